@@ -1,0 +1,4 @@
+module usock
+
+go 1.26
+

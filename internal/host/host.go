@@ -1,0 +1,149 @@
+package host
+
+import (
+	"sync"
+	"time"
+
+	"usock/internal/pkt"
+	"usock/internal/timer"
+	"usock/internal/wait"
+)
+
+// Host is a lock domain. Make one with New.
+type Host struct {
+	// Input takes a packet that the host has sent to itself. It is called with
+	// the lock held. Set once, before the first Enter.
+	Input func(*pkt.Packet)
+
+	mu    sync.Mutex
+	clock Clock
+	alarm Alarm
+
+	// All below is guarded by mu.
+
+	now    time.Duration // read from the clock, if fresh
+	fresh  bool
+	timers timer.Queue
+	armed  time.Duration // when the alarm goes off; timer.Never: not set
+	loop   pkt.Queue
+	dirty  []*Port // ports that have packets to be sent after unlocking
+	wakes  wait.List
+	idle   []*wait.Waiter // waiters for reuse
+	closed bool
+}
+
+// New returns a host on the clock c.
+func New(c Clock) *Host {
+	h := &Host{clock: c, armed: timer.Never}
+	h.alarm = c.NewAlarm(h.expire)
+	return h
+}
+
+// Enter locks the host.
+func (h *Host) Enter() {
+	h.mu.Lock()
+	h.fresh = false
+}
+
+// Now returns the time since the host's epoch. All calls between Enter and Leave
+// return the same. The lock must be held.
+func (h *Host) Now() time.Duration {
+	if !h.fresh {
+		h.now, h.fresh = h.clock.Now(), true
+	}
+	return h.now
+}
+
+// maxDirty is how many ports a Leave flushes without allocating.
+const maxDirty = 4
+
+// Leave carries out what the entry has brought about and unlocks the host. See
+// the package comment.
+func (h *Host) Leave() {
+	for p := h.loop.Pop(); p != nil; p = h.loop.Pop() {
+		h.Input(p)
+	}
+	if next := h.timers.Next(); next < h.armed && !h.closed {
+		h.armed = next
+		h.alarm.Set(next - h.Now())
+	}
+	wakes := h.wakes.Take()
+	var few [maxDirty]*Port
+	dirty := few[:0]
+	if len(h.dirty) > 0 {
+		dirty = append(dirty, h.dirty...)
+		for _, p := range dirty {
+			p.dirty = false
+		}
+		clear(h.dirty)
+		h.dirty = h.dirty[:0]
+	}
+	h.mu.Unlock()
+	wakes.Signal()
+	for _, p := range dirty {
+		p.flush()
+	}
+}
+
+func (h *Host) expire() {
+	h.Enter()
+	h.armed = timer.Never
+	if !h.closed {
+		h.timers.Expire(h.Now())
+	}
+	h.Leave()
+}
+
+// Loop queues a packet that the host sends to itself. The lock must be held.
+func (h *Host) Loop(p *pkt.Packet) { h.loop.Push(p) }
+
+// SetTimer gives e the deadline at; timer.Never stops it. The lock must be held.
+func (h *Host) SetTimer(e *timer.Entry, at time.Duration) { h.timers.Set(e, at) }
+
+// RemoveTimer takes e out of the queue. The lock must be held.
+func (h *Host) RemoveTimer(e *timer.Entry) { h.timers.Remove(e) }
+
+// Timers returns how many timers have a deadline. The lock must be held.
+func (h *Host) Timers() int { return h.timers.Active() }
+
+// Notify tells those who wait in q that ev happened; goroutines are signalled
+// after Leave has unlocked. The lock must be held.
+func (h *Host) Notify(q *wait.Queue, ev wait.Events) {
+	if !q.Empty() {
+		q.Notify(ev, &h.wakes)
+	}
+}
+
+// Wake has w signalled once Leave has unlocked. The lock must be held.
+func (h *Host) Wake(w *wait.Waiter) { h.wakes.Push(w) }
+
+// Waiter returns a waiter that is in no queue. The lock must be held.
+func (h *Host) Waiter() *wait.Waiter {
+	if n := len(h.idle); n > 0 {
+		w := h.idle[n-1]
+		h.idle[n-1] = nil
+		h.idle = h.idle[:n-1]
+		return w
+	}
+	return wait.NewWaiter()
+}
+
+// PutWaiter takes w back. It must be in no queue and have no signal under way.
+// The lock must be held.
+func (h *Host) PutWaiter(w *wait.Waiter) {
+	w.Mask, w.Exclusive = 0, false
+	if len(h.idle) < 64 {
+		h.idle = append(h.idle, w)
+	}
+}
+
+// Close stops the alarm. Entering goes on to work, but no timer expires any
+// more. The lock must be held.
+func (h *Host) Close() {
+	h.closed = true
+	h.alarm.Stop()
+	h.loop.Free()
+}
+
+// Closed reports whether Close was called. The lock must be held.
+func (h *Host) Closed() bool { return h.closed }

@@ -1,0 +1,163 @@
+// Package timer is a host's queue of deadlines: an intrusive four-ary heap.
+//
+// An [Entry] is embedded in what it belongs to and is in the queue at most once.
+// Moving a deadline later costs nothing until the old one is reached: protocols
+// re-arm on nearly every packet, and nearly always to later.
+//
+// timer imports only the standard library. Everything is guarded by the host's
+// lock. Times are durations since the host's epoch.
+package timer
+
+import (
+	"math"
+	"time"
+)
+
+// Never is the deadline of what waits for nothing.
+const Never = time.Duration(math.MaxInt64)
+
+// Entry is one deadline and who is told when it has passed.
+type Entry struct {
+	Owner Owner
+
+	at    time.Duration // the deadline asked for; Never when stopped
+	key   time.Duration // position in the heap: at, or an earlier one
+	index int32         // place in the heap plus one; 0: not queued
+}
+
+// Owner is told that its entry's deadline has passed. The entry is no longer
+// queued then and may be set again.
+type Owner interface {
+	Expired(e *Entry, now time.Duration)
+}
+
+// Queue is the heap. Its zero value is empty.
+type Queue struct{ heap []*Entry }
+
+// Len returns the number of entries that are set, stopped ones not yet swept
+// away included.
+func (q *Queue) Len() int { return len(q.heap) }
+
+// Active returns the number of entries that have a deadline.
+func (q *Queue) Active() int {
+	n := 0
+	for _, e := range q.heap {
+		if e.at != Never {
+			n++
+		}
+	}
+	return n
+}
+
+// At returns the entry's deadline, Never if it has none.
+func (e *Entry) At() time.Duration {
+	if e.index == 0 {
+		return Never
+	}
+	return e.at
+}
+
+// Set gives e the deadline at, in place of any it had. Never stops it.
+func (q *Queue) Set(e *Entry, at time.Duration) {
+	if e.index == 0 {
+		if at == Never {
+			return
+		}
+		e.at, e.key = at, at
+		q.heap = append(q.heap, e)
+		e.index = int32(len(q.heap))
+		q.up(len(q.heap) - 1)
+		return
+	}
+	e.at = at
+	if at < e.key {
+		e.key = at
+		q.up(int(e.index) - 1)
+	}
+}
+
+// Remove takes e out at once, so that nothing refers to its owner any more.
+func (q *Queue) Remove(e *Entry) {
+	if e.index == 0 {
+		return
+	}
+	i := int(e.index) - 1
+	last := len(q.heap) - 1
+	moved := q.heap[last]
+	q.heap[last] = nil
+	q.heap = q.heap[:last]
+	e.index, e.at = 0, Never
+	if i != last {
+		q.heap[i] = moved
+		moved.index = int32(i + 1)
+		q.down(i)
+		q.up(int(moved.index) - 1)
+	}
+}
+
+// Next returns the time at which Expire has something to do, Never if none. It
+// may be earlier than any deadline, and is then moved by Expire.
+func (q *Queue) Next() time.Duration {
+	if len(q.heap) == 0 {
+		return Never
+	}
+	return q.heap[0].key
+}
+
+// Expire tells the owners of all entries whose deadline is now or earlier.
+func (q *Queue) Expire(now time.Duration) {
+	for len(q.heap) > 0 && q.heap[0].key <= now {
+		e := q.heap[0]
+		if e.at > now && e.at != Never {
+			e.key = e.at
+			q.down(0)
+			continue
+		}
+		due := e.at <= now
+		q.Remove(e)
+		if due {
+			e.Owner.Expired(e, now)
+		}
+	}
+}
+
+const arity = 4
+
+func (q *Queue) up(i int) {
+	e := q.heap[i]
+	for i > 0 {
+		p := (i - 1) / arity
+		if q.heap[p].key <= e.key {
+			break
+		}
+		q.heap[i] = q.heap[p]
+		q.heap[i].index = int32(i + 1)
+		i = p
+	}
+	q.heap[i] = e
+	e.index = int32(i + 1)
+}
+
+func (q *Queue) down(i int) {
+	e := q.heap[i]
+	for {
+		first := i*arity + 1
+		if first >= len(q.heap) {
+			break
+		}
+		least := first
+		for c := first + 1; c < min(first+arity, len(q.heap)); c++ {
+			if q.heap[c].key < q.heap[least].key {
+				least = c
+			}
+		}
+		if q.heap[least].key >= e.key {
+			break
+		}
+		q.heap[i] = q.heap[least]
+		q.heap[i].index = int32(i + 1)
+		i = least
+	}
+	q.heap[i] = e
+	e.index = int32(i + 1)
+}

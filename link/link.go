@@ -1,0 +1,73 @@
+package link
+
+import (
+	"errors"
+
+	"usock/internal/pkt"
+)
+
+// Packet is one packet on its way between a host and a link.
+type Packet = pkt.Packet
+
+// ErrClosed is returned by Recv of a link that was closed.
+var ErrClosed = errors.New("link: closed")
+
+// Medium says what a link's packets begin with.
+type Medium uint8
+
+// The media.
+const (
+	IP       Medium = iota // an IPv4 or IPv6 header
+	Ethernet               // an Ethernet header
+)
+
+// Info describes a link. It does not change during the link's life.
+type Info struct {
+	Name   string // as Linux names an interface: at most 15 bytes
+	MTU    int    // bytes of the largest IP packet
+	Medium Medium
+
+	// Address is the link's own hardware address; Ethernet only.
+	Address [6]byte
+
+	// Checksum says that the link takes packets whose transport checksum is not
+	// filled in: it completes it, or the packets never leave memory.
+	Checksum bool
+
+	// Segments says that the link takes TCP segments larger than the MTU, which
+	// it cuts itself or carries whole (Packet.SegmentSize).
+	Segments bool
+}
+
+// Link carries packets between a host and something else: another host, a device
+// of the kernel, the host itself. A wrapper such as Pcap or Impair is a Link over
+// a Link.
+type Link interface {
+	// Info describes the link.
+	Info() Info
+
+	// Send takes over every packet of the batch and carries off as many as it
+	// can, in order; the rest is dropped. It returns how many it accepted. It
+	// never blocks, and must not be called from two goroutines at once.
+	Send(batch []*Packet) int
+
+	// Recv waits for packets and stores them into batch, whose owner the caller
+	// becomes. It returns how many; ErrClosed after Close.
+	Recv(batch []*Packet) (int, error)
+
+	// Close ends the link and frees what it holds. A Recv that waits returns
+	// ErrClosed.
+	Close() error
+}
+
+// Direct is a Link that can hand its packets over on the goroutine that brought
+// them, which saves a switch between goroutines for each batch.
+type Direct interface {
+	Link
+
+	// Deliver has f called with every batch of packets that arrives, in place of
+	// Recv. f takes over the packets, not the slice. The link calls f with no lock
+	// held, and never from two goroutines at once. Deliver is called before the
+	// first packet.
+	Deliver(f func(batch []*Packet))
+}
