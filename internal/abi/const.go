@@ -1,0 +1,214 @@
+package abi
+
+// Address families (include/linux/socket.h).
+const (
+	AF_UNSPEC = 0
+	AF_UNIX   = 1
+	AF_INET   = 2
+	AF_INET6  = 10
+)
+
+// Socket types and the flags that socket(2) and accept4(2) add to them.
+const (
+	SOCK_STREAM    = 1
+	SOCK_DGRAM     = 2
+	SOCK_RAW       = 3
+	SOCK_SEQPACKET = 5
+	SOCK_TYPE_MASK = 0xf
+	SOCK_NONBLOCK  = 0x800
+	SOCK_CLOEXEC   = 0x80000
+)
+
+// IP protocols.
+const (
+	IPPROTO_IP     = 0
+	IPPROTO_ICMP   = 1
+	IPPROTO_TCP    = 6
+	IPPROTO_UDP    = 17
+	IPPROTO_IPV6   = 41
+	IPPROTO_ICMPV6 = 58
+	IPPROTO_SCTP   = 132
+	IPPROTO_RAW    = 255
+	IPPROTO_MPTCP  = 262
+)
+
+// Flags of send and recv.
+const (
+	MSG_OOB          = 0x1
+	MSG_PEEK         = 0x2
+	MSG_DONTROUTE    = 0x4
+	MSG_CTRUNC       = 0x8
+	MSG_TRUNC        = 0x20
+	MSG_DONTWAIT     = 0x40
+	MSG_EOR          = 0x80
+	MSG_WAITALL      = 0x100
+	MSG_CONFIRM      = 0x800
+	MSG_ERRQUEUE     = 0x2000
+	MSG_NOSIGNAL     = 0x4000
+	MSG_MORE         = 0x8000
+	MSG_WAITFORONE   = 0x10000
+	MSG_ZEROCOPY     = 0x4000000
+	MSG_FASTOPEN     = 0x20000000
+	MSG_CMSG_CLOEXEC = 0x40000000
+)
+
+// How of shutdown(2).
+const (
+	SHUT_RD   = 0
+	SHUT_WR   = 1
+	SHUT_RDWR = 2
+)
+
+// Option levels.
+const (
+	SOL_SOCKET = 1
+	SOL_IP     = 0
+	SOL_TCP    = 6
+	SOL_UDP    = 17
+	SOL_IPV6   = 41
+	SOL_ICMPV6 = 58
+	SOL_RAW    = 255
+)
+
+// Options at SOL_SOCKET (include/uapi/asm-generic/socket.h).
+const (
+	SO_DEBUG            = 1
+	SO_REUSEADDR        = 2
+	SO_TYPE             = 3
+	SO_ERROR            = 4
+	SO_DONTROUTE        = 5
+	SO_BROADCAST        = 6
+	SO_SNDBUF           = 7
+	SO_RCVBUF           = 8
+	SO_KEEPALIVE        = 9
+	SO_OOBINLINE        = 10
+	SO_NO_CHECK         = 11
+	SO_PRIORITY         = 12
+	SO_LINGER           = 13
+	SO_REUSEPORT        = 15
+	SO_PASSCRED         = 16
+	SO_PEERCRED         = 17
+	SO_RCVLOWAT         = 18
+	SO_SNDLOWAT         = 19
+	SO_RCVTIMEO         = 20
+	SO_SNDTIMEO         = 21
+	SO_BINDTODEVICE     = 25
+	SO_TIMESTAMP        = 29
+	SO_ACCEPTCONN       = 30
+	SO_SNDBUFFORCE      = 32
+	SO_RCVBUFFORCE      = 33
+	SO_TIMESTAMPNS      = 35
+	SO_MARK             = 36
+	SO_TIMESTAMPING     = 37
+	SO_PROTOCOL         = 38
+	SO_DOMAIN           = 39
+	SO_RXQ_OVFL         = 40
+	SO_PEEK_OFF         = 42
+	SO_BUSY_POLL        = 46
+	SO_INCOMING_CPU     = 49
+	SO_COOKIE           = 57
+	SO_INCOMING_NAPI_ID = 56
+	SO_BINDTOIFINDEX    = 62
+)
+
+// Options at SOL_IP (include/uapi/linux/in.h).
+const (
+	IP_TOS              = 1
+	IP_TTL              = 2
+	IP_HDRINCL          = 3
+	IP_OPTIONS          = 4
+	IP_RECVOPTS         = 6
+	IP_RETOPTS          = 7
+	IP_PKTINFO          = 8
+	IP_MTU_DISCOVER     = 10
+	IP_RECVERR          = 11
+	IP_RECVTTL          = 12
+	IP_RECVTOS          = 13
+	IP_MTU              = 14
+	IP_FREEBIND         = 15
+	IP_TRANSPARENT      = 19
+	IP_RECVORIGDSTADDR  = 20
+	IP_MINTTL           = 21
+	IP_BIND_NO_PORT     = 24
+	IP_MULTICAST_IF     = 32
+	IP_MULTICAST_TTL    = 33
+	IP_MULTICAST_LOOP   = 34
+	IP_ADD_MEMBERSHIP   = 35
+	IP_DROP_MEMBERSHIP  = 36
+	IP_MULTICAST_ALL    = 49
+	IP_UNICAST_IF       = 50
+	IP_LOCAL_PORT_RANGE = 51
+)
+
+// Values of IP_MTU_DISCOVER and IPV6_MTU_DISCOVER.
+const (
+	PMTUDISC_DONT      = 0
+	PMTUDISC_WANT      = 1
+	PMTUDISC_DO        = 2
+	PMTUDISC_PROBE     = 3
+	PMTUDISC_INTERFACE = 4
+	PMTUDISC_OMIT      = 5
+)
+
+// Options at SOL_IPV6 (include/uapi/linux/in6.h).
+const (
+	IPV6_ADDRFORM        = 1
+	IPV6_CHECKSUM        = 7
+	IPV6_UNICAST_HOPS    = 16
+	IPV6_MULTICAST_IF    = 17
+	IPV6_MULTICAST_HOPS  = 18
+	IPV6_MULTICAST_LOOP  = 19
+	IPV6_ADD_MEMBERSHIP  = 20
+	IPV6_DROP_MEMBERSHIP = 21
+	IPV6_MTU_DISCOVER    = 23
+	IPV6_MTU             = 24
+	IPV6_RECVERR         = 25
+	IPV6_V6ONLY          = 26
+	IPV6_MULTICAST_ALL   = 29
+	IPV6_AUTOFLOWLABEL   = 70
+	IPV6_RECVPKTINFO     = 49
+	IPV6_PKTINFO         = 50
+	IPV6_RECVHOPLIMIT    = 51
+	IPV6_HOPLIMIT        = 52
+	IPV6_DONTFRAG        = 62
+	IPV6_RECVTCLASS      = 66
+	IPV6_TCLASS          = 67
+)
+
+// Options at SOL_TCP (include/uapi/linux/tcp.h).
+const (
+	TCP_NODELAY              = 1
+	TCP_MAXSEG               = 2
+	TCP_CORK                 = 3
+	TCP_KEEPIDLE             = 4
+	TCP_KEEPINTVL            = 5
+	TCP_KEEPCNT              = 6
+	TCP_SYNCNT               = 7
+	TCP_LINGER2              = 8
+	TCP_DEFER_ACCEPT         = 9
+	TCP_WINDOW_CLAMP         = 10
+	TCP_INFO                 = 11
+	TCP_QUICKACK             = 12
+	TCP_CONGESTION           = 13
+	TCP_THIN_LINEAR_TIMEOUTS = 16
+	TCP_USER_TIMEOUT         = 18
+	TCP_FASTOPEN             = 23
+	TCP_TIMESTAMP            = 24
+	TCP_NOTSENT_LOWAT        = 25
+	TCP_SAVE_SYN             = 27
+	TCP_FASTOPEN_CONNECT     = 30
+	TCP_FASTOPEN_KEY         = 33
+	TCP_FASTOPEN_NO_COOKIE   = 34
+	TCP_INQ                  = 36
+	TCP_TX_DELAY             = 37
+)
+
+// Options at SOL_UDP.
+const (
+	UDP_CORK    = 1
+	UDP_SEGMENT = 103
+	UDP_GRO     = 104
+)
+
+// SOMAXCONN is the largest backlog (net.core.somaxconn's default).
+const SOMAXCONN = 4096
