@@ -1,0 +1,127 @@
+package cc
+
+import "time"
+
+// Rate makes delivery-rate samples (draft-cheng-iccrg-delivery-rate-estimation).
+// The core keeps one for each connection, and a Stamp with each segment that is
+// in flight:
+//
+//	on sending (or sending again)  OnSend
+//	on an acknowledgment           Begin, OnDelivered for each segment acknowledged
+//	                               or SACKed for the first time, then Sample
+//	when it runs out of data       OnAppLimited
+type Rate struct {
+	delivered   uint64        // C.delivered: bytes
+	lost        uint64        // C.lost: bytes
+	deliveredAt time.Duration // C.delivered_time
+	firstSent   time.Duration // C.first_sent_time
+	appLimited  uint64        // C.app_limited: 0, or until delivered passes it
+	s           Sample        // RS, of the acknowledgment being processed
+	priorAt     time.Duration
+	sent        time.Duration // newest send time among what was acknowledged
+	have        bool
+}
+
+// Stamp is what a segment in flight remembers of the time it was sent. Its zero
+// value is that of a segment never sent.
+type Stamp struct {
+	Sent        time.Duration // P.sent_time: last transmission
+	firstSent   time.Duration
+	deliveredAt time.Duration
+	delivered   uint64
+	lost        uint64
+	inFlight    uint32
+	appLimited  bool
+	valid       bool
+}
+
+// Sample is one delivery-rate sample: Delivered bytes in Interval.
+type Sample struct {
+	Delivered      uint64        // bytes delivered over the interval
+	Interval       time.Duration // 0: no sample
+	PriorDelivered uint64        // C.delivered when the newest segment acknowledged was sent
+	Total          uint64        // C.delivered now
+	Lost           uint64        // bytes lost over the interval
+	InFlight       uint32        // bytes in flight when that segment was sent, itself included
+	AppLimited     bool          // the sender had run out of data
+	Retransmitted  bool          // that segment had been sent before
+}
+
+// BytesPerSecond is the sample's rate, 0 if there is none.
+func (s *Sample) BytesPerSecond() uint64 {
+	if s.Interval <= 0 {
+		return 0
+	}
+	// Delivered stays below MaxWindow for one flight, so that this fits.
+	return s.Delivered * uint64(time.Second) / uint64(s.Interval)
+}
+
+// Delivered returns C.delivered: all bytes that reached the peer so far.
+func (r *Rate) Delivered() uint64 { return r.delivered }
+
+// OnSend stamps a segment that is sent now. inFlight is what is in flight
+// without it, bytes its size.
+func (r *Rate) OnSend(p *Stamp, now time.Duration, inFlight, bytes uint32) {
+	if inFlight == 0 {
+		r.firstSent, r.deliveredAt = now, now
+	}
+	*p = Stamp{
+		Sent: now, firstSent: r.firstSent, deliveredAt: r.deliveredAt,
+		delivered: r.delivered, lost: r.lost, inFlight: add(inFlight, bytes),
+		appLimited: r.appLimited != 0, valid: true,
+	}
+}
+
+// OnLost counts bytes that are newly marked lost.
+func (r *Rate) OnLost(bytes uint32) { r.lost += uint64(bytes) }
+
+// OnAppLimited says that the sender has less than a segment to send, nothing
+// lost to send again, and room in its window.
+func (r *Rate) OnAppLimited(inFlight uint32) {
+	r.appLimited = max(r.delivered+uint64(inFlight), 1)
+}
+
+// Begin begins with an acknowledgment.
+func (r *Rate) Begin() { r.s, r.have = Sample{}, false }
+
+// OnDelivered counts a segment acknowledged or SACKed for the first time. retrans
+// says that it was sent more than once.
+func (r *Rate) OnDelivered(p *Stamp, now time.Duration, bytes uint32, retrans bool) {
+	if !p.valid {
+		r.delivered += uint64(bytes)
+		return
+	}
+	r.delivered += uint64(bytes)
+	r.deliveredAt = now
+	if !r.have || p.delivered > r.s.PriorDelivered ||
+		p.delivered == r.s.PriorDelivered && p.Sent >= r.sent {
+		r.have = true
+		r.s.PriorDelivered, r.s.Lost = p.delivered, p.lost
+		r.s.AppLimited, r.s.InFlight, r.s.Retransmitted = p.appLimited, p.inFlight, retrans
+		r.priorAt, r.sent = p.deliveredAt, p.Sent
+		r.s.Interval = p.Sent - p.firstSent // send_elapsed
+		r.firstSent = p.Sent
+	}
+	p.valid = false
+}
+
+// Sample returns the sample of the acknowledgment. minRTT is the smallest RTT
+// known; a shorter interval cannot be right and gives none.
+func (r *Rate) Sample(minRTT time.Duration) Sample {
+	if r.appLimited != 0 && r.delivered > r.appLimited {
+		r.appLimited = 0
+	}
+	s := r.s
+	s.Total = r.delivered
+	if !r.have {
+		s.Interval = 0
+		return s
+	}
+	s.Delivered = r.delivered - s.PriorDelivered
+	s.Lost = r.lost - s.Lost
+	s.Interval = max(s.Interval, r.deliveredAt-r.priorAt)
+	if s.Interval < minRTT {
+		s.Interval = 0
+	}
+	return s
+}
