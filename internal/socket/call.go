@@ -1,0 +1,324 @@
+package socket
+
+import (
+	"context"
+	"os"
+	"syscall"
+	"time"
+
+	"usock/internal/abi"
+	"usock/internal/buf"
+	"usock/internal/timer"
+	"usock/internal/wait"
+)
+
+// call is one call that may block.
+type call struct {
+	s       *Socket
+	ctx     context.Context // nil: none
+	mask    wait.Events     // the readiness to wait for
+	timeout time.Duration   // SO_RCVTIMEO, SO_SNDTIMEO; 0: none
+	nowait  bool            // MSG_DONTWAIT
+}
+
+// timeout wakes a waiter whose call has taken too long.
+type timeout struct {
+	timer.Entry
+	s *Socket
+}
+
+// Expired implements timer.Owner.
+func (t *timeout) Expired(*timer.Entry, time.Duration) { t.s.wakeAll() }
+
+func (c *call) deadline() time.Duration {
+	d := c.s.deadlines
+	switch {
+	case d == nil:
+		return timer.Never
+	case c.mask&wait.In != 0:
+		return d.read.at
+	default:
+		return d.write.at
+	}
+}
+
+// do tries op until it returns something other than EAGAIN. It enters the host
+// and returns with the host left. See the package comment.
+func (c *call) do(op func() error) error {
+	s, h := c.s, c.s.Host
+	h.Enter()
+	var (
+		w     *wait.Waiter
+		limit *timeout
+		until = timer.Never
+		err   error
+	)
+	for {
+		if s.closed {
+			err = syscall.EBADF
+			break
+		}
+		if c.deadline() <= h.Now() {
+			err = os.ErrDeadlineExceeded
+			break
+		}
+		if err = op(); err != syscall.EAGAIN || s.nonblock || c.nowait {
+			break
+		}
+		if c.ctx != nil && c.ctx.Err() != nil {
+			err = context.Cause(c.ctx)
+			break
+		}
+		if c.timeout != 0 && limit == nil {
+			until = h.Now() + c.timeout
+			limit = &timeout{s: s}
+			h.SetTimer(&limit.Entry, until)
+		}
+		if until <= h.Now() {
+			break // EAGAIN
+		}
+		if w == nil {
+			w = h.Waiter()
+			w.Mask = c.mask
+			w.Exclusive = c.mask&wait.In != 0
+		}
+		s.queue.Add(&w.Entry)
+		h.Leave()
+		received := c.wait(w)
+		h.Enter()
+		w.Remove()
+		if received {
+			w.Received()
+		} else if w.Listed() {
+			// The signal is on its way: whoever holds the list sends it soon.
+			h.Leave()
+			<-w.C
+			h.Enter()
+			w.Received()
+		}
+	}
+	if limit != nil {
+		h.RemoveTimer(&limit.Entry)
+	}
+	if w != nil {
+		h.PutWaiter(w)
+	}
+	// An exclusive waiter that was told takes the next one's turn: pass on what is
+	// left over.
+	if c.mask&wait.In != 0 && !s.queue.Empty() && !s.closed {
+		if ev := s.Proto.Ready(s) & wait.In; ev != 0 {
+			s.Notify(ev)
+		}
+	}
+	h.Leave()
+	return err
+}
+
+// wait blocks until w is signalled (true) or the context ends (false).
+func (c *call) wait(w *wait.Waiter) bool {
+	if c.ctx == nil || c.ctx.Done() == nil {
+		<-w.C
+		return true
+	}
+	select {
+	case <-w.C:
+		return true
+	case <-c.ctx.Done():
+		return false
+	}
+}
+
+// locked runs op under the lock unless the socket is closed.
+func (s *Socket) locked(op func() error) error {
+	s.Host.Enter()
+	defer s.Host.Leave()
+	if s.closed {
+		return syscall.EBADF
+	}
+	return op()
+}
+
+// Bind gives the socket its local address (bind(2)).
+func (s *Socket) Bind(a abi.Addr) error {
+	return s.locked(func() error { return s.Proto.Bind(s, a) })
+}
+
+// Listen makes the socket accept connections (listen(2)).
+func (s *Socket) Listen(backlog int) error {
+	return s.locked(func() error { return s.Proto.Listen(s, backlog) })
+}
+
+// Shutdown ends one direction or both (shutdown(2)).
+func (s *Socket) Shutdown(how int) error {
+	if how < abi.SHUT_RD || how > abi.SHUT_RDWR {
+		return syscall.EINVAL
+	}
+	return s.locked(func() error { return s.Proto.Shutdown(s, how) })
+}
+
+// Name returns the local address (getsockname(2)).
+func (s *Socket) Name() (a abi.Addr, err error) {
+	err = s.locked(func() error { a = s.Proto.Name(s); return nil })
+	return a, err
+}
+
+// Peer returns the foreign address (getpeername(2)).
+func (s *Socket) Peer() (a abi.Addr, err error) {
+	err = s.locked(func() (err error) { a, err = s.Proto.Peer(s); return err })
+	return a, err
+}
+
+// Queued returns SIOCINQ and SIOCOUTQ.
+func (s *Socket) Queued() (in, out int, err error) {
+	err = s.locked(func() error { in, out = s.Proto.Queued(s); return nil })
+	return in, out, err
+}
+
+// Ready returns the current readiness (poll(2)); Hup for a closed socket.
+func (s *Socket) Ready() wait.Events {
+	s.Host.Enter()
+	defer s.Host.Leave()
+	if s.closed {
+		return wait.Hup
+	}
+	return s.Proto.Ready(s)
+}
+
+// Poll waits until an event of mask, Err or Hup holds and returns which do.
+func (s *Socket) Poll(ctx context.Context, mask wait.Events) (ev wait.Events, err error) {
+	c := call{s: s, ctx: ctx, mask: mask}
+	err = c.do(func() error {
+		if ev = s.Proto.Ready(s) & (mask | wait.Err | wait.Hup); ev == 0 {
+			return syscall.EAGAIN
+		}
+		return nil
+	})
+	return ev, err
+}
+
+// Connect connects to a, or sets a datagram socket's peer (connect(2)). It waits
+// for the outcome unless the socket is non-blocking, which gives EINPROGRESS.
+func (s *Socket) Connect(ctx context.Context, a abi.Addr) error {
+	c := call{s: s, ctx: ctx, mask: wait.Out, timeout: s.Opt.SndTimeo}
+	waiting := false
+	err := c.do(func() error {
+		err := s.Proto.Connect(s, a)
+		if (err == syscall.EINPROGRESS || err == syscall.EALREADY) && !s.nonblock {
+			waiting = true
+			return syscall.EAGAIN
+		}
+		if err == syscall.EISCONN && waiting {
+			return nil
+		}
+		return err
+	})
+	if err == syscall.EAGAIN && waiting {
+		return syscall.EINPROGRESS // SO_SNDTIMEO ran out
+	}
+	return err
+}
+
+// Accept takes the next connection (accept(2)).
+func (s *Socket) Accept(ctx context.Context) (n *Socket, err error) {
+	c := call{s: s, ctx: ctx, mask: wait.In, timeout: s.Opt.RcvTimeo}
+	err = c.do(func() (err error) { n, err = s.Proto.Accept(s); return err })
+	return n, err
+}
+
+// chunk is how many bytes of a stream are copied before they are sent.
+const chunk = buf.MaxBlock
+
+// Send sends p (send(2), sendto(2), sendmsg(2)): m's address, control messages
+// and flags. On a stream it waits until all of p is queued, and returns the count
+// with the error if that fails in between.
+func (s *Socket) Send(ctx context.Context, p []byte, m *Msg) (int, error) {
+	if !s.Proto.Stream() {
+		return s.sendRecord(ctx, p, m)
+	}
+	n := 0
+	for {
+		part := p[n:min(len(p), n+chunk)]
+		m.Data = append(m.Data[:0], buf.Copy(part))
+		done, err := s.sendViews(ctx, m)
+		n += done
+		if err != nil || n == len(p) {
+			if n > 0 {
+				return n, nil
+			}
+			return n, err
+		}
+		if done < len(part) && (m.Flags&abi.MSG_DONTWAIT != 0 || s.Nonblock()) {
+			return n, nil
+		}
+	}
+}
+
+// sendViews sends m.Data once, or waits until some of it can be sent.
+func (s *Socket) sendViews(ctx context.Context, m *Msg) (n int, err error) {
+	c := call{s: s, ctx: ctx, mask: wait.Out, timeout: s.Opt.SndTimeo, nowait: m.Flags&abi.MSG_DONTWAIT != 0}
+	err = c.do(func() (err error) { n, err = s.Proto.Send(s, m); return err })
+	if err != nil {
+		for _, v := range m.Data {
+			v.Release()
+		}
+	}
+	m.Data = m.Data[:0]
+	return n, err
+}
+
+func (s *Socket) sendRecord(ctx context.Context, p []byte, m *Msg) (int, error) {
+	m.Data = m.Data[:0]
+	if len(p) > buf.MaxBlock {
+		return 0, syscall.EMSGSIZE
+	}
+	m.Data = append(m.Data, buf.Copy(p))
+	return s.sendViews(ctx, m)
+}
+
+// Recv receives into p (recv(2), recvfrom(2), recvmsg(2)). m says with which
+// flags, and what came besides the bytes. The count is that of the bytes stored;
+// with MSG_TRUNC asked for, on a datagram socket, that of the datagram.
+func (s *Socket) Recv(ctx context.Context, p []byte, m *Msg) (n int, err error) {
+	flags := m.Flags
+	c := call{s: s, ctx: ctx, mask: wait.In, timeout: s.Opt.RcvTimeo, nowait: flags&abi.MSG_DONTWAIT != 0}
+	if flags&abi.MSG_OOB != 0 {
+		c.nowait = true
+	}
+	for {
+		m.Flags, m.Data, m.Max = flags, m.Data[:0], len(p)-n
+		got := 0
+		err = c.do(func() (err error) { got, err = s.Proto.Recv(s, m); return err })
+		for _, v := range m.Data {
+			n += copy(p[n:], v.Bytes())
+			v.Release()
+		}
+		m.Data = m.Data[:0]
+		if !s.Proto.Stream() {
+			if err == nil {
+				n = got
+			}
+			return n, err
+		}
+		if err != nil && n > 0 {
+			return n, nil
+		}
+		if err != nil || got == 0 || n == len(p) || flags&abi.MSG_WAITALL == 0 || flags&abi.MSG_PEEK != 0 {
+			return n, err
+		}
+	}
+}
+
+// Close lets go of the socket (close(2)). Calls that wait on it fail with EBADF.
+// With SO_LINGER it waits until sent data is acknowledged or the time is up.
+func (s *Socket) Close() error {
+	s.Host.Enter()
+	defer s.Host.Leave()
+	if s.closed {
+		return syscall.EBADF
+	}
+	s.closed = true
+	s.dropDeadlines()
+	s.Proto.Close(s)
+	s.wakeAll()
+	return nil
+}

@@ -1,0 +1,240 @@
+package socket
+
+import (
+	"syscall"
+	"time"
+
+	"usock/internal/abi"
+	"usock/internal/buf"
+	"usock/internal/host"
+	"usock/internal/timer"
+	"usock/internal/wait"
+)
+
+// Proto is one row of the protocol table: what a domain, type and protocol do.
+// Every method is called with the host's lock held and never blocks: EAGAIN means
+// 'wait for readiness and call again'. Errors are syscall.Errno values.
+type Proto interface {
+	// Attach gives a fresh socket its control block.
+	Attach(*Socket) error
+	Bind(*Socket, abi.Addr) error
+	// Connect starts to connect and returns EINPROGRESS, or does it at once.
+	// Called again it returns EALREADY until the outcome is known, then that.
+	Connect(*Socket, abi.Addr) error
+	Listen(s *Socket, backlog int) error
+	// Accept takes the next connection, as a socket of its own.
+	Accept(*Socket) (*Socket, error)
+	// Send takes over the views of m.Data up to the count that it returns.
+	Send(*Socket, *Msg) (int, error)
+	// Recv appends to m.Data views that the caller then owns.
+	Recv(*Socket, *Msg) (int, error)
+	Shutdown(s *Socket, how int) error
+	// Close lets go of the socket; the control block may outlive it.
+	Close(*Socket)
+	// Ready is the single truth for poll, epoll and blocking calls.
+	Ready(*Socket) wait.Events
+	// Name returns the local address, Peer the foreign one or ENOTCONN.
+	Name(*Socket) abi.Addr
+	Peer(*Socket) (abi.Addr, error)
+	// Queued returns the bytes to be received (of the next datagram, for record
+	// types) and the bytes sent that the peer has not acknowledged.
+	Queued(*Socket) (in, out int)
+	// Options returns the protocol's rows, by level and name. They take precedence
+	// over the rows that all sockets have.
+	Options() *Options
+	// Stream reports whether bytes are a stream, which Send may take in part.
+	Stream() bool
+}
+
+// Msg is one send or receive.
+type Msg struct {
+	Flags int // MSG_*: in, what is asked for; out, what happened
+
+	Addr    abi.Addr // send: destination, if HasAddr; receive: source
+	HasAddr bool
+
+	Data []buf.View // send: what to send, owned; receive: what came, to be released
+	Max  int        // receive: at most so many bytes
+	Len  int        // receive: the datagram's whole length, where it was cut
+
+	Control []byte // control messages in Linux's layout
+	Want    bool   // receive: control messages are asked for
+}
+
+// Flag bits of a socket.
+const (
+	ReuseAddr uint32 = 1 << iota
+	ReusePort
+	KeepAlive
+	Broadcast
+	OOBInline
+	DontRoute
+	NoCheck
+	Timestamp
+	TimestampNS
+	RxqOvfl
+	Debug
+)
+
+// Options every socket has (socket(7)).
+type Opt struct {
+	Flags    uint32 // ReuseAddr and so on
+	RcvBuf   int32  // bytes, as getsockopt returns them: twice what was asked for
+	SndBuf   int32
+	RcvLowat int32
+	Priority int32
+	Mark     uint32
+	Device   int32 // interface index of SO_BINDTODEVICE; 0: none
+	Linger   int32 // seconds; -1: off
+	RcvTimeo time.Duration
+	SndTimeo time.Duration
+}
+
+// Has reports whether all flags of f are set.
+func (o *Opt) Has(f uint32) bool { return o.Flags&f == f }
+
+func (o *Opt) set(f uint32, on bool) {
+	if on {
+		o.Flags |= f
+	} else {
+		o.Flags &^= f
+	}
+}
+
+// Socket is an endpoint of communication. Its fields are guarded by the host's
+// lock, but for those that never change.
+type Socket struct {
+	// Set by New and never changed.
+	Host                   *host.Host
+	Proto                  Proto
+	Domain, Type, Protocol int16
+	ID                     uint64
+
+	PCB   any // the protocol's control block
+	Opt   Opt
+	Err   syscall.Errno // pending error; 0: none
+	Owner int32         // process on whose behalf the socket acts; 0: this one
+
+	queue     wait.Queue
+	deadlines *deadlines // nil until one is set
+	nonblock  bool
+	closed    bool
+}
+
+// Default buffer sizes in bytes (net.core.rmem_default, wmem_default).
+const defaultBuf = 212992
+
+// New returns a socket of h without control block.
+func New(h *host.Host, p Proto, domain, typ, protocol int, id uint64) *Socket {
+	s := &Socket{
+		Host: h, Proto: p, ID: id,
+		Domain: int16(domain), Type: int16(typ), Protocol: int16(protocol),
+	}
+	s.Opt.RcvBuf, s.Opt.SndBuf, s.Opt.RcvLowat, s.Opt.Linger = defaultBuf, defaultBuf, 1, -1
+	return s
+}
+
+// Notify tells those who wait that ev happened. Locked.
+func (s *Socket) Notify(ev wait.Events) { s.Host.Notify(&s.queue, ev) }
+
+// Waited reports whether anyone waits for the socket or watches it. Locked.
+func (s *Socket) Waited() bool { return !s.queue.Empty() }
+
+// SetErr makes e the pending error. Locked.
+func (s *Socket) SetErr(e syscall.Errno) {
+	s.Err = e
+	s.Notify(wait.Err | wait.In | wait.Out)
+}
+
+// TakeErr returns the pending error and clears it; nil if there is none. Locked.
+func (s *Socket) TakeErr() error {
+	if s.Err == 0 {
+		return nil
+	}
+	e := s.Err
+	s.Err = 0
+	return e
+}
+
+// wakeAll has everyone who waits look again. Locked.
+func (s *Socket) wakeAll() { s.Notify(wait.In | wait.Out | wait.Err | wait.Hup) }
+
+// Closed reports whether Close was called. Locked.
+func (s *Socket) Closed() bool { return s.closed }
+
+// SetNonblock makes every call non-blocking, or blocking again.
+func (s *Socket) SetNonblock(on bool) {
+	s.Host.Enter()
+	s.nonblock = on
+	s.Host.Leave()
+}
+
+// Nonblock reports whether calls are non-blocking.
+func (s *Socket) Nonblock() bool {
+	s.Host.Enter()
+	defer s.Host.Leave()
+	return s.nonblock
+}
+
+// deadline is a time after which the calls of one direction fail.
+type deadline struct {
+	timer.Entry
+	s  *Socket
+	at time.Duration // timer.Never: none
+}
+
+type deadlines struct{ read, write deadline }
+
+// Expired implements timer.Owner.
+func (d *deadline) Expired(*timer.Entry, time.Duration) { d.s.wakeAll() }
+
+// SetReadDeadline has receives and accepts that are not done by t fail with
+// os.ErrDeadlineExceeded, those that wait now included. The zero time is none.
+func (s *Socket) SetReadDeadline(t time.Time) error { return s.setDeadline(t, true, false) }
+
+// SetWriteDeadline is SetReadDeadline for sends and connects.
+func (s *Socket) SetWriteDeadline(t time.Time) error { return s.setDeadline(t, false, true) }
+
+// SetDeadline is SetReadDeadline and SetWriteDeadline at once.
+func (s *Socket) SetDeadline(t time.Time) error { return s.setDeadline(t, true, true) }
+
+func (s *Socket) setDeadline(t time.Time, read, write bool) error {
+	s.Host.Enter()
+	defer s.Host.Leave()
+	if s.closed {
+		return syscall.EBADF
+	}
+	at := timer.Never
+	if !t.IsZero() {
+		at = max(s.Host.Now()+time.Until(t), 0)
+	}
+	if s.deadlines == nil {
+		if at == timer.Never {
+			return nil
+		}
+		d := &deadlines{}
+		d.read.s, d.write.s = s, s
+		d.read.at, d.write.at = timer.Never, timer.Never
+		s.deadlines = d
+	}
+	set := func(d *deadline) {
+		d.at = at
+		s.Host.SetTimer(&d.Entry, at)
+	}
+	if read {
+		set(&s.deadlines.read)
+	}
+	if write {
+		set(&s.deadlines.write)
+	}
+	s.wakeAll()
+	return nil
+}
+
+func (s *Socket) dropDeadlines() {
+	if d := s.deadlines; d != nil {
+		s.Host.RemoveTimer(&d.read.Entry)
+		s.Host.RemoveTimer(&d.write.Entry)
+		s.deadlines = nil
+	}
+}
