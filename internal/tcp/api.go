@@ -1,0 +1,190 @@
+package tcp
+
+import (
+	"syscall"
+	"time"
+
+	"usock/internal/buf"
+	"usock/internal/wire"
+)
+
+// Segment is one TCP segment, arriving or leaving. The ports of the header are
+// the caller's to fill in on the way out and are ignored on the way in.
+type Segment struct {
+	wire.TCP
+
+	// Data is the payload. Conn.Segment takes over the references of an arriving
+	// segment; Conn.Poll hands the references of a leaving one to the caller.
+	Data buf.Vec
+
+	// CE says of an arriving segment that its IP header was marked Congestion
+	// Experienced (RFC 3168).
+	CE bool
+
+	// ECT says of a leaving segment that its packet is to be marked ECT(0).
+	ECT bool
+
+	// SegmentSize, if not zero, says of a leaving segment that it is larger than
+	// the MSS and is to be cut into segments of this many bytes of data.
+	SegmentSize uint16
+}
+
+// Len returns SEG.LEN: the sequence numbers that the segment occupies, SYN and
+// FIN included.
+func (s *Segment) Len() uint32 {
+	n := uint32(s.Data.Len())
+	if s.Flags&wire.SYN != 0 {
+		n++
+	}
+	if s.Flags&wire.FIN != 0 {
+		n++
+	}
+	return n
+}
+
+// ECNMode says when Explicit Congestion Notification is used (RFC 3168), with the
+// numbers of Linux's net.ipv4.tcp_ecn.
+type ECNMode uint8
+
+// The modes.
+const (
+	ECNOff     ECNMode = 0 // never
+	ECNOn      ECNMode = 1 // asked for and agreed to
+	ECNPassive ECNMode = 2 // agreed to when the peer asks
+)
+
+// Config holds what is the same for all connections of a host. It must not
+// change once a connection uses it.
+type Config struct {
+	SACK          bool
+	Timestamps    bool
+	WindowScaling bool
+	ECN           ECNMode
+
+	RMem, WMem [3]int // bytes of receive and send buffer: least, initial, most
+	CC         string // congestion control of a connection that names none
+
+	SynRetries       int // of an active open, before the linear ones are added
+	SynLinear        int // how many retransmissions of a SYN come without backoff
+	SynAckRetries    int
+	Retries1         int // retransmissions after which the path is doubted
+	Retries2         int // retransmissions after which a connection fails
+	OrphanRetries    int // the same, once the program has closed; 0: 8
+	FinTimeout       time.Duration
+	TimeWait         time.Duration
+	InitialRTO       time.Duration
+	MinRTO, MaxRTO   time.Duration
+	KeepIdle         time.Duration
+	KeepIntvl        time.Duration
+	KeepCnt          int
+	ChallengeACK     int // challenge ACKs a second and connection (RFC 5961, section 7)
+	MinSendMSS       int // floor under what a peer's MSS option can ask for
+	InitialCwnd      int // segments (RFC 6928)
+	SlowStartIdle    bool
+	RFC1337          bool // TIME-WAIT ignores RSTs
+	MTUProbing       int  // 0: never, 1: when a black hole is suspected, 2: always
+	BaseMSS          int  // first size that MTU probing tries
+	Reordering       int  // initial tolerance in segments
+	AutoCork         bool
+	NotSentLowat     uint32
+	AbortOnOverflow  bool
+	MaxReordering    int
+	InvalidRateLimit time.Duration // least time between answers to out-of-window segments
+}
+
+// DefaultConfig returns Linux's defaults.
+func DefaultConfig() *Config {
+	return &Config{
+		SACK:             true,
+		Timestamps:       true,
+		WindowScaling:    true,
+		ECN:              ECNPassive,
+		RMem:             [3]int{4096, 131072, 6 << 20},
+		WMem:             [3]int{4096, 16384, 4 << 20},
+		CC:               "cubic",
+		SynRetries:       6,
+		SynLinear:        4,
+		SynAckRetries:    5,
+		Retries1:         3,
+		Retries2:         15,
+		FinTimeout:       60 * time.Second,
+		TimeWait:         60 * time.Second,
+		InitialRTO:       time.Second,
+		MinRTO:           200 * time.Millisecond,
+		MaxRTO:           120 * time.Second,
+		KeepIdle:         2 * time.Hour,
+		KeepIntvl:        75 * time.Second,
+		KeepCnt:          9,
+		ChallengeACK:     2,
+		MinSendMSS:       48,
+		InitialCwnd:      10,
+		SlowStartIdle:    true,
+		MTUProbing:       1,
+		BaseMSS:          1024,
+		Reordering:       3,
+		MaxReordering:    300,
+		NotSentLowat:     ^uint32(0),
+		InvalidRateLimit: 500 * time.Millisecond,
+	}
+}
+
+// Params is what a connection starts from.
+type Params struct {
+	Config   *Config
+	ISS      uint32 // initial send sequence number
+	TSOffset uint32 // added to the clock in timestamps
+
+	// MSS is what is advertised, and the most that is sent: the route's MTU less
+	// the fixed IP and TCP headers.
+	MSS int
+
+	// MaxSegment is the largest payload of one segment where the link cuts large
+	// ones itself; 0: the MSS.
+	MaxSegment int
+
+	// RcvBuf and SndBuf fix the buffers' sizes in bytes; 0: tuned automatically.
+	RcvBuf, SndBuf int
+
+	// Options are copied into the connection; nil: those it has.
+	Options *Options
+
+	// FastOpen is used by an active open.
+	FastOpen FastOpen
+
+	// ServerFastOpen is used by a passive one.
+	ServerFastOpen ServerFastOpen
+}
+
+// FastOpen is what a client knows about a server's support of RFC 7413.
+type FastOpen struct {
+	Ask     bool // ask for a cookie or, with one, send data in the SYN
+	NCookie uint8
+	Cookie  [wire.MaxFastOpenCookie]byte
+	MSS     uint16 // the server's, as remembered with the cookie; 0: not known
+}
+
+// ServerFastOpen is what a server does with a SYN by RFC 7413.
+type ServerFastOpen struct {
+	Data    bool  // the cookie was valid: take the SYN's data and send at once
+	NCookie uint8 // a cookie to hand out in the SYN-ACK
+	Cookie  [wire.MaxFastOpenCookie]byte
+}
+
+// CookieState is what a SYN cookie has carried over from a SYN whose state was
+// not kept, together with the numbers that its acknowledgement gives.
+type CookieState struct {
+	MSS           uint16 // peer's, as far as the cookie could hold it
+	HasWScale     bool
+	WScale        uint8 // peer's
+	SACKPermitted bool
+	Timestamps    bool
+	ECN           bool
+}
+
+// ICMPError is an ICMP error message about a segment of the connection.
+type ICMPError struct {
+	Seq   uint32        // sequence number of the quoted header
+	Errno syscall.Errno // what Linux makes of the type and code; 0: none (source quench)
+	Hard  bool          // as Linux classifies it
+	MSS   int           // not zero: packet too big; what the reported MTU leaves for data and TCP options
+}
