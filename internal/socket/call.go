@@ -14,11 +14,10 @@ import (
 
 // call is one call that may block.
 type call struct {
-	s       *Socket
-	ctx     context.Context // nil: none
-	mask    wait.Events     // the readiness to wait for
-	timeout time.Duration   // SO_RCVTIMEO, SO_SNDTIMEO; 0: none
-	nowait  bool            // MSG_DONTWAIT
+	s      *Socket
+	ctx    context.Context // nil: none
+	mask   wait.Events     // the readiness to wait for
+	nowait bool            // MSG_DONTWAIT
 }
 
 // timeout wakes a waiter whose call has taken too long.
@@ -29,6 +28,14 @@ type timeout struct {
 
 // Expired implements timer.Owner.
 func (t *timeout) Expired(*timer.Entry, time.Duration) { t.s.wakeAll() }
+
+// timeo returns SO_RCVTIMEO or SO_SNDTIMEO; 0: none.
+func (c *call) timeo() time.Duration {
+	if c.mask&wait.In != 0 {
+		return c.s.Opt.RcvTimeo
+	}
+	return c.s.Opt.SndTimeo
+}
 
 func (c *call) deadline() time.Duration {
 	d := c.s.deadlines
@@ -69,8 +76,8 @@ func (c *call) do(op func() error) error {
 			err = context.Cause(c.ctx)
 			break
 		}
-		if c.timeout != 0 && limit == nil {
-			until = h.Now() + c.timeout
+		if t := c.timeo(); t != 0 && limit == nil {
+			until = h.Now() + t
 			limit = &timeout{s: s}
 			h.SetTimer(&limit.Entry, until)
 		}
@@ -199,7 +206,7 @@ func (s *Socket) Poll(ctx context.Context, mask wait.Events) (ev wait.Events, er
 // Connect connects to a, or sets a datagram socket's peer (connect(2)). It waits
 // for the outcome unless the socket is non-blocking, which gives EINPROGRESS.
 func (s *Socket) Connect(ctx context.Context, a abi.Addr) error {
-	c := call{s: s, ctx: ctx, mask: wait.Out, timeout: s.Opt.SndTimeo}
+	c := call{s: s, ctx: ctx, mask: wait.Out}
 	waiting := false
 	err := c.do(func() error {
 		err := s.Proto.Connect(s, a)
@@ -220,7 +227,7 @@ func (s *Socket) Connect(ctx context.Context, a abi.Addr) error {
 
 // Accept takes the next connection (accept(2)).
 func (s *Socket) Accept(ctx context.Context) (n *Socket, err error) {
-	c := call{s: s, ctx: ctx, mask: wait.In, timeout: s.Opt.RcvTimeo}
+	c := call{s: s, ctx: ctx, mask: wait.In}
 	err = c.do(func() (err error) { n, err = s.Proto.Accept(s); return err })
 	return n, err
 }
@@ -255,7 +262,7 @@ func (s *Socket) Send(ctx context.Context, p []byte, m *Msg) (int, error) {
 
 // sendViews sends m.Data once, or waits until some of it can be sent.
 func (s *Socket) sendViews(ctx context.Context, m *Msg) (n int, err error) {
-	c := call{s: s, ctx: ctx, mask: wait.Out, timeout: s.Opt.SndTimeo, nowait: m.Flags&abi.MSG_DONTWAIT != 0}
+	c := call{s: s, ctx: ctx, mask: wait.Out, nowait: m.Flags&abi.MSG_DONTWAIT != 0}
 	err = c.do(func() (err error) { n, err = s.Proto.Send(s, m); return err })
 	if err != nil {
 		for _, v := range m.Data {
@@ -280,7 +287,7 @@ func (s *Socket) sendRecord(ctx context.Context, p []byte, m *Msg) (int, error) 
 // with MSG_TRUNC asked for, on a datagram socket, that of the datagram.
 func (s *Socket) Recv(ctx context.Context, p []byte, m *Msg) (n int, err error) {
 	flags := m.Flags
-	c := call{s: s, ctx: ctx, mask: wait.In, timeout: s.Opt.RcvTimeo, nowait: flags&abi.MSG_DONTWAIT != 0}
+	c := call{s: s, ctx: ctx, mask: wait.In, nowait: flags&abi.MSG_DONTWAIT != 0}
 	if flags&abi.MSG_OOB != 0 {
 		c.nowait = true
 	}

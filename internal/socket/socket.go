@@ -238,3 +238,6 @@ func (s *Socket) dropDeadlines() {
 		s.deadlines = nil
 	}
 }
+
+// InitNonblock makes a socket that nobody else knows yet non-blocking.
+func (s *Socket) InitNonblock() { s.nonblock = true }

@@ -1,0 +1,65 @@
+package usock
+
+import (
+	"net/netip"
+
+	"usock/internal/host"
+	"usock/link"
+)
+
+// Config says how a host is made. The zero value is an unprivileged host with a
+// loopback interface and nothing else, in real time.
+type Config struct {
+	// Name is the host's name, for people.
+	Name string
+
+	// Privileged hosts may open raw sockets and bind ports below 1024, as root may
+	// (capabilities(7), CAP_NET_RAW and CAP_NET_BIND_SERVICE).
+	Privileged bool
+
+	// Interfaces are the host's links, in order. The loopback interface comes
+	// before them by itself.
+	Interfaces []Interface
+
+	// Loopback, if not nil, is given the host's loopback link and returns the link
+	// to be used in its place: one that records it or slows it down. Without it,
+	// packets to the host itself take a shorter way.
+	Loopback func(link.Link) link.Link
+
+	// Forward passes packets on between the host's links: the host is a router.
+	Forward bool
+
+	// Clock is where the time comes from; nil is the time package, which
+	// testing/synctest makes virtual.
+	Clock Clock
+
+	// Congestion names the congestion control of connections that ask for none
+	// (TCP_CONGESTION); "" is cubic.
+	Congestion string
+}
+
+// Interface is a link of a host with its addresses.
+type Interface struct {
+	Link link.Link
+
+	// Addrs are the host's addresses on the link. The networks of their prefixes
+	// are reached through it.
+	Addrs []netip.Prefix
+
+	// Routes are what else is reached through the link.
+	Routes []Route
+}
+
+// Route says that a network is reached through a gateway, or on the link itself
+// where Via is the zero Addr.
+type Route struct {
+	Dst netip.Prefix
+	Via netip.Addr
+}
+
+// Clock is a source of time for a host.
+type Clock = host.Clock
+
+// ManualClock is a clock that stands still until its Advance is called, for tests
+// that step through time themselves.
+type ManualClock = host.Manual

@@ -1,0 +1,11 @@
+// Package inet is the Internet domains: TCP, UDP, ping and raw endpoints, which
+// bind protocol cores to sockets, the allocation of ports, and the tables by which
+// an arriving packet finds its endpoint.
+//
+// Everything is guarded by the host's lock, but for what says otherwise. Each
+// change to a TCP connection is followed by tcpEndpoint.update, which pumps its
+// segments out, re-arms its timer, wakes those who wait and looks after its life.
+//
+// inet may import socket, ip, tcp, wire, abi, buf, host, pkt, timer and wait.
+// Begin with stack.go.
+package inet

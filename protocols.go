@@ -1,0 +1,67 @@
+package usock
+
+import (
+	"syscall"
+
+	"usock/internal/abi"
+	"usock/internal/inet"
+	"usock/internal/socket"
+)
+
+// row is one line of the protocol table: what serves a type of an Internet domain.
+type row struct {
+	typ      int
+	protocol int          // protocol number; any for those that name their own
+	byName   bool         // not the default of its type: the protocol must be named
+	only     int          // the one domain that has it; 0: both
+	proto    socket.Proto // nil: refused
+}
+
+const anyProtocol = -1
+
+// table is the protocol table of one host.
+type table struct{ inet []row }
+
+// protocols returns the table: all that Host.Socket can make.
+func protocols(s *inet.Stack) *table {
+	return &table{inet: []row{
+		{typ: abi.SOCK_STREAM, protocol: abi.IPPROTO_TCP, proto: s.TCP()},
+		{typ: abi.SOCK_DGRAM, protocol: abi.IPPROTO_UDP, proto: s.UDP()},
+		{typ: abi.SOCK_DGRAM, protocol: abi.IPPROTO_ICMP, byName: true, only: abi.AF_INET, proto: s.Ping()},
+		{typ: abi.SOCK_DGRAM, protocol: abi.IPPROTO_ICMPV6, byName: true, only: abi.AF_INET6, proto: s.Ping()},
+		{typ: abi.SOCK_RAW, protocol: anyProtocol, byName: true, proto: s.Raw()},
+	}}
+}
+
+// lookup finds the row for socket(2)'s arguments and the protocol that they mean,
+// with the errors of Linux's inet_create.
+func (t *table) lookup(domain, typ, protocol int) (socket.Proto, int, error) {
+	if domain < 0 {
+		return nil, 0, syscall.EAFNOSUPPORT
+	}
+	if typ < 0 || typ > 10 {
+		return nil, 0, syscall.EINVAL
+	}
+	if domain != abi.AF_INET && domain != abi.AF_INET6 {
+		return nil, 0, syscall.EAFNOSUPPORT
+	}
+	if protocol < 0 || protocol >= 263 {
+		return nil, 0, syscall.EINVAL
+	}
+	err := error(syscall.ESOCKTNOSUPPORT)
+	for _, r := range t.inet {
+		if r.typ != typ || r.only != 0 && r.only != domain {
+			continue
+		}
+		err = syscall.EPROTONOSUPPORT
+		switch {
+		case protocol == 0 && !r.byName:
+			return r.proto, r.protocol, nil
+		case protocol == r.protocol:
+			return r.proto, protocol, nil
+		case r.protocol == anyProtocol && protocol != 0:
+			return r.proto, protocol, nil
+		}
+	}
+	return nil, 0, err
+}

@@ -1,0 +1,223 @@
+package usock
+
+import (
+	"context"
+	"syscall"
+	"time"
+
+	"usock/internal/abi"
+	"usock/internal/socket"
+)
+
+// Socket is an endpoint of communication. Its methods are the BSD calls. A call
+// that cannot be carried out at once waits, unless the socket is non-blocking
+// (SetNonblock) or the call says MSG_DONTWAIT: then it fails with EAGAIN, or
+// EINPROGRESS for Connect. Deadlines end waiting with os.ErrDeadlineExceeded, and
+// the timeouts SO_RCVTIMEO and SO_SNDTIMEO with EAGAIN.
+type Socket struct {
+	in   *socket.Socket
+	host *Host
+}
+
+// Msg is a message with everything that sendmsg(2) and recvmsg(2) know of it.
+type Msg struct {
+	Bufs    [][]byte // the bytes, scattered or gathered
+	Name    Addr     // send: destination, if Family is not AF_UNSPEC; receive: source
+	Control []byte   // send: control messages; receive: room for them, then what came
+	Flags   int      // receive: MSG_TRUNC, MSG_CTRUNC, MSG_OOB, MSG_ERRQUEUE
+}
+
+// ID returns the socket's number, unique within its host.
+func (s *Socket) ID() uint64 { return s.in.ID }
+
+// Host returns the host that the socket belongs to.
+func (s *Socket) Host() *Host { return s.host }
+
+// SetOwner says on behalf of which process the socket acts, for captures and
+// listings.
+func (s *Socket) SetOwner(pid int32) {
+	s.in.Host.Enter()
+	s.in.Owner = pid
+	s.in.Host.Leave()
+}
+
+// SetNonblock makes all calls non-blocking, or blocking again (O_NONBLOCK).
+func (s *Socket) SetNonblock(on bool) { s.in.SetNonblock(on) }
+
+// Bind gives the socket its local address (bind(2)). Port 0 stands for one that is
+// free. Errors: EADDRINUSE, EADDRNOTAVAIL, EACCES, EINVAL, EAFNOSUPPORT.
+func (s *Socket) Bind(a Addr) error { return s.in.Bind(a) }
+
+// Listen makes the socket accept connections, of which up to backlog+1 wait to be
+// accepted (listen(2)).
+func (s *Socket) Listen(backlog int) error { return s.in.Listen(backlog) }
+
+// Accept waits for a connection and returns a socket for it, with the peer's
+// address (accept(2)).
+func (s *Socket) Accept() (*Socket, Addr, error) { return s.AcceptContext(context.Background()) }
+
+// AcceptContext is Accept, given up when ctx ends.
+func (s *Socket) AcceptContext(ctx context.Context) (*Socket, Addr, error) {
+	n, err := s.in.Accept(ctx)
+	if err != nil {
+		return nil, Addr{}, err
+	}
+	peer, _ := n.Peer()
+	return &Socket{n, s.host}, peer, nil
+}
+
+// Connect connects to a, or fixes a datagram socket's peer; an address of family
+// AF_UNSPEC dissolves that again (connect(2)).
+func (s *Socket) Connect(a Addr) error { return s.in.Connect(context.Background(), a) }
+
+// ConnectContext is Connect, given up when ctx ends; the attempt itself goes on.
+func (s *Socket) ConnectContext(ctx context.Context, a Addr) error { return s.in.Connect(ctx, a) }
+
+// Send sends p to the peer (send(2)) and returns how many bytes were taken: all of
+// them, unless there is an error or the socket is non-blocking.
+func (s *Socket) Send(p []byte, flags int) (int, error) {
+	m := msgPool.Get().(*socket.Msg)
+	m.Flags, m.HasAddr, m.Control = flags, false, nil
+	n, err := s.in.Send(context.Background(), p, m)
+	msgPool.Put(m)
+	return n, err
+}
+
+// SendTo sends p to the address to (sendto(2)).
+func (s *Socket) SendTo(p []byte, flags int, to Addr) (int, error) {
+	m := msgPool.Get().(*socket.Msg)
+	m.Flags, m.HasAddr, m.Addr, m.Control = flags, true, to, nil
+	n, err := s.in.Send(context.Background(), p, m)
+	msgPool.Put(m)
+	return n, err
+}
+
+// Recv receives into p (recv(2)) and returns how many bytes came; 0 at the end of
+// a stream. What does not fit of a datagram is lost.
+func (s *Socket) Recv(p []byte, flags int) (int, error) {
+	m := msgPool.Get().(*socket.Msg)
+	m.Flags, m.Want = flags, false
+	n, err := s.in.Recv(context.Background(), p, m)
+	msgPool.Put(m)
+	return n, err
+}
+
+// RecvFrom is Recv with the sender's address (recvfrom(2)).
+func (s *Socket) RecvFrom(p []byte, flags int) (int, Addr, error) {
+	m := msgPool.Get().(*socket.Msg)
+	m.Flags, m.Want, m.Addr = flags, false, Addr{}
+	n, err := s.in.Recv(context.Background(), p, m)
+	from := m.Addr
+	msgPool.Put(m)
+	return n, from, err
+}
+
+// SendMsg sends m (sendmsg(2)).
+func (s *Socket) SendMsg(ctx context.Context, m *Msg, flags int) (int, error) {
+	in := msgPool.Get().(*socket.Msg)
+	in.Flags, in.Control = flags, m.Control
+	in.HasAddr, in.Addr = m.Name.Family != abi.AF_UNSPEC, m.Name
+	n, err := s.in.Send(ctx, gather(m.Bufs), in)
+	in.Control = nil
+	msgPool.Put(in)
+	return n, err
+}
+
+// RecvMsg receives into m (recvmsg(2)): the bytes, the source, the control
+// messages that the socket's options ask for, and the flags.
+func (s *Socket) RecvMsg(ctx context.Context, m *Msg, flags int) (int, error) {
+	in := msgPool.Get().(*socket.Msg)
+	in.Flags, in.Want, in.Addr, in.Control = flags, true, Addr{}, nil
+	var p []byte
+	if len(m.Bufs) == 1 {
+		p = m.Bufs[0]
+	} else {
+		p = make([]byte, total(m.Bufs))
+	}
+	n, err := s.in.Recv(ctx, p, in)
+	if len(m.Bufs) != 1 {
+		scatter(m.Bufs, p[:min(n, len(p))])
+	}
+	m.Name, m.Flags = in.Addr, in.Flags
+	c := copy(m.Control, in.Control)
+	if c < len(in.Control) {
+		m.Flags |= abi.MSG_CTRUNC
+	}
+	m.Control = m.Control[:c]
+	in.Control = nil
+	msgPool.Put(in)
+	return n, err
+}
+
+// Shutdown ends one direction, or both (shutdown(2)): SHUT_RD, SHUT_WR, SHUT_RDWR.
+func (s *Socket) Shutdown(how int) error { return s.in.Shutdown(how) }
+
+// Close lets go of the socket (close(2)). A stream is ended in order, or reset if
+// data was left unread or SO_LINGER says so. Calls that wait on it fail with EBADF.
+func (s *Socket) Close() error { return s.in.Close() }
+
+// GetSockName returns the local address (getsockname(2)).
+func (s *Socket) GetSockName() (Addr, error) { return s.in.Name() }
+
+// GetPeerName returns the peer's address, or ENOTCONN (getpeername(2)).
+func (s *Socket) GetPeerName() (Addr, error) { return s.in.Peer() }
+
+// SetSockOpt sets an option from its value in Linux's layout and the machine's
+// byte order (setsockopt(2)). ENOPROTOOPT says that usock does not have it.
+func (s *Socket) SetSockOpt(level, name int, value []byte) error {
+	return s.in.SetOpt(level, name, value)
+}
+
+// GetSockOpt stores an option's value, cut to len(value), and returns how many
+// bytes it stored (getsockopt(2)).
+func (s *Socket) GetSockOpt(level, name int, value []byte) (int, error) {
+	return s.in.GetOpt(level, name, value)
+}
+
+// SetSockOptInt sets an option whose value is an int.
+func (s *Socket) SetSockOptInt(level, name, value int) error {
+	return s.in.SetOpt(level, name, abi.AppendInt(nil, value))
+}
+
+// GetSockOptInt returns an option whose value is an int; EINVAL if it is shorter.
+func (s *Socket) GetSockOptInt(level, name int) (int, error) {
+	var b [4]byte
+	n, err := s.in.GetOpt(level, name, b[:])
+	if err != nil {
+		return 0, err
+	}
+	if n < 4 {
+		return 0, syscall.EINVAL
+	}
+	return abi.ParseInt(b[:])
+}
+
+// SetDeadline has calls that are not done by t fail with os.ErrDeadlineExceeded,
+// those under way included. The zero time is no deadline.
+func (s *Socket) SetDeadline(t time.Time) error { return s.in.SetDeadline(t) }
+
+// SetReadDeadline is SetDeadline for receives and Accept.
+func (s *Socket) SetReadDeadline(t time.Time) error { return s.in.SetReadDeadline(t) }
+
+// SetWriteDeadline is SetDeadline for sends and Connect.
+func (s *Socket) SetWriteDeadline(t time.Time) error { return s.in.SetWriteDeadline(t) }
+
+// Events returns the socket's readiness now, as poll(2) would; POLLHUP once it is
+// closed.
+func (s *Socket) Events() Events { return s.in.Ready() }
+
+// Poll waits until an event of mask, POLLERR or POLLHUP holds and returns which.
+func (s *Socket) Poll(ctx context.Context, mask Events) (Events, error) { return s.in.Poll(ctx, mask) }
+
+// InQueue returns the bytes that can be received now, of the next datagram where
+// bounds are kept (SIOCINQ).
+func (s *Socket) InQueue() (int, error) {
+	n, _, err := s.in.Queued()
+	return n, err
+}
+
+// OutQueue returns the bytes sent that the peer has not acknowledged (SIOCOUTQ).
+func (s *Socket) OutQueue() (int, error) {
+	_, n, err := s.in.Queued()
+	return n, err
+}
