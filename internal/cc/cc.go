@@ -38,8 +38,9 @@ type Controller interface {
 	// outstanding data is taken to be lost.
 	Timeout(e *Event)
 
-	// Undo takes back what Congestion and Timeout did since the sender last was
-	// in the open state: the loss was none, or the timeout spurious.
+	// Undo takes back what Congestion and Timeout did since the last Recovered, or
+	// before it if nothing has happened since: the loss was none, or the timeout
+	// spurious.
 	Undo(now time.Duration)
 
 	// Restart is called before data is sent when nothing was in flight for idle,
@@ -92,6 +93,7 @@ type Ack struct {
 	SRTT   time.Duration // smoothed RTT; 0: none yet
 	MinRTT time.Duration // smallest RTT known to the core; 0: none yet
 
+	// Bytes. Acked counts what SACK had told before, Delivered counts it there.
 	Delivered     uint32 // bytes acknowledged or SACKed for the first time
 	Acked         uint32 // bytes by which snd.una advanced
 	Lost          uint32 // bytes newly marked lost
@@ -122,7 +124,7 @@ type Event struct {
 	Cause    Cause
 	InFlight uint32 // FlightSize: snd.nxt - snd.una, in bytes, before anything is marked lost
 	SndNxt   uint64
-	Repeated bool // Timeout only: the same data has timed out before
+	Repeated bool // Timeout only: ssthresh was reduced for this window of data already
 }
 
 // makers are the controllers, the default first.
@@ -130,7 +132,9 @@ var makers = []struct {
 	name string
 	make func() Controller
 }{
+	{"cubic", func() Controller { return new(Cubic) }},
 	{"reno", func() Controller { return new(Reno) }},
+	{"bbr", func() Controller { return new(BBR) }},
 }
 
 // New returns a new controller, and false if the name is unknown. The empty name

@@ -13,18 +13,6 @@ type Reno struct {
 	undo     undo
 }
 
-// undo is what a reduction replaced, for Controller.Undo.
-type undo struct {
-	cwnd, ssthresh uint32 // cwnd 0: nothing to undo
-}
-
-// save keeps the state before the first of several reductions.
-func (u *undo) save(cwnd, ssthresh uint32) {
-	if u.cwnd == 0 {
-		u.cwnd, u.ssthresh = cwnd, ssthresh
-	}
-}
-
 // Name implements Controller.
 func (*Reno) Name() string { return "reno" }
 
@@ -44,9 +32,9 @@ func (r *Reno) Ack(a *Ack) {
 	if a.State == Recovery || a.State == CWR || !a.CWndLimited || a.Acked == 0 {
 		return
 	}
-	n := a.Acked
+	n := counted(a)
 	if r.cwnd < r.ssthresh {
-		n = r.slowStart(n, a.State)
+		n = r.slowStart(n)
 	}
 	if n > 0 && r.cwnd >= r.ssthresh {
 		r.avoid(n)
@@ -54,12 +42,8 @@ func (r *Reno) Ack(a *Ack) {
 }
 
 // slowStart grows the window by the bytes acknowledged, up to ssthresh, and
-// returns the bytes that are left for congestion avoidance. After a timeout no
-// acknowledgment counts for more than one segment (RFC 3465 section 2.3).
-func (r *Reno) slowStart(n uint32, s State) uint32 {
-	if s == Loss {
-		n = min(n, r.mss)
-	}
+// returns the bytes that are left for congestion avoidance.
+func (r *Reno) slowStart(n uint32) uint32 {
 	grow := min(n, r.ssthresh-r.cwnd)
 	r.cwnd = add(r.cwnd, grow)
 	return n - grow
@@ -85,7 +69,7 @@ func (r *Reno) Congestion(e *Event) {
 }
 
 // Recovered implements Controller.
-func (r *Reno) Recovered(time.Duration) { r.undo = undo{} }
+func (r *Reno) Recovered(time.Duration) { r.undo.ended = true }
 
 // Timeout implements Controller. A repeated timeout leaves ssthresh alone (RFC
 // 5681 section 3.1).
@@ -112,29 +96,8 @@ func (r *Reno) Restart(now, idle, rto time.Duration) {
 	r.cwnd, r.ssthresh = decay(r.cwnd, r.ssthresh, r.mss, idle, rto)
 }
 
-// decay returns the window and threshold after idleness: the threshold remembers
-// three quarters of the window that was in use (RFC 2861 section 3.2).
-func decay(cwnd, ssthresh, mss uint32, idle, rto time.Duration) (uint32, uint32) {
-	ssthresh = max(ssthresh, cwnd/4*3)
-	restart := min(InitialWindow(mss), cwnd)
-	for ; rto > 0 && idle > rto && cwnd > restart; idle -= rto {
-		cwnd /= 2
-	}
-	return max(cwnd, restart), ssthresh
-}
-
 // SetMSS implements Controller.
 func (r *Reno) SetMSS(mss uint32) { r.cwnd, r.mss = resize(r.cwnd, r.mss, mss), mss }
-
-// resize keeps a window that is within the initial window at the same number of
-// segments when the segment size changes (RFC 1191 section 6.5 leaves others
-// alone), and never below one segment.
-func resize(cwnd, old, mss uint32) uint32 {
-	if old > 0 && mss < old && cwnd <= InitialWindow(old) {
-		cwnd = uint32(uint64(cwnd) * uint64(mss) / uint64(old))
-	}
-	return max(cwnd, mss)
-}
 
 // CWnd implements Controller.
 func (r *Reno) CWnd() uint32 { return r.cwnd }

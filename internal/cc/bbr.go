@@ -1,0 +1,440 @@
+package cc
+
+import "time"
+
+// The constants of the draft's section 4; rates of gain are of Startup, of the
+// eight phases of ProbeBW, and of the window.
+const (
+	bbrHighGain   = 2.885 // 2/ln(2): doubles the rate every round trip
+	bbrCwndGain   = 2
+	bbrMargin     = 0.99 // pace below the estimate, so that queues drain
+	bbrMinPipe    = 4    // BBRMinPipeCwnd, segments
+	bbrBWRounds   = 10   // BtlBwFilterLen
+	bbrRTTFilter  = 10 * time.Second
+	bbrProbeRTT   = 200 * time.Millisecond
+	bbrFullGrowth = 1.25
+	bbrFullRounds = 3
+	bbrAggRounds  = 5 // rounds of each of the two slots of extraAcked
+	bbrAggLimit   = 100 * time.Millisecond
+	bbrAggReset   = 1 << 30 // bytes
+)
+
+var bbrCycle = [8]float64{1.25, 0.75, 1, 1, 1, 1, 1, 1}
+
+type bbrMode uint8
+
+const (
+	bbrStartup bbrMode = iota
+	bbrDrain
+	bbrProbeBW
+	bbrProbeMinRTT
+)
+
+// BBR is version 1 of BBR: draft-cardwell-iccrg-bbr-congestion-control-00, with
+// the two things that Linux's version 1 has beyond it: a window that allows for
+// the aggregation of acknowledgments, and a pacing rate one per cent below the
+// bandwidth found. Linux's detection of token-bucket policers is left out.
+//
+// Version 1 models the path's bandwidth and round-trip time and does not take a
+// lost packet for a full queue, so that random loss costs no more than what is
+// lost. Versions 2 and 3 give way above two per cent of loss. ECN marks have no
+// meaning for it.
+//
+// It needs a core that paces and that fills in Ack.Rate.
+type BBR struct {
+	mss, cwnd, initial uint32
+	prior              uint32 // prior_cwnd: before recovery or ProbeRTT
+	pacing             uint64 // pacing_rate
+
+	bw            maxFilter // BtlBwFilter, bytes a second
+	round         uint32    // round_count
+	nextRound     uint64    // next_round_delivered
+	roundStart    bool
+	idleRestart   bool
+	conservation  bool // packet_conservation: first round trip of recovery
+	seenRTT       bool
+	filled        bool // filled_pipe
+	fullCount     uint8
+	fullBW        uint64
+	mode          bbrMode
+	state         State // of the last Ack
+	phase         uint8 // of ProbeBW
+	probeRTTRound bool  // probe_rtt_round_done
+	cycleStart    time.Duration
+	minRTT        time.Duration // RTprop; 0: unknown
+	minRTTAt      time.Duration
+	probeRTTDone  time.Duration // 0: not set
+	limited       uint64        // rate samples sent before this much was delivered are of ProbeRTT
+
+	extra      [2]uint32 // extra_acked in the current and the last bbrAggRounds rounds
+	extraSlot  uint8
+	extraRound uint8
+	aggStart   time.Duration
+	aggAcked   uint64
+}
+
+// Name implements Controller.
+func (*BBR) Name() string { return "bbr" }
+
+// Start implements Controller.
+func (b *BBR) Start(s Start) {
+	*b = BBR{
+		mss: s.MSS, cwnd: s.CWnd, initial: InitialWindow(s.MSS),
+		minRTT: s.MinRTT, minRTTAt: s.Now, seenRTT: s.SRTT > 0, aggStart: s.Now,
+	}
+	b.startRate(s.SRTT)
+}
+
+// startRate paces the initial window over the round-trip time, one millisecond
+// while that is unknown.
+func (b *BBR) startRate(srtt time.Duration) {
+	if srtt <= 0 {
+		srtt = time.Millisecond
+	}
+	b.pacing = uint64(bbrHighGain * float64(b.cwnd) / srtt.Seconds())
+}
+
+// Sent implements Controller. After idleness the rate is the bandwidth itself,
+// lest the queue be filled by a gain, and ProbeRTT need not be entered: idleness
+// was one.
+func (b *BBR) Sent(now time.Duration, inFlight, bytes uint32) {
+	if inFlight != 0 {
+		return
+	}
+	b.idleRestart = true
+	b.aggStart, b.aggAcked = now, 0
+	switch b.mode {
+	case bbrProbeBW:
+		b.setPacing(1)
+	case bbrProbeMinRTT:
+		b.leaveProbeRTT(now)
+	}
+}
+
+// Ack implements Controller.
+func (b *BBR) Ack(a *Ack) {
+	b.updateBW(a)
+	b.updateAggregation(a)
+	if b.mode == bbrProbeBW && b.phaseOver(a) {
+		b.enterPhase(a.Now, (b.phase+1)%uint8(len(bbrCycle)))
+	}
+	b.checkFull(a)
+	b.checkDrain(a)
+	b.updateMinRTT(a)
+	if !b.seenRTT && a.SRTT > 0 {
+		b.seenRTT = true
+		b.startRate(a.SRTT)
+	}
+	b.setPacing(b.pacingGain())
+	b.setWindow(a)
+}
+
+// updateBW counts round trips and takes in the rate sample. A sample of a sender
+// that had nothing to send counts only if it is better.
+func (b *BBR) updateBW(a *Ack) {
+	b.roundStart = false
+	r := &a.Rate
+	if r.Interval <= 0 {
+		return
+	}
+	if r.PriorDelivered >= b.nextRound {
+		b.nextRound = r.Total
+		b.round++
+		b.roundStart, b.conservation = true, false
+	}
+	limited := r.AppLimited || r.PriorDelivered < b.limited
+	if bw := r.BytesPerSecond(); !limited || bw >= b.bw.max() {
+		b.bw.update(bw, b.round, bbrBWRounds)
+	}
+}
+
+// updateAggregation finds how much more than the bandwidth allows was
+// acknowledged in one go: that much has to be in flight beyond the BDP while the
+// acknowledgments are held up.
+func (b *BBR) updateAggregation(a *Ack) {
+	if a.Delivered == 0 {
+		return
+	}
+	if b.roundStart {
+		b.extraRound++
+		if b.extraRound >= bbrAggRounds {
+			b.extraRound = 0
+			b.extraSlot ^= 1
+			b.extra[b.extraSlot] = 0
+		}
+	}
+	expected := b.volume(b.bw.max(), a.Now-b.aggStart)
+	if b.aggAcked <= expected || b.aggAcked > bbrAggReset {
+		b.aggAcked, b.aggStart, expected = 0, a.Now, 0
+	}
+	b.aggAcked += uint64(a.Delivered)
+	extra := uint32(min(b.aggAcked-min(expected, b.aggAcked), uint64(b.cwnd)))
+	b.extra[b.extraSlot] = max(b.extra[b.extraSlot], extra)
+}
+
+// volume is what flows in d at rate bytes a second.
+func (*BBR) volume(rate uint64, d time.Duration) uint64 {
+	us := uint64(min(max(d, 0), time.Minute) / time.Microsecond)
+	return min(rate, 1<<36) * us / 1e6
+}
+
+// checkFull finds the end of Startup: three rounds that did not give a quarter
+// more bandwidth (section 4.3.2.2).
+func (b *BBR) checkFull(a *Ack) {
+	if b.filled || !b.roundStart || a.Rate.AppLimited {
+		return
+	}
+	if bw := b.bw.max(); float64(bw) >= float64(b.fullBW)*bbrFullGrowth {
+		b.fullBW, b.fullCount = bw, 0
+		return
+	}
+	b.fullCount++
+	b.filled = b.fullCount >= bbrFullRounds
+}
+
+// checkDrain goes from Startup to Drain, and from there to ProbeBW once the queue
+// that Startup made is gone.
+func (b *BBR) checkDrain(a *Ack) {
+	if b.mode == bbrStartup && b.filled {
+		b.mode = bbrDrain
+	}
+	if b.mode == bbrDrain && a.InFlight <= b.target(1) {
+		b.enterProbeBW(a.Now)
+	}
+}
+
+// enterProbeBW begins in any phase but the one that drains (section 4.3.4.3), so
+// that flows do not probe in step.
+func (b *BBR) enterProbeBW(now time.Duration) {
+	b.mode = bbrProbeBW
+	x := uint64(now)*0x9e3779b97f4a7c15 + b.nextRound
+	x ^= x >> 32
+	phase := uint8(x % uint64(len(bbrCycle)-1))
+	if phase > 0 {
+		phase++
+	}
+	b.enterPhase(now, phase)
+}
+
+func (b *BBR) enterPhase(now time.Duration, phase uint8) {
+	b.phase, b.cycleStart = phase, now
+}
+
+// phaseOver says when the next phase of ProbeBW is due (section 4.3.4.3).
+func (b *BBR) phaseOver(a *Ack) bool {
+	full := a.Now-b.cycleStart > b.minRTT
+	switch gain := bbrCycle[b.phase]; {
+	case gain > 1:
+		return full && (a.Lost > 0 || a.PriorInFlight >= b.target(gain))
+	case gain < 1:
+		return full || a.PriorInFlight <= b.target(1)
+	}
+	return full
+}
+
+// updateMinRTT keeps RTprop, and enters and leaves ProbeRTT, in which the queue
+// is let run dry if RTprop was not seen for ten seconds (section 4.3.5).
+func (b *BBR) updateMinRTT(a *Ack) {
+	expired := a.Now > b.minRTTAt+bbrRTTFilter
+	if a.RTT > 0 && (b.minRTT == 0 || a.RTT <= b.minRTT || expired) {
+		b.minRTT, b.minRTTAt = a.RTT, a.Now
+	}
+	if expired && !b.idleRestart && b.mode != bbrProbeMinRTT {
+		b.saveWindow()
+		b.mode, b.probeRTTDone = bbrProbeMinRTT, 0
+	}
+	if b.mode == bbrProbeMinRTT {
+		b.probeRTT(a)
+	}
+	if a.Delivered > 0 {
+		b.idleRestart = false
+	}
+}
+
+func (b *BBR) probeRTT(a *Ack) {
+	b.limited = a.Rate.Total + uint64(a.InFlight)
+	if b.probeRTTDone == 0 {
+		if a.InFlight <= bbrMinPipe*b.mss {
+			b.probeRTTDone = a.Now + bbrProbeRTT
+			b.probeRTTRound = false
+			b.nextRound = a.Rate.Total
+		}
+		return
+	}
+	if b.roundStart {
+		b.probeRTTRound = true
+	}
+	if b.probeRTTRound {
+		b.leaveProbeRTT(a.Now)
+	}
+}
+
+func (b *BBR) leaveProbeRTT(now time.Duration) {
+	if b.probeRTTDone == 0 || now <= b.probeRTTDone {
+		return
+	}
+	b.minRTTAt = now
+	b.cwnd = max(b.cwnd, b.prior)
+	if b.filled {
+		b.enterProbeBW(now)
+	} else {
+		b.mode = bbrStartup
+	}
+}
+
+func (b *BBR) pacingGain() float64 {
+	switch b.mode {
+	case bbrStartup:
+		return bbrHighGain
+	case bbrDrain:
+		return 1 / bbrHighGain
+	case bbrProbeBW:
+		return bbrCycle[b.phase]
+	}
+	return 1
+}
+
+func (b *BBR) windowGain() float64 {
+	switch b.mode {
+	case bbrStartup, bbrDrain:
+		return bbrHighGain
+	case bbrProbeBW:
+		return bbrCwndGain
+	}
+	return 1
+}
+
+// setPacing sets the rate; in Startup it does not fall (section 4.2.1).
+func (b *BBR) setPacing(gain float64) {
+	bw := b.bw.max()
+	if bw == 0 {
+		return
+	}
+	rate := max(uint64(gain*bbrMargin*float64(bw)), 1)
+	if b.filled || rate > b.pacing {
+		b.pacing = rate
+	}
+}
+
+// target is the BDP times gain, with room for what the ends hold up: three
+// quanta, and an even number of segments for a peer that delays acknowledgments
+// (section 4.2.3.2).
+func (b *BBR) target(gain float64) uint32 {
+	if b.minRTT == 0 || b.bw.max() == 0 {
+		return b.initial
+	}
+	bdp := gain * float64(b.volume(b.bw.max(), b.minRTT))
+	w := uint64(bdp) + 3*uint64(Quantum(b.pacing, b.mss))
+	pair := 2 * uint64(b.mss)
+	w = (w + pair - 1) / pair * pair
+	if b.mode == bbrProbeBW && gain > 1 {
+		w += pair
+	}
+	return uint32(min(w, MaxWindow))
+}
+
+// aggregation is what the window allows for held-up acknowledgments.
+func (b *BBR) aggregation() uint32 {
+	if !b.filled {
+		return 0
+	}
+	limit := b.volume(b.bw.max(), bbrAggLimit)
+	return uint32(min(uint64(max(b.extra[0], b.extra[1])), limit))
+}
+
+// setWindow moves the window towards the target by what was delivered (section
+// 4.2.3.6). In the first round trip of recovery it sends as much as is delivered.
+func (b *BBR) setWindow(a *Ack) {
+	if a.Delivered > 0 && !b.recover(a) {
+		target := add(b.target(b.windowGain()), b.aggregation())
+		if b.filled {
+			b.cwnd = min(add(b.cwnd, a.Delivered), target)
+		} else if b.cwnd < target || a.Rate.Total < uint64(b.initial) {
+			b.cwnd = add(b.cwnd, a.Delivered)
+		}
+		b.cwnd = max(b.cwnd, bbrMinPipe*b.mss)
+	}
+	if b.mode == bbrProbeMinRTT {
+		b.cwnd = min(b.cwnd, bbrMinPipe*b.mss)
+	}
+}
+
+// recover adapts the window to losses and reports whether it is settled by that
+// (section 4.2.3.4).
+func (b *BBR) recover(a *Ack) bool {
+	if a.Lost > 0 {
+		b.cwnd = max(b.cwnd-min(b.cwnd, a.Lost), b.mss)
+	}
+	was := b.state
+	b.state = a.State
+	switch {
+	case a.State == Recovery && was != Recovery:
+		b.conservation = true
+		b.nextRound = a.Rate.Total
+		b.cwnd = add(a.InFlight, a.Delivered)
+	case was >= Recovery && a.State < Recovery:
+		b.cwnd = max(b.cwnd, b.prior)
+		b.conservation = false
+	}
+	if b.conservation {
+		b.cwnd = max(b.cwnd, add(a.InFlight, a.Delivered))
+	}
+	return b.conservation
+}
+
+// saveWindow remembers the window for the end of recovery and of ProbeRTT.
+func (b *BBR) saveWindow() {
+	if b.state < Recovery && b.mode != bbrProbeMinRTT {
+		b.prior = b.cwnd
+	} else {
+		b.prior = max(b.prior, b.cwnd)
+	}
+}
+
+// Congestion implements Controller.
+func (b *BBR) Congestion(e *Event) {
+	if e.Cause == ByLoss {
+		b.saveWindow()
+	}
+}
+
+// Recovered implements Controller; Ack sees it by its state.
+func (*BBR) Recovered(time.Duration) {}
+
+// Timeout implements Controller.
+func (b *BBR) Timeout(e *Event) {
+	b.saveWindow()
+	b.state = Loss
+	b.fullBW, b.roundStart, b.conservation = 0, true, false
+	b.cwnd = b.mss
+}
+
+// Undo implements Controller.
+func (b *BBR) Undo(time.Duration) {
+	b.fullBW, b.fullCount = 0, 0
+	b.conservation = false
+	if b.mode != bbrProbeMinRTT {
+		b.cwnd = max(b.cwnd, b.prior)
+	}
+}
+
+// Restart implements Controller. Sent has done what is to be done.
+func (*BBR) Restart(now, idle, rto time.Duration) {}
+
+// SetMSS implements Controller.
+func (b *BBR) SetMSS(mss uint32) {
+	b.cwnd = resize(b.cwnd, b.mss, mss)
+	b.mss, b.initial = mss, InitialWindow(mss)
+}
+
+// CWnd implements Controller.
+func (b *BBR) CWnd() uint32 { return b.cwnd }
+
+// SSThresh implements Controller. BBR has none.
+func (*BBR) SSThresh() uint32 { return MaxWindow }
+
+// PacingRate implements Controller.
+func (b *BBR) PacingRate() uint64 { return b.pacing }
+
+// OwnsRecovery implements Controller.
+func (*BBR) OwnsRecovery() bool { return true }

@@ -1,0 +1,55 @@
+package cc
+
+import "time"
+
+// What Reno and CUBIC have in common.
+
+// undo is what a reduction replaced, for Controller.Undo.
+type undo struct {
+	cwnd, ssthresh uint32 // cwnd 0: nothing to undo
+	ended          bool   // Recovered was called since
+}
+
+// save keeps the state before the first reduction of an episode and reports
+// whether this was it.
+func (u *undo) save(cwnd, ssthresh uint32) bool {
+	if u.cwnd != 0 && !u.ended {
+		return false
+	}
+	*u = undo{cwnd: cwnd, ssthresh: ssthresh}
+	return true
+}
+
+// counted returns the bytes for which the window may grow: those acknowledged.
+// After a timeout a jump of snd.una over data that had arrived before must not
+// release a burst, so that only what is newly delivered counts (RFC 3465 section
+// 2.3 has one segment in its place).
+func counted(a *Ack) uint32 {
+	if a.State == Loss {
+		return min(a.Acked, a.Delivered)
+	}
+	return a.Acked
+}
+
+// decay returns the window and threshold after idleness: the window halves for
+// each retransmission timeout, down to the restart window, and the threshold
+// remembers three quarters of the window that was in use (RFC 2861 section 3.2,
+// RFC 5681 section 4.1).
+func decay(cwnd, ssthresh, mss uint32, idle, rto time.Duration) (uint32, uint32) {
+	ssthresh = max(ssthresh, cwnd/4*3)
+	restart := min(InitialWindow(mss), cwnd)
+	for ; rto > 0 && idle > rto && cwnd > restart; idle -= rto {
+		cwnd /= 2
+	}
+	return max(cwnd, restart), ssthresh
+}
+
+// resize keeps a window that is within the initial window at the same number of
+// segments when they become smaller (RFC 1191 section 6.5 leaves others alone),
+// and never below one segment.
+func resize(cwnd, old, mss uint32) uint32 {
+	if mss < old && cwnd <= InitialWindow(old) {
+		cwnd = uint32(uint64(cwnd) * uint64(mss) / uint64(old))
+	}
+	return max(cwnd, mss)
+}
