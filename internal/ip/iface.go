@@ -2,6 +2,8 @@ package ip
 
 import (
 	"net/netip"
+	"slices"
+	"syscall"
 
 	"usock/internal/host"
 	"usock/internal/pkt"
@@ -24,6 +26,11 @@ type IfaceConfig struct {
 	Segments bool // the link takes TCP segments larger than the MTU
 }
 
+const (
+	loopbackMTU = 65536
+	defaultMTU  = 1500
+)
+
 // IfaceStats counts what an interface carried.
 type IfaceStats struct {
 	RxPackets, RxBytes, RxErrors, RxDropped uint64
@@ -38,43 +45,98 @@ const (
 	FlagUp IfaceFlags = 1 << iota
 	FlagLoopback
 	FlagMulticast
-	FlagPointToPoint
 )
 
 // Iface is an interface of the host.
 type Iface struct {
-	Stats IfaceStats
-
-	layer *Layer
-	cfg   IfaceConfig
-	index int
-	addrs []netip.Prefix
+	layer  *Layer
+	cfg    IfaceConfig
+	index  int
+	addrs  []netip.Prefix
+	groups map[netip.Addr]int // how many Joins
+	stats  IfaceStats
 }
 
 // AddIface adds an interface. The first one has index 1, and should be the
 // loopback interface.
 func (l *Layer) AddIface(c IfaceConfig) *Iface {
-	i := &Iface{layer: l, cfg: c, index: len(l.ifaces) + 1}
+	if c.MTU == 0 {
+		c.MTU = defaultMTU
+		if c.Loopback {
+			c.MTU = loopbackMTU
+		}
+	}
+	i := &Iface{layer: l, cfg: c, index: len(l.ifaces) + 1, groups: make(map[netip.Addr]int)}
 	l.ifaces = append(l.ifaces, i)
+	if c.Loopback && l.lo == nil {
+		l.lo = i
+	}
+	if c.Loopback {
+		for _, a := range [...]string{"127.0.0.1/8", "::1/128"} {
+			i.insert(netip.MustParsePrefix(a))
+		}
+	}
+	l.changed()
 	return i
 }
 
 // RemoveIface removes an interface with its addresses, routes and groups.
-func (l *Layer) RemoveIface(i *Iface) {}
+func (l *Layer) RemoveIface(i *Iface) {
+	if i.index == 0 {
+		return
+	}
+	for len(i.addrs) > 0 {
+		i.remove(i.addrs[0])
+	}
+	l.rt4.removeIface(i)
+	l.rt6.removeIface(i)
+	l.frags.removeIface(i)
+	for p, at := range l.looped {
+		if at == i {
+			l.looped[p] = nil
+		}
+	}
+	l.ifaces[i.index-1] = nil
+	i.index = 0
+	if l.lo == i {
+		l.lo = nil
+		for _, o := range l.ifaces {
+			if o != nil && o.cfg.Loopback {
+				l.lo = o
+				break
+			}
+		}
+	}
+	l.changed()
+}
 
 // Ifaces returns the interfaces, in the order of their indices.
-func (l *Layer) Ifaces() []*Iface { return l.ifaces }
+func (l *Layer) Ifaces() []*Iface {
+	return slices.DeleteFunc(slices.Clone(l.ifaces), func(i *Iface) bool { return i == nil })
+}
 
 // Iface returns the interface with the index, nil if there is none.
-func (l *Layer) Iface(index int) *Iface { return nil }
+func (l *Layer) Iface(index int) *Iface {
+	if index < 1 || index > len(l.ifaces) {
+		return nil
+	}
+	return l.ifaces[index-1]
+}
 
 // IfaceByName returns the interface with the name, nil if there is none.
-func (l *Layer) IfaceByName(name string) *Iface { return nil }
+func (l *Layer) IfaceByName(name string) *Iface {
+	for _, i := range l.ifaces {
+		if i != nil && i.cfg.Name == name {
+			return i
+		}
+	}
+	return nil
+}
 
 // Loopback returns the loopback interface, nil if there is none.
-func (l *Layer) Loopback() *Iface { return nil }
+func (l *Layer) Loopback() *Iface { return l.lo }
 
-// Index returns the interface's number, from 1.
+// Index returns the interface's number, from 1; 0 after its removal.
 func (i *Iface) Index() int { return i.index }
 
 // Name returns the interface's name.
@@ -84,35 +146,202 @@ func (i *Iface) Name() string { return i.cfg.Name }
 func (i *Iface) MTU() int { return i.cfg.MTU }
 
 // Flags returns the interface's properties.
-func (i *Iface) Flags() IfaceFlags { return 0 }
+func (i *Iface) Flags() IfaceFlags {
+	if i.cfg.Loopback {
+		return FlagUp | FlagLoopback
+	}
+	return FlagUp | FlagMulticast
+}
 
-// Addrs returns the interface's addresses with the length of their networks.
-func (i *Iface) Addrs() []netip.Prefix { return i.addrs }
+// Stats returns the interface's counters.
+func (i *Iface) Stats() IfaceStats {
+	s := i.stats
+	if i.cfg.Out != nil {
+		s.TxDropped += i.cfg.Out.Dropped()
+	}
+	return s
+}
+
+// Addrs returns the interface's addresses with the length of their networks, in
+// the order in which they were added.
+func (i *Iface) Addrs() []netip.Prefix { return slices.Clone(i.addrs) }
+
+// HasAddr reports whether a is an address of the interface.
+func (i *Iface) HasAddr(a netip.Addr) bool {
+	o := i.layer.own[a]
+	return o != nil && o.iface == i
+}
 
 // AddAddr gives the interface an address; the rest of the prefix becomes
-// reachable through it. EEXIST if it has it.
-func (l *Layer) AddAddr(i *Iface, a netip.Prefix) error { return nil }
+// reachable through it. EEXIST if the host has the address, EINVAL if it is none
+// that a host can have.
+func (l *Layer) AddAddr(i *Iface, a netip.Prefix) error {
+	addr := a.Addr()
+	switch {
+	case i.index == 0:
+		return syscall.ENODEV
+	case !a.IsValid(), addr.Is4In6(), addr.Zone() != "", addr.IsUnspecified(), addr.IsMulticast(),
+		addr == limitedBroadcast:
+		return syscall.EINVAL
+	case addr.IsLoopback() && !i.cfg.Loopback:
+		return syscall.EINVAL
+	case l.own[addr] != nil:
+		return syscall.EEXIST
+	}
+	i.insert(a)
+	l.changed()
+	return nil
+}
+
+func (i *Iface) insert(a netip.Prefix) {
+	l := i.layer
+	o := &ownAddr{iface: i, src: a.Addr()}
+	for _, p := range i.addrs {
+		if p.Masked() == a.Masked() {
+			o.src = p.Addr()
+			break
+		}
+	}
+	i.addrs = append(i.addrs, a)
+	l.own[a.Addr()] = o
+	if b, ok := directedBroadcast(a); ok {
+		l.broadcasts[b]++
+	}
+	if o.src == a.Addr() && !a.IsSingleIP() && !i.cfg.Loopback {
+		l.routes(a.Addr()).add(Route{Dst: a.Masked(), Iface: i, Src: a.Addr()})
+	}
+}
 
 // RemoveAddr takes the address away; EADDRNOTAVAIL if it is not there.
-func (l *Layer) RemoveAddr(i *Iface, a netip.Prefix) error { return nil }
+func (l *Layer) RemoveAddr(i *Iface, a netip.Prefix) error {
+	if !slices.Contains(i.addrs, a) {
+		return syscall.EADDRNOTAVAIL
+	}
+	i.remove(a)
+	l.changed()
+	return nil
+}
+
+func (i *Iface) remove(a netip.Prefix) {
+	l := i.layer
+	n := slices.Index(i.addrs, a)
+	i.addrs = slices.Delete(i.addrs, n, n+1)
+	delete(l.own, a.Addr())
+	if b, ok := directedBroadcast(a); ok {
+		if l.broadcasts[b]--; l.broadcasts[b] == 0 {
+			delete(l.broadcasts, b)
+		}
+	}
+	l.routes(a.Addr()).remove(Route{Dst: a.Masked(), Iface: i, Src: a.Addr()})
+	// Another address of the same network takes over as its source.
+	heir := netip.Addr{}
+	for _, p := range i.addrs {
+		if p.Masked() != a.Masked() {
+			continue
+		}
+		if o := l.own[p.Addr()]; o.src == a.Addr() {
+			if !heir.IsValid() {
+				heir = p.Addr()
+				if !i.cfg.Loopback {
+					l.routes(heir).add(Route{Dst: p.Masked(), Iface: i, Src: heir})
+				}
+			}
+			o.src = heir
+		}
+	}
+}
+
+var (
+	limitedBroadcast  = netip.AddrFrom4([4]byte{255, 255, 255, 255})
+	loopbackBroadcast = netip.AddrFrom4([4]byte{127, 255, 255, 255})
+	loopback4         = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+)
+
+// directedBroadcast returns the broadcast address of a's network, if it has one:
+// networks of two addresses do not (RFC 3021).
+func directedBroadcast(a netip.Prefix) (netip.Addr, bool) {
+	if !a.Addr().Is4() || a.Bits() > 30 {
+		return netip.Addr{}, false
+	}
+	b := a.Addr().As4()
+	for i := range b {
+		host := 8*(i+1) - a.Bits() // bits of this byte that number the host
+		b[i] |= byte(1<<min(max(host, 0), 8) - 1)
+	}
+	return netip.AddrFrom4(b), true
+}
 
 // IsLocal reports whether a is an address of this host: one of 127.0.0.0/8, ::1,
 // or an interface's own.
-func (l *Layer) IsLocal(a netip.Addr) bool { return false }
+func (l *Layer) IsLocal(a netip.Addr) bool {
+	if a.Is4() && a.IsLoopback() {
+		return l.lo != nil && a != loopbackBroadcast
+	}
+	return l.own[a] != nil
+}
 
 // IsBroadcast reports whether a is the limited broadcast address or that of a
 // network that the host is on.
-func (l *Layer) IsBroadcast(a netip.Addr) bool { return false }
+func (l *Layer) IsBroadcast(a netip.Addr) bool {
+	return a.Is4() && (a == limitedBroadcast || l.broadcasts[a] > 0)
+}
 
 // Join makes the interface receive the group; each Join needs its Leave. EINVAL
 // if group is no multicast address.
-func (l *Layer) Join(i *Iface, group netip.Addr) error { return nil }
+func (l *Layer) Join(i *Iface, group netip.Addr) error {
+	if i.index == 0 {
+		return syscall.ENODEV
+	}
+	if !group.IsMulticast() || group.Is4In6() {
+		return syscall.EINVAL
+	}
+	i.groups[group]++
+	return nil
+}
 
 // Leave undoes one Join; EADDRNOTAVAIL without one.
-func (l *Layer) Leave(i *Iface, group netip.Addr) error { return nil }
+func (l *Layer) Leave(i *Iface, group netip.Addr) error {
+	if i.groups[group] == 0 {
+		return syscall.EADDRNOTAVAIL
+	}
+	if i.groups[group]--; i.groups[group] == 0 {
+		delete(i.groups, group)
+	}
+	return nil
+}
 
-// Joined reports whether the interface receives the group.
-func (i *Iface) Joined(group netip.Addr) bool { return false }
+var (
+	allHosts    = netip.AddrFrom4([4]byte{224, 0, 0, 1})
+	allNodes    = netip.MustParseAddr("ff02::1")
+	allNodesOwn = netip.MustParseAddr("ff01::1")
+	solicited   = netip.MustParsePrefix("ff02::1:ff00:0/104")
+)
 
-// Input takes over packets that a link delivered.
-func (l *Layer) Input(i *Iface, batch []*pkt.Packet) {}
+// Joined reports whether the interface receives the group: it was joined, or is
+// one that every host is in (RFC 1112, section 4; RFC 4291, section 2.8).
+func (i *Iface) Joined(group netip.Addr) bool {
+	if i.groups[group] > 0 || group == allHosts || group == allNodes || group == allNodesOwn {
+		return true
+	}
+	if !group.Is6() || !solicited.Contains(group) {
+		return false
+	}
+	g := group.As16()
+	for _, p := range i.addrs {
+		if a := p.Addr().As16(); p.Addr().Is6() && [3]byte(a[13:]) == [3]byte(g[13:]) {
+			return true
+		}
+	}
+	return false
+}
+
+// transmit sends p, a complete packet, through the interface and takes it over.
+func (i *Iface) transmit(p *pkt.Packet) {
+	i.stats.TxPackets++
+	i.stats.TxBytes += uint64(p.Len())
+	if i.cfg.Out == nil {
+		i.layer.host.Loop(p)
+		return
+	}
+	i.cfg.Out.Push(p)
+}

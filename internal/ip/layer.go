@@ -1,22 +1,22 @@
 package ip
 
 import (
+	"math/rand/v2"
+	"net/netip"
+	"time"
+
 	"usock/internal/host"
 	"usock/internal/pkt"
+	"usock/internal/timer"
 )
 
 // Numbers of the protocols that the layer itself knows (IANA, protocol numbers).
 const (
-	ProtoHopByHop = 0
-	ProtoICMP     = 1
-	ProtoTCP      = 6
-	ProtoUDP      = 17
-	ProtoRouting  = 43
-	ProtoFragment = 44
-	ProtoICMPv6   = 58
-	ProtoNone     = 59
-	ProtoDestOpts = 60
-	ProtoSCTP     = 132
+	ProtoICMP   = 1
+	ProtoTCP    = 6
+	ProtoUDP    = 17
+	ProtoICMPv6 = 58
+	ProtoSCTP   = 132
 )
 
 // Transport is a protocol over IP: one row of the protocol table.
@@ -58,20 +58,107 @@ type Config struct {
 	Rand       func() uint64 // nil: a generator with a random seed
 }
 
+const defaultHopLimit = 64
+
+// LayerStats counts what happened to packets that were neither delivered nor
+// forwarded, by reason.
+type LayerStats struct {
+	Malformed   uint64 // headers or lengths that make no sense
+	BadChecksum uint64
+	Martian     uint64 // addresses that cannot be on the link
+	NotLocal    uint64 // for somebody else, and not forwarded
+	NoProto     uint64 // no transport for them
+	ReasmFails  uint64 // fragments given up: timeout, overlap, limits
+	ReasmOKs    uint64 // datagrams put together
+	Forwarded   uint64
+	Fragmented  uint64 // datagrams sent in fragments
+	ICMPOut     uint64 // error messages sent
+	ICMPLimited uint64 // error messages withheld by the rate limit
+}
+
 // Layer is the IP layer of one host. The host's lock guards all of it.
 type Layer struct {
-	host   *host.Host
-	cfg    Config
-	table  Table
-	ifaces []*Iface // by index-1; nil where removed
-	gen    uint32
+	Stats LayerStats
+
+	host  *host.Host
+	cfg   Config
+	table Table
+	gen   uint32
+
+	ifaces     []*Iface // by index-1; nil where removed
+	lo         *Iface
+	own        map[netip.Addr]*ownAddr
+	broadcasts map[netip.Addr]int // directed broadcast addresses: networks that have them
+
+	rt4, rt6 routeTable
+	mtus     map[netip.Addr]pathMTU
+	frags    reassembly
+	limits   limiter
+	timer    timer.Entry // the earliest of mtus and frags
+	idents   [256]uint16
+
+	// looped says which interface a packet in the host's loopback queue stands
+	// for, if it is not lo: copies of multicasts and broadcasts.
+	looped map[*pkt.Packet]*Iface
+
+	meta    Meta   // of the packet that is being received
+	scratch []byte // its header, where that is not in the packet's head
+}
+
+// ownAddr is an address of this host.
+type ownAddr struct {
+	iface *Iface
+	src   netip.Addr // the source for packets to it: its network's first address
 }
 
 // New returns the layer of h and makes it the receiver of h's loopback queue.
 func New(h *host.Host, cfg Config, table *Table) *Layer {
-	l := &Layer{host: h, cfg: cfg, table: *table}
+	if cfg.HopLimit == 0 {
+		cfg.HopLimit = defaultHopLimit
+	}
+	if cfg.Rand == nil {
+		cfg.Rand = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())).Uint64
+	}
+	l := &Layer{
+		host:       h,
+		cfg:        cfg,
+		table:      *table,
+		gen:        1,
+		own:        make(map[netip.Addr]*ownAddr),
+		broadcasts: make(map[netip.Addr]int),
+		mtus:       make(map[netip.Addr]pathMTU),
+		looped:     make(map[*pkt.Packet]*Iface),
+	}
+	l.timer.Owner = l
+	l.frags.init(l)
+	for i := range l.idents {
+		l.idents[i] = uint16(cfg.Rand())
+	}
+	h.Input = l.inputLooped
 	return l
 }
 
 // Generation changes whenever a Path returned by Route may have become wrong.
 func (l *Layer) Generation() uint32 { return l.gen }
+
+func (l *Layer) changed() { l.gen++ }
+
+// Close frees the fragments that wait for others and stops the timer.
+func (l *Layer) Close() {
+	l.frags.clear()
+	clear(l.looped)
+	l.host.RemoveTimer(&l.timer)
+}
+
+// Expired implements timer.Owner.
+func (l *Layer) Expired(_ *timer.Entry, now time.Duration) {
+	l.frags.expire(now)
+	l.expireMTUs(now)
+}
+
+// arm makes the layer's timer go off at at or earlier.
+func (l *Layer) arm(at time.Duration) {
+	if at < l.timer.At() {
+		l.host.SetTimer(&l.timer, at)
+	}
+}

@@ -1,10 +1,13 @@
 package ip
 
 import (
+	"encoding/binary"
+	"hash/maphash"
 	"net/netip"
 	"syscall"
 
 	"usock/internal/pkt"
+	"usock/internal/wire"
 )
 
 // Where the checksum stands in a transport header: values of Out.Checksum.
@@ -16,15 +19,15 @@ const (
 
 // Out says what the network header of a packet is to say.
 type Out struct {
-	Src, Dst netip.Addr
-	Flow     uint32 // IPv6 flow label, 20 bits
+	Src, Dst netip.Addr // the zero Addr: the path's
+	Flow     uint32     // IPv6 flow label, 20 bits
 	Proto    uint8
 	TTL      uint8 // 0: the layer's default, or 1 for multicast destinations
-	TOS      uint8
+	TOS      uint8 // or traffic class
 
 	// Checksum is where in the transport header the Internet checksum over header,
-	// payload and pseudo-header belongs; 0: the packet is ready as it is. Where
-	// the link allows it the sum is left to it, or left out.
+	// payload and pseudo-header belongs; 0: the packet is ready as it is. The field
+	// must be zero. Where the link allows it the sum is left to it, or left out.
 	Checksum uint8
 
 	// DontFragment refuses packets larger than the path's MTU with EMSGSIZE and, in
@@ -35,19 +38,188 @@ type Out struct {
 	// (IP_PMTUDISC_PROBE, IP_PMTUDISC_INTERFACE).
 	IgnorePathMTU bool
 
-	NoLoop bool // no copy of a multicast to this host (IP_MULTICAST_LOOP 0)
+	NoLoop   bool // no copy of a multicast to this host (IP_MULTICAST_LOOP 0)
+	HostOnly bool // a multicast does not leave this host (IP_MULTICAST_TTL 0)
 
 	// HeaderIncluded says that the packet begins with its network header. The layer
 	// completes length, checksum and, where they are zero, identification and
-	// source.
+	// source (IP_HDRINCL).
 	HeaderIncluded bool
 
-	Options []byte // IPv4 options, a multiple of 4 and at most 40 bytes
+	Options []byte // IPv4 options, at most 40 bytes
 }
 
 // Output sends p, which begins with the transport header, along path. It takes
-// over p, also when it fails. path.Gen must be current.
+// over p, also when it fails.
 func (l *Layer) Output(p *pkt.Packet, path *Path, o *Out) error {
+	if path.Iface == nil || path.Iface.index == 0 {
+		p.Free()
+		return syscall.ENETUNREACH
+	}
+	if o.HeaderIncluded {
+		return l.outputIncluded(p, path, o)
+	}
+	src, dst := o.Src, o.Dst
+	if !src.IsValid() {
+		src = path.Src
+	}
+	if !dst.IsValid() {
+		dst = path.Dst
+	}
+	ttl := o.TTL
+	if ttl == 0 {
+		ttl = l.cfg.HopLimit
+		if dst.IsMulticast() {
+			ttl = 1
+		}
+	}
+	mtu := path.MTU
+	if o.IgnorePathMTU {
+		mtu = path.Iface.cfg.MTU
+	}
+	n := p.Len()
+	p.Trusted = true
+	if dst.Is4() {
+		h := wire.IPv4{
+			Src: src, Dst: dst, TOS: o.TOS, TTL: ttl, Proto: o.Proto,
+			DontFragment: o.DontFragment, Options: o.Options,
+		}
+		hl := h.Len()
+		if hl+n > maxLen4 || hl > wire.IPv4MaxLen {
+			p.Free()
+			return syscall.EMSGSIZE
+		}
+		h.TotalLen = uint16(hl + n)
+		fits := hl+n <= mtu || p.SegmentSize != 0 && path.MaxSegment != 0
+		if !fits && o.DontFragment {
+			p.Free()
+			return syscall.EMSGSIZE
+		}
+		if !o.DontFragment {
+			h.ID = l.ident(dst)
+		}
+		l.checksum(p, path, src, dst, o, hl, fits)
+		if !fits {
+			return l.fragment4(p, path, &h, mtu, o)
+		}
+		h.Put(p.Prepend(hl))
+	} else {
+		if n > maxLen6-wire.IPv6Len {
+			p.Free()
+			return syscall.EMSGSIZE
+		}
+		h := wire.IPv6{
+			Src: src, Dst: dst, TOS: o.TOS, HopLimit: ttl, Next: o.Proto, Flow: o.Flow,
+			PayloadLen: uint16(n),
+		}
+		fits := wire.IPv6Len+n <= mtu || p.SegmentSize != 0 && path.MaxSegment != 0
+		if !fits && o.DontFragment {
+			p.Free()
+			return syscall.EMSGSIZE
+		}
+		l.checksum(p, path, src, dst, o, wire.IPv6Len, fits)
+		if !fits {
+			return l.fragment6(p, path, &h, mtu, o)
+		}
+		h.Put(p.Prepend(wire.IPv6Len))
+	}
+	l.send(p, path, dst, o)
+	return nil
+}
+
+// send passes a complete packet to the path's interface, and a copy to this host
+// where it belongs to a group or network that hears itself.
+func (l *Layer) send(p *pkt.Packet, path *Path, dst netip.Addr, o *Out) {
+	i := path.Iface
+	if !i.cfg.Loopback && (path.Broadcast || dst.IsMulticast()) {
+		if path.Broadcast || !o.NoLoop && i.Joined(dst) {
+			c := p.Clone()
+			l.looped[c] = i
+			l.host.Loop(c)
+		}
+		if o.HostOnly {
+			p.Free()
+			return
+		}
+	}
+	i.transmit(p)
+}
+
+// checksum fills in the transport checksum, or leaves it to the link. hl is the
+// length of the network header that is to come in front.
+func (l *Layer) checksum(p *pkt.Packet, path *Path, src, dst netip.Addr, o *Out, hl int, whole bool) {
+	if o.Checksum == 0 {
+		return
+	}
+	i := path.Iface
+	if whole && i.cfg.Out == nil {
+		return // never leaves memory
+	}
+	var c wire.Checksum
+	c.AddPseudo(src, dst, o.Proto, p.Len())
+	if whole && i.cfg.Checksum {
+		binary.BigEndian.PutUint16(p.Head()[o.Checksum:], c.Partial())
+		p.ChecksumStart, p.ChecksumOffset = uint16(hl), uint16(o.Checksum)
+		return
+	}
+	c.Add(p.Head())
+	for _, v := range p.Payload.Views() {
+		c.Add(v.Bytes())
+	}
+	s := c.Sum()
+	if s == 0 && o.Proto == ProtoUDP {
+		s = 0xffff // zero would say that there is none (RFC 768)
+	}
+	binary.BigEndian.PutUint16(p.Head()[o.Checksum:], s)
+}
+
+var identSeed = maphash.MakeSeed()
+
+// ident returns an identification for a datagram to dst that may be fragmented.
+// Destinations share counters by hash, so that one does not learn another's rate
+// (RFC 7739, section 5), and a number does not come back early (RFC 6864, section
+// 4.2).
+func (l *Layer) ident(dst netip.Addr) uint16 {
+	b := dst.As16()
+	k := maphash.Bytes(identSeed, b[:]) % uint64(len(l.idents))
+	l.idents[k]++
+	return l.idents[k]
+}
+
+// outputIncluded sends a packet that brings its own network header.
+func (l *Layer) outputIncluded(p *pkt.Packet, path *Path, o *Out) error {
+	n := p.Len()
+	b := p.AppendTo(make([]byte, 0, n))
+	owner := p.Owner
 	p.Free()
-	return syscall.ENETUNREACH
+	if n > path.Iface.cfg.MTU || n > maxLen4 {
+		return syscall.EMSGSIZE
+	}
+	if path.Dst.Is4() {
+		h, hl, err := wire.ParseIPv4(fillLen4(b))
+		if err != nil {
+			return syscall.EINVAL
+		}
+		if h.Src.IsUnspecified() {
+			h.Src = path.Src
+		}
+		if h.ID == 0 {
+			h.ID = l.ident(h.Dst)
+		}
+		h.Put(b[:hl])
+	} else if _, err := wire.ParseIPv6(b); err != nil {
+		return syscall.EINVAL
+	}
+	p = pkt.FromBytes(b)
+	p.Owner = owner
+	l.send(p, path, path.Dst, o)
+	return nil
+}
+
+// fillLen4 sets the total length of an IPv4 packet, as Linux does for raw sockets.
+func fillLen4(b []byte) []byte {
+	if len(b) >= wire.IPv4MinLen {
+		binary.BigEndian.PutUint16(b[2:], uint16(len(b)))
+	}
+	return b
 }

@@ -153,6 +153,17 @@ func WalkIPv6(next uint8, b []byte, first bool) IPv6Chain {
 	}
 }
 
+// CheckHopByHop looks at the hop-by-hop options at the start of b as a router does.
+// Only the fault, if any, and its place are filled in.
+func CheckHopByHop(b []byte) (c IPv6Chain) {
+	if len(b) < 8 || len(b) < (int(b[1])+1)*8 {
+		c.fault(Truncated, 0, 0)
+	} else if f, at := checkIPv6Options(b[2 : (int(b[1])+1)*8]); f != NoFault {
+		c.fault(f, ICMPv6UnknownOption, 2+at)
+	}
+	return c
+}
+
 func (c *IPv6Chain) fault(f Fault, code uint8, pointer int) {
 	c.Fault, c.Code, c.Pointer = f, code, pointer
 }

@@ -1,0 +1,125 @@
+package ip
+
+import (
+	"net/netip"
+
+	"usock/internal/offload"
+	"usock/internal/pkt"
+	"usock/internal/wire"
+)
+
+// forward4 passes on a packet that is for another host, or drops it.
+func (l *Layer) forward4(i *Iface, p *pkt.Packet, h *wire.IPv4, n int) {
+	if !l.mayForward(i, p, h.Dst) {
+		return
+	}
+	m := &l.meta
+	l.keepHeader(p, n)
+	first := h.FragmentOff == 0
+	if h.TTL <= 1 {
+		l.sendError4(p, m, first, wire.ICMPv4TimeExceeded, wire.ICMPHopLimit, 0)
+		p.Free()
+		return
+	}
+	path, err := l.Route(h.Dst, netip.Addr{}, 0)
+	if err != nil || path.Iface.cfg.Loopback || path.Broadcast {
+		l.sendError4(p, m, first, wire.ICMPv4Unreachable, wire.ICMPv4NetUnreachable, 0)
+		p.Free()
+		return
+	}
+	h.TTL--
+	if p.SegmentSize != 0 && !path.Iface.cfg.Segments {
+		h.Put(p.Prepend(n))
+		l.forwardSegments(p, &path)
+		return
+	}
+	mtu := path.Iface.cfg.MTU
+	if n+p.Len() > mtu && p.SegmentSize == 0 {
+		if h.DontFragment {
+			l.sendError4(p, m, first, wire.ICMPv4Unreachable, wire.ICMPv4FragNeeded, uint32(mtu))
+			p.Free()
+			return
+		}
+		offload.Complete(p, n)
+		l.Stats.Forwarded++
+		l.fragment4(p, &path, h, mtu, &Out{})
+		return
+	}
+	if p.ChecksumOffset != 0 && !path.Iface.cfg.Checksum {
+		offload.Complete(p, n)
+	}
+	h.Put(p.Prepend(n))
+	l.Stats.Forwarded++
+	path.Iface.transmit(p)
+}
+
+// forward6 passes on a packet that is for another host, or drops it.
+func (l *Layer) forward6(i *Iface, p *pkt.Packet, h *wire.IPv6) {
+	if !l.mayForward(i, p, h.Dst) {
+		return
+	}
+	m := &l.meta
+	l.keepHeader(p, wire.IPv6Len)
+	if h.Next == wire.IPv6HopByHop {
+		// The one extension header that routers look at (RFC 8200, section 4.3).
+		if !pullUp(p, p.Len()) {
+			l.malformed(i, p)
+			return
+		}
+		if c := wire.CheckHopByHop(p.Front()); c.Fault != wire.NoFault {
+			l.fault6(p, m, &c)
+			return
+		}
+	}
+	if h.HopLimit <= 1 {
+		l.sendError6(p, m, wire.ICMPv6TimeExceeded, wire.ICMPHopLimit, 0)
+		p.Free()
+		return
+	}
+	path, err := l.Route(h.Dst, netip.Addr{}, 0)
+	if err != nil || path.Iface.cfg.Loopback {
+		l.sendError6(p, m, wire.ICMPv6Unreachable, wire.ICMPv6NoRoute, 0)
+		p.Free()
+		return
+	}
+	if h.Src.IsLinkLocalUnicast() {
+		l.sendError6(p, m, wire.ICMPv6Unreachable, wire.ICMPv6BeyondScope, 0)
+		p.Free()
+		return
+	}
+	h.HopLimit--
+	if p.SegmentSize != 0 && !path.Iface.cfg.Segments {
+		h.Put(p.Prepend(wire.IPv6Len))
+		l.forwardSegments(p, &path)
+		return
+	}
+	mtu := path.Iface.cfg.MTU
+	if wire.IPv6Len+p.Len() > mtu && p.SegmentSize == 0 {
+		l.sendError6(p, m, wire.ICMPv6PacketTooBig, 0, uint32(mtu))
+		p.Free()
+		return
+	}
+	if p.ChecksumOffset != 0 && !path.Iface.cfg.Checksum {
+		offload.Complete(p, wire.IPv6Len)
+	}
+	h.Put(p.Prepend(wire.IPv6Len))
+	l.Stats.Forwarded++
+	path.Iface.transmit(p)
+}
+
+// forwardSegments cuts a large segment for an interface that takes none.
+func (l *Layer) forwardSegments(p *pkt.Packet, path *Path) {
+	l.Stats.Forwarded++
+	offload.Segment(p, path.Iface.transmit)
+}
+
+// mayForward frees p and returns false if it cannot be passed on at all.
+func (l *Layer) mayForward(i *Iface, p *pkt.Packet, dst netip.Addr) bool {
+	if l.cfg.Forwarding && !i.cfg.Loopback && !dst.IsLinkLocalUnicast() && !dst.IsLoopback() {
+		return true
+	}
+	l.Stats.NotLocal++
+	i.stats.RxDropped++
+	p.Free()
+	return false
+}

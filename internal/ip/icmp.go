@@ -1,0 +1,259 @@
+package ip
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"time"
+
+	"usock/internal/buf"
+	"usock/internal/pkt"
+	"usock/internal/wire"
+)
+
+// inputICMP4 takes over an ICMP message (RFC 1122, section 3.2.2).
+func (l *Layer) inputICMP4(p *pkt.Packet, m *Meta) {
+	h, err := wire.ParseICMP(p.Front())
+	if err != nil {
+		l.malformed(m.Iface, p)
+		return
+	}
+	if !p.Trusted && sumOf(p, 0) != 0 {
+		l.badChecksum(m.Iface, p)
+		return
+	}
+	switch {
+	case h.Type == wire.ICMPv4Echo:
+		// Not to everybody at once (Linux's icmp_echo_ignore_broadcasts).
+		if m.Broadcast || m.Multicast() {
+			p.Free()
+			return
+		}
+		l.echo(p, m, h, wire.ICMPv4EchoReply)
+	case h.Type == wire.ICMPv4EchoReply:
+		l.toTransport(p, m)
+	case wire.IsError4(h.Type):
+		if pullUp(p, p.Len()) {
+			l.error4(p.Front(), m, h)
+		}
+		p.Free()
+	default:
+		p.Free()
+	}
+}
+
+// inputICMP6 takes over an ICMPv6 message (RFC 4443).
+func (l *Layer) inputICMP6(p *pkt.Packet, m *Meta) {
+	h, err := wire.ParseICMP(p.Front())
+	if err != nil {
+		l.malformed(m.Iface, p)
+		return
+	}
+	if !p.Trusted {
+		var c wire.Checksum
+		c.AddPseudo(m.Src, m.Dst, ProtoICMPv6, p.Len())
+		if sumOf(p, c.Partial()) != 0 {
+			l.badChecksum(m.Iface, p)
+			return
+		}
+	}
+	switch {
+	case h.Type == wire.ICMPv6Echo:
+		l.echo(p, m, h, wire.ICMPv6EchoReply)
+	case h.Type == wire.ICMPv6EchoReply:
+		l.toTransport(p, m)
+	case wire.IsError6(h.Type):
+		if pullUp(p, p.Len()) {
+			l.error6(p.Front(), m, h)
+		}
+		p.Free()
+	default:
+		p.Free() // neighbour discovery is the business of links that need it
+	}
+}
+
+func (l *Layer) badChecksum(i *Iface, p *pkt.Packet) {
+	l.Stats.BadChecksum++
+	i.stats.RxErrors++
+	p.Free()
+}
+
+func (l *Layer) toTransport(p *pkt.Packet, m *Meta) {
+	if t := l.table.Transport[m.Proto]; t == nil || !t.Input(p, m) {
+		p.Free()
+	}
+}
+
+// sumOf returns the checksum of p's bytes, beginning with the partial sum start.
+func sumOf(p *pkt.Packet, start uint16) uint16 {
+	var c wire.Checksum
+	c.AddUint16(start)
+	c.Add(p.Head())
+	for _, v := range p.Payload.Views() {
+		c.Add(v.Bytes())
+	}
+	return c.Sum()
+}
+
+// echo turns the request p into the reply. Its data is sent back as it lies.
+func (l *Layer) echo(p *pkt.Packet, m *Meta, h wire.ICMP, reply uint8) {
+	src, ifindex := m.Dst, 0
+	if m.Multicast() {
+		src = netip.Addr{}
+	}
+	if m.Src.IsLinkLocalUnicast() && m.V6 {
+		ifindex = m.Iface.index
+	}
+	path, err := l.Route(m.Src, src, ifindex)
+	if err != nil {
+		p.Free()
+		return
+	}
+	o := Out{Src: path.Src, Dst: m.Src, Proto: m.Proto, TOS: m.TOS, Flow: m.Flow}
+	p.Consume(wire.ICMPLen)
+	p.ChecksumStart, p.ChecksumOffset, p.Owner = 0, 0, pkt.Owner{}
+	r := wire.ICMP{Type: reply, Info: h.Info}
+	if m.V6 {
+		o.Checksum = ChecksumICMPv6
+	}
+	b := p.Prepend(wire.ICMPLen)
+	r.Put(b)
+	if !m.V6 {
+		binary.BigEndian.PutUint16(b[2:], sumOf(p, 0))
+	}
+	l.Output(p, &path, &o)
+}
+
+// How much an error message may hold in all: RFC 1812, section 4.3.2.3, and RFC
+// 4443, section 2.4(c).
+const (
+	maxError4 = 576
+	maxError6 = 1280
+)
+
+// sendError4 answers the packet p, whose header m.Header was consumed, with an ICMP
+// error, unless the rules forbid one (RFC 1122, section 3.2.2). p stays the
+// caller's. firstFragment is false for later fragments.
+func (l *Layer) sendError4(p *pkt.Packet, m *Meta, firstFragment bool, typ, code uint8, info uint32) {
+	if m.Broadcast || m.Multicast() || !firstFragment {
+		return
+	}
+	if a := m.Src.As4(); a[0] == 0 || m.Src.IsMulticast() || l.IsBroadcast(m.Src) || a[0] >= 240 {
+		return
+	}
+	if m.Proto == ProtoICMP {
+		if f := p.Front(); len(f) == 0 || wire.IsError4(f[0]) {
+			return
+		}
+	}
+	l.sendError(p, m, ProtoICMP, wire.ICMP{Type: typ, Code: code, Info: info},
+		maxError4-wire.IPv4MinLen-wire.ICMPLen)
+}
+
+// sendError6 answers the packet p with an ICMPv6 error, unless the rules forbid one
+// (RFC 4443, section 2.4(e)). p stays the caller's.
+func (l *Layer) sendError6(p *pkt.Packet, m *Meta, typ, code uint8, info uint32) {
+	if m.Src.IsUnspecified() || m.Src.IsMulticast() {
+		return
+	}
+	if m.Multicast() && typ != wire.ICMPv6PacketTooBig &&
+		(typ != wire.ICMPv6ParameterProblem || code != wire.ICMPv6UnknownOption) {
+		return
+	}
+	if m.Proto == ProtoICMPv6 {
+		if f := p.Front(); len(f) == 0 || wire.IsError6(f[0]) || f[0] == wire.ICMPv6Redirect {
+			return
+		}
+	}
+	l.sendError(p, m, ProtoICMPv6, wire.ICMP{Type: typ, Code: code, Info: info},
+		maxError6-wire.IPv6Len-wire.ICMPLen)
+}
+
+// sendError builds the message and sends it. room is how much of the packet may be
+// quoted.
+func (l *Layer) sendError(p *pkt.Packet, m *Meta, proto uint8, h wire.ICMP, room int) {
+	src, ifindex := netip.Addr{}, 0
+	if !m.Multicast() && l.IsLocal(m.Dst) {
+		src = m.Dst
+	}
+	if m.V6 && m.Src.IsLinkLocalUnicast() {
+		ifindex = m.Iface.index
+	}
+	path, err := l.Route(m.Src, src, ifindex)
+	if err != nil {
+		return
+	}
+	if !path.Iface.cfg.Loopback && !l.limits.allow(m.Src, l.host.Now()) {
+		l.Stats.ICMPLimited++
+		return
+	}
+	l.Stats.ICMPOut++
+	n := min(room, len(m.Header)+p.Len())
+	q := buf.New(n)
+	k := copy(q.Bytes()[:n], m.Header)
+	k += copy(q.Bytes()[k:n], p.Head())
+	p.Payload.CopyTo(q.Bytes()[k:n], 0)
+	e := pkt.New()
+	e.Payload.Append(q.View(0, n))
+	b := e.Prepend(wire.ICMPLen)
+	h.Put(b)
+	o := Out{Src: path.Src, Dst: m.Src, Proto: proto}
+	if m.V6 {
+		o.Checksum = ChecksumICMPv6
+	} else {
+		o.TOS = m.TOS&0x1e | 0xc0 // internetwork control, as Linux sends it
+		binary.BigEndian.PutUint16(b[2:], sumOf(e, 0))
+	}
+	l.Output(e, &path, &o)
+}
+
+// limiter bounds the error messages to each destination (RFC 4443, section 2.4(f);
+// Linux's icmp_ratelimit): one a second after a burst.
+type limiter struct {
+	buckets map[netip.Addr]bucket
+}
+
+type bucket struct {
+	tokens time.Duration // time's worth of messages that may be sent at once
+	at     time.Duration // when tokens was right
+}
+
+const (
+	errorEvery  = time.Second
+	errorBurst  = 6
+	maxLimited  = 1024 // destinations remembered
+	maxTokens   = errorBurst * errorEvery
+	forgetAfter = maxTokens // when a bucket is full again
+)
+
+func (r *limiter) allow(to netip.Addr, now time.Duration) bool {
+	if r.buckets == nil {
+		r.buckets = make(map[netip.Addr]bucket)
+	}
+	b, ok := r.buckets[to]
+	if !ok {
+		if len(r.buckets) >= maxLimited && !r.sweep(now) {
+			return false
+		}
+		b = bucket{maxTokens, now}
+	}
+	b.tokens = min(b.tokens+now-b.at, maxTokens)
+	b.at = now
+	if b.tokens < errorEvery {
+		r.buckets[to] = b
+		return false
+	}
+	b.tokens -= errorEvery
+	r.buckets[to] = b
+	return true
+}
+
+// sweep forgets the buckets that are full again and reports whether there was one.
+func (r *limiter) sweep(now time.Duration) bool {
+	n := len(r.buckets)
+	for to, b := range r.buckets {
+		if now-b.at >= forgetAfter {
+			delete(r.buckets, to)
+		}
+	}
+	return len(r.buckets) < n
+}

@@ -1,0 +1,384 @@
+package ip
+
+import (
+	"usock/internal/buf"
+	"usock/internal/pkt"
+	"usock/internal/wire"
+)
+
+// Input takes over the packets of batch, which a link delivered to i. The slice
+// stays the caller's.
+func (l *Layer) Input(i *Iface, batch []*pkt.Packet) {
+	for _, p := range batch {
+		l.receive(i, p, false)
+	}
+}
+
+// inputLooped takes a packet from the host's loopback queue.
+func (l *Layer) inputLooped(p *pkt.Packet) {
+	i, copied := l.lo, false
+	if len(l.looped) > 0 {
+		if at, ok := l.looped[p]; ok {
+			delete(l.looped, p)
+			i, copied = at, true
+		}
+	}
+	l.receive(i, p, copied)
+}
+
+// receive takes over a packet that came in on i. copied says that it is a copy of
+// one that this host has sent there.
+func (l *Layer) receive(i *Iface, p *pkt.Packet, copied bool) {
+	if i == nil || i.index == 0 {
+		p.Free()
+		return
+	}
+	i.stats.RxPackets++
+	i.stats.RxBytes += uint64(p.Len())
+	b := p.Front()
+	if len(b) == 0 {
+		l.malformed(i, p)
+		return
+	}
+	l.meta = Meta{Iface: i}
+	switch b[0] >> 4 {
+	case 4:
+		l.input4(i, p, copied)
+	case 6:
+		l.input6(i, p, copied)
+	default:
+		l.malformed(i, p)
+	}
+}
+
+func (l *Layer) malformed(i *Iface, p *pkt.Packet) {
+	l.Stats.Malformed++
+	i.stats.RxErrors++
+	p.Free()
+}
+
+func (l *Layer) martian(i *Iface, p *pkt.Packet) {
+	l.Stats.Martian++
+	i.stats.RxDropped++
+	p.Free()
+}
+
+// pullUp makes the first n bytes of p stand in one piece. It reports false if p
+// has not so many, or is larger than a block.
+func pullUp(p *pkt.Packet, n int) bool {
+	if len(p.Front()) >= n {
+		return true
+	}
+	if p.Len() < n || p.Len() > buf.MaxBlock {
+		return false
+	}
+	b := buf.New(p.Len())
+	k := copy(b.Bytes(), p.Head())
+	k += p.Payload.CopyTo(b.Bytes()[k:], 0)
+	p.Truncate(0)
+	p.Payload.Append(b.View(0, k))
+	return true
+}
+
+// keepHeader stores the first n bytes of p as the packet's header and consumes
+// them. What stands in the head stays there; bytes of a block may go with it.
+func (l *Layer) keepHeader(p *pkt.Packet, n int) {
+	m := &l.meta
+	if h := p.Head(); len(h) >= n && m.Header == nil {
+		m.Header = h[:n:n]
+	} else {
+		l.scratch = append(append(l.scratch[:0], m.Header...), p.Front()[:n]...)
+		m.Header = l.scratch
+	}
+	p.Consume(n)
+}
+
+func (l *Layer) input4(i *Iface, p *pkt.Packet, copied bool) {
+	if !pullUp(p, wire.IPv4MinLen) || !pullUp(p, int(p.Front()[0]&15)*4) {
+		l.malformed(i, p)
+		return
+	}
+	b := p.Front()
+	h, n, err := wire.ParseIPv4(b)
+	if err != nil || int(h.TotalLen) > p.Len() {
+		l.malformed(i, p)
+		return
+	}
+	if !p.Trusted && wire.ChecksumOf(b[:n]) != 0 {
+		l.Stats.BadChecksum++
+		i.stats.RxErrors++
+		p.Free()
+		return
+	}
+	if p.Len() > int(h.TotalLen) {
+		p.Truncate(int(h.TotalLen))
+	}
+	m := &l.meta
+	m.Src, m.Dst, m.Proto, m.TTL, m.TOS = h.Src, h.Dst, h.Proto, h.TTL, h.TOS
+	local := l.IsLocal(h.Dst)
+	m.Broadcast = !local && l.IsBroadcast(h.Dst)
+	if !copied && !l.plausible4(i, &h, m.Broadcast) {
+		l.martian(i, p)
+		return
+	}
+	if h.Options != nil && !l.checkOptions4(p, m, &h) {
+		return
+	}
+	if !local && !m.Broadcast {
+		if !h.Dst.IsMulticast() {
+			l.forward4(i, p, &h, n)
+			return
+		}
+		if !i.Joined(h.Dst) {
+			l.Stats.NotLocal++
+			i.stats.RxDropped++
+			p.Free()
+			return
+		}
+	}
+	l.keepHeader(p, n)
+	if h.IsFragment() {
+		if p = l.frags.input4(p, m, &h); p == nil {
+			return
+		}
+	}
+	l.deliver(p, m)
+}
+
+// plausible4 reports whether a packet with these addresses can have come in on i
+// (RFC 1122, section 3.2.1.3; RFC 6890).
+func (l *Layer) plausible4(i *Iface, h *wire.IPv4, broadcast bool) bool {
+	if h.Src.IsMulticast() || h.Dst.IsUnspecified() || l.IsBroadcast(h.Src) {
+		return false
+	}
+	if h.Src.As4()[0] == 0 && !(broadcast && h.Src.IsUnspecified()) {
+		return false // 0.0.0.0 is the source of a host that asks for its address
+	}
+	if i.cfg.Loopback {
+		return true
+	}
+	return !h.Src.IsLoopback() && !h.Dst.IsLoopback() && l.own[h.Src] == nil
+}
+
+// checkOptions4 frees p and returns false if its options forbid to accept it:
+// they make no sense, or ask for source routing (RFC 7126, sections 4.3 and 4.4).
+func (l *Layer) checkOptions4(p *pkt.Packet, m *Meta, h *wire.IPv4) bool {
+	at := wire.CheckIPv4Options(h.Options)
+	if at >= 0 {
+		n := h.Len()
+		l.keepHeader(p, n)
+		l.sendError4(p, m, h.FragmentOff == 0, wire.ICMPv4ParameterProblem, 0, uint32(wire.IPv4MinLen+at)<<24)
+		l.Stats.Malformed++
+		p.Free()
+		return false
+	}
+	for o := h.Options; len(o) > 0 && o[0] != wire.IPv4OptEnd; {
+		switch o[0] {
+		case wire.IPv4OptLSRR, wire.IPv4OptSSRR:
+			l.martian(m.Iface, p)
+			return false
+		case wire.IPv4OptNOP:
+			o = o[1:]
+			continue
+		}
+		o = o[o[1]:]
+	}
+	return true
+}
+
+func (l *Layer) input6(i *Iface, p *pkt.Packet, copied bool) {
+	if !pullUp(p, wire.IPv6Len) {
+		l.malformed(i, p)
+		return
+	}
+	h, err := wire.ParseIPv6(p.Front())
+	total := wire.IPv6Len + int(h.PayloadLen)
+	if err != nil || total > p.Len() {
+		l.malformed(i, p)
+		return
+	}
+	if p.Len() > total {
+		p.Truncate(total)
+	}
+	m := &l.meta
+	m.V6 = true
+	m.Src, m.Dst, m.Proto, m.TTL, m.TOS, m.Flow = h.Src, h.Dst, h.Next, h.HopLimit, h.TOS, h.Flow
+	if !copied && !l.plausible6(i, &h) {
+		l.martian(i, p)
+		return
+	}
+	switch {
+	case h.Dst.IsMulticast():
+		if !i.Joined(h.Dst) {
+			l.Stats.NotLocal++
+			i.stats.RxDropped++
+			p.Free()
+			return
+		}
+	case h.Dst.IsLinkLocalUnicast():
+		// Of this link, or of this host by way of the loopback interface.
+		if o := l.own[h.Dst]; o == nil || o.iface != i && !i.cfg.Loopback {
+			l.Stats.NotLocal++
+			p.Free()
+			return
+		}
+	case l.own[h.Dst] == nil:
+		l.forward6(i, p, &h)
+		return
+	}
+	l.keepHeader(p, wire.IPv6Len)
+	l.chain6(p, m, true)
+}
+
+// plausible6 reports whether a packet with these addresses can have come in on i
+// (RFC 4291, sections 2.5.2, 2.5.3, 2.7).
+func (l *Layer) plausible6(i *Iface, h *wire.IPv6) bool {
+	if h.Src.IsMulticast() || h.Dst.IsUnspecified() || h.Src.Is4In6() || h.Dst.Is4In6() {
+		return false
+	}
+	if h.Dst.IsMulticast() && scope6(h.Dst) == 0 {
+		return false
+	}
+	if i.cfg.Loopback {
+		return true
+	}
+	if h.Dst.IsMulticast() && scope6(h.Dst) == 1 {
+		return false // is never on a link
+	}
+	return !h.Src.IsLoopback() && !h.Dst.IsLoopback() && l.own[h.Src] == nil
+}
+
+// chain6 goes through the extension headers, of which the first has type m.Proto,
+// and delivers what they lead to.
+func (l *Layer) chain6(p *pkt.Packet, m *Meta, first bool) {
+	for {
+		if !isExtension(m.Proto) {
+			l.deliver(p, m)
+			return
+		}
+		c := wire.WalkIPv6(m.Proto, p.Front(), first)
+		if c.Fault == wire.Truncated && len(p.Front()) < p.Len() && pullUp(p, p.Len()) {
+			c = wire.WalkIPv6(m.Proto, p.Front(), first)
+		}
+		if c.Fault != wire.NoFault {
+			l.fault6(p, m, &c)
+			return
+		}
+		if c.Len > 0 {
+			l.keepHeader(p, c.Len)
+			m.Proto, first = c.Next, false
+		}
+		if m.Proto != wire.IPv6Fragment {
+			continue
+		}
+		if !pullUp(p, wire.IPv6FragmentLen) {
+			l.malformed(m.Iface, p)
+			return
+		}
+		f, _ := wire.ParseFragmentHeader(p.Front())
+		at := len(m.Header)
+		l.keepHeader(p, wire.IPv6FragmentLen)
+		m.Proto, first = f.Next, false
+		if f.Off == 0 && !f.More {
+			continue // a whole datagram all the same (RFC 6946)
+		}
+		if p = l.frags.input6(p, m, &f, at); p == nil {
+			return
+		}
+	}
+}
+
+func isExtension(next uint8) bool {
+	switch next {
+	case wire.IPv6HopByHop, wire.IPv6Routing, wire.IPv6Fragment, wire.IPv6DestOpts:
+		return true
+	}
+	return false
+}
+
+// fault6 answers and frees a packet whose extension headers cannot be accepted.
+func (l *Layer) fault6(p *pkt.Packet, m *Meta, c *wire.IPv6Chain) {
+	l.Stats.Malformed++
+	m.Iface.stats.RxErrors++
+	if c.Fault == wire.Complain || c.Fault == wire.ComplainHost && !m.Multicast() {
+		at := len(m.Header) + c.Pointer
+		if c.Pointer < 0 {
+			at = l.nextAt(m)
+		}
+		l.sendError6(p, m, wire.ICMPv6ParameterProblem, c.Code, uint32(at))
+	}
+	p.Free()
+}
+
+// nextAt returns where in m.Header the type of the header behind it stands.
+func (l *Layer) nextAt(m *Meta) int {
+	at, next, off := 6, uint8(0), wire.IPv6Len
+	if len(m.Header) > 6 {
+		next = m.Header[6]
+	}
+	for off+8 <= len(m.Header) {
+		at = off
+		if next == wire.IPv6Fragment {
+			next, off = m.Header[off], off+8
+		} else {
+			next, off = m.Header[off], off+(int(m.Header[off+1])+1)*8
+		}
+	}
+	return at
+}
+
+// deliver hands a whole datagram to the transport, and takes it over.
+func (l *Layer) deliver(p *pkt.Packet, m *Meta) {
+	if !ensureTransport(p, m.Proto) {
+		l.malformed(m.Iface, p)
+		return
+	}
+	tapped := false
+	if l.table.Raw != nil {
+		tapped = l.table.Raw.Tap(p, m)
+	}
+	switch {
+	case m.Proto == ProtoICMP && !m.V6:
+		l.inputICMP4(p, m)
+		return
+	case m.Proto == ProtoICMPv6 && m.V6:
+		l.inputICMP6(p, m)
+		return
+	}
+	t := l.table.Transport[m.Proto]
+	if t != nil && t.Input(p, m) {
+		return
+	}
+	switch {
+	case m.V6 && t != nil:
+		l.sendError6(p, m, wire.ICMPv6Unreachable, wire.ICMPv6PortUnreachable, 0)
+	case t != nil:
+		l.sendError4(p, m, true, wire.ICMPv4Unreachable, wire.ICMPv4PortUnreachable, 0)
+	case tapped || m.V6 && m.Proto == wire.IPv6NoNext:
+	case m.V6:
+		l.sendError6(p, m, wire.ICMPv6ParameterProblem, wire.ICMPv6UnknownNext, uint32(l.nextAt(m)))
+	default:
+		l.sendError4(p, m, true, wire.ICMPv4Unreachable, wire.ICMPv4ProtoUnreachable, 0)
+	}
+	if t == nil {
+		l.Stats.NoProto++
+	}
+	p.Free()
+}
+
+// ensureTransport makes the transport header stand in one piece. It reports false
+// if that is impossible. A packet too short for its header is the transport's
+// business.
+func ensureTransport(p *pkt.Packet, proto uint8) bool {
+	need := 8
+	if proto == ProtoTCP {
+		need = wire.TCPMinLen
+		if f := p.Front(); len(f) > 12 {
+			need = max(need, int(f[12]>>4)*4)
+		}
+	}
+	if len(p.Front()) >= need {
+		return true
+	}
+	return pullUp(p, min(need, p.Len()))
+}
