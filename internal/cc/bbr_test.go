@@ -1,0 +1,185 @@
+package cc
+
+import (
+	"testing"
+	"time"
+)
+
+// In the draft's terms: BtlBw and RTprop are found, and the path is used, with at
+// most a few times the BDP in flight.
+func TestBBRFindsThePath(t *testing.T) {
+	for _, mbit := range []float64{1, 10, 100} {
+		n := newNetwork(mbit, 40*time.Millisecond, 10000, 0, 1)
+		s := n.add("bbr", 1448)
+		n.run(5 * time.Second)
+		b := s.c.(*BBR)
+		if bw := float64(b.bw.max()); bw < 0.95*n.rate || bw > 1.06*n.rate {
+			t.Errorf("%v Mbit/s: BtlBw %.0f, want %.0f", mbit, bw, n.rate)
+		}
+		serial := time.Duration(1448 / n.rate * 1e9)
+		if b.minRTT < n.delay || b.minRTT > n.delay+2*serial+time.Millisecond {
+			t.Errorf("%v Mbit/s: RTprop %v, want %v", mbit, b.minRTT, n.delay+serial)
+		}
+		if b.mode != bbrProbeBW {
+			t.Errorf("%v Mbit/s: mode %d, want ProbeBW", mbit, b.mode)
+		}
+		bdp := uint32(n.rate * (n.delay + serial).Seconds())
+		if s.inFlight > 2*bdp+12*1448 {
+			t.Errorf("%v Mbit/s: %d bytes in flight, BDP %d", mbit, s.inFlight, bdp)
+		}
+		if got := goodput(s.delivered, n.now); got < 0.93*n.rate {
+			t.Errorf("%v Mbit/s: %.1f %% used", mbit, 100*got/n.rate)
+		}
+		if s.lostBytes != 0 {
+			t.Errorf("%v Mbit/s: %d bytes lost", mbit, s.lostBytes)
+		}
+	}
+}
+
+// Random loss costs about what is lost.
+func TestBBRWithLoss(t *testing.T) {
+	for _, loss := range []float64{0.001, 0.01, 0.03, 0.1} {
+		n := newNetwork(50, 20*time.Millisecond, 200, loss, 5)
+		s := n.add("bbr", 1448)
+		n.run(20 * time.Second)
+		if got := goodput(s.delivered, n.now) / n.rate; got < 0.97*(1-2*loss) {
+			t.Errorf("loss %.1f %%: %.1f %% of the rate", loss*100, got*100)
+		}
+	}
+}
+
+// Section 4.3.5: RTprop is sought again after ten seconds, by emptying the pipe for
+// 200 ms, and this costs about two per cent.
+func TestBBRProbeRTT(t *testing.T) {
+	n := newNetwork(20, 20*time.Millisecond, 1000, 0, 1)
+	s := n.add("bbr", 1448)
+	n.run(9 * time.Second)
+	b := s.c.(*BBR)
+	probed, least := time.Duration(0), uint32(MaxWindow)
+	for n.now < 21*time.Second {
+		n.run(n.now + 10*time.Millisecond)
+		if b.mode == bbrProbeMinRTT {
+			probed += 10 * time.Millisecond
+			least = min(least, s.inFlight)
+		}
+	}
+	if probed < 200*time.Millisecond || probed > 600*time.Millisecond {
+		t.Errorf("ProbeRTT took %v", probed)
+	}
+	if least > 4*1448 {
+		t.Errorf("at least %d bytes in flight in ProbeRTT, want four segments", least)
+	}
+	if b.mode != bbrProbeBW || b.cwnd < uint32(n.rate*n.delay.Seconds()) {
+		t.Errorf("mode %d, window %d after it", b.mode, b.cwnd)
+	}
+}
+
+// A longer path is believed once RTprop is ten seconds old.
+func TestBBRFollowsTheDelay(t *testing.T) {
+	n := newNetwork(20, 20*time.Millisecond, 1000, 0, 1)
+	s := n.add("bbr", 1448)
+	n.run(5 * time.Second)
+	n.delay = 60 * time.Millisecond
+	n.run(30 * time.Second)
+	from, at := s.delivered, n.now
+	n.run(40 * time.Second)
+	if got := goodput(s.delivered-from, n.now-at) / n.rate; got < 0.9 {
+		t.Errorf("%.1f %% of the rate on the longer path", got*100)
+	}
+	if b := s.c.(*BBR); b.minRTT < 60*time.Millisecond {
+		t.Errorf("RTprop %v", b.minRTT)
+	}
+}
+
+// A slower path is found within the ten round trips of the filter.
+func TestBBRFollowsTheRate(t *testing.T) {
+	n := newNetwork(20, 20*time.Millisecond, 10000, 0, 1)
+	s := n.add("bbr", 1448)
+	n.run(5 * time.Second)
+	n.rate /= 4
+	n.run(8 * time.Second)
+	if bw := float64(s.c.(*BBR).bw.max()); bw > 1.1*n.rate {
+		t.Errorf("BtlBw %.0f three seconds after the rate fell to %.0f", bw, n.rate)
+	}
+	n.rate *= 4
+	n.run(13 * time.Second)
+	if bw := float64(s.c.(*BBR).bw.max()); bw < 0.9*n.rate {
+		t.Errorf("BtlBw %.0f five seconds after the rate rose to %.0f", bw, n.rate)
+	}
+}
+
+// What an application does not send is not evidence of a slow path (section
+// 4.1.1.4), and does not end Startup.
+func TestBBRApplicationLimited(t *testing.T) {
+	n := newNetwork(100, 20*time.Millisecond, 1000, 0, 1)
+	s := n.add("bbr", 1448)
+	n.run(3 * time.Second)
+	b := s.c.(*BBR)
+	before := b.bw.max()
+	s.appRate = 2
+	n.run(6 * time.Second)
+	if b.bw.max() < before*9/10 {
+		t.Errorf("BtlBw fell from %d to %d", before, b.bw.max())
+	}
+
+	n = newNetwork(100, 20*time.Millisecond, 1000, 0, 1)
+	s = n.add("bbr", 1448)
+	s.appRate = 2
+	n.run(3 * time.Second)
+	if b := s.c.(*BBR); b.filled {
+		t.Error("Startup ended without having tried")
+	}
+}
+
+func TestBBRFairness(t *testing.T) {
+	n := newNetwork(50, 20*time.Millisecond, 2000, 0, 3)
+	for i := range 2 {
+		n.run(time.Duration(i) * time.Second)
+		n.add("bbr", 1448)
+	}
+	n.run(30 * time.Second)
+	if j, used := shares(n, 60*time.Second); j < 0.8 || used < 0.9 {
+		t.Errorf("Jain's index %.3f, %.1f %% used", j, used*100)
+	}
+}
+
+// Section 4.2.3.4: the first round trip of recovery sends what is delivered, and
+// afterwards the window is what it was.
+func TestBBRRecovery(t *testing.T) {
+	b := new(BBR)
+	b.Start(Start{MSS: testMSS, CWnd: 100000})
+	b.Congestion(&Event{InFlight: 100000})
+	b.Ack(&Ack{Delivered: 1000, Lost: 3000, InFlight: 96000, State: Recovery})
+	if b.cwnd != 97000 {
+		t.Errorf("window %d, want in flight plus delivered", b.cwnd)
+	}
+	b.Ack(&Ack{Delivered: 1000, Acked: 100000, InFlight: 20000, State: Open})
+	if b.cwnd < 100000 {
+		t.Errorf("window %d after recovery, want 100000", b.cwnd)
+	}
+	b.Timeout(&Event{InFlight: 100000})
+	if b.cwnd != testMSS {
+		t.Errorf("window %d after a timeout", b.cwnd)
+	}
+	b.Undo(0)
+	if b.cwnd < 100000 {
+		t.Errorf("window %d after undo", b.cwnd)
+	}
+}
+
+func TestMaxFilter(t *testing.T) {
+	var f maxFilter
+	steps := []struct {
+		value uint64
+		round uint32
+		want  uint64
+	}{
+		{5, 0, 5}, {9, 1, 9}, {3, 4, 9}, {7, 7, 9}, {2, 10, 9}, {2, 12, 7}, {1, 18, 2}, {8, 19, 8}, {1, 40, 1},
+	}
+	for _, s := range steps {
+		f.update(s.value, s.round, 10)
+		if f.max() != s.want {
+			t.Errorf("round %d: %d, want %d", s.round, f.max(), s.want)
+		}
+	}
+}

@@ -1,0 +1,243 @@
+package cc
+
+import (
+	"testing"
+	"time"
+)
+
+const testMSS = 1000
+
+// driver feeds a controller with acknowledgments of a sender that keeps its
+// window full.
+type driver struct {
+	t   *testing.T
+	c   Controller
+	now time.Duration
+	rtt time.Duration
+	una uint64
+}
+
+func drive(t *testing.T, name string, s Start) *driver {
+	t.Helper()
+	c, ok := New(name)
+	if !ok {
+		t.Fatalf("no controller %q", name)
+	}
+	s.MSS = testMSS
+	c.Start(s)
+	return &driver{t: t, c: c, rtt: 100 * time.Millisecond}
+}
+
+// acks has n bytes acknowledged in the given state.
+func (d *driver) acks(n uint32, state State, limited bool) {
+	d.una += uint64(n)
+	d.c.Ack(&Ack{
+		Now: d.now, RTT: d.rtt, SRTT: d.rtt, MinRTT: d.rtt, Delivered: n, Acked: n,
+		PriorInFlight: d.c.CWnd(), InFlight: d.c.CWnd() - min(n, d.c.CWnd()),
+		SndUna: d.una, SndNxt: d.una + uint64(d.c.CWnd()), State: state, CWndLimited: limited,
+	})
+}
+
+// rounds lets n round trips go by, in each of which the whole window is
+// acknowledged segment by segment.
+func (d *driver) rounds(n int) {
+	for range n {
+		w := d.c.CWnd() / testMSS
+		for range w {
+			d.now += d.rtt / time.Duration(w)
+			d.acks(testMSS, Open, true)
+		}
+	}
+}
+
+func (d *driver) want(cwnd, ssthresh uint32) {
+	d.t.Helper()
+	if d.c.CWnd() != cwnd || d.c.SSThresh() != ssthresh {
+		d.t.Fatalf("cwnd %d, ssthresh %d; want %d, %d", d.c.CWnd(), d.c.SSThresh(), cwnd, ssthresh)
+	}
+}
+
+// RFC 6928 section 2.
+func TestInitialWindow(t *testing.T) {
+	for _, c := range []struct{ mss, want uint32 }{
+		{536, 5360}, {1460, 14600}, {1448, 14480}, {4000, 14600}, {8960, 17920}, {65483, 130966},
+	} {
+		if got := InitialWindow(c.mss); got != c.want {
+			t.Errorf("InitialWindow(%d) = %d, want %d", c.mss, got, c.want)
+		}
+	}
+}
+
+func TestNames(t *testing.T) {
+	for _, name := range Names() {
+		c, ok := New(name)
+		if !ok || c.Name() != name {
+			t.Errorf("New(%q) = %v, %v", name, c, ok)
+		}
+	}
+	if c, ok := New(""); !ok || c.Name() != "cubic" {
+		t.Errorf("the default is %v, want cubic", c)
+	}
+	if _, ok := New("vegas"); ok {
+		t.Error("New made an unknown controller")
+	}
+}
+
+// RFC 5681 section 3.1.
+func TestRenoSlowStart(t *testing.T) {
+	d := drive(t, "reno", Start{CWnd: 10000})
+	d.want(10000, MaxWindow)
+	d.acks(1000, Open, true)
+	d.want(11000, MaxWindow)
+	d.acks(2000, Open, true) // a delayed acknowledgment counts all its bytes
+	d.want(13000, MaxWindow)
+	d.rounds(1)
+	d.want(26000, MaxWindow)
+}
+
+// RFC 5681 section 3.1: one segment a round trip.
+func TestRenoCongestionAvoidance(t *testing.T) {
+	d := drive(t, "reno", Start{CWnd: 20000, SSThresh: 20000})
+	d.rounds(1)
+	d.want(21000, 20000)
+	d.rounds(10)
+	d.want(31000, 20000)
+	// An acknowledgment that passes ssthresh counts for both.
+	d = drive(t, "reno", Start{CWnd: 19500, SSThresh: 20000})
+	d.acks(20500, Open, true)
+	d.want(21000, 20000)
+}
+
+// RFC 5681 equation 4.
+func TestRenoReduction(t *testing.T) {
+	for _, c := range []struct{ cwnd, flight, want uint32 }{
+		{20000, 20000, 10000},
+		{20000, 12000, 6000}, // less than the window was used
+		{20000, 22000, 10000},
+		{3000, 3000, 2000}, // two segments at least
+	} {
+		d := drive(t, "reno", Start{CWnd: c.cwnd})
+		d.c.Congestion(&Event{InFlight: c.flight})
+		d.want(c.want, c.want)
+		d.acks(5000, Recovery, true) // the window is PRR's business
+		d.want(c.want, c.want)
+	}
+}
+
+func TestRenoTimeout(t *testing.T) {
+	d := drive(t, "reno", Start{CWnd: 20000})
+	d.c.Timeout(&Event{InFlight: 20000})
+	d.want(1000, 10000)
+	d.c.Timeout(&Event{InFlight: 20000, Repeated: true})
+	d.want(1000, 10000)
+	// Slow start up to ssthresh; a jump over data that had arrived counts only
+	// for what is new.
+	d.c.Ack(&Ack{State: Loss, Acked: 9000, Delivered: 1000, CWndLimited: true})
+	d.want(2000, 10000)
+}
+
+func TestRenoUndo(t *testing.T) {
+	d := drive(t, "reno", Start{CWnd: 20000, SSThresh: 15000})
+	d.c.Congestion(&Event{InFlight: 20000})
+	d.c.Timeout(&Event{InFlight: 20000})
+	d.c.Undo(0)
+	d.want(20000, 15000)
+	d.c.Undo(0) // there is nothing more to undo
+	d.want(20000, 15000)
+	// A DSACK that comes after recovery undoes it still.
+	d.c.Congestion(&Event{InFlight: 20000})
+	d.c.Recovered(0)
+	d.c.Undo(0)
+	d.want(20000, 15000)
+	// The next episode starts from its own state.
+	d.c.Congestion(&Event{InFlight: 20000})
+	d.c.Recovered(0)
+	d.c.Congestion(&Event{InFlight: 10000})
+	d.want(5000, 5000)
+	d.c.Undo(0)
+	d.want(10000, 10000)
+}
+
+// RFC 2861: a window that was not filled does not grow.
+func TestNoGrowthUnlessLimited(t *testing.T) {
+	for _, name := range []string{"reno", "cubic"} {
+		for _, ssthresh := range []uint32{0, 5000} {
+			d := drive(t, name, Start{CWnd: 20000, SSThresh: ssthresh})
+			for range 100 {
+				d.now += d.rtt
+				d.acks(1000, Open, false)
+			}
+			if d.c.CWnd() != 20000 {
+				t.Errorf("%s: window grew to %d", name, d.c.CWnd())
+			}
+		}
+	}
+}
+
+// RFC 2861 section 3.2, RFC 5681 section 4.1.
+func TestRestartAfterIdle(t *testing.T) {
+	for _, name := range []string{"reno", "cubic"} {
+		d := drive(t, name, Start{CWnd: 64000, SSThresh: 16000})
+		d.c.Restart(time.Second, 500*time.Millisecond, 200*time.Millisecond)
+		d.want(16000, 48000)
+		d.c.Restart(time.Hour, time.Hour, 200*time.Millisecond)
+		d.want(10000, 48000)
+	}
+}
+
+func TestSmallerSegments(t *testing.T) {
+	for _, name := range Names() {
+		d := drive(t, name, Start{CWnd: 10000})
+		d.c.SetMSS(500)
+		if d.c.CWnd() != 5000 {
+			t.Errorf("%s: %d bytes, want ten segments of 500", name, d.c.CWnd())
+		}
+	}
+}
+
+func TestUsage(t *testing.T) {
+	c := new(Reno)
+	c.Start(Start{MSS: 1000, CWnd: 10000})
+	var u Usage
+	u.Sent(0, 3000, 3000, false)
+	if u.Limited(c) {
+		t.Error("three of ten segments count as a full window")
+	}
+	u.Sent(0, 6000, 6000, false) // in slow start more than half is enough
+	if !u.Limited(c) {
+		t.Error("six of ten segments in slow start do not count as a full window")
+	}
+	c.ssthresh = 5000
+	if u.Limited(c) {
+		t.Error("six of ten segments in congestion avoidance count as a full window")
+	}
+	u.Sent(1000, 11000, 10000, true)
+	u.Sent(2000, 11000, 9000, false) // the same round trip
+	if !u.Limited(c) {
+		t.Error("a full window was forgotten within its round trip")
+	}
+	u.Sent(11000, 12000, 1000, false)
+	if u.Limited(c) {
+		t.Error("a full window is remembered after its round trip")
+	}
+}
+
+// With one packet in 1/p lost the mean window is sqrt(3/(2p)) segments (RFC 5681
+// with an acknowledgment for each; Mathis et al.).
+func TestRenoResponse(t *testing.T) {
+	n := newNetwork(1000, 100*time.Millisecond, 1000, 0, 1)
+	n.every = 1000
+	s := n.add("reno", 1448)
+	meanWindow(t, n, s, 38.7, 0.1)
+}
+
+func meanWindow(t *testing.T, n *network, s *sender, want, tolerance float64) {
+	t.Helper()
+	n.run(30 * time.Second)
+	from, at := s.delivered, n.now
+	n.run(n.now + 200*time.Second)
+	got := goodput(s.delivered-from, n.now-at) * n.delay.Seconds() / float64(s.mss)
+	if got < want*(1-tolerance) || got > want*(1+tolerance) {
+		t.Errorf("the mean window is %.1f segments, want %.1f", got, want)
+	}
+}
