@@ -1,38 +1,185 @@
 package inet
 
 import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+
+	"usock/internal/cc"
 	"usock/internal/host"
 	"usock/internal/ip"
 	"usock/internal/socket"
+	"usock/internal/tcp"
 )
 
 // Config says how a stack behaves.
 type Config struct {
-	Privileged bool
-	Forwarding bool
-	Congestion string
+	Privileged bool   // raw sockets and ports below 1024 are allowed
+	Forwarding bool   // packets are passed on between links
+	Congestion string // "": the TCP core's default
 }
 
 // Stack is the Internet protocols of one host.
 type Stack struct {
 	Host *host.Host
 	IP   *ip.Layer
-	ids  uint64
+
+	privileged bool
+	prf        prf
+	ids        uint64 // the last socket's number
+	sockets    map[*socket.Socket]struct{}
+	paths      map[pathKey]*ip.Path
+
+	tcp  *tcpProto
+	udp  *udpProto
+	ping *pingProto
+	raw  *rawProto
 }
 
-// New returns the stack of h.
-func New(h *host.Host, c Config) (*Stack, error) { return &Stack{Host: h}, nil }
+// New returns the stack of h. It fails for an unknown congestion control, or if
+// the system has no randomness to give.
+func New(h *host.Host, c Config) (*Stack, error) {
+	s := &Stack{
+		Host:       h,
+		privileged: c.Privileged,
+		sockets:    make(map[*socket.Socket]struct{}),
+		paths:      make(map[pathKey]*ip.Path),
+	}
+	if err := s.prf.init(); err != nil {
+		return nil, err
+	}
+	cfg := tcp.DefaultConfig()
+	if c.Congestion != "" {
+		if _, ok := cc.New(c.Congestion); !ok {
+			return nil, fmt.Errorf("congestion control %q is not one of %v", c.Congestion, cc.Names())
+		}
+		cfg.CC = c.Congestion
+	}
+	s.tcp = newTCP(s, cfg)
+	s.udp = newUDP(s)
+	s.ping = newPing(s)
+	s.raw = newRaw(s)
+	table := &ip.Table{Raw: s.raw}
+	table.Transport[ip.ProtoTCP] = s.tcp
+	table.Transport[ip.ProtoUDP] = s.udp
+	table.Transport[ip.ProtoICMP] = s.ping
+	table.Transport[ip.ProtoICMPv6] = s.ping
+	s.IP = ip.New(h, ip.Config{Forwarding: c.Forwarding}, table)
+	return s, nil
+}
 
-// NewSocket returns a socket of the row.
+// TCP returns the row of SOCK_STREAM.
+func (s *Stack) TCP() socket.Proto { return s.tcp }
+
+// UDP returns the row of SOCK_DGRAM.
+func (s *Stack) UDP() socket.Proto { return s.udp }
+
+// Ping returns the row of SOCK_DGRAM with IPPROTO_ICMP or IPPROTO_ICMPV6.
+func (s *Stack) Ping() socket.Proto { return s.ping }
+
+// Raw returns the row of SOCK_RAW.
+func (s *Stack) Raw() socket.Proto { return s.raw }
+
+// NewSocket returns a socket of the row. Locked.
 func (s *Stack) NewSocket(p socket.Proto, domain, typ, protocol int) *socket.Socket {
 	s.ids++
-	return socket.New(s.Host, p, domain, typ, protocol, s.ids)
+	n := socket.New(s.Host, p, domain, typ, protocol, s.ids)
+	s.sockets[n] = struct{}{}
+	return n
 }
 
-func (s *Stack) TCP() socket.Proto  { return nil }
-func (s *Stack) UDP() socket.Proto  { return nil }
-func (s *Stack) Ping() socket.Proto { return nil }
-func (s *Stack) Raw() socket.Proto  { return nil }
+// Forget takes a closed socket out of the list. Locked.
+func (s *Stack) Forget(n *socket.Socket) { delete(s.sockets, n) }
 
-// Close ends every socket.
-func (s *Stack) Close() {}
+// Sockets calls f with every open socket. Locked.
+func (s *Stack) Sockets(f func(*socket.Socket)) {
+	for n := range s.sockets {
+		f(n)
+	}
+}
+
+// Close ends every socket and connection without a word to the peers. Locked.
+func (s *Stack) Close() {
+	for n := range s.sockets {
+		n.CloseLocked()
+	}
+	s.tcp.close()
+	clear(s.sockets)
+}
+
+// pathKey is what a path is found by.
+type pathKey struct {
+	dst, src netip.Addr
+	ifindex  int
+}
+
+// maxPaths bounds the cache of paths.
+const maxPaths = 1024
+
+// path returns the path to dst, from the cache if it is there and current.
+func (s *Stack) path(dst, src netip.Addr, ifindex int) (*ip.Path, error) {
+	k := pathKey{dst, src, ifindex}
+	if p := s.paths[k]; p != nil && p.Gen == s.IP.Generation() {
+		return p, nil
+	}
+	p, err := s.IP.Route(dst, src, ifindex)
+	if err != nil {
+		return nil, err
+	}
+	if len(s.paths) >= maxPaths {
+		clear(s.paths)
+	}
+	s.paths[k] = &p
+	return &p, nil
+}
+
+// prf is a keyed pseudo-random function over short messages of one length:
+// CBC-MAC with AES under a key of the stack's own.
+type prf struct {
+	block cipher.Block
+	state [aes.BlockSize]byte
+	seed  [aes.BlockSize]byte
+	n     uint64
+}
+
+func (f *prf) init() error {
+	var key [16]byte
+	if _, err := rand.Read(key[:]); err != nil {
+		return err
+	}
+	b, err := aes.NewCipher(key[:])
+	f.block = b
+	return err
+}
+
+// sum returns the function's value for a tuple and a label that tells its uses
+// apart.
+func (f *prf) sum(label byte, t *tuple) (hi, lo uint64) {
+	f.state = [aes.BlockSize]byte{label}
+	binary.BigEndian.PutUint16(f.state[2:], t.lport)
+	binary.BigEndian.PutUint16(f.state[4:], t.rport)
+	f.block.Encrypt(f.state[:], f.state[:])
+	f.mix(t.laddr.As16())
+	f.mix(t.raddr.As16())
+	return binary.BigEndian.Uint64(f.state[:]), binary.BigEndian.Uint64(f.state[8:])
+}
+
+func (f *prf) mix(b [16]byte) {
+	for i := range f.state {
+		f.state[i] ^= b[i]
+	}
+	f.block.Encrypt(f.state[:], f.state[:])
+}
+
+// random returns a number that nobody else can predict: the cipher in counter
+// mode.
+func (f *prf) random() uint64 {
+	f.n++
+	f.seed = [aes.BlockSize]byte{0: 0xff}
+	binary.BigEndian.PutUint64(f.seed[8:], f.n)
+	f.block.Encrypt(f.seed[:], f.seed[:])
+	return binary.BigEndian.Uint64(f.seed[:])
+}

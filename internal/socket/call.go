@@ -273,12 +273,20 @@ func (s *Socket) sendViews(ctx context.Context, m *Msg) (n int, err error) {
 	return n, err
 }
 
+// maxRecord is longer than any record that a protocol takes: what is copied
+// before the protocol says EMSGSIZE.
+const maxRecord = 16 * buf.MaxBlock
+
 func (s *Socket) sendRecord(ctx context.Context, p []byte, m *Msg) (int, error) {
-	m.Data = m.Data[:0]
-	if len(p) > buf.MaxBlock {
+	if len(p) > maxRecord {
 		return 0, syscall.EMSGSIZE
 	}
-	m.Data = append(m.Data, buf.Copy(p))
+	m.Data = append(m.Data[:0], buf.Copy(p[:min(len(p), buf.MaxBlock)]))
+	for rest := p[m.Data[0].Len():]; len(rest) > 0; {
+		k := min(len(rest), buf.MaxBlock)
+		m.Data = append(m.Data, buf.Copy(rest[:k]))
+		rest = rest[k:]
+	}
 	return s.sendViews(ctx, m)
 }
 
@@ -323,9 +331,17 @@ func (s *Socket) Close() error {
 	if s.closed {
 		return syscall.EBADF
 	}
+	s.CloseLocked()
+	return nil
+}
+
+// CloseLocked is Close for those who hold the lock. It does not linger.
+func (s *Socket) CloseLocked() {
+	if s.closed {
+		return
+	}
 	s.closed = true
 	s.dropDeadlines()
 	s.Proto.Close(s)
 	s.wakeAll()
-	return nil
 }

@@ -108,7 +108,7 @@ func BoolOption(level, name int, get func(*Socket) bool, set func(*Socket, bool)
 func flagOption(name int, flag uint32) Option {
 	return BoolOption(abi.SOL_SOCKET, name,
 		func(s *Socket) bool { return s.Opt.Has(flag) },
-		func(s *Socket, on bool) error { s.Opt.set(flag, on); return nil })
+		func(s *Socket, on bool) error { s.Opt.Set(flag, on); return nil })
 }
 
 func readOnly(name int, get func(*Socket) int) Option {

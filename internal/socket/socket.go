@@ -93,7 +93,8 @@ type Opt struct {
 // Has reports whether all flags of f are set.
 func (o *Opt) Has(f uint32) bool { return o.Flags&f == f }
 
-func (o *Opt) set(f uint32, on bool) {
+// Set sets or clears the flags of f.
+func (o *Opt) Set(f uint32, on bool) {
 	if on {
 		o.Flags |= f
 	} else {
@@ -238,6 +239,9 @@ func (s *Socket) dropDeadlines() {
 		s.deadlines = nil
 	}
 }
+
+// NonblockLocked is Nonblock for those who hold the lock.
+func (s *Socket) NonblockLocked() bool { return s.nonblock }
 
 // InitNonblock makes a socket that nobody else knows yet non-blocking.
 func (s *Socket) InitNonblock() { s.nonblock = true }

@@ -1,0 +1,293 @@
+package inet
+
+import (
+	"net/netip"
+	"syscall"
+	"time"
+
+	"usock/internal/abi"
+	"usock/internal/buf"
+	"usock/internal/ip"
+	"usock/internal/pkt"
+	"usock/internal/socket"
+	"usock/internal/wait"
+)
+
+// dgram is an endpoint that keeps the bounds of what is sent: UDP, ping and raw
+// sockets embed it. It has the addresses, the receive queue and the queue of
+// errors.
+type dgram struct {
+	binding
+	ipState
+	stack *Stack
+	s     *socket.Socket
+
+	laddr, raddr netip.Addr // raddr is valid if connected
+	lport, rport uint16
+	scope        int32    // interface of a link-local peer
+	path         *ip.Path // to the peer, or to where was sent last
+	pathDst      netip.Addr
+
+	queue  []datagram // ring
+	head   int
+	length int
+	bytes  int // what the queue costs
+	drops  uint32
+
+	errors         []queuedError
+	shutRD, shutWR bool
+}
+
+// datagram is one that has been received.
+type datagram struct {
+	p       *pkt.Packet // its bytes are the payload
+	src     netip.Addr
+	dst     netip.Addr
+	sport   uint16
+	ttl     uint8
+	tos     uint8
+	ifindex int32
+	at      int64 // wall clock in ns, if timestamps are asked for
+	drops   uint32
+}
+
+// queuedError is an ICMP error kept for MSG_ERRQUEUE (ip(7), IP_RECVERR).
+type queuedError struct {
+	ip.Error
+	dst   netip.Addr
+	port  uint16
+	quote []byte // the payload that the message quotes
+}
+
+// overhead is what a queued datagram costs besides its block.
+const overhead = 256
+
+func (d *dgram) attach(st *Stack, s *socket.Socket) {
+	d.stack, d.s = st, s
+	d.addr = unspecified(s)
+}
+
+func (d *dgram) bound() bool { return d.bucket != nil }
+
+func (d *dgram) mtu() int {
+	if !d.raddr.IsValid() || d.path == nil {
+		return 0
+	}
+	return d.path.MTU
+}
+
+func (d *dgram) claim() {
+	d.reuse = d.s.Opt.Has(socket.ReuseAddr)
+	d.reuseport = d.s.Opt.Has(socket.ReusePort)
+	d.device = d.s.Opt.Device
+	d.v6only = d.s.Domain == abi.AF_INET6 && d.ip().v6only
+}
+
+// push puts a datagram into the receive queue, or drops it if that is full.
+func (d *dgram) push(p *pkt.Packet, m *ip.Meta, sport uint16) bool {
+	cost := overhead
+	for _, v := range p.Payload.Views() {
+		cost += v.Cap()
+	}
+	if d.bytes+cost > int(d.s.Opt.RcvBuf) && d.length > 0 || d.shutRD {
+		d.drops++
+		p.Free()
+		return false
+	}
+	p.Owner.PID = int32(cost) // what to give back; the owner's note has done its work
+	if d.length == len(d.queue) {
+		d.grow()
+	}
+	g := &d.queue[(d.head+d.length)&(len(d.queue)-1)]
+	*g = datagram{
+		p: p, src: m.Src, dst: m.Dst, sport: sport, ttl: m.TTL, tos: m.TOS,
+		ifindex: int32(m.Iface.Index()), drops: d.drops,
+	}
+	if d.s.Opt.Flags&(socket.Timestamp|socket.TimestampNS) != 0 {
+		g.at = time.Now().UnixNano()
+	}
+	d.length++
+	d.bytes += cost
+	d.s.Notify(wait.In)
+	return true
+}
+
+func (d *dgram) grow() {
+	q := make([]datagram, max(8, 2*len(d.queue)))
+	for i := range d.length {
+		q[i] = d.queue[(d.head+i)&(len(d.queue)-1)]
+	}
+	d.queue, d.head = q, 0
+}
+
+// pop takes the first datagram out of the queue.
+func (d *dgram) pop() datagram {
+	g := &d.queue[d.head]
+	out := *g
+	*g = datagram{}
+	d.head = (d.head + 1) & (len(d.queue) - 1)
+	d.length--
+	d.bytes -= int(out.p.Owner.PID)
+	if d.length == 0 && len(d.queue) > 256 {
+		d.queue, d.head = nil, 0
+	}
+	return out
+}
+
+// drain empties the queues.
+func (d *dgram) drain() {
+	for d.length > 0 {
+		g := d.pop()
+		g.p.Free()
+	}
+	d.queue, d.errors = nil, nil
+}
+
+// recv receives a datagram, or an error with MSG_ERRQUEUE.
+func (d *dgram) recv(m *socket.Msg) (int, error) {
+	flags := m.Flags
+	m.Flags = 0
+	if flags&abi.MSG_ERRQUEUE != 0 {
+		return d.recvError(m)
+	}
+	if flags&abi.MSG_OOB != 0 {
+		return 0, syscall.EOPNOTSUPP
+	}
+	if err := d.s.TakeErr(); err != nil {
+		return 0, err
+	}
+	if d.length == 0 {
+		if d.shutRD {
+			return 0, nil
+		}
+		return 0, syscall.EAGAIN
+	}
+	var g datagram
+	if flags&abi.MSG_PEEK != 0 {
+		g = d.queue[d.head]
+		g.p.Payload.Retain()
+	} else {
+		g = d.pop()
+	}
+	m.Len = g.p.Len()
+	m.Addr = addrOf(d.s, g.src, g.sport, uint32(g.ifindex))
+	if m.Want {
+		m.Control = d.control(m.Control[:0], &g)
+	}
+	n := d.deliver(m, &g.p.Payload)
+	if n < m.Len {
+		m.Flags |= abi.MSG_TRUNC
+		if flags&abi.MSG_TRUNC != 0 {
+			n = m.Len
+		}
+	}
+	if flags&abi.MSG_PEEK == 0 {
+		g.p.Payload = buf.Vec{}
+		g.p.Free()
+	}
+	return n, nil
+}
+
+// deliver moves the views of the payload to m, as far as they fit, and returns how
+// many bytes that are.
+func (d *dgram) deliver(m *socket.Msg, payload *buf.Vec) int {
+	n := 0
+	for _, v := range payload.Views() {
+		k := min(v.Len(), m.Max-n)
+		if k == 0 && v.Len() > 0 {
+			v.Release()
+			continue
+		}
+		m.Data = append(m.Data, v.Slice(0, k))
+		n += k
+	}
+	return n
+}
+
+// ready is the poll mask of a datagram socket (Linux, datagram_poll).
+func (d *dgram) ready() wait.Events {
+	ev := wait.Out
+	if d.s.Err != 0 || len(d.errors) > 0 {
+		ev |= wait.Err
+	}
+	if d.length > 0 {
+		ev |= wait.In
+	}
+	if d.shutRD {
+		ev |= wait.In | wait.RdHup
+		if d.shutWR {
+			ev |= wait.Hup
+		}
+	}
+	return ev
+}
+
+// shutdown ends directions. A socket without peer is told ENOTCONN, yet it is done
+// (Linux, inet_shutdown).
+func (d *dgram) shutdown(how int) error {
+	if how != abi.SHUT_WR {
+		d.shutRD = true
+	}
+	if how != abi.SHUT_RD {
+		d.shutWR = true
+	}
+	d.s.Notify(wait.In | wait.Out | wait.Hup | wait.RdHup)
+	if !d.raddr.IsValid() {
+		return syscall.ENOTCONN
+	}
+	return nil
+}
+
+// name is the local address.
+func (d *dgram) name() abi.Addr {
+	a := d.laddr
+	if !a.IsValid() {
+		a = d.addr
+	}
+	return addrOf(d.s, a, d.lport, uint32(d.scope))
+}
+
+// peer is the foreign address.
+func (d *dgram) peer() (abi.Addr, error) {
+	if !d.raddr.IsValid() {
+		return abi.Addr{}, syscall.ENOTCONN
+	}
+	return addrOf(d.s, d.raddr, d.rport, uint32(d.scope)), nil
+}
+
+// queued returns the length of the next datagram; nothing waits to be sent.
+func (d *dgram) queued() (in, out int) {
+	if d.length == 0 {
+		return 0, 0
+	}
+	return d.queue[d.head].p.Len(), 0
+}
+
+// icmp takes an ICMP error about a datagram to dst that this socket sent.
+func (d *dgram) icmp(x *ip.Error, port uint16, payload []byte) {
+	errno, hard := x.Errno, x.Hard
+	if x.MTU != 0 {
+		if d.ip().pmtu == abi.PMTUDISC_DONT {
+			return
+		}
+		d.stack.IP.LowerPathMTU(x.Dst, x.MTU)
+		hard = true
+	}
+	recverr := d.ip().recvErr
+	if x.V6 {
+		recverr = d.ip().recvErr6
+	}
+	if recverr {
+		if len(d.errors) < maxErrors {
+			d.errors = append(d.errors, queuedError{Error: *x, dst: x.Dst, port: port, quote: append([]byte(nil), payload...)})
+		}
+	} else if !hard || !d.raddr.IsValid() {
+		return
+	}
+	if errno != 0 {
+		d.s.SetErr(errno)
+	}
+}
+
+// maxErrors bounds the queue of errors.
+const maxErrors = 64

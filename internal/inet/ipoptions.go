@@ -1,0 +1,319 @@
+package inet
+
+import (
+	"net/netip"
+	"syscall"
+
+	"usock/internal/abi"
+	"usock/internal/ip"
+	"usock/internal/socket"
+)
+
+// ipOptions are a socket's options at SOL_IP and SOL_IPV6.
+type ipOptions struct {
+	ttl       int16 // IP_TTL, IPV6_UNICAST_HOPS; -1: the host's
+	mcastTTL  int16 // IP_MULTICAST_TTL, IPV6_MULTICAST_HOPS
+	tos       uint8
+	tclass    uint8
+	pmtu      uint8 // PMTUDISC_*, of both families
+	minTTL    uint8
+	mcastIf   int32 // interface index; 0: chosen by the route
+	mcastAddr netip.Addr
+	unicastIf int32
+
+	v6only, freebind, bindNoPort, transparent        bool
+	mcastLoop, mcastAll                              bool
+	recvErr, recvErr6                                bool
+	recvTTL, recvTOS, pktinfo, recvOrigDst, recvOpts bool
+	recvPktinfo6, recvHops6, recvTClass6, dontFrag6  bool
+	hdrincl                                          bool
+	groups                                           []membership
+}
+
+// membership is one group that a socket has joined.
+type membership struct {
+	group netip.Addr
+	iface *ip.Iface
+}
+
+var defaultIPOptions = ipOptions{ttl: -1, mcastTTL: 1, pmtu: abi.PMTUDISC_WANT, mcastLoop: true, mcastAll: true}
+
+// ipState is the IP options of an endpoint, which embeds it. Until one is set, it
+// costs a pointer.
+type ipState struct{ opts *ipOptions }
+
+// ip returns the options, to be read.
+func (x *ipState) ip() *ipOptions {
+	if x.opts == nil {
+		return &defaultIPOptions
+	}
+	return x.opts
+}
+
+// own returns the options, to be changed.
+func (x *ipState) own() *ipOptions {
+	if x.opts == nil {
+		o := defaultIPOptions
+		x.opts = &o
+	}
+	return x.opts
+}
+
+func (x *ipState) state() *ipState { return x }
+
+// inherit takes over a listener's options. Groups stay with their socket.
+func (x *ipState) inherit(from *ipState) {
+	if from.opts != nil {
+		o := *from.opts
+		o.groups = nil
+		x.opts = &o
+	}
+}
+
+// ipHolder is an endpoint: a control block with IP options.
+type ipHolder interface{ state() *ipState }
+
+func ipOptionsOf(s *socket.Socket) *ipOptions    { return s.PCB.(ipHolder).state().ip() }
+func ownIPOptionsOf(s *socket.Socket) *ipOptions { return s.PCB.(ipHolder).state().own() }
+
+// device returns the interface that the socket is tied to, 0 if to none.
+func (o *ipOptions) device(s *socket.Socket) int { return int(s.Opt.Device) }
+
+// out fills in what the options say of a packet to dst.
+func (o *ipOptions) out(x *ip.Out, dst netip.Addr) {
+	ttl := o.ttl
+	if dst.IsMulticast() {
+		ttl = o.mcastTTL
+		x.NoLoop = !o.mcastLoop
+	}
+	if ttl > 0 {
+		x.TTL = uint8(ttl)
+	}
+	if dst.Is4() {
+		x.TOS = o.tos
+	} else {
+		x.TOS = o.tclass
+	}
+	switch o.pmtu {
+	case abi.PMTUDISC_DO:
+		x.DontFragment = true
+	case abi.PMTUDISC_PROBE:
+		x.DontFragment, x.IgnorePathMTU = true, true
+	case abi.PMTUDISC_INTERFACE, abi.PMTUDISC_OMIT:
+		x.IgnorePathMTU = true
+	}
+	if o.dontFrag6 && !dst.Is4() {
+		x.DontFragment = true
+	}
+}
+
+// ipFlag returns the row of a flag of ipOptions.
+func ipFlag(level, name int, field func(*ipOptions) *bool) socket.Option {
+	o := socket.BoolOption(level, name,
+		func(s *socket.Socket) bool { return *field(ipOptionsOf(s)) }, nil)
+	o.Set = func(s *socket.Socket, v []byte) error {
+		i, err := ipInt(level, v)
+		if err == nil {
+			*field(ownIPOptionsOf(s)) = i != 0
+		}
+		return err
+	}
+	return o
+}
+
+// ipInt reads an option value: at SOL_IP a single byte will do (ip(7)).
+func ipInt(level int, v []byte) (int, error) {
+	if level == abi.SOL_IP {
+		return abi.ParseIntOrByte(v)
+	}
+	return abi.ParseInt(v)
+}
+
+// ipNumber returns the row of an int option that check confines.
+func ipNumber(level, name int, get func(*socket.Socket, *ipOptions) int, set func(*ipOptions, int) error) socket.Option {
+	o := socket.IntOption(level, name, func(s *socket.Socket) int { return get(s, ipOptionsOf(s)) }, nil)
+	o.Set = func(s *socket.Socket, v []byte) error {
+		i, err := ipInt(level, v)
+		if err != nil {
+			return err
+		}
+		trial := *ipOptionsOf(s)
+		if err := set(&trial, i); err != nil {
+			return err
+		}
+		return set(ownIPOptionsOf(s), i)
+	}
+	return o
+}
+
+// within stores v in an int16 if it is in [lo, hi], where -1 stands for def.
+func within(p *int16, v, lo, hi, def int) error {
+	if v == -1 {
+		v = def
+	} else if v < lo || v > hi {
+		return syscall.EINVAL
+	}
+	*p = int16(v)
+	return nil
+}
+
+func setTOS(p *uint8, v int) error {
+	*p = uint8(v)
+	return nil
+}
+
+func setPMTU(o *ipOptions, v int) error {
+	if v < abi.PMTUDISC_DONT || v > abi.PMTUDISC_OMIT {
+		return syscall.EINVAL
+	}
+	o.pmtu = uint8(v)
+	return nil
+}
+
+const defaultTTL = 64
+
+func shown(v int16) int {
+	if v < 0 {
+		return defaultTTL
+	}
+	return int(v)
+}
+
+// ipRows are the options at SOL_IP that every Internet socket has (ip(7)).
+var ipRows = []socket.Option{
+	ipNumber(abi.SOL_IP, abi.IP_TTL,
+		func(_ *socket.Socket, o *ipOptions) int { return shown(o.ttl) },
+		func(o *ipOptions, v int) error { return within(&o.ttl, v, 1, 255, -1) }),
+	ipNumber(abi.SOL_IP, abi.IP_TOS,
+		func(_ *socket.Socket, o *ipOptions) int { return int(o.tos) },
+		func(o *ipOptions, v int) error { return setTOS(&o.tos, v) }),
+	ipNumber(abi.SOL_IP, abi.IP_MTU_DISCOVER,
+		func(_ *socket.Socket, o *ipOptions) int { return int(o.pmtu) }, setPMTU),
+	ipNumber(abi.SOL_IP, abi.IP_MULTICAST_TTL,
+		func(_ *socket.Socket, o *ipOptions) int { return int(o.mcastTTL) },
+		func(o *ipOptions, v int) error { return within(&o.mcastTTL, v, 0, 255, 1) }),
+	ipNumber(abi.SOL_IP, abi.IP_MINTTL,
+		func(_ *socket.Socket, o *ipOptions) int { return int(o.minTTL) },
+		func(o *ipOptions, v int) error {
+			if v < 0 || v > 255 {
+				return syscall.EINVAL
+			}
+			o.minTTL = uint8(v)
+			return nil
+		}),
+	ipFlag(abi.SOL_IP, abi.IP_MULTICAST_LOOP, func(o *ipOptions) *bool { return &o.mcastLoop }),
+	ipFlag(abi.SOL_IP, abi.IP_MULTICAST_ALL, func(o *ipOptions) *bool { return &o.mcastAll }),
+	ipFlag(abi.SOL_IP, abi.IP_FREEBIND, func(o *ipOptions) *bool { return &o.freebind }),
+	ipFlag(abi.SOL_IP, abi.IP_BIND_NO_PORT, func(o *ipOptions) *bool { return &o.bindNoPort }),
+	ipFlag(abi.SOL_IP, abi.IP_RECVERR, func(o *ipOptions) *bool { return &o.recvErr }),
+	ipFlag(abi.SOL_IP, abi.IP_RECVTTL, func(o *ipOptions) *bool { return &o.recvTTL }),
+	ipFlag(abi.SOL_IP, abi.IP_RECVTOS, func(o *ipOptions) *bool { return &o.recvTOS }),
+	ipFlag(abi.SOL_IP, abi.IP_PKTINFO, func(o *ipOptions) *bool { return &o.pktinfo }),
+	ipFlag(abi.SOL_IP, abi.IP_RECVORIGDSTADDR, func(o *ipOptions) *bool { return &o.recvOrigDst }),
+	{Level: abi.SOL_IP, Name: abi.IP_MTU, Get: getMTU},
+	{Level: abi.SOL_IP, Name: abi.IP_OPTIONS, Get: func(*socket.Socket, []byte) ([]byte, error) { return nil, nil }},
+}
+
+// ip6Rows are the options at SOL_IPV6 (ipv6(7)); AF_INET sockets do not have them.
+var ip6Rows = []socket.Option{
+	ipNumber(abi.SOL_IPV6, abi.IPV6_UNICAST_HOPS,
+		func(_ *socket.Socket, o *ipOptions) int { return shown(o.ttl) },
+		func(o *ipOptions, v int) error { return within(&o.ttl, v, 0, 255, -1) }),
+	ipNumber(abi.SOL_IPV6, abi.IPV6_MULTICAST_HOPS,
+		func(_ *socket.Socket, o *ipOptions) int { return int(o.mcastTTL) },
+		func(o *ipOptions, v int) error { return within(&o.mcastTTL, v, 0, 255, 1) }),
+	ipNumber(abi.SOL_IPV6, abi.IPV6_TCLASS,
+		func(_ *socket.Socket, o *ipOptions) int { return int(o.tclass) },
+		func(o *ipOptions, v int) error {
+			if v < -1 || v > 255 {
+				return syscall.EINVAL
+			}
+			return setTOS(&o.tclass, max(v, 0))
+		}),
+	ipNumber(abi.SOL_IPV6, abi.IPV6_MTU_DISCOVER,
+		func(_ *socket.Socket, o *ipOptions) int { return int(o.pmtu) }, setPMTU),
+	ipFlag(abi.SOL_IPV6, abi.IPV6_MULTICAST_LOOP, func(o *ipOptions) *bool { return &o.mcastLoop }),
+	ipFlag(abi.SOL_IPV6, abi.IPV6_MULTICAST_ALL, func(o *ipOptions) *bool { return &o.mcastAll }),
+	ipFlag(abi.SOL_IPV6, abi.IPV6_RECVERR, func(o *ipOptions) *bool { return &o.recvErr6 }),
+	ipFlag(abi.SOL_IPV6, abi.IPV6_RECVPKTINFO, func(o *ipOptions) *bool { return &o.recvPktinfo6 }),
+	ipFlag(abi.SOL_IPV6, abi.IPV6_RECVHOPLIMIT, func(o *ipOptions) *bool { return &o.recvHops6 }),
+	ipFlag(abi.SOL_IPV6, abi.IPV6_RECVTCLASS, func(o *ipOptions) *bool { return &o.recvTClass6 }),
+	ipFlag(abi.SOL_IPV6, abi.IPV6_DONTFRAG, func(o *ipOptions) *bool { return &o.dontFrag6 }),
+	{Level: abi.SOL_IPV6, Name: abi.IPV6_MTU, Get: getMTU},
+	{
+		Level: abi.SOL_IPV6, Name: abi.IPV6_V6ONLY,
+		Get: func(s *socket.Socket, b []byte) ([]byte, error) {
+			v := 0
+			if ipOptionsOf(s).v6only {
+				v = 1
+			}
+			return abi.AppendInt(b, v), nil
+		},
+		Set: func(s *socket.Socket, v []byte) error {
+			i, err := abi.ParseInt(v)
+			if err != nil {
+				return err
+			}
+			if s.PCB.(interface{ bound() bool }).bound() {
+				return syscall.EINVAL
+			}
+			ownIPOptionsOf(s).v6only = i != 0
+			return nil
+		},
+	},
+}
+
+// getMTU returns the path's MTU; ENOTCONN without a peer.
+func getMTU(s *socket.Socket, b []byte) ([]byte, error) {
+	mtu := s.PCB.(interface{ mtu() int }).mtu()
+	if mtu == 0 {
+		return nil, syscall.ENOTCONN
+	}
+	return abi.AppendInt(b, mtu), nil
+}
+
+// deviceRows are SO_BINDTODEVICE and SO_BINDTOIFINDEX.
+func deviceRows(st *Stack) []socket.Option {
+	return []socket.Option{
+		{
+			Level: abi.SOL_SOCKET, Name: abi.SO_BINDTODEVICE,
+			Get: func(s *socket.Socket, b []byte) ([]byte, error) {
+				i := st.IP.Iface(int(s.Opt.Device))
+				if s.Opt.Device == 0 || i == nil {
+					return b, nil
+				}
+				return append(append(b, i.Name()...), 0), nil
+			},
+			Set: func(s *socket.Socket, v []byte) error {
+				for k, c := range v {
+					if c == 0 {
+						v = v[:k]
+						break
+					}
+				}
+				if len(v) == 0 {
+					s.Opt.Device = 0
+					return nil
+				}
+				i := st.IP.IfaceByName(string(v))
+				if i == nil {
+					return syscall.ENODEV
+				}
+				s.Opt.Device = int32(i.Index())
+				return nil
+			},
+		},
+		socket.IntOption(abi.SOL_SOCKET, abi.SO_BINDTOIFINDEX,
+			func(s *socket.Socket) int { return int(s.Opt.Device) },
+			func(s *socket.Socket, v int) error {
+				if v < 0 {
+					return syscall.EINVAL
+				}
+				if v > 0 && st.IP.Iface(v) == nil {
+					return syscall.ENODEV
+				}
+				s.Opt.Device = int32(v)
+				return nil
+			}),
+	}
+}

@@ -1,0 +1,250 @@
+package inet
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"syscall"
+
+	"usock/internal/abi"
+	"usock/internal/buf"
+	"usock/internal/ip"
+	"usock/internal/pkt"
+	"usock/internal/socket"
+	"usock/internal/wait"
+	"usock/internal/wire"
+)
+
+// pingProto is the row of SOCK_DGRAM with IPPROTO_ICMP or IPPROTO_ICMPV6: echo
+// requests without privilege (icmp(7)). The port is the identifier.
+type pingProto struct {
+	*Stack
+	ids     [2]map[uint16]*pingEndpoint // by identifier; IPv4, IPv6
+	options *socket.Options
+}
+
+// pingEndpoint is a ping socket's control block.
+type pingEndpoint struct{ dgram }
+
+func newPing(s *Stack) *pingProto {
+	p := &pingProto{Stack: s}
+	p.ids[0], p.ids[1] = make(map[uint16]*pingEndpoint), make(map[uint16]*pingEndpoint)
+	p.options = socket.NewOptions(ipRows, ip6Rows, deviceRows(s), groupRows(s))
+	return p
+}
+
+func pingOf(s *socket.Socket) *pingEndpoint { return s.PCB.(*pingEndpoint) }
+
+func (p *pingProto) table(v6 bool) map[uint16]*pingEndpoint {
+	if v6 {
+		return p.ids[1]
+	}
+	return p.ids[0]
+}
+
+func (e *pingEndpoint) v6() bool    { return e.s.Domain == abi.AF_INET6 }
+func (e *pingEndpoint) bound() bool { return e.lport != 0 }
+
+// Attach implements socket.Proto.
+func (p *pingProto) Attach(s *socket.Socket) error {
+	e := &pingEndpoint{}
+	e.attach(p.Stack, s)
+	s.PCB = e
+	return nil
+}
+
+// Stream implements socket.Proto.
+func (p *pingProto) Stream() bool { return false }
+
+// Options implements socket.Proto.
+func (p *pingProto) Options() *socket.Options { return p.options }
+
+// Bind implements socket.Proto.
+func (p *pingProto) Bind(s *socket.Socket, a abi.Addr) error {
+	e := pingOf(s)
+	addr, err := p.bindAddr(s, a)
+	if err != nil {
+		return err
+	}
+	if e.bound() {
+		return syscall.EINVAL
+	}
+	if err := p.claimID(e, a.Port); err != nil {
+		return err
+	}
+	e.addr, e.laddr = addr, addr
+	return nil
+}
+
+// claimID gives e the identifier, or a free one for 0.
+func (p *pingProto) claimID(e *pingEndpoint, id uint16) error {
+	t := p.table(e.v6())
+	if id == 0 {
+		for n := 0; id == 0 || t[id] != nil; n++ {
+			if n > 1<<17 {
+				return syscall.EADDRINUSE
+			}
+			id = uint16(p.prf.random())
+		}
+	} else if t[id] != nil {
+		return syscall.EADDRINUSE
+	}
+	t[id], e.lport = e, id
+	return nil
+}
+
+// Connect implements socket.Proto.
+func (p *pingProto) Connect(s *socket.Socket, a abi.Addr) error {
+	e := pingOf(s)
+	return e.fix(a)
+}
+
+// fix sets the peer of a socket without ports of its own, or dissolves that.
+func (d *dgram) fix(a abi.Addr) error {
+	if a.Family == abi.AF_UNSPEC {
+		d.raddr, d.rport, d.path = netip.Addr{}, 0, nil
+		d.laddr = d.addr
+		return nil
+	}
+	dst, err := d.stack.peerAddr(d.s, a)
+	if err != nil {
+		return err
+	}
+	path, err := d.stack.path(dst, d.addr, d.sendDevice(dst, int(a.Scope)))
+	if err != nil {
+		return err
+	}
+	if path.Broadcast && !d.s.Opt.Has(socket.Broadcast) {
+		return syscall.EACCES
+	}
+	d.laddr, d.raddr, d.rport = path.Src, path.Dst, a.Port
+	d.path, d.pathDst, d.scope = path, path.Dst, int32(a.Scope)
+	return nil
+}
+
+// Listen implements socket.Proto.
+func (p *pingProto) Listen(*socket.Socket, int) error { return syscall.EOPNOTSUPP }
+
+// Accept implements socket.Proto.
+func (p *pingProto) Accept(*socket.Socket) (*socket.Socket, error) { return nil, syscall.EOPNOTSUPP }
+
+const icmpHeader = 8
+
+// Send implements socket.Proto: only echo requests pass (Linux, ping_common_sendmsg).
+func (p *pingProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
+	e := pingOf(s)
+	c, err := parseControl(s, m.Control)
+	if err != nil {
+		return 0, err
+	}
+	var payload buf.Vec
+	for _, v := range m.Data {
+		payload.Append(v)
+	}
+	echo := byte(wire.ICMPv4Echo)
+	if e.v6() {
+		echo = wire.ICMPv6Echo
+	}
+	n := payload.Len()
+	h := payload.Front()
+	if n > 65535 {
+		return 0, syscall.EMSGSIZE
+	}
+	if len(h) < icmpHeader || h[0] != echo || h[1] != 0 {
+		return 0, syscall.EINVAL
+	}
+	path, _, err := e.destination(m, &c)
+	if err != nil {
+		return 0, err
+	}
+	if err := s.TakeErr(); err != nil {
+		return 0, err
+	}
+	if e.shutWR {
+		return 0, syscall.EPIPE
+	}
+	if !e.bound() {
+		if err := p.claimID(e, 0); err != nil {
+			return 0, err
+		}
+	}
+	k := pkt.New()
+	k.Owner = pkt.Owner{PID: s.Owner, Socket: s.ID}
+	b := k.Prepend(icmpHeader)
+	copy(b, h[:icmpHeader])
+	binary.BigEndian.PutUint16(b[4:], e.lport)
+	b[2], b[3] = 0, 0
+	payload.TrimFront(icmpHeader)
+	k.Payload = payload
+	m.Data = m.Data[:0]
+	o := ip.Out{Src: path.Src, Dst: path.Dst, Proto: ip.ProtoICMP}
+	if e.v6() {
+		o.Proto, o.Checksum = ip.ProtoICMPv6, ip.ChecksumICMPv6
+	} else {
+		var sum wire.Checksum
+		sum.Add(b)
+		for _, v := range k.Payload.Views() {
+			sum.Add(v.Bytes())
+		}
+		binary.BigEndian.PutUint16(b[2:], sum.Sum())
+	}
+	e.outOptions(&o, &c)
+	return n, p.IP.Output(k, path, &o)
+}
+
+// Recv implements socket.Proto.
+func (p *pingProto) Recv(s *socket.Socket, m *socket.Msg) (int, error) {
+	n, err := pingOf(s).recv(m)
+	m.Addr.Port = 0
+	return n, err
+}
+
+// Shutdown implements socket.Proto.
+func (p *pingProto) Shutdown(s *socket.Socket, how int) error { return pingOf(s).shutdown(how) }
+
+// Close implements socket.Proto.
+func (p *pingProto) Close(s *socket.Socket) {
+	e := pingOf(s)
+	p.Forget(s)
+	if e.lport != 0 {
+		delete(p.table(e.v6()), e.lport)
+	}
+	e.leaveAll()
+	e.drain()
+}
+
+// Ready implements socket.Proto.
+func (p *pingProto) Ready(s *socket.Socket) wait.Events { return pingOf(s).ready() }
+
+// Name implements socket.Proto.
+func (p *pingProto) Name(s *socket.Socket) abi.Addr { return pingOf(s).name() }
+
+// Peer implements socket.Proto.
+func (p *pingProto) Peer(s *socket.Socket) (abi.Addr, error) { return pingOf(s).peer() }
+
+// Queued implements socket.Proto.
+func (p *pingProto) Queued(s *socket.Socket) (in, out int) { return pingOf(s).queued() }
+
+// Input implements ip.Transport: an echo reply.
+func (p *pingProto) Input(k *pkt.Packet, m *ip.Meta) bool {
+	h := k.Front()
+	if len(h) >= icmpHeader {
+		if e := p.table(m.V6)[be16(h[4:])]; e != nil {
+			if !e.raddr.IsValid() || e.raddr == m.Src {
+				e.push(k, m, 0)
+				return true
+			}
+		}
+	}
+	k.Free()
+	return true
+}
+
+// Error implements ip.Transport: an error about an echo request.
+func (p *pingProto) Error(x *ip.Error) {
+	if len(x.Quote) < icmpHeader {
+		return
+	}
+	if e := p.table(x.V6)[be16(x.Quote[4:])]; e != nil {
+		e.icmp(x, 0, x.Quote)
+	}
+}

@@ -1,0 +1,303 @@
+package inet
+
+import (
+	"encoding/binary"
+	"syscall"
+
+	"usock/internal/abi"
+	"usock/internal/buf"
+	"usock/internal/ip"
+	"usock/internal/pkt"
+	"usock/internal/socket"
+	"usock/internal/wait"
+)
+
+// rawProto is the row of SOCK_RAW (raw(7)): a protocol's own packets, for the
+// privileged. An IPv4 socket receives packets with their IP header, an IPv6 one
+// without (RFC 3542, section 3).
+type rawProto struct {
+	*Stack
+	all     []*rawEndpoint
+	options *socket.Options
+}
+
+// rawEndpoint is a raw socket's control block.
+type rawEndpoint struct {
+	dgram
+	filter   [8]uint32 // ICMP types that are not wanted (ICMP_FILTER, ICMP6_FILTER)
+	checksum int32     // where the kernel's checksum goes (IPV6_CHECKSUM); -1: nowhere
+}
+
+// ICMP_FILTER and ICMP6_FILTER (include/uapi/linux/icmp.h, icmpv6.h).
+const icmpFilter = 1
+
+func newRaw(s *Stack) *rawProto {
+	r := &rawProto{Stack: s}
+	rows := []socket.Option{
+		ipFlag(abi.SOL_IP, abi.IP_HDRINCL, func(o *ipOptions) *bool { return &o.hdrincl }),
+		{
+			Level: abi.SOL_RAW, Name: icmpFilter,
+			Get: func(s *socket.Socket, b []byte) ([]byte, error) {
+				if s.Protocol != abi.IPPROTO_ICMP {
+					return nil, syscall.EOPNOTSUPP
+				}
+				return binary.NativeEndian.AppendUint32(b, rawOf(s).filter[0]), nil
+			},
+			Set: func(s *socket.Socket, v []byte) error {
+				if s.Protocol != abi.IPPROTO_ICMP {
+					return syscall.EOPNOTSUPP
+				}
+				if len(v) < 4 {
+					return syscall.EINVAL
+				}
+				rawOf(s).filter[0] = binary.NativeEndian.Uint32(v)
+				return nil
+			},
+		},
+		{
+			Level: abi.SOL_ICMPV6, Name: icmpFilter,
+			Get: func(s *socket.Socket, b []byte) ([]byte, error) {
+				for _, w := range rawOf(s).filter {
+					b = binary.NativeEndian.AppendUint32(b, w)
+				}
+				return b, nil
+			},
+			Set: func(s *socket.Socket, v []byte) error {
+				f := &rawOf(s).filter
+				for i := 0; i < len(f) && len(v) >= 4; i++ {
+					f[i] = binary.NativeEndian.Uint32(v)
+					v = v[4:]
+				}
+				return nil
+			},
+		},
+		socket.IntOption(abi.SOL_IPV6, abi.IPV6_CHECKSUM,
+			func(s *socket.Socket) int { return int(rawOf(s).checksum) },
+			func(s *socket.Socket, v int) error {
+				if s.Protocol == abi.IPPROTO_ICMPV6 || v > 0 && v&1 != 0 {
+					return syscall.EINVAL
+				}
+				rawOf(s).checksum = int32(max(v, -1))
+				return nil
+			}),
+	}
+	r.options = socket.NewOptions(ipRows, ip6Rows, deviceRows(s), groupRows(s), rows)
+	return r
+}
+
+func rawOf(s *socket.Socket) *rawEndpoint { return s.PCB.(*rawEndpoint) }
+
+// Attach implements socket.Proto.
+func (r *rawProto) Attach(s *socket.Socket) error {
+	if !r.privileged {
+		r.Forget(s)
+		return syscall.EPERM
+	}
+	e := &rawEndpoint{checksum: -1}
+	e.attach(r.Stack, s)
+	e.lport = uint16(s.Protocol)
+	if s.Protocol == abi.IPPROTO_RAW {
+		e.own().hdrincl = true
+	}
+	s.PCB = e
+	r.all = append(r.all, e)
+	return nil
+}
+
+// Stream implements socket.Proto.
+func (r *rawProto) Stream() bool { return false }
+
+// Options implements socket.Proto.
+func (r *rawProto) Options() *socket.Options { return r.options }
+
+// Bind implements socket.Proto.
+func (r *rawProto) Bind(s *socket.Socket, a abi.Addr) error {
+	e := rawOf(s)
+	addr, err := r.bindAddr(s, a)
+	if err != nil {
+		return err
+	}
+	e.addr, e.laddr = addr, addr
+	return nil
+}
+
+// Connect implements socket.Proto.
+func (r *rawProto) Connect(s *socket.Socket, a abi.Addr) error { return rawOf(s).fix(a) }
+
+// Listen implements socket.Proto.
+func (r *rawProto) Listen(*socket.Socket, int) error { return syscall.EOPNOTSUPP }
+
+// Accept implements socket.Proto.
+func (r *rawProto) Accept(*socket.Socket) (*socket.Socket, error) { return nil, syscall.EOPNOTSUPP }
+
+// Send implements socket.Proto.
+func (r *rawProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
+	e := rawOf(s)
+	c, err := parseControl(s, m.Control)
+	if err != nil {
+		return 0, err
+	}
+	if m.Flags&abi.MSG_OOB != 0 {
+		return 0, syscall.EOPNOTSUPP
+	}
+	path, _, err := e.destination(m, &c)
+	if err != nil {
+		return 0, err
+	}
+	if err := s.TakeErr(); err != nil {
+		return 0, err
+	}
+	if e.shutWR {
+		return 0, syscall.EPIPE
+	}
+	var payload buf.Vec
+	for _, v := range m.Data {
+		payload.Append(v)
+	}
+	n := payload.Len()
+	o := ip.Out{Src: path.Src, Dst: path.Dst, Proto: uint8(s.Protocol)}
+	o.HeaderIncluded = e.ip().hdrincl
+	switch {
+	case o.HeaderIncluded && (n < ipHeaderLen(path.Dst.Is4()) || len(payload.Front()) < ipHeaderLen(path.Dst.Is4())):
+		return 0, syscall.EINVAL
+	case n > 65535:
+		return 0, syscall.EMSGSIZE
+	}
+	// A checksum is written into the transport header: it must be the packet's own.
+	off := int(e.checksum)
+	if s.Domain == abi.AF_INET6 && s.Protocol == abi.IPPROTO_ICMPV6 {
+		off = ip.ChecksumICMPv6
+	}
+	k := pkt.New()
+	k.Owner = pkt.Owner{PID: s.Owner, Socket: s.ID}
+	if off >= 0 && !o.HeaderIncluded {
+		if off+2 > n || off+2 > len(payload.Front()) || off+2 > maxRawHeader {
+			k.Free()
+			return 0, syscall.EINVAL
+		}
+		h := k.Prepend(off + 2)
+		copy(h, payload.Front())
+		h[off], h[off+1] = 0, 0
+		payload.TrimFront(off + 2)
+		o.Checksum = uint8(off)
+	}
+	k.Payload = payload
+	m.Data = m.Data[:0]
+	e.outOptions(&o, &c)
+	return n, r.IP.Output(k, path, &o)
+}
+
+// maxRawHeader is how far into a packet the checksum may be that IPV6_CHECKSUM
+// names.
+const maxRawHeader = 64
+
+// Recv implements socket.Proto.
+func (r *rawProto) Recv(s *socket.Socket, m *socket.Msg) (int, error) {
+	n, err := rawOf(s).recv(m)
+	m.Addr.Port = 0
+	return n, err
+}
+
+// Shutdown implements socket.Proto.
+func (r *rawProto) Shutdown(s *socket.Socket, how int) error { return rawOf(s).shutdown(how) }
+
+// Close implements socket.Proto.
+func (r *rawProto) Close(s *socket.Socket) {
+	e := rawOf(s)
+	r.Forget(s)
+	for i, o := range r.all {
+		if o == e {
+			r.all = append(r.all[:i], r.all[i+1:]...)
+			break
+		}
+	}
+	e.leaveAll()
+	e.drain()
+}
+
+// Ready implements socket.Proto.
+func (r *rawProto) Ready(s *socket.Socket) wait.Events { return rawOf(s).ready() }
+
+// Name implements socket.Proto.
+func (r *rawProto) Name(s *socket.Socket) abi.Addr { return rawOf(s).name() }
+
+// Peer implements socket.Proto.
+func (r *rawProto) Peer(s *socket.Socket) (abi.Addr, error) {
+	a, err := rawOf(s).peer()
+	return a, err
+}
+
+// Queued implements socket.Proto.
+func (r *rawProto) Queued(s *socket.Socket) (in, out int) { return rawOf(s).queued() }
+
+// Tap implements ip.Raw.
+func (r *rawProto) Tap(p *pkt.Packet, m *ip.Meta) bool {
+	taken := false
+	for _, e := range r.all {
+		if e.wants(p, m) {
+			taken = true
+			k := p.Clone()
+			if !m.V6 {
+				h := k.Prepend(len(m.Header))
+				copy(h, m.Header)
+			}
+			k.Payload = flatten(k)
+			e.push(k, m, 0)
+		}
+	}
+	return taken
+}
+
+// flatten moves a packet's head into the payload, where a receiver looks for all
+// the bytes.
+func flatten(p *pkt.Packet) buf.Vec {
+	var v buf.Vec
+	h := p.Head()
+	if len(h) > 0 {
+		v.Append(buf.Copy(h))
+		p.Consume(len(h))
+	}
+	for _, w := range p.Payload.Views() {
+		if !v.Append(w) {
+			w.Release()
+		}
+	}
+	return v
+}
+
+// wants reports whether the socket receives the packet.
+func (e *rawEndpoint) wants(p *pkt.Packet, m *ip.Meta) bool {
+	s := e.s
+	switch {
+	case m.V6 != (s.Domain == abi.AF_INET6) || uint8(s.Protocol) != m.Proto:
+		return false
+	case e.addr.IsValid() && !e.addr.IsUnspecified() && e.addr != m.Dst:
+		return false
+	case e.raddr.IsValid() && e.raddr != m.Src:
+		return false
+	case s.Opt.Device != 0 && int(s.Opt.Device) != m.Iface.Index():
+		return false
+	}
+	h := p.Front()
+	if len(h) == 0 {
+		return true
+	}
+	switch {
+	case !m.V6 && m.Proto == ip.ProtoICMP:
+		return h[0] >= 32 || e.filter[0]&(1<<h[0]) == 0
+	case m.V6 && m.Proto == ip.ProtoICMPv6:
+		return e.filter[h[0]>>5]&(1<<(h[0]&31)) == 0
+	}
+	return true
+}
+
+// Error implements ip.Raw.
+func (r *rawProto) Error(x *ip.Error) {
+	for _, e := range r.all {
+		s := e.s
+		if uint8(s.Protocol) == x.Proto && x.V6 == (s.Domain == abi.AF_INET6) &&
+			(!e.raddr.IsValid() || e.raddr == x.Dst) {
+			e.icmp(x, 0, x.Quote)
+		}
+	}
+}

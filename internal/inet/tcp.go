@@ -1,0 +1,515 @@
+package inet
+
+import (
+	"net/netip"
+	"syscall"
+	"time"
+
+	"usock/internal/abi"
+	"usock/internal/buf"
+	"usock/internal/ip"
+	"usock/internal/pkt"
+	"usock/internal/socket"
+	"usock/internal/tcp"
+	"usock/internal/timer"
+	"usock/internal/wait"
+)
+
+// tcpProto is the row of SOCK_STREAM: all TCP endpoints of a host.
+type tcpProto struct {
+	*Stack
+	cfg       *tcp.Config
+	conns     connTable
+	ports     portTable
+	listeners map[uint16][]*tcpEndpoint
+	// portCounters are the increments of RFC 6056's double-hash port selection.
+	portCounters [256]uint32
+	timeWaits    int
+	options      *socket.Options
+	in, out      tcp.Segment // scratch: a segment on its way in, and one out
+	ipOut        ip.Out      // scratch
+	Stats        TCPStats
+}
+
+// TCPStats counts what the listings of netstat -s count.
+type TCPStats struct {
+	InSegs, OutSegs, InErrs, OutRsts                uint64
+	ActiveOpens, PassiveOpens                       uint64
+	ListenOverflows, ListenDrops, TimeWaitOverflows uint64
+}
+
+func newTCP(s *Stack, cfg *tcp.Config) *tcpProto {
+	t := &tcpProto{Stack: s, cfg: cfg, listeners: make(map[uint16][]*tcpEndpoint)}
+	t.conns.init()
+	t.ports.init(true)
+	t.options = socket.NewOptions(ipRows, ip6Rows, deviceRows(s), tcpRows(t))
+	return t
+}
+
+// phase is what connect(2) has done to a socket so far.
+type phase uint8
+
+const (
+	unconnected phase = iota
+	connecting        // the outcome is not reported yet
+	connected
+)
+
+// tcpEndpoint is a TCP control block: a connection, or a listener, or neither yet.
+//
+//	socket ──► tcpEndpoint ◄── connTable, by tuple
+//	               │ conn: the protocol core
+//	               │ binding: the claim to the local port
+//	               └ listener: the queues of a listening socket
+//
+// A connection that a program has closed lives on without socket until the core is
+// done. One that a listener has made has no socket until it is accepted. TIME-WAIT
+// is a record of its own (timeWait).
+type tcpEndpoint struct {
+	node
+	binding
+	ipState
+	timer timer.Entry
+	proto *tcpProto
+	s     *socket.Socket // nil: not accepted yet, or closed
+	path  *ip.Path       // nil until there is a peer
+	conn  tcp.Conn
+
+	listener *listener
+	parent   *tcpEndpoint // the listener, until accepted
+	nextUp   *tcpEndpoint // behind this one in the accept queue
+
+	rcvBuf, sndBuf int32  // bytes asked for by SO_RCVBUF and SO_SNDBUF; 0: tuned
+	pid            int32  // process on whose behalf it acts
+	sid            uint64 // socket's number, which packets carry
+	scope          int32  // interface of link-local addresses
+	phase          phase
+	counted        bool // in the listener's count of incomplete connections
+	released       bool
+}
+
+func (e *tcpEndpoint) tcpNode()    {}
+func (e *tcpEndpoint) bound() bool { return e.bucket != nil }
+
+func (e *tcpEndpoint) mtu() int {
+	if e.path == nil {
+		return 0
+	}
+	return e.path.MTU
+}
+
+func endpointOf(s *socket.Socket) *tcpEndpoint { return s.PCB.(*tcpEndpoint) }
+
+// Attach implements socket.Proto.
+func (t *tcpProto) Attach(s *socket.Socket) error {
+	e := &tcpEndpoint{proto: t, s: s, sid: s.ID}
+	e.addr = unspecified(s)
+	e.conn.Init(t.cfg)
+	s.PCB = e
+	s.Opt.RcvBuf, s.Opt.SndBuf = int32(t.cfg.RMem[1]), int32(t.cfg.WMem[1])
+	return nil
+}
+
+// Stream implements socket.Proto.
+func (t *tcpProto) Stream() bool { return true }
+
+// Options implements socket.Proto.
+func (t *tcpProto) Options() *socket.Options { return t.options }
+
+// claim fills in what the socket's options say of its binding.
+func (e *tcpEndpoint) claim() {
+	e.reuse = e.s.Opt.Has(socket.ReuseAddr)
+	e.reuseport = e.s.Opt.Has(socket.ReusePort)
+	e.device = e.s.Opt.Device
+	e.v6only = e.s.Domain == abi.AF_INET6 && e.ip().v6only
+}
+
+// Bind implements socket.Proto.
+func (t *tcpProto) Bind(s *socket.Socket, a abi.Addr) error {
+	e := endpointOf(s)
+	addr, err := t.bindAddr(s, a)
+	if err != nil {
+		return err
+	}
+	if err := t.checkPort(a.Port); err != nil {
+		return err
+	}
+	if e.bound() || e.phase != unconnected {
+		return syscall.EINVAL
+	}
+	e.claim()
+	e.addr, e.laddr, e.scope = addr, addr, int32(a.Scope)
+	if a.Port == 0 && e.ip().bindNoPort {
+		return nil
+	}
+	if err := t.ports.bind(&e.binding, a.Port, t.prf.random()); err != nil {
+		e.addr, e.laddr = unspecified(s), netip.Addr{}
+		return err
+	}
+	e.explicit = a.Port != 0
+	e.lport = e.bucket.port
+	return nil
+}
+
+// Name implements socket.Proto.
+func (t *tcpProto) Name(s *socket.Socket) abi.Addr {
+	e := endpointOf(s)
+	addr := e.laddr
+	if !addr.IsValid() {
+		addr = e.addr
+	}
+	return addrOf(s, addr, e.lport, uint32(e.scope))
+}
+
+// Peer implements socket.Proto.
+func (t *tcpProto) Peer(s *socket.Socket) (abi.Addr, error) {
+	e := endpointOf(s)
+	if !e.raddr.IsValid() {
+		return abi.Addr{}, syscall.ENOTCONN
+	}
+	switch e.conn.State() {
+	case tcp.Closed, tcp.SynSent, tcp.TimeWait:
+		return abi.Addr{}, syscall.ENOTCONN
+	}
+	return addrOf(s, e.raddr, e.rport, uint32(e.scope)), nil
+}
+
+// Ready implements socket.Proto.
+func (t *tcpProto) Ready(s *socket.Socket) wait.Events {
+	e := endpointOf(s)
+	if e.listener != nil {
+		if e.listener.head != nil {
+			return wait.In
+		}
+		return 0
+	}
+	return e.conn.Ready()
+}
+
+// Queued implements socket.Proto.
+func (t *tcpProto) Queued(s *socket.Socket) (in, out int) {
+	e := endpointOf(s)
+	return e.conn.Buffered(), e.conn.Outstanding()
+}
+
+// Send implements socket.Proto.
+func (t *tcpProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
+	e := endpointOf(s)
+	if m.Flags&abi.MSG_FASTOPEN != 0 && e.phase == unconnected && e.listener == nil {
+		return t.sendFastOpen(e, m)
+	}
+	switch st := e.conn.State(); {
+	case e.listener != nil:
+		return 0, syscall.EPIPE
+	case st == tcp.SynSent || st == tcp.SynRcvd:
+		return 0, syscall.EAGAIN
+	}
+	if err := e.conn.TakeErr(); err != nil {
+		e.failed()
+		return 0, err
+	}
+	if st := e.conn.State(); st != tcp.Established && st != tcp.CloseWait {
+		return 0, syscall.EPIPE
+	}
+	if e.conn.SendSpace() <= 0 {
+		return 0, syscall.EAGAIN
+	}
+	return t.queue(e, m), nil
+}
+
+// queue hands m's views to the core, as many as it takes.
+func (t *tcpProto) queue(e *tcpEndpoint, m *socket.Msg) int {
+	n := 0
+	now := t.Host.Now()
+	for i, v := range m.Data {
+		size := v.Len()
+		k := 0
+		if m.Flags&abi.MSG_OOB != 0 {
+			k = e.conn.WriteUrgent(now, v)
+		} else {
+			k = e.conn.Write(now, v)
+		}
+		n += k
+		if k < size {
+			for _, rest := range m.Data[i+1:] {
+				rest.Release()
+			}
+			break
+		}
+	}
+	t.update(e, 0)
+	return n
+}
+
+// Recv implements socket.Proto.
+func (t *tcpProto) Recv(s *socket.Socket, m *socket.Msg) (int, error) {
+	e := endpointOf(s)
+	if e.listener != nil {
+		return 0, syscall.ENOTCONN
+	}
+	flags := m.Flags
+	m.Flags = 0
+	if flags&abi.MSG_ERRQUEUE != 0 {
+		return 0, syscall.EAGAIN
+	}
+	if flags&abi.MSG_OOB != 0 {
+		return t.recvUrgent(e, m, flags)
+	}
+	if n := e.conn.Buffered(); n > 0 && m.Max > 0 {
+		if low := min(int(s.Opt.RcvLowat), m.Max); n < low && !s.NonblockLocked() && flags&abi.MSG_DONTWAIT == 0 && !e.conn.EOF() && e.conn.State() == tcp.Established {
+			return 0, syscall.EAGAIN
+		}
+		return t.take(e, m, flags), nil
+	}
+	if err := e.conn.TakeErr(); err != nil {
+		e.failed()
+		return 0, err
+	}
+	switch st := e.conn.State(); {
+	case e.conn.EOF():
+		return 0, nil
+	case st == tcp.Closed && e.phase == unconnected:
+		return 0, syscall.ENOTCONN
+	case st == tcp.Closed || m.Max == 0:
+		return 0, nil
+	}
+	return 0, syscall.EAGAIN
+}
+
+// take moves or, with MSG_PEEK, shows received data.
+func (t *tcpProto) take(e *tcpEndpoint, m *socket.Msg, flags int) int {
+	if flags&abi.MSG_PEEK != 0 {
+		m.Data = e.conn.Peek(m.Max, 0, m.Data)
+	} else {
+		m.Data = e.conn.Read(t.Host.Now(), m.Max, m.Data)
+	}
+	n := 0
+	for _, v := range m.Data {
+		n += v.Len()
+	}
+	if flags&abi.MSG_TRUNC != 0 {
+		for _, v := range m.Data {
+			v.Release()
+		}
+		m.Data = m.Data[:0]
+	}
+	if flags&abi.MSG_PEEK == 0 {
+		t.update(e, 0)
+	}
+	return n
+}
+
+func (t *tcpProto) recvUrgent(e *tcpEndpoint, m *socket.Msg, flags int) (int, error) {
+	b, err := e.conn.ReadUrgent(flags&abi.MSG_PEEK != 0)
+	if err != nil {
+		return 0, err
+	}
+	m.Flags |= abi.MSG_OOB
+	if m.Max == 0 {
+		m.Flags |= abi.MSG_TRUNC
+		return 0, nil
+	}
+	m.Data = append(m.Data, buf.Copy([]byte{b}))
+	return 1, nil
+}
+
+// Shutdown implements socket.Proto.
+func (t *tcpProto) Shutdown(s *socket.Socket, how int) error {
+	e := endpointOf(s)
+	if e.listener != nil {
+		// The reading half of a listener is its listening (Linux, inet_shutdown).
+		if how != abi.SHUT_WR {
+			t.stopListening(e)
+			s.Notify(wait.In | wait.Out | wait.Hup)
+		}
+		return nil
+	}
+	now := t.Host.Now()
+	switch e.conn.State() {
+	case tcp.Closed, tcp.TimeWait:
+		return syscall.ENOTCONN
+	case tcp.SynSent:
+		if how == abi.SHUT_RD {
+			return nil
+		}
+		e.disconnect()
+		s.Notify(wait.In | wait.Out | wait.Hup)
+		return nil
+	}
+	ev := wait.Events(0)
+	if how != abi.SHUT_WR {
+		e.conn.ShutdownRead(now)
+		ev |= wait.In | wait.RdHup
+	}
+	if how != abi.SHUT_RD {
+		e.conn.ShutdownWrite(now)
+		ev |= wait.Out
+	}
+	t.update(e, ev|e.conn.Ready()&wait.Hup)
+	return nil
+}
+
+// Close implements socket.Proto.
+func (t *tcpProto) Close(s *socket.Socket) {
+	e := endpointOf(s)
+	t.Forget(s)
+	if e.listener != nil {
+		t.stopListening(e)
+	}
+	now := t.Host.Now()
+	e.s = nil
+	e.pid = s.Owner
+	switch st := e.conn.State(); {
+	case st == tcp.Closed || st == tcp.SynSent:
+		e.conn.Abort(now)
+	case s.Opt.Linger == 0:
+		e.conn.Abort(now)
+	default:
+		e.conn.Close(now)
+	}
+	t.update(e, 0)
+}
+
+// close drops everything without a word to the peers. Locked.
+func (t *tcpProto) close() {
+	t.conns.each(func(o nodeOwner) {
+		switch o := o.(type) {
+		case *tcpEndpoint:
+			t.unhash(o)
+			o.release()
+		case *timeWait:
+			o.end()
+		}
+	})
+}
+
+// disconnect ends the attempt or the connection and makes the socket fit for
+// another one (Linux, tcp_disconnect).
+func (e *tcpEndpoint) disconnect() {
+	t := e.proto
+	e.conn.Abort(t.Host.Now())
+	t.pump(e)
+	t.unhash(e)
+	opt := *e.conn.Options()
+	e.conn.Release()
+	e.conn = tcp.Conn{}
+	e.conn.Init(t.cfg)
+	*e.conn.Options() = opt
+	e.raddr, e.rport, e.path = netip.Addr{}, 0, nil
+	if !e.explicit {
+		t.ports.remove(&e.binding)
+		e.lport, e.auto = 0, false
+	}
+	if e.laddr = e.addr; e.addr.IsUnspecified() {
+		e.laddr = netip.Addr{}
+	}
+	e.phase = unconnected
+}
+
+// failed records that a program has seen the connection's error.
+func (e *tcpEndpoint) failed() {
+	if e.phase == connecting {
+		e.disconnect()
+	}
+}
+
+// unhash takes e out of the table of connections and stops its timer.
+func (t *tcpProto) unhash(e *tcpEndpoint) {
+	t.conns.remove(&e.node)
+	t.Host.RemoveTimer(&e.timer)
+	if e.counted {
+		e.counted = false
+		e.parent.listener.incomplete--
+	}
+}
+
+// release frees what e holds; nothing refers to it any more.
+func (e *tcpEndpoint) release() {
+	if !e.released {
+		e.released = true
+		e.proto.ports.remove(&e.binding)
+		e.conn.Release()
+	}
+}
+
+// pump sends all the segments that the core wants to send now.
+func (t *tcpProto) pump(e *tcpEndpoint) {
+	now := t.Host.Now()
+	for e.conn.Poll(now, &t.out) {
+		t.transmit(e, &t.out)
+	}
+}
+
+// update follows every change to a connection: it sends what is to be sent,
+// re-arms the timer, tells those who wait, and looks after the endpoint's life.
+func (t *tcpProto) update(e *tcpEndpoint, ev wait.Events) {
+	t.pump(e)
+	switch st := e.conn.State(); st {
+	case tcp.Closed:
+		t.closed(e)
+	case tcp.TimeWait:
+		t.toTimeWait(e)
+	default:
+		if e.node.owner != nil {
+			t.Host.SetTimer(&e.timer, e.conn.Deadline())
+		}
+		if e.parent != nil && st >= tcp.Established && e.counted {
+			t.established(e)
+		}
+	}
+	if ev != 0 && e.s != nil {
+		e.s.Notify(ev)
+	}
+}
+
+// closed follows the core's way into CLOSED.
+func (t *tcpProto) closed(e *tcpEndpoint) {
+	t.unhash(e)
+	switch {
+	case e.s != nil:
+		if !e.explicit {
+			t.ports.remove(&e.binding)
+		}
+	case e.parent != nil && e.queued():
+		// It waits to be accepted: the program shall see the reset.
+		t.ports.remove(&e.binding)
+	default:
+		e.release()
+	}
+}
+
+// Expired implements timer.Owner.
+func (e *tcpEndpoint) Expired(_ *timer.Entry, now time.Duration) {
+	ev := e.conn.Expire(now)
+	e.proto.update(e, ev)
+}
+
+// transmit sends one segment that the core has built, whose data it takes over.
+func (t *tcpProto) transmit(e *tcpEndpoint, seg *tcp.Segment) {
+	if e.path.Gen != t.IP.Generation() {
+		if p, err := t.path(e.raddr, e.laddr, int(e.device)); err == nil {
+			e.path = p
+		}
+	}
+	p := pkt.New()
+	p.Owner = pkt.Owner{PID: e.pid, Socket: e.sid}
+	o := &t.ipOut
+	*o = ip.Out{Src: e.laddr, Dst: e.raddr, Proto: ip.ProtoTCP, Checksum: ip.ChecksumTCP}
+	opt := e.ip()
+	opt.out(o, e.raddr)
+	o.DontFragment = opt.pmtu == abi.PMTUDISC_WANT || opt.pmtu == abi.PMTUDISC_DO || opt.pmtu == abi.PMTUDISC_PROBE
+	t.send(p, seg, &e.tuple, e.path, o)
+}
+
+// send makes a packet of a segment and sends it.
+func (t *tcpProto) send(p *pkt.Packet, seg *tcp.Segment, k *tuple, path *ip.Path, o *ip.Out) {
+	seg.SrcPort, seg.DstPort = k.lport, k.rport
+	p.Payload, seg.Data = seg.Data, buf.Vec{}
+	p.SegmentSize = seg.SegmentSize
+	seg.TCP.Put(p.Prepend(seg.TCP.Len()))
+	if seg.ECT {
+		o.TOS |= 2
+	}
+	t.Stats.OutSegs++
+	t.IP.Output(p, path, o)
+}

@@ -1,0 +1,224 @@
+package inet
+
+import (
+	"syscall"
+
+	"usock/internal/abi"
+	"usock/internal/ip"
+	"usock/internal/socket"
+	"usock/internal/tcp"
+)
+
+// Labels of the keyed function's uses.
+const (
+	labelISN = 1 + iota
+	labelTimestamp
+	labelPort
+	labelCookie
+	labelFastOpen
+)
+
+// Connect implements socket.Proto. It is Linux's __inet_stream_connect: the call
+// that finds the handshake completed returns nil, the ones after it EISCONN.
+func (t *tcpProto) Connect(s *socket.Socket, a abi.Addr) error {
+	e := endpointOf(s)
+	if a.Family == abi.AF_UNSPEC {
+		if e.listener != nil {
+			t.stopListening(e)
+		}
+		e.disconnect()
+		s.Notify(e.conn.Ready())
+		return nil
+	}
+	switch e.phase {
+	case connected:
+		return syscall.EISCONN
+	case connecting:
+		return t.outcome(e)
+	}
+	if e.listener != nil {
+		return syscall.EISCONN
+	}
+	if err := t.begin(e, a, tcp.FastOpen{}); err != nil {
+		return err
+	}
+	// Over the loopback interface the outcome may be known once the host is left.
+	return syscall.EINPROGRESS
+}
+
+// outcome reports how an attempt ended, once.
+func (t *tcpProto) outcome(e *tcpEndpoint) error {
+	switch e.conn.State() {
+	case tcp.SynSent, tcp.SynRcvd:
+		return syscall.EALREADY
+	case tcp.Closed:
+		err := e.conn.TakeErr()
+		if err == nil {
+			err = syscall.ECONNABORTED
+		}
+		e.disconnect()
+		return err
+	}
+	e.phase = connected
+	return nil
+}
+
+// begin starts to connect: path, addresses, port, and the core's SYN.
+func (t *tcpProto) begin(e *tcpEndpoint, a abi.Addr, fo tcp.FastOpen) error {
+	dst, err := t.peerAddr(e.s, a)
+	if err != nil {
+		return err
+	}
+	device := int(e.s.Opt.Device)
+	if device == 0 {
+		device = int(a.Scope)
+	}
+	bound := e.addr
+	path, err := t.path(dst, bound, device)
+	if err != nil {
+		return err
+	}
+	if path.Broadcast || path.Dst.IsMulticast() {
+		return syscall.ENETUNREACH
+	}
+	if path.Dst.Is4() != path.Src.Is4() {
+		return syscall.ENETUNREACH
+	}
+	e.claim()
+	k := tuple{laddr: path.Src, raddr: path.Dst, lport: e.lport, rport: a.Port}
+	iss := uint32(0)
+	if e.bucket != nil {
+		if iss, err = t.free(&k); err != nil {
+			return err
+		}
+	} else if iss, err = t.choosePort(e, &k); err != nil {
+		return err
+	}
+	e.tuple, e.path, e.scope = k, path, int32(device)
+	t.conns.add(&e.node, e)
+	e.timer.Owner = e
+	e.phase = connecting
+	e.pid = e.s.Owner
+	t.Stats.ActiveOpens++
+	p := t.params(e, iss)
+	p.FastOpen = fo
+	e.conn.Connect(t.Host.Now(), p)
+	t.update(e, 0)
+	return nil
+}
+
+// params returns what a connection of e starts from.
+func (t *tcpProto) params(e *tcpEndpoint, iss uint32) *tcp.Params {
+	fixed := ipHeaderLen(e.raddr.Is4()) + 20
+	p := &tcp.Params{
+		Config:   t.cfg,
+		ISS:      iss,
+		TSOffset: t.tsOffset(&e.tuple),
+		MSS:      e.path.MTU - fixed,
+		RcvBuf:   int(e.rcvBuf),
+		SndBuf:   int(e.sndBuf),
+	}
+	if m := e.path.MaxSegment; m > 0 {
+		p.MaxSegment = m - 60
+	}
+	return p
+}
+
+func ipHeaderLen(v4 bool) int {
+	if v4 {
+		return 20
+	}
+	return 40
+}
+
+// isn returns an initial sequence number: a clock that ticks every 4 µs plus a
+// keyed function of the tuple (RFC 6528, section 3).
+func (t *tcpProto) isn(k *tuple) uint32 {
+	hi, _ := t.prf.sum(labelISN, k)
+	return uint32(t.Host.Now().Nanoseconds()/4000) + uint32(hi)
+}
+
+// tsOffset returns what a connection's timestamps are offset by: one number for
+// each pair of addresses, so that a new connection goes on where an old one with
+// the same ports was (RFC 7323, section 5.4; Linux, secure_tcp_ts_off).
+func (t *tcpProto) tsOffset(k *tuple) uint32 {
+	hi, _ := t.prf.sum(labelTimestamp, &tuple{laddr: k.laddr, raddr: k.raddr})
+	return uint32(hi)
+}
+
+// free reports whether a connection k may begin, and with which initial sequence
+// number. A TIME-WAIT gives way if the new connection's numbers cannot be taken for
+// the old one's (RFC 6191; Linux, tcp_twsk_unique).
+func (t *tcpProto) free(k *tuple) (iss uint32, err error) {
+	switch o := t.conns.find(k).(type) {
+	case nil:
+		return t.isn(k), nil
+	case *timeWait:
+		if next, ok := o.state.Reusable(t.Host.Now()); ok {
+			o.end()
+			return next, nil
+		}
+	}
+	return 0, syscall.EADDRNOTAVAIL
+}
+
+// choosePort picks an ephemeral port for k (RFC 6056, section 3.3.3: an offset by
+// a keyed function of the destination, and a random increment), binds e to it and
+// returns the initial sequence number.
+func (t *tcpProto) choosePort(e *tcpEndpoint, k *tuple) (iss uint32, err error) {
+	const span = ephemeralLast - ephemeralFirst + 1
+	hi, lo := t.prf.sum(labelPort, &tuple{laddr: k.laddr, raddr: k.raddr, rport: k.rport})
+	counter := &t.portCounters[lo%uint64(len(t.portCounters))]
+	*counter += 2 + 2*uint32(t.prf.random()&7)
+	start := uint32(hi) + *counter
+	for i := range uint32(span) {
+		// Even ports first: the odd ones are bind's.
+		at := (start&^1 + 2*i) % span
+		if i >= span/2 {
+			at = (start | 1 + 2*i) % span
+		}
+		k.lport = uint16(ephemeralFirst + at)
+		if !t.ports.sharable(k.lport) {
+			continue
+		}
+		if iss, err = t.free(k); err != nil {
+			continue
+		}
+		e.auto = true
+		t.ports.add(&e.binding, k.lport)
+		return iss, nil
+	}
+	return 0, syscall.EADDRNOTAVAIL
+}
+
+// sendFastOpen is sendto with MSG_FASTOPEN: connect and send in one (tcp(7)).
+func (t *tcpProto) sendFastOpen(e *tcpEndpoint, m *socket.Msg) (int, error) {
+	return 0, syscall.EOPNOTSUPP
+}
+
+// Error implements ip.Transport: an ICMP error about a segment of ours (RFC 5927).
+func (t *tcpProto) Error(x *ip.Error) {
+	if len(x.Quote) < 8 {
+		return
+	}
+	k := tuple{laddr: x.Src, raddr: x.Dst, lport: be16(x.Quote), rport: be16(x.Quote[2:])}
+	e, ok := t.conns.find(&k).(*tcpEndpoint)
+	if !ok {
+		return
+	}
+	in := tcp.ICMPError{Seq: be32(x.Quote[4:]), Errno: x.Errno, Hard: x.Hard}
+	if x.MTU != 0 {
+		if !e.conn.Covers(in.Seq) || e.ip().pmtu == abi.PMTUDISC_DONT {
+			return
+		}
+		t.IP.LowerPathMTU(x.Dst, x.MTU)
+		if p, err := t.path(e.raddr, e.laddr, int(e.device)); err == nil {
+			e.path = p
+		}
+		in.MSS = e.path.MTU - ipHeaderLen(e.raddr.Is4()) - 20
+	}
+	t.update(e, e.conn.ICMP(t.Host.Now(), &in))
+}
+
+func be16(b []byte) uint16 { return uint16(b[0])<<8 | uint16(b[1]) }
+func be32(b []byte) uint32 { return uint32(be16(b))<<16 | uint32(be16(b[2:])) }

@@ -1,0 +1,198 @@
+package inet
+
+import (
+	"time"
+
+	"usock/internal/buf"
+	"usock/internal/ip"
+	"usock/internal/pkt"
+	"usock/internal/tcp"
+	"usock/internal/timer"
+	"usock/internal/wire"
+)
+
+// Input implements ip.Transport: the way in of every segment.
+func (t *tcpProto) Input(p *pkt.Packet, m *ip.Meta) bool {
+	t.Stats.InSegs++
+	h, n, err := wire.ParseTCP(p.Front())
+	if err != nil || m.Broadcast || m.Dst.IsMulticast() || !p.Trusted && !checksumOK(p, m) {
+		t.Stats.InErrs++
+		p.Free()
+		return true
+	}
+	p.Consume(n)
+	seg := &t.in
+	seg.TCP = h
+	seg.Data, p.Payload = p.Payload, buf.Vec{}
+	seg.CE = m.TOS&3 == 3
+	p.Free()
+
+	k := tuple{laddr: m.Dst, raddr: m.Src, lport: h.DstPort, rport: h.SrcPort}
+	switch o := t.conns.find(&k).(type) {
+	case *tcpEndpoint:
+		t.segment(o, m, seg)
+	case *timeWait:
+		o.segment(seg, m)
+	default:
+		t.stray(&k, m, seg, 0)
+	}
+	return true
+}
+
+// checksumOK verifies the checksum over pseudo-header, header and data.
+func checksumOK(p *pkt.Packet, m *ip.Meta) bool {
+	var c wire.Checksum
+	c.AddPseudo(m.Src, m.Dst, m.Proto, p.Len())
+	c.Add(p.Head())
+	for _, v := range p.Payload.Views() {
+		c.Add(v.Bytes())
+	}
+	return c.Sum() == 0
+}
+
+// segment gives a connection its segment.
+func (t *tcpProto) segment(e *tcpEndpoint, m *ip.Meta, seg *tcp.Segment) {
+	if ttl := e.ip().minTTL; m.TTL < ttl {
+		seg.Data.Release()
+		return
+	}
+	if e.counted && e.parent.listener.full() && seg.Flags&(wire.RST|wire.SYN) == 0 {
+		// The accept queue is full: the ACK is taken as lost, and the SYN-ACK will be
+		// repeated (Linux, tcp_v4_syn_recv_sock; tcp_abort_on_overflow 0).
+		t.Stats.ListenOverflows++
+		t.Stats.ListenDrops++
+		seg.Data.Release()
+		return
+	}
+	ev := e.conn.Segment(t.Host.Now(), seg)
+	t.update(e, ev)
+}
+
+// stray deals with a segment of no connection: a SYN for a listener, or one to be
+// answered with a reset (RFC 9293, sections 3.10.7.1 and 3.10.7.2). A SYN that
+// replaces a connection in TIME-WAIT brings the initial sequence number along.
+func (t *tcpProto) stray(k *tuple, m *ip.Meta, seg *tcp.Segment, iss uint32) {
+	if seg.Flags&wire.RST != 0 {
+		seg.Data.Release()
+		return
+	}
+	l := t.listenerFor(k, m.Iface.Index())
+	if l != nil && m.TTL >= l.ip().minTTL && seg.Flags&wire.ACK == 0 {
+		if seg.Flags&wire.SYN != 0 {
+			t.arrived(l, k, seg, iss)
+		} else {
+			seg.Data.Release()
+		}
+		return
+	}
+	t.reset(k, m, seg)
+}
+
+// reset answers a segment with a RST.
+func (t *tcpProto) reset(k *tuple, m *ip.Meta, seg *tcp.Segment) {
+	rst, ok := tcp.ResetFor(seg)
+	seg.Data.Release()
+	if !ok {
+		return
+	}
+	t.Stats.OutRsts++
+	t.reply(k, m, &rst)
+}
+
+// reply sends a segment without a connection.
+func (t *tcpProto) reply(k *tuple, m *ip.Meta, seg *tcp.Segment) {
+	path, err := t.path(k.raddr, k.laddr, scopeOf(m))
+	if err != nil {
+		return
+	}
+	t.out = *seg
+	t.ipOut = ip.Out{Src: k.laddr, Dst: k.raddr, Proto: ip.ProtoTCP, Checksum: ip.ChecksumTCP, DontFragment: true}
+	t.send(pkt.New(), &t.out, k, path, &t.ipOut)
+}
+
+// scopeOf returns the interface by which a link-local sender is answered.
+func scopeOf(m *ip.Meta) int {
+	if m.Src.IsLinkLocalUnicast() && m.V6 {
+		return m.Iface.Index()
+	}
+	return 0
+}
+
+// maxTimeWaits bounds the connections in TIME-WAIT; beyond it the state is skipped
+// (net.ipv4.tcp_max_tw_buckets).
+const maxTimeWaits = 262144
+
+// timeWait is what is left of a connection in TIME-WAIT.
+type timeWait struct {
+	node
+	binding
+	timer timer.Entry
+	proto *tcpProto
+	state tcp.TimeWaitState
+}
+
+func (w *timeWait) tcpNode() {}
+
+// Expired implements timer.Owner.
+func (w *timeWait) Expired(*timer.Entry, time.Duration) { w.end() }
+
+// end ends the state.
+func (w *timeWait) end() {
+	w.proto.conns.remove(&w.node)
+	w.proto.Host.RemoveTimer(&w.timer)
+	w.proto.ports.remove(&w.binding)
+	w.proto.timeWaits--
+}
+
+// toTimeWait replaces a connection by a record. A socket that is still open keeps
+// the endpoint for what there is to be read.
+func (t *tcpProto) toTimeWait(e *tcpEndpoint) {
+	if e.node.owner == nil {
+		if e.s == nil && !e.queued() {
+			e.release()
+		}
+		return
+	}
+	state, ok := e.conn.TimeWait()
+	w := &timeWait{proto: t, state: state}
+	w.tuple = e.tuple
+	w.addr, w.device, w.reuse, w.reuseport = e.addr, e.device, e.reuse, e.reuseport
+	w.auto, w.v6only = e.auto, e.v6only
+	w.timer.Owner = w
+	port := e.lport
+	t.closed(e)
+	if !ok || t.timeWaits >= maxTimeWaits {
+		t.Stats.TimeWaitOverflows++
+		return
+	}
+	t.timeWaits++
+	t.conns.add(&w.node, w)
+	t.ports.add(&w.binding, port)
+	t.Host.SetTimer(&w.timer, state.Expires())
+}
+
+// segment takes a segment that arrived for the connection that was.
+func (w *timeWait) segment(seg *tcp.Segment, m *ip.Meta) {
+	t := w.proto
+	var reply tcp.Segment
+	k := w.tuple
+	switch w.state.Segment(t.Host.Now(), seg, &reply) {
+	case tcp.Reply:
+		seg.Data.Release()
+		t.reply(&k, m, &reply)
+		t.Host.SetTimer(&w.timer, w.state.Expires())
+	case tcp.Reuse:
+		if l := t.listenerFor(&k, m.Iface.Index()); l != nil {
+			iss := w.state.NextISS()
+			w.end()
+			t.stray(&k, m, seg, iss)
+			return
+		}
+		seg.Data.Release()
+	case tcp.End:
+		seg.Data.Release()
+		w.end()
+	default:
+		seg.Data.Release()
+	}
+}

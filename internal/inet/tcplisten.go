@@ -1,0 +1,245 @@
+package inet
+
+import (
+	"net/netip"
+	"syscall"
+
+	"usock/internal/abi"
+	"usock/internal/socket"
+	"usock/internal/tcp"
+	"usock/internal/wait"
+)
+
+// listener is what a listening endpoint has besides: its two queues.
+//
+//	SYN ──► incomplete (SYN-RECEIVED, counted) ──► accept queue ──► accept(2)
+//
+// Both are bounded by the backlog, by Linux's rule: a queue of more than backlog
+// is full. A SYN that finds the accept queue full is dropped, as is the ACK that
+// would complete a handshake then; both are repeated by the peer.
+type listener struct {
+	backlog    int
+	incomplete int          // connections in SYN-RECEIVED
+	head, tail *tcpEndpoint // the accept queue
+	length     int
+}
+
+func (l *listener) full() bool { return l.length > l.backlog }
+
+// queued reports whether e waits in its parent's accept queue.
+func (e *tcpEndpoint) queued() bool {
+	if e.parent == nil || e.parent.listener == nil {
+		return false
+	}
+	l := e.parent.listener
+	return e == l.tail || e.nextUp != nil
+}
+
+// Listen implements socket.Proto.
+func (t *tcpProto) Listen(s *socket.Socket, backlog int) error {
+	e := endpointOf(s)
+	// A backlog that is negative is as large as can be: it is unsigned on Linux.
+	if backlog < 0 || backlog > abi.SOMAXCONN {
+		backlog = abi.SOMAXCONN
+	}
+	if e.listener != nil {
+		e.listener.backlog = backlog
+		return nil
+	}
+	if e.conn.State() != tcp.Closed || e.phase != unconnected {
+		return syscall.EINVAL
+	}
+	e.claim()
+	if e.bucket == nil {
+		if err := t.ports.bind(&e.binding, 0, t.prf.random()); err != nil {
+			return err
+		}
+		e.lport = e.bucket.port
+		e.laddr = e.addr
+	} else {
+		e.listening = true
+		if t.ports.conflict(&e.binding, e.lport) {
+			e.listening = false
+			return syscall.EADDRINUSE
+		}
+	}
+	e.listening = true
+	e.listener = &listener{backlog: backlog}
+	t.listeners[e.lport] = append(t.listeners[e.lport], e)
+	return nil
+}
+
+// stopListening ends the listener: connections that nobody has accepted are reset,
+// incomplete ones forgotten (Linux, inet_csk_listen_stop).
+func (t *tcpProto) stopListening(e *tcpEndpoint) {
+	l := t.listeners[e.lport]
+	for i, o := range l {
+		if o == e {
+			l = append(l[:i], l[i+1:]...)
+			break
+		}
+	}
+	if len(l) == 0 {
+		delete(t.listeners, e.lport)
+	} else {
+		t.listeners[e.lport] = l
+	}
+	q := e.listener
+	var lost []*tcpEndpoint
+	for c := q.head; c != nil; c = c.nextUp {
+		lost = append(lost, c)
+	}
+	q.head, q.tail, q.length = nil, nil, 0
+	for _, c := range lost {
+		c.parent, c.nextUp = nil, nil
+		c.conn.Abort(t.Host.Now())
+		t.update(c, 0)
+	}
+	if q.incomplete > 0 {
+		t.conns.each(func(o nodeOwner) {
+			if c, ok := o.(*tcpEndpoint); ok && c.parent == e {
+				t.unhash(c)
+				c.parent = nil
+				c.release()
+			}
+		})
+	}
+	e.listener, e.listening = nil, false
+	if !e.explicit {
+		t.ports.remove(&e.binding)
+		e.lport = 0
+	}
+}
+
+// Accept implements socket.Proto.
+func (t *tcpProto) Accept(s *socket.Socket) (*socket.Socket, error) {
+	e := endpointOf(s)
+	l := e.listener
+	if l == nil {
+		return nil, syscall.EINVAL
+	}
+	c := l.head
+	if c == nil {
+		return nil, syscall.EAGAIN
+	}
+	l.head = c.nextUp
+	if l.head == nil {
+		l.tail = nil
+	}
+	l.length--
+	c.nextUp, c.parent = nil, nil
+	n := t.NewSocket(t, int(s.Domain), int(s.Type), int(s.Protocol))
+	n.Opt = s.Opt
+	n.Opt.RcvTimeo, n.Opt.SndTimeo = s.Opt.RcvTimeo, s.Opt.SndTimeo
+	n.Owner = s.Owner
+	n.PCB = c
+	c.s, c.sid, c.pid, c.phase = n, n.ID, s.Owner, connected
+	if c.conn.State() == tcp.Closed {
+		c.path = nil
+	}
+	return n, nil
+}
+
+// listenerFor finds the socket that listens for k: on the packet's own address
+// before the wildcard, an IPv4 socket before a dual-stack one (Linux,
+// compute_score); of several with SO_REUSEPORT the tuple's hash decides.
+func (t *tcpProto) listenerFor(k *tuple, ifindex int) *tcpEndpoint {
+	var found *tcpEndpoint
+	best, same := 0, 0
+	for _, e := range t.listeners[k.lport] {
+		score := e.score(k.laddr, ifindex)
+		switch {
+		case score > best:
+			best, same, found = score, 1, e
+		case score == best && score > 0 && e.reuseport && found.reuseport:
+			same++
+			if hi, _ := t.prf.sum(labelPort, k); hi%uint64(same) == 0 {
+				found = e
+			}
+		}
+	}
+	return found
+}
+
+// score says how well a binding fits a packet to addr that came in on the
+// interface; 0: not at all.
+func (b *binding) score(addr netip.Addr, ifindex int) int {
+	n := 1
+	if b.device != 0 {
+		if int(b.device) != ifindex {
+			return 0
+		}
+		n += 4
+	}
+	switch {
+	case b.addr == addr:
+		return n + 2 + sameFamily
+	case !b.addr.IsUnspecified():
+		return 0
+	case b.addr.Is4() == addr.Is4():
+		return n + sameFamily
+	case b.addr.Is4() || b.v6only:
+		return 0
+	}
+	return n
+}
+
+const sameFamily = 1
+
+// arrived takes a segment that belongs to no connection to a listener, and reports
+// whether there is one.
+func (t *tcpProto) arrived(l *tcpEndpoint, k *tuple, seg *tcp.Segment, iss uint32) {
+	q := l.listener
+	if q.full() {
+		t.Stats.ListenOverflows++
+		t.Stats.ListenDrops++
+		seg.Data.Release()
+		return
+	}
+	if q.incomplete > q.backlog {
+		t.Stats.ListenDrops++
+		seg.Data.Release()
+		return
+	}
+	path, err := t.path(k.raddr, k.laddr, int(l.s.Opt.Device))
+	if err != nil {
+		t.Stats.ListenDrops++
+		seg.Data.Release()
+		return
+	}
+	c := &tcpEndpoint{proto: t, parent: l, path: path, pid: l.s.Owner}
+	c.tuple, c.scope = *k, int32(path.Iface.Index())
+	c.addr, c.reuse, c.reuseport, c.device = k.laddr, l.reuse, l.reuseport, l.device
+	c.ipState.inherit(&l.ipState)
+	c.conn.Init(t.cfg)
+	c.timer.Owner = c
+	if iss == 0 {
+		iss = t.isn(k)
+	}
+	p := t.params(c, iss)
+	p.Options = l.conn.Options()
+	c.rcvBuf, c.sndBuf = l.rcvBuf, l.sndBuf
+	p.RcvBuf, p.SndBuf = int(c.rcvBuf), int(c.sndBuf)
+	c.counted = true
+	q.incomplete++
+	t.conns.add(&c.node, c)
+	t.ports.add(&c.binding, k.lport)
+	t.Stats.PassiveOpens++
+	c.conn.Accept(t.Host.Now(), p, seg)
+	t.update(c, 0)
+}
+
+// established moves a connection whose handshake is complete to the accept queue.
+func (t *tcpProto) established(e *tcpEndpoint) {
+	l := e.parent.listener
+	e.counted = false
+	l.incomplete--
+	if l.tail != nil {
+		l.tail.nextUp = e
+	} else {
+		l.head = e
+	}
+	l.tail = e
+	l.length++
+	e.parent.s.Notify(wait.In)
+}

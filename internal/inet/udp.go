@@ -1,0 +1,423 @@
+package inet
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"syscall"
+
+	"usock/internal/abi"
+	"usock/internal/ip"
+	"usock/internal/pkt"
+	"usock/internal/socket"
+	"usock/internal/wait"
+	"usock/internal/wire"
+)
+
+// udpProto is the row of SOCK_DGRAM: all UDP endpoints of a host.
+type udpProto struct {
+	*Stack
+	ports   portTable
+	byPort  map[uint16][]*udpEndpoint
+	options *socket.Options
+	ipOut   ip.Out // scratch
+	Stats   UDPStats
+}
+
+// UDPStats counts what the listings of netstat -s count.
+type UDPStats struct{ In, Out, NoPorts, InErrors, RcvbufErrors uint64 }
+
+// udpEndpoint is a UDP control block.
+type udpEndpoint struct{ dgram }
+
+func newUDP(s *Stack) *udpProto {
+	u := &udpProto{Stack: s, byPort: make(map[uint16][]*udpEndpoint)}
+	u.ports.init(false)
+	u.options = socket.NewOptions(ipRows, ip6Rows, deviceRows(s), groupRows(s))
+	return u
+}
+
+func udpOf(s *socket.Socket) *udpEndpoint { return s.PCB.(*udpEndpoint) }
+
+// Attach implements socket.Proto.
+func (u *udpProto) Attach(s *socket.Socket) error {
+	e := &udpEndpoint{}
+	e.attach(u.Stack, s)
+	s.PCB = e
+	return nil
+}
+
+// Stream implements socket.Proto.
+func (u *udpProto) Stream() bool { return false }
+
+// Options implements socket.Proto.
+func (u *udpProto) Options() *socket.Options { return u.options }
+
+// Bind implements socket.Proto.
+func (u *udpProto) Bind(s *socket.Socket, a abi.Addr) error {
+	e := udpOf(s)
+	addr, err := u.bindAddr(s, a)
+	if err != nil {
+		return err
+	}
+	if err := u.checkPort(a.Port); err != nil {
+		return err
+	}
+	if e.bound() || e.raddr.IsValid() {
+		return syscall.EINVAL
+	}
+	old := e.addr
+	e.addr, e.laddr, e.scope = addr, addr, int32(a.Scope)
+	if err := u.claimPort(e, a.Port); err != nil {
+		e.addr, e.laddr = old, netip.Addr{}
+		return err
+	}
+	e.explicit = true
+	return nil
+}
+
+// claimPort binds e to the port, or to a free one for port 0.
+func (u *udpProto) claimPort(e *udpEndpoint, port uint16) error {
+	e.claim()
+	if err := u.ports.bind(&e.binding, port, u.prf.random()); err != nil {
+		return err
+	}
+	e.lport = e.bucket.port
+	u.byPort[e.lport] = append(u.byPort[e.lport], e)
+	return nil
+}
+
+// letGo unbinds e.
+func (u *udpProto) letGo(e *udpEndpoint) {
+	if !e.bound() {
+		return
+	}
+	l := u.byPort[e.lport]
+	for i, o := range l {
+		if o == e {
+			l = append(l[:i:i], l[i+1:]...)
+			break
+		}
+	}
+	if len(l) == 0 {
+		delete(u.byPort, e.lport)
+	} else {
+		u.byPort[e.lport] = l
+	}
+	u.ports.remove(&e.binding)
+	e.lport = 0
+}
+
+// Connect implements socket.Proto: it fixes the peer, or dissolves that.
+func (u *udpProto) Connect(s *socket.Socket, a abi.Addr) error {
+	e := udpOf(s)
+	if a.Family == abi.AF_UNSPEC {
+		e.raddr, e.rport, e.path = netip.Addr{}, 0, nil
+		if e.laddr = e.addr; !e.explicit {
+			u.letGo(e)
+			e.laddr = netip.Addr{}
+		}
+		return nil
+	}
+	dst, err := u.peerAddr(s, a)
+	if err != nil {
+		return err
+	}
+	path, err := u.path(dst, e.addr, e.sendDevice(dst, int(a.Scope)))
+	if err != nil {
+		return err
+	}
+	if path.Broadcast && !s.Opt.Has(socket.Broadcast) {
+		return syscall.EACCES
+	}
+	if !e.bound() {
+		if err := u.claimPort(e, 0); err != nil {
+			return err
+		}
+	}
+	e.laddr, e.raddr, e.rport = path.Src, path.Dst, a.Port
+	e.path, e.pathDst, e.scope = path, path.Dst, int32(a.Scope)
+	s.Notify(wait.Out)
+	return nil
+}
+
+// sendDevice returns the interface that a datagram to dst must leave by, 0 for any.
+func (d *dgram) sendDevice(dst netip.Addr, scope int) int {
+	switch o := d.ip(); {
+	case d.s.Opt.Device != 0:
+		return int(d.s.Opt.Device)
+	case scope != 0:
+		return scope
+	case dst.IsMulticast():
+		return int(o.mcastIf)
+	default:
+		return int(o.unicastIf)
+	}
+}
+
+// Listen implements socket.Proto.
+func (u *udpProto) Listen(*socket.Socket, int) error { return syscall.EOPNOTSUPP }
+
+// Accept implements socket.Proto.
+func (u *udpProto) Accept(*socket.Socket) (*socket.Socket, error) { return nil, syscall.EOPNOTSUPP }
+
+const udpHeader = 8
+
+// Send implements socket.Proto.
+func (u *udpProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
+	e := udpOf(s)
+	n := 0
+	for _, v := range m.Data {
+		n += v.Len()
+	}
+	if m.Flags&abi.MSG_OOB != 0 {
+		return 0, syscall.EOPNOTSUPP
+	}
+	c, err := parseControl(s, m.Control)
+	if err != nil {
+		return 0, err
+	}
+	path, port, err := e.destination(m, &c)
+	if err != nil {
+		return 0, err
+	}
+	if n+udpHeader+ipHeaderLen(path.Dst.Is4()) > 65535 && path.Dst.Is4() || n+udpHeader > 65535 {
+		return 0, syscall.EMSGSIZE
+	}
+	if err := s.TakeErr(); err != nil {
+		return 0, err
+	}
+	if e.shutWR {
+		return 0, syscall.EPIPE
+	}
+	if !e.bound() {
+		if err := u.claimPort(e, 0); err != nil {
+			return 0, syscall.EAGAIN
+		}
+	}
+	p := pkt.New()
+	p.Owner = pkt.Owner{PID: s.Owner, Socket: s.ID}
+	for _, v := range m.Data {
+		p.Payload.Append(v)
+	}
+	m.Data = m.Data[:0]
+	h := p.Prepend(udpHeader)
+	binary.BigEndian.PutUint16(h, e.lport)
+	binary.BigEndian.PutUint16(h[2:], port)
+	binary.BigEndian.PutUint16(h[4:], uint16(n+udpHeader))
+	h[6], h[7] = 0, 0
+	o := &u.ipOut
+	*o = ip.Out{Src: path.Src, Dst: path.Dst, Proto: ip.ProtoUDP, Checksum: ip.ChecksumUDP}
+	e.outOptions(o, &c)
+	if err := u.IP.Output(p, path, o); err != nil {
+		return 0, err
+	}
+	u.Stats.Out++
+	return n, nil
+}
+
+// outOptions fills in what options and control messages say of a datagram.
+func (d *dgram) outOptions(o *ip.Out, c *sendControl) {
+	d.ip().out(o, o.Dst)
+	if c.ttl > 0 {
+		o.TTL = uint8(c.ttl)
+	}
+	if c.tos >= 0 {
+		o.TOS = uint8(c.tos)
+	}
+}
+
+// destination finds out where a datagram goes: to the address that it was given, or
+// to the peer.
+func (d *dgram) destination(m *socket.Msg, c *sendControl) (*ip.Path, uint16, error) {
+	gen := d.stack.IP.Generation()
+	if !m.HasAddr {
+		if !d.raddr.IsValid() {
+			return nil, 0, syscall.EDESTADDRREQ
+		}
+		if c.src.IsValid() || c.ifindex != 0 || d.path.Gen != gen || d.pathDst != d.raddr {
+			p, err := d.find(d.raddr, d.laddr, int(d.scope), c)
+			return p, d.rport, err
+		}
+		return d.path, d.rport, nil
+	}
+	if m.Addr.Family == abi.AF_UNSPEC && d.s.Domain == abi.AF_INET {
+		m.Addr.Family = abi.AF_INET // ip(7): historical, for sendto
+	}
+	dst, err := d.stack.peerAddr(d.s, m.Addr)
+	if err != nil {
+		return nil, 0, err
+	}
+	if m.Addr.Port == 0 && d.s.Type == abi.SOCK_DGRAM && d.s.Protocol == abi.IPPROTO_UDP {
+		return nil, 0, syscall.EINVAL
+	}
+	if d.path != nil && d.path.Gen == gen && d.pathDst == dst && !c.src.IsValid() && c.ifindex == 0 && !d.raddr.IsValid() {
+		return d.path, m.Addr.Port, nil
+	}
+	src := d.addr
+	p, err := d.find(dst, src, int(m.Addr.Scope), c)
+	return p, m.Addr.Port, err
+}
+
+// find looks a path up and remembers it.
+func (d *dgram) find(dst, src netip.Addr, scope int, c *sendControl) (*ip.Path, error) {
+	device := d.sendDevice(dst, scope)
+	special := c.src.IsValid() || c.ifindex != 0
+	if c.src.IsValid() {
+		src = c.src
+	}
+	if c.ifindex != 0 {
+		device = c.ifindex
+	}
+	if src.IsValid() && (src.IsMulticast() || d.stack.IP.IsBroadcast(src)) {
+		src = netip.Addr{}
+	}
+	p, err := d.stack.path(dst, src, device)
+	if err != nil {
+		return nil, err
+	}
+	if p.Broadcast && !d.s.Opt.Has(socket.Broadcast) {
+		return nil, syscall.EACCES
+	}
+	if !special {
+		d.path, d.pathDst = p, dst
+	}
+	return p, nil
+}
+
+// Recv implements socket.Proto.
+func (u *udpProto) Recv(s *socket.Socket, m *socket.Msg) (int, error) { return udpOf(s).recv(m) }
+
+// Shutdown implements socket.Proto.
+func (u *udpProto) Shutdown(s *socket.Socket, how int) error { return udpOf(s).shutdown(how) }
+
+// Close implements socket.Proto.
+func (u *udpProto) Close(s *socket.Socket) {
+	e := udpOf(s)
+	u.Forget(s)
+	u.letGo(e)
+	e.leaveAll()
+	e.drain()
+}
+
+// Ready implements socket.Proto.
+func (u *udpProto) Ready(s *socket.Socket) wait.Events { return udpOf(s).ready() }
+
+// Name implements socket.Proto.
+func (u *udpProto) Name(s *socket.Socket) abi.Addr { return udpOf(s).name() }
+
+// Peer implements socket.Proto.
+func (u *udpProto) Peer(s *socket.Socket) (abi.Addr, error) { return udpOf(s).peer() }
+
+// Queued implements socket.Proto.
+func (u *udpProto) Queued(s *socket.Socket) (in, out int) { return udpOf(s).queued() }
+
+// Input implements ip.Transport.
+func (u *udpProto) Input(p *pkt.Packet, m *ip.Meta) bool {
+	h, err := wire.ParseUDP(p.Front())
+	if err != nil || int(h.Len) > p.Len() {
+		u.Stats.InErrors++
+		p.Free()
+		return true
+	}
+	p.Truncate(int(h.Len))
+	if !p.Trusted && (h.Checksum != 0 || m.V6) && !checksumOK(p, m) {
+		u.Stats.InErrors++
+		p.Free()
+		return true
+	}
+	if m.Dst.IsMulticast() || m.Broadcast {
+		return u.inputGroup(p, m, &h)
+	}
+	e := u.lookup(m.Dst, m.Src, h.DstPort, h.SrcPort, m.Iface.Index())
+	if e == nil {
+		u.Stats.NoPorts++
+		return false
+	}
+	u.deliver(e, p, m, h.SrcPort)
+	return true
+}
+
+func (u *udpProto) deliver(e *udpEndpoint, p *pkt.Packet, m *ip.Meta, sport uint16) {
+	if m.TTL < e.ip().minTTL {
+		p.Free()
+		return
+	}
+	p.Consume(udpHeader)
+	u.Stats.In++
+	if !e.push(p, m, sport) {
+		u.Stats.RcvbufErrors++
+	}
+}
+
+// lookup finds the socket that a datagram is for: the one whose peer the sender is
+// before others, then as for listeners.
+func (u *udpProto) lookup(dst, src netip.Addr, dport, sport uint16, ifindex int) *udpEndpoint {
+	var found *udpEndpoint
+	best, same := 0, 0
+	var hash uint64
+	for _, e := range u.byPort[dport] {
+		score := e.scoreFor(dst, src, sport, ifindex)
+		switch {
+		case score > best:
+			best, same, found = score, 1, e
+		case score == best && score > 0 && e.reuseport && found.reuseport && !e.raddr.IsValid():
+			if same == 1 {
+				hash, _ = u.prf.sum(labelPort, &tuple{laddr: dst, raddr: src, lport: dport, rport: sport})
+			}
+			same++
+			if hash%uint64(same) == 0 {
+				found = e
+			}
+		case score == best && score > 0:
+			// Of equals the one bound last (Linux's hash chains grow at the head).
+			found = e
+		}
+	}
+	return found
+}
+
+// scoreFor is binding.score with the peer taken into account.
+func (e *udpEndpoint) scoreFor(dst, src netip.Addr, sport uint16, ifindex int) int {
+	n := 0
+	if e.raddr.IsValid() {
+		if e.raddr != src || e.rport != sport || e.laddr != dst {
+			return 0
+		}
+		n = 16
+	}
+	b := e.binding.score(dst, ifindex)
+	if b == 0 {
+		return 0
+	}
+	return n + b
+}
+
+// inputGroup gives a datagram to a group or to all to every socket that it fits.
+func (u *udpProto) inputGroup(p *pkt.Packet, m *ip.Meta, h *wire.UDP) bool {
+	var last *udpEndpoint
+	for _, e := range u.byPort[h.DstPort] {
+		if e.scoreFor(m.Dst, m.Src, h.SrcPort, m.Iface.Index()) == 0 || !e.wantsGroup(m) {
+			continue
+		}
+		if last != nil {
+			u.deliver(last, p.Clone(), m, h.SrcPort)
+		}
+		last = e
+	}
+	if last == nil {
+		p.Free()
+		return true
+	}
+	u.deliver(last, p, m, h.SrcPort)
+	return true
+}
+
+// Error implements ip.Transport.
+func (u *udpProto) Error(x *ip.Error) {
+	if len(x.Quote) < udpHeader {
+		return
+	}
+	if e := u.lookup(x.Src, x.Dst, be16(x.Quote), be16(x.Quote[2:]), 0); e != nil {
+		e.icmp(x, be16(x.Quote[2:]), x.Quote[udpHeader:])
+	}
+}
