@@ -96,5 +96,10 @@ func (p *PollSet) Wait(ctx context.Context, out []Event) (int, error) {
 	return n, err
 }
 
+// OnReady has f called whenever a socket of the set may have become ready, for a
+// caller that waits for other things besides: f tells it to call Wait with a nil
+// context. f must not block, nor call anything of the host.
+func (p *PollSet) OnReady(f func()) { p.set.OnReady(f) }
+
 // Close empties the set; a Wait under way returns EBADF.
 func (p *PollSet) Close() error { return p.set.Close() }

@@ -31,6 +31,8 @@ type PollSet struct {
 	spare []*item
 	queue wait.Queue // goroutines in Wait
 	close bool
+
+	onReady func() // nil: none
 }
 
 type item struct {
@@ -54,6 +56,19 @@ func (i *item) Notify(_ *wait.Entry, _ wait.Events, l *wait.List) {
 	if !i.set.queue.Empty() {
 		i.set.queue.Notify(wait.In, l)
 	}
+	if f := i.set.onReady; f != nil {
+		f()
+	}
+}
+
+// OnReady has f called whenever a socket of the set may have become ready, for a
+// caller that waits for other things besides: f tells it to call Wait with a nil
+// context. f is called with the host's lock held; it must not block, nor enter the
+// host.
+func (p *PollSet) OnReady(f func()) {
+	p.host.Enter()
+	p.onReady = f
+	p.host.Leave()
 }
 
 func (i *item) list() {
@@ -122,6 +137,9 @@ func (p *PollSet) look(i *item) {
 	if p.readiness(i) != 0 {
 		i.list()
 		p.host.Notify(&p.queue, wait.In)
+		if p.onReady != nil {
+			p.onReady()
+		}
 	}
 }
 
