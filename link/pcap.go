@@ -1,0 +1,309 @@
+package link
+
+import (
+	"encoding/binary"
+	"io"
+	"strconv"
+	"sync"
+	"time"
+
+	"usock/internal/wire"
+)
+
+// Directions says which packets of a link are recorded, as seen from its host.
+type Directions uint8
+
+// The directions.
+const (
+	Sent     Directions = 1 << iota // what the host sends
+	Received                        // what it is delivered
+	BothWays = Sent | Received
+)
+
+// Pcap returns a link that carries packets as l does and records them to w, each
+// direction that which names. On a loopback link every packet is sent and
+// received: one direction is enough. The link is Direct if l is.
+//
+// Packets are recorded with their checksums filled in, whoever was to do so, and
+// with the process and the socket that sent them, if known, as a comment.
+func Pcap(l Link, w *PcapWriter, which Directions) Link {
+	info := l.Info()
+	p := &pcap{Link: l, w: w, which: which, iface: w.addInterface(info)}
+	if info.Medium == Ethernet {
+		p.network = ethernetLen
+	}
+	if d, ok := l.(Direct); ok {
+		return &pcapDirect{p, d}
+	}
+	return p
+}
+
+type pcap struct {
+	Link
+	w     *PcapWriter
+	which Directions
+
+	iface   uint32
+	network int // where packets have their network header
+}
+
+const ethernetLen = 14
+
+// Send implements Link.
+func (p *pcap) Send(batch []*Packet) int {
+	if p.which&Sent != 0 {
+		p.w.record(p, Sent, batch)
+	}
+	return p.Link.Send(batch)
+}
+
+// Recv implements Link.
+func (p *pcap) Recv(batch []*Packet) (int, error) {
+	n, err := p.Link.Recv(batch)
+	if p.which&Received != 0 && n > 0 {
+		p.w.record(p, Received, batch[:n])
+	}
+	return n, err
+}
+
+type pcapDirect struct {
+	*pcap
+	direct Direct
+}
+
+// Deliver implements Direct.
+func (p *pcapDirect) Deliver(f func([]*Packet)) {
+	if p.which&Received == 0 {
+		p.direct.Deliver(f)
+		return
+	}
+	p.direct.Deliver(func(batch []*Packet) {
+		p.w.record(p.pcap, Received, batch)
+		f(batch)
+	})
+}
+
+// PcapWriter writes a capture in pcapng (draft-ietf-opsawg-pcapng) to which any
+// number of links may record. What was recorded has reached the underlying writer
+// when Send or the delivery goes on.
+//
+// A writer that fails stops the recording, not the traffic; Err and Close tell.
+type PcapWriter struct {
+	w    io.Writer
+	snap int
+
+	mu     sync.Mutex
+	buf    []byte // mu: blocks not yet written
+	ifaces uint32 // mu
+	err    error  // mu
+	closed bool   // mu
+}
+
+// NewPcapWriter begins a capture on w, which it does not close. snapLen is how
+// many bytes of each packet are kept, 0 for all.
+func NewPcapWriter(w io.Writer, snapLen int) *PcapWriter {
+	if snapLen <= 0 {
+		snapLen = maxSnapLen
+	}
+	p := &PcapWriter{w: w, snap: snapLen}
+	p.section()
+	p.flush()
+	return p
+}
+
+// maxSnapLen is tcpdump's.
+const maxSnapLen = 262144
+
+// Block types, options and link types (draft-ietf-opsawg-pcapng, sections 4.1 to
+// 4.3; IANA, link types).
+const (
+	blockSection   = 0x0a0d0d0a
+	blockInterface = 1
+	blockPacket    = 6
+
+	byteOrderMagic = 0x1a2b3c4d
+
+	optEnd         = 0
+	optComment     = 1
+	optApplication = 4 // of a section
+	optName        = 2 // of an interface
+	optResolution  = 9 // of an interface
+	optFlags       = 2 // of a packet
+
+	flagInbound  = 1
+	flagOutbound = 2
+
+	linkEthernet = 1
+	linkRaw      = 101 // an IPv4 or IPv6 header, as its version says
+
+	nanoseconds = 9 // 10^-9 s
+)
+
+var le = binary.LittleEndian
+
+// begin starts a block and returns where it does. The caller holds mu, as for all
+// that append to buf.
+func (p *PcapWriter) begin(kind uint32) int {
+	at := len(p.buf)
+	p.buf = le.AppendUint32(p.buf, kind)
+	p.buf = le.AppendUint32(p.buf, 0)
+	return at
+}
+
+// end finishes the block that starts at at.
+func (p *PcapWriter) end(at int) {
+	n := uint32(len(p.buf) - at + 4)
+	p.buf = le.AppendUint32(p.buf, n)
+	le.PutUint32(p.buf[at+4:], n)
+}
+
+func (p *PcapWriter) pad() {
+	for len(p.buf)&3 != 0 {
+		p.buf = append(p.buf, 0)
+	}
+}
+
+func (p *PcapWriter) option(code uint16, value string) {
+	p.buf = le.AppendUint16(p.buf, code)
+	p.buf = le.AppendUint16(p.buf, uint16(len(value)))
+	p.buf = append(p.buf, value...)
+	p.pad()
+}
+
+func (p *PcapWriter) section() {
+	at := p.begin(blockSection)
+	p.buf = le.AppendUint32(p.buf, byteOrderMagic)
+	p.buf = le.AppendUint16(p.buf, 1)          // version 1.0
+	p.buf = le.AppendUint16(p.buf, 0)          //
+	p.buf = le.AppendUint64(p.buf, ^uint64(0)) // length of the section: not known
+	p.option(optApplication, "usock")
+	p.option(optEnd, "")
+	p.end(at)
+}
+
+// addInterface describes a link and returns its number.
+func (p *PcapWriter) addInterface(info Info) uint32 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	kind := uint16(linkRaw)
+	if info.Medium == Ethernet {
+		kind = linkEthernet
+	}
+	at := p.begin(blockInterface)
+	p.buf = le.AppendUint16(p.buf, kind)
+	p.buf = le.AppendUint16(p.buf, 0)
+	p.buf = le.AppendUint32(p.buf, uint32(p.snap))
+	p.option(optName, info.Name)
+	p.option(optResolution, string(rune(nanoseconds)))
+	p.option(optEnd, "")
+	p.end(at)
+	p.flush()
+	p.ifaces++
+	return p.ifaces - 1
+}
+
+// maxBuffer is how many bytes of blocks are gathered before they are written.
+const maxBuffer = 1 << 20
+
+// record writes the packets, which stay the caller's.
+func (p *PcapWriter) record(l *pcap, d Directions, batch []*Packet) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.err != nil || p.closed {
+		return
+	}
+	now := uint64(time.Now().UnixNano())
+	for _, k := range batch {
+		p.packet(l, d, now, k)
+		if len(p.buf) > maxBuffer {
+			p.flush()
+		}
+	}
+	p.flush()
+}
+
+func (p *PcapWriter) packet(l *pcap, d Directions, now uint64, k *Packet) {
+	n := k.Len()
+	kept := min(n, p.snap)
+	at := p.begin(blockPacket)
+	p.buf = le.AppendUint32(p.buf, l.iface)
+	p.buf = le.AppendUint32(p.buf, uint32(now>>32))
+	p.buf = le.AppendUint32(p.buf, uint32(now))
+	p.buf = le.AppendUint32(p.buf, uint32(kept))
+	p.buf = le.AppendUint32(p.buf, uint32(n))
+	start := len(p.buf)
+	p.buf = k.AppendTo(p.buf)
+	completeCopy(p.buf[start+min(l.network, n):], k)
+	p.buf = p.buf[:start+kept]
+	p.pad()
+	p.buf = le.AppendUint16(p.buf, optFlags)
+	p.buf = le.AppendUint16(p.buf, 4)
+	flags := uint32(flagOutbound)
+	if d == Received {
+		flags = flagInbound
+	}
+	p.buf = le.AppendUint32(p.buf, flags)
+	p.comment(k)
+	p.option(optEnd, "")
+	p.end(at)
+}
+
+// comment names the process and the socket behind the packet.
+func (p *PcapWriter) comment(k *Packet) {
+	if k.Owner.PID == 0 && k.Owner.Socket == 0 {
+		return
+	}
+	at := len(p.buf)
+	p.buf = le.AppendUint16(p.buf, optComment)
+	p.buf = le.AppendUint16(p.buf, 0)
+	if k.Owner.PID != 0 {
+		p.buf = append(p.buf, "pid "...)
+		p.buf = strconv.AppendInt(p.buf, int64(k.Owner.PID), 10)
+	}
+	if k.Owner.Socket != 0 {
+		if k.Owner.PID != 0 {
+			p.buf = append(p.buf, ' ')
+		}
+		p.buf = append(p.buf, "socket "...)
+		p.buf = strconv.AppendUint(p.buf, k.Owner.Socket, 10)
+	}
+	le.PutUint16(p.buf[at+2:], uint16(len(p.buf)-at-4))
+	p.pad()
+}
+
+// completeCopy fills in the checksum that k leaves to others in b, a copy of k's
+// bytes from the network header on.
+func completeCopy(b []byte, k *Packet) {
+	start, field := int(k.ChecksumStart), int(k.ChecksumStart)+int(k.ChecksumOffset)
+	if k.ChecksumOffset == 0 || field+2 > len(b) {
+		return
+	}
+	s := wire.ChecksumOf(b[start:])
+	if s == 0 {
+		s = 0xffff // the same number; in UDP zero would mean that there is none
+	}
+	binary.BigEndian.PutUint16(b[field:], s)
+}
+
+// flush writes what is in buf.
+func (p *PcapWriter) flush() {
+	if p.err == nil {
+		_, p.err = p.w.Write(p.buf)
+	}
+	p.buf = p.buf[:0]
+}
+
+// Err returns the first error of the underlying writer, which ended the recording.
+func (p *PcapWriter) Err() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.err
+}
+
+// Close ends the recording and returns what Err does. The links go on.
+func (p *PcapWriter) Close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+	return p.err
+}

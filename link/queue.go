@@ -1,0 +1,105 @@
+package link
+
+import (
+	"sync"
+
+	"usock/internal/pkt"
+)
+
+// inbox is the receiving side of a link in memory: packets go to the function that
+// Deliver has set or else, up to a bound, into a queue for Recv.
+type inbox struct {
+	bound int // packets; not changed after the start
+
+	mu       sync.Mutex
+	arrived  sync.Cond
+	deliver  func([]*Packet) // mu
+	draining bool            // mu: Deliver hands on what was queued before
+	closed   bool            // mu
+	queue    pkt.Queue       // mu
+}
+
+// queueBound is how many packets wait for a Recv.
+const queueBound = 4096
+
+func newInbox() *inbox {
+	b := &inbox{bound: queueBound}
+	b.arrived.L = &b.mu
+	return b
+}
+
+// put takes over the packets of batch and returns how many it accepted. Calls must
+// not be made from two goroutines at once.
+func (b *inbox) put(batch []*Packet) int {
+	b.mu.Lock()
+	if f := b.deliver; f != nil && !b.draining && !b.closed {
+		b.mu.Unlock()
+		f(batch)
+		return len(batch)
+	}
+	defer b.mu.Unlock()
+	n := 0
+	for _, p := range batch {
+		if b.closed || b.queue.Len() >= b.bound {
+			p.Free()
+			continue
+		}
+		b.queue.Push(p)
+		n++
+	}
+	b.arrived.Signal()
+	return n
+}
+
+// Recv implements Link.
+func (b *inbox) Recv(batch []*Packet) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for b.queue.Len() == 0 && !b.closed {
+		b.arrived.Wait()
+	}
+	if b.closed {
+		return 0, ErrClosed
+	}
+	return b.take(batch), nil
+}
+
+// take moves packets from the queue to batch. The caller holds mu.
+func (b *inbox) take(batch []*Packet) int {
+	n := 0
+	for n < len(batch) {
+		p := b.queue.Pop()
+		if p == nil {
+			break
+		}
+		batch[n] = p
+		n++
+	}
+	return n
+}
+
+// Deliver implements Direct. Packets that came before are handed on first.
+func (b *inbox) Deliver(f func([]*Packet)) {
+	var batch [64]*Packet
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.deliver, b.draining = f, true
+	for {
+		n := b.take(batch[:])
+		if n == 0 {
+			b.draining = false
+			return
+		}
+		b.mu.Unlock()
+		f(batch[:n])
+		b.mu.Lock()
+	}
+}
+
+func (b *inbox) close() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed = true
+	b.queue.Free()
+	b.arrived.Broadcast()
+}
