@@ -1,0 +1,19 @@
+package tcp
+
+import "time"
+
+// Covers reports whether seq is the sequence number of something sent and not
+// acknowledged: what an ICMP message must quote to be believed (RFC 5927,
+// section 4.1).
+func (c *Conn) Covers(seq uint32) bool {
+	off := c.sndOff(seq)
+	return c.state != Closed && off >= c.snd.una && off < c.snd.nxt
+}
+
+// Reusable reports whether a new active open may take the tuple over now, and with
+// which initial sequence number: the old connection used timestamps, and the clock
+// that they come from has moved on since the last of them, so that every segment of
+// the new one is newer by PAWS (RFC 6191, section 2; Linux, tcp_twsk_unique).
+func (t *TimeWaitState) Reusable(now time.Duration) (iss uint32, ok bool) {
+	return t.NextISS(), t.hasTS && now-(t.expires-t.length) >= time.Millisecond
+}

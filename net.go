@@ -1,0 +1,383 @@
+package usock
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"syscall"
+	"time"
+
+	"usock/internal/abi"
+)
+
+// Dialer dials from a host with the net package's types. The zero value but for
+// Host is ready for use.
+type Dialer struct {
+	Host *Host
+
+	// Local is the address to dial from; the zero AddrPort: any.
+	Local netip.AddrPort
+
+	// Timeout bounds a dial; 0: the protocol's own patience.
+	Timeout time.Duration
+
+	// KeepAlive is the idle time before keepalive probes; 0 is 15 s, negative is
+	// none, as in net.Dialer.
+	KeepAlive time.Duration
+
+	// Control, if not nil, is called with the socket before it connects.
+	Control func(network string, s *Socket) error
+
+	// Resolver looks up names; nil is net.DefaultResolver. "localhost" and "" need
+	// none.
+	Resolver *net.Resolver
+}
+
+// Dial connects to the address on the network as net.Dial does: networks "tcp",
+// "tcp4", "tcp6", "udp", "udp4", "udp6". Errors are *net.OpError.
+func (h *Host) Dial(network, address string) (net.Conn, error) {
+	return h.DialContext(context.Background(), network, address)
+}
+
+// DialContext is Dial, given up when ctx ends.
+func (h *Host) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	d := Dialer{Host: h}
+	return d.DialContext(ctx, network, address)
+}
+
+// DialContext connects to the address on the network.
+func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	k, err := parseNetwork(network)
+	if err != nil {
+		return nil, &net.OpError{Op: "dial", Net: network, Err: err}
+	}
+	if d.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, d.Timeout)
+		defer cancel()
+	}
+	addrs, err := k.resolve(ctx, d.Resolver, address, false)
+	if err != nil {
+		return nil, &net.OpError{Op: "dial", Net: network, Err: err}
+	}
+	var first error
+	for _, a := range addrs {
+		c, err := d.dial(ctx, k, a)
+		if err == nil {
+			return c, nil
+		}
+		err = &net.OpError{Op: "dial", Net: network, Source: k.local(d.Local), Addr: k.addr(a), Err: err}
+		if first == nil {
+			first = err
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return nil, first
+}
+
+func (d *Dialer) dial(ctx context.Context, k kind, to netip.AddrPort) (net.Conn, error) {
+	s, err := d.Host.Socket(domainOf(to.Addr()), k.typ, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("socket", err)
+	}
+	fail := func(call string, err error) (net.Conn, error) {
+		s.Close()
+		return nil, callError(ctx, call, err)
+	}
+	if d.Control != nil {
+		if err := d.Control(k.network, s); err != nil {
+			s.Close()
+			return nil, err
+		}
+	}
+	if d.Local.IsValid() {
+		if err := s.Bind(Inet(d.Local)); err != nil {
+			return fail("bind", err)
+		}
+	}
+	if err := s.ConnectContext(ctx, Inet(to)); err != nil {
+		return fail("connect", err)
+	}
+	c, err := newConn(s, k)
+	if err != nil {
+		return fail("getsockname", err)
+	}
+	if k.typ == abi.SOCK_STREAM {
+		c.streamDefaults(d.KeepAlive)
+		return &TCPConn{c}, nil
+	}
+	return &UDPConn{c}, nil
+}
+
+// callError gives a call's error the shape that the net package's errors have.
+func callError(ctx context.Context, call string, err error) error {
+	switch {
+	case ctx != nil && ctx.Err() != nil && errors.Is(err, context.DeadlineExceeded):
+		return os.ErrDeadlineExceeded
+	case ctx != nil && ctx.Err() != nil && errors.Is(err, context.Cause(ctx)):
+		return err
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return err
+	case err == syscall.EBADF:
+		return net.ErrClosed
+	}
+	return os.NewSyscallError(call, err)
+}
+
+// streamDefaults is what the net package sets on every TCP connection.
+func (c *conn) streamDefaults(idle time.Duration) {
+	c.s.SetSockOptInt(abi.SOL_TCP, abi.TCP_NODELAY, 1)
+	if idle < 0 {
+		return
+	}
+	if idle == 0 {
+		idle = 15 * time.Second
+	}
+	seconds := int((idle + time.Second - 1) / time.Second)
+	c.s.SetSockOptInt(abi.SOL_SOCKET, abi.SO_KEEPALIVE, 1)
+	c.s.SetSockOptInt(abi.SOL_TCP, abi.TCP_KEEPIDLE, seconds)
+	c.s.SetSockOptInt(abi.SOL_TCP, abi.TCP_KEEPINTVL, seconds)
+}
+
+// Listen listens on the local address as net.Listen does: networks "tcp", "tcp4",
+// "tcp6". An address without host is every address of the host.
+func (h *Host) Listen(network, address string) (net.Listener, error) {
+	fail := func(a net.Addr, err error) (net.Listener, error) {
+		return nil, &net.OpError{Op: "listen", Net: network, Addr: a, Err: err}
+	}
+	k, err := parseNetwork(network)
+	if err == nil && k.typ != abi.SOCK_STREAM {
+		err = net.UnknownNetworkError(network)
+	}
+	if err != nil {
+		return fail(nil, err)
+	}
+	s, a, err := h.bound(k, address, func(s *Socket) { s.SetSockOptInt(abi.SOL_SOCKET, abi.SO_REUSEADDR, 1) })
+	if err != nil {
+		return fail(a, err)
+	}
+	if err := s.Listen(abi.SOMAXCONN); err != nil {
+		s.Close()
+		return fail(a, os.NewSyscallError("listen", err))
+	}
+	name, err := s.GetSockName()
+	if err != nil {
+		s.Close()
+		return fail(a, err)
+	}
+	return &TCPListener{s: s, k: k, addr: k.addr(unmapped(name))}, nil
+}
+
+// ListenPacket listens for datagrams on the local address as net.ListenPacket
+// does: networks "udp", "udp4", "udp6".
+func (h *Host) ListenPacket(network, address string) (net.PacketConn, error) {
+	fail := func(a net.Addr, err error) (net.PacketConn, error) {
+		return nil, &net.OpError{Op: "listen", Net: network, Addr: a, Err: err}
+	}
+	k, err := parseNetwork(network)
+	if err == nil && k.typ != abi.SOCK_DGRAM {
+		err = net.UnknownNetworkError(network)
+	}
+	if err != nil {
+		return fail(nil, err)
+	}
+	s, a, err := h.bound(k, address, func(s *Socket) { s.SetSockOptInt(abi.SOL_SOCKET, abi.SO_BROADCAST, 1) })
+	if err != nil {
+		return fail(a, err)
+	}
+	c, err := newConn(s, k)
+	if err != nil {
+		s.Close()
+		return fail(a, err)
+	}
+	return &UDPConn{c}, nil
+}
+
+// bound returns a socket of the kind that is bound to the address.
+func (h *Host) bound(k kind, address string, prepare func(*Socket)) (*Socket, net.Addr, error) {
+	addrs, err := k.resolve(context.Background(), nil, address, true)
+	if err != nil {
+		return nil, nil, err
+	}
+	ap := addrs[0]
+	domain := domainOf(ap.Addr())
+	s, err := h.Socket(domain, k.typ, 0)
+	if err != nil {
+		return nil, k.addr(ap), os.NewSyscallError("socket", err)
+	}
+	if domain == abi.AF_INET6 {
+		only := 0
+		if k.family == '6' || !ap.Addr().IsUnspecified() {
+			only = 1
+		}
+		s.SetSockOptInt(abi.SOL_IPV6, abi.IPV6_V6ONLY, only)
+	}
+	prepare(s)
+	if err := s.Bind(Inet(ap)); err != nil {
+		s.Close()
+		return nil, k.addr(ap), os.NewSyscallError("bind", err)
+	}
+	return s, k.addr(ap), nil
+}
+
+// kind is what a network's name says.
+type kind struct {
+	network string
+	typ     int
+	family  byte // '4', '6' or 0
+}
+
+func parseNetwork(network string) (kind, error) {
+	k := kind{network: network}
+	base := network
+	if n := len(network); n > 0 && (network[n-1] == '4' || network[n-1] == '6') {
+		base, k.family = network[:n-1], network[n-1]
+	}
+	switch base {
+	case "tcp":
+		k.typ = abi.SOCK_STREAM
+	case "udp":
+		k.typ = abi.SOCK_DGRAM
+	default:
+		return k, net.UnknownNetworkError(network)
+	}
+	return k, nil
+}
+
+// addr returns the net.Addr of ap.
+func (k kind) addr(ap netip.AddrPort) net.Addr {
+	if k.typ == abi.SOCK_STREAM {
+		return net.TCPAddrFromAddrPort(ap)
+	}
+	return net.UDPAddrFromAddrPort(ap)
+}
+
+// local is addr, nil for the zero AddrPort.
+func (k kind) local(ap netip.AddrPort) net.Addr {
+	if !ap.IsValid() {
+		return nil
+	}
+	return k.addr(ap)
+}
+
+func domainOf(a netip.Addr) int {
+	if a.Is4() {
+		return abi.AF_INET
+	}
+	return abi.AF_INET6
+}
+
+// unmapped returns a's IP and port, of an IPv4-mapped address as IPv4.
+func unmapped(a Addr) netip.AddrPort {
+	ip := a.IP.Unmap()
+	if a.Scope != 0 {
+		ip = ip.WithZone(strconv.Itoa(int(a.Scope)))
+	}
+	return netip.AddrPortFrom(ip, a.Port)
+}
+
+// resolve turns "host:port" into addresses of the kind's family, IPv4 ones first
+// as most servers have those. passive says that no host means every address.
+func (k kind) resolve(ctx context.Context, r *net.Resolver, address string, passive bool) ([]netip.AddrPort, error) {
+	host, service, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	if r == nil {
+		r = net.DefaultResolver
+	}
+	name := "tcp"
+	if k.typ == abi.SOCK_DGRAM {
+		name = "udp"
+	}
+	port := 0
+	if n, err := strconv.ParseUint(service, 10, 16); err == nil {
+		port = int(n)
+	} else if service != "" {
+		if port, err = r.LookupPort(ctx, name, service); err != nil {
+			return nil, err
+		}
+	}
+	var ips []netip.Addr
+	switch {
+	case host == "" && passive:
+		ips = []netip.Addr{netip.IPv6Unspecified()}
+		if k.family == '4' {
+			ips[0] = netip.IPv4Unspecified()
+		}
+	case host == "" || host == "localhost":
+		ips = []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()}
+	default:
+		if ip, err := netip.ParseAddr(host); err == nil {
+			ips = []netip.Addr{ip.Unmap()}
+		} else if ips, err = r.LookupNetIP(ctx, "ip", host); err != nil {
+			return nil, err
+		}
+	}
+	var out []netip.AddrPort
+	for _, v4 := range []bool{true, false} {
+		for _, ip := range ips {
+			ip = ip.Unmap()
+			if ip.Is4() == v4 && (k.family == 0 || (k.family == '4') == v4) {
+				out = append(out, netip.AddrPortFrom(ip, uint16(port)))
+			}
+		}
+	}
+	if len(out) == 0 {
+		return nil, &net.AddrError{Err: "no suitable address found", Addr: host}
+	}
+	return out, nil
+}
+
+// TCPListener is the net.Listener of a Host.
+type TCPListener struct {
+	s    *Socket
+	k    kind
+	addr net.Addr
+}
+
+// Accept waits for the next connection: a *TCPConn.
+func (l *TCPListener) Accept() (net.Conn, error) {
+	s, _, err := l.s.Accept()
+	if err != nil {
+		return nil, &net.OpError{Op: "accept", Net: l.k.network, Addr: l.addr, Err: callError(nil, "accept", err)}
+	}
+	c, err := newConn(s, l.k)
+	if err != nil {
+		s.Close()
+		return nil, &net.OpError{Op: "accept", Net: l.k.network, Addr: l.addr, Err: err}
+	}
+	c.streamDefaults(0)
+	return &TCPConn{c}, nil
+}
+
+// Close stops listening; an Accept under way fails with net.ErrClosed.
+func (l *TCPListener) Close() error {
+	if err := l.s.Close(); err != nil {
+		return &net.OpError{Op: "close", Net: l.k.network, Addr: l.addr, Err: callError(nil, "close", err)}
+	}
+	return nil
+}
+
+// Addr returns the address that is listened on.
+func (l *TCPListener) Addr() net.Addr { return l.addr }
+
+// SetDeadline bounds the Accepts that are under way and to come.
+func (l *TCPListener) SetDeadline(t time.Time) error { return l.s.SetDeadline(t) }
+
+// Socket returns the socket behind the listener.
+func (l *TCPListener) Socket() *Socket { return l.s }
+
+var (
+	_ net.Listener   = (*TCPListener)(nil)
+	_ net.Conn       = (*TCPConn)(nil)
+	_ net.Conn       = (*UDPConn)(nil)
+	_ net.PacketConn = (*UDPConn)(nil)
+	_ io.ReaderFrom  = (*TCPConn)(nil)
+)
