@@ -1,0 +1,110 @@
+package unix
+
+import (
+	"encoding/binary"
+	"syscall"
+
+	"usock/internal/abi"
+	"usock/internal/socket"
+)
+
+// Cred is struct ucred: who a process is.
+type Cred struct {
+	PID      int32
+	UID, GID uint32
+}
+
+const (
+	// nobody is the user of a socket without peer: (uid_t)-1.
+	nobody = ^uint32(0)
+	// overflow is the user that stands for one without number here
+	// (kernel.overflowuid).
+	overflow = 65534
+
+	scmRights      = 1
+	scmCredentials = 2
+	sizeofCred     = 12
+	maxRights      = 253 // SCM_MAX_FD
+)
+
+func (c Cred) append(b []byte) []byte {
+	b = binary.NativeEndian.AppendUint32(b, uint32(c.PID))
+	b = binary.NativeEndian.AppendUint32(b, c.UID)
+	return binary.NativeEndian.AppendUint32(b, c.GID)
+}
+
+func parseCred(b []byte) Cred {
+	return Cred{
+		PID: int32(binary.NativeEndian.Uint32(b)),
+		UID: binary.NativeEndian.Uint32(b[4:]),
+		GID: binary.NativeEndian.Uint32(b[8:]),
+	}
+}
+
+// own returns who acts through e.
+func (e *endpoint) own() Cred {
+	c := e.cred
+	if e.sock != nil && e.sock.Owner != 0 {
+		c.PID = e.sock.Owner
+	}
+	return c
+}
+
+// control reads what a send says beside its data: credentials that it states.
+//
+// SCM_RIGHTS passes descriptors, which a library has none of: no number in it
+// names an open one, which is EBADF.
+func (e *endpoint) control(b []byte) (c Cred, has bool, err error) {
+	msgs, err := abi.ParseCmsgs(b)
+	if err != nil {
+		return c, false, err
+	}
+	for _, m := range msgs {
+		if m.Level != abi.SOL_SOCKET {
+			continue
+		}
+		switch m.Type {
+		case scmRights:
+			if n := len(m.Data) / 4; n > maxRights {
+				return c, false, syscall.EINVAL
+			} else if n > 0 {
+				return c, false, syscall.EBADF
+			}
+		case scmCredentials:
+			if len(m.Data) != sizeofCred {
+				return c, false, syscall.EINVAL
+			}
+			c, has = parseCred(m.Data), true
+			if c != e.own() && !e.domain.config.Privileged {
+				return c, false, syscall.EPERM
+			}
+		default:
+			return c, false, syscall.EINVAL
+		}
+	}
+	return c, has, nil
+}
+
+// sign puts the sender's credentials on m if either end asks for them.
+func (m *message) sign(c Cred, has bool, to *endpoint) {
+	if !has && (m.from.passCred || to.passCred) {
+		c, has = m.from.own(), true
+	}
+	m.cred, m.hasCred = c, has
+}
+
+// attach appends the sender's credentials to what is received, where SO_PASSCRED
+// asks for them. m is nil at the end of a stream.
+func (e *endpoint) attach(out *socket.Msg, m *message) {
+	if !e.passCred || !out.Want || len(out.Control) > 0 {
+		return
+	}
+	c := Cred{UID: overflow, GID: overflow}
+	switch {
+	case m == nil:
+		c = Cred{}
+	case m.hasCred:
+		c = m.cred
+	}
+	out.Control = abi.AppendCmsg(out.Control, abi.SOL_SOCKET, scmCredentials, c.append(nil))
+}

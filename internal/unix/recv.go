@@ -1,0 +1,174 @@
+package unix
+
+import (
+	"syscall"
+
+	"usock/internal/abi"
+	"usock/internal/socket"
+)
+
+// Recv implements socket.Proto.
+func (p proto) Recv(s *socket.Socket, m *socket.Msg) (int, error) {
+	e := pcb(s)
+	peek := m.Flags&abi.MSG_PEEK != 0
+	asked := m.Flags
+	m.Flags = 0
+	switch {
+	case e.typ == abi.SOCK_STREAM && e.state != established:
+		return 0, syscall.EINVAL
+	case e.typ == abi.SOCK_SEQPACKET && e.state != established:
+		return 0, syscall.ENOTCONN
+	case asked&abi.MSG_OOB != 0:
+		return 0, syscall.EOPNOTSUPP
+	case e.typ == abi.SOCK_STREAM:
+		return e.recvStream(m, asked, peek)
+	default:
+		return e.recvRecord(m, asked, peek)
+	}
+}
+
+// blocking reports whether the call may wait.
+func (e *endpoint) blocking(asked int) bool {
+	return asked&abi.MSG_DONTWAIT == 0 && !e.sock.NonblockLocked()
+}
+
+// recvRecord is unix_dgram_recvmsg.
+func (e *endpoint) recvRecord(m *socket.Msg, asked int, peek bool) (int, error) {
+	if err := e.sock.TakeErr(); err != nil {
+		return 0, err
+	}
+	k, skip := e.first(peek)
+	if k == nil {
+		if e.shut&shutRecv != 0 && (e.typ == abi.SOCK_SEQPACKET || e.blocking(asked)) {
+			return 0, nil
+		}
+		return 0, syscall.EAGAIN
+	}
+	e.source(m, k)
+	whole := k.n - skip
+	var n int
+	m.Data, n = k.appendViews(m.Data, skip, min(m.Max, whole))
+	m.Len = whole
+	if n < whole {
+		m.Flags |= abi.MSG_TRUNC
+	}
+	e.attach(m, k)
+	if peek {
+		if e.peekOff >= 0 {
+			e.peekOff += n
+		}
+	} else {
+		e.forward(k.n)
+		for _, v := range k.data {
+			v.Release()
+		}
+		e.queue.pop()
+		e.wakeWaiters()
+	}
+	if asked&abi.MSG_TRUNC != 0 {
+		n = whole
+	}
+	return n, nil
+}
+
+// first returns the message to be received, and at which byte to begin: with
+// SO_PEEK_OFF, peeking looks at what is behind that offset.
+func (e *endpoint) first(peek bool) (*message, int) {
+	if !peek || e.peekOff < 0 {
+		if e.queue.len() == 0 {
+			return nil, 0
+		}
+		return e.queue.m[0], 0
+	}
+	skip := e.peekOff
+	for _, k := range e.queue.m {
+		// An empty record is passed over only by an offset (__skb_try_recv_from_queue).
+		if skip >= k.n && (k.n > 0 || skip > 0) {
+			skip -= k.n
+			continue
+		}
+		return k, skip
+	}
+	return nil, 0
+}
+
+// forward says that n bytes left the queue: SO_PEEK_OFF counts from its front.
+func (e *endpoint) forward(n int) {
+	if e.peekOff > 0 {
+		e.peekOff = max(e.peekOff-n, 0)
+	}
+}
+
+// source stores the sender's name, if it has one.
+func (e *endpoint) source(m *socket.Msg, k *message) {
+	if k.from.name != nil {
+		m.Addr = k.from.name.addr()
+	}
+}
+
+// recvStream is unix_stream_read_generic: bytes of one message after another,
+// never of two senders' at once where SO_PASSCRED tells them apart.
+func (e *endpoint) recvStream(m *socket.Msg, asked int, peek bool) (int, error) {
+	skip := 0
+	if peek {
+		skip = max(e.peekOff, 0)
+	}
+	if err := e.streamReady(asked, skip, m.Max); err != nil {
+		return 0, err
+	}
+	var from *message
+	n := 0
+	for i := 0; i < e.queue.len(); {
+		k := e.queue.m[i]
+		if skip >= k.n {
+			skip -= k.n
+			i++
+			continue
+		}
+		if from != nil && e.passCred && (k.hasCred != from.hasCred || k.cred != from.cred) {
+			break
+		}
+		if from == nil {
+			from = k
+			e.source(m, k)
+		}
+		var got int
+		m.Data, got = k.appendViews(m.Data, skip, min(m.Max-n, k.n-skip))
+		n, skip = n+got, 0
+		if peek {
+			if e.peekOff >= 0 {
+				e.peekOff += got
+			}
+			i++
+		} else if e.queue.consume(got); k.n == 0 {
+			e.queue.pop()
+			e.forward(got)
+		} else {
+			e.forward(got)
+		}
+		if n == m.Max {
+			break
+		}
+	}
+	e.attach(m, from)
+	return n, nil
+}
+
+// streamReady returns nil if there is something to receive, or the end.
+func (e *endpoint) streamReady(asked, skip, size int) error {
+	there := e.queue.bytes - skip
+	low := max(1, min(int(e.sock.Opt.RcvLowat), size))
+	if there >= low || there > 0 && !e.blocking(asked) {
+		return nil
+	}
+	if there > 0 && (e.shut&shutRecv != 0 || e.sock.Err != 0) {
+		return nil
+	}
+	if err := e.sock.TakeErr(); err != nil {
+		return err
+	}
+	if e.shut&shutRecv != 0 {
+		return nil
+	}
+	return syscall.EAGAIN
+}
