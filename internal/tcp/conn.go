@@ -1,76 +1,290 @@
 package tcp
 
 import (
+	"syscall"
 	"time"
 
 	"usock/internal/buf"
+	"usock/internal/cc"
+	"usock/internal/timer"
 	"usock/internal/wait"
 )
 
-// Conn is one connection. Its zero value is CLOSED.
+// The life of a connection:
+//
+//	           Connect                    Accept
+//	              |                          |
+//	          SYN-SENT --- SYN arrives --> SYN-RECEIVED
+//	              \  SYN+ACK arrives        /  ACK arrives
+//	               `----> ESTABLISHED <----'
+//	   ShutdownWrite,  /               \  FIN arrives
+//	   Close          /                 \
+//	        FIN-WAIT-1 -- FIN arrives ->  CLOSE-WAIT
+//	 ACK of  |      \                          | ShutdownWrite, Close
+//	 the FIN |       `--> CLOSING           LAST-ACK
+//	        FIN-WAIT-2       | ACK             | ACK
+//	     FIN |               v                 v
+//	         `---------> TIME-WAIT --------> CLOSED <-- reset, timeout, Abort
+//
+// A connection that the program has let go of (Close) is an orphan: it lives on
+// until its data and FIN are acknowledged, and its owner drops it when the state
+// is CLOSED and Poll declines.
+
+// Conn is one connection. Its zero value is CLOSED; Init makes it ready.
 type Conn struct {
-	state State
-	opt   Options
-	cfg   *Config
+	cfg    *Config
+	fl     *flight  // sending machinery; nil until data is first sent
+	ooo    *reorder // what arrived out of order; nil: nothing
+	rare   *rare    // what few connections need; nil: nothing of it
+	opt    Options
+	err    syscall.Errno // pending error
+	state  State
+	shut   shutdown
+	todo   todo
+	flags  flags
+	events wait.Events // that happened in the current call
+
+	snd   snd
+	rcv   rcv
+	rtt   rtt
+	ack   acking
+	timer timers
+	stats stats
 }
 
+// snd is the send sequence space (RFC 9293, section 3.3.1).
+type snd struct {
+	q        buf.Queue // from snd.una on: what is in flight and what is to be sent
+	una, nxt uint64
+	wl1, wl2 uint64 // SEG.SEQ and SEG.ACK of the last window update
+	wnd      uint32 // bytes
+	maxWnd   uint32 // largest wnd seen
+	iss      uint32
+	tsOffset uint32
+	bufSize  uint32 // bytes of data that may be queued
+	maxSeg   uint32 // largest payload of one segment
+	lastData time.Duration
+	small    uint64 // snd.nxt behind the last segment smaller than the MSS (RFC 896, Minshall)
+	mss      uint16 // bytes of data in a full segment, timestamps accounted for
+	peerMSS  uint16 // from the peer's SYN
+	pathMSS  uint16 // what the path's MTU leaves for data and TCP options
+	wscale   uint8
+	retrans  uint8 // consecutive retransmission timeouts
+	probes   uint8 // consecutive window or keepalive probes without an answer
+}
+
+// rcv is the receive sequence space.
+type rcv struct {
+	q        buf.Queue // in order, not read yet
+	nxt      uint64
+	adv      uint64 // right edge of the window advertised
+	irs      uint32
+	bufSize  uint32 // memory that may be used; half of it is window
+	ssthresh uint32 // most that is advertised at present
+	initWnd  uint32
+	tsRecent uint32
+	tsAt     uint32 // s: when tsRecent was set
+	lastAck  uint64 // last ACK sent (RFC 7323)
+	mss      uint16 // estimate of the peer's segment size
+	advMSS   uint16 // what we advertise
+	wscale   uint8
+	// Dynamic right-sizing: see window.go.
+	drsSeq   uint64
+	drsAt    time.Duration
+	drsSpace uint32
+	rtt      uint32 // µs, times 8
+	rttSeq   uint64
+	rttAt    time.Duration
+}
+
+// stats are counters for Info.
+type stats struct {
+	segsOut, segsIn       uint32
+	dataOut, dataIn       uint32
+	retransSegs           uint32
+	retransBytes          uint64
+	bytesAcked, bytesSent uint64
+	oooPackets            uint32
+	dsackDups             uint32
+	reordSeen             uint32
+	totalRTO              uint16
+}
+
+// shutdown says which directions the program or the peer has ended.
+type shutdown uint8
+
+const (
+	shutRead shutdown = 1 << iota
+	shutWrite
+	orphan // the program has let go
+)
+
+// todo is what Poll has to send besides data.
+type todo uint16
+
+const (
+	todoAck   todo = 1 << iota // acknowledge now
+	todoSYN                    // send a SYN or SYN-ACK, for the first time or again
+	todoReset                  // send a RST
+	todoProbe                  // window probe or keepalive: an old sequence number
+	todoTLP                    // tail loss probe
+	todoForce                  // send one segment though it is small or the congestion window is full
+	todoPush                   // let the small segment at the end go, Nagle or not
+)
+
+type flags uint16
+
+const (
+	useTS flags = 1 << iota
+	useSACK
+	useWScale
+	useECN
+	active     // opened by Connect
+	finQueued  // the program has ended its direction: a FIN follows the data
+	finRcvd    // rcv.nxt is behind the peer's FIN
+	noSpace    // the program found no room to write
+	fixedRcv   // SO_RCVBUF was set
+	fixedSnd   // SO_SNDBUF was set
+	ceSeen     // echo ECE until CWR arrives
+	sendCWR    // the next new data carries CWR
+	synOnce    // the SYN was sent at least once
+	resetNoAck // the RST to be sent has the number resetSeq and no ACK
+	synLost    // the handshake needed a retransmission
+	inTimeWait
+)
+
+// timers are the connection's deadlines; timer.Never where there is none.
+type timers struct {
+	rtx   time.Duration // retransmission, loss probe, reordering or window probe
+	ack   time.Duration // delayed acknowledgment
+	keep  time.Duration // keepalive, FIN-WAIT-2 or TIME-WAIT
+	pace  time.Duration // when the next segment may leave
+	since time.Duration // when the data that is being retransmitted or probed for was first due
+	heard time.Duration // when a segment last arrived
+	kind  rtxKind
+}
+
+type rtxKind uint8
+
+const (
+	rtxRTO rtxKind = iota
+	rtxTLP
+	rtxReorder
+	rtxProbe
+)
+
 // Init prepares a zero Conn: its options can be set and read before it is opened.
-func (c *Conn) Init(cfg *Config) { c.cfg = cfg }
+func (c *Conn) Init(cfg *Config) {
+	c.cfg = cfg
+	c.opt.RcvLowat = 1
+	c.timer = noTimers()
+}
 
-func (c *Conn) Connect(now time.Duration, p *Params)                                    {}
-func (c *Conn) Accept(now time.Duration, p *Params, syn *Segment)                       {}
-func (c *Conn) AcceptCookie(now time.Duration, p *Params, ack *Segment, k *CookieState) {}
-func (c *Conn) Segment(now time.Duration, s *Segment) wait.Events                       { return 0 }
-func (c *Conn) Poll(now time.Duration, s *Segment) bool                                 { return false }
-func (c *Conn) Expire(now time.Duration) wait.Events                                    { return 0 }
-func (c *Conn) Deadline() time.Duration                                                 { return 0 }
-func (c *Conn) ICMP(now time.Duration, e *ICMPError) wait.Events                        { return 0 }
-func (c *Conn) Write(now time.Duration, v buf.View) int                                 { return 0 }
-func (c *Conn) WriteUrgent(now time.Duration, v buf.View) int                           { return 0 }
-func (c *Conn) SendSpace() int                                                          { return 0 }
-func (c *Conn) Read(now time.Duration, max int, dst []buf.View) []buf.View              { return nil }
-func (c *Conn) Peek(max, off int, dst []buf.View) []buf.View                            { return nil }
-func (c *Conn) ReadUrgent(peek bool) (byte, error)                                      { return 0, nil }
-func (c *Conn) AtMark() bool                                                            { return false }
-func (c *Conn) Buffered() int                                                           { return 0 }
-func (c *Conn) Unsent() int                                                             { return 0 }
-func (c *Conn) Outstanding() int                                                        { return 0 }
-func (c *Conn) EOF() bool                                                               { return false }
-func (c *Conn) ShutdownWrite(now time.Duration)                                         {}
-func (c *Conn) ShutdownRead(now time.Duration)                                          {}
-func (c *Conn) Close(now time.Duration)                                                 {}
-func (c *Conn) Abort(now time.Duration)                                                 {}
-func (c *Conn) State() State                                                            { return c.state }
-func (c *Conn) Err() error                                                              { return nil }
-func (c *Conn) TakeErr() error                                                          { return nil }
-func (c *Conn) Ready() wait.Events                                                      { return 0 }
-func (c *Conn) Info(now time.Duration, in *Info)                                        {}
-func (c *Conn) Options() *Options                                                       { return &c.opt }
-func (c *Conn) TimeWait() (TimeWaitState, bool)                                         { return TimeWaitState{}, false }
-func (c *Conn) Release()                                                                {}
-func (c *Conn) FastOpenCookie() (FastOpen, bool)                                        { return FastOpen{}, false }
-func ResetFor(s *Segment) (Segment, bool)                                               { return Segment{}, false }
+func noTimers() timers {
+	return timers{rtx: timer.Never, ack: timer.Never, keep: timer.Never, pace: timer.Never}
+}
 
-func (c *Conn) SetNoDelay(now time.Duration, on bool)      {}
-func (c *Conn) SetCork(now time.Duration, on bool)         {}
-func (c *Conn) SetQuickAck(now time.Duration, on bool)     {}
-func (c *Conn) QuickAck() bool                             { return false }
-func (c *Conn) SetKeepAlive(now time.Duration, on bool)    {}
-func (c *Conn) SetKeepIdle(now time.Duration, s int) error { return nil }
-func (c *Conn) SetKeepIntvl(s int) error                   { return nil }
-func (c *Conn) SetKeepCnt(n int) error                     { return nil }
-func (c *Conn) SetUserTimeout(ms int) error                { return nil }
-func (c *Conn) SetLinger2(s int)                           {}
-func (c *Conn) SetMaxSeg(n int) error                      { return nil }
-func (c *Conn) SetWindowClamp(n int) error                 { return nil }
-func (c *Conn) SetNotSentLowat(n uint32)                   {}
-func (c *Conn) SetRcvBuf(now time.Duration, n int)         {}
-func (c *Conn) SetSndBuf(n int)                            {}
-func (c *Conn) RcvBuf() int                                { return 0 }
-func (c *Conn) SndBuf() int                                { return 0 }
-func (c *Conn) SetRcvLowat(now time.Duration, n int)       {}
-func (c *Conn) SetCC(now time.Duration, name string) error { return nil }
-func (c *Conn) SetSynCnt(n int) error                      { return nil }
-func (c *Conn) SetDeferAccept(s int)                       {}
-func (c *Conn) SetThinLinear(on bool)                      {}
-func (c *Conn) SetOOBInline(now time.Duration, on bool)    {}
+// flight is what a connection needs to send data.
+type flight struct {
+	cc    cc.Controller
+	rate  cc.Rate
+	use   cc.Usage
+	board board
+	loss  loss
+}
+
+// State returns the state.
+func (c *Conn) State() State { return c.state }
+
+// Options returns the settings, which are changed by the Set methods.
+func (c *Conn) Options() *Options { return &c.opt }
+
+// start resets everything but the options.
+func (c *Conn) start(now time.Duration, p *Params) {
+	opt := c.opt
+	if p.Options != nil {
+		opt = *p.Options
+	}
+	keep := c.flags & (fixedRcv | fixedSnd)
+	rb, sb := c.rcv.bufSize, c.snd.bufSize
+	*c = Conn{opt: opt, cfg: p.Config, flags: keep}
+	c.timer = noTimers()
+	c.timer.heard = now
+	if c.opt.RcvLowat == 0 {
+		c.opt.RcvLowat = 1
+	}
+	c.snd.iss, c.snd.tsOffset = p.ISS, p.TSOffset
+	c.snd.q.Reset(origin + 1)
+	c.rcv.q.Reset(origin + 1)
+	c.startBuffers(p, rb, sb)
+	mss := min(p.MSS, 65495)
+	if m := int(c.opt.MaxSeg); m != 0 {
+		mss = min(mss, m)
+	}
+	c.rcv.advMSS = uint16(mss)
+	c.snd.pathMSS = uint16(min(p.MSS, 65535-20))
+	c.snd.peerMSS = 536 // RFC 9293, section 3.7.1
+	c.snd.maxSeg = uint32(p.MaxSegment)
+	c.snd.wl1 = 0
+	c.rtt.rto = uint32(c.cfg.InitialRTO / time.Microsecond)
+	c.rcv.mss = uint16(min(mss, 536))
+	c.snd.q.Reset(origin + 1)
+}
+
+// startBuffers sets the sizes of the buffers: those asked for now, those set
+// before, or the host's.
+func (c *Conn) startBuffers(p *Params, rb, sb uint32) {
+	if p.RcvBuf > 0 {
+		rb = uint32(p.RcvBuf)
+		c.flags |= fixedRcv
+	}
+	if p.SndBuf > 0 {
+		sb = uint32(p.SndBuf)
+		c.flags |= fixedSnd
+	}
+	if c.flags&fixedRcv == 0 {
+		rb = uint32(c.cfg.RMem[1])
+	}
+	if c.flags&fixedSnd == 0 {
+		sb = uint32(c.cfg.WMem[1])
+	}
+	c.rcv.bufSize, c.snd.bufSize = rb, sb
+}
+
+// Deadline returns when Expire is to be called; timer.Never: not at all.
+func (c *Conn) Deadline() time.Duration {
+	return min(c.timer.rtx, c.timer.ack, c.timer.keep, c.timer.pace)
+}
+
+// take returns the events that happened in the call that ends now.
+func (c *Conn) take() wait.Events {
+	ev := c.events
+	c.events = 0
+	return ev
+}
+
+// Release frees everything that the connection holds. It is CLOSED afterwards.
+func (c *Conn) Release() {
+	c.setState(Closed)
+	c.free()
+	c.rcv.q.Reset(c.rcv.q.End())
+	c.todo = 0
+}
+
+// free gives back what a connection that is over no longer needs: all but what
+// the program can still read.
+func (c *Conn) free() {
+	c.snd.q.Reset(c.snd.q.End())
+	if c.fl != nil {
+		c.fl.board.free()
+		c.fl.loss.free()
+		c.fl = nil
+	}
+	if c.ooo != nil {
+		c.ooo.q.Reset()
+		c.ooo = nil
+	}
+	c.timer.rtx, c.timer.ack, c.timer.keep, c.timer.pace = timer.Never, timer.Never, timer.Never, timer.Never
+}
+
+func (c *Conn) setState(s State) { c.state = s }

@@ -1,17 +1,24 @@
 package tcp
 
-import "time"
+import (
+	"time"
+
+	"usock/internal/wire"
+)
 
 // TimeWaitState is what is left of a connection in TIME-WAIT: little enough that
 // an endpoint can be replaced by it.
 type TimeWaitState struct {
 	expires        time.Duration
+	length         time.Duration
+	oowAt          time.Duration
+	tsRecentAt     time.Duration // when tsRecent was taken
 	rcvNxt, sndNxt uint32
-	rcvWnd         uint32
 	tsRecent       uint32
 	tsOffset       uint32
-	tsRecentAt     time.Duration
-	rfc1337, hasTS bool
+	window         uint16
+	hasTS, rfc1337 bool
+	limit          uint16 // ms between answers
 }
 
 // Verdict says what a segment that met TIME-WAIT is to lead to.
@@ -21,16 +28,93 @@ type Verdict uint8
 const (
 	Drop  Verdict = iota // nothing
 	Reply                // send the reply
-	Reuse                // hand the SYN to the listener, with ISS above NextISS
+	Reuse                // hand the SYN to the listener, with ISS at or above NextISS
 	End                  // the state is over
 )
 
-// Segment takes a segment that arrived. With Reply, *reply is to be sent.
-func (t *TimeWaitState) Segment(now time.Duration, s, reply *Segment) Verdict { return Drop }
+// TimeWait returns the state's record if the connection is in TIME-WAIT and has
+// nothing to send any more.
+func (c *Conn) TimeWait() (TimeWaitState, bool) {
+	if c.state != TimeWait {
+		return TimeWaitState{}, false
+	}
+	return TimeWaitState{
+		expires: c.timer.keep, length: c.cfg.TimeWait,
+		rcvNxt: c.rcvSeq(c.rcv.nxt), sndNxt: c.sndSeq(c.snd.nxt),
+		tsRecent: c.rcv.tsRecent, tsOffset: c.snd.tsOffset,
+		window:     uint16(c.window() >> c.rcv.wscale),
+		tsRecentAt: c.timer.heard,
+		hasTS:      c.flags&useTS != 0, rfc1337: c.cfg.RFC1337,
+		limit: uint16(c.cfg.InvalidRateLimit / time.Millisecond),
+	}, true
+}
 
 // NextISS returns the least initial sequence number of a connection that
 // replaces this one.
-func (t *TimeWaitState) NextISS() uint32 { return t.sndNxt + 65536 }
+func (t *TimeWaitState) NextISS() uint32 { return t.sndNxt + 65537 }
 
 // Expires returns when the state ends.
 func (t *TimeWaitState) Expires() time.Duration { return t.expires }
+
+// Segment takes a segment that arrived (RFC 9293, section 3.10.7.4; RFC 1122,
+// section 4.2.2.13; RFC 6191; RFC 1337). With Reply, *reply is to be sent, its
+// ports filled in by the caller. The segment stays the caller's.
+func (t *TimeWaitState) Segment(now time.Duration, s, reply *Segment) Verdict {
+	o := &s.Options
+	old := t.hasTS && o.HasTimestamp && int32(o.TSVal-t.tsRecent) < 0
+	rst := s.Flags&wire.RST != 0
+	if !old && s.Seq == t.rcvNxt && (s.Len() == 0 || rst) {
+		if rst {
+			if !t.rfc1337 {
+				return End
+			}
+			return Drop
+		}
+		t.expires = now + t.length
+		if o.HasTimestamp {
+			t.tsRecent, t.tsRecentAt = o.TSVal, now
+		}
+		return Drop
+	}
+	if s.Flags&(wire.SYN|wire.RST|wire.ACK) == wire.SYN && !old &&
+		(int32(s.Seq-t.rcvNxt) > 0 || t.hasTS && o.HasTimestamp && int32(o.TSVal-t.tsRecent) > 0) {
+		return Reuse
+	}
+	if rst {
+		return Drop
+	}
+	if old || s.Flags&wire.ACK != 0 {
+		t.expires = now + t.length
+	}
+	if s.Data.Len() == 0 && s.Flags&(wire.SYN|wire.FIN) == 0 {
+		if t.oowAt != 0 && now-t.oowAt < time.Duration(t.limit)*time.Millisecond {
+			return Drop
+		}
+		t.oowAt = max(now, 1)
+	}
+	*reply = Segment{}
+	reply.Flags = wire.ACK
+	reply.Seq, reply.Ack, reply.Window = t.sndNxt, t.rcvNxt, t.window
+	if t.hasTS {
+		reply.Options.HasTimestamp = true
+		reply.Options.TSVal = uint32(now/time.Millisecond) + t.tsOffset
+		reply.Options.TSEcr = t.tsRecent
+	}
+	return Reply
+}
+
+// inTimeWait takes a segment while the connection itself still holds the state.
+// A SYN that could reuse the port is for the owner to see, through TimeWait.
+func (c *Conn) inTimeWait(now time.Duration, s *Segment) {
+	t, _ := c.TimeWait()
+	t.oowAt = c.ack.oowAt
+	var reply Segment
+	switch t.Segment(now, s, &reply) {
+	case Reply:
+		c.ackNow()
+	case End:
+		c.over()
+		return
+	}
+	c.timer.keep, c.ack.oowAt, c.rcv.tsRecent = t.expires, t.oowAt, t.tsRecent
+}

@@ -1,0 +1,149 @@
+package buf
+
+// Reassembly holds the bytes of a stream that arrived before those in front of
+// them. Its pieces do not overlap and are in the order of the stream. The zero
+// Reassembly is empty. It owns a reference for each piece.
+type Reassembly struct {
+	r   ring
+	n   int64 // bytes
+	mem int64 // capacity of the blocks, once for each piece
+}
+
+// Len returns the number of bytes.
+func (q *Reassembly) Len() int { return int(q.n) }
+
+// Pieces returns the number of pieces.
+func (q *Reassembly) Pieces() int { return int(q.r.n) }
+
+// Mem returns what the pieces cost: the capacity of each one's block.
+func (q *Reassembly) Mem() int { return int(q.mem) }
+
+// Empty reports whether there is nothing.
+func (q *Reassembly) Empty() bool { return q.r.n == 0 }
+
+// End returns the offset behind the last byte, 0 if empty.
+func (q *Reassembly) End() uint64 {
+	if q.r.n == 0 {
+		return 0
+	}
+	return q.r.back().end()
+}
+
+// Run returns the range [start, end) of bytes without a gap around the byte at
+// off; start == end if that byte is not held.
+func (q *Reassembly) Run(off uint64) (start, end uint64) {
+	i := q.r.after(off)
+	if i == q.r.n || q.r.at(i).pos > off {
+		return off, off
+	}
+	start, end = q.r.at(i).pos, q.r.at(i).end()
+	for j := i; j > 0 && q.r.at(j-1).end() == start; j-- {
+		start = q.r.at(j - 1).pos
+	}
+	for j := i + 1; j < q.r.n && q.r.at(j).pos == end; j++ {
+		end = q.r.at(j).end()
+	}
+	return start, end
+}
+
+// Insert adds the view at offset off and takes over the reference. Bytes that are
+// held already are left as they are. It returns how many bytes were new.
+func (q *Reassembly) Insert(off uint64, v View) int {
+	added := 0
+	i := q.r.after(off)
+	for v.n > 0 {
+		if i < q.r.n {
+			if p := q.r.at(i); p.pos <= off {
+				have := p.end() - off
+				if have >= uint64(v.n) {
+					break
+				}
+				v = v.Slice(int(have), int(v.n))
+				off += have
+				i++
+				continue
+			}
+		}
+		n := uint64(v.n)
+		if i < q.r.n {
+			n = min(n, q.r.at(i).pos-off)
+		}
+		i = q.put(i, off, v.Slice(0, int(n)))
+		added += int(n)
+		v = v.Slice(int(n), int(v.n))
+		off += n
+	}
+	v.Release()
+	q.n += int64(added)
+	return added
+}
+
+// put inserts a piece before index i, with a reference of its own, or joins it to
+// the one before. It returns the index behind it.
+func (q *Reassembly) put(i uint32, off uint64, v View) uint32 {
+	if i > 0 {
+		p := q.r.at(i - 1)
+		if p.end() == off && p.b == v.b && p.off+p.n == v.off {
+			p.n += v.n
+			return i
+		}
+	}
+	v.Retain()
+	q.mem += int64(len(v.b.data))
+	q.r.insert(i, piece{v, off})
+	return i + 1
+}
+
+// MoveTo pushes the bytes that continue dst to it. Bytes that dst has already are
+// freed.
+func (q *Reassembly) MoveTo(dst *Queue) {
+	for q.r.n > 0 {
+		p := *q.r.at(0)
+		if p.pos > dst.end {
+			return
+		}
+		q.n -= int64(p.n)
+		q.mem -= int64(len(p.b.data))
+		q.r.popFront()
+		if p.end() <= dst.end {
+			p.Release()
+			continue
+		}
+		dst.Push(p.Slice(int(dst.end-p.pos), int(p.n)))
+	}
+}
+
+// DropBack frees the last piece, to make room for bytes that come before it.
+func (q *Reassembly) DropBack() {
+	p := q.r.back()
+	q.n -= int64(p.n)
+	q.mem -= int64(len(p.b.data))
+	p.Release()
+	q.r.popBack()
+}
+
+// Compact copies the pieces of which little is left of a large block, and joins
+// small ones that adjoin.
+func (q *Reassembly) Compact() {
+	for i := uint32(0); i < q.r.n; {
+		p := q.r.at(i)
+		q.mem += p.compact()
+		for i+1 < q.r.n && q.r.at(i+1).pos == p.end() && p.b.refs.Load() == 1 &&
+			p.extend(q.r.at(i+1).Bytes()) {
+			next := q.r.at(i + 1)
+			q.mem -= int64(len(next.b.data))
+			next.Release()
+			q.r.remove(i + 1)
+			p = q.r.at(i)
+		}
+		i++
+	}
+}
+
+// Reset frees everything.
+func (q *Reassembly) Reset() {
+	for q.r.n > 0 {
+		q.DropBack()
+	}
+	q.n, q.mem = 0, 0
+}

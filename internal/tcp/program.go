@@ -1,0 +1,145 @@
+package tcp
+
+import (
+	"time"
+
+	"usock/internal/buf"
+	"usock/internal/wait"
+)
+
+// coalesce is the size up to which a write is copied into the block before it.
+const coalesce = 2 << 10
+
+// Write queues the bytes of v and takes over the reference. The caller has checked
+// SendSpace; a write may exceed it. It returns the number of bytes queued: all, or
+// 0 where the state allows no sending.
+func (c *Conn) Write(now time.Duration, v buf.View) int {
+	n := v.Len()
+	if c.shut&shutWrite != 0 || !(c.state.canSend() || c.state == SynSent || c.state == SynRcvd) {
+		v.Release()
+		return 0
+	}
+	q := &c.snd.q
+	if n <= coalesce && q.Len() > 0 && q.Extend(v.Bytes()) {
+		v.Release()
+		return n
+	}
+	if n <= coalesce && c.Unsent() > 0 {
+		// Behind a backlog of short writes: gather what follows in one block.
+		q.Append(v.Bytes())
+		v.Release()
+		return n
+	}
+	q.Push(v)
+	return n
+}
+
+// SendSpace returns how many bytes may be queued now; 0: the program has to wait
+// for Out.
+func (c *Conn) SendSpace() int {
+	queued := c.snd.q.Len()
+	space := int(c.snd.bufSize) - queued
+	if space <= 0 || c.notSentLimit() <= c.Unsent() {
+		c.flags |= noSpace
+		return 0
+	}
+	return space
+}
+
+func (c *Conn) notSentLimit() int {
+	n := c.opt.NotSentLowat
+	if n == 0 {
+		n = c.cfg.NotSentLowat
+	}
+	return int(n)
+}
+
+// writable is Linux's rule for Out: a third of the buffer is free, and less than
+// half of the limit on unsent data is waiting.
+func (c *Conn) writable() bool {
+	queued := c.snd.q.Len()
+	if int(c.snd.bufSize)-queued >= queued>>1 && c.Unsent()*2 < c.notSentLimit() {
+		return true
+	}
+	c.flags |= noSpace
+	return false
+}
+
+// Unsent returns the bytes that were never sent (SIOCOUTQNSD).
+func (c *Conn) Unsent() int {
+	if c.state == Closed {
+		return 0
+	}
+	return int(c.snd.q.End() - min(max(c.snd.nxt, 1), c.snd.q.End()))
+}
+
+// Outstanding returns the bytes that are not acknowledged, sent or not (SIOCOUTQ).
+func (c *Conn) Outstanding() int {
+	n := c.snd.q.Len()
+	if c.flags&finQueued != 0 && c.state.finSent() && c.snd.una <= c.snd.q.End() && c.state != Closed {
+		n++
+	}
+	return n
+}
+
+// Buffered returns the bytes that can be read.
+func (c *Conn) Buffered() int { return c.rcv.q.Len() }
+
+// EOF reports whether the peer's FIN was reached and everything before it read.
+func (c *Conn) EOF() bool { return c.flags&finRcvd != 0 && c.rcv.q.Len() == 0 }
+
+// Read detaches up to max bytes and appends their views to dst; the references
+// pass to the caller.
+func (c *Conn) Read(now time.Duration, max int, dst []buf.View) []buf.View {
+	before := c.rcv.q.Base()
+	dst = c.rcv.q.Take(max, dst)
+	if n := c.rcv.q.Base() - before; n > 0 {
+		c.readSome(now, int(n))
+	}
+	return dst
+}
+
+// Peek appends views of up to max bytes from the one at off on, with a reference
+// for each.
+func (c *Conn) Peek(max, off int, dst []buf.View) []buf.View {
+	return c.rcv.q.Peek(c.rcv.q.Base()+uint64(off), max, dst)
+}
+
+// Ready returns what poll(2) returns on Linux in every state (tcp_poll).
+func (c *Conn) Ready() wait.Events {
+	var ev wait.Events
+	if c.shut&(shutRead|shutWrite) == shutRead|shutWrite || c.state == Closed {
+		ev |= wait.Hup
+	}
+	if c.shut&shutRead != 0 {
+		ev |= wait.In | wait.RdHup
+	}
+	if c.state != SynSent && (c.state != SynRcvd || c.fastOpened()) {
+		if c.readable() {
+			ev |= wait.In
+		}
+		if c.shut&shutWrite != 0 || c.writable() {
+			ev |= wait.Out
+		}
+		if c.urgentReady() {
+			ev |= wait.Pri
+		}
+	}
+	if c.err != 0 {
+		ev |= wait.Err
+	}
+	return ev
+}
+
+// readable is Linux's rule for In: SO_RCVLOWAT bytes, or what there is when no
+// more can come.
+func (c *Conn) readable() bool {
+	n := c.rcv.q.Len()
+	if n == 0 {
+		return false
+	}
+	if n >= int(c.opt.RcvLowat) {
+		return true
+	}
+	return c.window() <= uint32(c.rcv.mss)
+}

@@ -1,0 +1,16 @@
+package tcp
+
+import "syscall"
+
+// rare is what few connections need.
+type rare struct {
+	reset   rst           // the RST that Poll is to send
+	softErr syscall.Errno // last error that ICMP told (RFC 5927, section 4)
+}
+
+func (c *Conn) rareState() *rare {
+	if c.rare == nil {
+		c.rare = new(rare)
+	}
+	return c.rare
+}

@@ -1,0 +1,88 @@
+package tcp
+
+import "time"
+
+// rtt is the round-trip time and what is made of it: RFC 6298, with Linux's
+// variance, which follows a sudden rise at once and decays once a round trip.
+type rtt struct {
+	srtt    uint32 // µs, times 8
+	mdev    uint32 // µs, times 4: mean deviation
+	mdevMax uint32 // largest mdev in the round trip
+	rttvar  uint32 // µs, times 4
+	seq     uint64 // the round trip ends when this is acknowledged
+	min     uint32 // µs: smallest RTT of the last minutes; 0: none
+	minAt   uint32 // s: when min was measured
+	rto     uint32 // µs, with backoff
+	backoff uint8
+}
+
+// minRTTWindow is how long a smallest RTT is believed, in seconds.
+const minRTTWindow = 300
+
+// sample takes a measurement. una and nxt are snd.una and snd.nxt.
+func (r *rtt) sample(now, m time.Duration, una, nxt uint64, minRTO uint32) {
+	us := uint32(max(m/time.Microsecond, 1))
+	sec := uint32(now / time.Second)
+	if r.min == 0 || us <= r.min || sec-r.minAt > minRTTWindow {
+		r.min, r.minAt = us, sec
+	}
+	if r.srtt == 0 {
+		r.srtt = us << 3
+		r.mdev = us << 1
+		r.rttvar = max(r.mdev, minRTO)
+		r.mdevMax = r.rttvar
+		r.seq = nxt
+		return
+	}
+	d := int32(us) - int32(r.srtt>>3)
+	r.srtt = max(uint32(int32(r.srtt)+d), 1)
+	if d < 0 {
+		// A smaller RTT must not raise the variance much: gain 1/32.
+		d = -d - int32(r.mdev>>2)
+		if d > 0 {
+			d >>= 3
+		}
+	} else {
+		d -= int32(r.mdev >> 2)
+	}
+	r.mdev = uint32(int32(r.mdev) + d)
+	if r.mdev > r.mdevMax {
+		r.mdevMax = r.mdev
+		r.rttvar = max(r.rttvar, r.mdevMax)
+	}
+	if una > r.seq {
+		if r.mdevMax < r.rttvar {
+			r.rttvar -= (r.rttvar - r.mdevMax) >> 2
+		}
+		r.seq = nxt
+		r.mdevMax = minRTO
+	}
+}
+
+// smoothed returns the smoothed RTT, 0 if there is none.
+func (r *rtt) smoothed() time.Duration {
+	return time.Duration(r.srtt>>3) * time.Microsecond
+}
+
+// least returns the smallest RTT, 0 if there is none.
+func (r *rtt) least() time.Duration { return time.Duration(r.min) * time.Microsecond }
+
+// setRTO computes RTO = SRTT + 4*RTTVAR without backoff (RFC 6298, rule 2.3).
+func (r *rtt) setRTO(cfg *Config) {
+	r.backoff = 0
+	if r.srtt == 0 {
+		r.rto = uint32(cfg.InitialRTO / time.Microsecond)
+		return
+	}
+	r.rto = min(r.srtt>>3+r.rttvar, uint32(cfg.MaxRTO/time.Microsecond))
+}
+
+// backOff doubles the RTO (RFC 6298, rule 5.5).
+func (r *rtt) backOff(cfg *Config) {
+	if r.backoff < 32 {
+		r.backoff++
+	}
+	r.rto = min(r.rto*2, uint32(cfg.MaxRTO/time.Microsecond))
+}
+
+func (r *rtt) timeout() time.Duration { return time.Duration(r.rto) * time.Microsecond }

@@ -1,0 +1,261 @@
+package tcp
+
+import (
+	"syscall"
+	"time"
+
+	"usock/internal/cc"
+)
+
+// Each Set method takes effect at once, or leaves everything as it was and returns
+// the errno that Linux has for the value. All may be called in any state; on a
+// connection that is not open yet they set what it will begin with.
+
+// SetNoDelay turns Nagle's rule off (TCP_NODELAY) and lets go what it held back.
+func (c *Conn) SetNoDelay(now time.Duration, on bool) {
+	c.opt.NoDelay = on
+	if on && !c.opt.Cork {
+		c.push()
+	}
+}
+
+// SetCork holds small segments back until it is turned off again (TCP_CORK).
+func (c *Conn) SetCork(now time.Duration, on bool) {
+	was := c.opt.Cork
+	c.opt.Cork = on
+	if was && !on {
+		c.push()
+	}
+}
+
+// push lets the small segment at the end of the queue leave.
+func (c *Conn) push() {
+	if c.Unsent() > 0 {
+		c.todo |= todoPush
+	}
+}
+
+// SetQuickAck turns delayed acknowledgments off for now, or on (TCP_QUICKACK).
+func (c *Conn) SetQuickAck(now time.Duration, on bool) {
+	if !on {
+		c.ack.pingpong = true
+		return
+	}
+	c.ack.pingpong = false
+	if c.ack.owed && (c.state == Established || c.state == CloseWait) {
+		c.ackNow()
+	}
+}
+
+// QuickAck reports whether acknowledgments are sent at once.
+func (c *Conn) QuickAck() bool { return !c.ack.pingpong }
+
+// SetKeepAlive turns keepalive probes on or off (SO_KEEPALIVE).
+func (c *Conn) SetKeepAlive(now time.Duration, on bool) {
+	c.opt.KeepAlive = on
+	c.setKeepTimer(now)
+}
+
+func inRange(n, lo, hi int) error {
+	if n < lo || n > hi {
+		return syscall.EINVAL
+	}
+	return nil
+}
+
+// SetKeepIdle sets how many seconds of silence lead to a probe (TCP_KEEPIDLE).
+func (c *Conn) SetKeepIdle(now time.Duration, s int) error {
+	if err := inRange(s, 1, 32767); err != nil {
+		return err
+	}
+	c.opt.KeepIdle = uint16(s)
+	if c.opt.KeepAlive && c.state.synchronized() && c.state != TimeWait && c.shut&orphan == 0 {
+		c.timer.keep = max(now, c.timer.heard+c.keepIdle())
+	}
+	return nil
+}
+
+// SetKeepIntvl sets the seconds between probes (TCP_KEEPINTVL).
+func (c *Conn) SetKeepIntvl(s int) error {
+	if err := inRange(s, 1, 32767); err != nil {
+		return err
+	}
+	c.opt.KeepIntvl = uint16(s)
+	return nil
+}
+
+// SetKeepCnt sets how many probes go unanswered before the connection fails
+// (TCP_KEEPCNT).
+func (c *Conn) SetKeepCnt(n int) error {
+	if err := inRange(n, 1, 127); err != nil {
+		return err
+	}
+	c.opt.KeepCnt = uint8(n)
+	return nil
+}
+
+// SetUserTimeout sets the milliseconds for which data may stay unacknowledged
+// (TCP_USER_TIMEOUT, RFC 5482).
+func (c *Conn) SetUserTimeout(ms int) error {
+	if ms < 0 {
+		return syscall.EINVAL
+	}
+	c.opt.UserTimeout = uint32(ms)
+	return nil
+}
+
+// SetLinger2 sets the seconds that FIN-WAIT-2 lasts without a program
+// (TCP_LINGER2).
+func (c *Conn) SetLinger2(s int) {
+	switch {
+	case s < 0:
+		c.opt.Linger2 = -1
+	case s > 120:
+		c.opt.Linger2 = 120
+	default:
+		c.opt.Linger2 = int32(s)
+	}
+}
+
+// SetMaxSeg bounds the segments in both directions (TCP_MAXSEG).
+func (c *Conn) SetMaxSeg(n int) error {
+	if n != 0 {
+		if err := inRange(n, 88, 32767); err != nil {
+			return err
+		}
+	}
+	c.opt.MaxSeg = uint16(n)
+	return nil
+}
+
+// SetWindowClamp bounds the window that is advertised (TCP_WINDOW_CLAMP).
+func (c *Conn) SetWindowClamp(n int) error {
+	if n == 0 {
+		if c.state != Closed {
+			return syscall.EINVAL
+		}
+		c.opt.WindowClamp = 0
+		return nil
+	}
+	c.opt.WindowClamp = uint32(max(n, 2048/2))
+	if c.state.synchronized() {
+		c.rcv.ssthresh = min(c.rcv.ssthresh, c.opt.WindowClamp)
+	}
+	return nil
+}
+
+// SetNotSentLowat bounds the unsent data above which the socket is not writable
+// (TCP_NOTSENT_LOWAT).
+func (c *Conn) SetNotSentLowat(n uint32) { c.opt.NotSentLowat = n }
+
+// SetRcvBuf fixes the receive buffer's memory at n bytes, half of which is window.
+func (c *Conn) SetRcvBuf(now time.Duration, n int) {
+	c.flags |= fixedRcv
+	c.rcv.bufSize = uint32(n)
+}
+
+// SetSndBuf fixes the send buffer at n bytes.
+func (c *Conn) SetSndBuf(n int) {
+	c.flags |= fixedSnd
+	c.snd.bufSize = uint32(n)
+}
+
+// RcvBuf returns the size of the receive buffer in bytes.
+func (c *Conn) RcvBuf() int {
+	if c.state == Closed && c.rcv.bufSize == 0 {
+		return c.cfg.RMem[1]
+	}
+	return int(c.rcv.bufSize)
+}
+
+// SndBuf returns the size of the send buffer in bytes.
+func (c *Conn) SndBuf() int {
+	if c.state == Closed && c.snd.bufSize == 0 {
+		return c.cfg.WMem[1]
+	}
+	return int(c.snd.bufSize)
+}
+
+// SetRcvLowat sets how many bytes make the socket readable (SO_RCVLOWAT). The
+// buffer grows so that they fit.
+func (c *Conn) SetRcvLowat(now time.Duration, n int) {
+	if n < 0 {
+		n = 1<<31 - 1
+	}
+	if c.flags&fixedRcv != 0 {
+		n = min(n, int(c.rcv.bufSize/2))
+	} else {
+		n = min(n, c.cfg.RMem[2]/2)
+	}
+	c.opt.RcvLowat = int32(max(n, 1))
+	if c.flags&fixedRcv == 0 && c.rcv.bufSize < uint32(2*n) && c.state != Closed {
+		c.rcv.bufSize = uint32(2 * n)
+		c.rcv.ssthresh = max(c.rcv.ssthresh, uint32(n))
+		if c.state.synchronized() {
+			c.ackNow()
+		}
+	}
+}
+
+// SetCC chooses the congestion control by name (TCP_CONGESTION).
+func (c *Conn) SetCC(now time.Duration, name string) error {
+	ctl, ok := cc.New(name)
+	if !ok {
+		return syscall.ENOENT
+	}
+	c.opt.CC = ctl.Name()
+	if f := c.fl; f != nil && f.cc.Name() != ctl.Name() {
+		ctl.Start(cc.Start{
+			Now: now, MSS: uint32(c.snd.mss), CWnd: f.cc.CWnd(), SSThresh: f.cc.SSThresh(),
+			SRTT: c.rtt.smoothed(), MinRTT: c.rtt.least(),
+		})
+		f.cc = ctl
+	}
+	return nil
+}
+
+// CC returns the name of the congestion control.
+func (c *Conn) CC() string {
+	switch {
+	case c.fl != nil:
+		return c.fl.cc.Name()
+	case c.opt.CC != "":
+		return c.opt.CC
+	}
+	return c.cfg.CC
+}
+
+// SetSynCnt sets how often a SYN is sent again (TCP_SYNCNT).
+func (c *Conn) SetSynCnt(n int) error {
+	if err := inRange(n, 1, 127); err != nil {
+		return err
+	}
+	c.opt.SynCnt = uint8(n)
+	return nil
+}
+
+// SetDeferAccept has a listener's connections wait for data for about s seconds
+// (TCP_DEFER_ACCEPT), counted in retransmissions of the SYN-ACK.
+func (c *Conn) SetDeferAccept(s int) {
+	n, total, d := 0, 0, 1
+	for total < s && n < 127 {
+		n++
+		total += d
+		d = min(d*2, 120)
+	}
+	c.opt.DeferAccept = uint8(n)
+}
+
+// DeferAccept returns the seconds that SetDeferAccept's retransmissions take.
+func (c *Conn) DeferAccept() int {
+	total, d := 0, 1
+	for range c.opt.DeferAccept {
+		total += d
+		d = min(d*2, 120)
+	}
+	return total
+}
+
+// SetThinLinear has a connection with little in flight retransmit without backoff
+// (TCP_THIN_LINEAR_TIMEOUTS).
+func (c *Conn) SetThinLinear(on bool) { c.opt.ThinLinear = on }

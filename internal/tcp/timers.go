@@ -1,0 +1,232 @@
+package tcp
+
+import (
+	"syscall"
+	"time"
+
+	"usock/internal/wait"
+)
+
+// Expire does what is due. It returns the events that happened.
+func (c *Conn) Expire(now time.Duration) wait.Events {
+	if c.timer.ack <= now {
+		c.ackExpired(now)
+	}
+	if c.timer.pace <= now {
+		c.timer.pace = never
+	}
+	if c.timer.rtx <= now {
+		c.timer.rtx = never
+		switch c.timer.kind {
+		case rtxRTO:
+			c.retransmitExpired(now)
+		case rtxProbe:
+			c.probeExpired(now)
+		}
+	}
+	if c.timer.keep <= now {
+		c.timer.keep = never
+		c.keepExpired(now)
+	}
+	return c.take()
+}
+
+// armRetransmit sets the retransmission timer (RFC 6298, section 5): when data
+// leaves and none is set, and anew when data was acknowledged.
+func (c *Conn) armRetransmit(now time.Duration, restart bool) {
+	if c.snd.una == c.snd.nxt {
+		c.timer.rtx = never
+		return
+	}
+	if restart || c.timer.rtx == never || c.timer.kind != rtxRTO {
+		c.timer.rtx, c.timer.kind = now+c.rtt.timeout(), rtxRTO
+	}
+}
+
+// armProbe sets the timer for probing a window that is closed (section 3.8.6.1).
+func (c *Conn) armProbe(now time.Duration) {
+	if c.timer.rtx != never && c.timer.kind == rtxProbe {
+		return
+	}
+	c.timer.rtx, c.timer.kind = now+max(c.rtt.timeout(), c.cfg.MinRTO), rtxProbe
+}
+
+// retransmitExpired takes the expiry of the retransmission timer (RFC 6298,
+// section 5.4 to 5.7).
+func (c *Conn) retransmitExpired(now time.Duration) {
+	if c.snd.una == c.snd.nxt {
+		return
+	}
+	if c.timer.since == 0 {
+		c.timer.since = now - c.rtt.timeout()
+	}
+	if c.gaveUp(now) {
+		return
+	}
+	c.snd.retrans = min(c.snd.retrans+1, 254)
+	c.stats.totalRTO++
+	if c.state == SynSent || c.state == SynRcvd && !c.fastOpened() {
+		c.todo |= todoSYN
+		if c.state == SynRcvd || int(c.snd.retrans) > c.cfg.SynLinear {
+			c.rtt.backOff(c.cfg)
+		}
+		c.timer.rtx, c.timer.kind = now+c.rtt.timeout(), rtxRTO
+		return
+	}
+	c.onTimeout(now)
+	c.todo |= todoTLP
+	c.rtt.backOff(c.cfg)
+	c.timer.rtx, c.timer.kind = now+c.rtt.timeout(), rtxRTO
+}
+
+// gaveUp fails the connection if enough retransmissions were of no use (RFC 9293,
+// section 3.8.3).
+func (c *Conn) gaveUp(now time.Duration) bool {
+	n, limit := int(c.snd.retrans), c.cfg.Retries2
+	switch {
+	case c.state == SynSent:
+		limit = c.cfg.SynRetries
+		if c.opt.SynCnt != 0 {
+			limit = int(c.opt.SynCnt)
+		}
+		limit += c.cfg.SynLinear
+	case c.state == SynRcvd:
+		limit = max(c.cfg.SynAckRetries, int(c.opt.DeferAccept))
+	case c.shut&orphan != 0:
+		limit = c.orphanRetries()
+	}
+	if u := time.Duration(c.opt.UserTimeout) * time.Millisecond; u != 0 && c.state.synchronized() {
+		if now-c.timer.since < u {
+			return false
+		}
+	} else if n < limit {
+		return false
+	}
+	c.timedOut()
+	return true
+}
+
+func (c *Conn) orphanRetries() int {
+	if n := c.cfg.OrphanRetries; n != 0 {
+		return n
+	}
+	return 8
+}
+
+// timedOut ends the connection with the error of the path, if ICMP told one.
+func (c *Conn) timedOut() {
+	err := syscall.ETIMEDOUT
+	if c.rare != nil && c.rare.softErr != 0 {
+		err = c.rare.softErr
+	}
+	c.fail(err)
+}
+
+// probeExpired probes a closed window: with data if it is not quite closed, else
+// with an old number.
+func (c *Conn) probeExpired(now time.Duration) {
+	if c.snd.nxt >= c.sndEnd() || c.snd.nxt != c.snd.una {
+		return
+	}
+	if c.timer.since == 0 {
+		c.timer.since = now
+	}
+	limit := c.cfg.Retries2
+	if c.shut&orphan != 0 {
+		limit = c.orphanRetries()
+	}
+	u := time.Duration(c.opt.UserTimeout) * time.Millisecond
+	if u != 0 && now-c.timer.since >= u || int(c.snd.probes) >= limit {
+		c.timedOut()
+		return
+	}
+	c.snd.probes = min(c.snd.probes+1, 254)
+	if c.snd.wnd > 0 && c.snd.nxt < c.snd.q.End() {
+		c.todo |= todoForce
+	} else {
+		c.todo |= todoProbe
+	}
+	d := max(c.rtt.timeout(), c.cfg.MinRTO)
+	for i := uint8(0); i < c.snd.probes && d < c.cfg.MaxRTO; i++ {
+		d *= 2
+	}
+	c.timer.rtx, c.timer.kind = now+min(d, c.cfg.MaxRTO), rtxProbe
+}
+
+// ackedProbe is called for an acknowledgment while nothing is in flight.
+func (c *Conn) ackedProbe() {
+	c.snd.probes = 0
+	c.timer.since = 0
+	if c.timer.kind == rtxProbe && c.snd.wnd > 0 {
+		c.timer.rtx = never
+	}
+}
+
+// setKeepTimer starts or stops the keepalive timer (RFC 9293, section 3.8.4).
+func (c *Conn) setKeepTimer(now time.Duration) {
+	if c.shut&orphan != 0 || !c.state.synchronized() || c.state == TimeWait {
+		return
+	}
+	if !c.opt.KeepAlive {
+		c.timer.keep = never
+		return
+	}
+	c.timer.keep = now + c.keepIdle()
+}
+
+func (c *Conn) keepIdle() time.Duration {
+	if n := c.opt.KeepIdle; n != 0 {
+		return time.Duration(n) * time.Second
+	}
+	return c.cfg.KeepIdle
+}
+
+func (c *Conn) keepIntvl() time.Duration {
+	if n := c.opt.KeepIntvl; n != 0 {
+		return time.Duration(n) * time.Second
+	}
+	return c.cfg.KeepIntvl
+}
+
+func (c *Conn) keepCnt() int {
+	if n := c.opt.KeepCnt; n != 0 {
+		return int(n)
+	}
+	return c.cfg.KeepCnt
+}
+
+// keepExpired probes a silent peer, or ends FIN-WAIT-2 or TIME-WAIT.
+func (c *Conn) keepExpired(now time.Duration) {
+	switch {
+	case c.state == TimeWait:
+		c.over()
+		return
+	case c.shut&orphan != 0:
+		if c.state == FinWait2 {
+			c.over()
+		}
+		return
+	case !c.opt.KeepAlive || !c.state.synchronized():
+		return
+	}
+	if c.snd.una != c.snd.nxt || c.snd.nxt < c.sndEnd() {
+		// Data is in flight or waits: its own timer finds a dead peer.
+		c.timer.keep = now + c.keepIdle()
+		return
+	}
+	silent := now - c.timer.heard
+	if silent < c.keepIdle() {
+		c.snd.probes = 0
+		c.timer.keep = c.timer.heard + c.keepIdle()
+		return
+	}
+	u := time.Duration(c.opt.UserTimeout) * time.Millisecond
+	if u != 0 && silent >= u && c.snd.probes > 0 || u == 0 && int(c.snd.probes) >= c.keepCnt() {
+		c.resetNow()
+		c.timedOut()
+		return
+	}
+	c.snd.probes = min(c.snd.probes+1, 254)
+	c.todo |= todoProbe
+	c.timer.keep = now + c.keepIntvl()
+}
