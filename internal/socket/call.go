@@ -79,6 +79,7 @@ func (c *call) do(op func() error) error {
 		if t := c.timeo(); t != 0 && limit == nil {
 			until = h.Now() + t
 			limit = &timeout{s: s}
+			limit.Owner = limit
 			h.SetTimer(&limit.Entry, until)
 		}
 		if until <= h.Now() {

@@ -215,6 +215,7 @@ func (s *Socket) setDeadline(t time.Time, read, write bool) error {
 		}
 		d := &deadlines{}
 		d.read.s, d.write.s = s, s
+		d.read.Owner, d.write.Owner = &d.read, &d.write
 		d.read.at, d.write.at = timer.Never, timer.Never
 		s.deadlines = d
 	}
