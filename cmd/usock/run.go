@@ -1,0 +1,68 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+
+	"github.com/spf13/cobra"
+
+	"usock"
+	"usock/run"
+)
+
+// Exit statuses of a program that could not be started, as in every shell.
+const (
+	exitNotExecutable = 126
+	exitNotFound      = 127
+)
+
+func runCmd() *cobra.Command {
+	var verbose bool
+	c := &cobra.Command{
+		Use:   "run [flags] -- PROGRAM [ARGS]",
+		Short: "Run a program with its IPv4 and IPv6 sockets served by usock",
+		Long: `Run starts an unmodified program. Its AF_INET and AF_INET6 sockets, and those of
+all its children, are sockets of one usock host with a loopback interface; its
+files, AF_UNIX and AF_NETLINK sockets stay the kernel's. No privilege is needed.
+
+The exit status is the program's. Processes that it leaves behind are ended.`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			return runProgram(args, verbose)
+		},
+	}
+	c.Flags().SetInterspersed(false)
+	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "name calls that usock does not have on stderr")
+	return c
+}
+
+func runProgram(args []string, verbose bool) error {
+	path, err := exec.LookPath(args[0])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "usock:", err)
+		if errors.Is(err, os.ErrPermission) {
+			os.Exit(exitNotExecutable)
+		}
+		os.Exit(exitNotFound)
+	}
+	host, err := usock.NewHost(usock.Config{Name: "run"})
+	if err != nil {
+		return err
+	}
+	o := run.Options{
+		Host: host, Path: path, Argv: args, Env: os.Environ(),
+		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+	}
+	if verbose {
+		o.Log = os.Stderr
+	}
+	st, err := run.Run(o)
+	host.Close()
+	if err != nil {
+		return err
+	}
+	run.Exit(st)
+	return nil
+}

@@ -1,0 +1,158 @@
+//go:build amd64 || arm64
+
+package run
+
+import (
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"usock"
+)
+
+// callConnect is connect(fd, addr, addrlen).
+func callConnect(c *call) result {
+	s := c.s
+	a, e := c.loadAddr(c.n.data.args[1], c.n.data.args[2])
+	if e != 0 {
+		return c.fail(e)
+	}
+	if !s.stream {
+		s.drain() // what was sent goes to the peer of then
+		if err := s.u.Connect(a); err != nil {
+			return c.failErr(err)
+		}
+		return c.answer(0)
+	}
+	if e := s.err; e != 0 && s.phase == over && s.up.empty() {
+		// The attempt under way has failed since: connect tells.
+		s.err = 0
+		c.clearNative()
+		return c.fail(e)
+	}
+	c.l.checkListeners(a.Port)
+	err := s.u.Connect(a)
+	switch e := errno(err); {
+	case err != nil && e != unix.EINPROGRESS && e != unix.EALREADY:
+		return c.failErr(err)
+	case s.phase == over || a.Family == usock.AF_UNSPEC && s.phase != fresh:
+		if e := c.renew(); e != 0 {
+			return c.fail(e)
+		}
+	case s.phase == connecting:
+		if nonblocking(c.dup) {
+			return c.failErr(err)
+		}
+		return c.park(waitConnecting, s.timeout(usock.SO_SNDTIMEO), unix.EINPROGRESS)
+	}
+	if a.Family == usock.AF_UNSPEC {
+		return c.fail(0)
+	}
+	if err == nil {
+		return c.connected()
+	}
+	if nonblocking(c.dup) {
+		return c.connectLater(err)
+	}
+	r := waitFresh(c)
+	if r.how == park {
+		return c.park(waitFresh, s.timeout(usock.SO_SNDTIMEO), unix.EINPROGRESS)
+	}
+	return r
+}
+
+// connectLater answers a non-blocking connect. Where the outcome is known already,
+// as on loopback, the program finds the socket ready at once.
+func (c *call) connectLater(err error) result {
+	s := c.s
+	if s.phase != fresh {
+		return c.failErr(err)
+	}
+	if e := s.join(c.dup); e != 0 {
+		return c.fail(e)
+	}
+	ev := s.u.Events()
+	if ev&(usock.POLLERR|usock.POLLHUP) == 0 && ev&usock.POLLOUT != 0 {
+		s.phase = connected
+		s.pump()
+		return c.failErr(err)
+	}
+	s.phase = connecting
+	s.fill(c.dup)
+	s.connectOutcome(ev)
+	return c.failErr(err)
+}
+
+// waitFresh looks for the outcome of a blocking connect, during which the program's
+// end stays as it was: after a refusal it can be used again.
+func waitFresh(c *call) result {
+	s := c.s
+	ev := s.u.Events()
+	switch {
+	case ev&(usock.POLLERR|usock.POLLHUP) != 0:
+		e := s.takeError()
+		if e == 0 {
+			e = unix.ECONNREFUSED
+		}
+		return c.fail(e)
+	case ev&usock.POLLOUT != 0:
+		return c.connected()
+	}
+	return result{how: park}
+}
+
+// waitConnecting looks for the outcome where the program's end is joined already.
+func waitConnecting(c *call) result {
+	s := c.s
+	switch s.phase {
+	case connecting:
+		return result{how: park}
+	case connected:
+		return c.answer(0)
+	}
+	e := s.err
+	s.err = 0
+	return c.fail(e)
+}
+
+// connected answers a connect that has succeeded.
+func (c *call) connected() result {
+	s := c.s
+	if s.phase == fresh {
+		if e := s.join(c.dup); e != 0 {
+			return c.fail(e)
+		}
+		s.phase = connected
+	}
+	s.pump()
+	return c.answer(0)
+}
+
+// renew puts a fresh descriptor in place of the program's, which the kernel does
+// not let connect again.
+func (c *call) renew() syscall.Errno {
+	s := c.s
+	nonb := 0
+	if nonblocking(c.dup) {
+		nonb = unix.SOCK_NONBLOCK
+	}
+	fd, e := sysSocket(unix.SOCK_STREAM | nonb)
+	if e != 0 {
+		return e
+	}
+	if e := c.l.notify.replaceFD(c.n.id, fd, s.fd, c.closeOnExec()); e != 0 {
+		sysClose(fd)
+		return e
+	}
+	sysClose(c.dup)
+	c.dup = fd
+	s.dropFar()
+	delete(c.l.socks, s.id)
+	s.id, _ = sysInode(fd)
+	c.l.socks[s.id] = s
+	s.phase, s.err, s.filler, s.upEnd, s.downEnd = fresh, 0, 0, false, false
+	s.up.clear()
+	s.down.clear()
+	s.hush(true)
+	return 0
+}

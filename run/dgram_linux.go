@@ -1,0 +1,258 @@
+//go:build amd64 || arm64
+
+package run
+
+import (
+	"context"
+	"encoding/binary"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"usock"
+	"usock/internal/abi"
+)
+
+// sender says where one of the program's unread datagrams is from.
+//
+// The datagrams in the kernel's queue are the payload alone, so that a plain read
+// is right. Their senders are kept here in the same order, each with a time not
+// before the one at which the kernel queued the datagram and before that of the
+// next. A trapped receive gets the kernel's time with the datagram, drops the
+// senders of those that were read without a trap, and takes the first that is left.
+type sender struct {
+	at      int64 // CLOCK_REALTIME in nanoseconds
+	from    usock.Addr
+	control []byte
+	flags   int
+}
+
+type senders []sender
+
+// take returns the sender of the datagram that the kernel queued at the time at, and
+// removes those before it, and itself unless it is only looked at.
+func (q *senders) take(at int64, look bool) (m sender, ok bool) {
+	i := 0
+	for i < len(*q) && (*q)[i].at < at {
+		i++
+	}
+	if ok = i < len(*q); ok {
+		m = (*q)[i]
+		if !look {
+			i++
+		}
+	}
+	*q = (*q)[i:]
+	if len(*q) == 0 {
+		*q = nil
+	}
+	return m, ok
+}
+
+const manySenders = 256 // from here on it is worth asking whether they are still needed
+
+// datagramPair returns the program's end and the far end of a datagram socket. As
+// each is the other's peer, what is queued is bounded in bytes only.
+func datagramPair(nonb int) (fd, far int, e syscall.Errno) {
+	fd, far, e = sysSocketpair(unix.SOCK_DGRAM)
+	if e != 0 {
+		return -1, -1, e
+	}
+	sysSetInt(fd, unix.SO_TIMESTAMPNS, 1)
+	unix.SetNonblock(far, true)
+	if nonb != 0 {
+		unix.SetNonblock(fd, true)
+	}
+	return fd, far, 0
+}
+
+// pumpDatagrams moves datagrams in both directions.
+func (s *sock) pumpDatagrams() {
+	s.datagramsUp()
+	if s.gone {
+		return
+	}
+	if s.datagramsDown() && len(s.waiting) > 0 {
+		s.retry()
+	}
+}
+
+// datagramsUp sends what the program sent without a trap: to the peer.
+func (s *sock) datagramsUp() {
+	if !s.up.empty() {
+		if _, err := s.u.Send(s.up.buf, 0); errno(err) == unix.EAGAIN {
+			return
+		}
+		s.up.clear()
+	}
+	for s.readable {
+		n, e := sysRecv(s.far, s.l.upBuf, 0)
+		if e == unix.EAGAIN {
+			s.readable = false
+			return
+		}
+		if e != 0 {
+			continue // an error of an earlier datagram's; it is cleared
+		}
+		_, err := s.u.Send(s.l.upBuf[:n], 0)
+		switch e := errno(err); e {
+		case 0:
+		case unix.EAGAIN:
+			s.up.keep(s.l.upBuf[:n])
+			return
+		default:
+			s.raise(e)
+		}
+	}
+}
+
+// datagramsDown hands the program what has arrived and reports whether it did.
+func (s *sock) datagramsDown() bool {
+	some := false
+	for s.writable {
+		if s.down.empty() {
+			m := &usock.Msg{Bufs: [][]byte{s.l.downBuf}, Control: make([]byte, 0, 512)[:512]}
+			n, err := s.u.RecvMsg(context.Background(), m, 0)
+			if e := errno(err); e == unix.EAGAIN {
+				return some
+			} else if e != 0 {
+				s.raise(e)
+				return true
+			}
+			if len(m.Control) == 0 {
+				m.Control = nil
+			}
+			s.down.keep(s.l.downBuf[:n])
+			s.down.msg = m
+		}
+		_, e := sysSend(s.far, s.down.buf)
+		switch e {
+		case 0:
+			m := s.down.msg
+			s.remember(sender{at: time.Now().UnixNano(), from: m.Name, control: m.Control, flags: m.Flags})
+			s.down.clear()
+			some = true
+		case unix.EAGAIN, unix.ENOBUFS:
+			s.writable = false
+			return some
+		case unix.ECONNREFUSED, unix.EPIPE, unix.ENOTCONN:
+			s.release() // the program has closed it
+			return false
+		default:
+			s.down.clear()
+		}
+	}
+	return some
+}
+
+func (s *sock) remember(m sender) {
+	if len(s.from) >= manySenders && len(s.from)&(manySenders-1) == 0 && unsent(s.far) == 0 {
+		s.from = nil
+	}
+	s.from = append(s.from, m)
+}
+
+// raise makes e the program's pending error. Its end shows an error when its peer
+// turns away from it with something unread.
+func (s *sock) raise(e syscall.Errno) {
+	s.err = e
+	dup := s.reach()
+	if dup < 0 {
+		return
+	}
+	defer sysClose(dup)
+	name, ok := boundName(dup)
+	if !ok {
+		return
+	}
+	if _, e := sysSend(dup, []byte{0}); e != 0 {
+		return
+	}
+	nobody := [2]byte{unix.AF_UNSPEC}
+	unix.RawSyscall(unix.SYS_CONNECT, uintptr(s.far), uintptr(unsafe.Pointer(&nobody)), 2)
+	unix.RawSyscall(unix.SYS_CONNECT, uintptr(s.far), uintptr(unsafe.Pointer(&name[0])), uintptr(len(name)))
+}
+
+// boundName returns the address of fd, which it gives an unused abstract name if it
+// has none. Nobody but its peer can send to it.
+func boundName(fd int) ([]byte, bool) {
+	sa := [2]byte{unix.AF_UNIX}
+	unix.RawSyscall(unix.SYS_BIND, uintptr(fd), uintptr(unsafe.Pointer(&sa)), 2)
+	name := make([]byte, 128)
+	n := uint32(len(name))
+	_, _, e := unix.RawSyscall(unix.SYS_GETSOCKNAME, uintptr(fd), uintptr(unsafe.Pointer(&name[0])), uintptr(unsafe.Pointer(&n)))
+	return name[:min(int(n), len(name))], e == 0 && n > 2
+}
+
+// received is a datagram, or bytes of a stream, that a trapped call receives.
+type received struct {
+	data    []byte
+	n       int64 // the call's value
+	name    usock.Addr
+	control []byte
+	flags   int
+}
+
+// receiveDatagram takes the next datagram from the program's end into b.
+func (c *call) receiveDatagram(b []byte, flags int) (r received, e syscall.Errno) {
+	s := c.s
+	if flags&usock.MSG_ERRQUEUE != 0 {
+		return c.receiveStack(b, flags)
+	}
+	if e := s.err; e != 0 {
+		s.err = 0
+		if c.clearNative() {
+			return r, e
+		}
+	}
+	var control [64]byte
+	iov := unix.Iovec{Base: unsafe.SliceData(b)}
+	iov.SetLen(len(b))
+	h := unix.Msghdr{Iov: &iov, Iovlen: 1, Control: &control[0]}
+	h.SetControllen(len(control))
+	look := flags & usock.MSG_PEEK
+	n, _, e := unix.RawSyscall(unix.SYS_RECVMSG, uintptr(c.dup), uintptr(unsafe.Pointer(&h)),
+		uintptr(unix.MSG_DONTWAIT|unix.MSG_TRUNC|look))
+	if e != 0 {
+		return r, e
+	}
+	m, _ := s.from.take(kernelTime(control[:h.Controllen]), look != 0)
+	r.data, r.name, r.control = b[:min(int(n), len(b))], m.from, m.control
+	r.n, r.flags = int64(len(r.data)), m.flags&^(usock.MSG_TRUNC|usock.MSG_CTRUNC)
+	if int(n) > len(b) {
+		r.flags |= usock.MSG_TRUNC
+		if flags&usock.MSG_TRUNC != 0 {
+			r.n = int64(n)
+		}
+	}
+	if look == 0 && !s.down.empty() {
+		s.writable = true
+		s.l.later(s)
+	}
+	return r, 0
+}
+
+// receiveStack receives from the host's socket itself: the error queue, urgent data.
+func (c *call) receiveStack(b []byte, flags int) (r received, e syscall.Errno) {
+	m := usock.Msg{Bufs: [][]byte{b}, Control: make([]byte, 1024)}
+	n, err := c.s.u.RecvMsg(context.Background(), &m, flags&^usock.MSG_WAITALL)
+	if err != nil {
+		return r, errno(err)
+	}
+	return received{b[:min(n, len(b))], int64(n), m.Name, m.Control, m.Flags}, 0
+}
+
+// kernelTime returns the time in a control buffer that holds SCM_TIMESTAMPNS; 0 if
+// it holds none.
+func kernelTime(control []byte) int64 {
+	msgs, _ := abi.ParseCmsgs(control)
+	for _, m := range msgs {
+		if m.Level == unix.SOL_SOCKET && m.Type == unix.SO_TIMESTAMPNS && len(m.Data) >= 16 {
+			sec := int64(binary.NativeEndian.Uint64(m.Data))
+			return sec*1e9 + int64(binary.NativeEndian.Uint64(m.Data[8:]))
+		}
+	}
+	return 0
+}

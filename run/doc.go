@@ -1,0 +1,44 @@
+// Package run runs unmodified Linux programs with their AF_INET and AF_INET6
+// sockets served by a usock host.
+//
+// # How it works
+//
+// A seccomp filter, installed on the thread that starts the program and inherited
+// by all its descendants, stops the system calls that control sockets and hands
+// them to this process, the supervisor, as notifications. The supervisor carries
+// each out on a socket of its host and answers it. What the program holds is a real
+// descriptor of the kernel: an AF_UNIX socket whose other end, the far end, is the
+// supervisor's. Bytes are pumped between the far end and the host's socket. So read,
+// write, poll, select, epoll, dup, fork, exec, descriptor passing, sendfile, splice
+// and close are the kernel's own and cost nothing extra.
+//
+//	program                       supervisor
+//	┌──────────────┐ trapped      ┌───────────────────────────────┐
+//	│ connect(fd)  ├─────────────►│ notification ► handler        │
+//	│              │◄─────────────┤ answer, or a descriptor added │
+//	│              │              │                               │
+//	│ write(fd) ───┼─ AF_UNIX ───►│ far end ► pump ► usock.Socket │
+//	│ read(fd)  ◄──┼─ AF_UNIX ────┤ far end ◄ pump ◄ usock.Socket │
+//	└──────────────┘              └───────────────────────────────┘
+//
+// # One loop
+//
+// All of the supervisor's state belongs to one goroutine, the loop (loop_linux.go),
+// on a thread of its own. It waits in epoll for notifications and for far ends, and
+// the host's poll set wakes it through an eventfd. Handlers run to completion and
+// never block: a call that must wait is parked (park_linux.go) and tried again when
+// something happens to its socket.
+//
+// # A socket's life
+//
+// A stream socket is given to the program as an unconnected AF_UNIX socket, because
+// only that has the poll masks of an unconnected TCP socket. On connect the
+// supervisor connects a duplicate of it to a hidden listener of its own; on listen
+// it makes the duplicate listen at a hidden path and connects each connection that
+// the host accepts to it (stream_linux.go, listen_linux.go). A datagram socket is one half of a
+// pair (dgram_linux.go). The inode identifies a socket across dup, fork and descriptor
+// passing (task_linux.go).
+//
+// run may import usock, link and internal/abi. Begin with run_linux.go, then
+// loop_linux.go.
+package run

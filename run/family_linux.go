@@ -1,0 +1,50 @@
+package run
+
+import (
+	"bytes"
+	"os"
+	"strconv"
+)
+
+// descendants returns the processes below root, root excluded.
+func descendants(root int) []int {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return nil
+	}
+	children := make(map[int][]int)
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		b, err := os.ReadFile("/proc/" + e.Name() + "/stat")
+		if err != nil {
+			continue
+		}
+		if parent, ok := parentOf(b); ok {
+			children[parent] = append(children[parent], pid)
+		}
+	}
+	var all []int
+	for todo := children[root]; len(todo) > 0; todo = todo[1:] {
+		all = append(all, todo[0])
+		todo = append(todo, children[todo[0]]...)
+	}
+	return all
+}
+
+// parentOf reads the parent out of /proc/PID/stat: the second field after the name,
+// which is in parentheses and may hold any character.
+func parentOf(stat []byte) (int, bool) {
+	i := bytes.LastIndexByte(stat, ')')
+	if i < 0 {
+		return 0, false
+	}
+	f := bytes.Fields(stat[i+1:])
+	if len(f) < 2 {
+		return 0, false
+	}
+	n, err := strconv.Atoi(string(f[1]))
+	return n, err == nil
+}

@@ -1,0 +1,129 @@
+//go:build amd64 || arm64
+
+package run
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
+)
+
+// The structures of seccomp_unotify(2).
+type (
+	notification struct {
+		id    uint64
+		pid   uint32
+		flags uint32
+		data  struct {
+			nr   int32
+			arch uint32
+			ip   uint64
+			args [6]uint64
+		}
+	}
+	response struct {
+		id    uint64
+		val   int64
+		error int32
+		flags uint32
+	}
+	addFD struct {
+		id         uint64
+		flags      uint32
+		srcFD      uint32
+		newFD      uint32
+		newFDFlags uint32
+	}
+)
+
+// Requests of seccomp_unotify(2).
+const (
+	ioctlRecv    = 0xc0502100
+	ioctlSend    = 0xc0182101
+	ioctlIDValid = 0x40082102
+	ioctlAddFD   = 0x40182103
+)
+
+const flagContinue = 1 // the kernel carries the call out
+
+// listener is the descriptor of seccomp notifications.
+type listener int
+
+// recv takes the notification that poll has announced.
+func (l listener) recv(n *notification) syscall.Errno {
+	*n = notification{}
+	_, e := sysIoctl(int(l), ioctlRecv, unsafe.Pointer(n))
+	return e
+}
+
+func (l listener) send(r *response) syscall.Errno {
+	_, e := sysIoctl(int(l), ioctlSend, unsafe.Pointer(r))
+	return e
+}
+
+// valid reports whether the call is still waiting for its answer. What was read
+// from its process before that is its own, and not that of a later process with the
+// same number.
+func (l listener) valid(id uint64) bool {
+	_, e := sysIoctl(int(l), ioctlIDValid, unsafe.Pointer(&id))
+	return e == 0
+}
+
+// addFD gives the process a copy of fd. With answer the call returns its number.
+// The calling thread must have signals blocked: one that arrived here would end the
+// call with 0 and no descriptor.
+func (l listener) addFD(id uint64, fd int, flags int, answer bool) (int, syscall.Errno) {
+	a := addFD{id: id, srcFD: uint32(fd), newFDFlags: uint32(flags)}
+	if answer {
+		a.flags = unix.SECCOMP_ADDFD_FLAG_SEND
+	}
+	return sysIoctl(int(l), ioctlAddFD, unsafe.Pointer(&a))
+}
+
+// replaceFD puts a copy of fd in place of the process's descriptor target.
+func (l listener) replaceFD(id uint64, fd, target, flags int) syscall.Errno {
+	a := addFD{
+		id: id, flags: unix.SECCOMP_ADDFD_FLAG_SETFD, srcFD: uint32(fd),
+		newFD: uint32(target), newFDFlags: uint32(flags),
+	}
+	_, e := sysIoctl(int(l), ioctlAddFD, unsafe.Pointer(&a))
+	return e
+}
+
+// install puts the filter on the calling thread, which must be locked to its
+// goroutine for ever: whatever it starts inherits it. killable reports whether the
+// kernel keeps a call, once taken, from being interrupted by anything but a fatal
+// signal (Linux 5.19).
+func install() (l listener, killable bool, err error) {
+	raw, err := bpf.Assemble(filter(&native))
+	if err != nil {
+		return -1, false, err
+	}
+	code := make([]unix.SockFilter, len(raw))
+	for i, r := range raw {
+		code[i] = unix.SockFilter{Code: r.Op, Jt: r.Jt, Jf: r.Jf, K: r.K}
+	}
+	prog := unix.SockFprog{Len: uint16(len(code)), Filter: &code[0]}
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return -1, false, fmt.Errorf("no_new_privs: %w", err)
+	}
+	for _, wait := range []uintptr{unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, 0} {
+		fd, _, e := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER,
+			unix.SECCOMP_FILTER_FLAG_NEW_LISTENER|wait, uintptr(unsafe.Pointer(&prog)))
+		switch e {
+		case 0:
+			return listener(fd), wait != 0, nil
+		case unix.EINVAL:
+			continue
+		case unix.EBUSY:
+			return -1, false, errors.New("this process is itself under a supervisor of system calls (perhaps usock run); the kernel allows one")
+		default:
+			return -1, false, fmt.Errorf("seccomp: %w", e)
+		}
+	}
+	return -1, false, errors.New("the kernel has no seccomp notifications (Linux 5.14 is needed)")
+}

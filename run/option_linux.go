@@ -1,0 +1,137 @@
+//go:build amd64 || arm64
+
+package run
+
+import (
+	"encoding/binary"
+
+	"golang.org/x/sys/unix"
+
+	"usock"
+	"usock/internal/abi"
+)
+
+const maxOption = 4096 // bytes of an option's value
+
+// onBoth reports whether an option is set on the program's end as well, because the
+// kernel carries out the calls that it is about.
+func onBoth(level, name int) bool {
+	if level != usock.SOL_SOCKET {
+		return false
+	}
+	switch name {
+	case usock.SO_RCVTIMEO, usock.SO_SNDTIMEO, usock.SO_RCVLOWAT, unix.SO_RCVTIMEO_NEW, unix.SO_SNDTIMEO_NEW:
+		return true
+	}
+	return false
+}
+
+// callSetsockopt is setsockopt(fd, level, name, value, size).
+func callSetsockopt(c *call) result {
+	args := &c.n.data.args
+	level, name, size := int(int32(args[1])), int(int32(args[2])), int(int32(args[4]))
+	if size < 0 {
+		return c.fail(unix.EINVAL)
+	}
+	v, e := c.bytes(args[3], uint64(size), maxOption)
+	if e != 0 {
+		return c.fail(e)
+	}
+	if err := c.s.u.SetSockOpt(level, name, v); err != nil {
+		return c.failErr(err)
+	}
+	if onBoth(level, name) {
+		sysSetOpt(c.dup, level, name, v)
+	}
+	if level == usock.SOL_SOCKET && name == usock.SO_LINGER {
+		l, err := abi.ParseLinger(v)
+		c.s.linger = err == nil && l.On && l.Seconds > 0
+	}
+	return c.answer(0)
+}
+
+// callGetsockopt is getsockopt(fd, level, name, value, size).
+func callGetsockopt(c *call) result {
+	args := &c.n.data.args
+	level, name := int(int32(args[1])), int(int32(args[2]))
+	var word [4]byte
+	if e := c.read(args[4], word[:]); e != 0 {
+		return c.fail(e)
+	}
+	size := int(int32(binary.NativeEndian.Uint32(word[:])))
+	if size < 0 {
+		return c.fail(unix.EINVAL)
+	}
+	v := make([]byte, min(size, maxOption))
+	var n int
+	if level == usock.SOL_SOCKET && name == usock.SO_ERROR {
+		binary.NativeEndian.PutUint32(word[:], uint32(c.socketError()))
+		n = copy(v, word[:])
+	} else {
+		var err error
+		if n, err = c.s.u.GetSockOpt(level, name, v); err != nil {
+			return c.failErr(err)
+		}
+	}
+	if e := c.write(args[3], v[:n]); e != 0 {
+		return c.fail(e)
+	}
+	binary.NativeEndian.PutUint32(word[:], uint32(n))
+	return c.fail(c.write(args[4], word[:]))
+}
+
+// socketError is SO_ERROR. The error of a connection that has broken down is told
+// once: by the kernel, to a call that it carried out, or here.
+func (c *call) socketError() int {
+	s := c.s
+	if s.stream && s.phase == over && s.err != 0 {
+		e := s.err
+		s.err = 0
+		if !c.clearNative() {
+			return 0
+		}
+		return int(e)
+	}
+	c.clearNative()
+	return int(s.takeError())
+}
+
+// clearNative takes the error off the program's end and reports whether there was
+// one.
+func (c *call) clearNative() bool { return sysGetInt(c.dup, unix.SO_ERROR) != 0 }
+
+// callIoctl is ioctl(fd, request, arg) for requests about sockets.
+func callIoctl(c *call) result {
+	args := &c.n.data.args
+	var v int
+	switch uint32(args[1]) {
+	case unix.SIOCOUTQ:
+		out, err := c.s.u.OutQueue()
+		if err != nil {
+			return c.failErr(err)
+		}
+		v = out + len(c.s.up.buf) - c.s.up.off
+		if c.s.far >= 0 {
+			v += max(0, unread(c.s.far)-c.s.filler)
+		}
+	case siocAtMark:
+		return c.fail(unix.EINVAL)
+	default:
+		return result{how: byKernel} // about interfaces
+	}
+	var word [4]byte
+	binary.NativeEndian.PutUint32(word[:], uint32(v))
+	return c.fail(c.write(args[2], word[:]))
+}
+
+const siocAtMark = 0x8905
+
+// closeOnExec returns O_CLOEXEC if the descriptor that the call names is closed on
+// exec.
+func (c *call) closeOnExec() int {
+	v, ok := fdFlags(c.t.tid, c.s.fd)
+	if !ok {
+		return 0
+	}
+	return v & unix.O_CLOEXEC
+}

@@ -1,0 +1,30 @@
+package run
+
+import (
+	"io"
+	"os"
+	"syscall"
+
+	"usock"
+)
+
+// Options say what to run and on which host.
+type Options struct {
+	Host *usock.Host // serves the sockets
+	Path string      // the executable
+	Argv []string    // its arguments, the name first
+	Env  []string
+	Dir  string // "": the current one
+
+	Stdin, Stdout, Stderr *os.File
+
+	// Log, if not nil, receives a line for each call that asks for something that
+	// usock does not have.
+	Log io.Writer
+}
+
+// Status is how the program ended.
+type Status struct {
+	Code   int            // exit status, if Signal is 0
+	Signal syscall.Signal // the signal that killed it
+}

@@ -1,0 +1,217 @@
+//go:build amd64 || arm64
+
+package run
+
+import (
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Run runs a program with its sockets on the host, and waits for it. Processes that
+// the program leaves behind are ended with it: SIGTERM first, then SIGKILL.
+//
+// It turns this process into the reaper of all its descendants and forwards the
+// signals that are sent to it, so a process should do little else and run one
+// program.
+func Run(o Options) (Status, error) {
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		return Status{}, fmt.Errorf("child subreaper: %w", err)
+	}
+	l, err := newLoop(o.Host, newLogger(o.Log))
+	if err != nil {
+		return Status{}, err
+	}
+	children := newReaper()
+	defer children.stop()
+	sigs := newForwarder()
+	defer sigs.stop()
+
+	pid, err := l.launch(&o)
+	if err != nil {
+		l.close()
+		return Status{}, err
+	}
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		runtime.LockOSThread() // and never unlocked: its signals are blocked
+		if err := blockSignals(); err != nil {
+			panic(err) // the call fails for wrong arguments only
+		}
+		l.run()
+		l.close()
+	}()
+	go sigs.forward(pid)
+	st := children.wait(pid)
+	endDescendants(children)
+	l.do(func() { l.done = true })
+	<-stopped
+	return st, nil
+}
+
+// launch starts the program under the filter, which stays on a thread that ends
+// when the program has started.
+func (l *loop) launch(o *Options) (pid int, err error) {
+	started := make(chan struct{})
+	go func() {
+		defer close(started)
+		runtime.LockOSThread() // the thread ends with this goroutine
+		if l.notify, l.killable, err = install(); err != nil {
+			return
+		}
+		var p *os.Process
+		p, err = os.StartProcess(o.Path, o.Argv, &os.ProcAttr{
+			Dir: o.Dir, Env: o.Env, Files: []*os.File{o.Stdin, o.Stdout, o.Stderr},
+		})
+		if err == nil {
+			pid = p.Pid
+			p.Release()
+		}
+	}()
+	<-started
+	if err != nil {
+		return 0, err
+	}
+	l.watch(int(l.notify), unix.EPOLLIN, (*trap)(l))
+	return pid, nil
+}
+
+// reaper waits for children: the program and the orphans that it leaves.
+type reaper struct {
+	sigs  chan os.Signal
+	ended map[int]unix.WaitStatus
+}
+
+func newReaper() *reaper {
+	r := &reaper{sigs: make(chan os.Signal, 1), ended: make(map[int]unix.WaitStatus)}
+	signal.Notify(r.sigs, unix.SIGCHLD)
+	return r
+}
+
+func (r *reaper) stop() { signal.Stop(r.sigs) }
+
+// collect takes the status of all children that have ended, and reports whether
+// there are others.
+func (r *reaper) collect() (more bool) {
+	tracing.Lock() // a traced thread's stop must not be taken for a child's end
+	defer tracing.Unlock()
+	for {
+		var st unix.WaitStatus
+		pid, err := unix.Wait4(-1, &st, unix.WNOHANG, nil)
+		switch {
+		case err == unix.EINTR:
+		case err != nil:
+			return false
+		case pid == 0:
+			return true
+		default:
+			r.ended[pid] = st
+		}
+	}
+}
+
+// wait waits for the program.
+func (r *reaper) wait(pid int) Status {
+	for {
+		r.collect()
+		if st, ok := r.ended[pid]; ok {
+			if st.Signaled() {
+				return Status{Signal: st.Signal()}
+			}
+			return Status{Code: st.ExitStatus()}
+		}
+		clear(r.ended)
+		<-r.sigs
+	}
+}
+
+const grace = time.Second // between SIGTERM and SIGKILL
+
+// endDescendants ends what the program has left behind.
+func endDescendants(r *reaper) {
+	signalAll := func(sig syscall.Signal) {
+		for _, pid := range descendants(os.Getpid()) {
+			unix.Kill(pid, sig)
+		}
+	}
+	if !r.collect() {
+		return
+	}
+	signalAll(unix.SIGTERM)
+	signalAll(unix.SIGCONT)
+	limit := time.NewTimer(grace)
+	defer limit.Stop()
+	kill := false
+	for r.collect() {
+		if kill {
+			signalAll(unix.SIGKILL)
+			limit.Reset(10 * time.Millisecond) // for one that forked meanwhile
+		}
+		select {
+		case <-r.sigs:
+		case <-limit.C:
+			kill = true
+		}
+	}
+}
+
+// forwarder passes signals on to the program.
+type forwarder struct{ sigs chan os.Signal }
+
+func newForwarder() *forwarder {
+	f := &forwarder{make(chan os.Signal, 16)}
+	for _, s := range []syscall.Signal{unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGUSR1, unix.SIGUSR2} {
+		if !signal.Ignored(s) { // nohup: the program is to ignore it as well
+			signal.Notify(f.sigs, s)
+		}
+	}
+	return f
+}
+
+func (f *forwarder) stop() { signal.Stop(f.sigs) }
+
+// forward passes signals on. The terminal sends SIGINT and SIGQUIT to the whole
+// foreground group, so the program has those already.
+func (f *forwarder) forward(pid int) {
+	for s := range f.sigs {
+		if (s == unix.SIGINT || s == unix.SIGQUIT) && inForeground() {
+			continue
+		}
+		unix.Kill(pid, s.(syscall.Signal))
+	}
+}
+
+// inForeground reports whether this process is in the foreground group of its
+// terminal.
+func inForeground() bool {
+	fd, err := unix.Open("/dev/tty", unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOCTTY, 0)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	pgrp, err := unix.IoctlGetInt(fd, unix.TIOCGPGRP)
+	return err == nil && pgrp == unix.Getpgrp()
+}
+
+// Exit ends this process as the program ended: with its exit status, or by the same
+// signal.
+func Exit(st Status) {
+	if st.Signal == 0 {
+		os.Exit(st.Code)
+	}
+	// No core file: it would show this process and not the program.
+	unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{})
+	runtime.LockOSThread()
+	var action [4]uint64 // struct sigaction: SIG_DFL, no flags
+	unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(st.Signal), uintptr(unsafe.Pointer(&action)), 0, 8, 0, 0)
+	unix.PthreadSigmask(unix.SIG_SETMASK, &unix.Sigset_t{}, nil)
+	unix.Tgkill(os.Getpid(), unix.Gettid(), st.Signal)
+	os.Exit(128 + int(st.Signal))
+}

@@ -1,0 +1,17 @@
+//go:build !linux || !(amd64 || arm64)
+
+package run
+
+import (
+	"errors"
+	"os"
+	"runtime"
+)
+
+// Run fails: it needs Linux's seccomp notifications.
+func Run(Options) (Status, error) {
+	return Status{}, errors.New("running programs needs Linux on amd64 or arm64, and this is " + runtime.GOOS + " on " + runtime.GOARCH)
+}
+
+// Exit ends this process with the program's exit status.
+func Exit(st Status) { os.Exit(st.Code) }

@@ -1,0 +1,369 @@
+//go:build amd64 || arm64
+
+package run
+
+import (
+	"encoding/binary"
+	"os"
+	"strconv"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"usock"
+)
+
+// maxRound is how many bytes a pump moves in one direction before it lets the
+// other sockets have their turn.
+const maxRound = 4 * pumpSize
+
+// hidden is the listener that the program's ends are connected to. It has no name
+// any more: an O_PATH descriptor leads to it, so nobody else can connect.
+type hidden struct {
+	fd   int
+	path int
+}
+
+func (h *hidden) open() (err error) {
+	h.path = -1
+	if h.fd, err = unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0); err != nil {
+		return err
+	}
+	if h.path, err = bindHidden(h.fd); err != nil {
+		return err
+	}
+	return unix.Listen(h.fd, 16)
+}
+
+func (h *hidden) close() {
+	sysClose(h.fd)
+	sysClose(h.path)
+}
+
+// bindHidden binds fd to a path in a directory that only this user can enter,
+// removes path and directory, and returns a descriptor that still leads there.
+func bindHidden(fd int) (path int, err error) {
+	dir, err := os.MkdirTemp("", "usock-")
+	if err != nil {
+		return -1, err
+	}
+	defer os.Remove(dir)
+	name := dir + "/s"
+	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: name}); err != nil {
+		return -1, err
+	}
+	defer os.Remove(name)
+	return unix.Open(name, unix.O_PATH|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
+}
+
+// connectPath connects fd to the listener behind an O_PATH descriptor.
+func connectPath(fd, path int) syscall.Errno {
+	var sa unix.RawSockaddrUnix
+	sa.Family = unix.AF_UNIX
+	b := strconv.AppendInt(append(make([]byte, 0, 32), "/proc/self/fd/"...), int64(path), 10)
+	for i, c := range b {
+		sa.Path[i] = int8(c)
+	}
+	_, _, e := unix.RawSyscall(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&sa)), uintptr(2+len(b)+1))
+	return e
+}
+
+// join connects the program's end, of which dup is a duplicate, and makes what
+// accept gives the far end.
+func (s *sock) join(dup int) syscall.Errno {
+	if e := connectPath(dup, s.l.hidden.path); e != 0 {
+		return e
+	}
+	fd, e := sysAccept(s.l.hidden.fd, unix.SOCK_NONBLOCK)
+	if e != 0 {
+		return e
+	}
+	s.setFar(fd)
+	s.hush(false)
+	return 0
+}
+
+// fill makes the joined program's end not writable, as a connecting socket is.
+func (s *sock) fill(dup int) {
+	sysSetInt(dup, unix.SO_SNDBUF, 1)
+	var junk [2048]byte
+	for {
+		n, e := sysSend(dup, junk[:])
+		if e != 0 {
+			return
+		}
+		s.filler += n
+	}
+}
+
+// unfill takes the filler out again.
+func (s *sock) unfill() {
+	if dup := s.reach(); dup >= 0 {
+		sysSetInt(dup, unix.SO_SNDBUF, defaultSndBuf)
+		sysClose(dup)
+	}
+	for s.filler > 0 {
+		n, e := sysRecv(s.far, s.l.upBuf[:min(s.filler, len(s.l.upBuf))], 0)
+		if e != 0 || n == 0 {
+			return
+		}
+		s.filler -= n
+	}
+}
+
+// connectOutcome looks whether a connect under way has succeeded or failed.
+func (s *sock) connectOutcome(ev usock.Events) {
+	switch {
+	case ev&(usock.POLLERR|usock.POLLHUP) != 0:
+		s.err = s.takeError()
+		if s.err == 0 {
+			s.err = unix.ECONNREFUSED
+		}
+		s.phase = over
+		s.dropFar() // with the filler unread: the program sees an error
+		s.hush(true)
+	case ev&usock.POLLOUT != 0:
+		s.unfill()
+		s.phase = connected
+		s.pump()
+	}
+}
+
+// watchConnecting looks whether the program has closed a socket that connects.
+func (s *sock) watchConnecting() {
+	n, e := sysRecv(s.far, s.l.upBuf[:1], unix.MSG_PEEK)
+	if e == unix.EAGAIN || e == 0 && n > 0 && !s.hungUp() {
+		return
+	}
+	s.release()
+}
+
+// hungUp reports whether the far end is shut down in both directions.
+func (s *sock) hungUp() bool {
+	p := unix.PollFd{Fd: int32(s.far), Events: unix.POLLRDHUP}
+	var zero unix.Timespec
+	n, _, _ := unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&p)), 1, uintptr(unsafe.Pointer(&zero)), 0, 0, 0)
+	return n == 1 && p.Revents&unix.POLLHUP != 0
+}
+
+// pumpUp moves bytes from the program to the stack. It reports whether it stopped
+// only to let others have their turn.
+func (s *sock) pumpUp() bool {
+	for moved := 0; ; {
+		if !s.up.empty() {
+			if !s.sendUp() {
+				return false
+			}
+		}
+		if s.closed {
+			s.finish()
+			return false
+		}
+		if !s.readable {
+			return false
+		}
+		if moved >= maxRound {
+			return true
+		}
+		b := s.l.upBuf
+		n, e := sysRead(s.far, b)
+		switch {
+		case e == unix.EAGAIN:
+			s.readable = false
+			return false
+		case e != 0:
+			// Closed with data unread.
+			s.closed, s.abort = true, true
+		case n == 0:
+			s.readable = false
+			if s.upEnd || !s.hungUp() {
+				s.endUp()
+				return false
+			}
+			s.closed = true
+		default:
+			if n = s.skipFiller(b, n); n == 0 {
+				continue
+			}
+			moved += n
+			if !s.passUp(b[:n]) {
+				return false
+			}
+		}
+	}
+}
+
+// skipFiller takes the supervisor's own bytes off the head of b[:n] and returns
+// how many are left.
+func (s *sock) skipFiller(b []byte, n int) int {
+	if s.filler == 0 {
+		return n
+	}
+	k := min(s.filler, n)
+	s.filler -= k
+	return copy(b, b[k:n])
+}
+
+// passUp hands bytes to the stack and keeps those that it does not take; then it
+// reports false.
+func (s *sock) passUp(b []byte) bool {
+	for len(b) > 0 {
+		n, err := s.u.Send(b, usock.MSG_NOSIGNAL)
+		b = b[max(n, 0):]
+		if err == nil {
+			continue
+		}
+		if e := errno(err); e != unix.EAGAIN {
+			s.failed(e)
+			return false
+		}
+		s.up.keep(b)
+		return false
+	}
+	return true
+}
+
+// sendUp sends the kept bytes and reports whether all are sent.
+func (s *sock) sendUp() bool {
+	for s.up.off < len(s.up.buf) {
+		n, err := s.u.Send(s.up.buf[s.up.off:], usock.MSG_NOSIGNAL)
+		s.up.off += max(n, 0)
+		if err == nil {
+			continue
+		}
+		if e := errno(err); e != unix.EAGAIN {
+			s.up.clear()
+			s.failed(e)
+		}
+		return false
+	}
+	s.up.clear()
+	return true
+}
+
+// endUp passes on that the program sends nothing more. The trapped shutdown has
+// told the stack already, unless a process other than the program's did it.
+func (s *sock) endUp() {
+	if !s.upEnd {
+		s.upEnd = true
+		s.u.Shutdown(usock.SHUT_WR)
+	}
+}
+
+// finish closes a socket that the program has closed, after all that it sent was
+// handed to the stack.
+func (s *sock) finish() {
+	if s.abort || !s.down.empty() {
+		s.reset()
+		return
+	}
+	s.release()
+}
+
+// pumpDown moves bytes from the stack to the program.
+func (s *sock) pumpDown() bool {
+	if s.downEnd {
+		return false
+	}
+	for moved := 0; ; {
+		if !s.down.empty() && !s.sendDown() {
+			return false
+		}
+		if !s.writable {
+			return false
+		}
+		if moved >= maxRound {
+			return true
+		}
+		b := s.l.downBuf
+		n, err := s.u.Recv(b, 0)
+		if err != nil {
+			if e := errno(err); e != unix.EAGAIN {
+				s.failed(e)
+			}
+			return false
+		}
+		if n == 0 {
+			s.downEnd = true
+			sysShutdown(s.far, unix.SHUT_WR)
+			s.hush(s.upEnd)
+			return false
+		}
+		moved += n
+		k, e := sysSend(s.far, b[:n])
+		if e != 0 {
+			k = 0
+		}
+		if k < n {
+			s.down.keep(b[k:n])
+		}
+	}
+}
+
+// sendDown sends the kept bytes to the program and reports whether all are sent.
+func (s *sock) sendDown() bool {
+	for s.down.off < len(s.down.buf) {
+		n, e := sysSend(s.far, s.down.buf[s.down.off:])
+		switch {
+		case e == unix.EAGAIN:
+			s.writable = false
+			return false
+		case e != 0:
+			// The program does not receive any more. What is on its way is
+			// dropped; if it closed, the pump upwards sees that.
+			s.down.clear()
+			return true
+		}
+		s.down.off += n
+	}
+	s.down.clear()
+	return true
+}
+
+// failed passes on that the connection has broken down: the program's next call
+// fails. A close with bytes unread is what raises an error at the other end of an
+// AF_UNIX stream, so one is put there unless there is one.
+func (s *sock) failed(e syscall.Errno) {
+	if s.closed {
+		s.release()
+		return
+	}
+	s.err = e
+	s.flushDown()
+	if e != unix.EPIPE && unread(s.far) == 0 && s.filler == 0 {
+		if dup := s.reach(); dup >= 0 {
+			sysSend(dup, []byte{0})
+			sysClose(dup)
+		}
+	}
+	s.phase = over
+	s.dropFar()
+	s.up.clear()
+	s.hush(true)
+	s.retry()
+}
+
+// flushDown hands the program what came before the connection broke down, as far as
+// it takes it.
+func (s *sock) flushDown() {
+	if !s.down.empty() && !s.sendDown() {
+		return
+	}
+	for {
+		n, err := s.u.Recv(s.l.downBuf, 0)
+		if err != nil || n <= 0 {
+			return
+		}
+		if k, e := sysSend(s.far, s.l.downBuf[:n]); e != 0 || k < n {
+			return
+		}
+	}
+}
+
+// defaultSndBuf is what SO_SNDBUF is set to so that the kernel doubles it to its
+// default.
+const defaultSndBuf = 106496
+
+// lingerAbort is the value of SO_LINGER that has close reset the connection.
+var lingerAbort = binary.NativeEndian.AppendUint32(binary.NativeEndian.AppendUint32(nil, 1), 0)

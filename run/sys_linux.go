@@ -1,0 +1,139 @@
+//go:build amd64 || arm64
+
+package run
+
+import (
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// The calls here never wait, so they skip the scheduler's bookkeeping: RawSyscall.
+
+func sysRead(fd int, p []byte) (int, syscall.Errno) {
+	n, _, e := unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
+	return int(n), e
+}
+
+func sysRecv(fd int, p []byte, flags int) (int, syscall.Errno) {
+	n, _, e := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)),
+		uintptr(flags|unix.MSG_DONTWAIT), 0, 0)
+	return int(n), e
+}
+
+func sysSend(fd int, p []byte) (int, syscall.Errno) {
+	n, _, e := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)),
+		unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
+	return int(n), e
+}
+
+func sysClose(fd int) {
+	if fd >= 0 {
+		unix.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0)
+	}
+}
+
+func sysShutdown(fd, how int) syscall.Errno {
+	_, _, e := unix.RawSyscall(unix.SYS_SHUTDOWN, uintptr(fd), uintptr(how), 0)
+	return e
+}
+
+func sysIoctl(fd int, req uintptr, arg unsafe.Pointer) (int, syscall.Errno) {
+	n, _, e := unix.RawSyscall(unix.SYS_IOCTL, uintptr(fd), req, uintptr(arg))
+	return int(n), e
+}
+
+func sysSocket(typ int) (int, syscall.Errno) {
+	fd, _, e := unix.RawSyscall(unix.SYS_SOCKET, unix.AF_UNIX, uintptr(typ|unix.SOCK_CLOEXEC), 0)
+	return int(fd), e
+}
+
+func sysSocketpair(typ int) (a, b int, e syscall.Errno) {
+	var fds [2]int32
+	_, _, e = unix.RawSyscall6(unix.SYS_SOCKETPAIR, unix.AF_UNIX, uintptr(typ|unix.SOCK_CLOEXEC), 0, uintptr(unsafe.Pointer(&fds)), 0, 0)
+	return int(fds[0]), int(fds[1]), e
+}
+
+func sysAccept(fd, flags int) (int, syscall.Errno) {
+	n, _, e := unix.RawSyscall6(unix.SYS_ACCEPT4, uintptr(fd), 0, 0, uintptr(flags|unix.SOCK_CLOEXEC), 0, 0)
+	return int(n), e
+}
+
+func sysListen(fd, backlog int) syscall.Errno {
+	_, _, e := unix.RawSyscall(unix.SYS_LISTEN, uintptr(fd), uintptr(backlog), 0)
+	return e
+}
+
+// sysSetInt sets an int option at SOL_SOCKET. It fails for no socket and option
+// that the supervisor uses, so there is no result.
+func sysSetInt(fd, name, v int) {
+	w := int32(v)
+	unix.RawSyscall6(unix.SYS_SETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, uintptr(name), uintptr(unsafe.Pointer(&w)), 4, 0)
+}
+
+func sysGetInt(fd, name int) int {
+	v, n := int32(0), uint32(4)
+	unix.RawSyscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, uintptr(name), uintptr(unsafe.Pointer(&v)), uintptr(unsafe.Pointer(&n)), 0)
+	return int(v)
+}
+
+func sysSetOpt(fd, level, name int, v []byte) syscall.Errno {
+	_, _, e := unix.RawSyscall6(unix.SYS_SETSOCKOPT, uintptr(fd), uintptr(level), uintptr(name),
+		uintptr(unsafe.Pointer(unsafe.SliceData(v))), uintptr(len(v)), 0)
+	return e
+}
+
+// nonblocking reports whether O_NONBLOCK is set on fd's description.
+func nonblocking(fd int) bool {
+	fl, _, _ := unix.RawSyscall(unix.SYS_FCNTL, uintptr(fd), unix.F_GETFL, 0)
+	return fl&unix.O_NONBLOCK != 0
+}
+
+// unread returns how many bytes wait to be read from fd.
+func unread(fd int) int {
+	v := int32(0)
+	sysIoctl(fd, unix.TIOCINQ, unsafe.Pointer(&v))
+	return int(v)
+}
+
+// unsent returns how many bytes written to fd the other end has not read.
+func unsent(fd int) int {
+	v := int32(0)
+	sysIoctl(fd, unix.TIOCOUTQ, unsafe.Pointer(&v))
+	return int(v)
+}
+
+// inode identifies an open file.
+type inode struct{ dev, ino uint64 }
+
+// sysInode returns fd's identity, and whether it is a socket.
+func sysInode(fd int) (inode, bool) {
+	var st unix.Stat_t
+	_, _, e := unix.RawSyscall(unix.SYS_FSTAT, uintptr(fd), uintptr(unsafe.Pointer(&st)), 0)
+	if e != 0 || st.Mode&unix.S_IFMT != unix.S_IFSOCK {
+		return inode{}, false
+	}
+	return inode{uint64(st.Dev), st.Ino}, true
+}
+
+// blockSignals keeps signals from the calling thread, which must be locked to its
+// goroutine.
+func blockSignals() error {
+	var all unix.Sigset_t
+	for i := range all.Val {
+		all.Val[i] = ^all.Val[i]
+	}
+	return unix.PthreadSigmask(unix.SIG_SETMASK, &all, nil)
+}
+
+// errno returns err as an errno; EIO for an error that is none.
+func errno(err error) syscall.Errno {
+	if err == nil {
+		return 0
+	}
+	if e, ok := err.(syscall.Errno); ok {
+		return e
+	}
+	return unwrapErrno(err)
+}

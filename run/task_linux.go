@@ -1,0 +1,220 @@
+//go:build amd64 || arm64
+
+package run
+
+import (
+	"bytes"
+	"os"
+	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// task is a thread that has made a trapped call.
+type task struct {
+	l      *loop
+	tid    int
+	pidfd  int
+	mem    int // /proc/TID/mem, where process_vm_readv is denied; -1
+	parked *parked
+	owner  int32 // its process; 0: not looked up yet
+}
+
+const pidfdThread = unix.O_EXCL // PIDFD_THREAD, Linux 6.9
+
+// task returns the thread with the number tid, which is in a trapped call now.
+func (l *loop) task(tid int) (*task, syscall.Errno) {
+	if t := l.tasks[tid]; t != nil {
+		return t, 0
+	}
+	fd, err := unix.PidfdOpen(tid, pidfdThread)
+	if err == unix.EINVAL {
+		// An older kernel has descriptors of processes only. Threads share theirs.
+		fd, err = unix.PidfdOpen(processOf(tid), 0)
+	}
+	if err != nil {
+		return nil, errno(err)
+	}
+	t := &task{l: l, tid: tid, pidfd: fd, mem: -1}
+	l.tasks[tid] = t
+	l.watch(fd, unix.EPOLLIN|unix.EPOLLET, t)
+	return t, 0
+}
+
+// ready implements source: the thread has ended.
+func (t *task) ready(uint32) {
+	t.drop()
+	t.l.scanSoon()
+}
+
+func (t *task) drop() {
+	if t.l.tasks[t.tid] == t {
+		delete(t.l.tasks, t.tid)
+	}
+	if t.parked != nil {
+		t.parked.cancel()
+	}
+	t.l.forget(t.pidfd)
+	sysClose(t.pidfd)
+	sysClose(t.mem)
+	t.pidfd, t.mem = -1, -1
+}
+
+// process returns the number of the thread's process.
+func (t *task) process() int32 {
+	if t.owner == 0 {
+		t.owner = int32(processOf(t.tid))
+	}
+	return t.owner
+}
+
+// processOf returns the process that the thread belongs to, or the thread itself
+// if that cannot be found out.
+func processOf(tid int) int {
+	if v, ok := statusField(tid, "Tgid:"); ok {
+		if n, err := strconv.Atoi(v); err == nil {
+			return n
+		}
+	}
+	return tid
+}
+
+// statusField returns a line's value in /proc/TID/status.
+func statusField(tid int, name string) (string, bool) {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(tid) + "/status")
+	if err != nil {
+		return "", false
+	}
+	return field(b, name)
+}
+
+func field(status []byte, name string) (string, bool) {
+	for line := range bytes.Lines(status) {
+		if v, ok := bytes.CutPrefix(line, []byte(name)); ok {
+			return string(bytes.TrimSpace(v)), true
+		}
+	}
+	return "", false
+}
+
+// fetch duplicates the thread's descriptor into this process.
+func (t *task) fetch(fd int) (int, syscall.Errno) {
+	n, _, e := unix.RawSyscall(unix.SYS_PIDFD_GETFD, uintptr(t.pidfd), uintptr(fd), 0)
+	return int(n), e
+}
+
+// find duplicates the descriptor that the call names and finds its socket. It
+// returns false for one that is not a socket of the host.
+//
+// The inode is the identity: it is the same across dup, fork and descriptor
+// passing. A number of a descriptor says nothing the next moment, so nothing is
+// remembered about it.
+func (c *call) find() (bool, syscall.Errno) {
+	fd := int(int32(c.n.data.args[0]))
+	if fd < 0 {
+		return false, 0
+	}
+	dup, e := c.t.fetch(fd)
+	if e == unix.ESRCH {
+		// The number belongs to a new thread by now.
+		c.t.drop()
+		if c.t, e = c.l.task(int(c.n.pid)); e != 0 {
+			return false, e
+		}
+		dup, e = c.t.fetch(fd)
+	}
+	if e != 0 {
+		if e == unix.EPERM {
+			c.l.log.printf(c.t, "cannot look into the process: it may not be traced")
+		}
+		return false, e
+	}
+	if id, ok := sysInode(dup); ok {
+		if s := c.l.socks[id]; s != nil {
+			c.s, c.dup = s, dup
+			s.tid, s.fd = c.t.tid, fd
+			return true, 0
+		}
+	}
+	sysClose(dup)
+	return false, 0
+}
+
+// reach duplicates the program's end of s, wherever it is held; -1 if it is
+// nowhere.
+func (s *sock) reach() int {
+	if t := s.l.tasks[s.tid]; t != nil {
+		if fd := s.heldBy(t, s.fd); fd >= 0 {
+			return fd
+		}
+	}
+	procs, err := os.ReadDir("/proc")
+	if err != nil {
+		return -1
+	}
+	want := "socket:[" + strconv.FormatUint(s.id.ino, 10) + "]"
+	for _, p := range procs {
+		pid, err := strconv.Atoi(p.Name())
+		if err != nil || pid == os.Getpid() {
+			continue
+		}
+		if fd := s.reachIn(pid, want); fd >= 0 {
+			return fd
+		}
+	}
+	return -1
+}
+
+func (s *sock) reachIn(pid int, want string) int {
+	dir := "/proc/" + strconv.Itoa(pid) + "/fd"
+	fds, err := os.ReadDir(dir)
+	if err != nil {
+		return -1
+	}
+	for _, f := range fds {
+		if to, err := os.Readlink(dir + "/" + f.Name()); err != nil || to != want {
+			continue
+		}
+		n, err := strconv.Atoi(f.Name())
+		if err != nil {
+			continue
+		}
+		pidfd, err := unix.PidfdOpen(pid, 0)
+		if err != nil {
+			return -1
+		}
+		t := task{tid: pid, pidfd: pidfd}
+		fd := s.heldBy(&t, n)
+		sysClose(pidfd)
+		return fd
+	}
+	return -1
+}
+
+// heldBy duplicates the thread's descriptor fd if it is the program's end of s.
+func (s *sock) heldBy(t *task, fd int) int {
+	dup, e := t.fetch(fd)
+	if e != 0 {
+		return -1
+	}
+	if id, ok := sysInode(dup); ok && id == s.id {
+		return dup
+	}
+	sysClose(dup)
+	return -1
+}
+
+// fdFlags returns the flags of the thread's descriptor fd, as open(2) takes them.
+func fdFlags(tid, fd int) (int, bool) {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(tid) + "/fdinfo/" + strconv.Itoa(fd))
+	if err != nil {
+		return 0, false
+	}
+	s, ok := field(b, "flags:")
+	if !ok {
+		return 0, false
+	}
+	v, err := strconv.ParseInt(s, 8, 64)
+	return int(v), err == nil
+}
