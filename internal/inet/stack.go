@@ -94,8 +94,8 @@ func (s *Stack) NewSocket(p socket.Proto, domain, typ, protocol int) *socket.Soc
 // Forget takes a closed socket out of the list. Locked.
 func (s *Stack) Forget(n *socket.Socket) { delete(s.sockets, n) }
 
-// Sockets calls f with every open socket. Locked.
-func (s *Stack) Sockets(f func(*socket.Socket)) {
+// each calls f with every open socket. Locked.
+func (s *Stack) each(f func(*socket.Socket)) {
 	for n := range s.sockets {
 		f(n)
 	}

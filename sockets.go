@@ -1,0 +1,61 @@
+package usock
+
+import (
+	"net/netip"
+
+	"usock/internal/abi"
+	"usock/internal/tcp"
+)
+
+// TCPInfo is Linux's struct tcp_info.
+type TCPInfo = tcp.Info
+
+// SocketInfo describes a socket as ss(8) lists it, or a connection that outlives
+// its socket.
+type SocketInfo struct {
+	ID           uint64 // the socket's number; 0 if it has none
+	Proto        string // "tcp", "udp", "icmp", "raw", "unix"
+	Domain       int
+	State        string // as ss names it: "ESTAB", "LISTEN", "TIME-WAIT", "UNCONN", …
+	RecvQ, SendQ int    // bytes; of a listener: connections that wait, and the backlog
+	Local, Peer  netip.AddrPort
+	Owner        int32    // process on whose behalf the socket acts; 0: this one
+	Drops        uint64   // datagrams lost because the receive queue was full
+	TCP          *TCPInfo // connections only
+}
+
+// ssStates are ss(8)'s names of the states.
+var ssStates = map[tcp.State]string{
+	tcp.Closed: "UNCONN", tcp.Listen: "LISTEN", tcp.SynSent: "SYN-SENT", tcp.SynRcvd: "SYN-RECV",
+	tcp.Established: "ESTAB", tcp.FinWait1: "FIN-WAIT-1", tcp.FinWait2: "FIN-WAIT-2",
+	tcp.CloseWait: "CLOSE-WAIT", tcp.Closing: "CLOSING", tcp.LastAck: "LAST-ACK", tcp.TimeWait: "TIME-WAIT",
+}
+
+// Sockets lists the host's Internet sockets, the connections that outlive theirs,
+// and those in TIME-WAIT.
+func (h *Host) Sockets() []SocketInfo {
+	h.h.Enter()
+	list := h.stack.Sockets()
+	h.h.Leave()
+	out := make([]SocketInfo, len(list))
+	for i, in := range list {
+		s := SocketInfo{
+			ID: in.ID, Proto: "raw", Domain: in.Domain, State: "UNCONN",
+			RecvQ: in.RecvQ, SendQ: in.SendQ, Local: in.Local, Peer: in.Peer,
+			Owner: in.Owner, Drops: in.Drops, TCP: in.TCP,
+		}
+		switch {
+		case in.Type == abi.SOCK_STREAM:
+			s.Proto, s.State = "tcp", ssStates[in.State]
+		case in.Type == abi.SOCK_DGRAM && in.Protocol == abi.IPPROTO_UDP:
+			s.Proto = "udp"
+		case in.Type == abi.SOCK_DGRAM:
+			s.Proto = "icmp"
+		}
+		if in.Type != abi.SOCK_STREAM && in.Peer.IsValid() {
+			s.State = "ESTAB"
+		}
+		out[i] = s
+	}
+	return out
+}
