@@ -126,7 +126,7 @@ func (e *endpoint) connectDatagram(a abi.Addr) error {
 // disconnected drops what the former peer has sent, and tells it if it still is
 // connected here: unix_dgram_disconnected.
 func (e *endpoint) disconnected(old *endpoint) {
-	if e.queue.len() == 0 {
+	if e.queue.len == 0 {
 		return
 	}
 	e.queue.purge()

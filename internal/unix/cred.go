@@ -50,15 +50,22 @@ func (e *endpoint) own() Cred {
 	return c
 }
 
+// signature says who sent a message, if anyone asked when it was sent.
+type signature struct {
+	cred Cred
+	has  bool
+}
+
 // control reads what a send says beside its data: credentials that it states.
 //
 // SCM_RIGHTS passes descriptors, which a library has none of: no number in it
 // names an open one, which is EBADF.
-func (e *endpoint) control(b []byte) (c Cred, has bool, err error) {
+func (e *endpoint) control(b []byte) (signature, error) {
 	msgs, err := abi.ParseCmsgs(b)
 	if err != nil {
-		return c, false, err
+		return signature{}, err
 	}
+	var by signature
 	for _, m := range msgs {
 		if m.Level != abi.SOL_SOCKET {
 			continue
@@ -66,45 +73,43 @@ func (e *endpoint) control(b []byte) (c Cred, has bool, err error) {
 		switch m.Type {
 		case scmRights:
 			if n := len(m.Data) / 4; n > maxRights {
-				return c, false, syscall.EINVAL
+				return signature{}, syscall.EINVAL
 			} else if n > 0 {
-				return c, false, syscall.EBADF
+				return signature{}, syscall.EBADF
 			}
 		case scmCredentials:
 			if len(m.Data) != sizeofCred {
-				return c, false, syscall.EINVAL
+				return signature{}, syscall.EINVAL
 			}
-			c, has = parseCred(m.Data), true
-			if c != e.own() && !e.domain.config.Privileged {
-				return c, false, syscall.EPERM
+			by = signature{parseCred(m.Data), true}
+			if by.cred != e.own() && !e.domain.config.Privileged {
+				return signature{}, syscall.EPERM
 			}
 		default:
-			return c, false, syscall.EINVAL
+			return signature{}, syscall.EINVAL
 		}
 	}
-	return c, has, nil
+	return by, nil
 }
 
-// sign puts the sender's credentials on m if either end asks for them.
-func (m *message) sign(c Cred, has bool, to *endpoint) {
-	if !has && (m.from.passCred || to.passCred) {
-		c, has = m.from.own(), true
+// sign returns the signature of what e sends to o: what the send states, or the
+// sender's own if either end asks for it.
+func (e *endpoint) sign(by signature, o *endpoint) signature {
+	if !by.has && (e.passCred || o.passCred) {
+		return signature{e.own(), true}
 	}
-	m.cred, m.hasCred = c, has
+	return by
 }
 
 // attach appends the sender's credentials to what is received, where SO_PASSCRED
-// asks for them. m is nil at the end of a stream.
-func (e *endpoint) attach(out *socket.Msg, m *message) {
+// asks for them.
+func (e *endpoint) attach(out *socket.Msg, by signature) {
 	if !e.passCred || !out.Want || len(out.Control) > 0 {
 		return
 	}
 	c := Cred{UID: overflow, GID: overflow}
-	switch {
-	case m == nil:
-		c = Cred{}
-	case m.hasCred:
-		c = m.cred
+	if by.has {
+		c = by.cred
 	}
 	out.Control = abi.AppendCmsg(out.Control, abi.SOL_SOCKET, scmCredentials, c.append(nil))
 }

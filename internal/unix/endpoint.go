@@ -103,7 +103,7 @@ func (e *endpoint) full() bool {
 	if e.state == listening {
 		return len(e.pending) > e.backlog
 	}
-	return e.queue.len() > maxDatagrams
+	return e.queue.len > maxDatagrams
 }
 
 // sndbuf is the bound of what e may have under way.
@@ -134,7 +134,7 @@ func (e *endpoint) ready() wait.Events {
 	if e.shut&shutRecv != 0 {
 		ev |= wait.RdHup | wait.In
 	}
-	if e.queue.len() > 0 || len(e.pending) > 0 {
+	if e.queue.len > 0 || len(e.pending) > 0 {
 		ev |= wait.In
 	}
 	if e.connected() && e.state == closed {
@@ -190,8 +190,7 @@ func (e *endpoint) close(unaccepted bool) {
 	wasListening := e.state == listening
 	e.dead, e.state, e.shut = true, closed, shutBoth
 	if p := e.peer; p != nil && !p.dead && e.connected() {
-		// Linux counts bytes: an empty record is no unread data.
-		if e.queue.bytes > 0 || unaccepted {
+		if e.queue.unread() || unaccepted {
 			p.fail(syscall.ECONNRESET)
 		}
 		p.shut = shutBoth

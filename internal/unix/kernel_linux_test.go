@@ -165,7 +165,12 @@ func (k *kernel) recv(s, size, room, flags int) (msg, int, error) {
 
 func (k *kernel) poll(s int) wait.Events {
 	p := []unix.PollFd{{Fd: int32(s), Events: int16(wait.In | wait.Out | wait.RdHup)}}
-	if _, err := unix.Poll(p, 0); err != nil {
+	err := unix.EINTR
+	for err == unix.EINTR { // the Go scheduler's signals
+		_, e := unix.Poll(p, 0)
+		err, _ = e.(unix.Errno)
+	}
+	if err != 0 {
 		k.t.Error(err)
 	}
 	return wait.Events(uint16(p[0].Revents))

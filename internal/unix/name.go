@@ -141,8 +141,11 @@ func (e *endpoint) find(a abi.Addr) (*endpoint, error) {
 }
 
 // Unlink frees a path, whether its socket is open or not (unlink(2)); ENOENT if
-// nothing is bound there. Locked.
+// nothing is bound there, EINVAL for an abstract name. Locked.
 func (d *Domain) Unlink(path string) error {
+	if strings.IndexByte(path, 0) >= 0 {
+		return syscall.EINVAL
+	}
 	if d.paths[path] == nil {
 		return syscall.ENOENT
 	}

@@ -8,56 +8,92 @@ const overhead = 512
 
 // message is what one send has put into a receiver's queue.
 type message struct {
-	data    []buf.View // owned; on a stream, what has not been received yet
-	n       int        // bytes in data
-	from    *endpoint  // who sent it, and pays for it
-	charge  int        // what it pays
-	cred    Cred
-	hasCred bool
-	one     [1]buf.View // data's array where one view is enough
+	next   *message
+	data   []buf.View // owned; on a stream, what has not been received yet
+	n      int        // bytes in data
+	from   *endpoint  // who sent it, and pays for it
+	charge int        // what it pays
+	signature
+	one [1]buf.View // data's array where one view is enough
 }
 
 // queue holds the messages for one receiver, oldest first.
 type queue struct {
-	m     []*message
-	bytes int
+	head, tail *message
+	len        int
+	bytes      int
 }
 
-func (q *queue) len() int { return len(q.m) }
+// unread reports whether closing loses data. Linux takes one empty record at the
+// front for an urgent byte that was received out of order, and looks behind it.
+func (q *queue) unread() bool {
+	if q.head != nil && q.head.n == 0 {
+		return q.len > 1
+	}
+	return q.len > 0
+}
 
 func (q *queue) push(m *message) {
-	q.m = append(q.m, m)
+	if q.tail != nil {
+		q.tail.next = m
+	} else {
+		q.head = m
+	}
+	q.tail = m
+	q.len++
 	q.bytes += m.n
 }
 
-// pop drops the first message, whose views have been released or handed on, and
-// gives its sender the charge back.
+// pop drops the first message with the views that it still has and gives its
+// sender the charge back.
 func (q *queue) pop() {
-	m := q.m[0]
-	q.bytes -= m.n
-	q.m[0] = nil
-	q.m = q.m[1:]
-	if len(q.m) == 0 {
-		q.m = nil
+	m := q.head
+	q.head = m.next
+	if q.head == nil {
+		q.tail = nil
 	}
-	m.data = nil
+	q.len--
+	q.bytes -= m.n
+	for _, v := range m.data {
+		v.Release()
+	}
 	m.from.uncharge(m.charge)
+	m.from.domain.free(m)
 }
 
 // purge drops everything.
 func (q *queue) purge() {
-	for q.len() > 0 {
-		for _, v := range q.m[0].data {
-			v.Release()
-		}
+	for q.head != nil {
 		q.pop()
 	}
+}
+
+// maxSpare is how many messages a domain keeps for reuse.
+const maxSpare = 256
+
+func (d *Domain) free(m *message) {
+	*m = message{}
+	if d.spares < maxSpare {
+		m.next, d.spare = d.spare, m
+		d.spares++
+	}
+}
+
+func (d *Domain) message() *message {
+	m := d.spare
+	if m == nil {
+		return &message{}
+	}
+	d.spare, m.next = m.next, nil
+	d.spares--
+	return m
 }
 
 // newMessage returns a message of the views, which it takes over, and charges it
 // to from.
 func newMessage(from *endpoint, views []buf.View) *message {
-	m := &message{from: from}
+	m := from.domain.message()
+	m.from = from
 	m.data = append(m.one[:0], views...)
 	m.charge = overhead
 	for _, v := range views {
@@ -92,7 +128,7 @@ func (m *message) appendViews(out []buf.View, off, limit int) ([]buf.View, int) 
 
 // consume drops the first n bytes of q's first message, which has as many.
 func (q *queue) consume(n int) {
-	m := q.m[0]
+	m := q.head
 	m.n -= n
 	q.bytes -= n
 	for n > 0 {

@@ -3,6 +3,7 @@ package unix
 import (
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -10,20 +11,27 @@ import (
 	"usock/internal/buf"
 )
 
-// line draws a line of a script on the sockets a to e.
+// line draws a line, or some in a row, of a script on the sockets a to e.
 func line(t *rapid.T) string {
 	sock := rapid.SampledFrom([]string{"a", "b", "c", "d", "e"})
 	addr := rapid.SampledFrom([]string{"p:x", "p:y", "a:x", "a:y"})
 	typ := rapid.SampledFrom([]string{"stream", "dgram", "seqpacket"})
 	flag := rapid.SampledFrom([]string{"", "", "", "peek", "trunc", "peek trunc"})
 	s := sock.Draw(t, "socket")
-	switch rapid.IntRange(0, 27).Draw(t, "verb") {
-	case 0:
-		return fmt.Sprintf("%s = socket %s", s, typ.Draw(t, "type"))
+	switch rapid.IntRange(1, 27).Draw(t, "verb") {
 	case 1:
+		if rapid.Bool().Draw(t, "single") {
+			return fmt.Sprintf("%s = socket %s", s, typ.Draw(t, "type"))
+		}
 		return fmt.Sprintf("%s %s = pair %s", s, sock.Draw(t, "other"), typ.Draw(t, "type"))
-	case 2, 3, 4:
+	case 2:
 		return fmt.Sprintf("%s = accept %s", s, sock.Draw(t, "listener"))
+	case 3, 4:
+		a := addr.Draw(t, "address")
+		c, n := sock.Draw(t, "client"), sock.Draw(t, "accepted")
+		typ := rapid.SampledFrom([]string{"stream", "seqpacket"}).Draw(t, "type")
+		return fmt.Sprintf("unlink %s;%s = socket %s;%s bind %s;%s listen 1;%s = socket %s;%s connect %s;%s = accept %s",
+			a, s, typ, s, a, s, c, typ, c, a, n, s)
 	case 5, 6:
 		return s + " bind " + addr.Draw(t, "address")
 	case 7, 8:
@@ -56,6 +64,22 @@ func line(t *rapid.T) string {
 	}
 }
 
+// begin draws the line i: the first ones make the sockets.
+func begin(t *rapid.T, i int) string {
+	typ := rapid.SampledFrom([]string{"stream", "dgram", "seqpacket"})
+	switch i {
+	case 0:
+		return "a = socket " + typ.Draw(t, "type")
+	case 1:
+		return "b = socket " + typ.Draw(t, "type")
+	case 2:
+		return "c = socket " + typ.Draw(t, "type")
+	case 3:
+		return "d e = pair " + typ.Draw(t, "type")
+	}
+	return line(t)
+}
+
 // TestRandom runs random sequences on usock and on the kernel. After every call
 // the readiness of all sockets must be the same, too.
 func TestRandom(t *testing.T) {
@@ -67,11 +91,13 @@ func TestRandom(t *testing.T) {
 		defer k.end()
 		us, ks := newScript(u, self()), newScript(k, self())
 		var done []string
-		for range rapid.IntRange(1, 60).Draw(t, "calls") {
-			l := line(t)
-			done = append(done, l)
-			if got, want := us.run(l), ks.run(l); got != want {
-				t.Fatalf("after %q: usock says %q, the kernel %q", done, got, want)
+		n := rapid.IntRange(1, 80).Draw(t, "calls")
+		for i := range n {
+			for l := range strings.SplitSeq(begin(t, i), ";") {
+				done = append(done, l)
+				if got, want := us.run(l), ks.run(l); got != want {
+					t.Fatalf("after %q: usock says %q, the kernel %q", done, got, want)
+				}
 			}
 			for _, s := range []string{"a", "b", "c", "d", "e"} {
 				if got, want := us.run(s+" poll"), ks.run(s+" poll"); got != want {

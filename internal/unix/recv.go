@@ -52,16 +52,13 @@ func (e *endpoint) recvRecord(m *socket.Msg, asked int, peek bool) (int, error) 
 	if n < whole {
 		m.Flags |= abi.MSG_TRUNC
 	}
-	e.attach(m, k)
+	e.attach(m, k.signature)
 	if peek {
 		if e.peekOff >= 0 {
 			e.peekOff += n
 		}
 	} else {
 		e.forward(k.n)
-		for _, v := range k.data {
-			v.Release()
-		}
 		e.queue.pop()
 		e.wakeWaiters()
 	}
@@ -75,13 +72,10 @@ func (e *endpoint) recvRecord(m *socket.Msg, asked int, peek bool) (int, error) 
 // SO_PEEK_OFF, peeking looks at what is behind that offset.
 func (e *endpoint) first(peek bool) (*message, int) {
 	if !peek || e.peekOff < 0 {
-		if e.queue.len() == 0 {
-			return nil, 0
-		}
-		return e.queue.m[0], 0
+		return e.queue.head, 0
 	}
 	skip := e.peekOff
-	for _, k := range e.queue.m {
+	for k := e.queue.head; k != nil; k = k.next {
 		// An empty record is passed over only by an offset (__skb_try_recv_from_queue).
 		if skip >= k.n && (k.n > 0 || skip > 0) {
 			skip -= k.n
@@ -116,41 +110,45 @@ func (e *endpoint) recvStream(m *socket.Msg, asked int, peek bool) (int, error) 
 	if err := e.streamReady(asked, skip, m.Max); err != nil {
 		return 0, err
 	}
-	var from *message
-	n := 0
-	for i := 0; i < e.queue.len(); {
-		k := e.queue.m[i]
+	var by signature // of what is received
+	came, n := false, 0
+	for k := e.queue.head; k != nil; {
 		if skip >= k.n {
 			skip -= k.n
-			i++
+			k = k.next
 			continue
 		}
-		if from != nil && e.passCred && (k.hasCred != from.hasCred || k.cred != from.cred) {
+		if came && e.passCred && k.signature != by {
 			break
 		}
-		if from == nil {
-			from = k
+		if !came {
+			came, by = true, k.signature
 			e.source(m, k)
 		}
 		var got int
 		m.Data, got = k.appendViews(m.Data, skip, min(m.Max-n, k.n-skip))
 		n, skip = n+got, 0
+		next := k.next
 		if peek {
 			if e.peekOff >= 0 {
 				e.peekOff += got
 			}
-			i++
-		} else if e.queue.consume(got); k.n == 0 {
-			e.queue.pop()
-			e.forward(got)
 		} else {
+			e.queue.consume(got)
 			e.forward(got)
+			if k.n == 0 {
+				e.queue.pop()
+			}
 		}
 		if n == m.Max {
 			break
 		}
+		k = next
 	}
-	e.attach(m, from)
+	if !came {
+		by.has = true // nobody's at the end of the stream: Linux gives zeros
+	}
+	e.attach(m, by)
 	return n, nil
 }
 

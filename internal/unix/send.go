@@ -12,7 +12,7 @@ import (
 // Send implements socket.Proto. It takes over all views unless it fails.
 func (p proto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 	e := pcb(s)
-	c, has, err := e.control(m.Control)
+	by, err := e.control(m.Control)
 	if err != nil {
 		return 0, err
 	}
@@ -21,11 +21,11 @@ func (p proto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 	}
 	switch e.typ {
 	case abi.SOCK_STREAM:
-		return e.sendStream(m, c, has)
+		return e.sendStream(m, by)
 	case abi.SOCK_SEQPACKET:
-		return e.sendRecord(m, c, has)
+		return e.sendRecord(m, by)
 	default:
-		return e.sendDatagram(m, c, has)
+		return e.sendDatagram(m, by)
 	}
 }
 
@@ -45,16 +45,16 @@ func (e *endpoint) room() error {
 }
 
 // deliver puts the views into o's queue.
-func (e *endpoint) deliver(o *endpoint, views []buf.View, c Cred, has bool) int {
+func (e *endpoint) deliver(o *endpoint, views []buf.View, by signature) int {
 	m := newMessage(e, views)
-	m.sign(c, has, o)
+	m.signature = e.sign(by, o)
 	o.queue.push(m)
 	o.notify(wait.In)
 	return m.n
 }
 
 // sendStream is unix_stream_sendmsg.
-func (e *endpoint) sendStream(m *socket.Msg, c Cred, has bool) (int, error) {
+func (e *endpoint) sendStream(m *socket.Msg, by signature) (int, error) {
 	if m.HasAddr {
 		if e.state == established {
 			return 0, syscall.EISCONN
@@ -79,7 +79,7 @@ func (e *endpoint) sendStream(m *socket.Msg, c Cred, has bool) (int, error) {
 	if e.peer.dead || e.peer.shut&shutRecv != 0 {
 		return 0, syscall.EPIPE
 	}
-	return e.deliver(e.peer, m.Data, c, has), nil
+	return e.deliver(e.peer, m.Data, by), nil
 }
 
 func length(views []buf.View) int {
@@ -91,7 +91,7 @@ func length(views []buf.View) int {
 }
 
 // sendRecord is unix_seqpacket_sendmsg. An address is ignored.
-func (e *endpoint) sendRecord(m *socket.Msg, c Cred, has bool) (int, error) {
+func (e *endpoint) sendRecord(m *socket.Msg, by signature) (int, error) {
 	if err := e.sock.TakeErr(); err != nil {
 		return 0, err
 	}
@@ -109,7 +109,7 @@ func (e *endpoint) sendRecord(m *socket.Msg, c Cred, has bool) (int, error) {
 	if e.peer.dead || e.peer.shut&shutRecv != 0 {
 		return 0, syscall.EPIPE
 	}
-	return e.deliver(e.peer, m.Data, c, has), nil
+	return e.deliver(e.peer, m.Data, by), nil
 }
 
 // fits checks the length of a record, and the room for it.
@@ -121,7 +121,7 @@ func (e *endpoint) fits(m *socket.Msg) error {
 }
 
 // sendDatagram is unix_dgram_sendmsg.
-func (e *endpoint) sendDatagram(m *socket.Msg, c Cred, has bool) (int, error) {
+func (e *endpoint) sendDatagram(m *socket.Msg, by signature) (int, error) {
 	if m.HasAddr {
 		if _, err := checkAddr(m.Addr); err != nil {
 			return 0, err
@@ -161,5 +161,5 @@ func (e *endpoint) sendDatagram(m *socket.Msg, c Cred, has bool) (int, error) {
 		e.wait(o)
 		return 0, syscall.EAGAIN
 	}
-	return e.deliver(o, m.Data, c, has), nil
+	return e.deliver(o, m.Data, by), nil
 }

@@ -30,6 +30,8 @@ type Domain struct {
 	paths    map[string]*node
 	abstract map[abstractKey]*endpoint
 	next     uint32 // the last name that autobind gave
+	spare    *message
+	spares   int
 }
 
 // New returns the domain of a host.
@@ -115,8 +117,8 @@ func (p proto) Peer(s *socket.Socket) (abi.Addr, error) {
 func (p proto) Queued(s *socket.Socket) (in, out int) {
 	e := pcb(s)
 	in = e.queue.bytes
-	if e.typ == abi.SOCK_DGRAM && e.queue.len() > 0 {
-		in = e.queue.m[0].n
+	if e.typ == abi.SOCK_DGRAM && e.queue.len > 0 {
+		in = e.queue.head.n
 	}
 	return in, e.charged
 }
