@@ -16,7 +16,6 @@ type rec struct {
 	n     uint32
 	sent  uint8 // transmissions, at most 255
 	flags recFlags
-	mss   uint16 // size of the segments it went out in
 }
 
 type recFlags uint8
@@ -25,7 +24,6 @@ const (
 	recSacked  recFlags = 1 << iota // the peer has it (RFC 2018)
 	recLost                         // taken to be lost, not sent again since
 	recRetrans                      // sent again, and neither lost again nor delivered
-	recEver                         // sent more than once
 )
 
 func (r *rec) end() uint64 { return r.start + uint64(r.n) }

@@ -83,6 +83,7 @@ type rcv struct {
 	ssthresh uint32 // most that is advertised at present
 	initWnd  uint32
 	tsRecent uint32
+	tsEcr    uint32 // of the last acknowledgment; 0: none
 	tsAt     uint32 // s: when tsRecent was set
 	lastAck  uint64 // last ACK sent (RFC 7323)
 	mss      uint16 // estimate of the peer's segment size
@@ -127,6 +128,7 @@ const (
 	todoSYN                    // send a SYN or SYN-ACK, for the first time or again
 	todoReset                  // send a RST
 	todoProbe                  // window probe or keepalive: an old sequence number
+	todoRtx                    // send the first lost segment, whatever the congestion window
 	todoTLP                    // tail loss probe
 	todoForce                  // send one segment though it is small or the congestion window is full
 	todoPush                   // let the small segment at the end go, Nagle or not

@@ -197,6 +197,7 @@ func (c *Conn) inAck(now time.Duration, seq uint64, s *Segment) bool {
 		int32(s.Options.TSVal-c.rcv.tsRecent) >= 0 {
 		c.rcv.tsRecent, c.rcv.tsAt = s.Options.TSVal, uint32(now/time.Second)
 	}
+	c.rcv.tsEcr = s.Options.TSEcr
 	oldWnd := c.snd.wnd
 	if ack >= c.snd.una {
 		c.updateWindow(seq, ack, uint32(s.Window)<<c.snd.wscale)

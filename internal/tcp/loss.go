@@ -8,79 +8,139 @@ import (
 	"usock/internal/wire"
 )
 
+// Loss recovery. States and what leads from one to the next:
+//
+//	       lost range found            RTO
+//	Open ------------------> Recovery -----> Loss
+//	  | ECE                     |             |
+//	  v                         | una >= high |
+//	 CWR -- una >= high --> Open <------------'
+//
+// high is snd.nxt when the state was entered. In Recovery and CWR proportional
+// rate reduction (RFC 6937) leads the window to what the controller aims at; in
+// Loss the controller starts slowly. Recovery and Loss are undone if they turn out
+// to have been needless: the acknowledgment is of a first transmission by its
+// timestamp (RFC 3522) or by F-RTO (RFC 5682), or DSACKs answer all that was sent
+// again (RFC 3708).
+
 // loss is the state of loss detection and recovery.
 type loss struct {
-	state  cc.State
-	high   uint64 // recovery point: snd.nxt when recovery began
-	hint   uint64 // nothing below is marked lost
-	sacked uint32 // bytes marked recSacked
-	lost   uint32 // bytes marked recLost
-	dup    uint32 // duplicate acknowledgments in a row
-	cwnd   uint32 // the window in recovery; 0: the controller's
+	rack
+	state     cc.State
+	frto      bool   // a timeout may have been spurious: RFC 5682 is at step 2 or 3
+	preferNew bool   // new data goes before retransmissions (RFC 5682, step 2b)
+	undo      bool   // undoMarker and undoRetrans are set
+	dup       uint8  // duplicate acknowledgments in a row
+	high      uint64 // recovery point
+	hint      uint64 // nothing below is marked lost
+	fack      uint64 // behind the highest byte SACKed
+	sacked    uint32 // bytes marked recSacked
+	lost      uint32 // bytes marked recLost
+	retrans   uint32 // bytes marked recRetrans
+	reno      uint32 // bytes that duplicate ACKs say have left the network, without SACK
+	seen      [4]span
+
+	// Proportional rate reduction, in bytes.
+	cwnd                        uint32 // the window in force; 0: the controller's
+	prior, prrDelivered, prrOut uint32
+	undoMarker                  uint64
+	undoRetrans                 int32         // bytes sent again that no DSACK has answered
+	firstResent                 time.Duration // when recovery first sent again; 0: not yet
 }
 
-func (l *loss) init(c *Conn) {}
-func (l *loss) free()        {}
+func (l *loss) init(c *Conn) {
+	l.reordering = uint16(c.cfg.Reordering)
+	l.steps = 1
+	l.high, l.hint, l.next = c.snd.una, c.snd.una, c.snd.una
+	l.fack = c.snd.una
+}
 
-// onAck takes an acknowledgment while data is in flight. sameWnd says that the
-// segment left the window as it was.
+func (l *loss) free() { l.queue = nil }
+
+// onAck takes an acknowledgment while data is in flight.
 func (c *Conn) onAck(now time.Duration, ack uint64, s *Segment, sameWnd bool) {
 	f := c.fl
 	if f == nil {
-		// Only a FIN or SYN is in flight.
 		f = c.newFlight(now)
 	}
-	if ack < c.snd.una {
+	l := &f.loss
+	a := ackInfo{priorUna: c.snd.una, priorFack: l.fack, reord: ^uint64(0)}
+	priorInFlight := c.inFlight()
+	f.rate.Begin()
+	if c.flags&useSACK != 0 && s.Options.NSACK > 0 {
+		c.takeSACK(now, max(ack, c.snd.una), &s.Options, &a)
+	}
+	if ack > c.snd.una {
+		c.advanceUna(now, ack, &a)
+	} else {
+		a.duplicate = ack == c.snd.una && s.Len() == 0 && sameWnd
+	}
+	if a.acked == 0 && !a.dataSacked && !a.duplicate && !a.dsack {
 		return
 	}
-	f.rate.Begin()
-	a := cc.Ack{Now: now, PriorInFlight: c.inFlight()}
-	if ack > c.snd.una {
-		c.advanceUna(now, ack, s, &a)
-	} else if s.Len() == 0 && sameWnd {
-		f.loss.dup++
-		if f.loss.dup == 3 && f.loss.state == cc.Open {
-			c.enterRecovery(now)
+	rtt := c.takeRTT(now, s, &a)
+	if a.reord < a.priorFack && c.flags&useSACK != 0 {
+		c.checkReordering(a.reord)
+	}
+	if l.tlpHigh != 0 {
+		c.ackTLP(now, ack, &a)
+	}
+	sample := f.rate.Sample(c.rtt.least())
+	l.adaptReoWnd(sample.Total, sample.PriorDelivered)
+	c.alert(now, &a)
+	ack2 := cc.Ack{
+		Now: now, RTT: rtt, SRTT: c.rtt.smoothed(), MinRTT: c.rtt.least(),
+		Delivered: a.delivered, Acked: a.acked, Lost: a.lost,
+		PriorInFlight: priorInFlight, InFlight: c.inFlight(),
+		SndUna: c.snd.una, SndNxt: c.snd.nxt, State: l.state,
+		CWndLimited: f.use.Limited(f.cc), ECE: s.Flags&wire.ECE != 0 && c.flags&useECN != 0,
+		Rate: sample,
+	}
+	f.cc.Ack(&ack2)
+	if l.cwnd != 0 {
+		c.prr(&a, ack2.InFlight)
+	}
+	c.afterAck(now, &a)
+}
+
+// afterAck sets the timer and tells the program about room.
+func (c *Conn) afterAck(now time.Duration, a *ackInfo) {
+	l := &c.fl.loss
+	if a.acked > 0 {
+		c.snd.retrans, c.snd.probes = 0, 0
+		c.timer.since = 0
+		c.armRetransmit(now, true)
+		if c.flags&noSpace != 0 && c.shut&shutWrite == 0 && c.writable() {
+			c.flags &^= noSpace
+			c.events |= wait.Out
 		}
+		c.tuneSndBuf()
 	}
-	if f.loss.state != cc.Open && c.snd.una >= f.loss.high {
-		f.loss.state = cc.Open
-		f.cc.Recovered(now)
+	if c.snd.una == c.snd.nxt {
+		l.seen = [4]span{}
+		l.reno, l.dup = 0, 0
+		return
 	}
-	a.RTT = 0
-	a.SRTT, a.MinRTT = c.rtt.smoothed(), c.rtt.least()
-	a.InFlight = c.inFlight()
-	a.SndUna, a.SndNxt = c.snd.una, c.snd.nxt
-	a.State = f.loss.state
-	a.CWndLimited = f.use.Limited(f.cc)
-	a.Rate = f.rate.Sample(a.MinRTT)
-	f.cc.Ack(&a)
+	if a.wait > 0 {
+		c.armReorder(now, a.wait)
+	}
+	if a.acked > 0 && c.fl.board.n > 0 && c.fl.board.at(0).flags&recSacked != 0 {
+		// The peer has SACKed what it now asks for: it reneged, or an ACK is late.
+		c.timer.rtx, c.timer.kind = now+max(c.rtt.smoothed()/2, 10*time.Millisecond), rtxRTO
+	}
 }
 
 // advanceUna takes what is newly acknowledged off the board and the queue.
-func (c *Conn) advanceUna(now time.Duration, ack uint64, s *Segment, a *cc.Ack) {
+func (c *Conn) advanceUna(now time.Duration, ack uint64, a *ackInfo) {
 	f := c.fl
-	b := &f.board
-	var sent time.Duration
-	clean := false
+	b, l := &f.board, &f.loss
 	for b.n > 0 {
 		r := b.at(0)
 		if r.start >= ack {
 			break
 		}
 		n := uint32(min(r.end(), ack) - r.start)
-		if r.flags&recSacked != 0 {
-			f.loss.sacked -= n
-		} else {
-			a.Delivered += n
-			if r.flags&recLost != 0 {
-				f.loss.lost -= n
-			}
-			if r.sent == 1 {
-				clean, sent = true, r.Sent
-			}
-			f.rate.OnDelivered(&r.Stamp, now, n, r.sent > 1)
-		}
+		c.ackedRec(now, r, n, a)
 		if r.end() > ack {
 			r.start += uint64(n)
 			r.n -= n
@@ -88,32 +148,81 @@ func (c *Conn) advanceUna(now time.Duration, ack uint64, s *Segment, a *cc.Ack) 
 		}
 		b.popFront()
 	}
-	a.Acked = uint32(ack - c.snd.una)
-	c.stats.bytesAcked += uint64(a.Acked)
+	a.acked = uint32(ack - c.snd.una)
+	c.stats.bytesAcked += uint64(a.acked)
 	c.snd.una = ack
 	c.snd.q.Drop(min(ack, c.snd.q.End()))
-	f.loss.dup = 0
-	f.loss.hint = max(f.loss.hint, ack)
-	if clean {
-		a.RTT = now - sent
-		c.sampleRTT(now, a.RTT)
-	} else if c.flags&useTS != 0 && s.Options.HasTimestamp && s.Options.TSEcr != 0 {
-		c.sampleRTT(now, time.Duration(c.tsNow(now)-s.Options.TSEcr)*time.Millisecond)
+	l.hint = max(l.hint, ack)
+	l.fack = max(l.fack, ack)
+	l.dup = 0
+	if l.reno > 0 {
+		l.reno -= min(l.reno, a.acked-min(a.acked, uint32(c.snd.mss)))
 	}
-	c.snd.retrans, c.snd.probes = 0, 0
-	c.timer.since = 0
-	if c.rtt.backoff > 0 {
-		c.rtt.setRTO(c.cfg)
+}
+
+// ackedRec takes n bytes off the front of a record.
+func (c *Conn) ackedRec(now time.Duration, r *rec, n uint32, a *ackInfo) {
+	f := c.fl
+	l := &f.loss
+	if r.sent > 1 {
+		a.retransAck = true
+		if r.flags&recRetrans != 0 {
+			l.retrans -= n
+		}
 	}
-	if f.loss.state == cc.Recovery && ack < f.loss.high && f.loss.lost == 0 && b.n > 0 {
-		// NewReno: the next hole (RFC 6582, section 3.2, step 3).
-		c.markLost(0)
+	if r.flags&recSacked != 0 {
+		l.sacked -= n
+		return
 	}
-	c.armRetransmit(now, true)
-	if c.flags&noSpace != 0 && c.shut&shutWrite == 0 && c.writable() {
-		c.flags &^= noSpace
-		c.events |= wait.Out
+	a.delivered += n
+	if r.flags&recLost != 0 {
+		l.lost -= n
 	}
+	if r.sent == 1 {
+		a.lastSent = r.Sent
+		if !a.haveAcked {
+			a.haveAcked, a.firstSent = true, r.Sent
+		}
+		if r.start < l.fack {
+			a.reord = min(a.reord, r.start)
+		}
+		if r.end() <= l.high {
+			a.origAcked = true
+		}
+	}
+	if n == r.n {
+		l.rackAdvance(now, r, c.rtt.least())
+	}
+	stamp := r.Stamp
+	f.rate.OnDelivered(&stamp, now, n, r.sent > 1)
+	if n == r.n {
+		r.Stamp = stamp
+	}
+}
+
+// takeRTT samples the round trip by what was acknowledged, not by what was sent
+// twice (Karn), unless timestamps tell which transmission arrived. It returns the
+// newest sample, for the controller.
+func (c *Conn) takeRTT(now time.Duration, s *Segment, a *ackInfo) time.Duration {
+	rto, newest := time.Duration(-1), time.Duration(0)
+	switch {
+	case a.haveAcked && !a.retransAck:
+		rto, newest = now-a.firstSent, now-a.lastSent
+	case a.haveSacked:
+		rto = now - a.sackSent
+		newest = rto
+	case c.flags&useTS != 0 && s.Options.HasTimestamp && s.Options.TSEcr != 0 && a.acked > 0:
+		d := int32(c.tsNow(now) - s.Options.TSEcr)
+		if d >= 0 {
+			rto = max(time.Duration(d)*time.Millisecond, time.Millisecond)
+			newest = rto
+		}
+	}
+	if rto < 0 {
+		return 0
+	}
+	c.sampleRTT(now, rto)
+	return max(newest, 1)
 }
 
 // sampleRTT takes a measurement of the round trip.
@@ -125,88 +234,31 @@ func (c *Conn) sampleRTT(now, m time.Duration) {
 	c.rtt.setRTO(c.cfg)
 }
 
-// markLost marks the record i lost.
-func (c *Conn) markLost(i uint32) {
+// markLost marks the record i lost and returns its bytes if it was not before.
+func (c *Conn) markLost(i uint32) uint32 {
 	f := c.fl
 	r := f.board.at(i)
 	if r.flags&(recLost|recSacked) != 0 {
-		return
+		return 0
 	}
-	r.flags |= recLost
+	if r.flags&recRetrans != 0 {
+		f.loss.retrans -= r.n
+	}
+	r.flags = r.flags&^recRetrans | recLost
 	f.loss.lost += r.n
 	f.rate.OnLost(r.n)
 	f.loss.hint = min(f.loss.hint, r.start)
+	return r.n
 }
 
-// enterRecovery begins fast recovery.
-func (c *Conn) enterRecovery(now time.Duration) {
-	f := c.fl
-	e := cc.Event{Now: now, InFlight: uint32(c.snd.nxt - c.snd.una), SndNxt: c.snd.nxt}
-	f.loss.state, f.loss.high = cc.Recovery, c.snd.nxt
-	f.cc.Congestion(&e)
-	c.markLost(0)
-	c.todo |= todoTLP
-}
-
-// onTimeout takes all that is in flight to be lost (RFC 5681, section 3.1).
-func (c *Conn) onTimeout(now time.Duration) {
-	f := c.fl
-	e := cc.Event{Now: now, InFlight: uint32(c.snd.nxt - c.snd.una), SndNxt: c.snd.nxt, Repeated: c.snd.retrans > 1}
-	for i := uint32(0); i < f.board.n; i++ {
-		c.markLost(i)
+// markFirst marks the first segment lost, for a peer without SACK.
+func (c *Conn) markFirst(a *ackInfo) {
+	b := &c.fl.board
+	if b.n == 0 {
+		return
 	}
-	f.loss.state, f.loss.high = cc.Loss, c.snd.nxt
-	f.loss.hint = c.snd.una
-	f.loss.dup = 0
-	f.cc.Timeout(&e)
-}
-
-// buildRetransmission builds a segment again from the first record that is lost.
-// ok is false if there is none.
-func (c *Conn) buildRetransmission(now time.Duration, s *Segment) (done, ok bool) {
-	f := c.fl
-	b := &f.board
-	i := b.find(max(f.loss.hint, c.snd.una))
-	for i < b.n && b.at(i).flags&recLost == 0 {
-		i++
+	if mss := uint32(c.snd.mss); b.at(0).n > mss {
+		b.split(0, b.at(0).start+uint64(mss))
 	}
-	if i == b.n {
-		return false, false
-	}
-	inFlight := c.inFlight()
-	if inFlight > 0 && inFlight+uint32(c.snd.mss) > c.cwnd() && c.todo&todoTLP == 0 {
-		return false, true
-	}
-	c.todo &^= todoTLP
-	mss := uint32(c.sendMSS())
-	if b.at(i).n > mss {
-		b.split(i, b.at(i).start+uint64(mss))
-	}
-	r := b.at(i)
-	f.loss.hint = r.start
-	data := int(min(r.end(), c.snd.q.End()) - r.start)
-	var fl wire.TCPFlags
-	if data > 0 {
-		data = c.fill(s, r.start, data, int(mss))
-	}
-	if r.end() > c.snd.q.End() {
-		fl |= wire.FIN
-	}
-	if r.start+uint64(data) == c.snd.q.End() && data > 0 {
-		fl |= wire.PSH
-	}
-	c.header(now, s, r.start, fl)
-	c.putUrgent(s, r.start)
-	c.putECN(s, false)
-	f.loss.lost -= r.n
-	r.flags = r.flags&^recLost | recRetrans | recEver
-	r.sent = min(r.sent+1, 255)
-	f.rate.OnSend(&r.Stamp, now, inFlight, r.n)
-	f.cc.Sent(now, inFlight, r.n)
-	c.stats.retransSegs++
-	c.stats.retransBytes += uint64(r.n)
-	c.stats.bytesSent += uint64(data)
-	c.pace(now, r.n)
-	c.armRetransmit(now, false)
-	return true, true
+	a.lost += c.markLost(0)
 }

@@ -87,17 +87,28 @@ func (c *Conn) buildData(now time.Duration, s *Segment) bool {
 	if c.timer.pace > now && c.timer.pace != never {
 		return false
 	}
-	if f.loss.lost > 0 || c.todo&todoTLP != 0 {
+	if f.loss.lost > 0 {
 		if done, ok := c.buildRetransmission(now, s); ok {
 			return done
 		}
 	}
+	c.todo &^= todoRtx
 	if c.snd.nxt >= end {
+		if c.todo&todoTLP != 0 {
+			return c.buildProbe(now, s)
+		}
 		return false
+	}
+	if c.todo&todoTLP != 0 {
+		c.todo |= todoForce
 	}
 	n, full := c.sendable()
 	inFlight := c.inFlight()
 	if n == 0 && !(c.snd.nxt == c.snd.q.End() && !full) {
+		c.todo &^= todoForce
+		if c.todo&todoTLP != 0 && c.snd.una != c.snd.nxt {
+			return c.buildProbe(now, s)
+		}
 		f.use.Sent(c.snd.una, c.snd.nxt, inFlight, full)
 		if c.snd.una == c.snd.nxt {
 			c.armProbe(now)
@@ -113,7 +124,6 @@ func (c *Conn) buildData(now time.Duration, s *Segment) bool {
 // full says that the congestion window alone forbids more. A FIN alone has 0
 // bytes and is allowed if full is false and nxt is at the end.
 func (c *Conn) sendable() (n int, full bool) {
-	f := c.fl
 	q := &c.snd.q
 	mss := uint64(c.sendMSS())
 	avail := q.End() - c.snd.nxt
@@ -128,7 +138,7 @@ func (c *Conn) sendable() (n int, full bool) {
 		return 0, room == 0 && !force
 	}
 	if room < min(mss, avail) && !(force && room > 0) {
-		return 0, false || c.blockedFIN(avail)
+		return 0, false
 	}
 	limit := min(avail, room, uint64(max(c.snd.maxSeg, uint32(mss))))
 	cwnd, inFlight := uint64(c.cwnd()), uint64(c.inFlight())
@@ -143,15 +153,10 @@ func (c *Conn) sendable() (n int, full bool) {
 		limit = c.wholeSegments(limit, avail, mss)
 	}
 	if limit < mss && !force && !c.allowSmall(limit, avail) {
-		return 0, c.blockedFIN(avail)
+		return 0, false
 	}
-	_ = f
 	return int(limit), false
 }
-
-// blockedFIN tells sendable's callers that a segment is held back for another
-// reason than the window of congestion.
-func (c *Conn) blockedFIN(avail uint64) bool { return false }
 
 // wholeSegments cuts a large segment at a multiple of the MSS, unless it takes all
 // there is and may end in a small one.
@@ -199,7 +204,8 @@ func (c *Conn) sendMSS() uint32 {
 func (c *Conn) inFlight() uint32 {
 	n := uint32(c.snd.nxt - c.snd.una)
 	if f := c.fl; f != nil {
-		n = n - f.loss.sacked - f.loss.lost
+		n -= f.loss.sacked + f.loss.lost
+		n -= min(n, f.loss.reno)
 	}
 	return n
 }
@@ -245,7 +251,13 @@ func (c *Conn) sendNew(now time.Duration, s *Segment, n int) {
 		c.stats.bytesSent += uint64(n)
 		c.dataSent(now)
 	}
-	c.todo &^= todoForce | todoProbe
+	if f.loss.cwnd != 0 {
+		f.loss.prrOut += size
+	}
+	if c.todo&todoTLP != 0 {
+		f.loss.tlpHigh, f.loss.tlpRetrans = c.snd.nxt, false
+	}
+	c.todo &^= todoForce | todoProbe | todoTLP
 	f.use.Sent(c.snd.una, c.snd.nxt, inFlight+size, false)
 	c.pace(now, size)
 	c.armRetransmit(now, false)
@@ -311,8 +323,8 @@ func (c *Conn) newFlight(now time.Duration) *flight {
 		w = mss // RFC 5681, section 3.1
 	}
 	ctl.Start(cc.Start{Now: now, MSS: mss, CWnd: w, SRTT: c.rtt.smoothed(), MinRTT: c.rtt.least()})
-	f.loss.init(c)
 	c.fl = f
+	f.loss.init(c)
 	return f
 }
 

@@ -30,3 +30,6 @@ func (c *Conn) AtMark() bool                                              { retu
 func (c *Conn) ICMP(now time.Duration, e *ICMPError) wait.Events          { return 0 }
 func (c *Conn) Info(now time.Duration, in *Info)                          {}
 func (c *Conn) SetOOBInline(now time.Duration, on bool)                   { c.opt.OOBInline = on }
+
+func (c *Conn) probeFailed(now time.Duration) {}
+func (c *Conn) tuneSndBuf()                   { c.growSndBuf(c.fl.cc.CWnd() / uint32(c.snd.mss)) }

@@ -22,6 +22,10 @@ func (c *Conn) Expire(now time.Duration) wait.Events {
 			c.retransmitExpired(now)
 		case rtxProbe:
 			c.probeExpired(now)
+		case rtxTLP:
+			c.tlpExpired(now)
+		case rtxReorder:
+			c.rackTimeout(now)
 		}
 	}
 	if c.timer.keep <= now {
@@ -31,16 +35,55 @@ func (c *Conn) Expire(now time.Duration) wait.Events {
 	return c.take()
 }
 
-// armRetransmit sets the retransmission timer (RFC 6298, section 5): when data
-// leaves and none is set, and anew when data was acknowledged.
+// armRetransmit sets the retransmission timer (RFC 6298, section 5), or that of the
+// tail loss probe where one comes first: when data leaves and none is set, and anew
+// when data was acknowledged.
 func (c *Conn) armRetransmit(now time.Duration, restart bool) {
 	if c.snd.una == c.snd.nxt {
 		c.timer.rtx = never
 		return
 	}
-	if restart || c.timer.rtx == never || c.timer.kind != rtxRTO {
-		c.timer.rtx, c.timer.kind = now+c.rtt.timeout(), rtxRTO
+	if !restart && c.timer.rtx != never && c.timer.kind != rtxTLP && c.timer.kind != rtxProbe {
+		return
 	}
+	rto := now + c.rtt.timeout()
+	if !restart && c.timer.rtx != never && c.timer.kind == rtxTLP {
+		rto = c.headRTO(now)
+	}
+	if d, ok := c.tlpDelay(); ok && now+d < rto && c.fl.loss.tlpHigh == 0 {
+		c.timer.rtx, c.timer.kind = now+d, rtxTLP
+		return
+	}
+	c.timer.rtx, c.timer.kind = rto, rtxRTO
+}
+
+// headRTO returns when the oldest segment in flight times out.
+func (c *Conn) headRTO(now time.Duration) time.Duration {
+	b := &c.fl.board
+	if b.n == 0 {
+		return now + c.rtt.timeout()
+	}
+	return max(b.at(0).Sent+c.rtt.timeout(), now+time.Millisecond)
+}
+
+// armRTO sets the retransmission timer after a probe or a reordering timeout.
+func (c *Conn) armRTO(now time.Duration) {
+	if c.fl == nil || c.snd.una == c.snd.nxt {
+		c.timer.rtx = never
+		return
+	}
+	c.timer.rtx, c.timer.kind = c.headRTO(now), rtxRTO
+}
+
+// armReorder sets the timer for losses that reordering may still explain, unless
+// the retransmission timer comes first.
+func (c *Conn) armReorder(now, wait time.Duration) {
+	at := now + wait + 2*time.Millisecond
+	if rto := c.headRTO(now); rto < at {
+		c.timer.rtx, c.timer.kind = rto, rtxRTO
+		return
+	}
+	c.timer.rtx, c.timer.kind = at, rtxReorder
 }
 
 // armProbe sets the timer for probing a window that is closed (section 3.8.6.1).
@@ -74,7 +117,7 @@ func (c *Conn) retransmitExpired(now time.Duration) {
 		return
 	}
 	c.onTimeout(now)
-	c.todo |= todoTLP
+	c.todo |= todoRtx
 	c.rtt.backOff(c.cfg)
 	c.timer.rtx, c.timer.kind = now+c.rtt.timeout(), rtxRTO
 }
