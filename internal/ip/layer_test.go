@@ -21,7 +21,7 @@ type got struct {
 
 // fake is a transport that keeps what it is given.
 type fake struct {
-	t      *testing.T
+	t      testing.TB
 	refuse bool
 	in     []got
 	errs   []Error
@@ -79,7 +79,7 @@ func (w *wireSender) Send(batch []*pkt.Packet) int {
 
 // bench is a host with a loopback interface, one link and fake transports.
 type bench struct {
-	t     *testing.T
+	t     testing.TB
 	clock *host.Manual
 	h     *host.Host
 	l     *Layer
@@ -98,11 +98,11 @@ const (
 	peerB = "2001:db8::2"
 )
 
-func newBench(t *testing.T, cfg Config) *bench {
+func newBench(t testing.TB, cfg Config) *bench {
 	return newBenchIface(t, cfg, IfaceConfig{Name: "eth0"})
 }
 
-func newBenchIface(t *testing.T, cfg Config, eth IfaceConfig) *bench {
+func newBenchIface(t testing.TB, cfg Config, eth IfaceConfig) *bench {
 	buf.Track(true)
 	live := buf.Live()
 	b := &bench{t: t, clock: new(host.Manual), wire: new(wireSender)}
@@ -271,7 +271,7 @@ func TestLoopbackDelivers(t *testing.T) {
 
 // validate checks the lengths and checksums of a whole packet as a strict receiver
 // would, and returns the transport bytes.
-func validate(t *testing.T, b []byte) (v4 wire.IPv4, v6 wire.IPv6, transport []byte) {
+func validate(t testing.TB, b []byte) (v4 wire.IPv4, v6 wire.IPv6, transport []byte) {
 	t.Helper()
 	var c wire.Checksum
 	var proto uint8

@@ -38,6 +38,10 @@ type Out struct {
 	// (IP_PMTUDISC_PROBE, IP_PMTUDISC_INTERFACE).
 	IgnorePathMTU bool
 
+	// Discover forbids routers to fragment an IPv4 packet that needs no fragmenting
+	// here: IP_PMTUDISC_WANT, Linux's default.
+	Discover bool
+
 	NoLoop   bool // no copy of a multicast to this host (IP_MULTICAST_LOOP 0)
 	HostOnly bool // a multicast does not leave this host (IP_MULTICAST_TTL 0)
 
@@ -73,6 +77,11 @@ func (l *Layer) Output(p *pkt.Packet, path *Path, o *Out) error {
 			ttl = 1
 		}
 	}
+	if (src.IsLoopback() || dst.IsLoopback()) && !path.Iface.cfg.Loopback {
+		l.Stats.Martian++ // loopback addresses are not seen on a link
+		p.Free()
+		return nil
+	}
 	mtu := path.MTU
 	if o.IgnorePathMTU {
 		mtu = path.Iface.cfg.MTU
@@ -82,7 +91,7 @@ func (l *Layer) Output(p *pkt.Packet, path *Path, o *Out) error {
 	if dst.Is4() {
 		h := wire.IPv4{
 			Src: src, Dst: dst, TOS: o.TOS, TTL: ttl, Proto: o.Proto,
-			DontFragment: o.DontFragment, Options: o.Options,
+			Options: o.Options,
 		}
 		hl := h.Len()
 		if hl+n > maxLen4 || hl > wire.IPv4MaxLen {
@@ -95,7 +104,8 @@ func (l *Layer) Output(p *pkt.Packet, path *Path, o *Out) error {
 			p.Free()
 			return syscall.EMSGSIZE
 		}
-		if !o.DontFragment {
+		h.DontFragment = o.DontFragment || o.Discover && fits
+		if !h.DontFragment {
 			h.ID = l.ident(dst)
 		}
 		l.checksum(p, path, src, dst, o, hl, fits)

@@ -112,14 +112,17 @@ func (l *Layer) Route(dst, src netip.Addr, ifindex int) (Path, error) {
 		case dst.Is6():
 			dst = netip.IPv6Loopback()
 		case src.IsValid():
-			dst = src
+			dst, via = src, nil
 		default:
-			dst, src = loopback4, loopback4
+			dst, src, via = loopback4, loopback4, nil
 		}
 	}
 	if src.IsValid() {
-		if src.Is4() != dst.Is4() || src.IsMulticast() || !l.IsLocal(src) {
+		if src.Is4() != dst.Is4() || src.IsMulticast() || src == limitedBroadcast {
 			return Path{}, syscall.EINVAL
+		}
+		if !l.IsLocal(src) {
+			return Path{}, syscall.ENETUNREACH
 		}
 	}
 	if l.IsLocal(dst) {
@@ -134,7 +137,8 @@ func (l *Layer) Route(dst, src netip.Addr, ifindex int) (Path, error) {
 }
 
 // localPath is the path to an address of this host. A packet for it can be asked
-// to leave by the loopback interface or by the one that has the address.
+// to leave by the interface that has the address or, in IPv4, by the loopback
+// interface.
 func (l *Layer) localPath(dst, src netip.Addr, via *Iface) (Path, bool) {
 	if l.lo == nil {
 		return Path{}, false
@@ -143,7 +147,7 @@ func (l *Layer) localPath(dst, src netip.Addr, via *Iface) (Path, bool) {
 	if o := l.own[dst]; o != nil {
 		sel, at = o.src, o.iface
 	}
-	if via != nil && via != l.lo && via != at {
+	if via != nil && via != at && (via != l.lo || dst.Is6()) {
 		return Path{}, false
 	}
 	if !src.IsValid() {
@@ -155,9 +159,6 @@ func (l *Layer) localPath(dst, src netip.Addr, via *Iface) (Path, bool) {
 }
 
 func (l *Layer) route4(dst, src netip.Addr, via *Iface) (Path, error) {
-	if a := dst.As4(); a[0] == 0 {
-		return Path{}, syscall.EINVAL
-	}
 	p := Path{Dst: dst, Src: src, Next: dst, Iface: via, Broadcast: l.IsBroadcast(dst)}
 	if via == nil && src.IsValid() && (dst.IsMulticast() || dst == limitedBroadcast) {
 		// The bound source names the interface.
@@ -198,10 +199,7 @@ func (l *Layer) route4(dst, src netip.Addr, via *Iface) (Path, error) {
 	if !p.Src.IsValid() {
 		p.Src = l.source4(p.Iface, p.Next)
 	}
-	if !p.Src.IsValid() {
-		return Path{}, syscall.EADDRNOTAVAIL
-	}
-	if p.Src.IsLoopback() && !p.Iface.cfg.Loopback || dst.IsLoopback() && !p.Iface.cfg.Loopback {
+	if p.Src.IsLoopback() && !p.Iface.cfg.Loopback {
 		return Path{}, syscall.EINVAL
 	}
 	l.finish(&p, mtu)
@@ -209,11 +207,13 @@ func (l *Layer) route4(dst, src netip.Addr, via *Iface) (Path, error) {
 }
 
 // source4 selects the source for packets to next over i: an address of i in next's
-// network, else i's first, else any that is not a loopback address.
+// network, else i's first, else another interface's. Loopback addresses stay on
+// the loopback interface, and are its choice where there are no others. A host
+// that has no address at all says so with 0.0.0.0.
 func (l *Layer) source4(i *Iface, next netip.Addr) netip.Addr {
 	var first netip.Addr
 	for _, a := range i.addrs {
-		if !a.Addr().Is4() {
+		if !a.Addr().Is4() || a.Addr().IsLoopback() {
 			continue
 		}
 		if a.Contains(next) {
@@ -236,7 +236,10 @@ func (l *Layer) source4(i *Iface, next netip.Addr) netip.Addr {
 			}
 		}
 	}
-	return netip.Addr{}
+	if i.cfg.Loopback {
+		return loopback4
+	}
+	return netip.IPv4Unspecified()
 }
 
 func (l *Layer) route6(dst, src netip.Addr, via *Iface) (Path, error) {
@@ -272,15 +275,15 @@ func (l *Layer) route6(dst, src netip.Addr, via *Iface) (Path, error) {
 	if !p.Src.IsValid() {
 		return Path{}, syscall.EADDRNOTAVAIL
 	}
-	if p.Src.IsLoopback() && !p.Iface.cfg.Loopback {
-		return Path{}, syscall.EINVAL
-	}
 	l.finish(&p, mtu)
 	return p, nil
 }
 
 func (l *Layer) multicastIface(via *Iface) *Iface {
 	if via != nil {
+		if via.cfg.Loopback {
+			return nil
+		}
 		return via
 	}
 	for _, i := range l.ifaces {

@@ -10,7 +10,7 @@ import (
 // prefix length in use, the longest first: as many steps as there are lengths,
 // however many routes there are.
 type routeTable struct {
-	lens []int                            // in use, longest first
+	lens []int                           // in use, longest first
 	nets map[int]map[netip.Addr][]*Route // by length and network; each by metric
 }
 
