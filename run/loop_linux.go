@@ -30,6 +30,7 @@ type loop struct {
 	notify   listener
 	killable bool
 	log      *logger
+	guard    *guard // nil: none
 
 	epoll   int
 	sources []watched // by descriptor
@@ -225,7 +226,7 @@ func (l *loop) wait(events []unix.EpollEvent, ms int) int {
 func (l *loop) serveStack() {
 	for l.stackTold.Swap(false) {
 		for {
-			n, _ := l.set.Wait(nil, l.stack)
+			n, _ := l.set.Wait(nil, l.stack) //lint:ignore SA1012 without a context it does not wait
 			if n == 0 {
 				break
 			}

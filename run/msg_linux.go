@@ -15,12 +15,11 @@ import (
 
 // message is where a program wants a message to be put, or has one.
 type message struct {
-	hdr    uint64 // of its struct msghdr; 0: a sendto or recvfrom
-	h      msghdr
-	spans  []span
-	total  int
-	flags  int
-	result uint64 // address of mmsghdr's msg_len; 0: none
+	hdr   uint64 // of its struct msghdr; 0: a sendto or recvfrom
+	h     msghdr
+	spans []span
+	total int
+	flags int
 }
 
 // loadMessage reads the struct msghdr at addr and its iovecs.

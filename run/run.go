@@ -18,6 +18,10 @@ type Options struct {
 
 	Stdin, Stdout, Stderr *os.File
 
+	// Guard is a command whose process calls [Guard]. It ends the programs that would
+	// wait for ever should this process be killed. Empty: none.
+	Guard []string
+
 	// Log, if not nil, receives a line for each call that asks for something that
 	// usock does not have.
 	Log io.Writer

@@ -28,6 +28,10 @@ func Run(o Options) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
+	if l.guard, err = startGuard(o.Guard); err != nil {
+		l.close()
+		return Status{}, fmt.Errorf("guard: %w", err)
+	}
 	children := newReaper()
 	defer children.stop()
 	sigs := newForwarder()
@@ -36,6 +40,7 @@ func Run(o Options) (Status, error) {
 	pid, err := l.launch(&o)
 	if err != nil {
 		l.close()
+		l.guard.stop()
 		return Status{}, err
 	}
 	stopped := make(chan struct{})
@@ -50,9 +55,10 @@ func Run(o Options) (Status, error) {
 	}()
 	go sigs.forward(pid)
 	st := children.wait(pid)
-	endDescendants(children)
+	endDescendants(children, l.guard.pid())
 	l.do(func() { l.done = true })
 	<-stopped
+	l.guard.stop()
 	return st, nil
 }
 
@@ -80,6 +86,7 @@ func (l *loop) launch(o *Options) (pid int, err error) {
 		return 0, err
 	}
 	l.watch(int(l.notify), unix.EPOLLIN, (*trap)(l))
+	l.guard.name(int32(pid))
 	return pid, nil
 }
 
@@ -134,14 +141,29 @@ func (r *reaper) wait(pid int) Status {
 
 const grace = time.Second // between SIGTERM and SIGKILL
 
-// endDescendants ends what the program has left behind.
-func endDescendants(r *reaper) {
-	signalAll := func(sig syscall.Signal) {
-		for _, pid := range descendants(os.Getpid()) {
-			unix.Kill(pid, sig)
+// left reports whether children other than the guard have not ended.
+func (r *reaper) left(guard int) bool {
+	if !r.collect() {
+		return false
+	}
+	for _, pid := range descendants(os.Getpid()) {
+		if pid != guard {
+			return true
 		}
 	}
-	if !r.collect() {
+	return false
+}
+
+// endDescendants ends what the program has left behind.
+func endDescendants(r *reaper, guard int) {
+	signalAll := func(sig syscall.Signal) {
+		for _, pid := range descendants(os.Getpid()) {
+			if pid != guard {
+				unix.Kill(pid, sig)
+			}
+		}
+	}
+	if !r.left(guard) {
 		return
 	}
 	signalAll(unix.SIGTERM)
@@ -149,7 +171,7 @@ func endDescendants(r *reaper) {
 	limit := time.NewTimer(grace)
 	defer limit.Stop()
 	kill := false
-	for r.collect() {
+	for r.left(guard) {
 		if kill {
 			signalAll(unix.SIGKILL)
 			limit.Reset(10 * time.Millisecond) // for one that forked meanwhile

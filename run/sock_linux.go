@@ -183,6 +183,8 @@ func (s *sock) stackEvent(ev usock.Events) {
 		s.acceptAll()
 	case s.phase == connecting:
 		s.connectOutcome(ev)
+	case s.phase == connected && s.downEnd && ev&usock.POLLERR != 0:
+		s.failed(s.takeError()) // reset after the end of the stream: writing fails now
 	case s.phase == connected:
 		s.pump()
 	}

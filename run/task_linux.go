@@ -39,6 +39,7 @@ func (l *loop) task(tid int) (*task, syscall.Errno) {
 	t := &task{l: l, tid: tid, pidfd: fd, mem: -1}
 	l.tasks[tid] = t
 	l.watch(fd, unix.EPOLLIN|unix.EPOLLET, t)
+	l.guard.tell(t)
 	return t, 0
 }
 
@@ -52,6 +53,7 @@ func (t *task) drop() {
 	if t.l.tasks[t.tid] == t {
 		delete(t.l.tasks, t.tid)
 	}
+	t.l.guard.forget(int32(t.tid))
 	if t.parked != nil {
 		t.parked.cancel()
 	}

@@ -38,6 +38,16 @@ The exit status is the program's. Processes that it leaves behind are ended.`,
 	return c
 }
 
+const guardName = "run-guard"
+
+// guardCmd is for usock run itself.
+func guardCmd() *cobra.Command {
+	return &cobra.Command{
+		Use: guardName, Hidden: true, Args: cobra.NoArgs,
+		Run: func(*cobra.Command, []string) { run.Guard(os.Stdin) },
+	}
+}
+
 func runProgram(args []string, verbose bool) error {
 	path, err := exec.LookPath(args[0])
 	if err != nil {
@@ -55,6 +65,7 @@ func runProgram(args []string, verbose bool) error {
 		Host: host, Path: path, Argv: args, Env: os.Environ(),
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 	}
+	o.Guard = []string{"/proc/self/exe", guardName}
 	if verbose {
 		o.Log = os.Stderr
 	}

@@ -1,0 +1,151 @@
+//go:build amd64 || arm64
+
+package run
+
+import (
+	"encoding/binary"
+	"io"
+	"maps"
+	"os"
+	"os/exec"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A supervisor that is killed takes its far ends with it, so its programs' sockets
+// fail. But one that only waits for a connection would wait for ever: nothing happens
+// to a listening socket. The guard is a process that outlives the supervisor just
+// long enough to end such programs, and their descendants. It is told of the first process and of every
+// process that makes a trapped call, and reads until the supervisor's end of the pipe is gone.
+type guard struct {
+	cmd  *exec.Cmd
+	told map[int32]bool
+	pipe *os.File
+}
+
+// guardGrace is how long programs have to end by themselves, after their sockets
+// have failed.
+const guardGrace = 2 * time.Second
+
+// startGuard starts the guard: argv is a command that calls Guard.
+func startGuard(argv []string) (*guard, error) {
+	if len(argv) == 0 {
+		return nil, nil
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	c := exec.Command(argv[0], argv[1:]...)
+	c.Stdin = r
+	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // the terminal's signals are not for it
+	if err := c.Start(); err != nil {
+		w.Close()
+		return nil, err
+	}
+	return &guard{cmd: c, told: make(map[int32]bool), pipe: w}, nil
+}
+
+// tell names a thread's process to the guard.
+func (g *guard) tell(t *task) {
+	if g == nil {
+		return
+	}
+	if pid := t.process(); !g.told[pid] {
+		g.told[pid] = true
+		g.name(pid)
+	}
+}
+
+// name sends the guard the number of a process.
+func (g *guard) name(pid int32) {
+	if g == nil {
+		return
+	}
+	var b [4]byte
+	binary.NativeEndian.PutUint32(b[:], uint32(pid))
+	g.pipe.Write(b[:])
+}
+
+// forget says that the number may come to stand for another process.
+func (g *guard) forget(pid int32) {
+	if g != nil {
+		delete(g.told, pid)
+	}
+}
+
+// pid returns the guard's process; 0 if there is none.
+func (g *guard) pid() int {
+	if g == nil {
+		return 0
+	}
+	return g.cmd.Process.Pid
+}
+
+// stop ends the guard, which has nothing to do any more.
+func (g *guard) stop() {
+	if g == nil {
+		return
+	}
+	g.cmd.Process.Kill()
+	g.cmd.Wait()
+	g.pipe.Close()
+}
+
+// Guard is the body of the guard process. It returns when the supervisor at the
+// other end of the pipe has gone and the programs named by it have ended.
+func Guard(pipe io.Reader) {
+	fds := make(map[int]int) // descriptors of processes, and their numbers
+	var b [4]byte
+	for {
+		if _, err := io.ReadFull(pipe, b[:]); err != nil {
+			break
+		}
+		watchProcess(fds, int(binary.NativeEndian.Uint32(b[:])))
+		if len(fds)&255 == 0 {
+			waitEnded(fds, 0)
+		}
+	}
+	for _, pid := range maps.Clone(fds) {
+		for _, child := range descendants(pid) {
+			watchProcess(fds, child)
+		}
+	}
+	waitEnded(fds, guardGrace)
+	for _, sig := range []syscall.Signal{unix.SIGTERM, unix.SIGKILL} {
+		for fd := range fds {
+			unix.PidfdSendSignal(fd, sig, nil, 0)
+		}
+		waitEnded(fds, guardGrace/2)
+	}
+}
+
+func watchProcess(fds map[int]int, pid int) {
+	if fd, err := unix.PidfdOpen(pid, 0); err == nil {
+		fds[fd] = pid
+	}
+}
+
+// waitEnded removes the processes that have ended, and waits up to d for all.
+func waitEnded(fds map[int]int, d time.Duration) {
+	for end := time.Now().Add(d); len(fds) > 0; {
+		polls := make([]unix.PollFd, 0, len(fds))
+		for fd := range fds {
+			polls = append(polls, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN})
+		}
+		left := max(0, time.Until(end))
+		n, err := unix.Poll(polls, int(left/time.Millisecond))
+		if err != nil && err != unix.EINTR || n == 0 {
+			return
+		}
+		for _, p := range polls {
+			if p.Revents != 0 {
+				delete(fds, int(p.Fd))
+				unix.Close(int(p.Fd))
+			}
+		}
+	}
+}
