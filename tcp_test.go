@@ -11,6 +11,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/net/nettest"
@@ -239,5 +240,68 @@ func TestTCPSmallWrites(t *testing.T) {
 	got, err := io.ReadAll(b)
 	if err != nil || !bytes.Equal(got, want.Bytes()) {
 		t.Errorf("%d of %d bytes, %v", len(got), want.Len(), err)
+	}
+}
+
+// TestTCPLinger has close wait for the peer to take the data (SO_LINGER), and no
+// longer than it was told.
+func TestTCPLinger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, err := usock.NewHost(usock.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer h.Close()
+		fill := func(cli *usock.Socket) (total int) {
+			cli.SetSockOpt(usock.SOL_SOCKET, usock.SO_LINGER, []byte{1, 0, 0, 0, 20, 0, 0, 0})
+			chunk := make([]byte, 64<<10)
+			for {
+				n, err := cli.Send(chunk, usock.MSG_DONTWAIT)
+				if err == syscall.EAGAIN {
+					return total
+				}
+				total += n
+			}
+		}
+		cli, srv := pair(t, h, "127.0.0.1:0")
+		cli.SetDeadline(time.Time{})
+		total := fill(cli)
+		closed := make(chan struct{})
+		go func() { cli.Close(); close(closed) }()
+		synctest.Wait()
+		select {
+		case <-closed:
+			t.Fatal("close did not wait")
+		default:
+		}
+		buf := make([]byte, 64<<10)
+		for got := 0; got < total; {
+			n, err := srv.Recv(buf, 0)
+			if err != nil || n == 0 {
+				t.Fatalf("received %d of %d bytes, %v", got, total, err)
+			}
+			got += n
+		}
+		<-closed
+		srv.Close()
+
+		cli, srv = pair(t, h, "127.0.0.1:0")
+		fill(cli)
+		start := time.Now()
+		cli.Close()
+		if d := time.Since(start); d != 20*time.Second {
+			t.Errorf("close took %v, want 20s", d)
+		}
+		srv.Close()
+	})
+}
+
+func TestTCPLingerZero(t *testing.T) {
+	h := newHost(t, usock.Config{})
+	cli, srv := pair(t, h, "127.0.0.1:0")
+	cli.SetSockOpt(usock.SOL_SOCKET, usock.SO_LINGER, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+	cli.Close()
+	if _, err := srv.Recv(make([]byte, 1), 0); err != syscall.ECONNRESET {
+		t.Errorf("recv: %v, want ECONNRESET", err)
 	}
 }

@@ -157,8 +157,12 @@ func (f *prf) init() error {
 
 // sum returns the function's value for a tuple and a label that tells its uses
 // apart.
-func (f *prf) sum(label byte, t *tuple) (hi, lo uint64) {
+func (f *prf) sum(label byte, t *tuple) (hi, lo uint64) { return f.sumWith(label, t, 0) }
+
+// sumWith is sum with one more argument.
+func (f *prf) sumWith(label byte, t *tuple, extra uint64) (hi, lo uint64) {
 	f.state = [aes.BlockSize]byte{label}
+	binary.BigEndian.PutUint64(f.state[8:], extra)
 	binary.BigEndian.PutUint16(f.state[2:], t.lport)
 	binary.BigEndian.PutUint16(f.state[4:], t.rport)
 	f.block.Encrypt(f.state[:], f.state[:])

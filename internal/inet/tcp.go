@@ -24,6 +24,7 @@ type tcpProto struct {
 	listeners map[uint16][]*tcpEndpoint
 	// portCounters are the increments of RFC 6056's double-hash port selection.
 	portCounters [256]uint32
+	fastOpen     map[netip.Addr]tcp.FastOpen // cookies of servers
 	timeWaits    int
 	options      *socket.Options
 	in, out      tcp.Segment // scratch: a segment on its way in, and one out
@@ -36,10 +37,11 @@ type TCPStats struct {
 	InSegs, OutSegs, InErrs, OutRsts                uint64
 	ActiveOpens, PassiveOpens                       uint64
 	ListenOverflows, ListenDrops, TimeWaitOverflows uint64
+	CookiesSent, CookiesReceived, CookiesFailed     uint64
 }
 
 func newTCP(s *Stack, cfg *tcp.Config) *tcpProto {
-	t := &tcpProto{Stack: s, cfg: cfg, listeners: make(map[uint16][]*tcpEndpoint)}
+	t := &tcpProto{Stack: s, cfg: cfg, listeners: make(map[uint16][]*tcpEndpoint), fastOpen: make(map[netip.Addr]tcp.FastOpen)}
 	t.conns.init()
 	t.ports.init(true)
 	t.options = socket.NewOptions(ipRows, ip6Rows, deviceRows(s), tcpRows(t))
@@ -86,6 +88,14 @@ type tcpEndpoint struct {
 	phase          phase
 	counted        bool // in the listener's count of incomplete connections
 	released       bool
+	fast           bool // in the listener's count of Fast Open children in SYN-RECEIVED
+	asked          bool // the SYN asked for a Fast Open cookie
+
+	lingering       bool      // close(2) waits for the peer's acknowledgement
+	fastOpenConnect bool      // TCP_FASTOPEN_CONNECT
+	fastOpenQueue   int32     // TCP_FASTOPEN of a listener
+	lis             *listener // whose count of Fast Open children this one is in
+	deferred        *abi.Addr // connect waits for the first send, which goes with the SYN
 }
 
 func (e *tcpEndpoint) tcpNode()    {}
@@ -183,6 +193,9 @@ func (t *tcpProto) Ready(s *socket.Socket) wait.Events {
 		}
 		return 0
 	}
+	if e.deferred != nil {
+		return wait.Out
+	}
 	return e.conn.Ready()
 }
 
@@ -195,20 +208,21 @@ func (t *tcpProto) Queued(s *socket.Socket) (in, out int) {
 // Send implements socket.Proto.
 func (t *tcpProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 	e := endpointOf(s)
-	if m.Flags&abi.MSG_FASTOPEN != 0 && e.phase == unconnected && e.listener == nil {
+	if e.deferred != nil || m.Flags&abi.MSG_FASTOPEN != 0 && e.phase == unconnected && e.listener == nil {
 		return t.sendFastOpen(e, m)
 	}
-	switch st := e.conn.State(); {
+	st := e.conn.State()
+	switch {
 	case e.listener != nil:
 		return 0, syscall.EPIPE
-	case st == tcp.SynSent || st == tcp.SynRcvd:
+	case st == tcp.SynSent || st == tcp.SynRcvd && !e.fast:
 		return 0, syscall.EAGAIN
 	}
 	if err := e.conn.TakeErr(); err != nil {
 		e.failed()
 		return 0, err
 	}
-	if st := e.conn.State(); st != tcp.Established && st != tcp.CloseWait {
+	if st != tcp.Established && st != tcp.CloseWait && st != tcp.SynRcvd {
 		return 0, syscall.EPIPE
 	}
 	if e.conn.SendSpace() <= 0 {
@@ -217,8 +231,15 @@ func (t *tcpProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 	return t.queue(e, m), nil
 }
 
-// queue hands m's views to the core, as many as it takes.
+// queue hands m's views to the core and sends what can be sent.
 func (t *tcpProto) queue(e *tcpEndpoint, m *socket.Msg) int {
+	n := t.write(e, m)
+	t.update(e, 0)
+	return n
+}
+
+// write hands m's views to the core, as many as it takes.
+func (t *tcpProto) write(e *tcpEndpoint, m *socket.Msg) int {
 	n := 0
 	now := t.Host.Now()
 	for i, v := range m.Data {
@@ -237,7 +258,6 @@ func (t *tcpProto) queue(e *tcpEndpoint, m *socket.Msg) int {
 			break
 		}
 	}
-	t.update(e, 0)
 	return n
 }
 
@@ -349,6 +369,26 @@ func (t *tcpProto) Shutdown(s *socket.Socket, how int) error {
 	return nil
 }
 
+// Linger implements socket.Lingerer. Unread data makes the end a reset, for which
+// nobody waits.
+func (t *tcpProto) Linger(s *socket.Socket) bool {
+	e := endpointOf(s)
+	if st := e.conn.State(); st == tcp.Established || st == tcp.CloseWait {
+		if e.conn.Buffered() > 0 {
+			return false
+		}
+		e.lingering = true
+		e.conn.ShutdownWrite(t.Host.Now())
+		t.update(e, 0)
+	}
+	return e.lingering && lingers(e.conn.State())
+}
+
+// lingers reports whether data or the FIN is not acknowledged yet.
+func lingers(st tcp.State) bool {
+	return st == tcp.FinWait1 || st == tcp.Closing || st == tcp.LastAck
+}
+
 // Close implements socket.Proto.
 func (t *tcpProto) Close(s *socket.Socket) {
 	e := endpointOf(s)
@@ -421,6 +461,7 @@ func (t *tcpProto) unhash(e *tcpEndpoint) {
 		e.counted = false
 		e.parent.listener.incomplete--
 	}
+	e.settled()
 }
 
 // release frees what e holds; nothing refers to it any more.
@@ -453,9 +494,19 @@ func (t *tcpProto) update(e *tcpEndpoint, ev wait.Events) {
 		if e.node.owner != nil {
 			t.Host.SetTimer(&e.timer, e.conn.Deadline())
 		}
-		if e.parent != nil && st >= tcp.Established && e.counted {
-			t.established(e)
+		if st >= tcp.Established {
+			if e.counted {
+				t.queueUp(e)
+			}
+			e.settled()
+			if e.asked {
+				e.asked = false
+				t.rememberCookie(e)
+			}
 		}
+	}
+	if e.lingering && !lingers(e.conn.State()) {
+		ev |= wait.Out
 	}
 	if ev != 0 && e.s != nil {
 		e.s.Notify(ev)

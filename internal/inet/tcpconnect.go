@@ -30,6 +30,9 @@ func (t *tcpProto) Connect(s *socket.Socket, a abi.Addr) error {
 		s.Notify(e.conn.Ready())
 		return nil
 	}
+	if e.deferred != nil {
+		return syscall.EISCONN
+	}
 	switch e.phase {
 	case connected:
 		return syscall.EISCONN
@@ -39,7 +42,15 @@ func (t *tcpProto) Connect(s *socket.Socket, a abi.Addr) error {
 	if e.listener != nil {
 		return syscall.EISCONN
 	}
-	if err := t.begin(e, a, tcp.FastOpen{}); err != nil {
+	fo := tcp.FastOpen{Ask: e.fastOpenConnect}
+	if e.fastOpenConnect {
+		if dst, err := t.peerAddr(s, a); err == nil && t.fastOpen[dst].NCookie != 0 {
+			// connect succeeds at once; the SYN waits for data (tcp(7)).
+			e.deferred = &a
+			return nil
+		}
+	}
+	if err := t.begin(e, a, fo, nil); err != nil {
 		return err
 	}
 	// Over the loopback interface the outcome may be known once the host is left.
@@ -63,8 +74,9 @@ func (t *tcpProto) outcome(e *tcpEndpoint) error {
 	return nil
 }
 
-// begin starts to connect: path, addresses, port, and the core's SYN.
-func (t *tcpProto) begin(e *tcpEndpoint, a abi.Addr, fo tcp.FastOpen) error {
+// begin starts to connect: path, addresses, port, and the core's SYN, with the data
+// of m if it is not nil.
+func (t *tcpProto) begin(e *tcpEndpoint, a abi.Addr, fo tcp.FastOpen, m *socket.Msg) error {
 	dst, err := t.peerAddr(e.s, a)
 	if err != nil {
 		return err
@@ -102,7 +114,11 @@ func (t *tcpProto) begin(e *tcpEndpoint, a abi.Addr, fo tcp.FastOpen) error {
 	t.Stats.ActiveOpens++
 	p := t.params(e, iss)
 	p.FastOpen = fo
+	e.asked = fo.Ask
 	e.conn.Connect(t.Host.Now(), p)
+	if m != nil {
+		m.Len = t.write(e, m)
+	}
 	t.update(e, 0)
 	return nil
 }
@@ -193,7 +209,33 @@ func (t *tcpProto) choosePort(e *tcpEndpoint, k *tuple) (iss uint32, err error) 
 
 // sendFastOpen is sendto with MSG_FASTOPEN: connect and send in one (tcp(7)).
 func (t *tcpProto) sendFastOpen(e *tcpEndpoint, m *socket.Msg) (int, error) {
-	return 0, syscall.EOPNOTSUPP
+	a := m.Addr
+	if e.deferred != nil {
+		a, e.deferred = *e.deferred, nil
+	} else if !m.HasAddr {
+		return 0, syscall.EDESTADDRREQ
+	}
+	dst, err := t.peerAddr(e.s, a)
+	if err != nil {
+		return 0, err
+	}
+	fo := t.fastOpen[dst]
+	fo.Ask = true
+	if fo.NCookie != 0 {
+		m.Len = 0
+		if err := t.begin(e, a, fo, m); err != nil {
+			return 0, err
+		}
+		return m.Len, nil
+	}
+	// Without a cookie this is connect, and send once that is done.
+	if err := t.begin(e, a, fo, nil); err != nil {
+		return 0, err
+	}
+	if e.s.NonblockLocked() || m.Flags&abi.MSG_DONTWAIT != 0 {
+		return 0, syscall.EINPROGRESS
+	}
+	return 0, syscall.EAGAIN
 }
 
 // Error implements ip.Transport: an ICMP error about a segment of ours (RFC 5927).

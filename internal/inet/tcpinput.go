@@ -76,14 +76,17 @@ func (t *tcpProto) stray(k *tuple, m *ip.Meta, seg *tcp.Segment, iss uint32) {
 		seg.Data.Release()
 		return
 	}
-	l := t.listenerFor(k, m.Iface.Index())
-	if l != nil && m.TTL >= l.ip().minTTL && seg.Flags&wire.ACK == 0 {
-		if seg.Flags&wire.SYN != 0 {
+	if l := t.listenerFor(k, m.Iface.Index()); l != nil && m.TTL >= l.ip().minTTL {
+		switch {
+		case seg.Flags&(wire.SYN|wire.ACK) == wire.SYN:
 			t.arrived(l, k, seg, iss)
-		} else {
+			return
+		case seg.Flags&wire.ACK == 0:
 			seg.Data.Release()
+			return
+		case seg.Flags&wire.SYN == 0 && t.takeCookie(l, k, seg):
+			return
 		}
-		return
 	}
 	t.reset(k, m, seg)
 }

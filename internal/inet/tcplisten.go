@@ -3,6 +3,7 @@ package inet
 import (
 	"net/netip"
 	"syscall"
+	"time"
 
 	"usock/internal/abi"
 	"usock/internal/socket"
@@ -22,6 +23,8 @@ type listener struct {
 	incomplete int          // connections in SYN-RECEIVED
 	head, tail *tcpEndpoint // the accept queue
 	length     int
+	fast       int           // Fast Open children in SYN-RECEIVED
+	overflow   time.Duration // when the incomplete queue was full last; 0: never
 }
 
 func (l *listener) full() bool { return l.length > l.backlog }
@@ -197,15 +200,46 @@ func (t *tcpProto) arrived(l *tcpEndpoint, k *tuple, seg *tcp.Segment, iss uint3
 		return
 	}
 	if q.incomplete > q.backlog {
+		t.sendCookie(l, k, seg)
+		return
+	}
+	c := t.child(l, k)
+	if c == nil {
 		t.Stats.ListenDrops++
 		seg.Data.Release()
 		return
 	}
+	if iss == 0 {
+		iss = t.isn(k)
+	}
+	p := t.childParams(l, c, iss)
+	p.ServerFastOpen = t.offerFastOpen(l, k, seg)
+	t.Stats.PassiveOpens++
+	c.conn.Accept(t.Host.Now(), p, seg)
+	if p.ServerFastOpen.Data {
+		// The program has the connection at once (RFC 7413, section 4.2.2).
+		t.queueUp(c)
+		c.fast, c.lis = true, q
+		q.fast++
+	}
+	t.update(c, 0)
+}
+
+// settled ends the time in which a Fast Open child counts against its listener.
+func (e *tcpEndpoint) settled() {
+	if e.fast {
+		e.fast = false
+		e.lis.fast--
+		e.lis = nil
+	}
+}
+
+// child makes an endpoint of a listener for the connection k; nil if there is no
+// path to the peer.
+func (t *tcpProto) child(l *tcpEndpoint, k *tuple) *tcpEndpoint {
 	path, err := t.path(k.raddr, k.laddr, int(l.s.Opt.Device))
 	if err != nil {
-		t.Stats.ListenDrops++
-		seg.Data.Release()
-		return
+		return nil
 	}
 	c := &tcpEndpoint{proto: t, parent: l, path: path, pid: l.s.Owner}
 	c.tuple, c.scope = *k, int32(path.Iface.Index())
@@ -213,24 +247,24 @@ func (t *tcpProto) arrived(l *tcpEndpoint, k *tuple, seg *tcp.Segment, iss uint3
 	c.ipState.inherit(&l.ipState)
 	c.conn.Init(t.cfg)
 	c.timer.Owner = c
-	if iss == 0 {
-		iss = t.isn(k)
-	}
-	p := t.params(c, iss)
-	p.Options = l.conn.Options()
 	c.rcvBuf, c.sndBuf = l.rcvBuf, l.sndBuf
-	p.RcvBuf, p.SndBuf = int(c.rcvBuf), int(c.sndBuf)
 	c.counted = true
-	q.incomplete++
+	l.listener.incomplete++
 	t.conns.add(&c.node, c)
 	t.ports.add(&c.binding, k.lport)
-	t.Stats.PassiveOpens++
-	c.conn.Accept(t.Host.Now(), p, seg)
-	t.update(c, 0)
+	return c
 }
 
-// established moves a connection whose handshake is complete to the accept queue.
-func (t *tcpProto) established(e *tcpEndpoint) {
+// childParams returns what a listener's connection starts from.
+func (t *tcpProto) childParams(l, c *tcpEndpoint, iss uint32) *tcp.Params {
+	p := t.params(c, iss)
+	p.Options = l.conn.Options()
+	return p
+}
+
+// queueUp moves a connection to the accept queue: its handshake is complete, or it
+// came with a Fast Open cookie.
+func (t *tcpProto) queueUp(e *tcpEndpoint) {
 	l := e.parent.listener
 	e.counted = false
 	l.incomplete--

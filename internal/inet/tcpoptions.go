@@ -159,11 +159,40 @@ func tcpRows(t *tcpProto) []socket.Option {
 				s.Notify(t.Ready(s))
 				return nil
 			}),
+		t.intRow(abi.TCP_FASTOPEN,
+			func(s *socket.Socket) int { return int(endpointOf(s).fastOpenQueue) },
+			func(s *socket.Socket, v int) error {
+				// Linux, do_tcp_setsockopt: on closed and listening sockets only.
+				if v < 0 || conn(s).State() != tcp.Closed {
+					return syscall.EINVAL
+				}
+				endpointOf(s).fastOpenQueue = int32(min(v, abi.SOMAXCONN))
+				return nil
+			}),
+		t.intRow(abi.TCP_FASTOPEN_CONNECT,
+			func(s *socket.Socket) int { return toInt(endpointOf(s).fastOpenConnect) },
+			func(s *socket.Socket, v int) error {
+				switch {
+				case v < 0 || v > 1:
+					return syscall.EINVAL
+				case conn(s).State() != tcp.Closed || endpointOf(s).listener != nil:
+					return syscall.EINVAL
+				}
+				endpointOf(s).fastOpenConnect = v == 1
+				return nil
+			}),
 		t.intRow(abi.TCP_DEFER_ACCEPT,
 			func(s *socket.Socket) int { return retransToSeconds(int(opts(s).DeferAccept)) },
 			func(s *socket.Socket, v int) error { conn(s).SetDeferAccept(v); return nil }),
 	}
 	return rows
+}
+
+func toInt(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 func seconds(v int, def time.Duration) int { return orDefault(v, int(def/time.Second)) }

@@ -18,6 +18,7 @@ type call struct {
 	ctx    context.Context // nil: none
 	mask   wait.Events     // the readiness to wait for
 	nowait bool            // MSG_DONTWAIT
+	limit  time.Duration   // in place of SO_RCVTIMEO or SO_SNDTIMEO; 0: those
 }
 
 // timeout wakes a waiter whose call has taken too long.
@@ -31,6 +32,9 @@ func (t *timeout) Expired(*timer.Entry, time.Duration) { t.s.wakeAll() }
 
 // timeo returns SO_RCVTIMEO or SO_SNDTIMEO; 0: none.
 func (c *call) timeo() time.Duration {
+	if c.limit != 0 {
+		return c.limit
+	}
 	if c.mask&wait.In != 0 {
 		return c.s.Opt.RcvTimeo
 	}
@@ -40,7 +44,7 @@ func (c *call) timeo() time.Duration {
 func (c *call) deadline() time.Duration {
 	d := c.s.deadlines
 	switch {
-	case d == nil:
+	case d == nil || c.limit != 0:
 		return timer.Never
 	case c.mask&wait.In != 0:
 		return d.read.at
@@ -69,7 +73,7 @@ func (c *call) do(op func() error) error {
 			err = os.ErrDeadlineExceeded
 			break
 		}
-		if err = op(); err != syscall.EAGAIN || s.nonblock || c.nowait {
+		if err = op(); err != syscall.EAGAIN || (s.nonblock || c.nowait) && c.limit == 0 {
 			break
 		}
 		if c.ctx != nil && c.ctx.Err() != nil {
@@ -327,6 +331,17 @@ func (s *Socket) Recv(ctx context.Context, p []byte, m *Msg) (n int, err error) 
 // Close lets go of the socket (close(2)). Calls that wait on it fail with EBADF.
 // With SO_LINGER it waits until sent data is acknowledged or the time is up.
 func (s *Socket) Close() error {
+	if l, ok := s.Proto.(Lingerer); ok {
+		if d := s.linger(); d > 0 {
+			c := call{s: s, mask: wait.Out, limit: d}
+			c.do(func() error {
+				if l.Linger(s) {
+					return syscall.EAGAIN
+				}
+				return nil
+			})
+		}
+	}
 	s.Host.Enter()
 	defer s.Host.Leave()
 	if s.closed {
@@ -334,6 +349,21 @@ func (s *Socket) Close() error {
 	}
 	s.CloseLocked()
 	return nil
+}
+
+// Lingerer is a Proto whose Close can wait (SO_LINGER).
+type Lingerer interface {
+	// Linger begins to end the connection and reports whether something is still
+	// on its way to the peer. It notifies the socket of Out once that is over.
+	// Locked.
+	Linger(*Socket) bool
+}
+
+// linger returns how long Close waits at most.
+func (s *Socket) linger() time.Duration {
+	s.Host.Enter()
+	defer s.Host.Leave()
+	return time.Duration(s.Opt.Linger) * time.Second
 }
 
 // CloseLocked is Close for those who hold the lock. It does not linger.

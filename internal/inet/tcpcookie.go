@@ -1,0 +1,183 @@
+package inet
+
+import (
+	"encoding/binary"
+	"time"
+
+	"usock/internal/ip"
+	"usock/internal/pkt"
+	"usock/internal/tcp"
+	"usock/internal/wire"
+)
+
+// SYN cookies (RFC 4987, section 3.6). When a listener's incomplete queue is full, a
+// SYN is answered without keeping state: the initial sequence number holds what is
+// needed to build the connection from the ACK, and a keyed function over it.
+//
+//	31    27 26  24 23                    0
+//	┌───────┬──────┬───────────────────────┐
+//	│ count │ MSS  │ MAC                   │
+//	└───────┴──────┴───────────────────────┘
+//
+// What the peer's SYN offered besides comes back in the low bits of the timestamp
+// that the peer echoes, if it uses timestamps; without them there is no window
+// scaling and no SACK.
+const (
+	cookiePeriod = 64 * time.Second
+	cookieCounts = 32
+	cookieMAC    = 1<<24 - 1
+
+	// cookieFresh is how long after the last overflow cookies are believed.
+	cookieFresh = 2 * cookiePeriod
+
+	// Low bits of a cookie's timestamp.
+	stampWScale = 0xf // the peer's shift; noWScale: none
+	noWScale    = 0xf
+	stampSACK   = 1 << 4
+	stampECN    = 1 << 5
+	stampMask   = 1<<6 - 1
+)
+
+// cookieMSS are the values that the three bits stand for, in rising order.
+var cookieMSS = [8]uint16{48, 536, 1220, 1300, 1440, 1460, 4312, 8960}
+
+// cookie computes the cookie of a SYN with sequence number irs.
+func (t *tcpProto) cookie(k *tuple, irs uint32, count uint64, mss int) uint32 {
+	extra := uint64(irs)<<16 | count%cookieCounts<<8 | uint64(mss)
+	hi, _ := t.prf.sumWith(labelCookie, k, extra^count<<48)
+	return uint32(count%cookieCounts)<<27 | uint32(mss)<<24 | uint32(hi)&cookieMAC
+}
+
+// sendCookie answers a SYN with a cookie.
+func (t *tcpProto) sendCookie(l *tcpEndpoint, k *tuple, seg *tcp.Segment) {
+	defer seg.Data.Release()
+	path, err := t.path(k.raddr, k.laddr, int(l.s.Opt.Device))
+	if err != nil {
+		return
+	}
+	now := t.Host.Now()
+	o := &seg.Options
+	mss := 0
+	for mss+1 < len(cookieMSS) && cookieMSS[mss+1] <= o.MSS {
+		mss++
+	}
+	// The state is made as for any SYN, asked for its SYN-ACK, and forgotten.
+	c := &tcpEndpoint{proto: t, path: path}
+	c.tuple = *k
+	c.conn.Init(t.cfg)
+	p := t.params(c, t.cookie(k, seg.Seq, uint64(now/cookiePeriod), mss))
+	p.Options = l.conn.Options()
+	p.RcvBuf, p.SndBuf = int(l.rcvBuf), int(l.sndBuf)
+	syn := tcp.Segment{TCP: seg.TCP}
+	syn.Options.HasFastOpen = false
+	c.conn.Accept(now, p, &syn)
+	if c.conn.Poll(now, &t.out) {
+		a := &t.out.Options
+		if a.HasTimestamp {
+			bits := uint32(noWScale)
+			if o.HasWScale {
+				bits = uint32(min(o.WScale, 14))
+			}
+			if o.SACKPermitted {
+				bits |= stampSACK
+			}
+			if t.out.Flags&wire.ECE != 0 {
+				bits |= stampECN
+			}
+			clock := a.TSVal - p.TSOffset
+			stamp := clock&^stampMask | bits
+			if int32(stamp-clock) > 0 {
+				stamp -= stampMask + 1 // never ahead of the clock
+			}
+			a.TSVal = stamp + p.TSOffset
+		} else {
+			a.HasWScale, a.SACKPermitted = false, false
+			t.out.Flags &^= wire.ECE
+		}
+		t.ipOut = ip.Out{Src: k.laddr, Dst: k.raddr, Proto: ip.ProtoTCP, Checksum: ip.ChecksumTCP, DontFragment: true}
+		t.send(pkt.New(), &t.out, k, path, &t.ipOut)
+		t.Stats.CookiesSent++
+	}
+	c.conn.Release()
+	l.listener.overflow = now
+}
+
+// takeCookie makes a connection from an ACK that carries a good cookie, and reports
+// whether it did.
+func (t *tcpProto) takeCookie(l *tcpEndpoint, k *tuple, seg *tcp.Segment) bool {
+	q, now := l.listener, t.Host.Now()
+	if q.overflow == 0 || now-q.overflow > cookieFresh || q.full() {
+		return false
+	}
+	iss, irs := seg.Ack-1, seg.Seq-1
+	mss := int(iss >> 24 & 7)
+	count := uint64(now / cookiePeriod)
+	// Cookies of this period and the one before it are good.
+	if uint32(count%cookieCounts) != iss>>27 {
+		count--
+	}
+	if t.cookie(k, irs, count, mss) != iss {
+		t.Stats.CookiesFailed++
+		return false
+	}
+	c := t.child(l, k)
+	if c == nil {
+		return false
+	}
+	state := tcp.CookieState{MSS: cookieMSS[mss]}
+	p := t.childParams(l, c, iss)
+	if o := &seg.Options; o.HasTimestamp && t.cfg.Timestamps {
+		bits := o.TSEcr - p.TSOffset
+		state.Timestamps = true
+		state.SACKPermitted = bits&stampSACK != 0
+		state.ECN = bits&stampECN != 0
+		if s := bits & stampWScale; s != noWScale {
+			state.HasWScale, state.WScale = true, uint8(s)
+		}
+	}
+	t.Stats.CookiesReceived++
+	c.conn.AcceptCookie(now, p, seg, &state)
+	t.update(c, c.conn.Segment(now, seg))
+	return true
+}
+
+// fastOpenCookie is the cookie by which a client at raddr is known again (RFC 7413,
+// section 4.1.2).
+func (t *tcpProto) fastOpenCookie(k *tuple) (b [8]byte) {
+	hi, _ := t.prf.sum(labelFastOpen, &tuple{laddr: k.laddr, raddr: k.raddr})
+	binary.BigEndian.PutUint64(b[:], hi)
+	return b
+}
+
+// offerFastOpen says how a SYN's Fast Open option is answered.
+func (t *tcpProto) offerFastOpen(l *tcpEndpoint, k *tuple, seg *tcp.Segment) (f tcp.ServerFastOpen) {
+	q, o := l.listener, &seg.Options
+	if l.fastOpenQueue == 0 || !o.HasFastOpen {
+		return f
+	}
+	good := t.fastOpenCookie(k)
+	if o.NCookie == uint8(len(good)) && string(o.Cookie[:o.NCookie]) == string(good[:]) && q.fast < int(l.fastOpenQueue) {
+		f.Data = true
+		return f
+	}
+	f.NCookie = uint8(copy(f.Cookie[:], good[:]))
+	return f
+}
+
+// maxFastOpenCookies bounds the client's memory of servers' cookies.
+const maxFastOpenCookies = 1024
+
+// rememberCookie keeps what a server has handed out in its SYN-ACK.
+func (t *tcpProto) rememberCookie(e *tcpEndpoint) {
+	f, ok := e.conn.FastOpenCookie()
+	if !ok {
+		return
+	}
+	if len(t.fastOpen) >= maxFastOpenCookies {
+		for a := range t.fastOpen {
+			delete(t.fastOpen, a)
+			break
+		}
+	}
+	t.fastOpen[e.raddr] = f
+}
