@@ -2,8 +2,10 @@ package usock
 
 import (
 	"net/netip"
+	"os"
 
 	"usock/internal/host"
+	"usock/internal/unix"
 	"usock/link"
 )
 
@@ -28,6 +30,10 @@ type Config struct {
 
 	// Forward passes packets on between the host's links: the host is a router.
 	Forward bool
+
+	// Cred is who the host's programs are, for AF_UNIX (SO_PEERCRED); nil is this
+	// process. A socket that acts for another process (SetOwner) has its number.
+	Cred *Cred
 
 	// Clock is where the time comes from; nil is the time package, which
 	// testing/synctest makes virtual.
@@ -55,6 +61,16 @@ type Interface struct {
 type Route struct {
 	Dst netip.Prefix
 	Via netip.Addr
+}
+
+// Cred is who a process is: struct ucred of unix(7).
+type Cred = unix.Cred
+
+func (c *Config) cred() Cred {
+	if c.Cred != nil {
+		return *c.Cred
+	}
+	return Cred{PID: int32(os.Getpid()), UID: uint32(os.Getuid()), GID: uint32(os.Getgid())}
 }
 
 // Clock is a source of time for a host.

@@ -1,6 +1,7 @@
 package usock
 
 import (
+	"context"
 	"io"
 	"net"
 	"net/netip"
@@ -36,7 +37,7 @@ func (c *conn) opError(op, call string, err error) error {
 	}
 	return &net.OpError{
 		Op: op, Net: c.k.network, Source: c.k.local(c.laddr), Addr: c.k.local(c.peer),
-		Err: callError(nil, call, err),
+		Err: callError(context.Background(), call, err),
 	}
 }
 

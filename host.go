@@ -12,6 +12,7 @@ import (
 	"usock/internal/inet"
 	"usock/internal/ip"
 	"usock/internal/pkt"
+	"usock/internal/unix"
 	"usock/link"
 )
 
@@ -22,6 +23,7 @@ type Host struct {
 	h     *host.Host
 	name  string
 	stack *inet.Stack
+	unix  *unix.Domain
 	table *table
 
 	mu      sync.Mutex
@@ -47,7 +49,11 @@ func NewHost(c Config) (*Host, error) {
 	if err != nil {
 		return nil, fmt.Errorf("usock: %w", err)
 	}
-	h.table = protocols(h.stack)
+	h.unix = unix.New(unix.Config{
+		New: h.stack.NewSocket, Forget: h.stack.Forget,
+		Cred: c.cred(), Privileged: c.Privileged,
+	})
+	h.table = protocols(h.stack, h.unix)
 	if err := h.addLoopback(c.Loopback); err != nil {
 		return nil, err
 	}
@@ -150,7 +156,7 @@ func (h *Host) attach(l link.Link, c ip.IfaceConfig) (*ip.Iface, error) {
 // ignored. protocol 0 is the type's default. Errors: EAFNOSUPPORT, EINVAL,
 // ESOCKTNOSUPPORT, EPROTONOSUPPORT, EPERM.
 func (h *Host) Socket(domain, typ, protocol int) (*Socket, error) {
-	row, protocol, err := h.table.lookup(domain, typ&^(abi.SOCK_NONBLOCK|abi.SOCK_CLOEXEC), protocol)
+	c, err := h.table.lookup(domain, typ&^(abi.SOCK_NONBLOCK|abi.SOCK_CLOEXEC), protocol)
 	if err != nil {
 		return nil, err
 	}
@@ -159,8 +165,9 @@ func (h *Host) Socket(domain, typ, protocol int) (*Socket, error) {
 	if h.h.Closed() {
 		return nil, syscall.ENETDOWN
 	}
-	s := h.stack.NewSocket(row, domain, typ&abi.SOCK_TYPE_MASK, protocol)
-	if err := row.Attach(s); err != nil {
+	s := h.stack.NewSocket(c.proto, c.domain, c.typ, c.protocol)
+	if err := c.proto.Attach(s); err != nil {
+		h.stack.Forget(s)
 		return nil, err
 	}
 	out := &Socket{s, h}

@@ -38,7 +38,8 @@ type Dialer struct {
 }
 
 // Dial connects to the address on the network as net.Dial does: networks "tcp",
-// "tcp4", "tcp6", "udp", "udp4", "udp6". Errors are *net.OpError.
+// "tcp4", "tcp6", "udp", "udp4", "udp6", "unix", "unixgram" and "unixpacket".
+// Errors are *net.OpError.
 func (h *Host) Dial(network, address string) (net.Conn, error) {
 	return h.DialContext(context.Background(), network, address)
 }
@@ -51,14 +52,17 @@ func (h *Host) DialContext(ctx context.Context, network, address string) (net.Co
 
 // DialContext connects to the address on the network.
 func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
-	k, err := parseNetwork(network)
-	if err != nil {
-		return nil, &net.OpError{Op: "dial", Net: network, Err: err}
-	}
 	if d.Timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, d.Timeout)
 		defer cancel()
+	}
+	if unixTypes[network] != 0 {
+		return d.Host.dialUnix(ctx, network, address, d.Control)
+	}
+	k, err := parseNetwork(network)
+	if err != nil {
+		return nil, &net.OpError{Op: "dial", Net: network, Err: err}
 	}
 	addrs, err := k.resolve(ctx, d.Resolver, address, false)
 	if err != nil {
@@ -146,8 +150,12 @@ func (c *conn) streamDefaults(idle time.Duration) {
 }
 
 // Listen listens on the local address as net.Listen does: networks "tcp", "tcp4",
-// "tcp6". An address without host is every address of the host.
+// "tcp6", "unix", "unixpacket". An address without host is every address of the
+// host.
 func (h *Host) Listen(network, address string) (net.Listener, error) {
+	if network == "unix" || network == "unixpacket" {
+		return h.listenUnix(network, address)
+	}
 	fail := func(a net.Addr, err error) (net.Listener, error) {
 		return nil, &net.OpError{Op: "listen", Net: network, Addr: a, Err: err}
 	}
@@ -175,8 +183,11 @@ func (h *Host) Listen(network, address string) (net.Listener, error) {
 }
 
 // ListenPacket listens for datagrams on the local address as net.ListenPacket
-// does: networks "udp", "udp4", "udp6".
+// does: networks "udp", "udp4", "udp6", "unixgram".
 func (h *Host) ListenPacket(network, address string) (net.PacketConn, error) {
+	if network == "unixgram" {
+		return h.listenPacketUnix(network, address)
+	}
 	fail := func(a net.Addr, err error) (net.PacketConn, error) {
 		return nil, &net.OpError{Op: "listen", Net: network, Addr: a, Err: err}
 	}
@@ -346,7 +357,7 @@ type TCPListener struct {
 func (l *TCPListener) Accept() (net.Conn, error) {
 	s, _, err := l.s.Accept()
 	if err != nil {
-		return nil, &net.OpError{Op: "accept", Net: l.k.network, Addr: l.addr, Err: callError(nil, "accept", err)}
+		return nil, &net.OpError{Op: "accept", Net: l.k.network, Addr: l.addr, Err: callError(context.Background(), "accept", err)}
 	}
 	c, err := newConn(s, l.k)
 	if err != nil {
@@ -360,7 +371,7 @@ func (l *TCPListener) Accept() (net.Conn, error) {
 // Close stops listening; an Accept under way fails with net.ErrClosed.
 func (l *TCPListener) Close() error {
 	if err := l.s.Close(); err != nil {
-		return &net.OpError{Op: "close", Net: l.k.network, Addr: l.addr, Err: callError(nil, "close", err)}
+		return &net.OpError{Op: "close", Net: l.k.network, Addr: l.addr, Err: callError(context.Background(), "close", err)}
 	}
 	return nil
 }

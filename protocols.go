@@ -6,6 +6,7 @@ import (
 	"usock/internal/abi"
 	"usock/internal/inet"
 	"usock/internal/socket"
+	"usock/internal/unix"
 )
 
 // row is one line of the protocol table: what serves a type of an Internet domain.
@@ -19,12 +20,16 @@ type row struct {
 
 const anyProtocol = -1
 
-// table is the protocol table of one host.
-type table struct{ inet []row }
+// table is the protocol table of one host: the rows of the Internet domains, and
+// AF_UNIX, where the type alone says what serves it.
+type table struct {
+	inet []row
+	unix *unix.Domain
+}
 
 // protocols returns the table: all that Host.Socket can make.
-func protocols(s *inet.Stack) *table {
-	return &table{inet: []row{
+func protocols(s *inet.Stack, u *unix.Domain) *table {
+	return &table{unix: u, inet: []row{
 		{typ: abi.SOCK_STREAM, protocol: abi.IPPROTO_TCP, proto: s.TCP()},
 		{typ: abi.SOCK_DGRAM, protocol: abi.IPPROTO_UDP, proto: s.UDP()},
 		{typ: abi.SOCK_DGRAM, protocol: abi.IPPROTO_ICMP, byName: true, only: abi.AF_INET, proto: s.Ping()},
@@ -33,15 +38,33 @@ func protocols(s *inet.Stack) *table {
 	}}
 }
 
-// lookup finds the row for socket(2)'s arguments and the protocol that they mean,
-// with the errors of Linux's inet_create.
-func (t *table) lookup(domain, typ, protocol int) (socket.Proto, int, error) {
+// choice is what socket(2)'s arguments mean.
+type choice struct {
+	proto                 socket.Proto
+	domain, typ, protocol int
+}
+
+// lookup finds what socket(2)'s arguments mean, with the errors of Linux's
+// __sock_create, inet_create and unix_create.
+func (t *table) lookup(domain, typ, protocol int) (choice, error) {
 	if domain < 0 {
-		return nil, 0, syscall.EAFNOSUPPORT
+		return choice{}, syscall.EAFNOSUPPORT
 	}
 	if typ < 0 || typ > 10 {
-		return nil, 0, syscall.EINVAL
+		return choice{}, syscall.EINVAL
 	}
+	if domain == abi.AF_UNIX {
+		typ, err := unix.Lookup(typ, protocol)
+		if err != nil {
+			return choice{}, err
+		}
+		return choice{t.unix.Proto(typ), domain, typ, protocol}, nil
+	}
+	p, protocol, err := t.lookupInet(domain, typ, protocol)
+	return choice{p, domain, typ, protocol}, err
+}
+
+func (t *table) lookupInet(domain, typ, protocol int) (socket.Proto, int, error) {
 	if domain != abi.AF_INET && domain != abi.AF_INET6 {
 		return nil, 0, syscall.EAFNOSUPPORT
 	}

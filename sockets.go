@@ -13,15 +13,16 @@ type TCPInfo = tcp.Info
 // SocketInfo describes a socket as ss(8) lists it, or a connection that outlives
 // its socket.
 type SocketInfo struct {
-	ID           uint64 // the socket's number; 0 if it has none
-	Proto        string // "tcp", "udp", "icmp", "raw", "unix"
-	Domain       int
-	State        string // as ss names it: "ESTAB", "LISTEN", "TIME-WAIT", "UNCONN", …
-	RecvQ, SendQ int    // bytes; of a listener: connections that wait, and the backlog
-	Local, Peer  netip.AddrPort
-	Owner        int32    // process on whose behalf the socket acts; 0: this one
-	Drops        uint64   // datagrams lost because the receive queue was full
-	TCP          *TCPInfo // connections only
+	ID             uint64 // the socket's number; 0 if it has none
+	Proto          string // "tcp", "udp", "icmp", "raw", "unix"
+	Domain         int
+	State          string // as ss names it: "ESTAB", "LISTEN", "TIME-WAIT", "UNCONN", …
+	RecvQ, SendQ   int    // bytes; of a listener: connections that wait, and the backlog
+	Local, Peer    netip.AddrPort
+	Path, PeerPath string   // AF_UNIX: names, "@…" for abstract ones
+	Owner          int32    // process on whose behalf the socket acts; 0: this one
+	Drops          uint64   // datagrams lost because the receive queue was full
+	TCP            *TCPInfo // connections only
 }
 
 // ssStates are ss(8)'s names of the states.
@@ -31,14 +32,17 @@ var ssStates = map[tcp.State]string{
 	tcp.CloseWait: "CLOSE-WAIT", tcp.Closing: "CLOSING", tcp.LastAck: "LAST-ACK", tcp.TimeWait: "TIME-WAIT",
 }
 
-// Sockets lists the host's Internet sockets, the connections that outlive theirs,
-// and those in TIME-WAIT.
+// Sockets lists the host's sockets, the connections that outlive theirs, and those
+// in TIME-WAIT.
 func (h *Host) Sockets() []SocketInfo {
 	h.h.Enter()
-	list := h.stack.Sockets()
+	list, local := h.stack.Sockets(), h.unix.Sockets()
 	h.h.Leave()
-	out := make([]SocketInfo, len(list))
-	for i, in := range list {
+	out := make([]SocketInfo, 0, len(list))
+	for _, in := range list {
+		if in.Domain == abi.AF_UNIX {
+			continue
+		}
 		s := SocketInfo{
 			ID: in.ID, Proto: "raw", Domain: in.Domain, State: "UNCONN",
 			RecvQ: in.RecvQ, SendQ: in.SendQ, Local: in.Local, Peer: in.Peer,
@@ -55,7 +59,23 @@ func (h *Host) Sockets() []SocketInfo {
 		if in.Type != abi.SOCK_STREAM && in.Peer.IsValid() {
 			s.State = "ESTAB"
 		}
-		out[i] = s
+		out = append(out, s)
+	}
+	for _, in := range local {
+		s := SocketInfo{
+			ID: in.ID, Proto: "unix", Domain: abi.AF_UNIX, State: "UNCONN",
+			RecvQ: in.RecvQ, SendQ: in.SendQ, Owner: in.Owner,
+			Path: in.Local.String(), PeerPath: in.Peer.String(),
+		}
+		switch {
+		case in.Listening:
+			s.State = "LISTEN"
+		case in.Connected:
+			s.State = "ESTAB"
+		default:
+			s.PeerPath = ""
+		}
+		out = append(out, s)
 	}
 	return out
 }

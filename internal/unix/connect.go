@@ -161,6 +161,7 @@ func (p proto) Accept(s *socket.Socket) (*socket.Socket, error) {
 	n := e.domain.config.New(p, abi.AF_UNIX, e.typ, int(s.Protocol))
 	n.Owner = s.Owner
 	n.PCB, c.sock = c, n
+	e.domain.all[c] = struct{}{}
 	return n, nil
 }
 

@@ -29,7 +29,8 @@ type Domain struct {
 	config   Config
 	paths    map[string]*node
 	abstract map[abstractKey]*endpoint
-	next     uint32 // the last name that autobind gave
+	all      map[*endpoint]struct{} // those that have a socket
+	next     uint32                 // the last name that autobind gave
 	spare    *message
 	spares   int
 }
@@ -40,6 +41,7 @@ func New(c Config) *Domain {
 		config:   c,
 		paths:    make(map[string]*node),
 		abstract: make(map[abstractKey]*endpoint),
+		all:      make(map[*endpoint]struct{}),
 		next:     rand.Uint32N(1 << 20),
 	}
 }
@@ -70,7 +72,9 @@ type proto struct {
 
 // Attach implements socket.Proto.
 func (p proto) Attach(s *socket.Socket) error {
-	s.PCB = p.domain.endpoint(s, int(s.Type))
+	e := p.domain.endpoint(s, int(s.Type))
+	s.PCB = e
+	p.domain.all[e] = struct{}{}
 	return nil
 }
 
@@ -94,7 +98,9 @@ func (p proto) Shutdown(s *socket.Socket, how int) error {
 
 // Close implements socket.Proto.
 func (p proto) Close(s *socket.Socket) {
-	pcb(s).close(false)
+	e := pcb(s)
+	e.close(false)
+	delete(p.domain.all, e)
 	p.domain.config.Forget(s)
 }
 
