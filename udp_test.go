@@ -123,3 +123,28 @@ func prefixes(list ...string) []netip.Prefix {
 	}
 	return out
 }
+
+func TestUDPMore(t *testing.T) {
+	h := newHost(t, usock.Config{})
+	a := mustAddr(t, "127.0.0.1:5003")
+	s := mustSocket(t, h, usock.AF_INET, usock.SOCK_DGRAM)
+	if err := s.Bind(a); err != nil {
+		t.Fatal(err)
+	}
+	c := mustSocket(t, h, usock.AF_INET, usock.SOCK_DGRAM)
+	c.SendTo([]byte("one "), usock.MSG_MORE, a)
+	c.SendTo([]byte("two"), 0, a)
+	c.SetSockOptInt(usock.SOL_UDP, usock.UDP_CORK, 1)
+	c.SendTo([]byte("three "), 0, a)
+	if n, err := s.InQueue(); n != 7 || err != nil {
+		t.Errorf("queue: %d, %v", n, err)
+	}
+	c.SendTo([]byte("four"), 0, a)
+	c.SetSockOptInt(usock.SOL_UDP, usock.UDP_CORK, 0)
+	for _, want := range []string{"one two", "three four"} {
+		b := make([]byte, 100)
+		if n, err := s.Recv(b, 0); string(b[:n]) != want || err != nil {
+			t.Errorf("received %q, %v, want %q", b[:n], err, want)
+		}
+	}
+}

@@ -91,6 +91,7 @@ type tcpEndpoint struct {
 	fast           bool // in the listener's count of Fast Open children in SYN-RECEIVED
 	asked          bool // the SYN asked for a Fast Open cookie
 
+	more            bool      // corked by MSG_MORE
 	lingering       bool      // close(2) waits for the peer's acknowledgement
 	fastOpenConnect bool      // TCP_FASTOPEN_CONNECT
 	fastOpenQueue   int32     // TCP_FASTOPEN of a listener
@@ -242,6 +243,11 @@ func (t *tcpProto) queue(e *tcpEndpoint, m *socket.Msg) int {
 func (t *tcpProto) write(e *tcpEndpoint, m *socket.Msg) int {
 	n := 0
 	now := t.Host.Now()
+	// MSG_MORE is TCP_CORK until the next send without it (send(2)).
+	if more := m.Flags&abi.MSG_MORE != 0; more != e.more && !(more && e.conn.Options().Cork) {
+		e.more = more
+		e.conn.SetCork(now, more)
+	}
 	for i, v := range m.Data {
 		size := v.Len()
 		k := 0

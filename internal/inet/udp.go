@@ -6,6 +6,7 @@ import (
 	"syscall"
 
 	"usock/internal/abi"
+	"usock/internal/buf"
 	"usock/internal/ip"
 	"usock/internal/pkt"
 	"usock/internal/socket"
@@ -27,12 +28,35 @@ type udpProto struct {
 type UDPStats struct{ In, Out, NoPorts, InErrors, RcvbufErrors uint64 }
 
 // udpEndpoint is a UDP control block.
-type udpEndpoint struct{ dgram }
+type udpEndpoint struct {
+	dgram
+	cork bool        // UDP_CORK
+	held *heldPacket // what MSG_MORE or UDP_CORK keeps back; nil: nothing
+}
+
+// heldPacket is a datagram that is not complete yet.
+type heldPacket struct {
+	data []byte
+	path *ip.Path
+	port uint16
+	c    sendControl
+}
 
 func newUDP(s *Stack) *udpProto {
 	u := &udpProto{Stack: s, byPort: make(map[uint16][]*udpEndpoint)}
 	u.ports.init(false)
-	u.options = socket.NewOptions(ipRows, ip6Rows, deviceRows(s), groupRows(s))
+	u.options = socket.NewOptions(ipRows, ip6Rows, deviceRows(s), groupRows(s), []socket.Option{
+		socket.BoolOption(abi.SOL_UDP, abi.UDP_CORK,
+			func(s *socket.Socket) bool { return udpOf(s).cork },
+			func(s *socket.Socket, on bool) error {
+				e := udpOf(s)
+				e.cork = on
+				if !on && e.held != nil {
+					return u.uncork(e)
+				}
+				return nil
+			}),
+	})
 	return u
 }
 
@@ -194,6 +218,54 @@ func (u *udpProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 			return 0, syscall.EAGAIN
 		}
 	}
+	if e.held != nil || e.cork || m.Flags&abi.MSG_MORE != 0 {
+		return u.hold(e, m, heldPacket{path: path, port: port, c: c})
+	}
+	return n, u.send(e, m, path, port, &c, n)
+}
+
+// hold adds m to the datagram that is being put together, and sends it if this was
+// the last part. Where it goes is settled by the first.
+func (u *udpProto) hold(e *udpEndpoint, m *socket.Msg, h heldPacket) (int, error) {
+	if e.held == nil {
+		e.held = &h
+	}
+	n := 0
+	for _, v := range m.Data {
+		n += v.Len()
+	}
+	if len(e.held.data)+n > buf.MaxBlock-udpHeader-ipHeaderLen(e.held.path.Dst.Is4()) {
+		return 0, syscall.EMSGSIZE
+	}
+	for _, v := range m.Data {
+		e.held.data = append(e.held.data, v.Bytes()...)
+		v.Release()
+	}
+	m.Data = m.Data[:0]
+	if e.cork || m.Flags&abi.MSG_MORE != 0 {
+		return n, nil
+	}
+	return n, u.uncork(e)
+}
+
+// uncork sends what is held back.
+func (u *udpProto) uncork(e *udpEndpoint) error {
+	h := e.held
+	e.held = nil
+	if h.path.Gen != u.IP.Generation() {
+		p, err := u.path(h.path.Dst, h.path.Src, 0)
+		if err != nil {
+			return err
+		}
+		h.path = p
+	}
+	m := socket.Msg{Data: []buf.View{buf.Copy(h.data)}}
+	return u.send(e, &m, h.path, h.port, &h.c, len(h.data))
+}
+
+// send makes a datagram of m's n bytes and sends it.
+func (u *udpProto) send(e *udpEndpoint, m *socket.Msg, path *ip.Path, port uint16, c *sendControl, n int) error {
+	s := e.s
 	p := pkt.New()
 	p.Owner = pkt.Owner{PID: s.Owner, Socket: s.ID}
 	for _, v := range m.Data {
@@ -207,12 +279,12 @@ func (u *udpProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 	h[6], h[7] = 0, 0
 	o := &u.ipOut
 	*o = ip.Out{Src: path.Src, Dst: path.Dst, Proto: ip.ProtoUDP, Checksum: ip.ChecksumUDP}
-	e.outOptions(o, &c)
+	e.outOptions(o, c)
 	if err := u.IP.Output(p, path, o); err != nil {
-		return 0, err
+		return err
 	}
 	u.Stats.Out++
-	return n, nil
+	return nil
 }
 
 // outOptions fills in what options and control messages say of a datagram.
