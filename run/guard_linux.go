@@ -17,8 +17,9 @@ import (
 // A supervisor that is killed takes its far ends with it, so its programs' sockets
 // fail. But one that only waits for a connection would wait for ever: nothing happens
 // to a listening socket. The guard is a process that outlives the supervisor just
-// long enough to end such programs, and their descendants. It is told of the first process and of every
-// process that makes a trapped call, and reads until the supervisor's end of the pipe is gone.
+// long enough to end such programs, and their descendants. It is told of the first
+// process and of every process that makes a trapped call, and reads until the
+// supervisor's end of the pipe is gone.
 type guard struct {
 	cmd  *exec.Cmd
 	told map[int32]bool

@@ -20,6 +20,7 @@ const (
 
 func runCmd() *cobra.Command {
 	var verbose bool
+	var s shape
 	c := &cobra.Command{
 		Use:   "run [flags] -- PROGRAM [ARGS]",
 		Short: "Run a program with its IPv4 and IPv6 sockets served by usock",
@@ -28,13 +29,16 @@ all its children, are sockets of one usock host with a loopback interface; its
 files, AF_UNIX and AF_NETLINK sockets stay the kernel's. No privilege is needed.
 
 The exit status is the program's. Processes that it leaves behind are ended.`,
+		Example: `  usock run --pcap trace.pcapng -- curl http://localhost:8080/
+  usock run --delay 40ms --jitter 5ms --loss 1% --rate 20mbit -- sh -c './server & ./client'`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			return runProgram(args, verbose)
+			return runProgram(args, verbose, &s)
 		},
 	}
 	c.Flags().SetInterspersed(false)
 	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "name calls that usock does not have on stderr")
+	s.flags(c.Flags())
 	return c
 }
 
@@ -48,7 +52,7 @@ func guardCmd() *cobra.Command {
 	}
 }
 
-func runProgram(args []string, verbose bool) error {
+func runProgram(args []string, verbose bool, s *shape) error {
 	path, err := exec.LookPath(args[0])
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "usock:", err)
@@ -57,15 +61,18 @@ func runProgram(args []string, verbose bool) error {
 		}
 		os.Exit(exitNotFound)
 	}
-	host, err := usock.NewHost(usock.Config{Name: "run"})
+	if err := s.open(); err != nil {
+		return err
+	}
+	host, err := usock.NewHost(usock.Config{Name: "run", Loopback: s.loopback()})
 	if err != nil {
 		return err
 	}
 	o := run.Options{
 		Host: host, Path: path, Argv: args, Env: os.Environ(),
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+		Guard: []string{"/proc/self/exe", guardName},
 	}
-	o.Guard = []string{"/proc/self/exe", guardName}
 	if verbose {
 		o.Log = os.Stderr
 	}
@@ -73,6 +80,9 @@ func runProgram(args []string, verbose bool) error {
 	host.Close()
 	if err != nil {
 		return err
+	}
+	if err := s.close(); err != nil {
+		fmt.Fprintln(os.Stderr, "usock:", err)
 	}
 	run.Exit(st)
 	return nil

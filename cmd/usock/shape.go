@@ -1,0 +1,118 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"usock/link"
+)
+
+// impairedMTU is what an impaired loopback link shows, unless told otherwise: the
+// loss of one packet in a hundred means little where packets have 64 KiB.
+const impairedMTU = 1500
+
+// shape is what is done to a host's links: they are made worse, and recorded.
+type shape struct {
+	impairment link.Impairment
+	impaired   bool
+	seed       uint64
+	mtu        int
+	pcap       string
+
+	file *os.File
+	out  *bufio.Writer
+	w    *link.PcapWriter
+}
+
+// option is one of the impairment's options as a flag.
+type option struct {
+	shape *shape
+	name  string
+	text  string
+}
+
+func (o *option) String() string { return o.text }
+func (o *option) Type() string   { return "value" }
+
+func (o *option) Set(text string) error {
+	o.text, o.shape.impaired = text, true
+	return o.shape.impairment.Set(o.name, text)
+}
+
+func (s *shape) flags(f *pflag.FlagSet) {
+	f.StringVar(&s.pcap, "pcap", "", "record all packets to this `file`, in pcapng")
+	for _, o := range link.ImpairmentOptions() {
+		f.Var(&option{shape: s, name: o.Name}, o.Name, o.Usage)
+	}
+	f.Uint64Var(&s.seed, "seed", 0, "of the random choices that --loss and others make; 0: a different one each time")
+	f.IntVar(&s.mtu, "mtu", 0, fmt.Sprintf("largest packet in bytes; %d if the link is impaired", impairedMTU))
+}
+
+// open checks the flags and begins the recording.
+func (s *shape) open() error {
+	if err := s.impairment.Check(); err != nil {
+		return err
+	}
+	if s.mtu != 0 && s.mtu < 1280 {
+		return fmt.Errorf("--mtu %d: IPv6 needs 1280 bytes", s.mtu)
+	}
+	if s.mtu == 0 && s.impaired {
+		s.mtu = impairedMTU
+	}
+	if s.seed == 0 {
+		s.seed = uint64(time.Now().UnixNano())
+	}
+	if s.pcap == "" {
+		return nil
+	}
+	var err error
+	if s.file, err = os.Create(s.pcap); err != nil {
+		return err
+	}
+	s.out = bufio.NewWriterSize(s.file, 1<<20)
+	s.w = link.NewPcapWriter(s.out, 0)
+	return nil
+}
+
+// loopback returns the host's loopback link as the flags want it; nil if they want
+// nothing.
+func (s *shape) loopback() func(link.Link) link.Link {
+	if !s.impaired && s.w == nil && s.mtu == 0 {
+		return nil
+	}
+	return func(l link.Link) link.Link {
+		if s.impaired || s.mtu != 0 {
+			i, err := link.Impair(l, link.ImpairConfig{Out: s.impairment, Seed: s.seed, MTU: s.mtu})
+			if err != nil {
+				panic(err) // open has checked the impairment, and loopback carries IP
+			}
+			l = i
+		}
+		if s.w != nil {
+			l = link.Pcap(l, s.w, link.Sent)
+		}
+		return l
+	}
+}
+
+// close ends the recording.
+func (s *shape) close() error {
+	if s.w == nil {
+		return nil
+	}
+	err := s.w.Close()
+	if e := s.out.Flush(); err == nil {
+		err = e
+	}
+	if e := s.file.Close(); err == nil {
+		err = e
+	}
+	if err != nil {
+		return fmt.Errorf("recording to %s: %w", s.pcap, err)
+	}
+	return nil
+}
