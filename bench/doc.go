@@ -1,0 +1,20 @@
+// Command bench measures usock beside gVisor's netstack and the kernel's sockets,
+// on the same work, and prints one table.
+//
+//	cd bench && go run . [-workload regexp] [-stack regexp] [-runs 5] [-time 1s]
+//		[-json file] [-md file] [-svg dir]
+//
+// Every measurement is a process of its own, so that none inherits another's heap,
+// sockets or network namespace. For each workload the stacks take turns, and the
+// turn that begins moves on with every round; a figure is the median of the rounds,
+// beside it stands half the distance between the quartiles. A child process is
+// given a Task and prints a Result.
+//
+// The work (work_*.go) sees a stack only as a network: the net package's Conn,
+// Listener and PacketConn, the interfaces that a Go program uses. What a stack is
+// made of is in usock.go, gvisor.go and kernel.go; what its best settings are is
+// said in the footnotes there. What the machine can do at best is in limits.go.
+//
+// It runs on Linux and needs root for the network namespaces of the kernel's part.
+// bench is a module of its own, so that usock never depends on gVisor.
+package main

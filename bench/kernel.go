@@ -1,0 +1,181 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"runtime"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+const kernelNote = "Kernel: the net package's sockets, in network namespaces that bench makes and that end with its processes. " +
+	"One host: lo. Two hosts: a veth pair between two namespaces; at MTU 1500 with TSO, GSO and GRO off and checksum offload on, " +
+	"at 64 KiB with all offloads on. Buffers as the kernel tunes them, congestion control as it is set."
+
+// kernelNet is the sockets of the network namespace in which a thread is.
+type kernelNet struct{ do func(func()) }
+
+func (n kernelNet) DialTCP(to netip.AddrPort) (c net.Conn, err error) {
+	n.do(func() { c, err = net.DialTCP("tcp4", nil, net.TCPAddrFromAddrPort(to)) })
+	return c, err
+}
+
+func (n kernelNet) ListenTCP(at netip.AddrPort) (l net.Listener, err error) {
+	n.do(func() { l, err = net.ListenTCP("tcp4", net.TCPAddrFromAddrPort(at)) })
+	return l, err
+}
+
+func (n kernelNet) DialUDP(to netip.AddrPort) (net.Conn, error) { return n.udp(nil, to) }
+
+func (n kernelNet) ListenUDP(at netip.AddrPort) (net.Conn, error) {
+	var c *net.UDPConn
+	var err error
+	n.do(func() { c, err = net.ListenUDP("udp4", net.UDPAddrFromAddrPort(at)) })
+	if err != nil {
+		return nil, err
+	}
+	return c, force(c)
+}
+
+func (n kernelNet) udp(from *net.UDPAddr, to netip.AddrPort) (net.Conn, error) {
+	var c *net.UDPConn
+	var err error
+	n.do(func() { c, err = net.DialUDP("udp4", from, net.UDPAddrFromAddrPort(to)) })
+	if err != nil {
+		return nil, err
+	}
+	return c, force(c)
+}
+
+// force gives a UDP socket the buffer that all stacks have in these workloads.
+func force(c *net.UDPConn) error {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return err
+	}
+	err2 := raw.Control(func(fd uintptr) {
+		err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, udpBuffer)
+	})
+	if err == nil {
+		err = err2
+	}
+	return err
+}
+
+// here is the namespace of the process itself, which its parent has made for it.
+var here = kernelNet{func(f func()) { f() }}
+
+func kernelPair(t topology) (*pair, error) {
+	if err := prepare(); err != nil {
+		return nil, err
+	}
+	if t == loopback {
+		return &pair{here, here, localhost}, nil
+	}
+	if t != wire1500 && t != wire64k {
+		return nil, errNotServed
+	}
+	there, ns, err := otherNamespace()
+	if err != nil {
+		return nil, err
+	}
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name, attrs.MTU = "bench0", 1500
+	if t == wire64k {
+		attrs.MTU = 65535
+	}
+	veth := netlink.NewVeth(attrs)
+	veth.PeerName, veth.PeerNamespace, veth.PeerMTU = "bench1", netlink.NsFd(ns), uint32(attrs.MTU)
+	if err := netlink.LinkAdd(veth); err != nil {
+		return nil, fmt.Errorf("veth: %w", err)
+	}
+	if err := up("bench0", clientIP, t == wire64k); err != nil {
+		return nil, err
+	}
+	there.do(func() {
+		if err = prepare(); err == nil {
+			err = up("bench1", serverIP, t == wire64k)
+		}
+	})
+	return &pair{here, there, serverIP}, err
+}
+
+// prepare makes a fresh namespace fit for the workloads.
+func prepare() error {
+	lo, err := netlink.LinkByName("lo")
+	if err != nil {
+		return err
+	}
+	if err := netlink.LinkSetUp(lo); err != nil {
+		return err
+	}
+	// The files of /proc/sys/net belong to the namespace of the thread that opens
+	// them.
+	for file, value := range map[string]string{
+		"ipv4/ip_local_port_range": "1024 65535",
+		"ipv4/tcp_tw_reuse":        "1",
+		"core/somaxconn":           "65535",
+	} {
+		if err := os.WriteFile("/proc/sys/net/"+file, []byte(value), 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// otherNamespace returns a second network namespace, which lives as long as the
+// process, and a descriptor of it.
+func otherNamespace() (kernelNet, int, error) {
+	type ready struct {
+		fd  int
+		err error
+	}
+	made, calls := make(chan ready), make(chan func())
+	go func() {
+		runtime.LockOSThread() // for good: the thread is in another namespace
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			made <- ready{err: fmt.Errorf("unshare: %w", err)}
+			return
+		}
+		fd, err := unix.Open(fmt.Sprintf("/proc/self/task/%d/ns/net", unix.Gettid()), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		made <- ready{fd, err}
+		for f := range calls {
+			f()
+		}
+	}()
+	r := <-made
+	do := func(f func()) {
+		done := make(chan struct{})
+		calls <- func() { f(); close(done) }
+		<-done
+	}
+	return kernelNet{do}, r.fd, r.err
+}
+
+// up gives an interface its address, sets its offloads and turns it on.
+func up(name string, a netip.Addr, offloads bool) error {
+	l, err := netlink.LinkByName(name)
+	if err != nil {
+		return err
+	}
+	addr, err := netlink.ParseAddr(netip.PrefixFrom(a, 24).String())
+	if err != nil {
+		return err
+	}
+	if err := netlink.AddrAdd(l, addr); err != nil {
+		return err
+	}
+	if !offloads {
+		for _, cmd := range []uint32{unix.ETHTOOL_STSO, unix.ETHTOOL_SGSO, unix.ETHTOOL_SGRO} {
+			if err := ethtool(name, cmd, 0); err != nil {
+				return fmt.Errorf("ethtool %#x on %s: %w", cmd, name, err)
+			}
+		}
+	}
+	return netlink.LinkSetUp(l)
+}

@@ -1,0 +1,109 @@
+//go:build linux
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"html"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// charts says which workloads share a plot: those with one unit and scale.
+var charts = []struct {
+	file, title string
+	workloads   []string
+}{
+	{"bulk", "Bulk TCP, Gbit/s (more is better)", []string{"bulk-1", "bulk-8", "bulk-1500", "bulk-64k"}},
+	{"round-trip", "1-byte round trip, p50, µs (less is better)", []string{"round-trip"}},
+	{"connect", "Connect, 1 byte each way, close: connections a second (more is better)", []string{"connect-1", "connect-64"}},
+	{"udp", "UDP datagrams received a second (more is better)", []string{"udp-64", "udp-1400", "udp-flood-64"}},
+	{"http", "net/http keep-alive requests a second (more is better)", []string{"http"}},
+	{"idle", "Idle connection, both ends, bytes (less is better)", []string{"idle-50k", "idle-200k"}},
+}
+
+// plot writes one SVG for each chart that has measurements.
+func (r *Report) plot(dir string) error {
+	var err error
+	for _, c := range charts {
+		var rows []*Row
+		for _, n := range c.workloads {
+			if x := r.row(n); x != nil {
+				rows = append(rows, x)
+			}
+		}
+		if len(rows) > 0 {
+			err = errors.Join(err, os.WriteFile(filepath.Join(dir, c.file+".svg"), []byte(chart(c.title, rows)), 0o644))
+		}
+	}
+	return err
+}
+
+// Measures of a chart, in pixels.
+const (
+	chartWidth = 760
+	labelWidth = 250
+	valueWidth = 110
+	barHeight  = 18
+	barGap     = 4
+	rowGap     = 18
+	titleSpace = 44
+)
+
+var colours = []string{"#0b7285", "#c2842c", "#7a7f87"}
+
+// chart draws horizontal bars, a group for each workload and a bar for each stack,
+// with a whisker from the first to the third quartile.
+func chart(title string, rows []*Row) string {
+	most, bars := 0.0, 0
+	for _, x := range rows {
+		for _, s := range stacks {
+			if v := x.Values[s.name]; len(v) > 0 {
+				most = max(most, quantile(v, 0.75))
+				bars++
+			}
+		}
+	}
+	height := titleSpace + bars*(barHeight+barGap) + len(rows)*rowGap + 30
+	scale := (chartWidth - labelWidth - valueWidth) / most
+	var b strings.Builder
+	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="system-ui, sans-serif" font-size="13">`+"\n", chartWidth, height)
+	fmt.Fprintf(&b, `<rect width="100%%" height="100%%" fill="#ffffff"/>`+"\n")
+	fmt.Fprintf(&b, `<text x="12" y="26" font-size="15" font-weight="600" fill="#222">%s</text>`+"\n", html.EscapeString(title))
+	y := titleSpace
+	for _, x := range rows {
+		fmt.Fprintf(&b, `<text x="12" y="%d" fill="#222">%s</text>`+"\n", y+13, html.EscapeString(short(x.Title)))
+		for i, s := range stacks {
+			v := x.Values[s.name]
+			if len(v) == 0 {
+				continue
+			}
+			m := median(v)
+			fmt.Fprintf(&b, `<rect x="%d" y="%d" width="%.1f" height="%d" fill="%s"/>`+"\n", labelWidth, y, m*scale, barHeight, colours[i])
+			from, to := labelWidth+quantile(v, 0.25)*scale, labelWidth+quantile(v, 0.75)*scale
+			fmt.Fprintf(&b, `<path d="M%.1f %dV%dM%.1f %dH%.1fM%.1f %dV%d" stroke="#222" fill="none"/>`+"\n",
+				from, y+5, y+13, from, y+9, to, to, y+5, y+13)
+			fmt.Fprintf(&b, `<text x="%.1f" y="%d" fill="#222">%s</text>`+"\n", to+6, y+13, number(m))
+			y += barHeight + barGap
+		}
+		y += rowGap
+	}
+	at := 12
+	for i, s := range stacks {
+		fmt.Fprintf(&b, `<rect x="%d" y="%d" width="12" height="12" fill="%s"/><text x="%d" y="%d" fill="#222">%s</text>`+"\n",
+			at, y, colours[i], at+18, y+11, html.EscapeString(s.title))
+		at += 150
+	}
+	b.WriteString("</svg>\n")
+	return b.String()
+}
+
+// short is a title's part that tells the workloads of one chart apart.
+func short(title string) string {
+	if _, rest, ok := strings.Cut(title, ", "); ok {
+		return rest
+	}
+	return title
+}

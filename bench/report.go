@@ -1,0 +1,231 @@
+//go:build linux
+
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"maps"
+	"math"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Report is all that was measured.
+type Report struct {
+	Date     time.Time
+	CPU      string
+	Cores    int
+	Kernel   string
+	Go       string
+	Runs     int
+	Time     time.Duration
+	Rows     []*Row
+	Failures []string
+}
+
+// Row is a workload's measurements.
+type Row struct {
+	Workload, Title, Unit string
+	Values                map[string][]float64            // by stack
+	More                  map[string]map[string][]float64 // by stack and name
+	w                     *workload
+}
+
+func newReport(o *options) *Report {
+	return &Report{
+		Date: time.Now().UTC().Truncate(time.Second), CPU: cpu(), Cores: runtime.NumCPU(),
+		Kernel: kernelRelease(), Go: runtime.Version(), Runs: o.runs, Time: o.time,
+	}
+}
+
+// cpu returns the processor's name as /proc/cpuinfo has it.
+func cpu() string {
+	f, err := os.Open("/proc/cpuinfo")
+	if err != nil {
+		return runtime.GOARCH
+	}
+	defer f.Close()
+	for s := bufio.NewScanner(f); s.Scan(); {
+		if name, value, ok := strings.Cut(s.Text(), ":"); ok && strings.TrimSpace(name) == "model name" {
+			return strings.TrimSpace(value)
+		}
+	}
+	return runtime.GOARCH
+}
+
+func kernelRelease() string {
+	b, err := os.ReadFile("/proc/sys/kernel/osrelease")
+	if err != nil {
+		return "unknown"
+	}
+	release, _, _ := strings.Cut(strings.TrimSpace(string(b)), "-")
+	return release
+}
+
+func (r *Report) row(name string) *Row {
+	for _, x := range r.Rows {
+		if x.Workload == name {
+			return x
+		}
+	}
+	return nil
+}
+
+func (r *Report) add(w *workload, stack string, res Result) {
+	x := r.row(w.name)
+	if x == nil {
+		x = &Row{
+			Workload: w.name, Title: w.title, Unit: w.unit, w: w,
+			Values: make(map[string][]float64), More: make(map[string]map[string][]float64),
+		}
+		r.Rows = append(r.Rows, x)
+	}
+	x.Values[stack] = append(x.Values[stack], res.Value)
+	for name, v := range res.More {
+		if x.More[stack] == nil {
+			x.More[stack] = make(map[string][]float64)
+		}
+		x.More[stack][name] = append(x.More[stack][name], v)
+	}
+}
+
+// quantile returns the q-quantile of the values, between neighbours in proportion.
+func quantile(values []float64, q float64) float64 {
+	if len(values) == 0 {
+		return math.NaN()
+	}
+	v := slices.Sorted(slices.Values(values))
+	at := q * float64(len(v)-1)
+	i := int(at)
+	if i+1 == len(v) {
+		return v[i]
+	}
+	return v[i] + (at-float64(i))*(v[i+1]-v[i])
+}
+
+func median(v []float64) float64 { return quantile(v, 0.5) }
+
+// spread is half the distance between the quartiles, in percent of the median.
+func spread(v []float64) float64 {
+	return 50 * (quantile(v, 0.75) - quantile(v, 0.25)) / median(v)
+}
+
+func number(v float64) string {
+	switch a := math.Abs(v); {
+	case math.IsNaN(v):
+		return "–"
+	case a >= 1e4:
+		return thousands(int(math.Round(v/100)) * 100)
+	case a >= 100:
+		return fmt.Sprintf("%.0f", v)
+	case a >= 10:
+		return fmt.Sprintf("%.1f", v)
+	case a < 0.005:
+		return "0"
+	}
+	return fmt.Sprintf("%.2f", v)
+}
+
+func thousands(n int) string {
+	if n < 1000 {
+		return strconv.Itoa(n)
+	}
+	return fmt.Sprintf("%s,%03d", thousands(n/1000), n%1000)
+}
+
+func (x *Row) cell(stack string) string {
+	v := x.Values[stack]
+	if len(v) == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%s ±%.0f%%", number(median(v)), spread(v))
+}
+
+// ratio returns usock's median to another stack's.
+func (x *Row) ratio(stack string) float64 {
+	return median(x.Values["usock"]) / median(x.Values[stack])
+}
+
+func ratioCell(v float64) string {
+	if math.IsNaN(v) {
+		return "–"
+	}
+	return fmt.Sprintf("%.2f", v)
+}
+
+// bar says what was to be reached and whether it was.
+func (x *Row) bar() string {
+	bar := x.w.bar
+	if bar == 0 {
+		return "–"
+	}
+	sign, met := "≥", x.ratio("kernel") >= bar
+	if x.w.less {
+		sign, met = "≤", x.ratio("kernel") <= bar
+	}
+	verdict := "missed"
+	if met {
+		verdict = "met"
+	}
+	if math.IsNaN(x.ratio("kernel")) {
+		verdict = "not measured"
+	}
+	return fmt.Sprintf("%s %.1f: %s", sign, bar, verdict)
+}
+
+// table is the report for people.
+func (r *Report) table() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s, %d cores of %s, Linux %s, %s. Median of %d runs of %v, ± half the distance between the quartiles.\n\n",
+		r.Date.Format("2006-01-02 15:04 UTC"), r.Cores, r.CPU, r.Kernel, r.Go, r.Runs, r.Time)
+	b.WriteString("| workload | unit | usock | gVisor | kernel | machine's limit | usock : gVisor | usock : kernel | bar |\n")
+	b.WriteString("|---|---|---|---|---|---|---|---|---|\n")
+	for _, x := range r.Rows {
+		if x.w.topology == machine {
+			continue
+		}
+		limit := "–"
+		if l := r.row(x.w.limit); l != nil {
+			limit = number(median(l.Values["machine"]))
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", x.Title, x.Unit,
+			x.cell("usock"), x.cell("gvisor"), x.cell("kernel"), limit,
+			ratioCell(x.ratio("gvisor")), ratioCell(x.ratio("kernel")), x.bar())
+	}
+	b.WriteString("\n| besides | usock | gVisor | kernel |\n|---|---|---|---|\n")
+	for _, x := range r.Rows {
+		x.besides(&b)
+	}
+	b.WriteString("\n| the machine at best | unit | |\n|---|---|---|\n")
+	for _, x := range r.Rows {
+		if x.w.topology == machine {
+			fmt.Fprintf(&b, "| %s | %s | %s |\n", x.Title, x.Unit, x.cell("machine"))
+		}
+	}
+	fmt.Fprintf(&b, "\n%s\n\n%s\n\n%s\n", usockNote, gvisorNote, kernelNote)
+	for _, f := range r.Failures {
+		fmt.Fprintf(&b, "\nFailed: %s\n", f)
+	}
+	return b.String()
+}
+
+func (x *Row) besides(b *strings.Builder) {
+	names := make(map[string]bool)
+	for _, m := range x.More {
+		for n := range m {
+			names[n] = true
+		}
+	}
+	for _, n := range slices.Sorted(maps.Keys(names)) {
+		fmt.Fprintf(b, "| %s: %s |", x.Title, n)
+		for _, s := range stacks {
+			fmt.Fprintf(b, " %s |", number(median(x.More[s.name][n])))
+		}
+		b.WriteString("\n")
+	}
+}

@@ -1,0 +1,139 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"runtime"
+	"sync/atomic"
+	"time"
+)
+
+// Task is what a child process is asked to measure.
+type Task struct {
+	Stack    string
+	Workload string
+	Time     time.Duration // of the measurement proper
+	Profile  string        // file for a CPU profile of the measurement; "": none
+}
+
+// Result is what it found.
+type Result struct {
+	Value float64            // in the workload's unit
+	More  map[string]float64 // what else was counted
+}
+
+// workload is one row of the table.
+type workload struct {
+	name, title string
+	unit        string
+	less        bool // less is better
+	topology    topology
+	bar         float64 // usock to kernel, at least; at most if less is better
+	limit       string  // the machine's limit in the same unit; "": none
+	run         func(p *pair, t Task) (Result, error)
+}
+
+var workloads = []workload{
+	{name: "bulk-1", title: "bulk TCP, 1 connection, one host", unit: "Gbit/s",
+		topology: loopback, bar: 1.3, limit: "limit-copy", run: bulk(1)},
+	{name: "bulk-8", title: "bulk TCP, 8 connections, one host", unit: "Gbit/s",
+		topology: loopback, bar: 1.2, limit: "limit-copy", run: bulk(8)},
+	{name: "bulk-1500", title: "bulk TCP, two hosts, MTU 1500", unit: "Gbit/s",
+		topology: wire1500, bar: 1.0, limit: "limit-copy", run: bulk(1)},
+	{name: "bulk-64k", title: "bulk TCP, two hosts, 64 KiB segments", unit: "Gbit/s",
+		topology: wire64k, bar: 1.2, limit: "limit-copy", run: bulk(1)},
+	{name: "round-trip", title: "1-byte round trip, p50", unit: "µs", less: true,
+		topology: loopback, bar: 0.5, limit: "limit-channel", run: roundTrip},
+	{name: "connect-1", title: "connect, 1 byte each way, close; 1 client", unit: "1/s",
+		topology: loopback, bar: 2.5, run: connect(1)},
+	{name: "connect-64", title: "connect, 1 byte each way, close; 64 clients", unit: "1/s",
+		topology: loopback, bar: 2, run: connect(64)},
+	{name: "udp-64", title: "UDP, 64 bytes, received", unit: "1/s",
+		topology: loopback, bar: 3.2, run: datagrams(64, udpWindow)},
+	{name: "udp-1400", title: "UDP, 1400 bytes, received", unit: "1/s",
+		topology: loopback, bar: 2.2, run: datagrams(1400, udpWindow)},
+	{name: "udp-flood-64", title: "UDP, 64 bytes, received while the sender floods", unit: "1/s",
+		topology: loopback, run: datagrams(64, 0)},
+	{name: "http", title: "net/http, 64 keep-alive clients, 1 KiB", unit: "1/s",
+		topology: loopback, bar: 1.2, run: httpKeepAlive},
+	{name: "idle-50k", title: "idle connection, both ends, 50,000 of them", unit: "byte", less: true,
+		topology: loopback, run: idle(50_000)},
+	{name: "idle-200k", title: "idle connection, both ends, 200,000 of them", unit: "byte", less: true,
+		topology: loopback, run: idle(200_000)},
+}
+
+func findWorkload(name string) (*workload, error) {
+	for i := range workloads {
+		if workloads[i].name == name {
+			return &workloads[i], nil
+		}
+	}
+	for i := range limits {
+		if limits[i].name == name {
+			return &limits[i], nil
+		}
+	}
+	return nil, fmt.Errorf("no workload %q", name)
+}
+
+// do carries a task out.
+func (t Task) do() (Result, error) {
+	w, err := findWorkload(t.Workload)
+	if err != nil {
+		return Result{}, err
+	}
+	var p *pair
+	if w.topology != machine {
+		if p, err = newPair(t.Stack, w.topology); err != nil {
+			return Result{}, err
+		}
+	}
+	return w.run(p, t)
+}
+
+// meter counts events over a task's time, behind a warm-up.
+type meter struct {
+	count   atomic.Int64
+	stopped atomic.Bool
+}
+
+// warmUp is how long a workload runs before its events count: congestion windows
+// open, buffers grow, pools fill.
+const warmUp = 300 * time.Millisecond
+
+// measure waits for the task's time and returns the events a second and the heap
+// allocations an event, of all that the process did. failed ends it early.
+func (m *meter) measure(t Task, failed <-chan error) (rate, allocs float64, err error) {
+	wait := func(d time.Duration) error {
+		select {
+		case err := <-failed:
+			return err
+		case <-time.After(d):
+			return nil
+		}
+	}
+	if err := wait(warmUp); err != nil {
+		return 0, 0, err
+	}
+	stop, err := profile(t.Profile)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer stop()
+	before := mallocs()
+	n, start := m.count.Load(), time.Now()
+	if err := wait(t.Time); err != nil {
+		return 0, 0, err
+	}
+	events, took := float64(m.count.Load()-n), time.Since(start)
+	allocs = float64(mallocs()-before) / max(events, 1)
+	m.stopped.Store(true)
+	return events / took.Seconds(), allocs, nil
+}
+
+func mallocs() uint64 {
+	var s runtime.MemStats
+	runtime.ReadMemStats(&s)
+	return s.Mallocs
+}

@@ -1,0 +1,70 @@
+//go:build linux
+
+package main
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+
+	"usock"
+	"usock/link"
+)
+
+// errNotServed says that a stack has no such workload.
+var errNotServed = errors.New("not served by this stack")
+
+type usockNet struct{ h *usock.Host }
+
+func (n usockNet) DialTCP(to netip.AddrPort) (net.Conn, error) {
+	return n.h.Dial("tcp", to.String())
+}
+
+func (n usockNet) ListenTCP(at netip.AddrPort) (net.Listener, error) {
+	return n.h.Listen("tcp", at.String())
+}
+
+func (n usockNet) DialUDP(to netip.AddrPort) (net.Conn, error) {
+	return n.h.Dial("udp", to.String())
+}
+
+func (n usockNet) ListenUDP(at netip.AddrPort) (net.Conn, error) {
+	c, err := n.h.ListenPacket("udp", at.String())
+	if err != nil {
+		return nil, err
+	}
+	u := c.(*usock.UDPConn)
+	return u, u.SetReadBuffer(udpBuffer)
+}
+
+// usockPair: the built-in loopback, or a pipe.
+func usockPair(t topology) (*pair, error) {
+	var c link.PipeConfig
+	switch t {
+	case loopback:
+		h, err := usock.NewHost(usock.Config{})
+		return &pair{usockNet{h}, usockNet{h}, localhost}, err
+	case wire1500:
+		c = link.PipeConfig{MTU: 1500, SmallSegments: true}
+	case wire64k:
+		c = link.PipeConfig{MTU: 65535}
+	default:
+		return nil, errNotServed
+	}
+	a, b := link.Pipe(c)
+	client, err := usockHost(a, clientIP)
+	if err != nil {
+		return nil, err
+	}
+	server, err := usockHost(b, serverIP)
+	return &pair{client, server, serverIP}, err
+}
+
+func usockHost(l link.Link, a netip.Addr) (usockNet, error) {
+	h, err := usock.NewHost(usock.Config{Interfaces: []usock.Interface{{
+		Link: l, Addrs: []netip.Prefix{netip.PrefixFrom(a, 24)},
+	}}})
+	return usockNet{h}, err
+}
+
+const usockNote = "usock: the net package's types of Host. One host: the built-in loopback. Two hosts: link.Pipe, at MTU 1500 with SmallSegments."

@@ -1,0 +1,128 @@
+//go:build linux
+
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// perListener is how many idle connections go to one port of the server.
+const perListener = 20_000
+
+var errLost = errors.New("datagrams were lost, or the stack stands still")
+
+// idle opens n connections, lets them rest and counts what they cost: of the
+// process's heap and stacks, or, where the kernel holds them, of its slab.
+func idle(n int) func(*pair, Task) (Result, error) {
+	return func(p *pair, t Task) (Result, error) {
+		files := unix.Rlimit{Cur: 1 << 20, Max: 1 << 20}
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &files); err != nil {
+			return Result{}, err
+		}
+		const dialers = 8
+		client, server := make([]net.Conn, n), make([]net.Conn, n)
+		failed := make(chan error, dialers+n/perListener+1)
+		var accepted sync.WaitGroup
+		before := measureMemory()
+		start := time.Now()
+		for i := 0; i < n; i += perListener {
+			l, err := p.server.ListenTCP(p.at(uint16(port + i/perListener)))
+			if err != nil {
+				return Result{}, err
+			}
+			accepted.Add(1)
+			go func() {
+				defer accepted.Done()
+				defer l.Close()
+				for j := i; j < min(n, i+perListener); j++ {
+					c, err := l.Accept()
+					if err != nil {
+						failed <- err
+						return
+					}
+					server[j] = c
+				}
+			}()
+		}
+		var dialed sync.WaitGroup
+		for d := range dialers {
+			dialed.Go(func() {
+				for i := d; i < n; i += dialers {
+					c, err := p.client.DialTCP(p.at(uint16(port + i/perListener)))
+					if err != nil {
+						failed <- err
+						return
+					}
+					client[i] = c
+				}
+			})
+		}
+		dialed.Wait()
+		select {
+		case err := <-failed:
+			return Result{}, err
+		default:
+		}
+		accepted.Wait()
+		took := time.Since(start)
+		after := measureMemory()
+		per := func(a, b uint64) float64 { return (float64(b) - float64(a)) / float64(n) }
+		r := Result{
+			Value: per(before.process, after.process),
+			More: map[string]float64{
+				"goroutines": float64(after.goroutines-before.goroutines) / float64(n),
+				"opened/s":   float64(n) / took.Seconds(),
+			},
+		}
+		if t.Stack == "kernel" {
+			r.More["of the net package"] = r.Value
+			r.Value = per(before.slab, after.slab)
+		}
+		runtime.KeepAlive(client)
+		runtime.KeepAlive(server)
+		return r, nil
+	}
+}
+
+// memory is what is in use.
+type memory struct {
+	process    uint64 // bytes of the process's heap and stacks
+	slab       uint64 // bytes of the kernel's slab, of the whole machine
+	goroutines int
+}
+
+func measureMemory() memory {
+	// Twice: what a sync.Pool holds survives the first.
+	runtime.GC()
+	runtime.GC()
+	var s runtime.MemStats
+	runtime.ReadMemStats(&s)
+	return memory{s.HeapAlloc + s.StackInuse, slab(), runtime.NumGoroutine()}
+}
+
+// slab returns Slab of /proc/meminfo.
+func slab() uint64 {
+	f, err := os.Open("/proc/meminfo")
+	if err != nil {
+		return 0
+	}
+	defer f.Close()
+	for s := bufio.NewScanner(f); s.Scan(); {
+		if rest, ok := strings.CutPrefix(s.Text(), "Slab:"); ok {
+			var kib uint64
+			fmt.Sscan(rest, &kib)
+			return kib << 10
+		}
+	}
+	return 0
+}

@@ -1,0 +1,181 @@
+//go:build linux
+
+package main
+
+import (
+	"net"
+	"slices"
+	"time"
+)
+
+const (
+	port = 5001
+
+	// block is what bulk workloads write and read at once.
+	block = 128 << 10
+)
+
+// connections returns n connections, client's ends and server's ends.
+func (p *pair) connections(n int) (client, server []net.Conn, err error) {
+	l, err := p.server.ListenTCP(p.at(port))
+	if err != nil {
+		return nil, nil, err
+	}
+	defer l.Close()
+	for range n {
+		c, err := p.client.DialTCP(p.at(port))
+		if err != nil {
+			return nil, nil, err
+		}
+		s, err := l.Accept()
+		if err != nil {
+			return nil, nil, err
+		}
+		client, server = append(client, c), append(server, s)
+	}
+	return client, server, nil
+}
+
+// bulk sends as much as goes over n connections and counts what is read.
+func bulk(n int) func(*pair, Task) (Result, error) {
+	return func(p *pair, t Task) (Result, error) {
+		client, server, err := p.connections(n)
+		if err != nil {
+			return Result{}, err
+		}
+		var m meter
+		failed := make(chan error, 2*n)
+		for i := range n {
+			go func() {
+				b := make([]byte, block)
+				for !m.stopped.Load() {
+					if _, err := client[i].Write(b); err != nil {
+						failed <- err
+						return
+					}
+				}
+			}()
+			go func() {
+				b := make([]byte, block)
+				for {
+					k, err := server[i].Read(b)
+					if err != nil {
+						failed <- err
+						return
+					}
+					m.count.Add(int64(k))
+				}
+			}()
+		}
+		rate, allocs, err := m.measure(t, failed)
+		return Result{Value: rate * 8 / 1e9, More: map[string]float64{"allocations/MB": allocs * 1e6}}, err
+	}
+}
+
+// roundTrip sends a byte and waits for its answer.
+func roundTrip(p *pair, t Task) (Result, error) {
+	client, server, err := p.connections(1)
+	if err != nil {
+		return Result{}, err
+	}
+	var m meter
+	failed := make(chan error, 2)
+	go func() {
+		b := make([]byte, 1)
+		for {
+			if _, err := server[0].Read(b); err != nil {
+				failed <- err
+				return
+			}
+			if _, err := server[0].Write(b); err != nil {
+				failed <- err
+				return
+			}
+		}
+	}()
+	times := make([]uint32, 0, 1<<23)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		b := make([]byte, 1)
+		last := time.Now()
+		for !m.stopped.Load() {
+			if _, err := client[0].Write(b); err != nil {
+				failed <- err
+				return
+			}
+			if _, err := client[0].Read(b); err != nil {
+				failed <- err
+				return
+			}
+			now := time.Now()
+			if len(times) < cap(times) {
+				times = append(times, uint32(now.Sub(last)))
+			}
+			last = now
+			m.count.Add(1)
+		}
+	}()
+	rate, allocs, err := m.measure(t, failed)
+	if err != nil {
+		return Result{}, err
+	}
+	<-done
+	times = times[len(times)/8:] // less the warm-up
+	slices.Sort(times)
+	us := func(q float64) float64 { return float64(times[int(q*float64(len(times)-1))]) / 1e3 }
+	return Result{Value: us(0.5), More: map[string]float64{
+		"p99 µs": us(0.99), "mean µs": 1e6 / rate, "allocations": allocs,
+	}}, nil
+}
+
+// connect has clients connect, send a byte, read one and close, one connection
+// after the other. The server serves each connection on a goroutine of its own.
+func connect(clients int) func(*pair, Task) (Result, error) {
+	return func(p *pair, t Task) (Result, error) {
+		l, err := p.server.ListenTCP(p.at(port))
+		if err != nil {
+			return Result{}, err
+		}
+		var m meter
+		failed := make(chan error, clients+1)
+		go func() {
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					failed <- err
+					return
+				}
+				go func() {
+					b := make([]byte, 1)
+					if _, err := c.Read(b); err == nil {
+						c.Write(b)
+					}
+					c.Close()
+				}()
+			}
+		}()
+		for range clients {
+			go func() {
+				b := make([]byte, 1)
+				for !m.stopped.Load() {
+					c, err := p.client.DialTCP(p.at(port))
+					if err == nil {
+						_, err = c.Write(b)
+					}
+					if err == nil {
+						_, err = c.Read(b)
+					}
+					if err != nil {
+						failed <- err
+						return
+					}
+					c.Close()
+					m.count.Add(1)
+				}
+			}()
+		}
+		rate, allocs, err := m.measure(t, failed)
+		return Result{Value: rate, More: map[string]float64{"allocations": allocs}}, err
+	}
+}
