@@ -193,6 +193,9 @@ type flight struct {
 	use   cc.Usage
 	board board
 	loss  loss
+
+	paceAt         time.Duration // when the current burst is paid for
+	burst, quantum uint32        // bytes of the burst that are left, and its size
 }
 
 // State returns the state.

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"usock/internal/buf"
+	"usock/internal/wait"
 	"usock/internal/wire"
 )
 
@@ -29,9 +30,7 @@ func (c *Conn) inDisorder(now time.Duration, s *Segment, seq uint64, fin bool) {
 	o := c.ooo
 	end := seq + uint64(s.Data.Len())
 	c.stats.oooPackets++
-	if fin {
-		o.fin = end
-	}
+	added := 0
 	c.measureMSS(s.Data.Len(), s.Flags)
 	pos := seq
 	for _, v := range s.Data.Views() {
@@ -42,13 +41,24 @@ func (c *Conn) inDisorder(now time.Duration, s *Segment, seq uint64, fin bool) {
 			o.q.DropBack()
 		}
 		v.Retain()
-		o.q.Insert(pos, v)
+		added += o.q.Insert(pos, v)
 		pos += uint64(v.Len())
+	}
+	if pos < end {
+		end, fin = pos, false // no room for the rest
+	}
+	if fin {
+		o.fin = end
+	}
+	if added == 0 && end > seq {
+		c.duplicate(seq, s)
 	}
 	if o.q.Mem() > int(c.rcv.bufSize) {
 		o.q.Compact()
 	}
-	c.noteSACK(seq, end)
+	if end > seq && c.flags&useSACK != 0 {
+		o.noteSACK(seq, end)
+	}
 	c.ackNow()
 }
 
@@ -56,20 +66,17 @@ func (c *Conn) inDisorder(now time.Duration, s *Segment, seq uint64, fin bool) {
 // the FIN comes next.
 func (c *Conn) closeGap() (fin bool) {
 	o := c.ooo
-	before := c.rcv.q.End()
 	o.q.MoveTo(&c.rcv.q)
 	c.rcv.nxt = c.rcv.q.End()
 	if o.fin != 0 && c.rcv.nxt == o.fin {
 		fin = true
 	}
-	if c.rcv.nxt != before || true {
-		c.trimSACK()
-	}
+	o.trimSACK(c.rcv.nxt)
 	if o.q.Empty() && o.fin == 0 && o.dsack.end == 0 || fin {
 		c.ooo = nil
 	}
 	if c.readable() {
-		c.events |= 1
+		c.events |= wait.In
 	}
 	c.ackNow()
 	return fin
@@ -83,8 +90,88 @@ func (c *Conn) dropDisorder() {
 	}
 }
 
-func (c *Conn) duplicate(seq uint64, s *Segment) {}
-func (c *Conn) noteSACK(start, end uint64)       {}
-func (c *Conn) trimSACK()                        {}
-func (c *Conn) putSACK(o *wire.TCPOptions)       {}
-func (c *Conn) atSACKEdge(seq uint64) bool       { return false }
+// noteSACK makes the range the first of the blocks to be told, joined to those that
+// it touches (RFC 2018, section 4).
+func (o *reorder) noteSACK(start, end uint64) {
+	k := uint8(0)
+	for _, b := range o.sacks[:o.n] {
+		if b.start <= end && start <= b.end {
+			start, end = min(start, b.start), max(end, b.end)
+			continue
+		}
+		o.sacks[k] = b
+		k++
+	}
+	o.n = min(k+1, uint8(len(o.sacks)))
+	copy(o.sacks[1:o.n], o.sacks[:k])
+	o.sacks[0] = span{start, end}
+}
+
+// trimSACK forgets the blocks that rcv.nxt has passed.
+func (o *reorder) trimSACK(nxt uint64) {
+	k := uint8(0)
+	for _, b := range o.sacks[:o.n] {
+		if b.end > nxt && b.start >= nxt {
+			o.sacks[k] = b
+			k++
+		}
+	}
+	o.n = k
+}
+
+// duplicate notes that a segment repeated what had been received, for the next
+// acknowledgment to tell (RFC 2883).
+func (c *Conn) duplicate(seq uint64, s *Segment) {
+	end := seq + uint64(s.Data.Len())
+	if c.flags&useSACK == 0 || end <= seq || !c.state.synchronized() {
+		return
+	}
+	if c.ooo == nil {
+		c.ooo = new(reorder)
+	}
+	if seq < c.rcv.nxt {
+		end = min(end, c.rcv.nxt)
+	}
+	c.ooo.dsack = span{seq, end}
+}
+
+// putSACK puts the blocks into an acknowledgment: a DSACK first, then the ranges,
+// the one that changed last before the others, as many as fit.
+func (c *Conn) putSACK(opt *wire.TCPOptions) {
+	o := c.ooo
+	room := len(opt.SACK)
+	if c.flags&useTS != 0 {
+		room--
+	}
+	n := 0
+	put := func(b span) {
+		if n < room {
+			opt.SACK[n] = wire.SACKBlock{Left: c.rcvSeq(b.start), Right: c.rcvSeq(b.end)}
+			n++
+		}
+	}
+	if o.dsack.end != 0 {
+		put(o.dsack)
+		o.dsack = span{}
+	}
+	for _, b := range o.sacks[:o.n] {
+		put(b)
+	}
+	opt.NSACK = uint8(n)
+	if o.q.Empty() && o.fin == 0 {
+		c.ooo = nil
+	}
+}
+
+// atSACKEdge reports whether a RST stands behind the last range that was SACKed:
+// the peer may have reset with its newest number.
+func (c *Conn) atSACKEdge(seq uint64) bool {
+	if c.ooo == nil || c.flags&useSACK == 0 || c.ooo.n == 0 {
+		return false
+	}
+	edge := uint64(0)
+	for _, b := range c.ooo.sacks[:c.ooo.n] {
+		edge = max(edge, b.end)
+	}
+	return seq == edge
+}

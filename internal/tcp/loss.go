@@ -64,7 +64,8 @@ func (c *Conn) onAck(now time.Duration, ack uint64, s *Segment, sameWnd bool) {
 		f = c.newFlight(now)
 	}
 	l := &f.loss
-	a := ackInfo{priorUna: c.snd.una, priorFack: l.fack, reord: ^uint64(0)}
+	ece := s.Flags&wire.ECE != 0 && c.flags&useECN != 0
+	a := ackInfo{now: now, ece: ece, priorUna: c.snd.una, priorFack: l.fack, reord: ^uint64(0)}
 	priorInFlight := c.inFlight()
 	f.rate.Begin()
 	if c.flags&useSACK != 0 && s.Options.NSACK > 0 {
@@ -75,7 +76,7 @@ func (c *Conn) onAck(now time.Duration, ack uint64, s *Segment, sameWnd bool) {
 	} else {
 		a.duplicate = ack == c.snd.una && s.Len() == 0 && sameWnd
 	}
-	if a.acked == 0 && !a.dataSacked && !a.duplicate && !a.dsack {
+	if a.acked == 0 && !a.dataSacked && !a.duplicate && !a.dsack && !a.ece {
 		return
 	}
 	rtt := c.takeRTT(now, s, &a)
@@ -93,7 +94,7 @@ func (c *Conn) onAck(now time.Duration, ack uint64, s *Segment, sameWnd bool) {
 		Delivered: a.delivered, Acked: a.acked, Lost: a.lost,
 		PriorInFlight: priorInFlight, InFlight: c.inFlight(),
 		SndUna: c.snd.una, SndNxt: c.snd.nxt, State: l.state,
-		CWndLimited: f.use.Limited(f.cc), ECE: s.Flags&wire.ECE != 0 && c.flags&useECN != 0,
+		CWndLimited: f.use.Limited(f.cc), ECE: ece,
 		Rate: sample,
 	}
 	f.cc.Ack(&ack2)

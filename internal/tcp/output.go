@@ -147,7 +147,7 @@ func (c *Conn) sendable() (n int, full bool) {
 			return 0, true
 		}
 		limit = min(limit, max(cwnd-min(cwnd, inFlight), mss))
-		limit = min(limit, c.burst(mss))
+		limit = min(limit, c.burst())
 	}
 	if limit > mss {
 		limit = c.wholeSegments(limit, avail, mss)

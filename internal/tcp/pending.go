@@ -19,10 +19,6 @@ func (c *Conn) inUrgent(seq uint64, s *Segment)                           {}
 func (c *Conn) readUrgentPassed()                                         {}
 func (c *Conn) urgentReady() bool                                         { return false }
 func (c *Conn) putUrgent(s *Segment, start uint64)                        {}
-func (c *Conn) putECN(s *Segment, fresh bool)                             {}
-func (c *Conn) hearECN(s *Segment)                                        {}
-func (c *Conn) pace(now time.Duration, n uint32)                          {}
-func (c *Conn) burst(mss uint64) uint64                                   { return 1 << 16 }
 func (c *Conn) FastOpenCookie() (FastOpen, bool)                          { return FastOpen{}, false }
 func (c *Conn) WriteUrgent(now time.Duration, v buf.View) int             { return c.Write(now, v) }
 func (c *Conn) ReadUrgent(peek bool) (byte, error)                        { return 0, syscall.EINVAL }
@@ -32,4 +28,3 @@ func (c *Conn) Info(now time.Duration, in *Info)                          {}
 func (c *Conn) SetOOBInline(now time.Duration, on bool)                   { c.opt.OOBInline = on }
 
 func (c *Conn) probeFailed(now time.Duration) {}
-func (c *Conn) tuneSndBuf()                   { c.growSndBuf(c.fl.cc.CWnd() / uint32(c.snd.mss)) }

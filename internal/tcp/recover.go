@@ -11,7 +11,7 @@ import (
 func (c *Conn) alert(now time.Duration, a *ackInfo) {
 	f := c.fl
 	l := &f.loss
-	if l.state == cc.Open && l.sacked == 0 && l.lost == 0 && !a.duplicate && !a.dsack {
+	if l.state == cc.Open && l.sacked == 0 && l.lost == 0 && !a.duplicate && !a.dsack && !a.ece {
 		return
 	}
 	l.preferNew = false
@@ -40,6 +40,7 @@ func (c *Conn) alert(now time.Duration, a *ackInfo) {
 		c.probeFailed(now)
 		c.enterRecovery(now)
 	}
+	c.hearECE(a)
 }
 
 // identify marks what the acknowledgment shows to be lost.

@@ -10,6 +10,8 @@ import (
 
 // ackInfo is what one acknowledgment brought, while it is processed.
 type ackInfo struct {
+	now        time.Duration
+	ece        bool   // the peer echoes a congestion mark
 	delivered  uint32 // bytes acknowledged or SACKed for the first time
 	acked      uint32 // bytes by which snd.una advanced
 	lost       uint32 // bytes newly marked lost

@@ -1,0 +1,56 @@
+package tcp
+
+import (
+	"usock/internal/cc"
+	"usock/internal/wire"
+)
+
+// Explicit congestion notification (RFC 3168, section 6.1).
+
+// putECN marks a segment that leaves. Only new data is ECN-capable: neither pure
+// acknowledgments nor retransmissions are (sections 6.1.4 and 6.1.5).
+func (c *Conn) putECN(s *Segment, fresh bool) {
+	if c.flags&useECN == 0 {
+		return
+	}
+	if c.flags&ceSeen != 0 {
+		s.Flags |= wire.ECE
+	}
+	if fresh && s.Data.Len() > 0 {
+		s.ECT = true
+		if c.flags&sendCWR != 0 {
+			c.flags &^= sendCWR
+			s.Flags |= wire.CWR
+		}
+	}
+}
+
+// hearECN takes the marks of a segment that arrived: CE is echoed until CWR says
+// that the peer has heard (section 6.1.3).
+func (c *Conn) hearECN(s *Segment) {
+	if c.flags&useECN == 0 {
+		return
+	}
+	if s.Flags&wire.CWR != 0 {
+		c.flags &^= ceSeen
+		if s.Data.Len() > 0 {
+			c.ackNow()
+		}
+	}
+	if s.CE && s.Data.Len() > 0 {
+		if c.flags&ceSeen == 0 {
+			c.ackNow()
+		}
+		c.flags |= ceSeen
+	}
+}
+
+// hearECE reduces the window for an echoed mark, at most once for a window of data
+// (section 6.1.2).
+func (c *Conn) hearECE(a *ackInfo) {
+	if !a.ece || c.fl.loss.state != cc.Open || c.snd.una == c.snd.nxt {
+		return
+	}
+	c.reduce(a.now, cc.CWR, cc.ByECN)
+	c.flags |= sendCWR
+}
