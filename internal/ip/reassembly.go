@@ -45,6 +45,7 @@ type partial struct {
 	total   int        // bytes of the whole; -1: the last fragment is missing
 	cost    int        // memory held
 	expires time.Duration
+	serial  uint64 // of two datagrams the older one's is lower
 	trusted bool
 	owner   pkt.Owner
 	ecn     uint8 // bit 1<<codepoint for each ECN codepoint seen
@@ -62,6 +63,7 @@ type reassembly struct {
 	all    map[fragKey]*partial
 	v4, v6 partialList
 	cost   int
+	serial uint64
 }
 
 // partialList is a list from the oldest to the newest.
@@ -213,8 +215,9 @@ func (r *reassembly) insert(p *pkt.Packet, m *Meta, k fragKey, off int, more boo
 	if x == nil {
 		x = &partial{
 			key: k, iface: m.Iface, total: -1, trusted: true,
-			expires: r.layer.host.Now() + wait, meta: Meta{},
+			expires: r.layer.host.Now() + wait, serial: r.serial,
 		}
+		r.serial++
 		r.all[k] = x
 		r.list(&k).push(x)
 		r.layer.arm(x.expires)
@@ -262,7 +265,7 @@ func (r *reassembly) insert(p *pkt.Packet, m *Meta, k fragKey, off int, more boo
 // evict gives up the oldest datagram.
 func (r *reassembly) evict() {
 	x := r.v4.first
-	if x == nil || r.v6.first != nil && r.v6.first.expires-reasmTime6 < x.expires-reasmTime4 {
+	if x == nil || r.v6.first != nil && r.v6.first.serial < x.serial {
 		x = r.v6.first
 	}
 	r.fail(x)
