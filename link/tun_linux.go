@@ -1,0 +1,372 @@
+package link
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"usock/internal/buf"
+	"usock/internal/offload"
+	"usock/internal/pkt"
+)
+
+// TUN opens a TUN device, which carries IP packets between the host and the
+// kernel. It takes CAP_NET_ADMIN, or a device that root has made for the user:
+//
+//	ip tuntap add dev NAME mode tun user USER
+//
+// The device is made in the network namespace of the calling thread. TCP segments
+// of up to 64 KiB pass it whole and without checksums, both ways, by the virtio-net
+// header.
+func TUN(c DeviceConfig) (Link, error) { return openDevice(c, IP) }
+
+// TAP opens a TAP device, which carries Ethernet frames. Frames makes of it a
+// link that carries IP.
+func TAP(c DeviceConfig) (Link, error) { return openDevice(c, Ethernet) }
+
+// kernelDevice is a TUN or TAP device. Reading and writing wait in the runtime's
+// poller; each wake-up carries as many packets as there are, one system call each.
+type kernelDevice struct {
+	file *os.File
+	raw  syscall.RawConn
+	info Info
+	skip int // bytes of link header
+
+	closed atomic.Bool
+
+	in  deviceIn
+	out deviceOut
+}
+
+// deviceIn is the receiving side. Nobody but the Recv that runs touches it, and
+// Close when there is none any more.
+type deviceIn struct {
+	read  func(fd uintptr) bool
+	batch []*Packet
+	n     int
+	err   error
+	small *buf.Block // for the next packet, or for the beginning of a large one
+	large *buf.Block // for what does not fit small
+	head  [vnetLen]byte
+	iov   [3]unix.Iovec
+}
+
+// deviceOut is the sending side. Nobody but the Send that runs touches it.
+type deviceOut struct {
+	write func(fd uintptr) bool
+	batch []*Packet
+	n     int
+	head  [vnetLen]byte
+	iov   [2 + buf.VecCap]unix.Iovec
+}
+
+const (
+	smallBlock = 2 << 10
+	// copyLarge is up to where the rest of a large packet is copied into a block
+	// that fits it, rather than that it keeps one of 64 KiB.
+	copyLarge = 16 << 10
+)
+
+func openDevice(c DeviceConfig, m Medium) (Link, error) {
+	if c.Name == "" {
+		c.Name = "usock%d"
+	}
+	if len(c.Name) > maxName {
+		return nil, fmt.Errorf("%s: a device's name has at most %d bytes", c.Name, maxName)
+	}
+	fd, err := unix.Open(device, unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, openError(err)
+	}
+	info, err := setUp(fd, c, m)
+	if err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	// Only now: the poller takes no descriptor that has no device yet.
+	file := os.NewFile(uintptr(fd), device)
+	raw, err := file.SyscallConn()
+	if err != nil {
+		file.Close()
+		return nil, err
+	}
+	d := &kernelDevice{file: file, raw: raw, info: info}
+	if m == Ethernet {
+		d.skip = ethernetLen
+	}
+	d.in.read, d.out.write = d.read, d.write
+	return d, nil
+}
+
+// setUp attaches fd to its device and sets that up.
+func setUp(fd int, c DeviceConfig, m Medium) (Info, error) {
+	ifr, err := unix.NewIfreq(c.Name)
+	if err != nil {
+		return Info{}, fmt.Errorf("device %s: %w", c.Name, err)
+	}
+	mode, kind := uint16(unix.IFF_TUN), "TUN"
+	if m == Ethernet {
+		mode, kind = unix.IFF_TAP, "TAP"
+	}
+	ifr.SetUint16(mode | unix.IFF_NO_PI | unix.IFF_VNET_HDR)
+	if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, ifr); err != nil {
+		return Info{}, attachError(c.Name, kind, err)
+	}
+	info := Info{Name: ifr.Name(), Medium: m, Checksum: !c.NoOffload, Segments: !c.NoOffload}
+	fail := func(what string, err error) (Info, error) {
+		return Info{}, fmt.Errorf("%s device %s: %s: %w", kind, info.Name, what, err)
+	}
+	if err := unix.IoctlSetPointerInt(fd, unix.TUNSETVNETHDRSZ, vnetLen); err != nil {
+		return fail("set the header's size", err)
+	}
+	offloads := 0
+	if !c.NoOffload {
+		offloads = unix.TUN_F_CSUM | unix.TUN_F_TSO4 | unix.TUN_F_TSO6 | unix.TUN_F_TSO_ECN
+	}
+	if err := unix.IoctlSetInt(fd, unix.TUNSETOFFLOAD, offloads); err != nil {
+		return fail("set offloads", err)
+	}
+	s, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return fail("open a socket", err)
+	}
+	defer unix.Close(s)
+	if c.MTU != 0 {
+		ifr, _ := unix.NewIfreq(info.Name)
+		ifr.SetUint32(uint32(c.MTU))
+		if err := unix.IoctlIfreq(s, unix.SIOCSIFMTU, ifr); err != nil {
+			return fail(fmt.Sprintf("set the MTU to %d", c.MTU), err)
+		}
+	}
+	if ifr, err = unix.NewIfreq(info.Name); err == nil {
+		err = unix.IoctlIfreq(s, unix.SIOCGIFMTU, ifr)
+	}
+	if err != nil {
+		return fail("get the MTU", err)
+	}
+	info.MTU = int(ifr.Uint32())
+	if c.Up {
+		if err := switchOn(s, info.Name); err != nil {
+			return fail("switch it on", err)
+		}
+	}
+	return info, nil
+}
+
+func switchOn(s int, name string) error {
+	ifr, err := unix.NewIfreq(name)
+	if err != nil {
+		return err
+	}
+	if err := unix.IoctlIfreq(s, unix.SIOCGIFFLAGS, ifr); err != nil {
+		return err
+	}
+	ifr.SetUint16(ifr.Uint16() | unix.IFF_UP)
+	return unix.IoctlIfreq(s, unix.SIOCSIFFLAGS, ifr)
+}
+
+// openError says what to do about a device file that cannot be opened.
+func openError(err error) error {
+	hint := ""
+	switch {
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENODEV), errors.Is(err, unix.ENXIO):
+		hint = ": load the kernel's module tun, or give the container the device"
+	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
+		hint = ": let the user read and write it, or give the container the device"
+	}
+	return fmt.Errorf("open %s: %w%s", device, err, hint)
+}
+
+// attachError says what to do about a device that cannot be made or attached to.
+func attachError(name, kind string, err error) error {
+	hint := ""
+	switch {
+	case errors.Is(err, unix.EPERM):
+		mode := map[string]string{"TUN": "tun", "TAP": "tap"}[kind]
+		hint = fmt.Sprintf(": this takes CAP_NET_ADMIN, or a device made by root: ip tuntap add dev %s mode %s user NAME", name, mode)
+	case errors.Is(err, unix.EBUSY):
+		hint = ": another program has it open"
+	case errors.Is(err, unix.EINVAL):
+		hint = ": there is a device of that name that is no single-queue " + kind + " device"
+	}
+	return fmt.Errorf("%s device %s: %w%s", kind, name, err, hint)
+}
+
+// Info implements Link.
+func (d *kernelDevice) Info() Info { return d.info }
+
+// Recv implements Link.
+func (d *kernelDevice) Recv(batch []*Packet) (int, error) {
+	in := &d.in
+	for {
+		in.batch, in.n, in.err = batch, 0, nil
+		err := d.raw.Read(in.read)
+		in.batch = nil
+		switch {
+		case in.n > 0:
+			return in.n, nil
+		case err == nil && in.err == nil:
+			continue // everything that came was refused
+		case d.closed.Load():
+			return 0, ErrClosed
+		case err != nil:
+			return 0, err
+		}
+		return 0, fmt.Errorf("read %s: %w", d.info.Name, in.err)
+	}
+}
+
+// read reads packets until there are no more, and reports whether it met any.
+func (d *kernelDevice) read(fd uintptr) bool {
+	in := &d.in
+	met := false
+	for in.n < len(in.batch) {
+		n, err := d.readOne(fd)
+		switch err {
+		case 0:
+			met = true
+			if p := d.packet(n); p != nil {
+				in.batch[in.n] = p
+				in.n++
+			}
+		case unix.EAGAIN:
+			return met
+		case unix.EINTR:
+		default:
+			in.err = err
+			return true
+		}
+	}
+	return true
+}
+
+func (d *kernelDevice) readOne(fd uintptr) (int, syscall.Errno) {
+	in := &d.in
+	if in.small == nil {
+		in.small = buf.New(smallBlock)
+	}
+	if in.large == nil {
+		in.large = buf.New(buf.MaxBlock)
+	}
+	setIovec(&in.iov[0], in.head[:])
+	setIovec(&in.iov[1], in.small.Bytes())
+	setIovec(&in.iov[2], in.large.Bytes())
+	n, _, err := unix.RawSyscall(unix.SYS_READV, fd, uintptr(unsafe.Pointer(&in.iov[0])), uintptr(len(in.iov)))
+	return int(n), err
+}
+
+func setIovec(v *unix.Iovec, b []byte) {
+	v.Base = unsafe.SliceData(b)
+	v.SetLen(len(b))
+}
+
+// packet makes a packet of the n bytes read, nil if it cannot be one.
+func (d *kernelDevice) packet(n int) *Packet {
+	in := &d.in
+	n -= vnetLen
+	if n <= d.skip {
+		return nil
+	}
+	p := pkt.New()
+	if c := in.small.Cap(); n <= c {
+		p.Payload.Append(in.small.View(0, n))
+		in.small = nil
+	} else {
+		p.Payload.Append(in.small.View(0, c))
+		in.small = nil
+		if n -= c; n <= copyLarge {
+			p.Payload.Append(buf.Copy(in.large.Bytes()[:n]))
+		} else {
+			p.Payload.Append(in.large.View(0, n))
+			in.large = nil
+		}
+	}
+	if !setVnet(&in.head, p, d.skip) {
+		p.Free()
+		return nil
+	}
+	return p
+}
+
+// Send implements Link.
+func (d *kernelDevice) Send(batch []*Packet) int {
+	out := &d.out
+	out.batch, out.n = batch, 0
+	if err := d.raw.Write(out.write); err != nil {
+		for _, p := range batch {
+			p.Free()
+		}
+	}
+	out.batch = nil
+	return out.n
+}
+
+// write writes the batch. A packet that the device does not take is dropped.
+func (d *kernelDevice) write(fd uintptr) bool {
+	out := &d.out
+	for _, p := range out.batch {
+		if !d.info.Segments && p.SegmentSize != 0 && d.skip == 0 {
+			sent := true
+			offload.Segment(p, func(s *Packet) { sent = d.writeOne(fd, s) && sent })
+			if sent {
+				out.n++
+			}
+			continue
+		}
+		if !d.info.Checksum {
+			offload.Complete(p, -d.skip)
+		}
+		if d.writeOne(fd, p) {
+			out.n++
+		}
+	}
+	out.batch = nil
+	return true
+}
+
+// writeOne writes p, frees it and reports whether the device took it.
+func (d *kernelDevice) writeOne(fd uintptr, p *Packet) bool {
+	out := &d.out
+	defer p.Free()
+	if !putVnet(&out.head, p, d.skip) {
+		return false
+	}
+	setIovec(&out.iov[0], out.head[:])
+	n := 1
+	if h := p.Head(); len(h) > 0 {
+		setIovec(&out.iov[n], h)
+		n++
+	}
+	for _, v := range p.Payload.Views() {
+		setIovec(&out.iov[n], v.Bytes())
+		n++
+	}
+	for {
+		_, _, err := unix.Syscall(unix.SYS_WRITEV, fd, uintptr(unsafe.Pointer(&out.iov[0])), uintptr(n))
+		if err != unix.EINTR {
+			clear(out.iov[:n])
+			return err == 0
+		}
+	}
+}
+
+// Close implements Link. When the file is closed no read goes on any more.
+func (d *kernelDevice) Close() error {
+	if d.closed.Swap(true) {
+		return nil
+	}
+	err := d.file.Close()
+	if d.in.small != nil {
+		d.in.small.Release()
+	}
+	if d.in.large != nil {
+		d.in.large.Release()
+	}
+	d.in.small, d.in.large = nil, nil
+	return err
+}
