@@ -134,7 +134,7 @@ const (
 	todoPush                   // let the small segment at the end go, Nagle or not
 )
 
-type flags uint16
+type flags uint32
 
 const (
 	useTS flags = 1 << iota
@@ -152,7 +152,7 @@ const (
 	synOnce    // the SYN was sent at least once
 	resetNoAck // the RST to be sent has the number resetSeq and no ACK
 	synLost    // the handshake needed a retransmission
-	inTimeWait
+	serverFast // Fast Open: sending is allowed in SYN-RECEIVED
 )
 
 // timers are the connection's deadlines; timer.Never where there is none.

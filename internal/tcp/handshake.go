@@ -131,6 +131,9 @@ func (c *Conn) synOptions(now time.Duration, s *Segment) {
 // setMSS computes the effective send MSS (RFC 9293, section 3.7.1; RFC 6691).
 func (c *Conn) setMSS() {
 	mss := min(c.snd.peerMSS, c.snd.pathMSS)
+	if c.rare != nil && c.rare.mtu.on {
+		mss = min(mss, c.rare.mtu.low)
+	}
 	if m := c.opt.MaxSeg; m != 0 {
 		mss = min(mss, m)
 	}
@@ -221,7 +224,7 @@ func (c *Conn) inSynSent(now time.Duration, s *Segment) {
 		c.setState(SynRcvd)
 		c.flags &^= synOnce
 		c.todo |= todoSYN
-		c.simultaneousFastOpen()
+		c.forgetSYNData()
 		return
 	}
 	if c.cfg.ECN == ECNOn && s.Flags&(wire.ECE|wire.CWR) == wire.ECE && c.snd.retrans < 2 {
@@ -268,6 +271,7 @@ func (c *Conn) synSample(now time.Duration, s *Segment) {
 // established enters ESTABLISHED.
 func (c *Conn) established(now time.Duration) {
 	c.setState(Established)
+	c.flags &^= serverFast
 	c.timer.rtx, c.timer.since = timer.Never, 0
 	c.snd.small = c.snd.una
 	c.snd.lastData = now
@@ -345,6 +349,9 @@ func (c *Conn) inSynRcvd(now time.Duration, s *Segment) {
 	c.snd.wl1, c.snd.wl2 = seq, ack
 	c.todo &^= todoSYN
 	c.established(now)
+	if c.fl != nil && c.snd.nxt > c.snd.una {
+		c.armRTO(now)
+	}
 	c.inSynchronized(now, s)
 }
 

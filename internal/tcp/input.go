@@ -250,6 +250,9 @@ func (c *Conn) ackedFIN(now time.Duration) {
 func (c *Conn) inData(now time.Duration, s *Segment, seq uint64) {
 	n := s.Data.Len()
 	fin := s.Flags&wire.FIN != 0
+	if c.rare != nil {
+		c.urgentByte(seq, s)
+	}
 	end := seq + uint64(n)
 	if n > 0 {
 		c.stats.dataIn++

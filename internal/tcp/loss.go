@@ -116,6 +116,7 @@ func (c *Conn) afterAck(now time.Duration, a *ackInfo) {
 			c.events |= wait.Out
 		}
 		c.tuneSndBuf()
+		c.ackedMTUProbe(now)
 	}
 	if c.snd.una == c.snd.nxt {
 		l.seen = [4]span{}

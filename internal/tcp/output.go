@@ -102,9 +102,9 @@ func (c *Conn) buildData(now time.Duration, s *Segment) bool {
 	if c.todo&todoTLP != 0 {
 		c.todo |= todoForce
 	}
-	n, full := c.sendable()
+	n, full, probe := c.sendable(now)
 	inFlight := c.inFlight()
-	if n == 0 && !(c.snd.nxt == c.snd.q.End() && !full) {
+	if n < 0 {
 		c.todo &^= todoForce
 		if c.todo&todoTLP != 0 && c.snd.una != c.snd.nxt {
 			return c.buildProbe(now, s)
@@ -116,14 +116,17 @@ func (c *Conn) buildData(now time.Duration, s *Segment) bool {
 		return false
 	}
 	c.restart(now)
-	c.sendNew(now, s, n)
+	c.sendNew(now, s, n, probe)
 	return true
 }
 
-// sendable returns how many bytes of new data one segment may carry now. With 0,
-// full says that the congestion window alone forbids more. A FIN alone has 0
-// bytes and is allowed if full is false and nxt is at the end.
-func (c *Conn) sendable() (n int, full bool) {
+// none is what sendable returns where nothing may be sent.
+const none = -1
+
+// sendable returns how many bytes of new data one segment may carry now: 0 for a FIN
+// alone, or none. full says that the congestion window alone forbids more, and
+// probe that the segment is larger than the MSS to try the path.
+func (c *Conn) sendable(now time.Duration) (n int, full, probe bool) {
 	q := &c.snd.q
 	mss := uint64(c.sendMSS())
 	avail := q.End() - c.snd.nxt
@@ -134,28 +137,36 @@ func (c *Conn) sendable() (n int, full bool) {
 	}
 	room := edge - c.snd.nxt
 	if avail == 0 {
-		// The FIN alone; it needs room in the window, but none in cwnd.
-		return 0, room == 0 && !force
+		// The FIN alone needs room in the window, but none in cwnd.
+		if room == 0 && !force {
+			return none, false, false
+		}
+		return 0, false, false
 	}
 	if room < min(mss, avail) && !(force && room > 0) {
-		return 0, false
+		return none, false, false
 	}
 	limit := min(avail, room, uint64(max(c.snd.maxSeg, uint32(mss))))
 	cwnd, inFlight := uint64(c.cwnd()), uint64(c.inFlight())
 	if !force {
 		if inFlight+min(avail, mss) > cwnd && inFlight > 0 {
-			return 0, true
+			return none, true, false
 		}
 		limit = min(limit, max(cwnd-min(cwnd, inFlight), mss))
 		limit = min(limit, c.burst())
+	}
+	if c.rare != nil {
+		if size := c.probeSize(now, avail, room); size != 0 {
+			return int(size), false, true
+		}
 	}
 	if limit > mss {
 		limit = c.wholeSegments(limit, avail, mss)
 	}
 	if limit < mss && !force && !c.allowSmall(limit, avail) {
-		return 0, false
+		return none, false, false
 	}
-	return int(limit), false
+	return int(limit), false, false
 }
 
 // wholeSegments cuts a large segment at a multiple of the MSS, unless it takes all
@@ -202,7 +213,7 @@ func (c *Conn) sendMSS() uint32 {
 
 // inFlight is what the network is believed to hold: "pipe" of RFC 6675, in bytes.
 func (c *Conn) inFlight() uint32 {
-	n := uint32(c.snd.nxt - c.snd.una)
+	n := uint32(c.snd.nxt - max(c.snd.una, origin+1))
 	if f := c.fl; f != nil {
 		n -= f.loss.sacked + f.loss.lost
 		n -= min(n, f.loss.reno)
@@ -211,10 +222,13 @@ func (c *Conn) inFlight() uint32 {
 }
 
 // sendNew builds a segment with n bytes of new data, and the FIN behind the last.
-func (c *Conn) sendNew(now time.Duration, s *Segment, n int) {
+func (c *Conn) sendNew(now time.Duration, s *Segment, n int, probe bool) {
 	q := &c.snd.q
 	start := c.snd.nxt
 	mss := int(c.sendMSS())
+	if probe {
+		mss = n
+	}
 	if n > 0 {
 		n = c.fill(s, start, n, mss)
 	}
@@ -242,6 +256,9 @@ func (c *Conn) sendNew(now time.Duration, s *Segment, n int) {
 	f := c.fl
 	f.cc.Sent(now, inFlight, size)
 	c.record(now, start, size, inFlight)
+	if probe {
+		c.probed(start, uint32(n))
+	}
 	c.snd.nxt = start + uint64(size)
 	if n > 0 {
 		if n%mss != 0 {

@@ -83,15 +83,18 @@ func (c *Conn) Outstanding() int {
 }
 
 // Buffered returns the bytes that can be read.
-func (c *Conn) Buffered() int { return c.rcv.q.Len() }
+func (c *Conn) Buffered() int { return c.rcv.q.Len() - c.hidden() }
 
 // EOF reports whether the peer's FIN was reached and everything before it read.
-func (c *Conn) EOF() bool { return c.flags&finRcvd != 0 && c.rcv.q.Len() == 0 }
+func (c *Conn) EOF() bool { return c.flags&finRcvd != 0 && c.Buffered() == 0 }
 
 // Read detaches up to max bytes and appends their views to dst; the references
 // pass to the caller.
 func (c *Conn) Read(now time.Duration, max int, dst []buf.View) []buf.View {
 	before := c.rcv.q.Base()
+	if c.rare != nil {
+		max = c.untilMark(max)
+	}
 	dst = c.rcv.q.Take(max, dst)
 	if n := c.rcv.q.Base() - before; n > 0 {
 		c.readSome(now, int(n))
@@ -102,7 +105,15 @@ func (c *Conn) Read(now time.Duration, max int, dst []buf.View) []buf.View {
 // Peek appends views of up to max bytes from the one at off on, with a reference
 // for each.
 func (c *Conn) Peek(max, off int, dst []buf.View) []buf.View {
-	return c.rcv.q.Peek(c.rcv.q.Base()+uint64(off), max, dst)
+	from := c.rcv.q.Base() + uint64(off)
+	if mark, ok := c.urgentMark(); ok {
+		if c.rcv.q.Base() == mark && !c.opt.OOBInline {
+			from++
+		} else if from < mark {
+			max = int(min(uint64(max), mark-from))
+		}
+	}
+	return c.rcv.q.Peek(from, max, dst)
 }
 
 // Ready returns what poll(2) returns on Linux in every state (tcp_poll).
@@ -134,7 +145,7 @@ func (c *Conn) Ready() wait.Events {
 // readable is Linux's rule for In: SO_RCVLOWAT bytes, or what there is when no
 // more can come.
 func (c *Conn) readable() bool {
-	n := c.rcv.q.Len()
+	n := c.Buffered()
 	if n == 0 {
 		return false
 	}

@@ -37,7 +37,9 @@ func (c *Conn) alert(now time.Duration, a *ackInfo) {
 	}
 	c.identify(now, a)
 	if l.lost > 0 && l.state < cc.Recovery {
-		c.probeFailed(now)
+		if c.probeFailed(now) {
+			return
+		}
 		c.enterRecovery(now)
 	}
 	c.hearECE(a)

@@ -116,6 +116,7 @@ func (c *Conn) retransmitExpired(now time.Duration) {
 		c.timer.rtx, c.timer.kind = now+c.rtt.timeout(), rtxRTO
 		return
 	}
+	c.suspectBlackHole(now)
 	c.onTimeout(now)
 	c.todo |= todoRtx
 	c.rtt.backOff(c.cfg)

@@ -1,0 +1,142 @@
+package tcp
+
+import (
+	"time"
+
+	"usock/internal/wait"
+	"usock/internal/wire"
+)
+
+// TCP Fast Open (RFC 7413). The cookies are the owner's: a client is given the one
+// it may use and tells the one it got; a server is told whether the SYN's was valid.
+
+// fastOpen is the state of Fast Open during the handshake.
+type fastOpen struct {
+	req    FastOpen // what goes into the SYN, or the SYN-ACK
+	send   bool     // req is still to be sent
+	got    bool     // req came from the peer
+	asked  bool
+	syn    bool // the SYN had data
+	synAck bool // the SYN's data was acknowledged by the SYN-ACK, or taken by us
+}
+
+// startFastOpen prepares an active open.
+func (c *Conn) startFastOpen(p *Params) {
+	if !p.FastOpen.Ask {
+		return
+	}
+	r := c.rareState()
+	r.fo = fastOpen{req: p.FastOpen, send: true, asked: true}
+}
+
+// acceptFastOpen takes a SYN's data if its cookie was valid.
+func (c *Conn) acceptFastOpen(now time.Duration, p *Params, syn *Segment) {
+	o := &p.ServerFastOpen
+	if o.NCookie > 0 {
+		fo := &c.rareState().fo
+		fo.send, fo.req.NCookie, fo.req.Cookie = true, o.NCookie, o.Cookie
+	}
+	if !o.Data {
+		return
+	}
+	c.flags |= serverFast
+	c.snd.wnd, c.snd.maxWnd = uint32(syn.Window), uint32(syn.Window)
+	c.growSndBuf(uint32(c.cfg.InitialCwnd))
+	c.snd.small = origin + 1
+	c.events |= wait.Out
+	n := syn.Data.Len()
+	if n == 0 {
+		return
+	}
+	c.rcv.adv = c.rcv.nxt + uint64(c.rcv.ssthresh)
+	c.rareState().fo.synAck = true
+	c.deliver(now, syn, n)
+	c.ack.owed = false
+	c.timer.ack = never
+}
+
+// fastOpened reports whether the connection is a server's that may send before the
+// handshake has ended.
+func (c *Conn) fastOpened() bool { return c.flags&serverFast != 0 }
+
+// synFastOpen adds the option, and the data of a client that has a cookie, to a SYN
+// or SYN-ACK. Neither is sent twice.
+func (c *Conn) synFastOpen(now time.Duration, s *Segment) {
+	if c.rare == nil || !c.rare.fo.send {
+		return
+	}
+	fo := &c.rare.fo
+	o := &s.Options
+	o.HasFastOpen, o.NCookie, o.Cookie = true, fo.req.NCookie, fo.req.Cookie
+	if c.state == SynRcvd {
+		return // the SYN-ACK keeps its cookie when it is sent again
+	}
+	fo.send = false
+	if fo.req.NCookie == 0 || c.snd.q.Len() == 0 {
+		return
+	}
+	mss := int(c.snd.pathMSS)
+	if fo.req.MSS != 0 {
+		mss = min(mss, int(fo.req.MSS))
+	}
+	if m := c.opt.MaxSeg; m != 0 {
+		mss = min(mss, int(m))
+	}
+	n := min(c.snd.q.Len(), mss-(wire.TCPMaxLen-wire.TCPMinLen))
+	if n <= 0 {
+		return
+	}
+	c.snd.mss = uint16(n)
+	c.newFlight(now)
+	n = c.fill(s, origin+1, n, n)
+	fo.syn = true
+	c.record(now, origin+1, uint32(n), 0)
+	c.snd.nxt = origin + 1 + uint64(n)
+	c.stats.dataOut++
+	c.stats.bytesSent += uint64(n)
+}
+
+// forgetSYNData makes what is in flight unsent again.
+func (c *Conn) forgetSYNData() {
+	c.snd.nxt = max(c.snd.una, origin+1)
+	if c.fl != nil {
+		c.fl.board.free()
+		c.fl = nil // with the MSS that the handshake has agreed on
+	}
+}
+
+// ackedFastOpen takes the SYN-ACK: what of the SYN's data it acknowledges, and the
+// cookie.
+func (c *Conn) ackedFastOpen(now time.Duration, ack uint64, s *Segment) {
+	if c.rare == nil || !c.rare.fo.asked {
+		return
+	}
+	fo := &c.rare.fo
+	if s.Options.HasFastOpen && s.Options.NCookie >= 4 {
+		fo.got = true
+		fo.req.NCookie, fo.req.Cookie = s.Options.NCookie, s.Options.Cookie
+	}
+	fo.req.MSS = c.snd.peerMSS
+	if !fo.syn {
+		return
+	}
+	fo.synAck = ack > origin+1
+	c.stats.bytesAcked += ack - c.snd.una
+	c.snd.una = ack
+	c.snd.q.Drop(ack)
+	c.forgetSYNData()
+}
+
+// FastOpenCookie returns what to remember about the server, and false if the
+// handshake brought no cookie.
+func (c *Conn) FastOpenCookie() (FastOpen, bool) {
+	if c.rare == nil || !c.rare.fo.got {
+		return FastOpen{}, false
+	}
+	r := c.rare.fo.req
+	r.Ask = true
+	return r, true
+}
+
+// SYNDataAcked reports whether data in a SYN was taken (TCPI_OPT_SYN_DATA).
+func (c *Conn) SYNDataAcked() bool { return c.rare != nil && c.rare.fo.synAck }

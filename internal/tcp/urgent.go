@@ -1,0 +1,187 @@
+package tcp
+
+import (
+	"syscall"
+	"time"
+
+	"usock/internal/buf"
+	"usock/internal/wait"
+	"usock/internal/wire"
+)
+
+// Urgent data as Linux has it: the urgent byte is the one before the urgent pointer
+// (RFC 6093 leaves that to the system), it stays in the stream, and reading stops
+// at it. Without SO_OOBINLINE the byte is skipped and read by MSG_OOB.
+
+// urgent is the state of the urgent byte of each direction.
+type urgent struct {
+	sndUp uint64 // behind the last byte sent with MSG_OOB; 0: none
+	mark  uint64 // offset of the urgent byte that arrives
+	state urgentState
+	b     byte
+}
+
+type urgentState uint8
+
+const (
+	urgentNone   urgentState = iota
+	urgentNotYet             // announced, not arrived
+	urgentValid              // to be read by MSG_OOB
+	urgentRead               // read, not passed yet
+)
+
+// WriteUrgent is Write, with the last byte urgent (MSG_OOB).
+func (c *Conn) WriteUrgent(now time.Duration, v buf.View) int {
+	n := c.Write(now, v)
+	if n > 0 {
+		c.rareState().urg.sndUp = c.snd.q.End()
+		c.push()
+	}
+	return n
+}
+
+// putUrgent sets the urgent pointer of a segment that leaves (RFC 9293, section
+// 3.8.5).
+func (c *Conn) putUrgent(s *Segment, start uint64) {
+	if c.rare == nil || c.rare.urg.sndUp == 0 {
+		return
+	}
+	up := c.rare.urg.sndUp
+	switch {
+	case up <= c.snd.una:
+		c.rare.urg.sndUp = 0
+	case start >= up:
+	case up < start+0x10000:
+		s.Flags |= wire.URG
+		s.Urgent = uint16(up - start)
+	case start+0xffff > c.snd.nxt:
+		s.Flags |= wire.URG
+		s.Urgent = 0xffff
+	}
+}
+
+// inUrgent takes the urgent pointer (section 3.10.7.4, sixth check), and the urgent
+// byte if the segment has it.
+func (c *Conn) inUrgent(seq uint64, s *Segment) {
+	switch c.state {
+	case Established, FinWait1, FinWait2:
+	default:
+		return
+	}
+	if s.Urgent == 0 {
+		return
+	}
+	mark := seq + uint64(s.Urgent) - 1
+	u := &c.rareState().urg
+	if mark < c.rcv.q.Base() || mark < c.rcv.nxt || u.state != urgentNone && mark <= u.mark {
+		return
+	}
+	// An older urgent byte that was not read is skipped: it is the next to be read.
+	if u.state != urgentNone && u.mark == c.rcv.q.Base() && !c.opt.OOBInline && c.rcv.q.Len() > 1 {
+		c.rcv.q.Drop(u.mark + 1)
+	}
+	u.mark, u.state = mark, urgentNotYet
+	c.events |= wait.Pri
+}
+
+// urgentByte looks for the urgent byte in a segment of data.
+func (c *Conn) urgentByte(seq uint64, s *Segment) {
+	if c.rare == nil || c.rare.urg.state != urgentNotYet {
+		return
+	}
+	u := &c.rare.urg
+	if u.mark < seq || u.mark >= seq+uint64(s.Data.Len()) {
+		return
+	}
+	var b [1]byte
+	s.Data.CopyTo(b[:], int(u.mark-seq))
+	u.b, u.state = b[0], urgentValid
+	c.events |= wait.Pri
+}
+
+// finishUrgent takes the urgent pointer of a SYN-ACK's data.
+func (c *Conn) finishUrgent(s *Segment) {
+	if s.Flags&wire.URG != 0 {
+		c.inUrgent(origin+1, s)
+	}
+}
+
+// urgentReady reports whether MSG_OOB has a byte to read.
+func (c *Conn) urgentReady() bool { return c.rare != nil && c.rare.urg.state == urgentValid }
+
+// urgentMark returns the offset at which reading stops, and false if there is none
+// ahead.
+func (c *Conn) urgentMark() (uint64, bool) {
+	if c.rare == nil || c.rare.urg.state == urgentNone || c.rare.urg.mark < c.rcv.q.Base() {
+		return 0, false
+	}
+	return c.rare.urg.mark, true
+}
+
+// hidden returns how many bytes of the queue are not part of what Read gives: the
+// urgent byte, where it is not inline.
+func (c *Conn) hidden() int {
+	if mark, ok := c.urgentMark(); ok && !c.opt.OOBInline && mark < c.rcv.q.End() {
+		return 1
+	}
+	return 0
+}
+
+// untilMark cuts a read at the urgent byte, and skips that byte if it is the next.
+func (c *Conn) untilMark(max int) int {
+	mark, ok := c.urgentMark()
+	if !ok {
+		return max
+	}
+	if base := c.rcv.q.Base(); base < mark {
+		return int(min(uint64(max), mark-base))
+	}
+	if !c.opt.OOBInline && c.rcv.q.Len() > 1 {
+		c.rcv.q.Drop(mark + 1)
+		c.readUrgentPassed()
+	}
+	return max
+}
+
+// readUrgentPassed forgets the urgent byte once reading has passed it.
+func (c *Conn) readUrgentPassed() {
+	if c.rare != nil && c.rare.urg.state != urgentNone && c.rcv.q.Base() > c.rare.urg.mark {
+		c.rare.urg.state = urgentNone
+	}
+}
+
+// ReadUrgent reads the urgent byte (MSG_OOB). EAGAIN: it has been announced and has
+// not arrived. EINVAL: there is none, or it is inline.
+func (c *Conn) ReadUrgent(peek bool) (byte, error) {
+	if c.opt.OOBInline || c.rare == nil {
+		return 0, syscall.EINVAL
+	}
+	u := &c.rare.urg
+	switch u.state {
+	case urgentValid:
+		if !peek {
+			u.state = urgentRead
+		}
+		return u.b, nil
+	case urgentNotYet:
+		return 0, syscall.EAGAIN
+	}
+	return 0, syscall.EINVAL
+}
+
+// AtMark reports whether the next byte to be read is the urgent one (SIOCATMARK).
+func (c *Conn) AtMark() bool {
+	mark, ok := c.urgentMark()
+	return ok && mark == c.rcv.q.Base()
+}
+
+// InQueue returns what FIONREAD tells: the bytes before the urgent byte, or all.
+func (c *Conn) InQueue() int {
+	if mark, ok := c.urgentMark(); ok && !c.opt.OOBInline && mark < c.rcv.nxt {
+		return int(mark - c.rcv.q.Base())
+	}
+	return c.rcv.q.Len()
+}
+
+// SetOOBInline has the urgent byte read in its place in the stream (SO_OOBINLINE).
+func (c *Conn) SetOOBInline(now time.Duration, on bool) { c.opt.OOBInline = on }
