@@ -163,6 +163,25 @@ func (c *Conn) putSACK(opt *wire.TCPOptions) {
 	}
 }
 
+// sackLen returns what the next segment's SACK blocks take of the MSS (RFC 6691).
+func (c *Conn) sackLen() uint32 {
+	o := c.ooo
+	if o == nil || c.flags&useSACK == 0 {
+		return 0
+	}
+	n, room := uint32(o.n), uint32(4)
+	if o.dsack.end != 0 {
+		n++
+	}
+	if n == 0 {
+		return 0
+	}
+	if c.flags&useTS != 0 {
+		room--
+	}
+	return 4 + 8*min(n, room)
+}
+
 // atSACKEdge reports whether a RST stands behind the last range that was SACKed:
 // the peer may have reset with its newest number.
 func (c *Conn) atSACKEdge(seq uint64) bool {

@@ -196,10 +196,11 @@ func (c *Conn) allowSmall(n, avail uint64) bool {
 	return c.opt.NoDelay || c.todo&todoPush != 0 || c.snd.small <= c.snd.una
 }
 
-// sendMSS is the MSS, but no more than half of the largest window the peer has
-// offered (RFC 1122, section 4.2.3.4: small windows).
+// sendMSS is the MSS less what SACK blocks take of it, but no more than half of
+// the largest window the peer has offered (RFC 1122, section 4.2.3.4: small
+// windows).
 func (c *Conn) sendMSS() uint32 {
-	mss := uint32(c.snd.mss)
+	mss := max(uint32(c.snd.mss), 8+c.sackLen()) - c.sackLen()
 	if w := c.snd.maxWnd; w > 0 {
 		if w > 536 {
 			w >>= 1
