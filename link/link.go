@@ -71,3 +71,8 @@ type Direct interface {
 	// first packet.
 	Deliver(f func(batch []*Packet))
 }
+
+// NewPacket returns a packet that holds a copy of b, an IP packet of at most 64 KiB
+// with complete checksums: what a Link of one's own hands over in Recv.
+// Packet.AppendTo gives the bytes of a packet that a Link was sent.
+func NewPacket(b []byte) *Packet { return pkt.FromBytes(b) }
