@@ -5,6 +5,7 @@ import (
 	"os"
 
 	"usock/internal/host"
+	"usock/internal/tcp"
 	"usock/internal/unix"
 	"usock/link"
 )
@@ -40,8 +41,12 @@ type Config struct {
 	Clock Clock
 
 	// Congestion names the congestion control of connections that ask for none
-	// (TCP_CONGESTION); "" is cubic.
+	// (TCP_CONGESTION); "" is that of TCP.
 	Congestion string
+
+	// TCP holds the host's settings of TCP: buffer limits, retries, ECN and so on.
+	// nil is DefaultTCPConfig(). It must not be changed while the host is in use.
+	TCP *TCPConfig
 }
 
 // Interface is a link of a host with its addresses.
@@ -72,6 +77,19 @@ func (c *Config) cred() Cred {
 	}
 	return Cred{PID: int32(os.Getpid()), UID: uint32(os.Getuid()), GID: uint32(os.Getgid())}
 }
+
+// TCPConfig is a host's settings of TCP, named after Linux's net.ipv4.tcp_*.
+type TCPConfig = tcp.Config
+
+// The modes of TCPConfig.ECN, with the numbers of net.ipv4.tcp_ecn.
+const (
+	ECNOff     = tcp.ECNOff     // never
+	ECNOn      = tcp.ECNOn      // asked for and agreed to
+	ECNPassive = tcp.ECNPassive // agreed to when the peer asks
+)
+
+// DefaultTCPConfig returns Linux's defaults, to be changed and put into a Config.
+func DefaultTCPConfig() *TCPConfig { return tcp.DefaultConfig() }
 
 // Clock is a source of time for a host.
 type Clock = host.Clock

@@ -45,6 +45,7 @@ func NewHost(c Config) (*Host, error) {
 		Privileged: c.Privileged,
 		Forwarding: c.Forward,
 		Congestion: c.Congestion,
+		TCP:        c.TCP,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("usock: %w", err)

@@ -17,9 +17,10 @@ import (
 
 // Config says how a stack behaves.
 type Config struct {
-	Privileged bool   // raw sockets and ports below 1024 are allowed
-	Forwarding bool   // packets are passed on between links
-	Congestion string // "": the TCP core's default
+	Privileged bool        // raw sockets and ports below 1024 are allowed
+	Forwarding bool        // packets are passed on between links
+	Congestion string      // "": that of TCP
+	TCP        *tcp.Config // nil: the core's defaults
 }
 
 // Stack is the Internet protocols of one host.
@@ -52,11 +53,20 @@ func New(h *host.Host, c Config) (*Stack, error) {
 		return nil, err
 	}
 	cfg := tcp.DefaultConfig()
+	if c.TCP != nil {
+		own := *c.TCP
+		cfg = &own
+	}
 	if c.Congestion != "" {
-		if _, ok := cc.New(c.Congestion); !ok {
-			return nil, fmt.Errorf("congestion control %q is not one of %v", c.Congestion, cc.Names())
-		}
 		cfg.CC = c.Congestion
+	}
+	if _, ok := cc.New(cfg.CC); !ok {
+		return nil, fmt.Errorf("congestion control %q is not one of %v", cfg.CC, cc.Names())
+	}
+	for _, m := range [][3]int{cfg.RMem, cfg.WMem} {
+		if m[0] <= 0 || m[1] < m[0] || m[2] < m[1] || m[2] > maxBufLimit {
+			return nil, fmt.Errorf("buffer limits %v: want 0 < least <= initial <= most <= %d", m, maxBufLimit)
+		}
 	}
 	s.tcp = newTCP(s, cfg)
 	s.udp = newUDP(s)
@@ -70,6 +80,9 @@ func New(h *host.Host, c Config) (*Stack, error) {
 	s.IP = ip.New(h, ip.Config{Forwarding: c.Forwarding}, table)
 	return s, nil
 }
+
+// maxBufLimit is the largest buffer limit: what a window with scale 14 can say.
+const maxBufLimit = 1 << 30
 
 // TCP returns the row of SOCK_STREAM.
 func (s *Stack) TCP() socket.Proto { return s.tcp }
