@@ -23,6 +23,7 @@ type SocketInfo struct {
 	Owner          int32    // process on whose behalf the socket acts; 0: this one
 	Drops          uint64   // datagrams lost because the receive queue was full
 	TCP            *TCPInfo // connections only
+	Congestion     string   // the name of a connection's congestion control
 }
 
 // ssStates are ss(8)'s names of the states.
@@ -46,7 +47,7 @@ func (h *Host) Sockets() []SocketInfo {
 		s := SocketInfo{
 			ID: in.ID, Proto: "raw", Domain: in.Domain, State: "UNCONN",
 			RecvQ: in.RecvQ, SendQ: in.SendQ, Local: in.Local, Peer: in.Peer,
-			Owner: in.Owner, Drops: in.Drops, TCP: in.TCP,
+			Owner: in.Owner, Drops: in.Drops, TCP: in.TCP, Congestion: in.Congestion,
 		}
 		switch {
 		case in.Type == abi.SOCK_STREAM:

@@ -10,7 +10,7 @@ import (
 
 // commands are the constructors of the subcommands, in the order of the help.
 var commands = []func() *cobra.Command{
-	runCmd, guardCmd,
+	runCmd, demoCmd, guardCmd,
 }
 
 func main() {

@@ -19,6 +19,7 @@ type Info struct {
 	RecvQ, SendQ           int // bytes; of a listener: connections waiting, and the backlog
 	Drops                  uint64
 	TCP                    *tcp.Info // connections only
+	Congestion             string    // the name of a connection's congestion control
 }
 
 // Sockets lists every socket, connections without socket and TIME-WAITs, sorted by
@@ -97,6 +98,7 @@ func (t *tcpProto) describe(e *tcpEndpoint, in *Info) {
 	in.RecvQ, in.SendQ = e.conn.Buffered(), e.conn.Outstanding()
 	in.TCP = new(tcp.Info)
 	e.conn.Info(t.Host.Now(), in.TCP)
+	in.Congestion = e.conn.CC()
 }
 
 // Timers returns how many deadlines the host waits for. Locked.
