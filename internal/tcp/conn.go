@@ -109,6 +109,7 @@ type stats struct {
 	dsackDups             uint32
 	reordSeen             uint32
 	totalRTO              uint16
+	rtoRecoveries         uint16
 }
 
 // shutdown says which directions the program or the peer has ended.
@@ -148,6 +149,7 @@ const (
 	fixedRcv   // SO_RCVBUF was set
 	fixedSnd   // SO_SNDBUF was set
 	ceSeen     // echo ECE until CWR arrives
+	ecnSeen    // a packet that arrived was ECN-capable or marked
 	sendCWR    // the next new data carries CWR
 	synOnce    // the SYN was sent at least once
 	resetNoAck // the RST to be sent has the number resetSeq and no ACK
@@ -193,6 +195,12 @@ type flight struct {
 	use   cc.Usage
 	board board
 	loss  loss
+	told  cc.Ack // what cc was told last: an argument of its Ack
+
+	chrono          chrono
+	delivery        uint64 // bytes/s: last delivery-rate sample
+	deliveredCE     uint32 // segments acknowledged with ECE
+	deliveryLimited bool   // delivery was limited by the program
 
 	paceAt         time.Duration // when the current burst is paid for
 	burst, quantum uint32        // bytes of the burst that are left, and its size

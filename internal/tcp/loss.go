@@ -87,9 +87,13 @@ func (c *Conn) onAck(now time.Duration, ack uint64, s *Segment, sameWnd bool) {
 		c.ackTLP(now, ack, &a)
 	}
 	sample := f.rate.Sample(c.rtt.least())
+	if r := sample.BytesPerSecond(); r > 0 && (!sample.AppLimited || r >= f.delivery) {
+		f.delivery, f.deliveryLimited = r, sample.AppLimited
+	}
 	l.adaptReoWnd(sample.Total, sample.PriorDelivered)
 	c.alert(now, &a)
-	ack2 := cc.Ack{
+	told := &f.told
+	*told = cc.Ack{
 		Now: now, RTT: rtt, SRTT: c.rtt.smoothed(), MinRTT: c.rtt.least(),
 		Delivered: a.delivered, Acked: a.acked, Lost: a.lost,
 		PriorInFlight: priorInFlight, InFlight: c.inFlight(),
@@ -97,9 +101,9 @@ func (c *Conn) onAck(now time.Duration, ack uint64, s *Segment, sameWnd bool) {
 		CWndLimited: f.use.Limited(f.cc), ECE: ece,
 		Rate: sample,
 	}
-	f.cc.Ack(&ack2)
+	f.cc.Ack(told)
 	if l.cwnd != 0 {
-		c.prr(&a, ack2.InFlight)
+		c.prr(&a, told.InFlight)
 	}
 	c.afterAck(now, &a)
 }
@@ -117,6 +121,9 @@ func (c *Conn) afterAck(now time.Duration, a *ackInfo) {
 		}
 		c.tuneSndBuf()
 		c.ackedMTUProbe(now)
+	}
+	if c.snd.una == c.sndEnd() {
+		c.fl.chrono.set(now, chronoIdle)
 	}
 	if c.snd.una == c.snd.nxt {
 		l.seen = [4]span{}
