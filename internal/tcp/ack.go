@@ -27,7 +27,6 @@ type acking struct {
 	pingpong bool          // the program answers: let the answer carry the ACK
 	owed     bool          // something is not acknowledged yet
 	pushed   uint8         // small segments since the last acknowledgment, at most 2
-	sent     uint8
 }
 
 // ackNow has the next Poll acknowledge.

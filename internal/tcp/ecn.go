@@ -37,6 +37,9 @@ func (c *Conn) hearECN(s *Segment) {
 			c.ackNow()
 		}
 	}
+	if s.CE {
+		c.flags |= ecnSeen
+	}
 	if s.CE && s.Data.Len() > 0 {
 		if c.flags&ceSeen == 0 {
 			c.ackNow()
@@ -48,9 +51,17 @@ func (c *Conn) hearECN(s *Segment) {
 // hearECE reduces the window for an echoed mark, at most once for a window of data
 // (section 6.1.2).
 func (c *Conn) hearECE(a *ackInfo) {
-	if !a.ece || c.fl.loss.state != cc.Open || c.snd.una == c.snd.nxt {
+	if !a.ece {
+		return
+	}
+	f := c.fl
+	f.deliveredCE += (a.delivered + uint32(c.snd.mss) - 1) / uint32(c.snd.mss)
+	if f.loss.state != cc.Open {
 		return
 	}
 	c.reduce(a.now, cc.CWR, cc.ByECN)
 	c.flags |= sendCWR
+	if c.snd.una == c.snd.nxt {
+		c.endReduction(a.now)
+	}
 }

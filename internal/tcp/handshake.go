@@ -237,6 +237,7 @@ func (c *Conn) inSynSent(now time.Duration, s *Segment) {
 	c.rcv.adv = c.rcv.nxt + uint64(min(c.rcv.ssthresh, 65535))
 	c.snd.wnd, c.snd.maxWnd = uint32(s.Window), uint32(s.Window)
 	c.snd.una = origin + 1
+	c.stats.bytesAcked = 1
 	c.snd.wl1, c.snd.wl2 = origin, ack
 	c.established(now)
 	c.ackedFastOpen(now, ack, s)

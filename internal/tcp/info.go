@@ -1,72 +1,212 @@
 package tcp
 
-// InfoLen is the length of Linux's struct tcp_info.
-const InfoLen = 248
+import (
+	"encoding/binary"
+	"time"
 
-// Info is Linux's struct tcp_info. Times are in the units of Linux: milliseconds
-// where it has jiffies, else microseconds.
+	"usock/internal/cc"
+)
+
+// InfoLen is the length of struct tcp_info of Linux 6.18.
+const InfoLen = 280
+
+// Info is Linux's struct tcp_info (TCP_INFO), in the order of the structure.
 type Info struct {
-	State         uint8
-	CAState       uint8
-	Retransmits   uint8
-	Probes        uint8
-	Backoff       uint8
-	Options       uint8
-	SndWScale     uint8
-	RcvWScale     uint8
-	AppLimited    bool
-	FastOpenFail  uint8
-	RTO           uint32 // µs
-	ATO           uint32 // µs
-	SndMSS        uint32
-	RcvMSS        uint32
-	Unacked       uint32
-	Sacked        uint32
-	Lost          uint32
-	Retrans       uint32
-	LastDataSent  uint32 // ms
-	LastDataRecv  uint32 // ms
-	LastAckRecv   uint32 // ms
-	PMTU          uint32
-	RcvSSThresh   uint32
-	RTT           uint32 // µs
-	RTTVar        uint32 // µs
-	SndSSThresh   uint32
-	SndCwnd       uint32
-	AdvMSS        uint32
-	Reordering    uint32
-	RcvRTT        uint32
-	RcvSpace      uint32
-	TotalRetrans  uint32
-	PacingRate    uint64
-	MaxPacingRate uint64
-	BytesAcked    uint64
-	BytesReceived uint64
-	SegsOut       uint32
-	SegsIn        uint32
-	NotSentBytes  uint32
-	MinRTT        uint32
-	DataSegsIn    uint32
-	DataSegsOut   uint32
-	DeliveryRate  uint64
-	BusyTime      uint64
-	RwndLimited   uint64
-	SndbufLimited uint64
-	Delivered     uint32
-	DeliveredCE   uint32
-	BytesSent     uint64
-	BytesRetrans  uint64
-	DSACKDups     uint32
-	ReordSeen     uint32
-	RcvOOOPack    uint32
-	SndWnd        uint32
-	RcvWnd        uint32
-	Rehash        uint32
-	TotalRTO      uint16
-	TotalRTORecov uint16
-	TotalRTOTime  uint32
+	State, CAState, Retransmits, Probes, Backoff uint8
+	Options                                      uint8 // the Info flags
+	SndWScale, RcvWScale                         uint8
+	AppLimited                                   bool
+	FastOpenFail                                 uint8
+
+	RTO, ATO                             uint32 // µs
+	SndMSS, RcvMSS                       uint32
+	Unacked, Sacked, Lost, Retrans       uint32 // segments
+	LastDataSent, LastDataRecv           uint32 // ms ago
+	LastAckRecv                          uint32 // ms ago
+	PMTU                                 uint32
+	RcvSSThresh                          uint32
+	RTT, RTTVar                          uint32 // µs
+	SndSSThresh, SndCwnd                 uint32 // segments
+	AdvMSS, Reordering                   uint32
+	RcvRTT                               uint32 // µs
+	RcvSpace                             uint32
+	TotalRetrans                         uint32
+	PacingRate, MaxPacingRate            uint64 // bytes/s
+	BytesAcked, BytesReceived            uint64
+	SegsOut, SegsIn                      uint32
+	NotSentBytes                         uint32
+	MinRTT                               uint32 // µs
+	DataSegsIn, DataSegsOut              uint32
+	DeliveryRate                         uint64 // bytes/s
+	BusyTime, RwndLimited, SndbufLimited uint64 // µs
+	Delivered, DeliveredCE               uint32 // segments
+	BytesSent, BytesRetrans              uint64
+	DSACKDups, ReordSeen, RcvOOOPack     uint32
+	SndWnd, RcvWnd                       uint32
+	Rehash                               uint32
+	TotalRTO, TotalRTORecoveries         uint16
+	TotalRTOTime                         uint32 // ms
+	ReceivedCE                           uint32
+	ECNMode                              uint8 // 0: off, 1: RFC 3168
+}
+
+// The flags of Info.Options.
+const (
+	InfoTimestamps = 1 << iota
+	InfoSACK
+	InfoWScale
+	InfoECN
+	InfoECNSeen
+	InfoSYNData
+)
+
+// noSSThresh is what Linux tells where there is no threshold yet.
+const noSSThresh = 0x7fffffff
+
+// Info fills in what TCP_INFO tells.
+func (c *Conn) Info(now time.Duration, in *Info) {
+	*in = Info{
+		State: c.state.Linux(), Retransmits: c.snd.retrans, Probes: c.snd.probes,
+		Backoff: c.rtt.backoff, SndWScale: c.snd.wscale, RcvWScale: c.rcv.wscale,
+		RTO: c.rtt.rto, ATO: uint32(c.ack.ato / time.Microsecond),
+		SndMSS: uint32(c.snd.mss), RcvMSS: uint32(c.rcv.mss),
+		PMTU: uint32(c.snd.pathMSS) + 40, RcvSSThresh: c.rcv.ssthresh,
+		RTT: c.rtt.srtt >> 3, RTTVar: c.rtt.mdev >> 2, MinRTT: c.rtt.min,
+		AdvMSS: uint32(c.rcv.advMSS), RcvRTT: c.rcv.rtt >> 3, RcvSpace: c.rcv.drsSpace,
+		TotalRetrans: c.stats.retransSegs, MaxPacingRate: ^uint64(0),
+		BytesAcked: c.stats.bytesAcked, SegsOut: c.stats.segsOut, SegsIn: c.stats.segsIn,
+		NotSentBytes: uint32(c.Unsent()), DataSegsIn: c.stats.dataIn, DataSegsOut: c.stats.dataOut,
+		BytesSent: c.stats.bytesSent, BytesRetrans: c.stats.retransBytes,
+		DSACKDups: c.stats.dsackDups, ReordSeen: c.stats.reordSeen, RcvOOOPack: c.stats.oooPackets,
+		SndWnd: c.snd.wnd, RcvWnd: c.window(), TotalRTO: c.stats.totalRTO,
+		TotalRTORecoveries: c.stats.rtoRecoveries,
+		SndSSThresh:        noSSThresh, SndCwnd: uint32(c.initialCwnd()), Reordering: uint32(c.initialReordering()),
+	}
+	if c.snd.mss == 0 {
+		in.SndMSS = 536
+	}
+	if c.rcv.nxt > origin {
+		in.BytesReceived = c.rcv.q.End() - (origin + 1)
+	}
+	if c.state.synchronized() {
+		in.LastDataSent = ms(now - c.snd.lastData)
+		in.LastDataRecv = ms(now - c.ack.lastRcv)
+		in.LastAckRecv = ms(now - c.timer.heard)
+	}
+	c.infoOptions(in)
+	c.infoFlight(now, in)
+}
+
+func ms(d time.Duration) uint32 { return uint32(max(d, 0) / time.Millisecond) }
+
+func (c *Conn) initialCwnd() int {
+	if c.cfg == nil {
+		return 10
+	}
+	return c.cfg.InitialCwnd
+}
+
+func (c *Conn) initialReordering() int {
+	if c.cfg == nil {
+		return 3
+	}
+	return c.cfg.Reordering
+}
+
+// infoOptions fills in what the handshake has agreed on.
+func (c *Conn) infoOptions(in *Info) {
+	for _, o := range [...]struct {
+		on   flags
+		flag uint8
+	}{
+		{useTS, InfoTimestamps}, {useSACK, InfoSACK}, {useWScale, InfoWScale},
+		{useECN, InfoECN}, {ecnSeen, InfoECNSeen},
+	} {
+		if c.flags&o.on != 0 {
+			in.Options |= o.flag
+		}
+	}
+	if c.flags&useECN != 0 {
+		in.ECNMode = 1
+	}
+	if c.SYNDataAcked() {
+		in.Options |= InfoSYNData
+	}
+}
+
+// infoFlight fills in what is known once data was sent.
+func (c *Conn) infoFlight(now time.Duration, in *Info) {
+	f := c.fl
+	if f == nil {
+		return
+	}
+	l := &f.loss
+	mss := uint32(max(c.snd.mss, 1))
+	segs := func(n uint32) uint32 { return (n + mss - 1) / mss }
+	in.Unacked = segs(uint32(c.snd.nxt - c.snd.una))
+	in.Sacked, in.Lost, in.Retrans = segs(l.sacked+l.reno), segs(l.lost), segs(l.retrans)
+	switch l.state {
+	case cc.Open:
+		if l.sacked+l.reno > 0 {
+			in.CAState = 1
+		}
+	default:
+		in.CAState = uint8(l.state) + 1
+	}
+	in.SndCwnd = max(c.cwnd()/mss, 1)
+	if t := f.cc.SSThresh(); t < cc.MaxWindow {
+		in.SndSSThresh = t / mss
+	}
+	in.Reordering = uint32(l.reordering)
+	in.PacingRate = f.cc.PacingRate()
+	if in.PacingRate == 0 {
+		in.PacingRate = cc.WindowRate(f.cc, c.rtt.smoothed())
+	}
+	in.DeliveryRate, in.AppLimited = f.delivery, f.deliveryLimited
+	in.Delivered = segs(uint32(f.rate.Delivered()))
+	in.DeliveredCE = f.deliveredCE
+	f.chrono.put(now, in)
 }
 
 // Put writes the structure in Linux's layout into b, cut to len(b) bytes, and
 // returns how many bytes it wrote.
-func (in *Info) Put(b []byte) int { return 0 }
+func (in *Info) Put(b []byte) int {
+	var p [InfoLen]byte
+	copy(p[:], []byte{
+		in.State, in.CAState, in.Retransmits, in.Probes, in.Backoff, in.Options,
+		in.SndWScale | in.RcvWScale<<4, in.FastOpenFail << 1 & 6,
+	})
+	if in.AppLimited {
+		p[7] |= 1
+	}
+	at := 8
+	put32 := func(v ...uint32) {
+		for _, x := range v {
+			binary.NativeEndian.PutUint32(p[at:], x)
+			at += 4
+		}
+	}
+	put64 := func(v ...uint64) {
+		for _, x := range v {
+			binary.NativeEndian.PutUint64(p[at:], x)
+			at += 8
+		}
+	}
+	// tcpi_fackets and tcpi_last_ack_sent are zero on Linux too.
+	put32(in.RTO, in.ATO, in.SndMSS, in.RcvMSS, in.Unacked, in.Sacked, in.Lost, in.Retrans, 0)
+	put32(in.LastDataSent, 0, in.LastDataRecv, in.LastAckRecv, in.PMTU, in.RcvSSThresh, in.RTT,
+		in.RTTVar, in.SndSSThresh, in.SndCwnd, in.AdvMSS, in.Reordering, in.RcvRTT, in.RcvSpace,
+		in.TotalRetrans)
+	put64(in.PacingRate, in.MaxPacingRate, in.BytesAcked, in.BytesReceived)
+	put32(in.SegsOut, in.SegsIn, in.NotSentBytes, in.MinRTT, in.DataSegsIn, in.DataSegsOut)
+	put64(in.DeliveryRate, in.BusyTime, in.RwndLimited, in.SndbufLimited)
+	put32(in.Delivered, in.DeliveredCE)
+	put64(in.BytesSent, in.BytesRetrans)
+	put32(in.DSACKDups, in.ReordSeen, in.RcvOOOPack, in.SndWnd, in.RcvWnd, in.Rehash)
+	binary.NativeEndian.PutUint16(p[at:], in.TotalRTO)
+	binary.NativeEndian.PutUint16(p[at+2:], in.TotalRTORecoveries)
+	at += 4
+	put32(in.TotalRTOTime, in.ReceivedCE)
+	p[InfoLen-4] = in.ECNMode
+	return copy(b, p[:])
+}

@@ -122,8 +122,11 @@ func (c *Conn) afterAck(now time.Duration, a *ackInfo) {
 		c.tuneSndBuf()
 		c.ackedMTUProbe(now)
 	}
-	if c.snd.una == c.sndEnd() {
+	switch {
+	case c.snd.una == c.sndEnd():
 		c.fl.chrono.set(now, chronoIdle)
+	case c.snd.nxt == c.sndEnd() && c.flags&noSpace != 0:
+		c.fl.chrono.set(now, chronoBuffer)
 	}
 	if c.snd.una == c.snd.nxt {
 		l.seen = [4]span{}

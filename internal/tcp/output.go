@@ -110,6 +110,9 @@ func (c *Conn) buildData(now time.Duration, s *Segment) bool {
 			return c.buildProbe(now, s)
 		}
 		f.use.Sent(c.snd.una, c.snd.nxt, inFlight, full)
+		if !full && c.snd.una+uint64(c.snd.wnd) < min(c.snd.q.End(), c.snd.nxt+uint64(c.snd.mss)) {
+			f.chrono.set(now, chronoWindow)
+		}
 		if c.snd.una == c.snd.nxt {
 			c.armProbe(now)
 		}
@@ -256,6 +259,7 @@ func (c *Conn) sendNew(now time.Duration, s *Segment, n int, probe bool) {
 	inFlight := c.inFlight()
 	f := c.fl
 	f.cc.Sent(now, inFlight, size)
+	f.chrono.set(now, chronoBusy)
 	c.record(now, start, size, inFlight)
 	if probe {
 		c.probed(start, uint32(n))

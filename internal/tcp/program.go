@@ -19,6 +19,7 @@ func (c *Conn) Write(now time.Duration, v buf.View) int {
 		v.Release()
 		return 0
 	}
+	c.checkAppLimited()
 	q := &c.snd.q
 	if n <= coalesce && q.Len() > 0 && q.Extend(v.Bytes()) {
 		v.Release()
@@ -32,6 +33,18 @@ func (c *Conn) Write(now time.Duration, v buf.View) int {
 	}
 	q.Push(v)
 	return n
+}
+
+// checkAppLimited notes that the program had nothing more to send while the window
+// would have allowed it: what is delivered now does not show what the path can do.
+func (c *Conn) checkAppLimited() {
+	f := c.fl
+	if f == nil || f.loss.lost > 0 || c.Unsent() >= int(c.snd.mss) {
+		return
+	}
+	if n := c.inFlight(); n < c.cwnd() {
+		f.rate.OnAppLimited(n)
+	}
 }
 
 // SendSpace returns how many bytes may be queued now; 0: the program has to wait

@@ -108,6 +108,9 @@ func (c *Conn) retransmitExpired(now time.Duration) {
 	}
 	c.snd.retrans = min(c.snd.retrans+1, 254)
 	c.stats.totalRTO++
+	if c.snd.retrans == 1 {
+		c.stats.rtoRecoveries++
+	}
 	if c.state == SynSent || c.state == SynRcvd && !c.fastOpened() {
 		c.todo |= todoSYN
 		if c.state == SynRcvd || int(c.snd.retrans) > c.cfg.SynLinear {
