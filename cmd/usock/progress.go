@@ -17,7 +17,7 @@ type progress struct {
 	done  int64
 	start time.Time
 	next  time.Time // live: when to draw again
-	marks int64     // plain: lines written
+	marks int64     // plain: quarters shown
 }
 
 const (
@@ -34,11 +34,9 @@ func newProgress(w io.Writer, live bool, total int64) *progress {
 func (p *progress) add(n int) {
 	p.done += int64(n)
 	if !p.live {
-		for p.marks < plainMarks && p.done*plainMarks >= (p.marks+1)*p.total {
-			p.marks++
-			if p.marks*p.total/plainMarks > p.done-int64(n) {
-				fmt.Fprintln(p.w, p.line())
-			}
+		if m := p.done * plainMarks / max(p.total, 1); m > p.marks {
+			p.marks = m
+			fmt.Fprintln(p.w, p.line())
 		}
 		return
 	}
