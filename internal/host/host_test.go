@@ -1,0 +1,159 @@
+package host
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	"usock/internal/pkt"
+	"usock/internal/timer"
+)
+
+// sink is a link that collects what it is sent.
+type sink struct {
+	mu   sync.Mutex
+	busy bool
+	got  []byte
+	do   func()
+}
+
+func (s *sink) Send(batch []*pkt.Packet) int {
+	s.mu.Lock()
+	if s.busy {
+		panic("two goroutines in Send")
+	}
+	s.busy = true
+	s.mu.Unlock()
+	if s.do != nil {
+		s.do()
+	}
+	s.mu.Lock()
+	for _, p := range batch {
+		s.got = append(s.got, p.Payload.Front()...)
+		p.Free()
+	}
+	s.busy = false
+	s.mu.Unlock()
+	return len(batch)
+}
+
+func (s *sink) len() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.got)
+}
+
+// TestPortOrder has many goroutines push through one port: each one's packets stay
+// in order, none is lost, and the link is entered by one at a time.
+func TestPortOrder(t *testing.T) {
+	h := New(System())
+	s := &sink{}
+	p := h.NewPort(s)
+	const each, goroutines = 2000, 8
+	var wg sync.WaitGroup
+	for g := range goroutines {
+		wg.Go(func() {
+			for i := range each {
+				h.Enter()
+				p.Push(pkt.FromBytes([]byte{byte(g), byte(i), byte(i >> 8)}))
+				h.Leave()
+			}
+		})
+	}
+	wg.Wait()
+	for end := time.Now().Add(10 * time.Second); s.len() < 3*each*goroutines; {
+		if time.Now().After(end) {
+			t.Fatalf("%d of %d packets sent, %d dropped", s.len()/3, each*goroutines, p.Dropped())
+		}
+	}
+	var next [goroutines]int
+	for b := s.got; len(b) > 0; b = b[3:] {
+		if i := int(b[1]) | int(b[2])<<8; i != next[b[0]] {
+			t.Fatalf("goroutine %d: packet %d, want %d", b[0], i, next[b[0]])
+		}
+		next[b[0]]++
+	}
+}
+
+// TestPortReentry has a link lead back into the host that sends, as a pipe whose
+// peer answers does: the answer is sent by the flush that is under way.
+func TestPortReentry(t *testing.T) {
+	h := New(System())
+	s := &sink{}
+	p := h.NewPort(s)
+	n := 0
+	s.do = func() {
+		if n++; n < 1000 {
+			h.Enter()
+			p.Push(pkt.FromBytes([]byte{1}))
+			h.Leave()
+		}
+	}
+	h.Enter()
+	p.Push(pkt.FromBytes([]byte{1}))
+	h.Leave()
+	for end := time.Now().Add(10 * time.Second); s.len() < 1000; {
+		if time.Now().After(end) {
+			t.Fatalf("%d packets of 1000", s.len())
+		}
+	}
+}
+
+func TestLoop(t *testing.T) {
+	h := New(System())
+	var got []byte
+	h.Input = func(p *pkt.Packet) {
+		b := p.Payload.Front()[0]
+		got = append(got, b)
+		p.Free()
+		if b < 5 {
+			h.Loop(pkt.FromBytes([]byte{b + 1}))
+			h.Loop(pkt.FromBytes([]byte{b + 10}))
+		}
+	}
+	h.Enter()
+	h.Loop(pkt.FromBytes([]byte{1}))
+	h.Leave()
+	want := []byte{1, 2, 11, 3, 12, 4, 13, 5, 14}
+	if string(got) != string(want) {
+		t.Errorf("looped %v, want %v", got, want)
+	}
+}
+
+type alarmed struct {
+	timer.Entry
+	at []time.Duration
+}
+
+func (a *alarmed) Expired(_ *timer.Entry, now time.Duration) { a.at = append(a.at, now) }
+
+func TestManualClock(t *testing.T) {
+	c := new(Manual)
+	h := New(c)
+	var a alarmed
+	a.Owner = &a
+	set := func(at time.Duration) {
+		h.Enter()
+		h.SetTimer(&a.Entry, at)
+		h.Leave()
+	}
+	set(5 * time.Second)
+	c.Advance(4 * time.Second)
+	set(7 * time.Second) // later: the alarm goes off early and finds nothing due
+	c.Advance(2 * time.Second)
+	if len(a.at) != 0 {
+		t.Fatalf("expired at %v", a.at)
+	}
+	c.Advance(2 * time.Second)
+	if len(a.at) != 1 || a.at[0] != 7*time.Second {
+		t.Fatalf("expired at %v, want 7s", a.at)
+	}
+	set(9 * time.Second)
+	h.Enter()
+	h.Close()
+	h.Leave()
+	c.Advance(time.Minute)
+	if len(a.at) != 1 {
+		t.Error("a timer expired after Close")
+	}
+}
