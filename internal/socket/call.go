@@ -69,7 +69,7 @@ func (c *call) do(op func() error) error {
 			err = syscall.EBADF
 			break
 		}
-		if c.deadline() <= h.Now() {
+		if at := c.deadline(); at != timer.Never && at <= h.Now() {
 			err = os.ErrDeadlineExceeded
 			break
 		}
@@ -86,7 +86,7 @@ func (c *call) do(op func() error) error {
 			limit.Owner = limit
 			h.SetTimer(&limit.Entry, until)
 		}
-		if until <= h.Now() {
+		if until != timer.Never && until <= h.Now() {
 			break // EAGAIN
 		}
 		if w == nil {
@@ -254,15 +254,26 @@ func (s *Socket) Send(ctx context.Context, p []byte, m *Msg) (int, error) {
 		done, err := s.sendViews(ctx, m)
 		n += done
 		if err != nil || n == len(p) {
-			if n > 0 {
-				return n, nil
-			}
-			return n, err
+			return n, s.later(n, err)
 		}
 		if done < len(part) && (m.Flags&abi.MSG_DONTWAIT != 0 || s.Nonblock()) {
 			return n, nil
 		}
 	}
+}
+
+// later keeps the error of a call that has carried bytes all the same for the next
+// call to report, as Linux does; EAGAIN and the end of waiting are no news then.
+func (s *Socket) later(n int, err error) error {
+	if n == 0 || err == nil {
+		return err
+	}
+	if e, ok := err.(syscall.Errno); ok && e != syscall.EAGAIN && e != syscall.EBADF {
+		s.Host.Enter()
+		s.Err = e
+		s.Host.Leave()
+	}
+	return nil
 }
 
 // sendViews sends m.Data once, or waits until some of it can be sent.
@@ -319,10 +330,10 @@ func (s *Socket) Recv(ctx context.Context, p []byte, m *Msg) (n int, err error) 
 			}
 			return n, err
 		}
-		if err != nil && n > 0 {
-			return n, nil
+		if err != nil {
+			return n, s.later(n, err)
 		}
-		if err != nil || got == 0 || n == len(p) || flags&abi.MSG_WAITALL == 0 || flags&abi.MSG_PEEK != 0 {
+		if got == 0 || n == len(p) || flags&abi.MSG_WAITALL == 0 || flags&abi.MSG_PEEK != 0 {
 			return n, err
 		}
 	}
@@ -331,18 +342,12 @@ func (s *Socket) Recv(ctx context.Context, p []byte, m *Msg) (n int, err error) 
 // Close lets go of the socket (close(2)). Calls that wait on it fail with EBADF.
 // With SO_LINGER it waits until sent data is acknowledged or the time is up.
 func (s *Socket) Close() error {
-	if l, ok := s.Proto.(Lingerer); ok {
-		if d := s.linger(); d > 0 {
-			c := call{s: s, mask: wait.Out, limit: d}
-			c.do(func() error {
-				if l.Linger(s) {
-					return syscall.EAGAIN
-				}
-				return nil
-			})
-		}
-	}
 	s.Host.Enter()
+	if d := time.Duration(s.Opt.Linger) * time.Second; d > 0 && !s.closed {
+		s.Host.Leave()
+		s.linger(d)
+		s.Host.Enter()
+	}
 	defer s.Host.Leave()
 	if s.closed {
 		return syscall.EBADF
@@ -359,11 +364,19 @@ type Lingerer interface {
 	Linger(*Socket) bool
 }
 
-// linger returns how long Close waits at most.
-func (s *Socket) linger() time.Duration {
-	s.Host.Enter()
-	defer s.Host.Leave()
-	return time.Duration(s.Opt.Linger) * time.Second
+// linger waits for at most d until what was sent has reached the peer.
+func (s *Socket) linger(d time.Duration) {
+	l, ok := s.Proto.(Lingerer)
+	if !ok {
+		return
+	}
+	c := call{s: s, mask: wait.Out, limit: d}
+	c.do(func() error {
+		if l.Linger(s) {
+			return syscall.EAGAIN
+		}
+		return nil
+	})
 }
 
 // CloseLocked is Close for those who hold the lock. It does not linger.
