@@ -29,6 +29,7 @@ type Stack struct {
 	IP   *ip.Layer
 
 	privileged bool
+	down       bool // closed: nothing is sent any more
 	prf        prf
 	ids        uint64 // the last socket's number
 	sockets    map[*socket.Socket]struct{}
@@ -116,6 +117,7 @@ func (s *Stack) each(f func(*socket.Socket)) {
 
 // Close ends every socket and connection without a word to the peers. Locked.
 func (s *Stack) Close() {
+	s.down = true
 	for n := range s.sockets {
 		n.CloseLocked()
 	}

@@ -197,7 +197,20 @@ func (t *tcpProto) Ready(s *socket.Socket) wait.Events {
 	if e.deferred != nil {
 		return wait.Out
 	}
-	return e.conn.Ready()
+	ev := e.conn.Ready()
+	if s.Err != 0 {
+		ev |= wait.Err | wait.In
+	}
+	return ev
+}
+
+// takeErr returns the pending error and clears it: the socket's, kept from a call
+// that was done in part, or the connection's.
+func (e *tcpEndpoint) takeErr() error {
+	if err := e.s.TakeErr(); err != nil {
+		return err
+	}
+	return e.conn.TakeErr()
 }
 
 // Queued implements socket.Proto.
@@ -219,7 +232,7 @@ func (t *tcpProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 	case st == tcp.SynSent || st == tcp.SynRcvd && !e.fast:
 		return 0, syscall.EAGAIN
 	}
-	if err := e.conn.TakeErr(); err != nil {
+	if err := e.takeErr(); err != nil {
 		e.failed()
 		return 0, err
 	}
@@ -287,7 +300,7 @@ func (t *tcpProto) Recv(s *socket.Socket, m *socket.Msg) (int, error) {
 		}
 		return t.take(e, m, flags), nil
 	}
-	if err := e.conn.TakeErr(); err != nil {
+	if err := e.takeErr(); err != nil {
 		e.failed()
 		return 0, err
 	}
@@ -560,6 +573,11 @@ func (t *tcpProto) transmit(e *tcpEndpoint, seg *tcp.Segment) {
 
 // send makes a packet of a segment and sends it.
 func (t *tcpProto) send(p *pkt.Packet, seg *tcp.Segment, k *tuple, path *ip.Path, o *ip.Out) {
+	if t.down {
+		seg.Data.Release()
+		p.Free()
+		return
+	}
 	seg.SrcPort, seg.DstPort = k.lport, k.rport
 	p.Payload, seg.Data = seg.Data, buf.Vec{}
 	p.SegmentSize = seg.SegmentSize

@@ -111,7 +111,7 @@ func tcpRows(t *tcpProto) []socket.Option {
 		socket.BoolOption(abi.SOL_SOCKET, abi.SO_ACCEPTCONN,
 			func(s *socket.Socket) bool { return endpointOf(s).listener != nil }, nil),
 		socket.IntOption(abi.SOL_SOCKET, abi.SO_ERROR, func(s *socket.Socket) int {
-			e, _ := conn(s).TakeErr().(syscall.Errno)
+			e, _ := endpointOf(s).takeErr().(syscall.Errno)
 			if e != 0 && endpointOf(s).phase == connecting {
 				endpointOf(s).phase = unconnected
 				endpointOf(s).disconnect()

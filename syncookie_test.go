@@ -1,0 +1,122 @@
+package usock_test
+
+import (
+	"net/netip"
+	"testing"
+
+	"usock"
+	"usock/internal/wire"
+	"usock/link"
+)
+
+// rawPeer is the far end of a host's link, where a test makes segments by hand.
+type rawPeer struct {
+	t           testing.TB
+	link        link.Direct
+	got         []wire.TCP
+	local, host netip.Addr
+}
+
+// newRawPeer returns a host with 10.0.0.2 and a peer, 10.0.0.1, on its link.
+func newRawPeer(t testing.TB) (*usock.Host, *rawPeer) {
+	x, y := link.Pipe(link.PipeConfig{MTU: 1500})
+	p := &rawPeer{t: t, link: x, local: netip.MustParseAddr("10.0.0.1"), host: netip.MustParseAddr("10.0.0.2")}
+	x.Deliver(func(batch []*link.Packet) {
+		for _, k := range batch {
+			b := k.AppendTo(nil)
+			k.Free()
+			_, n, err := wire.ParseIPv4(b)
+			if err != nil {
+				t.Error(err)
+				continue
+			}
+			h, _, err := wire.ParseTCP(b[n:])
+			if err != nil {
+				t.Error(err)
+				continue
+			}
+			p.got = append(p.got, h)
+		}
+	})
+	h := newHost(t, usock.Config{Interfaces: []usock.Interface{{Link: y, Addrs: prefixes("10.0.0.2/24")}}})
+	return h, p
+}
+
+// send sends a segment and returns the answers.
+func (p *rawPeer) send(h wire.TCP, data string) []wire.TCP {
+	p.got = nil
+	b := make([]byte, 20+h.Len(), 20+h.Len()+len(data))
+	ip := wire.IPv4{TotalLen: uint16(cap(b)), TTL: 64, Proto: 6, Src: p.local, Dst: p.host}
+	ip.Put(b[:20])
+	h.Put(b[20:])
+	b = append(b, data...)
+	k := link.NewPacket(b)
+	k.Trusted = true
+	p.link.Send([]*link.Packet{k})
+	return p.got
+}
+
+func TestSYNCookies(t *testing.T) {
+	h, p := newRawPeer(t)
+	l := mustSocket(t, h, usock.AF_INET, usock.SOCK_STREAM)
+	if err := l.Bind(mustAddr(t, "0.0.0.0:80")); err == nil {
+		t.Error("an unprivileged host bound port 80")
+	}
+	if err := l.Bind(mustAddr(t, "0.0.0.0:8080")); err != nil {
+		t.Fatal(err)
+	}
+	const backlog = 4
+	l.Listen(backlog)
+	syn := func(port uint16) wire.TCP {
+		h := wire.TCP{SrcPort: port, DstPort: 8080, Seq: 1000, Flags: wire.SYN, Window: 65535}
+		h.Options = wire.TCPOptions{MSS: 1460, HasWScale: true, WScale: 7, SACKPermitted: true, HasTimestamp: true, TSVal: 5}
+		return h
+	}
+	var last wire.TCP
+	for port := uint16(1); port <= 2000; port++ {
+		got := p.send(syn(port), "")
+		if len(got) != 1 || got[0].Flags != wire.SYN|wire.ACK {
+			t.Fatalf("SYN %d: answers %+v", port, got)
+		}
+		last = got[0]
+	}
+	if n := len(h.Sockets()); n > backlog+3 {
+		t.Errorf("a flood of SYNs left %d sockets, backlog %d", n, backlog)
+	}
+	if o := last.Options; o.MSS != 1460 || !o.HasWScale || !o.SACKPermitted || !o.HasTimestamp {
+		t.Errorf("options of the cookie's SYN-ACK: %+v", o)
+	}
+	ack := wire.TCP{SrcPort: 2000, DstPort: 8080, Seq: 1001, Ack: last.Seq + 1, Flags: wire.ACK | wire.PSH, Window: 500}
+	ack.Options = wire.TCPOptions{HasTimestamp: true, TSVal: 6, TSEcr: last.Options.TSVal}
+	forged := ack
+	forged.Ack += 77
+	if got := p.send(forged, ""); len(got) != 1 || got[0].Flags&wire.RST == 0 {
+		t.Errorf("answer to a forged cookie: %+v", got)
+	}
+	p.send(ack, "hello")
+	c, from, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, 10)
+	if n, err := c.Recv(b, usock.MSG_DONTWAIT); string(b[:n]) != "hello" || err != nil {
+		t.Errorf("from %v: %q, %v", from, b[:n], err)
+	}
+	var in usock.TCPInfo
+	for _, s := range h.Sockets() {
+		if s.ID == c.ID() {
+			in = *s.TCP
+		}
+	}
+	if in.SndWScale != 7 {
+		t.Errorf("the peer's window scale is %d, want 7", in.SndWScale)
+	}
+	// What is sent comes in segments of the size that the cookie held.
+	p.got = nil
+	if _, err := c.Send(make([]byte, 1448), 0); err != nil {
+		t.Fatal(err)
+	}
+	if len(p.got) != 1 || p.got[0].Ack != 1006 {
+		t.Errorf("data: %+v", p.got)
+	}
+}
