@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Task is what a child process is asked to measure.
@@ -102,9 +104,15 @@ type meter struct {
 // open, buffers grow, pools fill.
 const warmUp = 300 * time.Millisecond
 
-// measure waits for the task's time and returns the events a second and the heap
-// allocations an event, of all that the process did. failed ends it early.
-func (m *meter) measure(t Task, failed <-chan error) (rate, allocs float64, err error) {
+// cost is what an event took, of all that the process did.
+type cost struct {
+	allocations float64 // of heap objects
+	cpu         float64 // µs of processor time, the kernel's part included
+}
+
+// measure waits for the task's time and returns the events a second and what they
+// cost. failed ends it early.
+func (m *meter) measure(t Task, failed <-chan error) (rate float64, c cost, err error) {
 	wait := func(d time.Duration) error {
 		select {
 		case err := <-failed:
@@ -114,22 +122,37 @@ func (m *meter) measure(t Task, failed <-chan error) (rate, allocs float64, err 
 		}
 	}
 	if err := wait(warmUp); err != nil {
-		return 0, 0, err
+		return 0, c, err
 	}
 	stop, err := profile(t.Profile)
 	if err != nil {
-		return 0, 0, err
+		return 0, c, err
 	}
 	defer stop()
-	before := mallocs()
+	before, cpu := mallocs(), cpuTime()
 	n, start := m.count.Load(), time.Now()
 	if err := wait(t.Time); err != nil {
-		return 0, 0, err
+		return 0, c, err
 	}
 	events, took := float64(m.count.Load()-n), time.Since(start)
-	allocs = float64(mallocs()-before) / max(events, 1)
+	c.cpu = float64(cpuTime()-cpu) / 1e3 / max(events, 1)
+	c.allocations = float64(mallocs()-before) / max(events, 1)
 	m.stopped.Store(true)
-	return events / took.Seconds(), allocs, nil
+	return events / took.Seconds(), c, nil
+}
+
+// more is how a cost is reported.
+func (c cost) more() map[string]float64 {
+	return map[string]float64{"allocations": c.allocations, "CPU µs": c.cpu}
+}
+
+// cpuTime returns the processor time that the process has used.
+func cpuTime() time.Duration {
+	var r unix.Rusage
+	if unix.Getrusage(unix.RUSAGE_SELF, &r) != nil {
+		return 0
+	}
+	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
 }
 
 func mallocs() uint64 {

@@ -50,6 +50,6 @@ func httpKeepAlive(p *pair, t Task) (Result, error) {
 			}
 		}()
 	}
-	rate, allocs, err := m.measure(t, failed)
-	return Result{Value: rate, More: map[string]float64{"allocations": allocs}}, err
+	rate, c, err := m.measure(t, failed)
+	return Result{Value: rate, More: c.more()}, err
 }

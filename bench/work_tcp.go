@@ -67,8 +67,10 @@ func bulk(n int) func(*pair, Task) (Result, error) {
 				}
 			}()
 		}
-		rate, allocs, err := m.measure(t, failed)
-		return Result{Value: rate * 8 / 1e9, More: map[string]float64{"allocations/MB": allocs * 1e6}}, err
+		rate, c, err := m.measure(t, failed)
+		return Result{Value: rate * 8 / 1e9, More: map[string]float64{
+			"allocations/MB": c.allocations * 1e6, "CPU µs/MB": c.cpu * 1e6,
+		}}, err
 	}
 }
 
@@ -116,7 +118,7 @@ func roundTrip(p *pair, t Task) (Result, error) {
 			m.count.Add(1)
 		}
 	}()
-	rate, allocs, err := m.measure(t, failed)
+	rate, c, err := m.measure(t, failed)
 	if err != nil {
 		return Result{}, err
 	}
@@ -124,9 +126,9 @@ func roundTrip(p *pair, t Task) (Result, error) {
 	times = times[len(times)/8:] // less the warm-up
 	slices.Sort(times)
 	us := func(q float64) float64 { return float64(times[int(q*float64(len(times)-1))]) / 1e3 }
-	return Result{Value: us(0.5), More: map[string]float64{
-		"p99 µs": us(0.99), "mean µs": 1e6 / rate, "allocations": allocs,
-	}}, nil
+	more := c.more()
+	more["p99 µs"], more["mean µs"] = us(0.99), 1e6/rate
+	return Result{Value: us(0.5), More: more}, nil
 }
 
 // connect has clients connect, send a byte, read one and close, one connection
@@ -175,7 +177,7 @@ func connect(clients int) func(*pair, Task) (Result, error) {
 				}
 			}()
 		}
-		rate, allocs, err := m.measure(t, failed)
-		return Result{Value: rate, More: map[string]float64{"allocations": allocs}}, err
+		rate, c, err := m.measure(t, failed)
+		return Result{Value: rate, More: c.more()}, err
 	}
 }

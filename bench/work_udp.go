@@ -83,8 +83,8 @@ func datagrams(size int, underWay int64) func(*pair, Task) (Result, error) {
 				}
 			}
 		}()
-		rate, allocs, err := m.measure(t, failed)
-		more := map[string]float64{"allocations": allocs}
+		rate, c, err := m.measure(t, failed)
+		more := c.more()
 		if underWay == 0 {
 			more["received of sent"] = float64(w.received.Load()) / float64(w.sent.Load())
 		}
