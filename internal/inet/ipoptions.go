@@ -84,7 +84,7 @@ func (o *ipOptions) out(x *ip.Out, dst netip.Addr) {
 	ttl := o.ttl
 	if dst.IsMulticast() {
 		ttl = o.mcastTTL
-		x.NoLoop = !o.mcastLoop
+		x.NoLoop, x.HostOnly = !o.mcastLoop, ttl == 0
 	}
 	if ttl > 0 {
 		x.TTL = uint8(ttl)
@@ -95,6 +95,8 @@ func (o *ipOptions) out(x *ip.Out, dst netip.Addr) {
 		x.TOS = o.tclass
 	}
 	switch o.pmtu {
+	case abi.PMTUDISC_WANT:
+		x.Discover = true
 	case abi.PMTUDISC_DO:
 		x.DontFragment = true
 	case abi.PMTUDISC_PROBE:

@@ -559,6 +559,7 @@ func (t *tcpProto) transmit(e *tcpEndpoint, seg *tcp.Segment) {
 	if e.path.Gen != t.IP.Generation() {
 		if p, err := t.path(e.raddr, e.laddr, int(e.device)); err == nil {
 			e.path = p
+			e.conn.LowerPathMSS(t.Host.Now(), p.MTU-ipHeaderLen(e.raddr.Is4())-20)
 		}
 	}
 	p := pkt.New()
@@ -567,7 +568,10 @@ func (t *tcpProto) transmit(e *tcpEndpoint, seg *tcp.Segment) {
 	*o = ip.Out{Src: e.laddr, Dst: e.raddr, Proto: ip.ProtoTCP, Checksum: ip.ChecksumTCP}
 	opt := e.ip()
 	opt.out(o, e.raddr)
-	o.DontFragment = opt.pmtu == abi.PMTUDISC_WANT || opt.pmtu == abi.PMTUDISC_DO || opt.pmtu == abi.PMTUDISC_PROBE
+	if opt.pmtu != abi.PMTUDISC_DONT {
+		// The core keeps to the path's MTU itself, but for probes of it.
+		o.DontFragment, o.IgnorePathMTU = true, true
+	}
 	t.send(p, seg, &e.tuple, e.path, o)
 }
 

@@ -17,3 +17,13 @@ func (c *Conn) Covers(seq uint32) bool {
 func (t *TimeWaitState) Reusable(now time.Duration) (iss uint32, ok bool) {
 	return t.NextISS(), t.hasTS && now-(t.expires-t.length) >= time.Millisecond
 }
+
+// LowerPathMSS tells the connection that the path takes less than it thought: what
+// another connection to the same host has learnt (RFC 8201, section 5.2). mss is
+// what the path's MTU leaves for data and TCP options; a larger one than before has
+// no effect.
+func (c *Conn) LowerPathMSS(now time.Duration, mss int) {
+	if c.state != Closed {
+		c.tooBig(now, mss)
+	}
+}

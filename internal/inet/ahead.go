@@ -1,0 +1,150 @@
+package inet
+
+import (
+	"sync"
+
+	"usock/internal/abi"
+	"usock/internal/socket"
+)
+
+// ahead is datagrams that were taken out of a receive queue for calls to come. A
+// receiver that has found several of them enters the host once for all: it does
+// not compete for the host's lock with the sender of each.
+//
+//	push ──► dgram.queue ──fetch──► ahead ──► socket.Forerunner.RecvAhead
+//	                 (host's lock)       (its own)
+//
+// What stands in ahead came before what stands in the queue. Its bytes count
+// against the receive buffer until the next fetch (Linux, udp_rmem_release, is as
+// late). Whatever changes the outcome of a receive other than by its datagram has
+// calls enter the host again: see [dgram.Recall].
+type ahead struct {
+	mu   sync.Mutex // taken after the host's lock, if both are
+	list [maxAhead]datagram
+	next int  // list[next:end] is what is left
+	end  int  //
+	held bool // calls are to enter the host
+}
+
+const (
+	maxAhead = 32
+	// minAhead is how many datagrams must wait for a fetch to be worth while.
+	minAhead = 4
+)
+
+// take takes the first datagram. free says that the caller has not entered the
+// host.
+func (a *ahead) take(free bool) (g datagram, ok bool) {
+	a.mu.Lock()
+	if a.next < a.end && !(free && a.held) {
+		g, ok = a.list[a.next], true
+		a.list[a.next].p = nil
+		a.next++
+	}
+	a.mu.Unlock()
+	return g, ok
+}
+
+// peek returns the first datagram without taking it. The caller has entered the
+// host and keeps others from taking it by held.
+func (a *ahead) peek() (*datagram, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.next == a.end {
+		return nil, false
+	}
+	a.held = true
+	return &a.list[a.next], true
+}
+
+func (a *ahead) len() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.end - a.next
+}
+
+// fetch moves datagrams from the queue, once what was fetched before is used up.
+func (d *dgram) fetch() {
+	a := d.ahead.Load()
+	if a == nil {
+		if d.length < minAhead {
+			return
+		}
+		a = new(ahead)
+		d.ahead.Store(a)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.next < a.end {
+		return
+	}
+	d.bytes -= d.fetched
+	d.fetched = 0
+	a.next, a.end, a.held = 0, 0, false
+	if d.length < minAhead {
+		return
+	}
+	for a.end < maxAhead && d.length > 0 {
+		before := d.bytes
+		a.list[a.end] = d.pop()
+		a.end++
+		d.fetched += before - d.bytes
+		d.bytes = before
+	}
+}
+
+// RecvAhead implements socket.Forerunner.
+func (u *udpProto) RecvAhead(s *socket.Socket, m *socket.Msg) (int, bool) {
+	d := &udpOf(s).dgram
+	a := d.ahead.Load()
+	if a == nil {
+		return 0, false
+	}
+	g, ok := a.take(true)
+	if !ok {
+		return 0, false
+	}
+	m.Flags = 0
+	return d.receive(m, &g, 0), true
+}
+
+// Recall implements socket.Forerunner.
+func (u *udpProto) Recall(s *socket.Socket) { udpOf(s).recall() }
+
+// recall has calls enter the host until the next fetch.
+func (d *dgram) recall() {
+	if a := d.ahead.Load(); a != nil {
+		a.mu.Lock()
+		a.held = true
+		a.mu.Unlock()
+	}
+}
+
+// waiting returns the first datagram that is to be received, nil if there is none.
+func (d *dgram) waiting() *datagram {
+	if a := d.ahead.Load(); a != nil {
+		if g, ok := a.peek(); ok {
+			return g
+		}
+	}
+	if d.length == 0 {
+		return nil
+	}
+	return &d.queue[d.head]
+}
+
+// first takes the first datagram that is to be received.
+func (d *dgram) first() (datagram, bool) {
+	if a := d.ahead.Load(); a != nil {
+		if g, ok := a.take(false); ok {
+			return g, true
+		}
+	}
+	if d.length == 0 {
+		return datagram{}, false
+	}
+	return d.pop(), true
+}
+
+// aheadFlags are the flags of a receive that may take what stands in ahead.
+const aheadFlags = abi.MSG_DONTWAIT
