@@ -1,0 +1,15 @@
+package main
+
+import (
+	"fmt"
+	"os"
+)
+
+func Example() {
+	if err := run(os.Stdout); err != nil {
+		fmt.Println(err)
+	}
+	// Output:
+	// port 80: listen tcp 127.0.0.1:80: bind: permission denied
+	// 100 clients were greeted by name
+}
