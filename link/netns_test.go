@@ -3,10 +3,14 @@
 package link
 
 import (
+	"encoding/hex"
 	"net/netip"
 	"os"
 	"runtime"
+	"strconv"
+	"strings"
 	"testing"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -101,4 +105,30 @@ func assign6(t *testing.T, name string, a netip.Prefix) {
 	if _, _, e := unix.Syscall(unix.SYS_IOCTL, uintptr(s), unix.SIOCSIFADDR, uintptr(unsafe.Pointer(&req))); e != 0 {
 		t.Fatalf("address %v: %v", a, e)
 	}
+	for end := time.Now().Add(10 * time.Second); !usable6(t, req.addr); {
+		if time.Now().After(end) {
+			t.Fatalf("%v stays tentative", a)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// usable6 reports whether the kernel has finished with an address's detection of
+// duplicates, which it does in its own time even where there is nothing to detect.
+func usable6(t *testing.T, a [16]byte) bool {
+	t.Helper()
+	const tentative = 0x40
+	b, err := os.ReadFile("/proc/thread-self/net/if_inet6")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(b)) {
+		f := strings.Fields(line) // address, index, length, scope, flags, name
+		if len(f) < 6 || f[0] != hex.EncodeToString(a[:]) {
+			continue
+		}
+		flags, err := strconv.ParseUint(f[4], 16, 32)
+		return err == nil && flags&tentative == 0
+	}
+	return false
 }

@@ -14,6 +14,10 @@ type DeviceConfig struct {
 	// Up switches the device on. This takes privilege too.
 	Up bool
 
+	// Address is the Ethernet address that Info tells, for the host's end of a TAP
+	// device. Zero: a random one.
+	Address [6]byte
+
 	// NoOffload has each packet be one of at most the MTU with its checksums
 	// filled in, both ways, for devices on which something else counts or
 	// measures packets.

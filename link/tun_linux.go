@@ -1,6 +1,7 @@
 package link
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -118,6 +119,13 @@ func setUp(fd int, c DeviceConfig, m Medium) (Info, error) {
 		return Info{}, attachError(c.Name, kind, err)
 	}
 	info := Info{Name: ifr.Name(), Medium: m, Checksum: !c.NoOffload, Segments: !c.NoOffload}
+	if m == Ethernet {
+		info.Address = c.Address
+		if info.Address == (hardware{}) {
+			rand.Read(info.Address[:])
+			info.Address[0] = info.Address[0]&^1 | 2 // unicast, locally administered
+		}
+	}
 	fail := func(what string, err error) (Info, error) {
 		return Info{}, fmt.Errorf("%s device %s: %s: %w", kind, info.Name, what, err)
 	}
@@ -203,6 +211,8 @@ func (d *kernelDevice) Info() Info { return d.info }
 // Recv implements Link.
 func (d *kernelDevice) Recv(batch []*Packet) (int, error) {
 	in := &d.in
+	in.mu.Lock()
+	defer in.mu.Unlock()
 	for {
 		in.batch, in.n, in.err = batch, 0, nil
 		err := d.raw.Read(in.read)
@@ -361,6 +371,8 @@ func (d *kernelDevice) Close() error {
 		return nil
 	}
 	err := d.file.Close()
+	d.in.mu.Lock()
+	defer d.in.mu.Unlock()
 	if d.in.small != nil {
 		d.in.small.Release()
 	}

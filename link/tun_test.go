@@ -4,9 +4,7 @@ package link
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
-	"io"
 	"net"
 	"net/netip"
 	"strings"
@@ -16,7 +14,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"usock/internal/buf"
-	"usock/internal/offload"
 	"usock/internal/pkt"
 	"usock/internal/wire"
 )
@@ -37,28 +34,6 @@ func newTUN(t *testing.T, c DeviceConfig) *tester {
 	assign(t, "usocktest", kernel4)
 	assign(t, "usocktest", kernel6)
 	return test(t, l)
-}
-
-// header puts an IP header in front of p, and leaves the transport's checksum to
-// the device if offload says so.
-func header(p *Packet, src, dst netip.Addr, proto uint8, field int, offloaded bool) {
-	var c wire.Checksum
-	n := p.Len()
-	c.AddPseudo(src, dst, proto, n)
-	binary.BigEndian.PutUint16(p.Head()[field:], c.Partial())
-	if src.Is4() {
-		h := wire.IPv4{Src: src, Dst: dst, Proto: proto, TTL: 64, TotalLen: uint16(20 + n), DontFragment: true}
-		h.Put(p.Prepend(20))
-		p.ChecksumStart = 20
-	} else {
-		h := wire.IPv6{Src: src, Dst: dst, Next: proto, HopLimit: 64, PayloadLen: uint16(n)}
-		h.Put(p.Prepend(40))
-		p.ChecksumStart = 40
-	}
-	p.ChecksumOffset = uint16(field)
-	if !offloaded {
-		offload.Complete(p, 0)
-	}
 }
 
 // tester is a device under test and what it has brought so far.
@@ -101,37 +76,6 @@ func (x *tester) next(keep func(p *Packet) bool) *Packet {
 		}
 		x.pending = append(x.pending, batch[:n]...)
 	}
-}
-
-// parse returns the addresses and protocol of an IP packet and what follows its
-// header, and checks the transport's checksum unless it is left to the receiver.
-func parse(t *testing.T, p *Packet) (src, dst netip.Addr, proto uint8, rest []byte) {
-	t.Helper()
-	b := p.AppendTo(nil)
-	if b[0]>>4 == 4 {
-		h, n, err := wire.ParseIPv4(b)
-		if err != nil || wire.ChecksumOf(b[:n]) != 0 {
-			t.Fatalf("IPv4 header: %v, %x", err, b[:n])
-		}
-		src, dst, proto, rest = h.Src, h.Dst, h.Proto, b[n:h.TotalLen]
-	} else {
-		h, err := wire.ParseIPv6(b)
-		if err != nil {
-			t.Fatal(err)
-		}
-		src, dst, proto, rest = h.Src, h.Dst, h.Next, b[40:]
-	}
-	if p.ChecksumOffset == 0 {
-		var c wire.Checksum
-		c.AddPseudo(src, dst, proto, len(rest))
-		c.Add(rest)
-		if c.Sum() != 0 {
-			t.Errorf("wrong checksum in %x", b)
-		}
-	} else if !p.Trusted {
-		t.Error("a packet without checksum is not trusted")
-	}
-	return src, dst, proto, rest
 }
 
 // Datagrams of every size, both ways, both families, with and without offloads.
@@ -206,38 +150,7 @@ func TestTUNSegments(t *testing.T) {
 	for _, a := range []struct{ kernel, peer netip.Addr }{{kernel4.Addr(), peer4}, {kernel6.Addr(), peer6}} {
 		t.Run(a.peer.String(), func(t *testing.T) {
 			leakCheck(t)
-			l := newTUN(t, DeviceConfig{})
-			ln, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(netip.AddrPortFrom(a.kernel, 3000)))
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer ln.Close()
-			c := &miniTCP{t: t, l: l, src: a.peer, dst: a.kernel}
-			c.connect()
-			s, err := ln.Accept()
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer s.Close()
-			s.SetDeadline(time.Now().Add(10 * time.Second))
-
-			// In: 30000 bytes in one packet.
-			data := make([]byte, 30000)
-			for i := range data {
-				data[i] = byte(i * 7)
-			}
-			c.send(data, 1400)
-			got := make([]byte, len(data))
-			if _, err := io.ReadFull(s, got); err != nil || !bytes.Equal(got, data) {
-				t.Fatalf("the kernel read something else: %v", err)
-			}
-
-			// Out: the kernel's window grows with our acknowledgments until it sends
-			// more than the MTU at once.
-			go s.Write(bytes.Repeat(data, 20))
-			if n := c.receive(20*len(data), data); n < 3000 {
-				t.Errorf("the largest packet had %d bytes of data", n)
-			}
+			segments(t, newTUN(t, DeviceConfig{}), a.kernel, a.peer)
 		})
 	}
 }

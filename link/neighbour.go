@@ -1,0 +1,229 @@
+package link
+
+import (
+	"net/netip"
+	"time"
+
+	"usock/internal/pkt"
+	"usock/internal/wire"
+)
+
+// A neighbour that is known is used at once. One that was not heard of for
+// reachable is asked for meanwhile, and forgotten if it does not answer.
+const (
+	reachable     = 30 * time.Second // ReachableTime (RFC 4861 section 10)
+	retransTime   = time.Second      // RETRANS_TIMER
+	maxAsks       = 3                // MAX_MULTICAST_SOLICIT
+	maxNeighbours = 512
+	maxPending    = 64 // packets that wait for one neighbour
+)
+
+// neighbour is what is known of an address on the link.
+type neighbour struct {
+	address hardware
+	known   bool
+	heard   time.Duration // when known was last confirmed
+	asks    int           // requests without an answer; 0: it is not asked for
+	pending pkt.Queue     // packets that wait for the address
+}
+
+// destination returns where an IP packet is bound for, and whether it is one.
+func destination(p *Packet) (netip.Addr, bool) {
+	b := p.Front()
+	switch {
+	case len(b) >= wire.IPv4MinLen && b[0]>>4 == 4:
+		return netip.AddrFrom4([4]byte(b[16:20])), true
+	case len(b) >= wire.IPv6Len && b[0]>>4 == 6:
+		return netip.AddrFrom16([16]byte(b[24:40])), true
+	}
+	return netip.Addr{}, false
+}
+
+// resolve finds the Ethernet address for p. If ok is false it has taken p over, to
+// wait for its neighbour if taken, to be freed otherwise. The caller holds mu.
+func (f *Framed) resolve(p *Packet) (to hardware, ok, taken bool) {
+	dst, valid := destination(p)
+	if !valid || f.shut {
+		p.Free()
+		return to, false, false
+	}
+	if to, ok := f.group(dst); ok {
+		return to, true, false
+	}
+	hop := f.nextHop(dst)
+	n := f.neighbours[hop]
+	now := time.Since(f.epoch)
+	if n == nil {
+		n = f.newNeighbour(hop)
+	}
+	if n.known {
+		if now-n.heard > reachable && n.asks == 0 {
+			f.ask(hop, n)
+		}
+		return n.address, true, false
+	}
+	if n.asks == 0 {
+		f.ask(hop, n)
+	}
+	if n.pending.Len() >= maxPending {
+		n.pending.Pop().Free() // the oldest (RFC 4861 section 7.2.2)
+	}
+	n.pending.Push(p)
+	return to, false, true
+}
+
+// group returns the Ethernet address of a multicast or broadcast address (RFC
+// 1112 section 6.4, RFC 2464 section 7).
+func (f *Framed) group(dst netip.Addr) (hardware, bool) {
+	switch {
+	case dst.Is4() && dst.IsMulticast():
+		a := dst.As4()
+		return hardware{0x01, 0, 0x5e, a[1] & 0x7f, a[2], a[3]}, true
+	case dst.IsMulticast():
+		a := dst.As16()
+		return hardware{0x33, 0x33, a[12], a[13], a[14], a[15]}, true
+	case dst == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
+		return everyone, true
+	case dst.Is4():
+		for _, p := range f.config.Addresses {
+			if p.Addr().Is4() && p.Bits() < 31 && dst == broadcast(p) {
+				return everyone, true
+			}
+		}
+	}
+	return hardware{}, false
+}
+
+// broadcast returns the last address of an IPv4 network.
+func broadcast(p netip.Prefix) netip.Addr {
+	a := p.Addr().As4()
+	for i := p.Bits(); i < 32; i++ {
+		a[i/8] |= 0x80 >> (i % 8)
+	}
+	return netip.AddrFrom4(a)
+}
+
+// nextHop returns the neighbour that is on the way to dst.
+func (f *Framed) nextHop(dst netip.Addr) netip.Addr {
+	if dst.IsLinkLocalUnicast() {
+		return dst
+	}
+	for _, p := range f.config.Addresses {
+		if p.Contains(dst) {
+			return dst
+		}
+	}
+	for _, g := range f.config.Gateways {
+		if g.Is4() == dst.Is4() {
+			return g
+		}
+	}
+	return dst
+}
+
+// own reports whether a is an address of the host.
+func (f *Framed) own(a netip.Addr) bool {
+	for _, p := range f.config.Addresses {
+		if p.Addr() == a {
+			return true
+		}
+	}
+	return false
+}
+
+// source returns the host's address from which to ask for hop: on the same network
+// if there is one, else any of the family.
+func (f *Framed) source(hop netip.Addr) (src netip.Addr, ok bool) {
+	for _, p := range f.config.Addresses {
+		if p.Contains(hop) {
+			return p.Addr(), true
+		}
+		if p.Addr().Is4() == hop.Is4() && !ok {
+			src, ok = p.Addr(), true
+		}
+	}
+	return src, ok
+}
+
+// newNeighbour adds an unknown neighbour, in place of the one longest unheard of if
+// there are too many.
+func (f *Framed) newNeighbour(a netip.Addr) *neighbour {
+	if len(f.neighbours) >= maxNeighbours {
+		var oldest netip.Addr
+		for k, n := range f.neighbours {
+			if o := f.neighbours[oldest]; o == nil || n.heard < o.heard {
+				oldest = k
+			}
+		}
+		f.neighbours[oldest].pending.Free()
+		delete(f.neighbours, oldest)
+	}
+	n := &neighbour{heard: time.Since(f.epoch)}
+	f.neighbours[a] = n
+	return n
+}
+
+// ask sends a request for a neighbour: to itself while it is known, to all
+// otherwise.
+func (f *Framed) ask(a netip.Addr, n *neighbour) {
+	n.asks++
+	if src, ok := f.source(a); ok {
+		if a.Is4() {
+			f.askARP(src, a, n)
+		} else {
+			f.askND(src, a, n)
+		}
+	}
+	if !f.ticking {
+		f.ticking = true
+		f.timer.Reset(retransTime)
+	}
+}
+
+// learn notes where a neighbour is, and sends what waits for it. New ones are added
+// only if add says so: by whoever talks to the host. The caller holds mu.
+func (f *Framed) learn(a netip.Addr, h hardware, add bool) {
+	if !a.IsValid() || a.IsUnspecified() || a.IsMulticast() || h[0]&1 != 0 || f.own(a) {
+		return
+	}
+	n := f.neighbours[a]
+	if n == nil {
+		if !add {
+			return
+		}
+		n = f.newNeighbour(a)
+	}
+	n.address, n.known, n.asks, n.heard = h, true, 0, time.Since(f.epoch)
+	for p := n.pending.Pop(); p != nil; p = n.pending.Pop() {
+		frame(p, h, f.address, etherType(p))
+		f.transmit(p)
+	}
+}
+
+// tick asks again for those that have not answered, and gives up in the end.
+func (f *Framed) tick() {
+	var errors []*Packet
+	f.mu.Lock()
+	f.ticking = false
+	if f.shut {
+		f.mu.Unlock()
+		return
+	}
+	for a, n := range f.neighbours {
+		switch {
+		case n.asks == 0:
+		case n.asks < maxAsks:
+			f.ask(a, n)
+		default:
+			delete(f.neighbours, a)
+			for p := n.pending.Pop(); p != nil; p = n.pending.Pop() {
+				if e := unreachable(p, a); e != nil {
+					errors = append(errors, e)
+				}
+				p.Free()
+			}
+		}
+	}
+	f.mu.Unlock()
+	f.hand(errors)
+}
