@@ -310,6 +310,7 @@ func (c *Conn) inSynRcvd(now time.Duration, s *Segment) {
 		}
 		// The SYN-ACK of a simultaneous open; its SYN is old.
 		s.Flags &^= wire.SYN
+		s.Seq++
 		seq++
 	}
 	if !c.checkPAWS(now, s) || !c.inWindow(seq, s) {

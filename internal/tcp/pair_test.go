@@ -216,10 +216,4 @@ func BenchmarkBulk(b *testing.B) {
 	}
 }
 
-func dump(t testing.TB) func(string, *Segment) {
-	return func(dir string, s *Segment) {
-		t.Logf("%s %v seq %d ack %d len %d win %d", dir, s.Flags, s.Seq, s.Ack, s.Data.Len(), s.Window)
-	}
-}
-
 var _ = wire.SYN
