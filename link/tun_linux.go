@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"unsafe"
@@ -47,6 +48,7 @@ type kernelDevice struct {
 // deviceIn is the receiving side. Nobody but the Recv that runs touches it, and
 // Close when there is none any more.
 type deviceIn struct {
+	mu    sync.Mutex // held by both
 	read  func(fd uintptr) bool
 	batch []*Packet
 	n     int
