@@ -283,7 +283,10 @@ func (l *Layer) IsLocal(a netip.Addr) bool {
 // IsBroadcast reports whether a is the limited broadcast address or that of a
 // network that the host is on.
 func (l *Layer) IsBroadcast(a netip.Addr) bool {
-	return a.Is4() && (a == limitedBroadcast || l.broadcasts[a] > 0)
+	if !a.Is4() || a.IsLoopback() {
+		return a == loopbackBroadcast && l.lo != nil
+	}
+	return a == limitedBroadcast || l.broadcasts[a] > 0
 }
 
 // Join makes the interface receive the group; each Join needs its Leave. EINVAL

@@ -1,6 +1,7 @@
 package ip
 
 import (
+	"hash/maphash"
 	"math/rand/v2"
 	"net/netip"
 	"time"
@@ -95,7 +96,9 @@ type Layer struct {
 	frags    reassembly
 	limits   limiter
 	timer    timer.Entry // the earliest of mtus and frags
-	idents   [256]uint16
+
+	identSeed maphash.Seed
+	idents    [256]uint16
 
 	// looped says which interface a packet in the host's loopback queue stands
 	// for, if it is not lo: copies of multicasts and broadcasts.
@@ -128,6 +131,7 @@ func New(h *host.Host, cfg Config, table *Table) *Layer {
 		broadcasts: make(map[netip.Addr]int),
 		mtus:       make(map[netip.Addr]pathMTU),
 		looped:     make(map[*pkt.Packet]*Iface),
+		identSeed:  maphash.MakeSeed(),
 	}
 	l.timer.Owner = l
 	l.frags.init(l)

@@ -183,15 +183,13 @@ func (l *Layer) checksum(p *pkt.Packet, path *Path, src, dst netip.Addr, o *Out,
 	binary.BigEndian.PutUint16(p.Head()[o.Checksum:], s)
 }
 
-var identSeed = maphash.MakeSeed()
-
 // ident returns an identification for a datagram to dst that may be fragmented.
 // Destinations share counters by hash, so that one does not learn another's rate
 // (RFC 7739, section 5), and a number does not come back early (RFC 6864, section
 // 4.2).
 func (l *Layer) ident(dst netip.Addr) uint16 {
 	b := dst.As16()
-	k := maphash.Bytes(identSeed, b[:]) % uint64(len(l.idents))
+	k := maphash.Bytes(l.identSeed, b[:]) % uint64(len(l.idents))
 	l.idents[k]++
 	return l.idents[k]
 }
