@@ -162,10 +162,12 @@ func TestFramesUnreachable(t *testing.T) {
 				x.datagram(c.a, c.b, "hello")
 			}
 			time.Sleep(2900 * time.Millisecond)
+			synctest.Wait()
 			if len(*frames) != 3 || len(x.got) != 0 {
 				t.Errorf("%q, %d packets", *frames, len(x.got))
 			}
 			time.Sleep(time.Second)
+			synctest.Wait()
 			if len(x.got) != maxPending {
 				t.Fatalf("%d errors, want %d", len(x.got), maxPending)
 			}

@@ -456,6 +456,7 @@ func TestImpairClose(t *testing.T) {
 			t.Errorf("%d blocks not released", n)
 		}
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if len(x.got) == 0 || len(x.got) > 200 {
 			t.Errorf("%d packets", len(x.got))
 		}

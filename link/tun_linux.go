@@ -236,6 +236,8 @@ func (d *kernelDevice) Recv(batch []*Packet) (int, error) {
 // read reads packets until there are no more, and reports whether it met any.
 func (d *kernelDevice) read(fd uintptr) bool {
 	in := &d.in
+	in.blocks.Lock()
+	defer in.blocks.Unlock()
 	met := false
 	for in.n < len(in.batch) {
 		n, err := d.readOne(fd)
@@ -367,7 +369,8 @@ func (d *kernelDevice) writeOne(fd uintptr, p *Packet) bool {
 	}
 }
 
-// Close implements Link. When the file is closed no read goes on any more.
+// Close implements Link. When the file is closed no read goes on or begins any
+// more.
 func (d *kernelDevice) Close() error {
 	if d.closed.Swap(true) {
 		return nil
