@@ -236,8 +236,6 @@ func (d *kernelDevice) Recv(batch []*Packet) (int, error) {
 // read reads packets until there are no more, and reports whether it met any.
 func (d *kernelDevice) read(fd uintptr) bool {
 	in := &d.in
-	in.blocks.Lock()
-	defer in.blocks.Unlock()
 	met := false
 	for in.n < len(in.batch) {
 		n, err := d.readOne(fd)
