@@ -17,8 +17,9 @@ type LinkConfig struct {
 	// through. Larger ones are lost without a word, MTU or not.
 	BlackHole int
 
-	// Capture is written what passes at the first host's end, as pcapng.
-	Capture io.Writer
+	// Capture is written what passes at the first host's end, as pcapng, and
+	// CaptureFar what passes at the second's.
+	Capture, CaptureFar io.Writer
 }
 
 // Both is a link that is the same both ways.
@@ -32,7 +33,7 @@ type Link struct {
 	seed    uint64
 	imp     *link.Impaired
 	ends    [2]link.Link
-	pcap    *link.PcapWriter
+	pcaps   [2]*link.PcapWriter
 	largest atomic.Int64 // bytes; 0: any packet passes
 }
 
@@ -67,9 +68,11 @@ func (l *Link) open() error {
 	}
 	l.imp = imp
 	l.ends = [2]link.Link{&hole{Direct: imp, l: l}, y}
-	if l.config.Capture != nil {
-		l.pcap = link.NewPcapWriter(l.config.Capture, 0)
-		l.ends[0] = link.Pcap(l.ends[0], l.pcap, link.BothWays)
+	for i, w := range [2]io.Writer{l.config.Capture, l.config.CaptureFar} {
+		if w != nil {
+			l.pcaps[i] = link.NewPcapWriter(w, 0)
+			l.ends[i] = link.Pcap(l.ends[i], l.pcaps[i], link.BothWays)
+		}
 	}
 	return nil
 }
@@ -80,8 +83,10 @@ func (l *Link) close() {
 			e.Close()
 		}
 	}
-	if l.pcap != nil {
-		l.pcap.Close()
+	for _, w := range l.pcaps {
+		if w != nil {
+			w.Close()
+		}
 	}
 }
 

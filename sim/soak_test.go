@@ -3,6 +3,7 @@ package sim_test
 import (
 	"flag"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"testing"
@@ -17,7 +18,7 @@ import (
 var (
 	soakSeeds = flag.Int("soak", 300, "how many seeds TestSoak runs")
 	soakSeed  = flag.Int64("seed", -1, "the one seed that TestSoak runs, with details")
-	soakPcap  = flag.String("pcap", "", "where TestSoak -seed writes a capture (pcapng)")
+	soakPcap  = flag.String("pcap", "", "name under which TestSoak -seed writes captures of both ends")
 )
 
 // soakCase is what a seed makes of the network, the connection and the programs.
@@ -61,7 +62,7 @@ func randomImpairment(r *rand.Rand) link.Impairment {
 	case chance(r, 0.3):
 		m.Loss = r.Float64() * 0.2
 	case chance(r, 0.3):
-		m.Burst = link.Burst{Enter: r.Float64() * 0.02, Leave: 0.05 + r.Float64()*0.9, LossBad: 0.3 + 0.7*r.Float64()}
+		m.Burst = link.Burst{Enter: r.Float64() * 0.02, Leave: 0.4 + r.Float64()*0.6, LossBad: 0.3 + 0.7*r.Float64()}
 	}
 	if chance(r, 0.4) {
 		m.Reorder = r.Float64() * 0.1
@@ -136,12 +137,7 @@ func (c *soakCase) run(t *testing.T, seed uint64) (err error) {
 	synctest.Test(t, func(t *testing.T) {
 		lc := sim.LinkConfig{MTU: c.mtu, To: c.to, Back: c.back, BlackHole: c.hole}
 		if *soakPcap != "" {
-			w, err := os.Create(*soakPcap)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer w.Close()
-			lc.Capture = w
+			lc.Capture, lc.CaptureFar = capture(t, *soakPcap+".a.pcapng"), capture(t, *soakPcap+".b.pcapng")
 		}
 		n, a, b, l := pair(t, seed, lc)
 		n.Start()
@@ -181,6 +177,16 @@ func (c *soakCase) run(t *testing.T, seed uint64) (err error) {
 		}
 	})
 	return err
+}
+
+// capture opens a file for a capture.
+func capture(t *testing.T, name string) io.Writer {
+	w, err := os.Create(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { w.Close() })
+	return w
 }
 
 // disturb cuts the link and changes it, and leaves it as it was in the beginning.
