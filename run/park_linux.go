@@ -24,6 +24,7 @@ type parked struct {
 	index   int // in the heap of timers; -1: not there
 	since   time.Time
 	over    bool
+	trying  bool
 }
 
 // park leaves the call until try, called after each event of its socket, has a
@@ -46,10 +47,13 @@ func (s *sock) retry() {
 		return
 	}
 	for _, p := range slices.Clone(s.waiting) {
-		if p.over {
-			continue
+		if p.over || p.trying {
+			continue // what it does may bring the loop here again
 		}
-		if r := p.try(&p.c); r.how != park {
+		p.trying = true
+		r := p.try(&p.c)
+		p.trying = false
+		if r.how != park {
 			p.end(r)
 		}
 	}
