@@ -3,7 +3,6 @@ package inet
 import (
 	"sync"
 
-	"usock/internal/abi"
 	"usock/internal/socket"
 )
 
@@ -11,18 +10,18 @@ import (
 // receiver that has found several of them enters the host once for all: it does
 // not compete for the host's lock with the sender of each.
 //
-//	push ──► dgram.queue ──fetch──► ahead ──► socket.Forerunner.RecvAhead
-//	                 (host's lock)       (its own)
+//	push ──► dgram.queue ──fetch──► ahead ──RecvAhead──► program
+//	   (host's lock)   (host's lock)   (its own lock)
 //
 // What stands in ahead came before what stands in the queue. Its bytes count
 // against the receive buffer until the next fetch (Linux, udp_rmem_release, is as
 // late). Whatever changes the outcome of a receive other than by its datagram has
-// calls enter the host again: see [dgram.Recall].
+// calls enter the host again (recall): a pending error, a deadline, MSG_PEEK.
 type ahead struct {
 	mu   sync.Mutex // taken after the host's lock, if both are
 	list [maxAhead]datagram
-	next int  // list[next:end] is what is left
-	end  int  //
+	next int // list[next:end] is what is left
+	end  int
 	held bool // calls are to enter the host
 }
 
@@ -57,10 +56,10 @@ func (a *ahead) peek() (*datagram, bool) {
 	return &a.list[a.next], true
 }
 
-func (a *ahead) len() int {
+func (a *ahead) empty() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.end - a.next
+	return a.next == a.end
 }
 
 // fetch moves datagrams from the queue, once what was fetched before is used up.
@@ -120,6 +119,15 @@ func (d *dgram) recall() {
 	}
 }
 
+// readable reports whether a datagram is to be received.
+func (d *dgram) readable() bool {
+	if d.length > 0 {
+		return true
+	}
+	a := d.ahead.Load()
+	return a != nil && !a.empty()
+}
+
 // waiting returns the first datagram that is to be received, nil if there is none.
 func (d *dgram) waiting() *datagram {
 	if a := d.ahead.Load(); a != nil {
@@ -145,6 +153,3 @@ func (d *dgram) first() (datagram, bool) {
 	}
 	return d.pop(), true
 }
-
-// aheadFlags are the flags of a receive that may take what stands in ahead.
-const aheadFlags = abi.MSG_DONTWAIT

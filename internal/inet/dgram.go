@@ -2,6 +2,7 @@ package inet
 
 import (
 	"net/netip"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -31,8 +32,11 @@ type dgram struct {
 	queue  []datagram // ring
 	head   int
 	length int
-	bytes  int // what the queue costs
+	bytes  int // what the queue costs, and what was fetched from it
 	drops  uint32
+
+	ahead   atomic.Pointer[ahead] // nil until it is worth while
+	fetched int                   // bytes of ahead's datagrams, to be given back
 
 	errors         []queuedError
 	shutRD, shutWR bool
@@ -136,8 +140,7 @@ func (d *dgram) pop() datagram {
 
 // drain empties the queues.
 func (d *dgram) drain() {
-	for d.length > 0 {
-		g := d.pop()
+	for g, ok := d.first(); ok; g, ok = d.first() {
 		g.p.Free()
 	}
 	d.queue, d.errors = nil, nil
@@ -156,23 +159,29 @@ func (d *dgram) recv(m *socket.Msg) (int, error) {
 	if err := d.s.TakeErr(); err != nil {
 		return 0, err
 	}
-	if d.length == 0 {
-		if d.shutRD {
-			return 0, nil
-		}
-		return 0, syscall.EAGAIN
-	}
 	var g datagram
-	if flags&abi.MSG_PEEK != 0 {
-		g = d.queue[d.head]
+	ok := false
+	if flags&abi.MSG_PEEK == 0 {
+		g, ok = d.first()
+	} else if at := d.waiting(); at != nil {
+		g, ok = *at, true
 		g.p.Payload.Retain()
-	} else {
-		g = d.pop()
 	}
+	switch {
+	case ok:
+		return d.receive(m, &g, flags), nil
+	case d.shutRD:
+		return 0, nil
+	}
+	return 0, syscall.EAGAIN
+}
+
+// receive fills m in from the datagram and, unless it was peeked at, frees that.
+func (d *dgram) receive(m *socket.Msg, g *datagram, flags int) int {
 	m.Len = g.p.Len()
 	m.Addr = addrOf(d.s, g.src, g.sport, uint32(g.ifindex))
 	if m.Want {
-		m.Control = d.control(m.Control[:0], &g)
+		m.Control = d.control(m.Control[:0], g)
 	}
 	n := d.deliver(m, &g.p.Payload)
 	if n < m.Len {
@@ -185,7 +194,7 @@ func (d *dgram) recv(m *socket.Msg) (int, error) {
 		g.p.Payload = buf.Vec{}
 		g.p.Free()
 	}
-	return n, nil
+	return n
 }
 
 // deliver moves the views of the payload to m, as far as they fit, and returns how
@@ -210,7 +219,7 @@ func (d *dgram) ready() wait.Events {
 	if d.s.Err != 0 || len(d.errors) > 0 {
 		ev |= wait.Err
 	}
-	if d.length > 0 {
+	if d.readable() {
 		ev |= wait.In
 	}
 	if d.shutRD {
@@ -257,10 +266,11 @@ func (d *dgram) peer() (abi.Addr, error) {
 
 // queued returns the length of the next datagram; nothing waits to be sent.
 func (d *dgram) queued() (in, out int) {
-	if d.length == 0 {
+	g := d.waiting()
+	if g == nil {
 		return 0, 0
 	}
-	return d.queue[d.head].p.Len(), 0
+	return g.p.Len(), 0
 }
 
 // icmp takes an ICMP error about a datagram to dst that this socket sent.

@@ -187,6 +187,7 @@ func (d *dgram) recvError(m *socket.Msg) (int, error) {
 	d.s.Err = 0
 	if len(d.errors) > 0 {
 		d.s.Err = d.errors[0].Errno
+		d.recall()
 	}
 	m.Flags |= abi.MSG_ERRQUEUE
 	m.Addr = addrOf(d.s, x.dst, x.port, uint32(d.scope))

@@ -357,7 +357,13 @@ func (d *dgram) find(dst, src netip.Addr, scope int, c *sendControl) (*ip.Path, 
 }
 
 // Recv implements socket.Proto.
-func (u *udpProto) Recv(s *socket.Socket, m *socket.Msg) (int, error) { return udpOf(s).recv(m) }
+func (u *udpProto) Recv(s *socket.Socket, m *socket.Msg) (int, error) {
+	e := udpOf(s)
+	if s.Foresees(m) {
+		e.fetch()
+	}
+	return e.recv(m)
+}
 
 // Shutdown implements socket.Proto.
 func (u *udpProto) Shutdown(s *socket.Socket, how int) error { return udpOf(s).shutdown(how) }

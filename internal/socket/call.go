@@ -311,6 +311,9 @@ func (s *Socket) sendRecord(ctx context.Context, p []byte, m *Msg) (int, error) 
 // with MSG_TRUNC asked for, on a datagram socket, that of the datagram.
 func (s *Socket) Recv(ctx context.Context, p []byte, m *Msg) (n int, err error) {
 	flags := m.Flags
+	if n, ok := s.recvAhead(p, m); ok {
+		return n, nil
+	}
 	c := call{s: s, ctx: ctx, mask: wait.In, nowait: flags&abi.MSG_DONTWAIT != 0}
 	if flags&abi.MSG_OOB != 0 {
 		c.nowait = true
@@ -319,11 +322,7 @@ func (s *Socket) Recv(ctx context.Context, p []byte, m *Msg) (n int, err error) 
 		m.Flags, m.Data, m.Max = flags, m.Data[:0], len(p)-n
 		got := 0
 		err = c.do(func() (err error) { got, err = s.Proto.Recv(s, m); return err })
-		for _, v := range m.Data {
-			n += copy(p[n:], v.Bytes())
-			v.Release()
-		}
-		m.Data = m.Data[:0]
+		n += m.copyOut(p[n:])
 		if !s.Proto.Stream() {
 			if err == nil {
 				n = got

@@ -144,6 +144,7 @@ func (s *Socket) Waited() bool { return !s.queue.Empty() }
 // SetErr makes e the pending error. Locked.
 func (s *Socket) SetErr(e syscall.Errno) {
 	s.Err = e
+	s.recall()
 	s.Notify(wait.Err | wait.In | wait.Out)
 }
 
@@ -205,6 +206,7 @@ func (s *Socket) setDeadline(t time.Time, read, write bool) error {
 	if s.closed {
 		return syscall.EBADF
 	}
+	s.recall()
 	at := timer.Never
 	if !t.IsZero() {
 		at = max(s.Host.Now()+time.Until(t), 0)
