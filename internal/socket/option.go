@@ -18,7 +18,13 @@ type Option struct {
 }
 
 // Options is an option table, for look-up.
-type Options struct{ rows map[[2]int]*Option }
+type Options struct {
+	rows map[[2]int]*Option
+
+	// Missing, if not nil, says how a call for an option that is in no table
+	// fails; else it is ENOPROTOOPT.
+	Missing func(level int) error
+}
 
 // NewOptions returns a table of the rows; a later one replaces an earlier one of
 // the same level and name.
@@ -46,13 +52,20 @@ func (s *Socket) option(level, name int) *Option {
 	return common.find(level, name)
 }
 
+func (s *Socket) noOption(level int) error {
+	if t := s.Proto.Options(); t != nil && t.Missing != nil {
+		return t.Missing(level)
+	}
+	return syscall.ENOPROTOOPT
+}
+
 // SetOpt sets an option (setsockopt(2)). ENOPROTOOPT for one that the socket does
 // not have.
 func (s *Socket) SetOpt(level, name int, v []byte) error {
 	return s.locked(func() error {
 		o := s.option(level, name)
 		if o == nil || o.Set == nil {
-			return syscall.ENOPROTOOPT
+			return s.noOption(level)
 		}
 		return o.Set(s, v)
 	})
@@ -64,7 +77,7 @@ func (s *Socket) GetOpt(level, name int, v []byte) (n int, err error) {
 	err = s.locked(func() error {
 		o := s.option(level, name)
 		if o == nil || o.Get == nil {
-			return syscall.ENOPROTOOPT
+			return s.noOption(level)
 		}
 		b, err := o.Get(s, nil)
 		n = copy(v, b)

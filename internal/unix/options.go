@@ -1,6 +1,8 @@
 package unix
 
 import (
+	"syscall"
+
 	"usock/internal/abi"
 	"usock/internal/socket"
 )
@@ -8,14 +10,41 @@ import (
 // Options implements socket.Proto.
 func (p proto) Options() *socket.Options { return options }
 
-// options are AF_UNIX's own rows (unix(7)).
-var options = socket.NewOptions([]socket.Option{
+// options are AF_UNIX's rows. It has options at SOL_SOCKET alone.
+var options = func() *socket.Options {
+	t := socket.NewOptions(rows)
+	t.Missing = func(level int) error {
+		if level == abi.SOL_SOCKET {
+			return syscall.ENOPROTOOPT
+		}
+		return syscall.EOPNOTSUPP
+	}
+	return t
+}()
+
+// rows are AF_UNIX's own options (unix(7)).
+var rows = []socket.Option{
 	socket.IntOption(abi.SOL_SOCKET, abi.SO_ACCEPTCONN, func(s *socket.Socket) int {
 		if pcb(s).state == listening {
 			return 1
 		}
 		return 0
 	}, nil),
+	{
+		Level: abi.SOL_SOCKET, Name: abi.SO_REUSEPORT,
+		Get: func(_ *socket.Socket, b []byte) ([]byte, error) { return abi.AppendInt(b, 0), nil },
+		Set: func(_ *socket.Socket, v []byte) error {
+			// Linux has it for the Internet domains alone; to turn it off is no error.
+			on, err := abi.ParseInt(v)
+			if err == nil && on != 0 {
+				err = syscall.EOPNOTSUPP
+			}
+			return err
+		},
+	},
+	// Messages are not stamped here.
+	{Level: abi.SOL_SOCKET, Name: abi.SO_TIMESTAMP},
+	{Level: abi.SOL_SOCKET, Name: abi.SO_TIMESTAMPNS},
 	socket.BoolOption(abi.SOL_SOCKET, abi.SO_PASSCRED,
 		func(s *socket.Socket) bool { return pcb(s).passCred },
 		func(s *socket.Socket, on bool) error { pcb(s).passCred = on; return nil }),
@@ -26,4 +55,4 @@ var options = socket.NewOptions([]socket.Option{
 	socket.IntOption(abi.SOL_SOCKET, abi.SO_PEEK_OFF,
 		func(s *socket.Socket) int { return pcb(s).peekOff },
 		func(s *socket.Socket, v int) error { pcb(s).peekOff = v; return nil }),
-})
+}

@@ -1,0 +1,229 @@
+package archtest
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// module is the module's path, and root where it is from here.
+const (
+	module = "usock"
+	root   = "../.."
+)
+
+// house says what each package may import: packages of the module by their folder
+// ("." is the one at the top), others by a prefix of their path. The standard
+// library is free. Test files and examples are free to import what users import.
+var house = map[string][]string{
+	// What users import.
+	".": {
+		"internal/abi", "internal/host", "internal/inet", "internal/ip", "internal/pkt", "internal/socket",
+		"internal/tcp", "internal/unix", "internal/wait", "link",
+	},
+	"link":    {"internal/buf", "internal/offload", "internal/pkt", "internal/wire", "golang.org/x/sys/", "golang.zx2c4.com/wireguard/"},
+	"sim":     {".", "link"},
+	"inspect": {".", "link"},
+	"run":     {".", "link", "internal/abi", "golang.org/x/sys/", "golang.org/x/net/bpf"},
+
+	// The command.
+	"cmd/usock": {".", "link", "run", "inspect", "github.com/spf13/", "golang.org/x/term", "golang.org/x/sys/"},
+
+	// Domains and protocols.
+	"internal/inet": {
+		"internal/abi", "internal/buf", "internal/cc", "internal/host", "internal/ip", "internal/pkt",
+		"internal/sctp", "internal/socket", "internal/tcp", "internal/timer", "internal/wait", "internal/wire",
+	},
+	"internal/unix":   {"internal/abi", "internal/buf", "internal/host", "internal/socket", "internal/wait"},
+	"internal/socket": {"internal/abi", "internal/buf", "internal/host", "internal/timer", "internal/wait"},
+	"internal/ip": {
+		"internal/buf", "internal/host", "internal/offload", "internal/pkt", "internal/timer", "internal/wire",
+	},
+
+	// The lock domain.
+	"internal/host": {"internal/pkt", "internal/timer", "internal/wait"},
+
+	// Pure cores. timer is for its Never and wait for its event masks: no queue of
+	// either is theirs.
+	"internal/tcp":  {"internal/buf", "internal/cc", "internal/timer", "internal/wait", "internal/wire"},
+	"internal/sctp": {"internal/buf", "internal/cc", "internal/timer", "internal/wait", "internal/wire"},
+
+	// The ground.
+	"internal/offload": {"internal/buf", "internal/pkt", "internal/wire"},
+	"internal/pkt":     {"internal/buf"},
+	"internal/abi":     {},
+	"internal/wire":    {},
+	"internal/cc":      {},
+	"internal/buf":     {},
+	"internal/timer":   {},
+	"internal/wait":    {},
+
+	// Tests only.
+	"oracle":            {},
+	"internal/archtest": {},
+}
+
+// free are folders whose packages are not the house's: examples import what users
+// import, and bench and e2e are judged by what they measure and run.
+var free = []string{"examples", "bench", "e2e"}
+
+// source is one Go file.
+type source struct {
+	dir, name string // dir is relative to the root
+	file      *ast.File
+}
+
+func sources(t *testing.T) []source {
+	t.Helper()
+	var out []source
+	fset := token.NewFileSet()
+	err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(root, p)
+		if err != nil {
+			return err
+		}
+		name := d.Name()
+		if d.IsDir() {
+			if name == "testdata" || rel != "." && (name[0] == '.' || name[0] == '_') || slices.Contains(free, filepath.ToSlash(rel)) {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(name, ".go") || name == "tools.go" { // tools.go is never built
+			return nil
+		}
+		f, err := parser.ParseFile(fset, p, nil, parser.ImportsOnly|parser.ParseComments)
+		if err != nil {
+			return err
+		}
+		out = append(out, source{path.Dir(filepath.ToSlash(rel)), name, f})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// folder returns the folder of a package of the module; "" for others.
+func folder(imported string) string {
+	if imported == module {
+		return "."
+	}
+	dir, ok := strings.CutPrefix(imported, module+"/")
+	if !ok {
+		return ""
+	}
+	return dir
+}
+
+// standard reports whether a package is the standard library's: its first element
+// has no dot.
+func standard(imported string) bool {
+	first, _, _ := strings.Cut(imported, "/")
+	return !strings.Contains(first, ".")
+}
+
+func allowed(rules []string, imported string) bool {
+	dir := folder(imported)
+	for _, r := range rules {
+		if dir != "" && r == dir || dir == "" && strings.HasPrefix(imported, r) {
+			return true
+		}
+	}
+	return dir == "" && standard(imported)
+}
+
+func TestImports(t *testing.T) {
+	seen := 0
+	for _, s := range sources(t) {
+		rules, ok := house[s.dir]
+		switch {
+		case strings.HasSuffix(s.name, "_test.go"):
+			continue
+		case !ok:
+			t.Errorf("%s: %s is not in the table of this test: give it a place, here and in docs/ARCHITECTURE.md", s.name, s.dir)
+			continue
+		}
+		for _, i := range s.file.Imports {
+			seen++
+			if imported := strings.Trim(i.Path.Value, `"`); !allowed(rules, imported) {
+				t.Errorf("%s/%s imports %s, which %s may not", s.dir, s.name, imported, s.dir)
+			}
+			if i.Name != nil && i.Name.Name == "." {
+				t.Errorf("%s/%s imports %s with a dot", s.dir, s.name, i.Path.Value)
+			}
+		}
+	}
+	if seen == 0 {
+		t.Error("no imports found: is the root where it was?")
+	}
+}
+
+// The table itself has no upward rule: what a package may import may not, over any
+// number of steps, import the package.
+func TestTableHasNoCycle(t *testing.T) {
+	for start := range house {
+		reached := map[string]bool{}
+		var walk func(dir string)
+		walk = func(dir string) {
+			for _, next := range house[dir] {
+				if next == start {
+					t.Errorf("%s may import %s, which may lead back", start, dir)
+				}
+				if _, ours := house[next]; ours && !reached[next] {
+					reached[next] = true
+					walk(next)
+				}
+			}
+		}
+		walk(start)
+	}
+}
+
+// Every package says what it is, in one place.
+func TestPackageComments(t *testing.T) {
+	comments := map[string][]string{}
+	for _, s := range sources(t) {
+		if strings.HasSuffix(s.name, "_test.go") {
+			continue
+		}
+		if _, ok := comments[s.dir]; !ok {
+			comments[s.dir] = nil
+		}
+		if s.file.Doc != nil && !strings.HasPrefix(s.file.Doc.List[0].Text, "//go:build") {
+			comments[s.dir] = append(comments[s.dir], s.name)
+		}
+	}
+	for dir, in := range comments {
+		if len(in) != 1 {
+			t.Errorf("%s has %d package comments: %v", dir, len(in), in)
+		}
+	}
+}
+
+// docs/ARCHITECTURE.md names every package of the table that exists.
+func TestArchitectureNamesPackages(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(root, "docs", "ARCHITECTURE.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for dir := range house {
+		if _, err := os.Stat(filepath.Join(root, dir)); err != nil || dir == "." {
+			continue
+		}
+		if !strings.Contains(string(text), "`"+dir+"`") {
+			t.Errorf("docs/ARCHITECTURE.md does not mention `%s`", dir)
+		}
+	}
+}
