@@ -205,7 +205,7 @@ func (c *Conn) inAck(now time.Duration, seq uint64, s *Segment) bool {
 	if c.snd.nxt == c.snd.una {
 		// Nothing is in flight.
 		if c.snd.probes != 0 || c.timer.kind == rtxProbe && c.timer.rtx != never {
-			c.ackedProbe()
+			c.ackedProbe(now)
 		}
 		return true
 	}

@@ -75,6 +75,7 @@ func newScript(t *testing.T, opts ...scriptOption) *script {
 	t.Helper()
 	s := &script{t: t, cfg: DefaultConfig(), now: 100 * time.Second, wnd: 65535, irs: scriptIRS}
 	s.cfg.CC = "reno"
+	s.cfg.MTUProbing = 0
 	for _, o := range opts {
 		o(s)
 	}

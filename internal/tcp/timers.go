@@ -91,7 +91,7 @@ func (c *Conn) armProbe(now time.Duration) {
 	if c.timer.rtx != never && c.timer.kind == rtxProbe {
 		return
 	}
-	c.timer.rtx, c.timer.kind = now+max(c.rtt.timeout(), c.cfg.MinRTO), rtxProbe
+	c.timer.rtx, c.timer.kind = now+c.probeDelay(), rtxProbe
 }
 
 // retransmitExpired takes the expiry of the retransmission timer (RFC 6298,
@@ -122,8 +122,22 @@ func (c *Conn) retransmitExpired(now time.Duration) {
 	c.suspectBlackHole(now)
 	c.onTimeout(now)
 	c.todo |= todoRtx
-	c.rtt.backOff(c.cfg)
+	if c.thin() {
+		c.rtt.setRTO(c.cfg)
+	} else {
+		c.rtt.backOff(c.cfg)
+	}
 	c.timer.rtx, c.timer.kind = now+c.rtt.timeout(), rtxRTO
+}
+
+// thinRetries is how many timeouts of a thin stream come without backoff.
+const thinRetries = 6
+
+// thin reports whether the next timeout is not to be doubled, because the
+// connection has asked for that and has little in flight (Linux).
+func (c *Conn) thin() bool {
+	return c.opt.ThinLinear && c.state == Established && c.snd.retrans <= thinRetries &&
+		c.snd.nxt-c.snd.una < 4*uint64(c.snd.mss)
 }
 
 // gaveUp fails the connection if enough retransmissions were of no use (RFC 9293,
@@ -193,20 +207,35 @@ func (c *Conn) probeExpired(now time.Duration) {
 	} else {
 		c.todo |= todoProbe
 	}
-	d := max(c.rtt.timeout(), c.cfg.MinRTO)
-	for i := uint8(0); i < c.snd.probes && d < c.cfg.MaxRTO; i++ {
-		d *= 2
+	if int(c.rtt.backoff) < c.cfg.Retries2 {
+		c.rtt.backoff++
 	}
-	c.timer.rtx, c.timer.kind = now+min(d, c.cfg.MaxRTO), rtxProbe
+	c.timer.rtx, c.timer.kind = now+c.probeDelay(), rtxProbe
 }
 
-// ackedProbe is called for an acknowledgment while nothing is in flight.
-func (c *Conn) ackedProbe() {
-	c.snd.probes = 0
-	c.timer.since = 0
-	if c.timer.kind == rtxProbe && c.snd.wnd > 0 {
-		c.timer.rtx = never
+// probeDelay is the time between probes: it doubles until the window opens, however
+// often the peer answers (section 3.8.6.1).
+func (c *Conn) probeDelay() time.Duration {
+	d := max(c.rtt.timeout(), c.cfg.MinRTO)
+	for i := uint8(0); i < c.rtt.backoff && d < c.cfg.MaxRTO; i++ {
+		d *= 2
 	}
+	return min(d, c.cfg.MaxRTO)
+}
+
+// ackedProbe is called for an acknowledgment while a probe timer is set and nothing
+// is in flight. The peer is alive; whether it takes anything is another question.
+func (c *Conn) ackedProbe(now time.Duration) {
+	c.snd.probes = 0
+	if c.timer.kind != rtxProbe || c.timer.rtx == never {
+		return
+	}
+	next := min(c.snd.q.End(), c.snd.nxt+uint64(c.sendMSS()))
+	if c.snd.una+uint64(c.snd.wnd) >= next && c.snd.wnd > 0 {
+		c.timer.rtx, c.timer.since, c.rtt.backoff = never, 0, 0
+		return
+	}
+	c.timer.rtx = now + c.probeDelay()
 }
 
 // setKeepTimer starts or stops the keepalive timer (RFC 9293, section 3.8.4).
