@@ -21,13 +21,13 @@ type ipOptions struct {
 	mcastAddr netip.Addr
 	unicastIf int32
 
-	v6only, freebind, bindNoPort, transparent        bool
-	mcastLoop, mcastAll                              bool
-	recvErr, recvErr6                                bool
-	recvTTL, recvTOS, pktinfo, recvOrigDst, recvOpts bool
-	recvPktinfo6, recvHops6, recvTClass6, dontFrag6  bool
-	hdrincl                                          bool
-	groups                                           []membership
+	v6only, freebind, bindNoPort                    bool
+	mcastLoop, mcastAll                             bool
+	recvErr, recvErr6                               bool
+	recvTTL, recvTOS, pktinfo, recvOrigDst          bool
+	recvPktinfo6, recvHops6, recvTClass6, dontFrag6 bool
+	hdrincl                                         bool
+	groups                                          []membership
 }
 
 // membership is one group that a socket has joined.
