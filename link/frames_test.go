@@ -3,6 +3,8 @@ package link
 import (
 	"bytes"
 	"net/netip"
+	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -31,8 +33,17 @@ var (
 // station is a host on the Ethernet that records what it is delivered.
 type station struct {
 	*Framed
-	got []string // payloads of UDP packets, or what else came
-	at  []time.Duration
+	mu  sync.Mutex
+	udp []string // mu: payloads of UDP packets, or what else came
+	at  time.Duration
+}
+
+// got waits until nothing moves and returns what has come.
+func (s *station) got() []string {
+	synctest.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.udp)
 }
 
 func newStation(t *testing.T, l Link, c FramesConfig) *station {
@@ -44,14 +55,16 @@ func newStation(t *testing.T, l Link, c FramesConfig) *station {
 	s := &station{Framed: f}
 	start := time.Now()
 	f.Deliver(func(batch []*Packet) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.at = time.Since(start)
 		for _, p := range batch {
 			_, _, proto, b := parse(t, p)
 			if proto == 17 {
-				s.got = append(s.got, string(b[8:]))
+				s.udp = append(s.udp, string(b[8:]))
 			} else {
-				s.got = append(s.got, string(append([]byte{'#', proto}, b...)))
+				s.udp = append(s.udp, string(append([]byte{'#', proto}, b...)))
 			}
-			s.at = append(s.at, time.Since(start))
 			p.Free()
 		}
 	})
@@ -75,21 +88,39 @@ func addresses(s ...string) (out []netip.Prefix) {
 }
 
 // ethernet joins two stations and counts the frames that the first one sends.
-func ethernet(t *testing.T, a, b FramesConfig) (x, y *station, frames *[]string) {
+func ethernet(t *testing.T, a, b FramesConfig) (x, y *station, frames *sent) {
 	p, q := Pipe(PipeConfig{})
-	frames = new([]string)
+	frames = new(sent)
 	x = newStation(t, countFrames{etherEnd{p, macA}, frames}, a)
 	y = newStation(t, etherEnd{q, macB}, b)
 	t.Cleanup(func() { x.Close(); y.Close() })
 	return x, y, frames
 }
 
+// sent are the kinds of frames that a station has sent.
+type sent struct {
+	mu   sync.Mutex
+	seen []string // mu
+}
+
+// take waits until nothing moves, and returns and forgets what was sent.
+func (s *sent) take() []string {
+	synctest.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	seen := s.seen
+	s.seen = nil
+	return seen
+}
+
 type countFrames struct {
 	Link
-	seen *[]string
+	*sent
 }
 
 func (c countFrames) Send(batch []*Packet) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	for _, p := range batch {
 		b := p.AppendTo(nil)
 		to := "one"
@@ -100,7 +131,7 @@ func (c countFrames) Send(batch []*Packet) int {
 		if kind == "ipv6" && b[20] == protoICMPv6 {
 			kind = "nd"
 		}
-		*c.seen = append(*c.seen, kind+" to "+to)
+		c.seen = append(c.seen, kind+" to "+to)
 	}
 	return c.Link.Send(batch)
 }
@@ -115,30 +146,27 @@ func TestFramesResolve(t *testing.T) {
 			leakCheck(t)
 			bits := map[bool]string{true: "/24", false: "/64"}[c.a[0] == '1']
 			x, y, frames := ethernet(t, FramesConfig{Addresses: addresses(c.a + bits)}, FramesConfig{Addresses: addresses(c.b + bits)})
-			synctest.Wait()
-			*frames = nil
+			frames.take()
 			x.datagram(c.a, c.b, "one")
 			x.datagram(c.a, c.b, "two")
 			synctest.Wait()
 			x.datagram(c.a, c.b, "three")
 			y.datagram(c.b, c.a, "back")
-			synctest.Wait()
-			if len(y.got) != 3 || y.got[0] != "one" || y.got[1] != "two" || y.got[2] != "three" {
-				t.Errorf("arrived: %q", y.got)
+			if got := y.got(); !slices.Equal(got, []string{"one", "two", "three"}) {
+				t.Errorf("arrived: %q", got)
 			}
-			if len(x.got) != 1 || x.got[0] != "back" {
-				t.Errorf("came back: %q", x.got)
+			if got := x.got(); !slices.Equal(got, []string{"back"}) {
+				t.Errorf("came back: %q", got)
 			}
-			if len(*frames) != 4 || (*frames)[0] != c.ask {
-				t.Errorf("frames: %q", *frames)
+			if f := frames.take(); len(f) != 4 || f[0] != c.ask {
+				t.Errorf("frames: %q", f)
 			}
 			// A neighbour long unheard of is asked while it is used.
 			time.Sleep(time.Minute)
-			*frames = nil
 			x.datagram(c.a, c.b, "four")
-			synctest.Wait()
-			if len(y.got) != 4 || len(*frames) != 2 || (*frames)[0] != c.ask[:len(c.ask)-3]+"one" {
-				t.Errorf("after a minute: %q, %q", y.got, *frames)
+			f := frames.take()
+			if len(y.got()) != 4 || len(f) != 2 || f[0] != c.ask[:len(c.ask)-3]+"one" {
+				t.Errorf("after a minute: %q, %q", y.got(), f)
 			}
 		})
 	}
@@ -157,23 +185,22 @@ func TestFramesUnreachable(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			leakCheck(t)
 			x, _, frames := ethernet(t, FramesConfig{Addresses: addresses("10.0.0.1/24", "fd00::1/64")}, FramesConfig{})
-			*frames = nil
+			frames.take()
 			for range maxPending + 5 {
 				x.datagram(c.a, c.b, "hello")
 			}
 			time.Sleep(2900 * time.Millisecond)
-			synctest.Wait()
-			if len(*frames) != 3 || len(x.got) != 0 {
-				t.Errorf("%q, %d packets", *frames, len(x.got))
+			if f := frames.take(); len(f) != 3 || len(x.got()) != 0 {
+				t.Errorf("%q, %d packets", f, len(x.got()))
 			}
 			time.Sleep(time.Second)
-			synctest.Wait()
-			if len(x.got) != maxPending {
-				t.Fatalf("%d errors, want %d", len(x.got), maxPending)
+			errors := x.got()
+			if len(errors) != maxPending {
+				t.Fatalf("%d errors, want %d", len(errors), maxPending)
 			}
 			want := append([]byte{'#', c.proto}, c.kind...)
-			if got := []byte(x.got[0]); !bytes.HasPrefix(got, want) || !bytes.HasSuffix(got, []byte("hello")) || x.at[0] != 3*time.Second {
-				t.Errorf("%x at %v", got, x.at[0])
+			if got := []byte(errors[0]); !bytes.HasPrefix(got, want) || !bytes.HasSuffix(got, []byte("hello")) || x.at != 3*time.Second {
+				t.Errorf("%x at %v", got, x.at)
 			}
 			if n := len(x.neighbours); n != 0 {
 				t.Errorf("%d neighbours remembered", n)
@@ -194,9 +221,8 @@ func TestFramesDestinations(t *testing.T) {
 		for _, dst := range []string{"192.0.2.1", "2001:db8::1"} {
 			x.datagram(map[bool]string{true: "10.0.0.1", false: "fd00::1"}[dst[0] == '1'], dst, dst)
 		}
-		synctest.Wait()
-		if len(y.got) != 2 {
-			t.Errorf("the gateway got %q", y.got)
+		if got := y.got(); len(got) != 2 {
+			t.Errorf("the gateway got %q", got)
 		}
 		for _, c := range []struct {
 			dst  string
@@ -208,15 +234,14 @@ func TestFramesDestinations(t *testing.T) {
 			if h, ok := x.group(netip.MustParseAddr(c.dst)); !ok || h != c.want {
 				t.Errorf("%s goes to %x", c.dst, h)
 			}
-			*frames = nil
+			frames.take()
 			x.datagram(map[bool]string{true: "fd00::1", false: "10.0.0.1"}[c.dst[0] == 'f'], c.dst, "all")
-			if len(*frames) != 1 || (*frames)[0][5:] != "to all" {
-				t.Errorf("%s: %q", c.dst, *frames)
+			if f := frames.take(); len(f) != 1 || f[0][5:] != "to all" {
+				t.Errorf("%s: %q", c.dst, f)
 			}
 		}
-		synctest.Wait()
-		if len(y.got) != 6 {
-			t.Errorf("%d packets", len(y.got))
+		if got := y.got(); len(got) != 6 {
+			t.Errorf("%d packets", len(got))
 		}
 		if _, ok := x.group(netip.MustParseAddr("10.0.1.255")); ok {
 			t.Error("another network's broadcast address")

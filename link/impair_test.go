@@ -456,9 +456,8 @@ func TestImpairClose(t *testing.T) {
 			t.Errorf("%d blocks not released", n)
 		}
 		time.Sleep(time.Minute)
-		synctest.Wait()
-		if len(x.got) == 0 || len(x.got) > 200 {
-			t.Errorf("%d packets", len(x.got))
+		if got := x.arrived(); len(got) == 0 || len(got) > 200 {
+			t.Errorf("%d packets", len(got))
 		}
 	})
 }
