@@ -113,14 +113,14 @@ func (c *call) do(op func() error) error {
 		h.RemoveTimer(&limit.Entry)
 	}
 	if w != nil {
-		h.PutWaiter(w)
-	}
-	// An exclusive waiter that was told takes the next one's turn: pass on what is
-	// left over.
-	if c.mask&wait.In != 0 && !s.queue.Empty() && !s.closed {
-		if ev := s.Proto.Ready(s) & wait.In; ev != 0 {
-			s.Notify(ev)
+		// The event that it was told of was told to nobody else: what is left over
+		// is the next one's.
+		if w.Exclusive && !s.queue.Empty() && !s.closed {
+			if ev := s.Proto.Ready(s) & wait.In; ev != 0 {
+				s.Notify(ev)
+			}
 		}
+		h.PutWaiter(w)
 	}
 	h.Leave()
 	return err
