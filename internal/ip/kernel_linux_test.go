@@ -61,6 +61,16 @@ func newKernelTest(t *testing.T) *kernelTest {
 			t.Fatalf("ip %v: %v: %s", args, err, out)
 		}
 	}
+	// The kernel's address cannot be a source until a worker has made it final.
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		out, err := exec.Command(ipTool, "-6", "addr", "show", "dev", "usockip", "tentative").Output()
+		if err != nil || time.Now().After(deadline) {
+			t.Fatalf("the kernel's address is not ready: %v %s", err, out)
+		}
+		if len(out) == 0 {
+			break
+		}
+	}
 	k := &kernelTest{t: t, h: host.New(host.System()), errs: make(chan Error, 16)}
 	var table Table
 	table.Transport[ProtoUDP] = (*echoServer)(k)
