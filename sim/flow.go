@@ -164,6 +164,7 @@ func (f *Flow) client() {
 	}
 	f.exchange(s, f.c.Bytes, f.c.Duration, &f.res.Back, f.c.Back, nil)
 	f.note(s, &f.res.Info)
+	f.settle(s)
 }
 
 func (f *Flow) server() {
@@ -182,6 +183,7 @@ func (f *Flow) server() {
 	}
 	f.exchange(s, f.c.Back, 0, &f.res.Bytes, want, &f.Meter)
 	f.note(s, &f.res.InfoBack)
+	f.settle(s)
 }
 
 // note keeps the counters of s.
@@ -202,6 +204,25 @@ func Info(s *usock.Socket) usock.TCPInfo {
 		}
 	}
 	return usock.TCPInfo{}
+}
+
+// settle waits until the peer has acknowledged everything, so that closing leaves
+// nothing to an orphan, whose patience is short.
+func (f *Flow) settle(s *usock.Socket) {
+	for time.Since(f.begin) < f.c.Limit {
+		state := ""
+		for _, k := range s.Host().Sockets() {
+			if k.ID == s.ID() {
+				state = k.State
+			}
+		}
+		switch state {
+		case "ESTAB", "FIN-WAIT-1", "CLOSE-WAIT", "CLOSING", "LAST-ACK":
+			time.Sleep(50 * time.Millisecond)
+		default:
+			return
+		}
+	}
 }
 
 // exchange sends n bytes, or for so long, and receives want bytes, or any number,

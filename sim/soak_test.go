@@ -16,7 +16,7 @@ import (
 )
 
 var (
-	soakSeeds = flag.Int("soak", 300, "how many seeds TestSoak runs")
+	soakSeeds = flag.Int("soak", 2000, "how many seeds TestSoak runs")
 	soakSeed  = flag.Int64("seed", -1, "the one seed that TestSoak runs, with details")
 	soakPcap  = flag.String("pcap", "", "name under which TestSoak -seed writes captures of both ends")
 )
@@ -120,9 +120,13 @@ func newSoakCase(seed uint64) soakCase {
 		}
 	}
 	for chance(r, 0.3) && len(c.cuts) < 4 {
-		both := r.IntN(3)
+		// Not for as long as makes handshakes give up.
+		both, lasts := r.IntN(3), 10*time.Second
+		if len(c.cuts) > 0 {
+			lasts = time.Second
+		}
 		c.cuts = append(c.cuts, cut{
-			between(r, 0, 2*time.Second), between(r, 10*time.Millisecond, 20*time.Second), both != 1, both != 2,
+			between(r, 0, 2*time.Second), between(r, 10*time.Millisecond, lasts), both != 1, both != 2,
 		})
 	}
 	if chance(r, 0.2) {
