@@ -99,6 +99,14 @@ type tcpEndpoint struct {
 	deferred        *abi.Addr // connect waits for the first send, which goes with the SYN
 }
 
+// owner returns the process on whose behalf e acts.
+func (e *tcpEndpoint) owner() int32 {
+	if e.s != nil {
+		return e.s.Owner
+	}
+	return e.pid
+}
+
 func (e *tcpEndpoint) tcpNode()    {}
 func (e *tcpEndpoint) bound() bool { return e.bucket != nil }
 
@@ -563,7 +571,7 @@ func (t *tcpProto) transmit(e *tcpEndpoint, seg *tcp.Segment) {
 		}
 	}
 	p := pkt.New()
-	p.Owner = pkt.Owner{PID: e.pid, Socket: e.sid}
+	p.Owner = pkt.Owner{PID: e.owner(), Socket: e.sid}
 	o := &t.ipOut
 	*o = ip.Out{Src: e.laddr, Dst: e.raddr, Proto: ip.ProtoTCP, Checksum: ip.ChecksumTCP}
 	opt := e.ip()
