@@ -110,7 +110,6 @@ func (t *tcpProto) begin(e *tcpEndpoint, a abi.Addr, fo tcp.FastOpen, m *socket.
 	t.conns.add(&e.node, e)
 	e.timer.Owner = e
 	e.phase = connecting
-	e.pid = e.s.Owner
 	t.Stats.ActiveOpens++
 	p := t.params(e, iss)
 	p.FastOpen = fo
