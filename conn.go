@@ -13,21 +13,22 @@ import (
 
 // conn is what TCPConn and UDPConn share.
 type conn struct {
-	s           *Socket
+	s           Socket
 	k           kind
 	laddr, peer netip.AddrPort // peer is zero if not connected
 }
 
-func newConn(s *Socket, k kind) (*conn, error) {
-	name, err := s.GetSockName()
+// named notes the addresses that the socket has got.
+func (c *conn) named() error {
+	name, peer, err := c.s.in.Names()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	c := &conn{s: s, k: k, laddr: unmapped(name)}
-	if peer, err := s.GetPeerName(); err == nil {
+	c.laddr = unmapped(name)
+	if peer.Family != abi.AF_UNSPEC {
 		c.peer = unmapped(peer)
 	}
-	return c, nil
+	return nil
 }
 
 // opError gives err the shape of the net package's errors; nil stays nil.
@@ -77,7 +78,7 @@ func (c *conn) SetWriteDeadline(t time.Time) error {
 }
 
 // Socket returns the socket behind the connection.
-func (c *conn) Socket() *Socket { return c.s }
+func (c *conn) Socket() *Socket { return &c.s }
 
 // SetReadBuffer sets SO_RCVBUF.
 func (c *conn) SetReadBuffer(bytes int) error {
@@ -90,7 +91,7 @@ func (c *conn) SetWriteBuffer(bytes int) error {
 }
 
 // TCPConn is the net.Conn of a TCP connection.
-type TCPConn struct{ *conn }
+type TCPConn struct{ conn }
 
 // Read receives up to len(p) bytes; io.EOF at the end of the stream.
 func (c *TCPConn) Read(p []byte) (int, error) {
@@ -155,7 +156,7 @@ func (c *conn) setBool(level, name int, on bool) error {
 }
 
 // UDPConn is the net.Conn and net.PacketConn of a UDP socket.
-type UDPConn struct{ *conn }
+type UDPConn struct{ conn }
 
 // Read receives a datagram; what does not fit into p is lost.
 func (c *UDPConn) Read(p []byte) (int, error) {

@@ -12,6 +12,7 @@ import (
 	"usock/internal/inet"
 	"usock/internal/ip"
 	"usock/internal/pkt"
+	"usock/internal/socket"
 	"usock/internal/unix"
 	"usock/link"
 )
@@ -157,6 +158,14 @@ func (h *Host) attach(l link.Link, c ip.IfaceConfig) (*ip.Iface, error) {
 // ignored. protocol 0 is the type's default. Errors: EAFNOSUPPORT, EINVAL,
 // ESOCKTNOSUPPORT, EPROTONOSUPPORT, EPERM.
 func (h *Host) Socket(domain, typ, protocol int) (*Socket, error) {
+	in, err := h.open(domain, typ, protocol)
+	if err != nil {
+		return nil, err
+	}
+	return &Socket{in, h}, nil
+}
+
+func (h *Host) open(domain, typ, protocol int) (*socket.Socket, error) {
 	c, err := h.table.lookup(domain, typ&^(abi.SOCK_NONBLOCK|abi.SOCK_CLOEXEC), protocol)
 	if err != nil {
 		return nil, err
@@ -171,11 +180,10 @@ func (h *Host) Socket(domain, typ, protocol int) (*Socket, error) {
 		h.stack.Forget(s)
 		return nil, err
 	}
-	out := &Socket{s, h}
 	if typ&abi.SOCK_NONBLOCK != 0 {
 		s.InitNonblock()
 	}
-	return out, nil
+	return s, nil
 }
 
 // Addrs returns the host's addresses, the loopback ones included.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"usock/internal/abi"
+	"usock/internal/socket"
 )
 
 // Dialer dials from a host with the net package's types. The zero value but for
@@ -85,38 +86,92 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 	return nil, first
 }
 
-func (d *Dialer) dial(ctx context.Context, k kind, to netip.AddrPort) (net.Conn, error) {
-	s, err := d.Host.Socket(domainOf(to.Addr()), k.typ, 0)
-	if err != nil {
-		return nil, os.NewSyscallError("socket", err)
+// DialTCP connects to raddr on the network "tcp", "tcp4" or "tcp6", from laddr if
+// that is valid or else from Local.
+func (d *Dialer) DialTCP(ctx context.Context, network string, laddr, raddr netip.AddrPort) (*TCPConn, error) {
+	c := new(TCPConn)
+	if err := d.dialAddr(ctx, network, abi.SOCK_STREAM, laddr, raddr, &c.conn); err != nil {
+		return nil, err
 	}
-	fail := func(call string, err error) (net.Conn, error) {
-		s.Close()
-		return nil, callError(ctx, call, err)
+	return c, nil
+}
+
+// DialUDP is DialTCP for the networks "udp", "udp4" and "udp6".
+func (d *Dialer) DialUDP(ctx context.Context, network string, laddr, raddr netip.AddrPort) (*UDPConn, error) {
+	c := new(UDPConn)
+	if err := d.dialAddr(ctx, network, abi.SOCK_DGRAM, laddr, raddr, &c.conn); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func (d *Dialer) dialAddr(ctx context.Context, network string, typ int, laddr, raddr netip.AddrPort, c *conn) error {
+	k, err := parseNetwork(network)
+	raddr = netip.AddrPortFrom(raddr.Addr().Unmap(), raddr.Port())
+	switch {
+	case err == nil && k.typ != typ:
+		err = net.UnknownNetworkError(network)
+	case err == nil && (!raddr.IsValid() || k.family != 0 && (k.family == '4') != raddr.Addr().Is4()):
+		err = &net.AddrError{Err: "no suitable address found", Addr: raddr.String()}
+	}
+	if err != nil {
+		return &net.OpError{Op: "dial", Net: network, Err: err}
+	}
+	if d.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, d.Timeout)
+		defer cancel()
+	}
+	if !laddr.IsValid() {
+		laddr = d.Local
+	}
+	if err := d.connect(ctx, k, laddr, raddr, c); err != nil {
+		return &net.OpError{Op: "dial", Net: network, Source: k.local(laddr), Addr: k.addr(raddr), Err: err}
+	}
+	return nil
+}
+
+func (d *Dialer) dial(ctx context.Context, k kind, to netip.AddrPort) (net.Conn, error) {
+	if k.typ == abi.SOCK_STREAM {
+		c := new(TCPConn)
+		return c, d.connect(ctx, k, d.Local, to, &c.conn)
+	}
+	c := new(UDPConn)
+	return c, d.connect(ctx, k, d.Local, to, &c.conn)
+}
+
+// connect makes c a connection to the address.
+func (d *Dialer) connect(ctx context.Context, k kind, from, to netip.AddrPort, c *conn) error {
+	in, err := d.Host.open(domainOf(to.Addr()), k.typ, 0)
+	if err != nil {
+		return os.NewSyscallError("socket", err)
+	}
+	c.s, c.k = Socket{in, d.Host}, k
+	fail := func(call string, err error) error {
+		c.s.Close()
+		return callError(ctx, call, err)
 	}
 	if d.Control != nil {
-		if err := d.Control(k.network, s); err != nil {
-			s.Close()
-			return nil, err
+		if err := d.Control(k.network, &c.s); err != nil {
+			c.s.Close()
+			return err
 		}
 	}
-	if d.Local.IsValid() {
-		if err := s.Bind(Inet(d.Local)); err != nil {
+	if from.IsValid() {
+		if err := c.s.Bind(Inet(from)); err != nil {
 			return fail("bind", err)
 		}
 	}
-	if err := s.ConnectContext(ctx, Inet(to)); err != nil {
+	if err := c.s.ConnectContext(ctx, Inet(to)); err != nil {
 		return fail("connect", err)
 	}
-	c, err := newConn(s, k)
-	if err != nil {
+	if err := c.named(); err != nil {
 		return fail("getsockname", err)
 	}
 	if k.typ == abi.SOCK_STREAM {
 		c.streamDefaults(d.KeepAlive)
-		return &TCPConn{c}, nil
 	}
-	return &UDPConn{c}, nil
+	return nil
 }
 
 // callError gives a call's error the shape that the net package's errors have.
@@ -136,17 +191,27 @@ func callError(ctx context.Context, call string, err error) error {
 
 // streamDefaults is what the net package sets on every TCP connection.
 func (c *conn) streamDefaults(idle time.Duration) {
-	c.s.SetSockOptInt(abi.SOL_TCP, abi.TCP_NODELAY, 1)
-	if idle < 0 {
-		return
+	switch {
+	case idle < 0:
+		c.s.in.SetOpts(streamSettings[:1])
+	case idle == 0:
+		c.s.in.SetOpts(streamSettings)
+	default:
+		c.s.in.SetOpts(settingsFor(idle))
 	}
-	if idle == 0 {
-		idle = 15 * time.Second
-	}
+}
+
+// streamSettings has the net package's keepalive.
+var streamSettings = settingsFor(15 * time.Second)
+
+func settingsFor(idle time.Duration) []socket.Setting {
 	seconds := int((idle + time.Second - 1) / time.Second)
-	c.s.SetSockOptInt(abi.SOL_SOCKET, abi.SO_KEEPALIVE, 1)
-	c.s.SetSockOptInt(abi.SOL_TCP, abi.TCP_KEEPIDLE, seconds)
-	c.s.SetSockOptInt(abi.SOL_TCP, abi.TCP_KEEPINTVL, seconds)
+	return []socket.Setting{
+		{Level: abi.SOL_TCP, Name: abi.TCP_NODELAY, Value: abi.AppendInt(nil, 1)},
+		{Level: abi.SOL_SOCKET, Name: abi.SO_KEEPALIVE, Value: abi.AppendInt(nil, 1)},
+		{Level: abi.SOL_TCP, Name: abi.TCP_KEEPIDLE, Value: abi.AppendInt(nil, seconds)},
+		{Level: abi.SOL_TCP, Name: abi.TCP_KEEPINTVL, Value: abi.AppendInt(nil, seconds)},
+	}
 }
 
 // Listen listens on the local address as net.Listen does: networks "tcp", "tcp4",
@@ -202,12 +267,12 @@ func (h *Host) ListenPacket(network, address string) (net.PacketConn, error) {
 	if err != nil {
 		return fail(a, err)
 	}
-	c, err := newConn(s, k)
-	if err != nil {
+	c := &UDPConn{conn{s: *s, k: k}}
+	if err := c.named(); err != nil {
 		s.Close()
 		return fail(a, err)
 	}
-	return &UDPConn{c}, nil
+	return c, nil
 }
 
 // bound returns a socket of the kind that is bound to the address.
@@ -355,17 +420,20 @@ type TCPListener struct {
 
 // Accept waits for the next connection: a *TCPConn.
 func (l *TCPListener) Accept() (net.Conn, error) {
-	s, _, err := l.s.Accept()
-	if err != nil {
-		return nil, &net.OpError{Op: "accept", Net: l.k.network, Addr: l.addr, Err: callError(context.Background(), "accept", err)}
+	fail := func(err error) (net.Conn, error) {
+		return nil, &net.OpError{Op: "accept", Net: l.k.network, Addr: l.addr, Err: callError(nil, "accept", err)}
 	}
-	c, err := newConn(s, l.k)
+	in, err := l.s.in.Accept(context.Background())
 	if err != nil {
-		s.Close()
-		return nil, &net.OpError{Op: "accept", Net: l.k.network, Addr: l.addr, Err: err}
+		return fail(err)
+	}
+	c := &TCPConn{conn{s: Socket{in, l.s.host}, k: l.k}}
+	if err := c.named(); err != nil {
+		c.s.Close()
+		return fail(err)
 	}
 	c.streamDefaults(0)
-	return &TCPConn{c}, nil
+	return c, nil
 }
 
 // Close stops listening; an Accept under way fails with net.ErrClosed.

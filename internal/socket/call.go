@@ -180,6 +180,19 @@ func (s *Socket) Peer() (a abi.Addr, err error) {
 	return a, err
 }
 
+// Names returns both addresses at once; that of the peer has family AF_UNSPEC where
+// there is none.
+func (s *Socket) Names() (local, peer abi.Addr, err error) {
+	err = s.locked(func() error {
+		local = s.Proto.Name(s)
+		if a, err := s.Proto.Peer(s); err == nil {
+			peer = a
+		}
+		return nil
+	})
+	return local, peer, err
+}
+
 // Queued returns SIOCINQ and SIOCOUTQ.
 func (s *Socket) Queued() (in, out int, err error) {
 	err = s.locked(func() error { in, out = s.Proto.Queued(s); return nil })

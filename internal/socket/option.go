@@ -62,13 +62,33 @@ func (s *Socket) noOption(level int) error {
 // SetOpt sets an option (setsockopt(2)). ENOPROTOOPT for one that the socket does
 // not have.
 func (s *Socket) SetOpt(level, name int, v []byte) error {
+	return s.locked(func() error { return s.set(level, name, v) })
+}
+
+// Setting is an option and its value.
+type Setting struct {
+	Level, Name int
+	Value       []byte
+}
+
+// SetOpts sets several options at once, up to the first that fails.
+func (s *Socket) SetOpts(list []Setting) error {
 	return s.locked(func() error {
-		o := s.option(level, name)
-		if o == nil || o.Set == nil {
-			return s.noOption(level)
+		for _, o := range list {
+			if err := s.set(o.Level, o.Name, o.Value); err != nil {
+				return err
+			}
 		}
-		return o.Set(s, v)
+		return nil
 	})
+}
+
+func (s *Socket) set(level, name int, v []byte) error {
+	o := s.option(level, name)
+	if o == nil || o.Set == nil {
+		return s.noOption(level)
+	}
+	return o.Set(s, v)
 }
 
 // GetOpt stores an option's value, cut to len(v), and returns how many bytes it
