@@ -1,0 +1,244 @@
+package link
+
+import (
+	"net/netip"
+	"sync"
+
+	"usock/internal/pkt"
+	"usock/internal/wire"
+)
+
+// SwitchConfig describes a switch. Its zero value carries packets of 64 KiB and
+// segments as large as they come.
+type SwitchConfig struct {
+	MTU           int  // 0: 65536
+	SmallSegments bool // as in PipeConfig
+}
+
+// Switch joins any number of hosts in memory. It learns behind which port an
+// address is from the packets that come from it, and sends what goes to an address
+// that it does not know, to a group or to everybody out of all other ports. All
+// methods may be called from any goroutine.
+type Switch struct {
+	c SwitchConfig
+
+	mu    sync.Mutex
+	ports []*switchPort              // mu; replaced, never changed in place
+	where map[netip.Addr]*switchPort // mu
+}
+
+// maxLearned bounds how many addresses a switch remembers, against a host that
+// sends from ever new ones. Others are reached all the same.
+const maxLearned = 64 << 10
+
+// NewSwitch returns a switch without ports.
+func NewSwitch(c SwitchConfig) *Switch {
+	if c.MTU == 0 {
+		c.MTU = memoryMTU
+	}
+	return &Switch{c: c, where: make(map[netip.Addr]*switchPort)}
+}
+
+// Port adds a port and returns the link for the host that it serves. Closing the
+// link removes the port.
+func (s *Switch) Port(name string) Direct {
+	p := &switchPort{
+		inbox: newInbox(),
+		s:     s,
+		info:  Info{Name: name, MTU: s.c.MTU, Checksum: true, Segments: !s.c.SmallSegments},
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ports = append(s.ports[:len(s.ports):len(s.ports)], p)
+	return p
+}
+
+// Close closes the links of all ports.
+func (s *Switch) Close() error {
+	s.mu.Lock()
+	ports := s.ports
+	s.mu.Unlock()
+	for _, p := range ports {
+		p.Close()
+	}
+	return nil
+}
+
+// learn notes where the sender of a packet is, and returns where it is to go: to
+// one port or, if that is nil, to all of the ports but from.
+func (s *Switch) learn(from *switchPort, src, dst netip.Addr) (to *switchPort, all []*switchPort) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if from.removed {
+		return nil, nil
+	}
+	if at := s.where[src]; at != from && !src.IsUnspecified() && !src.IsMulticast() &&
+		(at != nil || len(s.where) < maxLearned) {
+		s.where[src] = from
+	}
+	if to = s.where[dst]; to != nil {
+		return to, nil
+	}
+	return nil, s.ports
+}
+
+func (s *Switch) remove(p *switchPort) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var rest []*switchPort
+	for _, o := range s.ports {
+		if o != p {
+			rest = append(rest, o)
+		}
+	}
+	s.ports = rest
+	p.removed = true
+	for a, at := range s.where {
+		if at == p {
+			delete(s.where, a)
+		}
+	}
+}
+
+// switchPort is a port of a switch, and the link of the host that it serves.
+//
+// Several hosts may send to one port at once, but its host is delivered to by one
+// goroutine at a time: packets go through the queue out, and whoever finds nobody
+// draining it does so.
+type switchPort struct {
+	*inbox
+	s    *Switch
+	info Info
+
+	removed bool // s.mu
+
+	lane  sync.Mutex
+	out   pkt.Queue   // lane: on the way to the host
+	busy  bool        // lane: a goroutine drains out
+	gone  bool        // lane: closed
+	batch [64]*Packet // of the goroutine that drains
+}
+
+// Info implements Link.
+func (p *switchPort) Info() Info { return p.info }
+
+// Send implements Link.
+func (p *switchPort) Send(batch []*Packet) int {
+	n := 0
+	var last *switchPort // packets in a row mostly go to one port: drained together
+	for _, k := range batch {
+		src, dst, ok := endpoints(k)
+		if !ok {
+			k.Free()
+			continue
+		}
+		to, all := p.s.learn(p, src, dst)
+		if to == nil {
+			for _, o := range all {
+				if o != p && o.push(k.Clone()) {
+					o.drain()
+				}
+			}
+			k.Free()
+			n++
+			continue
+		}
+		if to == p {
+			k.Free() // the host sends to itself what it does not own any more
+			continue
+		}
+		if to != last && last != nil {
+			last.drain()
+		}
+		if to.push(k) {
+			n++
+		}
+		last = to
+	}
+	if last != nil {
+		last.drain()
+	}
+	return n
+}
+
+// push queues a packet for the port's host and takes it over. It reports false if
+// it had to be dropped.
+func (p *switchPort) push(k *Packet) bool {
+	p.lane.Lock()
+	defer p.lane.Unlock()
+	if p.gone || p.out.Len() >= queueBound {
+		k.Free()
+		return false
+	}
+	p.out.Push(k)
+	return true
+}
+
+// maxDrain is after how many batches a goroutine that drains a port passes the work
+// on, so that no sender carries the others' packets for ever.
+const maxDrain = 64
+
+// drain delivers what is queued, unless someone is doing so.
+func (p *switchPort) drain() {
+	p.lane.Lock()
+	if p.busy {
+		p.lane.Unlock()
+		return
+	}
+	p.busy = true
+	p.lane.Unlock()
+	p.carry()
+}
+
+func (p *switchPort) carry() {
+	for range maxDrain {
+		n := 0
+		p.lane.Lock()
+		for n < len(p.batch) {
+			k := p.out.Pop()
+			if k == nil {
+				break
+			}
+			p.batch[n] = k
+			n++
+		}
+		if n == 0 {
+			p.busy = false
+			p.lane.Unlock()
+			return
+		}
+		p.lane.Unlock()
+		p.put(p.batch[:n])
+		clear(p.batch[:n])
+	}
+	go p.carry()
+}
+
+// Close implements Link.
+func (p *switchPort) Close() error {
+	p.s.remove(p)
+	p.lane.Lock()
+	p.gone = true
+	p.out.Free()
+	p.lane.Unlock()
+	p.inbox.close()
+	return nil
+}
+
+// endpoints returns the addresses of an IP packet.
+func endpoints(k *Packet) (src, dst netip.Addr, ok bool) {
+	b := k.Front()
+	var joined [wire.IPv6Len]byte
+	if len(b) < len(joined) && k.Len() > len(b) {
+		n := copy(joined[:], k.Head())
+		n += k.Payload.CopyTo(joined[n:], 0)
+		b = joined[:n]
+	}
+	switch {
+	case len(b) >= wire.IPv4MinLen && b[0]>>4 == 4:
+		return netip.AddrFrom4([4]byte(b[12:])), netip.AddrFrom4([4]byte(b[16:])), true
+	case len(b) >= wire.IPv6Len && b[0]>>4 == 6:
+		return netip.AddrFrom16([16]byte(b[8:])), netip.AddrFrom16([16]byte(b[24:])), true
+	}
+	return src, dst, false
+}
