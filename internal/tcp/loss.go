@@ -168,7 +168,9 @@ func (c *Conn) advanceUna(now time.Duration, ack uint64, a *ackInfo) {
 	l.fack = max(l.fack, ack)
 	l.dup = 0
 	if l.reno > 0 {
-		l.reno -= min(l.reno, a.acked-min(a.acked, uint32(c.snd.mss)))
+		told := min(l.reno, a.acked-min(a.acked, uint32(c.snd.mss)))
+		l.reno -= told
+		a.delivered -= min(told, a.delivered)
 	}
 }
 

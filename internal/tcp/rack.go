@@ -216,7 +216,7 @@ func (c *Conn) rackTimeout(now time.Duration) {
 // be sent.
 func (c *Conn) tlpDelay() (time.Duration, bool) {
 	l := &c.fl.loss
-	if c.flags&useSACK == 0 || l.state > cc.CWR || c.snd.una == c.snd.nxt {
+	if c.flags&useSACK == 0 || l.state > cc.CWR || l.tlpHigh != 0 {
 		return 0, false
 	}
 	if c.rtt.srtt == 0 {
@@ -239,6 +239,8 @@ func (c *Conn) tlpExpired(now time.Duration) {
 	l := &c.fl.loss
 	if l.tlpHigh == 0 {
 		c.todo |= todoTLP
+		c.timer.rtx, c.timer.kind = now+c.rtt.timeout(), rtxRTO
+		return
 	}
 	c.armRTO(now)
 }

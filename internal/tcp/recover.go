@@ -60,6 +60,7 @@ func (c *Conn) identify(now time.Duration, a *ackInfo) {
 	}
 	// Each duplicate says that a segment has left the network.
 	l.dup = min(l.dup+1, 254)
+	a.delivered += uint32(c.snd.mss)
 	l.reno = min(l.reno+uint32(c.snd.mss), uint32(c.snd.nxt-c.snd.una)-min(uint32(c.snd.nxt-c.snd.una), uint32(c.snd.mss)))
 	if l.state == cc.Open && uint16(l.dup) >= l.reordering && c.snd.una >= l.high {
 		c.markFirst(a)
@@ -374,5 +375,7 @@ func (c *Conn) resend(now time.Duration, s *Segment, i, mss uint32) {
 	c.stats.bytesSent += uint64(data)
 	c.stats.dataOut++
 	c.pace(now, r.n)
-	c.armRetransmit(now, false)
+	if i == 0 || c.timer.rtx == never {
+		c.timer.rtx, c.timer.kind = now+c.rtt.timeout(), rtxRTO
+	}
 }

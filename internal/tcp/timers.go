@@ -35,26 +35,26 @@ func (c *Conn) Expire(now time.Duration) wait.Events {
 	return c.take()
 }
 
-// armRetransmit sets the retransmission timer (RFC 6298, section 5), or that of the
-// tail loss probe where one comes first: when data leaves and none is set, and anew
-// when data was acknowledged.
-func (c *Conn) armRetransmit(now time.Duration, restart bool) {
+// armRetransmit sets the timer for what is in flight: of the tail loss probe where
+// one may be sent, at the retransmission timeout at the latest, else of the timeout
+// itself (RFC 6298, section 5). It runs anew when data was acknowledged; when new
+// data leaves, only the probe is put off.
+func (c *Conn) armRetransmit(now time.Duration, acked bool) {
 	if c.snd.una == c.snd.nxt {
 		c.timer.rtx = never
 		return
 	}
-	if !restart && c.timer.rtx != never && c.timer.kind != rtxTLP && c.timer.kind != rtxProbe {
-		return
-	}
 	rto := now + c.rtt.timeout()
-	if !restart && c.timer.rtx != never && c.timer.kind == rtxTLP {
+	if !acked && c.timer.rtx != never && c.timer.kind != rtxProbe {
 		rto = c.headRTO(now)
 	}
-	if d, ok := c.tlpDelay(); ok && now+d < rto && c.fl.loss.tlpHigh == 0 {
-		c.timer.rtx, c.timer.kind = now+d, rtxTLP
+	if d, ok := c.tlpDelay(); ok {
+		c.timer.rtx, c.timer.kind = min(now+d, rto), rtxTLP
 		return
 	}
-	c.timer.rtx, c.timer.kind = rto, rtxRTO
+	if acked || c.timer.rtx == never || c.timer.kind == rtxProbe || c.timer.kind == rtxTLP {
+		c.timer.rtx, c.timer.kind = rto, rtxRTO
+	}
 }
 
 // headRTO returns when the oldest segment in flight times out.
