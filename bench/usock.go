@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"net"
 	"net/netip"
@@ -17,7 +18,15 @@ var errNotServed = errors.New("not served by this stack")
 type usockNet struct{ h *usock.Host }
 
 func (n usockNet) DialTCP(to netip.AddrPort) (net.Conn, error) {
-	return n.h.Dial("tcp", to.String())
+	d := usock.Dialer{Host: n.h}
+	return n.conn(d.DialTCP(context.Background(), "tcp", netip.AddrPort{}, to))
+}
+
+func (usockNet) conn(c *usock.TCPConn, err error) (net.Conn, error) {
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 func (n usockNet) ListenTCP(at netip.AddrPort) (net.Listener, error) {

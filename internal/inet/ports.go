@@ -35,6 +35,7 @@ type bucket struct {
 // portTable is the ports of one protocol.
 type portTable struct {
 	buckets map[uint16]*bucket
+	spare   []*bucket // empty ones, for reuse
 	// strict has SO_REUSEADDR allow sharing only while nobody listens (TCP).
 	strict bool
 }
@@ -48,7 +49,7 @@ func (t *portTable) init(strict bool) {
 func (t *portTable) add(b *binding, port uint16) {
 	k := t.buckets[port]
 	if k == nil {
-		k = &bucket{port: port}
+		k = t.bucket(port)
 		t.buckets[port] = k
 	}
 	b.bucket, b.prev, b.next = k, nil, k.head
@@ -75,8 +76,26 @@ func (t *portTable) remove(b *binding) {
 	b.bucket, b.prev, b.next = nil, nil, nil
 	if k.head == nil {
 		delete(t.buckets, k.port)
+		if len(t.spare) < maxSpare {
+			t.spare = append(t.spare, k)
+		}
 	}
 }
+
+// bucket returns an empty bucket.
+func (t *portTable) bucket(port uint16) *bucket {
+	if n := len(t.spare); n > 0 {
+		k := t.spare[n-1]
+		t.spare = t.spare[:n-1]
+		k.port = port
+		return k
+	}
+	return &bucket{port: port}
+}
+
+// maxSpare bounds what is kept for reuse of each of the records that come and go
+// with connections.
+const maxSpare = 256
 
 // overlap reports whether one packet could be meant for both.
 func overlap(a, b *binding) bool {

@@ -29,6 +29,8 @@ type tcpProto struct {
 	options      *socket.Options
 	in, out      tcp.Segment // scratch: a segment on its way in, and one out
 	ipOut        ip.Out      // scratch
+	start        tcp.Params  // scratch
+	spare        []*timeWait // for reuse
 	Stats        TCPStats
 }
 

@@ -122,10 +122,12 @@ func (t *tcpProto) begin(e *tcpEndpoint, a abi.Addr, fo tcp.FastOpen, m *socket.
 	return nil
 }
 
-// params returns what a connection of e starts from.
+// params returns what a connection of e starts from. It is valid until the next
+// call.
 func (t *tcpProto) params(e *tcpEndpoint, iss uint32) *tcp.Params {
 	fixed := ipHeaderLen(e.raddr.Is4()) + 20
-	p := &tcp.Params{
+	p := &t.start
+	*p = tcp.Params{
 		Config:   t.cfg,
 		ISS:      iss,
 		TSOffset: t.tsOffset(&e.tuple),

@@ -139,12 +139,27 @@ func (w *timeWait) tcpNode() {}
 // Expired implements timer.Owner.
 func (w *timeWait) Expired(*timer.Entry, time.Duration) { w.end() }
 
-// end ends the state.
+// end ends the state. The record may be reused at once.
 func (w *timeWait) end() {
-	w.proto.conns.remove(&w.node)
-	w.proto.Host.RemoveTimer(&w.timer)
-	w.proto.ports.remove(&w.binding)
-	w.proto.timeWaits--
+	t := w.proto
+	t.conns.remove(&w.node)
+	t.Host.RemoveTimer(&w.timer)
+	t.ports.remove(&w.binding)
+	t.timeWaits--
+	if len(t.spare) < maxSpare {
+		*w = timeWait{}
+		t.spare = append(t.spare, w)
+	}
+}
+
+// timeWait returns an empty record.
+func (t *tcpProto) timeWait() *timeWait {
+	if n := len(t.spare); n > 0 {
+		w := t.spare[n-1]
+		t.spare = t.spare[:n-1]
+		return w
+	}
+	return new(timeWait)
 }
 
 // toTimeWait replaces a connection by a record. A socket that is still open keeps
@@ -157,17 +172,19 @@ func (t *tcpProto) toTimeWait(e *tcpEndpoint) {
 		return
 	}
 	state, ok := e.conn.TimeWait()
-	w := &timeWait{proto: t, state: state}
+	if !ok || t.timeWaits >= maxTimeWaits {
+		t.Stats.TimeWaitOverflows++
+		t.closed(e)
+		return
+	}
+	w := t.timeWait()
+	w.proto, w.state = t, state
 	w.tuple = e.tuple
 	w.addr, w.device, w.reuse, w.reuseport = e.addr, e.device, e.reuse, e.reuseport
 	w.auto, w.v6only = e.auto, e.v6only
 	w.timer.Owner = w
 	port := e.lport
 	t.closed(e)
-	if !ok || t.timeWaits >= maxTimeWaits {
-		t.Stats.TimeWaitOverflows++
-		return
-	}
 	t.timeWaits++
 	t.conns.add(&w.node, w)
 	t.ports.add(&w.binding, port)
