@@ -3,7 +3,6 @@ package tcp
 import (
 	"fmt"
 	"testing"
-	"time"
 
 	"usock/internal/cc"
 )
@@ -234,7 +233,7 @@ func TestTimeoutSparesFresh(t *testing.T) {
 	tc.sleep(msec(250))
 	tc.write(1000)
 	tc.want("P. 2001+1000 ack 1")
-	tc.wantAfter(msec(50), "P. 1001+1000 ack 1")
+	tc.wantAfter(msec(50), ". 1001+1000 ack 1")
 	if n := tc.c.fl.loss.lost; n != 0 {
 		t.Fatalf("%d bytes marked besides the oldest", n)
 	}
