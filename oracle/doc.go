@@ -1,0 +1,9 @@
+// Package oracle holds usock to the kernel: one table of call sequences runs
+// against usock and against Linux's own sockets, and after every call the results,
+// the errno, and each socket's readiness and addresses are compared. Differences
+// are declared, with their reasons, in declared_linux_test.go; one that is not
+// declared fails, and so does a declared one that is no longer there.
+//
+// The package has only tests, and only on Linux. Begin with oracle_linux_test.go,
+// then the tables in the cases files.
+package oracle

@@ -1,0 +1,118 @@
+package oracle
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"usock/internal/abi"
+	"usock/internal/wait"
+)
+
+// system is what a script runs on: usock, or the kernel. Sockets are numbers, and
+// non-blocking when they are made. Addresses are struct sockaddrs.
+type system interface {
+	socket(domain, typ, protocol int) (int, error)
+	bind(s int, sa []byte) error
+	connect(s int, sa []byte) error
+	listen(s, backlog int) error
+	accept(s int) (int, []byte, error)
+	send(s int, m message) (int, error)
+	recv(s, size, room, flags int) (message, int, error)
+	shutdown(s, how int) error
+	close(s int) error
+	name(s int) ([]byte, error)
+	peer(s int) ([]byte, error)
+	setopt(s, level, name int, v []byte) error
+	getopt(s, level, name, size int) ([]byte, error)
+	poll(s int) wait.Events
+	queued(s int) (in, out int, err error)
+	block(s int, on bool)
+	end()
+}
+
+// message is what sendmsg and recvmsg carry.
+type message struct {
+	data    []byte
+	name    []byte // nil: none
+	control []byte
+	flags   int
+}
+
+// errname names an errno, or says ok.
+func errname(err error) string {
+	var e syscall.Errno
+	switch {
+	case err == nil:
+		return "ok"
+	case errors.As(err, &e):
+		if n := unix.ErrnoName(e); n != "" {
+			return n
+		}
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return "deadline"
+	}
+	return err.Error()
+}
+
+var eventNames = []struct {
+	ev   wait.Events
+	name string
+}{
+	{wait.In, "IN"}, {wait.Pri, "PRI"}, {wait.Out, "OUT"}, {wait.Err, "ERR"}, {wait.Hup, "HUP"}, {wait.RdHup, "RDHUP"},
+}
+
+func eventString(ev wait.Events) string {
+	var out []string
+	for _, e := range eventNames {
+		if ev&e.ev != 0 {
+			out = append(out, e.name)
+		}
+	}
+	return strings.Join(out, "|")
+}
+
+// ports writes addresses with the ports that the system has chosen numbered in the
+// order in which they turn up: e1, e2.
+type ports struct{ seen []uint16 }
+
+// chosen is the first port that is never in a script.
+const chosen = 30000
+
+func (p *ports) text(sa []byte) string {
+	if len(sa) == 0 {
+		return "none"
+	}
+	a, err := abi.ParseAddr(sa)
+	if err != nil {
+		return fmt.Sprintf("% x", sa)
+	}
+	if a.Family != abi.AF_INET && a.Family != abi.AF_INET6 {
+		return a.String()
+	}
+	port := fmt.Sprint(a.Port)
+	if a.Port >= chosen {
+		port = ""
+		for i, s := range p.seen {
+			if s == a.Port {
+				port = fmt.Sprintf("e%d", i+1)
+			}
+		}
+		if port == "" {
+			p.seen = append(p.seen, a.Port)
+			port = fmt.Sprintf("e%d", len(p.seen))
+		}
+	}
+	ip := a.IP.String()
+	if a.Family == abi.AF_INET6 {
+		if a.Scope != 0 {
+			ip += fmt.Sprintf("%%%d", a.Scope)
+		}
+		ip = "[" + ip + "]"
+	}
+	return ip + ":" + port
+}

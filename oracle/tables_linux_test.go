@@ -1,0 +1,25 @@
+package oracle
+
+// tables are all the cases.
+var tables = []struct {
+	name  string
+	cases func() []sequence
+}{
+	{"socket", socketCases},
+	{"bind", bindCases},
+	{"bindpairs", bindPairCases},
+	{"tcp", func() []sequence { return tcpCases }},
+	{"tcpstates", tcpStateCases},
+	{"tcplisten", func() []sequence { return listenCases }},
+	{"tcp6", func() []sequence { return tcp6Cases }},
+	{"connect", connectCases},
+	{"udp", func() []sequence { return udpCases }},
+	{"udpstates", udpStateCases},
+	{"multicast", func() []sequence { return multicastCases }},
+	{"ping", func() []sequence { return pingCases }},
+	{"raw", func() []sequence { return rawCases }},
+	{"cmsg", cmsgCases},
+	{"options", optionCases},
+	{"optionuse", func() []sequence { return optionUseCases }},
+	{"privileges", func() []sequence { return privilegeCases }},
+}

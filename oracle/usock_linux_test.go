@@ -1,0 +1,183 @@
+package oracle
+
+import (
+	"context"
+	"net/netip"
+	"sync"
+	"testing"
+
+	"usock"
+	"usock/internal/abi"
+	"usock/internal/wait"
+	"usock/link"
+)
+
+// user is usock as the system of a script: a host with the interfaces of kernel's
+// namespace.
+type user struct {
+	host *usock.Host
+	fds  map[int]*usock.Socket
+	next int
+}
+
+func newUser(t testing.TB, privileged bool) *user {
+	h, err := usock.NewHost(usock.Config{
+		Privileged: privileged,
+		Interfaces: []usock.Interface{{
+			Link:  &sink{closed: make(chan struct{})},
+			Addrs: []netip.Prefix{netip.MustParsePrefix(t0Addr + "/24")},
+		}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &user{host: h, fds: make(map[int]*usock.Socket)}
+}
+
+// sink is a link that nobody answers on.
+type sink struct {
+	once   sync.Once
+	closed chan struct{}
+}
+
+func (*sink) Info() link.Info { return link.Info{Name: "t0", MTU: 1500} }
+
+func (*sink) Send(batch []*link.Packet) int {
+	for _, p := range batch {
+		p.Free()
+	}
+	return len(batch)
+}
+
+func (s *sink) Recv([]*link.Packet) (int, error) {
+	<-s.closed
+	return 0, link.ErrClosed
+}
+
+func (s *sink) Close() error {
+	s.once.Do(func() { close(s.closed) })
+	return nil
+}
+
+func (u *user) end() {
+	for _, s := range u.fds {
+		s.Close()
+	}
+	u.host.Close()
+}
+
+func (u *user) put(s *usock.Socket) int {
+	u.next++
+	u.fds[u.next] = s
+	return u.next
+}
+
+func (u *user) socket(domain, typ, protocol int) (int, error) {
+	s, err := u.host.Socket(domain, typ|abi.SOCK_NONBLOCK, protocol)
+	if err != nil {
+		return -1, err
+	}
+	return u.put(s), nil
+}
+
+func (u *user) bind(s int, sa []byte) error {
+	a, err := abi.ParseAddr(sa)
+	if err != nil {
+		return err
+	}
+	return u.fds[s].Bind(a)
+}
+
+func (u *user) connect(s int, sa []byte) error {
+	a, err := abi.ParseAddr(sa)
+	if err != nil {
+		return err
+	}
+	return u.fds[s].Connect(a)
+}
+
+func (u *user) listen(s, backlog int) error { return u.fds[s].Listen(backlog) }
+func (u *user) shutdown(s, how int) error   { return u.fds[s].Shutdown(how) }
+func (u *user) block(s int, on bool)        { u.fds[s].SetNonblock(!on) }
+
+func (u *user) accept(s int) (int, []byte, error) {
+	n, from, err := u.fds[s].Accept()
+	if err != nil {
+		return -1, nil, err
+	}
+	n.SetNonblock(true)
+	return u.put(n), abi.AppendAddr(nil, from), nil
+}
+
+func (u *user) close(s int) error {
+	k := u.fds[s]
+	delete(u.fds, s)
+	return k.Close()
+}
+
+func (u *user) name(s int) ([]byte, error) {
+	a, err := u.fds[s].GetSockName()
+	if err != nil {
+		return nil, err
+	}
+	return abi.AppendAddr(nil, a), nil
+}
+
+func (u *user) peer(s int) ([]byte, error) {
+	a, err := u.fds[s].GetPeerName()
+	if err != nil {
+		return nil, err
+	}
+	return abi.AppendAddr(nil, a), nil
+}
+
+func (u *user) send(s int, m message) (int, error) {
+	k := u.fds[s]
+	if m.name != nil {
+		a, err := abi.ParseAddr(m.name)
+		if err != nil {
+			return 0, err
+		}
+		if len(m.control) == 0 {
+			return k.SendTo(m.data, m.flags, a)
+		}
+		return k.SendMsg(context.Background(), &usock.Msg{Bufs: [][]byte{m.data}, Name: a, Control: m.control}, m.flags)
+	}
+	return k.SendMsg(context.Background(), &usock.Msg{Bufs: [][]byte{m.data}, Control: m.control}, m.flags)
+}
+
+func (u *user) recv(s, size, room, flags int) (message, int, error) {
+	m := usock.Msg{Bufs: [][]byte{make([]byte, size)}, Control: make([]byte, room)}
+	n, err := u.fds[s].RecvMsg(context.Background(), &m, flags)
+	if err != nil {
+		return message{}, 0, err
+	}
+	out := message{data: m.Bufs[0][:min(n, size)], control: m.Control, flags: m.Flags}
+	if m.Name.Family != abi.AF_UNSPEC {
+		out.name = abi.AppendAddr(nil, m.Name)
+	}
+	return out, n, nil
+}
+
+func (u *user) poll(s int) wait.Events { return u.fds[s].Events() }
+
+func (u *user) setopt(s, level, name int, v []byte) error {
+	return u.fds[s].SetSockOpt(level, name, v)
+}
+
+func (u *user) getopt(s, level, name, size int) ([]byte, error) {
+	b := make([]byte, size)
+	n, err := u.fds[s].GetSockOpt(level, name, b)
+	if err != nil {
+		return nil, err
+	}
+	return b[:n], nil
+}
+
+func (u *user) queued(s int) (in, out int, err error) {
+	if in, err = u.fds[s].InQueue(); err != nil {
+		return 0, 0, err
+	}
+	out, err = u.fds[s].OutQueue()
+	return in, out, err
+}
