@@ -179,9 +179,11 @@ func (*BBR) volume(rate uint64, d time.Duration) uint64 {
 }
 
 // checkFull finds the end of Startup: three rounds that did not give a quarter
-// more bandwidth (section 4.3.2.2).
+// more bandwidth (section 4.3.2.2). Rounds in which the receive window held the
+// sender back, which grows no faster than the receiver learns the rate, say nothing
+// about the path.
 func (b *BBR) checkFull(a *Ack) {
-	if b.filled || !b.roundStart || a.Rate.AppLimited {
+	if b.filled || !b.roundStart || a.Rate.AppLimited || !a.CWndLimited {
 		return
 	}
 	if bw := b.bw.max(); float64(bw) >= float64(b.fullBW)*bbrFullGrowth {
