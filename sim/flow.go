@@ -95,6 +95,9 @@ func (n *Net) Flow(from, to *Host, c FlowConfig) *Flow {
 	return f
 }
 
+// Began returns when the flow began.
+func (f *Flow) Began() time.Time { return f.begin }
+
 // Wait waits for the end of the flow and returns what became of it.
 func (f *Flow) Wait() FlowResult {
 	<-f.done
