@@ -204,9 +204,7 @@ func (c *Conn) ackedRec(now time.Duration, r *rec, n uint32, a *ackInfo) {
 			a.origAcked = true
 		}
 	}
-	if n == r.n {
-		l.rackAdvance(now, r, c.rtt.least())
-	}
+	l.rackAdvance(now, r, r.start+uint64(n), c.rtt.least())
 	stamp := r.Stamp
 	f.rate.OnDelivered(&stamp, now, n, r.sent > 1)
 	if n == r.n {

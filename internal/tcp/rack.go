@@ -44,17 +44,17 @@ func sentAfter(t1 time.Duration, end1 uint64, t2 time.Duration, end2 uint64) boo
 	return t1 > t2 || t1 == t2 && end1 > end2
 }
 
-// rackAdvance takes note of a delivered record (section 6.2, step 2). One that was
+// rackAdvance takes note that a record was delivered up to end (section 6.2, step 2). One that was
 // sent again and came back faster than any round trip was the first transmission.
-func (l *loss) rackAdvance(now time.Duration, r *rec, minRTT time.Duration) {
+func (l *loss) rackAdvance(now time.Duration, r *rec, end uint64, minRTT time.Duration) {
 	rtt := now - r.Sent
 	if r.sent > 1 && rtt < minRTT {
 		return
 	}
 	l.advanced = true
 	l.rtt = rtt
-	if sentAfter(r.Sent, r.end(), l.rack.at, l.end) {
-		l.rack.at, l.end = r.Sent, r.end()
+	if sentAfter(r.Sent, end, l.rack.at, l.end) {
+		l.rack.at, l.end = r.Sent, end
 	}
 }
 

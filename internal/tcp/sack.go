@@ -154,7 +154,7 @@ func (c *Conn) cutTo(i *uint32, sp span) bool {
 func (c *Conn) markSacked(now time.Duration, r *rec, a *ackInfo) {
 	f := c.fl
 	l := &f.loss
-	l.rackAdvance(now, r, c.rtt.least())
+	l.rackAdvance(now, r, r.end(), c.rtt.least())
 	if r.sent == 1 {
 		if r.start < l.fack {
 			a.reord = min(a.reord, r.start)
