@@ -96,6 +96,10 @@ func waitFresh(c *call) result {
 		}
 		return c.fail(e)
 	case ev&usock.POLLOUT != 0:
+		// The stack tells the outcome to the next connect. This one has it.
+		if peer, err := s.u.GetPeerName(); err == nil {
+			s.u.Connect(peer)
+		}
 		return c.connected()
 	}
 	return result{how: park}

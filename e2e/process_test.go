@@ -1,0 +1,166 @@
+//go:build linux
+
+package e2e
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func TestExitStatus(t *testing.T) {
+	for _, c := range []struct {
+		script string
+		code   int
+		signal syscall.Signal
+	}{
+		{"exit 0", 0, 0},
+		{"exit 7", 7, 0},
+		{"kill -TERM $$", -1, syscall.SIGTERM},
+		{"kill -KILL $$", -1, syscall.SIGKILL},
+		{"kill -SEGV $$", -1, syscall.SIGSEGV},
+	} {
+		if r := usock(t, nil, c.script); r.code != c.code || r.signal != c.signal {
+			t.Errorf("%s: exit status %d, signal %d; want %d, %d", c.script, r.code, r.signal, c.code, c.signal)
+		}
+	}
+}
+
+func TestNotFound(t *testing.T) {
+	c, _ := command(t, context.Background(), "--", "/nonexistent/program")
+	if out, err := c.CombinedOutput(); c.ProcessState.ExitCode() != 127 || !bytes.Contains(out, []byte("usock: ")) {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+func TestNestedRunIsRefused(t *testing.T) {
+	r := usock(t, nil, "usock run -- true")
+	if r.code != 1 || !strings.Contains(r.stderr, "usock: ") {
+		t.Errorf("exit status %d: %s", r.code, r.stderr)
+	}
+}
+
+func TestStandardStreams(t *testing.T) {
+	c, _ := command(t, context.Background(), "--", "cat")
+	c.Stdin = strings.NewReader("through\n")
+	if out, err := c.Output(); err != nil || string(out) != "through\n" {
+		t.Errorf("%q, %v", out, err)
+	}
+}
+
+func TestSignalsAreForwarded(t *testing.T) {
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1} {
+		c, marker := command(t, context.Background(), "--", "sh", "-c",
+			`trap 'echo got it; exit 3' TERM INT HUP USR1; echo ready; while :; do sleep 0.01; done`)
+		out := start(t, c)
+		waitLine(t, out, "ready")
+		c.Process.Signal(sig)
+		waitLine(t, out, "got it")
+		c.Wait()
+		if code := c.ProcessState.ExitCode(); code != 3 {
+			t.Errorf("%v: exit status %d, want 3", sig, code)
+		}
+		leavesNothing(t, marker, c.Dir)
+	}
+}
+
+func TestOrphansAreEnded(t *testing.T) {
+	r := usock(t, nil, "sh -c 'trap \"\" TERM; while :; do sleep 0.01; done' & sh -c 'sleep 100 & exit' & echo done")
+	if r.code != 0 || r.stdout != "done\n" {
+		t.Errorf("%+v", r)
+	}
+}
+
+// start starts c and returns its output.
+func start(t *testing.T, c *exec.Cmd) *bufio.Scanner {
+	t.Helper()
+	c.SysProcAttr.Setpgid = true // a terminal of the tests' is not theirs
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Stdout, c.Stderr = w, w
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	r.SetReadDeadline(time.Now().Add(limit))
+	t.Cleanup(func() {
+		c.Process.Kill()
+		r.Close()
+	})
+	return bufio.NewScanner(r)
+}
+
+// waitLine reads up to a line that contains what is wanted.
+func waitLine(t *testing.T, s *bufio.Scanner, want string) {
+	t.Helper()
+	var all []string
+	for s.Scan() {
+		all = append(all, s.Text())
+		if strings.Contains(s.Text(), want) {
+			return
+		}
+	}
+	t.Fatalf("no line with %q: %v\n%s", want, s.Err(), strings.Join(all, "\n"))
+}
+
+// TestKilledProgram kills a server whose client has a connection to it.
+func TestKilledProgram(t *testing.T) {
+	need(t, "python3", "python3")
+	py := script(t, "killed.py")
+	passes(t, "python3 "+py+" unread", "recv: ECONNRESET", "send: EPIPE", "connect: ECONNREFUSED")
+	passes(t, "python3 "+py+" read", "recv: end", "send: ok", "send: EPIPE", "connect: ECONNREFUSED")
+}
+
+// TestKilledSupervisor kills usock itself: its programs get errors, and those that
+// would wait for ever are ended.
+func TestKilledSupervisor(t *testing.T) {
+	need(t, "python3", "python3")
+	for _, how := range []string{"recv", "accept", "epoll", "connect"} {
+		t.Run(how, func(t *testing.T) {
+			c, marker := command(t, context.Background(), "--", "python3", script(t, "orphan.py"), how)
+			out := start(t, c)
+			waitLine(t, out, "ready")
+			c.Process.Kill()
+			c.Wait()
+			eventually(t, "the program ends", func() bool { return len(marked(marker)) == 0 })
+			leavesNothing(t, marker, c.Dir)
+		})
+	}
+}
+
+// TestCapture checks that a capture can be read and names the processes.
+func TestCapture(t *testing.T) {
+	needC(t)
+	need(t, "tshark", "tshark")
+	r := usock(t, []string{"--pcap", "trace.pcapng"}, `tcp-server 3000 >log & server=$!
+listening log
+tcp-client 127.0.0.1 3000
+wait $server`)
+	if r.code != 0 {
+		t.Fatalf("exit status %d: %s", r.code, r.stderr)
+	}
+	out, err := exec.Command("tshark", "-r", filepath.Join(r.dir, "trace.pcapng"), "-T", "fields",
+		"-e", "tcp.flags.str", "-e", "frame.comment", "-e", "_ws.expert.message").CombinedOutput()
+	if err != nil {
+		t.Fatalf("tshark: %v\n%s", err, out)
+	}
+	for _, want := range []string{"S", "F", "pid "} {
+		if !bytes.Contains(out, []byte(want)) {
+			t.Errorf("no %q in what tshark says:\n%s", want, out)
+		}
+	}
+	for _, bad := range []string{"Malformed", "incorrect", "retransmission"} {
+		if bytes.Contains(out, []byte(bad)) {
+			t.Errorf("tshark complains:\n%s", out)
+		}
+	}
+}
