@@ -139,11 +139,11 @@ func (s *Socket) RecvMsg(ctx context.Context, m *Msg, flags int) (int, error) {
 		scatter(m.Bufs, p[:min(n, len(p))])
 	}
 	m.Name, m.Flags = in.Addr, in.Flags
-	c := copy(m.Control, in.Control)
-	if c < len(in.Control) {
+	control, cut := abi.CutCmsgs(in.Control, len(m.Control))
+	if cut {
 		m.Flags |= abi.MSG_CTRUNC
 	}
-	m.Control = m.Control[:c]
+	m.Control = m.Control[:copy(m.Control, control)]
 	in.Control = nil
 	msgPool.Put(in)
 	return n, err

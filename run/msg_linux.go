@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"usock"
+	"usock/internal/abi"
 )
 
 // message is where a program wants a message to be put, or has one.
@@ -297,9 +298,8 @@ func (c *call) storeRest(m *message, got *received) syscall.Errno {
 			return e
 		}
 	}
-	control := got.control
-	if uint64(len(control)) > m.h.controlLen {
-		control = nil
+	control, cut := abi.CutCmsgs(got.control, int(min(m.h.controlLen, 1<<20)))
+	if cut {
 		got.flags |= usock.MSG_CTRUNC
 	}
 	if m.h.control != 0 {

@@ -50,3 +50,31 @@ func AppendCmsg(b []byte, level, typ int, data []byte) []byte {
 	}
 	return b
 }
+
+// CutCmsgs returns what of the control messages b a receiver with room for n bytes
+// gets, and whether that is less than all. As on Linux (put_cmsg) the first message
+// that does not fit is cut where the room ends, and dropped if not even its header
+// fits. b is changed.
+func CutCmsgs(b []byte, n int) (out []byte, cut bool) {
+	if len(b) <= n {
+		return b, false
+	}
+	at := 0
+	for at+cmsgHeader <= len(b) {
+		size := int(binary.NativeEndian.Uint64(b[at:]))
+		room := n - at
+		if room < cmsgHeader {
+			return b[:at], true
+		}
+		if room < size {
+			binary.NativeEndian.PutUint64(b[at:], uint64(room))
+			return b[:n], true
+		}
+		next := at + (size+cmsgAlign-1)&^(cmsgAlign-1)
+		if next >= len(b) || next > n {
+			return b[:min(n, len(b))], next < len(b)
+		}
+		at = next
+	}
+	return b[:at], at < len(b)
+}
