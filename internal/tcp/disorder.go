@@ -59,6 +59,10 @@ func (c *Conn) inDisorder(now time.Duration, s *Segment, seq uint64, fin bool) {
 	if end > seq && c.flags&useSACK != 0 {
 		o.noteSACK(seq, end)
 	}
+	if added > 0 && c.flags&useSACK != 0 {
+		// Else a lossy path, whose data mostly comes so, would keep the window small.
+		c.growWindow(added)
+	}
 	c.ackNow()
 }
 

@@ -563,3 +563,9 @@ const leastRTO = 200*time.Millisecond + time.Microsecond
 
 func msec(n int) time.Duration { return time.Duration(n) * time.Millisecond }
 func secs(n int) time.Duration { return time.Duration(n) * time.Second }
+
+// queueRaw queues n bytes of anything.
+func (s *script) queueRaw(n int) {
+	b := buf.New(n)
+	s.c.Write(s.now, b.View(0, n))
+}

@@ -1,0 +1,344 @@
+package tcp
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"usock/internal/cc"
+)
+
+func (s *script) lossState() cc.State { return s.c.fl.loss.state }
+
+func (s *script) wantLossState(st cc.State) {
+	s.t.Helper()
+	if got := s.lossState(); got != st {
+		s.t.Fatalf("recovery state %d, want %d", got, st)
+	}
+}
+
+func (s *script) wantCwnd(n uint32) {
+	s.t.Helper()
+	if got := s.c.cwnd(); got != n {
+		s.t.Fatalf("cwnd %d, want %d", got, n)
+	}
+}
+
+// RFC 6937, section 3: proportional rate reduction. Twenty segments, one lost: the
+// window goes from 20 to 10 over a round trip, one segment for every two that are
+// delivered.
+func TestPRR(t *testing.T) {
+	tc := newScript(t, noTS)
+	tc.p.MSS = 1000
+	tc.p.SndBuf = 1 << 20
+	tc.connectIn(msec(100))
+	tc.write(100000)
+	tc.out = nil
+	tc.sleep(msec(100))
+	tc.recv(". 1 ack 10001") // the window is 20 now
+	tc.out = nil
+	tc.wantCwnd(20000)
+	tc.sleep(msec(100))
+	una := 10001
+	sent := 0
+	for i := 1; i < 20; i++ {
+		tc.recv(fmt.Sprintf(". 1 ack %d <sack %d-%d>", una, una+1000, una+1000+1000*i))
+		sent += len(tc.out)
+		tc.out = nil
+	}
+	// Limited transmit sends two before the loss is known, the retransmission is one,
+	// and 17 more deliveries halve: the pipe is at ssthresh in the end.
+	if sent < 9 || sent > 12 {
+		t.Fatalf("%d segments left while 19 were delivered", sent)
+	}
+	tc.wantLossState(cc.Recovery)
+	if n := tc.c.inFlight(); n > 11000 || n < 9000 {
+		t.Fatalf("%d in flight, want ssthresh", n)
+	}
+	tc.sleep(msec(100))
+	tc.recv(fmt.Sprintf(". 1 ack %d", tc.c.snd.nxt-origin))
+	tc.wantLossState(cc.Open)
+	tc.wantCwnd(11000) // half, and congestion avoidance's segment for the window just acknowledged
+	tc.quiet = true
+}
+
+// The slow-start part: when most of the window is lost, the pipe is rebuilt at the
+// pace of what is delivered, not at once.
+func TestPRRHeavyLoss(t *testing.T) {
+	tc := inFlight(t, 10)
+	tc.recv(". 1 ack 1 <sack 7001-8001>")
+	tc.recv(". 1 ack 1 <sack 7001-9001>")
+	tc.wantIdle("it may be reordering")
+	tc.recv(". 1 ack 1 <sack 7001-10001>")
+	n := len(tc.out)
+	if n < 1 || n > 3 {
+		t.Fatalf("%d retransmissions at once", n)
+	}
+	tc.out, tc.quiet = nil, true
+	tc.sleep(msec(100))
+	tc.recv(". 1 ack 1001 <sack 7001-10001>")
+	if n := len(tc.out); n < 1 || n > 2 {
+		t.Fatalf("%d for one delivered", n)
+	}
+}
+
+// RFC 5682, section 3.1: F-RTO. The timeout was spurious: the acknowledgment is for
+// data sent before it.
+func TestFRTOSpurious(t *testing.T) {
+	tc := newScript(t, noTS)
+	tc.p.MSS = 1000
+	tc.connectIn(msec(100))
+	tc.write(10000)
+	tc.out = nil
+	w := tc.c.cwnd()
+	tc.wantAfter(msec(202), "P. 9001+1000 ack 1") // probe
+	tc.wantAfter(msec(300), ". 1+1000 ack 1")     // timeout
+	tc.wantLossState(cc.Loss)
+	tc.write(5000)
+	// The delay was long; the acknowledgments of the first transmissions arrive.
+	tc.recv(". 1 ack 1001")
+	tc.want(". 10001+1000 ack 1") // step 2b: new data
+	tc.want(". 11001+1000 ack 1")
+	tc.recv(". 1 ack 2001") // step 3b
+	tc.wantLossState(cc.Open)
+	if tc.c.cwnd() < w {
+		t.Fatalf("cwnd %d, was %d before the timeout", tc.c.cwnd(), w)
+	}
+	if n := tc.c.fl.loss.lost; n != 0 {
+		t.Fatalf("%d bytes still marked", n)
+	}
+	tc.quiet = true
+}
+
+// The timeout was right: duplicates follow the new data.
+func TestFRTOGenuine(t *testing.T) {
+	tc := newScript(t, noTS)
+	tc.p.MSS = 1000
+	tc.connectIn(msec(100))
+	tc.write(10000)
+	tc.out = nil
+	tc.wantAfter(msec(202), "P. 9001+1000 ack 1")
+	tc.wantAfter(msec(300), ". 1+1000 ack 1")
+	tc.write(5000)
+	tc.recv(". 1 ack 1001")
+	tc.want(". 10001+1000 ack 1")
+	tc.want(". 11001+1000 ack 1")
+	tc.recv(". 1 ack 1001 <sack 10001-11001>")
+	tc.wantLossState(cc.Loss)
+	tc.want(". 1001+1000 ack 1")
+	tc.quiet = true
+}
+
+// Without new data F-RTO ends and the rest is sent again (step 2b).
+func TestFRTONoNewData(t *testing.T) {
+	tc := newScript(t, noTS)
+	tc.p.MSS = 1000
+	tc.connectIn(msec(100))
+	tc.write(4000)
+	tc.out = nil
+	tc.wantAfter(msec(202), "P. 3001+1000 ack 1")
+	tc.wantAfter(msec(300), ". 1+1000 ack 1")
+	tc.recv(". 1 ack 1001")
+	tc.want(". 1001+1000 ack 1")
+	tc.want(". 2001+1000 ack 1")
+	tc.wantIdle("the window is two")
+	tc.recv(". 1 ack 3001")
+	tc.want("P. 3001+1000 ack 1")
+	tc.recv(". 1 ack 4001")
+	tc.wantLossState(cc.Open)
+}
+
+// RFC 3522 (Eifel): a timestamp from before the retransmission.
+func TestEifelTimeout(t *testing.T) {
+	tc := newScript(t)
+	tc.p.MSS = 1012
+	tc.connectIn(msec(100))
+	tc.write(10000)
+	tc.out = nil
+	sent := tc.lastTS()
+	w := tc.c.cwnd()
+	tc.wantAfter(msec(202), "P. 9001+1000 ack 1")
+	tc.wantAfter(msec(300), ". 1+1000 ack 1")
+	tc.wantLossState(cc.Loss)
+	tc.sleep(msec(10))
+	tc.recv(fmt.Sprintf(". 1 ack 1001 <ts %d:%d>", tc.tsv(), sent))
+	tc.wantLossState(cc.Open)
+	if tc.c.cwnd() < w {
+		t.Fatalf("cwnd %d, was %d", tc.c.cwnd(), w)
+	}
+	tc.quiet = true
+}
+
+func TestEifelRecovery(t *testing.T) {
+	tc := newScript(t)
+	tc.p.MSS = 1012
+	tc.connectIn(msec(100))
+	tc.write(10000)
+	tc.out = nil
+	sent := tc.lastTS()
+	tc.sleep(msec(100))
+	w := tc.c.cwnd()
+	tc.recv(fmt.Sprintf(". 1 ack 1 <ts %d:%d,sack 1001-4001>", tc.tsv(), sent))
+	tc.want(". 1+1000 ack 1")
+	tc.wantLossState(cc.Recovery)
+	tc.sleep(msec(5))
+	tc.recv(fmt.Sprintf(". 1 ack 4001 <ts %d:%d>", tc.tsv(), sent))
+	tc.wantLossState(cc.Open)
+	if tc.c.cwnd() < w {
+		t.Fatalf("cwnd %d, was %d", tc.c.cwnd(), w)
+	}
+	tc.quiet = true
+}
+
+// RFC 3708: a DSACK for all that was sent again undoes the reduction.
+func TestDSACKUndo(t *testing.T) {
+	tc := inFlight(t, 10)
+	w := tc.c.cwnd()
+	tc.recv(". 1 ack 1 <sack 1001-4001>")
+	tc.want(". 1+1000 ack 1")
+	tc.recv(". 1 ack 4001")
+	tc.wantLossState(cc.Recovery)
+	tc.recv(". 1 ack 4001 <sack 1-1001>")
+	tc.wantLossState(cc.Open)
+	if tc.c.cwnd() < w {
+		t.Fatalf("cwnd %d, was %d", tc.c.cwnd(), w)
+	}
+	tc.recv(". 1 ack 10001")
+	tc.wantIdle("all is acknowledged")
+}
+
+// A DSACK after recovery has ended undoes as well.
+func TestDSACKUndoLate(t *testing.T) {
+	tc := inFlight(t, 10)
+	tc.write(3000)
+	w := tc.c.cwnd()
+	tc.recv(". 1 ack 1 <sack 1001-4001>")
+	tc.out = nil
+	tc.sleep(msec(50))
+	tc.recv(fmt.Sprintf(". 1 ack %d <sack 1-1001>", tc.c.snd.nxt-origin))
+	tc.wantLossState(cc.Open)
+	if tc.c.cwnd() < w {
+		t.Fatalf("cwnd %d, was %d", tc.c.cwnd(), w)
+	}
+	tc.quiet = true
+}
+
+// One of two is answered: no undo.
+func TestDSACKPartial(t *testing.T) {
+	tc := inFlight(t, 10)
+	tc.recv(". 1 ack 1 <sack 2001-7001>")
+	tc.want(". 1+1000 ack 1")
+	tc.recv(". 1 ack 1 <sack 2001-9001>")
+	tc.want(". 1001+1000 ack 1")
+	tc.recv(". 1 ack 9001 <sack 1-1001>")
+	tc.wantLossState(cc.Recovery)
+	tc.quiet = true
+}
+
+// At most one reduction a window (RFC 6582, section 3.2; RFC 6675, section 5.1).
+func TestOneReduction(t *testing.T) {
+	tc := inFlight(t, 10)
+	tc.recv(". 1 ack 1 <sack 1001-4001>")
+	tc.want(". 1+1000 ack 1")
+	th := tc.c.fl.cc.SSThresh()
+	tc.recv(". 1 ack 1 <sack 1001-4001,sack 5001-9001>")
+	if tc.c.fl.cc.SSThresh() != th {
+		t.Fatal("reduced twice")
+	}
+	tc.quiet = true
+}
+
+// Repeated timeouts leave ssthresh alone (RFC 5681, section 3.1).
+func TestRepeatedTimeout(t *testing.T) {
+	tc := newScript(t, plain)
+	tc.p.MSS = 1000
+	tc.connectIn(msec(100))
+	tc.write(10000)
+	tc.out = nil
+	tc.wantAfter(msec(300), ". 1+1000 ack 1")
+	th := tc.c.fl.cc.SSThresh()
+	if th != 5000 {
+		t.Fatalf("ssthresh %d", th)
+	}
+	tc.wantAfter(msec(600), ". 1+1000 ack 1")
+	if tc.c.fl.cc.SSThresh() != th {
+		t.Fatal("reduced twice")
+	}
+	tc.wantCwnd(1000)
+	tc.quiet = true
+}
+
+// A FIN that is lost together with data.
+func TestRecoverFIN(t *testing.T) {
+	tc := inFlight(t, 5)
+	tc.shutdown()
+	tc.want("F. 5001 ack 1")
+	tc.recv(". 1 ack 1 <sack 1001-4001>")
+	tc.want(". 1+1000 ack 1")
+	tc.recv(". 1 ack 4001")
+	tc.sleep(msec(100))
+	tc.quiet = true
+	for range 10 {
+		if len(tc.out) > 0 {
+			break
+		}
+		tc.now = tc.c.Deadline()
+		tc.c.Expire(tc.now)
+		tc.pump()
+	}
+	if len(tc.out) == 0 {
+		t.Fatal("nothing is sent")
+	}
+	tc.out = nil
+	tc.recv(". 1 ack 5002")
+	tc.wantState(FinWait2)
+}
+
+// Numbers wrap in the middle of recovery.
+func TestRecoveryWrap(t *testing.T) {
+	for _, iss := range []uint32{0xffff_ffff, 0xffff_fc18, 0x7fff_ff00, 0} {
+		t.Run(fmt.Sprintf("%#x", iss), func(t *testing.T) {
+			tc := newScript(t, noTS)
+			tc.p.ISS, tc.p.MSS = iss, 1000
+			tc.connectIn(msec(100))
+			tc.write(10000)
+			tc.out = nil
+			tc.sleep(msec(100))
+			tc.recv(". 1 ack 1 <sack 1001-4001>")
+			tc.want(". 1+1000 ack 1")
+			tc.recv(". 1 ack 10001")
+			tc.wantLossState(cc.Open)
+		})
+	}
+}
+
+// Four gigabytes and more go through: offsets have 64 bits, numbers 32.
+func TestWrapManyTimes(t *testing.T) {
+	tc := newScript(t, plain)
+	tc.p.MSS, tc.p.MaxSegment = 1000, 64000
+	tc.connect()
+	total := uint64(1)
+	for total < 9<<30 {
+		b := 60000
+		v := tc.c.snd.q.End()
+		tc.queueRaw(b)
+		for {
+			var s Segment
+			if !tc.c.Poll(tc.now, &s) {
+				break
+			}
+			if s.Seq != tc.p.ISS+uint32(total) {
+				t.Fatalf("seq %d at %d", s.Seq, total)
+			}
+			total += uint64(s.Data.Len())
+			s.Data.Release()
+		}
+		tc.now += time.Microsecond
+		var s Segment
+		s.Flags, s.Seq, s.Ack, s.Window = 1<<4, tc.irs+1, tc.p.ISS+uint32(total), 65535
+		tc.c.Segment(tc.now, &s)
+		if tc.c.snd.una-origin != total {
+			t.Fatalf("una %d, want %d (queue was at %d)", tc.c.snd.una-origin, total, v-origin)
+		}
+	}
+}
