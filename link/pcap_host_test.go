@@ -1,0 +1,178 @@
+package link_test
+
+import (
+	"bytes"
+	"crypto/rand"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"usock"
+	"usock/link"
+)
+
+// tshark runs the program on a capture and returns its lines.
+func tshark(t *testing.T, file string, args ...string) []string {
+	t.Helper()
+	path, err := exec.LookPath("tshark")
+	if err != nil {
+		t.Skip("tshark is not installed")
+	}
+	// Nothing above TCP and UDP is decoded: their data is no protocol's.
+	all := []string{"-r", file, "-n", "--disable-protocol", "ALL"}
+	for _, p := range [...]string{"frame", "raw", "ip", "ipv6", "ipv6.fraghdr", "tcp", "udp", "icmp", "icmpv6", "pkt_comment"} {
+		all = append(all, "--enable-protocol", p)
+	}
+	for _, p := range [...]string{"tcp", "udp", "ip"} {
+		all = append(all, "-o", p+".check_checksum:TRUE")
+	}
+	cmd := exec.Command(path, append(all, args...)...)
+	var complaints bytes.Buffer
+	cmd.Stderr = &complaints
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err, complaints.String())
+	}
+	for line := range strings.Lines(complaints.String()) {
+		if !strings.Contains(line, "Running as user") {
+			t.Errorf("tshark: %s", line)
+		}
+	}
+	text := strings.TrimSpace(string(out))
+	if text == "" {
+		return nil
+	}
+	return strings.Split(text, "\n")
+}
+
+// transfer carries data from one host to another over network, and a datagram.
+func transfer(t *testing.T, from, to *usock.Host, network, addr string, data []byte) {
+	t.Helper()
+	l, err := to.Listen(network, net.JoinHostPort(addr, "0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	got := make(chan []byte)
+	go func() {
+		c, err := l.Accept()
+		if err != nil {
+			t.Error(err)
+			close(got)
+			return
+		}
+		b, err := io.ReadAll(c)
+		if err != nil {
+			t.Error(err)
+		}
+		c.Close()
+		got <- b
+	}()
+	c, err := from.Dial(network, l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Write(data); err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	if !bytes.Equal(<-got, data) {
+		t.Error("data differ")
+	}
+	u, err := to.ListenPacket("udp", net.JoinHostPort(addr, "0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer u.Close()
+	d, err := from.Dial("udp", u.LocalAddr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	d.Write(data[:5000])
+	u.SetDeadline(time.Now().Add(10 * time.Second))
+	b := make([]byte, 10000)
+	if n, _, err := u.ReadFrom(b); err != nil || !bytes.Equal(b[:n], data[:5000]) {
+		t.Error("datagram differs", err)
+	}
+}
+
+// What two hosts say to each other over a pipe, and one to itself, is recorded so
+// that tshark decodes all of it and finds nothing wrong: no bad checksum, nothing
+// missing, nothing twice, nothing out of order.
+func TestPcapOfHosts(t *testing.T) {
+	data := make([]byte, 1<<20)
+	rand.Read(data)
+	record := func(name string) (*link.PcapWriter, string, *os.File) {
+		file := filepath.Join(t.TempDir(), name)
+		f, err := os.Create(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return link.NewPcapWriter(f, 0), file, f
+	}
+	check := func(file string, w *link.PcapWriter, f *os.File) {
+		t.Helper()
+		if err := w.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
+		// Of severity "note" are also the ends of connections; a receiver may well
+		// fill its window.
+		const objections = "(_ws.expert.severity >= 0x400000 && !tcp.flags.fin == 1 || tcp.analysis.flags || _ws.malformed)" +
+			" && !tcp.analysis.window_full && !tcp.analysis.zero_window && !tcp.analysis.window_update"
+		for _, line := range tshark(t, file, "-Y", objections) {
+			t.Errorf("tshark objects to: %s", line)
+		}
+		ends := tshark(t, file, "-Y", "tcp.flags.fin == 1")
+		if len(ends) != 4 {
+			t.Errorf("%d FINs, want 2 of each connection", len(ends))
+		}
+		// A connection that was not accepted yet has no socket.
+		for _, line := range tshark(t, file, "-Y", "!frame.comment && (tcp.len > 0 || !tcp)") {
+			t.Errorf("no socket is named: %s", line)
+		}
+	}
+
+	w, file, f := record("pipe.pcapng")
+	a, b := link.Pipe(link.PipeConfig{MTU: 1500, SmallSegments: true})
+	prefixes := func(s ...string) (out []netip.Prefix) {
+		for _, p := range s {
+			out = append(out, netip.MustParsePrefix(p))
+		}
+		return out
+	}
+	left, err := usock.NewHost(usock.Config{Interfaces: []usock.Interface{
+		{Link: link.Pcap(a, w, link.BothWays), Addrs: prefixes("10.0.0.1/24", "2001:db8::1/64")}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	right, err := usock.NewHost(usock.Config{Interfaces: []usock.Interface{
+		{Link: b, Addrs: prefixes("10.0.0.2/24", "2001:db8::2/64")}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	transfer(t, left, right, "tcp", "10.0.0.2", data)
+	transfer(t, right, left, "tcp", "2001:db8::1", data)
+	left.Close()
+	right.Close()
+	check(file, w, f)
+
+	w, file, f = record("lo.pcapng")
+	h, err := usock.NewHost(usock.Config{Loopback: func(l link.Link) link.Link { return link.Pcap(l, w, link.Sent) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	transfer(t, h, h, "tcp", "127.0.0.1", data)
+	transfer(t, h, h, "tcp", "::1", data)
+	h.Close()
+	check(file, w, f)
+}
