@@ -135,7 +135,7 @@ func (s *sock) datagramsDown() bool {
 			s.down.clear()
 			some = true
 		case unix.EAGAIN, unix.ENOBUFS:
-			s.writable = false
+			s.full()
 			return some
 		case unix.ECONNREFUSED, unix.EPIPE, unix.ENOTCONN:
 			s.release() // the program has closed it

@@ -103,6 +103,12 @@ func (l *loop) watch(fd int, events uint32, src source) {
 	unix.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(l.epoll), unix.EPOLL_CTL_ADD, uintptr(fd), uintptr(unsafe.Pointer(&ev)), 0, 0)
 }
 
+// rewatch changes the events of fd that its source is told of.
+func (l *loop) rewatch(fd int, events uint32) {
+	ev := unix.EpollEvent{Events: events, Fd: int32(fd), Pad: l.sources[fd].gen}
+	unix.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(l.epoll), unix.EPOLL_CTL_MOD, uintptr(fd), uintptr(unsafe.Pointer(&ev)), 0, 0)
+}
+
 // forget stops watching fd. It is called before fd is closed: the program may hold
 // the same description.
 func (l *loop) forget(fd int) {

@@ -40,7 +40,9 @@ type sock struct {
 
 	far      int  // the far end; -1: there is none
 	readable bool // the far end may have something to read
+	ended    bool // the program's end was shut down or closed: reads go on to the end
 	writable bool // the far end may take more
+	armed    bool // the kernel tells when it takes more
 
 	tid, fd int // who named it last, and how
 
@@ -96,10 +98,22 @@ func (s *sock) watchStack() {
 	s.l.set.Add(s.u, usock.POLLIN|usock.POLLOUT|usock.POLLRDHUP|usock.POLLPRI|usock.EPOLLET, s)
 }
 
+const farEvents = unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET
+
 // setFar makes fd the far end.
 func (s *sock) setFar(fd int) {
 	s.far, s.readable, s.writable = fd, true, true
-	s.l.watch(fd, unix.EPOLLIN|unix.EPOLLOUT|unix.EPOLLRDHUP|unix.EPOLLET, s)
+	s.l.watch(fd, farEvents, s)
+}
+
+// full says that the far end takes no more now. Only then is the kernel asked to
+// tell when it does: otherwise it would tell after each read of the program's.
+func (s *sock) full() {
+	s.writable = false
+	if !s.armed {
+		s.armed = true
+		s.l.rewatch(s.far, farEvents|unix.EPOLLOUT)
+	}
 }
 
 // dropFar closes the far end.
@@ -109,7 +123,7 @@ func (s *sock) dropFar() {
 	}
 	s.l.forget(s.far)
 	sysClose(s.far)
-	s.far = -1
+	s.far, s.armed, s.ended = -1, false, false
 }
 
 // release closes the socket, which the program has closed.
@@ -162,8 +176,15 @@ func (s *sock) ready(events uint32) {
 	if events&(unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
 		s.readable = true
 	}
+	if events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+		s.ended = true
+	}
 	if events&(unix.EPOLLOUT|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
 		s.writable = true
+		if s.armed {
+			s.armed = false
+			s.l.rewatch(s.far, farEvents)
+		}
 	}
 	if s.stream && events&unix.EPOLLHUP != 0 && s.upEnd && !s.closed {
 		s.l.scanSoon() // shut down in both directions, or closed

@@ -183,6 +183,9 @@ func (s *sock) pumpUp() bool {
 			}
 			s.closed = true
 		default:
+			if n < len(b) && !s.ended {
+				s.readable = false // that was all, and what comes will be told
+			}
 			if n = s.skipFiller(b, n); n == 0 {
 				continue
 			}
@@ -307,7 +310,7 @@ func (s *sock) sendDown() bool {
 		n, e := sysSend(s.far, s.down.buf[s.down.off:])
 		switch {
 		case e == unix.EAGAIN:
-			s.writable = false
+			s.full()
 			return false
 		case e != 0:
 			// The program does not receive any more. What is on its way is
