@@ -72,7 +72,17 @@ func (c *Conn) enterRecovery(now time.Duration) {
 	c.reduce(now, cc.Recovery, cc.ByLoss)
 	l := &c.fl.loss
 	l.undo, l.undoMarker, l.undoRetrans = true, c.snd.una, int32(l.retrans)
-	l.firstResent = 0
+	c.forgetResent()
+}
+
+// forgetResent begins anew to look for the first retransmission, unless some from
+// before are still out: an acknowledgment of theirs must not look like one of a
+// first transmission (RFC 3522 asks for the first of all that may be answered).
+func (c *Conn) forgetResent() {
+	l, b := &c.fl.loss, &c.fl.board
+	if l.retrans == 0 && (b.n == 0 || b.at(0).sent < 2) {
+		l.firstResent = 0
+	}
 }
 
 // reduce begins a reduction of the window.
@@ -188,7 +198,8 @@ func (c *Conn) onTimeout(now time.Duration) {
 	b := &f.board
 	reneged := b.n > 0 && b.at(0).flags&recSacked != 0
 	if l.state <= cc.CWR || l.state == cc.Loss && c.snd.una >= l.high || !l.undo {
-		l.undo, l.undoMarker, l.undoRetrans, l.firstResent = true, c.snd.una, int32(l.retrans), 0
+		l.undo, l.undoMarker, l.undoRetrans = true, c.snd.una, int32(l.retrans)
+		c.forgetResent()
 	}
 	fresh := l.state <= cc.Recovery
 	e := cc.Event{
