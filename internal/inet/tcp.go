@@ -57,6 +57,7 @@ const (
 	unconnected phase = iota
 	connecting        // the outcome is not reported yet
 	connected
+	disconnecting // shut down before the outcome was reported
 )
 
 // tcpEndpoint is a TCP control block: a connection, or a listener, or neither yet.
@@ -155,11 +156,12 @@ func (t *tcpProto) Bind(s *socket.Socket, a abi.Addr) error {
 	if err := t.checkPort(a.Port); err != nil {
 		return err
 	}
-	if e.bound() || e.phase != unconnected {
+	if st := e.conn.State(); e.bound() || e.listener != nil || st != tcp.Closed && st != tcp.TimeWait {
 		return syscall.EINVAL
 	}
 	e.claim()
-	e.addr, e.laddr, e.scope = addr, addr, int32(a.Scope)
+	e.addr, e.laddr, e.lport, e.scope = addr, addr, 0, int32(a.Scope)
+	e.raddr, e.rport = netip.Addr{}, 0
 	if a.Port == 0 && e.ip().bindNoPort {
 		return nil
 	}
@@ -209,7 +211,7 @@ func (t *tcpProto) Ready(s *socket.Socket) wait.Events {
 	}
 	ev := e.conn.Ready()
 	if s.Err != 0 {
-		ev |= wait.Err | wait.In
+		ev |= wait.Err
 	}
 	return ev
 }
@@ -243,16 +245,24 @@ func (t *tcpProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 		return 0, syscall.EAGAIN
 	}
 	if err := e.takeErr(); err != nil {
-		e.failed()
 		return 0, err
 	}
 	if st != tcp.Established && st != tcp.CloseWait && st != tcp.SynRcvd {
 		return 0, syscall.EPIPE
 	}
-	if e.conn.SendSpace() <= 0 {
+	if e.conn.SendSpace() <= 0 && !empty(m.Data) {
 		return 0, syscall.EAGAIN
 	}
 	return t.queue(e, m), nil
+}
+
+func empty(data []buf.View) bool {
+	for _, v := range data {
+		if v.Len() > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // queue hands m's views to the core and sends what can be sent.
@@ -290,37 +300,37 @@ func (t *tcpProto) write(e *tcpEndpoint, m *socket.Msg) int {
 	return n
 }
 
-// Recv implements socket.Proto.
+// Recv implements socket.Proto. The order of the questions is Linux's
+// (tcp_recvmsg_locked): after the peer's FIN no error shows any more.
 func (t *tcpProto) Recv(s *socket.Socket, m *socket.Msg) (int, error) {
 	e := endpointOf(s)
-	if e.listener != nil {
-		return 0, syscall.ENOTCONN
-	}
 	flags := m.Flags
 	m.Flags = 0
-	if flags&abi.MSG_ERRQUEUE != 0 {
+	switch {
+	case flags&abi.MSG_ERRQUEUE != 0:
 		return 0, syscall.EAGAIN
-	}
-	if flags&abi.MSG_OOB != 0 {
+	case e.listener != nil:
+		return 0, syscall.ENOTCONN
+	case flags&abi.MSG_OOB != 0:
 		return t.recvUrgent(e, m, flags)
 	}
-	if n := e.conn.Buffered(); n > 0 && m.Max > 0 {
+	if n := e.conn.Buffered(); n > 0 {
 		if low := min(int(s.Opt.RcvLowat), m.Max); n < low && !s.NonblockLocked() && flags&abi.MSG_DONTWAIT == 0 && !e.conn.EOF() && e.conn.State() == tcp.Established {
 			return 0, syscall.EAGAIN
 		}
 		return t.take(e, m, flags), nil
 	}
+	if e.conn.EOF() {
+		return 0, nil
+	}
 	if err := e.takeErr(); err != nil {
-		e.failed()
 		return 0, err
 	}
-	switch st := e.conn.State(); {
-	case e.conn.EOF():
+	switch {
+	case e.conn.ReadShut():
 		return 0, nil
-	case st == tcp.Closed && e.phase == unconnected:
+	case e.conn.State() == tcp.Closed:
 		return 0, syscall.ENOTCONN
-	case st == tcp.Closed || m.Max == 0:
-		return 0, nil
 	}
 	return 0, syscall.EAGAIN
 }
@@ -362,29 +372,31 @@ func (t *tcpProto) recvUrgent(e *tcpEndpoint, m *socket.Msg, flags int) (int, er
 	return 1, nil
 }
 
-// Shutdown implements socket.Proto.
+// Shutdown implements socket.Proto (Linux, inet_shutdown). A direction can be ended
+// before there is a connection: ENOTCONN, yet it is done.
 func (t *tcpProto) Shutdown(s *socket.Socket, how int) error {
 	e := endpointOf(s)
 	if e.listener != nil {
-		// The reading half of a listener is its listening (Linux, inet_shutdown).
+		// The reading half of a listener is its listening.
 		if how != abi.SHUT_WR {
 			t.stopListening(e)
 			s.Notify(wait.In | wait.Out | wait.Hup)
 		}
 		return nil
 	}
-	now := t.Host.Now()
-	switch e.conn.State() {
-	case tcp.Closed, tcp.TimeWait:
-		return syscall.ENOTCONN
-	case tcp.SynSent:
-		if how == abi.SHUT_RD {
-			return nil
+	st := e.conn.State()
+	if e.phase == connecting {
+		e.phase = connected
+		if st == tcp.SynRcvd || st == tcp.Closed || st == tcp.TimeWait {
+			e.phase = disconnecting
 		}
+	}
+	if st == tcp.SynSent {
 		e.disconnect()
 		s.Notify(wait.In | wait.Out | wait.Hup)
 		return nil
 	}
+	now := t.Host.Now()
 	ev := wait.Events(0)
 	if how != abi.SHUT_WR {
 		e.conn.ShutdownRead(now)
@@ -394,7 +406,12 @@ func (t *tcpProto) Shutdown(s *socket.Socket, how int) error {
 		e.conn.ShutdownWrite(now)
 		ev |= wait.Out
 	}
-	t.update(e, ev|e.conn.Ready()&wait.Hup)
+	ev |= e.conn.Ready() & wait.Hup
+	if st == tcp.Closed || st == tcp.TimeWait {
+		s.Notify(ev)
+		return syscall.ENOTCONN
+	}
+	t.update(e, ev)
 	return nil
 }
 
@@ -453,9 +470,21 @@ func (t *tcpProto) close() {
 }
 
 // disconnect ends the attempt or the connection and makes the socket fit for
-// another one (Linux, tcp_disconnect).
+// another one (Linux, tcp_disconnect). The error that was pending stays; a
+// connection that it has reset leaves ECONNRESET. getsockname goes on to tell the
+// port that connect had chosen, though it is given back.
 func (e *tcpEndpoint) disconnect() {
 	t := e.proto
+	err, _ := e.conn.TakeErr().(syscall.Errno)
+	switch st := e.conn.State(); {
+	case st == tcp.Closed || st == tcp.TimeWait:
+	case (st == tcp.Closing || st == tcp.LastAck) && e.conn.Unsent() == 0:
+	default:
+		err = syscall.ECONNRESET
+	}
+	if err != 0 && e.s != nil {
+		e.s.Err = err
+	}
 	e.conn.Abort(t.Host.Now())
 	t.pump(e)
 	t.unhash(e)
@@ -467,19 +496,13 @@ func (e *tcpEndpoint) disconnect() {
 	e.raddr, e.rport, e.path = netip.Addr{}, 0, nil
 	if !e.explicit {
 		t.ports.remove(&e.binding)
-		e.lport, e.auto = 0, false
+		e.auto = false
 	}
 	if e.laddr = e.addr; e.addr.IsUnspecified() {
 		e.laddr = netip.Addr{}
 	}
+	e.deferred = nil
 	e.phase = unconnected
-}
-
-// failed records that a program has seen the connection's error.
-func (e *tcpEndpoint) failed() {
-	if e.phase == connecting {
-		e.disconnect()
-	}
 }
 
 // unhash takes e out of the table of connections and stops its timer.

@@ -38,6 +38,8 @@ func (t *tcpProto) Connect(s *socket.Socket, a abi.Addr) error {
 		return syscall.EISCONN
 	case connecting:
 		return t.outcome(e)
+	case disconnecting:
+		return syscall.EINVAL
 	}
 	if e.listener != nil {
 		return syscall.EISCONN
@@ -62,8 +64,8 @@ func (t *tcpProto) outcome(e *tcpEndpoint) error {
 	switch e.conn.State() {
 	case tcp.SynSent, tcp.SynRcvd:
 		return syscall.EALREADY
-	case tcp.Closed:
-		err := e.conn.TakeErr()
+	case tcp.Closed, tcp.TimeWait:
+		err := e.takeErr()
 		if err == nil {
 			err = syscall.ECONNABORTED
 		}
@@ -110,6 +112,7 @@ func (t *tcpProto) begin(e *tcpEndpoint, a abi.Addr, fo tcp.FastOpen, m *socket.
 	t.conns.add(&e.node, e)
 	e.timer.Owner = e
 	e.phase = connecting
+	e.s.Err = 0
 	t.Stats.ActiveOpens++
 	p := t.params(e, iss)
 	p.FastOpen = fo
@@ -182,19 +185,23 @@ func (t *tcpProto) free(k *tuple) (iss uint32, err error) {
 // choosePort picks an ephemeral port for k (RFC 6056, section 3.3.3: an offset by
 // a keyed function of the destination, and a random increment), binds e to it and
 // returns the initial sequence number.
+//
+// Odd ports are bind's, as on Linux, and tried only where a run of even ones is
+// taken: so that a call stays cheap once all even ones are, up to the last port.
 func (t *tcpProto) choosePort(e *tcpEndpoint, k *tuple) (iss uint32, err error) {
 	const span = ephemeralLast - ephemeralFirst + 1
 	hi, lo := t.prf.sum(labelPort, &tuple{laddr: k.laddr, raddr: k.raddr, rport: k.rport})
 	counter := &t.portCounters[lo%uint64(len(t.portCounters))]
 	*counter += 2 + 2*uint32(t.prf.random()&7)
-	start := uint32(hi) + *counter
-	for i := range uint32(span) {
-		// Even ports first: the odd ones are bind's.
-		at := (start&^1 + 2*i) % span
-		if i >= span/2 {
-			at = (start | 1 + 2*i) % span
+	start := (uint32(hi) + *counter) % span &^ 1
+	const run = 32
+	for i := range uint32(span+2*run) / (2 * run) * (2 * run) {
+		pair := i/(2*run)*run + i%run // even and odd port, counted from start
+		if pair >= span/2 {
+			continue
 		}
-		k.lport = uint16(ephemeralFirst + at)
+		odd := i / run % 2
+		k.lport = uint16(ephemeralFirst + (start+2*pair)%span + odd)
 		if !t.ports.sharable(k.lport) {
 			continue
 		}

@@ -110,7 +110,6 @@ func (t *tcpProto) stopListening(e *tcpEndpoint) {
 	e.listener, e.listening = nil, false
 	if !e.explicit {
 		t.ports.remove(&e.binding)
-		e.lport = 0
 	}
 }
 
@@ -133,7 +132,7 @@ func (t *tcpProto) Accept(s *socket.Socket) (*socket.Socket, error) {
 	c.nextUp, c.parent = nil, nil
 	n := t.NewSocket(t, int(s.Domain), int(s.Type), int(s.Protocol))
 	n.Opt = s.Opt
-	n.Opt.RcvTimeo, n.Opt.SndTimeo = s.Opt.RcvTimeo, s.Opt.SndTimeo
+	n.Opt.Priority = 0 // Linux, sk_clone
 	n.Owner = s.Owner
 	n.PCB = c
 	c.s, c.sid, c.pid, c.phase = n, n.ID, s.Owner, connected

@@ -112,10 +112,6 @@ func tcpRows(t *tcpProto) []socket.Option {
 			func(s *socket.Socket) bool { return endpointOf(s).listener != nil }, nil),
 		socket.IntOption(abi.SOL_SOCKET, abi.SO_ERROR, func(s *socket.Socket) int {
 			e, _ := endpointOf(s).takeErr().(syscall.Errno)
-			if e != 0 && endpointOf(s).phase == connecting {
-				endpointOf(s).phase = unconnected
-				endpointOf(s).disconnect()
-			}
 			return int(e)
 		}, nil),
 		t.flagRow(abi.SO_KEEPALIVE, socket.KeepAlive,

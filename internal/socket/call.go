@@ -225,20 +225,22 @@ func (s *Socket) Poll(ctx context.Context, mask wait.Events) (ev wait.Events, er
 // for the outcome unless the socket is non-blocking, which gives EINPROGRESS.
 func (s *Socket) Connect(ctx context.Context, a abi.Addr) error {
 	c := call{s: s, ctx: ctx, mask: wait.Out}
-	waiting := false
+	var first error // why the call waits
 	err := c.do(func() error {
 		err := s.Proto.Connect(s, a)
 		if (err == syscall.EINPROGRESS || err == syscall.EALREADY) && !s.nonblock {
-			waiting = true
+			if first == nil {
+				first = err
+			}
 			return syscall.EAGAIN
 		}
-		if err == syscall.EISCONN && waiting {
+		if err == syscall.EISCONN && first != nil {
 			return nil
 		}
 		return err
 	})
-	if err == syscall.EAGAIN && waiting {
-		return syscall.EINPROGRESS // SO_SNDTIMEO ran out
+	if err == syscall.EAGAIN && first != nil {
+		return first // SO_SNDTIMEO ran out
 	}
 	return err
 }
@@ -335,7 +337,11 @@ func (s *Socket) Recv(ctx context.Context, p []byte, m *Msg) (n int, err error) 
 		m.Flags, m.Data, m.Max = flags, m.Data[:0], len(p)-n
 		got := 0
 		err = c.do(func() (err error) { got, err = s.Proto.Recv(s, m); return err })
-		n += m.copyOut(p[n:])
+		k := m.copyOut(p[n:])
+		if flags&abi.MSG_TRUNC != 0 && err == nil {
+			k = got // what a stream has thrown away counts (tcp(7))
+		}
+		n += k
 		if !s.Proto.Stream() {
 			if err == nil {
 				n = got

@@ -16,6 +16,7 @@ func (c *Conn) ShutdownWrite(now time.Duration) {
 	}
 	switch c.state {
 	case Closed, Listen, TimeWait:
+		c.shut |= shutWrite
 		return
 	}
 	c.shut |= shutWrite
@@ -41,10 +42,12 @@ func (c *Conn) finState() {
 // ShutdownRead ends reading: what is queued can still be read, and what arrives is
 // queued as before, but the end of the stream shows at once (Linux).
 func (c *Conn) ShutdownRead(now time.Duration) {
-	if c.state != Closed {
-		c.shut |= shutRead
-	}
+	c.shut |= shutRead
 }
+
+// ReadShut reports whether reading has ended: by the program, the peer's FIN or the
+// end of the connection.
+func (c *Conn) ReadShut() bool { return c.shut&shutRead != 0 }
 
 // Close says that the program has let go. Unread data is lost, which the peer is
 // told by a reset (RFC 2525, section 2.17); else the rest is sent, and a FIN. The
