@@ -120,12 +120,11 @@ func TestBacklogClose(t *testing.T) {
 // Several receivers share one backlog: each datagram reaches one of them, and none
 // waits while there is something to be received.
 func TestBacklogReceivers(t *testing.T) {
-	const n, receivers = 2000, 4
+	const n, receivers, underWay = 2000, 4, 200
 	h := newHost(t, usock.Config{})
 	a := mustAddr(t, "127.0.0.1:6000")
 	s := mustSocket(t, h, usock.AF_INET, usock.SOCK_DGRAM)
 	s.SetDeadline(time.Time{})
-	s.SetSockOptInt(usock.SOL_SOCKET, usock.SO_RCVBUF, 4<<20)
 	if err := s.Bind(a); err != nil {
 		t.Fatal(err)
 	}
@@ -143,8 +142,10 @@ func TestBacklogReceivers(t *testing.T) {
 		}()
 	}
 	cli := mustSocket(t, h, usock.AF_INET, usock.SOCK_DGRAM)
+	room := make(chan struct{}, underWay)
 	go func() {
 		for i := range n {
+			room <- struct{}{}
 			cli.SendTo(fmt.Append(nil, i), 0, a)
 		}
 	}()
@@ -157,6 +158,7 @@ func TestBacklogReceivers(t *testing.T) {
 				t.Fatalf("%q came twice", d)
 			}
 			seen[d] = true
+			<-room
 		case <-late:
 			t.Fatalf("%d of %d datagrams came", len(seen), n)
 		}

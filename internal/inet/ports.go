@@ -23,13 +23,14 @@ type binding struct {
 	v6only     bool       // of the wildcard ::, no IPv4
 	listening  bool
 	explicit   bool // bind(2) asked for the port: it survives the connection
-	auto       bool // chosen by connect(2): others may share it
+	auto       bool // chosen by connect(2): others may share it; fixed while bound
 }
 
 // bucket is all that is bound to one port.
 type bucket struct {
 	port uint16
 	head *binding
+	held int // bindings that are not auto
 }
 
 // portTable is the ports of one protocol.
@@ -53,6 +54,9 @@ func (t *portTable) add(b *binding, port uint16) {
 		t.buckets[port] = k
 	}
 	b.bucket, b.prev, b.next = k, nil, k.head
+	if !b.auto {
+		k.held++
+	}
 	if k.head != nil {
 		k.head.prev = b
 	}
@@ -74,6 +78,9 @@ func (t *portTable) remove(b *binding) {
 		b.next.prev = b.prev
 	}
 	b.bucket, b.prev, b.next = nil, nil, nil
+	if !b.auto {
+		k.held--
+	}
 	if k.head == nil {
 		delete(t.buckets, k.port)
 		if len(t.spare) < maxSpare {
@@ -168,13 +175,5 @@ func (t *portTable) bind(b *binding, port uint16, random uint64) error {
 // the tuple is free: nobody has asked for the port by bind.
 func (t *portTable) sharable(port uint16) bool {
 	k := t.buckets[port]
-	if k == nil {
-		return true
-	}
-	for o := k.head; o != nil; o = o.next {
-		if !o.auto {
-			return false
-		}
-	}
-	return true
+	return k == nil || k.held == 0
 }

@@ -109,7 +109,11 @@ type Socket struct {
 	Host                   *host.Host
 	Proto                  Proto
 	Domain, Type, Protocol int16
-	ID                     uint64
+
+	nonblock, closed bool // guarded by the lock
+
+	// Never changed either.
+	ID uint64
 
 	PCB   any // the protocol's control block
 	Opt   Opt
@@ -118,8 +122,6 @@ type Socket struct {
 
 	queue     wait.Queue
 	deadlines *deadlines // nil until one is set
-	nonblock  bool
-	closed    bool
 }
 
 // Default buffer sizes in bytes (net.core.rmem_default, wmem_default).
