@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"usock"
@@ -142,37 +143,40 @@ func TestPcapOfHosts(t *testing.T) {
 		}
 	}
 
+	// In virtual time no timer goes off while a program works.
 	w, file, f := record("pipe.pcapng")
-	a, b := link.Pipe(link.PipeConfig{MTU: 1500, SmallSegments: true})
-	prefixes := func(s ...string) (out []netip.Prefix) {
-		for _, p := range s {
-			out = append(out, netip.MustParsePrefix(p))
-		}
-		return out
-	}
-	left, err := usock.NewHost(usock.Config{Interfaces: []usock.Interface{
-		{Link: link.Pcap(a, w, link.BothWays), Addrs: prefixes("10.0.0.1/24", "2001:db8::1/64")}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	right, err := usock.NewHost(usock.Config{Interfaces: []usock.Interface{
-		{Link: b, Addrs: prefixes("10.0.0.2/24", "2001:db8::2/64")}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	transfer(t, left, right, "tcp", "10.0.0.2", data)
-	transfer(t, right, left, "tcp", "2001:db8::1", data)
-	left.Close()
-	right.Close()
+	synctest.Test(t, func(t *testing.T) {
+		a, b := link.Pipe(link.PipeConfig{MTU: 1500, SmallSegments: true})
+		left := newHost(t, usock.Config{Interfaces: []usock.Interface{
+			{Link: link.Pcap(a, w, link.BothWays), Addrs: prefixes("10.0.0.1/24", "2001:db8::1/64")}}})
+		right := newHost(t, usock.Config{Interfaces: []usock.Interface{
+			{Link: b, Addrs: prefixes("10.0.0.2/24", "2001:db8::2/64")}}})
+		transfer(t, left, right, "tcp", "10.0.0.2", data)
+		transfer(t, right, left, "tcp", "2001:db8::1", data)
+	})
 	check(file, w, f)
 
 	w, file, f = record("lo.pcapng")
-	h, err := usock.NewHost(usock.Config{Loopback: func(l link.Link) link.Link { return link.Pcap(l, w, link.Sent) }})
+	synctest.Test(t, func(t *testing.T) {
+		h := newHost(t, usock.Config{Loopback: func(l link.Link) link.Link { return link.Pcap(l, w, link.Sent) }})
+		transfer(t, h, h, "tcp", "127.0.0.1", data)
+		transfer(t, h, h, "tcp", "::1", data)
+	})
+	check(file, w, f)
+}
+
+func prefixes(s ...string) (out []netip.Prefix) {
+	for _, p := range s {
+		out = append(out, netip.MustParsePrefix(p))
+	}
+	return out
+}
+
+func newHost(t *testing.T, c usock.Config) *usock.Host {
+	h, err := usock.NewHost(c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	transfer(t, h, h, "tcp", "127.0.0.1", data)
-	transfer(t, h, h, "tcp", "::1", data)
-	h.Close()
-	check(file, w, f)
+	t.Cleanup(func() { h.Close() })
+	return h
 }
