@@ -75,7 +75,7 @@ func gvisorStack(l stack.LinkEndpoint, a netip.Prefix) (gvisorNet, error) {
 			return fail(err)
 		}
 	}
-	if err := s.SetOption(tcpip.ReceiveBufferSizeOption{Min: 4096, Default: udpBuffer, Max: udpBuffer}); err != nil {
+	if err := s.SetOption(tcpip.ReceiveBufferSizeOption{Min: 4096, Default: 2 * udpBuffer, Max: 2 * udpBuffer}); err != nil {
 		return fail(err)
 	}
 	if err := s.CreateNIC(nic, l); err != nil {

@@ -39,7 +39,7 @@ func (n kernelNet) ListenUDP(at netip.AddrPort) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c, force(c)
+	return c, c.SetReadBuffer(udpBuffer)
 }
 
 func (n kernelNet) udp(from *net.UDPAddr, to netip.AddrPort) (net.Conn, error) {
@@ -49,22 +49,7 @@ func (n kernelNet) udp(from *net.UDPAddr, to netip.AddrPort) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c, force(c)
-}
-
-// force gives a UDP socket the buffer that all stacks have in these workloads.
-func force(c *net.UDPConn) error {
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return err
-	}
-	err2 := raw.Control(func(fd uintptr) {
-		err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, udpBuffer)
-	})
-	if err == nil {
-		err = err2
-	}
-	return err
+	return c, c.SetReadBuffer(udpBuffer)
 }
 
 // here is the namespace of the process itself, which its parent has made for it.
