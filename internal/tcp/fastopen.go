@@ -42,7 +42,7 @@ func (c *Conn) acceptFastOpen(now time.Duration, p *Params, syn *Segment) {
 	c.flags |= serverFast
 	c.snd.wnd, c.snd.maxWnd = uint32(syn.Window), uint32(syn.Window)
 	c.growSndBuf(uint32(c.cfg.InitialCwnd))
-	c.snd.small = origin + 1
+	c.snd.small = origin
 	c.events |= wait.Out
 	n := syn.Data.Len()
 	if n == 0 {

@@ -148,8 +148,10 @@ func (c *Conn) answerOld(now time.Duration, seq uint64, s *Segment) {
 			return
 		}
 	} else {
-		c.duplicate(seq, s)
-		c.quickAck(now, 16)
+		if seq < c.rcv.nxt {
+			c.duplicate(seq, s)
+			c.quickAck(now, quickCount)
+		}
 	}
 	c.ackNow()
 }
@@ -193,8 +195,7 @@ func (c *Conn) inAck(now time.Duration, seq uint64, s *Segment) bool {
 		c.challenge(now) // RFC 5961, section 5.2
 		return false
 	}
-	if c.flags&useTS != 0 && s.Options.HasTimestamp && seq <= c.rcv.lastAck &&
-		int32(s.Options.TSVal-c.rcv.tsRecent) >= 0 {
+	if c.flags&useTS != 0 && s.Options.HasTimestamp && seq <= c.rcv.lastAck && c.checkPAWS(now, s) {
 		c.rcv.tsRecent, c.rcv.tsAt = s.Options.TSVal, uint32(now/time.Second)
 	}
 	c.rcv.tsEcr = s.Options.TSEcr
@@ -262,12 +263,12 @@ func (c *Conn) inData(now time.Duration, s *Segment, seq uint64) {
 	case end < c.rcv.nxt || end == c.rcv.nxt && !fin && n > 0 && seq < c.rcv.nxt:
 		// All of it is old.
 		c.duplicate(seq, s)
-		c.quickAck(now, 16)
+		c.quickAck(now, quickCount)
 		c.ackNow()
 		return
 	case seq >= edge && n > 0:
 		// Behind the window: a probe, or a peer that ignores it.
-		c.quickAck(now, 16)
+		c.quickAck(now, quickCount)
 		c.ackNow()
 		return
 	}
@@ -283,7 +284,7 @@ func (c *Conn) inData(now time.Duration, s *Segment, seq uint64) {
 		s.Data.Truncate(int(edge - seq))
 		n = s.Data.Len()
 		end, fin = edge, false
-		c.quickAck(now, 16)
+		c.quickAck(now, quickCount)
 	}
 	if seq > c.rcv.nxt {
 		c.inDisorder(now, s, seq, fin)

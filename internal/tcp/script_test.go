@@ -119,7 +119,7 @@ func (s *script) recv(text string) {
 			k := min(n-at, buf.MaxBlock)
 			b := buf.New(k)
 			for i := range k {
-				b.Bytes()[i] = streamByte(uint64(g.Seq-s.irs) + uint64(at+i))
+				b.Bytes()[i] = streamByte(uint64(g.Seq-s.irs) + uint64(synLen(&g)+at+i))
 			}
 			g.Data.Append(b.View(0, k))
 			at += k
@@ -131,6 +131,14 @@ func (s *script) recv(text string) {
 
 // streamByte is the byte at a relative sequence number of any stream in the tests.
 func streamByte(off uint64) byte { return byte(off*31>>4 ^ off) }
+
+// synLen is 1 for a SYN: its data begins behind it.
+func synLen(g *Segment) int {
+	if g.Flags&wire.SYN != 0 {
+		return 1
+	}
+	return 0
+}
 
 // parse reads a segment.
 func (s *script) parse(text string) (g Segment, n int) {
@@ -284,7 +292,7 @@ func (s *script) match(got *sent, text string) {
 		fail()
 	}
 	for i, b := range got.data {
-		if b != streamByte(uint64(g.Seq-iss)+uint64(i)) {
+		if b != streamByte(uint64(g.Seq-iss)+uint64(synLen(&g)+i)) {
 			s.t.Fatalf("byte %d of %s is wrong", i, s.format(got))
 		}
 	}
@@ -416,6 +424,9 @@ func (s *script) queue(n int) {
 func (s *script) read(max, want int) {
 	s.t.Helper()
 	off := s.c.rcv.q.Base() - origin
+	if s.c.AtMark() && !s.c.opt.OOBInline {
+		off++
+	}
 	n := 0
 	for _, v := range s.c.Read(s.now, max, nil) {
 		for _, b := range v.Bytes() {

@@ -111,7 +111,8 @@ func (c *Conn) retransmitExpired(now time.Duration) {
 	if c.snd.retrans == 1 {
 		c.stats.rtoRecoveries++
 	}
-	if c.state == SynSent || c.state == SynRcvd && !c.fastOpened() {
+	if c.state == SynSent || c.state == SynRcvd {
+		// Data that went with or behind the SYN waits for its acknowledgment.
 		c.todo |= todoSYN
 		if c.state == SynRcvd || int(c.snd.retrans) > c.cfg.SynLinear {
 			c.rtt.backOff(c.cfg)
