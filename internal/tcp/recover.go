@@ -385,6 +385,7 @@ func (c *Conn) resend(now time.Duration, s *Segment, i, mss uint32) {
 	c.stats.retransBytes += uint64(data)
 	c.stats.bytesSent += uint64(data)
 	c.stats.dataOut++
+	c.snd.lastData = now
 	c.pace(now, r.n)
 	if i == 0 || c.timer.rtx == never {
 		c.timer.rtx, c.timer.kind = now+c.rtt.timeout(), rtxRTO

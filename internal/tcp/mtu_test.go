@@ -1,0 +1,174 @@
+package tcp
+
+import (
+	"fmt"
+	"syscall"
+	"testing"
+
+	"usock/internal/cc"
+)
+
+// icmp gives the core an error about the segment at a relative number.
+func (s *script) icmp(seq int, errno syscall.Errno, mss int) {
+	s.t.Helper()
+	s.ev |= s.c.ICMP(s.now, &ICMPError{Seq: s.p.ISS + uint32(seq), Errno: errno, MSS: mss})
+	s.pump()
+}
+
+// RFC 5927, section 4.1: the quoted number must be in flight.
+func TestICMPSequenceCheck(t *testing.T) {
+	for _, c := range []struct {
+		seq     int
+		believe bool
+	}{{0, false}, {1, true}, {1000, true}, {1001, false}, {5000, false}, {-1, false}} {
+		t.Run(fmt.Sprint(c.seq), func(t *testing.T) {
+			tc := newScript(t, plain)
+			tc.connect()
+			tc.write(1000)
+			tc.out = nil
+			tc.icmp(c.seq, 0, 600)
+			if got := tc.c.snd.mss == 600; got != c.believe {
+				t.Fatalf("MSS %d", tc.c.snd.mss)
+			}
+			tc.quiet = true
+		})
+	}
+}
+
+// In SYN-SENT an error ends the attempt (Linux).
+func TestICMPSynSent(t *testing.T) {
+	for _, e := range []syscall.Errno{syscall.ECONNREFUSED, syscall.EHOSTUNREACH, syscall.ENETUNREACH} {
+		tc := newScript(t, plain)
+		tc.c.Connect(tc.now, &tc.p)
+		tc.pump()
+		tc.want("S 0 <mss 1460>")
+		tc.icmp(0, e, 0)
+		tc.wantState(Closed)
+		tc.wantErr(e)
+	}
+}
+
+// Later it is soft (RFC 5927, section 5.2): told only when the connection times out.
+func TestICMPSoft(t *testing.T) {
+	tc := newScript(t, plain)
+	tc.connect()
+	tc.write(100)
+	tc.out = nil
+	tc.icmp(1, syscall.EHOSTUNREACH, 0)
+	tc.wantState(Established)
+	tc.wantErr(0)
+	tc.quiet = true
+	for tc.c.State() != Closed {
+		tc.now = tc.c.Deadline()
+		tc.c.Expire(tc.now)
+		tc.pump()
+	}
+	tc.wantErr(syscall.EHOSTUNREACH)
+}
+
+// RFC 1191, section 6.4: what did not fit is sent again at once, in smaller segments,
+// and the window stays.
+func TestICMPTooBig(t *testing.T) {
+	tc := newScript(t, plain)
+	tc.connectIn(msec(100))
+	tc.write(4000)
+	tc.want(". 1+1460 ack 1")
+	tc.want(". 1461+1460 ack 1")
+	tc.want("P. 2921+1080 ack 1")
+	tc.icmp(1, 0, 1000)
+	tc.want(". 1+1000 ack 1")
+	tc.want(". 1001+1000 ack 1")
+	tc.want(". 2001+920 ack 1")
+	tc.want(". 2921+1000 ack 1")
+	tc.want("P. 3921+80 ack 1")
+	if th := tc.c.fl.cc.SSThresh(); th != cc.MaxWindow {
+		t.Fatalf("ssthresh %d", th)
+	}
+	tc.sleep(msec(100))
+	tc.recv(". 1 ack 4001")
+	tc.wantLossState(cc.Open)
+	tc.write(2000)
+	tc.want(". 4001+1000 ack 1")
+	tc.want("P. 5001+1000 ack 1")
+}
+
+// A message cannot make the segments absurdly small (RFC 5927, section 7.2), nor
+// larger.
+func TestICMPTooBigBounds(t *testing.T) {
+	tc := newScript(t, plain)
+	tc.connect()
+	tc.write(100)
+	tc.out = nil
+	tc.icmp(1, 0, 10)
+	if tc.c.snd.mss != minPathMSS {
+		t.Fatalf("MSS %d", tc.c.snd.mss)
+	}
+	tc.icmp(1, 0, 9000)
+	if tc.c.snd.mss != minPathMSS {
+		t.Fatalf("MSS %d", tc.c.snd.mss)
+	}
+	tc.quiet = true
+}
+
+// RFC 4821, section 7.7: a black hole drops all above 1100 bytes and tells nobody.
+func TestBlackHole(t *testing.T) {
+	tc := newScript(t, noTS)
+	tc.cfg.MTUProbing = 1
+	tc.connectIn(msec(20))
+	total := 400000
+	written, una := 0, 1
+	biggest := 0
+	for i := 0; una <= total; i++ {
+		if i > 5000 {
+			t.Fatalf("stuck at %d", una)
+		}
+		for written < total && tc.c.SendSpace() > 0 {
+			n := min(total-written, tc.c.SendSpace(), 60000)
+			tc.queue(n)
+			written += n
+		}
+		tc.pump()
+		tc.sleep(msec(20))
+		got := map[int]int{}
+		for _, g := range tc.out {
+			if n := len(g.data); n <= 1100 {
+				got[int(g.Seq-tc.p.ISS)] = n
+				biggest = max(biggest, n)
+			}
+		}
+		tc.out = nil
+		before := una
+		for got[una] > 0 {
+			una += got[una]
+		}
+		sack := ""
+		for s, n := range got {
+			if s > una {
+				sack = fmt.Sprintf(" <sack %d-%d>", s, s+n)
+			}
+		}
+		if una > before || sack != "" {
+			tc.recv(fmt.Sprintf(". 1 ack %d%s", una, sack))
+		} else if len(tc.out) == 0 {
+			tc.sleep(msec(50))
+		}
+	}
+	tc.quiet = true
+	if tc.c.snd.mss < 1024 || tc.c.snd.mss > 1100 {
+		t.Fatalf("MSS %d in the end", tc.c.snd.mss)
+	}
+	t.Logf("MSS %d, largest that passed %d, %v", tc.c.snd.mss, biggest, tc.now)
+}
+
+// Without probing the MSS stays.
+func TestNoProbing(t *testing.T) {
+	tc := newScript(t, plain)
+	tc.connect()
+	tc.write(1460)
+	tc.out = nil
+	tc.sleep(secs(20))
+	if tc.c.snd.mss != 1460 {
+		t.Fatalf("MSS %d", tc.c.snd.mss)
+	}
+	tc.quiet = true
+}
