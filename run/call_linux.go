@@ -202,16 +202,15 @@ func (c *call) storeAddr(a usock.Addr, addr, size uint64) syscall.Errno {
 	if n < 0 {
 		return unix.EINVAL
 	}
-	var few [abi.SizeofInet6]byte
+	var few [abi.SizeofInet6 + 4]byte
 	b := few[:0]
 	if a.Family != usock.AF_UNSPEC {
 		b = abi.AppendAddr(b, a)
 	}
-	if e := c.write(addr, b[:min(n, len(b))]); e != 0 {
-		return e
-	}
-	binary.NativeEndian.PutUint32(room[:], uint32(len(b)))
-	return c.write(size, room[:])
+	whole := len(b)
+	b = b[:min(n, whole)]
+	spans := [2]span{{addr, uint64(len(b))}, {size, 4}}
+	return c.writev(binary.NativeEndian.AppendUint32(b, uint32(whole)), spans[:])
 }
 
 // callGetsockname is getsockname(fd, addr, addrlen).

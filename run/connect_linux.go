@@ -30,7 +30,9 @@ func callConnect(c *call) result {
 		c.clearNative()
 		return c.fail(e)
 	}
-	c.l.checkListeners(a.Port)
+	if s.phase != connecting && s.phase != connected {
+		c.l.checkListeners(a.Port)
+	}
 	err := s.u.Connect(a)
 	switch e := errno(err); {
 	case err != nil && e != unix.EINPROGRESS && e != unix.EALREADY:

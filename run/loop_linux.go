@@ -109,15 +109,12 @@ func (l *loop) rewatch(fd int, events uint32) {
 	unix.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(l.epoll), unix.EPOLL_CTL_MOD, uintptr(fd), uintptr(unsafe.Pointer(&ev)), 0, 0)
 }
 
-// forget stops watching fd. It is called before fd is closed: the program may hold
-// the same description.
+// forget ends the watch of fd, which is about to be closed. With its description,
+// of which nobody else has a descriptor, it leaves the epoll set.
 func (l *loop) forget(fd int) {
-	if fd < 0 || fd >= len(l.sources) || l.sources[fd].src == nil {
-		return
+	if fd >= 0 && fd < len(l.sources) {
+		l.sources[fd] = watched{}
 	}
-	l.sources[fd] = watched{}
-	var ev unix.EpollEvent
-	unix.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(l.epoll), unix.EPOLL_CTL_DEL, uintptr(fd), uintptr(unsafe.Pointer(&ev)), 0, 0)
 }
 
 // tell is called, under the host's lock, when the poll set has events.
@@ -164,7 +161,8 @@ func (t *trap) ready(events uint32) {
 	l := (*loop)(t)
 	if events&unix.EPOLLIN == 0 {
 		// Nobody has the filter any more.
-		l.forget(int(l.notify))
+		var ev unix.EpollEvent
+		unix.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(l.epoll), unix.EPOLL_CTL_DEL, uintptr(l.notify), uintptr(unsafe.Pointer(&ev)), 0, 0)
 		return
 	}
 	if l.notify.recv(&l.note) == 0 {

@@ -102,7 +102,7 @@ const farEvents = unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET
 
 // setFar makes fd the far end.
 func (s *sock) setFar(fd int) {
-	s.far, s.readable, s.writable = fd, true, true
+	s.far, s.readable, s.writable = fd, false, true
 	s.l.watch(fd, farEvents, s)
 }
 

@@ -160,8 +160,8 @@ func (s *sock) pumpUp() bool {
 			s.finish()
 			return false
 		}
-		if !s.readable {
-			return false
+		if !s.readable || s.upEnd {
+			return false // after the end there is only the byte that stays unread
 		}
 		if moved >= maxRound {
 			return true
@@ -176,12 +176,7 @@ func (s *sock) pumpUp() bool {
 			// Closed with data unread.
 			s.closed, s.abort = true, true
 		case n == 0:
-			s.readable = false
-			if s.upEnd || !s.hungUp() {
-				s.endUp()
-				return false
-			}
-			s.closed = true
+			s.closed = true // a shutdown is trapped: it would have set upEnd
 		default:
 			if n < len(b) && !s.ended {
 				s.readable = false // that was all, and what comes will be told
@@ -243,15 +238,6 @@ func (s *sock) sendUp() bool {
 	}
 	s.up.clear()
 	return true
-}
-
-// endUp passes on that the program sends nothing more. The trapped shutdown has
-// told the stack already, unless a process other than the program's did it.
-func (s *sock) endUp() {
-	if !s.upEnd {
-		s.upEnd = true
-		s.u.Shutdown(usock.SHUT_WR)
-	}
 }
 
 // finish closes a socket that the program has closed, after all that it sent was
