@@ -29,7 +29,7 @@ func (l *Layer) inputLooped(p *pkt.Packet) {
 // receive takes over a packet that came in on i. copied says that it is a copy of
 // one that this host has sent there.
 func (l *Layer) receive(i *Iface, p *pkt.Packet, copied bool) {
-	if i == nil || i.index == 0 {
+	if l.closed || i == nil || i.index == 0 {
 		p.Free()
 		return
 	}

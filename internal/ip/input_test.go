@@ -1,7 +1,9 @@
 package ip
 
 import (
+	"errors"
 	"slices"
+	"syscall"
 	"testing"
 
 	"usock/internal/buf"
@@ -181,6 +183,25 @@ func TestInputMalformed(t *testing.T) {
 	b.arrive(packet(peerA, hostA, ProtoUDP, udpHeader(0), func(h *wire.IPv4, _ *wire.IPv6) { h.Options = []byte{wire.IPv4OptLSRR, 7, 4, 1, 2, 3, 4, 0} }))
 	if len(b.udp.take()) != 0 || b.l.Stats.Martian != 1 {
 		t.Error("source route accepted")
+	}
+}
+
+// A layer that is closed keeps nothing of what still comes.
+func TestClosed(t *testing.T) {
+	b := newBench(t, Config{})
+	path, err := b.route(peerA, "", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.arrive(frag4(1, 0, true, pattern(8)))
+	b.do(b.l.Close)
+	b.arrive(frag4(1, 8, true, pattern(8)))
+	b.arrive(packet(peerA, hostA, ProtoUDP, udpHeader(0), nil))
+	b.h.Enter()
+	err = b.l.Output(pkt.FromBytes(udpHeader(0)), &path, &Out{Proto: ProtoUDP})
+	b.h.Leave()
+	if len(b.udp.take()) != 0 || len(b.l.frags.all) != 0 || b.h.Timers() != 0 || !errors.Is(err, syscall.ENETDOWN) || len(b.sent()) != 0 {
+		t.Error("still at work", err)
 	}
 }
 

@@ -86,6 +86,8 @@ type Layer struct {
 	table Table
 	gen   uint32
 
+	closed bool
+
 	ifaces     []*Iface // by index-1; nil where removed
 	lo         *Iface
 	own        map[netip.Addr]*ownAddr
@@ -147,8 +149,10 @@ func (l *Layer) Generation() uint32 { return l.gen }
 
 func (l *Layer) changed() { l.gen++ }
 
-// Close frees the fragments that wait for others and stops the timer.
+// Close frees the fragments that wait for others and stops the timer. Packets that
+// come or are sent later are dropped.
 func (l *Layer) Close() {
+	l.closed = true
 	l.frags.clear()
 	clear(l.looped)
 	l.host.RemoveTimer(&l.timer)

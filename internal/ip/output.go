@@ -56,9 +56,9 @@ type Out struct {
 // Output sends p, which begins with the transport header, along path. It takes
 // over p, also when it fails.
 func (l *Layer) Output(p *pkt.Packet, path *Path, o *Out) error {
-	if path.Iface == nil || path.Iface.index == 0 {
+	if l.closed || path.Iface == nil || path.Iface.index == 0 {
 		p.Free()
-		return syscall.ENETUNREACH
+		return syscall.ENETDOWN
 	}
 	if o.HeaderIncluded {
 		return l.outputIncluded(p, path, o)

@@ -3,8 +3,11 @@ package ip
 import (
 	"errors"
 	"net/netip"
+	"slices"
 	"syscall"
 	"testing"
+
+	"pgregory.net/rapid"
 )
 
 func prefix(s string) netip.Prefix { return netip.MustParsePrefix(s) }
@@ -274,6 +277,68 @@ func TestPathMTUBound(t *testing.T) {
 		if len(b.l.mtus) != maxMTUs {
 			t.Errorf("%d", len(b.l.mtus))
 		}
+	})
+}
+
+// The table finds what a search through all routes finds.
+func TestRouteTable(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		ifaces := []*Iface{{}, {}}
+		pick := rapid.Custom(func(t *rapid.T) Route {
+			// Few addresses, so that routes often meet.
+			a := netip.AddrFrom4([4]byte{byte(rapid.IntRange(0, 3).Draw(t, "a")), byte(rapid.IntRange(0, 3).Draw(t, "b")), 0, 1})
+			p, _ := a.Prefix(rapid.SampledFrom([]int{0, 1, 7, 8, 15, 16, 32}).Draw(t, "bits"))
+			return Route{Dst: p, Metric: rapid.IntRange(0, 2).Draw(t, "metric"), Iface: rapid.SampledFrom(ifaces).Draw(t, "iface")}
+		})
+		var table routeTable
+		var all []Route
+		find := func(r Route) int {
+			return slices.IndexFunc(all, func(o Route) bool { return r.same(&o) })
+		}
+		t.Repeat(map[string]func(*rapid.T){
+			"add": func(t *rapid.T) {
+				r := pick.Draw(t, "route")
+				if known := find(r) >= 0; table.add(r) == known {
+					t.Fatalf("add %v: known %v", r, known)
+				} else if !known {
+					all = append(all, r)
+				}
+			},
+			"remove": func(t *rapid.T) {
+				r := pick.Draw(t, "route")
+				i := find(r)
+				if table.remove(r) != (i >= 0) {
+					t.Fatalf("remove %v: at %d", r, i)
+				}
+				if i >= 0 {
+					all = slices.Delete(all, i, i+1)
+				}
+			},
+			"removeIface": func(t *rapid.T) {
+				i := rapid.SampledFrom(ifaces).Draw(t, "iface")
+				table.removeIface(i)
+				all = slices.DeleteFunc(all, func(r Route) bool { return r.Iface == i })
+			},
+			"": func(t *rapid.T) {
+				if n := len(table.all(nil)); n != len(all) {
+					t.Fatalf("%d routes, want %d", n, len(all))
+				}
+				dst := pick.Draw(t, "dst").Dst.Addr()
+				for _, via := range append(ifaces, nil) {
+					var best *Route
+					for i, r := range all {
+						if r.Dst.Contains(dst) && (via == nil || r.Iface == via) && (best == nil || r.Dst.Bits() > best.Dst.Bits() ||
+							r.Dst.Bits() == best.Dst.Bits() && r.Metric < best.Metric) {
+							best = &all[i]
+						}
+					}
+					got := table.lookup(dst, via)
+					if (got == nil) != (best == nil) || got != nil && (got.Dst != best.Dst || got.Metric != best.Metric) {
+						t.Fatalf("%v: %v, want %v", dst, got, best)
+					}
+				}
+			},
+		})
 	})
 }
 
