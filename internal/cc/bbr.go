@@ -33,7 +33,9 @@ const (
 // BBR is version 1 of BBR: draft-cardwell-iccrg-bbr-congestion-control-00, with
 // the two things that Linux's version 1 has beyond it: a window that allows for
 // the aggregation of acknowledgments, and a pacing rate one per cent below the
-// bandwidth found. Linux's detection of token-bucket policers is left out.
+// bandwidth found. Linux's detection of token-bucket policers is left out. Where
+// the receive window holds a sender back, two rules differ: such rounds do not end
+// Startup (checkFull), and recovery begins with the BDP (recover).
 //
 // Version 1 models the path's bandwidth and round-trip time and does not take a
 // lost packet for a full queue, so that random loss costs no more than what is
@@ -362,7 +364,10 @@ func (b *BBR) setWindow(a *Ack) {
 }
 
 // recover adapts the window to losses and reports whether it is settled by that
-// (section 4.2.3.4).
+// (section 4.2.3.4). The window that recovery begins with is not less than the BDP,
+// as it is in the draft: with little in flight, because the receive window or the
+// program held the sender back, the rest of the pipe would stay empty for a round
+// trip with each random loss.
 func (b *BBR) recover(a *Ack) bool {
 	if a.Lost > 0 {
 		b.cwnd = max(b.cwnd-min(b.cwnd, a.Lost), b.mss)
@@ -373,7 +378,7 @@ func (b *BBR) recover(a *Ack) bool {
 	case a.State == Recovery && was != Recovery:
 		b.conservation = true
 		b.nextRound = a.Rate.Total
-		b.cwnd = add(a.InFlight, a.Delivered)
+		b.cwnd = max(add(a.InFlight, a.Delivered), min(b.cwnd, b.target(1)))
 	case was >= Recovery && a.State < Recovery:
 		b.cwnd = max(b.cwnd, b.prior)
 		b.conservation = false

@@ -186,6 +186,7 @@ func (c *Conn) undoReduction(now time.Duration) {
 	f.cc.Undo(now)
 	l.undo, l.frto, l.cwnd = false, false, 0
 	l.rack.seen = l.rack.seen || l.state == cc.Recovery
+	l.next = c.snd.una // what is not lost any more may be so again
 	c.rtt.setRTO(c.cfg)
 	c.snd.retrans = 0
 }

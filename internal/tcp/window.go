@@ -17,14 +17,11 @@ func (c *Conn) window() uint32 {
 	return uint32(c.rcv.adv - c.rcv.nxt)
 }
 
-// space returns how many bytes the buffer could take.
+// space returns how many bytes the buffer could take behind those in order. What
+// came out of order takes up window that is promised already: it is bounded by it,
+// and does not reduce it.
 func (c *Conn) space() uint32 {
-	used := c.rcv.q.Len()
-	if c.ooo != nil {
-		used += c.ooo.q.Len()
-	}
-	full := int(c.rcv.bufSize / 2)
-	return uint32(max(full-used, 0))
+	return uint32(max(int(c.rcv.bufSize/2)-c.rcv.q.Len(), 0))
 }
 
 // wouldAdvertise returns the window for the next segment, before the rule that it
