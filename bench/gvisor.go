@@ -23,7 +23,8 @@ import (
 const gvisorNote = "gVisor: gvisor.dev/gvisor v0.0.0-20260701204157-69c2d17aea96 through its gonet adapters; SACK on, " +
 	"receive buffers up to 8 MiB and send buffers up to 6 MiB, TIME-WAIT reuse on. " +
 	"One host: its loopback endpoint. Two hosts at MTU 1500: its veth pair with gVisor GSO and checksum offload. " +
-	"Two hosts at 64 KiB: its pipe at MTU 65535 with checksum offload announced."
+	"Two hosts at 64 KiB: its pipe at MTU 65535 with checksum offload announced. " +
+	"Lossy, TUN: usock's links, with host GSO and checksum offload on TUN."
 
 type gvisorNet struct{ s *stack.Stack }
 
@@ -110,6 +111,19 @@ func gvisorPair(t topology) (*pair, error) {
 		return &pair{n, n, localhost}, err
 	case wire1500:
 		a, b = veth.NewPair(1500, veth.DefaultBacklogSize)
+	case lossy:
+		x, y, err := lossyWire()
+		if err != nil {
+			return nil, err
+		}
+		a, b = &bridged{l: x, info: x.Info()}, &bridged{l: y, info: y.Info()}
+	case tunOut, tunIn:
+		l, err := tun("bench0", serverIP, false)
+		if err != nil {
+			return nil, err
+		}
+		n, err := gvisorStack(&bridged{l: l, info: l.Info()}, netip.PrefixFrom(clientIP, 24))
+		return overTUN(t, n), err
 	case wire64k:
 		x, y := pipe.New("\x02\x00\x00\x00\x00\x01", "\x02\x00\x00\x00\x00\x02", 65535)
 		a, b = offloading{x}, offloading{y}

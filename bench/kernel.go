@@ -11,11 +11,14 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"usock/link"
 )
 
 const kernelNote = "Kernel: the net package's sockets, in network namespaces that bench makes and that end with its processes. " +
 	"One host: lo. Two hosts: a veth pair between two namespaces; at MTU 1500 with TSO, GSO and GRO off and checksum offload on, " +
-	"at 64 KiB with all offloads on. Buffers as the kernel tunes them, congestion control as it is set."
+	"at 64 KiB with all offloads on. Buffers as the kernel tunes them, congestion control as it is set. " +
+	"Lossy: two TUN devices with usock's link.Impair between them."
 
 // kernelNet is the sockets of the network namespace in which a thread is.
 type kernelNet struct{ do func(func()) }
@@ -62,12 +65,15 @@ func kernelPair(t topology) (*pair, error) {
 	if t == loopback {
 		return &pair{here, here, localhost}, nil
 	}
-	if t != wire1500 && t != wire64k {
+	if t != wire1500 && t != wire64k && t != lossy {
 		return nil, errNotServed
 	}
 	there, ns, err := otherNamespace()
 	if err != nil {
 		return nil, err
+	}
+	if t == lossy {
+		return kernelLossy(there)
 	}
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name, attrs.MTU = "bench0", 1500
@@ -88,6 +94,39 @@ func kernelPair(t topology) (*pair, error) {
 		}
 	})
 	return &pair{here, there, serverIP}, err
+}
+
+// kernelLossy joins the namespaces by two TUN devices and the path between these.
+func kernelLossy(there kernelNet) (*pair, error) {
+	a, err := tun("bench0", clientIP, true)
+	if err != nil {
+		return nil, err
+	}
+	var b link.Link
+	there.do(func() {
+		if err = prepare(); err == nil {
+			b, err = tun("bench1", serverIP, true)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	// Seen from a's Impair, what the kernel sends comes in.
+	path := link.ImpairConfig{In: lossyPath.Out, Out: lossyPath.In, Seed: lossyPath.Seed}
+	impaired, err := link.Impair(a, path)
+	if err != nil {
+		return nil, err
+	}
+	splice(impaired, b)
+	return &pair{here, there, serverIP}, nil
+}
+
+// overTUN is the pair of a stack at clientIP and the kernel at serverIP.
+func overTUN(t topology, stack network) *pair {
+	if t == tunOut {
+		return &pair{stack, here, serverIP}
+	}
+	return &pair{here, stack, clientIP}
 }
 
 // prepare makes a fresh namespace fit for the workloads.

@@ -24,6 +24,8 @@ const (
 	wire1500 topology = "wire1500" // two hosts, MTU 1500, every segment a packet of its own
 	wire64k  topology = "wire64k"  // two hosts, MTU 65535 or segments of 64 KiB
 	lossy    topology = "lossy"    // two hosts, MTU 1500, 1 % loss, 10 ms there and back
+	tunOut   topology = "tun-out"  // a client of the stack, over a TUN device, to the kernel
+	tunIn    topology = "tun-in"   // and the other way round
 	machine  topology = "machine"  // nothing
 )
 

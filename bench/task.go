@@ -34,6 +34,8 @@ type workload struct {
 	bar         float64 // usock to kernel, at least; at most if less is better
 	limit       string  // the machine's limit in the same unit; "": none
 	run         func(p *pair, t Task) (Result, error)
+
+	least time.Duration // a measurement takes at least so long
 }
 
 var workloads = []workload{
@@ -45,6 +47,12 @@ var workloads = []workload{
 		topology: wire1500, bar: 1.0, limit: "limit-copy", run: bulk(1)},
 	{name: "bulk-64k", title: "bulk TCP, two hosts, 64 KiB segments", unit: "Gbit/s",
 		topology: wire64k, bar: 1.2, limit: "limit-copy", run: bulk(1)},
+	{name: "bulk-lossy", title: "bulk TCP, two hosts, MTU 1500, 1 % loss, 10 ms round trip", unit: "Mbit/s",
+		topology: lossy, least: 4 * time.Second, run: scaled(1000, bulk(1))},
+	{name: "tun-out", title: "bulk TCP to the kernel over TUN", unit: "Gbit/s",
+		topology: tunOut, run: bulk(1)},
+	{name: "tun-in", title: "bulk TCP from the kernel over TUN", unit: "Gbit/s",
+		topology: tunIn, run: bulk(1)},
 	{name: "round-trip", title: "1-byte round trip, p50", unit: "µs", less: true,
 		topology: loopback, bar: 0.5, limit: "limit-channel", run: roundTrip},
 	{name: "connect-1", title: "connect, 1 byte each way, close; 1 client", unit: "1/s",
@@ -91,7 +99,17 @@ func (t Task) do() (Result, error) {
 			return Result{}, err
 		}
 	}
+	t.Time = max(t.Time, w.least)
 	return w.run(p, t)
+}
+
+// scaled multiplies a workload's figure.
+func scaled(by float64, run func(*pair, Task) (Result, error)) func(*pair, Task) (Result, error) {
+	return func(p *pair, t Task) (Result, error) {
+		r, err := run(p, t)
+		r.Value *= by
+		return r, err
+	}
 }
 
 // meter counts events over a task's time, behind a warm-up.

@@ -57,10 +57,27 @@ func usockPair(t topology) (*pair, error) {
 		c = link.PipeConfig{MTU: 1500, SmallSegments: true}
 	case wire64k:
 		c = link.PipeConfig{MTU: 65535}
+	case lossy:
+		a, b, err := lossyWire()
+		if err != nil {
+			return nil, err
+		}
+		return usockTwo(a, b)
+	case tunOut, tunIn:
+		l, err := tun("bench0", serverIP, false)
+		if err != nil {
+			return nil, err
+		}
+		n, err := usockHost(l, clientIP)
+		return overTUN(t, n), err
 	default:
 		return nil, errNotServed
 	}
 	a, b := link.Pipe(c)
+	return usockTwo(a, b)
+}
+
+func usockTwo(a, b link.Link) (*pair, error) {
 	client, err := usockHost(a, clientIP)
 	if err != nil {
 		return nil, err
@@ -76,4 +93,4 @@ func usockHost(l link.Link, a netip.Addr) (usockNet, error) {
 	return usockNet{h}, err
 }
 
-const usockNote = "usock: the net package's types of Host. One host: the built-in loopback. Two hosts: link.Pipe, at MTU 1500 with SmallSegments."
+const usockNote = "usock: the net package's types of Host. One host: the built-in loopback. Two hosts: link.Pipe, at MTU 1500 with SmallSegments. TUN: link.TUN with the virtio-net header."
