@@ -115,11 +115,17 @@ func (l *Layer) input4(i *Iface, p *pkt.Packet, copied bool) {
 	}
 	m := &l.meta
 	m.Src, m.Dst, m.Proto, m.TTL, m.TOS = h.Src, h.Dst, h.Proto, h.TTL, h.TOS
-	local := l.IsLocal(h.Dst)
-	m.Broadcast = !local && l.IsBroadcast(h.Dst)
-	if !copied && !l.plausible4(i, &h, m.Broadcast) {
-		l.martian(i, p)
-		return
+	known := i.admitted.has(h.Src, h.Dst, l.gen)
+	local := known || l.IsLocal(h.Dst)
+	if !known {
+		m.Broadcast = !local && l.IsBroadcast(h.Dst)
+		if !copied && !l.plausible4(i, &h, m.Broadcast) {
+			l.martian(i, p)
+			return
+		}
+		if local && !copied {
+			i.admitted = admission{h.Src, h.Dst, l.gen}
+		}
 	}
 	if h.Options != nil && !l.checkOptions4(p, m, &h) {
 		return
@@ -203,11 +209,13 @@ func (l *Layer) input6(i *Iface, p *pkt.Packet, copied bool) {
 	m := &l.meta
 	m.V6 = true
 	m.Src, m.Dst, m.Proto, m.TTL, m.TOS, m.Flow = h.Src, h.Dst, h.Next, h.HopLimit, h.TOS, h.Flow
-	if !copied && !l.plausible6(i, &h) {
+	known := i.admitted.has(h.Src, h.Dst, l.gen)
+	if !known && !copied && !l.plausible6(i, &h) {
 		l.martian(i, p)
 		return
 	}
 	switch {
+	case known:
 	case h.Dst.IsMulticast():
 		if !i.Joined(h.Dst) {
 			l.Stats.NotLocal++
@@ -225,6 +233,8 @@ func (l *Layer) input6(i *Iface, p *pkt.Packet, copied bool) {
 	case l.own[h.Dst] == nil:
 		l.forward6(i, p, &h)
 		return
+	case !copied:
+		i.admitted = admission{h.Src, h.Dst, l.gen}
 	}
 	l.keepHeader(p, wire.IPv6Len)
 	l.chain6(p, m, true)

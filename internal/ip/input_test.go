@@ -404,3 +404,28 @@ func BenchmarkLoopback(b *testing.B) {
 		})
 	}
 }
+
+// What was accepted once is not accepted any more when addresses change.
+func TestAdmissionEnds(t *testing.T) {
+	for _, c := range []struct{ src, dst, own string }{{peerA, hostA, hostA + "/24"}, {peerB, hostB, hostB + "/64"}} {
+		b := newBench(t, Config{})
+		in := packet(c.src, c.dst, ProtoUDP, udpHeader(0), nil)
+		for range 3 {
+			b.arrive(in)
+			b.udp.one()
+		}
+		b.do(func() { b.l.AddAddr(b.eth, prefix(c.src+"/32")) })
+		b.arrive(in)
+		if len(b.udp.take()) != 0 || b.l.Stats.Martian != 1 {
+			t.Error("accepted from this host's own address")
+		}
+		b.do(func() { b.l.RemoveAddr(b.eth, prefix(c.src+"/32")) })
+		b.arrive(in)
+		b.udp.one()
+		b.do(func() { b.l.RemoveAddr(b.eth, prefix(c.own)) })
+		b.arrive(in)
+		if len(b.udp.take()) != 0 || b.l.Stats.NotLocal != 1 {
+			t.Error("accepted for an address that was removed")
+		}
+	}
+}
