@@ -30,10 +30,10 @@ func callConnect(c *call) result {
 		c.clearNative()
 		return c.fail(e)
 	}
-	if s.phase != connecting && s.phase != connected {
-		c.l.checkListeners(a.Port)
-	}
 	err := s.u.Connect(a)
+	if errno(err) == unix.EINPROGRESS {
+		err = c.meetDead(a, err)
+	}
 	switch e := errno(err); {
 	case err != nil && e != unix.EINPROGRESS && e != unix.EALREADY:
 		return c.failErr(err)
@@ -61,6 +61,30 @@ func callConnect(c *call) result {
 		return c.park(waitFresh, s.timeout(usock.SO_SNDTIMEO), unix.EINPROGRESS)
 	}
 	return r
+}
+
+// meetDead carries on with a connect that has just begun, which may have met a
+// listener that its program has closed. On a link without delay the connection is
+// made by now and was refused by the kernel, where the listener's end is gone: the
+// next attempt is refused as it should be. Otherwise the listener goes before the
+// SYN arrives.
+func (c *call) meetDead(a usock.Addr, err error) error {
+	l, s := c.l, c.s
+	l.metDead = false
+	l.serveStack()
+	if l.metDead {
+		s.takeError()
+		for range 2 { // the first call may tell the outcome of the attempt before
+			if err = s.u.Connect(a); err == nil || errno(err) == unix.EINPROGRESS || errno(err) == unix.ECONNREFUSED {
+				break
+			}
+		}
+		return err
+	}
+	if s.u.Events()&(usock.POLLOUT|usock.POLLERR|usock.POLLHUP) == 0 {
+		l.checkListeners(a.Port)
+	}
+	return err
 }
 
 // connectLater answers a non-blocking connect. Where the outcome is known already,

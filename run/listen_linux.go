@@ -114,6 +114,7 @@ func (s *sock) acceptAll() {
 			return
 		default:
 			// The program has closed the listener.
+			s.l.metDead = true
 			sysClose(fd)
 			n.reset()
 			s.release()

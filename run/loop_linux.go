@@ -42,7 +42,9 @@ type loop struct {
 	ports  map[uint16][]*sock // listeners
 	tasks  map[int]*task
 	hidden hidden
-	probe  int // a datagram socket that asks whether a name is in use
+
+	metDead bool // a connection came for a listener that its program has closed
+	probe   int  // a datagram socket that asks whether a name is in use
 
 	again    []*sock // pumps with more to do
 	upBuf    []byte  // what a pump reads into, before the stack takes it
