@@ -15,6 +15,9 @@ func (l *Layer) forward4(i *Iface, p *pkt.Packet, h *wire.IPv4, n int) {
 	}
 	m := &l.meta
 	l.keepHeader(p, n)
+	if h.Options != nil {
+		h.Options = m.Header[wire.IPv4MinLen:] // p may be without the bytes now
+	}
 	first := h.FragmentOff == 0
 	if h.TTL <= 1 {
 		l.sendError4(p, m, first, wire.ICMPv4TimeExceeded, wire.ICMPHopLimit, 0)

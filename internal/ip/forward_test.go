@@ -67,7 +67,13 @@ func TestForward(t *testing.T) {
 			t.Errorf("%v from the head", c)
 		}
 	}
-	if r.l.Stats.Forwarded != 4 {
+	// Options go along, also of a packet that is nothing but its header.
+	opts := []byte{wire.IPv4OptRouterAlert, 4, 0, 0}
+	r.arrive(packet(peerA, "10.1.0.2", 99, nil, func(h *wire.IPv4, _ *wire.IPv6) { h.Options = opts }))
+	if out := r.sent1(); len(out) != 1 || !bytes.Equal(out[0][20:], opts) || wire.ChecksumOf(out[0]) != 0 {
+		t.Errorf("%x", out)
+	}
+	if r.l.Stats.Forwarded != 5 {
 		t.Errorf("%+v", r.l.Stats)
 	}
 }
