@@ -20,7 +20,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
 )
 
-const gvisorNote = "gVisor: gvisor.dev/gvisor v0.0.0-20260701204157-69c2d17aea96 through its gonet adapters; SACK on, " +
+const gvisorNote = "gVisor: gvisor.dev/gvisor v0.0.0-20260701204157-69c2d17aea96 through its gonet adapters; SACK on, CUBIC, " +
 	"receive buffers up to 8 MiB and send buffers up to 6 MiB, TIME-WAIT reuse on. " +
 	"One host: its loopback endpoint. Two hosts at MTU 1500: its veth pair with gVisor GSO and checksum offload. " +
 	"Two hosts at 64 KiB: its pipe at MTU 65535 with checksum offload announced. " +
@@ -71,7 +71,8 @@ func gvisorStack(l stack.LinkEndpoint, a netip.Prefix) (gvisorNet, error) {
 	rcv := tcpip.TCPReceiveBufferSizeRangeOption{Min: 4096, Default: 1 << 20, Max: 8 << 20}
 	snd := tcpip.TCPSendBufferSizeRangeOption{Min: 4096, Default: 1 << 20, Max: 6 << 20}
 	reuse := tcpip.TCPTimeWaitReuseOption(tcpip.TCPTimeWaitReuseGlobal)
-	for _, o := range []tcpip.SettableTransportProtocolOption{&sack, &rcv, &snd, &reuse} {
+	cubic := tcpip.CongestionControlOption("cubic")
+	for _, o := range []tcpip.SettableTransportProtocolOption{&sack, &rcv, &snd, &reuse, &cubic} {
 		if err := s.SetTransportProtocolOption(tcp.ProtocolNumber, o); err != nil {
 			return fail(err)
 		}

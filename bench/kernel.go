@@ -3,11 +3,13 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
 	"runtime"
+	"syscall"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -17,20 +19,47 @@ import (
 
 const kernelNote = "Kernel: the net package's sockets, in network namespaces that bench makes and that end with its processes. " +
 	"One host: lo. Two hosts: a veth pair between two namespaces; at MTU 1500 with TSO, GSO and GRO off and checksum offload on, " +
-	"at 64 KiB with all offloads on. Buffers as the kernel tunes them, congestion control as it is set. " +
+	"at 64 KiB with all offloads on. Buffers as the kernel tunes them, CUBIC unless said otherwise. " +
 	"Lossy: two TUN devices with usock's link.Impair between them."
 
 // kernelNet is the sockets of the network namespace in which a thread is.
-type kernelNet struct{ do func(func()) }
-
-func (n kernelNet) DialTCP(to netip.AddrPort) (c net.Conn, err error) {
-	n.do(func() { c, err = net.DialTCP("tcp4", nil, net.TCPAddrFromAddrPort(to)) })
-	return c, err
+type kernelNet struct {
+	do func(func())
+	cc string // congestion control
 }
 
-func (n kernelNet) ListenTCP(at netip.AddrPort) (l net.Listener, err error) {
+func (n kernelNet) DialTCP(to netip.AddrPort) (net.Conn, error) {
+	var c *net.TCPConn
+	var err error
+	n.do(func() { c, err = net.DialTCP("tcp4", nil, net.TCPAddrFromAddrPort(to)) })
+	if err != nil {
+		return nil, err
+	}
+	return c, n.choose(c)
+}
+
+// ListenTCP's connections inherit its congestion control.
+func (n kernelNet) ListenTCP(at netip.AddrPort) (net.Listener, error) {
+	var l *net.TCPListener
+	var err error
 	n.do(func() { l, err = net.ListenTCP("tcp4", net.TCPAddrFromAddrPort(at)) })
-	return l, err
+	if err != nil {
+		return nil, err
+	}
+	return l, n.choose(l)
+}
+
+// choose sets a socket's congestion control. The default of a fresh namespace is
+// the machine's, whatever that is.
+func (n kernelNet) choose(s syscall.Conn) error {
+	raw, err := s.SyscallConn()
+	if err != nil {
+		return err
+	}
+	err2 := raw.Control(func(fd uintptr) {
+		err = unix.SetsockoptString(int(fd), unix.SOL_TCP, unix.TCP_CONGESTION, n.cc)
+	})
+	return errors.Join(err, err2)
 }
 
 func (n kernelNet) DialUDP(to netip.AddrPort) (net.Conn, error) { return n.udp(nil, to) }
@@ -56,23 +85,27 @@ func (n kernelNet) udp(from *net.UDPAddr, to netip.AddrPort) (net.Conn, error) {
 }
 
 // here is the namespace of the process itself, which its parent has made for it.
-var here = kernelNet{func(f func()) { f() }}
+func here(cc string) kernelNet { return kernelNet{func(f func()) { f() }, cc} }
 
 func kernelPair(t topology) (*pair, error) {
+	cc := "cubic"
+	if t == lossyBBR {
+		cc = "bbr"
+	}
 	if err := prepare(); err != nil {
 		return nil, err
 	}
 	if t == loopback {
-		return &pair{here, here, localhost}, nil
+		return &pair{here(cc), here(cc), localhost}, nil
 	}
-	if t != wire1500 && t != wire64k && t != lossy {
+	if t != wire1500 && t != wire64k && t != lossy && t != lossyBBR {
 		return nil, errNotServed
 	}
-	there, ns, err := otherNamespace()
+	there, ns, err := otherNamespace(cc)
 	if err != nil {
 		return nil, err
 	}
-	if t == lossy {
+	if t == lossy || t == lossyBBR {
 		return kernelLossy(there)
 	}
 	attrs := netlink.NewLinkAttrs()
@@ -93,7 +126,7 @@ func kernelPair(t topology) (*pair, error) {
 			err = up("bench1", serverIP, t == wire64k)
 		}
 	})
-	return &pair{here, there, serverIP}, err
+	return &pair{here(cc), there, serverIP}, err
 }
 
 // kernelLossy joins the namespaces by two TUN devices and the path between these.
@@ -118,15 +151,15 @@ func kernelLossy(there kernelNet) (*pair, error) {
 		return nil, err
 	}
 	splice(impaired, b)
-	return &pair{here, there, serverIP}, nil
+	return &pair{here(there.cc), there, serverIP}, nil
 }
 
 // overTUN is the pair of a stack at clientIP and the kernel at serverIP.
 func overTUN(t topology, stack network) *pair {
 	if t == tunOut {
-		return &pair{stack, here, serverIP}
+		return &pair{stack, here("cubic"), serverIP}
 	}
-	return &pair{here, stack, clientIP}
+	return &pair{here("cubic"), stack, clientIP}
 }
 
 // prepare makes a fresh namespace fit for the workloads.
@@ -154,7 +187,7 @@ func prepare() error {
 
 // otherNamespace returns a second network namespace, which lives as long as the
 // process, and a descriptor of it.
-func otherNamespace() (kernelNet, int, error) {
+func otherNamespace(cc string) (kernelNet, int, error) {
 	type ready struct {
 		fd  int
 		err error
@@ -178,7 +211,7 @@ func otherNamespace() (kernelNet, int, error) {
 		calls <- func() { f(); close(done) }
 		<-done
 	}
-	return kernelNet{do}, r.fd, r.err
+	return kernelNet{do, cc}, r.fd, r.err
 }
 
 // up gives an interface its address, sets its offloads and turns it on.

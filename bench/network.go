@@ -20,13 +20,14 @@ type network interface {
 type topology string
 
 const (
-	loopback topology = "loopback" // one host
-	wire1500 topology = "wire1500" // two hosts, MTU 1500, every segment a packet of its own
-	wire64k  topology = "wire64k"  // two hosts, MTU 65535 or segments of 64 KiB
-	lossy    topology = "lossy"    // two hosts, MTU 1500, 1 % loss, 10 ms there and back
-	tunOut   topology = "tun-out"  // a client of the stack, over a TUN device, to the kernel
-	tunIn    topology = "tun-in"   // and the other way round
-	machine  topology = "machine"  // nothing
+	loopback topology = "loopback"  // one host
+	wire1500 topology = "wire1500"  // two hosts, MTU 1500, every segment a packet of its own
+	wire64k  topology = "wire64k"   // two hosts, MTU 65535 or segments of 64 KiB
+	lossy    topology = "lossy"     // two hosts, MTU 1500, 1 % loss, 10 ms there and back
+	lossyBBR topology = "lossy-bbr" // the same, with BBR in place of CUBIC
+	tunOut   topology = "tun-out"   // a client of the stack, over a TUN device, to the kernel
+	tunIn    topology = "tun-in"    // and the other way round
+	machine  topology = "machine"   // nothing
 )
 
 // pair is a client's and a server's network and the address at which the client

@@ -49,6 +49,8 @@ var workloads = []workload{
 		topology: wire64k, bar: 1.2, limit: "limit-copy", run: bulk(1)},
 	{name: "bulk-lossy", title: "bulk TCP, two hosts, MTU 1500, 1 % loss, 10 ms round trip", unit: "Mbit/s",
 		topology: lossy, least: 4 * time.Second, run: scaled(1000, bulk(1))},
+	{name: "bulk-lossy-bbr", title: "the same, BBR", unit: "Mbit/s",
+		topology: lossyBBR, least: 4 * time.Second, run: scaled(1000, bulk(1))},
 	{name: "tun-out", title: "bulk TCP to the kernel over TUN", unit: "Gbit/s",
 		topology: tunOut, run: bulk(1)},
 	{name: "tun-in", title: "bulk TCP from the kernel over TUN", unit: "Gbit/s",

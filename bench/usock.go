@@ -57,37 +57,41 @@ func usockPair(t topology) (*pair, error) {
 		c = link.PipeConfig{MTU: 1500, SmallSegments: true}
 	case wire64k:
 		c = link.PipeConfig{MTU: 65535}
-	case lossy:
+	case lossy, lossyBBR:
 		a, b, err := lossyWire()
 		if err != nil {
 			return nil, err
 		}
-		return usockTwo(a, b)
+		cc := "cubic"
+		if t == lossyBBR {
+			cc = "bbr"
+		}
+		return usockTwo(a, b, cc)
 	case tunOut, tunIn:
 		l, err := tun("bench0", serverIP, false)
 		if err != nil {
 			return nil, err
 		}
-		n, err := usockHost(l, clientIP)
+		n, err := usockHost(l, clientIP, "")
 		return overTUN(t, n), err
 	default:
 		return nil, errNotServed
 	}
 	a, b := link.Pipe(c)
-	return usockTwo(a, b)
+	return usockTwo(a, b, "")
 }
 
-func usockTwo(a, b link.Link) (*pair, error) {
-	client, err := usockHost(a, clientIP)
+func usockTwo(a, b link.Link, cc string) (*pair, error) {
+	client, err := usockHost(a, clientIP, cc)
 	if err != nil {
 		return nil, err
 	}
-	server, err := usockHost(b, serverIP)
+	server, err := usockHost(b, serverIP, cc)
 	return &pair{client, server, serverIP}, err
 }
 
-func usockHost(l link.Link, a netip.Addr) (usockNet, error) {
-	h, err := usock.NewHost(usock.Config{Interfaces: []usock.Interface{{
+func usockHost(l link.Link, a netip.Addr, cc string) (usockNet, error) {
+	h, err := usock.NewHost(usock.Config{Congestion: cc, Interfaces: []usock.Interface{{
 		Link: l, Addrs: []netip.Prefix{netip.PrefixFrom(a, 24)},
 	}}})
 	return usockNet{h}, err
