@@ -5,6 +5,7 @@ import (
 	"syscall"
 
 	"usock/internal/abi"
+	"usock/internal/ip"
 	"usock/internal/socket"
 )
 
@@ -40,32 +41,64 @@ func addrOf(s *socket.Socket, a netip.Addr, port uint16, scope uint32) abi.Addr 
 
 // bindAddr checks an address for bind(2) and returns it without mapping.
 func (s *Stack) bindAddr(k *socket.Socket, a abi.Addr) (netip.Addr, error) {
-	var addr netip.Addr
-	switch {
-	case k.Domain == abi.AF_INET:
-		// An unspecified family passes with the wildcard address (ip(7)).
-		if a.Family != abi.AF_INET && !(a.Family == abi.AF_UNSPEC && a.IP.IsUnspecified()) {
-			return addr, syscall.EAFNOSUPPORT
-		}
-		addr = a.IP
-	case a.Family != abi.AF_INET6:
-		return addr, syscall.EAFNOSUPPORT
-	default:
-		addr = a.IP.Unmap()
-		if addr.Is4() && v6only(k) {
-			return addr, syscall.EINVAL
-		}
-		if addr.Is6() && addr.IsLinkLocalUnicast() && a.Scope == 0 && ipOptionsOf(k).device(k) == 0 {
-			return addr, syscall.EINVAL
-		}
+	addr, err := s.bindFamily(k, a)
+	if err != nil {
+		return addr, err
 	}
-	if addr.IsUnspecified() || s.IP.IsLocal(addr) || ipOptionsOf(k).freebind {
+	if addr.IsUnspecified() || ipOptionsOf(k).freebind {
 		return addr, nil
 	}
-	if k.Type != abi.SOCK_STREAM && (addr.IsMulticast() || s.IP.IsBroadcast(addr)) {
+	if s.IP.IsLocal(addr) {
+		if i := s.IP.Iface(int(k.Opt.Device)); i != nil && addr.Is6() && !has(i, addr) {
+			return addr, syscall.EADDRNOTAVAIL
+		}
+		return addr, nil
+	}
+	if k.Type != abi.SOCK_STREAM && !isPing(k) && (addr.IsMulticast() || s.IP.IsBroadcast(addr)) {
 		return addr, nil
 	}
 	return addr, syscall.EADDRNOTAVAIL
+}
+
+// bindFamily returns the IP address that a means to bind(2). Linux looks at the
+// length of an address before its family: an IPv6 socket takes what is no IPv6
+// address for too short.
+func (s *Stack) bindFamily(k *socket.Socket, a abi.Addr) (netip.Addr, error) {
+	if k.Domain == abi.AF_INET {
+		switch {
+		case k.Type == abi.SOCK_RAW && a.Family == abi.AF_INET6:
+			return netip.IPv4Unspecified(), nil // raw_bind does not look at the family
+		case a.Family == abi.AF_INET, a.Family == abi.AF_UNSPEC && a.IP.IsUnspecified():
+			return a.IP, nil // the wildcard of no family: ip(7)
+		}
+		return netip.Addr{}, syscall.EAFNOSUPPORT
+	}
+	if a.Family != abi.AF_INET6 {
+		return netip.Addr{}, syscall.EINVAL
+	}
+	addr := a.IP.Unmap()
+	switch {
+	case addr.Is4() && k.Type == abi.SOCK_RAW:
+		return addr, syscall.EADDRNOTAVAIL
+	case addr.Is4() && (v6only(k) || isPing(k)):
+		return addr, syscall.EINVAL
+	case addr.Is6() && addr.IsLinkLocalUnicast() && a.Scope == 0 && k.Opt.Device == 0:
+		return addr, syscall.EINVAL
+	}
+	return addr, nil
+}
+
+func isPing(k *socket.Socket) bool {
+	return k.Protocol == abi.IPPROTO_ICMP || k.Protocol == abi.IPPROTO_ICMPV6
+}
+
+func has(i *ip.Iface, addr netip.Addr) bool {
+	for _, p := range i.Addrs() {
+		if p.Addr() == addr {
+			return true
+		}
+	}
+	return false
 }
 
 // checkPort applies the rule about ports of the privileged.
@@ -76,22 +109,80 @@ func (s *Stack) checkPort(port uint16) error {
 	return nil
 }
 
-// peerAddr checks an address to connect or send to and returns it without mapping.
+// peerAddr checks an address to connect to and returns it without mapping. One that
+// needs a scope ties the socket to that interface, as on Linux.
 func (s *Stack) peerAddr(k *socket.Socket, a abi.Addr) (netip.Addr, error) {
-	switch {
-	case a.Family == abi.AF_INET && k.Domain == abi.AF_INET:
-		return a.IP, nil
-	case a.Family == abi.AF_INET && k.Type != abi.SOCK_STREAM && !v6only(k):
-		return a.IP, nil
-	case a.Family == abi.AF_INET6 && k.Domain == abi.AF_INET6:
-		addr := a.IP.Unmap()
-		if addr.Is4() && v6only(k) {
-			return addr, syscall.ENETUNREACH
+	none := netip.Addr{}
+	if k.Domain == abi.AF_INET {
+		if a.Family != abi.AF_INET {
+			return none, syscall.EAFNOSUPPORT
 		}
-		if addr.Is6() && addr.IsLinkLocalUnicast() && a.Scope == 0 && ipOptionsOf(k).device(k) == 0 {
+		return a.IP, nil
+	}
+	switch {
+	case a.Family == abi.AF_INET6:
+	case k.Type == abi.SOCK_RAW || isPing(k):
+		return none, syscall.EAFNOSUPPORT
+	case k.Type == abi.SOCK_STREAM || a.Family != abi.AF_INET:
+		return none, syscall.EINVAL // too short
+	case v6only(k):
+		return none, syscall.EAFNOSUPPORT
+	default:
+		return a.IP, nil
+	}
+	addr := a.IP.Unmap()
+	if addr.Is4() && (v6only(k) || isPing(k)) {
+		return addr, syscall.ENETUNREACH
+	}
+	if needsScope(addr) {
+		if a.Scope != 0 {
+			if k.Opt.Device != 0 && uint32(k.Opt.Device) != a.Scope {
+				return addr, syscall.EINVAL
+			}
+			k.Opt.Device = int32(a.Scope)
+		}
+		if k.Opt.Device == 0 && (!addr.IsMulticast() || ipOptionsOf(k).mcastIf == 0) {
 			return addr, syscall.EINVAL
 		}
-		return addr, nil
 	}
-	return netip.Addr{}, syscall.EAFNOSUPPORT
+	return addr, nil
+}
+
+// needsScope reports whether an address means something on one link only.
+func needsScope(a netip.Addr) bool {
+	return a.Is6() && (a.IsLinkLocalUnicast() || a.IsLinkLocalMulticast() || a.IsInterfaceLocalMulticast())
+}
+
+// sendAddr checks the destination of a datagram and returns it without mapping; the
+// zero Addr for an address of no family on an IPv6 socket, which is none.
+func (s *Stack) sendAddr(k *socket.Socket, a abi.Addr) (netip.Addr, error) {
+	none := netip.Addr{}
+	if k.Domain == abi.AF_INET {
+		if a.Family == abi.AF_INET || a.Family == abi.AF_UNSPEC && !isPing(k) {
+			return a.IP, nil
+		}
+		return none, syscall.EAFNOSUPPORT
+	}
+	udp := k.Type == abi.SOCK_DGRAM && !isPing(k)
+	switch {
+	case a.Family == abi.AF_INET6:
+	case !udp:
+		return none, syscall.EINVAL // too short
+	case a.Family == abi.AF_UNSPEC:
+		return none, nil
+	case a.Family != abi.AF_INET:
+		return none, syscall.EINVAL
+	case v6only(k):
+		return none, syscall.ENETUNREACH
+	default:
+		return a.IP, nil
+	}
+	addr := a.IP.Unmap()
+	switch {
+	case addr.Is4() && isPing(k):
+		return addr, syscall.EINVAL
+	case addr.Is4() && (v6only(k) || k.Type == abi.SOCK_RAW):
+		return addr, syscall.ENETUNREACH
+	}
+	return addr, nil
 }

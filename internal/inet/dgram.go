@@ -93,7 +93,7 @@ func (d *dgram) push(p *pkt.Packet, m *ip.Meta, sport uint16) bool {
 	for _, v := range p.Payload.Views() {
 		cost += v.Cap()
 	}
-	if d.bytes+cost > int(d.s.Opt.RcvBuf) && d.length > 0 || d.shutRD {
+	if d.bytes+cost > int(d.s.Opt.RcvBuf) && d.length > 0 {
 		d.drops++
 		p.Free()
 		return false
@@ -153,9 +153,6 @@ func (d *dgram) recv(m *socket.Msg) (int, error) {
 	if flags&abi.MSG_ERRQUEUE != 0 {
 		return d.recvError(m)
 	}
-	if flags&abi.MSG_OOB != 0 {
-		return 0, syscall.EOPNOTSUPP
-	}
 	if err := d.s.TakeErr(); err != nil {
 		return 0, err
 	}
@@ -170,7 +167,9 @@ func (d *dgram) recv(m *socket.Msg) (int, error) {
 	switch {
 	case ok:
 		return d.receive(m, &g, flags), nil
-	case d.shutRD:
+	case d.shutRD && flags&abi.MSG_DONTWAIT == 0 && !d.s.NonblockLocked():
+		// Only a call that would wait learns of the end (Linux,
+		// __skb_wait_for_more_packets); what arrives is queued all the same.
 		return 0, nil
 	}
 	return 0, syscall.EAGAIN
@@ -247,6 +246,33 @@ func (d *dgram) shutdown(how int) error {
 	return nil
 }
 
+// dissolve undoes connect. The address that bind has set stays.
+func (d *dgram) dissolve() {
+	d.raddr, d.rport, d.path = netip.Addr{}, 0, nil
+	d.s.Opt.Device = 0 // Linux, __udp_disconnect
+	if d.laddr = d.addr; d.addr.IsUnspecified() {
+		d.laddr = netip.Addr{}
+	}
+}
+
+// source returns the address that a datagram to dst leaves from: what bind or an
+// earlier connect has set, if dst is of its family.
+func (d *dgram) source(dst netip.Addr) (netip.Addr, error) {
+	src := d.addr
+	if d.laddr.IsValid() {
+		src = d.laddr
+	}
+	switch {
+	case src.IsMulticast() || d.stack.IP.IsBroadcast(src):
+		return netip.Addr{}, nil
+	case src.Is4() && dst.Is6() && d.s.Domain == abi.AF_INET6 && !dst.IsUnspecified():
+		return src, syscall.EAFNOSUPPORT
+	case src.Is4() != dst.Is4():
+		return netip.Addr{}, nil
+	}
+	return src, nil
+}
+
 // name is the local address.
 func (d *dgram) name() abi.Addr {
 	a := d.laddr
@@ -258,7 +284,7 @@ func (d *dgram) name() abi.Addr {
 
 // peer is the foreign address.
 func (d *dgram) peer() (abi.Addr, error) {
-	if !d.raddr.IsValid() {
+	if !d.raddr.IsValid() || d.rport == 0 {
 		return abi.Addr{}, syscall.ENOTCONN
 	}
 	return addrOf(d.s, d.raddr, d.rport, uint32(d.scope)), nil

@@ -2,11 +2,9 @@ package inet
 
 import (
 	"encoding/binary"
-	"net/netip"
 	"syscall"
 
 	"usock/internal/abi"
-	"usock/internal/buf"
 	"usock/internal/ip"
 	"usock/internal/pkt"
 	"usock/internal/socket"
@@ -71,7 +69,7 @@ func (p *pingProto) Bind(s *socket.Socket, a abi.Addr) error {
 	if err := p.claimID(e, a.Port); err != nil {
 		return err
 	}
-	e.addr, e.laddr = addr, addr
+	e.addr, e.laddr, e.explicit = addr, addr, a.Port != 0
 	return nil
 }
 
@@ -95,30 +93,37 @@ func (p *pingProto) claimID(e *pingEndpoint, id uint16) error {
 // Connect implements socket.Proto.
 func (p *pingProto) Connect(s *socket.Socket, a abi.Addr) error {
 	e := pingOf(s)
-	return e.fix(a)
-}
-
-// fix sets the peer of a socket without ports of its own, or dissolves that.
-func (d *dgram) fix(a abi.Addr) error {
 	if a.Family == abi.AF_UNSPEC {
-		d.raddr, d.rport, d.path = netip.Addr{}, 0, nil
-		d.laddr = d.addr
+		e.dissolve()
+		if !e.explicit {
+			p.letGo(e)
+		}
 		return nil
 	}
-	dst, err := d.stack.peerAddr(d.s, a)
-	if err != nil {
+	if err := p.autobind(e); err != nil {
 		return err
 	}
-	path, err := d.stack.path(dst, d.addr, d.sendDevice(dst, int(a.Scope)))
-	if err != nil {
-		return err
+	path, err := e.connectPath(a)
+	if err == nil {
+		e.fixed(path, a)
 	}
-	if path.Broadcast && !d.s.Opt.Has(socket.Broadcast) {
-		return syscall.EACCES
+	return err
+}
+
+// autobind gives e an identifier, if it has none.
+func (p *pingProto) autobind(e *pingEndpoint) error {
+	if !e.bound() && p.claimID(e, 0) != nil {
+		return syscall.EAGAIN
 	}
-	d.laddr, d.raddr, d.rport = path.Src, path.Dst, a.Port
-	d.path, d.pathDst, d.scope = path, path.Dst, int32(a.Scope)
 	return nil
+}
+
+// letGo gives e's identifier back.
+func (p *pingProto) letGo(e *pingEndpoint) {
+	if e.lport != 0 {
+		delete(p.table(e.v6()), e.lport)
+		e.lport = 0
+	}
 }
 
 // Listen implements socket.Proto.
@@ -132,22 +137,25 @@ const icmpHeader = 8
 // Send implements socket.Proto: only echo requests pass (Linux, ping_common_sendmsg).
 func (p *pingProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 	e := pingOf(s)
+	if err := p.autobind(e); err != nil {
+		return 0, err
+	}
 	c, err := parseControl(s, m.Control)
 	if err != nil {
 		return 0, err
 	}
-	var payload buf.Vec
-	for _, v := range m.Data {
-		payload.Append(v)
-	}
+	payload := vecOf(m.Data)
 	echo := byte(wire.ICMPv4Echo)
 	if e.v6() {
 		echo = wire.ICMPv6Echo
 	}
 	n := payload.Len()
 	h := payload.Front()
-	if n > 65535 {
+	switch {
+	case n > 65535:
 		return 0, syscall.EMSGSIZE
+	case m.Flags&abi.MSG_OOB != 0:
+		return 0, syscall.EOPNOTSUPP
 	}
 	if len(h) < icmpHeader || h[0] != echo || h[1] != 0 {
 		return 0, syscall.EINVAL
@@ -162,11 +170,6 @@ func (p *pingProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 	if e.shutWR {
 		return 0, syscall.EPIPE
 	}
-	if !e.bound() {
-		if err := p.claimID(e, 0); err != nil {
-			return 0, err
-		}
-	}
 	k := pkt.New()
 	k.Owner = pkt.Owner{PID: s.Owner, Socket: s.ID}
 	b := k.Prepend(icmpHeader)
@@ -175,7 +178,7 @@ func (p *pingProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 	b[2], b[3] = 0, 0
 	payload.TrimFront(icmpHeader)
 	k.Payload = payload
-	m.Data = m.Data[:0]
+	taken(m)
 	o := ip.Out{Src: path.Src, Dst: path.Dst, Proto: ip.ProtoICMP}
 	if e.v6() {
 		o.Proto, o.Checksum = ip.ProtoICMPv6, ip.ChecksumICMPv6
@@ -193,6 +196,9 @@ func (p *pingProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 
 // Recv implements socket.Proto.
 func (p *pingProto) Recv(s *socket.Socket, m *socket.Msg) (int, error) {
+	if m.Flags&(abi.MSG_OOB|abi.MSG_ERRQUEUE) == abi.MSG_OOB {
+		return 0, syscall.EOPNOTSUPP
+	}
 	n, err := pingOf(s).recv(m)
 	m.Addr.Port = 0
 	return n, err
@@ -205,9 +211,7 @@ func (p *pingProto) Shutdown(s *socket.Socket, how int) error { return pingOf(s)
 func (p *pingProto) Close(s *socket.Socket) {
 	e := pingOf(s)
 	p.Forget(s)
-	if e.lport != 0 {
-		delete(p.table(e.v6()), e.lport)
-	}
+	p.letGo(e)
 	e.leaveAll()
 	e.drain()
 }
@@ -230,6 +234,7 @@ func (p *pingProto) Input(k *pkt.Packet, m *ip.Meta) bool {
 	if len(h) >= icmpHeader {
 		if e := p.table(m.V6)[be16(h[4:])]; e != nil {
 			if !e.raddr.IsValid() || e.raddr == m.Src {
+				k.Payload = flatten(k)
 				e.push(k, m, 0)
 				return true
 			}

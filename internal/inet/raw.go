@@ -113,6 +113,9 @@ func (r *rawProto) Options() *socket.Options { return r.options }
 // Bind implements socket.Proto.
 func (r *rawProto) Bind(s *socket.Socket, a abi.Addr) error {
 	e := rawOf(s)
+	if e.raddr.IsValid() {
+		return syscall.EINVAL
+	}
 	addr, err := r.bindAddr(s, a)
 	if err != nil {
 		return err
@@ -122,7 +125,19 @@ func (r *rawProto) Bind(s *socket.Socket, a abi.Addr) error {
 }
 
 // Connect implements socket.Proto.
-func (r *rawProto) Connect(s *socket.Socket, a abi.Addr) error { return rawOf(s).fix(a) }
+func (r *rawProto) Connect(s *socket.Socket, a abi.Addr) error {
+	e := rawOf(s)
+	if a.Family == abi.AF_UNSPEC {
+		e.dissolve()
+		e.lport = 0
+		return nil
+	}
+	path, err := e.connectPath(a)
+	if err == nil {
+		e.fixed(path, a)
+	}
+	return err
+}
 
 // Listen implements socket.Proto.
 func (r *rawProto) Listen(*socket.Socket, int) error { return syscall.EOPNOTSUPP }
@@ -150,10 +165,7 @@ func (r *rawProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 	if e.shutWR {
 		return 0, syscall.EPIPE
 	}
-	var payload buf.Vec
-	for _, v := range m.Data {
-		payload.Append(v)
-	}
+	payload := vecOf(m.Data)
 	n := payload.Len()
 	o := ip.Out{Src: path.Src, Dst: path.Dst, Proto: uint8(s.Protocol)}
 	o.HeaderIncluded = e.ip().hdrincl
@@ -182,9 +194,31 @@ func (r *rawProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 		o.Checksum = uint8(off)
 	}
 	k.Payload = payload
-	m.Data = m.Data[:0]
+	taken(m)
 	e.outOptions(&o, &c)
 	return n, r.IP.Output(k, path, &o)
+}
+
+// vecOf returns the views of data as one Vec. The references stay the caller's.
+func vecOf(data []buf.View) buf.Vec {
+	var x buf.Vec
+	for _, v := range data {
+		if v.Len() > 0 {
+			x.Append(v)
+		}
+	}
+	return x
+}
+
+// taken says that the references of m's views have gone to a packet, which has no
+// use for empty ones.
+func taken(m *socket.Msg) {
+	for _, v := range m.Data {
+		if v.Len() == 0 {
+			v.Release()
+		}
+	}
+	m.Data = m.Data[:0]
 }
 
 // maxRawHeader is how far into a packet the checksum may be that IPV6_CHECKSUM
@@ -193,6 +227,9 @@ const maxRawHeader = 64
 
 // Recv implements socket.Proto.
 func (r *rawProto) Recv(s *socket.Socket, m *socket.Msg) (int, error) {
+	if m.Flags&(abi.MSG_OOB|abi.MSG_ERRQUEUE) == abi.MSG_OOB {
+		return 0, syscall.EOPNOTSUPP
+	}
 	n, err := rawOf(s).recv(m)
 	m.Addr.Port = 0
 	return n, err

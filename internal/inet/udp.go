@@ -91,12 +91,24 @@ func (u *udpProto) Bind(s *socket.Socket, a abi.Addr) error {
 	}
 	old := e.addr
 	e.addr, e.laddr, e.scope = addr, addr, int32(a.Scope)
-	if err := u.claimPort(e, a.Port); err != nil {
+	defer bindsOnly6(s, addr, &err)
+	if a.Port == 0 && e.ip().bindNoPort {
+		return nil
+	}
+	if err = u.claimPort(e, a.Port); err != nil {
 		e.addr, e.laddr = old, netip.Addr{}
 		return err
 	}
-	e.explicit = true
+	e.explicit = a.Port != 0
 	return nil
+}
+
+// bindsOnly6 follows a bind to one IPv6 address, after which the socket has no use
+// for IPv4 (Linux, __inet6_bind).
+func bindsOnly6(s *socket.Socket, addr netip.Addr, err *error) {
+	if *err == nil && addr.Is6() && !addr.IsUnspecified() {
+		ownIPOptionsOf(s).v6only = true
+	}
 }
 
 // claimPort binds e to the port, or to a free one for port 0.
@@ -135,33 +147,60 @@ func (u *udpProto) letGo(e *udpEndpoint) {
 func (u *udpProto) Connect(s *socket.Socket, a abi.Addr) error {
 	e := udpOf(s)
 	if a.Family == abi.AF_UNSPEC {
-		e.raddr, e.rport, e.path = netip.Addr{}, 0, nil
-		if e.laddr = e.addr; !e.explicit {
+		e.dissolve()
+		if !e.explicit {
 			u.letGo(e)
-			e.laddr = netip.Addr{}
 		}
 		return nil
 	}
-	dst, err := u.peerAddr(s, a)
+	if err := u.autobind(e); err != nil {
+		return err
+	}
+	path, err := e.connectPath(a)
 	if err != nil {
 		return err
 	}
-	path, err := u.path(dst, e.addr, e.sendDevice(dst, int(a.Scope)))
-	if err != nil {
-		return err
-	}
-	if path.Broadcast && !s.Opt.Has(socket.Broadcast) {
-		return syscall.EACCES
-	}
-	if !e.bound() {
-		if err := u.claimPort(e, 0); err != nil {
-			return err
-		}
-	}
-	e.laddr, e.raddr, e.rport = path.Src, path.Dst, a.Port
-	e.path, e.pathDst, e.scope = path, path.Dst, int32(a.Scope)
+	e.fixed(path, a)
 	s.Notify(wait.Out)
 	return nil
+}
+
+// autobind gives e a port, if it has none. It comes before the checks of a call's
+// address (Linux, inet_autobind).
+func (u *udpProto) autobind(e *udpEndpoint) error {
+	if !e.bound() && u.claimPort(e, 0) != nil {
+		return syscall.EAGAIN
+	}
+	return nil
+}
+
+// connectPath finds the path to a peer.
+func (d *dgram) connectPath(a abi.Addr) (*ip.Path, error) {
+	dst, err := d.stack.peerAddr(d.s, a)
+	if err != nil {
+		return nil, err
+	}
+	src, err := d.source(dst)
+	if err != nil {
+		return nil, err
+	}
+	path, err := d.stack.path(dst, src, d.sendDevice(dst, int(a.Scope)))
+	if err != nil {
+		return nil, err
+	}
+	if path.Broadcast && !d.s.Opt.Has(socket.Broadcast) {
+		return nil, syscall.EACCES
+	}
+	return path, nil
+}
+
+// fixed makes the peer that path leads to the only one.
+func (d *dgram) fixed(path *ip.Path, a abi.Addr) {
+	if !d.laddr.IsValid() || d.laddr.IsUnspecified() || d.laddr.Is4() != path.Src.Is4() {
+		d.laddr = path.Src
+	}
+	d.raddr, d.rport = path.Dst, a.Port
+	d.path, d.pathDst, d.scope = path, path.Dst, int32(a.Scope)
 }
 
 // sendDevice returns the interface that a datagram to dst must leave by, 0 for any.
@@ -193,7 +232,13 @@ func (u *udpProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 	for _, v := range m.Data {
 		n += v.Len()
 	}
-	if m.Flags&abi.MSG_OOB != 0 {
+	if err := u.autobind(e); err != nil {
+		return 0, err
+	}
+	switch {
+	case n > 65535:
+		return 0, syscall.EMSGSIZE
+	case m.Flags&abi.MSG_OOB != 0:
 		return 0, syscall.EOPNOTSUPP
 	}
 	c, err := parseControl(s, m.Control)
@@ -212,11 +257,6 @@ func (u *udpProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 	}
 	if e.shutWR {
 		return 0, syscall.EPIPE
-	}
-	if !e.bound() {
-		if err := u.claimPort(e, 0); err != nil {
-			return 0, syscall.EAGAIN
-		}
 	}
 	if e.held != nil || e.cork || m.Flags&abi.MSG_MORE != 0 {
 		return u.hold(e, m, heldPacket{path: path, port: port, c: c})
@@ -302,7 +342,14 @@ func (d *dgram) outOptions(o *ip.Out, c *sendControl) {
 // to the peer.
 func (d *dgram) destination(m *socket.Msg, c *sendControl) (*ip.Path, uint16, error) {
 	gen := d.stack.IP.Generation()
-	if !m.HasAddr {
+	var dst netip.Addr
+	if m.HasAddr {
+		var err error
+		if dst, err = d.stack.sendAddr(d.s, m.Addr); err != nil {
+			return nil, 0, err
+		}
+	}
+	if !dst.IsValid() {
 		if !d.raddr.IsValid() {
 			return nil, 0, syscall.EDESTADDRREQ
 		}
@@ -312,20 +359,19 @@ func (d *dgram) destination(m *socket.Msg, c *sendControl) (*ip.Path, uint16, er
 		}
 		return d.path, d.rport, nil
 	}
-	if m.Addr.Family == abi.AF_UNSPEC && d.s.Domain == abi.AF_INET {
-		m.Addr.Family = abi.AF_INET // ip(7): historical, for sendto
-	}
-	dst, err := d.stack.peerAddr(d.s, m.Addr)
-	if err != nil {
-		return nil, 0, err
-	}
 	if m.Addr.Port == 0 && d.s.Type == abi.SOCK_DGRAM && d.s.Protocol == abi.IPPROTO_UDP {
 		return nil, 0, syscall.EINVAL
 	}
 	if d.path != nil && d.path.Gen == gen && d.pathDst == dst && !c.src.IsValid() && c.ifindex == 0 && !d.raddr.IsValid() {
 		return d.path, m.Addr.Port, nil
 	}
-	src := d.addr
+	src, err := d.source(dst)
+	if err != nil {
+		if d.s.Domain == abi.AF_INET6 && dst.Is4() {
+			err = syscall.ENETUNREACH
+		}
+		return nil, 0, err
+	}
 	p, err := d.find(dst, src, int(m.Addr.Scope), c)
 	return p, m.Addr.Port, err
 }
