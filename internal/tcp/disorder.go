@@ -61,6 +61,7 @@ func (c *Conn) inDisorder(now time.Duration, s *Segment, seq uint64, fin bool) {
 	}
 	if added > 0 && c.flags&useSACK != 0 {
 		// Else a lossy path, whose data mostly comes so, would keep the window small.
+		c.growRcvBuf(uint64(c.rcv.drsSpace))
 		c.growWindow(added)
 	}
 	c.ackNow()
@@ -77,7 +78,7 @@ func (c *Conn) closeGap() (fin bool) {
 	}
 	o.trimSACK(c.rcv.nxt)
 	if o.q.Empty() && o.fin == 0 && o.dsack.end == 0 || fin {
-		c.ooo = nil
+		c.dropDisorder()
 	}
 	if c.readable() {
 		c.events |= wait.In

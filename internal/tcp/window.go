@@ -135,20 +135,27 @@ func (c *Conn) rightSize(now time.Duration) {
 	if rt == 0 || now-c.rcv.drsAt < rt {
 		return
 	}
-	copied := c.rcv.q.Base() - c.rcv.drsSeq
-	if copied > uint64(c.rcv.drsSpace) {
-		if c.flags&fixedRcv == 0 {
-			grow := copied - uint64(c.rcv.drsSpace)
-			want := copied*2 + 16*uint64(c.rcv.advMSS)
-			want += 2 * copied * grow / uint64(max(c.rcv.drsSpace, 1))
-			buf := uint32(min(want*2, uint64(c.cfg.RMem[2])))
-			if buf > c.rcv.bufSize {
-				c.rcv.bufSize = buf
-			}
-		}
-		c.rcv.drsSpace = uint32(min(copied, 1<<30))
+	if copied := c.rcv.q.Base() - c.rcv.drsSeq; copied > uint64(c.rcv.drsSpace) {
+		c.growRcvBuf(copied)
 	}
 	c.rcv.drsSeq, c.rcv.drsAt = c.rcv.q.Base(), now
+}
+
+// growRcvBuf lets the buffer hold twice what was read in a round trip, as much
+// again as that grew, and what is out of order besides: while a hole is filled the
+// peer shall go on at its rate.
+func (c *Conn) growRcvBuf(space uint64) {
+	old := uint64(max(c.rcv.drsSpace, 1))
+	c.rcv.drsSpace = uint32(min(space, 1<<30))
+	if c.flags&fixedRcv != 0 {
+		return
+	}
+	want := 2*space + 16*uint64(c.rcv.advMSS)
+	want += 2 * space * (space - min(space, old)) / old
+	if c.ooo != nil && !c.ooo.q.Empty() {
+		want += c.ooo.q.End() - c.rcv.nxt
+	}
+	c.rcv.bufSize = max(c.rcv.bufSize, uint32(min(2*want, uint64(c.cfg.RMem[2]))))
 }
 
 // growSndBuf lets the send buffer hold twice the window of n segments, as Linux
