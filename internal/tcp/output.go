@@ -84,7 +84,7 @@ func (c *Conn) buildData(now time.Duration, s *Segment) bool {
 	if f == nil {
 		f = c.newFlight(now)
 	}
-	if c.timer.pace > now && c.timer.pace != never {
+	if c.timer.pace > now && c.timer.pace != never && c.todo&(todoRtx|todoTLP) == 0 {
 		return false
 	}
 	if f.loss.lost > 0 {

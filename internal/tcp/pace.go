@@ -9,6 +9,10 @@ import (
 // Pacing: segments leave at the controller's rate, in bursts of about a
 // millisecond. timer.pace is when the next burst may leave.
 
+// maxGap bounds the wait between bursts, so that a rate that was estimated too low
+// does not hold the connection up before it is corrected.
+const maxGap = time.Second
+
 // pace notes that n bytes leave.
 func (c *Conn) pace(now time.Duration, n uint32) {
 	rate := c.fl.cc.PacingRate()
@@ -26,7 +30,7 @@ func (c *Conn) pace(now time.Duration, n uint32) {
 	if f.quantum == 0 {
 		sent = uint64(n)
 	}
-	gap := time.Duration(sent * uint64(time.Second) / rate)
+	gap := min(time.Duration(sent*uint64(time.Second)/rate), maxGap)
 	from := now
 	if f.paceAt != 0 && now-f.paceAt < gap/2+time.Millisecond {
 		from = f.paceAt // late timers do not slow the rate

@@ -1,6 +1,8 @@
 package tcp
 
 import (
+	"cmp"
+	"slices"
 	"time"
 
 	"usock/internal/cc"
@@ -174,6 +176,17 @@ func (l *loss) noteResent(r *rec) {
 		}
 	}
 	l.queue = append(l.queue, resent{span{r.start, r.end()}, r.Sent})
+}
+
+// requeue fills the queue with all that was sent again and not delivered.
+func (l *loss) requeue(b *board) {
+	l.queue, l.head = l.queue[:0], 0
+	for i := uint32(0); i < b.n; i++ {
+		if r := b.at(i); r.sent > 1 && r.flags&recSacked == 0 {
+			l.queue = append(l.queue, resent{span{r.start, r.end()}, r.Sent})
+		}
+	}
+	slices.SortStableFunc(l.queue, func(a, b resent) int { return cmp.Compare(a.at, b.at) })
 }
 
 // checkReordering learns the degree of reordering from a first transmission that

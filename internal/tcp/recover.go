@@ -70,8 +70,17 @@ func (c *Conn) identify(now time.Duration, a *ackInfo) {
 // enterRecovery begins fast recovery (RFC 6675, section 5; RFC 6937).
 func (c *Conn) enterRecovery(now time.Duration) {
 	c.reduce(now, cc.Recovery, cc.ByLoss)
+	c.startUndo()
+}
+
+// startUndo begins to look for signs that the recovery is needless. As long as
+// nothing was sent again, undoRetrans is -1: there is nothing for DSACKs to answer.
+func (c *Conn) startUndo() {
 	l := &c.fl.loss
 	l.undo, l.undoMarker, l.undoRetrans = true, c.snd.una, int32(l.retrans)
+	if l.retrans == 0 {
+		l.undoRetrans = -1
+	}
 	c.forgetResent()
 }
 
@@ -170,7 +179,9 @@ func (c *Conn) delayedOnly() bool {
 	return int32(c.rcv.tsEcr-c.tsNow(l.firstResent)) < 0
 }
 
-// undoReduction restores the window and takes back what was marked lost.
+// undoReduction restores the window and takes back what was marked lost. It may be
+// found lost again: what was sent once by the cursor, which goes back, and what was
+// sent again by its queue, which is made anew.
 func (c *Conn) undoReduction(now time.Duration) {
 	f := c.fl
 	l := &f.loss
@@ -186,7 +197,8 @@ func (c *Conn) undoReduction(now time.Duration) {
 	f.cc.Undo(now)
 	l.undo, l.frto, l.cwnd = false, false, 0
 	l.rack.seen = l.rack.seen || l.state == cc.Recovery
-	l.next = c.snd.una // what is not lost any more may be so again
+	l.next = c.snd.una
+	l.requeue(b)
 	c.rtt.setRTO(c.cfg)
 	c.snd.retrans = 0
 }
@@ -199,8 +211,7 @@ func (c *Conn) onTimeout(now time.Duration) {
 	b := &f.board
 	reneged := b.n > 0 && b.at(0).flags&recSacked != 0
 	if l.state <= cc.CWR || l.state == cc.Loss && c.snd.una >= l.high || !l.undo {
-		l.undo, l.undoMarker, l.undoRetrans = true, c.snd.una, int32(l.retrans)
-		c.forgetResent()
+		c.startUndo()
 	}
 	fresh := l.state <= cc.Recovery
 	e := cc.Event{
@@ -377,7 +388,7 @@ func (c *Conn) resend(now time.Duration, s *Segment, i, mss uint32) {
 		l.firstResent = max(now, 1)
 	}
 	if l.undo {
-		l.undoRetrans += int32(r.n)
+		l.undoRetrans = max(l.undoRetrans, 0) + int32(r.n)
 	}
 	if l.cwnd != 0 {
 		l.prrOut += r.n
