@@ -3,16 +3,12 @@ package link_test
 import (
 	"bytes"
 	"crypto/rand"
-	"io"
-	"net"
-	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"usock"
 	"usock/link"
@@ -50,58 +46,6 @@ func tshark(t *testing.T, file string, args ...string) []string {
 		return nil
 	}
 	return strings.Split(text, "\n")
-}
-
-// transfer carries data from one host to another over network, and a datagram.
-func transfer(t *testing.T, from, to *usock.Host, network, addr string, data []byte) {
-	t.Helper()
-	l, err := to.Listen(network, net.JoinHostPort(addr, "0"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	got := make(chan []byte)
-	go func() {
-		c, err := l.Accept()
-		if err != nil {
-			t.Error(err)
-			close(got)
-			return
-		}
-		b, err := io.ReadAll(c)
-		if err != nil {
-			t.Error(err)
-		}
-		c.Close()
-		got <- b
-	}()
-	c, err := from.Dial(network, l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := c.Write(data); err != nil {
-		t.Fatal(err)
-	}
-	c.Close()
-	if !bytes.Equal(<-got, data) {
-		t.Error("data differ")
-	}
-	u, err := to.ListenPacket("udp", net.JoinHostPort(addr, "0"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer u.Close()
-	d, err := from.Dial("udp", u.LocalAddr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Close()
-	d.Write(data[:5000])
-	u.SetDeadline(time.Now().Add(10 * time.Second))
-	b := make([]byte, 10000)
-	if n, _, err := u.ReadFrom(b); err != nil || !bytes.Equal(b[:n], data[:5000]) {
-		t.Error("datagram differs", err)
-	}
 }
 
 // What two hosts say to each other over a pipe, and one to itself, is recorded so
@@ -163,20 +107,4 @@ func TestPcapOfHosts(t *testing.T) {
 		transfer(t, h, h, "tcp", "::1", data)
 	})
 	check(file, w, f)
-}
-
-func prefixes(s ...string) (out []netip.Prefix) {
-	for _, p := range s {
-		out = append(out, netip.MustParsePrefix(p))
-	}
-	return out
-}
-
-func newHost(t *testing.T, c usock.Config) *usock.Host {
-	h, err := usock.NewHost(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { h.Close() })
-	return h
 }

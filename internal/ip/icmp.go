@@ -210,6 +210,7 @@ func (l *Layer) sendError(p *pkt.Packet, m *Meta, proto uint8, h wire.ICMP, room
 // Linux's icmp_ratelimit): one a second after a burst.
 type limiter struct {
 	buckets map[netip.Addr]bucket
+	swept   time.Duration // when full buckets were looked for last
 }
 
 type bucket struct {
@@ -248,7 +249,12 @@ func (r *limiter) allow(to netip.Addr, now time.Duration) bool {
 }
 
 // sweep forgets the buckets that are full again and reports whether there was one.
+// It looks through them once a second at most, whatever the flood.
 func (r *limiter) sweep(now time.Duration) bool {
+	if now-r.swept < errorEvery {
+		return false
+	}
+	r.swept = now
 	n := len(r.buckets)
 	for to, b := range r.buckets {
 		if now-b.at >= forgetAfter {
