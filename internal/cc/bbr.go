@@ -54,7 +54,6 @@ type BBR struct {
 	roundStart    bool
 	idleRestart   bool
 	conservation  bool // packet_conservation: first round trip of recovery
-	seenRTT       bool
 	filled        bool // filled_pipe
 	fullCount     uint8
 	fullBW        uint64
@@ -65,6 +64,7 @@ type BBR struct {
 	cycleStart    time.Duration
 	minRTT        time.Duration // RTprop; 0: unknown
 	minRTTAt      time.Duration
+	srtt          time.Duration // 0: unknown
 	probeRTTDone  time.Duration // 0: not set
 	limited       uint64        // rate samples sent before this much was delivered are of ProbeRTT
 
@@ -82,7 +82,7 @@ func (*BBR) Name() string { return "bbr" }
 func (b *BBR) Start(s Start) {
 	*b = BBR{
 		mss: s.MSS, cwnd: s.CWnd, initial: InitialWindow(s.MSS),
-		minRTT: s.MinRTT, minRTTAt: s.Now, seenRTT: s.SRTT > 0, aggStart: s.Now,
+		minRTT: s.MinRTT, minRTTAt: s.Now, srtt: s.SRTT, aggStart: s.Now,
 	}
 	b.startRate(s.SRTT)
 }
@@ -123,10 +123,10 @@ func (b *BBR) Ack(a *Ack) {
 	b.checkFull(a)
 	b.checkDrain(a)
 	b.updateMinRTT(a)
-	if !b.seenRTT && a.SRTT > 0 {
-		b.seenRTT = true
+	if b.srtt == 0 && a.SRTT > 0 {
 		b.startRate(a.SRTT)
 	}
+	b.srtt = a.SRTT
 	b.setPacing(b.pacingGain())
 	b.setWindow(a)
 }
@@ -308,13 +308,18 @@ func (b *BBR) windowGain() float64 {
 	return 1
 }
 
-// setPacing sets the rate; in Startup it does not fall (section 4.2.1).
+// setPacing sets the rate; in Startup it does not fall (section 4.2.1). The least
+// window is not paced over more than a round trip: an estimate that timeouts have
+// spoiled would take long to recover.
 func (b *BBR) setPacing(gain float64) {
 	bw := b.bw.max()
 	if bw == 0 {
 		return
 	}
-	rate := max(uint64(gain*bbrMargin*float64(bw)), 1)
+	rate := uint64(gain * bbrMargin * float64(bw))
+	if b.srtt > 0 {
+		rate = max(rate, uint64(bbrMinPipe*b.mss)*uint64(time.Second)/uint64(b.srtt))
+	}
 	if b.filled || rate > b.pacing {
 		b.pacing = rate
 	}
