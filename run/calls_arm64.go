@@ -11,6 +11,7 @@ var native = calls{
 	socket:       unix.SYS_SOCKET,
 	sendto:       unix.SYS_SENDTO,
 	recvfrom:     unix.SYS_RECVFROM,
+	setsockopt:   unix.SYS_SETSOCKOPT,
 	ioctl:        unix.SYS_IOCTL,
 	ioURingSetup: unix.SYS_IO_URING_SETUP,
 	notify:       trapped,

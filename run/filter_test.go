@@ -1,0 +1,104 @@
+//go:build linux && (amd64 || arm64)
+
+package run
+
+import (
+	"encoding/binary"
+	"testing"
+
+	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
+)
+
+// decide runs the filter on a call. The interpreter loads words in network byte
+// order, so the structure is built in it.
+func decide(t *testing.T, arch uint32, nr int, args ...uint64) uint32 {
+	t.Helper()
+	vm, err := bpf.NewVM(filter(&native))
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := make([]byte, 64)
+	binary.BigEndian.PutUint32(data[offNr:], uint32(nr))
+	binary.BigEndian.PutUint32(data[offArch:], arch)
+	for i, a := range args {
+		// The halves are loaded each by itself, the lower one first.
+		binary.BigEndian.PutUint32(data[offArgs+i*argSize:], uint32(a))
+		binary.BigEndian.PutUint32(data[offArgs+i*argSize+argHigh:], uint32(a>>32))
+	}
+	v, err := vm.Run(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return uint32(v)
+}
+
+func TestFilter(t *testing.T) {
+	const pointer = 0x7fff_0000_1000
+	for _, c := range []struct {
+		name string
+		nr   int
+		args []uint64
+		want uint32
+	}{
+		{"socket of AF_INET", unix.SYS_SOCKET, []uint64{unix.AF_INET}, retNotify},
+		{"socket of AF_INET6", unix.SYS_SOCKET, []uint64{unix.AF_INET6}, retNotify},
+		{"socket of AF_INET with junk above the int", unix.SYS_SOCKET, []uint64{1<<40 | unix.AF_INET}, retNotify},
+		{"socket of AF_UNIX", unix.SYS_SOCKET, []uint64{unix.AF_UNIX}, retAllow},
+		{"socket of AF_NETLINK", unix.SYS_SOCKET, []uint64{unix.AF_NETLINK}, retAllow},
+		{"connect", unix.SYS_CONNECT, nil, retNotify},
+		{"accept4", unix.SYS_ACCEPT4, nil, retNotify},
+		{"sendmmsg", unix.SYS_SENDMMSG, nil, retNotify},
+		{"read", unix.SYS_READ, []uint64{3}, retAllow},
+		{"write", unix.SYS_WRITE, []uint64{3}, retAllow},
+		{"close", unix.SYS_CLOSE, []uint64{3}, retAllow},
+		{"send", unix.SYS_SENDTO, []uint64{3, pointer, 10, unix.MSG_NOSIGNAL | unix.MSG_DONTWAIT, 0, 0}, retAllow},
+		{"send of urgent data", unix.SYS_SENDTO, []uint64{3, pointer, 10, unix.MSG_OOB, 0, 0}, retNotify},
+		{"sendto", unix.SYS_SENDTO, []uint64{3, pointer, 10, 0, pointer, 16}, retNotify},
+		{"sendto an address in the upper half", unix.SYS_SENDTO, []uint64{3, pointer, 10, 0, 1 << 32, 16}, retNotify},
+		{"sendto an address in the lower half", unix.SYS_SENDTO, []uint64{3, pointer, 10, 0, 0x1000, 16}, retNotify},
+		{"recv", unix.SYS_RECVFROM, []uint64{3, pointer, 10, unix.MSG_PEEK | unix.MSG_WAITALL, 0, 0}, retAllow},
+		{"recv of the error queue", unix.SYS_RECVFROM, []uint64{3, pointer, 10, unix.MSG_ERRQUEUE, 0, 0}, retNotify},
+		{"recv of a length", unix.SYS_RECVFROM, []uint64{3, pointer, 10, unix.MSG_TRUNC, 0, 0}, retNotify},
+		{"recvfrom", unix.SYS_RECVFROM, []uint64{3, pointer, 10, 0, pointer, pointer}, retNotify},
+		{"TCP_CORK", unix.SYS_SETSOCKOPT, []uint64{3, unix.IPPROTO_TCP, unix.TCP_CORK}, retErrno},
+		{"TCP_NODELAY", unix.SYS_SETSOCKOPT, []uint64{3, unix.IPPROTO_TCP, unix.TCP_NODELAY}, retNotify},
+		{"option 3 of SOL_SOCKET", unix.SYS_SETSOCKOPT, []uint64{3, unix.SOL_SOCKET, 3}, retNotify},
+		{"FIONREAD", unix.SYS_IOCTL, []uint64{3, unix.TIOCINQ}, retAllow},
+		{"SIOCOUTQ", unix.SYS_IOCTL, []uint64{3, unix.SIOCOUTQ}, retNotify},
+		{"SIOCGIFCONF", unix.SYS_IOCTL, []uint64{3, unix.SIOCGIFCONF}, retNotify},
+		{"TCGETS", unix.SYS_IOCTL, []uint64{3, unix.TCGETS}, retAllow},
+		{"io_uring_setup", unix.SYS_IO_URING_SETUP, nil, retErrno | enosys},
+	} {
+		if got := decide(t, native.arch, c.nr, c.args...); got != c.want {
+			t.Errorf("%s: %#x, want %#x", c.name, got, c.want)
+		}
+	}
+	for _, nr := range native.foreign {
+		if got := decide(t, native.foreignArch, int(nr)); got != retNotify {
+			t.Errorf("call %d of the other architecture: %#x", nr, got)
+		}
+	}
+	if got := decide(t, native.foreignArch, 1); got != retAllow {
+		t.Errorf("call 1 of the other architecture: %#x", got)
+	}
+	if got := decide(t, 0, unix.SYS_CONNECT); got != retAllow {
+		t.Errorf("an unknown architecture: %#x", got)
+	}
+	if native.x32 != 0 {
+		if got := decide(t, native.arch, int(native.x32)|unix.SYS_READ); got != retErrno|enosys {
+			t.Errorf("x32: %#x", got)
+		}
+	}
+}
+
+// TestFilterSize keeps the program within what the kernel takes.
+func TestFilterSize(t *testing.T) {
+	raw, err := bpf.Assemble(filter(&native))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(raw) > 4096 {
+		t.Errorf("%d instructions", len(raw))
+	}
+}

@@ -1,0 +1,88 @@
+package run
+
+import (
+	"encoding/binary"
+	"syscall"
+	"testing"
+)
+
+// hdr builds a struct msghdr.
+func hdr(name uint64, nameLen uint32, iovLen, control, controlLen uint64) []byte {
+	b := make([]byte, msghdrSize)
+	binary.NativeEndian.PutUint64(b, name)
+	binary.NativeEndian.PutUint32(b[offNameLen:], nameLen)
+	binary.NativeEndian.PutUint64(b[16:], 0x1000)
+	binary.NativeEndian.PutUint64(b[24:], iovLen)
+	binary.NativeEndian.PutUint64(b[32:], control)
+	binary.NativeEndian.PutUint64(b[offControlLen:], controlLen)
+	return b
+}
+
+func TestParseMsghdr(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		b    []byte
+		e    syscall.Errno
+	}{
+		{"plain", hdr(0, 0, 1, 0, 0), 0},
+		{"a length without a name", hdr(0, 1<<31, 1, 0, 0), 0},
+		{"a negative length of the name", hdr(1, 1<<31, 1, 0, 0), syscall.EINVAL},
+		{"as many pieces as allowed", hdr(0, 0, maxIovec, 0, 0), 0},
+		{"too many pieces", hdr(0, 0, maxIovec+1, 0, 0), syscall.EMSGSIZE},
+		{"control of 2 GiB", hdr(0, 0, 1, 1, 1<<31), syscall.ENOBUFS},
+		{"short", make([]byte, msghdrSize-1), syscall.EFAULT},
+	} {
+		h, e := parseMsghdr(c.b)
+		if e != c.e {
+			t.Errorf("%s: %v, want %v", c.name, e, c.e)
+		}
+		if h.name == 0 && h.nameLen != 0 {
+			t.Errorf("%s: a length of no name: %d", c.name, h.nameLen)
+		}
+	}
+}
+
+func iovecs(pairs ...uint64) []byte {
+	var b []byte
+	for _, v := range pairs {
+		b = binary.NativeEndian.AppendUint64(b, v)
+	}
+	return b
+}
+
+func TestParseIovecs(t *testing.T) {
+	spans, total, e := parseIovecs(iovecs(0x1000, 10, 0x2000, 0, 0x3000, 20))
+	if e != 0 || total != 30 || len(spans) != 2 || spans[1] != (span{0x3000, 20}) {
+		t.Errorf("%v, %d, %v", spans, total, e)
+	}
+	if _, _, e := parseIovecs(iovecs(0x1000, 1<<63)); e != syscall.EINVAL {
+		t.Errorf("negative length: %v", e)
+	}
+	_, total, e = parseIovecs(iovecs(0x1000, maxTransfer-5, 0x2000, 10, 0x3000, 10))
+	if e != 0 || total != maxTransfer {
+		t.Errorf("more than one call moves: %d, %v", total, e)
+	}
+}
+
+func FuzzParseMsghdr(f *testing.F) {
+	f.Add(hdr(0x1000, 16, 2, 0x2000, 64), iovecs(0x3000, 100, 0x4000, 1<<40))
+	f.Add([]byte{}, []byte{1})
+	f.Fuzz(func(t *testing.T, head, pieces []byte) {
+		if h, e := parseMsghdr(head); e == 0 {
+			if h.iovLen > maxIovec || h.controlLen > 1<<31-1 || int32(h.nameLen) < 0 {
+				t.Errorf("%+v", h)
+			}
+		}
+		spans, total, e := parseIovecs(pieces)
+		sum := uint64(0)
+		for _, s := range spans {
+			if s.size == 0 {
+				t.Error("an empty piece")
+			}
+			sum += s.size
+		}
+		if e == 0 && (sum != uint64(total) || total > maxTransfer) {
+			t.Errorf("%d, %d", sum, total)
+		}
+	})
+}

@@ -1,0 +1,157 @@
+//go:build linux && (amd64 || arm64)
+
+package run
+
+import (
+	"encoding/binary"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"usock/internal/abi"
+)
+
+const unixTable = `Num       RefCount Protocol Flags    Type St Inode Path
+0000000000000000: 00000002 00000000 00010000 0001 01  8017 /run/systemd/private
+0000000000000000: 00000003 00000000 00000000 0001 03 71234
+0000000000000000: 00000002 00000000 00000000 0002 01 99 @abstract name
+`
+
+func TestUnixInodes(t *testing.T) {
+	set := unixInodes([]byte(unixTable))
+	if len(set) != 3 {
+		t.Errorf("%v", set)
+	}
+	for _, ino := range []uint64{8017, 71234, 99} {
+		if _, ok := set[ino]; !ok {
+			t.Errorf("no %d in %v", ino, set)
+		}
+	}
+}
+
+// TestUnixInodesOfThisProcess looks a socket up in the kernel's own table.
+func TestUnixInodesOfThisProcess(t *testing.T) {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, ok := sysInode(fd)
+	if !ok {
+		t.Fatal("not a socket")
+	}
+	find := func() bool {
+		b, err := os.ReadFile("/proc/net/unix")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, ok := unixInodes(b)[id.ino]
+		return ok
+	}
+	if !find() {
+		t.Error("an open socket is not in the table")
+	}
+	unix.Close(fd)
+	if find() {
+		t.Error("a closed socket is in the table")
+	}
+}
+
+func FuzzUnixInodes(f *testing.F) {
+	f.Add([]byte(unixTable))
+	f.Fuzz(func(t *testing.T, b []byte) { unixInodes(b) })
+}
+
+func TestStatusFields(t *testing.T) {
+	status := []byte("Name:\tx\nTgid:\t77\nSigPnd:\t0000000000000200\nSigBlk:\tfffffffffffffffb\n")
+	if v, ok := field(status, "Tgid:"); !ok || v != "77" {
+		t.Errorf("%q, %v", v, ok)
+	}
+	if v := hexField(status, "SigPnd:"); v != 0x200 {
+		t.Errorf("%#x", v)
+	}
+	if v := hexField(status, "SigBlk:"); v != 0xfffffffffffffffb {
+		t.Errorf("%#x", v)
+	}
+	if _, ok := field(status, "None:"); ok {
+		t.Error("found what is not there")
+	}
+}
+
+func TestParentOf(t *testing.T) {
+	if p, ok := parentOf([]byte("12 (a) b (c)) S 34 12 12")); !ok || p != 34 {
+		t.Errorf("%d, %v", p, ok)
+	}
+	for _, s := range []string{"", "12 (a", "12 (a) S", "12 (a) S x"} {
+		if _, ok := parentOf([]byte(s)); ok {
+			t.Errorf("%q has a parent", s)
+		}
+	}
+}
+
+func TestSenders(t *testing.T) {
+	var q senders
+	for i := range 5 {
+		q = append(q, sender{at: int64(10 * (i + 1)), flags: i})
+	}
+	if m, ok := q.take(18, true); !ok || m.flags != 1 || len(q) != 4 {
+		t.Errorf("looked at: %v, %v, %d left", m, ok, len(q))
+	}
+	if m, ok := q.take(18, false); !ok || m.flags != 1 || len(q) != 3 {
+		t.Errorf("taken: %v, %v, %d left", m, ok, len(q))
+	}
+	if m, ok := q.take(45, false); !ok || m.flags != 4 || q != nil {
+		t.Errorf("after untrapped reads: %v, %v, %d left", m, ok, len(q))
+	}
+	if _, ok := q.take(50, false); ok {
+		t.Error("a sender of nothing")
+	}
+}
+
+func TestKernelTime(t *testing.T) {
+	b := binary.NativeEndian.AppendUint64(nil, 3)
+	b = binary.NativeEndian.AppendUint64(b, 7)
+	control := abi.AppendCmsg(nil, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, b)
+	if v := kernelTime(control); v != 3e9+7 {
+		t.Error(v)
+	}
+	if v := kernelTime(nil); v != 0 {
+		t.Error(v)
+	}
+}
+
+// TestBindHidden checks that a hidden listener can be reached through its descriptor
+// alone, and that a closed one is told from a live one.
+func TestBindHidden(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	fd, e := sysSocket(unix.SOCK_STREAM | unix.SOCK_NONBLOCK)
+	if e != 0 {
+		t.Fatal(e)
+	}
+	path, err := bindHidden(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sysClose(path)
+	if left, _ := filepath.Glob(os.Getenv("TMPDIR") + "/*"); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	if e := sysListen(fd, 1); e != 0 {
+		t.Fatal(e)
+	}
+	c, _ := sysSocket(unix.SOCK_STREAM | unix.SOCK_NONBLOCK)
+	defer sysClose(c)
+	if e := connectPath(c, path); e != 0 {
+		t.Errorf("connect: %v", e)
+	}
+	probe, _ := sysSocket(unix.SOCK_DGRAM)
+	defer sysClose(probe)
+	if e := connectPath(probe, path); e != unix.EPROTOTYPE {
+		t.Errorf("probe of a live listener: %v", e)
+	}
+	sysClose(fd)
+	if e := connectPath(probe, path); e != unix.ECONNREFUSED {
+		t.Errorf("probe of a closed listener: %v", e)
+	}
+}
