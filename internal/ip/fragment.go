@@ -13,27 +13,26 @@ import (
 // a packet may need more views than a packet has.
 func (l *Layer) fragment4(p *pkt.Packet, path *Path, h *wire.IPv4, mtu int, o *Out) error {
 	defer p.Free()
-	b := p.AppendTo(make([]byte, 0, p.Len()))
 	base, more, opts := int(h.FragmentOff), h.MoreFragments, h.Options
 	if wire.CheckIPv4Options(opts) >= 0 {
 		return syscall.EINVAL
 	}
 	l.Stats.Fragmented++
-	for off := 0; off < len(b); {
+	for off, total := 0, p.Len(); off < total; {
 		hl := h.Len()
 		n := mtu - hl
 		if n < 8 {
 			return syscall.EMSGSIZE
 		}
-		if n >= len(b)-off {
-			n = len(b) - off
+		if n >= total-off {
+			n = total - off
 		} else {
 			n &^= 7
 		}
 		h.FragmentOff = uint16(base + off)
-		h.MoreFragments = more || off+n < len(b)
+		h.MoreFragments = more || off+n < total
 		h.TotalLen = uint16(hl + n)
-		f := l.piece(p, b[off:off+n])
+		f := piece(p, off, n)
 		h.Put(f.Prepend(hl))
 		l.send(f, path, h.Dst, o)
 		if off == 0 {
@@ -53,16 +52,15 @@ func (l *Layer) fragment6(p *pkt.Packet, path *Path, h *wire.IPv6, mtu int, o *O
 	if room < 8 {
 		return syscall.EMSGSIZE
 	}
-	b := p.AppendTo(make([]byte, 0, p.Len()))
 	fh := wire.FragmentHeader{ID: uint32(l.cfg.Rand()), Next: h.Next}
 	h.Next = wire.IPv6Fragment
 	l.Stats.Fragmented++
-	for off := 0; off < len(b); off += room {
-		n := min(room, len(b)-off)
+	for off, total := 0, p.Len(); off < total; off += room {
+		n := min(room, total-off)
 		fh.Off = uint16(off)
-		fh.More = off+n < len(b)
+		fh.More = off+n < total
 		h.PayloadLen = uint16(wire.IPv6FragmentLen + n)
-		f := l.piece(p, b[off:off+n])
+		f := piece(p, off, n)
 		fh.Put(f.Prepend(wire.IPv6FragmentLen))
 		h.Put(f.Prepend(wire.IPv6Len))
 		l.send(f, path, h.Dst, o)
@@ -70,10 +68,19 @@ func (l *Layer) fragment6(p *pkt.Packet, path *Path, h *wire.IPv6, mtu int, o *O
 	return nil
 }
 
-// piece returns a packet with a copy of b as its payload, a part of p.
-func (l *Layer) piece(p *pkt.Packet, b []byte) *pkt.Packet {
+// piece returns a packet with a copy of the bytes [off, off+n) of p as its payload.
+func piece(p *pkt.Packet, off, n int) *pkt.Packet {
+	b := buf.New(n)
+	k := 0
+	head := p.Head()
+	if off < len(head) {
+		k = copy(b.Bytes()[:n], head[off:])
+	}
+	if k < n {
+		p.Payload.CopyTo(b.Bytes()[k:n], off+k-len(head))
+	}
 	f := pkt.New()
-	f.Payload.Append(buf.Copy(b))
+	f.Payload.Append(b.View(0, n))
 	f.Trusted, f.Owner = p.Trusted, p.Owner
 	return f
 }

@@ -85,6 +85,26 @@ func newPeer(t testing.TB) *bench {
 	return b
 }
 
+// The smallest MTU: the transport header itself is cut (RFC 791, section 3.2).
+func TestFragmentsOfHeader(t *testing.T) {
+	b := newBenchIface(t, Config{}, IfaceConfig{Name: "eth0", MTU: 68})
+	head := pattern(60)
+	if err := b.send(peerA, head, pattern(100), Out{Proto: 99}); err != nil {
+		t.Fatal(err)
+	}
+	var got []byte
+	for _, f := range b.sent() {
+		h, n, err := wire.ParseIPv4(f)
+		if err != nil || len(f) > 68 || int(h.FragmentOff) != len(got) {
+			t.Fatalf("%+v %v", h, err)
+		}
+		got = append(got, f[n:]...)
+	}
+	if !slices.Equal(got, append(head, pattern(100)...)) {
+		t.Error("bytes differ")
+	}
+}
+
 func TestOutputTooLarge(t *testing.T) {
 	b := newBench(t, Config{})
 	for _, dst := range []string{peerA, peerB} {
