@@ -26,7 +26,8 @@ func runCmd() *cobra.Command {
 		Short: "Run a program with its IPv4 and IPv6 sockets served by usock",
 		Long: `Run starts an unmodified program. Its AF_INET and AF_INET6 sockets, and those of
 all its children, are sockets of one usock host with a loopback interface; its
-files, AF_UNIX and AF_NETLINK sockets stay the kernel's. No privilege is needed.
+files, AF_UNIX and AF_NETLINK sockets stay the kernel's. No privilege is needed;
+run by root, raw sockets and ports below 1024 are allowed.
 
 The exit status is the program's. Processes that it leaves behind are ended.`,
 		Example: `  usock run --pcap trace.pcapng -- curl http://localhost:8080/
@@ -64,7 +65,12 @@ func runProgram(args []string, verbose bool, s *shape) error {
 	if err := s.open(); err != nil {
 		return err
 	}
-	host, err := usock.NewHost(usock.Config{Name: "run", Loopback: s.loopback()})
+	host, err := usock.NewHost(usock.Config{
+		Name:     "run",
+		Loopback: s.loopback(),
+		// What root may do on the machine, root's programs may do on the host.
+		Privileged: os.Geteuid() == 0,
+	})
 	if err != nil {
 		return err
 	}
