@@ -87,7 +87,8 @@ func (p *pcapDirect) Deliver(f func([]*Packet)) {
 // number of links may record. What was recorded has reached the underlying writer
 // when Send or the delivery goes on.
 //
-// A writer that fails stops the recording, not the traffic; Err and Close tell.
+// A writer that fails stops the recording, not the traffic; Err and Close tell. One
+// that blocks holds the traffic up.
 type PcapWriter struct {
 	w    io.Writer
 	snap int
@@ -185,6 +186,10 @@ func (p *PcapWriter) section() {
 func (p *PcapWriter) addInterface(info Info) uint32 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.ifaces++
+	if p.closed {
+		return p.ifaces - 1
+	}
 	kind := uint16(linkRaw)
 	if info.Medium == Ethernet {
 		kind = linkEthernet
@@ -198,7 +203,6 @@ func (p *PcapWriter) addInterface(info Info) uint32 {
 	p.option(optEnd, "")
 	p.end(at)
 	p.flush()
-	p.ifaces++
 	return p.ifaces - 1
 }
 
