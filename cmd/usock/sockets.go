@@ -118,14 +118,16 @@ func ms(us uint32) string {
 	return fmt.Sprintf("%.4g", float64(us)*float64(time.Microsecond)/float64(time.Millisecond))
 }
 
-// rate writes bytes a second as ss does: in bits.
+// rate writes bytes a second as ss does: in bits, with about three digits.
 func rate(bytes uint64) string {
 	bits := float64(bytes) * 8
-	for _, unit := range []string{"bps", "kbps", "Mbps"} {
-		if bits < 1000 {
-			return fmt.Sprintf("%.3g%s", bits, unit)
-		}
+	unit := 0
+	units := []string{"bps", "kbps", "Mbps", "Gbps"}
+	for ; bits >= 1000 && unit < len(units)-1; unit++ {
 		bits /= 1000
 	}
-	return fmt.Sprintf("%.3gGbps", bits)
+	if bits >= 100 {
+		return fmt.Sprintf("%.0f%s", bits, units[unit])
+	}
+	return fmt.Sprintf("%.3g%s", bits, units[unit])
 }
