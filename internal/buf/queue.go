@@ -218,27 +218,6 @@ func (q *Queue) CopyByte(off uint64) byte {
 	return p.Bytes()[off-p.pos]
 }
 
-// Compact copies the pieces of which little is left of a large block, so that
-// what the queue costs is in proportion to what it holds.
-func (q *Queue) Compact() {
-	for i := uint32(0); i < q.r.n; i++ {
-		q.mem += q.r.at(i).compact()
-	}
-}
-
-// compact moves the bytes into a block of their own if theirs is more than twice
-// too large, and returns by how much the cost changed.
-func (p *piece) compact() int64 {
-	was := len(p.b.data)
-	if int(p.n)*2 >= was || was <= classes[0] {
-		return 0
-	}
-	v := Copy(p.Bytes())
-	p.Release()
-	p.View = v
-	return int64(len(v.b.data) - was)
-}
-
 // CopyTo copies len(p) bytes from offset off on, all of which are in the queue.
 func (q *Queue) CopyTo(p []byte, off uint64) {
 	for i := q.r.after(off); len(p) > 0; i++ {

@@ -29,23 +29,6 @@ func (q *Reassembly) End() uint64 {
 	return q.r.back().end()
 }
 
-// Run returns the range [start, end) of bytes without a gap around the byte at
-// off; start == end if that byte is not held.
-func (q *Reassembly) Run(off uint64) (start, end uint64) {
-	i := q.r.after(off)
-	if i == q.r.n || q.r.at(i).pos > off {
-		return off, off
-	}
-	start, end = q.r.at(i).pos, q.r.at(i).end()
-	for j := i; j > 0 && q.r.at(j-1).end() == start; j-- {
-		start = q.r.at(j - 1).pos
-	}
-	for j := i + 1; j < q.r.n && q.r.at(j).pos == end; j++ {
-		end = q.r.at(j).end()
-	}
-	return start, end
-}
-
 // Insert adds the view at offset off and takes over the reference. Bytes that are
 // held already are left as they are. It returns how many bytes were new.
 func (q *Reassembly) Insert(off uint64, v View) int {
@@ -120,24 +103,6 @@ func (q *Reassembly) DropBack() {
 	q.mem -= int64(len(p.b.data))
 	p.Release()
 	q.r.popBack()
-}
-
-// Compact copies the pieces of which little is left of a large block, and joins
-// small ones that adjoin.
-func (q *Reassembly) Compact() {
-	for i := uint32(0); i < q.r.n; {
-		p := q.r.at(i)
-		q.mem += p.compact()
-		for i+1 < q.r.n && q.r.at(i+1).pos == p.end() && p.b.refs.Load() == 1 &&
-			p.extend(q.r.at(i+1).Bytes()) {
-			next := q.r.at(i + 1)
-			q.mem -= int64(len(next.b.data))
-			next.Release()
-			q.r.remove(i + 1)
-			p = q.r.at(i)
-		}
-		i++
-	}
 }
 
 // Reset frees everything.

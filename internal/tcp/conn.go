@@ -288,11 +288,7 @@ func (c *Conn) Release() {
 // the program can still read.
 func (c *Conn) free() {
 	c.snd.q.Reset(c.snd.q.End())
-	if c.fl != nil {
-		c.fl.board.free()
-		c.fl.loss.free()
-		c.fl = nil
-	}
+	c.freeFlight()
 	if c.ooo != nil {
 		c.ooo.q.Reset()
 		c.ooo = nil

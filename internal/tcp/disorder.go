@@ -40,9 +40,14 @@ func (c *Conn) inDisorder(now time.Duration, s *Segment, seq uint64, fin bool) {
 			}
 			o.q.DropBack()
 		}
-		v.Retain()
+		n := v.Len()
+		if o.q.Mem() > int(c.rcv.bufSize) && 2*n < v.Cap() {
+			v = buf.Copy(v.Bytes()) // rather than hold a large block for a few bytes
+		} else {
+			v.Retain()
+		}
 		added += o.q.Insert(pos, v)
-		pos += uint64(v.Len())
+		pos += uint64(n)
 	}
 	if pos < end {
 		end, fin = pos, false // no room for the rest
@@ -52,9 +57,6 @@ func (c *Conn) inDisorder(now time.Duration, s *Segment, seq uint64, fin bool) {
 	}
 	if added == 0 && end > seq {
 		c.duplicate(seq, s)
-	}
-	if o.q.Mem() > int(c.rcv.bufSize) {
-		o.q.Compact()
 	}
 	if end > seq && c.flags&useSACK != 0 {
 		o.noteSACK(seq, end)

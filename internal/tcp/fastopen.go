@@ -99,10 +99,7 @@ func (c *Conn) synFastOpen(now time.Duration, s *Segment) {
 // forgetSYNData makes what is in flight unsent again.
 func (c *Conn) forgetSYNData() {
 	c.snd.nxt = max(c.snd.una, origin+1)
-	if c.fl != nil {
-		c.fl.board.free()
-		c.fl = nil // with the MSS that the handshake has agreed on
-	}
+	c.freeFlight() // its MSS was a guess
 }
 
 // ackedFastOpen takes the SYN-ACK: what of the SYN's data it acknowledges, and the

@@ -306,6 +306,10 @@ func (c *Conn) inData(now time.Duration, s *Segment, seq uint64) {
 func (c *Conn) deliver(now time.Duration, s *Segment, n int) {
 	q := &c.rcv.q
 	for _, v := range s.Data.Views() {
+		if q.Mem() > int(c.rcv.bufSize) && 2*v.Len() < v.Cap() {
+			q.Append(v.Bytes()) // rather than hold a large block for a few bytes
+			continue
+		}
 		v.Retain()
 		q.Push(v)
 	}

@@ -55,8 +55,6 @@ func (l *loss) init(c *Conn) {
 	l.fack = c.snd.una
 }
 
-func (l *loss) free() { l.queue = nil }
-
 // onAck takes an acknowledgment while data is in flight.
 func (c *Conn) onAck(now time.Duration, ack uint64, s *Segment, sameWnd bool) {
 	f := c.fl

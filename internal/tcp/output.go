@@ -1,6 +1,7 @@
 package tcp
 
 import (
+	"sync"
 	"time"
 
 	"usock/internal/buf"
@@ -327,27 +328,52 @@ func (c *Conn) record(now time.Duration, start uint64, size, inFlight uint32) {
 	c.fl.rate.OnSend(&r.Stamp, now, inFlight, size)
 }
 
+// flights keeps what connections that are over had for sending.
+var flights sync.Pool
+
 // newFlight makes what is needed to send data.
 func (c *Conn) newFlight(now time.Duration) *flight {
-	f := &flight{}
+	f, _ := flights.Get().(*flight)
+	if f == nil {
+		f = &flight{}
+	}
 	name := c.opt.CC
 	if name == "" {
 		name = c.cfg.CC
 	}
-	ctl, ok := cc.New(name)
-	if !ok {
-		ctl, _ = cc.New("")
+	if f.cc == nil || f.cc.Name() != name {
+		ctl, ok := cc.New(name)
+		if !ok {
+			ctl, _ = cc.New("")
+		}
+		f.cc = ctl
 	}
-	f.cc = ctl
 	mss := uint32(c.snd.mss)
 	w := uint32(c.cfg.InitialCwnd) * mss
 	if c.flags&synLost != 0 {
 		w = mss // RFC 5681, section 3.1
 	}
-	ctl.Start(cc.Start{Now: now, MSS: mss, CWnd: w, SRTT: c.rtt.smoothed(), MinRTT: c.rtt.least()})
+	f.cc.Start(cc.Start{Now: now, MSS: mss, CWnd: w, SRTT: c.rtt.smoothed(), MinRTT: c.rtt.least()})
 	c.fl = f
 	f.loss.init(c)
 	return f
+}
+
+// freeFlight gives it back.
+func (c *Conn) freeFlight() {
+	f := c.fl
+	if f == nil {
+		return
+	}
+	c.fl = nil
+	f.board.free()
+	queue := f.loss.queue[:0]
+	if cap(queue) > 64 {
+		queue = nil
+	}
+	*f = flight{cc: f.cc}
+	f.loss.queue = queue
+	flights.Put(f)
 }
 
 // cwnd returns the congestion window in force.

@@ -17,6 +17,7 @@ type pair struct {
 	cfg  *Config
 	log  func(dir string, s *Segment)
 	drop func(dir string, s *Segment) bool
+	seg  Segment
 }
 
 func params(cfg *Config, iss uint32, mss, seg int) *Params {
@@ -39,16 +40,16 @@ func newPair(t testing.TB, mss, seg int) *pair {
 
 // pump carries segments until both decline.
 func (p *pair) pump() {
-	var s Segment
+	s := &p.seg
 	for more := true; more; {
 		more = false
-		for p.a.Poll(p.now, &s) {
+		for p.a.Poll(p.now, s) {
 			more = true
-			p.carry("a>b", &p.b, &s)
+			p.carry("a>b", &p.b, s)
 		}
-		for p.b.Poll(p.now, &s) {
+		for p.b.Poll(p.now, s) {
 			more = true
-			p.carry("b>a", &p.a, &s)
+			p.carry("b>a", &p.a, s)
 		}
 	}
 }

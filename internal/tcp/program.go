@@ -50,13 +50,25 @@ func (c *Conn) checkAppLimited() {
 // SendSpace returns how many bytes may be queued now; 0: the program has to wait
 // for Out.
 func (c *Conn) SendSpace() int {
-	queued := c.snd.q.Len()
-	space := int(c.snd.bufSize) - queued
+	space := int(c.snd.bufSize) - c.sndUsed()
 	if space <= 0 || c.notSentLimit() <= c.Unsent() {
 		c.flags |= noSpace
 		return 0
 	}
 	return space
+}
+
+// recCost is what a record of something in flight counts for beside its data, so
+// that a peer that never acknowledges cannot make many small segments costly.
+const recCost = 64
+
+// sndUsed returns what is taken of the send buffer.
+func (c *Conn) sndUsed() int {
+	n := c.snd.q.Len()
+	if c.fl != nil && c.fl.board.n > 1 {
+		n += int(c.fl.board.n-1) * recCost
+	}
+	return n
 }
 
 func (c *Conn) notSentLimit() int {
@@ -70,8 +82,8 @@ func (c *Conn) notSentLimit() int {
 // writable is Linux's rule for Out: a third of the buffer is free, and less than
 // half of the limit on unsent data is waiting.
 func (c *Conn) writable() bool {
-	queued := c.snd.q.Len()
-	if int(c.snd.bufSize)-queued >= queued>>1 && c.Unsent()*2 < c.notSentLimit() {
+	used := c.sndUsed()
+	if int(c.snd.bufSize)-used >= used>>1 && c.Unsent()*2 < c.notSentLimit() {
 		return true
 	}
 	c.flags |= noSpace
