@@ -100,6 +100,13 @@ func (o *options) measure() (*Report, error) {
 // child has a process of its own measure w once and notes what it found.
 func (o *options) child(r *Report, w *workload, stack string, round int) {
 	t := Task{Stack: stack, Workload: w.name, Time: o.time}
+	if w.topology == programsOnly {
+		var err error
+		if t.Command, err = command(); err != nil {
+			r.Failures = append(r.Failures, fmt.Sprintf("%s: building cmd/usock: %v", w.title, err))
+			return
+		}
+	}
 	if o.profile != "" {
 		t.Profile = fmt.Sprintf("%s%s-%s.pprof", o.profile, w.name, stack)
 	}

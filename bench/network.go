@@ -28,6 +28,8 @@ const (
 	tunOut   topology = "tun-out"   // a client of the stack, over a TUN device, to the kernel
 	tunIn    topology = "tun-in"    // and the other way round
 	machine  topology = "machine"   // nothing
+
+	programsOnly topology = "programs" // the programs have their own networks
 )
 
 // pair is a client's and a server's network and the address at which the client

@@ -21,6 +21,10 @@ var charts = []struct {
 	{"connect", "Connect, 1 byte each way, close: connections a second (more is better)", []string{"connect-1", "connect-64"}},
 	{"udp", "UDP datagrams received a second (more is better)", []string{"udp-64", "udp-1400", "udp-flood-64"}},
 	{"http", "net/http keep-alive requests a second (more is better)", []string{"http"}},
+	{"lossy", "Bulk TCP, 1 % loss, 10 ms, Mbit/s (more is better)", []string{"bulk-lossy", "bulk-lossy-bbr"}},
+	{"tun", "Bulk TCP over TUN to and from the kernel, Gbit/s (more is better)", []string{"tun-out", "tun-in"}},
+	{"run-bulk", "Programs under usock run, Gbit/s (more is better)", []string{"run-iperf3"}},
+	{"run", "Programs under usock run, requests a second (more is better)", []string{"run-redis", "run-nginx", "run-nginx-close"}},
 	{"idle", "Idle connection, both ends, bytes (less is better)", []string{"idle-50k", "idle-200k"}},
 }
 

@@ -16,6 +16,7 @@ type Task struct {
 	Stack    string
 	Workload string
 	Time     time.Duration // of the measurement proper
+	Command  string        // cmd/usock, for the workloads that run programs
 	Profile  string        // file for a CPU profile of the measurement; "": none
 }
 
@@ -69,6 +70,14 @@ var workloads = []workload{
 		topology: loopback, run: datagrams(64, 0)},
 	{name: "http", title: "net/http, 64 keep-alive clients, 1 KiB", unit: "1/s",
 		topology: loopback, bar: 1.2, run: httpKeepAlive},
+	{name: "run-iperf3", title: "usock run: iperf3", unit: "Gbit/s",
+		topology: programsOnly, bar: 0.6, run: iperf},
+	{name: "run-redis", title: "usock run: redis-benchmark, GET, 50 clients", unit: "1/s",
+		topology: programsOnly, bar: 0.7, run: redis},
+	{name: "run-nginx", title: "usock run: nginx and wrk, 64 connections kept", unit: "1/s",
+		topology: programsOnly, bar: 0.7, run: nginxKept},
+	{name: "run-nginx-close", title: "usock run: nginx and wrk, a connection for each request", unit: "1/s",
+		topology: programsOnly, bar: 0.3, run: nginxClose},
 	{name: "idle-50k", title: "idle connection, both ends, 50,000 of them", unit: "byte", less: true,
 		topology: loopback, run: idle(50_000)},
 	{name: "idle-200k", title: "idle connection, both ends, 200,000 of them", unit: "byte", less: true,
@@ -96,7 +105,7 @@ func (t Task) do() (Result, error) {
 		return Result{}, err
 	}
 	var p *pair
-	if w.topology != machine {
+	if w.topology != machine && w.topology != programsOnly {
 		if p, err = newPair(t.Stack, w.topology); err != nil {
 			return Result{}, err
 		}
