@@ -142,3 +142,25 @@ func TestNothingLost(t *testing.T) {
 		}
 	}
 }
+
+// Long transfers over 10 ms each way without a limit to the rate: the path of the
+// comparison with the kernel (docs/TCP.md), in virtual time.
+func TestLossyGoodput(t *testing.T) {
+	g := golden{name: "lossy", head: "control\tloss\tMbit/s\tretrans %\ttimeouts"}
+	for _, cc := range []string{"cubic", "bbr"} {
+		for _, loss := range []float64{0, 0.001, 0.01, 0.03} {
+			synctest.Test(t, func(t *testing.T) {
+				n, a, b, _ := pair(t, 5, sim.Both(link.Impairment{Delay: 10 * time.Millisecond, Loss: loss}))
+				n.Start()
+				res := n.Flow(a, b, sim.FlowConfig{Duration: 4 * time.Second, Congestion: cc, Chunk: 1 << 20}).Wait()
+				if res.Err != nil {
+					t.Error(res.Err)
+				}
+				in := &res.Info
+				g.add(fmt.Sprintf("%s\t%g%%", cc, loss*100), res.Goodput()/1e6,
+					100*float64(in.TotalRetrans)/float64(in.DataSegsOut), float64(in.TotalRTO))
+			})
+		}
+	}
+	g.compare(t)
+}
