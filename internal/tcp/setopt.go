@@ -137,7 +137,7 @@ func (c *Conn) SetWindowClamp(n int) error {
 		c.opt.WindowClamp = 0
 		return nil
 	}
-	c.opt.WindowClamp = uint32(max(n, 2048/2))
+	c.opt.WindowClamp = uint32(max(n, 2304/2))
 	if c.state.synchronized() {
 		c.rcv.ssthresh = min(c.rcv.ssthresh, c.opt.WindowClamp)
 	}
