@@ -21,6 +21,9 @@ import (
 // signals that are sent to it, so a process should do little else and run one
 // program.
 func Run(o Options) (Status, error) {
+	if err := preflight(); err != nil {
+		return Status{}, err
+	}
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return Status{}, fmt.Errorf("child subreaper: %w", err)
 	}
