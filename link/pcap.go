@@ -275,6 +275,8 @@ func (p *PcapWriter) comment(k *Packet) {
 	p.pad()
 }
 
+const udpField = 6 // where a UDP header has its checksum
+
 // completeCopy fills in the checksum that k leaves to others in b, a copy of k's
 // bytes from the network header on.
 func completeCopy(b []byte, k *Packet) {
@@ -283,8 +285,8 @@ func completeCopy(b []byte, k *Packet) {
 		return
 	}
 	s := wire.ChecksumOf(b[start:])
-	if s == 0 {
-		s = 0xffff // the same number; in UDP zero would mean that there is none
+	if s == 0 && k.ChecksumOffset == udpField {
+		s = 0xffff // zero would mean that there is none (RFC 768)
 	}
 	binary.BigEndian.PutUint16(b[field:], s)
 }

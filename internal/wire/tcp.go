@@ -161,6 +161,7 @@ func (o *TCPOptions) parse(b []byte, syn bool) {
 			o.parseSACK(v)
 		case tcpOptFastOpen:
 			if syn && len(v) <= MaxFastOpenCookie && len(v)%2 == 0 {
+				o.Cookie = [MaxFastOpenCookie]byte{}
 				o.HasFastOpen, o.NCookie = true, uint8(copy(o.Cookie[:], v))
 			}
 		}
@@ -171,7 +172,7 @@ func (o *TCPOptions) parseSACK(v []byte) {
 	if len(v)%8 != 0 || len(v) > 8*len(o.SACK) {
 		return
 	}
-	o.NSACK = 0
+	o.NSACK, o.SACK = 0, [4]SACKBlock{}
 	for ; len(v) > 0; v = v[8:] {
 		o.SACK[o.NSACK] = SACKBlock{binary.BigEndian.Uint32(v), binary.BigEndian.Uint32(v[4:])}
 		o.NSACK++
