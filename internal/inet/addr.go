@@ -141,7 +141,7 @@ func (s *Stack) peerAddr(k *socket.Socket, a abi.Addr) (netip.Addr, error) {
 			}
 			k.Opt.Device = int32(a.Scope)
 		}
-		if k.Opt.Device == 0 && (!addr.IsMulticast() || ipOptionsOf(k).mcastIf == 0) {
+		if k.Opt.Device == 0 && (!addr.IsMulticast() || ipOptionsOf(k).mcastIf6 == 0) {
 			return addr, syscall.EINVAL
 		}
 	}

@@ -303,7 +303,7 @@ func (d *dgram) queued() (in, out int) {
 func (d *dgram) icmp(x *ip.Error, port uint16, payload []byte) {
 	errno, hard := x.Errno, x.Hard
 	if x.MTU != 0 {
-		if d.ip().pmtu == abi.PMTUDISC_DONT {
+		if d.ip().discovery(x.Dst) == abi.PMTUDISC_DONT {
 			return
 		}
 		d.stack.IP.LowerPathMTU(x.Dst, x.MTU)

@@ -22,7 +22,10 @@ func (d *dgram) wantsGroup(m *ip.Meta) bool {
 			return true
 		}
 	}
-	return o.mcastAll
+	if m.Dst.Is4() {
+		return o.mcastAll
+	}
+	return o.mcastAll6
 }
 
 // leaveAll leaves the groups that the socket has joined.
@@ -193,12 +196,16 @@ func groupRows(st *Stack) []socket.Option {
 			Set: func(s *socket.Socket, v []byte) error { return st.setMulticastIf(s, v) },
 		},
 		socket.IntOption(abi.SOL_IPV6, abi.IPV6_MULTICAST_IF,
-			func(s *socket.Socket) int { return int(ipOptionsOf(s).mcastIf) },
+			func(s *socket.Socket) int { return int(ipOptionsOf(s).mcastIf6) },
 			func(s *socket.Socket, v int) error {
 				if v != 0 && st.IP.Iface(v) == nil {
 					return syscall.ENODEV
 				}
-				ownIPOptionsOf(s).mcastIf = int32(v)
+				if v != 0 && s.Opt.Device != 0 && int(s.Opt.Device) != v {
+					return syscall.EINVAL
+				}
+				ownIPOptionsOf(s).mcastIf6 = int32(v)
+				holder(s).rerouted()
 				return nil
 			}),
 	}
@@ -217,6 +224,7 @@ func (s *Stack) setMulticastIf(k *socket.Socket, v []byte) error {
 		index = int(int32(binary.NativeEndian.Uint32(v[8:])))
 	}
 	o := ownIPOptionsOf(k)
+	holder(k).rerouted()
 	if index == 0 && addr.IsUnspecified() {
 		o.mcastIf, o.mcastAddr = 0, netip.Addr{}
 		return nil

@@ -11,18 +11,17 @@ import (
 
 // ipOptions are a socket's options at SOL_IP and SOL_IPV6.
 type ipOptions struct {
-	ttl       int16 // IP_TTL, IPV6_UNICAST_HOPS; -1: the host's
-	mcastTTL  int16 // IP_MULTICAST_TTL, IPV6_MULTICAST_HOPS
-	tos       uint8
-	tclass    uint8
-	pmtu      uint8 // PMTUDISC_*, of both families
-	minTTL    uint8
-	mcastIf   int32 // interface index; 0: chosen by the route
-	mcastAddr netip.Addr
-	unicastIf int32
+	ttl, hops           int16 // IP_TTL, IPV6_UNICAST_HOPS; -1: the host's
+	mcastTTL, mcastHops int16 // IP_MULTICAST_TTL, IPV6_MULTICAST_HOPS
+	tos, tclass         uint8
+	pmtu, pmtu6         uint8 // PMTUDISC_*
+	minTTL              uint8
+	mcastIf, mcastIf6   int32 // interface indices; 0: chosen by the route
+	mcastAddr           netip.Addr
+	unicastIf           int32
 
 	v6only, freebind, bindNoPort                    bool
-	mcastLoop, mcastAll                             bool
+	mcastLoop, mcastAll, mcastLoop6, mcastAll6      bool
 	recvErr, recvErr6                               bool
 	recvTTL, recvTOS, pktinfo, recvOrigDst          bool
 	recvPktinfo6, recvHops6, recvTClass6, dontFrag6 bool
@@ -36,7 +35,18 @@ type membership struct {
 	iface *ip.Iface
 }
 
-var defaultIPOptions = ipOptions{ttl: -1, mcastTTL: 1, pmtu: abi.PMTUDISC_WANT, mcastLoop: true, mcastAll: true}
+var defaultIPOptions = ipOptions{
+	ttl: -1, hops: -1, mcastTTL: 1, mcastHops: 1, pmtu: abi.PMTUDISC_WANT, pmtu6: abi.PMTUDISC_WANT,
+	mcastLoop: true, mcastAll: true, mcastLoop6: true, mcastAll6: true,
+}
+
+// discovery returns how the path MTU to dst is found, of PMTUDISC_*.
+func (o *ipOptions) discovery(dst netip.Addr) uint8 {
+	if dst.Is4() {
+		return o.pmtu
+	}
+	return o.pmtu6
+}
 
 // ipState is the IP options of an endpoint, which embeds it. Until one is set, it
 // costs a pointer.
@@ -81,10 +91,16 @@ func (o *ipOptions) device(s *socket.Socket) int { return int(s.Opt.Device) }
 
 // out fills in what the options say of a packet to dst.
 func (o *ipOptions) out(x *ip.Out, dst netip.Addr) {
-	ttl := o.ttl
+	ttl, loop := o.ttl, o.mcastLoop
+	if !dst.Is4() {
+		ttl, loop = o.hops, o.mcastLoop6
+	}
 	if dst.IsMulticast() {
 		ttl = o.mcastTTL
-		x.NoLoop, x.HostOnly = !o.mcastLoop, ttl == 0
+		if !dst.Is4() {
+			ttl = o.mcastHops
+		}
+		x.NoLoop = !loop
 	}
 	if ttl > 0 {
 		x.TTL = uint8(ttl)
@@ -94,7 +110,7 @@ func (o *ipOptions) out(x *ip.Out, dst netip.Addr) {
 	} else {
 		x.TOS = o.tclass
 	}
-	switch o.pmtu {
+	switch o.discovery(dst) {
 	case abi.PMTUDISC_WANT:
 		x.Discover = true
 	case abi.PMTUDISC_DO:
@@ -119,6 +135,23 @@ func ipFlag(level, name int, field func(*ipOptions) *bool) socket.Option {
 			*field(ownIPOptionsOf(s)) = i != 0
 		}
 		return err
+	}
+	return o
+}
+
+// strict is the row o, whose value must not be empty, and must be below limit if
+// that is not 0.
+func strict(o socket.Option, limit int) socket.Option {
+	set := o.Set
+	o.Set = func(s *socket.Socket, v []byte) error {
+		i, err := ipInt(o.Level, v)
+		if err == nil && (len(v) == 0 || limit != 0 && (i < 0 || i >= limit)) {
+			err = syscall.EINVAL
+		}
+		if err != nil {
+			return err
+		}
+		return set(s, v)
 	}
 	return o
 }
@@ -159,16 +192,38 @@ func within(p *int16, v, lo, hi, def int) error {
 	return nil
 }
 
-func setTOS(p *uint8, v int) error {
-	*p = uint8(v)
+// setTOS stores a type of service or traffic class. The ECN bits are TCP's own.
+func setTOS(s *socket.Socket, p *uint8, v int) {
+	t := uint8(v)
+	if s.Type == abi.SOCK_STREAM {
+		t = t&^3 | *p&3
+	}
+	*p = t
+}
+
+// tosPriority is the priority that goes with a type of service (Linux,
+// rt_tos2priority).
+var tosPriority = [16]int32{4: 2, 5: 2, 6: 2, 7: 2, 8: 6, 9: 6, 10: 6, 11: 6, 12: 4, 13: 4, 14: 4, 15: 4}
+
+// ipTOS is IP_TOS.
+func ipTOS(s *socket.Socket, v []byte) error {
+	i, err := ipInt(abi.SOL_IP, v)
+	if err != nil {
+		return err
+	}
+	old := ipOptionsOf(s).tos
+	o := ownIPOptionsOf(s)
+	if setTOS(s, &o.tos, i); o.tos != old {
+		s.Opt.Priority = tosPriority[o.tos&0x1e>>1]
+	}
 	return nil
 }
 
-func setPMTU(o *ipOptions, v int) error {
+func setPMTU(p *uint8, v int) error {
 	if v < abi.PMTUDISC_DONT || v > abi.PMTUDISC_OMIT {
 		return syscall.EINVAL
 	}
-	o.pmtu = uint8(v)
+	*p = uint8(v)
 	return nil
 }
 
@@ -186,26 +241,24 @@ var ipRows = []socket.Option{
 	ipNumber(abi.SOL_IP, abi.IP_TTL,
 		func(_ *socket.Socket, o *ipOptions) int { return shown(o.ttl) },
 		func(o *ipOptions, v int) error { return within(&o.ttl, v, 1, 255, -1) }),
-	ipNumber(abi.SOL_IP, abi.IP_TOS,
-		func(_ *socket.Socket, o *ipOptions) int { return int(o.tos) },
-		func(o *ipOptions, v int) error { return setTOS(&o.tos, v) }),
+	{
+		Level: abi.SOL_IP, Name: abi.IP_TOS, Set: ipTOS,
+		Get: func(s *socket.Socket, b []byte) ([]byte, error) {
+			return abi.AppendInt(b, int(ipOptionsOf(s).tos)), nil
+		},
+	},
 	ipNumber(abi.SOL_IP, abi.IP_MTU_DISCOVER,
-		func(_ *socket.Socket, o *ipOptions) int { return int(o.pmtu) }, setPMTU),
+		func(_ *socket.Socket, o *ipOptions) int { return int(o.pmtu) },
+		func(o *ipOptions, v int) error { return setPMTU(&o.pmtu, v) }),
 	ipNumber(abi.SOL_IP, abi.IP_MULTICAST_TTL,
 		func(_ *socket.Socket, o *ipOptions) int { return int(o.mcastTTL) },
 		func(o *ipOptions, v int) error { return within(&o.mcastTTL, v, 0, 255, 1) }),
-	ipNumber(abi.SOL_IP, abi.IP_MINTTL,
+	strict(ipNumber(abi.SOL_IP, abi.IP_MINTTL,
 		func(_ *socket.Socket, o *ipOptions) int { return int(o.minTTL) },
-		func(o *ipOptions, v int) error {
-			if v < 0 || v > 255 {
-				return syscall.EINVAL
-			}
-			o.minTTL = uint8(v)
-			return nil
-		}),
-	ipFlag(abi.SOL_IP, abi.IP_MULTICAST_LOOP, func(o *ipOptions) *bool { return &o.mcastLoop }),
-	ipFlag(abi.SOL_IP, abi.IP_MULTICAST_ALL, func(o *ipOptions) *bool { return &o.mcastAll }),
-	ipFlag(abi.SOL_IP, abi.IP_FREEBIND, func(o *ipOptions) *bool { return &o.freebind }),
+		func(o *ipOptions, v int) error { o.minTTL = uint8(v); return nil }), 256),
+	strict(ipFlag(abi.SOL_IP, abi.IP_MULTICAST_LOOP, func(o *ipOptions) *bool { return &o.mcastLoop }), 0),
+	strict(ipFlag(abi.SOL_IP, abi.IP_MULTICAST_ALL, func(o *ipOptions) *bool { return &o.mcastAll }), 2),
+	strict(ipFlag(abi.SOL_IP, abi.IP_FREEBIND, func(o *ipOptions) *bool { return &o.freebind }), 0),
 	ipFlag(abi.SOL_IP, abi.IP_BIND_NO_PORT, func(o *ipOptions) *bool { return &o.bindNoPort }),
 	ipFlag(abi.SOL_IP, abi.IP_RECVERR, func(o *ipOptions) *bool { return &o.recvErr }),
 	ipFlag(abi.SOL_IP, abi.IP_RECVTTL, func(o *ipOptions) *bool { return &o.recvTTL }),
@@ -219,23 +272,25 @@ var ipRows = []socket.Option{
 // ip6Rows are the options at SOL_IPV6 (ipv6(7)); AF_INET sockets do not have them.
 var ip6Rows = []socket.Option{
 	ipNumber(abi.SOL_IPV6, abi.IPV6_UNICAST_HOPS,
-		func(_ *socket.Socket, o *ipOptions) int { return shown(o.ttl) },
-		func(o *ipOptions, v int) error { return within(&o.ttl, v, 0, 255, -1) }),
+		func(_ *socket.Socket, o *ipOptions) int { return shown(o.hops) },
+		func(o *ipOptions, v int) error { return within(&o.hops, v, 0, 255, -1) }),
 	ipNumber(abi.SOL_IPV6, abi.IPV6_MULTICAST_HOPS,
-		func(_ *socket.Socket, o *ipOptions) int { return int(o.mcastTTL) },
-		func(o *ipOptions, v int) error { return within(&o.mcastTTL, v, 0, 255, 1) }),
-	ipNumber(abi.SOL_IPV6, abi.IPV6_TCLASS,
-		func(_ *socket.Socket, o *ipOptions) int { return int(o.tclass) },
-		func(o *ipOptions, v int) error {
+		func(_ *socket.Socket, o *ipOptions) int { return int(o.mcastHops) },
+		func(o *ipOptions, v int) error { return within(&o.mcastHops, v, 0, 255, 1) }),
+	socket.IntOption(abi.SOL_IPV6, abi.IPV6_TCLASS,
+		func(s *socket.Socket) int { return int(ipOptionsOf(s).tclass) },
+		func(s *socket.Socket, v int) error {
 			if v < -1 || v > 255 {
 				return syscall.EINVAL
 			}
-			return setTOS(&o.tclass, max(v, 0))
+			setTOS(s, &ownIPOptionsOf(s).tclass, max(v, 0))
+			return nil
 		}),
 	ipNumber(abi.SOL_IPV6, abi.IPV6_MTU_DISCOVER,
-		func(_ *socket.Socket, o *ipOptions) int { return int(o.pmtu) }, setPMTU),
-	ipFlag(abi.SOL_IPV6, abi.IPV6_MULTICAST_LOOP, func(o *ipOptions) *bool { return &o.mcastLoop }),
-	ipFlag(abi.SOL_IPV6, abi.IPV6_MULTICAST_ALL, func(o *ipOptions) *bool { return &o.mcastAll }),
+		func(_ *socket.Socket, o *ipOptions) int { return int(o.pmtu6) },
+		func(o *ipOptions, v int) error { return setPMTU(&o.pmtu6, v) }),
+	ipFlag(abi.SOL_IPV6, abi.IPV6_MULTICAST_LOOP, func(o *ipOptions) *bool { return &o.mcastLoop6 }),
+	ipFlag(abi.SOL_IPV6, abi.IPV6_MULTICAST_ALL, func(o *ipOptions) *bool { return &o.mcastAll6 }),
 	ipFlag(abi.SOL_IPV6, abi.IPV6_RECVERR, func(o *ipOptions) *bool { return &o.recvErr6 }),
 	ipFlag(abi.SOL_IPV6, abi.IPV6_RECVPKTINFO, func(o *ipOptions) *bool { return &o.recvPktinfo6 }),
 	ipFlag(abi.SOL_IPV6, abi.IPV6_RECVHOPLIMIT, func(o *ipOptions) *bool { return &o.recvHops6 }),
@@ -274,11 +329,22 @@ func getMTU(s *socket.Socket, b []byte) ([]byte, error) {
 	return abi.AppendInt(b, mtu), nil
 }
 
-// deviceRows are SO_BINDTODEVICE and SO_BINDTOIFINDEX.
+// deviceRows are SO_BINDTODEVICE and SO_BINDTOIFINDEX. A program without
+// privileges may tie a socket to an interface, not change that again.
 func deviceRows(st *Stack) []socket.Option {
+	tie := func(s *socket.Socket, index int) error {
+		if s.Opt.Device != 0 && !st.privileged {
+			return syscall.EPERM
+		}
+		s.Opt.Device = int32(index)
+		if d, ok := s.PCB.(interface{ base() *dgram }); ok {
+			d.base().pathDst = netip.Addr{}
+		}
+		return nil
+	}
 	return []socket.Option{
 		{
-			Level: abi.SOL_SOCKET, Name: abi.SO_BINDTODEVICE,
+			Level: abi.SOL_SOCKET, Name: abi.SO_BINDTODEVICE, Room: 16,
 			Get: func(s *socket.Socket, b []byte) ([]byte, error) {
 				i := st.IP.Iface(int(s.Opt.Device))
 				if s.Opt.Device == 0 || i == nil {
@@ -294,28 +360,60 @@ func deviceRows(st *Stack) []socket.Option {
 					}
 				}
 				if len(v) == 0 {
-					s.Opt.Device = 0
-					return nil
+					return tie(s, 0)
 				}
-				i := st.IP.IfaceByName(string(v))
+				i := st.IP.IfaceByName(string(v[:min(len(v), 15)]))
 				if i == nil {
 					return syscall.ENODEV
 				}
-				s.Opt.Device = int32(i.Index())
-				return nil
+				return tie(s, i.Index())
 			},
 		},
 		socket.IntOption(abi.SOL_SOCKET, abi.SO_BINDTOIFINDEX,
 			func(s *socket.Socket) int { return int(s.Opt.Device) },
 			func(s *socket.Socket, v int) error {
+				if s.Opt.Device != 0 && !st.privileged {
+					return syscall.EPERM
+				}
 				if v < 0 {
 					return syscall.EINVAL
 				}
-				if v > 0 && st.IP.Iface(v) == nil {
-					return syscall.ENODEV
+				return tie(s, v)
+			}),
+		socket.IntOption(abi.SOL_SOCKET, abi.SO_PRIORITY,
+			func(s *socket.Socket) int { return int(s.Opt.Priority) },
+			func(s *socket.Socket, v int) error {
+				if (v < 0 || v > 6) && !st.privileged {
+					return syscall.EPERM
 				}
-				s.Opt.Device = int32(v)
+				s.Opt.Priority = int32(v)
 				return nil
 			}),
+		socket.BoolOption(abi.SOL_SOCKET, abi.SO_DEBUG,
+			func(s *socket.Socket) bool { return s.Opt.Has(socket.Debug) },
+			func(s *socket.Socket, on bool) error {
+				if on && !st.privileged {
+					return syscall.EACCES
+				}
+				s.Opt.Set(socket.Debug, on)
+				return nil
+			}),
+		forceRow(st, abi.SO_RCVBUFFORCE, func(s *socket.Socket, v int) {
+			s.Opt.RcvBuf = socket.Force(v, socket.MinRcvBuf)
+		}),
+		forceRow(st, abi.SO_SNDBUFFORCE, func(s *socket.Socket, v int) {
+			s.Opt.SndBuf = socket.Force(v, socket.MinSndBuf)
+		}),
 	}
+}
+
+// forceRow is a size of a buffer that the privileged set without bound.
+func forceRow(st *Stack, name int, set func(*socket.Socket, int)) socket.Option {
+	return socket.IntOption(abi.SOL_SOCKET, name, nil, func(s *socket.Socket, v int) error {
+		if !st.privileged {
+			return syscall.EPERM
+		}
+		set(s, v)
+		return nil
+	})
 }

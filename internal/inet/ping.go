@@ -2,6 +2,8 @@ package inet
 
 import (
 	"encoding/binary"
+	"net/netip"
+	"slices"
 	"syscall"
 
 	"usock/internal/abi"
@@ -16,7 +18,7 @@ import (
 // requests without privilege (icmp(7)). The port is the identifier.
 type pingProto struct {
 	*Stack
-	ids     [2]map[uint16]*pingEndpoint // by identifier; IPv4, IPv6
+	ids     [2]map[uint16][]*pingEndpoint // by identifier; IPv4, IPv6
 	options *socket.Options
 }
 
@@ -25,14 +27,14 @@ type pingEndpoint struct{ dgram }
 
 func newPing(s *Stack) *pingProto {
 	p := &pingProto{Stack: s}
-	p.ids[0], p.ids[1] = make(map[uint16]*pingEndpoint), make(map[uint16]*pingEndpoint)
+	p.ids[0], p.ids[1] = make(map[uint16][]*pingEndpoint), make(map[uint16][]*pingEndpoint)
 	p.options = socket.NewOptions(ipRows, ip6Rows, deviceRows(s), groupRows(s))
 	return p
 }
 
 func pingOf(s *socket.Socket) *pingEndpoint { return s.PCB.(*pingEndpoint) }
 
-func (p *pingProto) table(v6 bool) map[uint16]*pingEndpoint {
+func (p *pingProto) table(v6 bool) map[uint16][]*pingEndpoint {
 	if v6 {
 		return p.ids[1]
 	}
@@ -47,6 +49,7 @@ func (p *pingProto) Attach(s *socket.Socket) error {
 	e := &pingEndpoint{}
 	e.attach(p.Stack, s)
 	s.PCB = e
+	s.Opt.Set(socket.ReuseAddr, true) // Linux, INET_PROTOSW_REUSE
 	return nil
 }
 
@@ -83,10 +86,13 @@ func (p *pingProto) claimID(e *pingEndpoint, id uint16) error {
 			}
 			id = uint16(p.prf.random())
 		}
-	} else if t[id] != nil {
-		return syscall.EADDRINUSE
 	}
-	t[id], e.lport = e, id
+	for _, o := range t[id] {
+		if !o.s.Opt.Has(socket.ReuseAddr) || !e.s.Opt.Has(socket.ReuseAddr) {
+			return syscall.EADDRINUSE
+		}
+	}
+	t[id], e.lport = append(t[id], e), id
 	return nil
 }
 
@@ -120,10 +126,15 @@ func (p *pingProto) autobind(e *pingEndpoint) error {
 
 // letGo gives e's identifier back.
 func (p *pingProto) letGo(e *pingEndpoint) {
-	if e.lport != 0 {
-		delete(p.table(e.v6()), e.lport)
-		e.lport = 0
+	if e.lport == 0 {
+		return
 	}
+	t := p.table(e.v6())
+	l := slices.DeleteFunc(t[e.lport], func(o *pingEndpoint) bool { return o == e })
+	if t[e.lport] = l; len(l) == 0 {
+		delete(t, e.lport)
+	}
+	e.lport = 0
 }
 
 // Listen implements socket.Proto.
@@ -232,16 +243,30 @@ func (p *pingProto) Queued(s *socket.Socket) (in, out int) { return pingOf(s).qu
 func (p *pingProto) Input(k *pkt.Packet, m *ip.Meta) bool {
 	h := k.Front()
 	if len(h) >= icmpHeader {
-		if e := p.table(m.V6)[be16(h[4:])]; e != nil {
-			if !e.raddr.IsValid() || e.raddr == m.Src {
-				k.Payload = flatten(k)
-				e.push(k, m, 0)
-				return true
-			}
+		if e := p.lookup(m.V6, be16(h[4:]), m.Dst, m.Iface.Index()); e != nil {
+			k.Payload = flatten(k)
+			e.push(k, m, 0)
+			return true
 		}
 	}
 	k.Free()
 	return true
+}
+
+// lookup finds the socket with the identifier that has the address dst: the last
+// one bound (Linux, ping_lookup). A peer does not matter.
+func (p *pingProto) lookup(v6 bool, id uint16, dst netip.Addr, ifindex int) *pingEndpoint {
+	l := p.table(v6)[id]
+	for i := len(l) - 1; i >= 0; i-- {
+		e := l[i]
+		if d := int(e.s.Opt.Device); d != 0 && ifindex != 0 && d != ifindex {
+			continue
+		}
+		if !e.laddr.IsValid() || e.laddr.IsUnspecified() || e.laddr == dst {
+			return e
+		}
+	}
+	return nil
 }
 
 // Error implements ip.Transport: an error about an echo request.
@@ -249,7 +274,7 @@ func (p *pingProto) Error(x *ip.Error) {
 	if len(x.Quote) < icmpHeader {
 		return
 	}
-	if e := p.table(x.V6)[be16(x.Quote[4:])]; e != nil {
+	if e := p.lookup(x.V6, be16(x.Quote[4:]), x.Src, 0); e != nil {
 		e.icmp(x, 0, x.Quote)
 	}
 }

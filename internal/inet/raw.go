@@ -85,6 +85,9 @@ func newRaw(s *Stack) *rawProto {
 	return r
 }
 
+// bound reports whether the socket has its protocol for a port, as Linux has it.
+func (e *rawEndpoint) bound() bool { return e.lport != 0 }
+
 func rawOf(s *socket.Socket) *rawEndpoint { return s.PCB.(*rawEndpoint) }
 
 // Attach implements socket.Proto.
@@ -100,6 +103,7 @@ func (r *rawProto) Attach(s *socket.Socket) error {
 		e.own().hdrincl = true
 	}
 	s.PCB = e
+	s.Opt.Set(socket.ReuseAddr, true) // Linux, INET_PROTOSW_REUSE
 	r.all = append(r.all, e)
 	return nil
 }

@@ -46,7 +46,7 @@ func newTCP(s *Stack, cfg *tcp.Config) *tcpProto {
 	t := &tcpProto{Stack: s, cfg: cfg, listeners: make(map[uint16][]*tcpEndpoint), fastOpen: make(map[netip.Addr]tcp.FastOpen)}
 	t.conns.init()
 	t.ports.init(true)
-	t.options = socket.NewOptions(ipRows, ip6Rows, deviceRows(s), tcpRows(t))
+	t.options = socket.NewOptions(ipRows, ip6Rows, deviceRows(s), streamGroups(), tcpRows(t))
 	return t
 }
 
@@ -601,7 +601,7 @@ func (t *tcpProto) transmit(e *tcpEndpoint, seg *tcp.Segment) {
 	*o = ip.Out{Src: e.laddr, Dst: e.raddr, Proto: ip.ProtoTCP, Checksum: ip.ChecksumTCP}
 	opt := e.ip()
 	opt.out(o, e.raddr)
-	if opt.pmtu != abi.PMTUDISC_DONT {
+	if opt.discovery(e.raddr) != abi.PMTUDISC_DONT {
 		// The core keeps to the path's MTU itself, but for probes of it.
 		o.DontFragment, o.IgnorePathMTU = true, true
 	}

@@ -258,7 +258,7 @@ func (t *tcpProto) Error(x *ip.Error) {
 	}
 	in := tcp.ICMPError{Seq: be32(x.Quote[4:]), Errno: x.Errno, Hard: x.Hard}
 	if x.MTU != 0 {
-		if !e.conn.Covers(in.Seq) || e.ip().pmtu == abi.PMTUDISC_DONT {
+		if !e.conn.Covers(in.Seq) || e.ip().discovery(x.Dst) == abi.PMTUDISC_DONT {
 			return
 		}
 		t.IP.LowerPathMTU(x.Dst, x.MTU)

@@ -26,9 +26,15 @@ func tcpRows(t *tcpProto) []socket.Option {
 		t.boolRow(abi.TCP_QUICKACK,
 			func(s *socket.Socket) bool { return conn(s).QuickAck() },
 			func(s *socket.Socket, on bool) { conn(s).SetQuickAck(now(), on) }),
-		t.boolRow(abi.TCP_THIN_LINEAR_TIMEOUTS,
-			func(s *socket.Socket) bool { return opts(s).ThinLinear },
-			func(s *socket.Socket, on bool) { conn(s).SetThinLinear(on) }),
+		t.intRow(abi.TCP_THIN_LINEAR_TIMEOUTS,
+			func(s *socket.Socket) int { return toInt(opts(s).ThinLinear) },
+			func(s *socket.Socket, v int) error {
+				if v < 0 || v > 1 {
+					return syscall.EINVAL
+				}
+				conn(s).SetThinLinear(v == 1)
+				return nil
+			}),
 		t.intRow(abi.TCP_KEEPIDLE,
 			func(s *socket.Socket) int { return seconds(int(opts(s).KeepIdle), t.cfg.KeepIdle) },
 			func(s *socket.Socket, v int) error { return conn(s).SetKeepIdle(now(), v) }),
@@ -64,7 +70,12 @@ func tcpRows(t *tcpProto) []socket.Option {
 			func(s *socket.Socket, v int) error { return conn(s).SetMaxSeg(v) }),
 		t.intRow(abi.TCP_WINDOW_CLAMP,
 			func(s *socket.Socket) int { return int(opts(s).WindowClamp) },
-			func(s *socket.Socket, v int) error { return conn(s).SetWindowClamp(v) }),
+			func(s *socket.Socket, v int) error {
+				if v == 0 && endpointOf(s).listener != nil {
+					return syscall.EINVAL
+				}
+				return conn(s).SetWindowClamp(v)
+			}),
 		t.intRow(abi.TCP_NOTSENT_LOWAT,
 			func(s *socket.Socket) int { return int(int32(opts(s).NotSentLowat)) },
 			func(s *socket.Socket, v int) error { conn(s).SetNotSentLowat(uint32(v)); return nil }),
@@ -127,8 +138,7 @@ func tcpRows(t *tcpProto) []socket.Option {
 			},
 			func(s *socket.Socket, v int) error {
 				s.SetRcvBuf(v)
-				endpointOf(s).rcvBuf = s.Opt.RcvBuf
-				conn(s).SetRcvBuf(now(), int(s.Opt.RcvBuf))
+				t.fixRcvBuf(s)
 				return nil
 			}),
 		socket.IntOption(abi.SOL_SOCKET, abi.SO_SNDBUF,
@@ -140,17 +150,28 @@ func tcpRows(t *tcpProto) []socket.Option {
 			},
 			func(s *socket.Socket, v int) error {
 				s.SetSndBuf(v)
-				endpointOf(s).sndBuf = s.Opt.SndBuf
-				conn(s).SetSndBuf(int(s.Opt.SndBuf))
+				t.fixSndBuf(s)
 				return nil
 			}),
+		forceRow(t.Stack, abi.SO_RCVBUFFORCE, func(s *socket.Socket, v int) {
+			s.Opt.RcvBuf = socket.Force(v, socket.MinRcvBuf)
+			t.fixRcvBuf(s)
+		}),
+		forceRow(t.Stack, abi.SO_SNDBUFFORCE, func(s *socket.Socket, v int) {
+			s.Opt.SndBuf = socket.Force(v, socket.MinSndBuf)
+			t.fixSndBuf(s)
+		}),
 		socket.IntOption(abi.SOL_SOCKET, abi.SO_RCVLOWAT,
 			func(s *socket.Socket) int { return int(s.Opt.RcvLowat) },
 			func(s *socket.Socket, v int) error {
 				if v < 0 {
 					v = 1<<31 - 1
 				}
-				s.Opt.RcvLowat = int32(max(v, 1))
+				most := t.cfg.RMem[2] / 2 // what a buffer can come to hold
+				if n := int(endpointOf(s).rcvBuf); n != 0 {
+					most = n / 2
+				}
+				s.Opt.RcvLowat = int32(max(min(v, most), 1))
 				conn(s).SetRcvLowat(now(), int(s.Opt.RcvLowat))
 				s.Notify(t.Ready(s))
 				return nil
@@ -182,6 +203,38 @@ func tcpRows(t *tcpProto) []socket.Option {
 			func(s *socket.Socket, v int) error { conn(s).SetDeferAccept(v); return nil }),
 	}
 	return rows
+}
+
+// streamGroups are the options about multicast, of which a stream has no use
+// (Linux, do_ip_setsockopt): they can be read.
+func streamGroups() []socket.Option {
+	refused := func(level, name int, e syscall.Errno, get func(*ipOptions) int) socket.Option {
+		o := socket.Option{Level: level, Name: name, Set: func(*socket.Socket, []byte) error { return e }}
+		if get != nil {
+			o.Get = func(s *socket.Socket, b []byte) ([]byte, error) {
+				return abi.AppendInt(b, get(ipOptionsOf(s))), nil
+			}
+		}
+		return o
+	}
+	return []socket.Option{
+		refused(abi.SOL_IP, abi.IP_MULTICAST_IF, syscall.EINVAL, func(*ipOptions) int { return 0 }),
+		refused(abi.SOL_IP, abi.IP_MULTICAST_TTL, syscall.EINVAL, func(o *ipOptions) int { return int(o.mcastTTL) }),
+		refused(abi.SOL_IP, abi.IP_ADD_MEMBERSHIP, syscall.EPROTO, nil),
+		refused(abi.SOL_IP, abi.IP_DROP_MEMBERSHIP, syscall.EPROTO, nil),
+		refused(abi.SOL_IPV6, abi.IPV6_ADD_MEMBERSHIP, syscall.EPROTO, nil),
+		refused(abi.SOL_IPV6, abi.IPV6_DROP_MEMBERSHIP, syscall.EPROTO, nil),
+	}
+}
+
+func (t *tcpProto) fixRcvBuf(s *socket.Socket) {
+	endpointOf(s).rcvBuf = s.Opt.RcvBuf
+	endpointOf(s).conn.SetRcvBuf(t.Host.Now(), int(s.Opt.RcvBuf))
+}
+
+func (t *tcpProto) fixSndBuf(s *socket.Socket) {
+	endpointOf(s).sndBuf = s.Opt.SndBuf
+	endpointOf(s).conn.SetSndBuf(int(s.Opt.SndBuf))
 }
 
 func toInt(b bool) int {

@@ -211,7 +211,10 @@ func (d *dgram) sendDevice(dst netip.Addr, scope int) int {
 	case scope != 0:
 		return scope
 	case dst.IsMulticast():
-		return int(o.mcastIf)
+		if dst.Is4() {
+			return int(o.mcastIf)
+		}
+		return int(o.mcastIf6)
 	default:
 		return int(o.unicastIf)
 	}
@@ -335,6 +338,14 @@ func (d *dgram) outOptions(o *ip.Out, c *sendControl) {
 	}
 	if c.tos >= 0 {
 		o.TOS = uint8(c.tos)
+	}
+}
+
+// rerouted forgets the path to where was sent last, which an option has changed. A
+// peer's stays.
+func (d *dgram) rerouted() {
+	if !d.raddr.IsValid() {
+		d.pathDst = netip.Addr{}
 	}
 }
 

@@ -15,6 +15,9 @@ type Option struct {
 	Get func(s *Socket, b []byte) ([]byte, error)
 	// Set takes a value of any length; too short a one is EINVAL.
 	Set func(s *Socket, v []byte) error
+	// Room is the least length that getsockopt must offer, other than 0 where there
+	// is nothing to store; less is EINVAL.
+	Room int
 }
 
 // Options is an option table, for look-up.
@@ -46,6 +49,11 @@ func (t *Options) find(level, name int) *Option {
 }
 
 func (s *Socket) option(level, name int) *Option {
+	switch {
+	case s.Domain == abi.AF_INET && level == abi.SOL_IPV6,
+		s.Domain == abi.AF_INET6 && level == abi.SOL_IP && s.Type == abi.SOCK_RAW:
+		return nil
+	}
 	if o := s.Proto.Options().find(level, name); o != nil {
 		return o
 	}
@@ -84,6 +92,9 @@ func (s *Socket) SetOpts(list []Setting) error {
 }
 
 func (s *Socket) set(level, name int, v []byte) error {
+	if len(v) < 4 && s.wantsInt(level, name) {
+		return syscall.EINVAL
+	}
 	o := s.option(level, name)
 	if o == nil || o.Set == nil {
 		return s.noOption(level)
@@ -97,13 +108,56 @@ func (s *Socket) GetOpt(level, name int, v []byte) (n int, err error) {
 	err = s.locked(func() error {
 		o := s.option(level, name)
 		if o == nil || o.Get == nil {
+			if s.Domain == abi.AF_INET && level != abi.SOL_SOCKET && level != abi.SOL_IP && level != s.ownLevel() {
+				return syscall.EOPNOTSUPP // Linux, do_ip_getsockopt
+			}
 			return s.noOption(level)
 		}
 		b, err := o.Get(s, nil)
+		if err != nil {
+			return err
+		}
+		if len(v) < o.Room && len(b) > 0 {
+			return syscall.EINVAL
+		}
+		if level == abi.SOL_IP && name != abi.IP_MULTICAST_IF && len(b) == 4 && len(v) > 0 && len(v) < 4 {
+			// A small number fits into a byte (Linux, do_ip_getsockopt).
+			if i, _ := abi.ParseInt(b); i >= 0 && i <= 255 {
+				b = []byte{byte(i)}
+			}
+		}
 		n = copy(v, b)
-		return err
+		return nil
 	})
 	return n, err
+}
+
+// ownLevel is the level of the options of the socket's own protocol.
+func (s *Socket) ownLevel() int {
+	switch {
+	case s.Domain == abi.AF_UNIX:
+		return abi.SOL_SOCKET
+	case s.Type == abi.SOCK_STREAM:
+		return abi.SOL_TCP
+	case s.Type == abi.SOCK_RAW:
+		return abi.SOL_RAW
+	case s.Protocol == abi.IPPROTO_UDP:
+		return abi.SOL_UDP
+	}
+	return abi.SOL_SOCKET
+}
+
+// wantsInt reports whether setsockopt looks at the value, an int, before the name.
+func (s *Socket) wantsInt(level, name int) bool {
+	switch level {
+	case abi.SOL_SOCKET:
+		return name != abi.SO_BINDTODEVICE
+	case abi.SOL_TCP:
+		return s.ownLevel() == level && name != abi.TCP_CONGESTION && name != abi.TCP_FASTOPEN_KEY
+	case abi.SOL_UDP:
+		return s.ownLevel() == level
+	}
+	return false
 }
 
 // IntOption returns the row of an int option.
@@ -144,27 +198,50 @@ func flagOption(name int, flag uint32) Option {
 		func(s *Socket, on bool) error { s.Opt.Set(flag, on); return nil })
 }
 
+// stampOption is one of the forms of timestamp, of which a socket has one or none.
+func stampOption(name int, flag uint32) Option {
+	return BoolOption(abi.SOL_SOCKET, name,
+		func(s *Socket) bool { return s.Opt.Has(flag) },
+		func(s *Socket, on bool) error {
+			s.Opt.Set(Timestamp|TimestampNS, false)
+			s.Opt.Set(flag, on)
+			return nil
+		})
+}
+
 func readOnly(name int, get func(*Socket) int) Option {
 	return IntOption(abi.SOL_SOCKET, name, get, nil)
 }
 
 // Bounds of buffer sizes (net.core.rmem_max, SOCK_MIN_RCVBUF, SOCK_MIN_SNDBUF).
 const (
-	maxBuf    = 212992
+	maxBuf    = 4 << 20
 	minRcvBuf = 2304
 	minSndBuf = 4608
 )
 
-// SetRcvBuf applies SO_RCVBUF's rule: at most rmem_max, doubled for bookkeeping,
-// no less than the minimum.
+// SetRcvBuf applies SO_RCVBUF's rule: at most rmem_max, which a negative number is
+// beyond, doubled for bookkeeping, no less than the minimum.
 func (s *Socket) SetRcvBuf(v int) {
-	s.Opt.RcvBuf = int32(max(minRcvBuf, 2*min(max(v, 0), maxBuf)))
+	s.Opt.RcvBuf = max(minRcvBuf, 2*int32(min(uint32(v), maxBuf)))
 }
 
 // SetSndBuf applies SO_SNDBUF's rule.
 func (s *Socket) SetSndBuf(v int) {
-	s.Opt.SndBuf = int32(max(minSndBuf, 2*min(max(v, 0), maxBuf)))
+	s.Opt.SndBuf = max(minSndBuf, 2*int32(min(uint32(v), maxBuf)))
 }
+
+// Force is a size of SO_RCVBUFFORCE or SO_SNDBUFFORCE as SetRcvBuf and SetSndBuf
+// would make it without the bound.
+func Force(v, least int) int32 {
+	return int32(max(least, 2*min(max(v, 0), (1<<31-1)/2)))
+}
+
+// The least sizes, for Force.
+const (
+	MinRcvBuf = minRcvBuf
+	MinSndBuf = minSndBuf
+)
 
 func timeoOption(name int, field func(*Socket) *time.Duration) Option {
 	return Option{
@@ -191,8 +268,13 @@ var common = NewOptions([]Option{
 	flagOption(abi.SO_DONTROUTE, DontRoute),
 	flagOption(abi.SO_NO_CHECK, NoCheck),
 	flagOption(abi.SO_RXQ_OVFL, RxqOvfl),
-	flagOption(abi.SO_TIMESTAMP, Timestamp),
-	flagOption(abi.SO_TIMESTAMPNS, TimestampNS),
+	stampOption(abi.SO_TIMESTAMP, Timestamp),
+	stampOption(abi.SO_TIMESTAMPNS, TimestampNS),
+	{
+		Level: abi.SOL_SOCKET, Name: abi.SO_PASSCRED,
+		Get: func(*Socket, []byte) ([]byte, error) { return nil, syscall.EOPNOTSUPP },
+		Set: func(*Socket, []byte) error { return syscall.EOPNOTSUPP },
+	},
 	readOnly(abi.SO_TYPE, func(s *Socket) int { return int(s.Type) }),
 	readOnly(abi.SO_DOMAIN, func(s *Socket) int { return int(s.Domain) }),
 	readOnly(abi.SO_PROTOCOL, func(s *Socket) int { return int(s.Protocol) }),
@@ -228,22 +310,28 @@ var common = NewOptions([]Option{
 	{
 		Level: abi.SOL_SOCKET, Name: abi.SO_LINGER,
 		Get: func(s *Socket, b []byte) ([]byte, error) {
-			return abi.AppendLinger(b, abi.Linger{On: s.Opt.Linger >= 0, Seconds: int(max(s.Opt.Linger, 0))}), nil
+			return abi.AppendLinger(b, abi.Linger{On: s.Opt.Linger >= 0, Seconds: int(max(s.Opt.Linger, -1-s.Opt.Linger))}), nil
 		},
 		Set: func(s *Socket, v []byte) error {
 			l, err := abi.ParseLinger(v)
 			if err != nil {
 				return err
 			}
-			s.Opt.Linger = -1
-			if l.On {
-				s.Opt.Linger = int32(max(l.Seconds, 0))
+			n := int32(l.Seconds)
+			if n < 0 {
+				n = 1<<31 - 1 // unsigned on Linux
+			}
+			switch {
+			case l.On:
+				s.Opt.Linger = n
+			case s.Opt.Linger >= 0:
+				s.Opt.Linger = -1 - s.Opt.Linger // off, the time kept
 			}
 			return nil
 		},
 	},
 	{
-		Level: abi.SOL_SOCKET, Name: abi.SO_COOKIE,
+		Level: abi.SOL_SOCKET, Name: abi.SO_COOKIE, Room: 8,
 		Get: func(s *Socket, b []byte) ([]byte, error) {
 			b = abi.AppendInt(b, int(int32(uint32(s.ID))))
 			return abi.AppendInt(b, int(int32(uint32(s.ID>>32)))), nil

@@ -85,7 +85,7 @@ type Opt struct {
 	Priority int32
 	Mark     uint32
 	Device   int32 // interface index of SO_BINDTODEVICE; 0: none
-	Linger   int32 // seconds; -1: off
+	Linger   int32 // seconds; negative: off, and -1-n the seconds that are kept
 	RcvTimeo time.Duration
 	SndTimeo time.Duration
 }

@@ -238,7 +238,7 @@ func (c *Conn) SetSynCnt(n int) error {
 // (TCP_DEFER_ACCEPT), counted in retransmissions of the SYN-ACK.
 func (c *Conn) SetDeferAccept(s int) {
 	n, total, d := 0, 0, 1
-	for total < s && n < 127 {
+	for total < s && n < 255 {
 		n++
 		total += d
 		d = min(d*2, 120)
