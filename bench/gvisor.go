@@ -18,6 +18,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
+	"gvisor.dev/gvisor/pkg/waiter"
 )
 
 const gvisorNote = "gVisor: gvisor.dev/gvisor v0.0.0-20260701204157-69c2d17aea96 through its gonet adapters; SACK on, CUBIC, " +
@@ -57,6 +58,64 @@ func (n gvisorNet) sized(c *gonet.UDPConn, err error) (net.Conn, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// dial implements restful.
+func (n gvisorNet) dial(to netip.AddrPort) (any, error) {
+	c := &gvisorEnd{}
+	var fail tcpip.Error
+	if c.ep, fail = n.s.NewEndpoint(tcp.ProtocolNumber, ipv4.ProtocolNumber, &c.wq); fail != nil {
+		return nil, errors.New(fail.String())
+	}
+	e, ready := waiter.NewChannelEntry(waiter.WritableEvents)
+	c.wq.EventRegister(&e)
+	defer c.wq.EventUnregister(&e)
+	if fail = c.ep.Connect(full(to)); fail == nil {
+		return c, nil
+	}
+	if _, started := fail.(*tcpip.ErrConnectStarted); !started {
+		return nil, errors.New(fail.String())
+	}
+	<-ready
+	if fail = c.ep.LastError(); fail != nil {
+		return nil, errors.New(fail.String())
+	}
+	return c, nil
+}
+
+// gvisorEnd is an end of a connection without gonet's adapter.
+type gvisorEnd struct {
+	wq waiter.Queue
+	ep tcpip.Endpoint
+}
+
+func (n gvisorNet) listen(at netip.AddrPort) (func() (any, error), error) {
+	l := &gvisorEnd{}
+	var fail tcpip.Error
+	if l.ep, fail = n.s.NewEndpoint(tcp.ProtocolNumber, ipv4.ProtocolNumber, &l.wq); fail != nil {
+		return nil, errors.New(fail.String())
+	}
+	if fail = l.ep.Bind(full(at)); fail != nil {
+		return nil, errors.New(fail.String())
+	}
+	if fail = l.ep.Listen(4096); fail != nil {
+		return nil, errors.New(fail.String())
+	}
+	e, ready := waiter.NewChannelEntry(waiter.ReadableEvents)
+	l.wq.EventRegister(&e)
+	return func() (any, error) {
+		for {
+			ep, wq, fail := l.ep.Accept(nil)
+			if _, again := fail.(*tcpip.ErrWouldBlock); again {
+				<-ready
+				continue
+			}
+			if fail != nil {
+				return nil, errors.New(fail.String())
+			}
+			return []any{ep, wq}, nil
+		}
+	}, nil
 }
 
 // gvisorStack returns a stack with one NIC over the link.

@@ -25,7 +25,7 @@ var charts = []struct {
 	{"tun", "Bulk TCP over TUN to and from the kernel, Gbit/s (more is better)", []string{"tun-out", "tun-in"}},
 	{"run-bulk", "Programs under usock run, Gbit/s (more is better)", []string{"run-iperf3"}},
 	{"run", "Programs under usock run, requests a second (more is better)", []string{"run-redis", "run-nginx", "run-nginx-close"}},
-	{"idle", "Idle connection, both ends, bytes (less is better)", []string{"idle-50k", "idle-200k"}},
+	{"idle", "Idle connection, both ends, bytes (less is better)", []string{"idle-50k", "idle-200k", "idle-1m"}},
 }
 
 // plot writes one SVG for each chart that has measurements.

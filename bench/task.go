@@ -79,9 +79,13 @@ var workloads = []workload{
 	{name: "run-nginx-close", title: "usock run: nginx and wrk, a connection for each request", unit: "1/s",
 		topology: programsOnly, bar: 0.3, run: nginxClose},
 	{name: "idle-50k", title: "idle connection, both ends, 50,000 of them", unit: "byte", less: true,
-		topology: loopback, run: idle(50_000)},
+		topology: loopback, run: idle(50_000, false)},
 	{name: "idle-200k", title: "idle connection, both ends, 200,000 of them", unit: "byte", less: true,
-		topology: loopback, run: idle(200_000)},
+		topology: loopback, run: idle(200_000, false)},
+	{name: "idle-conn-200k", title: "the same with the net package's adapters", unit: "byte", less: true,
+		topology: loopback, run: idle(200_000, true)},
+	{name: "idle-1m", title: "idle connection, both ends, 1,000,000 of them", unit: "byte", less: true,
+		topology: loopback, run: million},
 }
 
 func findWorkload(name string) (*workload, error) {

@@ -46,6 +46,32 @@ func (n usockNet) ListenUDP(at netip.AddrPort) (net.Conn, error) {
 	return u, u.SetReadBuffer(udpBuffer)
 }
 
+// dial implements restful.
+func (n usockNet) dial(to netip.AddrPort) (any, error) {
+	s, err := n.h.Socket(usock.AF_INET, usock.SOCK_STREAM, 0)
+	if err != nil {
+		return nil, err
+	}
+	return s, s.Connect(usock.Inet(to))
+}
+
+func (n usockNet) listen(at netip.AddrPort) (func() (any, error), error) {
+	s, err := n.h.Socket(usock.AF_INET, usock.SOCK_STREAM, 0)
+	if err == nil {
+		err = s.Bind(usock.Inet(at))
+	}
+	if err == nil {
+		err = s.Listen(4096)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return func() (any, error) {
+		c, _, err := s.Accept()
+		return c, err
+	}, nil
+}
+
 // usockPair: the built-in loopback, or a pipe.
 func usockPair(t topology) (*pair, error) {
 	var c link.PipeConfig

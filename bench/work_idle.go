@@ -6,9 +6,10 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
-	"net"
+	"net/netip"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -21,33 +22,44 @@ const perListener = 20_000
 
 var errLost = errors.New("datagrams were lost, or the stack stands still")
 
+// restful is a network whose connections can be had without the net package's
+// adapters: what a program holds that uses the sockets themselves.
+type restful interface {
+	// dial and accept return what keeps a connection's end alive.
+	dial(to netip.AddrPort) (any, error)
+	listen(at netip.AddrPort) (accept func() (any, error), err error)
+}
+
 // idle opens n connections, lets them rest and counts what they cost: of the
 // process's heap and stacks, or, where the kernel holds them, of its slab. Of the
 // kernel's there are only as many as the process may have descriptors for; what one
 // costs does not depend on it.
-func idle(n int) func(*pair, Task) (Result, error) {
+func idle(n int, adapters bool) func(*pair, Task) (Result, error) {
 	return func(p *pair, t Task) (Result, error) {
 		n := n
 		if t.Stack == "kernel" {
 			n = min(n, raiseFiles()/2-100)
 		}
 		const dialers = 8
-		client, server := make([]net.Conn, n), make([]net.Conn, n)
+		client, server := make([]any, n), make([]any, n)
+		sockets, ok := p.client.(restful)
+		if adapters || !ok {
+			sockets = adapted{p.client}
+		}
 		failed := make(chan error, dialers+n/perListener+1)
 		var accepted sync.WaitGroup
 		before := measureMemory()
 		start := time.Now()
 		for i := 0; i < n; i += perListener {
-			l, err := p.server.ListenTCP(p.at(uint16(port + i/perListener)))
+			accept, err := sockets.listen(p.at(uint16(port + i/perListener)))
 			if err != nil {
 				return Result{}, err
 			}
 			accepted.Add(1)
 			go func() {
 				defer accepted.Done()
-				defer l.Close()
 				for j := i; j < min(n, i+perListener); j++ {
-					c, err := l.Accept()
+					c, err := accept()
 					if err != nil {
 						failed <- err
 						return
@@ -60,7 +72,7 @@ func idle(n int) func(*pair, Task) (Result, error) {
 		for d := range dialers {
 			dialed.Go(func() {
 				for i := d; i < n; i += dialers {
-					c, err := p.client.DialTCP(p.at(uint16(port + i/perListener)))
+					c, err := sockets.dial(p.at(uint16(port + i/perListener)))
 					if err != nil {
 						failed <- err
 						return
@@ -85,6 +97,7 @@ func idle(n int) func(*pair, Task) (Result, error) {
 				"goroutines": float64(after.goroutines-before.goroutines) / float64(n),
 				"opened/s":   float64(n) / took.Seconds(),
 				"number":     float64(n),
+				"peak MiB":   float64(peak()) / (1 << 20),
 			},
 		}
 		if t.Stack == "kernel" {
@@ -95,6 +108,19 @@ func idle(n int) func(*pair, Task) (Result, error) {
 		runtime.KeepAlive(server)
 		return r, nil
 	}
+}
+
+// adapted is any network's connections with the net package's adapters.
+type adapted struct{ network }
+
+func (a adapted) dial(to netip.AddrPort) (any, error) { return a.DialTCP(to) }
+
+func (a adapted) listen(at netip.AddrPort) (func() (any, error), error) {
+	l, err := a.ListenTCP(at)
+	if err != nil {
+		return nil, err
+	}
+	return func() (any, error) { return l.Accept() }, nil
 }
 
 // raiseFiles raises the number of descriptors that the process may have as far as it
@@ -144,4 +170,26 @@ func slab() uint64 {
 		}
 	}
 	return 0
+}
+
+// million is what no other stack here can hold.
+func million(p *pair, t Task) (Result, error) {
+	if t.Stack != "usock" {
+		return Result{}, errNotServed
+	}
+	debug.SetMemoryLimit(millionLimit)
+	return idle(1_000_000, false)(p, t)
+}
+
+// millionLimit is what the garbage collector is told to stay below: 3 GiB less what
+// the process has besides its heap.
+const millionLimit = 2900 << 20
+
+// peak returns the most memory that the process has had resident, in bytes.
+func peak() int64 {
+	var r unix.Rusage
+	if unix.Getrusage(unix.RUSAGE_SELF, &r) != nil {
+		return 0
+	}
+	return r.Maxrss << 10
 }
