@@ -117,7 +117,7 @@ func (c *Conn) Abort(now time.Duration) {
 func (c *Conn) resetNow() {
 	r := Segment{}
 	r.Flags = wire.RST | wire.ACK
-	r.Seq, r.Ack = c.sndSeq(c.snd.nxt), c.rcvSeq(c.rcv.nxt)
+	r.Seq, r.Ack = c.sndSeq(c.acceptableSeq()), c.rcvSeq(c.rcv.nxt)
 	c.setReset(&r)
 	c.todo |= todoReset
 }

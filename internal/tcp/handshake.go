@@ -305,6 +305,7 @@ func (c *Conn) inSynRcvd(now time.Duration, s *Segment) {
 			// The SYN again: our SYN-ACK was lost.
 			if c.oowAllowed(now) {
 				c.todo |= todoSYN
+				c.timer.rtx, c.timer.kind = now+c.rtt.timeout(), rtxRTO
 			}
 			return
 		}

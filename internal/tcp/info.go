@@ -144,7 +144,7 @@ func (c *Conn) infoFlight(now time.Duration, in *Info) {
 	mss := uint32(max(c.snd.mss, 1))
 	segs := func(n uint32) uint32 { return (n + mss - 1) / mss }
 	in.Unacked = segs(uint32(c.snd.nxt - c.snd.una))
-	in.Sacked, in.Lost, in.Retrans = segs(l.sacked+l.reno), segs(l.lost), segs(l.retrans)
+	in.Sacked, in.Lost, in.Retrans = segs(l.sacked+l.reno), segs(l.lost+l.retrans), segs(l.retrans)
 	switch l.state {
 	case cc.Open:
 		if l.sacked+l.reno > 0 {

@@ -63,7 +63,7 @@ func (c *Conn) buildAck(now time.Duration, s *Segment) bool {
 		c.todo &^= todoProbe
 		c.header(now, s, c.snd.una-1, 0)
 	case c.todo&todoAck != 0:
-		c.header(now, s, c.snd.nxt, 0)
+		c.header(now, s, c.acceptableSeq(), 0)
 		if c.state == SynRcvd {
 			s.Window = uint16(min(c.rcv.ssthresh, 65535))
 		}

@@ -400,6 +400,6 @@ func (c *Conn) resend(now time.Duration, s *Segment, i, mss uint32) {
 	c.snd.lastData = now
 	c.pace(now, r.n)
 	if i == 0 || c.timer.rtx == never {
-		c.timer.rtx, c.timer.kind = now+c.rtt.timeout(), rtxRTO
+		c.timer.rtx, c.timer.kind = now+c.untilUser(now, c.rtt.timeout()), rtxRTO
 	}
 }

@@ -537,11 +537,11 @@ func TestFINRetransmission(t *testing.T) {
 	tc.close()
 	tc.want("F. 1 ack 1")
 	d := leastRTO
-	for range 8 {
+	for range 9 {
 		tc.wantAfter(d, "F. 1 ack 1")
 		d *= 2
 	}
-	tc.silent(d, "an orphan gives up after eight")
+	tc.silent(d, "an orphan gives up after what eight timeouts take, counted from the first")
 	tc.wantState(Closed)
 }
 

@@ -100,11 +100,11 @@ func (c *Conn) retransmitExpired(now time.Duration) {
 	if c.snd.una == c.snd.nxt {
 		return
 	}
-	if c.timer.since == 0 {
-		c.timer.since = now - c.rtt.timeout()
-	}
 	if c.gaveUp(now) {
 		return
+	}
+	if c.timer.since == 0 {
+		c.timer.since = now
 	}
 	c.snd.retrans = min(c.snd.retrans+1, 254)
 	c.stats.totalRTO++
@@ -128,7 +128,21 @@ func (c *Conn) retransmitExpired(now time.Duration) {
 	} else {
 		c.rtt.backOff(c.cfg)
 	}
-	c.timer.rtx, c.timer.kind = now+c.rtt.timeout(), rtxRTO
+	c.timer.rtx, c.timer.kind = now+c.untilUser(now, c.rtt.timeout()), rtxRTO
+}
+
+// userTimeout returns the limit of TCP_USER_TIMEOUT, 0 for none.
+func (c *Conn) userTimeout() time.Duration {
+	return time.Duration(c.opt.UserTimeout) * time.Millisecond
+}
+
+// untilUser cuts a wait where the user timeout ends.
+func (c *Conn) untilUser(now, d time.Duration) time.Duration {
+	u := c.userTimeout()
+	if u == 0 || c.timer.since == 0 {
+		return d
+	}
+	return min(d, max(c.timer.since+u-now, 2*time.Millisecond))
 }
 
 // thinRetries is how many timeouts of a thin stream come without backoff.
@@ -141,31 +155,48 @@ func (c *Conn) thin() bool {
 		c.snd.nxt-c.snd.una < 4*uint64(c.snd.mss)
 }
 
-// gaveUp fails the connection if enough retransmissions were of no use (RFC 9293,
-// section 3.8.3).
+// gaveUp fails the connection if retransmitting was of no use for long enough (RFC
+// 9293, section 3.8.3): for the user timeout, or as long as Retries2 timeouts take
+// that begin with the least RTO (Linux). A SYN is counted.
 func (c *Conn) gaveUp(now time.Duration) bool {
-	n, limit := int(c.snd.retrans), c.cfg.Retries2
-	switch {
-	case c.state == SynSent:
-		limit = c.cfg.SynRetries
-		if c.opt.SynCnt != 0 {
-			limit = int(c.opt.SynCnt)
+	if !c.state.synchronized() {
+		limit := max(c.cfg.SynAckRetries, int(c.opt.DeferAccept))
+		if c.state == SynSent {
+			limit = c.cfg.SynRetries
+			if c.opt.SynCnt != 0 {
+				limit = int(c.opt.SynCnt)
+			}
+			limit += c.cfg.SynLinear
 		}
-		limit += c.cfg.SynLinear
-	case c.state == SynRcvd:
-		limit = max(c.cfg.SynAckRetries, int(c.opt.DeferAccept))
-	case c.shut&orphan != 0:
-		limit = c.orphanRetries()
-	}
-	if u := time.Duration(c.opt.UserTimeout) * time.Millisecond; u != 0 && c.state.synchronized() {
-		if now-c.timer.since < u {
+		if int(c.snd.retrans) < limit {
 			return false
 		}
-	} else if n < limit {
+		c.timedOut()
+		return true
+	}
+	limit := c.userTimeout()
+	switch {
+	case limit != 0:
+	case c.shut&orphan != 0:
+		limit = c.modelTimeout(c.orphanRetries())
+	default:
+		limit = c.modelTimeout(c.cfg.Retries2)
+	}
+	if c.timer.since == 0 || now-c.timer.since < limit {
 		return false
 	}
 	c.timedOut()
 	return true
+}
+
+// modelTimeout returns how long n timeouts take that begin with the least RTO.
+func (c *Conn) modelTimeout(n int) time.Duration {
+	total, d := time.Duration(0), c.cfg.MinRTO
+	for range n + 1 {
+		total += d
+		d = min(2*d, c.cfg.MaxRTO)
+	}
+	return total
 }
 
 func (c *Conn) orphanRetries() int {
@@ -197,8 +228,7 @@ func (c *Conn) probeExpired(now time.Duration) {
 	if c.shut&orphan != 0 {
 		limit = c.orphanRetries()
 	}
-	u := time.Duration(c.opt.UserTimeout) * time.Millisecond
-	if u != 0 && now-c.timer.since >= u || int(c.snd.probes) >= limit {
+	if u := c.userTimeout(); u != 0 && now-c.timer.since >= u || int(c.snd.probes) >= limit {
 		c.timedOut()
 		return
 	}
@@ -211,7 +241,7 @@ func (c *Conn) probeExpired(now time.Duration) {
 	if int(c.rtt.backoff) < c.cfg.Retries2 {
 		c.rtt.backoff++
 	}
-	c.timer.rtx, c.timer.kind = now+c.probeDelay(), rtxProbe
+	c.timer.rtx, c.timer.kind = now+c.untilUser(now, c.probeDelay()), rtxProbe
 }
 
 // probeDelay is the time between probes: it doubles until the window opens, however
@@ -236,7 +266,7 @@ func (c *Conn) ackedProbe(now time.Duration) {
 		c.timer.rtx, c.timer.since, c.rtt.backoff = never, 0, 0
 		return
 	}
-	c.timer.rtx = now + c.probeDelay()
+	c.timer.rtx = now + c.untilUser(now, c.probeDelay())
 }
 
 // setKeepTimer starts or stops the keepalive timer (RFC 9293, section 3.8.4).
@@ -297,7 +327,7 @@ func (c *Conn) keepExpired(now time.Duration) {
 		c.timer.keep = c.timer.heard + c.keepIdle()
 		return
 	}
-	u := time.Duration(c.opt.UserTimeout) * time.Millisecond
+	u := c.userTimeout()
 	if u != 0 && silent >= u && c.snd.probes > 0 || u == 0 && int(c.snd.probes) >= c.keepCnt() {
 		c.resetNow()
 		c.timedOut()

@@ -59,6 +59,16 @@ func (c *Conn) header(now time.Duration, s *Segment, seq uint64, f wire.TCPFlags
 	c.ackSent(now)
 }
 
+// acceptableSeq is the number of a segment without data: snd.nxt, but no number that
+// a peer that has shrunk its window would not accept.
+func (c *Conn) acceptableSeq() uint64 {
+	edge := c.snd.una + uint64(c.snd.wnd)
+	if edge >= c.snd.nxt || !c.state.synchronized() || c.flags&useWScale != 0 && c.snd.nxt-edge < 1<<c.rcv.wscale {
+		return c.snd.nxt
+	}
+	return edge
+}
+
 // ResetFor returns the RST that answers a segment to a port where nothing
 // listens, and false if the segment is itself a RST (RFC 9293, section 3.10.7.1).
 func ResetFor(s *Segment) (Segment, bool) {
