@@ -28,6 +28,9 @@ func TestPythonTimeouts(t *testing.T) {
 	python(t, "timeouts.py", "", "all calls ended as they should")
 }
 
+func TestDescriptorsArePassed(t *testing.T) { python(t, "passing.py", "", "all came over") }
+func TestClosedListener(t *testing.T)       { python(t, "reopened.py", "", "refused and free") }
+
 func TestNode(t *testing.T) {
 	need(t, "node", "nodejs")
 	passes(t, "node "+script(t, "http_server.js"), "100 answers")

@@ -164,3 +164,33 @@ wait $server`)
 		}
 	}
 }
+
+func TestTerminal(t *testing.T) {
+	need(t, "python3", "python3")
+	c, marker := command(t, context.Background())
+	c.Path, c.Args = "/usr/bin/env", []string{"env", "python3", script(t, "terminal.py"), filepath.Join(bin, "usock"), "run", "--"}
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	leavesNothing(t, marker, c.Dir)
+}
+
+func TestVerboseNamesCalls(t *testing.T) {
+	need(t, "python3", "python3")
+	r := usock(t, nil, `python3 -c '
+import errno, socket
+def fails(f, e):
+    try: f()
+    except OSError as x: assert x.errno == e, x
+    else: raise SystemExit("did not fail")
+fails(lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262), errno.EPROTONOSUPPORT)
+fails(lambda: socket.socket().setsockopt(socket.SOL_SOCKET, 9999, 1), errno.ENOPROTOOPT)'`)
+	if r.code != 0 {
+		t.Fatalf("exit status %d: %s", r.code, r.stderr)
+	}
+	for _, want := range []string{"socket(2, 1, 262): EPROTONOSUPPORT", "setsockopt(level 1, option 9999): ENOPROTOOPT"} {
+		if !strings.Contains(r.stderr, want) {
+			t.Errorf("no %q on stderr: %s", want, r.stderr)
+		}
+	}
+}

@@ -3,6 +3,7 @@
 package run
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"syscall"
@@ -112,8 +113,10 @@ func (s *sock) datagramsUp() {
 func (s *sock) datagramsDown() bool {
 	some := false
 	for s.writable {
+		b, from := s.down.buf, s.down.from
 		if s.down.empty() {
-			m := &usock.Msg{Bufs: [][]byte{s.l.downBuf}, Control: make([]byte, 0, 512)[:512]}
+			m := &s.l.message
+			m.Bufs, m.Control = append(m.Bufs[:0], s.l.downBuf), s.l.control[:]
 			n, err := s.u.RecvMsg(context.Background(), m, 0)
 			if e := errno(err); e == unix.EAGAIN {
 				return some
@@ -121,20 +124,23 @@ func (s *sock) datagramsDown() bool {
 				s.raise(e)
 				return true
 			}
-			if len(m.Control) == 0 {
-				m.Control = nil
+			b = s.l.downBuf[:n]
+			from = sender{from: m.Name, flags: m.Flags}
+			if len(m.Control) > 0 {
+				from.control = bytes.Clone(m.Control)
 			}
-			s.down.keep(s.l.downBuf[:n])
-			s.down.msg = m
 		}
-		_, e := sysSend(s.far, s.down.buf)
-		switch e {
+		switch _, e := sysSend(s.far, b); e {
 		case 0:
-			m := s.down.msg
-			s.remember(sender{at: time.Now().UnixNano(), from: m.Name, control: m.Control, flags: m.Flags})
+			from.at = time.Now().UnixNano()
+			s.remember(from)
 			s.down.clear()
 			some = true
 		case unix.EAGAIN, unix.ENOBUFS:
+			if s.down.empty() {
+				s.down.keep(b)
+				s.down.from = from
+			}
 			s.full()
 			return some
 		case unix.ECONNREFUSED, unix.EPIPE, unix.ENOTCONN:

@@ -46,9 +46,11 @@ type loop struct {
 	metDead bool // a connection came for a listener that its program has closed
 	probe   int  // a datagram socket that asks whether a name is in use
 
-	again    []*sock // pumps with more to do
-	upBuf    []byte  // what a pump reads into, before the stack takes it
-	msgBuf   []byte  // what a trapped call sends or receives
+	again    []*sock   // pumps with more to do
+	upBuf    []byte    // what a pump reads into, before the stack takes it
+	message  usock.Msg // what a pump receives
+	control  [1024]byte
+	msgBuf   []byte // what a trapped call sends or receives
 	downBuf  []byte
 	timers   timers
 	nextScan time.Time // zero: none is due

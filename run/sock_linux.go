@@ -66,9 +66,9 @@ type sock struct {
 
 // pending are bytes that a pump has taken from one side and could not pass on.
 type pending struct {
-	buf []byte // nil if empty
-	off int
-	msg *usock.Msg // datagrams: what goes with it
+	buf  []byte // nil if empty
+	off  int
+	from sender // datagrams: where it is from
 }
 
 func (p *pending) empty() bool { return p.buf == nil }
