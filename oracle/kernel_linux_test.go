@@ -30,6 +30,7 @@ func newKernel(t testing.TB) *kernel {
 	defer unix.Close(fd)
 	k.up(fd, "lo")
 	k.must(os.WriteFile("/proc/sys/net/ipv4/ping_group_range", []byte("0 2147483647"), 0), "ping_group_range")
+	k.must(os.WriteFile("/proc/sys/net/ipv4/tcp_congestion_control", []byte("reno"), 0), "tcp_congestion_control")
 	k.tun, err = unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	k.must(err, "/dev/net/tun")
 	ifr, _ := unix.NewIfreq("t0")

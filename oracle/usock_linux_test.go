@@ -23,6 +23,7 @@ type user struct {
 func newUser(t testing.TB, privileged bool) *user {
 	h, err := usock.NewHost(usock.Config{
 		Privileged: privileged,
+		Congestion: "reno", // what every namespace may choose
 		Interfaces: []usock.Interface{{
 			Link:  &sink{closed: make(chan struct{})},
 			Addrs: []netip.Prefix{netip.MustParsePrefix(t0Addr + "/24")},
