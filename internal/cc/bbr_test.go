@@ -131,6 +131,37 @@ func TestBBRApplicationLimited(t *testing.T) {
 	}
 }
 
+// A receive window that opens slowly does not look like a full pipe.
+func TestBBRReceiveLimited(t *testing.T) {
+	n := newNetwork(100, 20*time.Millisecond, 1000, 0, 1)
+	s := n.add("bbr", 1448)
+	for s.window = 8; s.window < 400; s.window *= 2 {
+		n.run(n.now + 200*time.Millisecond)
+		if b := s.c.(*BBR); s.window < 64 && b.filled {
+			t.Fatalf("Startup ended at a receive window of %d segments", s.window)
+		}
+	}
+	from, at := s.delivered, n.now
+	n.run(at + time.Second)
+	if got := goodput(s.delivered-from, n.now-at) / n.rate; got < 0.9 {
+		t.Errorf("%.0f %% of the rate once the window is open", got*100)
+	}
+}
+
+// The least window is paced over a round trip at most, whatever the estimate.
+func TestBBRLeastRate(t *testing.T) {
+	b := new(BBR)
+	b.Start(Start{MSS: testMSS, CWnd: 10 * testMSS, SRTT: 20 * ms, MinRTT: 20 * ms})
+	b.filled = true
+	b.Ack(&Ack{
+		Now: 10 * time.Second, SRTT: 20 * ms, Delivered: 1000,
+		Rate: Sample{Delivered: 1000, Interval: 10 * time.Second, Total: 1000},
+	})
+	if got := b.PacingRate(); got != 4*testMSS*50 {
+		t.Errorf("%d bytes a second, want four segments in 20 ms", got)
+	}
+}
+
 func TestBBRFairness(t *testing.T) {
 	n := newNetwork(50, 20*time.Millisecond, 2000, 0, 3)
 	for i := range 2 {
@@ -152,6 +183,17 @@ func TestBBRRecovery(t *testing.T) {
 	b.Ack(&Ack{Delivered: 1000, Lost: 3000, InFlight: 96000, State: Recovery})
 	if b.cwnd != 97000 {
 		t.Errorf("window %d, want in flight plus delivered", b.cwnd)
+	}
+	// With little in flight recovery begins with the BDP: 200 kB/s for 100 ms, three
+	// quanta of two segments, an even number of segments.
+	c := new(BBR)
+	c.Start(Start{MSS: testMSS, CWnd: 100000, SRTT: 100 * ms, MinRTT: 100 * ms})
+	c.Ack(&Ack{Now: ms, SRTT: 100 * ms, Delivered: 1000, Rate: Sample{Delivered: 20000, Interval: 100 * ms, Total: 20000}})
+	c.Congestion(&Event{InFlight: 10000})
+	want := c.target(1)
+	c.Ack(&Ack{Now: 2 * ms, SRTT: 100 * ms, Delivered: 1000, Lost: 1000, InFlight: 5000, State: Recovery})
+	if c.cwnd != want || want < 20000 {
+		t.Errorf("window %d, want the BDP's %d", c.cwnd, want)
 	}
 	b.Ack(&Ack{Delivered: 1000, Acked: 100000, InFlight: 20000, State: Open})
 	if b.cwnd < 100000 {

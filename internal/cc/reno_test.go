@@ -235,7 +235,7 @@ func meanWindow(t *testing.T, n *network, s *sender, want, tolerance float64) {
 	t.Helper()
 	n.run(30 * time.Second)
 	from, at := s.delivered, n.now
-	n.run(n.now + 200*time.Second)
+	n.run(n.now + 80*time.Second)
 	got := goodput(s.delivered-from, n.now-at) * n.delay.Seconds() / float64(s.mss)
 	if got < want*(1-tolerance) || got > want*(1+tolerance) {
 		t.Errorf("the mean window is %.1f segments, want %.1f", got, want)

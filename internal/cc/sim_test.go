@@ -105,6 +105,7 @@ type sender struct {
 	paced     bool // an event for nextSend is under way
 	rto       int  // number of the timer under way
 	appRate   int  // if not 0, segments in flight at most: the application's limit
+	window    int  // if not 0, segments in flight at most: the receiver's
 	delivered uint64
 	lostBytes uint64
 	events    int // Congestion calls
@@ -138,6 +139,9 @@ func (s *sender) send() {
 		}
 		if s.appRate != 0 && int(s.inFlight/s.mss) >= s.appRate {
 			s.rate.OnAppLimited(s.inFlight)
+			break
+		}
+		if s.window != 0 && int(s.inFlight/s.mss) >= s.window {
 			break
 		}
 		if s.inFlight+s.mss > s.c.CWnd() {
