@@ -38,6 +38,7 @@ func run() error {
 		stack    = flag.String("stack", ".", "`regexp` of the stacks to compare")
 		jsonFile = flag.String("json", "", "write the measurements to this `file`")
 		mdFile   = flag.String("md", "", "write the table to this `file`, in Markdown")
+		with     = flag.String("with", "", "take what is not measured now from this earlier JSON `file`")
 		svgDir   = flag.String("svg", "", "write the plots into this `directory`")
 	)
 	flag.IntVar(&o.runs, "runs", 5, "how often each is measured")
@@ -58,6 +59,11 @@ func run() error {
 	if err != nil {
 		return err
 	}
+	if *with != "" {
+		if err := report.load(*with); err != nil {
+			return err
+		}
+	}
 	fmt.Print(report.table())
 	if *mdFile != "" {
 		err = errors.Join(err, os.WriteFile(*mdFile, []byte(report.table()), 0o644))
@@ -70,6 +76,19 @@ func run() error {
 		err = errors.Join(err, report.plot(*svgDir))
 	}
 	return err
+}
+
+// load takes an earlier report from a file.
+func (r *Report) load(file string) error {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	var old Report
+	if err := json.Unmarshal(b, &old); err != nil {
+		return err
+	}
+	return r.take(&old)
 }
 
 // measure runs everything, in rounds.

@@ -31,6 +31,7 @@ type Report struct {
 // Row is a workload's measurements.
 type Row struct {
 	Workload, Title, Unit string
+	Date                  time.Time
 	Values                map[string][]float64            // by stack
 	More                  map[string]map[string][]float64 // by stack and name
 	w                     *workload
@@ -80,7 +81,7 @@ func (r *Report) add(w *workload, stack string, res Result) {
 	x := r.row(w.name)
 	if x == nil {
 		x = &Row{
-			Workload: w.name, Title: w.title, Unit: w.unit, w: w,
+			Workload: w.name, Title: w.title, Unit: w.unit, Date: r.Date, w: w,
 			Values: make(map[string][]float64), More: make(map[string]map[string][]float64),
 		}
 		r.Rows = append(r.Rows, x)
@@ -92,6 +93,32 @@ func (r *Report) add(w *workload, stack string, res Result) {
 		}
 		x.More[stack][name] = append(x.More[stack][name], v)
 	}
+}
+
+// take adds the rows of an earlier report, of the same machine, for what was not
+// measured now, and puts all into the order of the workloads.
+func (r *Report) take(old *Report) error {
+	if old.CPU != r.CPU || old.Cores != r.Cores || old.Kernel != r.Kernel {
+		return fmt.Errorf("the earlier report is of another machine: %d cores of %s, Linux %s", old.Cores, old.CPU, old.Kernel)
+	}
+	for _, x := range old.Rows {
+		w, err := findWorkload(x.Workload)
+		if err != nil {
+			return err
+		}
+		if x.w = w; r.row(x.Workload) == nil {
+			r.Rows = append(r.Rows, x)
+		}
+	}
+	order := make(map[string]int)
+	for i := range workloads {
+		order[workloads[i].name] = i
+	}
+	for i := range limits {
+		order[limits[i].name] = len(workloads) + i
+	}
+	slices.SortFunc(r.Rows, func(a, b *Row) int { return order[a.Workload] - order[b.Workload] })
+	return nil
 }
 
 // quantile returns the q-quantile of the values, between neighbours in proportion.
@@ -181,10 +208,20 @@ func (x *Row) bar() string {
 // table is the report for people.
 func (r *Report) table() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s, %d cores of %s, Linux %s, %s. Median of %d runs of %v, ± half the distance between the quartiles.\n\n",
-		r.Date.Format("2006-01-02 15:04 UTC"), r.Cores, r.CPU, r.Kernel, r.Go, r.Runs, r.Time)
-	b.WriteString("| workload | unit | usock | gVisor | kernel | machine's limit | usock : gVisor | usock : kernel | bar |\n")
-	b.WriteString("|---|---|---|---|---|---|---|---|---|\n")
+	first := r.Date
+	for _, x := range r.Rows {
+		if x.Date.Before(first) {
+			first = x.Date
+		}
+	}
+	when := first.Format("2006-01-02 15:04")
+	if first != r.Date {
+		when += " to " + r.Date.Format("15:04")
+	}
+	fmt.Fprintf(&b, "%s UTC, %d cores of %s, Linux %s, %s. Medians, ± half the distance between the quartiles.\n\n",
+		when, r.Cores, r.CPU, r.Kernel, r.Go)
+	b.WriteString("| workload | unit | runs | usock | gVisor | kernel | machine's limit | usock : gVisor | usock : kernel | bar |\n")
+	b.WriteString("|---|---|---|---|---|---|---|---|---|---|\n")
 	for _, x := range r.Rows {
 		if x.w.topology == machine {
 			continue
@@ -193,7 +230,7 @@ func (r *Report) table() string {
 		if l := r.row(x.w.limit); l != nil {
 			limit = number(median(l.Values["machine"]))
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", x.Title, x.Unit,
+		fmt.Fprintf(&b, "| %s | %s | %d | %s | %s | %s | %s | %s | %s | %s |\n", x.Title, x.Unit, len(x.Values["usock"]),
 			x.cell("usock"), x.cell("gvisor"), x.cell("kernel"), limit,
 			ratioCell(x.ratio("gvisor")), ratioCell(x.ratio("kernel")), x.bar())
 	}

@@ -49,7 +49,7 @@ func idle(n int, adapters bool) func(*pair, Task) (Result, error) {
 		failed := make(chan error, dialers+n/perListener+1)
 		var accepted sync.WaitGroup
 		before := measureMemory()
-		start := time.Now()
+		start, cpu := time.Now(), cpuTime()
 		for i := 0; i < n; i += perListener {
 			accept, err := sockets.listen(p.at(uint16(port + i/perListener)))
 			if err != nil {
@@ -88,7 +88,7 @@ func idle(n int, adapters bool) func(*pair, Task) (Result, error) {
 		default:
 		}
 		accepted.Wait()
-		took := time.Since(start)
+		took, used := time.Since(start), cpuTime()-cpu
 		after := measureMemory()
 		per := func(a, b uint64) float64 { return (float64(b) - float64(a)) / float64(n) }
 		r := Result{
@@ -96,6 +96,7 @@ func idle(n int, adapters bool) func(*pair, Task) (Result, error) {
 			More: map[string]float64{
 				"goroutines": float64(after.goroutines-before.goroutines) / float64(n),
 				"opened/s":   float64(n) / took.Seconds(),
+				"CPU µs":     float64(used) / 1e3 / float64(n),
 				"number":     float64(n),
 				"peak MiB":   float64(peak()) / (1 << 20),
 			},
