@@ -421,7 +421,7 @@ type TCPListener struct {
 // Accept waits for the next connection: a *TCPConn.
 func (l *TCPListener) Accept() (net.Conn, error) {
 	fail := func(err error) (net.Conn, error) {
-		return nil, &net.OpError{Op: "accept", Net: l.k.network, Addr: l.addr, Err: callError(nil, "accept", err)}
+		return nil, &net.OpError{Op: "accept", Net: l.k.network, Addr: l.addr, Err: callError(context.Background(), "accept", err)}
 	}
 	in, err := l.s.in.Accept(context.Background())
 	if err != nil {
