@@ -48,7 +48,8 @@ func (t *tcpProto) Connect(s *socket.Socket, a abi.Addr) error {
 	if e.fastOpenConnect {
 		if dst, err := t.peerAddr(s, a); err == nil && t.fastOpen[dst].NCookie != 0 {
 			// connect succeeds at once; the SYN waits for data (tcp(7)).
-			e.deferred = &a
+			to := a // a itself would be moved to the heap, in every call
+			e.deferred = &to
 			return nil
 		}
 	}
