@@ -181,8 +181,8 @@ func (c *call) renew() syscall.Errno {
 	s.id, _ = sysInode(fd)
 	c.l.socks[s.id] = s
 	s.phase, s.err, s.filler, s.upEnd, s.downEnd = fresh, 0, 0, false, false
-	s.up.clear()
-	s.down.clear()
+	s.l.drop(&s.up)
+	s.l.drop(&s.down)
 	s.hush(true)
 	return 0
 }

@@ -86,7 +86,7 @@ func (s *sock) datagramsUp() {
 		if _, err := s.u.Send(s.up.buf, 0); errno(err) == unix.EAGAIN {
 			return
 		}
-		s.up.clear()
+		s.l.drop(&s.up)
 	}
 	for s.readable {
 		n, e := sysRecv(s.far, s.l.upBuf, 0)
@@ -101,7 +101,7 @@ func (s *sock) datagramsUp() {
 		switch e := errno(err); e {
 		case 0:
 		case unix.EAGAIN:
-			s.up.keep(s.l.upBuf[:n])
+			s.l.keep(&s.up, &s.l.upBuf, s.l.upBuf[:n])
 			return
 		default:
 			s.raise(e)
@@ -134,11 +134,11 @@ func (s *sock) datagramsDown() bool {
 		case 0:
 			from.at = time.Now().UnixNano()
 			s.remember(from)
-			s.down.clear()
+			s.l.drop(&s.down)
 			some = true
 		case unix.EAGAIN, unix.ENOBUFS:
 			if s.down.empty() {
-				s.down.keep(b)
+				s.l.keep(&s.down, &s.l.downBuf, b)
 				s.down.from = from
 			}
 			s.full()
@@ -147,7 +147,7 @@ func (s *sock) datagramsDown() bool {
 			s.release() // the program has closed it
 			return false
 		default:
-			s.down.clear()
+			s.l.drop(&s.down)
 		}
 	}
 	return some

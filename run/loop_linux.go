@@ -48,6 +48,7 @@ type loop struct {
 
 	again    []*sock   // pumps with more to do
 	upBuf    []byte    // what a pump reads into, before the stack takes it
+	spare    [][]byte  // more such buffers
 	message  usock.Msg // what a pump receives
 	control  [1024]byte
 	msgBuf   []byte // what a trapped call sends or receives

@@ -66,21 +66,43 @@ type sock struct {
 
 // pending are bytes that a pump has taken from one side and could not pass on.
 type pending struct {
-	buf  []byte // nil if empty
-	off  int
-	from sender // datagrams: where it is from
+	buf   []byte // nil if empty
+	off   int
+	whole []byte // the loop's buffer that buf is in; nil: buf is its own
+	from  sender // datagrams: where it is from
 }
 
 func (p *pending) empty() bool { return p.buf == nil }
 
-func (p *pending) keep(b []byte) {
-	p.buf, p.off = append(p.buf[:0], b...), 0
-	if p.buf == nil {
-		p.buf = []byte{}
+// Little is copied, so that a buffer is held only where it is used.
+const (
+	littlePending = 16 << 10
+	spareBuffers  = 16
+)
+
+// keep makes b, which is in the loop's buffer whole, the pending bytes, and gives
+// the loop another buffer if it has to.
+func (l *loop) keep(p *pending, whole *[]byte, b []byte) {
+	p.off = 0
+	if len(b) <= littlePending {
+		p.buf = append(make([]byte, 0, max(len(b), 1)), b...)
+		return
+	}
+	p.buf, p.whole = b, *whole
+	if n := len(l.spare); n > 0 {
+		*whole, l.spare = l.spare[n-1], l.spare[:n-1]
+	} else {
+		*whole = make([]byte, pumpSize)
 	}
 }
 
-func (p *pending) clear() { *p = pending{} }
+// drop forgets the pending bytes.
+func (l *loop) drop(p *pending) {
+	if p.whole != nil && len(l.spare) < spareBuffers {
+		l.spare = append(l.spare, p.whole)
+	}
+	*p = pending{}
+}
 
 // adopt makes the sock of the program's end fd, which holds the host's socket u.
 func (l *loop) adopt(fd int, u *usock.Socket, stream bool) *sock {
@@ -136,6 +158,8 @@ func (s *sock) release() {
 		s.waiting[0].cancel()
 	}
 	s.dropFar()
+	s.l.drop(&s.up)
+	s.l.drop(&s.down)
 	if s.listen != nil {
 		s.unlisten()
 	}

@@ -216,7 +216,7 @@ func (s *sock) passUp(b []byte) bool {
 			s.failed(e)
 			return false
 		}
-		s.up.keep(b)
+		s.l.keep(&s.up, &s.l.upBuf, b)
 		return false
 	}
 	return true
@@ -231,12 +231,12 @@ func (s *sock) sendUp() bool {
 			continue
 		}
 		if e := errno(err); e != unix.EAGAIN {
-			s.up.clear()
+			s.l.drop(&s.up)
 			s.failed(e)
 		}
 		return false
 	}
-	s.up.clear()
+	s.l.drop(&s.up)
 	return true
 }
 
@@ -285,7 +285,7 @@ func (s *sock) pumpDown() bool {
 			k = 0
 		}
 		if k < n {
-			s.down.keep(b[k:n])
+			s.l.keep(&s.down, &s.l.downBuf, b[k:n])
 		}
 	}
 }
@@ -301,12 +301,12 @@ func (s *sock) sendDown() bool {
 		case e != 0:
 			// The program does not receive any more. What is on its way is
 			// dropped; if it closed, the pump upwards sees that.
-			s.down.clear()
+			s.l.drop(&s.down)
 			return true
 		}
 		s.down.off += n
 	}
-	s.down.clear()
+	s.l.drop(&s.down)
 	return true
 }
 
@@ -328,7 +328,7 @@ func (s *sock) failed(e syscall.Errno) {
 	}
 	s.phase = over
 	s.dropFar()
-	s.up.clear()
+	s.l.drop(&s.up)
 	s.hush(true)
 	s.retry()
 }
