@@ -20,6 +20,9 @@ type row struct {
 
 const anyProtocol = -1
 
+// maxDomain is Linux's AF_MAX.
+const maxDomain = 46
+
 // table is the protocol table of one host: the rows of the Internet domains, and
 // AF_UNIX, where the type alone says what serves it.
 type table struct {
@@ -47,10 +50,12 @@ type choice struct {
 // lookup finds what socket(2)'s arguments mean, with the errors of Linux's
 // __sock_create, inet_create and unix_create.
 func (t *table) lookup(domain, typ, protocol int) (choice, error) {
-	if domain < 0 {
+	switch {
+	case typ&^abi.SOCK_TYPE_MASK != 0:
+		return choice{}, syscall.EINVAL
+	case domain < 0 || domain >= maxDomain:
 		return choice{}, syscall.EAFNOSUPPORT
-	}
-	if typ < 0 || typ > 10 {
+	case typ > 10:
 		return choice{}, syscall.EINVAL
 	}
 	if domain == abi.AF_UNIX {

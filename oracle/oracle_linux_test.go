@@ -37,6 +37,8 @@ const settle = 20 * time.Millisecond
 // compare carries a sequence out on both systems and returns the differences. One
 // that goes on after a call is reported for that call alone.
 func compare(u, k *script, name string, lines []string, found *[]difference) {
+	u.ports.asks(lines)
+	k.ports.asks(lines)
 	out := *found
 	last := make(map[string]string)
 	line := ""

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -76,12 +78,25 @@ func eventString(ev wait.Events) string {
 	return strings.Join(out, "|")
 }
 
-// ports writes addresses with the ports that the system has chosen numbered in the
-// order in which they turn up: e1, e2.
-type ports struct{ seen []uint16 }
+// ports writes addresses with the ports that the system has chosen, not the script,
+// numbered in the order in which they turn up: e1, e2.
+type ports struct {
+	asked map[uint16]bool
+	seen  []uint16
+}
 
-// chosen is the first port that is never in a script.
-const chosen = 30000
+var portNumber = regexp.MustCompile(`:(\d+)`)
+
+// asks notes the ports that a script names.
+func (p *ports) asks(lines []string) {
+	p.asked = map[uint16]bool{0: true, 1: true, 17: true, 58: true, 252: true, 253: true, 255: true}
+	for _, l := range lines {
+		for _, m := range portNumber.FindAllStringSubmatch(l, -1) {
+			n, _ := strconv.Atoi(m[1])
+			p.asked[uint16(n)] = true
+		}
+	}
+}
 
 func (p *ports) text(sa []byte) string {
 	if len(sa) == 0 {
@@ -95,7 +110,7 @@ func (p *ports) text(sa []byte) string {
 		return a.String()
 	}
 	port := fmt.Sprint(a.Port)
-	if a.Port >= chosen {
+	if !p.asked[a.Port] {
 		port = ""
 		for i, s := range p.seen {
 			if s == a.Port {

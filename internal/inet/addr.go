@@ -28,7 +28,7 @@ func addrOf(s *socket.Socket, a netip.Addr, port uint16, scope uint32) abi.Addr 
 			a = netip.IPv6Unspecified()
 		}
 		out := abi.Addr{Family: abi.AF_INET6, IP: netip.AddrFrom16(a.As16()), Port: port}
-		if a.IsLinkLocalUnicast() && a.Is6() {
+		if needsScope(a) {
 			out.Scope = scope
 		}
 		return out
@@ -54,7 +54,7 @@ func (s *Stack) bindAddr(k *socket.Socket, a abi.Addr) (netip.Addr, error) {
 		}
 		return addr, nil
 	}
-	if k.Type != abi.SOCK_STREAM && !isPing(k) && (addr.IsMulticast() || s.IP.IsBroadcast(addr)) {
+	if !isPing(k) && (addr.IsMulticast() || s.IP.IsBroadcast(addr)) {
 		return addr, nil
 	}
 	return addr, syscall.EADDRNOTAVAIL
@@ -82,14 +82,22 @@ func (s *Stack) bindFamily(k *socket.Socket, a abi.Addr) (netip.Addr, error) {
 		return addr, syscall.EADDRNOTAVAIL
 	case addr.Is4() && (v6only(k) || isPing(k)):
 		return addr, syscall.EINVAL
-	case addr.Is6() && addr.IsLinkLocalUnicast() && a.Scope == 0 && k.Opt.Device == 0:
+	case addr.Is6() && addr.IsMulticast() && (k.Type == abi.SOCK_STREAM || isPing(k)):
 		return addr, syscall.EINVAL
+	case !needsScope(addr):
+	case a.Scope == 0 && k.Opt.Device == 0:
+		return addr, syscall.EINVAL
+	case a.Scope != 0:
+		if s.IP.Iface(int(a.Scope)) == nil {
+			return addr, syscall.ENODEV
+		}
+		k.Opt.Device = int32(a.Scope)
 	}
 	return addr, nil
 }
 
 func isPing(k *socket.Socket) bool {
-	return k.Protocol == abi.IPPROTO_ICMP || k.Protocol == abi.IPPROTO_ICMPV6
+	return k.Type == abi.SOCK_DGRAM && (k.Protocol == abi.IPPROTO_ICMP || k.Protocol == abi.IPPROTO_ICMPV6)
 }
 
 func has(i *ip.Iface, addr netip.Addr) bool {
@@ -131,8 +139,16 @@ func (s *Stack) peerAddr(k *socket.Socket, a abi.Addr) (netip.Addr, error) {
 		return a.IP, nil
 	}
 	addr := a.IP.Unmap()
-	if addr.Is4() && (v6only(k) || isPing(k)) {
+	if addr.Is6() && addr.IsUnspecified() && boundTo4(k) {
+		addr = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	}
+	switch {
+	case k.Type == abi.SOCK_STREAM && addr.IsMulticast():
 		return addr, syscall.ENETUNREACH
+	case addr.Is4() && (v6only(k) || isPing(k)):
+		return addr, syscall.ENETUNREACH
+	case addr.Is6() && k.Type == abi.SOCK_STREAM && boundTo4(k):
+		return addr, syscall.EAFNOSUPPORT
 	}
 	if needsScope(addr) {
 		if a.Scope != 0 {
@@ -146,6 +162,18 @@ func (s *Stack) peerAddr(k *socket.Socket, a abi.Addr) (netip.Addr, error) {
 		}
 	}
 	return addr, nil
+}
+
+// boundTo4 reports whether a socket of IPv6 has an IPv4 address of its own.
+func boundTo4(k *socket.Socket) bool {
+	switch e := k.PCB.(type) {
+	case *tcpEndpoint:
+		return e.addr.Is4()
+	case interface{ base() *dgram }:
+		d := e.base()
+		return d.addr.Is4() || d.laddr.Is4()
+	}
+	return false
 }
 
 // needsScope reports whether an address means something on one link only.

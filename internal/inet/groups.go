@@ -233,6 +233,9 @@ func (s *Stack) setMulticastIf(k *socket.Socket, v []byte) error {
 	if err != nil {
 		return syscall.EADDRNOTAVAIL
 	}
+	if k.Opt.Device != 0 && int(k.Opt.Device) != i.Index() {
+		return syscall.EINVAL
+	}
 	o.mcastIf, o.mcastAddr = int32(i.Index()), addr
 	return nil
 }

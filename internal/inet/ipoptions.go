@@ -380,6 +380,8 @@ func deviceRows(st *Stack) []socket.Option {
 				}
 				return tie(s, v)
 			}),
+		sharing(abi.SO_REUSEADDR, socket.ReuseAddr),
+		sharing(abi.SO_REUSEPORT, socket.ReusePort),
 		socket.IntOption(abi.SOL_SOCKET, abi.SO_PRIORITY,
 			func(s *socket.Socket) int { return int(s.Opt.Priority) },
 			func(s *socket.Socket, v int) error {
@@ -405,6 +407,20 @@ func deviceRows(st *Stack) []socket.Option {
 			s.Opt.SndBuf = socket.Force(v, socket.MinSndBuf)
 		}),
 	}
+}
+
+// sharing is an option that says whether a port can be shared. It counts for the
+// binds to come of other sockets even if this one is bound.
+func sharing(name int, flag uint32) socket.Option {
+	return socket.BoolOption(abi.SOL_SOCKET, name,
+		func(s *socket.Socket) bool { return s.Opt.Has(flag) },
+		func(s *socket.Socket, on bool) error {
+			s.Opt.Set(flag, on)
+			if b, ok := s.PCB.(interface{ claim() }); ok {
+				b.claim()
+			}
+			return nil
+		})
 }
 
 // forceRow is a size of a buffer that the privileged set without bound.

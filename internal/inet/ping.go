@@ -165,6 +165,8 @@ func (p *pingProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 	switch {
 	case n > 65535:
 		return 0, syscall.EMSGSIZE
+	case n < icmpHeader:
+		return 0, syscall.EINVAL
 	case m.Flags&abi.MSG_OOB != 0:
 		return 0, syscall.EOPNOTSUPP
 	}

@@ -159,6 +159,9 @@ func (r *rawProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 	if m.Flags&abi.MSG_OOB != 0 {
 		return 0, syscall.EOPNOTSUPP
 	}
+	if s.Domain == abi.AF_INET6 && m.HasAddr && m.Addr.Port != 0 && int16(m.Addr.Port) != s.Protocol {
+		return 0, syscall.EINVAL // the port is the protocol (Linux, rawv6_sendmsg)
+	}
 	path, _, err := e.destination(m, &c)
 	if err != nil {
 		return 0, err

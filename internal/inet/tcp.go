@@ -171,6 +171,7 @@ func (t *tcpProto) Bind(s *socket.Socket, a abi.Addr) error {
 	}
 	e.explicit = a.Port != 0
 	e.lport = e.bucket.port
+	bindsOnly6(s, addr, &err)
 	return nil
 }
 
@@ -190,11 +191,12 @@ func (t *tcpProto) Peer(s *socket.Socket) (abi.Addr, error) {
 	if !e.raddr.IsValid() {
 		return abi.Addr{}, syscall.ENOTCONN
 	}
+	a := addrOf(s, e.raddr, e.rport, uint32(e.scope))
 	switch e.conn.State() {
 	case tcp.Closed, tcp.SynSent, tcp.TimeWait:
-		return abi.Addr{}, syscall.ENOTCONN
+		return a, syscall.ENOTCONN // accept tells the address all the same
 	}
-	return addrOf(s, e.raddr, e.rport, uint32(e.scope)), nil
+	return a, nil
 }
 
 // Ready implements socket.Proto.
@@ -476,6 +478,7 @@ func (t *tcpProto) close() {
 func (e *tcpEndpoint) disconnect() {
 	t := e.proto
 	err, _ := e.conn.TakeErr().(syscall.Errno)
+	idle := e.conn.State() == tcp.Closed
 	switch st := e.conn.State(); {
 	case st == tcp.Closed || st == tcp.TimeWait:
 	case (st == tcp.Closing || st == tcp.LastAck) && e.conn.Unsent() == 0:
@@ -494,7 +497,7 @@ func (e *tcpEndpoint) disconnect() {
 	e.conn.Init(t.cfg)
 	*e.conn.Options() = opt
 	e.raddr, e.rport, e.path = netip.Addr{}, 0, nil
-	if !e.explicit {
+	if !e.explicit && !idle {
 		t.ports.remove(&e.binding)
 		e.auto = false
 	}

@@ -241,8 +241,8 @@ func (u *udpProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 	switch {
 	case n > 65535:
 		return 0, syscall.EMSGSIZE
-	case m.Flags&abi.MSG_OOB != 0:
-		return 0, syscall.EOPNOTSUPP
+	case m.Flags&abi.MSG_OOB != 0 && s.Domain == abi.AF_INET:
+		return 0, syscall.EOPNOTSUPP // Linux, udp_sendmsg; udpv6_sendmsg does not look
 	}
 	c, err := parseControl(s, m.Control)
 	if err != nil {
