@@ -172,7 +172,7 @@ func TestReassemblyRandom(t *testing.T) {
 						want++
 					}
 				}
-				if got := q.Insert(off, view(off, n, r.IntN(50))); got != want {
+				if got, from, to := q.Insert(off, view(off, n, r.IntN(50))); got != want || (from < to) != (want < n) {
 					t.Fatalf("seed %d: %d bytes new, want %d", seed, got, want)
 				}
 			case 7:

@@ -30,16 +30,19 @@ func (q *Reassembly) End() uint64 {
 }
 
 // Insert adds the view at offset off and takes over the reference. Bytes that are
-// held already are left as they are. It returns how many bytes were new.
-func (q *Reassembly) Insert(off uint64, v View) int {
-	added := 0
+// held already are left as they are. It returns how many bytes were new, and the
+// first range [from, to) that was not.
+func (q *Reassembly) Insert(off uint64, v View) (added int, from, to uint64) {
 	i := q.r.after(off)
 	for v.n > 0 {
 		if i < q.r.n {
 			if p := q.r.at(i); p.pos <= off {
-				have := p.end() - off
-				if have >= uint64(v.n) {
-					break
+				have := min(p.end()-off, uint64(v.n))
+				if from == to {
+					from, to = off, off
+				}
+				if to == off {
+					to += have
 				}
 				v = v.Slice(int(have), int(v.n))
 				off += have
@@ -58,7 +61,7 @@ func (q *Reassembly) Insert(off uint64, v View) int {
 	}
 	v.Release()
 	q.n += int64(added)
-	return added
+	return added, from, to
 }
 
 // put inserts a piece before index i, with a reference of its own, or joins it to

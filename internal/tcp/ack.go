@@ -17,6 +17,8 @@ const (
 	ackMin     = 40 * time.Millisecond
 	ackMax     = 200 * time.Millisecond
 	quickCount = 16
+	// ackTick is how long a FIN waits for company where no data has set the pace.
+	ackTick = time.Millisecond
 )
 
 type acking struct {
@@ -95,13 +97,15 @@ func (c *Conn) measureMSS(n int, f wire.TCPFlags) {
 	}
 }
 
-// judgeAck decides when the data that just arrived is acknowledged.
+// judgeAck decides when the data that just arrived is acknowledged. The second full
+// segment is at once only if the window need not be told smaller than last time: a
+// program that does not keep up is not worth the packets.
 func (c *Conn) judgeAck(now time.Duration, n int) {
 	if !c.ack.owed || c.todo&todoAck != 0 {
 		return
 	}
 	if c.rcv.nxt-c.rcv.lastAck > uint64(c.rcv.mss) &&
-		(c.rcv.q.Len() < int(c.opt.RcvLowat) || c.wouldAdvertise() >= c.window()) ||
+		(c.rcv.q.Len() < int(c.opt.RcvLowat) || uint64(c.wouldAdvertise()) >= c.rcv.adv-c.rcv.lastAck) ||
 		c.ack.quick > 0 && !c.ack.pingpong || c.ooo != nil {
 		c.ackNow()
 		return
@@ -113,10 +117,7 @@ func (c *Conn) judgeAck(now time.Duration, n int) {
 // on.
 func (c *Conn) delayAck(now time.Duration) {
 	c.ack.owed = true
-	ato := c.ack.ato
-	if ato == 0 {
-		ato = ackMin
-	}
+	ato := max(c.ack.ato, ackTick)
 	if ato > ackMin {
 		most := 500 * time.Millisecond
 		if c.ack.pingpong || c.ack.pushed > 0 {

@@ -31,6 +31,7 @@ func (c *Conn) inDisorder(now time.Duration, s *Segment, seq uint64, fin bool) {
 	end := seq + uint64(s.Data.Len())
 	c.stats.oooPackets++
 	added := 0
+	var dup span // what was held already
 	c.measureMSS(s.Data.Len(), s.Flags)
 	pos := seq
 	for _, v := range s.Data.Views() {
@@ -46,7 +47,11 @@ func (c *Conn) inDisorder(now time.Duration, s *Segment, seq uint64, fin bool) {
 		} else {
 			v.Retain()
 		}
-		added += o.q.Insert(pos, v)
+		a, from, to := o.q.Insert(pos, v)
+		added += a
+		if from < to && dup.end == 0 {
+			dup = span{from, to}
+		}
 		pos += uint64(n)
 	}
 	if pos < end {
@@ -55,8 +60,8 @@ func (c *Conn) inDisorder(now time.Duration, s *Segment, seq uint64, fin bool) {
 	if fin {
 		o.fin = end
 	}
-	if added == 0 && end > seq {
-		c.duplicate(seq, s)
+	if c.flags&useSACK != 0 {
+		o.dsack = dup
 	}
 	if end > seq && c.flags&useSACK != 0 {
 		o.noteSACK(seq, end)
@@ -129,7 +134,7 @@ func (o *reorder) trimSACK(nxt uint64) {
 // duplicate notes that a segment repeated what had been received, for the next
 // acknowledgment to tell (RFC 2883).
 func (c *Conn) duplicate(seq uint64, s *Segment) {
-	end := seq + uint64(s.Data.Len())
+	end := seq + uint64(s.Len())
 	if c.flags&useSACK == 0 || end <= seq || !c.state.synchronized() {
 		return
 	}

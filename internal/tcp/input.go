@@ -60,8 +60,10 @@ func (c *Conn) inSynchronized(now time.Duration, s *Segment) {
 	case Closed:
 		return
 	case CloseWait, LastAck, Closing, TimeWait:
-		// The peer has ended its direction: there is no text (section 3.10.7.4).
-		if s.Len() > 0 {
+		// The peer has ended its direction: there is no more text (section 3.10.7.4).
+		// What repeats something is acknowledged again.
+		if s.Len() > 0 && seq < c.rcv.nxt {
+			c.duplicate(seq, s)
 			c.ackNow()
 		}
 		return
@@ -70,8 +72,8 @@ func (c *Conn) inSynchronized(now time.Duration, s *Segment) {
 		if c.shut&orphan != 0 || c.shut&shutRead != 0 && c.state.finSent() {
 			if seq+uint64(s.Data.Len()) > c.rcv.nxt && s.Data.Len() > 0 {
 				// Data for a program that has gone (RFC 1122, section 4.2.2.13).
-				c.resetNow()
 				c.fail(syscall.ECONNRESET)
+				c.resetWith(s.Ack)
 				return
 			}
 		}
@@ -191,7 +193,7 @@ func (c *Conn) inAck(now time.Duration, seq uint64, s *Segment) bool {
 		c.challenge(now)
 		return false
 	}
-	if ack+uint64(max(c.snd.maxWnd, 65535)) < c.snd.una {
+	if ack+min(uint64(c.snd.maxWnd), c.stats.bytesAcked) < c.snd.una {
 		c.challenge(now) // RFC 5961, section 5.2
 		return false
 	}
@@ -199,10 +201,7 @@ func (c *Conn) inAck(now time.Duration, seq uint64, s *Segment) bool {
 		c.rcv.tsRecent, c.rcv.tsAt = s.Options.TSVal, uint32(now/time.Second)
 	}
 	c.rcv.tsEcr = s.Options.TSEcr
-	oldWnd := c.snd.wnd
-	if ack >= c.snd.una {
-		c.updateWindow(seq, ack, uint32(s.Window)<<c.snd.wscale)
-	}
+	update := ack >= c.snd.una && c.updateWindow(seq, ack, uint32(s.Window)<<c.snd.wscale)
 	if c.snd.nxt == c.snd.una {
 		// Nothing is in flight.
 		if c.snd.probes != 0 || c.timer.kind == rtxProbe && c.timer.rtx != never {
@@ -210,7 +209,7 @@ func (c *Conn) inAck(now time.Duration, seq uint64, s *Segment) bool {
 		}
 		return true
 	}
-	c.onAck(now, ack, s, oldWnd == c.snd.wnd)
+	c.onAck(now, ack, s, update)
 	if c.flags&finQueued != 0 && c.snd.una > c.snd.q.End() {
 		c.ackedFIN(now)
 	}
@@ -218,18 +217,17 @@ func (c *Conn) inAck(now time.Duration, seq uint64, s *Segment) bool {
 }
 
 // updateWindow takes SEG.WND if the segment is not older than the one that the
-// window was last taken from (section 3.10.7.4, fifth check).
-func (c *Conn) updateWindow(seq, ack uint64, wnd uint32) {
+// window was last taken from (section 3.10.7.4, fifth check), and reports whether it
+// did.
+func (c *Conn) updateWindow(seq, ack uint64, wnd uint32) bool {
 	if ack > c.snd.una || seq > c.snd.wl1 ||
 		seq == c.snd.wl1 && (wnd > c.snd.wnd || wnd == 0) {
 		c.snd.wl1, c.snd.wl2 = seq, ack
-		if wnd != c.snd.wnd {
-			c.snd.wnd = wnd
-			if wnd > c.snd.maxWnd {
-				c.snd.maxWnd = wnd
-			}
-		}
+		c.snd.wnd = wnd
+		c.snd.maxWnd = max(c.snd.maxWnd, wnd)
+		return true
 	}
+	return false
 }
 
 // ackedFIN moves on once our FIN is acknowledged.

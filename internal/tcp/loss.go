@@ -55,8 +55,9 @@ func (l *loss) init(c *Conn) {
 	l.fack = c.snd.una
 }
 
-// onAck takes an acknowledgment while data is in flight.
-func (c *Conn) onAck(now time.Duration, ack uint64, s *Segment, sameWnd bool) {
+// onAck takes an acknowledgment while data is in flight. update says that the window
+// was taken from it: then it is no duplicate.
+func (c *Conn) onAck(now time.Duration, ack uint64, s *Segment, update bool) {
 	f := c.fl
 	if f == nil {
 		f = c.newFlight(now)
@@ -72,7 +73,7 @@ func (c *Conn) onAck(now time.Duration, ack uint64, s *Segment, sameWnd bool) {
 	if ack > c.snd.una {
 		c.advanceUna(now, ack, &a)
 	} else {
-		a.duplicate = ack == c.snd.una && s.Len() == 0 && sameWnd
+		a.duplicate = ack == c.snd.una && s.Len() == 0 && !update
 	}
 	if a.acked == 0 && !a.dataSacked && !a.duplicate && !a.dsack && !a.ece {
 		return

@@ -247,6 +247,9 @@ func (c *Conn) sendNew(now time.Duration, s *Segment, n int, probe bool) {
 			fl |= wire.FIN
 		}
 	}
+	if n > mss || n > 0 && c.todo&todoForce != 0 {
+		fl |= wire.PSH // as Linux does: the peer shall not wait for more
+	}
 	c.header(now, s, start, fl)
 	if n > mss {
 		s.SegmentSize = uint16(mss)

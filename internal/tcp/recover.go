@@ -312,7 +312,13 @@ func (c *Conn) buildRetransmission(now time.Duration, s *Segment) (done, ok bool
 	if c.todo&todoRtx == 0 && inFlight+n > c.cwnd() {
 		return false, true
 	}
-	if edge := c.snd.una + uint64(c.snd.wnd); f.board.at(i).start >= edge && f.board.at(i).start > c.snd.una {
+	// A window that was shrunk is respected, but for the first segment, which serves
+	// as a probe.
+	start, edge := f.board.at(i).start, c.snd.una+uint64(c.snd.wnd)
+	switch {
+	case start < edge:
+		mss = uint32(min(uint64(mss), edge-start))
+	case start > c.snd.una:
 		return false, true
 	}
 	c.resend(now, s, i, mss)

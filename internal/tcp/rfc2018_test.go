@@ -104,6 +104,12 @@ func TestDSACK(t *testing.T) {
 			{". 1+500 ack 1", ". 1 ack 501"},
 			{". 251+500 ack 1", ". 1 ack 751 <sack 251-501>"},
 		}},
+		{"partial segment above, in a block (section 4.2.3)", [][2]string{
+			{". 5001+1000 ack 1", ". 1 ack 1 <sack 5001-6001>"},
+			{". 5501+1000 ack 1", ". 1 ack 1 <sack 5501-6001,sack 5001-6501>"},
+			{". 1+3000 ack 1", ". 1 ack 3001 <sack 5001-6501>"},
+			{". 501+5000 ack 1", ". 1 ack 6501 <sack 501-3001>"},
+		}},
 		{"told once", [][2]string{
 			{". 1+500 ack 1", ". 1 ack 501"},
 			{". 1+500 ack 1", ". 1 ack 501 <sack 1-501>"},
@@ -269,7 +275,9 @@ func TestLimitedTransmit(t *testing.T) {
 // The same without SACK.
 func TestLimitedTransmitNoSACK(t *testing.T) {
 	tc := inFlight(t, 10, noSACK)
+	tc.recv(". 1 ack 1") // the first after the SYN-ACK updates the window
 	tc.write(5000)
+	tc.wantIdle("no duplicate yet")
 	tc.recv(". 1 ack 1")
 	tc.want(". 10001+1000 ack 1")
 	tc.recv(". 1 ack 1")
@@ -282,7 +290,7 @@ func TestLimitedTransmitNoSACK(t *testing.T) {
 // RFC 6582: NewReno, for peers without SACK.
 func TestNewReno(t *testing.T) {
 	tc := inFlight(t, 10, noSACK)
-	for range 3 {
+	for range 1 + 3 { // the first after the SYN-ACK updates the window
 		tc.recv(". 1 ack 1")
 	}
 	tc.want(". 1+1000 ack 1")

@@ -113,6 +113,7 @@ func TestTimestampDelayedACK(t *testing.T) {
 	tc.ts = false
 	now := tc.lastTS()
 	tc.recv(fmt.Sprintf(". %d+1000 ack 1 <ts %d:1>", n, now+5))
+	tc.read(1<<20, 1000)
 	tc.recv(fmt.Sprintf(". %d+1000 ack 1 <ts %d:1>", n+1000, now+9))
 	tc.want(fmt.Sprintf(". 1 ack %d <ts %d:%d>", n+2000, now, now+5))
 }
@@ -271,7 +272,7 @@ func TestLargeSegments(t *testing.T) {
 	// The small rest goes with it: Nagle's rule allows it.
 	tc.want("P. 14601+15000 ack 1 gso 1460")
 	tc.write(3000)
-	tc.want(". 29601+2920 ack 1 gso 1460")
+	tc.want("P. 29601+2920 ack 1 gso 1460")
 	tc.wantIdle("Nagle")
 	tc.recv(". 1 ack 29601")
 	tc.want("P. 32521+80 ack 1")
