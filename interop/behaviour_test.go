@@ -1,0 +1,418 @@
+//go:build linux
+
+package interop
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"usock"
+	"usock/link"
+)
+
+// eachRole runs the test with usock as client and as server. same is the
+// usock end, peer the kernel's.
+func eachRole(t *testing.T, s setup, f func(t *testing.T, l *lab, same, peer stream)) {
+	for _, serves := range []bool{false, true} {
+		t.Run(fmt.Sprintf("usock serves=%v", serves), func(t *testing.T) {
+			l := newLab(t, s)
+			if serves {
+				peer, same := connect(t, l.kernel(), l.usock(), false)
+				f(t, l, same, peer)
+				return
+			}
+			same, peer := connect(t, l.usock(), l.kernel(), false)
+			f(t, l, same, peer)
+		})
+	}
+}
+
+func write(t *testing.T, s stream, text string) {
+	t.Helper()
+	if _, err := s.Write([]byte(text)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func read(t *testing.T, s stream, want string) {
+	t.Helper()
+	s.SetReadDeadline(time.Now().Add(10 * time.Second))
+	b := make([]byte, len(want))
+	if _, err := io.ReadFull(s, b); err != nil || string(b) != want {
+		t.Fatalf("read %q, %v; want %q", b, err, want)
+	}
+}
+
+func readEOF(t *testing.T, s stream) {
+	t.Helper()
+	s.SetReadDeadline(time.Now().Add(10 * time.Second))
+	if n, err := s.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+		t.Fatalf("read %d bytes, %v; want the end of the stream", n, err)
+	}
+}
+
+// readError reads until an error comes, which must be want.
+func readError(t *testing.T, s stream, want error) {
+	t.Helper()
+	s.SetReadDeadline(time.Now().Add(20 * time.Second))
+	if _, err := io.Copy(io.Discard, struct{ io.Reader }{s}); !errors.Is(err, want) {
+		t.Fatalf("%v, want %v", err, want)
+	}
+}
+
+// One direction ends while the other goes on, whichever side begins.
+func TestHalfClose(t *testing.T) {
+	eachRole(t, setup{}, func(t *testing.T, l *lab, same, peer stream) {
+		write(t, same, "question")
+		if err := same.CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		read(t, peer, "question")
+		readEOF(t, peer)
+		write(t, peer, "answer")
+		read(t, same, "answer")
+		if err := peer.Close(); err != nil {
+			t.Fatal(err)
+		}
+		readEOF(t, same)
+		same.Close()
+	})
+	eachRole(t, setup{}, func(t *testing.T, l *lab, same, peer stream) {
+		if err := peer.CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		readEOF(t, same)
+		write(t, same, "more")
+		same.Close()
+		read(t, peer, "more")
+		readEOF(t, peer)
+	})
+}
+
+// Closing with unread data, or without lingering, resets; the other side is told.
+func TestReset(t *testing.T) {
+	for _, how := range []string{"unread", "linger"} {
+		for _, byKernel := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s,by kernel=%v", how, byKernel), func(t *testing.T) {
+				eachRole(t, setup{}, func(t *testing.T, l *lab, same, peer stream) {
+					from, to := same, peer
+					if byKernel {
+						from, to = peer, same
+					}
+					write(t, from, "hello")
+					read(t, to, "hello")
+					if how == "unread" {
+						write(t, to, "not read")
+						settle(t, "data in the queue", func() bool { return queued(t, l, from) > 0 })
+					} else if err := from.(interface{ SetLinger(int) error }).SetLinger(0); err != nil {
+						t.Fatal(err)
+					}
+					from.Close()
+					readError(t, to, syscall.ECONNRESET)
+					if _, err := to.Write([]byte("x")); !errors.Is(err, syscall.EPIPE) {
+						t.Errorf("writing after a reset: %v", err)
+					}
+				})
+			})
+		}
+	}
+}
+
+// queued returns how many bytes wait to be read.
+func queued(t *testing.T, l *lab, s stream) (n int) {
+	t.Helper()
+	if c, ok := s.(*usock.TCPConn); ok {
+		n, err := c.Socket().InQueue()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	sockfd(t, s, func(fd int) (err error) {
+		n, err = unix.IoctlGetInt(fd, unix.SIOCINQ)
+		return err
+	})
+	return n
+}
+
+// Ports where nobody listens.
+func TestRefused(t *testing.T) {
+	l := newLab(t, setup{})
+	for _, v6 := range []int{0, 1} {
+		for _, s := range []struct{ from, to side }{{l.usock(), l.kernel()}, {l.kernel(), l.usock()}} {
+			_, err := s.from.dial([]string{"tcp4", "tcp6"}[v6], netip.AddrPortFrom(s.to.addrs[v6], 9))
+			if !errors.Is(err, syscall.ECONNREFUSED) {
+				t.Errorf("from %s: %v", s.from.name, err)
+			}
+		}
+	}
+}
+
+// A program that does not read closes the window; probes keep the connection, and
+// everything arrives in the end.
+func TestZeroWindow(t *testing.T) {
+	for _, toKernel := range []bool{false, true} {
+		t.Run(fmt.Sprintf("to kernel=%v", toKernel), func(t *testing.T) {
+			eachRole(t, setup{}, func(t *testing.T, l *lab, same, peer stream) {
+				from, to := peer, same
+				if toKernel {
+					from, to = same, peer
+				}
+				const n = 24 << 20
+				type result struct {
+					sum []byte
+					err error
+				}
+				sent := make(chan result, 1)
+				go func() {
+					sum, err := source(from, n, 1)
+					sent <- result{sum, errors.Join(err, from.CloseWrite())}
+				}()
+				// The queue stops to grow, and the sender probes at least three times:
+				// after 200, 600 and 1400 ms.
+				last, since := -1, time.Now()
+				settle(t, "standstill", func() bool {
+					if q := queued(t, l, to); q != last {
+						last, since = q, time.Now()
+					}
+					return last > 0 && time.Since(since) > 1700*time.Millisecond
+				})
+				to.SetReadDeadline(time.Now().Add(time.Minute))
+				sum, k, err := sink(to)
+				r := <-sent
+				if k != n || err != nil || r.err != nil || string(sum) != string(r.sum) {
+					t.Errorf("%d of %d bytes, %v, %v, digests equal: %v", k, n, err, r.err, string(sum) == string(r.sum))
+				}
+			})
+		})
+	}
+}
+
+// Keepalive: each stack answers the other's probes, and notices when they are
+// answered no more.
+func TestKeepalive(t *testing.T) {
+	t.Parallel()
+	for _, byKernel := range []bool{false, true} {
+		t.Run(fmt.Sprintf("by kernel=%v", byKernel), func(t *testing.T) {
+			t.Parallel()
+			l := newLab(t, setup{})
+			same, peer := connect(t, l.usock(), l.kernel(), false)
+			set := func(level, name, value int) {
+				var err error
+				if byKernel {
+					sockfd(t, peer, func(fd int) error { return unix.SetsockoptInt(fd, level, name, value) })
+				} else {
+					err = same.(*usock.TCPConn).Socket().SetSockOptInt(level, name, value)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			if !byKernel {
+				sockfd(t, peer, func(fd int) error { return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 0) })
+			} else if err := same.(*usock.TCPConn).SetKeepAlive(false); err != nil {
+				t.Fatal(err)
+			}
+			set(usock.SOL_SOCKET, usock.SO_KEEPALIVE, 1)
+			set(usock.SOL_TCP, usock.TCP_KEEPIDLE, 1)
+			set(usock.SOL_TCP, usock.TCP_KEEPINTVL, 1)
+			set(usock.SOL_TCP, usock.TCP_KEEPCNT, 2)
+			from, to := same, peer
+			if byKernel {
+				from, to = peer, same
+			}
+			before, _ := l.imp.Stats()
+			settle(t, "three probes", func() bool {
+				now, _ := l.imp.Stats()
+				return now.Packets >= before.Packets+3
+			})
+			write(t, to, "still there")
+			read(t, from, "still there")
+			dead := link.Impairment{Loss: 1}
+			if err := l.imp.Set(dead, dead); err != nil {
+				t.Fatal(err)
+			}
+			begin := time.Now()
+			readError(t, from, syscall.ETIMEDOUT)
+			if d := time.Since(begin); d < 2*time.Second || d > 8*time.Second {
+				t.Errorf("noticed after %v, want 3 s", d)
+			}
+		})
+	}
+}
+
+// netstat returns a counter of the namespace, as TcpExt TCPFastOpenPassive.
+func (l *lab) netstat(group, name string) (n int) {
+	l.t.Helper()
+	l.must(l.t, func() error {
+		b, err := os.ReadFile("/proc/thread-self/net/netstat")
+		if err != nil {
+			return err
+		}
+		lines := strings.Split(string(b), "\n")
+		for i := 0; i+1 < len(lines); i += 2 {
+			names, values := strings.Fields(lines[i]), strings.Fields(lines[i+1])
+			for k := range names {
+				if names[0] == group+":" && names[k] == name {
+					n, err = strconv.Atoi(values[k])
+					return err
+				}
+			}
+		}
+		return fmt.Errorf("no counter %s %s", group, name)
+	})
+	return n
+}
+
+// A bottleneck that marks (RFC 3168): both stacks reduce their rate, and nothing
+// is lost.
+func TestECN(t *testing.T) {
+	config := usock.DefaultTCPConfig()
+	config.ECN = usock.ECNOn
+	narrow := link.Impairment{
+		Delay: 5 * time.Millisecond, Rate: 20e6,
+		Limit: link.Amount{Bytes: 400_000}, Mark: link.Amount{Bytes: 30_000},
+	}
+	s := setup{toKernel: narrow, toUsock: narrow, tcp: config, sysctl: map[string]string{"ipv4/tcp_ecn": "1"}}
+	eachRole(t, s, func(t *testing.T, l *lab, same, peer stream) {
+		exchange(t, same, peer, 2<<20)
+		in := info(l, same)
+		same.Close()
+		peer.Close()
+		out, back := l.imp.Stats()
+		if out.Marked == 0 || back.Marked == 0 {
+			t.Errorf("%d and %d packets marked", out.Marked, back.Marked)
+		}
+		if out.Dropped+back.Dropped > 0 {
+			t.Errorf("%d and %d packets dropped", out.Dropped, back.Dropped)
+		}
+		if in.TotalRetrans > 10 {
+			t.Errorf("%d retransmissions", in.TotalRetrans)
+		}
+		if in.DeliveredCE == 0 {
+			t.Error("usock was told of no mark")
+		}
+	})
+}
+
+// info returns the counters of a usock connection.
+func info(l *lab, s stream) usock.TCPInfo {
+	id := s.(*usock.TCPConn).Socket().ID()
+	for _, k := range l.host.Sockets() {
+		if k.ID == id && k.TCP != nil {
+			return *k.TCP
+		}
+	}
+	return usock.TCPInfo{}
+}
+
+// Fast Open (RFC 7413): the first connection asks for a cookie, the second sends
+// data in its SYN, which the server's program has before the handshake ends.
+func TestFastOpenClient(t *testing.T) {
+	l := newLab(t, setup{sysctl: map[string]string{"ipv4/tcp_fastopen": "3"}})
+	server := l.kernelWith(func(fd int) error { return unix.SetsockoptInt(fd, unix.SOL_TCP, unix.TCP_FASTOPEN, 5) })
+	n, err := server.listen("tcp4", netip.AddrPortFrom(kernel4.Addr(), port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.Close()
+	for i := range 3 {
+		s, err := l.host.Socket(usock.AF_INET, usock.SOCK_STREAM, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := fmt.Sprintf("hello %d", i)
+		s.SetDeadline(time.Now().Add(10 * time.Second))
+		if k, err := s.SendTo([]byte(text), usock.MSG_FASTOPEN, usock.Inet(netip.AddrPortFrom(kernel4.Addr(), port))); k != len(text) || err != nil {
+			t.Fatal(k, err)
+		}
+		c, err := n.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		read(t, c.(stream), text)
+		write(t, c.(stream), "answer")
+		b := make([]byte, 10)
+		if k, err := s.Recv(b, 0); string(b[:k]) != "answer" || err != nil {
+			t.Fatal(k, err)
+		}
+		s.Close()
+		c.Close()
+	}
+	if k := l.netstat("TcpExt", "TCPFastOpenPassive"); k != 2 {
+		t.Errorf("the kernel took data from %d SYNs, want 2", k)
+	}
+}
+
+func TestFastOpenServer(t *testing.T) {
+	l := newLab(t, setup{sysctl: map[string]string{"ipv4/tcp_fastopen": "3"}})
+	s, err := l.host.Socket(usock.AF_INET, usock.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	to := usock.Inet(netip.AddrPortFrom(usock4.Addr(), port))
+	if err := errors.Join(
+		s.Bind(to), s.SetSockOptInt(usock.SOL_TCP, usock.TCP_FASTOPEN, 5), s.Listen(5),
+	); err != nil {
+		t.Fatal(err)
+	}
+	s.SetDeadline(time.Now().Add(20 * time.Second))
+	for i := range 3 {
+		text := fmt.Sprintf("hello %d", i)
+		var fd int
+		l.must(t, func() (err error) {
+			if fd, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0); err != nil {
+				return err
+			}
+			return unix.Sendto(fd, []byte(text), unix.MSG_FASTOPEN, &unix.SockaddrInet4{Port: port, Addr: usock4.Addr().As4()})
+		})
+		c, _, err := s.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := make([]byte, 10)
+		c.SetDeadline(time.Now().Add(10 * time.Second))
+		if k, err := c.Recv(b, 0); string(b[:k]) != text || err != nil {
+			t.Fatalf("%q, %v", b[:k], err)
+		}
+		c.Close()
+		unix.Close(fd)
+	}
+	if k := l.netstat("TcpExt", "TCPFastOpenActive"); k != 2 {
+		t.Errorf("the kernel's data was taken from %d SYNs, want 2", k)
+	}
+}
+
+// Both ends close at the same time, or the last bytes go with the FIN.
+func TestSimultaneousClose(t *testing.T) {
+	slow := link.Impairment{Delay: 20 * time.Millisecond}
+	eachRole(t, setup{toKernel: slow, toUsock: slow}, func(t *testing.T, l *lab, same, peer stream) {
+		write(t, same, "last")
+		write(t, peer, "words")
+		if err := errors.Join(same.CloseWrite(), peer.CloseWrite()); err != nil {
+			t.Fatal(err)
+		}
+		read(t, peer, "last")
+		read(t, same, "words")
+		readEOF(t, same)
+		readEOF(t, peer)
+		settle(t, "TIME-WAIT", func() bool {
+			for _, s := range l.host.Sockets() {
+				if s.State == "TIME-WAIT" || s.State == "UNCONN" {
+					return true
+				}
+			}
+			return false
+		})
+	})
+}
