@@ -47,6 +47,11 @@ func (c *call) plain(m *message) bool {
 	return c.s.stream && m.h.name == 0 && m.flags&(usock.MSG_OOB|usock.MSG_FASTOPEN|usock.MSG_ERRQUEUE|usock.MSG_ZEROCOPY) == 0 && c.s.phase != fresh
 }
 
+// urgent reports whether the call receives urgent data, which the pump has handed on.
+func (c *call) urgent(m *message) bool {
+	return m.flags&usock.MSG_OOB != 0 && c.s.stream && c.s.phase == connected
+}
+
 // callSendto is sendto(fd, buf, len, flags, addr, addrlen).
 func callSendto(c *call) result {
 	args := &c.n.data.args
@@ -224,6 +229,9 @@ func callRecvfrom(c *call) result {
 	args := &c.n.data.args
 	m := message{flags: int(int32(args[3])), total: int(min(args[2], maxTransfer))}
 	m.spans = []span{{args[1], uint64(m.total)}}
+	if c.urgent(&m) {
+		return result{how: byKernel}
+	}
 	return c.receiveMessage(m)
 }
 
@@ -233,7 +241,7 @@ func callRecvmsg(c *call) result {
 	if e != 0 {
 		return c.fail(e)
 	}
-	if c.plain(&m) {
+	if c.plain(&m) || c.urgent(&m) {
 		return result{how: byKernel}
 	}
 	return c.receiveMessage(m)

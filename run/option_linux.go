@@ -114,17 +114,13 @@ func callIoctl(c *call) result {
 		if c.s.far >= 0 {
 			v += max(0, unread(c.s.far)-c.s.filler)
 		}
-	case siocAtMark:
-		return c.fail(unix.EINVAL)
 	default:
-		return result{how: byKernel} // about interfaces
+		return result{how: byKernel} // about interfaces, or SIOCATMARK
 	}
 	var word [4]byte
 	binary.NativeEndian.PutUint32(word[:], uint32(v))
 	return c.fail(c.write(args[2], word[:]))
 }
-
-const siocAtMark = 0x8905
 
 // closeOnExec returns O_CLOEXEC if the descriptor that the call names is closed on
 // exec.

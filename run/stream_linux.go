@@ -268,7 +268,11 @@ func (s *sock) pumpDown() bool {
 		b := s.l.downBuf
 		n, err := s.u.Recv(b, 0)
 		if err != nil {
-			if e := errno(err); e != unix.EAGAIN {
+			e := errno(err)
+			if e == unix.EAGAIN && s.urgent && s.passUrgent() {
+				continue
+			}
+			if e != unix.EAGAIN {
 				s.failed(e)
 			}
 			return false
@@ -288,6 +292,21 @@ func (s *sock) pumpDown() bool {
 			s.l.keep(&s.down, &s.l.downBuf, b[k:n])
 		}
 	}
+}
+
+// passUrgent hands on the urgent byte, which comes after all that was received up to
+// its mark, and reports whether it did. AF_UNIX streams have urgent data as TCP has.
+func (s *sock) passUrgent() bool {
+	s.urgent = false
+	var b [1]byte
+	n, err := s.u.Recv(b[:], usock.MSG_OOB)
+	if err != nil || n != 1 {
+		s.urgent = errno(err) == unix.EAGAIN // it is announced and has not arrived
+		return false
+	}
+	unix.RawSyscall6(unix.SYS_SENDTO, uintptr(s.far), uintptr(unsafe.Pointer(&b)), 1,
+		unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL|unix.MSG_OOB, 0, 0)
+	return true
 }
 
 // sendDown sends the kept bytes to the program and reports whether all are sent.
