@@ -132,8 +132,8 @@ func (r *rawProto) Bind(s *socket.Socket, a abi.Addr) error {
 func (r *rawProto) Connect(s *socket.Socket, a abi.Addr) error {
 	e := rawOf(s)
 	if a.Family == abi.AF_UNSPEC {
+		e.addr, e.lport = unspecified(s), 0 // Linux forgets what bind has set as well
 		e.dissolve()
-		e.lport = 0
 		return nil
 	}
 	path, err := e.connectPath(a)

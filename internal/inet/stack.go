@@ -122,6 +122,7 @@ func (s *Stack) Close() {
 		n.CloseLocked()
 	}
 	s.tcp.close()
+	s.IP.Close()
 	clear(s.sockets)
 }
 

@@ -1,6 +1,7 @@
 package inet
 
 import (
+	"slices"
 	"syscall"
 	"time"
 
@@ -12,77 +13,187 @@ import (
 // tcpRows are TCP's options: those at SOL_TCP (tcp(7)), and those at SOL_SOCKET
 // that the core has to hear of.
 func tcpRows(t *tcpProto) []socket.Option {
-	now := func() time.Duration { return t.Host.Now() }
-	conn := func(s *socket.Socket) *tcp.Conn { return &endpointOf(s).conn }
-	opts := func(s *socket.Socket) *tcp.Options { return conn(s).Options() }
-	rows := []socket.Option{
-		// changed has the core act on what a setting allows now.
+	return slices.Concat(t.pushRows(), t.timerRows(), t.sizeRows(), t.bufferRows(), t.openRows(), t.stateRows())
+}
+
+func connOf(s *socket.Socket) *tcp.Conn    { return &endpointOf(s).conn }
+func optsOf(s *socket.Socket) *tcp.Options { return connOf(s).Options() }
+
+// pushRows are about when what is written is sent, and received data acknowledged.
+func (t *tcpProto) pushRows() []socket.Option {
+	return []socket.Option{
 		t.boolRow(abi.TCP_NODELAY,
-			func(s *socket.Socket) bool { return opts(s).NoDelay },
-			func(s *socket.Socket, on bool) { conn(s).SetNoDelay(now(), on) }),
+			func(s *socket.Socket) bool { return optsOf(s).NoDelay },
+			func(s *socket.Socket, on bool) { connOf(s).SetNoDelay(t.Host.Now(), on) }),
 		t.boolRow(abi.TCP_CORK,
-			func(s *socket.Socket) bool { return opts(s).Cork && !endpointOf(s).more },
-			func(s *socket.Socket, on bool) { endpointOf(s).more = false; conn(s).SetCork(now(), on) }),
+			func(s *socket.Socket) bool { return optsOf(s).Cork && !endpointOf(s).more },
+			func(s *socket.Socket, on bool) { endpointOf(s).more = false; connOf(s).SetCork(t.Host.Now(), on) }),
 		t.boolRow(abi.TCP_QUICKACK,
-			func(s *socket.Socket) bool { return conn(s).QuickAck() },
-			func(s *socket.Socket, on bool) { conn(s).SetQuickAck(now(), on) }),
+			func(s *socket.Socket) bool { return connOf(s).QuickAck() },
+			func(s *socket.Socket, on bool) { connOf(s).SetQuickAck(t.Host.Now(), on) }),
+	}
+}
+
+// timerRows are about how long things take.
+func (t *tcpProto) timerRows() []socket.Option {
+	return []socket.Option{
 		t.intRow(abi.TCP_THIN_LINEAR_TIMEOUTS,
-			func(s *socket.Socket) int { return toInt(opts(s).ThinLinear) },
+			func(s *socket.Socket) int { return toInt(optsOf(s).ThinLinear) },
 			func(s *socket.Socket, v int) error {
 				if v < 0 || v > 1 {
 					return syscall.EINVAL
 				}
-				conn(s).SetThinLinear(v == 1)
+				connOf(s).SetThinLinear(v == 1)
 				return nil
 			}),
 		t.intRow(abi.TCP_KEEPIDLE,
-			func(s *socket.Socket) int { return seconds(int(opts(s).KeepIdle), t.cfg.KeepIdle) },
-			func(s *socket.Socket, v int) error { return conn(s).SetKeepIdle(now(), v) }),
+			func(s *socket.Socket) int { return seconds(int(optsOf(s).KeepIdle), t.cfg.KeepIdle) },
+			func(s *socket.Socket, v int) error { return connOf(s).SetKeepIdle(t.Host.Now(), v) }),
 		t.intRow(abi.TCP_KEEPINTVL,
-			func(s *socket.Socket) int { return seconds(int(opts(s).KeepIntvl), t.cfg.KeepIntvl) },
-			func(s *socket.Socket, v int) error { return conn(s).SetKeepIntvl(v) }),
+			func(s *socket.Socket) int { return seconds(int(optsOf(s).KeepIntvl), t.cfg.KeepIntvl) },
+			func(s *socket.Socket, v int) error { return connOf(s).SetKeepIntvl(v) }),
 		t.intRow(abi.TCP_KEEPCNT,
-			func(s *socket.Socket) int { return orDefault(int(opts(s).KeepCnt), t.cfg.KeepCnt) },
-			func(s *socket.Socket, v int) error { return conn(s).SetKeepCnt(v) }),
+			func(s *socket.Socket) int { return orDefault(int(optsOf(s).KeepCnt), t.cfg.KeepCnt) },
+			func(s *socket.Socket, v int) error { return connOf(s).SetKeepCnt(v) }),
+		t.flagRow(abi.SO_KEEPALIVE, socket.KeepAlive,
+			func(s *socket.Socket, on bool) { connOf(s).SetKeepAlive(t.Host.Now(), on) }),
 		t.intRow(abi.TCP_SYNCNT,
-			func(s *socket.Socket) int { return orDefault(int(opts(s).SynCnt), t.cfg.SynRetries) },
-			func(s *socket.Socket, v int) error { return conn(s).SetSynCnt(v) }),
+			func(s *socket.Socket) int { return orDefault(int(optsOf(s).SynCnt), t.cfg.SynRetries) },
+			func(s *socket.Socket, v int) error { return connOf(s).SetSynCnt(v) }),
 		t.intRow(abi.TCP_USER_TIMEOUT,
-			func(s *socket.Socket) int { return int(opts(s).UserTimeout) },
-			func(s *socket.Socket, v int) error { return conn(s).SetUserTimeout(v) }),
+			func(s *socket.Socket) int { return int(optsOf(s).UserTimeout) },
+			func(s *socket.Socket, v int) error { return connOf(s).SetUserTimeout(v) }),
 		t.intRow(abi.TCP_LINGER2,
 			func(s *socket.Socket) int {
-				if v := int(opts(s).Linger2); v != 0 {
+				if v := int(optsOf(s).Linger2); v != 0 {
 					return max(v, -1)
 				}
 				return int(t.cfg.FinTimeout / time.Second)
 			},
-			func(s *socket.Socket, v int) error { conn(s).SetLinger2(v); return nil }),
+			func(s *socket.Socket, v int) error { connOf(s).SetLinger2(v); return nil }),
+	}
+}
+
+// sizeRows are about segments and windows.
+func (t *tcpProto) sizeRows() []socket.Option {
+	return []socket.Option{
 		t.intRow(abi.TCP_MAXSEG,
 			func(s *socket.Socket) int {
 				var in tcp.Info
-				conn(s).Info(now(), &in)
-				if st := conn(s).State(); st == tcp.Closed && opts(s).MaxSeg != 0 {
-					return int(opts(s).MaxSeg)
+				connOf(s).Info(t.Host.Now(), &in)
+				if st := connOf(s).State(); st == tcp.Closed && optsOf(s).MaxSeg != 0 {
+					return int(optsOf(s).MaxSeg)
 				}
 				return int(in.SndMSS)
 			},
-			func(s *socket.Socket, v int) error { return conn(s).SetMaxSeg(v) }),
+			func(s *socket.Socket, v int) error { return connOf(s).SetMaxSeg(v) }),
 		t.intRow(abi.TCP_WINDOW_CLAMP,
-			func(s *socket.Socket) int { return int(opts(s).WindowClamp) },
+			func(s *socket.Socket) int { return int(optsOf(s).WindowClamp) },
 			func(s *socket.Socket, v int) error {
 				if v == 0 && endpointOf(s).listener != nil {
 					return syscall.EINVAL
 				}
-				return conn(s).SetWindowClamp(v)
+				return connOf(s).SetWindowClamp(v)
 			}),
 		t.intRow(abi.TCP_NOTSENT_LOWAT,
-			func(s *socket.Socket) int { return int(int32(opts(s).NotSentLowat)) },
-			func(s *socket.Socket, v int) error { conn(s).SetNotSentLowat(uint32(v)); return nil }),
+			func(s *socket.Socket) int { return int(int32(optsOf(s).NotSentLowat)) },
+			func(s *socket.Socket, v int) error { connOf(s).SetNotSentLowat(uint32(v)); return nil }),
+		socket.IntOption(abi.SOL_SOCKET, abi.SO_RCVLOWAT,
+			func(s *socket.Socket) int { return int(s.Opt.RcvLowat) },
+			func(s *socket.Socket, v int) error {
+				if v < 0 {
+					v = 1<<31 - 1
+				}
+				most := t.cfg.RMem[2] / 2 // what a buffer can come to hold
+				if n := int(endpointOf(s).rcvBuf); n != 0 {
+					most = n / 2
+				}
+				s.Opt.RcvLowat = int32(max(min(v, most), 1))
+				connOf(s).SetRcvLowat(t.Host.Now(), int(s.Opt.RcvLowat))
+				s.Notify(t.Ready(s))
+				return nil
+			}),
+	}
+}
+
+// bufferRows are about the buffers.
+func (t *tcpProto) bufferRows() []socket.Option {
+	return []socket.Option{
+		socket.IntOption(abi.SOL_SOCKET, abi.SO_RCVBUF,
+			func(s *socket.Socket) int {
+				if v := connOf(s).RcvBuf(); v != 0 {
+					return v
+				}
+				return int(s.Opt.RcvBuf)
+			},
+			func(s *socket.Socket, v int) error {
+				s.SetRcvBuf(v)
+				t.fixRcvBuf(s)
+				return nil
+			}),
+		socket.IntOption(abi.SOL_SOCKET, abi.SO_SNDBUF,
+			func(s *socket.Socket) int {
+				if v := connOf(s).SndBuf(); v != 0 {
+					return v
+				}
+				return int(s.Opt.SndBuf)
+			},
+			func(s *socket.Socket, v int) error {
+				s.SetSndBuf(v)
+				t.fixSndBuf(s)
+				return nil
+			}),
+		forceRow(t.Stack, abi.SO_RCVBUFFORCE, func(s *socket.Socket, v int) {
+			s.Opt.RcvBuf = socket.Force(v, socket.MinRcvBuf)
+			t.fixRcvBuf(s)
+		}),
+		forceRow(t.Stack, abi.SO_SNDBUFFORCE, func(s *socket.Socket, v int) {
+			s.Opt.SndBuf = socket.Force(v, socket.MinSndBuf)
+			t.fixSndBuf(s)
+		}),
+	}
+}
+
+// openRows are about how a connection is opened.
+func (t *tcpProto) openRows() []socket.Option {
+	return []socket.Option{
+		t.intRow(abi.TCP_FASTOPEN,
+			func(s *socket.Socket) int { return int(endpointOf(s).fastOpenQueue) },
+			func(s *socket.Socket, v int) error {
+				// Linux, do_tcp_setsockopt: on closed and listening sockets only.
+				if v < 0 || connOf(s).State() != tcp.Closed {
+					return syscall.EINVAL
+				}
+				endpointOf(s).fastOpenQueue = int32(min(v, abi.SOMAXCONN))
+				return nil
+			}),
+		t.intRow(abi.TCP_FASTOPEN_CONNECT,
+			func(s *socket.Socket) int { return toInt(endpointOf(s).fastOpenConnect) },
+			func(s *socket.Socket, v int) error {
+				switch {
+				case v < 0 || v > 1:
+					return syscall.EINVAL
+				case connOf(s).State() != tcp.Closed || endpointOf(s).listener != nil:
+					return syscall.EINVAL
+				}
+				endpointOf(s).fastOpenConnect = v == 1
+				return nil
+			}),
+		t.intRow(abi.TCP_DEFER_ACCEPT,
+			func(s *socket.Socket) int { return retransToSeconds(int(optsOf(s).DeferAccept)) },
+			func(s *socket.Socket, v int) error { connOf(s).SetDeferAccept(v); return nil }),
+		socket.BoolOption(abi.SOL_SOCKET, abi.SO_ACCEPTCONN,
+			func(s *socket.Socket) bool { return endpointOf(s).listener != nil }, nil),
+	}
+}
+
+// stateRows are about the connection as a whole.
+func (t *tcpProto) stateRows() []socket.Option {
+	return []socket.Option{
 		{
 			Level: abi.SOL_TCP, Name: abi.TCP_CONGESTION,
 			Get: func(s *socket.Socket, b []byte) ([]byte, error) {
-				name := opts(s).CC
+				name := optsOf(s).CC
 				if name == "" {
 					name = t.cfg.CC
 				}
@@ -101,7 +212,7 @@ func tcpRows(t *tcpProto) []socket.Option {
 						break
 					}
 				}
-				return conn(s).SetCC(now(), string(v))
+				return connOf(s).SetCC(t.Host.Now(), string(v))
 			},
 		},
 		{
@@ -109,7 +220,7 @@ func tcpRows(t *tcpProto) []socket.Option {
 			Get: func(s *socket.Socket, b []byte) ([]byte, error) {
 				var in tcp.Info
 				e := endpointOf(s)
-				e.conn.Info(now(), &in)
+				e.conn.Info(t.Host.Now(), &in)
 				if l := e.listener; l != nil {
 					// The queues' lengths, where a connection has other counts.
 					in.State = tcp.Listen.Linux()
@@ -119,90 +230,13 @@ func tcpRows(t *tcpProto) []socket.Option {
 				return append(b, v[:in.Put(v[:])]...), nil
 			},
 		},
-		socket.BoolOption(abi.SOL_SOCKET, abi.SO_ACCEPTCONN,
-			func(s *socket.Socket) bool { return endpointOf(s).listener != nil }, nil),
 		socket.IntOption(abi.SOL_SOCKET, abi.SO_ERROR, func(s *socket.Socket) int {
 			e, _ := endpointOf(s).takeErr().(syscall.Errno)
 			return int(e)
 		}, nil),
-		t.flagRow(abi.SO_KEEPALIVE, socket.KeepAlive,
-			func(s *socket.Socket, on bool) { conn(s).SetKeepAlive(now(), on) }),
 		t.flagRow(abi.SO_OOBINLINE, socket.OOBInline,
-			func(s *socket.Socket, on bool) { conn(s).SetOOBInline(now(), on) }),
-		socket.IntOption(abi.SOL_SOCKET, abi.SO_RCVBUF,
-			func(s *socket.Socket) int {
-				if v := conn(s).RcvBuf(); v != 0 {
-					return v
-				}
-				return int(s.Opt.RcvBuf)
-			},
-			func(s *socket.Socket, v int) error {
-				s.SetRcvBuf(v)
-				t.fixRcvBuf(s)
-				return nil
-			}),
-		socket.IntOption(abi.SOL_SOCKET, abi.SO_SNDBUF,
-			func(s *socket.Socket) int {
-				if v := conn(s).SndBuf(); v != 0 {
-					return v
-				}
-				return int(s.Opt.SndBuf)
-			},
-			func(s *socket.Socket, v int) error {
-				s.SetSndBuf(v)
-				t.fixSndBuf(s)
-				return nil
-			}),
-		forceRow(t.Stack, abi.SO_RCVBUFFORCE, func(s *socket.Socket, v int) {
-			s.Opt.RcvBuf = socket.Force(v, socket.MinRcvBuf)
-			t.fixRcvBuf(s)
-		}),
-		forceRow(t.Stack, abi.SO_SNDBUFFORCE, func(s *socket.Socket, v int) {
-			s.Opt.SndBuf = socket.Force(v, socket.MinSndBuf)
-			t.fixSndBuf(s)
-		}),
-		socket.IntOption(abi.SOL_SOCKET, abi.SO_RCVLOWAT,
-			func(s *socket.Socket) int { return int(s.Opt.RcvLowat) },
-			func(s *socket.Socket, v int) error {
-				if v < 0 {
-					v = 1<<31 - 1
-				}
-				most := t.cfg.RMem[2] / 2 // what a buffer can come to hold
-				if n := int(endpointOf(s).rcvBuf); n != 0 {
-					most = n / 2
-				}
-				s.Opt.RcvLowat = int32(max(min(v, most), 1))
-				conn(s).SetRcvLowat(now(), int(s.Opt.RcvLowat))
-				s.Notify(t.Ready(s))
-				return nil
-			}),
-		t.intRow(abi.TCP_FASTOPEN,
-			func(s *socket.Socket) int { return int(endpointOf(s).fastOpenQueue) },
-			func(s *socket.Socket, v int) error {
-				// Linux, do_tcp_setsockopt: on closed and listening sockets only.
-				if v < 0 || conn(s).State() != tcp.Closed {
-					return syscall.EINVAL
-				}
-				endpointOf(s).fastOpenQueue = int32(min(v, abi.SOMAXCONN))
-				return nil
-			}),
-		t.intRow(abi.TCP_FASTOPEN_CONNECT,
-			func(s *socket.Socket) int { return toInt(endpointOf(s).fastOpenConnect) },
-			func(s *socket.Socket, v int) error {
-				switch {
-				case v < 0 || v > 1:
-					return syscall.EINVAL
-				case conn(s).State() != tcp.Closed || endpointOf(s).listener != nil:
-					return syscall.EINVAL
-				}
-				endpointOf(s).fastOpenConnect = v == 1
-				return nil
-			}),
-		t.intRow(abi.TCP_DEFER_ACCEPT,
-			func(s *socket.Socket) int { return retransToSeconds(int(opts(s).DeferAccept)) },
-			func(s *socket.Socket, v int) error { conn(s).SetDeferAccept(v); return nil }),
+			func(s *socket.Socket, on bool) { connOf(s).SetOOBInline(t.Host.Now(), on) }),
 	}
-	return rows
 }
 
 // streamGroups are the options about multicast, of which a stream has no use
