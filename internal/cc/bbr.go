@@ -369,10 +369,9 @@ func (b *BBR) setWindow(a *Ack) {
 }
 
 // recover adapts the window to losses and reports whether it is settled by that
-// (section 4.2.3.4). The window that recovery begins with is not less than the BDP,
-// as it is in the draft: with little in flight, because the receive window or the
-// program held the sender back, the rest of the pipe would stay empty for a round
-// trip with each random loss.
+// (section 4.2.3.4). If the receive window or the program held the sender back, so
+// that little is in flight, recovery begins with no less than the BDP: the rest of
+// the pipe would stay empty for a round trip with each random loss.
 func (b *BBR) recover(a *Ack) bool {
 	if a.Lost > 0 {
 		b.cwnd = max(b.cwnd-min(b.cwnd, a.Lost), b.mss)
@@ -383,7 +382,11 @@ func (b *BBR) recover(a *Ack) bool {
 	case a.State == Recovery && was != Recovery:
 		b.conservation = true
 		b.nextRound = a.Rate.Total
-		b.cwnd = max(add(a.InFlight, a.Delivered), min(b.cwnd, b.target(1)))
+		w := add(a.InFlight, a.Delivered)
+		if !a.CWndLimited {
+			w = max(w, min(b.cwnd, b.target(1)))
+		}
+		b.cwnd = w
 	case was >= Recovery && a.State < Recovery:
 		b.cwnd = max(b.cwnd, b.prior)
 		b.conservation = false

@@ -39,9 +39,9 @@ func TestBBRFindsThePath(t *testing.T) {
 // Random loss costs about what is lost.
 func TestBBRWithLoss(t *testing.T) {
 	for _, loss := range []float64{0.001, 0.01, 0.03, 0.1} {
-		n := newNetwork(50, 20*time.Millisecond, 200, loss, 5)
+		n := newNetwork(20, 20*time.Millisecond, 200, loss, 5)
 		s := n.add("bbr", 1448)
-		n.run(20 * time.Second)
+		n.run(15 * time.Second)
 		if got := goodput(s.delivered, n.now) / n.rate; got < 0.97*(1-2*loss) {
 			t.Errorf("loss %.1f %%: %.1f %% of the rate", loss*100, got*100)
 		}
@@ -163,7 +163,7 @@ func TestBBRLeastRate(t *testing.T) {
 }
 
 func TestBBRFairness(t *testing.T) {
-	n := newNetwork(50, 20*time.Millisecond, 2000, 0, 3)
+	n := newNetwork(20, 20*time.Millisecond, 1000, 0, 3)
 	for i := range 2 {
 		n.run(time.Duration(i) * time.Second)
 		n.add("bbr", 1448)
@@ -184,16 +184,22 @@ func TestBBRRecovery(t *testing.T) {
 	if b.cwnd != 97000 {
 		t.Errorf("window %d, want in flight plus delivered", b.cwnd)
 	}
-	// With little in flight recovery begins with the BDP: 200 kB/s for 100 ms, three
+	// Held back by other things than the window, it begins with the BDP: 200 kB/s for 100 ms, three
 	// quanta of two segments, an even number of segments.
 	c := new(BBR)
 	c.Start(Start{MSS: testMSS, CWnd: 100000, SRTT: 100 * ms, MinRTT: 100 * ms})
 	c.Ack(&Ack{Now: ms, SRTT: 100 * ms, Delivered: 1000, Rate: Sample{Delivered: 20000, Interval: 100 * ms, Total: 20000}})
-	c.Congestion(&Event{InFlight: 10000})
-	want := c.target(1)
-	c.Ack(&Ack{Now: 2 * ms, SRTT: 100 * ms, Delivered: 1000, Lost: 1000, InFlight: 5000, State: Recovery})
-	if c.cwnd != want || want < 20000 {
-		t.Errorf("window %d, want the BDP's %d", c.cwnd, want)
+	for _, limited := range []bool{false, true} {
+		d := *c
+		d.Congestion(&Event{InFlight: 10000})
+		want := d.target(1)
+		if limited {
+			want = 6000
+		}
+		d.Ack(&Ack{Now: 2 * ms, SRTT: 100 * ms, Delivered: 1000, Lost: 1000, InFlight: 5000, State: Recovery, CWndLimited: limited})
+		if d.cwnd != want || !limited && want < 20000 {
+			t.Errorf("limited %v: window %d, want %d", limited, d.cwnd, want)
+		}
 	}
 	b.Ack(&Ack{Delivered: 1000, Acked: 100000, InFlight: 20000, State: Open})
 	if b.cwnd < 100000 {

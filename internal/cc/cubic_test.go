@@ -213,13 +213,13 @@ func TestHyStartResumes(t *testing.T) {
 // Flows that start at different times come to equal shares.
 func TestCubicFairness(t *testing.T) {
 	for _, flows := range []int{2, 10} {
-		n := newNetwork(100, 20*time.Millisecond, 170, 0, 3)
+		n := newNetwork(40, 20*time.Millisecond, 70, 0, 3)
 		for i := range flows {
 			n.run(time.Duration(i) * 200 * time.Millisecond)
 			n.add("cubic", 1448)
 		}
 		n.run(20 * time.Second)
-		if j, used := shares(n, 60*time.Second); j < 0.9 || used < 0.95 {
+		if j, used := shares(n, 30*time.Second); j < 0.9 || used < 0.95 {
 			t.Errorf("%d flows: Jain's index %.3f, %.1f %% used", flows, j, used*100)
 		}
 	}
