@@ -10,7 +10,8 @@ import (
 // Path MTU discovery: by ICMP (RFC 1191, RFC 8201, believed by the rules of RFC
 // 5927), and by packetization-layer probing (RFC 4821, RFC 8899) where ICMP does
 // not come. Probing begins when a black hole is suspected: the size falls to
-// Config.BaseMSS, and larger ones are then tried with data.
+// Config.BaseMSS, or further to what every path carries, and larger ones are then
+// tried with data.
 
 // minPathMSS is the least that ICMP can make of the MSS: Linux's least path MTU of
 // 552, less the IPv4 and TCP headers.
@@ -23,11 +24,17 @@ type mtuProbe struct {
 	size       uint16 // of the probe that is out; 0: none
 	start, end uint64 // its range
 	next       time.Duration
+	again      time.Duration // when full segments are sent again without a probe
+	falls      uint8         // suspicions in a row
 }
 
 // mtuReprobe is how long to wait before trying again what did not pass (RFC 8899,
 // section 5.1.1, PMTU_RAISE_TIMER).
 const mtuReprobe = 600 * time.Second
+
+// mtuRetry is how long a first suspicion lasts where there is too little to send
+// for probes.
+const mtuRetry = 30 * time.Second
 
 // ICMP takes an error message about the connection. The owner has looked up the
 // connection by the quoted addresses and ports.
@@ -100,11 +107,25 @@ func (c *Conn) suspectBlackHole(now time.Duration) {
 		if full <= base {
 			base = max(full/2, uint16(c.cfg.MinSendMSS))
 		}
-		*m = mtuProbe{on: true, low: min(base, full), high: full}
+		falls := m.falls + 1
+		if now-m.again > mtuRetry {
+			falls = 1 // full segments have come through since
+		}
+		*m = mtuProbe{on: true, low: min(base, full), high: full, falls: falls}
 	} else {
-		m.low = max(min(base, m.low/2), uint16(c.cfg.MinSendMSS))
+		m.low = max(min(base, m.low/2), min(minPathMSS, full), uint16(c.cfg.MinSendMSS))
 	}
 	m.size, m.next = 0, now+mtuReprobe/60
+	m.again = now + min(mtuRetry<<min(m.falls-1, 8), mtuReprobe)
+	c.setMSS()
+}
+
+// trustAgain ends a suspicion that could not be looked into, as there was too
+// little to send for probes: on a path that loses much, timeouts in a row mean
+// little. The next ones bring it back, for longer.
+func (c *Conn) trustAgain() {
+	m := &c.rare.mtu
+	m.on = false
 	c.setMSS()
 }
 
@@ -115,7 +136,13 @@ func (c *Conn) probeSize(now time.Duration, avail, room uint64) uint32 {
 	}
 	m := &c.rare.mtu
 	l := &c.fl.loss
-	if l.state != cc.Open || l.sacked > 0 || now < m.next || c.cwnd() < 11*uint32(c.snd.mss) {
+	if l.state != cc.Open || l.sacked > 0 || now < m.next {
+		return 0
+	}
+	if c.cwnd() < 11*uint32(c.snd.mss) {
+		if now >= m.again {
+			c.trustAgain()
+		}
 		return 0
 	}
 	if m.high < m.low+8 {

@@ -155,18 +155,40 @@ func TestRetries2(t *testing.T) {
 	}
 }
 
-// TCP_SYNCNT bounds the SYNs: that many retransmissions with backoff, after the
-// linear ones.
+// TCP_SYNCNT bounds the SYNs, by number and by the time that they would take with
+// backoff from the first; the numbers were seen of Linux 6.18.
 func TestSynCnt(t *testing.T) {
+	for cnt, c := range map[int]struct{ retrans, seconds int }{1: {2, 3}, 2: {5, 7}, 3: {7, 19}, 6: {10, 131}} {
+		t.Run(fmt.Sprint(cnt), func(t *testing.T) {
+			tc := newScript(t, plain)
+			tc.c.SetSynCnt(cnt)
+			tc.c.Connect(tc.now, &tc.p)
+			tc.pump()
+			start := tc.now
+			for tc.c.State() != Closed {
+				tc.now = tc.c.Deadline()
+				tc.c.Expire(tc.now)
+				tc.pump()
+			}
+			if n, d := len(tc.out)-1, tc.now-start; n != c.retrans || d != secs(c.seconds) {
+				t.Fatalf("%d retransmissions in %v", n, d)
+			}
+			tc.wantErr(syscall.ETIMEDOUT)
+			tc.quiet = true
+		})
+	}
+}
+
+// TCP_USER_TIMEOUT holds for connecting, too (Linux).
+func TestUserTimeoutConnecting(t *testing.T) {
 	tc := newScript(t, plain)
-	tc.c.SetSynCnt(1)
+	tc.c.SetUserTimeout(2500)
 	tc.c.Connect(tc.now, &tc.p)
 	tc.pump()
 	tc.want("S 0 <mss 1460>")
-	for range 5 {
-		tc.wantAfter(secs(1), "S 0 <mss 1460>")
-	}
-	tc.silent(secs(2), "given up")
+	tc.wantAfter(secs(1), "S 0 <mss 1460>")
+	tc.wantAfter(secs(1), "S 0 <mss 1460>")
+	tc.silent(msec(500), "given up")
 	tc.wantState(Closed)
 	tc.wantErr(syscall.ETIMEDOUT)
 }

@@ -117,7 +117,7 @@ func (c *Conn) retransmitExpired(now time.Duration) {
 		if c.state == SynRcvd || int(c.snd.retrans) > c.cfg.SynLinear {
 			c.rtt.backOff(c.cfg)
 		}
-		c.timer.rtx, c.timer.kind = now+c.rtt.timeout(), rtxRTO
+		c.timer.rtx, c.timer.kind = now+c.untilUser(now, c.rtt.timeout()), rtxRTO
 		return
 	}
 	c.suspectBlackHole(now)
@@ -159,28 +159,23 @@ func (c *Conn) thin() bool {
 // 9293, section 3.8.3): for the user timeout, or as long as Retries2 timeouts take
 // that begin with the least RTO (Linux). A SYN is counted.
 func (c *Conn) gaveUp(now time.Duration) bool {
-	if !c.state.synchronized() {
-		limit := max(c.cfg.SynAckRetries, int(c.opt.DeferAccept))
-		if c.state == SynSent {
-			limit = c.cfg.SynRetries
-			if c.opt.SynCnt != 0 {
-				limit = int(c.opt.SynCnt)
-			}
-			limit += c.cfg.SynLinear
-		}
-		if int(c.snd.retrans) < limit {
+	switch c.state {
+	case SynRcvd:
+		if int(c.snd.retrans) < max(c.cfg.SynAckRetries, int(c.opt.DeferAccept)) {
 			return false
 		}
 		c.timedOut()
 		return true
+	case SynSent:
+		return c.connectGaveUp(now)
 	}
 	limit := c.userTimeout()
 	switch {
 	case limit != 0:
 	case c.shut&orphan != 0:
-		limit = c.modelTimeout(c.orphanRetries())
+		limit = modelTimeout(c.orphanRetries(), c.cfg.MinRTO, c.cfg.MaxRTO)
 	default:
-		limit = c.modelTimeout(c.cfg.Retries2)
+		limit = modelTimeout(c.cfg.Retries2, c.cfg.MinRTO, c.cfg.MaxRTO)
 	}
 	if c.timer.since == 0 || now-c.timer.since < limit {
 		return false
@@ -189,12 +184,32 @@ func (c *Conn) gaveUp(now time.Duration) bool {
 	return true
 }
 
-// modelTimeout returns how long n timeouts take that begin with the least RTO.
-func (c *Conn) modelTimeout(n int) time.Duration {
-	total, d := time.Duration(0), c.cfg.MinRTO
+// connectGaveUp fails an attempt to connect after SynRetries retransmissions and the
+// linear ones, or sooner: after the user timeout, or after the time that the SYN and
+// SynRetries retransmissions with backoff would take (Linux).
+func (c *Conn) connectGaveUp(now time.Duration) bool {
+	n := c.cfg.SynRetries
+	if c.opt.SynCnt != 0 {
+		n = int(c.opt.SynCnt)
+	}
+	limit := c.userTimeout()
+	if limit == 0 {
+		limit = modelTimeout(n, c.cfg.InitialRTO, c.cfg.MaxRTO)
+	}
+	if int(c.snd.retrans) < n+c.cfg.SynLinear && now-c.timer.since < limit {
+		return false
+	}
+	c.timedOut()
+	return true
+}
+
+// modelTimeout returns how long it takes until a segment that was sent again n times
+// times out again, where the first timeout is first and the longest most.
+func modelTimeout(n int, first, most time.Duration) time.Duration {
+	total := time.Duration(0)
 	for range n + 1 {
-		total += d
-		d = min(2*d, c.cfg.MaxRTO)
+		total += first
+		first = min(2*first, most)
 	}
 	return total
 }
