@@ -114,7 +114,7 @@ func newSoakCase(seed uint64) soakCase {
 		c.rcvbuf = 1024 + r.IntN(100_000)
 	}
 	if chance(r, 0.1) {
-		c.hole = 400 + r.IntN(1200)
+		c.hole = 576 + r.IntN(1000) // what every host accepts (RFC 791) passes
 		if c.v6 {
 			c.hole = max(c.hole, 1280)
 		}
