@@ -297,9 +297,12 @@ func (c *Conn) established(now time.Duration) {
 	}
 }
 
-// inSynRcvd takes a segment in SYN-RECEIVED (section 3.10.7.4).
+// inSynRcvd takes a segment in SYN-RECEIVED (section 3.10.7.4). An embryonic
+// connection of a listener ends with any RST or SYN in its window, as on Linux; one
+// that others know of already is guarded as RFC 5961 says.
 func (c *Conn) inSynRcvd(now time.Duration, s *Segment) {
 	seq := c.rcvOff(s.Seq)
+	embryonic := c.flags&active == 0 && !c.fastOpened()
 	if s.Flags&wire.SYN != 0 && seq == origin && s.Flags&wire.RST == 0 {
 		if s.Flags&wire.ACK == 0 {
 			// The SYN again: our SYN-ACK was lost.
@@ -314,37 +317,56 @@ func (c *Conn) inSynRcvd(now time.Duration, s *Segment) {
 		s.Seq++
 		seq++
 	}
+	ack := c.sndOff(s.Ack)
+	badAck := s.Flags&wire.ACK != 0 && (ack <= origin || ack > c.snd.nxt)
+	if embryonic && badAck && s.Flags&wire.RST == 0 {
+		c.resetWith(s.Ack)
+		return
+	}
 	if !c.checkPAWS(now, s) || !c.inWindow(seq, s) {
 		if s.Flags&wire.RST == 0 && c.oowAllowed(now) {
 			c.ackNow()
 		}
 		return
 	}
-	if s.Flags&wire.RST != 0 {
-		if seq != c.rcv.nxt {
-			c.challenge(now)
-		} else if c.flags&active != 0 {
-			c.fail(syscall.ECONNREFUSED)
-		} else {
-			c.fail(syscall.ECONNRESET)
-		}
-		return
-	}
-	if s.Flags&wire.SYN != 0 {
-		c.challenge(now)
+	if s.Flags&(wire.RST|wire.SYN) != 0 {
+		c.endSynRcvd(now, seq, s, embryonic)
 		return
 	}
 	if s.Flags&wire.ACK == 0 {
 		return
 	}
-	ack := c.sndOff(s.Ack)
-	if ack <= origin || ack > c.snd.nxt {
+	if badAck {
 		c.resetWith(s.Ack)
 		return
 	}
 	if c.deferAccept(s) {
 		return
 	}
+	c.completeSynRcvd(now, seq, ack, s)
+}
+
+// endSynRcvd takes a RST or SYN in the window.
+func (c *Conn) endSynRcvd(now time.Duration, seq uint64, s *Segment, embryonic bool) {
+	switch {
+	case embryonic:
+		c.fail(syscall.ECONNRESET)
+		if r, ok := ResetFor(s); ok {
+			c.setReset(&r)
+			c.todo |= todoReset
+		}
+	case s.Flags&wire.RST == 0 || seq != c.rcv.nxt:
+		c.challenge(now)
+	case c.flags&active != 0:
+		c.fail(syscall.ECONNREFUSED)
+	default:
+		c.fail(syscall.ECONNRESET)
+	}
+}
+
+// completeSynRcvd ends the handshake with the acknowledgment of our SYN, and takes
+// the rest of the segment as ESTABLISHED does.
+func (c *Conn) completeSynRcvd(now time.Duration, seq, ack uint64, s *Segment) {
 	c.synSample(now, s)
 	c.snd.una = origin + 1
 	c.snd.wnd = uint32(s.Window) << c.snd.wscale

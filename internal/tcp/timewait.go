@@ -86,7 +86,7 @@ func (t *TimeWaitState) Segment(now time.Duration, s, reply *Segment) Verdict {
 	if old || s.Flags&wire.ACK != 0 {
 		t.expires = now + t.length
 	}
-	if s.Data.Len() == 0 && s.Flags&(wire.SYN|wire.FIN) == 0 {
+	if s.Flags&wire.SYN != 0 || s.Len() == 0 {
 		if t.oowAt != 0 && now-t.oowAt < time.Duration(t.limit)*time.Millisecond {
 			return Drop
 		}
