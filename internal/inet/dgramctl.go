@@ -20,7 +20,7 @@ func (d *dgram) control(b []byte, g *datagram) []byte {
 	}
 	if g.dst.Is4() {
 		if o.pktinfo {
-			b = abi.AppendCmsg(b, abi.SOL_IP, abi.IP_PKTINFO, appendPktinfo(nil, g.ifindex, g.dst, g.dst))
+			b = abi.AppendCmsg(b, abi.SOL_IP, abi.IP_PKTINFO, appendPktinfo(nil, g.ifindex, d.specific(g), g.dst))
 		}
 		if o.recvTTL {
 			b = abi.AppendCmsg(b, abi.SOL_IP, abi.IP_TTL, abi.AppendInt(nil, int(g.ttl)))
@@ -50,6 +50,21 @@ func (d *dgram) control(b []byte, g *datagram) []byte {
 		b = abi.AppendCmsg(b, abi.SOL_IPV6, abi.IPV6_TCLASS, abi.AppendInt(nil, int(g.tos)))
 	}
 	return b
+}
+
+// specific returns the host's own address by which a datagram has come: for one to a
+// group or to all, the interface's (ip(7), ipi_spec_dst).
+func (d *dgram) specific(g *datagram) netip.Addr {
+	if g.dst.IsMulticast() || d.stack.IP.IsBroadcast(g.dst) {
+		if i := d.stack.IP.Iface(int(g.ifindex)); i != nil {
+			for _, a := range i.Addrs() {
+				if a.Addr().Is4() {
+					return a.Addr()
+				}
+			}
+		}
+	}
+	return g.dst
 }
 
 // stampControl appends the time of arrival, if SO_TIMESTAMP or SO_TIMESTAMPNS asks
@@ -86,25 +101,46 @@ type sendControl struct {
 	tos     int
 }
 
-// parseControl reads the control messages of a send. An unknown one is EINVAL, as
-// on Linux.
-func parseControl(s *socket.Socket, b []byte) (c sendControl, err error) {
+// to4 reports whether m goes to an IPv4 address, mapped or not.
+func (d *dgram) to4(m *socket.Msg) bool {
+	switch {
+	case d.s.Domain == abi.AF_INET:
+		return true
+	case m.HasAddr && m.Addr.Family != abi.AF_UNSPEC:
+		return m.Addr.IP.Unmap().Is4()
+	}
+	return d.raddr.Is4()
+}
+
+// parseControl reads the control messages of a send: those of the family that the
+// datagram goes by (Linux, ip_cmsg_send and ip6_datagram_send_ctl). One that is not
+// known, or not honoured, is EINVAL.
+func (d *dgram) parseControl(m *socket.Msg) (c sendControl, err error) {
 	c.ttl, c.tos = -1, -1
-	if len(b) == 0 {
+	if len(m.Control) == 0 {
 		return c, nil
 	}
-	list, err := abi.ParseCmsgs(b)
+	list, err := abi.ParseCmsgs(m.Control)
 	if err != nil {
 		return c, err
 	}
-	for _, m := range list {
+	v4 := d.to4(m)
+	for _, k := range list {
 		switch {
-		case m.Level == abi.SOL_SOCKET:
-			return c, syscall.EINVAL
-		case m.Level == abi.SOL_IP:
-			err = c.ip(m)
-		case m.Level == abi.SOL_IPV6 && s.Domain == abi.AF_INET6:
-			err = c.ip6(m)
+		case k.Level == abi.SOL_SOCKET:
+			err = d.stack.socketControl(k)
+		case k.Level == abi.SOL_UDP && k.Type == abi.UDP_SEGMENT:
+			err = syscall.EINVAL
+		case v4 && k.Level == abi.SOL_IP:
+			err = c.ip(k)
+		case v4 && k.Level == abi.SOL_IPV6 && k.Type == abi.IPV6_PKTINFO && d.s.Domain == abi.AF_INET6:
+			if err = c.pktinfo6(k); err == nil && !c.src.Is4() {
+				err = syscall.EINVAL
+			}
+		case !v4 && k.Level == abi.SOL_IPV6:
+			if err = c.ip6(k); err == nil {
+				err = d.stack.checkPktinfo(&c)
+			}
 		}
 		if err != nil {
 			return c, err
@@ -113,13 +149,52 @@ func parseControl(s *socket.Socket, b []byte) (c sendControl, err error) {
 	return c, nil
 }
 
+// socketControl checks a control message at SOL_SOCKET (Linux, __sock_cmsg_send). A
+// priority says nothing to links; descriptors and credentials are not for the
+// Internet.
+func (s *Stack) socketControl(m abi.Cmsg) error {
+	const rights, credentials = 1, 2
+	switch m.Type {
+	case rights, credentials:
+		return nil
+	case abi.SO_PRIORITY:
+		v, err := abi.ParseInt(m.Data)
+		if err == nil && (v < 0 || v > 6) && !s.privileged {
+			err = syscall.EPERM
+		}
+		return err
+	case abi.SO_MARK:
+		if !s.privileged {
+			return syscall.EPERM
+		}
+	}
+	return syscall.EINVAL
+}
+
+// checkPktinfo checks the source and interface that IPV6_PKTINFO names.
+func (s *Stack) checkPktinfo(c *sendControl) error {
+	if c.ifindex != 0 {
+		i := s.IP.Iface(c.ifindex)
+		if i == nil {
+			return syscall.ENODEV
+		}
+		if c.src.IsValid() && !has(i, c.src) {
+			return syscall.EINVAL
+		}
+	}
+	if c.src.IsValid() && !s.IP.IsLocal(c.src) {
+		return syscall.EINVAL
+	}
+	return nil
+}
+
 func (c *sendControl) ip(m abi.Cmsg) error {
 	switch m.Type {
 	case abi.IP_PKTINFO:
 		if len(m.Data) != 12 {
 			return syscall.EINVAL
 		}
-		c.ifindex = int(binary.NativeEndian.Uint32(m.Data))
+		c.ifindex = int(int32(binary.NativeEndian.Uint32(m.Data)))
 		if a := netip.AddrFrom4([4]byte(m.Data[4:8])); !a.IsUnspecified() {
 			c.src = a
 		}
@@ -130,6 +205,9 @@ func (c *sendControl) ip(m abi.Cmsg) error {
 		}
 		c.ttl = v
 	case abi.IP_TOS:
+		if len(m.Data) != 1 && len(m.Data) != 4 {
+			return syscall.EINVAL
+		}
 		v, err := abi.ParseIntOrByte(m.Data)
 		if err != nil || v < 0 || v > 255 {
 			return syscall.EINVAL
@@ -141,30 +219,37 @@ func (c *sendControl) ip(m abi.Cmsg) error {
 	return nil
 }
 
+func (c *sendControl) pktinfo6(m abi.Cmsg) error {
+	if len(m.Data) < 20 {
+		return syscall.EINVAL
+	}
+	c.ifindex = int(int32(binary.NativeEndian.Uint32(m.Data[16:])))
+	if a := netip.AddrFrom16([16]byte(m.Data[:16])).Unmap(); !a.IsUnspecified() {
+		c.src = a
+	}
+	return nil
+}
+
 func (c *sendControl) ip6(m abi.Cmsg) error {
+	if m.Type == abi.IPV6_PKTINFO {
+		return c.pktinfo6(m)
+	}
+	v, err := abi.ParseInt(m.Data)
+	if err != nil || len(m.Data) != 4 {
+		return syscall.EINVAL
+	}
+	lo, hi := -1, 255
 	switch m.Type {
-	case abi.IPV6_PKTINFO:
-		if len(m.Data) < 20 {
-			return syscall.EINVAL
-		}
-		c.ifindex = int(binary.NativeEndian.Uint32(m.Data[16:]))
-		if a := netip.AddrFrom16([16]byte(m.Data[:16])).Unmap(); !a.IsUnspecified() {
-			c.src = a
-		}
 	case abi.IPV6_HOPLIMIT:
-		v, err := abi.ParseInt(m.Data)
-		if err != nil || v < -1 || v > 255 {
-			return syscall.EINVAL
-		}
 		c.ttl = v
 	case abi.IPV6_TCLASS:
-		v, err := abi.ParseInt(m.Data)
-		if err != nil || v < -1 || v > 255 {
-			return syscall.EINVAL
-		}
-		c.tos = v
+		c.tos = int(uint8(v)) // -1 is all ones on Linux
 	case abi.IPV6_DONTFRAG:
+		lo, hi = 0, 1
 	default:
+		return syscall.EINVAL
+	}
+	if v < lo || v > hi {
 		return syscall.EINVAL
 	}
 	return nil

@@ -337,6 +337,9 @@ func deviceRows(st *Stack) []socket.Option {
 			return syscall.EPERM
 		}
 		s.Opt.Device = int32(index)
+		if b, ok := s.PCB.(interface{ claim() }); ok {
+			b.claim()
+		}
 		if d, ok := s.PCB.(interface{ base() *dgram }); ok {
 			d.base().pathDst = netip.Addr{}
 		}

@@ -151,7 +151,7 @@ func (p *pingProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 	if err := p.autobind(e); err != nil {
 		return 0, err
 	}
-	c, err := parseControl(s, m.Control)
+	c, err := e.parseControl(m)
 	if err != nil {
 		return 0, err
 	}

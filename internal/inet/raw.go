@@ -152,7 +152,7 @@ func (r *rawProto) Accept(*socket.Socket) (*socket.Socket, error) { return nil, 
 // Send implements socket.Proto.
 func (r *rawProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 	e := rawOf(s)
-	c, err := parseControl(s, m.Control)
+	c, err := e.parseControl(m)
 	if err != nil {
 		return 0, err
 	}

@@ -239,6 +239,11 @@ func (t *tcpProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 	if e.deferred != nil || m.Flags&abi.MSG_FASTOPEN != 0 && e.phase == unconnected && e.listener == nil {
 		return t.sendFastOpen(e, m)
 	}
+	if len(m.Control) > 0 {
+		if err := t.checkControl(m.Control); err != nil {
+			return 0, err
+		}
+	}
 	st := e.conn.State()
 	switch {
 	case e.listener != nil:
@@ -256,6 +261,22 @@ func (t *tcpProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 		return 0, syscall.EAGAIN
 	}
 	return t.queue(e, m), nil
+}
+
+// checkControl checks control messages, of which a stream has no use.
+func (s *Stack) checkControl(b []byte) error {
+	list, err := abi.ParseCmsgs(b)
+	if err != nil {
+		return err
+	}
+	for _, m := range list {
+		if m.Level == abi.SOL_SOCKET {
+			if err := s.socketControl(m); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func empty(data []buf.View) bool {

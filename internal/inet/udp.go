@@ -244,7 +244,7 @@ func (u *udpProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 	case m.Flags&abi.MSG_OOB != 0 && s.Domain == abi.AF_INET:
 		return 0, syscall.EOPNOTSUPP // Linux, udp_sendmsg; udpv6_sendmsg does not look
 	}
-	c, err := parseControl(s, m.Control)
+	c, err := e.parseControl(m)
 	if err != nil {
 		return 0, err
 	}
