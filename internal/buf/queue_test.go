@@ -36,87 +36,91 @@ func noLeaks(t *testing.T) {
 func TestQueueRandom(t *testing.T) {
 	noLeaks(t)
 	for seed := range uint64(200) {
-		r := rand.New(rand.NewPCG(seed, 7))
-		var q Queue
-		base := uint64(seed) << 31
-		q.Reset(base)
-		var model []byte
-		for range 300 {
-			switch end := base + uint64(len(model)); r.IntN(8) {
-			case 0, 1:
-				n := r.IntN(5000)
-				v := view(end, n, r.IntN(100))
-				model = append(model, v.Bytes()...)
-				q.Push(v)
-			case 2:
-				p := make([]byte, 1+r.IntN(700))
-				fill(p, end)
-				if r.IntN(2) == 0 {
-					q.Append(p)
-					model = append(model, p...)
-				} else if q.Extend(p) {
-					model = append(model, p...)
-				}
-			case 3:
-				n := r.IntN(len(model) + 1)
-				q.Drop(base + uint64(n))
-				model, base = model[n:], base+uint64(n)
-			case 4:
-				n := r.IntN(4000)
-				views := q.Take(n, nil)
-				var got []byte
-				for _, v := range views {
-					got = append(got, v.Bytes()...)
-					v.Release()
-				}
-				n = min(n, len(model))
-				if !bytes.Equal(got, model[:n]) {
-					t.Fatalf("seed %d: took other bytes", seed)
-				}
-				model, base = model[n:], base+uint64(n)
-			case 5:
-				if len(model) == 0 {
-					continue
-				}
-				at := r.IntN(len(model))
-				n := r.IntN(len(model) - at + 1)
-				var x Vec
-				got := q.Slice(base+uint64(at), n, &x)
-				if got < n && !x.Full() || got > n || !bytes.Equal(x.AppendTo(nil), model[at:at+got]) {
-					t.Fatalf("seed %d: slice [%d,+%d) gave %d", seed, at, n, got)
-				}
-				x.Release()
-			case 6:
-				at, max := r.IntN(len(model)+2), r.IntN(3000)
-				var got []byte
-				for _, v := range q.Peek(base+uint64(at), max, nil) {
-					got = append(got, v.Bytes()...)
-					v.Release()
-				}
-				want := model[min(at, len(model)):]
-				if !bytes.Equal(got, want[:min(max, len(want))]) {
-					t.Fatalf("seed %d: peek at %d", seed, at)
-				}
-			case 7:
-				if len(model) == 0 {
-					continue
-				}
-				at := r.IntN(len(model))
-				p := make([]byte, r.IntN(len(model)-at+1))
-				q.CopyTo(p, base+uint64(at))
-				if !bytes.Equal(p, model[at:at+len(p)]) {
-					t.Fatalf("seed %d: copy at %d", seed, at)
-				}
+		randomQueue(t, seed)
+	}
+}
+
+func randomQueue(t *testing.T, seed uint64) {
+	r := rand.New(rand.NewPCG(seed, 7))
+	var q Queue
+	base := uint64(seed) << 31
+	q.Reset(base)
+	var model []byte
+	for range 300 {
+		switch end := base + uint64(len(model)); r.IntN(8) {
+		case 0, 1:
+			n := r.IntN(5000)
+			v := view(end, n, r.IntN(100))
+			model = append(model, v.Bytes()...)
+			q.Push(v)
+		case 2:
+			p := make([]byte, 1+r.IntN(700))
+			fill(p, end)
+			if r.IntN(2) == 0 {
+				q.Append(p)
+				model = append(model, p...)
+			} else if q.Extend(p) {
+				model = append(model, p...)
 			}
-			if q.Base() != base || q.Len() != len(model) || q.End() != base+uint64(len(model)) {
-				t.Fatalf("seed %d: [%d,%d), want [%d,+%d)", seed, q.Base(), q.End(), base, len(model))
+		case 3:
+			n := r.IntN(len(model) + 1)
+			q.Drop(base + uint64(n))
+			model, base = model[n:], base+uint64(n)
+		case 4:
+			n := r.IntN(4000)
+			views := q.Take(n, nil)
+			var got []byte
+			for _, v := range views {
+				got = append(got, v.Bytes()...)
+				v.Release()
 			}
-			if len(model) == 0 && (q.Mem() != 0 || q.r.a != nil) {
-				t.Fatalf("seed %d: an empty queue holds %d", seed, q.Mem())
+			n = min(n, len(model))
+			if !bytes.Equal(got, model[:n]) {
+				t.Fatalf("seed %d: took other bytes", seed)
+			}
+			model, base = model[n:], base+uint64(n)
+		case 5:
+			if len(model) == 0 {
+				continue
+			}
+			at := r.IntN(len(model))
+			n := r.IntN(len(model) - at + 1)
+			var x Vec
+			got := q.Slice(base+uint64(at), n, &x)
+			if got < n && !x.Full() || got > n || !bytes.Equal(x.AppendTo(nil), model[at:at+got]) {
+				t.Fatalf("seed %d: slice [%d,+%d) gave %d", seed, at, n, got)
+			}
+			x.Release()
+		case 6:
+			at, max := r.IntN(len(model)+2), r.IntN(3000)
+			var got []byte
+			for _, v := range q.Peek(base+uint64(at), max, nil) {
+				got = append(got, v.Bytes()...)
+				v.Release()
+			}
+			want := model[min(at, len(model)):]
+			if !bytes.Equal(got, want[:min(max, len(want))]) {
+				t.Fatalf("seed %d: peek at %d", seed, at)
+			}
+		case 7:
+			if len(model) == 0 {
+				continue
+			}
+			at := r.IntN(len(model))
+			p := make([]byte, r.IntN(len(model)-at+1))
+			q.CopyTo(p, base+uint64(at))
+			if !bytes.Equal(p, model[at:at+len(p)]) {
+				t.Fatalf("seed %d: copy at %d", seed, at)
 			}
 		}
-		q.Reset(0)
+		if q.Base() != base || q.Len() != len(model) || q.End() != base+uint64(len(model)) {
+			t.Fatalf("seed %d: [%d,%d), want [%d,+%d)", seed, q.Base(), q.End(), base, len(model))
+		}
+		if len(model) == 0 && (q.Mem() != 0 || q.r.a != nil) {
+			t.Fatalf("seed %d: an empty queue holds %d", seed, q.Mem())
+		}
 	}
+	q.Reset(0)
 }
 
 // Views that continue each other in one block become one again.

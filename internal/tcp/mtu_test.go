@@ -172,3 +172,92 @@ func TestNoProbing(t *testing.T) {
 	}
 	tc.quiet = true
 }
+
+// probing brings a connection to where probes of larger segments may be sent: the
+// MSS fell to 1024 after timeouts, and the window has grown since.
+func probing(t *testing.T) (tc *script, una int) {
+	t.Helper()
+	tc = newScript(t, noTS)
+	tc.cfg.MTUProbing = 1
+	tc.p.SndBuf = 1 << 20
+	tc.connectIn(msec(20))
+	tc.write(1460)
+	tc.want("P. 1+1460 ack 1")
+	for tc.c.snd.mss != 1024 {
+		tc.now = tc.c.Deadline()
+		tc.c.Expire(tc.now)
+		tc.pump()
+	}
+	tc.out = nil
+	tc.recv(". 1 ack 1461")
+	una = 1461
+	tc.sleep(mtuReprobe / 60)
+	for range 8 {
+		tc.queue(20000)
+		tc.pump()
+		tc.out = nil
+		tc.sleep(msec(20))
+		una = int(tc.c.snd.nxt - origin)
+		tc.recv(fmt.Sprintf(". 1 ack %d", una))
+		if tc.c.rare.mtu.size != 0 {
+			break
+		}
+	}
+	return tc, una
+}
+
+// RFC 4821, section 7.3: the search goes up by halves; what arrives is the MSS.
+func TestProbeUp(t *testing.T) {
+	tc, una := probing(t)
+	for i := 0; tc.c.snd.mss < 1450; i++ {
+		if i > 100 {
+			t.Fatalf("MSS %d, probe %+v, cwnd %d", tc.c.snd.mss, tc.c.rare.mtu, tc.c.cwnd())
+		}
+		if tc.c.Unsent() < 50000 {
+			tc.queue(50000)
+		}
+		tc.pump()
+		tc.out = nil
+		tc.sleep(msec(20))
+		una = int(tc.c.snd.nxt - origin)
+		tc.recv(fmt.Sprintf(". 1 ack %d", una))
+	}
+	tc.quiet = true
+}
+
+// Section 7.6.2: a probe that is lost is sent again in small segments, and is no sign
+// of congestion.
+func TestProbeLost(t *testing.T) {
+	tc, _ := probing(t)
+	for i := 0; tc.c.rare.mtu.size == 0; i++ {
+		if i > 100 {
+			t.Fatalf("no probe: %+v, cwnd %d", tc.c.rare.mtu, tc.c.cwnd())
+		}
+		tc.queue(50000)
+		tc.pump()
+		if tc.c.rare.mtu.size == 0 {
+			tc.out = nil
+			tc.sleep(msec(20))
+			tc.recv(fmt.Sprintf(". 1 ack %d", tc.c.snd.nxt-origin))
+		}
+	}
+	m := tc.c.rare.mtu
+	start, end, nxt := int(m.start-origin), int(m.end-origin), int(tc.c.snd.nxt-origin)
+	if end-start <= 1024 || end-start != int(m.size) {
+		t.Fatalf("probe of %d bytes: %+v", end-start, m)
+	}
+	w, th, high := tc.c.cwnd(), tc.c.fl.cc.SSThresh(), m.high
+	tc.out = nil
+	tc.sleep(msec(20))
+	tc.recv(fmt.Sprintf(". 1 ack %d <sack %d-%d>", start, end, nxt))
+	if len(tc.out) < 2 || len(tc.out[0].data) != 1024 || len(tc.out[1].data) != end-start-1024 {
+		t.Fatalf("%d segments", len(tc.out))
+	}
+	if tc.c.fl.cc.SSThresh() != th || tc.c.cwnd() < w {
+		t.Fatalf("ssthresh %d, was %d; cwnd %d, was %d", tc.c.fl.cc.SSThresh(), th, tc.c.cwnd(), w)
+	}
+	if tc.c.rare.mtu.high >= high {
+		t.Fatalf("the size is still believed: %+v", tc.c.rare.mtu)
+	}
+	tc.quiet = true
+}

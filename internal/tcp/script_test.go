@@ -48,7 +48,6 @@ type script struct {
 	ts    bool   // the peer stamps its segments, with the script's time
 	tsv   func() uint32
 	wnd   uint16 // the peer's window field, where a segment gives none
-	data  byte
 	quiet bool
 }
 
@@ -68,7 +67,6 @@ type scriptOption func(*script)
 func noTS(s *script)   { s.cfg.Timestamps = false }
 func noSACK(s *script) { s.cfg.SACK = false }
 func noWS(s *script)   { s.cfg.WindowScaling = false }
-func reno(s *script)   { s.cfg.CC = "reno" }
 func plain(s *script)  { noTS(s); noSACK(s); noWS(s) }
 
 func newScript(t *testing.T, opts ...scriptOption) *script {
