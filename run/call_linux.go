@@ -86,8 +86,15 @@ func (l *loop) handle(n *notification) {
 	}
 	c.t = t
 	if t.parked != nil {
-		t.parked.cancel() // the thread has left that call
+		t.parked.leave()
 	}
+	if t.replay.again(n) {
+		t.replay.ok = false
+		t.replay.resp.id = n.id
+		l.notify.send(&t.replay.resp)
+		return
+	}
+	t.replay.ok = false
 	c.finish(c.carryOut())
 }
 
@@ -130,8 +137,14 @@ func (c *call) finish(r result) {
 	if r.err != 0 {
 		resp.val = 0
 	}
-	c.l.notify.send(&resp)
+	if c.l.notify.send(&resp) == unix.ENOENT && r.how == answered && !c.l.killable && !isGone(r.err) {
+		c.t.replay = replay{true, c.n, resp}
+	}
 }
+
+// isGone reports whether a call failed because nobody waits for its answer any more:
+// a descriptor could not be added, or memory not be written.
+func isGone(e syscall.Errno) bool { return e == unix.ENOENT || e == errGone }
 
 // callSocket is socket(domain, type, protocol).
 func callSocket(c *call) result {

@@ -203,7 +203,11 @@ func (c *call) deliver(n *sock, fd, flags int) result {
 	args := &c.n.data.args
 	if args[1] != 0 {
 		peer, _ := n.u.GetPeerName()
-		if e := c.storeAddr(peer, args[1], args[2]); e != 0 {
+		switch e := c.storeAddr(peer, args[1], args[2]); e {
+		case 0:
+		case errGone:
+			return c.keepLost(n, fd)
+		default:
 			sysClose(fd)
 			return c.fail(e)
 		}
@@ -214,16 +218,23 @@ func (c *call) deliver(n *sock, fd, flags int) result {
 		n.tid, n.fd = c.t.tid, got
 		n.own(c)
 	case unix.ENOENT, unix.EINPROGRESS:
-		// The caller is gone. Another one accepts the connection.
-		if !n.gone && c.s.listen != nil {
-			c.s.listen.lost = append(c.s.listen.lost, lost{n, fd})
-			return result{how: done}
-		}
+		return c.keepLost(n, fd)
 	default:
 		sysClose(fd)
 		return c.fail(e)
 	}
 	sysClose(fd)
+	return result{how: done}
+}
+
+// keepLost keeps an accepted connection whose caller is gone, for the next one.
+func (c *call) keepLost(n *sock, fd int) result {
+	if n.gone || c.s.listen == nil {
+		sysClose(fd)
+	} else {
+		c.s.listen.lost = append(c.s.listen.lost, lost{n, fd})
+		c.l.do(c.s.retry)
+	}
 	return result{how: done}
 }
 

@@ -67,6 +67,9 @@ func (t *task) transferFile(write bool, p []byte, spans []span) syscall.Errno {
 	return 0
 }
 
+// errGone is the error of a call that nobody waits for any more.
+const errGone = syscall.ESTALE
+
 // read fills p from the thread's memory at addr.
 func (c *call) read(addr uint64, p []byte) syscall.Errno {
 	one := [1]span{{addr, uint64(len(p))}}
@@ -84,7 +87,7 @@ func (c *call) writev(p []byte, spans []span) syscall.Errno {
 		return 0
 	}
 	if !c.l.notify.valid(c.n.id) {
-		return syscall.EINTR // nobody will see it
+		return errGone
 	}
 	return c.t.transfer(true, p, spans)
 }

@@ -68,8 +68,15 @@ func (p *parked) end(r result) {
 	p.c.finish(r)
 }
 
-// cancel forgets the call: its thread is gone or has left it, or its socket is
-// closed.
+// leave forgets the call, because its thread is gone or has left it.
+func (p *parked) leave() {
+	if !p.over {
+		p.unlink()
+		p.c.finish(result{how: done})
+	}
+}
+
+// cancel ends the call, because its socket is closed.
 func (p *parked) cancel() {
 	if !p.over {
 		p.unlink()

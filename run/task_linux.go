@@ -18,29 +18,72 @@ type task struct {
 	pidfd  int
 	mem    int // /proc/TID/mem, where process_vm_readv is denied; -1
 	parked *parked
-	owner  int32 // its process; 0: not looked up yet
+	owner  int32  // its process; 0: not looked up yet
+	alive  string // a file that is there as long as the thread; "": pidfd is the thread's own
+	replay replay
 }
+
+// replay is an answer that did not reach its call: a signal had ended the call. The
+// kernel makes it again after the signal's handler, and it must not be carried out
+// twice.
+type replay struct {
+	ok   bool
+	n    notification
+	resp response
+}
+
+// again reports whether n is the call of the replay.
+func (r *replay) again(n *notification) bool { return r.ok && r.n.data == n.data }
 
 const pidfdThread = unix.O_EXCL // PIDFD_THREAD, Linux 6.9
 
 // task returns the thread with the number tid, which is in a trapped call now.
 func (l *loop) task(tid int) (*task, syscall.Errno) {
 	if t := l.tasks[tid]; t != nil {
-		return t, 0
+		if t.alive == "" || unix.Access(t.alive, unix.F_OK) == nil {
+			return t, 0
+		}
+		t.drop() // the number is another process's thread's by now
 	}
-	fd, err := unix.PidfdOpen(tid, pidfdThread)
+	t := &task{l: l, tid: tid, mem: -1}
+	var err error
+	t.pidfd, err = unix.PidfdOpen(tid, pidfdThread)
 	if err == unix.EINVAL {
-		// An older kernel has descriptors of processes only. Threads share theirs.
-		fd, err = unix.PidfdOpen(processOf(tid), 0)
+		err = t.openProcess()
 	}
 	if err != nil {
 		return nil, errno(err)
 	}
-	t := &task{l: l, tid: tid, pidfd: fd, mem: -1}
 	l.tasks[tid] = t
-	l.watch(fd, unix.EPOLLIN|unix.EPOLLET, t)
+	l.watch(t.pidfd, unix.EPOLLIN|unix.EPOLLET, t)
 	l.guard.tell(t)
 	return t, 0
+}
+
+// openProcess opens the thread's process, which has the same descriptors: before
+// Linux 6.9 there are no descriptors of threads.
+func (t *task) openProcess() (err error) {
+	pid := int(t.process())
+	if t.pidfd, err = unix.PidfdOpen(pid, 0); err == nil && pid != t.tid {
+		t.alive = "/proc/" + strconv.Itoa(pid) + "/task/" + strconv.Itoa(t.tid)
+		t.l.sweep()
+	}
+	return err
+}
+
+const manyTasks = 4096
+
+// sweep drops threads that have ended unannounced, as one does whose process has a
+// descriptor and not itself.
+func (l *loop) sweep() {
+	if len(l.tasks) < manyTasks || len(l.tasks)&(manyTasks/4-1) != 0 {
+		return
+	}
+	for _, t := range l.tasks {
+		if t.alive != "" && unix.Access(t.alive, unix.F_OK) != nil {
+			t.drop()
+		}
+	}
 }
 
 // ready implements source: the thread has ended.
@@ -55,7 +98,7 @@ func (t *task) drop() {
 	}
 	t.l.guard.forget(int32(t.tid))
 	if t.parked != nil {
-		t.parked.cancel()
+		t.parked.leave()
 	}
 	t.l.forget(t.pidfd)
 	sysClose(t.pidfd)
