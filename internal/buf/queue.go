@@ -60,6 +60,15 @@ func (q *Queue) Push(v View) {
 	q.end += uint64(v.n)
 }
 
+// PushVec moves the views of x to the end.
+func (q *Queue) PushVec(x *Vec) {
+	for i := x.first; i < x.last; i++ {
+		q.Push(x.v[i])
+		x.v[i] = View{}
+	}
+	x.first, x.last, x.n = 0, 0, 0
+}
+
 // small is the size of the block that short appends are gathered in.
 const small = 16 << 10
 

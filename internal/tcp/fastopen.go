@@ -50,7 +50,10 @@ func (c *Conn) acceptFastOpen(now time.Duration, p *Params, syn *Segment) {
 	}
 	c.rcv.adv = c.rcv.nxt + uint64(c.rcv.ssthresh)
 	c.rareState().fo.synAck = true
-	c.deliver(now, syn, n)
+	own := *syn
+	own.Data.Retain()
+	c.deliver(now, &own, n)
+	own.Data.Release()
 	c.ack.owed = false
 	c.timer.ack = never
 }

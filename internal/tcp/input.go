@@ -303,18 +303,29 @@ func (c *Conn) inData(now time.Duration, s *Segment, seq uint64) {
 // deliver moves in-order data to the receive queue.
 func (c *Conn) deliver(now time.Duration, s *Segment, n int) {
 	q := &c.rcv.q
-	for _, v := range s.Data.Views() {
-		if q.Mem() > int(c.rcv.bufSize) && 2*v.Len() < v.Cap() {
-			q.Append(v.Bytes()) // rather than hold a large block for a few bytes
-			continue
-		}
-		v.Retain()
-		q.Push(v)
+	if q.Mem() > int(c.rcv.bufSize) {
+		c.pushDense(s)
+	} else {
+		q.PushVec(&s.Data)
 	}
 	c.rcv.nxt = q.End()
 	c.dataArrived(now, n, s.Flags)
 	if c.readable() {
 		c.events |= wait.In
+	}
+}
+
+// pushDense is for a queue whose blocks take more than the buffer: what fills less
+// than half of its block is copied, rather than a large block held for a few bytes.
+func (c *Conn) pushDense(s *Segment) {
+	q := &c.rcv.q
+	for _, v := range s.Data.Views() {
+		if 2*v.Len() < v.Cap() {
+			q.Append(v.Bytes())
+			continue
+		}
+		v.Retain()
+		q.Push(v)
 	}
 }
 
