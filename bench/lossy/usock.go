@@ -4,7 +4,9 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
+	"os"
 
 	"usock"
 	"usock/link"
@@ -17,10 +19,15 @@ func openUsock(p *path, congestion string) (*ends, error) {
 	if err != nil {
 		return nil, err
 	}
+	config, err := kernelLimits()
+	if err != nil {
+		return nil, err
+	}
 	var hosts [2]*usock.Host
 	for i, l := range []link.Link{imp, y} {
 		hosts[i], err = usock.NewHost(usock.Config{
 			Congestion: congestion,
+			TCP:        config,
 			Interfaces: []usock.Interface{{Link: l, Addrs: []netip.Prefix{addrs[i]}}},
 		})
 		if err != nil {
@@ -43,6 +50,21 @@ func openUsock(p *path, congestion string) (*ends, error) {
 	return &ends{c, s, func() error {
 		return errors.Join(c.Close(), s.Close(), hosts[0].Close(), hosts[1].Close())
 	}}, nil
+}
+
+// kernelLimits gives usock the limits of buffers that the kernel has.
+func kernelLimits() (*usock.TCPConfig, error) {
+	c := usock.DefaultTCPConfig()
+	for path, limits := range map[string]*[3]int{"tcp_rmem": &c.RMem, "tcp_wmem": &c.WMem} {
+		b, err := os.ReadFile("/proc/sys/net/ipv4/" + path)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := fmt.Sscan(string(b), &limits[0], &limits[1], &limits[2]); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	return c, nil
 }
 
 var addrs = [2]netip.Prefix{netip.MustParsePrefix("10.77.0.1/24"), netip.MustParsePrefix("10.77.0.2/24")}
