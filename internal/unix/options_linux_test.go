@@ -13,6 +13,7 @@ import (
 // refuses more of them at SOL_SOCKET, with ENOPROTOOPT; those that it has must give
 // what the kernel gives.
 func TestOptionsAsKernel(t *testing.T) {
+	recent(t)
 	for _, typ := range []int{abi.SOCK_STREAM, abi.SOCK_DGRAM, abi.SOCK_SEQPACKET} {
 		u, k := newUser(self(), true), newKernel(t)
 		us, err1 := u.socket(typ, 0)

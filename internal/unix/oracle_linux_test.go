@@ -155,6 +155,7 @@ func compare(t rapid.TB, u, k *script, lines []string) {
 }
 
 func TestOracle(t *testing.T) {
+	recent(t)
 	buf.Track(true)
 	defer buf.Track(false)
 	calls := 0

@@ -83,6 +83,7 @@ func begin(t *rapid.T, i int) string {
 // TestRandom runs random sequences on usock and on the kernel. After every call
 // the readiness of all sockets must be the same, too.
 func TestRandom(t *testing.T) {
+	recent(t)
 	buf.Track(true)
 	defer buf.Track(false)
 	rapid.Check(t, func(t *rapid.T) {
