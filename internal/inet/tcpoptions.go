@@ -231,8 +231,12 @@ func (t *tcpProto) stateRows() []socket.Option {
 			},
 		},
 		socket.IntOption(abi.SOL_SOCKET, abi.SO_ERROR, func(s *socket.Socket) int {
-			e, _ := endpointOf(s).takeErr().(syscall.Errno)
-			return int(e)
+			e := endpointOf(s)
+			err, _ := e.takeErr().(syscall.Errno)
+			if err == 0 {
+				err, _ = e.conn.TakeSoftErr().(syscall.Errno)
+			}
+			return int(err)
 		}, nil),
 		t.flagRow(abi.SO_OOBINLINE, socket.OOBInline,
 			func(s *socket.Socket, on bool) { connOf(s).SetOOBInline(t.Host.Now(), on) }),

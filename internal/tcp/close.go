@@ -176,11 +176,21 @@ func (c *Conn) Err() error {
 	return c.err
 }
 
-// TakeErr returns the pending error and clears it (SO_ERROR). Where none is
-// pending, a soft error is told that ICMP has reported.
+// TakeErr returns the pending error and clears it.
 func (c *Conn) TakeErr() error {
 	err := c.Err()
 	c.err = 0
+	return err
+}
+
+// TakeSoftErr returns the last error that ICMP told and that was not reason enough
+// to end the connection, and clears it. SO_ERROR tells it where no other is pending.
+func (c *Conn) TakeSoftErr() error {
+	if c.rare == nil || c.rare.softErr == 0 {
+		return nil
+	}
+	err := c.rare.softErr
+	c.rare.softErr = 0
 	return err
 }
 

@@ -57,6 +57,13 @@ func TestICMPSoft(t *testing.T) {
 	tc.icmp(1, syscall.EHOSTUNREACH, 0)
 	tc.wantState(Established)
 	tc.wantErr(0)
+	if err := tc.c.TakeSoftErr(); err != syscall.EHOSTUNREACH {
+		t.Fatal(err)
+	}
+	if err := tc.c.TakeSoftErr(); err != nil {
+		t.Fatal("told twice")
+	}
+	tc.icmp(1, syscall.EHOSTUNREACH, 0)
 	tc.quiet = true
 	for tc.c.State() != Closed {
 		tc.now = tc.c.Deadline()
