@@ -114,19 +114,25 @@ const limit = 60 * time.Second
 // its own, and the marker that is in the environment of all its descendants.
 func command(t *testing.T, ctx context.Context, args ...string) (*exec.Cmd, string) {
 	t.Helper()
+	return commandAs(t, ctx, nobody, args...)
+}
+
+// commandAs is command as the given user, where the tests run as root.
+func commandAs(t *testing.T, ctx context.Context, user uint32, args ...string) (*exec.Cmd, string) {
+	t.Helper()
 	dir := t.TempDir()
 	marker := fmt.Sprintf("USOCK_E2E=%d.%d", os.Getpid(), runs.Add(1))
 	c := exec.CommandContext(ctx, filepath.Join(bin, "usock"), append([]string{"run"}, args...)...)
 	c.Dir = dir
 	c.Env = append(os.Environ(), marker, "HOME="+dir, "TMPDIR="+dir)
 	c.SysProcAttr = &syscall.SysProcAttr{}
-	if os.Getuid() == 0 {
+	if os.Getuid() == 0 && user != 0 {
 		// The parents of a test's folder are closed to others.
 		open(t, dir)
-		if err := os.Chown(dir, nobody, nobody); err != nil {
+		if err := os.Chown(dir, int(user), int(user)); err != nil {
 			t.Fatal(err)
 		}
-		c.SysProcAttr.Credential = &syscall.Credential{Uid: nobody, Gid: nobody}
+		c.SysProcAttr.Credential = &syscall.Credential{Uid: user, Gid: user}
 	}
 	c.WaitDelay = 5 * time.Second
 	return c, marker
@@ -144,10 +150,15 @@ func open(t *testing.T, dir string) {
 // usock runs a script under usock run.
 func usock(t *testing.T, flags []string, script string) result {
 	t.Helper()
+	return usockAs(t, nobody, flags, script)
+}
+
+func usockAs(t *testing.T, user uint32, flags []string, script string) result {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	args := append(flags, "-v", "--", "sh", "-c", fmt.Sprintf(prelude, bin)+script)
-	c, marker := command(t, ctx, args...)
+	c, marker := commandAs(t, ctx, user, args...)
 	var stdout, stderr bytes.Buffer
 	c.Stdout, c.Stderr = &stdout, &stderr
 	err := c.Run()
