@@ -19,9 +19,25 @@
 // snd.una on, and a [board] beside it holds when each range was sent and what
 // became of it. A retransmission is built again from the queue.
 //
-// Sequence numbers are 64-bit stream offsets inside, with the SYN at offset 0
-// and the first byte of data at offset 1; they become 32-bit numbers in wire.go
-// and nowhere else.
+// Sequence numbers are 64-bit stream offsets inside, with the SYN at the offset
+// origin and the first byte of data behind it; they are 32-bit numbers in segments
+// alone (wire.go).
+//
+// The files, by what they are about:
+//
+//	conn.go state.go api.go options.go setopt.go   what a connection is and can be told
+//	program.go urgent.go close.go                  the program's calls
+//	input.go handshake.go disorder.go              segments that arrive
+//	output.go wire.go                              segments that leave
+//	ack.go window.go                               what the receiver tells, and when
+//	loss.go sack.go rack.go recover.go rtt.go      what the sender makes of it
+//	board.go pace.go ecn.go mtu.go fastopen.go     and with what
+//	timers.go timewait.go info.go chrono.go        time, the end, and accounts
+//
+// Where the RFCs leave a choice, and in a few places where they do not, the choice
+// is Linux's: timing of acknowledgments, the estimate of the RTO, when to give up,
+// what the first windows are. Tests that say "was seen" record what a kernel did
+// with the same segments.
 //
 // tcp may import buf, cc, wire, wait, timer (for Never) and the standard library.
 // Begin with conn.go, then input.go and output.go.

@@ -247,14 +247,17 @@ func (c *Conn) probeExpired(now time.Duration) {
 		c.timedOut()
 		return
 	}
-	c.snd.probes = min(c.snd.probes+1, 254)
 	if c.snd.wnd > 0 && c.snd.nxt < c.snd.q.End() {
+		// The window takes a little: that is sent, and its own timer takes over
+		// (Linux, tcp_send_probe0). A window that stays small is no closed one.
 		c.todo |= todoForce
+		c.snd.probes, c.rtt.backoff = 0, 0
 	} else {
 		c.todo |= todoProbe
-	}
-	if int(c.rtt.backoff) < c.cfg.Retries2 {
-		c.rtt.backoff++
+		c.snd.probes = min(c.snd.probes+1, 254)
+		if int(c.rtt.backoff) < c.cfg.Retries2 {
+			c.rtt.backoff++
+		}
 	}
 	c.timer.rtx, c.timer.kind = now+c.untilUser(now, c.probeDelay()), rtxProbe
 }
