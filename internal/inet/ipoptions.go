@@ -86,9 +86,6 @@ type ipHolder interface{ state() *ipState }
 func ipOptionsOf(s *socket.Socket) *ipOptions    { return s.PCB.(ipHolder).state().ip() }
 func ownIPOptionsOf(s *socket.Socket) *ipOptions { return s.PCB.(ipHolder).state().own() }
 
-// device returns the interface that the socket is tied to, 0 if to none.
-func (o *ipOptions) device(s *socket.Socket) int { return int(s.Opt.Device) }
-
 // out fills in what the options say of a packet to dst.
 func (o *ipOptions) out(x *ip.Out, dst netip.Addr) {
 	ttl, loop := o.ttl, o.mcastLoop
