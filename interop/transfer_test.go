@@ -7,7 +7,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"hash"
 	"io"
 	"math/rand/v2"
 	"strconv"
@@ -53,7 +52,7 @@ func source(w io.Writer, n int64, seed uint64) ([]byte, error) {
 func sink(r io.Reader) ([]byte, int64, error) {
 	h := sha256.New()
 	n, err := io.CopyBuffer(struct{ io.Writer }{h}, struct{ io.Reader }{r}, make([]byte, 128<<10))
-	return h.(hash.Hash).Sum(nil), n, err
+	return h.Sum(nil), n, err
 }
 
 // exchange sends n bytes each way at once, ends both directions, and compares.
