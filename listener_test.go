@@ -1,6 +1,7 @@
 package usock_test
 
 import (
+	"fmt"
 	"net/netip"
 	"testing"
 
@@ -18,7 +19,7 @@ type rawPeer struct {
 }
 
 // newRawPeer returns a host with 10.0.0.2 and a peer, 10.0.0.1, on its link.
-func newRawPeer(t testing.TB) (*usock.Host, *rawPeer) {
+func newRawPeer(t testing.TB, c usock.Config) (*usock.Host, *rawPeer) {
 	x, y := link.Pipe(link.PipeConfig{MTU: 1500})
 	p := &rawPeer{t: t, link: x, local: netip.MustParseAddr("10.0.0.1"), host: netip.MustParseAddr("10.0.0.2")}
 	x.Deliver(func(batch []*link.Packet) {
@@ -38,8 +39,8 @@ func newRawPeer(t testing.TB) (*usock.Host, *rawPeer) {
 			p.got = append(p.got, h)
 		}
 	})
-	h := newHost(t, usock.Config{Interfaces: []usock.Interface{{Link: y, Addrs: prefixes("10.0.0.2/24")}}})
-	return h, p
+	c.Interfaces = []usock.Interface{{Link: y, Addrs: prefixes("10.0.0.2/24")}}
+	return newHost(t, c), p
 }
 
 // send sends a segment and returns the answers.
@@ -57,7 +58,7 @@ func (p *rawPeer) send(h wire.TCP, data string) []wire.TCP {
 }
 
 func TestSYNCookies(t *testing.T) {
-	h, p := newRawPeer(t)
+	h, p := newRawPeer(t, usock.Config{})
 	l := mustSocket(t, h, usock.AF_INET, usock.SOCK_STREAM)
 	if err := l.Bind(mustAddr(t, "0.0.0.0:80")); err == nil {
 		t.Error("an unprivileged host bound port 80")
@@ -118,5 +119,53 @@ func TestSYNCookies(t *testing.T) {
 	}
 	if len(p.got) != 1 || p.got[0].Ack != 1006 {
 		t.Errorf("data: %+v", p.got)
+	}
+}
+
+// TestAcceptOverflow completes two handshakes where the accept queue has room for
+// one connection: the second ACK is taken as lost, or answered with a reset where
+// the host says so (tcp_abort_on_overflow).
+func TestAcceptOverflow(t *testing.T) {
+	for _, abort := range []bool{false, true} {
+		t.Run(fmt.Sprint("abort=", abort), func(t *testing.T) {
+			c := usock.DefaultTCPConfig()
+			c.AbortOnOverflow = abort
+			h, p := newRawPeer(t, usock.Config{TCP: c})
+			l := mustSocket(t, h, usock.AF_INET, usock.SOCK_STREAM)
+			if err := l.Bind(mustAddr(t, "0.0.0.0:8080")); err != nil {
+				t.Fatal(err)
+			}
+			l.Listen(0)
+			syn := wire.TCP{SrcPort: 1, DstPort: 8080, Seq: 1000, Flags: wire.SYN, Window: 65535}
+			var iss [2]uint32
+			for i := range iss {
+				syn.SrcPort = uint16(1 + i)
+				got := p.send(syn, "")
+				if len(got) != 1 || got[0].Flags != wire.SYN|wire.ACK {
+					t.Fatalf("SYN %d: %+v", i, got)
+				}
+				iss[i] = got[0].Seq
+			}
+			ack := wire.TCP{DstPort: 8080, Seq: 1001, Flags: wire.ACK, Window: 65535}
+			ack.SrcPort, ack.Ack = 1, iss[0]+1
+			if got := p.send(ack, ""); len(got) != 0 {
+				t.Fatalf("first ACK: %+v", got)
+			}
+			ack.SrcPort, ack.Ack = 2, iss[1]+1
+			got := p.send(ack, "")
+			if abort && (len(got) != 1 || got[0].Flags&wire.RST == 0) || !abort && len(got) != 0 {
+				t.Errorf("ACK for a full queue: %+v", got)
+			}
+			// With room again the repeated ACK completes the handshake.
+			if _, _, err := l.Accept(); err != nil {
+				t.Fatal(err)
+			}
+			if !abort {
+				p.send(ack, "")
+				if _, from, err := l.Accept(); err != nil || from.Port != 2 {
+					t.Errorf("accepted from %v, %v", from, err)
+				}
+			}
+		})
 	}
 }
