@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime/debug"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -72,6 +73,7 @@ type driven struct {
 	stream bool
 	domain int
 	flows  flows // nil until connected
+	log    []string
 }
 
 // driver is the state of a run: the sockets, and what their streams carry.
@@ -102,6 +104,24 @@ func newDriver(t *rapid.T) *driver {
 	}
 	d.host, d.poll = h, h.NewPollSet()
 	return d
+}
+
+// note keeps what was done to a socket, for a report.
+func (s *driven) note(format string, args ...any) {
+	s.log = append(s.log, fmt.Sprintf(format, args...))
+}
+
+// report tells the history of both ends of a flow.
+func (d *driver) report(f *flow) string {
+	out := ""
+	for _, s := range d.open {
+		if s.flows.in == f || s.flows.out == f {
+			in, _ := s.InQueue()
+			to, _ := s.OutQueue()
+			out += fmt.Sprintf("\nsocket %d, %d bytes in, %d bytes out, %v: %s", s.n, in, to, s.Events(), strings.Join(s.log, "; "))
+		}
+	}
+	return out
 }
 
 // any returns one of the open sockets that f takes; the action is not possible
@@ -210,6 +230,7 @@ func (d *driver) connectListener(t *rapid.T) {
 func (d *driver) connectTo(t *rapid.T, s *driven, a usock.Addr) {
 	old := s.flows
 	err := s.Connect(a)
+	s.note("connect %v: %v", a, err)
 	expected(t, "connect", err)
 	if !s.stream {
 		return
@@ -305,6 +326,7 @@ func (d *driver) send(t *rapid.T) {
 	}
 	undo := d.limit(t, s)
 	n, err := s.Send(p, flags)
+	s.note("send %d, %#x: %d, %v", size, flags, n, err)
 	undo()
 	expected(t, "send", err)
 	if n < 0 || n > size {
@@ -364,6 +386,9 @@ func (d *driver) recvFrom(s *driven, size, flags int) error {
 	d.connected(s)
 	p := make([]byte, size)
 	n, err := s.Recv(p, flags)
+	if err != syscall.EAGAIN {
+		s.note("recv %d, %#x: %d, %v", size, flags, n, err)
+	}
 	if n < 0 || n > size {
 		return mismatch(fmt.Sprintf("recv of %d bytes returned %d", size, n))
 	}
@@ -421,7 +446,10 @@ func (d *driver) sendTo(t *rapid.T) {
 func (d *driver) shutdown(t *rapid.T) {
 	s := d.any(t, nil)
 	d.connected(s)
-	expected(t, "shutdown", s.Shutdown(rapid.IntRange(0, 2).Draw(t, "how")))
+	how := rapid.IntRange(0, 2).Draw(t, "how")
+	err := s.Shutdown(how)
+	s.note("shutdown %d: %v", how, err)
+	expected(t, "shutdown", err)
 	if l, _ := s.GetSockOptInt(usock.SOL_SOCKET, usock.SO_ACCEPTCONN); s.stream && l == 0 && s.flows.out == nil {
 		return
 	}
@@ -494,7 +522,9 @@ func (d *driver) setOption(t *rapid.T) {
 		expected(t, "linger", s.SetSockOpt(usock.SOL_SOCKET, usock.SO_LINGER, []byte{byte(v & 1), 0, 0, 0, 0, 0, 0, 0}))
 		return
 	}
-	expected(t, "setsockopt", s.SetSockOptInt(o.level, o.name, v))
+	err := s.SetSockOptInt(o.level, o.name, v)
+	s.note("set %d:%d %d: %v", o.level, o.name, v, err)
+	expected(t, "setsockopt", err)
 }
 
 func (d *driver) getOption(t *rapid.T) {
@@ -564,6 +594,10 @@ func (d *driver) finish(t *rapid.T) {
 			continue
 		}
 		for f.read < f.sent && !f.broken {
+			if d.clock == nil {
+				s.SetNonblock(false)
+				s.SetReadDeadline(time.Now().Add(time.Second))
+			}
 			err := d.recvFrom(s, 1<<20, 0)
 			var bad mismatch
 			switch {
@@ -572,15 +606,12 @@ func (d *driver) finish(t *rapid.T) {
 			case err == syscall.EAGAIN:
 				if d.clock != nil {
 					d.clock.Advance(100 * time.Millisecond)
-				} else {
-					s.SetNonblock(false)
-					s.SetReadDeadline(time.Now().Add(time.Second))
 				}
 			case err != nil && !errors.Is(err, os.ErrDeadlineExceeded):
 				f.broken = true
 			}
 			if time.Now().After(deadline) {
-				t.Fatalf("socket %d: %d of %d bytes arrived", s.n, f.read, f.sent)
+				t.Fatalf("socket %d: %d of %d bytes arrived%s", s.n, f.read, f.sent, d.report(f))
 			}
 			if end, _ := s.Events(), 0; err == nil && f.read < f.sent && end&usock.POLLRDHUP != 0 && end&usock.POLLIN != 0 {
 				if n, _ := s.InQueue(); n == 0 {
