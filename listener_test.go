@@ -122,8 +122,8 @@ func TestSYNCookies(t *testing.T) {
 	}
 }
 
-// TestAcceptOverflow completes two handshakes where the accept queue has room for
-// one connection: the second ACK is taken as lost, or answered with a reset where
+// TestAcceptOverflow completes three handshakes where the accept queue has room for
+// two connections: the third ACK is taken as lost, or answered with a reset where
 // the host says so (tcp_abort_on_overflow).
 func TestAcceptOverflow(t *testing.T) {
 	for _, abort := range []bool{false, true} {
@@ -135,35 +135,42 @@ func TestAcceptOverflow(t *testing.T) {
 			if err := l.Bind(mustAddr(t, "0.0.0.0:8080")); err != nil {
 				t.Fatal(err)
 			}
-			l.Listen(0)
-			syn := wire.TCP{SrcPort: 1, DstPort: 8080, Seq: 1000, Flags: wire.SYN, Window: 65535}
-			var iss [2]uint32
-			for i := range iss {
-				syn.SrcPort = uint16(1 + i)
-				got := p.send(syn, "")
+			l.Listen(1) // a queue of more than the backlog is full
+			iss := make(map[uint16]uint32)
+			syn := func(port uint16) {
+				t.Helper()
+				got := p.send(wire.TCP{SrcPort: port, DstPort: 8080, Seq: 1000, Flags: wire.SYN, Window: 65535}, "")
 				if len(got) != 1 || got[0].Flags != wire.SYN|wire.ACK {
-					t.Fatalf("SYN %d: %+v", i, got)
+					t.Fatalf("SYN %d: %+v", port, got)
 				}
-				iss[i] = got[0].Seq
+				iss[port] = got[0].Seq
 			}
-			ack := wire.TCP{DstPort: 8080, Seq: 1001, Flags: wire.ACK, Window: 65535}
-			ack.SrcPort, ack.Ack = 1, iss[0]+1
-			if got := p.send(ack, ""); len(got) != 0 {
+			ack := func(port uint16) []wire.TCP {
+				return p.send(wire.TCP{SrcPort: port, DstPort: 8080, Seq: 1001, Ack: iss[port] + 1, Flags: wire.ACK, Window: 65535}, "")
+			}
+			syn(1)
+			if got := ack(1); len(got) != 0 {
 				t.Fatalf("first ACK: %+v", got)
 			}
-			ack.SrcPort, ack.Ack = 2, iss[1]+1
-			got := p.send(ack, "")
+			syn(2)
+			syn(3)
+			if got := ack(2); len(got) != 0 {
+				t.Fatalf("second ACK: %+v", got)
+			}
+			got := ack(3)
 			if abort && (len(got) != 1 || got[0].Flags&wire.RST == 0) || !abort && len(got) != 0 {
 				t.Errorf("ACK for a full queue: %+v", got)
 			}
-			// With room again the repeated ACK completes the handshake.
-			if _, _, err := l.Accept(); err != nil {
-				t.Fatal(err)
+			if abort {
+				return
 			}
-			if !abort {
-				p.send(ack, "")
-				if _, from, err := l.Accept(); err != nil || from.Port != 2 {
-					t.Errorf("accepted from %v, %v", from, err)
+			// With room again the repeated ACK completes the handshake.
+			for _, port := range []uint16{1, 2, 3} {
+				if port == 3 {
+					ack(3)
+				}
+				if _, from, err := l.Accept(); err != nil || from.Port != port {
+					t.Fatalf("accepted from %v, %v", from, err)
 				}
 			}
 		})

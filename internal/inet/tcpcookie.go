@@ -106,7 +106,7 @@ func (t *tcpProto) sendCookie(l *tcpEndpoint, k *tuple, seg *tcp.Segment) {
 // whether it did.
 func (t *tcpProto) takeCookie(l *tcpEndpoint, k *tuple, seg *tcp.Segment) bool {
 	q, now := l.listener, t.Host.Now()
-	if q.overflow == 0 || now-q.overflow > cookieFresh || q.full() {
+	if q.overflow == 0 || now-q.overflow > cookieFresh {
 		return false
 	}
 	iss, irs := seg.Ack-1, seg.Seq-1
@@ -119,6 +119,13 @@ func (t *tcpProto) takeCookie(l *tcpEndpoint, k *tuple, seg *tcp.Segment) bool {
 	if t.cookie(k, irs, count, mss) != iss {
 		t.Stats.CookiesFailed++
 		return false
+	}
+	if q.full() {
+		// Taken as lost: data that the peer repeats brings the cookie again.
+		t.Stats.ListenOverflows++
+		t.Stats.ListenDrops++
+		seg.Data.Release()
+		return true
 	}
 	c := t.child(l, k)
 	if c == nil {

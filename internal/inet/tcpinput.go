@@ -58,10 +58,14 @@ func (t *tcpProto) segment(e *tcpEndpoint, m *ip.Meta, seg *tcp.Segment) {
 	}
 	if e.counted && e.parent.listener.full() && seg.Flags&(wire.RST|wire.SYN) == 0 {
 		// The accept queue is full: the ACK is taken as lost, and the SYN-ACK will be
-		// repeated (Linux, tcp_v4_syn_recv_sock; tcp_abort_on_overflow 0).
+		// repeated, or the peer is told (Linux, tcp_check_req; tcp_abort_on_overflow).
 		t.Stats.ListenOverflows++
 		t.Stats.ListenDrops++
 		seg.Data.Release()
+		if t.cfg.AbortOnOverflow {
+			e.conn.Abort(t.Host.Now())
+			t.update(e, 0)
+		}
 		return
 	}
 	ev := e.conn.Segment(t.Host.Now(), seg)
