@@ -284,7 +284,7 @@ func (c *Conn) sendNew(now time.Duration, s *Segment, n int, probe bool) {
 		f.loss.tlpHigh, f.loss.tlpRetrans = c.snd.nxt, false
 	}
 	c.todo &^= todoForce | todoProbe | todoTLP
-	f.use.Sent(c.snd.una, c.snd.nxt, inFlight+size, false)
+	f.use.Sent(c.snd.una, c.snd.nxt, inFlight+size, inFlight+size+uint32(mss) > c.cwnd())
 	c.pace(now, size)
 	c.armRetransmit(now, false)
 }

@@ -122,7 +122,9 @@ func (c *Conn) prr(a *ackInfo, inFlight uint32) {
 	l.prrDelivered += a.delivered
 	var n uint32
 	if inFlight > target {
-		n = uint32((uint64(target)*uint64(l.prrDelivered) + uint64(l.prior) - 1) / uint64(max(l.prior, 1)))
+		// Rounded up to a segment, as Linux does: half of one waits for nothing.
+		unit := uint64(max(l.prior, 1)) * uint64(mss)
+		n = uint32((uint64(target)*uint64(l.prrDelivered)+unit-1)/unit) * mss
 		n -= min(n, l.prrOut)
 	} else {
 		n = max(l.prrDelivered-min(l.prrDelivered, l.prrOut), a.delivered)
