@@ -134,7 +134,7 @@ func (u *user) peer(s int) ([]byte, error) {
 
 func (u *user) send(s int, m message) (int, error) {
 	k := u.fds[s]
-	if m.name != nil {
+	if typ, _ := k.GetSockOptInt(abi.SOL_SOCKET, abi.SO_TYPE); len(m.name) > 0 && typ != abi.SOCK_STREAM {
 		a, err := abi.ParseAddr(m.name)
 		if err != nil {
 			return 0, err

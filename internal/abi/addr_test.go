@@ -68,7 +68,7 @@ func TestAddrErrors(t *testing.T) {
 		{family(AF_UNIX, 2+108), nil},
 		{family(AF_UNIX, 2+109), syscall.EINVAL},
 		{family(AF_UNSPEC, 2), nil},
-		{family(99, 16), syscall.EAFNOSUPPORT},
+		{family(99, 16), nil},
 	} {
 		if _, err := ParseAddr(c.b); err != c.want {
 			t.Errorf("% x: %v, want %v", c.b, err, c.want)

@@ -286,7 +286,7 @@ var ip6Rows = []socket.Option{
 	ipNumber(abi.SOL_IPV6, abi.IPV6_MTU_DISCOVER,
 		func(_ *socket.Socket, o *ipOptions) int { return int(o.pmtu6) },
 		func(o *ipOptions, v int) error { return setPMTU(&o.pmtu6, v) }),
-	ipFlag(abi.SOL_IPV6, abi.IPV6_MULTICAST_LOOP, func(o *ipOptions) *bool { return &o.mcastLoop6 }),
+	strict(ipFlag(abi.SOL_IPV6, abi.IPV6_MULTICAST_LOOP, func(o *ipOptions) *bool { return &o.mcastLoop6 }), 2),
 	ipFlag(abi.SOL_IPV6, abi.IPV6_MULTICAST_ALL, func(o *ipOptions) *bool { return &o.mcastAll6 }),
 	ipFlag(abi.SOL_IPV6, abi.IPV6_RECVERR, func(o *ipOptions) *bool { return &o.recvErr6 }),
 	ipFlag(abi.SOL_IPV6, abi.IPV6_RECVPKTINFO, func(o *ipOptions) *bool { return &o.recvPktinfo6 }),
@@ -297,11 +297,7 @@ var ip6Rows = []socket.Option{
 	{
 		Level: abi.SOL_IPV6, Name: abi.IPV6_V6ONLY,
 		Get: func(s *socket.Socket, b []byte) ([]byte, error) {
-			v := 0
-			if ipOptionsOf(s).v6only {
-				v = 1
-			}
-			return abi.AppendInt(b, v), nil
+			return abi.AppendInt(b, toInt(ipOptionsOf(s).v6only || isPing(s))), nil
 		},
 		Set: func(s *socket.Socket, v []byte) error {
 			i, err := abi.ParseInt(v)

@@ -31,8 +31,8 @@ type Stack struct {
 	privileged bool
 	down       bool // closed: nothing is sent any more
 	prf        prf
-	ids        uint64 // the last socket's number
-	sockets    map[*socket.Socket]struct{}
+	ids        uint64           // the last socket's number
+	sockets    []*socket.Socket // open ones, each at its Slot
 	paths      map[pathKey]*ip.Path
 
 	tcp  *tcpProto
@@ -47,7 +47,6 @@ func New(h *host.Host, c Config) (*Stack, error) {
 	s := &Stack{
 		Host:       h,
 		privileged: c.Privileged,
-		sockets:    make(map[*socket.Socket]struct{}),
 		paths:      make(map[pathKey]*ip.Path),
 	}
 	if err := s.prf.init(); err != nil {
@@ -101,29 +100,40 @@ func (s *Stack) Raw() socket.Proto { return s.raw }
 func (s *Stack) NewSocket(p socket.Proto, domain, typ, protocol int) *socket.Socket {
 	s.ids++
 	n := socket.New(s.Host, p, domain, typ, protocol, s.ids)
-	s.sockets[n] = struct{}{}
+	n.Slot = int32(len(s.sockets))
+	s.sockets = append(s.sockets, n)
 	return n
 }
 
-// Forget takes a closed socket out of the list. Locked.
-func (s *Stack) Forget(n *socket.Socket) { delete(s.sockets, n) }
+// Forget takes a closed socket out of the list: the last one takes its place.
+// Locked.
+func (s *Stack) Forget(n *socket.Socket) {
+	last := len(s.sockets) - 1
+	if i := int(n.Slot); i <= last && s.sockets[i] == n {
+		moved := s.sockets[last]
+		s.sockets[i], moved.Slot = moved, n.Slot
+		s.sockets[last] = nil
+		s.sockets = s.sockets[:last]
+	}
+}
 
-// each calls f with every open socket. Locked.
+// each calls f with every open socket. f may forget any of them: what takes the
+// place of one comes from behind it. Locked.
 func (s *Stack) each(f func(*socket.Socket)) {
-	for n := range s.sockets {
-		f(n)
+	for i := len(s.sockets) - 1; i >= 0; i-- {
+		if i < len(s.sockets) {
+			f(s.sockets[i])
+		}
 	}
 }
 
 // Close ends every socket and connection without a word to the peers. Locked.
 func (s *Stack) Close() {
 	s.down = true
-	for n := range s.sockets {
-		n.CloseLocked()
-	}
+	s.each((*socket.Socket).CloseLocked)
 	s.tcp.close()
 	s.IP.Close()
-	clear(s.sockets)
+	s.sockets = nil
 }
 
 // pathKey is what a path is found by.

@@ -212,6 +212,9 @@ func (t *tcpProto) stateRows() []socket.Option {
 						break
 					}
 				}
+				if len(v) == 0 {
+					return syscall.ENOENT
+				}
 				return connOf(s).SetCC(t.Host.Now(), string(v))
 			},
 		},
@@ -247,7 +250,12 @@ func (t *tcpProto) stateRows() []socket.Option {
 // (Linux, do_ip_setsockopt): they can be read.
 func streamGroups() []socket.Option {
 	refused := func(level, name int, e syscall.Errno, get func(*ipOptions) int) socket.Option {
-		o := socket.Option{Level: level, Name: name, Set: func(*socket.Socket, []byte) error { return e }}
+		o := socket.Option{Level: level, Name: name, Set: func(_ *socket.Socket, v []byte) error {
+			if e == syscall.EPROTO && level == abi.SOL_IPV6 && len(v) < 20 {
+				return syscall.EINVAL
+			}
+			return e
+		}}
 		if get != nil {
 			o.Get = func(s *socket.Socket, b []byte) ([]byte, error) {
 				return abi.AppendInt(b, get(ipOptionsOf(s))), nil
@@ -262,6 +270,8 @@ func streamGroups() []socket.Option {
 		refused(abi.SOL_IP, abi.IP_DROP_MEMBERSHIP, syscall.EPROTO, nil),
 		refused(abi.SOL_IPV6, abi.IPV6_ADD_MEMBERSHIP, syscall.EPROTO, nil),
 		refused(abi.SOL_IPV6, abi.IPV6_DROP_MEMBERSHIP, syscall.EPROTO, nil),
+		refused(abi.SOL_IPV6, abi.IPV6_MULTICAST_HOPS, syscall.ENOPROTOOPT, func(o *ipOptions) int { return int(o.mcastHops) }),
+		refused(abi.SOL_IPV6, abi.IPV6_MULTICAST_IF, syscall.ENOPROTOOPT, func(*ipOptions) int { return 0 }),
 	}
 }
 
