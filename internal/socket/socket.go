@@ -118,6 +118,7 @@ type Socket struct {
 	PCB   any // the protocol's control block
 	Opt   Opt
 	Err   syscall.Errno // pending error; 0: none
+	Slot  int32         // place in the list of whoever keeps one of all sockets
 	Owner int32         // process on whose behalf the socket acts; 0: this one
 
 	queue     wait.Queue
