@@ -235,14 +235,21 @@ func (d *driver) connectTo(t *rapid.T, s *driven, a usock.Addr) {
 	if !s.stream {
 		return
 	}
-	if a.Family == usock.AF_UNSPEC || old.out != nil {
-		if a.Family == usock.AF_UNSPEC {
+	switch err {
+	case nil, syscall.EISCONN, syscall.EALREADY, syscall.EINPROGRESS, syscall.EINVAL, syscall.EAFNOSUPPORT:
+	default:
+		// Perhaps the attempt that failed had been a connection for a moment.
+		if old.out != nil {
 			d.broken(s)
 			s.flows = flows{}
 		}
-		return
 	}
-	d.connected(s)
+	if a.Family == usock.AF_UNSPEC {
+		d.broken(s)
+		s.flows = flows{}
+	} else if s.flows.out == nil {
+		d.connected(s)
+	}
 }
 
 // connected gives a socket its flows once its connection stands.
@@ -372,7 +379,7 @@ func (d *driver) recv(t *rapid.T) {
 	undo()
 	var bad mismatch
 	if errors.As(err, &bad) {
-		t.Fatal(err)
+		t.Fatalf("%v%s", err, d.report(s.flows.in))
 	}
 	expected(t, "recv", err)
 }
