@@ -19,11 +19,11 @@ func (c *Conn) alert(now time.Duration, a *ackInfo) {
 	switch l.state {
 	case cc.CWR:
 		if done && a.acked > 0 {
-			c.endReduction(now)
+			c.endReduction(now, a)
 		}
 	case cc.Recovery:
 		if c.tryUndo(now, a) || done && a.acked > 0 {
-			c.endReduction(now)
+			c.endReduction(now, a)
 		} else if a.acked > 0 && c.flags&useSACK == 0 {
 			c.markFirst(a) // the next hole (RFC 6582, section 3.2, step 3)
 		}
@@ -140,7 +140,8 @@ func (c *Conn) prr(a *ackInfo, inFlight uint32) {
 }
 
 // endReduction returns to Open.
-func (c *Conn) endReduction(now time.Duration) {
+func (c *Conn) endReduction(now time.Duration, a *ackInfo) {
+	a.ended = true
 	f := c.fl
 	l := &f.loss
 	if l.state == cc.Recovery && l.persist > 0 {
@@ -248,7 +249,7 @@ func (c *Conn) onTimeout(now time.Duration) {
 func (c *Conn) inLoss(now time.Duration, a *ackInfo) bool {
 	l := &c.fl.loss
 	if a.acked > 0 && c.tryUndo(now, a) || l.frto && a.origAcked && c.undoLoss(now) {
-		c.endReduction(now)
+		c.endReduction(now, a)
 		return false
 	}
 	done := c.snd.una >= l.high
@@ -269,7 +270,7 @@ func (c *Conn) inLoss(now time.Duration, a *ackInfo) bool {
 		}
 	}
 	if done {
-		c.endReduction(now)
+		c.endReduction(now, a)
 	}
 	return false
 }
