@@ -93,9 +93,9 @@ type Ack struct {
 	SRTT   time.Duration // smoothed RTT; 0: none yet
 	MinRTT time.Duration // smallest RTT known to the core; 0: none yet
 
-	// Bytes. Acked is what a window may grow for.
+	// Bytes. Acked counts what SACK had told before, Delivered counts it there.
 	Delivered     uint32 // bytes acknowledged or SACKed for the first time
-	Acked         uint32 // of Delivered, where snd.una advanced; all of it where reordering is usual
+	Acked         uint32 // bytes by which snd.una advanced
 	Lost          uint32 // bytes newly marked lost
 	PriorInFlight uint32 // bytes in flight before the acknowledgment
 	InFlight      uint32 // bytes in flight now

@@ -94,7 +94,7 @@ func (c *Conn) onAck(now time.Duration, ack uint64, s *Segment, update bool) {
 	told := &f.told
 	*told = cc.Ack{
 		Now: now, RTT: rtt, SRTT: c.rtt.smoothed(), MinRTT: c.rtt.least(),
-		Delivered: a.delivered, Acked: c.growth(&a), Lost: a.lost,
+		Delivered: a.delivered, Acked: a.acked, Lost: a.lost,
 		PriorInFlight: priorInFlight, InFlight: c.inFlight(),
 		SndUna: c.snd.una, SndNxt: c.snd.nxt, State: l.state,
 		CWndLimited: f.use.Limited(f.cc), ECE: ece,
@@ -105,16 +105,6 @@ func (c *Conn) onAck(now time.Duration, ack uint64, s *Segment, update bool) {
 		c.prr(&a, told.InFlight)
 	}
 	c.afterAck(now, &a)
-}
-
-// growth returns the bytes for which the window may grow (Linux): those that were
-// delivered, if snd.una advanced too. Where SACKs without that are usual, because
-// the path reorders much, they count as well.
-func (c *Conn) growth(a *ackInfo) uint32 {
-	if a.acked > 0 || int(c.fl.loss.reordering) > c.cfg.Reordering {
-		return a.delivered
-	}
-	return 0
 }
 
 // afterAck sets the timer and tells the program about room.

@@ -16,14 +16,18 @@ func (c *Conn) alert(now time.Duration, a *ackInfo) {
 	}
 	l.preferNew = false
 	done := c.snd.una >= l.high
+	more := false // losses behind the recovery point were found: they begin the next recovery
 	switch l.state {
 	case cc.CWR:
 		if done && a.acked > 0 {
-			c.endReduction(now, a)
+			c.endReduction(now)
 		}
 	case cc.Recovery:
-		if c.tryUndo(now, a) || done && a.acked > 0 {
-			c.endReduction(now, a)
+		if c.tryUndo(now, a) {
+			c.endReduction(now)
+		} else if done && a.acked > 0 {
+			c.endReduction(now)
+			more = l.retrans > 0
 		} else if a.acked > 0 && c.flags&useSACK == 0 {
 			c.markFirst(a) // the next hole (RFC 6582, section 3.2, step 3)
 		}
@@ -36,7 +40,7 @@ func (c *Conn) alert(now time.Duration, a *ackInfo) {
 		c.tryUndo(now, a)
 	}
 	c.identify(now, a)
-	if l.lost > 0 && l.state < cc.Recovery {
+	if (l.lost > 0 || more) && l.state < cc.Recovery {
 		if c.probeFailed(now) {
 			return
 		}
@@ -140,8 +144,7 @@ func (c *Conn) prr(a *ackInfo, inFlight uint32) {
 }
 
 // endReduction returns to Open.
-func (c *Conn) endReduction(now time.Duration, a *ackInfo) {
-	a.ended = true
+func (c *Conn) endReduction(now time.Duration) {
 	f := c.fl
 	l := &f.loss
 	if l.state == cc.Recovery && l.persist > 0 {
@@ -249,7 +252,7 @@ func (c *Conn) onTimeout(now time.Duration) {
 func (c *Conn) inLoss(now time.Duration, a *ackInfo) bool {
 	l := &c.fl.loss
 	if a.acked > 0 && c.tryUndo(now, a) || l.frto && a.origAcked && c.undoLoss(now) {
-		c.endReduction(now, a)
+		c.endReduction(now)
 		return false
 	}
 	done := c.snd.una >= l.high
@@ -270,7 +273,7 @@ func (c *Conn) inLoss(now time.Duration, a *ackInfo) bool {
 		}
 	}
 	if done {
-		c.endReduction(now, a)
+		c.endReduction(now)
 	}
 	return false
 }
