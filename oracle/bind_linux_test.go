@@ -35,8 +35,7 @@ var bindAddrs = []string{
 	"any:7000", "lo:7000", "lo2:7000", "own:7000", "net:7000", "far:7000", "bc:7000", "lobc:7000", "netbc:7000", "mc:7000",
 	"class_e:7000", "zero:7000", "any:0", "lo:0", "any:80", "any6:7000", "lo6:7000", "m:7000", "m0:7000", "mfar:7000", "mmc:7000",
 	"far6:7000", "ll:7000", "ll%1:7000", "ll%2:7000", "ll%9:7000", "mc6:7000", "mc6%1:7000", "compat:7000", "any6:0", "lo6%1:7000", "any6%1:7000",
-	"unspec", "unspec:any:7000", "unspec:lo:7000", "unix", "family:99", "lo:7000/15", "lo:7000/8", "lo:7000/2",
-	"lo:7000/1", "lo:7000/0", "lo:7000/17", "lo:7000/128", "lo6:7000/27", "lo6:7000/24", "lo6:7000/23", "lo6:7000/16", "unspec/2", "unspec/8",
+	"unspec", "unspec:any:7000", "unspec:lo:7000", "unix", "family:99",
 }
 
 var inetKinds = []string{"tcp", "tcp6", "udp", "udp6"}

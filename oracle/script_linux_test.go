@@ -81,6 +81,7 @@ func (c *script) run(line string) string {
 		return errname(c.sys.shutdown(s, how))
 	case "close":
 		delete(c.fds, f[0])
+		c.ports.gone(f[0])
 		return errname(c.sys.close(s))
 	case "queued":
 		in, out, err := c.sys.queued(s)
@@ -390,9 +391,15 @@ func (c *script) look(name string) [3]string {
 		}
 		return c.ports.text(sa)
 	}
+	own := func(sa []byte, err error) string {
+		if err != nil {
+			return errname(err)
+		}
+		return c.ports.own(name, sa)
+	}
 	return [3]string{
 		eventString(c.sys.poll(s)),
-		show(c.sys.name(s)),
+		own(c.sys.name(s)),
 		show(c.sys.peer(s)),
 	}
 }

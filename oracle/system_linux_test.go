@@ -79,21 +79,50 @@ func eventString(ev wait.Events) string {
 }
 
 // ports writes addresses with the ports that the system has chosen, not the script,
-// numbered in the order in which they turn up: e1, e2.
+// numbered in the order in which sockets show them: e1, e2. Two sockets that have
+// the same port, by chance or after each other, have two numbers.
 type ports struct {
-	asked map[uint16]bool
-	seen  []uint16
+	asked  map[uint16]bool
+	labels map[uint16]string // the last one for the port
+	shown  map[string]bool   // sockets with their ports
+	made   int
 }
 
 var portNumber = regexp.MustCompile(`:(\d+)`)
 
 // asks notes the ports that a script names.
 func (p *ports) asks(lines []string) {
+	p.labels, p.shown = make(map[uint16]string), make(map[string]bool)
 	p.asked = map[uint16]bool{0: true, 1: true, 17: true, 58: true, 252: true, 253: true, 255: true}
 	for _, l := range lines {
 		for _, m := range portNumber.FindAllStringSubmatch(l, -1) {
 			n, _ := strconv.Atoi(m[1])
 			p.asked[uint16(n)] = true
+		}
+	}
+}
+
+// own is text of the name of a socket.
+func (p *ports) own(socket string, sa []byte) string {
+	if a, err := abi.ParseAddr(sa); err == nil && a.Port != 0 && !p.asked[a.Port] {
+		if key := fmt.Sprint(socket, " ", a.Port); !p.shown[key] {
+			p.shown[key] = true
+			p.number(a.Port)
+		}
+	}
+	return p.text(sa)
+}
+
+func (p *ports) number(port uint16) {
+	p.made++
+	p.labels[port] = fmt.Sprintf("e%d", p.made)
+}
+
+// gone forgets what a socket has shown.
+func (p *ports) gone(socket string) {
+	for key := range p.shown {
+		if strings.HasPrefix(key, socket+" ") {
+			delete(p.shown, key)
 		}
 	}
 }
@@ -111,16 +140,10 @@ func (p *ports) text(sa []byte) string {
 	}
 	port := fmt.Sprint(a.Port)
 	if !p.asked[a.Port] {
-		port = ""
-		for i, s := range p.seen {
-			if s == a.Port {
-				port = fmt.Sprintf("e%d", i+1)
-			}
+		if p.labels[a.Port] == "" {
+			p.number(a.Port)
 		}
-		if port == "" {
-			p.seen = append(p.seen, a.Port)
-			port = fmt.Sprintf("e%d", len(p.seen))
-		}
+		port = p.labels[a.Port]
 	}
 	ip := a.IP.String()
 	if a.Family == abi.AF_INET6 {

@@ -13,6 +13,7 @@ var tables = []struct {
 	{"tcplisten", func() []sequence { return listenCases }},
 	{"tcp6", func() []sequence { return tcp6Cases }},
 	{"connect", connectCases},
+	{"lengths", lengthCases},
 	{"udp", func() []sequence { return udpCases }},
 	{"udpstates", udpStateCases},
 	{"multicast", func() []sequence { return multicastCases }},

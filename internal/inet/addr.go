@@ -147,8 +147,6 @@ func (s *Stack) peerAddr(k *socket.Socket, a abi.Addr) (netip.Addr, error) {
 		return addr, syscall.ENETUNREACH
 	case addr.Is4() && (v6only(k) || isPing(k)):
 		return addr, syscall.ENETUNREACH
-	case addr.Is6() && k.Type == abi.SOCK_STREAM && boundTo4(k):
-		return addr, syscall.EAFNOSUPPORT
 	}
 	if needsScope(addr) {
 		if a.Scope != 0 {
@@ -160,6 +158,12 @@ func (s *Stack) peerAddr(k *socket.Socket, a abi.Addr) (netip.Addr, error) {
 		if k.Opt.Device == 0 && (!addr.IsMulticast() || ipOptionsOf(k).mcastIf6 == 0) {
 			return addr, syscall.EINVAL
 		}
+	}
+	if addr.Is6() && k.Type == abi.SOCK_STREAM && boundTo4(k) {
+		if _, err := s.path(addr, netip.Addr{}, int(k.Opt.Device)); err != nil {
+			return addr, err
+		}
+		return addr, syscall.EAFNOSUPPORT
 	}
 	return addr, nil
 }

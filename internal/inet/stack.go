@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"syscall"
 
 	"usock/internal/cc"
 	"usock/internal/host"
@@ -152,6 +153,9 @@ func (s *Stack) path(dst, src netip.Addr, ifindex int) (*ip.Path, error) {
 		return p, nil
 	}
 	p, err := s.IP.Route(dst, src, ifindex)
+	if err == syscall.ENODEV && dst.Is6() {
+		err = syscall.ENETUNREACH // what Linux says of a scope that is no interface
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -364,6 +364,9 @@ func (d *dgram) destination(m *socket.Msg, c *sendControl) (*ip.Path, uint16, er
 		if !d.raddr.IsValid() {
 			return nil, 0, syscall.EDESTADDRREQ
 		}
+		if d.rport == 0 && d.raddr.Is4() && d.s.Domain == abi.AF_INET6 && d.s.Protocol == abi.IPPROTO_UDP {
+			return nil, 0, syscall.EINVAL // Linux: to a mapped address it does look
+		}
 		if c.src.IsValid() || c.ifindex != 0 || d.path.Gen != gen || d.pathDst != d.raddr {
 			p, err := d.find(d.raddr, d.laddr, int(d.scope), c)
 			return p, d.rport, err
