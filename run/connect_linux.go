@@ -176,6 +176,7 @@ func (c *call) renew() syscall.Errno {
 	}
 	sysClose(c.dup)
 	c.dup = fd
+	s.setNative(fd)
 	s.dropFar()
 	delete(c.l.socks, s.id)
 	s.id, _ = sysInode(fd)

@@ -176,7 +176,9 @@ func (c *call) tryAccept(flags int) result {
 	if e != 0 {
 		return c.fail(e)
 	}
+	c.s.setNative(fd)
 	n := ls.pending[0]
+	n.native = slices.Clone(c.s.native)
 	ls.pending = ls.pending[1:]
 	if len(ls.pending) == 0 {
 		ls.pending = nil

@@ -4,6 +4,7 @@ package run
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -26,6 +27,20 @@ func onBoth(level, name int) bool {
 	return false
 }
 
+// nativeOption is an option at SOL_SOCKET that was set on the program's end.
+type nativeOption struct {
+	name  int
+	value []byte
+}
+
+// setNative sets on fd what was set on the program's end of s: an accepted socket
+// has its listener's options.
+func (s *sock) setNative(fd int) {
+	for _, o := range s.native {
+		sysSetOpt(fd, usock.SOL_SOCKET, o.name, o.value)
+	}
+}
+
 // callSetsockopt is setsockopt(fd, level, name, value, size).
 func callSetsockopt(c *call) result {
 	args := &c.n.data.args
@@ -42,6 +57,8 @@ func callSetsockopt(c *call) result {
 	}
 	if onBoth(level, name) {
 		sysSetOpt(c.dup, level, name, v)
+		c.s.native = slices.DeleteFunc(c.s.native, func(o nativeOption) bool { return o.name == name })
+		c.s.native = append(c.s.native, nativeOption{name, v})
 	}
 	if level == usock.SOL_SOCKET && name == usock.SO_LINGER {
 		l, err := abi.ParseLinger(v)

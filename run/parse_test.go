@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -124,7 +125,11 @@ func TestKernelTime(t *testing.T) {
 // TestBindHidden checks that a hidden listener can be reached through its descriptor
 // alone, and that a closed one is told from a live one.
 func TestBindHidden(t *testing.T) {
-	t.Setenv("TMPDIR", t.TempDir())
+	long := filepath.Join(t.TempDir(), strings.Repeat("long/", 30)) // longer than an address
+	if err := os.MkdirAll(long, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("TMPDIR", long)
 	fd, e := sysSocket(unix.SOCK_STREAM | unix.SOCK_NONBLOCK)
 	if e != 0 {
 		t.Fatal(e)

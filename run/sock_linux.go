@@ -59,8 +59,9 @@ type sock struct {
 	closed  bool // the program has closed it, and up is being sent
 	abort   bool // with data unread: the connection is reset
 
-	listen *listening // listens
-	from   senders    // datagrams: where the program's unread ones are from
+	native []nativeOption // set on the program's end
+	listen *listening     // listens
+	from   senders        // datagrams: where the program's unread ones are from
 
 	waiting []*parked // calls that wait for it
 }

@@ -44,17 +44,39 @@ func (h *hidden) close() {
 // bindHidden binds fd to a path in a directory that only this user can enter,
 // removes path and directory, and returns a descriptor that still leads there.
 func bindHidden(fd int) (path int, err error) {
-	dir, err := os.MkdirTemp("", "usock-")
+	for _, dir := range []string{os.TempDir(), "/dev/shm", os.Getenv("XDG_RUNTIME_DIR"), "/var/tmp"} {
+		if dir == "" {
+			continue
+		}
+		var e error
+		if path, e = bindIn(dir, fd); e == nil {
+			return path, nil
+		}
+		if err == nil {
+			err = e
+		}
+	}
+	return -1, err
+}
+
+func bindIn(parent string, fd int) (path int, err error) {
+	dir, err := os.MkdirTemp(parent, "usock-")
 	if err != nil {
 		return -1, err
 	}
 	defer os.Remove(dir)
-	name := dir + "/s"
+	at, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, err
+	}
+	defer unix.Close(at)
+	// Whatever the directory's name, this one is short enough for an address.
+	name := "/proc/self/fd/" + strconv.Itoa(at) + "/s"
 	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: name}); err != nil {
 		return -1, err
 	}
-	defer os.Remove(name)
-	return unix.Open(name, unix.O_PATH|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
+	defer unix.Unlinkat(at, "s", 0)
+	return unix.Openat(at, "s", unix.O_PATH|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
 }
 
 // connectPath connects fd to the listener behind an O_PATH descriptor.

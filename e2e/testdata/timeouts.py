@@ -55,6 +55,16 @@ datagrams.settimeout(None)
 for s, call in ((datagrams, lambda: datagrams.recvfrom(10)), (datagrams, lambda: datagrams.recv(10)), (listener, listener.accept)):
     s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 0, 100000))
     lasts(0.1, call, BlockingIOError)
+# An accepted socket has its listener's timeout.
+thread = threading.Thread(target=client)
+thread.start()
+connection, _ = listener.accept()
+thread.join()
+assert connection.recv(10) == b"x" and connection.recv(10) == b""
+with socket.create_connection(listener.getsockname()):
+    connection, _ = listener.accept()
+    connection.settimeout(None)
+    lasts(0.1, lambda: connection.recv(10), BlockingIOError)
 datagrams.setblocking(False)
 lasts(0, lambda: datagrams.recvfrom(10), BlockingIOError)
 print("all calls ended as they should")
