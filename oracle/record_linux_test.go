@@ -1,0 +1,176 @@
+package oracle
+
+import (
+	"encoding/json"
+	"flag"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"usock"
+)
+
+var (
+	recordTo = flag.String("record", "", "write the kernel's answers to the sequences to this `file`")
+	allCases = flag.Bool("all", false, "usock run: play all sequences, and not a sample")
+)
+
+// recording is the kernel's answers to a sequence.
+type recording struct {
+	Name         string
+	Unprivileged bool
+	Steps        []step
+}
+
+// step is a line, its result, and how the sockets look after it.
+type step struct {
+	Line, Result string
+	Looks        map[string][3]string `json:",omitempty"` // where another than after the last line
+
+	// Library and LibraryLooks are what the library answers where it differs: such
+	// differences are TestOracle's.
+	Library      string               `json:",omitempty"`
+	LibraryLooks map[string][3]string `json:",omitempty"`
+}
+
+// samples says of which tables only every nth sequence is recorded without -all:
+// those that combine few things in many ways.
+var samples = map[string]int{
+	"socket": 20, "bind": 9, "bindpairs": 8, "tcpstates": 7, "connect": 9, "udpstates": 7, "options": 17, "cmsg": 3,
+}
+
+// sample returns the sequences to record, under the names that TestOracle gives them.
+func sample() []sequence {
+	var out []sequence
+	for _, table := range tables {
+		every := max(1, samples[table.name])
+		if *allCases {
+			every = 1
+		}
+		for i, c := range table.cases() {
+			if i%every == 0 {
+				c.name = table.name + "/" + c.name
+				out = append(out, c)
+			}
+		}
+	}
+	return out
+}
+
+// newPlainKernel is newKernel with the interface that a host of usock run has:
+// loopback.
+func newPlainKernel(t testing.TB) *kernel {
+	k := &kernel{t: t, open: make(map[int]bool), tun: -1}
+	k.must(unix.Unshare(unix.CLONE_NEWNET), "unshare")
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
+	k.must(err, "socket")
+	defer unix.Close(fd)
+	k.up(fd, "lo")
+	k.must(os.WriteFile("/proc/sys/net/ipv4/ping_group_range", []byte("0 2147483647"), 0), "ping_group_range")
+	return k
+}
+
+// record plays a sequence on the kernel. A library host plays along: it tells when
+// the kernel's looks may have settled.
+func record(t *testing.T, c sequence) (r recording) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // for good: the thread ends with the goroutine
+		k := newPlainKernel(t)
+		defer k.end()
+		if c.unprivileged {
+			k.drop()
+		}
+		h, err := usock.NewHost(usock.Config{Privileged: !c.unprivileged})
+		if err != nil {
+			panic(err)
+		}
+		u := &user{host: h, fds: make(map[int]*usock.Socket)}
+		defer u.end()
+		r = recording{c.name, c.unprivileged, steps(newScript(u), newScript(k), split(c.lines))}
+	}()
+	<-done
+	return r
+}
+
+func steps(u, k *script, lines []string) (out []step) {
+	u.ports.asks(lines)
+	k.ports.asks(lines)
+	differ := make(map[string]string)
+	shown := make(map[string][3]string)
+	for _, line := range lines {
+		lib := u.run(line)
+		st := step{Line: line, Result: k.run(line), Looks: make(map[string][3]string), LibraryLooks: make(map[string][3]string)}
+		if lib != st.Result {
+			st.Library = lib
+		}
+		for _, s := range k.names() {
+			if _, ok := u.fds[s]; !ok {
+				st.Looks[s] = k.look(s)
+				continue
+			}
+			a, b := agree(u, k, s, differ)
+			for i := range a {
+				differ[s+" "+looks[i]] = a[i] + " / " + b[i]
+			}
+			if a != b {
+				st.LibraryLooks[s] = a
+			}
+			if was, ok := shown[s]; !ok || was != b {
+				st.Looks[s], shown[s] = b, b
+			}
+		}
+		for s := range shown {
+			if _, ok := k.fds[s]; !ok {
+				delete(shown, s)
+			}
+		}
+		out = append(out, st)
+	}
+	return out
+}
+
+// recordAll records the sequences, several at a time.
+func recordAll(t *testing.T, cases []sequence) []recording {
+	out := make([]recording, len(cases))
+	next := make(chan int)
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for i := range next {
+				out[i] = record(t, cases[i])
+			}
+		})
+	}
+	for i := range cases {
+		next <- i
+	}
+	close(next)
+	wg.Wait()
+	return out
+}
+
+func writeRecordings(t *testing.T, path string, list []recording) {
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	for i := range list {
+		if err := e.Encode(&list[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestRecord(t *testing.T) {
+	if *recordTo == "" {
+		t.Skip("no -record")
+	}
+	writeRecordings(t, *recordTo, recordAll(t, sample()))
+}
