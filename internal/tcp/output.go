@@ -284,7 +284,11 @@ func (c *Conn) sendNew(now time.Duration, s *Segment, n int, probe bool) {
 		f.loss.tlpHigh, f.loss.tlpRetrans = c.snd.nxt, false
 	}
 	c.todo &^= todoForce | todoProbe | todoTLP
-	f.use.Sent(c.snd.una, c.snd.nxt, inFlight+size, inFlight+size+uint32(mss) > c.cwnd())
+	// Where data is left, Poll says next what forbids it. The last data may fill the
+	// window, too: that lets it grow (Linux), but says nothing to a controller that goes
+	// by rates.
+	full := c.snd.nxt == q.End() && inFlight+size+uint32(mss) > c.cwnd() && !f.cc.OwnsRecovery()
+	f.use.Sent(c.snd.una, c.snd.nxt, inFlight+size, full)
 	c.pace(now, size)
 	c.armRetransmit(now, false)
 }

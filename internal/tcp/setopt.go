@@ -128,10 +128,6 @@ func (c *Conn) SetMaxSeg(n int) error {
 	return nil
 }
 
-// minClamp is the least window that SetWindowClamp sets: half of Linux's least
-// receive buffer.
-const minClamp = 1152
-
 // SetWindowClamp bounds the window that is advertised (TCP_WINDOW_CLAMP).
 func (c *Conn) SetWindowClamp(n int) error {
 	if n == 0 {
