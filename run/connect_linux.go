@@ -24,11 +24,9 @@ func callConnect(c *call) result {
 		}
 		return c.answer(0)
 	}
-	if e := s.err; e != 0 && s.phase == over && s.up.empty() {
-		// The attempt under way has failed since: connect tells.
-		s.err = 0
-		c.clearNative()
-		return c.fail(e)
+	if s.phase == over && s.raised && sysGetErr(c.dup) == 0 {
+		s.raised = false // the kernel has told it
+		s.takeError()
 	}
 	err := s.u.Connect(a)
 	if errno(err) == unix.EINPROGRESS {

@@ -55,6 +55,7 @@ type loop struct {
 	downBuf  []byte
 	timers   timers
 	nextScan time.Time // zero: none is due
+	scanTook time.Duration
 	kicker   kicker
 	note     notification
 	done     bool

@@ -44,7 +44,7 @@ func (c *call) loadMessage(addr uint64, flags int) (m message, e syscall.Errno) 
 // plain reports whether the kernel can carry the message's call out: a stream's
 // bytes and nothing else.
 func (c *call) plain(m *message) bool {
-	return c.s.stream && m.h.name == 0 && m.flags&(usock.MSG_OOB|usock.MSG_FASTOPEN|usock.MSG_ERRQUEUE|usock.MSG_ZEROCOPY) == 0 && c.s.phase != fresh
+	return c.s.stream && m.h.name == 0 && m.flags&(usock.MSG_OOB|usock.MSG_FASTOPEN|usock.MSG_ERRQUEUE|usock.MSG_ZEROCOPY|usock.MSG_TRUNC) == 0 && c.s.joined()
 }
 
 // urgent reports whether the call receives urgent data, which the pump has handed on.
@@ -147,8 +147,13 @@ func (c *call) sendMessage(m *message) result {
 // trySend sends a message if it can be sent now.
 func (c *call) trySend(m *message) result {
 	s := c.s
-	if s.stream && s.phase != fresh && m.flags&(usock.MSG_OOB|usock.MSG_FASTOPEN) == 0 {
+	if s.joined() && m.flags&(usock.MSG_OOB|usock.MSG_FASTOPEN) == 0 {
 		return c.sendStream(m)
+	}
+	if s.phase == over {
+		if e := c.overError(); e != 0 {
+			return c.failSend(e, m.flags)
+		}
 	}
 	s.drain() // what was sent before goes before
 	if s.gone {
@@ -169,13 +174,11 @@ func (c *call) trySend(m *message) result {
 		return c.fail(e)
 	}
 	out := usock.Msg{Bufs: [][]byte{b}}
-	if m.h.name != 0 {
+	named := m.h.name != 0 && (!s.stream || m.flags&usock.MSG_FASTOPEN != 0) // it says nothing to a stream
+	if named {
 		var e syscall.Errno
 		if out.Name, e = c.loadAddr(m.h.name, uint64(m.h.nameLen)); e != 0 {
 			return c.fail(e)
-		}
-		if out.Name.Family == usock.AF_UNSPEC {
-			out.Name.Family = usock.AF_INET
 		}
 	}
 	if m.h.control != 0 && m.h.controlLen > 0 {
@@ -184,18 +187,32 @@ func (c *call) trySend(m *message) result {
 			return c.fail(e)
 		}
 	}
-	n, err := s.u.SendMsg(context.Background(), &out, m.flags&^usock.MSG_DONTWAIT)
+	var n int
+	var err error
+	flags := m.flags &^ usock.MSG_DONTWAIT
+	if named && len(out.Control) == 0 {
+		n, err = s.u.SendTo(b, flags, out.Name) // an address without family is one, too
+	} else {
+		n, err = s.u.SendMsg(context.Background(), &out, flags)
+	}
 	switch e := errno(err); e {
 	case 0:
 		return c.answer(int64(n))
 	case unix.EAGAIN:
 		return result{how: park}
+	case unix.EPIPE:
+		return c.failSend(e, m.flags)
 	default:
-		if e == unix.EPIPE && m.flags&usock.MSG_NOSIGNAL == 0 {
-			c.t.pipeSignal()
-		}
 		return c.failErr(err)
 	}
+}
+
+// failSend fails a send, with SIGPIPE where that belongs to it.
+func (c *call) failSend(e syscall.Errno, flags int) result {
+	if e == unix.EPIPE && flags&usock.MSG_NOSIGNAL == 0 {
+		c.t.pipeSignal()
+	}
+	return c.fail(e)
 }
 
 // sendStream writes a stream's bytes to the program's end: the address, if any, says
@@ -211,12 +228,8 @@ func (c *call) sendStream(m *message) result {
 		return c.answer(int64(n))
 	case unix.EAGAIN:
 		return result{how: park}
-	case unix.EPIPE:
-		if m.flags&usock.MSG_NOSIGNAL == 0 {
-			c.t.pipeSignal()
-		}
 	}
-	return c.fail(e)
+	return c.failSend(e, m.flags)
 }
 
 // pipeSignal sends the thread SIGPIPE, as the kernel does with EPIPE.
@@ -266,15 +279,12 @@ func (c *call) tryReceive(m *message) result {
 	switch {
 	case !c.s.stream:
 		got, e = c.receiveDatagram(b, m.flags)
-	case c.s.phase == fresh || m.flags&(usock.MSG_OOB|usock.MSG_ERRQUEUE) != 0:
+	case !c.s.joined() && c.s.phase != over || m.flags&(usock.MSG_OOB|usock.MSG_ERRQUEUE) != 0:
 		got, e = c.receiveStack(b, m.flags)
+	case c.s.phase == over:
+		got, e = c.receiveOver(b, m.flags)
 	default:
-		var n int
-		n, e = sysRecv(c.dup, b, m.flags&usock.MSG_PEEK)
-		got = received{data: b[:max(n, 0)], n: int64(n)}
-		if e != 0 {
-			got = received{}
-		}
+		got, e = c.receiveStream(b, m.flags)
 	}
 	switch e {
 	case 0:
@@ -290,6 +300,36 @@ func (c *call) tryReceive(m *message) result {
 		return c.fail(e)
 	}
 	return c.answer(got.n)
+}
+
+// receiveStream receives from the program's end. With MSG_TRUNC the bytes are
+// discarded.
+func (c *call) receiveStream(b []byte, flags int) (r received, e syscall.Errno) {
+	n, e := sysRecv(c.dup, b, flags&usock.MSG_PEEK)
+	if e != 0 {
+		return r, e
+	}
+	if r.n = int64(n); flags&usock.MSG_TRUNC == 0 {
+		r.data = b[:n]
+	}
+	return r, 0
+}
+
+// receiveOver receives what is left of a connection that has broken down: the bytes,
+// then the error, and then what the stack says.
+func (c *call) receiveOver(b []byte, flags int) (r received, e syscall.Errno) {
+	s := c.s
+	if r, e = c.receiveStream(b, flags); e == 0 && r.n > 0 {
+		return r, 0
+	}
+	if s.raised {
+		// The receive has taken the error off the program's end, or an earlier call.
+		s.raised = false
+		if p := s.takeError(); p != 0 && e != 0 {
+			return r, p
+		}
+	}
+	return c.receiveStack(b, flags)
 }
 
 // storeRest stores all of a message but its bytes.

@@ -97,20 +97,27 @@ func callGetsockopt(c *call) result {
 	return c.fail(c.write(args[4], word[:]))
 }
 
-// socketError is SO_ERROR. The error of a connection that has broken down is told
-// once: by the kernel, to a call that it carried out, or here.
+// socketError is SO_ERROR.
 func (c *call) socketError() int {
+	if c.s.stream && c.s.phase == over {
+		return int(c.overError())
+	}
+	c.clearNative()
+	return int(c.s.takeError())
+}
+
+// overError takes the error of a connection that has broken down. It is told once:
+// by the kernel, to a call that it carried out, or here.
+func (c *call) overError() syscall.Errno {
 	s := c.s
-	if s.stream && s.phase == over && s.err != 0 {
-		e := s.err
-		s.err = 0
+	e := s.takeError()
+	if s.raised {
+		s.raised = false
 		if !c.clearNative() {
 			return 0
 		}
-		return int(e)
 	}
-	c.clearNative()
-	return int(s.takeError())
+	return e
 }
 
 // clearNative takes the error off the program's end and reports whether there was

@@ -16,13 +16,14 @@ import (
 const (
 	scanEvery = time.Second
 	scanDelay = 10 * time.Millisecond
+	scanShare = 20 // a scan takes at most one part in so many of the loop's time
 )
 
-func (l *loop) scanLater() { l.scanBy(scanEvery) }
+func (l *loop) scanLater() { l.scanBy(max(scanEvery, scanShare*l.scanTook)) }
 
 func (l *loop) scanSoon() {
 	if len(l.silent) > 0 {
-		l.scanBy(scanDelay)
+		l.scanBy(max(scanDelay, scanShare*l.scanTook))
 	}
 }
 
@@ -37,6 +38,7 @@ func (l *loop) scan() {
 	if len(l.silent) == 0 {
 		return
 	}
+	begin := time.Now()
 	b, err := os.ReadFile("/proc/net/unix")
 	if err == nil {
 		open := unixInodes(b)
@@ -47,6 +49,7 @@ func (l *loop) scan() {
 			}
 		}
 	}
+	l.scanTook = time.Since(begin)
 	if len(l.silent) > 0 {
 		l.scanLater()
 	}

@@ -47,6 +47,7 @@ type sock struct {
 	tid, fd int // who named it last, and how
 
 	err    syscall.Errno // pending, taken from the stack: SO_ERROR
+	raised bool          // the program's end showed an error when the connection broke down
 	filler int           // bytes at the head of what the program has sent that are not its own
 	linger bool          // SO_LINGER with a time: close must not wait for it
 
@@ -64,6 +65,11 @@ type sock struct {
 	from   senders        // datagrams: where the program's unread ones are from
 
 	waiting []*parked // calls that wait for it
+}
+
+// joined reports whether the kernel carries out the program's reads and writes.
+func (s *sock) joined() bool {
+	return s.stream && (s.phase == connected || s.phase == connecting)
 }
 
 // pending are bytes that a pump has taken from one side and could not pass on.

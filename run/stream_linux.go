@@ -138,11 +138,8 @@ func (s *sock) unfill() {
 func (s *sock) connectOutcome(ev usock.Events) {
 	switch {
 	case ev&(usock.POLLERR|usock.POLLHUP) != 0:
-		s.err = s.takeError()
-		if s.err == 0 {
-			s.err = unix.ECONNREFUSED
-		}
-		s.phase = over
+		// The error stays with the stack, whose connect tells it.
+		s.phase, s.raised = over, true
 		s.dropFar() // with the filler unread: the program sees an error
 		s.hush(true)
 	case ev&usock.POLLOUT != 0:
@@ -361,7 +358,8 @@ func (s *sock) failed(e syscall.Errno) {
 	}
 	s.err = e
 	s.flushDown()
-	if e != unix.EPIPE && unread(s.far) == 0 && s.filler == 0 {
+	s.raised = e != unix.EPIPE || unread(s.far) > 0 || s.filler > 0
+	if s.raised && unread(s.far) == 0 && s.filler == 0 {
 		if dup := s.reach(); dup >= 0 {
 			sysSend(dup, []byte{0})
 			sysClose(dup)
