@@ -166,8 +166,7 @@ func (f *Flow) client() {
 		return
 	}
 	f.exchange(s, f.c.Bytes, f.c.Duration, &f.res.Back, f.c.Back, nil)
-	f.note(s, &f.res.Info)
-	f.settle(s)
+	f.settle(s, &f.res.Info)
 }
 
 func (f *Flow) server() {
@@ -185,17 +184,7 @@ func (f *Flow) server() {
 		want = -1
 	}
 	f.exchange(s, f.c.Back, 0, &f.res.Bytes, want, &f.Meter)
-	f.note(s, &f.res.InfoBack)
-	f.settle(s)
-}
-
-// note keeps the counters of s.
-func (f *Flow) note(s *usock.Socket, to *usock.TCPInfo) {
-	in := Info(s)
-	f.mu.Lock()
-	*to = in
-	f.res.Closed = max(f.res.Closed, time.Since(f.begin))
-	f.mu.Unlock()
+	f.settle(s, &f.res.InfoBack)
 }
 
 // Info returns the counters of a connection (TCP_INFO); none if it has ended and
@@ -209,9 +198,23 @@ func Info(s *usock.Socket) usock.TCPInfo {
 	return usock.TCPInfo{}
 }
 
+// note keeps the counters of s, if it still has any.
+func (f *Flow) note(s *usock.Socket, to *usock.TCPInfo) {
+	if in := Info(s); in.SegsOut > 0 {
+		f.mu.Lock()
+		*to = in
+		f.mu.Unlock()
+	}
+}
+
 // settle waits until the peer has acknowledged everything, so that closing leaves
-// nothing to an orphan, whose patience is short.
-func (f *Flow) settle(s *usock.Socket) {
+// nothing to an orphan, whose patience is short, and keeps the counters.
+func (f *Flow) settle(s *usock.Socket, info *usock.TCPInfo) {
+	f.mu.Lock()
+	f.res.Closed = max(f.res.Closed, time.Since(f.begin))
+	f.mu.Unlock()
+	f.note(s, info)
+	defer f.note(s, info)
 	for time.Since(f.begin) < f.c.Limit {
 		state := ""
 		for _, k := range s.Host().Sockets() {

@@ -56,7 +56,7 @@ func (c cell) impairment() link.Impairment {
 
 // run carries as much as the rate could in some seconds, at most 8 MiB, in as many
 // seconds at most.
-func (c cell) run(t *testing.T, congestion string, seed uint64) (res sim.FlowResult, sent uint64) {
+func (c cell) run(t *testing.T, congestion string, seed uint64) (res sim.FlowResult, to link.ImpairStats) {
 	synctest.Test(t, func(t *testing.T) {
 		n, a, b, l := pair(t, seed, sim.Both(c.impairment()))
 		n.Start()
@@ -64,10 +64,9 @@ func (c cell) run(t *testing.T, congestion string, seed uint64) (res sim.FlowRes
 			Bytes: min(8<<20, int64(c.rate/8)*5), Congestion: congestion, Chunk: 256 << 10,
 		})
 		res = f.Wait()
-		to, _ := l.Stats()
-		sent = to.Packets
+		to, _ = l.Stats()
 	})
-	return res, sent
+	return res, to
 }
 
 // The grid: what a bulk transfer of 8 MiB (of 6.25 MB at 10 Mbit/s) yields, in
@@ -79,7 +78,7 @@ func TestGrid(t *testing.T) {
 		t.Run(congestion, func(t *testing.T) {
 			g := golden{name: "grid-" + congestion, head: "delay\trate\treorder\tloss\tMbit/s\tretrans"}
 			for i, c := range grid() {
-				res, _ := c.run(t, congestion, uint64(i))
+				res, to := c.run(t, congestion, uint64(i))
 				if res.Err != nil {
 					t.Errorf("%v: %v", c, res.Err)
 				}
@@ -88,21 +87,17 @@ func TestGrid(t *testing.T) {
 				if in.SegsOut > 0 {
 					again = 100 * float64(in.TotalRetrans) / float64(in.SegsOut)
 				}
-				if c.loss == 0 && c.reorder == 0 && c.queueSuffices() && in.TotalRetrans > 0 {
-					t.Errorf("%v: %d retransmissions on a lossless link", c, in.TotalRetrans)
+				// Hardly anything is sent again that was not lost. Lost acknowledgments
+				// make for some probes.
+				lost := float64(to.Lost + to.Dropped)
+				if again := float64(in.TotalRetrans); c.reorder == 0 && again > lost+lost/20+40*c.loss*100 {
+					t.Errorf("%v: %.0f retransmissions where %.0f packets were lost", c, again, lost)
 				}
 				g.add(c.String(), res.Goodput()/1e6, again)
 			}
 			g.compare(t)
 		})
 	}
-}
-
-// queueSuffices says that the windows' limit of 3 MiB fits into pipe and queue:
-// where nothing is lost at random, nothing is lost at all.
-func (c cell) queueSuffices() bool {
-	bdp := float64(c.rate) / 8 * (2 * c.delay).Seconds()
-	return bdp+max(bdp, 150_000) > 3<<20
 }
 
 // golden is a table of numbers that is kept in testdata.
