@@ -595,6 +595,7 @@ func (d *driver) finish(t *rapid.T) {
 	for _, s := range d.open {
 		s.SetSockOptInt(usock.SOL_TCP, usock.TCP_CORK, 0)
 		s.SetSockOptInt(usock.SOL_SOCKET, usock.SO_RCVLOWAT, 1)
+		s.SetSockOptInt(usock.SOL_SOCKET, usock.SO_RCVBUF, 1<<20)
 	}
 	deadline := time.Now().Add(20 * time.Second)
 	for _, s := range d.open {
@@ -607,7 +608,11 @@ func (d *driver) finish(t *rapid.T) {
 				s.SetNonblock(false)
 				s.SetReadDeadline(time.Now().Add(time.Second))
 			}
+			at := f.read
 			err := d.recvFrom(s, 1<<20, 0)
+			if f.read > at {
+				deadline = time.Now().Add(20 * time.Second)
+			}
 			var bad mismatch
 			switch {
 			case errors.As(err, &bad):

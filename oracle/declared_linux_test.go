@@ -1,9 +1,162 @@
 package oracle
 
 // declared are the differences from the kernel that are known and meant. Each
-// field but the reason is a pattern; an empty one fits everything. docs/CONFORMANCE.md
-// has the same list, for people.
-var declared = []struct {
+// field but the reason is a pattern; an empty one fits everything.
+// docs/CONFORMANCE.md gives the reasons, in the same words.
+var declared = []declaration{
+	// Options that usock does not have.
+	{name: "options/* ip:hdrincl", reason: notBuilt},
+	{name: "options/* ip:local_port_range", reason: notBuilt},
+	{name: "options/* ip:options", reason: notBuilt},
+	{name: "options/* ip:recvopts", reason: notBuilt},
+	{name: "options/* ip:retopts", reason: notBuilt},
+	{name: "options/* ip:transparent", reason: notBuilt},
+	{name: "options/* ip:unicast_if", reason: notBuilt},
+	{name: "options/* ipv6:addrform", reason: notBuilt},
+	{name: "options/* ipv6:autoflowlabel", reason: notBuilt},
+	{name: "options/* ipv6:mtu", reason: notBuilt},
+	{name: "options/* ipv6:pktinfo", reason: notBuilt},
+	{name: "options/* so:busy_poll", reason: notBuilt},
+	{name: "options/* so:incoming_cpu", reason: notBuilt},
+	{name: "options/* so:incoming_napi_id", reason: notBuilt},
+	{name: "options/* so:mark", reason: notBuilt},
+	{name: "options/* so:peek_off", reason: notBuilt},
+	{name: "options/* so:peercred", reason: notBuilt},
+	{name: "options/* so:timestamping", reason: notBuilt},
+	{name: "options/* tcp:fastopen_key", reason: notBuilt},
+	{name: "options/* tcp:fastopen_no_cookie", reason: notBuilt},
+	{name: "options/* tcp:inq", reason: notBuilt},
+	{name: "options/* tcp:save_syn", reason: notBuilt},
+	{name: "options/* tcp:timestamp", reason: notBuilt},
+	{name: "options/* tcp:tx_delay", reason: notBuilt},
+	{name: "options/* udp:gro", reason: notBuilt},
+	{name: "options/* udp:segment", reason: notBuilt},
+	{name: "optionuse/inq", reason: notBuilt},
+	{name: "optionuse/mtu", line: "b set ipv6:mtu *", reason: notBuilt},
+	{name: "optionuse/save syn", reason: notBuilt},
+	{name: "optionuse/timestamps", reason: notBuilt},
+	{name: "privileges/*", line: "a ?et so:mark*", reason: notBuilt},
+	{name: "privileges/*", line: "a ?et so:busy_poll*", reason: notBuilt},
+	{name: "privileges/*", line: "a ?et ip:transparent*", reason: notBuilt},
+	{name: "privileges/options", line: "a set tcp:tx_delay 5", reason: notBuilt},
+	{name: "privileges/options", line: "a set 1:*", reason: notBuilt},
+	{name: "privileges/options", line: "a set 6:19 1", reason: notBuilt},
+	{name: "cmsg/receive*", line: "b set *", usock: "ENOPROTOOPT", reason: notBuilt},
+	{name: "cmsg/tcp6 *", line: "l set *", usock: "ENOPROTOOPT", reason: notBuilt},
+	{name: "cmsg/receive6 41:74", line: "b recv 9", reason: notBuilt},
+	{name: "cmsg/send 17:103 0200", reason: notBuilt},
+	{name: "cmsg/send ip:retopts *", reason: notBuilt},
+	{name: "cmsg/send* so:mark *", reason: notBuilt},
+	{name: "cmsg/send so:timestamping *", reason: notBuilt},
+	{name: "cmsg/sticky pktinfo", reason: notBuilt},
+	{name: "cmsg/tcp6 so:timestamp", reason: notBuilt},
+	{name: "options/ping6 ipv6:v6only", reason: mixed},
+	{name: "tcplisten/inherited", line: "? ?et so:mark*", reason: notBuilt},
+	{name: "tcp6/addrform", reason: notBuilt},
+	{name: "udp/peek offset", reason: notBuilt},
+	{name: "udp/segmented", reason: notBuilt},
+	{name: "udp/freebind", reason: notBuilt},
+	{name: "bind/* set ip:transparent 1 *", reason: notBuilt},
+	{name: "bind/local port range", reason: notBuilt},
+	{name: "options/* unknown", reason: unknownLevels},
+
+	// Numbers that only a kernel's build or configuration explains.
+	{name: "options/* so:rcvtimeo", reason: ticks},
+	{name: "options/* so:sndtimeo", reason: ticks},
+	{name: "udp/timeouts", line: "a get so:rcvtimeo 16", reason: ticks},
+	{name: "options/* so:linger", reason: ticks},
+	{name: "options/* so:rcvlowat", reason: memory},
+	{name: "tcp/fill", line: "s drain", sometimes: true, reason: memory},
+	{name: "tcpstates/full*", sometimes: true, reason: memory},
+
+	// Addresses whose length and family disagree.
+	{name: "lengths/*", reason: lengths},
+	{name: "tcp6/names cut short", reason: lengths},
+	{name: "tcp6/odd peers", line: "a connect lo6:9/23", reason: lengths},
+	{name: "udp/bad lengths", reason: lengths},
+	{name: "connect/raw unspec/2", reason: lengths},
+	{name: "connect/udp6 lo6:9/24", reason: mixed},
+
+	// Corners of IPv6 sockets that carry IPv4.
+	{name: "connect/udp6 *", reason: mixed},
+	{name: "connect/raw6 *", reason: mixed},
+	{name: "connect/tcp6 *", reason: mixed},
+	{name: "udpstates/six*", reason: mixed},
+	{name: "udpstates/raw6*", reason: mixed},
+	{name: "tcp6/dissolve", reason: mixed},
+	{name: "options/*6 ip:multicast_all", reason: mixed},
+	{name: "options/*6 ipv6:dontfrag", reason: mixed},
+	{name: "bind/*6 mc6%1:7000", reason: mixed},
+
+	// An interface that is asked for makes everything reachable through it.
+	{name: "connect/tcp *", reason: onLink},
+	{name: "connect/udp *", reason: onLink},
+	{name: "connect/ping *", reason: onLink},
+	{name: "connect/raw *", reason: onLink},
+	{name: "optionuse/device and listener", reason: onLink},
+	{name: "cmsg/send ip:pktinfo 020000000000000000000000", reason: onLink},
+	{name: "optionuse/mtu", line: "a get ip:mtu", reason: onLink},
+
+	// Raw sockets and checksums.
+	{name: "bind/raw*", reason: rawBind},
+	{name: "ping/*v6", line: "* recv 99", reason: checksums},
+	{name: "ping/options", line: "b recv 99", reason: checksums},
+	{name: "raw/icmp6", reason: checksums},
+	{name: "raw/icmp", line: "a setx 255:1 00", reason: checksums},
+	{name: "raw/sizes", line: "a recv 70000", reason: checksums},
+	{name: "raw/flags", reason: checksums},
+	{name: "raw/many", reason: rawBind},
+
+	// TCP.
+	{line: "? get tcp:maxseg", reason: segments},
+	{name: "tcpstates/*", line: "x get tcp:maxseg", reason: segments},
+	{line: "? queued", reason: queues},
+	{name: "tcp/urgent*", reason: urgent},
+	{name: "tcp/cork", reason: cork},
+	{name: "tcp/fast open", reason: fastOpen},
+	{name: "tcpstates/TIME-WAIT*", reason: fastOpen},
+	{name: "tcpstates/dissolved*", reason: lateErrors},
+	{name: "tcplisten/inherited", line: "s get tcp:window_clamp", reason: clamp},
+	{name: "optionuse/window clamp", reason: clamp},
+	{name: "tcplisten/option set after", reason: inherit},
+	{name: "optionuse/info", reason: inherit},
+
+	// Multicast and datagrams.
+	{name: "multicast/membership*", reason: membership},
+	{name: "multicast/on loopback", reason: membership},
+	{name: "options/* ip:drop_membership", reason: membership},
+	{name: "options/* ip:multicast_if", reason: membership},
+	{name: "options/* ip:multicast_ttl", reason: membership},
+	{name: "udp/sizes without fragments", reason: localErrors},
+	{name: "cmsg/set while waiting", reason: localErrors},
+}
+
+// declaration is one difference, or a family of them.
+type declaration struct {
 	name, line, what, usock, kernel string
+	sometimes                       bool // timing decides whether it shows
 	reason                          string
-}{}
+}
+
+// The reasons.
+const (
+	notBuilt      = "usock does not have the option or control message: ENOPROTOOPT or EINVAL, where the kernel has it."
+	unknownLevels = "Levels of protocols that the kernel has besides (UDP-Lite, multicast routing): ENOPROTOOPT."
+	ticks         = "The kernel rounds times to its ticks (HZ, chosen at its build); usock keeps what was set."
+	memory        = "The kernel's limits are configured: largest receive buffer, memory counted by sk_buff. usock's are its own defaults."
+	lengths       = "An address shorter or longer than its family's structure is judged before the socket sees it; the errno and the early choice of a port can differ."
+	mixed         = "IPv6 sockets that changed between IPv4-mapped and IPv6 peers, or took options of the other family: rare sequences in which the kernel keeps state of both families."
+	onLink        = "With an interface bound or named, the kernel takes every IPv4 destination for on-link and for unicast, and chooses its address by the interface; usock asks its routes."
+	rawBind       = "Linux's raw_bind does not look at the family, and raw sockets keep a scope that usock does not show."
+	checksums     = "Packets that never leave the host carry no ICMPv6 checksum and no IPv4 identification in usock; raw and ping sockets see that."
+	segments      = "TCP_MAXSEG: the kernel bounds segments by half of the largest window seen and subtracts options before there is a connection."
+	queues        = "SIOCINQ and SIOCOUTQ: EINVAL on the kernel's listeners, ENOTTY on its ping sockets, and a SYN that failed goes on to count there."
+	urgent        = "Urgent data that was read out of band can be read again in usock's stream."
+	cork          = "TCP_NODELAY pushes what TCP_CORK holds back on the kernel."
+	fastOpen      = "MSG_FASTOPEN without address or on a connected socket, and Fast Open's options in TIME-WAIT."
+	lateErrors    = "The order in which an old error and a new one are told after several failures."
+	clamp         = "The kernel shows the receive window's own bound where TCP_WINDOW_CLAMP was not set, and rounds it by the buffer."
+	inherit       = "A connection takes its socket options over when it is accepted, in the kernel when its handshake ends; TCP_INFO of a socket that has become TIME-WAIT."
+	membership    = "The order of the checks of a membership request, and the source address of multicast on the loopback interface."
+	localErrors   = "Errors that the host itself has found (EMSGSIZE) are not queued for MSG_ERRQUEUE, and IP_PKTINFO set after a datagram has come shows it all the same."
+)

@@ -104,7 +104,7 @@ func udpStateCases() []sequence {
 	var out []sequence
 	for _, st := range udpStates {
 		for _, call := range udpCalls {
-			out = append(out, sequence{name: st.name + ": " + call, lines: st.lines + call + "; x send v; x recv 9; x get so:error; x shutdown wr; x recv 9; x close"})
+			out = append(out, sequence{name: st.name + ": " + call, lines: st.lines + call + "; x send v; x recv 4; x get so:error; x shutdown wr; x recv 4; x close"})
 		}
 	}
 	return out
@@ -112,14 +112,14 @@ func udpStateCases() []sequence {
 
 // Echo requests of 8 and 12 bytes: type, code, checksum, identifier, sequence.
 var pingCases = []sequence{
-	{name: "echo", lines: `a = ping; a sendx 0800000000000001 to lo:0; a recv 99; a sendx 080000001234000161626364 to lo:0; a recv 99; a recv 4; a sendx 0800 to lo:0; a sendx 0000000000000001 to lo:0; a sendx 0801000000000001 to lo:0; a send x; a sendx 0800000000000001; a connect lo:5; a sendx 0800000000000002; a recv 99; a sendx 0800000000000003 to lo2:0; a recv 99; a connect unspec; a sendx 0800000000000002`},
+	{name: "echo", lines: `a = ping; a bind any:70; a sendx 0800000000000001 to lo:0; a recv 99; a sendx 080000001234000161626364 to lo:0; a recv 99; a recv 4; a sendx 0800 to lo:0; a sendx 0000000000000001 to lo:0; a sendx 0801000000000001 to lo:0; a send x; a sendx 0800000000000001; a connect lo:5; a sendx 0800000000000002; a recv 99; a sendx 0800000000000003 to lo2:0; a recv 99; a connect unspec; a sendx 0800000000000002`},
 	{name: "echo, bound", lines: `a = ping; a bind lo:4660; a sendx 0800000000000001 to lo:0; a recv 99; b = ping; b bind lo:4660; b bind any:4661; b bind lo:1; c = ping; c set so:reuseaddr 1; c bind lo:4660`},
 	{name: "echo v6", lines: `a = ping6; a bind any6:77; a sendx 8000000000000001 to lo6:0; a recv 99; a sendx 800000001234000161626364 to lo6:0; a recv 99; a sendx 8100000000000001 to lo6:0; a sendx 0800000000000001 to lo6:0; a sendx 8000000000000001 to m:0; a connect lo6:7; a sendx 8000000000000001; a recv 99; a connect m:0; a connect lo:0; b = ping6; b bind m:5; b bind lo6:5; c = ping; c connect lo6:0; c sendx 0800000000000001 to m:0`},
-	{name: "unreachable", lines: `a = ping; a sendx 0800000000000001 to far:0; a sendx 0800000000000001 to bc:0; a sendx 0800000000000001 to netbc:0; a sendx 0800000000000001 to net:0; a sendx 0800000000000001 to mc:0; a sendx 0800000000000001 to unix; a sendx 0800000000000001 to lo:0/8; a sendx 0800000000000001 to any:0; a recv 99`},
-	{name: "shut down", lines: `a = ping; a connect lo:0; a shutdown wr; a sendx 0800000000000001; a shutdown rd; a recv 9; b = ping; b shutdown rd; b recv 1; b sendx 0800000000000001 to lo:0; b recv 99`},
+	{name: "unreachable", lines: `a = ping; a bind any:70; a sendx 0800000000000001 to far:0; a sendx 0800000000000001 to bc:0; a sendx 0800000000000001 to netbc:0; a sendx 0800000000000001 to net:0; a sendx 0800000000000001 to mc:0; a sendx 0800000000000001 to unix; a sendx 0800000000000001 to lo:0/8; a sendx 0800000000000001 to any:0; a recv 99`},
+	{name: "shut down", lines: `a = ping; a connect lo:0; a shutdown wr; a sendx 0800000000000001; a shutdown rd; a recv 9; b = ping; b bind any:71; b shutdown rd; b recv 1; b sendx 0800000000000001 to lo:0; b recv 99`},
 	{name: "options", lines: `a = ping; a bind any:78; a set ip:recverr 1; a set ip:recvttl 1; a sendx 0800000000000001 to lo:0; a recv 99; a get so:protocol; a set ip:ttl 1; a sendx 0800000000000001 to lo:0; a recv 99; b = ping6; b bind any6:79; b set ipv6:recvhoplimit 1; b set ipv6:recvpktinfo 1; b sendx 8000000000000001 to lo6:0; b recv 99`},
-	{name: "flags", lines: `a = ping; a sendx 0800000000000001 to lo:0 oob; a sendx 0800000000000001 to lo:0 dontroute; a recv 99 oob; a recv 4 peek; a recv 4 trunc; a recv 9 errqueue; a queued`},
-	{name: "big", lines: `a = ping; a echo 65507 to lo:0; a recv 70000; a echo 65508 to lo:0; a echo 65535 to lo:0; a echo 65536 to lo:0; a echo 0 to lo:0; a recv 1`},
+	{name: "flags", lines: `a = ping; a bind any:70; a sendx 0800000000000001 to lo:0 oob; a sendx 0800000000000001 to lo:0 dontroute; a recv 99 oob; a recv 4 peek; a recv 4 trunc; a recv 9 errqueue; a queued`},
+	{name: "big", lines: `a = ping; a bind any:70; a echo 65507 to lo:0; a recv 70000; a echo 65508 to lo:0; a echo 65535 to lo:0; a echo 65536 to lo:0; a echo 0 to lo:0; a recv 1`},
 	{name: "another's", lines: `a = ping; a bind lo:77; b = rawicmp; a sendx 0800000000000001 to lo:0; a recv 99; b recv 1; b recv 1; b sendx 0000ffb1004d0001 to lo:0; a recv 99; b sendx 0800f7b1004d0001 to lo:0; a recv 99`},
 }
 

@@ -212,6 +212,7 @@ func (p *pingProto) Recv(s *socket.Socket, m *socket.Msg) (int, error) {
 	if m.Flags&(abi.MSG_OOB|abi.MSG_ERRQUEUE) == abi.MSG_OOB {
 		return 0, syscall.EOPNOTSUPP
 	}
+	m.Flags &^= abi.MSG_TRUNC // not asked for here: Linux, ping_recvmsg
 	n, err := pingOf(s).recv(m)
 	m.Addr.Port = 0
 	return n, err

@@ -166,11 +166,14 @@ func (r *rawProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := s.TakeErr(); err != nil {
-		return 0, err
-	}
-	if e.shutWR {
-		return 0, syscall.EPIPE
+	if s.Domain == abi.AF_INET6 || e.ip().hdrincl {
+		// Linux makes an IPv4 packet without asking the socket (ip_append_data).
+		if err := s.TakeErr(); err != nil {
+			return 0, err
+		}
+		if e.shutWR {
+			return 0, syscall.EPIPE
+		}
 	}
 	payload := vecOf(m.Data)
 	n := payload.Len()
