@@ -257,7 +257,7 @@ func (t *tcpProto) Error(x *ip.Error) {
 	if !ok {
 		return
 	}
-	in := tcp.ICMPError{Seq: be32(x.Quote[4:]), Errno: x.Errno, Hard: x.Hard}
+	in := tcp.ICMPError{Seq: be32(x.Quote[4:]), Errno: x.Errno}
 	if x.MTU != 0 {
 		if !e.conn.Covers(in.Seq) || e.ip().discovery(x.Dst) == abi.PMTUDISC_DONT {
 			return

@@ -77,7 +77,6 @@ type Config struct {
 	KeepIdle         time.Duration
 	KeepIntvl        time.Duration
 	KeepCnt          int
-	ChallengeACK     int // challenge ACKs a second and connection (RFC 5961, section 7)
 	MinSendMSS       int // floor under what a peer's MSS option can ask for
 	InitialCwnd      int // segments (RFC 6928)
 	SlowStartIdle    bool
@@ -85,7 +84,6 @@ type Config struct {
 	MTUProbing       int  // 0: never, 1: when a black hole is suspected, 2: always
 	BaseMSS          int  // first size that MTU probing tries
 	Reordering       int  // initial tolerance in segments
-	AutoCork         bool
 	NotSentLowat     uint32
 	AbortOnOverflow  bool
 	MaxReordering    int
@@ -115,7 +113,6 @@ func DefaultConfig() *Config {
 		KeepIdle:         2 * time.Hour,
 		KeepIntvl:        75 * time.Second,
 		KeepCnt:          9,
-		ChallengeACK:     2,
 		MinSendMSS:       48,
 		InitialCwnd:      10,
 		SlowStartIdle:    true,
@@ -185,6 +182,5 @@ type CookieState struct {
 type ICMPError struct {
 	Seq   uint32        // sequence number of the quoted header
 	Errno syscall.Errno // what Linux makes of the type and code; 0: none (source quench)
-	Hard  bool          // as Linux classifies it
 	MSS   int           // not zero: packet too big; what the reported MTU leaves for data and TCP options
 }

@@ -56,7 +56,7 @@ type Conn struct {
 type snd struct {
 	q        buf.Queue // from snd.una on: what is in flight and what is to be sent
 	una, nxt uint64
-	wl1, wl2 uint64 // SEG.SEQ and SEG.ACK of the last window update
+	wl1      uint64 // SEG.SEQ of the last window update
 	wnd      uint32 // bytes
 	maxWnd   uint32 // largest wnd seen
 	iss      uint32
@@ -81,7 +81,6 @@ type rcv struct {
 	irs      uint32
 	bufSize  uint32 // memory that may be used; half of it is window
 	ssthresh uint32 // most that is advertised at present
-	initWnd  uint32
 	tsRecent uint32
 	tsEcr    uint32 // of the last acknowledgment; 0: none
 	tsAt     uint32 // s: when tsRecent was set

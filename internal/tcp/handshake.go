@@ -78,7 +78,6 @@ func (c *Conn) initWindow(mss uint32) {
 		space -= space % mss
 	}
 	c.rcv.ssthresh = min(space, 65535)
-	c.rcv.initWnd = c.rcv.ssthresh
 	c.rcv.drsSpace = c.rcv.ssthresh
 	if c.cfg.WindowScaling && (c.flags&active != 0 || c.flags&useWScale != 0) {
 		most := max(full, uint32(c.cfg.RMem[2]))
@@ -238,7 +237,7 @@ func (c *Conn) inSynSent(now time.Duration, s *Segment) {
 	c.snd.wnd, c.snd.maxWnd = uint32(s.Window), uint32(s.Window)
 	c.snd.una = origin + 1
 	c.stats.bytesAcked = 1
-	c.snd.wl1, c.snd.wl2 = origin, ack
+	c.snd.wl1 = origin
 	c.established(now)
 	c.ackedFastOpen(now, ack, s)
 	c.finishUrgent(s)
@@ -371,7 +370,7 @@ func (c *Conn) completeSynRcvd(now time.Duration, seq, ack uint64, s *Segment) {
 	c.snd.una = origin + 1
 	c.snd.wnd = uint32(s.Window) << c.snd.wscale
 	c.snd.maxWnd = max(c.snd.maxWnd, c.snd.wnd)
-	c.snd.wl1, c.snd.wl2 = seq, ack
+	c.snd.wl1 = seq
 	c.todo &^= todoSYN
 	c.established(now)
 	if c.fl != nil && c.snd.nxt > c.snd.una {

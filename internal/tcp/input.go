@@ -222,7 +222,7 @@ func (c *Conn) inAck(now time.Duration, seq uint64, s *Segment) bool {
 func (c *Conn) updateWindow(seq, ack uint64, wnd uint32) bool {
 	if ack > c.snd.una || seq > c.snd.wl1 ||
 		seq == c.snd.wl1 && (wnd > c.snd.wnd || wnd == 0) {
-		c.snd.wl1, c.snd.wl2 = seq, ack
+		c.snd.wl1 = seq
 		c.snd.wnd = wnd
 		c.snd.maxWnd = max(c.snd.maxWnd, wnd)
 		return true
