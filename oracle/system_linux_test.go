@@ -93,7 +93,12 @@ var portNumber = regexp.MustCompile(`:(\d+)`)
 // asks notes the ports that a script names.
 func (p *ports) asks(lines []string) {
 	p.labels, p.shown = make(map[uint16]string), make(map[string]bool)
-	p.asked = map[uint16]bool{0: true, 1: true, 17: true, 58: true, 252: true, 253: true, 255: true}
+	p.asked = map[uint16]bool{0: true}
+	if text := strings.Join(lines, ";"); strings.Contains(text, "= raw") {
+		for _, protocol := range []uint16{1, 17, 58, 252, 253, 255} {
+			p.asked[protocol] = true // what a raw socket shows for a port
+		}
+	}
 	for _, l := range lines {
 		for _, m := range portNumber.FindAllStringSubmatch(l, -1) {
 			n, _ := strconv.Atoi(m[1])
