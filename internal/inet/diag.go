@@ -97,8 +97,17 @@ func (t *tcpProto) describe(e *tcpEndpoint, in *Info) {
 	in.Peer = netip.AddrPortFrom(e.raddr, e.rport)
 	in.RecvQ, in.SendQ = e.conn.Buffered(), e.conn.Outstanding()
 	in.TCP = new(tcp.Info)
-	e.conn.Info(t.Host.Now(), in.TCP)
+	e.info(in.TCP)
 	in.Congestion = e.conn.CC()
+}
+
+// info fills in what TCP_INFO tells of e. The core, which knows no network layer,
+// counts the headers of IPv4 in the path's MTU.
+func (e *tcpEndpoint) info(in *tcp.Info) {
+	e.conn.Info(e.proto.Host.Now(), in)
+	if in.PMTU != 0 && e.raddr.Is6() {
+		in.PMTU += 20
+	}
 }
 
 // Timers returns how many deadlines the host waits for. Locked.

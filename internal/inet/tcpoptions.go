@@ -223,7 +223,7 @@ func (t *tcpProto) stateRows() []socket.Option {
 			Get: func(s *socket.Socket, b []byte) ([]byte, error) {
 				var in tcp.Info
 				e := endpointOf(s)
-				e.conn.Info(t.Host.Now(), &in)
+				e.info(&in)
 				if l := e.listener; l != nil {
 					// The queues' lengths, where a connection has other counts.
 					in.State = tcp.Listen.Linux()
