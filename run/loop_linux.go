@@ -183,12 +183,13 @@ func (l *loop) run() {
 	for !l.done {
 		l.settle()
 		wait := l.timeout()
+		// What the events bring about in the stack is served after all of them: a
+		// program that is woken finds more to do.
 		n := l.wait(events, wait)
 		for i := range events[:n] {
 			e := &events[i]
 			if w := l.sources[e.Fd]; w.gen == e.Pad && w.src != nil {
 				w.src.ready(e.Events)
-				l.serveStack()
 			}
 		}
 		l.expire()
