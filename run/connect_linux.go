@@ -24,11 +24,15 @@ func callConnect(c *call) result {
 		}
 		return c.answer(0)
 	}
-	if s.phase == over && s.raised && sysGetErr(c.dup) == 0 {
-		s.raised = false // the kernel has told it
+	if s.raised && polled(c.dup)&unix.POLLERR == 0 {
+		s.raised = false // the kernel has told the error
 		s.takeError()
 	}
 	err := s.u.Connect(a)
+	if s.raised && s.err == 0 && s.u.Events()&usock.POLLERR == 0 {
+		s.raised = false // connect has
+		c.clearNative()
+	}
 	if errno(err) == unix.EINPROGRESS {
 		err = c.meetDead(a, err)
 	}
@@ -54,9 +58,10 @@ func callConnect(c *call) result {
 	if nonblocking(c.dup) {
 		return c.connectLater(err)
 	}
-	r := waitFresh(c)
+	wait := func(c *call) result { return c.waitFresh(a) }
+	r := wait(c)
 	if r.how == park {
-		return c.park(waitFresh, s.timeout(usock.SO_SNDTIMEO), unix.EINPROGRESS)
+		return c.park(wait, s.timeout(usock.SO_SNDTIMEO), unix.EINPROGRESS)
 	}
 	return r
 }
@@ -109,16 +114,14 @@ func (c *call) connectLater(err error) result {
 
 // waitFresh looks for the outcome of a blocking connect, during which the program's
 // end stays as it was: after a refusal it can be used again.
-func waitFresh(c *call) result {
+func (c *call) waitFresh(a usock.Addr) result {
 	s := c.s
 	ev := s.u.Events()
 	switch {
-	case ev&(usock.POLLERR|usock.POLLHUP) != 0:
-		e := s.takeError()
-		if e == 0 {
-			e = unix.ECONNREFUSED
-		}
-		return c.fail(e)
+	case ev&usock.POLLERR != 0:
+		return c.fail(errno(s.u.Connect(a))) // it tells the error of this attempt
+	case ev&usock.POLLHUP != 0:
+		return c.fail(unix.ECONNREFUSED)
 	case ev&usock.POLLOUT != 0:
 		// The stack tells the outcome to the next connect. This one has it.
 		if peer, err := s.u.GetPeerName(); err == nil {
@@ -138,9 +141,7 @@ func waitConnecting(c *call) result {
 	case connected:
 		return c.answer(0)
 	}
-	e := s.err
-	s.err = 0
-	return c.fail(e)
+	return c.fail(c.overError())
 }
 
 // connected answers a connect that has succeeded.
@@ -176,10 +177,13 @@ func (c *call) renew() syscall.Errno {
 	c.dup = fd
 	s.setNative(fd)
 	s.dropFar()
+	if s.listen != nil {
+		s.unlisten()
+	}
 	delete(c.l.socks, s.id)
 	s.id, _ = sysInode(fd)
 	c.l.socks[s.id] = s
-	s.phase, s.err, s.filler, s.upEnd, s.downEnd = fresh, 0, 0, false, false
+	s.phase, s.err, s.raised, s.filler, s.endUp, s.upEnd, s.downEnd = fresh, 0, false, 0, false, false, false
 	s.l.drop(&s.up)
 	s.l.drop(&s.down)
 	s.hush(true)

@@ -39,6 +39,11 @@ func callListen(c *call) result {
 	if err := s.u.Listen(backlog); err != nil {
 		return c.failErr(err)
 	}
+	if s.phase == over {
+		if e := c.renew(); e != 0 {
+			return c.fail(e)
+		}
+	}
 	if s.listen == nil {
 		path, err := bindHidden(c.dup)
 		if err != nil {
@@ -277,16 +282,23 @@ func callShutdown(c *call) result {
 	if s.gone {
 		return c.fail(unix.ENOTCONN)
 	}
-	if writes && !s.up.empty() {
+	if writes && s.stream && !s.up.empty() && !s.upEnd {
 		// The stack's queue is full. The end follows once the rest is taken.
-		return c.park(func(c *call) result {
-			if !s.up.empty() && s.phase == connected {
-				return result{how: park}
-			}
-			return c.shutdown(how)
-		}, 0, 0)
+		if how == unix.SHUT_RDWR {
+			s.u.Shutdown(usock.SHUT_RD)
+		}
+		s.endUp, s.readable, s.ended = true, true, true
+		sysShutdown(c.dup, how)
+		return c.answer(0)
 	}
 	return c.shutdown(how)
+}
+
+// endSent ends the stream after a shutdown that found the stack's queue full.
+func (s *sock) endSent() {
+	s.u.Shutdown(usock.SHUT_WR)
+	s.endUp, s.upEnd, s.readable = false, true, false
+	s.hush(true)
 }
 
 func (c *call) shutdown(how int) result {

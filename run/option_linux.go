@@ -5,6 +5,7 @@ package run
 import (
 	"encoding/binary"
 	"slices"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 

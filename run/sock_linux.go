@@ -55,6 +55,7 @@ type sock struct {
 	down pending // on the way to the program
 
 	urgent  bool // the stack has urgent data for the program
+	endUp   bool // the program has shut down for writing, and there is more to send before
 	upEnd   bool // the program sends nothing more: SHUT_WR
 	downEnd bool // the stack's end of stream was passed on
 	closed  bool // the program has closed it, and up is being sent

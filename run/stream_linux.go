@@ -159,11 +159,14 @@ func (s *sock) watchConnecting() {
 }
 
 // hungUp reports whether the far end is shut down in both directions.
-func (s *sock) hungUp() bool {
-	p := unix.PollFd{Fd: int32(s.far), Events: unix.POLLRDHUP}
+func (s *sock) hungUp() bool { return polled(s.far)&unix.POLLHUP != 0 }
+
+// polled returns what poll shows of fd, besides input and output.
+func polled(fd int) int16 {
+	p := unix.PollFd{Fd: int32(fd), Events: unix.POLLRDHUP}
 	var zero unix.Timespec
-	n, _, _ := unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&p)), 1, uintptr(unsafe.Pointer(&zero)), 0, 0, 0)
-	return n == 1 && p.Revents&unix.POLLHUP != 0
+	unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&p)), 1, uintptr(unsafe.Pointer(&zero)), 0, 0, 0)
+	return p.Revents
 }
 
 // pumpUp moves bytes from the program to the stack. It reports whether it stopped
@@ -194,6 +197,8 @@ func (s *sock) pumpUp() bool {
 		case e != 0:
 			// Closed with data unread.
 			s.closed, s.abort = true, true
+		case n == 0 && s.endUp:
+			s.endSent()
 		case n == 0:
 			s.closed = true // a shutdown is trapped: it would have set upEnd
 		default:
