@@ -19,9 +19,8 @@ func patterned(n, i int) byte { return byte(n*31 + i*7 + n>>8 + i>>8) }
 type crowd struct {
 	t       *testing.T
 	poll    *usock.PollSet
-	conns   []*member // clients, then servers
-	size    int       // bytes each way
-	pending int       // ends that are not done yet
+	size    int // bytes each way
+	pending int // ends that are not done yet
 }
 
 // member is one end of a connection: a client sends the stream of its number and

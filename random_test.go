@@ -1,6 +1,7 @@
 package usock_test
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -583,7 +584,8 @@ func (d *driver) watch(t *rapid.T) {
 
 func (d *driver) wait(t *rapid.T) {
 	var out [8]usock.Event
-	n, err := d.poll.Wait(nil, out[:])
+	var now context.Context // nil: do not wait
+	n, err := d.poll.Wait(now, out[:])
 	expected(t, "wait", err)
 	for _, e := range out[:n] {
 		if e.Events == 0 {
