@@ -24,7 +24,7 @@ func socketCases() []sequence {
 				if unprivileged {
 					who = " unprivileged"
 				}
-				out = append(out, sequence{fmt.Sprintf("%d %#x%s", domain, typ, who), b.String(), unprivileged})
+				out = append(out, sequence{name: fmt.Sprintf("%d %#x%s", domain, typ, who), lines: b.String(), unprivileged: unprivileged})
 			}
 		}
 	}

@@ -53,9 +53,9 @@ var declared = []declaration{
 	{name: "options/ping6 ipv6:v6only", reason: mixed},
 	{name: "tcplisten/inherited", line: "? ?et so:mark*", reason: notBuilt},
 	{name: "tcp6/addrform", reason: notBuilt},
-	{name: "udp/peek offset", reason: notBuilt},
-	{name: "udp/segmented", reason: notBuilt},
-	{name: "udp/freebind", reason: notBuilt},
+	{name: "udp*/peek offset", reason: notBuilt},
+	{name: "udp*/segmented", reason: notBuilt},
+	{name: "udp*/freebind", reason: notBuilt},
 	{name: "bind/* set ip:transparent 1 *", reason: notBuilt},
 	{name: "bind/local port range", reason: notBuilt},
 	{name: "options/* unknown", reason: unknownLevels},
@@ -63,7 +63,7 @@ var declared = []declaration{
 	// Numbers that only a kernel's build or configuration explains.
 	{name: "options/* so:rcvtimeo", reason: ticks},
 	{name: "options/* so:sndtimeo", reason: ticks},
-	{name: "udp/timeouts", line: "a get so:rcvtimeo 16", reason: ticks},
+	{name: "udp*/timeouts", line: "a get so:rcvtimeo 16", reason: ticks},
 	{name: "options/* so:linger", reason: ticks},
 	{name: "options/* so:rcvlowat", reason: memory},
 	{name: "tcp/fill", line: "s drain", sometimes: true, reason: memory},
@@ -73,7 +73,7 @@ var declared = []declaration{
 	{name: "lengths/*", reason: lengths},
 	{name: "tcp6/names cut short", reason: lengths},
 	{name: "tcp6/odd peers", line: "a connect lo6:9/23", reason: lengths},
-	{name: "udp/bad lengths", reason: lengths},
+	{name: "udp*/bad lengths", reason: lengths},
 	{name: "connect/raw unspec/2", reason: lengths},
 	{name: "connect/udp6 lo6:9/24", reason: mixed},
 
@@ -127,7 +127,7 @@ var declared = []declaration{
 	{name: "options/* ip:drop_membership", reason: membership},
 	{name: "options/* ip:multicast_if", reason: membership},
 	{name: "options/* ip:multicast_ttl", reason: membership},
-	{name: "udp/sizes without fragments", reason: localErrors},
+	{name: "udp*/sizes without fragments", reason: localErrors},
 	{name: "cmsg/set while waiting", reason: localErrors},
 }
 

@@ -21,6 +21,7 @@ type sequence struct {
 	name         string
 	lines        string // separated by semicolons or line ends
 	unprivileged bool   // of programs without capabilities
+	plain        bool   // receives are recvfrom
 }
 
 // difference is one that was found.
@@ -110,7 +111,9 @@ func play(t *testing.T, c sequence) (found []difference) {
 		}
 		u := newUser(t, !c.unprivileged)
 		defer u.end()
-		compare(newScript(u), newScript(k), c.name, split(c.lines), &found)
+		us, ks := newScript(u), newScript(k)
+		us.plain, ks.plain = c.plain, c.plain
+		compare(us, ks, c.name, split(c.lines), &found)
 	}()
 	<-done
 	return found

@@ -36,6 +36,7 @@ type script struct {
 	sys   system
 	ports ports
 	fds   map[string]int
+	plain bool // receive by recvfrom: no flags, no control messages
 }
 
 func newScript(s system) *script { return &script{sys: s, fds: make(map[string]int)} }
@@ -226,7 +227,14 @@ func (c *script) transfer(s int, verb string, args []string) (string, bool) {
 		for _, a := range args[1:] {
 			flags |= msgFlag(a)
 		}
-		m, n, err := c.sys.recv(s, number(args[0]), 512, flags)
+		room := 512
+		if c.plain {
+			room = 0
+		}
+		m, n, err := c.sys.recv(s, number(args[0]), room, flags)
+		if c.plain {
+			m.flags, m.control = 0, nil
+		}
 		if err != nil {
 			return errname(err), true
 		}

@@ -15,6 +15,7 @@ var tables = []struct {
 	{"connect", connectCases},
 	{"lengths", lengthCases},
 	{"udp", func() []sequence { return udpCases }},
+	{"udpplain", udpPlainCases},
 	{"udpstates", udpStateCases},
 	{"multicast", func() []sequence { return multicastCases }},
 	{"ping", func() []sequence { return pingCases }},

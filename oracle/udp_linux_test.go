@@ -50,6 +50,16 @@ var udpCases = []sequence{
 	{name: "multicast interface", lines: `a = udp; a setx ip:multicast_if 7f000001; a get ip:multicast_if; a setx ip:multicast_if 0a090001; a get ip:multicast_if; a setx ip:multicast_if c0000201; a setx ip:multicast_if 00000000; a setx ip:multicast_if 000000007f000001; a get ip:multicast_if; a setx ip:multicast_if 000000000000000002000000; a get ip:multicast_if; a setx ip:multicast_if 000000000000000009000000; a setx ip:multicast_if 7f00; a get ip:multicast_if 8; b = udp6; b set ipv6:multicast_if 1; b get ipv6:multicast_if; b set ipv6:multicast_if 9; b set ipv6:multicast_if 0; b set ipv6:multicast_if -1; b set so:bindtoifindex 1; b set ipv6:multicast_if 2; a set so:bindtoifindex 1; a setx ip:multicast_if 0a090001`},
 }
 
+// udpPlainCases are udpCases with recvfrom in place of recvmsg, which usock serves by
+// a way of its own.
+func udpPlainCases() []sequence {
+	out := append([]sequence(nil), udpCases...)
+	for i := range out {
+		out[i].plain = true
+	}
+	return out
+}
+
 // Memberships: of 224.1.2.3 on lo and t0 (struct ip_mreqn), of ff02::123 on both.
 const (
 	joinLo  = "setx ip:add_membership e00102030000000001000000"

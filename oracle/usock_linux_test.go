@@ -148,6 +148,18 @@ func (u *user) send(s int, m message) (int, error) {
 }
 
 func (u *user) recv(s, size, room, flags int) (message, int, error) {
+	if room == 0 {
+		p := make([]byte, size)
+		n, from, err := u.fds[s].RecvFrom(p, flags)
+		if err != nil {
+			return message{}, 0, err
+		}
+		out := message{data: p[:min(n, size)]}
+		if from.Family != abi.AF_UNSPEC {
+			out.name = abi.AppendAddr(nil, from)
+		}
+		return out, n, nil
+	}
 	m := usock.Msg{Bufs: [][]byte{make([]byte, size)}, Control: make([]byte, room)}
 	n, err := u.fds[s].RecvMsg(context.Background(), &m, flags)
 	if err != nil {
