@@ -32,7 +32,12 @@ run by root, raw sockets and ports below 1024 are allowed.
 The exit status is the program's. Processes that it leaves behind are ended.`,
 		Example: `  usock run --pcap trace.pcapng -- curl http://localhost:8080/
   usock run --delay 40ms --jitter 5ms --loss 1% --rate 20mbit -- sh -c './server & ./client'`,
-		Args: cobra.MinimumNArgs(1),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return errors.New("no program is named: usock run [flags] -- PROGRAM [ARGS]")
+			}
+			return nil
+		},
 		RunE: func(_ *cobra.Command, args []string) error {
 			return runProgram(args, verbose, &s)
 		},
