@@ -143,7 +143,15 @@ func (s *sock) datagramsDown() bool {
 			}
 			s.full()
 			return some
-		case unix.ECONNREFUSED, unix.EPIPE, unix.ENOTCONN:
+		case unix.EPIPE:
+			// Shut down for reading: a trapped receive gets it.
+			if s.down.empty() {
+				s.l.keep(&s.down, &s.l.downBuf, b)
+				s.down.from = from
+			}
+			s.writable = false
+			return some
+		case unix.ECONNREFUSED, unix.ENOTCONN:
 			s.release() // the program has closed it
 			return false
 		default:
@@ -205,7 +213,17 @@ type received struct {
 func (c *call) receiveDatagram(b []byte, flags int) (r received, e syscall.Errno) {
 	s := c.s
 	if flags&usock.MSG_ERRQUEUE != 0 {
-		return c.receiveStack(b, flags)
+		r, e = c.receiveStack(b, flags)
+		if e == 0 && s.err != 0 && s.u.Events()&usock.POLLERR == 0 {
+			s.err = 0 // it was this error
+			c.clearNative()
+		}
+		return r, e
+	}
+	if flags&usock.MSG_OOB != 0 {
+		if p, err := s.u.GetSockOptInt(usock.SOL_SOCKET, usock.SO_PROTOCOL); err == nil && p != usock.IPPROTO_UDP {
+			return r, unix.EOPNOTSUPP
+		}
 	}
 	if e := s.err; e != 0 {
 		s.err = 0
@@ -221,6 +239,9 @@ func (c *call) receiveDatagram(b []byte, flags int) (r received, e syscall.Errno
 	look := flags & usock.MSG_PEEK
 	n, _, e := unix.RawSyscall(unix.SYS_RECVMSG, uintptr(c.dup), uintptr(unsafe.Pointer(&h)),
 		uintptr(unix.MSG_DONTWAIT|unix.MSG_TRUNC|look))
+	if e == unix.EAGAIN && s.shutRd {
+		return c.receiveShut(b, flags)
+	}
 	if e != 0 {
 		return r, e
 	}
@@ -236,6 +257,31 @@ func (c *call) receiveDatagram(b []byte, flags int) (r received, e syscall.Errno
 	if look == 0 && !s.down.empty() {
 		s.writable = true
 		s.l.later(s)
+	}
+	return r, 0
+}
+
+// receiveShut receives after SHUT_RD: the kernel queues nothing more then, and a
+// receive that may wait gives 0.
+func (c *call) receiveShut(b []byte, flags int) (r received, e syscall.Errno) {
+	s := c.s
+	if s.down.empty() {
+		if r, e = c.receiveStack(b, flags); e == unix.EAGAIN && !c.nowait(flags) {
+			e = 0
+		}
+		return r, e
+	}
+	m := s.down.from
+	r = received{b[:copy(b, s.down.buf)], 0, m.from, m.control, m.flags}
+	if len(s.down.buf) > len(b) {
+		r.flags |= usock.MSG_TRUNC
+	}
+	r.n = int64(len(r.data))
+	if flags&usock.MSG_TRUNC != 0 {
+		r.n = int64(len(s.down.buf))
+	}
+	if flags&usock.MSG_PEEK == 0 {
+		s.l.drop(&s.down)
 	}
 	return r, 0
 }

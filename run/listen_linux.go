@@ -24,6 +24,7 @@ type listening struct {
 	port    uint16  // where it listens
 	pending []*sock // connected to the path and not yet accepted, in order
 	lost    []lost  // accepted for a call that was gone before its answer
+	shut    bool    // shut down: the host's socket does not listen any more
 	held    *sock   // accepted from the host; the kernel's queue is full
 }
 
@@ -36,10 +37,15 @@ type lost struct {
 // callListen is listen(fd, backlog).
 func callListen(c *call) result {
 	s, backlog := c.s, int(int32(c.n.data.args[1]))
-	if err := s.u.Listen(backlog); err != nil {
+	err := s.u.Listen(backlog)
+	if errno(err) == unix.EADDRINUSE {
+		c.l.scan() // by a socket that the program has closed?
+		err = s.u.Listen(backlog)
+	}
+	if err != nil {
 		return c.failErr(err)
 	}
-	if s.phase == over {
+	if s.phase == over || s.listen != nil && s.listen.shut {
 		if e := c.renew(); e != 0 {
 			return c.fail(e)
 		}
@@ -62,6 +68,23 @@ func callListen(c *call) result {
 	}
 	s.acceptAll()
 	return c.answer(0)
+}
+
+// refuse resets the connections that were not accepted, after a shutdown.
+func (s *sock) refuse(dup int) {
+	ls := s.listen
+	ls.shut = true
+	if ls.held != nil {
+		ls.held.reset()
+		ls.held = nil
+	}
+	for _, n := range ls.pending {
+		if fd, e := sysAccept(dup, 0); e == 0 {
+			sysClose(fd)
+		}
+		n.reset()
+	}
+	ls.pending = nil
 }
 
 // unlisten frees what a listener has, and resets the connections that were not
@@ -194,8 +217,8 @@ func (c *call) tryAccept(flags int) result {
 	}
 	if !n.gone {
 		c.l.socks[n.id] = n
-		if n.far < 0 {
-			n.hush(true)
+		if n.phase == over {
+			n.breakFar(fd)
 		}
 	}
 	r := c.deliver(n, fd, flags)
@@ -303,7 +326,12 @@ func (s *sock) endSent() {
 
 func (c *call) shutdown(how int) result {
 	s := c.s
-	if err := s.u.Shutdown(how); err != nil {
+	err := s.u.Shutdown(how)
+	if !s.stream && (err == nil || errno(err) == unix.ENOTCONN) {
+		s.shutRd = s.shutRd || how != unix.SHUT_WR
+		sysShutdown(c.dup, how) // poll shows it, whether there is a peer or not
+	}
+	if err != nil {
 		return c.failErr(err)
 	}
 	if s.stream && (s.phase == connected || s.listen != nil) {
@@ -316,6 +344,9 @@ func (c *call) shutdown(how int) result {
 			}
 			s.readable = false
 			s.hush(s.downEnd || how == unix.SHUT_RDWR)
+		}
+		if s.listen != nil && how != unix.SHUT_WR {
+			s.refuse(c.dup)
 		}
 		sysShutdown(c.dup, how)
 	}

@@ -42,6 +42,12 @@ func (s *sock) setNative(fd int) {
 	}
 }
 
+// lowWater reports whether the option is SO_RCVLOWAT of a stream. Only the kernel
+// has it: with it in the stack, the pump would leave there what the program may read.
+func (s *sock) lowWater(level, name int) bool {
+	return s.stream && level == usock.SOL_SOCKET && name == usock.SO_RCVLOWAT
+}
+
 // callSetsockopt is setsockopt(fd, level, name, value, size).
 func callSetsockopt(c *call) result {
 	args := &c.n.data.args
@@ -55,6 +61,9 @@ func callSetsockopt(c *call) result {
 	}
 	if err := c.s.u.SetSockOpt(level, name, v); err != nil {
 		return c.failErr(err)
+	}
+	if c.s.lowWater(level, name) {
+		c.s.u.SetSockOpt(level, name, abi.AppendInt(nil, 1))
 	}
 	if onBoth(level, name) {
 		sysSetOpt(c.dup, level, name, v)
@@ -82,11 +91,13 @@ func callGetsockopt(c *call) result {
 	}
 	v := make([]byte, min(size, maxOption))
 	var n int
-	if level == usock.SOL_SOCKET && name == usock.SO_ERROR {
-		binary.NativeEndian.PutUint32(word[:], uint32(c.socketError()))
-		n = copy(v, word[:])
-	} else {
-		var err error
+	var err error
+	switch {
+	case level == usock.SOL_SOCKET && name == usock.SO_ERROR:
+		n = copy(v, abi.AppendInt(nil, c.socketError()))
+	case c.s.lowWater(level, name):
+		n = copy(v, abi.AppendInt(nil, sysGetInt(c.dup, name)))
+	default:
 		if n, err = c.s.u.GetSockOpt(level, name, v); err != nil {
 			return c.failErr(err)
 		}

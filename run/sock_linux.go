@@ -63,6 +63,7 @@ type sock struct {
 
 	native []nativeOption // set on the program's end
 	listen *listening     // listens
+	shutRd bool           // datagrams: SHUT_RD
 	from   senders        // datagrams: where the program's unread ones are from
 
 	waiting []*parked // calls that wait for it
@@ -218,6 +219,10 @@ func (s *sock) ready(events uint32) {
 			s.armed = false
 			s.l.rewatch(s.far, farEvents)
 		}
+	}
+	if s.stream && events&unix.EPOLLERR != 0 && s.upEnd && !s.closed {
+		s.reset() // closed, with data unread
+		return
 	}
 	if s.stream && events&unix.EPOLLHUP != 0 && s.upEnd && !s.closed {
 		s.l.scanSoon() // shut down in both directions, or closed

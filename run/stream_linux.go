@@ -363,18 +363,30 @@ func (s *sock) failed(e syscall.Errno) {
 	}
 	s.err = e
 	s.flushDown()
-	s.raised = e != unix.EPIPE || unread(s.far) > 0 || s.filler > 0
-	if s.raised && unread(s.far) == 0 && s.filler == 0 {
-		if dup := s.reach(); dup >= 0 {
-			sysSend(dup, []byte{0})
-			sysClose(dup)
-		}
-	}
 	s.phase = over
-	s.dropFar()
 	s.l.drop(&s.up)
-	s.hush(true)
+	if s.id == (inode{}) {
+		return // not accepted yet: it is broken when it is
+	}
+	dup := -1
+	if unread(s.far) == 0 && s.filler == 0 {
+		dup = s.reach()
+	}
+	s.breakFar(dup)
+	sysClose(dup)
 	s.retry()
+}
+
+// breakFar closes the far end of a connection that has broken down with s.err, so
+// that the program's end, of which dup is a duplicate, shows an error. EPIPE comes
+// after the end of the stream, where reading goes on to give 0.
+func (s *sock) breakFar(dup int) {
+	s.raised = s.err != unix.EPIPE || unread(s.far) > 0 || s.filler > 0
+	if s.raised && dup >= 0 {
+		sysSend(dup, []byte{0})
+	}
+	s.dropFar()
+	s.hush(true)
 }
 
 // flushDown hands the program what came before the connection broke down, as far as

@@ -1,0 +1,67 @@
+package oracle
+
+// declaredRun are the differences of usock run from the kernel that the library
+// does not have. Each field but the reason may have several patterns, separated by
+// "; "; an empty one fits everything. docs/CONFORMANCE.md has the same list, for
+// people.
+var declaredRun = []struct {
+	name, line, what, usock, kernel string
+	reason                          string
+}{
+	{
+		line: "* tcp:cork*", what: "result",
+		reason: "TCP_CORK is answered without looking at the socket, for speed, and is not remembered",
+	},
+	{
+		name:   "tcp/cork; tcp/flags on send; tcpstates/*cork*; tcpstates/*more*; tcp6/*cork*",
+		reason: "TCP_CORK and MSG_MORE hold nothing back: what is written goes to the stack",
+	},
+	{
+		what: "* poll", usock: "IN|OUT|HUP|RDHUP", kernel: "IN|OUT|ERR|HUP|RDHUP",
+		reason: "a reset after the end of the stream (EPIPE) shows no POLLERR: an AF_UNIX socket with one would fail the read that gives 0",
+	},
+	{
+		what: "* poll", usock: "IN|OUT|HUP|RDHUP", kernel: "OUT|HUP",
+		reason: "after a failed connect the descriptor shows that, until the next connect or listen puts a fresh one in its place",
+	},
+	{
+		line: "* connect *", what: "* poll", usock: "OUT|HUP", kernel: "OUT|ERR|HUP",
+		reason: "connect to AF_UNSPEC leaves an error that the fresh descriptor cannot show; SO_ERROR tells it",
+	},
+	{
+		what: "* poll", usock: "IN|RDHUP; IN|HUP|RDHUP", kernel: "",
+		reason: "a listener that was shut down shows that; TCP's is as new, and a program that waits for it in epoll would miss a fresh descriptor",
+	},
+	{
+		line: "* shutdown *", what: "* poll", kernel: "OUT; IN|OUT|RDHUP; IN|OUT|HUP|RDHUP", usock: "; IN|RDHUP; OUT|HUP; IN|HUP|RDHUP",
+		reason: "shutdown of an unconnected socket, or of one whose buffer is full, does not change what poll says of writing",
+	},
+	{
+		name: "udp*; connect/udp*; ping*; cmsg*", what: "* poll", usock: "OUT", kernel: "OUT|ERR",
+		reason: "an error that is told is not shown again for what is left in the error queue",
+	},
+	{
+		name:   "udp/small buffer",
+		reason: "SO_RCVBUF bounds the stack's queue; what has reached the descriptor's does not count",
+	},
+	{
+		name:   "tcp/urgent*; tcpstates/*oob*",
+		reason: "urgent data is AF_UNIX's: its byte is readable at the mark, and SO_OOBINLINE is the descriptor's own",
+	},
+	{
+		name:   "tcplisten/backlog*",
+		reason: "connections are taken off the stack's queue at once: the descriptor's backlog comes on top",
+	},
+	{
+		name: "connect/udp*", what: "* name",
+		reason: "a send that tells an earlier error does not choose a port",
+	},
+	{
+		name:   "tcp/shut down for reading*; tcp/self, both queues",
+		reason: "what arrives after SHUT_RD is dropped: the kernel queues nothing for an AF_UNIX socket then",
+	},
+	{
+		name: "tcp/fill", line: "* drain", what: "",
+		reason: "the descriptor has buffers of its own: how much fits is another number",
+	},
+}
