@@ -214,10 +214,13 @@ func TestCorkOverNoDelay(t *testing.T) {
 	tc.connect()
 	tc.write(10)
 	tc.wantIdle("the cork is stronger")
+	// Set anew it pushes what is held back (Linux, tcp_sock_set_nodelay).
 	tc.call(func(c *Conn) { c.SetNoDelay(tc.now, true) })
-	tc.wantIdle("even now")
+	tc.want("P. 1+10 ack 1")
+	tc.write(10)
+	tc.wantIdle("the cork is as it was")
 	tc.shutdown()
-	tc.want("FP. 1+10 ack 1")
+	tc.want("FP. 11+10 ack 1")
 }
 
 // RFC 9293, section 3.8.6.1, RFC 1122, section 4.2.2.17: probing a zero window.

@@ -14,7 +14,7 @@ import (
 // SetNoDelay turns Nagle's rule off (TCP_NODELAY) and lets go what it held back.
 func (c *Conn) SetNoDelay(now time.Duration, on bool) {
 	c.opt.NoDelay = on
-	if on && !c.opt.Cork {
+	if on {
 		c.push()
 	}
 }
