@@ -160,7 +160,7 @@ func TestBacklogReceivers(t *testing.T) {
 			seen[d] = true
 			<-room
 		case <-late:
-			t.Fatalf("%d of %d datagrams came", len(seen), n)
+			t.Fatalf("%d of %d datagrams came; %+v", len(seen), n, h.Sockets())
 		}
 	}
 	s.Close()
