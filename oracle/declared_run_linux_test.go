@@ -33,7 +33,7 @@ var declaredRun = []struct {
 		reason: "a listener that was shut down shows that; TCP's is as new, and a program that waits for it in epoll would miss a fresh descriptor",
 	},
 	{
-		line: "* shutdown *", what: "* poll", kernel: "OUT; IN|OUT|RDHUP; IN|OUT|HUP|RDHUP", usock: "; IN|RDHUP; OUT|HUP; IN|HUP|RDHUP",
+		line: "* shutdown *; x send v", what: "* poll", kernel: "OUT; IN|OUT|RDHUP; IN|OUT|HUP|RDHUP; IN|OUT|ERR|HUP|RDHUP", usock: "; IN|RDHUP; OUT|HUP; IN|HUP|RDHUP",
 		reason: "shutdown of an unconnected socket, or of one whose buffer is full, does not change what poll says of writing",
 	},
 	{
@@ -41,7 +41,35 @@ var declaredRun = []struct {
 		reason: "an error that is told is not shown again for what is left in the error queue",
 	},
 	{
-		name:   "udp/small buffer",
+		name: "udpstates/refused*; connect/udp*", line: "* send *", what: "result; x name",
+		reason: "a send tells an earlier error before it looks at its arguments",
+	},
+	{
+		name: "udpstates/refused*", line: "x send v; x recv 4", what: "",
+		reason: "and so the calls after it find none, or another",
+	},
+	{
+		name:   "udp*/the last bound gets it",
+		reason: "a datagram socket that was closed is found closed by the next datagram, or within a second",
+	},
+	{
+		name:   "cmsg/set while waiting",
+		reason: "what options add to a datagram is decided when it reaches the descriptor, not when it is received",
+	},
+	{
+		line: "* queued; * get tcp:info *", what: "result",
+		reason: "what is on its way is in two places, and acknowledgments come when they come; SIOCINQ of an AF_UNIX listener is EINVAL",
+	},
+	{
+		name: "tcp/low water", what: "* poll",
+		reason: "poll does not wait for SO_RCVLOWAT bytes",
+	},
+	{
+		name: "tcpstates/full*", what: "y poll",
+		reason: "an error is shown after the bytes before it have fitted into the descriptor",
+	},
+	{
+		name:   "udp*/small buffer; udp*/overflow is counted",
 		reason: "SO_RCVBUF bounds the stack's queue; what has reached the descriptor's does not count",
 	},
 	{

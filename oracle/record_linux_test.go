@@ -14,10 +14,7 @@ import (
 	"usock"
 )
 
-var (
-	recordTo = flag.String("record", "", "write the kernel's answers to the sequences to this `file`")
-	allCases = flag.Bool("all", false, "usock run: play all sequences, and not a sample")
-)
+var recordTo = flag.String("record", "", "write the kernel's answers to the sequences to this `file`")
 
 // recording is the kernel's answers to a sequence.
 type recording struct {
@@ -37,25 +34,13 @@ type step struct {
 	LibraryLooks map[string][3]string `json:",omitempty"`
 }
 
-// samples says of which tables only every nth sequence is recorded without -all:
-// those that combine few things in many ways.
-var samples = map[string]int{
-	"socket": 20, "bind": 9, "bindpairs": 8, "tcpstates": 7, "connect": 9, "udpstates": 7, "options": 17, "cmsg": 3,
-}
-
-// sample returns the sequences to record, under the names that TestOracle gives them.
-func sample() []sequence {
+// allCases returns the sequences under the names that TestOracle gives them.
+func allCases() []sequence {
 	var out []sequence
 	for _, table := range tables {
-		every := max(1, samples[table.name])
-		if *allCases {
-			every = 1
-		}
-		for i, c := range table.cases() {
-			if i%every == 0 {
-				c.name = table.name + "/" + c.name
-				out = append(out, c)
-			}
+		for _, c := range table.cases() {
+			c.name = table.name + "/" + c.name
+			out = append(out, c)
 		}
 	}
 	return out
@@ -172,5 +157,5 @@ func TestRecord(t *testing.T) {
 	if *recordTo == "" {
 		t.Skip("no -record")
 	}
-	writeRecordings(t, *recordTo, recordAll(t, sample()))
+	writeRecordings(t, *recordTo, recordAll(t, allCases()))
 }

@@ -35,7 +35,7 @@ type shifted struct {
 // system chooses.
 const (
 	firstPort  = 7000
-	scriptPort = 8
+	scriptPort = 16
 	maxShifts  = (32768 - firstPort) / scriptPort
 )
 

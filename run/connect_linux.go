@@ -40,8 +40,12 @@ func callConnect(c *call) result {
 	case err != nil && e != unix.EINPROGRESS && e != unix.EALREADY:
 		return c.failErr(err)
 	case s.phase == over || a.Family == usock.AF_UNSPEC && s.phase != fresh:
+		pending := s.err
 		if e := c.renew(); e != 0 {
 			return c.fail(e)
+		}
+		if a.Family == usock.AF_UNSPEC {
+			s.err = pending // an error that was not told outlives the connection
 		}
 	case s.phase == connecting:
 		if nonblocking(c.dup) {
@@ -52,6 +56,7 @@ func callConnect(c *call) result {
 	if a.Family == usock.AF_UNSPEC {
 		return c.fail(0)
 	}
+	s.err = 0
 	if err == nil {
 		return c.connected()
 	}

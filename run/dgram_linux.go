@@ -152,13 +152,45 @@ func (s *sock) datagramsDown() bool {
 			s.writable = false
 			return some
 		case unix.ECONNREFUSED, unix.ENOTCONN:
-			s.release() // the program has closed it
+			// The program has closed it. Had that been known, the sender would have
+			// been told.
+			name, _ := s.u.GetSockName()
+			s.release()
+			s.l.refuseFrom(from.from, name.Port)
 			return false
 		default:
 			s.l.drop(&s.down)
 		}
 	}
 	return some
+}
+
+// is reports the socket's type and protocol; protocol 0 is any.
+func (s *sock) is(typ, protocol int) bool {
+	t, _ := s.u.GetSockOptInt(usock.SOL_SOCKET, usock.SO_TYPE)
+	p, _ := s.u.GetSockOptInt(usock.SOL_SOCKET, usock.SO_PROTOCOL)
+	return t == typ && (protocol == 0 || p == protocol)
+}
+
+// refuseFrom raises ECONNREFUSED for a sender that is connected to a port whose
+// socket was found closed.
+func (l *loop) refuseFrom(a usock.Addr, port uint16) {
+	if port == 0 || a.Port == 0 {
+		return
+	}
+	for _, s := range l.socks {
+		if s.stream || s.gone {
+			continue
+		}
+		peer, err := s.u.GetPeerName()
+		if err != nil || peer.Port != port {
+			continue
+		}
+		if name, err := s.u.GetSockName(); err == nil && name.Port == a.Port && name.IP.Unmap() == a.IP.Unmap() {
+			s.raise(unix.ECONNREFUSED)
+			return
+		}
+	}
 }
 
 func (s *sock) remember(m sender) {
@@ -220,10 +252,8 @@ func (c *call) receiveDatagram(b []byte, flags int) (r received, e syscall.Errno
 		}
 		return r, e
 	}
-	if flags&usock.MSG_OOB != 0 {
-		if p, err := s.u.GetSockOptInt(usock.SOL_SOCKET, usock.SO_PROTOCOL); err == nil && p != usock.IPPROTO_UDP {
-			return r, unix.EOPNOTSUPP
-		}
+	if flags&usock.MSG_OOB != 0 && !s.is(usock.SOCK_DGRAM, usock.IPPROTO_UDP) {
+		return r, unix.EOPNOTSUPP
 	}
 	if e := s.err; e != 0 {
 		s.err = 0
@@ -250,7 +280,7 @@ func (c *call) receiveDatagram(b []byte, flags int) (r received, e syscall.Errno
 	r.n, r.flags = int64(len(r.data)), m.flags&^(usock.MSG_TRUNC|usock.MSG_CTRUNC)
 	if int(n) > len(b) {
 		r.flags |= usock.MSG_TRUNC
-		if flags&usock.MSG_TRUNC != 0 {
+		if flags&usock.MSG_TRUNC != 0 && (s.is(usock.SOCK_DGRAM, usock.IPPROTO_UDP) || s.is(usock.SOCK_RAW, 0)) {
 			r.n = int64(n)
 		}
 	}

@@ -67,7 +67,7 @@ func callSendmsg(c *call) result {
 	if e != 0 {
 		return c.fail(e)
 	}
-	if c.plain(&m) {
+	if c.plain(&m) && (m.h.control == 0 || m.h.controlLen == 0) {
 		return result{how: byKernel}
 	}
 	return c.sendMessage(&m)
@@ -150,7 +150,7 @@ func (c *call) trySend(m *message) result {
 	if s.joined() && m.flags&(usock.MSG_OOB|usock.MSG_FASTOPEN) == 0 {
 		return c.sendStream(m)
 	}
-	if s.phase == over {
+	if s.stream && (s.phase == over || s.phase == fresh) {
 		if e := c.overError(); e != 0 {
 			return c.failSend(e, m.flags)
 		}
@@ -221,6 +221,17 @@ func (c *call) sendStream(m *message) result {
 	b := c.l.msgBuf[:min(m.total, len(c.l.msgBuf))]
 	if e := c.t.transfer(false, b, m.spans); e != 0 {
 		return c.fail(e)
+	}
+	if m.h.control != 0 && m.h.controlLen > 0 {
+		// The stack judges it: an AF_UNIX socket would send descriptors.
+		control, e := c.bytes(m.h.control, m.h.controlLen, 1<<16)
+		if e != 0 {
+			return c.fail(e)
+		}
+		_, err := c.s.u.SendMsg(context.Background(), &usock.Msg{Control: control}, usock.MSG_NOSIGNAL)
+		if e := errno(err); e != 0 && e != unix.EAGAIN && e != unix.EPIPE {
+			return c.fail(e)
+		}
 	}
 	n, e := sysSend(c.dup, b)
 	switch e {
@@ -319,7 +330,7 @@ func (c *call) receiveStream(b []byte, flags int) (r received, e syscall.Errno) 
 // then the error, and then what the stack says.
 func (c *call) receiveOver(b []byte, flags int) (r received, e syscall.Errno) {
 	s := c.s
-	if r, e = c.receiveStream(b, flags); e == 0 && r.n > 0 {
+	if r, e = c.receiveStream(b, flags); e == 0 && (r.n > 0 || len(b) == 0) {
 		return r, 0
 	}
 	if s.raised {

@@ -63,6 +63,9 @@ func callSetsockopt(c *call) result {
 		return c.failErr(err)
 	}
 	if c.s.lowWater(level, name) {
+		if n, err := c.s.u.GetSockOptInt(level, name); err == nil {
+			v = abi.AppendInt(nil, n) // within the stack's bounds
+		}
 		c.s.u.SetSockOpt(level, name, abi.AppendInt(nil, 1))
 	}
 	if onBoth(level, name) {
