@@ -6,8 +6,45 @@ package oracle
 // people.
 var declaredRun = []struct {
 	name, line, what, usock, kernel string
+	plain                           bool // with send(2) and recv(2) only, which the kernel carries out on the descriptor
 	reason                          string
 }{
+	{
+		plain: true, line: "* recv *", what: "result", usock: "EINVAL", kernel: "ENOTCONN; 0 \"\"; ECONNRESET; ECONNREFUSED",
+		reason: "the kernel answers a receive on an unconnected AF_UNIX stream with EINVAL, and has not seen the stack's error",
+	},
+	{
+		plain: true, line: "* send *", what: "result", usock: "ENOTCONN", kernel: "EPIPE; ECONNRESET; ECONNREFUSED",
+		reason: "the kernel answers a send on an unconnected AF_UNIX stream with ENOTCONN, and has not seen the stack's error",
+	},
+	{
+		plain: true, line: "* send *", what: "result", usock: "EPIPE", kernel: "ECONNRESET; ECONNREFUSED",
+		reason: "a send to an AF_UNIX stream whose peer has gone is EPIPE, and leaves the error to the next receive or SO_ERROR",
+	},
+	{
+		plain: true, line: "* send *", what: "* poll", usock: "IN|OUT|ERR|HUP|RDHUP", kernel: "IN|OUT|HUP|RDHUP",
+		reason: "and so the error is still shown after it",
+	},
+	{
+		plain: true, line: "* recv *", what: "result", usock: "ECONNRESET", kernel: "0 \"\"; ECONNREFUSED",
+		reason: "and told by the receive; AF_UNIX has one error for all",
+	},
+	{
+		plain: true, line: "* get so:error", what: "result", usock: "104; 111; 32", kernel: "0",
+		reason: "and by SO_ERROR",
+	},
+	{
+		plain: true, line: "* recv *", what: "result", usock: "0 \"\"", kernel: "ENOTCONN",
+		reason: "a receive after a failed connect, whose error was told, gives 0",
+	},
+	{
+		plain: true, line: "d connect lo:9", what: "result; * poll; * name", name: "tcp/refused",
+		reason: "connect tells an error that a send has not",
+	},
+	{
+		plain: true, name: "tcp/low water; tcpstates/*cork*", what: "* poll",
+		reason: "as with the calls that are trapped",
+	},
 	{
 		line: "* tcp:cork*", what: "result",
 		reason: "TCP_CORK is answered without looking at the socket, for speed, and is not remembered",
