@@ -4,6 +4,9 @@
 // are declared, with their reasons, in declared_linux_test.go; one that is not
 // declared fails, and so does a declared one that is no longer there.
 //
+// The same sequences hold usock run to the kernel (run_linux_test.go): the kernel's
+// answers are recorded, and a program under usock run makes the same system calls.
+//
 // The package has only tests, and only on Linux. Begin with oracle_linux_test.go,
 // then the tables in the cases files.
 package oracle
