@@ -124,7 +124,12 @@ func (c *call) waitFresh(a usock.Addr) result {
 	ev := s.u.Events()
 	switch {
 	case ev&usock.POLLERR != 0:
-		return c.fail(errno(s.u.Connect(a))) // it tells the error of this attempt
+		switch e := errno(s.u.Connect(a)); e { // it tells the error of this attempt
+		case unix.EALREADY, unix.EINPROGRESS:
+			return result{how: park} // it was only about what is in the error queue
+		default:
+			return c.fail(e)
+		}
 	case ev&usock.POLLHUP != 0:
 		return c.fail(unix.ECONNREFUSED)
 	case ev&usock.POLLOUT != 0:
