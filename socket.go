@@ -221,3 +221,7 @@ func (s *Socket) OutQueue() (int, error) {
 	_, n, err := s.in.Queued()
 	return n, err
 }
+
+// AtMark reports whether the next byte to be received is the urgent one
+// (SIOCATMARK, sockatmark(3)); ENOTTY for sockets without urgent data.
+func (s *Socket) AtMark() (bool, error) { return s.in.AtMark() }

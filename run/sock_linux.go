@@ -54,7 +54,6 @@ type sock struct {
 	up   pending // on the way to the stack
 	down pending // on the way to the program
 
-	urgent  bool // the stack has urgent data for the program
 	endUp   bool // the program has shut down for writing, and there is more to send before
 	upEnd   bool // the program sends nothing more: SHUT_WR
 	downEnd bool // the stack's end of stream was passed on
@@ -245,7 +244,6 @@ func (s *sock) stackEvent(ev usock.Events) {
 	case s.phase == connected && s.downEnd && ev&usock.POLLERR != 0:
 		s.failed(s.takeError()) // reset after the end of the stream: writing fails now
 	case s.phase == connected:
-		s.urgent = s.urgent || ev&usock.POLLPRI != 0
 		s.pump()
 	}
 	s.retry()

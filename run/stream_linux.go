@@ -289,13 +289,14 @@ func (s *sock) pumpDown() bool {
 		if moved >= maxRound {
 			return true
 		}
+		// A receive at the mark would skip the urgent byte.
+		if at, _ := s.u.AtMark(); at && s.passUrgent() {
+			continue
+		}
 		b := s.l.downBuf
 		n, err := s.u.Recv(b, 0)
 		if err != nil {
 			e := errno(err)
-			if e == unix.EAGAIN && s.urgent && s.passUrgent() {
-				continue
-			}
 			if e != unix.EAGAIN {
 				s.failed(e)
 			}
@@ -319,13 +320,11 @@ func (s *sock) pumpDown() bool {
 }
 
 // passUrgent hands on the urgent byte, which comes after all that was received up to
-// its mark, and reports whether it did. AF_UNIX streams have urgent data as TCP has.
+// its mark, and reports whether it did: it may have been handed on already, be inline,
+// or not have arrived. AF_UNIX streams have urgent data as TCP has.
 func (s *sock) passUrgent() bool {
-	s.urgent = false
 	var b [1]byte
-	n, err := s.u.Recv(b[:], usock.MSG_OOB)
-	if err != nil || n != 1 {
-		s.urgent = errno(err) == unix.EAGAIN // it is announced and has not arrived
+	if n, err := s.u.Recv(b[:], usock.MSG_OOB); err != nil || n != 1 {
 		return false
 	}
 	unix.RawSyscall6(unix.SYS_SENDTO, uintptr(s.far), uintptr(unsafe.Pointer(&b)), 1,

@@ -233,6 +233,9 @@ func (t *tcpProto) Queued(s *socket.Socket) (in, out int) {
 	return e.conn.Buffered(), e.conn.Outstanding()
 }
 
+// AtMark implements socket.Marker.
+func (t *tcpProto) AtMark(s *socket.Socket) bool { return endpointOf(s).conn.AtMark() }
+
 // Send implements socket.Proto.
 func (t *tcpProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 	e := endpointOf(s)

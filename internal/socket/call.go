@@ -199,6 +199,23 @@ func (s *Socket) Queued() (in, out int, err error) {
 	return in, out, err
 }
 
+// Marker is a Proto with urgent data.
+type Marker interface {
+	// AtMark reports whether the next byte to be received is the urgent one.
+	// Locked.
+	AtMark(*Socket) bool
+}
+
+// AtMark is SIOCATMARK; ENOTTY where there is no urgent data.
+func (s *Socket) AtMark() (at bool, err error) {
+	m, ok := s.Proto.(Marker)
+	if !ok {
+		return false, syscall.ENOTTY
+	}
+	err = s.locked(func() error { at = m.AtMark(s); return nil })
+	return at, err
+}
+
 // Ready returns the current readiness (poll(2)); Hup for a closed socket.
 func (s *Socket) Ready() wait.Events {
 	s.Host.Enter()
