@@ -211,7 +211,7 @@ func (c *UDPConn) sockAddr(to netip.AddrPort) Addr {
 			a.Scope = a.Scope*10 + uint32(n-'0')
 		}
 	}
-	if domainOf(c.laddr.Addr()) == abi.AF_INET6 && a.Family == abi.AF_INET {
+	if abi.FamilyOf(c.laddr.Addr()) == abi.AF_INET6 && a.Family == abi.AF_INET {
 		a.Family, a.IP = abi.AF_INET6, netip.AddrFrom16(a.IP.As16())
 	}
 	return a

@@ -142,7 +142,7 @@ func (d *Dialer) dial(ctx context.Context, k kind, to netip.AddrPort) (net.Conn,
 
 // connect makes c a connection to the address.
 func (d *Dialer) connect(ctx context.Context, k kind, from, to netip.AddrPort, c *conn) error {
-	in, err := d.Host.open(domainOf(to.Addr()), k.typ, 0)
+	in, err := d.Host.open(abi.FamilyOf(to.Addr()), k.typ, 0)
 	if err != nil {
 		return os.NewSyscallError("socket", err)
 	}
@@ -282,7 +282,7 @@ func (h *Host) bound(k kind, address string, prepare func(*Socket)) (*Socket, ne
 		return nil, nil, err
 	}
 	ap := addrs[0]
-	domain := domainOf(ap.Addr())
+	domain := abi.FamilyOf(ap.Addr())
 	s, err := h.Socket(domain, k.typ, 0)
 	if err != nil {
 		return nil, k.addr(ap), os.NewSyscallError("socket", err)
@@ -340,13 +340,6 @@ func (k kind) local(ap netip.AddrPort) net.Addr {
 		return nil
 	}
 	return k.addr(ap)
-}
-
-func domainOf(a netip.Addr) int {
-	if a.Is4() {
-		return abi.AF_INET
-	}
-	return abi.AF_INET6
 }
 
 // unmapped returns a's IP and port, of an IPv4-mapped address as IPv4.

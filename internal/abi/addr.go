@@ -17,6 +17,14 @@ type Addr struct {
 	Path   string // AF_UNIX: a path, a name that begins with NUL, or "" for none
 }
 
+// FamilyOf returns the family of addresses like a: AF_INET or AF_INET6.
+func FamilyOf(a netip.Addr) int {
+	if a.Is4() {
+		return AF_INET
+	}
+	return AF_INET6
+}
+
 // AddrFrom returns the address of family AF_INET or AF_INET6 with ap's IP and
 // port. It ignores a zone.
 func AddrFrom(ap netip.AddrPort) Addr {

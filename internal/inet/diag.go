@@ -57,7 +57,7 @@ func (s *Stack) Sockets() []Info {
 			in.Local = netip.AddrPortFrom(o.laddr, o.lport)
 			in.Peer = netip.AddrPortFrom(o.raddr, o.rport)
 		}
-		in.Domain = domainOf(in.Local.Addr())
+		in.Domain = abi.FamilyOf(in.Local.Addr())
 		out = append(out, in)
 	})
 	sort.Slice(out, func(i, j int) bool {
@@ -68,13 +68,6 @@ func (s *Stack) Sockets() []Info {
 		return a.ID < b.ID
 	})
 	return out
-}
-
-func domainOf(a netip.Addr) int {
-	if a.Is4() {
-		return abi.AF_INET
-	}
-	return abi.AF_INET6
 }
 
 func valid(a, b netip.Addr) netip.Addr {
