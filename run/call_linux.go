@@ -173,7 +173,7 @@ func callSocket(c *call) result {
 		return c.fail(e)
 	}
 	s := c.l.adopt(fd, u, stream)
-	got, e := c.l.notify.addFD(c.n.id, fd, typ&unix.SOCK_CLOEXEC, true)
+	got, e := c.answerFD(fd, typ&unix.SOCK_CLOEXEC)
 	sysClose(fd)
 	if e != 0 {
 		sysClose(far)

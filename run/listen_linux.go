@@ -242,7 +242,7 @@ func (c *call) deliver(n *sock, fd, flags int) result {
 			return c.fail(e)
 		}
 	}
-	got, e := c.l.notify.addFD(c.n.id, fd, flags&unix.SOCK_CLOEXEC, true)
+	got, e := c.answerFD(fd, flags&unix.SOCK_CLOEXEC)
 	switch e {
 	case 0:
 		n.tid, n.fd = c.t.tid, got

@@ -29,6 +29,7 @@ type loop struct {
 	set      *usock.PollSet
 	notify   listener
 	killable bool
+	near     bool // threads that take turns are woken on one CPU
 	log      *logger
 	guard    *guard // nil: none
 

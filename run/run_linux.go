@@ -88,6 +88,7 @@ func (l *loop) launch(o *Options) (pid int, err error) {
 	if err != nil {
 		return 0, err
 	}
+	l.near = l.notify.syncWake()
 	l.watch(int(l.notify), unix.EPOLLIN, (*trap)(l))
 	l.guard.name(int32(pid))
 	return pid, nil
