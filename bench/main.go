@@ -7,10 +7,10 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"regexp"
-	"runtime/pprof"
 	"strings"
 	"syscall"
 	"time"
@@ -27,7 +27,7 @@ type options struct {
 	workload, stack *regexp.Regexp
 	runs            int
 	time            time.Duration
-	profile         string
+	profile, trace  string
 }
 
 func run() error {
@@ -44,6 +44,7 @@ func run() error {
 	flag.IntVar(&o.runs, "runs", 5, "how often each is measured")
 	flag.DurationVar(&o.time, "time", time.Second, "how long each measurement takes")
 	flag.StringVar(&o.profile, "cpuprofile", "", "`prefix` of files for CPU profiles")
+	flag.StringVar(&o.trace, "trace", "", "`prefix` of files for execution traces")
 	flag.Parse()
 	if *child != "" {
 		return serve(*child)
@@ -129,6 +130,9 @@ func (o *options) child(r *Report, w *workload, stack string, round int) {
 	if o.profile != "" {
 		t.Profile = fmt.Sprintf("%s%s-%s.pprof", o.profile, w.name, stack)
 	}
+	if o.trace != "" {
+		t.Trace = fmt.Sprintf("%s%s-%s.trace", o.trace, w.name, stack)
+	}
 	res, err := t.spawn()
 	switch {
 	case err == nil:
@@ -182,8 +186,9 @@ func serve(arg string) error {
 	return json.NewEncoder(os.Stdout).Encode(r)
 }
 
-// profile begins a CPU profile into the file, unless its name is empty.
-func profile(name string) (stop func(), err error) {
+// record begins a CPU profile or an execution trace into the file, unless its name
+// is empty.
+func record(name string, start func(io.Writer) error, stop func()) (func(), error) {
 	if name == "" {
 		return func() {}, nil
 	}
@@ -191,11 +196,11 @@ func profile(name string) (stop func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := pprof.StartCPUProfile(f); err != nil {
+	if err := start(f); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return func() {
-		pprof.StopCPUProfile()
+		stop()
 		f.Close()
 	}, nil
 }

@@ -5,6 +5,8 @@ package main
 import (
 	"fmt"
 	"runtime"
+	"runtime/pprof"
+	"runtime/trace"
 	"sync/atomic"
 	"time"
 
@@ -18,6 +20,7 @@ type Task struct {
 	Time     time.Duration // of the measurement proper
 	Command  string        // cmd/usock, for the workloads that run programs
 	Profile  string        // file for a CPU profile of the measurement; "": none
+	Trace    string        // file for an execution trace of it; "": none
 }
 
 // Result is what it found.
@@ -157,8 +160,12 @@ func (m *meter) measure(t Task, failed <-chan error) (rate float64, c cost, err 
 	if err := wait(warmUp); err != nil {
 		return 0, c, err
 	}
-	stop, err := profile(t.Profile)
+	stop, err := record(t.Profile, pprof.StartCPUProfile, pprof.StopCPUProfile)
 	if err != nil {
+		return 0, c, err
+	}
+	defer stop()
+	if stop, err = record(t.Trace, trace.Start, trace.Stop); err != nil {
 		return 0, c, err
 	}
 	defer stop()

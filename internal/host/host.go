@@ -1,7 +1,6 @@
 package host
 
 import (
-	"sync"
 	"time"
 
 	"usock/internal/pkt"
@@ -15,7 +14,7 @@ type Host struct {
 	// the lock held. Set once, before the first Enter.
 	Input func(*pkt.Packet)
 
-	mu    sync.Mutex
+	mu    mutex
 	clock Clock
 	alarm Alarm
 

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -155,5 +156,31 @@ func TestManualClock(t *testing.T) {
 	c.Advance(time.Minute)
 	if len(a.at) != 1 {
 		t.Error("a timer expired after Close")
+	}
+}
+
+// Many goroutines enter a host at once: one is in it at a time, and all get their turn.
+func TestContention(t *testing.T) {
+	const goroutines, entries = 100, 200
+	h := New(&Manual{})
+	var in, most, n int // guarded by the host's lock
+	var all sync.WaitGroup
+	for range goroutines {
+		all.Go(func() {
+			for range entries {
+				h.Enter()
+				in++
+				most = max(most, in)
+				if n++; n%97 == 0 {
+					runtime.Gosched() // with the lock held: the others have to wait
+				}
+				in--
+				h.Leave()
+			}
+		})
+	}
+	all.Wait()
+	if most != 1 || n != goroutines*entries {
+		t.Errorf("%d goroutines at once, %d entries", most, n)
 	}
 }
