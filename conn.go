@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -16,7 +17,12 @@ type conn struct {
 	s           Socket
 	k           kind
 	laddr, peer netip.AddrPort // peer is zero if not connected
+	addrs       atomic.Pointer[addrs]
 }
+
+// addrs are laddr and peer as the net package has them, made when they are first
+// asked for.
+type addrs struct{ local, remote net.Addr }
 
 // named notes the addresses that the socket has got.
 func (c *conn) named() error {
@@ -31,14 +37,23 @@ func (c *conn) named() error {
 	return nil
 }
 
+func (c *conn) addresses() *addrs {
+	a := c.addrs.Load()
+	if a == nil {
+		a = &addrs{c.k.addr(c.laddr), c.k.local(c.peer)}
+		c.addrs.Store(a)
+	}
+	return a
+}
+
 // opError gives err the shape of the net package's errors; nil stays nil.
 func (c *conn) opError(op, call string, err error) error {
 	if err == nil {
 		return nil
 	}
+	a := c.addresses()
 	return &net.OpError{
-		Op: op, Net: c.k.network, Source: c.k.local(c.laddr), Addr: c.k.local(c.peer),
-		Err: callError(context.Background(), call, err),
+		Op: op, Net: c.k.network, Source: a.local, Addr: a.remote, Err: callError(context.Background(), call, err),
 	}
 }
 
@@ -59,10 +74,10 @@ func (c *conn) Write(p []byte) (int, error) {
 func (c *conn) Close() error { return c.opError("close", "close", c.s.Close()) }
 
 // LocalAddr returns the local address.
-func (c *conn) LocalAddr() net.Addr { return c.k.addr(c.laddr) }
+func (c *conn) LocalAddr() net.Addr { return c.addresses().local }
 
 // RemoteAddr returns the peer's address, nil without one.
-func (c *conn) RemoteAddr() net.Addr { return c.k.local(c.peer) }
+func (c *conn) RemoteAddr() net.Addr { return c.addresses().remote }
 
 // SetDeadline bounds reads and writes, those under way included.
 func (c *conn) SetDeadline(t time.Time) error { return c.opError("set", "set", c.s.SetDeadline(t)) }
@@ -192,7 +207,7 @@ func (c *UDPConn) WriteTo(p []byte, to net.Addr) (int, error) {
 func (c *UDPConn) WriteToUDPAddrPort(p []byte, to netip.AddrPort) (int, error) {
 	if c.peer.IsValid() {
 		return 0, &net.OpError{
-			Op: "write", Net: c.k.network, Source: c.k.addr(c.laddr), Addr: c.k.addr(to),
+			Op: "write", Net: c.k.network, Source: c.addresses().local, Addr: c.k.addr(to),
 			Err: net.ErrWriteToConnected,
 		}
 	}
