@@ -11,9 +11,11 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/adapters/gonet"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
+	"gvisor.dev/gvisor/pkg/tcpip/link/ethernet"
 	gvloopback "gvisor.dev/gvisor/pkg/tcpip/link/loopback"
 	"gvisor.dev/gvisor/pkg/tcpip/link/pipe"
 	"gvisor.dev/gvisor/pkg/tcpip/link/veth"
+	"gvisor.dev/gvisor/pkg/tcpip/network/arp"
 	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
@@ -25,7 +27,7 @@ const gvisorNote = "gVisor: gvisor.dev/gvisor v0.0.0-20260701204157-69c2d17aea96
 	"receive buffers up to 8 MiB and send buffers up to 6 MiB, TIME-WAIT reuse on. " +
 	"One host: its loopback endpoint. Two hosts at MTU 1500: its veth pair with gVisor GSO and checksum offload. " +
 	"Two hosts at 64 KiB: its pipe at MTU 65535 with checksum offload announced. " +
-	"Lossy, TUN: usock's links, with host GSO and checksum offload on TUN."
+	"Lossy, TUN, TAP: usock's links, with host GSO and checksum offload on TUN and TAP, and its ethernet endpoint and ARP on TAP."
 
 type gvisorNet struct{ s *stack.Stack }
 
@@ -121,7 +123,7 @@ func (n gvisorNet) listen(at netip.AddrPort) (func() (any, error), error) {
 // gvisorStack returns a stack with one NIC over the link.
 func gvisorStack(l stack.LinkEndpoint, a netip.Prefix) (gvisorNet, error) {
 	s := stack.New(stack.Options{
-		NetworkProtocols:   []stack.NetworkProtocolFactory{ipv4.NewProtocol},
+		NetworkProtocols:   []stack.NetworkProtocolFactory{ipv4.NewProtocol, arp.NewProtocol},
 		TransportProtocols: []stack.TransportProtocolFactory{tcp.NewProtocol, udp.NewProtocol},
 		HandleLocal:        a.Addr().IsLoopback(),
 	})
@@ -177,12 +179,16 @@ func gvisorPair(t topology) (*pair, error) {
 			return nil, err
 		}
 		a, b = &bridged{l: x, info: x.Info()}, &bridged{l: y, info: y.Info()}
-	case tunOut, tunIn:
-		l, err := tun("bench0", serverIP, false)
+	case tunOut, tunIn, tapOut, tapIn:
+		l, err := toKernel(t)
 		if err != nil {
 			return nil, err
 		}
-		n, err := gvisorStack(&bridged{l: l, info: l.Info()}, netip.PrefixFrom(clientIP, 24))
+		var ep stack.LinkEndpoint = &bridged{l: l, info: l.Info()}
+		if t == tapOut || t == tapIn {
+			ep = ethernet.New(ep)
+		}
+		n, err := gvisorStack(ep, netip.PrefixFrom(clientIP, 24))
 		return overTUN(t, n), err
 	case wire64k:
 		x, y := pipe.New("\x02\x00\x00\x00\x00\x01", "\x02\x00\x00\x00\x00\x02", 65535)

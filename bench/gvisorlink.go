@@ -3,6 +3,8 @@
 package main
 
 import (
+	"sync"
+
 	"gvisor.dev/gvisor/pkg/buffer"
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
@@ -16,21 +18,27 @@ import (
 // be measured over the same devices and impairments. Packets go out in the batches
 // in which gVisor writes them and come in in those in which the link delivers them,
 // with host GSO and checksum offload where the link has them. Each packet is copied
-// once, between gVisor's buffers and the link's.
+// between gVisor's buffers and the link's: once on its way in, twice on its way out.
 type bridged struct {
 	l    link.Link
 	info link.Info
 	d    stack.NetworkDispatcher
 }
 
+// scratches hold a packet each on its way to a link.
+var scratches = sync.Pool{New: func() any { return new([]byte) }}
+
 // WritePackets implements stack.LinkEndpoint.
 func (b *bridged) WritePackets(pkts stack.PacketBufferList) (int, tcpip.Error) {
 	batch := make([]*link.Packet, 0, pkts.Len())
+	scratch := scratches.Get().(*[]byte)
+	defer scratches.Put(scratch)
 	for _, p := range pkts.AsSlice() {
-		raw := make([]byte, 0, p.Size())
+		raw := (*scratch)[:0]
 		for _, s := range p.AsSlices() {
 			raw = append(raw, s...)
 		}
+		*scratch = raw
 		out := link.NewPacket(raw)
 		if g := &p.GSOOptions; g.Type != stack.GSONone && g.NeedsCsum {
 			out.ChecksumStart, out.ChecksumOffset = g.L3HdrLen, g.CsumOffset
@@ -64,9 +72,9 @@ func (b *bridged) Attach(d stack.NetworkDispatcher) {
 
 func (b *bridged) deliver(batch []*link.Packet) {
 	for _, p := range batch {
-		in := stack.NewPacketBuffer(stack.PacketBufferOptions{
-			Payload: buffer.MakeWithData(p.AppendTo(nil)),
-		})
+		v := buffer.NewViewSize(p.Len())
+		p.AppendTo(v.AsSlice()[:0])
+		in := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: buffer.MakeWithView(v)})
 		p.Free()
 		b.d.DeliverNetworkPacket(ipv4.ProtocolNumber, in)
 		in.DecRef()
@@ -77,7 +85,12 @@ func (b *bridged) deliver(batch []*link.Packet) {
 func (b *bridged) IsAttached() bool { return b.d != nil }
 
 // MTU implements stack.LinkEndpoint.
-func (b *bridged) MTU() uint32 { return uint32(b.info.MTU) }
+func (b *bridged) MTU() uint32 {
+	if b.info.Medium == link.Ethernet {
+		return uint32(b.info.MTU) + header.EthernetMinimumSize // which the endpoint above takes off
+	}
+	return uint32(b.info.MTU)
+}
 
 // SetMTU implements stack.LinkEndpoint.
 func (b *bridged) SetMTU(uint32) {}
@@ -102,7 +115,12 @@ func (b *bridged) SupportedGSO() stack.SupportedGSO {
 func (b *bridged) MaxHeaderLength() uint16 { return 0 }
 
 // LinkAddress implements stack.LinkEndpoint.
-func (b *bridged) LinkAddress() tcpip.LinkAddress { return "" }
+func (b *bridged) LinkAddress() tcpip.LinkAddress {
+	if b.info.Medium != link.Ethernet {
+		return ""
+	}
+	return tcpip.LinkAddress(b.info.Address[:])
+}
 
 // SetLinkAddress implements stack.LinkEndpoint.
 func (b *bridged) SetLinkAddress(tcpip.LinkAddress) {}

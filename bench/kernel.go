@@ -156,7 +156,7 @@ func kernelLossy(there kernelNet) (*pair, error) {
 
 // overTUN is the pair of a stack at clientIP and the kernel at serverIP.
 func overTUN(t topology, stack network) *pair {
-	if t == tunOut {
+	if t == tunOut || t == tapOut {
 		return &pair{stack, here("cubic"), serverIP}
 	}
 	return &pair{here("cubic"), stack, clientIP}

@@ -100,7 +100,11 @@ func (o *options) measure() (*Report, error) {
 		if !o.workload.MatchString(w.name) {
 			continue
 		}
-		for round := range o.runs {
+		runs := o.runs
+		if w.runs > 0 {
+			runs = min(runs, w.runs)
+		}
+		for round := range runs {
 			for k := range stacks {
 				s := stacks[(round+k)%len(stacks)].name
 				if o.stack.MatchString(s) {

@@ -27,7 +27,9 @@ const (
 	lossyBBR topology = "lossy-bbr" // the same, with BBR in place of CUBIC
 	tunOut   topology = "tun-out"   // a client of the stack, over a TUN device, to the kernel
 	tunIn    topology = "tun-in"    // and the other way round
-	machine  topology = "machine"   // nothing
+	tapOut   topology = "tap-out"   // the same over a TAP device
+	tapIn    topology = "tap-in"
+	machine  topology = "machine" // nothing
 
 	programsOnly topology = "programs" // the programs have their own networks
 )

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"html"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,13 +17,13 @@ var charts = []struct {
 	file, title string
 	workloads   []string
 }{
-	{"bulk", "Bulk TCP, Gbit/s (more is better)", []string{"bulk-1", "bulk-8", "bulk-1500", "bulk-64k"}},
+	{"bulk", "Bulk TCP, Gbit/s (more is better)", []string{"bulk-1", "bulk-8", "bulk-1500", "bulk-1500-8", "bulk-64k", "bulk-64k-8"}},
 	{"round-trip", "1-byte round trip, p50, µs (less is better)", []string{"round-trip"}},
 	{"connect", "Connect, 1 byte each way, close: connections a second (more is better)", []string{"connect-1", "connect-64"}},
 	{"udp", "UDP datagrams received a second (more is better)", []string{"udp-64", "udp-1400", "udp-flood-64"}},
 	{"http", "net/http keep-alive requests a second (more is better)", []string{"http"}},
 	{"lossy", "Bulk TCP, 1 % loss, 10 ms, Mbit/s (more is better)", []string{"bulk-lossy", "bulk-lossy-bbr"}},
-	{"tun", "Bulk TCP over TUN to and from the kernel, Gbit/s (more is better)", []string{"tun-out", "tun-in"}},
+	{"tun", "Bulk TCP over TUN and TAP to and from the kernel, Gbit/s (more is better)", []string{"tun-out", "tun-in", "tap-out", "tap-in"}},
 	{"run-bulk", "Programs under usock run, Gbit/s (more is better)", []string{"run-iperf3"}},
 	{"run", "Programs under usock run, requests a second (more is better)", []string{"run-redis", "run-nginx", "run-nginx-close"}},
 	{"idle", "Idle connection, both ends, bytes (less is better)", []string{"idle-50k", "idle-200k", "idle-1m"}},
@@ -42,7 +43,20 @@ func (r *Report) plot(dir string) error {
 			err = errors.Join(err, os.WriteFile(filepath.Join(dir, c.file+".svg"), []byte(chart(c.title, rows)), 0o644))
 		}
 	}
+	if points := r.points(); points != nil {
+		err = errors.Join(err, os.WriteFile(filepath.Join(dir, "curves.svg"), []byte(curveChart(points)), 0o644))
+	}
 	return err
+}
+
+// points are the measured points of the curves.
+func (r *Report) points() (all []*Row) {
+	for _, x := range r.Rows {
+		if x.w.curve != nil {
+			all = append(all, x)
+		}
+	}
+	return all
 }
 
 // Measures of a chart, in pixels.
@@ -110,4 +124,59 @@ func short(title string) string {
 		return rest
 	}
 	return title
+}
+
+// Measures of the curves' chart, in pixels.
+const (
+	curveHeight = 380
+	curveLeft   = 60
+	curveRight  = 480
+	curveTop    = 60
+	curveBottom = 330
+)
+
+// curveChart draws what a use costs over the number, both on logarithmic scales: a
+// cost that does not depend on the number is a level line.
+func curveChart(points []*Row) string {
+	least, most := math.Inf(1), 0.0
+	for _, x := range points {
+		least, most = min(least, median(x.Values["usock"])), max(most, median(x.Values["usock"]))
+	}
+	low, high := math.Floor(math.Log10(least)), math.Ceil(math.Log10(most))
+	first, last := math.Log10(float64(curveSizes[0])), math.Log10(float64(curveSizes[len(curveSizes)-1]))
+	atX := func(n int) float64 {
+		return curveLeft + (math.Log10(float64(n))-first)/(last-first)*(curveRight-curveLeft)
+	}
+	atY := func(us float64) float64 {
+		return curveBottom - (math.Log10(us)-low)/(high-low)*(curveBottom-curveTop)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="system-ui, sans-serif" font-size="13">`+"\n", chartWidth, curveHeight)
+	fmt.Fprintf(&b, `<rect width="100%%" height="100%%" fill="#ffffff"/>`+"\n")
+	fmt.Fprintf(&b, `<text x="12" y="26" font-size="15" font-weight="600" fill="#222">usock: µs of processor time for one use, with as many</text>`+"\n")
+	for _, n := range curveSizes {
+		fmt.Fprintf(&b, `<path d="M%.1f %dV%d" stroke="#ddd"/><text x="%.1f" y="%d" fill="#222" text-anchor="middle">%s</text>`+"\n",
+			atX(n), curveTop, curveBottom, atX(n), curveBottom+20, thousands(n))
+	}
+	for e := low; e <= high; e++ {
+		y := atY(math.Pow(10, e))
+		fmt.Fprintf(&b, `<path d="M%d %.1fH%d" stroke="#ddd"/><text x="%d" y="%.1f" fill="#222" text-anchor="end">%g</text>`+"\n",
+			curveLeft, y, curveRight, curveLeft-8, y+4, math.Pow(10, e))
+	}
+	colours := []string{"#0b7285", "#c2842c", "#7a7f87", "#a61e4d"}
+	for i, c := range curves {
+		line, end := "", 0.0
+		for _, x := range points {
+			if x.w.curve != c {
+				continue
+			}
+			end = atY(median(x.Values["usock"]))
+			line += fmt.Sprintf("%c%.1f %.1f", "ML"[min(len(line), 1)], atX(x.w.n), end)
+			fmt.Fprintf(&b, `<circle cx="%.1f" cy="%.1f" r="3.5" fill="%s"/>`+"\n", atX(x.w.n), end, colours[i])
+		}
+		fmt.Fprintf(&b, `<path d="%s" stroke="%s" stroke-width="2" fill="none"/>`+"\n", line, colours[i])
+		fmt.Fprintf(&b, `<text x="%d" y="%.1f" fill="%s">%s: %s</text>`+"\n", curveRight+14, end+4, colours[i], c.name, html.EscapeString(c.then))
+	}
+	b.WriteString("</svg>\n")
+	return b.String()
 }

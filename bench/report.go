@@ -187,22 +187,33 @@ func ratioCell(v float64) string {
 
 // bar says what was to be reached and whether it was.
 func (x *Row) bar() string {
-	bar := x.w.bar
-	if bar == 0 {
+	sign, than := "≥", func(v, bar float64) bool { return v >= bar }
+	if x.w.less {
+		sign, than = "≤", func(v, bar float64) bool { return v <= bar }
+	}
+	var all []string
+	say := func(bar, v float64, sign, of string, met bool) {
+		verdict := "missed"
+		switch {
+		case bar == 0:
+			return
+		case math.IsNaN(v):
+			verdict = "not measured"
+		case met:
+			verdict = "met"
+		}
+		all = append(all, fmt.Sprintf("%s %v%s: %s", sign, bar, of, verdict))
+	}
+	b := &x.w.bars
+	k, g, v, p := x.ratio("kernel"), x.ratio("gvisor"), median(x.Values["usock"]), median(x.More["usock"]["peak MiB"])
+	say(b.kernel, k, sign, " × kernel", than(k, b.kernel))
+	say(b.gvisor, g, sign, " × gVisor", than(g, b.gvisor))
+	say(b.value, v, sign, "", than(v, b.value))
+	say(b.peak, p, "≤", " MiB peak", p <= b.peak)
+	if all == nil {
 		return "–"
 	}
-	sign, met := "≥", x.ratio("kernel") >= bar
-	if x.w.less {
-		sign, met = "≤", x.ratio("kernel") <= bar
-	}
-	verdict := "missed"
-	if met {
-		verdict = "met"
-	}
-	if math.IsNaN(x.ratio("kernel")) {
-		verdict = "not measured"
-	}
-	return fmt.Sprintf("%s %.1f: %s", sign, bar, verdict)
+	return strings.Join(all, ", ")
 }
 
 // table is the report for people.
@@ -236,19 +247,58 @@ func (r *Report) table() string {
 	}
 	b.WriteString("\n| besides | usock | gVisor | kernel |\n|---|---|---|---|\n")
 	for _, x := range r.Rows {
-		x.besides(&b)
+		if x.w.curve == nil {
+			x.besides(&b)
+		}
 	}
 	b.WriteString("\n| the machine at best | unit | |\n|---|---|---|\n")
 	for _, x := range r.Rows {
-		if x.w.topology == machine {
+		if x.w.topology == machine && x.w.curve == nil {
 			fmt.Fprintf(&b, "| %s | %s | %s |\n", x.Title, x.Unit, x.cell("machine"))
 		}
 	}
+	r.curves(&b)
 	fmt.Fprintf(&b, "\n%s\n\n%s\n\n%s\n", usockNote, gvisorNote, kernelNote)
 	for _, f := range r.Failures {
 		fmt.Fprintf(&b, "\nFailed: %s\n", f)
 	}
 	return b.String()
+}
+
+// curves is the table of the curves, by size: what the first and the then of each
+// takes.
+func (r *Report) curves(b *strings.Builder) {
+	point := func(c *curve, n int) *Row {
+		for _, x := range r.points() {
+			if x.w.curve == c && x.w.n == n {
+				return x
+			}
+		}
+		return nil
+	}
+	if r.points() == nil {
+		return
+	}
+	b.WriteString("\n| µs of processor time with |")
+	for _, n := range curveSizes {
+		fmt.Fprintf(b, " %s |", thousands(n))
+	}
+	b.WriteString("\n|---|" + strings.Repeat("---|", len(curveSizes)) + "\n")
+	for _, c := range curves {
+		line := func(what string, value func(*Row) []float64) {
+			fmt.Fprintf(b, "| %s: %s |", c.name, what)
+			for _, n := range curveSizes {
+				v := math.NaN()
+				if x := point(c, n); x != nil {
+					v = median(value(x))
+				}
+				fmt.Fprintf(b, " %s |", number(v))
+			}
+			b.WriteString("\n")
+		}
+		line(c.first, func(x *Row) []float64 { return x.More["usock"]["first"] })
+		line(c.then, func(x *Row) []float64 { return x.Values["usock"] })
+	}
 }
 
 func (x *Row) besides(b *strings.Builder) {

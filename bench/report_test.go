@@ -52,8 +52,8 @@ func sample() *Report {
 func TestTable(t *testing.T) {
 	table := sample().table()
 	for _, want := range []string{
-		"| bulk TCP, 1 connection, one host | Gbit/s | 5 | 4.00 ±25% | – | 2.00 ±0% | – | – | 2.00 | ≥ 1.3: met |",
-		"| 1-byte round trip, p50 | µs | 5 | 4.00 ±25% | – | 8.00 ±0% | – | – | 0.50 | ≤ 0.5: met |",
+		"| bulk TCP, 1 connection, one host | Gbit/s | 5 | 4.00 ±25% | – | 2.00 ±0% | – | – | 2.00 | ≥ 1.3 × kernel: met |",
+		"| 1-byte round trip, p50 | µs | 5 | 4.00 ±25% | – | 8.00 ±0% | – | – | 0.50 | ≤ 0.5 × kernel: met |",
 		"| 1-byte round trip, p50: allocations | 0 | – | – |",
 	} {
 		if !strings.Contains(table, want) {
@@ -94,5 +94,29 @@ func TestChart(t *testing.T) {
 	}
 	if bars != 4 {
 		t.Errorf("%d bars, want 4", bars)
+	}
+}
+
+// The curves have a table and a plot, also when not all points were measured.
+func TestCurves(t *testing.T) {
+	r := sample()
+	for _, n := range []string{"scale-routes-1000", "scale-routes-1000000", "scale-timers-1000"} {
+		w, err := findWorkload(n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.add(w, "usock", Result{Value: 0.5, More: map[string]float64{"first": 3}})
+	}
+	for _, want := range []string{
+		"| routes: added | 3.00 | – | – | 3.00 |",
+		"| routes: datagram | 0.50 | – | – | 0.50 |",
+		"| deadlines: set anew, and passed | 0.50 | – | – | – |",
+	} {
+		if !strings.Contains(r.table(), want) {
+			t.Errorf("no line\n%s\nin\n%s", want, r.table())
+		}
+	}
+	if n := strings.Count(curveChart(r.points()), "<circle"); n != 3 {
+		t.Errorf("%d points, want 3", n)
 	}
 }

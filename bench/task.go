@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"runtime/pprof"
 	"runtime/trace"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -35,60 +36,81 @@ type workload struct {
 	unit        string
 	less        bool // less is better
 	topology    topology
-	bar         float64 // usock to kernel, at least; at most if less is better
-	limit       string  // the machine's limit in the same unit; "": none
+	bars        bars
+	limit       string // the machine's limit in the same unit; "": none
 	run         func(p *pair, t Task) (Result, error)
 
 	least time.Duration // a measurement takes at least so long
+	runs  int           // it is measured at most so often; 0: as often as the others
+	curve *curve        // of which it is a point; nil: none
+	n     int           // of what the curve is about
 }
 
-var workloads = []workload{
+// bars are what usock is to reach: at least, or at most if less is better. 0: no bar.
+type bars struct {
+	kernel, gvisor float64 // times the other's figure
+	value          float64 // the figure itself
+	peak           float64 // MiB resident at most
+}
+
+var workloads = slices.Concat(table, curveWorkloads())
+
+// table are the workloads that are compared.
+var table = []workload{
 	{name: "bulk-1", title: "bulk TCP, 1 connection, one host", unit: "Gbit/s",
-		topology: loopback, bar: 1.3, limit: "limit-copy", run: bulk(1)},
+		topology: loopback, bars: bars{kernel: 1.3}, limit: "limit-copy", run: bulk(1)},
 	{name: "bulk-8", title: "bulk TCP, 8 connections, one host", unit: "Gbit/s",
-		topology: loopback, bar: 1.2, limit: "limit-copy", run: bulk(8)},
+		topology: loopback, bars: bars{kernel: 1.2}, limit: "limit-copy", run: bulk(8)},
 	{name: "bulk-1500", title: "bulk TCP, two hosts, MTU 1500", unit: "Gbit/s",
-		topology: wire1500, bar: 1.0, limit: "limit-copy", run: bulk(1)},
+		topology: wire1500, bars: bars{kernel: 1.0, gvisor: 4}, limit: "limit-copy", run: bulk(1)},
 	{name: "bulk-64k", title: "bulk TCP, two hosts, 64 KiB segments", unit: "Gbit/s",
-		topology: wire64k, bar: 1.2, limit: "limit-copy", run: bulk(1)},
+		topology: wire64k, bars: bars{kernel: 1.2}, limit: "limit-copy", run: bulk(1)},
+	{name: "bulk-1500-8", title: "bulk TCP, 8 connections, two hosts, MTU 1500", unit: "Gbit/s",
+		topology: wire1500, limit: "limit-copy", run: bulk(8)},
+	{name: "bulk-64k-8", title: "bulk TCP, 8 connections, two hosts, 64 KiB segments", unit: "Gbit/s",
+		topology: wire64k, limit: "limit-copy", run: bulk(8)},
 	{name: "bulk-lossy", title: "bulk TCP, two hosts, MTU 1500, 1 % loss, 10 ms round trip", unit: "Mbit/s",
 		topology: lossy, least: 4 * time.Second, run: scaled(1000, bulk(1))},
 	{name: "bulk-lossy-bbr", title: "the same, BBR", unit: "Mbit/s",
 		topology: lossyBBR, least: 4 * time.Second, run: scaled(1000, bulk(1))},
 	{name: "tun-out", title: "bulk TCP to the kernel over TUN", unit: "Gbit/s",
-		topology: tunOut, run: bulk(1)},
+		topology: tunOut, bars: bars{gvisor: 1.3}, run: bulk(1)},
 	{name: "tun-in", title: "bulk TCP from the kernel over TUN", unit: "Gbit/s",
-		topology: tunIn, run: bulk(1)},
+		topology: tunIn, bars: bars{gvisor: 1.3}, run: bulk(1)},
+	{name: "tap-out", title: "bulk TCP to the kernel over TAP", unit: "Gbit/s",
+		topology: tapOut, run: bulk(1)},
+	{name: "tap-in", title: "bulk TCP from the kernel over TAP", unit: "Gbit/s",
+		topology: tapIn, run: bulk(1)},
 	{name: "round-trip", title: "1-byte round trip, p50", unit: "µs", less: true,
-		topology: loopback, bar: 0.5, limit: "limit-channel", run: roundTrip},
+		topology: loopback, bars: bars{kernel: 0.5}, limit: "limit-channel", run: roundTrip},
 	{name: "connect-1", title: "connect, 1 byte each way, close; 1 client", unit: "1/s",
-		topology: loopback, bar: 2.5, run: connect(1)},
+		topology: loopback, bars: bars{kernel: 2.5}, run: connect(1)},
 	{name: "connect-64", title: "connect, 1 byte each way, close; 64 clients", unit: "1/s",
-		topology: loopback, bar: 2, run: connect(64)},
+		topology: loopback, bars: bars{kernel: 2}, run: connect(64)},
 	{name: "udp-64", title: "UDP, 64 bytes, received", unit: "1/s",
-		topology: loopback, bar: 3.2, run: datagrams(64, udpWindow)},
+		topology: loopback, bars: bars{kernel: 3.2}, run: datagrams(64, udpWindow)},
 	{name: "udp-1400", title: "UDP, 1400 bytes, received", unit: "1/s",
-		topology: loopback, bar: 2.2, run: datagrams(1400, udpWindow)},
+		topology: loopback, bars: bars{kernel: 2.2}, run: datagrams(1400, udpWindow)},
 	{name: "udp-flood-64", title: "UDP, 64 bytes, received while the sender floods", unit: "1/s",
 		topology: loopback, run: datagrams(64, 0)},
 	{name: "http", title: "net/http, 64 keep-alive clients, 1 KiB", unit: "1/s",
-		topology: loopback, bar: 1.2, run: httpKeepAlive},
+		topology: loopback, bars: bars{kernel: 1.2}, run: httpKeepAlive},
 	{name: "run-iperf3", title: "usock run: iperf3", unit: "Gbit/s",
-		topology: programsOnly, bar: 0.6, run: iperf},
+		topology: programsOnly, bars: bars{kernel: 0.6}, run: iperf},
 	{name: "run-redis", title: "usock run: redis-benchmark, GET, 50 clients", unit: "1/s",
-		topology: programsOnly, bar: 0.7, run: redis},
+		topology: programsOnly, bars: bars{kernel: 0.7}, run: redis},
 	{name: "run-nginx", title: "usock run: nginx and wrk, 64 connections kept", unit: "1/s",
-		topology: programsOnly, bar: 0.7, run: nginxKept},
+		topology: programsOnly, bars: bars{kernel: 0.7}, run: nginxKept},
 	{name: "run-nginx-close", title: "usock run: nginx and wrk, a connection for each request", unit: "1/s",
-		topology: programsOnly, bar: 0.3, run: nginxClose},
+		topology: programsOnly, bars: bars{kernel: 0.3}, run: nginxClose},
 	{name: "idle-50k", title: "idle connection, both ends, 50,000 of them", unit: "byte", less: true,
 		topology: loopback, run: idle(50_000, false)},
 	{name: "idle-200k", title: "idle connection, both ends, 200,000 of them", unit: "byte", less: true,
-		topology: loopback, run: idle(200_000, false)},
+		topology: loopback, bars: bars{value: 2200}, run: idle(200_000, false)},
 	{name: "idle-conn-200k", title: "the same with the net package's adapters", unit: "byte", less: true,
 		topology: loopback, run: idle(200_000, true)},
 	{name: "idle-1m", title: "idle connection, both ends, 1,000,000 of them", unit: "byte", less: true,
-		topology: loopback, run: million},
+		topology: loopback, bars: bars{peak: 3 << 10}, runs: 1, run: million},
 }
 
 func findWorkload(name string) (*workload, error) {

@@ -93,10 +93,16 @@ func usockPair(t topology) (*pair, error) {
 			cc = "bbr"
 		}
 		return usockTwo(a, b, cc)
-	case tunOut, tunIn:
-		l, err := tun("bench0", serverIP, false)
+	case tunOut, tunIn, tapOut, tapIn:
+		l, err := toKernel(t)
 		if err != nil {
 			return nil, err
+		}
+		if t == tapOut || t == tapIn {
+			l, err = link.Frames(l, link.FramesConfig{Addresses: []netip.Prefix{netip.PrefixFrom(clientIP, 24)}})
+			if err != nil {
+				return nil, err
+			}
 		}
 		n, err := usockHost(l, clientIP, "")
 		return overTUN(t, n), err
@@ -123,4 +129,4 @@ func usockHost(l link.Link, a netip.Addr, cc string) (usockNet, error) {
 	return usockNet{h}, err
 }
 
-const usockNote = "usock: the net package's types of Host. One host: the built-in loopback. Two hosts: link.Pipe, at MTU 1500 with SmallSegments. TUN: link.TUN with the virtio-net header."
+const usockNote = "usock: the net package's types of Host. One host: the built-in loopback. Two hosts: link.Pipe, at MTU 1500 with SmallSegments. TUN, TAP: link.TUN and link.TAP with the virtio-net header."

@@ -30,7 +30,20 @@ func lossyWire() (client, server link.Link, err error) {
 
 // tun opens a TUN device with the kernel's address on it.
 func tun(name string, a netip.Addr, noOffload bool) (link.Link, error) {
-	l, err := link.TUN(link.DeviceConfig{Name: name, MTU: 1500, Up: true, NoOffload: noOffload})
+	return device(link.TUN, name, a, noOffload)
+}
+
+// toKernel opens the device of a topology, with the kernel's address on it.
+func toKernel(t topology) (link.Link, error) {
+	open := link.TUN
+	if t == tapOut || t == tapIn {
+		open = link.TAP
+	}
+	return device(open, "bench0", serverIP, false)
+}
+
+func device(open func(link.DeviceConfig) (link.Link, error), name string, a netip.Addr, noOffload bool) (link.Link, error) {
+	l, err := open(link.DeviceConfig{Name: name, MTU: 1500, Up: true, NoOffload: noOffload})
 	if err != nil {
 		return nil, err
 	}

@@ -27,6 +27,11 @@ type window struct {
 	sent, received atomic.Int64
 	waiting        atomic.Bool
 	opened         chan struct{}
+	patience       *time.Timer // the sender's
+}
+
+func newWindow(size int64) *window {
+	return &window{size: size, opened: make(chan struct{}, 1), patience: time.NewTimer(time.Hour)}
 }
 
 // acquire waits for room. It reports false if nothing was received for a second.
@@ -38,10 +43,11 @@ func (w *window) acquire() bool {
 	if w.sent.Load()-w.received.Load() <= w.size/2 && w.waiting.CompareAndSwap(true, false) {
 		return true
 	}
+	w.patience.Reset(time.Second)
 	select {
 	case <-w.opened:
 		return true
-	case <-time.After(time.Second):
+	case <-w.patience.C:
 		return false
 	}
 }
@@ -66,9 +72,9 @@ func datagrams(size int, underWay int64) func(*pair, Task) (Result, error) {
 			return Result{}, err
 		}
 		var m meter
-		w := window{size: underWay, opened: make(chan struct{}, 1)}
+		w := newWindow(underWay)
 		failed := make(chan error, 2)
-		go func() { failed <- receive(srv, &m, &w) }()
+		go func() { failed <- receive(srv, &m, w) }()
 		go func() {
 			b := make([]byte, size)
 			for !m.stopped.Load() {
