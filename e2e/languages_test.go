@@ -30,6 +30,7 @@ func TestPythonTimeouts(t *testing.T) {
 
 func TestDescriptorsArePassed(t *testing.T) { python(t, "passing.py", "", "all came over") }
 func TestUrgentData(t *testing.T)           { python(t, "urgent.py", "", "urgent data came") }
+func TestAffinity(t *testing.T)             { python(t, "affinity.py", "", "no thread was moved") }
 func TestClosedListener(t *testing.T)       { python(t, "reopened.py", "", "refused and free") }
 
 func TestNode(t *testing.T) {

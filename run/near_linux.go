@@ -43,7 +43,8 @@ func (c *call) answerFD(fd, flags int) (int, syscall.Errno) {
 	return n, e
 }
 
-// move keeps a waiting thread on this CPU for a moment.
+// move keeps a waiting thread on this CPU for a moment. Where it may run is not to
+// be changed by anybody else meanwhile: what is set between the two calls of here is lost.
 type move struct {
 	tid  int
 	old  unix.CPUSet // where the thread may run
