@@ -43,8 +43,8 @@ func (c *call) answerFD(fd, flags int) (int, syscall.Errno) {
 	return n, e
 }
 
-// move keeps a waiting thread on this CPU for a moment. Where it may run is not to
-// be changed by anybody else meanwhile: what is set between the two calls of here is lost.
+// move keeps a waiting thread on this CPU for a moment. A mask that the program sets
+// between the first two system calls of it is lost.
 type move struct {
 	tid  int
 	old  unix.CPUSet // where the thread may run
