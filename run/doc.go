@@ -27,7 +27,8 @@
 // on a thread of its own. It waits in epoll for notifications and for far ends, and
 // the host's poll set wakes it through an eventfd. Handlers run to completion and
 // never block: a call that must wait is parked (park_linux.go) and tried again when
-// something happens to its socket.
+// something happens to its socket. A program that calls and the loop that answers
+// take turns on one CPU (near_linux.go).
 //
 // # A socket's life
 //
