@@ -2,7 +2,6 @@ package socket
 
 import (
 	"usock/internal/abi"
-	"usock/internal/timer"
 )
 
 // Forerunner is a Proto of records that keeps some of those received where the next
@@ -23,7 +22,7 @@ func (m *Msg) plain() bool { return m.Flags&^abi.MSG_DONTWAIT == 0 && !m.Want }
 // Foresees reports whether records may be set aside by a Recv of m: the calls to
 // come need not look at a deadline. Locked.
 func (s *Socket) Foresees(m *Msg) bool {
-	return m.plain() && s.Err == 0 && (s.deadlines == nil || s.deadlines.read.at == timer.Never)
+	return m.plain() && s.Err == 0 && !s.hasDeadline(true, false)
 }
 
 // recvAhead is Recv of a record that was set aside.

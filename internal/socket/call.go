@@ -42,14 +42,14 @@ func (c *call) timeo() time.Duration {
 }
 
 func (c *call) deadline() time.Duration {
-	d := c.s.deadlines
+	d := c.s.deadlines.Load()
 	switch {
 	case d == nil || c.limit != 0:
 		return timer.Never
 	case c.mask&wait.In != 0:
-		return d.read.at
+		return d.read.passesAt()
 	default:
-		return d.write.at
+		return d.write.passesAt()
 	}
 }
 

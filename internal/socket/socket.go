@@ -1,6 +1,7 @@
 package socket
 
 import (
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -122,7 +123,7 @@ type Socket struct {
 	Owner int32         // process on whose behalf the socket acts; 0: this one
 
 	queue     wait.Queue
-	deadlines *deadlines // nil until one is set
+	deadlines atomic.Pointer[deadlines] // nil until one is set; changed under the lock
 }
 
 // Default buffer sizes in bytes (net.core.rmem_default, wmem_default).
@@ -185,10 +186,15 @@ func (s *Socket) Nonblock() bool {
 type deadline struct {
 	timer.Entry
 	s  *Socket
-	at time.Duration // timer.Never: none
+	at atomic.Int64 // a time.Duration; timer.Never: none
 }
 
+func (d *deadline) passesAt() time.Duration { return time.Duration(d.at.Load()) }
+
 type deadlines struct{ read, write deadline }
+
+// ended are the deadlines of a closed socket.
+var ended deadlines
 
 // Expired implements timer.Owner.
 func (d *deadline) Expired(*timer.Entry, time.Duration) { d.s.wakeAll() }
@@ -204,6 +210,9 @@ func (s *Socket) SetWriteDeadline(t time.Time) error { return s.setDeadline(t, f
 func (s *Socket) SetDeadline(t time.Time) error { return s.setDeadline(t, true, true) }
 
 func (s *Socket) setDeadline(t time.Time, read, write bool) error {
+	if t.IsZero() && !s.hasDeadline(read, write) {
+		return nil // many programs take off before each call what they seldom set
+	}
 	s.Host.Enter()
 	defer s.Host.Leave()
 	if s.closed {
@@ -214,35 +223,50 @@ func (s *Socket) setDeadline(t time.Time, read, write bool) error {
 	if !t.IsZero() {
 		at = max(s.Host.Now()+time.Until(t), 0)
 	}
-	if s.deadlines == nil {
+	d := s.deadlines.Load()
+	if d == nil {
 		if at == timer.Never {
 			return nil
 		}
-		d := &deadlines{}
+		d = &deadlines{}
 		d.read.s, d.write.s = s, s
 		d.read.Owner, d.write.Owner = &d.read, &d.write
-		d.read.at, d.write.at = timer.Never, timer.Never
-		s.deadlines = d
+		d.read.at.Store(int64(timer.Never))
+		d.write.at.Store(int64(timer.Never))
+		s.deadlines.Store(d)
 	}
+	passed := at <= s.Host.Now()
 	set := func(d *deadline) {
-		d.at = at
-		s.Host.SetTimer(&d.Entry, at)
+		d.at.Store(int64(at))
+		if passed {
+			s.Host.RemoveTimer(&d.Entry)
+		} else {
+			s.Host.SetTimer(&d.Entry, at)
+		}
 	}
 	if read {
-		set(&s.deadlines.read)
+		set(&d.read)
 	}
 	if write {
-		set(&s.deadlines.write)
+		set(&d.write)
 	}
-	s.wakeAll()
+	if passed {
+		s.wakeAll()
+	}
 	return nil
 }
 
+// hasDeadline reports whether there is a deadline to take off, or the socket is
+// closed. The lock need not be held.
+func (s *Socket) hasDeadline(read, write bool) bool {
+	d := s.deadlines.Load()
+	return d != nil && (read && d.read.passesAt() != timer.Never || write && d.write.passesAt() != timer.Never)
+}
+
 func (s *Socket) dropDeadlines() {
-	if d := s.deadlines; d != nil {
+	if d := s.deadlines.Swap(&ended); d != nil {
 		s.Host.RemoveTimer(&d.read.Entry)
 		s.Host.RemoveTimer(&d.write.Entry)
-		s.deadlines = nil
 	}
 }
 
