@@ -21,7 +21,6 @@ type Entry struct {
 	Owner Owner
 
 	at    time.Duration // the deadline asked for; Never when stopped
-	key   time.Duration // position in the heap: at, or an earlier one
 	index int32         // place in the heap plus one; 0: not queued
 }
 
@@ -32,7 +31,14 @@ type Owner interface {
 }
 
 // Queue is the heap. Its zero value is empty.
-type Queue struct{ heap []*Entry }
+type Queue struct{ heap []slot }
+
+// slot is an entry's place. The key is here so that entries are only touched where
+// they move: with many of them each costs a cache miss.
+type slot struct {
+	key time.Duration // the entry's deadline, or an earlier time
+	e   *Entry
+}
 
 // Len returns the number of entries that are set, stopped ones not yet swept
 // away included.
@@ -41,8 +47,8 @@ func (q *Queue) Len() int { return len(q.heap) }
 // Active returns the number of entries that have a deadline.
 func (q *Queue) Active() int {
 	n := 0
-	for _, e := range q.heap {
-		if e.at != Never {
+	for _, s := range q.heap {
+		if s.e.at != Never {
 			n++
 		}
 	}
@@ -63,16 +69,15 @@ func (q *Queue) Set(e *Entry, at time.Duration) {
 		if at == Never {
 			return
 		}
-		e.at, e.key = at, at
-		q.heap = append(q.heap, e)
-		e.index = int32(len(q.heap))
+		e.at = at
+		q.heap = append(q.heap, slot{at, e})
 		q.up(len(q.heap) - 1)
 		return
 	}
 	e.at = at
-	if at < e.key {
-		e.key = at
-		q.up(int(e.index) - 1)
+	if i := int(e.index) - 1; at < q.heap[i].key {
+		q.heap[i].key = at
+		q.up(i)
 	}
 }
 
@@ -84,14 +89,13 @@ func (q *Queue) Remove(e *Entry) {
 	i := int(e.index) - 1
 	last := len(q.heap) - 1
 	moved := q.heap[last]
-	q.heap[last] = nil
+	q.heap[last] = slot{}
 	q.heap = q.heap[:last]
 	e.index, e.at = 0, Never
 	if i != last {
 		q.heap[i] = moved
-		moved.index = int32(i + 1)
 		q.down(i)
-		q.up(int(moved.index) - 1)
+		q.up(int(moved.e.index) - 1)
 	}
 }
 
@@ -107,9 +111,9 @@ func (q *Queue) Next() time.Duration {
 // Expire tells the owners of all entries whose deadline is now or earlier.
 func (q *Queue) Expire(now time.Duration) {
 	for len(q.heap) > 0 && q.heap[0].key <= now {
-		e := q.heap[0]
+		e := q.heap[0].e
 		if e.at > now && e.at != Never {
-			e.key = e.at
+			q.heap[0].key = e.at
 			q.down(0)
 			continue
 		}
@@ -124,22 +128,20 @@ func (q *Queue) Expire(now time.Duration) {
 const arity = 4
 
 func (q *Queue) up(i int) {
-	e := q.heap[i]
+	s := q.heap[i]
 	for i > 0 {
 		p := (i - 1) / arity
-		if q.heap[p].key <= e.key {
+		if q.heap[p].key <= s.key {
 			break
 		}
-		q.heap[i] = q.heap[p]
-		q.heap[i].index = int32(i + 1)
+		q.put(i, q.heap[p])
 		i = p
 	}
-	q.heap[i] = e
-	e.index = int32(i + 1)
+	q.put(i, s)
 }
 
 func (q *Queue) down(i int) {
-	e := q.heap[i]
+	s := q.heap[i]
 	for {
 		first := i*arity + 1
 		if first >= len(q.heap) {
@@ -151,13 +153,16 @@ func (q *Queue) down(i int) {
 				least = c
 			}
 		}
-		if q.heap[least].key >= e.key {
+		if q.heap[least].key >= s.key {
 			break
 		}
-		q.heap[i] = q.heap[least]
-		q.heap[i].index = int32(i + 1)
+		q.put(i, q.heap[least])
 		i = least
 	}
-	q.heap[i] = e
-	e.index = int32(i + 1)
+	q.put(i, s)
+}
+
+func (q *Queue) put(i int, s slot) {
+	q.heap[i] = s
+	s.e.index = int32(i + 1)
 }
