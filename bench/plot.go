@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -62,7 +63,7 @@ func (r *Report) points() (all []*Row) {
 // Measures of a chart, in pixels.
 const (
 	chartWidth = 760
-	labelWidth = 250
+	labelWidth = 300
 	valueWidth = 110
 	barHeight  = 18
 	barGap     = 4
@@ -110,6 +111,10 @@ func chart(title string, rows []*Row) string {
 	}
 	at := 12
 	for i, s := range stacks {
+		measured := func(x *Row) bool { return len(x.Values[s.name]) > 0 }
+		if !slices.ContainsFunc(rows, measured) {
+			continue
+		}
 		fmt.Fprintf(&b, `<rect x="%d" y="%d" width="12" height="12" fill="%s"/><text x="%d" y="%d" fill="#222">%s</text>`+"\n",
 			at, y, colours[i], at+18, y+11, html.EscapeString(s.title))
 		at += 150
@@ -120,6 +125,9 @@ func chart(title string, rows []*Row) string {
 
 // short is a title's part that tells the workloads of one chart apart.
 func short(title string) string {
+	if rest, ok := strings.CutPrefix(title, "usock run: "); ok {
+		return rest
+	}
 	if _, rest, ok := strings.Cut(title, ", "); ok {
 		return rest
 	}

@@ -101,7 +101,7 @@ var table = []workload{
 		topology: programsOnly, bars: bars{kernel: 0.7}, run: redis},
 	{name: "run-nginx", title: "usock run: nginx and wrk, 64 connections kept", unit: "1/s",
 		topology: programsOnly, bars: bars{kernel: 0.7}, run: nginxKept},
-	{name: "run-nginx-close", title: "usock run: nginx and wrk, a connection for each request", unit: "1/s",
+	{name: "run-nginx-close", title: "usock run: nginx and wrk, each request a connection", unit: "1/s",
 		topology: programsOnly, bars: bars{kernel: 0.3}, run: nginxClose},
 	{name: "idle-50k", title: "idle connection, both ends, 50,000 of them", unit: "byte", less: true,
 		topology: loopback, run: idle(50_000, false)},
