@@ -8,6 +8,7 @@ import (
 	"context"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -59,7 +60,11 @@ func TestSignalsAreForwarded(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1} {
 		c, marker := command(t, context.Background(), "--", "sh", "-c",
 			`trap 'echo got it; exit 3' TERM INT HUP USR1; echo ready; while :; do sleep 0.01; done`)
+		// Under nohup the command would inherit that a signal is ignored.
+		handled := make(chan os.Signal, 1)
+		signal.Notify(handled, sig)
 		out := start(t, c)
+		signal.Stop(handled)
 		waitLine(t, out, "ready")
 		c.Process.Signal(sig)
 		waitLine(t, out, "got it")
