@@ -185,7 +185,7 @@ func gvisorPair(t topology) (*pair, error) {
 			return nil, err
 		}
 		var ep stack.LinkEndpoint = &bridged{l: l, info: l.Info()}
-		if t == tapOut || t == tapIn {
+		if t.ethernet() {
 			ep = ethernet.New(ep)
 		}
 		n, err := gvisorStack(ep, netip.PrefixFrom(clientIP, 24))

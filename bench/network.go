@@ -34,6 +34,9 @@ const (
 	programsOnly topology = "programs" // the programs have their own networks
 )
 
+// ethernet reports whether frames lie between the stack and the kernel.
+func (t topology) ethernet() bool { return t == tapOut || t == tapIn }
+
 // pair is a client's and a server's network and the address at which the client
 // finds the server.
 type pair struct {

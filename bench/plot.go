@@ -88,9 +88,7 @@ func chart(title string, rows []*Row) string {
 	height := titleSpace + bars*(barHeight+barGap) + len(rows)*rowGap + 30
 	scale := (chartWidth - labelWidth - valueWidth) / most
 	var b strings.Builder
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="system-ui, sans-serif" font-size="13">`+"\n", chartWidth, height)
-	fmt.Fprintf(&b, `<rect width="100%%" height="100%%" fill="#ffffff"/>`+"\n")
-	fmt.Fprintf(&b, `<text x="12" y="26" font-size="15" font-weight="600" fill="#222">%s</text>`+"\n", html.EscapeString(title))
+	head(&b, title, height)
 	y := titleSpace
 	for _, x := range rows {
 		fmt.Fprintf(&b, `<text x="12" y="%d" fill="#222">%s</text>`+"\n", y+13, html.EscapeString(short(x.Title)))
@@ -121,6 +119,13 @@ func chart(title string, rows []*Row) string {
 	}
 	b.WriteString("</svg>\n")
 	return b.String()
+}
+
+// head begins a plot.
+func head(b *strings.Builder, title string, height int) {
+	fmt.Fprintf(b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="system-ui, sans-serif" font-size="13">`+"\n", chartWidth, height)
+	fmt.Fprintf(b, `<rect width="100%%" height="100%%" fill="#ffffff"/>`+"\n")
+	fmt.Fprintf(b, `<text x="12" y="26" font-size="15" font-weight="600" fill="#222">%s</text>`+"\n", html.EscapeString(title))
 }
 
 // short is a title's part that tells the workloads of one chart apart.
@@ -159,9 +164,7 @@ func curveChart(points []*Row) string {
 		return curveBottom - (math.Log10(us)-low)/(high-low)*(curveBottom-curveTop)
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="system-ui, sans-serif" font-size="13">`+"\n", chartWidth, curveHeight)
-	fmt.Fprintf(&b, `<rect width="100%%" height="100%%" fill="#ffffff"/>`+"\n")
-	fmt.Fprintf(&b, `<text x="12" y="26" font-size="15" font-weight="600" fill="#222">usock: µs of processor time for one use, with as many</text>`+"\n")
+	head(&b, "usock: µs of processor time for one use, with as many", curveHeight)
 	for _, n := range curveSizes {
 		fmt.Fprintf(&b, `<path d="M%.1f %dV%d" stroke="#ddd"/><text x="%.1f" y="%d" fill="#222" text-anchor="middle">%s</text>`+"\n",
 			atX(n), curveTop, curveBottom, atX(n), curveBottom+20, thousands(n))

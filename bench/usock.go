@@ -98,7 +98,7 @@ func usockPair(t topology) (*pair, error) {
 		if err != nil {
 			return nil, err
 		}
-		if t == tapOut || t == tapIn {
+		if t.ethernet() {
 			l, err = link.Frames(l, link.FramesConfig{Addresses: []netip.Prefix{netip.PrefixFrom(clientIP, 24)}})
 			if err != nil {
 				return nil, err

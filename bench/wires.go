@@ -36,7 +36,7 @@ func tun(name string, a netip.Addr, noOffload bool) (link.Link, error) {
 // toKernel opens the device of a topology, with the kernel's address on it.
 func toKernel(t topology) (link.Link, error) {
 	open := link.TUN
-	if t == tapOut || t == tapIn {
+	if t.ethernet() {
 		open = link.TAP
 	}
 	return device(open, "bench0", serverIP, false)

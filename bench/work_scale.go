@@ -20,16 +20,16 @@ import (
 // time, which is the workload's figure. All is done by one goroutine, so both are
 // processor time, the garbage collector's included.
 type curve struct {
-	name        string // what there are n of
+	id, name    string // what there are n of
 	first, then string // what is done with each, at first and in the measurement
 	run         func(n int) (making, use func() error, err error)
 }
 
 var curves = []*curve{
-	{"TCP connections", "opened", "1-byte round trip", scaleConnections},
-	{"UDP sockets", "bound", "datagram", scaleSockets},
-	{"routes", "added", "datagram", scaleRoutes},
-	{"deadlines", "set", "set anew, and passed", scaleDeadlines},
+	{"connections", "TCP connections", "opened", "1-byte round trip", scaleConnections},
+	{"sockets", "UDP sockets", "bound", "datagram", scaleSockets},
+	{"routes", "routes", "added", "datagram", scaleRoutes},
+	{"timers", "deadlines", "set", "set anew, and passed", scaleDeadlines},
 }
 
 var curveSizes = []int{1000, 10_000, 100_000, 1_000_000}
@@ -37,10 +37,10 @@ var curveSizes = []int{1000, 10_000, 100_000, 1_000_000}
 // curveWorkloads are the points of all curves.
 func curveWorkloads() []workload {
 	var all []workload
-	for i, c := range curves {
+	for _, c := range curves {
 		for _, n := range curveSizes {
 			all = append(all, workload{
-				name:  fmt.Sprintf("scale-%s-%d", [...]string{"connections", "sockets", "routes", "timers"}[i], n),
+				name:  fmt.Sprintf("scale-%s-%d", c.id, n),
 				title: fmt.Sprintf("%s %s, %s", thousands(n), c.name, c.then), unit: "µs", less: true,
 				topology: machine, curve: c, n: n, runs: 3,
 				run: func(_ *pair, t Task) (Result, error) { return c.measure(n, t) },

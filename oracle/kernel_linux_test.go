@@ -20,17 +20,21 @@ type kernel struct {
 	tun  int
 }
 
-// newKernel unshares the network of the calling thread, which must be locked to
-// its goroutine for good.
-func newKernel(t testing.TB) *kernel {
+// newPlainKernel unshares the network of the calling thread, which must be locked to
+// its goroutine for good. It has the interface that a host of usock run has: loopback.
+func newPlainKernel(t testing.TB) *kernel {
 	k := &kernel{t: t, open: make(map[int]bool), tun: -1}
 	k.must(unix.Unshare(unix.CLONE_NEWNET), "unshare")
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
-	k.must(err, "socket")
-	defer unix.Close(fd)
-	k.up(fd, "lo")
+	k.up("lo")
 	k.must(os.WriteFile("/proc/sys/net/ipv4/ping_group_range", []byte("0 2147483647"), 0), "ping_group_range")
+	return k
+}
+
+// newKernel is newPlainKernel with the second interface.
+func newKernel(t testing.TB) *kernel {
+	k := newPlainKernel(t)
 	k.must(os.WriteFile("/proc/sys/net/ipv4/tcp_congestion_control", []byte("reno"), 0), "tcp_congestion_control")
+	var err error
 	k.tun, err = unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	k.must(err, "/dev/net/tun")
 	ifr, _ := unix.NewIfreq("t0")
@@ -43,23 +47,31 @@ func newKernel(t testing.TB) *kernel {
 		ifr, _ := unix.NewIfreq("t0")
 		a := netip.MustParseAddr(x.addr).As4()
 		k.must(ifr.SetInet4Addr(a[:]), "address")
-		k.must(unix.IoctlIfreq(fd, x.req, ifr), "address of t0")
+		k.set(x.req, ifr, "address of t0")
 	}
 	// No address by itself, and no duplicate address detection to wait for.
 	k.must(os.WriteFile("/proc/sys/net/ipv6/conf/t0/accept_dad", []byte("0"), 0), "accept_dad")
 	k.must(os.WriteFile("/proc/sys/net/ipv6/conf/t0/addr_gen_mode", []byte("1"), 0), "addr_gen_mode")
-	k.up(fd, "t0")
+	k.up("t0")
 	return k
 }
 
 // t0Addr is the address of the interface t0, in a network of 24 bits.
 const t0Addr = "10.9.0.1"
 
-func (k *kernel) up(fd int, name string) {
+func (k *kernel) up(name string) {
 	ifr, _ := unix.NewIfreq(name)
-	k.must(unix.IoctlIfreq(fd, unix.SIOCGIFFLAGS, ifr), "flags")
+	k.set(unix.SIOCGIFFLAGS, ifr, "flags")
 	ifr.SetUint16(ifr.Uint16() | unix.IFF_UP)
-	k.must(unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, ifr), "up")
+	k.set(unix.SIOCSIFFLAGS, ifr, "up")
+}
+
+// set carries out a request about an interface.
+func (k *kernel) set(req uint, ifr *unix.Ifreq, what string) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
+	k.must(err, "socket")
+	defer unix.Close(fd)
+	k.must(unix.IoctlIfreq(fd, req, ifr), what)
 }
 
 func (k *kernel) must(err error, what string) {

@@ -9,8 +9,6 @@ import (
 	"sync"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"usock"
 )
 
@@ -44,19 +42,6 @@ func allCases() []sequence {
 		}
 	}
 	return out
-}
-
-// newPlainKernel is newKernel with the interface that a host of usock run has:
-// loopback.
-func newPlainKernel(t testing.TB) *kernel {
-	k := &kernel{t: t, open: make(map[int]bool), tun: -1}
-	k.must(unix.Unshare(unix.CLONE_NEWNET), "unshare")
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
-	k.must(err, "socket")
-	defer unix.Close(fd)
-	k.up(fd, "lo")
-	k.must(os.WriteFile("/proc/sys/net/ipv4/ping_group_range", []byte("0 2147483647"), 0), "ping_group_range")
-	return k
 }
 
 // record plays a sequence on the kernel. A library host plays along: it tells when
