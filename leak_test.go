@@ -1,10 +1,9 @@
 package usock_test
 
 import (
-	"fmt"
-	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"usock"
@@ -12,33 +11,24 @@ import (
 	"usock/link"
 )
 
-// leaks fails the test if, once f has returned, goroutines, blocks or timers are
-// left. f must have closed its hosts, which it returns.
-func leaks(t *testing.T, f func() []*usock.Host) {
+// leaks fails the test if, once f has returned and all that it woke has run,
+// goroutines, blocks or timers are left. f must have closed its host, which it
+// returns; it runs in a synctest bubble, which is what finds the goroutines.
+func leaks(t *testing.T, f func(t *testing.T) *usock.Host) {
 	t.Helper()
 	buf.Track(true)
 	defer buf.Track(false)
 	blocks := buf.Live()
-	before := runtime.NumGoroutine()
-	for i, h := range f() {
+	synctest.Test(t, func(t *testing.T) {
+		h := f(t)
+		synctest.Wait()
 		if n := h.Timers(); n != 0 {
-			t.Errorf("host %d: %d timers are left", i, n)
+			t.Errorf("%d timers are left", n)
 		}
-	}
-	within(t, "goroutines end", func() error {
-		if n := runtime.NumGoroutine(); n > before {
-			return fmt.Errorf("%d goroutines are left:\n%s", n-before, stacks())
-		}
-		return nil
 	})
 	if n := buf.Live(); n != blocks {
 		t.Errorf("%d blocks are left", n-blocks)
 	}
-}
-
-func stacks() string {
-	b := make([]byte, 1<<16)
-	return strings.TrimSpace(string(b[:runtime.Stack(b, true)]))
 }
 
 // within waits until cond holds.
@@ -76,13 +66,13 @@ func TestCloseLeavesNothing(t *testing.T) {
 	}
 	for name, loop := range loops {
 		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
-			leaks(t, func() []*usock.Host {
+			leaks(t, func(t *testing.T) *usock.Host {
 				h := must[*usock.Host](t)(usock.NewHost(usock.Config{Privileged: true, Loopback: loop}))
 				busy(t, h)
 				if err := h.Close(); err != nil {
 					t.Error(err)
 				}
-				return []*usock.Host{h}
+				return h
 			})
 		})
 	}
@@ -159,12 +149,7 @@ func busy(t *testing.T, h *usock.Host) {
 	timed := mustSocket(t, h, usock.AF_INET, usock.SOCK_DGRAM)
 	timed.SetSockOpt(usock.SOL_SOCKET, usock.SO_RCVTIMEO, append([]byte{0x10, 0x0e}, make([]byte, 14)...))
 	wait(func() error { _, err := timed.Recv(make([]byte, 1), 0); return err })
-	within(t, "calls wait", func() error {
-		if h.Timers() < 2 {
-			return fmt.Errorf("%d timers", h.Timers())
-		}
-		return nil
-	})
+	synctest.Wait() // the calls wait
 	t.Cleanup(func() {
 		for _, w := range waiting {
 			if err := <-w; err == nil {
