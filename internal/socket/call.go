@@ -351,9 +351,13 @@ func (s *Socket) Recv(ctx context.Context, p []byte, m *Msg) (n int, err error) 
 		c.nowait = true
 	}
 	for {
-		m.Flags, m.Data, m.Max = flags, m.Data[:0], len(p)-n
+		m.Data, m.Max = m.Data[:0], len(p)-n
 		got := 0
-		err = c.do(func() (err error) { got, err = s.Proto.Recv(s, m); return err })
+		err = c.do(func() (err error) {
+			m.Flags = flags // each attempt leaves there what it found
+			got, err = s.Proto.Recv(s, m)
+			return err
+		})
 		k := m.copyOut(p[n:])
 		if flags&abi.MSG_TRUNC != 0 && err == nil {
 			k = got // what a stream has thrown away counts (tcp(7))
