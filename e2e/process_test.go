@@ -153,7 +153,7 @@ wait $server`)
 	if r.code != 0 {
 		t.Fatalf("exit status %d: %s", r.code, r.stderr)
 	}
-	out, err := exec.Command("tshark", "-r", filepath.Join(r.dir, "trace.pcapng"), "-T", "fields",
+	out, err := exec.Command("tshark", "-r", filepath.Join(r.dir, "trace.pcapng"), "-d", "tcp.port==1-65535,data", "-T", "fields",
 		"-e", "tcp.flags.str", "-e", "frame.comment", "-e", "_ws.expert.message").CombinedOutput()
 	if err != nil {
 		t.Fatalf("tshark: %v\n%s", err, out)

@@ -298,7 +298,7 @@ func (l *lab) analyse() findings {
 	}
 	again := []string{"retransmission", "fast_retransmission", "spurious_retransmission", "out_of_order"}
 	other := []string{"lost_segment", "ack_lost_segment", "duplicate_ack", "keep_alive", "reused_ports"}
-	args := []string{"-r", l.capture, "-n", "-T", "fields",
+	args := []string{"-r", l.capture, "-n", "-d", "tcp.port==1-65535,data", "-T", "fields",
 		"-e", "frame.number", "-e", "ip.src", "-e", "ipv6.src", "-e", "_ws.malformed"}
 	for _, name := range append(slices.Clone(again), other...) {
 		args = append(args, "-e", "tcp.analysis."+name)

@@ -21,10 +21,14 @@ func tshark(t *testing.T, file string, args ...string) []string {
 	if err != nil {
 		t.Skip("tshark is not installed")
 	}
-	// Nothing above TCP and UDP is decoded: their data is no protocol's.
+	// Nothing above TCP and UDP is decoded, nor guessed at: their data is no
+	// protocol's.
 	all := []string{"-r", file, "-n", "--disable-protocol", "ALL"}
 	for _, p := range [...]string{"frame", "raw", "ip", "ipv6", "ipv6.fraghdr", "tcp", "udp", "icmp", "icmpv6", "pkt_comment"} {
 		all = append(all, "--enable-protocol", p)
+	}
+	for _, p := range [...]string{"tcp", "udp"} {
+		all = append(all, "-d", p+".port==1-65535,data")
 	}
 	for _, p := range [...]string{"tcp", "udp", "ip"} {
 		all = append(all, "-o", p+".check_checksum:TRUE")
