@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -72,8 +73,9 @@ func (c cell) run(t *testing.T, congestion string, seed uint64) (res sim.FlowRes
 // The grid: what a bulk transfer of 8 MiB (of 6.25 MB at 10 Mbit/s) yields, in
 // Mbit/s, and which share of the data packets are retransmissions, in percent.
 // The loss and the reordering are both ways. A row of the table is a point of the
-// grid; its numbers may stray by the tolerance from those kept in testdata.
+// grid; its numbers may stray by a tolerance from those kept in testdata.
 func TestGrid(t *testing.T) {
+	oneProcessor(t)
 	for _, congestion := range []string{"cubic", "reno", "bbr"} {
 		t.Run(congestion, func(t *testing.T) {
 			g := golden{name: "grid-" + congestion, head: "delay\trate\treorder\tloss\tMbit/s\tretrans"}
@@ -117,15 +119,34 @@ func (g *golden) add(key string, v ...float64) {
 
 func (g *golden) path() string { return filepath.Join("testdata", g.name+".golden") }
 
-// The tolerances: of a goodput a share, of a percentage a difference besides. The
-// order of goroutines that are ready at the same time differs from run to run,
-// and which packets are lost with it; what timeouts then cost differs much, where
-// a tenth is lost.
-const (
-	relative = 0.25
-	absolute = 0.5
-	timeouts = 0.6 // relative, at 10 % of loss
-)
+// The tolerances: a share, and a difference besides. Goroutines that are ready at
+// the same time run in the same order each time on one processor, but timers of one
+// moment go off in any order in a bubble. That matters to BBR, which paces with
+// them, most where it overfills a queue; and where a tenth is lost, as timeouts then
+// decide.
+func (g *golden) tolerance(key string, column int) (relative, absolute float64) {
+	bbr := strings.Contains(g.name+key, "bbr")
+	switch {
+	case bbr && strings.Contains(g.column(key, column), "retrans"):
+		return 0.75, 0.5
+	case strings.HasSuffix(key, "\t10%"):
+		return 0.6, 0.5
+	case bbr:
+		return 0.25, 0.5
+	}
+	return 0.1, 0.1
+}
+
+// column is the heading of the column so many after the key.
+func (g *golden) column(key string, n int) string {
+	return strings.Split(g.head, "\t")[strings.Count(key, "\t")+1+n]
+}
+
+// oneProcessor has the goroutines of a test run in the same order each time.
+func oneProcessor(t *testing.T) {
+	n := runtime.GOMAXPROCS(1)
+	t.Cleanup(func() { runtime.GOMAXPROCS(n) })
+}
 
 // compare holds the table against the one kept, or replaces that with -update.
 func (g *golden) compare(t *testing.T) {
@@ -171,12 +192,9 @@ func (g *golden) compare(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			most := relative
-			if strings.HasSuffix(key, "\t10%") {
-				most = timeouts
-			}
-			if math.Abs(got[i]-want) > most*math.Abs(want)+absolute {
-				t.Errorf("%s: column %d is %.2f, was %.2f", key, n+i+1, got[i], want)
+			relative, absolute := g.tolerance(key, i)
+			if math.Abs(got[i]-want) > relative*math.Abs(want)+absolute {
+				t.Errorf("%s: %s is %.2f, was %.2f", key, g.column(key, i), got[i], want)
 			}
 		}
 	}

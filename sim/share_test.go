@@ -32,6 +32,7 @@ func dumbbell(t *testing.T, seed uint64, n int, bottleneck sim.LinkConfig, confi
 // Flows that share a bottleneck share it fairly, also those that come later, and
 // use it up.
 func TestFairness(t *testing.T) {
+	oneProcessor(t)
 	g := golden{name: "fairness", head: "flows\tcontrol\tJain\tMbit/s\tretrans %"}
 	for _, c := range []struct {
 		flows int
@@ -146,6 +147,7 @@ func TestNothingLost(t *testing.T) {
 // Long transfers over 10 ms each way without a limit to the rate: the path of the
 // comparison with the kernel (docs/TCP.md), in virtual time.
 func TestLossyGoodput(t *testing.T) {
+	oneProcessor(t)
 	g := golden{name: "lossy", head: "control\tloss\tMbit/s\tretrans %"}
 	for _, cc := range []string{"cubic", "bbr"} {
 		for _, loss := range []float64{0, 0.001, 0.01, 0.03} {
