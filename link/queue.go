@@ -61,21 +61,7 @@ func (b *inbox) Recv(batch []*Packet) (int, error) {
 	if b.closed {
 		return 0, ErrClosed
 	}
-	return b.take(batch), nil
-}
-
-// take moves packets from the queue to batch. The caller holds mu.
-func (b *inbox) take(batch []*Packet) int {
-	n := 0
-	for n < len(batch) {
-		p := b.queue.Pop()
-		if p == nil {
-			break
-		}
-		batch[n] = p
-		n++
-	}
-	return n
+	return b.queue.PopTo(batch), nil
 }
 
 // Deliver implements Direct. Packets that came before are handed on first.
@@ -85,7 +71,7 @@ func (b *inbox) Deliver(f func([]*Packet)) {
 	defer b.mu.Unlock()
 	b.deliver, b.draining = f, true
 	for {
-		n := b.take(batch[:])
+		n := b.queue.PopTo(batch[:])
 		if n == 0 {
 			b.draining = false
 			return

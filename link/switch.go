@@ -47,6 +47,7 @@ func (s *Switch) Port(name string) Direct {
 		s:     s,
 		info:  Info{Name: name, MTU: s.c.MTU, Checksum: true, Segments: !s.c.SmallSegments},
 	}
+	p.out.To, p.out.Bound = (*portInbox)(p.inbox), queueBound
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ports = append(s.ports[:len(s.ports):len(s.ports)], p)
@@ -103,21 +104,21 @@ func (s *Switch) remove(p *switchPort) {
 // switchPort is a port of a switch, and the link of the host that it serves.
 //
 // Several hosts may send to one port at once, but its host is delivered to by one
-// goroutine at a time: packets go through the queue out, and whoever finds nobody
-// draining it does so.
+// goroutine at a time: that is what the relay is for.
 type switchPort struct {
 	*inbox
 	s    *Switch
 	info Info
 
-	removed bool // s.mu
-
-	lane  sync.Mutex
-	out   pkt.Queue   // lane: on the way to the host
-	busy  bool        // lane: a goroutine drains out
-	gone  bool        // lane: closed
-	batch [64]*Packet // of the goroutine that drains
+	removed bool      // s.mu
+	out     pkt.Relay // on the way to the host
 }
+
+// portInbox is a port's inbox as its relay sees it.
+type portInbox inbox
+
+// Send implements pkt.Sender.
+func (b *portInbox) Send(batch []*Packet) int { return (*inbox)(b).put(batch) }
 
 // Info implements Link.
 func (p *switchPort) Info() Info { return p.info }
@@ -125,7 +126,7 @@ func (p *switchPort) Info() Info { return p.info }
 // Send implements Link.
 func (p *switchPort) Send(batch []*Packet) int {
 	n := 0
-	var last *switchPort // packets in a row mostly go to one port: drained together
+	var last *switchPort // packets in a row mostly go to one port: flushed together
 	for _, k := range batch {
 		src, dst, ok := endpoints(k)
 		if !ok {
@@ -135,8 +136,11 @@ func (p *switchPort) Send(batch []*Packet) int {
 		to, all := p.s.learn(p, src, dst)
 		if to == nil {
 			for _, o := range all {
-				if o != p && o.push(k.Clone()) {
-					o.drain()
+				if o == p {
+					continue
+				}
+				if ok, _ := o.out.Push(k.Clone()); ok {
+					o.out.Flush()
 				}
 			}
 			k.Free()
@@ -148,79 +152,23 @@ func (p *switchPort) Send(batch []*Packet) int {
 			continue
 		}
 		if to != last && last != nil {
-			last.drain()
+			last.out.Flush()
 		}
-		if to.push(k) {
+		if ok, _ := to.out.Push(k); ok {
 			n++
 		}
 		last = to
 	}
 	if last != nil {
-		last.drain()
+		last.out.Flush()
 	}
 	return n
-}
-
-// push queues a packet for the port's host and takes it over. It reports false if
-// it had to be dropped.
-func (p *switchPort) push(k *Packet) bool {
-	p.lane.Lock()
-	defer p.lane.Unlock()
-	if p.gone || p.out.Len() >= queueBound {
-		k.Free()
-		return false
-	}
-	p.out.Push(k)
-	return true
-}
-
-// maxDrain is after how many batches a goroutine that drains a port passes the work
-// on, so that no sender carries the others' packets for ever.
-const maxDrain = 64
-
-// drain delivers what is queued, unless someone is doing so.
-func (p *switchPort) drain() {
-	p.lane.Lock()
-	if p.busy {
-		p.lane.Unlock()
-		return
-	}
-	p.busy = true
-	p.lane.Unlock()
-	p.carry()
-}
-
-func (p *switchPort) carry() {
-	for range maxDrain {
-		n := 0
-		p.lane.Lock()
-		for n < len(p.batch) {
-			k := p.out.Pop()
-			if k == nil {
-				break
-			}
-			p.batch[n] = k
-			n++
-		}
-		if n == 0 {
-			p.busy = false
-			p.lane.Unlock()
-			return
-		}
-		p.lane.Unlock()
-		p.put(p.batch[:n])
-		clear(p.batch[:n])
-	}
-	go p.carry()
 }
 
 // Close implements Link.
 func (p *switchPort) Close() error {
 	p.s.remove(p)
-	p.lane.Lock()
-	p.gone = true
-	p.out.Free()
-	p.lane.Unlock()
+	p.out.Close()
 	p.inbox.close()
 	return nil
 }

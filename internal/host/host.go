@@ -80,7 +80,7 @@ func (h *Host) Leave() {
 	h.mu.Unlock()
 	wakes.Signal()
 	for _, p := range dirty {
-		p.flush()
+		p.out.Flush()
 	}
 }
 

@@ -186,6 +186,17 @@ func (q *Queue) Pop() *Packet {
 	return p
 }
 
+// PopTo takes as many packets as there are and as fit into batch, and returns how
+// many.
+func (q *Queue) PopTo(batch []*Packet) int {
+	for i := range batch {
+		if batch[i] = q.Pop(); batch[i] == nil {
+			return i
+		}
+	}
+	return len(batch)
+}
+
 // Peek returns the first packet without taking it, nil if there is none.
 func (q *Queue) Peek() *Packet { return q.head }
 

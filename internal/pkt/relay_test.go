@@ -1,0 +1,114 @@
+package pkt
+
+import (
+	"encoding/binary"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+// place counts what it is sent and finds fault with two senders at once.
+type place struct {
+	t       *testing.T
+	inside  atomic.Int32
+	full    bool
+	got     []uint32
+	started chan struct{}
+	proceed chan struct{}
+}
+
+func (p *place) Send(batch []*Packet) int {
+	if p.inside.Add(1) != 1 {
+		p.t.Error("sent to by two goroutines at once")
+	}
+	defer p.inside.Add(-1)
+	if p.started != nil {
+		p.started <- struct{}{}
+		<-p.proceed
+	}
+	for _, k := range batch {
+		p.got = append(p.got, binary.BigEndian.Uint32(k.Front()))
+		k.Free()
+	}
+	if p.full {
+		return 0
+	}
+	return len(batch)
+}
+
+func numbered(n uint32) *Packet {
+	p := New()
+	binary.BigEndian.PutUint32(p.Prepend(4), n)
+	return p
+}
+
+// What several goroutines push arrives once each, in each one's order, also beyond
+// the turn of one goroutine.
+func TestRelay(t *testing.T) {
+	const pushers, each = 4, 3 * relayBatch * relayTurn
+	to := &place{t: t}
+	r := &Relay{To: to, Bound: pushers * each}
+	var wg sync.WaitGroup
+	for g := range uint32(pushers) {
+		wg.Go(func() {
+			for i := range uint32(each) {
+				if ok, idle := r.Push(numbered(g<<24 | i)); !ok {
+					t.Error("dropped")
+				} else if idle {
+					r.Flush()
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for busy := true; busy; runtime.Gosched() {
+		r.mu.Lock()
+		busy = r.busy
+		r.mu.Unlock()
+	}
+	var next [pushers]uint32
+	for _, n := range to.got {
+		if g := n >> 24; n&0xffffff != next[g] {
+			t.Fatalf("pusher %d: %d instead of %d", g, n&0xffffff, next[g])
+		} else {
+			next[g]++
+		}
+	}
+	for g, n := range next {
+		if n != each {
+			t.Errorf("pusher %d: %d of %d", g, n, each)
+		}
+	}
+	if r.Dropped() != 0 {
+		t.Errorf("%d dropped", r.Dropped())
+	}
+}
+
+func TestRelayDrops(t *testing.T) {
+	to := &place{t: t, started: make(chan struct{}), proceed: make(chan struct{})}
+	r := &Relay{To: to, Bound: 2}
+	r.Push(numbered(0))
+	done := make(chan struct{})
+	go func() { r.Flush(); close(done) }()
+	<-to.started
+	for i := range uint32(3) {
+		ok, idle := r.Push(numbered(1 + i))
+		if ok != (i < 2) || idle {
+			t.Errorf("packet %d: ok %v, idle %v while the relay hands on", 1+i, ok, idle)
+		}
+	}
+	r.Flush() // someone does already
+	to.proceed <- struct{}{}
+	<-to.started
+	to.full = true
+	to.proceed <- struct{}{}
+	<-done
+	if len(to.got) != 3 || r.Dropped() != 3 {
+		t.Errorf("%d arrived, %d dropped; want 3, and 1 for want of room and 2 by the place", len(to.got), r.Dropped())
+	}
+	r.Close()
+	if ok, _ := r.Push(numbered(9)); ok {
+		t.Error("a closed relay took a packet")
+	}
+}
