@@ -340,8 +340,8 @@ func (t *tcpProto) Recv(s *socket.Socket, m *socket.Msg) (int, error) {
 	case flags&abi.MSG_OOB != 0:
 		return t.recvUrgent(e, m, flags)
 	}
-	if n := e.conn.Buffered(); n > 0 {
-		if low := min(int(s.Opt.RcvLowat), m.Max); n < low && !s.NonblockLocked() && flags&abi.MSG_DONTWAIT == 0 && !e.conn.EOF() && e.conn.State() == tcp.Established {
+	if e.conn.Buffered() > 0 {
+		if e.awaitsMore(m.Max, flags) {
 			return 0, syscall.EAGAIN
 		}
 		return t.take(e, m, flags), nil
@@ -359,6 +359,21 @@ func (t *tcpProto) Recv(s *socket.Socket, m *socket.Msg) (int, error) {
 		return 0, syscall.ENOTCONN
 	}
 	return 0, syscall.EAGAIN
+}
+
+// awaitsMore reports whether a receive of up to size bytes is to wait though some are
+// there: for SO_RCVLOWAT, or for all if it peeks at all, which is not done in parts.
+// It is not where no more comes for it (Linux, tcp_recvmsg_locked).
+func (e *tcpEndpoint) awaitsMore(size, flags int) bool {
+	const all = abi.MSG_PEEK | abi.MSG_WAITALL
+	low := min(int(e.s.Opt.RcvLowat), size)
+	if flags&all == all {
+		low = size
+	}
+	if e.conn.Buffered() >= low || flags&abi.MSG_DONTWAIT != 0 || e.s.NonblockLocked() {
+		return false
+	}
+	return !e.conn.ReadShut() && !e.conn.UrgentArrived() && e.s.Err == 0 && e.conn.Err() == nil
 }
 
 // take moves or, with MSG_PEEK, shows received data.
@@ -586,6 +601,9 @@ func (t *tcpProto) update(e *tcpEndpoint, ev wait.Events) {
 	}
 	if e.lingering && !lingers(e.conn.State()) {
 		ev |= wait.Out
+	}
+	if ev&wait.Pri != 0 {
+		ev |= wait.In // what is before the urgent byte is all that a receive can get
 	}
 	if ev != 0 && e.s != nil {
 		e.s.Notify(ev)

@@ -118,6 +118,13 @@ func (c *Conn) urgentMark() (uint64, bool) {
 	return c.rare.urg.mark, true
 }
 
+// UrgentArrived reports whether the queue holds the urgent byte behind others: one
+// receive gets no more than those.
+func (c *Conn) UrgentArrived() bool {
+	mark, ok := c.urgentMark()
+	return ok && c.rcv.q.Base() < mark && mark < c.rcv.q.End()
+}
+
 // hidden returns how many bytes of the queue are not part of what Read gives: the
 // urgent byte, where it is not inline.
 func (c *Conn) hidden() int {
