@@ -107,7 +107,11 @@ func (e *endpoint) recvStream(m *socket.Msg, asked int, peek bool) (int, error) 
 	if peek {
 		skip = max(e.peekOff, 0)
 	}
-	if err := e.streamReady(asked, skip, m.Max); err != nil {
+	size := m.Max
+	if peek {
+		size = 1 // peeking does not wait for SO_RCVLOWAT
+	}
+	if err := e.streamReady(asked, skip, size); err != nil {
 		return 0, err
 	}
 	var by signature // of what is received
