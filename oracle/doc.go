@@ -7,6 +7,9 @@
 // The same sequences hold usock run to the kernel (run_linux_test.go): the kernel's
 // answers are recorded, and a program under usock run makes the same system calls.
 //
+// Calls that wait have scenarios of their own (block_linux_test.go): a call that has
+// begun on both systems, what others do meanwhile, and what comes of it.
+//
 // The package has only tests, and only on Linux. Begin with oracle_linux_test.go,
 // then the tables in the cases files.
 package oracle

@@ -5,6 +5,7 @@ import "usock/internal/abi"
 // kinds are the sockets that scripts make by name.
 var kinds = map[string][3]int{
 	"tcp": {abi.AF_INET, abi.SOCK_STREAM, 0}, "tcp6": {abi.AF_INET6, abi.SOCK_STREAM, 0},
+	"us": {abi.AF_UNIX, abi.SOCK_STREAM, 0}, "ud": {abi.AF_UNIX, abi.SOCK_DGRAM, 0}, "uq": {abi.AF_UNIX, abi.SOCK_SEQPACKET, 0},
 	"udp": {abi.AF_INET, abi.SOCK_DGRAM, 0}, "udp6": {abi.AF_INET6, abi.SOCK_DGRAM, 0},
 	"ping":  {abi.AF_INET, abi.SOCK_DGRAM, abi.IPPROTO_ICMP},
 	"ping6": {abi.AF_INET6, abi.SOCK_DGRAM, abi.IPPROTO_ICMPV6},

@@ -29,7 +29,8 @@ import (
 //
 // An ADDR is HOST:PORT, where HOST is a name of hosts or an IP address and PORT a
 // number or the name of a socket, whose local port is meant; @a, the local address
-// of a; unspec; unspec:HOST:PORT, an IPv4 address of no family; unix; or family:N.
+// of a; unspec; unspec:HOST:PORT, an IPv4 address of no family; un:NAME, an abstract name of
+// AF_UNIX; unix; or family:N.
 // A suffix /N cuts the structure to N bytes, or fills it up with zeroes, and %N is
 // an IPv6 scope. An OPTION is a name of optionNames or LEVEL:NUMBER.
 type script struct {
@@ -163,6 +164,8 @@ func (c *script) fullAddr(text string) []byte {
 		return pad(abi.AF_UNIX, 16)
 	case strings.HasPrefix(text, "family:"):
 		return pad(number(text[7:]), 16)
+	case strings.HasPrefix(text, "un:"):
+		return abi.AppendAddr(nil, abi.Addr{Family: abi.AF_UNIX, Path: "\x00" + text[3:]})
 	case text[0] == '@':
 		b, err := c.sys.name(c.fds[text[1:]])
 		if err != nil {
