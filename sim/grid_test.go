@@ -1,12 +1,14 @@
 package sim_test
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"math"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -70,6 +72,27 @@ func (c cell) run(t *testing.T, congestion string, seed uint64) (res sim.FlowRes
 	return res, to
 }
 
+// median is the middle one of three runs by goodput: BBR has more than one way to
+// go where much is lost and reordered.
+func (c cell) median(t *testing.T, congestion string, seed uint64) (sim.FlowResult, link.ImpairStats) {
+	if congestion != "bbr" {
+		return c.run(t, congestion, seed)
+	}
+	type outcome struct {
+		res sim.FlowResult
+		to  link.ImpairStats
+	}
+	var runs [3]outcome
+	for i := range runs {
+		runs[i].res, runs[i].to = c.run(t, congestion, seed)
+		if runs[i].res.Err != nil {
+			return runs[i].res, runs[i].to
+		}
+	}
+	slices.SortFunc(runs[:], func(a, b outcome) int { return cmp.Compare(a.res.Goodput(), b.res.Goodput()) })
+	return runs[1].res, runs[1].to
+}
+
 // The grid: what a bulk transfer of 8 MiB (of 6.25 MB at 10 Mbit/s) yields, in
 // Mbit/s, and which share of the data packets are retransmissions, in percent.
 // The loss and the reordering are both ways. A row of the table is a point of the
@@ -80,7 +103,7 @@ func TestGrid(t *testing.T) {
 		t.Run(congestion, func(t *testing.T) {
 			g := golden{name: "grid-" + congestion, head: "delay\trate\treorder\tloss\tMbit/s\tretrans"}
 			for i, c := range grid() {
-				res, to := c.run(t, congestion, uint64(i))
+				res, to := c.median(t, congestion, uint64(i))
 				if res.Err != nil {
 					t.Errorf("%v: %v", c, res.Err)
 				}
