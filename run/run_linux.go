@@ -24,6 +24,12 @@ func Run(o Options) (Status, error) {
 	if err := preflight(); err != nil {
 		return Status{}, err
 	}
+	if err := shield(); err != nil {
+		return Status{}, err
+	}
+	if err := keepThreads(0); err != nil {
+		return Status{}, err
+	}
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return Status{}, fmt.Errorf("child subreaper: %w", err)
 	}

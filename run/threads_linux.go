@@ -37,6 +37,13 @@ const (
 	// that ends after it has started the program, a link's reader, a timer's and a
 	// relay's goroutine in a system call. Four more are for what was forgotten.
 	spareThreads = 16
+
+	// guardThreads are the guard's: it has one processor and reads from a pipe.
+	guardThreads = 4
+
+	// otherProcesses are the guard, with what its runtime has started by itself, and
+	// the program.
+	otherProcesses = 12
 )
 
 // errNoThreads is what the user is told where there is no room for the threads.
@@ -50,9 +57,15 @@ func keepThreads(n int) error {
 	procs := min(runtime.GOMAXPROCS(0), maxProcs)
 	runtime.GOMAXPROCS(procs) // also if it is the same: it is not changed by itself any more
 	n += procs + spareThreads
-	if err := roomFor(n); err != nil {
+	if err := roomFor(n + otherProcesses); err != nil {
 		return err
 	}
+	makeThreads(n)
+	return nil
+}
+
+// makeThreads has n goroutines meet on a thread each, which are idle afterwards.
+func makeThreads(n int) {
 	var met, left sync.WaitGroup
 	met.Add(n)
 	left.Add(n)
@@ -66,7 +79,6 @@ func keepThreads(n int) error {
 		}()
 	}
 	left.Wait()
-	return nil
 }
 
 // roomFor reports whether the kernel would make n threads now. It makes as many

@@ -62,7 +62,7 @@ const guardName = "run-guard"
 func guardCmd() *cobra.Command {
 	return &cobra.Command{
 		Use: guardName, Hidden: true, Args: cobra.NoArgs,
-		Run: func(*cobra.Command, []string) { run.Guard(os.Stdin) },
+		Run: func(*cobra.Command, []string) { run.Guard(os.Stdin, os.Stdout) },
 	}
 }
 
