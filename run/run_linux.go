@@ -52,6 +52,7 @@ func Run(o Options) (Status, error) {
 		l.guard.stop()
 		return Status{}, err
 	}
+	raiseDescriptors()
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
