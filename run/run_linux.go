@@ -21,7 +21,8 @@ import (
 // signals that are sent to it, so a process should do little else and run one
 // program.
 func Run(o Options) (Status, error) {
-	if err := preflight(); err != nil {
+	can, err := preflight()
+	if err != nil {
 		return Status{}, err
 	}
 	if err := shield(); err != nil {
@@ -46,7 +47,7 @@ func Run(o Options) (Status, error) {
 	sigs := newForwarder()
 	defer sigs.stop()
 
-	pid, err := l.launch(&o)
+	pid, err := l.launch(&o, can)
 	if err != nil {
 		l.close()
 		l.guard.stop()
@@ -74,12 +75,12 @@ func Run(o Options) (Status, error) {
 
 // launch starts the program under the filter, which stays on a thread that ends
 // when the program has started.
-func (l *loop) launch(o *Options) (pid int, err error) {
+func (l *loop) launch(o *Options, can abilities) (pid int, err error) {
 	started := make(chan struct{})
 	go func() {
 		defer close(started)
 		runtime.LockOSThread() // the thread ends with this goroutine
-		if l.notify, l.killable, err = install(); err != nil {
+		if l.notify, l.killable, err = install(can.trace); err != nil {
 			return
 		}
 		var p *os.Process
