@@ -47,6 +47,7 @@ func Run(o Options) (Status, error) {
 	sigs := newForwarder()
 	defer sigs.stop()
 
+	tellInherited(o.Log)
 	pid, err := l.launch(&o, can)
 	if err != nil {
 		l.close()
