@@ -6,6 +6,8 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -34,16 +36,9 @@ func TestExitStatus(t *testing.T) {
 	}
 }
 
-func TestNotFound(t *testing.T) {
-	c, _ := command(t, context.Background(), "--", "/nonexistent/program")
-	if out, err := c.CombinedOutput(); c.ProcessState.ExitCode() != 127 || !bytes.Contains(out, []byte("usock: ")) {
-		t.Errorf("%v: %s", err, out)
-	}
-}
-
 func TestNestedRunIsRefused(t *testing.T) {
 	r := usock(t, nil, "usock run -- true")
-	if r.code != 1 || !strings.Contains(r.stderr, "usock: ") {
+	if r.code != 125 || !strings.Contains(r.stderr, "usock: ") {
 		t.Errorf("exit status %d: %s", r.code, r.stderr)
 	}
 }
@@ -198,4 +193,48 @@ fails(lambda: socket.socket().setsockopt(socket.SOL_SOCKET, 9999, 1), errno.ENOP
 			t.Errorf("no %q on stderr: %s", want, r.stderr)
 		}
 	}
+}
+
+// TestInheritedSocket hands the program a listener of the kernel's network, as socket
+// activation does: it works, and with -v it is named.
+func TestInheritedSocket(t *testing.T) {
+	need(t, "python3", "python3")
+	var lc net.ListenConfig
+	lc.SetMultipathTCP(false)
+	l, err := lc.Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	f, err := l.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	c, marker := command(t, context.Background(), "-v", "--", "python3", "-c", `
+import socket
+c, _ = socket.socket(fileno=3).accept()
+c.sendall(b"from the program")`)
+	c.ExtraFiles = []*os.File{f}
+	var stderr bytes.Buffer
+	c.Stderr = &stderr
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(limit))
+	b, err := io.ReadAll(conn)
+	if err != nil || string(b) != "from the program" {
+		t.Errorf("%q, %v", b, err)
+	}
+	err = c.Wait()
+	want := "usock: descriptor 3 is a socket of the kernel's network, tcp " + l.Addr().String() + ": it stays the kernel's\n"
+	if err != nil || stderr.String() != want {
+		t.Errorf("%v\n%s\nwant %s", err, &stderr, want)
+	}
+	leavesNothing(t, marker, c.Dir)
 }

@@ -51,7 +51,7 @@ func callListen(c *call) result {
 		}
 	}
 	if s.listen == nil {
-		path, err := bindHidden(c.dup)
+		path, err := c.l.dir.bind(c.dup)
 		if err != nil {
 			return c.failErr(err)
 		}
@@ -130,7 +130,7 @@ func (s *sock) acceptAll() {
 			s.listen.held = n
 			return
 		}
-		switch e := connectPath(fd, s.listen.path); e {
+		switch e := connectHidden(fd, s.listen.path); e {
 		case 0:
 			n.setFar(fd)
 			n.watchStack()
@@ -289,7 +289,7 @@ func callBind(c *call) result {
 // a connect to it is refused.
 func (l *loop) checkListeners(port uint16) {
 	for _, s := range slices.Clone(l.ports[port]) {
-		if e := connectPath(l.probe, s.listen.path); e == unix.ECONNREFUSED {
+		if e := connectHidden(l.probe, s.listen.path); e == unix.ECONNREFUSED {
 			s.release()
 		}
 	}

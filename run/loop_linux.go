@@ -43,6 +43,7 @@ type loop struct {
 	ports  map[uint16][]*sock // listeners
 	tasks  map[int]*task
 	hidden hidden
+	dir    hiddenDir
 
 	metDead bool // a connection came for a listener that its program has closed
 	probe   int  // a datagram socket that asks whether a name is in use
@@ -91,7 +92,11 @@ func newLoop(h *usock.Host, log *logger) (*loop, error) {
 	if l.probe, err = unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0); err != nil {
 		return nil, err
 	}
-	if err := l.hidden.open(); err != nil {
+	l.dir = newHiddenDir()
+	if err := l.dir.try(); err != nil {
+		return nil, err
+	}
+	if err := l.hidden.open(&l.dir); err != nil {
 		return nil, err
 	}
 	l.watch(l.wake, unix.EPOLLIN, (*waker)(l))

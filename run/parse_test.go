@@ -134,7 +134,8 @@ func TestBindHidden(t *testing.T) {
 	if e != 0 {
 		t.Fatal(e)
 	}
-	path, err := bindHidden(fd)
+	dir := newHiddenDir()
+	path, err := dir.bind(fd)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,16 +148,16 @@ func TestBindHidden(t *testing.T) {
 	}
 	c, _ := sysSocket(unix.SOCK_STREAM | unix.SOCK_NONBLOCK)
 	defer sysClose(c)
-	if e := connectPath(c, path); e != 0 {
+	if e := connectHidden(c, path); e != 0 {
 		t.Errorf("connect: %v", e)
 	}
 	probe, _ := sysSocket(unix.SOCK_DGRAM)
 	defer sysClose(probe)
-	if e := connectPath(probe, path); e != unix.EPROTOTYPE {
+	if e := connectHidden(probe, path); e != unix.EPROTOTYPE {
 		t.Errorf("probe of a live listener: %v", e)
 	}
 	sysClose(fd)
-	if e := connectPath(probe, path); e != unix.ECONNREFUSED {
+	if e := connectHidden(probe, path); e != unix.ECONNREFUSED {
 		t.Errorf("probe of a closed listener: %v", e)
 	}
 }

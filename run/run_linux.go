@@ -21,11 +21,18 @@ import (
 // signals that are sent to it, so a process should do little else and run one
 // program.
 func Run(o Options) (Status, error) {
-	if err := preflight(); err != nil {
+	can, err := preflight()
+	if err != nil {
+		return Status{}, err
+	}
+	if err := shield(); err != nil {
+		return Status{}, err
+	}
+	if err := keepThreads(0); err != nil {
 		return Status{}, err
 	}
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
-		return Status{}, fmt.Errorf("child subreaper: %w", err)
+		return Status{}, denied("PR_SET_CHILD_SUBREAPER", err, "3.4")
 	}
 	l, err := newLoop(o.Host, newLogger(o.Log))
 	if err != nil {
@@ -40,12 +47,14 @@ func Run(o Options) (Status, error) {
 	sigs := newForwarder()
 	defer sigs.stop()
 
-	pid, err := l.launch(&o)
+	tellInherited(o.Log)
+	pid, err := l.launch(&o, can)
 	if err != nil {
 		l.close()
 		l.guard.stop()
 		return Status{}, err
 	}
+	raiseDescriptors()
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
@@ -67,12 +76,12 @@ func Run(o Options) (Status, error) {
 
 // launch starts the program under the filter, which stays on a thread that ends
 // when the program has started.
-func (l *loop) launch(o *Options) (pid int, err error) {
+func (l *loop) launch(o *Options, can abilities) (pid int, err error) {
 	started := make(chan struct{})
 	go func() {
 		defer close(started)
 		runtime.LockOSThread() // the thread ends with this goroutine
-		if l.notify, l.killable, err = install(); err != nil {
+		if l.notify, l.killable, err = install(can.trace); err != nil {
 			return
 		}
 		var p *os.Process

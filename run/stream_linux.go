@@ -4,8 +4,6 @@ package run
 
 import (
 	"encoding/binary"
-	"os"
-	"strconv"
 	"syscall"
 	"unsafe"
 
@@ -25,12 +23,12 @@ type hidden struct {
 	path int
 }
 
-func (h *hidden) open() (err error) {
+func (h *hidden) open(dir *hiddenDir) (err error) {
 	h.path = -1
 	if h.fd, err = unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0); err != nil {
 		return err
 	}
-	if h.path, err = bindHidden(h.fd); err != nil {
+	if h.path, err = dir.bind(h.fd); err != nil {
 		return err
 	}
 	return unix.Listen(h.fd, 16)
@@ -41,60 +39,10 @@ func (h *hidden) close() {
 	sysClose(h.path)
 }
 
-// bindHidden binds fd to a path in a directory that only this user can enter,
-// removes path and directory, and returns a descriptor that still leads there.
-func bindHidden(fd int) (path int, err error) {
-	for _, dir := range []string{os.TempDir(), "/dev/shm", os.Getenv("XDG_RUNTIME_DIR"), "/var/tmp"} {
-		if dir == "" {
-			continue
-		}
-		var e error
-		if path, e = bindIn(dir, fd); e == nil {
-			return path, nil
-		}
-		if err == nil {
-			err = e
-		}
-	}
-	return -1, err
-}
-
-func bindIn(parent string, fd int) (path int, err error) {
-	dir, err := os.MkdirTemp(parent, "usock-")
-	if err != nil {
-		return -1, err
-	}
-	defer os.Remove(dir)
-	at, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return -1, err
-	}
-	defer unix.Close(at)
-	// Whatever the directory's name, this one is short enough for an address.
-	name := "/proc/self/fd/" + strconv.Itoa(at) + "/s"
-	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: name}); err != nil {
-		return -1, err
-	}
-	defer unix.Unlinkat(at, "s", 0)
-	return unix.Openat(at, "s", unix.O_PATH|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
-}
-
-// connectPath connects fd to the listener behind an O_PATH descriptor.
-func connectPath(fd, path int) syscall.Errno {
-	var sa unix.RawSockaddrUnix
-	sa.Family = unix.AF_UNIX
-	b := strconv.AppendInt(append(make([]byte, 0, 32), "/proc/self/fd/"...), int64(path), 10)
-	for i, c := range b {
-		sa.Path[i] = int8(c)
-	}
-	_, _, e := unix.RawSyscall(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&sa)), uintptr(2+len(b)+1))
-	return e
-}
-
 // join connects the program's end, of which dup is a duplicate, and makes what
 // accept gives the far end.
 func (s *sock) join(dup int) syscall.Errno {
-	if e := connectPath(dup, s.l.hidden.path); e != 0 {
+	if e := connectHidden(dup, s.l.hidden.path); e != 0 {
 		return e
 	}
 	fd, e := sysAccept(s.l.hidden.fd, unix.SOCK_NONBLOCK)
