@@ -12,10 +12,24 @@ import (
 
 // transfer moves bytes between p and the spans of the thread's memory, which
 // together are at least as long as p. It moves all of p or fails with EFAULT.
-func (t *task) transfer(write bool, p []byte, spans []span) syscall.Errno {
+//
+// A page may be served as late as a program likes: the call is away meanwhile, and
+// p must be the caller's own.
+func (c *call) transfer(write bool, p []byte, spans []span) (e syscall.Errno) {
 	if len(p) == 0 {
 		return 0
 	}
+	if e := failing(opMemory); e != 0 {
+		return e
+	}
+	t := c.t
+	if gone := c.away(func() { e = t.transfer(write, p, spans) }); gone != 0 {
+		return gone
+	}
+	return e
+}
+
+func (t *task) transfer(write bool, p []byte, spans []span) syscall.Errno {
 	if t.mem >= 0 {
 		return t.transferFile(write, p, spans)
 	}
@@ -26,7 +40,7 @@ func (t *task) transfer(write bool, p []byte, spans []span) syscall.Errno {
 		nr = unix.SYS_PROCESS_VM_WRITEV
 	}
 	// struct iovec of the remote side has a span's layout.
-	n, _, e := unix.RawSyscall6(nr, uintptr(t.tid), uintptr(unsafe.Pointer(&local)), 1,
+	n, _, e := unix.Syscall6(nr, uintptr(t.tid), uintptr(unsafe.Pointer(&local)), 1,
 		uintptr(unsafe.Pointer(unsafe.SliceData(spans))), uintptr(len(spans)), 0)
 	switch {
 	case e == unix.EPERM || e == unix.ENOSYS:
@@ -55,7 +69,7 @@ func (t *task) transferFile(write bool, p []byte, spans []span) syscall.Errno {
 		if write {
 			nr = unix.SYS_PWRITE64
 		}
-		n, _, e := unix.RawSyscall6(nr, uintptr(t.mem), uintptr(unsafe.Pointer(&part[0])), uintptr(len(part)), uintptr(s.addr), 0, 0)
+		n, _, e := unix.Syscall6(nr, uintptr(t.mem), uintptr(unsafe.Pointer(&part[0])), uintptr(len(part)), uintptr(s.addr), 0, 0)
 		if e != 0 || int(n) != len(part) {
 			return syscall.EFAULT
 		}
@@ -73,7 +87,7 @@ const errGone = syscall.ESTALE
 // read fills p from the thread's memory at addr.
 func (c *call) read(addr uint64, p []byte) syscall.Errno {
 	one := [1]span{{addr, uint64(len(p))}}
-	return c.t.transfer(false, p, one[:])
+	return c.transfer(false, p, one[:])
 }
 
 // write stores p at addr, if the call still waits.
@@ -89,8 +103,29 @@ func (c *call) writev(p []byte, spans []span) syscall.Errno {
 	if !c.l.notify.valid(c.n.id) {
 		return errGone
 	}
-	return c.t.transfer(true, p, spans)
+	return c.transfer(true, p, spans)
 }
+
+// writable reports, as an errno, whether bytes can be stored in the spans, by storing
+// in each page what is there. What has been taken off a stream cannot be put back.
+func (c *call) writable(spans []span, n int) syscall.Errno {
+	for _, s := range spans {
+		size := min(s.size, uint64(n))
+		n -= int(size)
+		for at := s.addr; at < s.addr+size; at = (at | (pageSize - 1)) + 1 {
+			var b [1]byte
+			if e := c.read(at, b[:]); e != 0 {
+				return e
+			}
+			if e := c.write(at, b[:]); e != 0 {
+				return e
+			}
+		}
+	}
+	return 0
+}
+
+const pageSize = 4096 // the smallest
 
 // bytes reads n bytes at addr, or fewer than that if limit is less.
 func (c *call) bytes(addr, n uint64, limit int) ([]byte, syscall.Errno) {

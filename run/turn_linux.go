@@ -1,0 +1,273 @@
+//go:build amd64 || arm64
+
+package run
+
+import (
+	"runtime"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// Some system calls of the loop can be made to take as long as a program likes:
+// reading memory whose page is served late (userfaultfd, FUSE), adding a descriptor
+// to a thread that is not let onto a processor. So the loop is not one thread. Several
+// can run it, and one has the turn. Before such a call (away) the thread says so; if it
+// is not back after a while, the watch gives the turn to the next thread, and everybody
+// else's calls go on. The one that was away asks the loop to be let in when it is back,
+// ends its own call while the loop stands still, and waits for the next turn.
+//
+//	thread A   handle ─ away(read memory ············· page served ┐
+//	watch              └─ 2 ticks: A is stuck ─► turn to B         │
+//	thread B                                     round, round, ... ▼ let A end its call, round, ...
+//
+// A process that has done that once is slow: its next calls give the turn away at once,
+// and one at a time of them is let in, so that it holds one thread. What can change
+// while a thread was away is all of the loop's state; away tells whether it did.
+type turns struct {
+	now   *turn         // who has the turn
+	give  chan struct{} // to a thread that waits for it
+	free  atomic.Int32  // threads that wait
+	away  atomic.Uint64 // the number of the call that the thread with the turn is in; 0: none
+	calls uint64
+
+	idle   atomic.Bool   // the watch sleeps
+	poke   chan struct{} // wakes it
+	closed chan struct{}
+}
+
+// turn is a thread's turn, from when it is given to when it is lost.
+type turn struct {
+	guest *visit // it was lost, and the thread is let in to end its call
+}
+
+// visit is a thread's stay in the loop of another.
+type visit struct{ enter, leave chan struct{} }
+
+const (
+	// loopThreads bounds how many processes can each hold a thread before the loop
+	// has to wait with them.
+	loopThreads = 12
+	watchTick   = 5 * time.Millisecond
+)
+
+func (t *turns) init() {
+	t.give = make(chan struct{}, 1)
+	t.poke = make(chan struct{}, 1)
+	t.closed = make(chan struct{})
+}
+
+// thread runs the loop whenever it gets the turn, on a thread of its own whose signals
+// are blocked. It returns when the loop is done.
+func (l *loop) thread() {
+	runtime.LockOSThread() // and never unlocked: its signals are blocked
+	if err := blockSignals(); err != nil {
+		panic(err) // the call fails for wrong arguments only
+	}
+	l.turns.free.Add(1)
+	for {
+		select {
+		case <-l.turns.give:
+		case <-l.turns.closed:
+			return
+		}
+		l.turns.free.Add(-1)
+		if l.serve() {
+			close(l.turns.closed)
+			return
+		}
+		l.turns.free.Add(1)
+	}
+}
+
+// serve has the turn until the loop is done, then it returns true, or the turn is lost.
+func (l *loop) serve() (done bool) {
+	me := new(turn)
+	l.turns.now = me
+	for !l.done {
+		if !l.round(me) {
+			if me.guest != nil {
+				me.guest.leave <- struct{}{}
+			}
+			return false
+		}
+	}
+	return true
+}
+
+// away calls f, which may take long and must not touch the loop. It reports whether
+// the turn was kept: if not, all of the loop's state may have changed.
+func (l *loop) away(slow bool, f func()) (kept bool) {
+	t := &l.turns
+	me := t.now
+	if me == nil { // before the loop runs, and in tests
+		f()
+		return true
+	}
+	if me.guest != nil {
+		me.guest.leave <- struct{}{}
+		me.guest = nil
+		f()
+		l.enter(me)
+		return false
+	}
+	if slow && l.pass() {
+		f()
+		l.enter(me)
+		return false
+	}
+	t.calls++
+	n := t.calls
+	t.away.Store(n)
+	f()
+	if t.away.CompareAndSwap(n, 0) {
+		return true
+	}
+	l.enter(me)
+	return false
+}
+
+// pass gives the turn to a thread that waits for it, if there is one.
+func (l *loop) pass() bool {
+	if l.turns.free.Load() == 0 {
+		return false
+	}
+	l.msgBuf = make([]byte, pumpSize) // the thread that is away goes on using the old one
+	l.turns.give <- struct{}{}
+	return true
+}
+
+// enter waits until the loop stands still for this thread, whose turn is over.
+func (l *loop) enter(me *turn) {
+	v := &visit{make(chan struct{}), make(chan struct{})}
+	l.do(func() {
+		was := l.turns.now
+		l.turns.now = me
+		v.enter <- struct{}{}
+		<-v.leave
+		l.turns.now = was
+	})
+	select {
+	case <-v.enter:
+		me.guest = v
+	case <-l.turns.closed:
+		runtime.Goexit() // the run is over
+	}
+}
+
+// watch gives the turn of a thread that is stuck to the next. It ends with the loop.
+func (l *loop) watchTurns() {
+	t := &l.turns
+	tick := time.NewTicker(watchTick)
+	defer tick.Stop()
+	last, quiet := uint64(0), 0
+	for {
+		select {
+		case <-t.closed:
+			return
+		case <-tick.C:
+		}
+		n := t.away.Load()
+		if n != 0 && n == last {
+			if t.free.Load() > 0 && t.away.CompareAndSwap(n, 0) {
+				l.pass()
+			}
+			continue
+		}
+		last = n
+		if n != 0 || !l.asleep.Load() {
+			quiet = 0
+			continue
+		}
+		if quiet++; quiet < 3 {
+			continue
+		}
+		quiet = 0
+		t.idle.Store(true)
+		if l.asleep.Load() {
+			select {
+			case <-t.closed:
+				return
+			case <-t.poke:
+			}
+		}
+		t.idle.Store(false)
+	}
+}
+
+// awake tells the watch that the loop has something to do.
+func (t *turns) awake() {
+	if t.idle.Load() {
+		select {
+		case t.poke <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// process is what is known of a process whose calls have been away.
+type process struct {
+	slowUntil time.Time
+	away      int            // calls of its that are away now
+	queue     []notification // what it asks meanwhile
+}
+
+// slowFor is how long a process counts as slow after a call of its that took long.
+const slowFor = time.Second
+
+func (p *process) slow() bool { return p != nil && (p.away > 0 || time.Now().Before(p.slowUntil)) }
+
+// away is loop.away for a system call about the call's thread. It returns errGone if
+// nobody waits for the call any more, and everything about it may have changed.
+func (c *call) away(f func()) syscall.Errno {
+	l, p := c.l, c.t.proc
+	slow := p.slow()
+	if slow {
+		p.away++
+	}
+	kept := l.away(slow, f)
+	if slow {
+		p.away--
+	}
+	if kept {
+		return 0
+	}
+	if p == nil {
+		p = l.process(c.t)
+	}
+	p.slowUntil = time.Now().Add(slowFor)
+	if p.away == 0 {
+		l.late, p.queue = append(l.late, p.queue...), nil
+	}
+	if !l.notify.valid(c.n.id) {
+		return errGone
+	}
+	return 0
+}
+
+// process returns the record of a thread's process, and remembers it with the thread.
+func (l *loop) process(t *task) *process {
+	pid := t.process()
+	p := l.procs[pid]
+	if p == nil {
+		p = new(process)
+		l.procs[pid] = p
+	}
+	for _, o := range l.tasks {
+		if o.owner == pid {
+			o.proc = p
+		}
+	}
+	t.proc = p
+	return p
+}
+
+// postpone keeps a notification of a slow process for later, if another call of its
+// is away: each process holds one thread at most.
+func (l *loop) postpone(t *task, n *notification) bool {
+	if t.proc == nil || t.proc.away == 0 {
+		return false
+	}
+	t.proc.queue = append(t.proc.queue, *n)
+	return true
+}
