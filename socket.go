@@ -73,6 +73,29 @@ func (s *Socket) Connect(a Addr) error { return s.in.Connect(context.Background(
 // ConnectContext is Connect, given up when ctx ends; the attempt itself goes on.
 func (s *Socket) ConnectContext(ctx context.Context, a Addr) error { return s.in.Connect(ctx, a) }
 
+// FinishConnect reports what became of the attempt to connect that an earlier Connect
+// began, on a non-blocking socket or one whose SO_SNDTIMEO or context ended its
+// waiting. It never waits and never begins an attempt; POLLOUT says that there is an
+// outcome. It tells what a second connect(2) tells of the first one:
+//
+//	nil          the connection was made; the next Connect is EISCONN
+//	EALREADY     the attempt is under way
+//	ENOTCONN     there is no attempt, or its outcome was an error and has been told
+//	ECONNABORTED the attempt failed, and SO_ERROR has told why
+//	EINVAL       the socket was shut down before the outcome was told
+//	EBADF        the socket is closed
+//
+// or else the error of the attempt, such as ECONNREFUSED or ETIMEDOUT. That takes the
+// pending error, as SO_ERROR does, and leaves the socket free to connect again. Only
+// the connection counts: what waits in the error queue (MSG_ERRQUEUE) is no failure.
+// A connection that was made and ended since is nil too, as it is EISCONN to Connect.
+//
+// A datagram socket connects at once: nil if it has a peer, else ENOTCONN. So does
+// AF_UNIX.
+//
+// Of several goroutines that call it, one is told the error and the others ENOTCONN.
+func (s *Socket) FinishConnect() error { return s.in.FinishConnect() }
+
 // Send sends p to the peer (send(2)) and returns how many bytes were taken: all of
 // them, unless there is an error or the socket is non-blocking.
 func (s *Socket) Send(p []byte, flags int) (int, error) {

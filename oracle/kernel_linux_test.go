@@ -129,6 +129,14 @@ func (k *kernel) listen(s, backlog int) error    { return unix.Listen(s, backlog
 func (k *kernel) shutdown(s, how int) error      { return unix.Shutdown(s, how) }
 func (k *kernel) block(s int, on bool)           { k.must(unix.SetNonblock(s, !on), "nonblock") }
 
+// finish is the second connect(2), which tells the outcome of the first.
+func (k *kernel) finish(s int, sa []byte) error {
+	if err := k.connect(s, sa); err != unix.EISCONN {
+		return err
+	}
+	return nil
+}
+
 func (k *kernel) close(s int) error {
 	delete(k.open, s)
 	return unix.Close(s)

@@ -60,6 +60,7 @@ func (k *shifted) back(sa []byte) []byte  { return movePort(sa, firstPort+k.by, 
 
 func (k *shifted) bind(s int, sa []byte) error    { return k.kernel.bind(s, k.there(sa)) }
 func (k *shifted) connect(s int, sa []byte) error { return k.kernel.connect(s, k.there(sa)) }
+func (k *shifted) finish(s int, sa []byte) error  { return k.kernel.finish(s, k.there(sa)) }
 
 func (k *shifted) accept(s int) (int, []byte, error) {
 	n, sa, err := k.kernel.accept(s)

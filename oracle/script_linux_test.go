@@ -19,7 +19,8 @@ import (
 //
 //	a = KIND [nonblock…]           a = socket DOMAIN TYPE PROTOCOL
 //	c = accept a                   a close
-//	a bind ADDR     a connect ADDR     a listen N     a shutdown rd|wr|rdwr|N
+//	a bind ADDR     a connect ADDR     a finish ADDR  a listen N
+//	a shutdown rd|wr|rdwr|N
 //	a send TEXT [to ADDR] [cmsg OPTION HEX] [FLAG…]
 //	a sendn COUNT …                a sendx HEX …    a echo COUNT …
 //	a recv SIZE [FLAG…]            a drain          a fill
@@ -138,6 +139,8 @@ func (c *script) address(s int, verb string, args []string) (string, bool) {
 		return errname(c.sys.bind(s, c.addr(args[0]))), true
 	case "connect":
 		return errname(c.sys.connect(s, c.addr(args[0]))), true
+	case "finish":
+		return errname(c.sys.finish(s, c.addr(args[0]))), true
 	}
 	return "", false
 }

@@ -21,6 +21,8 @@ type system interface {
 	socket(domain, typ, protocol int) (int, error)
 	bind(s int, sa []byte) error
 	connect(s int, sa []byte) error
+	// finish tells what became of a connect to sa that has begun.
+	finish(s int, sa []byte) error
 	listen(s, backlog int) error
 	accept(s int) (int, []byte, error)
 	send(s int, m message) (int, error)

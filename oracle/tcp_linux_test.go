@@ -17,6 +17,12 @@ var tcpCases = []sequence{
 		d = tcp; d connect lo:9; d send x; d send x; d connect lo:9; e = tcp; e connect lo:9; e shutdown rdwr; e connect lo:9; f = tcp; f connect lo:9; f listen 1; g = accept f`},
 	{name: "refused, then another", lines: listening + `a = tcp; a connect lo:9; a get so:error; a connect lo:7000; a connect lo:7000; s = accept l; a send x; s recv 9`},
 	{name: "refused, blocking", lines: `a = tcp; a block on; a connect lo:9; a connect lo:9; a get so:error; a send x`},
+	{name: "finished", lines: listening + `c = tcp; c connect lo:7000; c finish lo:7000; c finish lo:7000; c connect lo:7000; s = accept l; s finish lo:7000; s close; c finish lo:7000; c recv 1; c shutdown rdwr; c finish lo:7000; c connect lo:7000`},
+	{name: "finished, refused", lines: `a = tcp; a connect lo:9; a finish lo:9; a get so:error; a connect lo:9; a finish lo:9; a shutdown rd
+		b = tcp; b connect lo:9; b get so:error; b finish lo:9; b connect lo:9; b recv 1; b finish lo:9; b get so:error; d = tcp; d connect lo:9; d send x; d finish lo:9; e = tcp; e connect lo:9; e shutdown rdwr; e finish lo:9; e finish lo:9; e get so:error`},
+	{name: "finished, reset since", lines: listening + `c = tcp; c connect lo:7000; s = accept l; s setx so:linger 0100000000000000; s close; c finish lo:7000; c get so:error; d = tcp; d connect lo:7000; t = accept l; d send x; t recv 1; t close; d finish lo:7000; d recv 1; d connect lo:7000`},
+	{name: "in progress, finished", lines: blackhole + `c finish net:7000; c finish net:7000; c get so:error; c connect unspec; c get so:error; d = tcp; d connect net:7001; d shutdown wr; d get so:error`},
+	{name: "errors queued, finished", lines: `a = tcp; a set ip:recverr 1; a connect lo:9; a finish lo:9; a get so:error; l = tcp; l bind lo:7000; l listen 1; b = tcp; b set ip:recverr 1; b connect lo:7000; b finish lo:7000; b connect lo:7000`},
 	{name: "bound and refused", lines: `a = tcp; a bind lo:7001; a connect lo:9; a connect lo:9; a connect lo:9; a bind lo:7002; b = tcp; b bind any:7003; b connect lo:9; b get so:error; b listen 1`},
 	{name: "in progress", lines: blackhole + `c connect net:7000; c connect lo:9; c get so:error; c send x; c recv 1; c listen 1; c bind lo:1; d = accept c; c queued; c recv 1 oob; c send x oob; c recv 0; c send ""; c close`},
 	{name: "in progress, shut down", lines: blackhole + `c shutdown rd; c recv 1; c shutdown wr; c connect net:7000; c connect net:7000; c get so:error; c shutdown rdwr`},

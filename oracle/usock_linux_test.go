@@ -97,6 +97,8 @@ func (u *user) connect(s int, sa []byte) error {
 	return u.fds[s].Connect(a)
 }
 
+func (u *user) finish(s int, _ []byte) error { return u.fds[s].FinishConnect() }
+
 func (u *user) listen(s, backlog int) error { return u.fds[s].Listen(backlog) }
 func (u *user) shutdown(s, how int) error   { return u.fds[s].Shutdown(how) }
 func (u *user) block(s int, on bool)        { u.fds[s].SetNonblock(!on) }

@@ -60,6 +60,22 @@ func (t *tcpProto) Connect(s *socket.Socket, a abi.Addr) error {
 	return syscall.EINPROGRESS
 }
 
+// FinishConnect implements socket.Finisher. Once the outcome is told the socket counts
+// as connected for good: what ends the connection later is for receives to tell. A
+// deferred connect has been told to have succeeded (tcp(7), TCP_FASTOPEN_CONNECT).
+func (t *tcpProto) FinishConnect(s *socket.Socket) error {
+	e := endpointOf(s)
+	switch {
+	case e.deferred != nil || e.phase == connected:
+		return nil
+	case e.phase == connecting:
+		return t.outcome(e)
+	case e.phase == disconnecting:
+		return syscall.EINVAL
+	}
+	return syscall.ENOTCONN
+}
+
 // outcome reports how an attempt ended, once.
 func (t *tcpProto) outcome(e *tcpEndpoint) error {
 	switch e.conn.State() {

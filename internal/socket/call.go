@@ -262,6 +262,26 @@ func (s *Socket) Connect(ctx context.Context, a abi.Addr) error {
 	return err
 }
 
+// Finisher is a Proto whose connects can end later than they begin.
+type Finisher interface {
+	// FinishConnect reports what became of the attempt that a Connect began, and
+	// begins none. Locked.
+	FinishConnect(*Socket) error
+}
+
+// FinishConnect reports what became of a connect, as a second connect(2) would, but
+// never begins another attempt. For protocols whose Connect is done at once it tells
+// whether there is a peer.
+func (s *Socket) FinishConnect() error {
+	return s.locked(func() error {
+		if f, ok := s.Proto.(Finisher); ok {
+			return f.FinishConnect(s)
+		}
+		_, err := s.Proto.Peer(s)
+		return err
+	})
+}
+
 // Accept takes the next connection (accept(2)).
 func (s *Socket) Accept(ctx context.Context) (n *Socket, err error) {
 	c := call{s: s, ctx: ctx, mask: wait.In}
