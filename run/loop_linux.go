@@ -66,6 +66,7 @@ type loop struct {
 	again    []*sock   // pumps with more to do
 	ending   []*sock   // whose program's end is gone, or half of it
 	starved  []*sock   // listeners for whose connections there was no descriptor
+	feedAt   time.Time // when they look again, if nothing happens before
 
 	upBuf   []byte    // what a pump reads into, before the stack takes it
 	spare   [][]byte  // more such buffers
@@ -380,7 +381,7 @@ func (l *loop) timeout() int {
 	if len(l.again) > 0 || len(l.ending) > 0 || len(l.runnable) > 0 || len(l.late) > 0 || l.scanner.more() {
 		return 0
 	}
-	at := sooner(l.timers.next(), sooner(l.scanner.at, l.kicker.at))
+	at := sooner(sooner(l.timers.next(), l.feedAt), sooner(l.scanner.at, l.kicker.at))
 	if at.IsZero() {
 		return -1
 	}
@@ -402,6 +403,7 @@ func sooner(a, b time.Time) time.Time {
 // expire does what is due.
 func (l *loop) expire() {
 	l.scanner.release()
+	l.feed()
 	if l.timers.empty() && l.scanner.at.IsZero() && l.kicker.at.IsZero() {
 		return
 	}

@@ -106,23 +106,49 @@ func (c *call) writev(p []byte, spans []span) syscall.Errno {
 	return c.transfer(true, p, spans)
 }
 
-// writable reports, as an errno, whether bytes can be stored in the spans, by storing
-// in each page what is there. What has been taken off a stream cannot be put back.
-func (c *call) writable(spans []span, n int) syscall.Errno {
+// room returns how many of n bytes can be stored in the spans, up to the first page
+// that cannot be written; EFAULT for none. It stores in each page what is there: what
+// has been taken off a stream cannot be put back.
+func (c *call) room(spans []span, n int) (int, syscall.Errno) {
+	var ones []span // a byte of each page
+	var upTo []int  // how many bytes come before the next one
+	total := 0
 	for _, s := range spans {
-		size := min(s.size, uint64(n))
-		n -= int(size)
-		for at := s.addr; at < s.addr+size; at = (at | (pageSize - 1)) + 1 {
-			var b [1]byte
-			if e := c.read(at, b[:]); e != 0 {
-				return e
-			}
-			if e := c.write(at, b[:]); e != 0 {
-				return e
-			}
+		size := min(s.size, uint64(n-total))
+		for at := s.addr; at < s.addr+size; {
+			next := min((at|(pageSize-1))+1, s.addr+size)
+			total += int(next - at)
+			ones, upTo = append(ones, span{at, 1}), append(upTo, total)
+			at = next
 		}
 	}
-	return 0
+	good := 0
+	for i := 0; i < len(ones); {
+		k := min(len(ones)-i, maxIovec)
+		e := c.touch(ones[i : i+k])
+		for k > 1 && e == syscall.EFAULT {
+			k = 1
+			e = c.touch(ones[i : i+1])
+		}
+		if e == syscall.EFAULT && good > 0 {
+			break
+		}
+		if e != 0 {
+			return 0, e
+		}
+		i += k
+		good = upTo[i-1]
+	}
+	return good, 0
+}
+
+// touch stores in single bytes what they hold.
+func (c *call) touch(ones []span) syscall.Errno {
+	b := make([]byte, len(ones))
+	if e := c.transfer(false, b, ones); e != 0 {
+		return e
+	}
+	return c.writev(b, ones)
 }
 
 const pageSize = 4096 // the smallest

@@ -21,6 +21,8 @@ type task struct {
 	owner  int32  // its process; 0: not looked up yet
 	alive  string // a file that is there as long as the thread; "": pidfd is the thread's own
 	replay replay
+	proc   *process // once a call of its process has been away
+	calls  int      // of its that are being handled
 }
 
 // replay is an answer that did not reach its call: a signal had ended the call. The
@@ -45,30 +47,54 @@ func (l *loop) task(tid int) (*task, syscall.Errno) {
 		}
 		t.drop() // the number is another process's thread's by now
 	}
+	l.space.evict()
 	t := &task{l: l, tid: tid, mem: -1}
-	var err error
-	t.pidfd, err = unix.PidfdOpen(tid, pidfdThread)
-	if err == unix.EINVAL {
-		err = t.openProcess()
+	var e syscall.Errno
+	t.pidfd, e = sysPidfdOpen(tid, pidfdThread)
+	if e == unix.EMFILE && l.forgetTasks() {
+		t.pidfd, e = sysPidfdOpen(tid, pidfdThread)
 	}
-	if err != nil {
-		return nil, errno(err)
+	if e == unix.EINVAL {
+		e = t.openProcess()
+	}
+	if e != 0 {
+		return nil, e
+	}
+	if e := l.watch(t.pidfd, unix.EPOLLIN|unix.EPOLLET, t); e != 0 {
+		sysClose(t.pidfd)
+		return nil, e
 	}
 	l.tasks[tid] = t
-	l.watch(t.pidfd, unix.EPOLLIN|unix.EPOLLET, t)
+	l.space.force(1)
 	l.guard.tell(t)
+	if len(l.procs) > 0 {
+		t.proc = l.procs[t.process()]
+	}
 	return t, 0
+}
+
+// forgetTasks drops the threads of which nothing is waiting, and reports whether
+// there were any: what is known of them can be found out again.
+func (l *loop) forgetTasks() bool {
+	some := false
+	for _, t := range l.tasks {
+		if t.parked == nil && t.calls == 0 && !t.replay.ok {
+			t.drop()
+			some = true
+		}
+	}
+	return some
 }
 
 // openProcess opens the thread's process, which has the same descriptors: before
 // Linux 6.9 there are no descriptors of threads.
-func (t *task) openProcess() (err error) {
+func (t *task) openProcess() (e syscall.Errno) {
 	pid := int(t.process())
-	if t.pidfd, err = unix.PidfdOpen(pid, 0); err == nil && pid != t.tid {
+	if t.pidfd, e = sysPidfdOpen(pid, 0); e == 0 && pid != t.tid {
 		t.alive = "/proc/" + strconv.Itoa(pid) + "/task/" + strconv.Itoa(t.tid)
 		t.l.sweep()
 	}
-	return err
+	return e
 }
 
 const manyTasks = 4096
@@ -89,12 +115,16 @@ func (l *loop) sweep() {
 // ready implements source: the thread has ended.
 func (t *task) ready(uint32) {
 	t.drop()
-	t.l.scanSoon()
+	t.l.scanner.soon()
 }
 
 func (t *task) drop() {
 	if t.l.tasks[t.tid] == t {
 		delete(t.l.tasks, t.tid)
+		t.l.space.give(1)
+	}
+	if t.tid == int(t.owner) {
+		delete(t.l.procs, t.owner)
 	}
 	t.l.guard.forget(int32(t.tid))
 	if t.parked != nil {
@@ -145,8 +175,11 @@ func field(status []byte, name string) (string, bool) {
 
 // fetch duplicates the thread's descriptor into this process.
 func (t *task) fetch(fd int) (int, syscall.Errno) {
-	n, _, e := unix.RawSyscall(unix.SYS_PIDFD_GETFD, uintptr(t.pidfd), uintptr(fd), 0)
-	return int(n), e
+	n, e := sysGetFD(t.pidfd, fd)
+	if e == unix.EMFILE && t.l != nil && t.l.forgetTasks() {
+		n, e = sysGetFD(t.pidfd, fd)
+	}
+	return n, e
 }
 
 // find duplicates the descriptor that the call names and finds its socket. It
@@ -184,57 +217,6 @@ func (c *call) find() (bool, syscall.Errno) {
 	}
 	sysClose(dup)
 	return false, 0
-}
-
-// reach duplicates the program's end of s, wherever it is held; -1 if it is
-// nowhere.
-func (s *sock) reach() int {
-	if t := s.l.tasks[s.tid]; t != nil {
-		if fd := s.heldBy(t, s.fd); fd >= 0 {
-			return fd
-		}
-	}
-	procs, err := os.ReadDir("/proc")
-	if err != nil {
-		return -1
-	}
-	want := "socket:[" + strconv.FormatUint(s.id.ino, 10) + "]"
-	for _, p := range procs {
-		pid, err := strconv.Atoi(p.Name())
-		if err != nil || pid == os.Getpid() {
-			continue
-		}
-		if fd := s.reachIn(pid, want); fd >= 0 {
-			return fd
-		}
-	}
-	return -1
-}
-
-func (s *sock) reachIn(pid int, want string) int {
-	dir := "/proc/" + strconv.Itoa(pid) + "/fd"
-	fds, err := os.ReadDir(dir)
-	if err != nil {
-		return -1
-	}
-	for _, f := range fds {
-		if to, err := os.Readlink(dir + "/" + f.Name()); err != nil || to != want {
-			continue
-		}
-		n, err := strconv.Atoi(f.Name())
-		if err != nil {
-			continue
-		}
-		pidfd, err := unix.PidfdOpen(pid, 0)
-		if err != nil {
-			return -1
-		}
-		t := task{tid: pid, pidfd: pidfd}
-		fd := s.heldBy(&t, n)
-		sysClose(pidfd)
-		return fd
-	}
-	return -1
 }
 
 // heldBy duplicates the thread's descriptor fd if it is the program's end of s.
