@@ -23,6 +23,9 @@ func callConnect(c *call) result {
 	case a.Family == usock.AF_UNSPEC:
 		return c.disconnect(a)
 	}
+	if c.s.state == connecting {
+		c.l.serveStack() // its outcome may be known
+	}
 	c.l.checkListeners(a.Port)
 	c.errorTold()
 	return c.connect(a)
@@ -66,7 +69,11 @@ func (c *call) connect(a usock.Addr) result {
 		return r
 	}
 	r = c.park(&s.waiting, waitFresh, s.times[sndTimeo], unix.EINPROGRESS)
-	c.t.parked.leave = goOn
+	if r.how == park {
+		c.t.parked.leave = goOn
+		return r
+	}
+	goOn(c) // a negative SO_SNDTIMEO
 	return r
 }
 
@@ -85,15 +92,14 @@ func waitFresh(c *call) result {
 
 // goOn is for a blocking connect that a signal or its time has ended: the attempt goes
 // on, and poll tells its end (connect(2), EINTR and EINPROGRESS).
-func goOn(c *call) syscall.Errno {
-	if c.s.state != fresh {
-		return 0
+func goOn(c *call) result {
+	if c.s.state == fresh {
+		if e := c.s.begin(c.dup); e != 0 {
+			c.s.dissolve()
+			return c.fail(e)
+		}
 	}
-	if e := c.s.begin(c.dup); e != 0 {
-		c.s.dissolve()
-		return e
-	}
-	return 0
+	return result{how: park}
 }
 
 // waitConnecting looks for the outcome where the program's end is joined already.

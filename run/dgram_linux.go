@@ -72,11 +72,11 @@ func datagramPair(nonb int) (fd, far int, e syscall.Errno) {
 // pumpDatagrams moves datagrams in both directions.
 func (s *sock) pumpDatagrams() {
 	s.datagramsUp()
-	if s.gone {
+	if s.state == released {
 		return
 	}
-	if s.datagramsDown() && len(s.waiting) > 0 {
-		s.retry()
+	if s.datagramsDown() {
+		s.wakeAll()
 	}
 }
 
@@ -86,12 +86,12 @@ func (s *sock) datagramsUp() {
 		if _, err := s.u.Send(s.up.buf, 0); errno(err) == unix.EAGAIN {
 			return
 		}
-		s.l.drop(&s.up)
+		s.l.drop(&s.up.pending)
 	}
-	for s.readable {
-		n, e := sysRecv(s.far, s.l.upBuf, 0)
+	for s.far.readable {
+		n, e := sysRecv(s.far.fd, s.l.upBuf, 0)
 		if e == unix.EAGAIN {
-			s.readable = false
+			s.far.readable = false
 			return
 		}
 		if e != 0 {
@@ -101,7 +101,7 @@ func (s *sock) datagramsUp() {
 		switch e := errno(err); e {
 		case 0:
 		case unix.EAGAIN:
-			s.l.keep(&s.up, &s.l.upBuf, s.l.upBuf[:n])
+			s.l.keep(&s.up.pending, &s.l.upBuf, s.l.upBuf[:n])
 			return
 		default:
 			s.raise(e)
@@ -112,7 +112,7 @@ func (s *sock) datagramsUp() {
 // datagramsDown hands the program what has arrived and reports whether it did.
 func (s *sock) datagramsDown() bool {
 	some := false
-	for s.writable {
+	for s.far.writable {
 		b, from := s.down.buf, s.down.from
 		if s.down.empty() {
 			m := &s.l.message
@@ -130,15 +130,15 @@ func (s *sock) datagramsDown() bool {
 				from.control = bytes.Clone(m.Control)
 			}
 		}
-		switch _, e := sysSend(s.far, b); e {
+		switch _, e := sysSend(s.far.fd, b); e {
 		case 0:
 			from.at = time.Now().UnixNano()
 			s.remember(from)
-			s.l.drop(&s.down)
+			s.l.drop(&s.down.pending)
 			some = true
 		case unix.EAGAIN, unix.ENOBUFS:
 			if s.down.empty() {
-				s.l.keep(&s.down, &s.l.downBuf, b)
+				s.l.keep(&s.down.pending, &s.l.downBuf, b)
 				s.down.from = from
 			}
 			s.full()
@@ -146,10 +146,10 @@ func (s *sock) datagramsDown() bool {
 		case unix.EPIPE:
 			// Shut down for reading: a trapped receive gets it.
 			if s.down.empty() {
-				s.l.keep(&s.down, &s.l.downBuf, b)
+				s.l.keep(&s.down.pending, &s.l.downBuf, b)
 				s.down.from = from
 			}
-			s.writable = false
+			s.far.writable = false
 			return some
 		case unix.ECONNREFUSED, unix.ENOTCONN:
 			// The program has closed it. Had that been known, the sender would have
@@ -159,7 +159,7 @@ func (s *sock) datagramsDown() bool {
 			s.l.refuseFrom(from.from, name.Port)
 			return false
 		default:
-			s.l.drop(&s.down)
+			s.l.drop(&s.down.pending)
 		}
 	}
 	return some
@@ -179,7 +179,7 @@ func (l *loop) refuseFrom(a usock.Addr, port uint16) {
 		return
 	}
 	for _, s := range l.socks {
-		if s.stream || s.gone {
+		if s.stream || s.state == released {
 			continue
 		}
 		peer, err := s.u.GetPeerName()
@@ -194,7 +194,7 @@ func (l *loop) refuseFrom(a usock.Addr, port uint16) {
 }
 
 func (s *sock) remember(m sender) {
-	if len(s.from) >= manySenders && len(s.from)&(manySenders-1) == 0 && unsent(s.far) == 0 {
+	if len(s.from) >= manySenders && len(s.from)&(manySenders-1) == 0 && unsent(s.far.fd) == 0 {
 		s.from = nil
 	}
 	s.from = append(s.from, m)
@@ -204,21 +204,22 @@ func (s *sock) remember(m sender) {
 // turns away from it with something unread.
 func (s *sock) raise(e syscall.Errno) {
 	s.err = e
-	dup := s.reach()
-	if dup < 0 {
-		return
-	}
-	defer sysClose(dup)
-	name, ok := boundName(dup)
-	if !ok {
-		return
-	}
-	if _, e := sysSend(dup, []byte{0}); e != 0 {
-		return
-	}
-	nobody := [2]byte{unix.AF_UNSPEC}
-	unix.RawSyscall(unix.SYS_CONNECT, uintptr(s.far), uintptr(unsafe.Pointer(&nobody)), 2)
-	unix.RawSyscall(unix.SYS_CONNECT, uintptr(s.far), uintptr(unsafe.Pointer(&name[0])), uintptr(len(name)))
+	s.reach(func(dup int) {
+		if dup < 0 || s.err == 0 || s.far.fd < 0 {
+			return
+		}
+		name, ok := boundName(dup)
+		if !ok {
+			return
+		}
+		if _, e := sysSend(dup, []byte{0}); e != 0 {
+			return
+		}
+		nobody := [2]byte{unix.AF_UNSPEC}
+		sysConnect(s.far.fd, nobody[:])
+		sysConnect(s.far.fd, name)
+		s.wakeAll()
+	})
 }
 
 // boundName returns the address of fd, which it gives an unused abstract name if it
@@ -285,7 +286,7 @@ func (c *call) receiveDatagram(b []byte, flags int) (r received, e syscall.Errno
 		}
 	}
 	if look == 0 && !s.down.empty() {
-		s.writable = true
+		s.far.writable = true
 		s.l.later(s)
 	}
 	return r, 0
@@ -311,7 +312,7 @@ func (c *call) receiveShut(b []byte, flags int) (r received, e syscall.Errno) {
 		r.n = int64(len(s.down.buf))
 	}
 	if flags&usock.MSG_PEEK == 0 {
-		s.l.drop(&s.down)
+		s.l.drop(&s.down.pending)
 	}
 	return r, 0
 }

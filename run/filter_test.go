@@ -14,7 +14,7 @@ import (
 // order, so the structure is built in it.
 func decide(t *testing.T, arch uint32, nr int, args ...uint64) uint32 {
 	t.Helper()
-	vm, err := bpf.NewVM(filter(&native))
+	vm, err := bpf.NewVM(filter(&native, rows()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +94,7 @@ func TestFilter(t *testing.T) {
 
 // TestFilterSize keeps the program within what the kernel takes.
 func TestFilterSize(t *testing.T) {
-	raw, err := bpf.Assemble(filter(&native))
+	raw, err := bpf.Assemble(filter(&native, rows()))
 	if err != nil {
 		t.Fatal(err)
 	}

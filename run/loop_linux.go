@@ -61,12 +61,12 @@ type loop struct {
 
 	probe int // a datagram socket that asks whether a name is in use
 
-	runnable []*parked // calls that may go on
+	runnable []*parked      // calls that may go on
 	late     []notification // of slow processes, postponed
-	again    []*sock   // pumps with more to do
-	ending   []*sock   // whose program's end is gone, or half of it
-	starved  []*sock   // listeners for whose connections there was no descriptor
-	feedAt   time.Time // when they look again, if nothing happens before
+	again    []*sock        // pumps with more to do
+	ending   []*sock        // whose program's end is gone, or half of it
+	starved  []*sock        // listeners for whose connections there was no descriptor
+	feedAt   time.Time      // when they look again, if nothing happens before
 
 	upBuf   []byte    // what a pump reads into, before the stack takes it
 	spare   [][]byte  // more such buffers
@@ -79,6 +79,7 @@ type loop struct {
 	note    notification
 	done    bool
 	turns   turns
+	begun   bool // the calls are served
 
 	// Shared with others.
 
@@ -259,7 +260,9 @@ func (l *loop) round(me *turn) bool {
 	}
 	// What the events bring about in the stack is served after all of them: a
 	// program that is woken finds more to do.
-	l.wait(l.timeout())
+	if !l.done {
+		l.wait(l.timeout())
+	}
 	return true
 }
 

@@ -27,14 +27,15 @@ func Run(o Options) (Status, error) {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return Status{}, fmt.Errorf("child subreaper: %w", err)
 	}
-	l, err := newLoop(o.Host, newLogger(o.Log))
+	l, err := newLoop(o.Host, newLogger(o.Log, o.Warn))
 	if err != nil {
 		return Status{}, err
 	}
 	if l.guard, err = startGuard(o.Guard); err != nil {
-		l.close()
+		l.stop()
 		return Status{}, fmt.Errorf("guard: %w", err)
 	}
+	l.prepare()
 	children := newReaper()
 	defer children.stop()
 	sigs := newForwarder()
@@ -42,25 +43,14 @@ func Run(o Options) (Status, error) {
 
 	pid, err := l.launch(&o)
 	if err != nil {
-		l.close()
+		l.stop()
 		l.guard.stop()
 		return Status{}, err
 	}
-	stopped := make(chan struct{})
-	go func() {
-		defer close(stopped)
-		runtime.LockOSThread() // and never unlocked: its signals are blocked
-		if err := blockSignals(); err != nil {
-			panic(err) // the call fails for wrong arguments only
-		}
-		l.run()
-		l.close()
-	}()
 	go sigs.forward(pid)
 	st := children.wait(pid)
 	endDescendants(children, l.guard.pid())
-	l.do(func() { l.done = true })
-	<-stopped
+	l.stop()
 	l.guard.stop()
 	return st, nil
 }
@@ -72,7 +62,11 @@ func (l *loop) launch(o *Options) (pid int, err error) {
 	go func() {
 		defer close(started)
 		runtime.LockOSThread() // the thread ends with this goroutine
-		if l.notify, l.killable, err = install(); err != nil {
+		var notify listener
+		if notify, l.killable, err = install(); err != nil {
+			return
+		}
+		if err = l.begin(notify); err != nil {
 			return
 		}
 		var p *os.Process
@@ -88,8 +82,6 @@ func (l *loop) launch(o *Options) (pid int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	l.near = l.notify.syncWake()
-	l.watch(int(l.notify), unix.EPOLLIN, (*trap)(l))
 	l.guard.name(int32(pid))
 	return pid, nil
 }

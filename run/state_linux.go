@@ -14,25 +14,25 @@ import (
 // state stands in this file; the handlers of calls, the pumps and the stack's events
 // are what calls it.
 //
-//	                            socket()
-//	                               │
-//	                               ▼          renew: connect or listen again,
-//	          ┌───────────────── fresh ◄──────────────────────────────────────┐
-//	          │                  │   │       with a new file in the old one's  │
-//	          │ listens    begin │   │ attach                       place      │
-//	          ▼                  ▼   │                                         │
-//	      listening       connecting │                                         │
-//	          │             │    │   │                                         │
-//	   accept │ (a new one) │    │ made                                        │
-//	          ▼             │    ▼   ▼                                         │
-//	          └─────────────┼─► connected ──── failed: a reset, a time-out ──► over
-//	                        │        │                                         ▲
-//	                        └────────┼── refused ──────────────────────────────┘
-//	                                 │ closes: the program has closed it, and
-//	                                 ▼ what it has sent is still on its way
-//	                              closing
-//	                                 │
-//	   from every state: release ────┴──► released
+//	                         socket()
+//	                            │
+//	                            ▼          renew: connect or listen again,
+//	       ┌───────────────── fresh ◄──────────────────────────────────────┐
+//	       │                  │   │       with a new file in the old one's  │
+//	       │ listens    begin │   │ attach                       place      │
+//	       ▼                  ▼   │                                         │
+//	   listening       connecting │                                         │
+//	       │             │    │   │                                         │
+//	accept │ (a new one) │    │ made                                        │
+//	       ▼             │    ▼   ▼                                         │
+//	       └─────────────┼─► connected ──── failed: a reset, a time-out ──► over
+//	                     │        │                                         ▲
+//	                     └────────┼── refused ──────────────────────────────┘
+//	                              │ closes: the program has closed it, and
+//	                              ▼ what it has sent is still on its way
+//	                           closing
+//	                              │
+//	from every state: release ────┴──► released
 //
 // Each direction of a connected one has an end of its own (half): up is from the
 // program to the stack, down the other way.
@@ -55,7 +55,7 @@ var transitions = [...]uint8{
 	connected:  1<<over | 1<<closing | 1<<fresh | 1<<released,
 	listening:  1<<fresh | 1<<released,
 	over:       1<<fresh | 1<<released,
-	closing:    1<<released,
+	closing:    1 << released,
 	released:   0,
 }
 
@@ -113,8 +113,8 @@ type sock struct {
 	linger bool           // SO_LINGER with a time: close must not wait for it
 
 	listen *listenQueue // listening
-	scan   uint64        // the last scan begun before it came, or got its name
-	from   senders    // datagrams: where the program's unread ones are from
+	scan   uint64       // the last scan begun before it came, or got its name
+	from   senders      // datagrams: where the program's unread ones are from
 
 	waiting waiters // calls that wait for it
 }

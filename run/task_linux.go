@@ -128,7 +128,7 @@ func (t *task) drop() {
 	}
 	t.l.guard.forget(int32(t.tid))
 	if t.parked != nil {
-		t.parked.leave()
+		t.parked.gone()
 	}
 	t.l.forget(t.pidfd)
 	sysClose(t.pidfd)

@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Some system calls of the loop can be made to take as long as a program likes:
@@ -57,14 +59,51 @@ func (t *turns) init() {
 	t.closed = make(chan struct{})
 }
 
+// prepare makes the loop's threads, before the program is there: later there may be
+// no room for them.
+func (l *loop) prepare() {
+	l.kicker.start()
+	for range loopThreads {
+		ready := make(chan struct{})
+		go l.thread(ready)
+		<-ready
+	}
+	go l.watchTurns()
+}
+
+// begin serves the calls that come from notify.
+func (l *loop) begin(notify listener) error {
+	l.near = notify.syncWake()
+	l.notify, l.notifyFD = notify, int(notify)
+	if e := l.watch(l.notifyFD, unix.EPOLLIN, (*intake)(l)); e != 0 {
+		return e
+	}
+	l.turns.give <- struct{}{}
+	l.begun = true
+	return nil
+}
+
+// stop ends the loop, and closes it.
+func (l *loop) stop() {
+	if l.begun {
+		l.do(func() { l.done = true })
+		<-l.turns.closed
+	} else {
+		close(l.turns.closed)
+	}
+	l.close()
+	l.log.close()
+}
+
 // thread runs the loop whenever it gets the turn, on a thread of its own whose signals
 // are blocked. It returns when the loop is done.
-func (l *loop) thread() {
+func (l *loop) thread(ready chan<- struct{}) {
 	runtime.LockOSThread() // and never unlocked: its signals are blocked
 	if err := blockSignals(); err != nil {
 		panic(err) // the call fails for wrong arguments only
 	}
 	l.turns.free.Add(1)
+	close(ready)
 	for {
 		select {
 		case <-l.turns.give:
