@@ -42,6 +42,10 @@ var declaredRun = []struct {
 		reason: "connect tells an error that a send has not",
 	},
 	{
+		name: "tcp/finished, re*", line: "c finish lo:7000; d finish lo:9; c get so:error", what: "result; c poll",
+		reason: "a second connect does not know an attempt that was made and reset before it, nor one whose error a send has told",
+	},
+	{
 		plain: true, name: "tcp/low water; tcpstates/*cork*", what: "* poll",
 		reason: "as with the calls that are trapped",
 	},
