@@ -401,6 +401,7 @@ func deviceRows(st *Stack) []socket.Option {
 		}),
 		forceRow(st, abi.SO_SNDBUFFORCE, func(s *socket.Socket, v int) {
 			s.Opt.SndBuf = socket.Force(v, socket.MinSndBuf)
+			s.RoomMade()
 		}),
 	}
 }

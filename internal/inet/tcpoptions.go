@@ -97,7 +97,11 @@ func (t *tcpProto) sizeRows() []socket.Option {
 			}),
 		t.intRow(abi.TCP_NOTSENT_LOWAT,
 			func(s *socket.Socket) int { return int(int32(optsOf(s).NotSentLowat)) },
-			func(s *socket.Socket, v int) error { connOf(s).SetNotSentLowat(uint32(v)); return nil }),
+			func(s *socket.Socket, v int) error {
+				connOf(s).SetNotSentLowat(uint32(v))
+				s.RoomMade()
+				return nil
+			}),
 		socket.IntOption(abi.SOL_SOCKET, abi.SO_RCVLOWAT,
 			func(s *socket.Socket) int { return int(s.Opt.RcvLowat) },
 			func(s *socket.Socket, v int) error {
@@ -283,6 +287,7 @@ func (t *tcpProto) fixRcvBuf(s *socket.Socket) {
 func (t *tcpProto) fixSndBuf(s *socket.Socket) {
 	endpointOf(s).sndBuf = s.Opt.SndBuf
 	endpointOf(s).conn.SetSndBuf(int(s.Opt.SndBuf))
+	s.RoomMade()
 }
 
 func toInt(b bool) int {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"usock/internal/abi"
+	"usock/internal/wait"
 )
 
 // Option is one row of an option table. A nil Get or Set is an option that can
@@ -231,6 +232,14 @@ func (s *Socket) SetSndBuf(v int) {
 	s.Opt.SndBuf = max(minSndBuf, 2*int32(min(uint32(v), maxBuf)))
 }
 
+// RoomMade wakes those who wait to send, after a change of an option, if there is room
+// now (Linux, sk_write_space). Locked.
+func (s *Socket) RoomMade() {
+	if ev := s.Proto.Ready(s) & wait.Out; ev != 0 {
+		s.Notify(ev)
+	}
+}
+
 // Force is a size of SO_RCVBUFFORCE or SO_SNDBUFFORCE as SetRcvBuf and SetSndBuf
 // would make it without the bound.
 func Force(v, least int) int32 {
@@ -286,7 +295,7 @@ var common = NewOptions([]Option{
 		func(s *Socket, v int) error { s.SetRcvBuf(v); return nil }),
 	IntOption(abi.SOL_SOCKET, abi.SO_SNDBUF,
 		func(s *Socket) int { return int(s.Opt.SndBuf) },
-		func(s *Socket, v int) error { s.SetSndBuf(v); return nil }),
+		func(s *Socket, v int) error { s.SetSndBuf(v); s.RoomMade(); return nil }),
 	IntOption(abi.SOL_SOCKET, abi.SO_RCVLOWAT,
 		func(s *Socket) int { return int(s.Opt.RcvLowat) },
 		func(s *Socket, v int) error {

@@ -22,6 +22,17 @@ var options = func() *socket.Options {
 	return t
 }()
 
+// forced is a size of a buffer that the privileged set without bound.
+func forced(name int, set func(*socket.Socket, int)) socket.Option {
+	return socket.IntOption(abi.SOL_SOCKET, name, nil, func(s *socket.Socket, v int) error {
+		if !pcb(s).domain.config.Privileged {
+			return syscall.EPERM
+		}
+		set(s, v)
+		return nil
+	})
+}
+
 // rows are AF_UNIX's own options (unix(7)).
 var rows = []socket.Option{
 	socket.IntOption(abi.SOL_SOCKET, abi.SO_ACCEPTCONN, func(s *socket.Socket) int {
@@ -45,6 +56,11 @@ var rows = []socket.Option{
 	// Messages are not stamped here.
 	{Level: abi.SOL_SOCKET, Name: abi.SO_TIMESTAMP},
 	{Level: abi.SOL_SOCKET, Name: abi.SO_TIMESTAMPNS},
+	forced(abi.SO_RCVBUFFORCE, func(s *socket.Socket, v int) { s.Opt.RcvBuf = socket.Force(v, socket.MinRcvBuf) }),
+	forced(abi.SO_SNDBUFFORCE, func(s *socket.Socket, v int) {
+		s.Opt.SndBuf = socket.Force(v, socket.MinSndBuf)
+		s.RoomMade()
+	}),
 	socket.BoolOption(abi.SOL_SOCKET, abi.SO_PASSCRED,
 		func(s *socket.Socket) bool { return pcb(s).passCred },
 		func(s *socket.Socket, on bool) error { pcb(s).passCred = on; return nil }),
