@@ -88,6 +88,8 @@ const (
 	SO_COOKIE                = abi.SO_COOKIE
 	SO_INCOMING_NAPI_ID      = abi.SO_INCOMING_NAPI_ID
 	SO_BINDTOIFINDEX         = abi.SO_BINDTOIFINDEX
+	SO_RCVTIMEO_NEW          = abi.SO_RCVTIMEO_NEW
+	SO_SNDTIMEO_NEW          = abi.SO_SNDTIMEO_NEW
 	IP_TOS                   = abi.IP_TOS
 	IP_TTL                   = abi.IP_TTL
 	IP_HDRINCL               = abi.IP_HDRINCL

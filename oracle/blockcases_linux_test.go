@@ -10,6 +10,7 @@ import (
 const (
 	shortTimeo = " 00000000000000003075000000000000"
 	longTimeo  = " 000000000000000090d0030000000000"
+	noTimeo    = " ffffffffffffffff0000000000000000" // negative: no waiting
 	resets     = "setx so:linger 0100000000000000"
 	lingers    = "setx so:linger 0100000001000000" // for a second
 )
@@ -170,10 +171,30 @@ func timeoutCases() (out []sequence) {
 	return out
 }
 
+// noWaitCases are calls that a negative timeout keeps from waiting, with and without
+// something that came before.
+func noWaitCases() (out []sequence) {
+	for _, e := range append(streams[:len(streams):len(streams)], records...) {
+		for _, how := range receives {
+			first := receive(how)
+			again := first[strings.Index(first, ">"):]
+			out = append(out, sequence{
+				name:  "no waiting/" + e.name + "/" + how,
+				lines: e.lines + "; c setx so:rcvtimeo" + noTimeo + "; " + first + "; s send ab; " + again + "; " + after,
+			})
+		}
+		out = append(out, sequence{
+			name:  "no waiting/" + e.name + "/shut down",
+			lines: e.lines + "; c setx so:rcvtimeo_new" + noTimeo + "; c block on; c shutdown rd; > c recv 5; > c recv 5 peek; " + after,
+		})
+	}
+	return out
+}
+
 // waitingCases are all the scenarios.
 func waitingCases() []sequence {
 	var out []sequence
-	for _, f := range []func() []sequence{receiveCases, timeoutCases} {
+	for _, f := range []func() []sequence{receiveCases, timeoutCases, noWaitCases} {
 		out = append(out, f()...)
 	}
 	return slices.DeleteFunc(append(out, waitingTable...), func(c sequence) bool {

@@ -20,6 +20,7 @@ var declaredWaiting = []declaration{
 	{name: "receive/unix stream*/low *", reason: inPieces},
 	{name: "receive/unix stream/recv 5 oob/*", usock: "ENOTSUP", kernel: "EINVAL", reason: unixUrgent},
 	{name: "timeout/unix stream*/recv 5 oob", usock: "ENOTSUP", kernel: "EINVAL", reason: unixUrgent},
+	{name: "no waiting/unix stream*/recv 5 oob", usock: "ENOTSUP*", kernel: "EINVAL*", reason: unixUrgent},
 	{name: "two peekers/*", reason: peekers},
 
 	// Calls that wait for room.

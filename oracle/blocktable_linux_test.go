@@ -188,6 +188,18 @@ var waitingTable = []sequence{
 	{name: "send/buffer full, peer closes/unix seqpacket pair", lines: "c = pair uq s; c set so:sndbuf 8192; c stuff; c block on; > c send ab; s close"},
 	{name: "send/buffer full, own shutdown/unix seqpacket pair", lines: "c = pair uq s; c set so:sndbuf 8192; c stuff; c block on; > c send ab; c shutdown wr"},
 
+	// A negative timeout: no waiting at all, and it reads as 0.
+	{name: "no waiting/read back", lines: "c = tcp; c setx so:rcvtimeo" + noTimeo + "; c get so:rcvtimeo 16; c setx so:sndtimeo_new ffffffffffffffff3f420f0000000000; c get so:sndtimeo 16; c get so:sndtimeo_new 16; c setx so:rcvtimeo ffffffffffffffff40420f0000000000; c setx so:rcvtimeo 0000000000000000ffffffffffffffff; c setx so:sndtimeo_new 010000000000000040420f0000000000; c setx so:sndtimeo 0000000000000000; c setx so:rcvtimeo_new 00000000000000000000000000000000; c block on; > c recv 5; c = ud; c setx so:rcvtimeo" + noTimeo + "; c get so:rcvtimeo 16"},
+	{name: "no waiting/accept/tcp", lines: listening + "l setx so:rcvtimeo" + noTimeo + "; l block on; > x = accept l; c = tcp; c connect lo:7000; > y = accept l"},
+	{name: "no waiting/accept/unix stream", lines: "l = us; l bind un:l; l listen 5; l setx so:rcvtimeo" + noTimeo + "; l block on; > x = accept l; c = us; c connect un:l; > y = accept l; l shutdown rd; > z = accept l"},
+	{name: "no waiting/connect/tcp", lines: listening + "c = tcp; c setx so:sndtimeo" + noTimeo + "; c block on; > c connect lo:7000; s = accept l; d = tcp; d setx so:sndtimeo_new" + noTimeo + "; d block on; > d connect net:7000; > d connect net:7000; > d send ab; d get so:error"},
+	{name: "no waiting/connect, backlog full/unix stream", lines: fullListener + "c setx so:sndtimeo" + noTimeo + "; > c connect un:l; x = accept l; > c connect un:l"},
+	{name: "no waiting/send/tcp", lines: fullTCP + "c setx so:sndtimeo" + noTimeo + "; > c sendn 100000; s empty; > c send x"},
+	{name: "no waiting/send, part sent/unix stream", lines: "c = pair us s; c set so:sndbuf 16384; c setx so:sndtimeo" + noTimeo + "; c block on; > c sendn 1000000; s empty; > c send x"},
+	{name: "no waiting/send/unix datagram", lines: fullDatagrams + "c setx so:sndtimeo" + noTimeo + "; > c send ab; s recv 9; > c send ab"},
+	{name: "no waiting/send/unix seqpacket pair", lines: "c = pair uq s; c set so:sndbuf 8192; c stuff; c setx so:sndtimeo_new" + noTimeo + "; c block on; > c send ab; s empty; > c send ab"},
+	{name: "no waiting/timeout after it", lines: pair + "c setx so:rcvtimeo" + noTimeo + "; c block on; > c recv 5; c setx so:rcvtimeo_new" + shortTimeo + "; >> c recv 5; c setx so:rcvtimeo 00000000000000000000000000000000; > c recv 5; s send ab"},
+
 	// poll, by what it waits for and what happens.
 	{name: "poll/in/data", lines: pair + "c block on; > c poll in; > c poll rdhup; > c poll pri; s send ab; s shutdown wr; s close"},
 	{name: "poll/non-blocking", lines: pair + "> c poll in; > c poll rdhup; s send ab; s shutdown wr"},

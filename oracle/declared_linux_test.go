@@ -61,8 +61,8 @@ var declared = []declaration{
 	{name: "options/* unknown", reason: unknownLevels},
 
 	// Numbers that only a kernel's build or configuration explains.
-	{name: "options/* so:rcvtimeo", reason: ticks},
-	{name: "options/* so:sndtimeo", reason: ticks},
+	{name: "options/* so:rcvtimeo*", reason: ticks},
+	{name: "options/* so:sndtimeo*", reason: ticks},
 	{name: "udp*/timeouts", line: "a get so:rcvtimeo 16", reason: ticks},
 	{name: "options/* so:linger", reason: ticks},
 	{name: "options/* so:rcvlowat", reason: memory},

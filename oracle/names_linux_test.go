@@ -73,6 +73,8 @@ var optionNames = []optionName{
 	{"so:incoming_cpu", abi.SOL_SOCKET, abi.SO_INCOMING_CPU},
 	{"so:cookie", abi.SOL_SOCKET, abi.SO_COOKIE},
 	{"so:incoming_napi_id", abi.SOL_SOCKET, abi.SO_INCOMING_NAPI_ID},
+	{"so:rcvtimeo_new", abi.SOL_SOCKET, abi.SO_RCVTIMEO_NEW},
+	{"so:sndtimeo_new", abi.SOL_SOCKET, abi.SO_SNDTIMEO_NEW},
 	{"so:bindtoifindex", abi.SOL_SOCKET, abi.SO_BINDTOIFINDEX},
 	{"ip:tos", abi.SOL_IP, abi.IP_TOS},
 	{"ip:ttl", abi.SOL_IP, abi.IP_TTL},

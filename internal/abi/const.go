@@ -109,6 +109,8 @@ const (
 	SO_COOKIE           = 57
 	SO_INCOMING_NAPI_ID = 56
 	SO_BINDTOIFINDEX    = 62
+	SO_RCVTIMEO_NEW     = 66
+	SO_SNDTIMEO_NEW     = 67
 )
 
 // Options at SOL_IP (include/uapi/linux/in.h).

@@ -167,7 +167,7 @@ func (d *dgram) recv(m *socket.Msg) (int, error) {
 	switch {
 	case ok:
 		return d.receive(m, &g, flags), nil
-	case d.shutRD && flags&abi.MSG_DONTWAIT == 0 && !d.s.NonblockLocked():
+	case d.shutRD && d.s.ReceiveWaits(flags):
 		// Only a call that would wait learns of the end (Linux,
 		// __skb_wait_for_more_packets); what arrives is queued all the same.
 		return 0, nil

@@ -370,7 +370,7 @@ func (e *tcpEndpoint) awaitsMore(size, flags int) bool {
 	if flags&all == all {
 		low = size
 	}
-	if e.conn.Buffered() >= low || flags&abi.MSG_DONTWAIT != 0 || e.s.NonblockLocked() {
+	if e.conn.Buffered() >= low || !e.s.ReceiveWaits(flags) {
 		return false
 	}
 	return !e.conn.ReadShut() && !e.conn.UrgentArrived() && e.s.Err == 0 && e.conn.Err() == nil

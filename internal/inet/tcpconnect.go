@@ -257,7 +257,7 @@ func (t *tcpProto) sendFastOpen(e *tcpEndpoint, m *socket.Msg) (int, error) {
 	if err := t.begin(e, a, fo, nil); err != nil {
 		return 0, err
 	}
-	if e.s.NonblockLocked() || m.Flags&abi.MSG_DONTWAIT != 0 {
+	if !e.s.SendWaits(m.Flags) {
 		return 0, syscall.EINPROGRESS
 	}
 	return 0, syscall.EAGAIN

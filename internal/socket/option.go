@@ -252,6 +252,8 @@ const (
 	MinSndBuf = minSndBuf
 )
 
+// timeoOption is a bound of how long calls wait. One that is negative has them not wait
+// at all, and reads as 0 (Linux, sock_set_timeout).
 func timeoOption(name int, field func(*Socket) *time.Duration) Option {
 	return Option{
 		Level: abi.SOL_SOCKET, Name: name,
@@ -316,6 +318,9 @@ var common = NewOptions([]Option{
 		}),
 	timeoOption(abi.SO_RCVTIMEO, func(s *Socket) *time.Duration { return &s.Opt.RcvTimeo }),
 	timeoOption(abi.SO_SNDTIMEO, func(s *Socket) *time.Duration { return &s.Opt.SndTimeo }),
+	// The same, with a struct timeval of 64-bit words everywhere.
+	timeoOption(abi.SO_RCVTIMEO_NEW, func(s *Socket) *time.Duration { return &s.Opt.RcvTimeo }),
+	timeoOption(abi.SO_SNDTIMEO_NEW, func(s *Socket) *time.Duration { return &s.Opt.SndTimeo }),
 	{
 		Level: abi.SOL_SOCKET, Name: abi.SO_LINGER,
 		Get: func(s *Socket, b []byte) ([]byte, error) {

@@ -85,9 +85,9 @@ type Opt struct {
 	RcvLowat int32
 	Priority int32
 	Mark     uint32
-	Device   int32 // interface index of SO_BINDTODEVICE; 0: none
-	Linger   int32 // seconds; negative: off, and -1-n the seconds that are kept
-	RcvTimeo time.Duration
+	Device   int32         // interface index of SO_BINDTODEVICE; 0: none
+	Linger   int32         // seconds; negative: off, and -1-n the seconds that are kept
+	RcvTimeo time.Duration // 0: none; negative: no waiting at all
 	SndTimeo time.Duration
 }
 
@@ -270,8 +270,16 @@ func (s *Socket) dropDeadlines() {
 	}
 }
 
-// NonblockLocked is Nonblock for those who hold the lock.
-func (s *Socket) NonblockLocked() bool { return s.nonblock }
+// ReceiveWaits reports whether a receive or an accept with the flags may wait: a
+// negative SO_RCVTIMEO is as good as O_NONBLOCK. Locked.
+func (s *Socket) ReceiveWaits(flags int) bool {
+	return !s.nonblock && flags&abi.MSG_DONTWAIT == 0 && s.Opt.RcvTimeo >= 0
+}
+
+// SendWaits is ReceiveWaits for sends and connects, and SO_SNDTIMEO. Locked.
+func (s *Socket) SendWaits(flags int) bool {
+	return !s.nonblock && flags&abi.MSG_DONTWAIT == 0 && s.Opt.SndTimeo >= 0
+}
 
 // InitNonblock makes a socket that nobody else knows yet non-blocking.
 func (s *Socket) InitNonblock() { s.nonblock = true }

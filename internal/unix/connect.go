@@ -146,7 +146,7 @@ func (p proto) Accept(s *socket.Socket) (*socket.Socket, error) {
 		return nil, syscall.EINVAL
 	}
 	if len(e.pending) == 0 {
-		if e.shut&shutRecv != 0 && !s.NonblockLocked() {
+		if e.shut&shutRecv != 0 && s.ReceiveWaits(0) {
 			return nil, syscall.EINVAL
 		}
 		return nil, syscall.EAGAIN

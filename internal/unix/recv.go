@@ -27,11 +27,6 @@ func (p proto) Recv(s *socket.Socket, m *socket.Msg) (int, error) {
 	}
 }
 
-// blocking reports whether the call may wait.
-func (e *endpoint) blocking(asked int) bool {
-	return asked&abi.MSG_DONTWAIT == 0 && !e.sock.NonblockLocked()
-}
-
 // recvRecord is unix_dgram_recvmsg.
 func (e *endpoint) recvRecord(m *socket.Msg, asked int, peek bool) (int, error) {
 	if err := e.sock.TakeErr(); err != nil {
@@ -39,7 +34,7 @@ func (e *endpoint) recvRecord(m *socket.Msg, asked int, peek bool) (int, error) 
 	}
 	k, skip := e.first(peek)
 	if k == nil {
-		if e.shut&shutRecv != 0 && (e.typ == abi.SOCK_SEQPACKET || e.blocking(asked)) {
+		if e.shut&shutRecv != 0 && (e.typ == abi.SOCK_SEQPACKET || e.sock.ReceiveWaits(asked)) {
 			return 0, nil
 		}
 		return 0, syscall.EAGAIN
@@ -160,7 +155,7 @@ func (e *endpoint) recvStream(m *socket.Msg, asked int, peek bool) (int, error) 
 func (e *endpoint) streamReady(asked, skip, size int) error {
 	there := e.queue.bytes - skip
 	low := max(1, min(int(e.sock.Opt.RcvLowat), size))
-	if there >= low || there > 0 && !e.blocking(asked) {
+	if there >= low || there > 0 && !e.sock.ReceiveWaits(asked) {
 		return nil
 	}
 	if there > 0 && (e.shut&shutRecv != 0 || e.sock.Err != 0) {
