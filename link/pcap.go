@@ -84,20 +84,29 @@ func (p *pcapDirect) Deliver(f func([]*Packet)) {
 }
 
 // PcapWriter writes a capture in pcapng (draft-ietf-opsawg-pcapng) to which any
-// number of links may record. What was recorded has reached the underlying writer
-// when Send or the delivery goes on.
+// number of links may record. Packets are copied and stamped when they pass, and
+// written by a goroutine that lives while there is something to write. What was
+// recorded has reached the writer when Close returns.
 //
-// A writer that fails stops the recording, not the traffic; Err and Close tell. One
-// that blocks holds the traffic up.
+// The traffic waits for no writer: where one falls behind by more than 16 MiB, the next
+// packets are left out. Dropped counts them, and so do the statistics at the end of the
+// capture. A regular file (an *os.File) blocks nobody: it is written to on the way,
+// 64 KiB at a time, and nothing is left out. A writer that fails stops the recording;
+// Err and Close tell.
 type PcapWriter struct {
-	w    io.Writer
-	snap int
+	w       io.Writer
+	snap    int
+	regular bool // a regular file: whoever records writes
+
+	writing sync.Mutex // held by whoever calls w.Write; taken before mu
 
 	mu     sync.Mutex
-	buf    []byte // mu: blocks not yet written
-	ifaces uint32 // mu
-	err    error  // mu
-	closed bool   // mu
+	buf    []byte       // mu: the blocks being filled
+	count  int          // mu: packets in buf
+	queue  pcapQueue    // mu: blocks not yet written
+	ifaces []pcapCounts // mu
+	err    error        // mu
+	closed bool         // mu
 }
 
 // NewPcapWriter begins a capture on w, which it does not close. snapLen is how
@@ -106,9 +115,11 @@ func NewPcapWriter(w io.Writer, snapLen int) *PcapWriter {
 	if snapLen <= 0 {
 		snapLen = maxSnapLen
 	}
-	p := &PcapWriter{w: w, snap: snapLen}
+	p := &PcapWriter{w: w, snap: snapLen, regular: isRegular(w)}
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.section()
-	p.flush()
+	p.write()
 	return p
 }
 
@@ -120,6 +131,7 @@ const maxSnapLen = 262144
 const (
 	blockSection   = 0x0a0d0d0a
 	blockInterface = 1
+	blockStats     = 5
 	blockPacket    = 6
 
 	byteOrderMagic = 0x1a2b3c4d
@@ -130,6 +142,9 @@ const (
 	optName        = 2 // of an interface
 	optResolution  = 9 // of an interface
 	optFlags       = 2 // of a packet
+	optReceived    = 4 // of statistics: packets that passed (isb_ifrecv)
+	optDropped     = 5 // those left out (isb_ifdrop, which Wireshark shows)
+	optDelivered   = 8 // those recorded (isb_usrdeliv)
 
 	flagInbound  = 1
 	flagOutbound = 2
@@ -171,6 +186,12 @@ func (p *PcapWriter) option(code uint16, value string) {
 	p.pad()
 }
 
+func (p *PcapWriter) option64(code uint16, value uint64) {
+	p.buf = le.AppendUint16(p.buf, code)
+	p.buf = le.AppendUint16(p.buf, 8)
+	p.buf = le.AppendUint64(p.buf, value)
+}
+
 func (p *PcapWriter) section() {
 	at := p.begin(blockSection)
 	p.buf = le.AppendUint32(p.buf, byteOrderMagic)
@@ -186,9 +207,10 @@ func (p *PcapWriter) section() {
 func (p *PcapWriter) addInterface(info Info) uint32 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.ifaces++
-	if p.closed {
-		return p.ifaces - 1
+	n := uint32(len(p.ifaces))
+	p.ifaces = append(p.ifaces, pcapCounts{})
+	if p.err != nil || p.closed {
+		return n
 	}
 	kind := uint16(linkRaw)
 	if info.Medium == Ethernet {
@@ -202,12 +224,25 @@ func (p *PcapWriter) addInterface(info Info) uint32 {
 	p.option(optResolution, string(rune(nanoseconds)))
 	p.option(optEnd, "")
 	p.end(at)
-	p.flush()
-	return p.ifaces - 1
+	p.write()
+	return n
 }
 
-// maxBuffer is how many bytes of blocks are gathered before they are written.
-const maxBuffer = 1 << 20
+// statistics tells of each link how many packets passed and were left out.
+func (p *PcapWriter) statistics() {
+	now := uint64(time.Now().UnixNano())
+	for i, c := range p.ifaces {
+		at := p.begin(blockStats)
+		p.buf = le.AppendUint32(p.buf, uint32(i))
+		p.buf = le.AppendUint32(p.buf, uint32(now>>32))
+		p.buf = le.AppendUint32(p.buf, uint32(now))
+		p.option64(optReceived, c.passed)
+		p.option64(optDropped, c.dropped)
+		p.option64(optDelivered, c.passed-c.dropped)
+		p.option(optEnd, "")
+		p.end(at)
+	}
+}
 
 // record writes the packets, which stay the caller's.
 func (p *PcapWriter) record(l *pcap, d Directions, batch []*Packet) {
@@ -217,13 +252,18 @@ func (p *PcapWriter) record(l *pcap, d Directions, batch []*Packet) {
 		return
 	}
 	now := uint64(time.Now().UnixNano())
+	c := &p.ifaces[l.iface]
 	for _, k := range batch {
-		p.packet(l, d, now, k)
-		if len(p.buf) > maxBuffer {
-			p.flush()
+		c.passed++
+		if !p.room(k.Len()) {
+			c.dropped++
+			p.queue.dropped++
+			continue
 		}
+		p.packet(l, d, now, k)
+		p.count++
 	}
-	p.flush()
+	p.write()
 }
 
 func (p *PcapWriter) packet(l *pcap, d Directions, now uint64, k *Packet) {
@@ -289,27 +329,4 @@ func completeCopy(b []byte, k *Packet) {
 		s = 0xffff // zero would mean that there is none (RFC 768)
 	}
 	binary.BigEndian.PutUint16(b[field:], s)
-}
-
-// flush writes what is in buf.
-func (p *PcapWriter) flush() {
-	if p.err == nil {
-		_, p.err = p.w.Write(p.buf)
-	}
-	p.buf = p.buf[:0]
-}
-
-// Err returns the first error of the underlying writer, which ended the recording.
-func (p *PcapWriter) Err() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.err
-}
-
-// Close ends the recording and returns what Err does. The links go on.
-func (p *PcapWriter) Close() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.closed = true
-	return p.err
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"fmt"
 	"os"
 	"time"
@@ -24,7 +23,6 @@ type shape struct {
 	pcap       string
 
 	file *os.File
-	out  *bufio.Writer
 	w    *link.PcapWriter
 }
 
@@ -73,8 +71,7 @@ func (s *shape) open() error {
 	if s.file, err = os.Create(s.pcap); err != nil {
 		return err
 	}
-	s.out = bufio.NewWriterSize(s.file, 1<<20)
-	s.w = link.NewPcapWriter(s.out, 0)
+	s.w = link.NewPcapWriter(s.file, 0)
 	return nil
 }
 
@@ -105,14 +102,17 @@ func (s *shape) close() error {
 		return nil
 	}
 	err := s.w.Close()
-	if e := s.out.Flush(); err == nil {
+	if e := s.file.Close(); err == nil { // ends a Write that is stuck
 		err = e
 	}
-	if e := s.file.Close(); err == nil {
-		err = e
-	}
-	if err != nil {
+	n := s.w.Dropped()
+	switch {
+	case err != nil && n > 0:
+		return fmt.Errorf("recording to %s: %w; %d packets were left out", s.pcap, err, n)
+	case err != nil:
 		return fmt.Errorf("recording to %s: %w", s.pcap, err)
+	case n > 0:
+		return fmt.Errorf("recording to %s: %d packets were left out, as what reads it fell behind", s.pcap, n)
 	}
 	return nil
 }
