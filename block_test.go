@@ -2,6 +2,7 @@ package usock_test
 
 import (
 	"bytes"
+	"context"
 	"testing"
 	"testing/synctest"
 
@@ -135,7 +136,9 @@ func TestOptionMakesRoom(t *testing.T) {
 					t.Fatal(err)
 				}
 				var out [1]usock.Event
-				if n, _ := p.Wait(nil, out[:]); n != 0 {
+				ended, end := context.WithCancel(t.Context())
+				end() // nothing is waited for
+				if n, _ := p.Wait(ended, out[:]); n != 0 {
 					t.Fatalf("events %#x", out[0].Events)
 				}
 				done := make(chan error, 1)
@@ -152,7 +155,7 @@ func TestOptionMakesRoom(t *testing.T) {
 					t.Error("the sender waits on")
 					a.Close()
 				}
-				if n, _ := p.Wait(nil, out[:]); n != 1 || out[0].Events != usock.POLLOUT {
+				if n, _ := p.Wait(ended, out[:]); n != 1 || out[0].Events != usock.POLLOUT {
 					t.Errorf("%d events, %#x", n, out[0].Events)
 				}
 			})
