@@ -46,6 +46,10 @@ var declaredRun = []struct {
 		reason: "a second connect does not know an attempt that was made and reset before it, nor one whose error a send has told",
 	},
 	{
+		name:   "tcp/peek offset*; udp*/peek offset*; options/* so:peek_off",
+		reason: "SO_PEEK_OFF is the stack's, and not the descriptor's, which MSG_PEEK looks at",
+	},
+	{
 		plain: true, name: "tcp/low water; tcpstates/*cork*", what: "* poll",
 		reason: "as with the calls that are trapped",
 	},

@@ -73,6 +73,8 @@ var tcpCases = []sequence{
 	{name: "unread data, shut for writing", lines: pair + `s send hello; s shutdown wr; c send more; s close; c recv 2; c recv 9; c recv 9`},
 
 	{name: "peek", lines: pair + `s send hello; s send world; c recv 3 peek; c recv 99 peek; c recv 5; c recv 99 peek; c recv 0; c recv 0 peek; c recv 99; c recv 1 peek; s close; c recv 1 peek; c recv 1`},
+	{name: "peek offset", lines: pair + `c get so:peek_off; c set so:peek_off 0; c get so:peek_off; s send hello; s send world; c recv 3 peek; c recv 4 peek; c recv 9 peek; c recv 9 peek; c get so:peek_off; c recv 4; c get so:peek_off; c recv 9 peek; c set so:peek_off 2; c recv 2 peek trunc; c recv 9 peek; c recv 99; c get so:peek_off; c recv 1 peek; c set so:peek_off 3; s send ab; c recv 9 peek; s close; c recv 9 peek; c recv 9; c get so:peek_off; c recv 9 peek; l set so:peek_off 4; d = tcp; d connect lo:7000; t = accept l; t get so:peek_off; d send abcdef; t recv 9 peek; t set so:peek_off -1; t recv 9 peek`},
+	{name: "peek offset, urgent", lines: pair + `c set so:peek_off 0; s send ab; s send cde oob; s send fgh; c recv 3 peek; c recv 9 peek; c recv 9 peek; c recv 9 peek; c get so:peek_off`},
 	{name: "truncate", lines: pair + `s send hello; c recv 3 trunc; c recv 9; s send abc; c recv 9 trunc; c recv 1 trunc; s send x; c recv 1 peek trunc; c recv 1`},
 	{name: "wait for all", lines: pair + `s send hello; c recv 9 waitall; c recv 1 waitall; s send ab; c recv 2 waitall; s send ab; s close; c recv 9 waitall; c recv 9 waitall`},
 	{name: "zero lengths", lines: pair + `c send ""; s recv 0; s recv 1; c send x; s recv 0; s recv 1; s close; c recv 0; c send ""; c recv 0; c send x; c send ""`},

@@ -1,6 +1,7 @@
 package inet
 
 import (
+	"iter"
 	"sync"
 
 	"usock/internal/socket"
@@ -66,7 +67,7 @@ func (a *ahead) empty() bool {
 func (d *dgram) fetch() {
 	a := d.ahead.Load()
 	if a == nil {
-		if d.length < minAhead {
+		if d.length < minAhead || d.s.Opt.PeekOff >= 0 {
 			return
 		}
 		a = new(ahead)
@@ -80,8 +81,8 @@ func (d *dgram) fetch() {
 	d.bytes -= d.fetched
 	d.fetched = 0
 	a.next, a.end, a.held = 0, 0, false
-	if d.length < minAhead {
-		return
+	if d.length < minAhead || d.s.Opt.PeekOff >= 0 {
+		return // SO_PEEK_OFF counts what is taken
 	}
 	for a.end < maxAhead && d.length > 0 {
 		before := d.bytes
@@ -104,7 +105,7 @@ func (u *udpProto) RecvAhead(s *socket.Socket, m *socket.Msg) (int, bool) {
 		return 0, false
 	}
 	m.Flags = 0
-	return d.receive(m, &g, 0), true
+	return d.receive(m, &g, 0, 0), true
 }
 
 // Recall implements socket.Forerunner.
@@ -139,6 +140,29 @@ func (d *dgram) waiting() *datagram {
 		return nil
 	}
 	return &d.queue[d.head]
+}
+
+// all are the datagrams that are to be received, in order. Others are kept from taking
+// them by held.
+func (d *dgram) all() iter.Seq[*datagram] {
+	return func(yield func(*datagram) bool) {
+		if a := d.ahead.Load(); a != nil {
+			a.mu.Lock()
+			a.held = true
+			left := a.list[a.next:a.end]
+			a.mu.Unlock()
+			for i := range left {
+				if !yield(&left[i]) {
+					return
+				}
+			}
+		}
+		for i := range d.length {
+			if !yield(&d.queue[(d.head+i)&(len(d.queue)-1)]) {
+				return
+			}
+		}
+	}
 }
 
 // first takes the first datagram that is to be received.

@@ -53,6 +53,7 @@ type datagram struct {
 	ifindex int32
 	at      int64 // wall clock in ns, if timestamps are asked for
 	drops   uint32
+	peeked  bool // was seen by MSG_PEEK
 }
 
 // queuedError is an ICMP error kept for MSG_ERRQUEUE (ip(7), IP_RECVERR).
@@ -160,13 +161,19 @@ func (d *dgram) recv(m *socket.Msg) (int, error) {
 	ok := false
 	if flags&abi.MSG_PEEK == 0 {
 		g, ok = d.first()
-	} else if at := d.waiting(); at != nil {
+	} else if at, skip := d.peek(); at != nil {
 		g, ok = *at, true
 		g.p.Payload.Retain()
+		at.peeked = true
+		n := d.receive(m, &g, skip, flags)
+		d.s.Opt.Peeked(n)
+		return n, nil
 	}
 	switch {
 	case ok:
-		return d.receive(m, &g, flags), nil
+		n := d.receive(m, &g, 0, flags)
+		d.s.Opt.Taken(n)
+		return n, nil
 	case d.shutRD && d.s.ReceiveWaits(flags):
 		// Only a call that would wait learns of the end (Linux,
 		// __skb_wait_for_more_packets); what arrives is queued all the same.
@@ -175,19 +182,20 @@ func (d *dgram) recv(m *socket.Msg) (int, error) {
 	return 0, syscall.EAGAIN
 }
 
-// receive fills m in from the datagram and, unless it was peeked at, frees that.
-func (d *dgram) receive(m *socket.Msg, g *datagram, flags int) int {
+// receive fills m in from the datagram, from the byte at skip on, and, unless it was
+// peeked at, frees that.
+func (d *dgram) receive(m *socket.Msg, g *datagram, skip, flags int) int {
 	m.Len = g.p.Len()
 	m.Addr = addrOf(d.s, g.src, g.sport, uint32(g.ifindex))
 	if m.Want {
 		m.Control = d.control(m.Control[:0], g)
 	}
-	n := d.deliver(m, &g.p.Payload)
-	if n < m.Len {
+	n := d.deliver(m, &g.p.Payload, skip)
+	if m.Max < m.Len && m.Max <= m.Len-skip {
 		m.Flags |= abi.MSG_TRUNC
-		if flags&abi.MSG_TRUNC != 0 {
-			n = m.Len
-		}
+	}
+	if flags&abi.MSG_TRUNC != 0 {
+		n = m.Len
 	}
 	if flags&abi.MSG_PEEK == 0 {
 		g.p.Payload = buf.Vec{}
@@ -196,17 +204,36 @@ func (d *dgram) receive(m *socket.Msg, g *datagram, flags int) int {
 	return n
 }
 
-// deliver moves the views of the payload to m, as far as they fit, and returns how
-// many bytes that are.
-func (d *dgram) deliver(m *socket.Msg, payload *buf.Vec) int {
+// peek returns the datagram that MSG_PEEK shows and at which byte it begins: the one
+// behind the bytes of SO_PEEK_OFF (Linux, __skb_try_recv_from_queue).
+func (d *dgram) peek() (g *datagram, skip int) {
+	skip = int(d.s.Opt.PeekOff)
+	if skip < 0 {
+		return d.waiting(), 0
+	}
+	for g := range d.all() {
+		n := g.p.Len()
+		if skip < n || skip == 0 && !g.peeked {
+			return g, skip
+		}
+		skip -= n
+	}
+	return nil, 0
+}
+
+// deliver moves the views of the payload from the byte at skip on to m, as far as they
+// fit, and returns how many bytes that are.
+func (d *dgram) deliver(m *socket.Msg, payload *buf.Vec, skip int) int {
 	n := 0
 	for _, v := range payload.Views() {
-		k := min(v.Len(), m.Max-n)
+		from := min(skip, v.Len())
+		skip -= from
+		k := min(v.Len()-from, m.Max-n)
 		if k == 0 && v.Len() > 0 {
 			v.Release()
 			continue
 		}
-		m.Data = append(m.Data, v.Slice(0, k))
+		m.Data = append(m.Data, v.Slice(from, from+k))
 		n += k
 	}
 	return n

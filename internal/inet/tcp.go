@@ -340,11 +340,15 @@ func (t *tcpProto) Recv(s *socket.Socket, m *socket.Msg) (int, error) {
 	case flags&abi.MSG_OOB != 0:
 		return t.recvUrgent(e, m, flags)
 	}
-	if e.conn.Buffered() > 0 {
-		if e.awaitsMore(m.Max, flags) {
+	off := 0 // SO_PEEK_OFF
+	if flags&abi.MSG_PEEK != 0 {
+		off = max(int(s.Opt.PeekOff), 0)
+	}
+	if there := e.conn.BufferedFrom(off); there > 0 {
+		if e.awaitsMore(there, m.Max, flags) {
 			return 0, syscall.EAGAIN
 		}
-		return t.take(e, m, flags), nil
+		return t.take(e, m, off, flags), nil
 	}
 	if e.conn.EOF() {
 		return 0, nil
@@ -361,25 +365,25 @@ func (t *tcpProto) Recv(s *socket.Socket, m *socket.Msg) (int, error) {
 	return 0, syscall.EAGAIN
 }
 
-// awaitsMore reports whether a receive of up to size bytes is to wait though some are
+// awaitsMore reports whether a receive of up to size bytes is to wait though so many are
 // there: for SO_RCVLOWAT, or for all if it peeks at all, which is not done in parts.
 // It is not where no more comes for it (Linux, tcp_recvmsg_locked).
-func (e *tcpEndpoint) awaitsMore(size, flags int) bool {
+func (e *tcpEndpoint) awaitsMore(there, size, flags int) bool {
 	const all = abi.MSG_PEEK | abi.MSG_WAITALL
 	low := min(int(e.s.Opt.RcvLowat), size)
 	if flags&all == all {
 		low = size
 	}
-	if e.conn.Buffered() >= low || !e.s.ReceiveWaits(flags) {
+	if there >= low || !e.s.ReceiveWaits(flags) {
 		return false
 	}
 	return !e.conn.ReadShut() && !e.conn.UrgentArrived() && e.s.Err == 0 && e.conn.Err() == nil
 }
 
-// take moves or, with MSG_PEEK, shows received data.
-func (t *tcpProto) take(e *tcpEndpoint, m *socket.Msg, flags int) int {
+// take moves or, with MSG_PEEK, shows received data, from the byte at off on.
+func (t *tcpProto) take(e *tcpEndpoint, m *socket.Msg, off, flags int) int {
 	if flags&abi.MSG_PEEK != 0 {
-		m.Data = e.conn.Peek(m.Max, 0, m.Data)
+		m.Data = e.conn.Peek(m.Max, off, m.Data)
 	} else {
 		m.Data = e.conn.Read(t.Host.Now(), m.Max, m.Data)
 	}
@@ -394,7 +398,10 @@ func (t *tcpProto) take(e *tcpEndpoint, m *socket.Msg, flags int) int {
 		m.Data = m.Data[:0]
 	}
 	if flags&abi.MSG_PEEK == 0 {
+		e.s.Opt.Taken(n)
 		t.update(e, 0)
+	} else {
+		e.s.Opt.Peeked(n)
 	}
 	return n
 }

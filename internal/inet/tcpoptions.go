@@ -245,6 +245,7 @@ func (t *tcpProto) stateRows() []socket.Option {
 			}
 			return int(err)
 		}, nil),
+		socket.PeekOff,
 		t.flagRow(abi.SO_OOBINLINE, socket.OOBInline,
 			func(s *socket.Socket, on bool) { connOf(s).SetOOBInline(t.Host.Now(), on) }),
 	}

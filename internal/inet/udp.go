@@ -56,6 +56,7 @@ func newUDP(s *Stack) *udpProto {
 				}
 				return nil
 			}),
+		socket.PeekOff,
 	})
 	return u
 }

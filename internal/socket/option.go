@@ -268,6 +268,40 @@ func timeoOption(name int, field func(*Socket) *time.Duration) Option {
 	}
 }
 
+// PeekOff is the row of SO_PEEK_OFF, for the protocols that have it.
+var PeekOff = IntOption(abi.SOL_SOCKET, abi.SO_PEEK_OFF,
+	func(s *Socket) int { return int(s.Opt.PeekOff) },
+	func(s *Socket, v int) error {
+		s.Opt.PeekOff = int32(v)
+		s.recall()
+		return nil
+	})
+
+// Peeked moves the offset of SO_PEEK_OFF, if there is one, over n bytes that were
+// peeked at; Taken moves it back as n bytes leave the front (Linux, sk_peek_offset_fwd
+// and sk_peek_offset_bwd).
+func (o *Opt) Peeked(n int) {
+	if o.PeekOff >= 0 {
+		o.PeekOff += int32(n)
+	}
+}
+
+// Taken is Peeked's counterpart.
+func (o *Opt) Taken(n int) {
+	if o.PeekOff > 0 {
+		o.PeekOff = max(o.PeekOff-int32(n), 0)
+	}
+}
+
+// without is the row of an option that is for other protocols.
+func without(name int) Option {
+	return Option{
+		Level: abi.SOL_SOCKET, Name: name,
+		Get: func(*Socket, []byte) ([]byte, error) { return nil, syscall.EOPNOTSUPP },
+		Set: func(*Socket, []byte) error { return syscall.EOPNOTSUPP },
+	}
+}
+
 // common are the rows that every socket has, at SOL_SOCKET (socket(7)).
 var common = NewOptions([]Option{
 	flagOption(abi.SO_DEBUG, Debug),
@@ -281,11 +315,8 @@ var common = NewOptions([]Option{
 	flagOption(abi.SO_RXQ_OVFL, RxqOvfl),
 	stampOption(abi.SO_TIMESTAMP, Timestamp),
 	stampOption(abi.SO_TIMESTAMPNS, TimestampNS),
-	{
-		Level: abi.SOL_SOCKET, Name: abi.SO_PASSCRED,
-		Get: func(*Socket, []byte) ([]byte, error) { return nil, syscall.EOPNOTSUPP },
-		Set: func(*Socket, []byte) error { return syscall.EOPNOTSUPP },
-	},
+	without(abi.SO_PASSCRED),
+	without(abi.SO_PEEK_OFF),
 	readOnly(abi.SO_TYPE, func(s *Socket) int { return int(s.Type) }),
 	readOnly(abi.SO_DOMAIN, func(s *Socket) int { return int(s.Domain) }),
 	readOnly(abi.SO_PROTOCOL, func(s *Socket) int { return int(s.Protocol) }),

@@ -83,6 +83,7 @@ type Opt struct {
 	RcvBuf   int32  // bytes, as getsockopt returns them: twice what was asked for
 	SndBuf   int32
 	RcvLowat int32
+	PeekOff  int32 // SO_PEEK_OFF: where peeking begins; negative: at the front
 	Priority int32
 	Mark     uint32
 	Device   int32         // interface index of SO_BINDTODEVICE; 0: none
@@ -135,7 +136,7 @@ func New(h *host.Host, p Proto, domain, typ, protocol int, id uint64) *Socket {
 		Host: h, Proto: p, ID: id,
 		Domain: int16(domain), Type: int16(typ), Protocol: int16(protocol),
 	}
-	s.Opt.RcvBuf, s.Opt.SndBuf, s.Opt.RcvLowat, s.Opt.Linger = defaultBuf, defaultBuf, 1, -1
+	s.Opt.RcvBuf, s.Opt.SndBuf, s.Opt.RcvLowat, s.Opt.Linger, s.Opt.PeekOff = defaultBuf, defaultBuf, 1, -1, -1
 	return s
 }
 

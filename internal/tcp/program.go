@@ -110,6 +110,16 @@ func (c *Conn) Outstanding() int {
 // Buffered returns the bytes that can be read.
 func (c *Conn) Buffered() int { return c.rcv.q.Len() - c.hidden() }
 
+// BufferedFrom is Buffered without off bytes at the front (SO_PEEK_OFF). An urgent byte
+// among those counts as one of them.
+func (c *Conn) BufferedFrom(off int) int {
+	n := c.rcv.q.Len() - off
+	if mark, ok := c.urgentMark(); !ok || mark >= c.rcv.q.Base()+uint64(off) {
+		n -= c.hidden()
+	}
+	return n
+}
+
 // EOF reports whether the peer's FIN was reached and everything before it read.
 func (c *Conn) EOF() bool { return c.flags&finRcvd != 0 && c.Buffered() == 0 }
 
@@ -132,7 +142,7 @@ func (c *Conn) Read(now time.Duration, max int, dst []buf.View) []buf.View {
 func (c *Conn) Peek(max, off int, dst []buf.View) []buf.View {
 	from := c.rcv.q.Base() + uint64(off)
 	if mark, ok := c.urgentMark(); ok {
-		if c.rcv.q.Base() == mark && !c.opt.OOBInline {
+		if from == mark && !c.opt.OOBInline {
 			from++
 		} else if from < mark {
 			max = int(min(uint64(max), mark-from))

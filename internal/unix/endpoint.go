@@ -52,7 +52,6 @@ type endpoint struct {
 	cred     Cred // of whoever made the socket
 	peerCred Cred // SO_PEERCRED
 	passCred bool // SO_PASSCRED
-	peekOff  int  // SO_PEEK_OFF; -1: off
 }
 
 func pcb(s *socket.Socket) *endpoint { return s.PCB.(*endpoint) }

@@ -68,7 +68,5 @@ var rows = []socket.Option{
 		Level: abi.SOL_SOCKET, Name: abi.SO_PEERCRED,
 		Get: func(s *socket.Socket, b []byte) ([]byte, error) { return pcb(s).peerCred.append(b), nil },
 	},
-	socket.IntOption(abi.SOL_SOCKET, abi.SO_PEEK_OFF,
-		func(s *socket.Socket) int { return pcb(s).peekOff },
-		func(s *socket.Socket, v int) error { pcb(s).peekOff = v; return nil }),
+	socket.PeekOff,
 }

@@ -49,11 +49,9 @@ func (e *endpoint) recvRecord(m *socket.Msg, asked int, peek bool) (int, error) 
 	}
 	e.attach(m, k.signature)
 	if peek {
-		if e.peekOff >= 0 {
-			e.peekOff += n
-		}
+		e.sock.Opt.Peeked(n)
 	} else {
-		e.forward(k.n)
+		e.sock.Opt.Taken(k.n)
 		e.queue.pop()
 		e.wakeWaiters()
 	}
@@ -66,10 +64,10 @@ func (e *endpoint) recvRecord(m *socket.Msg, asked int, peek bool) (int, error) 
 // first returns the message to be received, and at which byte to begin: with
 // SO_PEEK_OFF, peeking looks at what is behind that offset.
 func (e *endpoint) first(peek bool) (*message, int) {
-	if !peek || e.peekOff < 0 {
+	if !peek || e.sock.Opt.PeekOff < 0 {
 		return e.queue.head, 0
 	}
-	skip := e.peekOff
+	skip := int(e.sock.Opt.PeekOff)
 	for k := e.queue.head; k != nil; k = k.next {
 		// An empty record is passed over only by an offset (__skb_try_recv_from_queue).
 		if skip >= k.n && (k.n > 0 || skip > 0) {
@@ -79,13 +77,6 @@ func (e *endpoint) first(peek bool) (*message, int) {
 		return k, skip
 	}
 	return nil, 0
-}
-
-// forward says that n bytes left the queue: SO_PEEK_OFF counts from its front.
-func (e *endpoint) forward(n int) {
-	if e.peekOff > 0 {
-		e.peekOff = max(e.peekOff-n, 0)
-	}
 }
 
 // source stores the sender's name, if it has one.
@@ -100,7 +91,7 @@ func (e *endpoint) source(m *socket.Msg, k *message) {
 func (e *endpoint) recvStream(m *socket.Msg, asked int, peek bool) (int, error) {
 	skip := 0
 	if peek {
-		skip = max(e.peekOff, 0)
+		skip = max(int(e.sock.Opt.PeekOff), 0)
 	}
 	size := m.Max
 	if peek {
@@ -129,12 +120,10 @@ func (e *endpoint) recvStream(m *socket.Msg, asked int, peek bool) (int, error) 
 		n, skip = n+got, 0
 		next := k.next
 		if peek {
-			if e.peekOff >= 0 {
-				e.peekOff += got
-			}
+			e.sock.Opt.Peeked(got)
 		} else {
 			e.queue.consume(got)
-			e.forward(got)
+			e.sock.Opt.Taken(got)
 			if k.n == 0 {
 				e.queue.pop()
 			}

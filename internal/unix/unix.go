@@ -83,7 +83,6 @@ func (d *Domain) endpoint(s *socket.Socket, typ int) *endpoint {
 		domain: d, sock: s, typ: typ,
 		cred:     d.config.Cred,
 		peerCred: Cred{UID: nobody, GID: nobody},
-		peekOff:  -1,
 	}
 }
 
