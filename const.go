@@ -88,8 +88,11 @@ const (
 	SO_COOKIE                = abi.SO_COOKIE
 	SO_INCOMING_NAPI_ID      = abi.SO_INCOMING_NAPI_ID
 	SO_BINDTOIFINDEX         = abi.SO_BINDTOIFINDEX
+	SO_TXTIME                = abi.SO_TXTIME
 	SO_RCVTIMEO_NEW          = abi.SO_RCVTIMEO_NEW
 	SO_SNDTIMEO_NEW          = abi.SO_SNDTIMEO_NEW
+	SO_PREFER_BUSY_POLL      = abi.SO_PREFER_BUSY_POLL
+	SO_BUSY_POLL_BUDGET      = abi.SO_BUSY_POLL_BUDGET
 	IP_TOS                   = abi.IP_TOS
 	IP_TTL                   = abi.IP_TTL
 	IP_HDRINCL               = abi.IP_HDRINCL

@@ -74,11 +74,23 @@ var optionUseCases = []sequence{
 	{name: "zero optlen on bools", lines: `a = tcp; a setx so:keepalive; a setx so:keepalive 01; a setx so:keepalive 010000; a setx tcp:nodelay; a setx ip:ttl; a setx ip:ttl 05; a get ip:ttl; a setx ip:ttl 0500; a get ip:ttl; a setx ip:recvttl; a setx ip:recvttl 01; a get ip:recvttl; a setx ip:tos 10; a get ip:tos; a get ip:tos 1; a get ip:tos 2; a get ip:ttl 3; a get ip:ttl 5`},
 }
 
+// unseen uses the options that have no effect to be seen.
+const unseen = `a = udp; b = udp; b bind lo:7000; a get so:mark; a set so:mark 77; a get so:mark; a setx so:mark 0100; a set so:mark -1; a get so:mark; a set so:mark 0
+	a get so:busy_poll; a set so:busy_poll 0; a set so:busy_poll -1; a set so:busy_poll 50; a set so:busy_poll 40; a get so:busy_poll
+	a get so:prefer_busy_poll; a set so:prefer_busy_poll 0; a set so:prefer_busy_poll 5; a get so:prefer_busy_poll
+	a get so:busy_poll_budget; a set so:busy_poll_budget 8; a set so:busy_poll_budget 9; a set so:busy_poll_budget -1; a set so:busy_poll_budget 70000; a set so:busy_poll_budget 3; a set so:busy_poll_budget 4
+	a get so:incoming_cpu; a set so:incoming_cpu 1; a get so:incoming_cpu; a set so:incoming_cpu -7; a get so:incoming_cpu; a set so:incoming_napi_id 1; a get so:incoming_napi_id
+	a get so:txtime 8; a get so:txtime; a send x to lo:7000 cmsg so:txtime 0000000000000000; a setx so:txtime 0100000001000000; a get so:txtime 8; a setx so:txtime 0000000000000000; a setx so:txtime 0b00000002000000; a get so:txtime 8; a setx so:txtime 0100000004000000; a setx so:txtime 01000000; a setx so:txtime 010000000100000000; a setx so:txtime 6300000000000000; a setx so:txtime ffffffff00000000; a get so:txtime 16
+	a send x to lo:7000 cmsg so:txtime 0000000000000000; b recv 9; a send y to lo:7000 cmsg so:txtime 00000000; a send z to lo:7000 cmsg so:mark 05000000; b recv 9; a send z to lo:7000 cmsg so:mark 0500; b recv 9
+	l = tcp; l set so:mark 9; l set so:busy_poll 20; l set so:prefer_busy_poll 1; l setx so:txtime 0100000001000000; l bind lo:7000; l listen 5; c = tcp; c connect lo:7000; s = accept l; s get so:mark; s get so:busy_poll; s get so:prefer_busy_poll; s get so:txtime 8`
+
 // privilegeCases are programs without capabilities.
 var privilegeCases = []sequence{
 	{name: "raw", unprivileged: true, lines: `a = raw; a = raw6; a = rawicmp; a = rawraw; b = ping; b bind any:0; c = socket 2 3 0; c = socket 2 3 -1; c = socket 10 3 300`},
 	{name: "options", unprivileged: true, lines: `a = tcp; a set so:priority 6; a set so:priority 7; a set so:priority -1; a get so:priority; a set so:mark 1; a get so:mark; a set so:mark 0; a set so:rcvbufforce 9000; a get so:rcvbuf; a set so:sndbufforce 9000; a set so:debug 1; a set so:debug 0; a get so:debug; a setx so:bindtodevice 6c6f00; a get so:bindtodevice 16; a setx so:bindtodevice 743000; a set so:bindtoifindex 2; a set so:bindtoifindex 0; a set ip:transparent 1; a set ip:transparent 0; a get ip:transparent; a set ip:freebind 1; a set so:busy_poll 50; a set tcp:tx_delay 5; a setx tcp:congestion 72656e6f; a setx tcp:congestion 626272; a set ip:tos 192; a get so:priority; a set 1:61 5; a set 1:46 0; a set 6:19 1`},
 	{name: "options of root", lines: `a = tcp; a set so:priority 6; a set so:priority 7; a set so:priority -1; a get so:priority; a set so:mark 1; a get so:mark; a set so:mark 0; a set so:rcvbufforce 9000; a get so:rcvbuf; a set so:sndbufforce 9000; a get so:sndbuf; a set so:debug 1; a get so:debug; a setx so:bindtodevice 743000; a set so:bindtoifindex 1; a set ip:transparent 1; a get ip:transparent; a set so:busy_poll 50; a get so:busy_poll`},
 	{name: "control", unprivileged: true, lines: `b = udp; b bind lo:7000; a = udp; a send x to lo:7000 cmsg so:mark 05000000; b recv 9; a send x to lo:7000 cmsg so:priority 07000000; a send y to lo:7000 cmsg so:priority 03000000; b recv 9; c = udp6; a send x to lo:7000 cmsg 1:19 05000000`},
+	{name: "without effect", unprivileged: true, lines: unseen},
+	{name: "without effect, of root", lines: unseen},
 	{name: "sends", unprivileged: true, lines: `a = udp; a send x to lo:9; a send x to bc:9; a connect lo:9; a send x; a get so:error; l = tcp; l bind lo:1023; l bind lo:7000; l listen 1; c = tcp; c connect lo:7000; s = accept l`},
 }

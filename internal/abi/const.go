@@ -109,8 +109,11 @@ const (
 	SO_COOKIE           = 57
 	SO_INCOMING_NAPI_ID = 56
 	SO_BINDTOIFINDEX    = 62
+	SO_TXTIME           = 61
 	SO_RCVTIMEO_NEW     = 66
 	SO_SNDTIMEO_NEW     = 67
+	SO_PREFER_BUSY_POLL = 69
+	SO_BUSY_POLL_BUDGET = 70
 )
 
 // Options at SOL_IP (include/uapi/linux/in.h).

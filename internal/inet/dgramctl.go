@@ -128,7 +128,7 @@ func (d *dgram) parseControl(m *socket.Msg) (c sendControl, err error) {
 	for _, k := range list {
 		switch {
 		case k.Level == abi.SOL_SOCKET:
-			err = d.stack.socketControl(k)
+			err = d.stack.socketControl(d.s, k)
 		case k.Level == abi.SOL_UDP && k.Type == abi.UDP_SEGMENT:
 			err = syscall.EINVAL
 		case v4 && k.Level == abi.SOL_IP:
@@ -149,10 +149,10 @@ func (d *dgram) parseControl(m *socket.Msg) (c sendControl, err error) {
 	return c, nil
 }
 
-// socketControl checks a control message at SOL_SOCKET (Linux, __sock_cmsg_send). A
-// priority says nothing to links; descriptors and credentials are not for the
-// Internet.
-func (s *Stack) socketControl(m abi.Cmsg) error {
+// socketControl checks a control message at SOL_SOCKET (Linux, __sock_cmsg_send).
+// Priority, mark and time say nothing to links; descriptors and credentials are not for
+// the Internet.
+func (s *Stack) socketControl(k *socket.Socket, m abi.Cmsg) error {
 	const rights, credentials = 1, 2
 	switch m.Type {
 	case rights, credentials:
@@ -166,6 +166,13 @@ func (s *Stack) socketControl(m abi.Cmsg) error {
 	case abi.SO_MARK:
 		if !s.privileged {
 			return syscall.EPERM
+		}
+		if len(m.Data) == 4 {
+			return nil
+		}
+	case abi.SO_TXTIME:
+		if k.TxTime() && len(m.Data) == 8 {
+			return nil
 		}
 	}
 	return syscall.EINVAL

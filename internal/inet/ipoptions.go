@@ -338,7 +338,7 @@ func deviceRows(st *Stack) []socket.Option {
 		}
 		return nil
 	}
-	return []socket.Option{
+	return append(socket.UnseenOptions(func(*socket.Socket) bool { return st.privileged }), []socket.Option{
 		{
 			Level: abi.SOL_SOCKET, Name: abi.SO_BINDTODEVICE, Room: 16,
 			Get: func(s *socket.Socket, b []byte) ([]byte, error) {
@@ -403,7 +403,7 @@ func deviceRows(st *Stack) []socket.Option {
 			s.Opt.SndBuf = socket.Force(v, socket.MinSndBuf)
 			s.RoomMade()
 		}),
-	}
+	}...)
 }
 
 // sharing is an option that says whether a port can be shared. It counts for the

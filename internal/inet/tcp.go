@@ -243,7 +243,7 @@ func (t *tcpProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 		return t.sendFastOpen(e, m)
 	}
 	if len(m.Control) > 0 {
-		if err := t.checkControl(m.Control); err != nil {
+		if err := t.checkControl(s, m.Control); err != nil {
 			return 0, err
 		}
 	}
@@ -267,14 +267,14 @@ func (t *tcpProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 }
 
 // checkControl checks control messages, of which a stream has no use.
-func (s *Stack) checkControl(b []byte) error {
+func (s *Stack) checkControl(k *socket.Socket, b []byte) error {
 	list, err := abi.ParseCmsgs(b)
 	if err != nil {
 		return err
 	}
 	for _, m := range list {
 		if m.Level == abi.SOL_SOCKET {
-			if err := s.socketControl(m); err != nil {
+			if err := s.socketControl(k, m); err != nil {
 				return err
 			}
 		}

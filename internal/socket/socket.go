@@ -85,11 +85,11 @@ type Opt struct {
 	RcvLowat int32
 	PeekOff  int32 // SO_PEEK_OFF: where peeking begins; negative: at the front
 	Priority int32
-	Mark     uint32
 	Device   int32         // interface index of SO_BINDTODEVICE; 0: none
 	Linger   int32         // seconds; negative: off, and -1-n the seconds that are kept
 	RcvTimeo time.Duration // 0: none; negative: no waiting at all
 	SndTimeo time.Duration
+	unseen   *unseen // nil: none of these is set
 }
 
 // Has reports whether all flags of f are set.

@@ -12,7 +12,7 @@ func (p proto) Options() *socket.Options { return options }
 
 // options are AF_UNIX's rows. It has options at SOL_SOCKET alone.
 var options = func() *socket.Options {
-	t := socket.NewOptions(rows)
+	t := socket.NewOptions(rows, socket.UnseenOptions(privileged))
 	t.Missing = func(level int) error {
 		if level == abi.SOL_SOCKET {
 			return syscall.ENOPROTOOPT
@@ -22,10 +22,12 @@ var options = func() *socket.Options {
 	return t
 }()
 
+func privileged(s *socket.Socket) bool { return pcb(s).domain.config.Privileged }
+
 // forced is a size of a buffer that the privileged set without bound.
 func forced(name int, set func(*socket.Socket, int)) socket.Option {
 	return socket.IntOption(abi.SOL_SOCKET, name, nil, func(s *socket.Socket, v int) error {
-		if !pcb(s).domain.config.Privileged {
+		if !privileged(s) {
 			return syscall.EPERM
 		}
 		set(s, v)

@@ -1,0 +1,120 @@
+package socket
+
+import (
+	"encoding/binary"
+	"syscall"
+
+	"usock/internal/abi"
+)
+
+// unseen are the values of options about what usock does not have: a routing policy by
+// marks, drivers that are polled, processors of their own for packets, times at which a
+// network card sends. No program can see an effect of them on Linux either, on a network
+// like the host's, but reads back what it has set. Never changed: accepted sockets share
+// their listener's.
+type unseen struct {
+	mark       uint32
+	busyPoll   int32 // µs
+	budget     int32 // packets
+	preferBusy bool
+	cpu        int32 // plus 1; 0: none
+	clock      int32 // SO_TXTIME
+	txFlags    uint32
+	txTime     bool
+}
+
+// unseen returns the values.
+func (s *Socket) unseen() unseen {
+	if s.Opt.unseen == nil {
+		return unseen{}
+	}
+	return *s.Opt.unseen
+}
+
+// setUnseen changes values by f.
+func (s *Socket) setUnseen(f func(*unseen)) error {
+	v := s.unseen()
+	f(&v)
+	s.Opt.unseen = &v
+	return nil
+}
+
+// UnseenOptions returns the rows of the options that have no effect a program could
+// see, for programs that privileged says have CAP_NET_ADMIN (Linux, sk_setsockopt).
+func UnseenOptions(privileged func(*Socket) bool) []Option {
+	return []Option{
+		IntOption(abi.SOL_SOCKET, abi.SO_MARK,
+			func(s *Socket) int { return int(int32(s.unseen().mark)) },
+			func(s *Socket, v int) error {
+				if !privileged(s) {
+					return syscall.EPERM
+				}
+				return s.setUnseen(func(u *unseen) { u.mark = uint32(v) })
+			}),
+		IntOption(abi.SOL_SOCKET, abi.SO_BUSY_POLL,
+			func(s *Socket) int { return int(s.unseen().busyPoll) },
+			func(s *Socket, v int) error {
+				if v < 0 {
+					return syscall.EINVAL
+				}
+				return s.setUnseen(func(u *unseen) { u.busyPoll = int32(v) })
+			}),
+		BoolOption(abi.SOL_SOCKET, abi.SO_PREFER_BUSY_POLL,
+			func(s *Socket) bool { return s.unseen().preferBusy },
+			func(s *Socket, on bool) error {
+				if on && !privileged(s) {
+					return syscall.EPERM
+				}
+				return s.setUnseen(func(u *unseen) { u.preferBusy = on })
+			}),
+		IntOption(abi.SOL_SOCKET, abi.SO_BUSY_POLL_BUDGET, nil,
+			func(s *Socket, v int) error {
+				switch {
+				case int32(v) > s.unseen().budget && !privileged(s):
+					return syscall.EPERM
+				case v < 0 || v > 0xffff:
+					return syscall.EINVAL
+				}
+				return s.setUnseen(func(u *unseen) { u.budget = int32(v) })
+			}),
+		IntOption(abi.SOL_SOCKET, abi.SO_INCOMING_CPU,
+			func(s *Socket) int { return int(s.unseen().cpu) - 1 },
+			func(s *Socket, v int) error {
+				return s.setUnseen(func(u *unseen) { u.cpu = int32(v) + 1 })
+			}),
+		readOnly(abi.SO_INCOMING_NAPI_ID, func(*Socket) int { return 0 }),
+		{
+			Level: abi.SOL_SOCKET, Name: abi.SO_TXTIME,
+			Get: func(s *Socket, b []byte) ([]byte, error) {
+				u := s.unseen()
+				return abi.AppendInt(abi.AppendInt(b, int(u.clock)), int(u.txFlags)), nil
+			},
+			Set: func(s *Socket, v []byte) error { return s.setTxTime(v, privileged(s)) },
+		},
+	}
+}
+
+// setTxTime is SO_TXTIME: struct sock_txtime, a clock and flags.
+func (s *Socket) setTxTime(v []byte, privileged bool) error {
+	const (
+		flags                    = 3
+		realtime, monotonic, tai = 0, 1, 11
+	)
+	if len(v) != 8 {
+		return syscall.EINVAL
+	}
+	clock := int32(binary.NativeEndian.Uint32(v))
+	f := binary.NativeEndian.Uint32(v[4:])
+	switch {
+	case f&^flags != 0:
+		return syscall.EINVAL
+	case clock != monotonic && !privileged:
+		return syscall.EPERM
+	case clock != realtime && clock != monotonic && clock != tai:
+		return syscall.EINVAL
+	}
+	return s.setUnseen(func(u *unseen) { u.clock, u.txFlags, u.txTime = clock, f, true })
+}
+
+// TxTime reports whether sends may say when they are to leave (SCM_TXTIME).
+func (s *Socket) TxTime() bool { return s.unseen().txTime }
