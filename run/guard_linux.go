@@ -4,10 +4,12 @@ package run
 
 import (
 	"encoding/binary"
+	"errors"
 	"io"
 	"maps"
 	"os"
 	"os/exec"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -35,7 +37,8 @@ const guardNames = 1 << 16
 // have failed.
 const guardGrace = 2 * time.Second
 
-// startGuard starts the guard: argv is a command that calls Guard.
+// startGuard starts the guard, and waits until it needs nothing more of the kernel
+// than it has: argv is a command that calls Guard.
 func startGuard(argv []string) (*guard, error) {
 	if len(argv) == 0 {
 		return nil, nil
@@ -45,17 +48,35 @@ func startGuard(argv []string) (*guard, error) {
 		return nil, err
 	}
 	defer r.Close()
+	ready, told, err := os.Pipe()
+	if err != nil {
+		w.Close()
+		return nil, err
+	}
+	defer ready.Close()
 	c := exec.Command(argv[0], argv[1:]...)
-	c.Stdin = r
+	c.Stdin, c.Stdout = r, told
 	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // the terminal's signals are not for it
-	if err := c.Start(); err != nil {
+	err = c.Start()
+	told.Close()
+	if err != nil {
 		w.Close()
 		return nil, err
 	}
 	g := &guard{cmd: c, told: make(map[int32]bool), names: make(chan int32, guardNames), pipe: w}
+	ready.SetReadDeadline(time.Now().Add(guardStart))
+	if _, err := ready.Read(make([]byte, 1)); err != nil {
+		g.stop()
+		return nil, errGuard
+	}
 	go g.write()
 	return g, nil
 }
+
+// guardStart is how long the guard may take to start on a machine that is overloaded.
+const guardStart = 30 * time.Second
+
+var errGuard = errors.New("the guard process did not start: this user may have too many processes (ulimit -u), or too little memory")
 
 // tell names a thread's process to the guard.
 func (g *guard) tell(t *task) {
@@ -116,9 +137,16 @@ func (g *guard) stop() {
 	close(g.names)
 }
 
-// Guard is the body of the guard process. It returns when the supervisor at the
-// other end of the pipe has gone and the programs named by it have ended.
-func Guard(pipe io.Reader) {
+// Guard is the body of the guard process. It writes a byte to ready when it guards,
+// and returns when the supervisor at the other end of the pipe has gone and the
+// programs named by it have ended.
+func Guard(pipe io.Reader, ready io.Writer) {
+	if shield() != nil {
+		return // the supervisor says that there is no guard
+	}
+	runtime.GOMAXPROCS(1)
+	makeThreads(guardThreads)
+	ready.Write([]byte{0})
 	fds := make(map[int]int) // descriptors of processes, and their numbers
 	var b [4]byte
 	for {

@@ -7,8 +7,6 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/hex"
-	"os"
-	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -88,11 +86,11 @@ type hidden struct {
 	path int
 }
 
-func (h *hidden) open() (err error) {
+func (h *hidden) open(dir *hiddenDir) (err error) {
 	if h.fd, err = unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0); err != nil {
 		return err
 	}
-	if h.path, err = bindHidden(h.fd); err != nil {
+	if h.path, err = dir.bind(h.fd); err != nil {
 		return err
 	}
 	return unix.Listen(h.fd, hiddenBacklog)
@@ -147,10 +145,10 @@ func (s *sock) join(dup int) syscall.Errno {
 	if waits {
 		sysSetOpt(dup, unix.SOL_SOCKET, unix.SO_SNDTIMEO, shortest)
 	}
-	e := connectPath(dup, l.hidden.path)
+	e := connectHidden(dup, l.hidden.path)
 	if e == unix.EAGAIN {
 		l.hidden.accept(l, nobody) // closes all that is there
-		e = connectPath(dup, l.hidden.path)
+		e = connectHidden(dup, l.hidden.path)
 	}
 	if waits {
 		sysSetOpt(dup, unix.SOL_SOCKET, unix.SO_SNDTIMEO, s.nativeValue(unix.SO_SNDTIMEO))
@@ -204,49 +202,4 @@ func (s *sock) unfill() {
 		s.pump()
 		s.wakeAll()
 	})
-}
-
-// bindHidden binds fd to a path in a directory that only this user can enter,
-// removes path and directory, and returns a descriptor that still leads there.
-func bindHidden(fd int) (path int, err error) {
-	for _, dir := range []string{os.TempDir(), "/dev/shm", os.Getenv("XDG_RUNTIME_DIR"), "/var/tmp"} {
-		if dir == "" {
-			continue
-		}
-		var e error
-		if path, e = bindIn(dir, fd); e == nil {
-			return path, nil
-		}
-		if err == nil {
-			err = e
-		}
-	}
-	return -1, err
-}
-
-func bindIn(parent string, fd int) (path int, err error) {
-	dir, err := os.MkdirTemp(parent, "usock-")
-	if err != nil {
-		return -1, err
-	}
-	defer os.Remove(dir)
-	at, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return -1, err
-	}
-	defer unix.Close(at)
-	// Whatever the directory's name, this one is short enough for an address.
-	name := "/proc/self/fd/" + strconv.Itoa(at) + "/s"
-	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: name}); err != nil {
-		return -1, err
-	}
-	defer unix.Unlinkat(at, "s", 0)
-	return unix.Openat(at, "s", unix.O_PATH|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
-}
-
-// connectPath connects fd to the listener behind an O_PATH descriptor.
-func connectPath(fd, path int) syscall.Errno {
-	b := binary.NativeEndian.AppendUint16(make([]byte, 0, 40), unix.AF_UNIX)
-	b = strconv.AppendInt(append(b, "/proc/self/fd/"...), int64(path), 10)
-	return sysConnect(fd, append(b, 0))
 }

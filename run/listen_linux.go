@@ -209,7 +209,7 @@ func (s *sock) connectEnd() (fd int, id name, e syscall.Errno) {
 		return -1, 0, e
 	}
 	if id, e = s.l.naming.give(fd); e == 0 {
-		e = connectPath(fd, s.listen.path)
+		e = connectHidden(fd, s.listen.path)
 	}
 	if e != 0 {
 		sysClose(fd)
@@ -409,7 +409,7 @@ func (c *call) bind(a usock.Addr) result {
 // a connect to it is refused.
 func (l *loop) checkListeners(port uint16) {
 	for _, s := range slices.Clone(l.ports[port]) {
-		if e := connectPath(l.probe, s.listen.path); e == unix.ECONNREFUSED {
+		if e := connectHidden(l.probe, s.listen.path); e == unix.ECONNREFUSED {
 			s.release()
 		}
 	}

@@ -53,6 +53,7 @@ type loop struct {
 	ports   map[uint16][]*sock // listeners
 	tasks   map[int]*task
 	procs   map[int32]*process
+	dir     hiddenDir
 	hidden  hidden
 	naming  naming
 	scanner scanner
@@ -107,6 +108,7 @@ func newLoop(h *usock.Host, log *logger) (l *loop, err error) {
 		ports: make(map[uint16][]*sock), tasks: make(map[int]*task), procs: make(map[int32]*process),
 		upBuf: make([]byte, pumpSize), downBuf: make([]byte, pumpSize), msgBuf: make([]byte, pumpSize),
 	}
+	l.dir = newHiddenDir()
 	l.hidden.fd, l.hidden.path = -1, -1
 	l.kicker.l, l.scanner.l, l.finder.l, l.space.l = l, l, l, l
 	l.turns.init()
@@ -124,10 +126,13 @@ func newLoop(h *usock.Host, log *logger) (l *loop, err error) {
 	if l.probe, err = unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0); err != nil {
 		return nil, err
 	}
+	if err := l.dir.try(); err != nil {
+		return nil, err
+	}
 	if err := l.naming.init(); err != nil {
 		return nil, err
 	}
-	if err := l.hidden.open(); err != nil {
+	if err := l.hidden.open(&l.dir); err != nil {
 		return nil, err
 	}
 	l.netns, _ = netNamespace("self")

@@ -30,9 +30,6 @@ func (c *call) transfer(write bool, p []byte, spans []span) (e syscall.Errno) {
 }
 
 func (t *task) transfer(write bool, p []byte, spans []span) syscall.Errno {
-	if t.mem >= 0 {
-		return t.transferFile(write, p, spans)
-	}
 	local := unix.Iovec{Base: unsafe.SliceData(p)}
 	local.SetLen(len(p))
 	nr := uintptr(unix.SYS_PROCESS_VM_READV)
@@ -44,12 +41,6 @@ func (t *task) transfer(write bool, p []byte, spans []span) syscall.Errno {
 		uintptr(unsafe.Pointer(unsafe.SliceData(spans))), uintptr(len(spans)), 0)
 	switch {
 	case e == unix.EPERM || e == unix.ENOSYS:
-		// A container's profile may deny the call and allow the file.
-		fd, err := unix.Open("/proc/"+strconv.Itoa(t.tid)+"/mem", unix.O_RDWR|unix.O_CLOEXEC, 0)
-		if err != nil {
-			return syscall.EPERM
-		}
-		t.mem = fd
 		return t.transferFile(write, p, spans)
 	case e != 0:
 		return e
@@ -59,7 +50,19 @@ func (t *task) transfer(write bool, p []byte, spans []span) syscall.Errno {
 	return 0
 }
 
+// transferFile is transfer where a container's profile denies the call and allows the
+// file. The file is opened anew each time: it stays that of the program that ran when
+// it was opened, and the thread may have executed another one since.
 func (t *task) transferFile(write bool, p []byte, spans []span) syscall.Errno {
+	flags := unix.O_RDONLY
+	if write {
+		flags = unix.O_RDWR
+	}
+	fd, err := unix.Open("/proc/"+strconv.Itoa(t.tid)+"/mem", flags|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return unix.EPERM
+	}
+	defer sysClose(fd)
 	for _, s := range spans {
 		part := p[:min(uint64(len(p)), s.size)]
 		if len(part) == 0 {
@@ -69,7 +72,7 @@ func (t *task) transferFile(write bool, p []byte, spans []span) syscall.Errno {
 		if write {
 			nr = unix.SYS_PWRITE64
 		}
-		n, _, e := unix.Syscall6(nr, uintptr(t.mem), uintptr(unsafe.Pointer(&part[0])), uintptr(len(part)), uintptr(s.addr), 0, 0)
+		n, _, e := unix.Syscall6(nr, uintptr(fd), uintptr(unsafe.Pointer(&part[0])), uintptr(len(part)), uintptr(s.addr), 0, 0)
 		if e != 0 || int(n) != len(part) {
 			return syscall.EFAULT
 		}

@@ -119,10 +119,10 @@ func (l listener) replaceFD(id uint64, fd, target, flags int) syscall.Errno {
 }
 
 // install puts the filter on the calling thread, which must be locked to its
-// goroutine for ever: whatever it starts inherits it. killable reports whether the
-// kernel keeps a call, once taken, from being interrupted by anything but a fatal
-// signal (Linux 5.19).
-func install() (l listener, killable bool, err error) {
+// goroutine for ever: whatever it starts inherits it. want says that the kernel is
+// to keep a call, once taken, from being interrupted by anything but a fatal signal,
+// and killable whether it does (Linux 5.19).
+func install(want bool) (l listener, killable bool, err error) {
 	raw, err := bpf.Assemble(filter(&native, rows()))
 	if err != nil {
 		return -1, false, err
@@ -135,7 +135,11 @@ func install() (l listener, killable bool, err error) {
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return -1, false, fmt.Errorf("no_new_privs: %w", err)
 	}
-	for _, wait := range []uintptr{unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, 0} {
+	flags := []uintptr{unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, 0}
+	if !want {
+		flags = flags[1:]
+	}
+	for _, wait := range flags {
 		fd, _, e := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER,
 			unix.SECCOMP_FILTER_FLAG_NEW_LISTENER|wait, uintptr(unsafe.Pointer(&prog)))
 		switch e {

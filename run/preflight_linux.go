@@ -3,41 +3,179 @@
 package run
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
+	"strings"
+	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// preflight checks that this process may do to its programs what it has to, and
-// says what to do where it may not. Looking into itself is always allowed, unless
-// the calls as such are denied.
-func preflight() error {
-	fd, err := unix.PidfdOpen(os.Getpid(), 0)
+// abilities are what the kernel lets this process do, of what it can do without.
+type abilities struct {
+	// trace says that threads can be traced. Where they cannot, a signal has to be
+	// able to end a call that waits.
+	trace bool
+}
+
+// preflight tries what this process has to do to its programs, and says what to do
+// where it may not. It tries it on a child, since many rules are about who looks
+// into whom: Yama lets a process look into its descendants (scope 1), nobody but an
+// administrator (2), or nobody at all (3); a container's seccomp profile denies the
+// calls as such.
+func preflight() (can abilities, err error) {
+	tried := make(chan struct{})
+	go func() {
+		defer close(tried)
+		runtime.LockOSThread() // the thread ends with this goroutine, and the filter with it
+		if can, err = tryChild(); err == nil {
+			err = tryFilter()
+		}
+	}()
+	<-tried
+	return can, err
+}
+
+// tryChild looks into a child.
+func tryChild() (can abilities, err error) {
+	if _, err := os.Stat("/proc/self/fd"); err != nil {
+		return can, errors.New("/proc is not there: mount it (mount -t proc proc /proc)")
+	}
+	var ends [2]int
+	if err := unix.Pipe2(ends[:], unix.O_CLOEXEC); err != nil {
+		return can, err
+	}
+	defer sysClose(ends[0])
+	stack := new([256]byte)
+	pid := spawnWaiter(unsafe.Pointer(&stack[len(stack)-16]), ends[0], ends[1])
+	defer runtime.KeepAlive(stack)
+	if pid < 0 {
+		sysClose(ends[1])
+		return can, forkError(syscall.Errno(-pid))
+	}
+	defer func() {
+		sysClose(ends[1]) // the child ends
+		unix.Wait4(pid, nil, unix.WALL, nil)
+	}()
+	if err := tryDescriptors(pid, ends[0]); err != nil {
+		return can, err
+	}
+	if err := tryMemory(pid); err != nil {
+		return can, err
+	}
+	can.trace = tryTrace(pid)
+	return can, nil
+}
+
+func forkError(e syscall.Errno) error {
+	if e == unix.EAGAIN || e == unix.ENOMEM {
+		return errNoThreads
+	}
+	return fmt.Errorf("clone: %w; allow it in the container's seccomp profile", e)
+}
+
+// tryDescriptors takes a descriptor of the child.
+func tryDescriptors(pid, fd int) error {
+	pidfd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
 		return denied("pidfd_open", err, "5.3")
 	}
-	defer unix.Close(fd)
-	dup, err := unix.PidfdGetfd(fd, fd, 0)
+	defer sysClose(pidfd)
+	got, err := unix.PidfdGetfd(pidfd, fd, 0)
 	if err != nil {
-		return denied("pidfd_getfd", err, "5.6")
+		return notThere("pidfd_getfd", err, "5.6")
 	}
-	unix.Close(dup)
-	scope, err := os.ReadFile("/proc/sys/kernel/yama/ptrace_scope")
-	if err == nil && bytes.ContainsAny(scope, "23") && os.Geteuid() != 0 {
-		return errors.New("the kernel allows only administrators to look into other processes: kernel.yama.ptrace_scope must be 0 or 1")
+	sysClose(got)
+	return nil
+}
+
+// tryMemory reads and writes a child's memory, in the two ways that there are. The
+// child shares this process's.
+func tryMemory(pid int) error {
+	here := []byte{1}
+	there := new([1]byte)
+	t := task{tid: pid, mem: -1}
+	at := []span{{uint64(uintptr(unsafe.Pointer(there))), 1}}
+	defer runtime.KeepAlive(there)
+	e := t.transfer(true, here, at)
+	if e == 0 {
+		e = t.transfer(false, here, at)
+	}
+	if e != 0 {
+		return notThere("process_vm_readv, process_vm_writev and /proc/PID/mem", e, "3.2")
 	}
 	return nil
 }
 
+// tryTrace stops the child and lets it go on.
+func tryTrace(pid int) bool {
+	trace := func(req uintptr) syscall.Errno {
+		_, _, e := unix.Syscall6(unix.SYS_PTRACE, req, uintptr(pid), 0, 0, 0, 0)
+		return e
+	}
+	if trace(unix.PTRACE_SEIZE) != 0 {
+		return false
+	}
+	stopped := false
+	if trace(unix.PTRACE_INTERRUPT) == 0 {
+		_, err := unix.Wait4(pid, nil, unix.WALL, nil)
+		stopped = err == nil
+	}
+	return trace(unix.PTRACE_DETACH) == 0 && stopped
+}
+
+// tryFilter installs the filter on this thread, and looks whether its listener can
+// do what is needed.
+func tryFilter() error {
+	l, _, err := install(true)
+	var e syscall.Errno
+	if errors.As(err, &e) {
+		return denied("seccomp", e, "5.14")
+	}
+	if err != nil {
+		return err
+	}
+	defer sysClose(int(l))
+	// No call waits, which the kernel finds out after it has looked at the flags.
+	if _, e := l.addFD(0, int(l), 0, true); e == unix.EINVAL {
+		return denied("SECCOMP_ADDFD_FLAG_SEND", unix.ENOSYS, "5.14")
+	}
+	return nil
+}
+
+// notThere is the error of a call that was denied on a child: because of the child,
+// or as such.
+func notThere(call string, err error, since string) error {
+	if err != unix.EPERM && err != unix.EACCES {
+		return denied(call, err, since)
+	}
+	switch yamaScope() {
+	case "2":
+		return errors.New("kernel.yama.ptrace_scope is 2: only administrators may look into other processes; " +
+			"set it to 1 (sysctl kernel.yama.ptrace_scope=1), or run usock as root")
+	case "3":
+		return errors.New("kernel.yama.ptrace_scope is 3: nobody may look into other processes, until the machine is started anew; " +
+			"set it to 1 in /etc/sysctl.d")
+	}
+	return denied(call, unix.EPERM, since)
+}
+
+func yamaScope() string {
+	b, _ := os.ReadFile("/proc/sys/kernel/yama/ptrace_scope")
+	return strings.TrimSpace(string(b))
+}
+
+const profile = "start the container with --cap-add SYS_PTRACE, or with --security-opt seccomp=unconfined"
+
 func denied(call string, err error, since string) error {
 	switch err {
 	case unix.ENOSYS:
-		return fmt.Errorf("%s: Linux %s or later is needed, or a container's profile that allows it", call, since)
-	case unix.EPERM:
-		return fmt.Errorf("%s is denied, perhaps by a container's seccomp profile: start the container with --cap-add SYS_PTRACE or --security-opt seccomp=unconfined", call)
+		return fmt.Errorf("%s is not there: usock run needs Linux %s or later; in a container whose seccomp profile hides it, %s", call, since, profile)
+	case unix.EPERM, unix.EACCES:
+		return fmt.Errorf("%s is denied, as by a container's seccomp profile: %s", call, profile)
 	}
-	return fmt.Errorf("%s: %w", call, err)
+	return fmt.Errorf("%s: %w; usock run needs it, see README.md, Limits", call, err)
 }

@@ -21,7 +21,14 @@ import (
 // signals that are sent to it, so a process should do little else and run one
 // program.
 func Run(o Options) (Status, error) {
-	if err := preflight(); err != nil {
+	can, err := preflight()
+	if err != nil {
+		return Status{}, err
+	}
+	if err := shield(); err != nil {
+		return Status{}, err
+	}
+	if err := keepThreads(loopThreads + 1); err != nil {
 		return Status{}, err
 	}
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
@@ -41,12 +48,15 @@ func Run(o Options) (Status, error) {
 	sigs := newForwarder()
 	defer sigs.stop()
 
-	pid, err := l.launch(&o)
+	tellInherited(o.Log)
+	pid, err := l.launch(&o, can)
 	if err != nil {
 		l.stop()
 		l.guard.stop()
 		return Status{}, err
 	}
+	raiseDescriptors()
+	l.do(l.space.measure)
 	go sigs.forward(pid)
 	st := children.wait(pid)
 	endDescendants(children, l.guard.pid())
@@ -57,13 +67,13 @@ func Run(o Options) (Status, error) {
 
 // launch starts the program under the filter, which stays on a thread that ends
 // when the program has started.
-func (l *loop) launch(o *Options) (pid int, err error) {
+func (l *loop) launch(o *Options, can abilities) (pid int, err error) {
 	started := make(chan struct{})
 	go func() {
 		defer close(started)
 		runtime.LockOSThread() // the thread ends with this goroutine
 		var notify listener
-		if notify, l.killable, err = install(); err != nil {
+		if notify, l.killable, err = install(can.trace); err != nil {
 			return
 		}
 		if err = l.begin(notify); err != nil {

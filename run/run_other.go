@@ -18,4 +18,4 @@ func Run(Options) (Status, error) {
 func Exit(st Status) { os.Exit(st.Code) }
 
 // Guard returns at once: there is nothing to guard.
-func Guard(io.Reader) {}
+func Guard(io.Reader, io.Writer) {}

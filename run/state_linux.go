@@ -192,7 +192,7 @@ func (s *sock) outcome(ev usock.Events) {
 // listens makes the program's end, of which dup is a duplicate, listen: fresh →
 // listening.
 func (s *sock) listens(dup int) syscall.Errno {
-	path, err := bindHidden(dup)
+	path, err := s.l.dir.bind(dup)
 	if err != nil {
 		return errno(err)
 	}

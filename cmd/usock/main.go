@@ -13,6 +13,11 @@ var commands = []func() *cobra.Command{
 	runCmd, demoCmd, guardCmd,
 }
 
+// exitOwn is the status where usock run itself has failed: the program was not started.
+// It is that of env, timeout and others that run a program, which so leave 1 to 124
+// to it.
+const exitOwn = 125
+
 func main() {
 	root := &cobra.Command{
 		Use:           "usock",
@@ -23,8 +28,11 @@ func main() {
 	for _, c := range commands {
 		root.AddCommand(c())
 	}
-	if err := root.Execute(); err != nil {
+	if c, err := root.ExecuteC(); err != nil {
 		fmt.Fprintln(os.Stderr, "usock:", err)
+		if c.Name() == runName {
+			os.Exit(exitOwn)
+		}
 		os.Exit(1)
 	}
 }

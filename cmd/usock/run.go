@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -18,18 +19,22 @@ const (
 	exitNotFound      = 127
 )
 
+const runName = "run"
+
 func runCmd() *cobra.Command {
 	var verbose bool
 	var s shape
 	c := &cobra.Command{
-		Use:   "run [flags] -- PROGRAM [ARGS]",
+		Use:   runName + " [flags] -- PROGRAM [ARGS]",
 		Short: "Run a program with its IPv4 and IPv6 sockets served by usock",
 		Long: `Run starts an unmodified program. Its AF_INET and AF_INET6 sockets, and those of
 all its children, are sockets of one usock host with a loopback interface; its
 files, AF_UNIX and AF_NETLINK sockets stay the kernel's. No privilege is needed;
 run by root, raw sockets and ports below 1024 are allowed.
 
-The exit status is the program's. Processes that it leaves behind are ended.`,
+The exit status is the program's, 126 or 127 if it cannot be executed or is not
+there, and 125 if usock itself fails before it starts. Processes that it leaves
+behind are ended.`,
 		Example: `  usock run --pcap trace.pcapng -- curl http://localhost:8080/
   usock run --delay 40ms --jitter 5ms --loss 1% --rate 20mbit -- sh -c './server & ./client'`,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -42,6 +47,9 @@ The exit status is the program's. Processes that it leaves behind are ended.`,
 			return runProgram(args, verbose, &s)
 		},
 	}
+	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
+		return fmt.Errorf("%w (usock run --help shows the flags)", err)
+	})
 	c.Flags().SetInterspersed(false)
 	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "name calls that usock does not have on stderr")
 	s.flags(c.Flags())
@@ -54,19 +62,48 @@ const guardName = "run-guard"
 func guardCmd() *cobra.Command {
 	return &cobra.Command{
 		Use: guardName, Hidden: true, Args: cobra.NoArgs,
-		Run: func(*cobra.Command, []string) { run.Guard(os.Stdin) },
+		Run: func(*cobra.Command, []string) { run.Guard(os.Stdin, os.Stdout) },
 	}
 }
 
-func runProgram(args []string, verbose bool, s *shape) error {
-	path, err := exec.LookPath(args[0])
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "usock:", err)
-		if errors.Is(err, os.ErrPermission) {
-			os.Exit(exitNotExecutable)
-		}
-		os.Exit(exitNotFound)
+// findProgram returns the program's path. It does not return if there is none.
+func findProgram(name string) string {
+	path, err := exec.LookPath(name)
+	switch {
+	case err == nil || errors.Is(err, exec.ErrDot): // PATH names the current directory
+		return path
+	case errors.Is(err, os.ErrPermission) || errors.Is(err, syscall.EISDIR):
+		notExecuted(exitNotExecutable, err)
 	}
+	notExecuted(exitNotFound, err)
+	return ""
+}
+
+// notExecuted ends this process with the status that a shell gives.
+func notExecuted(status int, err error) {
+	fmt.Fprintln(os.Stderr, "usock:", err)
+	os.Exit(status)
+}
+
+// execFailed ends this process if err says that the kernel did not execute the
+// program at path: its interpreter is missing, or it is no program. The fork's own
+// errors are usock's.
+func execFailed(path string, err error) {
+	var e *os.PathError
+	if !errors.As(err, &e) || e.Path != path || errors.Is(e, syscall.EAGAIN) || errors.Is(e, syscall.ENOMEM) {
+		return
+	}
+	switch {
+	case errors.Is(e, os.ErrNotExist):
+		notExecuted(exitNotFound, fmt.Errorf("%w (the program, or the interpreter that it names)", e))
+	case errors.Is(e, syscall.ENOEXEC):
+		notExecuted(exitNotExecutable, fmt.Errorf("%w (a script names its interpreter in a first line with #!)", e))
+	}
+	notExecuted(exitNotExecutable, e)
+}
+
+func runProgram(args []string, verbose bool, s *shape) error {
+	path := findProgram(args[0])
 	if err := s.open(); err != nil {
 		return err
 	}
@@ -90,6 +127,7 @@ func runProgram(args []string, verbose bool, s *shape) error {
 	st, err := run.Run(o)
 	host.Close()
 	if err != nil {
+		execFailed(path, err)
 		return err
 	}
 	if err := s.close(); err != nil {

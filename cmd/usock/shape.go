@@ -53,10 +53,10 @@ func (s *shape) flags(f *pflag.FlagSet) {
 // open checks the flags and begins the recording.
 func (s *shape) open() error {
 	if err := s.impairment.Check(); err != nil {
-		return err
+		return fmt.Errorf("the link's flags do not fit together: %w (--help shows them)", err)
 	}
 	if s.mtu != 0 && s.mtu < 1280 {
-		return fmt.Errorf("--mtu %d: IPv6 needs 1280 bytes", s.mtu)
+		return fmt.Errorf("--mtu %d: IPv6 needs 1280 bytes; give 1280 or more", s.mtu)
 	}
 	if s.mtu == 0 && s.impaired {
 		s.mtu = impairedMTU
@@ -69,7 +69,7 @@ func (s *shape) open() error {
 	}
 	var err error
 	if s.file, err = os.Create(s.pcap); err != nil {
-		return err
+		return fmt.Errorf("--pcap: %w; name a file that you can write", err)
 	}
 	s.w = link.NewPcapWriter(s.file, 0)
 	return nil

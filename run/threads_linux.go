@@ -1,0 +1,137 @@
+//go:build amd64 || arm64
+
+package run
+
+import (
+	"errors"
+	"runtime"
+	"sync"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// The Go runtime ends the process when the kernel refuses it a thread, which it does
+// at the user's RLIMIT_NPROC and at a container's limit of processes. A program that
+// forks until it is refused must not end its supervisor. So all the threads that the
+// supervisor can come to need are made before the program starts, and kept: a thread
+// whose goroutine is done waits in the runtime's list of idle ones, which it takes
+// from before it makes another, and which never shrinks.
+//
+// How many it can need is bounded by what can be busy at one time:
+//
+//   - a thread for each processor that Go code runs on, which maxProcs bounds and
+//     keepThreads fixes: the runtime would follow the CPUs that a container is given
+//     later;
+//   - a thread for each goroutine that is locked to one, or in a system call that
+//     takes long: spareThreads, and what the caller asks for.
+const (
+	// maxProcs bounds GOMAXPROCS. One host is one lock domain, which fills about one
+	// core; more processors would only be more threads, for the collector to wake.
+	maxProcs = 8
+
+	// spareThreads are the supervisor's own: the loop, the one that stops threads,
+	// that of os/signal, Run, the forwarder of signals (at the terminal), the wait for
+	// the guard, the writer of a capture, one that waits in the network poller, one
+	// that ends after it has started the program, a link's reader, a timer's and a
+	// relay's goroutine in a system call. Four more are for what was forgotten.
+	spareThreads = 16
+
+	// guardThreads are the guard's: it has one processor and reads from a pipe.
+	guardThreads = 4
+
+	// otherProcesses are the guard, with what its runtime has started by itself, and
+	// the program.
+	otherProcesses = 12
+)
+
+// errNoThreads is what the user is told where there is no room for the threads.
+var errNoThreads = errors.New("no room for the supervisor's threads: raise the limit of processes " +
+	"(ulimit -u, a container's --pids-limit), or end some of this user's processes")
+
+// keepThreads makes threads for n goroutines that are locked to theirs, or that wait
+// in system calls, and for all else that the supervisor does. It is called once,
+// before the program starts; later no new thread is needed.
+func keepThreads(n int) error {
+	procs := min(runtime.GOMAXPROCS(0), maxProcs)
+	runtime.GOMAXPROCS(procs) // also if it is the same: it is not changed by itself any more
+	n += procs + spareThreads
+	if err := roomFor(n + otherProcesses); err != nil {
+		return err
+	}
+	makeThreads(n)
+	return nil
+}
+
+// makeThreads has n goroutines meet on a thread each, which are idle afterwards.
+func makeThreads(n int) {
+	var met, left sync.WaitGroup
+	met.Add(n)
+	left.Add(n)
+	for range n {
+		go func() {
+			defer left.Done()
+			runtime.LockOSThread()
+			met.Done()
+			met.Wait() // until each has a thread
+			runtime.UnlockOSThread()
+		}()
+	}
+	left.Wait()
+}
+
+// roomFor reports whether the kernel would make n threads now. It makes as many
+// processes, which count as threads do, and ends them again. Nothing else tells: the
+// limits of the cgroups above a container cannot be seen in it, nor all the threads
+// of its user.
+func roomFor(n int) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	// They inherit the mask, and a handler would be the runtime's.
+	var all, old unix.Sigset_t
+	for i := range all.Val {
+		all.Val[i] = ^all.Val[i]
+	}
+	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &all, &old); err != nil {
+		return err
+	}
+	defer unix.PthreadSigmask(unix.SIG_SETMASK, &old, nil)
+	var ends [2]int
+	if err := unix.Pipe2(ends[:], unix.O_CLOEXEC); err != nil {
+		return err
+	}
+	stack := new([256]byte)
+	pids := make([]int, 0, n)
+	var err error
+	for range n {
+		pid := spawnWaiter(unsafe.Pointer(&stack[len(stack)-16]), ends[0], ends[1])
+		if e := syscall.Errno(-pid); e == unix.EAGAIN || e == unix.ENOMEM {
+			err = errNoThreads
+		}
+		if pid < 0 {
+			break // any other error says nothing about threads
+		}
+		pids = append(pids, pid)
+	}
+	unix.Close(ends[1])
+	for _, pid := range pids {
+		for {
+			if _, err := unix.Wait4(pid, nil, unix.WALL, nil); err != unix.EINTR {
+				break
+			}
+		}
+	}
+	unix.Close(ends[0])
+	runtime.KeepAlive(stack)
+	return err
+}
+
+// spawnWaiter makes a process that shares this one's memory, closes its copy of the
+// pipe's writing end w and reads from r: it ends when this process closes w, or is
+// gone. No signal tells of that, and Wait4(-1) does not find it without WALL. All
+// have the same stack, because none uses it. It returns the process, or the negative
+// errno.
+//
+//go:noescape
+func spawnWaiter(stack unsafe.Pointer, r, w int) (pid int)
