@@ -43,7 +43,7 @@ func testMain(m *testing.M) int {
 }
 
 func build() error {
-	for _, b := range []struct{ out, pkg string }{{"usock", "../cmd/usock"}, {"gonet", "./testdata/gonet"}} {
+	for _, b := range []struct{ out, pkg string }{{"usock", "../cmd/usock"}, {"gonet", "./testdata/gonet"}, {"confine", "./testdata/confine"}} {
 		c := exec.Command("go", "build", "-o", filepath.Join(bin, b.out), b.pkg)
 		c.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := c.CombinedOutput(); err != nil {
@@ -159,6 +159,12 @@ func usockAs(t *testing.T, user uint32, flags []string, script string) result {
 	defer cancel()
 	args := append(flags, "-v", "--", "sh", "-c", fmt.Sprintf(prelude, bin)+script)
 	c, marker := commandAs(t, ctx, user, args...)
+	return finish(t, ctx, c, marker)
+}
+
+// finish runs the command to its end, which must leave nothing.
+func finish(t *testing.T, ctx context.Context, c *exec.Cmd, marker string) result {
+	t.Helper()
 	var stdout, stderr bytes.Buffer
 	c.Stdout, c.Stderr = &stdout, &stderr
 	err := c.Run()

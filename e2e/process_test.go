@@ -6,6 +6,8 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -191,4 +193,48 @@ fails(lambda: socket.socket().setsockopt(socket.SOL_SOCKET, 9999, 1), errno.ENOP
 			t.Errorf("no %q on stderr: %s", want, r.stderr)
 		}
 	}
+}
+
+// TestInheritedSocket hands the program a listener of the kernel's network, as socket
+// activation does: it works, and with -v it is named.
+func TestInheritedSocket(t *testing.T) {
+	need(t, "python3", "python3")
+	var lc net.ListenConfig
+	lc.SetMultipathTCP(false)
+	l, err := lc.Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	f, err := l.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	c, marker := command(t, context.Background(), "-v", "--", "python3", "-c", `
+import socket
+c, _ = socket.socket(fileno=3).accept()
+c.sendall(b"from the program")`)
+	c.ExtraFiles = []*os.File{f}
+	var stderr bytes.Buffer
+	c.Stderr = &stderr
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(limit))
+	b, err := io.ReadAll(conn)
+	if err != nil || string(b) != "from the program" {
+		t.Errorf("%q, %v", b, err)
+	}
+	err = c.Wait()
+	want := "usock: descriptor 3 is a socket of the kernel's network, tcp " + l.Addr().String() + ": it stays the kernel's\n"
+	if err != nil || stderr.String() != want {
+		t.Errorf("%v\n%s\nwant %s", err, &stderr, want)
+	}
+	leavesNothing(t, marker, c.Dir)
 }

@@ -60,10 +60,11 @@ func (h *hiddenDir) try() error {
 		strings.Join(why, ", "))
 }
 
-// reason returns the last part of an error, which says what is wrong.
+// reason returns an error without the name of what it is about.
 func reason(err error) string {
-	if e := syscall.Errno(0); errors.As(err, &e) {
-		return e.Error()
+	var p *os.PathError
+	if errors.As(err, &p) {
+		err = p.Err
 	}
 	return err.Error()
 }

@@ -5,6 +5,8 @@ package run
 import (
 	"encoding/binary"
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -117,5 +119,45 @@ func TestKernelTime(t *testing.T) {
 	}
 	if v := kernelTime(nil); v != 0 {
 		t.Error(v)
+	}
+}
+
+// TestBindHidden checks that a hidden listener can be reached through its descriptor
+// alone, and that a closed one is told from a live one.
+func TestBindHidden(t *testing.T) {
+	long := filepath.Join(t.TempDir(), strings.Repeat("long/", 30)) // longer than an address
+	if err := os.MkdirAll(long, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("TMPDIR", long)
+	fd, e := sysSocket(unix.SOCK_STREAM | unix.SOCK_NONBLOCK)
+	if e != 0 {
+		t.Fatal(e)
+	}
+	dir := newHiddenDir()
+	path, err := dir.bind(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sysClose(path)
+	if left, _ := filepath.Glob(os.Getenv("TMPDIR") + "/*"); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	if e := sysListen(fd, 1); e != 0 {
+		t.Fatal(e)
+	}
+	c, _ := sysSocket(unix.SOCK_STREAM | unix.SOCK_NONBLOCK)
+	defer sysClose(c)
+	if e := connectHidden(c, path); e != 0 {
+		t.Errorf("connect: %v", e)
+	}
+	probe, _ := sysSocket(unix.SOCK_DGRAM)
+	defer sysClose(probe)
+	if e := connectHidden(probe, path); e != unix.EPROTOTYPE {
+		t.Errorf("probe of a live listener: %v", e)
+	}
+	sysClose(fd)
+	if e := connectHidden(probe, path); e != unix.ECONNREFUSED {
+		t.Errorf("probe of a closed listener: %v", e)
 	}
 }

@@ -31,7 +31,10 @@ func preflight() (can abilities, err error) {
 	go func() {
 		defer close(tried)
 		runtime.LockOSThread() // the thread ends with this goroutine, and the filter with it
-		if can, err = tryChild(); err == nil {
+		if can, err = tryChild(); err != nil {
+			return
+		}
+		if err = trySockets(); err == nil {
 			err = tryFilter()
 		}
 	}()
@@ -125,6 +128,22 @@ func tryTrace(pid int) bool {
 		stopped = err == nil
 	}
 	return trace(unix.PTRACE_DETACH) == 0 && stopped
+}
+
+// trySockets makes what a program will hold.
+func trySockets() error {
+	fd, e := sysSocket(unix.SOCK_STREAM)
+	if e != 0 {
+		return &socketError{e}
+	}
+	sysClose(fd)
+	a, b, e := sysSocketpair(unix.SOCK_DGRAM)
+	if e != 0 {
+		return &socketError{e}
+	}
+	sysClose(a)
+	sysClose(b)
+	return nil
 }
 
 // tryFilter installs the filter on this thread, and looks whether its listener can

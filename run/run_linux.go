@@ -32,7 +32,7 @@ func Run(o Options) (Status, error) {
 		return Status{}, err
 	}
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
-		return Status{}, fmt.Errorf("child subreaper: %w", err)
+		return Status{}, denied("PR_SET_CHILD_SUBREAPER", err, "3.4")
 	}
 	l, err := newLoop(o.Host, newLogger(o.Log, o.Warn))
 	if err != nil {

@@ -2,11 +2,7 @@
 
 package run
 
-import (
-	"fmt"
-
-	"golang.org/x/sys/unix"
-)
+import "golang.org/x/sys/unix"
 
 // shield keeps processes of the same user out of this one: they cannot trace it, read
 // its memory, or reach its descriptors through /proc/PID/fd, where there is much that
@@ -17,7 +13,7 @@ import (
 // is: exec makes it anew (prctl(2), PR_SET_DUMPABLE).
 func shield() error {
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
-		return fmt.Errorf("PR_SET_DUMPABLE: %w; allow prctl in the container's seccomp profile", err)
+		return denied("PR_SET_DUMPABLE", err, "2.4")
 	}
 	return nil
 }
