@@ -1,7 +1,7 @@
 /* random - programs of random sockets calls, from seeds. What a run prints is the
  * same each time, on any system that does as Linux.
  *
- *   random FIRST COUNT [-j PARALLEL] [-s STEPS] [-w WITHOUT] [-v]
+ *   random FIRST COUNT [-j PARALLEL] [-s STEPS] [-w WITHOUT] [-t PATIENCE] [-x 1]
  *
  * A seed's world has a coordinator, which derives the steps, and actors, which carry
  * them out: threads, forked children, programs executed anew. The coordinator knows
@@ -47,19 +47,7 @@ static const struct kind {
 
 enum { NKINDS = sizeof kinds / sizeof *kinds };
 
-static int steps = 60, parallel = 4;
-static const char *without = "";
-
-static int left_out(const char *name)
-{
-	size_t n = strlen(name);
-
-	for (const char *p = without; (p = strstr(p, name)); p += n)
-		if ((p == without || p[-1] == ',') && (p[n] == 0 || p[n] == ','))
-			return 1;
-	return 0;
-}
-
+static int steps = 60, parallel = 4, patience = 30000, scarcity;
 static void one_step(void)
 {
 	for (;;) {
@@ -123,36 +111,41 @@ static void refusers(void)
 		}
 }
 
+/* world runs one seed's script. */
 static int world(uint64_t seed)
 {
+	static int (*const early[])(void) = {step_thread, step_fork, step_listener, step_connect, step_accept};
+
 	w.rng = seed * 7919 + 1;
 	w.seed = seed;
 	prepare();
 	start_process();
+	shared->patience = patience;
 	for (int p = 0; p < 2; p++) {
-		int pid = fork();
-
-		if (pid == 0) {
+		if (fork() == 0) {
 			me = p;
 			actor(NULL);
 		}
 		born(p, p);
 	}
-	refusers();
-	/* A world with threads and connections, to begin with. */
-	for (w.step = -12; w.step < 0; w.step++) {
-		static int (*const early[])(void) = {step_thread, step_fork, step_listener, step_connect, step_accept};
-
-		early[w.step < -8 ? roll(2) : w.step < -6 ? 2 : w.step < -3 ? 3 : 4]();
+	if (scarcity) {
+		scarce();
+	} else {
+		refusers();
+		/* A world with threads and connections, to begin with. */
+		for (w.step = -12; w.step < 0; w.step++)
+			early[w.step < -8 ? roll(2) : w.step < -6 ? 2 : w.step < -3 ? 3 : 4]();
+		for (w.step = 1; w.step <= steps; w.step++)
+			one_step();
 	}
-	for (w.step = 1; w.step <= steps; w.step++)
-		one_step();
 	for (int p = 0; p < NPROC; p++)
 		if (w.proc[p].alive)
 			kill(w.proc[p].pid, SIGKILL), dead(p);
 	out("%s", w.failed ? "FAILED" : "done");
 	return w.failed ? 3 : 0;
 }
+
+enum { MOST = 16 }; /* worlds at a time */
 
 struct run {
 	pid_t pid;
@@ -165,7 +158,7 @@ static void begin(struct run *r, uint64_t seed)
 {
 	r->seed = seed;
 	r->log = memfd_create("log", MFD_CLOEXEC);
-	r->end = now_ms() + 4 * PATIENCE;
+	r->end = now_ms() + 4 * patience;
 	r->pid = fork();
 	if (r->pid == 0) {
 		setpgid(0, 0);
@@ -183,7 +176,6 @@ static int over(struct run *r, int status)
 	char buf[8192];
 	ssize_t n;
 
-	kill(-r->pid, SIGKILL);
 	printf("seed %lu\n", (unsigned long)r->seed);
 	lseek(r->log, 0, SEEK_SET);
 	while ((n = read(r->log, buf, sizeof buf)) > 0)
@@ -195,48 +187,59 @@ static int over(struct run *r, int status)
 	return status != 0;
 }
 
-int main(int argc, char **argv)
+static void options(int argc, char **argv)
 {
-	struct run runs[16] = {0};
-	uint64_t first, count;
+	for (int i = 3; i + 1 < argc; i += 2) {
+		int v = atoi(argv[i + 1]);
+
+		switch (argv[i][1]) {
+		case 'j':
+			parallel = v < MOST ? v : MOST;
+			break;
+		case 's':
+			steps = v;
+			break;
+		case 't':
+			patience = v;
+			break;
+		case 'x':
+			scarcity = v;
+			break;
+		case 'w':
+			without = argv[i + 1];
+			break;
+		default:
+			exit(2);
+		}
+	}
+}
+
+/* all runs worlds, several at a time, and returns the program's exit status. */
+static int all(uint64_t first, uint64_t count)
+{
+	struct run runs[MOST] = {0};
 	int bad = 0;
 
-	program = argv[0];
-	if (argc > 1 && !strcmp(argv[1], "nothing"))
-		return 0;
-	if (argc > 2 && !strcmp(argv[1], "actor")) {
-		me = atoi(argv[2]);
-		start_process();
-		actor(NULL);
-	}
-	if (argc < 3) {
-		fprintf(stderr, "usage: random FIRST COUNT [-j PARALLEL] [-s STEPS] [-w WITHOUT]\n");
-		return 2;
-	}
-	first = strtoull(argv[1], NULL, 0);
-	count = strtoull(argv[2], NULL, 0);
-	for (int i = 3; i + 1 < argc; i += 2) {
-		if (!strcmp(argv[i], "-j"))
-			parallel = atoi(argv[i + 1]);
-		else if (!strcmp(argv[i], "-s"))
-			steps = atoi(argv[i + 1]);
-		else if (!strcmp(argv[i], "-w"))
-			without = argv[i + 1];
-	}
 	for (uint64_t next = 0, done = 0; done < count;) {
-		int status;
+		siginfo_t ended = {0};
+		int status = 0;
 		pid_t pid;
 
 		for (int i = 0; i < parallel && next < count; i++)
 			if (!runs[i].pid)
 				begin(&runs[i], first + next++);
-		pid = waitpid(-1, &status, WNOHANG);
+		waitid(P_ALL, 0, &ended, WEXITED | WNOHANG | WNOWAIT);
+		pid = ended.si_pid;
+		if (pid > 0) {
+			kill(-pid, SIGKILL); /* before it is reaped, while the number is its own */
+			waitpid(pid, &status, 0);
+		}
 		for (int i = 0; i < parallel; i++) {
 			if (!runs[i].pid)
 				continue;
 			if (runs[i].pid != pid && now_ms() > runs[i].end) {
-				kill(-runs[i].pid, SIGKILL);
-				runs[i].end += PATIENCE;
+				kill(runs[i].pid, SIGKILL);
+				runs[i].end += patience;
 			}
 			if (runs[i].pid == pid) {
 				bad |= over(&runs[i], status);
@@ -248,4 +251,27 @@ int main(int argc, char **argv)
 			poll(NULL, 0, 2);
 	}
 	return bad ? 1 : 0;
+}
+
+int main(int argc, char **argv)
+{
+	uint64_t first, count;
+
+	if (readlink("/proc/self/exe", program, sizeof program - 1) < 0)
+		return 2;
+	if (argc > 1 && !strcmp(argv[1], "nothing"))
+		return 0;
+	if (argc > 2 && !strcmp(argv[1], "actor")) {
+		me = atoi(argv[2]);
+		start_process();
+		actor(NULL);
+	}
+	if (argc < 3) {
+		fprintf(stderr, "usage: random FIRST COUNT [-j PARALLEL] [-s STEPS] [-w WITHOUT] [-t PATIENCE]\n");
+		return 2;
+	}
+	first = strtoull(argv[1], NULL, 0);
+	count = strtoull(argv[2], NULL, 0);
+	options(argc, argv);
+	return all(first, count);
 }

@@ -3,7 +3,7 @@
 static __thread int me;
 
 /* The path of this program: /proc/self/exe is not there once the first thread has ended. */
-static const char *program;
+static char program[4096];
 
 static void *actor(void *slot);
 

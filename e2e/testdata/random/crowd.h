@@ -41,7 +41,7 @@ static int step_crowd(void)
 	if (!nc)
 		return 0;
 	for (int i = 0; i < ns; i++)
-		start(server[i].a, (struct cmd){.op = SERVE, .fd = server[i].fd, .off = roll(1 << 30)});
+		start(server[i].a, (struct cmd){.op = SERVE, .fd = server[i].fd, .id = w.seed << 12, .off = roll(1 << 30)});
 	for (int i = 0; i < nc; i++) {
 		n = 1 + roll(5);
 		total += n;
@@ -57,7 +57,7 @@ static int step_crowd(void)
 		good += finish(client[i]).r;
 	n = 0;
 	for (int i = 0; i < ns; i++) {
-		struct rep r = ask(client[0], (struct cmd){.op = CALL, .addr = l.s->local, .n = 1, .flags = POISON, .off = i});
+		struct rep r = ask(client[0], (struct cmd){.op = CALL, .addr = l.s->local, .n = 1, .id = w.seed << 12, .flags = POISON, .off = i});
 
 		if (r.r != 1)
 			fault("the last call: %s", res(&r));
@@ -99,4 +99,55 @@ static int step_bulk(void)
 	t = finish(o.a);
 	out("a%d to a%d on c%d %ld bytes: sent %s, received %s", e.a, o.a, e.s->conn, n, res(&r), res(&t));
 	return 1;
+}
+
+/* insist asks until the answer is no error, and gives up with a fault. */
+static struct rep insist(int a, struct cmd c)
+{
+	long end = now_ms() + PATIENCE;
+	struct rep r;
+
+	do {
+		r = ask(a, c);
+	} while (r.r < 0 && now_ms() < end);
+	if (r.r < 0)
+		fault("%s still fails after %d ms: %s", op_names[c.op], PATIENCE, en(r.err));
+	return r;
+}
+
+/* scarce is the script of a world in which any call may fail for want of what the
+ * system has too few of. Nothing may reach a wrong connection, nothing may hang, and
+ * when all is given back all works again. */
+static void scarce(void)
+{
+	int server[2], a, fd, ns = 0;
+	struct rep l;
+
+	for (int i = 0; i < 4; i++)
+		roll(2) ? step_fork() : step_thread();
+	l = insist(0, (struct cmd){.op = SOCKET, .how = AF_INET, .flags = SOCK_STREAM});
+	insist(0, (struct cmd){.op = BIND, .fd = l.r, .addr = loopback(AF_INET)});
+	fd = l.r;
+	l = insist(0, (struct cmd){.op = LISTEN, .fd = fd, .n = 100});
+	for (a = 0; a < NACT && ns < 2; a++)
+		if (is_idle(a) && w.act[a].proc == w.act[0].proc)
+			start(server[ns++] = a, (struct cmd){.op = SERVE, .fd = fd, .id = w.seed << 12, .off = roll(1 << 30)});
+	for (int round = 0; round < 3; round++) {
+		for (a = 0; a < NACT; a++)
+			if (is_idle(a))
+				start(a, (struct cmd){.op = CALL, .flags = HOLD, .addr = l.local, .n = 1 + roll(40), .id = storm_ids(80),
+						      .off = roll(1 << 30)});
+		for (a = 0; a < NACT; a++)
+			if (w.act[a].alive && w.act[a].busy && a != server[0] && (ns < 2 || a != server[1]))
+				finish(a);
+	}
+	a = some_actor();
+	for (int i = 0; i < ns; i++) {
+		struct cmd last = {.op = CALL, .addr = l.local, .n = 1, .id = w.seed << 12, .flags = POISON, .off = i};
+
+		if (insist(a, last).r < 0)
+			return;
+	}
+	for (int i = 0; i < ns; i++)
+		finish(server[i]);
 }

@@ -73,6 +73,19 @@ static void out(const char *fmt, ...)
 		_exit(97);
 }
 
+/* The kinds of steps, and the habits within them, that are left out (-w). */
+static const char *without = "";
+
+static int left_out(const char *name)
+{
+	size_t n = strlen(name);
+
+	for (const char *p = without; (p = strstr(p, name)); p += n)
+		if ((p == without || p[-1] == ',') && (p[n] == 0 || p[n] == ','))
+			return 1;
+	return 0;
+}
+
 static int roll(int n)
 {
 	return rnd(&w.rng) % n;

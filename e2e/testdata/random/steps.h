@@ -195,6 +195,11 @@ static int step_send(void)
 
 	if (!choose(&e, may_send))
 		return 0;
+	/* A reset that is under way, or that the first of two messages brings about, comes when it may. */
+	if (cn(e.s)->closed[!e.s->side] && (how == S_SENDMMSG || left_out("orphan")))
+		return 0;
+	if (cn(e.s)->rst[e.s->side])
+		settle(e.s);
 	r = ask(e.a, (struct cmd){.op = SEND, .fd = e.fd, .how = how, .n = n, .id = stream(e.s->conn, e.s->side),
 				  .off = cn(e.s)->sent[e.s->side], .flags = roll(4) ? 0 : MSG_DONTWAIT});
 	sent(&e, how, n, &r);
@@ -234,6 +239,9 @@ static int step_recv(void)
 	if (!choose(&e, is_end))
 		return 0;
 	c = cn(e.s);
+	/* recvmmsg alone tells the EPIPE of a reset behind the end of the stream; that usock has none is declared. */
+	if (how == R_MMSG && (c->rst[e.s->side] == AFTER_END || c->rst[e.s->side] == MAYBE || (c->rst[e.s->side] && left_out("mmsgerror"))))
+		how = R_MSG;
 	ended = c->fin[!e.s->side] || c->rst[e.s->side] || c->shutr[e.s->side];
 	if (how != R_READ && how != R_READV && how != R_SPLICE)
 		flags = (roll(4) ? 0 : MSG_PEEK) | (roll(4) ? 0 : MSG_WAITALL) | (roll(3) ? 0 : MSG_DONTWAIT);

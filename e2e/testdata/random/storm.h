@@ -1,6 +1,6 @@
 /* What actors do at once, unsynchronised: their outcome as a whole is certain. */
 
-enum { TOLERANT = 1, POISON = 2 };
+enum { TOLERANT = 1, POISON = 2, HOLD = 4 };
 
 struct head {
 	uint64_t id;
@@ -69,7 +69,7 @@ static long get_all(int fd, uint64_t *seed, uint64_t id, long n, struct rep *r)
 }
 
 /* one_served serves an accepted connection and tells whether it was the last. */
-static int one_served(int fd, uint64_t *seed, struct rep *r)
+static int one_served(int fd, uint64_t world, uint64_t *seed, struct rep *r)
 {
 	struct head h = {0};
 	long k, n = 0;
@@ -81,6 +81,11 @@ static int one_served(int fd, uint64_t *seed, struct rep *r)
 		if (k <= 0)
 			return 0; /* the client was reset or gave up; it tells if that is wrong */
 		n += k;
+	}
+	if (h.id >> 12 != world >> 12 || h.n > 20000 || h.poison > 1) {
+		snprintf(r->text, sizeof r->text, "WRONG BYTES: a connection begins with %lu.%lu, %u, %u", (unsigned long)(h.id >> 12),
+			 (unsigned long)(h.id & 0xfff), h.n, h.poison);
+		return 0;
 	}
 	if (h.poison)
 		return 1;
@@ -105,8 +110,9 @@ static long serve(const struct cmd *c, struct rep *r)
 			poll(&p, 1, -1); /* another may be faster: then accept waits */
 		fd = do_accept(&a, &ignored);
 		/* Out of descriptors it tries again, as servers do. */
-		if (fd < 0 && (errno == EINTR || errno == ECONNABORTED || errno == EMFILE || errno == ENFILE)) {
-			if (errno == EMFILE)
+		if (fd < 0 && (errno == EINTR || errno == ECONNABORTED || errno == EMFILE || errno == ENFILE ||
+			       errno == ENOBUFS || errno == ENOMEM)) {
+			if (errno != EINTR && errno != ECONNABORTED)
 				poll(NULL, 0, 1);
 			continue;
 		}
@@ -114,7 +120,7 @@ static long serve(const struct cmd *c, struct rep *r)
 			return -1;
 		if (ignored.text[0] && !r->text[0])
 			memcpy(r->text, ignored.text, sizeof r->text);
-		last = one_served(fd, &seed, r);
+		last = one_served(fd, c->id, &seed, r);
 		close(fd);
 		served++;
 	}
@@ -204,6 +210,38 @@ static long call(const struct cmd *c, struct rep *r)
 	return good;
 }
 
+/* hold opens up to c->n connections, sends on each, and only then looks at the answers.
+ * Errors are no fault here, but what comes must be right. */
+static long hold(const struct cmd *c, struct rep *r)
+{
+	uint64_t seed = c->off;
+	int fd[64];
+	unsigned char buf[500];
+	long good = 0;
+
+	for (int i = 0; i < c->n && i < 64; i++) {
+		struct head h = {.id = c->id + 2 * i, .n = 100};
+
+		fd[i] = socket(c->addr.ss_family, SOCK_STREAM, 0);
+		if (fd[i] < 0)
+			continue;
+		/* What is sent after a connect that failed must reach nobody: its number belongs to no stream. */
+		if (connect(fd[i], (const struct sockaddr *)&c->addr, addr_len(&c->addr)) < 0)
+			h.poison = 2;
+		fill(buf, h.n, h.id, 0);
+		if (send(fd[i], &h, sizeof h, MSG_NOSIGNAL) == sizeof h)
+			send(fd[i], buf, h.n, MSG_NOSIGNAL);
+		shutdown(fd[i], SHUT_WR);
+	}
+	for (int i = 0; i < c->n && i < 64; i++) {
+		if (fd[i] < 0)
+			continue;
+		good += get_all(fd[i], &seed, c->id + 2 * i + 1, -1, r) == 100;
+		close(fd[i]);
+	}
+	return good;
+}
+
 static long storm(const struct cmd *c, struct rep *r)
 {
 	uint64_t seed = c->how;
@@ -212,7 +250,7 @@ static long storm(const struct cmd *c, struct rep *r)
 	case SERVE:
 		return serve(c, r);
 	case CALL:
-		return call(c, r);
+		return c->flags & HOLD ? hold(c, r) : call(c, r);
 	case BULKSEND:
 		return put_all(c->fd, &seed, c->id, c->off, c->n);
 	case BULKRECV:

@@ -33,7 +33,8 @@ static struct cmd waiting_call(const struct place *e, int kind)
 		c.n = 1000;
 		c.id = stream(e->s->conn, !e->s->side);
 		c.off = cn(e->s)->got[e->s->side];
-		if (c.how != R_READ && c.how != R_READV && roll(3) == 0) {
+		if (c.how != R_READ && c.how != R_READV && roll(3) == 0 &&
+		    (c.how == R_RECV || !left_out("waitallname"))) {
 			c.flags = MSG_WAITALL;
 			c.n = 150;
 		}

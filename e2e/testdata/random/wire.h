@@ -34,7 +34,6 @@ enum {
 	NFD = 40,       /* descriptors of the script are below, the driver's own from here on */
 	COMMANDS = NFD, /* of each actor: pipe for commands, pipe for replies, pair for descriptors */
 	SHARED = COMMANDS + 6 * NACT,
-	PATIENCE = 30000, /* milliseconds after which a wait is a hang */
 };
 
 /* The driver's own descriptors of an actor. */
@@ -75,9 +74,12 @@ struct rep {
 /* What all processes of a world share. */
 struct shared {
 	_Atomic int signals[NACT]; /* handled by the actor */
+	int patience;              /* milliseconds after which a wait is a hang */
 };
 
 static struct shared *shared;
+
+#define PATIENCE (shared->patience)
 
 /* pattern is the byte at an offset of the stream or datagram id. */
 static inline unsigned char pattern(uint64_t id, long off)
