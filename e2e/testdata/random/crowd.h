@@ -128,7 +128,7 @@ static void scarce(void)
 	l = insist(0, (struct cmd){.op = SOCKET, .how = AF_INET, .flags = SOCK_STREAM});
 	insist(0, (struct cmd){.op = BIND, .fd = l.r, .addr = loopback(AF_INET)});
 	fd = l.r;
-	l = insist(0, (struct cmd){.op = LISTEN, .fd = fd, .n = 100});
+	l = insist(0, (struct cmd){.op = LISTEN, .fd = fd, .n = 500});
 	for (a = 0; a < NACT && ns < 2; a++)
 		if (is_idle(a) && w.act[a].proc == w.act[0].proc)
 			start(server[ns++] = a, (struct cmd){.op = SERVE, .fd = fd, .id = w.seed << 12, .off = roll(1 << 30)});

@@ -291,7 +291,7 @@ static int step_shutdown(void)
 	if (!choose(&e, is_end))
 		return 0;
 	c = cn(e.s);
-	if (c->rst[e.s->side] || c->dead || !c->accepted)
+	if (c->rst[e.s->side] || c->dead || !c->accepted || (e.s->linger && left_out("lingershut")))
 		return 0;
 	if (how == SHUT_RD && avail(e.s)) /* usock drops what arrives later (declared): nothing may be on its way */
 		settle(e.s);
@@ -384,7 +384,7 @@ static int step_linger(void)
 	struct place e;
 	struct rep r;
 
-	if (!choose(&e, is_end) || e.s->linger || !cn(e.s)->accepted)
+	if (!choose(&e, is_end) || e.s->linger || !cn(e.s)->accepted || (cn(e.s)->fin[e.s->side] && left_out("lingershut")))
 		return 0;
 	r = ask(e.a, (struct cmd){.op = SETOPT, .fd = e.fd, .how = SOL_SOCKET, .flags = SO_LINGER, .n = 1});
 	out("a%d SO_LINGER 0 s%d -> %s", e.a, ix(e.s), res(&r));

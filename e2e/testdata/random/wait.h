@@ -242,7 +242,7 @@ static int torn(const struct place *e)
 	if (!dying(e->p, 0))
 		return 0;
 	for (b = 0; b < NACT; b++)
-		if (is_idle(b) && w.act[b].proc == e->p && roll(2)) {
+		if (is_idle(b) && w.act[b].proc == e->p && roll(2) && !left_out("waitexec")) {
 			start(b, (struct cmd){.op = EXEC});
 			born(b, e->p);
 			executed(b);
@@ -269,7 +269,8 @@ static int step_wait(void)
 	if (!pick_wait(&e, &kind) || !room(e.a))
 		return 0;
 	c = waiting_call(&e, kind);
-	out("a%d waits: %s s%d", e.a, wait_names[kind], ix(e.s));
+	out("a%d waits: %s s%d%s", e.a, kind == W_RECV ? recv_names[c.how] : wait_names[kind], ix(e.s),
+	    c.flags & MSG_WAITALL ? " all" : "");
 	if (kind == W_DATAGRAM) /* the pattern is checked on what step_udp_recv receives */
 		c.op = RECVDG, c.n = 0, c.flags = MSG_TRUNC | (roll(2) ? MSG_PEEK : 0);
 	start(e.a, c);
