@@ -47,6 +47,7 @@ type loop struct {
 	pos     int               // batch[pos:] is not handled yet
 	stack   []usock.Event
 	looked  time.Time // when notifications were looked for last
+	early   bool      // and one was found since epoll has told
 
 	socks   map[inode]*sock
 	silent  map[*sock]struct{} // whose end the kernel does not announce
@@ -220,7 +221,11 @@ func (t *intake) ready(events uint32) {
 		sysEpollCtl(l.epoll, unix.EPOLL_CTL_DEL, l.notifyFD, &ev)
 		return
 	}
-	l.take()
+	// What epoll has told may have been taken since (look), and to receive nothing
+	// waits.
+	if !l.early || pollNow(l.notifyFD, unix.POLLIN)&unix.POLLIN != 0 {
+		l.take()
+	}
 }
 
 // take handles the notification that poll has announced.
@@ -237,6 +242,7 @@ func (l *loop) look() {
 	}
 	if now := time.Now(); now.Sub(l.looked) >= lookEvery {
 		if pollNow(l.notifyFD, unix.POLLIN)&unix.POLLIN != 0 {
+			l.early = true
 			l.take()
 		}
 		l.looked = time.Now()
@@ -347,7 +353,7 @@ func (l *loop) wait(ms int) {
 	if e != 0 {
 		n = 0
 	}
-	l.batch, l.pos = l.batch[:n], 0
+	l.batch, l.pos, l.early = l.batch[:n], 0, false
 	if ms != 0 {
 		l.turns.awake()
 	}
