@@ -261,15 +261,11 @@ func stopper(l listener, work <-chan kick) {
 }
 
 func stopAndRestart(l listener, w kick) {
-	trace := func(req uintptr) syscall.Errno {
-		_, _, e := unix.Syscall6(unix.SYS_PTRACE, req, uintptr(w.tid), 0, 0, 0, 0)
-		return e
-	}
-	if trace(unix.PTRACE_SEIZE) != 0 {
+	if sysPtrace(unix.PTRACE_SEIZE, w.tid) != 0 {
 		l.send(&response{id: w.id, error: -int32(unix.EINTR)})
 		return
 	}
-	trace(unix.PTRACE_INTERRUPT)
+	sysPtrace(unix.PTRACE_INTERRUPT, w.tid)
 	l.send(&response{id: w.id, error: -errRestart})
 	var st unix.WaitStatus
 	for {
@@ -278,5 +274,5 @@ func stopAndRestart(l listener, w kick) {
 			break
 		}
 	}
-	trace(unix.PTRACE_DETACH)
+	sysPtrace(unix.PTRACE_DETACH, w.tid)
 }

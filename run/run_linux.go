@@ -59,7 +59,7 @@ func Run(o Options) (Status, error) {
 	go func() {
 		defer close(stopped)
 		runtime.LockOSThread() // and never unlocked: its signals are blocked
-		if err := blockSignals(); err != nil {
+		if _, err := blockSignals(); err != nil {
 			panic(err) // the call fails for wrong arguments only
 		}
 		l.run()

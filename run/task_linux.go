@@ -16,7 +16,6 @@ type task struct {
 	l      *loop
 	tid    int
 	pidfd  int
-	mem    int // /proc/TID/mem, where process_vm_readv is denied; -1
 	parked *parked
 	owner  int32  // its process; 0: not looked up yet
 	alive  string // a file that is there as long as the thread; "": pidfd is the thread's own
@@ -45,7 +44,7 @@ func (l *loop) task(tid int) (*task, syscall.Errno) {
 		}
 		t.drop() // the number is another process's thread's by now
 	}
-	t := &task{l: l, tid: tid, mem: -1}
+	t := &task{l: l, tid: tid}
 	var err error
 	t.pidfd, err = unix.PidfdOpen(tid, pidfdThread)
 	if err == unix.EINVAL {
@@ -102,8 +101,7 @@ func (t *task) drop() {
 	}
 	t.l.forget(t.pidfd)
 	sysClose(t.pidfd)
-	sysClose(t.mem)
-	t.pidfd, t.mem = -1, -1
+	t.pidfd = -1
 }
 
 // process returns the number of the thread's process.
