@@ -146,12 +146,12 @@ func (p *PcapWriter) writeNext() bool {
 	p.mu.Unlock()
 	_, err := p.w.Write(c.b)
 	p.mu.Lock()
-	q.under = 0
 	q.taken++
 	q.bytes -= len(c.b)
 	if err != nil && p.err == nil {
-		p.give(err)
+		p.give(err) // c is left out, too
 	}
+	q.under = 0
 	if len(q.spares) < pcapSpares && cap(c.b) == pcapChunk {
 		q.spares = append(q.spares, c.b[:0])
 	}
