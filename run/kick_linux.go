@@ -7,7 +7,6 @@ import (
 	"runtime"
 	"strconv"
 	"sync"
-	"syscall"
 	"time"
 	"unsafe"
 
@@ -199,15 +198,11 @@ func (k *kicker) start() {
 }
 
 func stopAndRestart(l notifier, w kick) {
-	trace := func(req uintptr) syscall.Errno {
-		_, _, e := unix.Syscall6(unix.SYS_PTRACE, req, uintptr(w.tid), 0, 0, 0, 0)
-		return e
-	}
-	if trace(unix.PTRACE_SEIZE) != 0 {
+	if sysPtrace(unix.PTRACE_SEIZE, w.tid) != 0 {
 		l.send(&response{id: w.id, error: -int32(unix.EINTR)})
 		return
 	}
-	trace(unix.PTRACE_INTERRUPT)
+	sysPtrace(unix.PTRACE_INTERRUPT, w.tid)
 	l.send(&response{id: w.id, error: -int32(errRestart)})
 	var st unix.WaitStatus
 	for {
@@ -216,5 +211,5 @@ func stopAndRestart(l notifier, w kick) {
 			break
 		}
 	}
-	trace(unix.PTRACE_DETACH)
+	sysPtrace(unix.PTRACE_DETACH, w.tid)
 }

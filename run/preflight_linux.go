@@ -100,7 +100,7 @@ func tryDescriptors(pid, fd int) error {
 func tryMemory(pid int) error {
 	here := []byte{1}
 	there := new([1]byte)
-	t := task{tid: pid, mem: -1}
+	t := task{tid: pid}
 	at := []span{{uint64(uintptr(unsafe.Pointer(there))), 1}}
 	defer runtime.KeepAlive(there)
 	e := t.transfer(true, here, at)
@@ -115,19 +115,15 @@ func tryMemory(pid int) error {
 
 // tryTrace stops the child and lets it go on.
 func tryTrace(pid int) bool {
-	trace := func(req uintptr) syscall.Errno {
-		_, _, e := unix.Syscall6(unix.SYS_PTRACE, req, uintptr(pid), 0, 0, 0, 0)
-		return e
-	}
-	if trace(unix.PTRACE_SEIZE) != 0 {
+	if sysPtrace(unix.PTRACE_SEIZE, pid) != 0 {
 		return false
 	}
 	stopped := false
-	if trace(unix.PTRACE_INTERRUPT) == 0 {
+	if sysPtrace(unix.PTRACE_INTERRUPT, pid) == 0 {
 		_, err := unix.Wait4(pid, nil, unix.WALL, nil)
 		stopped = err == nil
 	}
-	return trace(unix.PTRACE_DETACH) == 0 && stopped
+	return sysPtrace(unix.PTRACE_DETACH, pid) == 0 && stopped
 }
 
 // trySockets makes what a program will hold.

@@ -262,13 +262,20 @@ func sysEpollCtl(epoll, what, fd int, ev *unix.EpollEvent) syscall.Errno {
 }
 
 // blockSignals keeps signals from the calling thread, which must be locked to its
-// goroutine.
-func blockSignals() error {
+// goroutine, and returns the mask that it had.
+func blockSignals() (old unix.Sigset_t, err error) {
 	var all unix.Sigset_t
 	for i := range all.Val {
 		all.Val[i] = ^all.Val[i]
 	}
-	return unix.PthreadSigmask(unix.SIG_SETMASK, &all, nil)
+	err = unix.PthreadSigmask(unix.SIG_SETMASK, &all, &old)
+	return old, err
+}
+
+// sysPtrace makes a request of ptrace(2) that takes nothing but the thread.
+func sysPtrace(req uintptr, tid int) syscall.Errno {
+	_, _, e := unix.Syscall6(unix.SYS_PTRACE, req, uintptr(tid), 0, 0, 0, 0)
+	return e
 }
 
 // errno returns err as an errno; EIO for an error that is none.

@@ -16,7 +16,6 @@ type task struct {
 	l      *loop
 	tid    int
 	pidfd  int
-	mem    int // /proc/TID/mem, where process_vm_readv is denied; -1
 	parked *parked
 	owner  int32  // its process; 0: not looked up yet
 	alive  string // a file that is there as long as the thread; "": pidfd is the thread's own
@@ -48,7 +47,7 @@ func (l *loop) task(tid int) (*task, syscall.Errno) {
 		t.drop() // the number is another process's thread's by now
 	}
 	l.space.evict()
-	t := &task{l: l, tid: tid, mem: -1}
+	t := &task{l: l, tid: tid}
 	var e syscall.Errno
 	t.pidfd, e = sysPidfdOpen(tid, pidfdThread)
 	if e == unix.EMFILE && l.forgetTasks() {
@@ -132,8 +131,7 @@ func (t *task) drop() {
 	}
 	t.l.forget(t.pidfd)
 	sysClose(t.pidfd)
-	sysClose(t.mem)
-	t.pidfd, t.mem = -1, -1
+	t.pidfd = -1
 }
 
 // process returns the number of the thread's process.

@@ -89,11 +89,8 @@ func roomFor(n int) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	// They inherit the mask, and a handler would be the runtime's.
-	var all, old unix.Sigset_t
-	for i := range all.Val {
-		all.Val[i] = ^all.Val[i]
-	}
-	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &all, &old); err != nil {
+	old, err := blockSignals()
+	if err != nil {
 		return err
 	}
 	defer unix.PthreadSigmask(unix.SIG_SETMASK, &old, nil)
@@ -103,7 +100,6 @@ func roomFor(n int) error {
 	}
 	stack := new([256]byte)
 	pids := make([]int, 0, n)
-	var err error
 	for range n {
 		pid := spawnWaiter(unsafe.Pointer(&stack[len(stack)-16]), ends[0], ends[1])
 		if e := syscall.Errno(-pid); e == unix.EAGAIN || e == unix.ENOMEM {

@@ -99,7 +99,7 @@ func (l *loop) stop() {
 // are blocked. It returns when the loop is done.
 func (l *loop) thread(ready chan<- struct{}) {
 	runtime.LockOSThread() // and never unlocked: its signals are blocked
-	if err := blockSignals(); err != nil {
+	if _, err := blockSignals(); err != nil {
 		panic(err) // the call fails for wrong arguments only
 	}
 	l.turns.free.Add(1)

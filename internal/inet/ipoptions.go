@@ -338,7 +338,7 @@ func deviceRows(st *Stack) []socket.Option {
 		}
 		return nil
 	}
-	return append(socket.UnseenOptions(func(*socket.Socket) bool { return st.privileged }), []socket.Option{
+	return append(socket.UnseenOptions(st.allowed), []socket.Option{
 		{
 			Level: abi.SOL_SOCKET, Name: abi.SO_BINDTODEVICE, Room: 16,
 			Get: func(s *socket.Socket, b []byte) ([]byte, error) {
@@ -396,10 +396,10 @@ func deviceRows(st *Stack) []socket.Option {
 				s.Opt.Set(socket.Debug, on)
 				return nil
 			}),
-		forceRow(st, abi.SO_RCVBUFFORCE, func(s *socket.Socket, v int) {
+		socket.ForceOption(abi.SO_RCVBUFFORCE, st.allowed, func(s *socket.Socket, v int) {
 			s.Opt.RcvBuf = socket.Force(v, socket.MinRcvBuf)
 		}),
-		forceRow(st, abi.SO_SNDBUFFORCE, func(s *socket.Socket, v int) {
+		socket.ForceOption(abi.SO_SNDBUFFORCE, st.allowed, func(s *socket.Socket, v int) {
 			s.Opt.SndBuf = socket.Force(v, socket.MinSndBuf)
 			s.RoomMade()
 		}),
@@ -420,13 +420,5 @@ func sharing(name int, flag uint32) socket.Option {
 		})
 }
 
-// forceRow is a size of a buffer that the privileged set without bound.
-func forceRow(st *Stack, name int, set func(*socket.Socket, int)) socket.Option {
-	return socket.IntOption(abi.SOL_SOCKET, name, nil, func(s *socket.Socket, v int) error {
-		if !st.privileged {
-			return syscall.EPERM
-		}
-		set(s, v)
-		return nil
-	})
-}
+// allowed reports whether the socket's program is privileged.
+func (s *Stack) allowed(*socket.Socket) bool { return s.privileged }

@@ -147,11 +147,11 @@ func (t *tcpProto) bufferRows() []socket.Option {
 				t.fixSndBuf(s)
 				return nil
 			}),
-		forceRow(t.Stack, abi.SO_RCVBUFFORCE, func(s *socket.Socket, v int) {
+		socket.ForceOption(abi.SO_RCVBUFFORCE, t.allowed, func(s *socket.Socket, v int) {
 			s.Opt.RcvBuf = socket.Force(v, socket.MinRcvBuf)
 			t.fixRcvBuf(s)
 		}),
-		forceRow(t.Stack, abi.SO_SNDBUFFORCE, func(s *socket.Socket, v int) {
+		socket.ForceOption(abi.SO_SNDBUFFORCE, t.allowed, func(s *socket.Socket, v int) {
 			s.Opt.SndBuf = socket.Force(v, socket.MinSndBuf)
 			t.fixSndBuf(s)
 		}),

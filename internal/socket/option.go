@@ -268,6 +268,18 @@ func timeoOption(name int, field func(*Socket) *time.Duration) Option {
 	}
 }
 
+// ForceOption is a size of a buffer that programs with CAP_NET_ADMIN, which privileged
+// tells, set without the bound (socket(7), SO_RCVBUFFORCE and SO_SNDBUFFORCE).
+func ForceOption(name int, privileged func(*Socket) bool, set func(*Socket, int)) Option {
+	return IntOption(abi.SOL_SOCKET, name, nil, func(s *Socket, v int) error {
+		if !privileged(s) {
+			return syscall.EPERM
+		}
+		set(s, v)
+		return nil
+	})
+}
+
 // PeekOff is the row of SO_PEEK_OFF, for the protocols that have it.
 var PeekOff = IntOption(abi.SOL_SOCKET, abi.SO_PEEK_OFF,
 	func(s *Socket) int { return int(s.Opt.PeekOff) },

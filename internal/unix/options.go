@@ -24,17 +24,6 @@ var options = func() *socket.Options {
 
 func privileged(s *socket.Socket) bool { return pcb(s).domain.config.Privileged }
 
-// forced is a size of a buffer that the privileged set without bound.
-func forced(name int, set func(*socket.Socket, int)) socket.Option {
-	return socket.IntOption(abi.SOL_SOCKET, name, nil, func(s *socket.Socket, v int) error {
-		if !privileged(s) {
-			return syscall.EPERM
-		}
-		set(s, v)
-		return nil
-	})
-}
-
 // rows are AF_UNIX's own options (unix(7)).
 var rows = []socket.Option{
 	socket.IntOption(abi.SOL_SOCKET, abi.SO_ACCEPTCONN, func(s *socket.Socket) int {
@@ -58,8 +47,8 @@ var rows = []socket.Option{
 	// Messages are not stamped here.
 	{Level: abi.SOL_SOCKET, Name: abi.SO_TIMESTAMP},
 	{Level: abi.SOL_SOCKET, Name: abi.SO_TIMESTAMPNS},
-	forced(abi.SO_RCVBUFFORCE, func(s *socket.Socket, v int) { s.Opt.RcvBuf = socket.Force(v, socket.MinRcvBuf) }),
-	forced(abi.SO_SNDBUFFORCE, func(s *socket.Socket, v int) {
+	socket.ForceOption(abi.SO_RCVBUFFORCE, privileged, func(s *socket.Socket, v int) { s.Opt.RcvBuf = socket.Force(v, socket.MinRcvBuf) }),
+	socket.ForceOption(abi.SO_SNDBUFFORCE, privileged, func(s *socket.Socket, v int) {
 		s.Opt.SndBuf = socket.Force(v, socket.MinSndBuf)
 		s.RoomMade()
 	}),
