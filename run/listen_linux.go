@@ -232,6 +232,24 @@ func callAccept4(c *call) result {
 
 func (c *call) accept(flags int) result {
 	s := c.s
+	r := c.tryAccept(flags)
+	switch {
+	case r.how != park && r.err == 0:
+		return r
+	case !c.t.room():
+		// The number for the connection comes first on Linux (net/socket.c,
+		// __sys_accept4_file).
+		return c.fail(unix.EMFILE)
+	case r.how != park:
+		return r
+	case nonblocking(c.dup):
+		return c.fail(unix.EAGAIN)
+	}
+	return c.park(&s.waiting, func(c *call) result { return c.tryAccept(flags) }, s.times[rcvTimeo], unix.EAGAIN)
+}
+
+func (c *call) tryAccept(flags int) result {
+	s := c.s
 	if s.listen == nil {
 		u, _, err := s.u.Accept()
 		if err == nil {
@@ -240,20 +258,8 @@ func (c *call) accept(flags int) result {
 		}
 		return c.failErr(err)
 	}
-	r := c.tryAccept(flags)
-	if r.how != park {
-		return r
-	}
-	if nonblocking(c.dup) {
-		return c.fail(unix.EAGAIN)
-	}
-	return c.park(&s.waiting, func(c *call) result { return c.tryAccept(flags) }, s.times[rcvTimeo], unix.EAGAIN)
-}
-
-func (c *call) tryAccept(flags int) result {
-	s := c.s
 	q := s.listen
-	if q == nil || q.shut {
+	if q.shut {
 		return c.fail(unix.EINVAL)
 	}
 	if e := c.takeEntry(flags & unix.SOCK_NONBLOCK); e != 0 {

@@ -113,11 +113,11 @@ func newLoop(h *usock.Host, log *logger) (l *loop, err error) {
 	l.hidden.fd, l.hidden.path = -1, -1
 	l.kicker.l, l.scanner.l, l.finder.l, l.space.l = l, l, l, l
 	l.turns.init()
-	defer func() {
+	defer func(l *loop) {
 		if err != nil {
 			l.close()
 		}
-	}()
+	}(l)
 	if l.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return nil, err
 	}

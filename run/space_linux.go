@@ -28,9 +28,9 @@ type space struct {
 	freed bool // since somebody went without
 }
 
-// keptBack are the descriptors that no socket gets: for the duplicates of calls, the
-// files of captures and what the Go runtime opens.
-const keptBack = 48
+// keptBack are the descriptors of free that no socket gets: for the duplicates of calls,
+// the files of captures and what the Go runtime opens.
+func keptBack(free int) int { return min(max(8, free/4), 48) }
 
 // measure finds out how many descriptors there are for sockets.
 func (p *space) measure() {
@@ -42,7 +42,8 @@ func (p *space) measure() {
 	if fds, err := os.ReadDir("/proc/self/fd"); err == nil {
 		open = len(fds)
 	}
-	p.limit = max(1, int(min(lim.Cur, 1<<30))-open-keptBack)
+	free := int(min(lim.Cur, 1<<30)) - open
+	p.limit = max(1, free-keptBack(free))
 }
 
 // take takes n descriptors for sockets, if there are so many.

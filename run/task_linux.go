@@ -180,6 +180,36 @@ func (t *task) fetch(fd int) (int, syscall.Errno) {
 	return n, e
 }
 
+// room reports whether the thread's process has a number left for a descriptor, below its
+// RLIMIT_NOFILE. What cannot be found out counts as room.
+func (t *task) room() bool {
+	var lim unix.Rlimit
+	if unix.Prlimit(t.tid, unix.RLIMIT_NOFILE, nil, &lim) != nil {
+		return true
+	}
+	dir := "/proc/" + strconv.Itoa(t.tid) + "/fd"
+	var st unix.Stat_t
+	if unix.Stat(dir, &st) != nil || st.Size > 0 && uint64(st.Size) < lim.Cur {
+		return true // the size is the number of descriptors since Linux 6.2
+	}
+	if v, ok := statusField(t.tid, "FDSize:"); ok {
+		if n, err := strconv.ParseUint(v, 10, 64); err == nil && n < lim.Cur {
+			return true // nor has the table that many places
+		}
+	}
+	fds, err := os.ReadDir(dir)
+	if err != nil {
+		return true
+	}
+	below := uint64(0)
+	for _, f := range fds {
+		if n, err := strconv.ParseUint(f.Name(), 10, 64); err == nil && n < lim.Cur {
+			below++
+		}
+	}
+	return below < lim.Cur
+}
+
 // find duplicates the descriptor that the call names and finds its socket. It
 // returns false for one that is not a socket of the host.
 //
