@@ -57,6 +57,7 @@ func TestProcessGoesWhileCallWaits(t *testing.T) {
 func TestParkedCalls(t *testing.T) {
 	needC(t)
 	t.Run("200", func(t *testing.T) { prints(t, asUser, "unwait parked 200 60", "nine of ten in time: 1") })
-	t.Run("2000", func(t *testing.T) { prints(t, asUser, "unwait parked 2000 60", "nine of ten in time: 1") })
-	t.Run("rest", func(t *testing.T) { prints(t, asUser, "unwait rest 2000 $SUP", "at most a tenth: 1") })
+	t.Run("2000", func(t *testing.T) { prints(t, asUser, "unwait parked 2000 1200", "nine of ten in time: 1") })
+	t.Run("2000 process", func(t *testing.T) { prints(t, asUser, "unwait parked-process 2000 120", "nine of ten in time: 1") })
+	t.Run("rest", func(t *testing.T) { prints(t, asUser, "unwait rest 2000 $SUP", "at most three tenths: 1") })
 }

@@ -46,7 +46,7 @@ func (c *call) connect(a usock.Addr) result {
 			return c.undone(e)
 		}
 	case e == unix.EALREADY && s.state == connecting && !nonblocking(c.dup):
-		return c.park(&s.waiting, waitConnecting, s.times[sndTimeo], unix.EINPROGRESS)
+		return c.park(&s.waiting, waitConnecting, s.times[sndTimeo], unix.EALREADY)
 	case e == 0 && s.state == connecting:
 		s.outcome(s.u.Events())
 		return c.ok()

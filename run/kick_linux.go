@@ -18,8 +18,10 @@ import (
 // A call that the supervisor has taken waits so that only a fatal signal ends it
 // (WAIT_KILLABLE_RECV): no call is carried out twice. The price is that the signals
 // of those that wait have to be looked for, every 20 ms, for which the kernel has
-// nothing but /proc/TID/status: 6 to 10 µs. So 200 calls are looked at every time, and
-// of thousands as many as a tenth of a processor allows, in turn.
+// nothing but /proc/TID/status: 6 to 12 µs. A goroutine does it, so that the loop goes
+// on, and takes at most a part of a processor: of 2,000 calls each is looked at every
+// 200 to 400 ms. Before them it looks at each process with several: if it has a signal that
+// any of its threads may handle, they are all looked at next.
 //
 // Such a call ends with ERESTARTSYS, which the kernel turns into EINTR or a restart
 // while it delivers the signal. A signal that is the thread's own, or of the only thread
@@ -31,11 +33,31 @@ import (
 // Before Linux 5.19 a signal ends the call, and the supervisor is not told: it is asked
 // whether it still waits.
 type kicker struct {
-	l     *loop
-	calls []*parked
-	at    time.Time // when to look again; zero: never
-	pos   int       // where to go on in calls
-	work  chan kick
+	l       *loop
+	calls   []*parked
+	procs   map[int32]int      // parked calls of each process
+	told    map[int32]struct{} // processes that have a signal for any of their threads
+	at      time.Time          // when to look again; zero: never, or when it has been looked
+	busy    bool               // it is being looked
+	pos     int                // where to go on in calls
+	toldPos int                // and there, for the calls of processes that were told
+	list    []look
+	looks   chan []look
+	work    chan kick
+}
+
+// look is a question about a parked call or, without one, about a process.
+type look struct {
+	p     *parked
+	pos   *int // the position that it was come from, which was
+	index int
+	tid   int
+	id    uint64
+	ask   bool // whether the call still waits
+
+	seen bool // it has been looked; this was found:
+	gone bool
+	sig  signals
 }
 
 // kick is a request to the thread that stops others.
@@ -45,14 +67,18 @@ type kick struct {
 }
 
 const (
-	kickEvery = 20 * time.Millisecond
-	kickShare = 2 * time.Millisecond // of that
+	kickEvery  = 20 * time.Millisecond
+	kickAlways = 256                  // so many are looked at each time; if there are more,
+	kickShare  = 16                   // one part in so many of the time goes into it,
+	kickAtOnce = 5 * time.Millisecond // and so much at once
+	maxLooks   = 1024
 )
 
 func (k *kicker) add(p *parked) {
 	p.kick = len(k.calls)
 	k.calls = append(k.calls, p)
-	if k.at.IsZero() {
+	k.procs[p.c.t.process()]++
+	if k.at.IsZero() && !k.busy {
 		k.at = time.Now().Add(kickEvery)
 	}
 }
@@ -68,50 +94,122 @@ func (k *kicker) remove(p *parked) {
 	k.calls[last] = nil
 	k.calls = k.calls[:last]
 	p.kick = -1
+	if pid := p.c.t.process(); k.procs[pid] > 1 {
+		k.procs[pid]--
+	} else {
+		delete(k.procs, pid)
+		delete(k.told, pid)
+	}
 }
 
+// tick has it looked, if it is time.
 func (k *kicker) tick(now time.Time) {
 	if k.at.IsZero() || now.Before(k.at) {
 		return
 	}
 	k.at = time.Time{}
-	for n := len(k.calls); n > 0 && len(k.calls) > 0; n-- {
-		if k.pos >= len(k.calls) {
-			k.pos = 0
-		}
-		p := k.calls[k.pos]
-		k.pos++
-		if now.Sub(p.since) < kickEvery {
-			continue
-		}
-		k.look(p)
-		if n&15 == 0 && time.Since(now) > kickShare {
-			break
-		}
+	if len(k.calls) == 0 {
+		return
 	}
-	if len(k.calls) > 0 {
-		k.at = now.Add(kickEvery)
+	k.list = k.list[:0]
+	if len(k.told) > 0 {
+		k.ask(&k.toldPos, now, func(p *parked) bool {
+			_, told := k.told[p.c.t.process()]
+			return told
+		})
+		clear(k.told)
+	} else {
+		if k.l.killable {
+			for pid, n := range k.procs {
+				if n > 1 {
+					k.list = append(k.list, look{tid: int(pid)})
+				}
+			}
+		}
+		k.ask(&k.pos, now, func(*parked) bool { return true })
+	}
+	k.busy = true
+	k.looks <- k.list
+}
+
+// ask puts those of the calls that are meant on the list, from pos on.
+func (k *kicker) ask(pos *int, now time.Time, meant func(*parked) bool) {
+	for range k.calls {
+		if *pos >= len(k.calls) {
+			*pos = 0
+		}
+		if p := k.calls[*pos]; now.Sub(p.since) >= kickEvery && meant(p) {
+			k.list = append(k.list, look{p: p, pos: pos, index: *pos, tid: p.c.t.tid, id: p.c.n.id, ask: !k.announced(p)})
+		}
+		if *pos++; len(k.list) >= maxLooks {
+			return
+		}
 	}
 }
 
-// look ends p if it has to end.
-func (k *kicker) look(p *parked) {
-	if !k.l.notify.valid(p.c.n.id) {
-		p.gone()
-		return
+// announced reports whether nothing can end p's call unseen: what ends it ends its thread.
+// The number of a process's first thread is taken over by the one that execs.
+func (k *kicker) announced(p *parked) bool {
+	t := p.c.t
+	return k.l.killable && t.alive == "" && t.tid != int(t.process())
+}
+
+// look answers the questions, as many as there is time for.
+func (k *kicker) look(list []look) {
+	begin := time.Now()
+	for i := range list {
+		o := &list[i]
+		o.gone = o.ask && !k.l.notify.valid(o.id)
+		if !o.gone && k.l.killable {
+			o.sig = pendingSignals(o.tid)
+		}
+		o.seen = true
+		if i >= kickAlways && time.Since(begin) > kickAtOnce {
+			break
+		}
 	}
-	if !k.l.killable {
-		return
+	next := begin.Add(kickEvery)
+	if len(list) > kickAlways {
+		next = begin.Add(max(kickEvery, kickShare*time.Since(begin)))
 	}
-	if sig := pendingSignals(p.c.t.tid); sig.any {
-		k.interrupt(p, sig.sure)
+	k.l.do(func() { k.looked(list, next) })
+}
+
+// looked acts on the answers. It is to be looked again at next.
+func (k *kicker) looked(list []look, next time.Time) {
+	k.busy = false
+	for i := range list {
+		o := &list[i]
+		if !o.seen {
+			if o.p != nil {
+				*o.pos = o.index // the first that there was no time for
+			}
+			break
+		}
+		switch {
+		case o.p == nil:
+			if _, there := k.procs[int32(o.tid)]; there && o.sig.shared {
+				k.told[int32(o.tid)] = struct{}{}
+				next = time.Now()
+			}
+		case o.p.over:
+		case o.gone:
+			o.p.gone()
+		case o.sig.any:
+			k.interrupt(o.p, o.sig.sure)
+		}
+	}
+	clear(list)
+	if len(k.calls) > 0 {
+		k.at = next
 	}
 }
 
 // signals is what is pending for a thread and not blocked by it.
 type signals struct {
-	any  bool
-	sure bool // this thread is the one that handles it
+	any    bool
+	sure   bool // this thread is the one that handles it
+	shared bool // something is pending for any of its process's threads, blocked or not
 }
 
 // pendingSignals returns what signals the thread has to handle.
@@ -128,20 +226,37 @@ func pendingSignals(tid int) signals {
 	if e != 0 {
 		return signals{}
 	}
+	return parseSignals(room[:n])
+}
+
+// parseSignals reads /proc/TID/status (proc_pid_status(5)).
+func parseSignals(b []byte) signals {
 	// The fields follow each other; the groups, before them, may be many.
-	b := room[:n]
 	if i := bytes.Index(b, []byte("\nThreads:")); i >= 0 {
 		b = b[i+1:]
 	}
-	threads, _ := field(b, "Threads:")
-	blocked := hexField(b, "SigBlk:")
-	own, shared := hexField(b, "SigPnd:")&^blocked, hexField(b, "ShdPnd:")&^blocked
-	return signals{any: own|shared != 0, sure: own != 0 || threads == "1"}
+	threads := fieldUint(b, "Threads:", 10)
+	blocked := fieldUint(b, "SigBlk:", 16)
+	own, shared := fieldUint(b, "SigPnd:", 16)&^blocked, fieldUint(b, "ShdPnd:", 16)
+	return signals{any: own|shared&^blocked != 0, sure: own != 0 || threads == 1, shared: shared != 0}
 }
 
-func hexField(status []byte, name string) uint64 {
-	s, _ := field(status, name)
-	v, _ := strconv.ParseUint(s, 16, 64)
+// fieldUint returns a number of a status file; 0 if it is not there.
+func fieldUint(status []byte, name string, base uint64) (v uint64) {
+	i := bytes.Index(status, []byte(name))
+	if i < 0 {
+		return 0
+	}
+	for _, d := range bytes.TrimLeft(status[i+len(name):], " \t") {
+		switch {
+		case '0' <= d && d <= '9':
+			v = v*base + uint64(d-'0')
+		case 'a' <= d && d <= 'f':
+			v = v*base + uint64(d-'a') + 10
+		default:
+			return v
+		}
+	}
 	return v
 }
 
@@ -174,9 +289,21 @@ func (k *kicker) interrupt(p *parked, sure bool) {
 // which wait4 would report as well.
 var tracing sync.Mutex
 
-// start makes the thread that stops others. It is there before the program: later
-// there may be no room for it.
+// start makes what looks and the thread that stops others. They are there before the
+// program: later there may be no room for them.
 func (k *kicker) start() {
+	k.procs, k.told = make(map[int32]int), make(map[int32]struct{})
+	k.looks = make(chan []look, 1)
+	go func() {
+		for {
+			select {
+			case list := <-k.looks:
+				k.look(list)
+			case <-k.l.turns.closed:
+				return
+			}
+		}
+	}()
 	k.work = make(chan kick, 256)
 	ready := make(chan struct{})
 	go func() {

@@ -354,9 +354,6 @@ func (l *loop) wait(ms int) {
 		n = 0
 	}
 	l.batch, l.pos, l.early = l.batch[:n], 0, false
-	if ms != 0 {
-		l.turns.awake()
-	}
 }
 
 // serveStack handles what the host's sockets have to say, a slice at most.

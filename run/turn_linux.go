@@ -158,6 +158,7 @@ func (l *loop) away(slow bool, f func()) (kept bool) {
 	t.calls++
 	n := t.calls
 	t.away.Store(n)
+	t.awake()
 	f()
 	if t.away.CompareAndSwap(n, 0) {
 		return true
@@ -214,7 +215,7 @@ func (l *loop) watchTurns() {
 			continue
 		}
 		last = n
-		if n != 0 || !l.asleep.Load() {
+		if n != 0 {
 			quiet = 0
 			continue
 		}
@@ -223,7 +224,7 @@ func (l *loop) watchTurns() {
 		}
 		quiet = 0
 		t.idle.Store(true)
-		if l.asleep.Load() {
+		if t.away.Load() == 0 {
 			select {
 			case <-t.closed:
 				return
@@ -234,7 +235,7 @@ func (l *loop) watchTurns() {
 	}
 }
 
-// awake tells the watch that the loop has something to do.
+// awake tells the watch that a call is away.
 func (t *turns) awake() {
 	if t.idle.Load() {
 		select {
