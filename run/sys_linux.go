@@ -46,12 +46,20 @@ func failing(o op) syscall.Errno {
 	return fault(o)
 }
 
+// moved is what a call that counts bytes returns: none, if it failed.
+func moved(n uintptr, e syscall.Errno) (int, syscall.Errno) {
+	if e != 0 {
+		return 0, e
+	}
+	return int(n), 0
+}
+
 func sysRead(fd int, p []byte) (int, syscall.Errno) {
 	if e := failing(opRead); e != 0 {
 		return 0, e
 	}
 	n, _, e := unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
-	return int(n), e
+	return moved(n, e)
 }
 
 func sysRecv(fd int, p []byte, flags int) (int, syscall.Errno) {
@@ -60,7 +68,7 @@ func sysRecv(fd int, p []byte, flags int) (int, syscall.Errno) {
 	}
 	n, _, e := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)),
 		uintptr(flags|unix.MSG_DONTWAIT), 0, 0)
-	return int(n), e
+	return moved(n, e)
 }
 
 func sysSend(fd int, p []byte) (int, syscall.Errno) { return sysSendFlags(fd, p, 0) }
@@ -71,7 +79,7 @@ func sysSendFlags(fd int, p []byte, flags int) (int, syscall.Errno) {
 	}
 	n, _, e := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)),
 		uintptr(flags|unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL), 0, 0)
-	return int(n), e
+	return moved(n, e)
 }
 
 func sysClose(fd int) {
