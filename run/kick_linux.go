@@ -262,18 +262,16 @@ func fieldUint(status []byte, name string, base uint64) (v uint64) {
 
 // interrupt ends p with ERESTARTSYS, or EINTR where a timeout is set, as Linux does.
 func (k *kicker) interrupt(p *parked, sure bool) {
+	if p.trying {
+		return // it is away; its signal will be there when it is back
+	}
 	if !p.until.IsZero() {
 		p.stop(p.c.fail(unix.EINTR))
 		return
 	}
-	if p.leave != nil && !p.trying {
-		if own := p.leave(&p.c); own.how != park {
-			p.end(own)
-			return
-		}
-	}
-	if sure || p.trying {
-		p.end(p.c.fail(errRestart))
+	r := p.left(p.c.fail(errRestart))
+	if sure || r.err != errRestart {
+		p.end(r)
 		return
 	}
 	tid, id := p.c.t.tid, p.c.n.id

@@ -89,6 +89,12 @@ func (p *parked) run() {
 	p.trying = false
 	switch {
 	case p.over:
+		// It was ended while it was away. What it has done meanwhile stands.
+		if p.final.how != done && r.how != park {
+			p.final = r
+		} else if r.how == park {
+			p.final = p.left(p.final)
+		}
 		p.c.finish(p.final)
 	case r.how != park:
 		p.end(r)
@@ -114,15 +120,25 @@ func (p *parked) end(r result) {
 
 // stop ends a call that a signal or its time has ended, with r or what it has done.
 func (p *parked) stop(r result) {
-	if p.over {
-		return
+	switch {
+	case p.over:
+	case p.trying:
+		p.end(r)
+	default:
+		p.end(p.left(r))
 	}
-	if p.leave != nil && !p.trying {
-		if own := p.leave(&p.c); own.how != park && r.how != done {
-			r = own
-		}
+}
+
+// left has the call leave what it has begun, and returns its result: r, if it has none
+// of its own.
+func (p *parked) left(r result) result {
+	if p.leave == nil {
+		return r
 	}
-	p.end(r)
+	if own := p.leave(&p.c); own.how != park && r.how != done {
+		return own
+	}
+	return r
 }
 
 // gone forgets the call, because its thread is gone or has left it.
