@@ -293,29 +293,37 @@ func (c *call) sendUrgent(m *message) result {
 // program's end follows the connect.
 func (c *call) sendFastOpen(m *message) result {
 	s := c.s
-	if m.done > 0 || s.state != fresh {
-		if m.done == 0 {
-			_, err := s.u.Send(nil, m.flags|usock.MSG_NOSIGNAL)
-			return c.failErr(err)
-		}
+	if m.done > 0 {
 		return c.sendStream(m)
 	}
-	to, e := c.loadAddr(m.h.name, uint64(m.h.nameLen))
-	if m.h.name != 0 && e != 0 {
-		return c.fail(e)
+	var to usock.Addr
+	if m.h.name != 0 {
+		var e syscall.Errno
+		if to, e = c.loadAddr(m.h.name, uint64(m.h.nameLen)); e != 0 {
+			return c.fail(e)
+		}
+	}
+	send := func(b []byte, flags int) (int, error) {
+		if m.h.name == 0 {
+			return s.u.Send(b, flags)
+		}
+		return s.u.SendTo(b, flags, to)
+	}
+	if s.state != fresh {
+		if _, err := send(nil, m.flags|usock.MSG_DONTWAIT|usock.MSG_NOSIGNAL); err != nil {
+			return c.failErr(err) // as connect fails
+		}
+		m.flags &^= usock.MSG_FASTOPEN // it has just become connected
+		return c.trySend(m)
 	}
 	b, e := c.load(m)
 	if e != 0 {
 		return c.fail(e)
 	}
-	var n int
-	var err error
 	if m.h.name != 0 {
 		c.l.checkListeners(to.Port)
-		n, err = s.u.SendTo(b, m.flags&^usock.MSG_DONTWAIT, to)
-	} else {
-		n, err = s.u.Send(b, m.flags&^usock.MSG_DONTWAIT)
 	}
+	n, err := send(b, m.flags&^usock.MSG_DONTWAIT)
 	e = errno(err)
 	switch {
 	case e != 0 && e != unix.EINPROGRESS:

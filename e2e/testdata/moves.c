@@ -297,8 +297,11 @@ static void oob(void)
 	drained = 0;
 	paused = 1;
 	pthread_create(&t, NULL, drains, NULL);
-	while ((n = send(c, big, 65536, MSG_DONTWAIT)) > 0)
-		sum += n;
+	/* until nothing goes on behind it either */
+	do {
+		while ((n = send(c, big, 65536, MSG_DONTWAIT)) > 0)
+			sum += n;
+	} while (poll(&(struct pollfd){c, POLLOUT, 0}, 1, 200) > 0);
 	printf("full: %s; urgent, not waiting: %s\n", res(n), res(send(c, "!", 1, MSG_OOB | MSG_DONTWAIT)));
 	times_out(c, SO_SNDTIMEO, 0, 100000);
 	printf("urgent, in time: %s\n", res(send(c, "!", 1, MSG_OOB)));
@@ -309,12 +312,39 @@ static void oob(void)
 	unpair();
 }
 
-/* fastopen names the flag on a connection that there is. */
+static void fast(const char *what, int fd, const struct sockaddr_in *to, socklen_t len)
+{
+	printf("MSG_FASTOPEN, %s: %s\n", what, res(sendto(fd, "abc", 3, MSG_FASTOPEN, (const void *)to, len)));
+}
+
+/* fastopen names the flag where there is no address, or is a connection or a listener. */
 static void fastopen(void)
 {
+	struct sockaddr_in none = {0};
+	struct linger now = {1, 0};
+	struct pollfd p;
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
 	pair();
-	printf("MSG_FASTOPEN, connected, address: %s\n", res(sendto(c, "abc", 3, MSG_FASTOPEN, (void *)&at, sizeof at)));
-	unpair();
+	fast("fresh, no address", fd, NULL, 0);
+	fast("fresh, AF_UNSPEC", fd, &none, sizeof none);
+	fast("fresh, short address", fd, &at, 8);
+	listen(fd, 1);
+	fast("listening, address", fd, &at, sizeof at);
+	close(fd);
+	fast("connected, address", c, &at, sizeof at);
+	fast("connected, no address", c, NULL, 0);
+	fast("connected, AF_UNSPEC", c, &none, sizeof none);
+	fast("connected, short address", c, &at, 1);
+	shutdown(c, SHUT_WR);
+	fast("shut down, address", c, &at, sizeof at);
+	setsockopt(s, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+	close(s);
+	p = (struct pollfd){c, 0, 0};
+	poll(&p, 1, 5000);
+	fast("reset, address", c, &at, sizeof at);
+	printf("then: %s\n", res(recv(c, big, 10, MSG_DONTWAIT)));
+	close(c);
 }
 
 /* --- bad buffers --- */
