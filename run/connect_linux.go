@@ -39,8 +39,9 @@ func (c *call) connect(a usock.Addr) result {
 	c.stackTold()
 	e := errno(err)
 	switch {
-	case e == unix.EINPROGRESS && s.state == over:
-		// A new attempt. The kernel does not let the program's end connect again.
+	case (e == unix.EINPROGRESS || e == 0) && (s.state == over || s.state == listening):
+		// A new attempt. The kernel does not let the program's end connect again, nor
+		// one that has listened.
 		c.onFail(s.dissolve)
 		if e := c.renew(); e != 0 {
 			return c.undone(e)
