@@ -97,7 +97,7 @@ func goOn(c *call) result {
 	if c.s.state == fresh {
 		if e := c.s.begin(c.dup); e != 0 {
 			c.s.dissolve()
-			return c.fail(e)
+			return c.lacks(e)
 		}
 	}
 	return result{how: park}
@@ -139,7 +139,7 @@ func (c *call) disconnect(a usock.Addr) result {
 	}
 	pending := s.err
 	if e := c.renew(); e != 0 {
-		return c.fail(e)
+		return c.lacks(e)
 	}
 	s.err = pending // an error that was not told outlives the connection
 	return c.ok()
