@@ -408,6 +408,17 @@ func (p *player) sleep(d time.Duration) {
 	unix.Poll([]unix.PollFd{{Fd: int32(l.epoll), Events: unix.POLLIN}}, ms)
 }
 
+// doing says what keeps the loop from resting.
+func (p *player) doing() string {
+	l := p.l
+	text := fmt.Sprintf("%d notifications, again %d, ending %d, runnable %d, late %d, stack %v, scanner %v, finder %v",
+		len(p.queue), len(l.again), len(l.ending), len(l.runnable), len(l.late), l.stackTold.Load(), l.scanner.more(), l.finder.busy)
+	for _, ev := range l.batch {
+		text += fmt.Sprintf(", %T %#x", l.sources[ev.Fd].src, ev.Events)
+	}
+	return text
+}
+
 // until runs rounds of the loop until cond holds.
 func (p *player) until(what string, cond func() bool) {
 	p.t.Helper()
@@ -418,7 +429,7 @@ func (p *player) until(what string, cond func() bool) {
 		}
 		left := time.Until(end)
 		if left <= 0 {
-			p.t.Fatalf("waited in vain until %s", what)
+			p.t.Fatalf("waited in vain until %s: %s", what, p.doing())
 		}
 		if p.resting() {
 			p.sleep(left)
@@ -446,7 +457,9 @@ func (p *player) settle() {
 	p.t.Helper()
 	p.idle()
 	for range 2 {
-		p.scan()
+		if len(p.l.silent) > 0 {
+			p.scan()
+		}
 	}
 }
 
@@ -690,12 +703,16 @@ func (p *player) poll(fd int) int16 {
 // number and what ends it.
 func (p *player) thread() (tid int, end func()) {
 	started, over := make(chan int), make(chan struct{})
-	go func() {
+	body := func() {
 		runtime.LockOSThread() // and never unlocked: the thread ends with this
 		started <- unix.Gettid()
 		<-over
-	}()
-	tid = <-started
+	}
+	go body()
+	if tid = <-started; tid == os.Getpid() {
+		go body() // the runtime keeps the first thread
+		tid = <-started
+	}
 	end = sync.OnceFunc(func() { close(over) })
 	p.t.Cleanup(end)
 	return tid, end

@@ -35,6 +35,7 @@ func TestTransitions(t *testing.T) {
 		{"close after shutdown", walkCloseAfterShutdown},
 		{"disconnect", walkDisconnect},
 		{"listen again", walkListenAgain},
+		{"connect after listen", walkConnectAfterListen},
 		{"close of a listener", walkCloseListener},
 		{"a join that fails", walkSpoiled},
 	} {
@@ -46,9 +47,7 @@ func TestTransitions(t *testing.T) {
 				p.close(fd)
 			}
 			p.settle()
-			if after := p.census(); after != before {
-				t.Errorf("left over:\n%+v\nwant\n%+v", after, before)
-			}
+			left(t, before, p.census())
 		})
 	}
 	if t.Failed() {
@@ -269,6 +268,25 @@ func walkListenAgain(p *player) {
 	s, e := p.accept(l)
 	p.must(e)
 	p.says(d, s, "after all")
+}
+
+// walkConnectAfterListen connects with what was a listener.
+func walkConnectAfterListen(p *player) {
+	l, port := p.listener()
+	for _, flags := range []int{0, unix.SOCK_NONBLOCK} {
+		was := p.stream(flags)
+		p.must(p.listen(was, 1))
+		p.wants(p.connect(was, port), unix.EISCONN)
+		p.must(p.shutdown(was, unix.SHUT_RDWR))
+		if e := p.connect(was, port); e != 0 && (flags == 0 || e != unix.EINPROGRESS) {
+			p.t.Fatal(e)
+		}
+		p.is(was, connected)
+		p.shows(was, unix.POLLOUT)
+		s, e := p.accept(l)
+		p.must(e)
+		p.says(was, s, "a client now")
+	}
 }
 
 func walkCloseListener(p *player) {
