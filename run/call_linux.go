@@ -58,16 +58,36 @@ func (c *call) failErr(err error) result {
 	return c.fail(e)
 }
 
+// lack is the error with which the program's call fails where a step of the
+// supervisor's own has failed with e. That it has no descriptors concerns a program only
+// that asks for one; ENOBUFS is what any call on a socket may give for want of something
+// (POSIX, of each of them).
+func (r *row) lack(e syscall.Errno) syscall.Errno {
+	switch e {
+	case unix.EMFILE, unix.ENFILE:
+		if r != nil && r.is&gives != 0 {
+			return e
+		}
+		return unix.ENOBUFS
+	case unix.EINTR, unix.EAGAIN, unix.ESRCH, unix.ECONNABORTED:
+		return unix.ENOBUFS
+	}
+	return e
+}
+
+// lacks is fail with lack.
+func (c *call) lacks(e syscall.Errno) result { return c.fail(c.row.lack(e)) }
+
 // onFail says how to undo a step that was made, should a later one fail.
 func (c *call) onFail(f func()) { c.undo = append(c.undo, f) }
 
-// undone undoes the steps that were made, the last one first, and fails.
+// undone undoes the steps that were made, the last one first, and fails as lacks does.
 func (c *call) undone(e syscall.Errno) result {
 	for i := len(c.undo) - 1; i >= 0; i-- {
 		c.undo[i]()
 	}
 	c.undo = nil
-	return c.fail(e)
+	return c.lacks(e)
 }
 
 // handle carries out the call that the notification announces.
@@ -75,7 +95,7 @@ func (l *loop) handle(n *notification) {
 	t, e := l.task(int(n.pid))
 	if e != 0 {
 		if e != unix.ESRCH {
-			l.notify.send(&response{id: n.id, error: -int32(e)})
+			l.notify.send(&response{id: n.id, error: -int32(l.calls[n.data.nr].lack(e))})
 		}
 		return
 	}
@@ -107,10 +127,10 @@ func (c *call) carryOut() result {
 	if c.row == nil || c.row.handle == nil {
 		return c.fail(unix.ENOSYS)
 	}
-	if !c.row.free {
+	if c.row.is&free == 0 {
 		ours, e := c.find()
 		if e != 0 {
-			return c.fail(e)
+			return c.lacks(e)
 		}
 		if !ours {
 			return result{how: byKernel}
@@ -191,7 +211,7 @@ func callSocket(c *call) result {
 	if e != 0 {
 		c.l.space.give(1)
 		u.Close()
-		return c.fail(e)
+		return c.lacks(e)
 	}
 	s := c.l.adopt(fd, u, stream)
 	c.onFail(s.release)

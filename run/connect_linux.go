@@ -39,8 +39,9 @@ func (c *call) connect(a usock.Addr) result {
 	c.stackTold()
 	e := errno(err)
 	switch {
-	case e == unix.EINPROGRESS && s.state == over:
-		// A new attempt. The kernel does not let the program's end connect again.
+	case (e == unix.EINPROGRESS || e == 0) && (s.state == over || s.state == listening):
+		// A new attempt. The kernel does not let the program's end connect again, nor
+		// one that has listened.
 		c.onFail(s.dissolve)
 		if e := c.renew(); e != 0 {
 			return c.undone(e)
@@ -96,7 +97,7 @@ func goOn(c *call) result {
 	if c.s.state == fresh {
 		if e := c.s.begin(c.dup); e != 0 {
 			c.s.dissolve()
-			return c.fail(e)
+			return c.lacks(e)
 		}
 	}
 	return result{how: park}
@@ -138,7 +139,7 @@ func (c *call) disconnect(a usock.Addr) result {
 	}
 	pending := s.err
 	if e := c.renew(); e != 0 {
-		return c.fail(e)
+		return c.lacks(e)
 	}
 	s.err = pending // an error that was not told outlives the connection
 	return c.ok()

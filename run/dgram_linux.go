@@ -69,32 +69,48 @@ func datagramPair(nonb int) (fd, far int, e syscall.Errno) {
 	return fd, far, 0
 }
 
+// datagramCost is what the kernel charges for a datagram at least, besides its bytes. So
+// a round of a pump takes more than what its queue holds at one time.
+const datagramCost = 512
+
 // pumpDatagrams moves datagrams in both directions.
 func (s *sock) pumpDatagrams() {
-	s.datagramsUp()
+	more := s.datagramsUp()
 	if s.state == released {
 		return
 	}
-	if s.datagramsDown() {
+	some, again := s.datagramsDown()
+	if some {
 		s.wakeAll()
+	}
+	if more || again {
+		s.l.later(s)
 	}
 }
 
-// datagramsUp sends what the program sent without a trap: to the peer.
-func (s *sock) datagramsUp() {
+// datagramsUp sends what the program sent without a trap: to the peer. It reports
+// whether it stopped only to let others have their turn.
+func (s *sock) datagramsUp() (more bool) {
 	if !s.up.empty() {
 		if _, err := s.u.Send(s.up.buf, 0); errno(err) == unix.EAGAIN {
-			return
+			return false
 		}
 		s.l.drop(&s.up.pending)
 	}
-	for s.far.readable {
-		n, e := sysRecv(s.far.fd, s.l.upBuf, 0)
-		if e == unix.EAGAIN {
-			s.far.readable = false
-			return
+	for moved := 0; s.far.readable; {
+		if moved >= maxRound {
+			return true
 		}
-		if e != 0 {
+		n, e := sysRecv(s.far.fd, s.l.upBuf, 0)
+		moved += datagramCost + n
+		switch e {
+		case 0:
+		case unix.EAGAIN:
+			s.far.readable = false
+			return false
+		case unix.ENOMEM, unix.ENOBUFS:
+			return true
+		default:
 			continue // an error of an earlier datagram's; it is cleared
 		}
 		_, err := s.u.Send(s.l.upBuf[:n], 0)
@@ -102,27 +118,31 @@ func (s *sock) datagramsUp() {
 		case 0:
 		case unix.EAGAIN:
 			s.l.keep(&s.up.pending, &s.l.upBuf, s.l.upBuf[:n])
-			return
+			return false
 		default:
 			s.raise(e)
 		}
 	}
+	return false
 }
 
-// datagramsDown hands the program what has arrived and reports whether it did.
-func (s *sock) datagramsDown() bool {
-	some := false
-	for s.far.writable {
+// datagramsDown hands the program what has arrived. It reports whether it did, and
+// whether it stopped only to let others have their turn.
+func (s *sock) datagramsDown() (some, more bool) {
+	for moved := 0; s.far.writable; {
+		if moved >= maxRound {
+			return some, true
+		}
 		b, from := s.down.buf, s.down.from
 		if s.down.empty() {
 			m := &s.l.message
 			m.Bufs, m.Control = append(m.Bufs[:0], s.l.downBuf), s.l.control[:]
 			n, err := s.u.RecvMsg(context.Background(), m, 0)
 			if e := errno(err); e == unix.EAGAIN {
-				return some
+				return some, false
 			} else if e != 0 {
 				s.raise(e)
-				return true
+				return true, true
 			}
 			b = s.l.downBuf[:n]
 			from = sender{from: m.Name, flags: m.Flags}
@@ -130,6 +150,7 @@ func (s *sock) datagramsDown() bool {
 				from.control = bytes.Clone(m.Control)
 			}
 		}
+		moved += datagramCost + len(b)
 		switch _, e := sysSend(s.far.fd, b); e {
 		case 0:
 			from.at = time.Now().UnixNano()
@@ -142,7 +163,7 @@ func (s *sock) datagramsDown() bool {
 				s.down.from = from
 			}
 			s.full()
-			return some
+			return some, false
 		case unix.EPIPE:
 			// Shut down for reading: a trapped receive gets it.
 			if s.down.empty() {
@@ -150,19 +171,19 @@ func (s *sock) datagramsDown() bool {
 				s.down.from = from
 			}
 			s.far.writable = false
-			return some
+			return some, false
 		case unix.ECONNREFUSED, unix.ENOTCONN:
 			// The program has closed it. Had that been known, the sender would have
 			// been told.
 			name, _ := s.u.GetSockName()
 			s.release()
 			s.l.refuseFrom(from.from, name.Port)
-			return false
+			return false, false
 		default:
 			s.l.drop(&s.down.pending)
 		}
 	}
-	return some
+	return some, false
 }
 
 // is reports the socket's type and protocol; protocol 0 is any.

@@ -10,11 +10,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// decide runs the filter on a call. The interpreter loads words in network byte
-// order, so the structure is built in it.
+// decide runs this machine's filter on a call.
 func decide(t *testing.T, arch uint32, nr int, args ...uint64) uint32 {
 	t.Helper()
-	vm, err := bpf.NewVM(filter(&native, rows()))
+	return decideFor(t, &native, arch, nr, args...)
+}
+
+// decideFor runs the filter for a machine on a call. The interpreter loads words in
+// network byte order, so the structure is built in it.
+func decideFor(t *testing.T, m *machine, arch uint32, nr int, args ...uint64) uint32 {
+	t.Helper()
+	vm, err := bpf.NewVM(filter(m, rows()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -106,6 +106,17 @@ func bindHiddenIn(parent string, fd int) (path int, err error) {
 		return -1, err
 	}
 	defer unix.Close(at)
+	// A socket is bound once, so from there on nothing must be missing: this keeps a
+	// descriptor for the end.
+	kept, err := unix.FcntlInt(uintptr(at), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return -1, err
+	}
+	defer func() {
+		if kept >= 0 {
+			unix.Close(kept)
+		}
+	}()
 	// Whatever the directory's name, this one is short enough for an address.
 	name := "/proc/self/fd/" + strconv.Itoa(at) + "/s"
 	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: name}); err != nil {
@@ -115,6 +126,8 @@ func bindHiddenIn(parent string, fd int) (path int, err error) {
 	if err := unix.Fchmodat(at, "s", 0o600, 0); err != nil {
 		return -1, err
 	}
+	unix.Close(kept)
+	kept = -1
 	return unix.Openat(at, "s", unix.O_PATH|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
 }
 

@@ -52,6 +52,7 @@ type taken struct {
 // callListen is listen(fd, backlog).
 func callListen(c *call) result {
 	s, backlog := c.s, int(int32(c.n.data.args[1]))
+	before, _ := s.u.GetSockName()
 	err := s.u.Listen(backlog)
 	if errno(err) == unix.EADDRINUSE && !c.scanned && c.l.scanner.worth() {
 		return c.afterScan(callListen) // it may be held by a socket that the program has closed
@@ -59,22 +60,33 @@ func callListen(c *call) result {
 	if err != nil {
 		return c.failErr(err)
 	}
+	if s.listen == nil || s.listen.shut {
+		c.onFail(func() { s.listensNot(before) })
+	}
 	if s.state == over || s.listen != nil && s.listen.shut {
 		if e := c.renew(); e != 0 {
-			return c.fail(e)
+			return c.undone(e)
 		}
 	}
 	if s.listen == nil {
 		if e := s.listens(c.dup); e != 0 {
-			s.u.Shutdown(usock.SHUT_RD) // it does not listen after all
-			return c.fail(e)
+			return c.undone(e)
 		}
 	}
 	if e := sysListen(c.dup, backlog); e != 0 {
-		return c.fail(e)
+		return c.undone(e)
 	}
 	s.acceptAll()
 	return c.ok()
+}
+
+// listensNot undoes what a listen has done to the host's socket, whose address was
+// before. A port that bind did not name goes with the end of a listener.
+func (s *sock) listensNot(before usock.Addr) {
+	s.u.Shutdown(usock.SHUT_RD)
+	if before.Port != 0 {
+		s.u.Bind(before)
+	}
 }
 
 // refuse resets the connections that were not accepted, after a shutdown.
@@ -263,7 +275,7 @@ func (c *call) tryAccept(flags int) result {
 		return c.fail(unix.EINVAL)
 	}
 	if e := c.takeEntry(flags & unix.SOCK_NONBLOCK); e != 0 {
-		return c.fail(e)
+		return c.lacks(e)
 	}
 	if len(q.taken) == 0 {
 		switch {
@@ -387,7 +399,7 @@ func (c *call) putBack(n taken, e syscall.Errno) result {
 		c.s.acceptAll() // for the token
 		c.s.wakeAll()
 	}
-	return c.fail(e)
+	return c.lacks(e)
 }
 
 // callBind is bind(fd, addr, addrlen).

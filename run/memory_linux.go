@@ -20,13 +20,13 @@ func (c *call) transfer(write bool, p []byte, spans []span) (e syscall.Errno) {
 		return 0
 	}
 	if e := failing(opMemory); e != 0 {
-		return e
+		return c.row.lack(e)
 	}
 	t := c.t
 	if gone := c.away(func() { e = t.transfer(write, p, spans) }); gone != 0 {
 		return gone
 	}
-	return e
+	return c.row.lack(e)
 }
 
 func (t *task) transfer(write bool, p []byte, spans []span) syscall.Errno {

@@ -210,11 +210,19 @@ func (s *sock) drain() {
 // watchConnecting looks whether the program has closed a socket that connects.
 func (s *sock) watchConnecting() {
 	n, e := sysRecv(s.far.fd, s.l.upBuf[:1], unix.MSG_PEEK)
-	if e == unix.EAGAIN || e == 0 && n > 0 && polled(s.far.fd)&unix.POLLHUP == 0 {
-		return
+	switch {
+	case e == unix.EAGAIN || e == 0 && n > 0 && polled(s.far.fd)&unix.POLLHUP == 0:
+	case e == 0 || e == closedUnread:
+		s.release()
+	default:
+		s.l.later(s)
 	}
-	s.release()
 }
+
+// closedUnread is the error of a far end whose program's end was closed with bytes unread.
+// There is no other one that says something of the program: the rest is want of memory,
+// or a signal.
+const closedUnread = unix.ECONNRESET
 
 // pumpUp moves bytes from the program to the stack. It reports whether it stopped
 // only to let others have their turn.
@@ -236,12 +244,12 @@ func (s *sock) pumpUp() bool {
 		b := s.l.upBuf
 		n, e := sysRead(s.far.fd, b)
 		switch {
-		case e == unix.EAGAIN || e == unix.EINTR || e == unix.ENOMEM || e == unix.ENOBUFS:
-			s.far.readable = e != unix.EAGAIN
-			return s.far.readable
-		case e != 0:
+		case e == closedUnread:
 			s.closes(true)
 			return false
+		case e != 0:
+			s.far.readable = e != unix.EAGAIN
+			return s.far.readable
 		case n == 0 && s.up.half == ending:
 			s.endSent()
 		case n == 0:

@@ -59,12 +59,13 @@ var transitions = [...]uint8{
 	released:   0,
 }
 
-// onBadTransition is told of what the drawing does not have; set by tests.
-var onBadTransition func(from, to state)
+// onTransition is told of each transition, and whether the drawing has it; set by
+// tests.
+var onTransition func(from, to state, drawn bool)
 
 func (s *sock) to(next state) {
-	if onBadTransition != nil && transitions[s.state]&(1<<next) == 0 {
-		onBadTransition(s.state, next)
+	if onTransition != nil {
+		onTransition(s.state, next, transitions[s.state]&(1<<next) != 0)
 	}
 	s.state = next
 }
