@@ -156,7 +156,7 @@ func (c *call) receiveBytes(m *message) (int, syscall.Errno) {
 		}
 	}
 	b := c.l.msgBuf[:want]
-	n, e := sysRecv(c.dup, b, flags)
+	n, e := c.take(b, new(unix.Msghdr), flags)
 	if e != 0 {
 		return 0, e
 	}
@@ -164,6 +164,28 @@ func (c *call) receiveBytes(m *message) (int, syscall.Errno) {
 		return n, 0
 	}
 	return n, c.writev(b[:n], spans)
+}
+
+// take takes bytes or a datagram off the program's end. The kernel lets one receive at
+// a time do that, and one that it carries out itself may have to wait for its page:
+// the call is away meanwhile, and others of the socket's wait for it.
+func (c *call) take(b []byte, h *unix.Msghdr, flags int) (n int, e syscall.Errno) {
+	s := c.s
+	if s.taking != notTaking {
+		s.taking = takingWanted
+		return 0, unix.EAGAIN
+	}
+	s.taking = isTaking
+	gone := c.away(func() { n, e = recvMsg(c.dup, b, h, flags) })
+	wanted := s.taking == takingWanted
+	s.taking = notTaking
+	if wanted {
+		s.wakeAll()
+	}
+	if gone != 0 {
+		return 0, gone
+	}
+	return n, e
 }
 
 // receiveOver receives from a connection that has broken down, after its last bytes:
