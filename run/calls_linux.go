@@ -24,6 +24,7 @@ func rows() []row {
 		{"setsockopt", 54, 208, setsOption, callSetsockopt, false},
 		{"ioctl", 16, 29, asksSocket, callIoctl, false},
 		{"socket", 41, 198, makesSocket, callSocket, true},
+		{"socketpair", 53, 199, makesSocket, callSocketpair, true},
 		{"connect", 42, 203, always, callConnect, false},
 		{"accept", 43, 202, always, callAccept, false},
 		{"shutdown", 48, 210, always, callShutdown, false},
