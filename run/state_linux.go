@@ -126,7 +126,7 @@ type taking uint8
 const (
 	notTaking taking = iota
 	isTaking
-	takingWanted // another one waits
+	takingWoken // another one waits, or something has happened
 )
 
 // adopt makes the sock of the program's end fd, which holds the host's socket u.

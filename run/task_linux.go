@@ -53,7 +53,7 @@ func (l *loop) task(tid int) (*task, syscall.Errno) {
 	if e == unix.EMFILE && l.forgetTasks() {
 		t.pidfd, e = sysPidfdOpen(tid, pidfdThread)
 	}
-	if e == unix.EINVAL {
+	if e == unix.EINVAL || e == unix.EPERM || e == unix.ENOSYS { // an older kernel, or a profile that knows no such flag
 		e = t.openProcess()
 	}
 	if e != 0 {

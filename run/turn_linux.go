@@ -33,7 +33,7 @@ type turns struct {
 	free  atomic.Int32  // threads that wait
 	away  atomic.Uint64 // the number of the call that the thread with the turn is in; 0: none
 	calls uint64
-	whose *task // of whose process that call is, if it is not slow yet
+	whose *call // that call, if its process is not slow yet
 
 	idle   atomic.Bool   // the watch sleeps
 	poke   chan struct{} // wakes it
@@ -129,9 +129,10 @@ func (l *loop) thread(ready chan<- struct{}) {
 func (l *loop) serve() (done bool) {
 	me := new(turn)
 	l.turns.now = me
-	if t := l.turns.whose; t != nil { // the turn was taken from a call of its
+	if c := l.turns.whose; c != nil { // the turn was taken from it
 		l.turns.whose = nil
-		l.process(t).away++
+		c.lost = l.process(c.t)
+		c.lost.away++
 	}
 	for !l.done {
 		if !l.round(me) {
@@ -282,7 +283,7 @@ func (c *call) away(f func()) syscall.Errno {
 		p = l.process(c.t)
 		p.away++
 	} else {
-		l.turns.whose = c.t
+		l.turns.whose = c
 	}
 	kept := l.away(slow, f)
 	switch {
@@ -291,7 +292,7 @@ func (c *call) away(f func()) syscall.Errno {
 	case kept:
 		l.turns.whose = nil
 	default:
-		p = c.t.proc // who has the turn has counted it
+		p = c.lost // who has the turn has counted it
 		p.away--
 	}
 	if kept {
