@@ -31,6 +31,7 @@ func rows() []row {
 		{"setsockopt", 54, 208, setsOption, callSetsockopt, 0},
 		{"ioctl", 16, 29, asksSocket, callIoctl, 0},
 		{"socket", 41, 198, makesSocket, callSocket, free | gives},
+		{"socketpair", 53, 199, makesSocket, callSocketpair, free | gives},
 		{"connect", 42, 203, always, callConnect, 0},
 		{"accept", 43, 202, always, callAccept, gives},
 		{"shutdown", 48, 210, always, callShutdown, 0},

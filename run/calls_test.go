@@ -90,6 +90,9 @@ func TestForeignNumbers(t *testing.T) {
 		}
 	}
 	for _, name := range names {
+		if name == "socketpair" {
+			continue // a pair of AF_UNIX has nothing to do with the host
+		}
 		if n, ok := numbers[name]; ok && !slices.Contains(native.foreign, uint32(n)) {
 			t.Errorf("%s: %s (%d) is not trapped", of32, name, n)
 		}

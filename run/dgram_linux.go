@@ -284,13 +284,10 @@ func (c *call) receiveDatagram(b []byte, flags int) (r received, e syscall.Errno
 		}
 	}
 	var control [64]byte
-	iov := unix.Iovec{Base: unsafe.SliceData(b)}
-	iov.SetLen(len(b))
-	h := unix.Msghdr{Iov: &iov, Iovlen: 1, Control: &control[0]}
+	h := unix.Msghdr{Control: &control[0]}
 	h.SetControllen(len(control))
 	look := flags & usock.MSG_PEEK
-	n, _, e := unix.RawSyscall(unix.SYS_RECVMSG, uintptr(c.dup), uintptr(unsafe.Pointer(&h)),
-		uintptr(unix.MSG_DONTWAIT|unix.MSG_TRUNC|look))
+	n, e := c.take(b, &h, unix.MSG_TRUNC|look)
 	if e == unix.EAGAIN && s.shutRd {
 		return c.receiveShut(b, flags)
 	}
@@ -298,9 +295,9 @@ func (c *call) receiveDatagram(b []byte, flags int) (r received, e syscall.Errno
 		return r, e
 	}
 	m, _ := s.from.take(kernelTime(control[:h.Controllen]), look != 0)
-	r.data, r.name, r.control = b[:min(int(n), len(b))], m.from, m.control
+	r.data, r.name, r.control = b[:min(n, len(b))], m.from, m.control
 	r.n, r.flags = int64(len(r.data)), m.flags&^(usock.MSG_TRUNC|usock.MSG_CTRUNC)
-	if int(n) > len(b) {
+	if n > len(b) {
 		r.flags |= usock.MSG_TRUNC
 		if flags&usock.MSG_TRUNC != 0 && (s.is(usock.SOCK_DGRAM, usock.IPPROTO_UDP) || s.is(usock.SOCK_RAW, 0)) {
 			r.n = int64(n)

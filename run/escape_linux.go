@@ -27,6 +27,16 @@ func (c *call) elsewhere() bool {
 	return ok && ns != c.l.netns
 }
 
+// callSocketpair is socketpair(domain, type, protocol, fds). The Internet's families
+// have no pairs, as the kernel says itself. Others do (TIPC), and their sockets reach a network.
+func callSocketpair(c *call) result {
+	domain := int32(c.n.data.args[0])
+	if domain == unix.AF_INET || domain == unix.AF_INET6 || c.elsewhere() {
+		return result{how: byKernel}
+	}
+	return c.failErr(unix.EAFNOSUPPORT)
+}
+
 // Of landlock_create_ruleset(2).
 const (
 	landlockVersion = 1         // LANDLOCK_CREATE_RULESET_VERSION

@@ -52,6 +52,8 @@ func TestFilter(t *testing.T) {
 		{"socket of AF_INET with junk above the int", unix.SYS_SOCKET, []uint64{1<<40 | unix.AF_INET}, retNotify},
 		{"socket of AF_UNIX", unix.SYS_SOCKET, []uint64{unix.AF_UNIX}, retAllow},
 		{"socket of AF_NETLINK", unix.SYS_SOCKET, []uint64{unix.AF_NETLINK}, retAllow},
+		{"socketpair of AF_UNIX", unix.SYS_SOCKETPAIR, []uint64{unix.AF_UNIX}, retAllow},
+		{"socketpair of AF_TIPC", unix.SYS_SOCKETPAIR, []uint64{unix.AF_TIPC}, retNotify},
 		{"connect", unix.SYS_CONNECT, nil, retNotify},
 		{"accept4", unix.SYS_ACCEPT4, nil, retNotify},
 		{"sendmmsg", unix.SYS_SENDMMSG, nil, retNotify},

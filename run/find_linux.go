@@ -46,7 +46,7 @@ func (d *finder) start() {
 	d.want = nil
 	links := make(map[string]inode, len(want))
 	for s := range want {
-		links["socket:["+strconv.FormatUint(s.id.ino, 10)+"]"] = s.id
+		links[s.id.link()] = s.id
 	}
 	go func() {
 		found := search(links)

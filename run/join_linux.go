@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/hex"
+	mathrand "math/rand/v2"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -23,10 +24,12 @@ type name uint64
 
 const nobody = ^name(0) // no end has this name
 
-// naming gives names and reads them. The key keeps those of two runs apart.
+// naming gives names and reads them. The key keeps those of two runs apart. Names are
+// there for everybody to see, so none says what the next will be: who could tell would take
+// that before.
 type naming struct {
-	addr [nameSize]byte // struct sockaddr_un with the name given last
-	next name
+	addr    [nameSize]byte // struct sockaddr_un with the name given last
+	numbers *mathrand.ChaCha8
 }
 
 // "\0usock-", the key and the number, each as 16 hexadecimal digits.
@@ -38,9 +41,13 @@ const (
 
 func (n *naming) init() error {
 	var key [8]byte
-	if _, err := rand.Read(key[:]); err != nil {
-		return err
+	var seed [32]byte
+	for _, b := range [][]byte{key[:], seed[:]} {
+		if _, err := rand.Read(b); err != nil {
+			return err
+		}
 	}
+	n.numbers = mathrand.NewChaCha8(seed)
 	binary.NativeEndian.PutUint16(n.addr[:], unix.AF_UNIX)
 	copy(n.addr[3:], "usock-")
 	hex.Encode(n.addr[nameKey:], key[:])
@@ -49,20 +56,14 @@ func (n *naming) init() error {
 
 // give binds fd to a new name.
 func (n *naming) give(fd int) (name, syscall.Errno) {
-	for tries := 0; ; tries++ {
-		n.next++
-		var num [8]byte
-		binary.BigEndian.PutUint64(num[:], uint64(n.next))
-		hex.Encode(n.addr[nameNum:], num[:])
-		e := sysBind(fd, n.addr[:])
-		if e == unix.EADDRINUSE && tries < 100 {
-			continue // somebody else's, on purpose
-		}
-		if e != 0 {
-			return 0, e
-		}
-		return n.next, 0
+	next := name(n.numbers.Uint64()>>1 + 1) // never 0, nor nobody
+	var num [8]byte
+	binary.BigEndian.PutUint64(num[:], uint64(next))
+	hex.Encode(n.addr[nameNum:], num[:])
+	if e := sysBind(fd, n.addr[:]); e != 0 {
+		return 0, e
 	}
+	return next, 0
 }
 
 // peer returns the name of the end that fd is connected to; 0 for a stranger's.

@@ -74,6 +74,12 @@ const (
 	maxLooks   = 1024
 )
 
+func (k *kicker) init(l *loop) {
+	k.l = l
+	k.procs, k.told = make(map[int32]int), make(map[int32]struct{})
+	k.looks, k.work = make(chan []look, 1), make(chan kick, 256)
+}
+
 func (k *kicker) add(p *parked) {
 	p.kick = len(k.calls)
 	k.calls = append(k.calls, p)
@@ -290,8 +296,6 @@ var tracing sync.Mutex
 // start makes what looks and the thread that stops others. They are there before the
 // program: later there may be no room for them.
 func (k *kicker) start() {
-	k.procs, k.told = make(map[int32]int), make(map[int32]struct{})
-	k.looks = make(chan []look, 1)
 	go func() {
 		for {
 			select {
@@ -302,7 +306,6 @@ func (k *kicker) start() {
 			}
 		}
 	}()
-	k.work = make(chan kick, 256)
 	ready := make(chan struct{})
 	go func() {
 		runtime.LockOSThread() // tracing belongs to one thread

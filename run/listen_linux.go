@@ -301,7 +301,7 @@ func (c *call) tryAccept(flags int) result {
 func (c *call) takeEntry(nonb int) syscall.Errno {
 	s := c.s
 	q := s.listen
-	for len(q.entries) > 0 {
+	for len(q.entries) > 0 || c.closeStrangers() {
 		fd, e := sysAccept(c.dup, nonb)
 		switch e {
 		case 0:
@@ -340,6 +340,26 @@ func (c *call) takeEntry(nonb int) syscall.Errno {
 		return 0
 	}
 	return 0
+}
+
+// closeStrangers closes what is in the kernel's queue and nobody's: poll would go on to
+// show it, and no accept take it. As many as a queue holds are enough at a time. It
+// reports whether there is an entry then, for which there was no room.
+func (c *call) closeStrangers() bool {
+	q, closed := c.s.listen, 0
+	for closed < hiddenBacklog && pollNow(c.dup, unix.POLLIN)&unix.POLLIN != 0 {
+		fd, e := sysAccept(c.dup, unix.SOCK_NONBLOCK)
+		if e != 0 {
+			break
+		}
+		sysClose(fd)
+		closed++
+	}
+	if closed == 0 {
+		return false
+	}
+	c.s.acceptAll()
+	return len(q.entries) > 0
 }
 
 // accepted says that fd is the program's end, which was accepted from listener's.

@@ -98,8 +98,8 @@ func (g *logger) refused(c *call, e syscall.Errno) {
 	a := &c.n.data.args
 	what := c.row.name
 	switch what {
-	case "socket":
-		what = fmt.Sprintf("socket(%d, %d, %d)", int32(a[0]), int32(a[1])&0xf, int32(a[2]))
+	case "socket", "socketpair":
+		what = fmt.Sprintf("%s(%d, %d, %d)", what, int32(a[0]), int32(a[1])&0xf, int32(a[2]))
 	case "setsockopt", "getsockopt":
 		what = fmt.Sprintf("%s(level %d, option %d)", what, int32(a[1]), int32(a[2]))
 	}

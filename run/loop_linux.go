@@ -111,7 +111,8 @@ func newLoop(h *usock.Host, log *logger) (l *loop, err error) {
 	}
 	l.dir = newHiddenDir()
 	l.hidden.fd, l.hidden.path = -1, -1
-	l.kicker.l, l.scanner.l, l.finder.l, l.space.l = l, l, l, l
+	l.scanner.l, l.finder.l, l.space.l = l, l, l
+	l.kicker.init(l)
 	l.turns.init()
 	defer func(l *loop) {
 		if err != nil {
@@ -318,16 +319,21 @@ func shift[T any](q *[]T) T {
 }
 
 // end serves far ends whose other end was closed or shut down: a slice, since a
-// program that ends may leave thousands.
+// program that ends may leave thousands; and a little of one while there are as many
+// events as epoll tells at once, since who waits for an answer may come after those.
 func (l *loop) end() {
 	if len(l.ending) == 0 {
 		return
+	}
+	share := slice
+	if len(l.batch) == cap(l.batch) {
+		share = slice / 8
 	}
 	for begin := time.Now(); len(l.ending) > 0; {
 		s := shift(&l.ending)
 		s.toEnd = false
 		s.pump()
-		if time.Since(begin) > slice {
+		if time.Since(begin) > share {
 			break
 		}
 	}

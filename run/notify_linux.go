@@ -4,7 +4,6 @@ package run
 
 import (
 	"errors"
-	"fmt"
 	"syscall"
 	"unsafe"
 
@@ -133,7 +132,7 @@ func install(want bool) (l listener, killable bool, err error) {
 	}
 	prog := unix.SockFprog{Len: uint16(len(code)), Filter: &code[0]}
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-		return -1, false, fmt.Errorf("no_new_privs: %w", err)
+		return -1, false, denied("PR_SET_NO_NEW_PRIVS", err, "3.5")
 	}
 	flags := []uintptr{unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, 0}
 	if !want {
@@ -150,7 +149,7 @@ func install(want bool) (l listener, killable bool, err error) {
 		case unix.EBUSY:
 			return -1, false, errors.New("this process is itself under a supervisor of system calls (perhaps usock run); the kernel allows one")
 		default:
-			return -1, false, fmt.Errorf("seccomp: %w", e)
+			return -1, false, denied("seccomp", e, "5.14")
 		}
 	}
 	return -1, false, errors.New("the kernel has no seccomp notifications (Linux 5.14 is needed)")

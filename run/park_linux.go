@@ -45,7 +45,12 @@ func (w waiters) wake(l *loop) {
 	}
 }
 
-func (s *sock) wakeAll() { s.waiting.wake(s.l) }
+func (s *sock) wakeAll() {
+	if s.taking == isTaking {
+		s.taking = takingWoken
+	}
+	s.waiting.wake(s.l)
+}
 
 func (p *parked) wake(l *loop) {
 	switch {

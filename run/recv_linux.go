@@ -156,7 +156,7 @@ func (c *call) receiveBytes(m *message) (int, syscall.Errno) {
 		}
 	}
 	b := c.l.msgBuf[:want]
-	n, e := sysRecv(c.dup, b, flags)
+	n, e := c.take(b, new(unix.Msghdr), flags)
 	if e != 0 {
 		return 0, e
 	}
@@ -164,6 +164,36 @@ func (c *call) receiveBytes(m *message) (int, syscall.Errno) {
 		return n, 0
 	}
 	return n, c.writev(b[:n], spans)
+}
+
+// take takes bytes or a datagram off the program's end. The kernel lets one receive at
+// a time do that, and one that it carries out itself may have to wait for its page:
+// the call is away meanwhile, and others of the socket's wait for it. That there is
+// nothing is true only if nothing has happened to the socket since.
+func (c *call) take(b []byte, h *unix.Msghdr, flags int) (n int, e syscall.Errno) {
+	s := c.s
+	if s.taking != notTaking {
+		s.taking = takingWoken
+		return 0, unix.EAGAIN
+	}
+	var gone syscall.Errno
+	for woken, again := false, true; again; {
+		s.taking = isTaking
+		gone = c.away(func() { n, e = recvMsg(c.dup, b, h, flags) })
+		again = s.taking == takingWoken
+		woken = woken || again
+		s.taking = notTaking
+		if again = again && gone == 0 && e == unix.EAGAIN; !again && woken {
+			s.wakeAll()
+		}
+	}
+	if gone != 0 {
+		return 0, gone
+	}
+	if e != 0 && e != unix.EAGAIN {
+		e = c.row.lack(e)
+	}
+	return n, e
 }
 
 // receiveOver receives from a connection that has broken down, after its last bytes:

@@ -48,7 +48,7 @@ func Run(o Options) (Status, error) {
 	sigs := newForwarder()
 	defer sigs.stop()
 
-	tellInherited(o.Log)
+	l.log.tellInherited()
 	pid, err := l.launch(&o, can)
 	if err != nil {
 		l.stop()

@@ -118,7 +118,17 @@ type sock struct {
 	from   senders      // datagrams: where the program's unread ones are from
 
 	waiting waiters // calls that wait for it
+	taking  taking  // a call takes from the program's end, and may be away
 }
+
+// taking says whether a call takes from a program's end.
+type taking uint8
+
+const (
+	notTaking taking = iota
+	isTaking
+	takingWoken // another one waits, or something has happened
+)
 
 // adopt makes the sock of the program's end fd, which holds the host's socket u.
 func (l *loop) adopt(fd int, u *usock.Socket, stream bool) *sock {

@@ -3,6 +3,7 @@
 package run
 
 import (
+	"strconv"
 	"syscall"
 	"unsafe"
 
@@ -68,6 +69,19 @@ func sysRecv(fd int, p []byte, flags int) (int, syscall.Errno) {
 	}
 	n, _, e := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)),
 		uintptr(flags|unix.MSG_DONTWAIT), 0, 0)
+	return moved(n, e)
+}
+
+// recvMsg receives a message into p, with the rest of it where h says. It may wait for
+// another receive of the same socket.
+func recvMsg(fd int, p []byte, h *unix.Msghdr, flags int) (int, syscall.Errno) {
+	if e := failing(opRecv); e != 0 {
+		return 0, e
+	}
+	iov := unix.Iovec{Base: unsafe.SliceData(p)}
+	iov.SetLen(len(p))
+	h.Iov, h.Iovlen = &iov, 1
+	n, _, e := unix.Syscall(unix.SYS_RECVMSG, uintptr(fd), uintptr(unsafe.Pointer(h)), uintptr(flags|unix.MSG_DONTWAIT))
 	return moved(n, e)
 }
 
@@ -228,14 +242,19 @@ func unsent(fd int) int {
 // inode identifies an open file.
 type inode struct{ dev, ino uint64 }
 
-// sysInode returns fd's identity, and whether it is a socket.
+// link is where a socket's link in /proc/PID/fd leads.
+func (i inode) link() string { return "socket:[" + strconv.FormatUint(i.ino, 10) + "]" }
+
+// sysInode returns fd's identity, and whether it is an AF_UNIX socket. Of any other
+// file it asks nothing: a file's attributes come from its file system, which may take
+// its time (FUSE, NFS).
 func sysInode(fd int) (inode, bool) {
-	var st unix.Stat_t
-	_, _, e := unix.RawSyscall(unix.SYS_FSTAT, uintptr(fd), uintptr(unsafe.Pointer(&st)), 0)
-	if e != 0 || st.Mode&unix.S_IFMT != unix.S_IFSOCK {
+	if sysGetInt(fd, unix.SO_DOMAIN) != unix.AF_UNIX {
 		return inode{}, false
 	}
-	return inode{uint64(st.Dev), st.Ino}, true
+	var st unix.Stat_t
+	_, _, e := unix.RawSyscall(unix.SYS_FSTAT, uintptr(fd), uintptr(unsafe.Pointer(&st)), 0)
+	return inode{uint64(st.Dev), st.Ino}, e == 0
 }
 
 // sysGetFD duplicates the descriptor fd of pidfd's process.

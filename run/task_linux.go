@@ -53,7 +53,7 @@ func (l *loop) task(tid int) (*task, syscall.Errno) {
 	if e == unix.EMFILE && l.forgetTasks() {
 		t.pidfd, e = sysPidfdOpen(tid, pidfdThread)
 	}
-	if e == unix.EINVAL {
+	if e == unix.EINVAL || e == unix.EPERM || e == unix.ENOSYS { // an older kernel, or a profile that knows no such flag
 		e = t.openProcess()
 	}
 	if e != 0 {
@@ -243,12 +243,16 @@ func (c *call) find() (bool, syscall.Errno) {
 			return true, 0
 		}
 	}
-	sysClose(dup)
-	return false, 0
+	// A file system may be told of it, and take its time (FUSE, NFS).
+	return false, c.away(func() { unix.Close(dup) })
 }
 
-// heldBy duplicates the thread's descriptor fd if it is the program's end of s.
+// heldBy duplicates the thread's descriptor fd if it is the program's end of s. It
+// looks first: to close another file may take long.
 func (s *sock) heldBy(t *task, fd int) int {
+	if to, err := os.Readlink("/proc/" + strconv.Itoa(t.tid) + "/fd/" + strconv.Itoa(fd)); err != nil || to != s.id.link() {
+		return -1
+	}
 	dup, e := t.fetch(fd)
 	if e != 0 {
 		return -1

@@ -23,8 +23,9 @@ import (
 //	watch              └─ 2 ticks: A is stuck ─► turn to B         │
 //	thread B                                     round, round, ... ▼ let A end its call, round, ...
 //
-// A process that has done that once is slow: its next calls give the turn away at once,
-// and one at a time of them is let in, so that it holds one thread. What can change
+// A process that has done that is slow, from when its turn is given away: its next calls
+// give the turn away at once, and one at a time of them is let in, so that it holds one
+// thread. What can change
 // while a thread was away is all of the loop's state; away tells whether it did.
 type turns struct {
 	now   *turn         // who has the turn
@@ -32,6 +33,7 @@ type turns struct {
 	free  atomic.Int32  // threads that wait
 	away  atomic.Uint64 // the number of the call that the thread with the turn is in; 0: none
 	calls uint64
+	whose *call // that call, if its process is not slow yet
 
 	idle   atomic.Bool   // the watch sleeps
 	poke   chan struct{} // wakes it
@@ -51,6 +53,10 @@ const (
 	// has to wait with them.
 	loopThreads = 12
 	watchTick   = 5 * time.Millisecond
+
+	// Where one process is stuck, others may be: it is looked more often for a while.
+	hurriedTick = time.Millisecond
+	hurryFor    = 100 // ticks
 )
 
 func (t *turns) init() {
@@ -123,6 +129,11 @@ func (l *loop) thread(ready chan<- struct{}) {
 func (l *loop) serve() (done bool) {
 	me := new(turn)
 	l.turns.now = me
+	if c := l.turns.whose; c != nil { // the turn was taken from it
+		l.turns.whose = nil
+		c.lost = l.process(c.t)
+		c.lost.away++
+	}
 	for !l.done {
 		if !l.round(me) {
 			if me.guest != nil {
@@ -200,17 +211,24 @@ func (l *loop) watchTurns() {
 	t := &l.turns
 	tick := time.NewTicker(watchTick)
 	defer tick.Stop()
-	last, quiet := uint64(0), 0
+	last, quiet, hurry := uint64(0), 0, 0
 	for {
 		select {
 		case <-t.closed:
 			return
 		case <-tick.C:
 		}
+		if hurry > 0 {
+			if hurry--; hurry == 0 {
+				tick.Reset(watchTick)
+			}
+		}
 		n := t.away.Load()
 		if n != 0 && n == last {
 			if t.free.Load() > 0 && t.away.CompareAndSwap(n, 0) {
 				l.pass()
+				hurry = hurryFor
+				tick.Reset(hurriedTick)
 			}
 			continue
 		}
@@ -261,19 +279,25 @@ func (p *process) slow() bool { return p != nil && (p.away > 0 || time.Now().Bef
 // nobody waits for the call any more, and everything about it may have changed.
 func (c *call) away(f func()) syscall.Errno {
 	l, p := c.l, c.t.proc
-	slow := p.slow()
+	slow := p.slow() || l.turns.now != nil && l.turns.now.guest != nil
 	if slow {
+		p = l.process(c.t)
 		p.away++
+	} else {
+		l.turns.whose = c
 	}
 	kept := l.away(slow, f)
-	if slow {
+	switch {
+	case slow:
+		p.away--
+	case kept:
+		l.turns.whose = nil
+	default:
+		p = c.lost // who has the turn has counted it
 		p.away--
 	}
 	if kept {
 		return 0
-	}
-	if p == nil {
-		p = l.process(c.t)
 	}
 	p.slowUntil = time.Now().Add(slowFor)
 	if p.away == 0 {
@@ -287,6 +311,9 @@ func (c *call) away(f func()) syscall.Errno {
 
 // process returns the record of a thread's process, and remembers it with the thread.
 func (l *loop) process(t *task) *process {
+	if t.proc != nil {
+		return t.proc
+	}
 	pid := t.process()
 	p := l.procs[pid]
 	if p == nil {
