@@ -193,7 +193,7 @@ func (s *sock) lookClosed() {
 		s.reset()
 	case !s.far.hungUp:
 	case !s.shutRd && s.down.half == flowing:
-		s.release()
+		s.closed()
 	default:
 		s.hush(true)
 		s.l.scanner.soon()
@@ -370,7 +370,9 @@ func (s *sock) passUrgent() bool {
 	if n, err := s.u.Recv(b[:], usock.MSG_OOB); err != nil || n != 1 {
 		return false
 	}
-	sysSendFlags(s.far.fd, b[:], unix.MSG_OOB)
+	if _, e := sysSendFlags(s.far.fd, b[:], unix.MSG_OOB); e == unix.EPIPE {
+		s.lost = true
+	}
 	return true
 }
 
@@ -388,6 +390,7 @@ func (s *sock) sendDown() bool {
 		case e != 0:
 			// The program does not receive any more. What is on its way is
 			// dropped; if it closed, the pump upwards sees that.
+			s.lost = true
 			s.l.drop(&s.down.pending)
 			return true
 		}

@@ -106,6 +106,7 @@ type sock struct {
 	raised bool          // the program's end showed an error when the connection broke down
 	filler int           // bytes at the head of what the program has sent that are not its own
 	abort  bool          // closing: it was closed with bytes unread, and ends with a reset
+	lost   bool          // bytes for it found nobody who reads: its close is a reset
 	shutRd bool          // SHUT_RD
 
 	native []nativeOption // set on the program's end
@@ -264,11 +265,8 @@ func (s *sock) closes(unread bool) {
 	if !s.up.empty() {
 		return
 	}
-	if s.abort || !s.down.empty() {
-		s.reset()
-		return
-	}
-	s.release()
+	s.abort = s.abort || !s.down.empty()
+	s.closed()
 }
 
 // renewed says that the program has a new file, which dup is a duplicate of, in place
@@ -281,7 +279,7 @@ func (s *sock) renewed(dup int) {
 	}
 	s.identify(dup)
 	s.to(fresh)
-	s.name, s.err, s.raised, s.filler, s.shutRd = 0, 0, false, 0, false
+	s.name, s.err, s.raised, s.filler, s.shutRd, s.lost = 0, 0, false, 0, false, false
 	s.l.drop(&s.up.pending)
 	s.l.drop(&s.down.pending)
 	s.up.half, s.down.half = flowing, flowing
@@ -320,6 +318,16 @@ func (s *sock) release() {
 	}
 	delete(s.l.silent, s)
 	s.l.space.give(1)
+}
+
+// closed closes the socket, which the program has closed. Linux answers bytes that
+// come to nobody with a reset.
+func (s *sock) closed() {
+	if s.abort || s.lost {
+		s.reset()
+		return
+	}
+	s.release()
 }
 
 // reset closes the socket with an RST.
