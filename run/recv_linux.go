@@ -179,6 +179,12 @@ func (c *call) receiveOver(b []byte, flags int) (r received, e syscall.Errno) {
 
 // callRecvmmsg is recvmmsg(fd, msgvec, vlen, flags, timeout).
 func callRecvmmsg(c *call) result {
+	if c.s.stream && c.s.state == over {
+		// It tells a pending error before the bytes that came ahead of it (do_recvmmsg).
+		if e := c.overError(); e != 0 {
+			return c.fail(e)
+		}
+	}
 	args := &c.n.data.args
 	n := min(uint32(args[2]), maxIovec)
 	b := &bundle{addr: args[1], n: uint64(n), flags: int(int32(args[3])), until: c.s.times[rcvTimeo]}
