@@ -22,7 +22,8 @@ type call struct {
 	dup  int      // a duplicate of the program's end; -1: none
 	undo []func() // what was done and must not stay if the call fails
 
-	scanned bool // it has waited for a scan
+	scanned bool    // it has waited for a scan
+	waits   *parked // nil: it has not waited yet
 }
 
 // how a call ends.
