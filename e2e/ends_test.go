@@ -62,6 +62,13 @@ for shut in (False, True):
 '`)
 }
 
+// TestResetWithoutFirstThread resets a connection of a process whose first thread has
+// ended: /proc shows its descriptors with the others alone.
+func TestResetWithoutFirstThread(t *testing.T) {
+	needC(t)
+	twin(t, asUser, "leader")
+}
+
 // TestFinWait looks at the states of an end that was given up as the survivor sees them, and at
 // the one that was only shut down.
 func TestFinWait(t *testing.T) {
