@@ -143,12 +143,24 @@ func (s *sock) stackEvent(ev usock.Events) {
 	case s.state == connecting:
 		s.outcome(ev)
 		s.pump()
-	case s.state == connected && s.down.half == ended && ev&usock.POLLERR != 0:
-		s.failed(s.takeError()) // reset after the end of the stream: writing fails now
+	case s.state == connected && s.down.half == ended:
+		s.afterEnd(ev)
+		s.pump()
 	case s.state == connected || s.state == closing:
 		s.pump()
 	}
 	s.wakeAll()
+}
+
+// afterEnd looks whether the connection was reset after the end of the stream, which was
+// passed on: writing fails then.
+func (s *sock) afterEnd(ev usock.Events) {
+	if ev&usock.POLLERR == 0 {
+		return
+	}
+	if e := s.takeError(); e != 0 { // else it is an entry in the error queue
+		s.failed(e)
+	}
 }
 
 // pump moves what can be moved, in both directions.
@@ -349,6 +361,7 @@ func (s *sock) pumpDown() bool {
 			s.down.half = ended
 			sysShutdown(s.far.fd, unix.SHUT_WR)
 			s.hush(s.up.half == ended)
+			s.afterEnd(s.u.Events())
 			return false
 		}
 		moved += n
