@@ -106,6 +106,9 @@ func (c *call) receiveStream(m *message) result {
 		if n == 0 || m.done == m.total || !all || peek {
 			break
 		}
+		if c.endComes() && unread(c.dup) <= 0 {
+			break // an error is the next call's
+		}
 	}
 	got := received{n: int64(m.done)}
 	if m.hdr != 0 || c.n.data.args[4] != 0 {
