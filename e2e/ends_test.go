@@ -62,6 +62,21 @@ for shut in (False, True):
 '`)
 }
 
+// TestSendsAfterClose sends to an end that is closed already, before the supervisor may
+// know: what comes back is an end of the stream and then a reset, never the reset alone.
+func TestSendsAfterClose(t *testing.T) {
+	needC(t)
+	twin(t, asUser, "afterclose")
+	twin(t, onOne, "afterclose")
+}
+
+// TestResetWithoutFirstThread resets a connection of a process whose first thread has
+// ended: /proc shows its descriptors with the others alone.
+func TestResetWithoutFirstThread(t *testing.T) {
+	needC(t)
+	twin(t, asUser, "leader")
+}
+
 // TestFinWait looks at the states of an end that was given up as the survivor sees them, and at
 // the one that was only shut down.
 func TestFinWait(t *testing.T) {

@@ -23,6 +23,7 @@ type call struct {
 	undo []func() // what was done and must not stay if the call fails
 
 	scanned bool     // it has waited for a scan
+	waits   *parked  // nil: it has not waited yet
 	lost    *process // whose call was away when the turn was taken
 }
 

@@ -71,7 +71,7 @@ func (c *call) connect(a usock.Addr) result {
 	}
 	r = c.park(&s.waiting, waitFresh, s.times[sndTimeo], unix.EINPROGRESS)
 	if r.how == park {
-		c.t.parked.leave = goOn
+		c.waits.leave = goOn
 		return r
 	}
 	goOn(c) // a negative SO_SNDTIMEO

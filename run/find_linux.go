@@ -5,6 +5,7 @@ package run
 import (
 	"os"
 	"strconv"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -82,7 +83,7 @@ func search(links map[string]inode) map[inode]int {
 		if err != nil || pid == os.Getpid() {
 			continue
 		}
-		searchIn(pid, links, found)
+		searchProcess(pid, links, found)
 		if len(found) == len(links) {
 			break
 		}
@@ -90,11 +91,26 @@ func search(links map[string]inode) map[inode]int {
 	return found
 }
 
-func searchIn(pid int, links map[string]inode, found map[inode]int) {
-	dir := "/proc/" + strconv.Itoa(pid) + "/fd"
-	fds, err := os.ReadDir(dir)
-	if err != nil {
+// searchProcess searches in a process. One whose first thread has ended has its
+// descriptors with another.
+func searchProcess(pid int, links map[string]inode, found map[inode]int) {
+	if searchThread(pid, links, found) {
 		return
+	}
+	threads, _ := os.ReadDir("/proc/" + strconv.Itoa(pid) + "/task")
+	for _, t := range threads {
+		if tid, err := strconv.Atoi(t.Name()); err == nil && tid != pid && searchThread(tid, links, found) {
+			return
+		}
+	}
+}
+
+// searchThread searches in a thread, and reports whether it has descriptors.
+func searchThread(tid int, links map[string]inode, found map[inode]int) bool {
+	dir := "/proc/" + strconv.Itoa(tid) + "/fd"
+	fds, err := os.ReadDir(dir)
+	if err != nil || len(fds) == 0 {
+		return false
 	}
 	for _, f := range fds {
 		to, err := os.Readlink(dir + "/" + f.Name())
@@ -109,12 +125,7 @@ func searchIn(pid int, links map[string]inode, found map[inode]int) {
 		if err != nil {
 			continue
 		}
-		pidfd, e := sysPidfdOpen(pid, 0)
-		if e != 0 {
-			return
-		}
-		dup, e := sysGetFD(pidfd, n)
-		unix.Close(pidfd)
+		dup, e := getFD(tid, n)
 		if e != 0 {
 			continue
 		}
@@ -124,4 +135,18 @@ func searchIn(pid int, links map[string]inode, found map[inode]int) {
 		}
 		sysClose(dup)
 	}
+	return true
+}
+
+// getFD duplicates a thread's descriptor.
+func getFD(tid, fd int) (int, syscall.Errno) {
+	pidfd, e := sysPidfdOpen(tid, pidfdThread)
+	if e == unix.EINVAL {
+		pidfd, e = sysPidfdOpen(tid, 0)
+	}
+	if e != 0 {
+		return -1, e
+	}
+	defer sysClose(pidfd)
+	return sysGetFD(pidfd, fd)
 }

@@ -53,16 +53,18 @@ func (c *call) moved(m *message, e syscall.Errno) result {
 // moved.
 func (c *call) parkMessage(m *message, try func(*call) result, d timeout) result {
 	r := c.park(&c.s.waiting, try, d, unix.EAGAIN)
-	if r.how == park {
-		c.t.parked.leave = func(c *call) result {
+	if r.how != park {
+		return c.moved(m, r.err)
+	}
+	if c.waits.leave == nil { // sendFastOpen has one of its own
+		c.waits.leave = func(c *call) result {
 			if m.done > 0 {
 				return c.answer(int64(m.done))
 			}
 			return result{how: park}
 		}
-		return r
 	}
-	return c.moved(m, r.err)
+	return r
 }
 
 // loadMessage reads the struct msghdr at addr and its iovecs.
@@ -123,7 +125,7 @@ const maxMany = 1 << 20
 // yield has the loop go on with the call after the others have had their turn.
 func (c *call) yield(try func(*call) result) result {
 	r := c.park(&c.s.waiting, try, noTimeout, 0)
-	c.t.parked.wake(c.l)
+	c.waits.wake(c.l)
 	return r
 }
 

@@ -63,21 +63,33 @@ func (p *parked) wake(l *loop) {
 }
 
 // park leaves the call until try, called after each event of what it waits for, has a
-// result. After d, if it is a limit, it ends with the error expired.
+// result. After d, if it is a limit, it ends with the error expired. A call that is
+// being tried waits on as it did, but for a limit that it had not.
 func (c *call) park(list *waiters, try func(*call) result, d timeout, expired syscall.Errno) result {
-	p := &parked{c: *c, try: try, list: list, expired: expired, index: -1, kick: -1, since: time.Now()}
 	if d.now {
 		return c.fail(expired)
 	}
-	if d.after > 0 {
-		p.until = p.since.Add(d.after)
-		heap.Push(&c.l.timers, p)
+	if c.waits != nil {
+		c.waits.limit(d, expired)
+		return result{how: park}
 	}
+	p := &parked{try: try, list: list, index: -1, kick: -1, since: time.Now()}
+	c.waits = p
+	p.c = *c
+	p.limit(d, expired)
 	c.l.space.force(1) // the duplicate
 	p.c.t.parked = p
 	*list = append(*list, p)
 	c.l.kicker.add(p)
 	return result{how: park}
+}
+
+// limit ends the call after d with expired, unless it has a limit.
+func (p *parked) limit(d timeout, expired syscall.Errno) {
+	if d.after > 0 && p.until.IsZero() {
+		p.until, p.expired = time.Now().Add(d.after), expired
+		heap.Push(&p.c.l.timers, p)
+	}
 }
 
 // run tries the call again.
@@ -95,12 +107,10 @@ func (p *parked) run() {
 	switch {
 	case p.over:
 		// It was ended while it was away. What it has done meanwhile stands.
-		if p.final.how != done && r.how != park {
-			p.final = r
-		} else if r.how == park {
-			p.final = p.left(p.final)
+		if r.how == park {
+			r = p.left(p.final)
 		}
-		p.c.finish(p.final)
+		p.c.finish(r)
 	case r.how != park:
 		p.end(r)
 	case p.again:
@@ -140,13 +150,14 @@ func (p *parked) left(r result) result {
 	if p.leave == nil {
 		return r
 	}
-	if own := p.leave(&p.c); own.how != park && r.how != done {
+	if own := p.leave(&p.c); own.how != park {
 		return own
 	}
 	return r
 }
 
-// gone forgets the call, because its thread is gone or has left it.
+// gone forgets the call, because its thread is gone or has left it. What it has moved is
+// answered all the same: the thread may make it again (replay).
 func (p *parked) gone() { p.stop(result{how: done}) }
 
 func (p *parked) unlink() {

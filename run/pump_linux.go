@@ -143,12 +143,24 @@ func (s *sock) stackEvent(ev usock.Events) {
 	case s.state == connecting:
 		s.outcome(ev)
 		s.pump()
-	case s.state == connected && s.down.half == ended && ev&usock.POLLERR != 0:
-		s.failed(s.takeError()) // reset after the end of the stream: writing fails now
+	case s.state == connected && s.down.half == ended:
+		s.afterEnd(ev)
+		s.pump()
 	case s.state == connected || s.state == closing:
 		s.pump()
 	}
 	s.wakeAll()
+}
+
+// afterEnd looks whether the connection was reset after the end of the stream, which was
+// passed on: writing fails then.
+func (s *sock) afterEnd(ev usock.Events) {
+	if ev&usock.POLLERR == 0 {
+		return
+	}
+	if e := s.takeError(); e != 0 { // else it is an entry in the error queue
+		s.failed(e)
+	}
 }
 
 // pump moves what can be moved, in both directions.
@@ -193,7 +205,7 @@ func (s *sock) lookClosed() {
 		s.reset()
 	case !s.far.hungUp:
 	case !s.shutRd && s.down.half == flowing:
-		s.release()
+		s.closed()
 	default:
 		s.hush(true)
 		s.l.scanner.soon()
@@ -357,6 +369,7 @@ func (s *sock) pumpDown() bool {
 			s.down.half = ended
 			sysShutdown(s.far.fd, unix.SHUT_WR)
 			s.hush(s.up.half == ended)
+			s.afterEnd(s.u.Events())
 			return false
 		}
 		moved += n
@@ -378,7 +391,9 @@ func (s *sock) passUrgent() bool {
 	if n, err := s.u.Recv(b[:], usock.MSG_OOB); err != nil || n != 1 {
 		return false
 	}
-	sysSendFlags(s.far.fd, b[:], unix.MSG_OOB)
+	if _, e := sysSendFlags(s.far.fd, b[:], unix.MSG_OOB); e == unix.EPIPE {
+		s.lost = true
+	}
 	return true
 }
 
@@ -396,6 +411,7 @@ func (s *sock) sendDown() bool {
 		case e != 0:
 			// The program does not receive any more. What is on its way is
 			// dropped; if it closed, the pump upwards sees that.
+			s.lost = true
 			s.l.drop(&s.down.pending)
 			return true
 		}

@@ -106,6 +106,9 @@ func (c *call) receiveStream(m *message) result {
 		if n == 0 || m.done == m.total || !all || peek {
 			break
 		}
+		if c.endComes() && unread(c.dup) <= 0 {
+			break // an error is the next call's
+		}
 	}
 	got := received{n: int64(m.done)}
 	if m.hdr != 0 || c.n.data.args[4] != 0 {
@@ -209,6 +212,12 @@ func (c *call) receiveOver(b []byte, flags int) (r received, e syscall.Errno) {
 
 // callRecvmmsg is recvmmsg(fd, msgvec, vlen, flags, timeout).
 func callRecvmmsg(c *call) result {
+	if c.s.stream && c.s.state == over {
+		// It tells a pending error before the bytes that came ahead of it (do_recvmmsg).
+		if e := c.overError(); e != 0 {
+			return c.fail(e)
+		}
+	}
 	args := &c.n.data.args
 	n := min(uint32(args[2]), maxIovec)
 	b := &bundle{addr: args[1], n: uint64(n), flags: int(int32(args[3])), until: c.s.times[rcvTimeo]}

@@ -108,7 +108,7 @@ func (n *scanner) release() {
 			}
 			if _, silent := n.l.silent[s]; silent {
 				s.drain() // the last of what it sent
-				s.release()
+				s.closed()
 			}
 		}
 	}

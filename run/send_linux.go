@@ -99,7 +99,7 @@ func (c *call) parkMany(b *bundle, try func(*call) result, d timeout) result {
 	if r.how != park {
 		return c.partly(b, r.err)
 	}
-	c.t.parked.leave = func(c *call) result {
+	c.waits.leave = func(c *call) result {
 		if b.i == 0 && (b.m == nil || b.m.done == 0) {
 			return result{how: park}
 		}
@@ -334,13 +334,13 @@ func (c *call) sendFastOpen(m *message) result {
 		rest.flags &^= usock.MSG_FASTOPEN
 		r := c.park(&s.waiting, func(c *call) result { return c.afterConnect(&rest) }, s.times[sndTimeo], unix.EINPROGRESS)
 		if r.how == park {
-			c.t.parked.leave = func(c *call) result {
+			c.waits.leave = func(c *call) result {
 				if rest.done > 0 {
 					return c.answer(int64(rest.done))
 				}
 				return goOn(c)
 			}
-			c.t.parked.wake(c.l)
+			c.waits.wake(c.l)
 		}
 		return r
 	}

@@ -107,6 +107,7 @@ type sock struct {
 	raised bool          // the program's end showed an error when the connection broke down
 	filler int           // bytes at the head of what the program has sent that are not its own
 	abort  bool          // closing: it was closed with bytes unread, and ends with a reset
+	lost   bool          // bytes for it found nobody who reads: its close is a reset
 	shutRd bool          // SHUT_RD
 
 	native []nativeOption // set on the program's end
@@ -240,7 +241,7 @@ func (s *sock) failed(e syscall.Errno) {
 	if s.id == (inode{}) {
 		return // not accepted yet: it is broken when it is
 	}
-	if unread(s.far.fd) > 0 || s.filler > 0 {
+	if s.quiet() || unread(s.far.fd) > 0 || s.filler > 0 {
 		s.breakFar(-1)
 		return
 	}
@@ -252,16 +253,31 @@ func (s *sock) failed(e syscall.Errno) {
 	})
 }
 
+// quiet reports whether the program's end shows no error: the end of the stream came
+// before it, and reading goes on to give 0.
+func (s *sock) quiet() bool { return s.err == unix.EPIPE || s.down.half == ended }
+
 // breakFar closes the far end of a connection that has broken down with s.err, so
-// that the program's end, of which dup is a duplicate, shows an error. EPIPE comes
-// after the end of the stream, where reading goes on to give 0.
+// that the program's end, of which dup is a duplicate or -1, shows an error, or none.
 func (s *sock) breakFar(dup int) {
-	s.raised = s.err != unix.EPIPE || unread(s.far.fd) > 0 || s.filler > 0
-	if s.raised && dup >= 0 {
+	if s.quiet() {
+		s.discard()
+	} else if dup >= 0 {
 		sysSend(dup, []byte{0})
 	}
+	s.raised = unread(s.far.fd) > 0
 	s.dropFar()
 	s.hush(true)
+}
+
+// discard takes what the program has written, and lets it write no more.
+func (s *sock) discard() {
+	sysShutdown(s.far.fd, unix.SHUT_RD)
+	for {
+		if n, e := sysRecv(s.far.fd, s.l.upBuf, 0); e != 0 || n == 0 {
+			return
+		}
+	}
 }
 
 // closes says that the program has closed its end: connected → closing, and released
@@ -275,11 +291,8 @@ func (s *sock) closes(unread bool) {
 	if !s.up.empty() {
 		return
 	}
-	if s.abort || !s.down.empty() {
-		s.reset()
-		return
-	}
-	s.release()
+	s.abort = s.abort || !s.down.empty()
+	s.closed()
 }
 
 // renewed says that the program has a new file, which dup is a duplicate of, in place
@@ -292,7 +305,7 @@ func (s *sock) renewed(dup int) {
 	}
 	s.identify(dup)
 	s.to(fresh)
-	s.name, s.err, s.raised, s.filler, s.shutRd = 0, 0, false, 0, false
+	s.name, s.err, s.raised, s.filler, s.shutRd, s.lost = 0, 0, false, 0, false, false
 	s.l.drop(&s.up.pending)
 	s.l.drop(&s.down.pending)
 	s.up.half, s.down.half = flowing, flowing
@@ -331,6 +344,26 @@ func (s *sock) release() {
 	}
 	delete(s.l.silent, s)
 	s.l.space.give(1)
+}
+
+// closed closes the socket, which the program has closed. Linux answers bytes that
+// come to nobody with a reset. They came after the close, and so after the end of the
+// stream that it has sent: what comes before a close is the program's by then.
+func (s *sock) closed() {
+	if s.abort {
+		s.reset()
+		return
+	}
+	if s.lost || s.state != listening && s.u.Events()&usock.POLLIN != 0 {
+		if on, _ := s.u.GetSockOptInt(usock.SOL_SOCKET, usock.SO_LINGER); on == 0 || s.linger {
+			s.u.Shutdown(usock.SHUT_WR)
+		}
+	}
+	if s.lost {
+		s.reset()
+		return
+	}
+	s.release()
 }
 
 // reset closes the socket with an RST.

@@ -155,6 +155,7 @@ func (l *loop) away(slow bool, f func()) (kept bool) {
 		return true
 	}
 	if me.guest != nil {
+		l.giveBuffer()
 		me.guest.leave <- struct{}{}
 		me.guest = nil
 		f()
@@ -183,10 +184,14 @@ func (l *loop) pass() bool {
 	if l.turns.free.Load() == 0 {
 		return false
 	}
-	l.msgBuf = make([]byte, pumpSize) // the thread that is away goes on using the old one
+	l.giveBuffer()
 	l.turns.give <- struct{}{}
 	return true
 }
+
+// giveBuffer leaves the loop's buffer for calls to the thread that is away, which goes
+// on using it.
+func (l *loop) giveBuffer() { l.msgBuf = make([]byte, pumpSize) }
 
 // enter waits until the loop stands still for this thread, whose turn is over.
 func (l *loop) enter(me *turn) {

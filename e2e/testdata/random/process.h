@@ -222,7 +222,7 @@ static int step_epoll(void)
 		enter(p, ep, 2, w.nepoll++, 0);
 	}
 	/* At the edge only what the peer does is looked for: when room comes again differs. */
-	et = is_end(e.s) && roll(3) == 0;
+	et = is_end(e.s) && !cn(e.s)->shutr[e.s->side] && roll(3) == 0;
 	settle(e.s);
 	r = ask(e.a, (struct cmd){.op = EPADD, .fd = ep, .fd2 = e.fd, .how = EPOLL_CTL_ADD, .n = ix(e.s),
 				  .flags = et ? (int)(EPOLLIN | EPOLLRDHUP | EPOLLET) : (EPOLLIN | EPOLLRDHUP | (roll(2) ? EPOLLOUT : 0))});

@@ -219,6 +219,8 @@ static void received(const struct place *e, int how, long n, int flags, const st
 		c->rst[me_] = TOLD;
 	} else if (c->rst[me_] == PENDING && r->err == ECONNRESET) {
 		c->rst[me_] = TOLD;
+	} else if (c->rst[me_] == PENDING && (flags & MSG_WAITALL) && r->r > 0 && r->r < n) {
+		c->rst[me_] = MAYBE; /* usock's takes the error, too (declared) */
 	}
 	out("a%d %s s%d (c%d.%d+%ld) %ld%s%s%s -> %s", e->a, recv_names[how], ix(e->s), e->s->conn, !me_, c->got[me_], n,
 	    flags & MSG_PEEK ? " peek" : "", flags & MSG_WAITALL ? " all" : "", flags & MSG_DONTWAIT ? " dontwait" : "", what);
@@ -293,7 +295,11 @@ static int step_shutdown(void)
 	c = cn(e.s);
 	if (c->rst[e.s->side] || c->dead || !c->accepted || (e.s->linger && left_out("lingershut")))
 		return 0;
-	if (how == SHUT_RD && avail(e.s)) /* usock drops what arrives later (declared): nothing may be on its way */
+	if (how == SHUT_RD && e.s->in_epoll) /* the end of the stream is no edge then (declared) */
+		return 0;
+	/* usock drops what arrives after SHUT_RD (declared): nothing may be on its way. Where both ends are shut
+	 * down and closed the call fails, once that is known. */
+	if ((how == SHUT_RD && avail(e.s)) || c->closed[!e.s->side])
 		settle(e.s);
 	r = ask(e.a, (struct cmd){.op = SHUTDOWN, .fd = e.fd, .how = how});
 	out("a%d shutdown s%d (c%d.%d) %d -> %s", e.a, ix(e.s), e.s->conn, e.s->side, how, res(&r));
