@@ -117,12 +117,12 @@ func (c *call) room(spans []span, n int) (int, syscall.Errno) {
 	var upTo []int  // how many bytes come before the next one
 	total := 0
 	for _, s := range spans {
-		size := min(s.size, uint64(n-total))
-		for at := s.addr; at < s.addr+size; {
-			next := min((at|(pageSize-1))+1, s.addr+size)
-			total += int(next - at)
+		at, left := s.addr, min(s.size, uint64(n-total))
+		for left > 0 { // the last page of all ends where addresses begin again
+			step := min(pageSize-at&(pageSize-1), left)
+			total += int(step)
 			ones, upTo = append(ones, span{at, 1}), append(upTo, total)
-			at = next
+			at, left = at+step, left-step
 		}
 	}
 	good := 0
