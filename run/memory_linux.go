@@ -109,40 +109,27 @@ func (c *call) writev(p []byte, spans []span) syscall.Errno {
 	return c.transfer(true, p, spans)
 }
 
-// room returns how many of n bytes can be stored in the spans, up to the first page
-// that cannot be written; EFAULT for none. It stores in each page what is there: what
-// has been taken off a stream cannot be put back.
-func (c *call) room(spans []span, n int) (int, syscall.Errno) {
+// writable fails with EFAULT if one of the first n bytes of the spans cannot be stored. It
+// stores in each page what is there: what has been taken off a stream cannot be put back.
+func (c *call) writable(spans []span, n int) syscall.Errno {
 	var ones []span // a byte of each page
-	var upTo []int  // how many bytes come before the next one
-	total := 0
 	for _, s := range spans {
-		at, left := s.addr, min(s.size, uint64(n-total))
+		at, left := s.addr, min(s.size, uint64(n))
+		n -= int(left)
 		for left > 0 { // the last page of all ends where addresses begin again
 			step := min(pageSize-at&(pageSize-1), left)
-			total += int(step)
-			ones, upTo = append(ones, span{at, 1}), append(upTo, total)
+			ones = append(ones, span{at, 1})
 			at, left = at+step, left-step
 		}
 	}
-	good := 0
-	for i := 0; i < len(ones); {
-		k := min(len(ones)-i, maxIovec)
-		e := c.touch(ones[i : i+k])
-		for k > 1 && e == syscall.EFAULT {
-			k = 1
-			e = c.touch(ones[i : i+1])
+	for len(ones) > 0 {
+		k := min(len(ones), maxIovec)
+		if e := c.touch(ones[:k]); e != 0 {
+			return e
 		}
-		if e == syscall.EFAULT && good > 0 {
-			break
-		}
-		if e != 0 {
-			return 0, e
-		}
-		i += k
-		good = upTo[i-1]
+		ones = ones[k:]
 	}
-	return good, 0
+	return 0
 }
 
 // touch stores in single bytes what they hold.

@@ -152,8 +152,8 @@ func (c *call) receiveBytes(m *message) (int, syscall.Errno) {
 	if !discard && flags == 0 && want > 0 {
 		have := unread(c.dup)
 		if have > 0 {
-			var e syscall.Errno
-			if want, e = c.room(spans, min(want, have)); e != 0 {
+			want = min(want, have)
+			if e := c.writable(spans, want); e != 0 {
 				return 0, e
 			}
 		}
