@@ -191,7 +191,7 @@ func callSocket(c *call) result {
 		return result{how: byKernel}
 	}
 	if domain != usock.AF_INET && domain != usock.AF_INET6 {
-		return c.failErr(unix.EAFNOSUPPORT)
+		return c.refuseFamily()
 	}
 	if typ&^(usock.SOCK_TYPE_MASK|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC) != 0 {
 		return c.fail(unix.EINVAL)

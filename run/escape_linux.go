@@ -8,6 +8,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"usock"
 )
 
 // netNamespace returns the identity of the network namespace of a thread.
@@ -33,6 +35,15 @@ func callSocketpair(c *call) result {
 	domain := int32(c.n.data.args[0])
 	if domain == unix.AF_INET || domain == unix.AF_INET6 || c.elsewhere() {
 		return result{how: byKernel}
+	}
+	return c.refuseFamily()
+}
+
+// refuseFamily refuses a socket of a family that reaches the machine's network. Linux
+// looks at the type's flags first (net/socket.c, __sys_socket).
+func (c *call) refuseFamily() result {
+	if t := int32(c.n.data.args[1]); t&^(usock.SOCK_TYPE_MASK|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC) != 0 {
+		return c.fail(unix.EINVAL)
 	}
 	return c.failErr(unix.EAFNOSUPPORT)
 }

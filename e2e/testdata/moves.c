@@ -297,11 +297,14 @@ static void oob(void)
 	drained = 0;
 	paused = 1;
 	pthread_create(&t, NULL, drains, NULL);
-	/* until nothing goes on behind it either */
-	do {
-		while ((n = send(c, big, 65536, MSG_DONTWAIT)) > 0)
-			sum += n;
-	} while (poll(&(struct pollfd){c, POLLOUT, 0}, 1, 200) > 0);
+	/* Full it is when nothing goes on behind it either, which poll does not tell: it
+	 * waits for a third of the buffer. */
+	for (size_t before = 1; before != sum; usleep(200000)) {
+		before = sum;
+		for (size_t size = 65536; size > 0; size /= 256)
+			while ((n = send(c, big, size, MSG_DONTWAIT)) > 0)
+				sum += n;
+	}
 	printf("full: %s; urgent, not waiting: %s\n", res(n), res(send(c, "!", 1, MSG_OOB | MSG_DONTWAIT)));
 	times_out(c, SO_SNDTIMEO, 0, 100000);
 	printf("urgent, in time: %s\n", res(send(c, "!", 1, MSG_OOB)));
