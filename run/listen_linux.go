@@ -384,10 +384,10 @@ func (c *call) deliver(n taken, flags int) result {
 	args := &c.n.data.args
 	if args[1] != 0 {
 		peer, _ := n.s.u.GetPeerName()
-		switch e := c.storeAddr(peer, args[1], args[2]); e {
-		case 0:
-		case errGone:
-			return c.putBack(n, e)
+		switch e := c.storeAddr(peer, args[1], args[2]); {
+		case e == 0:
+		case e == errGone || !c.l.notify.valid(c.n.id):
+			return c.putBack(n, errGone)
 		default:
 			// Linux closes the connection then (accept4, move_addr_to_user).
 			sysClose(n.fd)

@@ -92,10 +92,15 @@ func (p *parked) limit(d timeout, expired syscall.Errno) {
 	}
 }
 
-// run tries the call again.
+// run tries the call again. One whose thread is gone must not take what is another's: the
+// thread's number may be that of a new program by now (execve of another thread).
 func (p *parked) run() {
 	p.woken = false
 	if p.over {
+		return
+	}
+	if !p.c.l.notify.valid(p.c.n.id) {
+		p.gone()
 		return
 	}
 	t := p.c.t

@@ -10,12 +10,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// answers is a notifier that keeps what it is to send.
+// answers is a notifier that keeps what it is to send. With err, nobody waits for it.
 type answers struct {
 	notifier
 	sent []response
 	err  syscall.Errno
 }
+
+func (a *answers) valid(uint64) bool { return a.err == 0 }
 
 func (a *answers) send(r *response) syscall.Errno {
 	a.sent = append(a.sent, *r)
@@ -69,5 +71,17 @@ func TestLeftCallIsReplayed(t *testing.T) {
 	c.t.parked.gone()
 	if r := c.t.replay; !r.ok || r.resp.val != 2 {
 		t.Errorf("the replay is %+v", r)
+	}
+}
+
+// A call whose thread is gone is not tried again.
+func TestGoneCallIsNotTried(t *testing.T) {
+	c := aCall(&answers{err: unix.ENOENT})
+	var list waiters
+	tried := false
+	c.park(&list, func(c *call) result { tried = true; return c.ok() }, noTimeout, 0)
+	list[0].run()
+	if tried || len(list) > 0 {
+		t.Errorf("tried: %v, %d wait", tried, len(list))
 	}
 }

@@ -254,8 +254,8 @@ func (s *sock) failed(e syscall.Errno) {
 }
 
 // quiet reports whether the program's end shows no error: the end of the stream came
-// before it, and reading goes on to give 0.
-func (s *sock) quiet() bool { return s.err == unix.EPIPE || s.down.half == ended }
+// before it, and reading goes on to give 0. SHUT_RD alone is no such end.
+func (s *sock) quiet() bool { return s.err == unix.EPIPE || s.down.half == ended && !s.shutRd }
 
 // breakFar closes the far end of a connection that has broken down with s.err, so
 // that the program's end, of which dup is a duplicate or -1, shows an error, or none.

@@ -24,6 +24,8 @@ import (
 //   - a thread for each processor that Go code runs on, which maxProcs bounds and
 //     keepThreads fixes: the runtime would follow the CPUs that a container is given
 //     later;
+//   - as many again, that have given their processor up and are not in the list yet: on
+//     a busy machine the kernel lets them wait there, and the runtime takes another;
 //   - a thread for each goroutine that is locked to one, or in a system call that
 //     takes long: spareThreads, and what the caller asks for.
 const (
@@ -56,7 +58,7 @@ var errNoThreads = errors.New("no room for the supervisor's threads: raise the l
 func keepThreads(n int) error {
 	procs := min(runtime.GOMAXPROCS(0), maxProcs)
 	runtime.GOMAXPROCS(procs) // also if it is the same: it is not changed by itself any more
-	n += procs + spareThreads
+	n += 2*procs + spareThreads
 	if err := roomFor(n + otherProcesses); err != nil {
 		return err
 	}

@@ -196,7 +196,7 @@ static int step_send(void)
 	if (!choose(&e, may_send))
 		return 0;
 	/* A reset that is under way, or that the first of two messages brings about, comes when it may. */
-	if (cn(e.s)->closed[!e.s->side] && (how == S_SENDMMSG || left_out("orphan")))
+	if (cn(e.s)->closed[!e.s->side] && how == S_SENDMMSG)
 		return 0;
 	if (cn(e.s)->rst[e.s->side])
 		settle(e.s);
@@ -242,7 +242,7 @@ static int step_recv(void)
 		return 0;
 	c = cn(e.s);
 	/* recvmmsg alone tells the EPIPE of a reset behind the end of the stream; that usock has none is declared. */
-	if (how == R_MMSG && (c->rst[e.s->side] == AFTER_END || c->rst[e.s->side] == MAYBE || (c->rst[e.s->side] && left_out("mmsgerror"))))
+	if (how == R_MMSG && (c->rst[e.s->side] == AFTER_END || c->rst[e.s->side] == MAYBE))
 		how = R_MSG;
 	ended = c->fin[!e.s->side] || c->rst[e.s->side] || c->shutr[e.s->side];
 	if (how != R_READ && how != R_READV && how != R_SPLICE)
@@ -293,7 +293,7 @@ static int step_shutdown(void)
 	if (!choose(&e, is_end))
 		return 0;
 	c = cn(e.s);
-	if (c->rst[e.s->side] || c->dead || !c->accepted || (e.s->linger && left_out("lingershut")))
+	if (c->rst[e.s->side] || c->dead || !c->accepted)
 		return 0;
 	if (how == SHUT_RD && e.s->in_epoll) /* the end of the stream is no edge then (declared) */
 		return 0;
@@ -390,7 +390,7 @@ static int step_linger(void)
 	struct place e;
 	struct rep r;
 
-	if (!choose(&e, is_end) || e.s->linger || !cn(e.s)->accepted || (cn(e.s)->fin[e.s->side] && left_out("lingershut")))
+	if (!choose(&e, is_end) || e.s->linger || !cn(e.s)->accepted)
 		return 0;
 	r = ask(e.a, (struct cmd){.op = SETOPT, .fd = e.fd, .how = SOL_SOCKET, .flags = SO_LINGER, .n = 1});
 	out("a%d SO_LINGER 0 s%d -> %s", e.a, ix(e.s), res(&r));

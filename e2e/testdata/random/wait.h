@@ -33,8 +33,7 @@ static struct cmd waiting_call(const struct place *e, int kind)
 		c.n = 1000;
 		c.id = stream(e->s->conn, !e->s->side);
 		c.off = cn(e->s)->got[e->s->side];
-		if (c.how != R_READ && c.how != R_READV && roll(3) == 0 &&
-		    (c.how == R_RECV || !left_out("waitallname"))) {
+		if (c.how != R_READ && c.how != R_READV && roll(3) == 0) {
 			c.flags = MSG_WAITALL;
 			c.n = 150;
 		}
@@ -242,7 +241,7 @@ static int torn(const struct place *e)
 	if (!dying(e->p, 0))
 		return 0;
 	for (b = 0; b < NACT; b++)
-		if (is_idle(b) && w.act[b].proc == e->p && roll(2) && !left_out("waitexec")) {
+		if (is_idle(b) && w.act[b].proc == e->p && roll(2)) {
 			start(b, (struct cmd){.op = EXEC});
 			born(b, e->p);
 			executed(b);
