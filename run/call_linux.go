@@ -193,8 +193,8 @@ func callSocket(c *call) result {
 	if domain != usock.AF_INET && domain != usock.AF_INET6 {
 		return c.refuseFamily()
 	}
-	if typ&^(usock.SOCK_TYPE_MASK|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC) != 0 {
-		return c.fail(unix.EINVAL)
+	if e := badSocket(domain, typ); e != 0 {
+		return c.fail(e)
 	}
 	if !c.l.space.take(1) {
 		if !c.scanned && c.l.scanner.worth() {

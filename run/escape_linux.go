@@ -39,13 +39,29 @@ func callSocketpair(c *call) result {
 	return c.refuseFamily()
 }
 
-// refuseFamily refuses a socket of a family that reaches the machine's network. Linux
-// looks at the type's flags first (net/socket.c, __sys_socket).
+// refuseFamily refuses a socket of a family that reaches the machine's network.
 func (c *call) refuseFamily() result {
-	if t := int32(c.n.data.args[1]); t&^(usock.SOCK_TYPE_MASK|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC) != 0 {
-		return c.fail(unix.EINVAL)
+	if e := badSocket(int(int32(c.n.data.args[0])), int(int32(c.n.data.args[1]))); e != 0 {
+		return c.fail(e)
 	}
 	return c.failErr(unix.EAFNOSUPPORT)
+}
+
+// typeLimit is one more than the highest type of a socket (SOCK_MAX in linux/net.h).
+const typeLimit = 11
+
+// badSocket judges what Linux does before it asks a family: the type's flags, the
+// family's number and the type's (net/socket.c, __sys_socket and __sock_create).
+func badSocket(domain, typ int) syscall.Errno {
+	switch {
+	case typ&^(usock.SOCK_TYPE_MASK|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC) != 0:
+		return unix.EINVAL
+	case domain < 0 || domain >= unix.AF_MAX:
+		return unix.EAFNOSUPPORT
+	case typ&usock.SOCK_TYPE_MASK >= typeLimit:
+		return unix.EINVAL
+	}
+	return 0
 }
 
 // Of landlock_create_ruleset(2).

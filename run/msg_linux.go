@@ -22,6 +22,8 @@ type message struct {
 	total int
 	flags int
 	done  int
+
+	received bool // by a receive, which tells more than the bytes' count
 }
 
 // rest returns the spans of what was not moved yet.
@@ -41,12 +43,18 @@ func (m *message) rest() []span {
 	return nil
 }
 
-// moved ends a call that fails with e after some bytes: it returns their count.
+// moved ends a call that fails with e after some bytes: it returns their count. Of a
+// call that nobody waits for any more the bytes stand all the same (replay).
 func (c *call) moved(m *message, e syscall.Errno) result {
-	if m.done > 0 {
-		return c.answer(int64(m.done))
+	if m.done == 0 {
+		return c.fail(e)
 	}
-	return c.fail(e)
+	if m.received {
+		if e := c.storeRest(m, new(received)); e != 0 && e != errGone {
+			return c.fail(e)
+		}
+	}
+	return c.answer(int64(m.done))
 }
 
 // parkMessage parks a call on a message. A signal or its time ends it with what was
@@ -59,7 +67,7 @@ func (c *call) parkMessage(m *message, try func(*call) result, d timeout) result
 	if c.waits.leave == nil { // sendFastOpen has one of its own
 		c.waits.leave = func(c *call) result {
 			if m.done > 0 {
-				return c.answer(int64(m.done))
+				return c.moved(m, 0)
 			}
 			return result{how: park}
 		}

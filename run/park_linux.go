@@ -103,12 +103,7 @@ func (p *parked) run() {
 		p.gone()
 		return
 	}
-	t := p.c.t
-	p.trying = true
-	t.calls++
-	r := p.try(&p.c)
-	t.calls--
-	p.trying = false
+	r := p.during(p.try)
 	switch {
 	case p.over:
 		// It was ended while it was away. What it has done meanwhile stands.
@@ -122,6 +117,17 @@ func (p *parked) run() {
 		p.again = false
 		p.wake(p.c.l)
 	}
+}
+
+// during has f work on the call, which may be away meanwhile.
+func (p *parked) during(f func(*call) result) result {
+	t := p.c.t
+	p.trying = true
+	t.calls++
+	r := f(&p.c)
+	t.calls--
+	p.trying = false
+	return r
 }
 
 // end answers the call, now or, while it is tried, after that.
@@ -145,7 +151,11 @@ func (p *parked) stop(r result) {
 	case p.trying:
 		p.end(r)
 	default:
-		p.end(p.left(r))
+		if r = p.left(r); p.over { // ended meanwhile
+			p.c.finish(r)
+			return
+		}
+		p.end(r)
 	}
 }
 
@@ -155,7 +165,7 @@ func (p *parked) left(r result) result {
 	if p.leave == nil {
 		return r
 	}
-	if own := p.leave(&p.c); own.how != park {
+	if own := p.during(p.leave); own.how != park {
 		return own
 	}
 	return r

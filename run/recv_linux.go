@@ -51,6 +51,7 @@ func (c *call) receiveMessage(m *message) result {
 
 // tryReceive receives a message if there is one.
 func (c *call) tryReceive(m *message) result {
+	m.received = true
 	s := c.s
 	if s.stream && s.joined() && m.flags&(usock.MSG_OOB|usock.MSG_ERRQUEUE) == 0 {
 		return c.receiveStream(m)
@@ -110,13 +111,13 @@ func (c *call) receiveStream(m *message) result {
 			break // an error is the next call's
 		}
 	}
-	got := received{n: int64(m.done)}
-	if m.hdr != 0 || c.n.data.args[4] != 0 {
-		if e := c.storeRest(m, &got); e != 0 && e != errGone { // its bytes are stored: see replay
+	if m.done == 0 {
+		if e := c.storeRest(m, new(received)); e != 0 {
 			return c.fail(e)
 		}
+		return c.answer(0)
 	}
-	return c.answer(got.n)
+	return c.moved(m, 0)
 }
 
 // receiveFailed is the result of a receive on a stream whose program's end gives e: the
@@ -127,12 +128,6 @@ func (c *call) receiveFailed(m *message, e syscall.Errno) result {
 		s.raised = false
 		if p := s.takeError(); p != 0 {
 			return c.fail(p)
-		}
-	}
-	if m.done > 0 {
-		got := received{n: int64(m.done)}
-		if e := c.storeRest(m, &got); e != 0 && e != errGone {
-			return c.fail(e)
 		}
 	}
 	return c.moved(m, e)

@@ -111,9 +111,14 @@ func (c *call) parkMany(b *bundle, try func(*call) result, d timeout) result {
 // partly ends a call on many messages with those that are done, the last one in part.
 func (c *call) partly(b *bundle, e syscall.Errno) result {
 	if b.m != nil && b.m.done > 0 {
-		if c.putLen(b.at()+offMsgLen, int64(b.m.done)) == 0 {
-			b.i++
+		r := c.moved(b.m, 0)
+		if r.err == 0 {
+			r.err = c.putLen(b.at()+offMsgLen, r.val)
 		}
+		if r.err != 0 {
+			return c.some(b.i, r.err)
+		}
+		b.i++
 	}
 	return c.some(b.i, e)
 }

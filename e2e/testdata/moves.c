@@ -101,20 +101,33 @@ static void *feeds(void *p)
 	return NULL;
 }
 
+/* told is what a receive told besides its count: of a struct msghdr all that it stores. */
+static char told[100];
+
+static ssize_t tells(ssize_t n, const struct msghdr *m)
+{
+	if (n > 0)
+		snprintf(told, sizeof told, "; name %u, control %zu, flags %#x", m->msg_namelen, m->msg_controllen, m->msg_flags);
+	return n;
+}
+
 static ssize_t by_recvfrom(char *b, size_t n)
 {
 	struct sockaddr_in from;
 	socklen_t len = sizeof from;
+	ssize_t got = recvfrom(c, b, n, MSG_WAITALL, (void *)&from, &len);
 
-	return recvfrom(c, b, n, MSG_WAITALL, (void *)&from, &len);
+	if (got > 0)
+		snprintf(told, sizeof told, "; name %u", len);
+	return got;
 }
 
 static ssize_t by_recvmsg(char *b, size_t n)
 {
 	struct iovec v[2] = {{b, n / 3}, {b + n / 3, n - n / 3}};
-	struct msghdr m = {.msg_iov = v, .msg_iovlen = 2};
+	struct msghdr m = {.msg_iov = v, .msg_iovlen = 2, .msg_flags = MSG_OOB};
 
-	return recvmsg(c, &m, MSG_WAITALL);
+	return tells(recvmsg(c, &m, MSG_WAITALL), &m);
 }
 
 static ssize_t by_name(char *b, size_t n)
@@ -123,17 +136,20 @@ static ssize_t by_name(char *b, size_t n)
 	char control[100];
 	struct iovec v = {b, n};
 	struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_name = &from, .msg_namelen = sizeof from,
-		.msg_control = control, .msg_controllen = sizeof control};
+		.msg_control = control, .msg_controllen = sizeof control, .msg_flags = MSG_OOB};
 
-	return recvmsg(c, &m, MSG_WAITALL);
+	return tells(recvmsg(c, &m, MSG_WAITALL), &m);
 }
 
 static ssize_t by_mmsg(char *b, size_t n)
 {
+	struct sockaddr_in from;
+	char control[100];
 	struct iovec v = {b, n};
-	struct mmsghdr m = {.msg_hdr = {.msg_iov = &v, .msg_iovlen = 1}};
+	struct mmsghdr m = {.msg_hdr = {.msg_iov = &v, .msg_iovlen = 1, .msg_name = &from, .msg_namelen = sizeof from,
+		.msg_control = control, .msg_controllen = sizeof control, .msg_flags = MSG_OOB}};
 
-	return recvmmsg(c, &m, 1, MSG_WAITALL, NULL) == 1 ? (ssize_t)m.msg_len : -1;
+	return tells(recvmmsg(c, &m, 1, MSG_WAITALL, NULL) == 1 ? (ssize_t)m.msg_len : -1, &m.msg_hdr);
 }
 
 static ssize_t by_recv(char *b, size_t n) { return recv(c, b, n, MSG_WAITALL); }
@@ -157,7 +173,9 @@ static void waitall(void)
 			if (k == 4)
 				on_alarm(100, 0);
 			pthread_create(&t, NULL, feeds, NULL);
-			printf("%s, MSG_WAITALL of 100, cut by %s: %s\n", receives[i].name, cut[k], res(receives[i].f(b, 100)));
+			told[0] = 0;
+			printf("%s, MSG_WAITALL of 100, cut by %s: %s", receives[i].name, cut[k], res(receives[i].f(b, 100)));
+			printf("%s\n", told);
 			pthread_join(t, NULL);
 			if (k != 1) /* what a reset leaves to be told is declared */
 				printf("\tthen: %s\n", res(recv(c, b, sizeof b, MSG_DONTWAIT)));
