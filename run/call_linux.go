@@ -5,6 +5,7 @@ package run
 import (
 	"encoding/binary"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -22,9 +23,11 @@ type call struct {
 	dup  int      // a duplicate of the program's end; -1: none
 	undo []func() // what was done and must not stay if the call fails
 
-	scanned bool     // it has waited for a scan
-	waits   *parked  // nil: it has not waited yet
-	lost    *process // whose call was away when the turn was taken
+	scanned   bool      // it has waited for a scan
+	starved   bool      // nothing was done, for want of a descriptor
+	wantUntil time.Time // it waits for one so long; zero: it has not
+	waits     *parked   // nil: it has not waited yet
+	lost      *process  // whose call was away when the turn was taken
 }
 
 // how a call ends.
@@ -65,17 +68,21 @@ func (c *call) failErr(err error) result {
 // that asks for one; ENOBUFS is what any call on a socket may give for want of something
 // (POSIX, of each of them).
 func (r *row) lack(e syscall.Errno) syscall.Errno {
-	switch e {
-	case unix.EMFILE, unix.ENFILE:
-		if r != nil && r.is&gives != 0 {
-			return e
-		}
+	switch {
+	case noRoom(e) && r != nil && r.is&gives != 0:
+		return e
+	case noRoom(e):
 		return unix.ENOBUFS
+	}
+	switch e {
 	case unix.EINTR, unix.EAGAIN, unix.ESRCH, unix.ECONNABORTED:
 		return unix.ENOBUFS
 	}
 	return e
 }
+
+// noRoom reports whether e is the want of a descriptor.
+func noRoom(e syscall.Errno) bool { return e == unix.EMFILE || e == unix.ENFILE }
 
 // lacks is fail with lack.
 func (c *call) lacks(e syscall.Errno) result { return c.fail(c.row.lack(e)) }
@@ -92,11 +99,14 @@ func (c *call) undone(e syscall.Errno) result {
 	return c.lacks(e)
 }
 
-// handle carries out the call that the notification announces.
-func (l *loop) handle(n *notification) {
+// handle carries out the call that the notification announces. One for which there is no
+// descriptor to begin with is kept until there is one, for a while.
+func (l *loop) handle(n *notification) { l.handleUntil(n, time.Time{}) }
+
+func (l *loop) handleUntil(n *notification, until time.Time) {
 	t, e := l.task(int(n.pid))
 	if e != 0 {
-		if e != unix.ESRCH {
+		if e != unix.ESRCH && !(noRoom(e) && l.wantRoom(n, until)) {
 			l.notify.send(&response{id: n.id, error: -int32(l.calls[n.data.nr].lack(e))})
 		}
 		return
@@ -116,7 +126,12 @@ func (l *loop) handle(n *notification) {
 	t.replay.ok = false
 	c := call{l: l, n: *n, t: t, dup: -1}
 	t.calls++
-	c.finish(c.carryOut())
+	r := c.carryOut()
+	if c.starved && l.wantRoom(n, until) {
+		sysClose(c.dup)
+	} else {
+		c.finish(r)
+	}
 	t.calls--
 }
 
@@ -132,6 +147,7 @@ func (c *call) carryOut() result {
 	if c.row.is&free == 0 {
 		ours, e := c.find()
 		if e != 0 {
+			c.starved = noRoom(e)
 			return c.lacks(e)
 		}
 		if !ours {

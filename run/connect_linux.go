@@ -28,6 +28,10 @@ func callConnect(c *call) result {
 	}
 	c.l.checkListeners(a.Port)
 	c.errorTold()
+	if e := c.l.room(); e != 0 {
+		c.starved = noRoom(e)
+		return c.lacks(e)
+	}
 	return c.connect(a)
 }
 
@@ -83,6 +87,9 @@ func (c *call) connect(a usock.Addr) result {
 func waitFresh(c *call) result {
 	switch e := errno(c.s.u.FinishConnect()); e {
 	case 0:
+		if noRoom(c.l.room()) && c.wantsRoom() {
+			return result{how: park}
+		}
 		return c.attach()
 	case unix.EALREADY:
 		return result{how: park}

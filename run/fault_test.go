@@ -63,7 +63,7 @@ func (f *faults) stop() (hit bool, count [ops]int) {
 
 var opNames = [ops]string{
 	"read", "recv", "send", "socket", "socketpair", "bind", "listen", "connect", "accept", "getpeername",
-	"pidfd_getfd", "pidfd_open", "epoll_ctl", "process_vm", "addfd", "answer",
+	"pidfd_getfd", "pidfd_open", "epoll_ctl", "process_vm", "addfd", "answer", "dup",
 }
 
 var faultErrnos = []syscall.Errno{unix.EMFILE, unix.ENFILE, unix.ENOMEM, unix.ENOBUFS, unix.ESRCH, unix.EINTR, unix.EAGAIN}

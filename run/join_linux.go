@@ -142,11 +142,16 @@ func (s *sock) join(dup int) syscall.Errno {
 		s.name = n
 		s.touch()
 	}
+	// Whether there is a descriptor for the far end shows before anything is done.
+	place, e := sysDup(l.wake)
+	if e != 0 {
+		return e
+	}
 	waits := !nonblocking(dup)
 	if waits {
 		sysSetOpt(dup, unix.SOL_SOCKET, unix.SO_SNDTIMEO, shortest)
 	}
-	e := connectHidden(dup, l.hidden.path)
+	e = connectHidden(dup, l.hidden.path)
 	if e == unix.EAGAIN {
 		l.hidden.accept(l, nobody) // closes all that is there
 		e = connectHidden(dup, l.hidden.path)
@@ -157,6 +162,7 @@ func (s *sock) join(dup int) syscall.Errno {
 	if e == unix.EAGAIN {
 		e = unix.ENOBUFS
 	}
+	sysClose(place)
 	if e != 0 {
 		return e
 	}

@@ -68,6 +68,7 @@ type loop struct {
 	again    []*sock        // pumps with more to do
 	ending   []*sock        // whose program's end is gone, or half of it
 	starved  []*sock        // listeners for whose connections there was no descriptor
+	wanting  []wanting      // calls for which there was none
 	feedAt   time.Time      // when they look again, if nothing happens before
 
 	upBuf   []byte    // what a pump reads into, before the stack takes it
@@ -111,7 +112,7 @@ func newLoop(h *usock.Host, log *logger) (l *loop, err error) {
 	}
 	l.dir = newHiddenDir()
 	l.hidden.fd, l.hidden.path = -1, -1
-	l.scanner.l, l.finder.l, l.space.l = l, l, l
+	l.scanner.l, l.finder.l, l.space.l, l.space.wantFor = l, l, l, wantFor
 	l.kicker.init(l)
 	l.turns.init()
 	defer func(l *loop) {
@@ -289,6 +290,9 @@ func (l *loop) settle(me *turn) bool {
 		l.serveStack()
 	}
 	l.end()
+	if !l.feed(me) {
+		return false
+	}
 	for n := len(l.late); n > 0 && len(l.late) > 0; n-- {
 		if note := shift(&l.late); l.notify.valid(note.id) {
 			l.handle(&note)
@@ -420,7 +424,6 @@ func sooner(a, b time.Time) time.Time {
 // expire does what is due.
 func (l *loop) expire() {
 	l.scanner.release()
-	l.feed()
 	if l.timers.empty() && l.scanner.at.IsZero() && l.kicker.at.IsZero() {
 		return
 	}

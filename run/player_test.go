@@ -103,6 +103,7 @@ func playerOf(t testing.TB, config usock.Config) *player {
 		t.Fatal(err)
 	}
 	l.notify, l.notifyFD, l.killable = p, p.fd, true
+	l.space.wantFor = 10 * time.Millisecond
 	if e := l.watch(p.fd, unix.EPOLLIN, (*intake)(l)); e != 0 {
 		t.Fatal(e)
 	}
@@ -390,7 +391,7 @@ func (deaf) ready(uint32) {}
 func (p *player) resting() bool {
 	l := p.l
 	return len(l.batch) <= 1 && len(p.queue) == 0 && !l.stackTold.Load() && // the bell's event is always there
-		len(l.again)+len(l.ending)+len(l.runnable)+len(l.late) == 0 && !l.scanner.more()
+		len(l.again)+len(l.ending)+len(l.runnable)+len(l.late)+len(l.wanting) == 0 && !l.scanner.more()
 }
 
 // sleep waits in the loop's place, until something happens or d has passed.
@@ -466,8 +467,8 @@ func (p *player) settle() {
 // census are the things of which none may be left over. Threads are not: they are
 // known until they end.
 type census struct {
-	fds, space, socks, silent, ports, parked, timers, starved, waiting int
-	hosts                                                              string
+	fds, space, socks, silent, ports, parked, timers, starved, wanting, waiting int
+	hosts                                                                       string
 }
 
 func (p *player) census() (c census) {
@@ -479,7 +480,7 @@ func (p *player) census() (c census) {
 	c.fds = len(fds) - len(l.tasks) - len(p.fds)
 	c.space = l.space.used - len(l.tasks)
 	c.socks, c.silent, c.ports = len(l.socks), len(l.silent), len(l.ports)
-	c.parked, c.timers, c.starved = len(l.kicker.calls), len(l.timers), len(l.starved)
+	c.parked, c.timers, c.starved, c.wanting = len(l.kicker.calls), len(l.timers), len(l.starved), len(l.wanting)
 	c.waiting = len(l.scanner.waiting)
 	count := make(map[string]int)
 	for _, s := range l.host.Sockets() {

@@ -5,6 +5,7 @@ package run
 import (
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -38,6 +39,7 @@ func TestTransitions(t *testing.T) {
 		{"connect after listen", walkConnectAfterListen},
 		{"close of a listener", walkCloseListener},
 		{"a join that fails", walkSpoiled},
+		{"no descriptor to begin with", walkWanting},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := newGatedPlayer(t)
@@ -298,6 +300,32 @@ func walkCloseListener(p *player) {
 	p.shows(c, isBroken)
 	_, e := p.read(c, 1)
 	p.wants(e, unix.ECONNRESET)
+}
+
+// walkWanting has the loop find no descriptor to look at a call's socket with: the call
+// waits for one, and fails when there is none for long. One that makes a socket fails
+// at once, as it does at a limit of the program's own.
+func walkWanting(p *player) {
+	s := p.stream(0)
+	for _, o := range []op{opGetFD, opPidfdOpen} {
+		for _, stays := range []bool{false, true} {
+			for _, want := range map[bool][]syscall.Errno{false: {0, 0}, true: {unix.ENOBUFS}}[stays] {
+				p.l.forgetTasks()
+				injector.plan(o, unix.EMFILE, 1, stays)
+				_, e := p.port(s)
+				if hit, _ := injector.stop(); !hit {
+					p.t.Errorf("%s was not called", opNames[o])
+				}
+				p.wants(e, want)
+			}
+		}
+	}
+	p.l.forgetTasks()
+	p.l.space.wantFor = time.Hour
+	injector.plan(opPidfdOpen, unix.EMFILE, 1, true)
+	e := p.call("socket", unix.AF_INET, unix.SOCK_STREAM, 0).errno()
+	injector.stop()
+	p.wants(e, unix.EMFILE)
 }
 
 // walkSpoiled has the loop find no descriptor for the far end of a program's end that

@@ -33,6 +33,7 @@ const (
 	opMemory
 	opAddFD
 	opAnswer
+	opDup
 	ops
 )
 
@@ -110,6 +111,17 @@ func sysShutdown(fd, how int) syscall.Errno {
 func sysIoctl(fd int, req uintptr, arg unsafe.Pointer) (int, syscall.Errno) {
 	n, _, e := unix.RawSyscall(unix.SYS_IOCTL, uintptr(fd), req, uintptr(arg))
 	return int(n), e
+}
+
+func sysDup(fd int) (int, syscall.Errno) {
+	if e := failing(opDup); e != 0 {
+		return -1, e
+	}
+	n, _, e := unix.RawSyscall(unix.SYS_FCNTL, uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	if e != 0 {
+		return -1, e
+	}
+	return int(n), 0
 }
 
 func sysSocket(typ int) (int, syscall.Errno) {

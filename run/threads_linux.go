@@ -4,9 +4,13 @@ package run
 
 import (
 	"errors"
+	"os"
 	"runtime"
+	"runtime/metrics"
+	"strconv"
 	"sync"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -24,8 +28,6 @@ import (
 //   - a thread for each processor that Go code runs on, which maxProcs bounds and
 //     keepThreads fixes: the runtime would follow the CPUs that a container is given
 //     later;
-//   - as many again, that have given their processor up and are not in the list yet: on
-//     a busy machine the kernel lets them wait there, and the runtime takes another;
 //   - a thread for each goroutine that is locked to one, or in a system call that
 //     takes long: spareThreads, and what the caller asks for.
 const (
@@ -58,12 +60,28 @@ var errNoThreads = errors.New("no room for the supervisor's threads: raise the l
 func keepThreads(n int) error {
 	procs := min(runtime.GOMAXPROCS(0), maxProcs)
 	runtime.GOMAXPROCS(procs) // also if it is the same: it is not changed by itself any more
-	n += 2*procs + spareThreads
+	n += procs + spareThreads
 	if err := roomFor(n + otherProcesses); err != nil {
 		return err
 	}
 	makeThreads(n)
+	awaitThreads()
 	return nil
+}
+
+// awaitThreads waits until each thread that the runtime has is one of the kernel's too:
+// while another goroutine is locked to its thread, the runtime only asks for one (its
+// template thread makes it a moment later).
+func awaitThreads() {
+	want := []metrics.Sample{{Name: "/sched/threads/total:threads"}}
+	for end := time.Now().Add(time.Second); time.Now().Before(end); time.Sleep(100 * time.Microsecond) {
+		metrics.Read(want)
+		v, ok := statusField(os.Getpid(), "Threads:")
+		n, err := strconv.ParseUint(v, 10, 64)
+		if !ok || err != nil || want[0].Value.Kind() != metrics.KindUint64 || n >= want[0].Value.Uint64() {
+			return
+		}
+	}
 }
 
 // makeThreads has n goroutines meet on a thread each, which are idle afterwards.
