@@ -101,9 +101,11 @@ func (c *call) undone(e syscall.Errno) result {
 
 // handle carries out the call that the notification announces. One for which there is no
 // descriptor to begin with is kept until there is one, for a while.
-func (l *loop) handle(n *notification) { l.handleUntil(n, time.Time{}) }
+func (l *loop) handle(n *notification) { l.handleUntil(*n, time.Time{}) }
 
-func (l *loop) handleUntil(n *notification, until time.Time) {
+// handleUntil has a notification of its own: the loop's is the next one's once a step of
+// the call has been away.
+func (l *loop) handleUntil(n notification, until time.Time) {
 	t, e := l.task(int(n.pid))
 	if e != 0 {
 		if e != unix.ESRCH && !(noRoom(e) && l.wantRoom(n, until)) {
@@ -111,20 +113,20 @@ func (l *loop) handleUntil(n *notification, until time.Time) {
 		}
 		return
 	}
-	if l.postpone(t, n) {
+	if l.postpone(t, &n) {
 		return
 	}
 	if t.parked != nil {
 		t.parked.gone()
 	}
-	if t.replay.again(n) {
+	if t.replay.again(&n) {
 		t.replay.ok = false
 		t.replay.resp.id = n.id
 		l.notify.send(&t.replay.resp)
 		return
 	}
 	t.replay.ok = false
-	c := call{l: l, n: *n, t: t, dup: -1}
+	c := call{l: l, n: n, t: t, dup: -1}
 	t.calls++
 	r := c.carryOut()
 	if c.starved && l.wantRoom(n, until) {

@@ -139,7 +139,7 @@ func (c *call) wantsRoom() bool {
 // it has not waited yet. It returns false if the call is to fail: those that wait for room
 // at one time are many threads', and a moment later some of them need none any more.
 // A call that makes a descriptor has an error of its own for that.
-func (l *loop) wantRoom(n *notification, until time.Time) bool {
+func (l *loop) wantRoom(n notification, until time.Time) bool {
 	now := time.Now()
 	if r := l.calls[n.data.nr]; r == nil || r.is&gives != 0 || !until.IsZero() && now.After(until) {
 		l.space.tell()
@@ -148,7 +148,7 @@ func (l *loop) wantRoom(n *notification, until time.Time) bool {
 	if until.IsZero() {
 		until = now.Add(l.space.wantFor)
 	}
-	l.wanting = append(l.wanting, wanting{n: *n, until: until})
+	l.wanting = append(l.wanting, wanting{n: n, until: until})
 	l.hungry(retryCall)
 	return true
 }
@@ -179,7 +179,7 @@ func (l *loop) feed(me *turn) bool {
 		case w.s != nil:
 			w.s.wakeAll()
 		case l.notify.valid(w.n.id):
-			l.handleUntil(&w.n, w.until)
+			l.handleUntil(w.n, w.until)
 		}
 		if me.guest != nil {
 			break
