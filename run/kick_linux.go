@@ -276,6 +276,10 @@ func (k *kicker) interrupt(p *parked, sure bool) {
 		return
 	}
 	r := p.left(p.c.fail(errRestart))
+	if p.over { // ended meanwhile
+		p.c.finish(r)
+		return
+	}
 	if sure || r.err != errRestart {
 		p.end(r)
 		return
