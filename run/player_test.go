@@ -78,6 +78,9 @@ func playerOf(t testing.TB, config usock.Config) *player {
 	t.Helper()
 	runtime.LockOSThread()
 	t.Cleanup(runtime.UnlockOSThread)
+	// Its time stands still, so that no timer's goroutine is in the host, where it would
+	// carry the loop's packets a moment later: what the loop has sent has come.
+	config.Clock = new(usock.ManualClock)
 	host, err := usock.NewHost(config)
 	if err != nil {
 		t.Fatal(err)
@@ -290,6 +293,10 @@ func (p *player) addFD(id uint64, fd, flags int, answer bool) (int, syscall.Errn
 		unix.FcntlInt(uintptr(n), unix.F_SETFD, 0)
 	}
 	p.fds[n] = true
+	// Nothing waits for a timer, as Nagle's algorithm does for a delayed acknowledgement.
+	if own, _ := sysInode(fd); p.l.socks[own] != nil && p.l.socks[own].stream {
+		p.l.socks[own].u.SetSockOptInt(usock.IPPROTO_TCP, usock.TCP_NODELAY, 1)
+	}
 	if answer {
 		delete(p.calls, id)
 		c.done, c.val = true, int64(n)
