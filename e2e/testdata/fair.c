@@ -90,6 +90,7 @@ static void told(const char *what, double longest, double most)
 /* --- what the machine does besides --- */
 
 static int neighbour = -1; /* a process that echoes */
+static pid_t neighbourPid;
 
 static void *echoes(void *p)
 {
@@ -108,7 +109,7 @@ static void meet_neighbour(void)
 
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends))
 		die("socketpair");
-	if (fork() == 0) {
+	if ((neighbourPid = fork()) == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		close(ends[0]);
 		echoes(&ends[1]);
@@ -715,5 +716,7 @@ int main(int argc, char **argv)
 	else if (argc == 5 && !strcmp(argv[1], "killed")) killed(argv[2], atoi(argv[3]), atof(argv[4]));
 	else if (argc == 4 && !strcmp(argv[1], "forks")) forks(atoi(argv[2]), atof(argv[3]));
 	else return 2;
+	kill(neighbourPid, SIGKILL);
+	waitpid(neighbourPid, NULL, 0);
 	return 0;
 }

@@ -437,7 +437,8 @@ static void parked(int n, int most, int process)
 	struct sigaction sa = {.sa_handler = tells};
 	pthread_t *t = park(n);
 	enum { TRIES = 20 };
-	double took[TRIES], slow;
+	double took[TRIES], slow, first;
+	int i;
 	sigset_t mask;
 
 	sigaction(SIGUSR1, &sa, NULL);
@@ -445,7 +446,8 @@ static void parked(int n, int most, int process)
 	sigaddset(&mask, SIGUSR1);
 	pthread_sigmask(SIG_BLOCK, &mask, NULL); /* here, not in those that wait */
 	slow = slowness();
-	for (int i = 0; i < TRIES; i++) {
+	first = now();
+	for (i = 0; i < TRIES && (i < 5 || now() < first + 6); i++) {
 		double start = now();
 
 		told = 0;
@@ -458,11 +460,11 @@ static void parked(int n, int most, int process)
 		took[i] = told ? told - start : 5;
 	}
 	slow = (slow + slowness()) / 2;
-	qsort(took, TRIES, sizeof *took, by_size);
+	qsort(took, i, sizeof *took, by_size);
 	printf("#%d calls parked: a signal is handled after %.1f ms (median), %.1f ms (nine of ten), %.1f ms (all)\n",
-	       n, took[TRIES / 2] * 1e3, took[TRIES * 9 / 10] * 1e3, took[TRIES - 1] * 1e3);
+	       n, took[i / 2] * 1e3, took[i * 9 / 10] * 1e3, took[i - 1] * 1e3);
 	printf("#the machine is %.1f times as slow as when it is idle\n", slow);
-	printf("nine of ten in time: %d\n", took[TRIES * 9 / 10] * 1e3 <= most * slow);
+	printf("nine of ten in time: %d\n", took[i * 9 / 10] * 1e3 <= most * slow);
 }
 
 static double ticks(int pid)
