@@ -43,6 +43,8 @@ func TestWithout(t *testing.T) {
 		{"Linux 5.14", []string{"wait_killable=EINVAL", "pidfd_thread=EINVAL", "sync_wake_up=EINVAL"}},
 		{"Linux 6.1", []string{"pidfd_thread=EINVAL", "sync_wake_up=EINVAL"}},
 		{"Linux 6.6", []string{"pidfd_thread=EINVAL"}},
+		{"PIDFD_THREAD, EPERM", []string{"pidfd_thread=EPERM"}},
+		{"others", []string{"landlock=EPERM", "prlimit=EPERM", "pidfd_send_signal=EPERM"}},
 		{"process_vm, EPERM", []string{"process_vm_readv=EPERM", "process_vm_writev=EPERM"}},
 		{"process_vm, ENOSYS", []string{"process_vm_readv=ENOSYS", "process_vm_writev=ENOSYS"}},
 		{"ptrace, EPERM", []string{"ptrace=EPERM"}},
@@ -74,6 +76,15 @@ func TestCannotDoWithout(t *testing.T) {
 	for _, c := range []struct{ denied, line string }{
 		{"seccomp=EPERM", isDenied("seccomp")},
 		{"seccomp=ENOSYS", notThere("seccomp", "5.14")},
+		{"wait_killable=EPERM", isDenied("seccomp")},
+		{"new_listener=EINVAL", "the kernel has no seccomp notifications (Linux 5.14 is needed)"},
+		{"new_listener=EPERM", isDenied("seccomp")},
+		{"no_new_privs=EPERM", isDenied("PR_SET_NO_NEW_PRIVS")},
+		{"notif_recv=EPERM", isDenied("the ioctl SECCOMP_IOCTL_NOTIF_RECV")},
+		{"notif_send=ENOSYS", notThere("the ioctl SECCOMP_IOCTL_NOTIF_SEND", "5.14")},
+		{"notif_id_valid=EPERM", isDenied("the ioctl SECCOMP_IOCTL_NOTIF_ID_VALID")},
+		{"notif_addfd=EPERM", isDenied("the ioctl SECCOMP_IOCTL_NOTIF_ADDFD")},
+		{"notif_addfd=EINVAL", notThere("SECCOMP_ADDFD_FLAG_SEND", "5.14")}, // Linux 5.9
 		{"pidfd_open=ENOSYS", notThere("pidfd_open", "5.3")},
 		{"pidfd_open=EPERM", isDenied("pidfd_open")},
 		{"pidfd_getfd=EPERM", isDenied("pidfd_getfd")}, // Docker's default profile

@@ -16,13 +16,6 @@ import (
 // crowded is a user of this test's own: the limit of processes counts all of a user.
 const crowded = 64999
 
-func needRoot(t *testing.T) {
-	t.Helper()
-	if os.Getuid() != 0 {
-		t.Skip("needs root, for users of its own")
-	}
-}
-
 // TestNoMoreProcesses has the program use up all the processes that its user may
 // have. The supervisor is the same user's, and needs no thread any more.
 func TestNoMoreProcesses(t *testing.T) {

@@ -17,7 +17,7 @@ import (
 
 const (
 	batch      = 1000 // sequences that one usock run plays
-	batchLimit = 2 * time.Minute
+	batchLimit = 5 * time.Minute
 	nobody     = 65534
 )
 

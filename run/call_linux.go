@@ -5,6 +5,7 @@ package run
 import (
 	"encoding/binary"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -14,11 +15,19 @@ import (
 
 // call is a trapped call that waits for its answer.
 type call struct {
-	l   *loop
-	n   notification
-	t   *task
-	s   *sock // the socket that its first argument names
-	dup int   // a duplicate of the program's end; -1: none
+	l    *loop
+	n    notification
+	row  *row
+	t    *task
+	s    *sock    // the socket that its first argument names
+	dup  int      // a duplicate of the program's end; -1: none
+	undo []func() // what was done and must not stay if the call fails
+
+	scanned   bool      // it has waited for a scan
+	starved   bool      // nothing was done, for want of a descriptor
+	wantUntil time.Time // it waits for one so long; zero: it has not
+	waits     *parked   // nil: it has not waited yet
+	lost      *process  // whose call was away when the turn was taken
 }
 
 // how a call ends.
@@ -39,10 +48,12 @@ type result struct {
 
 func (c *call) answer(v int64) result { return result{val: v} }
 
+func (c *call) ok() result { return result{} }
+
 func (c *call) fail(e syscall.Errno) result { return result{err: e} }
 
-// failErr is fail with an error of the stack. It tells the user of what usock does
-// not have.
+// failErr is fail with an error of the stack, or ok. It tells the user of what usock
+// does not have.
 func (c *call) failErr(err error) result {
 	e := errno(err)
 	switch e {
@@ -52,50 +63,78 @@ func (c *call) failErr(err error) result {
 	return c.fail(e)
 }
 
-// handlers are the calls by number. All but socket have a socket of the host as
-// their first argument.
-var handlers = map[int32]func(*call) result{
-	unix.SYS_CONNECT:     callConnect,
-	unix.SYS_ACCEPT:      callAccept,
-	unix.SYS_ACCEPT4:     callAccept4,
-	unix.SYS_BIND:        callBind,
-	unix.SYS_LISTEN:      callListen,
-	unix.SYS_GETSOCKNAME: callGetsockname,
-	unix.SYS_GETPEERNAME: callGetpeername,
-	unix.SYS_SETSOCKOPT:  callSetsockopt,
-	unix.SYS_GETSOCKOPT:  callGetsockopt,
-	unix.SYS_SHUTDOWN:    callShutdown,
-	unix.SYS_SENDTO:      callSendto,
-	unix.SYS_RECVFROM:    callRecvfrom,
-	unix.SYS_SENDMSG:     callSendmsg,
-	unix.SYS_RECVMSG:     callRecvmsg,
-	unix.SYS_SENDMMSG:    callSendmmsg,
-	unix.SYS_RECVMMSG:    callRecvmmsg,
-	unix.SYS_IOCTL:       callIoctl,
+// lack is the error with which the program's call fails where a step of the
+// supervisor's own has failed with e. That it has no descriptors concerns a program only
+// that asks for one; ENOBUFS is what any call on a socket may give for want of something
+// (POSIX, of each of them).
+func (r *row) lack(e syscall.Errno) syscall.Errno {
+	switch {
+	case noRoom(e) && r != nil && r.is&gives != 0:
+		return e
+	case noRoom(e):
+		return unix.ENOBUFS
+	}
+	switch e {
+	case unix.EINTR, unix.EAGAIN, unix.ESRCH, unix.ECONNABORTED:
+		return unix.ENOBUFS
+	}
+	return e
 }
 
-// handle carries out the call that the notification announces.
-func (l *loop) handle(n *notification) {
-	c := call{l: l, n: *n, dup: -1}
+// noRoom reports whether e is the want of a descriptor.
+func noRoom(e syscall.Errno) bool { return e == unix.EMFILE || e == unix.ENFILE }
+
+// lacks is fail with lack.
+func (c *call) lacks(e syscall.Errno) result { return c.fail(c.row.lack(e)) }
+
+// onFail says how to undo a step that was made, should a later one fail.
+func (c *call) onFail(f func()) { c.undo = append(c.undo, f) }
+
+// undone undoes the steps that were made, the last one first, and fails as lacks does.
+func (c *call) undone(e syscall.Errno) result {
+	for i := len(c.undo) - 1; i >= 0; i-- {
+		c.undo[i]()
+	}
+	c.undo = nil
+	return c.lacks(e)
+}
+
+// handle carries out the call that the notification announces. One for which there is no
+// descriptor to begin with is kept until there is one, for a while.
+func (l *loop) handle(n *notification) { l.handleUntil(*n, time.Time{}) }
+
+// handleUntil has a notification of its own: the loop's is the next one's once a step of
+// the call has been away.
+func (l *loop) handleUntil(n notification, until time.Time) {
 	t, e := l.task(int(n.pid))
 	if e != 0 {
-		if e != unix.ESRCH {
-			l.notify.send(&response{id: n.id, error: -int32(e)})
+		if e != unix.ESRCH && !(noRoom(e) && l.wantRoom(n, until)) {
+			l.notify.send(&response{id: n.id, error: -int32(l.calls[n.data.nr].lack(e))})
 		}
 		return
 	}
-	c.t = t
-	if t.parked != nil {
-		t.parked.leave()
+	if l.postpone(t, &n) {
+		return
 	}
-	if t.replay.again(n) {
+	if t.parked != nil {
+		t.parked.gone()
+	}
+	if t.replay.again(&n) {
 		t.replay.ok = false
 		t.replay.resp.id = n.id
 		l.notify.send(&t.replay.resp)
 		return
 	}
 	t.replay.ok = false
-	c.finish(c.carryOut())
+	c := call{l: l, n: n, t: t, dup: -1}
+	t.calls++
+	r := c.carryOut()
+	if c.starved && l.wantRoom(n, until) {
+		sysClose(c.dup)
+	} else {
+		c.finish(r)
+	}
+	t.calls--
 }
 
 func (c *call) carryOut() result {
@@ -103,21 +142,21 @@ func (c *call) carryOut() result {
 		c.l.log.printf(c.t, "system call %d of a 32-bit program: not supported", c.n.data.nr)
 		return c.fail(unix.ENOSYS)
 	}
-	if c.n.data.nr == unix.SYS_SOCKET {
-		return callSocket(c)
-	}
-	h := handlers[c.n.data.nr]
-	if h == nil {
+	c.row = c.l.calls[c.n.data.nr]
+	if c.row == nil || c.row.handle == nil {
 		return c.fail(unix.ENOSYS)
 	}
-	ours, e := c.find()
-	if e != 0 {
-		return c.fail(e)
+	if c.row.is&free == 0 {
+		ours, e := c.find()
+		if e != 0 {
+			c.starved = noRoom(e)
+			return c.lacks(e)
+		}
+		if !ours {
+			return result{how: byKernel}
+		}
 	}
-	if !ours {
-		return result{how: byKernel}
-	}
-	return h(c)
+	return c.row.handle(c)
 }
 
 // finish sends the answer, unless the call waits on.
@@ -146,48 +185,86 @@ func (c *call) finish(r result) {
 // a descriptor could not be added, or memory not be written.
 func isGone(e syscall.Errno) bool { return e == unix.ENOENT || e == errGone }
 
+// replaceFD puts a copy of fd in place of the program's descriptor target.
+func (c *call) replaceFD(fd, target, flags int) (e syscall.Errno) {
+	id := c.n.id
+	if gone := c.away(func() { e = c.l.notify.replaceFD(id, fd, target, flags) }); gone != 0 && e == 0 {
+		return 0 // it is there, whether the call still waits or not
+	}
+	return e
+}
+
+// addFD gives the program a copy of fd, and answers the call if answer is true.
+func (c *call) addFD(fd, flags int, answer bool) (n int, e syscall.Errno) {
+	id := c.n.id
+	c.away(func() { n, e = c.l.notify.addFD(id, fd, flags, answer) })
+	return n, e
+}
+
 // callSocket is socket(domain, type, protocol).
 func callSocket(c *call) result {
 	args := &c.n.data.args
 	domain, typ, protocol := int(int32(args[0])), int(int32(args[1])), int(int32(args[2]))
-	if typ&^(usock.SOCK_TYPE_MASK|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC) != 0 {
-		return c.fail(unix.EINVAL)
+	if c.elsewhere() {
+		return result{how: byKernel}
+	}
+	if domain != usock.AF_INET && domain != usock.AF_INET6 {
+		return c.refuseFamily()
+	}
+	if e := badSocket(domain, typ); e != 0 {
+		return c.fail(e)
+	}
+	if !c.l.space.take(1) {
+		if !c.scanned && c.l.scanner.worth() {
+			return c.afterScan(callSocket) // some may be closed
+		}
+		c.l.space.tell()
+		return c.fail(unix.EMFILE)
 	}
 	u, err := c.l.host.Socket(domain, typ&usock.SOCK_TYPE_MASK|usock.SOCK_NONBLOCK, protocol)
 	if err != nil {
+		c.l.space.give(1)
 		return c.failErr(err)
 	}
-	var (
-		fd, far = -1, -1
-		e       syscall.Errno
-		stream  = typ&usock.SOCK_TYPE_MASK == usock.SOCK_STREAM
-		nonb    = typ & unix.SOCK_NONBLOCK
-	)
-	if stream {
-		fd, e = sysSocket(unix.SOCK_STREAM | nonb)
-	} else {
-		fd, far, e = datagramPair(nonb)
-	}
+	stream := typ&usock.SOCK_TYPE_MASK == usock.SOCK_STREAM
+	fd, far, e := programEnd(stream, typ&unix.SOCK_NONBLOCK)
 	if e != 0 {
+		c.l.space.give(1)
 		u.Close()
-		return c.fail(e)
+		return c.lacks(e)
 	}
 	s := c.l.adopt(fd, u, stream)
+	c.onFail(s.release)
+	if far >= 0 {
+		if e := s.setFar(far); e != 0 {
+			sysClose(far)
+			sysClose(fd)
+			return c.undone(e)
+		}
+	}
 	got, e := c.answerFD(fd, typ&unix.SOCK_CLOEXEC)
 	sysClose(fd)
 	if e != 0 {
-		sysClose(far)
-		s.release()
-		return c.fail(e)
+		return c.undone(e)
+	}
+	if s.state == released {
+		return result{how: done}
 	}
 	s.tid, s.fd = c.t.tid, got
 	s.own(c)
-	if far >= 0 {
-		s.setFar(far)
-	}
 	s.watchStack()
 	s.hush(true)
 	return result{how: done}
+}
+
+// programEnd returns the program's end of a new socket and, of a datagram socket, its
+// far end. It is never left half-made.
+func programEnd(stream bool, nonb int) (fd, far int, e syscall.Errno) {
+	if stream {
+		fd, e = sysSocket(unix.SOCK_STREAM | nonb)
+		return fd, -1, e
+	}
+	return datagramPair(nonb)
 }
 
 // loadAddr reads a struct sockaddr.
@@ -243,3 +320,18 @@ func callGetpeername(c *call) result {
 	}
 	return c.fail(c.storeAddr(a, c.n.data.args[1], c.n.data.args[2]))
 }
+
+// afterScan has the call tried again after a scan that begins now.
+func (c *call) afterScan(try func(*call) result) result {
+	c.scanned = true
+	n := &c.l.scanner
+	if n.busy {
+		n.again = true
+	} else {
+		n.start()
+	}
+	return c.park(&n.waiting, try, noTimeout, 0)
+}
+
+// own tells captures and listings which process the socket belongs to.
+func (s *sock) own(c *call) { s.u.SetOwner(c.t.process()) }

@@ -69,60 +69,80 @@ func datagramPair(nonb int) (fd, far int, e syscall.Errno) {
 	return fd, far, 0
 }
 
+// datagramCost is what the kernel charges for a datagram at least, besides its bytes. So
+// a round of a pump takes more than what its queue holds at one time.
+const datagramCost = 512
+
 // pumpDatagrams moves datagrams in both directions.
 func (s *sock) pumpDatagrams() {
-	s.datagramsUp()
-	if s.gone {
+	more := s.datagramsUp()
+	if s.state == released {
 		return
 	}
-	if s.datagramsDown() && len(s.waiting) > 0 {
-		s.retry()
+	some, again := s.datagramsDown()
+	if some {
+		s.wakeAll()
+	}
+	if more || again {
+		s.l.later(s)
 	}
 }
 
-// datagramsUp sends what the program sent without a trap: to the peer.
-func (s *sock) datagramsUp() {
+// datagramsUp sends what the program sent without a trap: to the peer. It reports
+// whether it stopped only to let others have their turn.
+func (s *sock) datagramsUp() (more bool) {
 	if !s.up.empty() {
 		if _, err := s.u.Send(s.up.buf, 0); errno(err) == unix.EAGAIN {
-			return
+			return false
 		}
-		s.l.drop(&s.up)
+		s.l.drop(&s.up.pending)
 	}
-	for s.readable {
-		n, e := sysRecv(s.far, s.l.upBuf, 0)
-		if e == unix.EAGAIN {
-			s.readable = false
-			return
+	for moved := 0; s.far.readable; {
+		if moved >= maxRound {
+			return true
 		}
-		if e != 0 {
+		n, e := sysRecv(s.far.fd, s.l.upBuf, 0)
+		moved += datagramCost + n
+		switch e {
+		case 0:
+		case unix.EAGAIN:
+			s.far.readable = false
+			return false
+		case unix.ENOMEM, unix.ENOBUFS:
+			return true
+		default:
 			continue // an error of an earlier datagram's; it is cleared
 		}
 		_, err := s.u.Send(s.l.upBuf[:n], 0)
 		switch e := errno(err); e {
 		case 0:
 		case unix.EAGAIN:
-			s.l.keep(&s.up, &s.l.upBuf, s.l.upBuf[:n])
-			return
+			s.l.keep(&s.up.pending, &s.l.upBuf, s.l.upBuf[:n])
+			return false
 		default:
 			s.raise(e)
 		}
 	}
+	return false
 }
 
-// datagramsDown hands the program what has arrived and reports whether it did.
-func (s *sock) datagramsDown() bool {
-	some := false
-	for s.writable {
+// datagramsDown hands the program what has arrived. It reports whether it did, and
+// whether it stopped only to let others have their turn.
+func (s *sock) datagramsDown() (some, more bool) {
+	for moved := 0; s.far.writable; {
+		if moved >= maxRound {
+			return some, true
+		}
 		b, from := s.down.buf, s.down.from
 		if s.down.empty() {
 			m := &s.l.message
 			m.Bufs, m.Control = append(m.Bufs[:0], s.l.downBuf), s.l.control[:]
 			n, err := s.u.RecvMsg(context.Background(), m, 0)
 			if e := errno(err); e == unix.EAGAIN {
-				return some
+				return some, false
 			} else if e != 0 {
 				s.raise(e)
-				return true
+				return true, true
 			}
 			b = s.l.downBuf[:n]
 			from = sender{from: m.Name, flags: m.Flags}
@@ -130,39 +150,40 @@ func (s *sock) datagramsDown() bool {
 				from.control = bytes.Clone(m.Control)
 			}
 		}
-		switch _, e := sysSend(s.far, b); e {
+		moved += datagramCost + len(b)
+		switch _, e := sysSend(s.far.fd, b); e {
 		case 0:
 			from.at = time.Now().UnixNano()
 			s.remember(from)
-			s.l.drop(&s.down)
+			s.l.drop(&s.down.pending)
 			some = true
 		case unix.EAGAIN, unix.ENOBUFS:
 			if s.down.empty() {
-				s.l.keep(&s.down, &s.l.downBuf, b)
+				s.l.keep(&s.down.pending, &s.l.downBuf, b)
 				s.down.from = from
 			}
 			s.full()
-			return some
+			return some, false
 		case unix.EPIPE:
 			// Shut down for reading: a trapped receive gets it.
 			if s.down.empty() {
-				s.l.keep(&s.down, &s.l.downBuf, b)
+				s.l.keep(&s.down.pending, &s.l.downBuf, b)
 				s.down.from = from
 			}
-			s.writable = false
-			return some
+			s.far.writable = false
+			return some, false
 		case unix.ECONNREFUSED, unix.ENOTCONN:
 			// The program has closed it. Had that been known, the sender would have
 			// been told.
 			name, _ := s.u.GetSockName()
 			s.release()
 			s.l.refuseFrom(from.from, name.Port)
-			return false
+			return false, false
 		default:
-			s.l.drop(&s.down)
+			s.l.drop(&s.down.pending)
 		}
 	}
-	return some
+	return some, false
 }
 
 // is reports the socket's type and protocol; protocol 0 is any.
@@ -179,7 +200,7 @@ func (l *loop) refuseFrom(a usock.Addr, port uint16) {
 		return
 	}
 	for _, s := range l.socks {
-		if s.stream || s.gone {
+		if s.stream || s.state == released {
 			continue
 		}
 		peer, err := s.u.GetPeerName()
@@ -194,7 +215,7 @@ func (l *loop) refuseFrom(a usock.Addr, port uint16) {
 }
 
 func (s *sock) remember(m sender) {
-	if len(s.from) >= manySenders && len(s.from)&(manySenders-1) == 0 && unsent(s.far) == 0 {
+	if len(s.from) >= manySenders && len(s.from)&(manySenders-1) == 0 && unsent(s.far.fd) == 0 {
 		s.from = nil
 	}
 	s.from = append(s.from, m)
@@ -204,21 +225,22 @@ func (s *sock) remember(m sender) {
 // turns away from it with something unread.
 func (s *sock) raise(e syscall.Errno) {
 	s.err = e
-	dup := s.reach()
-	if dup < 0 {
-		return
-	}
-	defer sysClose(dup)
-	name, ok := boundName(dup)
-	if !ok {
-		return
-	}
-	if _, e := sysSend(dup, []byte{0}); e != 0 {
-		return
-	}
-	nobody := [2]byte{unix.AF_UNSPEC}
-	unix.RawSyscall(unix.SYS_CONNECT, uintptr(s.far), uintptr(unsafe.Pointer(&nobody)), 2)
-	unix.RawSyscall(unix.SYS_CONNECT, uintptr(s.far), uintptr(unsafe.Pointer(&name[0])), uintptr(len(name)))
+	s.reach(func(dup int) {
+		if dup < 0 || s.err == 0 || s.far.fd < 0 {
+			return
+		}
+		name, ok := boundName(dup)
+		if !ok {
+			return
+		}
+		if _, e := sysSend(dup, []byte{0}); e != 0 {
+			return
+		}
+		nobody := [2]byte{unix.AF_UNSPEC}
+		sysConnect(s.far.fd, nobody[:])
+		sysConnect(s.far.fd, name)
+		s.wakeAll()
+	})
 }
 
 // boundName returns the address of fd, which it gives an unused abstract name if it
@@ -262,13 +284,10 @@ func (c *call) receiveDatagram(b []byte, flags int) (r received, e syscall.Errno
 		}
 	}
 	var control [64]byte
-	iov := unix.Iovec{Base: unsafe.SliceData(b)}
-	iov.SetLen(len(b))
-	h := unix.Msghdr{Iov: &iov, Iovlen: 1, Control: &control[0]}
+	h := unix.Msghdr{Control: &control[0]}
 	h.SetControllen(len(control))
 	look := flags & usock.MSG_PEEK
-	n, _, e := unix.RawSyscall(unix.SYS_RECVMSG, uintptr(c.dup), uintptr(unsafe.Pointer(&h)),
-		uintptr(unix.MSG_DONTWAIT|unix.MSG_TRUNC|look))
+	n, e := c.take(b, &h, unix.MSG_TRUNC|look)
 	if e == unix.EAGAIN && s.shutRd {
 		return c.receiveShut(b, flags)
 	}
@@ -276,16 +295,16 @@ func (c *call) receiveDatagram(b []byte, flags int) (r received, e syscall.Errno
 		return r, e
 	}
 	m, _ := s.from.take(kernelTime(control[:h.Controllen]), look != 0)
-	r.data, r.name, r.control = b[:min(int(n), len(b))], m.from, m.control
+	r.data, r.name, r.control = b[:min(n, len(b))], m.from, m.control
 	r.n, r.flags = int64(len(r.data)), m.flags&^(usock.MSG_TRUNC|usock.MSG_CTRUNC)
-	if int(n) > len(b) {
+	if n > len(b) {
 		r.flags |= usock.MSG_TRUNC
 		if flags&usock.MSG_TRUNC != 0 && (s.is(usock.SOCK_DGRAM, usock.IPPROTO_UDP) || s.is(usock.SOCK_RAW, 0)) {
 			r.n = int64(n)
 		}
 	}
 	if look == 0 && !s.down.empty() {
-		s.writable = true
+		s.far.writable = true
 		s.l.later(s)
 	}
 	return r, 0
@@ -311,7 +330,7 @@ func (c *call) receiveShut(b []byte, flags int) (r received, e syscall.Errno) {
 		r.n = int64(len(s.down.buf))
 	}
 	if flags&usock.MSG_PEEK == 0 {
-		s.l.drop(&s.down)
+		s.l.drop(&s.down.pending)
 	}
 	return r, 0
 }

@@ -23,22 +23,32 @@
 //
 // # One loop
 //
-// All of the supervisor's state belongs to one goroutine, the loop (loop_linux.go),
-// on a thread of its own. It waits in epoll for notifications and for far ends, and
-// the host's poll set wakes it through an eventfd. Handlers run to completion and
-// never block: a call that must wait is parked (park_linux.go) and tried again when
-// something happens to its socket. A program that calls and the loop that answers
-// take turns on one CPU (near_linux.go).
+// All of the supervisor's state belongs to the loop (loop_linux.go), which one thread
+// runs at a time. It waits in epoll for notifications and for far ends, and the host's
+// poll set wakes it through an eventfd. A handler does not wait for what a program does
+// with its sockets: a call that must is parked (park_linux.go) and tried again when
+// something happens to its socket. A step that a program can make the kernel take long
+// over, such as reading its memory, is made away from the loop, which goes to another
+// thread if it does take long (turn_linux.go). A program that calls and the loop that
+// answers run on one CPU (near_linux.go).
+//
+// # A call
+//
+// Each call that the filter knows has a row (calls_linux.go): its numbers, with which
+// arguments it is trapped, and its handler. call_linux.go finds the socket that its first
+// argument names, has the handler carry it out, and answers. What a handler has done is
+// undone, the last step first, when a later one fails.
 //
 // # A socket's life
 //
 // A stream socket is given to the program as an unconnected AF_UNIX socket, because
 // only that has the poll masks of an unconnected TCP socket. On connect the
-// supervisor connects a duplicate of it to a hidden listener of its own; on listen
-// it makes the duplicate listen at a hidden path and connects each connection that
-// the host accepts to it (stream_linux.go, listen_linux.go). A datagram socket is one half of a
-// pair (dgram_linux.go). The inode identifies a socket across dup, fork and descriptor
-// passing (task_linux.go).
+// supervisor connects a duplicate of it to a hidden listener of its own (connect_linux.go,
+// join_linux.go); on listen it makes the duplicate listen at a hidden path and connects
+// each connection that the host accepts to it (listen_linux.go). Each pair of ends is proven
+// to be one, by a name. A datagram socket is one half of a pair (dgram_linux.go).
+// state_linux.go has all states of a socket, and the drawing of what may follow what.
+// The inode identifies a socket across dup, fork and descriptor passing (task_linux.go).
 //
 // run may import usock, link and internal/abi. Begin with run_linux.go, then
 // loop_linux.go.

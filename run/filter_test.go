@@ -10,11 +10,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// decide runs the filter on a call. The interpreter loads words in network byte
-// order, so the structure is built in it.
+// decide runs this machine's filter on a call.
 func decide(t *testing.T, arch uint32, nr int, args ...uint64) uint32 {
 	t.Helper()
-	vm, err := bpf.NewVM(filter(&native))
+	return decideFor(t, &native, arch, nr, args...)
+}
+
+// decideFor runs the filter for a machine on a call. The interpreter loads words in
+// network byte order, so the structure is built in it.
+func decideFor(t *testing.T, m *machine, arch uint32, nr int, args ...uint64) uint32 {
+	t.Helper()
+	vm, err := bpf.NewVM(filter(m, rows()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,6 +52,8 @@ func TestFilter(t *testing.T) {
 		{"socket of AF_INET with junk above the int", unix.SYS_SOCKET, []uint64{1<<40 | unix.AF_INET}, retNotify},
 		{"socket of AF_UNIX", unix.SYS_SOCKET, []uint64{unix.AF_UNIX}, retAllow},
 		{"socket of AF_NETLINK", unix.SYS_SOCKET, []uint64{unix.AF_NETLINK}, retAllow},
+		{"socketpair of AF_UNIX", unix.SYS_SOCKETPAIR, []uint64{unix.AF_UNIX}, retAllow},
+		{"socketpair of AF_TIPC", unix.SYS_SOCKETPAIR, []uint64{unix.AF_TIPC}, retNotify},
 		{"connect", unix.SYS_CONNECT, nil, retNotify},
 		{"accept4", unix.SYS_ACCEPT4, nil, retNotify},
 		{"sendmmsg", unix.SYS_SENDMMSG, nil, retNotify},
@@ -94,7 +102,7 @@ func TestFilter(t *testing.T) {
 
 // TestFilterSize keeps the program within what the kernel takes.
 func TestFilterSize(t *testing.T) {
-	raw, err := bpf.Assemble(filter(&native))
+	raw, err := bpf.Assemble(filter(&native, rows()))
 	if err != nil {
 		t.Fatal(err)
 	}

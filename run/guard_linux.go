@@ -23,10 +23,15 @@ import (
 // process and of every process that makes a trapped call, and reads until the
 // supervisor's end of the pipe is gone.
 type guard struct {
-	cmd  *exec.Cmd
-	told map[int32]bool
-	pipe *os.File
+	cmd   *exec.Cmd
+	told  map[int32]bool
+	names chan int32 // to who writes them to the pipe: it may be full
+	pipe  *os.File
 }
+
+// guardNames is how many names can wait while the guard does not read. More than that
+// are left out: their processes are found as descendants of others.
+const guardNames = 1 << 16
 
 // guardGrace is how long programs have to end by themselves, after their sockets
 // have failed.
@@ -58,12 +63,13 @@ func startGuard(argv []string) (*guard, error) {
 		w.Close()
 		return nil, err
 	}
-	g := &guard{cmd: c, told: make(map[int32]bool), pipe: w}
+	g := &guard{cmd: c, told: make(map[int32]bool), names: make(chan int32, guardNames), pipe: w}
 	ready.SetReadDeadline(time.Now().Add(guardStart))
 	if _, err := ready.Read(make([]byte, 1)); err != nil {
 		g.stop()
 		return nil, errGuard
 	}
+	go g.write()
 	return g, nil
 }
 
@@ -88,9 +94,21 @@ func (g *guard) name(pid int32) {
 	if g == nil {
 		return
 	}
-	var b [4]byte
-	binary.NativeEndian.PutUint32(b[:], uint32(pid))
-	g.pipe.Write(b[:])
+	select {
+	case g.names <- pid:
+	default:
+	}
+}
+
+// write hands the names to the guard until it is stopped.
+func (g *guard) write() {
+	for pid := range g.names {
+		var b [4]byte
+		binary.NativeEndian.PutUint32(b[:], uint32(pid))
+		if _, err := g.pipe.Write(b[:]); err != nil {
+			return
+		}
+	}
 }
 
 // forget says that the number may come to stand for another process.
@@ -115,7 +133,8 @@ func (g *guard) stop() {
 	}
 	g.cmd.Process.Kill()
 	g.cmd.Wait()
-	g.pipe.Close()
+	g.pipe.Close() // ends a write that waits
+	close(g.names)
 }
 
 // Guard is the body of the guard process. It writes a byte to ready when it guards,

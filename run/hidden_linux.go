@@ -3,6 +3,7 @@
 package run
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -10,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -106,6 +106,17 @@ func bindHiddenIn(parent string, fd int) (path int, err error) {
 		return -1, err
 	}
 	defer unix.Close(at)
+	// A socket is bound once, so from there on nothing must be missing: this keeps a
+	// descriptor for the end.
+	kept, err := unix.FcntlInt(uintptr(at), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return -1, err
+	}
+	defer func() {
+		if kept >= 0 {
+			unix.Close(kept)
+		}
+	}()
 	// Whatever the directory's name, this one is short enough for an address.
 	name := "/proc/self/fd/" + strconv.Itoa(at) + "/s"
 	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: name}); err != nil {
@@ -115,19 +126,16 @@ func bindHiddenIn(parent string, fd int) (path int, err error) {
 	if err := unix.Fchmodat(at, "s", 0o600, 0); err != nil {
 		return -1, err
 	}
+	unix.Close(kept)
+	kept = -1
 	return unix.Openat(at, "s", unix.O_PATH|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
 }
 
 // connectHidden connects fd to the listener behind the descriptor path.
 func connectHidden(fd, path int) syscall.Errno {
-	var sa unix.RawSockaddrUnix
-	sa.Family = unix.AF_UNIX
-	b := strconv.AppendInt(append(make([]byte, 0, 32), "/proc/self/fd/"...), int64(path), 10)
-	for i, c := range b {
-		sa.Path[i] = int8(c)
-	}
-	_, _, e := unix.RawSyscall(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&sa)), uintptr(2+len(b)+1))
-	return e
+	b := binary.NativeEndian.AppendUint16(make([]byte, 0, 40), unix.AF_UNIX)
+	b = strconv.AppendInt(append(b, "/proc/self/fd/"...), int64(path), 10)
+	return sysConnect(fd, append(b, 0))
 }
 
 // socketError is the failure to make an AF_UNIX socket.

@@ -4,7 +4,6 @@ package run
 
 import (
 	"fmt"
-	"io"
 	"net/netip"
 	"os"
 	"slices"
@@ -16,13 +15,13 @@ import (
 // tellInherited names the sockets of the kernel's network that the program inherits,
 // as one of inetd or of socket activation does. They stay the kernel's: the filter
 // stops the making of sockets, and knows no descriptor that it has not given.
-func tellInherited(w io.Writer) {
-	if w == nil {
+func (g *logger) tellInherited() {
+	if g.w == nil {
 		return
 	}
 	for _, fd := range inherited() {
 		if what := kernelSocket(fd); what != "" {
-			fmt.Fprintf(w, "usock: descriptor %d is a socket of the kernel's network, %s: it stays the kernel's\n", fd, what)
+			g.put(g.w, fmt.Sprintf("descriptor %d is a socket of the kernel's network, %s: it stays the kernel's", fd, what))
 		}
 	}
 }
@@ -56,14 +55,16 @@ func kernelSocket(fd int) string {
 	if err != nil {
 		return ""
 	}
-	switch domain {
-	case unix.AF_INET, unix.AF_INET6:
-	case unix.AF_PACKET:
+	switch {
+	case domain == unix.AF_INET || domain == unix.AF_INET6:
+	case domain == unix.AF_PACKET:
 		return "packet"
-	case unix.AF_VSOCK:
+	case domain == unix.AF_VSOCK:
 		return "vsock"
-	default:
+	case slices.Contains(kernelFamilies, uint32(domain)):
 		return ""
+	default:
+		return fmt.Sprintf("family %d", domain)
 	}
 	protocol, _ := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL)
 	typ, _ := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)

@@ -48,7 +48,9 @@ func TestInheritedSockets(t *testing.T) {
 	socket(unix.AF_NETLINK, unix.SOCK_RAW)
 
 	var got, want bytes.Buffer
-	tellInherited(&got)
+	g := newLogger(&got, nil)
+	g.tellInherited()
+	g.close()
 	line := func(fd int, what string) {
 		fmt.Fprintf(&want, "usock: descriptor %d is a socket of the kernel's network, %s: it stays the kernel's\n", fd, what)
 	}
@@ -58,5 +60,5 @@ func TestInheritedSockets(t *testing.T) {
 	if got.String() != want.String() {
 		t.Errorf("got\n%swant\n%s", &got, &want)
 	}
-	tellInherited(nil) // nobody wants to know
+	newLogger(nil, nil).tellInherited() // nobody wants to know
 }

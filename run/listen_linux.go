@@ -4,32 +4,47 @@ package run
 
 import (
 	"slices"
-	"time"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
 	"usock"
-	"usock/internal/abi"
 )
 
-// listening is what a listening socket has besides.
+// listenQueue is what a listening socket has besides.
 //
 // The program's end listens in the kernel too, at a hidden path. For each connection
 // that the host's socket accepts, the supervisor connects to that path: so the
 // program's end is readable exactly while connections wait, for every process and
-// every way of waiting. Only the supervisor accepts from it, so that the kernel's
-// queue and pending stay in step.
-type listening struct {
-	path    int     // O_PATH descriptor
-	port    uint16  // where it listens
-	pending []*sock // connected to the path and not yet accepted, in order
-	lost    []lost  // accepted for a call that was gone before its answer
-	shut    bool    // shut down: the host's socket does not listen any more
-	held    *sock   // accepted from the host; the kernel's queue is full
+// every way of waiting. What accept takes out of the kernel's queue is known by its
+// peer's name; what is not known was put there by a stranger and is closed.
+//
+// A connection that was taken and could not be given to the program, because it has no
+// number for it or its call is gone, is the next one to be given. A token in the
+// kernel's queue stands for it there: an end without connection.
+//
+//	host's queue ─► held ─► kernel's queue: entries ─► taken ─► the program
+//	                              ▲ token ──────────────┘
+type listenQueue struct {
+	path     int     // O_PATH descriptor
+	port     uint16  // where it listens
+	entries  []entry // in the kernel's queue, in order
+	taken    []taken // out of it, and not given to the program
+	tokens   int     // entries that are tokens
+	shut     bool    // shut down: the host's socket does not listen any more
+	held     *sock   // accepted from the host; the kernel's queue is full
+	starving bool    // in loop.starved
 }
 
-// lost is an accepted connection whose descriptor reached nobody.
-type lost struct {
+// entry is an end that is connected to the program's.
+type entry struct {
+	name  name
+	s     *sock // nil: a token
+	token int   // its descriptor
+}
+
+// taken is a connection whose descriptor has reached nobody yet.
+type taken struct {
 	s  *sock
 	fd int // the program's end
 }
@@ -37,118 +52,182 @@ type lost struct {
 // callListen is listen(fd, backlog).
 func callListen(c *call) result {
 	s, backlog := c.s, int(int32(c.n.data.args[1]))
+	before, _ := s.u.GetSockName()
 	err := s.u.Listen(backlog)
-	if errno(err) == unix.EADDRINUSE {
-		c.l.scan() // by a socket that the program has closed?
-		err = s.u.Listen(backlog)
+	if errno(err) == unix.EADDRINUSE && !c.scanned && c.l.scanner.worth() {
+		return c.afterScan(callListen) // it may be held by a socket that the program has closed
 	}
 	if err != nil {
 		return c.failErr(err)
 	}
-	if s.phase == over || s.listen != nil && s.listen.shut {
+	if s.listen == nil || s.listen.shut {
+		c.onFail(func() { s.listensNot(before) })
+	}
+	if s.state == over || s.listen != nil && s.listen.shut {
 		if e := c.renew(); e != 0 {
-			return c.fail(e)
+			return c.undone(e)
 		}
 	}
 	if s.listen == nil {
-		path, err := c.l.dir.bind(c.dup)
-		if err != nil {
-			return c.failErr(err)
+		if e := s.listens(c.dup); e != 0 {
+			return c.undone(e)
 		}
-		s.listen = &listening{path: path}
-		if a, err := s.u.GetSockName(); err == nil {
-			s.listen.port = a.Port
-			s.l.ports[a.Port] = append(s.l.ports[a.Port], s)
-		}
-		s.phase = listens
-		s.hush(true)
 	}
 	if e := sysListen(c.dup, backlog); e != 0 {
-		return c.fail(e)
+		return c.undone(e)
 	}
 	s.acceptAll()
-	return c.answer(0)
+	return c.ok()
+}
+
+// listensNot undoes what a listen has done to the host's socket, whose address was
+// before. A port that bind did not name goes with the end of a listener.
+func (s *sock) listensNot(before usock.Addr) {
+	s.u.Shutdown(usock.SHUT_RD)
+	if before.Port != 0 {
+		s.u.Bind(before)
+	}
 }
 
 // refuse resets the connections that were not accepted, after a shutdown.
-func (s *sock) refuse(dup int) {
-	ls := s.listen
-	ls.shut = true
-	if ls.held != nil {
-		ls.held.reset()
-		ls.held = nil
+func (s *sock) refuse() {
+	s.listen.shut = true
+	s.listen.clear(s.l)
+}
+
+// clear resets the connections that wait. What is left in the kernel's queue has
+// nothing at its other end, and is closed when it is accepted.
+func (q *listenQueue) clear(l *loop) {
+	held, entries, out := q.held, q.entries, q.taken
+	q.held, q.entries, q.taken, q.tokens = nil, nil, nil, 0
+	if held != nil {
+		held.reset()
 	}
-	for _, n := range ls.pending {
-		if fd, e := sysAccept(dup, 0); e == 0 {
-			sysClose(fd)
+	for _, t := range out {
+		t.s.reset()
+		sysClose(t.fd)
+		l.space.give(1)
+	}
+	for _, e := range entries {
+		if e.s != nil {
+			e.s.reset()
+		} else {
+			sysClose(e.token)
+			l.space.give(1)
 		}
-		n.reset()
 	}
-	ls.pending = nil
 }
 
 // unlisten frees what a listener has, and resets the connections that were not
 // accepted.
 func (s *sock) unlisten() {
-	ls := s.listen
+	q := s.listen
+	q.clear(s.l)
 	s.listen = nil
-	sysClose(ls.path)
-	if ls.held != nil {
-		ls.held.reset()
-	}
-	for _, n := range ls.pending {
-		n.reset()
-	}
-	for _, n := range ls.lost {
-		sysClose(n.fd)
-		n.s.reset()
-	}
+	sysClose(q.path)
+	s.l.space.give(1)
 	same := func(o *sock) bool { return o == s }
-	if rest := slices.DeleteFunc(s.l.ports[ls.port], same); len(rest) > 0 {
-		s.l.ports[ls.port] = rest
+	if rest := slices.DeleteFunc(s.l.ports[q.port], same); len(rest) > 0 {
+		s.l.ports[q.port] = rest
 	} else {
-		delete(s.l.ports, ls.port)
+		delete(s.l.ports, q.port)
 	}
+	s.l.starved = slices.DeleteFunc(s.l.starved, same)
 }
 
 // acceptAll connects each connection that the host's socket has ready to the
-// program's end.
+// program's end, as far as there are descriptors and the kernel's queue has room.
+// It may be called again and again.
 func (s *sock) acceptAll() {
-	for !s.gone {
-		n := s.listen.held
-		if n == nil {
-			u, _, err := s.u.Accept()
-			if err != nil {
-				return
-			}
-			u.SetNonblock(true)
-			n = &sock{l: s.l, u: u, stream: true, phase: connected, far: -1, fd: -1}
-		}
-		s.listen.held = nil
-		fd, e := sysSocket(unix.SOCK_STREAM | unix.SOCK_NONBLOCK)
-		if e != 0 {
-			s.listen.held = n
-			return
-		}
-		switch e := connectHidden(fd, s.listen.path); e {
-		case 0:
-			n.setFar(fd)
-			n.watchStack()
-			s.listen.pending = append(s.listen.pending, n)
-			s.retry()
-		case unix.EAGAIN:
-			sysClose(fd)
-			s.listen.held = n
+	q := s.listen
+	for q != nil && !q.shut && s.state == listening {
+		var e syscall.Errno
+		switch {
+		case q.tokens < len(q.taken):
+			e = s.addToken()
+		case q.held == nil && !s.hold():
 			return
 		default:
-			// The program has closed the listener.
-			s.l.metDead = true
-			sysClose(fd)
-			n.reset()
-			s.release()
+			e = s.offer(q.held)
+		}
+		switch e {
+		case 0:
+			s.wakeAll()
+		case unix.EAGAIN:
+			return // until one is accepted
+		case unix.ECONNREFUSED, unix.ENOENT:
+			s.release() // the program has closed the listener
+			return
+		default:
+			s.l.starve(s)
 			return
 		}
 	}
+}
+
+// hold accepts the next connection of the host's socket, if there is one and a
+// descriptor for it.
+func (s *sock) hold() bool {
+	if s.u.Events()&usock.POLLIN == 0 {
+		return false
+	}
+	if !s.l.space.take(1) {
+		s.l.starve(s)
+		return false
+	}
+	u, _, err := s.u.Accept()
+	if err != nil {
+		s.l.space.give(1)
+		return false
+	}
+	u.SetNonblock(true)
+	s.listen.held = &sock{l: s.l, u: u, stream: true, state: connected, far: end{fd: -1}, fd: -1, times: s.times}
+	return true
+}
+
+// offer connects the far end of n to the program's end.
+func (s *sock) offer(n *sock) syscall.Errno {
+	fd, id, e := s.connectEnd()
+	if e != 0 {
+		return e
+	}
+	if e := n.setFar(fd); e != 0 {
+		// What was connected is nobody's now.
+		sysClose(fd)
+		return e
+	}
+	s.listen.held = nil
+	s.listen.entries = append(s.listen.entries, entry{name: id, s: n})
+	n.watchStack()
+	return 0
+}
+
+// addToken puts a token into the kernel's queue.
+func (s *sock) addToken() syscall.Errno {
+	fd, id, e := s.connectEnd()
+	if e != 0 {
+		return e
+	}
+	s.l.space.force(1)
+	s.listen.entries = append(s.listen.entries, entry{name: id, token: fd})
+	s.listen.tokens++
+	return 0
+}
+
+// connectEnd makes an end and connects it to the program's, which listens.
+func (s *sock) connectEnd() (fd int, id name, e syscall.Errno) {
+	fd, e = sysSocket(unix.SOCK_STREAM | unix.SOCK_NONBLOCK)
+	if e != 0 {
+		return -1, 0, e
+	}
+	if id, e = s.l.naming.give(fd); e == 0 {
+		e = connectHidden(fd, s.listen.path)
+	}
+	if e != 0 {
+		sysClose(fd)
+		return -1, 0, e
+	}
+	return fd, id, 0
 }
 
 // callAccept is accept(fd, addr, addrlen).
@@ -165,6 +244,24 @@ func callAccept4(c *call) result {
 
 func (c *call) accept(flags int) result {
 	s := c.s
+	r := c.tryAccept(flags)
+	switch {
+	case r.how != park && r.err == 0:
+		return r
+	case !c.t.room():
+		// The number for the connection comes first on Linux (net/socket.c,
+		// __sys_accept4_file).
+		return c.fail(unix.EMFILE)
+	case r.how != park:
+		return r
+	case nonblocking(c.dup):
+		return c.fail(unix.EAGAIN)
+	}
+	return c.park(&s.waiting, func(c *call) result { return c.tryAccept(flags) }, s.times[rcvTimeo], unix.EAGAIN)
+}
+
+func (c *call) tryAccept(flags int) result {
+	s := c.s
 	if s.listen == nil {
 		u, _, err := s.u.Accept()
 		if err == nil {
@@ -173,99 +270,156 @@ func (c *call) accept(flags int) result {
 		}
 		return c.failErr(err)
 	}
-	r := c.tryAccept(flags)
-	if r.how == park && nonblocking(c.dup) {
-		return c.fail(unix.EAGAIN)
-	}
-	if r.how == park {
-		return c.park(func(c *call) result { return c.tryAccept(flags) }, s.timeout(usock.SO_RCVTIMEO), unix.EAGAIN)
-	}
-	return r
-}
-
-func (c *call) tryAccept(flags int) result {
-	ls := c.s.listen
-	switch {
-	case ls == nil:
+	q := s.listen
+	if q.shut {
 		return c.fail(unix.EINVAL)
-	case len(ls.lost) > 0:
-		n := ls.lost[0]
-		ls.lost = ls.lost[1:]
-		return c.deliver(n.s, n.fd, flags)
-	case len(ls.pending) == 0:
-		if c.s.u.Events()&usock.POLLHUP != 0 {
+	}
+	if e := c.takeEntry(flags & unix.SOCK_NONBLOCK); e != 0 {
+		return c.lacks(e)
+	}
+	if len(q.taken) == 0 {
+		switch {
+		case s.u.Events()&usock.POLLHUP != 0:
 			return c.fail(unix.EINVAL)
+		case q.starving:
+			return c.fail(unix.EMFILE)
 		}
 		return result{how: park}
 	}
-	// An entry of pending whose connection has broken down since is still in the
-	// kernel's queue, and accept returns it: Linux does the same.
-	fd, e := sysAccept(c.dup, flags&unix.SOCK_NONBLOCK)
-	if e != 0 {
-		return c.fail(e)
-	}
-	c.s.setNative(fd)
-	n := ls.pending[0]
-	n.native = slices.Clone(c.s.native)
-	ls.pending = ls.pending[1:]
-	if len(ls.pending) == 0 {
-		ls.pending = nil
-	}
-	n.id, _ = sysInode(fd)
-	if old := c.l.socks[n.id]; old != nil {
-		old.release()
-	}
-	if !n.gone {
-		c.l.socks[n.id] = n
-		if n.phase == over {
-			n.breakFar(fd)
-		}
-	}
-	r := c.deliver(n, fd, flags)
-	if ls.held != nil {
-		c.s.acceptAll()
+	n := q.taken[0]
+	q.taken = q.taken[1:]
+	r := c.deliver(n, flags)
+	if s.listen != nil && (s.listen.held != nil || s.listen.tokens != len(s.listen.taken)) {
+		s.acceptAll()
 	}
 	return r
 }
 
-// deliver gives the program the accepted descriptor fd of n.
-func (c *call) deliver(n *sock, fd, flags int) result {
+// takeEntry takes an entry out of the kernel's queue, if there is one. A token's is
+// already taken. One whose connection has broken down since is given to the program
+// all the same: Linux does so.
+func (c *call) takeEntry(nonb int) syscall.Errno {
+	s := c.s
+	q := s.listen
+	for len(q.entries) > 0 || c.closeStrangers() {
+		fd, e := sysAccept(c.dup, nonb)
+		switch e {
+		case 0:
+		case unix.EAGAIN:
+			// A process outside of the run has the listener and has accepted them.
+			q.clear(s.l)
+			return 0
+		case unix.EINTR:
+			continue
+		default:
+			if e == unix.EMFILE && s.l.forgetTasks() {
+				continue
+			}
+			return e
+		}
+		id := s.l.naming.peer(fd)
+		i := slices.IndexFunc(q.entries, func(e entry) bool { return e.name == id })
+		if i < 0 {
+			sysClose(fd) // a stranger's, or nobody's
+			continue
+		}
+		x := q.entries[i]
+		if q.entries = slices.Delete(q.entries, i, i+1); len(q.entries) == 0 {
+			q.entries = nil
+		}
+		if x.s == nil {
+			sysClose(fd)
+			sysClose(x.token)
+			s.l.space.give(1)
+			q.tokens--
+			return 0
+		}
+		s.l.space.force(1)
+		q.taken = append(q.taken, taken{x.s, fd})
+		x.s.accepted(fd, s)
+		return 0
+	}
+	return 0
+}
+
+// closeStrangers closes what is in the kernel's queue and nobody's: poll would go on to
+// show it, and no accept take it. As many as a queue holds are enough at a time. It
+// reports whether there is an entry then, for which there was no room.
+func (c *call) closeStrangers() bool {
+	q, closed := c.s.listen, 0
+	for closed < hiddenBacklog && pollNow(c.dup, unix.POLLIN)&unix.POLLIN != 0 {
+		fd, e := sysAccept(c.dup, unix.SOCK_NONBLOCK)
+		if e != 0 {
+			break
+		}
+		sysClose(fd)
+		closed++
+	}
+	if closed == 0 {
+		return false
+	}
+	c.s.acceptAll()
+	return len(q.entries) > 0
+}
+
+// accepted says that fd is the program's end, which was accepted from listener's.
+func (s *sock) accepted(fd int, listener *sock) {
+	listener.setNative(fd)
+	s.native = slices.Clone(listener.native)
+	if s.state == released {
+		return
+	}
+	s.identify(fd)
+	if s.state == over {
+		s.breakFar(fd)
+	}
+}
+
+// deliver gives the program the accepted connection n, which is not in the queue. If
+// it gets nowhere, it is the first one again.
+func (c *call) deliver(n taken, flags int) result {
+	if nonb := flags&unix.SOCK_NONBLOCK != 0; nonblocking(n.fd) != nonb {
+		unix.SetNonblock(n.fd, nonb)
+	}
 	args := &c.n.data.args
 	if args[1] != 0 {
-		peer, _ := n.u.GetPeerName()
-		switch e := c.storeAddr(peer, args[1], args[2]); e {
-		case 0:
-		case errGone:
-			return c.keepLost(n, fd)
+		peer, _ := n.s.u.GetPeerName()
+		switch e := c.storeAddr(peer, args[1], args[2]); {
+		case e == 0:
+		case e == errGone || !c.l.notify.valid(c.n.id):
+			return c.putBack(n, errGone)
 		default:
-			sysClose(fd)
+			// Linux closes the connection then (accept4, move_addr_to_user).
+			sysClose(n.fd)
+			c.l.space.give(1)
 			return c.fail(e)
 		}
 	}
-	got, e := c.answerFD(fd, flags&unix.SOCK_CLOEXEC)
-	switch e {
-	case 0:
-		n.tid, n.fd = c.t.tid, got
-		n.own(c)
-	case unix.ENOENT, unix.EINPROGRESS:
-		return c.keepLost(n, fd)
-	default:
-		sysClose(fd)
-		return c.fail(e)
+	got, e := c.answerFD(n.fd, flags&unix.SOCK_CLOEXEC)
+	if e != 0 {
+		return c.putBack(n, e)
 	}
-	sysClose(fd)
+	n.s.tid, n.s.fd = c.t.tid, got
+	n.s.own(c)
+	sysClose(n.fd)
+	c.l.space.give(1)
 	return result{how: done}
 }
 
-// keepLost keeps an accepted connection whose caller is gone, for the next one.
-func (c *call) keepLost(n *sock, fd int) result {
-	if n.gone || c.s.listen == nil {
-		sysClose(fd)
+// putBack makes n the next connection to be given, after the call has failed with e:
+// the program's process has no number for it, or the call is gone.
+func (c *call) putBack(n taken, e syscall.Errno) result {
+	q := c.s.listen
+	if q == nil || q.shut {
+		n.s.reset()
+		sysClose(n.fd)
+		c.l.space.give(1)
 	} else {
-		c.s.listen.lost = append(c.s.listen.lost, lost{n, fd})
-		c.l.do(c.s.retry)
+		q.taken = slices.Insert(q.taken, 0, n)
+		c.s.acceptAll() // for the token
+		c.s.wakeAll()
 	}
-	return result{how: done}
+	return c.lacks(e)
 }
 
 // callBind is bind(fd, addr, addrlen).
@@ -274,15 +428,19 @@ func callBind(c *call) result {
 	if e != 0 {
 		return c.fail(e)
 	}
+	return c.bind(a)
+}
+
+func (c *call) bind(a usock.Addr) result {
 	err := c.s.u.Bind(a)
-	if errno(err) == unix.EADDRINUSE {
-		c.l.scan() // the port may be held by a socket that the program has closed
-		err = c.s.u.Bind(a)
+	if errno(err) == unix.EADDRINUSE && !c.scanned && c.l.scanner.worth() {
+		// The port may be held by a socket that the program has closed.
+		return c.afterScan(func(c *call) result { return c.bind(a) })
 	}
 	if err != nil {
 		return c.failErr(err)
 	}
-	return c.answer(0)
+	return c.ok()
 }
 
 // checkListeners closes listeners on the port that the program has closed, so that
@@ -294,76 +452,3 @@ func (l *loop) checkListeners(port uint16) {
 		}
 	}
 }
-
-// callShutdown is shutdown(fd, how).
-func callShutdown(c *call) result {
-	s, how := c.s, int(int32(c.n.data.args[1]))
-	writes := how == unix.SHUT_WR || how == unix.SHUT_RDWR
-	if s.stream && s.phase == connected && writes {
-		s.drain() // what was written goes before the end
-	}
-	if s.gone {
-		return c.fail(unix.ENOTCONN)
-	}
-	if writes && s.stream && !s.up.empty() && !s.upEnd {
-		// The stack's queue is full. The end follows once the rest is taken.
-		if how == unix.SHUT_RDWR {
-			s.u.Shutdown(usock.SHUT_RD)
-		}
-		s.endUp, s.readable, s.ended = true, true, true
-		sysShutdown(c.dup, how)
-		return c.answer(0)
-	}
-	return c.shutdown(how)
-}
-
-// endSent ends the stream after a shutdown that found the stack's queue full.
-func (s *sock) endSent() {
-	s.u.Shutdown(usock.SHUT_WR)
-	s.endUp, s.upEnd, s.readable = false, true, false
-	s.hush(true)
-}
-
-func (c *call) shutdown(how int) result {
-	s := c.s
-	err := s.u.Shutdown(how)
-	if !s.stream && (err == nil || errno(err) == unix.ENOTCONN) {
-		s.shutRd = s.shutRd || how != unix.SHUT_WR
-		sysShutdown(c.dup, how) // poll shows it, whether there is a peer or not
-	}
-	if err != nil {
-		return c.failErr(err)
-	}
-	if s.stream && (s.phase == connected || s.listen != nil) {
-		if how != unix.SHUT_RD && s.phase == connected && !s.upEnd {
-			// One byte stays unread at the far end from now on: with it a reset
-			// shows as an error at the program's end.
-			s.upEnd = true
-			if n, e := sysSend(c.dup, []byte{0}); e == 0 {
-				s.filler += n
-			}
-			s.readable = false
-			s.hush(s.downEnd || how == unix.SHUT_RDWR)
-		}
-		if s.listen != nil && how != unix.SHUT_WR {
-			s.refuse(c.dup)
-		}
-		sysShutdown(c.dup, how)
-	}
-	s.retry()
-	return c.answer(0)
-}
-
-// timeout returns the time of SO_RCVTIMEO or SO_SNDTIMEO.
-func (s *sock) timeout(name int) time.Duration {
-	b := make([]byte, 16)
-	n, err := s.u.GetSockOpt(usock.SOL_SOCKET, name, b)
-	if err != nil {
-		return 0
-	}
-	d, _ := abi.ParseTimeval(b[:n])
-	return d
-}
-
-// own tells captures and listings which process the socket belongs to.
-func (s *sock) own(c *call) { s.u.SetOwner(c.t.process()) }

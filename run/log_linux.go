@@ -9,29 +9,76 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// logger tells the user what programs asked for in vain, each thing once.
+// logger tells the user what programs asked for in vain, each thing once. A goroutine
+// of its own writes, so that nobody waits for who does not read: what is too much
+// meanwhile is left out.
 type logger struct {
-	w    io.Writer // nil: nobody wants to know
-	told map[string]bool
+	w     io.Writer // nil: nobody wants to know
+	warns io.Writer // what the user must know
+	told  map[string]bool
+	lines chan line
+	ended chan struct{}
 }
 
-func newLogger(w io.Writer) *logger { return &logger{w, make(map[string]bool)} }
+type line struct {
+	w    io.Writer
+	text string
+}
+
+const logLines = 256
+
+func newLogger(w, warns io.Writer) *logger {
+	g := &logger{w: w, warns: warns, told: make(map[string]bool), lines: make(chan line, logLines), ended: make(chan struct{})}
+	go func() {
+		defer close(g.ended)
+		for x := range g.lines {
+			io.WriteString(x.w, x.text)
+		}
+	}()
+	return g
+}
+
+// logGrace is how long the last lines may take.
+const logGrace = time.Second
+
+// close writes the last lines, if somebody reads them.
+func (g *logger) close() {
+	close(g.lines)
+	select {
+	case <-g.ended:
+	case <-time.After(logGrace):
+	}
+}
+
+func (g *logger) put(w io.Writer, text string) {
+	if w == nil {
+		return
+	}
+	select {
+	case g.lines <- line{w, "usock: " + text + "\n"}:
+	default:
+	}
+}
+
+// warn tells the user whether he has asked or not.
+func (g *logger) warn(text string) { g.put(g.warns, text) }
 
 func (g *logger) printf(t *task, format string, args ...any) {
 	if g.w == nil {
 		return
 	}
-	line := fmt.Sprintf(format, args...)
+	text := fmt.Sprintf(format, args...)
 	name := command(t.tid)
-	if g.told[name+line] {
+	if g.told[name+text] {
 		return
 	}
-	g.told[name+line] = true
-	fmt.Fprintf(g.w, "usock: %s (%d): %s\n", name, t.process(), line)
+	g.told[name+text] = true
+	g.put(g.w, fmt.Sprintf("%s (%d): %s", name, t.process(), text))
 }
 
 // command returns the name of the thread's program.
@@ -49,25 +96,12 @@ func (g *logger) refused(c *call, e syscall.Errno) {
 		return
 	}
 	a := &c.n.data.args
-	what := ""
-	switch c.n.data.nr {
-	case unix.SYS_SOCKET:
-		what = fmt.Sprintf("socket(%d, %d, %d)", int32(a[0]), int32(a[1])&0xf, int32(a[2]))
-	case unix.SYS_SETSOCKOPT:
-		what = fmt.Sprintf("setsockopt(level %d, option %d)", int32(a[1]), int32(a[2]))
-	case unix.SYS_GETSOCKOPT:
-		what = fmt.Sprintf("getsockopt(level %d, option %d)", int32(a[1]), int32(a[2]))
-	default:
-		what = callNames[c.n.data.nr]
+	what := c.row.name
+	switch what {
+	case "socket", "socketpair":
+		what = fmt.Sprintf("%s(%d, %d, %d)", what, int32(a[0]), int32(a[1])&0xf, int32(a[2]))
+	case "setsockopt", "getsockopt":
+		what = fmt.Sprintf("%s(level %d, option %d)", what, int32(a[1]), int32(a[2]))
 	}
 	g.printf(c.t, "%s: %s", what, unix.ErrnoName(e))
-}
-
-var callNames = map[int32]string{
-	unix.SYS_CONNECT: "connect", unix.SYS_ACCEPT: "accept", unix.SYS_ACCEPT4: "accept4",
-	unix.SYS_BIND: "bind", unix.SYS_LISTEN: "listen", unix.SYS_SHUTDOWN: "shutdown",
-	unix.SYS_GETSOCKNAME: "getsockname", unix.SYS_GETPEERNAME: "getpeername",
-	unix.SYS_SENDTO: "sendto", unix.SYS_RECVFROM: "recvfrom",
-	unix.SYS_SENDMSG: "sendmsg", unix.SYS_RECVMSG: "recvmsg",
-	unix.SYS_SENDMMSG: "sendmmsg", unix.SYS_RECVMMSG: "recvmmsg", unix.SYS_IOCTL: "ioctl",
 }

@@ -22,45 +22,67 @@ type watched struct {
 	gen int32 // tells a descriptor from an earlier one with its number
 }
 
-// loop is the supervisor. All its fields but the last group belong to the
-// goroutine in run.
+// loop is the supervisor. All its fields but the last group belong to the thread
+// that has the turn (turn_linux.go).
+//
+// A round of the loop is: what waits and may go on (settle), then the kernel's
+// events. Nothing in it waits, and nothing takes long: what is of unbounded size is
+// done a slice a round, and notifications are looked for in between.
 type loop struct {
 	host     *usock.Host
 	set      *usock.PollSet
-	notify   listener
+	calls    map[int32]*row
+	notify   notifier
+	notifyFD int
 	killable bool
 	near     bool // threads that take turns are woken on one CPU
 	log      *logger
 	guard    *guard // nil: none
+	space    space  // for descriptors
 
 	epoll   int
 	sources []watched // by descriptor
 	gen     int32
+	batch   []unix.EpollEvent // what epoll has told
+	pos     int               // batch[pos:] is not handled yet
 	stack   []usock.Event
+	looked  time.Time // when notifications were looked for last
+	early   bool      // and one was found since epoll has told
 
-	socks  map[inode]*sock
-	silent map[*sock]struct{} // whose end the kernel does not announce
-	ports  map[uint16][]*sock // listeners
-	tasks  map[int]*task
-	hidden hidden
-	dir    hiddenDir
+	socks   map[inode]*sock
+	silent  map[*sock]struct{} // whose end the kernel does not announce
+	ports   map[uint16][]*sock // listeners
+	tasks   map[int]*task
+	procs   map[int32]*process
+	dir     hiddenDir
+	hidden  hidden
+	naming  naming
+	scanner scanner
+	finder  finder
+	netns   inode
 
-	metDead bool // a connection came for a listener that its program has closed
-	probe   int  // a datagram socket that asks whether a name is in use
+	probe int // a datagram socket that asks whether a name is in use
 
-	again    []*sock   // pumps with more to do
-	upBuf    []byte    // what a pump reads into, before the stack takes it
-	spare    [][]byte  // more such buffers
-	message  usock.Msg // what a pump receives
-	control  [1024]byte
-	msgBuf   []byte // what a trapped call sends or receives
-	downBuf  []byte
-	timers   timers
-	nextScan time.Time // zero: none is due
-	scanTook time.Duration
-	kicker   kicker
-	note     notification
-	done     bool
+	runnable []*parked      // calls that may go on
+	late     []notification // of slow processes, postponed
+	again    []*sock        // pumps with more to do
+	ending   []*sock        // whose program's end is gone, or half of it
+	starved  []*sock        // listeners for whose connections there was no descriptor
+	wanting  []wanting      // calls for which there was none
+	feedAt   time.Time      // when they look again, if nothing happens before
+
+	upBuf   []byte    // what a pump reads into, before the stack takes it
+	spare   [][]byte  // more such buffers
+	message usock.Msg // what a pump receives
+	control [1024]byte
+	msgBuf  []byte // what a trapped call sends or receives
+	downBuf []byte
+	timers  timers
+	kicker  kicker
+	note    notification
+	done    bool
+	turns   turns
+	begun   bool // the calls are served
 
 	// Shared with others.
 
@@ -73,16 +95,31 @@ type loop struct {
 
 const pumpSize = 256 << 10
 
-func newLoop(h *usock.Host, log *logger) (*loop, error) {
-	l := &loop{
-		host: h, set: h.NewPollSet(), log: log, notify: -1, epoll: -1, wake: -1, probe: -1,
-		stack: make([]usock.Event, 64),
+// Each is what one kind of work may take of a round, before the others have their
+// turn.
+const (
+	slice     = 500 * time.Microsecond
+	lookEvery = 200 * time.Microsecond // for notifications
+)
+
+func newLoop(h *usock.Host, log *logger) (l *loop, err error) {
+	l = &loop{
+		host: h, set: h.NewPollSet(), calls: callTable(), log: log, notifyFD: -1, epoll: -1, wake: -1, probe: -1,
+		batch: make([]unix.EpollEvent, 0, 128), stack: make([]usock.Event, 16),
 		socks: make(map[inode]*sock), silent: make(map[*sock]struct{}),
-		ports: make(map[uint16][]*sock), tasks: make(map[int]*task),
+		ports: make(map[uint16][]*sock), tasks: make(map[int]*task), procs: make(map[int32]*process),
 		upBuf: make([]byte, pumpSize), downBuf: make([]byte, pumpSize), msgBuf: make([]byte, pumpSize),
 	}
-	l.kicker.l = l
-	var err error
+	l.dir = newHiddenDir()
+	l.hidden.fd, l.hidden.path = -1, -1
+	l.scanner.l, l.finder.l, l.space.l, l.space.wantFor = l, l, l, wantFor
+	l.kicker.init(l)
+	l.turns.init()
+	defer func(l *loop) {
+		if err != nil {
+			l.close()
+		}
+	}(l)
 	if l.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return nil, err
 	}
@@ -92,30 +129,39 @@ func newLoop(h *usock.Host, log *logger) (*loop, error) {
 	if l.probe, err = unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0); err != nil {
 		return nil, err
 	}
-	l.dir = newHiddenDir()
 	if err := l.dir.try(); err != nil {
+		return nil, err
+	}
+	if err := l.naming.init(); err != nil {
 		return nil, err
 	}
 	if err := l.hidden.open(&l.dir); err != nil {
 		return nil, err
 	}
-	l.watch(l.wake, unix.EPOLLIN, (*waker)(l))
+	l.netns, _ = netNamespace("self")
+	if e := l.watch(l.wake, unix.EPOLLIN, (*waker)(l)); e != 0 {
+		return nil, e
+	}
 	l.set.OnReady(l.tell)
 	return l, nil
 }
 
 // watch has src told of fd's events.
-func (l *loop) watch(fd int, events uint32, src source) {
+func (l *loop) watch(fd int, events uint32, src source) syscall.Errno {
 	for len(l.sources) <= fd {
 		l.sources = append(l.sources, watched{})
 	}
 	l.gen++
-	l.sources[fd] = watched{src, l.gen}
 	ev := unix.EpollEvent{Events: events, Fd: int32(fd), Pad: l.gen}
-	unix.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(l.epoll), unix.EPOLL_CTL_ADD, uintptr(fd), uintptr(unsafe.Pointer(&ev)), 0, 0)
+	if e := sysEpollCtl(l.epoll, unix.EPOLL_CTL_ADD, fd, &ev); e != 0 {
+		return e
+	}
+	l.sources[fd] = watched{src, l.gen}
+	return 0
 }
 
-// rewatch changes the events of fd that its source is told of.
+// rewatch changes the events of fd that its source is told of. That cannot fail: fd
+// is watched, and nothing is allocated for it.
 func (l *loop) rewatch(fd int, events uint32) {
 	ev := unix.EpollEvent{Events: events, Fd: int32(fd), Pad: l.sources[fd].gen}
 	unix.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(l.epoll), unix.EPOLL_CTL_MOD, uintptr(fd), uintptr(unsafe.Pointer(&ev)), 0, 0)
@@ -142,7 +188,7 @@ func (l *loop) ring() {
 	unix.RawSyscall(unix.SYS_WRITE, uintptr(l.wake), uintptr(unsafe.Pointer(&one)), 8)
 }
 
-// do has f called by the loop.
+// do has f called by the loop, between two of its steps.
 func (l *loop) do(f func()) {
 	l.mu.Lock()
 	l.inbox = append(l.inbox, f)
@@ -156,7 +202,7 @@ type waker loop
 func (w *waker) ready(uint32) {
 	l := (*loop)(w)
 	var b [8]byte
-	sysRead(l.wake, b[:])
+	unix.RawSyscall(unix.SYS_READ, uintptr(l.wake), uintptr(unsafe.Pointer(&b)), 8)
 	l.mu.Lock()
 	fns := l.inbox
 	l.inbox = nil
@@ -166,58 +212,138 @@ func (w *waker) ready(uint32) {
 	}
 }
 
-// trap is the loop as the source of its notifications.
-type trap loop
+// intake is the loop as the source of its notifications.
+type intake loop
 
-func (t *trap) ready(events uint32) {
+func (t *intake) ready(events uint32) {
 	l := (*loop)(t)
 	if events&unix.EPOLLIN == 0 {
 		// Nobody has the filter any more.
 		var ev unix.EpollEvent
-		unix.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(l.epoll), unix.EPOLL_CTL_DEL, uintptr(l.notify), uintptr(unsafe.Pointer(&ev)), 0, 0)
+		sysEpollCtl(l.epoll, unix.EPOLL_CTL_DEL, l.notifyFD, &ev)
 		return
 	}
+	// What epoll has told may have been taken since (look), and to receive nothing
+	// waits.
+	if !l.early || pollNow(l.notifyFD, unix.POLLIN)&unix.POLLIN != 0 {
+		l.take()
+	}
+}
+
+// take handles the notification that poll has announced.
+func (l *loop) take() {
 	if l.notify.recv(&l.note) == 0 {
 		l.handle(&l.note)
 	}
 }
 
-// run serves the program until stop. It must be the only code of its thread, whose
-// signals are blocked.
-func (l *loop) run() {
-	events := make([]unix.EpollEvent, 128)
-	for !l.done {
-		l.settle()
-		wait := l.timeout()
-		// What the events bring about in the stack is served after all of them: a
-		// program that is woken finds more to do.
-		n := l.wait(events, wait)
-		for i := range events[:n] {
-			e := &events[i]
-			if w := l.sources[e.Fd]; w.gen == e.Pad && w.src != nil {
-				w.src.ready(e.Events)
-			}
+// look handles a notification that has come while something else was done for long.
+func (l *loop) look() {
+	if l.notifyFD < 0 {
+		return
+	}
+	if now := time.Now(); now.Sub(l.looked) >= lookEvery {
+		if pollNow(l.notifyFD, unix.POLLIN)&unix.POLLIN != 0 {
+			l.early = true
+			l.take()
 		}
-		l.expire()
+		l.looked = time.Now()
 	}
 }
 
-// settle carries on with pumps that stopped to let others have their turn.
-func (l *loop) settle() {
+// round is one round of the loop. It returns false when the turn is another thread's.
+func (l *loop) round(me *turn) bool {
+	for l.pos < len(l.batch) {
+		e := &l.batch[l.pos]
+		l.pos++
+		if w := l.sources[e.Fd]; w.gen == e.Pad && w.src != nil {
+			w.src.ready(e.Events)
+			if me.guest != nil {
+				return false
+			}
+			l.look()
+			if me.guest != nil {
+				return false
+			}
+		}
+	}
+	l.expire()
+	if !l.settle(me) {
+		return false
+	}
+	// What the events bring about in the stack is served after all of them: a
+	// program that is woken finds more to do.
+	if !l.done {
+		l.wait(l.timeout())
+	}
+	return true
+}
+
+// settle carries on with what waits and may go on. It returns false when the turn is
+// another thread's.
+func (l *loop) settle(me *turn) bool {
 	l.serveStack()
 	for n := len(l.again); n > 0 && len(l.again) > 0; n-- {
-		s := l.again[0]
-		l.again = l.again[1:]
+		s := shift(&l.again)
 		s.queued = false
 		s.pump()
 		l.serveStack()
 	}
-	if len(l.again) == 0 {
-		l.again = nil
+	l.end()
+	if !l.feed(me) {
+		return false
+	}
+	for n := len(l.late); n > 0 && len(l.late) > 0; n-- {
+		if note := shift(&l.late); l.notify.valid(note.id) {
+			l.handle(&note)
+		}
+		if me.guest != nil {
+			return false
+		}
+	}
+	for n := len(l.runnable); n > 0 && len(l.runnable) > 0; n-- {
+		shift(&l.runnable).run()
+		if me.guest != nil {
+			return false
+		}
+		l.serveStack()
+	}
+	l.look()
+	return me.guest == nil
+}
+
+// shift takes the first element off a queue.
+func shift[T any](q *[]T) T {
+	x := (*q)[0]
+	*q = (*q)[1:]
+	if len(*q) == 0 {
+		*q = nil
+	}
+	return x
+}
+
+// end serves far ends whose other end was closed or shut down: a slice, since a
+// program that ends may leave thousands; and a little of one while there are as many
+// events as epoll tells at once, since who waits for an answer may come after those.
+func (l *loop) end() {
+	if len(l.ending) == 0 {
+		return
+	}
+	share := slice
+	if len(l.batch) == cap(l.batch) {
+		share = slice / 8
+	}
+	for begin := time.Now(); len(l.ending) > 0; {
+		s := shift(&l.ending)
+		s.toEnd = false
+		s.pump()
+		if time.Since(begin) > share {
+			break
+		}
 	}
 }
 
-func (l *loop) wait(events []unix.EpollEvent, ms int) int {
+func (l *loop) wait(ms int) {
 	if ms != 0 {
 		l.asleep.Store(true)
 		if l.stackTold.Load() {
@@ -226,21 +352,26 @@ func (l *loop) wait(events []unix.EpollEvent, ms int) int {
 	}
 	var n uintptr
 	var e syscall.Errno
-	p := uintptr(unsafe.Pointer(&events[0]))
+	l.batch = l.batch[:cap(l.batch)]
+	p := uintptr(unsafe.Pointer(&l.batch[0]))
 	if ms == 0 {
-		n, _, e = unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(l.epoll), p, uintptr(len(events)), 0, 0, 0)
+		n, _, e = unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(l.epoll), p, uintptr(len(l.batch)), 0, 0, 0)
 	} else {
-		n, _, e = unix.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(l.epoll), p, uintptr(len(events)), uintptr(ms), 0, 0)
+		n, _, e = unix.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(l.epoll), p, uintptr(len(l.batch)), uintptr(ms), 0, 0)
 	}
 	l.asleep.Store(false)
 	if e != 0 {
-		return 0
+		n = 0
 	}
-	return int(n)
+	l.batch, l.pos, l.early = l.batch[:n], 0, false
 }
 
-// serveStack handles what the host's sockets have to say.
+// serveStack handles what the host's sockets have to say, a slice at most.
 func (l *loop) serveStack() {
+	if !l.stackTold.Load() {
+		return
+	}
+	var begin time.Time
 	for l.stackTold.Swap(false) {
 		for {
 			n, _ := l.set.Wait(nil, l.stack) //lint:ignore SA1012 without a context it does not wait
@@ -253,22 +384,25 @@ func (l *loop) serveStack() {
 				*e = usock.Event{Events: e.Events}
 				s.stackEvent(e.Events)
 			}
+			if n < len(l.stack) {
+				continue
+			}
+			if now := time.Now(); begin.IsZero() {
+				begin = now
+			} else if now.Sub(begin) > slice {
+				l.stackTold.Store(true)
+				return
+			}
 		}
 	}
 }
 
 // timeout returns for how many milliseconds the loop may sleep; -1: for ever.
 func (l *loop) timeout() int {
-	if len(l.again) > 0 {
+	if len(l.again) > 0 || len(l.ending) > 0 || len(l.runnable) > 0 || len(l.late) > 0 || l.scanner.more() {
 		return 0
 	}
-	at := l.timers.next()
-	if !l.nextScan.IsZero() && (at.IsZero() || l.nextScan.Before(at)) {
-		at = l.nextScan
-	}
-	if k := l.kicker.next(); !k.IsZero() && (at.IsZero() || k.Before(at)) {
-		at = k
-	}
+	at := sooner(sooner(l.timers.next(), l.feedAt), sooner(l.scanner.at, l.kicker.at))
 	if at.IsZero() {
 		return -1
 	}
@@ -279,16 +413,24 @@ func (l *loop) timeout() int {
 	return int(d/time.Millisecond) + 1
 }
 
+// sooner returns the earlier of two times; zero is never.
+func sooner(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
 // expire does what is due.
 func (l *loop) expire() {
-	if l.timers.empty() && l.nextScan.IsZero() && l.kicker.next().IsZero() {
+	l.scanner.release()
+	if l.timers.empty() && l.scanner.at.IsZero() && l.kicker.at.IsZero() {
 		return
 	}
 	now := time.Now()
 	l.timers.expire(now)
-	if !l.nextScan.IsZero() && !now.Before(l.nextScan) {
-		l.nextScan = time.Time{}
-		l.scan()
+	if !l.scanner.at.IsZero() && !now.Before(l.scanner.at) {
+		l.scanner.start()
 	}
 	l.kicker.tick(now)
 }
@@ -304,11 +446,8 @@ func (l *loop) close() {
 	}
 	l.set.Close()
 	l.hidden.close()
-	for _, fd := range []int{l.probe, l.wake, l.epoll} {
+	for _, fd := range []int{l.probe, l.wake, l.epoll, l.notifyFD} {
 		sysClose(fd)
 	}
-	if l.notify >= 0 {
-		sysClose(int(l.notify))
-		l.notify = -1
-	}
+	l.notifyFD = -1
 }

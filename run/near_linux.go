@@ -29,16 +29,15 @@ func (l listener) syncWake() bool {
 // answerFD gives the program a copy of fd, with the flag O_CLOEXEC or none, and
 // answers the call with its number.
 func (c *call) answerFD(fd, flags int) (int, syscall.Errno) {
-	l := c.l.notify
 	var m move
 	if !c.l.near || !m.here(c.t.tid) {
-		return l.addFD(c.n.id, fd, flags, true)
+		return c.addFD(fd, flags, true)
 	}
 	// The thread must not return to its program before it is back.
-	n, e := l.addFD(c.n.id, fd, flags, false)
+	n, e := c.addFD(fd, flags, false)
 	m.back()
 	if e == 0 {
-		e = l.send(&response{id: c.n.id, val: int64(n)})
+		e = c.l.notify.send(&response{id: c.n.id, val: int64(n)})
 	}
 	return n, e
 }

@@ -4,7 +4,6 @@ package run
 
 import (
 	"errors"
-	"fmt"
 	"syscall"
 	"unsafe"
 
@@ -50,10 +49,28 @@ const (
 
 const flagContinue = 1 // the kernel carries the call out
 
+// notifier is where trapped calls come from and their answers go: the kernel, or a
+// test that plays the program.
+type notifier interface {
+	// recv takes the notification that poll has announced.
+	recv(*notification) syscall.Errno
+	// send answers a call; ENOENT if it does not wait any more.
+	send(*response) syscall.Errno
+	// valid reports whether the call is still waiting for its answer. What was read
+	// from its process before that is its own, and not that of a later process with
+	// the same number.
+	valid(id uint64) bool
+	// addFD gives the process a copy of fd, and answers the call with its number if
+	// answer is true. It waits until the thread has been let onto a processor.
+	addFD(id uint64, fd, flags int, answer bool) (int, syscall.Errno)
+	// replaceFD puts a copy of fd in place of the process's descriptor target, and
+	// waits in the same way.
+	replaceFD(id uint64, fd, target, flags int) syscall.Errno
+}
+
 // listener is the descriptor of seccomp notifications.
 type listener int
 
-// recv takes the notification that poll has announced.
 func (l listener) recv(n *notification) syscall.Errno {
 	*n = notification{}
 	_, e := sysIoctl(int(l), ioctlRecv, unsafe.Pointer(n))
@@ -61,36 +78,42 @@ func (l listener) recv(n *notification) syscall.Errno {
 }
 
 func (l listener) send(r *response) syscall.Errno {
+	if e := failing(opAnswer); e != 0 {
+		return e
+	}
 	_, e := sysIoctl(int(l), ioctlSend, unsafe.Pointer(r))
 	return e
 }
 
-// valid reports whether the call is still waiting for its answer. What was read
-// from its process before that is its own, and not that of a later process with the
-// same number.
 func (l listener) valid(id uint64) bool {
 	_, e := sysIoctl(int(l), ioctlIDValid, unsafe.Pointer(&id))
 	return e == 0
 }
 
-// addFD gives the process a copy of fd. With answer the call returns its number.
 // The calling thread must have signals blocked: one that arrived here would end the
 // call with 0 and no descriptor.
-func (l listener) addFD(id uint64, fd int, flags int, answer bool) (int, syscall.Errno) {
+func (l listener) addFD(id uint64, fd, flags int, answer bool) (int, syscall.Errno) {
 	a := addFD{id: id, srcFD: uint32(fd), newFDFlags: uint32(flags)}
 	if answer {
 		a.flags = unix.SECCOMP_ADDFD_FLAG_SEND
 	}
-	return sysIoctl(int(l), ioctlAddFD, unsafe.Pointer(&a))
+	return l.add(&a)
 }
 
-// replaceFD puts a copy of fd in place of the process's descriptor target.
+func (l listener) add(a *addFD) (int, syscall.Errno) {
+	if e := failing(opAddFD); e != 0 {
+		return 0, e
+	}
+	n, _, e := unix.Syscall(unix.SYS_IOCTL, uintptr(l), ioctlAddFD, uintptr(unsafe.Pointer(a)))
+	return int(n), e
+}
+
 func (l listener) replaceFD(id uint64, fd, target, flags int) syscall.Errno {
 	a := addFD{
 		id: id, flags: unix.SECCOMP_ADDFD_FLAG_SETFD, srcFD: uint32(fd),
 		newFD: uint32(target), newFDFlags: uint32(flags),
 	}
-	_, e := sysIoctl(int(l), ioctlAddFD, unsafe.Pointer(&a))
+	_, e := l.add(&a)
 	return e
 }
 
@@ -99,7 +122,7 @@ func (l listener) replaceFD(id uint64, fd, target, flags int) syscall.Errno {
 // to keep a call, once taken, from being interrupted by anything but a fatal signal,
 // and killable whether it does (Linux 5.19).
 func install(want bool) (l listener, killable bool, err error) {
-	raw, err := bpf.Assemble(filter(&native))
+	raw, err := bpf.Assemble(filter(&native, rows()))
 	if err != nil {
 		return -1, false, err
 	}
@@ -109,7 +132,7 @@ func install(want bool) (l listener, killable bool, err error) {
 	}
 	prog := unix.SockFprog{Len: uint16(len(code)), Filter: &code[0]}
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-		return -1, false, fmt.Errorf("no_new_privs: %w", err)
+		return -1, false, denied("PR_SET_NO_NEW_PRIVS", err, "3.5")
 	}
 	flags := []uintptr{unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, 0}
 	if !want {
@@ -126,7 +149,7 @@ func install(want bool) (l listener, killable bool, err error) {
 		case unix.EBUSY:
 			return -1, false, errors.New("this process is itself under a supervisor of system calls (perhaps usock run); the kernel allows one")
 		default:
-			return -1, false, fmt.Errorf("seccomp: %w", e)
+			return -1, false, denied("seccomp", e, "5.14")
 		}
 	}
 	return -1, false, errors.New("the kernel has no seccomp notifications (Linux 5.14 is needed)")

@@ -42,6 +42,17 @@ func (s *sock) setNative(fd int) {
 	}
 }
 
+// nativeValue returns what was set on the program's end of an option about time, or
+// that there is no limit.
+func (s *sock) nativeValue(name int) []byte {
+	for _, o := range s.native {
+		if o.name == name {
+			return o.value
+		}
+	}
+	return make([]byte, 16)
+}
+
 // lowWater reports whether the option is SO_RCVLOWAT of a stream. Only the kernel
 // has it: with it in the stack, the pump would leave there what the program may read.
 func (s *sock) lowWater(level, name int) bool {
@@ -69,7 +80,10 @@ func callSetsockopt(c *call) result {
 		c.s.u.SetSockOpt(level, name, abi.AppendInt(nil, 1))
 	}
 	if onBoth(level, name) {
-		sysSetOpt(c.dup, level, name, v)
+		c.setTime(name, v)
+		if c.s.state != listening || name != usock.SO_RCVTIMEO && name != unix.SO_RCVTIMEO_NEW {
+			sysSetOpt(c.dup, level, name, v)
+		}
 		c.s.native = slices.DeleteFunc(c.s.native, func(o nativeOption) bool { return o.name == name })
 		c.s.native = append(c.s.native, nativeOption{name, v})
 	}
@@ -77,7 +91,27 @@ func callSetsockopt(c *call) result {
 		l, err := abi.ParseLinger(v)
 		c.s.linger = err == nil && l.On && l.Seconds > 0
 	}
-	return c.answer(0)
+	// A call that waits may go on: there is room where SO_SNDBUF was raised.
+	c.s.pump()
+	c.s.wakeAll()
+	return c.ok()
+}
+
+// setTime keeps a timeout for the calls that wait here.
+func (c *call) setTime(name int, v []byte) {
+	i := rcvTimeo
+	switch name {
+	case usock.SO_SNDTIMEO, unix.SO_SNDTIMEO_NEW:
+		i = sndTimeo
+	case usock.SO_RCVTIMEO, unix.SO_RCVTIMEO_NEW:
+	default:
+		return
+	}
+	d, err := abi.ParseTimeval(v)
+	if err != nil {
+		return
+	}
+	c.s.times[i] = timeout{after: max(d, 0), now: len(v) >= 8 && int64(binary.NativeEndian.Uint64(v)) < 0}
 }
 
 // callGetsockopt is getsockopt(fd, level, name, value, size).
@@ -114,7 +148,7 @@ func callGetsockopt(c *call) result {
 
 // socketError is SO_ERROR.
 func (c *call) socketError() int {
-	if c.s.stream && c.s.phase == over {
+	if c.s.stream && c.s.state == over {
 		return int(c.overError())
 	}
 	c.clearNative()
@@ -150,8 +184,8 @@ func callIoctl(c *call) result {
 			return c.failErr(err)
 		}
 		v = out + len(c.s.up.buf) - c.s.up.off
-		if c.s.far >= 0 {
-			v += max(0, unread(c.s.far)-c.s.filler)
+		if c.s.far.fd >= 0 {
+			v += max(0, unread(c.s.far.fd)-c.s.filler)
 		}
 	default:
 		return result{how: byKernel} // about interfaces, or SIOCATMARK

@@ -4,88 +4,178 @@ package run
 
 import (
 	"container/heap"
-	"os"
-	"runtime"
 	"slices"
-	"strconv"
-	"sync"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// parked is a call that waits.
+// parked is a call that waits. All that waits, waits so: it is in a list of what it
+// waits for (a socket's, the scan's), whoever changes that wakes the list, and the loop
+// tries it again when its round comes to it.
 type parked struct {
 	c       call
 	try     func(*call) result
+	list    *waiters
 	until   time.Time // zero: no limit
 	expired syscall.Errno
 	index   int // in the heap of timers; -1: not there
+	kick    int // in the kicker's list; -1: not there
 	since   time.Time
-	over    bool
-	trying  bool
+
+	// leave is for a call that is ended by a signal or by its time, and has begun
+	// something. Its result stands, if it is not park. nil: there is nothing to do.
+	leave func(*call) result
+
+	over   bool
+	woken  bool // in loop.runnable
+	trying bool // and may be away: see turn_linux.go
+	again  bool // woken while it was tried
+	final  result
 }
 
-// park leaves the call until try, called after each event of its socket, has a
-// result. After d, if not 0, it ends with the error expired.
-func (c *call) park(try func(*call) result, d time.Duration, expired syscall.Errno) result {
-	p := &parked{c: *c, try: try, expired: expired, index: -1, since: time.Now()}
-	if d > 0 {
-		p.until = p.since.Add(d)
-		heap.Push(&c.l.timers, p)
+// waiters are the calls that wait for one thing, the longest waiting first.
+type waiters []*parked
+
+// wake has the calls tried again.
+func (w waiters) wake(l *loop) {
+	for _, p := range w {
+		p.wake(l)
 	}
+}
+
+func (s *sock) wakeAll() {
+	if s.taking == isTaking {
+		s.taking = takingWoken
+	}
+	s.waiting.wake(s.l)
+}
+
+func (p *parked) wake(l *loop) {
+	switch {
+	case p.trying:
+		p.again = true
+	case !p.woken:
+		p.woken = true
+		l.runnable = append(l.runnable, p)
+	}
+}
+
+// park leaves the call until try, called after each event of what it waits for, has a
+// result. After d, if it is a limit, it ends with the error expired. A call that is
+// being tried waits on as it did, but for a limit that it had not.
+func (c *call) park(list *waiters, try func(*call) result, d timeout, expired syscall.Errno) result {
+	if d.now {
+		return c.fail(expired)
+	}
+	if c.waits != nil {
+		c.waits.limit(d, expired)
+		return result{how: park}
+	}
+	p := &parked{try: try, list: list, index: -1, kick: -1, since: time.Now()}
+	c.waits = p
+	p.c = *c
+	p.limit(d, expired)
+	c.l.space.force(1) // the duplicate
 	p.c.t.parked = p
-	p.c.s.waiting = append(p.c.s.waiting, p)
+	*list = append(*list, p)
 	c.l.kicker.add(p)
 	return result{how: park}
 }
 
-// retry tries the calls that wait for s again, the longest waiting first.
-func (s *sock) retry() {
-	if len(s.waiting) == 0 {
-		return
-	}
-	for _, p := range slices.Clone(s.waiting) {
-		if p.over || p.trying {
-			continue // what it does may bring the loop here again
-		}
-		p.trying = true
-		r := p.try(&p.c)
-		p.trying = false
-		if r.how != park {
-			p.end(r)
-		}
+// limit ends the call after d with expired, unless it has a limit.
+func (p *parked) limit(d timeout, expired syscall.Errno) {
+	if d.after > 0 && p.until.IsZero() {
+		p.until, p.expired = time.Now().Add(d.after), expired
+		heap.Push(&p.c.l.timers, p)
 	}
 }
 
-// end answers the call.
+// run tries the call again. One whose thread is gone must not take what is another's: the
+// thread's number may be that of a new program by now (execve of another thread).
+func (p *parked) run() {
+	p.woken = false
+	if p.over {
+		return
+	}
+	if !p.c.l.notify.valid(p.c.n.id) {
+		p.gone()
+		return
+	}
+	r := p.during(p.try)
+	switch {
+	case p.over:
+		// It was ended while it was away. What it has done meanwhile stands.
+		if r.how == park {
+			r = p.left(p.final)
+		}
+		p.c.finish(r)
+	case r.how != park:
+		p.end(r)
+	case p.again:
+		p.again = false
+		p.wake(p.c.l)
+	}
+}
+
+// during has f work on the call, which may be away meanwhile.
+func (p *parked) during(f func(*call) result) result {
+	t := p.c.t
+	p.trying = true
+	t.calls++
+	r := f(&p.c)
+	t.calls--
+	p.trying = false
+	return r
+}
+
+// end answers the call, now or, while it is tried, after that.
 func (p *parked) end(r result) {
 	if p.over {
 		return
 	}
+	p.over = true
 	p.unlink()
+	if p.trying {
+		p.final = r
+		return
+	}
 	p.c.finish(r)
 }
 
-// leave forgets the call, because its thread is gone or has left it.
-func (p *parked) leave() {
-	if !p.over {
-		p.unlink()
-		p.c.finish(result{how: done})
+// stop ends a call that a signal or its time has ended, with r or what it has done.
+func (p *parked) stop(r result) {
+	switch {
+	case p.over:
+	case p.trying:
+		p.end(r)
+	default:
+		if r = p.left(r); p.over { // ended meanwhile
+			p.c.finish(r)
+			return
+		}
+		p.end(r)
 	}
 }
 
-// cancel ends the call, because its socket is closed.
-func (p *parked) cancel() {
-	if !p.over {
-		p.unlink()
-		p.c.finish(result{err: unix.EBADF})
+// left has the call leave what it has begun, and returns its result: r, if it has none
+// of its own.
+func (p *parked) left(r result) result {
+	if p.leave == nil {
+		return r
 	}
+	if own := p.during(p.leave); own.how != park {
+		return own
+	}
+	return r
 }
+
+// gone forgets the call, because its thread is gone or has left it. What it has moved is
+// answered all the same: the thread may make it again (replay).
+func (p *parked) gone() { p.stop(result{how: done}) }
 
 func (p *parked) unlink() {
-	p.over = true
 	l := p.c.l
 	if p.index >= 0 {
 		heap.Remove(&l.timers, p.index)
@@ -93,9 +183,12 @@ func (p *parked) unlink() {
 	if p.c.t.parked == p {
 		p.c.t.parked = nil
 	}
-	if i := slices.Index(p.c.s.waiting, p); i >= 0 {
-		p.c.s.waiting = slices.Delete(p.c.s.waiting, i, i+1)
+	if i := slices.Index(*p.list, p); i >= 0 {
+		if *p.list = slices.Delete(*p.list, i, i+1); len(*p.list) == 0 {
+			*p.list = nil
+		}
 	}
+	l.space.give(1)
 	l.kicker.remove(p)
 }
 
@@ -134,145 +227,21 @@ func (t timers) next() time.Time {
 func (t *timers) expire(now time.Time) {
 	for len(*t) > 0 && !now.Before((*t)[0].until) {
 		p := (*t)[0]
-		p.end(p.c.fail(p.expired))
+		p.stop(p.c.fail(p.expired))
 	}
 }
 
-// kicker ends parked calls whose thread has a signal to handle.
-//
-// A call that the supervisor has taken waits so that only a fatal signal ends it
-// (WAIT_KILLABLE_RECV): no call is carried out twice. The price is that the signals
-// of those that wait long have to be looked for. Such a call ends with ERESTARTSYS,
-// which the kernel turns into EINTR or a restart while it delivers the signal. If
-// another thread has taken the signal in between, the number would reach the
-// program; a ptrace stop makes the thread pass through signal delivery in any case.
-type kicker struct {
-	l     *loop
-	calls []*parked // who has waited
-	at    time.Time // when to look again; zero: never
-	pos   int       // where to go on in calls
-	work  chan kick
-}
-
-// kick is a request to the thread that stops others.
-type kick struct {
-	tid int
-	id  uint64
+// timeout is SO_RCVTIMEO or SO_SNDTIMEO.
+type timeout struct {
+	after time.Duration // 0: no limit
+	now   bool          // a negative time was set: nothing waits (sock_set_timeout)
 }
 
 const (
-	kickEvery  = 20 * time.Millisecond
-	kickAtOnce = 64 // calls looked at in one turn
+	rcvTimeo = 0
+	sndTimeo = 1
 )
 
-func (k *kicker) add(p *parked) {
-	if !k.l.killable {
-		return // signals end the wait by themselves
-	}
-	k.calls = append(k.calls, p)
-	if k.at.IsZero() {
-		k.at = time.Now().Add(kickEvery)
-	}
-}
+var noTimeout timeout
 
-func (k *kicker) remove(p *parked) {
-	if i := slices.Index(k.calls, p); i >= 0 {
-		k.calls[i] = k.calls[len(k.calls)-1]
-		k.calls[len(k.calls)-1] = nil
-		k.calls = k.calls[:len(k.calls)-1]
-	}
-}
-
-func (k *kicker) next() time.Time { return k.at }
-
-func (k *kicker) tick(now time.Time) {
-	if k.at.IsZero() || now.Before(k.at) {
-		return
-	}
-	k.at = time.Time{}
-	for range min(kickAtOnce, len(k.calls)) {
-		if len(k.calls) == 0 {
-			break
-		}
-		if k.pos >= len(k.calls) {
-			k.pos = 0
-		}
-		p := k.calls[k.pos]
-		k.pos++
-		if now.Sub(p.since) >= kickEvery && signalled(p.c.t.tid) {
-			k.interrupt(p)
-		}
-	}
-	if len(k.calls) > 0 {
-		k.at = now.Add(kickEvery)
-	}
-}
-
-// signalled reports whether the thread has a signal to handle.
-func signalled(tid int) bool {
-	b, err := os.ReadFile("/proc/" + strconv.Itoa(tid) + "/status")
-	if err != nil {
-		return false
-	}
-	return (hexField(b, "SigPnd:")|hexField(b, "ShdPnd:"))&^hexField(b, "SigBlk:") != 0
-}
-
-func hexField(status []byte, name string) uint64 {
-	s, _ := field(status, name)
-	v, _ := strconv.ParseUint(s, 16, 64)
-	return v
-}
-
-// interrupt ends p with ERESTARTSYS, or EINTR where a timeout is set, as Linux
-// does.
-func (k *kicker) interrupt(p *parked) {
-	if !p.until.IsZero() {
-		p.end(p.c.fail(unix.EINTR))
-		return
-	}
-	tid, id := p.c.t.tid, p.c.n.id
-	p.unlink()
-	p.c.finish(result{how: done})
-	if k.work == nil {
-		k.work = make(chan kick, 256)
-		go stopper(k.l.notify, k.work)
-	}
-	select {
-	case k.work <- kick{tid, id}:
-	default:
-		k.l.notify.send(&response{id: id, error: -int32(unix.EINTR)})
-	}
-}
-
-const errRestart = 512 // ERESTARTSYS
-
-// tracing keeps the reaping of children apart from the stops of traced threads,
-// which wait4 would report as well.
-var tracing sync.Mutex
-
-// stopper ends the calls that come from work. Tracing belongs to one thread.
-func stopper(l listener, work <-chan kick) {
-	runtime.LockOSThread()
-	for w := range work {
-		tracing.Lock()
-		stopAndRestart(l, w)
-		tracing.Unlock()
-	}
-}
-
-func stopAndRestart(l listener, w kick) {
-	if sysPtrace(unix.PTRACE_SEIZE, w.tid) != 0 {
-		l.send(&response{id: w.id, error: -int32(unix.EINTR)})
-		return
-	}
-	sysPtrace(unix.PTRACE_INTERRUPT, w.tid)
-	l.send(&response{id: w.id, error: -errRestart})
-	var st unix.WaitStatus
-	for {
-		_, err := unix.Wait4(w.tid, &st, unix.WALL, nil)
-		if err != unix.EINTR {
-			break
-		}
-	}
-	sysPtrace(unix.PTRACE_DETACH, w.tid)
-}
+const errRestart = unix.Errno(512) // ERESTARTSYS

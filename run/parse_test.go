@@ -69,10 +69,10 @@ func TestStatusFields(t *testing.T) {
 	if v, ok := field(status, "Tgid:"); !ok || v != "77" {
 		t.Errorf("%q, %v", v, ok)
 	}
-	if v := hexField(status, "SigPnd:"); v != 0x200 {
+	if v := fieldUint(status, "SigPnd:", 16); v != 0x200 {
 		t.Errorf("%#x", v)
 	}
-	if v := hexField(status, "SigBlk:"); v != 0xfffffffffffffffb {
+	if v := fieldUint(status, "SigBlk:", 16); v != 0xfffffffffffffffb {
 		t.Errorf("%#x", v)
 	}
 	if _, ok := field(status, "None:"); ok {

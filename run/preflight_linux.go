@@ -146,17 +146,33 @@ func trySockets() error {
 // do what is needed.
 func tryFilter() error {
 	l, _, err := install(true)
-	var e syscall.Errno
-	if errors.As(err, &e) {
-		return denied("seccomp", e, "5.14")
-	}
 	if err != nil {
 		return err
 	}
 	defer sysClose(int(l))
-	// No call waits, which the kernel finds out after it has looked at the flags.
-	if _, e := l.addFD(0, int(l), 0, true); e == unix.EINVAL {
+	return l.try()
+}
+
+// try makes the requests of the listener while no call waits. To receive would wait: it
+// is asked to receive into what is not zeroed.
+func (l listener) try() error {
+	dirty, id := notification{flags: 1}, uint64(0)
+	_, recv := sysIoctl(int(l), ioctlRecv, unsafe.Pointer(&dirty))
+	_, valid := sysIoctl(int(l), ioctlIDValid, unsafe.Pointer(&id))
+	_, add := l.addFD(0, int(l), 0, true)
+	if add == unix.EINVAL { // the kernel looks at the flags first
 		return denied("SECCOMP_ADDFD_FLAG_SEND", unix.ENOSYS, "5.14")
+	}
+	for _, r := range []struct {
+		name      string
+		got, want syscall.Errno
+	}{
+		{"NOTIF_RECV", recv, unix.EINVAL}, {"NOTIF_SEND", l.send(new(response)), unix.ENOENT},
+		{"NOTIF_ID_VALID", valid, unix.ENOENT}, {"NOTIF_ADDFD", add, unix.ENOENT},
+	} {
+		if r.got != r.want {
+			return denied("the ioctl SECCOMP_IOCTL_"+r.name, r.got, "5.14")
+		}
 	}
 	return nil
 }

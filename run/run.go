@@ -25,6 +25,10 @@ type Options struct {
 	// Log, if not nil, receives a line for each call that asks for something that
 	// usock does not have.
 	Log io.Writer
+
+	// Warn, if not nil, receives what the user must know, such as that descriptors
+	// have run out: each thing once. Neither writer holds up the run.
+	Warn io.Writer
 }
 
 // Status is how the program ended.

@@ -28,48 +28,39 @@ func Run(o Options) (Status, error) {
 	if err := shield(); err != nil {
 		return Status{}, err
 	}
-	if err := keepThreads(0); err != nil {
+	if err := keepThreads(loopThreads + 1); err != nil {
 		return Status{}, err
 	}
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return Status{}, denied("PR_SET_CHILD_SUBREAPER", err, "3.4")
 	}
-	l, err := newLoop(o.Host, newLogger(o.Log))
+	l, err := newLoop(o.Host, newLogger(o.Log, o.Warn))
 	if err != nil {
 		return Status{}, err
 	}
 	if l.guard, err = startGuard(o.Guard); err != nil {
-		l.close()
+		l.stop()
 		return Status{}, fmt.Errorf("guard: %w", err)
 	}
+	l.prepare()
 	children := newReaper()
 	defer children.stop()
 	sigs := newForwarder()
 	defer sigs.stop()
 
-	tellInherited(o.Log)
+	l.log.tellInherited()
 	pid, err := l.launch(&o, can)
 	if err != nil {
-		l.close()
+		l.stop()
 		l.guard.stop()
 		return Status{}, err
 	}
 	raiseDescriptors()
-	stopped := make(chan struct{})
-	go func() {
-		defer close(stopped)
-		runtime.LockOSThread() // and never unlocked: its signals are blocked
-		if _, err := blockSignals(); err != nil {
-			panic(err) // the call fails for wrong arguments only
-		}
-		l.run()
-		l.close()
-	}()
+	l.do(l.space.measure)
 	go sigs.forward(pid)
 	st := children.wait(pid)
 	endDescendants(children, l.guard.pid())
-	l.do(func() { l.done = true })
-	<-stopped
+	l.stop()
 	l.guard.stop()
 	return st, nil
 }
@@ -81,7 +72,11 @@ func (l *loop) launch(o *Options, can abilities) (pid int, err error) {
 	go func() {
 		defer close(started)
 		runtime.LockOSThread() // the thread ends with this goroutine
-		if l.notify, l.killable, err = install(can.trace); err != nil {
+		var notify listener
+		if notify, l.killable, err = install(can.trace); err != nil {
+			return
+		}
+		if err = l.begin(notify); err != nil {
 			return
 		}
 		var p *os.Process
@@ -97,8 +92,6 @@ func (l *loop) launch(o *Options, can abilities) (pid int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	l.near = l.notify.syncWake()
-	l.watch(int(l.notify), unix.EPOLLIN, (*trap)(l))
 	l.guard.name(int32(pid))
 	return pid, nil
 }

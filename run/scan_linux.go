@@ -11,47 +11,109 @@ import (
 
 // The kernel does not announce that a program has closed an unconnected socket, a
 // listener or half of a datagram pair. Those are looked up in the list of AF_UNIX
-// sockets: once a second, soon after a thread has ended, and when a port is wanted
-// that one of them may hold.
+// sockets: once a second, soon after a thread has ended, and when a call wants
+// something that one of them may hold, a port or a descriptor: it waits for the scan.
+//
+// The list is as long as the machine has sockets, so a goroutine reads it, and the
+// loop closes what is not in it in slices. The list is no snapshot. What has come, or
+// was given a name, since the reading began may be missing: it is left for the next.
 const (
 	scanEvery = time.Second
 	scanDelay = 10 * time.Millisecond
-	scanShare = 20 // a scan takes at most one part in so many of the loop's time
+	scanShare = 20 // a scan takes at most one part in so many of a processor
 )
 
-func (l *loop) scanLater() { l.scanBy(max(scanEvery, scanShare*l.scanTook)) }
+type scanner struct {
+	l       *loop
+	at      time.Time // when to scan next; zero: no scan is due
+	took    time.Duration
+	busy    bool
+	again   bool    // somebody waits who came while a scan was going on
+	number  uint64  // of the scans begun
+	waiting waiters // for the end of a scan
+	closed  []*sock // found closed, and not released yet
+}
 
-func (l *loop) scanSoon() {
-	if len(l.silent) > 0 {
-		l.scanBy(max(scanDelay, scanShare*l.scanTook))
+func (n *scanner) later() { n.by(max(scanEvery, scanShare*n.took)) }
+
+func (n *scanner) soon() {
+	if len(n.l.silent) > 0 {
+		n.by(max(scanDelay, scanShare*n.took))
 	}
 }
 
-func (l *loop) scanBy(d time.Duration) {
-	if at := time.Now().Add(d); l.nextScan.IsZero() || at.Before(l.nextScan) {
-		l.nextScan = at
+func (n *scanner) by(d time.Duration) {
+	if at := time.Now().Add(d); n.at.IsZero() || at.Before(n.at) {
+		n.at = at
 	}
 }
 
-// scan releases the sockets that the program has closed.
-func (l *loop) scan() {
-	if len(l.silent) == 0 {
+// more reports whether there is something to release.
+func (n *scanner) more() bool { return len(n.closed) > 0 }
+
+// worth reports whether a scan may find anything.
+func (n *scanner) worth() bool { return len(n.l.silent) > 0 }
+
+// start begins a scan.
+func (n *scanner) start() {
+	n.at = time.Time{}
+	if n.busy || len(n.l.silent) == 0 {
+		n.again = n.busy
 		return
 	}
-	begin := time.Now()
-	b, err := os.ReadFile("/proc/net/unix")
-	if err == nil {
-		open := unixInodes(b)
-		for s := range l.silent {
-			if _, ok := open[s.id.ino]; !ok {
-				s.drain() // the last of what it sent
-				s.release()
+	n.busy = true
+	n.number++
+	number := n.number
+	go func() {
+		begin := time.Now()
+		b, err := os.ReadFile("/proc/net/unix")
+		var open map[uint64]struct{}
+		if err == nil {
+			open = unixInodes(b)
+		}
+		took := time.Since(begin)
+		n.l.do(func() { n.result(open, number, took) })
+	}()
+}
+
+// touch says that s has come, or has got a name, now.
+func (s *sock) touch() { s.scan = s.l.scanner.number }
+
+func (n *scanner) result(open map[uint64]struct{}, number uint64, took time.Duration) {
+	n.busy, n.took = false, took
+	if open != nil {
+		for s := range n.l.silent {
+			if _, ok := open[s.id.ino]; !ok && s.scan < number {
+				n.closed = append(n.closed, s)
 			}
 		}
 	}
-	l.scanTook = time.Since(begin)
-	if len(l.silent) > 0 {
-		l.scanLater()
+	if n.again {
+		n.again = false
+		n.start()
+	} else if len(n.l.silent) > 0 {
+		n.later()
+	}
+	n.release()
+}
+
+// release closes a slice of what was found closed. When all is closed, who waits for
+// the scan goes on.
+func (n *scanner) release() {
+	if len(n.closed) > 0 {
+		for begin := time.Now(); len(n.closed) > 0 && time.Since(begin) < slice; {
+			s := shift(&n.closed)
+			if s.state == released {
+				continue
+			}
+			if _, silent := n.l.silent[s]; silent {
+				s.drain() // the last of what it sent
+				s.closed()
+			}
+		}
+	}
+	if len(n.closed) == 0 && !n.busy {
+		n.waiting.wake(n.l)
 	}
 }
 

@@ -3,29 +3,98 @@
 package run
 
 import (
+	"strconv"
 	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// The calls here never wait, so they skip the scheduler's bookkeeping: RawSyscall.
+// The loop's own system calls. Those here never wait, so they skip the scheduler's
+// bookkeeping: RawSyscall. What may wait is in memory_linux.go and notify_linux.go.
+
+// op names a system call that the loop makes, so that a test can have it fail.
+type op uint8
+
+const (
+	opRead op = iota
+	opRecv
+	opSend
+	opSocket
+	opSocketpair
+	opBind
+	opListen
+	opConnect
+	opAccept
+	opPeerName
+	opGetFD
+	opPidfdOpen
+	opEpollCtl
+	opMemory
+	opAddFD
+	opAnswer
+	opDup
+	ops
+)
+
+// fault, set by tests alone, returns the error with which a call is to fail instead
+// of being made, or 0.
+var fault func(op) syscall.Errno
+
+func failing(o op) syscall.Errno {
+	if fault == nil {
+		return 0
+	}
+	return fault(o)
+}
+
+// moved is what a call that counts bytes returns: none, if it failed.
+func moved(n uintptr, e syscall.Errno) (int, syscall.Errno) {
+	if e != 0 {
+		return 0, e
+	}
+	return int(n), 0
+}
 
 func sysRead(fd int, p []byte) (int, syscall.Errno) {
+	if e := failing(opRead); e != 0 {
+		return 0, e
+	}
 	n, _, e := unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
-	return int(n), e
+	return moved(n, e)
 }
 
 func sysRecv(fd int, p []byte, flags int) (int, syscall.Errno) {
+	if e := failing(opRecv); e != 0 {
+		return 0, e
+	}
 	n, _, e := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)),
 		uintptr(flags|unix.MSG_DONTWAIT), 0, 0)
-	return int(n), e
+	return moved(n, e)
 }
 
-func sysSend(fd int, p []byte) (int, syscall.Errno) {
+// recvMsg receives a message into p, with the rest of it where h says. It may wait for
+// another receive of the same socket.
+func recvMsg(fd int, p []byte, h *unix.Msghdr, flags int) (int, syscall.Errno) {
+	if e := failing(opRecv); e != 0 {
+		return 0, e
+	}
+	iov := unix.Iovec{Base: unsafe.SliceData(p)}
+	iov.SetLen(len(p))
+	h.Iov, h.Iovlen = &iov, 1
+	n, _, e := unix.Syscall(unix.SYS_RECVMSG, uintptr(fd), uintptr(unsafe.Pointer(h)), uintptr(flags|unix.MSG_DONTWAIT))
+	return moved(n, e)
+}
+
+func sysSend(fd int, p []byte) (int, syscall.Errno) { return sysSendFlags(fd, p, 0) }
+
+func sysSendFlags(fd int, p []byte, flags int) (int, syscall.Errno) {
+	if e := failing(opSend); e != 0 {
+		return 0, e
+	}
 	n, _, e := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)),
-		unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
-	return int(n), e
+		uintptr(flags|unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL), 0, 0)
+	return moved(n, e)
 }
 
 func sysClose(fd int) {
@@ -44,25 +113,92 @@ func sysIoctl(fd int, req uintptr, arg unsafe.Pointer) (int, syscall.Errno) {
 	return int(n), e
 }
 
+func sysDup(fd int) (int, syscall.Errno) {
+	if e := failing(opDup); e != 0 {
+		return -1, e
+	}
+	n, _, e := unix.RawSyscall(unix.SYS_FCNTL, uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	if e != 0 {
+		return -1, e
+	}
+	return int(n), 0
+}
+
 func sysSocket(typ int) (int, syscall.Errno) {
+	if e := failing(opSocket); e != 0 {
+		return -1, e
+	}
 	fd, _, e := unix.RawSyscall(unix.SYS_SOCKET, unix.AF_UNIX, uintptr(typ|unix.SOCK_CLOEXEC), 0)
-	return int(fd), e
+	if e != 0 {
+		return -1, e
+	}
+	return int(fd), 0
 }
 
 func sysSocketpair(typ int) (a, b int, e syscall.Errno) {
+	if e := failing(opSocketpair); e != 0 {
+		return -1, -1, e
+	}
 	var fds [2]int32
 	_, _, e = unix.RawSyscall6(unix.SYS_SOCKETPAIR, unix.AF_UNIX, uintptr(typ|unix.SOCK_CLOEXEC), 0, uintptr(unsafe.Pointer(&fds)), 0, 0)
-	return int(fds[0]), int(fds[1]), e
+	if e != 0 {
+		return -1, -1, e
+	}
+	return int(fds[0]), int(fds[1]), 0
 }
 
 func sysAccept(fd, flags int) (int, syscall.Errno) {
+	if e := failing(opAccept); e != 0 {
+		return -1, e
+	}
 	n, _, e := unix.RawSyscall6(unix.SYS_ACCEPT4, uintptr(fd), 0, 0, uintptr(flags|unix.SOCK_CLOEXEC), 0, 0)
-	return int(n), e
+	if e != 0 {
+		return -1, e
+	}
+	return int(n), 0
 }
 
 func sysListen(fd, backlog int) syscall.Errno {
+	if e := failing(opListen); e != 0 {
+		return e
+	}
 	_, _, e := unix.RawSyscall(unix.SYS_LISTEN, uintptr(fd), uintptr(backlog), 0)
 	return e
+}
+
+// sysConnect connects fd to a raw AF_UNIX address.
+func sysConnect(fd int, addr []byte) syscall.Errno {
+	if e := failing(opConnect); e != 0 {
+		return e
+	}
+	_, _, e := unix.RawSyscall(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&addr[0])), uintptr(len(addr)))
+	return e
+}
+
+// sysBind binds fd to a raw AF_UNIX address.
+func sysBind(fd int, addr []byte) syscall.Errno {
+	if e := failing(opBind); e != 0 {
+		return e
+	}
+	_, _, e := unix.RawSyscall(unix.SYS_BIND, uintptr(fd), uintptr(unsafe.Pointer(&addr[0])), uintptr(len(addr)))
+	return e
+}
+
+// sysPeerName returns the raw address of fd's peer in b.
+func sysPeerName(fd int, b []byte) ([]byte, syscall.Errno) {
+	if e := failing(opPeerName); e != 0 {
+		return nil, e
+	}
+	return sockName(unix.SYS_GETPEERNAME, fd, b)
+}
+
+func sockName(nr uintptr, fd int, b []byte) ([]byte, syscall.Errno) {
+	n := uint32(len(b))
+	_, _, e := unix.RawSyscall(nr, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(unsafe.Pointer(&n)))
+	if e != 0 {
+		return nil, e
+	}
+	return b[:min(int(n), len(b))], 0
 }
 
 // sysSetInt sets an int option at SOL_SOCKET. It fails for no socket and option
@@ -90,6 +226,17 @@ func nonblocking(fd int) bool {
 	return fl&unix.O_NONBLOCK != 0
 }
 
+// polled returns what poll shows of fd, besides input and output.
+func polled(fd int) int16 { return pollNow(fd, unix.POLLRDHUP) }
+
+// pollNow returns what poll shows of fd now.
+func pollNow(fd int, events int16) int16 {
+	p := unix.PollFd{Fd: int32(fd), Events: events}
+	var zero unix.Timespec
+	unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&p)), 1, uintptr(unsafe.Pointer(&zero)), 0, 0, 0)
+	return p.Revents
+}
+
 // unread returns how many bytes wait to be read from fd.
 func unread(fd int) int {
 	v := int32(0)
@@ -107,14 +254,50 @@ func unsent(fd int) int {
 // inode identifies an open file.
 type inode struct{ dev, ino uint64 }
 
-// sysInode returns fd's identity, and whether it is a socket.
+// link is where a socket's link in /proc/PID/fd leads.
+func (i inode) link() string { return "socket:[" + strconv.FormatUint(i.ino, 10) + "]" }
+
+// sysInode returns fd's identity, and whether it is an AF_UNIX socket. Of any other
+// file it asks nothing: a file's attributes come from its file system, which may take
+// its time (FUSE, NFS).
 func sysInode(fd int) (inode, bool) {
-	var st unix.Stat_t
-	_, _, e := unix.RawSyscall(unix.SYS_FSTAT, uintptr(fd), uintptr(unsafe.Pointer(&st)), 0)
-	if e != 0 || st.Mode&unix.S_IFMT != unix.S_IFSOCK {
+	if sysGetInt(fd, unix.SO_DOMAIN) != unix.AF_UNIX {
 		return inode{}, false
 	}
-	return inode{uint64(st.Dev), st.Ino}, true
+	var st unix.Stat_t
+	_, _, e := unix.RawSyscall(unix.SYS_FSTAT, uintptr(fd), uintptr(unsafe.Pointer(&st)), 0)
+	return inode{uint64(st.Dev), st.Ino}, e == 0
+}
+
+// sysGetFD duplicates the descriptor fd of pidfd's process.
+func sysGetFD(pidfd, fd int) (int, syscall.Errno) {
+	if e := failing(opGetFD); e != 0 {
+		return -1, e
+	}
+	n, _, e := unix.RawSyscall(unix.SYS_PIDFD_GETFD, uintptr(pidfd), uintptr(fd), 0)
+	if e != 0 {
+		return -1, e
+	}
+	return int(n), 0
+}
+
+func sysPidfdOpen(pid, flags int) (int, syscall.Errno) {
+	if e := failing(opPidfdOpen); e != 0 {
+		return -1, e
+	}
+	n, _, e := unix.RawSyscall(unix.SYS_PIDFD_OPEN, uintptr(pid), uintptr(flags), 0)
+	if e != 0 {
+		return -1, e
+	}
+	return int(n), 0
+}
+
+func sysEpollCtl(epoll, what, fd int, ev *unix.EpollEvent) syscall.Errno {
+	if e := failing(opEpollCtl); e != 0 {
+		return e
+	}
+	_, _, e := unix.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(epoll), uintptr(what), uintptr(fd), uintptr(unsafe.Pointer(ev)), 0, 0)
+	return e
 }
 
 // blockSignals keeps signals from the calling thread, which must be locked to its

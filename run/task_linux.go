@@ -20,6 +20,8 @@ type task struct {
 	owner  int32  // its process; 0: not looked up yet
 	alive  string // a file that is there as long as the thread; "": pidfd is the thread's own
 	replay replay
+	proc   *process // once a call of its process has been away
+	calls  int      // of its that are being handled
 }
 
 // replay is an answer that did not reach its call: a signal had ended the call. The
@@ -44,30 +46,54 @@ func (l *loop) task(tid int) (*task, syscall.Errno) {
 		}
 		t.drop() // the number is another process's thread's by now
 	}
+	l.space.evict()
 	t := &task{l: l, tid: tid}
-	var err error
-	t.pidfd, err = unix.PidfdOpen(tid, pidfdThread)
-	if err == unix.EINVAL {
-		err = t.openProcess()
+	var e syscall.Errno
+	t.pidfd, e = sysPidfdOpen(tid, pidfdThread)
+	if e == unix.EMFILE && l.forgetTasks() {
+		t.pidfd, e = sysPidfdOpen(tid, pidfdThread)
 	}
-	if err != nil {
-		return nil, errno(err)
+	if e == unix.EINVAL || e == unix.EPERM || e == unix.ENOSYS { // an older kernel, or a profile that knows no such flag
+		e = t.openProcess()
+	}
+	if e != 0 {
+		return nil, e
+	}
+	if e := l.watch(t.pidfd, unix.EPOLLIN|unix.EPOLLET, t); e != 0 {
+		sysClose(t.pidfd)
+		return nil, e
 	}
 	l.tasks[tid] = t
-	l.watch(t.pidfd, unix.EPOLLIN|unix.EPOLLET, t)
+	l.space.force(1)
 	l.guard.tell(t)
+	if len(l.procs) > 0 {
+		t.proc = l.procs[t.process()]
+	}
 	return t, 0
+}
+
+// forgetTasks drops the threads of which nothing is waiting, and reports whether
+// there were any: what is known of them can be found out again.
+func (l *loop) forgetTasks() bool {
+	some := false
+	for _, t := range l.tasks {
+		if t.parked == nil && t.calls == 0 && !t.replay.ok {
+			t.drop()
+			some = true
+		}
+	}
+	return some
 }
 
 // openProcess opens the thread's process, which has the same descriptors: before
 // Linux 6.9 there are no descriptors of threads.
-func (t *task) openProcess() (err error) {
+func (t *task) openProcess() (e syscall.Errno) {
 	pid := int(t.process())
-	if t.pidfd, err = unix.PidfdOpen(pid, 0); err == nil && pid != t.tid {
+	if t.pidfd, e = sysPidfdOpen(pid, 0); e == 0 && pid != t.tid {
 		t.alive = "/proc/" + strconv.Itoa(pid) + "/task/" + strconv.Itoa(t.tid)
 		t.l.sweep()
 	}
-	return err
+	return e
 }
 
 const manyTasks = 4096
@@ -88,16 +114,20 @@ func (l *loop) sweep() {
 // ready implements source: the thread has ended.
 func (t *task) ready(uint32) {
 	t.drop()
-	t.l.scanSoon()
+	t.l.scanner.soon()
 }
 
 func (t *task) drop() {
 	if t.l.tasks[t.tid] == t {
 		delete(t.l.tasks, t.tid)
+		t.l.space.give(1)
+	}
+	if t.tid == int(t.owner) {
+		delete(t.l.procs, t.owner)
 	}
 	t.l.guard.forget(int32(t.tid))
 	if t.parked != nil {
-		t.parked.leave()
+		t.parked.gone()
 	}
 	t.l.forget(t.pidfd)
 	sysClose(t.pidfd)
@@ -143,8 +173,41 @@ func field(status []byte, name string) (string, bool) {
 
 // fetch duplicates the thread's descriptor into this process.
 func (t *task) fetch(fd int) (int, syscall.Errno) {
-	n, _, e := unix.RawSyscall(unix.SYS_PIDFD_GETFD, uintptr(t.pidfd), uintptr(fd), 0)
-	return int(n), e
+	n, e := sysGetFD(t.pidfd, fd)
+	if e == unix.EMFILE && t.l != nil && t.l.forgetTasks() {
+		n, e = sysGetFD(t.pidfd, fd)
+	}
+	return n, e
+}
+
+// room reports whether the thread's process has a number left for a descriptor, below its
+// RLIMIT_NOFILE. What cannot be found out counts as room.
+func (t *task) room() bool {
+	var lim unix.Rlimit
+	if unix.Prlimit(t.tid, unix.RLIMIT_NOFILE, nil, &lim) != nil {
+		return true
+	}
+	dir := "/proc/" + strconv.Itoa(t.tid) + "/fd"
+	var st unix.Stat_t
+	if unix.Stat(dir, &st) != nil || st.Size > 0 && uint64(st.Size) < lim.Cur {
+		return true // the size is the number of descriptors since Linux 6.2
+	}
+	if v, ok := statusField(t.tid, "FDSize:"); ok {
+		if n, err := strconv.ParseUint(v, 10, 64); err == nil && n < lim.Cur {
+			return true // nor has the table that many places
+		}
+	}
+	fds, err := os.ReadDir(dir)
+	if err != nil {
+		return true
+	}
+	below := uint64(0)
+	for _, f := range fds {
+		if n, err := strconv.ParseUint(f.Name(), 10, 64); err == nil && n < lim.Cur {
+			below++
+		}
+	}
+	return below < lim.Cur
 }
 
 // find duplicates the descriptor that the call names and finds its socket. It
@@ -180,63 +243,16 @@ func (c *call) find() (bool, syscall.Errno) {
 			return true, 0
 		}
 	}
-	sysClose(dup)
-	return false, 0
+	// A file system may be told of it, and take its time (FUSE, NFS).
+	return false, c.away(func() { unix.Close(dup) })
 }
 
-// reach duplicates the program's end of s, wherever it is held; -1 if it is
-// nowhere.
-func (s *sock) reach() int {
-	if t := s.l.tasks[s.tid]; t != nil {
-		if fd := s.heldBy(t, s.fd); fd >= 0 {
-			return fd
-		}
-	}
-	procs, err := os.ReadDir("/proc")
-	if err != nil {
-		return -1
-	}
-	want := "socket:[" + strconv.FormatUint(s.id.ino, 10) + "]"
-	for _, p := range procs {
-		pid, err := strconv.Atoi(p.Name())
-		if err != nil || pid == os.Getpid() {
-			continue
-		}
-		if fd := s.reachIn(pid, want); fd >= 0 {
-			return fd
-		}
-	}
-	return -1
-}
-
-func (s *sock) reachIn(pid int, want string) int {
-	dir := "/proc/" + strconv.Itoa(pid) + "/fd"
-	fds, err := os.ReadDir(dir)
-	if err != nil {
-		return -1
-	}
-	for _, f := range fds {
-		if to, err := os.Readlink(dir + "/" + f.Name()); err != nil || to != want {
-			continue
-		}
-		n, err := strconv.Atoi(f.Name())
-		if err != nil {
-			continue
-		}
-		pidfd, err := unix.PidfdOpen(pid, 0)
-		if err != nil {
-			return -1
-		}
-		t := task{tid: pid, pidfd: pidfd}
-		fd := s.heldBy(&t, n)
-		sysClose(pidfd)
-		return fd
-	}
-	return -1
-}
-
-// heldBy duplicates the thread's descriptor fd if it is the program's end of s.
+// heldBy duplicates the thread's descriptor fd if it is the program's end of s. It
+// looks first: to close another file may take long.
 func (s *sock) heldBy(t *task, fd int) int {
+	if to, err := os.Readlink("/proc/" + strconv.Itoa(t.tid) + "/fd/" + strconv.Itoa(fd)); err != nil || to != s.id.link() {
+		return -1
+	}
 	dup, e := t.fetch(fd)
 	if e != 0 {
 		return -1

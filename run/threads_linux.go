@@ -4,9 +4,13 @@ package run
 
 import (
 	"errors"
+	"os"
 	"runtime"
+	"runtime/metrics"
+	"strconv"
 	"sync"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -61,7 +65,23 @@ func keepThreads(n int) error {
 		return err
 	}
 	makeThreads(n)
+	awaitThreads()
 	return nil
+}
+
+// awaitThreads waits until each thread that the runtime has is one of the kernel's too:
+// while another goroutine is locked to its thread, the runtime only asks for one (its
+// template thread makes it a moment later).
+func awaitThreads() {
+	want := []metrics.Sample{{Name: "/sched/threads/total:threads"}}
+	for end := time.Now().Add(time.Second); time.Now().Before(end); time.Sleep(100 * time.Microsecond) {
+		metrics.Read(want)
+		v, ok := statusField(os.Getpid(), "Threads:")
+		n, err := strconv.ParseUint(v, 10, 64)
+		if !ok || err != nil || want[0].Value.Kind() != metrics.KindUint64 || n >= want[0].Value.Uint64() {
+			return
+		}
+	}
 }
 
 // makeThreads has n goroutines meet on a thread each, which are idle afterwards.

@@ -29,8 +29,9 @@ func runCmd() *cobra.Command {
 		Short: "Run a program with its IPv4 and IPv6 sockets served by usock",
 		Long: `Run starts an unmodified program. Its AF_INET and AF_INET6 sockets, and those of
 all its children, are sockets of one usock host with a loopback interface; its
-files, AF_UNIX and AF_NETLINK sockets stay the kernel's. No privilege is needed;
-run by root, raw sockets and ports below 1024 are allowed.
+files, AF_UNIX and AF_NETLINK sockets stay the kernel's. So do sockets that it
+inherits, which -v names, and those in network namespaces of its own. No privilege
+is needed; run by root, raw sockets and ports below 1024 are allowed.
 
 The exit status is the program's, 126 or 127 if it cannot be executed or is not
 there, and 125 if usock itself fails before it starts. Processes that it leaves
@@ -119,7 +120,7 @@ func runProgram(args []string, verbose bool, s *shape) error {
 	o := run.Options{
 		Host: host, Path: path, Argv: args, Env: os.Environ(),
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
-		Guard: []string{"/proc/self/exe", guardName},
+		Guard: []string{"/proc/self/exe", guardName}, Warn: os.Stderr,
 	}
 	if verbose {
 		o.Log = os.Stderr

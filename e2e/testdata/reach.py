@@ -1,9 +1,9 @@
 """reach - tries to get at the supervisor of this run and at its guard: through /proc,
 through its descriptors, and by ptrace."""
-import ctypes, errno, os, signal, socket
+import ctypes, errno, os, signal, socket, struct
 
 libc = ctypes.CDLL(None, use_errno=True)
-PTRACE_SEIZE, PTRACE_DETACH, SYS_pidfd_open, SYS_pidfd_getfd = 0x4206, 17, 434, 438
+PTRACE_SEIZE, PTRACE_ATTACH, SYS_pidfd_open, SYS_pidfd_getfd = 0x4206, 16, 434, 438
 
 
 def seize(pid):
@@ -44,13 +44,21 @@ os.waitpid(child, 0)
 out = 0
 for pid in [supervisor] + guards:
     reached = []
-    for what in (lambda: os.listdir(f'/proc/{pid}/fd'), lambda: open(f'/proc/{pid}/mem', 'rb'),
-                 lambda: open(f'/proc/{pid}/environ').read(), lambda: os.readlink(f'/proc/{pid}/exe')):
-        try:
-            what()
-            reached.append('proc')
-        except OSError as e:
-            assert e.errno in (errno.EACCES, errno.EPERM), e
+    threads = [f'task/{t}/' for t in os.listdir(f'/proc/{pid}/task')]
+    for name in [t + f for t in [''] + threads for f in ('fd', 'fdinfo', 'mem', 'maps', 'environ', 'auxv', 'exe', 'root', 'cwd', 'ns/net')]:
+        path = f'/proc/{pid}/{name}'
+        for what in (lambda: os.listdir(path), lambda: os.readlink(path), lambda: open(path, 'rb').read(1), lambda: open(path, 'r+b')):
+            try:
+                what()
+                reached.append(name)
+            except OSError as e:
+                if e.errno not in (errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EINVAL, errno.EISDIR):
+                    reached.append(f'{name}: {e}')
+    one = struct.pack('PN', ctypes.addressof(ctypes.create_string_buffer(1)), 1)
+    for call in 'process_vm_readv', 'process_vm_writev':
+        if getattr(libc, call)(pid, one, ctypes.c_ulong(1), struct.pack('PN', 4096, 1), ctypes.c_ulong(1), ctypes.c_ulong(0)) >= 0 \
+                or ctypes.get_errno() != errno.EPERM:
+            reached.append(call)
     for fd in range(64):
         s = socket.socket(socket.AF_UNIX)
         s.setblocking(False)
@@ -60,10 +68,12 @@ for pid in [supervisor] + guards:
         except OSError:
             pass
         s.close()
-    if seize(pid):
-        reached.append('ptrace')
+    for tid in os.listdir(f'/proc/{pid}/task'):
+        for request in PTRACE_SEIZE, PTRACE_ATTACH:
+            if libc.ptrace(request, int(tid), None, None) == 0:
+                reached.append('ptrace')
     p = libc.syscall(SYS_pidfd_open, pid, 0)
-    if libc.syscall(SYS_pidfd_getfd, p, 1, 0) >= 0:
+    if any(libc.syscall(SYS_pidfd_getfd, p, fd, 0) >= 0 for fd in range(64)):
         reached.append('pidfd_getfd')
     if reached:
         print('reached', pid, reached)

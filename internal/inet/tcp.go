@@ -239,7 +239,7 @@ func (t *tcpProto) AtMark(s *socket.Socket) bool { return endpointOf(s).conn.AtM
 // Send implements socket.Proto.
 func (t *tcpProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 	e := endpointOf(s)
-	if e.deferred != nil || m.Flags&abi.MSG_FASTOPEN != 0 && e.phase == unconnected && e.listener == nil {
+	if e.deferred != nil || m.Flags&abi.MSG_FASTOPEN != 0 {
 		return t.sendFastOpen(e, m)
 	}
 	if len(m.Control) > 0 {

@@ -232,13 +232,30 @@ func (t *tcpProto) choosePort(e *tcpEndpoint, k *tuple) (iss uint32, err error) 
 	return 0, syscall.EADDRNOTAVAIL
 }
 
-// sendFastOpen is sendto with MSG_FASTOPEN: connect and send in one (tcp(7)).
+// sendFastOpen is sendto with MSG_FASTOPEN: connect and send in one (tcp(7)). It fails as
+// connect does where there is or may be a connection (net/ipv4/tcp.c,
+// tcp_sendmsg_fastopen).
 func (t *tcpProto) sendFastOpen(e *tcpEndpoint, m *socket.Msg) (int, error) {
 	a := m.Addr
-	if e.deferred != nil {
+	switch {
+	case m.Flags&abi.MSG_FASTOPEN != 0 && m.HasAddr && a.Family == abi.AF_UNSPEC:
+		return 0, syscall.EOPNOTSUPP
+	case e.deferred != nil:
 		a, e.deferred = *e.deferred, nil
-	} else if !m.HasAddr {
-		return 0, syscall.EDESTADDRREQ
+	case e.phase == connecting:
+		if err := t.outcome(e); err == syscall.EALREADY && e.s.SendWaits(m.Flags) {
+			return 0, syscall.EAGAIN
+		} else if err != nil {
+			return 0, err
+		}
+		m.Flags &^= abi.MSG_FASTOPEN
+		return t.Send(e.s, m)
+	case e.phase == disconnecting:
+		return 0, syscall.EINVAL
+	case e.phase != unconnected || e.listener != nil:
+		return 0, syscall.EISCONN
+	case !m.HasAddr:
+		return 0, syscall.EINVAL
 	}
 	dst, err := t.peerAddr(e.s, a)
 	if err != nil {
@@ -257,6 +274,7 @@ func (t *tcpProto) sendFastOpen(e *tcpEndpoint, m *socket.Msg) (int, error) {
 	if err := t.begin(e, a, fo, nil); err != nil {
 		return 0, err
 	}
+	m.Flags &^= abi.MSG_FASTOPEN
 	if !e.s.SendWaits(m.Flags) {
 		return 0, syscall.EINPROGRESS
 	}

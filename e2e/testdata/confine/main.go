@@ -30,6 +30,15 @@ type rule struct {
 
 var rules = map[string]rule{
 	"seccomp":           {nr: unix.SYS_SECCOMP},
+	"new_listener":      {unix.SYS_SECCOMP, 2, bpf.JumpBitsSet, unix.SECCOMP_FILTER_FLAG_NEW_LISTENER},
+	"notif_recv":        {unix.SYS_IOCTL, 2, bpf.JumpEqual, unix.SECCOMP_IOCTL_NOTIF_RECV},
+	"notif_send":        {unix.SYS_IOCTL, 2, bpf.JumpEqual, unix.SECCOMP_IOCTL_NOTIF_SEND},
+	"notif_id_valid":    {unix.SYS_IOCTL, 2, bpf.JumpEqual, unix.SECCOMP_IOCTL_NOTIF_ID_VALID},
+	"notif_addfd":       {unix.SYS_IOCTL, 2, bpf.JumpEqual, unix.SECCOMP_IOCTL_NOTIF_ADDFD},
+	"no_new_privs":      {unix.SYS_PRCTL, 1, bpf.JumpEqual, unix.PR_SET_NO_NEW_PRIVS},
+	"landlock":          {nr: unix.SYS_LANDLOCK_CREATE_RULESET},
+	"prlimit":           {nr: unix.SYS_PRLIMIT64},
+	"pidfd_send_signal": {nr: unix.SYS_PIDFD_SEND_SIGNAL},
 	"pidfd_open":        {nr: unix.SYS_PIDFD_OPEN},
 	"pidfd_getfd":       {nr: unix.SYS_PIDFD_GETFD},
 	"process_vm_readv":  {nr: unix.SYS_PROCESS_VM_READV},

@@ -1,0 +1,66 @@
+//go:build amd64 || arm64
+
+package run
+
+// row is a system call that the filter knows. All that is particular to a call
+// stands in its row: the filter, the dispatch and the names in messages follow.
+type row struct {
+	name         string
+	amd64, arm64 int32 // its number
+	when         when  // with which arguments it comes here
+	handle       func(*call) result
+	is           trait
+}
+
+type trait uint8
+
+const (
+	free  trait = 1 << iota // its first argument is no socket of the host
+	gives                   // it gives the program a descriptor
+)
+
+// rows returns the calls. Those that servers make most come first: the filter looks
+// in this order.
+func rows() []row {
+	return []row{
+		{"recvfrom", 45, 207, receives, callRecvfrom, 0},
+		{"sendto", 44, 206, sends, callSendto, 0},
+		{"recvmsg", 47, 212, always, callRecvmsg, 0},
+		{"sendmsg", 46, 211, always, callSendmsg, 0},
+		{"accept4", 288, 242, always, callAccept4, gives},
+		{"setsockopt", 54, 208, setsOption, callSetsockopt, 0},
+		{"ioctl", 16, 29, asksSocket, callIoctl, 0},
+		{"socket", 41, 198, makesSocket, callSocket, free | gives},
+		{"socketpair", 53, 199, makesSocket, callSocketpair, free | gives},
+		{"connect", 42, 203, always, callConnect, 0},
+		{"accept", 43, 202, always, callAccept, gives},
+		{"shutdown", 48, 210, always, callShutdown, 0},
+		{"getsockname", 51, 204, always, callGetsockname, 0},
+		{"getpeername", 52, 205, always, callGetpeername, 0},
+		{"getsockopt", 55, 209, always, callGetsockopt, 0},
+		{"bind", 49, 200, always, callBind, 0},
+		{"listen", 50, 201, always, callListen, 0},
+		{"recvmmsg", 299, 243, always, callRecvmmsg, 0},
+		{"sendmmsg", 307, 269, always, callSendmmsg, 0},
+		{"io_uring_setup", 425, 425, never, nil, free},
+		{"landlock_create_ruleset", 444, 444, always, callLandlock, free},
+	}
+}
+
+// number returns the call's number on a machine.
+func (r *row) number(m *machine) int32 {
+	if m.arm {
+		return r.arm64
+	}
+	return r.amd64
+}
+
+// callTable returns the rows by number.
+func callTable() map[int32]*row {
+	list := rows()
+	m := make(map[int32]*row, len(list))
+	for i := range list {
+		m[list[i].number(&native)] = &list[i]
+	}
+	return m
+}

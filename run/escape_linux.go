@@ -1,0 +1,109 @@
+//go:build amd64 || arm64
+
+package run
+
+import (
+	"encoding/binary"
+	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"usock"
+)
+
+// netNamespace returns the identity of the network namespace of a thread.
+func netNamespace(tid string) (inode, bool) {
+	var st unix.Stat_t
+	if unix.Stat("/proc/"+tid+"/ns/net", &st) != nil {
+		return inode{}, false
+	}
+	return inode{uint64(st.Dev), st.Ino}, true
+}
+
+// elsewhere reports whether the calling thread is in a network namespace other than
+// usock's, one that it has made or joined by itself: a socket that it makes there is
+// the kernel's. Where that cannot be seen, it is the host's.
+func (c *call) elsewhere() bool {
+	ns, ok := netNamespace(strconv.Itoa(c.t.tid))
+	return ok && ns != c.l.netns
+}
+
+// callSocketpair is socketpair(domain, type, protocol, fds). The Internet's families
+// have no pairs, as the kernel says itself. Others do (TIPC), and their sockets reach a network.
+func callSocketpair(c *call) result {
+	domain := int32(c.n.data.args[0])
+	if domain == unix.AF_INET || domain == unix.AF_INET6 || c.elsewhere() {
+		return result{how: byKernel}
+	}
+	return c.refuseFamily()
+}
+
+// refuseFamily refuses a socket of a family that reaches the machine's network.
+func (c *call) refuseFamily() result {
+	if e := badSocket(int(int32(c.n.data.args[0])), int(int32(c.n.data.args[1]))); e != 0 {
+		return c.fail(e)
+	}
+	return c.failErr(unix.EAFNOSUPPORT)
+}
+
+// typeLimit is one more than the highest type of a socket (SOCK_MAX in linux/net.h).
+const typeLimit = 11
+
+// badSocket judges what Linux does before it asks a family: the type's flags, the
+// family's number and the type's (net/socket.c, __sys_socket and __sock_create).
+func badSocket(domain, typ int) syscall.Errno {
+	switch {
+	case typ&^(usock.SOCK_TYPE_MASK|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC) != 0:
+		return unix.EINVAL
+	case domain < 0 || domain >= unix.AF_MAX:
+		return unix.EAFNOSUPPORT
+	case typ&usock.SOCK_TYPE_MASK >= typeLimit:
+		return unix.EINVAL
+	}
+	return 0
+}
+
+// Of landlock_create_ruleset(2).
+const (
+	landlockVersion = 1         // LANDLOCK_CREATE_RULESET_VERSION
+	landlockABI     = 3         // the last one without rules for the network
+	landlockFS      = 1<<15 - 1 // its rights on files
+	landlockSize    = 8         // of its struct landlock_ruleset_attr
+	landlockMost    = pageSize  // of any
+)
+
+// callLandlock is landlock_create_ruleset(attr, size, flags). Landlock's rules for
+// the network judge the kernel's sockets, and the program has none: rules that are
+// taken and do nothing would leave it open where it thinks itself closed. So the program
+// finds a kernel whose Landlock is of ABI 3, which has none of them and says so.
+func callLandlock(c *call) result {
+	args := &c.n.data.args
+	attr, size, flags := args[0], args[1], uint32(args[2])
+	switch {
+	case flags == landlockVersion && attr == 0 && size == 0:
+		n, _, e := unix.RawSyscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, landlockVersion)
+		if e != 0 {
+			return c.fail(e)
+		}
+		return c.answer(min(int64(n), landlockABI))
+	case flags != 0 || size < landlockSize:
+		return result{how: byKernel}
+	case size > landlockMost:
+		return c.fail(unix.E2BIG)
+	}
+	b, e := c.bytes(attr, size, landlockMost)
+	if e != 0 {
+		return c.fail(e)
+	}
+	for _, x := range b[landlockSize:] {
+		if x != 0 {
+			c.l.log.printf(c.t, "landlock_create_ruleset: rules for the network are not supported: E2BIG")
+			return c.fail(unix.E2BIG) // copy_struct_from_user: what it does not know is set
+		}
+	}
+	if binary.NativeEndian.Uint64(b)&^landlockFS != 0 {
+		return c.fail(syscall.EINVAL)
+	}
+	return result{how: byKernel}
+}

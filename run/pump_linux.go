@@ -1,0 +1,454 @@
+//go:build amd64 || arm64
+
+package run
+
+import (
+	"encoding/binary"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"usock"
+)
+
+// maxRound is how many bytes a pump moves in one direction before it lets the
+// other sockets have their turn.
+const maxRound = 4 * pumpSize
+
+// end is a descriptor of the supervisor's whose other end a program has.
+type end struct {
+	fd       int  // -1: there is none
+	readable bool // there may be something to read
+	ended    bool // the other end was shut down or closed: reads go on to the end
+	hungUp   bool // in both directions
+	writable bool // it may take more
+	armed    bool // the kernel tells when it takes more
+}
+
+// pending are bytes that a pump has taken from one side and could not pass on.
+type pending struct {
+	buf   []byte // nil if empty
+	off   int
+	whole []byte // the loop's buffer that buf is in; nil: buf is its own
+	from  sender // datagrams: where it is from
+}
+
+func (p *pending) empty() bool { return p.buf == nil }
+
+// Little is copied, so that a buffer is held only where it is used.
+const (
+	littlePending = 16 << 10
+	spareBuffers  = 16
+)
+
+// keep makes b, which is in the loop's buffer whole, the pending bytes, and gives
+// the loop another buffer if it has to.
+func (l *loop) keep(p *pending, whole *[]byte, b []byte) {
+	p.off = 0
+	if len(b) <= littlePending {
+		p.buf = append(make([]byte, 0, max(len(b), 1)), b...)
+		return
+	}
+	p.buf, p.whole = b, *whole
+	if n := len(l.spare); n > 0 {
+		*whole, l.spare = l.spare[n-1], l.spare[:n-1]
+	} else {
+		*whole = make([]byte, pumpSize)
+	}
+}
+
+// drop forgets the pending bytes.
+func (l *loop) drop(p *pending) {
+	if p.whole != nil && len(l.spare) < spareBuffers {
+		l.spare = append(l.spare, p.whole)
+	}
+	*p = pending{}
+}
+
+// watchStack has the loop told of the host's socket's events.
+func (s *sock) watchStack() {
+	s.l.set.Add(s.u, usock.POLLIN|usock.POLLOUT|usock.POLLRDHUP|usock.POLLPRI|usock.EPOLLET, s)
+}
+
+const farEvents = unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET
+
+// setFar makes fd the far end.
+func (s *sock) setFar(fd int) syscall.Errno {
+	if e := s.l.watch(fd, farEvents, s); e != 0 {
+		return e
+	}
+	s.far = end{fd: fd, writable: true}
+	return 0
+}
+
+// full says that the far end takes no more now. Only then is the kernel asked to
+// tell when it does: otherwise it would tell after each read of the program's.
+func (s *sock) full() {
+	s.far.writable = false
+	if !s.far.armed {
+		s.far.armed = true
+		s.l.rewatch(s.far.fd, farEvents|unix.EPOLLOUT)
+	}
+}
+
+// dropFar closes the far end.
+func (s *sock) dropFar() {
+	if s.far.fd < 0 {
+		return
+	}
+	s.l.forget(s.far.fd)
+	sysClose(s.far.fd)
+	s.far = end{fd: -1}
+}
+
+// ready implements source: something happened at the far end.
+func (s *sock) ready(events uint32) {
+	f := &s.far
+	if events&(unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+		f.readable = true
+	}
+	if events&(unix.EPOLLOUT|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+		f.writable = true
+		if f.armed {
+			f.armed = false
+			s.l.rewatch(f.fd, farEvents)
+		}
+	}
+	if events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) == 0 {
+		s.pump()
+		return
+	}
+	f.ended = true
+	if events&unix.EPOLLHUP != 0 {
+		f.hungUp = true
+	}
+	if events&unix.EPOLLERR != 0 && s.stream && s.up.half == ended {
+		s.abort = true // closed, with data unread
+	}
+	if !s.toEnd {
+		s.toEnd = true
+		s.l.ending = append(s.l.ending, s)
+	}
+}
+
+// stackEvent handles the host's socket's events.
+func (s *sock) stackEvent(ev usock.Events) {
+	switch {
+	case s.state == released:
+		return
+	case !s.stream:
+		s.pump()
+	case s.state == listening:
+		s.acceptAll()
+	case s.state == connecting:
+		s.outcome(ev)
+		s.pump()
+	case s.state == connected && s.down.half == ended:
+		s.afterEnd(ev)
+		s.pump()
+	case s.state == connected || s.state == closing:
+		s.pump()
+	}
+	s.wakeAll()
+}
+
+// afterEnd looks whether the connection was reset after the end of the stream, which was
+// passed on: writing fails then.
+func (s *sock) afterEnd(ev usock.Events) {
+	if ev&usock.POLLERR == 0 {
+		return
+	}
+	if e := s.takeError(); e != 0 { // else it is an entry in the error queue
+		s.failed(e)
+	}
+}
+
+// pump moves what can be moved, in both directions.
+func (s *sock) pump() {
+	if s.far.fd < 0 {
+		return
+	}
+	if !s.stream {
+		s.pumpDatagrams()
+		return
+	}
+	switch s.state {
+	case connecting:
+		s.watchConnecting()
+		return
+	case connected, closing:
+	default:
+		return
+	}
+	more := s.pumpUp()
+	if s.state == connected && s.far.fd >= 0 {
+		more = s.pumpDown() || more
+	}
+	if s.state == connected && s.up.half == ended {
+		s.lookClosed()
+	}
+	if s.state == released {
+		return
+	}
+	if more {
+		s.l.later(s)
+	}
+	s.wakeAll()
+}
+
+// lookClosed looks whether the program has closed a socket that it has shut down for
+// writing. A far end that hangs up says so, unless it does so anyway: because the
+// program has shut down for reading too, or the end of the stream was passed on.
+func (s *sock) lookClosed() {
+	switch {
+	case s.abort:
+		s.reset()
+	case !s.far.hungUp:
+	case !s.shutRd && s.down.half == flowing:
+		s.closed()
+	default:
+		s.hush(true)
+		s.l.scanner.soon()
+	}
+}
+
+// drain passes on what the program has written up to now, announced by the kernel
+// or not yet.
+func (s *sock) drain() {
+	s.far.readable = true
+	s.pump()
+}
+
+// watchConnecting looks whether the program has closed a socket that connects.
+func (s *sock) watchConnecting() {
+	n, e := sysRecv(s.far.fd, s.l.upBuf[:1], unix.MSG_PEEK)
+	switch {
+	case e == unix.EAGAIN || e == 0 && n > 0 && polled(s.far.fd)&unix.POLLHUP == 0:
+	case e == 0 || e == closedUnread:
+		s.release()
+	default:
+		s.l.later(s)
+	}
+}
+
+// closedUnread is the error of a far end whose program's end was closed with bytes unread.
+// There is no other one that says something of the program: the rest is want of memory,
+// or a signal.
+const closedUnread = unix.ECONNRESET
+
+// pumpUp moves bytes from the program to the stack. It reports whether it stopped
+// only to let others have their turn.
+func (s *sock) pumpUp() bool {
+	for moved := 0; ; {
+		if !s.up.empty() && !s.sendUp() {
+			return false
+		}
+		if s.state == closing {
+			s.closes(false)
+			return false
+		}
+		if !s.far.readable || s.up.half == ended {
+			return false // after the end there is only the byte that stays unread
+		}
+		if moved >= maxRound {
+			return true
+		}
+		b := s.l.upBuf
+		n, e := sysRead(s.far.fd, b)
+		switch {
+		case e == closedUnread:
+			s.closes(true)
+			return false
+		case e != 0:
+			s.far.readable = e != unix.EAGAIN
+			return s.far.readable
+		case n == 0 && s.up.half == ending:
+			s.endSent()
+		case n == 0:
+			s.closes(false) // a shutdown is trapped: it would have set up.half
+			return false
+		default:
+			if n < len(b) && !s.far.ended {
+				s.far.readable = false // that was all, and what comes will be told
+			}
+			if n = s.skipFiller(b, n); n == 0 {
+				continue
+			}
+			moved += n
+			if !s.passUp(b[:n]) {
+				return false
+			}
+		}
+	}
+}
+
+// skipFiller takes the supervisor's own bytes off the head of b[:n] and returns
+// how many are left.
+func (s *sock) skipFiller(b []byte, n int) int {
+	if s.filler == 0 {
+		return n
+	}
+	k := min(s.filler, n)
+	s.filler -= k
+	return copy(b, b[k:n])
+}
+
+// passUp hands bytes to the stack and keeps those that it does not take; then it
+// reports false.
+func (s *sock) passUp(b []byte) bool {
+	for len(b) > 0 {
+		n, err := s.u.Send(b, usock.MSG_NOSIGNAL)
+		b = b[max(n, 0):]
+		if err == nil {
+			continue
+		}
+		if e := errno(err); e != unix.EAGAIN {
+			s.failed(e)
+			return false
+		}
+		s.l.keep(&s.up.pending, &s.l.upBuf, b)
+		return false
+	}
+	return true
+}
+
+// sendUp sends the kept bytes and reports whether all are sent.
+func (s *sock) sendUp() bool {
+	for s.up.off < len(s.up.buf) {
+		n, err := s.u.Send(s.up.buf[s.up.off:], usock.MSG_NOSIGNAL)
+		s.up.off += max(n, 0)
+		if err == nil {
+			continue
+		}
+		if e := errno(err); e != unix.EAGAIN {
+			s.l.drop(&s.up.pending)
+			s.failed(e)
+		}
+		return false
+	}
+	s.l.drop(&s.up.pending)
+	return true
+}
+
+// endSent ends the stream after a shutdown that found the stack's queue full.
+func (s *sock) endSent() {
+	s.u.Shutdown(usock.SHUT_WR)
+	s.up.half, s.far.readable = ended, false
+	s.hush(s.shutRd || s.down.half == ended)
+}
+
+// pumpDown moves bytes from the stack to the program.
+func (s *sock) pumpDown() bool {
+	if s.down.half == ended {
+		return false
+	}
+	for moved := 0; ; {
+		if !s.down.empty() && !s.sendDown() {
+			return false
+		}
+		if !s.far.writable {
+			return false
+		}
+		if moved >= maxRound {
+			return true
+		}
+		// A receive at the mark would skip the urgent byte.
+		if at, _ := s.u.AtMark(); at && s.passUrgent() {
+			continue
+		}
+		b := s.l.downBuf
+		n, err := s.u.Recv(b, 0)
+		if err != nil {
+			e := errno(err)
+			if e != unix.EAGAIN {
+				s.failed(e)
+			}
+			return false
+		}
+		if n == 0 {
+			s.down.half = ended
+			sysShutdown(s.far.fd, unix.SHUT_WR)
+			s.hush(s.up.half == ended)
+			s.afterEnd(s.u.Events())
+			return false
+		}
+		moved += n
+		k, e := sysSend(s.far.fd, b[:n])
+		if e != 0 {
+			k = 0
+		}
+		if k < n {
+			s.l.keep(&s.down.pending, &s.l.downBuf, b[k:n])
+		}
+	}
+}
+
+// passUrgent hands on the urgent byte, which comes after all that was received up to
+// its mark, and reports whether it did: it may have been handed on already, be inline,
+// or not have arrived. AF_UNIX streams have urgent data as TCP has.
+func (s *sock) passUrgent() bool {
+	var b [1]byte
+	if n, err := s.u.Recv(b[:], usock.MSG_OOB); err != nil || n != 1 {
+		return false
+	}
+	if _, e := sysSendFlags(s.far.fd, b[:], unix.MSG_OOB); e == unix.EPIPE {
+		s.lost = true
+	}
+	return true
+}
+
+// sendDown sends the kept bytes to the program and reports whether all are sent.
+func (s *sock) sendDown() bool {
+	for s.down.off < len(s.down.buf) {
+		n, e := sysSend(s.far.fd, s.down.buf[s.down.off:])
+		switch {
+		case e == unix.EAGAIN || e == unix.EINTR:
+			s.full()
+			return false
+		case e == unix.ENOMEM || e == unix.ENOBUFS:
+			s.l.later(s) // nothing tells when there is memory again
+			return false
+		case e != 0:
+			// The program does not receive any more. What is on its way is
+			// dropped; if it closed, the pump upwards sees that.
+			s.lost = true
+			s.l.drop(&s.down.pending)
+			return true
+		}
+		s.down.off += n
+	}
+	s.l.drop(&s.down.pending)
+	return true
+}
+
+// flushDown hands the program what came before the connection broke down, as far as
+// it takes it.
+func (s *sock) flushDown() {
+	if !s.down.empty() && !s.sendDown() {
+		return
+	}
+	for {
+		n, err := s.u.Recv(s.l.downBuf, 0)
+		if err != nil || n <= 0 {
+			return
+		}
+		if k, e := sysSend(s.far.fd, s.l.downBuf[:n]); e != 0 || k < n {
+			return
+		}
+	}
+}
+
+// defaultSndBuf is what SO_SNDBUF is set to so that the kernel doubles it to its
+// default.
+const defaultSndBuf = 106496
+
+// lingerAbort is the value of SO_LINGER that has close reset the connection.
+var lingerAbort = binary.NativeEndian.AppendUint32(binary.NativeEndian.AppendUint32(nil, 1), 0)
+
+// later has the loop pump s soon.
+func (l *loop) later(s *sock) {
+	if !s.queued && s.state != released {
+		s.queued = true
+		l.again = append(l.again, s)
+	}
+}

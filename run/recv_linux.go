@@ -1,0 +1,274 @@
+//go:build amd64 || arm64
+
+package run
+
+import (
+	"encoding/binary"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"usock"
+)
+
+// callRecvfrom is recvfrom(fd, buf, len, flags, addr, addrlen).
+func callRecvfrom(c *call) result {
+	m := c.plainMessage()
+	if c.urgent(m) {
+		return result{how: byKernel}
+	}
+	return c.receiveMessage(m)
+}
+
+// callRecvmsg is recvmsg(fd, msg, flags).
+func callRecvmsg(c *call) result {
+	m, e := c.loadMessage(c.n.data.args[1], int(int32(c.n.data.args[2])))
+	if e != 0 {
+		return c.fail(e)
+	}
+	if c.plain(&m) || c.urgent(&m) {
+		return result{how: byKernel}
+	}
+	return c.receiveMessage(&m)
+}
+
+// urgent reports whether the call receives urgent data, which the pump has handed on.
+func (c *call) urgent(m *message) bool {
+	return m.flags&usock.MSG_OOB != 0 && c.s.stream && c.s.state == connected
+}
+
+func (c *call) receiveMessage(m *message) result {
+	r := c.tryReceive(m)
+	if r.how != park {
+		return r
+	}
+	if c.nowait(m.flags) || m.flags&(usock.MSG_ERRQUEUE|usock.MSG_OOB) != 0 {
+		return c.moved(m, unix.EAGAIN)
+	}
+	return c.parkMessage(m, func(c *call) result { return c.tryReceive(m) }, c.s.times[rcvTimeo])
+}
+
+// tryReceive receives a message if there is one.
+func (c *call) tryReceive(m *message) result {
+	m.received = true
+	s := c.s
+	if s.stream && s.joined() && m.flags&(usock.MSG_OOB|usock.MSG_ERRQUEUE) == 0 {
+		return c.receiveStream(m)
+	}
+	var got received
+	var e syscall.Errno
+	b := c.l.msgBuf[:min(m.total-m.done, len(c.l.msgBuf))]
+	switch {
+	case !s.stream:
+		got, e = c.receiveDatagram(b, m.flags)
+	case s.state == over && m.flags&(usock.MSG_OOB|usock.MSG_ERRQUEUE) == 0:
+		if r := c.receiveStream(m); r.how != park && (r.err != 0 || r.val > 0 || m.total == 0) {
+			return r // what is left, and then the error
+		}
+		got, e = c.receiveOver(b, m.flags)
+	default:
+		got, e = c.receiveStack(b, m.flags)
+	}
+	switch e {
+	case 0:
+	case unix.EAGAIN:
+		return result{how: park}
+	default:
+		return c.moved(m, e)
+	}
+	if e := c.writev(got.data, m.rest()); e != 0 {
+		return c.fail(e)
+	}
+	if e := c.storeRest(m, &got); e != 0 {
+		return c.fail(e)
+	}
+	return c.answer(int64(m.done) + got.n)
+}
+
+// receiveStream receives a stream's bytes from the program's end. A bad buffer
+// consumes nothing, so it is tried before. With MSG_WAITALL it goes on until the
+// buffer is full, or nothing more can come. With MSG_TRUNC the bytes are discarded.
+func (c *call) receiveStream(m *message) result {
+	all := m.flags&usock.MSG_WAITALL != 0
+	for {
+		n, e := c.receiveBytes(m)
+		if e == unix.EAGAIN {
+			return result{how: park}
+		}
+		if e != 0 {
+			return c.receiveFailed(m, e)
+		}
+		peek := m.flags&usock.MSG_PEEK != 0
+		if peek && all && n < m.total && !c.endComes() && !c.nowait(m.flags) {
+			return result{how: park}
+		}
+		m.done += n
+		if n == 0 || m.done == m.total || !all || peek {
+			break
+		}
+		if c.endComes() && unread(c.dup) <= 0 {
+			break // an error is the next call's
+		}
+	}
+	if m.done == 0 {
+		if e := c.storeRest(m, new(received)); e != 0 {
+			return c.fail(e)
+		}
+		return c.answer(0)
+	}
+	return c.moved(m, 0)
+}
+
+// receiveFailed is the result of a receive on a stream whose program's end gives e: the
+// error that the kernel shows there stands for the stack's.
+func (c *call) receiveFailed(m *message, e syscall.Errno) result {
+	s := c.s
+	if m.done == 0 && s.state == over && s.raised {
+		s.raised = false
+		if p := s.takeError(); p != 0 {
+			return c.fail(p)
+		}
+	}
+	return c.moved(m, e)
+}
+
+// endComes reports whether no more bytes can come to the program's end than there are.
+func (c *call) endComes() bool {
+	return pollNow(c.dup, unix.POLLRDHUP)&(unix.POLLRDHUP|unix.POLLHUP|unix.POLLERR) != 0
+}
+
+// receiveBytes takes the next bytes off the program's end and stores them. Where a signal
+// may have ended the call unseen (before Linux 5.19), they are taken once they are stored.
+func (c *call) receiveBytes(m *message) (int, syscall.Errno) {
+	spans := m.rest()
+	want := min(m.total-m.done, pumpSize)
+	flags := m.flags & usock.MSG_PEEK
+	discard := m.flags&usock.MSG_TRUNC != 0
+	if !discard && flags == 0 && want > 0 {
+		have := unread(c.dup)
+		if have > 0 {
+			want = min(want, have)
+			if e := c.writable(spans, want); e != 0 {
+				return 0, e
+			}
+		}
+	}
+	b := c.l.msgBuf[:want]
+	later := !c.l.killable && !discard && flags == 0
+	if later {
+		flags = usock.MSG_PEEK
+	}
+	n, e := c.take(b, new(unix.Msghdr), flags)
+	if e != 0 {
+		return 0, e
+	}
+	if !discard {
+		e = c.writev(b[:n], spans)
+	}
+	if later && n > 0 && e == 0 {
+		n, e = c.take(b[:n], new(unix.Msghdr), 0)
+	}
+	return n, e
+}
+
+// take takes bytes or a datagram off the program's end. The kernel lets one receive at
+// a time do that, and one that it carries out itself may have to wait for its page:
+// the call is away meanwhile, and others of the socket's wait for it. That there is
+// nothing is true only if nothing has happened to the socket since.
+func (c *call) take(b []byte, h *unix.Msghdr, flags int) (n int, e syscall.Errno) {
+	s := c.s
+	if s.taking != notTaking {
+		s.taking = takingWoken
+		return 0, unix.EAGAIN
+	}
+	var gone syscall.Errno
+	for woken, again := false, true; again; {
+		s.taking = isTaking
+		gone = c.away(func() { n, e = recvMsg(c.dup, b, h, flags) })
+		again = s.taking == takingWoken
+		woken = woken || again
+		s.taking = notTaking
+		if again = again && gone == 0 && e == unix.EAGAIN; !again && woken {
+			s.wakeAll()
+		}
+	}
+	if gone != 0 {
+		return 0, gone
+	}
+	if e != 0 && e != unix.EAGAIN {
+		e = c.row.lack(e)
+	}
+	return n, e
+}
+
+// receiveOver receives from a connection that has broken down, after its last bytes:
+// the error, and then what the stack says.
+func (c *call) receiveOver(b []byte, flags int) (r received, e syscall.Errno) {
+	if c.s.raised {
+		// An earlier call has taken the error off the program's end.
+		c.s.raised = false
+		c.s.takeError()
+	}
+	return c.receiveStack(b, flags)
+}
+
+// callRecvmmsg is recvmmsg(fd, msgvec, vlen, flags, timeout).
+func callRecvmmsg(c *call) result {
+	if c.s.stream && c.s.state == over {
+		// It tells a pending error before the bytes that came ahead of it (do_recvmmsg).
+		if e := c.overError(); e != 0 {
+			return c.fail(e)
+		}
+	}
+	args := &c.n.data.args
+	n := min(uint32(args[2]), maxIovec)
+	b := &bundle{addr: args[1], n: uint64(n), flags: int(int32(args[3])), until: c.s.times[rcvTimeo]}
+	if args[4] != 0 {
+		var ts [16]byte
+		if e := c.read(args[4], ts[:]); e != 0 {
+			return c.fail(e)
+		}
+		sec, nsec := int64(binary.NativeEndian.Uint64(ts[:])), int64(binary.NativeEndian.Uint64(ts[8:]))
+		if sec < 0 || nsec < 0 || nsec >= 1e9 {
+			return c.fail(unix.EINVAL)
+		}
+		if d := time.Duration(min(sec, 1<<30))*time.Second + time.Duration(nsec); d > 0 {
+			b.until = timeout{after: d}
+		}
+	}
+	return c.receiveMany(b)
+}
+
+// receiveMany receives messages.
+func (c *call) receiveMany(b *bundle) result {
+	try := func(c *call) result { return c.receiveMany(b) }
+	for got := 0; b.i < b.n; {
+		if b.m == nil {
+			m, e := c.loadMessage(b.at(), b.flags&^unix.MSG_WAITFORONE)
+			if e != 0 {
+				return c.some(b.i, e)
+			}
+			b.m = &m
+		}
+		r := c.tryReceive(b.m)
+		if r.how == park {
+			if c.nowait(b.flags) || b.i > 0 && b.flags&unix.MSG_WAITFORONE != 0 {
+				return c.partly(b, unix.EAGAIN)
+			}
+			return c.parkMany(b, try, b.until)
+		}
+		if r.err != 0 {
+			return c.some(b.i, r.err)
+		}
+		if e := c.putLen(b.at()+offMsgLen, r.val); e != 0 {
+			return c.some(b.i, e)
+		}
+		b.m = nil
+		b.i++
+		if got += int(r.val); got >= maxMany && b.i < b.n {
+			return c.yield(try)
+		}
+	}
+	return c.answer(int64(b.i))
+}
