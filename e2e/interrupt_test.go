@@ -59,5 +59,5 @@ func TestParkedCalls(t *testing.T) {
 	t.Run("200", func(t *testing.T) { prints(t, asUser, "unwait parked 200 60", "nine of ten in time: 1") })
 	t.Run("2000", func(t *testing.T) { prints(t, asUser, "unwait parked 2000 1200", "nine of ten in time: 1") })
 	t.Run("2000 process", func(t *testing.T) { prints(t, asUser, "unwait parked-process 2000 120", "nine of ten in time: 1") })
-	t.Run("rest", func(t *testing.T) { prints(t, asUser, "unwait rest 2000 $SUP", "at most three tenths: 1") })
+	t.Run("rest", func(t *testing.T) { prints(t, asUser, "unwait rest 2000 $SUP", "at most three twentieths: 1") })
 }

@@ -69,7 +69,7 @@ type kick struct {
 const (
 	kickEvery  = 20 * time.Millisecond
 	kickAlways = 256                  // so many are looked at each time; if there are more,
-	kickShare  = 16                   // one part in so many of the time goes into it,
+	kickShare  = 20                   // one part in so many of the time goes into it,
 	kickAtOnce = 5 * time.Millisecond // and so much at once
 	maxLooks   = 1024
 )

@@ -447,8 +447,13 @@ func (c *call) bind(a usock.Addr) result {
 // a connect to it is refused.
 func (l *loop) checkListeners(port uint16) {
 	for _, s := range slices.Clone(l.ports[port]) {
-		if e := connectHidden(l.probe, s.listen.path); e == unix.ECONNREFUSED {
+		if !l.listens(s) {
 			s.release()
 		}
 	}
+}
+
+// listens reports whether the program has the end of the listener s.
+func (l *loop) listens(s *sock) bool {
+	return connectHidden(l.probe, s.listen.path) != unix.ECONNREFUSED
 }

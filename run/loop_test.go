@@ -315,3 +315,35 @@ func TestDatagrams(t *testing.T) {
 	_, _, e = p.recvfrom(fds[0], 20, 0)
 	p.wants(e, unix.ECONNREFUSED)
 }
+
+// TestListWithGaps has the list of sockets lack some that are there, as it may: none is
+// taken for closed, and what is closed is found all the same.
+func TestListWithGaps(t *testing.T) {
+	p := newPlayer(t)
+	l, _ := p.listener()
+	open, closed := p.stream(0), p.stream(0)
+	gone := p.sock(closed)
+	p.close(closed)
+	all := func(but ...int) map[uint64]struct{} {
+		set := make(map[uint64]struct{})
+		for _, s := range p.l.socks {
+			set[s.id.ino] = struct{}{}
+		}
+		delete(set, gone.id.ino)
+		for _, fd := range but {
+			delete(set, p.sock(fd).id.ino)
+		}
+		return set
+	}
+	n := &p.l.scanner
+	for _, but := range [][]int{{open, l}, {l}, {open}} {
+		n.number++
+		n.compare(all(but...), n.number)
+	}
+	n.release()
+	p.is(l, listening)
+	p.is(open, fresh)
+	if gone.state != released {
+		t.Error("what is closed was not found")
+	}
+}

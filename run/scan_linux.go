@@ -16,7 +16,10 @@ import (
 //
 // The list is as long as the machine has sockets, so a goroutine reads it, and the
 // loop closes what is not in it in slices. The list is no snapshot. What has come, or
-// was given a name, since the reading began may be missing: it is left for the next.
+// was given a name, since the reading began may be missing: it is left for the next. So may
+// be what comes after another that is closed while the list is read: the kernel goes on by
+// counting (net/unix/af_unix.c, unix_from_bucket). So what is missing is looked at once
+// more: a listener by its path, anything else in a second list.
 const (
 	scanEvery = time.Second
 	scanDelay = 10 * time.Millisecond
@@ -28,10 +31,11 @@ type scanner struct {
 	at      time.Time // when to scan next; zero: no scan is due
 	took    time.Duration
 	busy    bool
-	again   bool    // somebody waits who came while a scan was going on
-	number  uint64  // of the scans begun
-	waiting waiters // for the end of a scan
-	closed  []*sock // found closed, and not released yet
+	again   bool               // somebody waits who came while a scan was going on
+	number  uint64             // of the scans begun
+	waiting waiters            // for the end of a scan
+	missing map[*sock]struct{} // in the last scan
+	closed  []*sock            // found closed, and not released yet
 }
 
 func (n *scanner) later() { n.by(max(scanEvery, scanShare*n.took)) }
@@ -82,19 +86,41 @@ func (s *sock) touch() { s.scan = s.l.scanner.number }
 func (n *scanner) result(open map[uint64]struct{}, number uint64, took time.Duration) {
 	n.busy, n.took = false, took
 	if open != nil {
-		for s := range n.l.silent {
-			if _, ok := open[s.id.ino]; !ok && s.scan < number {
-				n.closed = append(n.closed, s)
-			}
-		}
+		n.compare(open, number)
+	} else {
+		n.missing = nil
 	}
-	if n.again {
+	if n.again || len(n.missing) > 0 {
 		n.again = false
 		n.start()
 	} else if len(n.l.silent) > 0 {
 		n.later()
 	}
 	n.release()
+}
+
+// compare finds what is closed: what is not in the list that the scan has read.
+func (n *scanner) compare(open map[uint64]struct{}, number uint64) {
+	before := n.missing
+	n.missing = nil
+	for s := range n.l.silent {
+		if _, ok := open[s.id.ino]; ok || s.scan >= number {
+			continue
+		}
+		_, again := before[s]
+		switch {
+		case s.listen != nil && !n.l.listens(s):
+			n.closed = append(n.closed, s)
+		case s.listen != nil:
+		case again:
+			n.closed = append(n.closed, s)
+		default:
+			if n.missing == nil {
+				n.missing = make(map[*sock]struct{})
+			}
+			n.missing[s] = struct{}{}
+		}
+	}
 }
 
 // release closes a slice of what was found closed. When all is closed, who waits for

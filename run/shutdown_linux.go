@@ -20,7 +20,7 @@ func callShutdown(c *call) result {
 		return c.shutdownStream(how)
 	}
 	if err := s.u.Shutdown(how); err != nil {
-		return c.failErr(err)
+		return c.tooLate(err)
 	}
 	if s.state == listening {
 		if how != unix.SHUT_WR {
@@ -39,6 +39,16 @@ func (c *call) shutdownDatagrams(how int) result {
 		s.shutRd = s.shutRd || how != unix.SHUT_WR
 		sysShutdown(c.dup, how) // poll shows it, whether there is a peer or not
 		s.wakeAll()
+	}
+	return c.failErr(err)
+}
+
+// tooLate fails a shutdown of a stream. Of one that has ended it wakes who waits, as
+// Linux's does (inet_shutdown): it is an edge for EPOLLET.
+func (c *call) tooLate(err error) result {
+	s := c.s
+	if errno(err) == unix.ENOTCONN && (s.state == over || s.up.half == ended && s.down.half == ended) {
+		sysShutdown(c.dup, unix.SHUT_RDWR)
 	}
 	return c.failErr(err)
 }
@@ -66,7 +76,7 @@ func (c *call) shutdownStream(how int) result {
 		return c.ok()
 	}
 	if err := s.u.Shutdown(how); err != nil {
-		return c.failErr(err)
+		return c.tooLate(err)
 	}
 	if how != unix.SHUT_WR {
 		s.shutRd = true

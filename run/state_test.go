@@ -38,6 +38,7 @@ func TestTransitions(t *testing.T) {
 		{"listen again", walkListenAgain},
 		{"connect after listen", walkConnectAfterListen},
 		{"close of a listener", walkCloseListener},
+		{"a shutdown that comes too late", walkLateShutdown},
 		{"a join that fails", walkSpoiled},
 		{"no descriptor to begin with", walkWanting},
 	} {
@@ -288,6 +289,38 @@ func walkConnectAfterListen(p *player) {
 		s, e := p.accept(l)
 		p.must(e)
 		p.says(was, s, "a client now")
+	}
+}
+
+// walkLateShutdown has a shutdown of what has ended wake who waits.
+func walkLateShutdown(p *player) {
+	l, port := p.listener()
+	c := p.stream(0)
+	p.must(p.connect(c, port))
+	s, e := p.accept(l)
+	p.must(e)
+	ep, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer unix.Close(ep)
+	if err := unix.EpollCtl(ep, unix.EPOLL_CTL_ADD, c, &unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET}); err != nil {
+		p.t.Fatal(err)
+	}
+	edges := func() int {
+		p.idle()
+		n, _ := unix.EpollWait(ep, make([]unix.EpollEvent, 4), 0)
+		return n
+	}
+	p.must(p.shutdown(c, unix.SHUT_WR))
+	p.must(p.shutdown(s, unix.SHUT_WR))
+	edges()
+	if n := edges(); n != 0 {
+		p.t.Errorf("%d edges with nothing new", n)
+	}
+	p.wants(p.shutdown(c, unix.SHUT_WR), unix.ENOTCONN)
+	if n := edges(); n != 1 {
+		p.t.Errorf("%d edges after the shutdown that was too late", n)
 	}
 }
 
