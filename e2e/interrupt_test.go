@@ -51,6 +51,13 @@ func TestProcessGoesWhileCallWaits(t *testing.T) {
 	}
 }
 
+// TestConnectAgain connects again with epoll registrations that are older than the file
+// which the descriptor is then.
+func TestConnectAgain(t *testing.T) {
+	need(t, "python3", "python3")
+	everyWay(t, true, func(t *testing.T, w way) { twin(t, w, "python3 "+script(t, "again.py")) })
+}
+
 // TestParkedCalls measures how soon calls that wait learn of signals, and what many of
 // them cost while nothing happens. The bounds are three times what is promised, for a
 // machine with other work.

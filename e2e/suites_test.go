@@ -27,8 +27,6 @@ var declared = map[string]string{
 	"net TestWriteToUDP": "a UDP socket without peer takes write(2) without an address: its descriptor is a connected pair",
 	"test_epoll test_control_and_wait": "expects bytes sent by write(2) at both ends at once; the supervisor passes them on " +
 		"one after the other",
-	"test_asyncio.test_sock_lowlevel test_sock_client_connect_racing": "connects again after a refusal with an epoll " +
-		"registration that it keeps: that stays with the file of the first attempt",
 	"test_asyncio.test_sendfile test_sendfile_close_peer_in_the_middle_of_receiving": "the supervisor's buffers take the " +
 		"whole file before the peer closes",
 }

@@ -321,16 +321,17 @@ func callGetpeername(c *call) result {
 	return c.fail(c.storeAddr(a, c.n.data.args[1], c.n.data.args[2]))
 }
 
-// afterScan has the call tried again after a scan that begins now.
+// afterScan has the call tried again once it is known what was closed before now.
 func (c *call) afterScan(try func(*call) result) result {
 	c.scanned = true
 	n := &c.l.scanner
-	if n.busy {
-		n.again = true
-	} else {
-		n.start()
-	}
-	return c.park(&n.waiting, try, noTimeout, 0)
+	need := n.wait()
+	return c.park(&n.waiting, func(c *call) result {
+		if !n.enough(need) || len(n.closed) > 0 {
+			return result{how: park}
+		}
+		return try(c)
+	}, noTimeout, 0)
 }
 
 // own tells captures and listings which process the socket belongs to.

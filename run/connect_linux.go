@@ -180,6 +180,9 @@ func (c *call) renew() syscall.Errno {
 	if e != 0 {
 		return e
 	}
+	var sets []registered
+	number, id := s.fd, s.id
+	c.away(func() { sets = c.t.registrations(number, id) })
 	if e := c.replaceFD(fd, s.fd, c.closeOnExec()); e != 0 {
 		sysClose(fd)
 		return e
@@ -187,5 +190,6 @@ func (c *call) renew() syscall.Errno {
 	sysClose(c.dup)
 	c.dup = fd
 	s.renewed(fd)
+	c.reregister(number, sets)
 	return 0
 }

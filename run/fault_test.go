@@ -534,7 +534,7 @@ func playDatagram(s *script) {
 		}
 	}
 	s.close(a)
-	s.l.scanner.start()
+	s.l.scanner.wait()
 	s.idle()
 	// The peer is gone, which a later send is told, with the kernel's errno for an
 	// AF_UNIX socket.

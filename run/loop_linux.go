@@ -71,18 +71,19 @@ type loop struct {
 	wanting  []wanting      // calls for which there was none
 	feedAt   time.Time      // when they look again, if nothing happens before
 
-	upBuf   []byte    // what a pump reads into, before the stack takes it
-	spare   [][]byte  // more such buffers
-	message usock.Msg // what a pump receives
-	control [1024]byte
-	msgBuf  []byte // what a trapped call sends or receives
-	downBuf []byte
-	timers  timers
-	kicker  kicker
-	note    notification
-	done    bool
-	turns   turns
-	begun   bool // the calls are served
+	upBuf     []byte    // what a pump reads into, before the stack takes it
+	spare     [][]byte  // more such buffers
+	message   usock.Msg // what a pump receives
+	control   [1024]byte
+	msgBuf    []byte // what a trapped call sends or receives
+	downBuf   []byte
+	timers    timers
+	kicker    kicker
+	registrar registrar
+	note      notification
+	done      bool
+	turns     turns
+	begun     bool // the calls are served
 
 	// Shared with others.
 

@@ -347,3 +347,43 @@ func TestListWithGaps(t *testing.T) {
 		t.Error("what is closed was not found")
 	}
 }
+
+// TestWaitForScan has calls wait for scans. Each waits for those that begin after it, and
+// not for what others want later.
+func TestWaitForScan(t *testing.T) {
+	p := newPlayer(t)
+	n := &p.l.scanner
+	n.start() // nothing to look for
+	if need := n.wait(); !n.enough(need) {
+		t.Error("a wait for a scan of nothing")
+	}
+	fd := p.stream(0)
+	all := map[uint64]struct{}{p.sock(fd).id.ino: {}}
+	n.busy, n.number, n.done = true, 10, 9 // a scan is under way
+	first := n.wait()
+	n.done, n.busy = 10, false
+	if n.enough(first) {
+		t.Error("the scan that had begun before is enough")
+	}
+	n.number = 11
+	n.busy = true
+	second := n.wait()
+	n.busy, n.done = false, 11
+	n.compare(all, 11)
+	if !n.enough(first) {
+		t.Error("one that has begun since, and misses nothing, is not enough")
+	}
+	if n.enough(second) {
+		t.Error("it is enough for who came meanwhile")
+	}
+	p.sock(fd).scan = 0
+	n.compare(nil, 12)
+	n.done = 12
+	if n.enough(second) {
+		t.Error("one that misses something is enough")
+	}
+	if n.done = 13; !n.enough(second) {
+		t.Error("the second is not enough")
+	}
+	n.missing, n.number = nil, 13
+}

@@ -64,6 +64,57 @@ func FuzzUnixInodes(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) { unixInodes(b) })
 }
 
+const epollInfo = `pos:	0
+flags:	02000002
+mnt_id:	15
+tfd:        5 events: c0000019 data: 8877665500000005  pos:0 ino:2a sdev:8
+tfd:       12 events:       1d data:               7  pos:0 ino:2a sdev:8
+tfd:        5 events:        1 data:               1  pos:0 ino:2b sdev:8
+`
+
+func TestParseRegistration(t *testing.T) {
+	ev, ok := parseRegistration([]byte(epollInfo), 5, 0x2a)
+	if !ok || ev.Events != 0xc0000019 || ev.Fd != 5 || uint32(ev.Pad) != 0x88776655 {
+		t.Errorf("%+v, %v", ev, ok)
+	}
+	for _, c := range []struct {
+		fd  int
+		ino uint64
+	}{{5, 0x2c}, {6, 0x2a}, {2, 0x2a}} {
+		if ev, ok := parseRegistration([]byte(epollInfo), c.fd, c.ino); ok {
+			t.Errorf("%+v: %+v", c, ev)
+		}
+	}
+}
+
+// TestRegistrationOfThisProcess reads what the kernel shows.
+func TestRegistrationOfThisProcess(t *testing.T) {
+	ep, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(ep)
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	want := unix.EpollEvent{Events: unix.EPOLLOUT | unix.EPOLLET | unix.EPOLLERR | unix.EPOLLHUP, Fd: -2, Pad: 77}
+	if err := unix.EpollCtl(ep, unix.EPOLL_CTL_ADD, fd, &want); err != nil {
+		t.Fatal(err)
+	}
+	id, _ := sysInode(fd)
+	sets := (&task{tid: os.Getpid()}).registrations(fd, id)
+	if len(sets) != 1 || sets[0].epfd != ep || sets[0].ev != want {
+		t.Errorf("%+v, want %+v of %d", sets, want, ep)
+	}
+}
+
+func FuzzParseRegistration(f *testing.F) {
+	f.Add([]byte(epollInfo))
+	f.Fuzz(func(t *testing.T, b []byte) { parseRegistration(b, 5, 0x2a) })
+}
+
 func TestStatusFields(t *testing.T) {
 	status := []byte("Name:\tx\nTgid:\t77\nSigPnd:\t0000000000000200\nSigBlk:\tfffffffffffffffb\n")
 	if v, ok := field(status, "Tgid:"); !ok || v != "77" {

@@ -454,8 +454,9 @@ func (p *player) idle() {
 // scan has the loop look for what the program has closed.
 func (p *player) scan() {
 	p.t.Helper()
-	p.l.scanner.start()
-	p.until("the scan ends", func() bool { return !p.l.scanner.busy && !p.l.scanner.more() })
+	n := &p.l.scanner
+	need := n.wait()
+	p.until("the scan ends", func() bool { return n.enough(need) && !n.busy && !n.more() })
 	p.idle()
 }
 

@@ -28,7 +28,7 @@ func Run(o Options) (Status, error) {
 	if err := shield(); err != nil {
 		return Status{}, err
 	}
-	if err := keepThreads(loopThreads + 1); err != nil {
+	if err := keepThreads(loopThreads + 2); err != nil {
 		return Status{}, err
 	}
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {

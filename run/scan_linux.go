@@ -31,9 +31,11 @@ type scanner struct {
 	at      time.Time // when to scan next; zero: no scan is due
 	took    time.Duration
 	busy    bool
-	again   bool               // somebody waits who came while a scan was going on
-	number  uint64             // of the scans begun
-	waiting waiters            // for the end of a scan
+	number  uint64 // of the scans begun
+	done    uint64 // of the last one that has ended
+	need    uint64 // the last one that a call waits for
+	news    bool   // one has ended, and who waits was not told
+	waiting waiters
 	missing map[*sock]struct{} // in the last scan
 	closed  []*sock            // found closed, and not released yet
 }
@@ -52,8 +54,8 @@ func (n *scanner) by(d time.Duration) {
 	}
 }
 
-// more reports whether there is something to release.
-func (n *scanner) more() bool { return len(n.closed) > 0 }
+// more reports whether there is something to release, or to tell.
+func (n *scanner) more() bool { return len(n.closed) > 0 || n.news && len(n.waiting) > 0 }
 
 // worth reports whether a scan may find anything.
 func (n *scanner) worth() bool { return len(n.l.silent) > 0 }
@@ -61,8 +63,12 @@ func (n *scanner) worth() bool { return len(n.l.silent) > 0 }
 // start begins a scan.
 func (n *scanner) start() {
 	n.at = time.Time{}
-	if n.busy || len(n.l.silent) == 0 {
-		n.again = n.busy
+	switch {
+	case n.busy:
+		return
+	case len(n.l.silent) == 0: // nothing is missed
+		n.number = max(n.number, n.need)
+		n.done, n.news = n.number, true
 		return
 	}
 	n.busy = true
@@ -84,19 +90,36 @@ func (n *scanner) start() {
 func (s *sock) touch() { s.scan = s.l.scanner.number }
 
 func (n *scanner) result(open map[uint64]struct{}, number uint64, took time.Duration) {
-	n.busy, n.took = false, took
+	n.busy, n.took, n.done, n.news = false, took, number, true
 	if open != nil {
 		n.compare(open, number)
 	} else {
 		n.missing = nil
 	}
-	if n.again || len(n.missing) > 0 {
-		n.again = false
+	switch {
+	case !n.enough(n.need):
 		n.start()
-	} else if len(n.l.silent) > 0 {
+	case len(n.missing) > 0:
+		n.soon()
+	case len(n.l.silent) > 0:
 		n.later()
 	}
 	n.release()
+}
+
+// wait returns the scan after which all is known that was closed before now: the second
+// that begins from now on.
+func (n *scanner) wait() (need uint64) {
+	need = n.number + 2
+	n.need = need
+	n.start()
+	return need
+}
+
+// enough reports whether the scan need has ended, or the one before it with nothing to be
+// looked at again.
+func (n *scanner) enough(need uint64) bool {
+	return n.done >= need || n.done+1 == need && len(n.missing) == 0
 }
 
 // compare finds what is closed: what is not in the list that the scan has read.
@@ -123,8 +146,8 @@ func (n *scanner) compare(open map[uint64]struct{}, number uint64) {
 	}
 }
 
-// release closes a slice of what was found closed. When all is closed, who waits for
-// the scan goes on.
+// release closes a slice of what was found closed. When all is closed, who waits for a
+// scan looks whether it was his.
 func (n *scanner) release() {
 	if len(n.closed) > 0 {
 		for begin := time.Now(); len(n.closed) > 0 && time.Since(begin) < slice; {
@@ -138,7 +161,8 @@ func (n *scanner) release() {
 			}
 		}
 	}
-	if len(n.closed) == 0 && !n.busy {
+	if len(n.closed) == 0 && n.news {
+		n.news = false
 		n.waiting.wake(n.l)
 	}
 }

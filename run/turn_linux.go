@@ -69,6 +69,7 @@ func (t *turns) init() {
 // no room for them.
 func (l *loop) prepare() {
 	l.kicker.start()
+	l.registrar.start(l.turns.closed)
 	for range loopThreads {
 		ready := make(chan struct{})
 		go l.thread(ready)
