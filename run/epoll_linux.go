@@ -39,29 +39,40 @@ type registered struct {
 // container's profile), registrations stay with the old file.
 func (r *registrar) start(closed chan struct{}) {
 	r.closed = closed
-	work, ready := make(chan *reregistration), make(chan bool)
-	go func() {
-		runtime.LockOSThread() // and never unlocked
-		_, err := blockSignals()
-		_, _, e := unix.RawSyscall(unix.SYS_UNSHARE, unix.CLONE_FILES, 0, 0)
-		if err != nil || e != 0 {
-			ready <- false
+	work, made := make(chan *reregistration), make(chan bool)
+	go r.begin(work, made)
+	if <-made {
+		r.work = work
+	}
+}
+
+// begin serves on a thread other than the process's first, whose table is the one that
+// /proc/self shows.
+func (r *registrar) begin(work chan *reregistration, made chan<- bool) {
+	runtime.LockOSThread()
+	if unix.Gettid() == unix.Getpid() {
+		other := make(chan bool)
+		go r.begin(work, other)
+		made <- <-other // this thread is kept from it
+		runtime.UnlockOSThread()
+		return
+	}
+	_, err := blockSignals() // the thread ends with this goroutine
+	_, _, e := unix.RawSyscall(unix.SYS_UNSHARE, unix.CLONE_FILES, 0, 0)
+	if err != nil || e != 0 {
+		made <- false
+		return
+	}
+	closeFrom(0)
+	made <- true
+	for {
+		select {
+		case w := <-work:
+			w.carryOut()
+			close(w.done)
+		case <-r.closed:
 			return
 		}
-		closeFrom(0)
-		ready <- true
-		for {
-			select {
-			case w := <-work:
-				w.carryOut()
-				close(w.done)
-			case <-closed:
-				return
-			}
-		}
-	}()
-	if <-ready {
-		r.work = work
 	}
 }
 
