@@ -20,7 +20,10 @@ func TestRegistrarHasATableOfItsOwn(t *testing.T) {
 	}
 	defer file.Close()
 	closed := make(chan struct{})
-	defer close(closed)
+	t.Cleanup(func() {
+		close(closed) // each ends with its thread
+		threadsEnd(t)
+	})
 	for range 200 {
 		var r registrar
 		r.start(closed)
