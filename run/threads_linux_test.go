@@ -5,7 +5,6 @@ package run
 import (
 	"os"
 	"runtime"
-	"runtime/metrics"
 	"strconv"
 	"sync"
 	"testing"
@@ -25,23 +24,7 @@ func threads(t *testing.T) int {
 	return n
 }
 
-// threadsEnd waits until those that earlier tests have left to end are gone: the runtime
-// does not count them any more.
-func threadsEnd(t *testing.T) {
-	t.Helper()
-	want := []metrics.Sample{{Name: "/sched/threads/total:threads"}}
-	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
-		if metrics.Read(want); threads(t) <= int(want[0].Value.Uint64()) {
-			return
-		}
-		if time.Now().After(end) {
-			t.Fatal("threads do not end")
-		}
-	}
-}
-
 func TestThreadsAreKept(t *testing.T) {
-	threadsEnd(t)
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
 	for _, procs := range []int{1, 2, 64} {
 		runtime.GOMAXPROCS(procs)
