@@ -19,9 +19,10 @@ type call struct {
 	n    notification
 	row  *row
 	t    *task
-	s    *sock    // the socket that its first argument names
-	dup  int      // a duplicate of the program's end; -1: none
-	undo []func() // what was done and must not stay if the call fails
+	s    *sock        // the socket that its first argument names
+	dup  int          // a duplicate of the program's end; -1: none
+	sets []registered // that a new file is to be given to
+	undo []func()     // what was done and must not stay if the call fails
 
 	scanned   bool      // it has waited for a scan
 	starved   bool      // nothing was done, for want of a descriptor

@@ -39,6 +39,9 @@ func callConnect(c *call) result {
 // program's end follows.
 func (c *call) connect(a usock.Addr) result {
 	s := c.s
+	if s.state == over || s.state == listening {
+		c.noteRegistrations()
+	}
 	err := s.u.Connect(a)
 	c.stackTold()
 	e := errno(err)
@@ -138,6 +141,7 @@ func (s *sock) dissolve() { s.u.Connect(usock.Addr{Family: usock.AF_UNSPEC}) }
 // disconnect is connect to AF_UNSPEC.
 func (c *call) disconnect(a usock.Addr) result {
 	s := c.s
+	c.noteRegistrations()
 	if err := s.u.Connect(a); err != nil {
 		return c.failErr(err)
 	}
@@ -148,7 +152,9 @@ func (c *call) disconnect(a usock.Addr) result {
 	if e := c.renew(); e != 0 {
 		return c.lacks(e)
 	}
-	s.err = pending // an error that was not told outlives the connection
+	if pending != 0 {
+		s.err = pending // an error that was not told outlives the connection
+	}
 	return c.ok()
 }
 
@@ -180,9 +186,7 @@ func (c *call) renew() syscall.Errno {
 	if e != 0 {
 		return e
 	}
-	var sets []registered
-	number, id := s.fd, s.id
-	c.away(func() { sets = c.t.registrations(number, id) })
+	number := s.fd
 	if e := c.replaceFD(fd, s.fd, c.closeOnExec()); e != 0 {
 		sysClose(fd)
 		return e
@@ -190,6 +194,6 @@ func (c *call) renew() syscall.Errno {
 	sysClose(c.dup)
 	c.dup = fd
 	s.renewed(fd)
-	c.reregister(number, sets)
+	c.reregister(number)
 	return 0
 }

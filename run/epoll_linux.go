@@ -162,13 +162,22 @@ func parseRegistration(info []byte, fd int, ino uint64) (ev unix.EpollEvent, ok 
 	return ev, false
 }
 
+// noteRegistrations finds the epoll sets that may have to be given a new file, before
+// anything is done: to look may take long.
+func (c *call) noteRegistrations() {
+	if s := c.s; s.state != fresh && c.l.registrar.work != nil {
+		fd, id := s.fd, s.id
+		c.away(func() { c.sets = c.t.registrations(fd, id) })
+	}
+}
+
 // reregister makes the registrations of the process's descriptor fd again.
-func (c *call) reregister(fd int, sets []registered) {
+func (c *call) reregister(fd int) {
 	r := &c.l.registrar
-	if len(sets) == 0 || r.work == nil {
+	if len(c.sets) == 0 {
 		return
 	}
-	w := &reregistration{int(c.t.process()), fd, sets, make(chan struct{})}
+	w := &reregistration{int(c.t.process()), fd, c.sets, make(chan struct{})}
 	c.away(func() {
 		select {
 		case r.work <- w:

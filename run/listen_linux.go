@@ -52,6 +52,9 @@ type taken struct {
 // callListen is listen(fd, backlog).
 func callListen(c *call) result {
 	s, backlog := c.s, int(int32(c.n.data.args[1]))
+	if s.state == over || s.listen != nil && s.listen.shut {
+		c.noteRegistrations()
+	}
 	before, _ := s.u.GetSockName()
 	err := s.u.Listen(backlog)
 	if errno(err) == unix.EADDRINUSE && !c.scanned && c.l.scanner.worth() {
