@@ -148,12 +148,8 @@ func (c *call) disconnect(a usock.Addr) result {
 	if s.state == fresh {
 		return c.ok()
 	}
-	pending := s.err
-	if e := c.renew(); e != 0 {
+	if e := c.renewKeeping(true); e != 0 {
 		return c.lacks(e)
-	}
-	if pending != 0 {
-		s.err = pending // an error that was not told outlives the connection
 	}
 	return c.ok()
 }
@@ -176,7 +172,11 @@ func (c *call) stackTold() {
 
 // renew puts a fresh descriptor in place of the program's, which the kernel does
 // not let connect again.
-func (c *call) renew() syscall.Errno {
+func (c *call) renew() syscall.Errno { return c.renewKeeping(false) }
+
+// renewKeeping is renew. With untold, an error that was not told outlives the
+// connection, also one that comes while the descriptor is being replaced.
+func (c *call) renewKeeping(untold bool) syscall.Errno {
 	s := c.s
 	nonb := 0
 	if nonblocking(c.dup) {
@@ -193,7 +193,11 @@ func (c *call) renew() syscall.Errno {
 	}
 	sysClose(c.dup)
 	c.dup = fd
+	pending := s.err
 	s.renewed(fd)
+	if untold {
+		s.err = pending
+	}
 	c.reregister(number)
 	return 0
 }
