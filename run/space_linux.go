@@ -113,8 +113,12 @@ type wanting struct {
 	s     *sock
 }
 
-// room looks whether there is a descriptor.
+// room looks whether there is a descriptor. While half of them are free it need not ask
+// the kernel.
 func (l *loop) room() syscall.Errno {
+	if 2*l.space.used < l.space.limit {
+		return 0
+	}
 	fd, e := sysDup(l.wake)
 	sysClose(fd)
 	return e
