@@ -40,23 +40,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "basics.h"
+
 enum { tries = 4, pageLen = 4096 };
 
 static int lateUs = 500000;
-
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec + t.tv_nsec / 1e9;
-}
-
-static void die(const char *what)
-{
-	perror(what);
-	exit(1);
-}
 
 static int bound(int type, int backlog, struct sockaddr_in *at)
 {

@@ -28,25 +28,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "basics.h"
+
 static volatile struct {
 	int connected; /* connections that the intruder has made */
 	int heard;     /* bytes that it has read */
 	int over;
 } *shared;
-
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec + t.tv_nsec / 1e9;
-}
-
-static void die(const char *what)
-{
-	perror(what);
-	exit(1);
-}
 
 /* --- the victims --- */
 

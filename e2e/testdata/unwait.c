@@ -26,25 +26,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "basics.h"
+
 static struct sockaddr_in at;
 static atomic_int handled, done;
 
 static const char *name(int e) { return e ? strerrorname_np(e) : "ok"; }
 static int err(int r) { return r < 0 ? errno : 0; }
-
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec + t.tv_nsec / 1e9;
-}
-
-static void die(const char *what)
-{
-	perror(what);
-	exit(1);
-}
 
 static int stream(void)
 {
