@@ -66,7 +66,7 @@ func (c *call) connect(a usock.Addr) result {
 		return c.attach()
 	case nonblocking(c.dup):
 		c.onFail(s.dissolve)
-		if e := s.begin(c.dup); e != 0 {
+		if e := s.begin(c.dup, false); e != 0 {
 			return c.undone(e)
 		}
 		return c.fail(e)
@@ -105,7 +105,7 @@ func waitFresh(c *call) result {
 // on, and poll tells its end (connect(2), EINTR and EINPROGRESS).
 func goOn(c *call) result {
 	if c.s.state == fresh {
-		if e := c.s.begin(c.dup); e != 0 {
+		if e := c.s.begin(c.dup, !nonblocking(c.dup)); e != 0 {
 			c.s.dissolve()
 			return c.lacks(e)
 		}

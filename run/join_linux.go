@@ -130,9 +130,9 @@ func (h *hidden) accept(l *loop, want name) (int, syscall.Errno) {
 var shortest = binary.NativeEndian.AppendUint64(binary.NativeEndian.AppendUint64(nil, 0), 1)
 
 // join connects the program's end, of which dup is a duplicate, and makes what
-// accept gives the far end. A connect of a blocking socket waits while the hidden
+// accept gives the far end. A connect of a socket that blocks waits while the hidden
 // listener's queue is full, with strangers: for a tick, and then they are closed.
-func (s *sock) join(dup int) syscall.Errno {
+func (s *sock) join(dup int, blocks bool) syscall.Errno {
 	l := s.l
 	if s.name == 0 {
 		n, e := l.naming.give(dup)
@@ -142,27 +142,23 @@ func (s *sock) join(dup int) syscall.Errno {
 		s.name = n
 		s.touch()
 	}
-	// Whether there is a descriptor for the far end shows before anything is done.
-	place, e := sysDup(l.wake)
-	if e != 0 {
-		return e
+	if e := l.room(); e != 0 {
+		return e // for the far end, before anything is done
 	}
-	waits := !nonblocking(dup)
-	if waits {
+	if blocks {
 		sysSetOpt(dup, unix.SOL_SOCKET, unix.SO_SNDTIMEO, shortest)
 	}
-	e = connectHidden(dup, l.hidden.path)
+	e := connectHidden(dup, l.hidden.path)
 	if e == unix.EAGAIN {
 		l.hidden.accept(l, nobody) // closes all that is there
 		e = connectHidden(dup, l.hidden.path)
 	}
-	if waits {
+	if blocks {
 		sysSetOpt(dup, unix.SOL_SOCKET, unix.SO_SNDTIMEO, s.nativeValue(unix.SO_SNDTIMEO))
 	}
 	if e == unix.EAGAIN {
 		e = unix.ENOBUFS
 	}
-	sysClose(place)
 	if e != 0 {
 		return e
 	}

@@ -45,8 +45,9 @@ type entry struct {
 
 // taken is a connection whose descriptor has reached nobody yet.
 type taken struct {
-	s  *sock
-	fd int // the program's end
+	s    *sock
+	fd   int // the program's end
+	nonb int // SOCK_NONBLOCK, if it has that now
 }
 
 // callListen is listen(fd, backlog).
@@ -338,7 +339,7 @@ func (c *call) takeEntry(nonb int) syscall.Errno {
 			return 0
 		}
 		s.l.space.force(1)
-		q.taken = append(q.taken, taken{x.s, fd})
+		q.taken = append(q.taken, taken{x.s, fd, nonb})
 		x.s.accepted(fd, s)
 		return 0
 	}
@@ -381,8 +382,9 @@ func (s *sock) accepted(fd int, listener *sock) {
 // deliver gives the program the accepted connection n, which is not in the queue. If
 // it gets nowhere, it is the first one again.
 func (c *call) deliver(n taken, flags int) result {
-	if nonb := flags&unix.SOCK_NONBLOCK != 0; nonblocking(n.fd) != nonb {
-		unix.SetNonblock(n.fd, nonb)
+	if nonb := flags & unix.SOCK_NONBLOCK; nonb != n.nonb {
+		unix.SetNonblock(n.fd, nonb != 0)
+		n.nonb = nonb
 	}
 	args := &c.n.data.args
 	if args[1] != 0 {

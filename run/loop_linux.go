@@ -35,7 +35,7 @@ type loop struct {
 	notify   notifier
 	notifyFD int
 	killable bool
-	near     bool // threads that take turns are woken on one CPU
+	near     nearness
 	log      *logger
 	guard    *guard // nil: none
 	space    space  // for descriptors
@@ -100,7 +100,7 @@ const pumpSize = 256 << 10
 // turn.
 const (
 	slice     = 500 * time.Microsecond
-	lookEvery = 200 * time.Microsecond // for notifications
+	lookEvery = 500 * time.Microsecond // for notifications
 )
 
 func newLoop(h *usock.Host, log *logger) (l *loop, err error) {
@@ -365,6 +365,7 @@ func (l *loop) wait(ms int) {
 		n = 0
 	}
 	l.batch, l.pos, l.early = l.batch[:n], 0, false
+	l.looked = time.Now() // epoll has told of notifications
 }
 
 // serveStack handles what the host's sockets have to say, a slice at most.

@@ -350,7 +350,7 @@ func (c *call) sendFastOpen(m *message) result {
 		return r
 	}
 	c.onFail(s.dissolve)
-	if e := s.begin(c.dup); e != 0 {
+	if e := s.begin(c.dup, !nonblocking(c.dup)); e != 0 {
 		return c.undone(e)
 	}
 	if e != 0 {

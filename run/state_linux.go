@@ -144,7 +144,7 @@ func (s *sock) identify(fd int) {
 	if l.socks[s.id] == s {
 		delete(l.socks, s.id)
 	}
-	s.id, _ = sysInode(fd)
+	s.id, _ = statInode(fd)
 	if old := l.socks[s.id]; old != nil {
 		old.release() // the number was used again: the old one is closed
 	}
@@ -160,7 +160,7 @@ func (s *sock) joined() bool {
 // attach joins the ends of a connection that was made: fresh → connected. dup is a
 // duplicate of the program's end.
 func (s *sock) attach(dup int) syscall.Errno {
-	if e := s.join(dup); e != 0 {
+	if e := s.join(dup, !nonblocking(dup)); e != 0 {
 		return e
 	}
 	s.to(connected)
@@ -169,8 +169,9 @@ func (s *sock) attach(dup int) syscall.Errno {
 
 // begin joins the ends of a connection under way: fresh → connecting. Where its
 // outcome is known already, as on loopback, the program finds the socket ready.
-func (s *sock) begin(dup int) syscall.Errno {
-	if e := s.join(dup); e != 0 {
+// blocks says that O_NONBLOCK is not set.
+func (s *sock) begin(dup int, blocks bool) syscall.Errno {
+	if e := s.join(dup, blocks); e != 0 {
 		return e
 	}
 	if ev := s.u.Events(); ev&usock.POLLHUP == 0 && ev&usock.POLLOUT != 0 {

@@ -264,8 +264,13 @@ func sysInode(fd int) (inode, bool) {
 	if sysGetInt(fd, unix.SO_DOMAIN) != unix.AF_UNIX {
 		return inode{}, false
 	}
+	return statInode(fd)
+}
+
+// statInode returns the identity of whatever file fd is.
+func statInode(fd int) (inode, bool) {
 	var st unix.Stat_t
-	_, _, e := unix.RawSyscall(unix.SYS_FSTAT, uintptr(fd), uintptr(unsafe.Pointer(&st)), 0)
+	_, _, e := unix.Syscall(unix.SYS_FSTAT, uintptr(fd), uintptr(unsafe.Pointer(&st)), 0)
 	return inode{uint64(st.Dev), st.Ino}, e == 0
 }
 

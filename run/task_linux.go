@@ -236,15 +236,19 @@ func (c *call) find() (bool, syscall.Errno) {
 		}
 		return false, e
 	}
-	if id, ok := sysInode(dup); ok {
-		if s := c.l.socks[id]; s != nil {
-			c.s, c.dup = s, dup
-			s.tid, s.fd = c.t.tid, fd
-			return true, 0
-		}
+	// Of any other file a file system is asked, and told of the close, and may take its
+	// time (FUSE, NFS).
+	var id inode
+	e = c.away(func() { id, _ = statInode(dup) })
+	if s := c.l.socks[id]; s != nil && e == 0 {
+		c.s, c.dup = s, dup
+		s.tid, s.fd = c.t.tid, fd
+		return true, 0
 	}
-	// A file system may be told of it, and take its time (FUSE, NFS).
-	return false, c.away(func() { unix.Close(dup) })
+	if gone := c.away(func() { unix.Close(dup) }); gone != 0 {
+		e = gone
+	}
+	return false, e
 }
 
 // heldBy duplicates the thread's descriptor fd if it is the program's end of s. It

@@ -80,7 +80,7 @@ func (l *loop) prepare() {
 
 // begin serves the calls that come from notify.
 func (l *loop) begin(notify listener) error {
-	l.near = notify.syncWake()
+	l.near.init(notify.syncWake())
 	l.notify, l.notifyFD = notify, int(notify)
 	if e := l.watch(l.notifyFD, unix.EPOLLIN, (*intake)(l)); e != 0 {
 		return e
@@ -272,14 +272,30 @@ func (t *turns) awake() {
 // process is what is known of a process whose calls have been away.
 type process struct {
 	slowUntil time.Time
+	penalty   time.Duration  // how long it was slow the last time
 	away      int            // calls of its that are away now
 	queue     []notification // what it asks meanwhile
 }
 
-// slowFor is how long a process counts as slow after a call of its that took long.
-const slowFor = time.Second
+// How long a process counts as slow after a call of its took long: longer each time, since
+// each time may have held up the others, and not for long the first time, since the
+// machine may have been busy with something else.
+const (
+	slowFirst = 20 * time.Millisecond
+	slowMost  = time.Second
+	forgiven  = 10 * slowMost // without another
+)
 
 func (p *process) slow() bool { return p != nil && (p.away > 0 || time.Now().Before(p.slowUntil)) }
+
+// late takes note of a call that took long.
+func (p *process) late(now time.Time) {
+	if now.Sub(p.slowUntil) > forgiven {
+		p.penalty = 0
+	}
+	p.penalty = max(slowFirst, min(2*p.penalty, slowMost))
+	p.slowUntil = now.Add(p.penalty)
+}
 
 // away is loop.away for a system call about the call's thread. It returns errGone if
 // nobody waits for the call any more, and everything about it may have changed.
@@ -292,7 +308,12 @@ func (c *call) away(f func()) syscall.Errno {
 	} else {
 		l.turns.whose = c
 	}
-	kept := l.away(slow, f)
+	var took time.Duration
+	kept := l.away(slow, func() {
+		begin := time.Now()
+		f()
+		took = time.Since(begin)
+	})
 	switch {
 	case slow:
 		p.away--
@@ -305,7 +326,9 @@ func (c *call) away(f func()) syscall.Errno {
 	if kept {
 		return 0
 	}
-	p.slowUntil = time.Now().Add(slowFor)
+	if !slow || took >= watchTick {
+		p.late(time.Now())
+	}
 	if p.away == 0 {
 		l.late, p.queue = append(l.late, p.queue...), nil
 	}

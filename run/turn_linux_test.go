@@ -2,7 +2,10 @@
 
 package run
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 // A thread that is away has the buffer for itself, whichever way it gave the loop to
 // the others.
@@ -49,3 +52,50 @@ func serveInbox(l *loop) {
 		}
 	}
 }
+
+// A process is slow for longer each time that a call of its takes long, and not for ever.
+func TestSlowProcess(t *testing.T) {
+	var p process
+	now := time.Unix(1000, 0)
+	offend := func(want time.Duration) {
+		t.Helper()
+		p.late(now)
+		if got := p.slowUntil.Sub(now); got != want {
+			t.Errorf("slow for %v, want %v", got, want)
+		}
+	}
+	for d := slowFirst; d < slowMost; d *= 2 {
+		offend(d)
+		now = now.Add(d + forgiven)
+	}
+	offend(slowMost)
+	now = now.Add(slowMost)
+	offend(slowMost)
+	now = now.Add(slowMost + forgiven + 1)
+	offend(slowFirst)
+}
+
+// Calls of a slow process that take no time do not keep it slow.
+func TestSlowProcessForgiven(t *testing.T) {
+	for _, took := range []time.Duration{0, watchTick} {
+		v := &visit{make(chan struct{}), make(chan struct{}, 1)}
+		l := &loop{wake: -1, notify: waitsOn{}}
+		l.turns.init()
+		l.turns.now = &turn{guest: v}
+		c := call{l: l, t: &task{l: l, tid: 1, owner: 1, proc: new(process)}}
+		c.away(func() {
+			for begin := time.Now(); time.Since(begin) < took; {
+			}
+			go serveInbox(l)
+		})
+		l.turns.now.guest.leave <- struct{}{}
+		if late := !c.t.proc.slowUntil.IsZero(); late != (took > 0) {
+			t.Errorf("a call of %v: late is %v", took, late)
+		}
+	}
+}
+
+// waitsOn is a notifier whose calls wait for ever.
+type waitsOn struct{ notifier }
+
+func (waitsOn) valid(uint64) bool { return true }
