@@ -245,6 +245,14 @@ func (s *Socket) OutQueue() (int, error) {
 	return n, err
 }
 
+// OutQueueUnsent returns the bytes that were never sent (SIOCOUTQNSD); ENOTTY for sockets
+// that send at once.
+func (s *Socket) OutQueueUnsent() (int, error) { return s.in.Unsent() }
+
+// Timestamp returns when the datagram that was received last has arrived (SIOCGSTAMP,
+// SIOCGSTAMPNS); ENOENT if there is none. Times are noted from the first call on.
+func (s *Socket) Timestamp() (time.Time, error) { return s.in.Stamp() }
+
 // AtMark reports whether the next byte to be received is the urgent one
 // (SIOCATMARK, sockatmark(3)); ENOTTY for sockets without urgent data.
 func (s *Socket) AtMark() (bool, error) { return s.in.AtMark() }

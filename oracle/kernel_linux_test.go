@@ -2,9 +2,11 @@ package oracle
 
 import (
 	"encoding/binary"
+	"fmt"
 	"net/netip"
 	"os"
 	"testing"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -239,6 +241,28 @@ func (k *kernel) queued(s int) (in, out int, err error) {
 	}
 	out, err = unix.IoctlGetInt(s, unix.SIOCOUTQ)
 	return in, out, err
+}
+
+func (k *kernel) unsent(s int) (int, error) {
+	const siocOutqNSD = 0x894b
+	return unix.IoctlGetInt(s, siocOutqNSD)
+}
+
+func (k *kernel) stamp(s int) error {
+	const siocGStamp = 0x8906
+	var v [2]int64
+	if _, _, e := unix.Syscall(unix.SYS_IOCTL, uintptr(s), siocGStamp, uintptr(unsafe.Pointer(&v))); e != 0 {
+		return e
+	}
+	return recent(time.Unix(v[0], 0))
+}
+
+// recent fails for a time that is not about now.
+func recent(at time.Time) error {
+	if d := time.Since(at); d < -time.Minute || d > time.Minute {
+		return fmt.Errorf("stamped %v", at)
+	}
+	return nil
 }
 
 // pad returns sa, an address that abi cannot write, of the family and length.

@@ -22,6 +22,7 @@ var tables = []struct {
 	{"raw", func() []sequence { return rawCases }},
 	{"cmsg", cmsgCases},
 	{"options", optionCases},
+	{"effects", func() []sequence { return effectCases }},
 	{"optionuse", func() []sequence { return optionUseCases }},
 	{"privileges", func() []sequence { return privilegeCases }},
 }

@@ -196,3 +196,13 @@ func (u *user) queued(s int) (in, out int, err error) {
 	out, err = u.fds[s].OutQueue()
 	return in, out, err
 }
+
+func (u *user) unsent(s int) (int, error) { return u.fds[s].OutQueueUnsent() }
+
+func (u *user) stamp(s int) error {
+	at, err := u.fds[s].Timestamp()
+	if err != nil {
+		return err
+	}
+	return recent(at)
+}

@@ -105,7 +105,9 @@ const (
 	SO_RXQ_OVFL         = 40
 	SO_PEEK_OFF         = 42
 	SO_BUSY_POLL        = 46
+	SO_MAX_PACING_RATE  = 47
 	SO_INCOMING_CPU     = 49
+	SO_MEMINFO          = 55
 	SO_COOKIE           = 57
 	SO_INCOMING_NAPI_ID = 56
 	SO_BINDTOIFINDEX    = 62
@@ -159,6 +161,7 @@ const (
 const (
 	IPV6_ADDRFORM        = 1
 	IPV6_CHECKSUM        = 7
+	IPV6_FLOWINFO        = 11
 	IPV6_UNICAST_HOPS    = 16
 	IPV6_MULTICAST_IF    = 17
 	IPV6_MULTICAST_HOPS  = 18
@@ -170,6 +173,8 @@ const (
 	IPV6_RECVERR         = 25
 	IPV6_V6ONLY          = 26
 	IPV6_MULTICAST_ALL   = 29
+	IPV6_FLOWLABEL_MGR   = 32
+	IPV6_FLOWINFO_SEND   = 33
 	IPV6_AUTOFLOWLABEL   = 70
 	IPV6_RECVPKTINFO     = 49
 	IPV6_PKTINFO         = 50
@@ -178,6 +183,9 @@ const (
 	IPV6_DONTFRAG        = 62
 	IPV6_RECVTCLASS      = 66
 	IPV6_TCLASS          = 67
+	IPV6_RECVORIGDSTADDR = 74
+	IPV6_UNICAST_IF      = 76
+	IPV6_FREEBIND        = 78
 )
 
 // Options at SOL_TCP (include/uapi/linux/tcp.h).
@@ -200,8 +208,10 @@ const (
 	TCP_FASTOPEN             = 23
 	TCP_TIMESTAMP            = 24
 	TCP_NOTSENT_LOWAT        = 25
+	TCP_CC_INFO              = 26
 	TCP_SAVE_SYN             = 27
 	TCP_FASTOPEN_CONNECT     = 30
+	TCP_ULP                  = 31
 	TCP_FASTOPEN_KEY         = 33
 	TCP_FASTOPEN_NO_COOKIE   = 34
 	TCP_INQ                  = 36

@@ -12,6 +12,7 @@ import (
 	"usock/internal/pkt"
 	"usock/internal/socket"
 	"usock/internal/wait"
+	"usock/internal/wire"
 )
 
 // dgram is an endpoint that keeps the bounds of what is sent: UDP, ping and raw
@@ -38,6 +39,8 @@ type dgram struct {
 	ahead   atomic.Pointer[ahead] // nil until it is worth while
 	fetched int                   // bytes of ahead's datagrams, to be given back
 
+	auto *autoLabel // nil until an IPv6 datagram was sent
+
 	errors         []queuedError
 	shutRD, shutWR bool
 }
@@ -53,7 +56,9 @@ type datagram struct {
 	ifindex int32
 	at      int64 // wall clock in ns, if timestamps are asked for
 	drops   uint32
-	peeked  bool // was seen by MSG_PEEK
+	flow    uint32 // IPv6 flow label
+	options []byte // IPv4 options
+	peeked  bool   // was seen by MSG_PEEK
 }
 
 // queuedError is an ICMP error kept for MSG_ERRQUEUE (ip(7), IP_RECVERR).
@@ -106,9 +111,12 @@ func (d *dgram) push(p *pkt.Packet, m *ip.Meta, sport uint16) bool {
 	g := &d.queue[(d.head+d.length)&(len(d.queue)-1)]
 	*g = datagram{
 		p: p, src: m.Src, dst: m.Dst, sport: sport, ttl: m.TTL, tos: m.TOS,
-		ifindex: int32(m.Iface.Index()), drops: d.drops,
+		ifindex: int32(m.Iface.Index()), drops: d.drops, flow: m.Flow,
 	}
-	if d.s.Opt.Flags&(socket.Timestamp|socket.TimestampNS) != 0 {
+	if !m.V6 && len(m.Header) > wire.IPv4MinLen {
+		g.options = arrivedOptions(m)
+	}
+	if d.s.Opt.Flags&socket.Stamps != 0 {
 		g.at = time.Now().UnixNano()
 	}
 	d.length++
@@ -166,12 +174,14 @@ func (d *dgram) recv(m *socket.Msg) (int, error) {
 		g.p.Payload.Retain()
 		at.peeked = true
 		n := d.receive(m, &g, skip, flags)
+		d.s.Received(g.at)
 		d.s.Opt.Peeked(n)
 		return n, nil
 	}
 	switch {
 	case ok:
 		n := d.receive(m, &g, 0, flags)
+		d.s.Received(g.at)
 		d.s.Opt.Taken(n)
 		return n, nil
 	case d.shutRD && d.s.ReceiveWaits(flags):
@@ -314,8 +324,11 @@ func (d *dgram) peer() (abi.Addr, error) {
 	if !d.raddr.IsValid() || d.rport == 0 {
 		return abi.Addr{}, syscall.ENOTCONN
 	}
-	return addrOf(d.s, d.raddr, d.rport, uint32(d.scope)), nil
+	return withFlow(addrOf(d.s, d.raddr, d.rport, uint32(d.scope)), d.ip()), nil
 }
+
+// holds returns what the queue takes of memory and how many datagrams it had no room for.
+func (d *dgram) holds() (bytes int, drops uint32) { return d.bytes, d.drops }
 
 // queued returns the length of the next datagram; nothing waits to be sent.
 func (d *dgram) queued() (in, out int) {

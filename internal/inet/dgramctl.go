@@ -28,9 +28,9 @@ func (d *dgram) control(b []byte, g *datagram) []byte {
 		if o.recvTOS {
 			b = abi.AppendCmsg(b, abi.SOL_IP, abi.IP_TOS, []byte{g.tos})
 		}
+		b = optionControl(b, o, g)
 		if o.recvOrigDst {
-			dst := abi.AddrFrom(netip.AddrPortFrom(g.dst, d.lport))
-			b = abi.AppendCmsg(b, abi.SOL_IP, abi.IP_RECVORIGDSTADDR, abi.AppendAddr(nil, dst))
+			b = d.destinationControl(b, abi.SOL_IP, abi.IP_RECVORIGDSTADDR, g)
 		}
 	}
 	if d.s.Domain != abi.AF_INET6 {
@@ -49,7 +49,35 @@ func (d *dgram) control(b []byte, g *datagram) []byte {
 	if o.recvTClass6 {
 		b = abi.AppendCmsg(b, abi.SOL_IPV6, abi.IPV6_TCLASS, abi.AppendInt(nil, int(g.tos)))
 	}
+	if info := uint32(g.tos)<<20 | g.flow; o.recvFlow6 && info != 0 {
+		b = abi.AppendCmsg(b, abi.SOL_IPV6, abi.IPV6_FLOWINFO, binary.BigEndian.AppendUint32(nil, info))
+	}
+	if o.recvOrigDst6 {
+		b = d.destinationControl(b, abi.SOL_IPV6, abi.IPV6_RECVORIGDSTADDR, g)
+	}
 	return b
+}
+
+// destinationControl appends the address that a datagram was sent to. The port is what
+// stands where a UDP header has it; without such bytes there is no message (Linux,
+// ip_cmsg_recv_dstaddr).
+func (d *dgram) destinationControl(b []byte, level, name int, g *datagram) []byte {
+	port := d.lport
+	if d.s.Type != abi.SOCK_DGRAM || d.s.Protocol != abi.IPPROTO_UDP {
+		h := g.p.Payload.Front()
+		if d.s.Type == abi.SOCK_RAW && g.dst.Is4() && len(h) > 0 {
+			h = h[min(len(h), int(h[0]&15)*4):]
+		}
+		if len(h) < 4 {
+			return b
+		}
+		port = be16(h[2:])
+	}
+	a := abi.AddrFrom(netip.AddrPortFrom(g.dst, port))
+	if needsScope(g.dst) {
+		a.Scope = uint32(g.ifindex)
+	}
+	return abi.AppendCmsg(b, level, name, abi.AppendAddr(nil, a))
 }
 
 // specific returns the host's own address by which a datagram has come: for one to a
@@ -99,6 +127,7 @@ type sendControl struct {
 	ifindex int
 	ttl     int // -1: not said
 	tos     int
+	flow    uint32 // IPv6 flow label; 0: not said
 }
 
 // to4 reports whether m goes to an IPv4 address, mapped or not.
@@ -240,6 +269,10 @@ func (c *sendControl) pktinfo6(m abi.Cmsg) error {
 func (c *sendControl) ip6(m abi.Cmsg) error {
 	if m.Type == abi.IPV6_PKTINFO {
 		return c.pktinfo6(m)
+	}
+	if m.Type == abi.IPV6_FLOWINFO && len(m.Data) >= 4 {
+		c.flow = binary.BigEndian.Uint32(m.Data)
+		return nil
 	}
 	v, err := abi.ParseInt(m.Data)
 	if err != nil || len(m.Data) != 4 {

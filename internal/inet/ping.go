@@ -111,7 +111,7 @@ func (p *pingProto) Connect(s *socket.Socket, a abi.Addr) error {
 	}
 	path, err := e.connectPath(a)
 	if err == nil {
-		e.fixed(path, a)
+		err = e.fixed(path, a)
 	}
 	return err
 }
@@ -203,7 +203,7 @@ func (p *pingProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 		}
 		binary.BigEndian.PutUint16(b[2:], sum.Sum())
 	}
-	e.outOptions(&o, &c)
+	e.outOptions(&o, &c, 0)
 	return n, p.IP.Output(k, path, &o)
 }
 
@@ -227,6 +227,7 @@ func (p *pingProto) Close(s *socket.Socket) {
 	p.Forget(s)
 	p.letGo(e)
 	e.leaveAll()
+	e.endFlows(p.Stack)
 	e.drain()
 }
 
@@ -241,6 +242,12 @@ func (p *pingProto) Peer(s *socket.Socket) (abi.Addr, error) { return pingOf(s).
 
 // Queued implements socket.Proto.
 func (p *pingProto) Queued(s *socket.Socket) (in, out int) { return pingOf(s).queued() }
+
+// Holds implements socket.Holder.
+func (p *pingProto) Holds(s *socket.Socket) (received, sent int, drops uint32) {
+	received, drops = pingOf(s).holds()
+	return received, 0, drops
+}
 
 // Input implements ip.Transport: an echo reply.
 func (p *pingProto) Input(k *pkt.Packet, m *ip.Meta) bool {

@@ -138,7 +138,7 @@ func (r *rawProto) Connect(s *socket.Socket, a abi.Addr) error {
 	}
 	path, err := e.connectPath(a)
 	if err == nil {
-		e.fixed(path, a)
+		err = e.fixed(path, a)
 	}
 	return err
 }
@@ -205,7 +205,7 @@ func (r *rawProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 	}
 	k.Payload = payload
 	taken(m)
-	e.outOptions(&o, &c)
+	e.outOptions(&o, &c, 0)
 	return n, r.IP.Output(k, path, &o)
 }
 
@@ -259,6 +259,7 @@ func (r *rawProto) Close(s *socket.Socket) {
 		}
 	}
 	e.leaveAll()
+	e.endFlows(r.Stack)
 	e.drain()
 }
 
@@ -276,6 +277,12 @@ func (r *rawProto) Peer(s *socket.Socket) (abi.Addr, error) {
 
 // Queued implements socket.Proto.
 func (r *rawProto) Queued(s *socket.Socket) (in, out int) { return rawOf(s).queued() }
+
+// Holds implements socket.Holder.
+func (r *rawProto) Holds(s *socket.Socket) (received, sent int, drops uint32) {
+	received, drops = rawOf(s).holds()
+	return received, 0, drops
+}
 
 // Tap implements ip.Raw.
 func (r *rawProto) Tap(p *pkt.Packet, m *ip.Meta) bool {

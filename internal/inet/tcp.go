@@ -88,6 +88,7 @@ type tcpEndpoint struct {
 	pid            int32  // process on whose behalf it acts
 	sid            uint64 // socket's number, which packets carry
 	scope          int32  // interface of link-local addresses
+	label          uint32 // flow label by hash of the tuple; 0: not needed yet
 	phase          phase
 	counted        bool // in the listener's count of incomplete connections
 	released       bool
@@ -95,6 +96,7 @@ type tcpEndpoint struct {
 	asked          bool // the SYN asked for a Fast Open cookie
 
 	more            bool      // corked by MSG_MORE
+	inq             bool      // TCP_INQ
 	lingering       bool      // close(2) waits for the peer's acknowledgement
 	fastOpenConnect bool      // TCP_FASTOPEN_CONNECT
 	fastOpenQueue   int32     // TCP_FASTOPEN of a listener
@@ -191,7 +193,7 @@ func (t *tcpProto) Peer(s *socket.Socket) (abi.Addr, error) {
 	if !e.raddr.IsValid() {
 		return abi.Addr{}, syscall.ENOTCONN
 	}
-	a := addrOf(s, e.raddr, e.rport, uint32(e.scope))
+	a := withFlow(addrOf(s, e.raddr, e.rport, uint32(e.scope)), e.ip())
 	switch e.conn.State() {
 	case tcp.Closed, tcp.SynSent, tcp.TimeWait:
 		return a, syscall.ENOTCONN // accept tells the address all the same
@@ -231,6 +233,20 @@ func (e *tcpEndpoint) takeErr() error {
 func (t *tcpProto) Queued(s *socket.Socket) (in, out int) {
 	e := endpointOf(s)
 	return e.conn.Buffered(), e.conn.Outstanding()
+}
+
+// Unsent implements socket.Sender.
+func (t *tcpProto) Unsent(s *socket.Socket) int {
+	if e := endpointOf(s); e.listener == nil {
+		return e.conn.Unsent()
+	}
+	return -1
+}
+
+// Holds implements socket.Holder.
+func (t *tcpProto) Holds(s *socket.Socket) (received, sent int, drops uint32) {
+	received, sent = endpointOf(s).conn.Memory()
+	return received, sent, 0
 }
 
 // AtMark implements socket.Marker.
@@ -326,11 +342,21 @@ func (t *tcpProto) write(e *tcpEndpoint, m *socket.Msg) int {
 	return n
 }
 
-// Recv implements socket.Proto. The order of the questions is Linux's
-// (tcp_recvmsg_locked): after the peer's FIN no error shows any more.
+// Recv implements socket.Proto.
 func (t *tcpProto) Recv(s *socket.Socket, m *socket.Msg) (int, error) {
 	e := endpointOf(s)
 	flags := m.Flags
+	n, err := t.recv(e, m)
+	if e.inq && m.Want && err == nil && flags&abi.MSG_ERRQUEUE == 0 {
+		m.Control = abi.AppendCmsg(m.Control[:0], abi.SOL_TCP, abi.TCP_INQ, abi.AppendInt(nil, e.conn.InqHint()))
+	}
+	return n, err
+}
+
+// recv is Recv without control messages. The order of the questions is Linux's
+// (tcp_recvmsg_locked): after the peer's FIN no error shows any more.
+func (t *tcpProto) recv(e *tcpEndpoint, m *socket.Msg) (int, error) {
+	s, flags := e.s, m.Flags
 	m.Flags = 0
 	switch {
 	case flags&abi.MSG_ERRQUEUE != 0:
@@ -487,6 +513,7 @@ func lingers(st tcp.State) bool {
 func (t *tcpProto) Close(s *socket.Socket) {
 	e := endpointOf(s)
 	t.Forget(s)
+	e.endFlows(t.Stack)
 	if e.listener != nil {
 		t.stopListening(e)
 	}
@@ -653,6 +680,14 @@ func (t *tcpProto) transmit(e *tcpEndpoint, seg *tcp.Segment) {
 	*o = ip.Out{Src: e.laddr, Dst: e.raddr, Proto: ip.ProtoTCP, Checksum: ip.ChecksumTCP}
 	opt := e.ip()
 	opt.out(o, e.raddr)
+	if o.Dst.Is6() {
+		if o.Flow = opt.flow; o.Flow == 0 && !opt.noAutoFlow {
+			if e.label == 0 {
+				e.label = t.hashFlow(&e.tuple)
+			}
+			o.Flow = e.label
+		}
+	}
 	if opt.discovery(e.raddr) != abi.PMTUDISC_DONT {
 		// The core keeps to the path's MTU itself, but for probes of it.
 		o.DontFragment, o.IgnorePathMTU = true, true

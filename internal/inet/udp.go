@@ -161,7 +161,9 @@ func (u *udpProto) Connect(s *socket.Socket, a abi.Addr) error {
 	if err != nil {
 		return err
 	}
-	e.fixed(path, a)
+	if err := e.fixed(path, a); err != nil {
+		return err
+	}
 	s.Notify(wait.Out)
 	return nil
 }
@@ -196,12 +198,20 @@ func (d *dgram) connectPath(a abi.Addr) (*ip.Path, error) {
 }
 
 // fixed makes the peer that path leads to the only one.
-func (d *dgram) fixed(path *ip.Path, a abi.Addr) {
+func (d *dgram) fixed(path *ip.Path, a abi.Addr) error {
+	if path.Dst.Is6() {
+		label, err := d.givenFlow(d.stack, a)
+		if err != nil {
+			return err
+		}
+		d.setFlow(label)
+	}
 	if !d.laddr.IsValid() || d.laddr.IsUnspecified() || d.laddr.Is4() != path.Src.Is4() {
 		d.laddr = path.Src
 	}
 	d.raddr, d.rport = path.Dst, a.Port
 	d.path, d.pathDst, d.scope = path, path.Dst, int32(a.Scope)
+	return nil
 }
 
 // sendDevice returns the interface that a datagram to dst must leave by, 0 for any.
@@ -216,8 +226,10 @@ func (d *dgram) sendDevice(dst netip.Addr, scope int) int {
 			return int(o.mcastIf)
 		}
 		return int(o.mcastIf6)
-	default:
+	case dst.Is4():
 		return int(o.unicastIf)
+	default:
+		return int(o.unicastIf6)
 	}
 }
 
@@ -323,7 +335,7 @@ func (u *udpProto) send(e *udpEndpoint, m *socket.Msg, path *ip.Path, port uint1
 	h[6], h[7] = 0, 0
 	o := &u.ipOut
 	*o = ip.Out{Src: path.Src, Dst: path.Dst, Proto: ip.ProtoUDP, Checksum: ip.ChecksumUDP}
-	e.outOptions(o, c)
+	e.outOptions(o, c, port)
 	if err := u.IP.Output(p, path, o); err != nil {
 		return err
 	}
@@ -331,9 +343,14 @@ func (u *udpProto) send(e *udpEndpoint, m *socket.Msg, path *ip.Path, port uint1
 	return nil
 }
 
-// outOptions fills in what options and control messages say of a datagram.
-func (d *dgram) outOptions(o *ip.Out, c *sendControl) {
+// outOptions fills in what options and control messages say of a datagram to a port.
+func (d *dgram) outOptions(o *ip.Out, c *sendControl, port uint16) {
 	d.ip().out(o, o.Dst)
+	if o.Dst.Is6() {
+		if o.Flow = c.flow; o.Flow == 0 && !d.ip().noAutoFlow {
+			o.Flow = d.labelFor(tuple{laddr: o.Src, raddr: o.Dst, lport: d.lport, rport: port})
+		}
+	}
 	if c.ttl > 0 {
 		o.TTL = uint8(c.ttl)
 	}
@@ -360,6 +377,9 @@ func (d *dgram) destination(m *socket.Msg, c *sendControl) (*ip.Path, uint16, er
 		if dst, err = d.stack.sendAddr(d.s, m.Addr); err != nil {
 			return nil, 0, err
 		}
+	}
+	if err := d.chooseFlow(m, c, dst.IsValid()); err != nil {
+		return nil, 0, err
 	}
 	if !dst.IsValid() {
 		if !d.raddr.IsValid() {
@@ -435,6 +455,7 @@ func (u *udpProto) Close(s *socket.Socket) {
 	u.Forget(s)
 	u.letGo(e)
 	e.leaveAll()
+	e.endFlows(u.Stack)
 	e.drain()
 }
 
@@ -449,6 +470,12 @@ func (u *udpProto) Peer(s *socket.Socket) (abi.Addr, error) { return udpOf(s).pe
 
 // Queued implements socket.Proto.
 func (u *udpProto) Queued(s *socket.Socket) (in, out int) { return udpOf(s).queued() }
+
+// Holds implements socket.Holder.
+func (u *udpProto) Holds(s *socket.Socket) (received, sent int, drops uint32) {
+	received, drops = udpOf(s).holds()
+	return received, 0, drops
+}
 
 // Input implements ip.Transport.
 func (u *udpProto) Input(p *pkt.Packet, m *ip.Meta) bool {

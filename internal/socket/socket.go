@@ -75,7 +75,11 @@ const (
 	TimestampNS
 	RxqOvfl
 	Debug
+	StampAsked // SIOCGSTAMP was asked for: arrivals are stamped from then on
 )
+
+// Stamps are the flags that have the time of arrival noted.
+const Stamps = Timestamp | TimestampNS | StampAsked
 
 // Options every socket has (socket(7)).
 type Opt struct {
@@ -90,6 +94,7 @@ type Opt struct {
 	RcvTimeo time.Duration // 0: none; negative: no waiting at all
 	SndTimeo time.Duration
 	unseen   *unseen // nil: none of these is set
+	stamp    int64   // of the last datagram received, ns of wall clock; see stamp.go
 }
 
 // Has reports whether all flags of f are set.

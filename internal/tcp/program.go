@@ -107,6 +107,26 @@ func (c *Conn) Outstanding() int {
 	return n
 }
 
+// Memory returns the bytes of memory that are held by what was received and by what is
+// being sent.
+func (c *Conn) Memory() (received, sent int) {
+	received = c.rcv.q.Mem()
+	if c.ooo != nil {
+		received += c.ooo.q.Mem()
+	}
+	return received, c.snd.q.Mem()
+}
+
+// InqHint is the bytes that were received and not read, with one for the end of the
+// stream: a receive will not wait for it either (Linux, tcp_inq_hint).
+func (c *Conn) InqHint() int {
+	n := c.rcv.q.Len()
+	if c.flags&finRcvd != 0 {
+		n++
+	}
+	return n
+}
+
 // Buffered returns the bytes that can be read.
 func (c *Conn) Buffered() int { return c.rcv.q.Len() - c.hidden() }
 
