@@ -20,6 +20,8 @@ var declared = []declaration{
 	{name: "options/* tcp:timestamp", reason: notBuilt},
 	{name: "options/* tcp:tx_delay", reason: notBuilt},
 	{name: "options/* udp:gro", reason: notBuilt},
+	{name: "options/tcp* ip:*_source*", reason: notBuilt},
+	{name: "options/tcp* ip:msfilter", reason: notBuilt},
 	{name: "options/* udp:segment", reason: notBuilt},
 	{name: "optionuse/mtu", line: "b set ipv6:mtu *", reason: notBuilt},
 	{name: "optionuse/save syn", reason: notBuilt},

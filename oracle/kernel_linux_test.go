@@ -226,14 +226,17 @@ func (k *kernel) setopt(s, level, name int, v []byte) error {
 	return nil
 }
 
-func (k *kernel) getopt(s, level, name, size int) ([]byte, error) {
-	b, n := make([]byte, size+1), uint32(size)
+func (k *kernel) getopt(s, level, name int, v []byte) ([]byte, error) {
+	b, n := append(v, make([]byte, spare)...), uint32(len(v))
 	_, _, e := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(s), uintptr(level), uintptr(name), uintptr(unsafe.Pointer(&b[0])), uintptr(unsafe.Pointer(&n)), 0)
 	if e != 0 {
 		return nil, e
 	}
 	return b[:n], nil
 }
+
+// spare is room behind the buffer of getsockopt, of which IP_MSFILTER does not mind the end.
+const spare = 64
 
 func (k *kernel) queued(s int) (in, out int, err error) {
 	if in, err = unix.IoctlGetInt(s, unix.SIOCINQ); err != nil {

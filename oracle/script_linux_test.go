@@ -28,6 +28,7 @@ import (
 //	a recvx SIZE [FLAG…], of an IPv4 packet, without what differs by nature
 //	a set OPTION N                 a setx OPTION HEX
 //	a get OPTION [SIZE]            a queued         a block on|off
+//	a ask OPTION HEX [MORE], get with a buffer that begins with HEX and has MORE bytes
 //	a unsent                       a stamp
 //
 // An ADDR is HOST:PORT, where HOST is a name of hosts or an IP address and PORT a
@@ -403,13 +404,26 @@ func (c *script) option(s int, verb string, args []string) (string, bool) {
 			}
 		}
 		return errname(c.sys.setopt(s, o.level, o.name, v)), true
+	case "ask":
+		o := option(args[0])
+		v, err := hex.DecodeString(args[1])
+		if err != nil {
+			panic(err)
+		}
+		if len(args) > 2 {
+			v = append(v, make([]byte, number(args[2]))...)
+		}
+		if v, err = c.sys.getopt(s, o.level, o.name, v); err != nil {
+			return errname(err), true
+		}
+		return fmt.Sprintf("%d bytes %s", len(v), hex.EncodeToString(v)), true
 	case "get":
 		o := option(args[0])
 		size := 4
 		if len(args) > 1 {
 			size = number(args[1])
 		}
-		v, err := c.sys.getopt(s, o.level, o.name, size)
+		v, err := c.sys.getopt(s, o.level, o.name, make([]byte, size))
 		switch {
 		case err != nil:
 			return errname(err), true

@@ -32,7 +32,7 @@ type system interface {
 	name(s int) ([]byte, error)
 	peer(s int) ([]byte, error)
 	setopt(s, level, name int, v []byte) error
-	getopt(s, level, name, size int) ([]byte, error)
+	getopt(s, level, name int, v []byte) ([]byte, error) // changes v
 	poll(s int) wait.Events
 	queued(s int) (in, out int, err error)
 	unsent(s int) (int, error) // SIOCOUTQNSD

@@ -18,6 +18,7 @@ var tables = []struct {
 	{"udpplain", udpPlainCases},
 	{"udpstates", udpStateCases},
 	{"multicast", func() []sequence { return multicastCases }},
+	{"sources", sourceCases},
 	{"ping", func() []sequence { return pingCases }},
 	{"raw", func() []sequence { return rawCases }},
 	{"cmsg", cmsgCases},

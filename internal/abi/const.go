@@ -120,31 +120,47 @@ const (
 
 // Options at SOL_IP (include/uapi/linux/in.h).
 const (
-	IP_TOS              = 1
-	IP_TTL              = 2
-	IP_HDRINCL          = 3
-	IP_OPTIONS          = 4
-	IP_RECVOPTS         = 6
-	IP_RETOPTS          = 7
-	IP_PKTINFO          = 8
-	IP_MTU_DISCOVER     = 10
-	IP_RECVERR          = 11
-	IP_RECVTTL          = 12
-	IP_RECVTOS          = 13
-	IP_MTU              = 14
-	IP_FREEBIND         = 15
-	IP_TRANSPARENT      = 19
-	IP_RECVORIGDSTADDR  = 20
-	IP_MINTTL           = 21
-	IP_BIND_NO_PORT     = 24
-	IP_MULTICAST_IF     = 32
-	IP_MULTICAST_TTL    = 33
-	IP_MULTICAST_LOOP   = 34
-	IP_ADD_MEMBERSHIP   = 35
-	IP_DROP_MEMBERSHIP  = 36
-	IP_MULTICAST_ALL    = 49
-	IP_UNICAST_IF       = 50
-	IP_LOCAL_PORT_RANGE = 51
+	IP_TOS                    = 1
+	IP_TTL                    = 2
+	IP_HDRINCL                = 3
+	IP_OPTIONS                = 4
+	IP_RECVOPTS               = 6
+	IP_RETOPTS                = 7
+	IP_PKTINFO                = 8
+	IP_MTU_DISCOVER           = 10
+	IP_RECVERR                = 11
+	IP_RECVTTL                = 12
+	IP_RECVTOS                = 13
+	IP_MTU                    = 14
+	IP_FREEBIND               = 15
+	IP_TRANSPARENT            = 19
+	IP_RECVORIGDSTADDR        = 20
+	IP_MINTTL                 = 21
+	IP_BIND_NO_PORT           = 24
+	IP_MULTICAST_IF           = 32
+	IP_MULTICAST_TTL          = 33
+	IP_MULTICAST_LOOP         = 34
+	IP_ADD_MEMBERSHIP         = 35
+	IP_DROP_MEMBERSHIP        = 36
+	IP_UNBLOCK_SOURCE         = 37
+	IP_BLOCK_SOURCE           = 38
+	IP_ADD_SOURCE_MEMBERSHIP  = 39
+	IP_DROP_SOURCE_MEMBERSHIP = 40
+	IP_MSFILTER               = 41
+	IP_MULTICAST_ALL          = 49
+	IP_UNICAST_IF             = 50
+	IP_LOCAL_PORT_RANGE       = 51
+)
+
+// Options at SOL_IP and SOL_IPV6 (RFC 3678; include/uapi/linux/in.h).
+const (
+	MCAST_JOIN_GROUP         = 42
+	MCAST_BLOCK_SOURCE       = 43
+	MCAST_UNBLOCK_SOURCE     = 44
+	MCAST_LEAVE_GROUP        = 45
+	MCAST_JOIN_SOURCE_GROUP  = 46
+	MCAST_LEAVE_SOURCE_GROUP = 47
+	MCAST_MSFILTER           = 48
 )
 
 // Values of IP_MTU_DISCOVER and IPV6_MTU_DISCOVER.

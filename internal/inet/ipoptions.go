@@ -39,6 +39,7 @@ type ipOptions struct {
 type membership struct {
 	group netip.Addr
 	iface *ip.Iface
+	ip.Filter
 }
 
 var defaultIPOptions = ipOptions{
