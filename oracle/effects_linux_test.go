@@ -1,5 +1,7 @@
 package oracle
 
+import "fmt"
+
 // effectCases set an option, read it back, and use what it is about: what it does must
 // be the same on both systems.
 var effectCases = []sequence{
@@ -22,6 +24,28 @@ var effectCases = []sequence{
 	{name: "flow information of others", lines: `b = raw6; b bind lo6:0; b set ipv6:flowinfo 1; a = raw6; a set ipv6:flowinfo_send 1; a send hello to lo6~12345:0; b recv 9; a connect lo6~333:0; a send hello; b recv 9; p = ping6; p bind any6:77; p set ipv6:flowinfo 1; t = tcp6; t set ipv6:flowinfo_send 1; l = tcp6; l bind lo6:7000; l listen 1; t connect lo6~333:7000; s = accept l; t set ipv6:flowinfo_send 0; t set ipv6:flowinfo_send 1; s set ipv6:flowinfo_send 1; s get ipv6:flowinfo_send`},
 	{name: "leased flow labels", lines: `b = udp6; b bind any6:7000; b set ipv6:flowinfo 1; a = udp6; a set ipv6:flowinfo_send 1; a ` + flow("12345", "00", "ff", "00") + `; a ` + flow("12345", "00", "ff", "01") + `; a ` + flow("12345", "00", "ff", "01") + `; a ` + flow("12345", "00", "ff", "03") + `; a ` + flow("12345", "00", "01", "01") + `; a ` + flow("100001", "00", "ff", "01") + `; a ` + flow("00333", "00", "07", "01") + `; a ` + flow("00333", "02", "ff", "00") + `; a ` + flow("00333", "01", "ff", "00") + `; a ` + flow("12345", "02", "ff", "00") + `; a ` + flow("12345", "03", "ff", "00") + `; a ` + flow("12345", "00", "ff", "04") + `; a send x to lo6~12345:7000; b recv 9; a send x to lo6~444:7000; b recv 9; c = udp6; c set ipv6:flowinfo_send 1; c ` + flow("00444", "00", "01", "01") + `; a ` + flow("00444", "00", "01", "01") + `; a send x to lo6~444:7000; a connect lo6~444:7000; c send x to lo6~444:7000; b recv 9; a connect lo6~12345:7000; a send x; b recv 9; t = tcp6; t set ipv6:flowinfo_send 1; t connect lo6~555:7000; a ` + flow("12345", "01", "ff", "00") + `; a send x; a send x to lo6:7000; b recv 9; a setx ipv6:flowlabel_mgr 00; a setx ipv6:flowlabel_mgr 000000000000000000000000000000000000000100ff01000600060000000000; u = udp; u setx ipv6:flowlabel_mgr 00`},
 	{name: "overflow is told", lines: `b = udp; b set so:rxq_ovfl 1; b set so:rcvbuf 1; b bind lo:7001; a = udp; a send x to lo:7001; b recv 1; a sendn 6000 to lo:7001; a sendn 6000 to lo:7001; a sendn 6000 to lo:7001; b recv 1; a send x to lo:7001; b recv 1; b get so:meminfo 36; b set so:rxq_ovfl 0; a send x to lo:7001; b recv 1`},
+}
+
+// segmentCases send several datagrams at once, and receive them so.
+var segmentCases = []sequence{
+	{name: "control message", lines: uPair + `a send abcde cmsg udp:segment 0200; b recv 9; b recv 9; b recv 9; b recv 9; a send abcde cmsg udp:segment 02000000; a send abcde cmsg udp:segment 02; a send abcde cmsg udp:segment 0000; b recv 9; a send abcde cmsg udp:segment 0500; b recv 9; a send abc cmsg 17:1 01000000; a send abc cmsg 17:104 0200; a send "" cmsg udp:segment 0500; b recv 9; a send abcdef to lo:7001 cmsg udp:segment 0300; b recv 9; b recv 9`},
+	{name: "how many", lines: uPair + `b set so:rcvbuf 4000000; a sendn 128 cmsg udp:segment 0100; b drain; a sendn 129 cmsg udp:segment 0100; a sendn 65507 cmsg udp:segment 0002; b drain; a sendn 65507 cmsg udp:segment ff01; a sendn 65508 cmsg udp:segment 0002; a sendn 65507 cmsg udp:segment e3ff; b recv 70000; a sendn 70000 cmsg udp:segment ffff; a sendn 65507 cmsg udp:segment c005; b recv 70000; b recv 70000; b drain`},
+	{name: "option", lines: uPair + `a set udp:segment 3; a get udp:segment; a send abcdefgh; b recv 9; b recv 9; b recv 9; b recv 9; a send abcd cmsg udp:segment 0000; b recv 9; a send abcd cmsg udp:segment 0200; b recv 9; b recv 9; a set udp:cork 1; a send abcd; a send ef; a set udp:cork 0; b recv 9; b recv 9; a send ab more; a send cdef; b recv 9; b recv 9; a set so:no_check 1; a send abcdef; a send ab; a set so:no_check 0; a set udp:segment 0; a send abcdef; b recv 9`},
+	{name: "larger than the path", lines: `a = udp; a sendn 3000 to net:9 cmsg udp:segment c005; a sendn 3000 to net:9 cmsg udp:segment c105; a sendn 1472 to net:9 cmsg udp:segment c105; a sendn 1473 to net:9 cmsg udp:segment c105; a sendn 12800 to net:9 cmsg udp:segment 6400; a sendn 12801 to net:9 cmsg udp:segment 6400; a get so:error` + discover("c105") + discover("c005") + `; b = udp6; b sendn 3000 to lo6:9 cmsg udp:segment 0002; b get so:error`},
+	{name: "received whole", lines: uPair + `b set udp:gro 1; b get udp:gro; a send abcde cmsg udp:segment 0200; b queued; b recv 9; a send abcd cmsg udp:segment 0200; b recv 9 peek; b recv 3; a send ab cmsg udp:segment 0200; b recv 9; a send x; a send y; b recv 9; b recv 9; a sendn 128 cmsg udp:segment 0100; b recv 200; a sendn 65493 cmsg udp:segment c005; b recv 70000; a sendn 65494 cmsg udp:segment c005; b recv 70000; b drain; b set ip:recvttl 1; b set so:timestamp 1; a send abcde cmsg udp:segment 0200; b set udp:gro 0; b recv 9; a send abcde cmsg udp:segment 0200; b recv 9; b recv 9; b recv 9`},
+	{name: "received whole, without control messages", lines: uPair + `b set udp:gro 1; a send abcdef cmsg udp:segment 0200; b recv 4 trunc; a send abcdef cmsg udp:segment 0200; b shutdown rd; b recv 9`},
+	{name: "of others", lines: `p = ping; p bind any:77; p sendx 0800000000000001 to lo:0 cmsg udp:segment 0400; p recv 99; p set udp:segment 5; p set udp:gro 1; r = raw; r send hello to lo:0 cmsg udp:segment 0200; r recv 0; t = tcp; t set udp:segment 5; ` + pairOn("7002") + `c send hello cmsg udp:segment 0200; s recv 9`},
+	{name: "tapped", lines: `r = rawudp; b = udp; b bind lo:7000; a = udp; a send abcdef to lo:7000 cmsg udp:segment 0200; r recv 0 trunc; r recv 0 trunc; b recv 9; a send x to lo:9 cmsg udp:segment 0200; a connect lo:9; a send abcd cmsg udp:segment 0200; a get so:error`},
+	{name: "to a group", lines: `b = udp; b set so:reuseaddr 1; b bind any:7000; b ` + joinLo + `; c = udp; c set so:reuseaddr 1; c bind any:7000; c set udp:gro 1; a = udp; a bind lo:7001; a setx ip:multicast_if 7f000001; a send abcd to mc:7000 cmsg udp:segment 0200; b recv 9; b recv 9; c recv 9; c recv 9`},
+	{name: "v6", lines: `b = udp6; b bind any6:7000; a = udp6; a send abcde to lo6:7000 cmsg udp:segment 0200; b recv 9; b recv 9; b recv 9; b set udp:gro 1; a send abcde to lo6:7000 cmsg udp:segment 0200; b recv 9; a send abcde to m:7000 cmsg udp:segment 0200; b recv 9; a sendn 65527 to lo6:7000 cmsg udp:segment 0040; b recv 70000; b recv 70000; b drain`},
+}
+
+// discover sends 3000 bytes in datagrams of a size with each way of path MTU discovery.
+func discover(size string) (out string) {
+	for v := range 6 {
+		out += fmt.Sprintf("; a set ip:mtu_discover %d; a sendn 3000 to net:9 cmsg udp:segment %s", v, size)
+	}
+	return out
 }
 
 // flow sets IPV6_FLOWLABEL_MGR: a label in hexadecimal, action, share and flags, for ::1.

@@ -24,6 +24,7 @@ var tables = []struct {
 	{"cmsg", cmsgCases},
 	{"options", optionCases},
 	{"effects", func() []sequence { return effectCases }},
+	{"segments", func() []sequence { return segmentCases }},
 	{"optionuse", func() []sequence { return optionUseCases }},
 	{"privileges", func() []sequence { return privilegeCases }},
 }

@@ -39,6 +39,7 @@ type dgram struct {
 	ahead   atomic.Pointer[ahead] // nil until it is worth while
 	fetched int                   // bytes of ahead's datagrams, to be given back
 
+	run  run        // of UDP_GRO
 	auto *autoLabel // nil until an IPv6 datagram was sent
 
 	errors         []queuedError
@@ -57,6 +58,7 @@ type datagram struct {
 	at      int64 // wall clock in ns, if timestamps are asked for
 	drops   uint32
 	flow    uint32 // IPv6 flow label
+	segment uint16 // it is several of so many bytes each, the last one perhaps shorter; 0: one
 	options []byte // IPv4 options
 	peeked  bool   // was seen by MSG_PEEK
 }
@@ -99,7 +101,7 @@ func (d *dgram) push(p *pkt.Packet, m *ip.Meta, sport uint16) bool {
 	for _, v := range p.Payload.Views() {
 		cost += v.Cap()
 	}
-	if d.bytes+cost > int(d.s.Opt.RcvBuf) && d.length > 0 {
+	if !d.room(cost) {
 		d.drops++
 		p.Free()
 		return false
@@ -111,7 +113,7 @@ func (d *dgram) push(p *pkt.Packet, m *ip.Meta, sport uint16) bool {
 	g := &d.queue[(d.head+d.length)&(len(d.queue)-1)]
 	*g = datagram{
 		p: p, src: m.Src, dst: m.Dst, sport: sport, ttl: m.TTL, tos: m.TOS,
-		ifindex: int32(m.Iface.Index()), drops: d.drops, flow: m.Flow,
+		ifindex: int32(m.Iface.Index()), drops: d.drops, flow: m.Flow, segment: p.SegmentSize,
 	}
 	if !m.V6 && len(m.Header) > wire.IPv4MinLen {
 		g.options = arrivedOptions(m)
@@ -124,6 +126,20 @@ func (d *dgram) push(p *pkt.Packet, m *ip.Meta, sport uint16) bool {
 	d.s.Notify(wait.In)
 	return true
 }
+
+// room reports whether the queue may hold cost more bytes. One datagram always fits.
+func (d *dgram) room(cost int) bool {
+	return d.bytes+cost <= int(d.s.Opt.RcvBuf) || d.length == 0
+}
+
+// charge changes what a queued datagram costs.
+func (d *dgram) charge(g *datagram, cost int) {
+	d.bytes += cost - int(g.p.Owner.PID)
+	g.p.Owner.PID = int32(cost)
+}
+
+// isUDP reports whether the socket is one of UDP.
+func (d *dgram) isUDP() bool { return d.s.Type == abi.SOCK_DGRAM && d.s.Protocol == abi.IPPROTO_UDP }
 
 func (d *dgram) grow() {
 	q := make([]datagram, max(8, 2*len(d.queue)))
@@ -141,6 +157,9 @@ func (d *dgram) pop() datagram {
 	d.head = (d.head + 1) & (len(d.queue) - 1)
 	d.length--
 	d.bytes -= int(out.p.Owner.PID)
+	if d.length == 0 {
+		d.run = run{}
+	}
 	if d.length == 0 && len(d.queue) > 256 {
 		d.queue, d.head = nil, 0
 	}

@@ -18,6 +18,7 @@ func (d *dgram) control(b []byte, g *datagram) []byte {
 	if d.s.Opt.Has(socket.RxqOvfl) && g.drops > 0 {
 		b = abi.AppendCmsg(b, abi.SOL_SOCKET, abi.SO_RXQ_OVFL, binary.NativeEndian.AppendUint32(nil, g.drops))
 	}
+	b = d.segmentControl(b, g)
 	if g.dst.Is4() {
 		if o.pktinfo {
 			b = abi.AppendCmsg(b, abi.SOL_IP, abi.IP_PKTINFO, appendPktinfo(nil, g.ifindex, d.specific(g), g.dst))
@@ -63,7 +64,7 @@ func (d *dgram) control(b []byte, g *datagram) []byte {
 // ip_cmsg_recv_dstaddr).
 func (d *dgram) destinationControl(b []byte, level, name int, g *datagram) []byte {
 	port := d.lport
-	if d.s.Type != abi.SOCK_DGRAM || d.s.Protocol != abi.IPPROTO_UDP {
+	if !d.isUDP() {
 		h := g.p.Payload.Front()
 		if d.s.Type == abi.SOCK_RAW && g.dst.Is4() && len(h) > 0 {
 			h = h[min(len(h), int(h[0]&15)*4):]
@@ -128,6 +129,7 @@ type sendControl struct {
 	ttl     int // -1: not said
 	tos     int
 	flow    uint32 // IPv6 flow label; 0: not said
+	segment int    // UDP_SEGMENT; -1: not said
 }
 
 // to4 reports whether m goes to an IPv4 address, mapped or not.
@@ -145,7 +147,7 @@ func (d *dgram) to4(m *socket.Msg) bool {
 // datagram goes by (Linux, ip_cmsg_send and ip6_datagram_send_ctl). One that is not
 // known, or not honoured, is EINVAL.
 func (d *dgram) parseControl(m *socket.Msg) (c sendControl, err error) {
-	c.ttl, c.tos = -1, -1
+	c.ttl, c.tos, c.segment = -1, -1, -1
 	if len(m.Control) == 0 {
 		return c, nil
 	}
@@ -158,8 +160,8 @@ func (d *dgram) parseControl(m *socket.Msg) (c sendControl, err error) {
 		switch {
 		case k.Level == abi.SOL_SOCKET:
 			err = d.stack.socketControl(d.s, k)
-		case k.Level == abi.SOL_UDP && k.Type == abi.UDP_SEGMENT:
-			err = syscall.EINVAL
+		case k.Level == abi.SOL_UDP && d.isUDP():
+			c.segment, err = segmentSize(k)
 		case v4 && k.Level == abi.SOL_IP:
 			err = c.ip(k)
 		case v4 && k.Level == abi.SOL_IPV6 && k.Type == abi.IPV6_PKTINFO && d.s.Domain == abi.AF_INET6:

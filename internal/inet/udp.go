@@ -30,8 +30,10 @@ type UDPStats struct{ In, Out, NoPorts, InErrors, RcvbufErrors uint64 }
 // udpEndpoint is a UDP control block.
 type udpEndpoint struct {
 	dgram
-	cork bool        // UDP_CORK
-	held *heldPacket // what MSG_MORE or UDP_CORK keeps back; nil: nothing
+	cork    bool        // UDP_CORK
+	gro     bool        // UDP_GRO
+	segment uint16      // UDP_SEGMENT; 0: none
+	held    *heldPacket // what MSG_MORE or UDP_CORK keeps back; nil: nothing
 }
 
 // heldPacket is a datagram that is not complete yet.
@@ -57,7 +59,7 @@ func newUDP(s *Stack) *udpProto {
 				return nil
 			}),
 		socket.PeekOff,
-	})
+	}, segmentRows())
 	return u
 }
 
@@ -261,6 +263,9 @@ func (u *udpProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	if c.segment < 0 {
+		c.segment = int(e.segment)
+	}
 	path, port, err := e.destination(m, &c)
 	if err != nil {
 		return 0, err
@@ -277,7 +282,15 @@ func (u *udpProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 	if e.held != nil || e.cork || m.Flags&abi.MSG_MORE != 0 {
 		return u.hold(e, m, heldPacket{path: path, port: port, c: c})
 	}
-	return n, u.send(e, m, path, port, &c, n)
+	return n, u.emit(e, m, path, port, &c, n)
+}
+
+// emit sends m's n bytes as one datagram, or as several (UDP_SEGMENT).
+func (u *udpProto) emit(e *udpEndpoint, m *socket.Msg, path *ip.Path, port uint16, c *sendControl, n int) error {
+	if c.segment > 0 {
+		return u.sendSegments(e, m, path, port, c, n, c.segment)
+	}
+	return u.send(e, m, path, port, c, n, 0)
 }
 
 // hold adds m to the datagram that is being put together, and sends it if this was
@@ -316,14 +329,19 @@ func (u *udpProto) uncork(e *udpEndpoint) error {
 		h.path = p
 	}
 	m := socket.Msg{Data: []buf.View{buf.Copy(h.data)}}
-	return u.send(e, &m, h.path, h.port, &h.c, len(h.data))
+	err := u.emit(e, &m, h.path, h.port, &h.c, len(h.data))
+	for _, v := range m.Data {
+		v.Release() // what was refused
+	}
+	return err
 }
 
-// send makes a datagram of m's n bytes and sends it.
-func (u *udpProto) send(e *udpEndpoint, m *socket.Msg, path *ip.Path, port uint16, c *sendControl, n int) error {
+// send makes a datagram of m's n bytes and sends it, or a packet that stands for several
+// of size bytes if that is not 0.
+func (u *udpProto) send(e *udpEndpoint, m *socket.Msg, path *ip.Path, port uint16, c *sendControl, n int, size uint16) error {
 	s := e.s
 	p := pkt.New()
-	p.Owner = pkt.Owner{PID: s.Owner, Socket: s.ID}
+	p.Owner, p.SegmentSize = pkt.Owner{PID: s.Owner, Socket: s.ID}, size
 	for _, v := range m.Data {
 		p.Payload.Append(v)
 	}
@@ -510,7 +528,7 @@ func (u *udpProto) deliver(e *udpEndpoint, p *pkt.Packet, m *ip.Meta, sport uint
 	}
 	p.Consume(udpHeader)
 	u.Stats.In++
-	if !e.push(p, m, sport) {
+	if !e.accept(p, m, sport) {
 		u.Stats.RcvbufErrors++
 	}
 }
