@@ -72,6 +72,8 @@ const (
 	SO_RCVTIMEO               = abi.SO_RCVTIMEO
 	SO_SNDTIMEO               = abi.SO_SNDTIMEO
 	SO_BINDTODEVICE           = abi.SO_BINDTODEVICE
+	SO_ATTACH_FILTER          = abi.SO_ATTACH_FILTER
+	SO_DETACH_FILTER          = abi.SO_DETACH_FILTER
 	SO_TIMESTAMP              = abi.SO_TIMESTAMP
 	SO_ACCEPTCONN             = abi.SO_ACCEPTCONN
 	SO_SNDBUFFORCE            = abi.SO_SNDBUFFORCE
@@ -83,9 +85,11 @@ const (
 	SO_DOMAIN                 = abi.SO_DOMAIN
 	SO_RXQ_OVFL               = abi.SO_RXQ_OVFL
 	SO_PEEK_OFF               = abi.SO_PEEK_OFF
+	SO_LOCK_FILTER            = abi.SO_LOCK_FILTER
 	SO_BUSY_POLL              = abi.SO_BUSY_POLL
 	SO_MAX_PACING_RATE        = abi.SO_MAX_PACING_RATE
 	SO_INCOMING_CPU           = abi.SO_INCOMING_CPU
+	SO_ATTACH_BPF             = abi.SO_ATTACH_BPF
 	SO_MEMINFO                = abi.SO_MEMINFO
 	SO_COOKIE                 = abi.SO_COOKIE
 	SO_INCOMING_NAPI_ID       = abi.SO_INCOMING_NAPI_ID

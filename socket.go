@@ -186,7 +186,8 @@ func (s *Socket) GetSockName() (Addr, error) { return s.in.Name() }
 func (s *Socket) GetPeerName() (Addr, error) { return s.in.Peer() }
 
 // SetSockOpt sets an option from its value in Linux's layout and the machine's
-// byte order (setsockopt(2)). ENOPROTOOPT says that usock does not have it.
+// byte order (setsockopt(2)). ENOPROTOOPT says that usock does not have it. The value of
+// SO_ATTACH_FILTER is the program, structs sock_filter in a row.
 func (s *Socket) SetSockOpt(level, name int, value []byte) error {
 	return s.in.SetOpt(level, name, value)
 }

@@ -12,6 +12,7 @@ var declared = []declaration{
 	{name: "options/* ipv6:addrform", reason: notBuilt},
 	{name: "options/* ipv6:mtu", reason: notBuilt},
 	{name: "options/* ipv6:pktinfo", reason: notBuilt},
+	{name: "options/* so:attach_bpf", kernel: "EINVAL", reason: notBuilt}, // the descriptor is open, and no program
 	{name: "options/* so:peercred", reason: notBuilt},
 	{name: "options/* so:timestamping", reason: notBuilt},
 	{name: "options/* tcp:fastopen_key", reason: notBuilt},

@@ -219,6 +219,11 @@ func (k *kernel) poll(s int) wait.Events {
 }
 
 func (k *kernel) setopt(s, level, name int, v []byte) error {
+	if level == unix.SOL_SOCKET && name == unix.SO_ATTACH_FILTER && len(v) > 0 && len(v)%unix.SizeofSockFilter == 0 {
+		// A struct sock_fprog, which points to the program.
+		f := unix.SockFprog{Len: uint16(len(v) / unix.SizeofSockFilter), Filter: (*unix.SockFilter)(first(v))}
+		return unix.SetsockoptSockFprog(s, level, name, &f)
+	}
 	_, _, e := unix.Syscall6(unix.SYS_SETSOCKOPT, uintptr(s), uintptr(level), uintptr(name), uintptr(first(v)), uintptr(len(v)), 0)
 	if e != 0 {
 		return e
@@ -228,11 +233,16 @@ func (k *kernel) setopt(s, level, name int, v []byte) error {
 
 func (k *kernel) getopt(s, level, name int, v []byte) ([]byte, error) {
 	b, n := append(v, make([]byte, spare)...), uint32(len(v))
+	unit := uint32(1)
+	if level == unix.SOL_SOCKET && name == unix.SO_GET_FILTER {
+		unit = unix.SizeofSockFilter // lengths count instructions
+		n /= unit
+	}
 	_, _, e := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(s), uintptr(level), uintptr(name), uintptr(unsafe.Pointer(&b[0])), uintptr(unsafe.Pointer(&n)), 0)
 	if e != 0 {
 		return nil, e
 	}
-	return b[:n], nil
+	return b[:n*unit], nil
 }
 
 // spare is room behind the buffer of getsockopt, of which IP_MSFILTER does not mind the end.

@@ -25,6 +25,7 @@ var tables = []struct {
 	{"options", optionCases},
 	{"effects", func() []sequence { return effectCases }},
 	{"segments", func() []sequence { return segmentCases }},
+	{"filters", filterCases},
 	{"optionuse", func() []sequence { return optionUseCases }},
 	{"privileges", func() []sequence { return privilegeCases }},
 }

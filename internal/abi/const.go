@@ -93,6 +93,8 @@ const (
 	SO_RCVTIMEO         = 20
 	SO_SNDTIMEO         = 21
 	SO_BINDTODEVICE     = 25
+	SO_ATTACH_FILTER    = 26
+	SO_DETACH_FILTER    = 27
 	SO_TIMESTAMP        = 29
 	SO_ACCEPTCONN       = 30
 	SO_SNDBUFFORCE      = 32
@@ -104,9 +106,11 @@ const (
 	SO_DOMAIN           = 39
 	SO_RXQ_OVFL         = 40
 	SO_PEEK_OFF         = 42
+	SO_LOCK_FILTER      = 44
 	SO_BUSY_POLL        = 46
 	SO_MAX_PACING_RATE  = 47
 	SO_INCOMING_CPU     = 49
+	SO_ATTACH_BPF       = 50
 	SO_MEMINFO          = 55
 	SO_COOKIE           = 57
 	SO_INCOMING_NAPI_ID = 56

@@ -6,6 +6,7 @@ import (
 	"syscall"
 
 	"usock/internal/abi"
+	"usock/internal/bpf"
 	"usock/internal/ip"
 	"usock/internal/socket"
 )
@@ -31,7 +32,8 @@ type ipOptions struct {
 	recvPktinfo6, recvHops6, recvTClass6, dontFrag6 bool
 	recvOpts, retOpts, recvOrigDst6                 bool
 	recvFlow6, sendFlow6, noAutoFlow                bool
-	hdrincl                                         bool
+	hdrincl, filterLocked                           bool
+	filter                                          *bpf.Program // SO_ATTACH_FILTER
 	groups                                          []membership
 }
 
@@ -350,6 +352,7 @@ func deviceRows(st *Stack) []socket.Option {
 		return nil
 	}
 	rows := append(socket.UnseenOptions(st.allowed), st.flowRows()...)
+	rows = append(rows, filterRows()...)
 	return append(rows, []socket.Option{
 		socket.MemInfo,
 		st.unicastRow(abi.SOL_IP, abi.IP_UNICAST_IF, func(o *ipOptions) *int32 { return &o.unicastIf }),

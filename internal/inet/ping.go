@@ -254,8 +254,12 @@ func (p *pingProto) Input(k *pkt.Packet, m *ip.Meta) bool {
 	h := k.Front()
 	if len(h) >= icmpHeader {
 		if e := p.lookup(m.V6, be16(h[4:]), m.Dst, m.Iface.Index()); e != nil {
-			k.Payload = flatten(k)
-			e.push(k, m, 0)
+			if e.keep(k, m, 0, rawLeast) {
+				k.Payload = flatten(k)
+				e.push(k, m, 0)
+			} else {
+				k.Free()
+			}
 			return true
 		}
 	}

@@ -291,9 +291,14 @@ func (r *rawProto) Tap(p *pkt.Packet, m *ip.Meta) bool {
 		if e.wants(p, m) {
 			taken = true
 			k := p.Clone()
+			header := 0
 			if !m.V6 {
-				h := k.Prepend(len(m.Header))
-				copy(h, m.Header)
+				header = len(m.Header)
+				copy(k.Prepend(header), m.Header)
+			}
+			if !e.keep(k, m, header, rawLeast) {
+				k.Free()
+				continue
 			}
 			k.Payload = flatten(k)
 			e.push(k, m, 0)

@@ -526,7 +526,6 @@ func (u *udpProto) deliver(e *udpEndpoint, p *pkt.Packet, m *ip.Meta, sport uint
 		p.Free()
 		return
 	}
-	p.Consume(udpHeader)
 	u.Stats.In++
 	if !e.accept(p, m, sport) {
 		u.Stats.RcvbufErrors++

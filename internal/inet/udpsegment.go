@@ -99,24 +99,41 @@ func copyPart(all *buf.Vec, off, n int) buf.View {
 	return b.View(0, all.CopyTo(b.Bytes()[:n], off))
 }
 
-// accept queues a datagram, or the several that p holds.
+// accept queues a datagram, which begins with its header, or the several that p holds.
 func (e *udpEndpoint) accept(p *pkt.Packet, m *ip.Meta, sport uint16) (queued bool) {
 	size := int(p.SegmentSize)
-	switch {
-	case size == 0 || p.Len() <= size:
-		p.SegmentSize = 0
-		return e.gro && e.coalesce(p, m, sport) || e.push(p, m, sport)
-	case e.gro:
-		return e.push(p, m, sport)
+	n := p.Len() - udpHeader
+	if size == 0 || n <= size || e.gro {
+		if n <= size {
+			p.SegmentSize = 0
+		}
+		return e.acceptOne(p, m, sport)
 	}
+	header := [udpHeader]byte(p.Front())
+	p.Consume(udpHeader)
 	queued = true
-	for off := 0; off < p.Len(); off += size {
+	for off := 0; off < n; off += size {
 		k := pkt.New()
-		k.Payload.Append(copyPart(&p.Payload, off, min(size, p.Len()-off)))
-		queued = e.push(k, m, sport) && queued
+		part := min(size, n-off)
+		h := k.Prepend(udpHeader)
+		copy(h, header[:])
+		binary.BigEndian.PutUint16(h[4:], uint16(udpHeader+part))
+		k.Payload.Append(copyPart(&p.Payload, off, part))
+		queued = e.acceptOne(k, m, sport) && queued
 	}
 	p.Free()
 	return queued
+}
+
+// acceptOne queues what passes the filter.
+func (e *udpEndpoint) acceptOne(p *pkt.Packet, m *ip.Meta, sport uint16) bool {
+	if !e.keep(p, m, 0, udpHeader) {
+		e.drops++
+		p.Free()
+		return false
+	}
+	p.Consume(udpHeader)
+	return e.gro && p.SegmentSize == 0 && e.coalesce(p, m, sport) || e.push(p, m, sport)
 }
 
 // run is datagrams that were put together: the last of the queue.
