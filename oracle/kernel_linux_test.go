@@ -29,6 +29,7 @@ func newPlainKernel(t testing.TB) *kernel {
 	k.must(unix.Unshare(unix.CLONE_NEWNET), "unshare")
 	k.up("lo")
 	k.must(os.WriteFile("/proc/sys/net/ipv4/ping_group_range", []byte("0 2147483647"), 0), "ping_group_range")
+	k.turnStampsOn()
 	return k
 }
 

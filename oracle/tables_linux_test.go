@@ -26,6 +26,7 @@ var tables = []struct {
 	{"effects", func() []sequence { return effectCases }},
 	{"segments", func() []sequence { return segmentCases }},
 	{"filters", filterCases},
+	{"stamps", stampCases},
 	{"optionuse", func() []sequence { return optionUseCases }},
 	{"privileges", func() []sequence { return privilegeCases }},
 }

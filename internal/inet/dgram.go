@@ -42,6 +42,8 @@ type dgram struct {
 	run  run        // of UDP_GRO
 	auto *autoLabel // nil until an IPv6 datagram was sent
 
+	txKey uint32 // the next number of SOF_TIMESTAMPING_OPT_ID
+
 	errors         []queuedError
 	shutRD, shutWR bool
 }
@@ -63,12 +65,17 @@ type datagram struct {
 	peeked  bool   // was seen by MSG_PEEK
 }
 
-// queuedError is an ICMP error kept for MSG_ERRQUEUE (ip(7), IP_RECVERR).
+// queuedError is an ICMP error kept for MSG_ERRQUEUE (ip(7), IP_RECVERR), or the time at
+// which a datagram has left.
 type queuedError struct {
 	ip.Error
 	dst   netip.Addr
 	port  uint16
-	quote []byte // the payload that the message quotes
+	quote []byte // the payload that the message quotes, or the packet
+
+	stamped bool   // it tells a time, and nothing is wrong
+	at      int64  // ns of wall clock
+	key     uint32 // which datagram it was
 }
 
 // overhead is what a queued datagram costs besides its block.
@@ -118,7 +125,7 @@ func (d *dgram) push(p *pkt.Packet, m *ip.Meta, sport uint16) bool {
 	if !m.V6 && len(m.Header) > wire.IPv4MinLen {
 		g.options = arrivedOptions(m)
 	}
-	if d.s.Opt.Flags&socket.Stamps != 0 {
+	if d.s.Opt.WantsArrival() {
 		g.at = time.Now().UnixNano()
 	}
 	d.length++
@@ -373,14 +380,24 @@ func (d *dgram) icmp(x *ip.Error, port uint16, payload []byte) {
 		recverr = d.ip().recvErr6
 	}
 	if recverr {
-		if len(d.errors) < maxErrors {
-			d.errors = append(d.errors, queuedError{Error: *x, dst: x.Dst, port: port, quote: append([]byte(nil), payload...)})
+		q := queuedError{Error: *x, dst: x.Dst, port: port, quote: append([]byte(nil), payload...)}
+		if d.s.Opt.Tells() {
+			q.at = time.Now().UnixNano()
 		}
+		d.queueError(q)
 	} else if !hard || !d.raddr.IsValid() {
 		return
 	}
 	if errno != 0 {
 		d.s.SetErr(errno)
+	}
+}
+
+// queueError puts x into the queue of errors.
+func (d *dgram) queueError(x queuedError) {
+	if len(d.errors) < maxErrors {
+		d.errors = append(d.errors, x)
+		d.s.Notify(wait.Err)
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"net/netip"
 	"syscall"
-	"time"
 
 	"usock/internal/abi"
 	"usock/internal/buf"
@@ -14,7 +13,7 @@ import (
 // control appends the control messages that the socket's options ask for.
 func (d *dgram) control(b []byte, g *datagram) []byte {
 	o := d.ip()
-	b = stampControl(b, d.s, g)
+	b = d.s.Opt.AppendArrival(b, g.at)
 	if d.s.Opt.Has(socket.RxqOvfl) && g.drops > 0 {
 		b = abi.AppendCmsg(b, abi.SOL_SOCKET, abi.SO_RXQ_OVFL, binary.NativeEndian.AppendUint32(nil, g.drops))
 	}
@@ -96,25 +95,6 @@ func (d *dgram) specific(g *datagram) netip.Addr {
 	return g.dst
 }
 
-// stampControl appends the time of arrival, if SO_TIMESTAMP or SO_TIMESTAMPNS asks
-// for it.
-func stampControl(b []byte, s *socket.Socket, g *datagram) []byte {
-	at := g.at
-	if at == 0 {
-		at = time.Now().UnixNano()
-	}
-	second, ns := uint64(at/1e9), uint64(at%1e9)
-	if s.Opt.Has(socket.Timestamp) {
-		v := binary.NativeEndian.AppendUint64(nil, second)
-		b = abi.AppendCmsg(b, abi.SOL_SOCKET, abi.SO_TIMESTAMP, binary.NativeEndian.AppendUint64(v, ns/1000))
-	}
-	if s.Opt.Has(socket.TimestampNS) {
-		v := binary.NativeEndian.AppendUint64(nil, second)
-		b = abi.AppendCmsg(b, abi.SOL_SOCKET, abi.SO_TIMESTAMPNS, binary.NativeEndian.AppendUint64(v, ns))
-	}
-	return b
-}
-
 // appendPktinfo appends a struct in_pktinfo.
 func appendPktinfo(b []byte, ifindex int32, spec, dst netip.Addr) []byte {
 	b = abi.AppendInt(b, int(ifindex))
@@ -130,6 +110,9 @@ type sendControl struct {
 	tos     int
 	flow    uint32 // IPv6 flow label; 0: not said
 	segment int    // UDP_SEGMENT; -1: not said
+	stamps  int    // SCM_TIMESTAMPING; -1: not said
+	hasKey  bool   // SCM_TS_OPT_ID
+	key     uint32
 }
 
 // to4 reports whether m goes to an IPv4 address, mapped or not.
@@ -147,7 +130,7 @@ func (d *dgram) to4(m *socket.Msg) bool {
 // datagram goes by (Linux, ip_cmsg_send and ip6_datagram_send_ctl). One that is not
 // known, or not honoured, is EINVAL.
 func (d *dgram) parseControl(m *socket.Msg) (c sendControl, err error) {
-	c.ttl, c.tos, c.segment = -1, -1, -1
+	c.ttl, c.tos, c.segment, c.stamps = -1, -1, -1, -1
 	if len(m.Control) == 0 {
 		return c, nil
 	}
@@ -158,6 +141,14 @@ func (d *dgram) parseControl(m *socket.Msg) (c sendControl, err error) {
 	v4 := d.to4(m)
 	for _, k := range list {
 		switch {
+		case k.Level == abi.SOL_SOCKET && k.Type == abi.SO_TIMESTAMPING:
+			c.stamps, err = stampFlags(k)
+		case k.Level == abi.SOL_SOCKET && k.Type == abi.SCM_TS_OPT_ID:
+			if len(k.Data) != 4 || d.s.Opt.Stamping&abi.SOF_TIMESTAMPING_OPT_ID == 0 {
+				err = syscall.EINVAL
+				break
+			}
+			c.hasKey, c.key = true, binary.NativeEndian.Uint32(k.Data)
 		case k.Level == abi.SOL_SOCKET:
 			err = d.stack.socketControl(d.s, k)
 		case k.Level == abi.SOL_UDP && d.isUDP():
@@ -299,8 +290,9 @@ func (c *sendControl) ip6(m abi.Cmsg) error {
 
 // Origins of a struct sock_extended_err (include/uapi/linux/errqueue.h).
 const (
-	originICMP  = 2
-	originICMP6 = 3
+	originICMP         = 2
+	originICMP6        = 3
+	originTimestamping = 4
 )
 
 // recvError takes the first queued error: the quoted payload, the address that was
@@ -311,28 +303,20 @@ func (d *dgram) recvError(m *socket.Msg) (int, error) {
 	}
 	x := d.errors[0]
 	d.errors = append(d.errors[:0], d.errors[1:]...)
-	d.s.Err = 0
-	if len(d.errors) > 0 {
+	if !x.stamped {
+		d.s.Err = 0 // of stamps there is nothing to tell otherwise
+	}
+	if len(d.errors) > 0 && !d.errors[0].stamped {
 		d.s.Err = d.errors[0].Errno
 		d.recall()
 	}
 	m.Flags |= abi.MSG_ERRQUEUE
-	m.Addr = addrOf(d.s, x.dst, x.port, uint32(d.scope))
-	origin, level, name := byte(originICMP), abi.SOL_IP, abi.IP_RECVERR
-	if x.V6 {
-		origin = originICMP6
+	m.Addr = abi.Addr{}
+	if !x.stamped {
+		m.Addr = addrOf(d.s, x.dst, x.port, uint32(d.scope))
 	}
-	if d.s.Domain == abi.AF_INET6 {
-		level, name = abi.SOL_IPV6, abi.IPV6_RECVERR
-	}
-	v := binary.NativeEndian.AppendUint32(nil, uint32(x.Errno))
-	v = append(v, origin, x.Type, x.Code, 0)
-	info := uint32(x.MTU)
-	v = binary.NativeEndian.AppendUint32(v, info)
-	v = binary.NativeEndian.AppendUint32(v, 0)
-	v = abi.AppendAddr(v, addrOf(d.s, x.From, 0, uint32(d.scope)))
 	if m.Want {
-		m.Control = abi.AppendCmsg(m.Control[:0], level, name, v)
+		m.Control = appendExtendedError(d.s.Opt.AppendStamp(m.Control[:0], x.at), d.s, &x, uint32(d.scope))
 	}
 	q := x.quote
 	if len(q) > m.Max {
@@ -343,4 +327,30 @@ func (d *dgram) recvError(m *socket.Msg) (int, error) {
 		m.Data = append(m.Data, buf.Copy(q))
 	}
 	return len(q), nil
+}
+
+// appendExtendedError appends a struct sock_extended_err with the offender's address.
+func appendExtendedError(b []byte, s *socket.Socket, x *queuedError, scope uint32) []byte {
+	origin, level, name := byte(originICMP), abi.SOL_IP, abi.IP_RECVERR
+	info := uint32(x.MTU)
+	switch {
+	case x.stamped:
+		origin, info = originTimestamping, x.Info
+	case x.V6:
+		origin = originICMP6
+	}
+	none := abi.SizeofInet
+	if s.Domain == abi.AF_INET6 {
+		level, name, none = abi.SOL_IPV6, abi.IPV6_RECVERR, abi.SizeofInet6
+	}
+	v := binary.NativeEndian.AppendUint32(nil, uint32(x.Errno))
+	v = append(v, origin, x.Type, x.Code, 0)
+	v = binary.NativeEndian.AppendUint32(v, info)
+	v = binary.NativeEndian.AppendUint32(v, x.key)
+	if x.From.IsValid() {
+		v = abi.AppendAddr(v, addrOf(s, x.From, 0, scope))
+	} else {
+		v = append(v, make([]byte, none)...)
+	}
+	return abi.AppendCmsg(b, level, name, v)
 }

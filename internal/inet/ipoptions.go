@@ -353,6 +353,10 @@ func deviceRows(st *Stack) []socket.Option {
 	}
 	rows := append(socket.UnseenOptions(st.allowed), st.flowRows()...)
 	rows = append(rows, filterRows()...)
+	rows = append(rows, socket.StampingOption(0, func(s *socket.Socket, _ uint32) error {
+		holder(s).txKey = 0
+		return nil
+	}))
 	return append(rows, []socket.Option{
 		socket.MemInfo,
 		st.unicastRow(abi.SOL_IP, abi.IP_UNICAST_IF, func(o *ipOptions) *int32 { return &o.unicastIf }),

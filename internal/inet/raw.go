@@ -206,7 +206,12 @@ func (r *rawProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 	k.Payload = payload
 	taken(m)
 	e.outOptions(&o, &c, 0)
-	return n, r.IP.Output(k, path, &o)
+	stamp := e.stampFor(&c, &o)
+	if err := r.IP.Output(k, path, &o); err != nil {
+		return n, err
+	}
+	e.stamped(stamp, path, &o)
+	return n, nil
 }
 
 // vecOf returns the views of data as one Vec. The references stay the caller's.

@@ -95,8 +95,9 @@ type tcpEndpoint struct {
 	fast           bool // in the listener's count of Fast Open children in SYN-RECEIVED
 	asked          bool // the SYN asked for a Fast Open cookie
 
-	more            bool      // corked by MSG_MORE
-	inq             bool      // TCP_INQ
+	more            bool // corked by MSG_MORE
+	inq             bool // TCP_INQ
+	stamps          *tcpStamps
 	lingering       bool      // close(2) waits for the peer's acknowledgement
 	fastOpenConnect bool      // TCP_FASTOPEN_CONNECT
 	fastOpenQueue   int32     // TCP_FASTOPEN of a listener
@@ -214,7 +215,7 @@ func (t *tcpProto) Ready(s *socket.Socket) wait.Events {
 		return wait.Out
 	}
 	ev := e.conn.Ready()
-	if s.Err != 0 {
+	if s.Err != 0 || e.stamps != nil && len(e.stamps.errors) > 0 {
 		ev |= wait.Err
 	}
 	return ev
@@ -279,7 +280,14 @@ func (t *tcpProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 	if e.conn.SendSpace() <= 0 && !empty(m.Data) {
 		return 0, syscall.EAGAIN
 	}
-	return t.queue(e, m), nil
+	stamps := uint32(0)
+	if s.Opt.Stamping != 0 || len(m.Control) > 0 {
+		var err error
+		if stamps, err = t.stampsOf(s, m.Control); err != nil {
+			return 0, err
+		}
+	}
+	return t.queue(e, m, stamps), nil
 }
 
 // checkControl checks control messages, of which a stream has no use.
@@ -289,7 +297,7 @@ func (s *Stack) checkControl(k *socket.Socket, b []byte) error {
 		return err
 	}
 	for _, m := range list {
-		if m.Level == abi.SOL_SOCKET {
+		if m.Level == abi.SOL_SOCKET && m.Type != abi.SO_TIMESTAMPING {
 			if err := s.socketControl(k, m); err != nil {
 				return err
 			}
@@ -308,8 +316,11 @@ func empty(data []buf.View) bool {
 }
 
 // queue hands m's views to the core and sends what can be sent.
-func (t *tcpProto) queue(e *tcpEndpoint, m *socket.Msg) int {
+func (t *tcpProto) queue(e *tcpEndpoint, m *socket.Msg, stamps uint32) int {
 	n := t.write(e, m)
+	if stamps != 0 && n > 0 {
+		e.wrote(stamps)
+	}
 	t.update(e, 0)
 	return n
 }
@@ -346,9 +357,18 @@ func (t *tcpProto) write(e *tcpEndpoint, m *socket.Msg) int {
 func (t *tcpProto) Recv(s *socket.Socket, m *socket.Msg) (int, error) {
 	e := endpointOf(s)
 	flags := m.Flags
+	if flags&abi.MSG_ERRQUEUE != 0 {
+		m.Flags = 0
+		return e.recvError(m)
+	}
+	before, _ := e.conn.Received()
 	n, err := t.recv(e, m)
+	m.Control = m.Control[:0]
+	if m.Want && err == nil && e.stamps != nil {
+		m.Control = e.arrivalControl(m.Control, before, n, flags)
+	}
 	if e.inq && m.Want && err == nil && flags&abi.MSG_ERRQUEUE == 0 {
-		m.Control = abi.AppendCmsg(m.Control[:0], abi.SOL_TCP, abi.TCP_INQ, abi.AppendInt(nil, e.conn.InqHint()))
+		m.Control = abi.AppendCmsg(m.Control, abi.SOL_TCP, abi.TCP_INQ, abi.AppendInt(nil, e.conn.InqHint()))
 	}
 	return n, err
 }
@@ -359,8 +379,6 @@ func (t *tcpProto) recv(e *tcpEndpoint, m *socket.Msg) (int, error) {
 	s, flags := e.s, m.Flags
 	m.Flags = 0
 	switch {
-	case flags&abi.MSG_ERRQUEUE != 0:
-		return 0, syscall.EAGAIN
 	case e.listener != nil:
 		return 0, syscall.ENOTCONN
 	case flags&abi.MSG_OOB != 0:
@@ -613,6 +631,9 @@ func (t *tcpProto) pump(e *tcpEndpoint) {
 // re-arms the timer, tells those who wait, and looks after the endpoint's life.
 func (t *tcpProto) update(e *tcpEndpoint, ev wait.Events) {
 	t.pump(e)
+	if e.stamps != nil && len(e.stamps.sent) > 0 {
+		ev |= e.stampSent()
+	}
 	switch st := e.conn.State(); st {
 	case tcp.Closed:
 		t.closed(e)

@@ -80,7 +80,10 @@ func (t *tcpProto) segment(e *tcpEndpoint, m *ip.Meta, seg *tcp.Segment) {
 		}
 		return
 	}
+	_, before := e.conn.Received()
 	ev := e.conn.Segment(t.Host.Now(), seg)
+	_, after := e.conn.Received()
+	e.cameUpTo(before, after)
 	t.update(e, ev)
 }
 

@@ -249,6 +249,7 @@ func (t *tcpProto) stateRows() []socket.Option {
 			return int(err)
 		}, nil),
 		socket.PeekOff,
+		t.stampRow(),
 		socket.IntOption(abi.SOL_TCP, abi.TCP_INQ,
 			func(s *socket.Socket) int { return toInt(endpointOf(s).inq) },
 			func(s *socket.Socket, v int) error {

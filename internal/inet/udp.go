@@ -354,9 +354,11 @@ func (u *udpProto) send(e *udpEndpoint, m *socket.Msg, path *ip.Path, port uint1
 	o := &u.ipOut
 	*o = ip.Out{Src: path.Src, Dst: path.Dst, Proto: ip.ProtoUDP, Checksum: ip.ChecksumUDP}
 	e.outOptions(o, c, port)
+	stamp := e.stampFor(c, o)
 	if err := u.IP.Output(p, path, o); err != nil {
 		return err
 	}
+	e.stamped(stamp, path, o)
 	u.Stats.Out++
 	return nil
 }

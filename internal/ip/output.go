@@ -51,6 +51,8 @@ type Out struct {
 	HeaderIncluded bool
 
 	Options []byte // IPv4 options, at most 40 bytes
+
+	Copy *[]byte // if not nil, gets a copy of the packet, or of the first fragment
 }
 
 // Output sends p, which begins with the transport header, along path. It takes
@@ -141,6 +143,9 @@ func (l *Layer) Output(p *pkt.Packet, path *Path, o *Out) error {
 // where it belongs to a group or network that hears itself.
 func (l *Layer) send(p *pkt.Packet, path *Path, src, dst netip.Addr, o *Out) {
 	i := path.Iface
+	if o.Copy != nil && *o.Copy == nil {
+		*o.Copy = p.AppendTo(nil)
+	}
 	if !i.cfg.Loopback && (path.Broadcast || dst.IsMulticast()) {
 		if path.Broadcast || !o.NoLoop && i.hears(dst, src) {
 			c := p.Clone()

@@ -78,8 +78,8 @@ const (
 	StampAsked // SIOCGSTAMP was asked for: arrivals are stamped from then on
 )
 
-// Stamps are the flags that have the time of arrival noted.
-const Stamps = Timestamp | TimestampNS | StampAsked
+// stamps are the flags that have the time of arrival noted.
+const stamps = Timestamp | TimestampNS | StampAsked
 
 // Options every socket has (socket(7)).
 type Opt struct {
@@ -87,7 +87,8 @@ type Opt struct {
 	RcvBuf   int32  // bytes, as getsockopt returns them: twice what was asked for
 	SndBuf   int32
 	RcvLowat int32
-	PeekOff  int32 // SO_PEEK_OFF: where peeking begins; negative: at the front
+	Stamping uint32 // SO_TIMESTAMPING
+	PeekOff  int32  // SO_PEEK_OFF: where peeking begins; negative: at the front
 	Priority int32
 	Device   int32         // interface index of SO_BINDTODEVICE; 0: none
 	Linger   int32         // seconds; negative: off, and -1-n the seconds that are kept

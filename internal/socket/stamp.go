@@ -16,7 +16,7 @@ const (
 // __sock_recv_cmsgs). Locked.
 func (s *Socket) Received(at int64) {
 	switch {
-	case s.Opt.Flags&(Timestamp|TimestampNS) != 0:
+	case s.Opt.Flags&(Timestamp|TimestampNS) != 0, s.Opt.Tells():
 	case at != 0 && s.Opt.Has(StampAsked):
 		s.Opt.stamp = at
 	case s.Opt.stamp == noStamp:

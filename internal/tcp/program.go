@@ -107,6 +107,14 @@ func (c *Conn) Outstanding() int {
 	return n
 }
 
+// Sequence returns the offsets in the stream that is sent up to which it is acknowledged,
+// was sent, and was written.
+func (c *Conn) Sequence() (una, nxt, end uint64) { return c.snd.una, c.snd.nxt, c.snd.q.End() }
+
+// Received returns the offsets in the stream that is received up to which it was read, and
+// has come.
+func (c *Conn) Received() (base, end uint64) { return c.rcv.q.Base(), c.rcv.q.End() }
+
 // Memory returns the bytes of memory that are held by what was received and by what is
 // being sent.
 func (c *Conn) Memory() (received, sent int) {
