@@ -106,6 +106,7 @@ var declared = []declaration{
 	{name: "options/* ip:multicast_ttl", reason: membership},
 	{name: "udp*/sizes without fragments", reason: localErrors},
 	{name: "cmsg/set while waiting", reason: localErrors},
+	{name: "zerocopy/stream, large", line: "c sendn *", what: "c poll", reason: zeroCopy},
 }
 
 // declaration is one difference, or a family of them.
@@ -134,5 +135,6 @@ const (
 	clamp         = "The kernel shows the receive window's own bound where TCP_WINDOW_CLAMP was not set, and rounds it by the buffer."
 	inherit       = "A connection takes its socket options over when it is accepted, in the kernel when its handshake ends; TCP_INFO of a socket that has become TIME-WAIT."
 	membership    = "The order of the checks of a membership request, and the source address of multicast on the loopback interface."
+	zeroCopy      = "A send with MSG_ZEROCOPY is complete at once: its bytes were copied, which is what SO_EE_CODE_ZEROCOPY_COPIED says."
 	localErrors   = "Errors that the host itself has found (EMSGSIZE) are not queued for MSG_ERRQUEUE, and IP_PKTINFO set after a datagram has come shows it all the same."
 )

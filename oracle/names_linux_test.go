@@ -28,6 +28,7 @@ var flagNames = map[string]int{
 	"peek": abi.MSG_PEEK, "trunc": abi.MSG_TRUNC, "waitall": abi.MSG_WAITALL, "oob": abi.MSG_OOB,
 	"eor": abi.MSG_EOR, "more": abi.MSG_MORE, "dontwait": abi.MSG_DONTWAIT, "errqueue": abi.MSG_ERRQUEUE,
 	"dontroute": abi.MSG_DONTROUTE, "confirm": abi.MSG_CONFIRM, "ctrunc": abi.MSG_CTRUNC, "fastopen": abi.MSG_FASTOPEN,
+	"zerocopy": abi.MSG_ZEROCOPY,
 }
 
 type optionName struct {
@@ -79,6 +80,7 @@ var optionNames = []optionName{
 	{"so:meminfo", abi.SOL_SOCKET, abi.SO_MEMINFO},
 	{"so:cookie", abi.SOL_SOCKET, abi.SO_COOKIE},
 	{"so:incoming_napi_id", abi.SOL_SOCKET, abi.SO_INCOMING_NAPI_ID},
+	{"so:zerocopy", abi.SOL_SOCKET, abi.SO_ZEROCOPY},
 	{"so:rcvtimeo_new", abi.SOL_SOCKET, abi.SO_RCVTIMEO_NEW},
 	{"so:sndtimeo_new", abi.SOL_SOCKET, abi.SO_SNDTIMEO_NEW},
 	{"so:txtime", abi.SOL_SOCKET, abi.SO_TXTIME},

@@ -27,6 +27,7 @@ var tables = []struct {
 	{"segments", func() []sequence { return segmentCases }},
 	{"filters", filterCases},
 	{"stamps", stampCases},
+	{"zerocopy", func() []sequence { return zeroCopyCases }},
 	{"optionuse", func() []sequence { return optionUseCases }},
 	{"privileges", func() []sequence { return privilegeCases }},
 }

@@ -114,6 +114,7 @@ const (
 	SO_MEMINFO          = 55
 	SO_COOKIE           = 57
 	SO_INCOMING_NAPI_ID = 56
+	SO_ZEROCOPY         = 60
 	SO_BINDTOIFINDEX    = 62
 	SO_TXTIME           = 61
 	SO_RCVTIMEO_NEW     = 66

@@ -42,7 +42,8 @@ type dgram struct {
 	run  run        // of UDP_GRO
 	auto *autoLabel // nil until an IPv6 datagram was sent
 
-	txKey uint32 // the next number of SOF_TIMESTAMPING_OPT_ID
+	txKey  uint32 // the next number of SOF_TIMESTAMPING_OPT_ID
+	zeroID uint32 // and of MSG_ZEROCOPY
 
 	errors         []queuedError
 	shutRD, shutWR bool
@@ -73,9 +74,9 @@ type queuedError struct {
 	port  uint16
 	quote []byte // the payload that the message quotes, or the packet
 
-	stamped bool   // it tells a time, and nothing is wrong
-	at      int64  // ns of wall clock
-	key     uint32 // which datagram it was
+	origin uint8  // 0: an ICMP error; else nothing is wrong
+	at     int64  // ns of wall clock
+	key    uint32 // ee_data: which datagram it was, or the last send
 }
 
 // overhead is what a queued datagram costs besides its block.

@@ -293,6 +293,7 @@ const (
 	originICMP         = 2
 	originICMP6        = 3
 	originTimestamping = 4
+	originZeroCopy     = 5
 )
 
 // recvError takes the first queued error: the quoted payload, the address that was
@@ -303,16 +304,16 @@ func (d *dgram) recvError(m *socket.Msg) (int, error) {
 	}
 	x := d.errors[0]
 	d.errors = append(d.errors[:0], d.errors[1:]...)
-	if !x.stamped {
-		d.s.Err = 0 // of stamps there is nothing to tell otherwise
+	if x.origin == 0 {
+		d.s.Err = 0 // of the others there is nothing to tell otherwise
 	}
-	if len(d.errors) > 0 && !d.errors[0].stamped {
+	if len(d.errors) > 0 && d.errors[0].origin == 0 {
 		d.s.Err = d.errors[0].Errno
 		d.recall()
 	}
 	m.Flags |= abi.MSG_ERRQUEUE
 	m.Addr = abi.Addr{}
-	if !x.stamped {
+	if x.origin == 0 {
 		m.Addr = addrOf(d.s, x.dst, x.port, uint32(d.scope))
 	}
 	if m.Want {
@@ -334,8 +335,8 @@ func appendExtendedError(b []byte, s *socket.Socket, x *queuedError, scope uint3
 	origin, level, name := byte(originICMP), abi.SOL_IP, abi.IP_RECVERR
 	info := uint32(x.MTU)
 	switch {
-	case x.stamped:
-		origin, info = originTimestamping, x.Info
+	case x.origin != 0:
+		origin, info = x.origin, x.Info
 	case x.V6:
 		origin = originICMP6
 	}

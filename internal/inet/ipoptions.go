@@ -359,6 +359,11 @@ func deviceRows(st *Stack) []socket.Option {
 	}))
 	return append(rows, []socket.Option{
 		socket.MemInfo,
+		{
+			Level: abi.SOL_SOCKET, Name: abi.SO_ZEROCOPY,
+			Get: func(_ *socket.Socket, b []byte) ([]byte, error) { return abi.AppendInt(b, 0), nil },
+			Set: func(*socket.Socket, []byte) error { return syscall.EOPNOTSUPP },
+		},
 		st.unicastRow(abi.SOL_IP, abi.IP_UNICAST_IF, func(o *ipOptions) *int32 { return &o.unicastIf }),
 		st.unicastRow(abi.SOL_IPV6, abi.IPV6_UNICAST_IF, func(o *ipOptions) *int32 { return &o.unicastIf6 }),
 		{

@@ -280,14 +280,14 @@ func (t *tcpProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 	if e.conn.SendSpace() <= 0 && !empty(m.Data) {
 		return 0, syscall.EAGAIN
 	}
-	stamps := uint32(0)
 	if s.Opt.Stamping != 0 || len(m.Control) > 0 {
 		var err error
-		if stamps, err = t.stampsOf(s, m.Control); err != nil {
+		if m.Stamps, err = t.stampsOf(s, m.Control); err != nil {
 			return 0, err
 		}
 	}
-	return t.queue(e, m, stamps), nil
+	m.Done = zeroCopies(s, m.Flags)
+	return t.queue(e, m), nil
 }
 
 // checkControl checks control messages, of which a stream has no use.
@@ -316,11 +316,8 @@ func empty(data []buf.View) bool {
 }
 
 // queue hands m's views to the core and sends what can be sent.
-func (t *tcpProto) queue(e *tcpEndpoint, m *socket.Msg, stamps uint32) int {
+func (t *tcpProto) queue(e *tcpEndpoint, m *socket.Msg) int {
 	n := t.write(e, m)
-	if stamps != 0 && n > 0 {
-		e.wrote(stamps)
-	}
 	t.update(e, 0)
 	return n
 }

@@ -110,7 +110,7 @@ func (t *tcpProto) begin(e *tcpEndpoint, a abi.Addr, fo tcp.FastOpen, m *socket.
 	if err != nil {
 		return err
 	}
-	if path.Broadcast || path.Dst.IsMulticast() {
+	if path.Broadcast || path.Dst.IsMulticast() || e.s.Opt.Has(socket.DontRoute) && viaGateway(path) {
 		return syscall.ENETUNREACH
 	}
 	if path.Dst.Is4() != path.Src.Is4() {

@@ -250,6 +250,7 @@ func (t *tcpProto) stateRows() []socket.Option {
 		}, nil),
 		socket.PeekOff,
 		t.stampRow(),
+		socket.ZeroCopyOption,
 		socket.IntOption(abi.SOL_TCP, abi.TCP_INQ,
 			func(s *socket.Socket) int { return toInt(endpointOf(s).inq) },
 			func(s *socket.Socket, v int) error {

@@ -19,6 +19,7 @@ type tcpStamps struct {
 	came   []arrival // not read yet
 	sent   []sentByte
 	base   uint64 // the byte that is number 0 (SOF_TIMESTAMPING_OPT_ID)
+	zeroID uint32 // the next number of MSG_ZEROCOPY
 	errors []queuedError
 }
 
@@ -166,7 +167,7 @@ func (e *tcpEndpoint) stampSent() (ev wait.Events) {
 			}
 			x.flags &^= k.flag
 			if len(st.errors) < maxErrors {
-				q := queuedError{key: x.key, stamped: true, at: time.Now().UnixNano()}
+				q := queuedError{key: x.key, origin: originTimestamping, at: time.Now().UnixNano()}
 				q.Errno, q.Info = syscall.ENOMSG, k.kind
 				st.errors = append(st.errors, q)
 			}

@@ -53,7 +53,7 @@ func (d *dgram) stamped(t txStamp, path *ip.Path, o *ip.Out) {
 	if t.flags == 0 {
 		return
 	}
-	x := queuedError{key: t.key, stamped: true, at: time.Now().UnixNano()}
+	x := queuedError{key: t.key, origin: originTimestamping, at: time.Now().UnixNano()}
 	x.Errno = syscall.ENOMSG
 	if o.Copy != nil {
 		x.quote = *o.Copy

@@ -42,6 +42,8 @@ type heldPacket struct {
 	path *ip.Path
 	port uint16
 	c    sendControl
+
+	zeroCopies int // sends with MSG_ZEROCOPY in it
 }
 
 func newUDP(s *Stack) *udpProto {
@@ -59,6 +61,7 @@ func newUDP(s *Stack) *udpProto {
 				return nil
 			}),
 		socket.PeekOff,
+		socket.ZeroCopyOption,
 	}, segmentRows())
 	return u
 }
@@ -196,6 +199,9 @@ func (d *dgram) connectPath(a abi.Addr) (*ip.Path, error) {
 	if path.Broadcast && !d.s.Opt.Has(socket.Broadcast) {
 		return nil, syscall.EACCES
 	}
+	if d.s.Opt.Has(socket.DontRoute) && viaGateway(path) {
+		return nil, syscall.ENETUNREACH
+	}
 	return path, nil
 }
 
@@ -280,9 +286,18 @@ func (u *udpProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 		return 0, syscall.EPIPE
 	}
 	if e.held != nil || e.cork || m.Flags&abi.MSG_MORE != 0 {
-		return u.hold(e, m, heldPacket{path: path, port: port, c: c})
+		n, err = u.hold(e, m, heldPacket{path: path, port: port, c: c})
+	} else {
+		err = u.emit(e, m, path, port, &c, n)
 	}
-	return n, u.emit(e, m, path, port, &c, n)
+	switch {
+	case err != nil || !zeroCopies(s, m.Flags):
+	case e.held != nil:
+		e.held.zeroCopies++
+	default:
+		e.complete()
+	}
+	return n, err
 }
 
 // emit sends m's n bytes as one datagram, or as several (UDP_SEGMENT).
@@ -321,6 +336,11 @@ func (u *udpProto) hold(e *udpEndpoint, m *socket.Msg, h heldPacket) (int, error
 func (u *udpProto) uncork(e *udpEndpoint) error {
 	h := e.held
 	e.held = nil
+	defer func() {
+		for range h.zeroCopies {
+			e.complete()
+		}
+	}()
 	if h.path.Gen != u.IP.Generation() {
 		p, err := u.path(h.path.Dst, h.path.Src, 0)
 		if err != nil {
@@ -353,6 +373,9 @@ func (u *udpProto) send(e *udpEndpoint, m *socket.Msg, path *ip.Path, port uint1
 	h[6], h[7] = 0, 0
 	o := &u.ipOut
 	*o = ip.Out{Src: path.Src, Dst: path.Dst, Proto: ip.ProtoUDP, Checksum: ip.ChecksumUDP}
+	if s.Opt.Has(socket.NoCheck) && path.Dst.Is4() {
+		o.Checksum = 0 // none is computed: zero says so (RFC 768)
+	}
 	e.outOptions(o, c, port)
 	stamp := e.stampFor(c, o)
 	if err := u.IP.Output(p, path, o); err != nil {
@@ -390,6 +413,18 @@ func (d *dgram) rerouted() {
 // destination finds out where a datagram goes: to the address that it was given, or
 // to the peer.
 func (d *dgram) destination(m *socket.Msg, c *sendControl) (*ip.Path, uint16, error) {
+	p, port, err := d.way(m, c)
+	if err == nil && (m.Flags&abi.MSG_DONTROUTE != 0 || d.s.Opt.Has(socket.DontRoute)) && viaGateway(p) {
+		err = syscall.ENETUNREACH
+	}
+	return p, port, err
+}
+
+// viaGateway reports whether an IPv4 path leads over a router, which SO_DONTROUTE and
+// MSG_DONTROUTE forbid. Linux does not look at them in IPv6.
+func viaGateway(p *ip.Path) bool { return p.Dst.Is4() && !p.Local && p.Next != p.Dst }
+
+func (d *dgram) way(m *socket.Msg, c *sendControl) (*ip.Path, uint16, error) {
 	gen := d.stack.IP.Generation()
 	var dst netip.Addr
 	if m.HasAddr {

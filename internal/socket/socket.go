@@ -58,6 +58,10 @@ type Msg struct {
 	Max  int        // receive: at most so many bytes
 	Len  int        // receive: the datagram's whole length, where it was cut
 
+	// Stamps and Done are set by Send of a stream: what Tell is to tell of the call.
+	Stamps uint32 // SOF_TIMESTAMPING_TX_*
+	Done   bool   // MSG_ZEROCOPY
+
 	Control []byte // control messages in Linux's layout
 	Want    bool   // receive: control messages are asked for
 }
@@ -75,6 +79,7 @@ const (
 	TimestampNS
 	RxqOvfl
 	Debug
+	ZeroCopy
 	StampAsked // SIOCGSTAMP was asked for: arrivals are stamped from then on
 )
 

@@ -91,3 +91,20 @@ func (o *Opt) AppendStamp(b []byte, at int64) []byte {
 	v = binary.NativeEndian.AppendUint64(v, uint64(at%1e9))
 	return abi.AppendCmsg(b, abi.SOL_SOCKET, abi.SO_TIMESTAMPING, append(v, make([]byte, 32)...))
 }
+
+// ZeroCopyOption is SO_ZEROCOPY. What is sent is copied all the same, as Linux's loopback
+// interface does, and said to be.
+var ZeroCopyOption = IntOption(abi.SOL_SOCKET, abi.SO_ZEROCOPY,
+	func(s *Socket) int {
+		if s.Opt.Has(ZeroCopy) {
+			return 1
+		}
+		return 0
+	},
+	func(s *Socket, v int) error {
+		if v < 0 || v > 1 {
+			return syscall.EINVAL
+		}
+		s.Opt.Set(ZeroCopy, v == 1)
+		return nil
+	})
