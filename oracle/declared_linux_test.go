@@ -14,6 +14,7 @@ var declared = []declaration{
 	{name: "options/* ipv6:pktinfo", reason: notBuilt},
 	{name: "options/* so:attach_bpf", kernel: "EINVAL", reason: notBuilt}, // the descriptor is open, and no program
 	{name: "options/* so:peercred", reason: notBuilt},
+	{name: "options/tcp* so:timestamping", reason: notBuilt}, // a stream's stamps without OPT_TSONLY
 	{name: "options/* tcp:fastopen_key", reason: notBuilt},
 	{name: "options/* tcp:fastopen_no_cookie", reason: notBuilt},
 	{name: "options/* tcp:save_syn", reason: notBuilt},

@@ -203,7 +203,8 @@ func (l *Layer) ident(dst netip.Addr) uint16 {
 func (l *Layer) outputIncluded(p *pkt.Packet, path *Path, o *Out) error {
 	n := p.Len()
 	b := p.AppendTo(make([]byte, 0, n))
-	owner, src := p.Owner, path.Src
+	owner := p.Owner
+	var src netip.Addr
 	p.Free()
 	if n > path.Iface.cfg.MTU || n > maxLen4 {
 		return syscall.EMSGSIZE
