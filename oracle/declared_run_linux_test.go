@@ -162,7 +162,7 @@ var declaredRun = []struct {
 		reason: "a struct sock_fprog points to the program's memory, which is not read: SO_ATTACH_FILTER is EINVAL",
 	},
 	{
-		name: "sources/two members; sources/closed", line: "o recv 9",
+		name: "sources/two members; sources/closed", line: "o recv 9; x send x to mc:7000",
 		reason: "a datagram socket that was closed is found closed by the next datagram, or within a second",
 	},
 	{
