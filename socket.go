@@ -186,7 +186,8 @@ func (s *Socket) GetSockName() (Addr, error) { return s.in.Name() }
 func (s *Socket) GetPeerName() (Addr, error) { return s.in.Peer() }
 
 // SetSockOpt sets an option from its value in Linux's layout and the machine's
-// byte order (setsockopt(2)). ENOPROTOOPT says that usock does not have it.
+// byte order (setsockopt(2)). ENOPROTOOPT says that usock does not have it. The value of
+// SO_ATTACH_FILTER is the program, structs sock_filter in a row.
 func (s *Socket) SetSockOpt(level, name int, value []byte) error {
 	return s.in.SetOpt(level, name, value)
 }
@@ -244,6 +245,14 @@ func (s *Socket) OutQueue() (int, error) {
 	_, n, err := s.in.Queued()
 	return n, err
 }
+
+// OutQueueUnsent returns the bytes that were never sent (SIOCOUTQNSD); ENOTTY for sockets
+// that send at once.
+func (s *Socket) OutQueueUnsent() (int, error) { return s.in.Unsent() }
+
+// Timestamp returns when the datagram that was received last has arrived (SIOCGSTAMP,
+// SIOCGSTAMPNS); ENOENT if there is none. Times are noted from the first call on.
+func (s *Socket) Timestamp() (time.Time, error) { return s.in.Stamp() }
 
 // AtMark reports whether the next byte to be received is the urgent one
 // (SIOCATMARK, sockatmark(3)); ENOTTY for sockets without urgent data.

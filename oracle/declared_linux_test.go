@@ -8,42 +8,32 @@ var declared = []declaration{
 	{name: "options/* ip:hdrincl", reason: notBuilt},
 	{name: "options/* ip:local_port_range", reason: notBuilt},
 	{name: "options/* ip:options", reason: notBuilt},
-	{name: "options/* ip:recvopts", reason: notBuilt},
-	{name: "options/* ip:retopts", reason: notBuilt},
 	{name: "options/* ip:transparent", reason: notBuilt},
-	{name: "options/* ip:unicast_if", reason: notBuilt},
 	{name: "options/* ipv6:addrform", reason: notBuilt},
-	{name: "options/* ipv6:autoflowlabel", reason: notBuilt},
 	{name: "options/* ipv6:mtu", reason: notBuilt},
 	{name: "options/* ipv6:pktinfo", reason: notBuilt},
+	{name: "options/* so:attach_bpf", kernel: "EINVAL", reason: notBuilt}, // the descriptor is open, and no program
 	{name: "options/* so:peercred", reason: notBuilt},
-	{name: "options/* so:timestamping", reason: notBuilt},
+	{name: "options/tcp* so:timestamping", reason: notBuilt}, // a stream's stamps without OPT_TSONLY
 	{name: "options/* tcp:fastopen_key", reason: notBuilt},
 	{name: "options/* tcp:fastopen_no_cookie", reason: notBuilt},
-	{name: "options/* tcp:inq", reason: notBuilt},
 	{name: "options/* tcp:save_syn", reason: notBuilt},
 	{name: "options/* tcp:timestamp", reason: notBuilt},
 	{name: "options/* tcp:tx_delay", reason: notBuilt},
-	{name: "options/* udp:gro", reason: notBuilt},
-	{name: "options/* udp:segment", reason: notBuilt},
-	{name: "optionuse/inq", reason: notBuilt},
+	{name: "options/tcp* ip:*_source*", reason: notBuilt},
+	{name: "options/tcp* ip:msfilter", reason: notBuilt},
 	{name: "optionuse/mtu", line: "b set ipv6:mtu *", reason: notBuilt},
 	{name: "optionuse/save syn", reason: notBuilt},
-	{name: "optionuse/timestamps", reason: notBuilt},
 	{name: "privileges/*", line: "a ?et ip:transparent*", reason: notBuilt},
 	{name: "privileges/options", line: "a set tcp:tx_delay 5", reason: notBuilt},
 	{name: "privileges/options", line: "a set 6:19 1", reason: notBuilt},
 	{name: "cmsg/receive*", line: "b set *", usock: "ENOPROTOOPT", reason: notBuilt},
 	{name: "cmsg/tcp6 *", line: "l set *", usock: "ENOPROTOOPT", reason: notBuilt},
-	{name: "cmsg/receive6 41:74", line: "b recv 9", reason: notBuilt},
-	{name: "cmsg/send 17:103 0200", reason: notBuilt},
 	{name: "cmsg/send ip:retopts *", reason: notBuilt},
-	{name: "cmsg/send so:timestamping *", reason: notBuilt},
 	{name: "cmsg/sticky pktinfo", reason: notBuilt},
 	{name: "cmsg/tcp6 so:timestamp", sometimes: true, reason: notBuilt},
 	{name: "options/ping6 ipv6:v6only", reason: mixed},
 	{name: "tcp6/addrform", reason: notBuilt},
-	{name: "udp*/segmented", reason: notBuilt},
 	{name: "udp*/freebind", reason: notBuilt},
 	{name: "bind/* set ip:transparent 1 *", reason: notBuilt},
 	{name: "bind/local port range", reason: notBuilt},
@@ -117,6 +107,7 @@ var declared = []declaration{
 	{name: "options/* ip:multicast_ttl", reason: membership},
 	{name: "udp*/sizes without fragments", reason: localErrors},
 	{name: "cmsg/set while waiting", reason: localErrors},
+	{name: "zerocopy/stream, large", line: "c sendn *", what: "c poll", reason: zeroCopy},
 }
 
 // declaration is one difference, or a family of them.
@@ -145,5 +136,6 @@ const (
 	clamp         = "The kernel shows the receive window's own bound where TCP_WINDOW_CLAMP was not set, and rounds it by the buffer."
 	inherit       = "A connection takes its socket options over when it is accepted, in the kernel when its handshake ends; TCP_INFO of a socket that has become TIME-WAIT."
 	membership    = "The order of the checks of a membership request, and the source address of multicast on the loopback interface."
+	zeroCopy      = "A send with MSG_ZEROCOPY is complete at once: its bytes were copied, which is what SO_EE_CODE_ZEROCOPY_COPIED says."
 	localErrors   = "Errors that the host itself has found (EMSGSIZE) are not queued for MSG_ERRQUEUE, and IP_PKTINFO set after a datagram has come shows it all the same."
 )

@@ -2,9 +2,11 @@ package oracle
 
 import (
 	"encoding/binary"
+	"fmt"
 	"net/netip"
 	"os"
 	"testing"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -27,6 +29,7 @@ func newPlainKernel(t testing.TB) *kernel {
 	k.must(unix.Unshare(unix.CLONE_NEWNET), "unshare")
 	k.up("lo")
 	k.must(os.WriteFile("/proc/sys/net/ipv4/ping_group_range", []byte("0 2147483647"), 0), "ping_group_range")
+	k.turnStampsOn()
 	return k
 }
 
@@ -217,6 +220,11 @@ func (k *kernel) poll(s int) wait.Events {
 }
 
 func (k *kernel) setopt(s, level, name int, v []byte) error {
+	if level == unix.SOL_SOCKET && name == unix.SO_ATTACH_FILTER && len(v) > 0 && len(v)%unix.SizeofSockFilter == 0 {
+		// A struct sock_fprog, which points to the program.
+		f := unix.SockFprog{Len: uint16(len(v) / unix.SizeofSockFilter), Filter: (*unix.SockFilter)(first(v))}
+		return unix.SetsockoptSockFprog(s, level, name, &f)
+	}
 	_, _, e := unix.Syscall6(unix.SYS_SETSOCKOPT, uintptr(s), uintptr(level), uintptr(name), uintptr(first(v)), uintptr(len(v)), 0)
 	if e != 0 {
 		return e
@@ -224,14 +232,22 @@ func (k *kernel) setopt(s, level, name int, v []byte) error {
 	return nil
 }
 
-func (k *kernel) getopt(s, level, name, size int) ([]byte, error) {
-	b, n := make([]byte, size+1), uint32(size)
+func (k *kernel) getopt(s, level, name int, v []byte) ([]byte, error) {
+	b, n := append(v, make([]byte, spare)...), uint32(len(v))
+	unit := uint32(1)
+	if level == unix.SOL_SOCKET && name == unix.SO_GET_FILTER {
+		unit = unix.SizeofSockFilter // lengths count instructions
+		n /= unit
+	}
 	_, _, e := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(s), uintptr(level), uintptr(name), uintptr(unsafe.Pointer(&b[0])), uintptr(unsafe.Pointer(&n)), 0)
 	if e != 0 {
 		return nil, e
 	}
-	return b[:n], nil
+	return b[:n*unit], nil
 }
+
+// spare is room behind the buffer of getsockopt, of which IP_MSFILTER does not mind the end.
+const spare = 64
 
 func (k *kernel) queued(s int) (in, out int, err error) {
 	if in, err = unix.IoctlGetInt(s, unix.SIOCINQ); err != nil {
@@ -239,6 +255,28 @@ func (k *kernel) queued(s int) (in, out int, err error) {
 	}
 	out, err = unix.IoctlGetInt(s, unix.SIOCOUTQ)
 	return in, out, err
+}
+
+func (k *kernel) unsent(s int) (int, error) {
+	const siocOutqNSD = 0x894b
+	return unix.IoctlGetInt(s, siocOutqNSD)
+}
+
+func (k *kernel) stamp(s int) error {
+	const siocGStamp = 0x8906
+	var v [2]int64
+	if _, _, e := unix.Syscall(unix.SYS_IOCTL, uintptr(s), siocGStamp, uintptr(unsafe.Pointer(&v))); e != 0 {
+		return e
+	}
+	return recent(time.Unix(v[0], 0))
+}
+
+// recent fails for a time that is not about now.
+func recent(at time.Time) error {
+	if d := time.Since(at); d < -time.Minute || d > time.Minute {
+		return fmt.Errorf("stamped %v", at)
+	}
+	return nil
 }
 
 // pad returns sa, an address that abi cannot write, of the family and length.

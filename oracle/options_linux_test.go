@@ -12,7 +12,7 @@ var optionValues = []int{0, 1, 2, -1, 3, 5, 7, 16, 64, 87, 88, 127, 128, 255, 25
 
 // structured are options whose values are no ints, or that chance decides on.
 var structured = map[string]bool{
-	"so:cookie": true, "tcp:info": true, "so:incoming_cpu": true, "so:incoming_napi_id": true, "so:peercred": true,
+	"so:cookie": true, "tcp:info": true, "so:incoming_cpu": true, "so:meminfo": true, "tcp:cc_info": true, "so:incoming_napi_id": true, "so:peercred": true,
 }
 
 // optionCases are all the options of package abi on every kind of socket: the

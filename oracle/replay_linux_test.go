@@ -117,7 +117,7 @@ func (k *shifted) recv(s, size, room, flags int) (message, int, error) {
 	}
 	var control []byte
 	for _, c := range list {
-		if c.Level == abi.SOL_IP && c.Type == abi.IP_RECVORIGDSTADDR {
+		if c.Level == abi.SOL_IP && c.Type == abi.IP_RECVORIGDSTADDR || c.Level == abi.SOL_IPV6 && c.Type == abi.IPV6_RECVORIGDSTADDR {
 			c.Data = k.back(c.Data)
 		}
 		control = abi.AppendCmsg(control, c.Level, c.Type, c.Data)

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -27,12 +28,14 @@ import (
 //	a recvx SIZE [FLAG…], of an IPv4 packet, without what differs by nature
 //	a set OPTION N                 a setx OPTION HEX
 //	a get OPTION [SIZE]            a queued         a block on|off
+//	a ask OPTION HEX [MORE], get with a buffer that begins with HEX and has MORE bytes
+//	a unsent                       a stamp
 //
 // An ADDR is HOST:PORT, where HOST is a name of hosts or an IP address and PORT a
 // number or the name of a socket, whose local port is meant; @a, the local address
 // of a; unspec; unspec:HOST:PORT, an IPv4 address of no family; un:NAME, an abstract name of
 // AF_UNIX; unix; or family:N.
-// A suffix /N cuts the structure to N bytes, or fills it up with zeroes, and %N is
+// A suffix ~X is flow information in hexadecimal. A suffix /N cuts the structure to N bytes, or fills it up with zeroes, and %N is
 // an IPv6 scope. An OPTION is a name of optionNames or LEVEL:NUMBER.
 type script struct {
 	sys   system
@@ -92,6 +95,14 @@ func (c *script) run(line string) string {
 			return errname(err)
 		}
 		return fmt.Sprintf("in %d, out %d", in, out)
+	case "unsent":
+		n, err := c.sys.unsent(s)
+		if err != nil {
+			return errname(err)
+		}
+		return fmt.Sprint(n)
+	case "stamp":
+		return errname(c.sys.stamp(s))
 	case "block":
 		c.sys.block(s, args[0] == "on")
 		return "ok"
@@ -182,6 +193,7 @@ func (c *script) fullAddr(text string) []byte {
 	}
 	i := strings.LastIndexByte(text, ':')
 	host, port := text[:i], text[i+1:]
+	host, flow, _ := strings.Cut(host, "~")
 	host, scope, scoped := strings.Cut(host, "%")
 	if h, ok := hosts[host]; ok {
 		host = h
@@ -189,6 +201,13 @@ func (c *script) fullAddr(text string) []byte {
 	a := abi.AddrFrom(netip.AddrPortFrom(netip.MustParseAddr(host), 0))
 	if scoped {
 		a.Scope = uint32(number(scope))
+	}
+	if flow != "" {
+		n, err := strconv.ParseUint(flow, 16, 32)
+		if err != nil {
+			panic(err)
+		}
+		a.Flow = uint32(n)
 	}
 	if s, ok := c.fds[port]; ok {
 		b, err := c.sys.name(s)
@@ -340,11 +359,21 @@ func (c *script) control(k abi.Cmsg) string {
 		if len(k.Data) > 16 {
 			return hex.EncodeToString(k.Data[:16]) + " by " + c.ports.text(k.Data[16:])
 		}
-	case k.Level == abi.SOL_IP && k.Type == abi.IP_RECVORIGDSTADDR:
+	case k.Level == abi.SOL_IP && k.Type == abi.IP_RECVORIGDSTADDR, k.Level == abi.SOL_IPV6 && k.Type == abi.IPV6_RECVORIGDSTADDR:
 		return c.ports.text(k.Data)
+	case k.Level == abi.SOL_IPV6 && k.Type == abi.IPV6_FLOWINFO && len(k.Data) == 4:
+		info := binary.BigEndian.Uint32(k.Data)
+		label := fmt.Sprintf("%x", info&0xfffff)
+		if !slices.Contains(givenLabels, info&0xfffff) {
+			label = "by hash"
+		}
+		return fmt.Sprintf("class %x, label %s", info>>20, label)
 	}
 	return hex.EncodeToString(k.Data)
 }
+
+// givenLabels are the flow labels that scripts name.
+var givenLabels = []uint32{0, 0x12345, 0x333, 0x444, 0x555}
 
 // option finds an OPTION.
 func option(text string) optionName {
@@ -375,16 +404,39 @@ func (c *script) option(s int, verb string, args []string) (string, bool) {
 			}
 		}
 		return errname(c.sys.setopt(s, o.level, o.name, v)), true
+	case "ask":
+		o := option(args[0])
+		v, err := hex.DecodeString(args[1])
+		if err != nil {
+			panic(err)
+		}
+		if len(args) > 2 {
+			v = append(v, make([]byte, number(args[2]))...)
+		}
+		if v, err = c.sys.getopt(s, o.level, o.name, v); err != nil {
+			return errname(err), true
+		}
+		return fmt.Sprintf("%d bytes %s", len(v), hex.EncodeToString(v)), true
 	case "get":
 		o := option(args[0])
 		size := 4
 		if len(args) > 1 {
 			size = number(args[1])
 		}
-		v, err := c.sys.getopt(s, o.level, o.name, size)
+		v, err := c.sys.getopt(s, o.level, o.name, make([]byte, size))
 		switch {
 		case err != nil:
 			return errname(err), true
+		case args[0] == "so:meminfo" && len(v) == 36:
+			w := make([]uint32, 9)
+			for i := range w {
+				w[i] = binary.NativeEndian.Uint32(v[4*i:])
+			}
+			return fmt.Sprintf("received %t, rcvbuf %d, sndbuf %d, drops %d", w[0] != 0, w[1], w[3], w[8]), true
+		case args[0] == "so:meminfo" && len(v) == 4:
+			return fmt.Sprintf("received %t", binary.NativeEndian.Uint32(v) != 0), true
+		case args[0] == "tcp:cc_info":
+			return fmt.Sprintf("%d bytes", len(v)), true
 		case len(v) == 4 && size == 4:
 			n, _ := abi.ParseInt(v)
 			return fmt.Sprint(n), true

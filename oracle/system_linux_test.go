@@ -32,9 +32,11 @@ type system interface {
 	name(s int) ([]byte, error)
 	peer(s int) ([]byte, error)
 	setopt(s, level, name int, v []byte) error
-	getopt(s, level, name, size int) ([]byte, error)
+	getopt(s, level, name int, v []byte) ([]byte, error) // changes v
 	poll(s int) wait.Events
 	queued(s int) (in, out int, err error)
+	unsent(s int) (int, error) // SIOCOUTQNSD
+	stamp(s int) error         // SIOCGSTAMP
 	block(s int, on bool)
 	end()
 }
@@ -153,6 +155,9 @@ func (p *ports) text(sa []byte) string {
 		port = p.labels[a.Port]
 	}
 	ip := a.IP.String()
+	if a.Flow != 0 {
+		port += fmt.Sprintf("~%x", a.Flow)
+	}
 	if a.Family == abi.AF_INET6 {
 		if a.Scope != 0 {
 			ip += fmt.Sprintf("%%%d", a.Scope)

@@ -180,13 +180,12 @@ func (u *user) setopt(s, level, name int, v []byte) error {
 	return u.fds[s].SetSockOpt(level, name, v)
 }
 
-func (u *user) getopt(s, level, name, size int) ([]byte, error) {
-	b := make([]byte, size)
-	n, err := u.fds[s].GetSockOpt(level, name, b)
+func (u *user) getopt(s, level, name int, v []byte) ([]byte, error) {
+	n, err := u.fds[s].GetSockOpt(level, name, v)
 	if err != nil {
 		return nil, err
 	}
-	return b[:n], nil
+	return v[:n], nil
 }
 
 func (u *user) queued(s int) (in, out int, err error) {
@@ -195,4 +194,14 @@ func (u *user) queued(s int) (in, out int, err error) {
 	}
 	out, err = u.fds[s].OutQueue()
 	return in, out, err
+}
+
+func (u *user) unsent(s int) (int, error) { return u.fds[s].OutQueueUnsent() }
+
+func (u *user) stamp(s int) error {
+	at, err := u.fds[s].Timestamp()
+	if err != nil {
+		return err
+	}
+	return recent(at)
 }

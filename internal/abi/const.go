@@ -93,6 +93,8 @@ const (
 	SO_RCVTIMEO         = 20
 	SO_SNDTIMEO         = 21
 	SO_BINDTODEVICE     = 25
+	SO_ATTACH_FILTER    = 26
+	SO_DETACH_FILTER    = 27
 	SO_TIMESTAMP        = 29
 	SO_ACCEPTCONN       = 30
 	SO_SNDBUFFORCE      = 32
@@ -104,10 +106,15 @@ const (
 	SO_DOMAIN           = 39
 	SO_RXQ_OVFL         = 40
 	SO_PEEK_OFF         = 42
+	SO_LOCK_FILTER      = 44
 	SO_BUSY_POLL        = 46
+	SO_MAX_PACING_RATE  = 47
 	SO_INCOMING_CPU     = 49
+	SO_ATTACH_BPF       = 50
+	SO_MEMINFO          = 55
 	SO_COOKIE           = 57
 	SO_INCOMING_NAPI_ID = 56
+	SO_ZEROCOPY         = 60
 	SO_BINDTOIFINDEX    = 62
 	SO_TXTIME           = 61
 	SO_RCVTIMEO_NEW     = 66
@@ -116,33 +123,79 @@ const (
 	SO_BUSY_POLL_BUDGET = 70
 )
 
+// SCM_TS_OPT_ID is the control message with the number of one datagram's stamps.
+const SCM_TS_OPT_ID = 81
+
+// Flags of SO_TIMESTAMPING (include/uapi/linux/net_tstamp.h). MASK is all of them, and
+// TX_RECORD those that a control message may set for one datagram.
+const (
+	SOF_TIMESTAMPING_TX_HARDWARE = 1 << iota
+	SOF_TIMESTAMPING_TX_SOFTWARE
+	SOF_TIMESTAMPING_RX_HARDWARE
+	SOF_TIMESTAMPING_RX_SOFTWARE
+	SOF_TIMESTAMPING_SOFTWARE
+	SOF_TIMESTAMPING_SYS_HARDWARE
+	SOF_TIMESTAMPING_RAW_HARDWARE
+	SOF_TIMESTAMPING_OPT_ID
+	SOF_TIMESTAMPING_TX_SCHED
+	SOF_TIMESTAMPING_TX_ACK
+	SOF_TIMESTAMPING_OPT_CMSG
+	SOF_TIMESTAMPING_OPT_TSONLY
+	SOF_TIMESTAMPING_OPT_STATS
+	SOF_TIMESTAMPING_OPT_PKTINFO
+	SOF_TIMESTAMPING_OPT_TX_SWHW
+	SOF_TIMESTAMPING_BIND_PHC
+	SOF_TIMESTAMPING_OPT_ID_TCP
+	SOF_TIMESTAMPING_OPT_RX_FILTER
+	SOF_TIMESTAMPING_TX_COMPLETION
+
+	SOF_TIMESTAMPING_MASK      = SOF_TIMESTAMPING_TX_COMPLETION<<1 - 1
+	SOF_TIMESTAMPING_TX_RECORD = SOF_TIMESTAMPING_TX_HARDWARE | SOF_TIMESTAMPING_TX_SOFTWARE | SOF_TIMESTAMPING_TX_SCHED | SOF_TIMESTAMPING_TX_ACK | SOF_TIMESTAMPING_TX_COMPLETION
+)
+
 // Options at SOL_IP (include/uapi/linux/in.h).
 const (
-	IP_TOS              = 1
-	IP_TTL              = 2
-	IP_HDRINCL          = 3
-	IP_OPTIONS          = 4
-	IP_RECVOPTS         = 6
-	IP_RETOPTS          = 7
-	IP_PKTINFO          = 8
-	IP_MTU_DISCOVER     = 10
-	IP_RECVERR          = 11
-	IP_RECVTTL          = 12
-	IP_RECVTOS          = 13
-	IP_MTU              = 14
-	IP_FREEBIND         = 15
-	IP_TRANSPARENT      = 19
-	IP_RECVORIGDSTADDR  = 20
-	IP_MINTTL           = 21
-	IP_BIND_NO_PORT     = 24
-	IP_MULTICAST_IF     = 32
-	IP_MULTICAST_TTL    = 33
-	IP_MULTICAST_LOOP   = 34
-	IP_ADD_MEMBERSHIP   = 35
-	IP_DROP_MEMBERSHIP  = 36
-	IP_MULTICAST_ALL    = 49
-	IP_UNICAST_IF       = 50
-	IP_LOCAL_PORT_RANGE = 51
+	IP_TOS                    = 1
+	IP_TTL                    = 2
+	IP_HDRINCL                = 3
+	IP_OPTIONS                = 4
+	IP_RECVOPTS               = 6
+	IP_RETOPTS                = 7
+	IP_PKTINFO                = 8
+	IP_MTU_DISCOVER           = 10
+	IP_RECVERR                = 11
+	IP_RECVTTL                = 12
+	IP_RECVTOS                = 13
+	IP_MTU                    = 14
+	IP_FREEBIND               = 15
+	IP_TRANSPARENT            = 19
+	IP_RECVORIGDSTADDR        = 20
+	IP_MINTTL                 = 21
+	IP_BIND_NO_PORT           = 24
+	IP_MULTICAST_IF           = 32
+	IP_MULTICAST_TTL          = 33
+	IP_MULTICAST_LOOP         = 34
+	IP_ADD_MEMBERSHIP         = 35
+	IP_DROP_MEMBERSHIP        = 36
+	IP_UNBLOCK_SOURCE         = 37
+	IP_BLOCK_SOURCE           = 38
+	IP_ADD_SOURCE_MEMBERSHIP  = 39
+	IP_DROP_SOURCE_MEMBERSHIP = 40
+	IP_MSFILTER               = 41
+	IP_MULTICAST_ALL          = 49
+	IP_UNICAST_IF             = 50
+	IP_LOCAL_PORT_RANGE       = 51
+)
+
+// Options at SOL_IP and SOL_IPV6 (RFC 3678; include/uapi/linux/in.h).
+const (
+	MCAST_JOIN_GROUP         = 42
+	MCAST_BLOCK_SOURCE       = 43
+	MCAST_UNBLOCK_SOURCE     = 44
+	MCAST_LEAVE_GROUP        = 45
+	MCAST_JOIN_SOURCE_GROUP  = 46
+	MCAST_LEAVE_SOURCE_GROUP = 47
+	MCAST_MSFILTER           = 48
 )
 
 // Values of IP_MTU_DISCOVER and IPV6_MTU_DISCOVER.
@@ -159,6 +212,7 @@ const (
 const (
 	IPV6_ADDRFORM        = 1
 	IPV6_CHECKSUM        = 7
+	IPV6_FLOWINFO        = 11
 	IPV6_UNICAST_HOPS    = 16
 	IPV6_MULTICAST_IF    = 17
 	IPV6_MULTICAST_HOPS  = 18
@@ -170,6 +224,8 @@ const (
 	IPV6_RECVERR         = 25
 	IPV6_V6ONLY          = 26
 	IPV6_MULTICAST_ALL   = 29
+	IPV6_FLOWLABEL_MGR   = 32
+	IPV6_FLOWINFO_SEND   = 33
 	IPV6_AUTOFLOWLABEL   = 70
 	IPV6_RECVPKTINFO     = 49
 	IPV6_PKTINFO         = 50
@@ -178,6 +234,9 @@ const (
 	IPV6_DONTFRAG        = 62
 	IPV6_RECVTCLASS      = 66
 	IPV6_TCLASS          = 67
+	IPV6_RECVORIGDSTADDR = 74
+	IPV6_UNICAST_IF      = 76
+	IPV6_FREEBIND        = 78
 )
 
 // Options at SOL_TCP (include/uapi/linux/tcp.h).
@@ -200,8 +259,10 @@ const (
 	TCP_FASTOPEN             = 23
 	TCP_TIMESTAMP            = 24
 	TCP_NOTSENT_LOWAT        = 25
+	TCP_CC_INFO              = 26
 	TCP_SAVE_SYN             = 27
 	TCP_FASTOPEN_CONNECT     = 30
+	TCP_ULP                  = 31
 	TCP_FASTOPEN_KEY         = 33
 	TCP_FASTOPEN_NO_COOKIE   = 34
 	TCP_INQ                  = 36

@@ -39,7 +39,7 @@ var house = map[string][]string{
 
 	// Domains and protocols.
 	"internal/inet": {
-		"internal/abi", "internal/buf", "internal/cc", "internal/host", "internal/ip", "internal/pkt",
+		"internal/abi", "internal/bpf", "internal/buf", "internal/cc", "internal/host", "internal/ip", "internal/pkt",
 		"internal/sctp", "internal/socket", "internal/tcp", "internal/timer", "internal/wait", "internal/wire",
 	},
 	"internal/unix":   {"internal/abi", "internal/buf", "internal/host", "internal/socket", "internal/wait"},
@@ -60,6 +60,7 @@ var house = map[string][]string{
 	"internal/offload": {"internal/buf", "internal/pkt", "internal/wire"},
 	"internal/pkt":     {"internal/buf"},
 	"internal/abi":     {},
+	"internal/bpf":     {},
 	"internal/wire":    {},
 	"internal/cc":      {},
 	"internal/buf":     {},

@@ -1,6 +1,9 @@
 package cc
 
-import "time"
+import (
+	"encoding/binary"
+	"time"
+)
 
 // The constants of the draft's section 4; rates of gain are of Startup, of the
 // eight phases of ProbeBW, and of the window.
@@ -453,3 +456,15 @@ func (b *BBR) PacingRate() uint64 { return b.pacing }
 
 // OwnsRecovery implements Controller.
 func (*BBR) OwnsRecovery() bool { return true }
+
+// AppendInfo implements Informer: struct tcp_bbr_info, the bandwidth in bytes a second,
+// the round-trip time in microseconds and the gains times 256.
+func (b *BBR) AppendInfo(p []byte) []byte {
+	p = binary.NativeEndian.AppendUint64(p, b.bw.max())
+	p = binary.NativeEndian.AppendUint32(p, uint32(b.minRTT/time.Microsecond))
+	if b.mss == 0 {
+		return binary.NativeEndian.AppendUint64(p, 0) // not begun
+	}
+	p = binary.NativeEndian.AppendUint32(p, uint32(256*b.pacingGain()))
+	return binary.NativeEndian.AppendUint32(p, uint32(256*b.windowGain()))
+}

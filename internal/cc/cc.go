@@ -64,6 +64,12 @@ type Controller interface {
 	OwnsRecovery() bool
 }
 
+// Informer is a Controller that tells about itself (TCP_CC_INFO).
+type Informer interface {
+	// AppendInfo appends what Linux's controller of the name tells, in its layout.
+	AppendInfo(b []byte) []byte
+}
+
 // Start is the state of the connection that a controller begins with.
 type Start struct {
 	Now      time.Duration

@@ -67,7 +67,7 @@ func (a *ahead) empty() bool {
 func (d *dgram) fetch() {
 	a := d.ahead.Load()
 	if a == nil {
-		if d.length < minAhead || d.s.Opt.PeekOff >= 0 {
+		if !d.aheadPays() {
 			return
 		}
 		a = new(ahead)
@@ -81,9 +81,10 @@ func (d *dgram) fetch() {
 	d.bytes -= d.fetched
 	d.fetched = 0
 	a.next, a.end, a.held = 0, 0, false
-	if d.length < minAhead || d.s.Opt.PeekOff >= 0 {
-		return // SO_PEEK_OFF counts what is taken
+	if !d.aheadPays() {
+		return
 	}
+	d.s.Received(0)
 	for a.end < maxAhead && d.length > 0 {
 		before := d.bytes
 		a.list[a.end] = d.pop()
@@ -91,6 +92,12 @@ func (d *dgram) fetch() {
 		d.fetched += before - d.bytes
 		d.bytes = before
 	}
+}
+
+// aheadPays reports whether datagrams are to be set aside. SO_PEEK_OFF counts what is
+// taken, and SIOCGSTAMP tells of the one that was taken last.
+func (d *dgram) aheadPays() bool {
+	return d.length >= minAhead && d.s.Opt.PeekOff < 0 && !d.s.Opt.Has(socket.StampAsked)
 }
 
 // RecvAhead implements socket.Forerunner.

@@ -12,6 +12,7 @@ import (
 	"usock/internal/pkt"
 	"usock/internal/socket"
 	"usock/internal/wait"
+	"usock/internal/wire"
 )
 
 // dgram is an endpoint that keeps the bounds of what is sent: UDP, ping and raw
@@ -38,6 +39,12 @@ type dgram struct {
 	ahead   atomic.Pointer[ahead] // nil until it is worth while
 	fetched int                   // bytes of ahead's datagrams, to be given back
 
+	run  run        // of UDP_GRO
+	auto *autoLabel // nil until an IPv6 datagram was sent
+
+	txKey  uint32 // the next number of SOF_TIMESTAMPING_OPT_ID
+	zeroID uint32 // and of MSG_ZEROCOPY
+
 	errors         []queuedError
 	shutRD, shutWR bool
 }
@@ -53,15 +60,23 @@ type datagram struct {
 	ifindex int32
 	at      int64 // wall clock in ns, if timestamps are asked for
 	drops   uint32
-	peeked  bool // was seen by MSG_PEEK
+	flow    uint32 // IPv6 flow label
+	segment uint16 // it is several of so many bytes each, the last one perhaps shorter; 0: one
+	options []byte // IPv4 options
+	peeked  bool   // was seen by MSG_PEEK
 }
 
-// queuedError is an ICMP error kept for MSG_ERRQUEUE (ip(7), IP_RECVERR).
+// queuedError is an ICMP error kept for MSG_ERRQUEUE (ip(7), IP_RECVERR), or the time at
+// which a datagram has left.
 type queuedError struct {
 	ip.Error
 	dst   netip.Addr
 	port  uint16
-	quote []byte // the payload that the message quotes
+	quote []byte // the payload that the message quotes, or the packet
+
+	origin uint8  // 0: an ICMP error; else nothing is wrong
+	at     int64  // ns of wall clock
+	key    uint32 // ee_data: which datagram it was, or the last send
 }
 
 // overhead is what a queued datagram costs besides its block.
@@ -94,7 +109,7 @@ func (d *dgram) push(p *pkt.Packet, m *ip.Meta, sport uint16) bool {
 	for _, v := range p.Payload.Views() {
 		cost += v.Cap()
 	}
-	if d.bytes+cost > int(d.s.Opt.RcvBuf) && d.length > 0 {
+	if !d.room(cost) {
 		d.drops++
 		p.Free()
 		return false
@@ -106,9 +121,12 @@ func (d *dgram) push(p *pkt.Packet, m *ip.Meta, sport uint16) bool {
 	g := &d.queue[(d.head+d.length)&(len(d.queue)-1)]
 	*g = datagram{
 		p: p, src: m.Src, dst: m.Dst, sport: sport, ttl: m.TTL, tos: m.TOS,
-		ifindex: int32(m.Iface.Index()), drops: d.drops,
+		ifindex: int32(m.Iface.Index()), drops: d.drops, flow: m.Flow, segment: p.SegmentSize,
 	}
-	if d.s.Opt.Flags&(socket.Timestamp|socket.TimestampNS) != 0 {
+	if !m.V6 && len(m.Header) > wire.IPv4MinLen {
+		g.options = arrivedOptions(m)
+	}
+	if d.s.Opt.WantsArrival() {
 		g.at = time.Now().UnixNano()
 	}
 	d.length++
@@ -116,6 +134,20 @@ func (d *dgram) push(p *pkt.Packet, m *ip.Meta, sport uint16) bool {
 	d.s.Notify(wait.In)
 	return true
 }
+
+// room reports whether the queue may hold cost more bytes. One datagram always fits.
+func (d *dgram) room(cost int) bool {
+	return d.bytes+cost <= int(d.s.Opt.RcvBuf) || d.length == 0
+}
+
+// charge changes what a queued datagram costs.
+func (d *dgram) charge(g *datagram, cost int) {
+	d.bytes += cost - int(g.p.Owner.PID)
+	g.p.Owner.PID = int32(cost)
+}
+
+// isUDP reports whether the socket is one of UDP.
+func (d *dgram) isUDP() bool { return d.s.Type == abi.SOCK_DGRAM && d.s.Protocol == abi.IPPROTO_UDP }
 
 func (d *dgram) grow() {
 	q := make([]datagram, max(8, 2*len(d.queue)))
@@ -133,6 +165,9 @@ func (d *dgram) pop() datagram {
 	d.head = (d.head + 1) & (len(d.queue) - 1)
 	d.length--
 	d.bytes -= int(out.p.Owner.PID)
+	if d.length == 0 {
+		d.run = run{}
+	}
 	if d.length == 0 && len(d.queue) > 256 {
 		d.queue, d.head = nil, 0
 	}
@@ -166,12 +201,14 @@ func (d *dgram) recv(m *socket.Msg) (int, error) {
 		g.p.Payload.Retain()
 		at.peeked = true
 		n := d.receive(m, &g, skip, flags)
+		d.s.Received(g.at)
 		d.s.Opt.Peeked(n)
 		return n, nil
 	}
 	switch {
 	case ok:
 		n := d.receive(m, &g, 0, flags)
+		d.s.Received(g.at)
 		d.s.Opt.Taken(n)
 		return n, nil
 	case d.shutRD && d.s.ReceiveWaits(flags):
@@ -314,8 +351,11 @@ func (d *dgram) peer() (abi.Addr, error) {
 	if !d.raddr.IsValid() || d.rport == 0 {
 		return abi.Addr{}, syscall.ENOTCONN
 	}
-	return addrOf(d.s, d.raddr, d.rport, uint32(d.scope)), nil
+	return withFlow(addrOf(d.s, d.raddr, d.rport, uint32(d.scope)), d.ip()), nil
 }
+
+// holds returns what the queue takes of memory and how many datagrams it had no room for.
+func (d *dgram) holds() (bytes int, drops uint32) { return d.bytes, d.drops }
 
 // queued returns the length of the next datagram; nothing waits to be sent.
 func (d *dgram) queued() (in, out int) {
@@ -341,14 +381,24 @@ func (d *dgram) icmp(x *ip.Error, port uint16, payload []byte) {
 		recverr = d.ip().recvErr6
 	}
 	if recverr {
-		if len(d.errors) < maxErrors {
-			d.errors = append(d.errors, queuedError{Error: *x, dst: x.Dst, port: port, quote: append([]byte(nil), payload...)})
+		q := queuedError{Error: *x, dst: x.Dst, port: port, quote: append([]byte(nil), payload...)}
+		if d.s.Opt.Tells() {
+			q.at = time.Now().UnixNano()
 		}
+		d.queueError(q)
 	} else if !hard || !d.raddr.IsValid() {
 		return
 	}
 	if errno != 0 {
 		d.s.SetErr(errno)
+	}
+}
+
+// queueError puts x into the queue of errors.
+func (d *dgram) queueError(x queuedError) {
+	if len(d.errors) < maxErrors {
+		d.errors = append(d.errors, x)
+		d.s.Notify(wait.Err)
 	}
 }
 

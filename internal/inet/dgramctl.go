@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"net/netip"
 	"syscall"
-	"time"
 
 	"usock/internal/abi"
 	"usock/internal/buf"
@@ -14,10 +13,11 @@ import (
 // control appends the control messages that the socket's options ask for.
 func (d *dgram) control(b []byte, g *datagram) []byte {
 	o := d.ip()
-	b = stampControl(b, d.s, g)
+	b = d.s.Opt.AppendArrival(b, g.at)
 	if d.s.Opt.Has(socket.RxqOvfl) && g.drops > 0 {
 		b = abi.AppendCmsg(b, abi.SOL_SOCKET, abi.SO_RXQ_OVFL, binary.NativeEndian.AppendUint32(nil, g.drops))
 	}
+	b = d.segmentControl(b, g)
 	if g.dst.Is4() {
 		if o.pktinfo {
 			b = abi.AppendCmsg(b, abi.SOL_IP, abi.IP_PKTINFO, appendPktinfo(nil, g.ifindex, d.specific(g), g.dst))
@@ -28,9 +28,9 @@ func (d *dgram) control(b []byte, g *datagram) []byte {
 		if o.recvTOS {
 			b = abi.AppendCmsg(b, abi.SOL_IP, abi.IP_TOS, []byte{g.tos})
 		}
+		b = optionControl(b, o, g)
 		if o.recvOrigDst {
-			dst := abi.AddrFrom(netip.AddrPortFrom(g.dst, d.lport))
-			b = abi.AppendCmsg(b, abi.SOL_IP, abi.IP_RECVORIGDSTADDR, abi.AppendAddr(nil, dst))
+			b = d.destinationControl(b, abi.SOL_IP, abi.IP_RECVORIGDSTADDR, g)
 		}
 	}
 	if d.s.Domain != abi.AF_INET6 {
@@ -49,7 +49,35 @@ func (d *dgram) control(b []byte, g *datagram) []byte {
 	if o.recvTClass6 {
 		b = abi.AppendCmsg(b, abi.SOL_IPV6, abi.IPV6_TCLASS, abi.AppendInt(nil, int(g.tos)))
 	}
+	if info := uint32(g.tos)<<20 | g.flow; o.recvFlow6 && info != 0 {
+		b = abi.AppendCmsg(b, abi.SOL_IPV6, abi.IPV6_FLOWINFO, binary.BigEndian.AppendUint32(nil, info))
+	}
+	if o.recvOrigDst6 {
+		b = d.destinationControl(b, abi.SOL_IPV6, abi.IPV6_RECVORIGDSTADDR, g)
+	}
 	return b
+}
+
+// destinationControl appends the address that a datagram was sent to. The port is what
+// stands where a UDP header has it; without such bytes there is no message (Linux,
+// ip_cmsg_recv_dstaddr).
+func (d *dgram) destinationControl(b []byte, level, name int, g *datagram) []byte {
+	port := d.lport
+	if !d.isUDP() {
+		h := g.p.Payload.Front()
+		if d.s.Type == abi.SOCK_RAW && g.dst.Is4() && len(h) > 0 {
+			h = h[min(len(h), int(h[0]&15)*4):]
+		}
+		if len(h) < 4 {
+			return b
+		}
+		port = be16(h[2:])
+	}
+	a := abi.AddrFrom(netip.AddrPortFrom(g.dst, port))
+	if needsScope(g.dst) {
+		a.Scope = uint32(g.ifindex)
+	}
+	return abi.AppendCmsg(b, level, name, abi.AppendAddr(nil, a))
 }
 
 // specific returns the host's own address by which a datagram has come: for one to a
@@ -67,25 +95,6 @@ func (d *dgram) specific(g *datagram) netip.Addr {
 	return g.dst
 }
 
-// stampControl appends the time of arrival, if SO_TIMESTAMP or SO_TIMESTAMPNS asks
-// for it.
-func stampControl(b []byte, s *socket.Socket, g *datagram) []byte {
-	at := g.at
-	if at == 0 {
-		at = time.Now().UnixNano()
-	}
-	second, ns := uint64(at/1e9), uint64(at%1e9)
-	if s.Opt.Has(socket.Timestamp) {
-		v := binary.NativeEndian.AppendUint64(nil, second)
-		b = abi.AppendCmsg(b, abi.SOL_SOCKET, abi.SO_TIMESTAMP, binary.NativeEndian.AppendUint64(v, ns/1000))
-	}
-	if s.Opt.Has(socket.TimestampNS) {
-		v := binary.NativeEndian.AppendUint64(nil, second)
-		b = abi.AppendCmsg(b, abi.SOL_SOCKET, abi.SO_TIMESTAMPNS, binary.NativeEndian.AppendUint64(v, ns))
-	}
-	return b
-}
-
 // appendPktinfo appends a struct in_pktinfo.
 func appendPktinfo(b []byte, ifindex int32, spec, dst netip.Addr) []byte {
 	b = abi.AppendInt(b, int(ifindex))
@@ -99,6 +108,11 @@ type sendControl struct {
 	ifindex int
 	ttl     int // -1: not said
 	tos     int
+	flow    uint32 // IPv6 flow label; 0: not said
+	segment int    // UDP_SEGMENT; -1: not said
+	stamps  int    // SCM_TIMESTAMPING; -1: not said
+	hasKey  bool   // SCM_TS_OPT_ID
+	key     uint32
 }
 
 // to4 reports whether m goes to an IPv4 address, mapped or not.
@@ -116,7 +130,7 @@ func (d *dgram) to4(m *socket.Msg) bool {
 // datagram goes by (Linux, ip_cmsg_send and ip6_datagram_send_ctl). One that is not
 // known, or not honoured, is EINVAL.
 func (d *dgram) parseControl(m *socket.Msg) (c sendControl, err error) {
-	c.ttl, c.tos = -1, -1
+	c.ttl, c.tos, c.segment, c.stamps = -1, -1, -1, -1
 	if len(m.Control) == 0 {
 		return c, nil
 	}
@@ -127,10 +141,18 @@ func (d *dgram) parseControl(m *socket.Msg) (c sendControl, err error) {
 	v4 := d.to4(m)
 	for _, k := range list {
 		switch {
+		case k.Level == abi.SOL_SOCKET && k.Type == abi.SO_TIMESTAMPING:
+			c.stamps, err = stampFlags(k)
+		case k.Level == abi.SOL_SOCKET && k.Type == abi.SCM_TS_OPT_ID:
+			if len(k.Data) != 4 || d.s.Opt.Stamping&abi.SOF_TIMESTAMPING_OPT_ID == 0 {
+				err = syscall.EINVAL
+				break
+			}
+			c.hasKey, c.key = true, binary.NativeEndian.Uint32(k.Data)
 		case k.Level == abi.SOL_SOCKET:
 			err = d.stack.socketControl(d.s, k)
-		case k.Level == abi.SOL_UDP && k.Type == abi.UDP_SEGMENT:
-			err = syscall.EINVAL
+		case k.Level == abi.SOL_UDP && d.isUDP():
+			c.segment, err = segmentSize(k)
 		case v4 && k.Level == abi.SOL_IP:
 			err = c.ip(k)
 		case v4 && k.Level == abi.SOL_IPV6 && k.Type == abi.IPV6_PKTINFO && d.s.Domain == abi.AF_INET6:
@@ -241,6 +263,10 @@ func (c *sendControl) ip6(m abi.Cmsg) error {
 	if m.Type == abi.IPV6_PKTINFO {
 		return c.pktinfo6(m)
 	}
+	if m.Type == abi.IPV6_FLOWINFO && len(m.Data) >= 4 {
+		c.flow = binary.BigEndian.Uint32(m.Data)
+		return nil
+	}
 	v, err := abi.ParseInt(m.Data)
 	if err != nil || len(m.Data) != 4 {
 		return syscall.EINVAL
@@ -264,8 +290,10 @@ func (c *sendControl) ip6(m abi.Cmsg) error {
 
 // Origins of a struct sock_extended_err (include/uapi/linux/errqueue.h).
 const (
-	originICMP  = 2
-	originICMP6 = 3
+	originICMP         = 2
+	originICMP6        = 3
+	originTimestamping = 4
+	originZeroCopy     = 5
 )
 
 // recvError takes the first queued error: the quoted payload, the address that was
@@ -276,28 +304,20 @@ func (d *dgram) recvError(m *socket.Msg) (int, error) {
 	}
 	x := d.errors[0]
 	d.errors = append(d.errors[:0], d.errors[1:]...)
-	d.s.Err = 0
-	if len(d.errors) > 0 {
+	if x.origin == 0 {
+		d.s.Err = 0 // of the others there is nothing to tell otherwise
+	}
+	if len(d.errors) > 0 && d.errors[0].origin == 0 {
 		d.s.Err = d.errors[0].Errno
 		d.recall()
 	}
 	m.Flags |= abi.MSG_ERRQUEUE
-	m.Addr = addrOf(d.s, x.dst, x.port, uint32(d.scope))
-	origin, level, name := byte(originICMP), abi.SOL_IP, abi.IP_RECVERR
-	if x.V6 {
-		origin = originICMP6
+	m.Addr = abi.Addr{}
+	if x.origin == 0 {
+		m.Addr = addrOf(d.s, x.dst, x.port, uint32(d.scope))
 	}
-	if d.s.Domain == abi.AF_INET6 {
-		level, name = abi.SOL_IPV6, abi.IPV6_RECVERR
-	}
-	v := binary.NativeEndian.AppendUint32(nil, uint32(x.Errno))
-	v = append(v, origin, x.Type, x.Code, 0)
-	info := uint32(x.MTU)
-	v = binary.NativeEndian.AppendUint32(v, info)
-	v = binary.NativeEndian.AppendUint32(v, 0)
-	v = abi.AppendAddr(v, addrOf(d.s, x.From, 0, uint32(d.scope)))
 	if m.Want {
-		m.Control = abi.AppendCmsg(m.Control[:0], level, name, v)
+		m.Control = appendExtendedError(d.s.Opt.AppendStamp(m.Control[:0], x.at), d.s, &x, uint32(d.scope))
 	}
 	q := x.quote
 	if len(q) > m.Max {
@@ -308,4 +328,30 @@ func (d *dgram) recvError(m *socket.Msg) (int, error) {
 		m.Data = append(m.Data, buf.Copy(q))
 	}
 	return len(q), nil
+}
+
+// appendExtendedError appends a struct sock_extended_err with the offender's address.
+func appendExtendedError(b []byte, s *socket.Socket, x *queuedError, scope uint32) []byte {
+	origin, level, name := byte(originICMP), abi.SOL_IP, abi.IP_RECVERR
+	info := uint32(x.MTU)
+	switch {
+	case x.origin != 0:
+		origin, info = x.origin, x.Info
+	case x.V6:
+		origin = originICMP6
+	}
+	none := abi.SizeofInet
+	if s.Domain == abi.AF_INET6 {
+		level, name, none = abi.SOL_IPV6, abi.IPV6_RECVERR, abi.SizeofInet6
+	}
+	v := binary.NativeEndian.AppendUint32(nil, uint32(x.Errno))
+	v = append(v, origin, x.Type, x.Code, 0)
+	v = binary.NativeEndian.AppendUint32(v, info)
+	v = binary.NativeEndian.AppendUint32(v, x.key)
+	if x.From.IsValid() {
+		v = abi.AppendAddr(v, addrOf(s, x.From, 0, scope))
+	} else {
+		v = append(v, make([]byte, none)...)
+	}
+	return abi.AppendCmsg(b, level, name, v)
 }

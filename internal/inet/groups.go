@@ -17,9 +17,9 @@ func (d *dgram) wantsGroup(m *ip.Meta) bool {
 		return true
 	}
 	o := d.ip()
-	for _, g := range o.groups {
-		if g.group == m.Dst && g.iface == m.Iface {
-			return true
+	for k := range o.groups {
+		if g := &o.groups[k]; g.group == m.Dst && g.iface == m.Iface {
+			return g.Allows(m.Src)
 		}
 	}
 	if m.Dst.Is4() {
@@ -31,7 +31,7 @@ func (d *dgram) wantsGroup(m *ip.Meta) bool {
 // leaveAll leaves the groups that the socket has joined.
 func (d *dgram) leaveAll() {
 	for _, g := range d.ip().groups {
-		d.stack.IP.Leave(g.iface, g.group)
+		d.stack.IP.Leave(g.iface, g.group, &g.Filter)
 	}
 	if d.opts != nil {
 		d.opts.groups = nil
@@ -45,17 +45,15 @@ func holder(s *socket.Socket) *dgram {
 func (d *dgram) base() *dgram { return d }
 
 // join adds a membership (IP_ADD_MEMBERSHIP).
-func (d *dgram) join(group netip.Addr, i *ip.Iface) error {
-	for _, g := range d.ip().groups {
-		if g.group == group && g.iface == i {
-			return syscall.EADDRINUSE
-		}
+func (d *dgram) join(group netip.Addr, i *ip.Iface, f *ip.Filter) error {
+	if d.member(group, i) != nil {
+		return syscall.EADDRINUSE
 	}
-	if err := d.stack.IP.Join(i, group); err != nil {
+	if err := d.stack.IP.Join(i, group, f); err != nil {
 		return err
 	}
 	o := d.own()
-	o.groups = append(o.groups[:len(o.groups):len(o.groups)], membership{group, i})
+	o.groups = append(o.groups[:len(o.groups):len(o.groups)], membership{group, i, *f})
 	return nil
 }
 
@@ -65,10 +63,28 @@ func (d *dgram) leave(group netip.Addr, i *ip.Iface) error {
 		if g.group == group && (i == nil || g.iface == i) {
 			o := d.own()
 			o.groups = append(o.groups[:k:k], o.groups[k+1:]...)
-			return d.stack.IP.Leave(g.iface, group)
+			return d.stack.IP.Leave(g.iface, group, &g.Filter)
 		}
 	}
 	return syscall.EADDRNOTAVAIL
+}
+
+// leaveGroup drops the membership on the interface that is named, or on any.
+func (s *Stack) leaveGroup(d *dgram, group netip.Addr, index int, addr netip.Addr) (err error) {
+	var i *ip.Iface
+	named := index != 0 || addr.IsValid() && !addr.IsUnspecified()
+	if group.Is4() && !named {
+		// Linux, ip_mc_leave_group: the group must have an interface all the same.
+		if _, err := s.groupIface(0, addr, group); err != nil {
+			return err
+		}
+	}
+	if named {
+		if i, err = s.groupIface(index, addr, group); err != nil {
+			return err
+		}
+	}
+	return d.leave(group, i)
 }
 
 // groupIface finds the interface that a membership request means: by index, by
@@ -134,7 +150,7 @@ func groupRows(st *Stack) []socket.Option {
 			return act(holder(s), v)
 		}}
 	}
-	return []socket.Option{
+	return append(sourceRows(st), []socket.Option{
 		member(abi.SOL_IP, abi.IP_ADD_MEMBERSHIP, func(d *dgram, v []byte) error {
 			group, addr, index, err := parseMreq(v)
 			if err != nil {
@@ -144,20 +160,14 @@ func groupRows(st *Stack) []socket.Option {
 			if err != nil {
 				return err
 			}
-			return d.join(group, i)
+			return d.join(group, i, &ip.Filter{})
 		}),
 		member(abi.SOL_IP, abi.IP_DROP_MEMBERSHIP, func(d *dgram, v []byte) error {
 			group, addr, index, err := parseMreq(v)
 			if err != nil {
 				return err
 			}
-			var i *ip.Iface
-			if index != 0 || !addr.IsUnspecified() {
-				if i, err = st.groupIface(index, addr, group); err != nil {
-					return err
-				}
-			}
-			return d.leave(group, i)
+			return st.leaveGroup(d, group, index, addr)
 		}),
 		member(abi.SOL_IPV6, abi.IPV6_ADD_MEMBERSHIP, func(d *dgram, v []byte) error {
 			group, index, err := parseMreq6(v)
@@ -168,20 +178,14 @@ func groupRows(st *Stack) []socket.Option {
 			if err != nil {
 				return err
 			}
-			return d.join(group, i)
+			return d.join(group, i, &ip.Filter{})
 		}),
 		member(abi.SOL_IPV6, abi.IPV6_DROP_MEMBERSHIP, func(d *dgram, v []byte) error {
 			group, index, err := parseMreq6(v)
 			if err != nil {
 				return err
 			}
-			var i *ip.Iface
-			if index != 0 {
-				if i, err = st.groupIface(index, netip.Addr{}, group); err != nil {
-					return err
-				}
-			}
-			return d.leave(group, i)
+			return st.leaveGroup(d, group, index, netip.Addr{})
 		}),
 		{
 			Level: abi.SOL_IP, Name: abi.IP_MULTICAST_IF,
@@ -208,7 +212,7 @@ func groupRows(st *Stack) []socket.Option {
 				holder(s).rerouted()
 				return nil
 			}),
-	}
+	}...)
 }
 
 // setMulticastIf is IP_MULTICAST_IF, of a struct in_addr, ip_mreq or ip_mreqn.

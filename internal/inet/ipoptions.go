@@ -1,10 +1,12 @@
 package inet
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"syscall"
 
 	"usock/internal/abi"
+	"usock/internal/bpf"
 	"usock/internal/ip"
 	"usock/internal/socket"
 )
@@ -19,13 +21,19 @@ type ipOptions struct {
 	mcastIf, mcastIf6   int32 // interface indices; 0: chosen by the route
 	mcastAddr           netip.Addr
 	unicastIf           int32
+	unicastIf6          int32
+	flow                uint32 // IPv6 flow label of the peer; 0: none
+	leases              []*flowLease
 
 	v6only, freebind, bindNoPort                    bool
 	mcastLoop, mcastAll, mcastLoop6, mcastAll6      bool
 	recvErr, recvErr6                               bool
 	recvTTL, recvTOS, pktinfo, recvOrigDst          bool
 	recvPktinfo6, recvHops6, recvTClass6, dontFrag6 bool
-	hdrincl                                         bool
+	recvOpts, retOpts, recvOrigDst6                 bool
+	recvFlow6, sendFlow6, noAutoFlow                bool
+	hdrincl, filterLocked                           bool
+	filter                                          *bpf.Program // SO_ATTACH_FILTER
 	groups                                          []membership
 }
 
@@ -33,6 +41,7 @@ type ipOptions struct {
 type membership struct {
 	group netip.Addr
 	iface *ip.Iface
+	ip.Filter
 }
 
 var defaultIPOptions = ipOptions{
@@ -75,7 +84,7 @@ func (x *ipState) state() *ipState { return x }
 func (x *ipState) inherit(from *ipState) {
 	if from.opts != nil {
 		o := *from.opts
-		o.groups = nil
+		o.groups, o.leases, o.flow = nil, nil, 0
 		x.opts = &o
 	}
 }
@@ -262,6 +271,8 @@ var ipRows = []socket.Option{
 	ipFlag(abi.SOL_IP, abi.IP_RECVTOS, func(o *ipOptions) *bool { return &o.recvTOS }),
 	ipFlag(abi.SOL_IP, abi.IP_PKTINFO, func(o *ipOptions) *bool { return &o.pktinfo }),
 	ipFlag(abi.SOL_IP, abi.IP_RECVORIGDSTADDR, func(o *ipOptions) *bool { return &o.recvOrigDst }),
+	ipFlag(abi.SOL_IP, abi.IP_RECVOPTS, func(o *ipOptions) *bool { return &o.recvOpts }),
+	ipFlag(abi.SOL_IP, abi.IP_RETOPTS, func(o *ipOptions) *bool { return &o.retOpts }),
 	{Level: abi.SOL_IP, Name: abi.IP_MTU, Get: getMTU},
 	{Level: abi.SOL_IP, Name: abi.IP_OPTIONS, Get: func(*socket.Socket, []byte) ([]byte, error) { return nil, nil }},
 }
@@ -293,6 +304,8 @@ var ip6Rows = []socket.Option{
 	ipFlag(abi.SOL_IPV6, abi.IPV6_RECVHOPLIMIT, func(o *ipOptions) *bool { return &o.recvHops6 }),
 	ipFlag(abi.SOL_IPV6, abi.IPV6_RECVTCLASS, func(o *ipOptions) *bool { return &o.recvTClass6 }),
 	ipFlag(abi.SOL_IPV6, abi.IPV6_DONTFRAG, func(o *ipOptions) *bool { return &o.dontFrag6 }),
+	ipFlag(abi.SOL_IPV6, abi.IPV6_RECVORIGDSTADDR, func(o *ipOptions) *bool { return &o.recvOrigDst6 }),
+	ipFlag(abi.SOL_IPV6, abi.IPV6_FREEBIND, func(o *ipOptions) *bool { return &o.freebind }),
 	{Level: abi.SOL_IPV6, Name: abi.IPV6_MTU, Get: getMTU},
 	{
 		Level: abi.SOL_IPV6, Name: abi.IPV6_V6ONLY,
@@ -338,7 +351,21 @@ func deviceRows(st *Stack) []socket.Option {
 		}
 		return nil
 	}
-	return append(socket.UnseenOptions(st.allowed), []socket.Option{
+	rows := append(socket.UnseenOptions(st.allowed), st.flowRows()...)
+	rows = append(rows, filterRows()...)
+	rows = append(rows, socket.StampingOption(0, func(s *socket.Socket, _ uint32) error {
+		holder(s).txKey = 0
+		return nil
+	}))
+	return append(rows, []socket.Option{
+		socket.MemInfo,
+		{
+			Level: abi.SOL_SOCKET, Name: abi.SO_ZEROCOPY,
+			Get: func(_ *socket.Socket, b []byte) ([]byte, error) { return abi.AppendInt(b, 0), nil },
+			Set: func(*socket.Socket, []byte) error { return syscall.EOPNOTSUPP },
+		},
+		st.unicastRow(abi.SOL_IP, abi.IP_UNICAST_IF, func(o *ipOptions) *int32 { return &o.unicastIf }),
+		st.unicastRow(abi.SOL_IPV6, abi.IPV6_UNICAST_IF, func(o *ipOptions) *int32 { return &o.unicastIf6 }),
 		{
 			Level: abi.SOL_SOCKET, Name: abi.SO_BINDTODEVICE, Room: 16,
 			Get: func(s *socket.Socket, b []byte) ([]byte, error) {
@@ -404,6 +431,34 @@ func deviceRows(st *Stack) []socket.Option {
 			s.RoomMade()
 		}),
 	}...)
+}
+
+// unicastRow is IP_UNICAST_IF or IPV6_UNICAST_IF: the index of an interface, in network
+// byte order. It does not go with a device that the socket is bound to.
+func (s *Stack) unicastRow(level, name int, field func(*ipOptions) *int32) socket.Option {
+	return socket.Option{
+		Level: level, Name: name,
+		Get: func(k *socket.Socket, b []byte) ([]byte, error) {
+			return binary.BigEndian.AppendUint32(b, uint32(*field(ipOptionsOf(k)))), nil
+		},
+		Set: func(k *socket.Socket, v []byte) error {
+			if len(v) != 4 {
+				return syscall.EINVAL
+			}
+			index := int(int32(binary.BigEndian.Uint32(v)))
+			if index != 0 && s.IP.Iface(index) == nil {
+				return syscall.EADDRNOTAVAIL
+			}
+			if index != 0 && k.Opt.Device != 0 {
+				return syscall.EINVAL
+			}
+			*field(ownIPOptionsOf(k)) = int32(index)
+			if d, ok := k.PCB.(interface{ base() *dgram }); ok {
+				d.base().rerouted()
+			}
+			return nil
+		},
+	}
 }
 
 // sharing is an option that says whether a port can be shared. It counts for the

@@ -111,7 +111,7 @@ func (p *pingProto) Connect(s *socket.Socket, a abi.Addr) error {
 	}
 	path, err := e.connectPath(a)
 	if err == nil {
-		e.fixed(path, a)
+		err = e.fixed(path, a)
 	}
 	return err
 }
@@ -203,8 +203,13 @@ func (p *pingProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 		}
 		binary.BigEndian.PutUint16(b[2:], sum.Sum())
 	}
-	e.outOptions(&o, &c)
-	return n, p.IP.Output(k, path, &o)
+	e.outOptions(&o, &c, 0)
+	stamp := e.stampFor(&c, &o)
+	if err := p.IP.Output(k, path, &o); err != nil {
+		return n, err
+	}
+	e.stamped(stamp, path, &o)
+	return n, nil
 }
 
 // Recv implements socket.Proto.
@@ -227,6 +232,7 @@ func (p *pingProto) Close(s *socket.Socket) {
 	p.Forget(s)
 	p.letGo(e)
 	e.leaveAll()
+	e.endFlows(p.Stack)
 	e.drain()
 }
 
@@ -242,13 +248,23 @@ func (p *pingProto) Peer(s *socket.Socket) (abi.Addr, error) { return pingOf(s).
 // Queued implements socket.Proto.
 func (p *pingProto) Queued(s *socket.Socket) (in, out int) { return pingOf(s).queued() }
 
+// Holds implements socket.Holder.
+func (p *pingProto) Holds(s *socket.Socket) (received, sent int, drops uint32) {
+	received, drops = pingOf(s).holds()
+	return received, 0, drops
+}
+
 // Input implements ip.Transport: an echo reply.
 func (p *pingProto) Input(k *pkt.Packet, m *ip.Meta) bool {
 	h := k.Front()
 	if len(h) >= icmpHeader {
 		if e := p.lookup(m.V6, be16(h[4:]), m.Dst, m.Iface.Index()); e != nil {
-			k.Payload = flatten(k)
-			e.push(k, m, 0)
+			if e.keep(k, m, 0, rawLeast) {
+				k.Payload = flatten(k)
+				e.push(k, m, 0)
+			} else {
+				k.Free()
+			}
 			return true
 		}
 	}

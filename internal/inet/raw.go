@@ -138,7 +138,7 @@ func (r *rawProto) Connect(s *socket.Socket, a abi.Addr) error {
 	}
 	path, err := e.connectPath(a)
 	if err == nil {
-		e.fixed(path, a)
+		err = e.fixed(path, a)
 	}
 	return err
 }
@@ -205,8 +205,13 @@ func (r *rawProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 	}
 	k.Payload = payload
 	taken(m)
-	e.outOptions(&o, &c)
-	return n, r.IP.Output(k, path, &o)
+	e.outOptions(&o, &c, 0)
+	stamp := e.stampFor(&c, &o)
+	if err := r.IP.Output(k, path, &o); err != nil {
+		return n, err
+	}
+	e.stamped(stamp, path, &o)
+	return n, nil
 }
 
 // vecOf returns the views of data as one Vec. The references stay the caller's.
@@ -259,6 +264,7 @@ func (r *rawProto) Close(s *socket.Socket) {
 		}
 	}
 	e.leaveAll()
+	e.endFlows(r.Stack)
 	e.drain()
 }
 
@@ -277,6 +283,12 @@ func (r *rawProto) Peer(s *socket.Socket) (abi.Addr, error) {
 // Queued implements socket.Proto.
 func (r *rawProto) Queued(s *socket.Socket) (in, out int) { return rawOf(s).queued() }
 
+// Holds implements socket.Holder.
+func (r *rawProto) Holds(s *socket.Socket) (received, sent int, drops uint32) {
+	received, drops = rawOf(s).holds()
+	return received, 0, drops
+}
+
 // Tap implements ip.Raw.
 func (r *rawProto) Tap(p *pkt.Packet, m *ip.Meta) bool {
 	taken := false
@@ -284,9 +296,14 @@ func (r *rawProto) Tap(p *pkt.Packet, m *ip.Meta) bool {
 		if e.wants(p, m) {
 			taken = true
 			k := p.Clone()
+			header := 0
 			if !m.V6 {
-				h := k.Prepend(len(m.Header))
-				copy(h, m.Header)
+				header = len(m.Header)
+				copy(k.Prepend(header), m.Header)
+			}
+			if !e.keep(k, m, header, rawLeast) {
+				k.Free()
+				continue
 			}
 			k.Payload = flatten(k)
 			e.push(k, m, 0)

@@ -35,6 +35,8 @@ type Stack struct {
 	ids        uint64           // the last socket's number
 	sockets    []*socket.Socket // open ones, each at its Slot
 	paths      map[pathKey]*ip.Path
+	flows      map[uint32]*flowLease // leased flow labels
+	flowsOwned bool                  // one of them was not for everyone
 
 	tcp  *tcpProto
 	udp  *udpProto

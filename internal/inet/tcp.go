@@ -88,13 +88,16 @@ type tcpEndpoint struct {
 	pid            int32  // process on whose behalf it acts
 	sid            uint64 // socket's number, which packets carry
 	scope          int32  // interface of link-local addresses
+	label          uint32 // flow label by hash of the tuple; 0: not needed yet
 	phase          phase
 	counted        bool // in the listener's count of incomplete connections
 	released       bool
 	fast           bool // in the listener's count of Fast Open children in SYN-RECEIVED
 	asked          bool // the SYN asked for a Fast Open cookie
 
-	more            bool      // corked by MSG_MORE
+	more            bool // corked by MSG_MORE
+	inq             bool // TCP_INQ
+	stamps          *tcpStamps
 	lingering       bool      // close(2) waits for the peer's acknowledgement
 	fastOpenConnect bool      // TCP_FASTOPEN_CONNECT
 	fastOpenQueue   int32     // TCP_FASTOPEN of a listener
@@ -191,7 +194,7 @@ func (t *tcpProto) Peer(s *socket.Socket) (abi.Addr, error) {
 	if !e.raddr.IsValid() {
 		return abi.Addr{}, syscall.ENOTCONN
 	}
-	a := addrOf(s, e.raddr, e.rport, uint32(e.scope))
+	a := withFlow(addrOf(s, e.raddr, e.rport, uint32(e.scope)), e.ip())
 	switch e.conn.State() {
 	case tcp.Closed, tcp.SynSent, tcp.TimeWait:
 		return a, syscall.ENOTCONN // accept tells the address all the same
@@ -212,7 +215,7 @@ func (t *tcpProto) Ready(s *socket.Socket) wait.Events {
 		return wait.Out
 	}
 	ev := e.conn.Ready()
-	if s.Err != 0 {
+	if s.Err != 0 || e.stamps != nil && len(e.stamps.errors) > 0 {
 		ev |= wait.Err
 	}
 	return ev
@@ -231,6 +234,20 @@ func (e *tcpEndpoint) takeErr() error {
 func (t *tcpProto) Queued(s *socket.Socket) (in, out int) {
 	e := endpointOf(s)
 	return e.conn.Buffered(), e.conn.Outstanding()
+}
+
+// Unsent implements socket.Sender.
+func (t *tcpProto) Unsent(s *socket.Socket) int {
+	if e := endpointOf(s); e.listener == nil {
+		return e.conn.Unsent()
+	}
+	return -1
+}
+
+// Holds implements socket.Holder.
+func (t *tcpProto) Holds(s *socket.Socket) (received, sent int, drops uint32) {
+	received, sent = endpointOf(s).conn.Memory()
+	return received, sent, 0
 }
 
 // AtMark implements socket.Marker.
@@ -263,6 +280,13 @@ func (t *tcpProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 	if e.conn.SendSpace() <= 0 && !empty(m.Data) {
 		return 0, syscall.EAGAIN
 	}
+	if s.Opt.Stamping != 0 || len(m.Control) > 0 {
+		var err error
+		if m.Stamps, err = t.stampsOf(s, m.Control); err != nil {
+			return 0, err
+		}
+	}
+	m.Done = zeroCopies(s, m.Flags)
 	return t.queue(e, m), nil
 }
 
@@ -273,7 +297,7 @@ func (s *Stack) checkControl(k *socket.Socket, b []byte) error {
 		return err
 	}
 	for _, m := range list {
-		if m.Level == abi.SOL_SOCKET {
+		if m.Level == abi.SOL_SOCKET && m.Type != abi.SO_TIMESTAMPING {
 			if err := s.socketControl(k, m); err != nil {
 				return err
 			}
@@ -326,15 +350,32 @@ func (t *tcpProto) write(e *tcpEndpoint, m *socket.Msg) int {
 	return n
 }
 
-// Recv implements socket.Proto. The order of the questions is Linux's
-// (tcp_recvmsg_locked): after the peer's FIN no error shows any more.
+// Recv implements socket.Proto.
 func (t *tcpProto) Recv(s *socket.Socket, m *socket.Msg) (int, error) {
 	e := endpointOf(s)
 	flags := m.Flags
+	if flags&abi.MSG_ERRQUEUE != 0 {
+		m.Flags = 0
+		return e.recvError(m)
+	}
+	before, _ := e.conn.Received()
+	n, err := t.recv(e, m)
+	m.Control = m.Control[:0]
+	if m.Want && err == nil && e.stamps != nil {
+		m.Control = e.arrivalControl(m.Control, before, n, flags)
+	}
+	if e.inq && m.Want && err == nil && flags&abi.MSG_ERRQUEUE == 0 {
+		m.Control = abi.AppendCmsg(m.Control, abi.SOL_TCP, abi.TCP_INQ, abi.AppendInt(nil, e.conn.InqHint()))
+	}
+	return n, err
+}
+
+// recv is Recv without control messages. The order of the questions is Linux's
+// (tcp_recvmsg_locked): after the peer's FIN no error shows any more.
+func (t *tcpProto) recv(e *tcpEndpoint, m *socket.Msg) (int, error) {
+	s, flags := e.s, m.Flags
 	m.Flags = 0
 	switch {
-	case flags&abi.MSG_ERRQUEUE != 0:
-		return 0, syscall.EAGAIN
 	case e.listener != nil:
 		return 0, syscall.ENOTCONN
 	case flags&abi.MSG_OOB != 0:
@@ -487,6 +528,7 @@ func lingers(st tcp.State) bool {
 func (t *tcpProto) Close(s *socket.Socket) {
 	e := endpointOf(s)
 	t.Forget(s)
+	e.endFlows(t.Stack)
 	if e.listener != nil {
 		t.stopListening(e)
 	}
@@ -586,6 +628,9 @@ func (t *tcpProto) pump(e *tcpEndpoint) {
 // re-arms the timer, tells those who wait, and looks after the endpoint's life.
 func (t *tcpProto) update(e *tcpEndpoint, ev wait.Events) {
 	t.pump(e)
+	if e.stamps != nil && len(e.stamps.sent) > 0 {
+		ev |= e.stampSent()
+	}
 	switch st := e.conn.State(); st {
 	case tcp.Closed:
 		t.closed(e)
@@ -653,6 +698,14 @@ func (t *tcpProto) transmit(e *tcpEndpoint, seg *tcp.Segment) {
 	*o = ip.Out{Src: e.laddr, Dst: e.raddr, Proto: ip.ProtoTCP, Checksum: ip.ChecksumTCP}
 	opt := e.ip()
 	opt.out(o, e.raddr)
+	if o.Dst.Is6() {
+		if o.Flow = opt.flow; o.Flow == 0 && !opt.noAutoFlow {
+			if e.label == 0 {
+				e.label = t.hashFlow(&e.tuple)
+			}
+			o.Flow = e.label
+		}
+	}
 	if opt.discovery(e.raddr) != abi.PMTUDISC_DONT {
 		// The core keeps to the path's MTU itself, but for probes of it.
 		o.DontFragment, o.IgnorePathMTU = true, true

@@ -16,6 +16,7 @@ const (
 	labelPort
 	labelCookie
 	labelFastOpen
+	labelFlow
 )
 
 // Connect implements socket.Proto. It is Linux's __inet_stream_connect: the call
@@ -109,11 +110,18 @@ func (t *tcpProto) begin(e *tcpEndpoint, a abi.Addr, fo tcp.FastOpen, m *socket.
 	if err != nil {
 		return err
 	}
-	if path.Broadcast || path.Dst.IsMulticast() {
+	if path.Broadcast || path.Dst.IsMulticast() || e.s.Opt.Has(socket.DontRoute) && viaGateway(path) {
 		return syscall.ENETUNREACH
 	}
 	if path.Dst.Is4() != path.Src.Is4() {
 		return syscall.ENETUNREACH
+	}
+	if path.Dst.Is6() {
+		flow, err := e.givenFlow(t.Stack, a)
+		if err != nil {
+			return err
+		}
+		e.setFlow(flow)
 	}
 	e.claim()
 	k := tuple{laddr: path.Src, raddr: path.Dst, lport: e.lport, rport: a.Port}
@@ -125,7 +133,7 @@ func (t *tcpProto) begin(e *tcpEndpoint, a abi.Addr, fo tcp.FastOpen, m *socket.
 	} else if iss, err = t.choosePort(e, &k); err != nil {
 		return err
 	}
-	e.tuple, e.path, e.scope = k, path, int32(device)
+	e.tuple, e.path, e.scope, e.label = k, path, int32(device), 0
 	t.conns.add(&e.node, e)
 	e.timer.Owner = e
 	e.phase = connecting

@@ -20,6 +20,19 @@ func (t *tcpProto) Input(p *pkt.Packet, m *ip.Meta) bool {
 		p.Free()
 		return true
 	}
+	k := tuple{laddr: m.Dst, raddr: m.Src, lport: h.DstPort, rport: h.SrcPort}
+	found := t.conns.find(&k)
+	if e, ok := found.(*tcpEndpoint); ok && !e.keep(p, m, 0, n) {
+		p.Free()
+		return true
+	}
+	var l *tcpEndpoint
+	if found == nil {
+		if l = t.listenerFor(&k, m.Iface.Index()); l != nil && !l.keep(p, m, 0, n) {
+			p.Free()
+			return true
+		}
+	}
 	p.Consume(n)
 	seg := &t.in
 	seg.TCP = h
@@ -27,14 +40,13 @@ func (t *tcpProto) Input(p *pkt.Packet, m *ip.Meta) bool {
 	seg.CE = m.TOS&3 == 3
 	p.Free()
 
-	k := tuple{laddr: m.Dst, raddr: m.Src, lport: h.DstPort, rport: h.SrcPort}
-	switch o := t.conns.find(&k).(type) {
+	switch o := found.(type) {
 	case *tcpEndpoint:
 		t.segment(o, m, seg)
 	case *timeWait:
 		o.segment(seg, m)
 	default:
-		t.stray(&k, m, seg, 0)
+		t.stray(l, &k, m, seg, 0)
 	}
 	return true
 }
@@ -68,19 +80,22 @@ func (t *tcpProto) segment(e *tcpEndpoint, m *ip.Meta, seg *tcp.Segment) {
 		}
 		return
 	}
+	_, before := e.conn.Received()
 	ev := e.conn.Segment(t.Host.Now(), seg)
+	_, after := e.conn.Received()
+	e.cameUpTo(before, after)
 	t.update(e, ev)
 }
 
-// stray deals with a segment of no connection: a SYN for a listener, or one to be
-// answered with a reset (RFC 9293, sections 3.10.7.1 and 3.10.7.2). A SYN that
-// replaces a connection in TIME-WAIT brings the initial sequence number along.
-func (t *tcpProto) stray(k *tuple, m *ip.Meta, seg *tcp.Segment, iss uint32) {
+// stray deals with a segment of no connection: a SYN for the listener l, if there is one,
+// or one to be answered with a reset (RFC 9293, sections 3.10.7.1 and 3.10.7.2). A SYN
+// that replaces a connection in TIME-WAIT brings the initial sequence number along.
+func (t *tcpProto) stray(l *tcpEndpoint, k *tuple, m *ip.Meta, seg *tcp.Segment, iss uint32) {
 	if seg.Flags&wire.RST != 0 {
 		seg.Data.Release()
 		return
 	}
-	if l := t.listenerFor(k, m.Iface.Index()); l != nil && m.TTL >= l.ip().minTTL {
+	if l != nil && m.TTL >= l.ip().minTTL {
 		switch {
 		case seg.Flags&(wire.SYN|wire.ACK) == wire.SYN:
 			t.arrived(l, k, seg, iss)
@@ -209,7 +224,7 @@ func (w *timeWait) segment(seg *tcp.Segment, m *ip.Meta) {
 		if l := t.listenerFor(&k, m.Iface.Index()); l != nil {
 			iss := w.state.NextISS()
 			w.end()
-			t.stray(&k, m, seg, iss)
+			t.stray(l, &k, m, seg, iss)
 			return
 		}
 		seg.Data.Release()

@@ -244,6 +244,7 @@ func (t *tcpProto) child(l *tcpEndpoint, k *tuple) *tcpEndpoint {
 	c.tuple, c.scope = *k, int32(path.Iface.Index())
 	c.addr, c.reuse, c.reuseport, c.device = k.laddr, l.reuse, l.reuseport, l.device
 	c.ipState.inherit(&l.ipState)
+	c.inq = l.inq
 	c.conn.Init(t.cfg)
 	c.timer.Owner = c
 	c.rcvBuf, c.sndBuf = l.rcvBuf, l.sndBuf

@@ -95,6 +95,9 @@ func (t *tcpProto) sizeRows() []socket.Option {
 				}
 				return connOf(s).SetWindowClamp(v)
 			}),
+		socket.PacingOption(
+			func(s *socket.Socket) uint64 { return connOf(s).MaxPacing() },
+			func(s *socket.Socket, rate uint64) { connOf(s).SetMaxPacing(rate); t.settle(s) }),
 		t.intRow(abi.TCP_NOTSENT_LOWAT,
 			func(s *socket.Socket) int { return int(int32(optsOf(s).NotSentLowat)) },
 			func(s *socket.Socket, v int) error {
@@ -246,6 +249,31 @@ func (t *tcpProto) stateRows() []socket.Option {
 			return int(err)
 		}, nil),
 		socket.PeekOff,
+		t.stampRow(),
+		socket.ZeroCopyOption,
+		socket.IntOption(abi.SOL_TCP, abi.TCP_INQ,
+			func(s *socket.Socket) int { return toInt(endpointOf(s).inq) },
+			func(s *socket.Socket, v int) error {
+				if v < 0 || v > 1 {
+					return syscall.EINVAL
+				}
+				endpointOf(s).inq = v == 1
+				return nil
+			}),
+		{Level: abi.SOL_TCP, Name: abi.TCP_CC_INFO, Get: func(s *socket.Socket, b []byte) ([]byte, error) {
+			return connOf(s).AppendCCInfo(b), nil
+		}},
+		{
+			// There are no upper-layer protocols. A name is looked for before anything else.
+			Level: abi.SOL_TCP, Name: abi.TCP_ULP,
+			Get: func(_ *socket.Socket, b []byte) ([]byte, error) { return b, nil },
+			Set: func(_ *socket.Socket, v []byte) error {
+				if len(v) == 0 {
+					return syscall.EINVAL
+				}
+				return syscall.ENOENT
+			},
+		},
 		t.flagRow(abi.SO_OOBINLINE, socket.OOBInline,
 			func(s *socket.Socket, on bool) { connOf(s).SetOOBInline(t.Host.Now(), on) }),
 	}

@@ -30,8 +30,10 @@ type UDPStats struct{ In, Out, NoPorts, InErrors, RcvbufErrors uint64 }
 // udpEndpoint is a UDP control block.
 type udpEndpoint struct {
 	dgram
-	cork bool        // UDP_CORK
-	held *heldPacket // what MSG_MORE or UDP_CORK keeps back; nil: nothing
+	cork    bool        // UDP_CORK
+	gro     bool        // UDP_GRO
+	segment uint16      // UDP_SEGMENT; 0: none
+	held    *heldPacket // what MSG_MORE or UDP_CORK keeps back; nil: nothing
 }
 
 // heldPacket is a datagram that is not complete yet.
@@ -40,6 +42,8 @@ type heldPacket struct {
 	path *ip.Path
 	port uint16
 	c    sendControl
+
+	zeroCopies int // sends with MSG_ZEROCOPY in it
 }
 
 func newUDP(s *Stack) *udpProto {
@@ -57,7 +61,8 @@ func newUDP(s *Stack) *udpProto {
 				return nil
 			}),
 		socket.PeekOff,
-	})
+		socket.ZeroCopyOption,
+	}, segmentRows())
 	return u
 }
 
@@ -161,7 +166,9 @@ func (u *udpProto) Connect(s *socket.Socket, a abi.Addr) error {
 	if err != nil {
 		return err
 	}
-	e.fixed(path, a)
+	if err := e.fixed(path, a); err != nil {
+		return err
+	}
 	s.Notify(wait.Out)
 	return nil
 }
@@ -192,16 +199,27 @@ func (d *dgram) connectPath(a abi.Addr) (*ip.Path, error) {
 	if path.Broadcast && !d.s.Opt.Has(socket.Broadcast) {
 		return nil, syscall.EACCES
 	}
+	if d.s.Opt.Has(socket.DontRoute) && viaGateway(path) {
+		return nil, syscall.ENETUNREACH
+	}
 	return path, nil
 }
 
 // fixed makes the peer that path leads to the only one.
-func (d *dgram) fixed(path *ip.Path, a abi.Addr) {
+func (d *dgram) fixed(path *ip.Path, a abi.Addr) error {
+	if path.Dst.Is6() {
+		label, err := d.givenFlow(d.stack, a)
+		if err != nil {
+			return err
+		}
+		d.setFlow(label)
+	}
 	if !d.laddr.IsValid() || d.laddr.IsUnspecified() || d.laddr.Is4() != path.Src.Is4() {
 		d.laddr = path.Src
 	}
 	d.raddr, d.rport = path.Dst, a.Port
 	d.path, d.pathDst, d.scope = path, path.Dst, int32(a.Scope)
+	return nil
 }
 
 // sendDevice returns the interface that a datagram to dst must leave by, 0 for any.
@@ -216,8 +234,10 @@ func (d *dgram) sendDevice(dst netip.Addr, scope int) int {
 			return int(o.mcastIf)
 		}
 		return int(o.mcastIf6)
-	default:
+	case dst.Is4():
 		return int(o.unicastIf)
+	default:
+		return int(o.unicastIf6)
 	}
 }
 
@@ -249,6 +269,9 @@ func (u *udpProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	if c.segment < 0 {
+		c.segment = int(e.segment)
+	}
 	path, port, err := e.destination(m, &c)
 	if err != nil {
 		return 0, err
@@ -263,9 +286,26 @@ func (u *udpProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 		return 0, syscall.EPIPE
 	}
 	if e.held != nil || e.cork || m.Flags&abi.MSG_MORE != 0 {
-		return u.hold(e, m, heldPacket{path: path, port: port, c: c})
+		n, err = u.hold(e, m, heldPacket{path: path, port: port, c: c})
+	} else {
+		err = u.emit(e, m, path, port, &c, n)
 	}
-	return n, u.send(e, m, path, port, &c, n)
+	switch {
+	case err != nil || !zeroCopies(s, m.Flags):
+	case e.held != nil:
+		e.held.zeroCopies++
+	default:
+		e.complete()
+	}
+	return n, err
+}
+
+// emit sends m's n bytes as one datagram, or as several (UDP_SEGMENT).
+func (u *udpProto) emit(e *udpEndpoint, m *socket.Msg, path *ip.Path, port uint16, c *sendControl, n int) error {
+	if c.segment > 0 {
+		return u.sendSegments(e, m, path, port, c, n, c.segment)
+	}
+	return u.send(e, m, path, port, c, n, 0)
 }
 
 // hold adds m to the datagram that is being put together, and sends it if this was
@@ -296,6 +336,11 @@ func (u *udpProto) hold(e *udpEndpoint, m *socket.Msg, h heldPacket) (int, error
 func (u *udpProto) uncork(e *udpEndpoint) error {
 	h := e.held
 	e.held = nil
+	defer func() {
+		for range h.zeroCopies {
+			e.complete()
+		}
+	}()
 	if h.path.Gen != u.IP.Generation() {
 		p, err := u.path(h.path.Dst, h.path.Src, 0)
 		if err != nil {
@@ -304,14 +349,19 @@ func (u *udpProto) uncork(e *udpEndpoint) error {
 		h.path = p
 	}
 	m := socket.Msg{Data: []buf.View{buf.Copy(h.data)}}
-	return u.send(e, &m, h.path, h.port, &h.c, len(h.data))
+	err := u.emit(e, &m, h.path, h.port, &h.c, len(h.data))
+	for _, v := range m.Data {
+		v.Release() // what was refused
+	}
+	return err
 }
 
-// send makes a datagram of m's n bytes and sends it.
-func (u *udpProto) send(e *udpEndpoint, m *socket.Msg, path *ip.Path, port uint16, c *sendControl, n int) error {
+// send makes a datagram of m's n bytes and sends it, or a packet that stands for several
+// of size bytes if that is not 0.
+func (u *udpProto) send(e *udpEndpoint, m *socket.Msg, path *ip.Path, port uint16, c *sendControl, n int, size uint16) error {
 	s := e.s
 	p := pkt.New()
-	p.Owner = pkt.Owner{PID: s.Owner, Socket: s.ID}
+	p.Owner, p.SegmentSize = pkt.Owner{PID: s.Owner, Socket: s.ID}, size
 	for _, v := range m.Data {
 		p.Payload.Append(v)
 	}
@@ -323,17 +373,27 @@ func (u *udpProto) send(e *udpEndpoint, m *socket.Msg, path *ip.Path, port uint1
 	h[6], h[7] = 0, 0
 	o := &u.ipOut
 	*o = ip.Out{Src: path.Src, Dst: path.Dst, Proto: ip.ProtoUDP, Checksum: ip.ChecksumUDP}
-	e.outOptions(o, c)
+	if s.Opt.Has(socket.NoCheck) && path.Dst.Is4() {
+		o.Checksum = 0 // none is computed: zero says so (RFC 768)
+	}
+	e.outOptions(o, c, port)
+	stamp := e.stampFor(c, o)
 	if err := u.IP.Output(p, path, o); err != nil {
 		return err
 	}
+	e.stamped(stamp, path, o)
 	u.Stats.Out++
 	return nil
 }
 
-// outOptions fills in what options and control messages say of a datagram.
-func (d *dgram) outOptions(o *ip.Out, c *sendControl) {
+// outOptions fills in what options and control messages say of a datagram to a port.
+func (d *dgram) outOptions(o *ip.Out, c *sendControl, port uint16) {
 	d.ip().out(o, o.Dst)
+	if o.Dst.Is6() {
+		if o.Flow = c.flow; o.Flow == 0 && !d.ip().noAutoFlow {
+			o.Flow = d.labelFor(tuple{laddr: o.Src, raddr: o.Dst, lport: d.lport, rport: port})
+		}
+	}
 	if c.ttl > 0 {
 		o.TTL = uint8(c.ttl)
 	}
@@ -353,6 +413,18 @@ func (d *dgram) rerouted() {
 // destination finds out where a datagram goes: to the address that it was given, or
 // to the peer.
 func (d *dgram) destination(m *socket.Msg, c *sendControl) (*ip.Path, uint16, error) {
+	p, port, err := d.way(m, c)
+	if err == nil && (m.Flags&abi.MSG_DONTROUTE != 0 || d.s.Opt.Has(socket.DontRoute)) && viaGateway(p) {
+		err = syscall.ENETUNREACH
+	}
+	return p, port, err
+}
+
+// viaGateway reports whether an IPv4 path leads over a router, which SO_DONTROUTE and
+// MSG_DONTROUTE forbid. Linux does not look at them in IPv6.
+func viaGateway(p *ip.Path) bool { return p.Dst.Is4() && !p.Local && p.Next != p.Dst }
+
+func (d *dgram) way(m *socket.Msg, c *sendControl) (*ip.Path, uint16, error) {
 	gen := d.stack.IP.Generation()
 	var dst netip.Addr
 	if m.HasAddr {
@@ -360,6 +432,9 @@ func (d *dgram) destination(m *socket.Msg, c *sendControl) (*ip.Path, uint16, er
 		if dst, err = d.stack.sendAddr(d.s, m.Addr); err != nil {
 			return nil, 0, err
 		}
+	}
+	if err := d.chooseFlow(m, c, dst.IsValid()); err != nil {
+		return nil, 0, err
 	}
 	if !dst.IsValid() {
 		if !d.raddr.IsValid() {
@@ -435,6 +510,7 @@ func (u *udpProto) Close(s *socket.Socket) {
 	u.Forget(s)
 	u.letGo(e)
 	e.leaveAll()
+	e.endFlows(u.Stack)
 	e.drain()
 }
 
@@ -449,6 +525,12 @@ func (u *udpProto) Peer(s *socket.Socket) (abi.Addr, error) { return udpOf(s).pe
 
 // Queued implements socket.Proto.
 func (u *udpProto) Queued(s *socket.Socket) (in, out int) { return udpOf(s).queued() }
+
+// Holds implements socket.Holder.
+func (u *udpProto) Holds(s *socket.Socket) (received, sent int, drops uint32) {
+	received, drops = udpOf(s).holds()
+	return received, 0, drops
+}
 
 // Input implements ip.Transport.
 func (u *udpProto) Input(p *pkt.Packet, m *ip.Meta) bool {
@@ -481,9 +563,8 @@ func (u *udpProto) deliver(e *udpEndpoint, p *pkt.Packet, m *ip.Meta, sport uint
 		p.Free()
 		return
 	}
-	p.Consume(udpHeader)
 	u.Stats.In++
-	if !e.push(p, m, sport) {
+	if !e.accept(p, m, sport) {
 		u.Stats.RcvbufErrors++
 	}
 }

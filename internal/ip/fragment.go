@@ -34,7 +34,7 @@ func (l *Layer) fragment4(p *pkt.Packet, path *Path, h *wire.IPv4, mtu int, o *O
 		h.TotalLen = uint16(hl + n)
 		f := piece(p, off, n)
 		h.Put(f.Prepend(hl))
-		l.send(f, path, h.Dst, o)
+		l.send(f, path, h.Src, h.Dst, o)
 		if off == 0 {
 			h.Options = wire.IPv4FragmentOptions(opts)
 		}
@@ -63,7 +63,7 @@ func (l *Layer) fragment6(p *pkt.Packet, path *Path, h *wire.IPv6, mtu int, o *O
 		f := piece(p, off, n)
 		fh.Put(f.Prepend(wire.IPv6FragmentLen))
 		h.Put(f.Prepend(wire.IPv6Len))
-		l.send(f, path, h.Dst, o)
+		l.send(f, path, h.Src, h.Dst, o)
 	}
 	return nil
 }

@@ -53,7 +53,7 @@ type Iface struct {
 	cfg    IfaceConfig
 	index  int
 	addrs  []netip.Prefix
-	groups map[netip.Addr]int // how many Joins
+	groups map[netip.Addr]*group
 	stats  IfaceStats
 
 	admitted admission
@@ -80,7 +80,7 @@ func (l *Layer) AddIface(c IfaceConfig) *Iface {
 			c.MTU = loopbackMTU
 		}
 	}
-	i := &Iface{layer: l, cfg: c, index: len(l.ifaces) + 1, groups: make(map[netip.Addr]int)}
+	i := &Iface{layer: l, cfg: c, index: len(l.ifaces) + 1, groups: make(map[netip.Addr]*group)}
 	l.ifaces = append(l.ifaces, i)
 	if c.Loopback && l.lo == nil {
 		l.lo = i
@@ -301,55 +301,6 @@ func (l *Layer) IsBroadcast(a netip.Addr) bool {
 		return a == loopbackBroadcast && l.lo != nil
 	}
 	return a == limitedBroadcast || l.broadcasts[a] > 0
-}
-
-// Join makes the interface receive the group; each Join needs its Leave. EINVAL
-// if group is no multicast address.
-func (l *Layer) Join(i *Iface, group netip.Addr) error {
-	if i.index == 0 {
-		return syscall.ENODEV
-	}
-	if !group.IsMulticast() || group.Is4In6() {
-		return syscall.EINVAL
-	}
-	i.groups[group]++
-	return nil
-}
-
-// Leave undoes one Join; EADDRNOTAVAIL without one.
-func (l *Layer) Leave(i *Iface, group netip.Addr) error {
-	if i.groups[group] == 0 {
-		return syscall.EADDRNOTAVAIL
-	}
-	if i.groups[group]--; i.groups[group] == 0 {
-		delete(i.groups, group)
-	}
-	return nil
-}
-
-var (
-	allHosts    = netip.AddrFrom4([4]byte{224, 0, 0, 1})
-	allNodes    = netip.MustParseAddr("ff02::1")
-	allNodesOwn = netip.MustParseAddr("ff01::1")
-	solicited   = netip.MustParsePrefix("ff02::1:ff00:0/104")
-)
-
-// Joined reports whether the interface receives the group: it was joined, or is
-// one that every host is in (RFC 1112, section 4; RFC 4291, section 2.8).
-func (i *Iface) Joined(group netip.Addr) bool {
-	if i.groups[group] > 0 || group == allHosts || group == allNodes || group == allNodesOwn {
-		return true
-	}
-	if !group.Is6() || !solicited.Contains(group) {
-		return false
-	}
-	g := group.As16()
-	for _, p := range i.addrs {
-		if a := p.Addr().As16(); p.Addr().Is6() && [3]byte(a[13:]) == [3]byte(g[13:]) {
-			return true
-		}
-	}
-	return false
 }
 
 // transmit sends p, a complete packet, through the interface and takes it over.

@@ -135,7 +135,7 @@ func (l *Layer) input4(i *Iface, p *pkt.Packet, copied bool) {
 			l.forward4(i, p, &h, n)
 			return
 		}
-		if !i.Joined(h.Dst) {
+		if !i.hears(h.Dst, h.Src) {
 			l.Stats.NotLocal++
 			i.stats.RxDropped++
 			p.Free()
@@ -217,7 +217,7 @@ func (l *Layer) input6(i *Iface, p *pkt.Packet, copied bool) {
 	switch {
 	case known:
 	case h.Dst.IsMulticast():
-		if !i.Joined(h.Dst) {
+		if !i.hears(h.Dst, h.Src) {
 			l.Stats.NotLocal++
 			i.stats.RxDropped++
 			p.Free()

@@ -266,7 +266,7 @@ func TestMulticast(t *testing.T) {
 		}
 		b.do(func() {
 			for range 2 {
-				if err := b.l.Join(b.eth, addr(c.group)); err != nil {
+				if err := b.l.Join(b.eth, addr(c.group), &Filter{}); err != nil {
 					t.Error(err)
 				}
 			}
@@ -288,15 +288,15 @@ func TestMulticast(t *testing.T) {
 		b.arrive(packet(c.peer, c.group, ProtoUDP, udpHeader(0), nil))
 		b.udp.one()
 		b.do(func() {
-			if b.l.Leave(b.eth, addr(c.group)) != nil || !b.eth.Joined(addr(c.group)) || b.l.Leave(b.eth, addr(c.group)) != nil ||
-				b.eth.Joined(addr(c.group)) || b.l.Leave(b.eth, addr(c.group)) == nil {
+			if b.l.Leave(b.eth, addr(c.group), &Filter{}) != nil || !b.eth.hears(addr(c.group), addr(c.peer)) || b.l.Leave(b.eth, addr(c.group), &Filter{}) != nil ||
+				b.eth.hears(addr(c.group), addr(c.peer)) || b.l.Leave(b.eth, addr(c.group), &Filter{}) == nil {
 				t.Error("leave")
 			}
 		})
 		if addr(c.group).Is6() {
 			continue
 		}
-		b.do(func() { b.l.Join(b.lo, addr(c.group)) })
+		b.do(func() { b.l.Join(b.lo, addr(c.group), &Filter{}) })
 		send(Out{}, b.lo.Index())
 		if g := b.udp.one(); g.meta.Iface != b.lo {
 			t.Errorf("%+v", g.meta)
@@ -306,7 +306,8 @@ func TestMulticast(t *testing.T) {
 
 func TestSolicitedNode(t *testing.T) {
 	b := newBench(t, Config{})
-	if !b.eth.Joined(addr("ff02::1:ff00:1")) || b.eth.Joined(addr("ff02::1:ff00:2")) || b.lo.Joined(addr("ff02::1:ff00:2")) {
+	peer := addr("fe80::9")
+	if !b.eth.hears(addr("ff02::1:ff00:1"), peer) || b.eth.hears(addr("ff02::1:ff00:2"), peer) || b.lo.hears(addr("ff02::1:ff00:2"), peer) {
 		t.Error("solicited-node groups")
 	}
 }

@@ -51,6 +51,8 @@ type Out struct {
 	HeaderIncluded bool
 
 	Options []byte // IPv4 options, at most 40 bytes
+
+	Copy *[]byte // if not nil, gets a copy of the packet, or of the first fragment
 }
 
 // Output sends p, which begins with the transport header, along path. It takes
@@ -133,16 +135,19 @@ func (l *Layer) Output(p *pkt.Packet, path *Path, o *Out) error {
 		}
 		h.Put(p.Prepend(wire.IPv6Len))
 	}
-	l.send(p, path, dst, o)
+	l.send(p, path, src, dst, o)
 	return nil
 }
 
 // send passes a complete packet to the path's interface, and a copy to this host
 // where it belongs to a group or network that hears itself.
-func (l *Layer) send(p *pkt.Packet, path *Path, dst netip.Addr, o *Out) {
+func (l *Layer) send(p *pkt.Packet, path *Path, src, dst netip.Addr, o *Out) {
 	i := path.Iface
+	if o.Copy != nil && *o.Copy == nil {
+		*o.Copy = p.AppendTo(nil)
+	}
 	if !i.cfg.Loopback && (path.Broadcast || dst.IsMulticast()) {
-		if path.Broadcast || !o.NoLoop && i.Joined(dst) {
+		if path.Broadcast || !o.NoLoop && i.hears(dst, src) {
 			c := p.Clone()
 			l.looped[c] = i
 			l.host.Loop(c)
@@ -199,6 +204,7 @@ func (l *Layer) outputIncluded(p *pkt.Packet, path *Path, o *Out) error {
 	n := p.Len()
 	b := p.AppendTo(make([]byte, 0, n))
 	owner := p.Owner
+	var src netip.Addr
 	p.Free()
 	if n > path.Iface.cfg.MTU || n > maxLen4 {
 		return syscall.EMSGSIZE
@@ -211,16 +217,21 @@ func (l *Layer) outputIncluded(p *pkt.Packet, path *Path, o *Out) error {
 		if h.Src.IsUnspecified() {
 			h.Src = path.Src
 		}
+		src = h.Src
 		if h.ID == 0 {
 			h.ID = l.ident(h.Dst)
 		}
 		h.Put(b[:hl])
-	} else if _, err := wire.ParseIPv6(b); err != nil {
-		return syscall.EINVAL
+	} else {
+		h, err := wire.ParseIPv6(b)
+		if err != nil {
+			return syscall.EINVAL
+		}
+		src = h.Src
 	}
 	p = pkt.FromBytes(b)
 	p.Owner = owner
-	l.send(p, path, path.Dst, o)
+	l.send(p, path, src, path.Dst, o)
 	return nil
 }
 

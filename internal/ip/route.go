@@ -38,6 +38,10 @@ type Path struct {
 	Broadcast bool
 }
 
+// InMemory reports whether packets along the path stay in the host's memory, where nobody
+// minds how large they are.
+func (p *Path) InMemory() bool { return p.Iface.cfg.Out == nil }
+
 // AddRoute adds a route. EEXIST if it is there; EINVAL if it makes no sense;
 // ENETUNREACH if the gateway is not on a link.
 func (l *Layer) AddRoute(r Route) error {

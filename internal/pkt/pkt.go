@@ -33,7 +33,8 @@ type Packet struct {
 	ChecksumStart, ChecksumOffset uint16
 
 	// SegmentSize, if not zero, says that the packet is one large TCP segment
-	// that is to be cut into segments of that many bytes of data each.
+	// that is to be cut into segments of that many bytes of data each. In a host's
+	// own loopback queue, and nowhere else, it may be a UDP datagram, too.
 	SegmentSize uint16
 
 	// Trusted says that the packet never left memory, so that its checksums need

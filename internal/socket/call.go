@@ -299,6 +299,25 @@ func (s *Socket) Send(ctx context.Context, p []byte, m *Msg) (int, error) {
 	if !s.Proto.Stream() {
 		return s.sendRecord(ctx, p, m)
 	}
+	m.Stamps, m.Done = 0, false
+	n, err := s.sendStream(ctx, p, m)
+	if n > 0 && (m.Stamps != 0 || m.Done) {
+		s.Host.Enter()
+		if t, ok := s.Proto.(Teller); ok && !s.closed {
+			t.Tell(s, m)
+		}
+		s.Host.Leave()
+	}
+	return n, err
+}
+
+// Teller is a stream that has something to tell of a send once all parts of it are queued.
+type Teller interface {
+	// Tell is called after the last part, where Send has set Stamps or Done. Locked.
+	Tell(*Socket, *Msg)
+}
+
+func (s *Socket) sendStream(ctx context.Context, p []byte, m *Msg) (int, error) {
 	n := 0
 	for {
 		part := p[n:min(len(p), n+chunk)]

@@ -14,6 +14,9 @@ type Option struct {
 	Level, Name int
 	// Get appends the value to b, in Linux's layout.
 	Get func(s *Socket, b []byte) ([]byte, error)
+	// Ask stands in place of Get where the value depends on what the caller's buffer
+	// holds, or how long that is.
+	Ask func(s *Socket, v []byte) ([]byte, error)
 	// Set takes a value of any length; too short a one is EINVAL.
 	Set func(s *Socket, v []byte) error
 	// Room is the least length that getsockopt must offer, other than 0 where there
@@ -108,13 +111,13 @@ func (s *Socket) set(level, name int, v []byte) error {
 func (s *Socket) GetOpt(level, name int, v []byte) (n int, err error) {
 	err = s.locked(func() error {
 		o := s.option(level, name)
-		if o == nil || o.Get == nil {
+		if o == nil || o.Get == nil && o.Ask == nil {
 			if s.Domain == abi.AF_INET && level != abi.SOL_SOCKET && level != abi.SOL_IP && level != s.ownLevel() {
 				return syscall.EOPNOTSUPP // Linux, do_ip_getsockopt
 			}
 			return s.noOption(level)
 		}
-		b, err := o.Get(s, nil)
+		b, err := o.value(s, v)
 		if err != nil {
 			return err
 		}
@@ -131,6 +134,14 @@ func (s *Socket) GetOpt(level, name int, v []byte) (n int, err error) {
 		return nil
 	})
 	return n, err
+}
+
+// value returns what a getsockopt with the buffer v is to store.
+func (o *Option) value(s *Socket, v []byte) ([]byte, error) {
+	if o.Ask != nil {
+		return o.Ask(s, v)
+	}
+	return o.Get(s, nil)
 }
 
 // ownLevel is the level of the options of the socket's own protocol.
@@ -154,7 +165,7 @@ func (s *Socket) wantsInt(level, name int) bool {
 	case abi.SOL_SOCKET:
 		return name != abi.SO_BINDTODEVICE
 	case abi.SOL_TCP:
-		return s.ownLevel() == level && name != abi.TCP_CONGESTION && name != abi.TCP_FASTOPEN_KEY
+		return s.ownLevel() == level && name != abi.TCP_CONGESTION && name != abi.TCP_ULP && name != abi.TCP_FASTOPEN_KEY
 	case abi.SOL_UDP:
 		return s.ownLevel() == level
 	}
@@ -303,6 +314,27 @@ func (o *Opt) Taken(n int) {
 	if o.PeekOff > 0 {
 		o.PeekOff = max(o.PeekOff-int32(n), 0)
 	}
+}
+
+// Holder is a Proto that tells what its sockets hold in memory.
+type Holder interface {
+	// Holds returns the bytes that are received and sent, and how many datagrams were
+	// dropped for want of room. Locked.
+	Holds(s *Socket) (received, sent int, drops uint32)
+}
+
+// MemInfo is the row of SO_MEMINFO (include/uapi/linux/sock_diag.h, SK_MEMINFO_VARS).
+// Memory that is reserved ahead, for options and for a backlog there is none.
+var MemInfo = Option{
+	Level: abi.SOL_SOCKET, Name: abi.SO_MEMINFO,
+	Get: func(s *Socket, b []byte) ([]byte, error) {
+		rcvBuf, sndBuf := int(s.Opt.RcvBuf), int(s.Opt.SndBuf)
+		received, sent, drops := s.Proto.(Holder).Holds(s)
+		for _, n := range [...]int{received, rcvBuf, 0, sndBuf, 0, sent, 0, 0, int(drops)} {
+			b = abi.AppendInt(b, n)
+		}
+		return b, nil
+	},
 }
 
 // without is the row of an option that is for other protocols.

@@ -58,6 +58,10 @@ type Msg struct {
 	Max  int        // receive: at most so many bytes
 	Len  int        // receive: the datagram's whole length, where it was cut
 
+	// Stamps and Done are set by Send of a stream: what Tell is to tell of the call.
+	Stamps uint32 // SOF_TIMESTAMPING_TX_*
+	Done   bool   // MSG_ZEROCOPY
+
 	Control []byte // control messages in Linux's layout
 	Want    bool   // receive: control messages are asked for
 }
@@ -75,7 +79,12 @@ const (
 	TimestampNS
 	RxqOvfl
 	Debug
+	ZeroCopy
+	StampAsked // SIOCGSTAMP was asked for: arrivals are stamped from then on
 )
+
+// stamps are the flags that have the time of arrival noted.
+const stamps = Timestamp | TimestampNS | StampAsked
 
 // Options every socket has (socket(7)).
 type Opt struct {
@@ -83,13 +92,15 @@ type Opt struct {
 	RcvBuf   int32  // bytes, as getsockopt returns them: twice what was asked for
 	SndBuf   int32
 	RcvLowat int32
-	PeekOff  int32 // SO_PEEK_OFF: where peeking begins; negative: at the front
+	Stamping uint32 // SO_TIMESTAMPING
+	PeekOff  int32  // SO_PEEK_OFF: where peeking begins; negative: at the front
 	Priority int32
 	Device   int32         // interface index of SO_BINDTODEVICE; 0: none
 	Linger   int32         // seconds; negative: off, and -1-n the seconds that are kept
 	RcvTimeo time.Duration // 0: none; negative: no waiting at all
 	SndTimeo time.Duration
 	unseen   *unseen // nil: none of these is set
+	stamp    int64   // of the last datagram received, ns of wall clock; see stamp.go
 }
 
 // Has reports whether all flags of f are set.

@@ -21,6 +21,7 @@ type unseen struct {
 	clock      int32 // SO_TXTIME
 	txFlags    uint32
 	txTime     bool
+	maxPacing  uint64 // SO_MAX_PACING_RATE, plus 1; 0: none
 }
 
 // unseen returns the values.
@@ -82,6 +83,9 @@ func UnseenOptions(privileged func(*Socket) bool) []Option {
 			func(s *Socket, v int) error {
 				return s.setUnseen(func(u *unseen) { u.cpu = int32(v) + 1 })
 			}),
+		PacingOption(
+			func(s *Socket) uint64 { return s.unseen().maxPacing - 1 },
+			func(s *Socket, rate uint64) { s.setUnseen(func(u *unseen) { u.maxPacing = rate + 1 }) }),
 		readOnly(abi.SO_INCOMING_NAPI_ID, func(*Socket) int { return 0 }),
 		{
 			Level: abi.SOL_SOCKET, Name: abi.SO_TXTIME,
@@ -90,6 +94,32 @@ func UnseenOptions(privileged func(*Socket) bool) []Option {
 				return abi.AppendInt(abi.AppendInt(b, int(u.clock)), int(u.txFlags)), nil
 			},
 			Set: func(s *Socket, v []byte) error { return s.setTxTime(v, privileged(s)) },
+		},
+	}
+}
+
+// PacingOption returns the row of SO_MAX_PACING_RATE: bytes a second, all ones for no
+// bound. A queueing discipline paces datagrams by it, TCP itself.
+func PacingOption(get func(*Socket) uint64, set func(*Socket, uint64)) Option {
+	const none32 = 1<<32 - 1
+	return Option{
+		Level: abi.SOL_SOCKET, Name: abi.SO_MAX_PACING_RATE,
+		Ask: func(s *Socket, v []byte) ([]byte, error) {
+			if rate := get(s); len(v) >= 8 {
+				return binary.NativeEndian.AppendUint64(nil, rate), nil
+			} else {
+				return binary.NativeEndian.AppendUint32(nil, uint32(min(rate, none32))), nil
+			}
+		},
+		Set: func(s *Socket, v []byte) error {
+			rate := uint64(binary.NativeEndian.Uint32(v))
+			if len(v) == 8 {
+				rate = binary.NativeEndian.Uint64(v)
+			} else if rate == none32 {
+				rate = ^uint64(0)
+			}
+			set(s, rate)
+			return nil
 		},
 	}
 }

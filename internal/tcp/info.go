@@ -73,7 +73,7 @@ func (c *Conn) Info(now time.Duration, in *Info) {
 		PMTU: uint32(c.snd.pathMSS) + 40, RcvSSThresh: c.rcv.ssthresh,
 		RTT: c.rtt.srtt >> 3, RTTVar: c.rtt.mdev >> 2, MinRTT: c.rtt.min,
 		AdvMSS: uint32(c.rcv.advMSS), RcvRTT: c.rcv.rtt >> 3, RcvSpace: c.rcv.drsSpace,
-		TotalRetrans: c.stats.retransSegs, MaxPacingRate: ^uint64(0),
+		TotalRetrans: c.stats.retransSegs, MaxPacingRate: c.MaxPacing(),
 		BytesAcked: c.stats.bytesAcked, SegsOut: c.stats.segsOut, SegsIn: c.stats.segsIn,
 		NotSentBytes: uint32(c.Unsent()), DataSegsIn: c.stats.dataIn, DataSegsOut: c.stats.dataOut,
 		BytesSent: c.stats.bytesSent, BytesRetrans: c.stats.retransBytes,
@@ -162,10 +162,26 @@ func (c *Conn) infoFlight(now time.Duration, in *Info) {
 	if in.PacingRate == 0 {
 		in.PacingRate = cc.WindowRate(f.cc, c.rtt.smoothed())
 	}
+	in.PacingRate = min(in.PacingRate, in.MaxPacingRate)
 	in.DeliveryRate, in.AppLimited = f.delivery, f.deliveryLimited
 	in.Delivered = segs(uint32(f.rate.Delivered()))
 	in.DeliveredCE = f.deliveredCE
 	f.chrono.put(now, in)
+}
+
+// AppendCCInfo appends what the congestion control tells of itself, in the layout that
+// Linux has for its name; nothing where it tells nothing (TCP_CC_INFO).
+func (c *Conn) AppendCCInfo(b []byte) []byte {
+	var ctl cc.Controller
+	if c.fl != nil {
+		ctl = c.fl.cc
+	} else {
+		ctl, _ = cc.New(c.CC())
+	}
+	if i, ok := ctl.(cc.Informer); ok {
+		return i.AppendInfo(b)
+	}
+	return b
 }
 
 // Put writes the structure in Linux's layout into b, cut to len(b) bytes, and

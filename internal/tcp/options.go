@@ -3,6 +3,7 @@ package tcp
 // Options are a connection's settings. They may be set before the connection is
 // opened, and a listener hands its own on to what it accepts.
 type Options struct {
+	maxPacing    uint64 // bytes/s, plus 1; 0: no bound
 	RcvLowat     int32  // bytes; at least 1
 	UserTimeout  uint32 // ms; 0: Retries2 decides
 	WindowClamp  uint32 // bytes; 0: none

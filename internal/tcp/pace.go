@@ -13,9 +13,27 @@ import (
 // does not hold the connection up before it is corrected.
 const maxGap = time.Second
 
+// unpaced is how many segments a controller that does not pace sends before the
+// program's bound holds, as Linux does (tcp_update_skb_after_send): a short exchange is not slowed.
+const unpaced = 10
+
+// pacingRate returns the rate in bytes a second: the controller's within the program's
+// bound. 0: no pacing.
+func (c *Conn) pacingRate() uint64 {
+	rate := c.fl.cc.PacingRate()
+	switch bound := c.MaxPacing(); {
+	case bound == 0:
+		return 0
+	case bound == ^uint64(0):
+	case rate == 0 && c.stats.bytesSent >= unpaced*uint64(c.snd.mss), rate > bound:
+		return bound
+	}
+	return rate
+}
+
 // pace notes that n bytes leave.
 func (c *Conn) pace(now time.Duration, n uint32) {
-	rate := c.fl.cc.PacingRate()
+	rate := c.pacingRate()
 	if rate == 0 {
 		return
 	}
@@ -30,7 +48,10 @@ func (c *Conn) pace(now time.Duration, n uint32) {
 	if f.quantum == 0 {
 		sent = uint64(n)
 	}
-	gap := min(time.Duration(sent*uint64(time.Second)/rate), maxGap)
+	gap := time.Duration(sent * uint64(time.Second) / rate)
+	if rate != c.MaxPacing() {
+		gap = min(gap, maxGap)
+	}
 	from := now
 	if f.paceAt != 0 && now-f.paceAt < gap/2+time.Millisecond {
 		from = f.paceAt // late timers do not slow the rate
@@ -44,8 +65,7 @@ func (c *Conn) pace(now time.Duration, n uint32) {
 
 // burst returns the most that one segment may carry.
 func (c *Conn) burst() uint64 {
-	f := c.fl
-	if rate := f.cc.PacingRate(); rate != 0 {
+	if rate := c.pacingRate(); rate != 0 {
 		q := cc.Quantum(rate, uint32(c.snd.mss))
 		return uint64(max(q, uint32(c.snd.mss)))
 	}

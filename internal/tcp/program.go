@@ -107,6 +107,34 @@ func (c *Conn) Outstanding() int {
 	return n
 }
 
+// Sequence returns the offsets in the stream that is sent up to which it is acknowledged,
+// was sent, and was written.
+func (c *Conn) Sequence() (una, nxt, end uint64) { return c.snd.una, c.snd.nxt, c.snd.q.End() }
+
+// Received returns the offsets in the stream that is received up to which it was read, and
+// has come.
+func (c *Conn) Received() (base, end uint64) { return c.rcv.q.Base(), c.rcv.q.End() }
+
+// Memory returns the bytes of memory that are held by what was received and by what is
+// being sent.
+func (c *Conn) Memory() (received, sent int) {
+	received = c.rcv.q.Mem()
+	if c.ooo != nil {
+		received += c.ooo.q.Mem()
+	}
+	return received, c.snd.q.Mem()
+}
+
+// InqHint is the bytes that were received and not read, with one for the end of the
+// stream: a receive will not wait for it either (Linux, tcp_inq_hint).
+func (c *Conn) InqHint() int {
+	n := c.rcv.q.Len()
+	if c.flags&finRcvd != 0 {
+		n++
+	}
+	return n
+}
+
 // Buffered returns the bytes that can be read.
 func (c *Conn) Buffered() int { return c.rcv.q.Len() - c.hidden() }
 

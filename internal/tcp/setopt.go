@@ -256,6 +256,13 @@ func (c *Conn) DeferAccept() int {
 	return total
 }
 
+// SetMaxPacing bounds the rate in bytes a second at which data leaves; all ones: no
+// bound, 0: no pacing at all (SO_MAX_PACING_RATE).
+func (c *Conn) SetMaxPacing(rate uint64) { c.opt.maxPacing = rate + 1 }
+
+// MaxPacing returns the bound.
+func (c *Conn) MaxPacing() uint64 { return c.opt.maxPacing - 1 }
+
 // SetThinLinear has a connection with little in flight retransmit without backoff
 // (TCP_THIN_LINEAR_TIMEOUTS).
 func (c *Conn) SetThinLinear(on bool) { c.opt.ThinLinear = on }
