@@ -8,6 +8,7 @@ var tables = []struct {
 	{"socket", socketCases},
 	{"bind", bindCases},
 	{"bindpairs", bindPairCases},
+	{"bindrandom", bindDrawnCases},
 	{"tcp", func() []sequence { return tcpCases }},
 	{"tcpstates", tcpStateCases},
 	{"tcplisten", func() []sequence { return listenCases }},

@@ -39,25 +39,58 @@ func addrOf(s *socket.Socket, a netip.Addr, port uint16, scope uint32) abi.Addr 
 	return abi.Addr{Family: abi.AF_INET, IP: a, Port: port}
 }
 
-// bindAddr checks an address for bind(2) and returns it without mapping.
-func (s *Stack) bindAddr(k *socket.Socket, a abi.Addr) (netip.Addr, error) {
+// bindAddr checks an address for bind(2), and whether a socket that is bound or not may be,
+// in the order of Linux's inet_bind_sk and __inet6_bind, and returns it without mapping.
+func (s *Stack) bindAddr(k *socket.Socket, a abi.Addr, bound bool) (netip.Addr, error) {
 	addr, err := s.bindFamily(k, a)
 	if err != nil {
 		return addr, err
 	}
+	if k.Domain == abi.AF_INET || isPing(k) {
+		err := s.bindScope(k, addr, a.Scope)
+		if err == nil {
+			err = s.canBind(k, addr)
+		}
+		if err == nil {
+			err = s.mayBind(k, a.Port, bound)
+		}
+		return addr, err
+	}
+	if err := s.mayBind(k, a.Port, bound); err != nil {
+		return addr, err
+	}
+	if err := s.bindScope(k, addr, a.Scope); err != nil {
+		return addr, err
+	}
+	return addr, s.canBind(k, addr)
+}
+
+// mayBind applies the rule about ports of the privileged, and that a socket is bound once.
+func (s *Stack) mayBind(k *socket.Socket, port uint16, bound bool) error {
+	switch {
+	case port != 0 && port < unprivilegedStart && !s.privileged && k.Type != abi.SOCK_RAW && !isPing(k):
+		return syscall.EACCES
+	case bound:
+		return syscall.EINVAL
+	}
+	return nil
+}
+
+// canBind reports why addr is none that the socket can have.
+func (s *Stack) canBind(k *socket.Socket, addr netip.Addr) error {
 	if addr.IsUnspecified() || ipOptionsOf(k).freebind {
-		return addr, nil
+		return nil
 	}
 	if s.IP.IsLocal(addr) {
 		if i := s.IP.Iface(int(k.Opt.Device)); i != nil && addr.Is6() && !has(i, addr) {
-			return addr, syscall.EADDRNOTAVAIL
+			return syscall.EADDRNOTAVAIL
 		}
-		return addr, nil
+		return nil
 	}
 	if !isPing(k) && (addr.IsMulticast() || s.IP.IsBroadcast(addr)) {
-		return addr, nil
+		return nil
 	}
-	return addr, syscall.EADDRNOTAVAIL
+	return syscall.EADDRNOTAVAIL
 }
 
 // bindFamily returns the IP address that a means to bind(2). Linux looks at the
@@ -84,16 +117,23 @@ func (s *Stack) bindFamily(k *socket.Socket, a abi.Addr) (netip.Addr, error) {
 		return addr, syscall.EINVAL
 	case addr.Is6() && addr.IsMulticast() && (k.Type == abi.SOCK_STREAM || isPing(k)):
 		return addr, syscall.EINVAL
-	case !needsScope(addr):
-	case a.Scope == 0 && k.Opt.Device == 0:
-		return addr, syscall.EINVAL
-	case a.Scope != 0:
-		if s.IP.Iface(int(a.Scope)) == nil {
-			return addr, syscall.ENODEV
-		}
-		k.Opt.Device = int32(a.Scope)
 	}
 	return addr, nil
+}
+
+// bindScope ties a socket to the interface on which addr means something.
+func (s *Stack) bindScope(k *socket.Socket, addr netip.Addr, scope uint32) error {
+	switch {
+	case !needsScope(addr):
+	case scope == 0 && k.Opt.Device == 0:
+		return syscall.EINVAL
+	case scope != 0:
+		if s.IP.Iface(int(scope)) == nil {
+			return syscall.ENODEV
+		}
+		k.Opt.Device = int32(scope)
+	}
+	return nil
 }
 
 func isPing(k *socket.Socket) bool {
@@ -107,14 +147,6 @@ func has(i *ip.Iface, addr netip.Addr) bool {
 		}
 	}
 	return false
-}
-
-// checkPort applies the rule about ports of the privileged.
-func (s *Stack) checkPort(port uint16) error {
-	if port != 0 && port < unprivilegedStart && !s.privileged {
-		return syscall.EACCES
-	}
-	return nil
 }
 
 // peerAddr checks an address to connect to and returns it without mapping. One that
@@ -174,8 +206,7 @@ func boundTo4(k *socket.Socket) bool {
 	case *tcpEndpoint:
 		return e.addr.Is4()
 	case interface{ base() *dgram }:
-		d := e.base()
-		return d.addr.Is4() || d.laddr.Is4()
+		return e.base().addr.Is4()
 	}
 	return false
 }

@@ -62,17 +62,14 @@ func (p *pingProto) Options() *socket.Options { return p.options }
 // Bind implements socket.Proto.
 func (p *pingProto) Bind(s *socket.Socket, a abi.Addr) error {
 	e := pingOf(s)
-	addr, err := p.bindAddr(s, a)
+	addr, err := p.bindAddr(s, a, e.bound())
 	if err != nil {
 		return err
-	}
-	if e.bound() {
-		return syscall.EINVAL
 	}
 	if err := p.claimID(e, a.Port); err != nil {
 		return err
 	}
-	e.addr, e.laddr, e.explicit = addr, addr, a.Port != 0
+	e.addr, e.named, e.explicit = addr, !addr.IsUnspecified(), a.Port != 0
 	return nil
 }
 
@@ -265,7 +262,7 @@ func (p *pingProto) lookup(v6 bool, id uint16, dst netip.Addr, ifindex int) *pin
 		if d := int(e.s.Opt.Device); d != 0 && ifindex != 0 && d != ifindex {
 			continue
 		}
-		if !e.laddr.IsValid() || e.laddr.IsUnspecified() || e.laddr == dst {
+		if e.addr.IsUnspecified() || e.addr == dst {
 			return e
 		}
 	}

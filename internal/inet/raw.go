@@ -117,14 +117,11 @@ func (r *rawProto) Options() *socket.Options { return r.options }
 // Bind implements socket.Proto.
 func (r *rawProto) Bind(s *socket.Socket, a abi.Addr) error {
 	e := rawOf(s)
-	if e.raddr.IsValid() {
-		return syscall.EINVAL
-	}
-	addr, err := r.bindAddr(s, a)
+	addr, err := r.bindAddr(s, a, e.raddr.IsValid())
 	if err != nil {
 		return err
 	}
-	e.addr, e.laddr = addr, addr
+	e.addr = addr
 	return nil
 }
 
@@ -132,7 +129,7 @@ func (r *rawProto) Bind(s *socket.Socket, a abi.Addr) error {
 func (r *rawProto) Connect(s *socket.Socket, a abi.Addr) error {
 	e := rawOf(s)
 	if a.Family == abi.AF_UNSPEC {
-		e.addr, e.lport = unspecified(s), 0 // Linux forgets what bind has set as well
+		e.lport = 0 // and what bind has set is forgotten as well, as on Linux
 		e.dissolve()
 		return nil
 	}
@@ -318,7 +315,7 @@ func (e *rawEndpoint) wants(p *pkt.Packet, m *ip.Meta) bool {
 	switch {
 	case m.V6 != (s.Domain == abi.AF_INET6) || uint8(s.Protocol) != m.Proto:
 		return false
-	case e.addr.IsValid() && !e.addr.IsUnspecified() && e.addr != m.Dst:
+	case !e.addr.IsUnspecified() && e.addr != m.Dst:
 		return false
 	case e.raddr.IsValid() && e.raddr != m.Src:
 		return false

@@ -125,7 +125,7 @@ func (t *tcpProto) begin(e *tcpEndpoint, a abi.Addr, fo tcp.FastOpen, m *socket.
 	} else if iss, err = t.choosePort(e, &k); err != nil {
 		return err
 	}
-	e.tuple, e.path, e.scope = k, path, int32(device)
+	e.tuple, e.addr, e.path, e.scope = k, path.Src, path, int32(device)
 	t.conns.add(&e.node, e)
 	e.timer.Owner = e
 	e.phase = connecting

@@ -53,20 +53,21 @@ func (t *tcpProto) Listen(s *socket.Socket, backlog int) error {
 		return syscall.EINVAL
 	}
 	e.claim()
+	e.listening = true
 	if e.bucket == nil {
 		if err := t.ports.bind(&e.binding, 0, t.prf.random()); err != nil {
+			e.listening = false
 			return err
 		}
 		e.lport = e.bucket.port
 		e.laddr = e.addr
 	} else {
-		e.listening = true
 		if t.ports.conflict(&e.binding, e.lport) {
 			e.listening = false
 			return syscall.EADDRINUSE
 		}
+		e.bucket.noted(&e.binding)
 	}
-	e.listening = true
 	e.listener = &listener{backlog: backlog}
 	t.listeners[e.lport] = append(t.listeners[e.lport], e)
 	return nil
@@ -243,6 +244,7 @@ func (t *tcpProto) child(l *tcpEndpoint, k *tuple) *tcpEndpoint {
 	c := &tcpEndpoint{proto: t, parent: l, path: path, pid: l.s.Owner}
 	c.tuple, c.scope = *k, int32(path.Iface.Index())
 	c.addr, c.reuse, c.reuseport, c.device = k.laddr, l.reuse, l.reuseport, l.device
+	c.six, c.named, c.v6only = l.six, l.named, l.v6only
 	c.ipState.inherit(&l.ipState)
 	c.conn.Init(t.cfg)
 	c.timer.Owner = c

@@ -80,34 +80,38 @@ func (u *udpProto) Options() *socket.Options { return u.options }
 // Bind implements socket.Proto.
 func (u *udpProto) Bind(s *socket.Socket, a abi.Addr) error {
 	e := udpOf(s)
-	addr, err := u.bindAddr(s, a)
+	addr, err := u.bindAddr(s, a, e.bound() || e.raddr.IsValid())
 	if err != nil {
 		return err
 	}
-	if err := u.checkPort(a.Port); err != nil {
-		return err
+	e.addr = addr
+	noPort := a.Port == 0 && e.ip().bindNoPort
+	if !noPort {
+		if err = u.claimPort(e, a.Port); err != nil {
+			e.addr = e.wildcard()
+			return err
+		}
+		e.explicit = a.Port != 0
 	}
-	if e.bound() || e.raddr.IsValid() {
-		return syscall.EINVAL
-	}
-	old := e.addr
-	e.addr, e.laddr, e.scope = addr, addr, int32(a.Scope)
-	defer bindsOnly6(s, addr, &err)
-	if a.Port == 0 && e.ip().bindNoPort {
-		return nil
-	}
-	if err = u.claimPort(e, a.Port); err != nil {
-		e.addr, e.laddr = old, netip.Addr{}
-		return err
-	}
-	e.explicit = a.Port != 0
+	e.scope = int32(a.Scope)
+	e.names(addr)
+	bindsOnly6(s, addr)
+	e.claim()
 	return nil
+}
+
+// names notes that bind has named addr. The wildcard of IPv4 counts on an AF_INET6 socket
+// (Linux, __inet6_bind).
+func (b *binding) names(addr netip.Addr) {
+	if !addr.IsUnspecified() || b.six && addr.Is4() {
+		b.named = true
+	}
 }
 
 // bindsOnly6 follows a bind to one IPv6 address, after which the socket has no use
 // for IPv4 (Linux, __inet6_bind).
-func bindsOnly6(s *socket.Socket, addr netip.Addr, err *error) {
-	if *err == nil && addr.Is6() && !addr.IsUnspecified() {
+func bindsOnly6(s *socket.Socket, addr netip.Addr) {
+	if addr.Is6() && !addr.IsUnspecified() {
 		ownIPOptionsOf(s).v6only = true
 	}
 }
@@ -197,11 +201,12 @@ func (d *dgram) connectPath(a abi.Addr) (*ip.Path, error) {
 
 // fixed makes the peer that path leads to the only one.
 func (d *dgram) fixed(path *ip.Path, a abi.Addr) {
-	if !d.laddr.IsValid() || d.laddr.IsUnspecified() || d.laddr.Is4() != path.Src.Is4() {
-		d.laddr = path.Src
+	if d.addr.IsUnspecified() || d.addr.Is4() != path.Src.Is4() {
+		d.addr = path.Src
 	}
 	d.raddr, d.rport = path.Dst, a.Port
 	d.path, d.pathDst, d.scope = path, path.Dst, int32(a.Scope)
+	d.claim() // a link-local peer ties to its interface
 }
 
 // sendDevice returns the interface that a datagram to dst must leave by, 0 for any.
@@ -369,7 +374,7 @@ func (d *dgram) destination(m *socket.Msg, c *sendControl) (*ip.Path, uint16, er
 			return nil, 0, syscall.EINVAL // Linux: to a mapped address it does look
 		}
 		if c.src.IsValid() || c.ifindex != 0 || d.path.Gen != gen || d.pathDst != d.raddr {
-			p, err := d.find(d.raddr, d.laddr, int(d.scope), c)
+			p, err := d.find(d.raddr, d.addr, int(d.scope), c)
 			return p, d.rport, err
 		}
 		return d.path, d.rport, nil
@@ -519,7 +524,7 @@ func (u *udpProto) lookup(dst, src netip.Addr, dport, sport uint16, ifindex int)
 func (e *udpEndpoint) scoreFor(dst, src netip.Addr, sport uint16, ifindex int) int {
 	n := 0
 	if e.raddr.IsValid() {
-		if e.raddr != src || e.rport != sport || e.laddr != dst {
+		if e.raddr != src || e.rport != sport || e.addr != dst {
 			return 0
 		}
 		n = 16
