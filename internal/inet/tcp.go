@@ -155,19 +155,19 @@ func (t *tcpProto) Bind(s *socket.Socket, a abi.Addr) error {
 	if err != nil {
 		return err
 	}
+	only := bindsOnly6(s, addr)
 	e.claim()
 	e.addr, e.laddr = addr, addr
 	noPort := a.Port == 0 && e.ip().bindNoPort
 	if !noPort {
 		if err := t.ports.bind(&e.binding, a.Port, t.prf.random()); err != nil {
 			e.addr, e.laddr = e.wildcard(), netip.Addr{}
+			only(false)
 			return err
 		}
 	}
 	e.raddr, e.rport, e.lport, e.scope = netip.Addr{}, 0, 0, int32(a.Scope)
 	e.names(addr)
-	bindsOnly6(s, addr)
-	e.claim()
 	if noPort {
 		return nil
 	}
@@ -548,12 +548,17 @@ func (e *tcpEndpoint) disconnect() {
 		t.ports.remove(&e.binding)
 		e.auto = false
 	}
+	e.unaddressed()
+	e.deferred = nil
+	e.phase = unconnected
+}
+
+// unaddressed is unnamed for what getsockname tells as well.
+func (e *tcpEndpoint) unaddressed() {
 	e.unnamed()
 	if e.laddr = e.addr; e.addr.IsUnspecified() {
 		e.laddr = netip.Addr{}
 	}
-	e.deferred = nil
-	e.phase = unconnected
 }
 
 // unhash takes e out of the table of connections and stops its timer.

@@ -165,7 +165,8 @@ func (t *tcpProto) listenerFor(k *tuple, ifindex int) *tcpEndpoint {
 }
 
 // score says how well a binding fits a packet to addr that came in on the
-// interface; 0: not at all.
+// interface; 0: not at all. An address counts for more than an interface (Linux,
+// inet_lookup_listener and udp4_lib_lookup: the wildcard is looked up last).
 func (b *binding) score(addr netip.Addr, ifindex int) int {
 	n := 1
 	if b.device != 0 {
@@ -176,7 +177,7 @@ func (b *binding) score(addr netip.Addr, ifindex int) int {
 	}
 	switch {
 	case b.addr == addr:
-		return n + 2 + sameFamily
+		return n + 8 + sameFamily
 	case !b.addr.IsUnspecified():
 		return 0
 	case b.addr.Is4() == addr.Is4():

@@ -84,19 +84,18 @@ func (u *udpProto) Bind(s *socket.Socket, a abi.Addr) error {
 	if err != nil {
 		return err
 	}
+	only := bindsOnly6(s, addr)
 	e.addr = addr
-	noPort := a.Port == 0 && e.ip().bindNoPort
-	if !noPort {
+	if a.Port != 0 || !e.ip().bindNoPort {
 		if err = u.claimPort(e, a.Port); err != nil {
 			e.addr = e.wildcard()
+			only(false)
 			return err
 		}
 		e.explicit = a.Port != 0
 	}
 	e.scope = int32(a.Scope)
 	e.names(addr)
-	bindsOnly6(s, addr)
-	e.claim()
 	return nil
 }
 
@@ -108,12 +107,15 @@ func (b *binding) names(addr netip.Addr) {
 	}
 }
 
-// bindsOnly6 follows a bind to one IPv6 address, after which the socket has no use
-// for IPv4 (Linux, __inet6_bind).
-func bindsOnly6(s *socket.Socket, addr netip.Addr) {
-	if addr.Is6() && !addr.IsUnspecified() {
-		ownIPOptionsOf(s).v6only = true
+// bindsOnly6 begins a bind: to one IPv6 address, the socket has no use for IPv4 (Linux,
+// __inet6_bind). A bind that fails calls what is returned, with false.
+func bindsOnly6(s *socket.Socket, addr netip.Addr) (only func(bool)) {
+	if !addr.Is6() || addr.IsUnspecified() || v6only(s) {
+		return func(bool) {}
 	}
+	only = func(on bool) { ownIPOptionsOf(s).v6only = on }
+	only(true)
+	return only
 }
 
 // claimPort binds e to the port, or to a free one for port 0.
@@ -185,11 +187,15 @@ func (d *dgram) connectPath(a abi.Addr) (*ip.Path, error) {
 	if err != nil {
 		return nil, err
 	}
+	device := d.sendDevice(dst, int(a.Scope))
 	src, err := d.source(dst)
 	if err != nil {
+		if _, none := d.stack.path(dst, netip.Addr{}, device); none != nil {
+			err = none // the route is looked up first (Linux, ip6_dst_lookup_tail)
+		}
 		return nil, err
 	}
-	path, err := d.stack.path(dst, src, d.sendDevice(dst, int(a.Scope)))
+	path, err := d.stack.path(dst, src, device)
 	if err != nil {
 		return nil, err
 	}
@@ -527,7 +533,7 @@ func (e *udpEndpoint) scoreFor(dst, src netip.Addr, sport uint16, ifindex int) i
 		if e.raddr != src || e.rport != sport || e.addr != dst {
 			return 0
 		}
-		n = 16
+		n = 32
 	}
 	b := e.binding.score(dst, ifindex)
 	if b == 0 {
