@@ -9,6 +9,7 @@ var tables = []struct {
 	{"bind", bindCases},
 	{"bindpairs", bindPairCases},
 	{"bindrandom", bindDrawnCases},
+	{"scope", scopeCases},
 	{"tcp", func() []sequence { return tcpCases }},
 	{"tcpstates", tcpStateCases},
 	{"tcplisten", func() []sequence { return listenCases }},

@@ -47,14 +47,16 @@ func (s *Stack) bindAddr(k *socket.Socket, a abi.Addr, bound bool) (netip.Addr, 
 		return addr, err
 	}
 	if k.Domain == abi.AF_INET || isPing(k) {
-		err := s.bindScope(k, addr, a.Scope)
-		if err == nil {
-			err = s.canBind(k, addr)
+		device := int(k.Opt.Device)
+		if isPing(k) && addr.Is6() {
+			if device, err = s.pingScope(k, addr, a.Scope); err != nil {
+				return addr, err
+			}
 		}
-		if err == nil {
-			err = s.mayBind(k, a.Port, bound)
+		if err := s.canBind(k, addr, device); err != nil {
+			return addr, err
 		}
-		return addr, err
+		return addr, s.mayBind(k, a.Port, bound)
 	}
 	if err := s.mayBind(k, a.Port, bound); err != nil {
 		return addr, err
@@ -62,7 +64,22 @@ func (s *Stack) bindAddr(k *socket.Socket, a abi.Addr, bound bool) (netip.Addr, 
 	if err := s.bindScope(k, addr, a.Scope); err != nil {
 		return addr, err
 	}
-	return addr, s.canBind(k, addr)
+	return addr, s.canBind(k, addr, int(k.Opt.Device))
+}
+
+// pingScope returns the interface that an IPv6 ping socket is to have the address on. A
+// scope is looked at with every address, but for the wildcard's (Linux,
+// ping_check_bind_addr).
+func (s *Stack) pingScope(k *socket.Socket, addr netip.Addr, scope uint32) (device int, err error) {
+	switch {
+	case scope == 0 && needsScope(addr):
+		return 0, syscall.EINVAL
+	case scope == 0:
+		return int(k.Opt.Device), nil
+	case s.IP.Iface(int(scope)) == nil:
+		return 0, syscall.ENODEV
+	}
+	return int(scope), nil
 }
 
 // mayBind applies the rule about ports of the privileged, and that a socket is bound once.
@@ -76,13 +93,14 @@ func (s *Stack) mayBind(k *socket.Socket, port uint16, bound bool) error {
 	return nil
 }
 
-// canBind reports why addr is none that the socket can have.
-func (s *Stack) canBind(k *socket.Socket, addr netip.Addr) error {
+// canBind reports why addr is none that the socket can have, on the interface if it is one
+// of IPv6.
+func (s *Stack) canBind(k *socket.Socket, addr netip.Addr, device int) error {
 	if addr.IsUnspecified() || ipOptionsOf(k).freebind {
 		return nil
 	}
 	if s.IP.IsLocal(addr) {
-		if i := s.IP.Iface(int(k.Opt.Device)); i != nil && addr.Is6() && !has(i, addr) {
+		if i := s.IP.Iface(device); i != nil && addr.Is6() && !has(i, addr) {
 			return syscall.EADDRNOTAVAIL
 		}
 		return nil
@@ -128,10 +146,10 @@ func (s *Stack) bindScope(k *socket.Socket, addr netip.Addr, scope uint32) error
 	case scope == 0 && k.Opt.Device == 0:
 		return syscall.EINVAL
 	case scope != 0:
+		k.Opt.Device = int32(scope) // for good, as on Linux
 		if s.IP.Iface(int(scope)) == nil {
 			return syscall.ENODEV
 		}
-		k.Opt.Device = int32(scope)
 	}
 	return nil
 }
@@ -209,6 +227,15 @@ func boundTo4(k *socket.Socket) bool {
 		return e.base().addr.Is4()
 	}
 	return false
+}
+
+// linkOf returns the interface that an address names, if it means something on one link
+// only; the scope of others is ignored.
+func linkOf(a netip.Addr, scope uint32) int {
+	if !needsScope(a) {
+		return 0
+	}
+	return int(int32(scope))
 }
 
 // needsScope reports whether an address means something on one link only.

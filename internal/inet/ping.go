@@ -69,6 +69,9 @@ func (p *pingProto) Bind(s *socket.Socket, a abi.Addr) error {
 	if err := p.claimID(e, a.Port); err != nil {
 		return err
 	}
+	if needsScope(addr) {
+		s.Opt.Device = int32(a.Scope)
+	}
 	e.addr, e.named, e.explicit = addr, !addr.IsUnspecified(), a.Port != 0
 	return nil
 }
@@ -117,6 +120,20 @@ func (p *pingProto) Connect(s *socket.Socket, a abi.Addr) error {
 func (p *pingProto) autobind(e *pingEndpoint) error {
 	if !e.bound() && p.claimID(e, 0) != nil {
 		return syscall.EAGAIN
+	}
+	return nil
+}
+
+// pingable checks where an IPv6 echo request goes (Linux, ping_v6_sendmsg): to an address
+// of one link by that link, and not to the wildcard, which is no other name for loopback
+// here.
+func (d *dgram) pingable(dst netip.Addr, scope int) error {
+	device := d.sendDevice(dst, scope)
+	switch tied := int(d.s.Opt.Device); {
+	case needsScope(dst) && device == 0, device != 0 && tied != 0 && device != tied:
+		return syscall.EINVAL
+	case dst.IsUnspecified():
+		return syscall.ENETUNREACH
 	}
 	return nil
 }

@@ -121,7 +121,7 @@ func (r *rawProto) Bind(s *socket.Socket, a abi.Addr) error {
 	if err != nil {
 		return err
 	}
-	e.addr = addr
+	e.addr, e.scope = addr, s.Opt.Device
 	return nil
 }
 
@@ -160,6 +160,9 @@ func (r *rawProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 		return 0, syscall.EINVAL // the port is the protocol (Linux, rawv6_sendmsg)
 	}
 	path, _, err := e.destination(m, &c)
+	if routed := err != syscall.EDESTADDRREQ && err != syscall.EINVAL && err != syscall.EAFNOSUPPORT; routed && e.cut(m) {
+		return 0, syscall.EFAULT
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -226,6 +229,19 @@ func taken(m *socket.Msg) {
 		}
 	}
 	m.Data = m.Data[:0]
+}
+
+// cut reports whether m is an ICMP message without type and code, which Linux reads before
+// it looks for a route (raw_probe_proto_opt).
+func (e *rawEndpoint) cut(m *socket.Msg) bool {
+	if p := e.s.Protocol; e.ip().hdrincl || p != abi.IPPROTO_ICMP && p != abi.IPPROTO_ICMPV6 {
+		return false
+	}
+	n := 0
+	for _, v := range m.Data {
+		n += v.Len()
+	}
+	return n < 2
 }
 
 // maxRawHeader is how far into a packet the checksum may be that IPV6_CHECKSUM

@@ -102,7 +102,7 @@ func (t *tcpProto) begin(e *tcpEndpoint, a abi.Addr, fo tcp.FastOpen, m *socket.
 	}
 	device := int(e.s.Opt.Device)
 	if device == 0 {
-		device = int(a.Scope)
+		device = linkOf(dst, a.Scope)
 	}
 	bound := e.addr
 	path, err := t.path(dst, bound, device)

@@ -187,7 +187,7 @@ func (d *dgram) connectPath(a abi.Addr) (*ip.Path, error) {
 	if err != nil {
 		return nil, err
 	}
-	device := d.sendDevice(dst, int(a.Scope))
+	device := d.sendDevice(dst, linkOf(dst, a.Scope))
 	src, err := d.source(dst)
 	if err != nil {
 		if _, none := d.stack.path(dst, netip.Addr{}, device); none != nil {
@@ -211,17 +211,17 @@ func (d *dgram) fixed(path *ip.Path, a abi.Addr) {
 		d.addr = path.Src
 	}
 	d.raddr, d.rport = path.Dst, a.Port
-	d.path, d.pathDst, d.scope = path, path.Dst, int32(a.Scope)
+	d.path, d.pathDst, d.scope = path, path.Dst, int32(linkOf(path.Dst, a.Scope))
 	d.claim() // a link-local peer ties to its interface
 }
 
 // sendDevice returns the interface that a datagram to dst must leave by, 0 for any.
 func (d *dgram) sendDevice(dst netip.Addr, scope int) int {
 	switch o := d.ip(); {
-	case d.s.Opt.Device != 0:
-		return int(d.s.Opt.Device)
 	case scope != 0:
 		return scope
+	case d.s.Opt.Device != 0:
+		return int(d.s.Opt.Device)
 	case dst.IsMulticast():
 		if dst.Is4() {
 			return int(o.mcastIf)
@@ -379,6 +379,9 @@ func (d *dgram) destination(m *socket.Msg, c *sendControl) (*ip.Path, uint16, er
 		if d.rport == 0 && d.raddr.Is4() && d.s.Domain == abi.AF_INET6 && d.s.Protocol == abi.IPPROTO_UDP {
 			return nil, 0, syscall.EINVAL // Linux: to a mapped address it does look
 		}
+		if d.raddr.Is4() && d.six && d.s.Type == abi.SOCK_RAW {
+			return nil, 0, syscall.ENETUNREACH // a mapped peer is taken, and of no use
+		}
 		if c.src.IsValid() || c.ifindex != 0 || d.path.Gen != gen || d.pathDst != d.raddr {
 			p, err := d.find(d.raddr, d.addr, int(d.scope), c)
 			return p, d.rport, err
@@ -391,6 +394,11 @@ func (d *dgram) destination(m *socket.Msg, c *sendControl) (*ip.Path, uint16, er
 	if d.path != nil && d.path.Gen == gen && d.pathDst == dst && !c.src.IsValid() && c.ifindex == 0 && !d.raddr.IsValid() {
 		return d.path, m.Addr.Port, nil
 	}
+	if isPing(d.s) && d.six {
+		if err := d.pingable(dst, linkOf(dst, m.Addr.Scope)); err != nil {
+			return nil, 0, err
+		}
+	}
 	src, err := d.source(dst)
 	if err != nil {
 		if d.s.Domain == abi.AF_INET6 && dst.Is4() {
@@ -398,7 +406,7 @@ func (d *dgram) destination(m *socket.Msg, c *sendControl) (*ip.Path, uint16, er
 		}
 		return nil, 0, err
 	}
-	p, err := d.find(dst, src, int(m.Addr.Scope), c)
+	p, err := d.find(dst, src, linkOf(dst, m.Addr.Scope), c)
 	return p, m.Addr.Port, err
 }
 
