@@ -5,7 +5,6 @@ package oracle
 // docs/CONFORMANCE.md gives the reasons, in the same words.
 var declared = []declaration{
 	// Options that usock does not have.
-	{name: "options/* ip:hdrincl", reason: notBuilt},
 	{name: "options/* ip:local_port_range", reason: notBuilt},
 	{name: "options/* ip:options", reason: notBuilt},
 	{name: "options/* ip:recvopts", reason: notBuilt},

@@ -22,6 +22,7 @@ var tables = []struct {
 	{"multicast", func() []sequence { return multicastCases }},
 	{"ping", func() []sequence { return pingCases }},
 	{"raw", func() []sequence { return rawCases }},
+	{"rawuse", rawUseCases},
 	{"cmsg", cmsgCases},
 	{"options", optionCases},
 	{"optionuse", func() []sequence { return optionUseCases }},

@@ -159,6 +159,7 @@ const (
 const (
 	IPV6_ADDRFORM        = 1
 	IPV6_CHECKSUM        = 7
+	IPV6_HDRINCL         = 36
 	IPV6_UNICAST_HOPS    = 16
 	IPV6_MULTICAST_IF    = 17
 	IPV6_MULTICAST_HOPS  = 18
