@@ -99,7 +99,6 @@ var declared = []declaration{
 	{line: "? get tcp:maxseg", reason: segments},
 	{name: "tcpstates/*", line: "x get tcp:maxseg", reason: segments},
 	{line: "? queued", reason: queues},
-	{name: "tcp/urgent*", reason: urgent},
 	{name: "tcp/fast open", reason: fastOpen},
 	{name: "tcpstates/TIME-WAIT*", reason: fastOpen},
 	{name: "tcpstates/dissolved*", reason: lateErrors},
@@ -138,7 +137,6 @@ const (
 	checksums     = "Packets that never leave the host carry no ICMPv6 checksum and no IPv4 identification in usock; raw and ping sockets see that."
 	segments      = "TCP_MAXSEG: the kernel bounds segments by half of the largest window seen and subtracts options before there is a connection."
 	queues        = "SIOCINQ and SIOCOUTQ: EINVAL on the kernel's listeners, ENOTTY on its ping sockets, and a SYN that failed goes on to count there."
-	urgent        = "Urgent data that was read out of band can be read again in usock's stream."
 	fastOpen      = "MSG_FASTOPEN without address or on a connected socket, and Fast Open's options in TIME-WAIT."
 	lateErrors    = "The order in which an old error and a new one are told after several failures."
 	clamp         = "The kernel shows the receive window's own bound where TCP_WINDOW_CLAMP was not set, and rounds it by the buffer."

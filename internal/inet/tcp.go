@@ -344,6 +344,8 @@ func (t *tcpProto) Recv(s *socket.Socket, m *socket.Msg) (int, error) {
 	off := 0 // SO_PEEK_OFF
 	if flags&abi.MSG_PEEK != 0 {
 		off = max(int(s.Opt.PeekOff), 0)
+	} else if m.Max > 0 {
+		e.conn.PassUrgent(t.Host.Now())
 	}
 	if there := e.conn.BufferedFrom(off); there > 0 {
 		if e.awaitsMore(there, m.Max, flags) {
