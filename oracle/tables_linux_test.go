@@ -12,7 +12,7 @@ var tables = []struct {
 	{"scope", scopeCases},
 	{"tcp", func() []sequence { return tcpCases }},
 	{"tcpstates", tcpStateCases},
-	{"urgent", urgentCases},
+	{urgentTable, urgentCases},
 	{"tcplisten", func() []sequence { return listenCases }},
 	{"tcp6", func() []sequence { return tcp6Cases }},
 	{"connect", connectCases},

@@ -6,6 +6,9 @@ import (
 	"strings"
 )
 
+// urgentTable is the table that is for the library alone.
+const urgentTable = "urgent"
+
 // urgentCases send data with urgent bytes in it, receive some of it in ways that are drawn,
 // and close: what is left decides between FIN and RST.
 func urgentCases() []sequence {

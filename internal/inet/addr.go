@@ -117,8 +117,10 @@ func (s *Stack) canBind(k *socket.Socket, addr netip.Addr, device int) error {
 func (s *Stack) bindFamily(k *socket.Socket, a abi.Addr) (netip.Addr, error) {
 	if k.Domain == abi.AF_INET {
 		switch {
-		case k.Type == abi.SOCK_RAW && a.Family == abi.AF_INET6:
-			return netip.IPv4Unspecified(), nil // raw_bind does not look at the family
+		case k.Type == abi.SOCK_RAW && a.IP.Is4():
+			return a.IP, nil // raw_bind does not look at the family
+		case k.Type == abi.SOCK_RAW:
+			return netip.IPv4Unspecified(), nil
 		case a.Family == abi.AF_INET, a.Family == abi.AF_UNSPEC && a.IP.IsUnspecified():
 			return a.IP, nil // the wildcard of no family: ip(7)
 		}

@@ -76,6 +76,7 @@ func (r *rawProto) Bind(s *socket.Socket, a abi.Addr) error {
 		return err
 	}
 	e.addr, e.scope = addr, s.Opt.Device
+	e.rerouted()
 	return nil
 }
 

@@ -38,11 +38,19 @@ func setFilter4(s *socket.Socket, v []byte) error {
 		return syscall.ENOPROTOOPT
 	case s.Protocol != abi.IPPROTO_ICMP:
 		return syscall.EOPNOTSUPP
-	case len(v) < 4:
-		return syscall.EINVAL
 	}
-	rawOf(s).filter[0] = binary.NativeEndian.Uint32(v)
+	rawOf(s).setFilter(1, v)
 	return nil
+}
+
+// setFilter overwrites as much of the filter's first words as v has bytes for.
+func (e *rawEndpoint) setFilter(words int, v []byte) {
+	for i := range min(4*words, len(v)) {
+		var b [4]byte
+		binary.NativeEndian.PutUint32(b[:], e.filter[i/4])
+		b[i%4] = v[i]
+		e.filter[i/4] = binary.NativeEndian.Uint32(b[:])
+	}
 }
 
 func getFilter6(s *socket.Socket, b []byte) ([]byte, error) {
@@ -62,11 +70,7 @@ func setFilter6(s *socket.Socket, v []byte) error {
 	case s.Protocol != abi.IPPROTO_ICMPV6:
 		return syscall.EOPNOTSUPP
 	}
-	f := &rawOf(s).filter
-	for i := 0; i < len(f) && len(v) >= 4; i++ {
-		f[i] = binary.NativeEndian.Uint32(v)
-		v = v[4:]
-	}
+	rawOf(s).setFilter(len(rawOf(s).filter), v)
 	return nil
 }
 
