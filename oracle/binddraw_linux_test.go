@@ -7,7 +7,7 @@ import (
 )
 
 // drawnBindings is how many sequences bindDrawnCases has of each protocol.
-const drawnBindings = 200
+const drawnBindings = 120
 
 // bindDrawnCases bind, listen, connect, dissolve and close a few sockets on two ports, in
 // orders that are drawn: what holds a port, and against whom, is a matter of what all the

@@ -42,6 +42,7 @@ func scopeCases() []sequence {
 					}
 				} else {
 					say("x%d = accept r", i)
+					say("x%d close", i)
 				}
 				say("d%d = %s", i, kind)
 				say("d%d set so:bindtoifindex 1", i)
@@ -49,7 +50,11 @@ func scopeCases() []sequence {
 				say("b%d = %s", i, kind)
 				say("b%d bind %s", i, strings.Replace(to, ":7000", ":7001", 1))
 				say("b%d get so:bindtoifindex", i)
-				say("b%d close", i)
+				for _, x := range "bcdst" {
+					if kind != "tcp6" || x != 's' && x != 't' {
+						say("%c%d close", x, i)
+					}
+				}
 			}
 			out = append(out, sequence{name: kind + " " + a, lines: b.String()})
 		}
