@@ -12,14 +12,6 @@ import (
 // v6only reports the option IPV6_V6ONLY.
 func v6only(s *socket.Socket) bool { return ipOptionsOf(s).v6only }
 
-// unspecified returns the wildcard of the socket's domain.
-func unspecified(s *socket.Socket) netip.Addr {
-	if s.Domain == abi.AF_INET6 {
-		return netip.IPv6Unspecified()
-	}
-	return netip.IPv4Unspecified()
-}
-
 // addrOf returns the address and port as sockets of s's domain show them: IPv4
 // ones are mapped on an AF_INET6 socket.
 func addrOf(s *socket.Socket, a netip.Addr, port uint16, scope uint32) abi.Addr {
