@@ -148,6 +148,7 @@ const (
 	PMTUDISC_OMIT                = abi.PMTUDISC_OMIT
 	IPV6_ADDRFORM                = abi.IPV6_ADDRFORM
 	IPV6_CHECKSUM                = abi.IPV6_CHECKSUM
+	IPV6_HDRINCL                 = abi.IPV6_HDRINCL
 	IPV6_FLOWINFO                = abi.IPV6_FLOWINFO
 	IPV6_UNICAST_HOPS            = abi.IPV6_UNICAST_HOPS
 	IPV6_MULTICAST_IF            = abi.IPV6_MULTICAST_IF

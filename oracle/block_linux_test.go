@@ -98,8 +98,12 @@ func (p *player) line(line string) {
 		p.begin(strings.Join(f[1:], " "))
 		fallthrough
 	case f[0] == "wait":
-		p.bubble.run(func() { time.Sleep(timesUp) })
-		patience += timesUp
+		d := timesUp
+		if f[0] == "wait" && len(f) == 2 {
+			d = time.Duration(number(f[1])) * time.Millisecond
+		}
+		p.bubble.run(func() { time.Sleep(d) })
+		patience += d
 	case f[1] == "pump":
 		p.bubble.run(func() { got = p.u.pump(f[0], number(f[2]), nap) })
 		want = p.k.pump(f[0], number(f[2]), pause)

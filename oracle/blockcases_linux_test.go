@@ -194,7 +194,7 @@ func noWaitCases() (out []sequence) {
 // waitingCases are all the scenarios.
 func waitingCases() []sequence {
 	var out []sequence
-	for _, f := range []func() []sequence{receiveCases, timeoutCases, noWaitCases} {
+	for _, f := range []func() []sequence{receiveCases, timeoutCases, noWaitCases, tcpTimeCases} {
 		out = append(out, f()...)
 	}
 	return slices.DeleteFunc(append(out, waitingTable...), func(c sequence) bool {

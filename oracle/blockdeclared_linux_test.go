@@ -10,8 +10,6 @@ var declaredWaiting = []declaration{
 	// Receives.
 	{name: "receive/tcp/recv 0*", reason: noBytes},
 	{name: "timeout/tcp/recv 0*", reason: noBytes},
-	{name: "receive/tcp*/urgent byte", reason: urgentComes},
-	{name: "receive/tcp/low 3: recv 5 peek/*urgent", what: "c poll", reason: urgentComes},
 	{name: "receive/tcp/low 3: recv 2/shutdown wr", sometimes: true, reason: otherEvents},
 	{name: "receive/tcp/recv 5 peek waitall/taken by another", reason: peeksBehind},
 	{name: "timeout/tcp/recv 5 peek waitall, data", reason: lowTimeout},
@@ -24,7 +22,6 @@ var declaredWaiting = []declaration{
 	{name: "two peekers/*", reason: peekers},
 
 	// Calls that wait for room.
-	{name: "send/urgent/tcp", what: "s poll", reason: urgentComes},
 	{name: "send/timeout, part sent/*", what: "c poll", sometimes: true, reason: memory},
 	{name: "send/peer closes/unix stream", reason: unixAnew},
 	{name: "send/full, own shutdown wr/unix datagram", reason: unixAnew},
@@ -41,7 +38,6 @@ const (
 	setMeanwhile = "SO_RCVLOWAT that is set while a receive waits holds for it from its next look on; on Linux for the next call."
 	dissolved    = "A receive that waits on a connection which is dissolved (connect to AF_UNSPEC) takes the ECONNRESET; on Linux it gets EPIPE, and the next call ECONNRESET."
 	noBytes      = "A receive of no bytes that waits on a TCP stream returns 0 on Linux whatever wakes it, and when its time is up."
-	urgentComes  = "A receive that finds an urgent byte next, or waits when one comes, passes over it on Linux, which takes the POLLPRI away; and the byte counts for SO_RCVLOWAT in POLLIN."
 	otherEvents  = "A receive of fewer bytes than SO_RCVLOWAT says is not woken by them; on Linux an event of the other direction may wake it."
 	peeksBehind  = "MSG_PEEK with MSG_WAITALL goes on behind what it has seen, also if another has taken that meanwhile; usock's sees what is there at the end."
 	lowTimeout   = "A receive whose time is up before there is enough for SO_RCVLOWAT, or for MSG_PEEK with MSG_WAITALL, gives EAGAIN and leaves what came; Linux's returns it."

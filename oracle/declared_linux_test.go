@@ -5,7 +5,6 @@ package oracle
 // docs/CONFORMANCE.md gives the reasons, in the same words.
 var declared = []declaration{
 	// Options that usock does not have.
-	{name: "options/* ip:hdrincl", reason: notBuilt},
 	{name: "options/* ip:local_port_range", reason: notBuilt},
 	{name: "options/* ip:options", reason: notBuilt},
 	{name: "options/* ip:transparent", reason: notBuilt},
@@ -76,21 +75,14 @@ var declared = []declaration{
 	{name: "cmsg/send ip:pktinfo 020000000000000000000000", reason: onLink},
 	{name: "optionuse/mtu", line: "a get ip:mtu", reason: onLink},
 
-	// Raw sockets and checksums.
-	{name: "bind/raw*", reason: rawBind},
-	{name: "ping/*v6", line: "* recv 99", reason: checksums},
-	{name: "ping/options", line: "b recv 99", reason: checksums},
-	{name: "raw/icmp6", reason: checksums},
-	{name: "raw/icmp", line: "a setx 255:1 00", reason: checksums},
-	{name: "raw/sizes", line: "a recv 70000", reason: checksums},
-	{name: "raw/flags", reason: checksums},
-	{name: "raw/many", reason: rawBind},
+	// Raw sockets.
+	{name: "raw/sizes", line: "a recv 70000", reason: idents},
+	{name: "raw/flags", reason: idents},
 
 	// TCP.
 	{line: "? get tcp:maxseg", reason: segments},
 	{name: "tcpstates/*", line: "x get tcp:maxseg", reason: segments},
 	{line: "? queued", reason: queues},
-	{name: "tcp/urgent*", reason: urgent},
 	{name: "tcp/fast open", reason: fastOpen},
 	{name: "tcpstates/TIME-WAIT*", reason: fastOpen},
 	{name: "tcpstates/dissolved*", reason: lateErrors},
@@ -126,11 +118,9 @@ const (
 	lengths       = "An address shorter or longer than its family's structure is judged before the socket sees it; the errno and the early choice of a port can differ."
 	mixed         = "IPv6 sockets that changed between IPv4-mapped and IPv6 peers, or took options of the other family: rare sequences in which the kernel keeps state of both families."
 	onLink        = "With an interface bound or named, the kernel takes every IPv4 destination for on-link and for unicast, and chooses its address by the interface; usock asks its routes."
-	rawBind       = "Linux's raw_bind does not look at the family, and raw sockets keep a scope that usock does not show."
-	checksums     = "Packets that never leave the host carry no ICMPv6 checksum and no IPv4 identification in usock; raw and ping sockets see that."
+	idents        = "Packets that never leave the host carry no IPv4 identification in usock, and their header's checksum differs by it; raw sockets see that."
 	segments      = "TCP_MAXSEG: the kernel bounds segments by half of the largest window seen and subtracts options before there is a connection."
 	queues        = "SIOCINQ and SIOCOUTQ: EINVAL on the kernel's listeners, ENOTTY on its ping sockets, and a SYN that failed goes on to count there."
-	urgent        = "Urgent data that was read out of band can be read again in usock's stream."
 	fastOpen      = "MSG_FASTOPEN without address or on a connected socket, and Fast Open's options in TIME-WAIT."
 	lateErrors    = "The order in which an old error and a new one are told after several failures."
 	clamp         = "The kernel shows the receive window's own bound where TCP_WINDOW_CLAMP was not set, and rounds it by the buffer."

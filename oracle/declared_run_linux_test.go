@@ -94,7 +94,7 @@ var declaredRun = []struct {
 		reason: "and so the calls after it find none, or another",
 	},
 	{
-		name:   "udp*/the last bound gets it",
+		name:   "udp*/the last bound gets it; bindrandom/udp 91",
 		reason: "a datagram socket that was closed is found closed by the next datagram, or within a second",
 	},
 	{

@@ -12,14 +12,6 @@ import (
 // v6only reports the option IPV6_V6ONLY.
 func v6only(s *socket.Socket) bool { return ipOptionsOf(s).v6only }
 
-// unspecified returns the wildcard of the socket's domain.
-func unspecified(s *socket.Socket) netip.Addr {
-	if s.Domain == abi.AF_INET6 {
-		return netip.IPv6Unspecified()
-	}
-	return netip.IPv4Unspecified()
-}
-
 // addrOf returns the address and port as sockets of s's domain show them: IPv4
 // ones are mapped on an AF_INET6 socket.
 func addrOf(s *socket.Socket, a netip.Addr, port uint16, scope uint32) abi.Addr {
@@ -39,25 +31,76 @@ func addrOf(s *socket.Socket, a netip.Addr, port uint16, scope uint32) abi.Addr 
 	return abi.Addr{Family: abi.AF_INET, IP: a, Port: port}
 }
 
-// bindAddr checks an address for bind(2) and returns it without mapping.
-func (s *Stack) bindAddr(k *socket.Socket, a abi.Addr) (netip.Addr, error) {
+// bindAddr checks an address for bind(2), and whether a socket that is bound or not may be,
+// in the order of Linux's inet_bind_sk and __inet6_bind, and returns it without mapping.
+func (s *Stack) bindAddr(k *socket.Socket, a abi.Addr, bound bool) (netip.Addr, error) {
 	addr, err := s.bindFamily(k, a)
 	if err != nil {
 		return addr, err
 	}
+	if k.Domain == abi.AF_INET || isPing(k) {
+		device := int(k.Opt.Device)
+		if isPing(k) && addr.Is6() {
+			if device, err = s.pingScope(k, addr, a.Scope); err != nil {
+				return addr, err
+			}
+		}
+		if err := s.canBind(k, addr, device); err != nil {
+			return addr, err
+		}
+		return addr, s.mayBind(k, a.Port, bound)
+	}
+	if err := s.mayBind(k, a.Port, bound); err != nil {
+		return addr, err
+	}
+	if err := s.bindScope(k, addr, a.Scope); err != nil {
+		return addr, err
+	}
+	return addr, s.canBind(k, addr, int(k.Opt.Device))
+}
+
+// pingScope returns the interface that an IPv6 ping socket is to have the address on. A
+// scope is looked at with every address, but for the wildcard's (Linux,
+// ping_check_bind_addr).
+func (s *Stack) pingScope(k *socket.Socket, addr netip.Addr, scope uint32) (device int, err error) {
+	switch {
+	case scope == 0 && needsScope(addr):
+		return 0, syscall.EINVAL
+	case scope == 0:
+		return int(k.Opt.Device), nil
+	case s.IP.Iface(int(scope)) == nil:
+		return 0, syscall.ENODEV
+	}
+	return int(scope), nil
+}
+
+// mayBind applies the rule about ports of the privileged, and that a socket is bound once.
+func (s *Stack) mayBind(k *socket.Socket, port uint16, bound bool) error {
+	switch {
+	case port != 0 && port < unprivilegedStart && !s.privileged && k.Type != abi.SOCK_RAW && !isPing(k):
+		return syscall.EACCES
+	case bound:
+		return syscall.EINVAL
+	}
+	return nil
+}
+
+// canBind reports why addr is none that the socket can have, on the interface if it is one
+// of IPv6.
+func (s *Stack) canBind(k *socket.Socket, addr netip.Addr, device int) error {
 	if addr.IsUnspecified() || ipOptionsOf(k).freebind {
-		return addr, nil
+		return nil
 	}
 	if s.IP.IsLocal(addr) {
-		if i := s.IP.Iface(int(k.Opt.Device)); i != nil && addr.Is6() && !has(i, addr) {
-			return addr, syscall.EADDRNOTAVAIL
+		if i := s.IP.Iface(device); i != nil && addr.Is6() && !has(i, addr) {
+			return syscall.EADDRNOTAVAIL
 		}
-		return addr, nil
+		return nil
 	}
 	if !isPing(k) && (addr.IsMulticast() || s.IP.IsBroadcast(addr)) {
-		return addr, nil
+		return nil
 	}
-	return addr, syscall.EADDRNOTAVAIL
+	return syscall.EADDRNOTAVAIL
 }
 
 // bindFamily returns the IP address that a means to bind(2). Linux looks at the
@@ -66,8 +109,10 @@ func (s *Stack) bindAddr(k *socket.Socket, a abi.Addr) (netip.Addr, error) {
 func (s *Stack) bindFamily(k *socket.Socket, a abi.Addr) (netip.Addr, error) {
 	if k.Domain == abi.AF_INET {
 		switch {
-		case k.Type == abi.SOCK_RAW && a.Family == abi.AF_INET6:
-			return netip.IPv4Unspecified(), nil // raw_bind does not look at the family
+		case k.Type == abi.SOCK_RAW && a.IP.Is4():
+			return a.IP, nil // raw_bind does not look at the family
+		case k.Type == abi.SOCK_RAW:
+			return netip.IPv4Unspecified(), nil
 		case a.Family == abi.AF_INET, a.Family == abi.AF_UNSPEC && a.IP.IsUnspecified():
 			return a.IP, nil // the wildcard of no family: ip(7)
 		}
@@ -84,16 +129,23 @@ func (s *Stack) bindFamily(k *socket.Socket, a abi.Addr) (netip.Addr, error) {
 		return addr, syscall.EINVAL
 	case addr.Is6() && addr.IsMulticast() && (k.Type == abi.SOCK_STREAM || isPing(k)):
 		return addr, syscall.EINVAL
-	case !needsScope(addr):
-	case a.Scope == 0 && k.Opt.Device == 0:
-		return addr, syscall.EINVAL
-	case a.Scope != 0:
-		if s.IP.Iface(int(a.Scope)) == nil {
-			return addr, syscall.ENODEV
-		}
-		k.Opt.Device = int32(a.Scope)
 	}
 	return addr, nil
+}
+
+// bindScope ties a socket to the interface on which addr means something.
+func (s *Stack) bindScope(k *socket.Socket, addr netip.Addr, scope uint32) error {
+	switch {
+	case !needsScope(addr):
+	case scope == 0 && k.Opt.Device == 0:
+		return syscall.EINVAL
+	case scope != 0:
+		k.Opt.Device = int32(scope) // for good, as on Linux
+		if s.IP.Iface(int(scope)) == nil {
+			return syscall.ENODEV
+		}
+	}
+	return nil
 }
 
 func isPing(k *socket.Socket) bool {
@@ -107,14 +159,6 @@ func has(i *ip.Iface, addr netip.Addr) bool {
 		}
 	}
 	return false
-}
-
-// checkPort applies the rule about ports of the privileged.
-func (s *Stack) checkPort(port uint16) error {
-	if port != 0 && port < unprivilegedStart && !s.privileged {
-		return syscall.EACCES
-	}
-	return nil
 }
 
 // peerAddr checks an address to connect to and returns it without mapping. One that
@@ -174,10 +218,18 @@ func boundTo4(k *socket.Socket) bool {
 	case *tcpEndpoint:
 		return e.addr.Is4()
 	case interface{ base() *dgram }:
-		d := e.base()
-		return d.addr.Is4() || d.laddr.Is4()
+		return e.base().addr.Is4()
 	}
 	return false
+}
+
+// linkOf returns the interface that an address names, if it means something on one link
+// only; the scope of others is ignored.
+func linkOf(a netip.Addr, scope uint32) int {
+	if !needsScope(a) {
+		return 0
+	}
+	return int(int32(scope))
 }
 
 // needsScope reports whether an address means something on one link only.

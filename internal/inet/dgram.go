@@ -24,7 +24,7 @@ type dgram struct {
 	stack *Stack
 	s     *socket.Socket
 
-	laddr, raddr netip.Addr // raddr is valid if connected
+	raddr        netip.Addr // valid if connected
 	lport, rport uint16
 	scope        int32    // interface of a link-local peer
 	path         *ip.Path // to the peer, or to where was sent last
@@ -84,7 +84,8 @@ const overhead = 256
 
 func (d *dgram) attach(st *Stack, s *socket.Socket) {
 	d.stack, d.s = st, s
-	d.addr = unspecified(s)
+	d.six = s.Domain == abi.AF_INET6
+	d.addr = d.wildcard()
 }
 
 func (d *dgram) bound() bool { return d.bucket != nil }
@@ -314,18 +315,14 @@ func (d *dgram) shutdown(how int) error {
 func (d *dgram) dissolve() {
 	d.raddr, d.rport, d.path = netip.Addr{}, 0, nil
 	d.s.Opt.Device = 0 // Linux, __udp_disconnect
-	if d.laddr = d.addr; d.addr.IsUnspecified() {
-		d.laddr = netip.Addr{}
-	}
+	d.unnamed()
+	d.claim()
 }
 
 // source returns the address that a datagram to dst leaves from: what bind or an
 // earlier connect has set, if dst is of its family.
 func (d *dgram) source(dst netip.Addr) (netip.Addr, error) {
 	src := d.addr
-	if d.laddr.IsValid() {
-		src = d.laddr
-	}
 	switch {
 	case src.IsMulticast() || d.stack.IP.IsBroadcast(src):
 		return netip.Addr{}, nil
@@ -339,11 +336,7 @@ func (d *dgram) source(dst netip.Addr) (netip.Addr, error) {
 
 // name is the local address.
 func (d *dgram) name() abi.Addr {
-	a := d.laddr
-	if !a.IsValid() {
-		a = d.addr
-	}
-	return addrOf(d.s, a, d.lport, uint32(d.scope))
+	return addrOf(d.s, d.addr, d.lport, uint32(d.scope))
 }
 
 // peer is the foreign address.

@@ -35,7 +35,7 @@ func (s *Stack) Sockets() []Info {
 			s.tcp.describe(e, &in)
 		case interface{ base() *dgram }:
 			d := e.base()
-			in.Local = netip.AddrPortFrom(valid(d.laddr, d.addr), d.lport)
+			in.Local = netip.AddrPortFrom(d.addr, d.lport)
 			if d.raddr.IsValid() {
 				in.Peer = netip.AddrPortFrom(d.raddr, d.rport)
 			}

@@ -244,6 +244,11 @@ func shown(v int16) int {
 
 // ipRows are the options at SOL_IP that every Internet socket has (ip(7)).
 var ipRows = []socket.Option{
+	{
+		// Only a raw socket's own row sets it.
+		Level: abi.SOL_IP, Name: abi.IP_HDRINCL,
+		Get: func(_ *socket.Socket, b []byte) ([]byte, error) { return abi.AppendInt(b, 0), nil },
+	},
 	ipNumber(abi.SOL_IP, abi.IP_TTL,
 		func(_ *socket.Socket, o *ipOptions) int { return shown(o.ttl) },
 		func(o *ipOptions, v int) error { return within(&o.ttl, v, 1, 255, -1) }),

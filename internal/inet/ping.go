@@ -62,17 +62,17 @@ func (p *pingProto) Options() *socket.Options { return p.options }
 // Bind implements socket.Proto.
 func (p *pingProto) Bind(s *socket.Socket, a abi.Addr) error {
 	e := pingOf(s)
-	addr, err := p.bindAddr(s, a)
+	addr, err := p.bindAddr(s, a, e.bound())
 	if err != nil {
 		return err
-	}
-	if e.bound() {
-		return syscall.EINVAL
 	}
 	if err := p.claimID(e, a.Port); err != nil {
 		return err
 	}
-	e.addr, e.laddr, e.explicit = addr, addr, a.Port != 0
+	if needsScope(addr) {
+		s.Opt.Device = int32(a.Scope)
+	}
+	e.addr, e.named, e.explicit = addr, !addr.IsUnspecified(), a.Port != 0
 	return nil
 }
 
@@ -120,6 +120,20 @@ func (p *pingProto) Connect(s *socket.Socket, a abi.Addr) error {
 func (p *pingProto) autobind(e *pingEndpoint) error {
 	if !e.bound() && p.claimID(e, 0) != nil {
 		return syscall.EAGAIN
+	}
+	return nil
+}
+
+// pingable checks where an IPv6 echo request goes (Linux, ping_v6_sendmsg): to an address
+// of one link by that link, and not to the wildcard, which is no other name for loopback
+// here.
+func (d *dgram) pingable(dst netip.Addr, scope int) error {
+	device := d.sendDevice(dst, scope)
+	switch tied := int(d.s.Opt.Device); {
+	case needsScope(dst) && device == 0, device != 0 && tied != 0 && device != tied:
+		return syscall.EINVAL
+	case dst.IsUnspecified():
+		return syscall.ENETUNREACH
 	}
 	return nil
 }
@@ -281,7 +295,7 @@ func (p *pingProto) lookup(v6 bool, id uint16, dst netip.Addr, ifindex int) *pin
 		if d := int(e.s.Opt.Device); d != 0 && ifindex != 0 && d != ifindex {
 			continue
 		}
-		if !e.laddr.IsValid() || e.laddr.IsUnspecified() || e.laddr == dst {
+		if e.addr.IsUnspecified() || e.addr == dst {
 			return e
 		}
 	}

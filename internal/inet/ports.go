@@ -16,8 +16,10 @@ const (
 type binding struct {
 	next, prev *binding
 	bucket     *bucket    // nil: not bound
-	addr       netip.Addr // unspecified: any address
+	addr       netip.Addr // which packets it takes, now: bind's, or connect's; unspecified: any
 	device     int32      // interface index; 0: any
+	six        bool       // of an AF_INET6 socket
+	named      bool       // bind(2) named an address: it survives the connection
 	reuse      bool       // SO_REUSEADDR
 	reuseport  bool       // SO_REUSEPORT
 	v6only     bool       // of the wildcard ::, no IPv4
@@ -31,6 +33,26 @@ type bucket struct {
 	port uint16
 	head *binding
 	held int // bindings that are not auto
+	// lead is the SO_REUSEPORT socket that the ones after it may share TCP's port with
+	// unasked; nil: none, or one without the option has come since.
+	lead *binding
+}
+
+// noted follows b's coming to a port, or its listening, for which it comes once more
+// (Linux, inet_csk_update_fastreuse). What the others have set since does not count.
+func (k *bucket) noted(b *binding) {
+	switch {
+	case !b.reuseport:
+		k.lead = nil
+	case !k.lets(b):
+		k.lead = &binding{addr: b.addr, six: b.six, v6only: b.v6only}
+	}
+}
+
+// lets reports whether b is let onto the port by its SO_REUSEPORT alone (Linux,
+// sk_reuseport_match).
+func (k *bucket) lets(b *binding) bool {
+	return b.reuseport && k.lead != nil && sameAddr(k.lead, b, true, false)
 }
 
 // portTable is the ports of one protocol.
@@ -57,10 +79,26 @@ func (t *portTable) add(b *binding, port uint16) {
 	if !b.auto {
 		k.held++
 	}
+	if last := k.head; !t.strict && b.six && b.reuseport && last != nil {
+		// Behind all others: where Linux has it (sk_add_node_rcu).
+		for last.next != nil {
+			last = last.next
+		}
+		last.next, b.prev, b.next = b, last, nil
+		return
+	}
 	if k.head != nil {
 		k.head.prev = b
 	}
 	k.head = b
+}
+
+// claim is add for a socket that bind or listen gives the port to.
+func (t *portTable) claim(b *binding, port uint16) {
+	t.add(b, port)
+	if t.strict {
+		b.bucket.noted(b)
+	}
 }
 
 // remove unbinds b, if it is bound.
@@ -79,7 +117,9 @@ func (t *portTable) remove(b *binding) {
 	}
 	b.bucket, b.prev, b.next = nil, nil, nil
 	if !b.auto {
-		k.held--
+		if k.held--; k.held == 0 {
+			k.lead = nil
+		}
 	}
 	if k.head == nil {
 		delete(t.buckets, k.port)
@@ -94,7 +134,7 @@ func (t *portTable) bucket(port uint16) *bucket {
 	if n := len(t.spare); n > 0 {
 		k := t.spare[n-1]
 		t.spare = t.spare[:n-1]
-		k.port = port
+		*k = bucket{port: port}
 		return k
 	}
 	return &bucket{port: port}
@@ -104,39 +144,81 @@ func (t *portTable) bucket(port uint16) *bucket {
 // with connections.
 const maxSpare = 256
 
-// overlap reports whether one packet could be meant for both.
-func overlap(a, b *binding) bool {
-	if a.device != 0 && b.device != 0 && a.device != b.device {
+// wildcard returns the address that stands for all of the socket's domain.
+func (b *binding) wildcard() netip.Addr {
+	if b.six {
+		return netip.IPv6Unspecified()
+	}
+	return netip.IPv4Unspecified()
+}
+
+// unnamed takes off the address that connect has set. bind's stays.
+func (b *binding) unnamed() {
+	if !b.named {
+		b.addr = b.wildcard()
+	}
+}
+
+// meets reports whether b, which is to be bound, lays claim to what o has (Linux,
+// inet_rcv_saddr_equal). A connected IPv6 socket that may have carried IPv4 goes on to
+// hold its port against the IPv4 wildcard.
+func (b *binding) meets(o *binding) bool {
+	if b.device != 0 && o.device != 0 && b.device != o.device {
 		return false
 	}
-	if a.addr.Is4() == b.addr.Is4() {
-		return a.addr.IsUnspecified() || b.addr.IsUnspecified() || a.addr == b.addr
+	return sameAddr(b, o, true, true)
+}
+
+// sameAddr is meets without the device; the wildcard of a stands for all addresses if any
+// says so, that of b if bAny does.
+func sameAddr(a, b *binding, any, bAny bool) bool {
+	any, bAny = any && a.addr.IsUnspecified(), bAny && b.addr.IsUnspecified()
+	switch {
+	case a.addr.Is4() == b.addr.Is4():
+		return any || bAny || a.addr == b.addr
+	case a.addr.Is4():
+		return !b.v6only && (bAny || any && !a.six)
 	}
-	six := a
-	if a.addr.Is4() {
-		six = b
-	}
-	return six.addr.IsUnspecified() && !six.v6only
+	return any && !a.v6only
 }
 
 // conflict reports whether b may not have the port, by the rules of Linux's
-// inet_csk_bind_conflict and udp_lib_lport_inuse.
+// inet_csk_bind_conflict and udp_lib_lport_inuse: the latter goes through the sockets from
+// the last one bound, and the first that is of b's group settles it.
 func (t *portTable) conflict(b *binding, port uint16) bool {
 	k := t.buckets[port]
-	if k == nil {
+	if k == nil || k.lets(b) {
 		return false
 	}
 	for o := k.head; o != nil; o = o.next {
-		if o == b || !overlap(o, b) {
+		if o == b || !b.meets(o) {
 			continue
 		}
 		if b.reuse && o.reuse && (!t.strict || !o.listening) {
 			continue
 		}
 		if b.reuseport && o.reuseport {
-			continue
+			if t.strict {
+				continue
+			}
+			return false
 		}
 		return true
+	}
+	return false
+}
+
+// taken reports whether a port that nobody named is none for b: of TCP's, no port is that
+// another one overlaps with, whatever the two allow (net.ipv4.ip_autobind_reuse).
+func (t *portTable) taken(b *binding, port uint16) bool {
+	k := t.buckets[port]
+	if k == nil {
+		return false
+	}
+	for o := k.head; o != nil; o = o.next {
+		if o != b && b.meets(o) && (t.strict || !b.reuse || !o.reuse) {
+			return true
+		}
 	}
 	return false
 }
@@ -147,7 +229,7 @@ func (t *portTable) bind(b *binding, port uint16, random uint64) error {
 		if t.conflict(b, port) {
 			return syscall.EADDRINUSE
 		}
-		t.add(b, port)
+		t.claim(b, port)
 		return nil
 	}
 	// Odd ports first, the even ones are connect's (Linux, inet_csk_find_open_port).
@@ -157,14 +239,14 @@ func (t *portTable) bind(b *binding, port uint16, random uint64) error {
 		for i := uint16(0); i < span; i += 2 {
 			p := ephemeralFirst + (start+i)%span + parity
 			if t.buckets[p] == nil {
-				t.add(b, p)
+				t.claim(b, p)
 				return nil
 			}
 		}
 	}
 	for p := uint16(ephemeralFirst); p <= ephemeralLast; p++ {
-		if !t.conflict(b, p) {
-			t.add(b, p)
+		if !t.taken(b, p) {
+			t.claim(b, p)
 			return nil
 		}
 	}

@@ -48,3 +48,38 @@ func TestChoosePortAll(t *testing.T) {
 		t.Errorf("another destination: %v", err)
 	}
 }
+
+// With every ephemeral port taken, port 0 gives a TCP socket none that another one overlaps
+// with, though both have SO_REUSEADDR (net.ipv4.ip_autobind_reuse is 0); another address's
+// are free for it, and UDP shares (Linux, udp_lib_lport_inuse).
+func TestAutobindShares(t *testing.T) {
+	for _, c := range []struct {
+		name         string
+		strict       bool
+		theirs, ours string
+		reuse        bool
+		want         error
+	}{
+		{"TCP", true, "127.0.0.1", "0.0.0.0", true, syscall.EADDRINUSE},
+		{"TCP, another address", true, "127.0.0.1", "127.0.0.2", false, nil},
+		{"TCP, IPv6 beside it", true, "127.0.0.1", "::1", false, nil},
+		{"UDP", false, "127.0.0.1", "0.0.0.0", true, nil},
+		{"UDP, not shared", false, "127.0.0.1", "0.0.0.0", false, syscall.EADDRINUSE},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var table portTable
+			table.init(c.strict)
+			for p := ephemeralFirst; p <= ephemeralLast; p++ {
+				b := &binding{addr: netip.MustParseAddr(c.theirs), reuse: true}
+				if err := table.bind(b, uint16(p), 0); err != nil {
+					t.Fatal(err)
+				}
+			}
+			b := &binding{addr: netip.MustParseAddr(c.ours), reuse: c.reuse}
+			b.six = b.addr.Is6()
+			if err := table.bind(b, 0, 12345); err != c.want {
+				t.Errorf("%v, want %v", err, c.want)
+			}
+		})
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"usock/internal/pkt"
 	"usock/internal/socket"
 	"usock/internal/wait"
+	"usock/internal/wire"
 )
 
 // rawProto is the row of SOCK_RAW (raw(7)): a protocol's own packets, for the
@@ -28,64 +29,14 @@ type rawEndpoint struct {
 	checksum int32     // where the kernel's checksum goes (IPV6_CHECKSUM); -1: nowhere
 }
 
-// ICMP_FILTER and ICMP6_FILTER (include/uapi/linux/icmp.h, icmpv6.h).
-const icmpFilter = 1
-
 func newRaw(s *Stack) *rawProto {
 	r := &rawProto{Stack: s}
-	rows := []socket.Option{
-		ipFlag(abi.SOL_IP, abi.IP_HDRINCL, func(o *ipOptions) *bool { return &o.hdrincl }),
-		{
-			Level: abi.SOL_RAW, Name: icmpFilter,
-			Get: func(s *socket.Socket, b []byte) ([]byte, error) {
-				if s.Protocol != abi.IPPROTO_ICMP {
-					return nil, syscall.EOPNOTSUPP
-				}
-				return binary.NativeEndian.AppendUint32(b, rawOf(s).filter[0]), nil
-			},
-			Set: func(s *socket.Socket, v []byte) error {
-				if s.Protocol != abi.IPPROTO_ICMP {
-					return syscall.EOPNOTSUPP
-				}
-				if len(v) < 4 {
-					return syscall.EINVAL
-				}
-				rawOf(s).filter[0] = binary.NativeEndian.Uint32(v)
-				return nil
-			},
-		},
-		{
-			Level: abi.SOL_ICMPV6, Name: icmpFilter,
-			Get: func(s *socket.Socket, b []byte) ([]byte, error) {
-				for _, w := range rawOf(s).filter {
-					b = binary.NativeEndian.AppendUint32(b, w)
-				}
-				return b, nil
-			},
-			Set: func(s *socket.Socket, v []byte) error {
-				f := &rawOf(s).filter
-				for i := 0; i < len(f) && len(v) >= 4; i++ {
-					f[i] = binary.NativeEndian.Uint32(v)
-					v = v[4:]
-				}
-				return nil
-			},
-		},
-		socket.IntOption(abi.SOL_IPV6, abi.IPV6_CHECKSUM,
-			func(s *socket.Socket) int { return int(rawOf(s).checksum) },
-			func(s *socket.Socket, v int) error {
-				if s.Protocol == abi.IPPROTO_ICMPV6 || v > 0 && v&1 != 0 {
-					return syscall.EINVAL
-				}
-				rawOf(s).checksum = int32(max(v, -1))
-				return nil
-			}),
-	}
-	r.options = socket.NewOptions(ipRows, ip6Rows, deviceRows(s), groupRows(s), rows)
+	r.options = socket.NewOptions(ipRows, ip6Rows, deviceRows(s), groupRows(s), rawRows)
 	return r
 }
 
-// bound reports whether the socket has its protocol for a port, as Linux has it.
+// bound reports whether the socket has its protocol for a port, as Linux has it. One that
+// has not receives nothing.
 func (e *rawEndpoint) bound() bool { return e.lport != 0 }
 
 func rawOf(s *socket.Socket) *rawEndpoint { return s.PCB.(*rawEndpoint) }
@@ -97,6 +48,9 @@ func (r *rawProto) Attach(s *socket.Socket) error {
 		return syscall.EPERM
 	}
 	e := &rawEndpoint{checksum: -1}
+	if s.Domain == abi.AF_INET6 && s.Protocol == abi.IPPROTO_ICMPV6 {
+		e.checksum = ip.ChecksumICMPv6
+	}
 	e.attach(r.Stack, s)
 	e.lport = uint16(s.Protocol)
 	if s.Protocol == abi.IPPROTO_RAW {
@@ -117,14 +71,12 @@ func (r *rawProto) Options() *socket.Options { return r.options }
 // Bind implements socket.Proto.
 func (r *rawProto) Bind(s *socket.Socket, a abi.Addr) error {
 	e := rawOf(s)
-	if e.raddr.IsValid() {
-		return syscall.EINVAL
-	}
-	addr, err := r.bindAddr(s, a)
+	addr, err := r.bindAddr(s, a, e.raddr.IsValid())
 	if err != nil {
 		return err
 	}
-	e.addr, e.laddr = addr, addr
+	e.addr, e.scope = addr, s.Opt.Device
+	e.rerouted()
 	return nil
 }
 
@@ -132,7 +84,7 @@ func (r *rawProto) Bind(s *socket.Socket, a abi.Addr) error {
 func (r *rawProto) Connect(s *socket.Socket, a abi.Addr) error {
 	e := rawOf(s)
 	if a.Family == abi.AF_UNSPEC {
-		e.addr, e.lport = unspecified(s), 0 // Linux forgets what bind has set as well
+		e.lport = 0 // and what bind has set is forgotten as well, as on Linux
 		e.dissolve()
 		return nil
 	}
@@ -163,11 +115,14 @@ func (r *rawProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 		return 0, syscall.EINVAL // the port is the protocol (Linux, rawv6_sendmsg)
 	}
 	path, _, err := e.destination(m, &c)
+	if routed := err != syscall.EDESTADDRREQ && err != syscall.EINVAL && err != syscall.EAFNOSUPPORT; routed && e.cut(m) {
+		return 0, syscall.EFAULT
+	}
 	if err != nil {
 		return 0, err
 	}
-	if s.Domain == abi.AF_INET6 || e.ip().hdrincl {
-		// Linux makes an IPv4 packet without asking the socket (ip_append_data).
+	if e.ip().hdrincl {
+		// Linux makes other packets without asking the socket (ip_append_data).
 		if err := s.TakeErr(); err != nil {
 			return 0, err
 		}
@@ -177,33 +132,23 @@ func (r *rawProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 	}
 	payload := vecOf(m.Data)
 	n := payload.Len()
-	o := ip.Out{Src: path.Src, Dst: path.Dst, Proto: uint8(s.Protocol)}
+	o := ip.Out{Src: path.Src, Dst: path.Dst, Proto: uint8(s.Protocol), Unverified: true}
 	o.HeaderIncluded = e.ip().hdrincl
+	sums := e.checksum >= 0 && !o.HeaderIncluded
 	switch {
-	case o.HeaderIncluded && (n < ipHeaderLen(path.Dst.Is4()) || len(payload.Front()) < ipHeaderLen(path.Dst.Is4())):
+	case o.HeaderIncluded && n < ipHeaderLen(path.Dst.Is4()):
 		return 0, syscall.EINVAL
 	case n > 65535:
 		return 0, syscall.EMSGSIZE
-	}
-	// A checksum is written into the transport header: it must be the packet's own.
-	off := int(e.checksum)
-	if s.Domain == abi.AF_INET6 && s.Protocol == abi.IPPROTO_ICMPV6 {
-		off = ip.ChecksumICMPv6
+	case sums && int(e.checksum) >= n-1:
+		return 0, syscall.EINVAL
 	}
 	k := pkt.New()
 	k.Owner = pkt.Owner{PID: s.Owner, Socket: s.ID}
-	if off >= 0 && !o.HeaderIncluded {
-		if off+2 > n || off+2 > len(payload.Front()) || off+2 > maxRawHeader {
-			k.Free()
-			return 0, syscall.EINVAL
-		}
-		h := k.Prepend(off + 2)
-		copy(h, payload.Front())
-		h[off], h[off+1] = 0, 0
-		payload.TrimFront(off + 2)
-		o.Checksum = uint8(off)
-	}
 	k.Payload = payload
+	if sums {
+		k.Payload = e.summed(payload, path)
+	}
 	taken(m)
 	e.outOptions(&o, &c, 0)
 	stamp := e.stampFor(&c, &o)
@@ -212,6 +157,29 @@ func (r *rawProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 	}
 	e.stamped(stamp, path, &o)
 	return n, nil
+}
+
+// summed returns a copy of the payload, which it takes over, with the checksum where
+// IPV6_CHECKSUM wants it (RFC 3542, section 3.1).
+func (e *rawEndpoint) summed(payload buf.Vec, path *ip.Path) buf.Vec {
+	n := payload.Len()
+	block := buf.New(n)
+	b := block.Bytes()[:n]
+	payload.CopyTo(b, 0)
+	payload.Release()
+	field := b[e.checksum:]
+	field[0], field[1] = 0, 0
+	var c wire.Checksum
+	c.AddPseudo(path.Src, path.Dst, uint8(e.s.Protocol), n)
+	c.Add(b)
+	sum := c.Sum()
+	if sum == 0 && e.s.Protocol == abi.IPPROTO_UDP {
+		sum = 0xffff // zero would say that there is none (RFC 768)
+	}
+	binary.BigEndian.PutUint16(field, sum)
+	var v buf.Vec
+	v.Append(block.View(0, n))
+	return v
 }
 
 // vecOf returns the views of data as one Vec. The references stay the caller's.
@@ -236,9 +204,18 @@ func taken(m *socket.Msg) {
 	m.Data = m.Data[:0]
 }
 
-// maxRawHeader is how far into a packet the checksum may be that IPV6_CHECKSUM
-// names.
-const maxRawHeader = 64
+// cut reports whether m is an ICMP message without type and code, which Linux reads before
+// it looks for a route (raw_probe_proto_opt).
+func (e *rawEndpoint) cut(m *socket.Msg) bool {
+	if p := e.s.Protocol; e.ip().hdrincl || p != abi.IPPROTO_ICMP && p != abi.IPPROTO_ICMPV6 {
+		return false
+	}
+	n := 0
+	for _, v := range m.Data {
+		n += v.Len()
+	}
+	return n < 2
+}
 
 // Recv implements socket.Proto.
 func (r *rawProto) Recv(s *socket.Socket, m *socket.Msg) (int, error) {
@@ -335,11 +312,17 @@ func (e *rawEndpoint) wants(p *pkt.Packet, m *ip.Meta) bool {
 	switch {
 	case m.V6 != (s.Domain == abi.AF_INET6) || uint8(s.Protocol) != m.Proto:
 		return false
-	case e.addr.IsValid() && !e.addr.IsUnspecified() && e.addr != m.Dst:
+	case !e.bound():
+		return false // connect has dissolved the peer, and the protocol with it
+	case !e.addr.IsUnspecified() && e.addr != m.Dst:
 		return false
 	case e.raddr.IsValid() && e.raddr != m.Src:
 		return false
 	case s.Opt.Device != 0 && int(s.Opt.Device) != m.Iface.Index():
+		return false
+	}
+	if e.checksum >= 0 && !p.Trusted && !checksumOK(p, m) {
+		e.drops++
 		return false
 	}
 	h := p.Front()

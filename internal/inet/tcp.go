@@ -128,7 +128,8 @@ func endpointOf(s *socket.Socket) *tcpEndpoint { return s.PCB.(*tcpEndpoint) }
 // Attach implements socket.Proto.
 func (t *tcpProto) Attach(s *socket.Socket) error {
 	e := &tcpEndpoint{proto: t, s: s, sid: s.ID}
-	e.addr = unspecified(s)
+	e.six = s.Domain == abi.AF_INET6
+	e.addr = e.wildcard()
 	e.conn.Init(t.cfg)
 	s.PCB = e
 	s.Opt.RcvBuf, s.Opt.SndBuf = int32(t.cfg.RMem[1]), int32(t.cfg.WMem[1])
@@ -152,29 +153,29 @@ func (e *tcpEndpoint) claim() {
 // Bind implements socket.Proto.
 func (t *tcpProto) Bind(s *socket.Socket, a abi.Addr) error {
 	e := endpointOf(s)
-	addr, err := t.bindAddr(s, a)
+	st := e.conn.State()
+	addr, err := t.bindAddr(s, a, e.bound() || e.listener != nil || st != tcp.Closed && st != tcp.TimeWait)
 	if err != nil {
 		return err
 	}
-	if err := t.checkPort(a.Port); err != nil {
-		return err
-	}
-	if st := e.conn.State(); e.bound() || e.listener != nil || st != tcp.Closed && st != tcp.TimeWait {
-		return syscall.EINVAL
-	}
+	only := bindsOnly6(s, addr)
 	e.claim()
-	e.addr, e.laddr, e.lport, e.scope = addr, addr, 0, int32(a.Scope)
-	e.raddr, e.rport = netip.Addr{}, 0
-	if a.Port == 0 && e.ip().bindNoPort {
-		return nil
+	e.addr, e.laddr = addr, addr
+	noPort := a.Port == 0 && e.ip().bindNoPort
+	if !noPort {
+		if err := t.ports.bind(&e.binding, a.Port, t.prf.random()); err != nil {
+			e.addr, e.laddr = e.wildcard(), netip.Addr{}
+			only(false)
+			return err
+		}
 	}
-	if err := t.ports.bind(&e.binding, a.Port, t.prf.random()); err != nil {
-		e.addr, e.laddr = unspecified(s), netip.Addr{}
-		return err
+	e.raddr, e.rport, e.lport, e.scope = netip.Addr{}, 0, 0, int32(a.Scope)
+	e.names(addr)
+	if noPort {
+		return nil
 	}
 	e.explicit = a.Port != 0
 	e.lport = e.bucket.port
-	bindsOnly6(s, addr, &err)
 	return nil
 }
 
@@ -384,6 +385,8 @@ func (t *tcpProto) recv(e *tcpEndpoint, m *socket.Msg) (int, error) {
 	off := 0 // SO_PEEK_OFF
 	if flags&abi.MSG_PEEK != 0 {
 		off = max(int(s.Opt.PeekOff), 0)
+	} else if m.Max > 0 {
+		e.conn.PassUrgent(t.Host.Now())
 	}
 	if there := e.conn.BufferedFrom(off); there > 0 {
 		if e.awaitsMore(there, m.Max, flags) {
@@ -589,11 +592,17 @@ func (e *tcpEndpoint) disconnect() {
 		t.ports.remove(&e.binding)
 		e.auto = false
 	}
+	e.unaddressed()
+	e.deferred = nil
+	e.phase = unconnected
+}
+
+// unaddressed is unnamed for what getsockname tells as well.
+func (e *tcpEndpoint) unaddressed() {
+	e.unnamed()
 	if e.laddr = e.addr; e.addr.IsUnspecified() {
 		e.laddr = netip.Addr{}
 	}
-	e.deferred = nil
-	e.phase = unconnected
 }
 
 // unhash takes e out of the table of connections and stops its timer.

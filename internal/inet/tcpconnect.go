@@ -103,7 +103,7 @@ func (t *tcpProto) begin(e *tcpEndpoint, a abi.Addr, fo tcp.FastOpen, m *socket.
 	}
 	device := int(e.s.Opt.Device)
 	if device == 0 {
-		device = int(a.Scope)
+		device = linkOf(dst, a.Scope)
 	}
 	bound := e.addr
 	path, err := t.path(dst, bound, device)
@@ -125,12 +125,15 @@ func (t *tcpProto) begin(e *tcpEndpoint, a abi.Addr, fo tcp.FastOpen, m *socket.
 	}
 	e.claim()
 	k := tuple{laddr: path.Src, raddr: path.Dst, lport: e.lport, rport: a.Port}
+	e.addr, e.laddr = path.Src, path.Src
 	iss := uint32(0)
 	if e.bucket != nil {
-		if iss, err = t.free(&k); err != nil {
-			return err
-		}
-	} else if iss, err = t.choosePort(e, &k); err != nil {
+		iss, err = t.free(&k, true)
+	} else {
+		iss, err = t.choosePort(e, &k)
+	}
+	if err != nil {
+		e.unaddressed()
 		return err
 	}
 	e.tuple, e.path, e.scope, e.label = k, path, int32(device), 0
@@ -193,13 +196,14 @@ func (t *tcpProto) tsOffset(k *tuple) uint32 {
 
 // free reports whether a connection k may begin, and with which initial sequence
 // number. A TIME-WAIT gives way if the new connection's numbers cannot be taken for
-// the old one's (RFC 6191; Linux, tcp_twsk_unique).
-func (t *tcpProto) free(k *tuple) (iss uint32, err error) {
+// the old one's (RFC 6191; Linux, tcp_twsk_unique), and, where the port is not the
+// program's choice, some time has passed.
+func (t *tcpProto) free(k *tuple, chosen bool) (iss uint32, err error) {
 	switch o := t.conns.find(k).(type) {
 	case nil:
 		return t.isn(k), nil
 	case *timeWait:
-		if next, ok := o.state.Reusable(t.Host.Now()); ok {
+		if next, ok := o.state.Reusable(t.Host.Now(), chosen); ok {
 			o.end()
 			return next, nil
 		}
@@ -230,7 +234,7 @@ func (t *tcpProto) choosePort(e *tcpEndpoint, k *tuple) (iss uint32, err error) 
 		if !t.ports.sharable(k.lport) {
 			continue
 		}
-		if iss, err = t.free(k); err != nil {
+		if iss, err = t.free(k, false); err != nil {
 			continue
 		}
 		e.auto = true

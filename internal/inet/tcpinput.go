@@ -200,7 +200,7 @@ func (t *tcpProto) toTimeWait(e *tcpEndpoint) {
 	w.proto, w.state = t, state
 	w.tuple = e.tuple
 	w.addr, w.device, w.reuse, w.reuseport = e.addr, e.device, e.reuse, e.reuseport
-	w.auto, w.v6only = e.auto, e.v6only
+	w.auto, w.v6only, w.six = e.auto, e.v6only, e.six
 	w.timer.Owner = w
 	port := e.lport
 	t.closed(e)

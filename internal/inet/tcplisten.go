@@ -53,20 +53,21 @@ func (t *tcpProto) Listen(s *socket.Socket, backlog int) error {
 		return syscall.EINVAL
 	}
 	e.claim()
+	e.listening = true
 	if e.bucket == nil {
 		if err := t.ports.bind(&e.binding, 0, t.prf.random()); err != nil {
+			e.listening = false
 			return err
 		}
 		e.lport = e.bucket.port
 		e.laddr = e.addr
 	} else {
-		e.listening = true
 		if t.ports.conflict(&e.binding, e.lport) {
 			e.listening = false
 			return syscall.EADDRINUSE
 		}
+		e.bucket.noted(&e.binding)
 	}
-	e.listening = true
 	e.listener = &listener{backlog: backlog}
 	t.listeners[e.lport] = append(t.listeners[e.lport], e)
 	return nil
@@ -164,7 +165,8 @@ func (t *tcpProto) listenerFor(k *tuple, ifindex int) *tcpEndpoint {
 }
 
 // score says how well a binding fits a packet to addr that came in on the
-// interface; 0: not at all.
+// interface; 0: not at all. An address counts for more than an interface (Linux,
+// inet_lookup_listener and udp4_lib_lookup: the wildcard is looked up last).
 func (b *binding) score(addr netip.Addr, ifindex int) int {
 	n := 1
 	if b.device != 0 {
@@ -175,7 +177,7 @@ func (b *binding) score(addr netip.Addr, ifindex int) int {
 	}
 	switch {
 	case b.addr == addr:
-		return n + 2 + sameFamily
+		return n + 8 + sameFamily
 	case !b.addr.IsUnspecified():
 		return 0
 	case b.addr.Is4() == addr.Is4():
@@ -243,6 +245,7 @@ func (t *tcpProto) child(l *tcpEndpoint, k *tuple) *tcpEndpoint {
 	c := &tcpEndpoint{proto: t, parent: l, path: path, pid: l.s.Owner}
 	c.tuple, c.scope = *k, int32(path.Iface.Index())
 	c.addr, c.reuse, c.reuseport, c.device = k.laddr, l.reuse, l.reuseport, l.device
+	c.six, c.named, c.v6only = l.six, l.named, l.v6only
 	c.ipState.inherit(&l.ipState)
 	c.inq = l.inq
 	c.conn.Init(t.cfg)

@@ -85,36 +85,42 @@ func (u *udpProto) Options() *socket.Options { return u.options }
 // Bind implements socket.Proto.
 func (u *udpProto) Bind(s *socket.Socket, a abi.Addr) error {
 	e := udpOf(s)
-	addr, err := u.bindAddr(s, a)
+	addr, err := u.bindAddr(s, a, e.bound() || e.raddr.IsValid())
 	if err != nil {
 		return err
 	}
-	if err := u.checkPort(a.Port); err != nil {
-		return err
+	only := bindsOnly6(s, addr)
+	e.addr = addr
+	if a.Port != 0 || !e.ip().bindNoPort {
+		if err = u.claimPort(e, a.Port); err != nil {
+			e.addr = e.wildcard()
+			only(false)
+			return err
+		}
+		e.explicit = a.Port != 0
 	}
-	if e.bound() || e.raddr.IsValid() {
-		return syscall.EINVAL
-	}
-	old := e.addr
-	e.addr, e.laddr, e.scope = addr, addr, int32(a.Scope)
-	defer bindsOnly6(s, addr, &err)
-	if a.Port == 0 && e.ip().bindNoPort {
-		return nil
-	}
-	if err = u.claimPort(e, a.Port); err != nil {
-		e.addr, e.laddr = old, netip.Addr{}
-		return err
-	}
-	e.explicit = a.Port != 0
+	e.scope = int32(a.Scope)
+	e.names(addr)
 	return nil
 }
 
-// bindsOnly6 follows a bind to one IPv6 address, after which the socket has no use
-// for IPv4 (Linux, __inet6_bind).
-func bindsOnly6(s *socket.Socket, addr netip.Addr, err *error) {
-	if *err == nil && addr.Is6() && !addr.IsUnspecified() {
-		ownIPOptionsOf(s).v6only = true
+// names notes that bind has named addr. The wildcard of IPv4 counts on an AF_INET6 socket
+// (Linux, __inet6_bind).
+func (b *binding) names(addr netip.Addr) {
+	if !addr.IsUnspecified() || b.six && addr.Is4() {
+		b.named = true
 	}
+}
+
+// bindsOnly6 begins a bind: to one IPv6 address, the socket has no use for IPv4 (Linux,
+// __inet6_bind). A bind that fails calls what is returned, with false.
+func bindsOnly6(s *socket.Socket, addr netip.Addr) (only func(bool)) {
+	if !addr.Is6() || addr.IsUnspecified() || v6only(s) {
+		return func(bool) {}
+	}
+	only = func(on bool) { ownIPOptionsOf(s).v6only = on }
+	only(true)
+	return only
 }
 
 // claimPort binds e to the port, or to a free one for port 0.
@@ -188,11 +194,15 @@ func (d *dgram) connectPath(a abi.Addr) (*ip.Path, error) {
 	if err != nil {
 		return nil, err
 	}
+	device := d.sendDevice(dst, linkOf(dst, a.Scope))
 	src, err := d.source(dst)
 	if err != nil {
+		if _, none := d.stack.path(dst, netip.Addr{}, device); none != nil {
+			err = none // the route is looked up first (Linux, ip6_dst_lookup_tail)
+		}
 		return nil, err
 	}
-	path, err := d.stack.path(dst, src, d.sendDevice(dst, int(a.Scope)))
+	path, err := d.stack.path(dst, src, device)
 	if err != nil {
 		return nil, err
 	}
@@ -214,21 +224,22 @@ func (d *dgram) fixed(path *ip.Path, a abi.Addr) error {
 		}
 		d.setFlow(label)
 	}
-	if !d.laddr.IsValid() || d.laddr.IsUnspecified() || d.laddr.Is4() != path.Src.Is4() {
-		d.laddr = path.Src
+	if d.addr.IsUnspecified() || d.addr.Is4() != path.Src.Is4() {
+		d.addr = path.Src
 	}
 	d.raddr, d.rport = path.Dst, a.Port
-	d.path, d.pathDst, d.scope = path, path.Dst, int32(a.Scope)
+	d.path, d.pathDst, d.scope = path, path.Dst, int32(linkOf(path.Dst, a.Scope))
+	d.claim() // a link-local peer ties to its interface
 	return nil
 }
 
 // sendDevice returns the interface that a datagram to dst must leave by, 0 for any.
 func (d *dgram) sendDevice(dst netip.Addr, scope int) int {
 	switch o := d.ip(); {
-	case d.s.Opt.Device != 0:
-		return int(d.s.Opt.Device)
 	case scope != 0:
 		return scope
+	case d.s.Opt.Device != 0:
+		return int(d.s.Opt.Device)
 	case dst.IsMulticast():
 		if dst.Is4() {
 			return int(o.mcastIf)
@@ -443,8 +454,11 @@ func (d *dgram) way(m *socket.Msg, c *sendControl) (*ip.Path, uint16, error) {
 		if d.rport == 0 && d.raddr.Is4() && d.s.Domain == abi.AF_INET6 && d.s.Protocol == abi.IPPROTO_UDP {
 			return nil, 0, syscall.EINVAL // Linux: to a mapped address it does look
 		}
+		if d.raddr.Is4() && d.six && d.s.Type == abi.SOCK_RAW {
+			return nil, 0, syscall.ENETUNREACH // a mapped peer is taken, and of no use
+		}
 		if c.src.IsValid() || c.ifindex != 0 || d.path.Gen != gen || d.pathDst != d.raddr {
-			p, err := d.find(d.raddr, d.laddr, int(d.scope), c)
+			p, err := d.find(d.raddr, d.addr, int(d.scope), c)
 			return p, d.rport, err
 		}
 		return d.path, d.rport, nil
@@ -455,6 +469,11 @@ func (d *dgram) way(m *socket.Msg, c *sendControl) (*ip.Path, uint16, error) {
 	if d.path != nil && d.path.Gen == gen && d.pathDst == dst && !c.src.IsValid() && c.ifindex == 0 && !d.raddr.IsValid() {
 		return d.path, m.Addr.Port, nil
 	}
+	if isPing(d.s) && d.six {
+		if err := d.pingable(dst, linkOf(dst, m.Addr.Scope)); err != nil {
+			return nil, 0, err
+		}
+	}
 	src, err := d.source(dst)
 	if err != nil {
 		if d.s.Domain == abi.AF_INET6 && dst.Is4() {
@@ -462,7 +481,7 @@ func (d *dgram) way(m *socket.Msg, c *sendControl) (*ip.Path, uint16, error) {
 		}
 		return nil, 0, err
 	}
-	p, err := d.find(dst, src, int(m.Addr.Scope), c)
+	p, err := d.find(dst, src, linkOf(dst, m.Addr.Scope), c)
 	return p, m.Addr.Port, err
 }
 
@@ -600,10 +619,10 @@ func (u *udpProto) lookup(dst, src netip.Addr, dport, sport uint16, ifindex int)
 func (e *udpEndpoint) scoreFor(dst, src netip.Addr, sport uint16, ifindex int) int {
 	n := 0
 	if e.raddr.IsValid() {
-		if e.raddr != src || e.rport != sport || e.laddr != dst {
+		if e.raddr != src || e.rport != sport || e.addr != dst {
 			return 0
 		}
-		n = 16
+		n = 32
 	}
 	b := e.binding.score(dst, ifindex)
 	if b == 0 {

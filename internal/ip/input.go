@@ -116,8 +116,9 @@ func (l *Layer) input4(i *Iface, p *pkt.Packet, copied bool) {
 	m := &l.meta
 	m.Src, m.Dst, m.Proto, m.TTL, m.TOS = h.Src, h.Dst, h.Proto, h.TTL, h.TOS
 	known := i.admitted.has(h.Src, h.Dst, l.gen)
-	local := known || l.IsLocal(h.Dst)
-	if !known {
+	mine := p.ForHost && i.cfg.Loopback
+	local := known || mine || l.IsLocal(h.Dst)
+	if !known && !mine {
 		m.Broadcast = !local && l.IsBroadcast(h.Dst)
 		if !copied && !l.plausible4(i, &h, m.Broadcast) {
 			l.martian(i, p)
@@ -209,7 +210,7 @@ func (l *Layer) input6(i *Iface, p *pkt.Packet, copied bool) {
 	m := &l.meta
 	m.V6 = true
 	m.Src, m.Dst, m.Proto, m.TTL, m.TOS, m.Flow = h.Src, h.Dst, h.Next, h.HopLimit, h.TOS, h.Flow
-	known := i.admitted.has(h.Src, h.Dst, l.gen)
+	known := i.admitted.has(h.Src, h.Dst, l.gen) || p.ForHost && i.cfg.Loopback
 	if !known && !copied && !l.plausible6(i, &h) {
 		l.martian(i, p)
 		return

@@ -45,10 +45,14 @@ type Out struct {
 	NoLoop   bool // no copy of a multicast to this host (IP_MULTICAST_LOOP 0)
 	HostOnly bool // a multicast does not leave this host (IP_MULTICAST_TTL 0)
 
-	// HeaderIncluded says that the packet begins with its network header. The layer
-	// completes length, checksum and, where they are zero, identification and
-	// source (IP_HDRINCL).
+	// HeaderIncluded says that the packet begins with its network header, which may be
+	// any. The layer completes an IPv4 one: length, checksum and, where they are zero,
+	// identification and source (IP_HDRINCL). It goes to Dst all the same.
 	HeaderIncluded bool
+
+	// Unverified says that the transport header is a program's: whoever receives the
+	// packet is to look at its checksum.
+	Unverified bool
 
 	Options []byte // IPv4 options, at most 40 bytes
 
@@ -89,7 +93,7 @@ func (l *Layer) Output(p *pkt.Packet, path *Path, o *Out) error {
 		mtu = path.Iface.cfg.MTU
 	}
 	n := p.Len()
-	p.Trusted = true
+	p.Trusted = !o.Unverified
 	if dst.Is4() {
 		h := wire.IPv4{
 			Src: src, Dst: dst, TOS: o.TOS, TTL: ttl, Proto: o.Proto,
@@ -167,8 +171,8 @@ func (l *Layer) checksum(p *pkt.Packet, path *Path, src, dst netip.Addr, o *Out,
 		return
 	}
 	i := path.Iface
-	if whole && i.cfg.Out == nil {
-		return // never leaves memory
+	if whole && i.cfg.Out == nil && o.Proto != ProtoICMPv6 {
+		return // never leaves memory, and only ICMPv6's is what programs see
 	}
 	var c wire.Checksum
 	c.AddPseudo(src, dst, o.Proto, p.Len())
@@ -209,36 +213,40 @@ func (l *Layer) outputIncluded(p *pkt.Packet, path *Path, o *Out) error {
 	if n > path.Iface.cfg.MTU || n > maxLen4 {
 		return syscall.EMSGSIZE
 	}
-	if path.Dst.Is4() {
-		h, hl, err := wire.ParseIPv4(fillLen4(b))
-		if err != nil {
-			return syscall.EINVAL
-		}
-		if h.Src.IsUnspecified() {
-			h.Src = path.Src
-		}
-		src = h.Src
-		if h.ID == 0 {
-			h.ID = l.ident(h.Dst)
-		}
-		h.Put(b[:hl])
-	} else {
-		h, err := wire.ParseIPv6(b)
-		if err != nil {
-			return syscall.EINVAL
-		}
-		src = h.Src
+	switch {
+	case path.Dst.Is4() && !l.complete4(b, path), !path.Dst.Is4() && n < wire.IPv6Len:
+		return syscall.EINVAL
+	case path.Dst.Is4():
+		src = netip.AddrFrom4([4]byte(b[12:16]))
+	default:
+		src = netip.AddrFrom16([16]byte(b[8:24]))
 	}
 	p = pkt.FromBytes(b)
-	p.Owner = owner
+	p.Owner, p.ForHost = owner, path.Iface.cfg.Loopback
 	l.send(p, path, src, path.Dst, o)
 	return nil
 }
 
-// fillLen4 sets the total length of an IPv4 packet, as Linux does for raw sockets.
-func fillLen4(b []byte) []byte {
-	if len(b) >= wire.IPv4MinLen {
-		binary.BigEndian.PutUint16(b[2:], uint16(len(b)))
+// complete4 fills in what a raw socket's IPv4 header leaves open, and reports whether its
+// length is one. What else stands in it is the receiver's business (Linux,
+// raw_send_hdrinc).
+func (l *Layer) complete4(b []byte, path *Path) bool {
+	if len(b) < wire.IPv4MinLen {
+		return false
 	}
-	return b
+	hl := int(b[0]&15) * 4
+	if hl < wire.IPv4MinLen || hl > len(b) {
+		return false
+	}
+	binary.BigEndian.PutUint16(b[2:], uint16(len(b)))
+	if b[4]|b[5] == 0 {
+		binary.BigEndian.PutUint16(b[4:], l.ident(path.Dst))
+	}
+	if src := b[12:16]; binary.BigEndian.Uint32(src) == 0 {
+		a := path.Src.As4()
+		copy(src, a[:])
+	}
+	b[10], b[11] = 0, 0
+	binary.BigEndian.PutUint16(b[10:], wire.ChecksumOf(b[:hl]))
+	return true
 }

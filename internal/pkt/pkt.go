@@ -41,6 +41,10 @@ type Packet struct {
 	// not be verified.
 	Trusted bool
 
+	// ForHost says that the packet is for the host whose loopback interface it is on,
+	// whatever its header says (IP_HDRINCL).
+	ForHost bool
+
 	// Owner says for whom the packet was sent, 0 and 0 where nobody in particular.
 	Owner Owner
 
@@ -69,7 +73,7 @@ func New() *Packet {
 func (p *Packet) Free() {
 	p.Payload.Release()
 	p.ChecksumStart, p.ChecksumOffset, p.SegmentSize = 0, 0, 0
-	p.Trusted, p.Owner, p.next = false, Owner{}, nil
+	p.Trusted, p.ForHost, p.Owner, p.next = false, false, Owner{}, nil
 	pool.Put(p)
 }
 

@@ -13,9 +13,10 @@ func (c *Conn) Covers(seq uint32) bool {
 // Reusable reports whether a new active open may take the tuple over now, and with
 // which initial sequence number: the old connection used timestamps, and the clock
 // that they come from has moved on since the last of them, so that every segment of
-// the new one is newer by PAWS (RFC 6191, section 2; Linux, tcp_twsk_unique).
-func (t *TimeWaitState) Reusable(now time.Duration) (iss uint32, ok bool) {
-	return t.NextISS(), t.hasTS && now-(t.expires-t.length) >= time.Millisecond
+// the new one is newer by PAWS (RFC 6191, section 2; Linux, tcp_twsk_unique). Where the
+// program has chosen the port, the sequence numbers, which are newer, are enough.
+func (t *TimeWaitState) Reusable(now time.Duration, chosen bool) (iss uint32, ok bool) {
+	return t.NextISS(), t.hasTS && (chosen || now-(t.expires-t.length) >= time.Millisecond)
 }
 
 // LowerPathMSS tells the connection that the path takes less than it thought: what

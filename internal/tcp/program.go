@@ -152,12 +152,14 @@ func (c *Conn) BufferedFrom(off int) int {
 func (c *Conn) EOF() bool { return c.flags&finRcvd != 0 && c.Buffered() == 0 }
 
 // Read detaches up to max bytes and appends their views to dst; the references
-// pass to the caller.
+// pass to the caller. It passes over the urgent byte, which PassUrgent does before one
+// asks whether there is something to read.
 func (c *Conn) Read(now time.Duration, max int, dst []buf.View) []buf.View {
-	before := c.rcv.q.Base()
 	if c.rare != nil {
+		c.PassUrgent(now)
 		max = c.untilMark(max)
 	}
+	before := c.rcv.q.Base()
 	dst = c.rcv.q.Take(max, dst)
 	if n := c.rcv.q.Base() - before; n > 0 {
 		c.readSome(now, int(n))
@@ -205,14 +207,17 @@ func (c *Conn) Ready() wait.Events {
 	return ev
 }
 
-// readable is Linux's rule for In: SO_RCVLOWAT bytes, or what there is when no
-// more can come.
+// readable is Linux's rule for In (tcp_poll): SO_RCVLOWAT bytes, or what there is when no
+// more can come. An urgent byte is one of them, but where it is the next.
 func (c *Conn) readable() bool {
-	n := c.Buffered()
+	n, low := c.rcv.q.Len(), int(c.opt.RcvLowat)
 	if n == 0 {
 		return false
 	}
-	if n >= int(c.opt.RcvLowat) {
+	if c.AtMark() && !c.opt.OOBInline {
+		low++
+	}
+	if n >= low {
 		return true
 	}
 	return c.window() <= uint32(c.rcv.mss)

@@ -121,3 +121,19 @@ func TestUrgentRetransmission(t *testing.T) {
 	tc.want("PU. 1+10 ack 1 urg 10")
 	tc.wantAfter(leastRTO, "PU. 1+10 ack 1 urg 10")
 }
+
+// A read passes over an urgent byte that nobody has looked at, alone as it is, so that
+// nothing is left for poll, nor for close to reset for (Linux, tcp_recvmsg_locked).
+func TestUrgentPassed(t *testing.T) {
+	tc := newScript(t, plain)
+	tc.connect()
+	tc.recv("PU. 1+1 ack 1 urg 1")
+	tc.want(". 1 ack 2")
+	tc.wantReady(wait.Out | wait.Pri)
+	tc.read(100, 0)
+	tc.wantReady(wait.Out)
+	wantUrgent(tc, false, 0, syscall.EINVAL)
+	tc.call(func(c *Conn) { c.Close(tc.now) })
+	tc.want("F. 1 ack 2")
+	tc.quiet = true
+}

@@ -77,7 +77,7 @@ func (c *Conn) inUrgent(seq uint64, s *Segment) {
 		return
 	}
 	// An older urgent byte that was not read is skipped: it is the next to be read.
-	if u.state != urgentNone && u.mark == c.rcv.q.Base() && !c.opt.OOBInline && c.rcv.q.Len() > 1 {
+	if u.state != urgentNone && u.mark == c.rcv.q.Base() && !c.opt.OOBInline && c.rcv.q.Len() > 0 {
 		c.rcv.q.Drop(u.mark + 1)
 	}
 	u.mark, u.state = mark, urgentNotYet
@@ -134,20 +134,24 @@ func (c *Conn) hidden() int {
 	return 0
 }
 
-// untilMark cuts a read at the urgent byte, and skips that byte if it is the next.
+// untilMark cuts a read at the urgent byte.
 func (c *Conn) untilMark(max int) int {
-	mark, ok := c.urgentMark()
-	if !ok {
-		return max
-	}
-	if base := c.rcv.q.Base(); base < mark {
-		return int(min(uint64(max), mark-base))
-	}
-	if !c.opt.OOBInline && c.rcv.q.Len() > 1 {
-		c.rcv.q.Drop(mark + 1)
-		c.readUrgentPassed()
+	if mark, ok := c.urgentMark(); ok && c.rcv.q.Base() < mark {
+		return int(min(uint64(max), mark-c.rcv.q.Base()))
 	}
 	return max
+}
+
+// PassUrgent begins a read of at least one byte, which passes over the urgent byte if that
+// is the next, whether or not it was looked at and anything follows it (Linux,
+// tcp_recvmsg_locked).
+func (c *Conn) PassUrgent(now time.Duration) {
+	mark, ok := c.urgentMark()
+	if !ok || c.opt.OOBInline || c.rcv.q.Base() != mark || c.rcv.q.Len() == 0 {
+		return
+	}
+	c.rcv.q.Drop(mark + 1)
+	c.readSome(now, 1)
 }
 
 // readUrgentPassed forgets the urgent byte once reading has passed it.
