@@ -142,24 +142,12 @@ var declaredRun = []struct {
 		reason: "a receive on a stream is the kernel's, which tells nothing of TCP_INQ",
 	},
 	{
-		line: "* stamp; * unsent", what: "result",
-		reason: "SIOCGSTAMP and SIOCOUTQNSD are not carried out for the descriptor",
-	},
-	{
 		line: "* get so:meminfo *", what: "result",
 		reason: "SO_MEMINFO counts what the stack holds, not what has reached the descriptor",
 	},
 	{
 		name: "effects/not sent", what: "s poll",
 		reason: "TCP_CORK has no effect",
-	},
-	{
-		line: "* ask *", what: "result",
-		reason: "an option whose value depends on what the buffer holds is not given that: IP_MSFILTER and MCAST_MSFILTER are EINVAL",
-	},
-	{
-		name:   "filters/*",
-		reason: "a struct sock_fprog points to the program's memory, which is not read: SO_ATTACH_FILTER is EINVAL",
 	},
 	{
 		name: "sources/two members; sources/closed", line: "o recv 9; x send x to mc:7000",

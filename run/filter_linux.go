@@ -35,7 +35,7 @@ type machine struct {
 const (
 	nativeRecv = 0x2 | 0x40 | 0x100 | 0x4000 | 0x40000000    // PEEK DONTWAIT WAITALL NOSIGNAL CMSG_CLOEXEC
 	nativeSend = 0x4 | 0x40 | 0x80 | 0x800 | 0x4000 | 0x8000 // DONTROUTE DONTWAIT EOR CONFIRM NOSIGNAL MORE
-	siocBase   = 0x8900                                      // ioctls of sockets
+	siocBase   = 0x8900                                      // ioctls of sockets, whose size and direction come above
 	siocOutq   = 0x5411                                      // SIOCOUTQ
 	ipprotoTCP = 6
 	tcpCork    = 3
@@ -93,7 +93,7 @@ func setsOption(a *assembler) {
 func asksSocket(a *assembler) {
 	a.load(arg(1))
 	a.jump(bpf.JumpEqual, siocOutq, "notify", "")
-	a.code = append(a.code, bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: 0xffffff00})
+	a.code = append(a.code, bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: 0xff00})
 	a.jump(bpf.JumpEqual, siocBase, "notify", "allow")
 }
 

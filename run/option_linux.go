@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"slices"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -13,7 +14,7 @@ import (
 	"usock/internal/abi"
 )
 
-const maxOption = 4096 // bytes of an option's value
+const maxOption = 64 << 10 // bytes of an option's value
 
 // onBoth reports whether an option is set on the program's end as well, because the
 // kernel carries out the calls that it is about.
@@ -66,12 +67,16 @@ func callSetsockopt(c *call) result {
 	if size < 0 {
 		return c.fail(unix.EINVAL)
 	}
-	v, e := c.bytes(args[3], uint64(size), maxOption)
+	v, e := c.givenValue(level, name, args[3], size)
 	if e != 0 {
 		return c.fail(e)
 	}
 	if err := c.s.u.SetSockOpt(level, name, v); err != nil {
 		return c.failErr(err)
+	}
+	if level == usock.SOL_IPV6 && name == usock.IPV6_FLOWLABEL_MGR {
+		// The label that was chosen. Linux does not mind if it cannot be stored.
+		c.write(args[3]+offFlowLabel, v[offFlowLabel:offFlowLabel+4])
 	}
 	if c.s.lowWater(level, name) {
 		if n, err := c.s.u.GetSockOptInt(level, name); err == nil {
@@ -126,10 +131,15 @@ func callGetsockopt(c *call) result {
 	if size < 0 {
 		return c.fail(unix.EINVAL)
 	}
-	v := make([]byte, min(size, maxOption))
+	v, e := c.askedValue(level, name, args[3], size)
+	if e != 0 {
+		return c.fail(e)
+	}
 	var n int
 	var err error
 	switch {
+	case isFilter(level, name):
+		return c.getFilter(size, args[3], args[4])
 	case level == usock.SOL_SOCKET && name == usock.SO_ERROR:
 		n = copy(v, abi.AppendInt(nil, c.socketError()))
 	case c.s.lowWater(level, name):
@@ -173,26 +183,147 @@ func (c *call) overError() syscall.Errno {
 // one.
 func (c *call) clearNative() bool { return sysGetInt(c.dup, unix.SO_ERROR) != 0 }
 
+// Layouts of values that are more than bytes for the stack.
+const (
+	sockFprogSize  = 16 // struct sock_fprog: a number of instructions, and where they are
+	offFprogFilter = 8
+	sockFilterSize = 8
+	maxFilter      = 4096 // instructions (BPF_MAXINSNS)
+	offFlowLabel   = 16   // in struct in6_flowlabel_req
+
+	// struct ip_msfilter and group_filter: the list of sources comes after its length.
+	msfilterSize   = 16
+	msfilterSource = 4
+	groupSize      = 144
+	groupSource    = 128
+)
+
+// isFilter reports whether the option is a socket's filter, which is set by
+// SO_ATTACH_FILTER and got by SO_GET_FILTER, with one number.
+func isFilter(level, name int) bool {
+	return level == usock.SOL_SOCKET && name == usock.SO_ATTACH_FILTER
+}
+
+// givenValue reads the value for a setsockopt as the stack takes it: a filter is its
+// instructions.
+func (c *call) givenValue(level, name int, addr uint64, size int) ([]byte, syscall.Errno) {
+	if !isFilter(level, name) {
+		return c.bytes(addr, uint64(size), maxOption)
+	}
+	if size != sockFprogSize {
+		return nil, unix.EINVAL
+	}
+	prog, e := c.bytes(addr, sockFprogSize, sockFprogSize)
+	if e != 0 {
+		return nil, e
+	}
+	n := int(binary.NativeEndian.Uint16(prog))
+	at := binary.NativeEndian.Uint64(prog[offFprogFilter:])
+	if n == 0 || n > maxFilter || at == 0 {
+		return nil, unix.EINVAL // bpf_check_basics_ok
+	}
+	return c.bytes(at, uint64(n)*sockFilterSize, maxFilter*sockFilterSize)
+}
+
+// getFilter is SO_GET_FILTER, whose lengths are numbers of instructions. With room for
+// none it tells how many there are (sk_get_filter).
+func (c *call) getFilter(size int, addr, length uint64) result {
+	v := make([]byte, maxFilter*sockFilterSize)
+	n, err := c.s.u.GetSockOpt(usock.SOL_SOCKET, usock.SO_ATTACH_FILTER, v)
+	if err != nil {
+		return c.failErr(err)
+	}
+	count := n / sockFilterSize
+	if size > 0 {
+		if size < count {
+			return c.fail(unix.EINVAL)
+		}
+		if e := c.write(addr, v[:n]); e != 0 {
+			return c.fail(e)
+		}
+	}
+	return c.fail(c.putLen(length, int64(count)))
+}
+
+// askedValue makes the buffer for a getsockopt. Of some options it holds a question;
+// how many sources of a group's it asks for bounds them, and not the buffer's length
+// (ip_mc_msfget, ip_mc_gsfget).
+func (c *call) askedValue(level, name int, addr uint64, size int) ([]byte, syscall.Errno) {
+	var whole, each int
+	switch {
+	case level == usock.SOL_IP && name == usock.IP_MSFILTER:
+		whole, each = msfilterSize, msfilterSource
+	case (level == usock.SOL_IP || level == usock.SOL_IPV6) && name == usock.MCAST_MSFILTER:
+		whole, each = groupSize, groupSource
+	case level == usock.SOL_IPV6 && name == usock.IPV6_FLOWLABEL_MGR:
+	default:
+		return make([]byte, min(size, maxOption)), 0
+	}
+	v, e := c.bytes(addr, uint64(size), maxOption)
+	if e != 0 || each == 0 || size < whole {
+		return v, e
+	}
+	asked := min(uint64(binary.NativeEndian.Uint32(v[whole-4:])), maxOption/uint64(each))
+	if more := whole + int(asked)*each - len(v); more > 0 {
+		v = append(v, make([]byte, more)...)
+	}
+	return v, 0
+}
+
+// Requests of ioctl about sockets. A time has two forms and two numbers each.
+const (
+	siocOutqNSD     = 0x894b
+	siocGStamp      = 0x8906
+	siocGStampNS    = 0x8907
+	siocGStampNew   = 0x80108906
+	siocGStampNSNew = 0x80108907
+)
+
 // callIoctl is ioctl(fd, request, arg) for requests about sockets.
 func callIoctl(c *call) result {
 	args := &c.n.data.args
 	var v int
 	switch uint32(args[1]) {
+	case siocGStamp, siocGStampNew:
+		return c.stamp(args[2], time.Microsecond)
+	case siocGStampNS, siocGStampNSNew:
+		return c.stamp(args[2], time.Nanosecond)
+	case siocOutqNSD:
+		out, err := c.s.u.OutQueueUnsent()
+		if err != nil {
+			return c.failErr(err)
+		}
+		v = out + c.pumped()
 	case unix.SIOCOUTQ:
 		out, err := c.s.u.OutQueue()
 		if err != nil {
 			return c.failErr(err)
 		}
-		v = out + len(c.s.up.buf) - c.s.up.off
-		if c.s.far.fd >= 0 {
-			v += max(0, unread(c.s.far.fd)-c.s.filler)
-		}
+		v = out + c.pumped()
 	default:
 		return result{how: byKernel} // about interfaces, or SIOCATMARK
 	}
-	var word [4]byte
-	binary.NativeEndian.PutUint32(word[:], uint32(v))
-	return c.fail(c.write(args[2], word[:]))
+	return c.fail(c.putLen(args[2], int64(v)))
+}
+
+// pumped returns how many bytes the program has written that are not in the stack yet.
+func (c *call) pumped() int {
+	n := len(c.s.up.buf) - c.s.up.off
+	if c.s.far.fd >= 0 {
+		n += max(0, unread(c.s.far.fd)-c.s.filler)
+	}
+	return n
+}
+
+// stamp stores when the last datagram has arrived: seconds, and units of the rest.
+func (c *call) stamp(addr uint64, unit time.Duration) result {
+	t, err := c.s.u.Timestamp()
+	if err != nil {
+		return c.failErr(err)
+	}
+	b := binary.NativeEndian.AppendUint64(nil, uint64(t.Unix()))
+	b = binary.NativeEndian.AppendUint64(b, uint64(t.Nanosecond())/uint64(unit))
+	return c.fail(c.write(addr, b))
 }
 
 // closeOnExec returns O_CLOEXEC if the descriptor that the call names is closed on

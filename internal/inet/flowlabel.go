@@ -171,6 +171,9 @@ func (s *Stack) leaseFlow(k *socket.Socket, r *flowReq) (*flowLease, error) {
 		if r.flags&flowCreate == 0 {
 			return nil, syscall.ENOENT
 		}
+		if !s.roomForFlow(len(ipOptionsOf(k).leases)) {
+			return nil, syscall.ENOBUFS
+		}
 		if l = fresh; l.label == 0 {
 			for l.label == 0 || s.flows[l.label] != nil {
 				l.label = uint32(s.prf.random()) & labelMask
@@ -186,6 +189,26 @@ func (s *Stack) leaseFlow(k *socket.Socket, r *flowReq) (*flowLease, error) {
 	o := ownIPOptionsOf(k)
 	o.leases = append(o.leases, l)
 	return l, nil
+}
+
+// How many labels are leased at once, by all and by a socket (Linux, ip6_flowlabel.c,
+// mem_check).
+const (
+	maxFlows   = 4096
+	maxFlowsOf = 32
+)
+
+// roomForFlow reports whether a socket that holds some labels may have a new one. Who is
+// privileged may have them all.
+func (s *Stack) roomForFlow(holds int) bool {
+	room := maxFlows - len(s.flows)
+	switch {
+	case room <= 0:
+		return false
+	case room > maxFlows-maxFlowsOf || s.privileged:
+		return true
+	}
+	return holds < maxFlowsOf && (holds == 0 || room >= maxFlows/2) && room >= maxFlows/4
 }
 
 // renew sets how long a label is kept. Time plays no part besides: a label whose last
