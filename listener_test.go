@@ -176,3 +176,34 @@ func TestAcceptOverflow(t *testing.T) {
 		})
 	}
 }
+
+// What was accepted ahead of a program counts against the backlog until it is let go.
+func TestHold(t *testing.T) {
+	h := newHost(t, usock.Config{})
+	l := mustSocket(t, h, usock.AF_INET, usock.SOCK_STREAM)
+	if err := l.Bind(mustAddr(t, "127.0.0.1:8080")); err != nil {
+		t.Fatal(err)
+	}
+	const backlog = 2
+	l.Listen(backlog)
+	connect := func(want bool) {
+		t.Helper()
+		c := mustSocket(t, h, usock.AF_INET, usock.SOCK_STREAM|usock.SOCK_NONBLOCK)
+		c.Connect(mustAddr(t, "127.0.0.1:8080"))
+		if made := c.Events()&usock.POLLOUT != 0; made != want {
+			t.Errorf("a connection is made: %v, want %v", made, want)
+		}
+	}
+	for range backlog + 1 {
+		connect(true)
+	}
+	connect(false)
+	l.Hold(1)
+	if _, _, err := l.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	connect(false)
+	l.Hold(0)
+	connect(true)
+	connect(false)
+}

@@ -254,6 +254,12 @@ func (s *Socket) OutQueueUnsent() (int, error) { return s.in.Unsent() }
 // SIOCGSTAMPNS); ENOENT if there is none. Times are noted from the first call on.
 func (s *Socket) Timestamp() (time.Time, error) { return s.in.Stamp() }
 
+// Hold has n connections that were accepted count against a listener's backlog
+// (listen(2)) as if they waited in its queue still: for one who accepts ahead of the
+// program that the connections are for. n replaces the number of the last call. Without
+// effect on other sockets.
+func (s *Socket) Hold(n int) { s.in.Hold(n) }
+
 // AtMark reports whether the next byte to be received is the urgent one
 // (SIOCATMARK, sockatmark(3)); ENOTTY for sockets without urgent data.
 func (s *Socket) AtMark() (bool, error) { return s.in.AtMark() }

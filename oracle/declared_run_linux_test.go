@@ -122,10 +122,6 @@ var declaredRun = []struct {
 		reason: "urgent data is AF_UNIX's: its byte is readable at the mark, and SO_OOBINLINE is the descriptor's own",
 	},
 	{
-		name:   "tcplisten/backlog*",
-		reason: "connections are taken off the stack's queue at once: the descriptor's backlog comes on top",
-	},
-	{
 		name: "connect/udp*", what: "* name",
 		reason: "a send that tells an earlier error does not choose a port",
 	},

@@ -31,9 +31,29 @@ type listenQueue struct {
 	entries  []entry // in the kernel's queue, in order
 	taken    []taken // out of it, and not given to the program
 	tokens   int     // entries that are tokens
+	counted  int     // what the host's socket was told of waiting
 	shut     bool    // shut down: the host's socket does not listen any more
 	held     *sock   // accepted from the host; the kernel's queue is full
 	starving bool    // in loop.starved
+}
+
+// waiting is how many connections the program has not accepted yet that the host's socket
+// has none of any more. With its own they are bounded by the backlog.
+func (q *listenQueue) waiting() int {
+	n := len(q.entries) - q.tokens + len(q.taken)
+	if q.held != nil {
+		n++
+	}
+	return n
+}
+
+// count tells the host's socket how many those are, and more on top.
+func (s *sock) count(more int) {
+	q := s.listen
+	if n := q.waiting() + more; n != q.counted {
+		q.counted = n
+		s.u.Hold(n)
+	}
 }
 
 // entry is an end that is connected to the program's.
@@ -179,8 +199,10 @@ func (s *sock) hold() bool {
 		s.l.starve(s)
 		return false
 	}
+	s.count(1) // before it leaves the host's queue
 	u, _, err := s.u.Accept()
 	if err != nil {
+		s.count(0)
 		s.l.space.give(1)
 		return false
 	}
@@ -293,8 +315,11 @@ func (c *call) tryAccept(flags int) result {
 	n := q.taken[0]
 	q.taken = q.taken[1:]
 	r := c.deliver(n, flags)
-	if s.listen != nil && (s.listen.held != nil || s.listen.tokens != len(s.listen.taken)) {
-		s.acceptAll()
+	if q := s.listen; q != nil {
+		s.count(0)
+		if q.held != nil || q.tokens != len(q.taken) {
+			s.acceptAll()
+		}
 	}
 	return r
 }
@@ -312,6 +337,7 @@ func (c *call) takeEntry(nonb int) syscall.Errno {
 		case unix.EAGAIN:
 			// A process outside of the run has the listener and has accepted them.
 			q.clear(s.l)
+			s.count(0)
 			return 0
 		case unix.EINTR:
 			continue

@@ -80,7 +80,7 @@ func valid(a, b netip.Addr) netip.Addr {
 func (t *tcpProto) describe(e *tcpEndpoint, in *Info) {
 	in.Local = netip.AddrPortFrom(valid(e.laddr, e.addr), e.lport)
 	if l := e.listener; l != nil {
-		in.State, in.RecvQ, in.SendQ = tcp.Listen, l.length, l.backlog
+		in.State, in.RecvQ, in.SendQ = tcp.Listen, l.waiting(), l.backlog
 		return
 	}
 	in.State = e.conn.State()

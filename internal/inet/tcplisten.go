@@ -23,11 +23,21 @@ type listener struct {
 	incomplete int          // connections in SYN-RECEIVED
 	head, tail *tcpEndpoint // the accept queue
 	length     int
+	held       int           // accepted, and counted all the same (socket.AcceptHolder)
 	fast       int           // Fast Open children in SYN-RECEIVED
 	overflow   time.Duration // when the incomplete queue was full last; 0: never
 }
 
-func (l *listener) full() bool { return l.length > l.backlog }
+func (l *listener) full() bool { return l.waiting() > l.backlog }
+
+func (l *listener) waiting() int { return l.length + l.held }
+
+// Hold implements socket.AcceptHolder.
+func (t *tcpProto) Hold(s *socket.Socket, n int) {
+	if l := endpointOf(s).listener; l != nil {
+		l.held = n
+	}
+}
 
 // queued reports whether e waits in its parent's accept queue.
 func (e *tcpEndpoint) queued() bool {

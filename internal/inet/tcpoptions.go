@@ -234,7 +234,7 @@ func (t *tcpProto) stateRows() []socket.Option {
 				if l := e.listener; l != nil {
 					// The queues' lengths, where a connection has other counts.
 					in.State = tcp.Listen.Linux()
-					in.Unacked, in.Sacked = uint32(l.length), uint32(l.backlog)
+					in.Unacked, in.Sacked = uint32(l.waiting()), uint32(l.backlog)
 				}
 				var v [tcp.InfoLen]byte
 				return append(b, v[:in.Put(v[:])]...), nil

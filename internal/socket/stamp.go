@@ -43,6 +43,19 @@ func (s *Socket) Stamp() (t time.Time, err error) {
 	return t, err
 }
 
+// AcceptHolder is a Proto whose listeners count connections that were accepted.
+type AcceptHolder interface {
+	// Hold has n count as if they waited in the accept queue. Locked.
+	Hold(s *Socket, n int)
+}
+
+// Hold has n connections that were accepted count against the backlog.
+func (s *Socket) Hold(n int) {
+	if p, ok := s.Proto.(AcceptHolder); ok {
+		s.locked(func() error { p.Hold(s, n); return nil })
+	}
+}
+
 // Sender is a Proto that holds what it could not send yet.
 type Sender interface {
 	// Unsent returns the bytes that were never sent; negative for a listener. Locked.
