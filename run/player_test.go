@@ -673,6 +673,21 @@ func (p *player) write(fd int, b []byte) (e syscall.Errno) {
 	return e
 }
 
+// fill writes until nothing more is taken, and returns how much was.
+func (p *player) fill(fd int) (sent int) {
+	p.t.Helper()
+	b := make([]byte, 1<<14)
+	for p.poll(fd)&unix.POLLOUT != 0 {
+		for {
+			n, err := unix.SendmsgN(fd, b, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+			if sent += max(n, 0); err != nil {
+				break
+			}
+		}
+	}
+	return sent
+}
+
 // read is a read that waits.
 func (p *player) read(fd, size int) (b []byte, e syscall.Errno) {
 	p.t.Helper()

@@ -65,7 +65,7 @@ func (c *call) shutdownStream(how int) result {
 	switch {
 	case s.state != connected:
 		return c.fail(unix.ENOTCONN) // it has broken down meanwhile
-	case writes && !s.up.empty() && s.up.half == flowing:
+	case writes && s.up.half != ended && (!s.up.empty() || s.far.readable):
 		if how == unix.SHUT_RDWR {
 			s.u.Shutdown(usock.SHUT_RD)
 			s.shutRd = true

@@ -34,6 +34,7 @@ func TestTransitions(t *testing.T) {
 		{"reset", walkReset},
 		{"close", walkClose},
 		{"close after shutdown", walkCloseAfterShutdown},
+		{"shutdown twice", walkShutdownTwice},
 		{"disconnect", walkDisconnect},
 		{"listen again", walkListenAgain},
 		{"connect after listen", walkConnectAfterListen},
@@ -239,6 +240,32 @@ func walkCloseAfterShutdown(p *player) {
 	p.must(p.write(c, []byte("for nobody")))
 	p.until("the reset", func() bool { return p.sock(c).state == over })
 	p.wants(p.write(c, []byte{1}), unix.EPIPE)
+}
+
+// walkShutdownTwice ends a stream, and again, while nobody has room for all that was
+// written.
+func walkShutdownTwice(p *player) {
+	for _, second := range []int{unix.SHUT_WR, unix.SHUT_RDWR} {
+		c, s := p.pair()
+		sent := p.fill(c)
+		p.must(p.shutdown(c, unix.SHUT_WR))
+		p.must(p.shutdown(c, second))
+		got := 0
+		for {
+			b, e := p.read(s, pumpSize)
+			p.must(e)
+			if len(b) == 0 {
+				break
+			}
+			got += len(b)
+		}
+		if got != sent {
+			p.t.Errorf("%d of %d bytes came", got, sent)
+		}
+		p.close(c)
+		p.close(s)
+		p.idle()
+	}
 }
 
 func walkDisconnect(p *player) {
