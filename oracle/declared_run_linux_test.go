@@ -134,15 +134,15 @@ var declaredRun = []struct {
 		reason: "the descriptor has buffers of its own: how much fits is another number",
 	},
 	{
-		name:   "effects/bytes left to read*; optionuse/inq",
-		reason: "a receive on a stream is the kernel's, which tells nothing of TCP_INQ",
+		name: "effects/time of the last", line: "b stamp", what: "result",
+		reason: "SIOCGSTAMP tells of what has reached the descriptor last, received or not",
 	},
 	{
 		line: "* get so:meminfo *", what: "result",
 		reason: "SO_MEMINFO counts what the stack holds, not what has reached the descriptor",
 	},
 	{
-		name: "effects/not sent", what: "s poll",
+		name: "effects/not sent", what: "s poll; result",
 		reason: "TCP_CORK has no effect",
 	},
 	{

@@ -207,7 +207,7 @@ func (s *sock) hold() bool {
 		return false
 	}
 	u.SetNonblock(true)
-	s.listen.held = &sock{l: s.l, u: u, stream: true, state: connected, far: end{fd: -1}, fd: -1, times: s.times}
+	s.listen.held = &sock{l: s.l, u: u, stream: true, state: connected, far: end{fd: -1}, fd: -1, times: s.times, inq: s.inq}
 	return true
 }
 

@@ -50,7 +50,7 @@ func (c *call) moved(m *message, e syscall.Errno) result {
 		return c.fail(e)
 	}
 	if m.received {
-		if e := c.storeRest(m, new(received)); e != 0 && e != errGone {
+		if e := c.storeRest(m, c.streamRest()); e != 0 && e != errGone {
 			return c.fail(e)
 		}
 	}

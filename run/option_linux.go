@@ -71,12 +71,18 @@ func callSetsockopt(c *call) result {
 	if e != 0 {
 		return c.fail(e)
 	}
+	if c.s.stream && queuesErrors(level, name, v) {
+		return c.failErr(unix.EOPNOTSUPP)
+	}
 	if err := c.s.u.SetSockOpt(level, name, v); err != nil {
 		return c.failErr(err)
 	}
 	if level == usock.SOL_IPV6 && name == usock.IPV6_FLOWLABEL_MGR {
 		// The label that was chosen. Linux does not mind if it cannot be stored.
 		c.write(args[3]+offFlowLabel, v[offFlowLabel:offFlowLabel+4])
+	}
+	if level == usock.SOL_TCP && name == usock.TCP_INQ {
+		c.s.readInq()
 	}
 	if c.s.lowWater(level, name) {
 		if n, err := c.s.u.GetSockOptInt(level, name); err == nil {
@@ -100,6 +106,12 @@ func callSetsockopt(c *call) result {
 	c.s.pump()
 	c.s.wakeAll()
 	return c.ok()
+}
+
+// readInq notes whether receives tell what is left (TCP_INQ).
+func (s *sock) readInq() {
+	on, err := s.u.GetSockOptInt(usock.SOL_TCP, usock.TCP_INQ)
+	s.inq = err == nil && on != 0
 }
 
 // setTime keeps a timeout for the calls that wait here.
@@ -197,6 +209,23 @@ const (
 	groupSize      = 144
 	groupSource    = 128
 )
+
+// queuesErrors reports whether the option puts entries into the queue of errors that are
+// none: the descriptor of a stream cannot show them to poll, so programs that wait for
+// them would wait for ever.
+func queuesErrors(level, name int, v []byte) bool {
+	if level != usock.SOL_SOCKET || len(v) < 4 {
+		return false
+	}
+	n := binary.NativeEndian.Uint32(v)
+	switch name {
+	case usock.SO_ZEROCOPY:
+		return n != 0
+	case usock.SO_TIMESTAMPING, unix.SO_TIMESTAMPING_NEW:
+		return n&usock.SOF_TIMESTAMPING_TX_RECORD != 0
+	}
+	return false
+}
 
 // isFilter reports whether the option is a socket's filter, which is set by
 // SO_ATTACH_FILTER and got by SO_GET_FILTER, with one number.

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"usock"
+	"usock/internal/abi"
 )
 
 // callRecvfrom is recvfrom(fd, buf, len, flags, addr, addrlen).
@@ -27,10 +28,26 @@ func callRecvmsg(c *call) result {
 	if e != 0 {
 		return c.fail(e)
 	}
-	if c.plain(&m) || c.urgent(&m) {
+	if c.plain(&m) && !(c.s.inq && m.h.control != 0) || c.urgent(&m) {
 		return result{how: byKernel}
 	}
 	return c.receiveMessage(&m)
+}
+
+// streamRest is what a receive on a stream tells besides its bytes: with TCP_INQ how many
+// are left; one, if nothing more is than the end of the stream (Linux, tcp_inq_hint).
+func (c *call) streamRest() *received {
+	s, r := c.s, new(received)
+	if !s.inq {
+		return r
+	}
+	left, _ := s.u.InQueue()
+	left += len(s.down.buf) - s.down.off + max(0, unread(c.dup))
+	if left == 0 && s.down.half == ended {
+		left = 1
+	}
+	r.control = abi.AppendCmsg(nil, usock.SOL_TCP, usock.TCP_INQ, abi.AppendInt(nil, left))
+	return r
 }
 
 // urgent reports whether the call receives urgent data, which the pump has handed on.
@@ -112,7 +129,7 @@ func (c *call) receiveStream(m *message) result {
 		}
 	}
 	if m.done == 0 {
-		if e := c.storeRest(m, new(received)); e != 0 {
+		if e := c.storeRest(m, c.streamRest()); e != 0 {
 			return c.fail(e)
 		}
 		return c.answer(0)

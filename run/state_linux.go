@@ -113,6 +113,7 @@ type sock struct {
 	native []nativeOption // set on the program's end
 	times  [2]timeout     // SO_RCVTIMEO, SO_SNDTIMEO
 	linger bool           // SO_LINGER with a time: close must not wait for it
+	inq    bool           // TCP_INQ
 
 	listen *listenQueue // listening
 	scan   uint64       // the last scan begun before it came, or got its name
