@@ -154,6 +154,14 @@ var declaredRun = []struct {
 		reason: "what options add to a datagram is decided when it reaches the descriptor, not when it is received",
 	},
 	{
+		line: "* so:zerocopy *", what: "result",
+		reason: "SO_ZEROCOPY of a stream is EOPNOTSUPP: poll does not show what is in the queue of errors alone",
+	},
+	{
+		name: "effects/bytes left to read", line: "c send q oob; s recv 9 oob",
+		reason: "urgent data is AF_UNIX's, and its receive the kernel's",
+	},
+	{
 		name:   "stamps/*; zerocopy/*; cmsg/tcp6 so:timestamp",
 		reason: "times and completions: a stream's receives carry no control messages, and poll does not show what is in the queue of errors alone",
 	},

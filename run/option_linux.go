@@ -220,7 +220,7 @@ func queuesErrors(level, name int, v []byte) bool {
 	n := binary.NativeEndian.Uint32(v)
 	switch name {
 	case usock.SO_ZEROCOPY:
-		return n != 0
+		return n == 1 // or it is EINVAL
 	case usock.SO_TIMESTAMPING, unix.SO_TIMESTAMPING_NEW:
 		return n&usock.SOF_TIMESTAMPING_TX_RECORD != 0
 	}

@@ -35,7 +35,7 @@ func callRecvmsg(c *call) result {
 }
 
 // streamRest is what a receive on a stream tells besides its bytes: with TCP_INQ how many
-// are left; one, if nothing more is than the end of the stream (Linux, tcp_inq_hint).
+// are left, and one for the end of the stream (Linux, tcp_inq_hint).
 func (c *call) streamRest() *received {
 	s, r := c.s, new(received)
 	if !s.inq {
@@ -43,8 +43,8 @@ func (c *call) streamRest() *received {
 	}
 	left, _ := s.u.InQueue()
 	left += len(s.down.buf) - s.down.off + max(0, unread(c.dup))
-	if left == 0 && s.down.half == ended {
-		left = 1
+	if s.down.half == ended || s.u.Events()&usock.POLLRDHUP != 0 {
+		left++
 	}
 	r.control = abi.AppendCmsg(nil, usock.SOL_TCP, usock.TCP_INQ, abi.AppendInt(nil, left))
 	return r
