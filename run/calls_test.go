@@ -131,7 +131,7 @@ func TestFilterTrapsTheRows(t *testing.T) {
 		}
 		for name, nr := range callNumbers(t, goarch) {
 			for _, a := range args {
-				if decideFor(t, m, m.arch, int(nr), a...) != retAllow {
+				if decideFor(t, m, false, m.arch, int(nr), a...) != retAllow {
 					got = append(got, name)
 					break
 				}

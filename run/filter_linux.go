@@ -37,6 +37,7 @@ const (
 	nativeSend = 0x4 | 0x40 | 0x80 | 0x800 | 0x4000 | 0x8000 // DONTROUTE DONTWAIT EOR CONFIRM NOSIGNAL MORE
 	siocBase   = 0x8900                                      // ioctls of sockets, whose size and direction come above
 	siocOutq   = 0x5411                                      // SIOCOUTQ
+	msgMore    = 0x8000
 	ipprotoTCP = 6
 	tcpCork    = 3
 	argHigh    = 4 // offset of an argument's upper half
@@ -69,7 +70,14 @@ func makesSocket(a *assembler) {
 // descriptor is a socket with the same meaning.
 func receives(a *assembler) { plainIO(a, nativeRecv) }
 
-func sends(a *assembler) { plainIO(a, nativeSend) }
+// With MSG_MORE it is, too, where nobody sees packets.
+func sends(a *assembler) {
+	if a.seen {
+		plainIO(a, nativeSend&^msgMore)
+	} else {
+		plainIO(a, nativeSend)
+	}
+}
 
 func plainIO(a *assembler, flags uint32) {
 	a.load(arg(4))
@@ -80,10 +88,14 @@ func plainIO(a *assembler, flags uint32) {
 	a.jump(bpf.JumpBitsSet, ^flags, "notify", "allow")
 }
 
-// TCP_CORK succeeds without a trap and has no effect: what a program writes in one go
-// reaches the stack in one piece anyway, and servers set it twice for each answer,
-// which cost nginx a quarter of its answers per second.
+// TCP_CORK succeeds without a trap, and has no effect, where nobody sees packets: what a
+// program writes in one go reaches the stack in one piece anyway, and servers set it twice
+// for each answer, which costs nginx two answers of three.
 func setsOption(a *assembler) {
+	if a.seen {
+		always(a)
+		return
+	}
 	a.load(arg(1))
 	a.jump(bpf.JumpEqual, ipprotoTCP, "", "notify")
 	a.load(arg(2))
@@ -102,6 +114,7 @@ func arg(i int) uint32 { return offArgs + uint32(i)*argSize }
 
 // assembler collects instructions with symbolic jumps.
 type assembler struct {
+	seen   bool // Options.Packets
 	code   []bpf.Instruction
 	labels map[string]int
 	fixes  []fix
@@ -146,9 +159,9 @@ func (a *assembler) finish() []bpf.Instruction {
 }
 
 // filter returns the program that decides which calls are trapped. io_uring is
-// refused, because it would carry out calls that no filter sees.
-func filter(m *machine, list []row) []bpf.Instruction {
-	a := &assembler{labels: make(map[string]int)}
+// refused, because it would carry out calls that no filter sees. seen is Options.Packets.
+func filter(m *machine, list []row, seen bool) []bpf.Instruction {
+	a := &assembler{seen: seen, labels: make(map[string]int)}
 	a.load(offArch)
 	a.jump(bpf.JumpEqual, m.arch, "", "foreign")
 	a.load(offNr)

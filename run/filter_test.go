@@ -13,14 +13,14 @@ import (
 // decide runs this machine's filter on a call.
 func decide(t *testing.T, arch uint32, nr int, args ...uint64) uint32 {
 	t.Helper()
-	return decideFor(t, &native, arch, nr, args...)
+	return decideFor(t, &native, false, arch, nr, args...)
 }
 
 // decideFor runs the filter for a machine on a call. The interpreter loads words in
 // network byte order, so the structure is built in it.
-func decideFor(t *testing.T, m *machine, arch uint32, nr int, args ...uint64) uint32 {
+func decideFor(t *testing.T, m *machine, seen bool, arch uint32, nr int, args ...uint64) uint32 {
 	t.Helper()
-	vm, err := bpf.NewVM(filter(m, rows()))
+	vm, err := bpf.NewVM(filter(m, rows(), seen))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,6 +82,14 @@ func TestFilter(t *testing.T) {
 			t.Errorf("%s: %#x, want %#x", c.name, got, c.want)
 		}
 	}
+	for name, c := range map[string][]uint64{
+		"TCP_CORK": {unix.SYS_SETSOCKOPT, 3, unix.IPPROTO_TCP, unix.TCP_CORK},
+		"MSG_MORE": {unix.SYS_SENDTO, 3, pointer, 10, unix.MSG_MORE, 0, 0},
+	} {
+		if got := decideFor(t, &native, true, native.arch, int(c[0]), c[1:]...); got != retNotify {
+			t.Errorf("%s, where packets are seen: %#x", name, got)
+		}
+	}
 	for _, nr := range native.foreign {
 		if got := decide(t, native.foreignArch, int(nr)); got != retNotify {
 			t.Errorf("call %d of the other architecture: %#x", nr, got)
@@ -102,7 +110,7 @@ func TestFilter(t *testing.T) {
 
 // TestFilterSize keeps the program within what the kernel takes.
 func TestFilterSize(t *testing.T) {
-	raw, err := bpf.Assemble(filter(&native, rows()))
+	raw, err := bpf.Assemble(filter(&native, rows(), true))
 	if err != nil {
 		t.Fatal(err)
 	}

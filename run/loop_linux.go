@@ -35,6 +35,7 @@ type loop struct {
 	notify   notifier
 	notifyFD int
 	killable bool
+	packets  bool // Options.Packets
 	near     nearness
 	log      *logger
 	guard    *guard // nil: none

@@ -104,7 +104,8 @@ func (c *call) plainMessage() *message {
 // plain reports whether the kernel can carry the message's call out: a stream's
 // bytes and nothing else.
 func (c *call) plain(m *message) bool {
-	return c.s.stream && m.h.name == 0 && m.flags&(usock.MSG_OOB|usock.MSG_FASTOPEN|usock.MSG_ERRQUEUE|usock.MSG_ZEROCOPY|usock.MSG_TRUNC) == 0 && c.s.joined()
+	return c.s.stream && m.h.name == 0 && m.flags&(usock.MSG_OOB|usock.MSG_FASTOPEN|usock.MSG_ERRQUEUE|usock.MSG_ZEROCOPY|usock.MSG_TRUNC) == 0 && c.s.joined() &&
+		(m.flags&usock.MSG_MORE == 0 || !c.l.packets)
 }
 
 // nowait reports whether the call must not wait.

@@ -71,6 +71,9 @@ func callSetsockopt(c *call) result {
 	if e != 0 {
 		return c.fail(e)
 	}
+	if level == usock.SOL_TCP && name == usock.TCP_CORK && c.s.joined() {
+		c.s.drain() // what was written before it is not held back by it, or let go
+	}
 	if c.s.stream && queuesErrors(level, name, v) {
 		return c.failErr(unix.EOPNOTSUPP)
 	}

@@ -18,6 +18,12 @@ type Options struct {
 
 	Stdin, Stdout, Stderr *os.File
 
+	// Packets says that somebody sees the host's packets, or that they are few: a
+	// recording, a link that is slow or loses some. TCP_CORK and MSG_MORE decide then
+	// how a stream is cut into packets, as tcp(7) and send(2) say, which costs a trap
+	// each time. Else they are accepted without effect.
+	Packets bool
+
 	// Guard is a command whose process calls [Guard]. It ends the programs that would
 	// wait for ever should this process be killed. Empty: none.
 	Guard []string

@@ -38,6 +38,7 @@ func Run(o Options) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
+	l.packets = o.Packets
 	if l.guard, err = startGuard(o.Guard); err != nil {
 		l.stop()
 		return Status{}, fmt.Errorf("guard: %w", err)
@@ -73,7 +74,7 @@ func (l *loop) launch(o *Options, can abilities) (pid int, err error) {
 		defer close(started)
 		runtime.LockOSThread() // the thread ends with this goroutine
 		var notify listener
-		if notify, l.killable, err = install(can.trace); err != nil {
+		if notify, l.killable, err = install(can.trace, o.Packets); err != nil {
 			return
 		}
 		if err = l.begin(notify); err != nil {

@@ -149,6 +149,8 @@ func (c *call) trySend(m *message) result {
 		return c.sendStack(m)
 	case s.joined() && m.flags&usock.MSG_OOB != 0:
 		return c.sendUrgent(m)
+	case s.joined() && m.flags&usock.MSG_MORE != 0 && c.l.packets:
+		return c.sendMore(m)
 	case s.joined():
 		return c.sendStream(m)
 	}
@@ -292,6 +294,33 @@ func (c *call) sendUrgent(m *message) result {
 			return c.answer(int64(m.done))
 		}
 	}
+}
+
+// sendMore sends by the stack, after all that was written before, what more is to follow.
+// What does not fit there goes by the program's end as ever: only that shows when there is
+// room again.
+func (c *call) sendMore(m *message) result {
+	s := c.s
+	if s.drain(); !s.joined() {
+		return c.trySend(m) // it has broken down
+	}
+	for s.state == connected && s.up.empty() && !s.far.readable && m.done < m.total {
+		b, e := c.load(m)
+		if e != 0 {
+			return c.moved(m, e)
+		}
+		n, err := s.u.Send(b, usock.MSG_MORE|usock.MSG_NOSIGNAL)
+		m.done += max(n, 0)
+		switch e := errno(err); {
+		case e == unix.EAGAIN:
+			return c.sendStream(m)
+		case e != 0:
+			return c.failSend(m, e)
+		case m.done == m.total:
+			return c.answer(int64(m.done))
+		}
+	}
+	return c.sendStream(m)
 }
 
 // sendFastOpen is a send with MSG_FASTOPEN: connect and send in one (tcp(7)). The

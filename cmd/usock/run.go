@@ -119,7 +119,8 @@ func runProgram(args []string, verbose bool, s *shape) error {
 	}
 	o := run.Options{
 		Host: host, Path: path, Argv: args, Env: os.Environ(),
-		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+		Packets: s.loopback() != nil,
+		Stdin:   os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 		Guard: []string{"/proc/self/exe", guardName}, Warn: os.Stderr,
 	}
 	if verbose {
