@@ -65,6 +65,13 @@ iperf3 -c 127.0.0.1 -t 1 `+flags+`
 wait $server`, "iperf Done")
 }
 
+func TestIperfOptions(t *testing.T) {
+	need(t, "iperf3", "iperf3")
+	w := asUser
+	w.limit = 3 * twinLimit
+	twin(t, w, "bash "+script(t, "iperf.sh"))
+}
+
 func TestIperfTCP(t *testing.T)         { testIperf(t, "") }
 func TestIperfTCPReverse(t *testing.T)  { testIperf(t, "-R") }
 func TestIperfTCPParallel(t *testing.T) { testIperf(t, "-P 8 --bidir") }
