@@ -129,7 +129,9 @@ func (l *loop) handleUntil(n notification, until time.Time) {
 	t.replay.ok = false
 	c := call{l: l, n: n, t: t, dup: -1}
 	t.calls++
+	was := l.caller.calls(&c)
 	r := c.carryOut()
+	l.caller.calls(was)
 	if c.starved && l.wantRoom(n, until) {
 		sysClose(c.dup)
 	} else {
