@@ -253,7 +253,7 @@ func callSocket(c *call) result {
 	if s.state == released {
 		return result{how: done}
 	}
-	s.tid, s.fd = c.t.tid, got
+	s.seen(c.t, got)
 	s.own(c)
 	s.watchStack()
 	s.hush(true)

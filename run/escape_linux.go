@@ -93,6 +93,9 @@ func callLandlock(c *call) result {
 		return c.fail(unix.E2BIG)
 	}
 	b, e := c.bytes(attr, size, landlockMost)
+	if e == unix.EPERM && size == landlockSize {
+		return result{how: byKernel} // it cannot be read, and has no room for the network's rights
+	}
 	if e != 0 {
 		return c.fail(e)
 	}
