@@ -88,6 +88,10 @@ asks = {
     'flow label': lambda: label(100),
     'flow label for long': lambda: label(200),
 }
+with open('/proc/sys/net/ipv4/ip_unprivileged_port_start') as f:
+    if int(f.read()) != 1024:  # a container's network, perhaps; usock's is 1024
+        for name in [n for n in asks if ' port ' in n]:
+            del asks[name]
 # Of a socket that was made with all capabilities.
 early = socket.socket()
 early_raw = None
