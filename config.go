@@ -16,9 +16,15 @@ type Config struct {
 	// Name is the host's name, for people.
 	Name string
 
-	// Privileged hosts may open raw sockets and bind ports below 1024, as root may
-	// (capabilities(7), CAP_NET_RAW and CAP_NET_BIND_SERVICE).
+	// Privileged hosts' programs may open raw sockets, bind ports below 1024 and set what
+	// takes privilege, as root may (capabilities(7)).
 	Privileged bool
+
+	// Capable, if not nil, takes the place of Privileged: it reports whether the program
+	// on whose behalf a call is made has a capability, one of CAP_*. It is asked by the
+	// calling goroutine whenever a call asks for something that takes one, with the
+	// host locked: it must not call the host, nor take long.
+	Capable func(capability int) bool
 
 	// Interfaces are the host's links, in order. The loopback interface comes
 	// before them by itself.
@@ -70,6 +76,13 @@ type Route struct {
 
 // Cred is who a process is: struct ucred of unix(7).
 type Cred = unix.Cred
+
+func (c *Config) capable(capability int) bool {
+	if c.Capable != nil {
+		return c.Capable(capability)
+	}
+	return c.Privileged
+}
 
 func (c *Config) cred() Cred {
 	if c.Cred != nil {

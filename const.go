@@ -16,6 +16,12 @@ const (
 	SOCK_TYPE_MASK               = abi.SOCK_TYPE_MASK
 	SOCK_NONBLOCK                = abi.SOCK_NONBLOCK
 	SOCK_CLOEXEC                 = abi.SOCK_CLOEXEC
+	CAP_SETGID                   = abi.CAP_SETGID
+	CAP_SETUID                   = abi.CAP_SETUID
+	CAP_NET_BIND_SERVICE         = abi.CAP_NET_BIND_SERVICE
+	CAP_NET_ADMIN                = abi.CAP_NET_ADMIN
+	CAP_NET_RAW                  = abi.CAP_NET_RAW
+	CAP_SYS_ADMIN                = abi.CAP_SYS_ADMIN
 	IPPROTO_IP                   = abi.IPPROTO_IP
 	IPPROTO_ICMP                 = abi.IPPROTO_ICMP
 	IPPROTO_TCP                  = abi.IPPROTO_TCP

@@ -43,7 +43,7 @@ func NewHost(c Config) (*Host, error) {
 	h := &Host{h: host.New(clock), name: c.Name}
 	var err error
 	h.stack, err = inet.New(h.h, inet.Config{
-		Privileged: c.Privileged,
+		Capable:    c.capable,
 		Forwarding: c.Forward,
 		Congestion: c.Congestion,
 		TCP:        c.TCP,
@@ -53,7 +53,7 @@ func NewHost(c Config) (*Host, error) {
 	}
 	h.unix = unix.New(unix.Config{
 		New: h.stack.NewSocket, Forget: h.stack.Forget,
-		Cred: c.cred(), Privileged: c.Privileged,
+		Cred: c.cred(), Capable: c.capable,
 	})
 	h.table = protocols(h.stack, h.unix)
 	if err := h.addLoopback(c.Loopback); err != nil {

@@ -83,12 +83,18 @@ func (k *kernel) must(err error, what string) {
 	}
 }
 
-// drop gives up the thread's effective capabilities.
-func (k *kernel) drop() {
+// drop gives up the thread's effective capabilities, but for some.
+func (k *kernel) drop(but ...int) {
 	h := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var d [2]unix.CapUserData
 	k.must(unix.Capget(&h, &d[0]), "capget")
 	d[0].Effective, d[1].Effective = 0, 0
+	for _, c := range but {
+		d[c/32].Effective |= 1 << (c % 32)
+	}
+	for i := range d {
+		d[i].Effective &= d[i].Permitted
+	}
 	k.must(unix.Capset(&h, &d[0]), "capset")
 }
 

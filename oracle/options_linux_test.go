@@ -3,6 +3,8 @@ package oracle
 import (
 	"fmt"
 	"strings"
+
+	"usock/internal/abi"
 )
 
 var optionKinds = []string{"tcp", "tcp6", "udp", "udp6", "ping", "ping6", "raw", "raw6"}
@@ -83,6 +85,20 @@ const unseen = `a = udp; b = udp; b bind lo:7000; a get so:mark; a set so:mark 7
 	a get so:txtime 8; a get so:txtime; a send x to lo:7000 cmsg so:txtime 0000000000000000; a setx so:txtime 0100000001000000; a get so:txtime 8; a setx so:txtime 0000000000000000; a setx so:txtime 0b00000002000000; a get so:txtime 8; a setx so:txtime 0100000004000000; a setx so:txtime 01000000; a setx so:txtime 010000000100000000; a setx so:txtime 6300000000000000; a setx so:txtime ffffffff00000000; a get so:txtime 16
 	a send x to lo:7000 cmsg so:txtime 0000000000000000; b recv 9; a send y to lo:7000 cmsg so:txtime 00000000; a send z to lo:7000 cmsg so:mark 05000000; b recv 9; a send z to lo:7000 cmsg so:mark 0500; b recv 9
 	l = tcp; l set so:mark 9; l set so:busy_poll 20; l set so:prefer_busy_poll 1; l setx so:txtime 0100000001000000; l bind lo:7000; l listen 5; c = tcp; c connect lo:7000; s = accept l; s get so:mark; s get so:busy_poll; s get so:prefer_busy_poll; s get so:txtime 8`
+
+// capabilityCases are programs that have one capability.
+func capabilityCases() (out []sequence) {
+	lines := `a = raw; b = rawicmp; b set so:mark 1; c = raw6
+		l = tcp; l bind any:80; l bind any:7000; u = udp6; u bind any6:1023; u bind any6:1024
+		t = tcp; t set so:priority 7; t get so:priority; t set so:mark 9; t get so:mark; t set so:rcvbufforce 9000000; t get so:rcvbuf; t set so:sndbufforce 9000000; t get so:sndbuf
+		t set so:debug 1; t get so:debug; t set so:prefer_busy_poll 1; t get so:prefer_busy_poll; t set so:busy_poll_budget 9; t setx so:txtime 0b00000000000000; t get so:txtime 8
+		t setx so:bindtodevice 6c6f00; t setx so:bindtodevice 743000; t get so:bindtodevice 16; t set so:bindtoifindex 0; t get so:bindtoifindex
+		r = udp; r bind lo:7001; d = udp; d send x to lo:7001 cmsg so:mark 05000000; r recv 9; d send y to lo:7001 cmsg so:priority 07000000; r recv 9`
+	for _, c := range []int{abi.CAP_NET_RAW, abi.CAP_NET_BIND_SERVICE, abi.CAP_NET_ADMIN, abi.CAP_SYS_ADMIN, abi.CAP_SETUID} {
+		out = append(out, sequence{name: fmt.Sprint("capability ", c), unprivileged: true, but: []int{c}, lines: lines})
+	}
+	return out
+}
 
 // privilegeCases are programs without capabilities.
 var privilegeCases = []sequence{

@@ -22,7 +22,13 @@ type sequence struct {
 	name         string
 	lines        string // separated by semicolons or line ends
 	unprivileged bool   // of programs without capabilities
+	but          []int  // those that an unprivileged one has all the same
 	plain        bool   // receives are recvfrom
+}
+
+// capable reports whether the sequence's program has a capability.
+func (c *sequence) capable(capability int) bool {
+	return !c.unprivileged || slices.Contains(c.but, capability)
 }
 
 // difference is one that was found.
@@ -108,9 +114,9 @@ func play(t *testing.T, c sequence) (found []difference) {
 		k := newKernel(t)
 		defer k.end()
 		if c.unprivileged {
-			k.drop()
+			k.drop(c.but...)
 		}
-		u := newUser(t, !c.unprivileged)
+		u := newUserWith(t, c.capable)
 		defer u.end()
 		us, ks := newScript(u), newScript(k)
 		us.plain, ks.plain = c.plain, c.plain

@@ -1,5 +1,7 @@
 package oracle
 
+import "slices"
+
 // tables are all the cases.
 var tables = []struct {
 	name  string
@@ -33,5 +35,5 @@ var tables = []struct {
 	{"stamps", stampCases},
 	{"zerocopy", func() []sequence { return zeroCopyCases }},
 	{"optionuse", func() []sequence { return optionUseCases }},
-	{"privileges", func() []sequence { return privilegeCases }},
+	{"privileges", func() []sequence { return slices.Concat(privilegeCases, capabilityCases()) }},
 }

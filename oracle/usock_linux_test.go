@@ -21,8 +21,13 @@ type user struct {
 }
 
 func newUser(t testing.TB, privileged bool) *user {
+	return newUserWith(t, func(int) bool { return privileged })
+}
+
+// newUserWith is newUser of a program that has the capabilities which capable tells.
+func newUserWith(t testing.TB, capable func(int) bool) *user {
 	h, err := usock.NewHost(usock.Config{
-		Privileged: privileged,
+		Capable:    capable,
 		Congestion: "reno", // what every namespace may choose
 		Interfaces: []usock.Interface{{
 			Link:  &sink{closed: make(chan struct{})},

@@ -129,7 +129,9 @@ func (l *loop) handleUntil(n notification, until time.Time) {
 	t.replay.ok = false
 	c := call{l: l, n: n, t: t, dup: -1}
 	t.calls++
+	was := l.caller.calls(&c)
 	r := c.carryOut()
+	l.caller.calls(was)
 	if c.starved && l.wantRoom(n, until) {
 		sysClose(c.dup)
 	} else {
@@ -251,7 +253,7 @@ func callSocket(c *call) result {
 	if s.state == released {
 		return result{how: done}
 	}
-	s.tid, s.fd = c.t.tid, got
+	s.seen(c.t, got)
 	s.own(c)
 	s.watchStack()
 	s.hush(true)

@@ -12,10 +12,10 @@ import (
 	"usock"
 )
 
-// netNamespace returns the identity of the network namespace of a thread.
-func netNamespace(tid string) (inode, bool) {
+// namespace returns the identity of a thread's namespace of a kind.
+func namespace(tid, kind string) (inode, bool) {
 	var st unix.Stat_t
-	if unix.Stat("/proc/"+tid+"/ns/net", &st) != nil {
+	if unix.Stat("/proc/"+tid+"/ns/"+kind, &st) != nil {
 		return inode{}, false
 	}
 	return inode{uint64(st.Dev), st.Ino}, true
@@ -25,7 +25,7 @@ func netNamespace(tid string) (inode, bool) {
 // usock's, one that it has made or joined by itself: a socket that it makes there is
 // the kernel's. Where that cannot be seen, it is the host's.
 func (c *call) elsewhere() bool {
-	ns, ok := netNamespace(strconv.Itoa(c.t.tid))
+	ns, ok := namespace(strconv.Itoa(c.t.tid), "net")
 	return ok && ns != c.l.netns
 }
 
@@ -93,6 +93,9 @@ func callLandlock(c *call) result {
 		return c.fail(unix.E2BIG)
 	}
 	b, e := c.bytes(attr, size, landlockMost)
+	if e == unix.EPERM && size == landlockSize {
+		return result{how: byKernel} // it cannot be read, and has no room for the network's rights
+	}
 	if e != 0 {
 		return c.fail(e)
 	}

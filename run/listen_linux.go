@@ -430,7 +430,7 @@ func (c *call) deliver(n taken, flags int) result {
 	if e != 0 {
 		return c.putBack(n, e)
 	}
-	n.s.tid, n.s.fd = c.t.tid, got
+	n.s.seen(c.t, got)
 	n.s.own(c)
 	sysClose(n.fd)
 	c.l.space.give(1)

@@ -61,6 +61,7 @@ type loop struct {
 	scanner scanner
 	finder  finder
 	netns   inode
+	caller  *Caller
 
 	probe int // a datagram socket that asks whether a name is in use
 
@@ -104,9 +105,9 @@ const (
 	lookEvery = 500 * time.Microsecond // for notifications
 )
 
-func newLoop(h *usock.Host, log *logger) (l *loop, err error) {
+func newLoop(h *usock.Host, who *Caller, log *logger) (l *loop, err error) {
 	l = &loop{
-		host: h, set: h.NewPollSet(), calls: callTable(), log: log, notifyFD: -1, epoll: -1, wake: -1, probe: -1,
+		host: h, caller: who, set: h.NewPollSet(), calls: callTable(), log: log, notifyFD: -1, epoll: -1, wake: -1, probe: -1,
 		batch: make([]unix.EpollEvent, 0, 128), stack: make([]usock.Event, 16),
 		socks: make(map[inode]*sock), silent: make(map[*sock]struct{}),
 		ports: make(map[uint16][]*sock), tasks: make(map[int]*task), procs: make(map[int32]*process),
@@ -140,7 +141,7 @@ func newLoop(h *usock.Host, log *logger) (l *loop, err error) {
 	if err := l.hidden.open(&l.dir); err != nil {
 		return nil, err
 	}
-	l.netns, _ = netNamespace("self")
+	l.netns, _ = namespace("self", "net")
 	if e := l.watch(l.wake, unix.EPOLLIN, (*waker)(l)); e != 0 {
 		return nil, e
 	}

@@ -311,6 +311,16 @@ const (
 	siocGStampNSNew = 0x80108907
 )
 
+// asksStack reports whether a request is the stack's to answer. The others are about
+// interfaces, or the kernel's to answer (SIOCATMARK).
+func asksStack(request uint32) bool {
+	switch request {
+	case siocGStamp, siocGStampNew, siocGStampNS, siocGStampNSNew, siocOutqNSD, unix.SIOCOUTQ:
+		return true
+	}
+	return false
+}
+
 // callIoctl is ioctl(fd, request, arg) for requests about sockets.
 func callIoctl(c *call) result {
 	args := &c.n.data.args
@@ -333,7 +343,7 @@ func callIoctl(c *call) result {
 		}
 		v = out + c.pumped()
 	default:
-		return result{how: byKernel} // about interfaces, or SIOCATMARK
+		return result{how: byKernel} // asksStack
 	}
 	return c.fail(c.putLen(args[2], int64(v)))
 }

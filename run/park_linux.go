@@ -121,10 +121,12 @@ func (p *parked) run() {
 
 // during has f work on the call, which may be away meanwhile.
 func (p *parked) during(f func(*call) result) result {
-	t := p.c.t
+	t, who := p.c.t, p.c.l.caller
 	p.trying = true
 	t.calls++
+	was := who.calls(&p.c)
 	r := f(&p.c)
+	who.calls(was)
 	t.calls--
 	p.trying = false
 	return r

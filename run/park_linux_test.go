@@ -26,7 +26,7 @@ func (a *answers) send(r *response) syscall.Errno {
 
 // aCall returns a call of a thread, on a loop that does nothing else.
 func aCall(to notifier) *call {
-	l := &loop{notify: to}
+	l := &loop{notify: to, caller: new(Caller)}
 	l.kicker = kicker{l: l, procs: make(map[int32]int), told: make(map[int32]struct{})}
 	l.space.l = l
 	return &call{l: l, t: &task{l: l, tid: 1, owner: 1}, dup: -1}

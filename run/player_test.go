@@ -81,11 +81,15 @@ func playerOf(t testing.TB, config usock.Config) *player {
 	// Its time stands still, so that no timer's goroutine is in the host, where it would
 	// carry the loop's packets a moment later: what the loop has sent has come.
 	config.Clock = new(usock.ManualClock)
+	who := new(Caller)
+	if config.Capable == nil {
+		config.Capable = who.Capable
+	}
 	host, err := usock.NewHost(config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := newLoop(host, newLogger(nil, nil))
+	l, err := newLoop(host, who, newLogger(nil, nil))
 	if err != nil {
 		t.Fatal(err)
 	}

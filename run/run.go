@@ -24,6 +24,10 @@ type Options struct {
 	// each time. Else they are accepted without effect.
 	Packets bool
 
+	// Caller is whom Host asks for capabilities, if its Config says so: its Capable is then
+	// that of the program that calls. nil: Host's Config decides by itself.
+	Caller *Caller
+
 	// Guard is a command whose process calls [Guard]. It ends the programs that would
 	// wait for ever should this process be killed. Empty: none.
 	Guard []string
@@ -35,6 +39,13 @@ type Options struct {
 	// Warn, if not nil, receives what the user must know, such as that descriptors
 	// have run out: each thing once. Neither writer holds up the run.
 	Warn io.Writer
+}
+
+func (o *Options) caller() *Caller {
+	if o.Caller == nil {
+		return new(Caller)
+	}
+	return o.Caller
 }
 
 // Status is how the program ended.

@@ -34,7 +34,7 @@ func Run(o Options) (Status, error) {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return Status{}, denied("PR_SET_CHILD_SUBREAPER", err, "3.4")
 	}
-	l, err := newLoop(o.Host, newLogger(o.Log, o.Warn))
+	l, err := newLoop(o.Host, o.caller(), newLogger(o.Log, o.Warn))
 	if err != nil {
 		return Status{}, err
 	}

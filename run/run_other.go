@@ -14,6 +14,12 @@ func Run(Options) (Status, error) {
 	return Status{}, errors.New("running programs needs Linux on amd64 or arm64, and this is " + runtime.GOOS + " on " + runtime.GOARCH)
 }
 
+// Caller would be the program's thread that calls: there is none.
+type Caller struct{}
+
+// Capable reports that nobody has a capability.
+func (*Caller) Capable(int) bool { return false }
+
 // Exit ends this process with the program's exit status.
 func Exit(st Status) { os.Exit(st.Code) }
 

@@ -101,7 +101,8 @@ type sock struct {
 	far      end
 	up, down direction
 
-	tid, fd int // who named it last, and how
+	tid, fd int   // who named it last, and how
+	pid     int32 // its process
 
 	err    syscall.Errno // pending, taken from the stack: SO_ERROR
 	raised bool          // the program's end showed an error when the connection broke down

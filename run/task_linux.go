@@ -230,10 +230,10 @@ func (c *call) find() (bool, syscall.Errno) {
 		}
 		dup, e = c.t.fetch(fd)
 	}
+	if e == unix.EPERM {
+		return c.untraced(fd)
+	}
 	if e != 0 {
-		if e == unix.EPERM {
-			c.l.log.printf(c.t, "cannot look into the process: it may not be traced")
-		}
 		return false, e
 	}
 	// Of any other file a file system is asked, and told of the close, and may take its
@@ -242,7 +242,7 @@ func (c *call) find() (bool, syscall.Errno) {
 	e = c.away(func() { id, _ = statInode(dup) })
 	if s := c.l.socks[id]; s != nil && e == 0 {
 		c.s, c.dup = s, dup
-		s.tid, s.fd = c.t.tid, fd
+		s.seen(c.t, fd)
 		return true, 0
 	}
 	if gone := c.away(func() { unix.Close(dup) }); gone != 0 {
@@ -250,6 +250,9 @@ func (c *call) find() (bool, syscall.Errno) {
 	}
 	return false, e
 }
+
+// seen notes where the program's end of s is held, and as which number.
+func (s *sock) seen(t *task, fd int) { s.tid, s.pid, s.fd = t.tid, t.process(), fd }
 
 // heldBy duplicates the thread's descriptor fd if it is the program's end of s. It
 // looks first: to close another file may take long.

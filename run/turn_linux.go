@@ -326,6 +326,7 @@ func (c *call) away(f func()) syscall.Errno {
 	if kept {
 		return 0
 	}
+	l.caller.calls(c)
 	if !slow || took >= watchTick {
 		p.late(time.Now())
 	}

@@ -23,7 +23,7 @@ func TestAwayKeepsBuffer(t *testing.T) {
 	}
 	for name, prepare := range ways {
 		t.Run(name, func(t *testing.T) {
-			l := &loop{msgBuf: make([]byte, 1), wake: -1}
+			l := &loop{msgBuf: make([]byte, 1), wake: -1, caller: new(Caller)}
 			l.turns.init()
 			l.turns.now = new(turn)
 			slow := prepare(l)
@@ -79,7 +79,7 @@ func TestSlowProcess(t *testing.T) {
 func TestSlowProcessForgiven(t *testing.T) {
 	for _, took := range []time.Duration{0, watchTick} {
 		v := &visit{make(chan struct{}), make(chan struct{}, 1)}
-		l := &loop{wake: -1, notify: waitsOn{}}
+		l := &loop{wake: -1, notify: waitsOn{}, caller: new(Caller)}
 		l.turns.init()
 		l.turns.now = &turn{guest: v}
 		c := call{l: l, t: &task{l: l, tid: 1, owner: 1, proc: new(process)}}

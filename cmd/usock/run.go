@@ -31,7 +31,8 @@ func runCmd() *cobra.Command {
 all its children, are sockets of one usock host with a loopback interface; its
 files, AF_UNIX and AF_NETLINK sockets stay the kernel's. So do sockets that it
 inherits, which -v names, and those in network namespaces of its own. No privilege
-is needed; run by root, raw sockets and ports below 1024 are allowed.
+is needed; raw sockets and ports below 1024 are for programs that have the
+capabilities, as root's have.
 
 The exit status is the program's, 126 or 127 if it cannot be executed or is not
 there, and 125 if usock itself fails before it starts. Processes that it leaves
@@ -108,17 +109,17 @@ func runProgram(args []string, verbose bool, s *shape) error {
 	if err := s.open(); err != nil {
 		return err
 	}
+	who := new(run.Caller)
 	host, err := usock.NewHost(usock.Config{
 		Name:     "run",
 		Loopback: s.loopback(),
-		// What root may do on the machine, root's programs may do on the host.
-		Privileged: os.Geteuid() == 0,
+		Capable:  who.Capable, // what a program may do on the machine, it may do on the host
 	})
 	if err != nil {
 		return err
 	}
 	o := run.Options{
-		Host: host, Path: path, Argv: args, Env: os.Environ(),
+		Host: host, Caller: who, Path: path, Argv: args, Env: os.Environ(),
 		Packets: s.loopback() != nil,
 		Stdin:   os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 		Guard: []string{"/proc/self/exe", guardName}, Warn: os.Stderr,

@@ -19,6 +19,16 @@ const (
 	SOCK_CLOEXEC   = 0x80000
 )
 
+// Capabilities (capabilities(7)).
+const (
+	CAP_SETGID           = 6
+	CAP_SETUID           = 7
+	CAP_NET_BIND_SERVICE = 10
+	CAP_NET_ADMIN        = 12
+	CAP_NET_RAW          = 13
+	CAP_SYS_ADMIN        = 21
+)
+
 // IP protocols.
 const (
 	IPPROTO_IP     = 0

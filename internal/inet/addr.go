@@ -74,10 +74,10 @@ func (s *Stack) pingScope(k *socket.Socket, addr netip.Addr, scope uint32) (devi
 	return int(scope), nil
 }
 
-// mayBind applies the rule about ports of the privileged, and that a socket is bound once.
+// mayBind applies the rule about low ports, and that a socket is bound once.
 func (s *Stack) mayBind(k *socket.Socket, port uint16, bound bool) error {
 	switch {
-	case port != 0 && port < unprivilegedStart && !s.privileged && k.Type != abi.SOCK_RAW && !isPing(k):
+	case port != 0 && port < unprivilegedStart && k.Type != abi.SOCK_RAW && !isPing(k) && !s.capable(abi.CAP_NET_BIND_SERVICE):
 		return syscall.EACCES
 	case bound:
 		return syscall.EINVAL

@@ -181,12 +181,12 @@ func (s *Stack) socketControl(k *socket.Socket, m abi.Cmsg) error {
 		return nil
 	case abi.SO_PRIORITY:
 		v, err := abi.ParseInt(m.Data)
-		if err == nil && (v < 0 || v > 6) && !s.privileged {
+		if err == nil && !s.mayPrioritize(k, v) {
 			err = syscall.EPERM
 		}
 		return err
 	case abi.SO_MARK:
-		if !s.privileged {
+		if !s.may(k, abi.CAP_NET_RAW, abi.CAP_NET_ADMIN) {
 			return syscall.EPERM
 		}
 		if len(m.Data) == 4 {

@@ -48,7 +48,7 @@ const (
 	flowReqLen = 32
 
 	minLinger = 6   // s
-	maxLinger = 150 // s, for the unprivileged
+	maxLinger = 150 // s, without CAP_NET_ADMIN
 )
 
 // flowReq is a struct in6_flowlabel_req.
@@ -198,14 +198,14 @@ const (
 	maxFlowsOf = 32
 )
 
-// roomForFlow reports whether a socket that holds some labels may have a new one. Who is
-// privileged may have them all.
+// roomForFlow reports whether a socket that holds some labels may have a new one. Who has
+// CAP_NET_ADMIN may have them all.
 func (s *Stack) roomForFlow(holds int) bool {
 	room := maxFlows - len(s.flows)
 	switch {
 	case room <= 0:
 		return false
-	case room > maxFlows-maxFlowsOf || s.privileged:
+	case room > maxFlows-maxFlowsOf || s.capable(abi.CAP_NET_ADMIN):
 		return true
 	}
 	return holds < maxFlowsOf && (holds == 0 || room >= maxFlows/2) && room >= maxFlows/4
@@ -214,7 +214,7 @@ func (s *Stack) roomForFlow(holds int) bool {
 // renew sets how long a label is kept. Time plays no part besides: a label whose last
 // holder is gone can be leased anew.
 func (s *Stack) renew(l *flowLease, r *flowReq) error {
-	if !s.privileged && (r.linger > maxLinger || r.expires > maxLinger) {
+	if (r.linger > maxLinger || r.expires > maxLinger) && !s.capable(abi.CAP_NET_ADMIN) {
 		return syscall.EPERM
 	}
 	l.linger = max(l.linger, r.linger, minLinger)

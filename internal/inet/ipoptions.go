@@ -3,6 +3,7 @@ package inet
 import (
 	"encoding/binary"
 	"net/netip"
+	"slices"
 	"syscall"
 
 	"usock/internal/abi"
@@ -341,10 +342,10 @@ func getMTU(s *socket.Socket, b []byte) ([]byte, error) {
 }
 
 // deviceRows are SO_BINDTODEVICE and SO_BINDTOIFINDEX. A program without
-// privileges may tie a socket to an interface, not change that again.
+// CAP_NET_RAW may tie a socket to an interface, not change that again.
 func deviceRows(st *Stack) []socket.Option {
 	tie := func(s *socket.Socket, index int) error {
-		if s.Opt.Device != 0 && !st.privileged {
+		if s.Opt.Device != 0 && !st.may(s, abi.CAP_NET_RAW) {
 			return syscall.EPERM
 		}
 		s.Opt.Device = int32(index)
@@ -356,7 +357,7 @@ func deviceRows(st *Stack) []socket.Option {
 		}
 		return nil
 	}
-	rows := append(socket.UnseenOptions(st.allowed), st.flowRows()...)
+	rows := append(socket.UnseenOptions(st.may), st.flowRows()...)
 	rows = append(rows, filterRows()...)
 	rows = append(rows, socket.StampingOption(0, func(s *socket.Socket, _ uint32) error {
 		holder(s).txKey = 0
@@ -400,7 +401,7 @@ func deviceRows(st *Stack) []socket.Option {
 		socket.IntOption(abi.SOL_SOCKET, abi.SO_BINDTOIFINDEX,
 			func(s *socket.Socket) int { return int(s.Opt.Device) },
 			func(s *socket.Socket, v int) error {
-				if s.Opt.Device != 0 && !st.privileged {
+				if s.Opt.Device != 0 && !st.may(s, abi.CAP_NET_RAW) {
 					return syscall.EPERM
 				}
 				if v < 0 {
@@ -413,7 +414,7 @@ func deviceRows(st *Stack) []socket.Option {
 		socket.IntOption(abi.SOL_SOCKET, abi.SO_PRIORITY,
 			func(s *socket.Socket) int { return int(s.Opt.Priority) },
 			func(s *socket.Socket, v int) error {
-				if (v < 0 || v > 6) && !st.privileged {
+				if !st.mayPrioritize(s, v) {
 					return syscall.EPERM
 				}
 				s.Opt.Priority = int32(v)
@@ -422,16 +423,16 @@ func deviceRows(st *Stack) []socket.Option {
 		socket.BoolOption(abi.SOL_SOCKET, abi.SO_DEBUG,
 			func(s *socket.Socket) bool { return s.Opt.Has(socket.Debug) },
 			func(s *socket.Socket, on bool) error {
-				if on && !st.privileged {
+				if on && !st.may(s, abi.CAP_NET_ADMIN) {
 					return syscall.EACCES
 				}
 				s.Opt.Set(socket.Debug, on)
 				return nil
 			}),
-		socket.ForceOption(abi.SO_RCVBUFFORCE, st.allowed, func(s *socket.Socket, v int) {
+		socket.ForceOption(abi.SO_RCVBUFFORCE, st.may, func(s *socket.Socket, v int) {
 			s.Opt.RcvBuf = socket.Force(v, socket.MinRcvBuf)
 		}),
-		socket.ForceOption(abi.SO_SNDBUFFORCE, st.allowed, func(s *socket.Socket, v int) {
+		socket.ForceOption(abi.SO_SNDBUFFORCE, st.may, func(s *socket.Socket, v int) {
 			s.Opt.SndBuf = socket.Force(v, socket.MinSndBuf)
 			s.RoomMade()
 		}),
@@ -480,5 +481,12 @@ func sharing(name int, flag uint32) socket.Option {
 		})
 }
 
-// allowed reports whether the socket's program is privileged.
-func (s *Stack) allowed(*socket.Socket) bool { return s.privileged }
+// may is socket.May.
+func (s *Stack) may(_ *socket.Socket, oneOf ...int) bool {
+	return slices.ContainsFunc(oneOf, s.capable)
+}
+
+// mayPrioritize judges a priority (Linux, sk_set_prio_allowed).
+func (s *Stack) mayPrioritize(k *socket.Socket, priority int) bool {
+	return 0 <= priority && priority <= 6 || s.may(k, abi.CAP_NET_RAW, abi.CAP_NET_ADMIN)
+}

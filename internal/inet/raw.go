@@ -43,7 +43,7 @@ func rawOf(s *socket.Socket) *rawEndpoint { return s.PCB.(*rawEndpoint) }
 
 // Attach implements socket.Proto.
 func (r *rawProto) Attach(s *socket.Socket) error {
-	if !r.privileged {
+	if !r.capable(abi.CAP_NET_RAW) {
 		r.Forget(s)
 		return syscall.EPERM
 	}

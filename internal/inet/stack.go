@@ -18,10 +18,10 @@ import (
 
 // Config says how a stack behaves.
 type Config struct {
-	Privileged bool        // raw sockets and ports below 1024 are allowed
-	Forwarding bool        // packets are passed on between links
-	Congestion string      // "": that of TCP
-	TCP        *tcp.Config // nil: the core's defaults
+	Capable    func(capability int) bool // whether who calls has it; asked locked
+	Forwarding bool                      // packets are passed on between links
+	Congestion string                    // "": that of TCP
+	TCP        *tcp.Config               // nil: the core's defaults
 }
 
 // Stack is the Internet protocols of one host.
@@ -29,7 +29,7 @@ type Stack struct {
 	Host *host.Host
 	IP   *ip.Layer
 
-	privileged bool
+	capable    func(capability int) bool
 	down       bool // closed: nothing is sent any more
 	prf        prf
 	ids        uint64           // the last socket's number
@@ -48,9 +48,9 @@ type Stack struct {
 // the system has no randomness to give.
 func New(h *host.Host, c Config) (*Stack, error) {
 	s := &Stack{
-		Host:       h,
-		privileged: c.Privileged,
-		paths:      make(map[pathKey]*ip.Path),
+		Host:    h,
+		capable: c.Capable,
+		paths:   make(map[pathKey]*ip.Path),
 	}
 	if err := s.prf.init(); err != nil {
 		return nil, err

@@ -150,11 +150,11 @@ func (t *tcpProto) bufferRows() []socket.Option {
 				t.fixSndBuf(s)
 				return nil
 			}),
-		socket.ForceOption(abi.SO_RCVBUFFORCE, t.allowed, func(s *socket.Socket, v int) {
+		socket.ForceOption(abi.SO_RCVBUFFORCE, t.may, func(s *socket.Socket, v int) {
 			s.Opt.RcvBuf = socket.Force(v, socket.MinRcvBuf)
 			t.fixRcvBuf(s)
 		}),
-		socket.ForceOption(abi.SO_SNDBUFFORCE, t.allowed, func(s *socket.Socket, v int) {
+		socket.ForceOption(abi.SO_SNDBUFFORCE, t.may, func(s *socket.Socket, v int) {
 			s.Opt.SndBuf = socket.Force(v, socket.MinSndBuf)
 			t.fixSndBuf(s)
 		}),

@@ -279,11 +279,15 @@ func timeoOption(name int, field func(*Socket) *time.Duration) Option {
 	}
 }
 
-// ForceOption is a size of a buffer that programs with CAP_NET_ADMIN, which privileged
-// tells, set without the bound (socket(7), SO_RCVBUFFORCE and SO_SNDBUFFORCE).
-func ForceOption(name int, privileged func(*Socket) bool, set func(*Socket, int)) Option {
+// May reports whether the program that calls has one of some capabilities, CAP_*. It is
+// asked at the moment that one matters, with the host locked.
+type May func(s *Socket, oneOf ...int) bool
+
+// ForceOption is a size of a buffer that programs with CAP_NET_ADMIN set without the
+// bound (socket(7), SO_RCVBUFFORCE and SO_SNDBUFFORCE).
+func ForceOption(name int, may May, set func(*Socket, int)) Option {
 	return IntOption(abi.SOL_SOCKET, name, nil, func(s *Socket, v int) error {
-		if !privileged(s) {
+		if !may(s, abi.CAP_NET_ADMIN) {
 			return syscall.EPERM
 		}
 		set(s, v)

@@ -41,13 +41,13 @@ func (s *Socket) setUnseen(f func(*unseen)) error {
 }
 
 // UnseenOptions returns the rows of the options that have no effect a program could
-// see, for programs that privileged says have CAP_NET_ADMIN (Linux, sk_setsockopt).
-func UnseenOptions(privileged func(*Socket) bool) []Option {
+// see. Some take a capability (Linux, sk_setsockopt).
+func UnseenOptions(may May) []Option {
 	return []Option{
 		IntOption(abi.SOL_SOCKET, abi.SO_MARK,
 			func(s *Socket) int { return int(int32(s.unseen().mark)) },
 			func(s *Socket, v int) error {
-				if !privileged(s) {
+				if !may(s, abi.CAP_NET_RAW, abi.CAP_NET_ADMIN) {
 					return syscall.EPERM
 				}
 				return s.setUnseen(func(u *unseen) { u.mark = uint32(v) })
@@ -63,7 +63,7 @@ func UnseenOptions(privileged func(*Socket) bool) []Option {
 		BoolOption(abi.SOL_SOCKET, abi.SO_PREFER_BUSY_POLL,
 			func(s *Socket) bool { return s.unseen().preferBusy },
 			func(s *Socket, on bool) error {
-				if on && !privileged(s) {
+				if on && !may(s, abi.CAP_NET_ADMIN) {
 					return syscall.EPERM
 				}
 				return s.setUnseen(func(u *unseen) { u.preferBusy = on })
@@ -71,7 +71,7 @@ func UnseenOptions(privileged func(*Socket) bool) []Option {
 		IntOption(abi.SOL_SOCKET, abi.SO_BUSY_POLL_BUDGET, nil,
 			func(s *Socket, v int) error {
 				switch {
-				case int32(v) > s.unseen().budget && !privileged(s):
+				case int32(v) > s.unseen().budget && !may(s, abi.CAP_NET_ADMIN):
 					return syscall.EPERM
 				case v < 0 || v > 0xffff:
 					return syscall.EINVAL
@@ -93,7 +93,7 @@ func UnseenOptions(privileged func(*Socket) bool) []Option {
 				u := s.unseen()
 				return abi.AppendInt(abi.AppendInt(b, int(u.clock)), int(u.txFlags)), nil
 			},
-			Set: func(s *Socket, v []byte) error { return s.setTxTime(v, privileged(s)) },
+			Set: func(s *Socket, v []byte) error { return s.setTxTime(v, may) },
 		},
 	}
 }
@@ -125,7 +125,7 @@ func PacingOption(get func(*Socket) uint64, set func(*Socket, uint64)) Option {
 }
 
 // setTxTime is SO_TXTIME: struct sock_txtime, a clock and flags.
-func (s *Socket) setTxTime(v []byte, privileged bool) error {
+func (s *Socket) setTxTime(v []byte, may May) error {
 	const (
 		flags                    = 3
 		realtime, monotonic, tai = 0, 1, 11
@@ -138,7 +138,7 @@ func (s *Socket) setTxTime(v []byte, privileged bool) error {
 	switch {
 	case f&^flags != 0:
 		return syscall.EINVAL
-	case clock != monotonic && !privileged:
+	case clock != monotonic && !may(s, abi.CAP_NET_ADMIN):
 		return syscall.EPERM
 	case clock != realtime && clock != monotonic && clock != tai:
 		return syscall.EINVAL

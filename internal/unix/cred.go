@@ -82,7 +82,7 @@ func (e *endpoint) control(b []byte) (signature, error) {
 				return signature{}, syscall.EINVAL
 			}
 			by = signature{parseCred(m.Data), true}
-			if by.cred != e.own() && !e.domain.config.Privileged {
+			if !e.mayState(by.cred) {
 				return signature{}, syscall.EPERM
 			}
 		default:
@@ -90,6 +90,15 @@ func (e *endpoint) control(b []byte) (signature, error) {
 		}
 	}
 	return by, nil
+}
+
+// mayState reports whether the program may state these credentials (Linux,
+// scm_check_creds).
+func (e *endpoint) mayState(c Cred) bool {
+	own, capable := e.own(), e.domain.config.Capable
+	return (c.PID == own.PID || capable(abi.CAP_SYS_ADMIN)) &&
+		(c.UID == own.UID || capable(abi.CAP_SETUID)) &&
+		(c.GID == own.GID || capable(abi.CAP_SETGID))
 }
 
 // sign returns the signature of what e sends to o: what the send states, or the

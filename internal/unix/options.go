@@ -1,6 +1,7 @@
 package unix
 
 import (
+	"slices"
 	"syscall"
 
 	"usock/internal/abi"
@@ -12,7 +13,7 @@ func (p proto) Options() *socket.Options { return options }
 
 // options are AF_UNIX's rows. It has options at SOL_SOCKET alone.
 var options = func() *socket.Options {
-	t := socket.NewOptions(rows, socket.UnseenOptions(privileged))
+	t := socket.NewOptions(rows, socket.UnseenOptions(may))
 	t.Missing = func(level int) error {
 		if level == abi.SOL_SOCKET {
 			return syscall.ENOPROTOOPT
@@ -22,7 +23,10 @@ var options = func() *socket.Options {
 	return t
 }()
 
-func privileged(s *socket.Socket) bool { return pcb(s).domain.config.Privileged }
+// may is socket.May.
+func may(s *socket.Socket, oneOf ...int) bool {
+	return slices.ContainsFunc(oneOf, pcb(s).domain.config.Capable)
+}
 
 // rows are AF_UNIX's own options (unix(7)).
 var rows = []socket.Option{
@@ -47,8 +51,8 @@ var rows = []socket.Option{
 	// Messages are not stamped here.
 	{Level: abi.SOL_SOCKET, Name: abi.SO_TIMESTAMP},
 	{Level: abi.SOL_SOCKET, Name: abi.SO_TIMESTAMPNS},
-	socket.ForceOption(abi.SO_RCVBUFFORCE, privileged, func(s *socket.Socket, v int) { s.Opt.RcvBuf = socket.Force(v, socket.MinRcvBuf) }),
-	socket.ForceOption(abi.SO_SNDBUFFORCE, privileged, func(s *socket.Socket, v int) {
+	socket.ForceOption(abi.SO_RCVBUFFORCE, may, func(s *socket.Socket, v int) { s.Opt.RcvBuf = socket.Force(v, socket.MinRcvBuf) }),
+	socket.ForceOption(abi.SO_SNDBUFFORCE, may, func(s *socket.Socket, v int) {
 		s.Opt.SndBuf = socket.Force(v, socket.MinSndBuf)
 		s.RoomMade()
 	}),

@@ -103,9 +103,9 @@ func newUser(cred Cred, privileged bool) *user {
 			u.all[s] = struct{}{}
 			return s
 		},
-		Forget:     func(s *socket.Socket) { delete(u.all, s) },
-		Cred:       cred,
-		Privileged: privileged,
+		Forget:  func(s *socket.Socket) { delete(u.all, s) },
+		Cred:    cred,
+		Capable: func(int) bool { return privileged },
 	})
 	return u
 }

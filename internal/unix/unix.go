@@ -20,8 +20,8 @@ type Config struct {
 	// process number instead of Cred's.
 	Cred Cred
 
-	// Privileged programs may send credentials that are not theirs.
-	Privileged bool
+	// Capable reports whether who calls has a capability. It is asked with the host locked.
+	Capable func(capability int) bool
 }
 
 // Domain is AF_UNIX of one host: its names.
