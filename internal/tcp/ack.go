@@ -90,6 +90,11 @@ func (c *Conn) dataArrived(now time.Duration, n int, f wire.TCPFlags) {
 func (c *Conn) measureMSS(n int, f wire.TCPFlags) {
 	if n >= int(c.rcv.mss) {
 		c.rcv.mss = uint16(min(n, int(c.rcv.advMSS)))
+		if f&wire.PSH != 0 {
+			// One whole segment may be the end of a write, too, and its sender may wait
+			// for the acknowledgment (Linux, tcp_measure_rcv_mss).
+			c.ack.pushed = max(c.ack.pushed, 1)
+		}
 		return
 	}
 	if f&wire.PSH != 0 {

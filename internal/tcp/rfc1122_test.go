@@ -100,6 +100,20 @@ func TestACKOnRead(t *testing.T) {
 	tc.want(fmt.Sprintf(". 1 ack %d", n+100))
 }
 
+// So it does after a whole segment, or a larger one than all before, that ends a write
+// (Linux, tcp_measure_rcv_mss): its sender may wait with what is small.
+func TestACKOnReadOfWhole(t *testing.T) {
+	for _, n := range []int{1000, 1200} {
+		tc := newScript(t, plain)
+		tc.connect()
+		at := lazy(tc)
+		tc.recv(fmt.Sprintf("P. %d+%d ack 1", at, n))
+		tc.wantIdle("it may wait")
+		tc.read(1<<20, n)
+		tc.want(fmt.Sprintf(". 1 ack %d", at+n))
+	}
+}
+
 // TCP_QUICKACK lets a waiting acknowledgment go.
 func TestQuickACKOption(t *testing.T) {
 	tc := newScript(t, plain)
