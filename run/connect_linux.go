@@ -19,6 +19,7 @@ func callConnect(c *call) result {
 	switch {
 	case !c.s.stream:
 		c.s.drain() // what was sent goes to the peer of then
+		c.s.keepAllUp()
 		return c.failErr(c.s.u.Connect(a))
 	case a.Family == usock.AF_UNSPEC:
 		return c.disconnect(a)

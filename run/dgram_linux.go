@@ -52,8 +52,6 @@ func (q *senders) take(at int64, look bool) (m sender, ok bool) {
 	return m, ok
 }
 
-const manySenders = 256 // from here on it is worth asking whether they are still needed
-
 // datagramPair returns the program's end and the far end of a datagram socket. As
 // each is the other's peer, what is queued is bounded in bytes only.
 func datagramPair(nonb int) (fd, far int, e syscall.Errno) {
@@ -62,6 +60,7 @@ func datagramPair(nonb int) (fd, far int, e syscall.Errno) {
 		return -1, -1, e
 	}
 	sysSetInt(fd, unix.SO_TIMESTAMPNS, 1)
+	sysSetInt(fd, unix.SO_SNDBUF, 2*defaultSndBuf) // a burst is EAGAIN the later
 	unix.SetNonblock(far, true)
 	if nonb != 0 {
 		unix.SetNonblock(fd, true)
@@ -73,10 +72,23 @@ func datagramPair(nonb int) (fd, far int, e syscall.Errno) {
 // a round of a pump takes more than what its queue holds at one time.
 const datagramCost = 512
 
+// outgoing is a datagram that the program has sent without a trap and the stack has not
+// taken yet: to its peer of then.
+type outgoing struct {
+	data []byte
+	to   usock.Addr
+}
+
 // pumpDatagrams moves datagrams in both directions.
 func (s *sock) pumpDatagrams() {
 	more := s.datagramsUp()
 	if s.state == released {
+		return
+	}
+	if s.gone {
+		if more {
+			s.l.later(s)
+		}
 		return
 	}
 	some, again := s.datagramsDown()
@@ -91,39 +103,116 @@ func (s *sock) pumpDatagrams() {
 // datagramsUp sends what the program sent without a trap: to the peer. It reports
 // whether it stopped only to let others have their turn.
 func (s *sock) datagramsUp() (more bool) {
-	if !s.up.empty() {
-		if _, err := s.u.Send(s.up.buf, 0); errno(err) == unix.EAGAIN {
-			return false
-		}
-		s.l.drop(&s.up.pending)
+	if !s.sendHeld() {
+		return false
 	}
 	for moved := 0; s.far.readable; {
 		if moved >= maxRound {
 			return true
 		}
-		n, e := sysRecv(s.far.fd, s.l.upBuf, 0)
-		moved += datagramCost + n
+		b, e := s.nextUp()
+		moved += datagramCost + len(b)
 		switch e {
 		case 0:
 		case unix.EAGAIN:
-			s.far.readable = false
+			s.upEnded()
 			return false
-		case unix.ENOMEM, unix.ENOBUFS:
-			return true
 		default:
-			continue // an error of an earlier datagram's; it is cleared
+			return true
 		}
-		_, err := s.u.Send(s.l.upBuf[:n], 0)
+		_, err := s.u.Send(b, 0)
 		switch e := errno(err); e {
 		case 0:
 		case unix.EAGAIN:
-			s.l.keep(&s.up.pending, &s.l.upBuf, s.l.upBuf[:n])
+			s.keepUp(b)
 			return false
 		default:
 			s.raise(e)
+			if !s.sendHeld() {
+				return false
+			}
 		}
 	}
 	return false
+}
+
+// nextUp takes what the program has sent next into the loop's buffer. It fails with
+// EAGAIN if that was all, and else for want of memory.
+func (s *sock) nextUp() ([]byte, syscall.Errno) {
+	n, e := sysRecv(s.far.fd, s.l.upBuf, 0)
+	if e != 0 && e != unix.EAGAIN && e != unix.ENOMEM && e != unix.ENOBUFS {
+		n, e = sysRecv(s.far.fd, s.l.upBuf, 0) // it was an earlier datagram's, and is cleared
+	}
+	if e != 0 {
+		s.far.readable = e != unix.EAGAIN
+		return nil, e
+	}
+	return s.l.upBuf[:n], 0
+}
+
+// keepUp keeps a datagram until the stack takes it.
+func (s *sock) keepUp(b []byte) {
+	to, _ := s.u.GetPeerName()
+	s.held = append(s.held, outgoing{bytes.Clone(b), to})
+}
+
+// keepAllUp takes all that the program has sent up to now: what comes after it is sent to
+// another peer, or would throw it away.
+func (s *sock) keepAllUp() {
+	for {
+		b, e := s.nextUp()
+		if e != 0 {
+			return
+		}
+		s.keepUp(b)
+	}
+}
+
+// sendHeld sends the held datagrams and reports whether all are sent.
+func (s *sock) sendHeld() bool {
+	for len(s.held) > 0 {
+		m := s.held[0]
+		var err error
+		if m.to.Family == usock.AF_UNSPEC {
+			_, err = s.u.Send(m.data, 0)
+		} else {
+			_, err = s.u.SendTo(m.data, 0, m.to)
+		}
+		e := errno(err)
+		if e == unix.EAGAIN {
+			return false
+		}
+		shift(&s.held)
+		if e != 0 {
+			s.raise(e)
+		}
+	}
+	s.held = nil
+	return true
+}
+
+// upEnded says that all is sent that the program has sent up to now: what waits for that
+// comes, a shutdown or the close.
+func (s *sock) upEnded() {
+	switch {
+	case s.gone:
+		s.release()
+	case s.up.half == ending:
+		s.up.half = ended
+		s.u.Shutdown(usock.SHUT_WR)
+	}
+}
+
+// datagramsClosed says that the program has closed its end. What it sent before is at the
+// far end still; the socket is released once the stack has taken it.
+func (s *sock) datagramsClosed() {
+	if s.state == released || s.gone {
+		return
+	}
+	s.gone, s.far.readable = true, true
+	if s.datagramsUp() {
+		s.l.later(s)
+	}
 }
 
 // datagramsDown hands the program what has arrived. It reports whether it did, and
@@ -151,7 +240,7 @@ func (s *sock) datagramsDown() (some, more bool) {
 			}
 		}
 		moved += datagramCost + len(b)
-		switch _, e := sysSend(s.far.fd, b); e {
+		switch e := s.queue(b); e {
 		case 0:
 			from.at = time.Now().UnixNano()
 			s.remember(from)
@@ -176,7 +265,8 @@ func (s *sock) datagramsDown() (some, more bool) {
 			// The program has closed it. Had that been known, the sender would have
 			// been told.
 			name, _ := s.u.GetSockName()
-			s.release()
+			s.l.drop(&s.down.pending)
+			s.datagramsClosed()
 			s.l.refuseFrom(from.from, name.Port)
 			return false, false
 		default:
@@ -214,9 +304,42 @@ func (l *loop) refuseFrom(a usock.Addr, port uint16) {
 	}
 }
 
+// queue puts a datagram into the program's queue. The far end's SO_SNDBUF bounds that, as
+// SO_RCVBUF does with UDP, for which one that is larger is no reason to refuse it.
+func (s *sock) queue(b []byte) syscall.Errno {
+	_, e := sysSend(s.far.fd, b)
+	if e != unix.EMSGSIZE {
+		return e
+	}
+	room := sysGetInt(s.far.fd, unix.SO_SNDBUF)
+	if unsent(s.far.fd) >= room {
+		return unix.EAGAIN
+	}
+	sysSetInt(s.far.fd, unix.SO_SNDBUF, room+len(b))
+	_, e = sysSend(s.far.fd, b)
+	sysSetInt(s.far.fd, unix.SO_SNDBUF, room/2) // the kernel doubles it
+	return e
+}
+
+// boundQueue bounds the program's queue of datagrams by its SO_RCVBUF.
+func (s *sock) boundQueue() {
+	if n, err := s.u.GetSockOptInt(usock.SOL_SOCKET, usock.SO_RCVBUF); err == nil {
+		sysSetInt(s.far.fd, unix.SO_SNDBUF, n/2)
+		s.most = max(s.most, mostQueued(s.far.fd))
+	}
+}
+
+// mostQueued returns how many datagrams of the far end's can wait at most.
+func mostQueued(far int) int { return sysGetInt(far, unix.SO_SNDBUF)/datagramCost + 2 }
+
+// remember keeps the sender of the program's newest datagram, and of those before it as
+// many as its queue can hold: those that it has read without a trap are not told.
 func (s *sock) remember(m sender) {
-	if len(s.from) >= manySenders && len(s.from)&(manySenders-1) == 0 && unsent(s.far.fd) == 0 {
-		s.from = nil
+	if s.most == 0 {
+		s.most = mostQueued(s.far.fd)
+	}
+	if old := len(s.from) + 1 - s.most; old >= s.most {
+		s.from = append(make(senders, 0, 2*s.most), s.from[old:]...)
 	}
 	s.from = append(s.from, m)
 }
@@ -224,6 +347,9 @@ func (s *sock) remember(m sender) {
 // raise makes e the program's pending error. Its end shows an error when its peer
 // turns away from it with something unread.
 func (s *sock) raise(e syscall.Errno) {
+	if s.gone {
+		return
+	}
 	s.err = e
 	s.reach(func(dup int) {
 		if dup < 0 || s.err == 0 || s.far.fd < 0 {
@@ -233,12 +359,18 @@ func (s *sock) raise(e syscall.Errno) {
 		if !ok {
 			return
 		}
+		s.keepAllUp() // the disconnect throws it away
 		if _, e := sysSend(dup, []byte{0}); e != 0 {
 			return
 		}
 		nobody := [2]byte{unix.AF_UNSPEC}
-		sysConnect(s.far.fd, nobody[:])
+		if sysConnect(s.far.fd, nobody[:]) != 0 {
+			s.nextUp() // the bait
+			return
+		}
 		sysConnect(s.far.fd, name)
+		s.far.readable = true
+		s.l.later(s)
 		s.wakeAll()
 	})
 }

@@ -32,9 +32,24 @@ func callShutdown(c *call) result {
 	return c.ok()
 }
 
+// shutdownDatagrams has nothing more sent first, and then what was sent before: where the
+// stack's queue is full, its end for writing follows that.
 func (c *call) shutdownDatagrams(how int) result {
 	s := c.s
-	err := s.u.Shutdown(how)
+	if how != unix.SHUT_RD {
+		sysShutdown(c.dup, unix.SHUT_WR)
+		s.drain()
+		if len(s.held) > 0 && s.up.half == flowing {
+			s.up.half = ending
+		}
+	}
+	var err error
+	switch {
+	case s.up.half != ending || how == unix.SHUT_RD:
+		err = s.u.Shutdown(how)
+	case how == unix.SHUT_RDWR:
+		err = s.u.Shutdown(usock.SHUT_RD)
+	}
 	if err == nil || errno(err) == unix.ENOTCONN {
 		s.shutRd = s.shutRd || how != unix.SHUT_WR
 		sysShutdown(c.dup, how) // poll shows it, whether there is a peer or not
