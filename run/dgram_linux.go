@@ -72,25 +72,9 @@ func datagramPair(nonb int) (fd, far int, e syscall.Errno) {
 // a round of a pump takes more than what its queue holds at one time.
 const datagramCost = 512
 
-// outgoing is a datagram that the program has sent without a trap and the stack has not
-// taken yet: to its peer of then.
-type outgoing struct {
-	data []byte
-	to   usock.Addr
-}
-
 // pumpDatagrams moves datagrams in both directions.
 func (s *sock) pumpDatagrams() {
 	more := s.datagramsUp()
-	if s.state == released {
-		return
-	}
-	if s.gone {
-		if more {
-			s.l.later(s)
-		}
-		return
-	}
 	some, again := s.datagramsDown()
 	if some {
 		s.wakeAll()
@@ -101,36 +85,23 @@ func (s *sock) pumpDatagrams() {
 }
 
 // datagramsUp sends what the program sent without a trap: to the peer. It reports
-// whether it stopped only to let others have their turn.
+// whether it stopped only to let others have their turn. A round takes more than can be
+// queued at one time, and the stack never has a datagram wait: so what was sent before a
+// call that drains is sent.
 func (s *sock) datagramsUp() (more bool) {
-	if !s.sendHeld() {
-		return false
-	}
+	s.sendHeld()
 	for moved := 0; s.far.readable; {
 		if moved >= maxRound {
 			return true
 		}
 		b, e := s.nextUp()
-		moved += datagramCost + len(b)
-		switch e {
-		case 0:
-		case unix.EAGAIN:
-			s.upEnded()
-			return false
-		default:
-			return true
+		if e != 0 {
+			return e != unix.EAGAIN
 		}
-		_, err := s.u.Send(b, 0)
-		switch e := errno(err); e {
-		case 0:
-		case unix.EAGAIN:
-			s.keepUp(b)
-			return false
-		default:
-			s.raise(e)
-			if !s.sendHeld() {
-				return false
-			}
+		moved += datagramCost + len(b)
+		if _, err := s.u.Send(b, 0); err != nil {
+			s.raise(errno(err))
+			s.sendHeld()
 		}
 	}
 	return false
@@ -150,69 +121,35 @@ func (s *sock) nextUp() ([]byte, syscall.Errno) {
 	return s.l.upBuf[:n], 0
 }
 
-// keepUp keeps a datagram until the stack takes it.
-func (s *sock) keepUp(b []byte) {
-	to, _ := s.u.GetPeerName()
-	s.held = append(s.held, outgoing{bytes.Clone(b), to})
-}
-
-// keepAllUp takes all that the program has sent up to now: what comes after it is sent to
-// another peer, or would throw it away.
-func (s *sock) keepAllUp() {
+// setAside takes all that the program has sent up to now out of the kernel's queue, to be sent
+// later.
+func (s *sock) setAside() {
 	for {
 		b, e := s.nextUp()
 		if e != 0 {
 			return
 		}
-		s.keepUp(b)
+		s.held = append(s.held, bytes.Clone(b))
 	}
 }
 
-// sendHeld sends the held datagrams and reports whether all are sent.
-func (s *sock) sendHeld() bool {
+func (s *sock) sendHeld() {
 	for len(s.held) > 0 {
-		m := s.held[0]
-		var err error
-		if m.to.Family == usock.AF_UNSPEC {
-			_, err = s.u.Send(m.data, 0)
-		} else {
-			_, err = s.u.SendTo(m.data, 0, m.to)
+		if _, err := s.u.Send(shift(&s.held), 0); err != nil {
+			s.raise(errno(err))
 		}
-		e := errno(err)
-		if e == unix.EAGAIN {
-			return false
-		}
-		shift(&s.held)
-		if e != 0 {
-			s.raise(e)
-		}
-	}
-	s.held = nil
-	return true
-}
-
-// upEnded says that all is sent that the program has sent up to now: what waits for that
-// comes, a shutdown or the close.
-func (s *sock) upEnded() {
-	switch {
-	case s.gone:
-		s.release()
-	case s.up.half == ending:
-		s.up.half = ended
-		s.u.Shutdown(usock.SHUT_WR)
 	}
 }
 
 // datagramsClosed says that the program has closed its end. What it sent before is at the
-// far end still; the socket is released once the stack has taken it.
+// far end still.
 func (s *sock) datagramsClosed() {
-	if s.state == released || s.gone {
+	if s.state == released {
 		return
 	}
-	s.gone, s.far.readable = true, true
-	if s.datagramsUp() {
-		s.l.later(s)
-	}
+	s.far.readable = true
+	s.datagramsUp()
+	s.release()
 }
 
 // datagramsDown hands the program what has arrived. It reports whether it did, and
@@ -228,7 +165,7 @@ func (s *sock) datagramsDown() (some, more bool) {
 			m.Bufs, m.Control = append(m.Bufs[:0], s.l.downBuf), s.l.control[:]
 			n, err := s.u.RecvMsg(context.Background(), m, 0)
 			if e := errno(err); e == unix.EAGAIN {
-				return some, false
+				return some, more
 			} else if e != 0 {
 				s.raise(e)
 				return true, true
@@ -240,6 +177,12 @@ func (s *sock) datagramsDown() (some, more bool) {
 			}
 		}
 		moved += datagramCost + len(b)
+		if s.peer {
+			// If the program has closed it, the kernel throws away what it sent with the
+			// datagram that is refused.
+			s.far.readable = true
+			more = s.datagramsUp() || more
+		}
 		switch e := s.queue(b); e {
 		case 0:
 			from.at = time.Now().UnixNano()
@@ -252,7 +195,7 @@ func (s *sock) datagramsDown() (some, more bool) {
 				s.down.from = from
 			}
 			s.full()
-			return some, false
+			return some, more
 		case unix.EPIPE:
 			// Shut down for reading: a trapped receive gets it.
 			if s.down.empty() {
@@ -260,7 +203,7 @@ func (s *sock) datagramsDown() (some, more bool) {
 				s.down.from = from
 			}
 			s.far.writable = false
-			return some, false
+			return some, more
 		case unix.ECONNREFUSED, unix.ENOTCONN:
 			// The program has closed it. Had that been known, the sender would have
 			// been told.
@@ -273,7 +216,7 @@ func (s *sock) datagramsDown() (some, more bool) {
 			s.l.drop(&s.down.pending)
 		}
 	}
-	return some, false
+	return some, more
 }
 
 // is reports the socket's type and protocol; protocol 0 is any.
@@ -347,9 +290,6 @@ func (s *sock) remember(m sender) {
 // raise makes e the program's pending error. Its end shows an error when its peer
 // turns away from it with something unread.
 func (s *sock) raise(e syscall.Errno) {
-	if s.gone {
-		return
-	}
 	s.err = e
 	s.reach(func(dup int) {
 		if dup < 0 || s.err == 0 || s.far.fd < 0 {
@@ -359,7 +299,7 @@ func (s *sock) raise(e syscall.Errno) {
 		if !ok {
 			return
 		}
-		s.keepAllUp() // the disconnect throws it away
+		s.setAside() // the disconnect throws it away
 		if _, e := sysSend(dup, []byte{0}); e != 0 {
 			return
 		}

@@ -313,7 +313,7 @@ func callIoctl(c *call) result {
 func (c *call) pumped() int {
 	n := len(c.s.up.buf) - c.s.up.off
 	for _, m := range c.s.held {
-		n += len(m.data)
+		n += len(m)
 	}
 	if c.s.far.fd >= 0 {
 		n += max(0, unread(c.s.far.fd)-c.s.filler)

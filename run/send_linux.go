@@ -171,12 +171,6 @@ func (c *call) sendDatagram(m *message) result {
 			return c.fail(e)
 		}
 	}
-	switch {
-	case s.up.half == ending:
-		return c.failSend(m, unix.EPIPE)
-	case len(s.held) > 0:
-		return result{how: park} // behind those
-	}
 	return c.sendStack(m)
 }
 

@@ -32,24 +32,15 @@ func callShutdown(c *call) result {
 	return c.ok()
 }
 
-// shutdownDatagrams has nothing more sent first, and then what was sent before: where the
-// stack's queue is full, its end for writing follows that.
+// shutdownDatagrams has the program send nothing more, and then the stack what was sent
+// before.
 func (c *call) shutdownDatagrams(how int) result {
 	s := c.s
 	if how != unix.SHUT_RD {
 		sysShutdown(c.dup, unix.SHUT_WR)
 		s.drain()
-		if len(s.held) > 0 && s.up.half == flowing {
-			s.up.half = ending
-		}
 	}
-	var err error
-	switch {
-	case s.up.half != ending || how == unix.SHUT_RD:
-		err = s.u.Shutdown(how)
-	case how == unix.SHUT_RDWR:
-		err = s.u.Shutdown(usock.SHUT_RD)
-	}
+	err := s.u.Shutdown(how)
 	if err == nil || errno(err) == unix.ENOTCONN {
 		s.shutRd = s.shutRd || how != unix.SHUT_WR
 		sysShutdown(c.dup, how) // poll shows it, whether there is a peer or not

@@ -118,8 +118,8 @@ type sock struct {
 	scan   uint64       // the last scan begun before it came, or got its name
 	from   senders      // datagrams: where the program's unread ones are from
 	most   int          // datagrams: how many can be unread
-	held   []outgoing   // datagrams that the stack has not taken yet
-	gone   bool         // datagrams: the program has closed it
+	peer   bool         // datagrams: it is connected, and sends without a trap
+	held   [][]byte     // datagrams: taken from the far end, and not sent yet
 
 	waiting waiters // calls that wait for it
 	taking  taking  // a call takes from the program's end, and may be away
