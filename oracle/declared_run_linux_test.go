@@ -115,7 +115,7 @@ var declaredRun = []struct {
 	},
 	{
 		name:   "udp*/small buffer; udp*/overflow is counted; effects/overflow is told",
-		reason: "SO_RCVBUF bounds the stack's queue; what has reached the descriptor's does not count",
+		reason: "there are two queues, the stack's and the descriptor's, and SO_RCVBUF bounds each",
 	},
 	{
 		name:   "tcp/urgent*; tcpstates/*oob*",

@@ -19,7 +19,11 @@ func callConnect(c *call) result {
 	switch {
 	case !c.s.stream:
 		c.s.drain() // what was sent goes to the peer of then
-		return c.failErr(c.s.u.Connect(a))
+		err := c.s.u.Connect(a)
+		if err == nil {
+			c.s.peer = a.Family != usock.AF_UNSPEC
+		}
+		return c.failErr(err)
 	case a.Family == usock.AF_UNSPEC:
 		return c.disconnect(a)
 	}

@@ -52,8 +52,6 @@ func (q *senders) take(at int64, look bool) (m sender, ok bool) {
 	return m, ok
 }
 
-const manySenders = 256 // from here on it is worth asking whether they are still needed
-
 // datagramPair returns the program's end and the far end of a datagram socket. As
 // each is the other's peer, what is queued is bounded in bytes only.
 func datagramPair(nonb int) (fd, far int, e syscall.Errno) {
@@ -62,6 +60,7 @@ func datagramPair(nonb int) (fd, far int, e syscall.Errno) {
 		return -1, -1, e
 	}
 	sysSetInt(fd, unix.SO_TIMESTAMPNS, 1)
+	sysSetInt(fd, unix.SO_SNDBUF, 2*defaultSndBuf) // a burst is EAGAIN the later
 	unix.SetNonblock(far, true)
 	if nonb != 0 {
 		unix.SetNonblock(fd, true)
@@ -76,9 +75,6 @@ const datagramCost = 512
 // pumpDatagrams moves datagrams in both directions.
 func (s *sock) pumpDatagrams() {
 	more := s.datagramsUp()
-	if s.state == released {
-		return
-	}
 	some, again := s.datagramsDown()
 	if some {
 		s.wakeAll()
@@ -89,41 +85,71 @@ func (s *sock) pumpDatagrams() {
 }
 
 // datagramsUp sends what the program sent without a trap: to the peer. It reports
-// whether it stopped only to let others have their turn.
+// whether it stopped only to let others have their turn. A round takes more than can be
+// queued at one time, and the stack never has a datagram wait: so what was sent before a
+// call that drains is sent.
 func (s *sock) datagramsUp() (more bool) {
-	if !s.up.empty() {
-		if _, err := s.u.Send(s.up.buf, 0); errno(err) == unix.EAGAIN {
-			return false
-		}
-		s.l.drop(&s.up.pending)
-	}
+	s.sendHeld()
 	for moved := 0; s.far.readable; {
 		if moved >= maxRound {
 			return true
 		}
-		n, e := sysRecv(s.far.fd, s.l.upBuf, 0)
-		moved += datagramCost + n
-		switch e {
-		case 0:
-		case unix.EAGAIN:
-			s.far.readable = false
-			return false
-		case unix.ENOMEM, unix.ENOBUFS:
-			return true
-		default:
-			continue // an error of an earlier datagram's; it is cleared
+		b, e := s.nextUp()
+		if e != 0 {
+			return e != unix.EAGAIN
 		}
-		_, err := s.u.Send(s.l.upBuf[:n], 0)
-		switch e := errno(err); e {
-		case 0:
-		case unix.EAGAIN:
-			s.l.keep(&s.up.pending, &s.l.upBuf, s.l.upBuf[:n])
-			return false
-		default:
-			s.raise(e)
+		moved += datagramCost + len(b)
+		if _, err := s.u.Send(b, 0); err != nil {
+			s.raise(errno(err))
+			s.sendHeld()
 		}
 	}
 	return false
+}
+
+// nextUp takes what the program has sent next into the loop's buffer. It fails with
+// EAGAIN if that was all, and else for want of memory.
+func (s *sock) nextUp() ([]byte, syscall.Errno) {
+	n, e := sysRecv(s.far.fd, s.l.upBuf, 0)
+	if e != 0 && e != unix.EAGAIN && e != unix.ENOMEM && e != unix.ENOBUFS {
+		n, e = sysRecv(s.far.fd, s.l.upBuf, 0) // it was an earlier datagram's, and is cleared
+	}
+	if e != 0 {
+		s.far.readable = e != unix.EAGAIN
+		return nil, e
+	}
+	return s.l.upBuf[:n], 0
+}
+
+// setAside takes all that the program has sent up to now out of the kernel's queue, to be sent
+// later.
+func (s *sock) setAside() {
+	for {
+		b, e := s.nextUp()
+		if e != 0 {
+			return
+		}
+		s.held = append(s.held, bytes.Clone(b))
+	}
+}
+
+func (s *sock) sendHeld() {
+	for len(s.held) > 0 {
+		if _, err := s.u.Send(shift(&s.held), 0); err != nil {
+			s.raise(errno(err))
+		}
+	}
+}
+
+// datagramsClosed says that the program has closed its end. What it sent before is at the
+// far end still.
+func (s *sock) datagramsClosed() {
+	if s.state == released {
+		return
+	}
+	s.far.readable = true
+	s.datagramsUp()
+	s.release()
 }
 
 // datagramsDown hands the program what has arrived. It reports whether it did, and
@@ -139,7 +165,7 @@ func (s *sock) datagramsDown() (some, more bool) {
 			m.Bufs, m.Control = append(m.Bufs[:0], s.l.downBuf), s.l.control[:]
 			n, err := s.u.RecvMsg(context.Background(), m, 0)
 			if e := errno(err); e == unix.EAGAIN {
-				return some, false
+				return some, more
 			} else if e != 0 {
 				s.raise(e)
 				return true, true
@@ -151,7 +177,13 @@ func (s *sock) datagramsDown() (some, more bool) {
 			}
 		}
 		moved += datagramCost + len(b)
-		switch _, e := sysSend(s.far.fd, b); e {
+		if s.peer {
+			// If the program has closed it, the kernel throws away what it sent with the
+			// datagram that is refused.
+			s.far.readable = true
+			more = s.datagramsUp() || more
+		}
+		switch e := s.queue(b); e {
 		case 0:
 			from.at = time.Now().UnixNano()
 			s.remember(from)
@@ -163,7 +195,7 @@ func (s *sock) datagramsDown() (some, more bool) {
 				s.down.from = from
 			}
 			s.full()
-			return some, false
+			return some, more
 		case unix.EPIPE:
 			// Shut down for reading: a trapped receive gets it.
 			if s.down.empty() {
@@ -171,19 +203,20 @@ func (s *sock) datagramsDown() (some, more bool) {
 				s.down.from = from
 			}
 			s.far.writable = false
-			return some, false
+			return some, more
 		case unix.ECONNREFUSED, unix.ENOTCONN:
 			// The program has closed it. Had that been known, the sender would have
 			// been told.
 			name, _ := s.u.GetSockName()
-			s.release()
+			s.l.drop(&s.down.pending)
+			s.datagramsClosed()
 			s.l.refuseFrom(from.from, name.Port)
 			return false, false
 		default:
 			s.l.drop(&s.down.pending)
 		}
 	}
-	return some, false
+	return some, more
 }
 
 // is reports the socket's type and protocol; protocol 0 is any.
@@ -214,9 +247,42 @@ func (l *loop) refuseFrom(a usock.Addr, port uint16) {
 	}
 }
 
+// queue puts a datagram into the program's queue. The far end's SO_SNDBUF bounds that, as
+// SO_RCVBUF does with UDP, for which one that is larger is no reason to refuse it.
+func (s *sock) queue(b []byte) syscall.Errno {
+	_, e := sysSend(s.far.fd, b)
+	if e != unix.EMSGSIZE {
+		return e
+	}
+	room := sysGetInt(s.far.fd, unix.SO_SNDBUF)
+	if unsent(s.far.fd) >= room {
+		return unix.EAGAIN
+	}
+	sysSetInt(s.far.fd, unix.SO_SNDBUF, room+len(b))
+	_, e = sysSend(s.far.fd, b)
+	sysSetInt(s.far.fd, unix.SO_SNDBUF, room/2) // the kernel doubles it
+	return e
+}
+
+// boundQueue bounds the program's queue of datagrams by its SO_RCVBUF.
+func (s *sock) boundQueue() {
+	if n, err := s.u.GetSockOptInt(usock.SOL_SOCKET, usock.SO_RCVBUF); err == nil {
+		sysSetInt(s.far.fd, unix.SO_SNDBUF, n/2)
+		s.most = max(s.most, mostQueued(s.far.fd))
+	}
+}
+
+// mostQueued returns how many datagrams of the far end's can wait at most.
+func mostQueued(far int) int { return sysGetInt(far, unix.SO_SNDBUF)/datagramCost + 2 }
+
+// remember keeps the sender of the program's newest datagram, and of those before it as
+// many as its queue can hold: those that it has read without a trap are not told.
 func (s *sock) remember(m sender) {
-	if len(s.from) >= manySenders && len(s.from)&(manySenders-1) == 0 && unsent(s.far.fd) == 0 {
-		s.from = nil
+	if s.most == 0 {
+		s.most = mostQueued(s.far.fd)
+	}
+	if old := len(s.from) + 1 - s.most; old >= s.most {
+		s.from = append(make(senders, 0, 2*s.most), s.from[old:]...)
 	}
 	s.from = append(s.from, m)
 }
@@ -233,12 +299,18 @@ func (s *sock) raise(e syscall.Errno) {
 		if !ok {
 			return
 		}
+		s.setAside() // the disconnect throws it away
 		if _, e := sysSend(dup, []byte{0}); e != 0 {
 			return
 		}
 		nobody := [2]byte{unix.AF_UNSPEC}
-		sysConnect(s.far.fd, nobody[:])
+		if sysConnect(s.far.fd, nobody[:]) != 0 {
+			s.nextUp() // the bait
+			return
+		}
 		sysConnect(s.far.fd, name)
+		s.far.readable = true
+		s.l.later(s)
 		s.wakeAll()
 	})
 }

@@ -101,6 +101,9 @@ func callSetsockopt(c *call) result {
 		c.s.native = slices.DeleteFunc(c.s.native, func(o nativeOption) bool { return o.name == name })
 		c.s.native = append(c.s.native, nativeOption{name, v})
 	}
+	if level == usock.SOL_SOCKET && (name == usock.SO_RCVBUF || name == usock.SO_RCVBUFFORCE) && !c.s.stream {
+		c.s.boundQueue()
+	}
 	if level == usock.SOL_SOCKET && name == usock.SO_LINGER {
 		l, err := abi.ParseLinger(v)
 		c.s.linger = err == nil && l.On && l.Seconds > 0
@@ -351,6 +354,9 @@ func callIoctl(c *call) result {
 // pumped returns how many bytes the program has written that are not in the stack yet.
 func (c *call) pumped() int {
 	n := len(c.s.up.buf) - c.s.up.off
+	for _, m := range c.s.held {
+		n += len(m)
+	}
 	if c.s.far.fd >= 0 {
 		n += max(0, unread(c.s.far.fd)-c.s.filler)
 	}

@@ -45,6 +45,10 @@ type player struct {
 	used   int
 	fds    map[int]bool // that it was given, and has not closed
 	addErr syscall.Errno
+
+	// before is done once, when the loop has asked for events and takes the next call: what
+	// the program did just before it, and the loop is not told of yet.
+	before func()
 }
 
 // played is a call that a player has made.
@@ -245,6 +249,10 @@ func (p *player) reset(fd int) {
 
 // recv implements notifier.
 func (p *player) recv(n *notification) syscall.Errno {
+	if f := p.before; f != nil {
+		p.before = nil
+		f()
+	}
 	var b [8]byte
 	unix.Read(p.fd, b[:])
 	if len(p.queue) == 0 {

@@ -32,8 +32,14 @@ func callShutdown(c *call) result {
 	return c.ok()
 }
 
+// shutdownDatagrams has the program send nothing more, and then the stack what was sent
+// before.
 func (c *call) shutdownDatagrams(how int) result {
 	s := c.s
+	if how != unix.SHUT_RD {
+		sysShutdown(c.dup, unix.SHUT_WR)
+		s.drain()
+	}
 	err := s.u.Shutdown(how)
 	if err == nil || errno(err) == unix.ENOTCONN {
 		s.shutRd = s.shutRd || how != unix.SHUT_WR

@@ -119,6 +119,9 @@ type sock struct {
 	listen *listenQueue // listening
 	scan   uint64       // the last scan begun before it came, or got its name
 	from   senders      // datagrams: where the program's unread ones are from
+	most   int          // datagrams: how many can be unread
+	peer   bool         // datagrams: it is connected, and sends without a trap
+	held   [][]byte     // datagrams: taken from the far end, and not sent yet
 
 	waiting waiters // calls that wait for it
 	taking  taking  // a call takes from the program's end, and may be away
@@ -148,7 +151,7 @@ func (s *sock) identify(fd int) {
 	}
 	s.id, _ = statInode(fd)
 	if old := l.socks[s.id]; old != nil {
-		old.release() // the number was used again: the old one is closed
+		old.closed() // the number was used again: the old one is closed
 	}
 	l.socks[s.id] = s
 	s.touch()
@@ -353,6 +356,10 @@ func (s *sock) release() {
 // come to nobody with a reset. They came after the close, and so after the end of the
 // stream that it has sent: what comes before a close is the program's by then.
 func (s *sock) closed() {
+	if !s.stream {
+		s.datagramsClosed()
+		return
+	}
 	if s.abort {
 		s.reset()
 		return
