@@ -75,7 +75,7 @@ func callSetsockopt(c *call) result {
 		c.s.drain() // what was written before it is not held back by it, or let go
 	}
 	if c.s.stream && queuesErrors(level, name, v) {
-		return c.failErr(unix.EOPNOTSUPP)
+		return c.refuseOption(level, name, v)
 	}
 	if err := c.s.u.SetSockOpt(level, name, v); err != nil {
 		return c.failErr(err)
@@ -226,11 +226,26 @@ func queuesErrors(level, name int, v []byte) bool {
 	n := binary.NativeEndian.Uint32(v)
 	switch name {
 	case usock.SO_ZEROCOPY:
-		return n == 1 // or it is EINVAL
+		return n != 0
 	case usock.SO_TIMESTAMPING, unix.SO_TIMESTAMPING_NEW:
 		return n&usock.SOF_TIMESTAMPING_TX_RECORD != 0
 	}
 	return false
+}
+
+// refuseOption is for an option that the stack has and the descriptor cannot serve: it is
+// EOPNOTSUPP, if its value is right.
+func (c *call) refuseOption(level, name int, v []byte) result {
+	before := make([]byte, len(v))
+	n, err := c.s.u.GetSockOpt(level, name, before)
+	if err == nil {
+		err = c.s.u.SetSockOpt(level, name, v)
+	}
+	if err != nil {
+		return c.failErr(err)
+	}
+	c.s.u.SetSockOpt(level, name, before[:n])
+	return c.failErr(unix.EOPNOTSUPP)
 }
 
 // isFilter reports whether the option is a socket's filter, which is set by
