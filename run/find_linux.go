@@ -3,7 +3,9 @@
 package run
 
 import (
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"syscall"
 
@@ -11,8 +13,8 @@ import (
 )
 
 // finder looks for the program's ends of sockets in the descriptors of all
-// processes. That takes as long as there are descriptors on the machine, so a
-// goroutine of its own does it.
+// processes: first of those that have made calls, which are the likely ones, and few. That
+// takes as long as there are descriptors on the machine, so a goroutine of its own does it.
 type finder struct {
 	l    *loop
 	want map[*sock][]func(dup int)
@@ -49,8 +51,9 @@ func (d *finder) start() {
 	for s := range want {
 		links[s.id.link()] = s.id
 	}
+	likely := d.l.processes()
 	go func() {
-		found := search(links)
+		found := search(links, likely)
 		d.l.do(func() {
 			d.busy = false
 			for s, fns := range want {
@@ -70,10 +73,27 @@ func (d *finder) start() {
 	}()
 }
 
+// processes returns the processes that have made trapped calls.
+func (l *loop) processes() []int {
+	set := make(map[int]struct{})
+	for _, t := range l.tasks {
+		if t.owner != 0 {
+			set[int(t.owner)] = struct{}{}
+		}
+	}
+	return slices.Collect(maps.Keys(set))
+}
+
 // search duplicates the sockets that have the inodes, whose links in /proc are the
-// keys, out of whichever process has them.
-func search(links map[string]inode) map[inode]int {
+// keys, out of whichever process has them: one of the likely ones, or any.
+func search(links map[string]inode, likely []int) map[inode]int {
 	found := make(map[inode]int, len(links))
+	for _, pid := range likely {
+		searchProcess(pid, links, found)
+		if len(found) == len(links) {
+			return found
+		}
+	}
 	procs, err := os.ReadDir("/proc")
 	if err != nil {
 		return found

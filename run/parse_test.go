@@ -212,3 +212,24 @@ func TestBindHidden(t *testing.T) {
 		t.Errorf("probe of a closed listener: %v", e)
 	}
 }
+
+// TestSearch looks where a socket is likely to be. The search of all processes leaves this
+// one out.
+func TestSearch(t *testing.T) {
+	fd, e := sysSocket(unix.SOCK_STREAM)
+	if e != 0 {
+		t.Fatal(e)
+	}
+	defer sysClose(fd)
+	id, _ := statInode(fd)
+	links := map[string]inode{id.link(): id}
+	if found := search(links, nil); len(found) != 0 {
+		t.Errorf("found %v elsewhere", found)
+	}
+	found := search(links, []int{os.Getpid()})
+	dup, ok := found[id]
+	if again, _ := statInode(dup); !ok || again != id {
+		t.Errorf("found %v", found)
+	}
+	sysClose(dup)
+}
