@@ -110,6 +110,7 @@ type running struct {
 	marker   string
 	out, err *os.File
 	limit    time.Duration
+	native   bool
 	cancel   context.CancelFunc
 	ctx      context.Context
 }
@@ -117,7 +118,7 @@ type running struct {
 // start starts a script. The variable SUP is its parent: the supervisor, or the test.
 func (w way) start(t *testing.T, usock bool, script string) *running {
 	t.Helper()
-	r := &running{limit: w.limit}
+	r := &running{limit: w.limit, native: !usock}
 	if r.limit == 0 {
 		r.limit = twinLimit
 	}
@@ -159,6 +160,11 @@ func (r *running) wait(t *testing.T) outcome {
 	t.Helper()
 	r.c.Wait()
 	o := outcome{late: r.ctx.Err() != nil}
+	if !o.late && r.native {
+		// usock run ends when all of its processes have, a shell does not wait for what
+		// was killed.
+		eventually(t, "the script's processes end", func() bool { return len(marked(r.marker)) == 0 })
+	}
 	if !o.late {
 		leavesNothing(t, r.marker, r.c.Dir)
 	}

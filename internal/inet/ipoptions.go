@@ -420,15 +420,6 @@ func deviceRows(st *Stack) []socket.Option {
 				s.Opt.Priority = int32(v)
 				return nil
 			}),
-		socket.BoolOption(abi.SOL_SOCKET, abi.SO_DEBUG,
-			func(s *socket.Socket) bool { return s.Opt.Has(socket.Debug) },
-			func(s *socket.Socket, on bool) error {
-				if on && !st.may(s, abi.CAP_NET_ADMIN) {
-					return syscall.EACCES
-				}
-				s.Opt.Set(socket.Debug, on)
-				return nil
-			}),
 		socket.ForceOption(abi.SO_RCVBUFFORCE, st.may, func(s *socket.Socket, v int) {
 			s.Opt.RcvBuf = socket.Force(v, socket.MinRcvBuf)
 		}),

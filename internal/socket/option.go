@@ -352,7 +352,6 @@ func without(name int) Option {
 
 // common are the rows that every socket has, at SOL_SOCKET (socket(7)).
 var common = NewOptions([]Option{
-	flagOption(abi.SO_DEBUG, Debug),
 	flagOption(abi.SO_REUSEADDR, ReuseAddr),
 	flagOption(abi.SO_REUSEPORT, ReusePort),
 	flagOption(abi.SO_KEEPALIVE, KeepAlive),

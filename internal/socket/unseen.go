@@ -60,6 +60,15 @@ func UnseenOptions(may May) []Option {
 				}
 				return s.setUnseen(func(u *unseen) { u.busyPoll = int32(v) })
 			}),
+		BoolOption(abi.SOL_SOCKET, abi.SO_DEBUG,
+			func(s *Socket) bool { return s.Opt.Has(Debug) },
+			func(s *Socket, on bool) error {
+				if on && !may(s, abi.CAP_NET_ADMIN) {
+					return syscall.EACCES
+				}
+				s.Opt.Set(Debug, on)
+				return nil
+			}),
 		BoolOption(abi.SOL_SOCKET, abi.SO_PREFER_BUSY_POLL,
 			func(s *Socket) bool { return s.unseen().preferBusy },
 			func(s *Socket, on bool) error {
