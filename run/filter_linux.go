@@ -33,10 +33,10 @@ type machine struct {
 
 // Flags with which a receive or a send without address goes to the kernel.
 const (
-	nativeRecv = 0x2 | 0x40 | 0x100 | 0x4000 | 0x40000000    // PEEK DONTWAIT WAITALL NOSIGNAL CMSG_CLOEXEC
-	nativeSend = 0x4 | 0x40 | 0x80 | 0x800 | 0x4000 | 0x8000 // DONTROUTE DONTWAIT EOR CONFIRM NOSIGNAL MORE
-	siocBase   = 0x8900                                      // ioctls of sockets, whose size and direction come above
-	siocOutq   = 0x5411                                      // SIOCOUTQ
+	nativeRecv = 0x2 | 0x40 | 0x100 | 0x4000 | 0x40000000     // PEEK DONTWAIT WAITALL NOSIGNAL CMSG_CLOEXEC
+	nativeSend = 0x4 | 0x40 | 0x80 | 0x800 | 0x4000 | msgMore // DONTROUTE DONTWAIT EOR CONFIRM NOSIGNAL MORE
+	siocBase   = 0x8900                                       // ioctls of sockets, whose size and direction come above
+	siocOutq   = 0x5411                                       // SIOCOUTQ
 	msgMore    = 0x8000
 	ipprotoTCP = 6
 	tcpCork    = 3

@@ -329,41 +329,32 @@ const (
 	siocGStampNSNew = 0x80108907
 )
 
-// asksStack reports whether a request is the stack's to answer. The others are about
-// interfaces, or the kernel's to answer (SIOCATMARK).
-func asksStack(request uint32) bool {
-	switch request {
-	case siocGStamp, siocGStampNew, siocGStampNS, siocGStampNSNew, siocOutqNSD, unix.SIOCOUTQ:
-		return true
-	}
-	return false
+// requests are those that the stack answers. The others are about interfaces, or the
+// kernel's to answer (SIOCATMARK).
+var requests = map[uint32]func(*call) result{
+	siocGStamp:      func(c *call) result { return c.stamp(time.Microsecond) },
+	siocGStampNew:   func(c *call) result { return c.stamp(time.Microsecond) },
+	siocGStampNS:    func(c *call) result { return c.stamp(time.Nanosecond) },
+	siocGStampNSNew: func(c *call) result { return c.stamp(time.Nanosecond) },
+	siocOutqNSD:     func(c *call) result { return c.unsent(c.s.u.OutQueueUnsent()) },
+	unix.SIOCOUTQ:   func(c *call) result { return c.unsent(c.s.u.OutQueue()) },
 }
 
 // callIoctl is ioctl(fd, request, arg) for requests about sockets.
 func callIoctl(c *call) result {
-	args := &c.n.data.args
-	var v int
-	switch uint32(args[1]) {
-	case siocGStamp, siocGStampNew:
-		return c.stamp(args[2], time.Microsecond)
-	case siocGStampNS, siocGStampNSNew:
-		return c.stamp(args[2], time.Nanosecond)
-	case siocOutqNSD:
-		out, err := c.s.u.OutQueueUnsent()
-		if err != nil {
-			return c.failErr(err)
-		}
-		v = out + c.pumped()
-	case unix.SIOCOUTQ:
-		out, err := c.s.u.OutQueue()
-		if err != nil {
-			return c.failErr(err)
-		}
-		v = out + c.pumped()
-	default:
-		return result{how: byKernel} // asksStack
+	if f := requests[uint32(c.n.data.args[1])]; f != nil {
+		return f(c)
 	}
-	return c.fail(c.putLen(args[2], int64(v)))
+	return result{how: byKernel}
+}
+
+// unsent stores how many bytes are to be sent: those that the stack counts, n, and those
+// that it does not have yet.
+func (c *call) unsent(n int, err error) result {
+	if err != nil {
+		return c.failErr(err)
+	}
+	return c.fail(c.putLen(c.n.data.args[2], int64(n+c.pumped())))
 }
 
 // pumped returns how many bytes the program has written that are not in the stack yet.
@@ -379,14 +370,14 @@ func (c *call) pumped() int {
 }
 
 // stamp stores when the last datagram has arrived: seconds, and units of the rest.
-func (c *call) stamp(addr uint64, unit time.Duration) result {
+func (c *call) stamp(unit time.Duration) result {
 	t, err := c.s.u.Timestamp()
 	if err != nil {
 		return c.failErr(err)
 	}
 	b := binary.NativeEndian.AppendUint64(nil, uint64(t.Unix()))
 	b = binary.NativeEndian.AppendUint64(b, uint64(t.Nanosecond())/uint64(unit))
-	return c.fail(c.write(addr, b))
+	return c.fail(c.write(c.n.data.args[2], b))
 }
 
 // closeOnExec returns O_CLOEXEC if the descriptor that the call names is closed on

@@ -267,7 +267,7 @@ func sysInode(fd int) (inode, bool) {
 	return statInode(fd)
 }
 
-// statInode returns the identity of whatever file fd is.
+// statInode returns the identity of whatever file fd is, for which it may have to wait.
 func statInode(fd int) (inode, bool) {
 	var st unix.Stat_t
 	_, _, e := unix.Syscall(unix.SYS_FSTAT, uintptr(fd), uintptr(unsafe.Pointer(&st)), 0)
