@@ -217,13 +217,7 @@ func (p *pingProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 		}
 		binary.BigEndian.PutUint16(b[2:], sum.Sum())
 	}
-	e.outOptions(&o, &c, 0)
-	stamp := e.stampFor(&c, &o)
-	if err := p.IP.Output(k, path, &o); err != nil {
-		return n, err
-	}
-	e.stamped(stamp, path, &o)
-	return n, nil
+	return n, e.output(k, path, &o, &c, 0)
 }
 
 // Recv implements socket.Proto.

@@ -150,13 +150,7 @@ func (r *rawProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 		k.Payload = e.summed(payload, path)
 	}
 	taken(m)
-	e.outOptions(&o, &c, 0)
-	stamp := e.stampFor(&c, &o)
-	if err := r.IP.Output(k, path, &o); err != nil {
-		return n, err
-	}
-	e.stamped(stamp, path, &o)
-	return n, nil
+	return n, e.output(k, path, &o, &c, 0)
 }
 
 // summed returns a copy of the payload, which it takes over, with the checksum where

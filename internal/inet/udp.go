@@ -387,13 +387,22 @@ func (u *udpProto) send(e *udpEndpoint, m *socket.Msg, path *ip.Path, port uint1
 	if s.Opt.Has(socket.NoCheck) && path.Dst.Is4() {
 		o.Checksum = 0 // none is computed: zero says so (RFC 768)
 	}
-	e.outOptions(o, c, port)
-	stamp := e.stampFor(c, o)
-	if err := u.IP.Output(p, path, o); err != nil {
+	if err := e.output(p, path, o, c, port); err != nil {
 		return err
 	}
-	e.stamped(stamp, path, o)
 	u.Stats.Out++
+	return nil
+}
+
+// output sends a datagram to a port, as options and control messages want it, and tells
+// of its leaving.
+func (d *dgram) output(p *pkt.Packet, path *ip.Path, o *ip.Out, c *sendControl, port uint16) error {
+	d.outOptions(o, c, port)
+	stamp := d.stampFor(c, o)
+	if err := d.stack.IP.Output(p, path, o); err != nil {
+		return err
+	}
+	d.stamped(stamp, path, o)
 	return nil
 }
 
