@@ -38,6 +38,14 @@ type Config struct {
 	// Forward passes packets on between the host's links: the host is a router.
 	Forward bool
 
+	// Flows, if not nil, is asked about connections and datagrams that nobody of the host
+	// takes. Those are refused otherwise.
+	Flows FlowHandler
+
+	// StandIn has the host take what its links bring for addresses that are not its own, and
+	// answer in their place as Flows says. Without, it is dropped, or passed on by a router.
+	StandIn bool
+
 	// Cred is who the host's programs are, for AF_UNIX (SO_PEERCRED); nil is this
 	// process. A socket that acts for another process (SetOwner) has its number.
 	Cred *Cred

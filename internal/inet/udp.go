@@ -578,11 +578,15 @@ func (u *udpProto) Input(p *pkt.Packet, m *ip.Meta) bool {
 		return u.inputGroup(p, m, &h)
 	}
 	e := u.lookup(m.Dst, m.Src, h.DstPort, h.SrcPort, m.Iface.Index())
-	if e == nil {
+	switch {
+	case e != nil:
+		u.deliver(e, p, m, h.SrcPort)
+	case u.asks(m):
+		u.askUDP(p, m, &h)
+	default:
 		u.Stats.NoPorts++
 		return false
 	}
-	u.deliver(e, p, m, h.SrcPort)
 	return true
 }
 
