@@ -145,6 +145,14 @@ func (h *Host) Connects(local, remote netip.AddrPort) bool {
 	return h.stack.Connects(local, remote)
 }
 
+// Bound reports whether a socket of the protocol, IPPROTO_TCP or IPPROTO_UDP, has the local
+// address and port, or all addresses' port.
+func (h *Host) Bound(proto int, local netip.AddrPort) bool {
+	h.h.Enter()
+	defer h.h.Leave()
+	return h.stack.Bound(proto, local)
+}
+
 // AddAddr gives the host a further address on the interface of that name, "lo" or its link's.
 // EEXIST if it has it, ENODEV if there is no such interface.
 func (h *Host) AddAddr(iface string, a netip.Prefix) error {

@@ -199,6 +199,11 @@ func (l *loop) do(f func()) {
 	l.ring()
 }
 
+// outside is Options.Outside as a source.
+type outside struct{ w Worker }
+
+func (o outside) ready(uint32) { o.w.Work() }
+
 // waker is the loop as the source of its eventfd.
 type waker loop
 

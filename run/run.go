@@ -28,6 +28,10 @@ type Options struct {
 	// that of the program that calls. nil: Host's Config decides by itself.
 	Caller *Caller
 
+	// Outside, if not nil, is called by the loop that serves the programs whenever its
+	// descriptor is readable: what goes on beside them, such as a gateway.
+	Outside Worker
+
 	// Guard is a command whose process calls [Guard]. It ends the programs that would
 	// wait for ever should this process be killed. Empty: none.
 	Guard []string
@@ -39,6 +43,12 @@ type Options struct {
 	// Warn, if not nil, receives what the user must know, such as that descriptors
 	// have run out: each thing once. Neither writer holds up the run.
 	Warn io.Writer
+}
+
+// Worker has work to do when its descriptor is readable.
+type Worker interface {
+	FD() int
+	Work() // must not wait
 }
 
 func (o *Options) caller() *Caller {

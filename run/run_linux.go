@@ -39,6 +39,12 @@ func Run(o Options) (Status, error) {
 		return Status{}, err
 	}
 	l.packets = o.Packets
+	if o.Outside != nil {
+		if e := l.watch(o.Outside.FD(), unix.EPOLLIN, outside{o.Outside}); e != 0 {
+			l.stop()
+			return Status{}, fmt.Errorf("epoll: %w", e)
+		}
+	}
 	if l.guard, err = startGuard(o.Guard); err != nil {
 		l.stop()
 		return Status{}, fmt.Errorf("guard: %w", err)

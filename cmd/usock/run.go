@@ -23,6 +23,7 @@ const runName = "run"
 
 func runCmd() *cobra.Command {
 	var verbose bool
+	var out outside
 	var s shape
 	c := &cobra.Command{
 		Use:   runName + " [flags] -- PROGRAM [ARGS]",
@@ -46,7 +47,7 @@ behind are ended.`,
 			return nil
 		},
 		RunE: func(_ *cobra.Command, args []string) error {
-			return runProgram(args, verbose, &s)
+			return runProgram(args, verbose, &s, &out)
 		},
 	}
 	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
@@ -55,6 +56,7 @@ behind are ended.`,
 	c.Flags().SetInterspersed(false)
 	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "name calls that usock does not have on stderr")
 	s.flags(c.Flags())
+	out.flags(c.Flags())
 	return c
 }
 
@@ -104,18 +106,25 @@ func execFailed(path string, err error) {
 	notExecuted(exitNotExecutable, e)
 }
 
-func runProgram(args []string, verbose bool, s *shape) error {
+func runProgram(args []string, verbose bool, s *shape, out *outside) error {
 	path := findProgram(args[0])
 	if err := s.open(); err != nil {
 		return err
 	}
 	who := new(run.Caller)
-	host, err := usock.NewHost(usock.Config{
+	config := usock.Config{
 		Name:     "run",
 		Loopback: s.loopback(),
 		Capable:  who.Capable, // what a program may do on the machine, it may do on the host
-	})
+	}
+	if err := out.open(&config, s); err != nil {
+		return err
+	}
+	host, err := usock.NewHost(config)
 	if err != nil {
+		return err
+	}
+	if err := out.start(host); err != nil {
 		return err
 	}
 	o := run.Options{
@@ -127,7 +136,11 @@ func runProgram(args []string, verbose bool, s *shape) error {
 	if verbose {
 		o.Log = os.Stderr
 	}
+	if out.gateway != nil {
+		o.Outside = out.gateway
+	}
 	st, err := run.Run(o)
+	out.close()
 	host.Close()
 	if err != nil {
 		execFailed(path, err)

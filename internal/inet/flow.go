@@ -198,3 +198,22 @@ func (s *Stack) Connects(local, remote netip.AddrPort) bool {
 	_, ok := s.tcp.conns.find(&k).(*tcpEndpoint)
 	return ok
 }
+
+// Bound reports whether a socket of the protocol has the local address and port, or the
+// wildcard and the port. Locked.
+func (s *Stack) Bound(proto int, local netip.AddrPort) bool {
+	ports := &s.udp.ports
+	if proto == abi.IPPROTO_TCP {
+		ports = &s.tcp.ports
+	}
+	k := ports.buckets[local.Port()]
+	if k == nil {
+		return false
+	}
+	for b := k.head; b != nil; b = b.next {
+		if b.addr == local.Addr() || b.addr.IsUnspecified() && (b.addr.Is4() == local.Addr().Is4() || b.addr.Is6() && !b.v6only) {
+			return true
+		}
+	}
+	return false
+}

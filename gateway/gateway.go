@@ -1,0 +1,301 @@
+//go:build linux
+
+package gateway
+
+import (
+	"fmt"
+	"io"
+	"net/netip"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"usock"
+	"usock/link"
+)
+
+// Config says how a gateway is made.
+type Config struct {
+	// Network is the inner IPv4 network: the first address is the gateway's, the second the
+	// host's. The zero Prefix: one that no route of the machine covers.
+	Network netip.Prefix
+
+	// Link, if not nil, is given the host's end of the link and returns the one to be used in
+	// its place: one that records it or slows it down. Wide says that it may carry segments
+	// and packets of 64 KiB; else it has MTU bytes, and each segment is a packet of its own.
+	Link func(link.Link) link.Link
+
+	MTU int // of the link; 0: 65536, with segments as large as they come
+
+	// Warn, if not nil, receives what the user must know, each thing once.
+	Warn io.Writer
+}
+
+// Gateway is a way to the machine's networks. Make one with New, give the host its
+// Interface and Flows, and then Start it.
+type Gateway struct {
+	turn
+
+	router *usock.Host // stands in for the world
+	inner  *usock.Host // whose gateway it is
+	iface  usock.Interface
+	addrs  addresses
+	set    *usock.PollSet // of the router's sockets
+	own    *usock.PollSet // of the inner host's
+
+	epoll    int
+	sources  []watched
+	gen      int32
+	events   [128]unix.EpollEvent
+	again    []source // with more to do
+	buf      []byte
+	control  [512]byte
+	streams  map[*stream]struct{}
+	halfOpen int
+	mappings map[mappingKey]*mapping
+	echoes   map[echoKey]*echoSocket
+	routes   routes
+	sweeper  *time.Timer
+	sweeps   bool // the sweeper is set
+	closed   bool
+	told     map[string]bool
+	warnTo   io.Writer
+
+	bell bell // in the epoll set: some have more to do
+	stop bell // ends Run
+}
+
+// What a gateway holds at most. What is beyond it is refused in order: a connection is not
+// answered and asks again, and the mapping that was used longest ago makes room.
+const (
+	maxStreams  = 16384
+	maxHalfOpen = 1024
+	maxMappings = 2048
+	maxLeft     = 4096 // datagrams that wait for a turn
+)
+
+const bufSize = 256 << 10
+
+// source is something that epoll watches.
+type source interface{ ready(events uint32) }
+
+type watched struct {
+	src source
+	gen int32 // tells a descriptor from an earlier one with its number
+}
+
+// New makes a gateway. It fails if the kernel refuses it an epoll set, or the
+// configuration makes no sense.
+func New(c Config) (*Gateway, error) {
+	g := &Gateway{
+		buf: make([]byte, bufSize), streams: make(map[*stream]struct{}),
+		mappings: make(map[mappingKey]*mapping), echoes: make(map[echoKey]*echoSocket),
+		told: make(map[string]bool), warnTo: c.Warn, epoll: -1, bell: -1, stop: -1,
+	}
+	g.routes.fd = -1
+	g.sweeper = time.AfterFunc(time.Hour, func() { g.leave(g.sweep) })
+	g.sweeper.Stop()
+	var err error
+	if g.addrs, err = chooseAddresses(c.Network); err != nil {
+		return nil, err
+	}
+	if g.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return nil, fmt.Errorf("gateway: epoll: %w", err)
+	}
+	if g.bell, err = newBell(); err == nil {
+		g.stop, err = newBell()
+	}
+	if err == nil {
+		err = g.watch(int(g.bell), g)
+	}
+	if err != nil {
+		g.Close()
+		return nil, fmt.Errorf("gateway: eventfd: %w", err)
+	}
+	mtu, small := c.MTU, c.MTU != 0
+	inside, outside := link.Pipe(link.PipeConfig{Names: [2]string{"eth0", "gw0"}, MTU: mtu, SmallSegments: small})
+	g.router, err = usock.NewHost(usock.Config{
+		Name: "gateway", Flows: &side{g: g}, StandIn: true, Privileged: true,
+		Interfaces: []usock.Interface{{Link: outside, Addrs: []netip.Prefix{g.addrs.gateway4, g.addrs.gateway6}}},
+	})
+	if err != nil {
+		g.Close()
+		return nil, err
+	}
+	g.set = g.router.NewPollSet()
+	g.set.AfterReady(func() { g.leave(func() { g.serve(g.set) }) })
+	var l link.Link = inside
+	if c.Link != nil {
+		l = c.Link(l)
+	}
+	g.iface = usock.Interface{Link: l}
+	return g, nil
+}
+
+// Interface is the host's interface to the gateway, for its Config.
+func (g *Gateway) Interface() usock.Interface { return g.iface }
+
+// Flows is what the host asks about ports of its loopback addresses that nobody has, for its
+// Config: those are the machine's.
+func (g *Gateway) Flows() usock.FlowHandler { return &side{g: g, own: true} }
+
+// Start begins to serve the host, which was made with Interface and Flows. It gives the host
+// its addresses and routes: those of a family that the machine has a route for, now or later.
+func (g *Gateway) Start(host *usock.Host) error {
+	g.inner = host
+	g.own = host.NewPollSet()
+	g.own.AfterReady(func() { g.leave(func() { g.serve(g.own) }) })
+	return g.routes.open(g)
+}
+
+// FD is a descriptor that becomes readable when there is something to do: Work is to be
+// called then. It is the gateway's.
+func (g *Gateway) FD() int { return g.epoll }
+
+// Work does what there is to do, without waiting.
+func (g *Gateway) Work() {
+	if g.take() {
+		g.poll()
+		g.end()
+	}
+}
+
+// Run does what there is to do until Close is called, for a program that has no loop of its
+// own to call Work from.
+func (g *Gateway) Run() {
+	for {
+		fds := []unix.PollFd{{Fd: int32(g.epoll), Events: unix.POLLIN}, {Fd: int32(g.stop), Events: unix.POLLIN}}
+		if _, err := unix.Poll(fds, -1); err != nil && err != unix.EINTR {
+			return
+		}
+		if fds[1].Revents != 0 {
+			return
+		}
+		g.Work()
+	}
+}
+
+// poll handles what epoll tells.
+func (g *Gateway) poll() {
+	if g.closed {
+		return
+	}
+	n, e := epollWait(g.epoll, g.events[:])
+	if e != 0 {
+		return
+	}
+	for i := range g.events[:n] {
+		ev := &g.events[i]
+		if w := g.sources[ev.Fd]; w.src != nil && w.gen == ev.Pad {
+			w.src.ready(ev.Events)
+		}
+	}
+}
+
+// serve handles what the hosts' sockets have to say.
+func (g *Gateway) serve(set *usock.PollSet) {
+	var evs [32]usock.Event
+	for !g.closed {
+		n, _ := set.Wait(nil, evs[:]) //lint:ignore SA1012 without a context it does not wait
+		for _, e := range evs[:n] {
+			e.Data.(*stream).inside(e.Events)
+		}
+		if n < len(evs) {
+			return
+		}
+	}
+}
+
+// later has s told again that it is ready, of nothing in particular, by the next Work: after
+// the others, and after what else its caller has to do.
+func (g *Gateway) later(s source) {
+	if g.again = append(g.again, s); len(g.again) == 1 {
+		g.bell.ring()
+	}
+}
+
+// ready implements source for the bell.
+func (g *Gateway) ready(uint32) {
+	g.bell.quiet()
+	again := g.again
+	g.again = nil
+	for begin := time.Now(); len(again) > 0 && time.Since(begin) < slice; {
+		s := again[0]
+		again = again[1:]
+		s.ready(0)
+	}
+	if g.again = append(again, g.again...); len(g.again) > 0 {
+		g.bell.ring()
+	}
+}
+
+// slice is how long a Work goes on with those that have more to do.
+const slice = 500 * time.Microsecond
+
+// watch has src told of fd's events: edges, the state now first.
+func (g *Gateway) watch(fd int, src source) error {
+	for len(g.sources) <= fd {
+		g.sources = append(g.sources, watched{})
+	}
+	g.gen++
+	ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLPRI | unix.EPOLLRDHUP | edge, Fd: int32(fd), Pad: g.gen}
+	if err := unix.EpollCtl(g.epoll, unix.EPOLL_CTL_ADD, fd, &ev); err != nil {
+		return err
+	}
+	g.sources[fd] = watched{src, g.gen}
+	return nil
+}
+
+const edge = 1 << 31 // EPOLLET
+
+// drop closes fd, which may be watched.
+func (g *Gateway) drop(fd int) {
+	if fd < 0 {
+		return
+	}
+	if fd < len(g.sources) {
+		g.sources[fd] = watched{}
+	}
+	sysClose(fd)
+}
+
+// warn tells the user something once.
+func (g *Gateway) warn(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	if g.warnTo != nil && !g.told[text] {
+		g.told[text] = true
+		fmt.Fprintln(g.warnTo, text)
+	}
+}
+
+// Close ends the gateway and all that it carries. The host is the caller's.
+func (g *Gateway) Close() error {
+	done := make(chan struct{})
+	g.leave(func() {
+		defer close(done)
+		if g.closed {
+			return
+		}
+		g.closed = true
+		g.sweeper.Stop()
+		for s := range g.streams {
+			s.abort()
+		}
+		for _, m := range g.mappings {
+			m.close()
+		}
+		for _, e := range g.echoes {
+			e.close()
+		}
+		g.routes.close()
+		g.stop.ring()
+		sysClose(int(g.bell))
+		sysClose(g.epoll)
+		g.epoll = -1
+	})
+	<-done
+	if g.router != nil {
+		return g.router.Close()
+	}
+	return nil
+}
