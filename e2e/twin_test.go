@@ -40,6 +40,7 @@ type way struct {
 	sh    string        // what the shell does before it becomes usock or the script's shell
 	flags []string      // of usock run
 	limit time.Duration // 0: twinLimit
+	reach bool          // the outside
 }
 
 // twinLimit bounds each run of a twin. What natively takes a second or two has
@@ -126,6 +127,9 @@ func (w way) start(t *testing.T, usock bool, script string) *running {
 	t.Cleanup(r.cancel)
 	args := append([]string{}, w.flags...)
 	r.c, r.marker = commandAs(t, r.ctx, w.user, append(args, "-v", "--", "sh", "-c", fmt.Sprintf(prelude, bin)+"SUP=$PPID; export SUP\n"+script)...)
+	if w.reach {
+		reaches(r.c)
+	}
 	argv := []string{"exec \"$@\"", "sh"} // sh -c 'ulimit -n 100; exec "$@"' sh usock run ...
 	if w.sh != "" {
 		argv[0] = w.sh + "\n" + argv[0]
