@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -61,8 +62,9 @@ type Gateway struct {
 	told     map[string]bool
 	warnTo   io.Writer
 
-	bell bell // in the epoll set: some have more to do
-	stop bell // ends Run
+	bell    bell       // in the epoll set: some have more to do
+	stop    bell       // ends Run
+	running sync.Mutex // Run; guards epoll and stop when they end
 }
 
 // What a gateway holds at most. What is beyond it is refused in order: a connection is not
@@ -163,7 +165,9 @@ func (g *Gateway) Work() {
 // Run does what there is to do until Close is called, for a program that has no loop of its
 // own to call Work from.
 func (g *Gateway) Run() {
-	for {
+	g.running.Lock() // Close waits
+	defer g.running.Unlock()
+	for g.epoll >= 0 {
 		fds := []unix.PollFd{{Fd: int32(g.epoll), Events: unix.POLLIN}, {Fd: int32(g.stop), Events: unix.POLLIN}}
 		if _, err := unix.Poll(fds, -1); err != nil && err != unix.EINTR {
 			return
@@ -290,10 +294,13 @@ func (g *Gateway) Close() error {
 		g.routes.close()
 		g.stop.ring()
 		sysClose(int(g.bell))
-		sysClose(g.epoll)
-		g.epoll = -1
 	})
 	<-done
+	g.running.Lock()
+	sysClose(g.epoll)
+	sysClose(int(g.stop))
+	g.epoll, g.stop = -1, -1
+	g.running.Unlock()
 	if g.router != nil {
 		return g.router.Close()
 	}

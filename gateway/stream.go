@@ -91,9 +91,9 @@ func (g *Gateway) connect(side *side, f *usock.Flow) {
 	}
 	g.streams[s] = struct{}{}
 	g.halfOpen++
-	if e == 0 {
-		s.join()
-	}
+	// What becomes of a connect to the machine's own addresses is known by now, though
+	// connect does not tell.
+	s.outcome(polled(fd))
 }
 
 // setTOS gives an outer socket the DSCP of an inner packet. ECN's bits are each side's own.
@@ -138,7 +138,7 @@ func (s *stream) ready(ev uint32) {
 
 // outcome looks what became of the outer connect.
 func (s *stream) outcome(ev uint32) {
-	if ev&(unix.EPOLLOUT|unix.EPOLLERR|unix.EPOLLHUP) == 0 {
+	if s.gone || ev&(unix.EPOLLOUT|unix.EPOLLERR|unix.EPOLLHUP) == 0 {
 		return
 	}
 	// SO_ERROR comes first: to read the error queue clears it.

@@ -24,6 +24,14 @@ func epollWait(fd int, evs []unix.EpollEvent) (int, syscall.Errno) {
 	return int(n), e
 }
 
+// polled returns what poll shows of fd now. Its bits are epoll's.
+func polled(fd int) uint32 {
+	p := unix.PollFd{Fd: int32(fd), Events: unix.POLLIN | unix.POLLOUT}
+	var now unix.Timespec
+	unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&p)), 1, uintptr(unsafe.Pointer(&now)), 0, 0, 0)
+	return uint32(uint16(p.Revents))
+}
+
 func sysRecv(fd int, p []byte, flags int) (int, syscall.Errno) {
 	n, _, e := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)),
 		uintptr(flags|unix.MSG_DONTWAIT), 0, 0)
