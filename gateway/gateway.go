@@ -21,12 +21,10 @@ type Config struct {
 	// host's. The zero Prefix: one that no route of the machine covers.
 	Network netip.Prefix
 
-	// Link, if not nil, is given the host's end of the link and returns the one to be used in
-	// its place: one that records it or slows it down. Wide says that it may carry segments
-	// and packets of 64 KiB; else it has MTU bytes, and each segment is a packet of its own.
+	// Link, if not nil, is given the host's end of the link, which carries packets of 64 KiB
+	// and segments as large as they come, and returns the one to be used in its place: one
+	// that records it, slows it down, or has a smaller MTU.
 	Link func(link.Link) link.Link
-
-	MTU int // of the link; 0: 65536, with segments as large as they come
 
 	// Warn, if not nil, receives what the user must know, each thing once.
 	Warn io.Writer
@@ -114,8 +112,7 @@ func New(c Config) (*Gateway, error) {
 		g.Close()
 		return nil, fmt.Errorf("gateway: eventfd: %w", err)
 	}
-	mtu, small := c.MTU, c.MTU != 0
-	inside, outside := link.Pipe(link.PipeConfig{Names: [2]string{"eth0", "gw0"}, MTU: mtu, SmallSegments: small})
+	inside, outside := link.Pipe(link.PipeConfig{Names: [2]string{"eth0", "gw0"}})
 	g.router, err = usock.NewHost(usock.Config{
 		Name: "gateway", Flows: &side{g: g}, StandIn: true, Privileged: true,
 		Interfaces: []usock.Interface{{Link: outside, Addrs: []netip.Prefix{g.addrs.gateway4, g.addrs.gateway6}}},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -27,12 +28,15 @@ func (o *outside) flags(f *pflag.FlagSet) {
 // open makes the gateway and its part of the host's configuration.
 func (o *outside) open(c *usock.Config, s *shape) error {
 	if o.isolated {
+		if s.on == onOutside {
+			return errors.New("--on outside: an isolated run has no way to the outside; leave out --isolated or --on")
+		}
 		if o.network != "" {
 			return fmt.Errorf("--addr %s: an isolated run has no inner network; leave out --isolated or --addr", o.network)
 		}
 		return nil
 	}
-	g := gateway.Config{Warn: os.Stderr, Link: s.outside(), MTU: s.mtu}
+	g := gateway.Config{Warn: os.Stderr, Link: s.outside()}
 	if o.network != "" {
 		p, err := netip.ParsePrefix(o.network)
 		if err != nil {

@@ -21,6 +21,7 @@ type shape struct {
 	seed       uint64
 	mtu        int
 	pcap       string
+	on         string // where the impairment acts: onBoth, onLoopback or onOutside
 
 	file *os.File
 	w    *link.PcapWriter
@@ -47,13 +48,29 @@ func (s *shape) flags(f *pflag.FlagSet) {
 		f.Var(&option{shape: s, name: o.Name}, o.Name, o.Usage)
 	}
 	f.Uint64Var(&s.seed, "seed", 0, "of the random choices that --loss and others make; 0: a different one each time")
+	f.StringVar(&s.on, "on", onBoth, "where the link's flags act: `outside`, on the way to the outside; loopback, on the run's own; both")
 	f.IntVar(&s.mtu, "mtu", 0, fmt.Sprintf("largest packet in bytes; %d if the link is impaired", impairedMTU))
 }
+
+// The values of --on.
+const (
+	onBoth     = "both"
+	onLoopback = "loopback"
+	onOutside  = "outside"
+)
 
 // open checks the flags and begins the recording.
 func (s *shape) open() error {
 	if err := s.impairment.Check(); err != nil {
 		return fmt.Errorf("the link's flags do not fit together: %w (--help shows them)", err)
+	}
+	switch s.on {
+	case onBoth, onLoopback, onOutside:
+	default:
+		return fmt.Errorf("--on %s: give outside, loopback or both", s.on)
+	}
+	if s.on != onBoth && !s.impaired && s.mtu == 0 {
+		return fmt.Errorf("--on %s says where --delay, --loss and their like act, and there are none", s.on)
 	}
 	if s.mtu != 0 && s.mtu < 1280 {
 		return fmt.Errorf("--mtu %d: IPv6 needs 1280 bytes; give 1280 or more", s.mtu)
@@ -78,21 +95,23 @@ func (s *shape) open() error {
 // loopback returns the host's loopback link as the flags want it; nil if they want
 // nothing.
 func (s *shape) loopback() func(link.Link) link.Link {
-	return s.shaped(link.ImpairConfig{Out: s.impairment, Seed: s.seed, MTU: s.mtu}, link.Sent)
+	return s.shaped(s.on != onOutside, link.ImpairConfig{Out: s.impairment, Seed: s.seed, MTU: s.mtu}, link.Sent)
 }
 
 // outside returns the link to the gateway as the flags want it; nil if they want nothing.
 func (s *shape) outside() func(link.Link) link.Link {
-	return s.shaped(link.ImpairConfig{Out: s.impairment, In: s.impairment, Seed: s.seed, MTU: s.mtu}, link.BothWays)
+	return s.shaped(s.on != onLoopback, link.ImpairConfig{Out: s.impairment, In: s.impairment, Seed: s.seed, MTU: s.mtu}, link.BothWays)
 }
 
-// shaped returns what makes a link as the flags want it; nil if they want nothing.
-func (s *shape) shaped(c link.ImpairConfig, seen link.Directions) func(link.Link) link.Link {
-	if !s.impaired && s.w == nil && s.mtu == 0 {
+// shaped returns what makes a link as the flags want it, which act on it or do not; nil if
+// they want nothing.
+func (s *shape) shaped(acts bool, c link.ImpairConfig, seen link.Directions) func(link.Link) link.Link {
+	acts = acts && (s.impaired || s.mtu != 0)
+	if !acts && s.w == nil {
 		return nil
 	}
 	return func(l link.Link) link.Link {
-		if s.impaired || s.mtu != 0 {
+		if acts {
 			i, err := link.Impair(l, c)
 			if err != nil {
 				panic(err) // open has checked the impairment, and the links carry IP
