@@ -26,7 +26,7 @@ const (
 var house = map[string][]string{
 	// What users import.
 	".": {
-		"internal/abi", "internal/host", "internal/inet", "internal/ip", "internal/pkt", "internal/socket",
+		"internal/abi", "internal/buf", "internal/host", "internal/inet", "internal/ip", "internal/pkt", "internal/socket",
 		"internal/tcp", "internal/unix", "internal/wait", "link",
 	},
 	"link":    {"internal/buf", "internal/offload", "internal/pkt", "internal/wire", "golang.org/x/sys/", "golang.zx2c4.com/wireguard/"},
