@@ -7,6 +7,8 @@ import (
 	"io"
 	"net/netip"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -46,8 +48,10 @@ type Gateway struct {
 	sources  []watched
 	gen      int32
 	events   [128]unix.EpollEvent
-	again    []source // with more to do
-	buf      []byte
+	again    []source     // with more to do
+	buf      []byte       // what a datagram is received into
+	blocks   blocks       // what a stream is read into
+	pieces   []usock.Data // what one gives
 	control  [512]byte
 	streams  map[*stream]struct{}
 	halfOpen int
@@ -60,9 +64,10 @@ type Gateway struct {
 	told     map[string]bool
 	warnTo   io.Writer
 
-	bell    bell       // in the epoll set: some have more to do
-	stop    bell       // ends Run
-	running sync.Mutex // Run; guards epoll and stop when they end
+	bell    bell        // in the epoll set: some have more to do
+	polling atomic.Bool // a Work is on its way
+	stop    bell        // ends Run
+	running sync.Mutex  // Run; guards epoll and stop when they end
 }
 
 // What a gateway holds at most. What is beyond it is refused in order: a connection is not
@@ -74,7 +79,10 @@ const (
 	maxLeft     = 4096 // datagrams that wait for a turn
 )
 
-const bufSize = 256 << 10
+const bufSize = 1 << 16
+
+// blocks are read into together.
+type blocks [maxRead / usock.MaxData]usock.Data
 
 // source is something that epoll watches.
 type source interface{ ready(events uint32) }
@@ -93,6 +101,9 @@ func New(c Config) (*Gateway, error) {
 		told: make(map[string]bool), warnTo: c.Warn, epoll: -1, bell: -1, stop: -1,
 	}
 	g.routes.fd = -1
+	for i := range g.blocks {
+		g.blocks[i] = usock.NewData(usock.MaxData)
+	}
 	g.sweeper = time.AfterFunc(time.Hour, func() { g.leave(g.sweep) })
 	g.sweeper.Stop()
 	var err error
@@ -106,7 +117,7 @@ func New(c Config) (*Gateway, error) {
 		g.stop, err = newBell()
 	}
 	if err == nil {
-		err = g.watch(int(g.bell), g)
+		err = g.watchFor(int(g.bell), unix.EPOLLIN, g)
 	}
 	if err != nil {
 		g.Close()
@@ -148,14 +159,17 @@ func (g *Gateway) Start(host *usock.Host) error {
 }
 
 // FD is a descriptor that becomes readable when there is something to do: Work is to be
-// called then. It is the gateway's.
+// called at each such event (EPOLLET). It is the gateway's.
 func (g *Gateway) FD() int { return g.epoll }
 
-// Work does what there is to do, without waiting.
+// Work does what there is to do, without waiting. Where another goroutine has the turn, it is
+// left to that one.
 func (g *Gateway) Work() {
-	if g.take() {
-		g.poll()
-		g.end()
+	if g.polling.CompareAndSwap(false, true) {
+		g.leave(func() {
+			g.polling.Store(false)
+			g.poll()
+		})
 	}
 }
 
@@ -164,15 +178,31 @@ func (g *Gateway) Work() {
 func (g *Gateway) Run() {
 	g.running.Lock() // Close waits
 	defer g.running.Unlock()
-	for g.epoll >= 0 {
-		fds := []unix.PollFd{{Fd: int32(g.epoll), Events: unix.POLLIN}, {Fd: int32(g.stop), Events: unix.POLLIN}}
-		if _, err := unix.Poll(fds, -1); err != nil && err != unix.EINTR {
+	if g.epoll < 0 {
+		return
+	}
+	set, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		g.warn("usock: the gateway does not run: %v%s", err, limitHint(err.(syscall.Errno)))
+		return
+	}
+	defer unix.Close(set)
+	for _, fd := range []int{g.epoll, int(g.stop)} {
+		ev := unix.EpollEvent{Events: unix.EPOLLIN | edge, Fd: int32(fd)}
+		unix.EpollCtl(set, unix.EPOLL_CTL_ADD, fd, &ev)
+	}
+	var evs [2]unix.EpollEvent
+	for {
+		n, err := unix.EpollWait(set, evs[:], -1)
+		if err != nil && err != unix.EINTR {
 			return
 		}
-		if fds[1].Revents != 0 {
-			return
+		for _, ev := range evs[:max(n, 0)] {
+			if ev.Fd == int32(g.stop) {
+				return
+			}
+			g.Work()
 		}
-		g.Work()
 	}
 }
 
@@ -190,6 +220,9 @@ func (g *Gateway) poll() {
 		if w := g.sources[ev.Fd]; w.src != nil && w.gen == ev.Pad {
 			w.src.ready(ev.Events)
 		}
+	}
+	if n == len(g.events) {
+		g.bell.ring() // there may be more
 	}
 }
 
@@ -233,18 +266,29 @@ func (g *Gateway) ready(uint32) {
 // slice is how long a Work goes on with those that have more to do.
 const slice = 500 * time.Microsecond
 
-// watch has src told of fd's events: edges, the state now first.
+// watch has src told of all events of a socket: edges, the state now first.
 func (g *Gateway) watch(fd int, src source) error {
+	return g.watchFor(fd, unix.EPOLLIN|unix.EPOLLOUT|unix.EPOLLPRI|unix.EPOLLRDHUP, src)
+}
+
+// watchFor is watch for some events.
+func (g *Gateway) watchFor(fd int, events uint32, src source) error {
 	for len(g.sources) <= fd {
 		g.sources = append(g.sources, watched{})
 	}
 	g.gen++
-	ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLPRI | unix.EPOLLRDHUP | edge, Fd: int32(fd), Pad: g.gen}
+	ev := unix.EpollEvent{Events: events | edge, Fd: int32(fd), Pad: g.gen}
 	if err := unix.EpollCtl(g.epoll, unix.EPOLL_CTL_ADD, fd, &ev); err != nil {
 		return err
 	}
 	g.sources[fd] = watched{src, g.gen}
 	return nil
+}
+
+// rewatch changes the events of a descriptor that is watched.
+func (g *Gateway) rewatch(fd int, events uint32) {
+	ev := unix.EpollEvent{Events: events | edge, Fd: int32(fd), Pad: g.sources[fd].gen}
+	unix.EpollCtl(g.epoll, unix.EPOLL_CTL_MOD, fd, &ev) // cannot fail: nothing is allocated for it
 }
 
 const edge = 1 << 31 // EPOLLET
@@ -289,6 +333,9 @@ func (g *Gateway) Close() error {
 			e.close()
 		}
 		g.routes.close()
+		for i := range g.blocks {
+			g.blocks[i].Release()
+		}
 		g.stop.ring()
 		sysClose(int(g.bell))
 	})

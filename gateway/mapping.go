@@ -103,7 +103,7 @@ func (g *Gateway) newMapping(key mappingKey) (*mapping, syscall.Errno) {
 	setInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, outerBuf)
 	setInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, outerBuf)
 	setInt(fd, unix.IPPROTO_UDP, unix.UDP_GRO, 1)
-	if err := g.watch(fd, m); err != nil {
+	if err := g.watchFor(fd, unix.EPOLLIN, m); err != nil {
 		sysClose(fd)
 		return nil, unix.ENOMEM
 	}
@@ -261,7 +261,10 @@ func (m *mapping) keep(d *usock.Datagram) {
 	}
 	w.d.Data = nil
 	m.bytes += len(w.data)
-	m.waits = append(m.waits, w)
+	if m.waits = append(m.waits, w); len(m.waits) == 1 {
+		// Only now: the kernel tells of room after each datagram that has left.
+		m.g.rewatch(m.fd, unix.EPOLLIN|unix.EPOLLOUT)
+	}
 }
 
 func (m *mapping) side() *side { return &side{m.g, m.key.own} }
@@ -271,7 +274,8 @@ func (m *mapping) ready(ev uint32) {
 	if ev&unix.EPOLLERR != 0 {
 		m.takeErrors()
 	}
-	if ev&unix.EPOLLOUT != 0 {
+	if ev&unix.EPOLLOUT != 0 && m.fd >= 0 {
+		m.g.rewatch(m.fd, unix.EPOLLIN)
 		waits := m.waits
 		m.waits, m.bytes = nil, 0
 		for i := range waits {

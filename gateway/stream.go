@@ -22,7 +22,7 @@ import (
 //	      the flow is answered so               the other side is reset
 //
 // Up is from the host to the outside, down the other way. What was taken from one side and
-// not yet by the other stands in pending: at most one read. Besides that the inner socket's
+// not yet by the other is held: at most one read. Besides that the inner socket's
 // receive buffer (tcp_rmem: 6 MiB at most) holds what the program has sent and the outer
 // socket does not take.
 type stream struct {
@@ -32,25 +32,36 @@ type stream struct {
 	in   *usock.Socket // nil: not joined yet
 	fd   int
 
-	up, down   half
-	readable   bool // outside
-	writable   bool
-	inWritable bool // as far as is known
-	failed     bool // the outer connection has an error
-	urgent     bool // an urgent byte is on its way from outside
-	queued     bool // in g.again
-	gone       bool
-	began      time.Time
+	up, down half
+	readable bool // outside
+	writable bool
+	failed   bool // the outer connection has an error
+	urgent   bool // an urgent byte is on its way from outside
+	queued   bool // in g.again
+	gone     bool
+	began    time.Time
 }
 
 // half is one direction.
 type half struct {
-	pending []byte // taken, and not given yet
-	ended   bool   // and that was passed on
+	held  []usock.Data // taken, and not given yet
+	ended bool         // and that was passed on
 }
 
-// maxRound is how many bytes a stream moves before the others have their turn.
-const maxRound = 1 << 20
+// drop releases what is held.
+func (h *half) drop() {
+	for i := range h.held {
+		h.held[i].Release()
+	}
+	h.held = nil
+}
+
+// maxRound is how many bytes a stream moves before the others have their turn, and maxRead
+// how many it takes at once.
+const (
+	maxRound = 1 << 20
+	maxRead  = 256 << 10
+)
 
 // connect begins a stream for a flow.
 func (g *Gateway) connect(side *side, f *usock.Flow) {
@@ -180,10 +191,13 @@ func (s *stream) join() {
 
 // inside is told of the inner socket's events.
 func (s *stream) inside(ev usock.Events) {
-	if s.gone {
-		return
+	switch {
+	case s.gone:
+	case ev&usock.POLLERR != 0 && !s.writable:
+		s.abort() // reset by the program, and what it sent before finds no room
+	default:
+		s.pump()
 	}
-	s.pump()
 }
 
 // pump moves what can be moved, in both directions.
@@ -211,19 +225,8 @@ func (s *stream) pump() {
 // others have their turn.
 func (s *stream) pumpUp() bool {
 	for moved := 0; !s.up.ended; {
-		if len(s.up.pending) > 0 {
-			n, e := sysSend(s.fd, s.up.pending, 0)
-			if e != 0 {
-				return s.notSent(e)
-			}
-			if s.up.pending = s.up.pending[n:]; len(s.up.pending) > 0 {
-				s.writable = false
-				return false
-			}
-			s.up.pending = nil
-		}
-		if !s.writable {
-			return false
+		if e := s.sendHeld(); e != 0 {
+			return s.notSent(e)
 		}
 		if moved >= maxRound {
 			return true
@@ -231,30 +234,74 @@ func (s *stream) pumpUp() bool {
 		if at, _ := s.in.AtMark(); at && s.passUrgent() {
 			continue
 		}
-		n, err := s.in.Recv(s.g.buf, 0)
+		got, err := s.in.RecvData(maxRead, 0, s.g.pieces[:0])
+		s.g.pieces = got[:0]
 		switch {
 		case err == unix.EAGAIN:
 			return false
 		case err != nil:
 			s.abort() // the program has reset the connection, or it timed out
 			return false
-		case n == 0:
+		case len(got) == 0:
 			s.up.ended = true
 			sysShutdown(s.fd, unix.SHUT_WR)
 			return false
 		}
+		n, e := sendAll(s.fd, got)
 		moved += n
-		k, e := sysSend(s.fd, s.g.buf[:n], 0)
-		if e != 0 && e != unix.EAGAIN {
-			return s.notSent(e)
+		if rest := trimmed(got, n); len(rest) > 0 {
+			s.up.held = append([]usock.Data(nil), rest...)
 		}
-		if k < n {
-			s.up.pending = append([]byte(nil), s.g.buf[k:n]...)
-			s.writable = false
-			return false
+		clear(got)
+		if e != 0 {
+			return s.notSent(e)
 		}
 	}
 	return false
+}
+
+// sendHeld sends what is held. It fails with EAGAIN if some is left.
+func (s *stream) sendHeld() syscall.Errno {
+	if !s.writable {
+		return unix.EAGAIN
+	}
+	if len(s.up.held) == 0 {
+		return 0
+	}
+	n, e := sendAll(s.fd, s.up.held)
+	s.up.held = trimmed(s.up.held, n)
+	return e
+}
+
+// sendAll sends pieces and returns how many bytes the outer socket took, and why not all.
+func sendAll(fd int, pieces []usock.Data) (sent int, e syscall.Errno) {
+	for at := 0; at < len(pieces); {
+		n, e := sysSendData(fd, pieces[at:])
+		if e != 0 {
+			return sent, e
+		}
+		// A count in the midst of a piece means that there is no more room, which the next
+		// send says.
+		for sent += n; at < len(pieces) && n >= pieces[at].Len(); at++ {
+			n -= pieces[at].Len()
+		}
+		if n > 0 {
+			return sent, unix.EAGAIN
+		}
+	}
+	return sent, 0
+}
+
+// trimmed takes n bytes off the front of pieces and returns what is left.
+func trimmed(pieces []usock.Data, n int) []usock.Data {
+	for n > 0 {
+		k := min(n, pieces[0].Len())
+		pieces[0].Trim(k)
+		if n -= k; pieces[0].Len() == 0 {
+			pieces = pieces[1:]
+		}
+	}
+	return pieces
 }
 
 // notSent deals with an error of the outer socket's send.
@@ -267,7 +314,8 @@ func (s *stream) notSent(e syscall.Errno) bool {
 	default:
 		// The connection is over. What came before is there to be read still.
 		s.failed, s.readable = true, true
-		s.up.pending, s.up.ended = nil, true
+		s.up.drop()
+		s.up.ended = true
 	}
 	return false
 }
@@ -279,7 +327,9 @@ func (s *stream) passUrgent() bool {
 		return false
 	}
 	if _, e := sysSend(s.fd, b[:], unix.MSG_OOB); e != 0 {
-		s.up.pending = b[:] // in its place, if not as what it was
+		d := usock.NewData(1)
+		copy(d.Room(), b[:])
+		s.up.held = append(s.up.held, d) // in its place, if not as what it was
 	}
 	return true
 }
@@ -287,23 +337,13 @@ func (s *stream) passUrgent() bool {
 // pumpDown moves bytes from the outside to the host.
 func (s *stream) pumpDown() bool {
 	for moved := 0; !s.down.ended; {
-		if len(s.down.pending) > 0 && !s.give(s.down.pending) {
-			return false
-		}
-		if !s.readable {
+		if !s.give() || !s.readable {
 			return false
 		}
 		if moved >= maxRound {
 			return true
 		}
-		flags, room := 0, s.g.buf
-		if s.urgent {
-			if atMark(s.fd) {
-				flags, room = usock.MSG_OOB, room[:1]
-				s.urgent = false
-			}
-		}
-		n, e := sysRecv(s.fd, room, 0)
+		n, urgent, e := s.read()
 		switch {
 		case e == unix.EAGAIN:
 			s.readable = false
@@ -317,14 +357,7 @@ func (s *stream) pumpDown() bool {
 			return false
 		}
 		moved += n
-		if flags != 0 {
-			if _, err := s.in.Send(room[:n], flags); err == nil {
-				continue
-			}
-		}
-		if !s.give(room[:n]) {
-			return false
-		}
+		s.take(n, urgent)
 	}
 	if s.failed && !s.gone {
 		s.reset() // after the end came a reset
@@ -332,27 +365,65 @@ func (s *stream) pumpDown() bool {
 	return false
 }
 
-// give hands bytes to the inner socket and keeps those that it does not take; then it
-// reports false.
-func (s *stream) give(b []byte) bool {
-	for len(b) > 0 {
-		n, err := s.in.Send(b, usock.MSG_NOSIGNAL)
-		b = b[max(n, 0):]
-		if err == nil {
-			continue
+// read reads from the outer socket into the gateway's blocks, and says whether it was the
+// urgent byte.
+func (s *stream) read() (n int, urgent bool, e syscall.Errno) {
+	if s.urgent && atMark(s.fd) {
+		s.urgent = false
+		n, e = sysRecv(s.fd, s.g.blocks[0].Room()[:1], 0)
+		return n, n == 1, e
+	}
+	n, e = sysReadData(s.fd, &s.g.blocks)
+	return n, false, e
+}
+
+// littleSent is up to how many bytes are copied: a block of its own would hold more memory
+// than they need.
+const littleSent = 8 << 10
+
+// take has the n bytes that were read given to the inner socket.
+func (s *stream) take(n int, urgent bool) {
+	flags := usock.MSG_NOSIGNAL
+	if urgent {
+		flags |= usock.MSG_OOB
+	}
+	if n <= littleSent {
+		b := s.g.blocks[0].Room()[:n]
+		k, _ := s.in.Send(b, flags) // an error is told once more
+		if b = b[max(k, 0):]; len(b) > 0 {
+			d := usock.NewData(len(b))
+			copy(d.Room(), b)
+			s.down.held = append(s.down.held, d)
 		}
-		if err != unix.EAGAIN {
+		return
+	}
+	for i := 0; n > 0; i++ {
+		d := s.g.blocks[i]
+		s.g.blocks[i] = usock.NewData(usock.MaxData)
+		k := min(n, usock.MaxData)
+		d.Cut(k)
+		n -= k
+		s.down.held = append(s.down.held, d)
+	}
+}
+
+// give hands what is held to the inner socket and reports whether it took all.
+func (s *stream) give() bool {
+	for len(s.down.held) > 0 {
+		d := &s.down.held[0]
+		err := s.in.SendData(d, usock.MSG_NOSIGNAL)
+		switch {
+		case d.Len() == 0:
+			s.down.held = s.down.held[1:]
+		case err == nil: // a part was taken: the next attempt says why not all
+		case err == unix.EAGAIN:
+			return false
+		default:
 			s.abort()
 			return false
 		}
-		if len(s.down.pending) > 0 && &s.down.pending[len(s.down.pending)-1] == &b[len(b)-1] {
-			s.down.pending = b
-		} else {
-			s.down.pending = append([]byte(nil), b...)
-		}
-		return false
 	}
-	s.down.pending = nil
+	s.down.held = nil
 	return true
 }
 
@@ -387,7 +458,8 @@ func (s *stream) end() {
 		s.g.halfOpen--
 	}
 	delete(s.g.streams, s)
-	s.up.pending, s.down.pending = nil, nil
+	s.up.drop()
+	s.down.drop()
 	s.g.drop(s.fd)
 }
 

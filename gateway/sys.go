@@ -8,6 +8,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"usock"
 )
 
 // The gateway's system calls on outer sockets. None waits, so they skip the scheduler's
@@ -44,6 +46,39 @@ func sysRecv(fd int, p []byte, flags int) (int, syscall.Errno) {
 func sysSend(fd int, p []byte, flags int) (int, syscall.Errno) {
 	n, _, e := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)),
 		uintptr(flags|unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL), 0, 0)
+	if e != 0 {
+		n = 0
+	}
+	return int(n), e
+}
+
+// sysReadData reads into blocks.
+func sysReadData(fd int, to *blocks) (int, syscall.Errno) {
+	var iov [len(to)]unix.Iovec
+	for i := range to {
+		b := to[i].Room()
+		iov[i].Base = unsafe.SliceData(b)
+		iov[i].SetLen(len(b))
+	}
+	n, _, e := unix.RawSyscall(unix.SYS_READV, uintptr(fd), uintptr(unsafe.Pointer(&iov[0])), uintptr(len(iov)))
+	if e != 0 {
+		n = 0
+	}
+	return int(n), e
+}
+
+// sysSendData sends pieces, the first 64 at most.
+func sysSendData(fd int, pieces []usock.Data) (int, syscall.Errno) {
+	var iov [64]unix.Iovec
+	k := min(len(pieces), len(iov))
+	for i := range pieces[:k] {
+		b := pieces[i].Bytes()
+		iov[i].Base = unsafe.SliceData(b)
+		iov[i].SetLen(len(b))
+	}
+	h := unix.Msghdr{Iov: &iov[0]}
+	h.SetIovlen(k)
+	n, _, e := unix.RawSyscall(unix.SYS_SENDMSG, uintptr(fd), uintptr(unsafe.Pointer(&h)), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 	if e != 0 {
 		n = 0
 	}

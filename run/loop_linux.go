@@ -73,9 +73,11 @@ type loop struct {
 	wanting  []wanting      // calls for which there was none
 	feedAt   time.Time      // when they look again, if nothing happens before
 
-	upBuf     []byte    // what a pump reads into, before the stack takes it
-	spare     [][]byte  // more such buffers
-	message   usock.Msg // what a pump receives
+	blocks    [pumpSize / usock.MaxData]usock.Data // what a stream's pump reads into, before the stack takes it
+	pieces    []usock.Data                         // what one receives
+	upBuf     []byte                               // what a datagram is read into
+	spare     [][]byte                             // more such buffers
+	message   usock.Msg                            // what a pump receives
 	control   [1024]byte
 	msgBuf    []byte // what a trapped call sends or receives
 	downBuf   []byte
@@ -112,6 +114,9 @@ func newLoop(h *usock.Host, who *Caller, log *logger) (l *loop, err error) {
 		socks: make(map[inode]*sock), silent: make(map[*sock]struct{}),
 		ports: make(map[uint16][]*sock), tasks: make(map[int]*task), procs: make(map[int32]*process),
 		upBuf: make([]byte, pumpSize), downBuf: make([]byte, pumpSize), msgBuf: make([]byte, pumpSize),
+	}
+	for i := range l.blocks {
+		l.blocks[i] = usock.NewData(usock.MaxData)
 	}
 	l.dir = newHiddenDir()
 	l.hidden.fd, l.hidden.path = -1, -1

@@ -28,8 +28,8 @@ type Options struct {
 	// that of the program that calls. nil: Host's Config decides by itself.
 	Caller *Caller
 
-	// Outside, if not nil, is called by the loop that serves the programs whenever its
-	// descriptor is readable: what goes on beside them, such as a gateway.
+	// Outside, if not nil, is called by the loop that serves the programs at each event of
+	// its descriptor (EPOLLET): what goes on beside them, such as a gateway.
 	Outside Worker
 
 	// Guard is a command whose process calls [Guard]. It ends the programs that would
@@ -45,7 +45,7 @@ type Options struct {
 	Warn io.Writer
 }
 
-// Worker has work to do when its descriptor is readable.
+// Worker has work to do when its descriptor becomes readable.
 type Worker interface {
 	FD() int
 	Work() // must not wait

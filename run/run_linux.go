@@ -40,7 +40,7 @@ func Run(o Options) (Status, error) {
 	}
 	l.packets = o.Packets
 	if o.Outside != nil {
-		if e := l.watch(o.Outside.FD(), unix.EPOLLIN, outside{o.Outside}); e != 0 {
+		if e := l.watch(o.Outside.FD(), unix.EPOLLIN|unix.EPOLLET, outside{o.Outside}); e != 0 {
 			l.stop()
 			return Status{}, fmt.Errorf("epoll: %w", e)
 		}

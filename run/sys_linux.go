@@ -8,6 +8,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"usock"
 )
 
 // The loop's own system calls. Those here never wait, so they skip the scheduler's
@@ -56,14 +58,6 @@ func moved(n uintptr, e syscall.Errno) (int, syscall.Errno) {
 	return int(n), 0
 }
 
-func sysRead(fd int, p []byte) (int, syscall.Errno) {
-	if e := failing(opRead); e != 0 {
-		return 0, e
-	}
-	n, _, e := unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
-	return moved(n, e)
-}
-
 func sysRecv(fd int, p []byte, flags int) (int, syscall.Errno) {
 	if e := failing(opRecv); e != 0 {
 		return 0, e
@@ -95,6 +89,42 @@ func sysSendFlags(fd int, p []byte, flags int) (int, syscall.Errno) {
 	n, _, e := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)),
 		uintptr(flags|unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL), 0, 0)
 	return moved(n, e)
+}
+
+// sysReadAll reads into the pieces of room.
+func sysReadAll(fd int, room *[pumpSize / usock.MaxData]usock.Data) (int, syscall.Errno) {
+	if e := failing(opRead); e != 0 {
+		return 0, e
+	}
+	var iov [len(room)]unix.Iovec
+	for i := range room {
+		b := room[i].Room()
+		iov[i].Base = unsafe.SliceData(b)
+		iov[i].SetLen(len(b))
+	}
+	n, _, e := unix.RawSyscall(unix.SYS_READV, uintptr(fd), uintptr(unsafe.Pointer(&iov[0])), uintptr(len(iov)))
+	return moved(n, e)
+}
+
+// sysSendAll sends pieces of a stream.
+func sysSendAll(fd int, pieces []usock.Data) (int, syscall.Errno) {
+	if len(pieces) == 1 {
+		return sysSend(fd, pieces[0].Bytes())
+	}
+	if e := failing(opSend); e != 0 {
+		return 0, e
+	}
+	var iov [64]unix.Iovec
+	n := min(len(pieces), len(iov))
+	for i := range pieces[:n] {
+		b := pieces[i].Bytes()
+		iov[i].Base = unsafe.SliceData(b)
+		iov[i].SetLen(len(b))
+	}
+	h := unix.Msghdr{Iov: &iov[0]}
+	h.SetIovlen(n)
+	k, _, e := unix.RawSyscall(unix.SYS_SENDMSG, uintptr(fd), uintptr(unsafe.Pointer(&h)), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+	return moved(k, e)
 }
 
 func sysClose(fd int) {
