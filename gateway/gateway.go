@@ -50,6 +50,7 @@ type Gateway struct {
 	events   [128]unix.EpollEvent
 	again    []source     // with more to do
 	buf      []byte       // what a datagram is received into
+	spare    []byte       // a buffer for a train
 	blocks   blocks       // what a stream is read into
 	pieces   []usock.Data // what one gives
 	control  [512]byte

@@ -26,6 +26,8 @@ type mapping struct {
 	probe    bool  // it sends with DF: IP_PMTUDISC_PROBE
 	waits    []waiting
 	bytes    int // in waits
+	train    train
+	long     int // from how many bytes on the machine does not segment datagrams; 0: not known
 }
 
 type mappingKey struct {
@@ -66,12 +68,15 @@ func (g *Gateway) carry(side *side, d *usock.Datagram) {
 			return
 		}
 	}
+	last := m.used
 	m.used = time.Now()
-	if len(m.waits) > 0 {
+	switch {
+	case len(m.waits) > 0:
 		m.keep(d)
-		return
+	case !m.train.joins(m, d, m.used.Sub(last)):
+		m.train.leave(m)
+		m.send(d)
 	}
-	m.send(d)
 }
 
 // newMapping makes a mapping for an inner socket.
@@ -165,7 +170,7 @@ func (g *Gateway) sweep() {
 func (m *mapping) close() {
 	delete(m.g.mappings, m.key)
 	m.g.drop(m.fd)
-	m.fd, m.waits, m.bytes = -1, nil, 0
+	m.fd, m.waits, m.bytes, m.train = -1, nil, 0, train{}
 }
 
 // dress gives the outer socket what the inner datagram's header says.
@@ -220,6 +225,7 @@ func (m *mapping) send(d *usock.Datagram) {
 			// sent.
 			continue
 		case d.SegmentSize > 0 && (e == unix.EMSGSIZE || e == unix.EINVAL):
+			m.long = d.SegmentSize
 			m.sendEach(d)
 			return
 		}
@@ -287,6 +293,10 @@ func (m *mapping) ready(ev uint32) {
 				m.send(&w.d)
 			}
 		}
+	}
+	if ev == 0 && m.fd >= 0 {
+		m.train.called = false
+		m.train.leave(m)
 	}
 	if ev == 0 || ev&unix.EPOLLIN != 0 {
 		m.receive()

@@ -90,8 +90,8 @@ func (s *sock) pumpDatagrams() {
 // call that drains is sent.
 func (s *sock) datagramsUp() (more bool) {
 	s.sendHeld()
-	for moved := 0; s.far.readable; {
-		if moved >= maxRound {
+	for moved := 0; s.far.readable || !s.l.arrived.empty(); {
+		if moved >= maxRound && s.l.arrived.empty() {
 			return true
 		}
 		b, e := s.nextUp()
@@ -107,24 +107,75 @@ func (s *sock) datagramsUp() (more bool) {
 	return false
 }
 
-// nextUp takes what the program has sent next into the loop's buffer. It fails with
-// EAGAIN if that was all, and else for want of memory.
+// arrivals are datagrams that were received together, by one system call. Those of a socket
+// are all taken before another's pump receives.
+type arrivals struct {
+	heads [arrivalsMax]mmsghdr
+	iovs  [arrivalsMax]unix.Iovec
+	at, n int // heads[at:n] are not taken yet
+}
+
+const (
+	arrivalsMax = 16
+	arrivalSize = 64 << 10 // room for each
+)
+
+// mmsghdr is a struct mmsghdr.
+type mmsghdr struct {
+	hdr unix.Msghdr
+	n   uint32
+	_   [4]byte
+}
+
+func (a *arrivals) empty() bool { return a.at == a.n }
+
+// receive receives what there is into buf, which has room for arrivalsMax.
+func (a *arrivals) receive(fd int, buf []byte) syscall.Errno {
+	for i := range a.heads {
+		a.iovs[i].Base = &buf[i*arrivalSize]
+		a.iovs[i].SetLen(arrivalSize)
+		a.heads[i].hdr = unix.Msghdr{Iov: &a.iovs[i]}
+		a.heads[i].hdr.SetIovlen(1)
+	}
+	n, e := sysRecvMany(fd, a.heads[:])
+	a.at, a.n = 0, n
+	return e
+}
+
+// next returns the next one, in buf.
+func (a *arrivals) next(buf []byte) []byte {
+	i := a.at
+	a.at++
+	return buf[i*arrivalSize:][:a.heads[i].n]
+}
+
+// nextUp takes what the program has sent next, in the loop's buffer. It fails with EAGAIN if
+// that was all, and else for want of memory.
 func (s *sock) nextUp() ([]byte, syscall.Errno) {
-	n, e := sysRecv(s.far.fd, s.l.upBuf, 0)
-	if e != 0 && e != unix.EAGAIN && e != unix.ENOMEM && e != unix.ENOBUFS {
-		n, e = sysRecv(s.far.fd, s.l.upBuf, 0) // it was an earlier datagram's, and is cleared
+	a := &s.l.arrived
+	if a.empty() {
+		if !s.far.readable {
+			return nil, unix.EAGAIN
+		}
+		e := a.receive(s.far.fd, s.l.upBuf)
+		if e != 0 && e != unix.EAGAIN && e != unix.ENOMEM && e != unix.ENOBUFS {
+			e = a.receive(s.far.fd, s.l.upBuf) // it was an earlier datagram's, and is cleared
+		}
+		if e != 0 {
+			s.far.readable = e != unix.EAGAIN
+			return nil, e
+		}
+		if a.n < arrivalsMax {
+			s.far.readable = false // that was all, and what comes will be told
+		}
 	}
-	if e != 0 {
-		s.far.readable = e != unix.EAGAIN
-		return nil, e
-	}
-	return s.l.upBuf[:n], 0
+	return a.next(s.l.upBuf), 0
 }
 
 // setAside takes all that the program has sent up to now out of the kernel's queue, to be sent
 // later.
 func (s *sock) setAside() {
-	for {
+	for s.far.readable = true; ; {
 		b, e := s.nextUp()
 		if e != 0 {
 			return

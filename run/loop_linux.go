@@ -75,7 +75,8 @@ type loop struct {
 
 	blocks    [pumpSize / usock.MaxData]usock.Data // what a stream's pump reads into, before the stack takes it
 	pieces    []usock.Data                         // what one receives
-	upBuf     []byte                               // what a datagram is read into
+	upBuf     []byte                               // what datagrams are read into
+	arrived   arrivals                             // those
 	spare     [][]byte                             // more such buffers
 	message   usock.Msg                            // what a pump receives
 	control   [1024]byte
@@ -113,7 +114,7 @@ func newLoop(h *usock.Host, who *Caller, log *logger) (l *loop, err error) {
 		batch: make([]unix.EpollEvent, 0, 128), stack: make([]usock.Event, 16),
 		socks: make(map[inode]*sock), silent: make(map[*sock]struct{}),
 		ports: make(map[uint16][]*sock), tasks: make(map[int]*task), procs: make(map[int32]*process),
-		upBuf: make([]byte, pumpSize), downBuf: make([]byte, pumpSize), msgBuf: make([]byte, pumpSize),
+		upBuf: make([]byte, arrivalsMax*arrivalSize), downBuf: make([]byte, pumpSize), msgBuf: make([]byte, pumpSize),
 	}
 	for i := range l.blocks {
 		l.blocks[i] = usock.NewData(usock.MaxData)

@@ -106,6 +106,15 @@ func sysReadAll(fd int, room *[pumpSize / usock.MaxData]usock.Data) (int, syscal
 	return moved(n, e)
 }
 
+// sysRecvMany receives messages, as many as there are, and returns how many.
+func sysRecvMany(fd int, heads []mmsghdr) (int, syscall.Errno) {
+	if e := failing(opRecv); e != 0 {
+		return 0, e
+	}
+	n, _, e := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(heads))), uintptr(len(heads)), unix.MSG_DONTWAIT, 0, 0)
+	return moved(n, e)
+}
+
 // sysSendAll sends pieces of a stream.
 func sysSendAll(fd int, pieces []usock.Data) (int, syscall.Errno) {
 	if len(pieces) == 1 {

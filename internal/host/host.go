@@ -54,7 +54,7 @@ func (h *Host) Now() time.Duration {
 	return h.now
 }
 
-// maxDirty is how many ports a Leave flushes without allocating.
+// maxDirty is how many ports a Leave flushes, and functions it calls, without allocating.
 const maxDirty = 4
 
 // Leave carries out what the entry has brought about and unlocks the host. See
@@ -68,8 +68,10 @@ func (h *Host) Leave() {
 		h.alarm.Set(next - h.Now())
 	}
 	wakes := h.wakes.Take()
-	after := h.after
-	h.after = nil
+	var calls [maxDirty]func()
+	after := append(calls[:0], h.after...)
+	clear(h.after)
+	h.after = h.after[:0]
 	var few [maxDirty]*Port
 	dirty := few[:0]
 	if len(h.dirty) > 0 {

@@ -3,6 +3,7 @@ package inet
 import (
 	"encoding/binary"
 	"net/netip"
+	"sync"
 	"syscall"
 
 	"usock/internal/buf"
@@ -40,20 +41,52 @@ type Error struct {
 	ID, Seq    uint16   // of an echo request
 }
 
+// question is a packet that the handler is asked about once the host is left.
+type question struct {
+	d    Datagram
+	e    Echo
+	p    *pkt.Packet
+	data [4][]byte // of d or e, where that is enough
+	to   Handler
+	call func() // ask
+}
+
+var questions sync.Pool
+
+func (s *Stack) question(p *pkt.Packet) *question {
+	q, _ := questions.Get().(*question)
+	if q == nil {
+		q = new(question)
+		q.call = q.ask
+	}
+	q.p, q.to = p, s.handler
+	s.Host.After(q.call)
+	return q
+}
+
+// ask asks the handler and frees the packet.
+func (q *question) ask() {
+	data := pieces(q.p, q.data[:0])
+	if q.e.Src.IsValid() {
+		q.e.Data = data
+		q.to.Echo(&q.e)
+	} else {
+		q.d.Data = data
+		q.to.UDP(&q.d)
+	}
+	q.p.Free()
+	*q = question{call: q.call}
+	questions.Put(q)
+}
+
 // askUDP has the handler asked about a datagram, which it takes over.
 func (u *udpProto) askUDP(p *pkt.Packet, m *ip.Meta, h *wire.UDP) {
-	d := &Datagram{
+	q := u.question(p)
+	q.d = Datagram{
 		Src: netip.AddrPortFrom(m.Src, h.SrcPort), Dst: netip.AddrPortFrom(m.Dst, h.DstPort),
 		TTL: m.TTL, TOS: m.TOS, DontFragment: m.DontFragment, SegmentSize: int(p.SegmentSize),
 	}
 	p.Consume(udpHeader)
-	handler := u.handler
-	u.Host.After(func() {
-		d.Data = pieces(p)
-		handler.UDP(d)
-		d.Data = nil
-		p.Free()
-	})
 }
 
 // Echo implements ip.Foreign: it has the handler asked about an echo request.
@@ -61,21 +94,14 @@ func (s *Stack) Echo(p *pkt.Packet, m *ip.Meta, h wire.ICMP) bool {
 	if !s.asks(m) || m.Dst.IsLoopback() {
 		return false
 	}
-	e := &Echo{Src: m.Src, Dst: m.Dst, ID: uint16(h.Info >> 16), Seq: uint16(h.Info), TTL: m.TTL, TOS: m.TOS}
+	q := s.question(p)
+	q.e = Echo{Src: m.Src, Dst: m.Dst, ID: uint16(h.Info >> 16), Seq: uint16(h.Info), TTL: m.TTL, TOS: m.TOS}
 	p.Consume(wire.ICMPLen)
-	handler := s.handler
-	s.Host.After(func() {
-		e.Data = pieces(p)
-		handler.Echo(e)
-		e.Data = nil
-		p.Free()
-	})
 	return true
 }
 
-// pieces returns what is left of a packet.
-func pieces(p *pkt.Packet) [][]byte {
-	var out [][]byte
+// pieces appends what is left of a packet to out.
+func pieces(p *pkt.Packet, out [][]byte) [][]byte {
 	if h := p.Head(); len(h) > 0 {
 		out = append(out, h)
 	}
