@@ -28,7 +28,6 @@ const (
 	opListen
 	opConnect
 	opAccept
-	opPeerName
 	opGetFD
 	opPidfdOpen
 	opEpollCtl
@@ -186,15 +185,19 @@ func sysSocketpair(typ int) (a, b int, e syscall.Errno) {
 	return int(fds[0]), int(fds[1]), 0
 }
 
-func sysAccept(fd, flags int) (int, syscall.Errno) {
+// sysAccept accepts a connection and stores in b the name of who has connected, as far as
+// there is room.
+func sysAccept(fd, flags int, b []byte) (int, []byte, syscall.Errno) {
 	if e := failing(opAccept); e != 0 {
-		return -1, e
+		return -1, nil, e
 	}
-	n, _, e := unix.RawSyscall6(unix.SYS_ACCEPT4, uintptr(fd), 0, 0, uintptr(flags|unix.SOCK_CLOEXEC), 0, 0)
+	size := uint32(len(b))
+	n, _, e := unix.RawSyscall6(unix.SYS_ACCEPT4, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(unsafe.Pointer(&size)),
+		uintptr(flags|unix.SOCK_CLOEXEC), 0, 0)
 	if e != 0 {
-		return -1, e
+		return -1, nil, e
 	}
-	return int(n), 0
+	return int(n), b[:min(int(size), len(b))], 0
 }
 
 func sysListen(fd, backlog int) syscall.Errno {
@@ -221,23 +224,6 @@ func sysBind(fd int, addr []byte) syscall.Errno {
 	}
 	_, _, e := unix.RawSyscall(unix.SYS_BIND, uintptr(fd), uintptr(unsafe.Pointer(&addr[0])), uintptr(len(addr)))
 	return e
-}
-
-// sysPeerName returns the raw address of fd's peer in b.
-func sysPeerName(fd int, b []byte) ([]byte, syscall.Errno) {
-	if e := failing(opPeerName); e != 0 {
-		return nil, e
-	}
-	return sockName(unix.SYS_GETPEERNAME, fd, b)
-}
-
-func sockName(nr uintptr, fd int, b []byte) ([]byte, syscall.Errno) {
-	n := uint32(len(b))
-	_, _, e := unix.RawSyscall(nr, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(unsafe.Pointer(&n)))
-	if e != 0 {
-		return nil, e
-	}
-	return b[:min(int(n), len(b))], 0
 }
 
 // sysSetInt sets an int option at SOL_SOCKET. It fails for no socket and option
