@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"net/netip"
 	"syscall"
-	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -39,8 +38,13 @@ type stream struct {
 	urgent   bool // an urgent byte is on its way from outside
 	queued   bool // in g.again
 	gone     bool
-	began    time.Time
+	armed    bool // epoll tells of room outside
+	ended    bool // outside has said all, or broken the connection: reads go on to the end
 }
+
+// toRead are the events that a stream is always told of. Of room it is told when it has found
+// none: the kernel tells of the first there is as well.
+const toRead = unix.EPOLLIN | unix.EPOLLPRI | unix.EPOLLRDHUP
 
 // half is one direction.
 type half struct {
@@ -88,23 +92,27 @@ func (g *Gateway) connect(side *side, f *usock.Flow) {
 	setInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 	setInt(fd, unix.SOL_SOCKET, unix.SO_OOBINLINE, 1)
 	setTOS(fd, to.Addr(), f.TOS())
-	s := &stream{g: g, side: side, flow: f, fd: fd, began: time.Now()}
+	s := &stream{g: g, side: side, flow: f, fd: fd}
 	e = sysConnect(fd, to)
 	if e != 0 && e != unix.EINPROGRESS {
 		g.refuse(side, f, fd, e)
 		sysClose(fd)
 		return
 	}
-	if err := g.watch(fd, s); err != nil {
+	// What becomes of a connect to the machine's own addresses is known by now, though
+	// connect does not tell.
+	ev, events := polled(fd), uint32(toRead)
+	if s.armed = ev == 0; s.armed {
+		events |= unix.EPOLLOUT
+	}
+	if err := g.watchFor(fd, events, s); err != nil {
 		f.Drop()
 		sysClose(fd)
 		return
 	}
 	g.streams[s] = struct{}{}
 	g.halfOpen++
-	// What becomes of a connect to the machine's own addresses is known by now, though
-	// connect does not tell.
-	s.outcome(polled(fd))
+	s.outcome(ev)
 }
 
 // setTOS gives an outer socket the DSCP of an inner packet. ECN's bits are each side's own.
@@ -140,11 +148,26 @@ func (s *stream) ready(ev uint32) {
 		s.outcome(ev)
 		return
 	}
-	s.readable = s.readable || ev&(unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0
-	s.writable = s.writable || ev&(unix.EPOLLOUT|unix.EPOLLHUP|unix.EPOLLERR) != 0
+	s.note(ev)
+	s.pump()
+}
+
+// note takes note of the outer socket's events.
+func (s *stream) note(ev uint32) {
+	const over = unix.EPOLLHUP | unix.EPOLLERR
+	s.ended = s.ended || ev&(unix.EPOLLRDHUP|over) != 0
+	s.readable = s.readable || ev&unix.EPOLLIN != 0 || s.ended
+	s.writable = s.writable || ev&(unix.EPOLLOUT|over) != 0
 	s.urgent = s.urgent || ev&unix.EPOLLPRI != 0
 	s.failed = s.failed || ev&unix.EPOLLERR != 0
-	s.pump()
+}
+
+// full says that the outer socket has no room now.
+func (s *stream) full() {
+	if s.writable = false; !s.armed {
+		s.armed = true
+		s.g.rewatch(s.fd, toRead|unix.EPOLLOUT)
+	}
 }
 
 // outcome looks what became of the outer connect.
@@ -152,20 +175,19 @@ func (s *stream) outcome(ev uint32) {
 	if s.gone || ev&(unix.EPOLLOUT|unix.EPOLLERR|unix.EPOLLHUP) == 0 {
 		return
 	}
-	// SO_ERROR comes first: to read the error queue clears it.
-	switch e := syscall.Errno(getInt(s.fd, unix.SOL_SOCKET, unix.SO_ERROR)); e {
-	case 0:
-		if ev&unix.EPOLLERR != 0 {
+	if ev&(unix.EPOLLERR|unix.EPOLLHUP) != 0 {
+		// SO_ERROR comes first: to read the error queue clears it.
+		if e := syscall.Errno(getInt(s.fd, unix.SOL_SOCKET, unix.SO_ERROR)); e != 0 {
+			s.g.refuse(s.side, s.flow, s.fd, e)
+			s.end()
+			return
+		}
+		if ev&unix.EPOLLOUT == 0 {
 			return // an entry in the error queue, and no end
 		}
-		s.join()
-		if !s.gone {
-			s.ready(ev)
-		}
-	default:
-		s.g.refuse(s.side, s.flow, s.fd, e)
-		s.end()
 	}
+	s.note(ev &^ unix.EPOLLERR)
+	s.join()
 }
 
 // join answers the program: the outer connection is made.
@@ -178,7 +200,6 @@ func (s *stream) join() {
 	}
 	s.g.halfOpen--
 	s.in = in
-	s.readable, s.writable = true, true
 	set := s.g.set
 	if s.side.own {
 		set = s.g.own
@@ -308,7 +329,7 @@ func trimmed(pieces []usock.Data, n int) []usock.Data {
 func (s *stream) notSent(e syscall.Errno) bool {
 	switch e {
 	case unix.EAGAIN:
-		s.writable = false
+		s.full()
 	case unix.ENOBUFS, unix.ENOMEM:
 		return true
 	default:
@@ -374,6 +395,9 @@ func (s *stream) read() (n int, urgent bool, e syscall.Errno) {
 		return n, n == 1, e
 	}
 	n, e = sysReadData(s.fd, &s.g.blocks)
+	if n < maxRead && !s.ended && !s.urgent {
+		s.readable = false // that was all, and what comes will be told
+	}
 	return n, false, e
 }
 
