@@ -105,6 +105,36 @@ func sysConnect(fd int, to netip.AddrPort) syscall.Errno {
 	return e
 }
 
+// sysDisconnect takes a datagram socket's peer off.
+func sysDisconnect(fd int) syscall.Errno {
+	var a sockaddr // AF_UNSPEC
+	_, _, e := unix.RawSyscall(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&a.raw)), unix.SizeofSockaddrInet4)
+	return e
+}
+
+func sysBind(fd int, to netip.AddrPort) syscall.Errno {
+	a := sockaddrOf(to)
+	_, _, e := unix.RawSyscall(unix.SYS_BIND, uintptr(fd), uintptr(unsafe.Pointer(&a.raw)), uintptr(a.n))
+	return e
+}
+
+func sysListen(fd, backlog int) syscall.Errno {
+	_, _, e := unix.RawSyscall(unix.SYS_LISTEN, uintptr(fd), uintptr(backlog), 0)
+	return e
+}
+
+// sysAccept accepts a connection, which is non-blocking, of a non-blocking listener.
+func sysAccept(fd int) (int, netip.AddrPort, syscall.Errno) {
+	var a sockaddr
+	a.n = uint32(len(a.raw))
+	n, _, e := unix.RawSyscall6(unix.SYS_ACCEPT4, uintptr(fd), uintptr(unsafe.Pointer(&a.raw)), uintptr(unsafe.Pointer(&a.n)),
+		unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
+	if e != 0 {
+		return -1, netip.AddrPort{}, e
+	}
+	return int(n), a.addrPort(), 0
+}
+
 // outerSocket makes a non-blocking socket for the family of a.
 func outerSocket(a netip.Addr, typ, proto int) (int, syscall.Errno) {
 	domain := unix.AF_INET
