@@ -148,7 +148,8 @@ func (g *Gateway) openPort(proto int, outer netip.AddrPort, inner uint16) (*port
 		setInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 0)
 	}
 	if e == 0 && proto == unix.IPPROTO_UDP {
-		e = p.prepareUDP()
+		p.prepareUDP(fd)
+		e = p.refuseUDP()
 	}
 	if e != 0 {
 		sysClose(fd)
@@ -460,7 +461,7 @@ func (s *stream) arrive() {
 	switch err := s.in.FinishConnect(); err {
 	case nil:
 		s.opened()
-		s.pump()
+		s.ready(polled(s.fd))
 	case unix.EALREADY:
 	default:
 		s.abort()

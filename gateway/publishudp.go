@@ -36,15 +36,14 @@ const (
 	guestIdle = mappingIdle
 )
 
-// prepareUDP sets the options of a published socket, and has it refuse.
-func (p *port) prepareUDP() syscall.Errno {
-	prepareDatagrams(p.fd, p.outer.Addr().Is4())
+// prepareUDP sets the options of a published socket.
+func (p *port) prepareUDP(fd int) {
+	prepareDatagrams(fd, p.outer.Addr().Is4())
 	if p.outer.Addr().Is4() {
-		setInt(p.fd, unix.IPPROTO_IP, unix.IP_PKTINFO, 1)
+		setInt(fd, unix.IPPROTO_IP, unix.IP_PKTINFO, 1)
 	} else {
-		setInt(p.fd, unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1)
+		setInt(fd, unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1)
 	}
-	return p.refuseUDP()
 }
 
 // refuseUDP makes the socket its own peer.
@@ -75,7 +74,39 @@ func (p *port) openUDP(on bool) {
 		}
 	}
 	sysDisconnect(p.fd)
+	if out := p.outer.Addr(); out.Is6() && out.IsUnspecified() {
+		if e := p.renewUDP(); e != 0 {
+			p.g.warn("usock: %v/udp is published, but not on all addresses: %v%s", p.outer, e, limitHint(e))
+		}
+	}
 	p.later() // an edge may have gone by
+}
+
+// renewUDP puts a new socket in the place of one that had all addresses of IPv6: where that
+// was connected, it goes on to receive at the one address that it then had (seen on Linux
+// 6.18). Both may have the port for as long as they allow it.
+func (p *port) renewUDP() syscall.Errno {
+	fd, e := outerSocket(p.outer.Addr(), unix.SOCK_DGRAM, 0)
+	if e != 0 {
+		return e
+	}
+	setInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1)
+	p.prepareUDP(fd)
+	setInt(p.fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
+	setInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
+	e = sysBind(fd, p.outer)
+	setInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 0)
+	if e == 0 && p.g.watch(fd, p) != nil {
+		e = unix.ENOMEM
+	}
+	if e != 0 {
+		setInt(p.fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 0)
+		sysClose(fd)
+		return e
+	}
+	p.g.drop(p.fd)
+	p.fd = fd
+	return 0
 }
 
 func (p *port) readyUDP(ev uint32) {

@@ -315,6 +315,7 @@ func (s *stream) passUrgent() bool {
 
 // pumpDown moves bytes from the outside to the host.
 func (s *stream) pumpDown() bool {
+	short := false // a read ended before its room: at the end, or before an urgent byte
 	for moved := 0; !s.down.ended; {
 		if len(s.down.pending) > 0 && !s.give(s.down.pending) {
 			return false
@@ -326,7 +327,7 @@ func (s *stream) pumpDown() bool {
 			return true
 		}
 		flags, room := 0, s.g.buf
-		if s.urgent {
+		if s.urgent || short {
 			if atMark(s.fd) {
 				flags, room = usock.MSG_OOB, room[:1]
 				s.urgent = false
@@ -345,7 +346,7 @@ func (s *stream) pumpDown() bool {
 			s.in.Shutdown(usock.SHUT_WR)
 			return false
 		}
-		moved += n
+		moved, short = moved+n, n < len(room)
 		if flags != 0 {
 			if _, err := s.in.Send(room[:n], flags); err == nil {
 				continue

@@ -26,7 +26,7 @@ func epollWait(fd int, evs []unix.EpollEvent) (int, syscall.Errno) {
 
 // polled returns what poll shows of fd now. Its bits are epoll's.
 func polled(fd int) uint32 {
-	p := unix.PollFd{Fd: int32(fd), Events: unix.POLLIN | unix.POLLOUT}
+	p := unix.PollFd{Fd: int32(fd), Events: unix.POLLIN | unix.POLLOUT | unix.POLLPRI}
 	var now unix.Timespec
 	unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&p)), 1, uintptr(unsafe.Pointer(&now)), 0, 0, 0)
 	return uint32(uint16(p.Revents))
