@@ -164,8 +164,8 @@ func TestPublishEnds(t *testing.T) {
 					said, _, _ := strings.Cut(line, " from port")
 					saw[i] += said + "\n"
 				}
-				r.c.Process.Kill()
 				if native {
+					r.c.Process.Kill()
 					r.c.Wait()
 				}
 			}
@@ -264,7 +264,7 @@ func TestPublishAuto(t *testing.T) {
 	defer taken.Close()
 	other := taken.Addr().(*net.TCPAddr).Port
 	r := publish(t, []string{"auto"}, fmt.Sprintf(`python3 %s 127.0.0.1 %d &
-python3 %[1]s 127.0.0.1 %d & wait`, script(t, "published.py"), port, other))
+python3 %[1]s 127.0.0.1 %[3]d & wait`, script(t, "published.py"), port, other))
 	eventually(t, "the server listens", func() bool { return !refuses(at("127.0.0.1", port)) })
 	if saw := talk(t, at("127.0.0.1", port), "half"); saw != `"first", <nil>` {
 		t.Errorf("the client saw %s", saw)
@@ -304,7 +304,7 @@ func TestPublishErrors(t *testing.T) {
 		{[]string{"-p", "81:80"}, "take privilege"},
 		{[]string{isolated, "-p", "8080"}, "isolated"},
 		{[]string{"-p", "70000"}, "no port"},
-		{[]string{"-p"}, "no program is named"},
+		{[]string{"-p"}, `-p "--"`}, // which takes what follows
 	} {
 		ctx, cancel := context.WithTimeout(context.Background(), limit)
 		defer cancel()
