@@ -42,6 +42,13 @@ type Config struct {
 	// takes. Those are refused otherwise.
 	Flows FlowHandler
 
+	// Listening, if not nil, is called when a TCP socket begins or ceases to listen on a port,
+	// and when a UDP socket takes one by bind or leaves it: what Host.Listening returns may
+	// have changed. proto is IPPROTO_TCP or IPPROTO_UDP. It is called by the goroutine that
+	// brought the change about, with no lock held; of two changes at one time the calls may
+	// come in either order. It should not take long.
+	Listening func(proto int, port uint16)
+
 	// StandIn has the host take what its links bring for addresses that are not its own, and
 	// answer in their place as Flows says. Without, it is dropped, or passed on by a router.
 	StandIn bool

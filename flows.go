@@ -153,6 +153,31 @@ func (h *Host) Bound(proto int, local netip.AddrPort) bool {
 	return h.stack.Bound(proto, local)
 }
 
+// Listening returns the local addresses on which sockets listen on the port (IPPROTO_TCP),
+// or of those that have taken it by bind (IPPROTO_UDP). A socket of both families that has
+// the wildcard stands there as :: and as 0.0.0.0.
+func (h *Host) Listening(proto int, port uint16) []netip.Addr {
+	h.h.Enter()
+	defer h.h.Leave()
+	return h.stack.Listening(proto, port)
+}
+
+// Originate begins a TCP connection from an address and port that need not be free, nor the
+// host's if it stands in for others (Config.StandIn). It returns its socket at once, which is
+// non-blocking, holds no port, and becomes writable (POLLOUT) when there is an outcome for
+// FinishConnect to tell. Errors: EADDRNOTAVAIL if there is a connection of these two already,
+// ENETUNREACH, EINVAL if the addresses do not go together.
+func (h *Host) Originate(from, to netip.AddrPort) (*Socket, error) {
+	h.h.Enter()
+	defer h.h.Leave()
+	in, err := h.stack.Originate(from, to)
+	if err != nil {
+		return nil, err
+	}
+	in.InitNonblock()
+	return &Socket{in, h}, nil
+}
+
 // AddAddr gives the host a further address on the interface of that name, "lo" or its link's.
 // EEXIST if it has it, ENODEV if there is no such interface.
 func (h *Host) AddAddr(iface string, a netip.Prefix) error {

@@ -452,3 +452,121 @@ func TestFlowsOfOthers(t *testing.T) {
 		t.Errorf("asked %d times", h.count())
 	}
 }
+
+// TestListening has the watcher told of who listens, and the truth be told when it asks.
+func TestListening(t *testing.T) {
+	type change struct {
+		proto int
+		port  uint16
+	}
+	var told []change
+	host := newHost(t, usock.Config{Privileged: true, Listening: func(proto int, port uint16) { told = append(told, change{proto, port}) }})
+	expect := func(when string, proto int, want ...string) {
+		t.Helper()
+		if len(told) != 1 || told[0] != (change{proto, 80}) {
+			t.Errorf("%s: told of %v", when, told)
+		}
+		told = nil
+		var got []string
+		for _, a := range host.Listening(proto, 80) {
+			got = append(got, a.String())
+		}
+		if strings.Join(got, " ") != strings.Join(want, " ") {
+			t.Errorf("%s: %v, not %v", when, got, want)
+		}
+	}
+	for _, c := range []struct {
+		at   string
+		want []string
+	}{{"127.0.0.1:80", []string{"127.0.0.1"}}, {"0.0.0.0:80", []string{"0.0.0.0"}}, {"[::1]:80", []string{"::1"}}, {"[::]:80", []string{"::", "0.0.0.0"}}} {
+		a := mustAddr(t, c.at)
+		s := mustSocket(t, host, a.Family, usock.SOCK_STREAM)
+		if err := s.Bind(a); err != nil || len(told) != 0 {
+			t.Fatal(err, told)
+		}
+		for _, end := range []func(){func() { s.Shutdown(usock.SHUT_RD) }, func() { s.Close() }} {
+			if err := s.Listen(1); err != nil {
+				t.Fatal(err)
+			}
+			expect("listening on "+c.at, usock.IPPROTO_TCP, c.want...)
+			end()
+			expect("after the end", usock.IPPROTO_TCP)
+		}
+		u := mustSocket(t, host, a.Family, usock.SOCK_DGRAM)
+		if err := u.Bind(a); err != nil {
+			t.Fatal(err)
+		}
+		expect("bound to "+c.at, usock.IPPROTO_UDP, c.want...)
+		u.Close()
+		expect("after the end", usock.IPPROTO_UDP)
+	}
+	// A port that nobody has named is none.
+	u := mustSocket(t, host, usock.AF_INET, usock.SOCK_DGRAM)
+	u.Bind(mustAddr(t, "127.0.0.1:0"))
+	u.Close()
+	if len(told) != 0 {
+		t.Errorf("told of %v", told)
+	}
+}
+
+// TestOriginate begins connections from addresses and ports that are others'.
+func TestOriginate(t *testing.T) {
+	h := new(asked)
+	host, router := world(t, h, usock.Config{Privileged: true})
+	for _, c := range []struct {
+		at       *usock.Host
+		from, to string
+	}{
+		{host, "127.0.0.1:80", "127.0.0.1:7000"}, {host, "[::1]:4000", "[::1]:7000"}, // the first from a listener's port
+		{router, "192.0.2.7:80", "10.0.0.2:7000"}, {router, "[2001:db8::7]:80", "[fd00::2]:7000"},
+	} {
+		from, to := netip.MustParseAddrPort(c.from), netip.MustParseAddrPort(c.to)
+		refused, err := c.at.Originate(from, to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := refused.FinishConnect(); !errors.Is(err, syscall.ECONNREFUSED) {
+			t.Errorf("%s, without a listener: %v", c.to, err)
+		}
+		refused.Close()
+		l, err := host.Listen("tcp", c.to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if from.Addr().IsLoopback() {
+			other, err := host.Listen("tcp", c.from)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer other.Close()
+		}
+		s, err := c.at.Originate(from, to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.FinishConnect(); err != nil {
+			t.Errorf("%s: %v", c.to, err)
+		}
+		if _, err := c.at.Originate(from, to); !errors.Is(err, syscall.EADDRNOTAVAIL) {
+			t.Errorf("%s once more: %v", c.to, err)
+		}
+		in, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := in.RemoteAddr().String(); got != c.from {
+			t.Errorf("the listener sees %s, not %s", got, c.from)
+		}
+		s.Send([]byte("hello"), 0)
+		b := make([]byte, 10)
+		if n, err := in.Read(b); err != nil || string(b[:n]) != "hello" {
+			t.Errorf("received %q, %v", b[:n], err)
+		}
+		in.Close()
+		s.Close()
+		l.Close()
+	}
+	if _, err := host.Originate(netip.MustParseAddrPort("192.0.2.7:80"), netip.MustParseAddrPort("10.0.0.1:80")); !errors.Is(err, syscall.ENETUNREACH) {
+		t.Errorf("a host that stands in for nobody: %v", err)
+	}
+}

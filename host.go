@@ -47,6 +47,7 @@ func NewHost(c Config) (*Host, error) {
 	}
 	h.stack, err = inet.New(h.h, inet.Config{
 		Handler:    h.handler(c.Flows),
+		Watcher:    c.Listening,
 		Foreign:    c.StandIn,
 		Capable:    c.capable,
 		Forwarding: c.Forward,

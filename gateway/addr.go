@@ -158,6 +158,14 @@ func (r *routes) open(g *Gateway) error {
 	return r.follow()
 }
 
+// serves reports whether the host has an address of the family.
+func (r *routes) serves(v4 bool) bool {
+	if v4 {
+		return r.served[0]
+	}
+	return r.served[1]
+}
+
 func (r *routes) close() { sysClose(r.fd) }
 
 // ready implements source: something has changed.

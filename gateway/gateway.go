@@ -28,6 +28,13 @@ type Config struct {
 	// that records it, slows it down, or has a smaller MTU.
 	Link func(link.Link) link.Link
 
+	// Publish names ports of the machine at which the host's are reached. They are bound by
+	// New, and listen while somebody inside does.
+	Publish []Publish
+
+	// Log, if not nil, is told what is published.
+	Log io.Writer
+
 	// Warn, if not nil, receives what the user must know, each thing once.
 	Warn io.Writer
 }
@@ -58,12 +65,19 @@ type Gateway struct {
 	halfOpen int
 	mappings map[mappingKey]*mapping
 	echoes   map[echoKey]*echoSocket
+	ports    []*port
+	behind   []*port // whose clients wait until there is room for more
+	arrivals map[arrival]*stream
+	guests   map[arrival]*guest
+	auto     map[autoKey][]*port
+	publish  []Publish
 	routes   routes
 	sweeper  *time.Timer
 	sweeps   bool // the sweeper is set
 	closed   bool
 	told     map[string]bool
 	warnTo   io.Writer
+	logTo    io.Writer
 
 	bell    bell        // in the epoll set: some have more to do
 	polling atomic.Bool // a Work is on its way
@@ -99,6 +113,8 @@ func New(c Config) (*Gateway, error) {
 	g := &Gateway{
 		buf: make([]byte, bufSize), streams: make(map[*stream]struct{}),
 		mappings: make(map[mappingKey]*mapping), echoes: make(map[echoKey]*echoSocket),
+		arrivals: make(map[arrival]*stream), guests: make(map[arrival]*guest), auto: make(map[autoKey][]*port),
+		publish: c.Publish, logTo: c.Log,
 		told: make(map[string]bool), warnTo: c.Warn, epoll: -1, bell: -1, stop: -1,
 	}
 	g.routes.fd = -1
@@ -123,6 +139,10 @@ func New(c Config) (*Gateway, error) {
 	if err != nil {
 		g.Close()
 		return nil, fmt.Errorf("gateway: eventfd: %w", err)
+	}
+	if err := g.publishAll(c.Publish); err != nil {
+		g.Close()
+		return nil, err
 	}
 	inside, outside := link.Pipe(link.PipeConfig{Names: [2]string{"eth0", "gw0"}})
 	g.router, err = usock.NewHost(usock.Config{
@@ -314,6 +334,20 @@ func (g *Gateway) warn(format string, args ...any) {
 	}
 }
 
+// warnOnce tells the user the first thing of a kind.
+func (g *Gateway) warnOnce(kind, format string, args ...any) {
+	if !g.told[kind] {
+		g.told[kind] = true
+		g.warn(format, args...)
+	}
+}
+
+func (g *Gateway) logf(format string, args ...any) {
+	if g.logTo != nil {
+		fmt.Fprintf(g.logTo, format+"\n", args...)
+	}
+}
+
 // Close ends the gateway and all that it carries. The host is the caller's.
 func (g *Gateway) Close() error {
 	done := make(chan struct{})
@@ -332,6 +366,9 @@ func (g *Gateway) Close() error {
 		}
 		for _, e := range g.echoes {
 			e.close()
+		}
+		for _, p := range g.ports {
+			p.close()
 		}
 		g.routes.close()
 		for i := range g.blocks {

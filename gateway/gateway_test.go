@@ -39,7 +39,7 @@ func newRun(t *testing.T, c Config) *run {
 		t.Fatal(err)
 	}
 	r.host, err = usock.NewHost(usock.Config{
-		Flows: r.g.Flows(), Interfaces: []usock.Interface{r.g.Interface()}, Privileged: true,
+		Flows: r.g.Flows(), Listening: r.g.Listening, Interfaces: []usock.Interface{r.g.Interface()}, Privileged: true,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -55,6 +55,9 @@ func (g *Gateway) carry(side *side, d *usock.Datagram) {
 	if g.closed || g.inner == nil {
 		return
 	}
+	if g.answered(side, d) {
+		return
+	}
 	if errno := g.forbidden(d.Dst.Addr(), side.own); errno != 0 {
 		g.refuseDatagram(side, d, errno)
 		return
@@ -92,8 +95,20 @@ func (g *Gateway) newMapping(key mappingKey) (*mapping, syscall.Errno) {
 	if e != 0 {
 		return nil, e
 	}
-	m := &mapping{g: g, key: key, fd: fd, ttl: 0}
-	if key.src.Addr().Is4() {
+	m := &mapping{g: g, key: key, fd: fd}
+	prepareDatagrams(fd, key.src.Addr().Is4())
+	if err := g.watchFor(fd, unix.EPOLLIN, m); err != nil {
+		sysClose(fd)
+		return nil, unix.ENOMEM
+	}
+	g.mappings[key] = m
+	g.sweepSoon()
+	return m, 0
+}
+
+// prepareDatagrams sets the options of an outer UDP socket.
+func prepareDatagrams(fd int, v4 bool) {
+	if v4 {
 		setInt(fd, unix.IPPROTO_IP, unix.IP_RECVERR, 1)
 		setInt(fd, unix.IPPROTO_IP, unix.IP_RECVTOS, 1)
 		setInt(fd, unix.IPPROTO_IP, unix.IP_RECVTTL, 1)
@@ -108,13 +123,6 @@ func (g *Gateway) newMapping(key mappingKey) (*mapping, syscall.Errno) {
 	setInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, outerBuf)
 	setInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, outerBuf)
 	setInt(fd, unix.IPPROTO_UDP, unix.UDP_GRO, 1)
-	if err := g.watchFor(fd, unix.EPOLLIN, m); err != nil {
-		sysClose(fd)
-		return nil, unix.ENOMEM
-	}
-	g.mappings[key] = m
-	g.sweepSoon()
-	return m, 0
 }
 
 // outerBuf is what the buffers of outer UDP sockets are asked to have, in bytes. The kernel
@@ -144,7 +152,7 @@ func (m *mapping) held() bool { return m.g.inner.Bound(unix.IPPROTO_UDP, m.key.s
 
 // sweepSoon has sweep called while there is something to be swept.
 func (g *Gateway) sweepSoon() {
-	if !g.sweeps && len(g.mappings)+len(g.echoes) > 0 && !g.closed {
+	if !g.sweeps && len(g.mappings)+len(g.echoes)+len(g.guests)+len(g.behind) > 0 && !g.closed {
 		g.sweeps = true
 		g.sweeper.Reset(sweepEvery)
 	}
@@ -160,6 +168,10 @@ func (g *Gateway) sweep() {
 			m.close()
 		}
 	}
+	for _, p := range g.ports {
+		p.sweepGuests(now)
+	}
+	g.acceptBehind()
 	for _, e := range g.echoes {
 		if now.Sub(e.used) > echoIdle {
 			e.close()
@@ -242,17 +254,26 @@ const maxErrors = 8
 // sendEach sends the datagrams that d stands for one by one: the machine has no segmentation
 // for them.
 func (m *mapping) sendEach(d *usock.Datagram) {
+	eachSegment(d, func(one *usock.Datagram) {
+		if m.fd >= 0 {
+			m.send(one)
+		}
+	})
+}
+
+// eachSegment calls f with each of the datagrams that d stands for.
+func eachSegment(d *usock.Datagram, f func(*usock.Datagram)) {
 	var all []byte
 	for _, b := range d.Data {
 		all = append(all, b...)
 	}
 	one := *d
 	one.SegmentSize = 0
-	for len(all) > 0 && m.fd >= 0 {
+	for len(all) > 0 {
 		n := min(d.SegmentSize, len(all))
 		one.Data = [][]byte{all[:n]}
 		all = all[n:]
-		m.send(&one)
+		f(&one)
 	}
 }
 
@@ -324,25 +345,36 @@ func (m *mapping) receive() {
 			continue
 		}
 		d := usock.Datagram{Src: msg.name.addrPort(), Dst: m.key.src, Data: [][]byte{m.g.buf[:n]}}
-		eachCmsg(ctl, func(level, typ int32, data []byte) {
-			switch {
-			case level == unix.IPPROTO_IP && typ == unix.IP_TOS && len(data) > 0:
-				d.TOS = data[0]
-			case level == unix.IPPROTO_IP && typ == unix.IP_TTL && len(data) >= 4,
-				level == unix.IPPROTO_IPV6 && typ == unix.IPV6_HOPLIMIT && len(data) >= 4:
-				d.TTL = uint8(binary.NativeEndian.Uint32(data))
-			case level == unix.IPPROTO_IPV6 && typ == unix.IPV6_TCLASS && len(data) >= 4:
-				d.TOS = uint8(binary.NativeEndian.Uint32(data))
-			case level == unix.IPPROTO_UDP && typ == unix.UDP_GRO && len(data) >= 4:
-				d.SegmentSize = int(binary.NativeEndian.Uint32(data))
-			}
-		})
+		readControl(ctl, &d)
 		m.used = time.Now()
 		if err := m.side().host().SendDatagram(&d); err != nil {
 			m.g.warn("usock: the gateway cannot hand on a datagram from %v: %v", d.Src, err)
 		}
 	}
 	m.g.later(m)
+}
+
+// readControl fills in what control messages say of a datagram that has come, and returns the
+// address that it came to; not valid: they do not say.
+func readControl(ctl []byte, d *usock.Datagram) (local netip.Addr) {
+	eachCmsg(ctl, func(level, typ int32, data []byte) {
+		switch {
+		case level == unix.IPPROTO_IP && typ == unix.IP_TOS && len(data) > 0:
+			d.TOS = data[0]
+		case level == unix.IPPROTO_IP && typ == unix.IP_TTL && len(data) >= 4,
+			level == unix.IPPROTO_IPV6 && typ == unix.IPV6_HOPLIMIT && len(data) >= 4:
+			d.TTL = uint8(binary.NativeEndian.Uint32(data))
+		case level == unix.IPPROTO_IPV6 && typ == unix.IPV6_TCLASS && len(data) >= 4:
+			d.TOS = uint8(binary.NativeEndian.Uint32(data))
+		case level == unix.IPPROTO_UDP && typ == unix.UDP_GRO && len(data) >= 4:
+			d.SegmentSize = int(binary.NativeEndian.Uint32(data))
+		case level == unix.IPPROTO_IP && typ == unix.IP_PKTINFO && len(data) >= unix.SizeofInet4Pktinfo:
+			local = netip.AddrFrom4([4]byte(data[4:8])) // ipi_spec_dst
+		case level == unix.IPPROTO_IPV6 && typ == unix.IPV6_PKTINFO && len(data) >= unix.SizeofInet6Pktinfo:
+			local = netip.AddrFrom16([16]byte(data[:16]))
+		}
+	})
+	return local
 }
 
 // takeErrors tells the inner socket what the outer one was told, and returns how much that

@@ -20,6 +20,9 @@ import (
 //	            ▼                                  ▼
 //	      the flow is answered so               the other side is reset
 //
+// One that a client of a published port begins is accepted first, as the kernel asks nobody;
+// then the inner socket connects, and what becomes of that decides (publish.go).
+//
 // Up is from the host to the outside, down the other way. What was taken from one side and
 // not yet by the other is held: at most one read. Besides that the inner socket's
 // receive buffer (tcp_rmem: 6 MiB at most) holds what the program has sent and the outer
@@ -27,9 +30,10 @@ import (
 type stream struct {
 	g    *Gateway
 	side *side
-	flow *usock.Flow
-	in   *usock.Socket // nil: not joined yet
+	flow *usock.Flow   // nil: begun by an outer client
+	in   *usock.Socket // nil: the flow is not answered yet
 	fd   int
+	open bool // both connections are made
 
 	up, down half
 	readable bool // outside
@@ -38,8 +42,9 @@ type stream struct {
 	urgent   bool // an urgent byte is on its way from outside
 	queued   bool // in g.again
 	gone     bool
-	armed    bool // epoll tells of room outside
-	ended    bool // outside has said all, or broken the connection: reads go on to the end
+	armed    bool    // epoll tells of room outside
+	ended    bool    // outside has said all, or broken the connection: reads go on to the end
+	arrival  arrival // of an outer client
 }
 
 // toRead are the events that a stream is always told of. Of room it is told when it has found
@@ -72,6 +77,10 @@ func (g *Gateway) connect(side *side, f *usock.Flow) {
 	to := f.Local()
 	if errno := g.forbidden(to.Addr(), side.own); errno != 0 {
 		g.refuse(side, f, -1, errno)
+		return
+	}
+	if side.own && g.arrivals[arrival{true, f.Remote(), to.Port()}] != nil {
+		f.Refuse() // an outer client's, for a port on which nobody listens any more
 		return
 	}
 	if g.halfOpen >= maxHalfOpen || len(g.streams) >= maxStreams {
@@ -129,7 +138,7 @@ func setTOS(fd int, a netip.Addr, tos uint8) {
 // reap ends the streams that connect for programs that have given up.
 func (g *Gateway) reap() {
 	for s := range g.streams {
-		if s.in == nil && (!s.flow.Waiting() || !g.inner.Connects(s.flow.Remote(), s.flow.Local())) {
+		if !s.open && s.flow != nil && (!s.flow.Waiting() || !g.inner.Connects(s.flow.Remote(), s.flow.Local())) {
 			s.flow.Drop()
 			s.end()
 		}
@@ -144,7 +153,7 @@ func (s *stream) ready(ev uint32) {
 	if ev == 0 {
 		s.queued = false
 	}
-	if s.in == nil {
+	if !s.open && s.flow != nil {
 		s.outcome(ev)
 		return
 	}
@@ -198,14 +207,25 @@ func (s *stream) join() {
 		s.end()
 		return
 	}
-	s.g.halfOpen--
 	s.in = in
+	s.opened()
+	s.watchInside()
+}
+
+// opened notes that both connections are made.
+func (s *stream) opened() {
+	s.g.halfOpen--
+	s.open = true
+}
+
+// watchInside has the stream told of the inner socket's events.
+func (s *stream) watchInside() {
 	set := s.g.set
 	if s.side.own {
 		set = s.g.own
 	}
-	in.SetSockOptInt(usock.SOL_TCP, usock.TCP_NODELAY, 1)
-	if err := set.Add(in, usock.POLLIN|usock.POLLOUT|usock.POLLPRI|usock.POLLRDHUP|usock.EPOLLET, s); err != nil {
+	s.in.SetSockOptInt(usock.SOL_TCP, usock.TCP_NODELAY, 1)
+	if err := set.Add(s.in, usock.POLLIN|usock.POLLOUT|usock.POLLPRI|usock.POLLRDHUP|usock.EPOLLET, s); err != nil {
 		s.abort()
 	}
 }
@@ -214,6 +234,8 @@ func (s *stream) join() {
 func (s *stream) inside(ev usock.Events) {
 	switch {
 	case s.gone:
+	case !s.open:
+		s.arrive()
 	case ev&usock.POLLERR != 0 && !s.writable:
 		s.abort() // reset by the program, and what it sent before finds no room
 	default:
@@ -223,7 +245,13 @@ func (s *stream) inside(ev usock.Events) {
 
 // pump moves what can be moved, in both directions.
 func (s *stream) pump() {
-	if s.gone || s.in == nil {
+	if s.gone {
+		return
+	}
+	if !s.open {
+		if s.failed { // the client has given up
+			s.abort()
+		}
 		return
 	}
 	more := s.pumpUp()
@@ -478,12 +506,16 @@ func (s *stream) end() {
 		return
 	}
 	s.gone = true
-	if s.in == nil {
+	if !s.open {
 		s.g.halfOpen--
 	}
 	delete(s.g.streams, s)
 	s.up.drop()
 	s.down.drop()
+	if s.flow == nil {
+		delete(s.g.arrivals, s.arrival)
+	}
+	s.g.acceptBehind()
 	s.g.drop(s.fd)
 }
 

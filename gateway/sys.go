@@ -28,7 +28,7 @@ func epollWait(fd int, evs []unix.EpollEvent) (int, syscall.Errno) {
 
 // polled returns what poll shows of fd now. Its bits are epoll's.
 func polled(fd int) uint32 {
-	p := unix.PollFd{Fd: int32(fd), Events: unix.POLLIN | unix.POLLOUT}
+	p := unix.PollFd{Fd: int32(fd), Events: unix.POLLIN | unix.POLLOUT | unix.POLLPRI}
 	var now unix.Timespec
 	unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&p)), 1, uintptr(unsafe.Pointer(&now)), 0, 0, 0)
 	return uint32(uint16(p.Revents))
@@ -138,6 +138,36 @@ func sysConnect(fd int, to netip.AddrPort) syscall.Errno {
 	a := sockaddrOf(to)
 	_, _, e := unix.RawSyscall(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&a.raw)), uintptr(a.n))
 	return e
+}
+
+// sysDisconnect takes a datagram socket's peer off.
+func sysDisconnect(fd int) syscall.Errno {
+	var a sockaddr // AF_UNSPEC
+	_, _, e := unix.RawSyscall(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&a.raw)), unix.SizeofSockaddrInet4)
+	return e
+}
+
+func sysBind(fd int, to netip.AddrPort) syscall.Errno {
+	a := sockaddrOf(to)
+	_, _, e := unix.RawSyscall(unix.SYS_BIND, uintptr(fd), uintptr(unsafe.Pointer(&a.raw)), uintptr(a.n))
+	return e
+}
+
+func sysListen(fd, backlog int) syscall.Errno {
+	_, _, e := unix.RawSyscall(unix.SYS_LISTEN, uintptr(fd), uintptr(backlog), 0)
+	return e
+}
+
+// sysAccept accepts a connection, which is non-blocking, of a non-blocking listener.
+func sysAccept(fd int) (int, netip.AddrPort, syscall.Errno) {
+	var a sockaddr
+	a.n = uint32(len(a.raw))
+	n, _, e := unix.RawSyscall6(unix.SYS_ACCEPT4, uintptr(fd), uintptr(unsafe.Pointer(&a.raw)), uintptr(unsafe.Pointer(&a.n)),
+		unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
+	if e != 0 {
+		return -1, netip.AddrPort{}, e
+	}
+	return int(n), a.addrPort(), 0
 }
 
 // outerSocket makes a non-blocking socket for the family of a.

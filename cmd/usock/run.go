@@ -39,6 +39,7 @@ The exit status is the program's, 126 or 127 if it cannot be executed or is not
 there, and 125 if usock itself fails before it starts. Processes that it leaves
 behind are ended.`,
 		Example: `  usock run --pcap trace.pcapng -- curl http://localhost:8080/
+  usock run -p 8080:80 -p 5353/udp -- ./server
   usock run --delay 40ms --jitter 5ms --loss 1% --rate 20mbit -- sh -c './server & ./client'`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -117,6 +118,7 @@ func runProgram(args []string, verbose bool, s *shape, out *outside) error {
 		Loopback: s.loopback(),
 		Capable:  who.Capable, // what a program may do on the machine, it may do on the host
 	}
+	out.verbose = verbose
 	if err := out.open(&config, s); err != nil {
 		return err
 	}

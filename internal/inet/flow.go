@@ -125,19 +125,12 @@ func (f *Flow) Accept() (*socket.Socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	domain := abi.AF_INET
-	if k.laddr.Is6() {
-		domain = abi.AF_INET6
-	}
-	s := t.NewSocket(t, domain, abi.SOCK_STREAM, abi.IPPROTO_TCP)
-	if err := t.Attach(s); err != nil {
-		t.Forget(s)
+	s, err := t.standIn(&k)
+	if err != nil {
 		return nil, err
 	}
 	e := endpointOf(s)
-	e.tuple, e.path, e.scope, e.phase = k, path, int32(path.Iface.Index()), connected
-	e.addr, e.named = k.laddr, true
-	e.timer.Owner = e
+	e.path, e.scope, e.phase = path, int32(path.Iface.Index()), connected
 	t.conns.add(&e.node, e)
 	if iss == 0 {
 		iss = t.isn(&k)

@@ -24,6 +24,9 @@ type Config struct {
 	TCP        *tcp.Config               // nil: the core's defaults
 	Handler    Handler                   // nil: what nobody has is refused
 	Foreign    bool                      // the host stands in for all others
+
+	// Watcher, if not nil, is called unlocked when what Listening returns may have changed.
+	Watcher func(proto int, port uint16)
 }
 
 // Stack is the Internet protocols of one host.
@@ -40,6 +43,7 @@ type Stack struct {
 	flows      map[uint32]*flowLease // leased flow labels
 	flowsOwned bool                  // one of them was not for everyone
 	handler    Handler
+	watcher    func(proto int, port uint16) // nil: nobody
 
 	tcp  *tcpProto
 	udp  *udpProto
@@ -55,6 +59,7 @@ func New(h *host.Host, c Config) (*Stack, error) {
 		capable: c.Capable,
 		paths:   make(map[pathKey]*ip.Path),
 		handler: c.Handler,
+		watcher: c.Watcher,
 	}
 	if err := s.prf.init(); err != nil {
 		return nil, err

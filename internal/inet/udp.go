@@ -97,7 +97,9 @@ func (u *udpProto) Bind(s *socket.Socket, a abi.Addr) error {
 			only(false)
 			return err
 		}
-		e.explicit = a.Port != 0
+		if e.explicit = a.Port != 0; e.explicit {
+			u.portChanged(abi.IPPROTO_UDP, a.Port)
+		}
 	}
 	e.scope = int32(a.Scope)
 	e.names(addr)
@@ -150,6 +152,10 @@ func (u *udpProto) letGo(e *udpEndpoint) {
 		delete(u.byPort, e.lport)
 	} else {
 		u.byPort[e.lport] = l
+	}
+	if e.explicit {
+		e.explicit = false
+		u.portChanged(abi.IPPROTO_UDP, e.lport)
 	}
 	u.ports.remove(&e.binding)
 	e.lport = 0
