@@ -17,28 +17,6 @@ import (
 	"usock/link"
 )
 
-// Config says how a gateway is made.
-type Config struct {
-	// Network is the inner IPv4 network: the first address is the gateway's, the second the
-	// host's. The zero Prefix: one that no route of the machine covers.
-	Network netip.Prefix
-
-	// Link, if not nil, is given the host's end of the link, which carries packets of 64 KiB
-	// and segments as large as they come, and returns the one to be used in its place: one
-	// that records it, slows it down, or has a smaller MTU.
-	Link func(link.Link) link.Link
-
-	// Publish names ports of the machine at which the host's are reached. They are bound by
-	// New, and listen while somebody inside does.
-	Publish []Publish
-
-	// Log, if not nil, is told what is published.
-	Log io.Writer
-
-	// Warn, if not nil, receives what the user must know, each thing once.
-	Warn io.Writer
-}
-
 // Gateway is a way to the machine's networks. Make one with New, give the host its
 // Interface and Flows, and then Start it.
 type Gateway struct {

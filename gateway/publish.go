@@ -15,19 +15,6 @@ import (
 	"usock"
 )
 
-// Publish is a port of the machine at which a port of the run is reached.
-type Publish struct {
-	Proto int        // IPPROTO_TCP or IPPROTO_UDP
-	Addr  netip.Addr // of the machine; not valid: 127.0.0.1, and ::1 if it has that
-	Port  uint16     // of the machine
-	Inner uint16     // of the run
-
-	// Auto stands for each port of the run, on loopback under its own number, while
-	// somebody listens on it (TCP) or has taken it by bind (UDP). Addr, Port and Inner are
-	// not looked at.
-	Auto bool
-}
-
 // port is a published address and port: an outer socket that is bound for as long as it is
 // published, and listens while somebody inside does.
 //
