@@ -28,6 +28,16 @@ type Config struct {
 
 	MTU int // of the link; 0: 65536, with segments as large as they come
 
+	// Hosts are names that the run knows besides the machine's own: questions about them to the
+	// servers that /etc/resolv.conf names, as it is when the gateway is made, are answered by
+	// the gateway.
+	Hosts []Host
+
+	// Isolated has no outside. Of the gateway there is only what answers questions about
+	// names, where /etc/resolv.conf names a server on the loopback interface: others than
+	// Hosts are refused, and so is all else. Network, Link and MTU are without effect.
+	Isolated bool
+
 	// Warn, if not nil, receives what the user must know, each thing once.
 	Warn io.Writer
 }
@@ -59,6 +69,9 @@ type Gateway struct {
 	sweeper  *time.Timer
 	sweeps   bool // the sweeper is set
 	closed   bool
+	isolated bool
+	names    *names // nil: none are known
+	local    map[*nameStream]struct{}
 	told     map[string]bool
 	warnTo   io.Writer
 
@@ -92,14 +105,20 @@ func New(c Config) (*Gateway, error) {
 	g := &Gateway{
 		buf: make([]byte, bufSize), streams: make(map[*stream]struct{}),
 		mappings: make(map[mappingKey]*mapping), echoes: make(map[echoKey]*echoSocket),
+		local: make(map[*nameStream]struct{}), isolated: c.Isolated,
 		told: make(map[string]bool), warnTo: c.Warn, epoll: -1, bell: -1, stop: -1,
 	}
 	g.routes.fd = -1
 	g.sweeper = time.AfterFunc(time.Hour, func() { g.leave(g.sweep) })
 	g.sweeper.Stop()
 	var err error
-	if g.addrs, err = chooseAddresses(c.Network); err != nil {
-		return nil, err
+	if g.names, err = readNames(c.Hosts, c.Isolated); err != nil {
+		return nil, fmt.Errorf("names: %w", err)
+	}
+	if !c.Isolated {
+		if g.addrs, err = chooseAddresses(c.Network); err != nil {
+			return nil, err
+		}
 	}
 	if g.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return nil, fmt.Errorf("gateway: epoll: %w", err)
@@ -114,15 +133,26 @@ func New(c Config) (*Gateway, error) {
 		g.Close()
 		return nil, fmt.Errorf("gateway: eventfd: %w", err)
 	}
+	if !c.Isolated {
+		if err := g.openLink(&c); err != nil {
+			g.Close()
+			return nil, err
+		}
+	}
+	return g, nil
+}
+
+// openLink makes the router, and the link to it.
+func (g *Gateway) openLink(c *Config) error {
 	mtu, small := c.MTU, c.MTU != 0
 	inside, outside := link.Pipe(link.PipeConfig{Names: [2]string{"eth0", "gw0"}, MTU: mtu, SmallSegments: small})
+	var err error
 	g.router, err = usock.NewHost(usock.Config{
 		Name: "gateway", Flows: &side{g: g}, StandIn: true, Privileged: true,
 		Interfaces: []usock.Interface{{Link: outside, Addrs: []netip.Prefix{g.addrs.gateway4, g.addrs.gateway6}}},
 	})
 	if err != nil {
-		g.Close()
-		return nil, err
+		return err
 	}
 	g.set = g.router.NewPollSet()
 	g.set.AfterReady(func() { g.leave(func() { g.serve(g.set) }) })
@@ -131,15 +161,21 @@ func New(c Config) (*Gateway, error) {
 		l = c.Link(l)
 	}
 	g.iface = usock.Interface{Link: l}
-	return g, nil
+	return nil
 }
 
-// Interface is the host's interface to the gateway, for its Config.
+// Interface is the host's interface to the gateway, for its Config. An isolated one has none.
 func (g *Gateway) Interface() usock.Interface { return g.iface }
 
 // Flows is what the host asks about ports of its loopback addresses that nobody has, for its
-// Config: those are the machine's.
-func (g *Gateway) Flows() usock.FlowHandler { return &side{g: g, own: true} }
+// Config: those are the machine's. nil: it need not ask, as the gateway is isolated and has
+// no question to answer.
+func (g *Gateway) Flows() usock.FlowHandler {
+	if g.isolated && !g.names.local() {
+		return nil
+	}
+	return &side{g: g, own: true}
+}
 
 // Start begins to serve the host, which was made with Interface and Flows. It gives the host
 // its addresses and routes: those of a family that the machine has a route for, now or later.
@@ -147,6 +183,9 @@ func (g *Gateway) Start(host *usock.Host) error {
 	g.inner = host
 	g.own = host.NewPollSet()
 	g.own.AfterReady(func() { g.leave(func() { g.serve(g.own) }) })
+	if g.isolated {
+		return nil
+	}
 	return g.routes.open(g)
 }
 
@@ -196,13 +235,16 @@ func (g *Gateway) poll() {
 	}
 }
 
+// insider has a socket of the hosts', and is told of its events.
+type insider interface{ inside(usock.Events) }
+
 // serve handles what the hosts' sockets have to say.
 func (g *Gateway) serve(set *usock.PollSet) {
 	var evs [32]usock.Event
 	for !g.closed {
 		n, _ := set.Wait(nil, evs[:]) //lint:ignore SA1012 without a context it does not wait
 		for _, e := range evs[:n] {
-			e.Data.(*stream).inside(e.Events)
+			e.Data.(insider).inside(e.Events)
 		}
 		if n < len(evs) {
 			return
@@ -284,6 +326,9 @@ func (g *Gateway) Close() error {
 		g.sweeper.Stop()
 		for s := range g.streams {
 			s.abort()
+		}
+		for s := range g.local {
+			s.close()
 		}
 		for _, m := range g.mappings {
 			m.close()

@@ -53,6 +53,13 @@ func (g *Gateway) carry(side *side, d *usock.Datagram) {
 	if g.closed || g.inner == nil {
 		return
 	}
+	if g.names.asked(d.Dst) && g.answered(side, d) {
+		return
+	}
+	if g.isolated {
+		g.refuseDatagram(side, d, unix.ECONNREFUSED)
+		return
+	}
 	if errno := g.forbidden(d.Dst.Addr(), side.own); errno != 0 {
 		g.refuseDatagram(side, d, errno)
 		return

@@ -32,6 +32,9 @@ type stream struct {
 	in   *usock.Socket // nil: not joined yet
 	fd   int
 
+	filter  *dnsFilter // nil: none, but to a name server
+	stalled bool       // up waits until the program takes answers
+
 	up, down   half
 	readable   bool // outside
 	writable   bool
@@ -55,6 +58,10 @@ const maxRound = 1 << 20
 // connect begins a stream for a flow.
 func (g *Gateway) connect(side *side, f *usock.Flow) {
 	to := f.Local()
+	if g.isolated {
+		g.connectIsolated(f)
+		return
+	}
 	if errno := g.forbidden(to.Addr(), side.own); errno != 0 {
 		g.refuse(side, f, -1, errno)
 		return
@@ -78,6 +85,9 @@ func (g *Gateway) connect(side *side, f *usock.Flow) {
 	setInt(fd, unix.SOL_SOCKET, unix.SO_OOBINLINE, 1)
 	setTOS(fd, to.Addr(), f.TOS())
 	s := &stream{g: g, side: side, flow: f, fd: fd, began: time.Now()}
+	if g.names.asked(to) {
+		s.filter = &dnsFilter{names: g.names}
+	}
 	e = sysConnect(fd, to)
 	if e != 0 && e != unix.EINPROGRESS {
 		g.refuse(side, f, fd, e)
@@ -183,6 +193,10 @@ func (s *stream) inside(ev usock.Events) {
 	if s.gone {
 		return
 	}
+	if s.stalled && ev&(usock.POLLERR|usock.POLLHUP) != 0 {
+		s.abort() // no receive would tell
+		return
+	}
 	s.pump()
 }
 
@@ -196,6 +210,9 @@ func (s *stream) pump() {
 		return
 	}
 	more = s.pumpDown() || more
+	if s.stalled && !s.gone && !s.answersWait() {
+		s.stalled, more = false, true
+	}
 	switch {
 	case s.gone:
 	case s.up.ended && s.down.ended:
@@ -225,6 +242,15 @@ func (s *stream) pumpUp() bool {
 		if !s.writable {
 			return false
 		}
+		if s.filter != nil {
+			if s.up.pending = s.filter.next(); len(s.up.pending) > 0 {
+				continue
+			}
+			if s.answersWait() {
+				s.stalled = true
+				return false
+			}
+		}
 		if moved >= maxRound {
 			return true
 		}
@@ -238,12 +264,19 @@ func (s *stream) pumpUp() bool {
 		case err != nil:
 			s.abort() // the program has reset the connection, or it timed out
 			return false
+		case n == 0 && s.filter.holds():
+			s.up.pending = s.filter.rest()
+			continue
 		case n == 0:
 			s.up.ended = true
 			sysShutdown(s.fd, unix.SHUT_WR)
 			return false
 		}
 		moved += n
+		if s.filter != nil {
+			s.filter.take(s.g.buf[:n])
+			continue
+		}
 		k, e := sysSend(s.fd, s.g.buf[:n], 0)
 		if e != 0 && e != unix.EAGAIN {
 			return s.notSent(e)
@@ -290,6 +323,9 @@ func (s *stream) pumpDown() bool {
 		if len(s.down.pending) > 0 && !s.give(s.down.pending) {
 			return false
 		}
+		if s.filter != nil && !s.give(s.filter.waiting()) {
+			return false
+		}
 		if !s.readable {
 			return false
 		}
@@ -322,7 +358,11 @@ func (s *stream) pumpDown() bool {
 				continue
 			}
 		}
-		if !s.give(room[:n]) {
+		b := room[:n]
+		if s.filter != nil {
+			b = s.filter.down(b)
+		}
+		if !s.give(b) {
 			return false
 		}
 	}
@@ -330,6 +370,15 @@ func (s *stream) pumpDown() bool {
 		s.reset() // after the end came a reset
 	}
 	return false
+}
+
+// answersWait reports whether the program is to take answers before it is asked for more
+// questions.
+func (s *stream) answersWait() bool {
+	if s.down.ended {
+		s.filter.answers = nil // the server has ended what they would be part of
+	}
+	return len(s.down.pending) > 0 || s.filter.full()
 }
 
 // give hands bytes to the inner socket and keeps those that it does not take; then it
