@@ -15,24 +15,23 @@ import (
 type outside struct {
 	isolated bool
 	network  string
+	hosts    hosts
 
 	gateway *gateway.Gateway
 }
 
 func (o *outside) flags(f *pflag.FlagSet) {
 	f.BoolVar(&o.isolated, "isolated", false, "nothing leaves the run or enters it")
+	f.Var(&o.hosts, "host", "a name that the run knows, as `NAME=ADDR`; once for each of its addresses")
 	f.StringVar(&o.network, "addr", "", "the inner IPv4 `network`, such as 10.1.2.0/24; by default one that the machine has no route to")
 }
 
 // open makes the gateway and its part of the host's configuration.
 func (o *outside) open(c *usock.Config, s *shape) error {
-	if o.isolated {
-		if o.network != "" {
-			return fmt.Errorf("--addr %s: an isolated run has no inner network; leave out --isolated or --addr", o.network)
-		}
-		return nil
+	if o.isolated && o.network != "" {
+		return fmt.Errorf("--addr %s: an isolated run has no inner network; leave out --isolated or --addr", o.network)
 	}
-	g := gateway.Config{Warn: os.Stderr, Link: s.outside(), MTU: s.mtu}
+	g := gateway.Config{Warn: os.Stderr, Link: s.outside(), MTU: s.mtu, Hosts: o.hosts.list, Isolated: o.isolated}
 	if o.network != "" {
 		p, err := netip.ParsePrefix(o.network)
 		if err != nil {
@@ -45,6 +44,16 @@ func (o *outside) open(c *usock.Config, s *shape) error {
 		return fmt.Errorf("%w (--isolated runs without the outside)", err)
 	}
 	c.Flows = o.gateway.Flows()
+	if o.isolated {
+		if c.Flows == nil {
+			o.close() // nobody would ask it
+			o.gateway = nil
+			if len(o.hosts.list) > 0 {
+				fmt.Fprintln(os.Stderr, "usock: --host is without effect: /etc/resolv.conf names no server on the loopback interface, and an isolated run has no way to others")
+			}
+		}
+		return nil
+	}
 	c.Interfaces = append(c.Interfaces, o.gateway.Interface())
 	return nil
 }
