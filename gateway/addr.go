@@ -149,7 +149,7 @@ func (r *routes) open(g *Gateway) error {
 	if e == 0 {
 		r.fd = int(fd)
 		groups := uint32(1<<(unix.RTNLGRP_IPV4_ROUTE-1) | 1<<(unix.RTNLGRP_IPV6_ROUTE-1))
-		if err := unix.Bind(r.fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: groups}); err != nil || g.watchFor(r.fd, unix.EPOLLIN, r) != nil {
+		if err := unix.Bind(r.fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: groups}); err != nil || g.watch(r.fd, unix.EPOLLIN, r) != nil {
 			sysClose(r.fd)
 			r.fd = -1
 		}

@@ -25,6 +25,16 @@ type Config struct {
 	// Log, if not nil, is told what is published.
 	Log io.Writer
 
+	// Hosts are names that the run knows besides the machine's own: questions about them to the
+	// servers that /etc/resolv.conf names, as it is when the gateway is made, are answered by
+	// the gateway.
+	Hosts []Host
+
+	// Isolated has no outside. Of the gateway there is only what answers questions about
+	// names, where /etc/resolv.conf names a server on the loopback interface: others than
+	// Hosts are refused, and so is all else. Network, Link and Publish are without effect.
+	Isolated bool
+
 	// Warn, if not nil, receives what the user must know, each thing once.
 	Warn io.Writer
 }

@@ -99,7 +99,7 @@ func (g *Gateway) newEcho(key echoKey) (*echoSocket, syscall.Errno) {
 		setInt(fd, unix.IPPROTO_IPV6, unix.IPV6_RECVERR, 1)
 		setInt(fd, unix.IPPROTO_IPV6, unix.IPV6_RECVHOPLIMIT, 1)
 	}
-	if err := g.watchFor(fd, unix.EPOLLIN, s); err != nil {
+	if err := g.watch(fd, unix.EPOLLIN, s); err != nil {
 		sysClose(fd)
 		return nil, unix.ENOMEM
 	}

@@ -53,6 +53,9 @@ type Gateway struct {
 	sweeper  *time.Timer
 	sweeps   bool // the sweeper is set
 	closed   bool
+	isolated bool
+	names    *names // nil: none are known
+	local    map[*nameStream]struct{}
 	told     map[string]bool
 	warnTo   io.Writer
 	logTo    io.Writer
@@ -93,6 +96,7 @@ func New(c Config) (*Gateway, error) {
 		mappings: make(map[mappingKey]*mapping), echoes: make(map[echoKey]*echoSocket),
 		arrivals: make(map[arrival]*stream), guests: make(map[arrival]*guest), auto: make(map[autoKey][]*port),
 		publish: c.Publish, logTo: c.Log,
+		local: make(map[*nameStream]struct{}), isolated: c.Isolated,
 		told: make(map[string]bool), warnTo: c.Warn, epoll: -1, bell: -1, stop: -1,
 	}
 	g.routes.fd = -1
@@ -102,8 +106,13 @@ func New(c Config) (*Gateway, error) {
 	g.sweeper = time.AfterFunc(time.Hour, func() { g.leave(g.sweep) })
 	g.sweeper.Stop()
 	var err error
-	if g.addrs, err = chooseAddresses(c.Network); err != nil {
-		return nil, err
+	if g.names, err = readNames(c.Hosts, c.Isolated); err != nil {
+		return nil, fmt.Errorf("names: %w", err)
+	}
+	if !c.Isolated {
+		if g.addrs, err = chooseAddresses(c.Network); err != nil {
+			return nil, err
+		}
 	}
 	if g.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return nil, fmt.Errorf("gateway: epoll: %w", err)
@@ -112,24 +121,34 @@ func New(c Config) (*Gateway, error) {
 		g.stop, err = newBell()
 	}
 	if err == nil {
-		err = g.watchFor(int(g.bell), unix.EPOLLIN, g)
+		err = g.watch(int(g.bell), unix.EPOLLIN, g)
 	}
 	if err != nil {
 		g.Close()
 		return nil, fmt.Errorf("gateway: eventfd: %w", err)
 	}
+	if !c.Isolated {
+		if err := g.openLink(&c); err != nil {
+			g.Close()
+			return nil, err
+		}
+	}
+	return g, nil
+}
+
+// openLink binds what is published, and makes the router and the link to it.
+func (g *Gateway) openLink(c *Config) error {
 	if err := g.publishAll(c.Publish); err != nil {
-		g.Close()
-		return nil, err
+		return err
 	}
 	inside, outside := link.Pipe(link.PipeConfig{Names: [2]string{"eth0", "gw0"}})
+	var err error
 	g.router, err = usock.NewHost(usock.Config{
 		Name: "gateway", Flows: &side{g: g}, StandIn: true, Privileged: true,
 		Interfaces: []usock.Interface{{Link: outside, Addrs: []netip.Prefix{g.addrs.gateway4, g.addrs.gateway6}}},
 	})
 	if err != nil {
-		g.Close()
-		return nil, err
+		return err
 	}
 	g.set = g.router.NewPollSet()
 	g.set.AfterReady(func() { g.leave(func() { g.serve(g.set) }) })
@@ -138,15 +157,21 @@ func New(c Config) (*Gateway, error) {
 		l = c.Link(l)
 	}
 	g.iface = usock.Interface{Link: l}
-	return g, nil
+	return nil
 }
 
-// Interface is the host's interface to the gateway, for its Config.
+// Interface is the host's interface to the gateway, for its Config. An isolated one has none.
 func (g *Gateway) Interface() usock.Interface { return g.iface }
 
 // Flows is what the host asks about ports of its loopback addresses that nobody has, for its
-// Config: those are the machine's.
-func (g *Gateway) Flows() usock.FlowHandler { return &side{g: g, own: true} }
+// Config: those are the machine's. nil: it need not ask, as the gateway is isolated and has
+// no question to answer.
+func (g *Gateway) Flows() usock.FlowHandler {
+	if g.isolated && !g.names.local() {
+		return nil
+	}
+	return &side{g: g, own: true}
+}
 
 // Start begins to serve the host, which was made with Interface and Flows. It gives the host
 // its addresses and routes: those of a family that the machine has a route for, now or later.
@@ -154,6 +179,9 @@ func (g *Gateway) Start(host *usock.Host) error {
 	g.inner = host
 	g.own = host.NewPollSet()
 	g.own.AfterReady(func() { g.leave(func() { g.serve(g.own) }) })
+	if g.isolated {
+		return nil
+	}
 	return g.routes.open(g)
 }
 
@@ -225,13 +253,16 @@ func (g *Gateway) poll() {
 	}
 }
 
+// insider has a socket of the hosts', and is told of its events.
+type insider interface{ inside(usock.Events) }
+
 // serve handles what the hosts' sockets have to say.
 func (g *Gateway) serve(set *usock.PollSet) {
 	var evs [32]usock.Event
 	for !g.closed {
 		n, _ := set.Wait(nil, evs[:]) //lint:ignore SA1012 without a context it does not wait
 		for _, e := range evs[:n] {
-			e.Data.(*stream).inside(e.Events)
+			e.Data.(insider).inside(e.Events)
 		}
 		if n < len(evs) {
 			return
@@ -265,13 +296,8 @@ func (g *Gateway) ready(uint32) {
 // slice is how long a Work goes on with those that have more to do.
 const slice = 500 * time.Microsecond
 
-// watch has src told of all events of a socket: edges, the state now first.
-func (g *Gateway) watch(fd int, src source) error {
-	return g.watchFor(fd, unix.EPOLLIN|unix.EPOLLOUT|unix.EPOLLPRI|unix.EPOLLRDHUP, src)
-}
-
-// watchFor is watch for some events.
-func (g *Gateway) watchFor(fd int, events uint32, src source) error {
+// watch has src told of the events of a descriptor: edges, the state now first.
+func (g *Gateway) watch(fd int, events uint32, src source) error {
 	for len(g.sources) <= fd {
 		g.sources = append(g.sources, watched{})
 	}
@@ -338,6 +364,9 @@ func (g *Gateway) Close() error {
 		g.sweeper.Stop()
 		for s := range g.streams {
 			s.abort()
+		}
+		for s := range g.local {
+			s.close()
 		}
 		for _, m := range g.mappings {
 			m.close()

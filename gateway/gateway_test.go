@@ -38,9 +38,11 @@ func newRun(t *testing.T, c Config) *run {
 	if r.g, err = New(c); err != nil {
 		t.Fatal(err)
 	}
-	r.host, err = usock.NewHost(usock.Config{
-		Flows: r.g.Flows(), Listening: r.g.Listening, Interfaces: []usock.Interface{r.g.Interface()}, Privileged: true,
-	})
+	conf := usock.Config{Flows: &side{g: r.g, own: true}, Listening: r.g.Listening, Privileged: true}
+	if !c.Isolated {
+		conf.Interfaces = []usock.Interface{r.g.Interface()}
+	}
+	r.host, err = usock.NewHost(conf)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -213,7 +215,7 @@ func TestBytes(t *testing.T) {
 func (r *run) count() (n int) {
 	done := make(chan struct{})
 	r.g.leave(func() {
-		n = len(r.g.streams)
+		n = len(r.g.streams) + len(r.g.local)
 		close(done)
 	})
 	<-done

@@ -55,7 +55,14 @@ func (g *Gateway) carry(side *side, d *usock.Datagram) {
 	if g.closed || g.inner == nil {
 		return
 	}
-	if g.answered(side, d) {
+	if g.forGuest(side, d) {
+		return
+	}
+	if g.names.asked(d.Dst) && g.answered(side, d) {
+		return
+	}
+	if g.isolated {
+		g.refuseDatagram(side, d, unix.ECONNREFUSED)
 		return
 	}
 	if errno := g.forbidden(d.Dst.Addr(), side.own); errno != 0 {
@@ -97,7 +104,7 @@ func (g *Gateway) newMapping(key mappingKey) (*mapping, syscall.Errno) {
 	}
 	m := &mapping{g: g, key: key, fd: fd}
 	prepareDatagrams(fd, key.src.Addr().Is4())
-	if err := g.watchFor(fd, unix.EPOLLIN, m); err != nil {
+	if err := g.watch(fd, unix.EPOLLIN, m); err != nil {
 		sysClose(fd)
 		return nil, unix.ENOMEM
 	}

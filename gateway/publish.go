@@ -146,7 +146,7 @@ func (g *Gateway) openPort(proto int, outer netip.AddrPort, inner uint16) (*port
 		setInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 		setInt(fd, unix.SOL_SOCKET, unix.SO_OOBINLINE, 1)
 	}
-	if err := g.watchFor(fd, unix.EPOLLIN, p); err != nil {
+	if err := g.watch(fd, unix.EPOLLIN, p); err != nil {
 		sysClose(fd)
 		return nil, unix.ENOMEM
 	}
@@ -387,7 +387,7 @@ func (p *port) bring(fd int, client netip.AddrPort) {
 	if own {
 		g.arrivals[s.arrival] = s
 	}
-	if err := g.watchFor(fd, toRead, s); err != nil {
+	if err := g.watch(fd, toRead, s); err != nil {
 		s.abort()
 		return
 	}

@@ -96,7 +96,7 @@ func (p *port) renewUDP() syscall.Errno {
 	setInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
 	e = sysBind(fd, p.outer)
 	setInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 0)
-	if e == 0 && p.g.watchFor(fd, unix.EPOLLIN, p) != nil {
+	if e == 0 && p.g.watch(fd, unix.EPOLLIN, p) != nil {
 		e = unix.ENOMEM
 	}
 	if e != 0 {
@@ -218,9 +218,9 @@ func (p *port) sweepGuests(now time.Time) {
 	}
 }
 
-// answered deals with a datagram of the inner host's to or from a guest, and reports whether
+// forGuest deals with a datagram of the inner host's to or from a guest, and reports whether
 // it was one.
-func (g *Gateway) answered(side *side, d *usock.Datagram) bool {
+func (g *Gateway) forGuest(side *side, d *usock.Datagram) bool {
 	if len(g.guests) == 0 {
 		return false
 	}

@@ -35,6 +35,9 @@ type stream struct {
 	fd   int
 	open bool // both connections are made
 
+	filter  *dnsFilter // nil: none, but to a name server
+	stalled bool       // up waits until the program takes answers
+
 	up, down half
 	readable bool // outside
 	writable bool
@@ -57,6 +60,15 @@ type half struct {
 	ended bool         // and that was passed on
 }
 
+// hold holds a copy of b.
+func (h *half) hold(b []byte) {
+	for len(b) > 0 {
+		d := usock.NewData(min(len(b), usock.MaxData))
+		b = b[copy(d.Room(), b):]
+		h.held = append(h.held, d)
+	}
+}
+
 // drop releases what is held.
 func (h *half) drop() {
 	for i := range h.held {
@@ -75,6 +87,10 @@ const (
 // connect begins a stream for a flow.
 func (g *Gateway) connect(side *side, f *usock.Flow) {
 	to := f.Local()
+	if g.isolated {
+		g.connectIsolated(f)
+		return
+	}
 	if errno := g.forbidden(to.Addr(), side.own); errno != 0 {
 		g.refuse(side, f, -1, errno)
 		return
@@ -102,6 +118,9 @@ func (g *Gateway) connect(side *side, f *usock.Flow) {
 	setInt(fd, unix.SOL_SOCKET, unix.SO_OOBINLINE, 1)
 	setTOS(fd, to.Addr(), f.TOS())
 	s := &stream{g: g, side: side, flow: f, fd: fd}
+	if g.names.asked(to) {
+		s.filter = &dnsFilter{names: g.names}
+	}
 	e = sysConnect(fd, to)
 	if e != 0 && e != unix.EINPROGRESS {
 		g.refuse(side, f, fd, e)
@@ -114,7 +133,7 @@ func (g *Gateway) connect(side *side, f *usock.Flow) {
 	if s.armed = ev == 0; s.armed {
 		events |= unix.EPOLLOUT
 	}
-	if err := g.watchFor(fd, events, s); err != nil {
+	if err := g.watch(fd, events, s); err != nil {
 		f.Drop()
 		sysClose(fd)
 		return
@@ -236,8 +255,8 @@ func (s *stream) inside(ev usock.Events) {
 	case s.gone:
 	case !s.open:
 		s.arrive()
-	case ev&usock.POLLERR != 0 && !s.writable:
-		s.abort() // reset by the program, and what it sent before finds no room
+	case ev&usock.POLLERR != 0 && !s.writable, ev&(usock.POLLERR|usock.POLLHUP) != 0 && s.stalled:
+		s.abort() // reset by the program, and no receive would tell
 	default:
 		s.pump()
 	}
@@ -259,6 +278,9 @@ func (s *stream) pump() {
 		return
 	}
 	more = s.pumpDown() || more
+	if s.stalled && !s.gone && !s.answersWait() {
+		s.stalled, more = false, true
+	}
 	switch {
 	case s.gone:
 	case s.up.ended && s.down.ended:
@@ -277,6 +299,16 @@ func (s *stream) pumpUp() bool {
 		if e := s.sendHeld(); e != 0 {
 			return s.notSent(e)
 		}
+		if s.filter != nil {
+			if b := s.filter.next(); len(b) > 0 {
+				s.up.hold(b)
+				continue
+			}
+			if s.answersWait() {
+				s.stalled = true
+				return false
+			}
+		}
 		if moved >= maxRound {
 			return true
 		}
@@ -291,10 +323,20 @@ func (s *stream) pumpUp() bool {
 		case err != nil:
 			s.abort() // the program has reset the connection, or it timed out
 			return false
+		case len(got) == 0 && s.filter.holds():
+			s.up.hold(s.filter.rest())
+			continue
 		case len(got) == 0:
 			s.up.ended = true
 			sysShutdown(s.fd, unix.SHUT_WR)
 			return false
+		}
+		if s.filter != nil {
+			for i := range got {
+				s.filter.take(got[i].Bytes())
+				got[i].Release()
+			}
+			continue
 		}
 		n, e := sendAll(s.fd, got)
 		moved += n
@@ -376,9 +418,7 @@ func (s *stream) passUrgent() bool {
 		return false
 	}
 	if _, e := sysSend(s.fd, b[:], unix.MSG_OOB); e != 0 {
-		d := usock.NewData(1)
-		copy(d.Room(), b[:])
-		s.up.held = append(s.up.held, d) // in its place, if not as what it was
+		s.up.hold(b[:]) // in its place, if not as what it was
 	}
 	return true
 }
@@ -386,6 +426,9 @@ func (s *stream) passUrgent() bool {
 // pumpDown moves bytes from the outside to the host.
 func (s *stream) pumpDown() bool {
 	for moved := 0; !s.down.ended; {
+		if s.filter != nil {
+			s.down.hold(s.filter.waiting())
+		}
 		if !s.give() || !s.readable {
 			return false
 		}
@@ -439,24 +482,33 @@ func (s *stream) take(n int, urgent bool) {
 	if urgent {
 		flags |= usock.MSG_OOB
 	}
-	if n <= littleSent {
+	if n <= littleSent && s.filter == nil {
 		b := s.g.blocks[0].Room()[:n]
 		k, _ := s.in.Send(b, flags) // an error is told once more
-		if b = b[max(k, 0):]; len(b) > 0 {
-			d := usock.NewData(len(b))
-			copy(d.Room(), b)
-			s.down.held = append(s.down.held, d)
-		}
+		s.down.hold(b[max(k, 0):])
 		return
 	}
 	for i := 0; n > 0; i++ {
+		k := min(n, usock.MaxData)
+		n -= k
+		if s.filter != nil {
+			s.down.hold(s.filter.down(s.g.blocks[i].Room()[:k]))
+			continue
+		}
 		d := s.g.blocks[i]
 		s.g.blocks[i] = usock.NewData(usock.MaxData)
-		k := min(n, usock.MaxData)
 		d.Cut(k)
-		n -= k
 		s.down.held = append(s.down.held, d)
 	}
+}
+
+// answersWait reports whether the program is to take answers before it is asked for more
+// questions.
+func (s *stream) answersWait() bool {
+	if s.down.ended {
+		s.filter.answers = nil // the server has ended what they would be part of
+	}
+	return len(s.down.held) > 0 || s.filter.full()
 }
 
 // give hands what is held to the inner socket and reports whether it took all.

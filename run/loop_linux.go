@@ -35,7 +35,8 @@ type loop struct {
 	notify   notifier
 	notifyFD int
 	killable bool
-	packets  bool // Options.Packets
+	packets  bool            // Options.Packets
+	absent   map[string]bool // Options.Absent, as socketPath has them
 	near     nearness
 	log      *logger
 	guard    *guard // nil: none

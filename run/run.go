@@ -32,6 +32,13 @@ type Options struct {
 	// its descriptor (EPOLLET): what goes on beside them, such as a gateway.
 	Outside Worker
 
+	// Absent are paths of AF_UNIX sockets whose servers are not to be seen: a program's
+	// connect fails with ENOENT, as if there were none. /var/run in a path is /run. It is a
+	// convenience, which has programs take the other way that they have, and no barrier:
+	// other paths lead to the same socket, and a thread can change the address between the
+	// look and the kernel's connect.
+	Absent []string
+
 	// Guard is a command whose process calls [Guard]. It ends the programs that would
 	// wait for ever should this process be killed. Empty: none.
 	Guard []string

@@ -39,6 +39,7 @@ func Run(o Options) (Status, error) {
 		return Status{}, err
 	}
 	l.packets = o.Packets
+	l.absent = absentPaths(o.Absent)
 	if o.Outside != nil {
 		if e := l.watch(o.Outside.FD(), unix.EPOLLIN|unix.EPOLLET, outside{o.Outside}); e != 0 {
 			l.stop()

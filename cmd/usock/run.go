@@ -35,6 +35,15 @@ inherits, which -v names, and those in network namespaces of its own. No privile
 is needed; raw sockets and ports below 1024 are for programs that have the
 capabilities, as root's have.
 
+Names are looked up by the program itself, at the servers of /etc/resolv.conf. A name
+that --host gives, and the machine's own, are answered by usock in their place, with
+each suffix, too, that resolv.conf has programs append (a dot at the name's end: only
+as it is), and backwards. They have addresses and nothing else. Names in /etc/hosts are
+the program's own. With --isolated all other names are refused; that takes a server on
+the loopback interface in resolv.conf, as there is no way to others: with none, no name
+is found that is not in /etc/hosts, those of --host included. Daemons of the machine that
+look names up (nscd, systemd-resolved) are hidden from programs.
+
 The exit status is the program's, 126 or 127 if it cannot be executed or is not
 there, and 125 if usock itself fails before it starts. Processes that it leaves
 behind are ended.`,
@@ -57,7 +66,7 @@ behind are ended.`,
 	c.Flags().SetInterspersed(false)
 	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "name calls that usock does not have on stderr")
 	s.flags(c.Flags())
-	out.flags(c.Flags())
+	out.flags(c.Flags(), &s)
 	return c
 }
 
@@ -109,6 +118,9 @@ func execFailed(path string, err error) {
 
 func runProgram(args []string, verbose bool, s *shape, out *outside) error {
 	path := findProgram(args[0])
+	if err := out.check(s); err != nil {
+		return err
+	}
 	if err := s.open(); err != nil {
 		return err
 	}
@@ -134,6 +146,7 @@ func runProgram(args []string, verbose bool, s *shape, out *outside) error {
 		Packets: s.loopback() != nil,
 		Stdin:   os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 		Guard: []string{"/proc/self/exe", guardName}, Warn: os.Stderr,
+		Absent: nameDaemons,
 	}
 	if verbose {
 		o.Log = os.Stderr

@@ -21,7 +21,7 @@ type shape struct {
 	seed       uint64
 	mtu        int
 	pcap       string
-	on         string // where the impairment acts: onBoth, onLoopback or onOutside
+	on         string // where the impairment acts: onLoopback, onOutside or both
 
 	file *os.File
 	w    *link.PcapWriter
@@ -48,29 +48,13 @@ func (s *shape) flags(f *pflag.FlagSet) {
 		f.Var(&option{shape: s, name: o.Name}, o.Name, o.Usage)
 	}
 	f.Uint64Var(&s.seed, "seed", 0, "of the random choices that --loss and others make; 0: a different one each time")
-	f.StringVar(&s.on, "on", onBoth, "where the link's flags act: `outside`, on the way to the outside; loopback, on the run's own; both")
 	f.IntVar(&s.mtu, "mtu", 0, fmt.Sprintf("largest packet in bytes; %d if the link is impaired", impairedMTU))
 }
-
-// The values of --on.
-const (
-	onBoth     = "both"
-	onLoopback = "loopback"
-	onOutside  = "outside"
-)
 
 // open checks the flags and begins the recording.
 func (s *shape) open() error {
 	if err := s.impairment.Check(); err != nil {
 		return fmt.Errorf("the link's flags do not fit together: %w (--help shows them)", err)
-	}
-	switch s.on {
-	case onBoth, onLoopback, onOutside:
-	default:
-		return fmt.Errorf("--on %s: give outside, loopback or both", s.on)
-	}
-	if s.on != onBoth && !s.impaired && s.mtu == 0 {
-		return fmt.Errorf("--on %s says where --delay, --loss and their like act, and there are none", s.on)
 	}
 	if s.mtu != 0 && s.mtu < 1280 {
 		return fmt.Errorf("--mtu %d: IPv6 needs 1280 bytes; give 1280 or more", s.mtu)
