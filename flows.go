@@ -137,6 +137,15 @@ func (h *Host) FailSend(local, remote netip.AddrPort, err syscall.Errno) bool {
 	return h.stack.FailSend(local, remote, err)
 }
 
+// Broadcasts reports whether the UDP socket at local, which has remote for its peer or none,
+// may send to broadcast addresses (SO_BROADCAST): those of other networks, too, which the
+// host does not know for what they are.
+func (h *Host) Broadcasts(local, remote netip.AddrPort) bool {
+	h.h.Enter()
+	defer h.h.Leave()
+	return h.stack.Broadcasts(local, remote)
+}
+
 // Connects reports whether a socket of the host connects, or is connected, from local to
 // remote.
 func (h *Host) Connects(local, remote netip.AddrPort) bool {

@@ -49,6 +49,14 @@ func newNetwork(t *testing.T) *network {
 		}
 		t.Cleanup(func() { exec.Command("ip", "netns", "del", n.ns(ns)).Run() })
 		n.ip(ns, "link set lo up")
+		// A limit of ICMP errors would have them depend on what the tests did before.
+		n.sysctl(ns, "net/ipv4/icmp_ratelimit", "0")
+		n.sysctl(ns, "net/ipv6/icmp/ratelimit", "0")
+		n.sysctl(ns, "net/ipv4/icmp_msgs_per_sec", "100000")
+		n.sysctl(ns, "net/ipv4/icmp_msgs_burst", "10000")
+		// Duplicate address detection would delay the neighbours' first packets.
+		n.sysctl(ns, "net/ipv6/conf/default/accept_dad", "0")
+		n.sysctl(ns, "net/ipv6/conf/all/accept_dad", "0")
 	}
 	for i, ends := range [][2]string{{clientSide, hopOne}, {hopOne, hopTwo}, {hopTwo, serverSide}} {
 		a, b := fmt.Sprintf("right%d", i+1), fmt.Sprintf("left%d", i+1)
@@ -93,14 +101,6 @@ func (n *network) route() {
 	for _, ns := range []string{hopOne, hopTwo} {
 		n.sysctl(ns, "net/ipv4/ip_forward", "1")
 		n.sysctl(ns, "net/ipv6/conf/all/forwarding", "1")
-		// A limit of ICMP errors would have them depend on what the tests did before.
-		n.sysctl(ns, "net/ipv4/icmp_ratelimit", "0")
-		n.sysctl(ns, "net/ipv6/icmp/ratelimit", "0")
-	}
-	n.sysctl(serverSide, "net/ipv4/icmp_ratelimit", "0")
-	n.sysctl(serverSide, "net/ipv6/icmp/ratelimit", "0")
-	for _, ns := range []string{clientSide, serverSide} {
-		n.sysctl(ns, "net/ipv4/icmp_msgs_per_sec", "100000")
 	}
 }
 

@@ -86,7 +86,7 @@ func TestOuterErrors(t *testing.T) {
 	for _, name := range []string{"connects", "polls", "noanswer", "odd", "streams", "datagrams", "sizes", "hops"} {
 		t.Run(name, func(t *testing.T) {
 			w := n.from(asUser)
-			w.limit *= 2
+			w.limit = 2 * twinLimit
 			twin(t, w, "python3 "+py+" "+name)
 		})
 	}

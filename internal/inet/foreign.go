@@ -8,6 +8,7 @@ import (
 	"usock/internal/buf"
 	"usock/internal/ip"
 	"usock/internal/pkt"
+	"usock/internal/socket"
 	"usock/internal/wire"
 )
 
@@ -17,7 +18,7 @@ type Datagram struct {
 	Data         [][]byte // in pieces; the handler's until it returns
 	SegmentSize  int      // not 0: several datagrams of so many bytes each, the last may be shorter
 	TTL, TOS     uint8    // TTL to be sent: 0 is the default
-	DontFragment bool
+	DontFragment bool // in IPv6: by who sends it
 }
 
 // Echo is an ICMP echo request that a Handler is asked about, or the reply that it sends.
@@ -115,7 +116,7 @@ func (s *Stack) SendDatagram(d *Datagram) error {
 	for _, b := range d.Data {
 		n += len(b)
 	}
-	if n+udpHeader+ipHeaderLen(path.Dst.Is4()) > 65535 {
+	if n+udpHeader+ipHeaderLen(path.Dst.Is4()) > 65535 && path.Dst.Is4() || n+udpHeader > 65535 {
 		return syscall.EMSGSIZE
 	}
 	if d.SegmentSize > 0 && n > d.SegmentSize && !path.InMemory() {
@@ -248,4 +249,11 @@ func (s *Stack) FailSend(local, remote netip.AddrPort, err syscall.Errno) bool {
 	}
 	e.s.SetErr(err)
 	return true
+}
+
+// Broadcasts reports whether the UDP socket at local that receives from remote may send to
+// broadcast addresses (SO_BROADCAST). Locked.
+func (s *Stack) Broadcasts(local, remote netip.AddrPort) bool {
+	e := s.udp.lookup(local.Addr(), remote.Addr(), local.Port(), remote.Port(), 0)
+	return e != nil && e.s.Opt.Has(socket.Broadcast)
 }
