@@ -65,16 +65,18 @@ func (n *network) echoUDP(addr string) {
 		n.t.Fatal(err)
 	}
 	n.t.Cleanup(func() { p.Close() })
-	go func() {
-		b := make([]byte, 1<<16)
-		for {
-			k, from, err := p.ReadFrom(b)
-			if err != nil {
-				return
-			}
-			p.WriteTo(b[:k], from)
+	go answer(p)
+}
+
+func answer(p net.PacketConn) {
+	b := make([]byte, 1<<16)
+	for {
+		k, from, err := p.ReadFrom(b)
+		if err != nil {
+			return
 		}
-	}()
+		p.WriteTo(b[:k], from)
+	}
 }
 
 // TestOuterErrors compares what a program sees of a network's servers and dead ends.
