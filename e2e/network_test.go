@@ -3,13 +3,17 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"runtime"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -73,6 +77,13 @@ func newNetwork(t *testing.T) *network {
 		n.end(ends[1], b, i+1, right, mtu)
 	}
 	n.route()
+	for _, a := range []string{serverAddr4, serverAddr6} {
+		eventually(t, a+" is reached", func() bool { // and the neighbours know each other
+			var err error
+			n.in(clientSide, func() { _, err = net.DialTimeout("tcp", net.JoinHostPort(a, "1"), time.Second) })
+			return errors.Is(err, syscall.ECONNREFUSED)
+		})
+	}
 	return n
 }
 

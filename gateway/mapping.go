@@ -396,10 +396,15 @@ func (g *Gateway) refuseDatagram(side *side, d *usock.Datagram, e syscall.Errno)
 		x.Type, x.Code, ok = codeFor(e, v4)
 	}
 	if !ok || g.routerSilent(side, e) {
-		g.inner.FailSend(d.Src, d.Dst, e)
+		g.inner.FailSend(d.Src, d.Dst, e, false)
 		return
 	}
 	side.host().SendICMPError(&x)
+	if e != unix.EMSGSIZE {
+		// A connected socket passes over what ICMP says of hosts and networks; it does not
+		// pass over what its machine says.
+		g.inner.FailSend(d.Src, d.Dst, e, true)
+	}
 }
 
 // routerSilent reports whether an error is told by the host, as no packet can.

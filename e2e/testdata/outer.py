@@ -186,7 +186,8 @@ def streams():
 
 
 def control(s, flags=socket.MSG_ERRQUEUE):
-    """An entry of the error queue."""
+    """An entry of the error queue, which poll need not tell of."""
+    s.setblocking(False)
     try:
         data, anc, _, to = s.recvmsg(70000, 1000, flags)
     except OSError as e:
@@ -224,7 +225,7 @@ def datagrams():
                         r = told(s.sendto, b'question', (a, port))
                     if r == 8 and (err or connected):
                         r = told(s.recvfrom, 10)
-                    print(' ', r if err or connected else '', flush=True)
+                    print('  ', r if err or connected else '', flush=True)
                     s.close()
                     continue
                 if connected:

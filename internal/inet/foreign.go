@@ -240,11 +240,11 @@ func (s *Stack) sendError(e *Error, p *pkt.Packet) error {
 	return s.IP.Output(p, path, &o)
 }
 
-// FailSend gives the UDP socket at local a pending error, if it has no peer or that one, and
-// reports whether there is such a socket. Locked.
-func (s *Stack) FailSend(local, remote netip.AddrPort, err syscall.Errno) bool {
+// FailSend gives the UDP socket at local a pending error, if it has that peer or, unless
+// onlyPeer is set, none, and reports whether there is such a socket. Locked.
+func (s *Stack) FailSend(local, remote netip.AddrPort, err syscall.Errno, onlyPeer bool) bool {
 	e := s.udp.lookup(local.Addr(), remote.Addr(), local.Port(), remote.Port(), 0)
-	if e == nil {
+	if e == nil || onlyPeer && !e.raddr.IsValid() {
 		return false
 	}
 	e.s.SetErr(err)
