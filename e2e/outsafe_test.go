@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -52,7 +54,30 @@ func TestOuterMany(t *testing.T) {
 	port := outerServer(t, func(c *net.TCPConn) { io.Copy(c, c) })
 	w := reaching()
 	w.limit = time.Duration(count(1, 5)) * time.Minute
-	prints(t, w, fmt.Sprintf("python3 %s many %d %d %d", script(t, "outsafe.py"), port, outerEcho(t), n), "streams", "datagrams", "descriptors as before", "memory as before")
+	r := w.start(t, true, fmt.Sprintf("python3 %s many %d %d %d", script(t, "outsafe.py"), port, outerEcho(t), n))
+	says := func(line string) {
+		eventually(t, line, func() bool { return strings.Contains(r.output(), line+"\n") })
+	}
+	goOn := func(name string) {
+		if err := os.WriteFile(filepath.Join(r.c.Dir, name), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	descriptors := func() int { // 0 where only root may look
+		list, _ := os.ReadDir(fmt.Sprintf("/proc/%d/fd", r.c.Process.Pid))
+		return len(list)
+	}
+	says("warm")
+	before := descriptors()
+	goOn("go")
+	says("done")
+	eventually(t, "the descriptors are closed", func() bool { return descriptors() <= before })
+	goOn("end")
+	o := r.wait(t)
+	measures(t, "under usock run", o)
+	if want := "warm\nstreams\ndatagrams\nmemory as before\ndone\n"; o.late || o.code != 0 || canonical(o.stdout) != want {
+		t.Error(o)
+	}
 }
 
 // TestOuterFew has a run with few descriptors ask for more flows than it can have: they are

