@@ -10,7 +10,7 @@ def supervisor():
         return int(f.read().split()[1]) * resource.getpagesize() / (1 << 20)
 
 
-def until(what, ok, seconds=10):
+def until(what, ok, seconds=30):
     end = time.monotonic() + seconds
     while not ok():
         if time.monotonic() > end:

@@ -77,7 +77,7 @@ func TestAutobindShares(t *testing.T) {
 			}
 			b := &binding{addr: netip.MustParseAddr(c.ours), reuse: c.reuse}
 			b.six = b.addr.Is6()
-			if err := table.bind(b, 0, 12345); err != c.want {
+			if err := table.bind(b, 0, 0, 12345); err != c.want {
 				t.Errorf("%v, want %v", err, c.want)
 			}
 		})
