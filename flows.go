@@ -129,12 +129,21 @@ func (h *Host) FailConnect(local, remote netip.AddrPort, err syscall.Errno) bool
 	return h.stack.FailConnect(local, remote, err)
 }
 
-// FailSend has the next call of the UDP socket at local, which has remote for its peer or
-// none, fail with err. It reports whether there is such a socket.
-func (h *Host) FailSend(local, remote netip.AddrPort, err syscall.Errno) bool {
+// FailSend has the next call of the UDP socket at local, which has remote for its peer or,
+// unless onlyPeer is set, none, fail with err. It reports whether there is such a socket.
+func (h *Host) FailSend(local, remote netip.AddrPort, err syscall.Errno, onlyPeer bool) bool {
 	h.h.Enter()
 	defer h.h.Leave()
-	return h.stack.FailSend(local, remote, err)
+	return h.stack.FailSend(local, remote, err, onlyPeer)
+}
+
+// Broadcasts reports whether the UDP socket at local, which has remote for its peer or none,
+// may send to broadcast addresses (SO_BROADCAST): those of other networks, too, which the
+// host does not know for what they are.
+func (h *Host) Broadcasts(local, remote netip.AddrPort) bool {
+	h.h.Enter()
+	defer h.h.Leave()
+	return h.stack.Broadcasts(local, remote)
 }
 
 // Connects reports whether a socket of the host connects, or is connected, from local to

@@ -372,7 +372,7 @@ func TestFlowErrors(t *testing.T) {
 		if _, err := s.Recv(make([]byte, 10), usock.MSG_DONTWAIT); !errors.Is(err, c.want) {
 			t.Errorf("%s, type %d code %d: %v instead of %v", c.to, c.typ, c.code, err, c.want)
 		}
-		if !host.FailSend(sockName(t, s), to.AddrPort(), syscall.EPERM) {
+		if !host.FailSend(sockName(t, s), to.AddrPort(), syscall.EPERM, true) {
 			t.Error("there is no such socket")
 		}
 		if _, err := s.Send([]byte("hello"), 0); !errors.Is(err, syscall.EPERM) {

@@ -129,11 +129,7 @@ func (s *echoSocket) send(r *usock.Echo) syscall.Errno {
 	}
 	if r.TTL != s.ttl && r.TTL != 0 {
 		s.ttl = r.TTL
-		if s.key.src.Is4() {
-			setInt(s.fd, unix.IPPROTO_IP, unix.IP_TTL, int(r.TTL))
-		} else {
-			setInt(s.fd, unix.IPPROTO_IPV6, unix.IPV6_UNICAST_HOPS, int(r.TTL))
-		}
+		setTTL(s.fd, s.key.src, r.TTL)
 	}
 	var m message
 	e := m.send(s.fd, netip.AddrPortFrom(r.Dst, 0), [][]byte{b}, nil)

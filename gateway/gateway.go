@@ -329,12 +329,11 @@ func (g *Gateway) drop(fd int) {
 	sysClose(fd)
 }
 
-// warn tells the user something once.
+// warn tells the user something once, whatever its arguments: they may be others' to choose.
 func (g *Gateway) warn(format string, args ...any) {
-	text := fmt.Sprintf(format, args...)
-	if g.warnTo != nil && !g.told[text] {
-		g.told[text] = true
-		fmt.Fprintln(g.warnTo, text)
+	if g.warnTo != nil && !g.told[format] {
+		g.told[format] = true
+		fmt.Fprintf(g.warnTo, format+"\n", args...)
 	}
 }
 

@@ -459,7 +459,7 @@ func TestDatagrams(t *testing.T) {
 	eachAddr(t, func(t *testing.T, r *run, a netip.Addr) {
 		s := r.bound(a)
 		b := make([]byte, 65536)
-		for i, size := range []int{1, 0, 1400, 9000, 60000, 65000} {
+		for i, size := range []int{1, 0, 1400, 9000, 60000, 65507} {
 			to := echoUDP(t, a)
 			data := bytes.Repeat([]byte{byte(i + 1)}, size)
 			if _, err := s.SendTo(data, 0, usock.Inet(to)); err != nil {
@@ -531,5 +531,30 @@ func TestManyMappings(t *testing.T) {
 	}
 	if n := r.mappings(); n > maxMappings {
 		t.Errorf("%d mappings", n)
+	}
+}
+
+// TestWarnOnce has a warning told once, whoever's words are in it.
+func TestWarnOnce(t *testing.T) {
+	r := newRun(t, Config{})
+	done := make(chan struct{})
+	r.g.leave(func() {
+		for i := range 100 {
+			r.g.warn("from %d", i)
+		}
+		close(done)
+	})
+	<-done
+	if got := r.warn.String(); got != "from 0\n" || len(r.g.told) != 1 {
+		t.Errorf("%q, and %d remembered", got, len(r.g.told))
+	}
+}
+
+// TestRefusedByNobody connects to an address that is no sender's: the router answers for it.
+func TestRefusedByNobody(t *testing.T) {
+	r := newRun(t, Config{})
+	s := r.socket(usock.AF_INET, usock.SOCK_STREAM)
+	if err := s.Connect(usock.Inet(netip.MustParseAddrPort("0.1.2.3:80"))); !errors.Is(err, syscall.ENETUNREACH) {
+		t.Errorf("connect: %v", err)
 	}
 }

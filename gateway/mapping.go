@@ -23,7 +23,8 @@ type mapping struct {
 	used time.Time
 
 	ttl, tos uint8 // that the outer socket sends with
-	probe    bool  // it sends with DF: IP_PMTUDISC_PROBE
+	probe    bool  // it sends what is not to be fragmented: IP_PMTUDISC_PROBE
+	wide     bool  // it may send to broadcast addresses
 	waits    []waiting
 	bytes    int // in waits
 	train    train
@@ -197,11 +198,7 @@ func (m *mapping) dress(d *usock.Datagram) {
 	v4 := m.key.src.Addr().Is4()
 	if d.TTL != m.ttl && d.TTL != 0 {
 		m.ttl = d.TTL
-		if v4 {
-			setInt(m.fd, unix.IPPROTO_IP, unix.IP_TTL, int(d.TTL))
-		} else {
-			setInt(m.fd, unix.IPPROTO_IPV6, unix.IPV6_UNICAST_HOPS, int(d.TTL))
-		}
+		setTTL(m.fd, m.key.src.Addr(), d.TTL)
 	}
 	if d.TOS != m.tos {
 		m.tos = d.TOS
@@ -211,13 +208,17 @@ func (m *mapping) dress(d *usock.Datagram) {
 			setInt(m.fd, unix.IPPROTO_IPV6, unix.IPV6_TCLASS, int(d.TOS))
 		}
 	}
-	if probe := d.DontFragment; v4 && probe != m.probe {
-		m.probe = probe
-		how := unix.IP_PMTUDISC_DONT
-		if probe {
+	if d.DontFragment != m.probe {
+		m.probe = d.DontFragment
+		how := unix.IP_PMTUDISC_DONT // IPv6's has the same number
+		if m.probe {
 			how = unix.IP_PMTUDISC_PROBE
 		}
-		setInt(m.fd, unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, how)
+		if v4 {
+			setInt(m.fd, unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, how)
+		} else {
+			setInt(m.fd, unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER, how)
+		}
 	}
 }
 
@@ -243,6 +244,8 @@ func (m *mapping) send(d *usock.Datagram) {
 			// It was told what became of earlier ones: a send that meets that has not
 			// sent.
 			continue
+		case e == unix.EACCES && m.widen(d):
+			continue
 		case d.SegmentSize > 0 && (e == unix.EMSGSIZE || e == unix.EINVAL):
 			m.long = d.SegmentSize
 			m.sendEach(d)
@@ -253,6 +256,16 @@ func (m *mapping) send(d *usock.Datagram) {
 		}
 		return
 	}
+}
+
+// widen lets the outer socket send to broadcast addresses if the inner one may, and reports
+// whether that is new.
+func (m *mapping) widen(d *usock.Datagram) bool {
+	if m.wide || !d.Dst.Addr().Is4() || !m.g.inner.Broadcasts(d.Src, d.Dst) {
+		return false
+	}
+	m.wide = setInt(m.fd, unix.SOL_SOCKET, unix.SO_BROADCAST, 1) == 0
+	return m.wide
 }
 
 // maxErrors is how often a send is tried again after errors of others.
@@ -436,10 +449,15 @@ func (g *Gateway) refuseDatagram(side *side, d *usock.Datagram, e syscall.Errno)
 		x.Type, x.Code, ok = codeFor(e, v4)
 	}
 	if !ok || g.routerSilent(side, e) {
-		g.inner.FailSend(d.Src, d.Dst, e)
+		g.inner.FailSend(d.Src, d.Dst, e, false)
 		return
 	}
 	side.host().SendICMPError(&x)
+	if e != unix.EMSGSIZE {
+		// A connected socket passes over what ICMP says of hosts and networks; it does not
+		// pass over what its machine says.
+		g.inner.FailSend(d.Src, d.Dst, e, true)
+	}
 }
 
 // routerSilent reports whether an error is told by the host, as no packet can.

@@ -85,7 +85,7 @@ func (g *Gateway) refuse(side *side, f *usock.Flow, fd int, e syscall.Errno) {
 		return
 	}
 	if typ, code, ok := codeFor(e, f.Local().Addr().Is4()); ok {
-		f.Unreachable(netip.Addr{}, typ, code)
+		f.Unreachable(g.addrs.router(f.Local().Addr().Is4()), typ, code)
 		return
 	}
 	f.Drop()

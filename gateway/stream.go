@@ -117,6 +117,7 @@ func (g *Gateway) connect(side *side, f *usock.Flow) {
 	setInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 	setInt(fd, unix.SOL_SOCKET, unix.SO_OOBINLINE, 1)
 	setTOS(fd, to.Addr(), f.TOS())
+	setTTL(fd, to.Addr(), f.TTL())
 	s := &stream{g: g, side: side, flow: f, fd: fd}
 	if g.names.asked(to) {
 		s.filter = &dnsFilter{names: g.names}
@@ -151,6 +152,15 @@ func setTOS(fd int, a netip.Addr, tos uint8) {
 		setInt(fd, unix.IPPROTO_IP, unix.IP_TOS, int(tos))
 	default:
 		setInt(fd, unix.IPPROTO_IPV6, unix.IPV6_TCLASS, int(tos))
+	}
+}
+
+// setTTL gives an outer socket the time to live, or hop limit, of an inner packet.
+func setTTL(fd int, a netip.Addr, ttl uint8) {
+	if a.Is4() {
+		setInt(fd, unix.IPPROTO_IP, unix.IP_TTL, int(ttl))
+	} else {
+		setInt(fd, unix.IPPROTO_IPV6, unix.IPV6_UNICAST_HOPS, int(ttl))
 	}
 }
 

@@ -95,6 +95,7 @@ var mayFail = map[string][]syscall.Errno{
 	"sendto":     {unix.EAGAIN, unix.ECONNREFUSED},
 	"recvfrom":   {unix.EAGAIN, unix.ECONNREFUSED},
 	"getsockopt": nil, "setsockopt": nil, "bind": nil, "listen": nil, "getsockname": nil,
+	"getpeername": {unix.ENOTCONN},
 	"read":        {unix.ECONNRESET, unix.ECONNREFUSED, unix.EPIPE},
 	"write":       {unix.ECONNRESET, unix.ECONNREFUSED, unix.EPIPE, unix.ENOTCONN},
 }

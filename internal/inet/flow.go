@@ -35,6 +35,16 @@ func (s *Stack) asks(m *ip.Meta) bool {
 	return !s.IP.IsLocal(m.Dst)
 }
 
+// elsewhere returns the port to which somebody without a port of his own is about to send,
+// if a Handler is asked about ports that nobody has; else 0. As his own he must not draw it:
+// on a loopback address he would hide whom he wants to reach.
+func (s *Stack) elsewhere(port uint16) uint16 {
+	if s.handler == nil {
+		return 0
+	}
+	return port
+}
+
 // Flow is a connection that somebody asks for by a SYN which has not been answered. It
 // stands in the table of connections, so that the SYN's repetitions find it.
 type Flow struct {

@@ -9,6 +9,7 @@ import (
 	"usock/internal/buf"
 	"usock/internal/ip"
 	"usock/internal/pkt"
+	"usock/internal/socket"
 	"usock/internal/wire"
 )
 
@@ -18,7 +19,7 @@ type Datagram struct {
 	Data         [][]byte // in pieces; the handler's until it returns
 	SegmentSize  int      // not 0: several datagrams of so many bytes each, the last may be shorter
 	TTL, TOS     uint8    // TTL to be sent: 0 is the default
-	DontFragment bool
+	DontFragment bool     // in IPv6: by who sends it
 }
 
 // Echo is an ICMP echo request that a Handler is asked about, or the reply that it sends.
@@ -141,7 +142,7 @@ func (s *Stack) SendDatagram(d *Datagram) error {
 	for _, b := range d.Data {
 		n += len(b)
 	}
-	if n+udpHeader+ipHeaderLen(path.Dst.Is4()) > 65535 {
+	if n+udpHeader+ipHeaderLen(path.Dst.Is4()) > 65535 && path.Dst.Is4() || n+udpHeader > 65535 {
 		return syscall.EMSGSIZE
 	}
 	if d.SegmentSize > 0 && n > d.SegmentSize && !path.InMemory() {
@@ -265,13 +266,20 @@ func (s *Stack) sendError(e *Error, p *pkt.Packet) error {
 	return s.IP.Output(p, path, &o)
 }
 
-// FailSend gives the UDP socket at local a pending error, if it has no peer or that one, and
-// reports whether there is such a socket. Locked.
-func (s *Stack) FailSend(local, remote netip.AddrPort, err syscall.Errno) bool {
+// FailSend gives the UDP socket at local a pending error, if it has that peer or, unless
+// onlyPeer is set, none, and reports whether there is such a socket. Locked.
+func (s *Stack) FailSend(local, remote netip.AddrPort, err syscall.Errno, onlyPeer bool) bool {
 	e := s.udp.lookup(local.Addr(), remote.Addr(), local.Port(), remote.Port(), 0)
-	if e == nil {
+	if e == nil || onlyPeer && !e.raddr.IsValid() {
 		return false
 	}
 	e.s.SetErr(err)
 	return true
+}
+
+// Broadcasts reports whether the UDP socket at local that receives from remote may send to
+// broadcast addresses (SO_BROADCAST). Locked.
+func (s *Stack) Broadcasts(local, remote netip.AddrPort) bool {
+	e := s.udp.lookup(local.Addr(), remote.Addr(), local.Port(), remote.Port(), 0)
+	return e != nil && e.s.Opt.Has(socket.Broadcast)
 }

@@ -71,13 +71,13 @@ func TestAutobindShares(t *testing.T) {
 			table.init(c.strict)
 			for p := ephemeralFirst; p <= ephemeralLast; p++ {
 				b := &binding{addr: netip.MustParseAddr(c.theirs), reuse: true}
-				if err := table.bind(b, uint16(p), 0); err != nil {
+				if err := table.bind(b, uint16(p), 0, 0); err != nil {
 					t.Fatal(err)
 				}
 			}
 			b := &binding{addr: netip.MustParseAddr(c.ours), reuse: c.reuse}
 			b.six = b.addr.Is6()
-			if err := table.bind(b, 0, 12345); err != c.want {
+			if err := table.bind(b, 0, 0, 12345); err != c.want {
 				t.Errorf("%v, want %v", err, c.want)
 			}
 		})

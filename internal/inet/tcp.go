@@ -165,7 +165,7 @@ func (t *tcpProto) Bind(s *socket.Socket, a abi.Addr) error {
 	e.addr, e.laddr = addr, addr
 	noPort := a.Port == 0 && e.ip().bindNoPort
 	if !noPort {
-		if err := t.ports.bind(&e.binding, a.Port, t.prf.random()); err != nil {
+		if err := t.ports.bind(&e.binding, a.Port, 0, t.prf.random()); err != nil {
 			e.addr, e.laddr = e.wildcard(), netip.Addr{}
 			only(false)
 			return err

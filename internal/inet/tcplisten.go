@@ -65,7 +65,7 @@ func (t *tcpProto) Listen(s *socket.Socket, backlog int) error {
 	e.claim()
 	e.listening = true
 	if e.bucket == nil {
-		if err := t.ports.bind(&e.binding, 0, t.prf.random()); err != nil {
+		if err := t.ports.bind(&e.binding, 0, 0, t.prf.random()); err != nil {
 			e.listening = false
 			return err
 		}

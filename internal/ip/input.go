@@ -217,6 +217,7 @@ func (l *Layer) input6(i *Iface, p *pkt.Packet, copied bool) {
 	m := &l.meta
 	m.V6 = true
 	m.Src, m.Dst, m.Proto, m.TTL, m.TOS, m.Flow = h.Src, h.Dst, h.Next, h.HopLimit, h.TOS, h.Flow
+	m.DontFragment = p.DontFragment
 	known := i.admitted.has(h.Src, h.Dst, l.gen) || p.ForHost && i.cfg.Loopback
 	if !known && !copied && !l.plausible6(i, &h) {
 		l.martian(i, p)
