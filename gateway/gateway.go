@@ -330,18 +330,13 @@ func (g *Gateway) drop(fd int) {
 }
 
 // warn tells the user something once, whatever its arguments: they may be others' to choose.
-func (g *Gateway) warn(format string, args ...any) {
-	if g.warnTo != nil && !g.told[format] {
-		g.told[format] = true
-		fmt.Fprintf(g.warnTo, format+"\n", args...)
-	}
-}
+func (g *Gateway) warn(format string, args ...any) { g.warnOnce(format, format, args...) }
 
-// warnOnce tells the user the first thing of a kind.
+// warnOnce tells the user the first thing of a kind. There must not be many kinds.
 func (g *Gateway) warnOnce(kind, format string, args ...any) {
-	if !g.told[kind] {
+	if g.warnTo != nil && !g.told[kind] {
 		g.told[kind] = true
-		g.warn(format, args...)
+		fmt.Fprintf(g.warnTo, format+"\n", args...)
 	}
 }
 

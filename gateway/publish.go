@@ -202,7 +202,7 @@ func (g *Gateway) openAuto(key autoKey, addrs []netip.Addr) {
 		case e == 0:
 			g.auto[key] = append(g.auto[key], p)
 			g.ports = append(g.ports, p)
-			g.warn("usock: published %v%s → %d", to, suffix(key.proto), key.port)
+			g.warnOnce(fmt.Sprint("published", to, key.proto), "usock: published %v%s → %d", to, suffix(key.proto), key.port)
 			p.follow(addrs)
 		case v4 || !noLoopback6(e):
 			// Who has it stands in /proc, which may take its time.
@@ -210,7 +210,7 @@ func (g *Gateway) openAuto(key autoKey, addrs []netip.Addr) {
 				text := g.cannotPublish(key.proto, to, e)
 				g.leave(func() {
 					if !g.closed {
-						g.warn("usock: %s", text)
+						g.warnOnce(text, "usock: %s", text)
 					}
 				})
 			}()
