@@ -32,15 +32,14 @@ type stream struct {
 	in   *usock.Socket // nil: not joined yet
 	fd   int
 
-	up, down   half
-	readable   bool // outside
-	writable   bool
-	inWritable bool // as far as is known
-	failed     bool // the outer connection has an error
-	urgent     bool // an urgent byte is on its way from outside
-	queued     bool // in g.again
-	gone       bool
-	began      time.Time
+	up, down half
+	readable bool // outside
+	writable bool
+	failed   bool // the outer connection has an error
+	urgent   bool // an urgent byte is on its way from outside
+	queued   bool // in g.again
+	gone     bool
+	began    time.Time
 }
 
 // half is one direction.

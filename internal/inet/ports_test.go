@@ -71,7 +71,7 @@ func TestAutobindShares(t *testing.T) {
 			table.init(c.strict)
 			for p := ephemeralFirst; p <= ephemeralLast; p++ {
 				b := &binding{addr: netip.MustParseAddr(c.theirs), reuse: true}
-				if err := table.bind(b, uint16(p), 0); err != nil {
+				if err := table.bind(b, uint16(p), 0, 0); err != nil {
 					t.Fatal(err)
 				}
 			}
