@@ -82,11 +82,12 @@ func answer(p net.PacketConn) {
 // TestOuterErrors compares what a program sees of a network's servers and dead ends.
 func TestOuterErrors(t *testing.T) {
 	need(t, "python3", "python3")
-	n := newNetwork(t)
-	n.outerServers()
 	py := script(t, "outer.py")
 	for _, name := range []string{"connects", "polls", "noanswer", "odd", "streams", "datagrams", "sizes", "hops"} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel() // most of the time they wait
+			n := newNetwork(t)
+			n.outerServers()
 			w := n.from(asUser)
 			w.limit = 2 * twinLimit
 			twin(t, w, "python3 "+py+" "+name)
