@@ -83,3 +83,16 @@ func TestAutobindShares(t *testing.T) {
 		})
 	}
 }
+
+// A port that is to be avoided is not drawn, wherever the draw begins.
+func TestPortAvoided(t *testing.T) {
+	const avoid = ephemeralFirst + 1 // the first that is tried from random number 0
+	for random := range uint64(4) {
+		var table portTable
+		table.init(false)
+		b := &binding{addr: netip.MustParseAddr("127.0.0.1")}
+		if err := table.bind(b, 0, avoid, random); err != nil || b.bucket.port == avoid {
+			t.Errorf("%d: port %d, %v", random, b.bucket.port, err)
+		}
+	}
+}
