@@ -101,9 +101,8 @@ func resolvers() []resolver {
 				"reverse 192.0.2.7: db\nreverse 2001:db8::7: db\n"},
 		{"dig", [2]string{"dig", "bind9-dnsutils"}, "", `
 for how in +notcp +tcp +noedns +bufsize=512 '+dnssec +nocookie'; do
-	for q in 'server.test A' 'server.test AAAA' 'server.test MX' 'nowhere.test A' 'small.test TXT' 'big.test TXT' 'many.test A' '-x 192.0.2.80'; do
-		dig $how +noall +answer +comments $q | sed 's/id: [0-9]*/id/; s/COOKIE: .*/COOKIE/' | sort
-	done
+	dig $how +noall +answer +comments server.test A server.test AAAA server.test MX nowhere.test A small.test TXT \
+		big.test TXT many.test A -x 192.0.2.80 | sed 's/id: [0-9]*/id/; s/COOKIE: .*/COOKIE/' | sort
 done`, `
 for how in +notcp +tcp +noedns '+bufsize=512 +dnssec'; do
 	for q in 'DB A' 'db AAAA' 'db.corp.test. A' '-x 2001:db8::7' 'db MX'; do

@@ -3,7 +3,8 @@
 #
 #	names.sh DIRECTORY SERVER COMMAND...
 #
-# SERVER is the one that resolv.conf names: 127.0.0.1 or 192.0.2.1.
+# SERVER is the one that resolv.conf names: 127.0.0.1 or 192.0.2.1. DAEMONS, if set, is the
+# path of daemons.py.
 set -e
 dir=$1 server=$2
 shift 2
@@ -22,7 +23,7 @@ printf '127.0.0.1 localhost\n192.0.2.99 filed\n' >"$dir/hosts"
 printf 'hosts: files dns\n' >"$dir/nsswitch.conf"
 for i in $(seq 60); do echo "10.1.0.$i many.test"; done >"$dir/many"
 for f in resolv.conf hosts nsswitch.conf; do mount --bind "$dir/$f" "/etc/$f"; done
-if [ -n "$DAEMONS" ]; then # sockets of daemons that say nothing, in a /run of this namespace
+if [ -n "$DAEMONS" ]; then # sockets of daemons, in a /run of this namespace
 	mount -t tmpfs none /run
 	python3 "$DAEMONS" listen &
 	daemons=$!
