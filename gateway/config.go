@@ -27,7 +27,7 @@ type Config struct {
 
 	// Hosts are names that the run knows besides the machine's own: questions about them to the
 	// servers that /etc/resolv.conf names, as it is when the gateway is made, are answered by
-	// the gateway.
+	// the gateway. By TCP that takes a server that accepts the connection.
 	Hosts []Host
 
 	// Isolated has no outside. Of the gateway there is only what answers questions about

@@ -175,6 +175,7 @@ func (g *Gateway) connectIsolated(f *usock.Flow) {
 	if err != nil {
 		return // given up
 	}
+	in.SetSockOptInt(usock.SOL_TCP, usock.TCP_NODELAY, 1)
 	s := &nameStream{g: g, in: in, filter: dnsFilter{names: g.names}}
 	g.local[s] = struct{}{}
 	if err := g.own.Add(in, usock.POLLIN|usock.POLLOUT|usock.POLLRDHUP|usock.EPOLLET, s); err != nil {

@@ -17,6 +17,10 @@
 // has one outer socket for all its peers (endpoint-independent mapping, RFC 4787). Errors
 // that ICMP tells outside are told inside by ICMP.
 //
+// Names are looked up by programs themselves: their questions to the machine's name servers
+// are flows like others. Those about names that the run knows (Config.Hosts and the machine's)
+// are answered on the way (names.go, answer.go), also within a stream (dnsstream.go).
+//
 // # One turn at a time
 //
 // All state belongs to whoever has the turn (turn.go): the goroutine that brings a packet or

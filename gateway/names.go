@@ -207,7 +207,8 @@ func readNames(hosts []Host, alone bool) (*names, error) {
 	text, _ := os.ReadFile("/etc/resolv.conf") // without the file: as if it were empty
 	conf := parseResolvConf(string(text), machine)
 	file, _ := os.ReadFile("/etc/hosts")
-	if checkName(machine) == nil && !namedIn(string(file), machine) && !slices.ContainsFunc(hosts, func(h Host) bool { return strings.EqualFold(absolute(h.Name), absolute(machine)) }) {
+	given := func(h Host) bool { return lower(absolute(h.Name)) == lower(absolute(machine)) }
+	if checkName(machine) == nil && !namedIn(string(file), machine) && !slices.ContainsFunc(hosts, given) {
 		hosts = slices.Clone(hosts)
 		for _, a := range machineAddrs(alone) {
 			hosts = append(hosts, Host{machine, a})

@@ -3,7 +3,8 @@
 #
 #	names.sh DIRECTORY SERVER COMMAND...
 #
-# SERVER is the one that resolv.conf names: 127.0.0.1 or 192.0.2.1.
+# SERVER is the one that resolv.conf names: 127.0.0.1 or 192.0.2.1. DAEMONS, if set, is the
+# path of daemons.py.
 set -e
 dir=$1 server=$2
 shift 2
@@ -22,13 +23,20 @@ printf '127.0.0.1 localhost\n192.0.2.99 filed\n' >"$dir/hosts"
 printf 'hosts: files dns\n' >"$dir/nsswitch.conf"
 for i in $(seq 60); do echo "10.1.0.$i many.test"; done >"$dir/many"
 for f in resolv.conf hosts nsswitch.conf; do mount --bind "$dir/$f" "/etc/$f"; done
+if [ -n "$DAEMONS" ]; then # sockets of daemons, in a /run of this namespace
+	mount -t tmpfs none /run
+	python3 "$DAEMONS" listen &
+	daemons=$!
+	until [ -e /run/listening ]; do kill -0 $daemons && sleep 0.02; done
+fi
 text=$(printf 'x%.0s' $(seq 200))
-dnsmasq -k -C /dev/null --user=root --pid-file= --no-hosts --no-resolv --local=// --bind-interfaces --addn-hosts="$dir/many" \
+dnsmasq -k -C /dev/null --user=root --pid-file= --no-hosts --no-resolv --local=/test/ --local=/nowhere/ --local=/arpa/ --bind-interfaces --addn-hosts="$dir/many" \
 	--listen-address=127.0.0.1,192.0.2.1 --host-record=server.test,192.0.2.80,2001:db8:1::80 --host-record=db.corp.test,192.0.2.66 \
 	--txt-record="big.test,$text,$text,$text,$text,$text,$text,$text,$text" --txt-record=small.test,hello >"$dir/log" 2>&1 &
-until dig +short +tries=1 +time=1 @"$server" server.test 2>/dev/null | grep -q 192.0.2.80; do kill -0 $! && sleep 0.02; done
+server_pid=$!
+until dig +short +tries=1 +time=1 @"$server" server.test 2>/dev/null | grep -q 192.0.2.80; do kill -0 $server_pid && sleep 0.02; done
 status=0
 setpriv --reuid=65534 --regid=65534 --clear-groups "$@" || status=$?
-kill $!
-wait $! || true
+kill $server_pid ${daemons:-}
+wait
 exit $status

@@ -32,7 +32,7 @@ func main() {
 		}
 		for _, f := range found {
 			if err == nil {
-				fmt.Printf("%s: %s\n", arg, f)
+				fmt.Printf("%s: %s\n", arg, strings.TrimSuffix(f, ".")) // libc leaves it out
 			}
 		}
 	}
