@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"slices"
 	"syscall"
 	"time"
 	"unsafe"
@@ -89,10 +90,13 @@ func (s *sock) pumpDatagrams() {
 // queued at one time, and the stack never has a datagram wait: so what was sent before a
 // call that drains is sent.
 func (s *sock) datagramsUp() (more bool) {
-	s.sendHeld()
-	for moved := 0; s.far.readable || !s.l.arrived.empty(); {
+	for moved := 0; s.far.readable || len(s.held) > 0 || !s.l.arrived.empty(); {
 		if moved >= maxRound && s.l.arrived.empty() {
 			return true
+		}
+		if len(s.held) > 0 {
+			moved += s.sendHeld()
+			continue
 		}
 		b, e := s.nextUp()
 		if e != 0 {
@@ -101,7 +105,6 @@ func (s *sock) datagramsUp() (more bool) {
 		moved += datagramCost + len(b)
 		if _, err := s.u.Send(b, 0); err != nil {
 			s.raise(errno(err))
-			s.sendHeld()
 		}
 	}
 	return false
@@ -184,12 +187,22 @@ func (s *sock) setAside() {
 	}
 }
 
-func (s *sock) sendHeld() {
+// sendHeld sends what was set aside, and returns what that counts for. An error is raised once
+// for all: each time, what the program has sent meanwhile is set aside, and a sender that
+// floods would have more set aside than is sent.
+func (s *sock) sendHeld() (moved int) {
+	var last syscall.Errno
 	for len(s.held) > 0 {
-		if _, err := s.u.Send(shift(&s.held), 0); err != nil {
-			s.raise(errno(err))
+		b := shift(&s.held)
+		moved += datagramCost + len(b)
+		if _, err := s.u.Send(b, 0); err != nil {
+			last = errno(err)
 		}
 	}
+	if last != 0 {
+		s.raise(last)
+	}
+	return moved
 }
 
 // datagramsClosed says that the program has closed its end. What it sent before is at the
@@ -356,7 +369,11 @@ func (s *sock) raise(e syscall.Errno) {
 		}
 		nobody := [2]byte{unix.AF_UNSPEC}
 		if sysConnect(s.far.fd, nobody[:]) != 0 {
-			s.nextUp() // the bait
+			n := len(s.held)
+			if s.setAside(); len(s.held) > n {
+				s.held = slices.Delete(s.held, n, n+1) // the bait
+			}
+			s.l.later(s)
 			return
 		}
 		sysConnect(s.far.fd, name)
