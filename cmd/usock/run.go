@@ -29,11 +29,19 @@ func runCmd() *cobra.Command {
 		Use:   runName + " [flags] -- PROGRAM [ARGS]",
 		Short: "Run a program with its IPv4 and IPv6 sockets served by usock",
 		Long: `Run starts an unmodified program. Its AF_INET and AF_INET6 sockets, and those of
-all its children, are sockets of one usock host with a loopback interface; its
-files, AF_UNIX and AF_NETLINK sockets stay the kernel's. So do sockets that it
-inherits, which -v names, and those in network namespaces of its own. No privilege
-is needed; raw sockets and ports below 1024 are for programs that have the
-capabilities, as root's have.
+all its children, are sockets of one usock host; its files, AF_UNIX and AF_NETLINK
+sockets stay the kernel's. So do sockets that it inherits, which -v names, and those
+in network namespaces of its own. No privilege is needed; raw sockets and ports below
+1024 are for programs that have the capabilities, as root's have.
+
+The host has a loopback interface and eth0, which leads to the networks that this
+machine reaches: usock carries on each connection and datagram by a socket of its own,
+as the user who runs it. A port of 127.0.0.1 or ::1 that nobody in the run has is this
+machine's own; the machine is reached by its other addresses, too, and by its name.
+Nothing comes in but by -p. With --isolated nothing leaves, either. The link's flags
+(--delay, --loss, --rate and their like) act on both interfaces, each way, or on one
+with --on; a recording has both. This is no sandbox: a run reaches what its user's
+programs reach.
 
 Names are looked up by the program itself, at the servers of /etc/resolv.conf. A name
 that --host gives, and the machine's own, are answered by usock in their place, with
@@ -47,7 +55,7 @@ look names up (nscd, systemd-resolved) are hidden from programs.
 The exit status is the program's, 126 or 127 if it cannot be executed or is not
 there, and 125 if usock itself fails before it starts. Processes that it leaves
 behind are ended.`,
-		Example: `  usock run --pcap trace.pcapng -- curl http://localhost:8080/
+		Example: `  usock run --delay 150ms --loss 2% --pcap trace.pcapng -- curl https://example.com/
   usock run -p 8080:80 -p 5353/udp -- ./server
   usock run --delay 40ms --jitter 5ms --loss 1% --rate 20mbit -- sh -c './server & ./client'`,
 		Args: func(_ *cobra.Command, args []string) error {
