@@ -38,6 +38,21 @@ type Config struct {
 	// Forward passes packets on between the host's links: the host is a router.
 	Forward bool
 
+	// Flows, if not nil, is asked about connections and datagrams that nobody of the host
+	// takes. Those are refused otherwise.
+	Flows FlowHandler
+
+	// Listening, if not nil, is called when a TCP socket begins or ceases to listen on a port,
+	// and when a UDP socket takes one by bind or leaves it: what Host.Listening returns may
+	// have changed. proto is IPPROTO_TCP or IPPROTO_UDP. It is called by the goroutine that
+	// brought the change about, with no lock held; of two changes at one time the calls may
+	// come in either order. It should not take long.
+	Listening func(proto int, port uint16)
+
+	// StandIn has the host take what its links bring for addresses that are not its own, and
+	// answer in their place as Flows says. Without, it is dropped, or passed on by a router.
+	StandIn bool
+
 	// Cred is who the host's programs are, for AF_UNIX (SO_PEERCRED); nil is this
 	// process. A socket that acts for another process (SetOwner) has its number.
 	Cred *Cred

@@ -42,7 +42,13 @@ func NewHost(c Config) (*Host, error) {
 	}
 	h := &Host{h: host.New(clock), name: c.Name}
 	var err error
+	if c.StandIn && c.Flows == nil {
+		return nil, errStandIn
+	}
 	h.stack, err = inet.New(h.h, inet.Config{
+		Handler:    h.handler(c.Flows),
+		Watcher:    c.Listening,
+		Foreign:    c.StandIn,
 		Capable:    c.capable,
 		Forwarding: c.Forward,
 		Congestion: c.Congestion,

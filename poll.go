@@ -101,5 +101,11 @@ func (p *PollSet) Wait(ctx context.Context, out []Event) (int, error) {
 // context. f must not block, nor call anything of the host.
 func (p *PollSet) OnReady(f func()) { p.set.OnReady(f) }
 
+// AfterReady has f called as OnReady does, but by the goroutine that leaves the host, when
+// it has unlocked: f may call Wait with a nil context, and all else. It is called once for
+// all that became ready meanwhile, and by several goroutines at one time. It takes the place
+// of OnReady's function.
+func (p *PollSet) AfterReady(f func()) { p.set.AfterReady(f) }
+
 // Close empties the set; a Wait under way returns EBADF.
 func (p *PollSet) Close() error { return p.set.Close() }

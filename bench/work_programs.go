@@ -30,7 +30,7 @@ func programs(needs []string, script string, figure func(string) (float64, error
 		args := []string{"bash", "-c", script}
 		switch t.Stack {
 		case "usock":
-			args = append([]string{t.Command, "run", "--"}, args...)
+			args = append([]string{t.Command, "run", "--isolated", "--"}, args...)
 		case "kernel":
 			if err := prepare(); err != nil {
 				return Result{}, err

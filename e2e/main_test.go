@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -110,6 +111,14 @@ type result struct {
 
 const limit = 60 * time.Second
 
+// isolated is the flag of runs that have no outside: all but those whose test says so.
+const isolated = "--isolated"
+
+// reaches has a run reach the outside.
+func reaches(c *exec.Cmd) {
+	c.Args = slices.DeleteFunc(c.Args, func(a string) bool { return a == isolated })
+}
+
 // command returns usock run with its arguments, as an ordinary user in a folder of
 // its own, and the marker that is in the environment of all its descendants.
 func command(t *testing.T, ctx context.Context, args ...string) (*exec.Cmd, string) {
@@ -122,7 +131,7 @@ func commandAs(t *testing.T, ctx context.Context, user uint32, args ...string) (
 	t.Helper()
 	dir := t.TempDir()
 	marker := fmt.Sprintf("USOCK_E2E=%d.%d", os.Getpid(), runs.Add(1))
-	c := exec.CommandContext(ctx, filepath.Join(bin, "usock"), append([]string{"run"}, args...)...)
+	c := exec.CommandContext(ctx, filepath.Join(bin, "usock"), append([]string{"run", isolated}, args...)...)
 	c.Dir = dir
 	c.Env = append(os.Environ(), marker, "HOME="+dir, "TMPDIR="+dir)
 	c.SysProcAttr = &syscall.SysProcAttr{}

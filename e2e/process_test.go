@@ -168,7 +168,7 @@ wait $server`)
 func TestTerminal(t *testing.T) {
 	need(t, "python3", "python3")
 	c, marker := command(t, context.Background())
-	c.Path, c.Args = "/usr/bin/env", []string{"env", "python3", script(t, "terminal.py"), filepath.Join(bin, "usock"), "run", "--"}
+	c.Path, c.Args = "/usr/bin/env", []string{"env", "python3", script(t, "terminal.py"), filepath.Join(bin, "usock"), "run", isolated, "--"}
 	if out, err := c.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}

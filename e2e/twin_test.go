@@ -40,6 +40,8 @@ type way struct {
 	sh    string        // what the shell does before it becomes usock or the script's shell
 	flags []string      // of usock run
 	limit time.Duration // 0: twinLimit
+	reach bool          // the outside
+	netns string        // "", or the path of the network namespace in which both run
 }
 
 // twinLimit bounds each run of a twin. What natively takes a second or two has
@@ -126,6 +128,9 @@ func (w way) start(t *testing.T, usock bool, script string) *running {
 	t.Cleanup(r.cancel)
 	args := append([]string{}, w.flags...)
 	r.c, r.marker = commandAs(t, r.ctx, w.user, append(args, "-v", "--", "sh", "-c", fmt.Sprintf(prelude, bin)+"SUP=$PPID; export SUP\n"+script)...)
+	if w.reach {
+		reaches(r.c)
+	}
 	argv := []string{"exec \"$@\"", "sh"} // sh -c 'ulimit -n 100; exec "$@"' sh usock run ...
 	if w.sh != "" {
 		argv[0] = w.sh + "\n" + argv[0]
@@ -139,6 +144,9 @@ func (w way) start(t *testing.T, usock bool, script string) *running {
 		argv = append(argv, r.c.Args[len(r.c.Args)-3:]...)
 	}
 	r.c.Path, r.c.Args = "/bin/sh", append([]string{"sh", "-c"}, argv...)
+	if w.netns != "" {
+		r.enter(w.netns, w.user)
+	}
 	r.c.SysProcAttr.Setpgid = true
 	for _, f := range []**os.File{&r.out, &r.err} {
 		var e error
@@ -152,6 +160,15 @@ func (w way) start(t *testing.T, usock bool, script string) *running {
 		t.Fatal(err)
 	}
 	return r
+}
+
+// enter has the script start in a network namespace, which root may enter and then becomes
+// the user.
+func (r *running) enter(netns string, user uint32) {
+	id := strconv.Itoa(int(user))
+	r.c.Path = "/usr/bin/nsenter"
+	r.c.Args = append([]string{"nsenter", "--net=" + netns, "-S", id, "-G", id, "--", "/bin/sh"}, r.c.Args[1:]...)
+	r.c.SysProcAttr.Credential = nil
 }
 
 // wait waits for the end of a script, which its limit bounds, and ends what it has

@@ -93,7 +93,7 @@ func (r *runner) play(t *testing.T, p part) (out []difference) {
 	writeRecordings(t, in, p.list)
 	ctx, cancel := context.WithTimeout(context.Background(), batchLimit)
 	defer cancel()
-	c := exec.CommandContext(ctx, r.path("usock"), "run", "--", r.path("oracle.test"),
+	c := exec.CommandContext(ctx, r.path("usock"), "run", "--isolated", "--", r.path("oracle.test"),
 		"-test.run", "^TestReplay$", "-test.timeout", (batchLimit - 5*time.Second).String(), "-replay", in, "-found", found, fmt.Sprintf("-plain=%t", p.plain))
 	c.Dir = dir
 	c.Env = append(os.Environ(), "TMPDIR="+dir)

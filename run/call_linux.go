@@ -156,6 +156,9 @@ func (c *call) carryOut() result {
 			return c.lacks(e)
 		}
 		if !ours {
+			if c.row.is&paths != 0 {
+				return connectKernel(c)
+			}
 			return result{how: byKernel}
 		}
 	}

@@ -17,6 +17,7 @@ type trait uint8
 const (
 	free  trait = 1 << iota // its first argument is no socket of the host
 	gives                   // it gives the program a descriptor
+	paths                   // on a socket of the kernel's it may name one that is to be absent
 )
 
 // rows returns the calls. Those that servers make most come first: the filter looks
@@ -32,7 +33,7 @@ func rows() []row {
 		{"ioctl", 16, 29, asksSocket, callIoctl, 0},
 		{"socket", 41, 198, makesSocket, callSocket, free | gives},
 		{"socketpair", 53, 199, makesSocket, callSocketpair, free | gives},
-		{"connect", 42, 203, always, callConnect, 0},
+		{"connect", 42, 203, always, callConnect, paths},
 		{"accept", 43, 202, always, callAccept, gives},
 		{"shutdown", 48, 210, always, callShutdown, 0},
 		{"getsockname", 51, 204, always, callGetsockname, 0},

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"slices"
 	"syscall"
 	"time"
 	"unsafe"
@@ -89,10 +90,13 @@ func (s *sock) pumpDatagrams() {
 // queued at one time, and the stack never has a datagram wait: so what was sent before a
 // call that drains is sent.
 func (s *sock) datagramsUp() (more bool) {
-	s.sendHeld()
-	for moved := 0; s.far.readable; {
-		if moved >= maxRound {
+	for moved := 0; s.far.readable || len(s.held) > 0 || !s.l.arrived.empty(); {
+		if moved >= maxRound && s.l.arrived.empty() {
 			return true
+		}
+		if len(s.held) > 0 {
+			moved += s.sendHeld()
+			continue
 		}
 		b, e := s.nextUp()
 		if e != 0 {
@@ -101,30 +105,80 @@ func (s *sock) datagramsUp() (more bool) {
 		moved += datagramCost + len(b)
 		if _, err := s.u.Send(b, 0); err != nil {
 			s.raise(errno(err))
-			s.sendHeld()
 		}
 	}
 	return false
 }
 
-// nextUp takes what the program has sent next into the loop's buffer. It fails with
-// EAGAIN if that was all, and else for want of memory.
+// arrivals are datagrams that were received together, by one system call. Those of a socket
+// are all taken before another's pump receives.
+type arrivals struct {
+	heads [arrivalsMax]mmsghdr
+	iovs  [arrivalsMax]unix.Iovec
+	at, n int // heads[at:n] are not taken yet
+}
+
+const (
+	arrivalsMax = 16
+	arrivalSize = 64 << 10 // room for each
+)
+
+// mmsghdr is a struct mmsghdr.
+type mmsghdr struct {
+	hdr unix.Msghdr
+	n   uint32
+	_   [4]byte
+}
+
+func (a *arrivals) empty() bool { return a.at == a.n }
+
+// receive receives what there is into buf, which has room for arrivalsMax.
+func (a *arrivals) receive(fd int, buf []byte) syscall.Errno {
+	for i := range a.heads {
+		a.iovs[i].Base = &buf[i*arrivalSize]
+		a.iovs[i].SetLen(arrivalSize)
+		a.heads[i].hdr = unix.Msghdr{Iov: &a.iovs[i]}
+		a.heads[i].hdr.SetIovlen(1)
+	}
+	n, e := sysRecvMany(fd, a.heads[:])
+	a.at, a.n = 0, n
+	return e
+}
+
+// next returns the next one, in buf.
+func (a *arrivals) next(buf []byte) []byte {
+	i := a.at
+	a.at++
+	return buf[i*arrivalSize:][:a.heads[i].n]
+}
+
+// nextUp takes what the program has sent next, in the loop's buffer. It fails with EAGAIN if
+// that was all, and else for want of memory.
 func (s *sock) nextUp() ([]byte, syscall.Errno) {
-	n, e := sysRecv(s.far.fd, s.l.upBuf, 0)
-	if e != 0 && e != unix.EAGAIN && e != unix.ENOMEM && e != unix.ENOBUFS {
-		n, e = sysRecv(s.far.fd, s.l.upBuf, 0) // it was an earlier datagram's, and is cleared
+	a := &s.l.arrived
+	if a.empty() {
+		if !s.far.readable {
+			return nil, unix.EAGAIN
+		}
+		e := a.receive(s.far.fd, s.l.upBuf)
+		if e != 0 && e != unix.EAGAIN && e != unix.ENOMEM && e != unix.ENOBUFS {
+			e = a.receive(s.far.fd, s.l.upBuf) // it was an earlier datagram's, and is cleared
+		}
+		if e != 0 {
+			s.far.readable = e != unix.EAGAIN
+			return nil, e
+		}
+		if a.n < arrivalsMax {
+			s.far.readable = false // that was all, and what comes will be told
+		}
 	}
-	if e != 0 {
-		s.far.readable = e != unix.EAGAIN
-		return nil, e
-	}
-	return s.l.upBuf[:n], 0
+	return a.next(s.l.upBuf), 0
 }
 
 // setAside takes all that the program has sent up to now out of the kernel's queue, to be sent
 // later.
 func (s *sock) setAside() {
-	for {
+	for s.far.readable = true; ; {
 		b, e := s.nextUp()
 		if e != 0 {
 			return
@@ -133,12 +187,22 @@ func (s *sock) setAside() {
 	}
 }
 
-func (s *sock) sendHeld() {
+// sendHeld sends what was set aside, and returns what that counts for. An error is raised once
+// for all: each time, what the program has sent meanwhile is set aside, and a sender that
+// floods would have more set aside than is sent.
+func (s *sock) sendHeld() (moved int) {
+	var last syscall.Errno
 	for len(s.held) > 0 {
-		if _, err := s.u.Send(shift(&s.held), 0); err != nil {
-			s.raise(errno(err))
+		b := shift(&s.held)
+		moved += datagramCost + len(b)
+		if _, err := s.u.Send(b, 0); err != nil {
+			last = errno(err)
 		}
 	}
+	if last != 0 {
+		s.raise(last)
+	}
+	return moved
 }
 
 // datagramsClosed says that the program has closed its end. What it sent before is at the
@@ -305,7 +369,11 @@ func (s *sock) raise(e syscall.Errno) {
 		}
 		nobody := [2]byte{unix.AF_UNSPEC}
 		if sysConnect(s.far.fd, nobody[:]) != 0 {
-			s.nextUp() // the bait
+			n := len(s.held)
+			if s.setAside(); len(s.held) > n {
+				s.held = slices.Delete(s.held, n, n+1) // the bait
+			}
+			s.l.later(s)
 			return
 		}
 		sysConnect(s.far.fd, name)

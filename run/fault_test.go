@@ -62,7 +62,7 @@ func (f *faults) stop() (hit bool, count [ops]int) {
 }
 
 var opNames = [ops]string{
-	"read", "recv", "send", "socket", "socketpair", "bind", "listen", "connect", "accept", "getpeername",
+	"read", "recv", "send", "socket", "socketpair", "bind", "listen", "connect", "accept",
 	"pidfd_getfd", "pidfd_open", "epoll_ctl", "process_vm", "addfd", "answer", "dup",
 }
 

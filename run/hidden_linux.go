@@ -172,7 +172,7 @@ func tryHidden(parent string) error {
 	if e := connectHidden(client, path); e != 0 {
 		return fmt.Errorf("a socket's path does not lead to it there: %w", e)
 	}
-	got, e := sysAccept(listener, unix.SOCK_NONBLOCK)
+	got, _, e := sysAccept(listener, unix.SOCK_NONBLOCK, nil)
 	if e != 0 {
 		return fmt.Errorf("a socket's path leads elsewhere: %w", e)
 	}

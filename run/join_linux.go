@@ -66,18 +66,19 @@ func (n *naming) give(fd int) (name, syscall.Errno) {
 	return next, 0
 }
 
-// peer returns the name of the end that fd is connected to; 0 for a stranger's.
-func (n *naming) peer(fd int) name {
+// accept accepts a connection at fd and returns the name of the end that has connected; 0 for
+// a stranger's.
+func (n *naming) accept(fd, flags int) (int, name, syscall.Errno) {
 	var b [nameSize + 1]byte
-	raw, e := sysPeerName(fd, b[:])
+	got, raw, e := sysAccept(fd, flags, b[:])
 	if e != 0 || len(raw) != nameSize || !bytes.Equal(raw[:nameNum], n.addr[:nameNum]) {
-		return 0
+		return got, 0, e
 	}
 	var num [8]byte
 	if _, err := hex.Decode(num[:], raw[nameNum:]); err != nil {
-		return 0
+		return got, 0, 0
 	}
-	return name(binary.BigEndian.Uint64(num[:]))
+	return got, name(binary.BigEndian.Uint64(num[:])), 0
 }
 
 // hidden is the listener that the program's ends are connected to. It has no path
@@ -109,7 +110,7 @@ func (h *hidden) close() {
 // which are nobody's.
 func (h *hidden) accept(l *loop, want name) (int, syscall.Errno) {
 	for {
-		fd, e := sysAccept(h.fd, unix.SOCK_NONBLOCK)
+		fd, from, e := l.naming.accept(h.fd, unix.SOCK_NONBLOCK)
 		switch {
 		case e == unix.EAGAIN:
 			return -1, unix.ECONNABORTED // somebody has taken it
@@ -118,7 +119,7 @@ func (h *hidden) accept(l *loop, want name) (int, syscall.Errno) {
 		case e != 0:
 			return -1, e
 		}
-		if l.naming.peer(fd) == want {
+		if from == want {
 			return fd, 0
 		}
 		sysClose(fd)

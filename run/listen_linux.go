@@ -331,7 +331,7 @@ func (c *call) takeEntry(nonb int) syscall.Errno {
 	s := c.s
 	q := s.listen
 	for len(q.entries) > 0 || c.closeStrangers() {
-		fd, e := sysAccept(c.dup, nonb)
+		fd, id, e := s.l.naming.accept(c.dup, nonb)
 		switch e {
 		case 0:
 		case unix.EAGAIN:
@@ -347,7 +347,6 @@ func (c *call) takeEntry(nonb int) syscall.Errno {
 			}
 			return e
 		}
-		id := s.l.naming.peer(fd)
 		i := slices.IndexFunc(q.entries, func(e entry) bool { return e.name == id })
 		if i < 0 {
 			sysClose(fd) // a stranger's, or nobody's
@@ -378,7 +377,7 @@ func (c *call) takeEntry(nonb int) syscall.Errno {
 func (c *call) closeStrangers() bool {
 	q, closed := c.s.listen, 0
 	for closed < hiddenBacklog && pollNow(c.dup, unix.POLLIN)&unix.POLLIN != 0 {
-		fd, e := sysAccept(c.dup, unix.SOCK_NONBLOCK)
+		fd, _, e := sysAccept(c.dup, unix.SOCK_NONBLOCK, nil)
 		if e != 0 {
 			break
 		}

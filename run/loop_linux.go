@@ -35,7 +35,8 @@ type loop struct {
 	notify   notifier
 	notifyFD int
 	killable bool
-	packets  bool // Options.Packets
+	packets  bool            // Options.Packets
+	absent   map[string]bool // Options.Absent, as socketPath has them
 	near     nearness
 	log      *logger
 	guard    *guard // nil: none
@@ -73,9 +74,12 @@ type loop struct {
 	wanting  []wanting      // calls for which there was none
 	feedAt   time.Time      // when they look again, if nothing happens before
 
-	upBuf     []byte    // what a pump reads into, before the stack takes it
-	spare     [][]byte  // more such buffers
-	message   usock.Msg // what a pump receives
+	blocks    [pumpSize / usock.MaxData]usock.Data // what a stream's pump reads into, before the stack takes it
+	pieces    []usock.Data                         // what one receives
+	upBuf     []byte                               // what datagrams are read into
+	arrived   arrivals                             // those
+	spare     [][]byte                             // more such buffers
+	message   usock.Msg                            // what a pump receives
 	control   [1024]byte
 	msgBuf    []byte // what a trapped call sends or receives
 	downBuf   []byte
@@ -111,7 +115,10 @@ func newLoop(h *usock.Host, who *Caller, log *logger) (l *loop, err error) {
 		batch: make([]unix.EpollEvent, 0, 128), stack: make([]usock.Event, 16),
 		socks: make(map[inode]*sock), silent: make(map[*sock]struct{}),
 		ports: make(map[uint16][]*sock), tasks: make(map[int]*task), procs: make(map[int32]*process),
-		upBuf: make([]byte, pumpSize), downBuf: make([]byte, pumpSize), msgBuf: make([]byte, pumpSize),
+		upBuf: make([]byte, arrivalsMax*arrivalSize), downBuf: make([]byte, pumpSize), msgBuf: make([]byte, pumpSize),
+	}
+	for i := range l.blocks {
+		l.blocks[i] = usock.NewData(usock.MaxData)
 	}
 	l.dir = newHiddenDir()
 	l.hidden.fd, l.hidden.path = -1, -1
@@ -198,6 +205,11 @@ func (l *loop) do(f func()) {
 	l.mu.Unlock()
 	l.ring()
 }
+
+// outside is Options.Outside as a source.
+type outside struct{ w Worker }
+
+func (o outside) ready(uint32) { o.w.Work() }
 
 // waker is the loop as the source of its eventfd.
 type waker loop

@@ -31,9 +31,11 @@ type pending struct {
 	off   int
 	whole []byte // the loop's buffer that buf is in; nil: buf is its own
 	from  sender // datagrams: where it is from
+
+	held []usock.Data // streams: the bytes, in pieces
 }
 
-func (p *pending) empty() bool { return p.buf == nil }
+func (p *pending) empty() bool { return p.buf == nil && len(p.held) == 0 }
 
 // Little is copied, so that a buffer is held only where it is used.
 const (
@@ -61,6 +63,9 @@ func (l *loop) keep(p *pending, whole *[]byte, b []byte) {
 func (l *loop) drop(p *pending) {
 	if p.whole != nil && len(l.spare) < spareBuffers {
 		l.spare = append(l.spare, p.whole)
+	}
+	for i := range p.held {
+		p.held[i].Release()
 	}
 	*p = pending{}
 }
@@ -253,8 +258,7 @@ func (s *sock) pumpUp() bool {
 		if moved >= maxRound {
 			return true
 		}
-		b := s.l.upBuf
-		n, e := sysRead(s.far.fd, b)
+		n, e := sysReadAll(s.far.fd, &s.l.blocks)
 		switch {
 		case e == closedUnread:
 			s.closes(true)
@@ -268,65 +272,95 @@ func (s *sock) pumpUp() bool {
 			s.closes(false) // a shutdown is trapped: it would have set up.half
 			return false
 		default:
-			if n < len(b) && !s.far.ended {
+			if n < pumpSize && !s.far.ended {
 				s.far.readable = false // that was all, and what comes will be told
 			}
-			if n = s.skipFiller(b, n); n == 0 {
+			if n = s.skipFiller(n); n == 0 {
 				continue
 			}
 			moved += n
-			if !s.passUp(b[:n]) {
+			if !s.passUp(n) {
 				return false
 			}
 		}
 	}
 }
 
-// skipFiller takes the supervisor's own bytes off the head of b[:n] and returns
-// how many are left.
-func (s *sock) skipFiller(b []byte, n int) int {
+// skipFiller takes the supervisor's own bytes off the head of the n that were read, and
+// returns how many are left. They come alone, or before few.
+func (s *sock) skipFiller(n int) int {
 	if s.filler == 0 {
 		return n
 	}
 	k := min(s.filler, n)
 	s.filler -= k
-	return copy(b, b[k:n])
+	var all []byte
+	for i := range s.l.blocks {
+		all = append(all, s.l.blocks[i].Room()...)
+	}
+	n -= k
+	for i, rest := 0, all[k:]; i < len(s.l.blocks); i++ {
+		rest = rest[copy(s.l.blocks[i].Room(), rest):]
+	}
+	return n
 }
 
-// passUp hands bytes to the stack and keeps those that it does not take; then it
-// reports false.
-func (s *sock) passUp(b []byte) bool {
-	for len(b) > 0 {
-		n, err := s.u.Send(b, usock.MSG_NOSIGNAL)
-		b = b[max(n, 0):]
-		if err == nil {
-			continue
-		}
-		if e := errno(err); e != unix.EAGAIN {
-			s.failed(e)
-			return false
-		}
-		s.l.keep(&s.up.pending, &s.l.upBuf, b)
+// littleSent is up to how many bytes are copied to the stack: a block of its own would hold
+// more memory than they need.
+const littleSent = 8 << 10
+
+// passUp hands the n bytes that were read to the stack and keeps those that it does not
+// take; then it reports false.
+func (s *sock) passUp(n int) bool {
+	if n <= littleSent {
+		return s.passLittle(s.l.blocks[0].Room()[:n])
+	}
+	for i := 0; n > 0; i++ {
+		d := s.l.blocks[i]
+		s.l.blocks[i] = usock.NewData(usock.MaxData)
+		k := min(n, usock.MaxData)
+		d.Cut(k)
+		n -= k
+		s.up.held = append(s.up.held, d)
+	}
+	return s.sendUp()
+}
+
+// passLittle is passUp for bytes that are copied.
+func (s *sock) passLittle(b []byte) bool {
+	n, err := s.u.Send(b, usock.MSG_NOSIGNAL)
+	if n = max(n, 0); n == len(b) {
+		return true
+	}
+	if e := errno(err); err != nil && e != unix.EAGAIN {
+		s.failed(e)
 		return false
 	}
-	return true
+	rest := usock.NewData(len(b) - n)
+	copy(rest.Room(), b[n:])
+	s.up.held = append(s.up.held, rest)
+	return s.sendUp()
 }
 
 // sendUp sends the kept bytes and reports whether all are sent.
 func (s *sock) sendUp() bool {
-	for s.up.off < len(s.up.buf) {
-		n, err := s.u.Send(s.up.buf[s.up.off:], usock.MSG_NOSIGNAL)
-		s.up.off += max(n, 0)
-		if err == nil {
-			continue
-		}
-		if e := errno(err); e != unix.EAGAIN {
+	for len(s.up.held) > 0 {
+		d := &s.up.held[0]
+		err := s.u.SendData(d, usock.MSG_NOSIGNAL)
+		switch e := errno(err); {
+		case d.Len() == 0:
+			s.up.held = s.up.held[1:]
+		case err == nil:
+			// A part was taken: the rest is tried once more, and says why not.
+		case e == unix.EAGAIN:
+			return false
+		default:
 			s.l.drop(&s.up.pending)
 			s.failed(e)
+			return false
 		}
-		return false
 	}
-	s.l.drop(&s.up.pending)
+	s.up.held = nil
 	return true
 }
 
@@ -356,8 +390,8 @@ func (s *sock) pumpDown() bool {
 		if at, _ := s.u.AtMark(); at && s.passUrgent() {
 			continue
 		}
-		b := s.l.downBuf
-		n, err := s.u.Recv(b, 0)
+		got, err := s.u.RecvData(pumpSize, 0, s.l.pieces[:0])
+		s.l.pieces = got[:0]
 		if err != nil {
 			e := errno(err)
 			if e != unix.EAGAIN {
@@ -365,22 +399,44 @@ func (s *sock) pumpDown() bool {
 			}
 			return false
 		}
-		if n == 0 {
+		if len(got) == 0 {
 			s.down.half = ended
 			sysShutdown(s.far.fd, unix.SHUT_WR)
 			s.hush(s.up.half == ended)
 			s.afterEnd(s.u.Events())
 			return false
 		}
-		moved += n
-		k, e := sysSend(s.far.fd, b[:n])
-		if e != 0 {
-			k = 0
+		for i := range got {
+			moved += got[i].Len()
 		}
-		if k < n {
-			s.l.keep(&s.down.pending, &s.l.downBuf, b[k:n])
+		s.passDown(got)
+	}
+}
+
+// passDown hands received bytes to the program and keeps those that it does not take.
+func (s *sock) passDown(got []usock.Data) {
+	rest := got
+	for len(rest) > 0 {
+		n, e := sysSendAll(s.far.fd, rest)
+		if e != 0 {
+			s.down.held = append([]usock.Data(nil), rest...)
+			break
+		}
+		rest = trimmed(rest, n)
+	}
+	clear(got)
+}
+
+// trimmed takes k bytes off the front of pieces and returns what is left.
+func trimmed(pieces []usock.Data, k int) []usock.Data {
+	for k > 0 {
+		n := min(k, pieces[0].Len())
+		pieces[0].Trim(n)
+		if k -= n; pieces[0].Len() == 0 {
+			pieces = pieces[1:]
 		}
 	}
+	return pieces
 }
 
 // passUrgent hands on the urgent byte, which comes after all that was received up to
@@ -399,8 +455,8 @@ func (s *sock) passUrgent() bool {
 
 // sendDown sends the kept bytes to the program and reports whether all are sent.
 func (s *sock) sendDown() bool {
-	for s.down.off < len(s.down.buf) {
-		n, e := sysSend(s.far.fd, s.down.buf[s.down.off:])
+	for len(s.down.held) > 0 {
+		n, e := sysSendAll(s.far.fd, s.down.held)
 		switch {
 		case e == unix.EAGAIN || e == unix.EINTR:
 			s.full()
@@ -415,7 +471,7 @@ func (s *sock) sendDown() bool {
 			s.l.drop(&s.down.pending)
 			return true
 		}
-		s.down.off += n
+		s.down.held = trimmed(s.down.held, n)
 	}
 	s.l.drop(&s.down.pending)
 	return true
@@ -424,17 +480,13 @@ func (s *sock) sendDown() bool {
 // flushDown hands the program what came before the connection broke down, as far as
 // it takes it.
 func (s *sock) flushDown() {
-	if !s.down.empty() && !s.sendDown() {
-		return
-	}
-	for {
-		n, err := s.u.Recv(s.l.downBuf, 0)
-		if err != nil || n <= 0 {
+	for s.down.empty() || s.sendDown() {
+		got, err := s.u.RecvData(pumpSize, 0, s.l.pieces[:0])
+		s.l.pieces = got[:0]
+		if err != nil || len(got) == 0 {
 			return
 		}
-		if k, e := sysSend(s.far.fd, s.l.downBuf[:n]); e != 0 || k < n {
-			return
-		}
+		s.passDown(got)
 	}
 }
 

@@ -28,6 +28,17 @@ type Options struct {
 	// that of the program that calls. nil: Host's Config decides by itself.
 	Caller *Caller
 
+	// Outside, if not nil, is called by the loop that serves the programs at each event of
+	// its descriptor (EPOLLET): what goes on beside them, such as a gateway.
+	Outside Worker
+
+	// Absent are paths of AF_UNIX sockets whose servers are not to be seen: a program's
+	// connect fails with ENOENT, as if there were none. /var/run in a path is /run. It is a
+	// convenience, which has programs take the other way that they have, and no barrier:
+	// other paths lead to the same socket, and a thread can change the address between the
+	// look and the kernel's connect.
+	Absent []string
+
 	// Guard is a command whose process calls [Guard]. It ends the programs that would
 	// wait for ever should this process be killed. Empty: none.
 	Guard []string
@@ -39,6 +50,12 @@ type Options struct {
 	// Warn, if not nil, receives what the user must know, such as that descriptors
 	// have run out: each thing once. Neither writer holds up the run.
 	Warn io.Writer
+}
+
+// Worker has work to do when its descriptor becomes readable.
+type Worker interface {
+	FD() int
+	Work() // must not wait
 }
 
 func (o *Options) caller() *Caller {

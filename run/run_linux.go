@@ -39,6 +39,13 @@ func Run(o Options) (Status, error) {
 		return Status{}, err
 	}
 	l.packets = o.Packets
+	l.absent = absentPaths(o.Absent)
+	if o.Outside != nil {
+		if e := l.watch(o.Outside.FD(), unix.EPOLLIN|unix.EPOLLET, outside{o.Outside}); e != 0 {
+			l.stop()
+			return Status{}, fmt.Errorf("epoll: %w", e)
+		}
+	}
 	if l.guard, err = startGuard(o.Guard); err != nil {
 		l.stop()
 		return Status{}, fmt.Errorf("guard: %w", err)

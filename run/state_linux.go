@@ -163,9 +163,10 @@ func (s *sock) joined() bool {
 }
 
 // attach joins the ends of a connection that was made: fresh → connected. dup is a
-// duplicate of the program's end.
+// duplicate of the program's end. Who gets here has nearly always waited: O_NONBLOCK is not
+// asked for.
 func (s *sock) attach(dup int) syscall.Errno {
-	if e := s.join(dup, !nonblocking(dup)); e != 0 {
+	if e := s.join(dup, true); e != 0 {
 		return e
 	}
 	s.to(connected)

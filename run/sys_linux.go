@@ -8,6 +8,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"usock"
 )
 
 // The loop's own system calls. Those here never wait, so they skip the scheduler's
@@ -26,7 +28,6 @@ const (
 	opListen
 	opConnect
 	opAccept
-	opPeerName
 	opGetFD
 	opPidfdOpen
 	opEpollCtl
@@ -54,14 +55,6 @@ func moved(n uintptr, e syscall.Errno) (int, syscall.Errno) {
 		return 0, e
 	}
 	return int(n), 0
-}
-
-func sysRead(fd int, p []byte) (int, syscall.Errno) {
-	if e := failing(opRead); e != 0 {
-		return 0, e
-	}
-	n, _, e := unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
-	return moved(n, e)
 }
 
 func sysRecv(fd int, p []byte, flags int) (int, syscall.Errno) {
@@ -95,6 +88,51 @@ func sysSendFlags(fd int, p []byte, flags int) (int, syscall.Errno) {
 	n, _, e := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)),
 		uintptr(flags|unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL), 0, 0)
 	return moved(n, e)
+}
+
+// sysReadAll reads into the pieces of room.
+func sysReadAll(fd int, room *[pumpSize / usock.MaxData]usock.Data) (int, syscall.Errno) {
+	if e := failing(opRead); e != 0 {
+		return 0, e
+	}
+	var iov [len(room)]unix.Iovec
+	for i := range room {
+		b := room[i].Room()
+		iov[i].Base = unsafe.SliceData(b)
+		iov[i].SetLen(len(b))
+	}
+	n, _, e := unix.RawSyscall(unix.SYS_READV, uintptr(fd), uintptr(unsafe.Pointer(&iov[0])), uintptr(len(iov)))
+	return moved(n, e)
+}
+
+// sysRecvMany receives messages, as many as there are, and returns how many.
+func sysRecvMany(fd int, heads []mmsghdr) (int, syscall.Errno) {
+	if e := failing(opRecv); e != 0 {
+		return 0, e
+	}
+	n, _, e := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(heads))), uintptr(len(heads)), unix.MSG_DONTWAIT, 0, 0)
+	return moved(n, e)
+}
+
+// sysSendAll sends pieces of a stream.
+func sysSendAll(fd int, pieces []usock.Data) (int, syscall.Errno) {
+	if len(pieces) == 1 {
+		return sysSend(fd, pieces[0].Bytes())
+	}
+	if e := failing(opSend); e != 0 {
+		return 0, e
+	}
+	var iov [64]unix.Iovec
+	n := min(len(pieces), len(iov))
+	for i := range pieces[:n] {
+		b := pieces[i].Bytes()
+		iov[i].Base = unsafe.SliceData(b)
+		iov[i].SetLen(len(b))
+	}
+	h := unix.Msghdr{Iov: &iov[0]}
+	h.SetIovlen(n)
+	k, _, e := unix.RawSyscall(unix.SYS_SENDMSG, uintptr(fd), uintptr(unsafe.Pointer(&h)), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+	return moved(k, e)
 }
 
 func sysClose(fd int) {
@@ -147,15 +185,19 @@ func sysSocketpair(typ int) (a, b int, e syscall.Errno) {
 	return int(fds[0]), int(fds[1]), 0
 }
 
-func sysAccept(fd, flags int) (int, syscall.Errno) {
+// sysAccept accepts a connection and stores in b the name of who has connected, as far as
+// there is room.
+func sysAccept(fd, flags int, b []byte) (int, []byte, syscall.Errno) {
 	if e := failing(opAccept); e != 0 {
-		return -1, e
+		return -1, nil, e
 	}
-	n, _, e := unix.RawSyscall6(unix.SYS_ACCEPT4, uintptr(fd), 0, 0, uintptr(flags|unix.SOCK_CLOEXEC), 0, 0)
+	size := uint32(len(b))
+	n, _, e := unix.RawSyscall6(unix.SYS_ACCEPT4, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(unsafe.Pointer(&size)),
+		uintptr(flags|unix.SOCK_CLOEXEC), 0, 0)
 	if e != 0 {
-		return -1, e
+		return -1, nil, e
 	}
-	return int(n), 0
+	return int(n), b[:min(int(size), len(b))], 0
 }
 
 func sysListen(fd, backlog int) syscall.Errno {
@@ -182,23 +224,6 @@ func sysBind(fd int, addr []byte) syscall.Errno {
 	}
 	_, _, e := unix.RawSyscall(unix.SYS_BIND, uintptr(fd), uintptr(unsafe.Pointer(&addr[0])), uintptr(len(addr)))
 	return e
-}
-
-// sysPeerName returns the raw address of fd's peer in b.
-func sysPeerName(fd int, b []byte) ([]byte, syscall.Errno) {
-	if e := failing(opPeerName); e != 0 {
-		return nil, e
-	}
-	return sockName(unix.SYS_GETPEERNAME, fd, b)
-}
-
-func sockName(nr uintptr, fd int, b []byte) ([]byte, syscall.Errno) {
-	n := uint32(len(b))
-	_, _, e := unix.RawSyscall(nr, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(unsafe.Pointer(&n)))
-	if e != 0 {
-		return nil, e
-	}
-	return b[:min(int(n), len(b))], 0
 }
 
 // sysSetInt sets an int option at SOL_SOCKET. It fails for no socket and option

@@ -23,21 +23,40 @@ const runName = "run"
 
 func runCmd() *cobra.Command {
 	var verbose bool
+	var out outside
 	var s shape
 	c := &cobra.Command{
 		Use:   runName + " [flags] -- PROGRAM [ARGS]",
 		Short: "Run a program with its IPv4 and IPv6 sockets served by usock",
 		Long: `Run starts an unmodified program. Its AF_INET and AF_INET6 sockets, and those of
-all its children, are sockets of one usock host with a loopback interface; its
-files, AF_UNIX and AF_NETLINK sockets stay the kernel's. So do sockets that it
-inherits, which -v names, and those in network namespaces of its own. No privilege
-is needed; raw sockets and ports below 1024 are for programs that have the
-capabilities, as root's have.
+all its children, are sockets of one usock host; its files, AF_UNIX and AF_NETLINK
+sockets stay the kernel's. So do sockets that it inherits, which -v names, and those
+in network namespaces of its own. No privilege is needed; raw sockets and ports below
+1024 are for programs that have the capabilities, as root's have.
+
+The host has a loopback interface and eth0, which leads to the networks that this
+machine reaches: usock carries on each connection and datagram by a socket of its own,
+as the user who runs it. A port of 127.0.0.1 or ::1 that nobody in the run has is this
+machine's own; the machine is reached by its other addresses, too, and by its name.
+Nothing comes in but by -p. With --isolated nothing leaves, either. The link's flags
+(--delay, --loss, --rate and their like) act on both interfaces, each way, or on one
+with --on; a recording has both. This is no sandbox: a run reaches what its user's
+programs reach.
+
+Names are looked up by the program itself, at the servers of /etc/resolv.conf. A name
+that --host gives, and the machine's own, are answered by usock in their place, with
+each suffix, too, that resolv.conf has programs append (a dot at the name's end: only
+as it is), and backwards. They have addresses and nothing else. Names in /etc/hosts are
+the program's own. With --isolated all other names are refused; that takes a server on
+the loopback interface in resolv.conf, as there is no way to others: with none, no name
+is found that is not in /etc/hosts, those of --host included. Daemons of the machine that
+look names up (nscd, systemd-resolved) are hidden from programs.
 
 The exit status is the program's, 126 or 127 if it cannot be executed or is not
 there, and 125 if usock itself fails before it starts. Processes that it leaves
 behind are ended.`,
-		Example: `  usock run --pcap trace.pcapng -- curl http://localhost:8080/
+		Example: `  usock run --delay 150ms --loss 2% --pcap trace.pcapng -- curl https://example.com/
+  usock run -p 8080:80 -p 5353/udp -- ./server
   usock run --delay 40ms --jitter 5ms --loss 1% --rate 20mbit -- sh -c './server & ./client'`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -46,7 +65,7 @@ behind are ended.`,
 			return nil
 		},
 		RunE: func(_ *cobra.Command, args []string) error {
-			return runProgram(args, verbose, &s)
+			return runProgram(args, verbose, &s, &out)
 		},
 	}
 	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
@@ -55,6 +74,7 @@ behind are ended.`,
 	c.Flags().SetInterspersed(false)
 	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "name calls that usock does not have on stderr")
 	s.flags(c.Flags())
+	out.flags(c.Flags(), &s)
 	return c
 }
 
@@ -104,18 +124,29 @@ func execFailed(path string, err error) {
 	notExecuted(exitNotExecutable, e)
 }
 
-func runProgram(args []string, verbose bool, s *shape) error {
+func runProgram(args []string, verbose bool, s *shape, out *outside) error {
 	path := findProgram(args[0])
+	if err := out.check(s); err != nil {
+		return err
+	}
 	if err := s.open(); err != nil {
 		return err
 	}
 	who := new(run.Caller)
-	host, err := usock.NewHost(usock.Config{
+	config := usock.Config{
 		Name:     "run",
 		Loopback: s.loopback(),
 		Capable:  who.Capable, // what a program may do on the machine, it may do on the host
-	})
+	}
+	out.verbose = verbose
+	if err := out.open(&config, s); err != nil {
+		return err
+	}
+	host, err := usock.NewHost(config)
 	if err != nil {
+		return err
+	}
+	if err := out.start(host); err != nil {
 		return err
 	}
 	o := run.Options{
@@ -123,11 +154,16 @@ func runProgram(args []string, verbose bool, s *shape) error {
 		Packets: s.loopback() != nil,
 		Stdin:   os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 		Guard: []string{"/proc/self/exe", guardName}, Warn: os.Stderr,
+		Absent: nameDaemons,
 	}
 	if verbose {
 		o.Log = os.Stderr
 	}
+	if out.gateway != nil {
+		o.Outside = out.gateway
+	}
 	st, err := run.Run(o)
+	out.close()
 	host.Close()
 	if err != nil {
 		execFailed(path, err)

@@ -21,6 +21,7 @@ type shape struct {
 	seed       uint64
 	mtu        int
 	pcap       string
+	on         string // where the impairment acts: onLoopback, onOutside or both
 
 	file *os.File
 	w    *link.PcapWriter
@@ -78,19 +79,31 @@ func (s *shape) open() error {
 // loopback returns the host's loopback link as the flags want it; nil if they want
 // nothing.
 func (s *shape) loopback() func(link.Link) link.Link {
-	if !s.impaired && s.w == nil && s.mtu == 0 {
+	return s.shaped(s.on != onOutside, link.ImpairConfig{Out: s.impairment, Seed: s.seed, MTU: s.mtu}, link.Sent)
+}
+
+// outside returns the link to the gateway as the flags want it; nil if they want nothing.
+func (s *shape) outside() func(link.Link) link.Link {
+	return s.shaped(s.on != onLoopback, link.ImpairConfig{Out: s.impairment, In: s.impairment, Seed: s.seed, MTU: s.mtu}, link.BothWays)
+}
+
+// shaped returns what makes a link as the flags want it, which act on it or do not; nil if
+// they want nothing.
+func (s *shape) shaped(acts bool, c link.ImpairConfig, seen link.Directions) func(link.Link) link.Link {
+	acts = acts && (s.impaired || s.mtu != 0)
+	if !acts && s.w == nil {
 		return nil
 	}
 	return func(l link.Link) link.Link {
-		if s.impaired || s.mtu != 0 {
-			i, err := link.Impair(l, link.ImpairConfig{Out: s.impairment, Seed: s.seed, MTU: s.mtu})
+		if acts {
+			i, err := link.Impair(l, c)
 			if err != nil {
-				panic(err) // open has checked the impairment, and loopback carries IP
+				panic(err) // open has checked the impairment, and the links carry IP
 			}
 			l = i
 		}
 		if s.w != nil {
-			l = link.Pcap(l, s.w, link.Sent)
+			l = link.Pcap(l, s.w, seen)
 		}
 		return l
 	}

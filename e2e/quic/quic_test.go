@@ -146,7 +146,7 @@ func TestUnderRun(t *testing.T) {
 	if strings.Count(native, "the same: true") != 2 {
 		t.Fatalf("natively:\n%s", native)
 	}
-	if got := output(t, usock, "run", "--pcap", trace, "--", self); got != native {
+	if got := output(t, usock, "run", "--isolated", "--pcap", trace, "--", self); got != native {
 		t.Errorf("--- natively\n%s--- under usock run\n%s", native, got)
 	}
 	for _, field := range []string{"ip.dsfield.ecn", "ipv6.tclass.ecn"} {

@@ -26,16 +26,17 @@ const (
 var house = map[string][]string{
 	// What users import.
 	".": {
-		"internal/abi", "internal/host", "internal/inet", "internal/ip", "internal/pkt", "internal/socket",
+		"internal/abi", "internal/buf", "internal/host", "internal/inet", "internal/ip", "internal/pkt", "internal/socket",
 		"internal/tcp", "internal/unix", "internal/wait", "link",
 	},
 	"link":    {"internal/buf", "internal/offload", "internal/pkt", "internal/wire", "golang.org/x/sys/", "golang.zx2c4.com/wireguard/"},
 	"sim":     {".", "link"},
 	"inspect": {".", "link"},
+	"gateway": {".", "link", "golang.org/x/sys/", "golang.org/x/net/dns/"},
 	"run":     {".", "link", "internal/abi", "golang.org/x/sys/", "golang.org/x/net/bpf"},
 
 	// The command.
-	"cmd/usock": {".", "link", "run", "inspect", "github.com/spf13/", "golang.org/x/term", "golang.org/x/sys/"},
+	"cmd/usock": {".", "gateway", "link", "run", "inspect", "github.com/spf13/", "golang.org/x/term", "golang.org/x/sys/"},
 
 	// Domains and protocols.
 	"internal/inet": {

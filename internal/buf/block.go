@@ -115,6 +115,10 @@ func (v View) Bytes() []byte {
 	return v.b.data[v.off : v.off+v.n : v.off+v.n]
 }
 
+// Room returns the bytes for who has made the block and given no view of it out: they may be
+// written to.
+func (v View) Room() []byte { return v.Bytes() }
+
 // Slice returns the bytes [i, j) of the view. It takes no reference.
 func (v View) Slice(i, j int) View {
 	if i < 0 || j < i || j > int(v.n) {

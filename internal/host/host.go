@@ -28,6 +28,7 @@ type Host struct {
 	dirty  []*Port // ports that have packets to be sent after unlocking
 	wakes  wait.List
 	idle   []*wait.Waiter // waiters for reuse
+	after  []func()       // to be called after unlocking
 	closed bool
 }
 
@@ -53,7 +54,7 @@ func (h *Host) Now() time.Duration {
 	return h.now
 }
 
-// maxDirty is how many ports a Leave flushes without allocating.
+// maxDirty is how many ports a Leave flushes, and functions it calls, without allocating.
 const maxDirty = 4
 
 // Leave carries out what the entry has brought about and unlocks the host. See
@@ -67,6 +68,10 @@ func (h *Host) Leave() {
 		h.alarm.Set(next - h.Now())
 	}
 	wakes := h.wakes.Take()
+	var calls [maxDirty]func()
+	after := append(calls[:0], h.after...)
+	clear(h.after)
+	h.after = h.after[:0]
 	var few [maxDirty]*Port
 	dirty := few[:0]
 	if len(h.dirty) > 0 {
@@ -79,6 +84,9 @@ func (h *Host) Leave() {
 	}
 	h.mu.Unlock()
 	wakes.Signal()
+	for _, f := range after {
+		f()
+	}
 	for _, p := range dirty {
 		p.out.Flush()
 	}
@@ -95,6 +103,10 @@ func (h *Host) expire() {
 
 // Loop queues a packet that the host sends to itself. The lock must be held.
 func (h *Host) Loop(p *pkt.Packet) { h.loop.Push(p) }
+
+// After has f called by the goroutine that leaves the host, once it has unlocked: f may
+// enter the host. The lock must be held.
+func (h *Host) After(f func()) { h.after = append(h.after, f) }
 
 // SetTimer gives e the deadline at; timer.Never stops it. The lock must be held.
 func (h *Host) SetTimer(e *timer.Entry, at time.Duration) { h.timers.Set(e, at) }

@@ -94,6 +94,12 @@ func (d *dgram) mtu() int {
 	if !d.raddr.IsValid() || d.path == nil {
 		return 0
 	}
+	if d.path.Gen != d.stack.IP.Generation() {
+		// Since the last send the path may have been found to be narrower.
+		if p, err := d.stack.path(d.raddr, d.path.Src, d.sendDevice(d.raddr, int(d.scope))); err == nil {
+			return p.MTU
+		}
+	}
 	return d.path.MTU
 }
 

@@ -223,8 +223,8 @@ func (t *portTable) taken(b *binding, port uint16) bool {
 	return false
 }
 
-// bind gives b the port, or a free one for port 0. EADDRINUSE if that fails.
-func (t *portTable) bind(b *binding, port uint16, random uint64) error {
+// bind gives b the port, or for port 0 a free one that is not avoid. EADDRINUSE if that fails.
+func (t *portTable) bind(b *binding, port, avoid uint16, random uint64) error {
 	if port != 0 {
 		if t.conflict(b, port) {
 			return syscall.EADDRINUSE
@@ -238,14 +238,14 @@ func (t *portTable) bind(b *binding, port uint16, random uint64) error {
 	for _, parity := range [...]uint16{1, 0} {
 		for i := uint16(0); i < span; i += 2 {
 			p := ephemeralFirst + (start+i)%span + parity
-			if t.buckets[p] == nil {
+			if t.buckets[p] == nil && p != avoid {
 				t.claim(b, p)
 				return nil
 			}
 		}
 	}
 	for p := uint16(ephemeralFirst); p <= ephemeralLast; p++ {
-		if !t.taken(b, p) {
+		if p != avoid && !t.taken(b, p) {
 			t.claim(b, p)
 			return nil
 		}

@@ -71,15 +71,28 @@ func TestAutobindShares(t *testing.T) {
 			table.init(c.strict)
 			for p := ephemeralFirst; p <= ephemeralLast; p++ {
 				b := &binding{addr: netip.MustParseAddr(c.theirs), reuse: true}
-				if err := table.bind(b, uint16(p), 0); err != nil {
+				if err := table.bind(b, uint16(p), 0, 0); err != nil {
 					t.Fatal(err)
 				}
 			}
 			b := &binding{addr: netip.MustParseAddr(c.ours), reuse: c.reuse}
 			b.six = b.addr.Is6()
-			if err := table.bind(b, 0, 12345); err != c.want {
+			if err := table.bind(b, 0, 0, 12345); err != c.want {
 				t.Errorf("%v, want %v", err, c.want)
 			}
 		})
+	}
+}
+
+// A port that is to be avoided is not drawn, wherever the draw begins.
+func TestPortAvoided(t *testing.T) {
+	const avoid = ephemeralFirst + 1 // the first that is tried from random number 0
+	for random := range uint64(4) {
+		var table portTable
+		table.init(false)
+		b := &binding{addr: netip.MustParseAddr("127.0.0.1")}
+		if err := table.bind(b, 0, avoid, random); err != nil || b.bucket.port == avoid {
+			t.Errorf("%d: port %d, %v", random, b.bucket.port, err)
+		}
 	}
 }

@@ -22,6 +22,11 @@ type Config struct {
 	Forwarding bool                      // packets are passed on between links
 	Congestion string                    // "": that of TCP
 	TCP        *tcp.Config               // nil: the core's defaults
+	Handler    Handler                   // nil: what nobody has is refused
+	Foreign    bool                      // the host stands in for all others
+
+	// Watcher, if not nil, is called unlocked when what Listening returns may have changed.
+	Watcher func(proto int, port uint16)
 }
 
 // Stack is the Internet protocols of one host.
@@ -37,6 +42,8 @@ type Stack struct {
 	paths      map[pathKey]*ip.Path
 	flows      map[uint32]*flowLease // leased flow labels
 	flowsOwned bool                  // one of them was not for everyone
+	handler    Handler
+	watcher    func(proto int, port uint16) // nil: nobody
 
 	tcp  *tcpProto
 	udp  *udpProto
@@ -51,6 +58,8 @@ func New(h *host.Host, c Config) (*Stack, error) {
 		Host:    h,
 		capable: c.Capable,
 		paths:   make(map[pathKey]*ip.Path),
+		handler: c.Handler,
+		watcher: c.Watcher,
 	}
 	if err := s.prf.init(); err != nil {
 		return nil, err
@@ -80,7 +89,10 @@ func New(h *host.Host, c Config) (*Stack, error) {
 	table.Transport[ip.ProtoUDP] = s.udp
 	table.Transport[ip.ProtoICMP] = s.ping
 	table.Transport[ip.ProtoICMPv6] = s.ping
-	s.IP = ip.New(h, ip.Config{Forwarding: c.Forwarding}, table)
+	if s.handler != nil {
+		table.Echo = s.Echo
+	}
+	s.IP = ip.New(h, ip.Config{Forwarding: c.Forwarding, Foreign: c.Foreign}, table)
 	return s, nil
 }
 

@@ -26,6 +26,7 @@ type tcpProto struct {
 	portCounters [256]uint32
 	fastOpen     map[netip.Addr]tcp.FastOpen // cookies of servers
 	timeWaits    int
+	flows        int // that wait for an answer
 	options      *socket.Options
 	in, out      tcp.Segment // scratch: a segment on its way in, and one out
 	ipOut        ip.Out      // scratch
@@ -39,6 +40,7 @@ type TCPStats struct {
 	InSegs, OutSegs, InErrs, OutRsts                uint64
 	ActiveOpens, PassiveOpens                       uint64
 	ListenOverflows, ListenDrops, TimeWaitOverflows uint64
+	FlowDrops                                       uint64 // SYNs beyond what may wait for a handler
 	CookiesSent, CookiesReceived, CookiesFailed     uint64
 }
 
@@ -163,7 +165,7 @@ func (t *tcpProto) Bind(s *socket.Socket, a abi.Addr) error {
 	e.addr, e.laddr = addr, addr
 	noPort := a.Port == 0 && e.ip().bindNoPort
 	if !noPort {
-		if err := t.ports.bind(&e.binding, a.Port, t.prf.random()); err != nil {
+		if err := t.ports.bind(&e.binding, a.Port, 0, t.prf.random()); err != nil {
 			e.addr, e.laddr = e.wildcard(), netip.Addr{}
 			only(false)
 			return err
@@ -558,6 +560,8 @@ func (t *tcpProto) close() {
 			o.release()
 		case *timeWait:
 			o.end()
+		case *Flow:
+			o.forget()
 		}
 	})
 }

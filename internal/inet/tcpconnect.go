@@ -231,7 +231,7 @@ func (t *tcpProto) choosePort(e *tcpEndpoint, k *tuple) (iss uint32, err error) 
 		}
 		odd := i / run % 2
 		k.lport = uint16(ephemeralFirst + (start+2*pair)%span + odd)
-		if !t.ports.sharable(k.lport) {
+		if !t.ports.sharable(k.lport) || k.lport == t.elsewhere(k.rport) {
 			continue
 		}
 		if iss, err = t.free(k, false); err != nil {

@@ -45,6 +45,8 @@ func (t *tcpProto) Input(p *pkt.Packet, m *ip.Meta) bool {
 		t.segment(o, m, seg)
 	case *timeWait:
 		o.segment(seg, m)
+	case *Flow:
+		o.segment(m, seg)
 	default:
 		t.stray(l, &k, m, seg, 0)
 	}
@@ -107,6 +109,10 @@ func (t *tcpProto) stray(l *tcpEndpoint, k *tuple, m *ip.Meta, seg *tcp.Segment,
 			return
 		}
 	}
+	if l == nil && seg.Flags&(wire.SYN|wire.ACK) == wire.SYN && t.asks(m) {
+		t.ask(k, m, seg, iss)
+		return
+	}
 	t.reset(k, m, seg)
 }
 
@@ -122,8 +128,11 @@ func (t *tcpProto) reset(k *tuple, m *ip.Meta, seg *tcp.Segment) {
 }
 
 // reply sends a segment without a connection.
-func (t *tcpProto) reply(k *tuple, m *ip.Meta, seg *tcp.Segment) {
-	path, err := t.path(k.raddr, k.laddr, scopeOf(m))
+func (t *tcpProto) reply(k *tuple, m *ip.Meta, seg *tcp.Segment) { t.answer(k, scopeOf(m), seg) }
+
+// answer is reply where the interface of a link-local peer is known.
+func (t *tcpProto) answer(k *tuple, scope int, seg *tcp.Segment) {
+	path, err := t.path(k.raddr, k.laddr, scope)
 	if err != nil {
 		return
 	}
@@ -221,7 +230,7 @@ func (w *timeWait) segment(seg *tcp.Segment, m *ip.Meta) {
 		t.reply(&k, m, &reply)
 		t.Host.SetTimer(&w.timer, w.state.Expires())
 	case tcp.Reuse:
-		if l := t.listenerFor(&k, m.Iface.Index()); l != nil {
+		if l := t.listenerFor(&k, m.Iface.Index()); l != nil || t.asks(m) {
 			iss := w.state.NextISS()
 			w.end()
 			t.stray(l, &k, m, seg, iss)

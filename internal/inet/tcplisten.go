@@ -65,7 +65,7 @@ func (t *tcpProto) Listen(s *socket.Socket, backlog int) error {
 	e.claim()
 	e.listening = true
 	if e.bucket == nil {
-		if err := t.ports.bind(&e.binding, 0, t.prf.random()); err != nil {
+		if err := t.ports.bind(&e.binding, 0, 0, t.prf.random()); err != nil {
 			e.listening = false
 			return err
 		}
@@ -80,6 +80,7 @@ func (t *tcpProto) Listen(s *socket.Socket, backlog int) error {
 	}
 	e.listener = &listener{backlog: backlog}
 	t.listeners[e.lport] = append(t.listeners[e.lport], e)
+	t.portChanged(abi.IPPROTO_TCP, e.lport)
 	return nil
 }
 
@@ -98,6 +99,7 @@ func (t *tcpProto) stopListening(e *tcpEndpoint) {
 	} else {
 		t.listeners[e.lport] = l
 	}
+	t.portChanged(abi.IPPROTO_TCP, e.lport)
 	q := e.listener
 	var lost []*tcpEndpoint
 	for c := q.head; c != nil; c = c.nextUp {

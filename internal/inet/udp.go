@@ -92,12 +92,14 @@ func (u *udpProto) Bind(s *socket.Socket, a abi.Addr) error {
 	only := bindsOnly6(s, addr)
 	e.addr = addr
 	if a.Port != 0 || !e.ip().bindNoPort {
-		if err = u.claimPort(e, a.Port); err != nil {
+		if err = u.claimPort(e, a.Port, 0); err != nil {
 			e.addr = e.wildcard()
 			only(false)
 			return err
 		}
-		e.explicit = a.Port != 0
+		if e.explicit = a.Port != 0; e.explicit {
+			u.portChanged(abi.IPPROTO_UDP, a.Port)
+		}
 	}
 	e.scope = int32(a.Scope)
 	e.names(addr)
@@ -124,9 +126,9 @@ func bindsOnly6(s *socket.Socket, addr netip.Addr) (only func(bool)) {
 }
 
 // claimPort binds e to the port, or to a free one for port 0.
-func (u *udpProto) claimPort(e *udpEndpoint, port uint16) error {
+func (u *udpProto) claimPort(e *udpEndpoint, port, avoid uint16) error {
 	e.claim()
-	if err := u.ports.bind(&e.binding, port, u.prf.random()); err != nil {
+	if err := u.ports.bind(&e.binding, port, avoid, u.prf.random()); err != nil {
 		return err
 	}
 	e.lport = e.bucket.port
@@ -151,6 +153,10 @@ func (u *udpProto) letGo(e *udpEndpoint) {
 	} else {
 		u.byPort[e.lport] = l
 	}
+	if e.explicit {
+		e.explicit = false
+		u.portChanged(abi.IPPROTO_UDP, e.lport)
+	}
 	u.ports.remove(&e.binding)
 	e.lport = 0
 }
@@ -165,7 +171,7 @@ func (u *udpProto) Connect(s *socket.Socket, a abi.Addr) error {
 		}
 		return nil
 	}
-	if err := u.autobind(e); err != nil {
+	if err := u.autobind(e, a.Port); err != nil {
 		return err
 	}
 	path, err := e.connectPath(a)
@@ -181,8 +187,8 @@ func (u *udpProto) Connect(s *socket.Socket, a abi.Addr) error {
 
 // autobind gives e a port, if it has none. It comes before the checks of a call's
 // address (Linux, inet_autobind).
-func (u *udpProto) autobind(e *udpEndpoint) error {
-	if !e.bound() && u.claimPort(e, 0) != nil {
+func (u *udpProto) autobind(e *udpEndpoint, to uint16) error {
+	if !e.bound() && u.claimPort(e, 0, u.elsewhere(to)) != nil {
 		return syscall.EAGAIN
 	}
 	return nil
@@ -267,7 +273,7 @@ func (u *udpProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 	for _, v := range m.Data {
 		n += v.Len()
 	}
-	if err := u.autobind(e); err != nil {
+	if err := u.autobind(e, m.Addr.Port); err != nil {
 		return 0, err
 	}
 	switch {
@@ -578,11 +584,15 @@ func (u *udpProto) Input(p *pkt.Packet, m *ip.Meta) bool {
 		return u.inputGroup(p, m, &h)
 	}
 	e := u.lookup(m.Dst, m.Src, h.DstPort, h.SrcPort, m.Iface.Index())
-	if e == nil {
+	switch {
+	case e != nil:
+		u.deliver(e, p, m, h.SrcPort)
+	case u.asks(m):
+		u.askUDP(p, m, &h)
+	default:
 		u.Stats.NoPorts++
 		return false
 	}
-	u.deliver(e, p, m, h.SrcPort)
 	return true
 }
 

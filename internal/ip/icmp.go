@@ -28,7 +28,7 @@ func (l *Layer) inputICMP4(p *pkt.Packet, m *Meta) {
 			p.Free()
 			return
 		}
-		l.echo(p, m, h, wire.ICMPv4EchoReply)
+		l.asked(p, m, h, wire.ICMPv4EchoReply)
 	case h.Type == wire.ICMPv4EchoReply:
 		l.toTransport(p, m)
 	case wire.IsError4(h.Type):
@@ -58,7 +58,7 @@ func (l *Layer) inputICMP6(p *pkt.Packet, m *Meta) {
 	}
 	switch {
 	case h.Type == wire.ICMPv6Echo:
-		l.echo(p, m, h, wire.ICMPv6EchoReply)
+		l.asked(p, m, h, wire.ICMPv6EchoReply)
 	case h.Type == wire.ICMPv6EchoReply:
 		l.toTransport(p, m)
 	case wire.IsError6(h.Type):
@@ -92,6 +92,13 @@ func sumOf(p *pkt.Packet, start uint16) uint16 {
 		c.Add(v.Bytes())
 	}
 	return c.Sum()
+}
+
+// asked answers an echo request, if nobody else does.
+func (l *Layer) asked(p *pkt.Packet, m *Meta, h wire.ICMP, reply uint8) {
+	if l.table.Echo == nil || !l.table.Echo(p, m, h) {
+		l.echo(p, m, h, reply)
+	}
 }
 
 // echo turns the request p into the reply. Its data is sent back as it lies.

@@ -10,7 +10,7 @@ import (
 // the quoted packet.
 func (l *Layer) error4(b []byte, m *Meta, h wire.ICMP) {
 	q, n, err := wire.ParseIPv4(b[wire.ICMPLen:])
-	if err != nil || q.FragmentOff != 0 || !l.IsLocal(q.Src) {
+	if err != nil || q.FragmentOff != 0 || !l.speaksFor(q.Src) {
 		return
 	}
 	quote := b[wire.ICMPLen+n:]
@@ -60,7 +60,7 @@ func plateau(n int) int {
 // the quoted packet.
 func (l *Layer) error6(b []byte, m *Meta, h wire.ICMP) {
 	q, err := wire.ParseIPv6(b[wire.ICMPLen:])
-	if err != nil || !l.IsLocal(q.Src) {
+	if err != nil || !l.speaksFor(q.Src) {
 		return
 	}
 	quote := b[wire.ICMPLen+wire.IPv6Len:]

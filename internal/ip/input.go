@@ -1,6 +1,8 @@
 package ip
 
 import (
+	"net/netip"
+
 	"usock/internal/buf"
 	"usock/internal/pkt"
 	"usock/internal/wire"
@@ -114,7 +116,7 @@ func (l *Layer) input4(i *Iface, p *pkt.Packet, copied bool) {
 		p.Truncate(int(h.TotalLen))
 	}
 	m := &l.meta
-	m.Src, m.Dst, m.Proto, m.TTL, m.TOS = h.Src, h.Dst, h.Proto, h.TTL, h.TOS
+	m.Src, m.Dst, m.Proto, m.TTL, m.TOS, m.DontFragment = h.Src, h.Dst, h.Proto, h.TTL, h.TOS, h.DontFragment
 	known := i.admitted.has(h.Src, h.Dst, l.gen)
 	mine := p.ForHost && i.cfg.Loopback
 	local := known || mine || l.IsLocal(h.Dst)
@@ -132,11 +134,11 @@ func (l *Layer) input4(i *Iface, p *pkt.Packet, copied bool) {
 		return
 	}
 	if !local && !m.Broadcast {
-		if !h.Dst.IsMulticast() {
+		if !h.Dst.IsMulticast() && !l.standsIn(i, h.Dst) {
 			l.forward4(i, p, &h, n)
 			return
 		}
-		if !i.hears(h.Dst, h.Src) {
+		if h.Dst.IsMulticast() && !i.hears(h.Dst, h.Src) {
 			l.Stats.NotLocal++
 			i.stats.RxDropped++
 			p.Free()
@@ -150,6 +152,11 @@ func (l *Layer) input4(i *Iface, p *pkt.Packet, copied bool) {
 		}
 	}
 	l.deliver(p, m)
+}
+
+// standsIn reports whether this host takes what came on i for dst, which is not its own.
+func (l *Layer) standsIn(i *Iface, dst netip.Addr) bool {
+	return l.cfg.Foreign && !i.cfg.Loopback && !dst.IsLoopback() && !dst.IsLinkLocalUnicast()
 }
 
 // plausible4 reports whether a packet with these addresses can have come in on i
@@ -210,6 +217,7 @@ func (l *Layer) input6(i *Iface, p *pkt.Packet, copied bool) {
 	m := &l.meta
 	m.V6 = true
 	m.Src, m.Dst, m.Proto, m.TTL, m.TOS, m.Flow = h.Src, h.Dst, h.Next, h.HopLimit, h.TOS, h.Flow
+	m.DontFragment = p.DontFragment
 	known := i.admitted.has(h.Src, h.Dst, l.gen) || p.ForHost && i.cfg.Loopback
 	if !known && !copied && !l.plausible6(i, &h) {
 		l.martian(i, p)
@@ -231,7 +239,7 @@ func (l *Layer) input6(i *Iface, p *pkt.Packet, copied bool) {
 			p.Free()
 			return
 		}
-	case l.own[h.Dst] == nil:
+	case l.own[h.Dst] == nil && !l.standsIn(i, h.Dst):
 		l.forward6(i, p, &h)
 		return
 	case !copied:

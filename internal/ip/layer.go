@@ -9,6 +9,7 @@ import (
 	"usock/internal/host"
 	"usock/internal/pkt"
 	"usock/internal/timer"
+	"usock/internal/wire"
 )
 
 // Numbers of the protocols that the layer itself knows (IANA, protocol numbers).
@@ -50,11 +51,16 @@ type Raw interface {
 type Table struct {
 	Transport [256]Transport
 	Raw       Raw // nil: none
+
+	// Echo, if not nil, is shown echo requests before they are answered. Those that it
+	// takes over (true) it answers.
+	Echo func(p *pkt.Packet, m *Meta, h wire.ICMP) bool
 }
 
 // Config says how a layer behaves. Its zero value is a host with Linux's defaults.
 type Config struct {
 	Forwarding bool          // pass packets on between links
+	Foreign    bool          // packets for others are for this host, which answers in their place
 	HopLimit   uint8         // of packets that ask for none of their own; 0: 64
 	Rand       func() uint64 // nil: a generator with a random seed
 }

@@ -16,6 +16,8 @@ type Meta struct {
 	V6        bool
 	Broadcast bool // Dst is a broadcast address
 
+	DontFragment bool // IPv4's bit, or what an IPv6 packet's sender in this process wants
+
 	// Header is the whole network header as received, options and extension
 	// headers included. It is valid until the packet is freed or Input returns.
 	Header []byte

@@ -137,6 +137,7 @@ func (l *Layer) Output(p *pkt.Packet, path *Path, o *Out) error {
 		if !fits {
 			return l.fragment6(p, path, &h, mtu, o)
 		}
+		p.DontFragment = o.DontFragment
 		h.Put(p.Prepend(wire.IPv6Len))
 	}
 	l.send(p, path, src, dst, o)

@@ -125,7 +125,7 @@ func (l *Layer) Route(dst, src netip.Addr, ifindex int) (Path, error) {
 		if src.Is4() != dst.Is4() || src.IsMulticast() || src == limitedBroadcast {
 			return Path{}, syscall.EINVAL
 		}
-		if !l.IsLocal(src) {
+		if !l.speaksFor(src) {
 			return Path{}, syscall.ENETUNREACH
 		}
 	}
@@ -138,6 +138,11 @@ func (l *Layer) Route(dst, src netip.Addr, ifindex int) (Path, error) {
 		return l.route4(dst, src, via)
 	}
 	return l.route6(dst, src, via)
+}
+
+// speaksFor reports whether this host may send from src.
+func (l *Layer) speaksFor(src netip.Addr) bool {
+	return l.IsLocal(src) || l.cfg.Foreign && !src.IsLoopback()
 }
 
 // localPath is the path to an address of this host. A packet for it can be asked
@@ -166,8 +171,10 @@ func (l *Layer) route4(dst, src netip.Addr, via *Iface) (Path, error) {
 	p := Path{Dst: dst, Src: src, Next: dst, Iface: via, Broadcast: l.IsBroadcast(dst)}
 	if via == nil && src.IsValid() && (dst.IsMulticast() || dst == limitedBroadcast) {
 		// The bound source names the interface.
-		if p.Iface = l.lo; !src.IsLoopback() {
-			p.Iface = l.own[src].iface
+		if o := l.own[src]; o != nil {
+			p.Iface = o.iface
+		} else if src.IsLoopback() {
+			p.Iface = l.lo
 		}
 	}
 	var r *Route

@@ -45,6 +45,10 @@ type Packet struct {
 	// whatever its header says (IP_HDRINCL).
 	ForHost bool
 
+	// DontFragment says that an IPv6 packet is not to be fragmented by its sender, which its
+	// header, unlike IPv4's, cannot say: a gateway sends on what it carries accordingly.
+	DontFragment bool
+
 	// Owner says for whom the packet was sent, 0 and 0 where nobody in particular.
 	Owner Owner
 
@@ -73,7 +77,7 @@ func New() *Packet {
 func (p *Packet) Free() {
 	p.Payload.Release()
 	p.ChecksumStart, p.ChecksumOffset, p.SegmentSize = 0, 0, 0
-	p.Trusted, p.ForHost, p.Owner, p.next = false, false, Owner{}, nil
+	p.Trusted, p.ForHost, p.DontFragment, p.Owner, p.next = false, false, false, Owner{}, nil
 	pool.Put(p)
 }
 

@@ -2,6 +2,7 @@ package socket
 
 import (
 	"context"
+	"sync/atomic"
 	"syscall"
 
 	"usock/internal/host"
@@ -69,6 +70,21 @@ func (p *PollSet) OnReady(f func()) {
 	p.host.Enter()
 	p.onReady = f
 	p.host.Leave()
+}
+
+// AfterReady has f called without the lock, once for each time that the host is left after
+// sockets of the set may have become ready.
+func (p *PollSet) AfterReady(f func()) {
+	var told atomic.Bool
+	call := func() {
+		told.Store(false)
+		f()
+	}
+	p.OnReady(func() {
+		if !told.Swap(true) {
+			p.host.After(call)
+		}
+	})
 }
 
 func (i *item) list() {

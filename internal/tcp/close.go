@@ -159,6 +159,12 @@ func (c *Conn) fail(err syscall.Errno) {
 	c.events |= wait.Err
 }
 
+// Fail ends the connection with an error, without a word to the peer.
+func (c *Conn) Fail(err syscall.Errno) wait.Events {
+	c.fail(err)
+	return c.take()
+}
+
 // over enters CLOSED. What was received can still be read.
 func (c *Conn) over() {
 	c.setState(Closed)

@@ -1,0 +1,77 @@
+package usock
+
+import (
+	"context"
+
+	"usock/internal/buf"
+	"usock/internal/socket"
+)
+
+// Data is a run of bytes that is shared with a host and not copied: for relays, which hand on
+// what they receive. The zero Data is empty. It has one owner, who hands it on or calls
+// Release, once; a Data is not safe for use by several goroutines.
+type Data struct{ v buf.View }
+
+// MaxData is the length in bytes of the longest Data.
+const MaxData = buf.MaxBlock
+
+// NewData returns a Data of n bytes, at most MaxData, of any value. They may be written to
+// until the first of them is handed on.
+func NewData(n int) Data { return Data{buf.New(n).View(0, n)} }
+
+// Len returns the number of bytes.
+func (d *Data) Len() int { return d.v.Len() }
+
+// Room returns the bytes of a Data that NewData has made, to be written to.
+func (d *Data) Room() []byte { return d.v.Room() }
+
+// Bytes returns the bytes, which must not be written to. They are the Data's owner's.
+func (d *Data) Bytes() []byte { return d.v.Bytes() }
+
+// Trim takes n bytes off the front.
+func (d *Data) Trim(n int) {
+	if d.v = d.v.Slice(n, d.v.Len()); d.v.Len() == 0 {
+		d.Release()
+	}
+}
+
+// Cut leaves the first n bytes.
+func (d *Data) Cut(n int) {
+	if d.v = d.v.Slice(0, n); n == 0 {
+		d.Release()
+	}
+}
+
+// Release gives the bytes back. The Data is empty then.
+func (d *Data) Release() {
+	d.v.Release()
+	d.v = buf.View{}
+}
+
+// SendData sends d on a stream as Send does, without copying it, and takes off d what was
+// sent: with a nil error that is all, unless the socket is non-blocking. Errors: those of
+// Send; EOPNOTSUPP on sockets that are no streams.
+func (s *Socket) SendData(d *Data, flags int) error {
+	m := msgPool.Get().(*socket.Msg)
+	m.Flags, m.HasAddr, m.Control = flags, false, nil
+	err := s.in.SendView(context.Background(), &d.v, m)
+	msgPool.Put(m)
+	return err
+}
+
+// RecvData receives up to most bytes of a stream as Recv does, without copying them, and
+// appends them to out, in pieces that the caller releases. No bytes and no error is the end
+// of the stream. Of flags, MSG_DONTWAIT and MSG_PEEK are heeded. Errors: those of Recv;
+// EOPNOTSUPP on sockets that are no streams.
+func (s *Socket) RecvData(most int, flags int, out []Data) ([]Data, error) {
+	m := msgPool.Get().(*socket.Msg)
+	m.Flags, m.Want = flags, false
+	err := s.in.RecvViews(context.Background(), most, m)
+	for _, v := range m.Data {
+		out = append(out, Data{v})
+	}
+	clear(m.Data)
+	m.Data = m.Data[:0]
+	msgPool.Put(m)
+	return out, err
+}

@@ -1,0 +1,109 @@
+package usock_test
+
+import (
+	"bytes"
+	"errors"
+	"math/rand/v2"
+	"syscall"
+	"testing"
+
+	"usock"
+	"usock/internal/buf"
+)
+
+// TestData has a relay hand on a stream without copying it.
+func TestData(t *testing.T) {
+	buf.Track(true)
+	defer buf.Track(false)
+	h := newHost(t, usock.Config{})
+	a, b := pair(t, h, "127.0.0.1:5100")
+	c, d := pair(t, h, "[::1]:5101")
+	const size = 5 << 20
+	want := make([]byte, size)
+	rand.NewChaCha8([32]byte{1}).Read(want)
+	go func() {
+		for rest := want; len(rest) > 0; {
+			n := min(len(rest), 1+rand.IntN(usock.MaxData))
+			x := usock.NewData(usock.MaxData)
+			copy(x.Room(), rest[:n])
+			x.Cut(n)
+			if err := a.SendData(&x, 0); err != nil || x.Len() != 0 {
+				t.Errorf("%d of %d bytes left: %v", x.Len(), n, err)
+			}
+			rest = rest[n:]
+		}
+		a.Shutdown(usock.SHUT_WR)
+	}()
+	go func() {
+		for {
+			got, err := b.RecvData(200_000, 0, nil)
+			if err != nil {
+				t.Error(err)
+			}
+			if len(got) == 0 {
+				c.Shutdown(usock.SHUT_WR)
+				return
+			}
+			for i := range got {
+				if err := c.SendData(&got[i], 0); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	}()
+	if got := recvAll(t, d, size); !bytes.Equal(got, want) {
+		t.Error("the bytes differ")
+	}
+	if n, err := d.Recv(make([]byte, 1), 0); n != 0 || err != nil {
+		t.Errorf("at the end: %d, %v", n, err)
+	}
+	for _, s := range []*usock.Socket{a, b, c, d} {
+		s.Close()
+	}
+	within(t, "all blocks are given back", func() error {
+		if n := buf.Live(); n != 0 {
+			return errors.New("blocks are left")
+		}
+		return nil
+	})
+}
+
+func TestDataNonblocking(t *testing.T) {
+	h := newHost(t, usock.Config{})
+	a, b := pair(t, h, "127.0.0.1:5100")
+	if _, err := b.RecvData(10, usock.MSG_DONTWAIT, nil); !errors.Is(err, syscall.EAGAIN) {
+		t.Errorf("nothing to receive: %v", err)
+	}
+	a.SetNonblock(true)
+	sent := 0
+	for {
+		x := usock.NewData(usock.MaxData)
+		err := a.SendData(&x, 0)
+		sent += usock.MaxData - x.Len()
+		left := x.Len()
+		x.Release()
+		if err != nil || left > 0 {
+			if err != nil && !errors.Is(err, syscall.EAGAIN) {
+				t.Fatal(err)
+			}
+			break
+		}
+	}
+	if got := recvAll(t, b, sent); len(got) != sent {
+		t.Errorf("%d bytes of %d", len(got), sent)
+	}
+	a.Close()
+	x := usock.NewData(3)
+	if err := a.SendData(&x, 0); !errors.Is(err, syscall.EBADF) || x.Len() != 3 {
+		t.Errorf("on a closed socket: %v, %d bytes left", err, x.Len())
+	}
+	x.Trim(1)
+	if x.Len() != 2 {
+		t.Error("Trim")
+	}
+	x.Release()
+	u := mustSocket(t, h, usock.AF_INET, usock.SOCK_DGRAM)
+	if _, err := u.RecvData(10, 0, nil); !errors.Is(err, syscall.EOPNOTSUPP) {
+		t.Errorf("of a datagram socket: %v", err)
+	}
+}

@@ -1,0 +1,96 @@
+//go:build linux
+
+package e2e
+
+import (
+	"io"
+	"net"
+	"testing"
+)
+
+// outerServers are the servers of a network, on each of its addresses: 7001 echoes streams and
+// datagrams, 7002 resets a connection in the middle, 7003 closes its half first.
+func (n *network) outerServers() {
+	n.t.Helper()
+	for _, a := range []string{serverAddr4, serverAddr6} {
+		n.serve(net.JoinHostPort(a, "7001"), func(c *net.TCPConn) { io.Copy(c, c) })
+		n.serve(net.JoinHostPort(a, "7002"), func(c *net.TCPConn) {
+			c.Write([]byte("hello"))
+			io.ReadFull(c, make([]byte, 4))
+			c.SetLinger(0)
+		})
+		n.serve(net.JoinHostPort(a, "7003"), func(c *net.TCPConn) {
+			c.Write([]byte("first"))
+			c.CloseWrite()
+			io.Copy(io.Discard, c)
+		})
+		n.echoUDP(net.JoinHostPort(a, "7001"))
+	}
+}
+
+// serve accepts connections at an address of the server's namespace; each is closed when f
+// returns.
+func (n *network) serve(addr string, f func(*net.TCPConn)) {
+	n.t.Helper()
+	var l net.Listener
+	var err error
+	n.in(serverSide, func() { l, err = net.Listen("tcp", addr) })
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	n.t.Cleanup(func() { l.Close() })
+	go accept(l, f)
+}
+
+func accept(l net.Listener, f func(*net.TCPConn)) {
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		go func() {
+			defer c.Close()
+			f(c.(*net.TCPConn))
+		}()
+	}
+}
+
+// echoUDP answers datagrams.
+func (n *network) echoUDP(addr string) {
+	n.t.Helper()
+	var p net.PacketConn
+	var err error
+	n.in(serverSide, func() { p, err = net.ListenPacket("udp", addr) })
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	n.t.Cleanup(func() { p.Close() })
+	go answer(p)
+}
+
+func answer(p net.PacketConn) {
+	b := make([]byte, 1<<16)
+	for {
+		k, from, err := p.ReadFrom(b)
+		if err != nil {
+			return
+		}
+		p.WriteTo(b[:k], from)
+	}
+}
+
+// TestOuterErrors compares what a program sees of a network's servers and dead ends.
+func TestOuterErrors(t *testing.T) {
+	need(t, "python3", "python3")
+	py := script(t, "outer.py")
+	for _, name := range []string{"connects", "polls", "noanswer", "odd", "streams", "datagrams", "sizes", "hops"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel() // most of the time they wait
+			n := newNetwork(t)
+			n.outerServers()
+			w := n.from(asUser)
+			w.limit = 2 * twinLimit
+			twin(t, w, "python3 "+py+" "+name)
+		})
+	}
+}

@@ -1,0 +1,235 @@
+//go:build linux
+
+package e2e
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestOuterCurl has curl fetch files over HTTPS from a server with a certificate of its own
+// authority, by HTTP/1.1 and HTTP/2, and many of them side by side.
+func TestOuterCurl(t *testing.T) {
+	need(t, "curl", "curl")
+	data := make([]byte, 300_000)
+	rand.Read(data)
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Proto", r.Proto)
+		w.Write(data)
+	}))
+	s.EnableHTTP2 = true
+	s.StartTLS()
+	defer s.Close()
+	ca := filepath.Join(bin, "ca.pem")
+	writePEM(t, ca, s.Certificate().Raw)
+	port := s.Listener.Addr().(*net.TCPAddr).Port
+	w := reaching()
+	w.limit = time.Minute
+	n := count(200, 500)
+	twin(t, w, fmt.Sprintf(`curl="curl -sS --fail --cacert %s --resolve example.com:%d:127.0.0.1"
+for how in --http1.1 --http2; do
+	for host in 127.0.0.1 example.com; do
+		$curl $how -o one -w '%%{http_version} %%{size_download} %%{ssl_verify_result}\n' https://$host:%d/
+		sha256sum one
+	done
+	i=0
+	while [ $i -lt %d ]; do i=$((i+1)); echo "url = https://example.com:%d/$i"; echo "output = got-$i"; done >list
+	$curl $how --parallel --parallel-max 100 -K list 2>/dev/null
+	sha256sum got-* | cut -d ' ' -f 1 | sort | uniq -c
+	rm got-*
+done`, ca, port, port, n, port))
+}
+
+// TestOuterBulk carries many bytes each way, with digests; the program is stopped for a while
+// in the middle.
+func TestOuterBulk(t *testing.T) {
+	need(t, "python3", "python3")
+	size := int64(count(256, 1024)) << 20
+	sum := make(chan string, 2)
+	port := outerServer(t, func(c *net.TCPConn) {
+		h := sha256.New()
+		if n, err := io.Copy(h, c); n != size {
+			t.Errorf("the server received %d bytes: %v", n, err)
+		}
+		sum <- fmt.Sprintf("%x", h.Sum(nil))
+		h.Reset()
+		io.CopyN(io.MultiWriter(c, h), rand.Reader, size)
+		sum <- fmt.Sprintf("%x", h.Sum(nil))
+	})
+	w := reaching()
+	w.limit = time.Duration(count(1, 5)) * time.Minute
+	r := w.start(t, true, fmt.Sprintf("exec python3 %s bulk %d %d", script(t, "outclient.py"), port, size))
+	pid := programOf(t, r)
+	for range 3 {
+		time.Sleep(50 * time.Millisecond) // wherever it is then
+		syscall.Kill(pid, syscall.SIGSTOP)
+		time.Sleep(200 * time.Millisecond)
+		syscall.Kill(pid, syscall.SIGCONT)
+	}
+	o := r.wait(t)
+	var sent, got string
+	fmt.Sscanf(o.stdout, "pid %d\nsent %s\nreceived %s\n", &pid, &sent, &got)
+	if o.late || o.code != 0 || sent == "" || len(sum) != 2 || sent != <-sum || got != <-sum {
+		t.Errorf("the digests differ: %v", o)
+	}
+}
+
+// TestOuterGit clones over HTTP.
+func TestOuterGit(t *testing.T) {
+	need(t, "git", "git")
+	dir := t.TempDir()
+	for _, args := range [][]string{
+		{"init", "-q", "-b", "main", dir + "/work"},
+		{"-C", dir + "/work", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "--allow-empty", "-m", "first"},
+		{"clone", "-q", "--bare", dir + "/work", dir + "/bare"},
+		{"-C", dir + "/bare", "update-server-info"},
+	} {
+		if out, err := exec.Command("git", args...).CombinedOutput(); err != nil {
+			t.Fatalf("git %v: %v\n%s", args, err, out)
+		}
+	}
+	s := httptest.NewServer(http.FileServer(http.Dir(dir)))
+	defer s.Close()
+	twin(t, reaching(), "git clone -q "+s.URL+"/bare copy && git -C copy log --oneline --format=%s%H")
+}
+
+// TestOuterDatabases asks a postgres and a redis that run on the machine, on 127.0.0.1.
+func TestOuterDatabases(t *testing.T) {
+	t.Run("redis", func(t *testing.T) {
+		need(t, "redis-server", "redis-server")
+		need(t, "redis-cli", "redis-tools")
+		port := freePort(t)
+		started(t, fmt.Sprintf("exec redis-server --port %d --bind 127.0.0.1 --save ''", port))
+		twin(t, reaching(), fmt.Sprintf(`until_ok redis-cli -p %d ping
+redis-cli -p %d flushall
+seq 1 2000 | sed 's/.*/set key& value&/' | redis-cli -p %d --pipe | tail -1
+redis-cli -p %d get key1999
+redis-cli -p %d dbsize`, port, port, port, port, port))
+	})
+	t.Run("postgres", func(t *testing.T) {
+		dirs, _ := filepath.Glob("/usr/lib/postgresql/*/bin")
+		if len(dirs) == 0 {
+			t.Skip("postgres is not installed (Debian: apt-get install postgresql)")
+		}
+		port := freePort(t)
+		started(t, fmt.Sprintf(`PATH=%s:$PATH
+initdb -D data -U me -A trust >/dev/null 2>&1
+exec postgres -D data -k "$PWD" -p %d -c listen_addresses=127.0.0.1`, dirs[0], port))
+		w := reaching()
+		w.limit = time.Minute
+		o := under(t, w, fmt.Sprintf(`PATH=%s:$PATH
+export PGHOST=127.0.0.1 PGPORT=%d PGUSER=me
+until_ok psql -c 'select 1' postgres
+psql -At -c 'select sum(i) from generate_series(1, 100000) i' postgres
+pgbench -i -q postgres 2>/dev/null
+pgbench -n -c 4 -t 50 postgres | grep processed`, dirs[0], port))
+		if o.late || o.code != 0 || !strings.HasPrefix(o.stdout, "5000050000\n") || !strings.Contains(o.stdout, "200/200") {
+			t.Error(o)
+		}
+	})
+}
+
+// started runs a server of an ordinary user on the machine until the test ends.
+func started(t *testing.T, script string) {
+	t.Helper()
+	r := asUser.start(t, false, script)
+	t.Cleanup(func() {
+		r.c.Process.Signal(syscall.SIGINT)
+		r.c.Wait()
+	})
+}
+
+// freePort returns a TCP port of loopback that nobody has.
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// TestOuterFamilies has clients with Happy Eyeballs (RFC 8305) reach a server both of whose
+// addresses answer, of which one is refused, and of which one is a black hole; then the
+// machine's IPv6 goes away, and comes back.
+func TestOuterFamilies(t *testing.T) {
+	need(t, "python3", "python3")
+	need(t, "node", "nodejs")
+	n := newNetwork(t)
+	n.outerServers()
+	w := n.from(asUser)
+	for _, c := range []struct{ name, four, six string }{
+		{"both", serverAddr4, serverAddr6},
+		{"six refused", serverAddr4, "fd77:9::9"},
+		{"four refused", "10.77.9.9", serverAddr6},
+		{"six in a black hole", serverAddr4, "fd77:66::1"},
+		{"four in a black hole", "10.77.66.1", serverAddr6},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			twin(t, w, fmt.Sprintf("python3 %s eyeballs %s %s; node %s %s %s",
+				script(t, "outclient.py"), c.four, c.six, script(t, "outclient.js"), c.four, c.six))
+		})
+	}
+	t.Run("changes", func(t *testing.T) {
+		r := w.start(t, true, "exec python3 "+script(t, "outclient.py")+" changes")
+		says := func(line string) {
+			eventually(t, line, func() bool { return strings.Contains(r.output(), line+"\n") })
+		}
+		says("six is there")
+		n.ip(clientSide, "route del default via fd77:1::1", "addr flush dev right1 scope global")
+		n.ip(clientSide, "link set right1 down")
+		says("six unreachable at once")
+		n.ip(clientSide, "link set right1 up", "addr replace 10.77.1.2/24 dev right1", "addr replace fd77:1::2/64 dev right1 nodad",
+			"route replace default via 10.77.1.1", "route replace default via fd77:1::1")
+		says("six is back")
+		if o := r.wait(t); o.late || o.code != 0 {
+			t.Error(o)
+		}
+	})
+}
+
+// TestOuterHops shows the routers on the way to traceroute and ping; ping may ask only where
+// the machine lets its user have ping sockets.
+func TestOuterHops(t *testing.T) {
+	need(t, "traceroute", "traceroute")
+	need(t, "ping", "iputils-ping")
+	n := newNetwork(t)
+	w := n.from(asUser)
+	o := prints(t, w, `! ping -n -c 1 -W 2 10.77.3.2 >out; grep -o 'Packet filtered' out
+! ping -n -c 1 -W 2 fd77:3::2 >out; grep -o 'Administratively prohibited' out`, "Packet filtered", "Administratively prohibited")
+	if strings.Count(o.stderr, "ping_group_range") != 1 {
+		t.Errorf("stderr does not say once what to do: %s", o.stderr)
+	}
+	n.sysctl(clientSide, "net/ipv4/ping_group_range", "0 2147483647")
+	// Not here: traceroute -I, which gives up when a send meets the error of an earlier probe. It
+	// knows EHOSTUNREACH for that, and a send without an address shows it as ECONNRESET (docs/CONFORMANCE.md).
+	twin(t, w, `size=5000
+for a in 10.77.3.2 fd77:3::2; do
+	ping -n -c 3 -i 0.2 -W 2 $a | sed 's/ time=.*//; s/, time .*//; /^rtt/d'
+	ping -n -c 1 -s $size -W 2 $a | sed 's/ time=.*//; s/, time .*//; /^rtt/d'
+	ping -n -c 1 -t 2 -W 2 $a | grep -o 'From .*' || :
+	traceroute -n -q 1 -w 2 $a | sed 's/ [0-9.]* ms//'
+	size=1000 # the kernel remembers the path's MTU from one run to the next in IPv6
+done`)
+}
+
+func writePEM(t *testing.T, path string, der []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,64 @@
+"""outclient CASE ARGS - clients of servers outside the run."""
+import asyncio, errno, hashlib, os, socket, sys, time
+
+
+def bulk(port, size):
+    print('pid', os.getpid(), flush=True)
+    s = socket.create_connection(('127.0.0.1', int(port)))
+    h, block, left = hashlib.sha256(), os.urandom(1 << 20), int(size)
+    while left:
+        b = block[:left]
+        h.update(b)
+        s.sendall(b)
+        left -= len(b)
+    s.shutdown(socket.SHUT_WR)
+    print('sent', h.hexdigest(), flush=True)
+    h = hashlib.sha256()
+    while b := s.recv(1 << 20):
+        h.update(b)
+    print('received', h.hexdigest(), flush=True)
+
+
+def eyeballs(four, six):
+    async def client():
+        loop = asyncio.get_running_loop()
+
+        async def addresses(host, port, **_):
+            return [(socket.AF_INET6, socket.SOCK_STREAM, 6, '', (six, 7001, 0, 0)),
+                    (socket.AF_INET, socket.SOCK_STREAM, 6, '', (four, 7001))]
+        loop.getaddrinfo = addresses
+        r, w = await asyncio.open_connection('both', 7001, happy_eyeballs_delay=0.25)
+        w.write(b'hello')
+        print('python', await r.readexactly(5), w.get_extra_info('peername')[0], flush=True)
+        w.close()
+    begin = time.monotonic()
+    asyncio.run(client())
+    print('in time' if time.monotonic() - begin < 2 else 'late')
+
+
+def changes():
+    def connect():
+        s = socket.socket(socket.AF_INET6)
+        s.settimeout(2)
+        begin = time.monotonic()
+        try:
+            s.connect(('fd77:3::2', 7001))
+            return None, time.monotonic() - begin
+        except OSError as e:
+            return e.errno, time.monotonic() - begin
+        finally:
+            s.close()
+
+    def until(want, line):
+        while True:
+            e, took = connect()
+            if e == want and took < 0.5:
+                break
+            time.sleep(0.02)
+        print(line, flush=True)
+    until(None, 'six is there')
+    until(errno.ENETUNREACH, 'six unreachable at once')
+    until(None, 'six is back')
+
+
+globals()[sys.argv[1]](*sys.argv[2:])

@@ -1,0 +1,53 @@
+package gateway
+
+import (
+	"io"
+	"net/netip"
+
+	"usock/link"
+)
+
+// Config says how a gateway is made.
+type Config struct {
+	// Network is the inner IPv4 network: the first address is the gateway's, the second the
+	// host's. The zero Prefix: one that no route of the machine covers.
+	Network netip.Prefix
+
+	// Link, if not nil, is given the host's end of the link, which carries packets of 64 KiB
+	// and segments as large as they come, and returns the one to be used in its place: one
+	// that records it, slows it down, or has a smaller MTU.
+	Link func(link.Link) link.Link
+
+	// Publish names ports of the machine at which the host's are reached. They are bound by
+	// New, and listen while somebody inside does.
+	Publish []Publish
+
+	// Log, if not nil, is told what is published.
+	Log io.Writer
+
+	// Hosts are names that the run knows besides the machine's own: questions about them to the
+	// servers that /etc/resolv.conf names, as it is when the gateway is made, are answered by
+	// the gateway. By TCP that takes a server that accepts the connection.
+	Hosts []Host
+
+	// Isolated has no outside. Of the gateway there is only what answers questions about
+	// names, where /etc/resolv.conf names a server on the loopback interface: others than
+	// Hosts are refused, and so is all else. Network, Link and Publish are without effect.
+	Isolated bool
+
+	// Warn, if not nil, receives what the user must know, each thing once.
+	Warn io.Writer
+}
+
+// Publish is a port of the machine at which a port of the run is reached.
+type Publish struct {
+	Proto int        // IPPROTO_TCP or IPPROTO_UDP
+	Addr  netip.Addr // of the machine; not valid: 127.0.0.1, and ::1 if it has that
+	Port  uint16     // of the machine
+	Inner uint16     // of the run
+
+	// Auto stands for each port of the run, on loopback under its own number, while
+	// somebody listens on it (TCP) or has taken it by bind (UDP). Addr, Port and Inner are
+	// not looked at.
+	Auto bool
+}

@@ -1,0 +1,391 @@
+//go:build linux
+
+package gateway
+
+import (
+	"fmt"
+	"io"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"usock"
+	"usock/link"
+)
+
+// Gateway is a way to the machine's networks. Make one with New, give the host its
+// Interface and Flows, and then Start it.
+type Gateway struct {
+	turn
+
+	router *usock.Host // stands in for the world
+	inner  *usock.Host // whose gateway it is
+	iface  usock.Interface
+	addrs  addresses
+	set    *usock.PollSet // of the router's sockets
+	own    *usock.PollSet // of the inner host's
+
+	epoll    int
+	sources  []watched
+	gen      int32
+	events   [128]unix.EpollEvent
+	again    []source     // with more to do
+	buf      []byte       // what a datagram is received into
+	spare    []byte       // a buffer for a train
+	blocks   blocks       // what a stream is read into
+	pieces   []usock.Data // what one gives
+	control  [512]byte
+	streams  map[*stream]struct{}
+	halfOpen int
+	mappings map[mappingKey]*mapping
+	echoes   map[echoKey]*echoSocket
+	ports    []*port
+	behind   []*port // whose clients wait until there is room for more
+	arrivals map[arrival]*stream
+	guests   map[arrival]*guest
+	auto     map[autoKey][]*port
+	publish  []Publish
+	routes   routes
+	sweeper  *time.Timer
+	sweeps   bool // the sweeper is set
+	closed   bool
+	isolated bool
+	names    *names // nil: none are known
+	local    map[*nameStream]struct{}
+	told     map[string]bool
+	warnTo   io.Writer
+	logTo    io.Writer
+
+	bell    bell        // in the epoll set: some have more to do
+	polling atomic.Bool // a Work is on its way
+	stop    bell        // ends Run
+	running sync.Mutex  // Run; guards epoll and stop when they end
+}
+
+// What a gateway holds at most. What is beyond it is refused in order: a connection is not
+// answered and asks again, and the mapping that was used longest ago makes room.
+const (
+	maxStreams  = 16384
+	maxHalfOpen = 1024
+	maxMappings = 2048
+	maxLeft     = 4096 // datagrams that wait for a turn
+)
+
+const bufSize = 1 << 16
+
+// blocks are read into together.
+type blocks [maxRead / usock.MaxData]usock.Data
+
+// source is something that epoll watches.
+type source interface{ ready(events uint32) }
+
+type watched struct {
+	src source
+	gen int32 // tells a descriptor from an earlier one with its number
+}
+
+// New makes a gateway. It fails if the kernel refuses it an epoll set, or the
+// configuration makes no sense.
+func New(c Config) (*Gateway, error) {
+	g := &Gateway{
+		buf: make([]byte, bufSize), streams: make(map[*stream]struct{}),
+		mappings: make(map[mappingKey]*mapping), echoes: make(map[echoKey]*echoSocket),
+		arrivals: make(map[arrival]*stream), guests: make(map[arrival]*guest), auto: make(map[autoKey][]*port),
+		publish: c.Publish, logTo: c.Log,
+		local: make(map[*nameStream]struct{}), isolated: c.Isolated,
+		told: make(map[string]bool), warnTo: c.Warn, epoll: -1, bell: -1, stop: -1,
+	}
+	g.routes.fd = -1
+	for i := range g.blocks {
+		g.blocks[i] = usock.NewData(usock.MaxData)
+	}
+	g.sweeper = time.AfterFunc(time.Hour, func() { g.leave(g.sweep) })
+	g.sweeper.Stop()
+	var err error
+	if g.names, err = readNames(c.Hosts, c.Isolated); err != nil {
+		return nil, fmt.Errorf("names: %w", err)
+	}
+	if !c.Isolated {
+		if g.addrs, err = chooseAddresses(c.Network); err != nil {
+			return nil, err
+		}
+	}
+	if g.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return nil, fmt.Errorf("gateway: epoll: %w", err)
+	}
+	if g.bell, err = newBell(); err == nil {
+		g.stop, err = newBell()
+	}
+	if err == nil {
+		err = g.watch(int(g.bell), unix.EPOLLIN, g)
+	}
+	if err != nil {
+		g.Close()
+		return nil, fmt.Errorf("gateway: eventfd: %w", err)
+	}
+	if !c.Isolated {
+		if err := g.openLink(&c); err != nil {
+			g.Close()
+			return nil, err
+		}
+	}
+	return g, nil
+}
+
+// openLink binds what is published, and makes the router and the link to it.
+func (g *Gateway) openLink(c *Config) error {
+	if err := g.publishAll(c.Publish); err != nil {
+		return err
+	}
+	inside, outside := link.Pipe(link.PipeConfig{Names: [2]string{"eth0", "gw0"}})
+	var err error
+	g.router, err = usock.NewHost(usock.Config{
+		Name: "gateway", Flows: &side{g: g}, StandIn: true, Privileged: true,
+		Interfaces: []usock.Interface{{Link: outside, Addrs: []netip.Prefix{g.addrs.gateway4, g.addrs.gateway6}}},
+	})
+	if err != nil {
+		return err
+	}
+	g.set = g.router.NewPollSet()
+	g.set.AfterReady(func() { g.leave(func() { g.serve(g.set) }) })
+	var l link.Link = inside
+	if c.Link != nil {
+		l = c.Link(l)
+	}
+	g.iface = usock.Interface{Link: l}
+	return nil
+}
+
+// Interface is the host's interface to the gateway, for its Config. An isolated one has none.
+func (g *Gateway) Interface() usock.Interface { return g.iface }
+
+// Flows is what the host asks about ports of its loopback addresses that nobody has, for its
+// Config: those are the machine's. nil: it need not ask, as the gateway is isolated and has
+// no question to answer.
+func (g *Gateway) Flows() usock.FlowHandler {
+	if g.isolated && !g.names.local() {
+		return nil
+	}
+	return &side{g: g, own: true}
+}
+
+// Start begins to serve the host, which was made with Interface and Flows. It gives the host
+// its addresses and routes: those of a family that the machine has a route for, now or later.
+func (g *Gateway) Start(host *usock.Host) error {
+	g.inner = host
+	g.own = host.NewPollSet()
+	g.own.AfterReady(func() { g.leave(func() { g.serve(g.own) }) })
+	if g.isolated {
+		return nil
+	}
+	return g.routes.open(g)
+}
+
+// FD is a descriptor that becomes readable when there is something to do: Work is to be
+// called at each such event (EPOLLET). It is the gateway's.
+func (g *Gateway) FD() int { return g.epoll }
+
+// Work does what there is to do, without waiting. Where another goroutine has the turn, it is
+// left to that one.
+func (g *Gateway) Work() {
+	if g.polling.CompareAndSwap(false, true) {
+		g.leave(func() {
+			g.polling.Store(false)
+			g.poll()
+		})
+	}
+}
+
+// Run does what there is to do until Close is called, for a program that has no loop of its
+// own to call Work from.
+func (g *Gateway) Run() {
+	g.running.Lock() // Close waits
+	defer g.running.Unlock()
+	if g.epoll < 0 {
+		return
+	}
+	set, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		g.warn("usock: the gateway does not run: %v%s", err, limitHint(err.(syscall.Errno)))
+		return
+	}
+	defer unix.Close(set)
+	for _, fd := range []int{g.epoll, int(g.stop)} {
+		ev := unix.EpollEvent{Events: unix.EPOLLIN | edge, Fd: int32(fd)}
+		unix.EpollCtl(set, unix.EPOLL_CTL_ADD, fd, &ev)
+	}
+	var evs [2]unix.EpollEvent
+	for {
+		n, err := unix.EpollWait(set, evs[:], -1)
+		if err != nil && err != unix.EINTR {
+			return
+		}
+		for _, ev := range evs[:max(n, 0)] {
+			if ev.Fd == int32(g.stop) {
+				return
+			}
+			g.Work()
+		}
+	}
+}
+
+// poll handles what epoll tells.
+func (g *Gateway) poll() {
+	if g.closed {
+		return
+	}
+	n, e := epollWait(g.epoll, g.events[:])
+	if e != 0 {
+		return
+	}
+	for i := range g.events[:n] {
+		ev := &g.events[i]
+		if w := g.sources[ev.Fd]; w.src != nil && w.gen == ev.Pad {
+			w.src.ready(ev.Events)
+		}
+	}
+	if n == len(g.events) {
+		g.bell.ring() // there may be more
+	}
+}
+
+// insider has a socket of the hosts', and is told of its events.
+type insider interface{ inside(usock.Events) }
+
+// serve handles what the hosts' sockets have to say.
+func (g *Gateway) serve(set *usock.PollSet) {
+	var evs [32]usock.Event
+	for !g.closed {
+		n, _ := set.Wait(nil, evs[:]) //lint:ignore SA1012 without a context it does not wait
+		for _, e := range evs[:n] {
+			e.Data.(insider).inside(e.Events)
+		}
+		if n < len(evs) {
+			return
+		}
+	}
+}
+
+// later has s told again that it is ready, of nothing in particular, by the next Work: after
+// the others, and after what else its caller has to do.
+func (g *Gateway) later(s source) {
+	if g.again = append(g.again, s); len(g.again) == 1 {
+		g.bell.ring()
+	}
+}
+
+// ready implements source for the bell.
+func (g *Gateway) ready(uint32) {
+	g.bell.quiet()
+	again := g.again
+	g.again = nil
+	for begin := time.Now(); len(again) > 0 && time.Since(begin) < slice; {
+		s := again[0]
+		again = again[1:]
+		s.ready(0)
+	}
+	if g.again = append(again, g.again...); len(g.again) > 0 {
+		g.bell.ring()
+	}
+}
+
+// slice is how long a Work goes on with those that have more to do.
+const slice = 500 * time.Microsecond
+
+// watch has src told of the events of a descriptor: edges, the state now first.
+func (g *Gateway) watch(fd int, events uint32, src source) error {
+	for len(g.sources) <= fd {
+		g.sources = append(g.sources, watched{})
+	}
+	g.gen++
+	ev := unix.EpollEvent{Events: events | edge, Fd: int32(fd), Pad: g.gen}
+	if err := unix.EpollCtl(g.epoll, unix.EPOLL_CTL_ADD, fd, &ev); err != nil {
+		return err
+	}
+	g.sources[fd] = watched{src, g.gen}
+	return nil
+}
+
+// rewatch changes the events of a descriptor that is watched.
+func (g *Gateway) rewatch(fd int, events uint32) {
+	ev := unix.EpollEvent{Events: events | edge, Fd: int32(fd), Pad: g.sources[fd].gen}
+	unix.EpollCtl(g.epoll, unix.EPOLL_CTL_MOD, fd, &ev) // cannot fail: nothing is allocated for it
+}
+
+const edge = 1 << 31 // EPOLLET
+
+// drop closes fd, which may be watched.
+func (g *Gateway) drop(fd int) {
+	if fd < 0 {
+		return
+	}
+	if fd < len(g.sources) {
+		g.sources[fd] = watched{}
+	}
+	sysClose(fd)
+}
+
+// warn tells the user something once, whatever its arguments: they may be others' to choose.
+func (g *Gateway) warn(format string, args ...any) { g.warnOnce(format, format, args...) }
+
+// warnOnce tells the user the first thing of a kind. There must not be many kinds.
+func (g *Gateway) warnOnce(kind, format string, args ...any) {
+	if g.warnTo != nil && !g.told[kind] {
+		g.told[kind] = true
+		fmt.Fprintf(g.warnTo, format+"\n", args...)
+	}
+}
+
+func (g *Gateway) logf(format string, args ...any) {
+	if g.logTo != nil {
+		fmt.Fprintf(g.logTo, format+"\n", args...)
+	}
+}
+
+// Close ends the gateway and all that it carries. The host is the caller's.
+func (g *Gateway) Close() error {
+	done := make(chan struct{})
+	g.leave(func() {
+		defer close(done)
+		if g.closed {
+			return
+		}
+		g.closed = true
+		g.sweeper.Stop()
+		for s := range g.streams {
+			s.abort()
+		}
+		for s := range g.local {
+			s.close()
+		}
+		for _, m := range g.mappings {
+			m.close()
+		}
+		for _, e := range g.echoes {
+			e.close()
+		}
+		for _, p := range g.ports {
+			p.close()
+		}
+		g.routes.close()
+		for i := range g.blocks {
+			g.blocks[i].Release()
+		}
+		g.stop.ring()
+		sysClose(int(g.bell))
+	})
+	<-done
+	g.running.Lock()
+	sysClose(g.epoll)
+	sysClose(int(g.stop))
+	g.epoll, g.stop = -1, -1
+	g.running.Unlock()
+	if g.router != nil {
+		return g.router.Close()
+	}
+	return nil
+}

@@ -1,0 +1,42 @@
+//go:build !linux
+
+package gateway
+
+import (
+	"errors"
+	"runtime"
+
+	"usock"
+)
+
+// Gateway is a way to the machine's networks, which there is on Linux.
+type Gateway struct{}
+
+// New fails: a gateway needs Linux's epoll and error queues.
+func New(Config) (*Gateway, error) {
+	return nil, errors.New("a gateway needs Linux, and this is " + runtime.GOOS)
+}
+
+// Interface returns none.
+func (*Gateway) Interface() usock.Interface { return usock.Interface{} }
+
+// Flows returns none.
+func (*Gateway) Flows() usock.FlowHandler { return nil }
+
+// Listening does nothing.
+func (*Gateway) Listening(int, uint16) {}
+
+// Start does nothing.
+func (*Gateway) Start(*usock.Host) error { return nil }
+
+// FD returns no descriptor.
+func (*Gateway) FD() int { return -1 }
+
+// Work does nothing.
+func (*Gateway) Work() {}
+
+// Run returns at once.
+func (*Gateway) Run() {}
+
+// Close does nothing.
+func (*Gateway) Close() error { return nil }
