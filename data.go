@@ -35,6 +35,19 @@ func (d *Data) Trim(n int) {
 	}
 }
 
+// TrimData takes n bytes off the front of pieces, which have that many, and returns what is
+// left of them: what a relay does when somebody has taken a part.
+func TrimData(pieces []Data, n int) []Data {
+	for n > 0 {
+		k := min(n, pieces[0].Len())
+		pieces[0].Trim(k)
+		if n -= k; pieces[0].Len() == 0 {
+			pieces = pieces[1:]
+		}
+	}
+	return pieces
+}
+
 // Cut leaves the first n bytes.
 func (d *Data) Cut(n int) {
 	if d.v = d.v.Slice(0, n); n == 0 {

@@ -3,6 +3,7 @@
 package gateway
 
 import (
+	"bytes"
 	"encoding/binary"
 	"net/netip"
 	"syscall"
@@ -26,7 +27,8 @@ type mapping struct {
 	probe    bool  // it sends what is not to be fragmented: IP_PMTUDISC_PROBE
 	wide     bool  // it may send to broadcast addresses
 	waits    []waiting
-	bytes    int // in waits
+	bytes    int  // in waits
+	unread   bool // it stopped receiving to let others have their turn
 	train    train
 	long     int // from how many bytes on the machine does not segment datagrams; 0: not known
 }
@@ -38,7 +40,6 @@ type mappingKey struct {
 
 // waiting is a datagram that the outer socket had no room for.
 type waiting struct {
-	to   netip.AddrPort
 	data []byte
 	d    usock.Datagram // but for its data
 }
@@ -283,10 +284,7 @@ func (m *mapping) sendEach(d *usock.Datagram) {
 
 // eachSegment calls f with each of the datagrams that d stands for.
 func eachSegment(d *usock.Datagram, f func(*usock.Datagram)) {
-	var all []byte
-	for _, b := range d.Data {
-		all = append(all, b...)
-	}
+	all := bytes.Join(d.Data, nil)
 	one := *d
 	one.SegmentSize = 0
 	for len(all) > 0 {
@@ -299,10 +297,7 @@ func eachSegment(d *usock.Datagram, f func(*usock.Datagram)) {
 
 // keep keeps a datagram until there is room outside, or drops it.
 func (m *mapping) keep(d *usock.Datagram) {
-	w := waiting{to: d.Dst, d: *d}
-	for _, b := range d.Data {
-		w.data = append(w.data, b...)
-	}
+	w := waiting{data: bytes.Join(d.Data, nil), d: *d}
 	if m.bytes+len(w.data) > maxWaiting {
 		return
 	}
@@ -339,7 +334,7 @@ func (m *mapping) ready(ev uint32) {
 		m.train.called = false
 		m.train.leave(m)
 	}
-	if ev == 0 || ev&unix.EPOLLIN != 0 {
+	if ev&unix.EPOLLIN != 0 || ev == 0 && m.unread {
 		m.receive()
 	}
 }
@@ -349,6 +344,7 @@ const maxReceives = 64
 
 // receive hands on what has come.
 func (m *mapping) receive() {
+	m.unread = false
 	for range maxReceives {
 		if m.fd < 0 {
 			return
@@ -367,10 +363,11 @@ func (m *mapping) receive() {
 		d := usock.Datagram{Src: msg.name.addrPort(), Dst: m.key.src, Data: [][]byte{m.g.buf[:n]}}
 		readControl(ctl, &d)
 		m.used = time.Now()
-		if err := m.side().host().SendDatagram(&d); err != nil {
+		if err := m.g.host(m.key.own).SendDatagram(&d); err != nil {
 			m.g.warn("usock: the gateway cannot hand on a datagram from %v: %v", d.Src, err)
 		}
 	}
+	m.unread = true
 	m.g.later(m)
 }
 
@@ -429,7 +426,7 @@ func (m *mapping) tell(q *queued) {
 	if m.key.own || q.offender.IsLoopback() {
 		e.From = netip.Addr{}
 	}
-	m.side().host().SendICMPError(&e)
+	m.g.host(m.key.own).SendICMPError(&e)
 }
 
 // refuseDatagram tells who has sent a datagram that it cannot be sent outside.

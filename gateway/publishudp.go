@@ -144,7 +144,7 @@ func (p *port) receive() {
 		}
 		_, _, to := p.way(c.client)
 		d.Src, d.Dst = c.key.from, to
-		if err := (&side{g, c.key.own}).host().SendDatagram(&d); err != nil {
+		if err := g.host(c.key.own).SendDatagram(&d); err != nil {
 			g.warn("usock: a datagram for %v cannot be handed on: %v", p.outer, err)
 		}
 	}
@@ -305,7 +305,7 @@ func (p *port) takeErrors() int {
 		if c.key.own || q.offender.IsLoopback() {
 			e.From = netip.Addr{}
 		}
-		(&side{p.g, c.key.own}).host().SendICMPError(&e)
+		p.g.host(c.key.own).SendICMPError(&e)
 	}
 	return n
 }

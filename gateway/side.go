@@ -16,11 +16,14 @@ type side struct {
 }
 
 // host returns the host whose side it is.
-func (s *side) host() *usock.Host {
-	if s.own {
-		return s.g.inner
+func (s *side) host() *usock.Host { return s.g.host(s.own) }
+
+// host returns the inner host, for what is of its own loopback, or the router.
+func (g *Gateway) host(own bool) *usock.Host {
+	if own {
+		return g.inner
 	}
-	return s.g.router
+	return g.router
 }
 
 // HandleTCP implements usock.FlowHandler.

@@ -350,7 +350,7 @@ func (s *stream) pumpUp() bool {
 		}
 		n, e := sendAll(s.fd, got)
 		moved += n
-		if rest := trimmed(got, n); len(rest) > 0 {
+		if rest := usock.TrimData(got, n); len(rest) > 0 {
 			s.up.held = append([]usock.Data(nil), rest...)
 		}
 		clear(got)
@@ -370,7 +370,7 @@ func (s *stream) sendHeld() syscall.Errno {
 		return 0
 	}
 	n, e := sendAll(s.fd, s.up.held)
-	s.up.held = trimmed(s.up.held, n)
+	s.up.held = usock.TrimData(s.up.held, n)
 	return e
 }
 
@@ -391,18 +391,6 @@ func sendAll(fd int, pieces []usock.Data) (sent int, e syscall.Errno) {
 		}
 	}
 	return sent, 0
-}
-
-// trimmed takes n bytes off the front of pieces and returns what is left.
-func trimmed(pieces []usock.Data, n int) []usock.Data {
-	for n > 0 {
-		k := min(n, pieces[0].Len())
-		pieces[0].Trim(k)
-		if n -= k; pieces[0].Len() == 0 {
-			pieces = pieces[1:]
-		}
-	}
-	return pieces
 }
 
 // notSent deals with an error of the outer socket's send.

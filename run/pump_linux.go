@@ -422,21 +422,9 @@ func (s *sock) passDown(got []usock.Data) {
 			s.down.held = append([]usock.Data(nil), rest...)
 			break
 		}
-		rest = trimmed(rest, n)
+		rest = usock.TrimData(rest, n)
 	}
 	clear(got)
-}
-
-// trimmed takes k bytes off the front of pieces and returns what is left.
-func trimmed(pieces []usock.Data, k int) []usock.Data {
-	for k > 0 {
-		n := min(k, pieces[0].Len())
-		pieces[0].Trim(n)
-		if k -= n; pieces[0].Len() == 0 {
-			pieces = pieces[1:]
-		}
-	}
-	return pieces
 }
 
 // passUrgent hands on the urgent byte, which comes after all that was received up to
@@ -471,7 +459,7 @@ func (s *sock) sendDown() bool {
 			s.l.drop(&s.down.pending)
 			return true
 		}
-		s.down.held = trimmed(s.down.held, n)
+		s.down.held = usock.TrimData(s.down.held, n)
 	}
 	s.l.drop(&s.down.pending)
 	return true

@@ -1,6 +1,7 @@
 package inet
 
 import (
+	"bytes"
 	"encoding/binary"
 	"net/netip"
 	"sync"
@@ -90,7 +91,7 @@ func (u *udpProto) askUDP(p *pkt.Packet, m *ip.Meta, h *wire.UDP) {
 	p.Consume(udpHeader)
 }
 
-// Echo implements ip.Foreign: it has the handler asked about an echo request.
+// Echo is the ip.Table's: it has the handler asked about an echo request.
 func (s *Stack) Echo(p *pkt.Packet, m *ip.Meta, h wire.ICMP) bool {
 	if !s.asks(m) || m.Dst.IsLoopback() {
 		return false
@@ -146,17 +147,14 @@ func (s *Stack) SendDatagram(d *Datagram) error {
 		return syscall.EMSGSIZE
 	}
 	if d.SegmentSize > 0 && n > d.SegmentSize && !path.InMemory() {
-		return s.sendEach(d, path, n)
+		return s.sendEach(d, path)
 	}
 	return s.sendOne(d, path, d.Data, d.SegmentSize)
 }
 
 // sendEach sends the datagrams that d stands for, one after the other.
-func (s *Stack) sendEach(d *Datagram, path *ip.Path, n int) error {
-	all := make([]byte, 0, n)
-	for _, b := range d.Data {
-		all = append(all, b...)
-	}
+func (s *Stack) sendEach(d *Datagram, path *ip.Path) error {
+	all := bytes.Join(d.Data, nil)
 	for len(all) > 0 {
 		part := all[:min(d.SegmentSize, len(all))]
 		all = all[len(part):]
