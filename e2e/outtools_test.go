@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -59,9 +60,10 @@ func TestOuterBulk(t *testing.T) {
 	need(t, "python3", "python3")
 	size := int64(count(256, 1024)) << 20
 	sum := make(chan string, 2)
+	got := new(passed)
 	port := outerServer(t, func(c *net.TCPConn) {
 		h := sha256.New()
-		if n, err := io.Copy(h, c); n != size {
+		if n, err := io.Copy(io.MultiWriter(h, got), c); n != size {
 			t.Errorf("the server received %d bytes: %v", n, err)
 		}
 		sum <- fmt.Sprintf("%x", h.Sum(nil))
@@ -73,16 +75,21 @@ func TestOuterBulk(t *testing.T) {
 	w.limit = time.Duration(count(1, 5)) * time.Minute
 	r := w.start(t, true, fmt.Sprintf("exec python3 %s bulk %d %d", script(t, "outclient.py"), port, size))
 	pid := programOf(t, r)
-	for range 3 {
-		time.Sleep(50 * time.Millisecond) // wherever it is then
+	for i := range int64(3) {
+		eventually(t, "a part has come", func() bool { return got.n.Load() > (i+1)*size/4 })
 		syscall.Kill(pid, syscall.SIGSTOP)
-		time.Sleep(200 * time.Millisecond)
+		last := int64(-1)
+		eventually(t, "nothing more comes", func() bool {
+			before := last
+			last = got.n.Load()
+			return last == before
+		})
 		syscall.Kill(pid, syscall.SIGCONT)
 	}
 	o := r.wait(t)
-	var sent, got string
-	fmt.Sscanf(o.stdout, "pid %d\nsent %s\nreceived %s\n", &pid, &sent, &got)
-	if o.late || o.code != 0 || sent == "" || len(sum) != 2 || sent != <-sum || got != <-sum {
+	var sent, received string
+	fmt.Sscanf(o.stdout, "pid %d\nsent %s\nreceived %s\n", &pid, &sent, &received)
+	if o.late || o.code != 0 || sent == "" || len(sum) != 2 || sent != <-sum || received != <-sum {
 		t.Errorf("the digests differ: %v", o)
 	}
 }
@@ -232,4 +239,12 @@ func writePEM(t *testing.T, path string, der []byte) {
 	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// passed counts what is written to it.
+type passed struct{ n atomic.Int64 }
+
+func (p *passed) Write(b []byte) (int, error) {
+	p.n.Add(int64(len(b)))
+	return len(b), nil
 }

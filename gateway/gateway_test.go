@@ -4,6 +4,7 @@ package gateway
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -358,17 +359,18 @@ func TestBackPressure(t *testing.T) {
 		s := r.dial(to)
 		s.SetNonblock(true)
 		data := make([]byte, 256<<10)
-		sent, idle := 0, 0
-		for idle < 50 {
+		sent := 0
+		for room := true; room; {
 			n, err := s.Send(data, 0)
-			sent += max(n, 0)
-			idle++
-			if err == nil {
-				idle = 0
+			if sent += max(n, 0); err == nil {
+				continue
 			} else if !errors.Is(err, syscall.EAGAIN) {
 				t.Fatal(err)
 			}
-			time.Sleep(time.Millisecond)
+			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			_, err = s.Poll(ctx, usock.POLLOUT)
+			room = err == nil
+			cancel()
 		}
 		if sent > 32<<20 {
 			t.Errorf("%d bytes were taken that nobody reads", sent)
