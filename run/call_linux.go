@@ -67,12 +67,13 @@ func (c *call) failErr(err error) result {
 // lack is the error with which the program's call fails where a step of the
 // supervisor's own has failed with e. That it has no descriptors concerns a program only
 // that asks for one; ENOBUFS is what any call on a socket may give for want of something
-// (POSIX, of each of them).
-func (r *row) lack(e syscall.Errno) syscall.Errno {
-	switch {
-	case noRoom(e) && r != nil && r.is&gives != 0:
-		return e
-	case noRoom(e):
+// (POSIX, of each of them). The user is told once what helps.
+func (l *loop) lack(r *row, e syscall.Errno) syscall.Errno {
+	if noRoom(e) {
+		l.space.tell()
+		if r != nil && r.is&gives != 0 {
+			return e
+		}
 		return unix.ENOBUFS
 	}
 	switch e {
@@ -86,7 +87,7 @@ func (r *row) lack(e syscall.Errno) syscall.Errno {
 func noRoom(e syscall.Errno) bool { return e == unix.EMFILE || e == unix.ENFILE }
 
 // lacks is fail with lack.
-func (c *call) lacks(e syscall.Errno) result { return c.fail(c.row.lack(e)) }
+func (c *call) lacks(e syscall.Errno) result { return c.fail(c.l.lack(c.row, e)) }
 
 // onFail says how to undo a step that was made, should a later one fail.
 func (c *call) onFail(f func()) { c.undo = append(c.undo, f) }
@@ -110,7 +111,7 @@ func (l *loop) handleUntil(n notification, until time.Time) {
 	t, e := l.task(int(n.pid))
 	if e != 0 {
 		if e != unix.ESRCH && !(noRoom(e) && l.wantRoom(n, until)) {
-			l.notify.send(&response{id: n.id, error: -int32(l.calls[n.data.nr].lack(e))})
+			l.notify.send(&response{id: n.id, error: -int32(l.lack(l.calls[n.data.nr], e))})
 		}
 		return
 	}

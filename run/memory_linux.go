@@ -20,13 +20,13 @@ func (c *call) transfer(write bool, p []byte, spans []span) (e syscall.Errno) {
 		return 0
 	}
 	if e := failing(opMemory); e != 0 {
-		return c.row.lack(e)
+		return c.l.lack(c.row, e)
 	}
 	t := c.t
 	if gone := c.away(func() { e = t.transfer(write, p, spans) }); gone != 0 {
 		return gone
 	}
-	return c.row.lack(e)
+	return c.l.lack(c.row, e)
 }
 
 func (t *task) transfer(write bool, p []byte, spans []span) syscall.Errno {

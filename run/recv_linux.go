@@ -214,7 +214,7 @@ func (c *call) take(b []byte, h *unix.Msghdr, flags int) (n int, e syscall.Errno
 		return 0, gone
 	}
 	if e != 0 && e != unix.EAGAIN {
-		e = c.row.lack(e)
+		e = c.l.lack(c.row, e)
 	}
 	return n, e
 }
