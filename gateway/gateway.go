@@ -80,6 +80,14 @@ const bufSize = 1 << 16
 // blocks are read into together.
 type blocks [maxRead / usock.MaxData]usock.Data
 
+// room returns a block's bytes. One that is empty is made.
+func (b *blocks) room(i int) []byte {
+	if b[i].Len() == 0 {
+		b[i] = usock.NewData(usock.MaxData)
+	}
+	return b[i].Room()
+}
+
 // source is something that epoll watches.
 type source interface{ ready(events uint32) }
 
@@ -100,9 +108,6 @@ func New(c Config) (*Gateway, error) {
 		told: make(map[string]bool), warnTo: c.Warn, epoll: -1, bell: -1, stop: -1,
 	}
 	g.routes.fd = -1
-	for i := range g.blocks {
-		g.blocks[i] = usock.NewData(usock.MaxData)
-	}
 	g.sweeper = time.AfterFunc(time.Hour, func() { g.leave(g.sweep) })
 	g.sweeper.Stop()
 	var err error

@@ -460,7 +460,7 @@ func (s *stream) pumpDown() bool {
 func (s *stream) read() (n int, urgent bool, e syscall.Errno) {
 	if s.urgent && atMark(s.fd) {
 		s.urgent = false
-		n, e = sysRecv(s.fd, s.g.blocks[0].Room()[:1], 0)
+		n, e = sysRecv(s.fd, s.g.blocks.room(0)[:1], 0)
 		return n, n == 1, e
 	}
 	n, e = sysReadData(s.fd, &s.g.blocks)
@@ -481,7 +481,7 @@ func (s *stream) take(n int, urgent bool) {
 		flags |= usock.MSG_OOB
 	}
 	if n <= littleSent && s.filter == nil {
-		b := s.g.blocks[0].Room()[:n]
+		b := s.g.blocks.room(0)[:n]
 		k, _ := s.in.Send(b, flags) // an error is told once more
 		s.down.hold(b[max(k, 0):])
 		return
@@ -490,11 +490,11 @@ func (s *stream) take(n int, urgent bool) {
 		k := min(n, usock.MaxData)
 		n -= k
 		if s.filter != nil {
-			s.down.hold(s.filter.down(s.g.blocks[i].Room()[:k]))
+			s.down.hold(s.filter.down(s.g.blocks.room(i)[:k]))
 			continue
 		}
 		d := s.g.blocks[i]
-		s.g.blocks[i] = usock.NewData(usock.MaxData)
+		s.g.blocks[i] = usock.Data{}
 		d.Cut(k)
 		s.down.held = append(s.down.held, d)
 	}

@@ -56,7 +56,7 @@ func sysSend(fd int, p []byte, flags int) (int, syscall.Errno) {
 func sysReadData(fd int, to *blocks) (int, syscall.Errno) {
 	var iov [len(to)]unix.Iovec
 	for i := range to {
-		b := to[i].Room()
+		b := to.room(i)
 		iov[i].Base = unsafe.SliceData(b)
 		iov[i].SetLen(len(b))
 	}

@@ -160,9 +160,9 @@ func (s *sock) nextUp() ([]byte, syscall.Errno) {
 		if !s.far.readable {
 			return nil, unix.EAGAIN
 		}
-		e := a.receive(s.far.fd, s.l.upBuf)
+		e := a.receive(s.far.fd, s.l.arrivalsRoom())
 		if e != 0 && e != unix.EAGAIN && e != unix.ENOMEM && e != unix.ENOBUFS {
-			e = a.receive(s.far.fd, s.l.upBuf) // it was an earlier datagram's, and is cleared
+			e = a.receive(s.far.fd, s.l.arrivalsRoom()) // it was an earlier datagram's, and is cleared
 		}
 		if e != 0 {
 			s.far.readable = e != unix.EAGAIN
@@ -172,7 +172,7 @@ func (s *sock) nextUp() ([]byte, syscall.Errno) {
 			s.far.readable = false // that was all, and what comes will be told
 		}
 	}
-	return a.next(s.l.upBuf), 0
+	return a.next(s.l.arrivalsRoom()), 0
 }
 
 // setAside takes all that the program has sent up to now out of the kernel's queue, to be sent

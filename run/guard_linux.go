@@ -27,6 +27,7 @@ type guard struct {
 	told  map[int32]bool
 	names chan int32 // to who writes them to the pipe: it may be full
 	pipe  *os.File
+	ready *os.File // what it tells
 }
 
 // guardNames is how many names can wait while the guard does not read. More than that
@@ -37,8 +38,8 @@ const guardNames = 1 << 16
 // have failed.
 const guardGrace = 2 * time.Second
 
-// startGuard starts the guard, and waits until it needs nothing more of the kernel
-// than it has: argv is a command that calls Guard.
+// startGuard starts the guard: argv is a command that calls Guard. It guards once await has
+// returned.
 func startGuard(argv []string) (*guard, error) {
 	if len(argv) == 0 {
 		return nil, nil
@@ -53,7 +54,6 @@ func startGuard(argv []string) (*guard, error) {
 		w.Close()
 		return nil, err
 	}
-	defer ready.Close()
 	c := exec.Command(argv[0], argv[1:]...)
 	c.Stdin, c.Stdout = r, told
 	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // the terminal's signals are not for it
@@ -61,16 +61,25 @@ func startGuard(argv []string) (*guard, error) {
 	told.Close()
 	if err != nil {
 		w.Close()
+		ready.Close()
 		return nil, err
 	}
-	g := &guard{cmd: c, told: make(map[int32]bool), names: make(chan int32, guardNames), pipe: w}
 	ready.SetReadDeadline(time.Now().Add(guardStart))
-	if _, err := ready.Read(make([]byte, 1)); err != nil {
-		g.stop()
-		return nil, errGuard
+	return &guard{cmd: c, told: make(map[int32]bool), names: make(chan int32, guardNames), pipe: w, ready: ready}, nil
+}
+
+// await waits until the guard needs nothing more of the kernel than it has.
+func (g *guard) await() error {
+	if g == nil {
+		return nil
+	}
+	_, err := g.ready.Read(make([]byte, 1))
+	g.ready.Close()
+	if err != nil {
+		return errGuard
 	}
 	go g.write()
-	return g, nil
+	return nil
 }
 
 // guardStart is how long the guard may take to start on a machine that is overloaded.
@@ -133,6 +142,7 @@ func (g *guard) stop() {
 	}
 	g.cmd.Process.Kill()
 	g.cmd.Wait()
+	g.ready.Close()
 	g.pipe.Close() // ends a write that waits
 	close(g.names)
 }

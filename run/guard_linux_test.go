@@ -9,9 +9,14 @@ import (
 )
 
 func TestGuardThatDoesNotStart(t *testing.T) {
-	if _, err := startGuard([]string{"/bin/false"}); err != errGuard {
+	g, err := startGuard([]string{"/bin/false"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := g.await(); err != errGuard {
 		t.Errorf("one that ends at once: %v", err)
 	}
+	g.stop()
 	if _, err := startGuard([]string{"/nonexistent"}); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("one that is not there: %v", err)
 	}

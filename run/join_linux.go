@@ -197,7 +197,7 @@ func (s *sock) unfill() {
 			sysSetInt(dup, unix.SO_SNDBUF, defaultSndBuf)
 		}
 		for s.filler > 0 && s.far.fd >= 0 {
-			n, e := sysRecv(s.far.fd, s.l.upBuf[:min(s.filler, len(s.l.upBuf))], 0)
+			n, e := sysRecv(s.far.fd, s.l.control[:min(s.filler, len(s.l.control))], 0)
 			if e != 0 || n == 0 {
 				break
 			}

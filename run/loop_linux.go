@@ -74,12 +74,12 @@ type loop struct {
 	wanting  []wanting      // calls for which there was none
 	feedAt   time.Time      // when they look again, if nothing happens before
 
-	blocks    [pumpSize / usock.MaxData]usock.Data // what a stream's pump reads into, before the stack takes it
-	pieces    []usock.Data                         // what one receives
-	upBuf     []byte                               // what datagrams are read into
-	arrived   arrivals                             // those
-	spare     [][]byte                             // more such buffers
-	message   usock.Msg                            // what a pump receives
+	blocks    blocks       // what a stream's pump reads into, before the stack takes it
+	pieces    []usock.Data // what one receives
+	upBuf     []byte       // arrivalsRoom; nil: not made yet
+	arrived   arrivals     // what datagrams are read into
+	spare     [][]byte     // more such buffers
+	message   usock.Msg    // what a pump receives
 	control   [1024]byte
 	msgBuf    []byte // what a trapped call sends or receives
 	downBuf   []byte
@@ -102,6 +102,25 @@ type loop struct {
 
 const pumpSize = 256 << 10
 
+// blocks are read into together. Those that are empty are made for it.
+type blocks [pumpSize / usock.MaxData]usock.Data
+
+// room returns a block's bytes.
+func (b *blocks) room(i int) []byte {
+	if b[i].Len() == 0 {
+		b[i] = usock.NewData(usock.MaxData)
+	}
+	return b[i].Room()
+}
+
+// arrivalsRoom is where datagrams are read into.
+func (l *loop) arrivalsRoom() []byte {
+	if l.upBuf == nil {
+		l.upBuf = make([]byte, arrivalsMax*arrivalSize)
+	}
+	return l.upBuf
+}
+
 // Each is what one kind of work may take of a round, before the others have their
 // turn.
 const (
@@ -115,10 +134,7 @@ func newLoop(h *usock.Host, who *Caller, log *logger) (l *loop, err error) {
 		batch: make([]unix.EpollEvent, 0, 128), stack: make([]usock.Event, 16),
 		socks: make(map[inode]*sock), silent: make(map[*sock]struct{}),
 		ports: make(map[uint16][]*sock), tasks: make(map[int]*task), procs: make(map[int32]*process),
-		upBuf: make([]byte, arrivalsMax*arrivalSize), downBuf: make([]byte, pumpSize), msgBuf: make([]byte, pumpSize),
-	}
-	for i := range l.blocks {
-		l.blocks[i] = usock.NewData(usock.MaxData)
+		downBuf: make([]byte, pumpSize), msgBuf: make([]byte, pumpSize),
 	}
 	l.dir = newHiddenDir()
 	l.hidden.fd, l.hidden.path = -1, -1

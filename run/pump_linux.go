@@ -226,7 +226,7 @@ func (s *sock) drain() {
 
 // watchConnecting looks whether the program has closed a socket that connects.
 func (s *sock) watchConnecting() {
-	n, e := sysRecv(s.far.fd, s.l.upBuf[:1], unix.MSG_PEEK)
+	n, e := sysRecv(s.far.fd, s.l.control[:1], unix.MSG_PEEK)
 	switch {
 	case e == unix.EAGAIN || e == 0 && n > 0 && polled(s.far.fd)&unix.POLLHUP == 0:
 	case e == 0 || e == closedUnread:
@@ -296,11 +296,11 @@ func (s *sock) skipFiller(n int) int {
 	s.filler -= k
 	var all []byte
 	for i := range s.l.blocks {
-		all = append(all, s.l.blocks[i].Room()...)
+		all = append(all, s.l.blocks.room(i)...)
 	}
 	n -= k
 	for i, rest := 0, all[k:]; i < len(s.l.blocks); i++ {
-		rest = rest[copy(s.l.blocks[i].Room(), rest):]
+		rest = rest[copy(s.l.blocks.room(i), rest):]
 	}
 	return n
 }
@@ -313,11 +313,11 @@ const littleSent = 8 << 10
 // take; then it reports false.
 func (s *sock) passUp(n int) bool {
 	if n <= littleSent {
-		return s.passLittle(s.l.blocks[0].Room()[:n])
+		return s.passLittle(s.l.blocks.room(0)[:n])
 	}
 	for i := 0; n > 0; i++ {
 		d := s.l.blocks[i]
-		s.l.blocks[i] = usock.NewData(usock.MaxData)
+		s.l.blocks[i] = usock.Data{}
 		k := min(n, usock.MaxData)
 		d.Cut(k)
 		n -= k

@@ -43,6 +43,10 @@ type Options struct {
 	// wait for ever should this process be killed. Empty: none.
 	Guard []string
 
+	// Prepared is what Prepare has made, with the guard's command, while the caller has made
+	// the host. nil: Run prepares by itself.
+	Prepared *Prepared
+
 	// Log, if not nil, receives a line for each call that asks for something that
 	// usock does not have.
 	Log io.Writer

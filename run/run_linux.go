@@ -21,10 +21,18 @@ import (
 // signals that are sent to it, so a process should do little else and run one
 // program.
 func Run(o Options) (Status, error) {
-	can, err := preflight()
-	if err != nil {
-		return Status{}, err
+	p := o.Prepared
+	if p == nil {
+		var err error
+		if p, err = Prepare(o.Guard); err != nil {
+			return Status{}, err
+		}
 	}
+	children := newReaper()
+	defer children.stop()
+	sigs := newForwarder()
+	defer sigs.stop()
+	defer p.Stop()
 	if err := shield(); err != nil {
 		return Status{}, err
 	}
@@ -38,39 +46,58 @@ func Run(o Options) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
+	defer l.stop()
 	l.packets = o.Packets
 	l.absent = absentPaths(o.Absent)
 	if o.Outside != nil {
 		if e := l.watch(o.Outside.FD(), unix.EPOLLIN|unix.EPOLLET, outside{o.Outside}); e != 0 {
-			l.stop()
 			return Status{}, fmt.Errorf("epoll: %w", e)
 		}
 	}
-	if l.guard, err = startGuard(o.Guard); err != nil {
-		l.stop()
+	if err := p.guard.await(); err != nil {
 		return Status{}, fmt.Errorf("guard: %w", err)
 	}
+	l.guard = p.guard
 	l.prepare()
-	children := newReaper()
-	defer children.stop()
-	sigs := newForwarder()
-	defer sigs.stop()
 
 	l.log.tellInherited()
-	pid, err := l.launch(&o, can)
+	pid, err := l.launch(&o, p.can)
 	if err != nil {
-		l.stop()
-		l.guard.stop()
 		return Status{}, err
 	}
 	raiseDescriptors()
 	l.do(l.space.measure)
 	go sigs.forward(pid)
 	st := children.wait(pid)
-	endDescendants(children, l.guard.pid())
-	l.stop()
-	l.guard.stop()
+	endDescendants(children, p.guard.pid())
 	return st, nil
+}
+
+// Prepared is what a run has from Prepare.
+type Prepared struct {
+	can   abilities
+	guard *guard
+}
+
+// Prepare tries what a run needs of the kernel, and says what to do where it is denied. It
+// begins to start the guard, whose command it is given (Options.Guard), so that it has started
+// by the time the caller has made a host.
+func Prepare(guard []string) (*Prepared, error) {
+	can, err := preflight()
+	if err != nil {
+		return nil, err
+	}
+	g, err := startGuard(guard)
+	if err != nil {
+		return nil, fmt.Errorf("guard: %w", err)
+	}
+	return &Prepared{can, g}, nil
+}
+
+// Stop ends what has been prepared. Run calls it; it is for who does not come to that.
+func (p *Prepared) Stop() {
+	p.guard.stop()
+	p.guard = nil
 }
 
 // launch starts the program under the filter, which stays on a thread that ends

@@ -11,8 +11,20 @@ import (
 
 // Run fails: it needs Linux's seccomp notifications.
 func Run(Options) (Status, error) {
-	return Status{}, errors.New("running programs needs Linux on amd64 or arm64, and this is " + runtime.GOOS + " on " + runtime.GOARCH)
+	_, err := Prepare(nil)
+	return Status{}, err
 }
+
+// Prepared is nothing.
+type Prepared struct{}
+
+// Prepare fails as Run does.
+func Prepare([]string) (*Prepared, error) {
+	return nil, errors.New("running programs needs Linux on amd64 or arm64, and this is " + runtime.GOOS + " on " + runtime.GOARCH)
+}
+
+// Stop does nothing.
+func (*Prepared) Stop() {}
 
 // Caller would be the program's thread that calls: there is none.
 type Caller struct{}

@@ -281,7 +281,7 @@ func (s *sock) breakFar(dup int) {
 func (s *sock) discard() {
 	sysShutdown(s.far.fd, unix.SHUT_RD)
 	for {
-		if n, e := sysRecv(s.far.fd, s.l.upBuf, 0); e != 0 || n == 0 {
+		if n, e := sysRecv(s.far.fd, s.l.arrivalsRoom(), 0); e != 0 || n == 0 {
 			return
 		}
 	}

@@ -91,13 +91,13 @@ func sysSendFlags(fd int, p []byte, flags int) (int, syscall.Errno) {
 }
 
 // sysReadAll reads into the pieces of room.
-func sysReadAll(fd int, room *[pumpSize / usock.MaxData]usock.Data) (int, syscall.Errno) {
+func sysReadAll(fd int, to *blocks) (int, syscall.Errno) {
 	if e := failing(opRead); e != 0 {
 		return 0, e
 	}
-	var iov [len(room)]unix.Iovec
-	for i := range room {
-		b := room[i].Room()
+	var iov [len(to)]unix.Iovec
+	for i := range to {
+		b := to.room(i)
 		iov[i].Base = unsafe.SliceData(b)
 		iov[i].SetLen(len(b))
 	}

@@ -132,6 +132,11 @@ func runProgram(args []string, verbose bool, s *shape, out *outside) error {
 	if err := s.open(); err != nil {
 		return err
 	}
+	prepared, err := run.Prepare([]string{"/proc/self/exe", guardName})
+	if err != nil {
+		return err
+	}
+	defer prepared.Stop()
 	who := new(run.Caller)
 	config := usock.Config{
 		Name:     "run",
@@ -153,7 +158,7 @@ func runProgram(args []string, verbose bool, s *shape, out *outside) error {
 		Host: host, Caller: who, Path: path, Argv: args, Env: os.Environ(),
 		Packets: s.loopback() != nil,
 		Stdin:   os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
-		Guard: []string{"/proc/self/exe", guardName}, Warn: os.Stderr,
+		Prepared: prepared, Warn: os.Stderr,
 		Absent: nameDaemons,
 	}
 	if verbose {
