@@ -5,6 +5,7 @@ package gateway
 import (
 	"fmt"
 	"io"
+	"net"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -53,6 +54,7 @@ type Gateway struct {
 	sweeper  *time.Timer
 	sweeps   bool // the sweeper is set
 	closed   bool
+	ttl      uint8 // defaultTTL; 0: not looked up yet
 	isolated bool
 	names    *names // nil: none are known
 	local    map[*nameStream]struct{}
@@ -61,7 +63,7 @@ type Gateway struct {
 	logTo    io.Writer
 
 	bell    bell        // in the epoll set: some have more to do
-	polling atomic.Bool // a Work is on its way
+	polling atomic.Bool // a work is on its way
 	stop    bell        // ends Run
 	running sync.Mutex  // Run; guards epoll and stop when they end
 }
@@ -92,9 +94,19 @@ func (b *blocks) room(i int) []byte {
 type source interface{ ready(events uint32) }
 
 type watched struct {
-	src source
-	gen int32 // tells a descriptor from an earlier one with its number
+	src    source
+	gen    int32 // tells a descriptor from an earlier one with its number
+	events uint32
 }
+
+// event is what epoll is told of the descriptor. Its data's first half is negative
+// (run.Worker).
+func (w *watched) event(fd int) *unix.EpollEvent {
+	return &unix.EpollEvent{Events: w.events | edge, Fd: ^int32(fd), Pad: w.gen}
+}
+
+// fdOf returns the descriptor of an event's data.
+func fdOf(id int32) int { return int(^id) }
 
 // New makes a gateway. It fails if the kernel refuses it an epoll set, or the
 // configuration makes no sense.
@@ -190,13 +202,9 @@ func (g *Gateway) Start(host *usock.Host) error {
 	return g.routes.open(g)
 }
 
-// FD is a descriptor that becomes readable when there is something to do: Work is to be
-// called at each such event (EPOLLET). It is the gateway's.
-func (g *Gateway) FD() int { return g.epoll }
-
-// Work does what there is to do, without waiting. Where another goroutine has the turn, it is
+// work does what there is to do, without waiting. Where another goroutine has the turn, it is
 // left to that one.
-func (g *Gateway) Work() {
+func (g *Gateway) work() {
 	if g.polling.CompareAndSwap(false, true) {
 		g.leave(func() {
 			g.polling.Store(false)
@@ -206,7 +214,7 @@ func (g *Gateway) Work() {
 }
 
 // Run does what there is to do until Close is called, for a program that has no loop of its
-// own to call Work from.
+// own (Attach).
 func (g *Gateway) Run() {
 	g.running.Lock() // Close waits
 	defer g.running.Unlock()
@@ -233,7 +241,7 @@ func (g *Gateway) Run() {
 			if ev.Fd == int32(g.stop) {
 				return
 			}
-			g.Work()
+			g.work()
 		}
 	}
 }
@@ -249,13 +257,62 @@ func (g *Gateway) poll() {
 	}
 	for i := range g.events[:n] {
 		ev := &g.events[i]
-		if w := g.sources[ev.Fd]; w.src != nil && w.gen == ev.Pad {
-			w.src.ready(ev.Events)
-		}
+		g.happened(ev.Events, ev.Fd, ev.Pad)
 	}
 	if n == len(g.events) {
 		g.bell.ring() // there may be more
 	}
+}
+
+// happened tells a source of an event, whose data name it.
+func (g *Gateway) happened(events uint32, id, gen int32) {
+	if g.closed {
+		return
+	}
+	if w := g.sources[fdOf(id)]; w.src != nil && w.gen == gen {
+		w.src.ready(events)
+	}
+}
+
+// Attach moves what the gateway waits for to the epoll set of a loop, which then calls Event:
+// Run is not to be called (run.Worker).
+func (g *Gateway) Attach(epoll int) error {
+	g.running.Lock()
+	defer g.running.Unlock()
+	if g.epoll < 0 {
+		return net.ErrClosed
+	}
+	own, err := unix.FcntlInt(uintptr(epoll), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	done := make(chan struct{})
+	g.leave(func() {
+		defer close(done)
+		for fd := range g.sources {
+			if w := &g.sources[fd]; w.src != nil && err == nil {
+				err = unix.EpollCtl(own, unix.EPOLL_CTL_ADD, fd, w.event(fd))
+			}
+		}
+		if err == nil {
+			g.epoll, own = own, g.epoll
+		}
+	})
+	<-done
+	unix.Close(own)
+	return err
+}
+
+// Event does what is to be done at an event of the epoll set of Attach, without waiting, or
+// leaves it to the goroutine that has the turn. Its data are given in two parts. An event of
+// what is not watched any more is nothing.
+func (g *Gateway) Event(events uint32, id, rest int32) {
+	if g.take() {
+		g.happened(events, id, rest)
+		g.end()
+		return
+	}
+	g.leave(func() { g.happened(events, id, rest) })
 }
 
 // insider has a socket of the hosts', and is told of its events.
@@ -275,8 +332,8 @@ func (g *Gateway) serve(set *usock.PollSet) {
 	}
 }
 
-// later has s told again that it is ready, of nothing in particular, by the next Work: after
-// the others, and after what else its caller has to do.
+// later has s told again that it is ready, of nothing in particular, by a later event: after
+// the others, and after what else the loop has to do.
 func (g *Gateway) later(s source) {
 	if g.again = append(g.again, s); len(g.again) == 1 {
 		g.bell.ring()
@@ -298,7 +355,7 @@ func (g *Gateway) ready(uint32) {
 	}
 }
 
-// slice is how long a Work goes on with those that have more to do.
+// slice is how long an event goes on with those that have more to do.
 const slice = 500 * time.Microsecond
 
 // watch has src told of the events of a descriptor: edges, the state now first.
@@ -307,18 +364,19 @@ func (g *Gateway) watch(fd int, events uint32, src source) error {
 		g.sources = append(g.sources, watched{})
 	}
 	g.gen++
-	ev := unix.EpollEvent{Events: events | edge, Fd: int32(fd), Pad: g.gen}
-	if err := unix.EpollCtl(g.epoll, unix.EPOLL_CTL_ADD, fd, &ev); err != nil {
+	w := watched{src, g.gen, events}
+	if err := unix.EpollCtl(g.epoll, unix.EPOLL_CTL_ADD, fd, w.event(fd)); err != nil {
 		return err
 	}
-	g.sources[fd] = watched{src, g.gen}
+	g.sources[fd] = w
 	return nil
 }
 
 // rewatch changes the events of a descriptor that is watched.
 func (g *Gateway) rewatch(fd int, events uint32) {
-	ev := unix.EpollEvent{Events: events | edge, Fd: int32(fd), Pad: g.sources[fd].gen}
-	unix.EpollCtl(g.epoll, unix.EPOLL_CTL_MOD, fd, &ev) // cannot fail: nothing is allocated for it
+	w := &g.sources[fd]
+	w.events = events
+	unix.EpollCtl(g.epoll, unix.EPOLL_CTL_MOD, fd, w.event(fd)) // cannot fail: nothing is allocated for it
 }
 
 const edge = 1 << 31 // EPOLLET

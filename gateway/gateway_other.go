@@ -29,11 +29,11 @@ func (*Gateway) Listening(int, uint16) {}
 // Start does nothing.
 func (*Gateway) Start(*usock.Host) error { return nil }
 
-// FD returns no descriptor.
-func (*Gateway) FD() int { return -1 }
+// Attach fails: there is no epoll.
+func (*Gateway) Attach(int) error { return errors.ErrUnsupported }
 
-// Work does nothing.
-func (*Gateway) Work() {}
+// Event does nothing.
+func (*Gateway) Event(events uint32, id, rest int32) {}
 
 // Run returns at once.
 func (*Gateway) Run() {}

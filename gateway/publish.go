@@ -369,7 +369,7 @@ func (p *port) bring(fd int, client netip.AddrPort) {
 		sysClose(fd)
 		return
 	}
-	s := &stream{g: g, side: &side{g, own}, fd: fd, arrival: arrival{own, from, p.inner}}
+	s := &stream{g: g, side: &side{g, own}, fd: fd, noDelay: true, arrival: arrival{own, from, p.inner}}
 	in, err := s.originate(from, to)
 	if err != nil {
 		if own && err == unix.EADDRNOTAVAIL {

@@ -46,6 +46,8 @@ type stream struct {
 	queued   bool // in g.again
 	gone     bool
 	armed    bool    // epoll tells of room outside
+	noDelay  bool    // TCP_NODELAY is set
+	sent     bool    // something
 	ended    bool    // outside has said all, or broken the connection: reads go on to the end
 	arrival  arrival // of an outer client
 }
@@ -113,11 +115,11 @@ func (g *Gateway) connect(side *side, f *usock.Flow) {
 		g.warn("usock: the gateway has no socket for another connection: %v%s", e, limitHint(e))
 		return
 	}
-	// The inner stack has done Nagle's work already.
-	setInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 	setInt(fd, unix.SOL_SOCKET, unix.SO_OOBINLINE, 1)
 	setTOS(fd, to.Addr(), f.TOS())
-	setTTL(fd, to.Addr(), f.TTL())
+	if to.Addr().Is6() || f.TTL() != g.defaultTTL(fd) {
+		setTTL(fd, to.Addr(), f.TTL())
+	}
 	s := &stream{g: g, side: side, flow: f, fd: fd}
 	if g.names.asked(to) {
 		s.filter = &dnsFilter{names: g.names}
@@ -153,6 +155,14 @@ func setTOS(fd int, a netip.Addr, tos uint8) {
 	default:
 		setInt(fd, unix.IPPROTO_IPV6, unix.IPV6_TCLASS, int(tos))
 	}
+}
+
+// defaultTTL is the time to live of IPv4 sockets that are given none, as of fd.
+func (g *Gateway) defaultTTL(fd int) uint8 {
+	if g.ttl == 0 {
+		g.ttl = uint8(getInt(fd, unix.IPPROTO_IP, unix.IP_TTL))
+	}
+	return g.ttl
 }
 
 // setTTL gives an outer socket the time to live, or hop limit, of an inner packet.
@@ -348,7 +358,7 @@ func (s *stream) pumpUp() bool {
 			}
 			continue
 		}
-		n, e := sendAll(s.fd, got)
+		n, e := s.send(got)
 		moved += n
 		if rest := usock.TrimData(got, n); len(rest) > 0 {
 			s.up.held = append([]usock.Data(nil), rest...)
@@ -369,9 +379,20 @@ func (s *stream) sendHeld() syscall.Errno {
 	if len(s.up.held) == 0 {
 		return 0
 	}
-	n, e := sendAll(s.fd, s.up.held)
+	n, e := s.send(s.up.held)
 	s.up.held = usock.TrimData(s.up.held, n)
 	return e
+}
+
+// send sends pieces as sendAll does. The inner stack has done Nagle's work already: but for the
+// first piece, which is not held back by it, the outer socket has TCP_NODELAY.
+func (s *stream) send(pieces []usock.Data) (int, syscall.Errno) {
+	if !s.noDelay && (s.sent || len(pieces) > 1) {
+		setInt(s.fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+		s.noDelay = true
+	}
+	s.sent = true
+	return sendAll(s.fd, pieces)
 }
 
 // sendAll sends pieces and returns how many bytes the outer socket took, and why not all.
@@ -415,6 +436,7 @@ func (s *stream) passUrgent() bool {
 	if n, err := s.in.Recv(b[:], usock.MSG_OOB); err != nil || n != 1 {
 		return false
 	}
+	s.sent = true
 	if _, e := sysSend(s.fd, b[:], unix.MSG_OOB); e != 0 {
 		s.up.hold(b[:]) // in its place, if not as what it was
 	}

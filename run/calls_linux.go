@@ -43,6 +43,8 @@ func rows() []row {
 		{"listen", 50, 201, always, callListen, 0},
 		{"recvmmsg", 299, 243, always, callRecvmmsg, 0},
 		{"sendmmsg", 307, 269, always, callSendmmsg, 0},
+		{"unshare", 272, 97, unsharesNet, callNamespace, free},
+		{"setns", 308, 268, joinsNet, callNamespace, free},
 		{"io_uring_setup", 425, 425, never, nil, free},
 		{"landlock_create_ruleset", 444, 444, always, callLandlock, free},
 	}

@@ -25,8 +25,25 @@ func namespace(tid, kind string) (inode, bool) {
 // usock's, one that it has made or joined by itself: a socket that it makes there is
 // the kernel's. Where that cannot be seen, it is the host's.
 func (c *call) elsewhere() bool {
-	ns, ok := namespace(strconv.Itoa(c.t.tid), "net")
-	return ok && ns != c.l.netns
+	t := c.t
+	if t.here {
+		return false
+	}
+	ns, ok := namespace(strconv.Itoa(t.tid), "net")
+	if !ok || ns == c.l.netns {
+		// A thread leaves by calls of its own only, which are trapped; but where it is not known
+		// by a descriptor of its own, another one may come to have its number.
+		t.here = ok && !t.leaves && t.alive == ""
+		return false
+	}
+	return true
+}
+
+// callNamespace is unshare(flags) and setns(fd, nstype), with which a thread may come to
+// another network namespace a moment later.
+func callNamespace(c *call) result {
+	c.t.here, c.t.leaves = false, true
+	return result{how: byKernel}
 }
 
 // callSocketpair is socketpair(domain, type, protocol, fds). The Internet's families

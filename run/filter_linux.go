@@ -33,15 +33,16 @@ type machine struct {
 
 // Flags with which a receive or a send without address goes to the kernel.
 const (
-	nativeRecv = 0x2 | 0x40 | 0x100 | 0x4000 | 0x40000000     // PEEK DONTWAIT WAITALL NOSIGNAL CMSG_CLOEXEC
-	nativeSend = 0x4 | 0x40 | 0x80 | 0x800 | 0x4000 | msgMore // DONTROUTE DONTWAIT EOR CONFIRM NOSIGNAL MORE
-	siocBase   = 0x8900                                       // ioctls of sockets, whose size and direction come above
-	siocOutq   = 0x5411                                       // SIOCOUTQ
-	msgMore    = 0x8000
-	ipprotoTCP = 6
-	tcpCork    = 3
-	argHigh    = 4 // offset of an argument's upper half
-	argSize    = 8
+	nativeRecv  = 0x2 | 0x40 | 0x100 | 0x4000 | 0x40000000     // PEEK DONTWAIT WAITALL NOSIGNAL CMSG_CLOEXEC
+	nativeSend  = 0x4 | 0x40 | 0x80 | 0x800 | 0x4000 | msgMore // DONTROUTE DONTWAIT EOR CONFIRM NOSIGNAL MORE
+	siocBase    = 0x8900                                       // ioctls of sockets, whose size and direction come above
+	siocOutq    = 0x5411                                       // SIOCOUTQ
+	msgMore     = 0x8000
+	ipprotoTCP  = 6
+	cloneNewNet = 0x40000000
+	tcpCork     = 3
+	argHigh     = 4 // offset of an argument's upper half
+	argSize     = 8
 )
 
 // kernelFamilies are the domains whose sockets reach no network of the machine's, or
@@ -64,6 +65,18 @@ func makesSocket(a *assembler) {
 		a.jump(bpf.JumpEqual, f, "allow", "")
 	}
 	always(a)
+}
+
+// The calls that may take a thread to another network namespace.
+func unsharesNet(a *assembler) {
+	a.load(arg(0))
+	a.jump(bpf.JumpBitsSet, cloneNewNet, "notify", "allow")
+}
+
+func joinsNet(a *assembler) {
+	a.load(arg(1))
+	a.jump(bpf.JumpEqual, 0, "notify", "") // of any kind
+	a.jump(bpf.JumpBitsSet, cloneNewNet, "notify", "allow")
 }
 
 // A receive or send that names no address is the kernel's own business: the

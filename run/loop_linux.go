@@ -36,6 +36,7 @@ type loop struct {
 	notifyFD int
 	killable bool
 	packets  bool            // Options.Packets
+	outside  Worker          // Options.Outside
 	absent   map[string]bool // Options.Absent, as socketPath has them
 	near     nearness
 	log      *logger
@@ -222,11 +223,6 @@ func (l *loop) do(f func()) {
 	l.ring()
 }
 
-// outside is Options.Outside as a source.
-type outside struct{ w Worker }
-
-func (o outside) ready(uint32) { o.w.Work() }
-
 // waker is the loop as the source of its eventfd.
 type waker loop
 
@@ -282,20 +278,34 @@ func (l *loop) look() {
 	}
 }
 
+// happened tells an event to whose it is, and reports whether there was anybody.
+func (l *loop) happened(e *unix.EpollEvent) bool {
+	if e.Fd < 0 {
+		l.outside.Event(e.Events, e.Fd, e.Pad)
+		return true
+	}
+	w := l.sources[e.Fd]
+	if w.gen != e.Pad || w.src == nil {
+		return false
+	}
+	w.src.ready(e.Events)
+	return true
+}
+
 // round is one round of the loop. It returns false when the turn is another thread's.
 func (l *loop) round(me *turn) bool {
 	for l.pos < len(l.batch) {
 		e := &l.batch[l.pos]
 		l.pos++
-		if w := l.sources[e.Fd]; w.gen == e.Pad && w.src != nil {
-			w.src.ready(e.Events)
-			if me.guest != nil {
-				return false
-			}
-			l.look()
-			if me.guest != nil {
-				return false
-			}
+		if !l.happened(e) {
+			continue
+		}
+		if me.guest != nil {
+			return false
+		}
+		l.look()
+		if me.guest != nil {
+			return false
 		}
 	}
 	l.expire()

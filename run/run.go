@@ -28,8 +28,8 @@ type Options struct {
 	// that of the program that calls. nil: Host's Config decides by itself.
 	Caller *Caller
 
-	// Outside, if not nil, is called by the loop that serves the programs at each event of
-	// its descriptor (EPOLLET): what goes on beside them, such as a gateway.
+	// Outside, if not nil, is what goes on beside the programs, such as a gateway: the loop
+	// that serves them waits for its descriptors too.
 	Outside Worker
 
 	// Absent are paths of AF_UNIX sockets whose servers are not to be seen: a program's
@@ -56,10 +56,16 @@ type Options struct {
 	Warn io.Writer
 }
 
-// Worker has work to do when its descriptor becomes readable.
+// Worker has work to do at the events of its descriptors.
 type Worker interface {
-	FD() int
-	Work() // must not wait
+	// Attach has it watch them by an epoll set, which may be closed when Attach has returned
+	// and stays open then as long as the worker wants. The events' data are its own, but
+	// that they begin with a negative number, of 32 bits.
+	Attach(epoll int) error
+
+	// Event is called with each event, its data cut in two: id is that number. It must not
+	// wait. An event may be one of a descriptor that is watched no more.
+	Event(events uint32, id, rest int32)
 }
 
 func (o *Options) caller() *Caller {

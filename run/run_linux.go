@@ -50,8 +50,9 @@ func Run(o Options) (Status, error) {
 	l.packets = o.Packets
 	l.absent = absentPaths(o.Absent)
 	if o.Outside != nil {
-		if e := l.watch(o.Outside.FD(), unix.EPOLLIN|unix.EPOLLET, outside{o.Outside}); e != 0 {
-			return Status{}, fmt.Errorf("epoll: %w", e)
+		l.outside = o.Outside
+		if err := o.Outside.Attach(l.epoll); err != nil {
+			return Status{}, fmt.Errorf("epoll: %w", err)
 		}
 	}
 	if err := p.guard.await(); err != nil {

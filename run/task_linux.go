@@ -20,6 +20,8 @@ type task struct {
 	owner  int32  // its process; 0: not looked up yet
 	alive  string // a file that is there as long as the thread; "": pidfd is the thread's own
 	replay replay
+	here   bool     // it is in the run's network namespace
+	leaves bool     // it has asked to change its namespaces
 	proc   *process // once a call of its process has been away
 	calls  int      // of its that are being handled
 }
