@@ -49,6 +49,12 @@ type Config struct {
 	// come in either order. It should not take long.
 	Listening func(proto int, port uint16)
 
+	// StreamSettings, if not nil, is called when the program of a TCP connection has set one
+	// of the options that Host.StreamSettings returns, by the goroutine that did, with no lock
+	// held. Those that were set before connect are there when the flow is asked about (Flows).
+	// It should not take long.
+	StreamSettings func(local, remote netip.AddrPort)
+
 	// StandIn has the host take what its links bring for addresses that are not its own, and
 	// answer in their place as Flows says. Without, it is dropped, or passed on by a router.
 	StandIn bool

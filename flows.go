@@ -154,6 +154,36 @@ func (h *Host) Connects(local, remote netip.AddrPort) bool {
 	return h.stack.Connects(local, remote)
 }
 
+// StreamSettings are the options of a TCP connection that are about the way to its peer. Who
+// carries a flow on sets the same there.
+type StreamSettings struct {
+	KeepAlive   bool  // SO_KEEPALIVE
+	KeepIdle    int   // TCP_KEEPIDLE, in seconds; 0: the host's
+	KeepIntvl   int   // TCP_KEEPINTVL, in seconds; 0: the host's
+	KeepCnt     int   // TCP_KEEPCNT; 0: the host's
+	UserTimeout int   // TCP_USER_TIMEOUT, in milliseconds; 0: none
+	TTL         uint8 // IP_TTL or IPV6_UNICAST_HOPS; 0: the host's
+	TOS         uint8 // IP_TOS or IPV6_TCLASS
+}
+
+// StreamSettings returns those of the host's socket that is connected, or connects, from local
+// to remote; false if there is none.
+func (h *Host) StreamSettings(local, remote netip.AddrPort) (StreamSettings, bool) {
+	h.h.Enter()
+	defer h.h.Leave()
+	s, ok := h.stack.Settings(local, remote)
+	return StreamSettings(s), ok
+}
+
+// FailStream ends the connection of the host's socket from local to remote with err, for
+// reasons that no packet tells: ETIMEDOUT, say. What the socket has received can still be
+// read. It reports whether there is one.
+func (h *Host) FailStream(local, remote netip.AddrPort, err syscall.Errno) bool {
+	h.h.Enter()
+	defer h.h.Leave()
+	return h.stack.FailStream(local, remote, err)
+}
+
 // Bound reports whether a socket of the protocol, IPPROTO_TCP or IPPROTO_UDP, has the local
 // address and port, or all addresses' port.
 func (h *Host) Bound(proto int, local netip.AddrPort) bool {

@@ -48,6 +48,7 @@ func NewHost(c Config) (*Host, error) {
 	h.stack, err = inet.New(h.h, inet.Config{
 		Handler:    h.handler(c.Flows),
 		Watcher:    c.Listening,
+		Settings:   c.StreamSettings,
 		Foreign:    c.StandIn,
 		Capable:    c.capable,
 		Forwarding: c.Forward,

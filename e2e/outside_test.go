@@ -5,6 +5,9 @@ package e2e
 import (
 	"io"
 	"net"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -92,5 +95,34 @@ func TestOuterErrors(t *testing.T) {
 			w.limit = 2 * twinLimit
 			twin(t, w, "python3 "+py+" "+name)
 		})
+	}
+}
+
+// TestOuterSilence cuts the way to a server: what a program asked of its connections for that
+// (TCP_USER_TIMEOUT, keepalive) holds for the way outside, and it sees the error.
+func TestOuterSilence(t *testing.T) {
+	need(t, "python3", "python3")
+	t.Parallel()
+	n := newNetwork(t)
+	n.outerServers()
+	w := n.from(asUser)
+	w.limit = 2 * twinLimit
+	var outputs [2]string
+	for i, usock := range []bool{false, true} {
+		r := w.start(t, usock, "python3 "+script(t, "outer.py")+" silence")
+		eventually(t, "the connections are there", func() bool { return strings.Contains(r.output(), "ready") || len(marked(r.marker)) == 0 })
+		n.ip(hopTwo, "route add blackhole 10.77.3.2/32", "route add blackhole fd77:3::2/128")
+		if err := os.WriteFile(filepath.Join(r.c.Dir, "silent"), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		o := r.wait(t)
+		n.ip(hopTwo, "route del blackhole 10.77.3.2/32", "route del blackhole fd77:3::2/128")
+		if o.late || o.code != 0 {
+			t.Error(o)
+		}
+		outputs[i] = o.stdout
+	}
+	if outputs[0] != outputs[1] {
+		t.Errorf("natively:\n%s--- under usock run:\n%s", outputs[0], outputs[1])
 	}
 }

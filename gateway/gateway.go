@@ -41,6 +41,7 @@ type Gateway struct {
 	pieces   []usock.Data // what one gives
 	control  [512]byte
 	streams  map[*stream]struct{}
+	byEnds   map[ends]*stream
 	halfOpen int
 	mappings map[mappingKey]*mapping
 	echoes   map[echoKey]*echoSocket
@@ -112,7 +113,7 @@ func fdOf(id int32) int { return int(^id) }
 // configuration makes no sense.
 func New(c Config) (*Gateway, error) {
 	g := &Gateway{
-		buf: make([]byte, bufSize), streams: make(map[*stream]struct{}),
+		buf: make([]byte, bufSize), streams: make(map[*stream]struct{}), byEnds: make(map[ends]*stream),
 		mappings: make(map[mappingKey]*mapping), echoes: make(map[echoKey]*echoSocket),
 		arrivals: make(map[arrival]*stream), guests: make(map[arrival]*guest), auto: make(map[autoKey][]*port),
 		publish: c.Publish, logTo: c.Log,

@@ -4,6 +4,7 @@ package gateway
 
 import (
 	"errors"
+	"net/netip"
 	"runtime"
 
 	"usock"
@@ -25,6 +26,9 @@ func (*Gateway) Flows() usock.FlowHandler { return nil }
 
 // Listening does nothing.
 func (*Gateway) Listening(int, uint16) {}
+
+// StreamSettings does nothing.
+func (*Gateway) StreamSettings(local, remote netip.AddrPort) {}
 
 // Start does nothing.
 func (*Gateway) Start(*usock.Host) error { return nil }

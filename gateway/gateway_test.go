@@ -19,6 +19,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"usock"
 )
 
@@ -39,7 +41,7 @@ func newRun(t *testing.T, c Config) *run {
 	if r.g, err = New(c); err != nil {
 		t.Fatal(err)
 	}
-	conf := usock.Config{Flows: &side{g: r.g, own: true}, Listening: r.g.Listening, Privileged: true}
+	conf := usock.Config{Flows: &side{g: r.g, own: true}, Listening: r.g.Listening, StreamSettings: r.g.StreamSettings, Privileged: true}
 	if !c.Isolated {
 		conf.Interfaces = []usock.Interface{r.g.Interface()}
 	}
@@ -209,6 +211,64 @@ func TestBytes(t *testing.T) {
 		}
 		wg.Wait()
 		within(t, "the gateway forgets them", func() bool { return r.count() == 0 })
+	})
+}
+
+// TestSettings has the outer socket follow what the program asks of its own.
+func TestSettings(t *testing.T) {
+	eachAddr(t, func(t *testing.T, r *run, a netip.Addr) {
+		to := serve(t, a, func(c *net.TCPConn) {
+			io.Copy(io.Discard, c)
+			c.Close()
+		})
+		level, tos, ttl := unix.IPPROTO_IP, unix.IP_TOS, unix.IP_TTL
+		if a.Is6() {
+			level, tos, ttl = unix.IPPROTO_IPV6, unix.IPV6_TCLASS, unix.IPV6_UNICAST_HOPS
+		}
+		options := []struct{ level, name, v int }{
+			{unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1}, {unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, 77},
+			{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, 7}, {unix.IPPROTO_TCP, unix.TCP_KEEPCNT, 3},
+			{unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, 12345}, {level, tos, 0xb8}, {level, ttl, 33},
+		}
+		a4 := usock.Inet(to)
+		for _, before := range []bool{true, false} {
+			s := r.socket(a4.Family, usock.SOCK_STREAM)
+			set := func() {
+				for _, o := range options {
+					if err := s.SetSockOptInt(o.level, o.name, o.v); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			if before {
+				set()
+			}
+			if err := s.Connect(a4); err != nil {
+				t.Fatal(err)
+			}
+			if !before {
+				set()
+			}
+			name, err := s.GetSockName()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, o := range options {
+				within(t, fmt.Sprintf("option %d of level %d is %d outside (set before connect: %v)", o.name, o.level, o.v, before), func() (ok bool) {
+					done := make(chan struct{})
+					r.g.leave(func() {
+						defer close(done)
+						if out := r.g.byEnds[ends{name.AddrPort(), to}]; out != nil {
+							ok = getInt(out.fd, o.level, o.name) == o.v
+						}
+					})
+					<-done
+					return ok
+				})
+			}
+			s.Close()
+		}
+		within(t, "the gateway forgets them", func() bool { return r.count() == 0 && len(r.g.byEnds) == 0 })
 	})
 }
 

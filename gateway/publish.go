@@ -387,6 +387,9 @@ func (p *port) bring(fd int, client netip.AddrPort) {
 	if own {
 		g.arrivals[s.arrival] = s
 	}
+	if as, err := in.GetSockName(); err == nil {
+		s.know(to, as.AddrPort())
+	}
 	if err := g.watch(fd, toRead, s); err != nil {
 		s.abort()
 		return

@@ -45,11 +45,14 @@ type stream struct {
 	urgent   bool // an urgent byte is on its way from outside
 	queued   bool // in g.again
 	gone     bool
-	armed    bool    // epoll tells of room outside
-	noDelay  bool    // TCP_NODELAY is set
-	sent     bool    // something
-	ended    bool    // outside has said all, or broken the connection: reads go on to the end
-	arrival  arrival // of an outer client
+	armed    bool // epoll tells of room outside
+	ends     ends // of the host's connection
+	asked    usock.StreamSettings
+	why      syscall.Errno // the outer connection has ended; 0: by a reset, or not
+	noDelay  bool          // TCP_NODELAY is set
+	sent     bool          // something
+	ended    bool          // outside has said all, or broken the connection: reads go on to the end
+	arrival  arrival       // of an outer client
 }
 
 // toRead are the events that a stream is always told of. Of room it is told when it has found
@@ -116,7 +119,9 @@ func (g *Gateway) connect(side *side, f *usock.Flow) {
 		return
 	}
 	setInt(fd, unix.SOL_SOCKET, unix.SO_OOBINLINE, 1)
-	setTOS(fd, to.Addr(), f.TOS())
+	if f.TOS()&dscp != 0 {
+		setTOS(fd, to.Addr(), f.TOS())
+	}
 	if to.Addr().Is6() || f.TTL() != g.defaultTTL(fd) {
 		setTTL(fd, to.Addr(), f.TTL())
 	}
@@ -143,17 +148,20 @@ func (g *Gateway) connect(side *side, f *usock.Flow) {
 	}
 	g.streams[s] = struct{}{}
 	g.halfOpen++
+	s.know(f.Remote(), to)
+	// The SYN had the type of service and the time to live.
+	s.set(s.asked, usock.StreamSettings{TOS: s.asked.TOS, TTL: s.asked.TTL})
 	s.outcome(ev)
 }
 
+const dscp = 0xfc // of a type of service
+
 // setTOS gives an outer socket the DSCP of an inner packet. ECN's bits are each side's own.
 func setTOS(fd int, a netip.Addr, tos uint8) {
-	switch tos &= 0xfc; {
-	case tos == 0:
-	case a.Is4():
-		setInt(fd, unix.IPPROTO_IP, unix.IP_TOS, int(tos))
-	default:
-		setInt(fd, unix.IPPROTO_IPV6, unix.IPV6_TCLASS, int(tos))
+	if a.Is4() {
+		setInt(fd, unix.IPPROTO_IP, unix.IP_TOS, int(tos&dscp))
+	} else {
+		setInt(fd, unix.IPPROTO_IPV6, unix.IPV6_TCLASS, int(tos&dscp))
 	}
 }
 
@@ -423,6 +431,7 @@ func (s *stream) notSent(e syscall.Errno) bool {
 		return true
 	default:
 		// The connection is over. What came before is there to be read still.
+		s.told(e)
 		s.failed, s.readable = true, true
 		s.up.drop()
 		s.up.ended = true
@@ -461,6 +470,7 @@ func (s *stream) pumpDown() bool {
 			s.readable = false
 			return false
 		case e != 0, n == 0 && s.failed:
+			s.told(e)
 			s.reset()
 			return false
 		case n == 0:
@@ -551,8 +561,11 @@ func (s *stream) give() bool {
 	return true
 }
 
-// reset passes a reset on to the program.
+// reset passes a reset on to the program, or what else has ended the outer connection.
 func (s *stream) reset() {
+	if s.why != 0 {
+		s.g.inner.FailStream(s.ends.local, s.ends.remote, s.why)
+	}
 	s.in.SetSockOpt(usock.SOL_SOCKET, usock.SO_LINGER, lingerNot)
 	s.in.Close()
 	s.end()
@@ -582,6 +595,9 @@ func (s *stream) end() {
 		s.g.halfOpen--
 	}
 	delete(s.g.streams, s)
+	if s.g.byEnds[s.ends] == s {
+		delete(s.g.byEnds, s.ends)
+	}
 	s.up.drop()
 	s.down.drop()
 	if s.flow == nil {

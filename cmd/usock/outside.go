@@ -101,6 +101,7 @@ func (o *outside) open(c *usock.Config, s *shape) error {
 		return nil
 	}
 	c.Listening = o.gateway.Listening
+	c.StreamSettings = o.gateway.StreamSettings
 	c.Interfaces = append(c.Interfaces, o.gateway.Interface())
 	return nil
 }

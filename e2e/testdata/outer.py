@@ -18,8 +18,8 @@ def told(f, *args):
     """What f does: its result, or its errno."""
     try:
         return f(*args)
-    except socket.timeout:
-        return 'timeout'
+    except socket.timeout as e:
+        return name(e.errno) if e.errno else 'timeout'
     except OSError as e:
         return name(e.errno)
 
@@ -187,6 +187,32 @@ def streams():
         s.shutdown(socket.SHUT_RD)
         print('shut for reading', told(s.send, b'x'), told(s.recv, 10) in (b'', b'x'), flush=True)
         s.close()
+
+
+def silence():
+    """The way to the server falls silent while connections are there."""
+    held = []
+    for a in SERVER:
+        for what in 'user timeout', 'keepalive':
+            s = tcp(a)
+            s.connect((a, ECHO))
+            s.sendall(b'x')
+            assert s.recv(1) == b'x'
+            if what == 'keepalive':
+                for level, option, v in (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1), (6, socket.TCP_KEEPINTVL, 1), (6, socket.TCP_KEEPCNT, 2), (6, socket.TCP_KEEPIDLE, 1):
+                    s.setsockopt(level, option, v)
+            else:
+                s.setsockopt(socket.IPPROTO_TCP, TCP_USER_TIMEOUT, 700)
+            s.settimeout(20)
+            held.append((what, a, s))
+    print('ready', flush=True)
+    while not os.path.exists('silent'):
+        time.sleep(0.01)
+    for what, _, s in held:
+        if what == 'user timeout':
+            s.sendall(b'into the void')
+    for what, a, s in held:
+        print(what, a, poll(s, 20000, select.POLLIN), so_error(s), poll(s, 0), told(s.recv, 10), flush=True)
 
 
 def control(s, flags=socket.MSG_ERRQUEUE):

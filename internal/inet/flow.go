@@ -194,6 +194,18 @@ func (s *Stack) FailConnect(local, remote netip.AddrPort, err syscall.Errno) boo
 	return true
 }
 
+// FailStream has a connection from local to remote fail with err, and reports whether there is
+// one. Locked.
+func (s *Stack) FailStream(local, remote netip.AddrPort, err syscall.Errno) bool {
+	k := tuple{laddr: local.Addr(), raddr: remote.Addr(), lport: local.Port(), rport: remote.Port()}
+	e, ok := s.tcp.conns.find(&k).(*tcpEndpoint)
+	if !ok || e.listener != nil || e.conn.State() == tcp.SynSent {
+		return false
+	}
+	s.tcp.update(e, e.conn.Fail(err))
+	return true
+}
+
 // Connects reports whether a socket tries to connect, or is connected, from local to
 // remote. Locked.
 func (s *Stack) Connects(local, remote netip.AddrPort) bool {

@@ -27,6 +27,10 @@ type Config struct {
 
 	// Watcher, if not nil, is called unlocked when what Listening returns may have changed.
 	Watcher func(proto int, port uint16)
+
+	// Settings, if not nil, is called unlocked when the program of a connection has set one
+	// of its Settings.
+	Settings func(local, remote netip.AddrPort)
 }
 
 // Stack is the Internet protocols of one host.
@@ -43,7 +47,8 @@ type Stack struct {
 	flows      map[uint32]*flowLease // leased flow labels
 	flowsOwned bool                  // one of them was not for everyone
 	handler    Handler
-	watcher    func(proto int, port uint16) // nil: nobody
+	watcher    func(proto int, port uint16)       // nil: nobody
+	settings   func(local, remote netip.AddrPort) // nil: nobody
 
 	tcp  *tcpProto
 	udp  *udpProto
@@ -59,7 +64,7 @@ func New(h *host.Host, c Config) (*Stack, error) {
 		capable: c.Capable,
 		paths:   make(map[pathKey]*ip.Path),
 		handler: c.Handler,
-		watcher: c.Watcher,
+		watcher: c.Watcher, settings: c.Settings,
 	}
 	if err := s.prf.init(); err != nil {
 		return nil, err
