@@ -342,4 +342,10 @@ func (c *call) afterScan(try func(*call) result) result {
 }
 
 // own tells captures and listings which process the socket belongs to.
-func (s *sock) own(c *call) { s.u.SetOwner(c.t.process()) }
+func (s *sock) own(c *call) {
+	pid := c.t.process()
+	s.u.SetOwner(pid)
+	if c.l.named != nil {
+		c.l.named(pid, command(int(pid)))
+	}
+}

@@ -35,8 +35,9 @@ type loop struct {
 	notify   notifier
 	notifyFD int
 	killable bool
-	packets  bool            // Options.Packets
-	absent   map[string]bool // Options.Absent, as socketPath has them
+	packets  bool                // Options.Packets
+	absent   map[string]bool     // Options.Absent, as socketPath has them
+	named    func(int32, string) // Options.Named
 	near     nearness
 	log      *logger
 	guard    *guard // nil: none

@@ -8,6 +8,9 @@ import (
 	"usock"
 )
 
+// KernelNeeded is the first Linux on which Run works.
+const KernelNeeded = "5.14"
+
 // Options say what to run and on which host.
 type Options struct {
 	Host *usock.Host // serves the sockets
@@ -42,6 +45,10 @@ type Options struct {
 	// Guard is a command whose process calls [Guard]. It ends the programs that would
 	// wait for ever should this process be killed. Empty: none.
 	Guard []string
+
+	// Named, if not nil, is called when a socket comes to belong to a process, with the name
+	// of that process's program (comm in proc(5)), for captures. It must not wait.
+	Named func(pid int32, name string)
 
 	// Log, if not nil, receives a line for each call that asks for something that
 	// usock does not have.

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -18,9 +20,9 @@ const impairedMTU = 1500
 type shape struct {
 	impairment link.Impairment
 	impaired   bool
-	seed       uint64
-	mtu        int
-	pcap       string
+	seed       seedValue
+	mtu        mtuValue
+	pcap       fileValue
 	on         string // where the impairment acts: onLoopback, onOutside or both
 
 	file *os.File
@@ -35,42 +37,52 @@ type option struct {
 }
 
 func (o *option) String() string { return o.text }
-func (o *option) Type() string   { return "value" }
+func (o *option) Type() string   { return "VALUE" }
 
 func (o *option) Set(text string) error {
 	o.text, o.shape.impaired = text, true
-	return o.shape.impairment.Set(o.name, text)
+	err := o.shape.impairment.Set(o.name, text)
+	if cause := errors.Unwrap(err); cause != nil {
+		return cause // without the option and its text, which the flag's error names
+	}
+	return err
 }
 
 func (s *shape) flags(f *pflag.FlagSet) {
-	f.StringVar(&s.pcap, "pcap", "", "record all packets to this `file`, in pcapng")
+	s.pcap.hint = "give one, such as trace.pcapng, or - for stdout"
+	f.Var(&s.pcap, "pcap", "record all packets to this `FILE`, in pcapng; - is stdout, a FIFO waits for its reader")
 	for _, o := range link.ImpairmentOptions() {
 		f.Var(&option{shape: s, name: o.Name}, o.Name, o.Usage)
 	}
-	f.Uint64Var(&s.seed, "seed", 0, "of the random choices that --loss and others make; 0: a different one each time")
-	f.IntVar(&s.mtu, "mtu", 0, fmt.Sprintf("largest packet in bytes; %d if the link is impaired", impairedMTU))
+	f.Var(&s.seed, "seed", "of the random choices that --loss and others make, a `NUMBER`; without it, or 0: another one each time")
+	f.Var(&s.mtu, "mtu", fmt.Sprintf("largest packet in `BYTES`, %d to %d; without it %d if the link is impaired", minMTU, maxMTU, impairedMTU))
+}
+
+// check looks whether the flags fit together.
+func (s *shape) check() error {
+	if err := s.impairment.Check(); err != nil {
+		return fmt.Errorf("the link's flags do not fit together: %w (--help shows them)", err)
+	}
+	return nil
 }
 
 // open checks the flags and begins the recording.
 func (s *shape) open() error {
-	if err := s.impairment.Check(); err != nil {
-		return fmt.Errorf("the link's flags do not fit together: %w (--help shows them)", err)
-	}
-	if s.mtu != 0 && s.mtu < 1280 {
-		return fmt.Errorf("--mtu %d: IPv6 needs 1280 bytes; give 1280 or more", s.mtu)
+	if err := s.check(); err != nil {
+		return err
 	}
 	if s.mtu == 0 && s.impaired {
 		s.mtu = impairedMTU
 	}
 	if s.seed == 0 {
-		s.seed = uint64(time.Now().UnixNano())
+		s.seed = seedValue(time.Now().UnixNano())
 	}
-	if s.pcap == "" {
+	if s.pcap.name == "" {
 		return nil
 	}
 	var err error
-	if s.file, err = os.Create(s.pcap); err != nil {
-		return fmt.Errorf("--pcap: %w; name a file that you can write", err)
+	if s.file, err = openOutput("--pcap", s.pcap.name, os.Stderr); err != nil {
+		return err
 	}
 	s.w = link.NewPcapWriter(s.file, 0)
 	return nil
@@ -79,12 +91,12 @@ func (s *shape) open() error {
 // loopback returns the host's loopback link as the flags want it; nil if they want
 // nothing.
 func (s *shape) loopback() func(link.Link) link.Link {
-	return s.shaped(s.on != onOutside, link.ImpairConfig{Out: s.impairment, Seed: s.seed, MTU: s.mtu}, link.Sent)
+	return s.shaped(s.on != onOutside, link.ImpairConfig{Out: s.impairment, Seed: uint64(s.seed), MTU: int(s.mtu)}, link.Sent)
 }
 
 // outside returns the link to the gateway as the flags want it; nil if they want nothing.
 func (s *shape) outside() func(link.Link) link.Link {
-	return s.shaped(s.on != onLoopback, link.ImpairConfig{Out: s.impairment, In: s.impairment, Seed: s.seed, MTU: s.mtu}, link.BothWays)
+	return s.shaped(s.on != onLoopback, link.ImpairConfig{Out: s.impairment, In: s.impairment, Seed: uint64(s.seed), MTU: int(s.mtu)}, link.BothWays)
 }
 
 // shaped returns what makes a link as the flags want it, which act on it or do not; nil if
@@ -109,7 +121,7 @@ func (s *shape) shaped(acts bool, c link.ImpairConfig, seen link.Directions) fun
 	}
 }
 
-// close ends the recording.
+// close ends the recording. Its error says that packets are missing.
 func (s *shape) close() error {
 	if s.w == nil {
 		return nil
@@ -118,14 +130,35 @@ func (s *shape) close() error {
 	if e := s.file.Close(); err == nil { // ends a Write that is stuck
 		err = e
 	}
-	n := s.w.Dropped()
+	return recordingError(s.pcap.name, err, s.w.Dropped())
+}
+
+// recordingError says what became of a recording from which packets were left out.
+func recordingError(name string, err error, missing uint64) error {
+	what := ""
 	switch {
-	case err != nil && n > 0:
-		return fmt.Errorf("recording to %s: %w; %d packets were left out", s.pcap, err, n)
-	case err != nil:
-		return fmt.Errorf("recording to %s: %w", s.pcap, err)
-	case n > 0:
-		return fmt.Errorf("recording to %s: %d packets were left out, as what reads it fell behind", s.pcap, n)
+	case err == nil && missing == 0:
+		return nil
+	case err == nil:
+		return fmt.Errorf("the recording to %s lacks packets, %d of them: what reads it fell behind; record to a file", name, missing)
+	case missing == 1:
+		what = "; 1 packet is missing"
+	case missing > 0:
+		what = fmt.Sprintf("; %d packets are missing", missing)
 	}
-	return nil
+	switch {
+	case errors.Is(err, link.ErrPcapStuck):
+		return fmt.Errorf("the recording to %s has no end: what reads it takes nothing%s", name, what)
+	case errors.Is(err, syscall.EPIPE):
+		return fmt.Errorf("the recording to %s was cut short: its reader has gone%s", name, what)
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		what += "; make room, or record to another disk"
+	case errors.Is(err, syscall.EFBIG):
+		what += "; raise the limit of file sizes (ulimit -f)"
+	}
+	var e syscall.Errno
+	if errors.As(err, &e) {
+		err = e // without the path, which is there already
+	}
+	return fmt.Errorf("the recording to %s was cut short: %w%s", name, err, what)
 }
