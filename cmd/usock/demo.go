@@ -44,7 +44,7 @@ the like the link is a worse one.
 
 The exit status is 1 if the digests differ.`,
 		Example: demoExamples,
-		Args:    cobra.NoArgs,
+		Args:    noArguments,
 		RunE: func(*cobra.Command, []string) error {
 			out := os.Stdout
 			if isStdout(d.shape.pcap.name) {

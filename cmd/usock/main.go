@@ -61,6 +61,14 @@ func rootCmd() *cobra.Command {
 	return root
 }
 
+// noArguments is the check of commands that take flags alone.
+func noArguments(c *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("%s takes no arguments, and %q is one (%s --help)", c.CommandPath(), args[0], c.CommandPath())
+	}
+	return nil
+}
+
 // flagError says what is wrong with a flag, in one line.
 func flagError(c *cobra.Command, err error) error {
 	var value *pflag.InvalidValueError
@@ -70,8 +78,11 @@ func flagError(c *cobra.Command, err error) error {
 			name = "-p"
 		}
 		cause := value.Unwrap()
-		if errors.As(cause, new(*strconv.NumError)) && value.GetFlag().Value.Type() == "bool" {
-			cause = errors.New("give true or false, or nothing")
+		if errors.As(cause, new(*strconv.NumError)) {
+			cause = errors.New("a whole number is wanted")
+			if value.GetFlag().Value.Type() == "bool" {
+				cause = errors.New("give true or false, or nothing")
+			}
 		}
 		text := value.GetValue()
 		if text == "" {

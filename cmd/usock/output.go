@@ -26,8 +26,11 @@ import (
 
 // descriptor returns the number of the descriptor that the name stands for.
 func descriptor(name string) (int, bool) {
+	if name == "-" {
+		return 1, true // ./- is a file
+	}
 	switch name = filepath.Clean(name); name {
-	case "-", "/dev/stdout":
+	case "/dev/stdout":
 		return 1, true
 	case "/dev/stderr":
 		return 2, true

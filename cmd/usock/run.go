@@ -58,7 +58,7 @@ there, and 125 if usock itself fails: before it starts, or, where the program ha
 succeeded, because the recording lacks packets. Processes that it leaves behind are
 ended. usock itself writes nothing but what must be known, a line each, on stderr.
 
-`+runLimits,
+` + runLimits,
 		Example: runExamples,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {

@@ -17,7 +17,7 @@ func versionCmd() *cobra.Command {
 		Short:   "Say which usock this is, and what it needs",
 		Long:    "Version prints the module's version, the revision that it was built from, the Go\nthat has built it, and the kernel that usock run needs. usock --version is the same.",
 		Example: "  usock version",
-		Args:    cobra.NoArgs,
+		Args:    noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			_, err := fmt.Fprint(c.OutOrStdout(), versionText(debug.ReadBuildInfo()))
 			return err
