@@ -15,14 +15,15 @@ import (
 
 // call is a trapped call that waits for its answer.
 type call struct {
-	l    *loop
-	n    notification
-	row  *row
-	t    *task
-	s    *sock        // the socket that its first argument names
-	dup  int          // a duplicate of the program's end; -1: none
-	sets []registered // that a new file is to be given to
-	undo []func()     // what was done and must not stay if the call fails
+	l     *loop
+	n     notification
+	row   *row
+	t     *task
+	s     *sock        // the socket that its first argument names
+	dup   int          // a duplicate of the program's end; -1: none
+	sets  []registered // that a new file is to be given to
+	value []byte       // of the option that it is about
+	undo  []func()     // what was done and must not stay if the call fails
 
 	scanned   bool      // it has waited for a scan
 	starved   bool      // nothing was done, for want of a descriptor
@@ -57,8 +58,7 @@ func (c *call) fail(e syscall.Errno) result { return result{err: e} }
 // does not have.
 func (c *call) failErr(err error) result {
 	e := errno(err)
-	switch e {
-	case unix.EOPNOTSUPP, unix.ENOPROTOOPT, unix.EPROTONOSUPPORT, unix.ESOCKTNOSUPPORT, unix.EAFNOSUPPORT:
+	if lacking(e) {
 		c.l.log.refused(c, e)
 	}
 	return c.fail(e)
@@ -143,7 +143,7 @@ func (l *loop) handleUntil(n notification, until time.Time) {
 
 func (c *call) carryOut() result {
 	if c.n.data.arch != native.arch {
-		c.l.log.printf(c.t, "system call %d of a 32-bit program: not supported", c.n.data.nr)
+		c.l.log.warnFirst("32-bit", c.t, "this is a 32-bit program, for which usock has no Internet sockets: its calls give ENOSYS; run its 64-bit build")
 		return c.fail(unix.ENOSYS)
 	}
 	c.row = c.l.calls[c.n.data.nr]

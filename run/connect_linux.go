@@ -23,6 +23,9 @@ func callConnect(c *call) result {
 		if err == nil {
 			c.s.peer = a.Family != usock.AF_UNSPEC
 		}
+		if a.Port == portDNS { // others connect datagram sockets to see whether there is a route
+			c.noRoute(a, errno(err))
+		}
 		return c.failErr(err)
 	case a.Family == usock.AF_UNSPEC:
 		return c.disconnect(a)
@@ -39,6 +42,16 @@ func callConnect(c *call) result {
 	return c.connect(a)
 }
 
+const portDNS = 53
+
+// noRoute tells the user once that a connect has failed as there is no way out. Of IPv6 it
+// says nothing: many machines have none, and programs that try it first go on with IPv4.
+func (c *call) noRoute(a usock.Addr, e syscall.Errno) {
+	if e == unix.ENETUNREACH && c.l.reaches && a.Family == usock.AF_INET {
+		c.l.log.warnFirst("no route", c.t, "no route to "+a.IP.String()+": this machine has no IPv4 route to other networks, so the run has none (ip route shows the machine's)")
+	}
+}
+
 // connect has the stack connect, or tell how an earlier attempt has ended. The
 // program's end follows.
 func (c *call) connect(a usock.Addr) result {
@@ -49,6 +62,9 @@ func (c *call) connect(a usock.Addr) result {
 	err := s.u.Connect(a)
 	c.stackTold()
 	e := errno(err)
+	if s.state == fresh {
+		c.noRoute(a, e)
+	}
 	switch {
 	case (e == unix.EINPROGRESS || e == 0) && (s.state == over || s.state == listening):
 		// A new attempt. The kernel does not let the program's end connect again, nor

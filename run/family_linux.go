@@ -8,11 +8,22 @@ import (
 
 // descendants returns the processes below root, root excluded.
 func descendants(root int) []int {
+	below := families()
+	var all []int
+	for todo := below[root]; len(todo) > 0; todo = todo[1:] {
+		all = append(all, todo[0])
+		todo = append(todo, below[todo[0]]...)
+	}
+	return all
+}
+
+// families returns the children of all processes.
+func families() map[int][]int {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		return nil
 	}
-	children := make(map[int][]int)
+	below := make(map[int][]int)
 	for _, e := range entries {
 		pid, err := strconv.Atoi(e.Name())
 		if err != nil {
@@ -23,15 +34,35 @@ func descendants(root int) []int {
 			continue
 		}
 		if parent, ok := parentOf(b); ok {
-			children[parent] = append(children[parent], pid)
+			below[parent] = append(below[parent], pid)
 		}
 	}
-	var all []int
-	for todo := children[root]; len(todo) > 0; todo = todo[1:] {
-		all = append(all, todo[0])
-		todo = append(todo, children[todo[0]]...)
+	return below
+}
+
+// children returns the children of a process: those of each of its threads, where the kernel
+// lists them (CONFIG_PROC_CHILDREN), else of all processes those whose parent it is.
+func children(pid int) (list []int) {
+	dir := "/proc/" + strconv.Itoa(pid) + "/task/"
+	threads, err := os.ReadDir(dir)
+	if err != nil {
+		return nil
 	}
-	return all
+	for _, t := range threads {
+		b, err := os.ReadFile(dir + t.Name() + "/children")
+		if os.IsNotExist(err) {
+			if _, gone := os.Stat(dir + t.Name()); gone != nil {
+				continue // the thread has ended
+			}
+			return families()[pid]
+		}
+		for _, text := range bytes.Fields(b) {
+			if n, err := strconv.Atoi(string(text)); err == nil {
+				list = append(list, n)
+			}
+		}
+	}
+	return list
 }
 
 // parentOf reads the parent out of /proc/PID/stat: the second field after the name,

@@ -137,52 +137,121 @@ func (g *guard) stop() {
 	close(g.names)
 }
 
-// Guard is the body of the guard process. It writes a byte to ready when it guards,
-// and returns when the supervisor at the other end of the pipe has gone and the
-// programs named by it have ended.
+// Guard is the body of the guard process, whose parent is the supervisor. It writes a byte
+// to ready when it guards, and returns when the supervisor at the other end of the pipe has
+// gone and the programs named by it, and all that come of them, have ended.
 func Guard(pipe io.Reader, ready io.Writer) {
 	if shield() != nil {
 		return // the supervisor says that there is no guard
 	}
 	runtime.GOMAXPROCS(1)
 	makeThreads(guardThreads)
+	w := wards{fds: make(map[int]int), supervisor: os.Getppid()}
+	named := make(chan int, guardThreads)
+	go readNames(pipe, named)
 	ready.Write([]byte{0})
-	fds := make(map[int]int) // descriptors of processes, and their numbers
+	look := time.NewTicker(guardLook)
+	defer look.Stop()
+	for open := true; open; {
+		var pid int
+		select {
+		case pid, open = <-named:
+			if open {
+				w.add(pid)
+			}
+		case <-look.C:
+			cost := time.Now()
+			w.adopt()
+			look.Reset(max(guardLook, guardShare*time.Since(cost)))
+		}
+	}
+	w.adopt() // those of one that is still on its way out
+	w.addDescendants()
+	w.waitEnded(guardGrace)
+	for _, sig := range []syscall.Signal{unix.SIGTERM, unix.SIGKILL} {
+		w.addDescendants()
+		for fd := range w.fds {
+			unix.PidfdSendSignal(fd, sig, nil, 0)
+			unix.PidfdSendSignal(fd, unix.SIGCONT, nil, 0)
+		}
+		w.waitEnded(guardGrace / 2)
+	}
+}
+
+// The guard looks for children every guardLook, and less often where there are so many
+// processes that it would take more than one part in guardShare of a processor.
+const (
+	guardLook  = time.Second
+	guardShare = 200
+)
+
+// readNames sends on the names of processes until the pipe's other end is gone.
+func readNames(pipe io.Reader, named chan<- int) {
+	defer close(named)
 	var b [4]byte
 	for {
 		if _, err := io.ReadFull(pipe, b[:]); err != nil {
-			break
+			return
 		}
-		watchProcess(fds, int(binary.NativeEndian.Uint32(b[:])))
-		if len(fds)&255 == 0 {
-			waitEnded(fds, 0)
-		}
-	}
-	for _, pid := range maps.Clone(fds) {
-		for _, child := range descendants(pid) {
-			watchProcess(fds, child)
-		}
-	}
-	waitEnded(fds, guardGrace)
-	for _, sig := range []syscall.Signal{unix.SIGTERM, unix.SIGKILL} {
-		for fd := range fds {
-			unix.PidfdSendSignal(fd, sig, nil, 0)
-		}
-		waitEnded(fds, guardGrace/2)
+		named <- int(binary.NativeEndian.Uint32(b[:]))
 	}
 }
 
-func watchProcess(fds map[int]int, pid int) {
+// wards are the processes that a guard would end.
+type wards struct {
+	fds        map[int]int // descriptors of processes, and their numbers
+	supervisor int
+}
+
+// add adds a process. Now and then it forgets those that have ended.
+func (w *wards) add(pid int) {
 	if fd, err := unix.PidfdOpen(pid, 0); err == nil {
-		fds[fd] = pid
+		w.fds[fd] = pid
 	}
+	if len(w.fds)&255 == 0 {
+		w.waitEnded(0)
+	}
+}
+
+// adopt adds the supervisor's children, without the guard.
+func (w *wards) adopt() {
+	if os.Getppid() != w.supervisor {
+		return // it has ended, and the number may be another's
+	}
+	known := w.numbers()
+	for _, pid := range children(w.supervisor) {
+		if pid != os.Getpid() && !known[pid] {
+			w.add(pid)
+		}
+	}
+}
+
+// addDescendants adds what the processes have started.
+func (w *wards) addDescendants() {
+	known := w.numbers()
+	for _, pid := range maps.Clone(w.fds) {
+		for _, child := range descendants(pid) {
+			if !known[child] {
+				known[child] = true
+				w.add(child)
+			}
+		}
+	}
+}
+
+func (w *wards) numbers() map[int]bool {
+	m := make(map[int]bool, len(w.fds))
+	for _, pid := range w.fds {
+		m[pid] = true
+	}
+	return m
 }
 
 // waitEnded removes the processes that have ended, and waits up to d for all.
-func waitEnded(fds map[int]int, d time.Duration) {
-	for end := time.Now().Add(d); len(fds) > 0; {
-		polls := make([]unix.PollFd, 0, len(fds))
-		for fd := range fds {
+func (w *wards) waitEnded(d time.Duration) {
+	for end := time.Now().Add(d); len(w.fds) > 0; {
+		polls := make([]unix.PollFd, 0, len(w.fds))
+		for fd := range w.fds {
 			polls = append(polls, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN})
 		}
 		left := max(0, time.Until(end))
@@ -192,7 +261,7 @@ func waitEnded(fds map[int]int, d time.Duration) {
 		}
 		for _, p := range polls {
 			if p.Revents != 0 {
-				delete(fds, int(p.Fd))
+				delete(w.fds, int(p.Fd))
 				unix.Close(int(p.Fd))
 			}
 		}

@@ -26,8 +26,9 @@ type logger struct {
 }
 
 type line struct {
-	w    io.Writer
-	text string
+	w      io.Writer
+	text   string
+	unless func() bool // nil, or what tells that the line need not be written; it may take its time
 }
 
 const logLines = 256
@@ -37,7 +38,9 @@ func newLogger(w, warns io.Writer) *logger {
 	go func() {
 		defer close(g.ended)
 		for x := range g.lines {
-			io.WriteString(x.w, x.text)
+			if x.unless == nil || !x.unless() {
+				io.WriteString(x.w, x.text)
+			}
 		}
 	}()
 	return g
@@ -55,30 +58,45 @@ func (g *logger) close() {
 	}
 }
 
-func (g *logger) put(w io.Writer, text string) {
+func (g *logger) put(w io.Writer, text string, unless func() bool) {
 	if w == nil {
 		return
 	}
 	select {
-	case g.lines <- line{w, "usock: " + text + "\n"}:
+	case g.lines <- line{w, "usock: " + text + "\n", unless}:
 	default:
 	}
 }
 
 // warn tells the user whether he has asked or not.
-func (g *logger) warn(text string) { g.put(g.warns, text) }
+func (g *logger) warn(text string) { g.put(g.warns, text, nil) }
 
-func (g *logger) printf(t *task, format string, args ...any) {
+// warnFirst is warn about the first program of which something of a kind is to be said.
+func (g *logger) warnFirst(kind string, t *task, text string) {
+	if g.first(kind) {
+		g.warn(fmt.Sprintf("%s (%d): %s", command(t.tid), t.process(), text))
+	}
+}
+
+// note tells who has asked (Options.Log) about a program, each thing once.
+func (g *logger) note(t *task, text string, unless func() bool) {
 	if g.w == nil {
 		return
 	}
-	text := fmt.Sprintf(format, args...)
-	name := command(t.tid)
-	if g.told[name+text] {
-		return
+	if name := command(t.tid); g.first(name + text) {
+		g.put(g.w, fmt.Sprintf("%s (%d): %s", name, t.process(), text), unless)
 	}
-	g.told[name+text] = true
-	g.put(g.w, fmt.Sprintf("%s (%d): %s", name, t.process(), text))
+}
+
+const maxTold = 4096 // things; what comes after them is not told
+
+// first reports whether a thing has not been told yet, and is told now.
+func (g *logger) first(thing string) bool {
+	if g.told[thing] || len(g.told) >= maxTold {
+		return false
+	}
+	g.told[thing] = true
+	return true
 }
 
 // command returns the name of the thread's program.
@@ -90,9 +108,11 @@ func command(tid int) string {
 	return strings.TrimSpace(string(b))
 }
 
-// refused reports a call that asked for something that usock does not have.
+// refused reports a call that asked for something that usock does not have. Only a new
+// socket and an option can be lacking, so all else that is refused the kernel refuses, too;
+// and of those two it is asked itself.
 func (g *logger) refused(c *call, e syscall.Errno) {
-	if g.w == nil {
+	if g.w == nil || c.row == nil {
 		return
 	}
 	a := &c.n.data.args
@@ -102,6 +122,8 @@ func (g *logger) refused(c *call, e syscall.Errno) {
 		what = fmt.Sprintf("%s(%d, %d, %d)", what, int32(a[0]), int32(a[1])&0xf, int32(a[2]))
 	case "setsockopt", "getsockopt":
 		what = fmt.Sprintf("%s(level %d, option %d)", what, int32(a[1]), int32(a[2]))
+	default:
+		return
 	}
-	g.printf(c.t, "%s: %s", what, unix.ErrnoName(e))
+	g.note(c.t, what+": "+unix.ErrnoName(e), c.question().refused)
 }

@@ -38,6 +38,7 @@ type loop struct {
 	packets  bool                // Options.Packets
 	absent   map[string]bool     // Options.Absent, as socketPath has them
 	named    func(int32, string) // Options.Named
+	reaches  bool                // Options.Reaches
 	near     nearness
 	log      *logger
 	guard    *guard // nil: none

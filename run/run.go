@@ -35,6 +35,10 @@ type Options struct {
 	// its descriptor (EPOLLET): what goes on beside them, such as a gateway.
 	Outside Worker
 
+	// Reaches says that the run is to reach other networks: that it has no route there is then
+	// told once on Warn.
+	Reaches bool
+
 	// Absent are paths of AF_UNIX sockets whose servers are not to be seen: a program's
 	// connect fails with ENOENT, as if there were none. /var/run in a path is /run. It is a
 	// convenience, which has programs take the other way that they have, and no barrier:

@@ -38,7 +38,7 @@ func Run(o Options) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
-	l.packets, l.named = o.Packets, o.Named
+	l.packets, l.named, l.reaches = o.Packets, o.Named, o.Reaches
 	l.absent = absentPaths(o.Absent)
 	if o.Outside != nil {
 		if e := l.watch(o.Outside.FD(), unix.EPOLLIN|unix.EPOLLET, outside{o.Outside}); e != 0 {

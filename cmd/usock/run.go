@@ -176,7 +176,7 @@ func runProgram(args []string, verbose bool, stdout string, s *shape, out *outsi
 		Packets: s.loopback() != nil,
 		Stdin:   os.Stdin, Stdout: programOut, Stderr: os.Stderr,
 		Guard: []string{"/proc/self/exe", guardName}, Warn: os.Stderr,
-		Absent: nameDaemons,
+		Absent: nameDaemons, Reaches: !out.isolated,
 	}
 	if verbose {
 		o.Log = os.Stderr
