@@ -77,6 +77,7 @@ func (d *demo) run() error {
 	if err := d.shape.open(); err != nil {
 		return err
 	}
+	d.shape.record()
 	alpha, beta, err := d.hosts()
 	if err != nil {
 		return err

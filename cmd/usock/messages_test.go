@@ -134,13 +134,13 @@ func TestRecordingError(t *testing.T) {
 		line    string
 	}{
 		{nil, 0, ""},
-		{nil, 7, "the recording to x lacks packets, 7 of them: what reads it fell behind; record to a file"},
-		{&fs.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC}, 0, "the recording to x was cut short: no space left on device; make room, or record to another disk"},
-		{syscall.ENOSPC, 1, "the recording to x was cut short: no space left on device; 1 packet is missing; make room, or record to another disk"},
-		{syscall.EFBIG, 3, "the recording to x was cut short: file too large; 3 packets are missing; raise the limit of file sizes (ulimit -f)"},
-		{syscall.EPIPE, 3, "the recording to x was cut short: its reader has gone; 3 packets are missing"},
+		{nil, 7, "the recording to x has gaps: 7 packets are missing, as what reads it fell behind; record to a file"},
+		{&fs.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC}, 1, "the recording to x was cut short: no space left on device; make room, or record to another disk"},
+		{syscall.EDQUOT, 0, "the recording to x was cut short: disk quota exceeded; make room, or record to another disk"},
+		{syscall.EFBIG, 3, "the recording to x was cut short: file too large; raise the limit of file sizes (ulimit -f)"},
+		{syscall.EPIPE, 3, "the recording to x was cut short: its reader has gone"},
 		{syscall.EIO, 0, "the recording to x was cut short: input/output error"},
-		{link.ErrPcapStuck, 9, "the recording to x has no end: what reads it takes nothing; 9 packets are missing"},
+		{link.ErrPcapStuck, 1, "the recording to x has no end: what reads it takes nothing; 1 packet is missing"},
 	} {
 		got := ""
 		if err := recordingError("x", c.err, c.missing); err != nil {

@@ -146,6 +146,9 @@ func runProgram(args []string, verbose bool, stdout string, s *shape, out *outsi
 	if err := out.check(s); err != nil {
 		return err
 	}
+	if err := enoughDescriptors(); err != nil {
+		return err
+	}
 	if err := s.open(); err != nil {
 		return err
 	}
@@ -154,6 +157,7 @@ func runProgram(args []string, verbose bool, stdout string, s *shape, out *outsi
 		return err
 	}
 	surviveWriting()
+	s.record()
 	who := new(run.Caller)
 	config := usock.Config{
 		Name:     "run",

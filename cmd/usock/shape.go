@@ -66,7 +66,7 @@ func (s *shape) check() error {
 	return nil
 }
 
-// open checks the flags and begins the recording.
+// open checks the flags and opens the recording's file.
 func (s *shape) open() error {
 	if err := s.check(); err != nil {
 		return err
@@ -81,11 +81,15 @@ func (s *shape) open() error {
 		return nil
 	}
 	var err error
-	if s.file, err = openOutput("--pcap", s.pcap.name, os.Stderr); err != nil {
-		return err
+	s.file, err = openOutput(pcapFlag, s.pcap.name, os.Stderr)
+	return err
+}
+
+// record begins the recording.
+func (s *shape) record() {
+	if s.file != nil {
+		s.w = link.NewPcapWriter(s.file, 0)
 	}
-	s.w = link.NewPcapWriter(s.file, 0)
-	return nil
 }
 
 // loopback returns the host's loopback link as the flags want it; nil if they want
@@ -133,32 +137,33 @@ func (s *shape) close() error {
 	return recordingError(s.pcap.name, err, s.w.Dropped())
 }
 
-// recordingError says what became of a recording from which packets were left out.
+// recordingError says what became of a recording from which packets were left out. After an
+// error nobody has counted them.
 func recordingError(name string, err error, missing uint64) error {
-	what := ""
+	packets := fmt.Sprintf("%d packets are missing", missing)
+	if missing == 1 {
+		packets = "1 packet is missing"
+	}
 	switch {
 	case err == nil && missing == 0:
 		return nil
 	case err == nil:
-		return fmt.Errorf("the recording to %s lacks packets, %d of them: what reads it fell behind; record to a file", name, missing)
-	case missing == 1:
-		what = "; 1 packet is missing"
-	case missing > 0:
-		what = fmt.Sprintf("; %d packets are missing", missing)
-	}
-	switch {
+		return fmt.Errorf("the recording to %s has gaps: %s, as what reads it fell behind; record to a file", name, packets)
 	case errors.Is(err, link.ErrPcapStuck):
-		return fmt.Errorf("the recording to %s has no end: what reads it takes nothing%s", name, what)
-	case errors.Is(err, syscall.EPIPE):
-		return fmt.Errorf("the recording to %s was cut short: its reader has gone%s", name, what)
+		return fmt.Errorf("the recording to %s has no end: what reads it takes nothing; %s", name, packets)
+	case errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.ECONNRESET):
+		return fmt.Errorf("the recording to %s was cut short: its reader has gone", name)
+	}
+	hint := ""
+	switch {
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		what += "; make room, or record to another disk"
+		hint = "; make room, or record to another disk"
 	case errors.Is(err, syscall.EFBIG):
-		what += "; raise the limit of file sizes (ulimit -f)"
+		hint = "; raise the limit of file sizes (ulimit -f)"
 	}
 	var e syscall.Errno
 	if errors.As(err, &e) {
 		err = e // without the path, which is there already
 	}
-	return fmt.Errorf("the recording to %s was cut short: %w%s", name, err, what)
+	return fmt.Errorf("the recording to %s was cut short: %w%s", name, err, hint)
 }
