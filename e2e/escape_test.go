@@ -187,7 +187,7 @@ func TestInheritedStandardStreams(t *testing.T) {
 		if err != nil || string(b) != "to and fro" {
 			t.Errorf("%q, %v", b, err)
 		}
-		if err := c.Wait(); err != nil || stderr.String() != want {
+		if err := c.Wait(); err != nil || complaints(stderr.String()) != want {
 			t.Errorf("%v\n%s\nwant %s", err, &stderr, want)
 		}
 		leavesNothing(t, marker, c.Dir)

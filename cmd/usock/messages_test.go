@@ -152,6 +152,35 @@ func TestRecordingError(t *testing.T) {
 	}
 }
 
+// TestOpening is what is said with -v when the program starts.
+func TestOpening(t *testing.T) {
+	for flags, want := range map[string]string{
+		"":           "usock: curl runs on usock's sockets",
+		"--isolated": "usock: curl runs on usock's sockets, isolated",
+		"--loss 2% --delay 10ms --seed 7 --pcap x": "usock: curl runs on usock's sockets; on both of its links: --delay 10ms --loss 2% --mtu 1500 --seed 7; recording to x",
+		"--on outside --loss 2% --seed 7":          "usock: curl runs on usock's sockets; on its way outside: --loss 2% --mtu 1500 --seed 7",
+		"--isolated --mtu 9000":                    "usock: curl runs on usock's sockets, isolated; on its loopback link: --mtu 9000",
+	} {
+		var s shape
+		var o outside
+		f := pflag.NewFlagSet("run", pflag.ContinueOnError)
+		s.flags(f)
+		o.flags(f, &s)
+		if err := f.Parse(strings.Fields(flags)); err != nil {
+			t.Fatal(err)
+		}
+		name := s.pcap.name
+		s.pcap.name = "" // nothing is written
+		if err := s.open(); err != nil {
+			t.Fatal(err)
+		}
+		s.pcap.name = name
+		if got := opening("curl", &s, &o); got != want {
+			t.Errorf("%s: %s\nwant %s", flags, got, want)
+		}
+	}
+}
+
 func TestVersion(t *testing.T) {
 	for _, args := range [][]string{{"version"}, {"--version"}} {
 		var out bytes.Buffer

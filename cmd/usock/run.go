@@ -71,7 +71,7 @@ ended. usock itself writes nothing but what must be known, a line each, on stder
 		},
 	}
 	c.Flags().SetInterspersed(false)
-	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "name calls that usock does not have on stderr")
+	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "say on stderr what the run is, and name calls that usock does not have and the kernel has")
 	s.flags(c.Flags())
 	c.Flags().Var(&stdout, "stdout", "the program's stdout goes to this `FILE`; it must be elsewhere than what --pcap writes")
 	out.flags(c.Flags(), &s)
@@ -183,6 +183,7 @@ func runProgram(args []string, verbose bool, stdout string, s *shape, out *outsi
 		Absent: nameDaemons, Reaches: !out.isolated,
 	}
 	if verbose {
+		fmt.Fprintln(os.Stderr, opening(args[0], s, out))
 		o.Log = os.Stderr
 	}
 	if s.w != nil {

@@ -20,6 +20,7 @@ const impairedMTU = 1500
 type shape struct {
 	impairment link.Impairment
 	impaired   bool
+	texts      map[string]string // the impairment's options, as they were given
 	seed       seedValue
 	mtu        mtuValue
 	pcap       fileValue
@@ -41,6 +42,10 @@ func (o *option) Type() string   { return "VALUE" }
 
 func (o *option) Set(text string) error {
 	o.text, o.shape.impaired = text, true
+	if o.shape.texts == nil {
+		o.shape.texts = make(map[string]string)
+	}
+	o.shape.texts[o.name] = text
 	err := o.shape.impairment.Set(o.name, text)
 	if cause := errors.Unwrap(err); cause != nil {
 		return cause // without the option and its text, which the flag's error names
