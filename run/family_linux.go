@@ -3,27 +3,18 @@ package run
 import (
 	"bytes"
 	"os"
+	"slices"
 	"strconv"
 )
 
-// descendants returns the processes below root, root excluded.
-func descendants(root int) []int {
-	below := families()
-	var all []int
-	for todo := below[root]; len(todo) > 0; todo = todo[1:] {
-		all = append(all, todo[0])
-		todo = append(todo, below[todo[0]]...)
-	}
-	return all
-}
-
-// families returns the children of all processes.
-func families() map[int][]int {
+// descendants returns the processes below roots, which are excluded unless they are below
+// others of them.
+func descendants(roots ...int) []int {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		return nil
 	}
-	below := make(map[int][]int)
+	children := make(map[int][]int)
 	for _, e := range entries {
 		pid, err := strconv.Atoi(e.Name())
 		if err != nil {
@@ -34,35 +25,18 @@ func families() map[int][]int {
 			continue
 		}
 		if parent, ok := parentOf(b); ok {
-			below[parent] = append(below[parent], pid)
+			children[parent] = append(children[parent], pid)
 		}
 	}
-	return below
-}
-
-// children returns the children of a process: those of each of its threads, where the kernel
-// lists them (CONFIG_PROC_CHILDREN), else of all processes those whose parent it is.
-func children(pid int) (list []int) {
-	dir := "/proc/" + strconv.Itoa(pid) + "/task/"
-	threads, err := os.ReadDir(dir)
-	if err != nil {
-		return nil
+	var all []int
+	todo := slices.Clone(roots)
+	for ; len(todo) > 0; todo = todo[1:] {
+		below := children[todo[0]]
+		delete(children, todo[0])
+		all = append(all, below...)
+		todo = append(todo, below...)
 	}
-	for _, t := range threads {
-		b, err := os.ReadFile(dir + t.Name() + "/children")
-		if os.IsNotExist(err) {
-			if _, gone := os.Stat(dir + t.Name()); gone != nil {
-				continue // the thread has ended
-			}
-			return families()[pid]
-		}
-		for _, text := range bytes.Fields(b) {
-			if n, err := strconv.Atoi(string(text)); err == nil {
-				list = append(list, n)
-			}
-		}
-	}
-	return list
+	return all
 }
 
 // parentOf reads the parent out of /proc/PID/stat: the second field after the name,

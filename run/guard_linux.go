@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
-	"maps"
 	"os"
 	"os/exec"
 	"runtime"
@@ -161,11 +160,11 @@ func Guard(pipe io.Reader, ready io.Writer) {
 			}
 		case <-look.C:
 			cost := time.Now()
-			w.adopt()
+			w.look()
 			look.Reset(max(guardLook, guardShare*time.Since(cost)))
 		}
 	}
-	w.adopt() // those of one that is still on its way out
+	w.look() // at one that is still on its way out
 	w.addDescendants()
 	w.waitEnded(guardGrace)
 	for _, sig := range []syscall.Signal{unix.SIGTERM, unix.SIGKILL} {
@@ -178,7 +177,7 @@ func Guard(pipe io.Reader, ready io.Writer) {
 	}
 }
 
-// The guard looks for children every guardLook, and less often where there are so many
+// The guard looks for processes every guardLook, and less often where there are so many
 // processes that it would take more than one part in guardShare of a processor.
 const (
 	guardLook  = time.Second
@@ -213,28 +212,31 @@ func (w *wards) add(pid int) {
 	}
 }
 
-// adopt adds the supervisor's children, without the guard.
-func (w *wards) adopt() {
-	if os.Getppid() != w.supervisor {
-		return // it has ended, and the number may be another's
-	}
-	known := w.numbers()
-	for _, pid := range children(w.supervisor) {
-		if pid != os.Getpid() && !known[pid] {
-			w.add(pid)
-		}
+// look adds the supervisor's descendants, without the guard, and forgets what has ended.
+func (w *wards) look() {
+	w.waitEnded(0)
+	if os.Getppid() == w.supervisor { // else it has ended, and the number may be another's
+		w.addBelow(w.supervisor)
 	}
 }
 
 // addDescendants adds what the processes have started.
 func (w *wards) addDescendants() {
+	roots := make([]int, 0, len(w.fds))
+	for _, pid := range w.fds {
+		roots = append(roots, pid)
+	}
+	w.addBelow(roots...)
+}
+
+// addBelow adds the descendants of processes.
+func (w *wards) addBelow(roots ...int) {
 	known := w.numbers()
-	for _, pid := range maps.Clone(w.fds) {
-		for _, child := range descendants(pid) {
-			if !known[child] {
-				known[child] = true
-				w.add(child)
-			}
+	known[os.Getpid()] = true
+	for _, pid := range descendants(roots...) {
+		if !known[pid] {
+			known[pid] = true
+			w.add(pid)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"slices"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -90,8 +91,8 @@ func TestForeignCall(t *testing.T) {
 	}
 }
 
-func TestChildren(t *testing.T) {
-	c := exec.Command("cat")
+func TestDescendants(t *testing.T) {
+	c := exec.Command("sh", "-c", "cat; true")
 	in, err := c.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -99,12 +100,20 @@ func TestChildren(t *testing.T) {
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
-	if got := children(os.Getpid()); !slices.Contains(got, c.Process.Pid) {
-		t.Errorf("%v, without %d", got, c.Process.Pid)
+	for end := time.Now().Add(patience); len(descendants(c.Process.Pid)) != 1; {
+		if time.Now().After(end) {
+			t.Fatalf("%v are below %d", descendants(c.Process.Pid), c.Process.Pid)
+		}
+	}
+	child := descendants(c.Process.Pid)[0]
+	got := descendants(os.Getpid(), c.Process.Pid)
+	slices.Sort(got)
+	if n := slices.Compact(slices.Clone(got)); len(n) != len(got) || !slices.Contains(got, child) || !slices.Contains(got, c.Process.Pid) {
+		t.Errorf("%v, want %d and %d once each", got, child, c.Process.Pid)
 	}
 	in.Close()
 	c.Wait()
-	if got := children(os.Getpid()); slices.Contains(got, c.Process.Pid) {
+	if got := descendants(os.Getpid()); slices.Contains(got, c.Process.Pid) {
 		t.Errorf("%v, with %d", got, c.Process.Pid)
 	}
 }
