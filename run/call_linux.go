@@ -15,15 +15,14 @@ import (
 
 // call is a trapped call that waits for its answer.
 type call struct {
-	l     *loop
-	n     notification
-	row   *row
-	t     *task
-	s     *sock        // the socket that its first argument names
-	dup   int          // a duplicate of the program's end; -1: none
-	sets  []registered // that a new file is to be given to
-	value []byte       // of the option that it is about
-	undo  []func()     // what was done and must not stay if the call fails
+	l    *loop
+	n    notification
+	row  *row
+	t    *task
+	s    *sock        // the socket that its first argument names
+	dup  int          // a duplicate of the program's end; -1: none
+	sets []registered // that a new file is to be given to
+	undo []func()     // what was done and must not stay if the call fails
 
 	scanned   bool      // it has waited for a scan
 	starved   bool      // nothing was done, for want of a descriptor
@@ -345,7 +344,10 @@ func (c *call) afterScan(try func(*call) result) result {
 func (s *sock) own(c *call) {
 	pid := c.t.process()
 	s.u.SetOwner(pid)
-	if c.l.named != nil {
-		c.l.named(pid, command(int(pid)))
+	if c.l.named == nil {
+		return
+	}
+	if name := command(int(pid)); name != unknownCommand {
+		c.l.named(pid, name)
 	}
 }

@@ -63,6 +63,7 @@ func startGuard(argv []string) (*guard, error) {
 		return nil, err
 	}
 	g := &guard{cmd: c, told: make(map[int32]bool), names: make(chan int32, guardNames), pipe: w}
+	g.name(int32(os.Getpid()))
 	ready.SetReadDeadline(time.Now().Add(guardStart))
 	if _, err := ready.Read(make([]byte, 1)); err != nil {
 		g.stop()
@@ -136,22 +137,27 @@ func (g *guard) stop() {
 	close(g.names)
 }
 
-// Guard is the body of the guard process, whose parent is the supervisor. It writes a byte
-// to ready when it guards, and returns when the supervisor at the other end of the pipe has
-// gone and the programs named by it, and all that come of them, have ended.
+// Guard is the body of the guard process, whose parent is the supervisor. It writes a byte to
+// ready when it guards, and returns when the supervisor at the other end of the pipe has gone
+// and the programs named by it, and all that come of them, have ended. The first name in the
+// pipe is the supervisor's own.
 func Guard(pipe io.Reader, ready io.Writer) {
 	if shield() != nil {
 		return // the supervisor says that there is no guard
 	}
 	runtime.GOMAXPROCS(1)
 	makeThreads(guardThreads)
-	w := wards{fds: make(map[int]int), supervisor: os.Getppid()}
 	named := make(chan int, guardThreads)
 	go readNames(pipe, named)
 	ready.Write([]byte{0})
+	supervisor, open := <-named
+	if !open {
+		return // it has started nothing
+	}
+	w := wards{fds: make(map[int]int), supervisor: supervisor}
 	look := time.NewTicker(guardLook)
 	defer look.Stop()
-	for open := true; open; {
+	for open {
 		var pid int
 		select {
 		case pid, open = <-named:
@@ -215,7 +221,7 @@ func (w *wards) add(pid int) {
 // look adds the supervisor's descendants, without the guard, and forgets what has ended.
 func (w *wards) look() {
 	w.waitEnded(0)
-	if os.Getppid() == w.supervisor { // else it has ended, and the number may be another's
+	if os.Getppid() == w.supervisor { // else it has ended, and its number may be another's
 		w.addBelow(w.supervisor)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unicode"
 
 	"golang.org/x/sys/unix"
 )
@@ -99,13 +100,25 @@ func (g *logger) first(thing string) bool {
 	return true
 }
 
-// command returns the name of the thread's program.
+const unknownCommand = "?"
+
+// command returns the name of the thread's program, which may be anything that a program
+// calls itself: what would change a terminal or begin a line is left out.
 func command(tid int) string {
 	b, err := os.ReadFile("/proc/" + strconv.Itoa(tid) + "/comm")
 	if err != nil {
-		return "?"
+		return unknownCommand
 	}
-	return strings.TrimSpace(string(b))
+	name := strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return -1
+	}, strings.TrimSpace(string(b)))
+	if name == "" {
+		return unknownCommand
+	}
+	return name
 }
 
 // refused reports a call that asked for something that usock does not have. Only a new

@@ -71,7 +71,6 @@ func callSetsockopt(c *call) result {
 	if e != 0 {
 		return c.fail(e)
 	}
-	c.value = v
 	if level == usock.SOL_TCP && name == usock.TCP_CORK && c.s.joined() {
 		c.s.drain() // what was written before it is not held back by it, or let go
 	}
@@ -154,7 +153,6 @@ func callGetsockopt(c *call) result {
 	if e != 0 {
 		return c.fail(e)
 	}
-	c.value = v
 	var n int
 	var err error
 	switch {

@@ -4,7 +4,6 @@ package run
 
 import (
 	"syscall"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -12,12 +11,12 @@ import (
 )
 
 // question is a call that asked for something that usock does not have, as this process
-// asks the kernel the same, on a socket of its own.
+// asks the kernel for it, on a socket of its own. An option's value is not the program's: it
+// may hold an address, or change more than the socket, and this process may do more.
 type question struct {
 	call                  string // its row's name
 	domain, typ, protocol int    // of the socket
 	level, name           int    // of the option
-	value                 []byte // given, or as large as what is asked for
 }
 
 // question returns the call's.
@@ -31,7 +30,7 @@ func (c *call) question() *question {
 	q.domain, _ = c.s.u.GetSockOptInt(usock.SOL_SOCKET, usock.SO_DOMAIN)
 	q.typ, _ = c.s.u.GetSockOptInt(usock.SOL_SOCKET, usock.SO_TYPE)
 	q.protocol, _ = c.s.u.GetSockOptInt(usock.SOL_SOCKET, usock.SO_PROTOCOL)
-	q.level, q.name, q.value = int(int32(a[1])), int(int32(a[2])), c.value
+	q.level, q.name = int(int32(a[1])), int(int32(a[2]))
 	return q
 }
 
@@ -69,13 +68,11 @@ func (q *question) ask() syscall.Errno {
 		return 0 // there is nothing to ask about the option
 	}
 	defer sysClose(fd)
-	p, n := unsafe.Pointer(unsafe.SliceData(q.value)), uint32(len(q.value))
-	var e syscall.Errno
 	switch q.call {
 	case "setsockopt":
-		_, _, e = unix.Syscall6(unix.SYS_SETSOCKOPT, uintptr(fd), uintptr(q.level), uintptr(q.name), uintptr(p), uintptr(n), 0)
+		return errno(unix.SetsockoptInt(fd, q.level, q.name, 0))
 	case "getsockopt":
-		_, _, e = unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(fd), uintptr(q.level), uintptr(q.name), uintptr(p), uintptr(unsafe.Pointer(&n)), 0)
+		_, err = unix.GetsockoptInt(fd, q.level, q.name)
 	}
-	return e
+	return errno(err)
 }

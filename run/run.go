@@ -54,6 +54,9 @@ type Options struct {
 	// of that process's program (comm in proc(5)), for captures. It must not wait.
 	Named func(pid int32, name string)
 
+	// Title, if not empty, is the first line that Log receives: what is run, and how.
+	Title string
+
 	// Log, if not nil, receives a line for each call that asks for something that
 	// usock does not have.
 	Log io.Writer

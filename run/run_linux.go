@@ -56,6 +56,9 @@ func Run(o Options) (Status, error) {
 	sigs := newForwarder()
 	defer sigs.stop()
 
+	if o.Title != "" {
+		l.log.put(l.log.w, o.Title, nil)
+	}
 	l.log.tellInherited()
 	pid, err := l.launch(&o, can)
 	if err != nil {

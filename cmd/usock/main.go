@@ -73,10 +73,6 @@ func noArguments(c *cobra.Command, args []string) error {
 func flagError(c *cobra.Command, err error) error {
 	var value *pflag.InvalidValueError
 	if errors.As(err, &value) {
-		name := "--" + value.GetFlag().Name
-		if value.GetFlag().Name == "publish" {
-			name = "-p"
-		}
 		cause := value.Unwrap()
 		if errors.As(cause, new(*strconv.NumError)) {
 			cause = errors.New("a whole number is wanted")
@@ -88,7 +84,7 @@ func flagError(c *cobra.Command, err error) error {
 		if text == "" {
 			text = `""`
 		}
-		err = fmt.Errorf("%s %s: %w", name, text, cause)
+		err = fmt.Errorf("--%s %s: %w", value.GetFlag().Name, text, cause)
 	}
 	return fmt.Errorf("%w (%s --help shows the flags)", err, c.CommandPath())
 }

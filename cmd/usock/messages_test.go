@@ -152,14 +152,14 @@ func TestRecordingError(t *testing.T) {
 	}
 }
 
-// TestOpening is what is said with -v when the program starts.
-func TestOpening(t *testing.T) {
+// TestTitle is what is said with -v when the program starts.
+func TestTitle(t *testing.T) {
 	for flags, want := range map[string]string{
-		"":           "usock: curl runs on usock's sockets",
-		"--isolated": "usock: curl runs on usock's sockets, isolated",
-		"--loss 2% --delay 10ms --seed 7 --pcap x": "usock: curl runs on usock's sockets; on both of its links: --delay 10ms --loss 2% --mtu 1500 --seed 7; recording to x",
-		"--on outside --loss 2% --seed 7":          "usock: curl runs on usock's sockets; on its way outside: --loss 2% --mtu 1500 --seed 7",
-		"--isolated --mtu 9000":                    "usock: curl runs on usock's sockets, isolated; on its loopback link: --mtu 9000",
+		"":           "curl runs on usock's sockets",
+		"--isolated": "curl runs on usock's sockets, isolated",
+		"--loss 2% --delay 10ms --seed 7 --pcap x": "curl runs on usock's sockets; on both of its links: --delay 10ms --loss 2% --mtu 1500 --seed 7; recording to x",
+		"--on outside --loss 2% --seed 7":          "curl runs on usock's sockets; on its way outside: --loss 2% --mtu 1500 --seed 7",
+		"--isolated --mtu 9000":                    "curl runs on usock's sockets, isolated; on its loopback link: --mtu 9000",
 	} {
 		var s shape
 		var o outside
@@ -175,7 +175,7 @@ func TestOpening(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.pcap.name = name
-		if got := opening("curl", &s, &o); got != want {
+		if got := title("curl", &s, &o); got != want {
 			t.Errorf("%s: %s\nwant %s", flags, got, want)
 		}
 	}

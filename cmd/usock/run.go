@@ -183,8 +183,7 @@ func runProgram(args []string, verbose bool, stdout string, s *shape, out *outsi
 		Absent: nameDaemons, Reaches: !out.isolated,
 	}
 	if verbose {
-		fmt.Fprintln(os.Stderr, opening(args[0], s, out))
-		o.Log = os.Stderr
+		o.Title, o.Log = title(args[0], s, out), os.Stderr
 	}
 	if s.w != nil {
 		o.Named = s.w.Name

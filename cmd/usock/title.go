@@ -7,11 +7,11 @@ import (
 	"usock/link"
 )
 
-// opening is what usock run -v says when the program starts: what the run reaches, what is
+// title is what usock run -v says when the program starts: what the run reaches, what is
 // done to its links, with the seed that does the same again, and where they are recorded.
-func opening(program string, s *shape, o *outside) string {
+func title(program string, s *shape, o *outside) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "usock: %s runs on usock's sockets", program)
+	fmt.Fprintf(&b, "%s runs on usock's sockets", program)
 	if o.isolated {
 		b.WriteString(", isolated")
 	}
