@@ -47,9 +47,19 @@ const portDNS = 53
 // noRoute tells the user once that a connect has failed as there is no way out. Of IPv6 it
 // says nothing: many machines have none, and programs that try it first go on with IPv4.
 func (c *call) noRoute(a usock.Addr, e syscall.Errno) {
-	if e == unix.ENETUNREACH && c.l.reaches && a.Family == usock.AF_INET {
+	if e == unix.ENETUNREACH && c.l.reaches && a.Family == usock.AF_INET && unrouted(a.IP.As4()) {
 		c.l.log.warnFirst("no route", c.t, "no route to "+a.IP.String()+": this machine has no IPv4 route to other networks, so the run has none (ip route shows the machine's)")
 	}
+}
+
+// unrouted reports whether the machine has no route to an address either.
+func unrouted(a [4]byte) bool {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	defer sysClose(fd)
+	return unix.Connect(fd, &unix.SockaddrInet4{Addr: a, Port: portDNS}) == unix.ENETUNREACH // it sends nothing
 }
 
 // connect has the stack connect, or tell how an earlier attempt has ended. The

@@ -89,6 +89,12 @@ func TestForeignCall(t *testing.T) {
 	}
 }
 
+func TestUnrouted(t *testing.T) {
+	if unrouted([4]byte{127, 0, 0, 1}) {
+		t.Error("there is no route to the machine itself")
+	}
+}
+
 func TestDescendants(t *testing.T) {
 	c := exec.Command("sh", "-c", "cat; true")
 	in, err := c.StdinPipe()
