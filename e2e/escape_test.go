@@ -36,9 +36,17 @@ func TestOtherFamilies(t *testing.T) {
 	need(t, "python3", "python3")
 	asMany(t, func(t *testing.T, w way) {
 		o := prints(t, w, "python3 "+script(t, "families.py"), "AF_INET: ENOTSUP", "AF_UNIX: 0 0", "io_uring: ENOSYS")
-		for _, want := range []string{"socket(17, 3, 0)", "socket(40, 1, 0)", "socket(44, 3, 0)"} { // PACKET, VSOCK, XDP
-			if n := strings.Count(o.stderr, ": "+want+": EAFNOSUPPORT\n"); n != 1 {
-				t.Errorf("%s is named %d times on stderr", want, n)
+		// Those that the kernel has, and lets this user have, are named.
+		native := natively(t, w, `python3 -c '
+import socket
+for family, type in (17, 3), (40, 1), (44, 3): # PACKET, VSOCK, XDP
+    try: socket.socket(family, type, 0)
+    except OSError: print(0)
+    else: print(1)'`)
+		has := strings.Fields(native.stdout)
+		for i, call := range []string{"socket(17, 3, 0)", "socket(40, 1, 0)", "socket(44, 3, 0)"} {
+			if n := strings.Count(o.stderr, ": "+call+": EAFNOSUPPORT\n"); fmt.Sprint(n) != has[i] {
+				t.Errorf("%s is named %d times on stderr, want %s", call, n, has[i])
 			}
 		}
 	})
@@ -109,7 +117,11 @@ func TestLandlock(t *testing.T) {
 	o := prints(t, asUser, py+" rules",
 		fmt.Sprintf("ABI: %d", min(abi, 3)), "files: made and zeros: made", "connect: E2BIG", "bind: E2BIG", "scopes: E2BIG",
 		"none: ENOMSG", "a right on files of later: EINVAL", "too short: EINVAL", "too long: E2BIG", "no memory: EFAULT")
-	if want := "landlock_create_ruleset: rules for the network are not supported: E2BIG\n"; strings.Count(o.stderr, want) != 1 {
+	named := 0
+	if abi > 3 { // else the kernel has none either
+		named = 1
+	}
+	if want := "landlock_create_ruleset: rules for the network are not supported: E2BIG\n"; strings.Count(o.stderr, want) != named {
 		t.Errorf("stderr: %s", o.stderr)
 	}
 	twin(t, asUser, py+" files")
@@ -175,7 +187,7 @@ func TestInheritedStandardStreams(t *testing.T) {
 		if err != nil || string(b) != "to and fro" {
 			t.Errorf("%q, %v", b, err)
 		}
-		if err := c.Wait(); err != nil || stderr.String() != want {
+		if err := c.Wait(); err != nil || complaints(stderr.String()) != want {
 			t.Errorf("%v\n%s\nwant %s", err, &stderr, want)
 		}
 		leavesNothing(t, marker, c.Dir)

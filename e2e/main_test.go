@@ -206,6 +206,14 @@ func passes(t *testing.T, script string, want ...string) result {
 	return r
 }
 
+// complaints is what a run has written to stderr, without the line with which -v begins.
+func complaints(stderr string) string {
+	if line, rest, _ := strings.Cut(stderr, "\n"); strings.HasPrefix(line, "usock: ") && strings.Contains(line, " runs on usock's sockets") {
+		return rest
+	}
+	return stderr
+}
+
 // leavesNothing fails the test if a process with the marker, or a folder for hidden
 // sockets, is left.
 func leavesNothing(t *testing.T, marker, tmp string) {

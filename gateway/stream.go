@@ -130,6 +130,9 @@ func (g *Gateway) connect(side *side, f *usock.Flow) {
 		s.filter = &dnsFilter{names: g.names}
 	}
 	e = sysConnect(fd, to)
+	if e == unix.ENETUNREACH && !side.own {
+		g.warn("usock: this machine has no route to %v, to which a program connects (ip route get %v shows it)", to.Addr(), to.Addr())
+	}
 	if e != 0 && e != unix.EINPROGRESS {
 		g.refuse(side, f, fd, e)
 		sysClose(fd)

@@ -1,6 +1,7 @@
 package link
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -108,10 +109,12 @@ func (m *Impairment) Check() error {
 		return fmt.Errorf("delay, jitter and reordering must not be negative")
 	case m.Delay > maxDelay || m.ReorderBy > maxDelay:
 		return fmt.Errorf("delay: more than %v", maxDelay)
+	case m.Jitter > 0 && m.Delay == 0:
+		return fmt.Errorf("jitter: %v strays about a delay, and there is none; give one of %v or more", m.Jitter, m.Jitter)
 	case m.Jitter > m.Delay:
 		return fmt.Errorf("jitter: %v is more than the delay of %v", m.Jitter, m.Delay)
 	case m.Burst.Enter > 0 && m.Burst.Leave == 0:
-		return fmt.Errorf("burst: a bad state that is never left")
+		return fmt.Errorf("loss: bursts that never end; give gemodel a second share above 0%%")
 	case m.Loss > 0 && m.Burst.Enter > 0:
 		return fmt.Errorf("loss: either independent or in bursts")
 	case m.Limit.Packets < 0 || m.Limit.Bytes < 0 || m.Mark.Packets < 0 || m.Mark.Bytes < 0:
@@ -208,8 +211,11 @@ func ParseImpairment(text string) (Impairment, error) {
 // setLoss takes a share or, after gemodel, the four numbers of tc: P, R, 1-H and
 // 1-K.
 func (m *Impairment) setLoss(value string) error {
-	rest, bursts := strings.CutPrefix(value, "gemodel,")
-	if !bursts {
+	model, rest, _ := strings.Cut(value, ",")
+	if model == "gemodel" && rest == "" {
+		return fmt.Errorf("gemodel takes shares: how often a burst begins and ends, as gemodel,1%%,30%%")
+	}
+	if model != "gemodel" {
 		p, err := parsePercent(value)
 		if err == nil {
 			m.Loss, m.Burst = p, Burst{}
@@ -261,11 +267,16 @@ func quantity(s string) (float64, string, error) {
 		i++
 	}
 	v, err := strconv.ParseFloat(s[:i], 64)
-	if err != nil {
+	switch {
+	case strings.HasPrefix(s, "-"):
+		return 0, "", errNegative
+	case err != nil:
 		return 0, "", fmt.Errorf("not a number with a unit")
 	}
 	return v, strings.ToLower(s[i:]), nil
 }
+
+var errNegative = errors.New("it cannot be negative")
 
 var timeUnits = map[string]time.Duration{
 	"ns": 1, "nsec": 1, "nsecs": 1,
@@ -296,8 +307,10 @@ func parseTime(s string) (time.Duration, error) {
 func parsePercent(s string) (float64, error) {
 	v, unit, err := quantity(s)
 	switch {
+	case err == errNegative:
+		return 0, err
 	case err != nil:
-		return 0, fmt.Errorf("not a percentage")
+		return 0, fmt.Errorf("not a percentage, as 1%%")
 	case unit == "" && v == 0:
 		return 0, nil
 	case unit == "":
@@ -322,7 +335,10 @@ func parseRate(s string) (uint64, error) {
 	if !isBit {
 		isByte := false
 		if base, isByte = strings.CutSuffix(unit, "bps"); !isByte {
-			if unit == "" {
+			switch {
+			case unit == "" && v == 0:
+				return 0, errNoRate
+			case unit == "":
 				return 0, fmt.Errorf("the unit is missing, as in %smbit", s)
 			}
 			return 0, fmt.Errorf("%q is no unit of rate: bit, kbit, mbit, gbit, or bps, kbps, mbps for bytes", unit)
@@ -334,11 +350,16 @@ func parseRate(s string) (uint64, error) {
 		return 0, fmt.Errorf("%q is no unit of rate: bit, kbit, mbit, gbit, or bps, kbps, mbps for bytes", unit)
 	}
 	v *= f * scale
-	if v < 1 || v > 1e15 {
+	switch {
+	case v == 0:
+		return 0, errNoRate
+	case v < 1 || v > 1e15:
 		return 0, fmt.Errorf("not between 1bit and 1000tbit")
 	}
 	return uint64(v), nil
 }
+
+var errNoRate = errors.New("nothing would ever arrive at that rate; leave it out for a link without one, or lose all packets (loss 100%)")
 
 var multiples = map[string]float64{
 	"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12,

@@ -25,7 +25,8 @@ const (
 // received: one direction is enough. The link is Direct if l is.
 //
 // Packets are recorded with their checksums filled in, whoever was to do so, and
-// with the process and the socket that sent them, if known, as a comment.
+// with the process and the socket that sent them, if known, as a comment, such as
+// "pid 4711 (curl) socket 3" (PcapWriter.Name tells the program's name).
 func Pcap(l Link, w *PcapWriter, which Directions) Link {
 	info := l.Info()
 	p := &pcap{Link: l, w: w, which: which, iface: w.addInterface(info)}
@@ -107,6 +108,7 @@ type PcapWriter struct {
 	ifaces []pcapCounts // mu
 	err    error        // mu
 	closed bool         // mu
+	names  names        // mu
 }
 
 // NewPcapWriter begins a capture on w, which it does not close. snapLen is how
@@ -303,6 +305,11 @@ func (p *PcapWriter) comment(k *Packet) {
 	if k.Owner.PID != 0 {
 		p.buf = append(p.buf, "pid "...)
 		p.buf = strconv.AppendInt(p.buf, int64(k.Owner.PID), 10)
+		if name := p.names[k.Owner.PID]; name != "" {
+			p.buf = append(p.buf, " ("...)
+			p.buf = append(p.buf, name...)
+			p.buf = append(p.buf, ')')
+		}
 	}
 	if k.Owner.Socket != 0 {
 		if k.Owner.PID != 0 {

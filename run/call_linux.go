@@ -57,8 +57,7 @@ func (c *call) fail(e syscall.Errno) result { return result{err: e} }
 // does not have.
 func (c *call) failErr(err error) result {
 	e := errno(err)
-	switch e {
-	case unix.EOPNOTSUPP, unix.ENOPROTOOPT, unix.EPROTONOSUPPORT, unix.ESOCKTNOSUPPORT, unix.EAFNOSUPPORT:
+	if lacking(e) {
 		c.l.log.refused(c, e)
 	}
 	return c.fail(e)
@@ -143,7 +142,7 @@ func (l *loop) handleUntil(n notification, until time.Time) {
 
 func (c *call) carryOut() result {
 	if c.n.data.arch != native.arch {
-		c.l.log.printf(c.t, "system call %d of a 32-bit program: not supported", c.n.data.nr)
+		c.l.log.warnFirst("32-bit", c.t, "this is a 32-bit program, for which usock has no Internet sockets: its calls give ENOSYS; run its 64-bit build")
 		return c.fail(unix.ENOSYS)
 	}
 	c.row = c.l.calls[c.n.data.nr]
@@ -342,4 +341,13 @@ func (c *call) afterScan(try func(*call) result) result {
 }
 
 // own tells captures and listings which process the socket belongs to.
-func (s *sock) own(c *call) { s.u.SetOwner(c.t.process()) }
+func (s *sock) own(c *call) {
+	pid := c.t.process()
+	s.u.SetOwner(pid)
+	if c.l.named == nil {
+		return
+	}
+	if name := command(int(pid)); name != unknownCommand {
+		c.l.named(pid, name)
+	}
+}

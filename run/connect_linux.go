@@ -23,6 +23,9 @@ func callConnect(c *call) result {
 		if err == nil {
 			c.s.peer = a.Family != usock.AF_UNSPEC
 		}
+		if a.Port == portDNS { // others connect datagram sockets to see whether there is a route
+			c.noRoute(a, errno(err))
+		}
 		return c.failErr(err)
 	case a.Family == usock.AF_UNSPEC:
 		return c.disconnect(a)
@@ -39,6 +42,26 @@ func callConnect(c *call) result {
 	return c.connect(a)
 }
 
+const portDNS = 53
+
+// noRoute tells the user once that a connect has failed as there is no way out. Of IPv6 it
+// says nothing: many machines have none, and programs that try it first go on with IPv4.
+func (c *call) noRoute(a usock.Addr, e syscall.Errno) {
+	if e == unix.ENETUNREACH && c.l.reaches && a.Family == usock.AF_INET && unrouted(a.IP.As4()) {
+		c.l.log.warnFirst("no route", c.t, "no route to "+a.IP.String()+": this machine has no IPv4 route to other networks, so the run has none (ip route shows the machine's)")
+	}
+}
+
+// unrouted reports whether the machine has no route to an address either.
+func unrouted(a [4]byte) bool {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	defer sysClose(fd)
+	return unix.Connect(fd, &unix.SockaddrInet4{Addr: a, Port: portDNS}) == unix.ENETUNREACH // it sends nothing
+}
+
 // connect has the stack connect, or tell how an earlier attempt has ended. The
 // program's end follows.
 func (c *call) connect(a usock.Addr) result {
@@ -49,6 +72,9 @@ func (c *call) connect(a usock.Addr) result {
 	err := s.u.Connect(a)
 	c.stackTold()
 	e := errno(err)
+	if s.state == fresh {
+		c.noRoute(a, e)
+	}
 	switch {
 	case (e == unix.EINPROGRESS || e == 0) && (s.state == over || s.state == listening):
 		// A new attempt. The kernel does not let the program's end connect again, nor

@@ -90,6 +90,18 @@ const (
 	landlockMost    = pageSize  // of any
 )
 
+// kernelLandlock returns the ABI of the kernel's Landlock.
+func kernelLandlock() (int64, syscall.Errno) {
+	n, _, e := unix.RawSyscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, landlockVersion)
+	return int64(n), e
+}
+
+// oldLandlock reports whether the kernel has no rules for the network either.
+func oldLandlock() bool {
+	n, e := kernelLandlock()
+	return e != 0 || n <= landlockABI
+}
+
 // callLandlock is landlock_create_ruleset(attr, size, flags). Landlock's rules for
 // the network judge the kernel's sockets, and the program has none: rules that are
 // taken and do nothing would leave it open where it thinks itself closed. So the program
@@ -99,11 +111,11 @@ func callLandlock(c *call) result {
 	attr, size, flags := args[0], args[1], uint32(args[2])
 	switch {
 	case flags == landlockVersion && attr == 0 && size == 0:
-		n, _, e := unix.RawSyscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, landlockVersion)
+		n, e := kernelLandlock()
 		if e != 0 {
 			return c.fail(e)
 		}
-		return c.answer(min(int64(n), landlockABI))
+		return c.answer(min(n, landlockABI))
 	case flags != 0 || size < landlockSize:
 		return result{how: byKernel}
 	case size > landlockMost:
@@ -118,7 +130,7 @@ func callLandlock(c *call) result {
 	}
 	for _, x := range b[landlockSize:] {
 		if x != 0 {
-			c.l.log.printf(c.t, "landlock_create_ruleset: rules for the network are not supported: E2BIG")
+			c.l.log.note(c.t, "landlock_create_ruleset: rules for the network are not supported: E2BIG", oldLandlock)
 			return c.fail(unix.E2BIG) // copy_struct_from_user: what it does not know is set
 		}
 	}

@@ -3,13 +3,15 @@ package run
 import (
 	"bytes"
 	"os"
+	"slices"
 	"strconv"
 
 	"golang.org/x/sys/unix"
 )
 
-// descendants returns the processes below root, root excluded.
-func descendants(root int) []int {
+// descendants returns the processes below roots, which are excluded unless they are below
+// others of them.
+func descendants(roots ...int) []int {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		return nil
@@ -30,9 +32,12 @@ func descendants(root int) []int {
 		}
 	}
 	var all []int
-	for todo := children[root]; len(todo) > 0; todo = todo[1:] {
-		all = append(all, todo[0])
-		todo = append(todo, children[todo[0]]...)
+	todo := slices.Clone(roots)
+	for ; len(todo) > 0; todo = todo[1:] {
+		below := children[todo[0]]
+		delete(children, todo[0])
+		all = append(all, below...)
+		todo = append(todo, below...)
 	}
 	return all
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
-	"maps"
 	"os"
 	"os/exec"
 	"runtime"
@@ -65,7 +64,9 @@ func startGuard(argv []string) (*guard, error) {
 		return nil, err
 	}
 	ready.SetReadDeadline(time.Now().Add(guardStart))
-	return &guard{cmd: c, told: make(map[int32]bool), names: make(chan int32, guardNames), pipe: w, ready: ready}, nil
+	g := &guard{cmd: c, told: make(map[int32]bool), names: make(chan int32, guardNames), pipe: w, ready: ready}
+	g.name(int32(os.Getpid()))
+	return g, nil
 }
 
 // await waits until the guard needs nothing more of the kernel than it has.
@@ -147,52 +148,129 @@ func (g *guard) stop() {
 	close(g.names)
 }
 
-// Guard is the body of the guard process. It writes a byte to ready when it guards,
-// and returns when the supervisor at the other end of the pipe has gone and the
-// programs named by it have ended.
+// Guard is the body of the guard process, whose parent is the supervisor. It writes a byte to
+// ready when it guards, and returns when the supervisor at the other end of the pipe has gone
+// and the programs named by it, and all that come of them, have ended. The first name in the
+// pipe is the supervisor's own.
 func Guard(pipe io.Reader, ready io.Writer) {
 	if shield() != nil {
 		return // the supervisor says that there is no guard
 	}
 	runtime.GOMAXPROCS(1)
 	makeThreads(guardThreads)
+	named := make(chan int, guardThreads)
+	go readNames(pipe, named)
 	ready.Write([]byte{0})
-	fds := make(map[int]int) // descriptors of processes, and their numbers
+	supervisor, open := <-named
+	if !open {
+		return // it has started nothing
+	}
+	w := wards{fds: make(map[int]int), supervisor: supervisor}
+	look := time.NewTicker(guardLook)
+	defer look.Stop()
+	for open {
+		var pid int
+		select {
+		case pid, open = <-named:
+			if open {
+				w.add(pid)
+			}
+		case <-look.C:
+			cost := time.Now()
+			w.look()
+			look.Reset(max(guardLook, guardShare*time.Since(cost)))
+		}
+	}
+	w.look() // at one that is still on its way out
+	w.addDescendants()
+	w.waitEnded(guardGrace)
+	for _, sig := range []syscall.Signal{unix.SIGTERM, unix.SIGKILL} {
+		w.addDescendants()
+		for fd := range w.fds {
+			unix.PidfdSendSignal(fd, sig, nil, 0)
+			unix.PidfdSendSignal(fd, unix.SIGCONT, nil, 0)
+		}
+		w.waitEnded(guardGrace / 2)
+	}
+}
+
+// The guard looks for processes every guardLook, and less often where there are so many
+// processes that it would take more than one part in guardShare of a processor.
+const (
+	guardLook  = time.Second
+	guardShare = 200
+)
+
+// readNames sends on the names of processes until the pipe's other end is gone.
+func readNames(pipe io.Reader, named chan<- int) {
+	defer close(named)
 	var b [4]byte
 	for {
 		if _, err := io.ReadFull(pipe, b[:]); err != nil {
-			break
+			return
 		}
-		watchProcess(fds, int(binary.NativeEndian.Uint32(b[:])))
-		if len(fds)&255 == 0 {
-			waitEnded(fds, 0)
-		}
-	}
-	for _, pid := range maps.Clone(fds) {
-		for _, child := range descendants(pid) {
-			watchProcess(fds, child)
-		}
-	}
-	waitEnded(fds, guardGrace)
-	for _, sig := range []syscall.Signal{unix.SIGTERM, unix.SIGKILL} {
-		for fd := range fds {
-			unix.PidfdSendSignal(fd, sig, nil, 0)
-		}
-		waitEnded(fds, guardGrace/2)
+		named <- int(binary.NativeEndian.Uint32(b[:]))
 	}
 }
 
-func watchProcess(fds map[int]int, pid int) {
+// wards are the processes that a guard would end.
+type wards struct {
+	fds        map[int]int // descriptors of processes, and their numbers
+	supervisor int
+}
+
+// add adds a process. Now and then it forgets those that have ended.
+func (w *wards) add(pid int) {
 	if fd, err := unix.PidfdOpen(pid, 0); err == nil {
-		fds[fd] = pid
+		w.fds[fd] = pid
 	}
+	if len(w.fds)&255 == 0 {
+		w.waitEnded(0)
+	}
+}
+
+// look adds the supervisor's descendants, without the guard, and forgets what has ended.
+func (w *wards) look() {
+	w.waitEnded(0)
+	if os.Getppid() == w.supervisor { // else it has ended, and its number may be another's
+		w.addBelow(w.supervisor)
+	}
+}
+
+// addDescendants adds what the processes have started.
+func (w *wards) addDescendants() {
+	roots := make([]int, 0, len(w.fds))
+	for _, pid := range w.fds {
+		roots = append(roots, pid)
+	}
+	w.addBelow(roots...)
+}
+
+// addBelow adds the descendants of processes.
+func (w *wards) addBelow(roots ...int) {
+	known := w.numbers()
+	known[os.Getpid()] = true
+	for _, pid := range descendants(roots...) {
+		if !known[pid] {
+			known[pid] = true
+			w.add(pid)
+		}
+	}
+}
+
+func (w *wards) numbers() map[int]bool {
+	m := make(map[int]bool, len(w.fds))
+	for _, pid := range w.fds {
+		m[pid] = true
+	}
+	return m
 }
 
 // waitEnded removes the processes that have ended, and waits up to d for all.
-func waitEnded(fds map[int]int, d time.Duration) {
-	for end := time.Now().Add(d); len(fds) > 0; {
-		polls := make([]unix.PollFd, 0, len(fds))
-		for fd := range fds {
+func (w *wards) waitEnded(d time.Duration) {
+	for end := time.Now().Add(d); len(w.fds) > 0; {
+		polls := make([]unix.PollFd, 0, len(w.fds))
+		for fd := range w.fds {
 			polls = append(polls, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN})
 		}
 		left := max(0, time.Until(end))
@@ -202,7 +280,7 @@ func waitEnded(fds map[int]int, d time.Duration) {
 		}
 		for _, p := range polls {
 			if p.Revents != 0 {
-				delete(fds, int(p.Fd))
+				delete(w.fds, int(p.Fd))
 				unix.Close(int(p.Fd))
 			}
 		}

@@ -21,7 +21,7 @@ func (g *logger) tellInherited() {
 	}
 	for _, fd := range inherited() {
 		if what := kernelSocket(fd); what != "" {
-			g.put(g.w, fmt.Sprintf("descriptor %d is a socket of the kernel's network, %s: it stays the kernel's", fd, what))
+			g.put(g.w, fmt.Sprintf("descriptor %d is a socket of the kernel's network, %s: it stays the kernel's", fd, what), nil)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unicode"
 
 	"golang.org/x/sys/unix"
 )
@@ -26,8 +27,9 @@ type logger struct {
 }
 
 type line struct {
-	w    io.Writer
-	text string
+	w      io.Writer
+	text   string
+	unless func() bool // nil, or what tells that the line need not be written; it may take its time
 }
 
 const logLines = 256
@@ -37,7 +39,9 @@ func newLogger(w, warns io.Writer) *logger {
 	go func() {
 		defer close(g.ended)
 		for x := range g.lines {
-			io.WriteString(x.w, x.text)
+			if x.unless == nil || !x.unless() {
+				io.WriteString(x.w, x.text)
+			}
 		}
 	}()
 	return g
@@ -55,44 +59,73 @@ func (g *logger) close() {
 	}
 }
 
-func (g *logger) put(w io.Writer, text string) {
+func (g *logger) put(w io.Writer, text string, unless func() bool) {
 	if w == nil {
 		return
 	}
 	select {
-	case g.lines <- line{w, "usock: " + text + "\n"}:
+	case g.lines <- line{w, "usock: " + text + "\n", unless}:
 	default:
 	}
 }
 
 // warn tells the user whether he has asked or not.
-func (g *logger) warn(text string) { g.put(g.warns, text) }
+func (g *logger) warn(text string) { g.put(g.warns, text, nil) }
 
-func (g *logger) printf(t *task, format string, args ...any) {
+// warnFirst is warn about the first program of which something of a kind is to be said.
+func (g *logger) warnFirst(kind string, t *task, text string) {
+	if g.first(kind) {
+		g.warn(fmt.Sprintf("%s (%d): %s", command(t.tid), t.process(), text))
+	}
+}
+
+// note tells who has asked (Options.Log) about a program, each thing once.
+func (g *logger) note(t *task, text string, unless func() bool) {
 	if g.w == nil {
 		return
 	}
-	text := fmt.Sprintf(format, args...)
-	name := command(t.tid)
-	if g.told[name+text] {
-		return
+	if name := command(t.tid); g.first(name + text) {
+		g.put(g.w, fmt.Sprintf("%s (%d): %s", name, t.process(), text), unless)
 	}
-	g.told[name+text] = true
-	g.put(g.w, fmt.Sprintf("%s (%d): %s", name, t.process(), text))
 }
 
-// command returns the name of the thread's program.
+const maxTold = 4096 // things; what comes after them is not told
+
+// first reports whether a thing has not been told yet, and is told now.
+func (g *logger) first(thing string) bool {
+	if g.told[thing] || len(g.told) >= maxTold {
+		return false
+	}
+	g.told[thing] = true
+	return true
+}
+
+const unknownCommand = "?"
+
+// command returns the name of the thread's program, which may be anything that a program
+// calls itself: what would change a terminal or begin a line is left out.
 func command(tid int) string {
 	b, err := os.ReadFile("/proc/" + strconv.Itoa(tid) + "/comm")
 	if err != nil {
-		return "?"
+		return unknownCommand
 	}
-	return strings.TrimSpace(string(b))
+	name := strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return -1
+	}, strings.TrimSpace(string(b)))
+	if name == "" {
+		return unknownCommand
+	}
+	return name
 }
 
-// refused reports a call that asked for something that usock does not have.
+// refused reports a call that asked for something that usock does not have. Only a new
+// socket and an option can be lacking, so all else that is refused the kernel refuses, too;
+// and of those two it is asked itself.
 func (g *logger) refused(c *call, e syscall.Errno) {
-	if g.w == nil {
+	if g.w == nil || c.row == nil {
 		return
 	}
 	a := &c.n.data.args
@@ -102,6 +135,8 @@ func (g *logger) refused(c *call, e syscall.Errno) {
 		what = fmt.Sprintf("%s(%d, %d, %d)", what, int32(a[0]), int32(a[1])&0xf, int32(a[2]))
 	case "setsockopt", "getsockopt":
 		what = fmt.Sprintf("%s(level %d, option %d)", what, int32(a[1]), int32(a[2]))
+	default:
+		return
 	}
-	g.printf(c.t, "%s: %s", what, unix.ErrnoName(e))
+	g.note(c.t, what+": "+unix.ErrnoName(e), c.question().refused)
 }

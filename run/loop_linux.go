@@ -35,9 +35,11 @@ type loop struct {
 	notify   notifier
 	notifyFD int
 	killable bool
-	packets  bool            // Options.Packets
-	outside  Worker          // Options.Outside
-	absent   map[string]bool // Options.Absent, as socketPath has them
+	packets  bool                // Options.Packets
+	outside  Worker              // Options.Outside
+	absent   map[string]bool     // Options.Absent, as socketPath has them
+	named    func(int32, string) // Options.Named
+	reaches  bool                // Options.Reaches
 	near     nearness
 	log      *logger
 	guard    *guard // nil: none

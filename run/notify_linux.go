@@ -147,10 +147,10 @@ func install(want, seen bool) (l listener, killable bool, err error) {
 		case unix.EINVAL:
 			continue
 		case unix.EBUSY:
-			return -1, false, errors.New("this process is itself under a supervisor of system calls (perhaps usock run); the kernel allows one")
+			return -1, false, errors.New("this process is itself under a supervisor of system calls (usock run, perhaps), and the kernel allows one; under usock run the program has usock's sockets without another: run it by its own name")
 		default:
-			return -1, false, denied("seccomp", e, "5.14")
+			return -1, false, denied("seccomp", e, KernelNeeded)
 		}
 	}
-	return -1, false, errors.New("the kernel has no seccomp notifications (Linux 5.14 is needed)")
+	return -1, false, errors.New("the kernel has no seccomp notifications (Linux " + KernelNeeded + " is needed)")
 }

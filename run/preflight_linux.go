@@ -161,7 +161,7 @@ func (l listener) try() error {
 	_, valid := sysIoctl(int(l), ioctlIDValid, unsafe.Pointer(&id))
 	_, add := l.addFD(0, int(l), 0, true)
 	if add == unix.EINVAL { // the kernel looks at the flags first
-		return denied("SECCOMP_ADDFD_FLAG_SEND", unix.ENOSYS, "5.14")
+		return denied("SECCOMP_ADDFD_FLAG_SEND", unix.ENOSYS, KernelNeeded)
 	}
 	for _, r := range []struct {
 		name      string
@@ -171,7 +171,7 @@ func (l listener) try() error {
 		{"NOTIF_ID_VALID", valid, unix.ENOENT}, {"NOTIF_ADDFD", add, unix.ENOENT},
 	} {
 		if r.got != r.want {
-			return denied("the ioctl SECCOMP_IOCTL_"+r.name, r.got, "5.14")
+			return denied("the ioctl SECCOMP_IOCTL_"+r.name, r.got, KernelNeeded)
 		}
 	}
 	return nil

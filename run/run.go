@@ -8,6 +8,9 @@ import (
 	"usock"
 )
 
+// KernelNeeded is the first Linux on which Run works.
+const KernelNeeded = "5.14"
+
 // Options say what to run and on which host.
 type Options struct {
 	Host *usock.Host // serves the sockets
@@ -32,6 +35,10 @@ type Options struct {
 	// that serves them waits for its descriptors too.
 	Outside Worker
 
+	// Reaches says that the run is to reach other networks: that it has no route there is then
+	// told once on Warn.
+	Reaches bool
+
 	// Absent are paths of AF_UNIX sockets whose servers are not to be seen: a program's
 	// connect fails with ENOENT, as if there were none. /var/run in a path is /run. It is a
 	// convenience, which has programs take the other way that they have, and no barrier:
@@ -46,6 +53,13 @@ type Options struct {
 	// Prepared is what Prepare has made, with the guard's command, while the caller has made
 	// the host. nil: Run prepares by itself.
 	Prepared *Prepared
+
+	// Named, if not nil, is called when a socket comes to belong to a process, with the name
+	// of that process's program (comm in proc(5)), for captures. It must not wait.
+	Named func(pid int32, name string)
+
+	// Title, if not empty, is the first line that Log receives: what is run, and how.
+	Title string
 
 	// Log, if not nil, receives a line for each call that asks for something that
 	// usock does not have.

@@ -47,7 +47,7 @@ func Run(o Options) (Status, error) {
 		return Status{}, err
 	}
 	defer l.stop()
-	l.packets = o.Packets
+	l.packets, l.named, l.reaches = o.Packets, o.Named, o.Reaches
 	l.absent = absentPaths(o.Absent)
 	if o.Outside != nil {
 		l.outside = o.Outside
@@ -61,6 +61,9 @@ func Run(o Options) (Status, error) {
 	l.guard = p.guard
 	l.prepare()
 
+	if o.Title != "" {
+		l.log.put(l.log.w, o.Title, nil)
+	}
 	l.log.tellInherited()
 	pid, err := l.launch(&o, p.can)
 	if err != nil {

@@ -43,15 +43,21 @@ Then it shows the sockets of both hosts as ss(8) would. With --delay, --loss and
 the like the link is a worse one.
 
 The exit status is 1 if the digests differ.`,
-		Args: cobra.NoArgs,
+		Example: demoExamples,
+		Args:    noArguments,
 		RunE: func(*cobra.Command, []string) error {
-			d.out, d.live = os.Stdout, term.IsTerminal(int(os.Stdout.Fd()))
+			out := os.Stdout
+			if isStdout(d.shape.pcap.name) {
+				out = os.Stderr // stdout is the recording's
+			}
+			d.out, d.live = out, term.IsTerminal(int(out.Fd()))
 			return d.run()
 		},
 	}
 	c.Flags().StringVar(&d.file, "file", "", "carry this `file` in place of random bytes")
 	c.Flags().Int64Var(&d.size, "size", 64, "of the random bytes, in MiB")
 	d.shape.flags(c.Flags())
+	completeShape(c)
 	return c
 }
 
@@ -71,6 +77,7 @@ func (d *demo) run() error {
 	if err := d.shape.open(); err != nil {
 		return err
 	}
+	d.shape.record()
 	alpha, beta, err := d.hosts()
 	if err != nil {
 		return err
@@ -133,7 +140,7 @@ func (d *demo) hosts() (alpha, beta *usock.Host, err error) {
 // wire returns the link as the flags want it in both directions.
 func (s *shape) wire(l link.Link) (link.Link, error) {
 	if s.impaired || s.mtu != 0 {
-		worse, err := link.Impair(l, link.ImpairConfig{Out: s.impairment, In: s.impairment, Seed: s.seed, MTU: s.mtu})
+		worse, err := link.Impair(l, link.ImpairConfig{Out: s.impairment, In: s.impairment, Seed: uint64(s.seed), MTU: int(s.mtu)})
 		if err != nil {
 			return nil, err
 		}

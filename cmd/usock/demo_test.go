@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"usock"
+	"usock/link"
 )
 
 func TestDemo(t *testing.T) {
@@ -82,7 +83,7 @@ func TestDemoErrors(t *testing.T) {
 		{file: filepath.Join(t.TempDir(), "missing")},
 		{file: t.TempDir()},
 		{size: -1},
-		{size: 1, shape: shape{mtu: 100}},
+		{size: 1, shape: shape{impairment: link.Impairment{Jitter: 1}}},
 	} {
 		var out strings.Builder
 		d.out = &out

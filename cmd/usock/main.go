@@ -2,37 +2,89 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"runtime/debug"
+	"strconv"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // commands are the constructors of the subcommands, in the order of the help.
 var commands = []func() *cobra.Command{
-	runCmd, demoCmd, guardCmd,
+	runCmd, demoCmd, versionCmd, guardCmd,
 }
 
-// exitOwn is the status where usock run itself has failed: the program was not started.
-// It is that of env, timeout and others that run a program, which so leave 1 to 124
-// to it.
+// exitOwn is the status where usock run itself has failed: the program was not started,
+// or it succeeded and its recording did not. It is that of env, timeout and others that run
+// a program, which so leave 1 to 124 to it.
 const exitOwn = 125
 
 func main() {
+	root := rootCmd()
+	if c, err := root.ExecuteC(); err != nil {
+		fmt.Fprintln(os.Stderr, "usock:", err)
+		os.Exit(failure(c))
+	}
+}
+
+// failure is the exit status where a command has failed.
+func failure(c *cobra.Command) int {
+	if c.Name() == runName {
+		return exitOwn
+	}
+	return 1
+}
+
+func rootCmd() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "usock",
 		Short:         "The Berkeley socket system in user space",
+		Version:       versionText(debug.ReadBuildInfo()),
 		SilenceUsage:  true,
 		SilenceErrors: true,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			return fmt.Errorf("there is no command %q (usock --help shows those that there are; a program is run by usock run -- %s)", args[0], args[0])
+		},
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
+	root.SetVersionTemplate("{{.Version}}")
+	root.SetFlagErrorFunc(flagError)
 	for _, c := range commands {
 		root.AddCommand(c())
 	}
-	if c, err := root.ExecuteC(); err != nil {
-		fmt.Fprintln(os.Stderr, "usock:", err)
-		if c.Name() == runName {
-			os.Exit(exitOwn)
-		}
-		os.Exit(1)
+	return root
+}
+
+// noArguments is the check of commands that take flags alone.
+func noArguments(c *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("%s takes no arguments, and %q is one (%s --help)", c.CommandPath(), args[0], c.CommandPath())
 	}
+	return nil
+}
+
+// flagError says what is wrong with a flag, in one line.
+func flagError(c *cobra.Command, err error) error {
+	var value *pflag.InvalidValueError
+	if errors.As(err, &value) {
+		cause := value.Unwrap()
+		if errors.As(cause, new(*strconv.NumError)) {
+			cause = errors.New("a whole number is wanted")
+			if value.GetFlag().Value.Type() == "bool" {
+				cause = errors.New("give true or false, or nothing")
+			}
+		}
+		text := value.GetValue()
+		if text == "" {
+			text = `""`
+		}
+		err = fmt.Errorf("--%s %s: %w", value.GetFlag().Name, text, cause)
+	}
+	return fmt.Errorf("%w (%s --help shows the flags)", err, c.CommandPath())
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 
 	"github.com/spf13/pflag"
@@ -15,7 +14,7 @@ import (
 // outside is the way of a run to the networks of its machine.
 type outside struct {
 	isolated bool
-	network  string
+	network  networkValue
 	publish  []string
 	verbose  bool // what is published is told
 	hosts    hosts
@@ -31,10 +30,10 @@ const (
 )
 
 func (o *outside) flags(f *pflag.FlagSet, s *shape) {
-	f.StringVar(&s.on, "on", onBoth, "where the link's flags act: `outside`, on the way to the outside; loopback, on the run's own; both")
+	f.StringVar(&s.on, "on", onBoth, "`WHERE` the link's flags act: outside, on the way to the outside; loopback, on the run's own; both")
 	f.BoolVar(&o.isolated, "isolated", false, "nothing leaves the run or enters it")
 	f.Var(&o.hosts, "host", "a name that the run knows, as `NAME=ADDR`; once for each of its addresses")
-	f.StringVar(&o.network, "addr", "", "the inner IPv4 `network`, such as 10.1.2.0/24; by default one that the machine has no route to")
+	f.Var(&o.network, "addr", "the inner IPv4 `NETWORK`, such as 10.1.2.0/24, which hides the outer one; without it one that the machine has no route to")
 	f.StringArrayVarP(&o.publish, "publish", "p", nil, "reach a port of the run at one of this machine: `[ADDR:]PORT[:INNER][/udp]`, ranges of these, or auto for each port that the program listens on; without ADDR at 127.0.0.1 and ::1")
 }
 
@@ -43,7 +42,7 @@ func (o *outside) check(s *shape) error {
 	switch s.on {
 	case onBoth, onLoopback, onOutside:
 	default:
-		return fmt.Errorf("--on %s: give outside, loopback or both", s.on)
+		return fmt.Errorf("--on %q: give outside, loopback or both", s.on)
 	}
 	if s.on != onBoth && !s.impaired && s.mtu == 0 {
 		return fmt.Errorf("--on %s says where --delay, --loss and their like act, and there are none", s.on)
@@ -52,8 +51,8 @@ func (o *outside) check(s *shape) error {
 		if s.on == onOutside {
 			return errors.New("--on outside: an isolated run has no way to the outside; leave out --isolated or --on")
 		}
-		if o.network != "" {
-			return fmt.Errorf("--addr %s: an isolated run has no inner network; leave out --isolated or --addr", o.network)
+		if o.network.IsValid() {
+			return fmt.Errorf("--addr %v: an isolated run has no inner network; leave out --isolated or --addr", o.network.Prefix)
 		}
 		if len(o.publish) > 0 {
 			return fmt.Errorf("-p %s: nothing enters an isolated run; leave out --isolated or -p", o.publish[0])
@@ -64,14 +63,7 @@ func (o *outside) check(s *shape) error {
 
 // open makes the gateway and its part of the host's configuration.
 func (o *outside) open(c *usock.Config, s *shape) error {
-	g := gateway.Config{Warn: os.Stderr, Link: s.outside(), Hosts: o.hosts.list, Isolated: o.isolated}
-	if o.network != "" {
-		p, err := netip.ParsePrefix(o.network)
-		if err != nil {
-			return fmt.Errorf("--addr: %w; give a network such as 10.1.2.0/24", err)
-		}
-		g.Network = p
-	}
+	g := gateway.Config{Warn: os.Stderr, Link: s.outside(), Hosts: o.hosts.list, Isolated: o.isolated, Network: o.network.Prefix}
 	for _, text := range o.publish {
 		list, err := parsePublish(text)
 		if err != nil {

@@ -25,6 +25,7 @@ func runCmd() *cobra.Command {
 	var verbose bool
 	var out outside
 	var s shape
+	stdout := fileValue{hint: "give one, such as /dev/stderr"}
 	c := &cobra.Command{
 		Use:   runName + " [flags] -- PROGRAM [ARGS]",
 		Short: "Run a program with its IPv4 and IPv6 sockets served by usock",
@@ -53,11 +54,12 @@ is found that is not in /etc/hosts, those of --host included. Daemons of the mac
 look names up (nscd, systemd-resolved) are hidden from programs.
 
 The exit status is the program's, 126 or 127 if it cannot be executed or is not
-there, and 125 if usock itself fails before it starts. Processes that it leaves
-behind are ended.`,
-		Example: `  usock run --delay 150ms --loss 2% --pcap trace.pcapng -- curl https://example.com/
-  usock run -p 8080:80 -p 5353/udp -- ./server
-  usock run --delay 40ms --jitter 5ms --loss 1% --rate 20mbit -- sh -c './server & ./client'`,
+there, and 125 if usock itself fails: before it starts, or, where the program has
+succeeded, because the recording lacks packets. Processes that it leaves behind are
+ended. usock itself writes nothing but what must be known, a line each, on stderr.
+
+` + runLimits,
+		Example: runExamples,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return errors.New("no program is named: usock run [flags] -- PROGRAM [ARGS]")
@@ -65,16 +67,15 @@ behind are ended.`,
 			return nil
 		},
 		RunE: func(_ *cobra.Command, args []string) error {
-			return runProgram(args, verbose, &s, &out)
+			return runProgram(args, verbose, stdout.name, &s, &out)
 		},
 	}
-	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
-		return fmt.Errorf("%w (usock run --help shows the flags)", err)
-	})
 	c.Flags().SetInterspersed(false)
-	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "name calls that usock does not have on stderr")
+	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "say on stderr what the run is, and name calls that usock does not have and the kernel has")
 	s.flags(c.Flags())
+	c.Flags().Var(&stdout, "stdout", "the program's stdout goes to this `FILE`; it must be elsewhere than what --pcap writes")
 	out.flags(c.Flags(), &s)
+	completeRun(c)
 	return c
 }
 
@@ -124,9 +125,28 @@ func execFailed(path string, err error) {
 	notExecuted(exitNotExecutable, e)
 }
 
-func runProgram(args []string, verbose bool, s *shape, out *outside) error {
+// programStdout opens the program's stdout: the file of that name, or this process's. A
+// recording must not go there.
+func programStdout(name string, s *shape) (*os.File, error) {
+	f := os.Stdout
+	if name != "" {
+		var err error
+		if f, err = openOutput(stdoutFlag, name, os.Stderr); err != nil {
+			return nil, err
+		}
+	}
+	if s.file == nil {
+		return f, nil
+	}
+	return f, apart(s.file, f, os.Stderr, s)
+}
+
+func runProgram(args []string, verbose bool, stdout string, s *shape, out *outside) error {
 	path := findProgram(args[0])
 	if err := out.check(s); err != nil {
+		return err
+	}
+	if err := enoughDescriptors(); err != nil {
 		return err
 	}
 	if err := s.open(); err != nil {
@@ -137,6 +157,12 @@ func runProgram(args []string, verbose bool, s *shape, out *outside) error {
 		return err
 	}
 	defer prepared.Stop()
+	programOut, err := programStdout(stdout, s)
+	if err != nil {
+		return err
+	}
+	surviveWriting()
+	s.record()
 	who := new(run.Caller)
 	config := usock.Config{
 		Name:     "run",
@@ -157,12 +183,15 @@ func runProgram(args []string, verbose bool, s *shape, out *outside) error {
 	o := run.Options{
 		Host: host, Caller: who, Path: path, Argv: args, Env: os.Environ(),
 		Packets: s.loopback() != nil,
-		Stdin:   os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+		Stdin:   os.Stdin, Stdout: programOut, Stderr: os.Stderr,
 		Prepared: prepared, Warn: os.Stderr,
-		Absent: nameDaemons,
+		Absent: nameDaemons, Reaches: !out.isolated,
 	}
 	if verbose {
-		o.Log = os.Stderr
+		o.Title, o.Log = title(args[0], s, out), os.Stderr
+	}
+	if s.w != nil {
+		o.Named = s.w.Name
 	}
 	if out.gateway != nil {
 		o.Outside = out.gateway
@@ -176,6 +205,9 @@ func runProgram(args []string, verbose bool, s *shape, out *outside) error {
 	}
 	if err := s.close(); err != nil {
 		fmt.Fprintln(os.Stderr, "usock:", err)
+		if st == (run.Status{}) {
+			st.Code = exitOwn
+		}
 	}
 	run.Exit(st)
 	return nil

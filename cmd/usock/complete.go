@@ -1,0 +1,65 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// completeShape has a shell complete the values of the link's flags.
+func completeShape(c *cobra.Command) {
+	examples := map[string][]string{
+		"delay": {"20ms", "150ms"}, "jitter": {"5ms"}, "loss": {"1%", "gemodel,1%,30%"}, "rate": {"1mbit", "20mbit"},
+		"limit": {"100", "64kb"}, "mark": {"20", "30kb"}, "reorder": {"1%", "1%,3ms"}, "duplicate": {"0.1%"}, "corrupt": {"0.01%"},
+		"mtu": {"1280", "1500", "9000"}, "seed": nil,
+	}
+	for name, list := range examples {
+		c.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(list, cobra.ShellCompDirectiveNoFileComp|cobra.ShellCompDirectiveKeepOrder))
+	}
+}
+
+// completeRun has a shell complete what usock run takes: the values of its flags, and
+// behind them the program.
+func completeRun(c *cobra.Command) {
+	completeShape(c)
+	for name, list := range map[string][]string{
+		"on":      {onBoth, onLoopback, onOutside},
+		"publish": {"auto", "auto/tcp", "auto/udp"},
+		"addr":    {"10.1.2.0/24"},
+		"host":    nil,
+	} {
+		c.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(list, cobra.ShellCompDirectiveNoFileComp))
+	}
+	c.ValidArgsFunction = func(_ *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
+		if len(args) > 0 || strings.ContainsRune(begun, '/') {
+			return nil, cobra.ShellCompDirectiveDefault // files
+		}
+		return programs(os.Getenv("PATH"), begun), cobra.ShellCompDirectiveDefault
+	}
+}
+
+// maxPrograms bounds what is offered: nobody reads more.
+const maxPrograms = 1000
+
+// programs are the names in path's folders that begin so and can be executed.
+func programs(path, begun string) (list []string) {
+	for _, dir := range filepath.SplitList(path) {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			continue
+		}
+		for _, e := range entries {
+			if !strings.HasPrefix(e.Name(), begun) || len(list) >= maxPrograms {
+				continue
+			}
+			if st, err := os.Stat(filepath.Join(dir, e.Name())); err == nil && st.Mode().IsRegular() && st.Mode()&0o111 != 0 {
+				list = append(list, e.Name())
+			}
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}

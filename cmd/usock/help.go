@@ -1,0 +1,40 @@
+package main
+
+// runLimits is the part of usock run's help about what it does not do.
+const runLimits = `What it does not do. Programs that read /proc/net, /proc/sys/net or /sys/class/net
+see the machine's network there and not the run's. Set-user-ID programs gain no
+privileges (sudo, and ping where it needs them). 32-bit programs get no Internet
+sockets, and one run cannot be started inside another. Round trips and TCP_INFO of a
+connection to the outside are those of the link's flags: they end at usock. Linux 5.14
+or later is needed; usock version tells what there is.`
+
+// runExamples has each flag of usock run at least once: a test looks.
+const runExamples = `  # A download over a bad way to the world, and its packets in a file
+  usock run --delay 150ms --loss 2% --pcap trace.pcapng -- curl -o page https://example.com/
+  # A mobile network: delays that stray, losses in bursts, a narrow way with a short queue
+  usock run --delay 60ms --jitter 20ms --loss gemodel,1%,30% --rate 5mbit --limit 64kb -- ./client
+  # ECN marks in place of losses; what is lost, doubled, late or damaged is the same each time
+  usock run --rate 20mbit --mark 30kb --reorder 1%,3ms --duplicate 0.1% --corrupt 0.01% --seed 7 -- ./client
+  # Only the way to the outside is bad, and carries small packets; the run's own loopback is good
+  usock run --on outside --delay 150ms --mtu 1280 -- sh -c './server & ./client'
+  # A server, reached at 127.0.0.1:8080 and, for DNS, at port 5353; others reach nothing of the run
+  usock run --publish 8080:80 -p 5353:53/udp -- ./server
+  # Tests that nothing leaves and nothing disturbs
+  usock run --isolated -- ./test
+  # A name for a server (but with --isolated it takes a name server on the loopback interface)
+  usock run --host db=192.0.2.7 --host db=2001:db8::7 -- ./client db
+  # Another inner network; servers of that network outside cannot be reached then
+  usock run --addr 10.1.2.0/24 -- ip -4 address
+  # The packets as they pass; the program's output goes elsewhere
+  usock run --pcap - --stdout /dev/stderr -- curl https://example.com/ | tshark -r -
+  # Which calls the program makes that usock does not have
+  usock run --verbose -- ./program`
+
+// demoExamples has each flag of usock demo.
+const demoExamples = `  # 64 MiB over a link in memory
+  usock demo
+  # A file over a bad link, which loses the same packets each time; the packets in another file
+  usock demo --file page --delay 20ms --jitter 5ms --loss 1% --seed 7 --pcap trace.pcapng
+  # A narrow link that marks, and one that damages, doubles and delays
+  usock demo --size 4 --rate 20mbit --limit 100 --mark 30kb --mtu 1500
+  usock demo --size 4 --reorder 1%,3ms --duplicate 0.1% --corrupt 0.01%`

@@ -1,0 +1,38 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"usock/link"
+)
+
+// title is what usock run -v says when the program starts: what the run reaches, what is
+// done to its links, with the seed that does the same again, and where they are recorded.
+func title(program string, s *shape, o *outside) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s runs on usock's sockets", program)
+	if o.isolated {
+		b.WriteString(", isolated")
+	}
+	if s.impaired || s.mtu != 0 {
+		where := map[string]string{onBoth: "on both of its links", onLoopback: "on its loopback link", onOutside: "on its way outside"}[s.on]
+		if o.isolated {
+			where = "on its loopback link"
+		}
+		fmt.Fprintf(&b, "; %s:", where)
+		for _, x := range link.ImpairmentOptions() {
+			if text := s.texts[x.Name]; text != "" {
+				fmt.Fprintf(&b, " --%s %s", x.Name, text)
+			}
+		}
+		fmt.Fprintf(&b, " --mtu %d", s.mtu)
+		if s.impaired {
+			fmt.Fprintf(&b, " --seed %d", s.seed)
+		}
+	}
+	if s.pcap.name != "" {
+		fmt.Fprintf(&b, "; recording to %s", s.pcap.name)
+	}
+	return b.String()
+}
