@@ -12,7 +12,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -111,25 +110,6 @@ func TestOuterBulk(t *testing.T) {
 	}
 }
 
-// TestOuterGit clones over HTTP.
-func TestOuterGit(t *testing.T) {
-	need(t, "git", "git")
-	dir := t.TempDir()
-	for _, args := range [][]string{
-		{"init", "-q", "-b", "main", dir + "/work"},
-		{"-C", dir + "/work", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "--allow-empty", "-m", "first"},
-		{"clone", "-q", "--bare", dir + "/work", dir + "/bare"},
-		{"-C", dir + "/bare", "update-server-info"},
-	} {
-		if out, err := exec.Command("git", args...).CombinedOutput(); err != nil {
-			t.Fatalf("git %v: %v\n%s", args, err, out)
-		}
-	}
-	s := httptest.NewServer(http.FileServer(http.Dir(dir)))
-	defer s.Close()
-	twin(t, reaching(), "git clone -q "+s.URL+"/bare copy && git -C copy log --oneline --format=%s%H")
-}
-
 // TestOuterDatabases asks a postgres and a redis that run on the machine, on 127.0.0.1.
 func TestOuterDatabases(t *testing.T) {
 	t.Run("redis", func(t *testing.T) {
@@ -169,11 +149,19 @@ pgbench -n -c 4 -t 50 postgres | grep processed`, dirs[0], port))
 // started runs a server of an ordinary user on the machine until the test ends.
 func started(t *testing.T, script string) {
 	t.Helper()
-	r := asUser.start(t, false, script)
+	startedIn(t, asUser, script)
+}
+
+// startedIn is started in a way of running.
+func startedIn(t *testing.T, w way, script string) *running {
+	t.Helper()
+	w.limit = 2 * limit
+	r := w.start(t, false, script)
 	t.Cleanup(func() {
 		r.c.Process.Signal(syscall.SIGINT)
 		r.c.Wait()
 	})
+	return r
 }
 
 // freePort returns a TCP port of loopback that nobody has.
