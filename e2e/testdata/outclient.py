@@ -1,10 +1,19 @@
-"""outclient CASE ARGS - clients of servers outside the run."""
+"""outclient CASE ARGS - clients of servers outside the run, and a server of one client."""
 import asyncio, errno, hashlib, os, socket, sys, time
 
 
 def bulk(port, size):
     print('pid', os.getpid(), flush=True)
-    s = socket.create_connection(('127.0.0.1', int(port)))
+    exchange(socket.create_connection(('127.0.0.1', int(port))), size)
+
+
+def serve(port, size):
+    """bulk, for a client that connects."""
+    with socket.create_server(('127.0.0.1', int(port))) as l:
+        exchange(l.accept()[0], size)
+
+
+def exchange(s, size):
     h, block, left = hashlib.sha256(), os.urandom(1 << 20), int(size)
     while left:
         b = block[:left]
