@@ -70,15 +70,9 @@ func (n *network) nameServer(name string) {
 		}
 	})
 	for _, a := range []string{serverAddr4, serverAddr6} {
-		n.in(serverSide, func() {
-			eventually(n.t, "the name server is there", func() bool {
-				// It has the port for streams, too.
-				c, err := net.Dial("tcp", net.JoinHostPort(a, "53"))
-				if err == nil {
-					c.Close()
-				}
-				return err == nil
-			})
+		eventually(n.t, "the name server is there", func() (ok bool) {
+			n.in(serverSide, func() { ok = !refuses(net.JoinHostPort(a, "53")) }) // it has the port for streams, too
+			return ok
 		})
 	}
 }

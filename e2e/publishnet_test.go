@@ -158,7 +158,10 @@ func TestPublishNetwork(t *testing.T) {
 		})
 	}
 	for _, c := range []struct{ to, from string }{{"10.77.1.2:7300", serverAddr4}, {"[" + second6 + "]:7300", serverAddr6}} {
-		n.in(serverSide, func() { eventually(t, "nginx is there", func() bool { return !refuses(c.to) }) })
+		eventually(t, "nginx is there", func() (ok bool) {
+			n.in(serverSide, func() { ok = !refuses(c.to) })
+			return ok
+		})
 		load(t, r, []string{"nsenter", "--net=" + n.path(serverSide)}, c.from, c.to)
 	}
 }
