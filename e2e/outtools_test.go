@@ -5,14 +5,13 @@ package e2e
 import (
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/pem"
+	"crypto/tls"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -21,37 +20,54 @@ import (
 	"time"
 )
 
-// TestOuterCurl has curl fetch files over HTTPS from a server with a certificate of its own
-// authority, by HTTP/1.1 and HTTP/2, and many of them side by side.
+// TestOuterCurl has curl fetch files over HTTPS, by name and by address, from a server whose
+// certificate an authority of its own has signed, by HTTP/1.1 and HTTP/2, and many of them side
+// by side.
 func TestOuterCurl(t *testing.T) {
 	need(t, "curl", "curl")
+	const name = "www.corp.test"
+	ca := filepath.Join(bin, "ca.pem")
 	data := make([]byte, 300_000)
 	rand.Read(data)
-	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Proto", r.Proto)
-		w.Write(data)
-	}))
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.Write(data) }))
+	s.Config.ErrorLog = log.New(io.Discard, "", 0) // clients that refuse it are wanted
 	s.EnableHTTP2 = true
+	s.TLS = &tls.Config{Certificates: []tls.Certificate{authority(t, ca, name)}}
 	s.StartTLS()
 	defer s.Close()
-	ca := filepath.Join(bin, "ca.pem")
-	writePEM(t, ca, s.Certificate().Raw)
 	port := s.Listener.Addr().(*net.TCPAddr).Port
 	w := reaching()
 	w.limit = time.Minute
-	n := count(200, 500)
-	twin(t, w, fmt.Sprintf(`curl="curl -sS --fail --cacert %s --resolve example.com:%d:127.0.0.1"
+	w.flags = []string{"--host", name + "=127.0.0.1", "--host", "other.test=127.0.0.1"}
+	const files = 500
+	script := fmt.Sprintf(`curl="curl -sS --fail --noproxy * $resolve"
+code() { $curl "$@" >/dev/null 2>&1 || echo curl: $?; }
+set -f # noproxy's star
+code https://%[1]s:%[2]d/
+code --cacert %[3]s https://other.test:%[2]d/
+curl="$curl --cacert %[3]s"
 for how in --http1.1 --http2; do
-	for host in 127.0.0.1 example.com; do
-		$curl $how -o one -w '%%{http_version} %%{size_download} %%{ssl_verify_result}\n' https://$host:%d/
+	for host in 127.0.0.1 %[1]s; do
+		$curl $how -o one -w '%%{http_version} %%{size_download} %%{ssl_verify_result} %%{remote_ip}\n' https://$host:%[2]d/
 		sha256sum one
 	done
 	i=0
-	while [ $i -lt %d ]; do i=$((i+1)); echo "url = https://example.com:%d/$i"; echo "output = got-$i"; done >list
+	while [ $i -lt %[4]d ]; do i=$((i+1)); echo "url = https://%[1]s:%[2]d/$i"; echo "output = got-$i"; done >list
 	$curl $how --parallel --parallel-max 100 -K list 2>/dev/null
-	sha256sum got-* | cut -d ' ' -f 1 | sort | uniq -c
-	rm got-*
-done`, ca, port, port, n, port))
+	find . -name 'got-*' | xargs sha256sum | cut -d ' ' -f 1 | sort | uniq -c
+	find . -name 'got-*' -delete
+done`, name, port, ca, files)
+	native := natively(t, w, fmt.Sprintf("resolve='--resolve %s:%d:127.0.0.1 --resolve other.test:%[2]d:127.0.0.1'\n", name, port)+script)
+	if sum := fmt.Sprintf("%7d %x\n", files, sha256.Sum256(data)); strings.Count(native.stdout, sum) != 2 {
+		t.Fatalf("natively: %v", native)
+	}
+	if *nativeOnly {
+		t.Log(native)
+		return
+	}
+	if o := under(t, w, script); o.late || o.code != 0 || o.stdout != native.stdout {
+		t.Errorf("%s\n--- natively\n%s--- under usock run: %v", differing(native.stdout, o.stdout), native.stdout, o)
+	}
 }
 
 // TestOuterBulk carries many bytes each way, with digests; the program is stopped for a while
@@ -94,26 +110,8 @@ func TestOuterBulk(t *testing.T) {
 	}
 }
 
-// TestOuterGit clones over HTTP.
-func TestOuterGit(t *testing.T) {
-	need(t, "git", "git")
-	dir := t.TempDir()
-	for _, args := range [][]string{
-		{"init", "-q", "-b", "main", dir + "/work"},
-		{"-C", dir + "/work", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "--allow-empty", "-m", "first"},
-		{"clone", "-q", "--bare", dir + "/work", dir + "/bare"},
-		{"-C", dir + "/bare", "update-server-info"},
-	} {
-		if out, err := exec.Command("git", args...).CombinedOutput(); err != nil {
-			t.Fatalf("git %v: %v\n%s", args, err, out)
-		}
-	}
-	s := httptest.NewServer(http.FileServer(http.Dir(dir)))
-	defer s.Close()
-	twin(t, reaching(), "git clone -q "+s.URL+"/bare copy && git -C copy log --oneline --format=%s%H")
-}
-
-// TestOuterDatabases asks a postgres and a redis that run on the machine, on 127.0.0.1.
+// TestOuterDatabases asks a postgres and a redis that run on the machine, on 127.0.0.1, and the
+// postgres by a name that the run knows as well.
 func TestOuterDatabases(t *testing.T) {
 	t.Run("redis", func(t *testing.T) {
 		need(t, "redis-server", "redis-server")
@@ -137,26 +135,38 @@ initdb -D data -U me -A trust >/dev/null 2>&1
 exec postgres -D data -k "$PWD" -p %d -c listen_addresses=127.0.0.1`, dirs[0], port))
 		w := reaching()
 		w.limit = time.Minute
-		o := under(t, w, fmt.Sprintf(`PATH=%s:$PATH
+		w.flags = []string{"--host", "db.corp.test=127.0.0.1"}
+		prints(t, w, fmt.Sprintf(`PATH=%s:$PATH
 export PGHOST=127.0.0.1 PGPORT=%d PGUSER=me
 until_ok psql -c 'select 1' postgres
-psql -At -c 'select sum(i) from generate_series(1, 100000) i' postgres
 pgbench -i -q postgres 2>/dev/null
-pgbench -n -c 4 -t 50 postgres | grep processed`, dirs[0], port))
-		if o.late || o.code != 0 || !strings.HasPrefix(o.stdout, "5000050000\n") || !strings.Contains(o.stdout, "200/200") {
-			t.Error(o)
-		}
+for PGHOST in 127.0.0.1 db.corp.test; do
+	psql -At -c 'select sum(i) from generate_series(1, 100000) i' -c 'select host(inet_client_addr())' -c '\conninfo' postgres | sed 's/at port.*//'
+	# Many connections, one after the other, and some that stay.
+	pgbench -n -C -c 2 -t 10 postgres 2>/dev/null | grep -o 'processed.*'
+	pgbench -n -c 4 -t 25 postgres 2>/dev/null | grep -o 'processed.*'
+done`, dirs[0], port),
+			"5000050000", "127.0.0.1", `You are connected to database "postgres" as user "me" on host "127.0.0.1" `, "processed: 20/20", "processed: 100/100",
+			"5000050000", "127.0.0.1", `You are connected to database "postgres" as user "me" on host "db.corp.test" (address "127.0.0.1") `, "processed: 20/20", "processed: 100/100")
 	})
 }
 
 // started runs a server of an ordinary user on the machine until the test ends.
 func started(t *testing.T, script string) {
 	t.Helper()
-	r := asUser.start(t, false, script)
+	startedIn(t, asUser, script)
+}
+
+// startedIn is started in a way of running.
+func startedIn(t *testing.T, w way, script string) *running {
+	t.Helper()
+	w.limit = 2 * limit
+	r := w.start(t, false, script)
 	t.Cleanup(func() {
 		r.c.Process.Signal(syscall.SIGINT)
 		r.c.Wait()
 	})
+	return r
 }
 
 // freePort returns a TCP port of loopback that nobody has.
@@ -233,13 +243,6 @@ for a in 10.77.3.2 fd77:3::2; do
 	traceroute -n -q 1 -w 2 $a | sed 's/ [0-9.]* ms//'
 	size=1000 # the kernel remembers the path's MTU from one run to the next in IPv6
 done`)
-}
-
-func writePEM(t *testing.T, path string, der []byte) {
-	t.Helper()
-	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // passed counts what is written to it.

@@ -34,7 +34,13 @@ func at(host string, port int) string { return net.JoinHostPort(host, fmt.Sprint
 // publish starts a script with published ports. The script ends when the test does.
 func publish(t *testing.T, ports []string, script string) *running {
 	t.Helper()
-	w := way{user: nobody, reach: true, limit: limit}
+	return publishFrom(t, reaching(), ports, script)
+}
+
+// publishFrom is publish in a way of running that reaches the outside.
+func publishFrom(t *testing.T, w way, ports []string, script string) *running {
+	t.Helper()
+	w.limit = limit
 	for _, p := range ports {
 		w.flags = append(w.flags, "-p", p)
 	}
@@ -65,22 +71,25 @@ func refuses(to string) bool {
 	return errors.Is(err, syscall.ECONNREFUSED)
 }
 
-func TestPublishNginx(t *testing.T) {
-	need(t, "nginx", "nginx-light")
-	need(t, "curl", "curl")
-	port := free(t)
-	r := publish(t, []string{fmt.Sprintf("%d:8080", port)}, `cat >nginx.conf <<END
+// publishedNginx is the script of a server at port 8080, that logs its clients.
+const publishedNginx = `cat >nginx.conf <<END
 worker_processes 2; daemon off; pid $PWD/nginx.pid; error_log $PWD/error.log;
 events { worker_connections 512; }
 http {
   log_format client '\$remote_addr \$remote_port \$uri';
-  access_log $PWD/access.log client; sendfile on;
+  access_log $PWD/access.log client; sendfile on; keepalive_requests 1000000000;
   client_body_temp_path $PWD/b; proxy_temp_path $PWD/p; fastcgi_temp_path $PWD/f; uwsgi_temp_path $PWD/u; scgi_temp_path $PWD/s;
   server { listen 8080; listen [::]:8080; root $PWD/www; }
 }
 END
-mkdir www; head -c 3000000 /dev/urandom >www/big
-exec nginx -c $PWD/nginx.conf`)
+mkdir www; head -c 3000000 /dev/urandom >www/big; echo small >www/small
+exec nginx -c $PWD/nginx.conf`
+
+func TestPublishNginx(t *testing.T) {
+	need(t, "nginx", "nginx-light")
+	need(t, "curl", "curl")
+	port := free(t)
+	r := publish(t, []string{fmt.Sprintf("%d:8080", port)}, publishedNginx)
 	eventually(t, "nginx is there", func() bool { return !refuses(at("127.0.0.1", port)) && !refuses(at("::1", port)) })
 	want, err := os.ReadFile(filepath.Join(r.c.Dir, "www/big"))
 	if err != nil {

@@ -47,6 +47,7 @@ type Gateway struct {
 	echoes   map[echoKey]*echoSocket
 	ports    []*port
 	behind   []*port // whose clients wait until there is room for more
+	room     room
 	arrivals map[arrival]*stream
 	guests   map[arrival]*guest
 	auto     map[autoKey][]*port

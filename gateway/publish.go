@@ -328,9 +328,16 @@ func (p *port) accept() {
 				return
 			}
 		}
-		fd, client, e := sysAccept(p.fd)
+		e := g.room.forClient(p.fd)
+		fd, client := -1, netip.AddrPort{}
+		if e == 0 {
+			fd, client, e = sysAccept(p.fd)
+		} else if polled(p.fd)&unix.EPOLLIN == 0 {
+			return // no client waits
+		}
 		switch e {
 		case 0:
+			g.room.last = fd
 			p.bring(fd, client)
 		case unix.EAGAIN, unix.EINVAL:
 			return
@@ -384,6 +391,7 @@ func (p *port) bring(fd int, client netip.AddrPort) {
 	s.in = in
 	g.streams[s] = struct{}{}
 	g.halfOpen++
+	g.room.clients++
 	if own {
 		g.arrivals[s.arrival] = s
 	}

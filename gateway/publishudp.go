@@ -74,17 +74,18 @@ func (p *port) openUDP(on bool) {
 		}
 	}
 	sysDisconnect(p.fd)
-	if out := p.outer.Addr(); out.Is6() && out.IsUnspecified() {
+	if p.outer.Addr().Is6() {
 		if e := p.renewUDP(); e != 0 {
-			p.g.warn("usock: %v/udp is published, but not on all addresses: %v%s", p.outer, e, limitHint(e))
+			p.g.warn("usock: %v/udp is published, but only for clients that have the address themselves: %v%s", p.outer, e, limitHint(e))
 		}
 	}
 	p.later() // an edge may have gone by
 }
 
-// renewUDP puts a new socket in the place of one that had all addresses of IPv6: where that
-// was connected, it goes on to receive at the one address that it then had (seen on Linux
-// 6.18). Both may have the port for as long as they allow it.
+// renewUDP puts a new socket in the place of one of IPv6: once that was connected it goes on
+// to receive from the address of its peer alone, though it has none any more (Linux,
+// __udp_disconnect leaves sk_v6_daddr; seen on 6.18). Both may have the port for as long as
+// they allow it.
 func (p *port) renewUDP() syscall.Errno {
 	fd, e := outerSocket(p.outer.Addr(), unix.SOCK_DGRAM, 0)
 	if e != 0 {

@@ -605,6 +605,7 @@ func (s *stream) end() {
 	s.down.drop()
 	if s.flow == nil {
 		delete(s.g.arrivals, s.arrival)
+		s.g.room.clients--
 	}
 	s.g.acceptBehind()
 	s.g.drop(s.fd)

@@ -1,10 +1,19 @@
-"""outclient CASE ARGS - clients of servers outside the run."""
+"""outclient CASE ARGS - clients of servers outside the run, and a server of one client."""
 import asyncio, errno, hashlib, os, socket, sys, time
 
 
 def bulk(port, size):
     print('pid', os.getpid(), flush=True)
-    s = socket.create_connection(('127.0.0.1', int(port)))
+    exchange(socket.create_connection(('127.0.0.1', int(port))), size)
+
+
+def serve(port, size):
+    """bulk, for a client that connects."""
+    with socket.create_server(('127.0.0.1', int(port))) as l:
+        exchange(l.accept()[0], size)
+
+
+def exchange(s, size):
     h, block, left = hashlib.sha256(), os.urandom(1 << 20), int(size)
     while left:
         b = block[:left]
@@ -59,6 +68,30 @@ def changes():
     until(None, 'six is there')
     until(errno.ENETUNREACH, 'six unreachable at once')
     until(None, 'six is back')
+
+
+def named(host, other):
+    """By name; and an address of the family that the machine has no route for."""
+    async def client():
+        r, w = await asyncio.open_connection(host, 7001, happy_eyeballs_delay=0.25)
+        w.write(b'hello')
+        print('python', await r.readexactly(5), w.get_extra_info('peername')[0], flush=True)
+        w.close()
+
+    begin = time.monotonic()
+    print(*[a[4][0] for a in socket.getaddrinfo(host, 7001, type=socket.SOCK_STREAM)])
+    asyncio.run(client())
+    print(socket.create_connection((host, 7001)).getpeername()[0])
+    family = socket.AF_INET6 if ':' in other else socket.AF_INET
+    for what, kind in ('stream', socket.SOCK_STREAM), ('datagram', socket.SOCK_DGRAM):
+        with socket.socket(family, kind) as s:
+            for call in s.connect, lambda to: s.sendto(b'x', to):
+                if what == 'datagram' or call == s.connect:
+                    try:
+                        print(what, call((other, 7001)))
+                    except OSError as e:
+                        print(what, errno.errorcode[e.errno])
+    print('in time' if time.monotonic() - begin < 1 else 'late', flush=True)
 
 
 globals()[sys.argv[1]](*sys.argv[2:])
