@@ -3,6 +3,7 @@
 package gateway
 
 import (
+	"container/list"
 	"fmt"
 	"io"
 	"net/netip"
@@ -54,7 +55,13 @@ type Gateway struct {
 	sweeps   bool // the sweeper is set
 	closed   bool
 	isolated bool
-	names    *names // nil: none are known
+	names    *names     // nil: none are known
+	policy   *policy    // nil: all is allowed
+	flowLog  *FlowLog   // nil: none
+	table    *nameTable // nil: neither of these wants names
+	recent   list.List  // of *account, of datagrams, the one that was used last in front
+	denials  denials
+	alerts   *lines // about what is denied; nil: nobody wants to know
 	local    map[*nameStream]struct{}
 	told     map[string]bool
 	warnTo   io.Writer
@@ -106,9 +113,10 @@ func New(c Config) (*Gateway, error) {
 	g.sweeper = time.AfterFunc(time.Hour, func() { g.leave(g.sweep) })
 	g.sweeper.Stop()
 	var err error
-	if g.names, err = readNames(c.Hosts, c.Isolated); err != nil {
+	if g.names, err = readNames(c.Hosts, c.Isolated, g.watches(&c)); err != nil {
 		return nil, fmt.Errorf("names: %w", err)
 	}
+	g.govern(&c)
 	if !c.Isolated {
 		if g.addrs, err = chooseAddresses(c.Network); err != nil {
 			return nil, err
@@ -357,19 +365,20 @@ func (g *Gateway) Close() error {
 		g.closed = true
 		g.sweeper.Stop()
 		for s := range g.streams {
+			s.acc.is(FlowRunEnded, "")
 			s.abort()
 		}
 		for s := range g.local {
 			s.close()
 		}
 		for _, m := range g.mappings {
-			m.close()
+			m.close(FlowRunEnded)
 		}
 		for _, e := range g.echoes {
-			e.close()
+			e.close(FlowRunEnded)
 		}
 		for _, p := range g.ports {
-			p.close()
+			p.close(FlowRunEnded)
 		}
 		g.routes.close()
 		for i := range g.blocks {
@@ -379,6 +388,10 @@ func (g *Gateway) Close() error {
 		sysClose(int(g.bell))
 	})
 	<-done
+	if alerts := g.alerts; alerts != nil {
+		g.alerts = nil
+		alerts.close(func() {})
+	}
 	g.running.Lock()
 	sysClose(g.epoll)
 	sysClose(int(g.stop))

@@ -179,7 +179,7 @@ func (g *Gateway) look(proto int, inner uint16) {
 	switch {
 	case len(addrs) == 0 && len(opened) > 0:
 		for _, p := range opened {
-			p.close()
+			p.close(FlowClosed)
 		}
 		g.ports = slices.DeleteFunc(g.ports, func(p *port) bool { return p.fd < 0 })
 		delete(g.auto, key)
@@ -309,9 +309,10 @@ func (p *port) later() {
 	}
 }
 
-func (p *port) close() {
+// close ends the port, and its clients' accounts with the outcome.
+func (p *port) close(outcome string) {
 	for _, c := range p.clients {
-		c.end()
+		c.end(outcome)
 	}
 	p.g.drop(p.fd)
 	p.fd, p.on = -1, false
@@ -364,12 +365,13 @@ func (g *Gateway) acceptBehind() {
 func (p *port) bring(fd int, client netip.AddrPort) {
 	g := p.g
 	own, from, to := p.way(client)
-	if !to.Addr().IsValid() {
+	if !to.Addr().IsValid() || g.denies(unix.IPPROTO_TCP, in, to, client, p.outer.Port()) {
 		reset(fd)
 		sysClose(fd)
 		return
 	}
 	s := &stream{g: g, side: &side{g, own}, fd: fd, arrival: arrival{own, from, p.inner}}
+	s.acc = g.newAccount(unix.IPPROTO_TCP, in, to, client)
 	in, err := s.originate(from, to)
 	if err != nil {
 		if own && err == unix.EADDRNOTAVAIL {
@@ -377,6 +379,8 @@ func (p *port) bring(fd int, client netip.AddrPort) {
 		} else {
 			g.warn("usock: a client of %v was refused: %v", p.outer, err)
 		}
+		s.acc.is(FlowReset, "run")
+		s.acc.end(FlowReset)
 		reset(fd)
 		sysClose(fd)
 		return
@@ -450,6 +454,9 @@ func (s *stream) arrive() {
 		s.ready(polled(s.fd))
 	case unix.EALREADY:
 	default:
+		if e, ok := err.(syscall.Errno); ok {
+			s.acc.failed(e)
+		}
 		s.abort()
 	}
 }

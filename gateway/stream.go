@@ -48,6 +48,7 @@ type stream struct {
 	armed    bool    // epoll tells of room outside
 	ended    bool    // outside has said all, or broken the connection: reads go on to the end
 	arrival  arrival // of an outer client
+	acc      *account
 }
 
 // toRead are the events that a stream is always told of. Of room it is told when it has found
@@ -91,12 +92,16 @@ func (g *Gateway) connect(side *side, f *usock.Flow) {
 		g.connectIsolated(f)
 		return
 	}
-	if errno := g.forbidden(to.Addr(), side.own); errno != 0 {
-		g.refuse(side, f, -1, errno)
-		return
-	}
 	if side.own && g.arrivals[arrival{true, f.Remote(), to.Port()}] != nil {
 		f.Refuse() // an outer client's, for a port on which nobody listens any more
+		return
+	}
+	if g.denies(unix.IPPROTO_TCP, out, f.Remote(), to, to.Port()) {
+		g.denyFlow(side, f)
+		return
+	}
+	if errno := g.forbidden(to.Addr(), side.own); errno != 0 {
+		g.fail(side, f, nil, -1, errno)
 		return
 	}
 	if g.halfOpen >= maxHalfOpen || len(g.streams) >= maxStreams {
@@ -118,13 +123,13 @@ func (g *Gateway) connect(side *side, f *usock.Flow) {
 	setInt(fd, unix.SOL_SOCKET, unix.SO_OOBINLINE, 1)
 	setTOS(fd, to.Addr(), f.TOS())
 	setTTL(fd, to.Addr(), f.TTL())
-	s := &stream{g: g, side: side, flow: f, fd: fd}
+	s := &stream{g: g, side: side, flow: f, fd: fd, acc: g.newAccount(unix.IPPROTO_TCP, out, f.Remote(), to)}
 	if g.names.asked(to) {
-		s.filter = &dnsFilter{names: g.names}
+		s.filter = g.newFilter(f)
 	}
 	e = sysConnect(fd, to)
 	if e != 0 && e != unix.EINPROGRESS {
-		g.refuse(side, f, fd, e)
+		g.fail(side, f, s.acc, fd, e)
 		sysClose(fd)
 		return
 	}
@@ -169,6 +174,7 @@ func (g *Gateway) reap() {
 	for s := range g.streams {
 		if !s.open && s.flow != nil && (!s.flow.Waiting() || !g.inner.Connects(s.flow.Remote(), s.flow.Local())) {
 			s.flow.Drop()
+			s.acc.is(FlowGivenUp, "")
 			s.end()
 		}
 	}
@@ -216,6 +222,7 @@ func (s *stream) outcome(ev uint32) {
 	if ev&(unix.EPOLLERR|unix.EPOLLHUP) != 0 {
 		// SO_ERROR comes first: to read the error queue clears it.
 		if e := syscall.Errno(getInt(s.fd, unix.SOL_SOCKET, unix.SO_ERROR)); e != 0 {
+			s.acc.failed(e)
 			s.g.refuse(s.side, s.flow, s.fd, e)
 			s.end()
 			return
@@ -233,6 +240,7 @@ func (s *stream) join() {
 	in, err := s.flow.Accept()
 	if err != nil {
 		reset(s.fd)
+		s.acc.is(FlowGivenUp, "")
 		s.end()
 		return
 	}
@@ -294,6 +302,7 @@ func (s *stream) pump() {
 	switch {
 	case s.gone:
 	case s.up.ended && s.down.ended:
+		s.acc.is(FlowClosed, "")
 		s.in.Close()
 		s.end()
 	case more && !s.queued:
@@ -350,6 +359,7 @@ func (s *stream) pumpUp() bool {
 		}
 		n, e := sendAll(s.fd, got)
 		moved += n
+		s.acc.carried(n, 0)
 		if rest := usock.TrimData(got, n); len(rest) > 0 {
 			s.up.held = append([]usock.Data(nil), rest...)
 		}
@@ -370,6 +380,7 @@ func (s *stream) sendHeld() syscall.Errno {
 		return 0
 	}
 	n, e := sendAll(s.fd, s.up.held)
+	s.acc.carried(n, 0)
 	s.up.held = usock.TrimData(s.up.held, n)
 	return e
 }
@@ -417,7 +428,9 @@ func (s *stream) passUrgent() bool {
 	}
 	if _, e := sysSend(s.fd, b[:], unix.MSG_OOB); e != 0 {
 		s.up.hold(b[:]) // in its place, if not as what it was
+		return true
 	}
+	s.acc.carried(1, 0)
 	return true
 }
 
@@ -439,6 +452,7 @@ func (s *stream) pumpDown() bool {
 			s.readable = false
 			return false
 		case e != 0, n == 0 && s.failed:
+			s.acc.is(FlowReset, "remote")
 			s.reset()
 			return false
 		case n == 0:
@@ -447,9 +461,11 @@ func (s *stream) pumpDown() bool {
 			return false
 		}
 		moved += n
+		s.acc.carried(0, n)
 		s.take(n, urgent)
 	}
 	if s.failed && !s.gone {
+		s.acc.is(FlowReset, "remote")
 		s.reset() // after the end came a reset
 	}
 	return false
@@ -536,11 +552,12 @@ func (s *stream) reset() {
 	s.end()
 }
 
-// abort resets both sides.
+// abort resets both sides, for what the run has done unless the account says other.
 func (s *stream) abort() {
 	if s.gone {
 		return
 	}
+	s.acc.is(FlowReset, "run")
 	reset(s.fd)
 	if s.in == nil {
 		s.flow.Drop()
@@ -567,6 +584,7 @@ func (s *stream) end() {
 	}
 	s.g.acceptBehind()
 	s.g.drop(s.fd)
+	s.acc.end(FlowReset)
 }
 
 // lingerNot is the value of SO_LINGER that has close reset the connection.
