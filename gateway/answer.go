@@ -103,6 +103,11 @@ func (n *names) answer(msg []byte, stream bool) (reply []byte, about string, bar
 	if q.version != 0 {
 		return q.reply(rcodeBadVersion, nil, limit), about, false
 	}
+	if n.gave != nil {
+		for _, a := range e.addrs {
+			n.gave(a, []string{about})
+		}
+	}
 	return q.reply(dnsmessage.RCodeSuccess, e, limit), about, false
 }
 

@@ -73,3 +73,11 @@ func lower(name string) string {
 		return r
 	}, name)
 }
+
+// localhost returns the loopback address of a family.
+func localhost(v4 bool) netip.Addr {
+	if v4 {
+		return netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	}
+	return netip.IPv6Loopback()
+}

@@ -38,6 +38,7 @@ func (g *Gateway) govern(c *Config) {
 	for _, h := range g.names.hosts {
 		g.table.fix(h.Addr, h.Name)
 	}
+	g.names.gave = g.table.give
 	g.policy = newPolicy(c.Rules, c.DenyWith, g.table)
 	if g.policy == nil {
 		return

@@ -32,6 +32,8 @@ type names struct {
 	// permit, if not nil, says whether a name, in lower case and without a dot at its end,
 	// may be asked for. Questions about others are refused, and all that is no question.
 	permit func(name string) bool
+	// gave, if not nil, is told of each address that is answered.
+	gave func(addr netip.Addr, names []string)
 }
 
 // entry is what is known of a name.

@@ -95,10 +95,10 @@ func (t *nameTable) of(addr netip.Addr) []string {
 	return append(slices.Clone(g.names), fixed...)
 }
 
-// last returns the name that an address was given for last; "" if there is none.
+// last returns the name that an address was given for last; "" if it was not given.
 func (t *nameTable) last(addr netip.Addr) string {
-	if names := t.of(addr); len(names) > 0 {
-		return names[0]
+	if g := t.given[addr]; g != nil {
+		return g.names[0]
 	}
 	return ""
 }

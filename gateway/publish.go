@@ -95,13 +95,6 @@ func (g *Gateway) publishAll(list []Publish) error {
 // noLoopback6 reports whether a bind to ::1 failed as the machine has no such address.
 func noLoopback6(e syscall.Errno) bool { return e == unix.EADDRNOTAVAIL || e == unix.EAFNOSUPPORT }
 
-func localhost(v4 bool) netip.Addr {
-	if v4 {
-		return netip.AddrFrom4([4]byte{127, 0, 0, 1})
-	}
-	return netip.IPv6Loopback()
-}
-
 func protoName(proto int) string {
 	if proto == unix.IPPROTO_UDP {
 		return "udp"

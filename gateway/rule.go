@@ -21,7 +21,7 @@ type Rule struct {
 	prefixes []netip.Prefix // byAddr
 	ports    []portSpan     // nil: all
 	proto    uint8          // IPPROTO_TCP, IPPROTO_UDP or IPPROTO_ICMP, which stands for ICMPv6 too; 0: all
-	loopback bool           // the prefixes are the loopback interface's
+	loopback bool           // the prefixes are the loopback interface's, with 127.0.0.1 or ::1
 }
 
 type hostKind uint8
@@ -182,7 +182,9 @@ func (r *Rule) setHost(host string) error {
 			return err
 		}
 		r.host, r.prefixes = byAddr, []netip.Prefix{p}
-		r.loopback = slices.ContainsFunc(loopbackPrefixes, func(l netip.Prefix) bool { return l.Overlaps(p) && l.Bits() <= p.Bits() })
+		r.loopback = slices.ContainsFunc(loopbackPrefixes, func(l netip.Prefix) bool {
+			return l.Bits() <= p.Bits() && p.Contains(localhost(l.Addr().Is4()))
+		})
 		return nil
 	}
 	r.host, r.absolute = named, strings.HasSuffix(host, ".")
