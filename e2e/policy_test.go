@@ -231,6 +231,7 @@ func policyGroups() []policyGroup {
 			{"dnsodd", "api.test", "two", "rcode 5, 0", "denied REFUSED", "out in"},
 			{"dnsodd", "version.bind", "chaos", "rcode 5, 0", "denied REFUSED", "out in"},
 			{"dnscut", "evil.test", "-", "end", "closed", "syn synack"},
+			{"dnsurgent", "urgent.evil.test", "-", "timeout", "closed", "syn synack"},
 			{"libc", "evil.test", "7001", "gai -3", "", ""},
 			prohibited("udp", "10.77.9.9", "53"), // another name server
 		}, []string{"its question about evil.test was refused: no rule can allow that name", "10.77.3.2:7002/tcp (api.test) was denied: no --allow is about it",

@@ -69,13 +69,19 @@ func (d *denials) first(key denialKey, now time.Time) bool {
 }
 
 // denies reports whether the policy denies a flow, and tells of it: of the run's local to
-// remote, or the other way, where port is what is asked for. Questions to the run's name
-// servers are not denied where only some names can be asked for.
-func (g *Gateway) denies(proto uint8, direction string, local, remote netip.AddrPort, port uint16) bool {
-	if g.policy == nil {
+// remote, or what that sends unasked. Questions to the run's name servers are not denied, nor
+// are their answers, where only some names can be asked for.
+func (g *Gateway) denies(proto uint8, direction string, local, remote netip.AddrPort) bool {
+	if g.policy.filtersNames() && proto != icmpProto && g.names.asked(remote) {
 		return false
 	}
-	if g.policy.filtersNames() && proto != icmpProto && g.names.asked(remote) {
+	return g.deniesAt(remote.Port(), proto, direction, local, remote)
+}
+
+// deniesAt is denies for a flow where port is what is asked for: of a client, the published
+// one.
+func (g *Gateway) deniesAt(port uint16, proto uint8, direction string, local, remote netip.AddrPort) bool {
+	if g.policy == nil {
 		return false
 	}
 	host := remote.Addr().Unmap()
@@ -119,7 +125,7 @@ func (g *Gateway) deniesPeer(p *peers, proto uint8, direction string, local, pee
 	if a != nil && a.gen == g.table.gen {
 		return false
 	}
-	if g.denies(proto, direction, local, peer, peer.Port()) {
+	if g.denies(proto, direction, local, peer) {
 		a.end(FlowDenied)
 		return true
 	}

@@ -43,7 +43,7 @@ func (g *Gateway) ping(r *usock.Echo) {
 		return
 	}
 	from, to := netip.AddrPortFrom(r.Src, r.ID), netip.AddrPortFrom(r.Dst, 0)
-	if g.denies(icmpProto, out, from, to, 0) {
+	if g.denies(icmpProto, out, from, to) {
 		g.denyEcho(r)
 		return
 	}

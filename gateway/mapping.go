@@ -103,7 +103,7 @@ func (g *Gateway) carry(side *side, d *usock.Datagram) {
 // be nil.
 func (g *Gateway) deniesDatagram(m *mapping, d *usock.Datagram) bool {
 	if m == nil {
-		return g.denies(unix.IPPROTO_UDP, out, d.Src, d.Dst, d.Dst.Port())
+		return g.denies(unix.IPPROTO_UDP, out, d.Src, d.Dst)
 	}
 	return g.deniesPeer(&m.peers, unix.IPPROTO_UDP, out, d.Src, d.Dst)
 }

@@ -358,7 +358,7 @@ func (g *Gateway) acceptBehind() {
 func (p *port) bring(fd int, client netip.AddrPort) {
 	g := p.g
 	own, from, to := p.way(client)
-	if !to.Addr().IsValid() || g.denies(unix.IPPROTO_TCP, in, to, client, p.outer.Port()) {
+	if !to.Addr().IsValid() || g.deniesAt(p.outer.Port(), unix.IPPROTO_TCP, in, to, client) {
 		reset(fd)
 		sysClose(fd)
 		return

@@ -162,7 +162,7 @@ func (p *port) guest(client netip.AddrPort) *guest {
 		switch {
 		case c.key.own != own:
 			c.end(FlowClosed) // the server listens elsewhere now
-		case g.table != nil && c.gen != g.table.gen && g.denies(unix.IPPROTO_UDP, in, to, client, p.outer.Port()):
+		case g.table != nil && c.gen != g.table.gen && g.deniesAt(p.outer.Port(), unix.IPPROTO_UDP, in, to, client):
 			c.end(FlowDenied)
 			return nil
 		default:
@@ -173,7 +173,7 @@ func (p *port) guest(client netip.AddrPort) *guest {
 	if client.Port() == 0 || !to.IsValid() {
 		return nil // nobody could answer
 	}
-	if g.denies(unix.IPPROTO_UDP, in, to, client, p.outer.Port()) {
+	if g.deniesAt(p.outer.Port(), unix.IPPROTO_UDP, in, to, client) {
 		return nil
 	}
 	key := arrival{own, from, p.inner}

@@ -96,7 +96,7 @@ func (g *Gateway) connect(side *side, f *usock.Flow) {
 		f.Refuse() // an outer client's, for a port on which nobody listens any more
 		return
 	}
-	if g.denies(unix.IPPROTO_TCP, out, f.Remote(), to, to.Port()) {
+	if g.denies(unix.IPPROTO_TCP, out, f.Remote(), to) {
 		g.denyFlow(side, f)
 		return
 	}
@@ -331,7 +331,8 @@ func (s *stream) pumpUp() bool {
 		if moved >= maxRound {
 			return true
 		}
-		if at, _ := s.in.AtMark(); at && s.passUrgent() {
+		// A name server knows no urgent bytes, and the filter must see all.
+		if at, _ := s.in.AtMark(); at && s.filter == nil && s.passUrgent() {
 			continue
 		}
 		got, err := s.in.RecvData(maxRead, 0, s.g.pieces[:0])

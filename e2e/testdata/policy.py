@@ -1,7 +1,7 @@
 """policy FILE [PORT...] - does what the lines of FILE say, each "ID KIND TARGET ARG", from the
 local port ID or as the identifier ID, and prints for each "ID OUTCOME": what it has got, or an
 errno. At the PORTs it serves, by TCP and UDP, and prints who has come once it is told to end."""
-import concurrent.futures, errno, os, socket, struct, sys, threading
+import concurrent.futures, errno, os, socket, struct, sys, threading, time
 
 IP_MTU_DISCOVER, IP_RECVERR, IPV6_RECVERR, MSG_ERRQUEUE, MSG_FASTOPEN = 10, 11, 25, 0x2000, 0x20000000
 SERVER = '10.77.10.53'  # the name server
@@ -34,6 +34,16 @@ def silent(port, host, arg):
     s.settimeout(SHORT)
     s.connect((host, int(arg)))
     return 'ok'
+
+
+def cut(port, host, arg):
+    """A connection that the program resets."""
+    s = sock(host, socket.SOCK_STREAM, port)
+    s.connect((host, int(arg)))
+    out = echoed(s)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
+    s.close()
+    return out
 
 
 def fastopen(port, host, arg):
@@ -180,6 +190,18 @@ def dnscut(port, text, arg):
     return 'answered' if s.recv(100) else 'end'
 
 
+def dnsurgent(port, text, arg):
+    """A question by TCP, each byte of which is urgent: the mark is where a filter may not look."""
+    s = sock('', socket.SOCK_STREAM, port)
+    s.settimeout(SHORT)
+    s.connect((SERVER, 53))
+    msg = question(text, 1)
+    for b in struct.pack('!H', len(msg)) + msg + b'\0':  # of two, the first becomes plain
+        s.send(bytes([b]), socket.MSG_OOB)
+        time.sleep(0.002)  # so that each is read before the next
+    return 'answered' if s.recv(100) else 'end'
+
+
 def then(asked, port, text, arg):
     """Asks for a name, and connects to an address."""
     kind, host, to = arg.split(',')
@@ -206,7 +228,7 @@ def libc(port, text, arg):
 
 
 KINDS = {f.__name__: f for f in (
-    tcp, silent, fastopen, udp, udpsilent, fragments, errqueue, elsewhere, stranger, ping, group, dns, dnstcp, dnsodd, dnscut, named, hinted, libc)}
+    tcp, silent, fastopen, udp, udpsilent, fragments, errqueue, elsewhere, stranger, ping, group, dns, dnstcp, dnsodd, dnscut, dnsurgent, cut, named, hinted, libc)}
 
 
 def name(e):
