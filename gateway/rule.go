@@ -112,7 +112,8 @@ func splitRule(text string) (host, ports, proto string, err error) {
 		}
 		ports, has = strings.CutPrefix(rest, ":")
 	} else if strings.Count(rest, ":") > 1 {
-		if _, err := parsePrefix(rest); err != nil {
+		addr, length, _ := strings.Cut(rest, "/")
+		if _, err := netip.ParseAddr(addr); err != nil || strings.Contains(length, ":") {
 			return "", "", "", fmt.Errorf("%q is no IPv6 address; one with a port behind it stands in brackets: [2001:db8::1]:443", rest)
 		}
 		host = rest
