@@ -195,7 +195,9 @@ func (r *Rule) setHost(host string) error {
 	if strings.Contains(name, "*") {
 		return fmt.Errorf("%q has a * within; it stands alone, or for what is before a dot: *.example", host)
 	}
-	r.name = name
+	if r.name = name; strings.HasSuffix(name, ".") {
+		return fmt.Errorf("%q has an empty part between its dots", host) // checkName allows one dot at the end
+	}
 	return checkName(name)
 }
 

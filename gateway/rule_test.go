@@ -123,6 +123,7 @@ func TestParseRuleErrors(t *testing.T) {
 		"*.*.example":              `"*.*.example" has a * within; it stands alone, or for what is before a dot: *.example`,
 		"*.":                       `"*." has a * within; it stands alone, or for what is before a dot: *.example`,
 		"a..example":               `"a..example" has an empty part between its dots`,
+		"a..":                      `"a.." has an empty part between its dots`,
 		"bücher.example":           `"bücher.example" has the character 'Ã'; a name has letters, digits, '-' and '_' (others in the form that begins with xn--)`,
 		"http://api.example/":      "a protocol is missing behind the last /",
 		strings.Repeat("a.", 200):  "the name has 399 bytes, of which RFC 1035 allows 253",
