@@ -46,6 +46,16 @@ def cut(port, host, arg):
     return out
 
 
+def reset(port, host, arg):
+    """A server that greets, takes four bytes and resets the connection."""
+    s = sock(host, socket.SOCK_STREAM, port)
+    s.connect((host, int(arg)))
+    s.sendall(b'abcd')
+    while s.recvmsg(10)[0]:
+        pass
+    return 'end'
+
+
 def fastopen(port, host, arg):
     s = sock(host, socket.SOCK_STREAM, port)
     s.setblocking(True)
@@ -228,7 +238,7 @@ def libc(port, text, arg):
 
 
 KINDS = {f.__name__: f for f in (
-    tcp, silent, fastopen, udp, udpsilent, fragments, errqueue, elsewhere, stranger, ping, group, dns, dnstcp, dnsodd, dnscut, dnsurgent, cut, named, hinted, libc)}
+    tcp, silent, fastopen, udp, udpsilent, fragments, errqueue, elsewhere, stranger, ping, group, dns, dnstcp, dnsodd, dnscut, dnsurgent, cut, reset, named, hinted, libc)}
 
 
 def name(e):
