@@ -9,6 +9,35 @@ import (
 	"usock/gateway"
 )
 
+// policyHelp is the part of run's help about --allow and --deny.
+const policyHelp = `
+Rules say what passes between the run and all that is outside of it, the machine's
+loopback interface and clients of published ports included. The first that matches
+decides, in the order of the command line, --allow and --deny together; what matches
+none is denied if there is an --allow, else allowed:
+  --allow api.example:443                       this name's HTTPS, and nothing else
+  --deny '*.ads.example' --deny 10.0.0.0/8      all but names that end so, and these
+  --allow 10.1.2.3:5432 --deny 10.0.0.0/8 --allow '*:443'
+  --deny localhost:6379 --deny '[2001:db8::/32]:53/udp' --deny '*/icmp'
+Of what a client asks for at a published port, HOST is the client and PORTS are the
+machine's: -p 8080:80 --allow 192.0.2.0/24:8080. What denies 127.0.0.1 or ::1 denies
+the machine's other addresses as well. A name stands for the addresses that the run's
+name servers, --host or /etc/hosts gave for it, for as long as the run goes on; what a
+server gives does not open the loopback interface. With a rule about a name, the servers of
+/etc/resolv.conf can be asked, whatever else the rules say, but only about names that
+some rule can allow: others are REFUSED. Who looks names up by DNS over HTTPS or TLS
+goes past that: --deny by name stops those that do not, --allow lets only addresses
+pass that were asked for in the run. What is denied is told on stderr and in
+--log-flows; --deny-with says what the program sees.
+
+Rules keep programs in order that mean no harm. They are no sandbox against hostile
+code, which has its user's files, AF_UNIX sockets and processes to go by: pair them
+with bubblewrap, and with Landlock for files:
+  usock run --allow api.example:443 -- bwrap --unshare-all --share-net \
+      --ro-bind /usr /usr --symlink usr/lib64 /lib64 --ro-bind /etc /etc \
+      --proc /proc --dev /dev PROGRAM
+`
+
 // rules are the values of --allow and --deny together, in the order of the command line.
 type rules struct{ list []gateway.Rule }
 

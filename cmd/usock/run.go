@@ -41,8 +41,8 @@ machine's own; the machine is reached by its other addresses, too, and by its na
 Nothing comes in but by -p. With --isolated nothing leaves, either. The link's flags
 (--delay, --loss, --rate and their like) act on both interfaces, each way, or on one
 with --on; a recording has both. This is no sandbox: a run reaches what its user's
-programs reach.
-
+programs reach, but for what rules deny.
+` + policyHelp + `
 Names are looked up by the program itself, at the servers of /etc/resolv.conf. A name
 that --host gives, and the machine's own, are answered by usock in their place, with
 each suffix, too, that resolv.conf has programs append (a dot at the name's end: only
@@ -56,6 +56,7 @@ The exit status is the program's, 126 or 127 if it cannot be executed or is not
 there, and 125 if usock itself fails before it starts. Processes that it leaves
 behind are ended.`,
 		Example: `  usock run --delay 150ms --loss 2% --pcap trace.pcapng -- curl https://example.com/
+  usock run --allow 'api.example:443/tcp' --log-flows flows.json -- ./build
   usock run -p 8080:80 -p 5353/udp -- ./server
   usock run --delay 40ms --jitter 5ms --loss 1% --rate 20mbit -- sh -c './server & ./client'`,
 		Args: func(_ *cobra.Command, args []string) error {
