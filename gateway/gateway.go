@@ -356,6 +356,7 @@ func (g *Gateway) logf(format string, args ...any) {
 
 // Close ends the gateway and all that it carries. The host is the caller's.
 func (g *Gateway) Close() error {
+	var alerts *lines
 	done := make(chan struct{})
 	g.leave(func() {
 		defer close(done)
@@ -380,6 +381,8 @@ func (g *Gateway) Close() error {
 		for _, p := range g.ports {
 			p.close(FlowRunEnded)
 		}
+		alerts = g.alerts
+		g.alerts, g.flowLog = nil, nil
 		g.routes.close()
 		for i := range g.blocks {
 			g.blocks[i].Release()
@@ -388,8 +391,7 @@ func (g *Gateway) Close() error {
 		sysClose(int(g.bell))
 	})
 	<-done
-	if alerts := g.alerts; alerts != nil {
-		g.alerts = nil
+	if alerts != nil {
 		alerts.close(func() {})
 	}
 	g.running.Lock()

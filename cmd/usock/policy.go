@@ -34,8 +34,8 @@ Rules keep programs in order that mean no harm. They are no sandbox against host
 code, which has its user's files, AF_UNIX sockets and processes to go by: pair them
 with bubblewrap, and with Landlock for files:
   usock run --allow api.example:443 -- bwrap --unshare-all --share-net \
-      --ro-bind /usr /usr --symlink usr/lib64 /lib64 --ro-bind /etc /etc \
-      --proc /proc --dev /dev PROGRAM
+      --ro-bind /usr /usr --symlink usr/lib /lib --symlink usr/lib64 /lib64 \
+      --ro-bind /etc /etc --proc /proc --dev /dev PROGRAM
 `
 
 // rules are the values of --allow and --deny together, in the order of the command line.
