@@ -98,6 +98,9 @@ type watched struct {
 // New makes a gateway. It fails if the kernel refuses it an epoll set, or the
 // configuration makes no sense.
 func New(c Config) (*Gateway, error) {
+	if len(c.Rules) > maxRules {
+		return nil, fmt.Errorf("%d rules are more than the %d that there may be: join some by prefixes, ranges of ports or wildcards", len(c.Rules), maxRules)
+	}
 	g := &Gateway{
 		buf: make([]byte, bufSize), streams: make(map[*stream]struct{}),
 		mappings: make(map[mappingKey]*mapping), echoes: make(map[echoKey]*echoSocket),

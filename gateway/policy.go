@@ -136,8 +136,9 @@ func (p *policy) mayAllowName(name string) bool {
 	})
 }
 
-// icmpProto is how rules and records call ICMP of both families.
-const icmpProto = syscall.IPPROTO_ICMP
+// icmpProto is how rules and records call ICMP of both families: IPPROTO_ICMP, which package
+// syscall has not everywhere.
+const icmpProto = 1
 
 // protoText returns a protocol's name.
 func protoText(proto uint8) string {

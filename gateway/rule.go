@@ -76,7 +76,7 @@ func (r *Rule) parse(text string) error {
 		return err
 	}
 	if ports != "" {
-		if r.proto == syscall.IPPROTO_ICMP {
+		if r.proto == icmpProto {
 			return errors.New("icmp has no ports")
 		}
 		if err := r.setPorts(ports); err != nil {
@@ -134,7 +134,7 @@ func (r *Rule) setProto(name string) error {
 	case "udp":
 		r.proto = syscall.IPPROTO_UDP
 	case "icmp":
-		r.proto = syscall.IPPROTO_ICMP
+		r.proto = icmpProto
 	default:
 		return fmt.Errorf("%q is no protocol: there are tcp, udp and icmp", name)
 	}
@@ -250,7 +250,7 @@ func (r *Rule) about(proto uint8, port uint16) bool {
 	if r.proto != 0 && r.proto != proto {
 		return false
 	}
-	return r.ports == nil || proto != syscall.IPPROTO_ICMP &&
+	return r.ports == nil || proto != icmpProto &&
 		slices.ContainsFunc(r.ports, func(s portSpan) bool { return s.first <= port && port <= s.last })
 }
 

@@ -156,7 +156,7 @@ func FuzzParseRule(f *testing.F) {
 			}
 			return
 		}
-		if r.String() != text || r.proto == syscall.IPPROTO_ICMP && r.ports != nil || r.host == byAddr && len(r.prefixes) == 0 {
+		if r.String() != text || r.proto == icmpProto && r.ports != nil || r.host == byAddr && len(r.prefixes) == 0 {
 			t.Errorf("%q: %s", text, meaning(&r))
 		}
 		for _, p := range r.prefixes {
