@@ -192,6 +192,15 @@ func (h *Host) Bound(proto int, local netip.AddrPort) bool {
 	return h.stack.Bound(proto, local)
 }
 
+// Owner returns the process (SetOwner) that acts at local towards remote: by a connection or a
+// listener (IPPROTO_TCP), a UDP socket, or one for echo requests whose identifier is local's
+// port (IPPROTO_ICMP, IPPROTO_ICMPV6). 0: nobody that is known.
+func (h *Host) Owner(proto int, local, remote netip.AddrPort) int {
+	h.h.Enter()
+	defer h.h.Leave()
+	return int(h.stack.Owner(proto, local, remote))
+}
+
 // Listening returns the local addresses on which sockets listen on the port (IPPROTO_TCP),
 // or of those that have taken it by bind (IPPROTO_UDP). A socket of both families that has
 // the wildcard stands there as :: and as 0.0.0.0.

@@ -79,28 +79,36 @@ func (q *query) parseEDNS(p *dnsmessage.Parser) bool {
 }
 
 // answer returns the answer to a message by UDP or, where stream is set, by TCP. nil: the
-// message is for the server.
-func (n *names) answer(msg []byte, stream bool) []byte {
+// message is for the server, or for nobody where it is barred: it may not be asked there.
+// about is the name in it, without a dot at its end; "": it is no question that can be read.
+func (n *names) answer(msg []byte, stream bool) (reply []byte, about string, barred bool) {
 	q, ok := parseQuery(msg)
 	var e *entry
 	if ok {
-		e = n.known[lower(q.Name.String())]
+		e, about = n.known[lower(q.Name.String())], bare(q.Name.String())
 	}
 	switch {
 	case e != nil:
 	case n.alone:
-		return refusal(msg, &q, ok)
+		return refusal(msg, &q, ok), about, false
+	case n.permit != nil && (!ok || !n.permit(about)):
+		return refusal(msg, &q, ok), about, true
 	default:
-		return nil
+		return nil, about, false
 	}
 	limit := q.size
 	if stream {
 		limit = wholeSize
 	}
 	if q.version != 0 {
-		return q.reply(rcodeBadVersion, nil, limit)
+		return q.reply(rcodeBadVersion, nil, limit), about, false
 	}
-	return q.reply(dnsmessage.RCodeSuccess, e, limit)
+	if n.gave != nil {
+		for _, a := range e.addrs {
+			n.gave(a, []string{about})
+		}
+	}
+	return q.reply(dnsmessage.RCodeSuccess, e, limit), about, false
 }
 
 // reply builds a message with what is asked of e, as far as it fits.

@@ -22,6 +22,23 @@ type Config struct {
 	// New, and listen while somebody inside does.
 	Publish []Publish
 
+	// Rules say what the run may reach, and who may reach it: the first that matches a flow
+	// decides. What matches none is denied if one of them allows, else allowed. They hold for
+	// connections, datagrams both ways and ICMP echo requests to and from all that is outside
+	// of the run, the machine's loopback interface included; of published ports, HOST is the
+	// client's and PORTS are the machine's. A rule about a name holds for the addresses that
+	// the servers of /etc/resolv.conf gave for it, or /etc/hosts or Hosts say: with such rules
+	// these servers can be asked, whatever else the rules say, and only about names that some
+	// rule can allow; other questions are refused.
+	Rules []Rule
+
+	// DenyWith is what a program sees of what is denied. A client of a published port is
+	// reset, and a datagram of one dropped, in any case.
+	DenyWith Refusal
+
+	// FlowLog, if not nil, has a record of each flow. It is the caller's.
+	FlowLog *FlowLog
+
 	// Log, if not nil, is told what is published.
 	Log io.Writer
 

@@ -24,6 +24,10 @@ type dnsFilter struct {
 	head [2]byte // of the server's message: its length,
 	got  int     // as far as it has come
 	left int     // bytes of the message that are to come
+
+	refused func(name string) // is told of questions that may not be asked
+	learn   func(msg []byte)  // is given each of the server's messages; nil: nobody is
+	whole   []byte            // of the server's message, for learn
 }
 
 // maxAnswers is how many bytes of answers a stream has at most when it takes another question.
@@ -48,8 +52,8 @@ func (f *dnsFilter) next() []byte {
 		if len(b) < size {
 			break
 		}
-		reply := f.names.answer(b[len(f.head):size], true)
-		if reply == nil && !f.names.alone {
+		reply, about, barred := f.names.answer(b[len(f.head):size], true)
+		if reply == nil && !f.names.alone && !barred {
 			n += size
 			continue
 		}
@@ -57,6 +61,9 @@ func (f *dnsFilter) next() []byte {
 			break // what came before goes first
 		}
 		f.held = f.held[size:]
+		if barred {
+			f.refused(about)
+		}
 		if reply != nil {
 			f.answers = append(binary.BigEndian.AppendUint16(f.answers, uint16(len(reply))), reply...)
 		}
@@ -69,10 +76,14 @@ func (f *dnsFilter) next() []byte {
 // holds reports whether there are bytes of the program's that no message ends. f may be nil.
 func (f *dnsFilter) holds() bool { return f != nil && len(f.held) > 0 }
 
-// rest returns those bytes: there is no more to come.
+// rest returns those bytes for the server, which makes of them what it will: there is no more
+// to come. Where not all may be asked for it does not have them.
 func (f *dnsFilter) rest() []byte {
 	out := f.held
 	f.held = nil
+	if f.names.permit != nil {
+		return nil
+	}
 	return out
 }
 
@@ -118,8 +129,15 @@ func (f *dnsFilter) message(b []byte) int {
 		f.left = int(binary.BigEndian.Uint16(f.head[:]))
 	}
 	k := min(f.left, len(b)-n)
+	if f.learn != nil {
+		f.whole = append(f.whole, b[n:n+k]...)
+	}
 	if f.left -= k; f.left == 0 {
 		f.got = 0
+		if f.learn != nil {
+			f.learn(f.whole)
+			f.whole = f.whole[:0]
+		}
 	}
 	return n + k
 }
@@ -137,9 +155,12 @@ func (g *Gateway) answered(side *side, d *usock.Datagram) bool {
 		}
 		return true
 	}
-	reply := g.names.answer(msg, false)
+	reply, about, barred := g.names.answer(msg, false)
+	if barred {
+		g.denyName(unix.IPPROTO_UDP, d.Src, d.Dst, about)
+	}
 	if reply == nil {
-		return g.isolated
+		return g.isolated || barred
 	}
 	err := side.host().SendDatagram(&usock.Datagram{Src: d.Dst, Dst: d.Src, Data: [][]byte{reply}})
 	if err != nil {

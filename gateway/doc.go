@@ -21,6 +21,9 @@
 // are flows like others. Those about names that the run knows (Config.Hosts and the machine's)
 // are answered on the way (names.go, answer.go), also within a stream (dnsstream.go).
 //
+// Rules (Config.Rules) say what passes: they are asked before anything leaves or enters (rule.go,
+// policy.go, deny.go). A log (Config.FlowLog) has a record of each flow (account.go, flowlog.go).
+//
 // # One turn at a time
 //
 // All state belongs to whoever has the turn (turn.go): the goroutine that brings a packet or

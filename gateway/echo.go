@@ -23,6 +23,8 @@ type echoSocket struct {
 	used time.Time
 	id   uint16 // of the raw socket's requests; a ping socket's is its port
 	ttl  uint8
+
+	peers peers
 }
 
 type echoKey struct {
@@ -38,6 +40,11 @@ const maxEchoes = 256
 // ping carries on an echo request.
 func (g *Gateway) ping(r *usock.Echo) {
 	if g.closed || g.inner == nil {
+		return
+	}
+	from, to := netip.AddrPortFrom(r.Src, r.ID), netip.AddrPortFrom(r.Dst, 0)
+	if g.denies(icmpProto, out, from, to) {
+		g.denyEcho(r)
 		return
 	}
 	if g.addrs.has(r.Dst) {
@@ -61,6 +68,9 @@ func (g *Gateway) ping(r *usock.Echo) {
 		}
 	}
 	s.used = time.Now()
+	if g.table != nil {
+		s.peers.open(g, icmpProto, out, from, to).carried(lengthOf(r.Data), 0)
+	}
 	if e := s.send(r); e != 0 {
 		g.refuseEcho(r, e)
 	}
@@ -74,7 +84,7 @@ func (g *Gateway) newEcho(key echoKey) (*echoSocket, syscall.Errno) {
 				oldest = s
 			}
 		}
-		oldest.close()
+		oldest.close(FlowDisplaced)
 	}
 	proto := unix.IPPROTO_ICMP
 	if key.src.Is6() {
@@ -108,7 +118,9 @@ func (g *Gateway) newEcho(key echoKey) (*echoSocket, syscall.Errno) {
 	return s, 0
 }
 
-func (s *echoSocket) close() {
+// close ends the socket, and its accounts with the outcome.
+func (s *echoSocket) close(outcome string) {
+	s.peers.end(outcome)
 	delete(s.g.echoes, s.key)
 	s.g.drop(s.fd)
 	s.fd = -1
@@ -190,8 +202,23 @@ func (s *echoSocket) ready(ev uint32) {
 				r.TTL = uint8(binary.NativeEndian.Uint32(data))
 			}
 		})
-		s.g.router.SendEchoReply(&r)
+		if s.received(&r) {
+			s.g.router.SendEchoReply(&r)
+		}
 	}
+}
+
+// received counts a reply, and reports whether it is handed on.
+func (s *echoSocket) received(r *usock.Echo) bool {
+	if s.g.table == nil {
+		return true
+	}
+	local, peer := netip.AddrPortFrom(r.Dst, r.ID), netip.AddrPortFrom(r.Src, 0)
+	if s.g.deniesPeer(&s.peers, icmpProto, in, local, peer) {
+		return false
+	}
+	s.peers.open(s.g, icmpProto, in, local, peer).carried(0, lengthOf(r.Data))
+	return true
 }
 
 // takeErrors tells who has sent the requests what became of them.
@@ -228,13 +255,24 @@ func icmpOf(a netip.Addr) uint8 {
 // refuseEcho answers a request that cannot be carried on: as administratively prohibited,
 // where there is no better word.
 func (g *Gateway) refuseEcho(r *usock.Echo, e syscall.Errno) {
-	v4 := r.Dst.Is4()
-	typ, code, ok := codeFor(e, v4)
+	typ, code, ok := codeFor(e, r.Dst.Is4())
 	if !ok {
-		if typ, code = unreachable4, code4Filtered; !v4 {
-			typ, code = unreachable6, code6Prohibited
-		}
+		typ, code = Prohibit.icmp(r.Dst.Is4())
 	}
+	g.answerEcho(r, typ, code)
+}
+
+// denyEcho answers a request that is denied.
+func (g *Gateway) denyEcho(r *usock.Echo) {
+	if g.policy.refusal != Drop {
+		typ, code := g.policy.refusal.icmp(r.Dst.Is4())
+		g.answerEcho(r, typ, code)
+	}
+}
+
+// answerEcho answers a request with an error.
+func (g *Gateway) answerEcho(r *usock.Echo, typ, code uint8) {
+	v4 := r.Dst.Is4()
 	g.router.SendICMPError(&usock.ICMPError{
 		From: g.addrs.router(v4), Src: netip.AddrPortFrom(r.Src, 0), Dst: netip.AddrPortFrom(r.Dst, 0), Proto: icmpOf(r.Dst),
 		Type: typ, Code: code, TTL: r.TTL, TOS: r.TOS, ID: r.ID, Seq: r.Seq, Data: r.Data,

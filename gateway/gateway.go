@@ -3,6 +3,7 @@
 package gateway
 
 import (
+	"container/list"
 	"fmt"
 	"io"
 	"net"
@@ -58,7 +59,13 @@ type Gateway struct {
 	closed   bool
 	ttl      uint8 // defaultTTL; 0: not looked up yet
 	isolated bool
-	names    *names // nil: none are known
+	names    *names     // nil: none are known
+	policy   *policy    // nil: all is allowed
+	flowLog  *FlowLog   // nil: none
+	table    *nameTable // nil: neither of these wants names
+	recent   list.List  // of *account, of datagrams, the one that was used last in front
+	denials  denials
+	alerts   *lines // about what is denied; nil: nobody wants to know
 	local    map[*nameStream]struct{}
 	told     map[string]bool
 	warnTo   io.Writer
@@ -113,6 +120,9 @@ func fdOf(id int32) int { return int(^id) }
 // New makes a gateway. It fails if the kernel refuses it an epoll set, or the
 // configuration makes no sense.
 func New(c Config) (*Gateway, error) {
+	if len(c.Rules) > maxRules {
+		return nil, fmt.Errorf("%d rules are more than the %d that there may be: join some by prefixes, ranges of ports or wildcards", len(c.Rules), maxRules)
+	}
 	g := &Gateway{
 		buf: make([]byte, bufSize), streams: make(map[*stream]struct{}), byEnds: make(map[ends]*stream),
 		mappings: make(map[mappingKey]*mapping), echoes: make(map[echoKey]*echoSocket),
@@ -125,9 +135,10 @@ func New(c Config) (*Gateway, error) {
 	g.sweeper = time.AfterFunc(time.Hour, func() { g.leave(g.sweep) })
 	g.sweeper.Stop()
 	var err error
-	if g.names, err = readNames(c.Hosts, c.Isolated); err != nil {
+	if g.names, err = readNames(c.Hosts, c.Isolated, g.watches(&c)); err != nil {
 		return nil, fmt.Errorf("names: %w", err)
 	}
+	g.govern(&c)
 	if !c.Isolated {
 		if g.addrs, err = chooseAddresses(c.Network); err != nil {
 			return nil, err
@@ -413,6 +424,7 @@ func (g *Gateway) logf(format string, args ...any) {
 
 // Close ends the gateway and all that it carries. The host is the caller's.
 func (g *Gateway) Close() error {
+	var alerts *lines
 	done := make(chan struct{})
 	g.leave(func() {
 		defer close(done)
@@ -422,20 +434,23 @@ func (g *Gateway) Close() error {
 		g.closed = true
 		g.sweeper.Stop()
 		for s := range g.streams {
+			s.acc.is(FlowRunEnded, "")
 			s.abort()
 		}
 		for s := range g.local {
 			s.close()
 		}
 		for _, m := range g.mappings {
-			m.close()
+			m.close(FlowRunEnded)
 		}
 		for _, e := range g.echoes {
-			e.close()
+			e.close(FlowRunEnded)
 		}
 		for _, p := range g.ports {
-			p.close()
+			p.close(FlowRunEnded)
 		}
+		alerts = g.alerts
+		g.alerts, g.flowLog = nil, nil
 		g.routes.close()
 		for i := range g.blocks {
 			g.blocks[i].Release()
@@ -444,6 +459,9 @@ func (g *Gateway) Close() error {
 		sysClose(int(g.bell))
 	})
 	<-done
+	if alerts != nil {
+		alerts.close(func() {})
+	}
 	g.running.Lock()
 	sysClose(g.epoll)
 	sysClose(int(g.stop))

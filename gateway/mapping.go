@@ -30,6 +30,7 @@ type mapping struct {
 	bytes    int  // in waits
 	unread   bool // it stopped receiving to let others have their turn
 	train    train
+	peers    peers
 	long     int // from how many bytes on the machine does not segment datagrams; 0: not known
 }
 
@@ -67,12 +68,16 @@ func (g *Gateway) carry(side *side, d *usock.Datagram) {
 		g.refuseDatagram(side, d, unix.ECONNREFUSED)
 		return
 	}
+	key := mappingKey{side.own, d.Src}
+	m := g.mappings[key]
+	if g.deniesDatagram(m, d) {
+		g.denyDatagram(side, d)
+		return
+	}
 	if errno := g.forbidden(d.Dst.Addr(), side.own); errno != 0 {
 		g.refuseDatagram(side, d, errno)
 		return
 	}
-	key := mappingKey{side.own, d.Src}
-	m := g.mappings[key]
 	if m == nil {
 		var e syscall.Errno
 		if m, e = g.newMapping(key); e != 0 {
@@ -82,6 +87,9 @@ func (g *Gateway) carry(side *side, d *usock.Datagram) {
 	}
 	last := m.used
 	m.used = time.Now()
+	if g.table != nil {
+		m.peers.open(g, unix.IPPROTO_UDP, out, d.Src, d.Dst).carried(lengthOf(d.Data), 0)
+	}
 	switch {
 	case len(m.waits) > 0:
 		m.keep(d)
@@ -89,6 +97,23 @@ func (g *Gateway) carry(side *side, d *usock.Datagram) {
 		m.train.leave(m)
 		m.send(d)
 	}
+}
+
+// deniesDatagram reports whether the policy denies a datagram of the run's. m, its mapping, may
+// be nil.
+func (g *Gateway) deniesDatagram(m *mapping, d *usock.Datagram) bool {
+	if m == nil {
+		return g.denies(unix.IPPROTO_UDP, out, d.Src, d.Dst)
+	}
+	return g.deniesPeer(&m.peers, unix.IPPROTO_UDP, out, d.Src, d.Dst)
+}
+
+// lengthOf returns how many bytes there are in pieces.
+func lengthOf(pieces [][]byte) (n int) {
+	for _, b := range pieces {
+		n += len(b)
+	}
+	return n
 }
 
 // newMapping makes a mapping for an inner socket.
@@ -145,14 +170,14 @@ func (g *Gateway) makeRoom() {
 	ended := false
 	for _, m := range g.mappings {
 		if !m.held() {
-			m.close()
+			m.close(FlowClosed)
 			ended = true
 		} else if oldest == nil || m.used.Before(oldest.used) {
 			oldest = m
 		}
 	}
 	if !ended && oldest != nil {
-		oldest.close()
+		oldest.close(FlowDisplaced)
 	}
 }
 
@@ -173,22 +198,30 @@ func (g *Gateway) sweep() {
 	g.sweeps = false
 	defer g.sweepSoon()
 	for _, m := range g.mappings {
-		if now.Sub(m.used) > mappingIdle || now.Sub(m.used) > sweepEvery && !m.held() {
-			m.close()
+		if now.Sub(m.used) > mappingIdle {
+			m.close(FlowIdle)
+		} else if now.Sub(m.used) > sweepEvery && !m.held() {
+			m.close(FlowClosed)
 		}
 	}
+	g.sweepAccounts(now)
 	for _, p := range g.ports {
 		p.sweepGuests(now)
 	}
 	g.acceptBehind()
 	for _, e := range g.echoes {
 		if now.Sub(e.used) > echoIdle {
-			e.close()
+			e.close(FlowIdle)
 		}
 	}
 }
 
-func (m *mapping) close() {
+// close ends the mapping, and its accounts with the outcome.
+func (m *mapping) close(outcome string) {
+	if outcome == FlowRunEnded && !m.held() {
+		outcome = FlowClosed
+	}
+	m.peers.end(outcome)
 	delete(m.g.mappings, m.key)
 	m.g.drop(m.fd)
 	m.fd, m.waits, m.bytes, m.train = -1, nil, 0, train{}
@@ -362,7 +395,14 @@ func (m *mapping) receive() {
 		}
 		d := usock.Datagram{Src: msg.name.addrPort(), Dst: m.key.src, Data: [][]byte{m.g.buf[:n]}}
 		readControl(ctl, &d)
+		if m.g.deniesPeer(&m.peers, unix.IPPROTO_UDP, in, d.Dst, d.Src) {
+			continue
+		}
 		m.used = time.Now()
+		if m.g.table != nil {
+			m.peers.open(m.g, unix.IPPROTO_UDP, in, d.Dst, d.Src).carried(0, n)
+			m.g.learnFrom(&d)
+		}
 		if err := m.g.host(m.key.own).SendDatagram(&d); err != nil {
 			m.g.warn("usock: the gateway cannot hand on a datagram from %v: %v", d.Src, err)
 		}

@@ -24,6 +24,16 @@ type names struct {
 	servers []netip.AddrPort
 	known   map[string]*entry // by name in lower case, with a dot at its end
 	alone   bool              // there are no others to ask: other names are refused
+	hosts   []Host            // that known is of
+
+	search []string // of resolv.conf, as it has them
+	ndots  int
+
+	// permit, if not nil, says whether a name, in lower case and without a dot at its end,
+	// may be asked for. Questions about others are refused, and all that is no question.
+	permit func(name string) bool
+	// gave, if not nil, is told of each address that is answered.
+	gave func(addr netip.Addr, names []string)
 }
 
 // entry is what is known of a name.
@@ -34,7 +44,7 @@ type entry struct {
 
 // newNames returns what answers for the hosts. conf says whom programs ask.
 func newNames(hosts []Host, conf *resolvConf) (*names, error) {
-	n := &names{known: make(map[string]*entry)}
+	n := &names{known: make(map[string]*entry), hosts: hosts, search: conf.search, ndots: conf.ndots}
 	for _, a := range conf.servers {
 		n.servers = append(n.servers, netip.AddrPortFrom(a, dnsPort))
 	}
@@ -97,16 +107,6 @@ func (n *names) entry(name string) *entry {
 		n.known[name] = e
 	}
 	return e
-}
-
-// lower returns a name as it is compared (RFC 4343): ASCII letters have no case.
-func lower(name string) string {
-	return strings.Map(func(r rune) rune {
-		if 'A' <= r && r <= 'Z' {
-			return r | 0x20
-		}
-		return r
-	}, name)
 }
 
 // reverse returns the name that stands for an address (RFC 1035, section 3.5; RFC 3596,
@@ -200,9 +200,9 @@ func here(a netip.Addr) netip.Addr {
 }
 
 // readNames returns the names of a run on this machine: those that were given, and the
-// machine's own. nil: there are none, and others need no answer. A name that stands in
-// /etc/hosts is the programs' own affair.
-func readNames(hosts []Host, alone bool) (*names, error) {
+// machine's own. nil: there are none, and others need no answer, unless all questions are
+// watched. A name that stands in /etc/hosts is the programs' own affair.
+func readNames(hosts []Host, alone, watched bool) (*names, error) {
 	machine, _ := os.Hostname()
 	text, _ := os.ReadFile("/etc/resolv.conf") // without the file: as if it were empty
 	conf := parseResolvConf(string(text), machine)
@@ -214,7 +214,7 @@ func readNames(hosts []Host, alone bool) (*names, error) {
 			hosts = append(hosts, Host{machine, a})
 		}
 	}
-	if len(hosts) == 0 && !alone {
+	if len(hosts) == 0 && !alone && !watched {
 		return nil, nil
 	}
 	n, err := newNames(hosts, conf)

@@ -145,7 +145,7 @@ func TestAnswers(t *testing.T) {
 		}, "for the server"},
 	} {
 		q := question(t, c.name, c.typ, c.edit)
-		reply := n.answer(q, false)
+		reply, _, _ := n.answer(q, false)
 		if got := told(t, reply); got != c.want {
 			t.Errorf("%v %v: %s; want %s", c.name, c.typ, got, c.want)
 		}
@@ -153,7 +153,7 @@ func TestAnswers(t *testing.T) {
 			checkReply(t, q, reply)
 		}
 		for i := range q {
-			if got := n.answer(q[:i], false); got != nil {
+			if got, _, _ := n.answer(q[:i], false); got != nil {
 				t.Errorf("%v: the first %d bytes of the question are answered: %s", c.name, i, told(t, got))
 			}
 		}
@@ -201,7 +201,7 @@ func TestAnswerSizes(t *testing.T) {
 		{nil, true, 65535, true},
 	} {
 		q := question(t, "many.", dnsmessage.TypeA, c.edit)
-		b := n.answer(q, c.stream)
+		b, _, _ := n.answer(q, c.stream)
 		checkReply(t, q, b)
 		var m dnsmessage.Message
 		if err := m.Unpack(b); err != nil {
@@ -229,7 +229,7 @@ func TestRefusals(t *testing.T) {
 		{question(t, "db.", dnsmessage.TypeA, nil)[:11], "for the server"}, // nothing is said
 		{question(t, "db.", dnsmessage.TypeA, func(m *dnsmessage.Message) { m.Response = true }), "for the server"},
 	} {
-		b := n.answer(c.msg, false)
+		b, _, _ := n.answer(c.msg, false)
 		if got := told(t, b); got != c.want {
 			t.Errorf("%x: %s; want %s", c.msg, got, c.want)
 		}
@@ -300,17 +300,17 @@ func FuzzAnswer(f *testing.F) {
 	f.Fuzz(func(t *testing.T, msg []byte) {
 		was := bytes.Clone(msg)
 		for _, stream := range []bool{false, true} {
-			reply := n.answer(msg, stream)
+			reply, _, _ := n.answer(msg, stream)
 			if reply != nil {
 				checkReply(t, msg, reply)
 				told(t, reply)
 				if len(reply) > ednsSize && !stream {
 					t.Errorf("a datagram of %d bytes", len(reply))
 				}
-				if got := alone.answer(msg, stream); !bytes.Equal(got, reply) {
+				if got, _, _ := alone.answer(msg, stream); !bytes.Equal(got, reply) {
 					t.Errorf("%x, and without an outside %x", reply, got)
 				}
-			} else if got := alone.answer(msg, stream); got != nil {
+			} else if got, _, _ := alone.answer(msg, stream); got != nil {
 				var m dnsmessage.Message
 				if err := m.Unpack(got); err != nil || m.RCode != 5 && m.RCode != 1 || m.ID != binary.BigEndian.Uint16(msg) {
 					t.Errorf("refused with %+v, %v", m.Header, err)

@@ -95,13 +95,6 @@ func (g *Gateway) publishAll(list []Publish) error {
 // noLoopback6 reports whether a bind to ::1 failed as the machine has no such address.
 func noLoopback6(e syscall.Errno) bool { return e == unix.EADDRNOTAVAIL || e == unix.EAFNOSUPPORT }
 
-func localhost(v4 bool) netip.Addr {
-	if v4 {
-		return netip.AddrFrom4([4]byte{127, 0, 0, 1})
-	}
-	return netip.IPv6Loopback()
-}
-
 func protoName(proto int) string {
 	if proto == unix.IPPROTO_UDP {
 		return "udp"
@@ -179,7 +172,7 @@ func (g *Gateway) look(proto int, inner uint16) {
 	switch {
 	case len(addrs) == 0 && len(opened) > 0:
 		for _, p := range opened {
-			p.close()
+			p.close(FlowClosed)
 		}
 		g.ports = slices.DeleteFunc(g.ports, func(p *port) bool { return p.fd < 0 })
 		delete(g.auto, key)
@@ -309,9 +302,10 @@ func (p *port) later() {
 	}
 }
 
-func (p *port) close() {
+// close ends the port, and its clients' accounts with the outcome.
+func (p *port) close(outcome string) {
 	for _, c := range p.clients {
-		c.end()
+		c.end(outcome)
 	}
 	p.g.drop(p.fd)
 	p.fd, p.on = -1, false
@@ -371,12 +365,13 @@ func (g *Gateway) acceptBehind() {
 func (p *port) bring(fd int, client netip.AddrPort) {
 	g := p.g
 	own, from, to := p.way(client)
-	if !to.Addr().IsValid() {
+	if !to.Addr().IsValid() || g.deniesAt(p.outer.Port(), unix.IPPROTO_TCP, in, to, client) {
 		reset(fd)
 		sysClose(fd)
 		return
 	}
 	s := &stream{g: g, side: &side{g, own}, fd: fd, noDelay: true, arrival: arrival{own, from, p.inner}}
+	s.acc = g.newAccount(unix.IPPROTO_TCP, in, to, client)
 	in, err := s.originate(from, to)
 	if err != nil {
 		if own && err == unix.EADDRNOTAVAIL {
@@ -384,6 +379,8 @@ func (p *port) bring(fd int, client netip.AddrPort) {
 		} else {
 			g.warn("usock: a client of %v was refused: %v", p.outer, err)
 		}
+		s.acc.is(FlowReset, "run")
+		s.acc.end(FlowReset)
 		reset(fd)
 		sysClose(fd)
 		return
@@ -461,6 +458,9 @@ func (s *stream) arrive() {
 		s.ready(polled(s.fd))
 	case unix.EALREADY:
 	default:
+		if e, ok := err.(syscall.Errno); ok {
+			s.acc.failed(e)
+		}
 		s.abort()
 	}
 }

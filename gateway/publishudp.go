@@ -27,6 +27,8 @@ type guest struct {
 
 	local  netip.Addr     // the machine's address that it uses
 	server netip.AddrPort // inside, as it answered last
+	acc    *account
+	gen    uint64 // of the names with which it was allowed
 }
 
 const (
@@ -59,7 +61,7 @@ func (p *port) refuseUDP() syscall.Errno {
 func (p *port) openUDP(on bool) {
 	if !on {
 		for _, c := range p.clients {
-			c.end()
+			c.end(FlowClosed)
 		}
 		p.refuseUDP()
 		return
@@ -145,6 +147,7 @@ func (p *port) receive() {
 		}
 		_, _, to := p.way(c.client)
 		d.Src, d.Dst = c.key.from, to
+		c.acc.carried(0, n)
 		if err := g.host(c.key.own).SendDatagram(&d); err != nil {
 			g.warn("usock: a datagram for %v cannot be handed on: %v", p.outer, err)
 		}
@@ -157,14 +160,22 @@ func (p *port) guest(client netip.AddrPort) *guest {
 	g := p.g
 	own, from, to := p.way(client)
 	if c := p.clients[client]; c != nil {
-		if c.key.own == own {
+		switch {
+		case c.key.own != own:
+			c.end(FlowClosed) // the server listens elsewhere now
+		case g.table != nil && c.gen != g.table.gen && g.deniesAt(p.outer.Port(), unix.IPPROTO_UDP, in, to, client):
+			c.end(FlowDenied)
+			return nil
+		default:
 			c.use()
 			return c
 		}
-		c.end() // the server listens elsewhere now
 	}
 	if client.Port() == 0 || !to.IsValid() {
 		return nil // nobody could answer
+	}
+	if g.deniesAt(p.outer.Port(), unix.IPPROTO_UDP, in, to, client) {
+		return nil
 	}
 	key := arrival{own, from, p.inner}
 	switch {
@@ -178,9 +189,10 @@ func (p *port) guest(client netip.AddrPort) *guest {
 		}
 	}
 	if len(p.clients) >= maxGuests {
-		p.recent.Back().Value.(*guest).end()
+		p.recent.Back().Value.(*guest).end(FlowDisplaced)
 	}
 	c := &guest{p: p, client: client, key: key, local: p.outer.Addr()}
+	c.acc = g.newAccount(unix.IPPROTO_UDP, in, to, client)
 	p.clients[client], g.guests[key] = c, c
 	c.place = p.recent.PushFront(c)
 	c.use()
@@ -203,10 +215,15 @@ func (g *Gateway) freshArrival(to netip.AddrPort) (arrival, bool) {
 
 func (c *guest) use() {
 	c.used = time.Now()
+	if t := c.p.g.table; t != nil {
+		c.gen = t.gen
+	}
 	c.p.recent.MoveToFront(c.place)
 }
 
-func (c *guest) end() {
+// end forgets the client, and ends its account with the outcome.
+func (c *guest) end(outcome string) {
+	c.acc.end(outcome)
 	delete(c.p.clients, c.client)
 	delete(c.p.g.guests, c.key)
 	c.p.recent.Remove(c.place)
@@ -215,7 +232,7 @@ func (c *guest) end() {
 // sweepGuests ends the guests of a port that have been idle.
 func (p *port) sweepGuests(now time.Time) {
 	for e := p.recent.Back(); e != nil && now.Sub(e.Value.(*guest).used) > guestIdle; e = p.recent.Back() {
-		e.Value.(*guest).end()
+		e.Value.(*guest).end(FlowIdle)
 	}
 }
 
@@ -244,7 +261,10 @@ func (c *guest) answer(side *side, d *usock.Datagram) {
 	for try := 0; p.fd >= 0; try++ {
 		e := msg.send(p.fd, c.client, d.Data, control)
 		switch {
-		case e == 0 || e == unix.EAGAIN || e == unix.ENOBUFS:
+		case e == 0:
+			c.acc.carried(lengthOf(d.Data), 0)
+			return
+		case e == unix.EAGAIN || e == unix.ENOBUFS:
 			return
 		case try < maxErrors && p.takeErrors() > 0:
 			control = c.control(p.g.control[:0], d) // whose room errors have used

@@ -64,6 +64,16 @@ func (g *Gateway) forbidden(a netip.Addr, own bool) syscall.Errno {
 	return 0
 }
 
+// fail answers a flow that cannot be carried on, and ends its account.
+func (g *Gateway) fail(side *side, f *usock.Flow, a *account, fd int, e syscall.Errno) {
+	if a == nil {
+		a = g.newAccount(unix.IPPROTO_TCP, out, f.Remote(), f.Local())
+	}
+	a.failed(e)
+	a.end(FlowRefused)
+	g.refuse(side, f, fd, e)
+}
+
 // refuse answers a flow whose outer connect on fd (-1: there was none) has failed.
 func (g *Gateway) refuse(side *side, f *usock.Flow, fd int, e syscall.Errno) {
 	switch e {

@@ -53,6 +53,7 @@ type stream struct {
 	sent     bool          // something
 	ended    bool          // outside has said all, or broken the connection: reads go on to the end
 	arrival  arrival       // of an outer client
+	acc      *account
 }
 
 // toRead are the events that a stream is always told of. Of room it is told when it has found
@@ -96,12 +97,16 @@ func (g *Gateway) connect(side *side, f *usock.Flow) {
 		g.connectIsolated(f)
 		return
 	}
-	if errno := g.forbidden(to.Addr(), side.own); errno != 0 {
-		g.refuse(side, f, -1, errno)
-		return
-	}
 	if side.own && g.arrivals[arrival{true, f.Remote(), to.Port()}] != nil {
 		f.Refuse() // an outer client's, for a port on which nobody listens any more
+		return
+	}
+	if g.denies(unix.IPPROTO_TCP, out, f.Remote(), to) {
+		g.denyFlow(side, f)
+		return
+	}
+	if errno := g.forbidden(to.Addr(), side.own); errno != 0 {
+		g.fail(side, f, nil, -1, errno)
 		return
 	}
 	if g.halfOpen >= maxHalfOpen || len(g.streams) >= maxStreams {
@@ -125,16 +130,16 @@ func (g *Gateway) connect(side *side, f *usock.Flow) {
 	if to.Addr().Is6() || f.TTL() != g.defaultTTL(fd) {
 		setTTL(fd, to.Addr(), f.TTL())
 	}
-	s := &stream{g: g, side: side, flow: f, fd: fd}
+	s := &stream{g: g, side: side, flow: f, fd: fd, acc: g.newAccount(unix.IPPROTO_TCP, out, f.Remote(), to)}
 	if g.names.asked(to) {
-		s.filter = &dnsFilter{names: g.names}
+		s.filter = g.newFilter(f)
 	}
 	e = sysConnect(fd, to)
 	if e == unix.ENETUNREACH && !side.own {
 		g.warn("usock: this machine has no route to %v, to which a program connects (ip route get %v shows it)", to.Addr(), to.Addr())
 	}
 	if e != 0 && e != unix.EINPROGRESS {
-		g.refuse(side, f, fd, e)
+		g.fail(side, f, s.acc, fd, e)
 		sysClose(fd)
 		return
 	}
@@ -190,6 +195,7 @@ func (g *Gateway) reap() {
 	for s := range g.streams {
 		if !s.open && s.flow != nil && (!s.flow.Waiting() || !g.inner.Connects(s.flow.Remote(), s.flow.Local())) {
 			s.flow.Drop()
+			s.acc.is(FlowGivenUp, "")
 			s.end()
 		}
 	}
@@ -237,6 +243,7 @@ func (s *stream) outcome(ev uint32) {
 	if ev&(unix.EPOLLERR|unix.EPOLLHUP) != 0 {
 		// SO_ERROR comes first: to read the error queue clears it.
 		if e := syscall.Errno(getInt(s.fd, unix.SOL_SOCKET, unix.SO_ERROR)); e != 0 {
+			s.acc.failed(e)
 			s.g.refuse(s.side, s.flow, s.fd, e)
 			s.end()
 			return
@@ -254,6 +261,7 @@ func (s *stream) join() {
 	in, err := s.flow.Accept()
 	if err != nil {
 		reset(s.fd)
+		s.acc.is(FlowGivenUp, "")
 		s.end()
 		return
 	}
@@ -315,6 +323,7 @@ func (s *stream) pump() {
 	switch {
 	case s.gone:
 	case s.up.ended && s.down.ended:
+		s.acc.is(FlowClosed, "")
 		s.in.Close()
 		s.end()
 	case more && !s.queued:
@@ -343,7 +352,8 @@ func (s *stream) pumpUp() bool {
 		if moved >= maxRound {
 			return true
 		}
-		if at, _ := s.in.AtMark(); at && s.passUrgent() {
+		// A name server knows no urgent bytes, and the filter must see all.
+		if at, _ := s.in.AtMark(); at && s.filter == nil && s.passUrgent() {
 			continue
 		}
 		got, err := s.in.RecvData(maxRead, 0, s.g.pieces[:0])
@@ -403,7 +413,9 @@ func (s *stream) send(pieces []usock.Data) (int, syscall.Errno) {
 		s.noDelay = true
 	}
 	s.sent = true
-	return sendAll(s.fd, pieces)
+	n, e := sendAll(s.fd, pieces)
+	s.acc.carried(n, 0)
+	return n, e
 }
 
 // sendAll sends pieces and returns how many bytes the outer socket took, and why not all.
@@ -451,7 +463,9 @@ func (s *stream) passUrgent() bool {
 	s.sent = true
 	if _, e := sysSend(s.fd, b[:], unix.MSG_OOB); e != 0 {
 		s.up.hold(b[:]) // in its place, if not as what it was
+		return true
 	}
+	s.acc.carried(1, 0)
 	return true
 }
 
@@ -474,6 +488,7 @@ func (s *stream) pumpDown() bool {
 			return false
 		case e != 0, n == 0 && s.failed:
 			s.told(e)
+			s.acc.broke(s.why)
 			s.reset()
 			return false
 		case n == 0:
@@ -482,9 +497,11 @@ func (s *stream) pumpDown() bool {
 			return false
 		}
 		moved += n
+		s.acc.carried(0, n)
 		s.take(n, urgent)
 	}
 	if s.failed && !s.gone {
+		s.acc.broke(s.why)
 		s.reset() // after the end came a reset
 	}
 	return false
@@ -574,11 +591,12 @@ func (s *stream) reset() {
 	s.end()
 }
 
-// abort resets both sides.
+// abort resets both sides, for what the run has done unless the account says other.
 func (s *stream) abort() {
 	if s.gone {
 		return
 	}
+	s.acc.is(FlowReset, "run")
 	reset(s.fd)
 	if s.in == nil {
 		s.flow.Drop()
@@ -609,6 +627,7 @@ func (s *stream) end() {
 	}
 	s.g.acceptBehind()
 	s.g.drop(s.fd)
+	s.acc.end(FlowReset)
 }
 
 // lingerNot is the value of SO_LINGER that has close reset the connection.

@@ -140,6 +140,14 @@ func sysConnect(fd int, to netip.AddrPort) syscall.Errno {
 	return e
 }
 
+// localAddr returns the address and port that a socket has.
+func localAddr(fd int) netip.AddrPort {
+	var a sockaddr
+	a.n = uint32(len(a.raw))
+	unix.RawSyscall(unix.SYS_GETSOCKNAME, uintptr(fd), uintptr(unsafe.Pointer(&a.raw)), uintptr(unsafe.Pointer(&a.n)))
+	return a.addrPort()
+}
+
 // sysDisconnect takes a datagram socket's peer off.
 func sysDisconnect(fd int) syscall.Errno {
 	var a sockaddr // AF_UNSPEC

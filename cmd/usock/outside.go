@@ -18,6 +18,9 @@ type outside struct {
 	publish  []string
 	verbose  bool // what is published is told
 	hosts    hosts
+	rules    rules
+	denyWith denyWith
+	flows    flowLog
 
 	gateway *gateway.Gateway
 }
@@ -33,6 +36,10 @@ func (o *outside) flags(f *pflag.FlagSet, s *shape) {
 	f.StringVar(&s.on, "on", onBoth, "`WHERE` the link's flags act: outside, on the way to the outside; loopback, on the run's own; both")
 	f.BoolVar(&o.isolated, "isolated", false, "nothing leaves the run or enters it")
 	f.Var(&o.hosts, "host", "a name that the run knows, as `NAME=ADDR`; once for each of its addresses")
+	f.Var(&ruleFlag{&o.rules, true}, "allow", "let `RULE` pass, [HOST][:PORTS][/PROTO]: 'api.example:443', '*.example', '10.0.0.0/8:80,8000-8999/tcp', '[2001:db8::/32]:53/udp', localhost:5432, ':25', '*/icmp'; the first rule that matches decides, and with one --allow all is denied that matches none")
+	f.Var(&ruleFlag{&o.rules, false}, "deny", "refuse `RULE`, of the same form: 'api.example:443/tcp'")
+	f.Var(&o.denyWith, "deny-with", "`HOW` to refuse: prohibit (by ICMP; EHOSTUNREACH, or EACCES of IPv6), reset (ECONNREFUSED) or drop (no answer) (default prohibit)")
+	f.Var(&o.flows, "log-flows", "write a line of JSON for each flow to or from the outside, at its end, to this `FILE`")
 	f.Var(&o.network, "addr", "the inner IPv4 `NETWORK`, such as 10.1.2.0/24, which hides the outer one; without it one that the machine has no route to")
 	f.StringArrayVarP(&o.publish, "publish", "p", nil, "reach a port of the run at one of this machine: `[ADDR:]PORT[:INNER][/udp]`, ranges of these, or auto for each port that the program listens on; without ADDR at 127.0.0.1 and ::1")
 }
@@ -44,6 +51,9 @@ func (o *outside) check(s *shape) error {
 	default:
 		return fmt.Errorf("--on %q: give outside, loopback or both", s.on)
 	}
+	if len(o.rules.list) == 0 && o.denyWith.text != "" {
+		return errors.New("--deny-with says how what rules deny is refused, and there is neither --allow nor --deny")
+	}
 	if s.on != onBoth && !s.impaired && s.mtu == 0 {
 		return fmt.Errorf("--on %s says where --delay, --loss and their like act, and there are none", s.on)
 	}
@@ -54,6 +64,12 @@ func (o *outside) check(s *shape) error {
 		if o.network.IsValid() {
 			return fmt.Errorf("--addr %v: an isolated run has no inner network; leave out --isolated or --addr", o.network.Prefix)
 		}
+		if len(o.rules.list) > 0 {
+			return fmt.Errorf("--allow and --deny say what passes, and nothing leaves an isolated run or enters it: leave out --isolated or the rules (%s)", &o.rules.list[0])
+		}
+		if o.flows.path != "" {
+			return fmt.Errorf("--log-flows %s: an isolated run has no flows to the outside; leave out --isolated or --log-flows", o.flows.path)
+		}
 		if len(o.publish) > 0 {
 			return fmt.Errorf("-p %s: nothing enters an isolated run; leave out --isolated or -p", o.publish[0])
 		}
@@ -63,7 +79,10 @@ func (o *outside) check(s *shape) error {
 
 // open makes the gateway and its part of the host's configuration.
 func (o *outside) open(c *usock.Config, s *shape) error {
-	g := gateway.Config{Warn: os.Stderr, Link: s.outside(), Hosts: o.hosts.list, Isolated: o.isolated, Network: o.network.Prefix}
+	g := gateway.Config{
+		Warn: os.Stderr, Link: s.outside(), Hosts: o.hosts.list, Isolated: o.isolated, Network: o.network.Prefix,
+		Rules: o.rules.list, DenyWith: o.denyWith.how,
+	}
 	for _, text := range o.publish {
 		list, err := parsePublish(text)
 		if err != nil {
@@ -74,6 +93,10 @@ func (o *outside) open(c *usock.Config, s *shape) error {
 	if o.verbose {
 		g.Log = os.Stderr
 	}
+	if err := o.flows.open(); err != nil {
+		return err
+	}
+	g.FlowLog = o.flows.log
 	var err error
 	if o.gateway, err = gateway.New(g); err != nil {
 		if len(o.publish) > 0 {
@@ -109,5 +132,8 @@ func (o *outside) start(h *usock.Host) error {
 func (o *outside) close() {
 	if o.gateway != nil {
 		o.gateway.Close()
+	}
+	if err := o.flows.close(); err != nil {
+		fmt.Fprintln(os.Stderr, "usock:", err)
 	}
 }

@@ -42,8 +42,8 @@ machine's own; the machine is reached by its other addresses, too, and by its na
 Nothing comes in but by -p. With --isolated nothing leaves, either. The link's flags
 (--delay, --loss, --rate and their like) act on both interfaces, each way, or on one
 with --on; a recording has both. This is no sandbox: a run reaches what its user's
-programs reach.
-
+programs reach, but for what rules deny.
+` + policyHelp + `
 Names are looked up by the program itself, at the servers of /etc/resolv.conf. A name
 that --host gives, and the machine's own, are answered by usock in their place, with
 each suffix, too, that resolv.conf has programs append (a dot at the name's end: only

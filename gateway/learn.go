@@ -1,0 +1,154 @@
+//go:build linux
+
+package gateway
+
+import (
+	"net/netip"
+	"os"
+	"strings"
+
+	"golang.org/x/net/dns/dnsmessage"
+	"golang.org/x/sys/unix"
+
+	"usock"
+)
+
+// watches reports whether somebody wants to know of each flow: rules, or a log.
+func (g *Gateway) watches(c *Config) bool {
+	return !c.Isolated && (len(c.Rules) > 0 || c.FlowLog != nil)
+}
+
+// govern has the gateway do as the configuration's rules and log say. The names are read.
+func (g *Gateway) govern(c *Config) {
+	if !g.watches(c) {
+		return
+	}
+	g.flowLog, g.table = c.FlowLog, newNameTable()
+	file, _ := os.ReadFile("/etc/hosts")
+	for line := range strings.Lines(string(file)) {
+		line, _, _ = strings.Cut(line, "#")
+		if f := strings.Fields(line); len(f) > 1 {
+			if a, err := netip.ParseAddr(f[0]); err == nil && a.Zone() == "" {
+				for _, name := range f[1:] {
+					g.table.fix(a, name)
+				}
+			}
+		}
+	}
+	for _, h := range g.names.hosts {
+		g.table.fix(h.Addr, h.Name)
+	}
+	g.names.gave = g.table.give
+	g.policy = newPolicy(c.Rules, c.DenyWith, g.table)
+	if g.policy == nil {
+		return
+	}
+	if c.Warn != nil {
+		g.alerts = newLines(c.Warn)
+	}
+	for _, s := range g.names.search {
+		g.policy.search.suffixes = append(g.policy.search.suffixes, "."+bare(s))
+	}
+	g.policy.search.ndots = g.names.ndots
+	if g.policy.byName {
+		g.names.permit = g.policy.mayAllowName
+	}
+}
+
+// newFilter makes the filter of a stream to a name server.
+func (g *Gateway) newFilter(f *usock.Flow) *dnsFilter {
+	d := &dnsFilter{names: g.names}
+	if g.table != nil {
+		d.learn = g.learn
+		d.refused = func(name string) { g.denyName(unix.IPPROTO_TCP, f.Remote(), f.Local(), name) }
+	}
+	return d
+}
+
+// learnFrom learns from a datagram that has come, if it is from a name server.
+func (g *Gateway) learnFrom(d *usock.Datagram) {
+	if !g.names.asked(d.Src) {
+		return
+	}
+	if d.SegmentSize > 0 {
+		eachSegment(d, func(one *usock.Datagram) { g.learn(one.Data[0]) })
+		return
+	}
+	g.learn(d.Data[0])
+}
+
+// learn notes which addresses a name server gives for a name.
+func (g *Gateway) learn(msg []byte) {
+	names, addrs := answersOf(msg)
+	if len(addrs) == 0 || g.names.permit != nil && !g.names.permit(bare(names[0])) {
+		return
+	}
+	for _, a := range addrs {
+		g.table.give(a, names)
+	}
+}
+
+// What is read of an answer at most.
+const (
+	maxRecords = 512
+	maxAliases = 16
+)
+
+// answersOf returns what an answer says: the name that was asked for with those that it is an
+// alias of (CNAME), and their addresses, those that HTTPS and SVCB records hint at included
+// (RFC 9460, section 7.3). What cannot be read ends it.
+func answersOf(msg []byte) (names []string, addrs []netip.Addr) {
+	var p dnsmessage.Parser
+	h, err := p.Start(msg)
+	if err != nil || !h.Response || h.OpCode != 0 || h.RCode != dnsmessage.RCodeSuccess {
+		return nil, nil
+	}
+	q, err := p.Question()
+	if err != nil || q.Class != dnsmessage.ClassINET || p.SkipAllQuestions() != nil {
+		return nil, nil
+	}
+	aliases := make(map[string]string)
+	found := make(map[string][]netip.Addr)
+	for range maxRecords {
+		r, err := p.Answer()
+		if err != nil {
+			break
+		}
+		owner := bare(r.Header.Name.String())
+		if r.Header.Class != dnsmessage.ClassINET {
+			continue
+		}
+		switch b := r.Body.(type) {
+		case *dnsmessage.CNAMEResource:
+			aliases[owner] = bare(b.CNAME.String())
+		case *dnsmessage.AResource:
+			found[owner] = append(found[owner], netip.AddrFrom4(b.A))
+		case *dnsmessage.AAAAResource:
+			found[owner] = append(found[owner], netip.AddrFrom16(b.AAAA))
+		case *dnsmessage.HTTPSResource:
+			found[owner] = append(found[owner], hints(&b.SVCBResource)...)
+		case *dnsmessage.SVCBResource:
+			found[owner] = append(found[owner], hints(b)...)
+		}
+	}
+	for name, ok := bare(q.Name.String()), true; ok && len(names) < maxAliases; name, ok = aliases[name] {
+		names = append(names, name)
+		addrs = append(addrs, found[name]...)
+	}
+	return names, addrs
+}
+
+// hints returns the addresses that a record hints at.
+func hints(r *dnsmessage.SVCBResource) (addrs []netip.Addr) {
+	for _, x := range []struct {
+		key  dnsmessage.SVCParamKey
+		size int
+	}{{dnsmessage.SVCParamIPv4Hint, 4}, {dnsmessage.SVCParamIPv6Hint, 16}} {
+		b, _ := r.GetParam(x.key)
+		for ; len(b) >= x.size; b = b[x.size:] {
+			a, _ := netip.AddrFromSlice(b[:x.size])
+			addrs = append(addrs, a)
+		}
+	}
+	return addrs
+}

@@ -1,0 +1,80 @@
+package gateway
+
+import (
+	"io"
+	"sync/atomic"
+	"time"
+)
+
+// lines writes lines from a goroutine of its own, so that nobody waits for who does not read:
+// what is too much meanwhile is left out, and counted.
+type lines struct {
+	w     io.Writer
+	queue chan []byte
+	ended chan struct{}
+	lost  atomic.Int64
+	err   error // of the writer; once ended is closed
+}
+
+const (
+	maxLines = 4096
+	// linesGrace is how long the last lines may take.
+	linesGrace = time.Second
+	// linesChunk is how many bytes are written at once, where more wait.
+	linesChunk = 64 << 10
+)
+
+func newLines(w io.Writer) *lines {
+	l := &lines{w: w, queue: make(chan []byte, maxLines), ended: make(chan struct{})}
+	go l.run()
+	return l
+}
+
+// put has a line written. It does not wait. It must not be called once close is.
+func (l *lines) put(line []byte) {
+	select {
+	case l.queue <- line:
+	default:
+		l.lost.Add(1)
+	}
+}
+
+func (l *lines) run() {
+	defer close(l.ended)
+	for line := range l.queue {
+		n := int64(1)
+		for more := true; more && len(line) < linesChunk; {
+			select {
+			case next, ok := <-l.queue:
+				if more = ok; ok {
+					line = append(line, next...)
+					n++
+				}
+			default:
+				more = false
+			}
+		}
+		if l.err != nil {
+			l.lost.Add(n)
+		} else if _, l.err = l.w.Write(line); l.err != nil {
+			l.lost.Add(n)
+		}
+	}
+}
+
+// close writes the last lines, if somebody reads them: after a while it calls stop, which is
+// to end a Write that waits. It returns how many lines were left out, and why.
+func (l *lines) close(stop func()) (lost int64, err error) {
+	close(l.queue)
+	select {
+	case <-l.ended:
+	case <-time.After(linesGrace):
+		stop()
+		select {
+		case <-l.ended:
+		case <-time.After(linesGrace):
+			return l.lost.Load() + int64(len(l.queue)) + 1, nil // nothing ends that Write
+		}
+	}
+	return l.lost.Load(), l.err
+}
