@@ -1,0 +1,343 @@
+package rtnl
+
+import (
+	"encoding/binary"
+	"net/netip"
+
+	"github.com/mdlayher/netlink"
+)
+
+// route answers a request of NETLINK_ROUTE (net/core/rtnetlink.c, rtnetlink_rcv_msg).
+func (s *Session) route(r *request) Errno {
+	if r.typ > rtmMax {
+		return EOPNOTSUPP
+	}
+	if len(r.body) < sizeRtgenmsg {
+		return 0
+	}
+	family := r.body[0]
+	if r.typ&rtmKind != rtmKindGet {
+		return EPERM // nobody changes anything by this way
+	}
+	if r.flags&nlmDump != 0 {
+		return s.dumpRoute(r, family)
+	}
+	switch r.typ {
+	case rtmGetLink:
+		return s.getLink(r)
+	case rtmGetAddr:
+		return s.getAddr(r, family)
+	case rtmGetRoute:
+		return s.getRoute(r, family)
+	case rtmGetNeigh:
+		return s.getNeigh(r)
+	}
+	return EOPNOTSUPP
+}
+
+// dumpRoute begins a dump of NETLINK_ROUTE.
+func (s *Session) dumpRoute(r *request, family uint8) Errno {
+	bridge := family == afBridge || family == afIPMR || family == afIP6MR // there are none
+	switch r.typ {
+	case rtmGetLink, rtmGetRoute, rtmGetNeigh:
+		switch {
+		case bridge:
+			return s.list(r, 0, nil)
+		case r.typ == rtmGetLink:
+			return s.dumpLinks(r)
+		case r.typ == rtmGetRoute:
+			return s.dumpRoutes(r, family)
+		}
+		return s.dumpNone(r, sizeNdmsg) // IP links have no neighbours
+	case rtmGetAddr:
+		return s.dumpAddrs(r, family)
+	case rtmGetRule:
+		return s.dumpRules(r, family)
+	case rtmGetQdisc, rtmGetNeighTbl, rtmGetNetconf, rtmGetMDB, rtmGetNexthop:
+		return s.list(r, 0, nil)
+	}
+	return EOPNOTSUPP
+}
+
+// dumpNone is a dump of what there is none of.
+func (s *Session) dumpNone(r *request, size int) Errno {
+	if s.Strict && len(r.body) < size {
+		return s.failList(r, EINVAL)
+	}
+	return s.list(r, 0, nil)
+}
+
+// getNeigh is RTM_GETNEIGH of one (net/core/neighbour.c, neigh_get).
+func (s *Session) getNeigh(r *request) Errno {
+	if len(r.body) < sizeNdmsg {
+		return EINVAL
+	}
+	const ndaDst = 1
+	if a, _ := parseAttrs(r.body[sizeNdmsg:]); a[ndaDst] == nil {
+		return EINVAL
+	}
+	if index := int(int32(binary.NativeEndian.Uint32(r.body[4:]))); index != 0 && s.View().Link(index) == nil {
+		return ENODEV
+	}
+	return ENOENT
+}
+
+// dumpRoutes is RTM_GETROUTE of all (net/ipv4/fib_frontend.c, inet_dump_fib and
+// ip_valid_fib_dump_req; net/ipv6/ip6_fib.c).
+func (s *Session) dumpRoutes(r *request, family uint8) Errno {
+	var table, oif uint32
+	var proto, typ uint8
+	flags := uint32(0)
+	if len(r.body) >= sizeRtmsg {
+		flags = binary.NativeEndian.Uint32(r.body[8:])
+	}
+	if s.Strict {
+		if len(r.body) < sizeRtmsg {
+			return s.failList(r, EINVAL)
+		}
+		a, whole := parseAttrs(r.body[sizeRtmsg:])
+		if !whole || !zero(r.body[1:4]) || r.body[6] != 0 || flags&^rtmFCloned != 0 || !a.only(rtaTable, rtaOif) {
+			return s.failList(r, EINVAL)
+		}
+		table, proto, typ = uint32(r.body[4]), r.body[5], r.body[7]
+		if t, ok := a.u32(rtaTable); !ok {
+			return s.failList(r, EINVAL)
+		} else if t != 0 {
+			table = t
+		}
+		var ok bool
+		if oif, ok = a.u32(rtaOif); !ok {
+			return s.failList(r, EINVAL)
+		}
+	}
+	v := s.View()
+	switch {
+	case oif != 0 && v.Link(int(oif)) == nil:
+		return s.failList(r, ENODEV)
+	case flags&rtmFCloned != 0:
+		return s.list(r, 0, nil) // there is no cache of routes
+	case table != 0 && table != tableMain && table != tableLocal && table != tableDefault && family != afUnspec:
+		return s.failList(r, ENOENT)
+	}
+	var rows []Route
+	for _, f := range familiesOf(family) {
+		rows = append(rows, v.table(f)...)
+	}
+	return s.list(r, len(rows), func(i int) (answer, bool) {
+		o := &rows[i]
+		if table != 0 && table != uint32(o.table) || proto != 0 && proto != o.proto ||
+			typ != 0 && typ != o.typ || oif != 0 && int(oif) != o.Link {
+			return answer{}, false
+		}
+		return o.message(rtmNewRoute), true
+	})
+}
+
+// rtmsg appends a struct rtmsg.
+func rtmsg(family uint8, dst, src int, tos, table, proto, scope, typ uint8, flags uint32) []byte {
+	return binary.NativeEndian.AppendUint32([]byte{family, uint8(dst), uint8(src), tos, table, proto, scope, typ}, flags)
+}
+
+// message describes a row of a table (fib_dump_info, rt6_fill_node).
+func (o *Route) message(typ uint16) answer {
+	family := familyOf(o.Dst.Addr())
+	b := rtmsg(family, o.Dst.Bits(), 0, 0, o.table, o.proto, o.scope, o.typ, 0)
+	return answer{typ, withAttrs(b, func(e *netlink.AttributeEncoder) {
+		e.Uint32(rtaTable, uint32(o.table))
+		if o.Dst.Bits() > 0 {
+			putAddr(e, rtaDst, o.Dst.Addr())
+		}
+		if o.Metric != 0 || family == afInet6 {
+			e.Uint32(rtaPriority, uint32(o.Metric))
+		}
+		putAddr(e, rtaPrefsrc, o.Src)
+		putMTU(e, o.MTU)
+		putAddr(e, rtaGateway, o.Via)
+		e.Uint32(rtaOif, uint32(o.Link))
+		if family == afInet6 {
+			putCache6(e)
+		}
+	})}
+}
+
+// putMTU encodes a route's metrics, of which there is the MTU.
+func putMTU(e *netlink.AttributeEncoder, mtu int) {
+	if mtu != 0 {
+		e.Nested(rtaMetrics, func(n *netlink.AttributeEncoder) error {
+			n.Uint32(rtaxMTU, uint32(mtu))
+			return nil
+		})
+	}
+}
+
+// putCache6 encodes what each IPv6 route has: a struct rta_cacheinfo without an end, and
+// the preference medium (RFC 4191).
+func putCache6(e *netlink.AttributeEncoder) {
+	e.Bytes(rtaCache, make([]byte, sizeRtaCache))
+	e.Uint8(rtaPref, 0)
+}
+
+const sizeRtaCache = 32
+
+// getRoute is RTM_GETROUTE of a destination: what a socket's packets to it would take
+// (net/ipv4/route.c, inet_rtm_getroute; net/ipv6/route.c).
+func (s *Session) getRoute(r *request, family uint8) Errno {
+	if family != afInet && family != afInet6 {
+		return EOPNOTSUPP
+	}
+	if len(r.body) < sizeRtmsg {
+		return EINVAL
+	}
+	a, whole := parseAttrs(r.body[sizeRtmsg:])
+	flags := binary.NativeEndian.Uint32(r.body[8:])
+	if s.Strict {
+		bits := uint8(32)
+		if family == afInet6 {
+			bits = 128
+		}
+		d, o := r.body[1], r.body[2]
+		if !whole || d != 0 && d != bits || o != 0 && o != bits || !zero(r.body[4:8]) || flags&^(rtmFLookupTable|rtmFFibMatch) != 0 ||
+			(a[rtaDst] != nil) != (d != 0) || (a[rtaSrc] != nil) != (o != 0) ||
+			!a.only(rtaIif, rtaOif, rtaSrc, rtaDst, rtaMark, rtaUID, rtaSport, rtaDport, rtaIPProto) {
+			return EINVAL
+		}
+	}
+	dst, ok1 := a.addr(rtaDst, family)
+	src, ok2 := a.addr(rtaSrc, family)
+	oif, ok3 := a.u32(rtaOif)
+	iif, ok4 := a.u32(rtaIif)
+	uid, ok5 := a.u32(rtaUID)
+	if !ok1 || !ok2 || !ok3 || !ok4 || !ok5 {
+		return EINVAL
+	}
+	if !dst.IsValid() {
+		dst = netip.IPv4Unspecified()
+		if family == afInet6 {
+			dst = netip.IPv6Unspecified()
+		}
+	}
+	v := s.View()
+	if iif != 0 {
+		// What a packet that comes in would take: it is forwarded nowhere.
+		if v.Link(int(iif)) == nil {
+			return ENODEV
+		}
+		return EHOSTUNREACH
+	}
+	if oif != 0 && v.Link(int(oif)) == nil {
+		return ENODEV
+	}
+	p, e := s.Find(Query{dst, src, int(oif)})
+	if e != 0 {
+		return e
+	}
+	if flags&rtmFFibMatch != 0 {
+		return s.matched(r, v, dst, &p)
+	}
+	s.reply(r, p.message(family, r.body[3], dst, src, uid))
+	return 0
+}
+
+// matched answers with the row of a table that has decided (RTM_F_FIB_MATCH).
+func (s *Session) matched(r *request, v *View, dst netip.Addr, p *Path) Errno {
+	var best *Route
+	rows := v.table(familyOf(dst))
+	for i := range rows {
+		o := &rows[i]
+		if o.Dst.Contains(dst) && o.Link == p.Link && (p.Local || p.Broadcast) == (o.table == tableLocal) &&
+			(best == nil || o.Dst.Bits() > best.Dst.Bits()) {
+			best = o
+		}
+	}
+	if best == nil {
+		return ENETUNREACH
+	}
+	s.reply(r, best.message(rtmNewRoute))
+	return 0
+}
+
+// message describes a path (rt_fill_info, rt6_fill_node).
+func (p *Path) message(family, tos uint8, dst, src netip.Addr, uid uint32) answer {
+	bits, from := dst.BitLen(), 0
+	if src.IsValid() {
+		from = bits
+	}
+	typ, proto, table := uint8(typeUnicast), uint8(protoUnspec), uint8(tableMain)
+	switch {
+	case p.Local:
+		typ = typeLocal
+	case p.Broadcast:
+		typ = typeBroadcast
+	case dst.IsMulticast():
+		typ = typeMulticast
+	}
+	if family == afInet6 {
+		from = 0
+		proto = protoStatic
+		if !p.Via.IsValid() {
+			proto = protoKernel
+		}
+		if typ == typeLocal || typ == typeMulticast {
+			table = tableLocal
+		}
+	}
+	b := rtmsg(family, bits, from, tos, table, proto, scopeUniverse, typ, rtmFCloned)
+	return answer{rtmNewRoute, withAttrs(b, func(e *netlink.AttributeEncoder) {
+		putAddr(e, rtaDst, dst)
+		e.Uint32(rtaTable, uint32(table))
+		if family == afInet {
+			putAddr(e, rtaSrc, src)
+		}
+		e.Uint32(rtaOif, uint32(p.Link))
+		putAddr(e, rtaGateway, p.Via)
+		if p.Src != src {
+			putAddr(e, rtaPrefsrc, p.Src)
+		}
+		putMTU(e, p.MTU)
+		if family == afInet6 {
+			metric := uint32(metricUser6)
+			switch {
+			case table == tableLocal:
+				metric = 0
+			case !p.Via.IsValid():
+				metric = metricKernel6
+			}
+			e.Uint32(rtaPriority, metric)
+			putCache6(e)
+			return
+		}
+		e.Uint32(rtaUID, uid)
+		e.Bytes(rtaCache, make([]byte, sizeRtaCache))
+	})}
+}
+
+// dumpRules is RTM_GETRULE of all: the three that every host begins with, of which IPv6 lacks
+// the last (net/core/fib_rules.c).
+func (s *Session) dumpRules(r *request, family uint8) Errno {
+	if s.Strict && (len(r.body) < sizeRulehdr || !zero(r.body[1:sizeRulehdr]) || len(r.body) > sizeRulehdr) {
+		return s.failList(r, EINVAL)
+	}
+	type rule struct {
+		family   uint8
+		priority uint32
+		table    uint8
+	}
+	var rules []rule
+	for _, f := range familiesOf(family) {
+		rules = append(rules, rule{f, 0, tableLocal}, rule{f, 32766, tableMain})
+		if f == afInet {
+			rules = append(rules, rule{f, 32767, tableDefault})
+		}
+	}
+	return s.list(r, len(rules), func(i int) (answer, bool) {
+		o := rules[i]
+		b := rtmsg(o.family, 0, 0, 0, o.table, 0, 0, frActTable, 0)
+		return answer{rtmNewRule, withAttrs(b, func(e *netlink.AttributeEncoder) {
+			e.Uint32(fraTable, uint32(o.table))
+			e.Uint32(fraSuppress, forever)
+			if o.priority != 0 {
+				e.Uint32(fraPriority, o.priority)
+			}
+		})}, true
+	})
+}
