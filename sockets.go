@@ -2,6 +2,7 @@ package usock
 
 import (
 	"net/netip"
+	"time"
 
 	"usock/internal/abi"
 	"usock/internal/tcp"
@@ -24,6 +25,11 @@ type SocketInfo struct {
 	Drops          uint64   // datagrams lost because the receive queue was full
 	TCP            *TCPInfo // connections only
 	Congestion     string   // the name of a connection's congestion control
+
+	V6Only         bool          // IPV6_V6ONLY
+	RcvBuf, SndBuf int           // SO_RCVBUF and SO_SNDBUF; 0 of what has no socket
+	Interface      int           // the index that SO_BINDTODEVICE has chosen; 0: any
+	TimeWait       time.Duration // how long TIME-WAIT lasts yet
 }
 
 // ssStates are ss(8)'s names of the states.
@@ -48,6 +54,7 @@ func (h *Host) Sockets() []SocketInfo {
 			ID: in.ID, Proto: "raw", Domain: in.Domain, State: "UNCONN",
 			RecvQ: in.RecvQ, SendQ: in.SendQ, Local: in.Local, Peer: in.Peer,
 			Owner: in.Owner, Drops: in.Drops, TCP: in.TCP, Congestion: in.Congestion,
+			V6Only: in.V6Only, RcvBuf: in.RcvBuf, SndBuf: in.SndBuf, Interface: in.Device, TimeWait: in.Left,
 		}
 		switch {
 		case in.Type == abi.SOCK_STREAM:

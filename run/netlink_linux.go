@@ -58,9 +58,8 @@ type netlinkSock struct {
 // netlinkPorts are the numbers of netlink sockets that are in use, by protocol.
 type netlinkPorts struct {
 	used    map[netlinkPort]*netlinkSock
-	members int // sockets that belong to a group
-	last    *rtnl.View
-	changed bool // the host has changed since
+	members int        // sockets that belong to a group
+	last    *rtnl.View // what those were told
 }
 
 type netlinkPort struct {
@@ -228,7 +227,10 @@ func (s *netlinkSock) release() {
 	l := s.l
 	l.forget(s.far)
 	sysClose(s.far)
-	sysClose(s.kernel)
+	if s.kernel >= 0 {
+		sysClose(s.kernel)
+		l.space.give(1)
+	}
 	s.far, s.kernel = -1, -1
 	for len(s.waiting) > 0 {
 		s.waiting[0].end(result{err: unix.EBADF})

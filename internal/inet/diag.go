@@ -3,6 +3,7 @@ package inet
 import (
 	"net/netip"
 	"sort"
+	"time"
 
 	"usock/internal/abi"
 	"usock/internal/socket"
@@ -20,6 +21,10 @@ type Info struct {
 	Drops                  uint64
 	TCP                    *tcp.Info // connections only
 	Congestion             string    // the name of a connection's congestion control
+	V6Only                 bool
+	RcvBuf, SndBuf         int           // bytes; 0: without socket
+	Device                 int           // SO_BINDTODEVICE; 0: none
+	Left                   time.Duration // of TIME-WAIT
 }
 
 // Sockets lists every socket, connections without socket and TIME-WAITs, sorted by
@@ -29,7 +34,9 @@ func (s *Stack) Sockets() []Info {
 	s.each(func(k *socket.Socket) {
 		in := Info{
 			ID: k.ID, Domain: int(k.Domain), Type: int(k.Type), Protocol: int(k.Protocol), Owner: k.Owner,
+			RcvBuf: int(k.Opt.RcvBuf), SndBuf: int(k.Opt.SndBuf), Device: int(k.Opt.Device),
 		}
+		in.V6Only = in.Domain == abi.AF_INET6 && v6only(k)
 		switch e := k.PCB.(type) {
 		case *tcpEndpoint:
 			s.tcp.describe(e, &in)
@@ -45,19 +52,22 @@ func (s *Stack) Sockets() []Info {
 	})
 	s.tcp.conns.each(func(o nodeOwner) {
 		in := Info{Type: abi.SOCK_STREAM, Protocol: abi.IPPROTO_TCP}
+		six := false
 		switch o := o.(type) {
 		case *tcpEndpoint:
 			if o.s != nil {
 				return
 			}
-			in.ID, in.Owner = o.sid, o.pid
+			in.ID, in.Owner, six = o.sid, o.pid, o.six
 			s.tcp.describe(o, &in)
 		case *timeWait:
-			in.State = tcp.TimeWait
+			in.State, six, in.Left = tcp.TimeWait, o.six, max(o.timer.At()-s.Host.Now(), 0)
 			in.Local = netip.AddrPortFrom(o.laddr, o.lport)
 			in.Peer = netip.AddrPortFrom(o.raddr, o.rport)
 		}
-		in.Domain = abi.FamilyOf(in.Local.Addr())
+		if in.Domain = abi.FamilyOf(in.Local.Addr()); six {
+			in.Domain = abi.AF_INET6
+		}
 		out = append(out, in)
 	})
 	sort.Slice(out, func(i, j int) bool {
