@@ -34,49 +34,53 @@ type Socket struct {
 
 // Messages and attributes of NETLINK_SOCK_DIAG (linux/sock_diag.h, inet_diag.h).
 const (
+	tcpDiagGetSock   = 18
+	dccpDiagGetSock  = 19
 	sockDiagByFamily = 20
 	sockDestroy      = 21
 
-	sizeDiagReq   = 56 // struct inet_diag_req_v2
-	sizeDiagMsg   = 72 // struct inet_diag_msg
-	sizeDiagID    = 48 // struct inet_diag_sockid
-	sizeTCPInfo   = 280
-	offDiagStates = 4
-	offDiagID     = 8
+	sizeDiagReq = 56 // struct inet_diag_req_v2
+	sizeDiagOld = 60 // struct inet_diag_req
+	sizeDiagID  = 48 // struct inet_diag_sockid
+	sizeTCPInfo = 280
 
 	diagReqBytecode = 1
 	diagReqProtocol = 3
 
-	diagMeminfo    = 1
-	diagInfo       = 2
-	diagCong       = 4
-	diagTOS        = 5
-	diagTClass     = 6
-	diagSkMeminfo  = 7
-	diagShutdown   = 8
-	diagV6Only     = 11
-	diagTimeWait   = 3 // idiag_timer
-	protocolTCP    = 6
-	protocolUDP    = 17
-	protocolRaw    = 255
-	protocolRawOff = 3 // where inet_diag_req_v2 has sdiag_raw_protocol
+	diagMeminfo   = 1
+	diagInfo      = 2
+	diagCong      = 4
+	diagTOS       = 5
+	diagTClass    = 6
+	diagSkMeminfo = 7
+	diagShutdown  = 8
+	diagV6Only    = 11
+	diagTimeWait  = 3 // idiag_timer
+	protocolTCP   = 6
+	protocolUDP   = 17
+	protocolRaw   = 255
 
 	stateTimeWait = 6
 	stateClose    = 7
 	stateListen   = 10
 )
 
-// diagRequest is a struct inet_diag_req_v2 with its attributes.
+// diagRequest says which sockets are asked for.
 type diagRequest struct {
-	family, protocol, ext uint8
-	states                uint32
-	id                    []byte // struct inet_diag_sockid
-	code                  bytecode
+	family        uint8 // 0: both
+	protocol, ext uint8
+	states        uint32
+	id            []byte // struct inet_diag_sockid
+	code          bytecode
 }
 
 // diag answers a request of NETLINK_SOCK_DIAG (net/core/sock_diag.c, net/ipv4/inet_diag.c).
 func (s *Session) diag(r *request) Errno {
 	switch r.typ {
+	case tcpDiagGetSock:
+		return s.diagOld(r, protocolTCP)
+	case dccpDiagGetSock:
+		return s.diagOld(r, 0)
 	case sockDiagByFamily:
 	case sockDestroy:
 		if s.Admin == nil || !s.Admin() {
@@ -102,15 +106,33 @@ func (s *Session) diag(r *request) Errno {
 		return EINVAL
 	}
 	q := diagRequest{
-		family: r.body[0], protocol: r.body[1], ext: r.body[2],
-		states: binary.NativeEndian.Uint32(r.body[offDiagStates:]), id: r.body[offDiagID : offDiagID+sizeDiagID],
+		family: r.body[0], ext: r.body[2],
+		states: binary.NativeEndian.Uint32(r.body[4:]), id: r.body[8 : 8+sizeDiagID],
 	}
 	a, _ := parseAttrs(r.body[sizeDiagReq:])
-	protocol := uint32(q.protocol)
+	protocol := uint32(r.body[1])
 	if p, ok := a.u32(diagReqProtocol); ok && p != 0 {
 		protocol = p
 	}
-	switch q.protocol = uint8(protocol); protocol {
+	return s.diagInet(r, &q, protocol, a)
+}
+
+// diagOld is a request with a struct inet_diag_req, which asks for both families.
+func (s *Session) diagOld(r *request, protocol uint32) Errno {
+	if len(r.body) < sizeDiagOld {
+		return EINVAL
+	}
+	q := diagRequest{ext: r.body[3], id: r.body[4 : 4+sizeDiagID], states: binary.NativeEndian.Uint32(r.body[4+sizeDiagID:])}
+	if r.flags&nlmDump == 0 {
+		q.family = r.body[0]
+	}
+	a, _ := parseAttrs(r.body[sizeDiagOld:])
+	return s.diagInet(r, &q, protocol, a)
+}
+
+// diagInet answers about the sockets of an IP protocol.
+func (s *Session) diagInet(r *request, q *diagRequest, protocol uint32, a attrs) Errno {
+	switch protocol {
 	case protocolTCP, protocolUDP, protocolRaw:
 	default:
 		if r.flags&nlmDump != 0 {
@@ -118,28 +140,29 @@ func (s *Session) diag(r *request) Errno {
 		}
 		return ENOENT
 	}
-	list := s.Sockets(q.protocol)
-	if r.flags&nlmDump == 0 {
-		return s.diagOne(r, &q, list)
-	}
-	if code, has := a[diagReqBytecode]; has {
+	if code, has := a[diagReqBytecode]; has && r.flags&nlmDump != 0 {
 		if q.code = code; !q.code.sound() {
 			return EINVAL
 		}
+	}
+	q.protocol = uint8(protocol)
+	list := s.Sockets(q.protocol)
+	if r.flags&nlmDump == 0 {
+		return s.diagOne(r, q, list)
 	}
 	return s.list(r, len(list), func(i int) (answer, bool) {
 		k := &list[i]
 		if !q.wants(k) {
 			return answer{}, false
 		}
-		return k.message(q.protocol, q.ext), true
+		return k.message(r.typ, q.protocol, q.ext), true
 	})
 }
 
 // wants reports whether a dump is to tell of a socket (inet_diag_dump_icsk).
 func (q *diagRequest) wants(k *Socket) bool {
 	sport, dport := binary.BigEndian.Uint16(q.id), binary.BigEndian.Uint16(q.id[2:])
-	return k.Family == q.family && q.states>>k.State&1 != 0 &&
+	return (q.family == 0 || k.Family == q.family) && q.states>>k.State&1 != 0 &&
 		(sport == 0 || sport == k.Local.Port()) && (dport == 0 || dport == k.Peer.Port()) &&
 		(q.code == nil || q.code.run(k))
 }
@@ -174,7 +197,7 @@ func (s *Session) diagOne(r *request, q *diagRequest, list []Socket) Errno {
 	if c := binary.NativeEndian.Uint64(q.id[40:]); c != noCookie && c != found.Cookie {
 		return ESTALE
 	}
-	s.reply(r, found.message(q.protocol, q.ext))
+	s.reply(r, found.message(r.typ, q.protocol, q.ext))
 	return 0
 }
 
@@ -206,7 +229,7 @@ func (k *Socket) address(a netip.Addr) (x [16]byte) {
 }
 
 // message describes the socket (inet_sk_diag_fill, inet_twsk_diag_fill).
-func (k *Socket) message(protocol, ext uint8) answer {
+func (k *Socket) message(typ uint16, protocol, ext uint8) answer {
 	timer, expires := uint8(0), uint32(0)
 	if k.State == stateTimeWait {
 		timer, expires = diagTimeWait, uint32(k.Left/time.Millisecond)
@@ -216,10 +239,10 @@ func (k *Socket) message(protocol, ext uint8) answer {
 		b = binary.NativeEndian.AppendUint32(b, v)
 	}
 	if k.State == stateTimeWait {
-		return answer{sockDiagByFamily, b}
+		return answer{typ, b}
 	}
 	asked := func(attr int) bool { return ext>>(attr-1)&1 != 0 }
-	return answer{sockDiagByFamily, withAttrs(b, func(e *netlink.AttributeEncoder) {
+	return answer{typ, withAttrs(b, func(e *netlink.AttributeEncoder) {
 		e.Uint8(diagShutdown, k.ShutDown)
 		if asked(diagTOS) {
 			e.Uint8(diagTOS, 0)
