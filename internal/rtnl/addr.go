@@ -21,7 +21,9 @@ func (s *Session) dumpAddrs(r *request, family uint8) Errno {
 	}
 	v := s.View()
 	if index != 0 && v.Link(index) == nil {
-		return s.failList(r, ENODEV)
+		s.failList(r, ENODEV)
+		s.filtered(true, true)
+		return 0
 	}
 	type item struct {
 		l *Link
@@ -38,9 +40,11 @@ func (s *Session) dumpAddrs(r *request, family uint8) Errno {
 			}
 		}
 	}
-	return s.list(r, len(items), func(i int) (answer, bool) {
+	s.list(r, len(items), func(i int) (answer, bool) {
 		return items[i].l.addrMessage(rtmNewAddr, items[i].n), true
 	})
+	s.filtered(index != 0, index != 0)
+	return 0
 }
 
 // familiesOf returns the families that a request for one asks for: one that no protocol has
@@ -69,7 +73,10 @@ func (s *Session) getAddr(r *request, family uint8) Errno {
 	if ok && !addr.IsValid() {
 		addr, ok = a.addr(ifaAddress, family)
 	}
-	if !ok || !addr.IsValid() {
+	switch {
+	case !ok:
+		return ERANGE
+	case !addr.IsValid():
 		return EINVAL
 	}
 	index := int(int32(binary.NativeEndian.Uint32(r.body[4:])))

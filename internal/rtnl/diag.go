@@ -83,10 +83,7 @@ func (s *Session) diag(r *request) Errno {
 		return s.diagOld(r, 0)
 	case sockDiagByFamily:
 	case sockDestroy:
-		if s.Admin == nil || !s.Admin() {
-			return EPERM
-		}
-		return EOPNOTSUPP
+		return EPERM
 	default:
 		return EINVAL
 	}
@@ -363,6 +360,9 @@ func (b bytecode) operand() int {
 
 // sound reports whether each instruction is right and leads on (inet_diag_bc_audit).
 func (b bytecode) sound() bool {
+	if len(b) == 0 {
+		return false
+	}
 	for len(b) > 0 {
 		if len(b) < bcSize {
 			return false

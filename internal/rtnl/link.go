@@ -31,7 +31,7 @@ func (s *Session) getLink(r *request) Errno {
 		return ENODEV
 	}
 	mask, _ := a.u32(iflaExtMask)
-	s.reply(r, l.message(rtmNewLink, 0, mask))
+	s.reply(r, l.message(rtmNewLink, afUnspec, 0, mask))
 	return 0
 }
 
@@ -48,19 +48,23 @@ func (s *Session) dumpLinks(r *request) Errno {
 	if s.Strict && (!whole || !zero(r.body[1:sizeIfinfomsg]) || !a.only(iflaExtMask, iflaMaster, iflaLinkinfo)) {
 		return s.failList(r, EINVAL)
 	}
+	family := uint8(afUnspec)
+	if r.body[0] == afInet6 { // it lists interfaces itself (inet6_dump_ifinfo)
+		family = afInet6
+	}
 	links := s.View().Links
 	if master, _ := a.u32(iflaMaster); master != 0 || a[iflaLinkinfo] != nil {
 		links = nil // none has a master, or is of a kind
 	}
 	mask, _ := a.u32(iflaExtMask)
 	return s.list(r, len(links), func(i int) (answer, bool) {
-		return links[i].message(rtmNewLink, 0, mask), true
+		return links[i].message(rtmNewLink, family, 0, mask), true
 	})
 }
 
 // message describes the link (rtnl_fill_ifinfo). change are the flags that have changed.
-func (l *Link) message(typ uint16, change, mask uint32) answer {
-	b := []byte{afUnspec, 0}
+func (l *Link) message(typ uint16, family uint8, change, mask uint32) answer {
+	b := []byte{family, 0}
 	b = binary.NativeEndian.AppendUint16(b, l.Type())
 	b = binary.NativeEndian.AppendUint32(b, uint32(l.Index))
 	b = binary.NativeEndian.AppendUint32(b, l.Flags())

@@ -13,7 +13,7 @@ type News struct {
 func Changes(was, now *View) (list []News) {
 	for i := range was.Links {
 		if o := &was.Links[i]; now.Link(o.Index) == nil {
-			list = append(list, news(groupLink, o.message(rtmDelLink, forever, 0)))
+			list = append(list, news(groupLink, o.message(rtmDelLink, afUnspec, forever, 0)))
 		}
 	}
 	for i := range now.Links {
@@ -21,9 +21,9 @@ func Changes(was, now *View) (list []News) {
 		o := was.Link(l.Index)
 		switch {
 		case o == nil:
-			list = append(list, news(groupLink, l.message(rtmNewLink, forever, 0)))
+			list = append(list, news(groupLink, l.message(rtmNewLink, afUnspec, forever, 0)))
 		case o.Name != l.Name || o.MTU != l.MTU:
-			list = append(list, news(groupLink, l.message(rtmNewLink, 0, 0)))
+			list = append(list, news(groupLink, l.message(rtmNewLink, afUnspec, 0, 0)))
 		}
 	}
 	for _, family := range []uint8{afInet, afInet6} {

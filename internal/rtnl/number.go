@@ -16,6 +16,7 @@ const (
 	EBUSY         Errno = 16
 	ENODEV        Errno = 19
 	EINVAL        Errno = 22
+	ERANGE        Errno = 34
 	EOPNOTSUPP    Errno = 95
 	EADDRNOTAVAIL Errno = 99
 	ENETUNREACH   Errno = 101
@@ -43,6 +44,7 @@ const (
 	nlmRequest = 0x1
 	nlmMulti   = 0x2
 	nlmAck     = 0x4
+	nlmFilter  = 0x20  // NLM_F_DUMP_FILTERED
 	nlmDump    = 0x300 // NLM_F_ROOT | NLM_F_MATCH
 	nlmCapped  = 0x100 // of an error: the request is not whole
 
@@ -196,8 +198,12 @@ const (
 	typeMulticast = 5
 
 	rtmFCloned      = 0x200
+	rtmFPrefix      = 0x800
 	rtmFLookupTable = 0x1000
 	rtmFFibMatch    = 0x2000
+	rtcfBroadcast   = 0x10000000
+	rtcfMulticast   = 0x20000000
+	rtcfLocal       = 0x80000000
 
 	fraPriority = 6
 	fraTable    = 15

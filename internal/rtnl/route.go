@@ -96,34 +96,38 @@ func (s *Session) dumpRoutes(r *request, family uint8) Errno {
 			return s.failList(r, EINVAL)
 		}
 		a, whole := parseAttrs(r.body[sizeRtmsg:])
-		if !whole || !zero(r.body[1:4]) || r.body[6] != 0 || flags&^rtmFCloned != 0 || !a.only(rtaTable, rtaOif) {
+		if !whole || !zero(r.body[1:4]) || r.body[6] != 0 || flags&^(rtmFCloned|rtmFPrefix) != 0 || !a.only(rtaTable, rtaOif) {
 			return s.failList(r, EINVAL)
 		}
 		table, proto, typ = uint32(r.body[4]), r.body[5], r.body[7]
-		if t, ok := a.u32(rtaTable); !ok {
-			return s.failList(r, EINVAL)
-		} else if t != 0 {
-			table = t
+		t, ok1 := a.u32(rtaTable)
+		o, ok2 := a.u32(rtaOif)
+		if !ok1 || !ok2 {
+			return s.failList(r, ERANGE)
 		}
-		var ok bool
-		if oif, ok = a.u32(rtaOif); !ok {
-			return s.failList(r, EINVAL)
+		if oif = o; t != 0 {
+			table = t
 		}
 	}
 	v := s.View()
+	asked := table != 0 || proto != 0 || typ != 0 || oif != 0 || s.Strict && flags&rtmFCloned != 0
 	switch {
 	case oif != 0 && v.Link(int(oif)) == nil:
 		return s.failList(r, ENODEV)
-	case flags&rtmFCloned != 0:
-		return s.list(r, 0, nil) // there is no cache of routes
+	case s.Strict && flags&rtmFCloned != 0 || flags&rtmFPrefix != 0:
+		s.list(r, 0, nil) // there is neither a cache of routes, nor one that a router told of
+		s.filtered(false, asked)
+		return 0
 	case table != 0 && table != tableMain && table != tableLocal && table != tableDefault && family != afUnspec:
-		return s.failList(r, ENOENT)
+		s.failList(r, ENOENT)
+		s.filtered(false, true)
+		return 0
 	}
 	var rows []Route
 	for _, f := range familiesOf(family) {
 		rows = append(rows, v.table(f)...)
 	}
-	return s.list(r, len(rows), func(i int) (answer, bool) {
+	s.list(r, len(rows), func(i int) (answer, bool) {
 		o := &rows[i]
 		if table != 0 && table != uint32(o.table) || proto != 0 && proto != o.proto ||
 			typ != 0 && typ != o.typ || oif != 0 && int(oif) != o.Link {
@@ -131,6 +135,8 @@ func (s *Session) dumpRoutes(r *request, family uint8) Errno {
 		}
 		return o.message(rtmNewRoute), true
 	})
+	s.filtered(asked || s.Strict, asked) // a strict dump leaves out what is cached
+	return 0
 }
 
 // rtmsg appends a struct rtmsg.
@@ -208,7 +214,7 @@ func (s *Session) getRoute(r *request, family uint8) Errno {
 	iif, ok4 := a.u32(rtaIif)
 	uid, ok5 := a.u32(rtaUID)
 	if !ok1 || !ok2 || !ok3 || !ok4 || !ok5 {
-		return EINVAL
+		return ERANGE
 	}
 	if !dst.IsValid() {
 		dst = netip.IPv4Unspecified()
@@ -231,15 +237,19 @@ func (s *Session) getRoute(r *request, family uint8) Errno {
 	if e != 0 {
 		return e
 	}
-	if flags&rtmFFibMatch != 0 {
-		return s.matched(r, v, dst, &p)
+	table := uint8(tableMain)
+	if (flags&rtmFLookupTable != 0 || family == afInet6) && (p.Local || p.Broadcast || family == afInet6 && dst.IsMulticast()) {
+		table = tableLocal
 	}
-	s.reply(r, p.message(family, r.body[3], dst, src, uid))
+	if flags&rtmFFibMatch != 0 {
+		return s.matched(r, v, dst, &p, table)
+	}
+	s.reply(r, p.message(family, r.body[3], table, dst, src, uid))
 	return 0
 }
 
 // matched answers with the row of a table that has decided (RTM_F_FIB_MATCH).
-func (s *Session) matched(r *request, v *View, dst netip.Addr, p *Path) Errno {
+func (s *Session) matched(r *request, v *View, dst netip.Addr, p *Path, table uint8) Errno {
 	var best *Route
 	rows := v.table(familyOf(dst))
 	for i := range rows {
@@ -252,62 +262,70 @@ func (s *Session) matched(r *request, v *View, dst netip.Addr, p *Path) Errno {
 	if best == nil {
 		return ENETUNREACH
 	}
+	best.table = table
 	s.reply(r, best.message(rtmNewRoute))
 	return 0
 }
 
 // message describes a path (rt_fill_info, rt6_fill_node).
-func (p *Path) message(family, tos uint8, dst, src netip.Addr, uid uint32) answer {
-	bits, from := dst.BitLen(), 0
-	if src.IsValid() {
-		from = bits
-	}
-	typ, proto, table := uint8(typeUnicast), uint8(protoUnspec), uint8(tableMain)
+func (p *Path) message(family, tos, table uint8, dst, src netip.Addr, uid uint32) answer {
+	typ, flags := uint8(typeUnicast), uint32(0)
 	switch {
 	case p.Local:
-		typ = typeLocal
+		typ, flags = typeLocal, rtcfLocal
 	case p.Broadcast:
-		typ = typeBroadcast
+		typ, flags = typeBroadcast, rtcfBroadcast
 	case dst.IsMulticast():
-		typ = typeMulticast
+		typ, flags = typeMulticast, rtcfMulticast
 	}
 	if family == afInet6 {
-		from = 0
-		proto = protoStatic
-		if !p.Via.IsValid() {
-			proto = protoKernel
-		}
-		if typ == typeLocal || typ == typeMulticast {
-			table = tableLocal
-		}
+		return p.message6(tos, table, typ, dst, src)
 	}
-	b := rtmsg(family, bits, from, tos, table, proto, scopeUniverse, typ, rtmFCloned)
+	from := 0
+	if src.IsValid() {
+		from = src.BitLen()
+	}
+	b := rtmsg(family, dst.BitLen(), from, tos, table, protoUnspec, scopeUniverse, typ, rtmFCloned|flags)
 	return answer{rtmNewRoute, withAttrs(b, func(e *netlink.AttributeEncoder) {
 		putAddr(e, rtaDst, dst)
 		e.Uint32(rtaTable, uint32(table))
-		if family == afInet {
-			putAddr(e, rtaSrc, src)
-		}
+		putAddr(e, rtaSrc, src)
 		e.Uint32(rtaOif, uint32(p.Link))
 		putAddr(e, rtaGateway, p.Via)
 		if p.Src != src {
 			putAddr(e, rtaPrefsrc, p.Src)
 		}
 		putMTU(e, p.MTU)
-		if family == afInet6 {
-			metric := uint32(metricUser6)
-			switch {
-			case table == tableLocal:
-				metric = 0
-			case !p.Via.IsValid():
-				metric = metricKernel6
-			}
-			e.Uint32(rtaPriority, metric)
-			putCache6(e)
-			return
-		}
 		e.Uint32(rtaUID, uid)
 		e.Bytes(rtaCache, make([]byte, sizeRtaCache))
+	})}
+}
+
+// message6 is message of an IPv6 path, which is described as a route is.
+func (p *Path) message6(tos, table, typ uint8, dst, src netip.Addr) answer {
+	proto, metric := uint8(protoStatic), uint32(metricUser6)
+	if !p.Via.IsValid() {
+		proto, metric = protoKernel, metricKernel6
+	}
+	if typ == typeLocal {
+		metric = 0
+	}
+	if !src.IsValid() {
+		src = netip.IPv6Unspecified()
+	}
+	b := rtmsg(afInet6, dst.BitLen(), src.BitLen(), tos, table, proto, scopeUniverse, typ, 0)
+	return answer{rtmNewRoute, withAttrs(b, func(e *netlink.AttributeEncoder) {
+		putAddr(e, rtaDst, dst)
+		putAddr(e, rtaSrc, src)
+		e.Uint32(rtaTable, uint32(table))
+		e.Uint32(rtaOif, uint32(p.Link))
+		putAddr(e, rtaGateway, p.Via)
+		if p.Src != src {
+			putAddr(e, rtaPrefsrc, p.Src)
+		}
+		putMTU(e, p.MTU)
+		e.Uint32(rtaPriority, metric)
+		putCache6(e)
 	})}
 }
 

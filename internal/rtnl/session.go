@@ -18,9 +18,6 @@ type Session struct {
 	Strict bool // NETLINK_GET_STRICT_CHK
 	CapAck bool // NETLINK_CAP_ACK
 
-	// Admin reports whether the program has CAP_NET_ADMIN; nil: it has not.
-	Admin func() bool
-
 	in      []byte        // requests that were not looked at
 	more    [][]byte      // whole datagrams after those
 	answers [][]byte      // to be taken
@@ -46,6 +43,8 @@ type answer struct {
 type dump struct {
 	req  request
 	i, n int
+	flag uint16                     // of the items
+	end  uint16                     // of the message that ends it
 	item func(i int) (answer, bool) // false: it is not asked for
 	err  Errno
 	done bool
@@ -137,6 +136,7 @@ func (s *Session) ack(r *request, e Errno) {
 	flags := uint16(0)
 	if e != 0 && !s.CapAck {
 		b = append(b, r.whole...)
+		b = append(b, make([]byte, align(len(b))-len(b))...)
 	} else {
 		b = append(b, r.whole[:headerSize]...)
 		flags = nlmCapped
@@ -162,6 +162,17 @@ func (s *Session) failList(r *request, e Errno) Errno {
 	return 0
 }
 
+// filtered says that the dump under way leaves out what its request did not ask for: its
+// items tell it, and its end.
+func (s *Session) filtered(items, end bool) {
+	if items {
+		s.dump.flag = nlmFilter
+	}
+	if end {
+		s.dump.end = nlmFilter
+	}
+}
+
 // step returns the next datagram of the dump.
 func (s *Session) step() (b []byte) {
 	d := s.dump
@@ -173,14 +184,14 @@ func (s *Session) step() (b []byte) {
 		if len(b) > 0 && len(b)+headerSize+align(len(a.body)) > goodSize {
 			return b
 		}
-		b = s.appendMessage(b, a, nlmMulti, d.req.seq)
+		b = s.appendMessage(b, a, nlmMulti|d.flag, d.req.seq)
 	}
 	if len(b) > 0 {
 		return b
 	}
 	s.dump = nil
 	status := binary.NativeEndian.AppendUint32(nil, uint32(-d.err))
-	return s.appendMessage(nil, answer{nlmsgDone, status}, nlmMulti, d.req.seq)
+	return s.appendMessage(nil, answer{nlmsgDone, status}, nlmMulti|d.end, d.req.seq)
 }
 
 // appendMessage appends a message with its header, padded.
