@@ -168,6 +168,7 @@ func (c *call) carryOut() result {
 		if c.row.netlink == nil {
 			return result{how: byKernel}
 		}
+		c.nl.catchUp()
 		return c.row.netlink(c)
 	}
 	return c.row.handle(c)

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"net/netip"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -31,9 +32,12 @@ type ifrequest struct {
 
 // Requests that are not in x/sys/unix.
 const (
+	siocGMIIPhy   = 0x8947
+	siocGMIIReg   = 0x8948
+	siocSHwtstamp = 0x89b0
+	siocGHwtstamp = 0x89b1
 	siocGIFMap    = 0x8970
 	siocSIFMap    = 0x8971
-	siocGIFCount  = 0x8938
 	siocSIFTxqlen = 0x8943
 	siocGIFTxqlen = 0x8942
 	siocEthtool   = 0x8946
@@ -80,7 +84,13 @@ var ifchanges = map[uint32]bool{
 	unix.SIOCSIFNETMASK: true, unix.SIOCSIFMETRIC: true, unix.SIOCSIFMTU: true, unix.SIOCSIFNAME: true,
 	unix.SIOCSIFHWADDR: true, unix.SIOCSIFSLAVE: true, unix.SIOCSIFPFLAGS: true, unix.SIOCSIFHWBROADCAST: true,
 	unix.SIOCDIFADDR: true, unix.SIOCADDMULTI: true, unix.SIOCDELMULTI: true, unix.SIOCADDRT: true, unix.SIOCDELRT: true,
-	unix.SIOCSARP: true, unix.SIOCDARP: true, siocSIFMap: true, siocSIFTxqlen: true,
+	unix.SIOCSARP: true, unix.SIOCDARP: true, siocSIFMap: true, siocSIFTxqlen: true, siocSHwtstamp: true,
+}
+
+// ifnone are requests about what no link of the host has, with the error that says so.
+var ifnone = map[uint32]syscall.Errno{
+	unix.SIOCGIFSLAVE: unix.EINVAL, siocGMIIPhy: unix.EOPNOTSUPP, siocGMIIReg: unix.EOPNOTSUPP,
+	siocGHwtstamp: unix.EOPNOTSUPP,
 }
 
 // asksInterface reports whether the call is a request about interfaces.
@@ -92,7 +102,7 @@ func (c *call) asksInterface() bool {
 	case unix.SIOCGIFCONF, unix.SIOCGIFNAME, unix.SIOCGARP, siocEthtool:
 		return true
 	default:
-		return ifrequests[req].answer != nil || ifchanges[req]
+		return ifrequests[req].answer != nil || ifchanges[req] || ifnone[req] != 0
 	}
 }
 
@@ -100,12 +110,12 @@ func (c *call) asksInterface() bool {
 func (c *call) askInterface() result {
 	req, arg := uint32(c.n.data.args[1]), c.n.data.args[2]
 	switch {
-	case ifchanges[req]:
+	case ifchanges[req], (req == siocGMIIPhy || req == siocGMIIReg) && !c.admin():
 		return c.fail(unix.EPERM)
 	case req == unix.SIOCGIFCONF:
 		return c.listInterfaces(arg)
 	case req == unix.SIOCGARP:
-		return c.fail(unix.ENXIO) // there are no neighbours
+		return c.askNeighbour(arg)
 	}
 	b := make([]byte, ifreqSize)
 	if e := c.read(arg, b); e != 0 {
@@ -131,10 +141,30 @@ func (c *call) askInterface() result {
 		return c.fail(unix.ENOTTY)
 	case l == nil:
 		return c.fail(unix.ENODEV)
+	case ifnone[req] != 0:
+		return c.fail(ifnone[req])
+	case f.inet && bytes.ContainsRune(name, ':'): // no address is labelled so
+		return c.fail(unix.EADDRNOTAVAIL)
 	case !f.answer(l, b[ifrName:]):
 		return c.fail(unix.EADDRNOTAVAIL)
 	}
 	return c.fail(c.write(arg, b))
+}
+
+// askNeighbour is SIOCGARP, with a struct arpreq that begins with an address. There are no
+// neighbours.
+func (c *call) askNeighbour(arg uint64) result {
+	if c.family() != usock.AF_INET {
+		return c.fail(unix.ENOTTY)
+	}
+	var b [2]byte
+	if e := c.read(arg, b[:]); e != 0 {
+		return c.fail(e)
+	}
+	if binary.NativeEndian.Uint16(b[:]) != unix.AF_INET {
+		return c.fail(unix.EPFNOSUPPORT)
+	}
+	return c.fail(unix.ENXIO)
 }
 
 // family returns the domain of the socket that the call is on.
@@ -211,8 +241,7 @@ func (c *call) ethtool(l *rtnl.Link, data uint64) result {
 
 // putName stores an interface's name in a struct ifreq.
 func putName(b []byte, l *rtnl.Link) {
-	clear(b[:ifrName])
-	copy(b, l.Label())
+	copy(b, l.Label()+"\x00")
 }
 
 // putInt stores a number of an interface.

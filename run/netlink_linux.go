@@ -31,7 +31,7 @@ type netlinkSock struct {
 	l   *loop
 	id  inode
 	far int   // the far end; -1: released
-	pid int32 // the process that has made it
+	pid int32 // the process that has asked last, or made it
 
 	typ     int
 	session rtnl.Session
@@ -46,6 +46,7 @@ type netlinkSock struct {
 	peer    uint32 // port
 	group   uint32 // the peer's, as a mask
 	groups  uint64 // which it belongs to, by number less one
+	grouped bool   // it has been given some
 	options uint32 // SOL_NETLINK: those that are on, by number
 	creds   bool   // SO_PASSCRED
 	lost    bool   // news were lost: ENOBUFS is pending
@@ -180,6 +181,12 @@ func (s *netlinkSock) pump() {
 	if s.told != was {
 		s.waiting.wake(s.l)
 	}
+}
+
+// catchUp answers what the program has asked without a trap, before a call that has one.
+func (s *netlinkSock) catchUp() {
+	s.unread = true
+	s.pump()
 }
 
 // next returns what the program is to be given next; nil if it has asked nothing more.

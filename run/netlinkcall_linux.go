@@ -178,7 +178,8 @@ func (c *call) netlinkSend(m *message) result {
 			return c.fail(unix.EPERM)
 		}
 	}
-	s.autobind(c.t.process())
+	s.pid = c.t.process()
+	s.autobind(s.pid)
 	if m.total > min(sysGetInt(c.dup, unix.SO_SNDBUF)-32, len(c.l.upBuf)) {
 		return c.fail(unix.EMSGSIZE)
 	}
@@ -189,11 +190,6 @@ func (c *call) netlinkSend(m *message) result {
 	if e := c.transfer(false, b, m.spans); e != 0 {
 		return c.fail(e)
 	}
-	if s.far < 0 {
-		return c.fail(unix.EBADF)
-	}
-	s.unread = true
-	s.pump() // what it has asked without a trap comes first
 	if s.session.Waiting()+len(b) > netlinkWait {
 		return c.fail(unix.ENOBUFS) // it reads no answers
 	}
@@ -243,8 +239,6 @@ func (c *call) netlinkReceive(m *message) result {
 	if m.flags&unix.MSG_OOB != 0 {
 		return c.fail(unix.EOPNOTSUPP)
 	}
-	c.nl.unread = true
-	c.nl.pump()
 	r := c.netlinkTake(m)
 	if r.how != park || c.nowait(m.flags) {
 		return endOf(c, r)
@@ -412,7 +406,8 @@ func netlinkSetsockopt(c *call) result {
 	if v != 0 {
 		s.options |= 1 << name
 	}
-	s.session.Strict, s.session.CapAck = s.has(unix.NETLINK_GET_STRICT_CHK), s.has(unix.NETLINK_CAP_ACK)
+	s.session.Strict, s.session.CapAck, s.session.ExtAck =
+		s.has(unix.NETLINK_GET_STRICT_CHK), s.has(unix.NETLINK_CAP_ACK), s.has(unix.NETLINK_EXT_ACK)
 	return c.ok()
 }
 
@@ -477,9 +472,12 @@ func netlinkGetsockopt(c *call) result {
 }
 
 // listMemberships is NETLINK_LIST_MEMBERSHIPS: as many words of the mask as there is room for,
-// and how long it is.
+// and how long it is. There is none until groups were asked for.
 func (c *call) listMemberships(size int, addr, length uint64) result {
-	b := binary.NativeEndian.AppendUint64(nil, c.nl.groups)
+	var b []byte
+	if c.nl.grouped {
+		b = binary.NativeEndian.AppendUint64(b, c.nl.groups)
+	}
 	if e := c.write(addr, b[:min(size&^3, len(b))]); e != 0 {
 		return c.fail(e)
 	}

@@ -15,7 +15,10 @@ import (
 
 // source says what the host tells a netlink socket.
 func (l *loop) source(s *netlinkSock) *rtnl.Source {
-	return &rtnl.Source{View: l.view, Find: l.findPath, Sockets: l.listSockets, Foreign: s.askKernel}
+	return &rtnl.Source{
+		View: l.view, Find: l.findPath, Sockets: l.listSockets, Foreign: s.askKernel,
+		User: func() uint32 { return userOf(make(map[int32]uint32), s.pid) },
+	}
 }
 
 // view returns the host's interfaces and routes.
@@ -208,6 +211,7 @@ func (l *loop) tellChanges() {
 // join says which groups the socket belongs to.
 func (s *netlinkSock) join(groups uint64) {
 	p := &s.l.netlink
+	s.grouped = s.grouped || groups != 0
 	switch {
 	case s.groups == 0 && groups != 0:
 		if p.members++; p.members == 1 {

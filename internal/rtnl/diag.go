@@ -35,7 +35,6 @@ type Socket struct {
 // Messages and attributes of NETLINK_SOCK_DIAG (linux/sock_diag.h, inet_diag.h).
 const (
 	tcpDiagGetSock   = 18
-	dccpDiagGetSock  = 19
 	sockDiagByFamily = 20
 	sockDestroy      = 21
 
@@ -78,9 +77,7 @@ type diagRequest struct {
 func (s *Session) diag(r *request) Errno {
 	switch r.typ {
 	case tcpDiagGetSock:
-		return s.diagOld(r, protocolTCP)
-	case dccpDiagGetSock:
-		return s.diagOld(r, 0)
+		return s.diagOld(r)
 	case sockDiagByFamily:
 	case sockDestroy:
 		return EPERM
@@ -114,8 +111,8 @@ func (s *Session) diag(r *request) Errno {
 	return s.diagInet(r, &q, protocol, a)
 }
 
-// diagOld is a request with a struct inet_diag_req, which asks for both families.
-func (s *Session) diagOld(r *request, protocol uint32) Errno {
+// diagOld is a request with a struct inet_diag_req, which asks for TCP's of both families.
+func (s *Session) diagOld(r *request) Errno {
 	if len(r.body) < sizeDiagOld {
 		return EINVAL
 	}
@@ -124,7 +121,7 @@ func (s *Session) diagOld(r *request, protocol uint32) Errno {
 		q.family = r.body[0]
 	}
 	a, _ := parseAttrs(r.body[sizeDiagOld:])
-	return s.diagInet(r, &q, protocol, a)
+	return s.diagInet(r, &q, protocolTCP, a)
 }
 
 // diagInet answers about the sockets of an IP protocol.

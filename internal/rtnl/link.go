@@ -73,6 +73,16 @@ func (l *Link) message(typ uint16, family uint8, change, mask uint32) answer {
 	if l.Loopback {
 		oper = operUnknown
 	}
+	if family == afInet6 {
+		return answer{typ, withAttrs(b, func(e *netlink.AttributeEncoder) {
+			e.String(iflaIfname, l.Label())
+			if l.Loopback {
+				e.Bytes(iflaAddress, make([]byte, 6))
+			}
+			e.Uint32(iflaMTU, uint32(l.MTU))
+			e.Uint8(iflaOperstate, oper)
+		})}
+	}
 	return answer{typ, withAttrs(b, func(e *netlink.AttributeEncoder) {
 		e.String(iflaIfname, l.Label())
 		e.Uint32(iflaTxqlen, uint32(l.TxQueueLen()))
@@ -86,7 +96,7 @@ func (l *Link) message(typ uint16, family uint8, change, mask uint32) answer {
 		e.Uint32(iflaNumTxQ, 1)
 		e.Uint32(iflaNumRxQ, 1)
 		e.Uint8(iflaCarrier, 1)
-		e.String(iflaQdisc, "noqueue")
+		e.String(iflaQdisc, noQueue)
 		e.Uint32(iflaCarrierCh, 0)
 		e.Uint8(iflaProtoDown, 0)
 		e.Bytes(iflaMap, make([]byte, sizeLinkMap))

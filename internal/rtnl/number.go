@@ -47,6 +47,9 @@ const (
 	nlmFilter  = 0x20  // NLM_F_DUMP_FILTERED
 	nlmDump    = 0x300 // NLM_F_ROOT | NLM_F_MATCH
 	nlmCapped  = 0x100 // of an error: the request is not whole
+	nlmTLVs    = 0x200 // of an error or an end: attributes follow
+
+	nlmsgerrMsg = 1 // the attribute that is a text
 
 	headerSize = 16
 )
@@ -66,7 +69,11 @@ const (
 	rtmGetNeigh    = 30
 	rtmNewRule     = 32
 	rtmGetRule     = 34
+	rtmNewQdisc    = 36
 	rtmGetQdisc    = 38
+	rtmGetTClass   = 42
+	rtmGetTFilter  = 46
+	rtmGetChain    = 102
 	rtmGetNeighTbl = 66
 	rtmGetNetconf  = 82
 	rtmGetMDB      = 86
@@ -93,6 +100,9 @@ const (
 	sizeRtmsg     = 12
 	sizeNdmsg     = 12
 	sizeRulehdr   = 12
+
+	tcaKind = 1
+	tcRoot  = 0xffffffff // TC_H_ROOT
 )
 
 // Of links (linux/if_link.h, if.h, if_arp.h).

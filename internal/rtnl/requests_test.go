@@ -179,6 +179,7 @@ func diagRequests() map[string][]byte {
 		"the old way":                msg(tcpDiagGetSock, nlmDump, old...),
 		"the old way, in short":      msg(tcpDiagGetSock, nlmDump, old[:20]...),
 		"the old way, one":           msg(tcpDiagGetSock, 0, old...),
+		"the way of DCCP":            msg(19, nlmDump, old...),
 		"type 30":                    msg(30, 0, old...),
 		"type 30, acknowledged":      msg(30, nlmAck, old...),
 		"two":                        join(msg(30, 0, 0), msg(sockDiagByFamily, nlmDump, req(afInet, protocolTCP)...)),

@@ -53,7 +53,9 @@ func (s *Session) dumpRoute(r *request, family uint8) Errno {
 		return s.dumpAddrs(r, family)
 	case rtmGetRule:
 		return s.dumpRules(r, family)
-	case rtmGetQdisc, rtmGetNeighTbl, rtmGetNetconf, rtmGetMDB, rtmGetNexthop:
+	case rtmGetQdisc:
+		return s.dumpQdiscs(r)
+	case rtmGetTClass, rtmGetTFilter, rtmGetChain, rtmGetNeighTbl, rtmGetNetconf, rtmGetMDB, rtmGetNexthop:
 		return s.list(r, 0, nil)
 	}
 	return EOPNOTSUPP
@@ -67,6 +69,21 @@ func (s *Session) dumpNone(r *request, size int) Errno {
 	return s.list(r, 0, nil)
 }
 
+// dumpQdiscs is RTM_GETQDISC of all: no link has a queue of the kind.
+func (s *Session) dumpQdiscs(r *request) Errno {
+	links := s.View().Links
+	return s.list(r, len(links), func(i int) (answer, bool) {
+		b := make([]byte, 4, 20) // struct tcmsg
+		for _, v := range []uint32{uint32(links[i].Index), 0, tcRoot, 2} {
+			b = binary.NativeEndian.AppendUint32(b, v)
+		}
+		return answer{rtmNewQdisc, withAttrs(b, func(e *netlink.AttributeEncoder) { e.String(tcaKind, noQueue) })}, true
+	})
+}
+
+// noQueue is the queueing discipline of a link that has none.
+const noQueue = "noqueue"
+
 // getNeigh is RTM_GETNEIGH of one (net/core/neighbour.c, neigh_get).
 func (s *Session) getNeigh(r *request) Errno {
 	if len(r.body) < sizeNdmsg {
@@ -79,7 +96,7 @@ func (s *Session) getNeigh(r *request) Errno {
 	if index := int(int32(binary.NativeEndian.Uint32(r.body[4:]))); index != 0 && s.View().Link(index) == nil {
 		return ENODEV
 	}
-	return ENOENT
+	return s.fail(ENOENT, "Neighbour entry not found")
 }
 
 // dumpRoutes is RTM_GETROUTE of all (net/ipv4/fib_frontend.c, inet_dump_fib and
@@ -119,7 +136,11 @@ func (s *Session) dumpRoutes(r *request, family uint8) Errno {
 		s.filtered(false, asked)
 		return 0
 	case table != 0 && table != tableMain && table != tableLocal && table != tableDefault && family != afUnspec:
-		s.failList(r, ENOENT)
+		version := "ipv4"
+		if family == afInet6 {
+			version = "ipv6"
+		}
+		s.failList(r, s.fail(ENOENT, version+": FIB table does not exist"))
 		s.filtered(false, true)
 		return 0
 	}
@@ -213,6 +234,9 @@ func (s *Session) getRoute(r *request, family uint8) Errno {
 	oif, ok3 := a.u32(rtaOif)
 	iif, ok4 := a.u32(rtaIif)
 	uid, ok5 := a.u32(rtaUID)
+	if a[rtaUID] == nil && s.User != nil {
+		uid = s.User()
+	}
 	if !ok1 || !ok2 || !ok3 || !ok4 || !ok5 {
 		return ERANGE
 	}
@@ -224,9 +248,12 @@ func (s *Session) getRoute(r *request, family uint8) Errno {
 	}
 	v := s.View()
 	if iif != 0 {
-		// What a packet that comes in would take: it is forwarded nowhere.
-		if v.Link(int(iif)) == nil {
+		// What a packet that comes in would take. Nobody forwards one.
+		switch l := v.Link(int(iif)); {
+		case l == nil:
 			return ENODEV
+		case l.Loopback:
+			return EINVAL
 		}
 		return EHOSTUNREACH
 	}
@@ -237,8 +264,8 @@ func (s *Session) getRoute(r *request, family uint8) Errno {
 	if e != 0 {
 		return e
 	}
-	table := uint8(tableMain)
-	if (flags&rtmFLookupTable != 0 || family == afInet6) && (p.Local || p.Broadcast || family == afInet6 && dst.IsMulticast()) {
+	table := uint8(tableMain) // IPv4 looks local addresses up there, too
+	if family == afInet6 && (p.Local || dst.IsMulticast()) {
 		table = tableLocal
 	}
 	if flags&rtmFFibMatch != 0 {

@@ -2,6 +2,8 @@ package rtnl
 
 import (
 	"encoding/binary"
+
+	"github.com/mdlayher/netlink"
 )
 
 // Session is what a netlink socket and the host say to each other.
@@ -17,10 +19,12 @@ type Session struct {
 
 	Strict bool // NETLINK_GET_STRICT_CHK
 	CapAck bool // NETLINK_CAP_ACK
+	ExtAck bool // NETLINK_EXT_ACK: errors are explained
 
 	in      []byte        // requests that were not looked at
 	more    [][]byte      // whole datagrams after those
 	answers [][]byte      // to be taken
+	why     string        // the request under way has failed; "": there is no more to say
 	dump    *dump         // under way
 	foreign func() []byte // under way
 }
@@ -47,6 +51,7 @@ type dump struct {
 	end  uint16                     // of the message that ends it
 	item func(i int) (answer, bool) // false: it is not asked for
 	err  Errno
+	why  string // it has failed
 	done bool
 }
 
@@ -117,6 +122,7 @@ func (s *Session) one() {
 	}
 	s.in = s.in[min(uint64(align(int(n))), uint64(len(s.in))):]
 	e := Errno(0)
+	s.why = ""
 	if r.flags&nlmRequest != 0 && r.typ >= nlmsgMinType {
 		if s.Protocol == NETLINK_SOCK_DIAG {
 			e = s.diag(&r)
@@ -141,7 +147,22 @@ func (s *Session) ack(r *request, e Errno) {
 		b = append(b, r.whole[:headerSize]...)
 		flags = nlmCapped
 	}
+	b, flags = s.explained(b, flags, s.why)
 	s.answers = append(s.answers, s.appendMessage(nil, answer{nlmsgError, b}, flags, r.seq))
+}
+
+// fail is an error with a text, for programs that ask for one.
+func (s *Session) fail(e Errno, why string) Errno {
+	s.why = why
+	return e
+}
+
+// explained appends a text to an error, if the program wants it.
+func (s *Session) explained(b []byte, flags uint16, why string) ([]byte, uint16) {
+	if why == "" || !s.ExtAck {
+		return b, flags
+	}
+	return withAttrs(b, func(e *netlink.AttributeEncoder) { e.String(nlmsgerrMsg, why) }), flags | nlmTLVs
 }
 
 // reply appends the answer to a request.
@@ -158,7 +179,7 @@ func (s *Session) list(r *request, n int, item func(i int) (answer, bool)) Errno
 // failList is a dump that ends with an error before its first item. The error is told by
 // the message that ends it.
 func (s *Session) failList(r *request, e Errno) Errno {
-	s.dump = &dump{req: *r, err: e}
+	s.dump = &dump{req: *r, err: e, why: s.why}
 	return 0
 }
 
@@ -191,6 +212,7 @@ func (s *Session) step() (b []byte) {
 	}
 	s.dump = nil
 	status := binary.NativeEndian.AppendUint32(nil, uint32(-d.err))
+	status, d.end = s.explained(status, d.end, d.why)
 	return s.appendMessage(nil, answer{nlmsgDone, status}, nlmMulti|d.end, d.req.seq)
 }
 

@@ -13,6 +13,9 @@ type Source struct {
 	// Find looks for the path to a destination.
 	Find func(Query) (Path, Errno)
 
+	// User returns the user of the program that asks; nil: root.
+	User func() uint32
+
 	// Sockets lists the sockets of an IP protocol that inet_diag tells of.
 	Sockets func(protocol uint8) []Socket
 
