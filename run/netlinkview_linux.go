@@ -56,7 +56,8 @@ var tcpStates = map[string]uint8{
 var diagProtocols = map[uint8]string{unix.IPPROTO_TCP: "tcp", unix.IPPROTO_UDP: "udp", unix.IPPROTO_RAW: "raw"}
 
 // listSockets lists the sockets of a protocol, each with the inode of the program's end, by
-// which /proc tells whose it is. One without a port is in no table that the kernel would list.
+// which /proc tells whose it is. One without a port is in no table that the kernel would list,
+// and of a connection in TIME-WAIT the record alone.
 func (l *loop) listSockets(protocol uint8) (list []rtnl.Socket) {
 	name := diagProtocols[protocol]
 	ends := make(map[uint64]*sock, len(l.socks))
@@ -65,7 +66,8 @@ func (l *loop) listSockets(protocol uint8) (list []rtnl.Socket) {
 	}
 	users := make(map[int32]uint32)
 	for _, in := range l.host.Sockets() {
-		if in.Proto != name || in.Local.Port() == 0 || name == "tcp" && in.State == "UNCONN" {
+		if in.Proto != name || in.Local.Port() == 0 ||
+			name == "tcp" && (in.State == "UNCONN" || in.State == "TIME-WAIT" && in.ID != 0) {
 			continue
 		}
 		k := rtnl.Socket{
