@@ -190,17 +190,27 @@ kill $!`)
 		b, _ := os.ReadFile(filepath.Join(r.c.Dir, "news"))
 		return strings.Contains(string(b), want)
 	}
-	// What changes before it listens is not told.
+	// What changes before it listens is not told, nor what changes and is at once as it was.
+	has := true
+	change := func() {
+		if has {
+			n.ip(clientSide, "route del default via fd77:1::1", "addr del fd77:1::2/64 dev right1")
+		} else {
+			n.ip(clientSide, "addr add fd77:1::2/64 dev right1 nodad", "route add default via fd77:1::1")
+		}
+		has = !has
+	}
 	eventually(t, "something is told", func() bool {
-		n.ip(clientSide, "route del default via fd77:1::1", "route add default via fd77:1::1")
+		change()
 		return told("Deleted")
 	})
-	n.ip(clientSide, "route del default via fd77:1::1", "addr del fd77:1::2/64 dev right1")
-	for _, want := range []string{"Deleted default via 2001:db8:7573:6f63::1 dev eth0", "Deleted 2: eth0    inet6 2001:db8:7573:6f63::2/64"} {
-		eventually(t, want, func() bool { return told(want) })
+	if !has {
+		change()
 	}
-	n.ip(clientSide, "addr add fd77:1::2/64 dev right1 nodad", "route add default via fd77:1::1")
-	for _, want := range []string{"\n2: eth0    inet6 2001:db8:7573:6f63::2/64", "\ndefault via 2001:db8:7573:6f63::1 dev eth0"} {
+	for _, want := range []string{
+		"Deleted default via 2001:db8:7573:6f63::1 dev eth0", "Deleted 2: eth0    inet6 2001:db8:7573:6f63::2/64",
+		"\n2: eth0    inet6 2001:db8:7573:6f63::2/64", "\ndefault via 2001:db8:7573:6f63::1 dev eth0",
+	} {
 		eventually(t, want, func() bool { return told(want) })
 	}
 	if err := os.WriteFile(filepath.Join(r.c.Dir, "done"), nil, 0o644); err != nil {

@@ -169,7 +169,7 @@ func btoi(b bool) int {
 // and the queue's name are the host's own.
 func both(kernel, session [][]byte) (want, got string) {
 	size := map[uint16]int{
-		rtmNewLink: sizeIfinfomsg, rtmNewAddr: sizeIfaddrmsg, rtmNewRoute: sizeRtmsg, rtmNewRule: sizeRulehdr,
+		rtmNewLink: sizeIfinfomsg, rtmNewAddr: sizeIfaddrmsg, rtmNewRoute: sizeRtmsg, rtmNewRule: sizeRulehdr, rtmNewNSID: 4,
 	}
 	has := make(map[[2]uint16]int)
 	for i, side := range [][][]byte{kernel, session} {

@@ -77,6 +77,8 @@ const (
 	rtmGetNeighTbl = 66
 	rtmGetNetconf  = 82
 	rtmGetMDB      = 86
+	rtmNewNSID     = 88
+	rtmGetNSID     = 90
 	rtmGetNexthop  = 106
 	rtmMax         = 123
 	rtmKind        = 3
@@ -100,6 +102,11 @@ const (
 	sizeRtmsg     = 12
 	sizeNdmsg     = 12
 	sizeRulehdr   = 12
+
+	netnsaNSID = 1
+	netnsaPID  = 2
+	netnsaFD   = 3
+	noNSID     = -1 // NETNSA_NSID_NOT_ASSIGNED
 
 	tcaKind = 1
 	tcRoot  = 0xffffffff // TC_H_ROOT

@@ -31,8 +31,23 @@ func (s *Session) route(r *request) Errno {
 		return s.getRoute(r, family)
 	case rtmGetNeigh:
 		return s.getNeigh(r)
+	case rtmGetNSID:
+		return s.getNSID(r)
 	}
 	return EOPNOTSUPP
+}
+
+// getNSID is RTM_GETNSID: no other namespace has a number here (net_namespace.c,
+// rtnl_net_getid).
+func (s *Session) getNSID(r *request) Errno {
+	a, _ := parseAttrs(r.body[min(align(sizeRtgenmsg), len(r.body)):])
+	if a[netnsaPID] == nil && a[netnsaFD] == nil && a[netnsaNSID] == nil {
+		return EINVAL
+	}
+	s.reply(r, answer{rtmNewNSID, withAttrs(make([]byte, align(sizeRtgenmsg)), func(e *netlink.AttributeEncoder) {
+		e.Int32(netnsaNSID, noNSID)
+	})})
+	return 0
 }
 
 // dumpRoute begins a dump of NETLINK_ROUTE.
@@ -55,7 +70,7 @@ func (s *Session) dumpRoute(r *request, family uint8) Errno {
 		return s.dumpRules(r, family)
 	case rtmGetQdisc:
 		return s.dumpQdiscs(r)
-	case rtmGetTClass, rtmGetTFilter, rtmGetChain, rtmGetNeighTbl, rtmGetNetconf, rtmGetMDB, rtmGetNexthop:
+	case rtmGetTClass, rtmGetTFilter, rtmGetChain, rtmGetNSID, rtmGetNeighTbl, rtmGetNetconf, rtmGetMDB, rtmGetNexthop:
 		return s.list(r, 0, nil)
 	}
 	return EOPNOTSUPP
