@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"usock/internal/abi"
+	"usock/internal/inet"
 	"usock/internal/tcp"
 )
 
@@ -45,7 +46,39 @@ func (h *Host) Sockets() []SocketInfo {
 	h.h.Enter()
 	list, local := h.stack.Sockets(), h.unix.Sockets()
 	h.h.Leave()
-	out := make([]SocketInfo, 0, len(list))
+	out := appendInfos(make([]SocketInfo, 0, len(list)), list)
+	for _, in := range local {
+		s := SocketInfo{
+			ID: in.ID, Proto: "unix", Domain: abi.AF_UNIX, State: "UNCONN",
+			RecvQ: in.RecvQ, SendQ: in.SendQ, Owner: in.Owner,
+			Path: in.Local.String(), PeerPath: in.Peer.String(),
+		}
+		switch {
+		case in.Listening:
+			s.State = "LISTEN"
+		case in.Connected:
+			s.State = "ESTAB"
+		default:
+			s.PeerPath = ""
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// SocketsFrom lists a part of what Sockets does, but for AF_UNIX and in no order: what stands
+// at n places from place on, 0 first, and then what the last call has returned as next, which
+// is 0 after the last part. So the host's lock is held for a moment at a time. What comes,
+// goes or moves between two calls may be missing or listed twice.
+func (h *Host) SocketsFrom(place, n int) (list []SocketInfo, next int) {
+	h.h.Enter()
+	part, next := h.stack.SocketsFrom(nil, place, n)
+	h.h.Leave()
+	return appendInfos(nil, part), next
+}
+
+// appendInfos appends what the stack tells of sockets of the Internet's families.
+func appendInfos(out []SocketInfo, list []inet.Info) []SocketInfo {
 	for _, in := range list {
 		if in.Domain == abi.AF_UNIX {
 			continue
@@ -66,22 +99,6 @@ func (h *Host) Sockets() []SocketInfo {
 		}
 		if in.Type != abi.SOCK_STREAM && in.Peer.IsValid() {
 			s.State = "ESTAB"
-		}
-		out = append(out, s)
-	}
-	for _, in := range local {
-		s := SocketInfo{
-			ID: in.ID, Proto: "unix", Domain: abi.AF_UNIX, State: "UNCONN",
-			RecvQ: in.RecvQ, SendQ: in.SendQ, Owner: in.Owner,
-			Path: in.Local.String(), PeerPath: in.Peer.String(),
-		}
-		switch {
-		case in.Listening:
-			s.State = "LISTEN"
-		case in.Connected:
-			s.State = "ESTAB"
-		default:
-			s.PeerPath = ""
 		}
 		out = append(out, s)
 	}

@@ -154,8 +154,15 @@ func (s *netlinkSock) pump() {
 	was := s.told
 	for begin := time.Now(); s.far >= 0 && !s.full; {
 		b := s.next()
-		if b == nil {
+		if b == nil && !s.session.Pending() {
 			break
+		}
+		if b == nil { // a piece of work that gave nothing
+			if time.Since(begin) > slice {
+				s.again()
+				break
+			}
+			continue
 		}
 		switch _, e := sysSend(s.far, b); e {
 		case 0:
@@ -198,7 +205,7 @@ func (s *netlinkSock) next() (b []byte) {
 		return shift(&s.out)
 	}
 	for {
-		if b := s.session.Next(); b != nil {
+		if b := s.session.Next(); b != nil || s.session.Pending() {
 			return b
 		}
 		if !s.unread {

@@ -214,9 +214,14 @@ func TestNetlinkInode(t *testing.T) {
 	p := newPlayer(t)
 	l, port := p.listener()
 	var found []rtnl.Socket
-	for _, k := range p.l.listSockets(unix.IPPROTO_TCP) {
-		if k.Local.Port() == port {
-			found = append(found, k)
+	next := p.l.listSockets(unix.IPPROTO_TCP)
+	for more := true; more; {
+		var list []rtnl.Socket
+		list, more = next()
+		for _, k := range list {
+			if k.Local.Port() == port {
+				found = append(found, k)
+			}
 		}
 	}
 	id, _ := sysInode(l)

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"usock"
 	"usock/internal/rtnl"
 )
 
@@ -55,43 +56,62 @@ var tcpStates = map[string]uint8{
 // diagProtocols are those that inet_diag tells of, as SocketInfo names them.
 var diagProtocols = map[uint8]string{unix.IPPROTO_TCP: "tcp", unix.IPPROTO_UDP: "udp", unix.IPPROTO_RAW: "raw"}
 
-// listSockets lists the sockets of a protocol, each with the inode of the program's end, by
-// which /proc tells whose it is. One without a port is in no table that the kernel would list,
-// and of a connection in TIME-WAIT the record alone.
-func (l *loop) listSockets(protocol uint8) (list []rtnl.Socket) {
+// socketsAtOnce is how many sockets are looked at in one step.
+const socketsAtOnce = 64
+
+// listSockets lists the sockets of a protocol, part by part.
+func (l *loop) listSockets(protocol uint8) func() ([]rtnl.Socket, bool) {
 	name := diagProtocols[protocol]
 	ends := make(map[uint64]*sock, len(l.socks))
 	for _, s := range l.socks {
 		ends[s.u.ID()] = s
 	}
 	users := make(map[int32]uint32)
-	for _, in := range l.host.Sockets() {
-		if in.Proto != name || in.Local.Port() == 0 ||
-			name == "tcp" && (in.State == "UNCONN" || in.State == "TIME-WAIT" && in.ID != 0) {
-			continue
+	place := 0
+	return func() (list []rtnl.Socket, more bool) {
+		part, next := l.host.SocketsFrom(place, socketsAtOnce)
+		place = next
+		for i := range part {
+			if in := &part[i]; in.Proto == name && listed(in) {
+				list = append(list, describe(in, ends[in.ID], users))
+			}
 		}
-		k := rtnl.Socket{
-			Family: uint8(in.Domain), State: tcpStates[in.State], V6Only: in.V6Only, Local: in.Local, Peer: in.Peer,
-			Link: uint32(in.Interface), Cookie: in.ID, RecvQ: uint32(in.RecvQ), SendQ: uint32(in.SendQ),
-			RcvBuf: uint32(in.RcvBuf), SndBuf: uint32(in.SndBuf), Drops: uint32(in.Drops),
-			Left: in.TimeWait, Congestion: in.Congestion,
-		}
-		if k.Cookie == 0 {
-			k.Cookie = cookieOf(in.Local, in.Peer)
-		}
-		if in.TCP != nil {
-			k.Info, k.Retrans = in.TCP, in.TCP.Retransmits
-		}
-		if s := ends[in.ID]; s != nil && in.ID != 0 {
-			k.Inode = uint32(s.id.ino)
-			s.addQueued(&k)
-		}
-		if in.Owner != 0 {
-			k.UID = userOf(users, in.Owner)
-		}
-		list = append(list, k)
+		return list, next != 0
 	}
-	return list
+}
+
+// listed reports whether the kernel would list the socket: one without a port is in none of
+// its tables, and of a connection in TIME-WAIT the record alone is.
+func listed(in *usock.SocketInfo) bool {
+	if in.Local.Port() == 0 {
+		return false
+	}
+	return in.Proto != "tcp" || in.State != "UNCONN" && (in.State != "TIME-WAIT" || in.ID == 0)
+}
+
+// describe tells of a socket with the inode of the program's end s, by which /proc tells whose
+// it is.
+func describe(in *usock.SocketInfo, s *sock, users map[int32]uint32) rtnl.Socket {
+	k := rtnl.Socket{
+		Family: uint8(in.Domain), State: tcpStates[in.State], V6Only: in.V6Only, Local: in.Local, Peer: in.Peer,
+		Link: uint32(in.Interface), Cookie: in.ID, RecvQ: uint32(in.RecvQ), SendQ: uint32(in.SendQ),
+		RcvBuf: uint32(in.RcvBuf), SndBuf: uint32(in.SndBuf), Drops: uint32(in.Drops),
+		Left: in.TimeWait, Congestion: in.Congestion,
+	}
+	if k.Cookie == 0 {
+		k.Cookie = cookieOf(in.Local, in.Peer)
+	}
+	if in.TCP != nil {
+		k.Info, k.Retrans = in.TCP, in.TCP.Retransmits
+	}
+	if s != nil && s.state != released && in.ID != 0 {
+		k.Inode = uint32(s.id.ino)
+		s.addQueued(&k)
+	}
+	if in.Owner != 0 {
+		k.UID = userOf(users, in.Owner)
+	}
+	return k
 }
 
 // cookieOf makes a number for a connection that has no socket any more: its ports, in a range

@@ -140,17 +140,27 @@ func (s *Session) diagInet(r *request, q *diagRequest, protocol uint32, a attrs)
 		}
 	}
 	q.protocol = uint8(protocol)
-	list := s.Sockets(q.protocol)
+	next := s.Sockets(q.protocol)
 	if r.flags&nlmDump == 0 {
-		return s.diagOne(r, q, list)
+		s.diagOne(r, q, next)
+		return 0
 	}
-	return s.list(r, len(list), func(i int) (answer, bool) {
+	var list []Socket
+	typ := r.typ
+	s.list(r, 0, func(i int) (answer, bool) {
 		k := &list[i]
 		if !q.wants(k) {
 			return answer{}, false
 		}
-		return k.message(r.typ, q.protocol, q.ext), true
+		return k.message(typ, q.protocol, q.ext), true
 	})
+	d := s.dump
+	d.more = func() (more bool) {
+		list, more = next()
+		d.i, d.n = 0, len(list)
+		return more
+	}
+	return 0
 }
 
 // wants reports whether a dump is to tell of a socket (inet_diag_dump_icsk).
@@ -161,38 +171,58 @@ func (q *diagRequest) wants(k *Socket) bool {
 		(q.code == nil || q.code.run(k))
 }
 
-// diagOne tells of the socket that the request names by its addresses: a listener for its own
-// alone (inet_diag_find_one_icsk).
-func (s *Session) diagOne(r *request, q *diagRequest, list []Socket) Errno {
-	want := func(k *Socket, peer bool) bool {
-		id := k.id()
-		n := 20 // ports and the source
-		if peer {
-			n = 36
+// diagOne looks for the socket that the request names by its addresses, part by part, and
+// answers then. A listener is found by its own address alone (inet_diag_find_one_icsk).
+func (s *Session) diagOne(asked *request, q *diagRequest, next func() ([]Socket, bool)) {
+	r, listener := *asked, Socket{}
+	s.search = func() {
+		list, more := next()
+		for i := range list {
+			k := &list[i]
+			if q.names(k) {
+				s.found(&r, q, k)
+				return
+			}
+			if listener.Family == 0 && !k.Peer.IsValid() && q.namesListener(k) {
+				listener = *k
+			}
 		}
-		return k.Family == q.family && [2]byte(id) == [2]byte(q.id) && (!peer || string(id[2:n]) == string(q.id[2:n])) &&
-			(peer || zero(id[4:20]) || string(id[4:20]) == string(q.id[4:20]))
-	}
-	var found *Socket
-	for i := range list {
-		k := &list[i]
-		if want(k, true) {
-			found = k
-			break
-		}
-		if found == nil && !k.Peer.IsValid() && want(k, false) {
-			found = k
+		switch {
+		case more:
+		case listener.Family != 0:
+			s.found(&r, q, &listener)
+		default:
+			s.search = nil
+			s.ack(&r, ENOENT)
 		}
 	}
-	if found == nil {
-		return ENOENT
-	}
+}
+
+// found ends a search.
+func (s *Session) found(r *request, q *diagRequest, k *Socket) {
+	s.search = nil
 	const noCookie = 1<<64 - 1
-	if c := binary.NativeEndian.Uint64(q.id[40:]); c != noCookie && c != found.Cookie {
-		return ESTALE
+	if c := binary.NativeEndian.Uint64(q.id[40:]); c != noCookie && c != k.Cookie {
+		s.ack(r, ESTALE)
+		return
 	}
-	s.reply(r, found.message(r.typ, q.protocol, q.ext))
-	return 0
+	s.reply(r, k.message(r.typ, q.protocol, q.ext))
+	if r.flags&nlmAck != 0 {
+		s.ack(r, 0)
+	}
+}
+
+// names reports whether the request has the socket's ports and addresses.
+func (q *diagRequest) names(k *Socket) bool {
+	const end = 36 // of ports and addresses in a struct inet_diag_sockid
+	return k.Family == q.family && string(k.id()[:end]) == string(q.id[:end])
+}
+
+// namesListener reports whether it has the listener's port, and its address or none.
+func (q *diagRequest) namesListener(k *Socket) bool {
+	id := k.id()
+	return k.Family == q.family && string(id[:2]) == string(q.id[:2]) &&
+		(zero(id[4:20]) || string(id[4:20]) == string(q.id[4:20]))
 }
 
 // id returns the socket's struct inet_diag_sockid.

@@ -23,15 +23,31 @@ func loopbackHost() *Source {
 			}
 			return Path{}, ENETUNREACH
 		},
-		Sockets: func(uint8) []Socket { return nil },
+		Sockets: inParts(nil),
+	}
+}
+
+// inParts lists the sockets one by one.
+func inParts(all []Socket) func(uint8) func() ([]Socket, bool) {
+	return func(uint8) func() ([]Socket, bool) {
+		i := 0
+		return func() ([]Socket, bool) {
+			if i == len(all) {
+				return nil, false
+			}
+			i++
+			return all[i-1 : i], true
+		}
 	}
 }
 
 // tell has the session answer a datagram.
 func tell(s *Session, b []byte) (answers [][]byte) {
 	s.Take(slices.Clone(b))
-	for p := s.Next(); p != nil; p = s.Next() {
-		answers = append(answers, p)
+	for s.Pending() {
+		if p := s.Next(); p != nil {
+			answers = append(answers, p)
+		}
 	}
 	return answers
 }

@@ -26,6 +26,7 @@ type Session struct {
 	answers [][]byte      // to be taken
 	why     string        // the request under way has failed; "": there is no more to say
 	dump    *dump         // under way
+	search  func()        // under way: a part of it; it ends itself
 	foreign func() []byte // under way
 }
 
@@ -51,8 +52,8 @@ type dump struct {
 	end  uint16                     // of the message that ends it
 	item func(i int) (answer, bool) // false: it is not asked for
 	err  Errno
-	why  string // it has failed
-	done bool
+	why  string      // it has failed
+	more func() bool // gives the next items, after the last of these; nil: there are none
 }
 
 // goodSize bounds a datagram that holds more than one message. A reader with the smallest
@@ -77,7 +78,14 @@ func (s *Session) Waiting() (n int) {
 	return n
 }
 
-// Next returns the next datagram for the program; nil if all requests are answered.
+// Pending reports whether Next has more to do. It does a bounded piece of work at a time, and
+// may return nil before all requests are answered.
+func (s *Session) Pending() bool {
+	return len(s.answers)+len(s.in)+len(s.more) > 0 || s.dump != nil || s.search != nil || s.foreign != nil
+}
+
+// Next returns the next datagram for the program; nil if there is none yet, or all requests are
+// answered.
 func (s *Session) Next() []byte {
 	for {
 		switch {
@@ -89,6 +97,10 @@ func (s *Session) Next() []byte {
 			return b
 		case s.dump != nil:
 			return s.step()
+		case s.search != nil:
+			if s.search(); s.search != nil {
+				return nil
+			}
 		case s.foreign != nil:
 			if b := s.foreign(); b != nil {
 				return s.addressed(b)
@@ -131,7 +143,7 @@ func (s *Session) one() {
 		}
 	}
 	// A list's end is its acknowledgement.
-	if s.dump == nil && s.foreign == nil && (e != 0 || r.flags&nlmAck != 0) {
+	if s.dump == nil && s.search == nil && s.foreign == nil && (e != 0 || r.flags&nlmAck != 0) {
 		s.ack(&r, e)
 	}
 }
@@ -194,10 +206,10 @@ func (s *Session) filtered(items, end bool) {
 	}
 }
 
-// step returns the next datagram of the dump.
+// step returns the next datagram of the dump; nil if it has looked at a part in vain.
 func (s *Session) step() (b []byte) {
 	d := s.dump
-	for ; d.i < d.n && !d.done; d.i++ {
+	for ; d.i < d.n; d.i++ {
 		a, ok := d.item(d.i)
 		if !ok {
 			continue
@@ -209,6 +221,12 @@ func (s *Session) step() (b []byte) {
 	}
 	if len(b) > 0 {
 		return b
+	}
+	if d.more != nil {
+		if !d.more() {
+			d.more = nil
+		}
+		return nil
 	}
 	s.dump = nil
 	status := binary.NativeEndian.AppendUint32(nil, uint32(-d.err))

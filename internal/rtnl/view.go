@@ -16,8 +16,9 @@ type Source struct {
 	// User returns the user of the program that asks; nil: root.
 	User func() uint32
 
-	// Sockets lists the sockets of an IP protocol that inet_diag tells of.
-	Sockets func(protocol uint8) []Socket
+	// Sockets begins a list of the sockets of an IP protocol that inet_diag tells of. What
+	// it returns gives them part by part, and says whether there are more.
+	Sockets func(protocol uint8) (next func() (list []Socket, more bool))
 
 	// Foreign is given a request of NETLINK_SOCK_DIAG about another family, whole. It
 	// returns what yields the answer's datagrams, each as it comes from the kernel, and
