@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"sync"
-	"sync/atomic"
 	"syscall"
 
 	"usock/internal/abi"
@@ -33,7 +32,7 @@ type Host struct {
 	readers sync.WaitGroup // goroutines that read links
 	closed  bool           // mu
 
-	changed atomic.Pointer[func()] // OnChange
+	watchers map[*func()]struct{} // mu: OnChange
 }
 
 // NewHost makes a host. It fails if the configuration makes no sense; the links

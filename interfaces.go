@@ -1,7 +1,9 @@
 package usock
 
 import (
+	"maps"
 	"net/netip"
+	"slices"
 
 	"usock/internal/ip"
 )
@@ -85,21 +87,31 @@ func (h *Host) Path(dst, src netip.Addr, index int) (PathInfo, error) {
 	return out, nil
 }
 
-// OnChange has f called after each change of the host's interfaces, addresses and routes, in
-// place of what was given before; nil: nobody is told. It is called by the goroutine that made
-// the change, with no lock held, and should not take long. Of two changes at one time the
-// calls may come in either order.
-func (h *Host) OnChange(f func()) {
-	if f == nil {
-		h.changed.Store(nil)
-		return
+// OnChange has f called after each change of the host's interfaces, addresses and routes, until
+// stop is called. f is called by the goroutine that made the change, with no lock held, and
+// should not take long. Of two changes at one time the calls may come in either order, and one
+// that is under way when stop is called goes on.
+func (h *Host) OnChange(f func()) (stop func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.watchers == nil {
+		h.watchers = make(map[*func()]struct{})
 	}
-	h.changed.Store(&f)
+	key := &f
+	h.watchers[key] = struct{}{}
+	return func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		delete(h.watchers, key)
+	}
 }
 
 // tellChange calls what OnChange was given.
 func (h *Host) tellChange() {
-	if f := h.changed.Load(); f != nil {
+	h.mu.Lock()
+	list := slices.Collect(maps.Keys(h.watchers))
+	h.mu.Unlock()
+	for _, f := range list {
 		(*f)()
 	}
 }

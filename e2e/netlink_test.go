@@ -41,6 +41,20 @@ func TestNetlink(t *testing.T) {
 	}
 }
 
+// TestNetlinkNamespace asks in a network namespace that the program has made: the kernel
+// answers.
+func TestNetlinkNamespace(t *testing.T) {
+	need(t, "ip", "iproute2")
+	need(t, "unshare", "util-linux")
+	need(t, "python3", "python3")
+	needNamespaces(t)
+	twin(t, asUser, `unshare -rn sh -c '
+ip -br link; ip addr; ip route get 127.0.0.1 2>&1; ss -tln; ip link set lo up; ip -br addr; ip link add x type veth peer name y; ip -br link | cut -c1-30
+python3 -c "
+import socket
+print(socket.if_nameindex(), [socket.if_nametoindex(n) for i, n in socket.if_nameindex()])"'`)
+}
+
 // ipCommands show or ask for something that both have, or neither.
 var ipCommands = []string{
 	"ip addr", "ip link", "ip -4 addr", "ip -6 addr", "ip -o addr", "ip -br link", "ip -j addr", "ip addr show dev lo", "ip addr show to 127.0.0.0/8",

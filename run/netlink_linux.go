@@ -61,6 +61,7 @@ type netlinkPorts struct {
 	used    map[netlinkPort]*netlinkSock
 	members int        // sockets that belong to a group
 	last    *rtnl.View // what those were told
+	stop    func()     // ends what tells of changes
 }
 
 type netlinkPort struct {

@@ -190,7 +190,7 @@ func (c *call) netlinkSend(m *message) result {
 	if e := c.transfer(false, b, m.spans); e != 0 {
 		return c.fail(e)
 	}
-	if s.session.Waiting()+len(b) > netlinkWait {
+	if waiting := s.session.Waiting(); waiting > 0 && waiting+len(b) > netlinkWait {
 		return c.fail(unix.ENOBUFS) // it reads no answers
 	}
 	s.session.Take(b)

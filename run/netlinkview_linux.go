@@ -238,11 +238,11 @@ func (s *netlinkSock) join(groups uint64) {
 	case s.groups == 0 && groups != 0:
 		if p.members++; p.members == 1 {
 			p.last = s.l.view()
-			s.l.host.OnChange(s.l.hostChanged)
+			p.stop = s.l.host.OnChange(s.l.hostChanged)
 		}
 	case s.groups != 0 && groups == 0:
 		if p.members--; p.members == 0 {
-			s.l.host.OnChange(nil)
+			p.stop()
 			p.last = nil
 		}
 	}
