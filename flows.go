@@ -252,14 +252,19 @@ func (h *Host) RemoveRoute(iface string, r Route) error {
 	})
 }
 
+// withIface changes something of an interface.
 func (h *Host) withIface(name string, f func(*ip.Iface) error) error {
-	return h.locked(func() error {
+	err := h.locked(func() error {
 		i := h.stack.IP.IfaceByName(name)
 		if i == nil {
 			return syscall.ENODEV
 		}
 		return f(i)
 	})
+	if err == nil {
+		h.tellChange()
+	}
+	return err
 }
 
 // locked calls f with the host entered.

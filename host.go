@@ -31,6 +31,8 @@ type Host struct {
 	links   []link.Link    // mu
 	readers sync.WaitGroup // goroutines that read links
 	closed  bool           // mu
+
+	watchers map[*func()]struct{} // mu: OnChange
 }
 
 // NewHost makes a host. It fails if the configuration makes no sense; the links
@@ -104,19 +106,20 @@ func (h *Host) AddInterface(i Interface) error {
 	if err != nil {
 		return err
 	}
-	h.h.Enter()
-	defer h.h.Leave()
-	for _, a := range i.Addrs {
-		if err := h.stack.IP.AddAddr(ifc, a); err != nil {
-			return fmt.Errorf("usock: address %v on %s: %w", a, info.Name, err)
+	defer h.tellChange()
+	return h.locked(func() error {
+		for _, a := range i.Addrs {
+			if err := h.stack.IP.AddAddr(ifc, a); err != nil {
+				return fmt.Errorf("usock: address %v on %s: %w", a, info.Name, err)
+			}
 		}
-	}
-	for _, r := range i.Routes {
-		if err := h.stack.IP.AddRoute(ip.Route{Dst: r.Dst, Via: r.Via, Iface: ifc}); err != nil {
-			return fmt.Errorf("usock: route to %v on %s: %w", r.Dst, info.Name, err)
+		for _, r := range i.Routes {
+			if err := h.stack.IP.AddRoute(ip.Route{Dst: r.Dst, Via: r.Via, Iface: ifc}); err != nil {
+				return fmt.Errorf("usock: route to %v on %s: %w", r.Dst, info.Name, err)
+			}
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 // attach makes an interface of a link and has its packets delivered.

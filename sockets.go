@@ -2,8 +2,10 @@ package usock
 
 import (
 	"net/netip"
+	"time"
 
 	"usock/internal/abi"
+	"usock/internal/inet"
 	"usock/internal/tcp"
 )
 
@@ -24,6 +26,11 @@ type SocketInfo struct {
 	Drops          uint64   // datagrams lost because the receive queue was full
 	TCP            *TCPInfo // connections only
 	Congestion     string   // the name of a connection's congestion control
+
+	V6Only         bool          // IPV6_V6ONLY
+	RcvBuf, SndBuf int           // SO_RCVBUF and SO_SNDBUF; 0 of what has no socket
+	Interface      int           // the index that SO_BINDTODEVICE has chosen; 0: any
+	TimeWait       time.Duration // how long TIME-WAIT lasts yet
 }
 
 // ssStates are ss(8)'s names of the states.
@@ -39,29 +46,7 @@ func (h *Host) Sockets() []SocketInfo {
 	h.h.Enter()
 	list, local := h.stack.Sockets(), h.unix.Sockets()
 	h.h.Leave()
-	out := make([]SocketInfo, 0, len(list))
-	for _, in := range list {
-		if in.Domain == abi.AF_UNIX {
-			continue
-		}
-		s := SocketInfo{
-			ID: in.ID, Proto: "raw", Domain: in.Domain, State: "UNCONN",
-			RecvQ: in.RecvQ, SendQ: in.SendQ, Local: in.Local, Peer: in.Peer,
-			Owner: in.Owner, Drops: in.Drops, TCP: in.TCP, Congestion: in.Congestion,
-		}
-		switch {
-		case in.Type == abi.SOCK_STREAM:
-			s.Proto, s.State = "tcp", ssStates[in.State]
-		case in.Type == abi.SOCK_DGRAM && in.Protocol == abi.IPPROTO_UDP:
-			s.Proto = "udp"
-		case in.Type == abi.SOCK_DGRAM:
-			s.Proto = "icmp"
-		}
-		if in.Type != abi.SOCK_STREAM && in.Peer.IsValid() {
-			s.State = "ESTAB"
-		}
-		out = append(out, s)
-	}
+	out := appendInfos(make([]SocketInfo, 0, len(list)), list)
 	for _, in := range local {
 		s := SocketInfo{
 			ID: in.ID, Proto: "unix", Domain: abi.AF_UNIX, State: "UNCONN",
@@ -75,6 +60,45 @@ func (h *Host) Sockets() []SocketInfo {
 			s.State = "ESTAB"
 		default:
 			s.PeerPath = ""
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// SocketsFrom lists a part of what Sockets does, but for AF_UNIX and in no order: what stands
+// at n places from place on, 0 first, and then what the last call has returned as next, which
+// is 0 after the last part. So the host's lock is held for a moment at a time. What comes,
+// goes or moves between two calls may be missing or listed twice.
+func (h *Host) SocketsFrom(place, n int) (list []SocketInfo, next int) {
+	h.h.Enter()
+	part, next := h.stack.SocketsFrom(nil, place, n)
+	h.h.Leave()
+	return appendInfos(nil, part), next
+}
+
+// appendInfos appends what the stack tells of sockets of the Internet's families.
+func appendInfos(out []SocketInfo, list []inet.Info) []SocketInfo {
+	for _, in := range list {
+		if in.Domain == abi.AF_UNIX {
+			continue
+		}
+		s := SocketInfo{
+			ID: in.ID, Proto: "raw", Domain: in.Domain, State: "UNCONN",
+			RecvQ: in.RecvQ, SendQ: in.SendQ, Local: in.Local, Peer: in.Peer,
+			Owner: in.Owner, Drops: in.Drops, TCP: in.TCP, Congestion: in.Congestion,
+			V6Only: in.V6Only, RcvBuf: in.RcvBuf, SndBuf: in.SndBuf, Interface: in.Device, TimeWait: in.Left,
+		}
+		switch {
+		case in.Type == abi.SOCK_STREAM:
+			s.Proto, s.State = "tcp", ssStates[in.State]
+		case in.Type == abi.SOCK_DGRAM && in.Protocol == abi.IPPROTO_UDP:
+			s.Proto = "udp"
+		case in.Type == abi.SOCK_DGRAM:
+			s.Proto = "icmp"
+		}
+		if in.Type != abi.SOCK_STREAM && in.Peer.IsValid() {
+			s.State = "ESTAB"
 		}
 		out = append(out, s)
 	}

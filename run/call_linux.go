@@ -20,6 +20,7 @@ type call struct {
 	row  *row
 	t    *task
 	s    *sock        // the socket that its first argument names
+	nl   *netlinkSock // or the netlink socket
 	dup  int          // a duplicate of the program's end; -1: none
 	sets []registered // that a new file is to be given to
 	undo []func()     // what was done and must not stay if the call fails
@@ -162,6 +163,13 @@ func (c *call) carryOut() result {
 			return result{how: byKernel}
 		}
 	}
+	if c.nl != nil {
+		if c.row.netlink == nil {
+			return result{how: byKernel}
+		}
+		c.nl.catchUp()
+		return c.row.netlink(c)
+	}
 	return c.row.handle(c)
 }
 
@@ -213,6 +221,9 @@ func callSocket(c *call) result {
 	domain, typ, protocol := int(int32(args[0])), int(int32(args[1])), int(int32(args[2]))
 	if c.elsewhere() {
 		return result{how: byKernel}
+	}
+	if domain == unix.AF_NETLINK {
+		return c.netlinkSocket(typ, protocol)
 	}
 	if domain != usock.AF_INET && domain != usock.AF_INET6 {
 		return c.refuseFamily()
@@ -287,9 +298,19 @@ func (c *call) loadAddr(addr, size uint64) (usock.Addr, syscall.Errno) {
 	return a, errno(err)
 }
 
-// storeAddr stores a struct sockaddr at addr, cut to the int at size, which it
-// replaces by the whole length.
+// storeAddr is storeName with an address of the Internet.
 func (c *call) storeAddr(a usock.Addr, addr, size uint64) syscall.Errno {
+	var few [abi.SizeofInet6 + 4]byte
+	b := few[:0]
+	if a.Family != usock.AF_UNSPEC {
+		b = abi.AppendAddr(b, a)
+	}
+	return c.storeName(b, addr, size)
+}
+
+// storeName stores a struct sockaddr, b, which has room for four bytes more, at addr, cut to
+// the int at size, which it replaces by the whole length.
+func (c *call) storeName(b []byte, addr, size uint64) syscall.Errno {
 	var room [4]byte
 	if e := c.read(size, room[:]); e != 0 {
 		return e
@@ -297,11 +318,6 @@ func (c *call) storeAddr(a usock.Addr, addr, size uint64) syscall.Errno {
 	n := int(int32(binary.NativeEndian.Uint32(room[:])))
 	if n < 0 {
 		return unix.EINVAL
-	}
-	var few [abi.SizeofInet6 + 4]byte
-	b := few[:0]
-	if a.Family != usock.AF_UNSPEC {
-		b = abi.AppendAddr(b, a)
 	}
 	whole := len(b)
 	b = b[:min(n, whole)]

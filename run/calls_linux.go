@@ -9,6 +9,7 @@ type row struct {
 	amd64, arm64 int32 // its number
 	when         when  // with which arguments it comes here
 	handle       func(*call) result
+	netlink      func(*call) result // on a netlink socket; nil: the kernel's
 	is           trait
 }
 
@@ -24,29 +25,29 @@ const (
 // in this order.
 func rows() []row {
 	return []row{
-		{"recvfrom", 45, 207, receives, callRecvfrom, 0},
-		{"sendto", 44, 206, sends, callSendto, 0},
-		{"recvmsg", 47, 212, always, callRecvmsg, 0},
-		{"sendmsg", 46, 211, always, callSendmsg, 0},
-		{"accept4", 288, 242, always, callAccept4, gives},
-		{"setsockopt", 54, 208, setsOption, callSetsockopt, 0},
-		{"ioctl", 16, 29, asksSocket, callIoctl, 0},
-		{"socket", 41, 198, makesSocket, callSocket, free | gives},
-		{"socketpair", 53, 199, makesSocket, callSocketpair, free | gives},
-		{"connect", 42, 203, always, callConnect, paths},
-		{"accept", 43, 202, always, callAccept, gives},
-		{"shutdown", 48, 210, always, callShutdown, 0},
-		{"getsockname", 51, 204, always, callGetsockname, 0},
-		{"getpeername", 52, 205, always, callGetpeername, 0},
-		{"getsockopt", 55, 209, always, callGetsockopt, 0},
-		{"bind", 49, 200, always, callBind, 0},
-		{"listen", 50, 201, always, callListen, 0},
-		{"recvmmsg", 299, 243, always, callRecvmmsg, 0},
-		{"sendmmsg", 307, 269, always, callSendmmsg, 0},
-		{"unshare", 272, 97, unsharesNet, callNamespace, free},
-		{"setns", 308, 268, joinsNet, callNamespace, free},
-		{"io_uring_setup", 425, 425, never, nil, free},
-		{"landlock_create_ruleset", 444, 444, always, callLandlock, free},
+		{"recvfrom", 45, 207, receives, callRecvfrom, netlinkRecvfrom, 0},
+		{"sendto", 44, 206, sends, callSendto, netlinkSendto, 0},
+		{"recvmsg", 47, 212, always, callRecvmsg, netlinkRecvmsg, 0},
+		{"sendmsg", 46, 211, always, callSendmsg, netlinkSendmsg, 0},
+		{"accept4", 288, 242, always, callAccept4, netlinkUnsupported, gives},
+		{"setsockopt", 54, 208, setsOption, callSetsockopt, netlinkSetsockopt, 0},
+		{"ioctl", 16, 29, asksSocket, callIoctl, callIoctl, 0},
+		{"socket", 41, 198, makesSocket, callSocket, nil, free | gives},
+		{"socketpair", 53, 199, makesPair, callSocketpair, nil, free | gives},
+		{"connect", 42, 203, always, callConnect, netlinkConnect, paths},
+		{"accept", 43, 202, always, callAccept, netlinkUnsupported, gives},
+		{"shutdown", 48, 210, always, callShutdown, netlinkUnsupported, 0},
+		{"getsockname", 51, 204, always, callGetsockname, netlinkGetsockname, 0},
+		{"getpeername", 52, 205, always, callGetpeername, netlinkGetpeername, 0},
+		{"getsockopt", 55, 209, always, callGetsockopt, netlinkGetsockopt, 0},
+		{"bind", 49, 200, always, callBind, netlinkBind, 0},
+		{"listen", 50, 201, always, callListen, netlinkUnsupported, 0},
+		{"recvmmsg", 299, 243, always, callRecvmmsg, netlinkRecvmmsg, 0},
+		{"sendmmsg", 307, 269, always, callSendmmsg, netlinkSendmmsg, 0},
+		{"unshare", 272, 97, unsharesNet, callNamespace, nil, free},
+		{"setns", 308, 268, joinsNet, callNamespace, nil, free},
+		{"io_uring_setup", 425, 425, never, nil, nil, free},
+		{"landlock_create_ruleset", 444, 444, always, callLandlock, nil, free},
 	}
 }
 

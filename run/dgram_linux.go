@@ -399,8 +399,17 @@ type received struct {
 	data    []byte
 	n       int64 // the call's value
 	name    usock.Addr
+	raw     []byte // in place of name: a struct sockaddr of another family
 	control []byte
 	flags   int
+}
+
+// sockaddr returns the sender's struct sockaddr, if there is one.
+func (r *received) sockaddr() []byte {
+	if r.raw != nil || r.name.Family == usock.AF_UNSPEC {
+		return r.raw
+	}
+	return abi.AppendAddr(nil, r.name)
 }
 
 // receiveDatagram takes the next datagram from the program's end into b.
@@ -461,7 +470,7 @@ func (c *call) receiveShut(b []byte, flags int) (r received, e syscall.Errno) {
 		return r, e
 	}
 	m := s.down.from
-	r = received{b[:copy(b, s.down.buf)], 0, m.from, m.control, m.flags}
+	r = received{data: b[:copy(b, s.down.buf)], name: m.from, control: m.control, flags: m.flags}
 	if len(s.down.buf) > len(b) {
 		r.flags |= usock.MSG_TRUNC
 	}
@@ -482,7 +491,7 @@ func (c *call) receiveStack(b []byte, flags int) (r received, e syscall.Errno) {
 	if err != nil {
 		return r, errno(err)
 	}
-	return received{b[:min(n, len(b))], int64(n), m.Name, m.Control, m.Flags}, 0
+	return received{data: b[:min(n, len(b))], n: int64(n), name: m.Name, control: m.Control, flags: m.Flags}, 0
 }
 
 // kernelTime returns the time in a control buffer that holds SCM_TIMESTAMPNS; 0 if

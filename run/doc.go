@@ -50,6 +50,12 @@
 // state_linux.go has all states of a socket, and the drawing of what may follow what.
 // The inode identifies a socket across dup, fork and descriptor passing (task_linux.go).
 //
-// run may import usock, link and internal/abi. Begin with run_linux.go, then
+// # What a program sees of its network
+//
+// Netlink sockets that tell of interfaces, routes and sockets are a pair of AF_UNIX sockets,
+// too (netlink_linux.go), and requests of ioctl about interfaces are answered on all sockets
+// (interface_linux.go): by the host, and not by the machine.
+//
+// run may import usock, link, internal/abi and internal/rtnl. Begin with run_linux.go, then
 // loop_linux.go.
 package run

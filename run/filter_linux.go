@@ -2,7 +2,10 @@
 
 package run
 
-import "golang.org/x/net/bpf"
+import (
+	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
+)
 
 // Offsets in struct seccomp_data, which a filter loads from.
 const (
@@ -33,21 +36,25 @@ type machine struct {
 
 // Flags with which a receive or a send without address goes to the kernel.
 const (
-	nativeRecv  = 0x2 | 0x40 | 0x100 | 0x4000 | 0x40000000     // PEEK DONTWAIT WAITALL NOSIGNAL CMSG_CLOEXEC
-	nativeSend  = 0x4 | 0x40 | 0x80 | 0x800 | 0x4000 | msgMore // DONTROUTE DONTWAIT EOR CONFIRM NOSIGNAL MORE
-	siocBase    = 0x8900                                       // ioctls of sockets, whose size and direction come above
-	siocOutq    = 0x5411                                       // SIOCOUTQ
-	msgMore     = 0x8000
-	ipprotoTCP  = 6
-	cloneNewNet = 0x40000000
-	tcpCork     = 3
-	argHigh     = 4 // offset of an argument's upper half
-	argSize     = 8
+	nativeRecv = 0x2 | 0x40 | 0x100 | 0x4000 | 0x40000000     // PEEK DONTWAIT WAITALL NOSIGNAL CMSG_CLOEXEC
+	nativeSend = 0x4 | 0x40 | 0x80 | 0x800 | 0x4000 | msgMore // DONTROUTE DONTWAIT EOR CONFIRM NOSIGNAL MORE
+	siocBase   = 0x8900                                       // ioctls of sockets, whose size and direction come above
+	siocOutq   = 0x5411                                       // SIOCOUTQ
+	msgMore    = 0x8000
+	ipprotoTCP = 6
+	tcpCork    = 3
+
+	cloneNewNet     = 0x40000000
+	netlinkQuestion = 20 // bytes of a struct nlmsghdr with a struct rtgenmsg, padded
+
+	argHigh = 4 // offset of an argument's upper half
+	argSize = 8
 )
 
 // kernelFamilies are the domains whose sockets reach no network of the machine's, or
 // none that carries Internet packets: AF_UNIX, AF_KEY, AF_NETLINK, AF_CAN,
-// AF_BLUETOOTH, AF_ALG, AF_NFC. They stay the kernel's.
+// AF_BLUETOOTH, AF_ALG, AF_NFC. They stay the kernel's, but for the protocols of netlink that
+// tell of Internet addresses and sockets.
 var kernelFamilies = []uint32{1, 15, 16, 29, 31, 38, 39}
 
 // when says with which arguments a call is trapped: it appends instructions that
@@ -61,6 +68,22 @@ func never(a *assembler) { a.ret(retErrno | enosys) }
 
 func makesSocket(a *assembler) {
 	a.load(arg(0))
+	a.jump(bpf.JumpEqual, unix.AF_NETLINK, "netlink", "")
+	makesOther(a)
+	a.label("netlink")
+	a.load(arg(2))
+	a.jump(bpf.JumpEqual, unix.NETLINK_ROUTE, "notify", "")
+	a.jump(bpf.JumpEqual, unix.NETLINK_SOCK_DIAG, "notify", "allow")
+}
+
+// makesPair is for socketpair: netlink has no pairs, as the kernel says itself.
+func makesPair(a *assembler) {
+	a.load(arg(0))
+	makesOther(a)
+}
+
+// makesOther judges the family that is loaded.
+func makesOther(a *assembler) {
 	for _, f := range kernelFamilies {
 		a.jump(bpf.JumpEqual, f, "allow", "")
 	}
@@ -85,20 +108,31 @@ func receives(a *assembler) { plainIO(a, nativeRecv) }
 
 // With MSG_MORE it is, too, where nobody sees packets.
 func sends(a *assembler) {
+	flags := uint32(nativeSend)
 	if a.seen {
-		plainIO(a, nativeSend&^msgMore)
-	} else {
-		plainIO(a, nativeSend)
+		flags &^= msgMore
 	}
+	noAddress(a)
+	a.jump(bpf.JumpEqual, 0, "send", "")
+	a.jump(bpf.JumpBitsSet, ^flags, "notify", "allow")
+	// musl asks netlink with send, and then looks for the answer once, without waiting.
+	a.label("send")
+	a.load(arg(2))
+	a.jump(bpf.JumpEqual, netlinkQuestion, "notify", "allow")
 }
 
 func plainIO(a *assembler, flags uint32) {
+	noAddress(a)
+	a.jump(bpf.JumpBitsSet, ^flags, "notify", "allow")
+}
+
+// noAddress has a call that names an address trapped, and loads the flags of one that does not.
+func noAddress(a *assembler) {
 	a.load(arg(4))
 	a.jump(bpf.JumpEqual, 0, "", "notify")
 	a.load(arg(4) + argHigh)
 	a.jump(bpf.JumpEqual, 0, "", "notify")
 	a.load(arg(3))
-	a.jump(bpf.JumpBitsSet, ^flags, "notify", "allow")
 }
 
 // TCP_CORK succeeds without a trap, and has no effect, where nobody sees packets: what a

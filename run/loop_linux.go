@@ -54,18 +54,21 @@ type loop struct {
 	looked  time.Time // when notifications were looked for last
 	early   bool      // and one was found since epoll has told
 
-	socks   map[inode]*sock
-	silent  map[*sock]struct{} // whose end the kernel does not announce
-	ports   map[uint16][]*sock // listeners
-	tasks   map[int]*task
-	procs   map[int32]*process
-	dir     hiddenDir
-	hidden  hidden
-	naming  naming
-	scanner scanner
-	finder  finder
-	netns   inode
-	caller  *Caller
+	socks    map[inode]*sock
+	silent   map[*sock]struct{} // whose end the kernel does not announce
+	ports    map[uint16][]*sock // listeners
+	netlinks map[inode]*netlinkSock
+	netlink  netlinkPorts
+	cookie   uint64 // of the supervisor's network namespace; 0: not known
+	tasks    map[int]*task
+	procs    map[int32]*process
+	dir      hiddenDir
+	hidden   hidden
+	naming   naming
+	scanner  scanner
+	finder   finder
+	netns    inode
+	caller   *Caller
 
 	probe int // a datagram socket that asks whether a name is in use
 
@@ -136,7 +139,7 @@ func newLoop(h *usock.Host, who *Caller, log *logger) (l *loop, err error) {
 		host: h, caller: who, set: h.NewPollSet(), calls: callTable(), log: log, notifyFD: -1, epoll: -1, wake: -1, probe: -1,
 		batch: make([]unix.EpollEvent, 0, 128), stack: make([]usock.Event, 16),
 		socks: make(map[inode]*sock), silent: make(map[*sock]struct{}),
-		ports: make(map[uint16][]*sock), tasks: make(map[int]*task), procs: make(map[int32]*process),
+		ports: make(map[uint16][]*sock), netlinks: make(map[inode]*netlinkSock), tasks: make(map[int]*task), procs: make(map[int32]*process),
 		downBuf: make([]byte, pumpSize), msgBuf: make([]byte, pumpSize),
 	}
 	l.dir = newHiddenDir()
@@ -168,6 +171,7 @@ func newLoop(h *usock.Host, who *Caller, log *logger) (l *loop, err error) {
 		return nil, err
 	}
 	l.netns, _ = namespace("self", "net")
+	l.cookie = netCookie(l.probe)
 	if e := l.watch(l.wake, unix.EPOLLIN, (*waker)(l)); e != 0 {
 		return nil, e
 	}
@@ -483,6 +487,9 @@ func (l *loop) expire() {
 // process that exits.
 func (l *loop) close() {
 	for _, s := range l.socks {
+		s.release()
+	}
+	for _, s := range l.netlinks {
 		s.release()
 	}
 	for _, t := range l.tasks {

@@ -145,10 +145,10 @@ func (c *call) storeRest(m *message, got *received) syscall.Errno {
 		if args[4] == 0 {
 			return 0
 		}
-		return c.storeAddr(got.name, args[4], args[5])
+		return c.storeName(got.sockaddr(), args[4], args[5])
 	}
 	if m.h.name != 0 {
-		if e := c.storeAddr(got.name, m.h.name, m.hdr+offNameLen); e != 0 {
+		if e := c.storeName(got.sockaddr(), m.h.name, m.hdr+offNameLen); e != 0 {
 			return e
 		}
 	}

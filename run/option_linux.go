@@ -329,8 +329,8 @@ const (
 	siocGStampNSNew = 0x80108907
 )
 
-// requests are those that the stack answers. The others are about interfaces, or the
-// kernel's to answer (SIOCATMARK).
+// requests are those that the stack answers. The others are about interfaces
+// (interface_linux.go), or the kernel's to answer (SIOCATMARK).
 var requests = map[uint32]func(*call) result{
 	siocGStamp:      func(c *call) result { return c.stamp(time.Microsecond) },
 	siocGStampNew:   func(c *call) result { return c.stamp(time.Microsecond) },
@@ -342,6 +342,12 @@ var requests = map[uint32]func(*call) result{
 
 // callIoctl is ioctl(fd, request, arg) for requests about sockets.
 func callIoctl(c *call) result {
+	if c.asksInterface() {
+		return c.askInterface()
+	}
+	if c.s == nil {
+		return result{how: byKernel}
+	}
 	if f := requests[uint32(c.n.data.args[1])]; f != nil {
 		return f(c)
 	}

@@ -153,6 +153,9 @@ func (s *sock) identify(fd int) {
 	if old := l.socks[s.id]; old != nil {
 		old.closed() // the number was used again: the old one is closed
 	}
+	if old := l.netlinks[s.id]; old != nil {
+		old.release()
+	}
 	l.socks[s.id] = s
 	s.touch()
 }

@@ -247,6 +247,14 @@ func (c *call) find() (bool, syscall.Errno) {
 		s.seen(c.t, fd)
 		return true, 0
 	}
+	if nl := c.l.netlinks[id]; nl != nil && e == 0 {
+		c.nl, c.dup = nl, dup
+		return true, 0
+	}
+	if e == 0 && c.asksInterface() && c.l.sameNetwork(dup) {
+		c.dup = dup
+		return true, 0
+	}
 	if gone := c.away(func() { unix.Close(dup) }); gone != 0 {
 		e = gone
 	}

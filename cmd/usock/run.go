@@ -30,8 +30,8 @@ func runCmd() *cobra.Command {
 		Use:   runName + " [flags] -- PROGRAM [ARGS]",
 		Short: "Run a program with its IPv4 and IPv6 sockets served by usock",
 		Long: `Run starts an unmodified program. Its AF_INET and AF_INET6 sockets, and those of
-all its children, are sockets of one usock host; its files, AF_UNIX and AF_NETLINK
-sockets stay the kernel's. So do sockets that it inherits, which -v names, and those
+all its children, are sockets of one usock host; its files and AF_UNIX sockets stay
+the kernel's. So do sockets that it inherits, which -v names, and those
 in network namespaces of its own. No privilege is needed; raw sockets and ports below
 1024 are for programs that have the capabilities, as root's have.
 
@@ -42,7 +42,8 @@ machine's own; the machine is reached by its other addresses, too, and by its na
 Nothing comes in but by -p. With --isolated nothing leaves, either. The link's flags
 (--delay, --loss, --rate and their like) act on both interfaces, each way, or on one
 with --on; a recording has both. This is no sandbox: a run reaches what its user's
-programs reach, but for what rules deny.
+programs reach, but for what rules deny. What netlink and ioctl tell of interfaces,
+routes and sockets is the run's: ip, ss, getifaddrs.
 ` + policyHelp + `
 Names are looked up by the program itself, at the servers of /etc/resolv.conf. A name
 that --host gives, and the machine's own, are answered by usock in their place, with

@@ -33,7 +33,7 @@ var house = map[string][]string{
 	"sim":     {".", "link"},
 	"inspect": {".", "link"},
 	"gateway": {".", "link", "golang.org/x/sys/", "golang.org/x/net/dns/"},
-	"run":     {".", "link", "internal/abi", "golang.org/x/sys/", "golang.org/x/net/bpf"},
+	"run":     {".", "link", "internal/abi", "internal/rtnl", "golang.org/x/sys/", "golang.org/x/net/bpf"},
 
 	// The command.
 	"cmd/usock": {".", "gateway", "link", "run", "inspect", "github.com/spf13/", "golang.org/x/term", "golang.org/x/sys/"},
@@ -61,6 +61,7 @@ var house = map[string][]string{
 	"internal/offload": {"internal/buf", "internal/pkt", "internal/wire"},
 	"internal/pkt":     {"internal/buf"},
 	"internal/abi":     {},
+	"internal/rtnl":    {"github.com/mdlayher/netlink"},
 	"internal/bpf":     {},
 	"internal/wire":    {},
 	"internal/cc":      {},

@@ -1,8 +1,10 @@
 package inet
 
 import (
+	"math"
 	"net/netip"
 	"sort"
+	"time"
 
 	"usock/internal/abi"
 	"usock/internal/socket"
@@ -20,46 +22,19 @@ type Info struct {
 	Drops                  uint64
 	TCP                    *tcp.Info // connections only
 	Congestion             string    // the name of a connection's congestion control
+	V6Only                 bool
+	RcvBuf, SndBuf         int           // bytes; 0: without socket
+	Device                 int           // SO_BINDTODEVICE; 0: none
+	Left                   time.Duration // of TIME-WAIT
 }
 
 // Sockets lists every socket, connections without socket and TIME-WAITs, sorted by
 // protocol and number. Locked.
 func (s *Stack) Sockets() []Info {
 	var out []Info
-	s.each(func(k *socket.Socket) {
-		in := Info{
-			ID: k.ID, Domain: int(k.Domain), Type: int(k.Type), Protocol: int(k.Protocol), Owner: k.Owner,
-		}
-		switch e := k.PCB.(type) {
-		case *tcpEndpoint:
-			s.tcp.describe(e, &in)
-		case interface{ base() *dgram }:
-			d := e.base()
-			in.Local = netip.AddrPortFrom(d.addr, d.lport)
-			if d.raddr.IsValid() {
-				in.Peer = netip.AddrPortFrom(d.raddr, d.rport)
-			}
-			in.RecvQ, in.Drops = d.bytes, uint64(d.drops)
-		}
-		out = append(out, in)
-	})
-	s.tcp.conns.each(func(o nodeOwner) {
-		in := Info{Type: abi.SOCK_STREAM, Protocol: abi.IPPROTO_TCP}
-		switch o := o.(type) {
-		case *tcpEndpoint:
-			if o.s != nil {
-				return
-			}
-			in.ID, in.Owner = o.sid, o.pid
-			s.tcp.describe(o, &in)
-		case *timeWait:
-			in.State = tcp.TimeWait
-			in.Local = netip.AddrPortFrom(o.laddr, o.lport)
-			in.Peer = netip.AddrPortFrom(o.raddr, o.rport)
-		}
-		in.Domain = abi.FamilyOf(in.Local.Addr())
-		out = append(out, in)
-	})
+	for place, next := 0, 1; next != 0; place = next {
+		out, next = s.SocketsFrom(out, place, math.MaxInt/4)
+	}
 	sort.Slice(out, func(i, j int) bool {
 		a, b := &out[i], &out[j]
 		if a.Protocol != b.Protocol {
@@ -68,6 +43,80 @@ func (s *Stack) Sockets() []Info {
 		return a.ID < b.ID
 	})
 	return out
+}
+
+// SocketsFrom appends what stands at n places from place on, and returns the next one; 0 after
+// the last. Even places are of the list of sockets, odd ones of the table of connections. If
+// that changes between two calls, some may be missing or listed twice. Locked.
+func (s *Stack) SocketsFrom(out []Info, place, n int) ([]Info, int) {
+	if place&1 == 0 {
+		i := place / 2
+		end := min(i+n, len(s.sockets))
+		for ; i < end; i++ {
+			out = append(out, s.describe(s.sockets[i]))
+		}
+		if end < len(s.sockets) {
+			return out, 2 * end
+		}
+		return out, 1
+	}
+	i := place / 2
+	slots := s.tcp.conns.slots
+	end := min(i+n, len(slots))
+	for ; i < end; i++ {
+		for k := slots[i]; k != nil; k = k.next {
+			if in, ok := s.describeConn(k.owner); ok {
+				out = append(out, in)
+			}
+		}
+	}
+	if end < len(slots) {
+		return out, 2*end + 1
+	}
+	return out, 0
+}
+
+// describe tells of an open socket.
+func (s *Stack) describe(k *socket.Socket) Info {
+	in := Info{
+		ID: k.ID, Domain: int(k.Domain), Type: int(k.Type), Protocol: int(k.Protocol), Owner: k.Owner,
+		RcvBuf: int(k.Opt.RcvBuf), SndBuf: int(k.Opt.SndBuf), Device: int(k.Opt.Device),
+	}
+	in.V6Only = in.Domain == abi.AF_INET6 && v6only(k)
+	switch e := k.PCB.(type) {
+	case *tcpEndpoint:
+		s.tcp.describe(e, &in)
+	case interface{ base() *dgram }:
+		d := e.base()
+		in.Local = netip.AddrPortFrom(d.addr, d.lport)
+		if d.raddr.IsValid() {
+			in.Peer = netip.AddrPortFrom(d.raddr, d.rport)
+		}
+		in.RecvQ, in.Drops = d.bytes, uint64(d.drops)
+	}
+	return in
+}
+
+// describeConn tells of a connection, unless it has a socket.
+func (s *Stack) describeConn(o nodeOwner) (in Info, ok bool) {
+	in = Info{Type: abi.SOCK_STREAM, Protocol: abi.IPPROTO_TCP}
+	six := false
+	switch o := o.(type) {
+	case *tcpEndpoint:
+		if o.s != nil {
+			return in, false
+		}
+		in.ID, in.Owner, six = o.sid, o.pid, o.six
+		s.tcp.describe(o, &in)
+	case *timeWait:
+		in.State, six, in.Left = tcp.TimeWait, o.six, max(o.timer.At()-s.Host.Now(), 0)
+		in.Local = netip.AddrPortFrom(o.laddr, o.lport)
+		in.Peer = netip.AddrPortFrom(o.raddr, o.rport)
+	}
+	if in.Domain = abi.FamilyOf(in.Local.Addr()); six {
+		in.Domain = abi.AF_INET6
+	}
+	return in, true
 }
 
 func valid(a, b netip.Addr) netip.Addr {

@@ -1,0 +1,290 @@
+//go:build amd64 || arm64
+
+package run
+
+import (
+	"bytes"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"usock"
+	"usock/internal/rtnl"
+)
+
+// netlinkSock is a netlink socket of a program that asks about interfaces and routes
+// (NETLINK_ROUTE) or sockets (NETLINK_SOCK_DIAG): the host answers, and not the machine.
+//
+// What the program holds is one end of a pair of AF_UNIX SOCK_SEQPACKET, whose messages keep
+// their bounds as netlink's do, and whose far end learns of the program's close. What it writes
+// without a trap is a request like one that it sends. Of an answer the payload alone is in the
+// kernel's queue, so that a plain read is right, and a trapped receive adds the sender.
+//
+//	program ── write ─► far end ─┐
+//	        ── sendmsg, trapped ─┴─► session ─► out ─► far end ─► read, or recvmsg, trapped
+//
+// A trapped send is answered before it returns, as the kernel does it: musl looks for the
+// answer once. What the pair's queue does not hold stays in the session, which asks the host
+// for each next datagram when there is room.
+type netlinkSock struct {
+	l   *loop
+	id  inode
+	far int   // the far end; -1: released
+	pid int32 // the process that has asked last, or made it
+
+	typ     int
+	session rtnl.Session
+	out     [][]byte // news that are written before what the session has
+	held    []byte   // what there was no room for
+	full    bool     // until the far end can be written to
+	unread  bool     // the far end may have something
+	later   bool     // a further pump is on its way
+
+	bound   bool
+	connect bool   // to somebody, who peer says
+	peer    uint32 // port
+	group   uint32 // the peer's, as a mask
+	groups  uint64 // which it belongs to, by number less one
+	grouped bool   // it has been given some
+	options uint32 // SOL_NETLINK: those that are on, by number
+	creds   bool   // SO_PASSCRED
+	lost    bool   // news were lost: ENOBUFS is pending
+
+	told    uint64 // how many datagrams it was given
+	waiting waiters
+	kernel  int // the kernel's socket for families that are not the host's; -1: none yet
+}
+
+// netlinkPorts are the numbers of netlink sockets that are in use, by protocol.
+type netlinkPorts struct {
+	used    map[netlinkPort]*netlinkSock
+	members int        // sockets that belong to a group
+	last    *rtnl.View // what those were told
+	stop    func()     // ends what tells of changes
+}
+
+type netlinkPort struct {
+	protocol int
+	port     uint32
+}
+
+const (
+	netlinkRoom = 1 << 20  // the far end's SO_SNDBUF, as far as the kernel grants it
+	netlinkWait = 64 << 10 // bytes of requests that wait for the answers to others
+	netlinkNews = 256      // datagrams of news that wait
+)
+
+// netlinkSocket is socket(AF_NETLINK, typ, protocol). In a program that cannot be looked into
+// the kernel serves it: no call on it could be carried out here.
+func (c *call) netlinkSocket(typ, protocol int) result {
+	if e := badSocket(unix.AF_NETLINK, typ); e != 0 {
+		return c.fail(e)
+	}
+	kind := typ & usock.SOCK_TYPE_MASK
+	if kind != unix.SOCK_RAW && kind != unix.SOCK_DGRAM {
+		return c.fail(unix.ESOCKTNOSUPPORT)
+	}
+	if protocol != unix.NETLINK_ROUTE && protocol != unix.NETLINK_SOCK_DIAG || !c.visible() {
+		return result{how: byKernel}
+	}
+	if !c.l.space.take(1) {
+		c.l.space.tell()
+		return c.fail(unix.EMFILE)
+	}
+	fd, far, e := sysSocketpair(unix.SOCK_SEQPACKET)
+	if e != 0 {
+		c.l.space.give(1)
+		return c.lacks(e)
+	}
+	unix.SetNonblock(far, true)
+	if typ&unix.SOCK_NONBLOCK != 0 {
+		unix.SetNonblock(fd, true)
+	}
+	sysSetInt(far, unix.SO_SNDBUF, netlinkRoom)
+	s := c.l.adoptNetlink(c, fd, far, kind, protocol)
+	c.onFail(s.release)
+	if e := c.l.watch(far, unix.EPOLLIN|unix.EPOLLOUT|unix.EPOLLET, s); e != 0 {
+		sysClose(fd)
+		return c.undone(e)
+	}
+	_, e = c.answerFD(fd, typ&unix.SOCK_CLOEXEC)
+	sysClose(fd)
+	if e != 0 {
+		return c.undone(e)
+	}
+	return result{how: done}
+}
+
+// adoptNetlink makes the netlinkSock of the program's end fd.
+func (l *loop) adoptNetlink(c *call, fd, far, kind, protocol int) *netlinkSock {
+	s := &netlinkSock{l: l, far: far, pid: c.t.process(), typ: kind, kernel: -1}
+	s.session = rtnl.Session{Source: l.source(s), Protocol: protocol}
+	s.id, _ = statInode(fd)
+	if old := l.netlinks[s.id]; old != nil {
+		old.release() // the number was used again: the old one is closed
+	}
+	if old := l.socks[s.id]; old != nil {
+		old.closed()
+	}
+	l.netlinks[s.id] = s
+	return s
+}
+
+// visible reports whether the caller's descriptors can be duplicated.
+func (c *call) visible() bool {
+	dup, e := c.t.fetch(0)
+	if e == 0 {
+		c.away(func() { unix.Close(dup) }) // a file system is told, and may take its time
+	}
+	return e != unix.EPERM
+}
+
+// ready implements source.
+func (s *netlinkSock) ready(events uint32) {
+	if events&(unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+		s.release()
+		return
+	}
+	s.full, s.unread = false, true
+	s.pump()
+}
+
+// pump answers what the program has asked, as far as there is room for the answers.
+func (s *netlinkSock) pump() {
+	was := s.told
+	for begin := time.Now(); s.far >= 0 && !s.full; {
+		b := s.next()
+		if b == nil && !s.session.Pending() {
+			break
+		}
+		if b == nil { // a piece of work that gave nothing
+			if time.Since(begin) > slice {
+				s.again()
+				break
+			}
+			continue
+		}
+		switch _, e := sysSend(s.far, b); e {
+		case 0:
+			s.told++
+		case unix.EAGAIN:
+			s.held, s.full = b, true
+		case unix.EMSGSIZE:
+			// No datagram is that large: the program is told that one is missing.
+			s.lost = true
+		case unix.ENOBUFS, unix.ENOMEM:
+			s.held = b
+			s.again()
+			return
+		default:
+			s.release()
+			return
+		}
+		if time.Since(begin) > slice {
+			s.again()
+			break
+		}
+	}
+	if s.told != was {
+		s.waiting.wake(s.l)
+	}
+}
+
+// catchUp answers what the program has asked without a trap, before a call that has one.
+func (s *netlinkSock) catchUp() {
+	s.unread = true
+	s.pump()
+}
+
+// next returns what the program is to be given next; nil if it has asked nothing more.
+func (s *netlinkSock) next() (b []byte) {
+	if b, s.held = s.held, nil; b != nil {
+		return b
+	}
+	if len(s.out) > 0 {
+		return shift(&s.out)
+	}
+	for {
+		if b := s.session.Next(); b != nil || s.session.Pending() {
+			return b
+		}
+		if !s.unread {
+			return nil
+		}
+		n, e := sysRecv(s.far, s.l.arrivalsRoom(), 0)
+		if e != 0 || n == 0 {
+			s.unread = false // a close is told by the far end itself
+			return nil
+		}
+		s.autobind(s.pid)
+		s.session.Take(bytes.Clone(s.l.upBuf[:n]))
+	}
+}
+
+// again has the pump go on after others have had their turn.
+func (s *netlinkSock) again() {
+	if s.later {
+		return
+	}
+	s.later = true
+	s.l.do(func() {
+		s.later = false
+		s.pump()
+	})
+}
+
+// release forgets the socket, which the program has closed.
+func (s *netlinkSock) release() {
+	if s.far < 0 {
+		return
+	}
+	l := s.l
+	l.forget(s.far)
+	sysClose(s.far)
+	if s.kernel >= 0 {
+		sysClose(s.kernel)
+		l.space.give(1)
+	}
+	s.far, s.kernel = -1, -1
+	for len(s.waiting) > 0 {
+		s.waiting[0].end(result{err: unix.EBADF})
+	}
+	s.join(0)
+	if at := s.at(); l.netlink.used[at] == s {
+		delete(l.netlink.used, at)
+	}
+	if l.netlinks[s.id] == s {
+		delete(l.netlinks, s.id)
+	}
+	l.space.give(1)
+}
+
+func (s *netlinkSock) at() netlinkPort { return netlinkPort{s.session.Protocol, s.session.Port} }
+
+// bind gives the socket a port: EADDRINUSE if another one has it.
+func (s *netlinkSock) bind(port uint32) syscall.Errno {
+	p := &s.l.netlink
+	at := netlinkPort{s.session.Protocol, port}
+	if p.used[at] != nil {
+		return unix.EADDRINUSE
+	}
+	if p.used == nil {
+		p.used = make(map[netlinkPort]*netlinkSock)
+	}
+	p.used[at] = s
+	s.session.Port, s.bound = port, true
+	return 0
+}
+
+// autobind gives the socket a port, if it has none: the number of the process, or a negative
+// one (netlink_autobind).
+func (s *netlinkSock) autobind(pid int32) {
+	for port := pid; !s.bound; port-- {
+		if s.bind(uint32(port)) != 0 && port == pid {
+			port = firstNegative + 1
+		}
+	}
+}
+
+const firstNegative = -4097
