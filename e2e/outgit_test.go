@@ -58,12 +58,20 @@ git push -q origin HEAD:refs/heads/noise-$$
 git log -1 --format=%H
 `
 
-// pushed fails the test unless two scripts have pushed the same branch, which is whole.
-func pushed(t *testing.T, dir string) {
+// clones runs cloned under usock run, and natively as well with -long, and looks at what was
+// pushed.
+func clones(t *testing.T, before, dir string) {
 	t.Helper()
+	want := 1
+	if *long || *nativeOnly {
+		twin(t, reaching(), before+cloned)
+		want = count(1, 2)
+	} else if o := under(t, reaching(), before+cloned); o.late || o.code != 0 || strings.Count(o.stdout, "change ") != 5 {
+		t.Error(o)
+	}
 	bare := []string{"-C", filepath.Join(dir, "bare")}
 	out, err := exec.Command("git", append(bare, "for-each-ref", "--format=%(objectname)", "refs/heads/noise-*")...).CombinedOutput()
-	if heads := strings.Fields(string(out)); err != nil || len(heads) != 2 || heads[0] != heads[1] {
+	if heads := strings.Fields(string(out)); err != nil || len(heads) != want || heads[0] != heads[want-1] {
 		t.Errorf("pushed: %s, %v", out, err)
 	}
 	if out, err := exec.Command("git", append(bare, "fsck", "--full", "--strict")...).CombinedOutput(); err != nil {
@@ -99,8 +107,7 @@ func TestOuterGit(t *testing.T) {
 			Env:  []string{"GIT_PROJECT_ROOT=" + dir, "GIT_HTTP_EXPORT_ALL=1"},
 		}))
 		defer s.Close()
-		twin(t, reaching(), "url="+s.URL+"/bare\n"+cloned)
-		pushed(t, dir)
+		clones(t, "url="+s.URL+"/bare\n", dir)
 	})
 	t.Run("ssh", func(t *testing.T) {
 		needRoot(t) // sshd logs users in
@@ -134,9 +141,8 @@ exec /usr/sbin/sshd -D -e -f $PWD/sshd.conf`, port))
 		if err != nil {
 			t.Fatal(err)
 		}
-		twin(t, reaching(), fmt.Sprintf(`export GIT_SSH_COMMAND='ssh -F none -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -i %s'
+		clones(t, fmt.Sprintf(`export GIT_SSH_COMMAND='ssh -F none -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -i %s'
 url=ssh://root@127.0.0.1:%d%s/bare
-`, key, port, dir)+cloned)
-		pushed(t, dir)
+`, key, port, dir), dir)
 	})
 }
