@@ -38,10 +38,10 @@ func TestAccountsBounded(t *testing.T) {
 		var with peers
 		local := netip.MustParseAddrPort("198.18.77.2:1000")
 		for i := range maxAccounts {
-			with.open(r.g, unix.IPPROTO_UDP, out, local, peerAddr(i))
+			with.open(r.g, unix.IPPROTO_UDP, outward, local, peerAddr(i))
 		}
-		with.open(r.g, unix.IPPROTO_UDP, out, local, peerAddr(0)).carried(7, 0)
-		with.open(r.g, unix.IPPROTO_UDP, out, local, peerAddr(maxAccounts))
+		with.open(r.g, unix.IPPROTO_UDP, outward, local, peerAddr(0)).carried(7, 0)
+		with.open(r.g, unix.IPPROTO_UDP, outward, local, peerAddr(maxAccounts))
 		if n := r.g.recent.Len(); n != maxAccounts || len(with.by) != maxAccounts {
 			t.Errorf("%d accounts, %d of the socket", n, len(with.by))
 		}
@@ -91,7 +91,7 @@ func TestAlertsBounded(t *testing.T) {
 		r.g.alerts = newLines(p)
 		for range 2 {
 			for i := range maxToldDenials + 100 {
-				if !r.g.denies(unix.IPPROTO_UDP, out, netip.MustParseAddrPort("198.18.77.2:1000"), peerAddr(i)) {
+				if !r.g.denies(unix.IPPROTO_UDP, outward, netip.MustParseAddrPort("198.18.77.2:1000"), peerAddr(i)) {
 					t.Fatal("it was allowed")
 				}
 			}
@@ -144,5 +144,46 @@ func TestPolicyChangesItsMind(t *testing.T) {
 	end := fmt.Sprintf(`"remote":"%v","sent":2,"received":2,"outcome":"denied"}`, echo)
 	if !strings.Contains(p.String(), end) || !strings.Contains(p.String(), `"outcome":"denied","errno":"EHOSTUNREACH","rule":"evil.example:1-65535"`) {
 		t.Errorf("no %s in\n%s", end, p)
+	}
+}
+
+// TestPolicyForgetsAGuest learns that a client's address is a denied name's: neither its
+// datagrams nor the answers to it pass any more.
+func TestPolicyForgetsAGuest(t *testing.T) {
+	at := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), freePort(t))
+	p := new(paper)
+	l := NewFlowLog(p)
+	r := newRun(t, Config{
+		Publish: []Publish{{Proto: unix.IPPROTO_UDP, Addr: at.Addr(), Port: at.Port(), Inner: inner}},
+		Rules:   rulesOf(t, "-evil.example"), FlowLog: l,
+	})
+	s := r.bindInner(false)
+	c := dialUDP(t, at)
+	ask(t, s, at, c)
+	c.Write([]byte("last"))
+	b := make([]byte, 10)
+	_, from, err := s.RecvFrom(b, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.turned(func() { r.g.table.fix(at.Addr(), "evil.example") })
+	if _, err := s.SendTo([]byte("answer"), 0, from); err != nil {
+		t.Fatal(err)
+	}
+	c.Write([]byte("more"))
+	within(t, "the client is forgotten", func() bool { return r.guests() == 0 })
+	c.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+	if n, err := c.Read(b); err == nil {
+		t.Errorf("the client received %q", b[:n])
+	}
+	if n, _, err := s.RecvFrom(b, usock.MSG_DONTWAIT); err == nil {
+		t.Errorf("the server received %q", b[:n])
+	}
+	s.Close()
+	r.settle()
+	r.turned(func() {})
+	l.Close()
+	if !strings.Contains(p.String(), `"direction":"in"`) || strings.Count(p.String(), `"outcome":"denied"`) < 2 {
+		t.Errorf("the log:\n%s", p)
 	}
 }

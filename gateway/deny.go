@@ -17,8 +17,8 @@ import (
 
 // Directions of a flow, as its record says them.
 const (
-	out = "out"
-	in  = "in"
+	outward = "out"
+	inward  = "in"
 )
 
 // denials are the flows that were denied of late, so that each is told of once, however often
@@ -91,7 +91,7 @@ func (g *Gateway) deniesAt(port uint16, proto uint8, direction string, local, re
 	}
 	if g.denials.first(denialKey{proto: proto, direction: direction, local: local, remote: remote}, time.Now()) {
 		r := g.record(proto, direction, local, remote)
-		if direction == out && g.policy.refusal != Drop {
+		if direction == outward && g.policy.refusal != Drop {
 			r.Errno = unix.ErrnoName(g.policy.refusal.errno(host.Is4()))
 		}
 		why := "no --allow is about it"
@@ -107,7 +107,7 @@ func (g *Gateway) deniesAt(port uint16, proto uint8, direction string, local, re
 		if r.Name != "" {
 			what += " (" + r.Name + ")"
 		}
-		if direction == in {
+		if direction == inward {
 			what = fmt.Sprintf("%s, which came in for port %d,", what, port)
 		}
 		g.tellDenial(&r, fmt.Sprintf("%s was denied: %s", what, why))
@@ -162,10 +162,10 @@ func (g *Gateway) tellDenial(r *FlowRecord, text string) {
 
 // denyName tells of a question that was refused.
 func (g *Gateway) denyName(proto uint8, local, server netip.AddrPort, name string) {
-	if !g.denials.first(denialKey{proto: proto, direction: out, local: local, remote: server, name: name}, time.Now()) {
+	if !g.denials.first(denialKey{proto: proto, direction: outward, local: local, remote: server, name: name}, time.Now()) {
 		return
 	}
-	r := g.record(proto, out, local, server)
+	r := g.record(proto, outward, local, server)
 	r.Name, r.Errno = name, "REFUSED"
 	if name == "" {
 		g.tellDenial(&r, fmt.Sprintf("its message to the name server %v was refused: it is no plain question", server))

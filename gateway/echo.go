@@ -43,7 +43,7 @@ func (g *Gateway) ping(r *usock.Echo) {
 		return
 	}
 	from, to := netip.AddrPortFrom(r.Src, r.ID), netip.AddrPortFrom(r.Dst, 0)
-	if g.denies(icmpProto, out, from, to) {
+	if g.denies(icmpProto, outward, from, to) {
 		g.denyEcho(r)
 		return
 	}
@@ -69,7 +69,7 @@ func (g *Gateway) ping(r *usock.Echo) {
 	}
 	s.used = time.Now()
 	if g.table != nil {
-		s.peers.open(g, icmpProto, out, from, to).carried(lengthOf(r.Data), 0)
+		s.peers.open(g, icmpProto, outward, from, to).carried(lengthOf(r.Data), 0)
 	}
 	if e := s.send(r); e != 0 {
 		g.refuseEcho(r, e)
@@ -214,10 +214,10 @@ func (s *echoSocket) received(r *usock.Echo) bool {
 		return true
 	}
 	local, peer := netip.AddrPortFrom(r.Dst, r.ID), netip.AddrPortFrom(r.Src, 0)
-	if s.g.deniesPeer(&s.peers, icmpProto, in, local, peer) {
+	if s.g.deniesPeer(&s.peers, icmpProto, inward, local, peer) {
 		return false
 	}
-	s.peers.open(s.g, icmpProto, in, local, peer).carried(0, lengthOf(r.Data))
+	s.peers.open(s.g, icmpProto, inward, local, peer).carried(0, lengthOf(r.Data))
 	return true
 }
 

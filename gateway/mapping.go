@@ -88,7 +88,7 @@ func (g *Gateway) carry(side *side, d *usock.Datagram) {
 	last := m.used
 	m.used = time.Now()
 	if g.table != nil {
-		m.peers.open(g, unix.IPPROTO_UDP, out, d.Src, d.Dst).carried(lengthOf(d.Data), 0)
+		m.peers.open(g, unix.IPPROTO_UDP, outward, d.Src, d.Dst).carried(lengthOf(d.Data), 0)
 	}
 	switch {
 	case len(m.waits) > 0:
@@ -103,9 +103,9 @@ func (g *Gateway) carry(side *side, d *usock.Datagram) {
 // be nil.
 func (g *Gateway) deniesDatagram(m *mapping, d *usock.Datagram) bool {
 	if m == nil {
-		return g.denies(unix.IPPROTO_UDP, out, d.Src, d.Dst)
+		return g.denies(unix.IPPROTO_UDP, outward, d.Src, d.Dst)
 	}
-	return g.deniesPeer(&m.peers, unix.IPPROTO_UDP, out, d.Src, d.Dst)
+	return g.deniesPeer(&m.peers, unix.IPPROTO_UDP, outward, d.Src, d.Dst)
 }
 
 // lengthOf returns how many bytes there are in pieces.
@@ -395,12 +395,12 @@ func (m *mapping) receive() {
 		}
 		d := usock.Datagram{Src: msg.name.addrPort(), Dst: m.key.src, Data: [][]byte{m.g.buf[:n]}}
 		readControl(ctl, &d)
-		if m.g.deniesPeer(&m.peers, unix.IPPROTO_UDP, in, d.Dst, d.Src) {
+		if m.g.deniesPeer(&m.peers, unix.IPPROTO_UDP, inward, d.Dst, d.Src) {
 			continue
 		}
 		m.used = time.Now()
 		if m.g.table != nil {
-			m.peers.open(m.g, unix.IPPROTO_UDP, in, d.Dst, d.Src).carried(0, n)
+			m.peers.open(m.g, unix.IPPROTO_UDP, inward, d.Dst, d.Src).carried(0, n)
 			m.g.learnFrom(&d)
 		}
 		if err := m.g.host(m.key.own).SendDatagram(&d); err != nil {

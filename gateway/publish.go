@@ -365,13 +365,13 @@ func (g *Gateway) acceptBehind() {
 func (p *port) bring(fd int, client netip.AddrPort) {
 	g := p.g
 	own, from, to := p.way(client)
-	if !to.Addr().IsValid() || g.deniesAt(p.outer.Port(), unix.IPPROTO_TCP, in, to, client) {
+	if !to.Addr().IsValid() || g.deniesAt(p.outer.Port(), unix.IPPROTO_TCP, inward, to, client) {
 		reset(fd)
 		sysClose(fd)
 		return
 	}
 	s := &stream{g: g, side: &side{g, own}, fd: fd, noDelay: true, arrival: arrival{own, from, p.inner}}
-	s.acc = g.newAccount(unix.IPPROTO_TCP, in, to, client)
+	s.acc = g.newAccount(unix.IPPROTO_TCP, inward, to, client)
 	in, err := s.originate(from, to)
 	if err != nil {
 		if own && err == unix.EADDRNOTAVAIL {

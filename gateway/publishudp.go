@@ -163,8 +163,7 @@ func (p *port) guest(client netip.AddrPort) *guest {
 		switch {
 		case c.key.own != own:
 			c.end(FlowClosed) // the server listens elsewhere now
-		case g.table != nil && c.gen != g.table.gen && g.deniesAt(p.outer.Port(), unix.IPPROTO_UDP, in, to, client):
-			c.end(FlowDenied)
+		case c.denied(to):
 			return nil
 		default:
 			c.use()
@@ -174,7 +173,7 @@ func (p *port) guest(client netip.AddrPort) *guest {
 	if client.Port() == 0 || !to.IsValid() {
 		return nil // nobody could answer
 	}
-	if g.deniesAt(p.outer.Port(), unix.IPPROTO_UDP, in, to, client) {
+	if g.deniesAt(p.outer.Port(), unix.IPPROTO_UDP, inward, to, client) {
 		return nil
 	}
 	key := arrival{own, from, p.inner}
@@ -192,7 +191,10 @@ func (p *port) guest(client netip.AddrPort) *guest {
 		p.recent.Back().Value.(*guest).end(FlowDisplaced)
 	}
 	c := &guest{p: p, client: client, key: key, local: p.outer.Addr()}
-	c.acc = g.newAccount(unix.IPPROTO_UDP, in, to, client)
+	c.acc = g.newAccount(unix.IPPROTO_UDP, inward, to, client)
+	if g.policy != nil {
+		c.gen = g.table.gen
+	}
 	p.clients[client], g.guests[key] = c, c
 	c.place = p.recent.PushFront(c)
 	c.use()
@@ -215,10 +217,22 @@ func (g *Gateway) freshArrival(to netip.AddrPort) (arrival, bool) {
 
 func (c *guest) use() {
 	c.used = time.Now()
-	if t := c.p.g.table; t != nil {
-		c.gen = t.gen
-	}
 	c.p.recent.MoveToFront(c.place)
+}
+
+// denied ends the client if the policy denies it by now, and reports whether it does. to is
+// whom it talks with inside.
+func (c *guest) denied(to netip.AddrPort) bool {
+	g := c.p.g
+	if g.policy == nil || c.gen == g.table.gen {
+		return false
+	}
+	c.gen = g.table.gen
+	if !g.deniesAt(c.p.outer.Port(), unix.IPPROTO_UDP, inward, to, c.client) {
+		return false
+	}
+	c.end(FlowDenied)
+	return true
 }
 
 // end forgets the client, and ends its account with the outcome.
@@ -243,6 +257,10 @@ func (g *Gateway) forGuest(side *side, d *usock.Datagram) bool {
 		return false
 	}
 	if c := g.guests[arrival{side.own, d.Dst, d.Src.Port()}]; c != nil {
+		if c.denied(d.Src) {
+			g.denyDatagram(side, d)
+			return true
+		}
 		c.server = d.Src
 		c.use()
 		c.answer(side, d)

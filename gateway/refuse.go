@@ -67,7 +67,7 @@ func (g *Gateway) forbidden(a netip.Addr, own bool) syscall.Errno {
 // fail answers a flow that cannot be carried on, and ends its account.
 func (g *Gateway) fail(side *side, f *usock.Flow, a *account, fd int, e syscall.Errno) {
 	if a == nil {
-		a = g.newAccount(unix.IPPROTO_TCP, out, f.Remote(), f.Local())
+		a = g.newAccount(unix.IPPROTO_TCP, outward, f.Remote(), f.Local())
 	}
 	a.failed(e)
 	a.end(FlowRefused)

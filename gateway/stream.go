@@ -101,7 +101,7 @@ func (g *Gateway) connect(side *side, f *usock.Flow) {
 		f.Refuse() // an outer client's, for a port on which nobody listens any more
 		return
 	}
-	if g.denies(unix.IPPROTO_TCP, out, f.Remote(), to) {
+	if g.denies(unix.IPPROTO_TCP, outward, f.Remote(), to) {
 		g.denyFlow(side, f)
 		return
 	}
@@ -130,7 +130,7 @@ func (g *Gateway) connect(side *side, f *usock.Flow) {
 	if to.Addr().Is6() || f.TTL() != g.defaultTTL(fd) {
 		setTTL(fd, to.Addr(), f.TTL())
 	}
-	s := &stream{g: g, side: side, flow: f, fd: fd, acc: g.newAccount(unix.IPPROTO_TCP, out, f.Remote(), to)}
+	s := &stream{g: g, side: side, flow: f, fd: fd, acc: g.newAccount(unix.IPPROTO_TCP, outward, f.Remote(), to)}
 	if g.names.asked(to) {
 		s.filter = g.newFilter(f)
 	}
