@@ -147,11 +147,15 @@ func (s *netlinkSock) ready(events uint32) {
 		return
 	}
 	s.full, s.unread = false, true
-	s.pump()
+	s.pump(false)
 }
 
-// pump answers what the program has asked, as far as there is room for the answers.
-func (s *netlinkSock) pump() {
+// pump answers what the program has asked, as far as there is room for the answers. What a call
+// of the program brings about, which waits, is done at once: what is told of interfaces and
+// routes is bounded by the room, and of sockets there may be many.
+func (s *netlinkSock) pump(waits bool) {
+	waits = waits && s.session.Protocol == rtnl.NETLINK_ROUTE
+	late := func(begin time.Time) bool { return !waits && time.Since(begin) > slice }
 	was := s.told
 	for begin := time.Now(); s.far >= 0 && !s.full; {
 		b := s.next()
@@ -159,7 +163,7 @@ func (s *netlinkSock) pump() {
 			break
 		}
 		if b == nil { // a piece of work that gave nothing
-			if time.Since(begin) > slice {
+			if late(begin) {
 				s.again()
 				break
 			}
@@ -181,7 +185,7 @@ func (s *netlinkSock) pump() {
 			s.release()
 			return
 		}
-		if time.Since(begin) > slice {
+		if late(begin) {
 			s.again()
 			break
 		}
@@ -194,7 +198,7 @@ func (s *netlinkSock) pump() {
 // catchUp answers what the program has asked without a trap, before a call that has one.
 func (s *netlinkSock) catchUp() {
 	s.unread = true
-	s.pump()
+	s.pump(true)
 }
 
 // next returns what the program is to be given next; nil if it has asked nothing more.
@@ -230,7 +234,7 @@ func (s *netlinkSock) again() {
 	s.later = true
 	s.l.do(func() {
 		s.later = false
-		s.pump()
+		s.pump(false)
 	})
 }
 

@@ -125,8 +125,9 @@ func TestNetlinkBackPressure(t *testing.T) {
 	fd, e := p.netlink(unix.NETLINK_ROUTE)
 	p.must(e)
 	asked := 0
+	padded := append(links[:len(links):len(links)], make([]byte, 1000)...) // the sooner too many wait
 	for ; asked < 1<<16; asked++ {
-		if e = p.asks(fd, links); e != 0 {
+		if e = p.asks(fd, padded); e != 0 {
 			break
 		}
 	}

@@ -223,7 +223,7 @@ func (l *loop) tellChanges() {
 			}
 			s.out = append(s.out, list[i].Datagram)
 		}
-		s.pump()
+		s.pump(false)
 		if s.lost {
 			s.waiting.wake(l)
 		}
