@@ -425,13 +425,22 @@ func (c *call) deliver(n taken, flags int) result {
 			return c.fail(e)
 		}
 	}
+	// Until the supervisor's copy is closed the program's close is none: bytes that came
+	// after it would be taken for bytes left unread.
+	n.s.giving = true
 	got, e := c.answerFD(n.fd, flags&unix.SOCK_CLOEXEC)
+	if e == 0 {
+		sysClose(n.fd)
+	}
+	if n.s.giving = false; n.s.delayed {
+		n.s.delayed = false
+		defer n.s.pump()
+	}
 	if e != 0 {
 		return c.putBack(n, e)
 	}
 	n.s.seen(c.t, got)
 	n.s.own(c)
-	sysClose(n.fd)
 	c.l.space.give(1)
 	return result{how: done}
 }

@@ -376,6 +376,10 @@ func (s *sock) pumpDown() bool {
 	if s.down.half == ended {
 		return false
 	}
+	if s.giving {
+		s.delayed = true
+		return false
+	}
 	for moved := 0; ; {
 		if !s.down.empty() && !s.sendDown() {
 			return false

@@ -104,12 +104,14 @@ type sock struct {
 	tid, fd int   // who named it last, and how
 	pid     int32 // its process
 
-	err    syscall.Errno // pending, taken from the stack: SO_ERROR
-	raised bool          // the program's end showed an error when the connection broke down
-	filler int           // bytes at the head of what the program has sent that are not its own
-	abort  bool          // closing: it was closed with bytes unread, and ends with a reset
-	lost   bool          // bytes for it found nobody who reads: its close is a reset
-	shutRd bool          // SHUT_RD
+	err     syscall.Errno // pending, taken from the stack: SO_ERROR
+	raised  bool          // the program's end showed an error when the connection broke down
+	filler  int           // bytes at the head of what the program has sent that are not its own
+	abort   bool          // closing: it was closed with bytes unread, and ends with a reset
+	lost    bool          // bytes for it found nobody who reads: its close is a reset
+	giving  bool          // accept gives the program its end, of which the supervisor has a copy still
+	delayed bool          // there was something to pump meanwhile
+	shutRd  bool          // SHUT_RD
 
 	native []nativeOption // set on the program's end
 	times  [2]timeout     // SO_RCVTIMEO, SO_SNDTIMEO
