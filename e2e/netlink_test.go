@@ -33,12 +33,17 @@ func loneNamespace(t *testing.T) string {
 // in an isolated run and natively where there is a loopback interface and nothing else.
 func TestNetlink(t *testing.T) {
 	need(t, "python3", "python3")
-	w := asUser
-	w.netns = loneNamespace(t)
+	ns := loneNamespace(t)
 	py := script(t, "netlink.py")
-	for _, part := range []string{"sockets", "addresses", "options", "transfers", "sharing", "mmsg", "requests"} {
-		t.Run(part, func(t *testing.T) { twin(t, w, "python3 "+py+" "+part) })
-	}
+	asMany(t, func(t *testing.T, w way) {
+		w.netns = ns
+		for _, part := range []string{"sockets", "addresses", "options", "transfers", "sharing", "mmsg", "requests"} {
+			if part == "transfers" && w.user == 0 {
+				continue // one asks for a change, which the kernel lets root make
+			}
+			t.Run(part, func(t *testing.T) { twin(t, w, "python3 "+py+" "+part) })
+		}
+	})
 }
 
 // TestNetlinkNamespace asks in a network namespace that the program has made: the kernel

@@ -404,12 +404,12 @@ type received struct {
 	flags   int
 }
 
-// sockaddr returns the sender's struct sockaddr, if there is one.
+// sockaddr returns the sender's struct sockaddr, if there is one, with room for storeName.
 func (r *received) sockaddr() []byte {
 	if r.raw != nil || r.name.Family == usock.AF_UNSPEC {
 		return r.raw
 	}
-	return abi.AppendAddr(nil, r.name)
+	return abi.AppendAddr(make([]byte, 0, abi.SizeofInet6+4), r.name)
 }
 
 // receiveDatagram takes the next datagram from the program's end into b.

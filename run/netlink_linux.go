@@ -156,7 +156,7 @@ func (s *netlinkSock) ready(events uint32) {
 func (s *netlinkSock) pump(waits bool) {
 	waits = waits && s.session.Protocol == rtnl.NETLINK_ROUTE
 	late := func(begin time.Time) bool { return !waits && time.Since(begin) > slice }
-	was := s.told
+	was, lost := s.told, s.lost
 	for begin := time.Now(); s.far >= 0 && !s.full; {
 		b := s.next()
 		if b == nil && !s.session.Pending() {
@@ -190,7 +190,7 @@ func (s *netlinkSock) pump(waits bool) {
 			break
 		}
 	}
-	if s.told != was {
+	if s.told != was || s.lost != lost {
 		s.waiting.wake(s.l)
 	}
 }

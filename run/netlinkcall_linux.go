@@ -159,7 +159,7 @@ func (c *call) netlinkMany(one func(*message) result) result {
 // netlinkSend has a request answered.
 func (c *call) netlinkSend(m *message) result {
 	s := c.nl
-	port, group := s.peer, s.group
+	port := s.peer
 	if m.flags&unix.MSG_OOB != 0 {
 		return c.fail(unix.EOPNOTSUPP)
 	}
@@ -174,7 +174,7 @@ func (c *call) netlinkSend(m *message) result {
 		if e != 0 {
 			return c.fail(e)
 		}
-		if port, group = a.port, lowest(a.groups); (port != 0 || group != 0) && !c.admin() {
+		if port = a.port; (port != 0 || a.groups != 0) && !c.admin() {
 			return c.fail(unix.EPERM)
 		}
 	}

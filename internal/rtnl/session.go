@@ -62,7 +62,7 @@ const goodSize = 3776
 
 // Take takes over a datagram of requests.
 func (s *Session) Take(datagram []byte) {
-	if len(s.in) == 0 {
+	if len(s.in)+len(s.more) == 0 {
 		s.in = datagram
 		return
 	}
