@@ -17,6 +17,7 @@ import (
 
 // TestFlowLog has flows end in all ways, without a rule.
 func TestFlowLog(t *testing.T) {
+	t.Parallel() // in networks of its own
 	needPolicy(t)
 	n := newNetwork(t)
 	n.outerServers()

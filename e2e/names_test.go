@@ -142,6 +142,7 @@ var dug = func() string {
 // TestNames has all kinds of programs look names up: of the server, as they do natively; of
 // the run; of nobody; and what takes TCP.
 func TestNames(t *testing.T) {
+	t.Parallel() // in networks of its own
 	needNameServer(t)
 	for _, p := range resolvers() {
 		t.Run(p.name, func(t *testing.T) {

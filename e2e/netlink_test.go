@@ -124,6 +124,7 @@ var (
 // TestInterfaces has languages list the addresses of a run: they are the host's, and not
 // those of the network in which it runs.
 func TestInterfaces(t *testing.T) {
+	t.Parallel() // in networks of its own
 	w := newNetwork(t).from(asUser)
 	w.flags, w.limit = innerNetwork, limit
 	for _, l := range listers() {
@@ -161,6 +162,7 @@ func TestInterfaces(t *testing.T) {
 // TestInterfacesAgree holds what a run shows of its interfaces and routes against what bind
 // and connect do.
 func TestInterfacesAgree(t *testing.T) {
+	t.Parallel() // in networks of its own
 	need(t, "python3", "python3")
 	w := newNetwork(t).from(asUser)
 	w.flags, w.limit = innerNetwork, limit
@@ -199,6 +201,7 @@ func TestStatistics(t *testing.T) {
 // TestRouteNews follows with ip monitor how a run's addresses and routes change when those of
 // its machine do.
 func TestRouteNews(t *testing.T) {
+	t.Parallel() // in networks of its own
 	n := newNetwork(t)
 	w := n.from(asUser)
 	w.flags, w.limit = innerNetwork, limit

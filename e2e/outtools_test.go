@@ -184,6 +184,7 @@ func freePort(t *testing.T) int {
 // addresses answer, of which one is refused, and of which one is a black hole; then the
 // machine's IPv6 goes away, and comes back.
 func TestOuterFamilies(t *testing.T) {
+	t.Parallel() // in networks of its own
 	need(t, "python3", "python3")
 	need(t, "node", "nodejs")
 	n := newNetwork(t)
@@ -222,6 +223,7 @@ func TestOuterFamilies(t *testing.T) {
 // TestOuterHops shows the routers on the way to traceroute and ping; ping may ask only where
 // the machine lets its user have ping sockets.
 func TestOuterHops(t *testing.T) {
+	t.Parallel() // in networks of its own
 	need(t, "traceroute", "traceroute")
 	need(t, "ping", "iputils-ping")
 	n := newNetwork(t)

@@ -359,6 +359,7 @@ const firstPolicyPort = 20000
 
 // TestPolicy has a program try what rules allow and deny.
 func TestPolicy(t *testing.T) {
+	t.Parallel() // in networks of its own
 	needPolicy(t)
 	n := newNetwork(t)
 	server := n.policyServers()
@@ -558,6 +559,7 @@ func captureOf(t *testing.T, dir string) map[int]string {
 
 // TestPolicyPublished has clients come to published ports.
 func TestPolicyPublished(t *testing.T) {
+	t.Parallel() // in networks of its own
 	needPolicy(t)
 	n := newNetwork(t)
 	n.policyServers()

@@ -113,6 +113,7 @@ func connectedTo(pid int, to netip.AddrPort) (ports []string) {
 // TestPublishNetwork has clients on another machine, three hops away, reach ports that are
 // published at one address and at all: the server sees who they are.
 func TestPublishNetwork(t *testing.T) {
+	t.Parallel() // in networks of its own
 	need(t, "python3", "python3")
 	need(t, "nginx", "nginx-light")
 	n := newNetwork(t)

@@ -49,6 +49,7 @@ func TestPublishUrgent(t *testing.T) {
 // TestPublishSegments has a client send datagrams that the kernel cuts apart (UDP_SEGMENT), and a
 // server inside answer in the same way; on another machine as well.
 func TestPublishSegments(t *testing.T) {
+	t.Parallel() // in networks of its own
 	need(t, "python3", "python3")
 	const size = 1200
 	server := fmt.Sprintf("exec python3 %s 7000 %d", script(t, "segments.py"), size)
