@@ -100,7 +100,7 @@ func TestFlowLogFiles(t *testing.T) {
 		}
 	}
 	for path, want := range map[string]string{
-		"":              `usock: invalid argument "" for "--log-flows" flag: name a file, such as flows.json (usock run --help shows the flags)` + "\n",
+		"":              `usock: --log-flows "": name a file, such as flows.json (usock run --help shows the flags)` + "\n",
 		"nowhere/flows": "usock: --log-flows: open nowhere/flows: no such file or directory; name a file that you can write\n",
 		"/":             "usock: --log-flows: open /: is a directory; name a file that you can write\n",
 	} {
@@ -119,10 +119,10 @@ func TestPolicyFlags(t *testing.T) {
 	const help = " (usock run --help shows the flags)\n"
 	const forms = "; a rule is [HOST][:PORTS][/PROTO], such as api.example:443, *.example, 10.0.0.0/8:80,8000-8999/tcp, [2001:db8::/32]:53/udp, :25 or */icmp" + help
 	for flags, want := range map[string]string{
-		"--allow 443":               `usock: invalid argument "443" for "--allow" flag: "443" is no address` + forms,
-		"--deny api.example/sctp":   `usock: invalid argument "api.example/sctp" for "--deny" flag: "sctp" is no protocol: there are tcp, udp and icmp` + forms,
-		"--deny=":                   `usock: invalid argument "" for "--deny" flag: it is empty (* stands for everything)` + forms,
-		"--deny-with no":            `usock: invalid argument "no" for "--deny-with" flag: give prohibit, reset or drop` + help,
+		"--allow 443":               `usock: --allow 443: "443" is no address` + forms,
+		"--deny api.example/sctp":   `usock: --deny api.example/sctp: "sctp" is no protocol: there are tcp, udp and icmp` + forms,
+		"--deny=":                   `usock: --deny "": it is empty (* stands for everything)` + forms,
+		"--deny-with no":            `usock: --deny-with no: give prohibit, reset or drop` + help,
 		"--deny-with drop":          "usock: --deny-with says how what rules deny is refused, and there is neither --allow nor --deny\n",
 		"--isolated --deny *:25":    "usock: --allow and --deny say what passes, and nothing leaves an isolated run or enters it: leave out --isolated or the rules (*:25)\n",
 		"--isolated --log-flows no": "usock: --log-flows no: an isolated run has no flows to the outside; leave out --isolated or --log-flows\n",

@@ -36,9 +36,6 @@ func Run(o Options) (Status, error) {
 	if err := shield(); err != nil {
 		return Status{}, err
 	}
-	if err := keepThreads(loopThreads + 2); err != nil {
-		return Status{}, err
-	}
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return Status{}, denied("PR_SET_CHILD_SUBREAPER", err, "3.4")
 	}
@@ -84,11 +81,14 @@ type Prepared struct {
 }
 
 // Prepare tries what a run needs of the kernel, and says what to do where it is denied. It
-// begins to start the guard, whose command it is given (Options.Guard), so that it has started
+// fixes how many threads Go code runs on (GOMAXPROCS), and begins to start the guard, whose command it is given (Options.Guard), so that it has started
 // by the time the caller has made a host.
 func Prepare(guard []string) (*Prepared, error) {
 	can, err := preflight()
 	if err != nil {
+		return nil, err
+	}
+	if err := keepThreads(loopThreads + 2); err != nil {
 		return nil, err
 	}
 	g, err := startGuard(guard)
