@@ -22,5 +22,8 @@
 // (iperf3 -C reno): the tools' TAP devices inherit the kernel's default, with some of which
 // (BBR) they are several times slower.
 //
+// Bulk to a published port (usock run -p, pasta -t) comes from the machine's own address, at which
+// the port is bound.
+//
 // It is a module of its own, for gvisor-tap-vsock and its gVisor.
 package main

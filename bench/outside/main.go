@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -28,6 +29,7 @@ const (
 	router      = "198.51.100.254"
 	iperfPort   = "5201"
 	echoPort    = "5202"
+	inPort      = "5301" // of servers inside
 	inNamespace = "USOCK_BENCH_OUTSIDE"
 )
 
@@ -198,12 +200,14 @@ type work struct {
 	less              bool
 	args              func(b *bench, host string) []string
 	figure            func(out string) (float64, error)
+	inward            bool // the server is inside
 }
 
 var works = []work{
 	{name: "up", title: "iperf3, to the server", unit: "Gbit/s", args: iperf("-C", "reno"), figure: iperfRate},
 	{name: "down", title: "iperf3 -R, from the server", unit: "Gbit/s", args: iperf("-C", "reno", "-R"), figure: iperfRate},
 	{name: "udp", title: "iperf3 -u -b 0 -l 1400, received", unit: "1/s", args: iperf("-u", "-b", "0", "-l", "1400"), figure: iperfPackets},
+	{name: "in", title: "iperf3 from outside to a published port", unit: "Gbit/s", inward: true, args: inwards, figure: iperfRate},
 	{name: "rr", title: "1 byte there and back, p50", unit: "µs", less: true, args: exchange("rr"), figure: field(1)},
 	{name: "crr", title: "connect, 1 byte there and back, close", unit: "1/s", args: exchange("crr"), figure: field(0)},
 	{name: "urr", title: "a datagram there and back, p50", unit: "µs", less: true, args: exchange("urr"), figure: field(1)},
@@ -213,6 +217,31 @@ func iperf(flags ...string) func(*bench, string) []string {
 	return func(b *bench, host string) []string {
 		return append([]string{"iperf3", "-c", host, "-p", iperfPort, "-J", "-t", b.seconds()}, flags...)
 	}
+}
+
+func inwards(b *bench, _ string) []string {
+	return []string{"iperf3", "-c", machine, "-p", inPort, "-J", "-t", b.seconds(), "-C", "reno"}
+}
+
+// serveInside starts a server inside, and waits until it answers outside.
+func (b *bench) serveInside(p *path) (stop func(), err error) {
+	args := append(slices.Clone(p.server), "iperf3", "-s", "-p", inPort)
+	c := exec.Command(args[0], args[1:]...)
+	if err := c.Start(); err != nil {
+		return nil, err
+	}
+	stop = func() {
+		c.Process.Signal(syscall.SIGTERM)
+		c.Wait()
+	}
+	err = until("the server inside is reached", func() bool {
+		return command("iperf3 -c "+machine+" -p "+inPort+" -n 1") == nil
+	})
+	if err != nil {
+		stop()
+		return nil, err
+	}
+	return stop, nil
 }
 
 func exchange(what string) func(*bench, string) []string {
@@ -280,12 +309,10 @@ func (b *bench) measure(w *way) {
 		if !b.work.MatchString(k.name) {
 			continue
 		}
-		args := append(slices.Clone(p.prefix), k.args(b, p.host)...)
-		out, err := exec.Command(args[0], args[1:]...).Output()
-		var v float64
-		if err == nil {
-			v, err = k.figure(string(out))
+		if k.inward && p.server == nil {
+			continue
 		}
+		v, err := b.figure(k, p)
 		if err != nil {
 			b.note("%s, %s: %v", w.name, k.title, err)
 			continue
@@ -295,6 +322,24 @@ func (b *bench) measure(w *way) {
 		}
 		b.figures[k.name][w.name] = append(b.figures[k.name][w.name], v)
 	}
+}
+
+// figure does a work once over a path.
+func (b *bench) figure(k *work, p *path) (float64, error) {
+	args := append(slices.Clone(p.prefix), k.args(b, p.host)...)
+	if k.inward {
+		stop, err := b.serveInside(p)
+		if err != nil {
+			return 0, err
+		}
+		defer stop()
+		args = k.args(b, "")
+	}
+	out, err := exec.Command(args[0], args[1:]...).Output()
+	if err != nil {
+		return 0, err
+	}
+	return k.figure(string(out))
 }
 
 func (b *bench) note(format string, args ...any) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -22,6 +23,7 @@ type way struct {
 type path struct {
 	prefix []string
 	host   string
+	server []string // what comes before a server's command that others reach at the machine's inPort; nil: none
 	close  func()
 }
 
@@ -39,14 +41,17 @@ var ways = []way{
 	{"gvisor-tap-vsock-1500", 1500, tapVsock},
 }
 
-func direct(*bench, *way) (*path, error) { return &path{host: machine, close: func() {}}, nil }
+func direct(*bench, *way) (*path, error) {
+	return &path{host: machine, server: []string{}, close: func() {}}, nil
+}
 
 func usock(b *bench, w *way) (*path, error) {
 	prefix := []string{b.path("usock"), "run"}
 	if w.mtu != 0 {
 		prefix = append(prefix, "--mtu", fmt.Sprint(w.mtu))
 	}
-	return &path{prefix: append(prefix, "--"), host: machine, close: func() {}}, nil
+	server := append(slices.Clone(prefix), "-p", machine+":"+inPort, "--")
+	return &path{prefix: append(prefix, "--"), host: machine, server: server, close: func() {}}, nil
 }
 
 const inner = "inner" // the clients' namespace
@@ -104,9 +109,13 @@ func process(args ...string) (func(), error) {
 
 // pasta reaches the machine at the address of its default router.
 func pasta(b *bench, w *way) (*path, error) {
-	return served(b, router, func([]string) (func(), error) {
-		return process("pasta", "--runas", "0", "--config-net", "-q", "-f", "-m", fmt.Sprint(w.mtu), "--netns", "/run/netns/"+inner)
+	p, err := served(b, router, func([]string) (func(), error) {
+		return process("pasta", "--runas", "0", "--config-net", "-q", "-f", "-m", fmt.Sprint(w.mtu), "-t", machine+"/"+inPort, "--netns", "/run/netns/"+inner)
 	})
+	if err == nil {
+		p.server = p.prefix
+	}
+	return p, err
 }
 
 // slirp reaches the machine at 10.0.2.2.
