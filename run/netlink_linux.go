@@ -217,6 +217,9 @@ func (s *netlinkSock) next() (b []byte) {
 			return nil
 		}
 		n, e := sysRecv(s.far, s.l.arrivalsRoom(), 0)
+		if e == 0 && n == 0 && unread(s.far) > 0 {
+			continue // an empty datagram asks nothing, and others are behind it
+		}
 		if e != 0 || n == 0 {
 			s.unread = false // a close is told by the far end itself
 			return nil

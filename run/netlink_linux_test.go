@@ -71,6 +71,66 @@ func TestNetlinkAnswers(t *testing.T) {
 	}
 }
 
+// What is written behind an empty datagram is answered, too.
+func TestNetlinkEmpty(t *testing.T) {
+	p := newPlayer(t)
+	fd, e := p.netlink(unix.NETLINK_ROUTE)
+	p.must(e)
+	for _, b := range [][]byte{nil, nil, links, nil, links, nil} {
+		// By no helper of the player's: the loop is to see them together.
+		if _, err := unix.SendmsgN(fd, b, nil, nil, unix.MSG_DONTWAIT); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.idle()
+	if n := len(replies(fd)); n != 4 {
+		t.Errorf("%d answers", n)
+	}
+}
+
+// The kernel's answers about its sockets come in datagrams that a reader with a buffer of
+// NLMSG_GOODSIZE's limit gets whole, as they come to one who asks the kernel.
+func TestNetlinkForeign(t *testing.T) {
+	const sockets, goodSize = 300, 8192
+	p := newPlayer(t)
+	for range sockets {
+		s, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { unix.Close(s) })
+	}
+	fd, e := p.netlink(unix.NETLINK_SOCK_DIAG)
+	p.must(e)
+	body := make([]byte, 24) // struct unix_diag_req
+	body[0] = unix.AF_UNIX
+	copy(body[4:], "\xff\xff\xff\xff") // all states
+	p.must(p.asks(fd, request(unix.SOCK_DIAG_BY_FAMILY, unix.NLM_F_DUMP, body...)))
+	told, ended := 0, false
+	p.until("the list ends", func() bool {
+		for _, b := range replies(fd) {
+			if len(b) > goodSize {
+				t.Errorf("a datagram of %d bytes", len(b))
+			}
+			for len(b) >= unix.SizeofNlMsghdr {
+				switch typ := binary.NativeEndian.Uint16(b[4:]); typ {
+				case unix.NLMSG_DONE:
+					ended = true
+				case unix.SOCK_DIAG_BY_FAMILY:
+					told++
+				default:
+					t.Skipf("this kernel lists no AF_UNIX sockets: message %d", typ)
+				}
+				b = b[min((binary.NativeEndian.Uint32(b)+3)&^3, uint32(len(b))):]
+			}
+		}
+		return ended
+	})
+	if told < sockets {
+		t.Errorf("%d sockets were told of", told)
+	}
+}
+
 // A closed socket is forgotten, with its port and its groups.
 func TestNetlinkClosed(t *testing.T) {
 	p := newPlayer(t)

@@ -182,16 +182,19 @@ func (s *netlinkSock) askKernel(request []byte) func() []byte {
 		if s.kernel < 0 {
 			return nil
 		}
-		b := make([]byte, kernelAnswer)
-		n, e := sysRecv(s.kernel, b, 0)
+		// The kernel fills datagrams up to the largest buffer that was offered to it, and how
+		// large the program's are is not known: offered is what the next one has, and no more.
+		n, e := sysRecv(s.kernel, nil, unix.MSG_PEEK|unix.MSG_TRUNC)
 		if e != 0 || n == 0 {
+			return nil
+		}
+		b := make([]byte, n)
+		if n, e = sysRecv(s.kernel, b, 0); e != 0 || n == 0 {
 			return nil
 		}
 		return b[:n]
 	}
 }
-
-const kernelAnswer = 32 << 10 // the kernel makes none that is larger than its reader's buffer
 
 // hostChanged is what the host calls when its addresses or routes have changed: whoever
 // belongs to a group is told, after the step of the loop that is under way.

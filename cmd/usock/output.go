@@ -56,6 +56,14 @@ func isStdout(name string) bool {
 // for.
 const fifoPatience = 300 * time.Millisecond
 
+// fifoReader is a program that reads what a flag's FIFO is given.
+func fifoReader(flag string) string {
+	if flag == pcapFlag {
+		return "tshark -i"
+	}
+	return "cat"
+}
+
 // openOutput opens what a flag names for writing. A FIFO without reader is waited for,
 // which says, after a moment.
 func openOutput(flag, name string, say io.Writer) (*os.File, error) {
@@ -79,7 +87,7 @@ func openOutput(flag, name string, say io.Writer) (*os.File, error) {
 	}
 	if st, err := os.Stat(name); err == nil && st.Mode()&fs.ModeNamedPipe != 0 {
 		note := time.AfterFunc(fifoPatience, func() {
-			fmt.Fprintf(say, "usock: %s %s: waiting for who reads this FIFO, such as tshark -i %s; Ctrl-C gives up\n", flag, name, name)
+			fmt.Fprintf(say, "usock: %s %s: waiting for who reads this FIFO, such as %s %s; Ctrl-C gives up\n", flag, name, fifoReader(flag), name)
 		})
 		defer note.Stop()
 	}

@@ -13,8 +13,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestFIFO records to a FIFO whose reader comes late: that it is waited for is told.
+// TestFIFO opens a FIFO whose reader comes late: that it is waited for is told.
 func TestFIFO(t *testing.T) {
+	for flag, reader := range map[string]string{pcapFlag: "tshark -i", stdoutFlag: "cat"} {
+		t.Run(flag, func(t *testing.T) { lateReader(t, flag, reader) })
+	}
+}
+
+func lateReader(t *testing.T, flag, reader string) {
 	name := filepath.Join(t.TempDir(), "fifo")
 	if err := unix.Mkfifo(name, 0o600); err != nil {
 		t.Fatal(err)
@@ -32,13 +38,13 @@ func TestFIFO(t *testing.T) {
 		b, _ := io.ReadAll(f)
 		read <- string(line[:n]) + string(b)
 	}()
-	f, err := openOutput(pcapFlag, name, tell)
+	f, err := openOutput(flag, name, tell)
 	if err != nil {
 		t.Fatal(err)
 	}
 	io.WriteString(f, "packets")
 	f.Close()
-	want := "usock: --pcap " + name + ": waiting for who reads this FIFO, such as tshark -i " + name + "; Ctrl-C gives up\npackets"
+	want := "usock: " + flag + " " + name + ": waiting for who reads this FIFO, such as " + reader + " " + name + "; Ctrl-C gives up\npackets"
 	if got := <-read; got != want {
 		t.Errorf("%s\nwant %s", got, want)
 	}
@@ -157,6 +163,30 @@ func TestApart(t *testing.T) {
 		if got != c.line {
 			t.Errorf("%s\nwant %s", got, c.line)
 		}
+	}
+}
+
+// TestFlowLogApart has the recording and the log of flows go to one file, by two names.
+func TestFlowLogApart(t *testing.T) {
+	dir := t.TempDir()
+	recording, err := os.Create(dir + "/a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer recording.Close()
+	if err := os.Link(dir+"/a", dir+"/b"); err != nil {
+		t.Fatal(err)
+	}
+	l := flowLog{path: dir + "/b"}
+	if err := l.open(recording); err == nil || err.Error() != "--log-flows "+dir+"/b: the recording goes there, too; name another file" {
+		t.Errorf("%v", err)
+	}
+	l.path = dir + "/c"
+	if err := l.open(recording); err != nil {
+		t.Error(err)
+	}
+	if err := l.close(); err != nil {
+		t.Error(err)
 	}
 }
 

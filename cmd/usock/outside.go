@@ -93,7 +93,7 @@ func (o *outside) open(c *usock.Config, s *shape) error {
 	if o.verbose {
 		g.Log = os.Stderr
 	}
-	if err := o.flows.open(); err != nil {
+	if err := o.flows.open(s.file); err != nil {
 		return err
 	}
 	g.FlowLog = o.flows.log

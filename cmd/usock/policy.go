@@ -120,13 +120,18 @@ func (l *flowLog) Set(text string) error {
 }
 
 // open opens the file, which nobody else may read if it is new. A FIFO waits for its reader.
-func (l *flowLog) open() error {
+// The recording, if it is not nil, must not go there.
+func (l *flowLog) open(recording *os.File) error {
 	if l.path == "" {
 		return nil
 	}
 	f, err := os.OpenFile(l.path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return fmt.Errorf("--log-flows: %w; name a file that you can write", err)
+	}
+	if recording != nil && same(recording, f) {
+		f.Close()
+		return fmt.Errorf("--log-flows %s: the recording goes there, too; name another file", l.path)
 	}
 	l.log = gateway.NewFlowLog(f)
 	return nil
