@@ -197,7 +197,7 @@ func (s *netlinkSock) pump(waits bool) {
 
 // catchUp answers what the program has asked without a trap, before a call that has one.
 func (s *netlinkSock) catchUp() {
-	s.unread = true
+	s.full, s.unread = false, true // there may be room again that epoll has not told of yet
 	s.pump(true)
 }
 
