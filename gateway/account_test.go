@@ -3,7 +3,9 @@
 package gateway
 
 import (
+	"encoding/binary"
 	"fmt"
+	"net"
 	"net/netip"
 	"strings"
 	"testing"
@@ -64,6 +66,23 @@ func TestAccountsBounded(t *testing.T) {
 	}
 }
 
+// TestFlowLogBurst has all flows of a gateway end at one time, faster than anything is written.
+func TestFlowLogBurst(t *testing.T) {
+	p := new(paper)
+	l := NewFlowLog(p)
+	p.mu.Lock()
+	for range maxStreams + maxAccounts {
+		l.put(someRecord())
+	}
+	p.mu.Unlock()
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+	if n := strings.Count(p.String(), "\n"); n != maxStreams+maxAccounts {
+		t.Errorf("%d lines", n)
+	}
+}
+
 // TestDenialsBounded tells of each denial once in a while, of so many at most.
 func TestDenialsBounded(t *testing.T) {
 	var d denials
@@ -109,6 +128,65 @@ func TestAlertsBounded(t *testing.T) {
 	if want := "usock: more is denied than is told here (--log-flows has it all)"; lines[maxToldDenials] != want {
 		t.Errorf("%q", lines[maxToldDenials])
 	}
+}
+
+// TestDenialsInOneLine has a question about a name that would be lines of its own.
+func TestDenialsInOneLine(t *testing.T) {
+	for text, want := range map[string]string{
+		"api.example": "api.example", "übung.example": "übung.example", "a b": "a b",
+		"a\nusock: b": `"a\nusock: b"`, "\x1b[31m": `"\x1b[31m"`, "\xff.example": `"\xff.example"`, "a\u202eb": `"a\u202eb"`,
+	} {
+		if got := printable(text); got != want {
+			t.Errorf("%q is told as %s, want %s", text, got, want)
+		}
+	}
+	p := new(paper)
+	r := newRun(t, Config{Rules: rulesOf(t, "+api.example")})
+	r.turned(func() {
+		r.g.alerts.close(func() {})
+		r.g.alerts = newLines(p)
+		r.g.denyName(unix.IPPROTO_UDP, netip.MustParseAddrPort("198.18.77.2:1000"), peerAddr(1), "evil\nusock: all is well")
+		r.g.alerts.close(func() {})
+		r.g.alerts = nil
+	})
+	if want := `usock: a process: its question about "evil\nusock: all is well" was refused: no rule can allow that name` + "\n"; p.String() != want {
+		t.Errorf("%q, want %q", p, want)
+	}
+}
+
+// TestIsHere knows the machine's addresses, and broadcast ones of its networks.
+func TestIsHere(t *testing.T) {
+	list, err := net.Interfaces()
+	if err != nil {
+		t.Fatal(err)
+	}
+	broadcasts := 0
+	for _, i := range list {
+		on, _ := i.Addrs()
+		for _, a := range on {
+			p, err := netip.ParsePrefix(a.String())
+			if err != nil || p.Addr().IsLinkLocalUnicast() || i.Flags&net.FlagUp == 0 {
+				continue
+			}
+			if !isHere(p.Addr()) {
+				t.Errorf("%v, of the machine's, is another's", p.Addr())
+			}
+			if p.Addr().Is4() && p.Bits() < 31 && i.Flags&net.FlagBroadcast != 0 {
+				raw := p.Addr().As4()
+				binary.BigEndian.PutUint32(raw[:], binary.BigEndian.Uint32(raw[:])|(1<<(32-p.Bits())-1))
+				broadcasts++
+				if b := netip.AddrFrom4(raw); !isHere(b) {
+					t.Errorf("%v, to all of the machine's network, does not come to it", b)
+				}
+			}
+		}
+	}
+	for _, a := range []string{"192.0.2.77", "2001:db8::77"} {
+		if isHere(netip.MustParseAddr(a)) {
+			t.Errorf("%s is the machine's own", a)
+		}
+	}
+	t.Logf("%d broadcast addresses", broadcasts)
 }
 
 // TestPolicyChangesItsMind learns that an allowed peer's address is a denied name's: the next

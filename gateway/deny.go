@@ -7,8 +7,11 @@ import (
 	"fmt"
 	"net/netip"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 
@@ -105,7 +108,7 @@ func (g *Gateway) deniesAt(port uint16, proto uint8, direction string, local, re
 		}
 		what += "/" + r.Proto
 		if r.Name != "" {
-			what += " (" + r.Name + ")"
+			what += " (" + printable(r.Name) + ")"
 		}
 		if direction == inward {
 			what = fmt.Sprintf("%s, which came in for port %d,", what, port)
@@ -147,7 +150,7 @@ func (g *Gateway) tellDenial(r *FlowRecord, text string) {
 	}
 	who := "a process"
 	if r.PID != 0 {
-		who = r.Process + " (" + strconv.Itoa(r.PID) + ")"
+		who = printable(r.Process) + " (" + strconv.Itoa(r.PID) + ")"
 	}
 	text = fmt.Sprintf("usock: %s: %s\n", who, text)
 	switch n := len(g.denials.told); {
@@ -171,7 +174,16 @@ func (g *Gateway) denyName(proto uint8, local, server netip.AddrPort, name strin
 		g.tellDenial(&r, fmt.Sprintf("its message to the name server %v was refused: it is no plain question", server))
 		return
 	}
-	g.tellDenial(&r, fmt.Sprintf("its question about %s was refused: no rule can allow that name", name))
+	g.tellDenial(&r, fmt.Sprintf("its question about %s was refused: no rule can allow that name", printable(name)))
+}
+
+// printable returns a text that others choose as it can stand in a line on a terminal: in
+// quotes, if there is more in it than what is printed.
+func printable(text string) string {
+	if utf8.ValidString(text) && !strings.ContainsFunc(text, func(c rune) bool { return !unicode.IsPrint(c) }) {
+		return text
+	}
+	return strconv.Quote(text)
 }
 
 // errno is what a program sees of a refusal. Drop has none.
@@ -234,8 +246,9 @@ func (g *Gateway) denyDatagram(side *side, d *usock.Datagram) {
 	})
 }
 
-// isHere reports whether an address is the machine's own: what it sends to that has it for its
-// source, too.
+// isHere reports whether what is sent to an address comes to the machine itself. It is the
+// machine's own if what is sent there has it for its source, too. A broadcast comes to all, and
+// to who sends it.
 func isHere(a netip.Addr) bool {
 	if a.IsLoopback() {
 		return true
@@ -246,5 +259,7 @@ func isHere(a netip.Addr) bool {
 	}
 	defer sysClose(fd)
 	const discard = 9 // any port: nothing is sent
-	return sysConnect(fd, netip.AddrPortFrom(a, discard)) == 0 && localAddr(fd).Addr() == a
+	e = sysConnect(fd, netip.AddrPortFrom(a, discard))
+	return e == unix.EACCES || // without SO_BROADCAST
+		e == 0 && localAddr(fd).Addr() == a
 }

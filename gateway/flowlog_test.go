@@ -18,6 +18,7 @@ type paper struct {
 	mu     sync.Mutex
 	b      bytes.Buffer
 	err    error
+	room   int // in bytes; 0: enough
 	closed bool
 }
 
@@ -26,6 +27,10 @@ func (p *paper) Write(b []byte) (int, error) {
 	defer p.mu.Unlock()
 	if p.err != nil {
 		return 0, p.err
+	}
+	if p.room > 0 && len(b) > p.room-p.b.Len() {
+		n, _ := p.b.Write(b[:p.room-p.b.Len()])
+		return n, syscall.ENOSPC
 	}
 	return p.b.Write(b)
 }
@@ -75,6 +80,32 @@ func TestFlowLogFull(t *testing.T) {
 	if err := l.Close(); !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "; 3 flows were left out") {
 		t.Error(err)
 	}
+}
+
+// TestFlowLogPart counts what a disk had room for as written.
+func TestFlowLogPart(t *testing.T) {
+	p := &paper{room: 3 * lineLength(t)}
+	l := NewFlowLog(p)
+	for range 5 {
+		l.put(someRecord())
+	}
+	if err := l.Close(); !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "; 2 flows were left out") {
+		t.Error(err)
+	}
+	if n := strings.Count(p.String(), "\n"); n != 3 {
+		t.Errorf("%d lines", n)
+	}
+}
+
+// lineLength returns how long someRecord's line is.
+func lineLength(t *testing.T) int {
+	p := new(paper)
+	l := NewFlowLog(p)
+	l.put(someRecord())
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return len(p.String())
 }
 
 // TestFlowLogStuck has a reader that does not read: nobody waits, memory is bounded, and what

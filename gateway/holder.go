@@ -44,7 +44,7 @@ func holder(proto int, at netip.AddrPort) string {
 			return "it is published twice"
 		}
 		name, _ := os.ReadFile("/proc/" + pid + "/comm")
-		return fmt.Sprintf("%s (process %s) has the port; end that, or publish another", bytes.TrimSpace(name), pid)
+		return fmt.Sprintf("%s (process %s) has the port; end that, or publish another", printable(string(bytes.TrimSpace(name))), pid)
 	}
 	flag := "t"
 	if proto == unix.IPPROTO_UDP {

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"io"
 	"sync/atomic"
 	"time"
@@ -17,7 +18,9 @@ type lines struct {
 }
 
 const (
-	maxLines = 4096
+	// maxLines is more than the flows that a gateway ends at one time: those of maxStreams and
+	// maxAccounts, at most. Of a usual length they are 16 MiB.
+	maxLines = 40960
 	// linesGrace is how long the last lines may take.
 	linesGrace = time.Second
 	// linesChunk is how many bytes are written at once, where more wait.
@@ -54,10 +57,12 @@ func (l *lines) run() {
 				more = false
 			}
 		}
+		written := 0
+		if l.err == nil {
+			written, l.err = l.w.Write(line)
+		}
 		if l.err != nil {
-			l.lost.Add(n)
-		} else if _, l.err = l.w.Write(line); l.err != nil {
-			l.lost.Add(n)
+			l.lost.Add(n - int64(bytes.Count(line[:written], []byte("\n"))))
 		}
 	}
 }

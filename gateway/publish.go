@@ -82,7 +82,10 @@ func (g *Gateway) publishAll(list []Publish) error {
 			if i == 1 && noLoopback6(e) {
 				continue
 			}
-			if e != 0 {
+			switch {
+			case e == unix.EADDRINUSE && slices.ContainsFunc(g.ports, func(o *port) bool { return o.keeps(p.Proto, to) }):
+				return fmt.Errorf("%v%s cannot be published: it is published twice", to, suffix(p.Proto))
+			case e != 0:
 				return errors.New(g.cannotPublish(p.Proto, to, e))
 			}
 			g.ports = append(g.ports, opened)
@@ -90,6 +93,13 @@ func (g *Gateway) publishAll(list []Publish) error {
 		}
 	}
 	return nil
+}
+
+// keeps reports whether the port, as it is bound, keeps another from an address and port.
+func (p *port) keeps(proto int, to netip.AddrPort) bool {
+	a, b := p.outer.Addr(), to.Addr()
+	return p.proto == proto && p.outer.Port() == to.Port() && a.Is4() == b.Is4() &&
+		(a == b || a.IsUnspecified() || b.IsUnspecified())
 }
 
 // noLoopback6 reports whether a bind to ::1 failed as the machine has no such address.
@@ -455,6 +465,7 @@ func (s *stream) arrive() {
 	switch err := s.in.FinishConnect(); err {
 	case nil:
 		s.opened()
+		s.follow() // what the listener had is set already
 		s.ready(polled(s.fd))
 	case unix.EALREADY:
 	default:

@@ -136,6 +136,68 @@ func TestPublished(t *testing.T) {
 	})
 }
 
+// TestPublishedSettings has the outer socket of a client's connection follow what the server
+// has set on its listener, which is inherited, and on the connection.
+func TestPublishedSettings(t *testing.T) {
+	published(t, unix.IPPROTO_TCP, func(t *testing.T, r *run, at netip.AddrPort) {
+		level, tos, ttl := unix.IPPROTO_IP, unix.IP_TOS, unix.IP_TTL
+		if at.Addr().Is6() {
+			level, tos, ttl = unix.IPPROTO_IPV6, unix.IPV6_TCLASS, unix.IPV6_UNICAST_HOPS
+		}
+		type option struct{ level, name, v int }
+		domain := usock.AF_INET
+		if at.Addr().Is6() {
+			domain = usock.AF_INET6
+		}
+		l := r.socket(domain, usock.SOCK_STREAM)
+		set := func(s *usock.Socket, options []option) {
+			for _, o := range options {
+				if err := s.SetSockOptInt(o.level, o.name, o.v); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		inherited := []option{
+			{unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1}, {unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, 77},
+			{unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, 12345}, {level, tos, 0xb8}, {level, ttl, 33},
+		}
+		set(l, inherited)
+		all := netip.IPv4Unspecified()
+		if at.Addr().Is6() {
+			all = netip.IPv6Unspecified()
+		}
+		if err := l.Bind(usock.Inet(netip.AddrPortFrom(all, inner))); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Listen(1); err != nil {
+			t.Fatal(err)
+		}
+		r.settle()
+		dialOut(t, at)
+		s, _, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		check := func(options []option) {
+			for _, o := range options {
+				within(t, fmt.Sprintf("option %d of level %d is %d outside", o.name, o.level, o.v), func() (ok bool) {
+					r.turned(func() {
+						for out := range r.g.streams {
+							ok = getInt(out.fd, o.level, o.name) == o.v
+						}
+					})
+					return ok
+				})
+			}
+		}
+		check(inherited)
+		later := []option{{unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, 88}, {level, ttl, 44}}
+		set(s, later)
+		check(later)
+		s.Close()
+	})
+}
+
 // exchange has data go from one end to the other.
 func exchange(t *testing.T, from, to net.Conn, data []byte) {
 	t.Helper()
@@ -351,7 +413,8 @@ func TestPublishErrors(t *testing.T) {
 		want string
 	}{
 		{[]Publish{tcp(a, l.Addr().(*net.TCPAddr).AddrPort().Port())}, "published twice"}, // by this process
-		{[]Publish{tcp(a, free), tcp(a, free)}, "another process has the port"},           // a bound socket is not in /proc
+		{[]Publish{tcp(a, free), tcp(a, free)}, "published twice"},                        // though a bound socket is not in /proc
+		{[]Publish{tcp(a, free), tcp(netip.IPv4Unspecified(), free)}, "published twice"},
 		{[]Publish{tcp(netip.MustParseAddr("192.0.2.250"), free)}, "does not have this address"},
 	} {
 		if g, err := New(Config{Publish: c.list}); err == nil || !strings.Contains(err.Error(), c.want) {

@@ -19,7 +19,6 @@ type ends struct{ local, remote netip.AddrPort }
 func (s *stream) know(local, remote netip.AddrPort) {
 	s.ends = ends{local, remote}
 	s.g.byEnds[s.ends] = s
-	s.asked, _ = s.g.inner.StreamSettings(local, remote)
 }
 
 // StreamSettings tells the gateway that the program of one of the host's connections has set
@@ -30,10 +29,15 @@ func (g *Gateway) StreamSettings(local, remote netip.AddrPort) {
 		if s == nil || s.gone || g.closed {
 			return
 		}
-		if now, ok := g.inner.StreamSettings(local, remote); ok {
-			s.set(now, s.asked)
-		}
+		s.follow()
 	})
+}
+
+// follow gives the outer socket what the program's has by now.
+func (s *stream) follow() {
+	if now, ok := s.g.inner.StreamSettings(s.ends.local, s.ends.remote); ok {
+		s.set(now, s.asked)
+	}
 }
 
 // set gives the outer socket the settings in which now differs from before.

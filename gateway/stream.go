@@ -157,8 +157,10 @@ func (g *Gateway) connect(side *side, f *usock.Flow) {
 	g.streams[s] = struct{}{}
 	g.halfOpen++
 	s.know(f.Remote(), to)
-	// The SYN had the type of service and the time to live.
-	s.set(s.asked, usock.StreamSettings{TOS: s.asked.TOS, TTL: s.asked.TTL})
+	if now, ok := g.inner.StreamSettings(f.Remote(), to); ok {
+		// The SYN had the type of service and the time to live.
+		s.set(now, usock.StreamSettings{TOS: now.TOS, TTL: now.TTL})
+	}
 	s.outcome(ev)
 }
 
