@@ -3,6 +3,8 @@
 package gateway
 
 import (
+	"encoding/binary"
+
 	"golang.org/x/net/dns/dnsmessage"
 )
 
@@ -57,8 +59,33 @@ func parseQuery(msg []byte) (q query, ok bool) {
 	if _, err = p.AuthorityHeader(); err != dnsmessage.ErrSectionDone {
 		return q, false
 	}
-	return q, q.parseEDNS(&p)
+	return q, q.parseEDNS(&p) && q.length(msg) == len(msg)
 }
+
+// length returns how many bytes of msg the question and its EDNS take; -1: it is written
+// otherwise than askers do.
+func (q *query) length(msg []byte) int {
+	at := headerSize
+	for at < len(msg) && msg[at] != 0 {
+		if msg[at]&0xc0 != 0 {
+			return -1 // a pointer, and there is nothing before it to point at
+		}
+		at += 1 + int(msg[at])
+	}
+	at += 1 + 4 // the root, type and class
+	if q.edns {
+		if at+optSize > len(msg) {
+			return -1
+		}
+		at += optSize + int(binary.BigEndian.Uint16(msg[at+optSize-2:]))
+	}
+	return at
+}
+
+const (
+	headerSize = 12
+	optSize    = 1 + 2 + 2 + 4 + 2 // root, type, class, TTL and length (RFC 6891, section 6.1.2)
+)
 
 // parseEDNS reads what follows the question: one OPT record of the root, or nothing.
 func (q *query) parseEDNS(p *dnsmessage.Parser) bool {

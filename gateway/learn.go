@@ -3,8 +3,10 @@
 package gateway
 
 import (
+	"bytes"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 
 	"golang.org/x/net/dns/dnsmessage"
@@ -65,16 +67,58 @@ func (g *Gateway) newFilter(f *usock.Flow) *dnsFilter {
 	return d
 }
 
-// learnFrom learns from a datagram that has come, if it is from a name server.
-func (g *Gateway) learnFrom(d *usock.Datagram) {
-	if !g.names.asked(d.Src) {
+// learnFrom learns from a datagram that has come, if it is a name server's answer to a
+// question.
+func (m *mapping) learnFrom(d *usock.Datagram) {
+	if !m.g.names.asked(d.Src) {
 		return
 	}
 	if d.SegmentSize > 0 {
-		eachSegment(d, func(one *usock.Datagram) { g.learn(one.Data[0]) })
+		eachSegment(d, m.learnFromOne)
 		return
 	}
-	g.learn(d.Data[0])
+	m.learnFromOne(d)
+}
+
+func (m *mapping) learnFromOne(d *usock.Datagram) {
+	if q, ok := questionOf(d.Data[0]); ok && slices.Contains(m.asked, q) {
+		m.g.learn(d.Data[0])
+	}
+}
+
+// askedFor is what an answer must have of a question, so that who does not see that cannot
+// make one.
+type askedFor struct {
+	id   uint16
+	name string
+	typ  dnsmessage.Type
+}
+
+// maxAsked is how many questions of a socket are remembered: the last ones.
+const maxAsked = 64
+
+// asks notes a question to a name server.
+func (m *mapping) asks(d *usock.Datagram) {
+	q, ok := questionOf(bytes.Join(d.Data, nil))
+	switch {
+	case !ok:
+	case len(m.asked) < maxAsked:
+		m.asked = append(m.asked, q)
+	default:
+		m.asked[m.askedAt] = q
+		m.askedAt = (m.askedAt + 1) % maxAsked
+	}
+}
+
+// questionOf returns the question of a message.
+func questionOf(msg []byte) (askedFor, bool) {
+	var p dnsmessage.Parser
+	h, err := p.Start(msg)
+	if err != nil {
+		return askedFor{}, false
+	}
+	q, err := p.Question()
+	return askedFor{h.ID, bare(q.Name.String()), q.Type}, err == nil
 }
 
 // learn notes which addresses a name server gives for a name.

@@ -31,7 +31,9 @@ type mapping struct {
 	unread   bool // it stopped receiving to let others have their turn
 	train    train
 	peers    peers
-	long     int // from how many bytes on the machine does not segment datagrams; 0: not known
+	asked    []askedFor // of name servers, the last maxAsked, in a ring
+	askedAt  int        // in it
+	long     int        // from how many bytes on the machine does not segment datagrams; 0: not known
 }
 
 type mappingKey struct {
@@ -89,6 +91,9 @@ func (g *Gateway) carry(side *side, d *usock.Datagram) {
 	m.used = time.Now()
 	if g.table != nil {
 		m.peers.open(g, unix.IPPROTO_UDP, outward, d.Src, d.Dst).carried(lengthOf(d.Data), 0)
+		if g.names.asked(d.Dst) {
+			m.asks(d)
+		}
 	}
 	switch {
 	case len(m.waits) > 0:
@@ -401,7 +406,7 @@ func (m *mapping) receive() {
 		m.used = time.Now()
 		if m.g.table != nil {
 			m.peers.open(m.g, unix.IPPROTO_UDP, inward, d.Dst, d.Src).carried(0, n)
-			m.g.learnFrom(&d)
+			m.learnFrom(&d)
 		}
 		if err := m.g.host(m.key.own).SendDatagram(&d); err != nil {
 			m.g.warn("usock: the gateway cannot hand on a datagram from %v: %v", d.Src, err)

@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"golang.org/x/net/dns/dnsmessage"
+
+	"usock"
 )
 
 func host(name, addr string) Host { return Host{name, netip.MustParseAddr(addr)} }
@@ -287,6 +289,70 @@ func TestHostsThatMakeNoSense(t *testing.T) {
 	}
 	if !namedIn("127.0.0.1 localhost\n# 127.0.1.1 box\n127.0.1.1\tBox.test box # mine\n", "BOX") || namedIn("127.0.0.1 a # b\nbox\n", "b") || namedIn("127.0.0.1 a # b\nbox\n", "box") {
 		t.Error("hosts(5) is misread")
+	}
+}
+
+// TestQuestionAlone has questions with something behind them: what is said there would reach a
+// server whatever the question's name.
+func TestQuestionAlone(t *testing.T) {
+	for _, msg := range [][]byte{
+		question(t, "db.", dnsmessage.TypeA, nil),
+		question(t, ".", dnsmessage.TypeNS, nil),
+		question(t, "a.b.example.", dnsmessage.TypeAAAA, withEDNS(4096, 0, true)),
+	} {
+		if _, ok := parseQuery(msg); !ok {
+			t.Errorf("%x is no question", msg)
+		}
+		for _, more := range []string{"\x00", "trail"} {
+			if _, ok := parseQuery(append(bytes.Clone(msg), more...)); ok {
+				t.Errorf("%x with %q is a question", msg, more)
+			}
+		}
+	}
+}
+
+// TestLearnedAnswers learns addresses from answers to what was asked alone.
+func TestLearnedAnswers(t *testing.T) {
+	server := netip.MustParseAddrPort("127.0.0.53:53")
+	g := &Gateway{names: &names{servers: []netip.AddrPort{server}}, table: newNameTable()}
+	m := &mapping{g: g}
+	q := question(t, "Api.Example.", dnsmessage.TypeA, nil)
+	m.asks(&usock.Datagram{Data: [][]byte{q}})
+	answer := func(change func(*dnsmessage.Message)) *usock.Datagram {
+		var a dnsmessage.Message
+		if err := a.Unpack(q); err != nil {
+			t.Fatal(err)
+		}
+		a.Response = true
+		a.Answers = []dnsmessage.Resource{{
+			Header: dnsmessage.ResourceHeader{Name: a.Questions[0].Name, Type: dnsmessage.TypeA, Class: dnsmessage.ClassINET},
+			Body:   &dnsmessage.AResource{A: [4]byte{192, 0, 2, 7}},
+		}}
+		change(&a)
+		b, err := a.Pack()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &usock.Datagram{Src: server, Data: [][]byte{b}}
+	}
+	learned := func() bool { return len(g.table.of(netip.MustParseAddr("192.0.2.7"))) > 0 }
+	for what, change := range map[string]func(*dnsmessage.Message){
+		"number":   func(a *dnsmessage.Message) { a.ID++ },
+		"question": func(a *dnsmessage.Message) { a.Questions[0].Name = dnsmessage.MustNewName("x.example.") },
+		"type":     func(a *dnsmessage.Message) { a.Questions[0].Type = dnsmessage.TypeAAAA },
+	} {
+		if m.learnFrom(answer(change)); learned() {
+			t.Errorf("learned from an answer with another %s", what)
+		}
+	}
+	if m.learnFrom(answer(func(*dnsmessage.Message) {})); !learned() {
+		t.Error("an answer taught nothing")
+	}
+	for range maxAsked {
+		m.asks(&usock.Datagram{Data: [][]byte{question(t, "other.", dnsmessage.TypeA, nil)}})
+	}
+	if len(m.asked) != maxAsked {
+		t.Errorf("%d questions are remembered", len(m.asked))
 	}
 }
 
