@@ -67,13 +67,13 @@ func (c *call) failErr(err error) result {
 // lack is the error with which the program's call fails where a step of the
 // supervisor's own has failed with e. That it has no descriptors concerns a program only
 // that asks for one; ENOBUFS is what any call on a socket may give for want of something
-// (POSIX, of each of them). The user is told once what helps.
+// (POSIX, of each of them), and the user is told once what helps.
 func (l *loop) lack(r *row, e syscall.Errno) syscall.Errno {
-	if noRoom(e) {
+	switch {
+	case noRoom(e) && r != nil && r.is&gives != 0:
+		return e // it may be the program's own limit
+	case noRoom(e):
 		l.space.tell()
-		if r != nil && r.is&gives != 0 {
-			return e
-		}
 		return unix.ENOBUFS
 	}
 	switch e {
@@ -88,6 +88,15 @@ func noRoom(e syscall.Errno) bool { return e == unix.EMFILE || e == unix.ENFILE 
 
 // lacks is fail with lack.
 func (c *call) lacks(e syscall.Errno) result { return c.fail(c.l.lack(c.row, e)) }
+
+// lacksOwn is lacks for a call that gives the program a descriptor, where it is the
+// supervisor that has none for it.
+func (c *call) lacksOwn(e syscall.Errno) result {
+	if noRoom(e) {
+		c.l.space.tell()
+	}
+	return c.lacks(e)
+}
 
 // onFail says how to undo a step that was made, should a later one fail.
 func (c *call) onFail(f func()) { c.undo = append(c.undo, f) }
@@ -248,7 +257,7 @@ func callSocket(c *call) result {
 	if e != 0 {
 		c.l.space.give(1)
 		u.Close()
-		return c.lacks(e)
+		return c.lacksOwn(e)
 	}
 	s := c.l.adopt(fd, u, stream)
 	c.onFail(s.release)

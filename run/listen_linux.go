@@ -301,7 +301,7 @@ func (c *call) tryAccept(flags int) result {
 		return c.fail(unix.EINVAL)
 	}
 	if e := c.takeEntry(flags & unix.SOCK_NONBLOCK); e != 0 {
-		return c.lacks(e)
+		return c.lacksOwn(e)
 	}
 	if len(q.taken) == 0 {
 		switch {

@@ -95,7 +95,7 @@ func (c *call) netlinkSocket(typ, protocol int) result {
 	fd, far, e := sysSocketpair(unix.SOCK_SEQPACKET)
 	if e != 0 {
 		c.l.space.give(1)
-		return c.lacks(e)
+		return c.lacksOwn(e)
 	}
 	unix.SetNonblock(far, true)
 	if typ&unix.SOCK_NONBLOCK != 0 {
