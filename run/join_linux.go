@@ -149,6 +149,7 @@ func (s *sock) join(dup int, blocks bool) syscall.Errno {
 	if blocks {
 		sysSetOpt(dup, unix.SOL_SOCKET, unix.SO_SNDTIMEO, shortest)
 	}
+	s.waits = blocks
 	e := connectHidden(dup, l.hidden.path)
 	if e == unix.EAGAIN {
 		l.hidden.accept(l, nobody) // closes all that is there

@@ -427,7 +427,7 @@ func (c *call) deliver(n taken, flags int) result {
 	}
 	// Until the supervisor's copy is closed the program's close is none: bytes that came
 	// after it would be taken for bytes left unread.
-	n.s.giving = true
+	n.s.giving, n.s.waits = true, n.nonb == 0
 	got, e := c.answerFD(n.fd, flags&unix.SOCK_CLOEXEC)
 	if e == 0 {
 		sysClose(n.fd)

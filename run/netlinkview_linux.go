@@ -126,7 +126,7 @@ func (s *sock) addQueued(k *rtnl.Socket) {
 	if s.listen != nil || s.far.fd < 0 {
 		return
 	}
-	sent := len(s.up.buf) - s.up.off + max(0, unread(s.far.fd)-s.filler)
+	sent := len(s.up.buf) - s.up.off + max(0, unread(s.far.fd)-s.filler-s.peeked)
 	for _, m := range s.held {
 		sent += len(m)
 	}

@@ -370,7 +370,7 @@ func (c *call) pumped() int {
 		n += len(m)
 	}
 	if c.s.far.fd >= 0 {
-		n += max(0, unread(c.s.far.fd)-c.s.filler)
+		n += max(0, unread(c.s.far.fd)-c.s.filler-c.s.peeked)
 	}
 	return n
 }

@@ -103,7 +103,7 @@ func (s *sock) dropFar() {
 	}
 	s.l.forget(s.far.fd)
 	sysClose(s.far.fd)
-	s.far = end{fd: -1}
+	s.far, s.peeked = end{fd: -1}, 0
 }
 
 // ready implements source: something happened at the far end.
@@ -258,7 +258,7 @@ func (s *sock) pumpUp() bool {
 		if moved >= maxRound {
 			return true
 		}
-		n, e := sysReadAll(s.far.fd, &s.l.blocks)
+		n, e := s.readUp()
 		switch {
 		case e == closedUnread:
 			s.closes(true)
@@ -284,6 +284,41 @@ func (s *sock) pumpUp() bool {
 			}
 		}
 	}
+}
+
+// To take bytes from an AF_UNIX stream wakes who waits for room at its other end, and with
+// him who waits there in a receive (unix_write_space): a program that has sent a request
+// and waits for the answer. It would run for nothing, on a processor that had to be woken for
+// it. So few bytes of a program that waits so are copied and stay where they are
+// (MSG_PEEK) until it is given something, or sends more.
+const littlePeeked = 1024
+
+// readUp reads what the program has sent into the loop's blocks.
+func (s *sock) readUp() (int, syscall.Errno) {
+	s.takePeeked()
+	if s.waits && !s.much && s.filler == 0 {
+		n, e := sysRecv(s.far.fd, s.l.blocks.room(0)[:littlePeeked], unix.MSG_PEEK)
+		if e != 0 || n < littlePeeked {
+			s.peeked = n
+			return n, e
+		}
+		s.much = true
+	}
+	n, e := sysReadAll(s.far.fd, &s.l.blocks)
+	s.much = n >= littlePeeked
+	return n, e
+}
+
+// takePeeked takes the bytes that have been passed on already.
+func (s *sock) takePeeked() {
+	for s.peeked > 0 && s.far.fd >= 0 {
+		n, e := sysRecv(s.far.fd, s.l.control[:min(s.peeked, len(s.l.control))], 0)
+		if e != 0 || n == 0 {
+			break // cannot be: nobody else takes them
+		}
+		s.peeked -= n
+	}
+	s.peeked = 0
 }
 
 // skipFiller takes the supervisor's own bytes off the head of the n that were read, and
@@ -414,6 +449,7 @@ func (s *sock) pumpDown() bool {
 			moved += got[i].Len()
 		}
 		s.passDown(got)
+		s.takePeeked()
 	}
 }
 

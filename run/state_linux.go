@@ -106,6 +106,9 @@ type sock struct {
 
 	err     syscall.Errno // pending, taken from the stack: SO_ERROR
 	raised  bool          // the program's end showed an error when the connection broke down
+	peeked  int           // bytes at the head of what the program has sent that are passed on already
+	waits   bool          // its program waits in its calls, as far as that is known
+	much    bool          // it has sent more at once than is peeked at
 	filler  int           // bytes at the head of what the program has sent that are not its own
 	abort   bool          // closing: it was closed with bytes unread, and ends with a reset
 	lost    bool          // bytes for it found nobody who reads: its close is a reset
@@ -246,6 +249,7 @@ func (s *sock) failed(e syscall.Errno) {
 		return
 	}
 	s.err = e
+	s.takePeeked()
 	s.flushDown()
 	s.to(over)
 	s.l.drop(&s.up.pending)
