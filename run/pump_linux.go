@@ -295,7 +295,9 @@ const littlePeeked = 1024
 
 // readUp reads what the program has sent into the loop's blocks.
 func (s *sock) readUp() (int, syscall.Errno) {
-	s.takePeeked()
+	if e := s.takePeeked(); e != 0 {
+		return 0, e
+	}
 	if s.waits && !s.much && s.filler == 0 {
 		n, e := sysRecv(s.far.fd, s.l.blocks.room(0)[:littlePeeked], unix.MSG_PEEK)
 		if e != 0 || n < littlePeeked {
@@ -309,16 +311,21 @@ func (s *sock) readUp() (int, syscall.Errno) {
 	return n, e
 }
 
-// takePeeked takes the bytes that have been passed on already.
-func (s *sock) takePeeked() {
-	for s.peeked > 0 && s.far.fd >= 0 {
+// takePeeked takes the bytes that have been passed on already. If it fails they are taken
+// later, before others are read.
+func (s *sock) takePeeked() syscall.Errno {
+	for s.peeked > 0 {
 		n, e := sysRecv(s.far.fd, s.l.control[:min(s.peeked, len(s.l.control))], 0)
-		if e != 0 || n == 0 {
-			break // cannot be: nobody else takes them
+		switch {
+		case e != 0:
+			return e
+		case n == 0:
+			s.peeked = 0 // somebody has taken them with the rest
+		default:
+			s.peeked -= n
 		}
-		s.peeked -= n
 	}
-	s.peeked = 0
+	return 0
 }
 
 // skipFiller takes the supervisor's own bytes off the head of the n that were read, and
