@@ -55,9 +55,6 @@ func TestOuterMany(t *testing.T) {
 	w := reaching()
 	w.limit = time.Duration(count(1, 5)) * time.Minute
 	r := w.start(t, true, fmt.Sprintf("python3 %s many %d %d %d", script(t, "outsafe.py"), port, outerEcho(t), n))
-	says := func(line string) {
-		eventually(t, line, func() bool { return strings.Contains(r.output(), line+"\n") || len(marked(r.marker)) == 0 })
-	}
 	goOn := func(name string) {
 		if err := os.WriteFile(filepath.Join(r.c.Dir, name), nil, 0o644); err != nil {
 			t.Fatal(err)
@@ -67,10 +64,10 @@ func TestOuterMany(t *testing.T) {
 		list, _ := os.ReadDir(fmt.Sprintf("/proc/%d/fd", r.c.Process.Pid))
 		return len(list)
 	}
-	says("warm")
+	r.says(t, "warm")
 	before := descriptors()
 	goOn("go")
-	says("done")
+	r.says(t, "done")
 	const others = 20 // a few of the runtime's and of threads', that come and go
 	eventually(t, "the descriptors are closed", func() bool { return descriptors() <= before+others })
 	goOn("end")

@@ -43,7 +43,7 @@ func TestPublishBulk(t *testing.T) {
 		t.Errorf("%d bytes of %d came: %v", n, size, err)
 	}
 	for _, line := range []string{fmt.Sprintf("sent %x\n", h.Sum(nil)), <-sent} {
-		eventually(t, "the server says "+line, func() bool { return strings.Contains(r.output(), line) || len(marked(r.marker)) == 0 })
+		r.says(t, strings.TrimSuffix(line, "\n"))
 		if !strings.Contains(r.output(), line) {
 			t.Errorf("no %q in %q, %s", line, r.output(), r.errors())
 		}

@@ -205,6 +205,18 @@ func (r *running) output() string {
 	return string(out)
 }
 
+// says waits until the script has written a line, or has ended. It takes a moment until the
+// first of its processes is there.
+func (r *running) says(t *testing.T, line string) {
+	t.Helper()
+	seen := false
+	eventually(t, "the script says "+line, func() bool {
+		there := len(marked(r.marker)) > 0
+		seen = seen || there
+		return strings.Contains(r.output(), line+"\n") || seen && !there
+	})
+}
+
 // twin runs a script natively and under usock run, where it must print the same
 // and end in the same way. Lines that begin with # are for the reader: measures.
 func twin(t *testing.T, w way, script string) {
