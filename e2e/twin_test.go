@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // long asks for the full counts and for all the ways of running:
@@ -205,15 +207,13 @@ func (r *running) output() string {
 	return string(out)
 }
 
-// says waits until the script has written a line, or has ended. It takes a moment until the
-// first of its processes is there.
+// says waits until the script has written a line, or its first process has ended.
 func (r *running) says(t *testing.T, line string) {
 	t.Helper()
-	seen := false
 	eventually(t, "the script says "+line, func() bool {
-		there := len(marked(r.marker)) > 0
-		seen = seen || there
-		return strings.Contains(r.output(), line+"\n") || seen && !there
+		var end unix.Siginfo
+		err := unix.Waitid(unix.P_PID, r.c.Process.Pid, &end, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
+		return strings.Contains(r.output(), line+"\n") || err == nil && end.Signo != 0
 	})
 }
 
