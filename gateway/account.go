@@ -70,26 +70,23 @@ func (a *account) is(outcome, by string) {
 }
 
 // failed says that the flow was not made.
-func (a *account) failed(e syscall.Errno) {
+func (a *account) failed(e syscall.Errno) { a.because(e, FlowRefused, "") }
+
+// broke says that the other side has ended the flow in the midst, with a reset (0) or another
+// errno.
+func (a *account) broke(e syscall.Errno) { a.because(e, FlowReset, "remote") }
+
+// because is is with an errno, 0 for none. A time-out is an outcome of its own.
+func (a *account) because(e syscall.Errno, outcome, by string) {
 	if a == nil || a.rec.Outcome != "" {
 		return
 	}
-	a.rec.Outcome, a.rec.Errno = FlowRefused, unix.ErrnoName(e)
 	if e == unix.ETIMEDOUT {
-		a.rec.Outcome = FlowTimeout
+		outcome, by = FlowTimeout, ""
 	}
-}
-
-// broke says that the other side has ended the flow in the midst, with a reset or another errno.
-func (a *account) broke(e syscall.Errno) {
-	switch {
-	case a == nil || a.rec.Outcome != "":
-	case e == 0:
-		a.is(FlowReset, "remote")
-	case e == unix.ETIMEDOUT:
-		a.rec.Outcome, a.rec.Errno = FlowTimeout, unix.ErrnoName(e)
-	default:
-		a.rec.Outcome, a.rec.By, a.rec.Errno = FlowReset, "remote", unix.ErrnoName(e)
+	a.is(outcome, by)
+	if e != 0 {
+		a.rec.Errno = unix.ErrnoName(e)
 	}
 }
 

@@ -182,11 +182,17 @@ func (f *Flow) Unreachable(from netip.Addr, typ, code uint8) {
 // Locked.
 func (f *Flow) Drop() { f.forget() }
 
+// connection returns the socket's end of the connection, or attempt, from local to remote.
+func (s *Stack) connection(local, remote netip.AddrPort) (*tcpEndpoint, bool) {
+	k := tuple{laddr: local.Addr(), raddr: remote.Addr(), lport: local.Port(), rport: remote.Port()}
+	e, ok := s.tcp.conns.find(&k).(*tcpEndpoint)
+	return e, ok
+}
+
 // FailConnect has the attempt of a socket to connect from local to remote fail with err, and
 // reports whether there is one. Locked.
 func (s *Stack) FailConnect(local, remote netip.AddrPort, err syscall.Errno) bool {
-	k := tuple{laddr: local.Addr(), raddr: remote.Addr(), lport: local.Port(), rport: remote.Port()}
-	e, ok := s.tcp.conns.find(&k).(*tcpEndpoint)
+	e, ok := s.connection(local, remote)
 	if !ok || e.conn.State() != tcp.SynSent {
 		return false
 	}
@@ -197,8 +203,7 @@ func (s *Stack) FailConnect(local, remote netip.AddrPort, err syscall.Errno) boo
 // FailStream has a connection from local to remote fail with err, and reports whether there is
 // one. Locked.
 func (s *Stack) FailStream(local, remote netip.AddrPort, err syscall.Errno) bool {
-	k := tuple{laddr: local.Addr(), raddr: remote.Addr(), lport: local.Port(), rport: remote.Port()}
-	e, ok := s.tcp.conns.find(&k).(*tcpEndpoint)
+	e, ok := s.connection(local, remote)
 	if !ok || e.listener != nil || e.conn.State() == tcp.SynSent {
 		return false
 	}
@@ -209,8 +214,7 @@ func (s *Stack) FailStream(local, remote netip.AddrPort, err syscall.Errno) bool
 // Connects reports whether a socket tries to connect, or is connected, from local to
 // remote. Locked.
 func (s *Stack) Connects(local, remote netip.AddrPort) bool {
-	k := tuple{laddr: local.Addr(), raddr: remote.Addr(), lport: local.Port(), rport: remote.Port()}
-	_, ok := s.tcp.conns.find(&k).(*tcpEndpoint)
+	_, ok := s.connection(local, remote)
 	return ok
 }
 

@@ -32,8 +32,7 @@ var settingRows = [][2]int{
 // Settings returns those of the socket that is connected, or connects, from local to remote;
 // false if there is none. Locked.
 func (s *Stack) Settings(local, remote netip.AddrPort) (Settings, bool) {
-	k := tuple{laddr: local.Addr(), raddr: remote.Addr(), lport: local.Port(), rport: remote.Port()}
-	e, ok := s.tcp.conns.find(&k).(*tcpEndpoint)
+	e, ok := s.connection(local, remote)
 	if !ok {
 		return Settings{}, false
 	}
