@@ -38,12 +38,14 @@ func (d *Data) Trim(n int) {
 // TrimData takes n bytes off the front of pieces, which have that many, and returns what is
 // left of them: what a relay does when somebody has taken a part.
 func TrimData(pieces []Data, n int) []Data {
-	for n > 0 {
+	for len(pieces) > 0 {
 		k := min(n, pieces[0].Len())
 		pieces[0].Trim(k)
-		if n -= k; pieces[0].Len() == 0 {
-			pieces = pieces[1:]
+		if pieces[0].Len() > 0 {
+			break
 		}
+		n -= k
+		pieces = pieces[1:]
 	}
 	return pieces
 }
@@ -61,15 +63,21 @@ func (d *Data) Release() {
 	d.v = buf.View{}
 }
 
-// SendData sends d on a stream as Send does, without copying it, and takes off d what was
-// sent: with a nil error that is all, unless the socket is non-blocking. Errors: those of
-// Send; EOPNOTSUPP on sockets that are no streams.
-func (s *Socket) SendData(d *Data, flags int) error {
+// SendData sends pieces on a stream, one after another, as Send does, without copying them, and
+// returns what is left of them: with a nil error nothing, unless the socket is non-blocking. What
+// is sent together arrives together, and so costs those between less. Errors: those of Send;
+// EOPNOTSUPP on sockets that are no streams.
+func (s *Socket) SendData(pieces []Data, flags int) ([]Data, error) {
 	m := msgPool.Get().(*socket.Msg)
 	m.Flags, m.HasAddr, m.Control = flags, false, nil
-	err := s.in.SendView(context.Background(), &d.v, m)
+	var few [8]buf.View
+	views := few[:0]
+	for i := range pieces {
+		views = append(views, pieces[i].v)
+	}
+	n, err := s.in.SendViews(context.Background(), views, m)
 	msgPool.Put(m)
-	return err
+	return TrimData(pieces, n), err
 }
 
 // RecvData receives up to most bytes of a stream as Recv does, without copying them, and

@@ -27,8 +27,8 @@ func TestData(t *testing.T) {
 			x := usock.NewData(usock.MaxData)
 			copy(x.Room(), rest[:n])
 			x.Cut(n)
-			if err := a.SendData(&x, 0); err != nil || x.Len() != 0 {
-				t.Errorf("%d of %d bytes left: %v", x.Len(), n, err)
+			if left, err := a.SendData([]usock.Data{x}, 0); err != nil || len(left) != 0 {
+				t.Errorf("%d of %d bytes left: %v", left[0].Len(), n, err)
 			}
 			rest = rest[n:]
 		}
@@ -44,10 +44,8 @@ func TestData(t *testing.T) {
 				c.Shutdown(usock.SHUT_WR)
 				return
 			}
-			for i := range got {
-				if err := c.SendData(&got[i], 0); err != nil {
-					t.Error(err)
-				}
+			if left, err := c.SendData(got, 0); err != nil || len(left) != 0 {
+				t.Errorf("%d pieces left: %v", len(left), err)
 			}
 		}
 	}()
@@ -76,25 +74,28 @@ func TestDataNonblocking(t *testing.T) {
 	}
 	a.SetNonblock(true)
 	sent := 0
-	for {
-		x := usock.NewData(usock.MaxData)
-		err := a.SendData(&x, 0)
-		sent += usock.MaxData - x.Len()
-		left := x.Len()
-		x.Release()
-		if err != nil || left > 0 {
-			if err != nil && !errors.Is(err, syscall.EAGAIN) {
-				t.Fatal(err)
-			}
-			break
+	for full := false; !full; {
+		pieces := []usock.Data{usock.NewData(usock.MaxData), {}, usock.NewData(usock.MaxData), usock.NewData(10)}
+		left, err := a.SendData(pieces, 0)
+		sent += 2*usock.MaxData + 10
+		full = len(left) > 0
+		for i := range left {
+			sent -= left[i].Len()
+			left[i].Release()
 		}
+		if err != nil && !errors.Is(err, syscall.EAGAIN) {
+			t.Fatal(err)
+		}
+	}
+	if most := 4<<20 + usock.MaxData; sent > most {
+		t.Errorf("%d bytes were taken: more than a piece beyond the buffer", sent)
 	}
 	if got := recvAll(t, b, sent); len(got) != sent {
 		t.Errorf("%d bytes of %d", len(got), sent)
 	}
 	a.Close()
 	x := usock.NewData(3)
-	if err := a.SendData(&x, 0); !errors.Is(err, syscall.EBADF) || x.Len() != 3 {
+	if left, err := a.SendData([]usock.Data{x}, 0); !errors.Is(err, syscall.EBADF) || len(left) != 1 || x.Len() != 3 {
 		t.Errorf("on a closed socket: %v, %d bytes left", err, x.Len())
 	}
 	x.Trim(1)

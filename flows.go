@@ -157,13 +157,14 @@ func (h *Host) Connects(local, remote netip.AddrPort) bool {
 // StreamSettings are the options of a TCP connection that are about the way to its peer. Who
 // carries a flow on sets the same there.
 type StreamSettings struct {
-	KeepAlive   bool  // SO_KEEPALIVE
-	KeepIdle    int   // TCP_KEEPIDLE, in seconds; 0: the host's
-	KeepIntvl   int   // TCP_KEEPINTVL, in seconds; 0: the host's
-	KeepCnt     int   // TCP_KEEPCNT; 0: the host's
-	UserTimeout int   // TCP_USER_TIMEOUT, in milliseconds; 0: none
-	TTL         uint8 // IP_TTL or IPV6_UNICAST_HOPS; 0: the host's
-	TOS         uint8 // IP_TOS or IPV6_TCLASS
+	KeepAlive   bool   // SO_KEEPALIVE
+	KeepIdle    int    // TCP_KEEPIDLE, in seconds; 0: the host's
+	KeepIntvl   int    // TCP_KEEPINTVL, in seconds; 0: the host's
+	KeepCnt     int    // TCP_KEEPCNT; 0: the host's
+	UserTimeout int    // TCP_USER_TIMEOUT, in milliseconds; 0: none
+	TTL         uint8  // IP_TTL or IPV6_UNICAST_HOPS; 0: the host's
+	TOS         uint8  // IP_TOS or IPV6_TCLASS
+	Congestion  string // TCP_CONGESTION, by name; "": the host's
 }
 
 // StreamSettings returns those of the host's socket that is connected, or connects, from local

@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -230,6 +231,7 @@ func TestSettings(t *testing.T) {
 			{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, 7}, {unix.IPPROTO_TCP, unix.TCP_KEEPCNT, 3},
 			{unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, 12345}, {level, tos, 0xb8}, {level, ttl, 33},
 		}
+		congestion := otherCongestion(t)
 		a4 := usock.Inet(to)
 		for _, before := range []bool{true, false} {
 			s := r.socket(a4.Family, usock.SOCK_STREAM)
@@ -238,6 +240,9 @@ func TestSettings(t *testing.T) {
 					if err := s.SetSockOptInt(o.level, o.name, o.v); err != nil {
 						t.Fatal(err)
 					}
+				}
+				if err := s.SetSockOpt(usock.SOL_TCP, usock.TCP_CONGESTION, []byte(congestion)); err != nil {
+					t.Fatal(err)
 				}
 			}
 			if before {
@@ -253,23 +258,48 @@ func TestSettings(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, o := range options {
-				within(t, fmt.Sprintf("option %d of level %d is %d outside (set before connect: %v)", o.name, o.level, o.v, before), func() (ok bool) {
-					done := make(chan struct{})
-					r.g.leave(func() {
-						defer close(done)
+			outside := func(holds func(fd int) bool) func() bool {
+				return func() (ok bool) {
+					r.turned(func() {
 						if out := r.g.byEnds[ends{name.AddrPort(), to}]; out != nil {
-							ok = getInt(out.fd, o.level, o.name) == o.v
+							ok = holds(out.fd)
 						}
 					})
-					<-done
 					return ok
-				})
+				}
 			}
+			for _, o := range options {
+				within(t, fmt.Sprintf("option %d of level %d is %d outside (set before connect: %v)", o.name, o.level, o.v, before),
+					outside(func(fd int) bool { return getInt(fd, o.level, o.name) == o.v }))
+			}
+			within(t, fmt.Sprintf("the congestion control is %s outside (set before connect: %v)", congestion, before), outside(func(fd int) bool {
+				has, err := unix.GetsockoptString(fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION)
+				return err == nil && has == congestion
+			}))
 			s.Close()
 		}
 		within(t, "the gateway forgets them", func() bool { return r.count() == 0 && len(r.g.byEnds) == 0 })
 	})
+}
+
+// otherCongestion returns a congestion control that this machine's users may choose and usock
+// has; if there is one, another than both's default.
+func otherCongestion(t *testing.T) string {
+	t.Helper()
+	var names [2]string // the allowed ones, the machine's default
+	for i, file := range []string{"tcp_allowed_congestion_control", "tcp_congestion_control"} {
+		b, err := os.ReadFile("/proc/sys/net/ipv4/" + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names[i] = strings.TrimSpace(string(b))
+	}
+	for _, name := range []string{"reno", "bbr"} {
+		if name != names[1] && slices.Contains(strings.Fields(names[0]), name) {
+			return name
+		}
+	}
+	return "reno" // which every kernel has
 }
 
 // count returns how many streams there are.

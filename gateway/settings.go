@@ -57,6 +57,10 @@ func (s *stream) set(now, before usock.StreamSettings) {
 			setInt(s.fd, o.level, o.name, o.v)
 		}
 	}
+	if now.Congestion != before.Congestion && now.Congestion != "" {
+		// One that the machine has not, or does not let its users choose, stays inside.
+		unix.SetsockoptString(s.fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION, now.Congestion)
+	}
 	to := s.ends.remote.Addr()
 	if now.TOS != before.TOS {
 		setTOS(s.fd, to, now.TOS)

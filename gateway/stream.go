@@ -566,12 +566,10 @@ func (s *stream) answersWait() bool {
 // give hands what is held to the inner socket and reports whether it took all.
 func (s *stream) give() bool {
 	for len(s.down.held) > 0 {
-		d := &s.down.held[0]
-		err := s.in.SendData(d, usock.MSG_NOSIGNAL)
+		rest, err := s.in.SendData(s.down.held, usock.MSG_NOSIGNAL)
+		s.down.held = rest
 		switch {
-		case d.Len() == 0:
-			s.down.held = s.down.held[1:]
-		case err == nil: // a part was taken: the next attempt says why not all
+		case err == nil: // if a part was taken, the next attempt says why not all
 		case err == unix.EAGAIN:
 			return false
 		default:

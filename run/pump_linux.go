@@ -23,6 +23,7 @@ type end struct {
 	hungUp   bool // in both directions
 	writable bool // it may take more
 	armed    bool // the kernel tells when it takes more
+	wide     bool // its SO_SNDBUF is wideSndBuf
 }
 
 // pending are bytes that a pump has taken from one side and could not pass on.
@@ -90,6 +91,10 @@ func (s *sock) setFar(fd int) syscall.Errno {
 // tell when it does: otherwise it would tell after each read of the program's.
 func (s *sock) full() {
 	s.far.writable = false
+	if s.stream && !s.far.wide {
+		s.far.wide = true
+		sysSetInt(s.far.fd, unix.SO_SNDBUF, wideSndBuf)
+	}
 	if !s.far.armed {
 		s.far.armed = true
 		s.l.rewatch(s.far.fd, farEvents|unix.EPOLLOUT)
@@ -308,7 +313,21 @@ func (s *sock) readUp() (int, syscall.Errno) {
 	}
 	n, e := sysReadAll(s.far.fd, &s.l.blocks)
 	s.much = n >= littlePeeked
+	if n > pumpSize/2 && !s.wide {
+		s.widen()
+	}
 	return n, e
+}
+
+// widen gives a program that fills its end's buffer a larger one, so that it need not wait for the
+// supervisor, nor the supervisor for it.
+func (s *sock) widen() {
+	s.wide = true
+	s.reach(func(dup int) {
+		if dup >= 0 {
+			sysSetInt(dup, unix.SO_SNDBUF, wideSndBuf)
+		}
+	})
 }
 
 // takePeeked takes the bytes that have been passed on already. If it fails they are taken
@@ -387,13 +406,11 @@ func (s *sock) passLittle(b []byte) bool {
 // sendUp sends the kept bytes and reports whether all are sent.
 func (s *sock) sendUp() bool {
 	for len(s.up.held) > 0 {
-		d := &s.up.held[0]
-		err := s.u.SendData(d, usock.MSG_NOSIGNAL)
+		rest, err := s.u.SendData(s.up.held, usock.MSG_NOSIGNAL)
+		s.up.held = rest
 		switch e := errno(err); {
-		case d.Len() == 0:
-			s.up.held = s.up.held[1:]
 		case err == nil:
-			// A part was taken: the rest is tried once more, and says why not.
+			// If a part was taken, the rest is tried once more, and says why not.
 		case e == unix.EAGAIN:
 			return false
 		default:
@@ -528,6 +545,10 @@ func (s *sock) flushDown() {
 // defaultSndBuf is what SO_SNDBUF is set to so that the kernel doubles it to its
 // default.
 const defaultSndBuf = 106496
+
+// wideSndBuf is SO_SNDBUF for streams that move much: what a program without privileges may have,
+// as net.core.wmem_max is by default, which the kernel doubles.
+const wideSndBuf = 2 * defaultSndBuf
 
 // lingerAbort is the value of SO_LINGER that has close reset the connection.
 var lingerAbort = binary.NativeEndian.AppendUint32(binary.NativeEndian.AppendUint32(nil, 1), 0)

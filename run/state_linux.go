@@ -109,6 +109,7 @@ type sock struct {
 	peeked  int           // bytes at the head of what the program has sent that are passed on already
 	waits   bool          // its program waits in its calls, as far as that is known
 	much    bool          // it has sent more at once than is peeked at
+	wide    bool          // the program's end has a large buffer (widen)
 	filler  int           // bytes at the head of what the program has sent that are not its own
 	abort   bool          // closing: it was closed with bytes unread, and ends with a reset
 	lost    bool          // bytes for it found nobody who reads: its close is a reset

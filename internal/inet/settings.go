@@ -13,19 +13,20 @@ import (
 // Settings are the options of a connection that are about the way to its peer: who carries
 // it on asks for the same there.
 type Settings struct {
-	KeepAlive   bool  // SO_KEEPALIVE
-	KeepIdle    int   // TCP_KEEPIDLE, in seconds; 0: the host's
-	KeepIntvl   int   // TCP_KEEPINTVL, in seconds; 0: the host's
-	KeepCnt     int   // TCP_KEEPCNT; 0: the host's
-	UserTimeout int   // TCP_USER_TIMEOUT, in milliseconds; 0: none
-	TTL         uint8 // IP_TTL or IPV6_UNICAST_HOPS; 0: the host's
-	TOS         uint8 // IP_TOS or IPV6_TCLASS
+	KeepAlive   bool   // SO_KEEPALIVE
+	KeepIdle    int    // TCP_KEEPIDLE, in seconds; 0: the host's
+	KeepIntvl   int    // TCP_KEEPINTVL, in seconds; 0: the host's
+	KeepCnt     int    // TCP_KEEPCNT; 0: the host's
+	UserTimeout int    // TCP_USER_TIMEOUT, in milliseconds; 0: none
+	TTL         uint8  // IP_TTL or IPV6_UNICAST_HOPS; 0: the host's
+	TOS         uint8  // IP_TOS or IPV6_TCLASS
+	Congestion  string // TCP_CONGESTION; "": the host's
 }
 
 // settingRows are the options that Settings are made of.
 var settingRows = [][2]int{
 	{abi.SOL_SOCKET, abi.SO_KEEPALIVE}, {abi.SOL_TCP, abi.TCP_KEEPIDLE}, {abi.SOL_TCP, abi.TCP_KEEPINTVL},
-	{abi.SOL_TCP, abi.TCP_KEEPCNT}, {abi.SOL_TCP, abi.TCP_USER_TIMEOUT},
+	{abi.SOL_TCP, abi.TCP_KEEPCNT}, {abi.SOL_TCP, abi.TCP_USER_TIMEOUT}, {abi.SOL_TCP, abi.TCP_CONGESTION},
 	{abi.SOL_IP, abi.IP_TTL}, {abi.SOL_IP, abi.IP_TOS}, {abi.SOL_IPV6, abi.IPV6_UNICAST_HOPS}, {abi.SOL_IPV6, abi.IPV6_TCLASS},
 }
 
@@ -41,7 +42,7 @@ func (s *Stack) Settings(local, remote netip.AddrPort) (Settings, bool) {
 	e.ip().out(&out, remote.Addr())
 	return Settings{
 		KeepAlive: o.KeepAlive, KeepIdle: int(o.KeepIdle), KeepIntvl: int(o.KeepIntvl), KeepCnt: int(o.KeepCnt),
-		UserTimeout: int(o.UserTimeout), TTL: out.TTL, TOS: out.TOS,
+		UserTimeout: int(o.UserTimeout), TTL: out.TTL, TOS: out.TOS, Congestion: o.CC,
 	}, true
 }
 

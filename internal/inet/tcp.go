@@ -325,7 +325,7 @@ func (t *tcpProto) queue(e *tcpEndpoint, m *socket.Msg) int {
 	return n
 }
 
-// write hands m's views to the core, as many as it takes.
+// write hands m's views to the core, as many as it takes: the last one may exceed the room.
 func (t *tcpProto) write(e *tcpEndpoint, m *socket.Msg) int {
 	n := 0
 	now := t.Host.Now()
@@ -335,6 +335,10 @@ func (t *tcpProto) write(e *tcpEndpoint, m *socket.Msg) int {
 		e.conn.SetCork(now, more)
 	}
 	for i, v := range m.Data {
+		if i > 0 && e.conn.SendSpace() <= 0 {
+			releaseAll(m.Data[i:])
+			break
+		}
 		size := v.Len()
 		k := 0
 		if m.Flags&abi.MSG_OOB != 0 {
@@ -344,13 +348,17 @@ func (t *tcpProto) write(e *tcpEndpoint, m *socket.Msg) int {
 		}
 		n += k
 		if k < size {
-			for _, rest := range m.Data[i+1:] {
-				rest.Release()
-			}
+			releaseAll(m.Data[i+1:])
 			break
 		}
 	}
 	return n
+}
+
+func releaseAll(views []buf.View) {
+	for _, v := range views {
+		v.Release()
+	}
 }
 
 // Recv implements socket.Proto.

@@ -9,30 +9,37 @@ import (
 	"usock/internal/wait"
 )
 
-// SendView sends v's bytes on a stream without copying them, and takes off v what was sent.
-func (s *Socket) SendView(ctx context.Context, v *buf.View, m *Msg) error {
+// SendViews sends the views' bytes on a stream without copying them, and returns how many it
+// sent: all, unless it fails or does not wait. The views stay the caller's.
+func (s *Socket) SendViews(ctx context.Context, views []buf.View, m *Msg) (sent int, err error) {
 	if !s.Proto.Stream() {
-		return syscall.EOPNOTSUPP
+		return 0, syscall.EOPNOTSUPP
 	}
 	m.Stamps, m.Done = 0, false
-	sent := 0
-	for v.Len() > 0 {
-		v.Retain()
-		m.Data = append(m.Data[:0], *v)
+	for m.Data = appendAfter(m.Data[:0], views, 0); len(m.Data) > 0; m.Data = appendAfter(m.Data, views, sent) {
 		n, err := s.sendViews(ctx, m)
 		sent += n
-		if *v = v.Slice(n, v.Len()); v.Len() == 0 {
-			v.Release()
-			*v = buf.View{}
+		if err != nil {
+			return sent, s.later(sent, err)
 		}
-		switch {
-		case err != nil:
-			return s.later(sent, err)
-		case v.Len() > 0 && (m.Flags&abi.MSG_DONTWAIT != 0 || s.Nonblock()):
-			return nil
+		if m.Flags&abi.MSG_DONTWAIT != 0 || s.Nonblock() {
+			break
 		}
 	}
-	return nil
+	return sent, nil
+}
+
+// appendAfter appends references to what follows the first n bytes of views.
+func appendAfter(to, views []buf.View, n int) []buf.View {
+	for _, v := range views {
+		k := min(n, v.Len())
+		n -= k
+		if v = v.Slice(k, v.Len()); v.Len() > 0 {
+			v.Retain()
+			to = append(to, v)
+		}
+	}
+	return to
 }
 
 // RecvViews receives up to most bytes of a stream. m.Data are they, and the caller's.

@@ -79,7 +79,22 @@ func (e *endpoint) sendStream(m *socket.Msg, by signature) (int, error) {
 	if e.peer.dead || e.peer.shut&shutRecv != 0 {
 		return 0, syscall.EPIPE
 	}
-	return e.deliver(e.peer, m.Data, by), nil
+	return e.deliverStream(m.Data, by), nil
+}
+
+// deliverStream delivers views for which there is room: the last one may exceed it.
+func (e *endpoint) deliverStream(views []buf.View, by signature) int {
+	n := 0
+	for i := range views {
+		if i > 0 && e.room() != nil {
+			for _, rest := range views[i:] {
+				rest.Release()
+			}
+			break
+		}
+		n += e.deliver(e.peer, views[i:i+1], by)
+	}
+	return n
 }
 
 func length(views []buf.View) int {
