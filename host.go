@@ -13,6 +13,7 @@ import (
 	"usock/internal/ip"
 	"usock/internal/pkt"
 	"usock/internal/socket"
+	"usock/internal/tcp"
 	"usock/internal/unix"
 	"usock/link"
 )
@@ -55,14 +56,14 @@ func NewHost(c Config) (*Host, error) {
 		Capable:    c.capable,
 		Forwarding: c.Forward,
 		Congestion: c.Congestion,
-		TCP:        c.TCP,
+		TCP:        (*tcp.Config)(c.TCP),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("usock: %w", err)
 	}
 	h.unix = unix.New(unix.Config{
 		New: h.stack.NewSocket, Forget: h.stack.Forget,
-		Cred: c.cred(), Capable: c.capable,
+		Cred: unix.Cred(c.cred()), Capable: c.capable,
 	})
 	h.table = protocols(h.stack, h.unix)
 	if err := h.addLoopback(c.Loopback); err != nil {

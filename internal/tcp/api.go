@@ -42,15 +42,12 @@ func (s *Segment) Len() uint32 {
 	return n
 }
 
-// ECNMode says when Explicit Congestion Notification is used (RFC 3168), with the
-// numbers of Linux's net.ipv4.tcp_ecn.
-type ECNMode uint8
-
-// The modes.
+// When Explicit Congestion Notification is used (RFC 3168), with the numbers of
+// Linux's net.ipv4.tcp_ecn.
 const (
-	ECNOff     ECNMode = 0 // never
-	ECNOn      ECNMode = 1 // asked for and agreed to
-	ECNPassive ECNMode = 2 // agreed to when the peer asks
+	ECNOff     = 0 // never
+	ECNOn      = 1 // asked for and agreed to
+	ECNPassive = 2 // agreed to when the peer asks
 )
 
 // Config holds what is the same for all connections of a host. It must not
@@ -59,7 +56,7 @@ type Config struct {
 	SACK          bool
 	Timestamps    bool
 	WindowScaling bool
-	ECN           ECNMode
+	ECN           int // ECNOff, ECNOn or ECNPassive
 
 	RMem, WMem [3]int // bytes of receive and send buffer: least, initial, most
 	CC         string // congestion control of a connection that names none
