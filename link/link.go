@@ -3,11 +3,12 @@ package link
 import (
 	"errors"
 
-	"usock/internal/pkt"
+	"usock/packet"
 )
 
-// Packet is one packet on its way between a host and a link.
-type Packet = pkt.Packet
+// Packet is one packet on its way between a host and a link: package packet has its fields,
+// methods and rules.
+type Packet = packet.Packet
 
 // ErrClosed is returned by Recv of a link that was closed.
 var ErrClosed = errors.New("link: closed")
@@ -75,4 +76,4 @@ type Direct interface {
 // NewPacket returns a packet that holds a copy of b, an IP packet of at most 64 KiB
 // with complete checksums: what a Link of one's own hands over in Recv.
 // Packet.AppendTo gives the bytes of a packet that a Link was sent.
-func NewPacket(b []byte) *Packet { return pkt.FromBytes(b) }
+func NewPacket(b []byte) *Packet { return packet.FromBytes(b) }

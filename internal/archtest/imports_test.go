@@ -27,10 +27,11 @@ var house = map[string][]string{
 	// What users import.
 	".": {
 		"internal/abi", "internal/buf", "internal/host", "internal/inet", "internal/ip", "internal/pkt", "internal/socket",
-		"internal/tcp", "internal/unix", "internal/wait", "link",
+		"internal/tcp", "internal/unix", "internal/wait", "link", "packet",
 	},
-	"link":    {"internal/buf", "internal/offload", "internal/pkt", "internal/wire", "golang.org/x/sys/", "golang.zx2c4.com/wireguard/"},
-	"sim":     {".", "link"},
+	"packet":  {},
+	"link":    {"packet", "internal/buf", "internal/offload", "internal/pkt", "internal/wire", "golang.org/x/sys/", "golang.zx2c4.com/wireguard/"},
+	"sim":     {".", "link", "packet"},
 	"inspect": {".", "link"},
 	"gateway": {".", "link", "golang.org/x/sys/", "golang.org/x/net/dns/"},
 	"run":     {".", "link", "internal/abi", "internal/rtnl", "golang.org/x/sys/", "golang.org/x/net/bpf"},
@@ -59,13 +60,13 @@ var house = map[string][]string{
 
 	// The ground.
 	"internal/offload": {"internal/buf", "internal/pkt", "internal/wire"},
-	"internal/pkt":     {"internal/buf"},
+	"internal/pkt":     {"packet"},
 	"internal/abi":     {},
 	"internal/rtnl":    {"github.com/mdlayher/netlink"},
 	"internal/bpf":     {},
 	"internal/wire":    {},
 	"internal/cc":      {},
-	"internal/buf":     {},
+	"internal/buf":     {"packet"},
 	"internal/timer":   {},
 	"internal/wait":    {},
 }
