@@ -3,6 +3,7 @@ package usock
 import (
 	"time"
 
+	"usock/cc"
 	"usock/internal/tcp"
 )
 
@@ -21,6 +22,12 @@ type TCPConfig struct {
 	RMem, WMem [3]int
 
 	CC string // tcp_congestion_control: of connections that name none (Config.Congestion goes before it)
+
+	// Controllers are congestion controls besides "cubic", "reno" and "bbr", by name, each with
+	// a function that makes one for a connection. Name of what it makes is the name here, 1 to 15
+	// bytes. Programs choose among them by TCP_CONGESTION. The functions are called with
+	// the host locked, and once by NewHost, which reports what makes no sense.
+	Controllers map[string]func() cc.Controller
 
 	SynRetries     int           // tcp_syn_retries: retransmissions of a SYN, before the linear ones are added
 	SynLinear      int           // tcp_syn_linear_timeouts: retransmissions of a SYN that come without backoff

@@ -27,9 +27,10 @@ var house = map[string][]string{
 	// What users import.
 	".": {
 		"internal/abi", "internal/buf", "internal/host", "internal/inet", "internal/ip", "internal/pkt", "internal/socket",
-		"internal/tcp", "internal/unix", "internal/wait", "link", "packet",
+		"internal/tcp", "internal/unix", "internal/wait", "link", "packet", "cc",
 	},
 	"packet":  {},
+	"cc":      {},
 	"link":    {"packet", "internal/buf", "internal/offload", "internal/pkt", "internal/wire", "golang.org/x/sys/", "golang.zx2c4.com/wireguard/"},
 	"sim":     {".", "link", "packet"},
 	"inspect": {".", "link"},
@@ -65,7 +66,7 @@ var house = map[string][]string{
 	"internal/rtnl":    {"github.com/mdlayher/netlink"},
 	"internal/bpf":     {},
 	"internal/wire":    {},
-	"internal/cc":      {},
+	"internal/cc":      {"cc"},
 	"internal/buf":     {"packet"},
 	"internal/timer":   {},
 	"internal/wait":    {},
