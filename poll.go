@@ -60,12 +60,13 @@ func (p *PollSet) Modify(s *Socket, mask Events, data any) error {
 }
 
 // Remove stops watching s; ENOENT if it is not in the set. A socket that is closed
-// leaves the set by itself once its POLLHUP was delivered.
+// leaves the set by itself, as with epoll(7): no event of it comes any more, but for what a
+// Wait of another goroutine has taken already.
 func (p *PollSet) Remove(s *Socket) error { return p.set.Remove(s.in) }
 
 // Wait stores up to len(out) events and returns how many. It waits for at least
 // one, or until ctx ends, whose error it returns then. With a nil ctx it does not
-// wait.
+// wait. EBADF once the set or the host is closed.
 func (p *PollSet) Wait(ctx context.Context, out []Event) (int, error) {
 	var few [64]socket.Event
 	evs := few[:min(len(out), len(few))]

@@ -46,7 +46,8 @@ func (s *Socket) SetOwner(pid int32) {
 func (s *Socket) SetNonblock(on bool) { s.in.SetNonblock(on) }
 
 // Bind gives the socket its local address (bind(2)). Port 0 stands for one that is
-// free. Errors: EADDRINUSE, EADDRNOTAVAIL, EACCES, EINVAL, EAFNOSUPPORT.
+// free. Errors: EADDRINUSE, EADDRNOTAVAIL, EINVAL, EAFNOSUPPORT, and EACCES for a port below 1024
+// without Config.Privileged.
 func (s *Socket) Bind(a Addr) error { return s.in.Bind(abi.Addr(a)) }
 
 // Listen makes the socket accept connections, of which up to backlog+1 wait to be
