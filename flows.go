@@ -248,25 +248,30 @@ func (h *Host) Originate(from, to netip.AddrPort) (*Socket, error) {
 }
 
 // AddAddr gives the host a further address on the interface of that name, "lo" or its link's.
-// EEXIST if it has it, ENODEV if there is no such interface.
+// Errors: EEXIST if the host has it, EINVAL if it is none that a host can have, ENODEV if there is
+// no such interface.
 func (h *Host) AddAddr(iface string, a netip.Prefix) error {
 	return h.withIface(iface, func(i *ip.Iface) error { return h.stack.IP.AddAddr(i, a) })
 }
 
 // RemoveAddr takes an address away. Connections from it find no way any more. EADDRNOTAVAIL
-// if the interface does not have it.
+// if the interface does not have it, ENODEV if there is no such interface.
 func (h *Host) RemoveAddr(iface string, a netip.Prefix) error {
 	return h.withIface(iface, func(i *ip.Iface) error { return h.stack.IP.RemoveAddr(i, a) })
 }
 
-// AddRoute has a network reached through an interface. EEXIST if it is there already.
+// AddRoute has a network reached through an interface. Errors: EEXIST if the route is there
+// already, EINVAL if it makes no sense, such as a gateway that is the host itself or of the other
+// family, ENETUNREACH if the gateway is on none of the interface's networks, ENODEV if there is no
+// such interface.
 func (h *Host) AddRoute(iface string, r Route) error {
 	return h.withIface(iface, func(i *ip.Iface) error {
 		return h.stack.IP.AddRoute(ip.Route{Dst: r.Dst, Via: r.Via, Iface: i})
 	})
 }
 
-// RemoveRoute takes a route away; ESRCH if it is not there.
+// RemoveRoute takes a route away. Errors: ESRCH if it is not there, ENODEV if there is no such
+// interface.
 func (h *Host) RemoveRoute(iface string, r Route) error {
 	return h.withIface(iface, func(i *ip.Iface) error {
 		return h.stack.IP.RemoveRoute(ip.Route{Dst: r.Dst, Via: r.Via, Iface: i})

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"syscall"
 
@@ -29,11 +30,19 @@ type Host struct {
 	table *table
 
 	mu      sync.Mutex
-	links   []link.Link    // mu
+	links   []attached     // mu
 	readers sync.WaitGroup // goroutines that read links
 	closed  bool           // mu
 
 	watchers map[*func()]struct{} // mu: OnChange
+}
+
+// attached is a link of a host, and the interface that it is of.
+type attached struct {
+	link  link.Link
+	iface *ip.Iface
+	port  *host.Port
+	index int
 }
 
 // NewHost makes a host. It fails if the configuration makes no sense; the links
@@ -94,7 +103,8 @@ func (h *Host) addLoopback(wrap func(link.Link) link.Link) error {
 }
 
 // AddInterface gives the host a link. Its addresses and routes are in force when
-// AddInterface returns.
+// AddInterface returns. If one of them makes no sense, the link is taken away again, and closed.
+// Errors besides those of AddAddr and AddRoute: EBADF if the host is closed.
 func (h *Host) AddInterface(i Interface) error {
 	if i.Link == nil {
 		return errors.New("usock: interface without link")
@@ -107,8 +117,7 @@ func (h *Host) AddInterface(i Interface) error {
 	if err != nil {
 		return err
 	}
-	defer h.tellChange()
-	return h.locked(func() error {
+	err = h.locked(func() error {
 		for _, a := range i.Addrs {
 			if err := h.stack.IP.AddAddr(ifc, a); err != nil {
 				return fmt.Errorf("usock: address %v on %s: %w", a, info.Name, err)
@@ -121,6 +130,54 @@ func (h *Host) AddInterface(i Interface) error {
 		}
 		return nil
 	})
+	if err != nil {
+		h.detach(func(a attached) bool { return a.iface == ifc })
+		return err
+	}
+	h.tellChange()
+	return nil
+}
+
+// RemoveInterface takes an interface away with its addresses, routes and memberships, and closes
+// its link. Connections from its addresses find no way any more. Packets that are on their way
+// to the link or from it may still pass. Errors: ENODEV if there is no such interface, EOPNOTSUPP
+// of the loopback interface, EBADF if the host is closed, or the link's own from Close.
+func (h *Host) RemoveInterface(name string) error {
+	h.h.Enter()
+	i := h.stack.IP.IfaceByName(name)
+	h.h.Leave()
+	switch {
+	case i == nil:
+		return syscall.ENODEV
+	case i.Flags()&ip.FlagLoopback != 0:
+		return syscall.EOPNOTSUPP
+	}
+	err := h.detach(func(a attached) bool { return a.iface == i })
+	h.tellChange()
+	return err
+}
+
+// detach undoes attach for the link that which reports.
+func (h *Host) detach(which func(attached) bool) error {
+	h.mu.Lock()
+	if h.closed {
+		h.mu.Unlock()
+		return syscall.EBADF
+	}
+	at := slices.IndexFunc(h.links, which)
+	if at < 0 {
+		h.mu.Unlock()
+		return syscall.ENODEV
+	}
+	a := h.links[at]
+	h.links = slices.Delete(h.links, at, at+1)
+	h.mu.Unlock()
+
+	h.h.Enter()
+	h.stack.IP.RemoveIface(a.iface)
+	h.h.Leave()
+	a.port.Close()
+	return a.link.Close()
 }
 
 // attach makes an interface of a link and has its packets delivered.
@@ -139,7 +196,7 @@ func (h *Host) attach(l link.Link, c ip.IfaceConfig) (*ip.Iface, error) {
 	h.h.Enter()
 	ifc := h.stack.IP.AddIface(c)
 	h.h.Leave()
-	h.links = append(h.links, l)
+	h.links = append(h.links, attached{l, ifc, c.Out, ifc.Index()})
 	input := func(batch []*pkt.Packet) {
 		h.h.Enter()
 		h.stack.IP.Input(ifc, batch)
@@ -228,7 +285,7 @@ func (h *Host) Close() error {
 	h.h.Leave()
 	var err error
 	for _, l := range links {
-		err = errors.Join(err, l.Close())
+		err = errors.Join(err, l.link.Close())
 	}
 	h.readers.Wait()
 	return err

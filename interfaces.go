@@ -90,8 +90,8 @@ func (h *Host) Path(dst, src netip.Addr, index int) (PathInfo, error) {
 	return out, nil
 }
 
-// OnChange has f called after each change of the host's interfaces, addresses and routes, until
-// stop is called. f is called by the goroutine that made the change, with no lock held, and
+// OnChange has f called after each change of the host's interfaces, addresses, routes and the
+// neighbours that were added by hand, until stop is called. f is called by the goroutine that made the change, with no lock held, and
 // should not take long. Of two changes at one time the calls may come in either order, and one
 // that is under way when stop is called goes on.
 func (h *Host) OnChange(f func()) (stop func()) {
