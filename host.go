@@ -104,7 +104,8 @@ func (h *Host) addLoopback(wrap func(link.Link) link.Link) error {
 
 // AddInterface gives the host a link. Its addresses and routes are in force when
 // AddInterface returns. If one of them makes no sense, the link is taken away again, and closed.
-// Errors besides those of AddAddr and AddRoute: EBADF if the host is closed.
+// Errors besides those of AddAddr and AddRoute: EEXIST if the host has an interface of that name,
+// EBADF if it is closed.
 func (h *Host) AddInterface(i Interface) error {
 	if i.Link == nil {
 		return errors.New("usock: interface without link")
@@ -157,6 +158,13 @@ func (h *Host) RemoveInterface(name string) error {
 	return err
 }
 
+// named reports whether there is an interface of the name.
+func (h *Host) named(name string) bool {
+	h.h.Enter()
+	defer h.h.Leave()
+	return h.stack.IP.IfaceByName(name) != nil
+}
+
 // detach undoes attach for the link that which reports.
 func (h *Host) detach(which func(attached) bool) error {
 	h.mu.Lock()
@@ -190,6 +198,9 @@ func (h *Host) attach(l link.Link, c ip.IfaceConfig) (*ip.Iface, error) {
 	info := l.Info()
 	if info.MTU < 68 {
 		return nil, fmt.Errorf("usock: link %s: MTU %d is below 68 (RFC 791)", info.Name, info.MTU)
+	}
+	if h.named(c.Name) {
+		return nil, fmt.Errorf("usock: interface %s: %w", c.Name, syscall.EEXIST)
 	}
 	c.MTU, c.Checksum, c.Segments = info.MTU, info.Checksum, info.Segments
 	c.Out = h.h.NewPort(l)

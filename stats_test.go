@@ -1,6 +1,7 @@
 package usock_test
 
 import (
+	"errors"
 	"net/netip"
 	"syscall"
 	"testing"
@@ -100,6 +101,12 @@ func TestRemoveInterface(t *testing.T) {
 		t.Fatal(err)
 	}
 	name := a.Info().Name
+	again, twin := link.Pipe(link.PipeConfig{})
+	defer twin.Close()
+	defer again.Close()
+	if err := h.AddInterface(usock.Interface{Link: again}); !errors.Is(err, syscall.EEXIST) {
+		t.Errorf("a second interface of one name: %v, want EEXIST", err)
+	}
 	s := mustSocket(t, h, usock.AF_INET, usock.SOCK_DGRAM)
 	defer s.Close()
 	to := usock.Inet(netip.MustParseAddrPort("10.0.0.2:9"))
