@@ -63,6 +63,7 @@ var house = map[string][]string{
 	"internal/offload": {"internal/buf", "internal/pkt", "internal/wire"},
 	"internal/pkt":     {"packet"},
 	"internal/abi":     {},
+	"internal/abi/gen": {},
 	"internal/rtnl":    {"github.com/mdlayher/netlink"},
 	"internal/bpf":     {},
 	"internal/wire":    {},
