@@ -6,8 +6,13 @@ import (
 	"usock/packet"
 )
 
-// Packet is one packet on its way between a host and a link: package packet has its fields,
-// methods and rules.
+// Packet is one packet on its way between a host and a link. It is defined in package packet,
+// which both stand on: go doc usock/packet.Packet shows its fields and methods.
+//
+// Its bytes are those of Head and then the views of Payload. Front and Consume read headers,
+// Prepend makes room for one, AppendTo copies all bytes, Clone shares them, and its owner's last
+// call is Free. ChecksumStart, ChecksumOffset and SegmentSize say what is left to be done when it
+// leaves memory.
 type Packet = packet.Packet
 
 // ErrClosed is returned by Recv of a link that was closed.
