@@ -5,8 +5,8 @@ import "time"
 // MaxWindow is the largest window in bytes that a controller gives.
 const MaxWindow = 1 << 30
 
-// Controller is one connection's congestion control. The core calls Start before
-// anything else, and again when the controller, whose connection is over, serves another.
+// Controller is one connection's congestion control. The core calls Start before anything else.
+//
 // Its methods are called one at a time, with the host locked: they must not block, nor call
 // anything of a host, and what they are given is theirs during the call.
 type Controller interface {
