@@ -91,7 +91,9 @@ func (x *Vec) Truncate(n int) {
 
 // Moved empties the Vec and releases nothing: the references have passed to somebody else.
 func (x *Vec) Moved() {
-	clear(x.v[x.first:x.last])
+	for i := x.first; i < x.last; i++ {
+		x.v[i] = View{}
+	}
 	x.first, x.last, x.n = 0, 0, 0
 }
 
