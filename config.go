@@ -4,7 +4,7 @@ import (
 	"net/netip"
 	"os"
 
-	"usock/internal/host"
+	"usock/clock"
 	"usock/internal/tcp"
 	"usock/internal/unix"
 	"usock/link"
@@ -63,9 +63,9 @@ type Config struct {
 	// process. A socket that acts for another process (SetOwner) has its number.
 	Cred *Cred
 
-	// Clock is where the time comes from; nil is the time package, which
-	// testing/synctest makes virtual.
-	Clock Clock
+	// Clock is where the time comes from; nil is the machine's, which testing/synctest
+	// makes virtual. The host hands it on to links that keep time (link.Timed).
+	Clock clock.Clock
 
 	// Congestion names the congestion control of connections that ask for none
 	// (TCP_CONGESTION); "" is that of TCP.
@@ -124,10 +124,3 @@ const (
 
 // DefaultTCPConfig returns Linux's defaults, to be changed and put into a Config.
 func DefaultTCPConfig() *TCPConfig { return tcp.DefaultConfig() }
-
-// Clock is a source of time for a host.
-type Clock = host.Clock
-
-// ManualClock is a clock that stands still until its Advance is called, for tests
-// that step through time themselves.
-type ManualClock = host.Manual

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"syscall"
 
+	"usock/clock"
 	"usock/internal/abi"
 	"usock/internal/host"
 	"usock/internal/inet"
@@ -38,11 +39,10 @@ type Host struct {
 // NewHost makes a host. It fails if the configuration makes no sense; the links
 // in it are the caller's then.
 func NewHost(c Config) (*Host, error) {
-	clock := c.Clock
-	if clock == nil {
-		clock = host.System()
+	if c.Clock == nil {
+		c.Clock = clock.System()
 	}
-	h := &Host{h: host.New(clock), name: c.Name}
+	h := &Host{h: host.New(c.Clock), name: c.Name}
 	var err error
 	if c.StandIn && c.Flows == nil {
 		return nil, errStandIn
