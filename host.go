@@ -134,6 +134,9 @@ func (h *Host) attach(l link.Link, c ip.IfaceConfig) (*ip.Iface, error) {
 		return nil, fmt.Errorf("usock: link %s: MTU %d is below 68 (RFC 791)", info.Name, info.MTU)
 	}
 	c.MTU, c.Checksum, c.Segments = info.MTU, info.Checksum, info.Segments
+	if t, ok := l.(link.Timed); ok {
+		t.UseClock(h.h.Clock())
+	}
 	c.Out = h.h.NewPort(l)
 	h.h.Enter()
 	ifc := h.stack.IP.AddIface(c)

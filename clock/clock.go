@@ -48,6 +48,16 @@ func IsSystem(c Clock) bool {
 	return ok
 }
 
+// Go has f called soon, and not by the caller: on a goroutine of its own with the system's
+// clock, as an alarm that is due at once with another one.
+func Go(c Clock, f func()) {
+	if IsSystem(c) {
+		go f()
+		return
+	}
+	c.NewAlarm(f).Set(0)
+}
+
 type system struct{ epoch time.Time }
 
 func (c *system) Now() time.Duration { return time.Since(c.epoch) }
