@@ -67,6 +67,11 @@ type Config struct {
 	// makes virtual. The host hands it on to links that keep time (link.Timed).
 	Clock clock.Clock
 
+	// Seed, if not 0, is what all follows from that the host draws at random: initial
+	// sequence numbers, ports, identifications. It is for tests that are to run the same
+	// way again: who knows it can guess what nobody should. 0 is the machine's randomness.
+	Seed uint64
+
 	// Congestion names the congestion control of connections that ask for none
 	// (TCP_CONGESTION); "" is that of TCP.
 	Congestion string

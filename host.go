@@ -56,13 +56,14 @@ func NewHost(c Config) (*Host, error) {
 		Forwarding: c.Forward,
 		Congestion: c.Congestion,
 		TCP:        c.TCP,
+		Seed:       c.Seed,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("usock: %w", err)
 	}
 	h.unix = unix.New(unix.Config{
 		New: h.stack.NewSocket, Forget: h.stack.Forget,
-		Cred: c.cred(), Capable: c.capable,
+		Cred: c.cred(), Capable: c.capable, Random: h.stack.Random(),
 	})
 	h.table = protocols(h.stack, h.unix)
 	if err := h.addLoopback(c.Loopback); err != nil {

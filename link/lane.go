@@ -205,7 +205,7 @@ func (d *lane) wander(at time.Duration) time.Duration {
 	n := uint64(at / period)
 	from, to := d.point(n), d.point(n+1)
 	part := float64(at%period) / float64(period)
-	return time.Duration((from + (to-from)*part) * float64(j))
+	return time.Duration((from + float64((to-from)*part)) * float64(j))
 }
 
 // point returns the n-th of a sequence of random numbers from -1 to 1.

@@ -60,7 +60,7 @@ func Jain(shares []float64) float64 {
 	sum, squares := 0.0, 0.0
 	for _, x := range shares {
 		sum += x
-		squares += x * x
+		squares += float64(x * x) // not fused: the same on all processors
 	}
 	if squares == 0 {
 		return 1
