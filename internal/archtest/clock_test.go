@@ -12,7 +12,7 @@ import (
 
 // timed are the packages whose time comes from a clock: those of hosts, links and networks,
 // with all below them.
-var timed = []string{".", "link", "sim", "gateway", "internal"}
+var timed = []string{".", "link", "sim", "gateway", "run", "internal"}
 
 // calls are what package time has of a clock and of timers.
 var calls = map[string]bool{
