@@ -105,6 +105,7 @@ func TestSystem(t *testing.T) {
 		a.Set(time.Second)
 		a.Stop()
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if want := []time.Duration{2*time.Hour + 2*time.Second}; !slices.Equal(at, want) {
 			t.Errorf("%v, want %v", at, want)
 		}

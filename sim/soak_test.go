@@ -61,7 +61,7 @@ func randomImpairment(r *rand.Rand) link.Impairment {
 	case chance(r, 0.3):
 		m.Loss = r.Float64() * 0.2
 	case chance(r, 0.3):
-		m.Burst = link.Burst{Enter: r.Float64() * 0.02, Leave: 0.4 + r.Float64()*0.6, LossBad: 0.3 + 0.7*r.Float64()}
+		m.Burst = link.Burst{Enter: r.Float64() * 0.02, Leave: 0.4 + float64(r.Float64()*0.6), LossBad: 0.3 + float64(0.7*r.Float64())}
 	}
 	if chance(r, 0.4) {
 		m.Reorder = r.Float64() * 0.1
@@ -74,7 +74,7 @@ func randomImpairment(r *rand.Rand) link.Impairment {
 		m.Corrupt = r.Float64() * 0.03
 	}
 	if chance(r, 0.5) {
-		m.Rate = uint64(200_000 + r.ExpFloat64()*20e6)
+		m.Rate = uint64(200_000 + float64(r.ExpFloat64()*20e6))
 		if chance(r, 0.5) {
 			m.Limit.Packets = 1 + r.IntN(200)
 		}
