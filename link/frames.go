@@ -64,6 +64,7 @@ type Framed struct {
 	mu         sync.Mutex
 	config     FramesConfig              // mu
 	neighbours map[netip.Addr]*neighbour // mu
+	fixed      map[netip.Addr]hardware   // mu: those added by hand
 	clock      clock.Clock               // mu
 	alarm      clock.Alarm               // mu: set while a neighbour is asked for
 	ticking    bool                      // mu
@@ -101,7 +102,7 @@ func (f *Framed) UseClock(c clock.Clock) {
 			f.alarm.Set(retransTime)
 		}
 	}
-	handClock(f.inner, c)
+	UseClock(f.inner, c)
 }
 
 // SetConfig changes the host's addresses and gateways, and announces the

@@ -26,12 +26,14 @@ const (
 var house = map[string][]string{
 	// What users import.
 	".": {
-		"clock", "internal/abi", "internal/buf", "internal/host", "internal/inet", "internal/ip", "internal/pkt", "internal/socket",
-		"internal/tcp", "internal/unix", "internal/wait", "link",
+		"internal/abi", "internal/buf", "internal/host", "internal/inet", "internal/ip", "internal/pkt", "internal/socket",
+		"internal/tcp", "internal/unix", "internal/wait", "link", "packet", "cc", "clock",
 	},
 	"clock":   {},
-	"link":    {"clock", "internal/buf", "internal/offload", "internal/pkt", "internal/wire", "golang.org/x/sys/", "golang.zx2c4.com/wireguard/"},
-	"sim":     {".", "clock", "link"},
+	"packet":  {},
+	"cc":      {},
+	"link":    {"packet", "clock", "internal/buf", "internal/offload", "internal/pkt", "internal/wire", "golang.org/x/sys/", "golang.zx2c4.com/wireguard/"},
+	"sim":     {".", "clock", "link", "packet"},
 	"inspect": {".", "link"},
 	"gateway": {".", "clock", "link", "golang.org/x/sys/", "golang.org/x/net/dns/"},
 	"run":     {".", "clock", "link", "internal/abi", "internal/rtnl", "golang.org/x/sys/", "golang.org/x/net/bpf"},
@@ -60,13 +62,14 @@ var house = map[string][]string{
 
 	// The ground.
 	"internal/offload": {"internal/buf", "internal/pkt", "internal/wire"},
-	"internal/pkt":     {"internal/buf"},
+	"internal/pkt":     {"packet"},
 	"internal/abi":     {},
+	"internal/abi/gen": {},
 	"internal/rtnl":    {"github.com/mdlayher/netlink"},
 	"internal/bpf":     {},
 	"internal/wire":    {},
-	"internal/cc":      {},
-	"internal/buf":     {},
+	"internal/cc":      {"cc"},
+	"internal/buf":     {"packet"},
 	"internal/timer":   {},
 	"internal/wait":    {},
 }
