@@ -204,9 +204,7 @@ func (h *Host) attach(l link.Link, c ip.IfaceConfig) (*ip.Iface, error) {
 		return nil, fmt.Errorf("usock: interface %s: %w", c.Name, syscall.EEXIST)
 	}
 	c.MTU, c.Checksum, c.Segments = info.MTU, info.Checksum, info.Segments
-	if t, ok := l.(link.Timed); ok {
-		t.UseClock(h.h.Clock())
-	}
+	link.UseClock(l, h.h.Clock())
 	c.Out = h.h.NewPort(l)
 	h.h.Enter()
 	ifc := h.stack.IP.AddIface(c)

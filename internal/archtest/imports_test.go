@@ -26,13 +26,13 @@ const (
 var house = map[string][]string{
 	// What users import.
 	".": {
-		"clock", "internal/abi", "internal/buf", "internal/host", "internal/inet", "internal/ip", "internal/pkt", "internal/socket",
-		"internal/tcp", "internal/unix", "internal/wait", "link", "packet", "cc",
+		"internal/abi", "internal/buf", "internal/host", "internal/inet", "internal/ip", "internal/pkt", "internal/socket",
+		"internal/tcp", "internal/unix", "internal/wait", "link", "packet", "cc", "clock",
 	},
+	"clock":   {},
 	"packet":  {},
 	"cc":      {},
-	"clock":   {},
-	"link":    {"clock", "packet", "internal/buf", "internal/offload", "internal/pkt", "internal/wire", "golang.org/x/sys/", "golang.zx2c4.com/wireguard/"},
+	"link":    {"packet", "clock", "internal/buf", "internal/offload", "internal/pkt", "internal/wire", "golang.org/x/sys/", "golang.zx2c4.com/wireguard/"},
 	"sim":     {".", "clock", "link", "packet"},
 	"inspect": {".", "link"},
 	"gateway": {".", "clock", "link", "golang.org/x/sys/", "golang.org/x/net/dns/"},
