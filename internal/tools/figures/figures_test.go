@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"usock/internal/tools/tree"
@@ -28,9 +29,12 @@ var longer = map[string]string{
 	"run/player_test.go":              "the scripted kernel that the tests of package run play against",
 }
 
+// once reads the module once.
+var once = sync.OnceValues(func() (*tree.Tree, error) { return tree.Parse(root) })
+
 func parsed(t *testing.T) *tree.Tree {
 	t.Helper()
-	module, err := tree.Parse(root)
+	module, err := once()
 	if err != nil {
 		t.Fatal(err)
 	}
