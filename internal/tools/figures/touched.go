@@ -11,7 +11,7 @@ import (
 
 // example is something that was added to usock, and the identifiers by which it is
 // known: the files that have one of them are those that it took. docs/HACKING.md names
-// each beside the steps.
+// each behind the steps.
 type example struct {
 	what, name  string
 	identifiers []string
