@@ -72,6 +72,11 @@ var house = map[string][]string{
 	"internal/buf":     {"packet"},
 	"internal/timer":   {},
 	"internal/wait":    {},
+
+	// Programs that write pages about the code.
+	"internal/tools/tree":         {},
+	"internal/tools/requirements": {"internal/tools/tree"},
+	"internal/tools/figures":      {"internal/tools/tree"},
 }
 
 // free are folders whose packages are not the house's: examples import what users
