@@ -57,7 +57,9 @@ func NewHost(c Config) (*Host, error) {
 	if c.StandIn && c.Flows == nil {
 		return nil, errStandIn
 	}
+	sockets := socket.NewRegistry(h.h)
 	h.stack, err = inet.New(h.h, inet.Config{
+		Sockets:    sockets,
 		Handler:    h.handler(c.Flows),
 		Watcher:    c.Listening,
 		Settings:   c.StreamSettings,
@@ -72,8 +74,8 @@ func NewHost(c Config) (*Host, error) {
 		return nil, fmt.Errorf("usock: %w", err)
 	}
 	h.unix = unix.New(unix.Config{
-		New: h.stack.NewSocket, Forget: h.stack.Forget,
-		Cred: unix.Cred(c.cred()), Capable: c.capable, Random: h.stack.Random(),
+		Sockets: sockets,
+		Cred:    unix.Cred(c.cred()), Capable: c.capable, Random: h.stack.Random(),
 	})
 	h.table = protocols(h.stack, h.unix)
 	if err := h.addLoopback(c.Loopback); err != nil {
