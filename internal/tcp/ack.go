@@ -160,10 +160,9 @@ func (c *Conn) ackExpired(now time.Duration) {
 	c.ackNow()
 }
 
-// dataSent notes that the program's data left soon after the peer's arrived.
-func (c *Conn) dataSent(now time.Duration) {
+// answered notes that the program's data leaves: soon after the peer's it is an answer.
+func (c *Conn) answered(now time.Duration) {
 	if now-c.ack.lastRcv < c.ack.ato {
 		c.ack.pingpong = true
 	}
-	c.snd.lastData = now
 }

@@ -61,6 +61,7 @@ type snd struct {
 	maxWnd   uint32 // largest wnd seen
 	iss      uint32
 	tsOffset uint32
+	tsEcr    uint32 // of the last acknowledgment; 0: none
 	bufSize  uint32 // bytes of data that may be queued
 	maxSeg   uint32 // largest payload of one segment
 	lastData time.Duration
@@ -82,7 +83,6 @@ type rcv struct {
 	bufSize  uint32 // memory that may be used; half of it is window
 	ssthresh uint32 // most that is advertised at present
 	tsRecent uint32
-	tsEcr    uint32 // of the last acknowledgment; 0: none
 	tsAt     uint32 // s: when tsRecent was set
 	lastAck  uint64 // last ACK sent (RFC 7323)
 	mss      uint16 // estimate of the peer's segment size

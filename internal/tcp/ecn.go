@@ -7,21 +7,16 @@ import (
 
 // Explicit congestion notification (RFC 3168, section 6.1).
 
-// putECN marks a segment that leaves. Only new data is ECN-capable: neither pure
+// putECT marks a segment of new data. Nothing else is ECN-capable: neither pure
 // acknowledgments nor retransmissions are (sections 6.1.4 and 6.1.5).
-func (c *Conn) putECN(s *Segment, fresh bool) {
-	if c.flags&useECN == 0 {
+func (c *Conn) putECT(s *Segment) {
+	if c.flags&useECN == 0 || s.Data.Len() == 0 {
 		return
 	}
-	if c.flags&ceSeen != 0 {
-		s.Flags |= wire.ECE
-	}
-	if fresh && s.Data.Len() > 0 {
-		s.ECT = true
-		if c.flags&sendCWR != 0 {
-			c.flags &^= sendCWR
-			s.Flags |= wire.CWR
-		}
+	s.ECT = true
+	if c.flags&sendCWR != 0 {
+		c.flags &^= sendCWR
+		s.Flags |= wire.CWR
 	}
 }
 

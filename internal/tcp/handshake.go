@@ -33,6 +33,7 @@ func (c *Conn) Accept(now time.Duration, p *Params, syn *Segment) {
 		c.flags |= useECN
 	}
 	c.receivedSYN(syn)
+	c.snd.wl1 = origin
 	mss := uint32(c.rcv.advMSS)
 	if c.flags&useTS != 0 {
 		mss -= tsOptionLen
@@ -100,7 +101,6 @@ func (c *Conn) receivedSYN(s *Segment) {
 	c.rcv.q.Reset(origin + 1)
 	c.rcv.adv = c.rcv.nxt
 	c.rcv.drsSeq = c.rcv.nxt
-	c.snd.wl1 = origin
 }
 
 // synOptions takes the peer's options. An option is in use if both sides have
@@ -212,6 +212,7 @@ func (c *Conn) inSynSent(now time.Duration, s *Segment) {
 		return
 	}
 	c.receivedSYN(s)
+	c.snd.wl1 = origin
 	c.synOptions(now, s)
 	if !ackOK {
 		// Simultaneous open.

@@ -65,6 +65,10 @@ const noSSThresh = 0x7fffffff
 
 // Info fills in what TCP_INFO tells.
 func (c *Conn) Info(now time.Duration, in *Info) {
+	cfg := c.cfg
+	if cfg == nil {
+		cfg = DefaultConfig() // not made ready yet
+	}
 	*in = Info{
 		State: c.state.Linux(), Retransmits: c.snd.retrans, Probes: c.snd.probes,
 		Backoff: c.rtt.backoff, SndWScale: c.snd.wscale, RcvWScale: c.rcv.wscale,
@@ -80,7 +84,7 @@ func (c *Conn) Info(now time.Duration, in *Info) {
 		DSACKDups: c.stats.dsackDups, ReordSeen: c.stats.reordSeen, RcvOOOPack: c.stats.oooPackets,
 		SndWnd: c.snd.wnd, RcvWnd: c.window(), TotalRTO: c.stats.totalRTO,
 		TotalRTORecoveries: c.stats.rtoRecoveries,
-		SndSSThresh:        noSSThresh, SndCwnd: uint32(c.initialCwnd()), Reordering: uint32(c.initialReordering()),
+		SndSSThresh:        noSSThresh, SndCwnd: uint32(cfg.InitialCwnd), Reordering: uint32(cfg.Reordering),
 	}
 	if c.snd.mss == 0 {
 		in.SndMSS = 536
@@ -98,20 +102,6 @@ func (c *Conn) Info(now time.Duration, in *Info) {
 }
 
 func ms(d time.Duration) uint32 { return uint32(max(d, 0) / time.Millisecond) }
-
-func (c *Conn) initialCwnd() int {
-	if c.cfg == nil {
-		return 10
-	}
-	return c.cfg.InitialCwnd
-}
-
-func (c *Conn) initialReordering() int {
-	if c.cfg == nil {
-		return 3
-	}
-	return c.cfg.Reordering
-}
 
 // infoOptions fills in what the handshake has agreed on.
 func (c *Conn) infoOptions(in *Info) {
@@ -142,7 +132,7 @@ func (c *Conn) infoFlight(now time.Duration, in *Info) {
 	}
 	l := &f.loss
 	mss := uint32(max(c.snd.mss, 1))
-	segs := func(n uint32) uint32 { return (n + mss - 1) / mss }
+	segs := func(bytes uint32) uint32 { return (bytes + mss - 1) / mss }
 	in.Unacked = segs(uint32(c.snd.nxt - c.snd.una))
 	in.Sacked, in.Lost, in.Retrans = segs(l.sacked+l.reno), segs(l.lost+l.retrans), segs(l.retrans)
 	switch l.state {
@@ -154,8 +144,8 @@ func (c *Conn) infoFlight(now time.Duration, in *Info) {
 		in.CAState = uint8(l.state) + 1
 	}
 	in.SndCwnd = max(c.cwnd()/mss, 1)
-	if t := f.cc.SSThresh(); t < cc.MaxWindow {
-		in.SndSSThresh = t / mss
+	if ssthresh := f.cc.SSThresh(); ssthresh < cc.MaxWindow {
+		in.SndSSThresh = ssthresh / mss
 	}
 	in.Reordering = uint32(l.reordering)
 	in.PacingRate = f.cc.PacingRate()

@@ -200,12 +200,12 @@ func (c *Conn) inAck(now time.Duration, seq uint64, s *Segment) bool {
 	if c.flags&useTS != 0 && s.Options.HasTimestamp && seq <= c.rcv.lastAck && c.checkPAWS(now, s) {
 		c.rcv.tsRecent, c.rcv.tsAt = s.Options.TSVal, uint32(now/time.Second)
 	}
-	c.rcv.tsEcr = s.Options.TSEcr
+	c.snd.tsEcr = s.Options.TSEcr
 	update := ack >= c.snd.una && c.updateWindow(seq, ack, uint32(s.Window)<<c.snd.wscale)
 	if c.snd.nxt == c.snd.una {
 		// Nothing is in flight.
 		if c.snd.probes != 0 || c.timer.kind == rtxProbe && c.timer.rtx != never {
-			c.ackedProbe(now)
+			c.ackedProbe(now, c.sackLen())
 		}
 		return true
 	}
@@ -245,17 +245,45 @@ func (c *Conn) ackedFIN(now time.Duration) {
 	}
 }
 
-// inData takes the text and the FIN (section 3.10.7.4, seventh and eighth check).
+// inData takes the text and the FIN (RFC 9293 §3.10.7.4, seventh and eighth check).
 func (c *Conn) inData(now time.Duration, s *Segment, seq uint64) {
-	n := s.Data.Len()
-	fin := s.Flags&wire.FIN != 0
 	if c.rare != nil {
 		c.urgentByte(seq, s)
 	}
-	end := seq + uint64(n)
-	if n > 0 {
+	if s.Data.Len() > 0 {
 		c.stats.dataIn++
 	}
+	seq, fin, ok := c.trim(now, s, seq)
+	if !ok {
+		return
+	}
+
+	// What lies behind a gap waits for it, its FIN with it.
+	if seq > c.rcv.nxt {
+		c.inDisorder(now, s, seq, fin)
+		return
+	}
+
+	n := s.Data.Len()
+	if n > 0 {
+		c.deliver(now, s, n)
+	}
+	if c.ooo != nil {
+		fin = c.closeGap() || fin
+	}
+	if fin && c.rcv.nxt >= seq+uint64(n) {
+		c.inFIN(now)
+	}
+	c.judgeAck(now, n)
+}
+
+// trim cuts a segment to what is new and inside the window (RFC 9293 §3.10.7.4, first
+// check) and returns where it begins then and whether its FIN is left. It reports false
+// if nothing is: the peer is told at once what is expected.
+func (c *Conn) trim(now time.Duration, s *Segment, seq uint64) (start uint64, fin, ok bool) {
+	n := s.Data.Len()
+	fin = s.Flags&wire.FIN != 0
+	end := seq + uint64(n)
 	edge := max(c.rcv.adv, c.rcv.nxt)
 	switch {
 	case end < c.rcv.nxt || end == c.rcv.nxt && !fin && n > 0 && seq < c.rcv.nxt:
@@ -263,41 +291,29 @@ func (c *Conn) inData(now time.Duration, s *Segment, seq uint64) {
 		c.duplicate(seq, s)
 		c.quickAck(now, quickCount)
 		c.ackNow()
-		return
+		return seq, false, false
 	case seq >= edge && n > 0:
 		// Behind the window: a probe, or a peer that ignores it.
 		c.quickAck(now, quickCount)
 		c.ackNow()
-		return
+		return seq, false, false
 	}
+
 	if seq < c.rcv.nxt {
 		if n > 0 {
 			c.duplicate(seq, s)
 		}
 		s.Data.TrimFront(int(min(c.rcv.nxt-seq, uint64(n))))
 		seq = min(c.rcv.nxt, end)
-		n = s.Data.Len()
 	}
+
+	// Without the data before it a FIN does not count either.
 	if end > edge {
 		s.Data.Truncate(int(edge - seq))
-		n = s.Data.Len()
-		end, fin = edge, false
+		fin = false
 		c.quickAck(now, quickCount)
 	}
-	if seq > c.rcv.nxt {
-		c.inDisorder(now, s, seq, fin)
-		return
-	}
-	if n > 0 {
-		c.deliver(now, s, n)
-	}
-	if c.ooo != nil {
-		fin = c.closeGap() || fin
-	}
-	if fin && c.rcv.nxt == max(end, c.rcv.nxt) {
-		c.inFIN(now)
-	}
-	c.judgeAck(now, n)
+	return seq, fin, true
 }
 
 // deliver moves in-order data to the receive queue.

@@ -48,11 +48,11 @@ type loss struct {
 	firstResent                 time.Duration // when recovery first sent again; 0: not yet
 }
 
-func (l *loss) init(c *Conn) {
-	l.reordering = uint16(c.cfg.Reordering)
+func (l *loss) init(una uint64, reordering int) {
+	l.reordering = uint16(reordering)
 	l.steps = 1
-	l.high, l.hint, l.next = c.snd.una, c.snd.una, c.snd.una
-	l.fack = c.snd.una
+	l.high, l.hint, l.next = una, una, una
+	l.fack = una
 }
 
 // onAck takes an acknowledgment while data is in flight. update says that the window

@@ -34,7 +34,12 @@ func (c *Conn) Poll(now time.Duration, s *Segment) bool {
 			return c.state == SynRcvd && c.buildAck(now, s)
 		}
 	}
-	if c.buildData(now, s) {
+	nxt := c.snd.nxt
+	if c.buildData(now, s, c.sackLen()) {
+		c.header(now, s)
+		if c.snd.nxt != nxt && s.Data.Len() > 0 {
+			c.answered(now)
+		}
 		return true
 	}
 	return c.buildAck(now, s)
@@ -61,22 +66,23 @@ func (c *Conn) buildAck(now time.Duration, s *Segment) bool {
 	case c.todo&todoProbe != 0:
 		// An old number makes the peer acknowledge (RFC 9293, section 3.8.4).
 		c.todo &^= todoProbe
-		c.header(now, s, c.snd.una-1, 0)
+		s.Seq = c.sndSeq(c.snd.una - 1)
+		c.header(now, s)
 	case c.todo&todoAck != 0:
-		c.header(now, s, c.acceptableSeq(), 0)
+		s.Seq = c.sndSeq(c.acceptableSeq())
+		c.header(now, s)
 		if c.state == SynRcvd {
 			s.Window = uint16(min(c.rcv.ssthresh, 65535))
 		}
 	default:
 		return false
 	}
-	c.putECN(s, false)
 	return true
 }
 
 // buildData builds a segment with data or a FIN: first what is lost, then what is
 // new.
-func (c *Conn) buildData(now time.Duration, s *Segment) bool {
+func (c *Conn) buildData(now time.Duration, s *Segment, sackLen uint32) bool {
 	end := c.sndEnd()
 	if c.snd.una >= end {
 		return false
@@ -89,26 +95,26 @@ func (c *Conn) buildData(now time.Duration, s *Segment) bool {
 		return false
 	}
 	if f.loss.lost > 0 {
-		if done, ok := c.buildRetransmission(now, s); ok {
+		if done, ok := c.buildRetransmission(now, s, sackLen); ok {
 			return done
 		}
 	}
 	c.todo &^= todoRtx
 	if c.snd.nxt >= end {
 		if c.todo&todoTLP != 0 {
-			return c.buildProbe(now, s)
+			return c.buildProbe(now, s, sackLen)
 		}
 		return false
 	}
 	if c.todo&todoTLP != 0 {
 		c.todo |= todoForce
 	}
-	n, full, probe := c.sendable(now)
+	n, full, probe := c.sendable(now, sackLen)
 	inFlight := c.inFlight()
 	if n < 0 {
 		c.todo &^= todoForce
 		if c.todo&todoTLP != 0 && c.snd.una != c.snd.nxt {
-			return c.buildProbe(now, s)
+			return c.buildProbe(now, s, sackLen)
 		}
 		f.use.Sent(c.snd.una, c.snd.nxt, inFlight, full)
 		if !full && c.snd.una+uint64(c.snd.wnd) < min(c.snd.q.End(), c.snd.nxt+uint64(c.snd.mss)) {
@@ -120,7 +126,7 @@ func (c *Conn) buildData(now time.Duration, s *Segment) bool {
 		return false
 	}
 	c.restart(now)
-	c.sendNew(now, s, n, probe)
+	c.sendNew(now, s, n, int(c.sendMSS(sackLen)), probe)
 	return true
 }
 
@@ -130,9 +136,9 @@ const none = -1
 // sendable returns how many bytes of new data one segment may carry now: 0 for a FIN
 // alone, or none. full says that the congestion window alone forbids more, and
 // probe that the segment is larger than the MSS to try the path.
-func (c *Conn) sendable(now time.Duration) (n int, full, probe bool) {
+func (c *Conn) sendable(now time.Duration, sackLen uint32) (n int, full, probe bool) {
 	q := &c.snd.q
-	mss := uint64(c.sendMSS())
+	mss := uint64(c.sendMSS(sackLen))
 	avail := q.End() - c.snd.nxt
 	force := c.todo&todoForce != 0
 	edge := c.snd.una + uint64(c.snd.wnd)
@@ -203,8 +209,8 @@ func (c *Conn) allowSmall(n, avail uint64) bool {
 // sendMSS is the MSS less what SACK blocks take of it, but no more than half of
 // the largest window the peer has offered (RFC 1122, section 4.2.3.4: small
 // windows).
-func (c *Conn) sendMSS() uint32 {
-	mss := max(uint32(c.snd.mss), 8+c.sackLen()) - c.sackLen()
+func (c *Conn) sendMSS(sackLen uint32) uint32 {
+	mss := max(uint32(c.snd.mss), 8+sackLen) - sackLen
 	if w := c.snd.maxWnd; w > 0 {
 		if w > 536 {
 			w >>= 1
@@ -227,10 +233,9 @@ func (c *Conn) inFlight() uint32 {
 }
 
 // sendNew builds a segment with n bytes of new data, and the FIN behind the last.
-func (c *Conn) sendNew(now time.Duration, s *Segment, n int, probe bool) {
+func (c *Conn) sendNew(now time.Duration, s *Segment, n, mss int, probe bool) {
 	q := &c.snd.q
 	start := c.snd.nxt
-	mss := int(c.sendMSS())
 	if probe {
 		mss = n
 	}
@@ -250,12 +255,12 @@ func (c *Conn) sendNew(now time.Duration, s *Segment, n int, probe bool) {
 	if n > mss || n > 0 && c.todo&todoForce != 0 {
 		fl |= wire.PSH // as Linux does: the peer shall not wait for more
 	}
-	c.header(now, s, start, fl)
+	s.Seq, s.Flags = c.sndSeq(start), fl
 	if n > mss {
 		s.SegmentSize = uint16(mss)
 	}
 	c.putUrgent(s, start)
-	c.putECN(s, true)
+	c.putECT(s)
 	size := uint32(n)
 	if fl&wire.FIN != 0 {
 		size++
@@ -275,7 +280,7 @@ func (c *Conn) sendNew(now time.Duration, s *Segment, n int, probe bool) {
 		}
 		c.stats.dataOut++
 		c.stats.bytesSent += uint64(n)
-		c.dataSent(now)
+		c.snd.lastData = now
 	}
 	if f.loss.cwnd != 0 {
 		f.loss.prrOut += size
@@ -362,7 +367,7 @@ func (c *Conn) newFlight(now time.Duration) *flight {
 	}
 	f.cc.Start(cc.Start{Now: now, MSS: mss, CWnd: w, SRTT: c.rtt.smoothed(), MinRTT: c.rtt.least()})
 	c.fl = f
-	f.loss.init(c)
+	f.loss.init(c.snd.una, c.cfg.Reordering)
 	return f
 }
 

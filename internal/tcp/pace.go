@@ -21,7 +21,7 @@ const unpaced = 10
 // bound. 0: no pacing.
 func (c *Conn) pacingRate() uint64 {
 	rate := c.fl.cc.PacingRate()
-	switch bound := c.MaxPacing(); {
+	switch bound := c.opt.pacingBound(); {
 	case bound == 0:
 		return 0
 	case bound == ^uint64(0):
@@ -49,7 +49,7 @@ func (c *Conn) pace(now time.Duration, n uint32) {
 		sent = uint64(n)
 	}
 	gap := time.Duration(sent * uint64(time.Second) / rate)
-	if rate != c.MaxPacing() {
+	if rate != c.opt.pacingBound() {
 		gap = min(gap, maxGap)
 	}
 	from := now

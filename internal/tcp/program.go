@@ -25,7 +25,7 @@ func (c *Conn) Write(now time.Duration, v buf.View) int {
 		v.Release()
 		return n
 	}
-	if n <= coalesce && c.Unsent() > 0 {
+	if n <= coalesce && c.unsent() > 0 {
 		// Behind a backlog of short writes: gather what follows in one block.
 		q.Append(v.Bytes())
 		v.Release()
@@ -39,7 +39,7 @@ func (c *Conn) Write(now time.Duration, v buf.View) int {
 // would have allowed it: what is delivered now does not show what the path can do.
 func (c *Conn) checkAppLimited() {
 	f := c.fl
-	if f == nil || f.loss.lost > 0 || c.Unsent() >= int(c.snd.mss) {
+	if f == nil || f.loss.lost > 0 || c.unsent() >= int(c.snd.mss) {
 		return
 	}
 	if n := c.inFlight(); n < c.cwnd() {
@@ -51,7 +51,7 @@ func (c *Conn) checkAppLimited() {
 // for Out.
 func (c *Conn) SendSpace() int {
 	space := int(c.snd.bufSize) - c.sndUsed()
-	if space <= 0 || c.notSentLimit() <= c.Unsent() {
+	if space <= 0 || c.notSentLimit() <= c.unsent() {
 		c.flags |= noSpace
 		return 0
 	}
@@ -83,7 +83,7 @@ func (c *Conn) notSentLimit() int {
 // half of the limit on unsent data is waiting.
 func (c *Conn) writable() bool {
 	used := c.sndUsed()
-	if int(c.snd.bufSize)-used >= used>>1 && c.Unsent()*2 < c.notSentLimit() {
+	if int(c.snd.bufSize)-used >= used>>1 && c.unsent()*2 < c.notSentLimit() {
 		return true
 	}
 	c.flags |= noSpace
@@ -91,7 +91,9 @@ func (c *Conn) writable() bool {
 }
 
 // Unsent returns the bytes that were never sent (SIOCOUTQNSD).
-func (c *Conn) Unsent() int {
+func (c *Conn) Unsent() int { return c.unsent() }
+
+func (c *Conn) unsent() int {
 	if c.state == Closed {
 		return 0
 	}
@@ -214,7 +216,7 @@ func (c *Conn) readable() bool {
 	if n == 0 {
 		return false
 	}
-	if c.AtMark() && !c.opt.OOBInline {
+	if c.atMark() && !c.opt.OOBInline {
 		low++
 	}
 	if n >= low {

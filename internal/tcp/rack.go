@@ -66,7 +66,7 @@ func (c *Conn) reoWnd() time.Duration {
 	l := &c.fl.loss
 	if !l.rack.seen {
 		if l.state >= cc.Recovery || l.sacked >= uint32(l.reordering)*uint32(c.snd.mss) ||
-			l.sackedSegs(c) >= uint32(l.reordering) {
+			l.sackedSegs(&c.fl.board, uint32(c.snd.mss)) >= uint32(l.reordering) {
 			return 0
 		}
 	}
@@ -75,13 +75,11 @@ func (c *Conn) reoWnd() time.Duration {
 
 // sackedSegs counts the records SACKed, up to the reordering degree: small segments
 // count as much as large ones.
-func (l *loss) sackedSegs(c *Conn) uint32 {
+func (l *loss) sackedSegs(b *board, mss uint32) uint32 {
 	if l.sacked == 0 {
 		return 0
 	}
 	n := uint32(0)
-	b := &c.fl.board
-	mss := uint32(c.snd.mss)
 	for i := b.n; i > 0 && n < uint32(l.reordering) && b.n-i < 64; i-- {
 		if r := b.at(i - 1); r.flags&recSacked != 0 {
 			n += (r.n + mss - 1) / mss

@@ -179,10 +179,10 @@ func (c *Conn) tryUndo(now time.Duration, a *ackInfo) bool {
 // the first retransmission.
 func (c *Conn) delayedOnly() bool {
 	l := &c.fl.loss
-	if c.flags&useTS == 0 || l.firstResent == 0 || c.rcv.tsEcr == 0 {
+	if c.flags&useTS == 0 || l.firstResent == 0 || c.snd.tsEcr == 0 {
 		return false
 	}
-	return int32(c.rcv.tsEcr-c.tsNow(l.firstResent)) < 0
+	return int32(c.snd.tsEcr-c.tsNow(l.firstResent)) < 0
 }
 
 // undoReduction restores the window and takes back what was marked lost. It may be
@@ -299,7 +299,7 @@ func (c *Conn) nextLost() (uint32, bool) {
 // buildRetransmission builds a segment again: from the first record that is lost,
 // or a tail loss probe. ok is false if there is nothing of the kind to do and new
 // data may be sent.
-func (c *Conn) buildRetransmission(now time.Duration, s *Segment) (done, ok bool) {
+func (c *Conn) buildRetransmission(now time.Duration, s *Segment, sackLen uint32) (done, ok bool) {
 	f := c.fl
 	l := &f.loss
 	if l.preferNew && c.snd.nxt == l.high && c.sndEnd() > c.snd.nxt {
@@ -312,7 +312,7 @@ func (c *Conn) buildRetransmission(now time.Duration, s *Segment) (done, ok bool
 	if !found {
 		return false, false
 	}
-	mss := c.sendMSS()
+	mss := c.sendMSS(sackLen)
 	n := min(f.board.at(i).n, mss)
 	inFlight := c.inFlight()
 	if c.todo&todoRtx == 0 && inFlight+n > c.cwnd() {
@@ -332,7 +332,7 @@ func (c *Conn) buildRetransmission(now time.Duration, s *Segment) (done, ok bool
 }
 
 // buildProbe builds the tail loss probe: the last segment again.
-func (c *Conn) buildProbe(now time.Duration, s *Segment) bool {
+func (c *Conn) buildProbe(now time.Duration, s *Segment, sackLen uint32) bool {
 	f := c.fl
 	b := &f.board
 	l := &f.loss
@@ -340,7 +340,7 @@ func (c *Conn) buildProbe(now time.Duration, s *Segment) bool {
 	if b.n == 0 || c.snd.una == c.snd.nxt {
 		return false
 	}
-	mss := c.sendMSS()
+	mss := c.sendMSS(sackLen)
 	r := b.back()
 	if r.flags&recSacked != 0 {
 		return false
@@ -381,9 +381,8 @@ func (c *Conn) resend(now time.Duration, s *Segment, i, mss uint32) {
 	if r.end() > c.snd.q.End() {
 		fl |= wire.FIN
 	}
-	c.header(now, s, r.start, fl)
+	s.Seq, s.Flags = c.sndSeq(r.start), fl
 	c.putUrgent(s, r.start)
-	c.putECN(s, false)
 	if r.flags&recLost != 0 {
 		l.lost -= r.n
 		l.hint = max(l.hint, r.start)

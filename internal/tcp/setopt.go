@@ -30,7 +30,7 @@ func (c *Conn) SetCork(now time.Duration, on bool) {
 
 // push lets the small segment at the end of the queue leave.
 func (c *Conn) push() {
-	if c.Unsent() > 0 {
+	if c.unsent() > 0 {
 		c.todo |= todoPush
 	}
 }
@@ -261,7 +261,9 @@ func (c *Conn) DeferAccept() int {
 func (c *Conn) SetMaxPacing(rate uint64) { c.opt.maxPacing = rate + 1 }
 
 // MaxPacing returns the bound.
-func (c *Conn) MaxPacing() uint64 { return c.opt.maxPacing - 1 }
+func (c *Conn) MaxPacing() uint64 { return c.opt.pacingBound() }
+
+func (o *Options) pacingBound() uint64 { return o.maxPacing - 1 }
 
 // SetThinLinear has a connection with little in flight retransmit without backoff
 // (TCP_THIN_LINEAR_TIMEOUTS).

@@ -274,12 +274,12 @@ func (c *Conn) probeDelay() time.Duration {
 
 // ackedProbe is called for an acknowledgment while a probe timer is set and nothing
 // is in flight. The peer is alive; whether it takes anything is another question.
-func (c *Conn) ackedProbe(now time.Duration) {
+func (c *Conn) ackedProbe(now time.Duration, sackLen uint32) {
 	c.snd.probes = 0
 	if c.timer.kind != rtxProbe || c.timer.rtx == never {
 		return
 	}
-	next := min(c.snd.q.End(), c.snd.nxt+uint64(c.sendMSS()))
+	next := min(c.snd.q.End(), c.snd.nxt+uint64(c.sendMSS(sackLen)))
 	if c.snd.una+uint64(c.snd.wnd) >= next && c.snd.wnd > 0 {
 		c.timer.rtx, c.timer.since, c.rtt.backoff = never, 0, 0
 		return

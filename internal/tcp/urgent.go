@@ -181,7 +181,9 @@ func (c *Conn) ReadUrgent(peek bool) (byte, error) {
 }
 
 // AtMark reports whether the next byte to be read is the urgent one (SIOCATMARK).
-func (c *Conn) AtMark() bool {
+func (c *Conn) AtMark() bool { return c.atMark() }
+
+func (c *Conn) atMark() bool {
 	mark, ok := c.urgentMark()
 	return ok && mark == c.rcv.q.Base()
 }

@@ -43,9 +43,10 @@ func (c *Conn) optionLen() int {
 	return 0
 }
 
-// header fills in what all segments of a synchronized connection have.
-func (c *Conn) header(now time.Duration, s *Segment, seq uint64, f wire.TCPFlags) {
-	s.Seq, s.Flags = c.sndSeq(seq), f|wire.ACK
+// header adds to a segment of a synchronized connection what the receiver has to
+// say: whatever leaves acknowledges.
+func (c *Conn) header(now time.Duration, s *Segment) {
+	s.Flags |= wire.ACK
 	s.Ack = c.rcvSeq(c.rcv.nxt)
 	s.Window = c.advertise(now)
 	if c.flags&useTS != 0 {
@@ -54,6 +55,9 @@ func (c *Conn) header(now time.Duration, s *Segment, seq uint64, f wire.TCPFlags
 	}
 	if c.ooo != nil && c.flags&useSACK != 0 {
 		c.putSACK(&s.Options)
+	}
+	if c.flags&(useECN|ceSeen) == useECN|ceSeen {
+		s.Flags |= wire.ECE
 	}
 	c.stats.segsOut++
 	c.ackSent(now)
