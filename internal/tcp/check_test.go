@@ -24,7 +24,7 @@ func checkConn(t testing.TB, c *Conn, now time.Duration) {
 	if c.state.synchronized() && c.state != TimeWait && c.rcv.q.End() > c.rcv.adv {
 		t.Fatalf("received up to %d, the window ended at %d", c.rcv.q.End(), c.rcv.adv)
 	}
-	if o := c.ooo; o != nil && !o.q.Empty() && o.q.End() > c.rcv.adv {
+	if o := c.rcv.ooo; o != nil && !o.q.Empty() && o.q.End() > c.rcv.adv {
 		t.Fatalf("held up to %d, the window ended at %d", o.q.End(), c.rcv.adv)
 	}
 	checkBoard(t, c)

@@ -78,7 +78,7 @@ func (c *Conn) Close(now time.Duration) {
 	wasFin := c.flags&finQueued != 0
 	c.ShutdownWrite(now)
 	c.shut |= orphan | shutRead | shutWrite
-	c.dropDisorder()
+	c.rcv.dropDisorder()
 	c.timer.keep = never
 	if wasFin && c.state == FinWait2 {
 		c.orphanFinWait2(now)
@@ -117,23 +117,23 @@ func (c *Conn) Abort(now time.Duration) {
 func (c *Conn) resetNow() {
 	r := Segment{}
 	r.Flags = wire.RST | wire.ACK
-	r.Seq, r.Ack = c.sndSeq(c.acceptableSeq()), c.rcvSeq(c.rcv.nxt)
+	r.Seq, r.Ack = c.sndSeq(c.acceptableSeq()), c.rcv.rcvSeq(c.rcv.nxt)
 	c.setReset(&r)
 	c.todo |= todoReset
 }
 
 // resetWith has Poll send <SEQ=seq><CTL=RST>, which answers a segment with an
 // acknowledgment of something else (RFC 9293, section 3.5.2).
-func (c *Conn) resetWith(seq uint32) {
+func (t *tcb) resetWith(seq uint32) {
 	r := Segment{}
 	r.Flags, r.Seq = wire.RST, seq
-	c.setReset(&r)
-	c.todo |= todoReset
+	t.setReset(&r)
+	t.todo |= todoReset
 }
 
 // setReset keeps the RST until Poll.
-func (c *Conn) setReset(r *Segment) {
-	c.rareState().reset = rst{r.Seq, r.Ack, r.Flags}
+func (t *tcb) setReset(r *Segment) {
+	t.rareState().reset = rst{r.Seq, r.Ack, r.Flags}
 }
 
 type rst struct {

@@ -32,10 +32,19 @@ import (
 
 // Conn is one connection. Its zero value is CLOSED; Init makes it ready.
 type Conn struct {
+	tcb
+	fl  *flight // sending machinery; nil until data is first sent
+	snd snd
+	rcv receiver
+}
+
+// tcb is what both halves of a connection go by, of its transmission control block
+// (RFC 9293 §3.3.1): the state, what was agreed and asked for, the timers, and what
+// is to be sent. Neither half knows the other; what crosses between them is an
+// argument.
+type tcb struct {
 	cfg    *Config
-	fl     *flight  // sending machinery; nil until data is first sent
-	ooo    *reorder // what arrived out of order; nil: nothing
-	rare   *rare    // what few connections need; nil: nothing of it
+	rare   *rare // what few connections need; nil: nothing of it
 	opt    Options
 	err    syscall.Errno // pending error
 	state  State
@@ -43,13 +52,9 @@ type Conn struct {
 	todo   todo
 	flags  flags
 	events wait.Events // that happened in the current call
-
-	snd   snd
-	rcv   rcv
-	rtt   rtt
-	ack   acking
-	timer timers
-	stats stats
+	rtt    rtt         // measured by the sender, read by both
+	timer  timers
+	stats  stats
 }
 
 // snd is the send sequence space (RFC 9293, section 3.3.1).
@@ -64,18 +69,20 @@ type snd struct {
 	tsEcr    uint32 // of the last acknowledgment; 0: none
 	bufSize  uint32 // bytes of data that may be queued
 	maxSeg   uint32 // largest payload of one segment
-	lastData time.Duration
-	small    uint64 // snd.nxt behind the last segment smaller than the MSS (RFC 896, Minshall)
 	mss      uint16 // bytes of data in a full segment, timestamps accounted for
 	peerMSS  uint16 // from the peer's SYN
 	pathMSS  uint16 // what the path's MTU leaves for data and TCP options
 	wscale   uint8
-	retrans  uint8 // consecutive retransmission timeouts
-	probes   uint8 // consecutive window or keepalive probes without an answer
+	retrans  uint8         // consecutive retransmission timeouts
+	probes   uint8         // consecutive window or keepalive probes without an answer
+	lastData time.Duration // when data was last sent
+	small    uint64        // snd.nxt behind the last segment smaller than the MSS (RFC 896, Minshall)
 }
 
-// rcv is the receive sequence space.
-type rcv struct {
+// receiver is the half of a connection that takes the peer's data. Its sequence
+// numbers are those of RFC 9293 §3.3.1.
+type receiver struct {
+	ooo      *reorder  // what arrived out of order; nil: nothing
 	q        buf.Queue // in order, not read yet
 	nxt      uint64
 	adv      uint64 // right edge of the window advertised
@@ -95,6 +102,7 @@ type rcv struct {
 	rtt      uint32 // µs, times 8
 	rttSeq   uint64
 	rttAt    time.Duration
+	ack      acking
 }
 
 // stats are counters for Info.
@@ -219,7 +227,7 @@ func (c *Conn) start(now time.Duration, p *Params) {
 	}
 	keep := c.flags & (fixedRcv | fixedSnd)
 	rb, sb := c.rcv.bufSize, c.snd.bufSize
-	*c = Conn{opt: opt, cfg: p.Config, flags: keep}
+	*c = Conn{tcb: tcb{opt: opt, cfg: p.Config, flags: keep}}
 	c.timer = noTimers()
 	c.timer.heard = now
 	if c.opt.RcvLowat == 0 {
@@ -269,9 +277,9 @@ func (c *Conn) Deadline() time.Duration {
 }
 
 // take returns the events that happened in the call that ends now.
-func (c *Conn) take() wait.Events {
-	ev := c.events
-	c.events = 0
+func (t *tcb) take() wait.Events {
+	ev := t.events
+	t.events = 0
 	return ev
 }
 
@@ -288,11 +296,11 @@ func (c *Conn) Release() {
 func (c *Conn) free() {
 	c.snd.q.Reset(c.snd.q.End())
 	c.freeFlight()
-	if c.ooo != nil {
-		c.ooo.q.Reset()
-		c.ooo = nil
+	if c.rcv.ooo != nil {
+		c.rcv.ooo.q.Reset()
+		c.rcv.ooo = nil
 	}
 	c.timer.rtx, c.timer.ack, c.timer.keep, c.timer.pace = timer.Never, timer.Never, timer.Never, timer.Never
 }
 
-func (c *Conn) setState(s State) { c.state = s }
+func (t *tcb) setState(s State) { t.state = s }

@@ -23,26 +23,26 @@ type span struct{ start, end uint64 }
 const maxPieces = 8192
 
 // inDisorder keeps data that arrived before what is in front of it.
-func (c *Conn) inDisorder(now time.Duration, s *Segment, seq uint64, fin bool) {
-	if c.ooo == nil {
-		c.ooo = new(reorder)
+func (r *receiver) inDisorder(t *tcb, now time.Duration, s *Segment, seq uint64, fin bool) {
+	if r.ooo == nil {
+		r.ooo = new(reorder)
 	}
-	o := c.ooo
+	o := r.ooo
 	end := seq + uint64(s.Data.Len())
-	c.stats.oooPackets++
+	t.stats.oooPackets++
 	added := 0
 	var dup span // what was held already
-	c.measureMSS(s.Data.Len(), s.Flags)
+	r.measureMSS(s.Data.Len(), s.Flags)
 	pos := seq
 	for _, v := range s.Data.Views() {
-		if o.q.Pieces() >= maxPieces || o.q.Len() >= int(c.rcv.bufSize/2) {
+		if o.q.Pieces() >= maxPieces || o.q.Len() >= int(r.bufSize/2) {
 			if o.q.End() <= pos {
 				break
 			}
 			o.q.DropBack()
 		}
 		n := v.Len()
-		if o.q.Mem() > int(c.rcv.bufSize) && 2*n < v.Cap() {
+		if o.q.Mem() > int(r.bufSize) && 2*n < v.Cap() {
 			v = buf.Copy(v.Bytes()) // rather than hold a large block for a few bytes
 		} else {
 			v.Retain()
@@ -60,45 +60,45 @@ func (c *Conn) inDisorder(now time.Duration, s *Segment, seq uint64, fin bool) {
 	if fin {
 		o.fin = end
 	}
-	if c.flags&useSACK != 0 {
+	if t.flags&useSACK != 0 {
 		o.dsack = dup
 	}
-	if end > seq && c.flags&useSACK != 0 {
+	if end > seq && t.flags&useSACK != 0 {
 		o.noteSACK(seq, end)
 	}
-	if added > 0 && c.flags&useSACK != 0 {
+	if added > 0 && t.flags&useSACK != 0 {
 		// Else a lossy path, whose data mostly comes so, would keep the window small.
-		c.growRcvBuf(uint64(c.rcv.drsSpace))
-		c.growWindow(added)
+		r.growRcvBuf(t, uint64(r.drsSpace))
+		r.growWindow(t, added)
 	}
-	c.ackNow()
+	t.ackNow()
 }
 
 // closeGap moves to the receive queue what now is in order, and reports whether
 // the FIN comes next.
-func (c *Conn) closeGap() (fin bool) {
-	o := c.ooo
-	o.q.MoveTo(&c.rcv.q)
-	c.rcv.nxt = c.rcv.q.End()
-	if o.fin != 0 && c.rcv.nxt == o.fin {
+func (r *receiver) closeGap(t *tcb) (fin bool) {
+	o := r.ooo
+	o.q.MoveTo(&r.q)
+	r.nxt = r.q.End()
+	if o.fin != 0 && r.nxt == o.fin {
 		fin = true
 	}
-	o.trimSACK(c.rcv.nxt)
+	o.trimSACK(r.nxt)
 	if o.q.Empty() && o.fin == 0 && o.dsack.end == 0 || fin {
-		c.dropDisorder()
+		r.dropDisorder()
 	}
-	if c.readable() {
-		c.events |= wait.In
+	if r.readable(t) {
+		t.events |= wait.In
 	}
-	c.ackNow()
+	t.ackNow()
 	return fin
 }
 
 // dropDisorder frees what is out of order.
-func (c *Conn) dropDisorder() {
-	if c.ooo != nil {
-		c.ooo.q.Reset()
-		c.ooo = nil
+func (r *receiver) dropDisorder() {
+	if r.ooo != nil {
+		r.ooo.q.Reset()
+		r.ooo = nil
 	}
 }
 
@@ -133,32 +133,32 @@ func (o *reorder) trimSACK(nxt uint64) {
 
 // duplicate notes that a segment repeated what had been received, for the next
 // acknowledgment to tell (RFC 2883).
-func (c *Conn) duplicate(seq uint64, s *Segment) {
+func (r *receiver) duplicate(t *tcb, seq uint64, s *Segment) {
 	end := seq + uint64(s.Len())
-	if c.flags&useSACK == 0 || end <= seq || !c.state.synchronized() {
+	if t.flags&useSACK == 0 || end <= seq || !t.state.synchronized() {
 		return
 	}
-	if c.ooo == nil {
-		c.ooo = new(reorder)
+	if r.ooo == nil {
+		r.ooo = new(reorder)
 	}
-	if seq < c.rcv.nxt {
-		end = min(end, c.rcv.nxt)
+	if seq < r.nxt {
+		end = min(end, r.nxt)
 	}
-	c.ooo.dsack = span{seq, end}
+	r.ooo.dsack = span{seq, end}
 }
 
 // putSACK puts the blocks into an acknowledgment: a DSACK first, then the ranges,
 // the one that changed last before the others, as many as fit.
-func (c *Conn) putSACK(opt *wire.TCPOptions) {
-	o := c.ooo
+func (r *receiver) putSACK(t *tcb, opt *wire.TCPOptions) {
+	o := r.ooo
 	room := len(opt.SACK)
-	if c.flags&useTS != 0 {
+	if t.flags&useTS != 0 {
 		room--
 	}
 	n := 0
 	put := func(b span) {
 		if n < room {
-			opt.SACK[n] = wire.SACKBlock{Left: c.rcvSeq(b.start), Right: c.rcvSeq(b.end)}
+			opt.SACK[n] = wire.SACKBlock{Left: r.rcvSeq(b.start), Right: r.rcvSeq(b.end)}
 			n++
 		}
 	}
@@ -171,14 +171,14 @@ func (c *Conn) putSACK(opt *wire.TCPOptions) {
 	}
 	opt.NSACK = uint8(n)
 	if o.q.Empty() && o.fin == 0 {
-		c.ooo = nil
+		r.ooo = nil
 	}
 }
 
 // sackLen returns what the next segment's SACK blocks take of the MSS (RFC 6691).
-func (c *Conn) sackLen() uint32 {
-	o := c.ooo
-	if o == nil || c.flags&useSACK == 0 {
+func (r *receiver) sackLen(t *tcb) uint32 {
+	o := r.ooo
+	if o == nil || t.flags&useSACK == 0 {
 		return 0
 	}
 	n, room := uint32(o.n), uint32(4)
@@ -188,7 +188,7 @@ func (c *Conn) sackLen() uint32 {
 	if n == 0 {
 		return 0
 	}
-	if c.flags&useTS != 0 {
+	if t.flags&useTS != 0 {
 		room--
 	}
 	return 4 + 8*min(n, room)
@@ -196,12 +196,12 @@ func (c *Conn) sackLen() uint32 {
 
 // atSACKEdge reports whether a RST stands behind the last range that was SACKed:
 // the peer may have reset with its newest number.
-func (c *Conn) atSACKEdge(seq uint64) bool {
-	if c.ooo == nil || c.flags&useSACK == 0 || c.ooo.n == 0 {
+func (r *receiver) atSACKEdge(t *tcb, seq uint64) bool {
+	if r.ooo == nil || t.flags&useSACK == 0 || r.ooo.n == 0 {
 		return false
 	}
 	edge := uint64(0)
-	for _, b := range c.ooo.sacks[:c.ooo.n] {
+	for _, b := range r.ooo.sacks[:r.ooo.n] {
 		edge = max(edge, b.end)
 	}
 	return seq == edge

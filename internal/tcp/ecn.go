@@ -22,24 +22,24 @@ func (c *Conn) putECT(s *Segment) {
 
 // hearECN takes the marks of a segment that arrived: CE is echoed until CWR says
 // that the peer has heard (section 6.1.3).
-func (c *Conn) hearECN(s *Segment) {
-	if c.flags&useECN == 0 {
+func (r *receiver) hearECN(t *tcb, s *Segment) {
+	if t.flags&useECN == 0 {
 		return
 	}
 	if s.Flags&wire.CWR != 0 {
-		c.flags &^= ceSeen
+		t.flags &^= ceSeen
 		if s.Data.Len() > 0 {
-			c.ackNow()
+			t.ackNow()
 		}
 	}
 	if s.CE {
-		c.flags |= ecnSeen
+		t.flags |= ecnSeen
 	}
 	if s.CE && s.Data.Len() > 0 {
-		if c.flags&ceSeen == 0 {
-			c.ackNow()
+		if t.flags&ceSeen == 0 {
+			t.ackNow()
 		}
-		c.flags |= ceSeen
+		t.flags |= ceSeen
 	}
 }
 

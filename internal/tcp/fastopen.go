@@ -52,15 +52,15 @@ func (c *Conn) acceptFastOpen(now time.Duration, p *Params, syn *Segment) {
 	c.rareState().fo.synAck = true
 	own := *syn
 	own.Data.Retain()
-	c.deliver(now, &own, n)
+	c.rcv.deliver(&c.tcb, now, &own, n)
 	own.Data.Release()
-	c.ack.owed = false
+	c.rcv.ack.owed = false
 	c.timer.ack = never
 }
 
 // fastOpened reports whether the connection is a server's that may send before the
 // handshake has ended.
-func (c *Conn) fastOpened() bool { return c.flags&serverFast != 0 }
+func (t *tcb) fastOpened() bool { return t.flags&serverFast != 0 }
 
 // synFastOpen adds the option, and the data of a client that has a cookie, to a SYN
 // or SYN-ACK. Neither is sent twice.

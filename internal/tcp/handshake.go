@@ -15,7 +15,7 @@ import (
 func (c *Conn) Connect(now time.Duration, p *Params) {
 	c.start(now, p)
 	c.flags |= active
-	c.initWindow(uint32(c.rcv.advMSS))
+	c.rcv.initWindow(&c.tcb, uint32(c.rcv.advMSS))
 	c.snd.una, c.snd.nxt = origin, origin
 	c.setState(SynSent)
 	c.startFastOpen(p)
@@ -32,13 +32,13 @@ func (c *Conn) Accept(now time.Duration, p *Params, syn *Segment) {
 	if c.cfg.ECN != ECNOff && syn.Flags&(wire.ECE|wire.CWR) == wire.ECE|wire.CWR && !syn.CE {
 		c.flags |= useECN
 	}
-	c.receivedSYN(syn)
+	c.rcv.receivedSYN(syn)
 	c.snd.wl1 = origin
 	mss := uint32(c.rcv.advMSS)
 	if c.flags&useTS != 0 {
 		mss -= tsOptionLen
 	}
-	c.initWindow(mss)
+	c.rcv.initWindow(&c.tcb, mss)
 	c.setState(SynRcvd)
 	c.acceptFastOpen(now, p, syn)
 	c.todo |= todoSYN
@@ -69,38 +69,38 @@ func (c *Conn) AcceptCookie(now time.Duration, p *Params, ack *Segment, k *Cooki
 // initWindow sets the first window and the scale, both from the receive buffer
 // and the limit of its growth, as Linux does: the two show in every SYN. mss is
 // what the peer can put into a segment.
-func (c *Conn) initWindow(mss uint32) {
-	space := c.rcv.bufSize / 2
-	if w := c.opt.WindowClamp; w != 0 {
+func (r *receiver) initWindow(t *tcb, mss uint32) {
+	space := r.bufSize / 2
+	if w := t.opt.WindowClamp; w != 0 {
 		space = min(space, w)
 	}
 	full := space
 	if space > mss && mss > 0 {
 		space -= space % mss
 	}
-	c.rcv.ssthresh = min(space, 65535)
-	c.rcv.drsSpace = c.rcv.ssthresh
-	if c.cfg.WindowScaling && (c.flags&active != 0 || c.flags&useWScale != 0) {
-		most := max(full, uint32(c.cfg.RMem[2]))
-		if w := c.opt.WindowClamp; w != 0 {
+	r.ssthresh = min(space, 65535)
+	r.drsSpace = r.ssthresh
+	if t.cfg.WindowScaling && (t.flags&active != 0 || t.flags&useWScale != 0) {
+		most := max(full, uint32(t.cfg.RMem[2]))
+		if w := t.opt.WindowClamp; w != 0 {
 			most = min(most, w)
 		}
-		if c.flags&fixedRcv != 0 {
+		if t.flags&fixedRcv != 0 {
 			most = min(most, full)
 		}
-		c.rcv.wscale = uint8(min(max(bits.Len32(most)-1-15, 0), 14))
+		r.wscale = uint8(min(max(bits.Len32(most)-1-15, 0), 14))
 	}
-	c.rcv.adv = c.rcv.nxt
+	r.adv = r.nxt
 }
 
 // receivedSYN takes over the peer's initial sequence number.
-func (c *Conn) receivedSYN(s *Segment) {
-	c.rcv.irs = s.Seq
-	c.rcv.nxt = origin + 1
-	c.rcv.lastAck = c.rcv.nxt
-	c.rcv.q.Reset(origin + 1)
-	c.rcv.adv = c.rcv.nxt
-	c.rcv.drsSeq = c.rcv.nxt
+func (r *receiver) receivedSYN(s *Segment) {
+	r.irs = s.Seq
+	r.nxt = origin + 1
+	r.lastAck = r.nxt
+	r.q.Reset(origin + 1)
+	r.adv = r.nxt
+	r.drsSeq = r.nxt
 }
 
 // synOptions takes the peer's options. An option is in use if both sides have
@@ -152,7 +152,7 @@ func (c *Conn) buildSYN(now time.Duration, s *Segment) {
 	passive := c.state == SynRcvd
 	if passive {
 		s.Flags |= wire.ACK
-		s.Ack = c.rcvSeq(c.rcv.nxt)
+		s.Ack = c.rcv.rcvSeq(c.rcv.nxt)
 		c.rcv.lastAck = c.rcv.nxt
 	}
 	if passive && c.flags&useTS != 0 || !passive && c.cfg.Timestamps {
@@ -211,7 +211,7 @@ func (c *Conn) inSynSent(now time.Duration, s *Segment) {
 	if s.Flags&wire.SYN == 0 {
 		return
 	}
-	c.receivedSYN(s)
+	c.rcv.receivedSYN(s)
 	c.snd.wl1 = origin
 	c.synOptions(now, s)
 	if !ackOK {
@@ -285,7 +285,7 @@ func (c *Conn) established(now time.Duration) {
 		// The SYN was lost and gave no sample: RFC 6298, rule 5.7.
 		c.rtt.rto = 3_000_000
 	}
-	c.ack.lastRcv = now
+	c.rcv.ack.lastRcv = now
 	c.growSndBuf(uint32(c.cfg.InitialCwnd))
 	c.rcv.drsAt = now
 	c.rcv.drsSeq = c.rcv.q.Base()
@@ -301,12 +301,12 @@ func (c *Conn) established(now time.Duration) {
 // connection of a listener ends with any RST or SYN in its window, as on Linux; one
 // that others know of already is guarded as RFC 5961 says.
 func (c *Conn) inSynRcvd(now time.Duration, s *Segment) {
-	seq := c.rcvOff(s.Seq)
+	seq := c.rcv.rcvOff(s.Seq)
 	embryonic := c.flags&active == 0 && !c.fastOpened()
 	if s.Flags&wire.SYN != 0 && seq == origin && s.Flags&wire.RST == 0 {
 		if s.Flags&wire.ACK == 0 {
 			// The SYN again: our SYN-ACK was lost.
-			if c.oowAllowed(now) {
+			if c.rcv.oowAllowed(&c.tcb, now) {
 				c.todo |= todoSYN
 				c.timer.rtx, c.timer.kind = now+c.rtt.timeout(), rtxRTO
 			}
@@ -323,8 +323,8 @@ func (c *Conn) inSynRcvd(now time.Duration, s *Segment) {
 		c.resetWith(s.Ack)
 		return
 	}
-	if !c.checkPAWS(now, s) || !c.inWindow(seq, s) {
-		if s.Flags&wire.RST == 0 && c.oowAllowed(now) {
+	if !c.rcv.checkPAWS(&c.tcb, now, s) || !c.rcv.inWindow(seq, s) {
+		if s.Flags&wire.RST == 0 && c.rcv.oowAllowed(&c.tcb, now) {
 			c.ackNow()
 		}
 		return
@@ -356,7 +356,7 @@ func (c *Conn) endSynRcvd(now time.Duration, seq uint64, s *Segment, embryonic b
 			c.todo |= todoReset
 		}
 	case s.Flags&wire.RST == 0 || seq != c.rcv.nxt:
-		c.challenge(now)
+		c.rcv.challenge(&c.tcb, now)
 	case c.flags&active != 0:
 		c.fail(syscall.ECONNREFUSED)
 	default:

@@ -72,7 +72,7 @@ func (c *Conn) Info(now time.Duration, in *Info) {
 	*in = Info{
 		State: c.state.Linux(), Retransmits: c.snd.retrans, Probes: c.snd.probes,
 		Backoff: c.rtt.backoff, SndWScale: c.snd.wscale, RcvWScale: c.rcv.wscale,
-		RTO: c.rtt.rto, ATO: uint32(c.ack.ato / time.Microsecond),
+		RTO: c.rtt.rto, ATO: uint32(c.rcv.ack.ato / time.Microsecond),
 		SndMSS: uint32(c.snd.mss), RcvMSS: uint32(c.rcv.mss),
 		PMTU: uint32(c.snd.pathMSS) + 40, RcvSSThresh: c.rcv.ssthresh,
 		RTT: c.rtt.srtt >> 3, RTTVar: c.rtt.mdev >> 2, MinRTT: c.rtt.min,
@@ -82,7 +82,7 @@ func (c *Conn) Info(now time.Duration, in *Info) {
 		NotSentBytes: uint32(c.Unsent()), DataSegsIn: c.stats.dataIn, DataSegsOut: c.stats.dataOut,
 		BytesSent: c.stats.bytesSent, BytesRetrans: c.stats.retransBytes,
 		DSACKDups: c.stats.dsackDups, ReordSeen: c.stats.reordSeen, RcvOOOPack: c.stats.oooPackets,
-		SndWnd: c.snd.wnd, RcvWnd: c.window(), TotalRTO: c.stats.totalRTO,
+		SndWnd: c.snd.wnd, RcvWnd: c.rcv.window(), TotalRTO: c.stats.totalRTO,
 		TotalRTORecoveries: c.stats.rtoRecoveries,
 		SndSSThresh:        noSSThresh, SndCwnd: uint32(cfg.InitialCwnd), Reordering: uint32(cfg.Reordering),
 	}
@@ -94,7 +94,7 @@ func (c *Conn) Info(now time.Duration, in *Info) {
 	}
 	if c.state.synchronized() {
 		in.LastDataSent = ms(now - c.snd.lastData)
-		in.LastDataRecv = ms(now - c.ack.lastRcv)
+		in.LastDataRecv = ms(now - c.rcv.ack.lastRcv)
 		in.LastAckRecv = ms(now - c.timer.heard)
 	}
 	c.infoOptions(in)

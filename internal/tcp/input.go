@@ -44,7 +44,7 @@ func (c *Conn) Segment(now time.Duration, s *Segment) wait.Events {
 // inSynchronized takes a segment in ESTABLISHED and the states after it, except
 // TIME-WAIT.
 func (c *Conn) inSynchronized(now time.Duration, s *Segment) {
-	seq := c.rcvOff(s.Seq)
+	seq := c.rcv.rcvOff(s.Seq)
 	if !c.acceptable(now, seq, s) {
 		return
 	}
@@ -52,9 +52,9 @@ func (c *Conn) inSynchronized(now time.Duration, s *Segment) {
 	if !c.inAck(now, seq, s) {
 		return
 	}
-	c.hearECN(s)
+	c.rcv.hearECN(&c.tcb, s)
 	if s.Flags&wire.URG != 0 {
-		c.inUrgent(seq, s)
+		c.rcv.inUrgent(&c.tcb, seq, s)
 	}
 	switch c.state {
 	case Closed:
@@ -63,7 +63,7 @@ func (c *Conn) inSynchronized(now time.Duration, s *Segment) {
 		// The peer has ended its direction: there is no more text (section 3.10.7.4).
 		// What repeats something is acknowledged again.
 		if s.Len() > 0 && seq < c.rcv.nxt {
-			c.duplicate(seq, s)
+			c.rcv.duplicate(&c.tcb, seq, s)
 			c.ackNow()
 		}
 		return
@@ -84,13 +84,13 @@ func (c *Conn) inSynchronized(now time.Duration, s *Segment) {
 // acceptable applies the first, second and fourth check: timestamps (RFC 7323,
 // section 5), sequence number, RST, SYN. A segment that fails is answered.
 func (c *Conn) acceptable(now time.Duration, seq uint64, s *Segment) bool {
-	if !c.checkPAWS(now, s) {
+	if !c.rcv.checkPAWS(&c.tcb, now, s) {
 		if s.Flags&wire.RST == 0 {
-			c.answerOld(now, seq, s)
+			c.rcv.answerOld(&c.tcb, now, seq, s)
 			return false
 		}
 	}
-	if !c.inWindow(seq, s) {
+	if !c.rcv.inWindow(seq, s) {
 		if s.Flags&wire.RST != 0 {
 			// A RST one below RCV.NXT may follow our peer's FIN.
 			if seq == c.rcv.nxt-1 && c.flags&finRcvd != 0 {
@@ -99,19 +99,19 @@ func (c *Conn) acceptable(now time.Duration, seq uint64, s *Segment) bool {
 			return false
 		}
 		if s.Flags&wire.SYN != 0 {
-			c.challenge(now)
+			c.rcv.challenge(&c.tcb, now)
 		} else {
-			c.answerOld(now, seq, s)
+			c.rcv.answerOld(&c.tcb, now, seq, s)
 		}
 		return false
 	}
 	if s.Flags&(wire.RST|wire.SYN) != 0 {
 		if s.Flags&wire.RST == 0 {
-			c.challenge(now) // RFC 5961, section 4
-		} else if seq == c.rcv.nxt || c.atSACKEdge(seq) {
+			c.rcv.challenge(&c.tcb, now) // RFC 5961, section 4
+		} else if seq == c.rcv.nxt || c.rcv.atSACKEdge(&c.tcb, seq) {
 			c.inReset()
 		} else {
-			c.challenge(now) // RFC 5961, section 3
+			c.rcv.challenge(&c.tcb, now) // RFC 5961, section 3
 		}
 		return false
 	}
@@ -120,57 +120,57 @@ func (c *Conn) acceptable(now time.Duration, seq uint64, s *Segment) bool {
 
 // checkPAWS reports whether the timestamp is not older than the last one taken
 // (RFC 7323, section 5.3). One that was taken 24 days ago says nothing.
-func (c *Conn) checkPAWS(now time.Duration, s *Segment) bool {
-	if c.flags&useTS == 0 || !s.Options.HasTimestamp {
+func (r *receiver) checkPAWS(t *tcb, now time.Duration, s *Segment) bool {
+	if t.flags&useTS == 0 || !s.Options.HasTimestamp {
 		return true
 	}
-	if int32(s.Options.TSVal-c.rcv.tsRecent) >= 0 {
+	if int32(s.Options.TSVal-r.tsRecent) >= 0 {
 		return true
 	}
 	const old = 24 * 24 * 3600
-	return uint32(now/time.Second)-c.rcv.tsAt > old
+	return uint32(now/time.Second)-r.tsAt > old
 }
 
 // inWindow is the acceptance test of section 3.4 in Linux's form: the segment
 // must not end before the last acknowledgment sent, nor begin behind the window.
 // A segment at the right edge of a zero window is let through for its ACK.
-func (c *Conn) inWindow(seq uint64, s *Segment) bool {
-	if seq+uint64(s.Len()) < c.rcv.lastAck {
+func (r *receiver) inWindow(seq uint64, s *Segment) bool {
+	if seq+uint64(s.Len()) < r.lastAck {
 		return false
 	}
-	return seq <= max(c.rcv.adv, c.rcv.nxt)
+	return seq <= max(r.adv, r.nxt)
 }
 
 // answerOld acknowledges a segment that is outside the window or old, at a
 // limited rate where it has no data, so that two peers cannot keep each other
 // busy.
-func (c *Conn) answerOld(now time.Duration, seq uint64, s *Segment) {
+func (r *receiver) answerOld(t *tcb, now time.Duration, seq uint64, s *Segment) {
 	if s.Data.Len() == 0 && s.Flags&(wire.SYN|wire.FIN) == 0 {
-		if !c.oowAllowed(now) {
+		if !r.oowAllowed(t, now) {
 			return
 		}
 	} else {
-		if seq < c.rcv.nxt {
-			c.duplicate(seq, s)
-			c.quickAck(now, quickCount)
+		if seq < r.nxt {
+			r.duplicate(t, seq, s)
+			r.quickAck(now, quickCount)
 		}
 	}
-	c.ackNow()
+	t.ackNow()
 }
 
 // oowAllowed reports whether an answer to an invalid segment may be sent.
-func (c *Conn) oowAllowed(now time.Duration) bool {
-	if c.ack.oowAt != 0 && now-c.ack.oowAt < c.cfg.InvalidRateLimit {
+func (r *receiver) oowAllowed(t *tcb, now time.Duration) bool {
+	if r.ack.oowAt != 0 && now-r.ack.oowAt < t.cfg.InvalidRateLimit {
 		return false
 	}
-	c.ack.oowAt = max(now, 1)
+	r.ack.oowAt = max(now, 1)
 	return true
 }
 
 // challenge sends a challenge ACK (RFC 5961).
-func (c *Conn) challenge(now time.Duration) {
-	if c.oowAllowed(now) {
-		c.ackNow()
+func (r *receiver) challenge(t *tcb, now time.Duration) {
+	if r.oowAllowed(t, now) {
+		t.ackNow()
 	}
 }
 
@@ -190,14 +190,14 @@ func (c *Conn) inAck(now time.Duration, seq uint64, s *Segment) bool {
 	ack := c.sndOff(s.Ack)
 	if ack > c.snd.nxt {
 		// Acknowledges what was never sent.
-		c.challenge(now)
+		c.rcv.challenge(&c.tcb, now)
 		return false
 	}
 	if ack+min(uint64(c.snd.maxWnd), c.stats.bytesAcked) < c.snd.una {
-		c.challenge(now) // RFC 5961, section 5.2
+		c.rcv.challenge(&c.tcb, now) // RFC 5961, section 5.2
 		return false
 	}
-	if c.flags&useTS != 0 && s.Options.HasTimestamp && seq <= c.rcv.lastAck && c.checkPAWS(now, s) {
+	if c.flags&useTS != 0 && s.Options.HasTimestamp && seq <= c.rcv.lastAck && c.rcv.checkPAWS(&c.tcb, now, s) {
 		c.rcv.tsRecent, c.rcv.tsAt = s.Options.TSVal, uint32(now/time.Second)
 	}
 	c.snd.tsEcr = s.Options.TSEcr
@@ -205,7 +205,7 @@ func (c *Conn) inAck(now time.Duration, seq uint64, s *Segment) bool {
 	if c.snd.nxt == c.snd.una {
 		// Nothing is in flight.
 		if c.snd.probes != 0 || c.timer.kind == rtxProbe && c.timer.rtx != never {
-			c.ackedProbe(now, c.sackLen())
+			c.ackedProbe(now, c.rcv.sackLen(&c.tcb))
 		}
 		return true
 	}
@@ -248,93 +248,93 @@ func (c *Conn) ackedFIN(now time.Duration) {
 // inData takes the text and the FIN (RFC 9293 §3.10.7.4, seventh and eighth check).
 func (c *Conn) inData(now time.Duration, s *Segment, seq uint64) {
 	if c.rare != nil {
-		c.urgentByte(seq, s)
+		c.rcv.urgentByte(&c.tcb, seq, s)
 	}
 	if s.Data.Len() > 0 {
 		c.stats.dataIn++
 	}
-	seq, fin, ok := c.trim(now, s, seq)
+	seq, fin, ok := c.rcv.trim(&c.tcb, now, s, seq)
 	if !ok {
 		return
 	}
 
 	// What lies behind a gap waits for it, its FIN with it.
 	if seq > c.rcv.nxt {
-		c.inDisorder(now, s, seq, fin)
+		c.rcv.inDisorder(&c.tcb, now, s, seq, fin)
 		return
 	}
 
 	n := s.Data.Len()
 	if n > 0 {
-		c.deliver(now, s, n)
+		c.rcv.deliver(&c.tcb, now, s, n)
 	}
-	if c.ooo != nil {
-		fin = c.closeGap() || fin
+	if c.rcv.ooo != nil {
+		fin = c.rcv.closeGap(&c.tcb) || fin
 	}
 	if fin && c.rcv.nxt >= seq+uint64(n) {
 		c.inFIN(now)
 	}
-	c.judgeAck(now, n)
+	c.rcv.judgeAck(&c.tcb, now, n)
 }
 
 // trim cuts a segment to what is new and inside the window (RFC 9293 §3.10.7.4, first
 // check) and returns where it begins then and whether its FIN is left. It reports false
 // if nothing is: the peer is told at once what is expected.
-func (c *Conn) trim(now time.Duration, s *Segment, seq uint64) (start uint64, fin, ok bool) {
+func (r *receiver) trim(t *tcb, now time.Duration, s *Segment, seq uint64) (start uint64, fin, ok bool) {
 	n := s.Data.Len()
 	fin = s.Flags&wire.FIN != 0
 	end := seq + uint64(n)
-	edge := max(c.rcv.adv, c.rcv.nxt)
+	edge := max(r.adv, r.nxt)
 	switch {
-	case end < c.rcv.nxt || end == c.rcv.nxt && !fin && n > 0 && seq < c.rcv.nxt:
+	case end < r.nxt || end == r.nxt && !fin && n > 0 && seq < r.nxt:
 		// All of it is old.
-		c.duplicate(seq, s)
-		c.quickAck(now, quickCount)
-		c.ackNow()
+		r.duplicate(t, seq, s)
+		r.quickAck(now, quickCount)
+		t.ackNow()
 		return seq, false, false
 	case seq >= edge && n > 0:
 		// Behind the window: a probe, or a peer that ignores it.
-		c.quickAck(now, quickCount)
-		c.ackNow()
+		r.quickAck(now, quickCount)
+		t.ackNow()
 		return seq, false, false
 	}
 
-	if seq < c.rcv.nxt {
+	if seq < r.nxt {
 		if n > 0 {
-			c.duplicate(seq, s)
+			r.duplicate(t, seq, s)
 		}
-		s.Data.TrimFront(int(min(c.rcv.nxt-seq, uint64(n))))
-		seq = min(c.rcv.nxt, end)
+		s.Data.TrimFront(int(min(r.nxt-seq, uint64(n))))
+		seq = min(r.nxt, end)
 	}
 
 	// Without the data before it a FIN does not count either.
 	if end > edge {
 		s.Data.Truncate(int(edge - seq))
 		fin = false
-		c.quickAck(now, quickCount)
+		r.quickAck(now, quickCount)
 	}
 	return seq, fin, true
 }
 
 // deliver moves in-order data to the receive queue.
-func (c *Conn) deliver(now time.Duration, s *Segment, n int) {
-	q := &c.rcv.q
-	if q.Mem() > int(c.rcv.bufSize) {
-		c.pushDense(s)
+func (r *receiver) deliver(t *tcb, now time.Duration, s *Segment, n int) {
+	q := &r.q
+	if q.Mem() > int(r.bufSize) {
+		r.pushDense(s)
 	} else {
 		q.PushVec(&s.Data)
 	}
-	c.rcv.nxt = q.End()
-	c.dataArrived(now, n, s.Flags)
-	if c.readable() {
-		c.events |= wait.In
+	r.nxt = q.End()
+	r.dataArrived(t, now, n, s.Flags)
+	if r.readable(t) {
+		t.events |= wait.In
 	}
 }
 
 // pushDense is for a queue whose blocks take more than the buffer: what fills less
 // than half of its block is copied, rather than a large block held for a few bytes.
-func (c *Conn) pushDense(s *Segment) {
-	q := &c.rcv.q
+func (r *receiver) pushDense(s *Segment) {
+	q := &r.q
 	for _, v := range s.Data.Views() {
 		if 2*v.Len() < v.Cap() {
 			q.Append(v.Bytes())
@@ -350,7 +350,7 @@ func (c *Conn) inFIN(now time.Duration) {
 	c.rcv.nxt = c.rcv.q.End() + 1
 	c.flags |= finRcvd
 	c.shut |= shutRead
-	c.dropDisorder()
+	c.rcv.dropDisorder()
 	c.events |= wait.In | wait.RdHup
 	if c.shut&shutWrite != 0 {
 		c.events |= wait.Hup
@@ -358,8 +358,8 @@ func (c *Conn) inFIN(now time.Duration) {
 	switch c.state {
 	case Established:
 		c.setState(CloseWait)
-		c.ack.pingpong = true
-		c.delayAck(now)
+		c.rcv.ack.pingpong = true
+		c.rcv.delayAck(&c.tcb, now)
 	case FinWait1:
 		// Our FIN is not acknowledged yet, or the state were FIN-WAIT-2.
 		c.setState(Closing)

@@ -35,10 +35,10 @@ func (c *Conn) Poll(now time.Duration, s *Segment) bool {
 		}
 	}
 	nxt := c.snd.nxt
-	if c.buildData(now, s, c.sackLen()) {
+	if c.buildData(now, s, c.rcv.sackLen(&c.tcb)) {
 		c.header(now, s)
 		if c.snd.nxt != nxt && s.Data.Len() > 0 {
-			c.answered(now)
+			c.rcv.answered(now)
 		}
 		return true
 	}

@@ -71,10 +71,10 @@ func (c *Conn) sndUsed() int {
 	return n
 }
 
-func (c *Conn) notSentLimit() int {
-	n := c.opt.NotSentLowat
+func (t *tcb) notSentLimit() int {
+	n := t.opt.NotSentLowat
 	if n == 0 {
-		n = c.cfg.NotSentLowat
+		n = t.cfg.NotSentLowat
 	}
 	return int(n)
 }
@@ -121,8 +121,8 @@ func (c *Conn) Received() (base, end uint64) { return c.rcv.q.Base(), c.rcv.q.En
 // being sent.
 func (c *Conn) Memory() (received, sent int) {
 	received = c.rcv.q.Mem()
-	if c.ooo != nil {
-		received += c.ooo.q.Mem()
+	if c.rcv.ooo != nil {
+		received += c.rcv.ooo.q.Mem()
 	}
 	return received, c.snd.q.Mem()
 }
@@ -138,14 +138,14 @@ func (c *Conn) InqHint() int {
 }
 
 // Buffered returns the bytes that can be read.
-func (c *Conn) Buffered() int { return c.rcv.q.Len() - c.hidden() }
+func (c *Conn) Buffered() int { return c.rcv.q.Len() - c.rcv.hidden(&c.tcb) }
 
 // BufferedFrom is Buffered without off bytes at the front (SO_PEEK_OFF). An urgent byte
 // among those counts as one of them.
 func (c *Conn) BufferedFrom(off int) int {
 	n := c.rcv.q.Len() - off
-	if mark, ok := c.urgentMark(); !ok || mark >= c.rcv.q.Base()+uint64(off) {
-		n -= c.hidden()
+	if mark, ok := c.rcv.urgentMark(&c.tcb); !ok || mark >= c.rcv.q.Base()+uint64(off) {
+		n -= c.rcv.hidden(&c.tcb)
 	}
 	return n
 }
@@ -159,12 +159,12 @@ func (c *Conn) EOF() bool { return c.flags&finRcvd != 0 && c.Buffered() == 0 }
 func (c *Conn) Read(now time.Duration, max int, dst []buf.View) []buf.View {
 	if c.rare != nil {
 		c.PassUrgent(now)
-		max = c.untilMark(max)
+		max = c.rcv.untilMark(&c.tcb, max)
 	}
 	before := c.rcv.q.Base()
 	dst = c.rcv.q.Take(max, dst)
 	if n := c.rcv.q.Base() - before; n > 0 {
-		c.readSome(now, int(n))
+		c.rcv.readSome(&c.tcb, now, int(n))
 	}
 	return dst
 }
@@ -173,7 +173,7 @@ func (c *Conn) Read(now time.Duration, max int, dst []buf.View) []buf.View {
 // for each.
 func (c *Conn) Peek(max, off int, dst []buf.View) []buf.View {
 	from := c.rcv.q.Base() + uint64(off)
-	if mark, ok := c.urgentMark(); ok {
+	if mark, ok := c.rcv.urgentMark(&c.tcb); ok {
 		if from == mark && !c.opt.OOBInline {
 			from++
 		} else if from < mark {
@@ -193,13 +193,13 @@ func (c *Conn) Ready() wait.Events {
 		ev |= wait.In | wait.RdHup
 	}
 	if c.state != SynSent && (c.state != SynRcvd || c.fastOpened()) {
-		if c.readable() {
+		if c.rcv.readable(&c.tcb) {
 			ev |= wait.In
 		}
 		if c.shut&shutWrite != 0 || c.writable() {
 			ev |= wait.Out
 		}
-		if c.urgentReady() {
+		if c.rcv.urgentReady(&c.tcb) {
 			ev |= wait.Pri
 		}
 	}
@@ -211,16 +211,16 @@ func (c *Conn) Ready() wait.Events {
 
 // readable is Linux's rule for In (tcp_poll): SO_RCVLOWAT bytes, or what there is when no
 // more can come. An urgent byte is one of them, but where it is the next.
-func (c *Conn) readable() bool {
-	n, low := c.rcv.q.Len(), int(c.opt.RcvLowat)
+func (r *receiver) readable(t *tcb) bool {
+	n, low := r.q.Len(), int(t.opt.RcvLowat)
 	if n == 0 {
 		return false
 	}
-	if c.atMark() && !c.opt.OOBInline {
+	if r.atMark(t) && !t.opt.OOBInline {
 		low++
 	}
 	if n >= low {
 		return true
 	}
-	return c.window() <= uint32(c.rcv.mss)
+	return r.window() <= uint32(r.mss)
 }

@@ -11,9 +11,9 @@ type rare struct {
 	softErr syscall.Errno // last error that ICMP told (RFC 5927, section 4)
 }
 
-func (c *Conn) rareState() *rare {
-	if c.rare == nil {
-		c.rare = new(rare)
+func (t *tcb) rareState() *rare {
+	if t.rare == nil {
+		t.rare = new(rare)
 	}
-	return c.rare
+	return t.rare
 }

@@ -38,17 +38,17 @@ func (c *Conn) push() {
 // SetQuickAck turns delayed acknowledgments off for now, or on (TCP_QUICKACK).
 func (c *Conn) SetQuickAck(now time.Duration, on bool) {
 	if !on {
-		c.ack.pingpong = true
+		c.rcv.ack.pingpong = true
 		return
 	}
-	c.ack.pingpong = false
-	if c.ack.owed && (c.state == Established || c.state == CloseWait) {
+	c.rcv.ack.pingpong = false
+	if c.rcv.ack.owed && (c.state == Established || c.state == CloseWait) {
 		c.ackNow()
 	}
 }
 
 // QuickAck reports whether acknowledgments are sent at once.
-func (c *Conn) QuickAck() bool { return !c.ack.pingpong }
+func (c *Conn) QuickAck() bool { return !c.rcv.ack.pingpong }
 
 // SetKeepAlive turns keepalive probes on or off (SO_KEEPALIVE).
 func (c *Conn) SetKeepAlive(now time.Duration, on bool) {

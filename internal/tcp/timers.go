@@ -10,7 +10,7 @@ import (
 // Expire does what is due. It returns the events that happened.
 func (c *Conn) Expire(now time.Duration) wait.Events {
 	if c.timer.ack <= now {
-		c.ackExpired(now)
+		c.rcv.ackExpired(&c.tcb, now)
 	}
 	if c.timer.pace <= now {
 		c.timer.pace = never
@@ -132,17 +132,17 @@ func (c *Conn) retransmitExpired(now time.Duration) {
 }
 
 // userTimeout returns the limit of TCP_USER_TIMEOUT, 0 for none.
-func (c *Conn) userTimeout() time.Duration {
-	return time.Duration(c.opt.UserTimeout) * time.Millisecond
+func (t *tcb) userTimeout() time.Duration {
+	return time.Duration(t.opt.UserTimeout) * time.Millisecond
 }
 
 // untilUser cuts a wait where the user timeout ends.
-func (c *Conn) untilUser(now, d time.Duration) time.Duration {
-	u := c.userTimeout()
-	if u == 0 || c.timer.since == 0 {
+func (t *tcb) untilUser(now, d time.Duration) time.Duration {
+	u := t.userTimeout()
+	if u == 0 || t.timer.since == 0 {
 		return d
 	}
-	return min(d, max(c.timer.since+u-now, 2*time.Millisecond))
+	return min(d, max(t.timer.since+u-now, 2*time.Millisecond))
 }
 
 // thinRetries is how many timeouts of a thin stream come without backoff.
@@ -214,8 +214,8 @@ func modelTimeout(n int, first, most time.Duration) time.Duration {
 	return total
 }
 
-func (c *Conn) orphanRetries() int {
-	if n := c.cfg.OrphanRetries; n != 0 {
+func (t *tcb) orphanRetries() int {
+	if n := t.cfg.OrphanRetries; n != 0 {
 		return n
 	}
 	return 8
@@ -299,25 +299,25 @@ func (c *Conn) setKeepTimer(now time.Duration) {
 	c.timer.keep = now + c.keepIdle()
 }
 
-func (c *Conn) keepIdle() time.Duration {
-	if n := c.opt.KeepIdle; n != 0 {
+func (t *tcb) keepIdle() time.Duration {
+	if n := t.opt.KeepIdle; n != 0 {
 		return time.Duration(n) * time.Second
 	}
-	return c.cfg.KeepIdle
+	return t.cfg.KeepIdle
 }
 
-func (c *Conn) keepIntvl() time.Duration {
-	if n := c.opt.KeepIntvl; n != 0 {
+func (t *tcb) keepIntvl() time.Duration {
+	if n := t.opt.KeepIntvl; n != 0 {
 		return time.Duration(n) * time.Second
 	}
-	return c.cfg.KeepIntvl
+	return t.cfg.KeepIntvl
 }
 
-func (c *Conn) keepCnt() int {
-	if n := c.opt.KeepCnt; n != 0 {
+func (t *tcb) keepCnt() int {
+	if n := t.opt.KeepCnt; n != 0 {
 		return int(n)
 	}
-	return c.cfg.KeepCnt
+	return t.cfg.KeepCnt
 }
 
 // keepExpired probes a silent peer, or ends FIN-WAIT-2 or TIME-WAIT.

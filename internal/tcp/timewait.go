@@ -40,9 +40,9 @@ func (c *Conn) TimeWait() (TimeWaitState, bool) {
 	}
 	return TimeWaitState{
 		expires: c.timer.keep, length: c.cfg.TimeWait,
-		rcvNxt: c.rcvSeq(c.rcv.nxt), sndNxt: c.sndSeq(c.snd.nxt),
+		rcvNxt: c.rcv.rcvSeq(c.rcv.nxt), sndNxt: c.sndSeq(c.snd.nxt),
 		tsRecent: c.rcv.tsRecent, tsOffset: c.snd.tsOffset,
-		window:     uint16(c.window() >> c.rcv.wscale),
+		window:     uint16(c.rcv.window() >> c.rcv.wscale),
 		tsRecentAt: c.timer.heard,
 		hasTS:      c.flags&useTS != 0, rfc1337: c.cfg.RFC1337,
 		limit: uint16(c.cfg.InvalidRateLimit / time.Millisecond),
@@ -107,7 +107,7 @@ func (t *TimeWaitState) Segment(now time.Duration, s, reply *Segment) Verdict {
 // A SYN that could reuse the port is for the owner to see, through TimeWait.
 func (c *Conn) inTimeWait(now time.Duration, s *Segment) {
 	t, _ := c.TimeWait()
-	t.oowAt = c.ack.oowAt
+	t.oowAt = c.rcv.ack.oowAt
 	var reply Segment
 	switch t.Segment(now, s, &reply) {
 	case Reply:
@@ -116,5 +116,5 @@ func (c *Conn) inTimeWait(now time.Duration, s *Segment) {
 		c.over()
 		return
 	}
-	c.timer.keep, c.ack.oowAt, c.rcv.tsRecent = t.expires, t.oowAt, t.tsRecent
+	c.timer.keep, c.rcv.ack.oowAt, c.rcv.tsRecent = t.expires, t.oowAt, t.tsRecent
 }

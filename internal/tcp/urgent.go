@@ -62,8 +62,8 @@ func (c *Conn) putUrgent(s *Segment, start uint64) {
 
 // inUrgent takes the urgent pointer (section 3.10.7.4, sixth check), and the urgent
 // byte if the segment has it.
-func (c *Conn) inUrgent(seq uint64, s *Segment) {
-	switch c.state {
+func (r *receiver) inUrgent(t *tcb, seq uint64, s *Segment) {
+	switch t.state {
 	case Established, FinWait1, FinWait2:
 	default:
 		return
@@ -72,72 +72,72 @@ func (c *Conn) inUrgent(seq uint64, s *Segment) {
 		return
 	}
 	mark := seq + uint64(s.Urgent) - 1
-	u := &c.rareState().urg
-	if mark < c.rcv.q.Base() || mark < c.rcv.nxt || u.state != urgentNone && mark <= u.mark {
+	u := &t.rareState().urg
+	if mark < r.q.Base() || mark < r.nxt || u.state != urgentNone && mark <= u.mark {
 		return
 	}
 	// An older urgent byte that was not read is skipped: it is the next to be read.
-	if u.state != urgentNone && u.mark == c.rcv.q.Base() && !c.opt.OOBInline && c.rcv.q.Len() > 0 {
-		c.rcv.q.Drop(u.mark + 1)
+	if u.state != urgentNone && u.mark == r.q.Base() && !t.opt.OOBInline && r.q.Len() > 0 {
+		r.q.Drop(u.mark + 1)
 	}
 	u.mark, u.state = mark, urgentNotYet
-	c.events |= wait.Pri
+	t.events |= wait.Pri
 }
 
 // urgentByte looks for the urgent byte in a segment of data.
-func (c *Conn) urgentByte(seq uint64, s *Segment) {
-	if c.rare == nil || c.rare.urg.state != urgentNotYet {
+func (r *receiver) urgentByte(t *tcb, seq uint64, s *Segment) {
+	if t.rare == nil || t.rare.urg.state != urgentNotYet {
 		return
 	}
-	u := &c.rare.urg
+	u := &t.rare.urg
 	if u.mark < seq || u.mark >= seq+uint64(s.Data.Len()) {
 		return
 	}
 	var b [1]byte
 	s.Data.CopyTo(b[:], int(u.mark-seq))
 	u.b, u.state = b[0], urgentValid
-	c.events |= wait.Pri
+	t.events |= wait.Pri
 }
 
 // finishUrgent takes the urgent pointer of a SYN-ACK's data.
 func (c *Conn) finishUrgent(s *Segment) {
 	if s.Flags&wire.URG != 0 {
-		c.inUrgent(origin+1, s)
+		c.rcv.inUrgent(&c.tcb, origin+1, s)
 	}
 }
 
 // urgentReady reports whether MSG_OOB has a byte to read.
-func (c *Conn) urgentReady() bool { return c.rare != nil && c.rare.urg.state == urgentValid }
+func (r *receiver) urgentReady(t *tcb) bool { return t.rare != nil && t.rare.urg.state == urgentValid }
 
 // urgentMark returns the offset at which reading stops, and false if there is none
 // ahead.
-func (c *Conn) urgentMark() (uint64, bool) {
-	if c.rare == nil || c.rare.urg.state == urgentNone || c.rare.urg.mark < c.rcv.q.Base() {
+func (r *receiver) urgentMark(t *tcb) (uint64, bool) {
+	if t.rare == nil || t.rare.urg.state == urgentNone || t.rare.urg.mark < r.q.Base() {
 		return 0, false
 	}
-	return c.rare.urg.mark, true
+	return t.rare.urg.mark, true
 }
 
 // UrgentArrived reports whether the queue holds the urgent byte behind others: one
 // receive gets no more than those.
 func (c *Conn) UrgentArrived() bool {
-	mark, ok := c.urgentMark()
+	mark, ok := c.rcv.urgentMark(&c.tcb)
 	return ok && c.rcv.q.Base() < mark && mark < c.rcv.q.End()
 }
 
 // hidden returns how many bytes of the queue are not part of what Read gives: the
 // urgent byte, where it is not inline.
-func (c *Conn) hidden() int {
-	if mark, ok := c.urgentMark(); ok && !c.opt.OOBInline && mark < c.rcv.q.End() {
+func (r *receiver) hidden(t *tcb) int {
+	if mark, ok := r.urgentMark(t); ok && !t.opt.OOBInline && mark < r.q.End() {
 		return 1
 	}
 	return 0
 }
 
 // untilMark cuts a read at the urgent byte.
-func (c *Conn) untilMark(max int) int {
-	if mark, ok := c.urgentMark(); ok && c.rcv.q.Base() < mark {
-		return int(min(uint64(max), mark-c.rcv.q.Base()))
+func (r *receiver) untilMark(t *tcb, max int) int {
+	if mark, ok := r.urgentMark(t); ok && r.q.Base() < mark {
+		return int(min(uint64(max), mark-r.q.Base()))
 	}
 	return max
 }
@@ -146,18 +146,18 @@ func (c *Conn) untilMark(max int) int {
 // is the next, whether or not it was looked at and anything follows it (Linux,
 // tcp_recvmsg_locked).
 func (c *Conn) PassUrgent(now time.Duration) {
-	mark, ok := c.urgentMark()
+	mark, ok := c.rcv.urgentMark(&c.tcb)
 	if !ok || c.opt.OOBInline || c.rcv.q.Base() != mark || c.rcv.q.Len() == 0 {
 		return
 	}
 	c.rcv.q.Drop(mark + 1)
-	c.readSome(now, 1)
+	c.rcv.readSome(&c.tcb, now, 1)
 }
 
 // readUrgentPassed forgets the urgent byte once reading has passed it.
-func (c *Conn) readUrgentPassed() {
-	if c.rare != nil && c.rare.urg.state != urgentNone && c.rcv.q.Base() > c.rare.urg.mark {
-		c.rare.urg.state = urgentNone
+func (r *receiver) readUrgentPassed(t *tcb) {
+	if t.rare != nil && t.rare.urg.state != urgentNone && r.q.Base() > t.rare.urg.mark {
+		t.rare.urg.state = urgentNone
 	}
 }
 
@@ -181,16 +181,16 @@ func (c *Conn) ReadUrgent(peek bool) (byte, error) {
 }
 
 // AtMark reports whether the next byte to be read is the urgent one (SIOCATMARK).
-func (c *Conn) AtMark() bool { return c.atMark() }
+func (c *Conn) AtMark() bool { return c.rcv.atMark(&c.tcb) }
 
-func (c *Conn) atMark() bool {
-	mark, ok := c.urgentMark()
-	return ok && mark == c.rcv.q.Base()
+func (r *receiver) atMark(t *tcb) bool {
+	mark, ok := r.urgentMark(t)
+	return ok && mark == r.q.Base()
 }
 
 // InQueue returns what FIONREAD tells: the bytes before the urgent byte, or all.
 func (c *Conn) InQueue() int {
-	if mark, ok := c.urgentMark(); ok && !c.opt.OOBInline && mark < c.rcv.nxt {
+	if mark, ok := c.rcv.urgentMark(&c.tcb); ok && !c.opt.OOBInline && mark < c.rcv.nxt {
 		return int(mark - c.rcv.q.Base())
 	}
 	return c.rcv.q.Len()

@@ -19,11 +19,11 @@ func (c *Conn) sndOff(seq uint32) uint64 {
 }
 
 // rcvSeq returns the sequence number of an offset of the peer's.
-func (c *Conn) rcvSeq(off uint64) uint32 { return c.rcv.irs + uint32(off) }
+func (r *receiver) rcvSeq(off uint64) uint32 { return r.irs + uint32(off) }
 
 // rcvOff returns the offset, near rcv.nxt, that the peer's SEG.SEQ means.
-func (c *Conn) rcvOff(seq uint32) uint64 {
-	return c.rcv.nxt + uint64(int64(int32(seq-c.rcvSeq(c.rcv.nxt))))
+func (r *receiver) rcvOff(seq uint32) uint64 {
+	return r.nxt + uint64(int64(int32(seq-r.rcvSeq(r.nxt))))
 }
 
 // tsNow is the timestamp clock: milliseconds and an offset of the connection's
@@ -36,8 +36,8 @@ func (c *Conn) tsNow(now time.Duration) uint32 {
 const tsOptionLen = 12
 
 // optionLen returns the length of the options that every segment has.
-func (c *Conn) optionLen() int {
-	if c.flags&useTS != 0 {
+func (t *tcb) optionLen() int {
+	if t.flags&useTS != 0 {
 		return tsOptionLen
 	}
 	return 0
@@ -47,20 +47,20 @@ func (c *Conn) optionLen() int {
 // say: whatever leaves acknowledges.
 func (c *Conn) header(now time.Duration, s *Segment) {
 	s.Flags |= wire.ACK
-	s.Ack = c.rcvSeq(c.rcv.nxt)
-	s.Window = c.advertise(now)
+	s.Ack = c.rcv.rcvSeq(c.rcv.nxt)
+	s.Window = c.rcv.advertise(&c.tcb, now)
 	if c.flags&useTS != 0 {
 		s.Options.HasTimestamp = true
 		s.Options.TSVal, s.Options.TSEcr = c.tsNow(now), c.rcv.tsRecent
 	}
-	if c.ooo != nil && c.flags&useSACK != 0 {
-		c.putSACK(&s.Options)
+	if c.rcv.ooo != nil && c.flags&useSACK != 0 {
+		c.rcv.putSACK(&c.tcb, &s.Options)
 	}
 	if c.flags&(useECN|ceSeen) == useECN|ceSeen {
 		s.Flags |= wire.ECE
 	}
 	c.stats.segsOut++
-	c.ackSent(now)
+	c.rcv.ackSent(&c.tcb, now)
 }
 
 // acceptableSeq is the number of a segment without data: snd.nxt, but no number that
