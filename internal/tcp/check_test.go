@@ -9,8 +9,8 @@ import (
 func checkConn(t testing.TB, c *Conn, now time.Duration) {
 	t.Helper()
 	s := &c.snd
-	if c.state != Closed && (s.una > s.nxt || s.nxt > c.sndEnd() && s.nxt > origin+1) {
-		t.Fatalf("snd.una %d, snd.nxt %d, end %d", s.una, s.nxt, c.sndEnd())
+	if c.state != Closed && (s.una > s.nxt || s.nxt > c.snd.sndEnd(&c.tcb) && s.nxt > origin+1) {
+		t.Fatalf("snd.una %d, snd.nxt %d, end %d", s.una, s.nxt, c.snd.sndEnd(&c.tcb))
 	}
 	if c.state.synchronized() && c.state != TimeWait {
 		if s.q.Base() != min(s.una, s.q.End()) {
@@ -35,7 +35,7 @@ func checkConn(t testing.TB, c *Conn, now time.Duration) {
 // sums are those of the records.
 func checkBoard(t testing.TB, c *Conn) {
 	t.Helper()
-	f := c.fl
+	f := c.snd.fl
 	if f == nil {
 		return
 	}
@@ -85,7 +85,7 @@ func checkTimers(t testing.TB, c *Conn) {
 		}
 	case c.snd.nxt > c.snd.una:
 		t.Fatalf("data in flight without a timer")
-	case c.snd.una < c.sndEnd() && c.timer.pace == never:
+	case c.snd.una < c.snd.sndEnd(&c.tcb) && c.timer.pace == never:
 		t.Fatalf("data waits and nothing is in flight, without a timer")
 	}
 	if c.state == TimeWait && c.timer.keep == never {

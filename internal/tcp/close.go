@@ -105,7 +105,7 @@ func (c *Conn) Abort(now time.Duration) {
 	case Established, FinWait1, FinWait2, CloseWait, SynRcvd:
 		c.resetNow()
 	case Closing, LastAck:
-		if c.snd.nxt < c.sndEnd() {
+		if c.snd.nxt < c.snd.sndEnd(&c.tcb) {
 			c.resetNow()
 		}
 	}
@@ -117,7 +117,7 @@ func (c *Conn) Abort(now time.Duration) {
 func (c *Conn) resetNow() {
 	r := Segment{}
 	r.Flags = wire.RST | wire.ACK
-	r.Seq, r.Ack = c.sndSeq(c.acceptableSeq()), c.rcv.rcvSeq(c.rcv.nxt)
+	r.Seq, r.Ack = c.snd.sndSeq(c.acceptableSeq()), c.rcv.rcvSeq(c.rcv.nxt)
 	c.setReset(&r)
 	c.todo |= todoReset
 }
@@ -147,7 +147,7 @@ func (c *Conn) buildReset(now time.Duration, s *Segment) {
 	s.Seq, s.Ack, s.Flags = r.seq, r.ack, r.flags
 	if c.flags&useTS != 0 && r.flags&wire.ACK != 0 {
 		s.Options.HasTimestamp = true
-		s.Options.TSVal, s.Options.TSEcr = c.tsNow(now), c.rcv.tsRecent
+		s.Options.TSVal, s.Options.TSEcr = c.snd.tsNow(now), c.rcv.tsRecent
 	}
 	c.stats.segsOut++
 }

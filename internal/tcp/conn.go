@@ -33,8 +33,7 @@ import (
 // Conn is one connection. Its zero value is CLOSED; Init makes it ready.
 type Conn struct {
 	tcb
-	fl  *flight // sending machinery; nil until data is first sent
-	snd snd
+	snd sender
 	rcv receiver
 }
 
@@ -57,8 +56,10 @@ type tcb struct {
 	stats  stats
 }
 
-// snd is the send sequence space (RFC 9293, section 3.3.1).
-type snd struct {
+// sender is the half of a connection that sends the program's data. Its sequence
+// numbers are those of RFC 9293 §3.3.1.
+type sender struct {
+	fl       *flight   // what sending needs; nil until data is first sent
 	q        buf.Queue // from snd.una on: what is in flight and what is to be sent
 	una, nxt uint64
 	wl1      uint64 // SEG.SEQ of the last window update
@@ -295,7 +296,7 @@ func (c *Conn) Release() {
 // the program can still read.
 func (c *Conn) free() {
 	c.snd.q.Reset(c.snd.q.End())
-	c.freeFlight()
+	c.snd.freeFlight()
 	if c.rcv.ooo != nil {
 		c.rcv.ooo.q.Reset()
 		c.rcv.ooo = nil

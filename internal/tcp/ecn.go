@@ -9,14 +9,14 @@ import (
 
 // putECT marks a segment of new data. Nothing else is ECN-capable: neither pure
 // acknowledgments nor retransmissions are (sections 6.1.4 and 6.1.5).
-func (c *Conn) putECT(s *Segment) {
-	if c.flags&useECN == 0 || s.Data.Len() == 0 {
+func (s *sender) putECT(t *tcb, seg *Segment) {
+	if t.flags&useECN == 0 || seg.Data.Len() == 0 {
 		return
 	}
-	s.ECT = true
-	if c.flags&sendCWR != 0 {
-		c.flags &^= sendCWR
-		s.Flags |= wire.CWR
+	seg.ECT = true
+	if t.flags&sendCWR != 0 {
+		t.flags &^= sendCWR
+		seg.Flags |= wire.CWR
 	}
 }
 
@@ -45,18 +45,18 @@ func (r *receiver) hearECN(t *tcb, s *Segment) {
 
 // hearECE reduces the window for an echoed mark, at most once for a window of data
 // (section 6.1.2).
-func (c *Conn) hearECE(a *ackInfo) {
+func (s *sender) hearECE(t *tcb, a *ackInfo) {
 	if !a.ece {
 		return
 	}
-	f := c.fl
-	f.deliveredCE += (a.delivered + uint32(c.snd.mss) - 1) / uint32(c.snd.mss)
+	f := s.fl
+	f.deliveredCE += (a.delivered + uint32(s.mss) - 1) / uint32(s.mss)
 	if f.loss.state != cc.Open {
 		return
 	}
-	c.reduce(a.now, cc.CWR, cc.ByECN)
-	c.flags |= sendCWR
-	if c.snd.una == c.snd.nxt {
-		c.endReduction(a.now)
+	s.reduce(a.now, cc.CWR, cc.ByECN)
+	t.flags |= sendCWR
+	if s.una == s.nxt {
+		s.endReduction(a.now)
 	}
 }

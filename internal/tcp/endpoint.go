@@ -6,7 +6,7 @@ import "time"
 // acknowledged: what an ICMP message must quote to be believed (RFC 5927,
 // section 4.1).
 func (c *Conn) Covers(seq uint32) bool {
-	off := c.sndOff(seq)
+	off := c.snd.sndOff(seq)
 	return c.state != Closed && off >= c.snd.una && off < c.snd.nxt
 }
 
@@ -25,6 +25,6 @@ func (t *TimeWaitState) Reusable(now time.Duration, chosen bool) (iss uint32, ok
 // no effect.
 func (c *Conn) LowerPathMSS(now time.Duration, mss int) {
 	if c.state != Closed {
-		c.tooBig(now, mss)
+		c.snd.tooBig(&c.tcb, now, mss)
 	}
 }

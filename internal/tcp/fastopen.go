@@ -41,7 +41,7 @@ func (c *Conn) acceptFastOpen(now time.Duration, p *Params, syn *Segment) {
 	}
 	c.flags |= serverFast
 	c.snd.wnd, c.snd.maxWnd = uint32(syn.Window), uint32(syn.Window)
-	c.growSndBuf(uint32(c.cfg.InitialCwnd))
+	c.snd.growSndBuf(&c.tcb, uint32(c.cfg.InitialCwnd))
 	c.snd.small = origin
 	c.events |= wait.Out
 	n := syn.Data.Len()
@@ -90,19 +90,19 @@ func (c *Conn) synFastOpen(now time.Duration, s *Segment) {
 		return
 	}
 	c.snd.mss = uint16(n)
-	c.newFlight(now)
-	n = c.fill(s, origin+1, n, n)
+	c.snd.newFlight(&c.tcb, now)
+	n = c.snd.fill(s, origin+1, n, n)
 	fo.syn = true
-	c.record(now, origin+1, uint32(n), 0)
+	c.snd.record(now, origin+1, uint32(n), 0)
 	c.snd.nxt = origin + 1 + uint64(n)
 	c.stats.dataOut++
 	c.stats.bytesSent += uint64(n)
 }
 
 // forgetSYNData makes what is in flight unsent again.
-func (c *Conn) forgetSYNData() {
-	c.snd.nxt = max(c.snd.una, origin+1)
-	c.freeFlight() // its MSS was a guess
+func (s *sender) forgetSYNData() {
+	s.nxt = max(s.una, origin+1)
+	s.freeFlight() // its MSS was a guess
 }
 
 // ackedFastOpen takes the SYN-ACK: what of the SYN's data it acknowledges, and the
@@ -124,7 +124,7 @@ func (c *Conn) ackedFastOpen(now time.Duration, ack uint64, s *Segment) {
 	c.stats.bytesAcked += ack - c.snd.una
 	c.snd.una = ack
 	c.snd.q.Drop(ack)
-	c.forgetSYNData()
+	c.snd.forgetSYNData()
 }
 
 // FastOpenCookie returns what to remember about the server, and false if the

@@ -123,29 +123,29 @@ func (c *Conn) synOptions(now time.Duration, s *Segment) {
 	} else {
 		c.rcv.wscale = 0
 	}
-	c.setMSS()
+	c.snd.setMSS(&c.tcb)
 	c.rcv.mss = uint16(min(max(uint32(c.rcv.advMSS)-uint32(c.optionLen()), 88), uint32(c.snd.mss), 536))
 }
 
 // setMSS computes the effective send MSS (RFC 9293, section 3.7.1; RFC 6691).
-func (c *Conn) setMSS() {
-	mss := min(c.snd.peerMSS, c.snd.pathMSS)
-	if c.rare != nil && c.rare.mtu.on {
-		mss = min(mss, c.rare.mtu.low)
+func (s *sender) setMSS(t *tcb) {
+	mss := min(s.peerMSS, s.pathMSS)
+	if t.rare != nil && t.rare.mtu.on {
+		mss = min(mss, t.rare.mtu.low)
 	}
-	if m := c.opt.MaxSeg; m != 0 {
+	if m := t.opt.MaxSeg; m != 0 {
 		mss = min(mss, m)
 	}
-	c.snd.mss = uint16(max(int(mss)-c.optionLen(), 8))
-	if c.fl != nil {
-		c.fl.cc.SetMSS(uint32(c.snd.mss))
+	s.mss = uint16(max(int(mss)-t.optionLen(), 8))
+	if s.fl != nil {
+		s.fl.cc.SetMSS(uint32(s.mss))
 	}
 }
 
 // buildSYN builds a SYN or SYN-ACK.
 func (c *Conn) buildSYN(now time.Duration, s *Segment) {
 	c.todo &^= todoSYN | todoAck
-	s.Seq, s.Flags = c.sndSeq(origin), wire.SYN
+	s.Seq, s.Flags = c.snd.sndSeq(origin), wire.SYN
 	o := &s.Options
 	mss := c.rcv.advMSS
 	o.MSS = mss
@@ -156,7 +156,7 @@ func (c *Conn) buildSYN(now time.Duration, s *Segment) {
 		c.rcv.lastAck = c.rcv.nxt
 	}
 	if passive && c.flags&useTS != 0 || !passive && c.cfg.Timestamps {
-		o.HasTimestamp, o.TSVal = true, c.tsNow(now)
+		o.HasTimestamp, o.TSVal = true, c.snd.tsNow(now)
 		o.TSEcr = c.rcv.tsRecent
 	}
 	o.SACKPermitted = passive && c.flags&useSACK != 0 || !passive && c.cfg.SACK
@@ -191,9 +191,9 @@ func (c *Conn) buildSYN(now time.Duration, s *Segment) {
 func (c *Conn) inSynSent(now time.Duration, s *Segment) {
 	ackOK := false
 	if s.Flags&wire.ACK != 0 {
-		ack := c.sndOff(s.Ack)
+		ack := c.snd.sndOff(s.Ack)
 		tsBad := s.Options.HasTimestamp && s.Options.TSEcr != 0 && c.cfg.Timestamps &&
-			!c.plausibleEcho(now, s.Options.TSEcr)
+			!c.snd.plausibleEcho(&c.tcb, now, s.Options.TSEcr)
 		if ack <= origin || ack > c.snd.nxt || tsBad {
 			if s.Flags&wire.RST == 0 {
 				c.resetWith(s.Ack)
@@ -224,15 +224,15 @@ func (c *Conn) inSynSent(now time.Duration, s *Segment) {
 		c.setState(SynRcvd)
 		c.flags &^= synOnce
 		c.todo |= todoSYN
-		c.forgetSYNData()
+		c.snd.forgetSYNData()
 		return
 	}
 	if c.cfg.ECN == ECNOn && s.Flags&(wire.ECE|wire.CWR) == wire.ECE && c.snd.retrans < 2 {
 		c.flags |= useECN
 	}
-	ack := c.sndOff(s.Ack)
+	ack := c.snd.sndOff(s.Ack)
 	if c.flags&synOnce != 0 {
-		c.synSample(now, s)
+		c.snd.synSample(&c.tcb, now, s)
 	}
 	c.rcv.adv = c.rcv.nxt + uint64(min(c.rcv.ssthresh, 65535))
 	c.snd.wnd, c.snd.maxWnd = uint32(s.Window), uint32(s.Window)
@@ -249,24 +249,24 @@ func (c *Conn) inSynSent(now time.Duration, s *Segment) {
 }
 
 // plausibleEcho reports whether TSecr can be of a SYN that we sent.
-func (c *Conn) plausibleEcho(now time.Duration, ecr uint32) bool {
-	first := c.tsNow(c.timer.since)
-	return int32(ecr-first) >= 0 && int32(c.tsNow(now)-ecr) >= 0
+func (s *sender) plausibleEcho(t *tcb, now time.Duration, ecr uint32) bool {
+	first := s.tsNow(t.timer.since)
+	return int32(ecr-first) >= 0 && int32(s.tsNow(now)-ecr) >= 0
 }
 
 // synSample takes the handshake's RTT (RFC 6298, section 3: not of a SYN sent
 // twice, unless timestamps tell which).
-func (c *Conn) synSample(now time.Duration, s *Segment) {
+func (s *sender) synSample(t *tcb, now time.Duration, seg *Segment) {
 	var m time.Duration
 	switch {
-	case c.snd.retrans == 0:
-		m = now - c.timer.since
-	case c.flags&useTS != 0 && s.Options.HasTimestamp && s.Options.TSEcr != 0:
-		m = time.Duration(c.tsNow(now)-s.Options.TSEcr) * time.Millisecond
+	case s.retrans == 0:
+		m = now - t.timer.since
+	case t.flags&useTS != 0 && seg.Options.HasTimestamp && seg.Options.TSEcr != 0:
+		m = time.Duration(s.tsNow(now)-seg.Options.TSEcr) * time.Millisecond
 	default:
 		return
 	}
-	c.sampleRTT(now, m)
+	s.sampleRTT(t, now, m)
 }
 
 // established enters ESTABLISHED.
@@ -286,7 +286,7 @@ func (c *Conn) established(now time.Duration) {
 		c.rtt.rto = 3_000_000
 	}
 	c.rcv.ack.lastRcv = now
-	c.growSndBuf(uint32(c.cfg.InitialCwnd))
+	c.snd.growSndBuf(&c.tcb, uint32(c.cfg.InitialCwnd))
 	c.rcv.drsAt = now
 	c.rcv.drsSeq = c.rcv.q.Base()
 	c.rcv.drsSpace = min(c.rcv.drsSpace, c.rcv.bufSize/2)
@@ -317,7 +317,7 @@ func (c *Conn) inSynRcvd(now time.Duration, s *Segment) {
 		s.Seq++
 		seq++
 	}
-	ack := c.sndOff(s.Ack)
+	ack := c.snd.sndOff(s.Ack)
 	badAck := s.Flags&wire.ACK != 0 && (ack <= origin || ack > c.snd.nxt)
 	if embryonic && badAck && s.Flags&wire.RST == 0 {
 		c.resetWith(s.Ack)
@@ -367,15 +367,15 @@ func (c *Conn) endSynRcvd(now time.Duration, seq uint64, s *Segment, embryonic b
 // completeSynRcvd ends the handshake with the acknowledgment of our SYN, and takes
 // the rest of the segment as ESTABLISHED does.
 func (c *Conn) completeSynRcvd(now time.Duration, seq, ack uint64, s *Segment) {
-	c.synSample(now, s)
+	c.snd.synSample(&c.tcb, now, s)
 	c.snd.una = origin + 1
 	c.snd.wnd = uint32(s.Window) << c.snd.wscale
 	c.snd.maxWnd = max(c.snd.maxWnd, c.snd.wnd)
 	c.snd.wl1 = seq
 	c.todo &^= todoSYN
 	c.established(now)
-	if c.fl != nil && c.snd.nxt > c.snd.una {
-		c.armRTO(now)
+	if c.snd.fl != nil && c.snd.nxt > c.snd.una {
+		c.snd.armRTO(&c.tcb, now)
 	}
 	c.inSynchronized(now, s)
 }

@@ -98,7 +98,7 @@ func (c *Conn) Info(now time.Duration, in *Info) {
 		in.LastAckRecv = ms(now - c.timer.heard)
 	}
 	c.infoOptions(in)
-	c.infoFlight(now, in)
+	c.snd.infoFlight(&c.tcb, now, in)
 }
 
 func ms(d time.Duration) uint32 { return uint32(max(d, 0) / time.Millisecond) }
@@ -125,15 +125,15 @@ func (c *Conn) infoOptions(in *Info) {
 }
 
 // infoFlight fills in what is known once data was sent.
-func (c *Conn) infoFlight(now time.Duration, in *Info) {
-	f := c.fl
+func (s *sender) infoFlight(t *tcb, now time.Duration, in *Info) {
+	f := s.fl
 	if f == nil {
 		return
 	}
 	l := &f.loss
-	mss := uint32(max(c.snd.mss, 1))
+	mss := uint32(max(s.mss, 1))
 	segs := func(bytes uint32) uint32 { return (bytes + mss - 1) / mss }
-	in.Unacked = segs(uint32(c.snd.nxt - c.snd.una))
+	in.Unacked = segs(uint32(s.nxt - s.una))
 	in.Sacked, in.Lost, in.Retrans = segs(l.sacked+l.reno), segs(l.lost+l.retrans), segs(l.retrans)
 	switch l.state {
 	case cc.Open:
@@ -143,14 +143,14 @@ func (c *Conn) infoFlight(now time.Duration, in *Info) {
 	default:
 		in.CAState = uint8(l.state) + 1
 	}
-	in.SndCwnd = max(c.cwnd()/mss, 1)
+	in.SndCwnd = max(s.cwnd()/mss, 1)
 	if ssthresh := f.cc.SSThresh(); ssthresh < cc.MaxWindow {
 		in.SndSSThresh = ssthresh / mss
 	}
 	in.Reordering = uint32(l.reordering)
 	in.PacingRate = f.cc.PacingRate()
 	if in.PacingRate == 0 {
-		in.PacingRate = cc.WindowRate(f.cc, c.rtt.smoothed())
+		in.PacingRate = cc.WindowRate(f.cc, t.rtt.smoothed())
 	}
 	in.PacingRate = min(in.PacingRate, in.MaxPacingRate)
 	in.DeliveryRate, in.AppLimited = f.delivery, f.deliveryLimited
@@ -163,8 +163,8 @@ func (c *Conn) infoFlight(now time.Duration, in *Info) {
 // Linux has for its name; nothing where it tells nothing (TCP_CC_INFO).
 func (c *Conn) AppendCCInfo(b []byte) []byte {
 	var ctl cc.Controller
-	if c.fl != nil {
-		ctl = c.fl.cc
+	if c.snd.fl != nil {
+		ctl = c.snd.fl.cc
 	} else {
 		ctl, _ = cc.New(c.CC())
 	}

@@ -187,7 +187,7 @@ func (c *Conn) inReset() {
 // inAck takes the acknowledgment and the window. It reports false if the segment
 // is to be dropped.
 func (c *Conn) inAck(now time.Duration, seq uint64, s *Segment) bool {
-	ack := c.sndOff(s.Ack)
+	ack := c.snd.sndOff(s.Ack)
 	if ack > c.snd.nxt {
 		// Acknowledges what was never sent.
 		c.rcv.challenge(&c.tcb, now)
@@ -201,15 +201,15 @@ func (c *Conn) inAck(now time.Duration, seq uint64, s *Segment) bool {
 		c.rcv.tsRecent, c.rcv.tsAt = s.Options.TSVal, uint32(now/time.Second)
 	}
 	c.snd.tsEcr = s.Options.TSEcr
-	update := ack >= c.snd.una && c.updateWindow(seq, ack, uint32(s.Window)<<c.snd.wscale)
+	update := ack >= c.snd.una && c.snd.updateWindow(seq, ack, uint32(s.Window)<<c.snd.wscale)
 	if c.snd.nxt == c.snd.una {
 		// Nothing is in flight.
 		if c.snd.probes != 0 || c.timer.kind == rtxProbe && c.timer.rtx != never {
-			c.ackedProbe(now, c.rcv.sackLen(&c.tcb))
+			c.snd.ackedProbe(&c.tcb, now, c.rcv.sackLen(&c.tcb))
 		}
 		return true
 	}
-	c.onAck(now, ack, s, update)
+	c.snd.onAck(&c.tcb, now, ack, s, update)
 	if c.flags&finQueued != 0 && c.snd.una > c.snd.q.End() {
 		c.ackedFIN(now)
 	}
@@ -219,12 +219,12 @@ func (c *Conn) inAck(now time.Duration, seq uint64, s *Segment) bool {
 // updateWindow takes SEG.WND if the segment is not older than the one that the
 // window was last taken from (section 3.10.7.4, fifth check), and reports whether it
 // did.
-func (c *Conn) updateWindow(seq, ack uint64, wnd uint32) bool {
-	if ack > c.snd.una || seq > c.snd.wl1 ||
-		seq == c.snd.wl1 && (wnd > c.snd.wnd || wnd == 0) {
-		c.snd.wl1 = seq
-		c.snd.wnd = wnd
-		c.snd.maxWnd = max(c.snd.maxWnd, wnd)
+func (s *sender) updateWindow(seq, ack uint64, wnd uint32) bool {
+	if ack > s.una || seq > s.wl1 ||
+		seq == s.wl1 && (wnd > s.wnd || wnd == 0) {
+		s.wl1 = seq
+		s.wnd = wnd
+		s.maxWnd = max(s.maxWnd, wnd)
 		return true
 	}
 	return false

@@ -14,7 +14,7 @@ import (
 // to send. The views of s.Data have references for the caller; what *s held
 // before is overwritten.
 func (c *Conn) Poll(now time.Duration, s *Segment) bool {
-	if c.todo == 0 && c.idle() {
+	if c.todo == 0 && c.snd.idle(&c.tcb) {
 		return false
 	}
 	*s = Segment{}
@@ -35,7 +35,7 @@ func (c *Conn) Poll(now time.Duration, s *Segment) bool {
 		}
 	}
 	nxt := c.snd.nxt
-	if c.buildData(now, s, c.rcv.sackLen(&c.tcb)) {
+	if c.snd.buildData(&c.tcb, now, s, c.rcv.sackLen(&c.tcb)) {
 		c.header(now, s)
 		if c.snd.nxt != nxt && s.Data.Len() > 0 {
 			c.rcv.answered(now)
@@ -47,16 +47,16 @@ func (c *Conn) Poll(now time.Duration, s *Segment) bool {
 
 // idle reports that there is neither data nor a FIN that was not sent, nor
 // anything lost.
-func (c *Conn) idle() bool {
-	return c.snd.nxt >= c.sndEnd() && (c.fl == nil || c.fl.loss.lost == 0)
+func (s *sender) idle(t *tcb) bool {
+	return s.nxt >= s.sndEnd(t) && (s.fl == nil || s.fl.loss.lost == 0)
 }
 
 // sndEnd returns the offset behind everything there is to send, the FIN included.
-func (c *Conn) sndEnd() uint64 {
-	if c.flags&finQueued != 0 {
-		return c.snd.q.End() + 1
+func (s *sender) sndEnd(t *tcb) uint64 {
+	if t.flags&finQueued != 0 {
+		return s.q.End() + 1
 	}
-	return c.snd.q.End()
+	return s.q.End()
 }
 
 // buildAck builds a segment without data, if one is due: an acknowledgment or a
@@ -66,10 +66,10 @@ func (c *Conn) buildAck(now time.Duration, s *Segment) bool {
 	case c.todo&todoProbe != 0:
 		// An old number makes the peer acknowledge (RFC 9293, section 3.8.4).
 		c.todo &^= todoProbe
-		s.Seq = c.sndSeq(c.snd.una - 1)
+		s.Seq = c.snd.sndSeq(c.snd.una - 1)
 		c.header(now, s)
 	case c.todo&todoAck != 0:
-		s.Seq = c.sndSeq(c.acceptableSeq())
+		s.Seq = c.snd.sndSeq(c.acceptableSeq())
 		c.header(now, s)
 		if c.state == SynRcvd {
 			s.Window = uint16(min(c.rcv.ssthresh, 65535))
@@ -82,51 +82,51 @@ func (c *Conn) buildAck(now time.Duration, s *Segment) bool {
 
 // buildData builds a segment with data or a FIN: first what is lost, then what is
 // new.
-func (c *Conn) buildData(now time.Duration, s *Segment, sackLen uint32) bool {
-	end := c.sndEnd()
-	if c.snd.una >= end {
+func (s *sender) buildData(t *tcb, now time.Duration, seg *Segment, sackLen uint32) bool {
+	end := s.sndEnd(t)
+	if s.una >= end {
 		return false
 	}
-	f := c.fl
+	f := s.fl
 	if f == nil {
-		f = c.newFlight(now)
+		f = s.newFlight(t, now)
 	}
-	if c.timer.pace > now && c.timer.pace != never && c.todo&(todoRtx|todoTLP) == 0 {
+	if t.timer.pace > now && t.timer.pace != never && t.todo&(todoRtx|todoTLP) == 0 {
 		return false
 	}
 	if f.loss.lost > 0 {
-		if done, ok := c.buildRetransmission(now, s, sackLen); ok {
+		if done, ok := s.buildRetransmission(t, now, seg, sackLen); ok {
 			return done
 		}
 	}
-	c.todo &^= todoRtx
-	if c.snd.nxt >= end {
-		if c.todo&todoTLP != 0 {
-			return c.buildProbe(now, s, sackLen)
+	t.todo &^= todoRtx
+	if s.nxt >= end {
+		if t.todo&todoTLP != 0 {
+			return s.buildProbe(t, now, seg, sackLen)
 		}
 		return false
 	}
-	if c.todo&todoTLP != 0 {
-		c.todo |= todoForce
+	if t.todo&todoTLP != 0 {
+		t.todo |= todoForce
 	}
-	n, full, probe := c.sendable(now, sackLen)
-	inFlight := c.inFlight()
+	n, full, probe := s.sendable(t, now, sackLen)
+	inFlight := s.inFlight()
 	if n < 0 {
-		c.todo &^= todoForce
-		if c.todo&todoTLP != 0 && c.snd.una != c.snd.nxt {
-			return c.buildProbe(now, s, sackLen)
+		t.todo &^= todoForce
+		if t.todo&todoTLP != 0 && s.una != s.nxt {
+			return s.buildProbe(t, now, seg, sackLen)
 		}
-		f.use.Sent(c.snd.una, c.snd.nxt, inFlight, full)
-		if !full && c.snd.una+uint64(c.snd.wnd) < min(c.snd.q.End(), c.snd.nxt+uint64(c.snd.mss)) {
+		f.use.Sent(s.una, s.nxt, inFlight, full)
+		if !full && s.una+uint64(s.wnd) < min(s.q.End(), s.nxt+uint64(s.mss)) {
 			f.chrono.set(now, chronoWindow)
 		}
-		if c.snd.una == c.snd.nxt {
-			c.armProbe(now)
+		if s.una == s.nxt {
+			s.armProbe(t, now)
 		}
 		return false
 	}
-	c.restart(now)
-	c.sendNew(now, s, n, int(c.sendMSS(sackLen)), probe)
+	s.restart(t, now)
+	s.sendNew(t, now, seg, n, int(s.sendMSS(t, sackLen)), probe)
 	return true
 }
 
@@ -136,16 +136,16 @@ const none = -1
 // sendable returns how many bytes of new data one segment may carry now: 0 for a FIN
 // alone, or none. full says that the congestion window alone forbids more, and
 // probe that the segment is larger than the MSS to try the path.
-func (c *Conn) sendable(now time.Duration, sackLen uint32) (n int, full, probe bool) {
-	q := &c.snd.q
-	mss := uint64(c.sendMSS(sackLen))
-	avail := q.End() - c.snd.nxt
-	force := c.todo&todoForce != 0
-	edge := c.snd.una + uint64(c.snd.wnd)
-	if edge < c.snd.nxt {
-		edge = c.snd.nxt
+func (s *sender) sendable(t *tcb, now time.Duration, sackLen uint32) (n int, full, probe bool) {
+	q := &s.q
+	mss := uint64(s.sendMSS(t, sackLen))
+	avail := q.End() - s.nxt
+	force := t.todo&todoForce != 0
+	edge := s.una + uint64(s.wnd)
+	if edge < s.nxt {
+		edge = s.nxt
 	}
-	room := edge - c.snd.nxt
+	room := edge - s.nxt
 	if avail == 0 {
 		// The FIN alone needs room in the window, but none in cwnd.
 		if room == 0 && !force {
@@ -156,24 +156,24 @@ func (c *Conn) sendable(now time.Duration, sackLen uint32) (n int, full, probe b
 	if room < min(mss, avail) && !(force && room > 0) {
 		return none, false, false
 	}
-	limit := min(avail, room, uint64(max(c.snd.maxSeg, uint32(mss))))
-	cwnd, inFlight := uint64(c.cwnd()), uint64(c.inFlight())
+	limit := min(avail, room, uint64(max(s.maxSeg, uint32(mss))))
+	cwnd, inFlight := uint64(s.cwnd()), uint64(s.inFlight())
 	if !force {
 		if inFlight+min(avail, mss) > cwnd && inFlight > 0 {
 			return none, true, false
 		}
 		limit = min(limit, max(cwnd-min(cwnd, inFlight), mss))
-		limit = min(limit, c.burst())
+		limit = min(limit, s.burst(t))
 	}
-	if c.rare != nil {
-		if size := c.probeSize(now, avail, room); size != 0 {
+	if t.rare != nil {
+		if size := s.probeSize(t, now, avail, room); size != 0 {
 			return int(size), false, true
 		}
 	}
 	if limit > mss {
-		limit = c.wholeSegments(limit, avail, mss)
+		limit = s.wholeSegments(t, limit, avail, mss)
 	}
-	if limit < mss && !force && !c.allowSmall(limit, avail) {
+	if limit < mss && !force && !s.allowSmall(t, limit, avail) {
 		return none, false, false
 	}
 	return int(limit), false, false
@@ -181,9 +181,9 @@ func (c *Conn) sendable(now time.Duration, sackLen uint32) (n int, full, probe b
 
 // wholeSegments cuts a large segment at a multiple of the MSS, unless it takes all
 // there is and may end in a small one.
-func (c *Conn) wholeSegments(limit, avail, mss uint64) uint64 {
+func (s *sender) wholeSegments(t *tcb, limit, avail, mss uint64) uint64 {
 	rest := limit % mss
-	if rest == 0 || limit == avail && c.allowSmall(rest, rest) {
+	if rest == 0 || limit == avail && s.allowSmall(t, rest, rest) {
 		return limit
 	}
 	return limit - rest
@@ -193,39 +193,39 @@ func (c *Conn) wholeSegments(limit, avail, mss uint64) uint64 {
 // segment below the MSS may leave if it is the last data before a FIN, if the
 // program asked for no delay, or if no other small segment is in flight. A cork
 // holds it back in any case.
-func (c *Conn) allowSmall(n, avail uint64) bool {
+func (s *sender) allowSmall(t *tcb, n, avail uint64) bool {
 	if n < avail {
 		return false
 	}
-	if c.flags&finQueued != 0 {
+	if t.flags&finQueued != 0 {
 		return true
 	}
-	if c.opt.Cork {
-		return c.todo&todoPush != 0
+	if t.opt.Cork {
+		return t.todo&todoPush != 0
 	}
-	return c.opt.NoDelay || c.todo&todoPush != 0 || c.snd.small <= c.snd.una
+	return t.opt.NoDelay || t.todo&todoPush != 0 || s.small <= s.una
 }
 
 // sendMSS is the MSS less what SACK blocks take of it, but no more than half of
 // the largest window the peer has offered (RFC 1122, section 4.2.3.4: small
 // windows).
-func (c *Conn) sendMSS(sackLen uint32) uint32 {
-	mss := max(uint32(c.snd.mss), 8+sackLen) - sackLen
-	if w := c.snd.maxWnd; w > 0 {
+func (s *sender) sendMSS(t *tcb, sackLen uint32) uint32 {
+	mss := max(uint32(s.mss), 8+sackLen) - sackLen
+	if w := s.maxWnd; w > 0 {
 		if w > 536 {
 			w >>= 1
 		}
 		if mss > w {
-			mss = max(w, 68-20-uint32(c.optionLen()))
+			mss = max(w, 68-20-uint32(t.optionLen()))
 		}
 	}
 	return mss
 }
 
 // inFlight is what the network is believed to hold: "pipe" of RFC 6675, in bytes.
-func (c *Conn) inFlight() uint32 {
-	n := uint32(c.snd.nxt - max(c.snd.una, origin+1))
-	if f := c.fl; f != nil {
+func (s *sender) inFlight() uint32 {
+	n := uint32(s.nxt - max(s.una, origin+1))
+	if f := s.fl; f != nil {
 		n -= f.loss.sacked + f.loss.lost
 		n -= min(n, f.loss.reno)
 	}
@@ -233,100 +233,100 @@ func (c *Conn) inFlight() uint32 {
 }
 
 // sendNew builds a segment with n bytes of new data, and the FIN behind the last.
-func (c *Conn) sendNew(now time.Duration, s *Segment, n, mss int, probe bool) {
-	q := &c.snd.q
-	start := c.snd.nxt
+func (s *sender) sendNew(t *tcb, now time.Duration, seg *Segment, n, mss int, probe bool) {
+	q := &s.q
+	start := s.nxt
 	if probe {
 		mss = n
 	}
 	if n > 0 {
-		n = c.fill(s, start, n, mss)
+		n = s.fill(seg, start, n, mss)
 	}
 	var fl wire.TCPFlags
 	if start+uint64(n) == q.End() {
 		if n > 0 {
 			fl |= wire.PSH
-			c.todo &^= todoPush
+			t.todo &^= todoPush
 		}
-		if c.flags&finQueued != 0 && c.finFits(n) {
+		if t.flags&finQueued != 0 && s.finFits(n) {
 			fl |= wire.FIN
 		}
 	}
-	if n > mss || n > 0 && c.todo&todoForce != 0 {
+	if n > mss || n > 0 && t.todo&todoForce != 0 {
 		fl |= wire.PSH // as Linux does: the peer shall not wait for more
 	}
-	s.Seq, s.Flags = c.sndSeq(start), fl
+	seg.Seq, seg.Flags = s.sndSeq(start), fl
 	if n > mss {
-		s.SegmentSize = uint16(mss)
+		seg.SegmentSize = uint16(mss)
 	}
-	c.putUrgent(s, start)
-	c.putECT(s)
+	s.putUrgent(t, seg, start)
+	s.putECT(t, seg)
 	size := uint32(n)
 	if fl&wire.FIN != 0 {
 		size++
 	}
-	inFlight := c.inFlight()
-	f := c.fl
+	inFlight := s.inFlight()
+	f := s.fl
 	f.cc.Sent(now, inFlight, size)
 	f.chrono.set(now, chronoBusy)
-	c.record(now, start, size, inFlight)
+	s.record(now, start, size, inFlight)
 	if probe {
-		c.probed(start, uint32(n))
+		s.probed(t, start, uint32(n))
 	}
-	c.snd.nxt = start + uint64(size)
+	s.nxt = start + uint64(size)
 	if n > 0 {
 		if n%mss != 0 {
-			c.snd.small = c.snd.nxt
+			s.small = s.nxt
 		}
-		c.stats.dataOut++
-		c.stats.bytesSent += uint64(n)
-		c.snd.lastData = now
+		t.stats.dataOut++
+		t.stats.bytesSent += uint64(n)
+		s.lastData = now
 	}
 	if f.loss.cwnd != 0 {
 		f.loss.prrOut += size
 	}
-	if c.todo&todoTLP != 0 {
-		f.loss.tlpHigh, f.loss.tlpRetrans = c.snd.nxt, false
+	if t.todo&todoTLP != 0 {
+		f.loss.tlpHigh, f.loss.tlpRetrans = s.nxt, false
 	}
-	c.todo &^= todoForce | todoProbe | todoTLP
+	t.todo &^= todoForce | todoProbe | todoTLP
 	// Where data is left, Poll says next what forbids it. The last data may fill the
 	// window, too: that lets it grow (Linux), but says nothing to a controller that goes
 	// by rates.
-	full := c.snd.nxt == q.End() && inFlight+size+uint32(mss) > c.cwnd() && !f.cc.OwnsRecovery()
-	f.use.Sent(c.snd.una, c.snd.nxt, inFlight+size, full)
-	c.pace(now, size)
-	c.armRetransmit(now, false)
+	full := s.nxt == q.End() && inFlight+size+uint32(mss) > s.cwnd() && !f.cc.OwnsRecovery()
+	f.use.Sent(s.una, s.nxt, inFlight+size, full)
+	s.pace(t, now, size)
+	s.armRetransmit(t, now, false)
 }
 
 // finFits reports whether the FIN may ride on n bytes: the window has room for it.
-func (c *Conn) finFits(n int) bool {
-	return n == 0 || c.snd.nxt+uint64(n)+1 <= c.snd.una+uint64(c.snd.wnd)
+func (s *sender) finFits(n int) bool {
+	return n == 0 || s.nxt+uint64(n)+1 <= s.una+uint64(s.wnd)
 }
 
 // fill puts n bytes from start on into the segment and returns how many fitted: n,
 // or less at a multiple of mss. Pieces too small for a Vec are copied.
-func (c *Conn) fill(s *Segment, start uint64, n, mss int) int {
-	got := c.snd.q.Slice(start, n, &s.Data)
+func (s *sender) fill(seg *Segment, start uint64, n, mss int) int {
+	got := s.q.Slice(start, n, &seg.Data)
 	if got == n {
 		return n
 	}
 	if got >= mss {
 		got -= got % mss
-		s.Data.Truncate(got)
+		seg.Data.Truncate(got)
 		return got
 	}
-	s.Data.Release()
+	seg.Data.Release()
 	n = min(n, mss)
 	b := buf.New(n)
-	c.snd.q.CopyTo(b.Bytes()[:n], start)
-	s.Data.Append(b.View(0, n))
+	s.q.CopyTo(b.Bytes()[:n], start)
+	seg.Data.Append(b.View(0, n))
 	return n
 }
 
 // record notes that a range was sent.
-func (c *Conn) record(now time.Duration, start uint64, size, inFlight uint32) {
-	b := &c.fl.board
-	mss := uint32(c.snd.mss)
+func (s *sender) record(now time.Duration, start uint64, size, inFlight uint32) {
+	b := &s.fl.board
+	mss := uint32(s.mss)
 	if b.n > 0 && size%mss == 0 {
 		r := b.back()
 		if r.Sent == now && r.sent == 1 && r.flags == 0 && r.n%mss == 0 && r.end() == start &&
@@ -337,21 +337,21 @@ func (c *Conn) record(now time.Duration, start uint64, size, inFlight uint32) {
 	}
 	r := b.push()
 	r.start, r.n, r.sent = start, size, 1
-	c.fl.rate.OnSend(&r.Stamp, now, inFlight, size)
+	s.fl.rate.OnSend(&r.Stamp, now, inFlight, size)
 }
 
 // flights keeps what connections that are over had for sending.
 var flights sync.Pool
 
 // newFlight makes what is needed to send data.
-func (c *Conn) newFlight(now time.Duration) *flight {
+func (s *sender) newFlight(t *tcb, now time.Duration) *flight {
 	f, _ := flights.Get().(*flight)
 	if f == nil {
 		f = &flight{}
 	}
-	name := c.opt.CC
+	name := t.opt.CC
 	if name == "" {
-		name = c.cfg.CC
+		name = t.cfg.CC
 	}
 	if f.cc == nil || f.cc.Name() != name {
 		ctl, ok := cc.New(name)
@@ -360,24 +360,24 @@ func (c *Conn) newFlight(now time.Duration) *flight {
 		}
 		f.cc = ctl
 	}
-	mss := uint32(c.snd.mss)
-	w := uint32(c.cfg.InitialCwnd) * mss
-	if c.flags&synLost != 0 {
+	mss := uint32(s.mss)
+	w := uint32(t.cfg.InitialCwnd) * mss
+	if t.flags&synLost != 0 {
 		w = mss // RFC 5681, section 3.1
 	}
-	f.cc.Start(cc.Start{Now: now, MSS: mss, CWnd: w, SRTT: c.rtt.smoothed(), MinRTT: c.rtt.least()})
-	c.fl = f
-	f.loss.init(c.snd.una, c.cfg.Reordering)
+	f.cc.Start(cc.Start{Now: now, MSS: mss, CWnd: w, SRTT: t.rtt.smoothed(), MinRTT: t.rtt.least()})
+	s.fl = f
+	f.loss.init(s.una, t.cfg.Reordering)
 	return f
 }
 
 // freeFlight gives it back.
-func (c *Conn) freeFlight() {
-	f := c.fl
+func (s *sender) freeFlight() {
+	f := s.fl
 	if f == nil {
 		return
 	}
-	c.fl = nil
+	s.fl = nil
 	f.board.free()
 	queue := f.loss.queue[:0]
 	if cap(queue) > 64 {
@@ -389,8 +389,8 @@ func (c *Conn) freeFlight() {
 }
 
 // cwnd returns the congestion window in force.
-func (c *Conn) cwnd() uint32 {
-	f := c.fl
+func (s *sender) cwnd() uint32 {
+	f := s.fl
 	if f.loss.cwnd != 0 {
 		return f.loss.cwnd
 	}
@@ -399,11 +399,11 @@ func (c *Conn) cwnd() uint32 {
 
 // restart reduces the window of a connection that was idle (RFC 5681, section
 // 4.1).
-func (c *Conn) restart(now time.Duration) {
-	if c.snd.una != c.snd.nxt || !c.cfg.SlowStartIdle || c.snd.lastData == 0 {
+func (s *sender) restart(t *tcb, now time.Duration) {
+	if s.una != s.nxt || !t.cfg.SlowStartIdle || s.lastData == 0 {
 		return
 	}
-	if idle := now - c.snd.lastData; idle > c.rtt.timeout() {
-		c.fl.cc.Restart(now, idle, c.rtt.timeout())
+	if idle := now - s.lastData; idle > t.rtt.timeout() {
+		s.fl.cc.Restart(now, idle, t.rtt.timeout())
 	}
 }

@@ -19,13 +19,13 @@ func (c *Conn) Write(now time.Duration, v buf.View) int {
 		v.Release()
 		return 0
 	}
-	c.checkAppLimited()
+	c.snd.checkAppLimited(&c.tcb)
 	q := &c.snd.q
 	if n <= coalesce && q.Len() > 0 && q.Extend(v.Bytes()) {
 		v.Release()
 		return n
 	}
-	if n <= coalesce && c.unsent() > 0 {
+	if n <= coalesce && c.snd.unsent(&c.tcb) > 0 {
 		// Behind a backlog of short writes: gather what follows in one block.
 		q.Append(v.Bytes())
 		v.Release()
@@ -37,12 +37,12 @@ func (c *Conn) Write(now time.Duration, v buf.View) int {
 
 // checkAppLimited notes that the program had nothing more to send while the window
 // would have allowed it: what is delivered now does not show what the path can do.
-func (c *Conn) checkAppLimited() {
-	f := c.fl
-	if f == nil || f.loss.lost > 0 || c.unsent() >= int(c.snd.mss) {
+func (s *sender) checkAppLimited(t *tcb) {
+	f := s.fl
+	if f == nil || f.loss.lost > 0 || s.unsent(t) >= int(s.mss) {
 		return
 	}
-	if n := c.inFlight(); n < c.cwnd() {
+	if n := s.inFlight(); n < s.cwnd() {
 		f.rate.OnAppLimited(n)
 	}
 }
@@ -50,8 +50,8 @@ func (c *Conn) checkAppLimited() {
 // SendSpace returns how many bytes may be queued now; 0: the program has to wait
 // for Out.
 func (c *Conn) SendSpace() int {
-	space := int(c.snd.bufSize) - c.sndUsed()
-	if space <= 0 || c.notSentLimit() <= c.unsent() {
+	space := int(c.snd.bufSize) - c.snd.sndUsed()
+	if space <= 0 || c.notSentLimit() <= c.snd.unsent(&c.tcb) {
 		c.flags |= noSpace
 		return 0
 	}
@@ -63,10 +63,10 @@ func (c *Conn) SendSpace() int {
 const recCost = 64
 
 // sndUsed returns what is taken of the send buffer.
-func (c *Conn) sndUsed() int {
-	n := c.snd.q.Len()
-	if c.fl != nil && c.fl.board.n > 1 {
-		n += int(c.fl.board.n-1) * recCost
+func (s *sender) sndUsed() int {
+	n := s.q.Len()
+	if s.fl != nil && s.fl.board.n > 1 {
+		n += int(s.fl.board.n-1) * recCost
 	}
 	return n
 }
@@ -81,23 +81,23 @@ func (t *tcb) notSentLimit() int {
 
 // writable is Linux's rule for Out: a third of the buffer is free, and less than
 // half of the limit on unsent data is waiting.
-func (c *Conn) writable() bool {
-	used := c.sndUsed()
-	if int(c.snd.bufSize)-used >= used>>1 && c.unsent()*2 < c.notSentLimit() {
+func (s *sender) writable(t *tcb) bool {
+	used := s.sndUsed()
+	if int(s.bufSize)-used >= used>>1 && s.unsent(t)*2 < t.notSentLimit() {
 		return true
 	}
-	c.flags |= noSpace
+	t.flags |= noSpace
 	return false
 }
 
 // Unsent returns the bytes that were never sent (SIOCOUTQNSD).
-func (c *Conn) Unsent() int { return c.unsent() }
+func (c *Conn) Unsent() int { return c.snd.unsent(&c.tcb) }
 
-func (c *Conn) unsent() int {
-	if c.state == Closed {
+func (s *sender) unsent(t *tcb) int {
+	if t.state == Closed {
 		return 0
 	}
-	return int(c.snd.q.End() - min(max(c.snd.nxt, 1), c.snd.q.End()))
+	return int(s.q.End() - min(max(s.nxt, 1), s.q.End()))
 }
 
 // Outstanding returns the bytes that are not acknowledged, sent or not (SIOCOUTQ).
@@ -196,7 +196,7 @@ func (c *Conn) Ready() wait.Events {
 		if c.rcv.readable(&c.tcb) {
 			ev |= wait.In
 		}
-		if c.shut&shutWrite != 0 || c.writable() {
+		if c.shut&shutWrite != 0 || c.snd.writable(&c.tcb) {
 			ev |= wait.Out
 		}
 		if c.rcv.urgentReady(&c.tcb) {

@@ -62,15 +62,15 @@ func (l *loss) rackAdvance(now time.Duration, r *rec, end uint64, minRTT time.Du
 
 // reoWnd is RACK_update_reo_wnd (step 4): none while no reordering was seen and
 // losses are certain, else a part of the smallest RTT that grows with DSACKs.
-func (c *Conn) reoWnd() time.Duration {
-	l := &c.fl.loss
+func (s *sender) reoWnd(t *tcb) time.Duration {
+	l := &s.fl.loss
 	if !l.rack.seen {
-		if l.state >= cc.Recovery || l.sacked >= uint32(l.reordering)*uint32(c.snd.mss) ||
-			l.sackedSegs(&c.fl.board, uint32(c.snd.mss)) >= uint32(l.reordering) {
+		if l.state >= cc.Recovery || l.sacked >= uint32(l.reordering)*uint32(s.mss) ||
+			l.sackedSegs(&s.fl.board, uint32(s.mss)) >= uint32(l.reordering) {
 			return 0
 		}
 	}
-	return min(c.rtt.least()/4*time.Duration(l.steps), c.rtt.smoothed())
+	return min(t.rtt.least()/4*time.Duration(l.steps), t.rtt.smoothed())
 }
 
 // sackedSegs counts the records SACKed, up to the reordering degree: small segments
@@ -106,12 +106,12 @@ func (l *loss) adaptReoWnd(delivered, prior uint64) {
 
 // detect is RACK_detect_loss (step 5). It returns how long to wait until the next
 // range would be lost, 0 if none.
-func (c *Conn) detect(now time.Duration, a *ackInfo) time.Duration {
-	l := &c.fl.loss
-	b := &c.fl.board
-	wait := l.rtt + c.reoWnd()
+func (s *sender) detect(t *tcb, now time.Duration, a *ackInfo) time.Duration {
+	l := &s.fl.loss
+	b := &s.fl.board
+	wait := l.rtt + s.reoWnd(t)
 	next := time.Duration(0)
-	i := b.find(max(l.next, c.snd.una))
+	i := b.find(max(l.next, s.una))
 	for ; i < b.n; i++ {
 		r := b.at(i)
 		if r.flags&(recSacked|recLost) == 0 && r.sent == 1 {
@@ -122,27 +122,27 @@ func (c *Conn) detect(now time.Duration, a *ackInfo) time.Duration {
 				next = left
 				break
 			}
-			a.lost += c.markLost(i)
+			a.lost += s.markLost(i)
 		}
 	}
 	if i < b.n {
 		l.next = b.at(i).start
 	} else {
-		l.next = c.snd.nxt
+		l.next = s.nxt
 	}
-	if left := c.detectResent(now, wait, a); left > 0 && (next == 0 || left < next) {
+	if left := s.detectResent(now, wait, a); left > 0 && (next == 0 || left < next) {
 		next = left
 	}
 	return next
 }
 
 // detectResent is detect for what was sent more than once.
-func (c *Conn) detectResent(now, wait time.Duration, a *ackInfo) time.Duration {
-	l := &c.fl.loss
-	b := &c.fl.board
+func (s *sender) detectResent(now, wait time.Duration, a *ackInfo) time.Duration {
+	l := &s.fl.loss
+	b := &s.fl.board
 	for ; l.head < len(l.queue); l.head++ {
 		e := &l.queue[l.head]
-		for i := b.find(max(e.start, c.snd.una)); i < b.n && b.at(i).start < e.end; i++ {
+		for i := b.find(max(e.start, s.una)); i < b.n && b.at(i).start < e.end; i++ {
 			r := b.at(i)
 			if r.Sent != e.at || r.sent < 2 || r.flags&(recSacked|recLost) != 0 {
 				continue
@@ -153,7 +153,7 @@ func (c *Conn) detectResent(now, wait time.Duration, a *ackInfo) time.Duration {
 			if left := r.Sent + wait - now; left > 0 {
 				return left
 			}
-			a.lost += c.markLost(i)
+			a.lost += s.markLost(i)
 			a.lostAgain = true
 		}
 	}
@@ -189,76 +189,76 @@ func (l *loss) requeue(b *board) {
 
 // checkReordering learns the degree of reordering from a first transmission that
 // was delivered behind later ones.
-func (c *Conn) checkReordering(low uint64) {
-	l := &c.fl.loss
+func (s *sender) checkReordering(t *tcb, low uint64) {
+	l := &s.fl.loss
 	if low >= l.fack {
 		return
 	}
-	mss := uint64(c.snd.mss)
+	mss := uint64(s.mss)
 	if segs := (l.fack - low + mss - 1) / mss; segs > uint64(l.reordering) {
-		l.reordering = uint16(min(segs, uint64(c.cfg.MaxReordering)))
+		l.reordering = uint16(min(segs, uint64(t.cfg.MaxReordering)))
 	}
 	l.rack.seen = true
-	c.stats.reordSeen++
+	t.stats.reordSeen++
 }
 
 // rackTimeout detects losses when the reordering timer has expired.
-func (c *Conn) rackTimeout(now time.Duration) {
-	f := c.fl
-	if f == nil || c.snd.una == c.snd.nxt {
+func (s *sender) rackTimeout(t *tcb, now time.Duration) {
+	f := s.fl
+	if f == nil || s.una == s.nxt {
 		return
 	}
 	var a ackInfo
-	wait := c.detect(now, &a)
+	wait := s.detect(t, now, &a)
 	if a.lost > 0 && f.loss.state < cc.Recovery {
-		c.enterRecovery(now)
+		s.enterRecovery(now)
 		if !f.cc.OwnsRecovery() {
-			c.prr(&a, c.inFlight())
+			s.prr(&a, s.inFlight())
 		}
 	}
 	if wait > 0 {
-		c.armReorder(now, wait)
+		s.armReorder(t, now, wait)
 	} else {
-		c.armRTO(now)
+		s.armRTO(t, now)
 	}
 }
 
 // tlpDelay returns the probe timeout PTO (section 7.2), and false if no probe may
 // be sent.
-func (c *Conn) tlpDelay() (time.Duration, bool) {
-	l := &c.fl.loss
-	if c.flags&useSACK == 0 || l.state > cc.CWR || l.tlpHigh != 0 {
+func (s *sender) tlpDelay(t *tcb) (time.Duration, bool) {
+	l := &s.fl.loss
+	if t.flags&useSACK == 0 || l.state > cc.CWR || l.tlpHigh != 0 {
 		return 0, false
 	}
-	if c.rtt.srtt == 0 {
+	if t.rtt.srtt == 0 {
 		return time.Second, true
 	}
-	d := 2 * c.rtt.smoothed()
-	if c.fl.board.n == 1 && c.snd.nxt-c.snd.una <= uint64(c.snd.mss) {
+	d := 2 * t.rtt.smoothed()
+	if s.fl.board.n == 1 && s.nxt-s.una <= uint64(s.mss) {
 		// A single segment may wait for a delayed acknowledgment.
-		return d + c.cfg.MinRTO, true
+		return d + t.cfg.MinRTO, true
 	}
 	return d + 2*time.Millisecond, true
 }
 
 // tlpExpired sends a probe: new data if there is some, else the last segment again
 // (section 7.3).
-func (c *Conn) tlpExpired(now time.Duration) {
-	if c.fl == nil || c.snd.una == c.snd.nxt {
+func (s *sender) tlpExpired(t *tcb, now time.Duration) {
+	if s.fl == nil || s.una == s.nxt {
 		return
 	}
-	l := &c.fl.loss
+	l := &s.fl.loss
 	if l.tlpHigh == 0 {
-		c.todo |= todoTLP
-		c.timer.rtx, c.timer.kind = now+c.rtt.timeout(), rtxRTO
+		t.todo |= todoTLP
+		t.timer.rtx, t.timer.kind = now+t.rtt.timeout(), rtxRTO
 		return
 	}
-	c.armRTO(now)
+	s.armRTO(t, now)
 }
 
 // ackTLP takes an acknowledgment while a probe is out (section 7.4).
-func (c *Conn) ackTLP(now time.Duration, ack uint64, a *ackInfo) {
-	l := &c.fl.loss
+func (s *sender) ackTLP(now time.Duration, ack uint64, a *ackInfo) {
+	l := &s.fl.loss
 	if ack < l.tlpHigh {
 		return
 	}
@@ -268,9 +268,9 @@ func (c *Conn) ackTLP(now time.Duration, ack uint64, a *ackInfo) {
 	case ack > l.tlpHigh:
 		// The probe repaired a loss: the window is reduced for it.
 		l.tlpHigh = 0
-		f := c.fl
+		f := s.fl
 		if l.state == cc.Open {
-			f.cc.Congestion(&cc.Event{Now: now, InFlight: uint32(c.snd.nxt - a.priorUna), SndNxt: c.snd.nxt})
+			f.cc.Congestion(&cc.Event{Now: now, InFlight: uint32(s.nxt - a.priorUna), SndNxt: s.nxt})
 			f.cc.Recovered(now)
 		}
 	case a.acked == 0 && !a.dataSacked && a.duplicate:

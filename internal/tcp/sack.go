@@ -34,58 +34,58 @@ type ackInfo struct {
 }
 
 // takeSACK marks what the blocks tell.
-func (c *Conn) takeSACK(now time.Duration, ack uint64, o *wire.TCPOptions, a *ackInfo) {
-	l := &c.fl.loss
+func (s *sender) takeSACK(t *tcb, now time.Duration, ack uint64, o *wire.TCPOptions, a *ackInfo) {
+	l := &s.fl.loss
 	blocks := o.SACK[:o.NSACK]
 	first := 0
-	if sp, ok := c.sackSpan(blocks[0]); ok && c.isDSACK(sp, ack, blocks) {
-		c.takeDSACK(now, sp, a)
+	if sp, ok := s.sackSpan(blocks[0]); ok && s.isDSACK(sp, ack, blocks) {
+		s.takeDSACK(t, now, sp, a)
 		first = 1
 	}
 	var seen [4]span
 	k := 0
 	for _, b := range blocks[first:] {
-		sp, ok := c.sackSpan(b)
-		if !ok || sp.end <= ack || sp.start < c.snd.una || sp.end > c.snd.nxt {
+		sp, ok := s.sackSpan(b)
+		if !ok || sp.end <= ack || sp.start < s.una || sp.end > s.nxt {
 			continue
 		}
 		seen[k] = sp
 		k++
-		c.markSpan(now, sp, a)
+		s.markSpan(t, now, sp, a)
 	}
 	l.seen = seen
 }
 
 // sackSpan returns the offsets of a block, and false if it is empty or backwards.
-func (c *Conn) sackSpan(b wire.SACKBlock) (span, bool) {
-	sp := span{c.sndOff(b.Left), c.sndOff(b.Right)}
+func (s *sender) sackSpan(b wire.SACKBlock) (span, bool) {
+	sp := span{s.sndOff(b.Left), s.sndOff(b.Right)}
 	return sp, sp.start < sp.end
 }
 
 // isDSACK reports whether the first block tells of a duplicate: it is below the
 // acknowledgment or inside the second block (RFC 2883, section 4).
-func (c *Conn) isDSACK(sp span, ack uint64, blocks []wire.SACKBlock) bool {
+func (s *sender) isDSACK(sp span, ack uint64, blocks []wire.SACKBlock) bool {
 	if sp.end <= ack {
 		return true
 	}
 	if len(blocks) < 2 {
 		return false
 	}
-	second, ok := c.sackSpan(blocks[1])
+	second, ok := s.sackSpan(blocks[1])
 	return ok && sp.start >= second.start && sp.end <= second.end
 }
 
 // takeDSACK learns that something sent again had arrived before.
-func (c *Conn) takeDSACK(now time.Duration, sp span, a *ackInfo) {
-	l := &c.fl.loss
+func (s *sender) takeDSACK(t *tcb, now time.Duration, sp span, a *ackInfo) {
+	l := &s.fl.loss
 	// What was never sent, or long ago, says nothing.
-	if sp.end > c.snd.nxt || sp.start+uint64(max(c.snd.maxWnd, 1<<16)) < c.snd.una {
+	if sp.end > s.nxt || sp.start+uint64(max(s.maxWnd, 1<<16)) < s.una {
 		return
 	}
-	mss := uint64(c.snd.mss)
+	mss := uint64(s.mss)
 	segs := uint32((sp.end - sp.start + mss - 1) / mss)
 	a.dsack = true
-	c.stats.dsackDups += segs
+	t.stats.dsackDups += segs
 	if l.tlpRetrans && sp.end == l.tlpHigh {
 		a.dsackTLP = true
 	} else {
@@ -98,8 +98,8 @@ func (c *Conn) takeDSACK(now time.Duration, sp span, a *ackInfo) {
 
 // markSpan marks the records in sp that are not marked yet. The blocks of the
 // acknowledgment before, which are in l.seen, need no look.
-func (c *Conn) markSpan(now time.Duration, sp span, a *ackInfo) {
-	for _, o := range c.fl.loss.seen {
+func (s *sender) markSpan(t *tcb, now time.Duration, sp span, a *ackInfo) {
+	for _, o := range s.fl.loss.seen {
 		if o.start <= sp.start && sp.start < o.end {
 			sp.start = min(o.end, sp.end)
 		}
@@ -110,16 +110,16 @@ func (c *Conn) markSpan(now time.Duration, sp span, a *ackInfo) {
 	if sp.start >= sp.end {
 		return
 	}
-	b := &c.fl.board
+	b := &s.fl.board
 	i := b.find(sp.start)
 	for ; i < b.n && b.at(i).start < sp.end; i++ {
 		if b.at(i).flags&recSacked != 0 {
 			continue
 		}
-		if !c.cutTo(&i, sp) {
+		if !s.cutTo(&i, sp) {
 			continue
 		}
-		c.markSacked(now, b.at(i), a)
+		s.markSacked(t, now, b.at(i), a)
 	}
 }
 
@@ -127,9 +127,9 @@ func (c *Conn) markSpan(now time.Duration, sp span, a *ackInfo) {
 // multiples of the MSS from the record's start: bounds elsewhere are rounded
 // inwards, so that a peer cannot make us keep a record a byte. It reports false if
 // nothing whole is left, and moves *i to the record.
-func (c *Conn) cutTo(i *uint32, sp span) bool {
-	b := &c.fl.board
-	mss := uint64(c.snd.mss)
+func (s *sender) cutTo(i *uint32, sp span) bool {
+	b := &s.fl.board
+	mss := uint64(s.mss)
 	r := b.at(*i)
 	if sp.start > r.start {
 		off := r.start + (sp.start-r.start+mss-1)/mss*mss
@@ -151,10 +151,10 @@ func (c *Conn) cutTo(i *uint32, sp span) bool {
 }
 
 // markSacked marks a whole record SACKed.
-func (c *Conn) markSacked(now time.Duration, r *rec, a *ackInfo) {
-	f := c.fl
+func (s *sender) markSacked(t *tcb, now time.Duration, r *rec, a *ackInfo) {
+	f := s.fl
 	l := &f.loss
-	l.rackAdvance(now, r, r.end(), c.rtt.least())
+	l.rackAdvance(now, r, r.end(), t.rtt.least())
 	if r.sent == 1 {
 		if r.start < l.fack {
 			a.reord = min(a.reord, r.start)

@@ -15,7 +15,7 @@ import (
 func (c *Conn) SetNoDelay(now time.Duration, on bool) {
 	c.opt.NoDelay = on
 	if on {
-		c.push()
+		c.snd.push(&c.tcb)
 	}
 }
 
@@ -24,14 +24,14 @@ func (c *Conn) SetCork(now time.Duration, on bool) {
 	was := c.opt.Cork
 	c.opt.Cork = on
 	if was && !on {
-		c.push()
+		c.snd.push(&c.tcb)
 	}
 }
 
 // push lets the small segment at the end of the queue leave.
-func (c *Conn) push() {
-	if c.unsent() > 0 {
-		c.todo |= todoPush
+func (s *sender) push(t *tcb) {
+	if s.unsent(t) > 0 {
+		t.todo |= todoPush
 	}
 }
 
@@ -204,7 +204,7 @@ func (c *Conn) SetCC(now time.Duration, name string) error {
 		return syscall.ENOENT
 	}
 	c.opt.CC = ctl.Name()
-	if f := c.fl; f != nil && f.cc.Name() != ctl.Name() {
+	if f := c.snd.fl; f != nil && f.cc.Name() != ctl.Name() {
 		ctl.Start(cc.Start{
 			Now: now, MSS: uint32(c.snd.mss), CWnd: f.cc.CWnd(), SSThresh: f.cc.SSThresh(),
 			SRTT: c.rtt.smoothed(), MinRTT: c.rtt.least(),
@@ -217,8 +217,8 @@ func (c *Conn) SetCC(now time.Duration, name string) error {
 // CC returns the name of the congestion control.
 func (c *Conn) CC() string {
 	switch {
-	case c.fl != nil:
-		return c.fl.cc.Name()
+	case c.snd.fl != nil:
+		return c.snd.fl.cc.Name()
 	case c.opt.CC != "":
 		return c.opt.CC
 	}

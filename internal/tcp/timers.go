@@ -23,9 +23,9 @@ func (c *Conn) Expire(now time.Duration) wait.Events {
 		case rtxProbe:
 			c.probeExpired(now)
 		case rtxTLP:
-			c.tlpExpired(now)
+			c.snd.tlpExpired(&c.tcb, now)
 		case rtxReorder:
-			c.rackTimeout(now)
+			c.snd.rackTimeout(&c.tcb, now)
 		}
 	}
 	if c.timer.keep <= now {
@@ -39,59 +39,59 @@ func (c *Conn) Expire(now time.Duration) wait.Events {
 // one may be sent, at the retransmission timeout at the latest, else of the timeout
 // itself (RFC 6298, section 5). It runs anew when data was acknowledged; when new
 // data leaves, only the probe is put off.
-func (c *Conn) armRetransmit(now time.Duration, acked bool) {
-	if c.snd.una == c.snd.nxt {
-		c.timer.rtx = never
+func (s *sender) armRetransmit(t *tcb, now time.Duration, acked bool) {
+	if s.una == s.nxt {
+		t.timer.rtx = never
 		return
 	}
-	rto := now + c.rtt.timeout()
-	if !acked && c.timer.rtx != never && c.timer.kind != rtxProbe {
-		rto = c.headRTO(now)
+	rto := now + t.rtt.timeout()
+	if !acked && t.timer.rtx != never && t.timer.kind != rtxProbe {
+		rto = s.headRTO(t, now)
 	}
-	if d, ok := c.tlpDelay(); ok {
-		c.timer.rtx, c.timer.kind = min(now+d, rto), rtxTLP
+	if d, ok := s.tlpDelay(t); ok {
+		t.timer.rtx, t.timer.kind = min(now+d, rto), rtxTLP
 		return
 	}
-	if acked || c.timer.rtx == never || c.timer.kind == rtxProbe || c.timer.kind == rtxTLP {
-		c.timer.rtx, c.timer.kind = rto, rtxRTO
+	if acked || t.timer.rtx == never || t.timer.kind == rtxProbe || t.timer.kind == rtxTLP {
+		t.timer.rtx, t.timer.kind = rto, rtxRTO
 	}
 }
 
 // headRTO returns when the oldest segment in flight times out.
-func (c *Conn) headRTO(now time.Duration) time.Duration {
-	b := &c.fl.board
+func (s *sender) headRTO(t *tcb, now time.Duration) time.Duration {
+	b := &s.fl.board
 	if b.n == 0 {
-		return now + c.rtt.timeout()
+		return now + t.rtt.timeout()
 	}
-	return max(b.at(0).Sent+c.rtt.timeout(), now+time.Millisecond)
+	return max(b.at(0).Sent+t.rtt.timeout(), now+time.Millisecond)
 }
 
 // armRTO sets the retransmission timer after a probe or a reordering timeout.
-func (c *Conn) armRTO(now time.Duration) {
-	if c.fl == nil || c.snd.una == c.snd.nxt {
-		c.timer.rtx = never
+func (s *sender) armRTO(t *tcb, now time.Duration) {
+	if s.fl == nil || s.una == s.nxt {
+		t.timer.rtx = never
 		return
 	}
-	c.timer.rtx, c.timer.kind = c.headRTO(now), rtxRTO
+	t.timer.rtx, t.timer.kind = s.headRTO(t, now), rtxRTO
 }
 
 // armReorder sets the timer for losses that reordering may still explain, unless
 // the retransmission timer comes first.
-func (c *Conn) armReorder(now, wait time.Duration) {
+func (s *sender) armReorder(t *tcb, now, wait time.Duration) {
 	at := now + wait + 2*time.Millisecond
-	if rto := c.headRTO(now); rto < at {
-		c.timer.rtx, c.timer.kind = rto, rtxRTO
+	if rto := s.headRTO(t, now); rto < at {
+		t.timer.rtx, t.timer.kind = rto, rtxRTO
 		return
 	}
-	c.timer.rtx, c.timer.kind = at, rtxReorder
+	t.timer.rtx, t.timer.kind = at, rtxReorder
 }
 
 // armProbe sets the timer for probing a window that is closed (section 3.8.6.1).
-func (c *Conn) armProbe(now time.Duration) {
-	if c.timer.rtx != never && c.timer.kind == rtxProbe {
+func (s *sender) armProbe(t *tcb, now time.Duration) {
+	if t.timer.rtx != never && t.timer.kind == rtxProbe {
 		return
 	}
-	c.timer.rtx, c.timer.kind = now+c.probeDelay(), rtxProbe
+	t.timer.rtx, t.timer.kind = now+s.probeDelay(t), rtxProbe
 }
 
 // retransmitExpired takes the expiry of the retransmission timer (RFC 6298,
@@ -120,10 +120,10 @@ func (c *Conn) retransmitExpired(now time.Duration) {
 		c.timer.rtx, c.timer.kind = now+c.untilUser(now, c.rtt.timeout()), rtxRTO
 		return
 	}
-	c.suspectBlackHole(now)
-	c.onTimeout(now)
+	c.snd.suspectBlackHole(&c.tcb, now)
+	c.snd.onTimeout(&c.tcb, now)
 	c.todo |= todoRtx
-	if c.thin() {
+	if c.snd.thin(&c.tcb) {
 		c.rtt.setRTO(c.cfg)
 	} else {
 		c.rtt.backOff(c.cfg)
@@ -150,9 +150,9 @@ const thinRetries = 6
 
 // thin reports whether the next timeout is not to be doubled, because the
 // connection has asked for that and has little in flight (Linux).
-func (c *Conn) thin() bool {
-	return c.opt.ThinLinear && c.state == Established && c.snd.retrans <= thinRetries &&
-		c.snd.nxt-c.snd.una < 4*uint64(c.snd.mss)
+func (s *sender) thin(t *tcb) bool {
+	return t.opt.ThinLinear && t.state == Established && s.retrans <= thinRetries &&
+		s.nxt-s.una < 4*uint64(s.mss)
 }
 
 // gaveUp fails the connection if retransmitting was of no use for long enough (RFC
@@ -233,7 +233,7 @@ func (c *Conn) timedOut() {
 // probeExpired probes a closed window: with data if it is not quite closed, else
 // with an old number.
 func (c *Conn) probeExpired(now time.Duration) {
-	if c.snd.nxt >= c.sndEnd() || c.snd.nxt != c.snd.una {
+	if c.snd.nxt >= c.snd.sndEnd(&c.tcb) || c.snd.nxt != c.snd.una {
 		return
 	}
 	if c.timer.since == 0 {
@@ -259,32 +259,32 @@ func (c *Conn) probeExpired(now time.Duration) {
 			c.rtt.backoff++
 		}
 	}
-	c.timer.rtx, c.timer.kind = now+c.untilUser(now, c.probeDelay()), rtxProbe
+	c.timer.rtx, c.timer.kind = now+c.untilUser(now, c.snd.probeDelay(&c.tcb)), rtxProbe
 }
 
 // probeDelay is the time between probes: it doubles until the window opens, however
 // often the peer answers (section 3.8.6.1).
-func (c *Conn) probeDelay() time.Duration {
-	d := max(c.rtt.timeout(), c.cfg.MinRTO)
-	for i := uint8(0); i < c.rtt.backoff && d < c.cfg.MaxRTO; i++ {
+func (s *sender) probeDelay(t *tcb) time.Duration {
+	d := max(t.rtt.timeout(), t.cfg.MinRTO)
+	for i := uint8(0); i < t.rtt.backoff && d < t.cfg.MaxRTO; i++ {
 		d *= 2
 	}
-	return min(d, c.cfg.MaxRTO)
+	return min(d, t.cfg.MaxRTO)
 }
 
 // ackedProbe is called for an acknowledgment while a probe timer is set and nothing
 // is in flight. The peer is alive; whether it takes anything is another question.
-func (c *Conn) ackedProbe(now time.Duration, sackLen uint32) {
-	c.snd.probes = 0
-	if c.timer.kind != rtxProbe || c.timer.rtx == never {
+func (s *sender) ackedProbe(t *tcb, now time.Duration, sackLen uint32) {
+	s.probes = 0
+	if t.timer.kind != rtxProbe || t.timer.rtx == never {
 		return
 	}
-	next := min(c.snd.q.End(), c.snd.nxt+uint64(c.sendMSS(sackLen)))
-	if c.snd.una+uint64(c.snd.wnd) >= next && c.snd.wnd > 0 {
-		c.timer.rtx, c.timer.since, c.rtt.backoff = never, 0, 0
+	next := min(s.q.End(), s.nxt+uint64(s.sendMSS(t, sackLen)))
+	if s.una+uint64(s.wnd) >= next && s.wnd > 0 {
+		t.timer.rtx, t.timer.since, t.rtt.backoff = never, 0, 0
 		return
 	}
-	c.timer.rtx = now + c.untilUser(now, c.probeDelay())
+	t.timer.rtx = now + t.untilUser(now, s.probeDelay(t))
 }
 
 // setKeepTimer starts or stops the keepalive timer (RFC 9293, section 3.8.4).
@@ -334,7 +334,7 @@ func (c *Conn) keepExpired(now time.Duration) {
 	case !c.opt.KeepAlive || !c.state.synchronized():
 		return
 	}
-	if c.snd.una != c.snd.nxt || c.snd.nxt < c.sndEnd() {
+	if c.snd.una != c.snd.nxt || c.snd.nxt < c.snd.sndEnd(&c.tcb) {
 		// Data is in flight or waits: its own timer finds a dead peer.
 		c.timer.keep = now + c.keepIdle()
 		return

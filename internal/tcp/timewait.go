@@ -40,7 +40,7 @@ func (c *Conn) TimeWait() (TimeWaitState, bool) {
 	}
 	return TimeWaitState{
 		expires: c.timer.keep, length: c.cfg.TimeWait,
-		rcvNxt: c.rcv.rcvSeq(c.rcv.nxt), sndNxt: c.sndSeq(c.snd.nxt),
+		rcvNxt: c.rcv.rcvSeq(c.rcv.nxt), sndNxt: c.snd.sndSeq(c.snd.nxt),
 		tsRecent: c.rcv.tsRecent, tsOffset: c.snd.tsOffset,
 		window:     uint16(c.rcv.window() >> c.rcv.wscale),
 		tsRecentAt: c.timer.heard,

@@ -35,28 +35,28 @@ func (c *Conn) WriteUrgent(now time.Duration, v buf.View) int {
 	n := c.Write(now, v)
 	if n > 0 {
 		c.rareState().urg.sndUp = c.snd.q.End()
-		c.push()
+		c.snd.push(&c.tcb)
 	}
 	return n
 }
 
 // putUrgent sets the urgent pointer of a segment that leaves (RFC 9293, section
 // 3.8.5).
-func (c *Conn) putUrgent(s *Segment, start uint64) {
-	if c.rare == nil || c.rare.urg.sndUp == 0 {
+func (s *sender) putUrgent(t *tcb, seg *Segment, start uint64) {
+	if t.rare == nil || t.rare.urg.sndUp == 0 {
 		return
 	}
-	up := c.rare.urg.sndUp
+	up := t.rare.urg.sndUp
 	switch {
-	case up <= c.snd.una:
-		c.rare.urg.sndUp = 0
+	case up <= s.una:
+		t.rare.urg.sndUp = 0
 	case start >= up:
 	case up < start+0x10000:
-		s.Flags |= wire.URG
-		s.Urgent = uint16(up - start)
-	case start+0xffff > c.snd.nxt:
-		s.Flags |= wire.URG
-		s.Urgent = 0xffff
+		seg.Flags |= wire.URG
+		seg.Urgent = uint16(up - start)
+	case start+0xffff > s.nxt:
+		seg.Flags |= wire.URG
+		seg.Urgent = 0xffff
 	}
 }
 

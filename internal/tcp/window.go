@@ -160,14 +160,14 @@ func (r *receiver) growRcvBuf(t *tcb, space uint64) {
 
 // growSndBuf lets the send buffer hold twice the window of n segments, as Linux
 // counts the memory of a segment.
-func (c *Conn) growSndBuf(n uint32) {
-	if c.flags&fixedSnd != 0 {
+func (s *sender) growSndBuf(t *tcb, n uint32) {
+	if t.flags&fixedSnd != 0 {
 		return
 	}
 	per := uint64(1)
-	for per < uint64(max(c.snd.mss, 536))+640 {
+	for per < uint64(max(s.mss, 536))+640 {
 		per *= 2
 	}
-	want := 2 * uint64(max(n, uint32(c.cfg.InitialCwnd))) * (per + 256)
-	c.snd.bufSize = max(c.snd.bufSize, uint32(min(want, uint64(c.cfg.WMem[2]))))
+	want := 2 * uint64(max(n, uint32(t.cfg.InitialCwnd))) * (per + 256)
+	s.bufSize = max(s.bufSize, uint32(min(want, uint64(t.cfg.WMem[2]))))
 }

@@ -11,11 +11,11 @@ import (
 const origin = 1 << 32
 
 // sndSeq returns the sequence number of an offset of ours.
-func (c *Conn) sndSeq(off uint64) uint32 { return c.snd.iss + uint32(off) }
+func (s *sender) sndSeq(off uint64) uint32 { return s.iss + uint32(off) }
 
 // sndOff returns the offset, near snd.una, that the peer's SEG.ACK means.
-func (c *Conn) sndOff(seq uint32) uint64 {
-	return c.snd.una + uint64(int64(int32(seq-c.sndSeq(c.snd.una))))
+func (s *sender) sndOff(seq uint32) uint64 {
+	return s.una + uint64(int64(int32(seq-s.sndSeq(s.una))))
 }
 
 // rcvSeq returns the sequence number of an offset of the peer's.
@@ -28,8 +28,8 @@ func (r *receiver) rcvOff(seq uint32) uint64 {
 
 // tsNow is the timestamp clock: milliseconds and an offset of the connection's
 // own (RFC 7323, sections 5.4 and 7.1).
-func (c *Conn) tsNow(now time.Duration) uint32 {
-	return uint32(now/time.Millisecond) + c.snd.tsOffset
+func (s *sender) tsNow(now time.Duration) uint32 {
+	return uint32(now/time.Millisecond) + s.tsOffset
 }
 
 // tsOptionLen is what a timestamp takes in every segment.
@@ -51,7 +51,7 @@ func (c *Conn) header(now time.Duration, s *Segment) {
 	s.Window = c.rcv.advertise(&c.tcb, now)
 	if c.flags&useTS != 0 {
 		s.Options.HasTimestamp = true
-		s.Options.TSVal, s.Options.TSEcr = c.tsNow(now), c.rcv.tsRecent
+		s.Options.TSVal, s.Options.TSEcr = c.snd.tsNow(now), c.rcv.tsRecent
 	}
 	if c.rcv.ooo != nil && c.flags&useSACK != 0 {
 		c.rcv.putSACK(&c.tcb, &s.Options)
