@@ -102,10 +102,10 @@ func (r *receiver) measureMSS(n int, f wire.TCPFlags) {
 	}
 }
 
-// judgeAck decides when the data that just arrived is acknowledged. The second full
+// scheduleAck decides when the data that just arrived is acknowledged. The second full
 // segment is at once only if the window need not be told smaller than last time: a
 // program that does not keep up is not worth the packets.
-func (r *receiver) judgeAck(t *tcb, now time.Duration, n int) {
+func (r *receiver) scheduleAck(t *tcb, now time.Duration, n int) {
 	if !r.ack.owed || t.todo&todoAck != 0 {
 		return
 	}

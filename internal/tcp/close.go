@@ -78,7 +78,7 @@ func (c *Conn) Close(now time.Duration) {
 	wasFin := c.flags&finQueued != 0
 	c.ShutdownWrite(now)
 	c.shut |= orphan | shutRead | shutWrite
-	c.rcv.dropDisorder()
+	c.rcv.dropOutOfOrder()
 	c.timer.keep = never
 	if wasFin && c.state == FinWait2 {
 		c.orphanFinWait2(now)
@@ -133,23 +133,12 @@ func (t *tcb) resetWith(seq uint32) {
 
 // setReset keeps the RST until Poll.
 func (t *tcb) setReset(r *Segment) {
-	t.rareState().reset = rst{r.Seq, r.Ack, r.Flags}
+	t.makeLazy().reset = rst{r.Seq, r.Ack, r.Flags}
 }
 
 type rst struct {
 	seq, ack uint32
 	flags    wire.TCPFlags
-}
-
-func (c *Conn) buildReset(now time.Duration, s *Segment) {
-	c.todo &^= todoReset
-	r := &c.rare.reset
-	s.Seq, s.Ack, s.Flags = r.seq, r.ack, r.flags
-	if c.flags&useTS != 0 && r.flags&wire.ACK != 0 {
-		s.Options.HasTimestamp = true
-		s.Options.TSVal, s.Options.TSEcr = c.snd.tsNow(now), c.rcv.tsRecent
-	}
-	c.stats.segsOut++
 }
 
 // fail ends the connection with an error for the program.
@@ -192,11 +181,11 @@ func (c *Conn) TakeErr() error {
 // TakeSoftErr returns the last error that ICMP told and that was not reason enough
 // to end the connection, and clears it. SO_ERROR tells it where no other is pending.
 func (c *Conn) TakeSoftErr() error {
-	if c.rare == nil || c.rare.softErr == 0 {
+	if c.lazy == nil || c.lazy.softErr == 0 {
 		return nil
 	}
-	err := c.rare.softErr
-	c.rare.softErr = 0
+	err := c.lazy.softErr
+	c.lazy.softErr = 0
 	return err
 }
 

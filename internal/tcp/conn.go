@@ -4,8 +4,6 @@ import (
 	"syscall"
 	"time"
 
-	"usock/internal/buf"
-	"usock/internal/cc"
 	"usock/internal/timer"
 	"usock/internal/wait"
 )
@@ -43,7 +41,7 @@ type Conn struct {
 // argument.
 type tcb struct {
 	cfg    *Config
-	rare   *rare // what few connections need; nil: nothing of it
+	lazy   *lazyState // what few connections need; nil: nothing of it
 	opt    Options
 	err    syscall.Errno // pending error
 	state  State
@@ -54,56 +52,6 @@ type tcb struct {
 	rtt    rtt         // measured by the sender, read by both
 	timer  timers
 	stats  stats
-}
-
-// sender is the half of a connection that sends the program's data. Its sequence
-// numbers are those of RFC 9293 §3.3.1.
-type sender struct {
-	fl       *flight   // what sending needs; nil until data is first sent
-	q        buf.Queue // from snd.una on: what is in flight and what is to be sent
-	una, nxt uint64
-	wl1      uint64 // SEG.SEQ of the last window update
-	wnd      uint32 // bytes
-	maxWnd   uint32 // largest wnd seen
-	iss      uint32
-	tsOffset uint32
-	tsEcr    uint32 // of the last acknowledgment; 0: none
-	bufSize  uint32 // bytes of data that may be queued
-	maxSeg   uint32 // largest payload of one segment
-	mss      uint16 // bytes of data in a full segment, timestamps accounted for
-	peerMSS  uint16 // from the peer's SYN
-	pathMSS  uint16 // what the path's MTU leaves for data and TCP options
-	wscale   uint8
-	retrans  uint8         // consecutive retransmission timeouts
-	probes   uint8         // consecutive window or keepalive probes without an answer
-	lastData time.Duration // when data was last sent
-	small    uint64        // snd.nxt behind the last segment smaller than the MSS (RFC 896, Minshall)
-}
-
-// receiver is the half of a connection that takes the peer's data. Its sequence
-// numbers are those of RFC 9293 §3.3.1.
-type receiver struct {
-	ooo      *reorder  // what arrived out of order; nil: nothing
-	q        buf.Queue // in order, not read yet
-	nxt      uint64
-	adv      uint64 // right edge of the window advertised
-	irs      uint32
-	bufSize  uint32 // memory that may be used; half of it is window
-	ssthresh uint32 // most that is advertised at present
-	tsRecent uint32
-	tsAt     uint32 // s: when tsRecent was set
-	lastAck  uint64 // last ACK sent (RFC 7323)
-	mss      uint16 // estimate of the peer's segment size
-	advMSS   uint16 // what we advertise
-	wscale   uint8
-	// Dynamic right-sizing: see window.go.
-	drsSeq   uint64
-	drsAt    time.Duration
-	drsSpace uint32
-	rtt      uint32 // µs, times 8
-	rttSeq   uint64
-	rttAt    time.Duration
-	ack      acking
 }
 
 // stats are counters for Info.
@@ -182,7 +130,7 @@ const (
 	rtxRTO rtxKind = iota
 	rtxTLP
 	rtxReorder
-	rtxProbe
+	rtxWindowProbe
 )
 
 // Init prepares a zero Conn: its options can be set and read before it is opened.
@@ -194,24 +142,6 @@ func (c *Conn) Init(cfg *Config) {
 
 func noTimers() timers {
 	return timers{rtx: timer.Never, ack: timer.Never, keep: timer.Never, pace: timer.Never}
-}
-
-// flight is what a connection needs to send data.
-type flight struct {
-	cc    cc.Controller
-	rate  cc.Rate
-	use   cc.Usage
-	board board
-	loss  loss
-	told  cc.Ack // what cc was told last: an argument of its Ack
-
-	chrono          chrono
-	delivery        uint64 // bytes/s: last delivery-rate sample
-	deliveredCE     uint32 // segments acknowledged with ECE
-	deliveryLimited bool   // delivery was limited by the program
-
-	paceAt         time.Duration // when the current burst is paid for
-	burst, quantum uint32        // bytes of the burst that are left, and its size
 }
 
 // State returns the state.
@@ -305,3 +235,29 @@ func (c *Conn) free() {
 }
 
 func (t *tcb) setState(s State) { t.state = s }
+
+// Ready returns what poll(2) returns on Linux in every state (tcp_poll).
+func (c *Conn) Ready() wait.Events {
+	var ev wait.Events
+	if c.shut&(shutRead|shutWrite) == shutRead|shutWrite || c.state == Closed {
+		ev |= wait.Hup
+	}
+	if c.shut&shutRead != 0 {
+		ev |= wait.In | wait.RdHup
+	}
+	if c.state != SynSent && (c.state != SynRcvd || c.fastOpened()) {
+		if c.rcv.readable(&c.tcb) {
+			ev |= wait.In
+		}
+		if c.shut&shutWrite != 0 || c.snd.writable(&c.tcb) {
+			ev |= wait.Out
+		}
+		if c.rcv.urgentReady(&c.tcb) {
+			ev |= wait.Pri
+		}
+	}
+	if c.err != 0 {
+		ev |= wait.Err
+	}
+	return ev
+}

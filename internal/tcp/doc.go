@@ -16,7 +16,7 @@
 // handshake, resets and retransmissions all come out of it.
 //
 // The send queue is the retransmission queue: [buf.Queue] holds the bytes from
-// snd.una on, and a [board] beside it holds when each range was sent and what
+// snd.una on, and a [scoreboard] beside it holds when each range was sent and what
 // became of it. A retransmission is built again from the queue.
 //
 // Sequence numbers are 64-bit stream offsets inside, with the SYN at the offset
@@ -31,7 +31,7 @@
 //	output.go wire.go                              segments that leave
 //	ack.go window.go                               what the receiver tells, and when
 //	loss.go sack.go rack.go recover.go rtt.go      what the sender makes of it
-//	board.go pace.go ecn.go mtu.go fastopen.go     and with what
+//	scoreboard.go pace.go ecn.go mtu.go fastopen.go     and with what
 //	timers.go timewait.go info.go chrono.go        time, the end, and accounts
 //
 // Where the RFCs leave a choice, and in a few places where they do not, the choice

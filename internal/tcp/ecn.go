@@ -49,12 +49,12 @@ func (s *sender) hearECE(t *tcb, a *ackInfo) {
 	if !a.ece {
 		return
 	}
-	f := s.fl
+	f := s.flight
 	f.deliveredCE += (a.delivered + uint32(s.mss) - 1) / uint32(s.mss)
 	if f.loss.state != cc.Open {
 		return
 	}
-	s.reduce(a.now, cc.CWR, cc.ByECN)
+	s.beginReduction(a.now, cc.CWR, cc.ByECN)
 	t.flags |= sendCWR
 	if s.una == s.nxt {
 		s.endReduction(a.now)

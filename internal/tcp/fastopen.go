@@ -25,7 +25,7 @@ func (c *Conn) startFastOpen(p *Params) {
 	if !p.FastOpen.Ask {
 		return
 	}
-	r := c.rareState()
+	r := c.makeLazy()
 	r.fo = fastOpen{req: p.FastOpen, send: true, asked: true}
 }
 
@@ -33,7 +33,7 @@ func (c *Conn) startFastOpen(p *Params) {
 func (c *Conn) acceptFastOpen(now time.Duration, p *Params, syn *Segment) {
 	o := &p.ServerFastOpen
 	if o.NCookie > 0 {
-		fo := &c.rareState().fo
+		fo := &c.makeLazy().fo
 		fo.send, fo.req.NCookie, fo.req.Cookie = true, o.NCookie, o.Cookie
 	}
 	if !o.Data {
@@ -49,7 +49,7 @@ func (c *Conn) acceptFastOpen(now time.Duration, p *Params, syn *Segment) {
 		return
 	}
 	c.rcv.adv = c.rcv.nxt + uint64(c.rcv.ssthresh)
-	c.rareState().fo.synAck = true
+	c.makeLazy().fo.synAck = true
 	own := *syn
 	own.Data.Retain()
 	c.rcv.deliver(&c.tcb, now, &own, n)
@@ -65,10 +65,10 @@ func (t *tcb) fastOpened() bool { return t.flags&serverFast != 0 }
 // synFastOpen adds the option, and the data of a client that has a cookie, to a SYN
 // or SYN-ACK. Neither is sent twice.
 func (c *Conn) synFastOpen(now time.Duration, s *Segment) {
-	if c.rare == nil || !c.rare.fo.send {
+	if c.lazy == nil || !c.lazy.fo.send {
 		return
 	}
-	fo := &c.rare.fo
+	fo := &c.lazy.fo
 	o := &s.Options
 	o.HasFastOpen, o.NCookie, o.Cookie = true, fo.req.NCookie, fo.req.Cookie
 	if c.state == SynRcvd {
@@ -93,7 +93,7 @@ func (c *Conn) synFastOpen(now time.Duration, s *Segment) {
 	c.snd.newFlight(&c.tcb, now)
 	n = c.snd.fill(s, origin+1, n, n)
 	fo.syn = true
-	c.snd.record(now, origin+1, uint32(n), 0)
+	c.snd.recordSent(now, origin+1, uint32(n), 0)
 	c.snd.nxt = origin + 1 + uint64(n)
 	c.stats.dataOut++
 	c.stats.bytesSent += uint64(n)
@@ -108,10 +108,10 @@ func (s *sender) forgetSYNData() {
 // ackedFastOpen takes the SYN-ACK: what of the SYN's data it acknowledges, and the
 // cookie.
 func (c *Conn) ackedFastOpen(now time.Duration, ack uint64, s *Segment) {
-	if c.rare == nil || !c.rare.fo.asked {
+	if c.lazy == nil || !c.lazy.fo.asked {
 		return
 	}
-	fo := &c.rare.fo
+	fo := &c.lazy.fo
 	if s.Options.HasFastOpen && s.Options.NCookie >= 4 {
 		fo.got = true
 		fo.req.NCookie, fo.req.Cookie = s.Options.NCookie, s.Options.Cookie
@@ -130,13 +130,13 @@ func (c *Conn) ackedFastOpen(now time.Duration, ack uint64, s *Segment) {
 // FastOpenCookie returns what to remember about the server, and false if the
 // handshake brought no cookie.
 func (c *Conn) FastOpenCookie() (FastOpen, bool) {
-	if c.rare == nil || !c.rare.fo.got {
+	if c.lazy == nil || !c.lazy.fo.got {
 		return FastOpen{}, false
 	}
-	r := c.rare.fo.req
+	r := c.lazy.fo.req
 	r.Ask = true
 	return r, true
 }
 
 // SYNDataAcked reports whether data in a SYN was taken (TCPI_OPT_SYN_DATA).
-func (c *Conn) SYNDataAcked() bool { return c.rare != nil && c.rare.fo.synAck }
+func (c *Conn) SYNDataAcked() bool { return c.lazy != nil && c.lazy.fo.synAck }

@@ -1,7 +1,6 @@
 package tcp
 
 import (
-	"math/bits"
 	"syscall"
 	"time"
 
@@ -66,43 +65,6 @@ func (c *Conn) AcceptCookie(now time.Duration, p *Params, ack *Segment, k *Cooki
 	c.rcv.adv = c.rcv.nxt + uint64(min(c.rcv.ssthresh, 65535))
 }
 
-// initWindow sets the first window and the scale, both from the receive buffer
-// and the limit of its growth, as Linux does: the two show in every SYN. mss is
-// what the peer can put into a segment.
-func (r *receiver) initWindow(t *tcb, mss uint32) {
-	space := r.bufSize / 2
-	if w := t.opt.WindowClamp; w != 0 {
-		space = min(space, w)
-	}
-	full := space
-	if space > mss && mss > 0 {
-		space -= space % mss
-	}
-	r.ssthresh = min(space, 65535)
-	r.drsSpace = r.ssthresh
-	if t.cfg.WindowScaling && (t.flags&active != 0 || t.flags&useWScale != 0) {
-		most := max(full, uint32(t.cfg.RMem[2]))
-		if w := t.opt.WindowClamp; w != 0 {
-			most = min(most, w)
-		}
-		if t.flags&fixedRcv != 0 {
-			most = min(most, full)
-		}
-		r.wscale = uint8(min(max(bits.Len32(most)-1-15, 0), 14))
-	}
-	r.adv = r.nxt
-}
-
-// receivedSYN takes over the peer's initial sequence number.
-func (r *receiver) receivedSYN(s *Segment) {
-	r.irs = s.Seq
-	r.nxt = origin + 1
-	r.lastAck = r.nxt
-	r.q.Reset(origin + 1)
-	r.adv = r.nxt
-	r.drsSeq = r.nxt
-}
-
 // synOptions takes the peer's options. An option is in use if both sides have
 // sent it.
 func (c *Conn) synOptions(now time.Duration, s *Segment) {
@@ -125,66 +87,6 @@ func (c *Conn) synOptions(now time.Duration, s *Segment) {
 	}
 	c.snd.setMSS(&c.tcb)
 	c.rcv.mss = uint16(min(max(uint32(c.rcv.advMSS)-uint32(c.optionLen()), 88), uint32(c.snd.mss), 536))
-}
-
-// setMSS computes the effective send MSS (RFC 9293, section 3.7.1; RFC 6691).
-func (s *sender) setMSS(t *tcb) {
-	mss := min(s.peerMSS, s.pathMSS)
-	if t.rare != nil && t.rare.mtu.on {
-		mss = min(mss, t.rare.mtu.low)
-	}
-	if m := t.opt.MaxSeg; m != 0 {
-		mss = min(mss, m)
-	}
-	s.mss = uint16(max(int(mss)-t.optionLen(), 8))
-	if s.fl != nil {
-		s.fl.cc.SetMSS(uint32(s.mss))
-	}
-}
-
-// buildSYN builds a SYN or SYN-ACK.
-func (c *Conn) buildSYN(now time.Duration, s *Segment) {
-	c.todo &^= todoSYN | todoAck
-	s.Seq, s.Flags = c.snd.sndSeq(origin), wire.SYN
-	o := &s.Options
-	mss := c.rcv.advMSS
-	o.MSS = mss
-	passive := c.state == SynRcvd
-	if passive {
-		s.Flags |= wire.ACK
-		s.Ack = c.rcv.rcvSeq(c.rcv.nxt)
-		c.rcv.lastAck = c.rcv.nxt
-	}
-	if passive && c.flags&useTS != 0 || !passive && c.cfg.Timestamps {
-		o.HasTimestamp, o.TSVal = true, c.snd.tsNow(now)
-		o.TSEcr = c.rcv.tsRecent
-	}
-	o.SACKPermitted = passive && c.flags&useSACK != 0 || !passive && c.cfg.SACK
-	if passive && c.flags&useWScale != 0 || !passive && c.cfg.WindowScaling {
-		o.HasWScale, o.WScale = true, c.rcv.wscale
-	}
-	switch {
-	case passive && c.flags&useECN != 0:
-		s.Flags |= wire.ECE
-	case !passive && c.cfg.ECN == ECNOn && c.snd.retrans < 2:
-		s.Flags |= wire.ECE | wire.CWR
-	}
-	wnd := min(c.rcv.ssthresh, 65535)
-	s.Window = uint16(wnd)
-	c.rcv.adv = c.rcv.nxt + uint64(wnd)
-	c.stats.segsOut++
-	if c.flags&synOnce != 0 {
-		c.stats.retransSegs++
-	}
-	c.synFastOpen(now, s)
-	c.snd.nxt = max(c.snd.nxt, origin+1)
-	if c.flags&synOnce == 0 || c.timer.rtx == timer.Never {
-		c.timer.rtx, c.timer.kind = now+c.rtt.timeout(), rtxRTO
-	}
-	if c.flags&synOnce == 0 {
-		c.timer.since = now
-	}
-	c.flags |= synOnce
 }
 
 // inSynSent takes a segment in SYN-SENT (RFC 9293, section 3.10.7.3).
@@ -246,27 +148,6 @@ func (c *Conn) inSynSent(now time.Duration, s *Segment) {
 		c.inData(now, s, origin+1)
 	}
 	c.ackNow()
-}
-
-// plausibleEcho reports whether TSecr can be of a SYN that we sent.
-func (s *sender) plausibleEcho(t *tcb, now time.Duration, ecr uint32) bool {
-	first := s.tsNow(t.timer.since)
-	return int32(ecr-first) >= 0 && int32(s.tsNow(now)-ecr) >= 0
-}
-
-// synSample takes the handshake's RTT (RFC 6298, section 3: not of a SYN sent
-// twice, unless timestamps tell which).
-func (s *sender) synSample(t *tcb, now time.Duration, seg *Segment) {
-	var m time.Duration
-	switch {
-	case s.retrans == 0:
-		m = now - t.timer.since
-	case t.flags&useTS != 0 && seg.Options.HasTimestamp && seg.Options.TSEcr != 0:
-		m = time.Duration(s.tsNow(now)-seg.Options.TSEcr) * time.Millisecond
-	default:
-		return
-	}
-	s.sampleRTT(t, now, m)
 }
 
 // established enters ESTABLISHED.
@@ -374,7 +255,7 @@ func (c *Conn) completeSynRcvd(now time.Duration, seq, ack uint64, s *Segment) {
 	c.snd.wl1 = seq
 	c.todo &^= todoSYN
 	c.established(now)
-	if c.snd.fl != nil && c.snd.nxt > c.snd.una {
+	if c.snd.flight != nil && c.snd.nxt > c.snd.una {
 		c.snd.armRTO(&c.tcb, now)
 	}
 	c.inSynchronized(now, s)

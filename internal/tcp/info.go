@@ -126,7 +126,7 @@ func (c *Conn) infoOptions(in *Info) {
 
 // infoFlight fills in what is known once data was sent.
 func (s *sender) infoFlight(t *tcb, now time.Duration, in *Info) {
-	f := s.fl
+	f := s.flight
 	if f == nil {
 		return
 	}
@@ -163,8 +163,8 @@ func (s *sender) infoFlight(t *tcb, now time.Duration, in *Info) {
 // Linux has for its name; nothing where it tells nothing (TCP_CC_INFO).
 func (c *Conn) AppendCCInfo(b []byte) []byte {
 	var ctl cc.Controller
-	if c.snd.fl != nil {
-		ctl = c.snd.fl.cc
+	if c.snd.flight != nil {
+		ctl = c.snd.flight.cc
 	} else {
 		ctl, _ = cc.New(c.CC())
 	}

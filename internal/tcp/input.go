@@ -118,62 +118,6 @@ func (c *Conn) acceptable(now time.Duration, seq uint64, s *Segment) bool {
 	return s.Flags&wire.ACK != 0
 }
 
-// checkPAWS reports whether the timestamp is not older than the last one taken
-// (RFC 7323, section 5.3). One that was taken 24 days ago says nothing.
-func (r *receiver) checkPAWS(t *tcb, now time.Duration, s *Segment) bool {
-	if t.flags&useTS == 0 || !s.Options.HasTimestamp {
-		return true
-	}
-	if int32(s.Options.TSVal-r.tsRecent) >= 0 {
-		return true
-	}
-	const old = 24 * 24 * 3600
-	return uint32(now/time.Second)-r.tsAt > old
-}
-
-// inWindow is the acceptance test of section 3.4 in Linux's form: the segment
-// must not end before the last acknowledgment sent, nor begin behind the window.
-// A segment at the right edge of a zero window is let through for its ACK.
-func (r *receiver) inWindow(seq uint64, s *Segment) bool {
-	if seq+uint64(s.Len()) < r.lastAck {
-		return false
-	}
-	return seq <= max(r.adv, r.nxt)
-}
-
-// answerOld acknowledges a segment that is outside the window or old, at a
-// limited rate where it has no data, so that two peers cannot keep each other
-// busy.
-func (r *receiver) answerOld(t *tcb, now time.Duration, seq uint64, s *Segment) {
-	if s.Data.Len() == 0 && s.Flags&(wire.SYN|wire.FIN) == 0 {
-		if !r.oowAllowed(t, now) {
-			return
-		}
-	} else {
-		if seq < r.nxt {
-			r.duplicate(t, seq, s)
-			r.quickAck(now, quickCount)
-		}
-	}
-	t.ackNow()
-}
-
-// oowAllowed reports whether an answer to an invalid segment may be sent.
-func (r *receiver) oowAllowed(t *tcb, now time.Duration) bool {
-	if r.ack.oowAt != 0 && now-r.ack.oowAt < t.cfg.InvalidRateLimit {
-		return false
-	}
-	r.ack.oowAt = max(now, 1)
-	return true
-}
-
-// challenge sends a challenge ACK (RFC 5961).
-func (r *receiver) challenge(t *tcb, now time.Duration) {
-	if r.oowAllowed(t, now) {
-		t.ackNow()
-	}
-}
-
 // inReset takes a valid RST (section 3.10.7.4, second check).
 func (c *Conn) inReset() {
 	switch c.state {
@@ -204,8 +148,8 @@ func (c *Conn) inAck(now time.Duration, seq uint64, s *Segment) bool {
 	update := ack >= c.snd.una && c.snd.updateWindow(seq, ack, uint32(s.Window)<<c.snd.wscale)
 	if c.snd.nxt == c.snd.una {
 		// Nothing is in flight.
-		if c.snd.probes != 0 || c.timer.kind == rtxProbe && c.timer.rtx != never {
-			c.snd.ackedProbe(&c.tcb, now, c.rcv.sackLen(&c.tcb))
+		if c.snd.probes != 0 || c.timer.kind == rtxWindowProbe && c.timer.rtx != never {
+			c.snd.ackedWindowProbe(&c.tcb, now, c.rcv.sackLen(&c.tcb))
 		}
 		return true
 	}
@@ -214,20 +158,6 @@ func (c *Conn) inAck(now time.Duration, seq uint64, s *Segment) bool {
 		c.ackedFIN(now)
 	}
 	return c.state != Closed
-}
-
-// updateWindow takes SEG.WND if the segment is not older than the one that the
-// window was last taken from (section 3.10.7.4, fifth check), and reports whether it
-// did.
-func (s *sender) updateWindow(seq, ack uint64, wnd uint32) bool {
-	if ack > s.una || seq > s.wl1 ||
-		seq == s.wl1 && (wnd > s.wnd || wnd == 0) {
-		s.wl1 = seq
-		s.wnd = wnd
-		s.maxWnd = max(s.maxWnd, wnd)
-		return true
-	}
-	return false
 }
 
 // ackedFIN moves on once our FIN is acknowledged.
@@ -247,7 +177,7 @@ func (c *Conn) ackedFIN(now time.Duration) {
 
 // inData takes the text and the FIN (RFC 9293 §3.10.7.4, seventh and eighth check).
 func (c *Conn) inData(now time.Duration, s *Segment, seq uint64) {
-	if c.rare != nil {
+	if c.lazy != nil {
 		c.rcv.urgentByte(&c.tcb, seq, s)
 	}
 	if s.Data.Len() > 0 {
@@ -260,7 +190,7 @@ func (c *Conn) inData(now time.Duration, s *Segment, seq uint64) {
 
 	// What lies behind a gap waits for it, its FIN with it.
 	if seq > c.rcv.nxt {
-		c.rcv.inDisorder(&c.tcb, now, s, seq, fin)
+		c.rcv.queueOutOfOrder(&c.tcb, now, s, seq, fin)
 		return
 	}
 
@@ -274,75 +204,7 @@ func (c *Conn) inData(now time.Duration, s *Segment, seq uint64) {
 	if fin && c.rcv.nxt >= seq+uint64(n) {
 		c.inFIN(now)
 	}
-	c.rcv.judgeAck(&c.tcb, now, n)
-}
-
-// trim cuts a segment to what is new and inside the window (RFC 9293 §3.10.7.4, first
-// check) and returns where it begins then and whether its FIN is left. It reports false
-// if nothing is: the peer is told at once what is expected.
-func (r *receiver) trim(t *tcb, now time.Duration, s *Segment, seq uint64) (start uint64, fin, ok bool) {
-	n := s.Data.Len()
-	fin = s.Flags&wire.FIN != 0
-	end := seq + uint64(n)
-	edge := max(r.adv, r.nxt)
-	switch {
-	case end < r.nxt || end == r.nxt && !fin && n > 0 && seq < r.nxt:
-		// All of it is old.
-		r.duplicate(t, seq, s)
-		r.quickAck(now, quickCount)
-		t.ackNow()
-		return seq, false, false
-	case seq >= edge && n > 0:
-		// Behind the window: a probe, or a peer that ignores it.
-		r.quickAck(now, quickCount)
-		t.ackNow()
-		return seq, false, false
-	}
-
-	if seq < r.nxt {
-		if n > 0 {
-			r.duplicate(t, seq, s)
-		}
-		s.Data.TrimFront(int(min(r.nxt-seq, uint64(n))))
-		seq = min(r.nxt, end)
-	}
-
-	// Without the data before it a FIN does not count either.
-	if end > edge {
-		s.Data.Truncate(int(edge - seq))
-		fin = false
-		r.quickAck(now, quickCount)
-	}
-	return seq, fin, true
-}
-
-// deliver moves in-order data to the receive queue.
-func (r *receiver) deliver(t *tcb, now time.Duration, s *Segment, n int) {
-	q := &r.q
-	if q.Mem() > int(r.bufSize) {
-		r.pushDense(s)
-	} else {
-		q.PushVec(&s.Data)
-	}
-	r.nxt = q.End()
-	r.dataArrived(t, now, n, s.Flags)
-	if r.readable(t) {
-		t.events |= wait.In
-	}
-}
-
-// pushDense is for a queue whose blocks take more than the buffer: what fills less
-// than half of its block is copied, rather than a large block held for a few bytes.
-func (r *receiver) pushDense(s *Segment) {
-	q := &r.q
-	for _, v := range s.Data.Views() {
-		if 2*v.Len() < v.Cap() {
-			q.Append(v.Bytes())
-			continue
-		}
-		v.Retain()
-		q.Push(v)
-	}
+	c.rcv.scheduleAck(&c.tcb, now, n)
 }
 
 // inFIN takes the peer's FIN, which comes next.
@@ -350,7 +212,7 @@ func (c *Conn) inFIN(now time.Duration) {
 	c.rcv.nxt = c.rcv.q.End() + 1
 	c.flags |= finRcvd
 	c.shut |= shutRead
-	c.rcv.dropDisorder()
+	c.rcv.dropOutOfOrder()
 	c.events |= wait.In | wait.RdHup
 	if c.shut&shutWrite != 0 {
 		c.events |= wait.Hup

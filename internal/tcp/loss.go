@@ -34,9 +34,9 @@ type loss struct {
 	high      uint64 // recovery point
 	hint      uint64 // nothing below is marked lost
 	fack      uint64 // behind the highest byte SACKed
-	sacked    uint32 // bytes marked recSacked
-	lost      uint32 // bytes marked recLost
-	retrans   uint32 // bytes marked recRetrans
+	sacked    uint32 // bytes marked segSacked
+	lost      uint32 // bytes marked segLost
+	retrans   uint32 // bytes marked segRetrans
 	reno      uint32 // bytes that duplicate ACKs say have left the network, without SACK
 	seen      [4]span
 
@@ -58,7 +58,7 @@ func (l *loss) init(una uint64, reordering int) {
 // onAck takes an acknowledgment while data is in flight. update says that the window
 // was taken from it: then it is no duplicate.
 func (s *sender) onAck(t *tcb, now time.Duration, ack uint64, seg *Segment, update bool) {
-	f := s.fl
+	f := s.flight
 	if f == nil {
 		f = s.newFlight(t, now)
 	}
@@ -90,7 +90,7 @@ func (s *sender) onAck(t *tcb, now time.Duration, ack uint64, seg *Segment, upda
 		f.delivery, f.deliveryLimited = r, sample.AppLimited
 	}
 	l.adaptReoWnd(sample.Total, sample.PriorDelivered)
-	s.alert(t, now, &a)
+	s.advanceRecovery(t, now, &a)
 	told := &f.told
 	*told = cc.Ack{
 		Now: now, RTT: rtt, SRTT: t.rtt.smoothed(), MinRTT: t.rtt.least(),
@@ -109,7 +109,7 @@ func (s *sender) onAck(t *tcb, now time.Duration, ack uint64, seg *Segment, upda
 
 // afterAck sets the timer and tells the program about room.
 func (s *sender) afterAck(t *tcb, now time.Duration, a *ackInfo) {
-	l := &s.fl.loss
+	l := &s.flight.loss
 	if a.acked > 0 {
 		s.retrans, s.probes = 0, 0
 		t.timer.since = 0
@@ -123,9 +123,9 @@ func (s *sender) afterAck(t *tcb, now time.Duration, a *ackInfo) {
 	}
 	switch {
 	case s.una == s.sndEnd(t):
-		s.fl.chrono.set(now, chronoIdle)
+		s.flight.chrono.set(now, chronoIdle)
 	case s.nxt == s.sndEnd(t) && t.flags&noSpace != 0:
-		s.fl.chrono.set(now, chronoBuffer)
+		s.flight.chrono.set(now, chronoBuffer)
 	}
 	if s.una == s.nxt {
 		l.seen = [4]span{}
@@ -135,23 +135,23 @@ func (s *sender) afterAck(t *tcb, now time.Duration, a *ackInfo) {
 	if a.wait > 0 {
 		s.armReorder(t, now, a.wait)
 	}
-	if a.acked > 0 && s.fl.board.n > 0 && s.fl.board.at(0).flags&recSacked != 0 {
+	if a.acked > 0 && s.flight.scoreboard.n > 0 && s.flight.scoreboard.at(0).flags&segSacked != 0 {
 		// The peer has SACKed what it now asks for: it reneged, or an ACK is late.
 		t.timer.rtx, t.timer.kind = now+max(t.rtt.smoothed()/2, 10*time.Millisecond), rtxRTO
 	}
 }
 
-// advanceUna takes what is newly acknowledged off the board and the queue.
+// advanceUna takes what is newly acknowledged off the scoreboard and the queue.
 func (s *sender) advanceUna(t *tcb, now time.Duration, ack uint64, a *ackInfo) {
-	f := s.fl
-	b, l := &f.board, &f.loss
+	f := s.flight
+	b, l := &f.scoreboard, &f.loss
 	for b.n > 0 {
 		r := b.at(0)
 		if r.start >= ack {
 			break
 		}
 		n := uint32(min(r.end(), ack) - r.start)
-		s.ackedRec(t, now, r, n, a)
+		s.ackedSegment(t, now, r, n, a)
 		if r.end() > ack {
 			r.start += uint64(n)
 			r.n -= n
@@ -173,22 +173,22 @@ func (s *sender) advanceUna(t *tcb, now time.Duration, ack uint64, a *ackInfo) {
 	}
 }
 
-// ackedRec takes n bytes off the front of a record.
-func (s *sender) ackedRec(t *tcb, now time.Duration, r *rec, n uint32, a *ackInfo) {
-	f := s.fl
+// ackedSegment takes n bytes off the front of a sent segment.
+func (s *sender) ackedSegment(t *tcb, now time.Duration, r *sentSegment, n uint32, a *ackInfo) {
+	f := s.flight
 	l := &f.loss
 	if r.sent > 1 {
 		a.retransAck = true
-		if r.flags&recRetrans != 0 {
+		if r.flags&segRetrans != 0 {
 			l.retrans -= n
 		}
 	}
-	if r.flags&recSacked != 0 {
+	if r.flags&segSacked != 0 {
 		l.sacked -= n
 		return
 	}
 	a.delivered += n
-	if r.flags&recLost != 0 {
+	if r.flags&segLost != 0 {
 		l.lost -= n
 	}
 	if r.sent == 1 {
@@ -203,7 +203,7 @@ func (s *sender) ackedRec(t *tcb, now time.Duration, r *rec, n uint32, a *ackInf
 			a.origAcked = true
 		}
 	}
-	l.rackAdvance(now, r, r.start+uint64(n), t.rtt.least())
+	l.rackUpdate(now, r, r.start+uint64(n), t.rtt.least())
 	stamp := r.Stamp
 	f.rate.OnDelivered(&stamp, now, n, r.sent > 1)
 	if n == r.n {
@@ -211,51 +211,17 @@ func (s *sender) ackedRec(t *tcb, now time.Duration, r *rec, n uint32, a *ackInf
 	}
 }
 
-// takeRTT samples the round trip by what was acknowledged, not by what was sent
-// twice (Karn), unless timestamps tell which transmission arrived. It returns the
-// newest sample, for the controller.
-func (s *sender) takeRTT(t *tcb, now time.Duration, seg *Segment, a *ackInfo) time.Duration {
-	rto, newest := time.Duration(-1), time.Duration(0)
-	switch {
-	case a.haveAcked && !a.retransAck:
-		rto, newest = now-a.firstSent, now-a.lastSent
-	case a.haveSacked:
-		rto = now - a.sackSent
-		newest = rto
-	case t.flags&useTS != 0 && seg.Options.HasTimestamp && seg.Options.TSEcr != 0 && a.acked > 0:
-		d := int32(s.tsNow(now) - seg.Options.TSEcr)
-		if d >= 0 {
-			rto = max(time.Duration(d)*time.Millisecond, time.Millisecond)
-			newest = rto
-		}
-	}
-	if rto < 0 {
-		return 0
-	}
-	s.sampleRTT(t, now, rto)
-	return max(newest, 1)
-}
-
-// sampleRTT takes a measurement of the round trip.
-func (s *sender) sampleRTT(t *tcb, now, m time.Duration) {
-	if m < 0 {
-		return
-	}
-	t.rtt.sample(now, m, s.una, s.nxt, uint32(t.cfg.MinRTO/time.Microsecond))
-	t.rtt.setRTO(t.cfg)
-}
-
-// markLost marks the record i lost and returns its bytes if it was not before.
+// markLost marks the sent segment i lost and returns its bytes if it was not before.
 func (s *sender) markLost(i uint32) uint32 {
-	f := s.fl
-	r := f.board.at(i)
-	if r.flags&(recLost|recSacked) != 0 {
+	f := s.flight
+	r := f.scoreboard.at(i)
+	if r.flags&(segLost|segSacked) != 0 {
 		return 0
 	}
-	if r.flags&recRetrans != 0 {
+	if r.flags&segRetrans != 0 {
 		f.loss.retrans -= r.n
 	}
-	r.flags = r.flags&^recRetrans | recLost
+	r.flags = r.flags&^segRetrans | segLost
 	f.loss.lost += r.n
 	f.rate.OnLost(r.n)
 	f.loss.hint = min(f.loss.hint, r.start)
@@ -264,7 +230,7 @@ func (s *sender) markLost(i uint32) uint32 {
 
 // markFirst marks the first segment lost, for a peer without SACK.
 func (s *sender) markFirst(a *ackInfo) {
-	b := &s.fl.board
+	b := &s.flight.scoreboard
 	if b.n == 0 {
 		return
 	}

@@ -79,8 +79,8 @@ func TestMemorySender(t *testing.T) {
 	}
 	tc.pump()
 	records := 0
-	if tc.c.snd.fl != nil {
-		records = int(tc.c.snd.fl.board.n) * recCost
+	if tc.c.snd.flight != nil {
+		records = int(tc.c.snd.flight.scoreboard.n) * sentCost
 	}
 	if got := tc.c.snd.q.Mem() + records; got > 5<<20/2 {
 		t.Fatalf("%d bytes of memory for a buffer of a megabyte", got)
@@ -94,7 +94,7 @@ func TestAtRest(t *testing.T) {
 	before := buf.Live()
 	tc := newScript(t)
 	tc.connect()
-	if tc.c.snd.fl != nil || tc.c.rcv.ooo != nil || tc.c.rare != nil {
+	if tc.c.snd.flight != nil || tc.c.rcv.ooo != nil || tc.c.lazy != nil {
 		t.Fatal("a new connection holds more than itself")
 	}
 	tc.write(100)
@@ -102,7 +102,7 @@ func TestAtRest(t *testing.T) {
 	tc.recv("P. 1+100 ack 101")
 	tc.want(". 101 ack 101")
 	tc.read(100, 100)
-	if n := buf.Live() - before; n != 0 || tc.c.snd.fl.board.a != nil {
+	if n := buf.Live() - before; n != 0 || tc.c.snd.flight.scoreboard.a != nil {
 		t.Fatalf("%d blocks at rest", n)
 	}
 }

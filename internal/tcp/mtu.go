@@ -52,7 +52,7 @@ func (c *Conn) ICMP(now time.Duration, e *ICMPError) wait.Events {
 		c.fail(e.Errno)
 	case e.Errno != 0:
 		// Soft for an established connection (section 5.2): told when it times out.
-		c.rareState().softErr = e.Errno
+		c.makeLazy().softErr = e.Errno
 	}
 	return c.take()
 }
@@ -64,9 +64,9 @@ func (s *sender) tooBig(t *tcb, now time.Duration, mss int) {
 		return
 	}
 	s.pathMSS = uint16(mss)
-	if t.rare != nil && t.rare.mtu.on {
-		t.rare.mtu.high = min(t.rare.mtu.high, uint16(mss))
-		t.rare.mtu.low = min(t.rare.mtu.low, uint16(mss))
+	if t.lazy != nil && t.lazy.mtu.on {
+		t.lazy.mtu.high = min(t.lazy.mtu.high, uint16(mss))
+		t.lazy.mtu.low = min(t.lazy.mtu.low, uint16(mss))
 	}
 	s.setMSS(t)
 	s.simpleRetransmit(t, now)
@@ -75,15 +75,15 @@ func (s *sender) tooBig(t *tcb, now time.Duration, mss int) {
 // simpleRetransmit marks what is larger than the MSS lost. That is no sign of
 // congestion, so that the window stays (RFC 8201, section 5.4; RFC 1191).
 func (s *sender) simpleRetransmit(t *tcb, now time.Duration) {
-	f := s.fl
+	f := s.flight
 	if f == nil || !t.state.synchronized() {
 		return
 	}
 	l := &f.loss
 	mss := uint32(s.mss)
 	any := false
-	for i := uint32(0); i < f.board.n; i++ {
-		if f.board.at(i).n > mss && s.markLost(i) > 0 {
+	for i := uint32(0); i < f.scoreboard.n; i++ {
+		if f.scoreboard.at(i).n > mss && s.markLost(i) > 0 {
 			any = true
 		}
 	}
@@ -100,7 +100,7 @@ func (s *sender) suspectBlackHole(t *tcb, now time.Duration) {
 	if t.cfg.MTUProbing == 0 || int(s.retrans) < t.cfg.Retries1 || !t.state.synchronized() {
 		return
 	}
-	m := &t.rareState().mtu
+	m := &t.makeLazy().mtu
 	base := uint16(min(t.cfg.BaseMSS, 65535))
 	full := min(s.pathMSS, s.peerMSS)
 	if !m.on {
@@ -124,18 +124,18 @@ func (s *sender) suspectBlackHole(t *tcb, now time.Duration) {
 // little to send for probes: on a path that loses much, timeouts in a row mean
 // little. The next ones bring it back, for longer.
 func (s *sender) trustAgain(t *tcb) {
-	m := &t.rare.mtu
+	m := &t.lazy.mtu
 	m.on = false
 	s.setMSS(t)
 }
 
-// probeSize returns the size of data of the next probe, 0 if none is due.
-func (s *sender) probeSize(t *tcb, now time.Duration, avail, room uint64) uint32 {
-	if t.rare == nil || !t.rare.mtu.on || t.rare.mtu.size != 0 {
+// mtuProbeSize returns the size of data of the next probe, 0 if none is due.
+func (s *sender) mtuProbeSize(t *tcb, now time.Duration, avail, room uint64) uint32 {
+	if t.lazy == nil || !t.lazy.mtu.on || t.lazy.mtu.size != 0 {
 		return 0
 	}
-	m := &t.rare.mtu
-	l := &s.fl.loss
+	m := &t.lazy.mtu
+	l := &s.flight.loss
 	if l.state != cc.Open || l.sacked > 0 || now < m.next {
 		return 0
 	}
@@ -156,37 +156,55 @@ func (s *sender) probeSize(t *tcb, now time.Duration, avail, room uint64) uint32
 	return size
 }
 
-// probed takes note of the probe that was sent.
-func (s *sender) probed(t *tcb, start uint64, size uint32) {
-	m := &t.rare.mtu
+// sentMTUProbe takes note of the probe that was sent.
+func (s *sender) sentMTUProbe(t *tcb, start uint64, size uint32) {
+	m := &t.lazy.mtu
 	m.size, m.start, m.end = uint16(size)+uint16(t.optionLen()), start, start+uint64(size)
 }
 
 // ackedMTUProbe raises the MSS once a probe has arrived.
 func (s *sender) ackedMTUProbe(t *tcb, now time.Duration) {
-	if t.rare == nil || t.rare.mtu.size == 0 || s.una < t.rare.mtu.end {
+	if t.lazy == nil || t.lazy.mtu.size == 0 || s.una < t.lazy.mtu.end {
 		return
 	}
-	m := &t.rare.mtu
+	m := &t.lazy.mtu
 	m.low, m.size = m.size, 0
 	s.setMSS(t)
 }
 
-// probeFailed reports whether the one thing lost is the probe, which then is sent
+// mtuProbeFailed reports whether the one thing lost is the probe, which then is sent
 // again in smaller segments, and not taken for congestion (RFC 4821, section 7.6.2).
-func (s *sender) probeFailed(t *tcb, now time.Duration) bool {
-	if t.rare == nil || t.rare.mtu.size == 0 {
+func (s *sender) mtuProbeFailed(t *tcb, now time.Duration) bool {
+	if t.lazy == nil || t.lazy.mtu.size == 0 {
 		return false
 	}
-	m := &t.rare.mtu
+	m := &t.lazy.mtu
 	if s.una > m.start {
 		return false
 	}
-	b := &s.fl.board
+	b := &s.flight.scoreboard
 	i := b.find(m.start)
-	if i == b.n || b.at(i).flags&recLost == 0 || s.fl.loss.lost != b.at(i).n {
+	if i == b.n || b.at(i).flags&segLost == 0 || s.flight.loss.lost != b.at(i).n {
 		return false
 	}
 	m.high, m.size = m.size-1, 0
 	return true
+}
+
+// Covers reports whether seq is the sequence number of something sent and not
+// acknowledged: what an ICMP message must quote to be believed (RFC 5927,
+// section 4.1).
+func (c *Conn) Covers(seq uint32) bool {
+	off := c.snd.sndOff(seq)
+	return c.state != Closed && off >= c.snd.una && off < c.snd.nxt
+}
+
+// LowerPathMSS tells the connection that the path takes less than it thought: what
+// another connection to the same host has learnt (RFC 8201, section 5.2). mss is
+// what the path's MTU leaves for data and TCP options; a larger one than before has
+// no effect.
+func (c *Conn) LowerPathMSS(now time.Duration, mss int) {
+	if c.state != Closed {
+		c.snd.tooBig(&c.tcb, now, mss)
+	}
 }

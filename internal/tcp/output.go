@@ -1,84 +1,11 @@
 package tcp
 
 import (
-	"sync"
 	"time"
 
 	"usock/internal/buf"
-	"usock/internal/cc"
 	"usock/internal/wire"
 )
-
-// Poll builds the next segment into *s, or declines. It is the only builder of
-// segments, and there is no other function that asks whether there is something
-// to send. The views of s.Data have references for the caller; what *s held
-// before is overwritten.
-func (c *Conn) Poll(now time.Duration, s *Segment) bool {
-	if c.todo == 0 && c.snd.idle(&c.tcb) {
-		return false
-	}
-	*s = Segment{}
-	if c.todo&todoReset != 0 {
-		c.buildReset(now, s)
-		return true
-	}
-	switch c.state {
-	case Closed:
-		return false
-	case SynSent, SynRcvd:
-		if c.todo&todoSYN != 0 {
-			c.buildSYN(now, s)
-			return true
-		}
-		if c.state == SynSent || !c.fastOpened() {
-			return c.state == SynRcvd && c.buildAck(now, s)
-		}
-	}
-	nxt := c.snd.nxt
-	if c.snd.buildData(&c.tcb, now, s, c.rcv.sackLen(&c.tcb)) {
-		c.header(now, s)
-		if c.snd.nxt != nxt && s.Data.Len() > 0 {
-			c.rcv.answered(now)
-		}
-		return true
-	}
-	return c.buildAck(now, s)
-}
-
-// idle reports that there is neither data nor a FIN that was not sent, nor
-// anything lost.
-func (s *sender) idle(t *tcb) bool {
-	return s.nxt >= s.sndEnd(t) && (s.fl == nil || s.fl.loss.lost == 0)
-}
-
-// sndEnd returns the offset behind everything there is to send, the FIN included.
-func (s *sender) sndEnd(t *tcb) uint64 {
-	if t.flags&finQueued != 0 {
-		return s.q.End() + 1
-	}
-	return s.q.End()
-}
-
-// buildAck builds a segment without data, if one is due: an acknowledgment or a
-// probe.
-func (c *Conn) buildAck(now time.Duration, s *Segment) bool {
-	switch {
-	case c.todo&todoProbe != 0:
-		// An old number makes the peer acknowledge (RFC 9293, section 3.8.4).
-		c.todo &^= todoProbe
-		s.Seq = c.snd.sndSeq(c.snd.una - 1)
-		c.header(now, s)
-	case c.todo&todoAck != 0:
-		s.Seq = c.snd.sndSeq(c.acceptableSeq())
-		c.header(now, s)
-		if c.state == SynRcvd {
-			s.Window = uint16(min(c.rcv.ssthresh, 65535))
-		}
-	default:
-		return false
-	}
-	return true
-}
 
 // buildData builds a segment with data or a FIN: first what is lost, then what is
 // new.
@@ -87,7 +14,7 @@ func (s *sender) buildData(t *tcb, now time.Duration, seg *Segment, sackLen uint
 	if s.una >= end {
 		return false
 	}
-	f := s.fl
+	f := s.flight
 	if f == nil {
 		f = s.newFlight(t, now)
 	}
@@ -102,7 +29,7 @@ func (s *sender) buildData(t *tcb, now time.Duration, seg *Segment, sackLen uint
 	t.todo &^= todoRtx
 	if s.nxt >= end {
 		if t.todo&todoTLP != 0 {
-			return s.buildProbe(t, now, seg, sackLen)
+			return s.buildTLP(t, now, seg, sackLen)
 		}
 		return false
 	}
@@ -114,14 +41,14 @@ func (s *sender) buildData(t *tcb, now time.Duration, seg *Segment, sackLen uint
 	if n < 0 {
 		t.todo &^= todoForce
 		if t.todo&todoTLP != 0 && s.una != s.nxt {
-			return s.buildProbe(t, now, seg, sackLen)
+			return s.buildTLP(t, now, seg, sackLen)
 		}
 		f.use.Sent(s.una, s.nxt, inFlight, full)
 		if !full && s.una+uint64(s.wnd) < min(s.q.End(), s.nxt+uint64(s.mss)) {
 			f.chrono.set(now, chronoWindow)
 		}
 		if s.una == s.nxt {
-			s.armProbe(t, now)
+			s.armWindowProbe(t, now)
 		}
 		return false
 	}
@@ -163,10 +90,10 @@ func (s *sender) sendable(t *tcb, now time.Duration, sackLen uint32) (n int, ful
 			return none, true, false
 		}
 		limit = min(limit, max(cwnd-min(cwnd, inFlight), mss))
-		limit = min(limit, s.burst(t))
+		limit = min(limit, s.maxBurst(t))
 	}
-	if t.rare != nil {
-		if size := s.probeSize(t, now, avail, room); size != 0 {
+	if t.lazy != nil {
+		if size := s.mtuProbeSize(t, now, avail, room); size != 0 {
 			return int(size), false, true
 		}
 	}
@@ -222,16 +149,6 @@ func (s *sender) sendMSS(t *tcb, sackLen uint32) uint32 {
 	return mss
 }
 
-// inFlight is what the network is believed to hold: "pipe" of RFC 6675, in bytes.
-func (s *sender) inFlight() uint32 {
-	n := uint32(s.nxt - max(s.una, origin+1))
-	if f := s.fl; f != nil {
-		n -= f.loss.sacked + f.loss.lost
-		n -= min(n, f.loss.reno)
-	}
-	return n
-}
-
 // sendNew builds a segment with n bytes of new data, and the FIN behind the last.
 func (s *sender) sendNew(t *tcb, now time.Duration, seg *Segment, n, mss int, probe bool) {
 	q := &s.q
@@ -266,12 +183,12 @@ func (s *sender) sendNew(t *tcb, now time.Duration, seg *Segment, n, mss int, pr
 		size++
 	}
 	inFlight := s.inFlight()
-	f := s.fl
+	f := s.flight
 	f.cc.Sent(now, inFlight, size)
 	f.chrono.set(now, chronoBusy)
-	s.record(now, start, size, inFlight)
+	s.recordSent(now, start, size, inFlight)
 	if probe {
-		s.probed(t, start, uint32(n))
+		s.sentMTUProbe(t, start, uint32(n))
 	}
 	s.nxt = start + uint64(size)
 	if n > 0 {
@@ -323,9 +240,9 @@ func (s *sender) fill(seg *Segment, start uint64, n, mss int) int {
 	return n
 }
 
-// record notes that a range was sent.
-func (s *sender) record(now time.Duration, start uint64, size, inFlight uint32) {
-	b := &s.fl.board
+// recordSent notes that a range was sent.
+func (s *sender) recordSent(now time.Duration, start uint64, size, inFlight uint32) {
+	b := &s.flight.scoreboard
 	mss := uint32(s.mss)
 	if b.n > 0 && size%mss == 0 {
 		r := b.back()
@@ -337,73 +254,5 @@ func (s *sender) record(now time.Duration, start uint64, size, inFlight uint32) 
 	}
 	r := b.push()
 	r.start, r.n, r.sent = start, size, 1
-	s.fl.rate.OnSend(&r.Stamp, now, inFlight, size)
-}
-
-// flights keeps what connections that are over had for sending.
-var flights sync.Pool
-
-// newFlight makes what is needed to send data.
-func (s *sender) newFlight(t *tcb, now time.Duration) *flight {
-	f, _ := flights.Get().(*flight)
-	if f == nil {
-		f = &flight{}
-	}
-	name := t.opt.CC
-	if name == "" {
-		name = t.cfg.CC
-	}
-	if f.cc == nil || f.cc.Name() != name {
-		ctl, ok := cc.New(name)
-		if !ok {
-			ctl, _ = cc.New("")
-		}
-		f.cc = ctl
-	}
-	mss := uint32(s.mss)
-	w := uint32(t.cfg.InitialCwnd) * mss
-	if t.flags&synLost != 0 {
-		w = mss // RFC 5681, section 3.1
-	}
-	f.cc.Start(cc.Start{Now: now, MSS: mss, CWnd: w, SRTT: t.rtt.smoothed(), MinRTT: t.rtt.least()})
-	s.fl = f
-	f.loss.init(s.una, t.cfg.Reordering)
-	return f
-}
-
-// freeFlight gives it back.
-func (s *sender) freeFlight() {
-	f := s.fl
-	if f == nil {
-		return
-	}
-	s.fl = nil
-	f.board.free()
-	queue := f.loss.queue[:0]
-	if cap(queue) > 64 {
-		queue = nil
-	}
-	*f = flight{cc: f.cc}
-	f.loss.queue = queue
-	flights.Put(f)
-}
-
-// cwnd returns the congestion window in force.
-func (s *sender) cwnd() uint32 {
-	f := s.fl
-	if f.loss.cwnd != 0 {
-		return f.loss.cwnd
-	}
-	return f.cc.CWnd()
-}
-
-// restart reduces the window of a connection that was idle (RFC 5681, section
-// 4.1).
-func (s *sender) restart(t *tcb, now time.Duration) {
-	if s.una != s.nxt || !t.cfg.SlowStartIdle || s.lastData == 0 {
-		return
-	}
-	if idle := now - s.lastData; idle > t.rtt.timeout() {
-		s.fl.cc.Restart(now, idle, t.rtt.timeout())
-	}
+	s.flight.rate.OnSend(&r.Stamp, now, inFlight, size)
 }

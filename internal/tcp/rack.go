@@ -46,9 +46,9 @@ func sentAfter(t1 time.Duration, end1 uint64, t2 time.Duration, end2 uint64) boo
 	return t1 > t2 || t1 == t2 && end1 > end2
 }
 
-// rackAdvance takes note that a record was delivered up to end (section 6.2, step 2). One that was
+// rackUpdate takes note that a sent segment was delivered up to end (section 6.2, step 2). One that was
 // sent again and came back faster than any round trip was the first transmission.
-func (l *loss) rackAdvance(now time.Duration, r *rec, end uint64, minRTT time.Duration) {
+func (l *loss) rackUpdate(now time.Duration, r *sentSegment, end uint64, minRTT time.Duration) {
 	rtt := now - r.Sent
 	if r.sent > 1 && rtt < minRTT {
 		return
@@ -63,25 +63,25 @@ func (l *loss) rackAdvance(now time.Duration, r *rec, end uint64, minRTT time.Du
 // reoWnd is RACK_update_reo_wnd (step 4): none while no reordering was seen and
 // losses are certain, else a part of the smallest RTT that grows with DSACKs.
 func (s *sender) reoWnd(t *tcb) time.Duration {
-	l := &s.fl.loss
+	l := &s.flight.loss
 	if !l.rack.seen {
 		if l.state >= cc.Recovery || l.sacked >= uint32(l.reordering)*uint32(s.mss) ||
-			l.sackedSegs(&s.fl.board, uint32(s.mss)) >= uint32(l.reordering) {
+			l.sackedSegs(&s.flight.scoreboard, uint32(s.mss)) >= uint32(l.reordering) {
 			return 0
 		}
 	}
 	return min(t.rtt.least()/4*time.Duration(l.steps), t.rtt.smoothed())
 }
 
-// sackedSegs counts the records SACKed, up to the reordering degree: small segments
+// sackedSegs counts the sent segments SACKed, up to the reordering degree: small segments
 // count as much as large ones.
-func (l *loss) sackedSegs(b *board, mss uint32) uint32 {
+func (l *loss) sackedSegs(b *scoreboard, mss uint32) uint32 {
 	if l.sacked == 0 {
 		return 0
 	}
 	n := uint32(0)
 	for i := b.n; i > 0 && n < uint32(l.reordering) && b.n-i < 64; i-- {
-		if r := b.at(i - 1); r.flags&recSacked != 0 {
+		if r := b.at(i - 1); r.flags&segSacked != 0 {
 			n += (r.n + mss - 1) / mss
 		}
 	}
@@ -104,17 +104,17 @@ func (l *loss) adaptReoWnd(delivered, prior uint64) {
 	}
 }
 
-// detect is RACK_detect_loss (step 5). It returns how long to wait until the next
+// detectLoss is RACK_detect_loss (step 5). It returns how long to wait until the next
 // range would be lost, 0 if none.
-func (s *sender) detect(t *tcb, now time.Duration, a *ackInfo) time.Duration {
-	l := &s.fl.loss
-	b := &s.fl.board
+func (s *sender) detectLoss(t *tcb, now time.Duration, a *ackInfo) time.Duration {
+	l := &s.flight.loss
+	b := &s.flight.scoreboard
 	wait := l.rtt + s.reoWnd(t)
 	next := time.Duration(0)
 	i := b.find(max(l.next, s.una))
 	for ; i < b.n; i++ {
 		r := b.at(i)
-		if r.flags&(recSacked|recLost) == 0 && r.sent == 1 {
+		if r.flags&(segSacked|segLost) == 0 && r.sent == 1 {
 			if !sentAfter(l.rack.at, l.end, r.Sent, r.end()) {
 				break
 			}
@@ -130,21 +130,21 @@ func (s *sender) detect(t *tcb, now time.Duration, a *ackInfo) time.Duration {
 	} else {
 		l.next = s.nxt
 	}
-	if left := s.detectResent(now, wait, a); left > 0 && (next == 0 || left < next) {
+	if left := s.detectLossResent(now, wait, a); left > 0 && (next == 0 || left < next) {
 		next = left
 	}
 	return next
 }
 
-// detectResent is detect for what was sent more than once.
-func (s *sender) detectResent(now, wait time.Duration, a *ackInfo) time.Duration {
-	l := &s.fl.loss
-	b := &s.fl.board
+// detectLossResent is detect for what was sent more than once.
+func (s *sender) detectLossResent(now, wait time.Duration, a *ackInfo) time.Duration {
+	l := &s.flight.loss
+	b := &s.flight.scoreboard
 	for ; l.head < len(l.queue); l.head++ {
 		e := &l.queue[l.head]
 		for i := b.find(max(e.start, s.una)); i < b.n && b.at(i).start < e.end; i++ {
 			r := b.at(i)
-			if r.Sent != e.at || r.sent < 2 || r.flags&(recSacked|recLost) != 0 {
+			if r.Sent != e.at || r.sent < 2 || r.flags&(segSacked|segLost) != 0 {
 				continue
 			}
 			if !sentAfter(l.rack.at, l.end, r.Sent, r.end()) {
@@ -162,7 +162,7 @@ func (s *sender) detectResent(now, wait time.Duration, a *ackInfo) time.Duration
 }
 
 // noteResent puts a retransmission into the queue.
-func (l *loss) noteResent(r *rec) {
+func (l *loss) noteResent(r *sentSegment) {
 	if l.head > 32 && l.head > len(l.queue)/2 {
 		l.queue = l.queue[:copy(l.queue, l.queue[l.head:])]
 		l.head = 0
@@ -177,10 +177,10 @@ func (l *loss) noteResent(r *rec) {
 }
 
 // requeue fills the queue with all that was sent again and not delivered.
-func (l *loss) requeue(b *board) {
+func (l *loss) requeue(b *scoreboard) {
 	l.queue, l.head = l.queue[:0], 0
 	for i := uint32(0); i < b.n; i++ {
-		if r := b.at(i); r.sent > 1 && r.flags&recSacked == 0 {
+		if r := b.at(i); r.sent > 1 && r.flags&segSacked == 0 {
 			l.queue = append(l.queue, resent{span{r.start, r.end()}, r.Sent})
 		}
 	}
@@ -190,7 +190,7 @@ func (l *loss) requeue(b *board) {
 // checkReordering learns the degree of reordering from a first transmission that
 // was delivered behind later ones.
 func (s *sender) checkReordering(t *tcb, low uint64) {
-	l := &s.fl.loss
+	l := &s.flight.loss
 	if low >= l.fack {
 		return
 	}
@@ -204,12 +204,12 @@ func (s *sender) checkReordering(t *tcb, low uint64) {
 
 // rackTimeout detects losses when the reordering timer has expired.
 func (s *sender) rackTimeout(t *tcb, now time.Duration) {
-	f := s.fl
+	f := s.flight
 	if f == nil || s.una == s.nxt {
 		return
 	}
 	var a ackInfo
-	wait := s.detect(t, now, &a)
+	wait := s.detectLoss(t, now, &a)
 	if a.lost > 0 && f.loss.state < cc.Recovery {
 		s.enterRecovery(now)
 		if !f.cc.OwnsRecovery() {
@@ -220,60 +220,5 @@ func (s *sender) rackTimeout(t *tcb, now time.Duration) {
 		s.armReorder(t, now, wait)
 	} else {
 		s.armRTO(t, now)
-	}
-}
-
-// tlpDelay returns the probe timeout PTO (section 7.2), and false if no probe may
-// be sent.
-func (s *sender) tlpDelay(t *tcb) (time.Duration, bool) {
-	l := &s.fl.loss
-	if t.flags&useSACK == 0 || l.state > cc.CWR || l.tlpHigh != 0 {
-		return 0, false
-	}
-	if t.rtt.srtt == 0 {
-		return time.Second, true
-	}
-	d := 2 * t.rtt.smoothed()
-	if s.fl.board.n == 1 && s.nxt-s.una <= uint64(s.mss) {
-		// A single segment may wait for a delayed acknowledgment.
-		return d + t.cfg.MinRTO, true
-	}
-	return d + 2*time.Millisecond, true
-}
-
-// tlpExpired sends a probe: new data if there is some, else the last segment again
-// (section 7.3).
-func (s *sender) tlpExpired(t *tcb, now time.Duration) {
-	if s.fl == nil || s.una == s.nxt {
-		return
-	}
-	l := &s.fl.loss
-	if l.tlpHigh == 0 {
-		t.todo |= todoTLP
-		t.timer.rtx, t.timer.kind = now+t.rtt.timeout(), rtxRTO
-		return
-	}
-	s.armRTO(t, now)
-}
-
-// ackTLP takes an acknowledgment while a probe is out (section 7.4).
-func (s *sender) ackTLP(now time.Duration, ack uint64, a *ackInfo) {
-	l := &s.fl.loss
-	if ack < l.tlpHigh {
-		return
-	}
-	switch {
-	case !l.tlpRetrans, a.dsackTLP:
-		l.tlpHigh = 0
-	case ack > l.tlpHigh:
-		// The probe repaired a loss: the window is reduced for it.
-		l.tlpHigh = 0
-		f := s.fl
-		if l.state == cc.Open {
-			f.cc.Congestion(&cc.Event{Now: now, InFlight: uint32(s.nxt - a.priorUna), SndNxt: s.nxt})
-			f.cc.Recovered(now)
-		}
-	case a.acked == 0 && !a.dataSacked && a.duplicate:
-		l.tlpHigh = 0
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"usock/internal/cc"
 )
 
-func (s *script) lossState() cc.State { return s.c.snd.fl.loss.state }
+func (s *script) lossState() cc.State { return s.c.snd.flight.loss.state }
 
 func (s *script) wantLossState(st cc.State) {
 	s.t.Helper()
@@ -104,7 +104,7 @@ func TestFRTOSpurious(t *testing.T) {
 	if tc.c.snd.cwnd() < w {
 		t.Fatalf("cwnd %d, was %d before the timeout", tc.c.snd.cwnd(), w)
 	}
-	if n := tc.c.snd.fl.loss.lost; n != 0 {
+	if n := tc.c.snd.flight.loss.lost; n != 0 {
 		t.Fatalf("%d bytes still marked", n)
 	}
 	tc.quiet = true
@@ -240,9 +240,9 @@ func TestOneReduction(t *testing.T) {
 	tc := inFlight(t, 10)
 	tc.recv(". 1 ack 1 <sack 1001-4001>")
 	tc.want(". 1+1000 ack 1")
-	th := tc.c.snd.fl.cc.SSThresh()
+	th := tc.c.snd.flight.cc.SSThresh()
 	tc.recv(". 1 ack 1 <sack 1001-4001,sack 5001-9001>")
-	if tc.c.snd.fl.cc.SSThresh() != th {
+	if tc.c.snd.flight.cc.SSThresh() != th {
 		t.Fatal("reduced twice")
 	}
 	tc.quiet = true
@@ -256,12 +256,12 @@ func TestRepeatedTimeout(t *testing.T) {
 	tc.write(10000)
 	tc.out = nil
 	tc.wantAfter(msec(300), ". 1+1000 ack 1")
-	th := tc.c.snd.fl.cc.SSThresh()
+	th := tc.c.snd.flight.cc.SSThresh()
 	if th != 5000 {
 		t.Fatalf("ssthresh %d", th)
 	}
 	tc.wantAfter(msec(600), ". 1+1000 ack 1")
-	if tc.c.snd.fl.cc.SSThresh() != th {
+	if tc.c.snd.flight.cc.SSThresh() != th {
 		t.Fatal("reduced twice")
 	}
 	tc.wantCwnd(1000)

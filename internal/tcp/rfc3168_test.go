@@ -124,12 +124,12 @@ func TestECNSender(t *testing.T) {
 	tc.write(5000)
 	tc.recv(".E 1 ack 2001")
 	tc.wantLossState(cc.CWR)
-	if th := tc.c.snd.fl.cc.SSThresh(); th > 5000 {
+	if th := tc.c.snd.flight.cc.SSThresh(); th > 5000 {
 		t.Fatalf("ssthresh %d", th)
 	}
-	th := tc.c.snd.fl.cc.SSThresh()
+	th := tc.c.snd.flight.cc.SSThresh()
 	tc.recv(".E 1 ack 4001")
-	if tc.c.snd.fl.cc.SSThresh() != th {
+	if tc.c.snd.flight.cc.SSThresh() != th {
 		t.Fatal("reduced twice in a window")
 	}
 	found := false

@@ -86,3 +86,58 @@ func (r *rtt) backOff(cfg *Config) {
 }
 
 func (r *rtt) timeout() time.Duration { return time.Duration(r.rto) * time.Microsecond }
+
+// sampleRTT takes a measurement of the round trip.
+func (s *sender) sampleRTT(t *tcb, now, m time.Duration) {
+	if m < 0 {
+		return
+	}
+	t.rtt.sample(now, m, s.una, s.nxt, uint32(t.cfg.MinRTO/time.Microsecond))
+	t.rtt.setRTO(t.cfg)
+}
+
+// takeRTT samples the round trip by what was acknowledged, not by what was sent
+// twice (Karn), unless timestamps tell which transmission arrived. It returns the
+// newest sample, for the controller.
+func (s *sender) takeRTT(t *tcb, now time.Duration, seg *Segment, a *ackInfo) time.Duration {
+	rto, newest := time.Duration(-1), time.Duration(0)
+	switch {
+	case a.haveAcked && !a.retransAck:
+		rto, newest = now-a.firstSent, now-a.lastSent
+	case a.haveSacked:
+		rto = now - a.sackSent
+		newest = rto
+	case t.flags&useTS != 0 && seg.Options.HasTimestamp && seg.Options.TSEcr != 0 && a.acked > 0:
+		d := int32(s.tsNow(now) - seg.Options.TSEcr)
+		if d >= 0 {
+			rto = max(time.Duration(d)*time.Millisecond, time.Millisecond)
+			newest = rto
+		}
+	}
+	if rto < 0 {
+		return 0
+	}
+	s.sampleRTT(t, now, rto)
+	return max(newest, 1)
+}
+
+// synSample takes the handshake's RTT (RFC 6298, section 3: not of a SYN sent
+// twice, unless timestamps tell which).
+func (s *sender) synSample(t *tcb, now time.Duration, seg *Segment) {
+	var m time.Duration
+	switch {
+	case s.retrans == 0:
+		m = now - t.timer.since
+	case t.flags&useTS != 0 && seg.Options.HasTimestamp && seg.Options.TSEcr != 0:
+		m = time.Duration(s.tsNow(now)-seg.Options.TSEcr) * time.Millisecond
+	default:
+		return
+	}
+	s.sampleRTT(t, now, m)
+}
+
+// plausibleEcho reports whether TSecr can be of a SYN that we sent.
+func (s *sender) plausibleEcho(t *tcb, now time.Duration, ecr uint32) bool {
+	first := s.tsNow(t.timer.since)
+	return int32(ecr-first) >= 0 && int32(s.tsNow(now)-ecr) >= 0
+}

@@ -35,7 +35,7 @@ type ackInfo struct {
 
 // takeSACK marks what the blocks tell.
 func (s *sender) takeSACK(t *tcb, now time.Duration, ack uint64, o *wire.TCPOptions, a *ackInfo) {
-	l := &s.fl.loss
+	l := &s.flight.loss
 	blocks := o.SACK[:o.NSACK]
 	first := 0
 	if sp, ok := s.sackSpan(blocks[0]); ok && s.isDSACK(sp, ack, blocks) {
@@ -77,7 +77,7 @@ func (s *sender) isDSACK(sp span, ack uint64, blocks []wire.SACKBlock) bool {
 
 // takeDSACK learns that something sent again had arrived before.
 func (s *sender) takeDSACK(t *tcb, now time.Duration, sp span, a *ackInfo) {
-	l := &s.fl.loss
+	l := &s.flight.loss
 	// What was never sent, or long ago, says nothing.
 	if sp.end > s.nxt || sp.start+uint64(max(s.maxWnd, 1<<16)) < s.una {
 		return
@@ -96,10 +96,10 @@ func (s *sender) takeDSACK(t *tcb, now time.Duration, sp span, a *ackInfo) {
 	}
 }
 
-// markSpan marks the records in sp that are not marked yet. The blocks of the
+// markSpan marks the sent segments in sp that are not marked yet. The blocks of the
 // acknowledgment before, which are in l.seen, need no look.
 func (s *sender) markSpan(t *tcb, now time.Duration, sp span, a *ackInfo) {
-	for _, o := range s.fl.loss.seen {
+	for _, o := range s.flight.loss.seen {
 		if o.start <= sp.start && sp.start < o.end {
 			sp.start = min(o.end, sp.end)
 		}
@@ -110,10 +110,10 @@ func (s *sender) markSpan(t *tcb, now time.Duration, sp span, a *ackInfo) {
 	if sp.start >= sp.end {
 		return
 	}
-	b := &s.fl.board
+	b := &s.flight.scoreboard
 	i := b.find(sp.start)
 	for ; i < b.n && b.at(i).start < sp.end; i++ {
-		if b.at(i).flags&recSacked != 0 {
+		if b.at(i).flags&segSacked != 0 {
 			continue
 		}
 		if !s.cutTo(&i, sp) {
@@ -123,12 +123,12 @@ func (s *sender) markSpan(t *tcb, now time.Duration, sp span, a *ackInfo) {
 	}
 }
 
-// cutTo splits the record *i so that what lies in sp is a record of its own, at
-// multiples of the MSS from the record's start: bounds elsewhere are rounded
-// inwards, so that a peer cannot make us keep a record a byte. It reports false if
+// cutTo splits the sent segment *i so that what lies in sp is a sent segment of its own, at
+// multiples of the MSS from its start: bounds elsewhere are rounded
+// inwards, so that a peer cannot make us keep a sent segment a byte. It reports false if
 // nothing whole is left, and moves *i to the record.
 func (s *sender) cutTo(i *uint32, sp span) bool {
-	b := &s.fl.board
+	b := &s.flight.scoreboard
 	mss := uint64(s.mss)
 	r := b.at(*i)
 	if sp.start > r.start {
@@ -150,11 +150,11 @@ func (s *sender) cutTo(i *uint32, sp span) bool {
 	return true
 }
 
-// markSacked marks a whole record SACKed.
-func (s *sender) markSacked(t *tcb, now time.Duration, r *rec, a *ackInfo) {
-	f := s.fl
+// markSacked marks a whole sent segment SACKed.
+func (s *sender) markSacked(t *tcb, now time.Duration, r *sentSegment, a *ackInfo) {
+	f := s.flight
 	l := &f.loss
-	l.rackAdvance(now, r, r.end(), t.rtt.least())
+	l.rackUpdate(now, r, r.end(), t.rtt.least())
 	if r.sent == 1 {
 		if r.start < l.fack {
 			a.reord = min(a.reord, r.start)
@@ -166,13 +166,13 @@ func (s *sender) markSacked(t *tcb, now time.Duration, r *rec, a *ackInfo) {
 			a.haveSacked, a.sackSent = true, r.Sent
 		}
 	}
-	if r.flags&recLost != 0 {
+	if r.flags&segLost != 0 {
 		l.lost -= r.n
 	}
-	if r.flags&recRetrans != 0 {
+	if r.flags&segRetrans != 0 {
 		l.retrans -= r.n
 	}
-	r.flags = r.flags&^(recLost|recRetrans) | recSacked
+	r.flags = r.flags&^(segLost|segRetrans) | segSacked
 	l.sacked += r.n
 	l.fack = max(l.fack, r.end())
 	a.delivered += r.n

@@ -148,55 +148,6 @@ func (c *Conn) SetWindowClamp(n int) error {
 // (TCP_NOTSENT_LOWAT).
 func (c *Conn) SetNotSentLowat(n uint32) { c.opt.NotSentLowat = n }
 
-// SetRcvBuf fixes the receive buffer's memory at n bytes, half of which is window.
-func (c *Conn) SetRcvBuf(now time.Duration, n int) {
-	c.flags |= fixedRcv
-	c.rcv.bufSize = uint32(n)
-}
-
-// SetSndBuf fixes the send buffer at n bytes.
-func (c *Conn) SetSndBuf(n int) {
-	c.flags |= fixedSnd
-	c.snd.bufSize = uint32(n)
-}
-
-// RcvBuf returns the size of the receive buffer in bytes.
-func (c *Conn) RcvBuf() int {
-	if c.state == Closed && c.rcv.bufSize == 0 {
-		return c.cfg.RMem[1]
-	}
-	return int(c.rcv.bufSize)
-}
-
-// SndBuf returns the size of the send buffer in bytes.
-func (c *Conn) SndBuf() int {
-	if c.state == Closed && c.snd.bufSize == 0 {
-		return c.cfg.WMem[1]
-	}
-	return int(c.snd.bufSize)
-}
-
-// SetRcvLowat sets how many bytes make the socket readable (SO_RCVLOWAT). The
-// buffer grows so that they fit.
-func (c *Conn) SetRcvLowat(now time.Duration, n int) {
-	if n < 0 {
-		n = 1<<31 - 1
-	}
-	if c.flags&fixedRcv != 0 {
-		n = min(n, int(c.rcv.bufSize/2))
-	} else {
-		n = min(n, c.cfg.RMem[2]/2)
-	}
-	c.opt.RcvLowat = int32(max(n, 1))
-	if c.flags&fixedRcv == 0 && c.rcv.bufSize < uint32(2*n) && c.state != Closed {
-		c.rcv.bufSize = uint32(2 * n)
-		c.rcv.ssthresh = max(c.rcv.ssthresh, uint32(n))
-		if c.state.synchronized() {
-			c.ackNow()
-		}
-	}
-}
-
 // SetCC chooses the congestion control by name (TCP_CONGESTION).
 func (c *Conn) SetCC(now time.Duration, name string) error {
 	ctl, ok := cc.New(name)
@@ -204,7 +155,7 @@ func (c *Conn) SetCC(now time.Duration, name string) error {
 		return syscall.ENOENT
 	}
 	c.opt.CC = ctl.Name()
-	if f := c.snd.fl; f != nil && f.cc.Name() != ctl.Name() {
+	if f := c.snd.flight; f != nil && f.cc.Name() != ctl.Name() {
 		ctl.Start(cc.Start{
 			Now: now, MSS: uint32(c.snd.mss), CWnd: f.cc.CWnd(), SSThresh: f.cc.SSThresh(),
 			SRTT: c.rtt.smoothed(), MinRTT: c.rtt.least(),
@@ -217,8 +168,8 @@ func (c *Conn) SetCC(now time.Duration, name string) error {
 // CC returns the name of the congestion control.
 func (c *Conn) CC() string {
 	switch {
-	case c.snd.fl != nil:
-		return c.snd.fl.cc.Name()
+	case c.snd.flight != nil:
+		return c.snd.flight.cc.Name()
 	case c.opt.CC != "":
 		return c.opt.CC
 	}

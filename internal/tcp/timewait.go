@@ -118,3 +118,12 @@ func (c *Conn) inTimeWait(now time.Duration, s *Segment) {
 	}
 	c.timer.keep, c.rcv.ack.oowAt, c.rcv.tsRecent = t.expires, t.oowAt, t.tsRecent
 }
+
+// Reusable reports whether a new active open may take the tuple over now, and with
+// which initial sequence number: the old connection used timestamps, and the clock
+// that they come from has moved on since the last of them, so that every segment of
+// the new one is newer by PAWS (RFC 6191, section 2; Linux, tcp_twsk_unique). Where the
+// program has chosen the port, the sequence numbers, which are newer, are enough.
+func (t *TimeWaitState) Reusable(now time.Duration, chosen bool) (iss uint32, ok bool) {
+	return t.NextISS(), t.hasTS && (chosen || now-(t.expires-t.length) >= time.Millisecond)
+}

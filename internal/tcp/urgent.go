@@ -34,7 +34,7 @@ const (
 func (c *Conn) WriteUrgent(now time.Duration, v buf.View) int {
 	n := c.Write(now, v)
 	if n > 0 {
-		c.rareState().urg.sndUp = c.snd.q.End()
+		c.makeLazy().urg.sndUp = c.snd.q.End()
 		c.snd.push(&c.tcb)
 	}
 	return n
@@ -43,13 +43,13 @@ func (c *Conn) WriteUrgent(now time.Duration, v buf.View) int {
 // putUrgent sets the urgent pointer of a segment that leaves (RFC 9293, section
 // 3.8.5).
 func (s *sender) putUrgent(t *tcb, seg *Segment, start uint64) {
-	if t.rare == nil || t.rare.urg.sndUp == 0 {
+	if t.lazy == nil || t.lazy.urg.sndUp == 0 {
 		return
 	}
-	up := t.rare.urg.sndUp
+	up := t.lazy.urg.sndUp
 	switch {
 	case up <= s.una:
-		t.rare.urg.sndUp = 0
+		t.lazy.urg.sndUp = 0
 	case start >= up:
 	case up < start+0x10000:
 		seg.Flags |= wire.URG
@@ -72,7 +72,7 @@ func (r *receiver) inUrgent(t *tcb, seq uint64, s *Segment) {
 		return
 	}
 	mark := seq + uint64(s.Urgent) - 1
-	u := &t.rareState().urg
+	u := &t.makeLazy().urg
 	if mark < r.q.Base() || mark < r.nxt || u.state != urgentNone && mark <= u.mark {
 		return
 	}
@@ -86,10 +86,10 @@ func (r *receiver) inUrgent(t *tcb, seq uint64, s *Segment) {
 
 // urgentByte looks for the urgent byte in a segment of data.
 func (r *receiver) urgentByte(t *tcb, seq uint64, s *Segment) {
-	if t.rare == nil || t.rare.urg.state != urgentNotYet {
+	if t.lazy == nil || t.lazy.urg.state != urgentNotYet {
 		return
 	}
-	u := &t.rare.urg
+	u := &t.lazy.urg
 	if u.mark < seq || u.mark >= seq+uint64(s.Data.Len()) {
 		return
 	}
@@ -107,15 +107,15 @@ func (c *Conn) finishUrgent(s *Segment) {
 }
 
 // urgentReady reports whether MSG_OOB has a byte to read.
-func (r *receiver) urgentReady(t *tcb) bool { return t.rare != nil && t.rare.urg.state == urgentValid }
+func (r *receiver) urgentReady(t *tcb) bool { return t.lazy != nil && t.lazy.urg.state == urgentValid }
 
 // urgentMark returns the offset at which reading stops, and false if there is none
 // ahead.
 func (r *receiver) urgentMark(t *tcb) (uint64, bool) {
-	if t.rare == nil || t.rare.urg.state == urgentNone || t.rare.urg.mark < r.q.Base() {
+	if t.lazy == nil || t.lazy.urg.state == urgentNone || t.lazy.urg.mark < r.q.Base() {
 		return 0, false
 	}
-	return t.rare.urg.mark, true
+	return t.lazy.urg.mark, true
 }
 
 // UrgentArrived reports whether the queue holds the urgent byte behind others: one
@@ -156,18 +156,18 @@ func (c *Conn) PassUrgent(now time.Duration) {
 
 // readUrgentPassed forgets the urgent byte once reading has passed it.
 func (r *receiver) readUrgentPassed(t *tcb) {
-	if t.rare != nil && t.rare.urg.state != urgentNone && r.q.Base() > t.rare.urg.mark {
-		t.rare.urg.state = urgentNone
+	if t.lazy != nil && t.lazy.urg.state != urgentNone && r.q.Base() > t.lazy.urg.mark {
+		t.lazy.urg.state = urgentNone
 	}
 }
 
 // ReadUrgent reads the urgent byte (MSG_OOB). EAGAIN: it has been announced and has
 // not arrived. EINVAL: there is none, or it is inline.
 func (c *Conn) ReadUrgent(peek bool) (byte, error) {
-	if c.opt.OOBInline || c.rare == nil {
+	if c.opt.OOBInline || c.lazy == nil {
 		return 0, syscall.EINVAL
 	}
-	u := &c.rare.urg
+	u := &c.lazy.urg
 	switch u.state {
 	case urgentValid:
 		if !peek {

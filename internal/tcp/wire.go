@@ -1,36 +1,10 @@
 package tcp
 
-import (
-	"time"
-
-	"usock/internal/wire"
-)
+import "usock/internal/wire"
 
 // origin is the stream offset of a SYN; the first byte of data is at origin+1. It
 // leaves room below for the offsets of old segments, and its low 32 bits are zero.
 const origin = 1 << 32
-
-// sndSeq returns the sequence number of an offset of ours.
-func (s *sender) sndSeq(off uint64) uint32 { return s.iss + uint32(off) }
-
-// sndOff returns the offset, near snd.una, that the peer's SEG.ACK means.
-func (s *sender) sndOff(seq uint32) uint64 {
-	return s.una + uint64(int64(int32(seq-s.sndSeq(s.una))))
-}
-
-// rcvSeq returns the sequence number of an offset of the peer's.
-func (r *receiver) rcvSeq(off uint64) uint32 { return r.irs + uint32(off) }
-
-// rcvOff returns the offset, near rcv.nxt, that the peer's SEG.SEQ means.
-func (r *receiver) rcvOff(seq uint32) uint64 {
-	return r.nxt + uint64(int64(int32(seq-r.rcvSeq(r.nxt))))
-}
-
-// tsNow is the timestamp clock: milliseconds and an offset of the connection's
-// own (RFC 7323, sections 5.4 and 7.1).
-func (s *sender) tsNow(now time.Duration) uint32 {
-	return uint32(now/time.Millisecond) + s.tsOffset
-}
 
 // tsOptionLen is what a timestamp takes in every segment.
 const tsOptionLen = 12
@@ -41,36 +15,6 @@ func (t *tcb) optionLen() int {
 		return tsOptionLen
 	}
 	return 0
-}
-
-// header adds to a segment of a synchronized connection what the receiver has to
-// say: whatever leaves acknowledges.
-func (c *Conn) header(now time.Duration, s *Segment) {
-	s.Flags |= wire.ACK
-	s.Ack = c.rcv.rcvSeq(c.rcv.nxt)
-	s.Window = c.rcv.advertise(&c.tcb, now)
-	if c.flags&useTS != 0 {
-		s.Options.HasTimestamp = true
-		s.Options.TSVal, s.Options.TSEcr = c.snd.tsNow(now), c.rcv.tsRecent
-	}
-	if c.rcv.ooo != nil && c.flags&useSACK != 0 {
-		c.rcv.putSACK(&c.tcb, &s.Options)
-	}
-	if c.flags&(useECN|ceSeen) == useECN|ceSeen {
-		s.Flags |= wire.ECE
-	}
-	c.stats.segsOut++
-	c.rcv.ackSent(&c.tcb, now)
-}
-
-// acceptableSeq is the number of a segment without data: snd.nxt, but no number that
-// a peer that has shrunk its window would not accept.
-func (c *Conn) acceptableSeq() uint64 {
-	edge := c.snd.una + uint64(c.snd.wnd)
-	if edge >= c.snd.nxt || !c.state.synchronized() || c.flags&useWScale != 0 && c.snd.nxt-edge < 1<<c.rcv.wscale {
-		return c.snd.nxt
-	}
-	return edge
 }
 
 // ResetFor returns the RST that answers a segment to a port where nothing

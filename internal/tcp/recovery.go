@@ -4,12 +4,11 @@ import (
 	"time"
 
 	"usock/internal/cc"
-	"usock/internal/wire"
 )
 
-// alert moves between the states of recovery after an acknowledgment.
-func (s *sender) alert(t *tcb, now time.Duration, a *ackInfo) {
-	f := s.fl
+// advanceRecovery moves between the states of recovery after an acknowledgment.
+func (s *sender) advanceRecovery(t *tcb, now time.Duration, a *ackInfo) {
+	f := s.flight
 	l := &f.loss
 	if l.state == cc.Open && l.sacked == 0 && l.lost == 0 && !a.duplicate && !a.dsack && !a.ece {
 		return
@@ -39,9 +38,9 @@ func (s *sender) alert(t *tcb, now time.Duration, a *ackInfo) {
 	if l.state == cc.Open && a.dsack {
 		s.tryUndo(t, now, a)
 	}
-	s.identify(t, now, a)
+	s.identifyLost(t, now, a)
 	if (l.lost > 0 || more) && l.state < cc.Recovery {
-		if s.probeFailed(t, now) {
+		if s.mtuProbeFailed(t, now) {
 			return
 		}
 		s.enterRecovery(now)
@@ -49,13 +48,13 @@ func (s *sender) alert(t *tcb, now time.Duration, a *ackInfo) {
 	s.hearECE(t, a)
 }
 
-// identify marks what the acknowledgment shows to be lost.
-func (s *sender) identify(t *tcb, now time.Duration, a *ackInfo) {
-	l := &s.fl.loss
+// identifyLost marks what the acknowledgment shows to be lost.
+func (s *sender) identifyLost(t *tcb, now time.Duration, a *ackInfo) {
+	l := &s.flight.loss
 	if t.flags&useSACK != 0 {
 		if l.advanced {
 			l.advanced = false
-			a.wait = s.detect(t, now, a)
+			a.wait = s.detectLoss(t, now, a)
 		}
 		return
 	}
@@ -73,14 +72,14 @@ func (s *sender) identify(t *tcb, now time.Duration, a *ackInfo) {
 
 // enterRecovery begins fast recovery (RFC 6675, section 5; RFC 6937).
 func (s *sender) enterRecovery(now time.Duration) {
-	s.reduce(now, cc.Recovery, cc.ByLoss)
+	s.beginReduction(now, cc.Recovery, cc.ByLoss)
 	s.startUndo()
 }
 
 // startUndo begins to look for signs that the recovery is needless. As long as
 // nothing was sent again, undoRetrans is -1: there is nothing for DSACKs to answer.
 func (s *sender) startUndo() {
-	l := &s.fl.loss
+	l := &s.flight.loss
 	l.undo, l.undoMarker, l.undoRetrans = true, s.una, int32(l.retrans)
 	if l.retrans == 0 {
 		l.undoRetrans = -1
@@ -92,15 +91,15 @@ func (s *sender) startUndo() {
 // before are still out: an acknowledgment of theirs must not look like one of a
 // first transmission (RFC 3522 asks for the first of all that may be answered).
 func (s *sender) forgetResent() {
-	l, b := &s.fl.loss, &s.fl.board
+	l, b := &s.flight.loss, &s.flight.scoreboard
 	if l.retrans == 0 && (b.n == 0 || b.at(0).sent < 2) {
 		l.firstResent = 0
 	}
 }
 
-// reduce begins a reduction of the window.
-func (s *sender) reduce(now time.Duration, st cc.State, why cc.Cause) {
-	f := s.fl
+// beginReduction begins a reduction of the window.
+func (s *sender) beginReduction(now time.Duration, st cc.State, why cc.Cause) {
+	f := s.flight
 	l := &f.loss
 	prior := f.cc.CWnd()
 	if l.state == cc.Open {
@@ -120,9 +119,9 @@ func (s *sender) reduce(now time.Duration, st cc.State, why cc.Cause) {
 // prr is proportional rate reduction with the slow-start bound (RFC 6937, section
 // 3): what may be sent follows what was delivered.
 func (s *sender) prr(a *ackInfo, inFlight uint32) {
-	l := &s.fl.loss
+	l := &s.flight.loss
 	mss := uint32(s.mss)
-	target := s.fl.cc.CWnd()
+	target := s.flight.cc.CWnd()
 	l.prrDelivered += a.delivered
 	var n uint32
 	if inFlight > target {
@@ -145,7 +144,7 @@ func (s *sender) prr(a *ackInfo, inFlight uint32) {
 
 // endReduction returns to Open.
 func (s *sender) endReduction(now time.Duration) {
-	f := s.fl
+	f := s.flight
 	l := &f.loss
 	if l.state == cc.Recovery && l.persist > 0 {
 		l.persist--
@@ -158,7 +157,7 @@ func (s *sender) endReduction(now time.Duration) {
 // everything that was sent again had arrived before, or the acknowledgment was
 // caused by a first transmission.
 func (s *sender) tryUndo(t *tcb, now time.Duration, a *ackInfo) bool {
-	l := &s.fl.loss
+	l := &s.flight.loss
 	if !l.undo {
 		return false
 	}
@@ -178,7 +177,7 @@ func (s *sender) tryUndo(t *tcb, now time.Duration, a *ackInfo) bool {
 // delayedOnly is the Eifel test (RFC 3522): the peer echoes a timestamp from before
 // the first retransmission.
 func (s *sender) delayedOnly(t *tcb) bool {
-	l := &s.fl.loss
+	l := &s.flight.loss
 	if t.flags&useTS == 0 || l.firstResent == 0 || s.tsEcr == 0 {
 		return false
 	}
@@ -189,13 +188,13 @@ func (s *sender) delayedOnly(t *tcb) bool {
 // found lost again: what was sent once by the cursor, which goes back, and what was
 // sent again by its queue, which is made anew.
 func (s *sender) undoReduction(t *tcb, now time.Duration) {
-	f := s.fl
+	f := s.flight
 	l := &f.loss
-	b := &f.board
+	b := &f.scoreboard
 	if l.lost > 0 {
 		for i := b.find(max(l.hint, s.una)); i < b.n && l.lost > 0; i++ {
-			if r := b.at(i); r.flags&recLost != 0 {
-				r.flags &^= recLost
+			if r := b.at(i); r.flags&segLost != 0 {
+				r.flags &^= segLost
 				l.lost -= r.n
 			}
 		}
@@ -212,10 +211,10 @@ func (s *sender) undoReduction(t *tcb, now time.Duration) {
 // onTimeout takes what is in flight to be lost (RFC 5681, section 3.1), except
 // what RACK knows to have been sent just now.
 func (s *sender) onTimeout(t *tcb, now time.Duration) {
-	f := s.fl
+	f := s.flight
 	l := &f.loss
-	b := &f.board
-	reneged := b.n > 0 && b.at(0).flags&recSacked != 0
+	b := &f.scoreboard
+	reneged := b.n > 0 && b.at(0).flags&segSacked != 0
 	if l.state <= cc.CWR || l.state == cc.Loss && s.una >= l.high || !l.undo {
 		s.startUndo()
 	}
@@ -226,8 +225,8 @@ func (s *sender) onTimeout(t *tcb, now time.Duration) {
 	}
 	for i := uint32(0); i < b.n; i++ {
 		r := b.at(i)
-		if reneged && r.flags&recSacked != 0 {
-			r.flags &^= recSacked
+		if reneged && r.flags&segSacked != 0 {
+			r.flags &^= segSacked
 			l.sacked -= r.n
 		}
 		if i > 0 && t.flags&useSACK != 0 && !reneged && l.rtt > 0 && r.Sent+l.rtt > now {
@@ -248,9 +247,9 @@ func (s *sender) onTimeout(t *tcb, now time.Duration) {
 }
 
 // inLoss takes an acknowledgment after a timeout. It reports true if the rest of
-// alert is not to be done.
+// advanceRecovery is not to be done.
 func (s *sender) inLoss(t *tcb, now time.Duration, a *ackInfo) bool {
-	l := &s.fl.loss
+	l := &s.flight.loss
 	if a.acked > 0 && s.tryUndo(t, now, a) || l.frto && a.origAcked && s.undoLoss(t, now) {
 		s.endReduction(now)
 		return false
@@ -283,134 +282,4 @@ func (s *sender) inLoss(t *tcb, now time.Duration, a *ackInfo) bool {
 func (s *sender) undoLoss(t *tcb, now time.Duration) bool {
 	s.undoReduction(t, now)
 	return true
-}
-
-// nextLost returns the index of the first record that is marked lost.
-func (s *sender) nextLost() (uint32, bool) {
-	f := s.fl
-	b := &f.board
-	i := b.find(max(f.loss.hint, s.una))
-	for i < b.n && b.at(i).flags&recLost == 0 {
-		i++
-	}
-	return i, i < b.n
-}
-
-// buildRetransmission builds a segment again: from the first record that is lost,
-// or a tail loss probe. ok is false if there is nothing of the kind to do and new
-// data may be sent.
-func (s *sender) buildRetransmission(t *tcb, now time.Duration, seg *Segment, sackLen uint32) (done, ok bool) {
-	f := s.fl
-	l := &f.loss
-	if l.preferNew && s.nxt == l.high && s.sndEnd(t) > s.nxt {
-		return false, false
-	}
-	if l.preferNew && s.nxt > l.high {
-		return false, false
-	}
-	i, found := s.nextLost()
-	if !found {
-		return false, false
-	}
-	mss := s.sendMSS(t, sackLen)
-	n := min(f.board.at(i).n, mss)
-	inFlight := s.inFlight()
-	if t.todo&todoRtx == 0 && inFlight+n > s.cwnd() {
-		return false, true
-	}
-	// A window that was shrunk is respected, but for the first segment, which serves
-	// as a probe.
-	start, edge := f.board.at(i).start, s.una+uint64(s.wnd)
-	switch {
-	case start < edge:
-		mss = uint32(min(uint64(mss), edge-start))
-	case start > s.una:
-		return false, true
-	}
-	s.resend(t, now, seg, i, mss)
-	return true, true
-}
-
-// buildProbe builds the tail loss probe: the last segment again.
-func (s *sender) buildProbe(t *tcb, now time.Duration, seg *Segment, sackLen uint32) bool {
-	f := s.fl
-	b := &f.board
-	l := &f.loss
-	t.todo &^= todoTLP
-	if b.n == 0 || s.una == s.nxt {
-		return false
-	}
-	mss := s.sendMSS(t, sackLen)
-	r := b.back()
-	if r.flags&recSacked != 0 {
-		return false
-	}
-	i := b.n - 1
-	if r.n > mss {
-		b.split(i, r.start+uint64((r.n-1)/mss*mss))
-		i++
-	}
-	s.resend(t, now, seg, i, mss)
-	l.tlpHigh, l.tlpRetrans = s.nxt, true
-	return true
-}
-
-// resend builds the record i again, cut to mss bytes.
-func (s *sender) resend(t *tcb, now time.Duration, seg *Segment, i, mss uint32) {
-	f := s.fl
-	l := &f.loss
-	b := &f.board
-	t.todo &^= todoRtx
-	inFlight := s.inFlight()
-	if b.at(i).n > mss {
-		b.split(i, b.at(i).start+uint64(mss))
-	}
-	r := b.at(i)
-	data := int(min(r.end(), s.q.End()) - min(r.start, s.q.End()))
-	var fl wire.TCPFlags
-	if data > 0 {
-		got := s.fill(seg, r.start, data, int(mss))
-		if got < data {
-			b.split(i, r.start+uint64(got))
-			r, data = b.at(i), got
-		}
-		if r.start+uint64(data) == s.q.End() {
-			fl |= wire.PSH
-		}
-	}
-	if r.end() > s.q.End() {
-		fl |= wire.FIN
-	}
-	seg.Seq, seg.Flags = s.sndSeq(r.start), fl
-	s.putUrgent(t, seg, r.start)
-	if r.flags&recLost != 0 {
-		l.lost -= r.n
-		l.hint = max(l.hint, r.start)
-	}
-	if r.flags&recRetrans == 0 {
-		l.retrans += r.n
-	}
-	r.flags = r.flags&^recLost | recRetrans
-	r.sent = min(r.sent+1, 255)
-	f.rate.OnSend(&r.Stamp, now, inFlight, r.n)
-	f.cc.Sent(now, inFlight, r.n)
-	l.noteResent(r)
-	if l.firstResent == 0 {
-		l.firstResent = max(now, 1)
-	}
-	if l.undo {
-		l.undoRetrans = max(l.undoRetrans, 0) + int32(r.n)
-	}
-	if l.cwnd != 0 {
-		l.prrOut += r.n
-	}
-	t.stats.retransSegs++
-	t.stats.retransBytes += uint64(data)
-	t.stats.bytesSent += uint64(data)
-	t.stats.dataOut++
-	s.lastData = now
-	s.pace(t, now, r.n)
-	if i == 0 || t.timer.rtx == never {
-		t.timer.rtx, t.timer.kind = now+t.untilUser(now, t.rtt.timeout()), rtxRTO
-	}
 }

@@ -2,8 +2,8 @@ package tcp
 
 import "syscall"
 
-// rare is what few connections need.
-type rare struct {
+// lazyState is what few connections need.
+type lazyState struct {
 	reset   rst // the RST that Poll is to send
 	urg     urgent
 	fo      fastOpen
@@ -11,9 +11,9 @@ type rare struct {
 	softErr syscall.Errno // last error that ICMP told (RFC 5927, section 4)
 }
 
-func (t *tcb) rareState() *rare {
-	if t.rare == nil {
-		t.rare = new(rare)
+func (t *tcb) makeLazy() *lazyState {
+	if t.lazy == nil {
+		t.lazy = new(lazyState)
 	}
-	return t.rare
+	return t.lazy
 }

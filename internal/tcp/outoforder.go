@@ -8,8 +8,8 @@ import (
 	"usock/internal/wire"
 )
 
-// reorder is what arrived out of order.
-type reorder struct {
+// outOfOrder is what arrived out of order.
+type outOfOrder struct {
 	q     buf.Reassembly
 	fin   uint64 // offset of the FIN; 0: not seen
 	sacks [4]span
@@ -22,10 +22,10 @@ type span struct{ start, end uint64 }
 // maxPieces bounds the pieces that are kept out of order.
 const maxPieces = 8192
 
-// inDisorder keeps data that arrived before what is in front of it.
-func (r *receiver) inDisorder(t *tcb, now time.Duration, s *Segment, seq uint64, fin bool) {
+// queueOutOfOrder keeps data that arrived before what is in front of it.
+func (r *receiver) queueOutOfOrder(t *tcb, now time.Duration, s *Segment, seq uint64, fin bool) {
 	if r.ooo == nil {
-		r.ooo = new(reorder)
+		r.ooo = new(outOfOrder)
 	}
 	o := r.ooo
 	end := seq + uint64(s.Data.Len())
@@ -85,7 +85,7 @@ func (r *receiver) closeGap(t *tcb) (fin bool) {
 	}
 	o.trimSACK(r.nxt)
 	if o.q.Empty() && o.fin == 0 && o.dsack.end == 0 || fin {
-		r.dropDisorder()
+		r.dropOutOfOrder()
 	}
 	if r.readable(t) {
 		t.events |= wait.In
@@ -94,8 +94,8 @@ func (r *receiver) closeGap(t *tcb) (fin bool) {
 	return fin
 }
 
-// dropDisorder frees what is out of order.
-func (r *receiver) dropDisorder() {
+// dropOutOfOrder frees what is out of order.
+func (r *receiver) dropOutOfOrder() {
 	if r.ooo != nil {
 		r.ooo.q.Reset()
 		r.ooo = nil
@@ -104,7 +104,7 @@ func (r *receiver) dropDisorder() {
 
 // noteSACK makes the range the first of the blocks to be told, joined to those that
 // it touches (RFC 2018, section 4).
-func (o *reorder) noteSACK(start, end uint64) {
+func (o *outOfOrder) noteSACK(start, end uint64) {
 	k := uint8(0)
 	for _, b := range o.sacks[:o.n] {
 		if b.start <= end && start <= b.end {
@@ -120,7 +120,7 @@ func (o *reorder) noteSACK(start, end uint64) {
 }
 
 // trimSACK forgets the blocks that rcv.nxt has passed.
-func (o *reorder) trimSACK(nxt uint64) {
+func (o *outOfOrder) trimSACK(nxt uint64) {
 	k := uint8(0)
 	for _, b := range o.sacks[:o.n] {
 		if b.end > nxt && b.start >= nxt {
@@ -139,7 +139,7 @@ func (r *receiver) duplicate(t *tcb, seq uint64, s *Segment) {
 		return
 	}
 	if r.ooo == nil {
-		r.ooo = new(reorder)
+		r.ooo = new(outOfOrder)
 	}
 	if seq < r.nxt {
 		end = min(end, r.nxt)

@@ -1,8 +1,6 @@
 package tcp
 
-import (
-	"time"
-)
+import "time"
 
 // The receive window. Half of the buffer's memory is window: a segment's block may
 // be up to twice as large as its data. What is advertised grows from the initial
@@ -156,18 +154,4 @@ func (r *receiver) growRcvBuf(t *tcb, space uint64) {
 		want += r.ooo.q.End() - r.nxt
 	}
 	r.bufSize = max(r.bufSize, uint32(min(2*want, uint64(t.cfg.RMem[2]))))
-}
-
-// growSndBuf lets the send buffer hold twice the window of n segments, as Linux
-// counts the memory of a segment.
-func (s *sender) growSndBuf(t *tcb, n uint32) {
-	if t.flags&fixedSnd != 0 {
-		return
-	}
-	per := uint64(1)
-	for per < uint64(max(s.mss, 536))+640 {
-		per *= 2
-	}
-	want := 2 * uint64(max(n, uint32(t.cfg.InitialCwnd))) * (per + 256)
-	s.bufSize = max(s.bufSize, uint32(min(want, uint64(t.cfg.WMem[2]))))
 }

@@ -20,7 +20,7 @@ const unpaced = 10
 // pacingRate returns the rate in bytes a second: the controller's within the program's
 // bound. 0: no pacing.
 func (s *sender) pacingRate(t *tcb) uint64 {
-	rate := s.fl.cc.PacingRate()
+	rate := s.flight.cc.PacingRate()
 	switch bound := t.opt.pacingBound(); {
 	case bound == 0:
 		return 0
@@ -37,7 +37,7 @@ func (s *sender) pace(t *tcb, now time.Duration, n uint32) {
 	if rate == 0 {
 		return
 	}
-	f := s.fl
+	f := s.flight
 	if f.burst > n {
 		f.burst -= n
 		return
@@ -63,18 +63,11 @@ func (s *sender) pace(t *tcb, now time.Duration, n uint32) {
 	}
 }
 
-// burst returns the most that one segment may carry.
-func (s *sender) burst(t *tcb) uint64 {
+// maxBurst returns the most that one segment may carry.
+func (s *sender) maxBurst(t *tcb) uint64 {
 	if rate := s.pacingRate(t); rate != 0 {
 		q := cc.Quantum(rate, uint32(s.mss))
 		return uint64(max(q, uint32(s.mss)))
 	}
 	return 1 << 16
-}
-
-// tuneSndBuf lets the send buffer grow with the window.
-func (s *sender) tuneSndBuf(t *tcb) {
-	if t.flags&fixedSnd == 0 && s.bufSize < uint32(t.cfg.WMem[2]) {
-		s.growSndBuf(t, s.fl.cc.CWnd()/uint32(s.mss))
-	}
 }

@@ -1,0 +1,180 @@
+package tcp
+
+import (
+	"sync"
+	"time"
+
+	"usock/internal/buf"
+	"usock/internal/cc"
+)
+
+// sender is the half of a connection that sends the program's data. Its sequence
+// numbers are those of RFC 9293 §3.3.1.
+type sender struct {
+	flight   *flight   // what sending needs; nil until data is first sent
+	q        buf.Queue // from snd.una on: what is in flight and what is to be sent
+	una, nxt uint64
+	wl1      uint64 // SEG.SEQ of the last window update
+	wnd      uint32 // bytes
+	maxWnd   uint32 // largest wnd seen
+	iss      uint32
+	tsOffset uint32
+	tsEcr    uint32 // of the last acknowledgment; 0: none
+	bufSize  uint32 // bytes of data that may be queued
+	maxSeg   uint32 // largest payload of one segment
+	mss      uint16 // bytes of data in a full segment, timestamps accounted for
+	peerMSS  uint16 // from the peer's SYN
+	pathMSS  uint16 // what the path's MTU leaves for data and TCP options
+	wscale   uint8
+	retrans  uint8         // consecutive retransmission timeouts
+	probes   uint8         // consecutive window or keepalive probes without an answer
+	lastData time.Duration // when data was last sent
+	small    uint64        // snd.nxt behind the last segment smaller than the MSS (RFC 896, Minshall)
+}
+
+// flight is what a connection needs to send data.
+type flight struct {
+	cc         cc.Controller
+	rate       cc.Rate
+	use        cc.Usage
+	scoreboard scoreboard
+	loss       loss
+	told       cc.Ack // what cc was told last: an argument of its Ack
+
+	chrono          chrono
+	delivery        uint64 // bytes/s: last delivery-rate sample
+	deliveredCE     uint32 // segments acknowledged with ECE
+	deliveryLimited bool   // delivery was limited by the program
+
+	paceAt         time.Duration // when the current burst is paid for
+	burst, quantum uint32        // bytes of the burst that are left, and its size
+}
+
+// flights keeps what connections that are over had for sending.
+var flights sync.Pool
+
+// newFlight makes what is needed to send data.
+func (s *sender) newFlight(t *tcb, now time.Duration) *flight {
+	f, _ := flights.Get().(*flight)
+	if f == nil {
+		f = &flight{}
+	}
+	name := t.opt.CC
+	if name == "" {
+		name = t.cfg.CC
+	}
+	if f.cc == nil || f.cc.Name() != name {
+		ctl, ok := cc.New(name)
+		if !ok {
+			ctl, _ = cc.New("")
+		}
+		f.cc = ctl
+	}
+	mss := uint32(s.mss)
+	w := uint32(t.cfg.InitialCwnd) * mss
+	if t.flags&synLost != 0 {
+		w = mss // RFC 5681, section 3.1
+	}
+	f.cc.Start(cc.Start{Now: now, MSS: mss, CWnd: w, SRTT: t.rtt.smoothed(), MinRTT: t.rtt.least()})
+	s.flight = f
+	f.loss.init(s.una, t.cfg.Reordering)
+	return f
+}
+
+// freeFlight gives it back.
+func (s *sender) freeFlight() {
+	f := s.flight
+	if f == nil {
+		return
+	}
+	s.flight = nil
+	f.scoreboard.free()
+	queue := f.loss.queue[:0]
+	if cap(queue) > 64 {
+		queue = nil
+	}
+	*f = flight{cc: f.cc}
+	f.loss.queue = queue
+	flights.Put(f)
+}
+
+// cwnd returns the congestion window in force.
+func (s *sender) cwnd() uint32 {
+	f := s.flight
+	if f.loss.cwnd != 0 {
+		return f.loss.cwnd
+	}
+	return f.cc.CWnd()
+}
+
+// inFlight is what the network is believed to hold: "pipe" of RFC 6675, in bytes.
+func (s *sender) inFlight() uint32 {
+	n := uint32(s.nxt - max(s.una, origin+1))
+	if f := s.flight; f != nil {
+		n -= f.loss.sacked + f.loss.lost
+		n -= min(n, f.loss.reno)
+	}
+	return n
+}
+
+// restart reduces the window of a connection that was idle (RFC 5681, section
+// 4.1).
+func (s *sender) restart(t *tcb, now time.Duration) {
+	if s.una != s.nxt || !t.cfg.SlowStartIdle || s.lastData == 0 {
+		return
+	}
+	if idle := now - s.lastData; idle > t.rtt.timeout() {
+		s.flight.cc.Restart(now, idle, t.rtt.timeout())
+	}
+}
+
+// sndEnd returns the offset behind everything there is to send, the FIN included.
+func (s *sender) sndEnd(t *tcb) uint64 {
+	if t.flags&finQueued != 0 {
+		return s.q.End() + 1
+	}
+	return s.q.End()
+}
+
+// sndSeq returns the sequence number of an offset of ours.
+func (s *sender) sndSeq(off uint64) uint32 { return s.iss + uint32(off) }
+
+// sndOff returns the offset, near snd.una, that the peer's SEG.ACK means.
+func (s *sender) sndOff(seq uint32) uint64 {
+	return s.una + uint64(int64(int32(seq-s.sndSeq(s.una))))
+}
+
+// tsNow is the timestamp clock: milliseconds and an offset of the connection's
+// own (RFC 7323, sections 5.4 and 7.1).
+func (s *sender) tsNow(now time.Duration) uint32 {
+	return uint32(now/time.Millisecond) + s.tsOffset
+}
+
+// setMSS computes the effective send MSS (RFC 9293, section 3.7.1; RFC 6691).
+func (s *sender) setMSS(t *tcb) {
+	mss := min(s.peerMSS, s.pathMSS)
+	if t.lazy != nil && t.lazy.mtu.on {
+		mss = min(mss, t.lazy.mtu.low)
+	}
+	if m := t.opt.MaxSeg; m != 0 {
+		mss = min(mss, m)
+	}
+	s.mss = uint16(max(int(mss)-t.optionLen(), 8))
+	if s.flight != nil {
+		s.flight.cc.SetMSS(uint32(s.mss))
+	}
+}
+
+// updateWindow takes SEG.WND if the segment is not older than the one that the
+// window was last taken from (section 3.10.7.4, fifth check), and reports whether it
+// did.
+func (s *sender) updateWindow(seq, ack uint64, wnd uint32) bool {
+	if ack > s.una || seq > s.wl1 ||
+		seq == s.wl1 && (wnd > s.wnd || wnd == 0) {
+		s.wl1 = seq
+		s.wnd = wnd
+		s.maxWnd = max(s.maxWnd, wnd)
+		return true
+	}
+	return false
+}
