@@ -50,11 +50,12 @@ func (c *Conn) ShutdownRead(now time.Duration) {
 func (c *Conn) ReadShut() bool { return c.shut&shutRead != 0 }
 
 // Close says that the program has let go. Unread data is lost, which the peer is
-// told by a reset (RFC 2525, section 2.17); else the rest is sent, and a FIN. The
+// told by a reset (RFC 2525 §2.17); else the rest is sent, and a FIN. The
 // owner keeps the connection until it is CLOSED and Poll declines.
 func (c *Conn) Close(now time.Duration) {
 	unread := c.rcv.q.Len() > 0
 	c.rcv.q.Reset(c.rcv.q.End())
+
 	switch {
 	case c.state == Closed:
 		c.shut |= orphan
@@ -70,11 +71,14 @@ func (c *Conn) Close(now time.Duration) {
 		c.over()
 		return
 	}
+
+	// Nobody has accepted it, nor will.
 	if c.state == SynRcvd && c.flags&active == 0 && !c.fastOpened() {
 		c.resetNow()
 		c.over()
 		return
 	}
+
 	wasFin := c.flags&finQueued != 0
 	c.ShutdownWrite(now)
 	c.shut |= orphan | shutRead | shutWrite
@@ -109,6 +113,7 @@ func (c *Conn) Abort(now time.Duration) {
 			c.resetNow()
 		}
 	}
+
 	c.over()
 	c.rcv.q.Reset(c.rcv.q.End())
 }
@@ -123,7 +128,7 @@ func (c *Conn) resetNow() {
 }
 
 // resetWith has Poll send <SEQ=seq><CTL=RST>, which answers a segment with an
-// acknowledgment of something else (RFC 9293, section 3.5.2).
+// acknowledgment of something else (RFC 9293 §3.5.2).
 func (t *tcb) resetWith(seq uint32) {
 	r := Segment{}
 	r.Flags, r.Seq = wire.RST, seq
@@ -193,6 +198,8 @@ func (c *Conn) TakeSoftErr() error {
 func (c *Conn) enterTimeWait(now time.Duration) {
 	c.setState(TimeWait)
 	todo := c.todo
+
+	// The acknowledgment of the FIN is still to be sent.
 	c.free()
 	c.todo = todo
 	c.shut |= shutWrite | shutRead

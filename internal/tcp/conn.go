@@ -156,26 +156,32 @@ func (c *Conn) start(now time.Duration, p *Params) {
 	if p.Options != nil {
 		opt = *p.Options
 	}
+
 	keep := c.flags & (fixedRcv | fixedSnd)
 	rb, sb := c.rcv.bufSize, c.snd.bufSize
 	*c = Conn{tcb: tcb{opt: opt, cfg: p.Config, flags: keep}}
+
 	c.timer = noTimers()
 	c.timer.heard = now
 	if c.opt.RcvLowat == 0 {
 		c.opt.RcvLowat = 1
 	}
+
 	c.snd.iss, c.snd.tsOffset = p.ISS, p.TSOffset
 	c.snd.q.Reset(origin + 1)
 	c.rcv.q.Reset(origin + 1)
 	c.startBuffers(p, rb, sb)
+
 	mss := min(p.MSS, 65495)
 	if m := int(c.opt.MaxSeg); m != 0 {
 		mss = min(mss, m)
 	}
+
 	c.rcv.advMSS = uint16(mss)
 	c.snd.pathMSS = uint16(min(p.MSS, 65535-20))
-	c.snd.peerMSS = 536 // RFC 9293, section 3.7.1
+	c.snd.peerMSS = 536 // RFC 9293 §3.7.1
 	c.snd.maxSeg = uint32(p.MaxSegment)
+
 	c.snd.wl1 = 0
 	c.rtt.rto = uint32(c.cfg.InitialRTO / time.Microsecond)
 	c.rcv.mss = uint16(min(mss, 536))
@@ -193,12 +199,14 @@ func (c *Conn) startBuffers(p *Params, rb, sb uint32) {
 		sb = uint32(p.SndBuf)
 		c.flags |= fixedSnd
 	}
+
 	if c.flags&fixedRcv == 0 {
 		rb = uint32(c.cfg.RMem[1])
 	}
 	if c.flags&fixedSnd == 0 {
 		sb = uint32(c.cfg.WMem[1])
 	}
+
 	c.rcv.bufSize, c.snd.bufSize = rb, sb
 }
 
@@ -242,9 +250,11 @@ func (c *Conn) Ready() wait.Events {
 	if c.shut&(shutRead|shutWrite) == shutRead|shutWrite || c.state == Closed {
 		ev |= wait.Hup
 	}
+
 	if c.shut&shutRead != 0 {
 		ev |= wait.In | wait.RdHup
 	}
+
 	if c.state != SynSent && (c.state != SynRcvd || c.fastOpened()) {
 		if c.rcv.readable(&c.tcb) {
 			ev |= wait.In
@@ -256,6 +266,7 @@ func (c *Conn) Ready() wait.Events {
 			ev |= wait.Pri
 		}
 	}
+
 	if c.err != 0 {
 		ev |= wait.Err
 	}

@@ -5,14 +5,15 @@ import (
 	"usock/internal/wire"
 )
 
-// Explicit congestion notification (RFC 3168, section 6.1).
+// Explicit congestion notification (RFC 3168 §6.1).
 
 // putECT marks a segment of new data. Nothing else is ECN-capable: neither pure
-// acknowledgments nor retransmissions are (sections 6.1.4 and 6.1.5).
+// acknowledgments nor retransmissions are (RFC 3168 §6.1.4 and 6.1.5).
 func (s *sender) putECT(t *tcb, seg *Segment) {
 	if t.flags&useECN == 0 || seg.Data.Len() == 0 {
 		return
 	}
+
 	seg.ECT = true
 	if t.flags&sendCWR != 0 {
 		t.flags &^= sendCWR
@@ -21,20 +22,24 @@ func (s *sender) putECT(t *tcb, seg *Segment) {
 }
 
 // hearECN takes the marks of a segment that arrived: CE is echoed until CWR says
-// that the peer has heard (section 6.1.3).
+// that the peer has heard (RFC 3168 §6.1.3).
 func (r *receiver) hearECN(t *tcb, s *Segment) {
 	if t.flags&useECN == 0 {
 		return
 	}
+
 	if s.Flags&wire.CWR != 0 {
 		t.flags &^= ceSeen
 		if s.Data.Len() > 0 {
 			t.ackNow()
 		}
 	}
+
 	if s.CE {
 		t.flags |= ecnSeen
 	}
+
+	// The sender hears of it at once, and in each acknowledgment until it has.
 	if s.CE && s.Data.Len() > 0 {
 		if t.flags&ceSeen == 0 {
 			t.ackNow()
@@ -44,16 +49,19 @@ func (r *receiver) hearECN(t *tcb, s *Segment) {
 }
 
 // hearECE reduces the window for an echoed mark, at most once for a window of data
-// (section 6.1.2).
+// (RFC 3168 §6.1.2).
 func (s *sender) hearECE(t *tcb, a *ackInfo) {
 	if !a.ece {
 		return
 	}
+
 	f := s.flight
 	f.deliveredCE += (a.delivered + uint32(s.mss) - 1) / uint32(s.mss)
+
 	if f.loss.state != cc.Open {
 		return
 	}
+
 	s.beginReduction(a.now, cc.CWR, cc.ByECN)
 	t.flags |= sendCWR
 	if s.una == s.nxt {

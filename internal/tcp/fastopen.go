@@ -36,24 +36,33 @@ func (c *Conn) acceptFastOpen(now time.Duration, p *Params, syn *Segment) {
 		fo := &c.makeLazy().fo
 		fo.send, fo.req.NCookie, fo.req.Cookie = true, o.NCookie, o.Cookie
 	}
+
 	if !o.Data {
 		return
 	}
+
+	// The cookie proves the address: the server may answer before the handshake has ended (RFC
+	// 7413 §4.2.2).
 	c.flags |= serverFast
 	c.snd.wnd, c.snd.maxWnd = uint32(syn.Window), uint32(syn.Window)
 	c.snd.growSndBuf(&c.tcb, uint32(c.cfg.InitialCwnd))
 	c.snd.small = origin
 	c.events |= wait.Out
+
 	n := syn.Data.Len()
 	if n == 0 {
 		return
 	}
 	c.rcv.adv = c.rcv.nxt + uint64(c.rcv.ssthresh)
 	c.makeLazy().fo.synAck = true
+
+	// The SYN stays the caller's.
 	own := *syn
 	own.Data.Retain()
 	c.rcv.deliver(&c.tcb, now, &own, n)
 	own.Data.Release()
+
+	// The SYN-ACK acknowledges the data.
 	c.rcv.ack.owed = false
 	c.timer.ack = never
 }
@@ -68,16 +77,23 @@ func (c *Conn) synFastOpen(now time.Duration, s *Segment) {
 	if c.lazy == nil || !c.lazy.fo.send {
 		return
 	}
+
 	fo := &c.lazy.fo
 	o := &s.Options
 	o.HasFastOpen, o.NCookie, o.Cookie = true, fo.req.NCookie, fo.req.Cookie
 	if c.state == SynRcvd {
 		return // the SYN-ACK keeps its cookie when it is sent again
 	}
+
+	// Sent again, the SYN goes without: the option, or data in a SYN, may be what was dropped
+	// (RFC 7413 §4.1.3.1).
 	fo.send = false
 	if fo.req.NCookie == 0 || c.snd.q.Len() == 0 {
 		return
 	}
+
+	// The MSS is the one remembered with the cookie (RFC 7413 §4.1.3), and all options may come
+	// with the data.
 	mss := int(c.snd.pathMSS)
 	if fo.req.MSS != 0 {
 		mss = min(mss, int(fo.req.MSS))
@@ -85,10 +101,12 @@ func (c *Conn) synFastOpen(now time.Duration, s *Segment) {
 	if m := c.opt.MaxSeg; m != 0 {
 		mss = min(mss, int(m))
 	}
+
 	n := min(c.snd.q.Len(), mss-(wire.TCPMaxLen-wire.TCPMinLen))
 	if n <= 0 {
 		return
 	}
+
 	c.snd.mss = uint16(n)
 	c.snd.newFlight(&c.tcb, now)
 	n = c.snd.fill(s, origin+1, n, n)
@@ -111,15 +129,20 @@ func (c *Conn) ackedFastOpen(now time.Duration, ack uint64, s *Segment) {
 	if c.lazy == nil || !c.lazy.fo.asked {
 		return
 	}
+
 	fo := &c.lazy.fo
 	if s.Options.HasFastOpen && s.Options.NCookie >= 4 {
 		fo.got = true
 		fo.req.NCookie, fo.req.Cookie = s.Options.NCookie, s.Options.Cookie
 	}
+
 	fo.req.MSS = c.snd.peerMSS
 	if !fo.syn {
 		return
 	}
+
+	// What the SYN-ACK does not cover is sent again at once, as ordinary data (RFC 7413
+	// §4.2.1).
 	fo.synAck = ack > origin+1
 	c.stats.bytesAcked += ack - c.snd.una
 	c.snd.una = ack

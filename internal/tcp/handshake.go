@@ -14,10 +14,12 @@ import (
 func (c *Conn) Connect(now time.Duration, p *Params) {
 	c.start(now, p)
 	c.flags |= active
+
 	c.rcv.initWindow(&c.tcb, uint32(c.rcv.advMSS))
 	c.snd.una, c.snd.nxt = origin, origin
 	c.setState(SynSent)
 	c.startFastOpen(p)
+
 	c.todo |= todoSYN
 	c.timer.since = now
 }
@@ -31,13 +33,16 @@ func (c *Conn) Accept(now time.Duration, p *Params, syn *Segment) {
 	if c.cfg.ECN != ECNOff && syn.Flags&(wire.ECE|wire.CWR) == wire.ECE|wire.CWR && !syn.CE {
 		c.flags |= useECN
 	}
+
 	c.rcv.receivedSYN(syn)
 	c.snd.wl1 = origin
+
 	mss := uint32(c.rcv.advMSS)
 	if c.flags&useTS != 0 {
 		mss -= tsOptionLen
 	}
 	c.rcv.initWindow(&c.tcb, mss)
+
 	c.setState(SynRcvd)
 	c.acceptFastOpen(now, p, syn)
 	c.todo |= todoSYN
@@ -58,8 +63,12 @@ func (c *Conn) AcceptCookie(now time.Duration, p *Params, ack *Segment, k *Cooki
 	if k.ECN {
 		syn.Flags |= wire.ECE | wire.CWR
 	}
+
 	c.Accept(now, p, &syn)
 	c.todo &^= todoSYN
+
+	// The SYN-ACK has left already: the listener sent it without keeping anything (RFC 4987
+	// §3.6).
 	c.snd.nxt = origin + 1
 	c.rcv.lastAck = c.rcv.nxt
 	c.rcv.adv = c.rcv.nxt + uint64(min(c.rcv.ssthresh, 65535))
@@ -72,6 +81,7 @@ func (c *Conn) synOptions(now time.Duration, s *Segment) {
 	if o.MSS != 0 {
 		c.snd.peerMSS = uint16(max(int(o.MSS), c.cfg.MinSendMSS))
 	}
+
 	if o.HasTimestamp && c.cfg.Timestamps {
 		c.flags |= useTS
 		c.rcv.tsRecent, c.rcv.tsAt = o.TSVal, uint32(now/time.Second)
@@ -79,19 +89,25 @@ func (c *Conn) synOptions(now time.Duration, s *Segment) {
 	if o.SACKPermitted && c.cfg.SACK {
 		c.flags |= useSACK
 	}
+
+	// Both scale or none does (RFC 7323 §2.2).
 	if o.HasWScale && c.cfg.WindowScaling {
 		c.flags |= useWScale
-		c.snd.wscale = min(o.WScale, 14) // RFC 7323, section 2.3
+		c.snd.wscale = min(o.WScale, 14) // RFC 7323 §2.3
 	} else {
 		c.rcv.wscale = 0
 	}
+
 	c.snd.setMSS(&c.tcb)
 	c.rcv.mss = uint16(min(max(uint32(c.rcv.advMSS)-uint32(c.optionLen()), 88), uint32(c.snd.mss), 536))
 }
 
-// inSynSent takes a segment in SYN-SENT (RFC 9293, section 3.10.7.3).
+// inSynSent takes a segment in SYN-SENT (RFC 9293 §3.10.7.3).
 func (c *Conn) inSynSent(now time.Duration, s *Segment) {
 	ackOK := false
+
+	// First check: the acknowledgment. One of something else, or with an echo of no SYN of
+	// ours, belongs to an older connection, and is reset (RFC 9293 §3.10.7.3).
 	if s.Flags&wire.ACK != 0 {
 		ack := c.snd.sndOff(s.Ack)
 		tsBad := s.Options.HasTimestamp && s.Options.TSEcr != 0 && c.cfg.Timestamps &&
@@ -104,15 +120,20 @@ func (c *Conn) inSynSent(now time.Duration, s *Segment) {
 		}
 		ackOK = true
 	}
+
+	// Second: a RST counts only if it acknowledges our SYN, or anybody could refuse it.
 	if s.Flags&wire.RST != 0 {
 		if ackOK {
 			c.fail(syscall.ECONNREFUSED)
 		}
 		return
 	}
+
+	// Fourth: the SYN.
 	if s.Flags&wire.SYN == 0 {
 		return
 	}
+
 	c.rcv.receivedSYN(s)
 	c.snd.wl1 = origin
 	c.synOptions(now, s)
@@ -129,6 +150,9 @@ func (c *Conn) inSynSent(now time.Duration, s *Segment) {
 		c.snd.forgetSYNData()
 		return
 	}
+
+	// ECE without CWR agrees (RFC 3168 §6.1.1); a SYN sent again without the marks cannot have
+	// been agreed to.
 	if c.cfg.ECN == ECNOn && s.Flags&(wire.ECE|wire.CWR) == wire.ECE && c.snd.retrans < 2 {
 		c.flags |= useECN
 	}
@@ -136,23 +160,29 @@ func (c *Conn) inSynSent(now time.Duration, s *Segment) {
 	if c.flags&synOnce != 0 {
 		c.snd.synSample(&c.tcb, now, s)
 	}
+
 	c.rcv.adv = c.rcv.nxt + uint64(min(c.rcv.ssthresh, 65535))
 	c.snd.wnd, c.snd.maxWnd = uint32(s.Window), uint32(s.Window)
 	c.snd.una = origin + 1
 	c.stats.bytesAcked = 1
 	c.snd.wl1 = origin
+
 	c.established(now)
 	c.ackedFastOpen(now, ack, s)
 	c.finishUrgent(s)
+
+	// Data may come with the SYN-ACK (RFC 9293 §3.10.7.3, fourth check).
 	if s.Data.Len() > 0 || s.Flags&wire.FIN != 0 {
 		c.inData(now, s, origin+1)
 	}
+
 	c.ackNow()
 }
 
 // established enters ESTABLISHED.
 func (c *Conn) established(now time.Duration) {
 	c.setState(Established)
+
 	c.flags &^= serverFast
 	c.timer.rtx, c.timer.since = timer.Never, 0
 	c.snd.small = c.snd.una
@@ -161,16 +191,19 @@ func (c *Conn) established(now time.Duration) {
 		c.flags |= synLost
 	}
 	c.snd.retrans = 0
+
 	c.rtt.setRTO(c.cfg)
 	if c.rtt.srtt == 0 && c.flags&synLost != 0 {
 		// The SYN was lost and gave no sample: RFC 6298, rule 5.7.
 		c.rtt.rto = 3_000_000
 	}
+
 	c.rcv.ack.lastRcv = now
 	c.snd.growSndBuf(&c.tcb, uint32(c.cfg.InitialCwnd))
 	c.rcv.drsAt = now
 	c.rcv.drsSeq = c.rcv.q.Base()
 	c.rcv.drsSpace = min(c.rcv.drsSpace, c.rcv.bufSize/2)
+
 	c.events |= wait.Out
 	c.setKeepTimer(now)
 	if c.shut&shutWrite != 0 {
@@ -178,12 +211,13 @@ func (c *Conn) established(now time.Duration) {
 	}
 }
 
-// inSynRcvd takes a segment in SYN-RECEIVED (section 3.10.7.4). An embryonic
+// inSynRcvd takes a segment in SYN-RECEIVED (RFC 9293 §3.10.7.4). An embryonic
 // connection of a listener ends with any RST or SYN in its window, as on Linux; one
 // that others know of already is guarded as RFC 5961 says.
 func (c *Conn) inSynRcvd(now time.Duration, s *Segment) {
 	seq := c.rcv.rcvOff(s.Seq)
 	embryonic := c.flags&active == 0 && !c.fastOpened()
+
 	if s.Flags&wire.SYN != 0 && seq == origin && s.Flags&wire.RST == 0 {
 		if s.Flags&wire.ACK == 0 {
 			// The SYN again: our SYN-ACK was lost.
@@ -198,18 +232,21 @@ func (c *Conn) inSynRcvd(now time.Duration, s *Segment) {
 		s.Seq++
 		seq++
 	}
+
 	ack := c.snd.sndOff(s.Ack)
 	badAck := s.Flags&wire.ACK != 0 && (ack <= origin || ack > c.snd.nxt)
 	if embryonic && badAck && s.Flags&wire.RST == 0 {
 		c.resetWith(s.Ack)
 		return
 	}
+
 	if !c.rcv.checkPAWS(&c.tcb, now, s) || !c.rcv.inWindow(seq, s) {
 		if s.Flags&wire.RST == 0 && c.rcv.oowAllowed(&c.tcb, now) {
 			c.ackNow()
 		}
 		return
 	}
+
 	if s.Flags&(wire.RST|wire.SYN) != 0 {
 		c.endSynRcvd(now, seq, s, embryonic)
 		return
@@ -217,6 +254,7 @@ func (c *Conn) inSynRcvd(now time.Duration, s *Segment) {
 	if s.Flags&wire.ACK == 0 {
 		return
 	}
+
 	if badAck {
 		c.resetWith(s.Ack)
 		return
@@ -224,6 +262,7 @@ func (c *Conn) inSynRcvd(now time.Duration, s *Segment) {
 	if c.deferAccept(s) {
 		return
 	}
+
 	c.completeSynRcvd(now, seq, ack, s)
 }
 
@@ -249,10 +288,12 @@ func (c *Conn) endSynRcvd(now time.Duration, seq uint64, s *Segment, embryonic b
 // the rest of the segment as ESTABLISHED does.
 func (c *Conn) completeSynRcvd(now time.Duration, seq, ack uint64, s *Segment) {
 	c.snd.synSample(&c.tcb, now, s)
+
 	c.snd.una = origin + 1
 	c.snd.wnd = uint32(s.Window) << c.snd.wscale
 	c.snd.maxWnd = max(c.snd.maxWnd, c.snd.wnd)
 	c.snd.wl1 = seq
+
 	c.todo &^= todoSYN
 	c.established(now)
 	if c.snd.flight != nil && c.snd.nxt > c.snd.una {

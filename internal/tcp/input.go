@@ -8,20 +8,21 @@ import (
 	"usock/internal/wire"
 )
 
-// The way of a segment, in the order of RFC 9293, section 3.10.7:
+// The way of a segment, in the order of RFC 9293 §3.10.7:
 //
 //	Segment
 //	  inSynSent, inSynRcvd      handshake.go
 //	  inSynchronized
 //	    acceptable              timestamps, sequence number, RST, SYN
-//	    inAck                   window, acknowledgment, recovery (loss.go)
-//	    inData                  text, FIN
-//	    judgeAck                acknowledge now or later (ack.go)
+//	    inAck                   window, then sender.onAck (loss.go)
+//	    inData                  text (receiver.go), FIN
+//	    scheduleAck             acknowledge now or later (ack.go)
 
 // Segment takes a segment that arrived, and its data. It returns the events that
 // happened.
 func (c *Conn) Segment(now time.Duration, s *Segment) wait.Events {
 	c.stats.segsIn++
+
 	switch c.state {
 	case Closed, Listen:
 		if r, ok := ResetFor(s); ok {
@@ -37,6 +38,7 @@ func (c *Conn) Segment(now time.Duration, s *Segment) wait.Events {
 	default:
 		c.inSynchronized(now, s)
 	}
+
 	s.Data.Release()
 	return c.take()
 }
@@ -48,19 +50,23 @@ func (c *Conn) inSynchronized(now time.Duration, s *Segment) {
 	if !c.acceptable(now, seq, s) {
 		return
 	}
+
 	c.timer.heard = now
+
 	if !c.inAck(now, seq, s) {
 		return
 	}
+
 	c.rcv.hearECN(&c.tcb, s)
 	if s.Flags&wire.URG != 0 {
 		c.rcv.inUrgent(&c.tcb, seq, s)
 	}
+
 	switch c.state {
 	case Closed:
 		return
 	case CloseWait, LastAck, Closing, TimeWait:
-		// The peer has ended its direction: there is no more text (section 3.10.7.4).
+		// The peer has ended its direction: there is no more text (RFC 9293 §3.10.7.4).
 		// What repeats something is acknowledged again.
 		if s.Len() > 0 && seq < c.rcv.nxt {
 			c.rcv.duplicate(&c.tcb, seq, s)
@@ -68,10 +74,11 @@ func (c *Conn) inSynchronized(now time.Duration, s *Segment) {
 		}
 		return
 	}
+
 	if s.Data.Len() > 0 || s.Flags&wire.FIN != 0 {
 		if c.shut&orphan != 0 || c.shut&shutRead != 0 && c.state.finSent() {
 			if seq+uint64(s.Data.Len()) > c.rcv.nxt && s.Data.Len() > 0 {
-				// Data for a program that has gone (RFC 1122, section 4.2.2.13).
+				// Data for a program that has gone (RFC 1122 §4.2.2.13).
 				c.fail(syscall.ECONNRESET)
 				c.resetWith(s.Ack)
 				return
@@ -81,8 +88,8 @@ func (c *Conn) inSynchronized(now time.Duration, s *Segment) {
 	}
 }
 
-// acceptable applies the first, second and fourth check: timestamps (RFC 7323,
-// section 5), sequence number, RST, SYN. A segment that fails is answered.
+// acceptable applies the first, second and fourth check: timestamps (RFC 7323
+// §5), sequence number, RST, SYN. A segment that fails is answered.
 func (c *Conn) acceptable(now time.Duration, seq uint64, s *Segment) bool {
 	if !c.rcv.checkPAWS(&c.tcb, now, s) {
 		if s.Flags&wire.RST == 0 {
@@ -90,6 +97,7 @@ func (c *Conn) acceptable(now time.Duration, seq uint64, s *Segment) bool {
 			return false
 		}
 	}
+
 	if !c.rcv.inWindow(seq, s) {
 		if s.Flags&wire.RST != 0 {
 			// A RST one below RCV.NXT may follow our peer's FIN.
@@ -98,6 +106,8 @@ func (c *Conn) acceptable(now time.Duration, seq uint64, s *Segment) bool {
 			}
 			return false
 		}
+
+		// A SYN gets a challenge wherever it is (RFC 5961 §4.2).
 		if s.Flags&wire.SYN != 0 {
 			c.rcv.challenge(&c.tcb, now)
 		} else {
@@ -105,20 +115,23 @@ func (c *Conn) acceptable(now time.Duration, seq uint64, s *Segment) bool {
 		}
 		return false
 	}
+
 	if s.Flags&(wire.RST|wire.SYN) != 0 {
 		if s.Flags&wire.RST == 0 {
-			c.rcv.challenge(&c.tcb, now) // RFC 5961, section 4
+			c.rcv.challenge(&c.tcb, now) // RFC 5961 §4.2
 		} else if seq == c.rcv.nxt || c.rcv.atSACKEdge(&c.tcb, seq) {
 			c.inReset()
 		} else {
-			c.rcv.challenge(&c.tcb, now) // RFC 5961, section 3
+			c.rcv.challenge(&c.tcb, now) // RFC 5961 §3.2
 		}
 		return false
 	}
+
+	// Fifth check: without ACK the segment is dropped (RFC 9293 §3.10.7.4).
 	return s.Flags&wire.ACK != 0
 }
 
-// inReset takes a valid RST (section 3.10.7.4, second check).
+// inReset takes a valid RST (RFC 9293 §3.10.7.4, second check).
 func (c *Conn) inReset() {
 	switch c.state {
 	case CloseWait:
@@ -137,15 +150,23 @@ func (c *Conn) inAck(now time.Duration, seq uint64, s *Segment) bool {
 		c.rcv.challenge(&c.tcb, now)
 		return false
 	}
+
+	// Acknowledgments far below snd.una are guesses of somebody who does not see the stream.
 	if ack+min(uint64(c.snd.maxWnd), c.stats.bytesAcked) < c.snd.una {
-		c.rcv.challenge(&c.tcb, now) // RFC 5961, section 5.2
+		c.rcv.challenge(&c.tcb, now) // RFC 5961 §5.2
 		return false
 	}
+
+	// The timestamp to echo is of the segment that lies at the last acknowledgment sent: not of
+	// one that comes out of order (RFC 7323 §4.3).
 	if c.flags&useTS != 0 && s.Options.HasTimestamp && seq <= c.rcv.lastAck && c.rcv.checkPAWS(&c.tcb, now, s) {
 		c.rcv.tsRecent, c.rcv.tsAt = s.Options.TSVal, uint32(now/time.Second)
 	}
+
 	c.snd.tsEcr = s.Options.TSEcr
+
 	update := ack >= c.snd.una && c.snd.updateWindow(seq, ack, uint32(s.Window)<<c.snd.wscale)
+
 	if c.snd.nxt == c.snd.una {
 		// Nothing is in flight.
 		if c.snd.probes != 0 || c.timer.kind == rtxWindowProbe && c.timer.rtx != never {
@@ -153,10 +174,13 @@ func (c *Conn) inAck(now time.Duration, seq uint64, s *Segment) bool {
 		}
 		return true
 	}
+
 	c.snd.onAck(&c.tcb, now, ack, s, update)
+
 	if c.flags&finQueued != 0 && c.snd.una > c.snd.q.End() {
 		c.ackedFIN(now)
 	}
+
 	return c.state != Closed
 }
 
@@ -213,10 +237,12 @@ func (c *Conn) inFIN(now time.Duration) {
 	c.flags |= finRcvd
 	c.shut |= shutRead
 	c.rcv.dropOutOfOrder()
+
 	c.events |= wait.In | wait.RdHup
 	if c.shut&shutWrite != 0 {
 		c.events |= wait.Hup
 	}
+
 	switch c.state {
 	case Established:
 		c.setState(CloseWait)

@@ -2,7 +2,7 @@ package tcp
 
 import "time"
 
-// setKeepTimer starts or stops the keepalive timer (RFC 9293, section 3.8.4).
+// setKeepTimer starts or stops the keepalive timer (RFC 9293 §3.8.4).
 func (c *Conn) setKeepTimer(now time.Duration) {
 	if c.shut&orphan != 0 || !c.state.synchronized() || c.state == TimeWait {
 		return
@@ -49,23 +49,30 @@ func (c *Conn) keepExpired(now time.Duration) {
 	case !c.opt.KeepAlive || !c.state.synchronized():
 		return
 	}
+
 	if c.snd.una != c.snd.nxt || c.snd.nxt < c.snd.sndEnd(&c.tcb) {
 		// Data is in flight or waits: its own timer finds a dead peer.
 		c.timer.keep = now + c.keepIdle()
 		return
 	}
+
+	// Any segment shows that the peer lives (RFC 9293 §3.8.4).
 	silent := now - c.timer.heard
 	if silent < c.keepIdle() {
 		c.snd.probes = 0
 		c.timer.keep = c.timer.heard + c.keepIdle()
 		return
 	}
+
 	u := c.userTimeout()
 	if u != 0 && silent >= u && c.snd.probes > 0 || u == 0 && int(c.snd.probes) >= c.keepCnt() {
 		c.resetNow()
 		c.timedOut()
 		return
 	}
+
+	// An old number that asks for an answer, without data: the peer need not have anything to
+	// say.
 	c.snd.probes = min(c.snd.probes+1, 254)
 	c.todo |= todoProbe
 	c.timer.keep = now + c.keepIntvl()

@@ -62,35 +62,52 @@ func (s *sender) onAck(t *tcb, now time.Duration, ack uint64, seg *Segment, upda
 	if f == nil {
 		f = s.newFlight(t, now)
 	}
+
 	l := &f.loss
 	ece := seg.Flags&wire.ECE != 0 && t.flags&useECN != 0
 	a := ackInfo{now: now, ece: ece, priorUna: s.una, priorFack: l.fack, reord: ^uint64(0)}
 	priorInFlight := s.inFlight()
+
+	// SACK blocks first: what they mark is not counted again when snd.una passes it.
 	f.rate.Begin()
 	if t.flags&useSACK != 0 && seg.Options.NSACK > 0 {
 		s.takeSACK(t, now, max(ack, s.una), &seg.Options, &a)
 	}
+
 	if ack > s.una {
 		s.advanceUna(t, now, ack, &a)
 	} else {
 		a.duplicate = ack == s.una && seg.Len() == 0 && !update
 	}
+
+	// Neither news nor a duplicate: a window update, or an old segment.
 	if a.acked == 0 && !a.dataSacked && !a.duplicate && !a.dsack && !a.ece {
 		return
 	}
+
+	// RACK's steps 1 to 4 (RFC 8985 §6.2): the round trip and its minimum, what was delivered
+	// last (done above, sent segment by sent segment), reordering, and how much of it to allow.
 	rtt := s.takeRTT(t, now, seg, &a)
 	if a.reord < a.priorFack && t.flags&useSACK != 0 {
 		s.checkReordering(t, a.reord)
 	}
+
+	// The probe's outcome is judged before losses are detected, which would forget it.
 	if l.tlpHigh != 0 {
 		s.ackTLP(now, ack, &a)
 	}
+
 	sample := f.rate.Sample(t.rtt.least())
 	if r := sample.BytesPerSecond(); r > 0 && (!sample.AppLimited || r >= f.delivery) {
 		f.delivery, f.deliveryLimited = r, sample.AppLimited
 	}
 	l.adaptReoWnd(sample.Total, sample.PriorDelivered)
+
+	// Step 5 is in here: it detects losses, and the state follows.
 	s.advanceRecovery(t, now, &a)
+
+	// The controller hears of the acknowledgment as a whole, in the state that it led to. What
+	// it answers with is the aim; while a reduction lasts, PRR approaches it.
 	told := &f.told
 	*told = cc.Ack{
 		Now: now, RTT: rtt, SRTT: t.rtt.smoothed(), MinRTT: t.rtt.least(),
@@ -104,34 +121,45 @@ func (s *sender) onAck(t *tcb, now time.Duration, ack uint64, seg *Segment, upda
 	if l.cwnd != 0 {
 		s.prr(&a, told.InFlight)
 	}
+
 	s.afterAck(t, now, &a)
 }
 
 // afterAck sets the timer and tells the program about room.
 func (s *sender) afterAck(t *tcb, now time.Duration, a *ackInfo) {
 	l := &s.flight.loss
+
+	// Progress: timeouts and probes count anew, and the timer runs anew (RFC 6298 §5.3).
 	if a.acked > 0 {
 		s.retrans, s.probes = 0, 0
 		t.timer.since = 0
 		s.armRetransmit(t, now, true)
+
+		// Only a program that has found no room waits for it.
 		if t.flags&noSpace != 0 && t.shut&shutWrite == 0 && s.writable(t) {
 			t.flags &^= noSpace
 			t.events |= wait.Out
 		}
+
 		s.tuneSndBuf(t)
 		s.ackedMTUProbe(t, now)
 	}
+
 	switch {
 	case s.una == s.sndEnd(t):
 		s.flight.chrono.set(now, chronoIdle)
 	case s.nxt == s.sndEnd(t) && t.flags&noSpace != 0:
 		s.flight.chrono.set(now, chronoBuffer)
 	}
+
 	if s.una == s.nxt {
 		l.seen = [4]span{}
 		l.reno, l.dup = 0, 0
 		return
 	}
+
+	// What is not lost yet may be later, without a further acknowledgment (RFC 8985 §6.2 step
+	// 5).
 	if a.wait > 0 {
 		s.armReorder(t, now, a.wait)
 	}
@@ -150,8 +178,12 @@ func (s *sender) advanceUna(t *tcb, now time.Duration, ack uint64, a *ackInfo) {
 		if r.start >= ack {
 			break
 		}
+
 		n := uint32(min(r.end(), ack) - r.start)
 		s.ackedSegment(t, now, r, n, a)
+
+		// Part of a sent segment: the peer acknowledges what it has been sent in smaller
+		// pieces.
 		if r.end() > ack {
 			r.start += uint64(n)
 			r.n -= n
@@ -159,6 +191,7 @@ func (s *sender) advanceUna(t *tcb, now time.Duration, ack uint64, a *ackInfo) {
 		}
 		b.popFront()
 	}
+
 	a.acked = uint32(ack - s.una)
 	t.stats.bytesAcked += uint64(a.acked)
 	s.una = ack
@@ -166,6 +199,9 @@ func (s *sender) advanceUna(t *tcb, now time.Duration, ack uint64, a *ackInfo) {
 	l.hint = max(l.hint, ack)
 	l.fack = max(l.fack, ack)
 	l.dup = 0
+
+	// Without SACK the duplicates have said that as many segments have left, which now turn out
+	// to be those acknowledged, but the one that was missing (RFC 6582 §3.2 step 3).
 	if l.reno > 0 {
 		told := min(l.reno, a.acked-min(a.acked, uint32(s.mss)))
 		l.reno -= told
@@ -183,14 +219,21 @@ func (s *sender) ackedSegment(t *tcb, now time.Duration, r *sentSegment, n uint3
 			l.retrans -= n
 		}
 	}
+
+	// Counted as delivered when it was SACKed.
 	if r.flags&segSacked != 0 {
 		l.sacked -= n
 		return
 	}
+
 	a.delivered += n
 	if r.flags&segLost != 0 {
 		l.lost -= n
 	}
+
+	// A first transmission tells the round trip without doubt (Karn, RFC 6298 §3), and shows
+	// reordering if it comes behind what was SACKed, or a needless timeout if it is from before
+	// that (RFC 5682 §3.1).
 	if r.sent == 1 {
 		a.lastSent = r.Sent
 		if !a.haveAcked {
@@ -203,7 +246,9 @@ func (s *sender) ackedSegment(t *tcb, now time.Duration, r *sentSegment, n uint3
 			a.origAcked = true
 		}
 	}
+
 	l.rackUpdate(now, r, r.start+uint64(n), t.rtt.least())
+
 	stamp := r.Stamp
 	f.rate.OnDelivered(&stamp, now, n, r.sent > 1)
 	if n == r.n {
@@ -218,9 +263,12 @@ func (s *sender) markLost(i uint32) uint32 {
 	if r.flags&(segLost|segSacked) != 0 {
 		return 0
 	}
+
+	// Lost again: it is no longer in flight a second time.
 	if r.flags&segRetrans != 0 {
 		f.loss.retrans -= r.n
 	}
+
 	r.flags = r.flags&^segRetrans | segLost
 	f.loss.lost += r.n
 	f.rate.OnLost(r.n)
@@ -234,6 +282,7 @@ func (s *sender) markFirst(a *ackInfo) {
 	if b.n == 0 {
 		return
 	}
+
 	if mss := uint32(s.mss); b.at(0).n > mss {
 		b.split(0, b.at(0).start+uint64(mss))
 	}

@@ -28,8 +28,8 @@ type mtuProbe struct {
 	falls      uint8         // suspicions in a row
 }
 
-// mtuReprobe is how long to wait before trying again what did not pass (RFC 8899,
-// section 5.1.1, PMTU_RAISE_TIMER).
+// mtuReprobe is how long to wait before trying again what did not pass (RFC 8899
+// §5.1.1, PMTU_RAISE_TIMER).
 const mtuReprobe = 600 * time.Second
 
 // mtuRetry is how long a first suspicion lasts where there is too little to send
@@ -39,11 +39,12 @@ const mtuRetry = 30 * time.Second
 // ICMP takes an error message about the connection. The owner has looked up the
 // connection by the quoted addresses and ports.
 func (c *Conn) ICMP(now time.Duration, e *ICMPError) wait.Events {
-	// The quoted segment must be in flight (RFC 5927, section 4.1).
+	// The quoted segment must be in flight (RFC 5927 §4.1).
 	seq := c.snd.sndOff(e.Seq)
 	if c.state == Closed || seq < c.snd.una || seq >= c.snd.nxt {
 		return 0
 	}
+
 	switch {
 	case e.MSS != 0:
 		c.snd.tooBig(&c.tcb, now, e.MSS)
@@ -51,7 +52,7 @@ func (c *Conn) ICMP(now time.Duration, e *ICMPError) wait.Events {
 	case c.state == SynSent || c.state == SynRcvd && !c.fastOpened():
 		c.fail(e.Errno)
 	case e.Errno != 0:
-		// Soft for an established connection (section 5.2): told when it times out.
+		// Soft for an established connection (RFC 5927 §5.2): told when it times out.
 		c.makeLazy().softErr = e.Errno
 	}
 	return c.take()
@@ -63,17 +64,19 @@ func (s *sender) tooBig(t *tcb, now time.Duration, mss int) {
 	if mss >= int(s.pathMSS) {
 		return
 	}
+
 	s.pathMSS = uint16(mss)
 	if t.lazy != nil && t.lazy.mtu.on {
 		t.lazy.mtu.high = min(t.lazy.mtu.high, uint16(mss))
 		t.lazy.mtu.low = min(t.lazy.mtu.low, uint16(mss))
 	}
+
 	s.setMSS(t)
 	s.simpleRetransmit(t, now)
 }
 
 // simpleRetransmit marks what is larger than the MSS lost. That is no sign of
-// congestion, so that the window stays (RFC 8201, section 5.4; RFC 1191).
+// congestion, so that the window stays (RFC 8201 §5.4; RFC 1191).
 func (s *sender) simpleRetransmit(t *tcb, now time.Duration) {
 	f := s.flight
 	if f == nil || !t.state.synchronized() {
@@ -81,12 +84,15 @@ func (s *sender) simpleRetransmit(t *tcb, now time.Duration) {
 	}
 	l := &f.loss
 	mss := uint32(s.mss)
+
 	any := false
 	for i := uint32(0); i < f.scoreboard.n; i++ {
 		if f.scoreboard.at(i).n > mss && s.markLost(i) > 0 {
 			any = true
 		}
 	}
+
+	// Loss in name only: what is marked is sent again without a reduction.
 	if any && l.state < cc.Recovery {
 		l.state, l.high = cc.Loss, s.nxt
 		l.frto, l.undo, l.cwnd = false, false, 0
@@ -95,14 +101,19 @@ func (s *sender) simpleRetransmit(t *tcb, now time.Duration) {
 }
 
 // suspectBlackHole is called at each retransmission timeout. Enough of them in a row
-// make smaller segments worth a try (RFC 4821, section 7.7).
+// make smaller segments worth a try (RFC 4821 §7.7).
 func (s *sender) suspectBlackHole(t *tcb, now time.Duration) {
 	if t.cfg.MTUProbing == 0 || int(s.retrans) < t.cfg.Retries1 || !t.state.synchronized() {
 		return
 	}
+
 	m := &t.makeLazy().mtu
+
 	base := uint16(min(t.cfg.BaseMSS, 65535))
 	full := min(s.pathMSS, s.peerMSS)
+
+	// Small packets pass where large ones do not: this is what is tried first, and smaller ones
+	// if the timeouts go on.
 	if !m.on {
 		if full <= base {
 			base = max(full/2, uint16(t.cfg.MinSendMSS))
@@ -115,6 +126,7 @@ func (s *sender) suspectBlackHole(t *tcb, now time.Duration) {
 	} else {
 		m.low = max(min(base, m.low/2), min(minPathMSS, full), uint16(t.cfg.MinSendMSS))
 	}
+
 	m.size, m.next = 0, now+mtuReprobe/60
 	m.again = now + min(mtuRetry<<min(m.falls-1, 8), mtuReprobe)
 	s.setMSS(t)
@@ -134,21 +146,29 @@ func (s *sender) mtuProbeSize(t *tcb, now time.Duration, avail, room uint64) uin
 	if t.lazy == nil || !t.lazy.mtu.on || t.lazy.mtu.size != 0 {
 		return 0
 	}
+
 	m := &t.lazy.mtu
 	l := &s.flight.loss
 	if l.state != cc.Open || l.sacked > 0 || now < m.next {
 		return 0
 	}
+
+	// A probe that is lost must not cost a timeout: segments behind it have to tell (RFC 4821
+	// §7.4).
 	if s.cwnd() < 11*uint32(s.mss) {
 		if now >= m.again {
 			s.trustAgain(t)
 		}
 		return 0
 	}
+
+	// Close enough: the rest is not worth the probes (RFC 4821 §7.3).
 	if m.high < m.low+8 {
 		m.next, m.high = now+mtuReprobe, min(s.pathMSS, s.peerMSS)
 		return 0
 	}
+
+	// Half way between what passes and what may not, with data to follow it.
 	size := uint32(m.low+(m.high-m.low+1)/2) - uint32(t.optionLen())
 	if uint64(size)+uint64(3*s.mss) > min(avail, room) || s.inFlight()+size > s.cwnd() {
 		return 0
@@ -173,7 +193,7 @@ func (s *sender) ackedMTUProbe(t *tcb, now time.Duration) {
 }
 
 // mtuProbeFailed reports whether the one thing lost is the probe, which then is sent
-// again in smaller segments, and not taken for congestion (RFC 4821, section 7.6.2).
+// again in smaller segments, and not taken for congestion (RFC 4821 §7.6.2).
 func (s *sender) mtuProbeFailed(t *tcb, now time.Duration) bool {
 	if t.lazy == nil || t.lazy.mtu.size == 0 {
 		return false
@@ -182,6 +202,7 @@ func (s *sender) mtuProbeFailed(t *tcb, now time.Duration) bool {
 	if s.una > m.start {
 		return false
 	}
+
 	b := &s.flight.scoreboard
 	i := b.find(m.start)
 	if i == b.n || b.at(i).flags&segLost == 0 || s.flight.loss.lost != b.at(i).n {
@@ -192,15 +213,15 @@ func (s *sender) mtuProbeFailed(t *tcb, now time.Duration) bool {
 }
 
 // Covers reports whether seq is the sequence number of something sent and not
-// acknowledged: what an ICMP message must quote to be believed (RFC 5927,
-// section 4.1).
+// acknowledged: what an ICMP message must quote to be believed (RFC 5927
+// §4.1).
 func (c *Conn) Covers(seq uint32) bool {
 	off := c.snd.sndOff(seq)
 	return c.state != Closed && off >= c.snd.una && off < c.snd.nxt
 }
 
 // LowerPathMSS tells the connection that the path takes less than it thought: what
-// another connection to the same host has learnt (RFC 8201, section 5.2). mss is
+// another connection to the same host has learnt (RFC 8201 §5.2). mss is
 // what the path's MTU leaves for data and TCP options; a larger one than before has
 // no effect.
 func (c *Conn) LowerPathMSS(now time.Duration, mss int) {

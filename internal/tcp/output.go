@@ -14,18 +14,26 @@ func (s *sender) buildData(t *tcb, now time.Duration, seg *Segment, sackLen uint
 	if s.una >= end {
 		return false
 	}
+
 	f := s.flight
 	if f == nil {
 		f = s.newFlight(t, now)
 	}
+
+	// The pace holds back all but what a timer has asked for.
 	if t.timer.pace > now && t.timer.pace != never && t.todo&(todoRtx|todoTLP) == 0 {
 		return false
 	}
+
+	// What is lost goes before what is new (NextSeg, rules 1 and 2: RFC 6675 §4).
 	if f.loss.lost > 0 {
 		if done, ok := s.buildRetransmission(t, now, seg, sackLen); ok {
 			return done
 		}
 	}
+
+	// The timer's retransmission is done, or there was none to do. Nothing new means that a
+	// loss probe repeats the last segment (RFC 8985 §7.3).
 	t.todo &^= todoRtx
 	if s.nxt >= end {
 		if t.todo&todoTLP != 0 {
@@ -33,16 +41,24 @@ func (s *sender) buildData(t *tcb, now time.Duration, seg *Segment, sackLen uint
 		}
 		return false
 	}
+
+	// New data is the better probe, whatever the window says of congestion (RFC 8985 §7.3).
 	if t.todo&todoTLP != 0 {
 		t.todo |= todoForce
 	}
+
 	n, full, probe := s.sendable(t, now, sackLen)
 	inFlight := s.inFlight()
+
 	if n < 0 {
 		t.todo &^= todoForce
 		if t.todo&todoTLP != 0 && s.una != s.nxt {
 			return s.buildTLP(t, now, seg, sackLen)
 		}
+
+		// What is in the way is told to those who ask: the controller (a full window may grow),
+		// tcpi_rwnd_limited, and the timer for probing a window that is closed (RFC 9293
+		// §3.8.6.1).
 		f.use.Sent(s.una, s.nxt, inFlight, full)
 		if !full && s.una+uint64(s.wnd) < min(s.q.End(), s.nxt+uint64(s.mss)) {
 			f.chrono.set(now, chronoWindow)
@@ -52,6 +68,7 @@ func (s *sender) buildData(t *tcb, now time.Duration, seg *Segment, sackLen uint
 		}
 		return false
 	}
+
 	s.restart(t, now)
 	s.sendNew(t, now, seg, n, int(s.sendMSS(t, sackLen)), probe)
 	return true
@@ -68,11 +85,15 @@ func (s *sender) sendable(t *tcb, now time.Duration, sackLen uint32) (n int, ful
 	mss := uint64(s.sendMSS(t, sackLen))
 	avail := q.End() - s.nxt
 	force := t.todo&todoForce != 0
+
+	// The peer may have taken back window that it had offered (RFC 9293 §3.8.6): what was sent
+	// stays sent.
 	edge := s.una + uint64(s.wnd)
 	if edge < s.nxt {
 		edge = s.nxt
 	}
 	room := edge - s.nxt
+
 	if avail == 0 {
 		// The FIN alone needs room in the window, but none in cwnd.
 		if room == 0 && !force {
@@ -80,11 +101,18 @@ func (s *sender) sendable(t *tcb, now time.Duration, sackLen uint32) (n int, ful
 		}
 		return 0, false, false
 	}
+
+	// No silly windows: a segment is full, or has all there is (RFC 9293 §3.8.6.2.1). A small
+	// window is waited out, with a probe if need be.
 	if room < min(mss, avail) && !(force && room > 0) {
 		return none, false, false
 	}
+
 	limit := min(avail, room, uint64(max(s.maxSeg, uint32(mss))))
 	cwnd, inFlight := uint64(s.cwnd()), uint64(s.inFlight())
+
+	// Congestion control counts what is in flight. With nothing in flight one segment always
+	// may go, or a window below the MSS would stop the connection.
 	if !force {
 		if inFlight+min(avail, mss) > cwnd && inFlight > 0 {
 			return none, true, false
@@ -92,14 +120,17 @@ func (s *sender) sendable(t *tcb, now time.Duration, sackLen uint32) (n int, ful
 		limit = min(limit, max(cwnd-min(cwnd, inFlight), mss))
 		limit = min(limit, s.maxBurst(t))
 	}
+
 	if t.lazy != nil {
 		if size := s.mtuProbeSize(t, now, avail, room); size != 0 {
 			return int(size), false, true
 		}
 	}
+
 	if limit > mss {
 		limit = s.wholeSegments(t, limit, avail, mss)
 	}
+
 	if limit < mss && !force && !s.allowSmall(t, limit, avail) {
 		return none, false, false
 	}
@@ -110,13 +141,14 @@ func (s *sender) sendable(t *tcb, now time.Duration, sackLen uint32) (n int, ful
 // there is and may end in a small one.
 func (s *sender) wholeSegments(t *tcb, limit, avail, mss uint64) uint64 {
 	rest := limit % mss
+
 	if rest == 0 || limit == avail && s.allowSmall(t, rest, rest) {
 		return limit
 	}
 	return limit - rest
 }
 
-// allowSmall is Nagle's rule in Minshall's form (RFC 1122, section 4.2.3.4): a
+// allowSmall is Nagle's rule in Minshall's form (RFC 1122 §4.2.3.4): a
 // segment below the MSS may leave if it is the last data before a FIN, if the
 // program asked for no delay, or if no other small segment is in flight. A cork
 // holds it back in any case.
@@ -124,20 +156,27 @@ func (s *sender) allowSmall(t *tcb, n, avail uint64) bool {
 	if n < avail {
 		return false
 	}
+
+	// Nothing will come that could fill it up.
 	if t.flags&finQueued != 0 {
 		return true
 	}
+
 	if t.opt.Cork {
 		return t.todo&todoPush != 0
 	}
+
+	// Minshall: small segments in flight hold others back, large ones do not
+	// (draft-minshall-nagle).
 	return t.opt.NoDelay || t.todo&todoPush != 0 || s.small <= s.una
 }
 
 // sendMSS is the MSS less what SACK blocks take of it, but no more than half of
-// the largest window the peer has offered (RFC 1122, section 4.2.3.4: small
+// the largest window the peer has offered (RFC 1122 §4.2.3.4: small
 // windows).
 func (s *sender) sendMSS(t *tcb, sackLen uint32) uint32 {
 	mss := max(uint32(s.mss), 8+sackLen) - sackLen
+
 	if w := s.maxWnd; w > 0 {
 		if w > 536 {
 			w >>= 1
@@ -153,13 +192,20 @@ func (s *sender) sendMSS(t *tcb, sackLen uint32) uint32 {
 func (s *sender) sendNew(t *tcb, now time.Duration, seg *Segment, n, mss int, probe bool) {
 	q := &s.q
 	start := s.nxt
+
+	// Only a probe of the path is longer than the MSS and not to be cut.
 	if probe {
 		mss = n
 	}
+
 	if n > 0 {
 		n = s.fill(seg, start, n, mss)
 	}
+
 	var fl wire.TCPFlags
+
+	// The last byte that the program has written is pushed (RFC 9293 §3.9.1.2), and the FIN
+	// rides on it.
 	if start+uint64(n) == q.End() {
 		if n > 0 {
 			fl |= wire.PSH
@@ -169,15 +215,19 @@ func (s *sender) sendNew(t *tcb, now time.Duration, seg *Segment, n, mss int, pr
 			fl |= wire.FIN
 		}
 	}
+
 	if n > mss || n > 0 && t.todo&todoForce != 0 {
 		fl |= wire.PSH // as Linux does: the peer shall not wait for more
 	}
+
 	seg.Seq, seg.Flags = s.sndSeq(start), fl
 	if n > mss {
 		seg.SegmentSize = uint16(mss)
 	}
 	s.putUrgent(t, seg, start)
 	s.putECT(t, seg)
+
+	// From here on the segment counts as sent.
 	size := uint32(n)
 	if fl&wire.FIN != 0 {
 		size++
@@ -190,6 +240,7 @@ func (s *sender) sendNew(t *tcb, now time.Duration, seg *Segment, n, mss int, pr
 	if probe {
 		s.sentMTUProbe(t, start, uint32(n))
 	}
+
 	s.nxt = start + uint64(size)
 	if n > 0 {
 		if n%mss != 0 {
@@ -199,9 +250,12 @@ func (s *sender) sendNew(t *tcb, now time.Duration, seg *Segment, n, mss int, pr
 		t.stats.bytesSent += uint64(n)
 		s.lastData = now
 	}
+
 	if f.loss.cwnd != 0 {
 		f.loss.prrOut += size
 	}
+
+	// TLP.end_seq and TLP.is_retrans (RFC 8985 §7.3).
 	if t.todo&todoTLP != 0 {
 		f.loss.tlpHigh, f.loss.tlpRetrans = s.nxt, false
 	}
@@ -211,6 +265,7 @@ func (s *sender) sendNew(t *tcb, now time.Duration, seg *Segment, n, mss int, pr
 	// by rates.
 	full := s.nxt == q.End() && inFlight+size+uint32(mss) > s.cwnd() && !f.cc.OwnsRecovery()
 	f.use.Sent(s.una, s.nxt, inFlight+size, full)
+
 	s.pace(t, now, size)
 	s.armRetransmit(t, now, false)
 }
@@ -227,11 +282,13 @@ func (s *sender) fill(seg *Segment, start uint64, n, mss int) int {
 	if got == n {
 		return n
 	}
+
 	if got >= mss {
 		got -= got % mss
 		seg.Data.Truncate(got)
 		return got
 	}
+
 	seg.Data.Release()
 	n = min(n, mss)
 	b := buf.New(n)
@@ -244,6 +301,9 @@ func (s *sender) fill(seg *Segment, start uint64, n, mss int) int {
 func (s *sender) recordSent(now time.Duration, start uint64, size, inFlight uint32) {
 	b := &s.flight.scoreboard
 	mss := uint32(s.mss)
+
+	// Full segments of one moment can only be judged alike until a SACK comes between: they
+	// share an entry, so that a large window stays a short list.
 	if b.n > 0 && size%mss == 0 {
 		r := b.back()
 		if r.Sent == now && r.sent == 1 && r.flags == 0 && r.n%mss == 0 && r.end() == start &&
@@ -252,6 +312,7 @@ func (s *sender) recordSent(now time.Duration, start uint64, size, inFlight uint
 			return
 		}
 	}
+
 	r := b.push()
 	r.start, r.n, r.sent = start, size, 1
 	s.flight.rate.OnSend(&r.Stamp, now, inFlight, size)

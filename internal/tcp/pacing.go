@@ -37,6 +37,7 @@ func (s *sender) pace(t *tcb, now time.Duration, n uint32) {
 	if rate == 0 {
 		return
 	}
+
 	f := s.flight
 	if f.burst > n {
 		f.burst -= n
@@ -48,14 +49,17 @@ func (s *sender) pace(t *tcb, now time.Duration, n uint32) {
 	if f.quantum == 0 {
 		sent = uint64(n)
 	}
+
 	gap := time.Duration(sent * uint64(time.Second) / rate)
 	if rate != t.opt.pacingBound() {
 		gap = min(gap, maxGap)
 	}
+
 	from := now
 	if f.paceAt != 0 && now-f.paceAt < gap/2+time.Millisecond {
 		from = f.paceAt // late timers do not slow the rate
 	}
+
 	f.paceAt = from + gap
 	f.quantum, f.burst = q, q
 	if f.paceAt > now {
@@ -69,5 +73,6 @@ func (s *sender) maxBurst(t *tcb) uint64 {
 		q := cc.Quantum(rate, uint32(s.mss))
 		return uint64(max(q, uint32(s.mss)))
 	}
+
 	return 1 << 16
 }

@@ -46,15 +46,17 @@ func sentAfter(t1 time.Duration, end1 uint64, t2 time.Duration, end2 uint64) boo
 	return t1 > t2 || t1 == t2 && end1 > end2
 }
 
-// rackUpdate takes note that a sent segment was delivered up to end (section 6.2, step 2). One that was
+// rackUpdate takes note that a sent segment was delivered up to end (RFC 8985 §6.2, step 2). One that was
 // sent again and came back faster than any round trip was the first transmission.
 func (l *loss) rackUpdate(now time.Duration, r *sentSegment, end uint64, minRTT time.Duration) {
 	rtt := now - r.Sent
 	if r.sent > 1 && rtt < minRTT {
 		return
 	}
+
 	l.advanced = true
 	l.rtt = rtt
+
 	if sentAfter(r.Sent, end, l.rack.at, l.end) {
 		l.rack.at, l.end = r.Sent, end
 	}
@@ -64,12 +66,17 @@ func (l *loss) rackUpdate(now time.Duration, r *sentSegment, end uint64, minRTT 
 // losses are certain, else a part of the smallest RTT that grows with DSACKs.
 func (s *sender) reoWnd(t *tcb) time.Duration {
 	l := &s.flight.loss
+
+	// Without reordering seen, DupThresh segments SACKed are proof enough (RFC 8985 §6.2 step
+	// 4: RACK.reordering_seen).
 	if !l.rack.seen {
 		if l.state >= cc.Recovery || l.sacked >= uint32(l.reordering)*uint32(s.mss) ||
 			l.sackedSegs(&s.flight.scoreboard, uint32(s.mss)) >= uint32(l.reordering) {
 			return 0
 		}
 	}
+
+	// min_RTT / 4, as often as DSACKs have asked for, and a round trip at most.
 	return min(t.rtt.least()/4*time.Duration(l.steps), t.rtt.smoothed())
 }
 
@@ -94,6 +101,8 @@ func (l *loss) adaptReoWnd(delivered, prior uint64) {
 	if prior < l.lastDelivered {
 		l.dsackSeen = false
 	}
+
+	// One step a round trip, kept for 16 recoveries (RFC 8985 §6.2 step 4).
 	if l.dsackSeen {
 		l.steps = uint8(min(int(l.steps)+1, 255))
 		l.dsackSeen = false
@@ -111,13 +120,17 @@ func (s *sender) detectLoss(t *tcb, now time.Duration, a *ackInfo) time.Duration
 	b := &s.flight.scoreboard
 	wait := l.rtt + s.reoWnd(t)
 	next := time.Duration(0)
+
 	i := b.find(max(l.next, s.una))
 	for ; i < b.n; i++ {
 		r := b.at(i)
 		if r.flags&(segSacked|segLost) == 0 && r.sent == 1 {
+			// Ordered by time: none behind it was sent before what was delivered last.
 			if !sentAfter(l.rack.at, l.end, r.Sent, r.end()) {
 				break
 			}
+
+			// RACK.rtt + RACK.reo_wnd have not passed yet: it may be late only.
 			if left := r.Sent + wait - now; left > 0 {
 				next = left
 				break
@@ -125,11 +138,14 @@ func (s *sender) detectLoss(t *tcb, now time.Duration, a *ackInfo) time.Duration
 			a.lost += s.markLost(i)
 		}
 	}
+
+	// What was decided need not be looked at again.
 	if i < b.n {
 		l.next = b.at(i).start
 	} else {
 		l.next = s.nxt
 	}
+
 	if left := s.detectLossResent(now, wait, a); left > 0 && (next == 0 || left < next) {
 		next = left
 	}
@@ -144,12 +160,15 @@ func (s *sender) detectLossResent(now, wait time.Duration, a *ackInfo) time.Dura
 		e := &l.queue[l.head]
 		for i := b.find(max(e.start, s.una)); i < b.n && b.at(i).start < e.end; i++ {
 			r := b.at(i)
+
+			// Delivered, lost, or sent once more since it was queued.
 			if r.Sent != e.at || r.sent < 2 || r.flags&(segSacked|segLost) != 0 {
 				continue
 			}
 			if !sentAfter(l.rack.at, l.end, r.Sent, r.end()) {
 				return 0
 			}
+
 			if left := r.Sent + wait - now; left > 0 {
 				return left
 			}
@@ -157,6 +176,7 @@ func (s *sender) detectLossResent(now, wait time.Duration, a *ackInfo) time.Dura
 			a.lostAgain = true
 		}
 	}
+
 	l.queue, l.head = l.queue[:0], 0
 	return 0
 }
@@ -167,12 +187,15 @@ func (l *loss) noteResent(r *sentSegment) {
 		l.queue = l.queue[:copy(l.queue, l.queue[l.head:])]
 		l.head = 0
 	}
+
+	// Neighbours of one moment are one entry.
 	if n := len(l.queue); n > l.head {
 		if e := &l.queue[n-1]; e.at == r.Sent && e.end == r.start {
 			e.end = r.end()
 			return
 		}
 	}
+
 	l.queue = append(l.queue, resent{span{r.start, r.end()}, r.Sent})
 }
 
@@ -194,7 +217,9 @@ func (s *sender) checkReordering(t *tcb, low uint64) {
 	if low >= l.fack {
 		return
 	}
+
 	mss := uint64(s.mss)
+
 	if segs := (l.fack - low + mss - 1) / mss; segs > uint64(l.reordering) {
 		l.reordering = uint16(min(segs, uint64(t.cfg.MaxReordering)))
 	}
@@ -208,14 +233,17 @@ func (s *sender) rackTimeout(t *tcb, now time.Duration) {
 	if f == nil || s.una == s.nxt {
 		return
 	}
+
 	var a ackInfo
 	wait := s.detectLoss(t, now, &a)
+
 	if a.lost > 0 && f.loss.state < cc.Recovery {
 		s.enterRecovery(now)
 		if !f.cc.OwnsRecovery() {
 			s.prr(&a, s.inFlight())
 		}
 	}
+
 	if wait > 0 {
 		s.armReorder(t, now, wait)
 	} else {

@@ -9,8 +9,33 @@ import (
 	"usock/internal/wire"
 )
 
-// receiver is the half of a connection that takes the peer's data. Its sequence
-// numbers are those of RFC 9293 §3.3.1.
+// The receiver takes the peer's data, gives it to the program in order, and says what is
+// acknowledged, with which window and when:
+//
+//	              acceptable: checkPAWS, inWindow                                  input.go
+//	segment ──► trim ──► deliver ──► q ───► Read ──► readSome
+//	              │         ▲                          │ the window opens, the buffer grows
+//	              │         │ closeGap                 ▼
+//	              └─ behind a gap ──► ooo           rcvwindow.go
+//	                 outoforder.go
+//	scheduleAck: now, or when the timer says (ack.go) ──► Poll: header ──► advertise, putSACK
+//
+// The offsets, of which none ever moves back:
+//
+//	        q.Base         nxt                  adv
+//	─────────┼──────────────┼────────────────────┼────────────
+//	  read   │ to be read   │ RCV.WND: may come, │ not acceptable
+//	                          or lies in ooo
+//
+// Half of the buffer is window, as blocks may be up to twice as large as what they hold.
+// Data is acknowledged by the second segment, at once where something is missing, and else
+// after a while, so that the program's answer can carry it (RFC 9293 §3.8.6.3).
+//
+// The receiver does not see the sender. It reads the round trip that the sender has
+// measured, which stands in the tcb.
+
+// receiver is the half of a connection that takes the peer's data. Its variables are those
+// of RFC 9293 §3.3.1, as stream offsets.
 type receiver struct {
 	ooo      *outOfOrder // what arrived out of order; nil: nothing
 	q        buf.Queue   // in order, not read yet
@@ -25,7 +50,7 @@ type receiver struct {
 	mss      uint16 // estimate of the peer's segment size
 	advMSS   uint16 // what we advertise
 	wscale   uint8
-	// Dynamic right-sizing: see window.go.
+	// Dynamic right-sizing: see rcvwindow.go.
 	drsSeq   uint64
 	drsAt    time.Duration
 	drsSpace uint32
@@ -44,25 +69,30 @@ func (r *receiver) rcvOff(seq uint32) uint64 {
 }
 
 // checkPAWS reports whether the timestamp is not older than the last one taken
-// (RFC 7323, section 5.3). One that was taken 24 days ago says nothing.
+// (RFC 7323 §5.3). One that was taken 24 days ago says nothing.
 func (r *receiver) checkPAWS(t *tcb, now time.Duration, s *Segment) bool {
 	if t.flags&useTS == 0 || !s.Options.HasTimestamp {
 		return true
 	}
+
+	// Serial numbers compare by their difference (RFC 7323 §5.2).
 	if int32(s.Options.TSVal-r.tsRecent) >= 0 {
 		return true
 	}
+
+	// A connection that was idle for 24 days cannot tell old from new (RFC 7323 §5.5).
 	const old = 24 * 24 * 3600
 	return uint32(now/time.Second)-r.tsAt > old
 }
 
-// inWindow is the acceptance test of section 3.4 in Linux's form: the segment
+// inWindow is the acceptance test of RFC 9293 §3.4 in Linux's form: the segment
 // must not end before the last acknowledgment sent, nor begin behind the window.
 // A segment at the right edge of a zero window is let through for its ACK.
 func (r *receiver) inWindow(seq uint64, s *Segment) bool {
 	if seq+uint64(s.Len()) < r.lastAck {
 		return false
 	}
+
 	return seq <= max(r.adv, r.nxt)
 }
 
@@ -108,13 +138,16 @@ func (r *receiver) trim(t *tcb, now time.Duration, s *Segment, seq uint64) (star
 // deliver moves in-order data to the receive queue.
 func (r *receiver) deliver(t *tcb, now time.Duration, s *Segment, n int) {
 	q := &r.q
+
 	if q.Mem() > int(r.bufSize) {
 		r.pushDense(s)
 	} else {
 		q.PushVec(&s.Data)
 	}
+
 	r.nxt = q.End()
 	r.dataArrived(t, now, n, s.Flags)
+
 	if r.readable(t) {
 		t.events |= wait.In
 	}
@@ -138,6 +171,8 @@ func (r *receiver) pushDense(s *Segment) {
 // limited rate where it has no data, so that two peers cannot keep each other
 // busy.
 func (r *receiver) answerOld(t *tcb, now time.Duration, seq uint64, s *Segment) {
+	// Two ends that each take the other's segments for old would answer one another for ever
+	// (RFC 5961 §7).
 	if s.Data.Len() == 0 && s.Flags&(wire.SYN|wire.FIN) == 0 {
 		if !r.oowAllowed(t, now) {
 			return
@@ -148,6 +183,7 @@ func (r *receiver) answerOld(t *tcb, now time.Duration, seq uint64, s *Segment) 
 			r.quickAck(now, quickCount)
 		}
 	}
+
 	t.ackNow()
 }
 
@@ -185,12 +221,18 @@ func (r *receiver) initWindow(t *tcb, mss uint32) {
 	if w := t.opt.WindowClamp; w != 0 {
 		space = min(space, w)
 	}
+
 	full := space
 	if space > mss && mss > 0 {
 		space -= space % mss
 	}
+
+	// A SYN has 16 bits for it; the rest is offered as data comes (growWindow).
 	r.ssthresh = min(space, 65535)
 	r.drsSpace = r.ssthresh
+
+	// The scale is for good, so it must suit the largest window that the buffer can grow to; 14
+	// at most (RFC 7323 §2.3).
 	if t.cfg.WindowScaling && (t.flags&active != 0 || t.flags&useWScale != 0) {
 		most := max(full, uint32(t.cfg.RMem[2]))
 		if w := t.opt.WindowClamp; w != 0 {
@@ -201,5 +243,6 @@ func (r *receiver) initWindow(t *tcb, mss uint32) {
 		}
 		r.wscale = uint8(min(max(bits.Len32(most)-1-15, 0), 14))
 	}
+
 	r.adv = r.nxt
 }

@@ -12,19 +12,27 @@ import (
 func (s *sender) buildRetransmission(t *tcb, now time.Duration, seg *Segment, sackLen uint32) (done, ok bool) {
 	f := s.flight
 	l := &f.loss
+
+	// F-RTO sends new data first: the answer to that tells whether the timeout was needless
+	// (RFC 5682 §3.1 step 2b).
 	if l.preferNew && s.nxt == l.high && s.sndEnd(t) > s.nxt {
 		return false, false
 	}
 	if l.preferNew && s.nxt > l.high {
 		return false, false
 	}
+
 	i, found := s.nextLost()
 	if !found {
 		return false, false
 	}
+
 	mss := s.sendMSS(t, sackLen)
 	n := min(f.scoreboard.at(i).n, mss)
 	inFlight := s.inFlight()
+
+	// The congestion window holds for retransmissions, too, but for the one of the timer (RFC
+	// 6298 §5.4).
 	if t.todo&todoRtx == 0 && inFlight+n > s.cwnd() {
 		return false, true
 	}
@@ -37,6 +45,7 @@ func (s *sender) buildRetransmission(t *tcb, now time.Duration, seg *Segment, sa
 	case start > s.una:
 		return false, true
 	}
+
 	s.retransmit(t, now, seg, i, mss)
 	return true, true
 }
@@ -46,29 +55,39 @@ func (s *sender) retransmit(t *tcb, now time.Duration, seg *Segment, i, mss uint
 	f := s.flight
 	l := &f.loss
 	b := &f.scoreboard
+
 	t.todo &^= todoRtx
 	inFlight := s.inFlight()
+
 	if b.at(i).n > mss {
 		b.split(i, b.at(i).start+uint64(mss))
 	}
 	r := b.at(i)
+
+	// The FIN takes a number and no byte.
 	data := int(min(r.end(), s.q.End()) - min(r.start, s.q.End()))
 	var fl wire.TCPFlags
 	if data > 0 {
 		got := s.fill(seg, r.start, data, int(mss))
+
 		if got < data {
 			b.split(i, r.start+uint64(got))
 			r, data = b.at(i), got
 		}
+
 		if r.start+uint64(data) == s.q.End() {
 			fl |= wire.PSH
 		}
 	}
+
 	if r.end() > s.q.End() {
 		fl |= wire.FIN
 	}
+
 	seg.Seq, seg.Flags = s.sndSeq(r.start), fl
 	s.putUrgent(t, seg, r.start)
+
+	// From lost to sent again: it counts as in flight once more (SetPipe, RFC 6675 §4).
 	if r.flags&segLost != 0 {
 		l.lost -= r.n
 		l.hint = max(l.hint, r.start)
@@ -78,24 +97,33 @@ func (s *sender) retransmit(t *tcb, now time.Duration, seg *Segment, i, mss uint
 	}
 	r.flags = r.flags&^segLost | segRetrans
 	r.sent = min(r.sent+1, 255)
+
 	f.rate.OnSend(&r.Stamp, now, inFlight, r.n)
 	f.cc.Sent(now, inFlight, r.n)
 	l.noteResent(r)
+
+	// What tells later whether this was needless: the time, for timestamps (RFC 3522), and the
+	// bytes, for DSACKs (RFC 3708).
 	if l.firstResent == 0 {
 		l.firstResent = max(now, 1)
 	}
 	if l.undo {
 		l.undoRetrans = max(l.undoRetrans, 0) + int32(r.n)
 	}
+
 	if l.cwnd != 0 {
 		l.prrOut += r.n
 	}
+
 	t.stats.retransSegs++
 	t.stats.retransBytes += uint64(data)
 	t.stats.bytesSent += uint64(data)
 	t.stats.dataOut++
 	s.lastData = now
+
 	s.pace(t, now, r.n)
+
+	// The timer is for the oldest segment (RFC 6298 §5.1).
 	if i == 0 || t.timer.rtx == never {
 		t.timer.rtx, t.timer.kind = now+t.untilUser(now, t.rtt.timeout()), rtxRTO
 	}

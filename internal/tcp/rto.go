@@ -7,21 +7,27 @@ import (
 
 // armRetransmit sets the timer for what is in flight: of the tail loss probe where
 // one may be sent, at the retransmission timeout at the latest, else of the timeout
-// itself (RFC 6298, section 5). It runs anew when data was acknowledged; when new
+// itself (RFC 6298 §5). It runs anew when data was acknowledged; when new
 // data leaves, only the probe is put off.
 func (s *sender) armRetransmit(t *tcb, now time.Duration, acked bool) {
 	if s.una == s.nxt {
 		t.timer.rtx = never
 		return
 	}
+
+	// New data does not put the timeout off: it is the oldest segment's, and only an
+	// acknowledgment of new data starts it anew (RFC 6298 §5.1 and 5.3).
 	rto := now + t.rtt.timeout()
 	if !acked && t.timer.rtx != never && t.timer.kind != rtxWindowProbe {
 		rto = s.headRTO(t, now)
 	}
+
+	// A loss probe comes first where it can, but never later than the RTO (RFC 8985 §7.2).
 	if d, ok := s.tlpDelay(t); ok {
 		t.timer.rtx, t.timer.kind = min(now+d, rto), rtxTLP
 		return
 	}
+
 	if acked || t.timer.rtx == never || t.timer.kind == rtxWindowProbe || t.timer.kind == rtxTLP {
 		t.timer.rtx, t.timer.kind = rto, rtxRTO
 	}
@@ -49,47 +55,61 @@ func (s *sender) armRTO(t *tcb, now time.Duration) {
 // the retransmission timer comes first.
 func (s *sender) armReorder(t *tcb, now, wait time.Duration) {
 	at := now + wait + 2*time.Millisecond
+
+	// Whatever the RTO finds lost, the reordering timer need not.
 	if rto := s.headRTO(t, now); rto < at {
 		t.timer.rtx, t.timer.kind = rto, rtxRTO
 		return
 	}
+
 	t.timer.rtx, t.timer.kind = at, rtxReorder
 }
 
-// retransmitExpired takes the expiry of the retransmission timer (RFC 6298,
-// section 5.4 to 5.7).
+// retransmitExpired takes the expiry of the retransmission timer (RFC 6298
+// §5.4 to 5.7).
 func (c *Conn) retransmitExpired(now time.Duration) {
 	if c.snd.una == c.snd.nxt {
 		return
 	}
+
 	if c.gaveUp(now) {
 		return
 	}
+
 	if c.timer.since == 0 {
 		c.timer.since = now
 	}
+
 	c.snd.retrans = min(c.snd.retrans+1, 254)
 	c.stats.totalRTO++
 	if c.snd.retrans == 1 {
 		c.stats.rtoRecoveries++
 	}
+
 	if c.state == SynSent || c.state == SynRcvd {
 		// Data that went with or behind the SYN waits for its acknowledgment.
 		c.todo |= todoSYN
+
+		// Linux sends the first SYNs again at an even pace (tcp_syn_linear_timeouts).
 		if c.state == SynRcvd || int(c.snd.retrans) > c.cfg.SynLinear {
 			c.rtt.backOff(c.cfg)
 		}
 		c.timer.rtx, c.timer.kind = now+c.untilUser(now, c.rtt.timeout()), rtxRTO
 		return
 	}
+
 	c.snd.suspectBlackHole(&c.tcb, now)
 	c.snd.onTimeout(&c.tcb, now)
+
+	// The earliest segment leaves whatever the congestion window (RFC 6298 §5.4), and the
+	// timeout doubles (§5.5), except where the program has asked for the contrary.
 	c.todo |= todoRtx
 	if c.snd.thin(&c.tcb) {
 		c.rtt.setRTO(c.cfg)
 	} else {
 		c.rtt.backOff(c.cfg)
 	}
+
 	c.timer.rtx, c.timer.kind = now+c.untilUser(now, c.rtt.timeout()), rtxRTO
 }
 
@@ -103,8 +123,8 @@ func (s *sender) thin(t *tcb) bool {
 		s.nxt-s.una < 4*uint64(s.mss)
 }
 
-// gaveUp fails the connection if retransmitting was of no use for long enough (RFC
-// 9293, section 3.8.3): for the user timeout, or as long as Retries2 timeouts take
+// gaveUp fails the connection if retransmitting was of no use for long enough (
+// RFC 9293 §3.8.3): for the user timeout, or as long as Retries2 timeouts take
 // that begin with the least RTO (Linux). A SYN is counted.
 func (c *Conn) gaveUp(now time.Duration) bool {
 	switch c.state {
@@ -117,6 +137,9 @@ func (c *Conn) gaveUp(now time.Duration) bool {
 	case SynSent:
 		return c.connectGaveUp(now)
 	}
+
+	// R2 of RFC 9293 §3.8.3 is a time: the program's own (RFC 5482), or what so many
+	// retransmissions would take.
 	limit := c.userTimeout()
 	switch {
 	case limit != 0:
@@ -125,6 +148,7 @@ func (c *Conn) gaveUp(now time.Duration) bool {
 	default:
 		limit = modelTimeout(c.cfg.Retries2, c.cfg.MinRTO, c.cfg.MaxRTO)
 	}
+
 	if c.timer.since == 0 || now-c.timer.since < limit {
 		return false
 	}
@@ -140,10 +164,12 @@ func (c *Conn) connectGaveUp(now time.Duration) bool {
 	if c.opt.SynCnt != 0 {
 		n = int(c.opt.SynCnt)
 	}
+
 	limit := c.userTimeout()
 	if limit == 0 {
 		limit = modelTimeout(n, c.cfg.InitialRTO, c.cfg.MaxRTO)
 	}
+
 	if int(c.snd.retrans) < n+c.cfg.SynLinear && now-c.timer.since < limit {
 		return false
 	}
@@ -172,6 +198,8 @@ func (t *tcb) orphanRetries() int {
 // timedOut ends the connection with the error of the path, if ICMP told one.
 func (c *Conn) timedOut() {
 	err := syscall.ETIMEDOUT
+
+	// What a router has said explains the silence better (RFC 9293 §3.9.2.2: soft errors).
 	if c.lazy != nil && c.lazy.softErr != 0 {
 		err = c.lazy.softErr
 	}
@@ -189,5 +217,6 @@ func (t *tcb) untilUser(now, d time.Duration) time.Duration {
 	if u == 0 || t.timer.since == 0 {
 		return d
 	}
+
 	return min(d, max(t.timer.since+u-now, 2*time.Millisecond))
 }

@@ -74,6 +74,7 @@ func (r *rtt) setRTO(cfg *Config) {
 		r.rto = uint32(cfg.InitialRTO / time.Microsecond)
 		return
 	}
+
 	r.rto = min(r.srtt>>3+r.rttvar, uint32(cfg.MaxRTO/time.Microsecond))
 }
 
@@ -101,6 +102,7 @@ func (s *sender) sampleRTT(t *tcb, now, m time.Duration) {
 // newest sample, for the controller.
 func (s *sender) takeRTT(t *tcb, now time.Duration, seg *Segment, a *ackInfo) time.Duration {
 	rto, newest := time.Duration(-1), time.Duration(0)
+
 	switch {
 	case a.haveAcked && !a.retransAck:
 		rto, newest = now-a.firstSent, now-a.lastSent
@@ -109,11 +111,13 @@ func (s *sender) takeRTT(t *tcb, now time.Duration, seg *Segment, a *ackInfo) ti
 		newest = rto
 	case t.flags&useTS != 0 && seg.Options.HasTimestamp && seg.Options.TSEcr != 0 && a.acked > 0:
 		d := int32(s.tsNow(now) - seg.Options.TSEcr)
+
 		if d >= 0 {
 			rto = max(time.Duration(d)*time.Millisecond, time.Millisecond)
 			newest = rto
 		}
 	}
+
 	if rto < 0 {
 		return 0
 	}
@@ -121,7 +125,7 @@ func (s *sender) takeRTT(t *tcb, now time.Duration, seg *Segment, a *ackInfo) ti
 	return max(newest, 1)
 }
 
-// synSample takes the handshake's RTT (RFC 6298, section 3: not of a SYN sent
+// synSample takes the handshake's RTT (RFC 6298 §3: not of a SYN sent
 // twice, unless timestamps tell which).
 func (s *sender) synSample(t *tcb, now time.Duration, seg *Segment) {
 	var m time.Duration
@@ -133,6 +137,7 @@ func (s *sender) synSample(t *tcb, now time.Duration, seg *Segment) {
 	default:
 		return
 	}
+
 	s.sampleRTT(t, now, m)
 }
 

@@ -29,7 +29,7 @@ type ackInfo struct {
 	origAcked  bool          // a first transmission from before the recovery point was
 	dsack      bool          // the first block was a DSACK
 	dsackTLP   bool          // of the tail loss probe
-	duplicate  bool          // a duplicate acknowledgment by RFC 5681, section 2
+	duplicate  bool          // a duplicate acknowledgment by RFC 5681 §2
 	lostAgain  bool          // a retransmission was found lost
 }
 
@@ -38,14 +38,18 @@ func (s *sender) takeSACK(t *tcb, now time.Duration, ack uint64, o *wire.TCPOpti
 	l := &s.flight.loss
 	blocks := o.SACK[:o.NSACK]
 	first := 0
+
 	if sp, ok := s.sackSpan(blocks[0]); ok && s.isDSACK(sp, ack, blocks) {
 		s.takeDSACK(t, now, sp, a)
 		first = 1
 	}
+
 	var seen [4]span
 	k := 0
 	for _, b := range blocks[first:] {
 		sp, ok := s.sackSpan(b)
+
+		// Nonsense, or older than the acknowledgment: SACKs may arrive in any order.
 		if !ok || sp.end <= ack || sp.start < s.una || sp.end > s.nxt {
 			continue
 		}
@@ -53,6 +57,7 @@ func (s *sender) takeSACK(t *tcb, now time.Duration, ack uint64, o *wire.TCPOpti
 		k++
 		s.markSpan(t, now, sp, a)
 	}
+
 	l.seen = seen
 }
 
@@ -63,11 +68,12 @@ func (s *sender) sackSpan(b wire.SACKBlock) (span, bool) {
 }
 
 // isDSACK reports whether the first block tells of a duplicate: it is below the
-// acknowledgment or inside the second block (RFC 2883, section 4).
+// acknowledgment or inside the second block (RFC 2883 §4).
 func (s *sender) isDSACK(sp span, ack uint64, blocks []wire.SACKBlock) bool {
 	if sp.end <= ack {
 		return true
 	}
+
 	if len(blocks) < 2 {
 		return false
 	}
@@ -82,15 +88,20 @@ func (s *sender) takeDSACK(t *tcb, now time.Duration, sp span, a *ackInfo) {
 	if sp.end > s.nxt || sp.start+uint64(max(s.maxWnd, 1<<16)) < s.una {
 		return
 	}
+
 	mss := uint64(s.mss)
 	segs := uint32((sp.end - sp.start + mss - 1) / mss)
 	a.dsack = true
 	t.stats.dsackDups += segs
+
+	// A DSACK of the probe is no sign of reordering: it was sent on suspicion (RFC 8985 §7.4).
 	if l.tlpRetrans && sp.end == l.tlpHigh {
 		a.dsackTLP = true
 	} else {
 		l.dsackSeen = true
 	}
+
+	// What was sent again and had arrived was sent needlessly.
 	if l.undo && l.undoRetrans > 0 && sp.end > l.undoMarker {
 		l.undoRetrans -= min(l.undoRetrans, int32(sp.end-sp.start))
 	}
@@ -107,9 +118,11 @@ func (s *sender) markSpan(t *tcb, now time.Duration, sp span, a *ackInfo) {
 			sp.end = max(o.start, sp.start)
 		}
 	}
+
 	if sp.start >= sp.end {
 		return
 	}
+
 	b := &s.flight.scoreboard
 	i := b.find(sp.start)
 	for ; i < b.n && b.at(i).start < sp.end; i++ {
@@ -140,6 +153,7 @@ func (s *sender) cutTo(i *uint32, sp span) bool {
 		*i++
 		r = b.at(*i)
 	}
+
 	if sp.end < r.end() {
 		n := (sp.end - r.start) / mss * mss
 		if n == 0 {
@@ -154,7 +168,9 @@ func (s *sender) cutTo(i *uint32, sp span) bool {
 func (s *sender) markSacked(t *tcb, now time.Duration, r *sentSegment, a *ackInfo) {
 	f := s.flight
 	l := &f.loss
+
 	l.rackUpdate(now, r, r.end(), t.rtt.least())
+
 	if r.sent == 1 {
 		if r.start < l.fack {
 			a.reord = min(a.reord, r.start)
@@ -166,6 +182,8 @@ func (s *sender) markSacked(t *tcb, now time.Duration, r *sentSegment, a *ackInf
 			a.haveSacked, a.sackSent = true, r.Sent
 		}
 	}
+
+	// Neither lost nor in flight twice, whatever was believed.
 	if r.flags&segLost != 0 {
 		l.lost -= r.n
 	}
@@ -173,6 +191,7 @@ func (s *sender) markSacked(t *tcb, now time.Duration, r *sentSegment, a *ackInf
 		l.retrans -= r.n
 	}
 	r.flags = r.flags&^(segLost|segRetrans) | segSacked
+
 	l.sacked += r.n
 	l.fack = max(l.fack, r.end())
 	a.delivered += r.n

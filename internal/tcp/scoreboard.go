@@ -69,6 +69,7 @@ func (b *scoreboard) grow() {
 	if int(b.n) < len(b.a.r) {
 		return
 	}
+
 	a := newSegmentArray(b.a.class + 1)
 	k := copy(a.r, b.a.r[b.head:])
 	copy(a.r[k:], b.a.r[:b.head])
@@ -116,6 +117,8 @@ func (b *scoreboard) find(off uint64) uint32 {
 // split cuts the sent segment i at off, which lies inside it, in two.
 func (b *scoreboard) split(i uint32, off uint64) {
 	b.grow()
+
+	// The shorter side moves.
 	if i < b.n/2 {
 		b.head = (b.head - 1) & uint32(len(b.a.r)-1)
 		b.n++
@@ -128,6 +131,7 @@ func (b *scoreboard) split(i uint32, off uint64) {
 			*b.at(j) = *b.at(j - 1)
 		}
 	}
+
 	l, r := b.at(i), b.at(i+1)
 	l.n = uint32(off - l.start)
 	r.n -= l.n

@@ -18,7 +18,11 @@ func (c *Conn) Write(now time.Duration, v buf.View) int {
 		v.Release()
 		return 0
 	}
+
 	c.snd.checkAppLimited(&c.tcb)
+
+	// Short writes are copied together: a block for each would cost more than its bytes. What
+	// is sent refers to the blocks, so that a block can grow at its end only (Extend).
 	q := &c.snd.q
 	if n <= coalesce && q.Len() > 0 && q.Extend(v.Bytes()) {
 		v.Release()
@@ -30,6 +34,7 @@ func (c *Conn) Write(now time.Duration, v buf.View) int {
 		v.Release()
 		return n
 	}
+
 	q.Push(v)
 	return n
 }
@@ -41,6 +46,7 @@ func (s *sender) checkAppLimited(t *tcb) {
 	if f == nil || f.loss.lost > 0 || s.unsent(t) >= int(s.mss) {
 		return
 	}
+
 	if n := s.inFlight(); n < s.cwnd() {
 		f.rate.OnAppLimited(n)
 	}
@@ -50,10 +56,13 @@ func (s *sender) checkAppLimited(t *tcb) {
 // for Out.
 func (c *Conn) SendSpace() int {
 	space := int(c.snd.bufSize) - c.snd.sndUsed()
+
+	// Who finds no room waits for Out, and is to be woken (afterAck).
 	if space <= 0 || c.notSentLimit() <= c.snd.unsent(&c.tcb) {
 		c.flags |= noSpace
 		return 0
 	}
+
 	return space
 }
 
@@ -118,10 +127,15 @@ func (s *sender) growSndBuf(t *tcb, n uint32) {
 	if t.flags&fixedSnd != 0 {
 		return
 	}
+
+	// Linux counts the memory of a segment: a power of two for data and headers, and the
+	// descriptor.
 	per := uint64(1)
 	for per < uint64(max(s.mss, 536))+640 {
 		per *= 2
 	}
+
+	// Twice the window: as much again can be queued while a window is in flight.
 	want := 2 * uint64(max(n, uint32(t.cfg.InitialCwnd))) * (per + 256)
 	s.bufSize = max(s.bufSize, uint32(min(want, uint64(t.cfg.WMem[2]))))
 }

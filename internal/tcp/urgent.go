@@ -40,12 +40,13 @@ func (c *Conn) WriteUrgent(now time.Duration, v buf.View) int {
 	return n
 }
 
-// putUrgent sets the urgent pointer of a segment that leaves (RFC 9293, section
-// 3.8.5).
+// putUrgent sets the urgent pointer of a segment that leaves (RFC 9293
+// §3.8.5).
 func (s *sender) putUrgent(t *tcb, seg *Segment, start uint64) {
 	if t.lazy == nil || t.lazy.urg.sndUp == 0 {
 		return
 	}
+
 	up := t.lazy.urg.sndUp
 	switch {
 	case up <= s.una:
@@ -60,7 +61,7 @@ func (s *sender) putUrgent(t *tcb, seg *Segment, start uint64) {
 	}
 }
 
-// inUrgent takes the urgent pointer (section 3.10.7.4, sixth check), and the urgent
+// inUrgent takes the urgent pointer (RFC 9293 §3.10.7.4, sixth check), and the urgent
 // byte if the segment has it.
 func (r *receiver) inUrgent(t *tcb, seq uint64, s *Segment) {
 	switch t.state {
@@ -68,9 +69,11 @@ func (r *receiver) inUrgent(t *tcb, seq uint64, s *Segment) {
 	default:
 		return
 	}
+
 	if s.Urgent == 0 {
 		return
 	}
+
 	mark := seq + uint64(s.Urgent) - 1
 	u := &t.makeLazy().urg
 	if mark < r.q.Base() || mark < r.nxt || u.state != urgentNone && mark <= u.mark {
@@ -80,6 +83,7 @@ func (r *receiver) inUrgent(t *tcb, seq uint64, s *Segment) {
 	if u.state != urgentNone && u.mark == r.q.Base() && !t.opt.OOBInline && r.q.Len() > 0 {
 		r.q.Drop(u.mark + 1)
 	}
+
 	u.mark, u.state = mark, urgentNotYet
 	t.events |= wait.Pri
 }

@@ -18,7 +18,7 @@ func (t *tcb) optionLen() int {
 }
 
 // ResetFor returns the RST that answers a segment to a port where nothing
-// listens, and false if the segment is itself a RST (RFC 9293, section 3.10.7.1).
+// listens, and false if the segment is itself a RST (RFC 9293 §3.10.7.1).
 func ResetFor(s *Segment) (Segment, bool) {
 	var r Segment
 	if s.Flags&wire.RST != 0 {
