@@ -5,7 +5,7 @@
 //
 // The owner of a Conn feeds it with [Conn.Segment], [Conn.ICMP] and
 // [Conn.Expire] and with the calls of the program ([Conn.Write], [Conn.Read],
-// [Conn.Close] and so on). After each of these it pumps:
+// [Conn.Close] and so on). After each of these it polls:
 //
 //	for c.Poll(now, &s) {
 //		send s
