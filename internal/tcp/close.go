@@ -31,6 +31,9 @@ func (c *Conn) finState() {
 		return
 	}
 	c.flags |= finQueued
+
+	// The state says that the FIN is queued, not that it has left: with data before it it
+	// waits.
 	switch c.state {
 	case Established:
 		c.setState(FinWait1)
@@ -53,6 +56,7 @@ func (c *Conn) ReadShut() bool { return c.shut&shutRead != 0 }
 // told by a reset (RFC 2525 §2.17); else the rest is sent, and a FIN. The
 // owner keeps the connection until it is CLOSED and Poll declines.
 func (c *Conn) Close(now time.Duration) {
+	// Before anything else: whether something was lost decides how it ends.
 	unread := c.rcv.q.Len() > 0
 	c.rcv.q.Reset(c.rcv.q.End())
 
@@ -61,12 +65,15 @@ func (c *Conn) Close(now time.Duration) {
 		c.shut |= orphan
 		return
 	case c.state == SynSent:
+		// Nobody has answered: there is nobody to tell (RFC 9293 §3.10.4).
 		c.over()
 		return
 	case c.state == TimeWait:
 		c.shut |= orphan | shutRead | shutWrite
 		return
 	case unread:
+		// Data that the program will not read is lost, and the peer must not believe it taken
+		// (RFC 1122 §4.2.2.13).
 		c.resetNow()
 		c.over()
 		return
@@ -83,6 +90,8 @@ func (c *Conn) Close(now time.Duration) {
 	c.ShutdownWrite(now)
 	c.shut |= orphan | shutRead | shutWrite
 	c.rcv.dropOutOfOrder()
+
+	// From here on the timer is for FIN-WAIT-2.
 	c.timer.keep = never
 	if wasFin && c.state == FinWait2 {
 		c.orphanFinWait2(now)
@@ -100,6 +109,9 @@ func (c *Conn) orphanFinWait2(now time.Duration) {
 	case s > 0:
 		d = time.Duration(s) * time.Second
 	}
+
+	// RFC 9293 lets FIN-WAIT-2 last; with no program it must not last for ever (Linux,
+	// tcp_fin_timeout).
 	c.timer.keep = now + d
 }
 
@@ -107,8 +119,10 @@ func (c *Conn) orphanFinWait2(now time.Duration) {
 func (c *Conn) Abort(now time.Duration) {
 	switch c.state {
 	case Established, FinWait1, FinWait2, CloseWait, SynRcvd:
+		// The states in which RFC 9293 §3.10.5 asks for a RST.
 		c.resetNow()
 	case Closing, LastAck:
+		// Only where something that the peer should have had will not come.
 		if c.snd.nxt < c.snd.sndEnd(&c.tcb) {
 			c.resetNow()
 		}
@@ -123,6 +137,7 @@ func (c *Conn) resetNow() {
 	r := Segment{}
 	r.Flags = wire.RST | wire.ACK
 	r.Seq, r.Ack = c.snd.sndSeq(c.acceptableSeq()), c.rcv.rcvSeq(c.rcv.nxt)
+
 	c.setReset(&r)
 	c.todo |= todoReset
 }
@@ -163,6 +178,8 @@ func (c *Conn) Fail(err syscall.Errno) wait.Events {
 func (c *Conn) over() {
 	c.setState(Closed)
 	c.shut |= shutRead | shutWrite
+
+	// A RST is still to leave; nothing else is.
 	c.todo &= todoReset
 	c.free()
 	c.events |= wait.In | wait.Out | wait.RdHup | wait.Hup
@@ -203,6 +220,8 @@ func (c *Conn) enterTimeWait(now time.Duration) {
 	c.free()
 	c.todo = todo
 	c.shut |= shutWrite | shutRead
+
+	// 2 MSL, in which the last acknowledgment can be given again (RFC 9293 §3.6.1).
 	c.timer.keep = now + c.cfg.TimeWait
 	c.events |= wait.In | wait.Out | wait.RdHup | wait.Hup
 }

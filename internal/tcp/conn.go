@@ -153,6 +153,8 @@ func (c *Conn) Options() *Options { return &c.opt }
 // start resets everything but the options.
 func (c *Conn) start(now time.Duration, p *Params) {
 	opt := c.opt
+
+	// A listener's options go on to what it accepts; others keep their own.
 	if p.Options != nil {
 		opt = *p.Options
 	}
@@ -168,6 +170,8 @@ func (c *Conn) start(now time.Duration, p *Params) {
 	}
 
 	c.snd.iss, c.snd.tsOffset = p.ISS, p.TSOffset
+
+	// The SYN takes the number before the first byte's.
 	c.snd.q.Reset(origin + 1)
 	c.rcv.q.Reset(origin + 1)
 	c.startBuffers(p, rb, sb)
@@ -195,6 +199,7 @@ func (c *Conn) startBuffers(p *Params, rb, sb uint32) {
 		rb = uint32(p.RcvBuf)
 		c.flags |= fixedRcv
 	}
+
 	if p.SndBuf > 0 {
 		sb = uint32(p.SndBuf)
 		c.flags |= fixedSnd
@@ -203,6 +208,7 @@ func (c *Conn) startBuffers(p *Params, rb, sb uint32) {
 	if c.flags&fixedRcv == 0 {
 		rb = uint32(c.cfg.RMem[1])
 	}
+
 	if c.flags&fixedSnd == 0 {
 		sb = uint32(c.cfg.WMem[1])
 	}
@@ -248,6 +254,7 @@ func (t *tcb) setState(s State) { t.state = s }
 func (c *Conn) Ready() wait.Events {
 	var ev wait.Events
 	if c.shut&(shutRead|shutWrite) == shutRead|shutWrite || c.state == Closed {
+		// Both directions have ended: POLLHUP, which cannot be masked.
 		ev |= wait.Hup
 	}
 

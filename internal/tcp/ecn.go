@@ -56,6 +56,7 @@ func (s *sender) hearECE(t *tcb, a *ackInfo) {
 	}
 
 	f := s.flight
+
 	f.deliveredCE += (a.delivered + uint32(s.mss) - 1) / uint32(s.mss)
 
 	if f.loss.state != cc.Open {
@@ -65,6 +66,7 @@ func (s *sender) hearECE(t *tcb, a *ackInfo) {
 	s.beginReduction(a.now, cc.CWR, cc.ByECN)
 	t.flags |= sendCWR
 	if s.una == s.nxt {
+		// Nothing is in flight that the reduction could wait for.
 		s.endReduction(a.now)
 	}
 }

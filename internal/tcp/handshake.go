@@ -31,6 +31,8 @@ func (c *Conn) Accept(now time.Duration, p *Params, syn *Segment) {
 	c.snd.una, c.snd.nxt = origin, origin
 	c.synOptions(now, syn)
 	if c.cfg.ECN != ECNOff && syn.Flags&(wire.ECE|wire.CWR) == wire.ECE|wire.CWR && !syn.CE {
+		// An ECN-setup SYN, and not itself marked: Linux takes a mark for a sign that the path
+		// mangles the field.
 		c.flags |= useECN
 	}
 
@@ -145,6 +147,8 @@ func (c *Conn) inSynSent(now time.Duration, s *Segment) {
 		c.snd.nxt = origin + 1
 		c.snd.wnd, c.snd.maxWnd = uint32(s.Window), uint32(s.Window)
 		c.setState(SynRcvd)
+
+		// The SYN of before now leaves as a SYN-ACK.
 		c.flags &^= synOnce
 		c.todo |= todoSYN
 		c.snd.forgetSYNData()
@@ -236,6 +240,7 @@ func (c *Conn) inSynRcvd(now time.Duration, s *Segment) {
 	ack := c.snd.sndOff(s.Ack)
 	badAck := s.Flags&wire.ACK != 0 && (ack <= origin || ack > c.snd.nxt)
 	if embryonic && badAck && s.Flags&wire.RST == 0 {
+		// RFC 9293 §3.10.7.4, fifth check: an acknowledgment of something else is reset.
 		c.resetWith(s.Ack)
 		return
 	}
@@ -276,8 +281,11 @@ func (c *Conn) endSynRcvd(now time.Duration, seq uint64, s *Segment, embryonic b
 			c.todo |= todoReset
 		}
 	case s.Flags&wire.RST == 0 || seq != c.rcv.nxt:
+		// Not exactly the number that is expected: it may be a guess (RFC 5961 §3.2).
 		c.rcv.challenge(&c.tcb, now)
 	case c.flags&active != 0:
+		// A simultaneous open began as an active one, which is refused (RFC 9293 §3.10.7.4,
+		// second check).
 		c.fail(syscall.ECONNREFUSED)
 	default:
 		c.fail(syscall.ECONNRESET)
@@ -290,6 +298,8 @@ func (c *Conn) completeSynRcvd(now time.Duration, seq, ack uint64, s *Segment) {
 	c.snd.synSample(&c.tcb, now, s)
 
 	c.snd.una = origin + 1
+
+	// From now on windows are scaled (RFC 7323 §2.2).
 	c.snd.wnd = uint32(s.Window) << c.snd.wscale
 	c.snd.maxWnd = max(c.snd.maxWnd, c.snd.wnd)
 	c.snd.wl1 = seq
@@ -297,6 +307,7 @@ func (c *Conn) completeSynRcvd(now time.Duration, seq, ack uint64, s *Segment) {
 	c.todo &^= todoSYN
 	c.established(now)
 	if c.snd.flight != nil && c.snd.nxt > c.snd.una {
+		// What a Fast Open server has sent runs its own timer now.
 		c.snd.armRTO(&c.tcb, now)
 	}
 	c.inSynchronized(now, s)

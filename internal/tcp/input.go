@@ -25,6 +25,7 @@ func (c *Conn) Segment(now time.Duration, s *Segment) wait.Events {
 
 	switch c.state {
 	case Closed, Listen:
+		// Nothing but a RST is due to a connection that does not exist (RFC 9293 §3.10.7.1).
 		if r, ok := ResetFor(s); ok {
 			c.todo |= todoReset
 			c.setReset(&r)
@@ -92,6 +93,8 @@ func (c *Conn) inSynchronized(now time.Duration, s *Segment) {
 // §5), sequence number, RST, SYN. A segment that fails is answered.
 func (c *Conn) acceptable(now time.Duration, seq uint64, s *Segment) bool {
 	if !c.rcv.checkPAWS(&c.tcb, now, s) {
+		// A RST is let on: it may come from a host that has lost its clock, and its number is
+		// checked (RFC 7323 §5.3 R1).
 		if s.Flags&wire.RST == 0 {
 			c.rcv.answerOld(&c.tcb, now, seq, s)
 			return false
@@ -135,6 +138,7 @@ func (c *Conn) acceptable(now time.Duration, seq uint64, s *Segment) bool {
 func (c *Conn) inReset() {
 	switch c.state {
 	case CloseWait:
+		// The peer had ended its direction already: only writing is hurt (Linux, tcp_reset).
 		c.fail(syscall.EPIPE)
 	default:
 		c.fail(syscall.ECONNRESET)
@@ -168,7 +172,7 @@ func (c *Conn) inAck(now time.Duration, seq uint64, s *Segment) bool {
 	update := ack >= c.snd.una && c.snd.updateWindow(seq, ack, uint32(s.Window)<<c.snd.wscale)
 
 	if c.snd.nxt == c.snd.una {
-		// Nothing is in flight.
+		// Nothing is in flight: at most it answers a probe.
 		if c.snd.probes != 0 || c.timer.kind == rtxWindowProbe && c.timer.rtx != never {
 			c.snd.ackedWindowProbe(&c.tcb, now, c.rcv.sackLen(&c.tcb))
 		}
@@ -233,6 +237,8 @@ func (c *Conn) inData(now time.Duration, s *Segment, seq uint64) {
 
 // inFIN takes the peer's FIN, which comes next.
 func (c *Conn) inFIN(now time.Duration) {
+	// A FIN takes a number: acknowledging it shows that the end was reached (RFC 9293
+	// §3.10.7.4, eighth check).
 	c.rcv.nxt = c.rcv.q.End() + 1
 	c.flags |= finRcvd
 	c.shut |= shutRead
@@ -246,6 +252,8 @@ func (c *Conn) inFIN(now time.Duration) {
 	switch c.state {
 	case Established:
 		c.setState(CloseWait)
+
+		// The program is likely to close as well: its FIN can carry the acknowledgment.
 		c.rcv.ack.pingpong = true
 		c.rcv.delayAck(&c.tcb, now)
 	case FinWait1:

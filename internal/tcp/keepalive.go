@@ -59,6 +59,7 @@ func (c *Conn) keepExpired(now time.Duration) {
 	// Any segment shows that the peer lives (RFC 9293 §3.8.4).
 	silent := now - c.timer.heard
 	if silent < c.keepIdle() {
+		// It has spoken meanwhile: the silence is counted from there.
 		c.snd.probes = 0
 		c.timer.keep = c.timer.heard + c.keepIdle()
 		return
@@ -66,6 +67,7 @@ func (c *Conn) keepExpired(now time.Duration) {
 
 	u := c.userTimeout()
 	if u != 0 && silent >= u && c.snd.probes > 0 || u == 0 && int(c.snd.probes) >= c.keepCnt() {
+		// The peer is told, should it still be there (Linux, tcp_keepalive_timer).
 		c.resetNow()
 		c.timedOut()
 		return

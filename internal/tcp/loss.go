@@ -77,6 +77,8 @@ func (s *sender) onAck(t *tcb, now time.Duration, ack uint64, seg *Segment, upda
 	if ack > s.una {
 		s.advanceUna(t, now, ack, &a)
 	} else {
+		// All five conditions of a duplicate but the first, that data is in flight, which is so
+		// here (RFC 5681 §2).
 		a.duplicate = ack == s.una && seg.Len() == 0 && !update
 	}
 
@@ -98,6 +100,8 @@ func (s *sender) onAck(t *tcb, now time.Duration, ack uint64, seg *Segment, upda
 	}
 
 	sample := f.rate.Sample(t.rtt.least())
+
+	// A rate that the program has limited is a lower bound only.
 	if r := sample.BytesPerSecond(); r > 0 && (!sample.AppLimited || r >= f.delivery) {
 		f.delivery, f.deliveryLimited = r, sample.AppLimited
 	}
@@ -153,6 +157,7 @@ func (s *sender) afterAck(t *tcb, now time.Duration, a *ackInfo) {
 	}
 
 	if s.una == s.nxt {
+		// Nothing is in flight: nothing can be SACKed, and duplicates count anew.
 		l.seen = [4]span{}
 		l.reno, l.dup = 0, 0
 		return

@@ -50,6 +50,8 @@ func (c *Conn) ICMP(now time.Duration, e *ICMPError) wait.Events {
 		c.snd.tooBig(&c.tcb, now, e.MSS)
 	case e.Errno == 0:
 	case c.state == SynSent || c.state == SynRcvd && !c.fastOpened():
+		// Nothing is established that could be lost: the error is the answer (RFC 9293
+		// §3.9.2.2, hard and soft errors alike on Linux).
 		c.fail(e.Errno)
 	case e.Errno != 0:
 		// Soft for an established connection (RFC 5927 §5.2): told when it times out.
@@ -60,6 +62,7 @@ func (c *Conn) ICMP(now time.Duration, e *ICMPError) wait.Events {
 
 // tooBig lowers the path's MSS and sends again at once what did not fit.
 func (s *sender) tooBig(t *tcb, now time.Duration, mss int) {
+	// Nobody can make us send smaller than that: a forged message costs little (RFC 5927 §7).
 	mss = max(mss, minPathMSS)
 	if mss >= int(s.pathMSS) {
 		return
@@ -97,6 +100,8 @@ func (s *sender) simpleRetransmit(t *tcb, now time.Duration) {
 		l.state, l.high = cc.Loss, s.nxt
 		l.frto, l.undo, l.cwnd = false, false, 0
 	}
+
+	// At once: no timer has to find out what ICMP has told.
 	t.todo |= todoRtx
 }
 
@@ -188,6 +193,8 @@ func (s *sender) ackedMTUProbe(t *tcb, now time.Duration) {
 		return
 	}
 	m := &t.lazy.mtu
+
+	// It has arrived: the size is proven.
 	m.low, m.size = m.size, 0
 	s.setMSS(t)
 }

@@ -108,6 +108,7 @@ func (s *sender) sendable(t *tcb, now time.Duration, sackLen uint32) (n int, ful
 		return none, false, false
 	}
 
+	// A large segment for a link that cuts it, or one of the MSS.
 	limit := min(avail, room, uint64(max(s.maxSeg, uint32(mss))))
 	cwnd, inFlight := uint64(s.cwnd()), uint64(s.inFlight())
 
@@ -117,6 +118,7 @@ func (s *sender) sendable(t *tcb, now time.Duration, sackLen uint32) (n int, ful
 		if inFlight+min(avail, mss) > cwnd && inFlight > 0 {
 			return none, true, false
 		}
+
 		limit = min(limit, max(cwnd-min(cwnd, inFlight), mss))
 		limit = min(limit, s.maxBurst(t))
 	}
@@ -222,6 +224,7 @@ func (s *sender) sendNew(t *tcb, now time.Duration, seg *Segment, n, mss int, pr
 
 	seg.Seq, seg.Flags = s.sndSeq(start), fl
 	if n > mss {
+		// Longer than the MSS: the link, or its driver, cuts it.
 		seg.SegmentSize = uint16(mss)
 	}
 	s.putUrgent(t, seg, start)
@@ -244,6 +247,7 @@ func (s *sender) sendNew(t *tcb, now time.Duration, seg *Segment, n, mss int, pr
 	s.nxt = start + uint64(size)
 	if n > 0 {
 		if n%mss != 0 {
+			// What Nagle's rule waits for.
 			s.small = s.nxt
 		}
 		t.stats.dataOut++
@@ -284,6 +288,7 @@ func (s *sender) fill(seg *Segment, start uint64, n, mss int) int {
 	}
 
 	if got >= mss {
+		// The queue's pieces do not fit a segment's views: whole segments of it leave now.
 		got -= got % mss
 		seg.Data.Truncate(got)
 		return got

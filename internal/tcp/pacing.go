@@ -21,6 +21,8 @@ const unpaced = 10
 // bound. 0: no pacing.
 func (s *sender) pacingRate(t *tcb) uint64 {
 	rate := s.flight.cc.PacingRate()
+
+	// SO_MAX_PACING_RATE: 0 turns pacing off, all ones leave it to the controller.
 	switch bound := t.opt.pacingBound(); {
 	case bound == 0:
 		return 0

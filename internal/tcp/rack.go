@@ -50,6 +50,9 @@ func sentAfter(t1 time.Duration, end1 uint64, t2 time.Duration, end2 uint64) boo
 // sent again and came back faster than any round trip was the first transmission.
 func (l *loss) rackUpdate(now time.Duration, r *sentSegment, end uint64, minRTT time.Duration) {
 	rtt := now - r.Sent
+
+	// Step 2: an acknowledgment sooner than any round trip answers the first transmission,
+	// which is of no use here.
 	if r.sent > 1 && rtt < minRTT {
 		return
 	}
@@ -87,6 +90,9 @@ func (l *loss) sackedSegs(b *scoreboard, mss uint32) uint32 {
 		return 0
 	}
 	n := uint32(0)
+
+	// From the end, where what was SACKed lies; a look at some is enough, as only DupThresh of
+	// them matter.
 	for i := b.n; i > 0 && n < uint32(l.reordering) && b.n-i < 64; i-- {
 		if r := b.at(i - 1); r.flags&segSacked != 0 {
 			n += (r.n + mss - 1) / mss
@@ -124,6 +130,8 @@ func (s *sender) detectLoss(t *tcb, now time.Duration, a *ackInfo) time.Duration
 	i := b.find(max(l.next, s.una))
 	for ; i < b.n; i++ {
 		r := b.at(i)
+
+		// What was sent again has a queue of its own, in the order of its time.
 		if r.flags&(segSacked|segLost) == 0 && r.sent == 1 {
 			// Ordered by time: none behind it was sent before what was delivered last.
 			if !sentAfter(l.rack.at, l.end, r.Sent, r.end()) {
@@ -135,6 +143,7 @@ func (s *sender) detectLoss(t *tcb, now time.Duration, a *ackInfo) time.Duration
 				next = left
 				break
 			}
+
 			a.lost += s.markLost(i)
 		}
 	}
@@ -184,6 +193,7 @@ func (s *sender) detectLossResent(now, wait time.Duration, a *ackInfo) time.Dura
 // noteResent puts a retransmission into the queue.
 func (l *loss) noteResent(r *sentSegment) {
 	if l.head > 32 && l.head > len(l.queue)/2 {
+		// What was decided at the front is let go before the array grows.
 		l.queue = l.queue[:copy(l.queue, l.queue[l.head:])]
 		l.head = 0
 	}
@@ -207,6 +217,8 @@ func (l *loss) requeue(b *scoreboard) {
 			l.queue = append(l.queue, resent{span{r.start, r.end()}, r.Sent})
 		}
 	}
+
+	// In the stream's order they are not in that of time.
 	slices.SortStableFunc(l.queue, func(a, b resent) int { return cmp.Compare(a.at, b.at) })
 }
 
@@ -239,6 +251,9 @@ func (s *sender) rackTimeout(t *tcb, now time.Duration) {
 
 	if a.lost > 0 && f.loss.state < cc.Recovery {
 		s.enterRecovery(now)
+
+		// No acknowledgment brings PRR in: the first retransmission is let go here (RFC 6937
+		// §3).
 		if !f.cc.OwnsRecovery() {
 			s.prr(&a, s.inFlight())
 		}

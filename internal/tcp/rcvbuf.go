@@ -51,11 +51,15 @@ func (c *Conn) EOF() bool { return c.flags&finRcvd != 0 && c.Buffered() == 0 }
 // asks whether there is something to read.
 func (c *Conn) Read(now time.Duration, max int, dst []buf.View) []buf.View {
 	if c.lazy != nil {
+		// Reading stops before the urgent byte, and passes over it when it is next, as
+		// on Linux.
 		c.PassUrgent(now)
 		max = c.rcv.untilMark(&c.tcb, max)
 	}
+
 	before := c.rcv.q.Base()
 	dst = c.rcv.q.Take(max, dst)
+
 	if n := c.rcv.q.Base() - before; n > 0 {
 		c.rcv.readSome(&c.tcb, now, int(n))
 	}
@@ -67,6 +71,7 @@ func (c *Conn) Read(now time.Duration, max int, dst []buf.View) []buf.View {
 func (c *Conn) Peek(max, off int, dst []buf.View) []buf.View {
 	from := c.rcv.q.Base() + uint64(off)
 	if mark, ok := c.rcv.urgentMark(&c.tcb); ok {
+		// As Read would, the urgent byte is passed over, or stopped at.
 		if from == mark && !c.opt.OOBInline {
 			from++
 		} else if from < mark {
@@ -86,9 +91,12 @@ func (r *receiver) readable(t *tcb) bool {
 	if r.atMark(t) && !t.opt.OOBInline {
 		low++
 	}
+
 	if n >= low {
 		return true
 	}
+
+	// Less than SO_RCVLOWAT is all that can come, as the window has no room for more.
 	return r.window() <= uint32(r.mss)
 }
 
@@ -117,7 +125,10 @@ func (c *Conn) SetRcvLowat(now time.Duration, n int) {
 	} else {
 		n = min(n, c.cfg.RMem[2]/2)
 	}
+
 	c.opt.RcvLowat = int32(max(n, 1))
+
+	// What is waited for has to fit, or it would be waited for in vain.
 	if c.flags&fixedRcv == 0 && c.rcv.bufSize < uint32(2*n) && c.state != Closed {
 		c.rcv.bufSize = uint32(2 * n)
 		c.rcv.ssthresh = max(c.rcv.ssthresh, uint32(n))

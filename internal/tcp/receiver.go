@@ -122,6 +122,7 @@ func (r *receiver) trim(t *tcb, now time.Duration, s *Segment, seq uint64) (star
 		if n > 0 {
 			r.duplicate(t, seq, s)
 		}
+
 		s.Data.TrimFront(int(min(r.nxt-seq, uint64(n))))
 		seq = min(r.nxt, end)
 	}
@@ -140,6 +141,7 @@ func (r *receiver) deliver(t *tcb, now time.Duration, s *Segment, n int) {
 	q := &r.q
 
 	if q.Mem() > int(r.bufSize) {
+		// A peer that sends little at a time must not cost more memory than the buffer's size.
 		r.pushDense(s)
 	} else {
 		q.PushVec(&s.Data)
@@ -192,6 +194,8 @@ func (r *receiver) oowAllowed(t *tcb, now time.Duration) bool {
 	if r.ack.oowAt != 0 && now-r.ack.oowAt < t.cfg.InvalidRateLimit {
 		return false
 	}
+
+	// 0 means never.
 	r.ack.oowAt = max(now, 1)
 	return true
 }

@@ -66,6 +66,7 @@ func (s *sender) identifyLost(t *tcb, now time.Duration, a *ackInfo) {
 	if t.flags&useSACK != 0 {
 		if l.advanced {
 			l.advanced = false
+
 			a.wait = s.detectLoss(t, now, a)
 		}
 		return
@@ -156,6 +157,7 @@ func (s *sender) prr(a *ackInfo, inFlight uint32) {
 		// leave.
 		unit := uint64(max(l.prior, 1)) * uint64(mss)
 		n = uint32((uint64(target)*uint64(l.prrDelivered)+unit-1)/unit) * mss
+
 		n -= min(n, l.prrOut)
 	} else {
 		// The slow-start bound: below the aim the window grows with what is delivered, so that

@@ -60,6 +60,7 @@ func (s *sender) retransmit(t *tcb, now time.Duration, seg *Segment, i, mss uint
 	inFlight := s.inFlight()
 
 	if b.at(i).n > mss {
+		// One segment of it; the rest stays lost.
 		b.split(i, b.at(i).start+uint64(mss))
 	}
 	r := b.at(i)

@@ -11,6 +11,7 @@ import (
 // data leaves, only the probe is put off.
 func (s *sender) armRetransmit(t *tcb, now time.Duration, acked bool) {
 	if s.una == s.nxt {
+		// All is acknowledged: the timer is off (RFC 6298 §5.2).
 		t.timer.rtx = never
 		return
 	}
@@ -39,6 +40,9 @@ func (s *sender) headRTO(t *tcb, now time.Duration) time.Duration {
 	if b.n == 0 {
 		return now + t.rtt.timeout()
 	}
+
+	// A retransmission starts it anew; with what is overdue there is a moment for the
+	// acknowledgment that may be on its way.
 	return max(b.at(0).Sent+t.rtt.timeout(), now+time.Millisecond)
 }
 
@@ -77,6 +81,7 @@ func (c *Conn) retransmitExpired(now time.Duration) {
 	}
 
 	if c.timer.since == 0 {
+		// What gaveUp goes by: the first timeout of a row.
 		c.timer.since = now
 	}
 
@@ -105,6 +110,7 @@ func (c *Conn) retransmitExpired(now time.Duration) {
 	// timeout doubles (§5.5), except where the program has asked for the contrary.
 	c.todo |= todoRtx
 	if c.snd.thin(&c.tcb) {
+		// A thin stream: without doubling (Linux, tcp_thin_linear_timeouts).
 		c.rtt.setRTO(c.cfg)
 	} else {
 		c.rtt.backOff(c.cfg)
@@ -129,6 +135,8 @@ func (s *sender) thin(t *tcb) bool {
 func (c *Conn) gaveUp(now time.Duration) bool {
 	switch c.state {
 	case SynRcvd:
+		// R2 for a SYN is a count (RFC 9293 §3.8.3); data that is waited for may need more of
+		// them.
 		if int(c.snd.retrans) < max(c.cfg.SynAckRetries, int(c.opt.DeferAccept)) {
 			return false
 		}
@@ -144,6 +152,7 @@ func (c *Conn) gaveUp(now time.Duration) bool {
 	switch {
 	case limit != 0:
 	case c.shut&orphan != 0:
+		// Nobody waits for an orphan's data any more: it may go sooner.
 		limit = modelTimeout(c.orphanRetries(), c.cfg.MinRTO, c.cfg.MaxRTO)
 	default:
 		limit = modelTimeout(c.cfg.Retries2, c.cfg.MinRTO, c.cfg.MaxRTO)

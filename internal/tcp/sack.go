@@ -41,6 +41,8 @@ func (s *sender) takeSACK(t *tcb, now time.Duration, ack uint64, o *wire.TCPOpti
 
 	if sp, ok := s.sackSpan(blocks[0]); ok && s.isDSACK(sp, ack, blocks) {
 		s.takeDSACK(t, now, sp, a)
+
+		// What is a duplicate is no news about the scoreboard.
 		first = 1
 	}
 
@@ -55,6 +57,7 @@ func (s *sender) takeSACK(t *tcb, now time.Duration, ack uint64, o *wire.TCPOpti
 		}
 		seen[k] = sp
 		k++
+
 		s.markSpan(t, now, sp, a)
 	}
 
@@ -111,6 +114,7 @@ func (s *sender) takeDSACK(t *tcb, now time.Duration, sp span, a *ackInfo) {
 // acknowledgment before, which are in l.seen, need no look.
 func (s *sender) markSpan(t *tcb, now time.Duration, sp span, a *ackInfo) {
 	for _, o := range s.flight.loss.seen {
+		// Blocks mostly grow at one end or the other: what is left is what is new.
 		if o.start <= sp.start && sp.start < o.end {
 			sp.start = min(o.end, sp.end)
 		}
@@ -129,6 +133,9 @@ func (s *sender) markSpan(t *tcb, now time.Duration, sp span, a *ackInfo) {
 		if b.at(i).flags&segSacked != 0 {
 			continue
 		}
+
+		// Less than a whole segment of it: it stays unmarked, and is SACKed again with its
+		// rest.
 		if !s.cutTo(&i, sp) {
 			continue
 		}
@@ -145,6 +152,7 @@ func (s *sender) cutTo(i *uint32, sp span) bool {
 	mss := uint64(s.mss)
 	r := b.at(*i)
 	if sp.start > r.start {
+		// Rounded up: the peer can have whole segments only.
 		off := r.start + (sp.start-r.start+mss-1)/mss*mss
 		if off >= r.end() || off >= sp.end {
 			return false
@@ -155,6 +163,7 @@ func (s *sender) cutTo(i *uint32, sp span) bool {
 	}
 
 	if sp.end < r.end() {
+		// Rounded down, likewise.
 		n := (sp.end - r.start) / mss * mss
 		if n == 0 {
 			return false
@@ -172,12 +181,16 @@ func (s *sender) markSacked(t *tcb, now time.Duration, r *sentSegment, a *ackInf
 	l.rackUpdate(now, r, r.end(), t.rtt.least())
 
 	if r.sent == 1 {
+		// Behind what was SACKed before: the network has changed the order (RFC 8985 §6.2 step
+		// 3).
 		if r.start < l.fack {
 			a.reord = min(a.reord, r.start)
 		}
 		if r.end() <= l.high {
 			a.origAcked = true
 		}
+
+		// The oldest, as for the timer in takeRTT.
 		if !a.haveSacked || r.Sent < a.sackSent {
 			a.haveSacked, a.sackSent = true, r.Sent
 		}

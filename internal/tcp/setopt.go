@@ -69,6 +69,8 @@ func (c *Conn) SetKeepIdle(now time.Duration, s int) error {
 		return err
 	}
 	c.opt.KeepIdle = uint16(s)
+
+	// The time that has passed counts: a shorter wait may be over already.
 	if c.opt.KeepAlive && c.state.synchronized() && c.state != TimeWait && c.shut&orphan == 0 {
 		c.timer.keep = max(now, c.timer.heard+c.keepIdle())
 	}
@@ -137,6 +139,8 @@ func (c *Conn) SetWindowClamp(n int) error {
 		c.opt.WindowClamp = 0
 		return nil
 	}
+
+	// Linux's least: half of SOCK_MIN_RCVBUF.
 	c.opt.WindowClamp = uint32(max(n, 2304/2))
 	if c.state.synchronized() {
 		c.rcv.ssthresh = min(c.rcv.ssthresh, c.opt.WindowClamp)
@@ -156,6 +160,7 @@ func (c *Conn) SetCC(now time.Duration, name string) error {
 	}
 	c.opt.CC = ctl.Name()
 	if f := c.snd.flight; f != nil && f.cc.Name() != ctl.Name() {
+		// The new controller goes on from the old one's window.
 		ctl.Start(cc.Start{
 			Now: now, MSS: uint32(c.snd.mss), CWnd: f.cc.CWnd(), SSThresh: f.cc.SSThresh(),
 			SRTT: c.rtt.smoothed(), MinRTT: c.rtt.least(),

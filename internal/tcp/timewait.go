@@ -68,6 +68,8 @@ func (t *TimeWaitState) Segment(now time.Duration, s, reply *Segment) Verdict {
 	if !old && s.Seq == t.rcvNxt && (s.Len() == 0 || rst) {
 		if rst {
 			if !t.rfc1337 {
+				// RFC 1337's assassination, which Linux allows unless told otherwise
+				// (tcp_rfc1337).
 				return End
 			}
 			return Drop

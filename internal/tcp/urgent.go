@@ -154,6 +154,7 @@ func (c *Conn) PassUrgent(now time.Duration) {
 	if !ok || c.opt.OOBInline || c.rcv.q.Base() != mark || c.rcv.q.Len() == 0 {
 		return
 	}
+
 	c.rcv.q.Drop(mark + 1)
 	c.rcv.readSome(&c.tcb, now, 1)
 }
@@ -172,6 +173,7 @@ func (c *Conn) ReadUrgent(peek bool) (byte, error) {
 		return 0, syscall.EINVAL
 	}
 	u := &c.lazy.urg
+
 	switch u.state {
 	case urgentValid:
 		if !peek {

@@ -13,6 +13,7 @@ func (s *sender) armWindowProbe(t *tcb, now time.Duration) {
 // windowProbeExpired probes a closed window: with data if it is not quite closed, else
 // with an old number.
 func (c *Conn) windowProbeExpired(now time.Duration) {
+	// Nothing waits any more, or something is in flight, whose own timer runs.
 	if c.snd.nxt >= c.snd.sndEnd(&c.tcb) || c.snd.nxt != c.snd.una {
 		return
 	}
@@ -69,6 +70,7 @@ func (s *sender) ackedWindowProbe(t *tcb, now time.Duration, sackLen uint32) {
 
 	next := min(s.q.End(), s.nxt+uint64(s.sendMSS(t, sackLen)))
 	if s.una+uint64(s.wnd) >= next && s.wnd > 0 {
+		// It takes something again: Poll sends it.
 		t.timer.rtx, t.timer.since, t.rtt.backoff = never, 0, 0
 		return
 	}
