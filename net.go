@@ -185,6 +185,8 @@ func callError(ctx context.Context, call string, err error) error {
 		return err
 	case err == syscall.EBADF:
 		return net.ErrClosed
+	case call == "bind" && err == syscall.EACCES:
+		err = forbiddenPort{}
 	}
 	return os.NewSyscallError(call, err)
 }
@@ -297,7 +299,7 @@ func (h *Host) bound(k kind, address string, prepare func(*Socket)) (*Socket, ne
 	prepare(s)
 	if err := s.Bind(Inet(ap)); err != nil {
 		s.Close()
-		return nil, k.addr(ap), os.NewSyscallError("bind", err)
+		return nil, k.addr(ap), callError(context.Background(), "bind", err)
 	}
 	return s, k.addr(ap), nil
 }

@@ -240,7 +240,7 @@ func (c *Conn) Release() {
 // the program can still read.
 func (c *Conn) free() {
 	c.snd.q.Reset(c.snd.q.End())
-	c.snd.freeFlight()
+	c.snd.freeFlight(&c.tcb)
 	if c.rcv.ooo != nil {
 		c.rcv.ooo.q.Reset()
 		c.rcv.ooo = nil

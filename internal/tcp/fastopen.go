@@ -118,9 +118,9 @@ func (c *Conn) synFastOpen(now time.Duration, s *Segment) {
 }
 
 // forgetSYNData makes what is in flight unsent again.
-func (s *sender) forgetSYNData() {
+func (s *sender) forgetSYNData(t *tcb) {
 	s.nxt = max(s.una, origin+1)
-	s.freeFlight() // its MSS was a guess
+	s.freeFlight(t) // its MSS was a guess
 }
 
 // ackedFastOpen takes the SYN-ACK: what of the SYN's data it acknowledges, and the
@@ -147,7 +147,7 @@ func (c *Conn) ackedFastOpen(now time.Duration, ack uint64, s *Segment) {
 	c.stats.bytesAcked += ack - c.snd.una
 	c.snd.una = ack
 	c.snd.q.Drop(ack)
-	c.snd.forgetSYNData()
+	c.snd.forgetSYNData(&c.tcb)
 }
 
 // FastOpenCookie returns what to remember about the server, and false if the

@@ -151,7 +151,7 @@ func (c *Conn) inSynSent(now time.Duration, s *Segment) {
 		// The SYN of before now leaves as a SYN-ACK.
 		c.flags &^= synOnce
 		c.todo |= todoSYN
-		c.snd.forgetSYNData()
+		c.snd.forgetSYNData(&c.tcb)
 		return
 	}
 

@@ -166,7 +166,7 @@ func (c *Conn) AppendCCInfo(b []byte) []byte {
 	if c.snd.flight != nil {
 		ctl = c.snd.flight.cc
 	} else {
-		ctl, _ = cc.New(c.CC())
+		ctl, _ = c.cfg.controller(c.CC())
 	}
 	if i, ok := ctl.(cc.Informer); ok {
 		return i.AppendInfo(b)

@@ -93,7 +93,7 @@ func (s *sender) newFlight(t *tcb, now time.Duration) *flight {
 		name = t.cfg.CC
 	}
 	if f.cc == nil || f.cc.Name() != name {
-		ctl, ok := cc.New(name)
+		ctl, ok := t.cfg.controller(name)
 		if !ok {
 			ctl, _ = cc.New("")
 		}
@@ -115,7 +115,7 @@ func (s *sender) newFlight(t *tcb, now time.Duration) *flight {
 }
 
 // freeFlight gives the flight back for the next connection.
-func (s *sender) freeFlight() {
+func (s *sender) freeFlight(t *tcb) {
 	f := s.flight
 	if f == nil {
 		return
@@ -129,6 +129,10 @@ func (s *sender) freeFlight() {
 	if cap(queue) > 64 {
 		queue = nil
 	}
+	if t.cfg.Controllers[f.cc.Name()] != nil {
+		f.cc = nil // of this host alone, and flights are shared
+	}
+
 	*f = flight{cc: f.cc}
 	f.loss.queue = queue
 	flights.Put(f)
