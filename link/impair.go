@@ -66,8 +66,8 @@ func Impair(l Link, c ImpairConfig) (*Impaired, error) {
 	if c.MTU > 0 {
 		i.info.MTU = min(i.info.MTU, c.MTU)
 	}
-	i.out = newLane(c.Clock, c.Out, c.Seed, 0, func(batch []*Packet) { l.Send(batch) })
-	i.in = newLane(c.Clock, c.In, c.Seed, 1, func(batch []*Packet) { i.inbox.put(batch) })
+	i.out = newNetem(c.Clock, c.Out, c.Seed, 0, func(batch []*Packet) { l.Send(batch) })
+	i.in = newNetem(c.Clock, c.In, c.Seed, 1, func(batch []*Packet) { i.inbox.put(batch) })
 	if d, ok := l.(Direct); ok {
 		d.Deliver(i.in.push)
 	} else {
@@ -81,7 +81,7 @@ type Impaired struct {
 	*inbox  // what came through in
 	inner   Link
 	info    Info
-	out, in *lane
+	out, in *netem
 	reader  sync.WaitGroup
 }
 

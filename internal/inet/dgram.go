@@ -35,8 +35,8 @@ type dgram struct {
 	bytes  int // what the queue costs, and what was fetched from it
 	drops  uint32
 
-	ahead   atomic.Pointer[ahead] // nil until it is worth while
-	fetched int                   // bytes of ahead's datagrams, to be given back
+	prefetched atomic.Pointer[prefetched] // nil until it is worth while
+	fetched    int                        // bytes of prefetched's datagrams, to be given back
 
 	run  run        // of UDP_GRO
 	auto *autoLabel // nil until an IPv6 datagram was sent

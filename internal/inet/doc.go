@@ -3,7 +3,7 @@
 // an arriving packet finds its endpoint.
 //
 // Everything is guarded by the host's lock, but for what says otherwise. Each
-// change to a TCP connection is followed by tcpEndpoint.update, which pumps its
+// change to a TCP connection is followed by tcpEndpoint.update, which polls its
 // segments out, re-arms its timer, wakes those who wait and looks after its life.
 //
 // inet may import socket, ip, tcp, wire, abi, buf, host, pkt, timer and wait.

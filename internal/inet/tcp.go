@@ -296,7 +296,9 @@ func (t *tcpProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 		}
 	}
 	m.Done = zeroCopies(s, m.Flags)
-	return t.queue(e, m), nil
+	n := t.write(e, m)
+	t.update(e, 0)
+	return n, nil
 }
 
 // checkControl checks control messages, of which a stream has no use.
@@ -322,13 +324,6 @@ func empty(data []buf.View) bool {
 		}
 	}
 	return true
-}
-
-// queue hands m's views to the core and sends what can be sent.
-func (t *tcpProto) queue(e *tcpEndpoint, m *socket.Msg) int {
-	n := t.write(e, m)
-	t.update(e, 0)
-	return n
 }
 
 // write hands m's views to the core, as many as it takes: the last one may exceed the room.
@@ -597,8 +592,11 @@ func (e *tcpEndpoint) disconnect() {
 	if err != 0 && e.s != nil {
 		e.s.Err = err
 	}
-	e.conn.Abort(t.Host.Now())
-	t.pump(e)
+	now := t.Host.Now()
+	e.conn.Abort(now)
+	for e.conn.Poll(now, &t.out) {
+		t.transmit(e, &t.out)
+	}
 	t.unhash(e)
 	opt := *e.conn.Options()
 	e.conn.Release()
@@ -643,18 +641,13 @@ func (e *tcpEndpoint) release() {
 	}
 }
 
-// pump sends all the segments that the core wants to send now.
-func (t *tcpProto) pump(e *tcpEndpoint) {
+// update follows every change to a connection: it sends what is to be sent,
+// re-arms the timer, tells those who wait, and looks after the endpoint's life.
+func (t *tcpProto) update(e *tcpEndpoint, ev wait.Events) {
 	now := t.Host.Now()
 	for e.conn.Poll(now, &t.out) {
 		t.transmit(e, &t.out)
 	}
-}
-
-// update follows every change to a connection: it sends what is to be sent,
-// re-arms the timer, tells those who wait, and looks after the endpoint's life.
-func (t *tcpProto) update(e *tcpEndpoint, ev wait.Events) {
-	t.pump(e)
 	if e.stamps != nil && len(e.stamps.sent) > 0 {
 		ev |= e.stampSent()
 	}

@@ -532,7 +532,7 @@ func (d *dgram) find(dst, src netip.Addr, scope int, c *sendControl) (*ip.Path, 
 // Recv implements socket.Proto.
 func (u *udpProto) Recv(s *socket.Socket, m *socket.Msg) (int, error) {
 	e := udpOf(s)
-	if s.Foresees(m) {
+	if s.MayPrefetch(m) {
 		e.fetch()
 	}
 	return e.recv(m)

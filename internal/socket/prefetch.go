@@ -4,13 +4,13 @@ import (
 	"usock/internal/abi"
 )
 
-// Forerunner is a Proto of records that keeps some of those received where the next
+// Prefetcher is a Proto of records that keeps some of those received where the next
 // calls can take them without entering the host.
-type Forerunner interface {
-	// RecvAhead is Recv of such a record, for a message that asks for nothing else
+type Prefetcher interface {
+	// RecvPrefetched is Recv of such a record, for a message that asks for nothing else
 	// than bytes and address. It reports false where the call is to enter the host.
 	// Not locked.
-	RecvAhead(*Socket, *Msg) (int, bool)
+	RecvPrefetched(*Socket, *Msg) (int, bool)
 	// Recall has all calls enter the host until a Recv has set records aside anew:
 	// something has changed that comes before the records. Locked.
 	Recall(*Socket)
@@ -19,20 +19,20 @@ type Forerunner interface {
 // plain reports whether m asks for nothing else than bytes and address.
 func (m *Msg) plain() bool { return m.Flags&^abi.MSG_DONTWAIT == 0 && !m.Want }
 
-// Foresees reports whether records may be set aside by a Recv of m: the calls to
+// MayPrefetch reports whether records may be set aside by a Recv of m: the calls to
 // come need not look at a deadline. Locked.
-func (s *Socket) Foresees(m *Msg) bool {
+func (s *Socket) MayPrefetch(m *Msg) bool {
 	return m.plain() && s.Err == 0 && !s.hasDeadline(true, false)
 }
 
-// recvAhead is Recv of a record that was set aside.
-func (s *Socket) recvAhead(p []byte, m *Msg) (n int, ok bool) {
-	f, ok := s.Proto.(Forerunner)
+// recvPrefetched is Recv of a record that was set aside.
+func (s *Socket) recvPrefetched(p []byte, m *Msg) (n int, ok bool) {
+	f, ok := s.Proto.(Prefetcher)
 	if !ok || !m.plain() {
 		return 0, false
 	}
 	m.Data, m.Max = m.Data[:0], len(p)
-	n, ok = f.RecvAhead(s, m)
+	n, ok = f.RecvPrefetched(s, m)
 	if !ok {
 		return 0, false
 	}
@@ -53,7 +53,7 @@ func (m *Msg) copyOut(p []byte) int {
 
 // recall has the next receive enter the host. Locked.
 func (s *Socket) recall() {
-	if f, ok := s.Proto.(Forerunner); ok {
+	if f, ok := s.Proto.(Prefetcher); ok {
 		f.Recall(s)
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"usock/internal/pkt"
 )
 
-// lane is one direction of an impaired link. A packet is admitted to the queue that
+// netem is one direction of an impaired link. A packet is admitted to the queue that
 // the rate empties, departs from there into the delay, and is carried on when due:
 //
 //	push → admit → queue ─depart→ line ─┐
@@ -20,8 +20,8 @@ import (
 //
 // All times are computed from one another; advance brings the state up to now,
 // whenever it is called. One alarm is set for the next packet that is due or, so
-// that the lane needs no more than one, for the next that departs.
-type lane struct {
+// that the netem needs no more than one, for the next that departs.
+type netem struct {
 	carry func([]*Packet)
 	seed  uint64
 	given bool // the clock is that of the configuration
@@ -48,9 +48,9 @@ type lane struct {
 
 const never = time.Duration(math.MaxInt64)
 
-// newLane returns a lane on the clock c; nil: that of a host to come.
-func newLane(c clock.Clock, imp Impairment, seed, direction uint64, carry func([]*Packet)) *lane {
-	d := &lane{
+// newNetem returns a netem on the clock c; nil: that of a host to come.
+func newNetem(c clock.Clock, imp Impairment, seed, direction uint64, carry func([]*Packet)) *netem {
+	d := &netem{
 		carry: carry, given: c != nil, imp: imp, armed: never,
 		rnd: rand.New(rand.NewPCG(seed, direction)),
 	}
@@ -62,13 +62,13 @@ func newLane(c clock.Clock, imp Impairment, seed, direction uint64, carry func([
 	return d
 }
 
-func (d *lane) setClock(c clock.Clock) {
+func (d *netem) setClock(c clock.Clock) {
 	d.clock, d.epoch, d.alarm = c, c.Now(), c.NewAlarm(d.fire)
 }
 
 // useClock changes the clock, unless the configuration has named one or there are times
 // of the old one.
-func (d *lane) useClock(c clock.Clock) {
+func (d *netem) useClock(c clock.Clock) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if !d.given && d.stats.Packets == 0 {
@@ -76,11 +76,11 @@ func (d *lane) useClock(c clock.Clock) {
 	}
 }
 
-// now is the time since the lane was made. The caller holds mu.
-func (d *lane) now() time.Duration { return d.clock.Now() - d.epoch }
+// now is the time since the netem was made. The caller holds mu.
+func (d *netem) now() time.Duration { return d.clock.Now() - d.epoch }
 
 // push takes over the packets of batch.
-func (d *lane) push(batch []*Packet) {
+func (d *netem) push(batch []*Packet) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	now := d.now()
@@ -99,7 +99,7 @@ func (d *lane) push(batch []*Packet) {
 }
 
 // admit draws what becomes of p, and queues it.
-func (d *lane) admit(p *Packet, now time.Duration) {
+func (d *netem) admit(p *Packet, now time.Duration) {
 	d.stats.Packets++
 	if d.lose() {
 		d.stats.Lost++
@@ -120,10 +120,10 @@ func (d *lane) admit(p *Packet, now time.Duration) {
 	d.enqueue(p, now)
 }
 
-func (d *lane) chance(p float64) bool { return p > 0 && d.rnd.Float64() < p }
+func (d *netem) chance(p float64) bool { return p > 0 && d.rnd.Float64() < p }
 
 // lose draws whether a packet is lost, independently or by Gilbert and Elliott.
-func (d *lane) lose() bool {
+func (d *netem) lose() bool {
 	b := &d.imp.Burst
 	if b.Enter == 0 {
 		return d.chance(d.imp.Loss)
@@ -140,7 +140,7 @@ func (d *lane) lose() bool {
 }
 
 // enqueue puts p into the rate's queue, or past it where there is no rate.
-func (d *lane) enqueue(p *Packet, now time.Duration) {
+func (d *netem) enqueue(p *Packet, now time.Duration) {
 	if d.imp.Rate == 0 && d.queue.Len() == 0 {
 		d.depart(p, now)
 		return
@@ -161,7 +161,7 @@ func (d *lane) enqueue(p *Packet, now time.Duration) {
 }
 
 // sending is how long the rate takes for p.
-func (d *lane) sending(p *Packet) time.Duration {
+func (d *netem) sending(p *Packet) time.Duration {
 	if d.imp.Rate == 0 {
 		return 0
 	}
@@ -169,7 +169,7 @@ func (d *lane) sending(p *Packet) time.Duration {
 }
 
 // advance has those packets depart whose last bit has left by now.
-func (d *lane) advance(now time.Duration) {
+func (d *netem) advance(now time.Duration) {
 	for d.queue.Len() > 0 && d.done <= now {
 		p, at := d.queue.Pop(), d.done
 		if next := d.queue.Peek(); next != nil {
@@ -181,7 +181,7 @@ func (d *lane) advance(now time.Duration) {
 
 // depart starts the delay of p at the time at. What is not reordered arrives in
 // order, also when the delay is made shorter meanwhile.
-func (d *lane) depart(p *Packet, at time.Duration) {
+func (d *netem) depart(p *Packet, at time.Duration) {
 	due := at + d.imp.Delay + d.wander(at)
 	if d.chance(d.imp.Reorder) {
 		d.stats.Reordered++
@@ -196,7 +196,7 @@ func (d *lane) depart(p *Packet, at time.Duration) {
 // wander is by how much the delay strays at a time. It runs in straight lines
 // between points that are drawn for each period of four times the jitter, so that
 // it never falls faster than half as fast as time goes on.
-func (d *lane) wander(at time.Duration) time.Duration {
+func (d *netem) wander(at time.Duration) time.Duration {
 	j := d.imp.Jitter
 	if j == 0 {
 		return 0
@@ -209,13 +209,13 @@ func (d *lane) wander(at time.Duration) time.Duration {
 }
 
 // point returns the n-th of a sequence of random numbers from -1 to 1.
-func (d *lane) point(n uint64) float64 {
+func (d *netem) point(n uint64) float64 {
 	r := rand.NewPCG(d.seed, n)
 	return float64(int64(r.Uint64())) / (1 << 63)
 }
 
-// next is when the lane has something to do.
-func (d *lane) next() time.Duration {
+// next is when the netem has something to do.
+func (d *netem) next() time.Duration {
 	at := never
 	if d.queue.Len() > 0 {
 		at = d.done
@@ -230,7 +230,7 @@ func (d *lane) next() time.Duration {
 }
 
 // due takes the first packet whose time has come, nil if there is none.
-func (d *lane) due(now time.Duration) *Packet {
+func (d *netem) due(now time.Duration) *Packet {
 	late := len(d.late) > 0 && d.late[0].at <= now
 	if d.line.len() > 0 {
 		if f := d.line.front(); f.at <= now && !(late && d.late[0].at < f.at) {
@@ -245,7 +245,7 @@ func (d *lane) due(now time.Duration) *Packet {
 
 // pump carries on what is due and sets the alarm. It gives mu up meanwhile; what
 // others push then, it carries too.
-func (d *lane) pump() {
+func (d *netem) pump() {
 	if d.busy {
 		return
 	}
@@ -278,14 +278,14 @@ func (d *lane) pump() {
 	}
 }
 
-func (d *lane) fire() {
+func (d *netem) fire() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.armed = never
 	d.pump()
 }
 
-func (d *lane) set(imp Impairment) {
+func (d *netem) set(imp Impairment) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.advance(d.now())
@@ -295,13 +295,13 @@ func (d *lane) set(imp Impairment) {
 	}
 }
 
-func (d *lane) get() Impairment {
+func (d *netem) get() Impairment {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.imp
 }
 
-func (d *lane) statistics() ImpairStats {
+func (d *netem) statistics() ImpairStats {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s := d.stats
@@ -309,7 +309,7 @@ func (d *lane) statistics() ImpairStats {
 	return s
 }
 
-func (d *lane) close() {
+func (d *netem) close() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.closed = true

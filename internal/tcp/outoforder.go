@@ -8,8 +8,8 @@ import (
 	"usock/internal/wire"
 )
 
-// reorder is what arrived out of order.
-type reorder struct {
+// outOfOrder is what arrived out of order.
+type outOfOrder struct {
 	q     buf.Reassembly
 	fin   uint64 // offset of the FIN; 0: not seen
 	sacks [4]span
@@ -22,31 +22,37 @@ type span struct{ start, end uint64 }
 // maxPieces bounds the pieces that are kept out of order.
 const maxPieces = 8192
 
-// inDisorder keeps data that arrived before what is in front of it.
-func (c *Conn) inDisorder(now time.Duration, s *Segment, seq uint64, fin bool) {
-	if c.ooo == nil {
-		c.ooo = new(reorder)
+// queueOutOfOrder keeps data that arrived before what is in front of it.
+func (r *receiver) queueOutOfOrder(t *tcb, now time.Duration, s *Segment, seq uint64, fin bool) {
+	if r.ooo == nil {
+		r.ooo = new(outOfOrder)
 	}
-	o := c.ooo
+
+	o := r.ooo
 	end := seq + uint64(s.Data.Len())
-	c.stats.oooPackets++
+	t.stats.oooPackets++
 	added := 0
 	var dup span // what was held already
-	c.measureMSS(s.Data.Len(), s.Flags)
+	r.measureMSS(s.Data.Len(), s.Flags)
+
 	pos := seq
 	for _, v := range s.Data.Views() {
-		if o.q.Pieces() >= maxPieces || o.q.Len() >= int(c.rcv.bufSize/2) {
+		// What is nearest to rcv.nxt is worth most: it makes room from the far end. A SACK is
+		// no promise (RFC 2018 §8).
+		if o.q.Pieces() >= maxPieces || o.q.Len() >= int(r.bufSize/2) {
 			if o.q.End() <= pos {
 				break
 			}
 			o.q.DropBack()
 		}
+
 		n := v.Len()
-		if o.q.Mem() > int(c.rcv.bufSize) && 2*n < v.Cap() {
+		if o.q.Mem() > int(r.bufSize) && 2*n < v.Cap() {
 			v = buf.Copy(v.Bytes()) // rather than hold a large block for a few bytes
 		} else {
 			v.Retain()
 		}
+
 		a, from, to := o.q.Insert(pos, v)
 		added += a
 		if from < to && dup.end == 0 {
@@ -54,57 +60,67 @@ func (c *Conn) inDisorder(now time.Duration, s *Segment, seq uint64, fin bool) {
 		}
 		pos += uint64(n)
 	}
+
 	if pos < end {
 		end, fin = pos, false // no room for the rest
 	}
 	if fin {
 		o.fin = end
 	}
-	if c.flags&useSACK != 0 {
+
+	if t.flags&useSACK != 0 {
 		o.dsack = dup
 	}
-	if end > seq && c.flags&useSACK != 0 {
+	if end > seq && t.flags&useSACK != 0 {
 		o.noteSACK(seq, end)
 	}
-	if added > 0 && c.flags&useSACK != 0 {
+
+	if added > 0 && t.flags&useSACK != 0 {
 		// Else a lossy path, whose data mostly comes so, would keep the window small.
-		c.growRcvBuf(uint64(c.rcv.drsSpace))
-		c.growWindow(added)
+		r.growRcvBuf(t, uint64(r.drsSpace))
+		r.growWindow(t, added)
 	}
-	c.ackNow()
+
+	// A duplicate acknowledgment, at once: it tells the sender of the gap (RFC 5681 §4.2).
+	t.ackNow()
 }
 
 // closeGap moves to the receive queue what now is in order, and reports whether
 // the FIN comes next.
-func (c *Conn) closeGap() (fin bool) {
-	o := c.ooo
-	o.q.MoveTo(&c.rcv.q)
-	c.rcv.nxt = c.rcv.q.End()
-	if o.fin != 0 && c.rcv.nxt == o.fin {
+func (r *receiver) closeGap(t *tcb) (fin bool) {
+	o := r.ooo
+	o.q.MoveTo(&r.q)
+	r.nxt = r.q.End()
+
+	if o.fin != 0 && r.nxt == o.fin {
 		fin = true
 	}
-	o.trimSACK(c.rcv.nxt)
+
+	o.trimSACK(r.nxt)
 	if o.q.Empty() && o.fin == 0 && o.dsack.end == 0 || fin {
-		c.dropDisorder()
+		r.dropOutOfOrder()
 	}
-	if c.readable() {
-		c.events |= wait.In
+
+	if r.readable(t) {
+		t.events |= wait.In
 	}
-	c.ackNow()
+
+	// At once when a gap is filled, all or in part (RFC 5681 §4.2).
+	t.ackNow()
 	return fin
 }
 
-// dropDisorder frees what is out of order.
-func (c *Conn) dropDisorder() {
-	if c.ooo != nil {
-		c.ooo.q.Reset()
-		c.ooo = nil
+// dropOutOfOrder frees what is out of order.
+func (r *receiver) dropOutOfOrder() {
+	if r.ooo != nil {
+		r.ooo.q.Reset()
+		r.ooo = nil
 	}
 }
 
 // noteSACK makes the range the first of the blocks to be told, joined to those that
-// it touches (RFC 2018, section 4).
-func (o *reorder) noteSACK(start, end uint64) {
+// it touches (RFC 2018 §4).
+func (o *outOfOrder) noteSACK(start, end uint64) {
 	k := uint8(0)
 	for _, b := range o.sacks[:o.n] {
 		if b.start <= end && start <= b.end {
@@ -114,13 +130,15 @@ func (o *reorder) noteSACK(start, end uint64) {
 		o.sacks[k] = b
 		k++
 	}
+
+	// The block that has just changed is the first (RFC 2018 §4).
 	o.n = min(k+1, uint8(len(o.sacks)))
 	copy(o.sacks[1:o.n], o.sacks[:k])
 	o.sacks[0] = span{start, end}
 }
 
 // trimSACK forgets the blocks that rcv.nxt has passed.
-func (o *reorder) trimSACK(nxt uint64) {
+func (o *outOfOrder) trimSACK(nxt uint64) {
 	k := uint8(0)
 	for _, b := range o.sacks[:o.n] {
 		if b.end > nxt && b.start >= nxt {
@@ -133,35 +151,44 @@ func (o *reorder) trimSACK(nxt uint64) {
 
 // duplicate notes that a segment repeated what had been received, for the next
 // acknowledgment to tell (RFC 2883).
-func (c *Conn) duplicate(seq uint64, s *Segment) {
+func (r *receiver) duplicate(t *tcb, seq uint64, s *Segment) {
 	end := seq + uint64(s.Len())
-	if c.flags&useSACK == 0 || end <= seq || !c.state.synchronized() {
+	if t.flags&useSACK == 0 || end <= seq || !t.state.synchronized() {
 		return
 	}
-	if c.ooo == nil {
-		c.ooo = new(reorder)
+
+	if r.ooo == nil {
+		r.ooo = new(outOfOrder)
 	}
-	if seq < c.rcv.nxt {
-		end = min(end, c.rcv.nxt)
+
+	// Of a segment that is new in part only what is old is a duplicate.
+	if seq < r.nxt {
+		end = min(end, r.nxt)
 	}
-	c.ooo.dsack = span{seq, end}
+
+	r.ooo.dsack = span{seq, end}
 }
 
 // putSACK puts the blocks into an acknowledgment: a DSACK first, then the ranges,
 // the one that changed last before the others, as many as fit.
-func (c *Conn) putSACK(opt *wire.TCPOptions) {
-	o := c.ooo
+func (r *receiver) putSACK(t *tcb, opt *wire.TCPOptions) {
+	o := r.ooo
 	room := len(opt.SACK)
-	if c.flags&useTS != 0 {
+	if t.flags&useTS != 0 {
 		room--
 	}
+
+	// Of 40 bytes of options four blocks take 34, and three are left room for beside timestamps
+	// (RFC 2018 §3).
 	n := 0
 	put := func(b span) {
 		if n < room {
-			opt.SACK[n] = wire.SACKBlock{Left: c.rcvSeq(b.start), Right: c.rcvSeq(b.end)}
+			opt.SACK[n] = wire.SACKBlock{Left: r.rcvSeq(b.start), Right: r.rcvSeq(b.end)}
 			n++
 		}
 	}
+
+	// The duplicate goes first, and once (RFC 2883 §4).
 	if o.dsack.end != 0 {
 		put(o.dsack)
 		o.dsack = span{}
@@ -169,26 +196,31 @@ func (c *Conn) putSACK(opt *wire.TCPOptions) {
 	for _, b := range o.sacks[:o.n] {
 		put(b)
 	}
+
 	opt.NSACK = uint8(n)
+
+	// Only a DSACK was to be told: the queue goes as soon as it is.
 	if o.q.Empty() && o.fin == 0 {
-		c.ooo = nil
+		r.ooo = nil
 	}
 }
 
 // sackLen returns what the next segment's SACK blocks take of the MSS (RFC 6691).
-func (c *Conn) sackLen() uint32 {
-	o := c.ooo
-	if o == nil || c.flags&useSACK == 0 {
+func (r *receiver) sackLen(t *tcb) uint32 {
+	o := r.ooo
+	if o == nil || t.flags&useSACK == 0 {
 		return 0
 	}
 	n, room := uint32(o.n), uint32(4)
 	if o.dsack.end != 0 {
 		n++
 	}
+
 	if n == 0 {
 		return 0
 	}
-	if c.flags&useTS != 0 {
+
+	if t.flags&useTS != 0 {
 		room--
 	}
 	return 4 + 8*min(n, room)
@@ -196,12 +228,13 @@ func (c *Conn) sackLen() uint32 {
 
 // atSACKEdge reports whether a RST stands behind the last range that was SACKed:
 // the peer may have reset with its newest number.
-func (c *Conn) atSACKEdge(seq uint64) bool {
-	if c.ooo == nil || c.flags&useSACK == 0 || c.ooo.n == 0 {
+func (r *receiver) atSACKEdge(t *tcb, seq uint64) bool {
+	if r.ooo == nil || t.flags&useSACK == 0 || r.ooo.n == 0 {
 		return false
 	}
+
 	edge := uint64(0)
-	for _, b := range c.ooo.sacks[:c.ooo.n] {
+	for _, b := range r.ooo.sacks[:r.ooo.n] {
 		edge = max(edge, b.end)
 	}
 	return seq == edge

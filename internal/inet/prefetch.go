@@ -7,34 +7,34 @@ import (
 	"usock/internal/socket"
 )
 
-// ahead is datagrams that were taken out of a receive queue for calls to come. A
+// prefetched is datagrams that were taken out of a receive queue for calls to come. A
 // receiver that has found several of them enters the host once for all: it does
 // not compete for the host's lock with the sender of each.
 //
-//	push ──► dgram.queue ──fetch──► ahead ──RecvAhead──► program
+//	push ──► dgram.queue ──fetch──► prefetched ──RecvPrefetched──► program
 //	   (host's lock)   (host's lock)   (its own lock)
 //
-// What stands in ahead came before what stands in the queue. Its bytes count
+// What stands in prefetched came before what stands in the queue. Its bytes count
 // against the receive buffer until the next fetch (Linux, udp_rmem_release, is as
 // late). Whatever changes the outcome of a receive other than by its datagram has
 // calls enter the host again (recall): a pending error, a deadline, MSG_PEEK.
-type ahead struct {
+type prefetched struct {
 	mu   sync.Mutex // taken after the host's lock, if both are
-	list [maxAhead]datagram
+	list [maxPrefetch]datagram
 	next int // list[next:end] is what is left
 	end  int
 	held bool // calls are to enter the host
 }
 
 const (
-	maxAhead = 32
-	// minAhead is how many datagrams must wait for a fetch to be worth while.
-	minAhead = 4
+	maxPrefetch = 32
+	// minPrefetch is how many datagrams must wait for a fetch to be worth while.
+	minPrefetch = 4
 )
 
 // take takes the first datagram. free says that the caller has not entered the
 // host.
-func (a *ahead) take(free bool) (g datagram, ok bool) {
+func (a *prefetched) take(free bool) (g datagram, ok bool) {
 	a.mu.Lock()
 	if a.next < a.end && !(free && a.held) {
 		g, ok = a.list[a.next], true
@@ -47,7 +47,7 @@ func (a *ahead) take(free bool) (g datagram, ok bool) {
 
 // peek returns the first datagram without taking it. The caller has entered the
 // host and keeps others from taking it by held.
-func (a *ahead) peek() (*datagram, bool) {
+func (a *prefetched) peek() (*datagram, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.next == a.end {
@@ -57,7 +57,7 @@ func (a *ahead) peek() (*datagram, bool) {
 	return &a.list[a.next], true
 }
 
-func (a *ahead) empty() bool {
+func (a *prefetched) empty() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.next == a.end
@@ -65,13 +65,13 @@ func (a *ahead) empty() bool {
 
 // fetch moves datagrams from the queue, once what was fetched before is used up.
 func (d *dgram) fetch() {
-	a := d.ahead.Load()
+	a := d.prefetched.Load()
 	if a == nil {
-		if !d.aheadPays() {
+		if !d.prefetchPays() {
 			return
 		}
-		a = new(ahead)
-		d.ahead.Store(a)
+		a = new(prefetched)
+		d.prefetched.Store(a)
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -81,11 +81,11 @@ func (d *dgram) fetch() {
 	d.bytes -= d.fetched
 	d.fetched = 0
 	a.next, a.end, a.held = 0, 0, false
-	if !d.aheadPays() {
+	if !d.prefetchPays() {
 		return
 	}
 	d.s.Received(0)
-	for a.end < maxAhead && d.length > 0 {
+	for a.end < maxPrefetch && d.length > 0 {
 		before := d.bytes
 		a.list[a.end] = d.pop()
 		a.end++
@@ -94,16 +94,16 @@ func (d *dgram) fetch() {
 	}
 }
 
-// aheadPays reports whether datagrams are to be set aside. SO_PEEK_OFF counts what is
+// prefetchPays reports whether datagrams are to be set aside. SO_PEEK_OFF counts what is
 // taken, and SIOCGSTAMP tells of the one that was taken last.
-func (d *dgram) aheadPays() bool {
-	return d.length >= minAhead && d.s.Opt.PeekOff < 0 && !d.s.Opt.Has(socket.StampAsked)
+func (d *dgram) prefetchPays() bool {
+	return d.length >= minPrefetch && d.s.Opt.PeekOff < 0 && !d.s.Opt.Has(socket.StampAsked)
 }
 
-// RecvAhead implements socket.Forerunner.
-func (u *udpProto) RecvAhead(s *socket.Socket, m *socket.Msg) (int, bool) {
+// RecvPrefetched implements socket.Prefetcher.
+func (u *udpProto) RecvPrefetched(s *socket.Socket, m *socket.Msg) (int, bool) {
 	d := &udpOf(s).dgram
-	a := d.ahead.Load()
+	a := d.prefetched.Load()
 	if a == nil {
 		return 0, false
 	}
@@ -115,12 +115,12 @@ func (u *udpProto) RecvAhead(s *socket.Socket, m *socket.Msg) (int, bool) {
 	return d.receive(m, &g, 0, 0), true
 }
 
-// Recall implements socket.Forerunner.
+// Recall implements socket.Prefetcher.
 func (u *udpProto) Recall(s *socket.Socket) { udpOf(s).recall() }
 
 // recall has calls enter the host until the next fetch.
 func (d *dgram) recall() {
-	if a := d.ahead.Load(); a != nil {
+	if a := d.prefetched.Load(); a != nil {
 		a.mu.Lock()
 		a.held = true
 		a.mu.Unlock()
@@ -132,13 +132,13 @@ func (d *dgram) readable() bool {
 	if d.length > 0 {
 		return true
 	}
-	a := d.ahead.Load()
+	a := d.prefetched.Load()
 	return a != nil && !a.empty()
 }
 
 // waiting returns the first datagram that is to be received, nil if there is none.
 func (d *dgram) waiting() *datagram {
-	if a := d.ahead.Load(); a != nil {
+	if a := d.prefetched.Load(); a != nil {
 		if g, ok := a.peek(); ok {
 			return g
 		}
@@ -153,7 +153,7 @@ func (d *dgram) waiting() *datagram {
 // them by held.
 func (d *dgram) all() iter.Seq[*datagram] {
 	return func(yield func(*datagram) bool) {
-		if a := d.ahead.Load(); a != nil {
+		if a := d.prefetched.Load(); a != nil {
 			a.mu.Lock()
 			a.held = true
 			left := a.list[a.next:a.end]
@@ -174,7 +174,7 @@ func (d *dgram) all() iter.Seq[*datagram] {
 
 // first takes the first datagram that is to be received.
 func (d *dgram) first() (datagram, bool) {
-	if a := d.ahead.Load(); a != nil {
+	if a := d.prefetched.Load(); a != nil {
 		if g, ok := a.take(false); ok {
 			return g, true
 		}
