@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"usock/clock"
 	"usock/internal/host"
 )
 
@@ -12,8 +13,8 @@ import (
 // address and port (RFC 9293 MUST-8), and are set apart for others, and on other hosts,
 // by what nobody outside can compute (RFC 9293 MUST-9).
 func TestISN(t *testing.T) {
-	made := func() (*host.Manual, *tcpProto) {
-		manual := &host.Manual{}
+	made := func() (*clock.Manual, *tcpProto) {
+		manual := &clock.Manual{}
 		st, err := New(host.New(manual), Config{})
 		if err != nil {
 			t.Fatal(err)
