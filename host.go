@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"syscall"
 
@@ -27,6 +28,11 @@ type Host struct {
 	unix  *unix.Domain
 	table *table
 
+	names    *Names
+	servers  []netip.AddrPort
+	search   []string
+	resolver Resolver
+
 	mu      sync.Mutex
 	links   []link.Link    // mu
 	readers sync.WaitGroup // goroutines that read links
@@ -42,7 +48,8 @@ func NewHost(c Config) (*Host, error) {
 	if clock == nil {
 		clock = host.System()
 	}
-	h := &Host{h: host.New(clock), name: c.Name}
+	h := &Host{h: host.New(clock), name: c.Name, names: c.Names, servers: slices.Clone(c.NameServers), search: slices.Clone(c.Search)}
+	h.resolver.h = h
 	var err error
 	if c.StandIn && c.Flows == nil {
 		return nil, errStandIn

@@ -26,6 +26,7 @@ const (
 var house = map[string][]string{
 	// What users import.
 	".": {
+		"golang.org/x/net/dns/", "golang.org/x/net/ipv4", "internal/timer",
 		"internal/abi", "internal/buf", "internal/host", "internal/inet", "internal/ip", "internal/pkt", "internal/socket",
 		"internal/tcp", "internal/unix", "internal/wait", "link",
 	},
