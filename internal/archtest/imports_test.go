@@ -26,7 +26,7 @@ const (
 var house = map[string][]string{
 	// What users import.
 	".": {
-		"golang.org/x/net/dns/", "golang.org/x/net/ipv4", "internal/timer",
+		"golang.org/x/net/dns/", "golang.org/x/net/ipv4", "golang.org/x/sys/unix", "internal/timer",
 		"internal/abi", "internal/buf", "internal/host", "internal/inet", "internal/ip", "internal/pkt", "internal/socket",
 		"internal/tcp", "internal/unix", "internal/wait", "link",
 	},
