@@ -30,6 +30,7 @@ type Net struct {
 func New(t TB, seed uint64) *Net {
 	n := &Net{t: t, seed: seed, ports: 10000}
 	t.Cleanup(n.Close)
+	tellSeed(t, seed)
 	return n
 }
 
@@ -83,9 +84,13 @@ func (n *Net) Start() {
 			n.t.Fatalf("sim: link %s: %v", l.name(), err)
 		}
 	}
+	names := n.names()
 	for _, h := range n.hosts {
 		c := h.Config
 		c.Name = h.name
+		if c.Names == nil {
+			c.Names = names
+		}
 		c.Interfaces = h.interfaces()
 		var err error
 		if h.Host, err = usock.NewHost(c); err != nil {
