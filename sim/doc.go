@@ -23,12 +23,12 @@
 //
 // For tests that need no topology there are the shapes that golang.org/issue/77362 asks for,
 // over real TCP, UDP and IP: [NewListener], [NewConnPair] and [NewPacketNet], whose calls can
-// be made to fail, and [NewServer] for net/http. What link is between the ends says the
-// [LinkConfig]. The log of a test that fails has the network's seed, and USOCK_SEED replays
+// be made to fail, and [NewServer] for net/http. The
+// [LinkConfig] says what is between the ends. The log of a test that fails has the network's seed, and USOCK_SEED replays
 // it where [Seed] chose it.
 //
-// Hosts are usock hosts, and know each other by name: sockets are made with Dial, Listen and Socket as
-// anywhere. What a network draws at random follows from its seed: two networks
+// Hosts are usock hosts, and know each other by name: sockets are made with Dial, Listen
+// and Socket as anywhere. What a network draws at random follows from its seed: two networks
 // with the same seed, whose packets are sent at the same times, lose the same ones.
 //
 // sim may import usock and link. Begin with net.go, and for listeners and
