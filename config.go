@@ -5,8 +5,6 @@ import (
 	"os"
 
 	"usock/internal/host"
-	"usock/internal/tcp"
-	"usock/internal/unix"
 	"usock/link"
 )
 
@@ -107,7 +105,10 @@ type Route struct {
 }
 
 // Cred is who a process is: struct ucred of unix(7).
-type Cred = unix.Cred
+type Cred struct {
+	PID      int32
+	UID, GID uint32
+}
 
 func (c *Config) capable(capability int) bool {
 	if c.Capable != nil {
@@ -122,19 +123,6 @@ func (c *Config) cred() Cred {
 	}
 	return Cred{PID: int32(os.Getpid()), UID: uint32(os.Getuid()), GID: uint32(os.Getgid())}
 }
-
-// TCPConfig is a host's settings of TCP, named after Linux's net.ipv4.tcp_*.
-type TCPConfig = tcp.Config
-
-// The modes of TCPConfig.ECN, with the numbers of net.ipv4.tcp_ecn.
-const (
-	ECNOff     = tcp.ECNOff     // never
-	ECNOn      = tcp.ECNOn      // asked for and agreed to
-	ECNPassive = tcp.ECNPassive // agreed to when the peer asks
-)
-
-// DefaultTCPConfig returns Linux's defaults, to be changed and put into a Config.
-func DefaultTCPConfig() *TCPConfig { return tcp.DefaultConfig() }
 
 // Clock is a source of time for a host.
 type Clock = host.Clock

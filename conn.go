@@ -28,9 +28,9 @@ func (c *conn) named() error {
 	if err != nil {
 		return err
 	}
-	c.laddr = unmapped(name)
+	c.laddr = unmapped(Addr(name))
 	if peer.Family != abi.AF_UNSPEC {
-		c.peer = unmapped(peer)
+		c.peer = unmapped(Addr(peer))
 	}
 	return nil
 }

@@ -108,3 +108,39 @@ func TestDataNonblocking(t *testing.T) {
 		t.Errorf("of a datagram socket: %v", err)
 	}
 }
+
+// TestDataTogether sends pieces together: whoever waits for them is told once, and finds all.
+func TestDataTogether(t *testing.T) {
+	h := newHost(t, usock.Config{})
+	a, b := pair(t, h, "127.0.0.1:5100")
+	set := h.NewPollSet()
+	defer set.Close()
+	if err := set.Add(b, usock.POLLIN|usock.EPOLLET, b); err != nil {
+		t.Fatal(err)
+	}
+	told := 0
+	set.AfterReady(func() { told++ })
+	const size, count = 8 << 10, 4
+	pieces := make([]usock.Data, count)
+	for i := range pieces {
+		pieces[i] = usock.NewData(size)
+	}
+	if left, err := a.SendData(pieces, 0); err != nil || len(left) > 0 {
+		t.Fatalf("%d pieces are left: %v", len(left), err)
+	}
+	if told != 1 {
+		t.Errorf("told %d times", told)
+	}
+	got, err := b.RecvData(2*count*size, 0, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for i := range got {
+		n += got[i].Len()
+		got[i].Release()
+	}
+	if n != count*size {
+		t.Errorf("%d bytes of %d are there", n, count*size)
+	}
+}

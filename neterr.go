@@ -60,6 +60,8 @@ func sysError(call string, err error) error {
 		return err
 	case err == syscall.EBADF:
 		return net.ErrClosed
+	case call == "bind" && err == syscall.EACCES:
+		err = forbiddenPort{}
 	}
 	return os.NewSyscallError(call, err)
 }

@@ -9,9 +9,6 @@ import (
 	"usock/internal/tcp"
 )
 
-// TCPInfo is Linux's struct tcp_info.
-type TCPInfo = tcp.Info
-
 // SocketInfo describes a socket as ss(8) lists it, or a connection that outlives
 // its socket.
 type SocketInfo struct {
@@ -86,7 +83,7 @@ func appendInfos(out []SocketInfo, list []inet.Info) []SocketInfo {
 		s := SocketInfo{
 			ID: in.ID, Proto: "raw", Domain: in.Domain, State: "UNCONN",
 			RecvQ: in.RecvQ, SendQ: in.SendQ, Local: in.Local, Peer: in.Peer,
-			Owner: in.Owner, Drops: in.Drops, TCP: in.TCP, Congestion: in.Congestion,
+			Owner: in.Owner, Drops: in.Drops, TCP: (*TCPInfo)(in.TCP), Congestion: in.Congestion,
 			V6Only: in.V6Only, RcvBuf: in.RcvBuf, SndBuf: in.SndBuf, Interface: in.Device, TimeWait: in.Left,
 		}
 		switch {

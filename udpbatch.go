@@ -65,9 +65,11 @@ func (c *UDPConn) writeMessage(m *ipv4.Message, flags int) (err error) {
 	in.Flags, in.HasAddr, in.Control = flags, false, m.OOB
 	if a, _ := m.Addr.(*net.UDPAddr); a != nil {
 		in.HasAddr = true
-		if in.Addr, err = c.sockAddr(addrPortOf(a)); err != nil {
+		to, err := c.sockAddr(addrPortOf(a))
+		if err != nil {
 			return err
 		}
+		in.Addr = abi.Addr(to)
 	}
 	m.N, err = c.s.in.Send(context.Background(), gather(m.Buffers), in)
 	in.Control = nil

@@ -145,9 +145,11 @@ func (c *UDPConn) sendMsg(p, oob []byte, to netip.AddrPort) (n, oobn int, err er
 	defer msgPool.Put(m)
 	m.Flags, m.HasAddr, m.Control = 0, to.IsValid(), oob
 	if m.HasAddr {
-		if m.Addr, err = c.sockAddr(to); err != nil {
+		a, err := c.sockAddr(to)
+		if err != nil {
 			return 0, 0, err
 		}
+		m.Addr = abi.Addr(a)
 	}
 	n, err = c.s.in.Send(context.Background(), p, m)
 	m.Control = nil
@@ -206,9 +208,9 @@ func (c *UDPConn) sockAddr(to netip.AddrPort) (Addr, error) {
 // recvMsg is recvmsg(2) into one buffer, with room for control messages.
 func (s *Socket) recvMsg(p, oob []byte, flags int) (n, oobn, got int, from Addr, err error) {
 	m := msgPool.Get().(*socket.Msg)
-	m.Flags, m.Want, m.Addr, m.Control = flags, len(oob) > 0, Addr{}, nil
+	m.Flags, m.Want, m.Addr, m.Control = flags, len(oob) > 0, abi.Addr{}, nil
 	n, err = s.in.Recv(context.Background(), p, m)
-	got, from = m.Flags, m.Addr
+	got, from = m.Flags, Addr(m.Addr)
 
 	control, cut := abi.CutCmsgs(m.Control, len(oob))
 	if cut {

@@ -3,15 +3,13 @@ package usock
 import (
 	"net/netip"
 	"strconv"
-
-	"usock/internal/abi"
 )
 
 // inet returns the socket address of ap, of an IPv4-mapped one the IPv4 address. A zone is
 // the name or the index of one of the host's interfaces (RFC 4007 §11.2); one that is
 // neither is left out.
 func (h *Host) inet(ap netip.AddrPort) Addr {
-	a := abi.AddrFrom(netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port()))
+	a := Inet(netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port()))
 	if zone := ap.Addr().Zone(); zone != "" {
 		a.Scope = uint32(h.zoneIndex(zone))
 	}

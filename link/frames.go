@@ -57,6 +57,7 @@ type Framed struct {
 	mu         sync.Mutex
 	config     FramesConfig              // mu
 	neighbours map[netip.Addr]*neighbour // mu
+	fixed      map[netip.Addr]hardware   // mu: those added by hand
 	timer      *time.Timer               // mu: set while a neighbour is asked for
 	ticking    bool                      // mu
 	shut       bool                      // mu

@@ -3,11 +3,17 @@ package link
 import (
 	"errors"
 
-	"usock/internal/pkt"
+	"usock/packet"
 )
 
-// Packet is one packet on its way between a host and a link.
-type Packet = pkt.Packet
+// Packet is one packet on its way between a host and a link. It is defined in package packet,
+// which both stand on: go doc usock/packet.Packet shows its fields and methods.
+//
+// Its bytes are those of Head and then the views of Payload. Front and Consume read headers,
+// Prepend makes room for one, AppendTo copies all bytes, Clone shares them, and its owner's last
+// call is Free. ChecksumStart, ChecksumOffset and SegmentSize say what is left to be done when it
+// leaves memory.
+type Packet = packet.Packet
 
 // ErrClosed is returned by Recv of a link that was closed.
 var ErrClosed = errors.New("link: closed")
@@ -75,4 +81,4 @@ type Direct interface {
 // NewPacket returns a packet that holds a copy of b, an IP packet of at most 64 KiB
 // with complete checksums: what a Link of one's own hands over in Recv.
 // Packet.AppendTo gives the bytes of a packet that a Link was sent.
-func NewPacket(b []byte) *Packet { return pkt.FromBytes(b) }
+func NewPacket(b []byte) *Packet { return packet.FromBytes(b) }

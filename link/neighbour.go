@@ -51,6 +51,9 @@ func (f *Framed) resolve(p *Packet) (to hardware, ok, taken bool) {
 		return to, true, false
 	}
 	hop := f.nextHop(dst)
+	if to, ok := f.fixed[hop]; ok {
+		return to, true, false
+	}
 	n := f.neighbours[hop]
 	now := time.Since(f.epoch)
 	if n == nil {
@@ -184,6 +187,9 @@ func (f *Framed) ask(a netip.Addr, n *neighbour) {
 // only if add says so: by whoever talks to the host. The caller holds mu.
 func (f *Framed) learn(a netip.Addr, h hardware, add bool) {
 	if !a.IsValid() || a.IsUnspecified() || a.IsMulticast() || h[0]&1 != 0 || f.own(a) {
+		return
+	}
+	if _, ok := f.fixed[a]; ok {
 		return
 	}
 	n := f.neighbours[a]

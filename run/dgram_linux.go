@@ -409,7 +409,7 @@ func (r *received) sockaddr() []byte {
 	if r.raw != nil || r.name.Family == usock.AF_UNSPEC {
 		return r.raw
 	}
-	return abi.AppendAddr(make([]byte, 0, abi.SizeofInet6+4), r.name)
+	return r.name.AppendSockaddr(make([]byte, 0, abi.SizeofInet6+4))
 }
 
 // receiveDatagram takes the next datagram from the program's end into b.

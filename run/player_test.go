@@ -536,7 +536,7 @@ var localhost = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 
 // addr returns the struct sockaddr of a port of this host.
 func (p *player) addr(port uint16) (addr, size uint64) {
-	b := p.put(abi.AppendAddr(nil, usock.Addr{Family: usock.AF_INET, IP: localhost, Port: port}))
+	b := p.put(usock.Addr{Family: usock.AF_INET, IP: localhost, Port: port}.AppendSockaddr(nil))
 	return at(b), uint64(len(b))
 }
 

@@ -34,11 +34,13 @@ var house = map[string][]string{
 	// What users import.
 	".": {
 		"internal/abi", "internal/buf", "internal/host", "internal/inet", "internal/ip", "internal/pkt", "internal/socket",
-		"internal/tcp", "internal/timer", "internal/unix", "internal/wait", "link",
+		"internal/tcp", "internal/timer", "internal/unix", "internal/wait", "link", "packet", "cc",
 		"golang.org/x/net/dns/", "golang.org/x/net/ipv4", "golang.org/x/sys/unix",
 	},
-	"link":    {"internal/buf", "internal/offload", "internal/pkt", "internal/wire", "golang.org/x/sys/", "golang.zx2c4.com/wireguard/"},
-	"sim":     {".", "link"},
+	"packet":  {},
+	"cc":      {},
+	"link":    {"packet", "internal/buf", "internal/offload", "internal/pkt", "internal/wire", "golang.org/x/sys/", "golang.zx2c4.com/wireguard/"},
+	"sim":     {".", "link", "packet"},
 	"inspect": {".", "link"},
 	"gateway": {".", "link", "golang.org/x/sys/", "golang.org/x/net/dns/"},
 	"run":     {".", "link", "internal/abi", "internal/rtnl", "golang.org/x/sys/", "golang.org/x/net/bpf"},
@@ -70,13 +72,14 @@ var house = map[string][]string{
 
 	// The ground.
 	"internal/offload": {"internal/buf", "internal/pkt", "internal/wire"},
-	"internal/pkt":     {"internal/buf"},
+	"internal/pkt":     {"packet"},
 	"internal/abi":     {},
+	"internal/abi/gen": {},
 	"internal/rtnl":    {"github.com/mdlayher/netlink"},
 	"internal/bpf":     {},
 	"internal/wire":    {},
-	"internal/cc":      {},
-	"internal/buf":     {},
+	"internal/cc":      {"cc"},
+	"internal/buf":     {"packet"},
 	"internal/timer":   {},
 	"internal/wait":    {},
 }

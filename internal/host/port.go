@@ -29,5 +29,8 @@ func (p *Port) Push(k *pkt.Packet) {
 	}
 }
 
+// Close frees what waits for the link, and what is pushed from now on.
+func (p *Port) Close() { p.out.Close() }
+
 // Dropped returns how many packets found the queue or the link full.
 func (p *Port) Dropped() uint64 { return p.out.Dropped() }

@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"syscall"
 
-	"usock/internal/cc"
 	"usock/internal/host"
 	"usock/internal/ip"
 	"usock/internal/socket"
@@ -77,8 +76,8 @@ func New(h *host.Host, c Config) (*Stack, error) {
 	if c.Congestion != "" {
 		cfg.CC = c.Congestion
 	}
-	if _, ok := cc.New(cfg.CC); !ok {
-		return nil, fmt.Errorf("congestion control %q is not one of %v", cfg.CC, cc.Names())
+	if err := cfg.CheckControllers(); err != nil {
+		return nil, err
 	}
 	for _, m := range [][3]int{cfg.RMem, cfg.WMem} {
 		if m[0] <= 0 || m[1] < m[0] || m[2] < m[1] || m[2] > maxBufLimit {

@@ -70,7 +70,7 @@ const defaultHopLimit = 64
 // LayerStats counts what happened to packets that were neither delivered nor
 // forwarded, by reason.
 type LayerStats struct {
-	Malformed   uint64 // headers or lengths that make no sense
+	Malformed   uint64 // headers or lengths that make no sense, ICMP's included
 	BadChecksum uint64
 	Martian     uint64 // addresses that cannot be on the link
 	NotLocal    uint64 // for somebody else, and not forwarded

@@ -176,7 +176,7 @@ func (c *Conn) AppendCCInfo(b []byte) []byte {
 	if c.fl != nil {
 		ctl = c.fl.cc
 	} else {
-		ctl, _ = cc.New(c.CC())
+		ctl, _ = c.cfg.controller(c.CC())
 	}
 	if i, ok := ctl.(cc.Informer); ok {
 		return i.AppendInfo(b)

@@ -349,7 +349,7 @@ func (c *Conn) newFlight(now time.Duration) *flight {
 		name = c.cfg.CC
 	}
 	if f.cc == nil || f.cc.Name() != name {
-		ctl, ok := cc.New(name)
+		ctl, ok := c.cfg.controller(name)
 		if !ok {
 			ctl, _ = cc.New("")
 		}
@@ -377,6 +377,9 @@ func (c *Conn) freeFlight() {
 	queue := f.loss.queue[:0]
 	if cap(queue) > 64 {
 		queue = nil
+	}
+	if c.cfg.Controllers[f.cc.Name()] != nil {
+		f.cc = nil // of this host alone, and flights are shared
 	}
 	*f = flight{cc: f.cc}
 	f.loss.queue = queue

@@ -15,7 +15,7 @@ func ecnOn(s *script) { s.cfg.ECN = ECNOn }
 func TestECNNegotiation(t *testing.T) {
 	for _, c := range []struct {
 		name        string
-		mode        ECNMode
+		mode        int
 		syn, synack string
 		on          bool
 	}{
@@ -47,7 +47,7 @@ func TestECNNegotiation(t *testing.T) {
 func TestECNPassive(t *testing.T) {
 	for _, c := range []struct {
 		name        string
-		mode        ECNMode
+		mode        int
 		syn, synack string
 	}{
 		{"off", ECNOff, "SEW 0 <mss 1460>", "S. 0 ack 1 <mss 1460>"},

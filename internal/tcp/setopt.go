@@ -199,7 +199,7 @@ func (c *Conn) SetRcvLowat(now time.Duration, n int) {
 
 // SetCC chooses the congestion control by name (TCP_CONGESTION).
 func (c *Conn) SetCC(now time.Duration, name string) error {
-	ctl, ok := cc.New(name)
+	ctl, ok := c.cfg.controller(name)
 	if !ok {
 		return syscall.ENOENT
 	}

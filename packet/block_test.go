@@ -1,4 +1,4 @@
-package buf
+package packet
 
 import (
 	"bytes"
@@ -9,17 +9,17 @@ import (
 
 func TestBlockSizes(t *testing.T) {
 	for _, n := range []int{0, 1, 256, 257, 2048, 16 << 10, MaxBlock} {
-		b := New(n)
+		b := NewBlock(n)
 		if b.Cap() < n {
 			t.Errorf("block of %d bytes for %d", b.Cap(), n)
 		}
 		b.Release()
 	}
 	for _, f := range []func(){
-		func() { New(MaxBlock + 1) },
-		func() { New(-1) },
-		func() { b := New(1); b.Release(); b.Release() },
-		func() { New(1).View(0, 1000) },
+		func() { NewBlock(MaxBlock + 1) },
+		func() { NewBlock(-1) },
+		func() { b := NewBlock(1); b.Release(); b.Release() },
+		func() { NewBlock(1).View(0, 1000) },
 	} {
 		func() {
 			defer func() {

@@ -1,4 +1,4 @@
-package buf
+package packet
 
 // VecCap is the number of views that a Vec holds.
 const VecCap = 6
@@ -52,7 +52,7 @@ func (x *Vec) Front() []byte {
 // TrimFront drops the first n bytes and releases the views that become empty.
 func (x *Vec) TrimFront(n int) {
 	if n > int(x.n) {
-		panic("buf: trim beyond the end")
+		panic("packet: trim beyond the end")
 	}
 	x.n -= uint32(n)
 	for n > 0 {
@@ -87,6 +87,14 @@ func (x *Vec) Truncate(n int) {
 		x.v[j] = View{}
 	}
 	x.last = i
+}
+
+// Moved empties the Vec and releases nothing: the references have passed to somebody else.
+func (x *Vec) Moved() {
+	for i := x.first; i < x.last; i++ {
+		x.v[i] = View{}
+	}
+	x.first, x.last, x.n = 0, 0, 0
 }
 
 // Retain adds a reference to each view's block.
