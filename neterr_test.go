@@ -324,7 +324,7 @@ func have[T any](v T, err error) func(testing.TB) T {
 
 // TestErrors has every error of the net types be that of package net over the kernel: its
 // text but for the ports, the types that package net has inside of each other, and what
-// errors.Is and the methods of net.Error say of it.
+// errors.Is and net.Error's Timeout say of it.
 func TestErrors(t *testing.T) {
 	h := newHost(t, usock.Config{})
 	lc, d := usock.ListenConfig{Host: h}, usock.Dialer{Host: h}
@@ -371,7 +371,7 @@ func describe(err error) string {
 	}
 	var n net.Error
 	if errors.As(err, &n) {
-		fmt.Fprintf(&b, " timeout=%t temporary=%t", n.Timeout(), n.Temporary())
+		fmt.Fprintf(&b, " timeout=%t", n.Timeout())
 	}
 	return b.String()
 }
