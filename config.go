@@ -4,7 +4,7 @@ import (
 	"net/netip"
 	"os"
 
-	"usock/internal/host"
+	"usock/clock"
 	"usock/link"
 )
 
@@ -72,9 +72,14 @@ type Config struct {
 	// process. A socket that acts for another process (SetOwner) has its number.
 	Cred *Cred
 
-	// Clock is where the time comes from; nil is the time package, which
-	// testing/synctest makes virtual.
-	Clock Clock
+	// Clock is where the time comes from; nil is the machine's, which testing/synctest
+	// makes virtual. The host hands it on to links that keep time (link.Timed).
+	Clock clock.Clock
+
+	// Seed, if not 0, is what all follows from that the host draws at random: initial
+	// sequence numbers, ports, identifications. It is for tests that are to run the same
+	// way again: who knows it can guess what nobody should. 0 is the machine's randomness.
+	Seed uint64
 
 	// Congestion names the congestion control of connections that ask for none
 	// (TCP_CONGESTION); "" is that of TCP.
@@ -123,10 +128,3 @@ func (c *Config) cred() Cred {
 	}
 	return Cred{PID: int32(os.Getpid()), UID: uint32(os.Getuid()), GID: uint32(os.Getgid())}
 }
-
-// Clock is a source of time for a host.
-type Clock = host.Clock
-
-// ManualClock is a clock that stands still until its Advance is called, for tests
-// that step through time themselves.
-type ManualClock = host.Manual

@@ -188,7 +188,7 @@ func (r *Resolver) over(ctx context.Context, typ int, server netip.AddrPort, ask
 		return nil, false, err
 	}
 	defer s.Close()
-	s.SetDeadline(time.Now().Add(dnsPatience))
+	s.SetDeadline(r.h.h.Wall().Add(dnsPatience))
 	if err := s.ConnectContext(ctx, r.h.inet(server)); err != nil {
 		return nil, false, err
 	}

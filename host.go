@@ -8,6 +8,7 @@ import (
 	"sync"
 	"syscall"
 
+	"usock/clock"
 	"usock/internal/abi"
 	"usock/internal/host"
 	"usock/internal/inet"
@@ -53,11 +54,10 @@ type attached struct {
 // NewHost makes a host. It fails if the configuration makes no sense; the links
 // in it are the caller's then.
 func NewHost(c Config) (*Host, error) {
-	clock := c.Clock
-	if clock == nil {
-		clock = host.System()
+	if c.Clock == nil {
+		c.Clock = clock.System()
 	}
-	h := &Host{h: host.New(clock), name: c.Name, names: c.Names, servers: slices.Clone(c.NameServers), search: slices.Clone(c.Search)}
+	h := &Host{h: host.New(c.Clock), name: c.Name, names: c.Names, servers: slices.Clone(c.NameServers), search: slices.Clone(c.Search)}
 	h.resolver.h = h
 	var err error
 	if c.StandIn && c.Flows == nil {
@@ -72,13 +72,14 @@ func NewHost(c Config) (*Host, error) {
 		Forwarding: c.Forward,
 		Congestion: c.Congestion,
 		TCP:        (*tcp.Config)(c.TCP),
+		Seed:       c.Seed,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("usock: %w", err)
 	}
 	h.unix = unix.New(unix.Config{
 		New: h.stack.NewSocket, Forget: h.stack.Forget,
-		Cred: unix.Cred(c.cred()), Capable: c.capable,
+		Cred: unix.Cred(c.cred()), Capable: c.capable, Random: h.stack.Random(),
 	})
 	h.table = protocols(h.stack, h.unix)
 	if err := h.addLoopback(c.Loopback); err != nil {
@@ -209,6 +210,9 @@ func (h *Host) attach(l link.Link, c ip.IfaceConfig) (*ip.Iface, error) {
 		return nil, fmt.Errorf("usock: interface %s: %w", c.Name, syscall.EEXIST)
 	}
 	c.MTU, c.Checksum, c.Segments = info.MTU, info.Checksum, info.Segments
+	if t, ok := l.(link.Timed); ok {
+		t.UseClock(h.h.Clock())
+	}
 	c.Out = h.h.NewPort(l)
 	h.h.Enter()
 	ifc := h.stack.IP.AddIface(c)

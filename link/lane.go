@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"usock/clock"
 	"usock/internal/offload"
 	"usock/internal/pkt"
 )
@@ -18,14 +19,16 @@ import (
 //	                        └───→ late ─┴→ carry
 //
 // All times are computed from one another; advance brings the state up to now,
-// whenever it is called. One timer is set for the next packet that is due or, so
+// whenever it is called. One alarm is set for the next packet that is due or, so
 // that the lane needs no more than one, for the next that departs.
 type lane struct {
 	carry func([]*Packet)
-	epoch time.Time
 	seed  uint64
+	given bool // the clock is that of the configuration
 
 	mu     sync.Mutex
+	clock  clock.Clock
+	epoch  time.Duration // on the clock
 	imp    Impairment
 	rnd    *rand.Rand
 	bad    bool          // state of the bursts' channel
@@ -35,8 +38,8 @@ type lane struct {
 	latest time.Duration // of the times in line, so far
 	late   lateHeap      // held back to be overtaken
 	serial uint64
-	timer  *time.Timer
-	armed  time.Duration // when the timer goes off; never: it is not set
+	alarm  clock.Alarm
+	armed  time.Duration // when the alarm goes off; never: it is not set
 	busy   bool          // a goroutine carries packets on; batch is its
 	closed bool
 	stats  ImpairStats
@@ -45,22 +48,42 @@ type lane struct {
 
 const never = time.Duration(math.MaxInt64)
 
-func newLane(imp Impairment, seed, direction uint64, carry func([]*Packet)) *lane {
+// newLane returns a lane on the clock c; nil: that of a host to come.
+func newLane(c clock.Clock, imp Impairment, seed, direction uint64, carry func([]*Packet)) *lane {
 	d := &lane{
-		carry: carry, epoch: time.Now(), imp: imp, armed: never,
+		carry: carry, given: c != nil, imp: imp, armed: never,
 		rnd: rand.New(rand.NewPCG(seed, direction)),
 	}
+	if c == nil {
+		c = clock.System()
+	}
 	d.seed = d.rnd.Uint64()
-	d.timer = time.AfterFunc(time.Hour, d.fire)
-	d.timer.Stop()
+	d.setClock(c)
 	return d
 }
+
+func (d *lane) setClock(c clock.Clock) {
+	d.clock, d.epoch, d.alarm = c, c.Now(), c.NewAlarm(d.fire)
+}
+
+// useClock changes the clock, unless the configuration has named one or there are times
+// of the old one.
+func (d *lane) useClock(c clock.Clock) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.given && d.stats.Packets == 0 {
+		d.setClock(c)
+	}
+}
+
+// now is the time since the lane was made. The caller holds mu.
+func (d *lane) now() time.Duration { return d.clock.Now() - d.epoch }
 
 // push takes over the packets of batch.
 func (d *lane) push(batch []*Packet) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	now := time.Since(d.epoch)
+	now := d.now()
 	d.advance(now)
 	for _, p := range batch {
 		switch {
@@ -182,7 +205,7 @@ func (d *lane) wander(at time.Duration) time.Duration {
 	n := uint64(at / period)
 	from, to := d.point(n), d.point(n+1)
 	part := float64(at%period) / float64(period)
-	return time.Duration((from + (to-from)*part) * float64(j))
+	return time.Duration((from + float64((to-from)*part)) * float64(j))
 }
 
 // point returns the n-th of a sequence of random numbers from -1 to 1.
@@ -220,7 +243,7 @@ func (d *lane) due(now time.Duration) *Packet {
 	return nil
 }
 
-// pump carries on what is due and sets the timer. It gives mu up meanwhile; what
+// pump carries on what is due and sets the alarm. It gives mu up meanwhile; what
 // others push then, it carries too.
 func (d *lane) pump() {
 	if d.busy {
@@ -228,7 +251,7 @@ func (d *lane) pump() {
 	}
 	d.busy = true
 	for {
-		now := time.Since(d.epoch)
+		now := d.now()
 		d.advance(now)
 		n := 0
 		for n < len(d.batch) {
@@ -251,7 +274,7 @@ func (d *lane) pump() {
 	d.busy = false
 	if at := d.next(); at < d.armed && !d.closed {
 		d.armed = at
-		d.timer.Reset(at - time.Since(d.epoch))
+		d.alarm.Set(at - d.now())
 	}
 }
 
@@ -265,7 +288,7 @@ func (d *lane) fire() {
 func (d *lane) set(imp Impairment) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.advance(time.Since(d.epoch))
+	d.advance(d.now())
 	d.imp = imp
 	if imp.Burst.Enter == 0 {
 		d.bad = false
@@ -290,7 +313,7 @@ func (d *lane) close() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.closed = true
-	d.timer.Stop()
+	d.alarm.Stop()
 	d.queue.Free()
 	for d.line.len() > 0 {
 		d.line.pop().p.Free()

@@ -3,6 +3,7 @@ package link
 import (
 	"errors"
 
+	"usock/clock"
 	"usock/packet"
 )
 
@@ -76,6 +77,25 @@ type Direct interface {
 	// held, and never from two goroutines at once. Deliver is called before the
 	// first packet.
 	Deliver(f func(batch []*Packet))
+}
+
+// Timed is a Link that keeps time, or wraps one that may: it delays packets, stamps them,
+// or waits for answers.
+type Timed interface {
+	Link
+
+	// UseClock has the link take its time from c, and hands c on to what it wraps. A
+	// link whose configuration names a clock keeps that one, and so does one that has
+	// carried packets already. A host calls it with its own clock when it takes the
+	// link, before it sends and receives.
+	UseClock(c clock.Clock)
+}
+
+// handClock hands a clock on to a link that keeps time.
+func handClock(l Link, c clock.Clock) {
+	if t, ok := l.(Timed); ok {
+		t.UseClock(c)
+	}
 }
 
 // NewPacket returns a packet that holds a copy of b, an IP packet of at most 64 KiB

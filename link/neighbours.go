@@ -67,9 +67,6 @@ func (i *Impaired) Unwrap() Link { return i.inner }
 // maxFixed bounds the neighbours that were added by hand.
 const maxFixed = 4096
 
-// now is the time that neighbours are heard of at.
-func (f *Framed) now() time.Duration { return time.Since(f.epoch) }
-
 // Neighbours implements Neighbourly.
 func (f *Framed) Neighbours() []Neighbour {
 	f.mu.Lock()
@@ -78,7 +75,7 @@ func (f *Framed) Neighbours() []Neighbour {
 	for a, h := range f.fixed {
 		out = append(out, Neighbour{a, h[:], Permanent})
 	}
-	now := f.now()
+	now := f.clock.Now()
 	for a, n := range f.neighbours {
 		k := Neighbour{Addr: a, State: Incomplete}
 		if n.known {

@@ -8,7 +8,6 @@ import (
 	"encoding/binary"
 	"slices"
 	"syscall"
-	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -249,7 +248,7 @@ func (s *sock) datagramsDown() (some, more bool) {
 		}
 		switch e := s.queue(b); e {
 		case 0:
-			from.at = time.Now().UnixNano()
+			from.at = wall().UnixNano()
 			s.remember(from)
 			s.l.drop(&s.down.pending)
 			some = true

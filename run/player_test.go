@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"usock"
+	"usock/clock"
 	"usock/internal/abi"
 	"usock/link"
 )
@@ -84,7 +85,7 @@ func playerOf(t testing.TB, config usock.Config) *player {
 	t.Cleanup(runtime.UnlockOSThread)
 	// Its time stands still, so that no timer's goroutine is in the host, where it would
 	// carry the loop's packets a moment later: what the loop has sent has come.
-	config.Clock = new(usock.ManualClock)
+	config.Clock = new(clock.Manual)
 	who := new(Caller)
 	if config.Capable == nil {
 		config.Capable = who.Capable

@@ -74,7 +74,9 @@ func keepThreads(n int) error {
 // template thread makes it a moment later).
 func awaitThreads() {
 	want := []metrics.Sample{{Name: "/sched/threads/total:threads"}}
-	for end := time.Now().Add(time.Second); time.Now().Before(end); time.Sleep(100 * time.Microsecond) {
+	again := newAlarm()
+	for end := wall().Add(time.Second); wall().Before(end); <-again.C {
+		again.Set(100 * time.Microsecond)
 		metrics.Read(want)
 		v, ok := statusField(os.Getpid(), "Threads:")
 		n, err := strconv.ParseUint(v, 10, 64)

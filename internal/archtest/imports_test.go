@@ -33,17 +33,18 @@ var module = func() string {
 var house = map[string][]string{
 	// What users import.
 	".": {
-		"internal/abi", "internal/buf", "internal/host", "internal/inet", "internal/ip", "internal/pkt", "internal/socket",
+		"clock", "internal/abi", "internal/buf", "internal/host", "internal/inet", "internal/ip", "internal/pkt", "internal/socket",
 		"internal/tcp", "internal/timer", "internal/unix", "internal/wait", "link", "packet", "cc",
 		"golang.org/x/net/dns/", "golang.org/x/net/ipv4", "golang.org/x/sys/unix",
 	},
 	"packet":  {},
 	"cc":      {},
-	"link":    {"packet", "internal/buf", "internal/offload", "internal/pkt", "internal/wire", "golang.org/x/sys/", "golang.zx2c4.com/wireguard/"},
-	"sim":     {".", "link", "packet"},
+	"clock":   {},
+	"link":    {"clock", "packet", "internal/buf", "internal/offload", "internal/pkt", "internal/wire", "golang.org/x/sys/", "golang.zx2c4.com/wireguard/"},
+	"sim":     {".", "clock", "link", "packet"},
 	"inspect": {".", "link"},
-	"gateway": {".", "link", "golang.org/x/sys/", "golang.org/x/net/dns/"},
-	"run":     {".", "link", "internal/abi", "internal/rtnl", "golang.org/x/sys/", "golang.org/x/net/bpf"},
+	"gateway": {".", "clock", "link", "golang.org/x/sys/", "golang.org/x/net/dns/"},
+	"run":     {".", "clock", "link", "internal/abi", "internal/rtnl", "golang.org/x/sys/", "golang.org/x/net/bpf"},
 
 	// The command.
 	"cmd/usock": {".", "gateway", "link", "run", "inspect", "github.com/spf13/", "golang.org/x/term", "golang.org/x/sys/"},
@@ -60,7 +61,7 @@ var house = map[string][]string{
 	},
 
 	// The lock domain.
-	"internal/host": {"internal/pkt", "internal/timer", "internal/wait"},
+	"internal/host": {"clock", "internal/pkt", "internal/timer", "internal/wait"},
 
 	// Pure cores. timer is for its Never and wait for its event masks: no queue of
 	// either is theirs.

@@ -100,6 +100,13 @@ var allowed = func() map[uint16]bool {
 	return t
 }()
 
+// Random reports whether the program may load a random number.
+func (p *Program) Random() bool {
+	return slices.ContainsFunc(p.ins, func(i Instruction) bool {
+		return i.Code&7 == classLD && (i.Code&0xe0 == modeIND || i.Code&0xe0 == modeABS && i.K == ancillary+ancRandom)
+	})
+}
+
 // sound reports whether each instruction makes sense where it stands.
 func (p *Program) sound() bool {
 	for at, i := range p.ins {

@@ -1,6 +1,9 @@
 package host
 
-import "usock/internal/pkt"
+import (
+	"usock/clock"
+	"usock/internal/pkt"
+)
 
 // maxQueue is how many packets wait in a port while its link is busy.
 const maxQueue = 16 << 10
@@ -17,7 +20,8 @@ type Port struct {
 // NewPort returns a port of h that sends to link, with no lock held and from one
 // goroutine at a time.
 func (h *Host) NewPort(link pkt.Sender) *Port {
-	return &Port{host: h, out: pkt.Relay{To: link, Bound: maxQueue}}
+	later := func(f func()) { clock.Go(h.clock, f) }
+	return &Port{host: h, out: pkt.Relay{To: link, Bound: maxQueue, Later: later}}
 }
 
 // Push queues a packet for the link and takes it over. The host's lock must be

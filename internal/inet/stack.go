@@ -21,6 +21,7 @@ type Config struct {
 	Forwarding bool                      // packets are passed on between links
 	Congestion string                    // "": that of TCP
 	TCP        *tcp.Config               // nil: the core's defaults
+	Seed       uint64                    // of all that is drawn at random; 0: the system's randomness
 	Handler    Handler                   // nil: what nobody has is refused
 	Foreign    bool                      // the host stands in for all others
 
@@ -65,7 +66,7 @@ func New(h *host.Host, c Config) (*Stack, error) {
 		handler: c.Handler,
 		watcher: c.Watcher, settings: c.Settings,
 	}
-	if err := s.prf.init(); err != nil {
+	if err := s.prf.init(c.Seed); err != nil {
 		return nil, err
 	}
 	cfg := tcp.DefaultConfig()
@@ -96,12 +97,19 @@ func New(h *host.Host, c Config) (*Stack, error) {
 	if s.handler != nil {
 		table.Echo = s.Echo
 	}
-	s.IP = ip.New(h, ip.Config{Forwarding: c.Forwarding, Foreign: c.Foreign}, table)
+	layer := ip.Config{Forwarding: c.Forwarding, Foreign: c.Foreign}
+	if c.Seed != 0 {
+		layer.Rand = s.prf.random
+	}
+	s.IP = ip.New(h, layer, table)
 	return s, nil
 }
 
 // maxBufLimit is the largest buffer limit: what a window with scale 14 can say.
 const maxBufLimit = 1 << 30
+
+// Random returns a number that nobody guesses but who knows the seed. Locked.
+func (s *Stack) Random() uint64 { return s.prf.random() }
 
 // TCP returns the row of SOCK_STREAM.
 func (s *Stack) TCP() socket.Proto { return s.tcp }
@@ -193,10 +201,14 @@ type prf struct {
 	n     uint64
 }
 
-func (f *prf) init() error {
+// init makes the key, of the seed if that is not 0.
+func (f *prf) init(seed uint64) error {
 	var key [16]byte
-	if _, err := rand.Read(key[:]); err != nil {
-		return err
+	binary.BigEndian.PutUint64(key[:], seed)
+	if seed == 0 {
+		if _, err := rand.Read(key[:]); err != nil {
+			return err
+		}
 	}
 	b, err := aes.NewCipher(key[:])
 	f.block = b

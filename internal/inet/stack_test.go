@@ -3,6 +3,7 @@ package inet
 import (
 	"testing"
 
+	"usock/clock"
 	"usock/internal/abi"
 	"usock/internal/host"
 	"usock/internal/socket"
@@ -11,7 +12,7 @@ import (
 // The list of sockets holds the open ones, however they come and go, also while it
 // is walked.
 func TestSocketList(t *testing.T) {
-	st, err := New(host.New(&host.Manual{}), Config{})
+	st, err := New(host.New(&clock.Manual{}), Config{})
 	if err != nil {
 		t.Fatal(err)
 	}

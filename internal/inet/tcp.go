@@ -46,7 +46,7 @@ type TCPStats struct {
 
 func newTCP(s *Stack, cfg *tcp.Config) *tcpProto {
 	t := &tcpProto{Stack: s, cfg: cfg, listeners: make(map[uint16][]*tcpEndpoint), fastOpen: make(map[netip.Addr]tcp.FastOpen)}
-	t.conns.init()
+	t.conns.init(s.prf.random(), s.prf.random())
 	t.ports.init(true)
 	t.options = socket.NewOptions(t.telling(ipRows), t.telling(ip6Rows), deviceRows(s), streamGroups(), t.telling(tcpRows(t)))
 	return t

@@ -1,7 +1,6 @@
 package ip
 
 import (
-	"hash/maphash"
 	"math/rand/v2"
 	"net/netip"
 	"time"
@@ -105,8 +104,8 @@ type Layer struct {
 	limits   limiter
 	timer    timer.Entry // the earliest of mtus and frags
 
-	identSeed maphash.Seed
-	idents    [256]uint16
+	identKey [2]uint64 // of the hash that chooses an ident
+	idents   [256]uint16
 
 	// looped says which interface a packet in the host's loopback queue stands
 	// for, if it is not lo: copies of multicasts and broadcasts.
@@ -139,7 +138,7 @@ func New(h *host.Host, cfg Config, table *Table) *Layer {
 		broadcasts: make(map[netip.Addr]int),
 		mtus:       make(map[netip.Addr]pathMTU),
 		looped:     make(map[*pkt.Packet]*Iface),
-		identSeed:  maphash.MakeSeed(),
+		identKey:   [2]uint64{cfg.Rand() | 1, cfg.Rand() | 1},
 	}
 	l.timer.Owner = l
 	l.frags.init(l)

@@ -2,7 +2,7 @@ package ip
 
 import (
 	"encoding/binary"
-	"hash/maphash"
+	"math/bits"
 	"net/netip"
 	"syscall"
 
@@ -199,7 +199,8 @@ func (l *Layer) checksum(p *pkt.Packet, path *Path, src, dst netip.Addr, o *Out,
 // 4.2).
 func (l *Layer) ident(dst netip.Addr) uint16 {
 	b := dst.As16()
-	k := maphash.Bytes(l.identSeed, b[:]) % uint64(len(l.idents))
+	hi, lo := bits.Mul64(binary.LittleEndian.Uint64(b[:])^l.identKey[0], binary.LittleEndian.Uint64(b[8:])^l.identKey[1])
+	k := (hi ^ lo) % uint64(len(l.idents))
 	l.idents[k]++
 	return l.idents[k]
 }

@@ -233,7 +233,7 @@ func (s *Socket) setDeadline(t time.Time, read, write bool) error {
 	s.recall()
 	at := timer.Never
 	if !t.IsZero() {
-		at = max(s.Host.Now()+time.Until(t), 0)
+		at = max(s.Host.Now()+t.Sub(s.Host.Wall()), 0)
 	}
 	d := s.deadlines.Load()
 	if d == nil {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 
+	"usock/clock"
 	"usock/internal/abi"
 	"usock/internal/host"
 	"usock/internal/socket"
@@ -93,7 +94,7 @@ type user struct {
 }
 
 func newUser(cred Cred, privileged bool) *user {
-	u := &user{names: names{"/t/", "t-"}, h: host.New(host.System()), all: make(map[*socket.Socket]struct{})}
+	u := &user{names: names{"/t/", "t-"}, h: host.New(clock.System()), all: make(map[*socket.Socket]struct{})}
 	ids := uint64(0)
 	u.d = New(Config{
 		New: func(p socket.Proto, domain, typ, protocol int) *socket.Socket {

@@ -1,7 +1,6 @@
 package unix
 
 import (
-	"math/rand/v2"
 	"syscall"
 
 	"usock/internal/abi"
@@ -19,6 +18,9 @@ type Config struct {
 	// Cred is who the host's programs are. A socket with an owner has the owner's
 	// process number instead of Cred's.
 	Cred Cred
+
+	// Random is where the names that autobind gives begin, from among 2^20.
+	Random uint64
 
 	// Capable reports whether who calls has a capability. It is asked with the host locked.
 	Capable func(capability int) bool
@@ -42,7 +44,7 @@ func New(c Config) *Domain {
 		paths:    make(map[string]*node),
 		abstract: make(map[abstractKey]*endpoint),
 		all:      make(map[*endpoint]struct{}),
-		next:     rand.Uint32N(1 << 20),
+		next:     uint32(c.Random % (1 << 20)),
 	}
 }
 
