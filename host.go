@@ -63,7 +63,9 @@ func NewHost(c Config) (*Host, error) {
 	if c.StandIn && c.Flows == nil {
 		return nil, errStandIn
 	}
+	sockets := socket.NewRegistry(h.h)
 	h.stack, err = inet.New(h.h, inet.Config{
+		Sockets:    sockets,
 		Handler:    h.handler(c.Flows),
 		Watcher:    c.Listening,
 		Settings:   c.StreamSettings,
@@ -78,8 +80,8 @@ func NewHost(c Config) (*Host, error) {
 		return nil, fmt.Errorf("usock: %w", err)
 	}
 	h.unix = unix.New(unix.Config{
-		New: h.stack.NewSocket, Forget: h.stack.Forget,
-		Cred: unix.Cred(c.cred()), Capable: c.capable, Random: h.stack.Random(),
+		Sockets: sockets,
+		Cred:    unix.Cred(c.cred()), Capable: c.capable, Random: h.stack.Random(),
 	})
 	h.table = protocols(h.stack, h.unix)
 	if err := h.addLoopback(c.Loopback); err != nil {
@@ -210,9 +212,7 @@ func (h *Host) attach(l link.Link, c ip.IfaceConfig) (*ip.Iface, error) {
 		return nil, fmt.Errorf("usock: interface %s: %w", c.Name, syscall.EEXIST)
 	}
 	c.MTU, c.Checksum, c.Segments = info.MTU, info.Checksum, info.Segments
-	if t, ok := l.(link.Timed); ok {
-		t.UseClock(h.h.Clock())
-	}
+	link.UseClock(l, h.h.Clock())
 	c.Out = h.h.NewPort(l)
 	h.h.Enter()
 	ifc := h.stack.IP.AddIface(c)

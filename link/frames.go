@@ -102,7 +102,7 @@ func (f *Framed) UseClock(c clock.Clock) {
 			f.alarm.Set(retransTime)
 		}
 	}
-	handClock(f.inner, c)
+	UseClock(f.inner, c)
 }
 
 // SetConfig changes the host's addresses and gateways, and announces the

@@ -99,7 +99,7 @@ func (i *Impaired) Send(batch []*Packet) int {
 func (i *Impaired) UseClock(c clock.Clock) {
 	i.out.useClock(c)
 	i.in.useClock(c)
-	handClock(i.inner, c)
+	UseClock(i.inner, c)
 }
 
 // Set changes the impairments while packets travel. Those that are under way keep

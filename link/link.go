@@ -91,10 +91,18 @@ type Timed interface {
 	UseClock(c clock.Clock)
 }
 
-// handClock hands a clock on to a link that keeps time.
-func handClock(l Link, c clock.Clock) {
-	if t, ok := l.(Timed); ok {
-		t.UseClock(c)
+// UseClock hands a clock on to a link that keeps time, or to the one that it wraps (Wrapper).
+func UseClock(l Link, c clock.Clock) {
+	for {
+		if t, ok := l.(Timed); ok {
+			t.UseClock(c)
+			return
+		}
+		w, ok := l.(Wrapper)
+		if !ok {
+			return
+		}
+		l = w.Unwrap()
 	}
 }
 

@@ -67,6 +67,9 @@ func (i *Impaired) Unwrap() Link { return i.inner }
 // maxFixed bounds the neighbours that were added by hand.
 const maxFixed = 4096
 
+// now is the time that neighbours are heard of at.
+func (f *Framed) now() time.Duration { return f.clock.Now() }
+
 // Neighbours implements Neighbourly.
 func (f *Framed) Neighbours() []Neighbour {
 	f.mu.Lock()
@@ -75,7 +78,7 @@ func (f *Framed) Neighbours() []Neighbour {
 	for a, h := range f.fixed {
 		out = append(out, Neighbour{a, h[:], Permanent})
 	}
-	now := f.clock.Now()
+	now := f.now()
 	for a, n := range f.neighbours {
 		k := Neighbour{Addr: a, State: Incomplete}
 		if n.known {

@@ -53,7 +53,7 @@ const ethernetLen = 14
 // UseClock implements Timed.
 func (p *pcap) UseClock(c clock.Clock) {
 	p.w.useClock(c)
-	handClock(p.Link, c)
+	UseClock(p.Link, c)
 }
 
 // Send implements Link.

@@ -37,10 +37,10 @@ var house = map[string][]string{
 		"internal/tcp", "internal/timer", "internal/unix", "internal/wait", "link", "packet", "cc",
 		"golang.org/x/net/dns/", "golang.org/x/net/ipv4", "golang.org/x/sys/unix",
 	},
+	"clock":   {},
 	"packet":  {},
 	"cc":      {},
-	"clock":   {},
-	"link":    {"clock", "packet", "internal/buf", "internal/offload", "internal/pkt", "internal/wire", "golang.org/x/sys/", "golang.zx2c4.com/wireguard/"},
+	"link":    {"packet", "clock", "internal/buf", "internal/offload", "internal/pkt", "internal/wire", "golang.org/x/sys/", "golang.zx2c4.com/wireguard/"},
 	"sim":     {".", "clock", "link", "packet"},
 	"inspect": {".", "link"},
 	"gateway": {".", "clock", "link", "golang.org/x/sys/", "golang.org/x/net/dns/"},
@@ -83,6 +83,11 @@ var house = map[string][]string{
 	"internal/buf":     {"packet"},
 	"internal/timer":   {},
 	"internal/wait":    {},
+
+	// Programs that write pages about the code.
+	"internal/tools/tree":         {},
+	"internal/tools/requirements": {"internal/tools/tree"},
+	"internal/tools/figures":      {"internal/tools/tree"},
 }
 
 // free are folders whose packages are not the house's: examples import what users

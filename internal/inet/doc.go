@@ -7,5 +7,5 @@
 // segments out, re-arms its timer, wakes those who wait and looks after its life.
 //
 // inet may import socket, ip, tcp, wire, abi, buf, host, pkt, timer and wait.
-// Begin with stack.go.
+// Begin with stack.go: Protocol is what a protocol over IP has, Register adds one.
 package inet

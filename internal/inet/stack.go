@@ -17,6 +17,7 @@ import (
 
 // Config says how a stack behaves.
 type Config struct {
+	Sockets    *socket.Registry          // of all the host's sockets
 	Capable    func(capability int) bool // whether who calls has it; asked locked
 	Forwarding bool                      // packets are passed on between links
 	Congestion string                    // "": that of TCP
@@ -35,20 +36,21 @@ type Config struct {
 
 // Stack is the Internet protocols of one host.
 type Stack struct {
+	*socket.Registry
 	Host *host.Host
 	IP   *ip.Layer
 
 	capable    func(capability int) bool
 	down       bool // closed: nothing is sent any more
 	prf        prf
-	ids        uint64           // the last socket's number
-	sockets    []*socket.Socket // open ones, each at its Slot
 	paths      map[pathKey]*ip.Path
 	flows      map[uint32]*flowLease // leased flow labels
 	flowsOwned bool                  // one of them was not for everyone
 	handler    Handler
 	watcher    func(proto int, port uint16)       // nil: nobody
 	settings   func(local, remote netip.AddrPort) // nil: nobody
+
+	protocols [256]Protocol // those registered, by number
 
 	tcp  *tcpProto
 	udp  *udpProto
@@ -60,11 +62,12 @@ type Stack struct {
 // the system has no randomness to give.
 func New(h *host.Host, c Config) (*Stack, error) {
 	s := &Stack{
-		Host:    h,
-		capable: c.Capable,
-		paths:   make(map[pathKey]*ip.Path),
-		handler: c.Handler,
-		watcher: c.Watcher, settings: c.Settings,
+		Host:     h,
+		Registry: c.Sockets,
+		capable:  c.Capable,
+		paths:    make(map[pathKey]*ip.Path),
+		handler:  c.Handler,
+		watcher:  c.Watcher, settings: c.Settings,
 	}
 	if err := s.prf.init(c.Seed); err != nil {
 		return nil, err
@@ -90,10 +93,6 @@ func New(h *host.Host, c Config) (*Stack, error) {
 	s.ping = newPing(s)
 	s.raw = newRaw(s)
 	table := &ip.Table{Raw: s.raw}
-	table.Transport[ip.ProtoTCP] = s.tcp
-	table.Transport[ip.ProtoUDP] = s.udp
-	table.Transport[ip.ProtoICMP] = s.ping
-	table.Transport[ip.ProtoICMPv6] = s.ping
 	if s.handler != nil {
 		table.Echo = s.Echo
 	}
@@ -105,6 +104,25 @@ func New(h *host.Host, c Config) (*Stack, error) {
 	return s, nil
 }
 
+// Protocol is an Internet protocol: what its sockets do, what its packets do, and how both
+// are told of.
+type Protocol interface {
+	socket.Proto
+	ip.Transport
+	Describer
+
+	// Owner returns the process that acts at local towards remote, as Stack.Owner does. Any
+	// local address of the protocol's own may be asked for. Locked.
+	Owner(proto int, local, remote netip.AddrPort) int32
+}
+
+// Register has p serve the packets with the protocol number, and be asked about them. It is
+// called before there are any.
+func (s *Stack) Register(number uint8, p Protocol) {
+	s.protocols[number] = p
+	s.IP.SetTransport(number, p)
+}
+
 // maxBufLimit is the largest buffer limit: what a window with scale 14 can say.
 const maxBufLimit = 1 << 30
 
@@ -112,55 +130,23 @@ const maxBufLimit = 1 << 30
 func (s *Stack) Random() uint64 { return s.prf.random() }
 
 // TCP returns the row of SOCK_STREAM.
-func (s *Stack) TCP() socket.Proto { return s.tcp }
+func (s *Stack) TCP() Protocol { return s.tcp }
 
 // UDP returns the row of SOCK_DGRAM.
-func (s *Stack) UDP() socket.Proto { return s.udp }
+func (s *Stack) UDP() Protocol { return s.udp }
 
 // Ping returns the row of SOCK_DGRAM with IPPROTO_ICMP or IPPROTO_ICMPV6.
-func (s *Stack) Ping() socket.Proto { return s.ping }
+func (s *Stack) Ping() Protocol { return s.ping }
 
 // Raw returns the row of SOCK_RAW.
 func (s *Stack) Raw() socket.Proto { return s.raw }
 
-// NewSocket returns a socket of the row. Locked.
-func (s *Stack) NewSocket(p socket.Proto, domain, typ, protocol int) *socket.Socket {
-	s.ids++
-	n := socket.New(s.Host, p, domain, typ, protocol, s.ids)
-	n.Slot = int32(len(s.sockets))
-	s.sockets = append(s.sockets, n)
-	return n
-}
-
-// Forget takes a closed socket out of the list: the last one takes its place.
-// Locked.
-func (s *Stack) Forget(n *socket.Socket) {
-	last := len(s.sockets) - 1
-	if i := int(n.Slot); i <= last && s.sockets[i] == n {
-		moved := s.sockets[last]
-		s.sockets[i], moved.Slot = moved, n.Slot
-		s.sockets[last] = nil
-		s.sockets = s.sockets[:last]
-	}
-}
-
-// each calls f with every open socket. f may forget any of them: what takes the
-// place of one comes from behind it. Locked.
-func (s *Stack) each(f func(*socket.Socket)) {
-	for i := len(s.sockets) - 1; i >= 0; i-- {
-		if i < len(s.sockets) {
-			f(s.sockets[i])
-		}
-	}
-}
-
 // Close ends every socket and connection without a word to the peers. Locked.
 func (s *Stack) Close() {
 	s.down = true
-	s.each((*socket.Socket).CloseLocked)
+	s.Each((*socket.Socket).CloseLocked)
 	s.tcp.close()
 	s.IP.Close()
-	s.sockets = nil
 }
 
 // pathKey is what a path is found by.

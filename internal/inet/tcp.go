@@ -138,8 +138,14 @@ func (t *tcpProto) Attach(s *socket.Socket) error {
 	return nil
 }
 
-// Stream implements socket.Proto.
-func (t *tcpProto) Stream() bool { return true }
+// tcpKind is the facts of TCP's row.
+var tcpKind = socket.Kind{
+	Name: "tcp", Stream: true, Level: abi.SOL_TCP, IntsFirst: true,
+	NotInts: []int{abi.TCP_CONGESTION, abi.TCP_ULP, abi.TCP_FASTOPEN_KEY},
+}
+
+// Kind implements socket.Proto.
+func (t *tcpProto) Kind() *socket.Kind { return &tcpKind }
 
 // Options implements socket.Proto.
 func (t *tcpProto) Options() *socket.Options { return t.options }

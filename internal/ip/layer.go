@@ -149,6 +149,9 @@ func New(h *host.Host, cfg Config, table *Table) *Layer {
 	return l
 }
 
+// SetTransport makes t the transport with the number, before there are packets of it.
+func (l *Layer) SetTransport(number uint8, t Transport) { l.table.Transport[number] = t }
+
 // Generation changes whenever a Path returned by Route may have become wrong.
 func (l *Layer) Generation() uint32 { return l.gen }
 

@@ -30,6 +30,11 @@ type Out struct {
 	// must be zero. Where the link allows it the sum is left to it, or left out.
 	Checksum uint8
 
+	// CRC32c says that the checksum is 4 bytes of CRC32c over header and payload, without
+	// pseudo-header (RFC 9260, section 6.8). It is not left to a link: what links complete is
+	// the Internet checksum.
+	CRC32c bool
+
 	// DontFragment refuses packets larger than the path's MTU with EMSGSIZE and, in
 	// IPv4, forbids routers to fragment.
 	DontFragment bool
@@ -174,6 +179,15 @@ func (l *Layer) checksum(p *pkt.Packet, path *Path, src, dst netip.Addr, o *Out,
 	i := path.Iface
 	if whole && i.cfg.Out == nil && o.Proto != ProtoICMPv6 {
 		return // never leaves memory, and only ICMPv6's is what programs see
+	}
+	if o.CRC32c {
+		var c wire.CRC32c
+		c.Add(p.Head())
+		for _, v := range p.Payload.Views() {
+			c.Add(v.Bytes())
+		}
+		binary.LittleEndian.PutUint32(p.Head()[o.Checksum:], uint32(c))
+		return
 	}
 	var c wire.Checksum
 	c.AddPseudo(src, dst, o.Proto, p.Len())

@@ -296,7 +296,7 @@ const chunk = buf.MaxBlock
 // and flags. On a stream it waits until all of p is queued, and returns the count
 // with the error if that fails in between.
 func (s *Socket) Send(ctx context.Context, p []byte, m *Msg) (int, error) {
-	if !s.Proto.Stream() {
+	if !s.Proto.Kind().Stream {
 		return s.sendRecord(ctx, p, m)
 	}
 	m.Stamps, m.Done = 0, false
@@ -402,7 +402,7 @@ func (s *Socket) Recv(ctx context.Context, p []byte, m *Msg) (n int, err error) 
 			k = got // what a stream has thrown away counts (tcp(7))
 		}
 		n += k
-		if !s.Proto.Stream() {
+		if !s.Proto.Kind().Stream {
 			if err == nil {
 				n = got
 			}

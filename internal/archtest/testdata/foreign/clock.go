@@ -4,12 +4,12 @@ import (
 	"sync/atomic"
 	"time"
 
-	"usock"
+	"usock/clock"
 )
 
 // ownClock runs ten times as fast as the machine's, and counts who asks it.
 type ownClock struct {
-	usock.ManualClock
+	clock.Manual
 	asked atomic.Int64
 	ended chan struct{}
 }
@@ -31,10 +31,10 @@ func newClock() *ownClock {
 	return c
 }
 
-// Now implements usock.Clock.
+// Now implements clock.Clock.
 func (c *ownClock) Now() time.Duration {
 	c.asked.Add(1)
-	return c.ManualClock.Now()
+	return c.Manual.Now()
 }
 
 func (c *ownClock) stop() { close(c.ended) }
