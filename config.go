@@ -11,8 +11,19 @@ import (
 // Config says how a host is made. The zero value is an unprivileged host with a
 // loopback interface and nothing else, in real time.
 type Config struct {
-	// Name is the host's name, for people.
+	// Name is the host's name, for people, and of its own addresses (Resolver).
 	Name string
+
+	// Names, if not nil, is a table of names that the host knows, shared with other hosts
+	// perhaps.
+	Names *Names
+
+	// NameServers are asked about other names, over the host's own links (Resolver). Without
+	// them there are no other names.
+	NameServers []netip.AddrPort
+
+	// Search are domains in which names without dot are looked up (resolv.conf(5)).
+	Search []string
 
 	// Privileged hosts' programs may open raw sockets, bind ports below 1024 and set what
 	// takes privilege, as root may (capabilities(7)).

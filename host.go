@@ -30,6 +30,11 @@ type Host struct {
 	unix  *unix.Domain
 	table *table
 
+	names    *Names
+	servers  []netip.AddrPort
+	search   []string
+	resolver Resolver
+
 	mu      sync.Mutex
 	links   []attached     // mu
 	readers sync.WaitGroup // goroutines that read links
@@ -52,7 +57,8 @@ func NewHost(c Config) (*Host, error) {
 	if c.Clock == nil {
 		c.Clock = clock.System()
 	}
-	h := &Host{h: host.New(c.Clock), name: c.Name}
+	h := &Host{h: host.New(c.Clock), name: c.Name, names: c.Names, servers: slices.Clone(c.NameServers), search: slices.Clone(c.Search)}
+	h.resolver.h = h
 	var err error
 	if c.StandIn && c.Flows == nil {
 		return nil, errStandIn

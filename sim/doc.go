@@ -44,9 +44,17 @@
 //		}
 //	})
 //
-// Hosts are usock hosts: sockets are made with Dial, Listen and Socket as
-// anywhere. What a network and its hosts draw at random follows from its seed: two networks
-// with the same seed, whose packets are sent at the same times, lose the same ones.
+// For tests that need no topology there are the shapes that golang.org/issue/77362 asks for,
+// over real TCP, UDP and IP: [NewListener], [NewConnPair] and [NewPacketNet], whose calls can
+// be made to fail, and [NewServer] for net/http. The [LinkConfig] says what is between the
+// ends. The log of a test that fails has the network's seed, and USOCK_SEED replays it where
+// [Seed] chose it.
 //
-// sim may import usock, clock and link. Begin with net.go; manual.go has manual time.
+// Hosts are usock hosts, and know each other by name: sockets are made with Dial, Listen
+// and Socket as anywhere. What a network and its hosts draw at random follows from its seed:
+// two networks with the same seed, whose packets are sent at the same times, lose the same
+// ones.
+//
+// sim may import usock, clock and link. Begin with net.go; manual.go has manual time, and
+// listener.go the listeners and connections that fail.
 package sim

@@ -37,6 +37,7 @@ type Net struct {
 func New(t TB, seed uint64) *Net {
 	n := &Net{t: t, seed: seed, ports: 10000, clock: clock.System()}
 	t.Cleanup(n.Close)
+	tellSeed(t, seed)
 	return n
 }
 
@@ -91,10 +92,14 @@ func (n *Net) Start() {
 			n.t.Fatalf("sim: link %s: %v", l.name(), err)
 		}
 	}
+	names := n.names()
 	random := rand.New(rand.NewPCG(n.seed, 1))
 	for _, h := range n.hosts {
 		c := h.Config
 		c.Name = h.name
+		if c.Names == nil {
+			c.Names = names
+		}
 		if c.Clock == nil {
 			c.Clock = n.clock
 		}

@@ -13,11 +13,18 @@ import (
 	"testing"
 )
 
-// module is the module's path, and root where it is from here.
-const (
-	module = "usock"
-	root   = "../.."
-)
+// root is where the module is from here.
+const root = "../.."
+
+// module is the module's path, as go.mod has it.
+var module = func() string {
+	b, err := os.ReadFile(root + "/go.mod")
+	if err != nil {
+		panic(err)
+	}
+	line, _, _ := strings.Cut(string(b), "\n")
+	return strings.TrimPrefix(line, "module ")
+}()
 
 // house says what each package may import: packages of the module by their folder
 // ("." is the one at the top), others by a prefix of their path. The standard
@@ -26,8 +33,9 @@ const (
 var house = map[string][]string{
 	// What users import.
 	".": {
-		"internal/abi", "internal/buf", "internal/host", "internal/inet", "internal/ip", "internal/pkt", "internal/socket",
-		"internal/tcp", "internal/unix", "internal/wait", "link", "packet", "cc", "clock",
+		"clock", "internal/abi", "internal/buf", "internal/host", "internal/inet", "internal/ip", "internal/pkt", "internal/socket",
+		"internal/tcp", "internal/timer", "internal/unix", "internal/wait", "link", "packet", "cc",
+		"golang.org/x/net/dns/", "golang.org/x/net/ipv4", "golang.org/x/sys/unix",
 	},
 	"clock":   {},
 	"packet":  {},
@@ -59,6 +67,9 @@ var house = map[string][]string{
 	// either is theirs.
 	"internal/tcp":  {"internal/buf", "internal/cc", "internal/timer", "internal/wait", "internal/wire"},
 	"internal/sctp": {"internal/buf", "internal/cc", "internal/timer", "internal/wait", "internal/wire"},
+
+	// A program for those who take the module elsewhere.
+	"internal/tools/rename": {},
 
 	// The ground.
 	"internal/offload": {"internal/buf", "internal/pkt", "internal/wire"},
