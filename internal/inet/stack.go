@@ -14,6 +14,7 @@ import (
 	"usock/internal/ip"
 	"usock/internal/socket"
 	"usock/internal/tcp"
+	"usock/trace"
 )
 
 // Config says how a stack behaves.
@@ -86,6 +87,8 @@ func New(h *host.Host, c Config) (*Stack, error) {
 		}
 	}
 	s.tcp = newTCP(s, cfg)
+	cfg.Trace = nil
+	h.Traced = func(l *trace.Log) { cfg.Trace = l }
 	s.udp = newUDP(s)
 	s.ping = newPing(s)
 	s.raw = newRaw(s)

@@ -6,6 +6,7 @@ import (
 
 	"usock/internal/buf"
 	"usock/internal/wire"
+	"usock/trace"
 )
 
 // Segment is one TCP segment, arriving or leaving. The ports of the header are
@@ -63,6 +64,10 @@ type Config struct {
 
 	RMem, WMem [3]int // bytes of receive and send buffer: least, initial, most
 	CC         string // congestion control of a connection that names none
+
+	// Trace is where events go, whose maker is the *Conn; nil: nobody listens. It may change
+	// between calls of the core.
+	Trace *trace.Log
 
 	SynRetries       int // of an active open, before the linear ones are added
 	SynLinear        int // how many retransmissions of a SYN come without backoff

@@ -150,6 +150,9 @@ func (c *Conn) buildReset(now time.Duration, s *Segment) {
 		s.Options.TSVal, s.Options.TSEcr = c.tsNow(now), c.rcv.tsRecent
 	}
 	c.stats.segsOut++
+	if c.cfg.Trace != nil {
+		c.tellSent(s, c.sndOff(s.Seq))
+	}
 }
 
 // fail ends the connection with an error for the program.

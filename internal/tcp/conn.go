@@ -295,4 +295,10 @@ func (c *Conn) free() {
 	c.timer.rtx, c.timer.ack, c.timer.keep, c.timer.pace = timer.Never, timer.Never, timer.Never, timer.Never
 }
 
-func (c *Conn) setState(s State) { c.state = s }
+func (c *Conn) setState(s State) {
+	before := c.state
+	c.state = s
+	if c.cfg.Trace != nil {
+		c.tellState(before)
+	}
+}

@@ -177,6 +177,9 @@ func (c *Conn) buildSYN(now time.Duration, s *Segment) {
 		c.stats.retransSegs++
 	}
 	c.synFastOpen(now, s)
+	if c.cfg.Trace != nil {
+		c.tellSent(s, origin)
+	}
 	c.snd.nxt = max(c.snd.nxt, origin+1)
 	if c.flags&synOnce == 0 || c.timer.rtx == timer.Never {
 		c.timer.rtx, c.timer.kind = now+c.rtt.timeout(), rtxRTO

@@ -22,6 +22,9 @@ import (
 // happened.
 func (c *Conn) Segment(now time.Duration, s *Segment) wait.Events {
 	c.stats.segsIn++
+	if c.cfg.Trace != nil {
+		c.tellReceived(s)
+	}
 	switch c.state {
 	case Closed, Listen:
 		if r, ok := ResetFor(s); ok {
@@ -223,7 +226,11 @@ func (c *Conn) updateWindow(seq, ack uint64, wnd uint32) bool {
 	if ack > c.snd.una || seq > c.snd.wl1 ||
 		seq == c.snd.wl1 && (wnd > c.snd.wnd || wnd == 0) {
 		c.snd.wl1 = seq
+		before := c.snd.wnd
 		c.snd.wnd = wnd
+		if c.cfg.Trace != nil {
+			c.tellPeerWindow(before)
+		}
 		c.snd.maxWnd = max(c.snd.maxWnd, wnd)
 		return true
 	}

@@ -6,6 +6,7 @@ import (
 	"usock/internal/cc"
 	"usock/internal/wait"
 	"usock/internal/wire"
+	"usock/trace"
 )
 
 // Loss recovery. States and what leads from one to the next:
@@ -103,6 +104,9 @@ func (c *Conn) onAck(now time.Duration, ack uint64, s *Segment, update bool) {
 	f.cc.Ack(told)
 	if l.cwnd != 0 {
 		c.prr(&a, told.InFlight)
+	}
+	if c.cfg.Trace != nil && a.acked > 0 {
+		c.tellAcked(a.priorUna, a.acked, rtt)
 	}
 	c.afterAck(now, &a)
 }
@@ -246,7 +250,7 @@ func (c *Conn) sampleRTT(now, m time.Duration) {
 }
 
 // markLost marks the record i lost and returns its bytes if it was not before.
-func (c *Conn) markLost(i uint32) uint32 {
+func (c *Conn) markLost(i uint32, why trace.Why) uint32 {
 	f := c.fl
 	r := f.board.at(i)
 	if r.flags&(recLost|recSacked) != 0 {
@@ -259,6 +263,9 @@ func (c *Conn) markLost(i uint32) uint32 {
 	f.loss.lost += r.n
 	f.rate.OnLost(r.n)
 	f.loss.hint = min(f.loss.hint, r.start)
+	if c.cfg.Trace != nil {
+		c.tellLost(r, why)
+	}
 	return r.n
 }
 
@@ -271,5 +278,5 @@ func (c *Conn) markFirst(a *ackInfo) {
 	if mss := uint32(c.snd.mss); b.at(0).n > mss {
 		b.split(0, b.at(0).start+uint64(mss))
 	}
-	a.lost += c.markLost(0)
+	a.lost += c.markLost(0, trace.ByDuplicates)
 }

@@ -5,6 +5,7 @@ import (
 
 	"usock/internal/cc"
 	"usock/internal/wait"
+	"usock/trace"
 )
 
 // Path MTU discovery: by ICMP (RFC 1191, RFC 8201, believed by the rules of RFC
@@ -83,7 +84,7 @@ func (c *Conn) simpleRetransmit(now time.Duration) {
 	mss := uint32(c.snd.mss)
 	any := false
 	for i := uint32(0); i < f.board.n; i++ {
-		if f.board.at(i).n > mss && c.markLost(i) > 0 {
+		if f.board.at(i).n > mss && c.markLost(i, trace.ByMTU) > 0 {
 			any = true
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"usock/internal/buf"
 	"usock/internal/cc"
 	"usock/internal/wire"
+	"usock/trace"
 )
 
 // Poll builds the next segment into *s, or declines. It is the only builder of
@@ -399,6 +400,10 @@ func (c *Conn) restart(now time.Duration) {
 		return
 	}
 	if idle := now - c.snd.lastData; idle > c.rtt.timeout() {
+		before := c.cwnd()
 		c.fl.cc.Restart(now, idle, c.rtt.timeout())
+		if c.cfg.Trace != nil && c.cwnd() < before {
+			c.tellWindow(trace.AfterIdle)
+		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"usock/internal/cc"
+	"usock/trace"
 )
 
 // RACK-TLP (RFC 8985). A range is lost if one sent sufficiently later was
@@ -124,7 +125,7 @@ func (c *Conn) detect(now time.Duration, a *ackInfo) time.Duration {
 				next = left
 				break
 			}
-			a.lost += c.markLost(i)
+			a.lost += c.markLost(i, trace.ByRACK)
 		}
 	}
 	if i < b.n {
@@ -155,7 +156,7 @@ func (c *Conn) detectResent(now, wait time.Duration, a *ackInfo) time.Duration {
 			if left := r.Sent + wait - now; left > 0 {
 				return left
 			}
-			a.lost += c.markLost(i)
+			a.lost += c.markLost(i, trace.ByRACK)
 			a.lostAgain = true
 		}
 	}
@@ -274,6 +275,9 @@ func (c *Conn) ackTLP(now time.Duration, ack uint64, a *ackInfo) {
 		if l.state == cc.Open {
 			f.cc.Congestion(&cc.Event{Now: now, InFlight: uint32(c.snd.nxt - a.priorUna), SndNxt: c.snd.nxt})
 			f.cc.Recovered(now)
+			if c.cfg.Trace != nil {
+				c.tellWindow(trace.TLPRepaired)
+			}
 		}
 	case a.acked == 0 && !a.dataSacked && a.duplicate:
 		l.tlpHigh = 0

@@ -5,6 +5,7 @@ import (
 
 	"usock/internal/cc"
 	"usock/internal/wire"
+	"usock/trace"
 )
 
 // alert moves between the states of recovery after an acknowledgment.
@@ -115,6 +116,13 @@ func (c *Conn) reduce(now time.Duration, st cc.State, why cc.Cause) {
 	}
 	l.state = st
 	l.tlpHigh = 0
+	if c.cfg.Trace != nil {
+		why := trace.RecoveryBegan
+		if st == cc.CWR {
+			why = trace.CongestionCE
+		}
+		c.tellWindow(why)
+	}
 }
 
 // prr is proportional rate reduction with the slow-start bound (RFC 6937, section
@@ -152,6 +160,9 @@ func (c *Conn) endReduction(now time.Duration) {
 	}
 	l.state, l.cwnd, l.undo, l.frto = cc.Open, 0, false, false
 	f.cc.Recovered(now)
+	if c.cfg.Trace != nil {
+		c.tellWindow(trace.RecoveryEnded)
+	}
 }
 
 // tryUndo takes back a reduction that proves needless, and reports whether it did:
@@ -207,6 +218,9 @@ func (c *Conn) undoReduction(now time.Duration) {
 	l.requeue(b)
 	c.rtt.setRTO(c.cfg)
 	c.snd.retrans = 0
+	if c.cfg.Trace != nil {
+		c.tellWindow(trace.Undone)
+	}
 }
 
 // onTimeout takes what is in flight to be lost (RFC 5681, section 3.1), except
@@ -233,7 +247,7 @@ func (c *Conn) onTimeout(now time.Duration) {
 		if i > 0 && c.flags&useSACK != 0 && !reneged && l.rtt > 0 && r.Sent+l.rtt > now {
 			continue
 		}
-		c.markLost(i)
+		c.markLost(i, trace.ByTimeout)
 	}
 	if reneged {
 		l.seen, l.fack = [4]span{}, c.snd.una
@@ -245,6 +259,9 @@ func (c *Conn) onTimeout(now time.Duration) {
 	l.frto = fresh || c.snd.retrans > 1
 	l.preferNew = false
 	f.cc.Timeout(&e)
+	if c.cfg.Trace != nil {
+		c.tellWindow(trace.TimedOut)
+	}
 }
 
 // inLoss takes an acknowledgment after a timeout. It reports true if the rest of
@@ -351,6 +368,9 @@ func (c *Conn) buildProbe(now time.Duration, s *Segment) bool {
 		i++
 	}
 	c.resend(now, s, i, mss)
+	if c.cfg.Trace != nil {
+		c.cfg.Trace.Last().Why = trace.ByProbe
+	}
 	l.tlpHigh, l.tlpRetrans = c.snd.nxt, true
 	return true
 }
@@ -393,6 +413,9 @@ func (c *Conn) resend(now time.Duration, s *Segment, i, mss uint32) {
 	}
 	r.flags = r.flags&^recLost | recRetrans
 	r.sent = min(r.sent+1, 255)
+	if c.cfg.Trace != nil {
+		c.tellAgain(r)
+	}
 	f.rate.OnSend(&r.Stamp, now, inFlight, r.n)
 	f.cc.Sent(now, inFlight, r.n)
 	l.noteResent(r)

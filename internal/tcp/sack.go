@@ -178,4 +178,7 @@ func (c *Conn) markSacked(now time.Duration, r *rec, a *ackInfo) {
 	a.delivered += r.n
 	a.dataSacked = true
 	f.rate.OnDelivered(&r.Stamp, now, r.n, r.sent > 1)
+	if c.cfg.Trace != nil {
+		c.tellAcked(r.start, r.n, 0)
+	}
 }

@@ -57,6 +57,9 @@ func (c *Conn) header(now time.Duration, s *Segment, seq uint64, f wire.TCPFlags
 	}
 	c.stats.segsOut++
 	c.ackSent(now)
+	if c.cfg.Trace != nil {
+		c.tellSent(s, seq)
+	}
 }
 
 // acceptableSeq is the number of a segment without data: snd.nxt, but no number that

@@ -1,0 +1,224 @@
+package tcp
+
+import (
+	"time"
+
+	"usock/internal/cc"
+	"usock/internal/wire"
+	"usock/trace"
+)
+
+// What the core tells of itself (package trace). Config.Trace says whether anybody listens, and
+// all below is called only then. An event carries no addresses and no time: whoever called the
+// core signs what it has made.
+//
+// Segments, losses and windows are told where they happen. What a connection waits for, its timers
+// and its pacing rate are told by what changed since they were last told (memory).
+
+// memory is what was last told of a connection. It lives in the log, so that a connection that nobody
+// looks at is not larger for it.
+type memory struct {
+	timer trace.Why // the one that is set; NoReason: none
+	at    time.Duration
+	stall trace.Why
+	rate  uint64
+}
+
+// tell logs an event.
+func (c *Conn) tell(e trace.Event) { c.cfg.Trace.Add(c, e) }
+
+// memory returns what was last told.
+func (c *Conn) memory() *memory {
+	m, _ := c.cfg.Trace.Memory(c).(*memory)
+	if m == nil {
+		m = &memory{stall: trace.ByNobody}
+		c.cfg.Trace.Remember(c, m)
+	}
+	return m
+}
+
+// offset is a stream offset as events have it: the SYN's is 0.
+func offset(off uint64) uint64 {
+	if off < origin {
+		return 0
+	}
+	return off - origin
+}
+
+// tellSent tells of a segment that begins at seq and leaves.
+func (c *Conn) tellSent(s *Segment, seq uint64) {
+	e := trace.Event{
+		Kind: trace.Sent, Flags: trace.Flags(s.Flags), Seq: offset(seq), Len: uint32(s.Len()),
+		Window: uint32(s.Window), Times: 1,
+	}
+	if s.Flags&wire.SYN == 0 {
+		e.Window <<= c.rcv.wscale
+	} else if c.flags&synOnce != 0 {
+		e.Times, e.Why = uint8(min(int(c.snd.retrans)+1, 255)), trace.ByTimeout
+	}
+	if s.Flags&wire.ACK != 0 {
+		e.Ack = offset(c.rcv.nxt)
+	}
+	c.tell(e)
+}
+
+// tellAgain says that the segment that was told of last is r again, and why it is sent.
+func (c *Conn) tellAgain(r *rec) {
+	e := c.cfg.Trace.Last()
+	e.Times = r.sent
+	switch {
+	case c.fl.loss.state == cc.Loss:
+		e.Why = trace.ByTimeout
+	case c.flags&useSACK == 0:
+		e.Why = trace.ByDuplicates
+	default:
+		e.Why = trace.ByRACK
+	}
+}
+
+// tellReceived tells of a segment that has arrived.
+func (c *Conn) tellReceived(s *Segment) {
+	e := trace.Event{
+		Kind: trace.Received, Flags: trace.Flags(s.Flags), Len: uint32(s.Len()), Window: uint32(s.Window),
+	}
+	if s.Flags&wire.SYN == 0 {
+		e.Seq = offset(c.rcvOff(s.Seq))
+		e.Window <<= c.snd.wscale
+	}
+	if s.Flags&wire.ACK != 0 {
+		e.Ack = offset(c.sndOff(s.Ack))
+	}
+	c.tell(e)
+}
+
+// tellState tells of a change of state.
+func (c *Conn) tellState(before State) {
+	if before != c.state {
+		c.tell(trace.Event{Kind: trace.State, Before: before.String(), State: c.state.String()})
+	}
+	if c.state == Closed {
+		c.cfg.Trace.Remember(c, nil)
+	}
+}
+
+// tellLost tells that r is taken to be lost.
+func (c *Conn) tellLost(r *rec, why trace.Why) {
+	c.tell(trace.Event{Kind: trace.Lost, Why: why, Seq: offset(r.start), Len: r.n, Times: r.sent})
+}
+
+// tellAcked tells that n bytes from start on have arrived, with the sender as it is after.
+func (c *Conn) tellAcked(start uint64, n uint32, rtt time.Duration) {
+	e := c.sender(trace.Acknowledged, trace.NoReason)
+	e.Seq, e.Len, e.RTT, e.Rate = offset(start), n, rtt, c.fl.delivery
+	c.tell(e)
+}
+
+// tellWindow tells that the congestion window was changed by something other than growth.
+func (c *Conn) tellWindow(why trace.Why) { c.tell(c.sender(trace.Window, why)) }
+
+// sender returns an event with the state of a connection that has sent.
+func (c *Conn) sender(k trace.Kind, why trace.Why) trace.Event {
+	ssthresh := c.fl.cc.SSThresh()
+	if ssthresh == cc.MaxWindow {
+		ssthresh = trace.NoThreshold
+	}
+	return trace.Event{
+		Kind: k, Why: why, Window: c.snd.wnd, CWnd: c.cwnd(), SSThresh: ssthresh, InFlight: c.inFlight(),
+		SRTT: c.rtt.smoothed(), RTTVar: time.Duration(c.rtt.rttvar) * time.Microsecond / 4,
+	}
+}
+
+// tellPeerWindow tells that the peer's window was closed, or opened again.
+func (c *Conn) tellPeerWindow(before uint32) {
+	switch {
+	case before > 0 && c.snd.wnd == 0:
+		c.tell(trace.Event{Kind: trace.Window, Why: trace.PeerClosed})
+	case before == 0 && c.snd.wnd > 0:
+		c.tell(trace.Event{Kind: trace.Window, Why: trace.PeerOpened, Window: c.snd.wnd})
+	}
+}
+
+// tellExpired tells which timers Expire finds due.
+func (c *Conn) tellExpired(now time.Duration) {
+	for _, t := range c.deadlines() {
+		if t.at <= now {
+			c.tell(trace.Event{Kind: trace.TimerExpired, Why: t.why})
+		}
+	}
+}
+
+type deadline struct {
+	at  time.Duration
+	why trace.Why
+}
+
+// deadlines returns the timers, but for pacing's.
+func (c *Conn) deadlines() [3]deadline {
+	rtx := [...]trace.Why{
+		rtxRTO: trace.TimerRetransmit, rtxTLP: trace.TimerTailLoss, rtxReorder: trace.TimerReordering, rtxProbe: trace.TimerPersist,
+	}[c.timer.kind]
+	return [3]deadline{{c.timer.rtx, rtx}, {c.timer.ack, trace.TimerDelayedAck}, {c.timer.keep, trace.TimerKeepAlive}}
+}
+
+// Tell tells, once Poll has declined, what has changed: which timer is next, at which rate data
+// leaves, and whom what is left waits for. It is called only if Config.Trace is set.
+func (c *Conn) Tell(now time.Duration) {
+	if c.state == Closed {
+		return
+	}
+	m := c.memory()
+
+	next := deadline{at: never}
+	for _, d := range c.deadlines() {
+		if d.at < next.at {
+			next = d
+		}
+	}
+	if next.why != m.timer || next.at != m.at {
+		m.timer, m.at = next.why, next.at
+		if next.why != trace.NoReason {
+			c.tell(trace.Event{Kind: trace.TimerSet, Why: next.why, At: next.at})
+		}
+	}
+
+	if c.fl != nil {
+		if rate := c.pacingRate(); rate > m.rate+m.rate/8 || rate+rate/8 < m.rate {
+			m.rate = rate
+			c.tell(trace.Event{Kind: trace.Rate, Rate: rate})
+		}
+	}
+
+	if why := c.stall(now); why != m.stall {
+		m.stall = why
+		c.tell(trace.Event{Kind: trace.Stalled, Why: why, At: now})
+	}
+}
+
+// stall says whom the sender waits for, now that Poll declines.
+func (c *Conn) stall(now time.Duration) trace.Why {
+	left := c.sndEnd() - c.snd.nxt
+	switch {
+	case !c.state.synchronized():
+		return trace.ByNobody
+	case c.fl != nil && c.fl.loss.state == cc.Loss && c.snd.una != c.snd.nxt:
+		return trace.ByPath
+	case c.snd.una == c.sndEnd() && c.state.canSend():
+		return trace.ByProgram
+	case left == 0:
+		return trace.ByNobody
+	case c.timer.pace != never && c.timer.pace > now:
+		return trace.ByPacing
+	}
+
+	mss := uint64(c.sendMSS())
+	least := min(left, mss)
+	switch edge := c.snd.una + uint64(c.snd.wnd); {
+	case edge < c.snd.nxt+least:
+		return trace.ByWindow
+	case c.fl != nil && uint64(c.inFlight())+least > uint64(c.cwnd()):
+		return trace.ByCWnd
+	case left < mss:
+		return trace.ByNagle
+	}
+	return trace.ByNobody
+}
