@@ -277,7 +277,10 @@ func (c *Conn) take() wait.Events {
 
 // Release frees everything that the connection holds. It is CLOSED afterwards.
 func (c *Conn) Release() {
-	c.setState(Closed)
+	if c.cfg != nil && c.cfg.Trace != nil {
+		c.cfg.Trace.Remember(c, nil)
+	}
+	c.state = Closed
 	c.free()
 	c.rcv.q.Reset(c.rcv.q.End())
 	c.todo = 0

@@ -33,6 +33,9 @@ func (c *Conn) Accept(now time.Duration, p *Params, syn *Segment) {
 		c.flags |= useECN
 	}
 	c.receivedSYN(syn)
+	if c.cfg.Trace != nil {
+		c.tellReceived(syn)
+	}
 	mss := uint32(c.rcv.advMSS)
 	if c.flags&useTS != 0 {
 		mss -= tsOptionLen
