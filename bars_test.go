@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"usock"
+	"usock/clock"
 	"usock/internal/buf"
 )
 
@@ -218,7 +219,7 @@ func TestCyclesKeepMemory(t *testing.T) {
 	if testing.Short() {
 		each = 500
 	}
-	clock := new(usock.ManualClock)
+	clock := new(clock.Manual)
 	h := newHost(t, usock.Config{Clock: clock})
 	l := mustSocket(t, h, usock.AF_INET, usock.SOCK_STREAM)
 	if err := l.Bind(mustAddr(t, "127.0.0.1:0")); err != nil {

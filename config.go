@@ -4,17 +4,26 @@ import (
 	"net/netip"
 	"os"
 
-	"usock/internal/host"
-	"usock/internal/tcp"
-	"usock/internal/unix"
+	"usock/clock"
 	"usock/link"
 )
 
 // Config says how a host is made. The zero value is an unprivileged host with a
 // loopback interface and nothing else, in real time.
 type Config struct {
-	// Name is the host's name, for people.
+	// Name is the host's name, for people, and of its own addresses (Resolver).
 	Name string
+
+	// Names, if not nil, is a table of names that the host knows, shared with other hosts
+	// perhaps.
+	Names *Names
+
+	// NameServers are asked about other names, over the host's own links (Resolver). Without
+	// them there are no other names.
+	NameServers []netip.AddrPort
+
+	// Search are domains in which names without dot are looked up (resolv.conf(5)).
+	Search []string
 
 	// Privileged hosts' programs may open raw sockets, bind ports below 1024 and set what
 	// takes privilege, as root may (capabilities(7)).
@@ -63,9 +72,14 @@ type Config struct {
 	// process. A socket that acts for another process (SetOwner) has its number.
 	Cred *Cred
 
-	// Clock is where the time comes from; nil is the time package, which
-	// testing/synctest makes virtual.
-	Clock Clock
+	// Clock is where the time comes from; nil is the machine's, which testing/synctest
+	// makes virtual. The host hands it on to links that keep time (link.Timed).
+	Clock clock.Clock
+
+	// Seed, if not 0, is what all follows from that the host draws at random: initial
+	// sequence numbers, ports, identifications. It is for tests that are to run the same
+	// way again: who knows it can guess what nobody should. 0 is the machine's randomness.
+	Seed uint64
 
 	// Congestion names the congestion control of connections that ask for none
 	// (TCP_CONGESTION); "" is that of TCP.
@@ -96,7 +110,10 @@ type Route struct {
 }
 
 // Cred is who a process is: struct ucred of unix(7).
-type Cred = unix.Cred
+type Cred struct {
+	PID      int32
+	UID, GID uint32
+}
 
 func (c *Config) capable(capability int) bool {
 	if c.Capable != nil {
@@ -111,23 +128,3 @@ func (c *Config) cred() Cred {
 	}
 	return Cred{PID: int32(os.Getpid()), UID: uint32(os.Getuid()), GID: uint32(os.Getgid())}
 }
-
-// TCPConfig is a host's settings of TCP, named after Linux's net.ipv4.tcp_*.
-type TCPConfig = tcp.Config
-
-// The modes of TCPConfig.ECN, with the numbers of net.ipv4.tcp_ecn.
-const (
-	ECNOff     = tcp.ECNOff     // never
-	ECNOn      = tcp.ECNOn      // asked for and agreed to
-	ECNPassive = tcp.ECNPassive // agreed to when the peer asks
-)
-
-// DefaultTCPConfig returns Linux's defaults, to be changed and put into a Config.
-func DefaultTCPConfig() *TCPConfig { return tcp.DefaultConfig() }
-
-// Clock is a source of time for a host.
-type Clock = host.Clock
-
-// ManualClock is a clock that stands still until its Advance is called, for tests
-// that step through time themselves.
-type ManualClock = host.Manual

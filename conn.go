@@ -1,12 +1,10 @@
 package usock
 
 import (
-	"context"
 	"io"
 	"net"
 	"net/netip"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"usock/internal/abi"
@@ -30,9 +28,9 @@ func (c *conn) named() error {
 	if err != nil {
 		return err
 	}
-	c.laddr = unmapped(name)
+	c.laddr = unmapped(Addr(name))
 	if peer.Family != abi.AF_UNSPEC {
-		c.peer = unmapped(peer)
+		c.peer = unmapped(Addr(peer))
 	}
 	return nil
 }
@@ -52,9 +50,15 @@ func (c *conn) opError(op, call string, err error) error {
 		return nil
 	}
 	a := c.addresses()
-	return &net.OpError{
-		Op: op, Net: c.k.network, Source: a.local, Addr: a.remote, Err: callError(context.Background(), call, err),
+	return &net.OpError{Op: op, Net: c.k.network, Source: a.local, Addr: a.remote, Err: sysError(call, err)}
+}
+
+// setError is opError for what package net tells with the local address alone.
+func (c *conn) setError(call string, err error) error {
+	if err == nil {
+		return nil
 	}
+	return &net.OpError{Op: "set", Net: c.k.network, Addr: c.addresses().local, Err: sysError(call, err)}
 }
 
 // Write sends p and returns when all of it is queued, or with the error that kept
@@ -80,16 +84,16 @@ func (c *conn) LocalAddr() net.Addr { return c.addresses().local }
 func (c *conn) RemoteAddr() net.Addr { return c.addresses().remote }
 
 // SetDeadline bounds reads and writes, those under way included.
-func (c *conn) SetDeadline(t time.Time) error { return c.opError("set", "set", c.s.SetDeadline(t)) }
+func (c *conn) SetDeadline(t time.Time) error { return c.setError("set", c.s.SetDeadline(t)) }
 
 // SetReadDeadline bounds reads.
 func (c *conn) SetReadDeadline(t time.Time) error {
-	return c.opError("set", "set", c.s.SetReadDeadline(t))
+	return c.setError("set", c.s.SetReadDeadline(t))
 }
 
 // SetWriteDeadline bounds writes.
 func (c *conn) SetWriteDeadline(t time.Time) error {
-	return c.opError("set", "set", c.s.SetWriteDeadline(t))
+	return c.setError("set", c.s.SetWriteDeadline(t))
 }
 
 // Socket returns the socket behind the connection.
@@ -97,15 +101,16 @@ func (c *conn) Socket() *Socket { return &c.s }
 
 // SetReadBuffer sets SO_RCVBUF.
 func (c *conn) SetReadBuffer(bytes int) error {
-	return c.opError("set", "setsockopt", c.s.SetSockOptInt(abi.SOL_SOCKET, abi.SO_RCVBUF, bytes))
+	return c.setError("setsockopt", c.s.SetSockOptInt(abi.SOL_SOCKET, abi.SO_RCVBUF, bytes))
 }
 
 // SetWriteBuffer sets SO_SNDBUF.
 func (c *conn) SetWriteBuffer(bytes int) error {
-	return c.opError("set", "setsockopt", c.s.SetSockOptInt(abi.SOL_SOCKET, abi.SO_SNDBUF, bytes))
+	return c.setError("setsockopt", c.s.SetSockOptInt(abi.SOL_SOCKET, abi.SO_SNDBUF, bytes))
 }
 
-// TCPConn is the net.Conn of a TCP connection.
+// TCPConn is the net.Conn of a TCP connection, with the methods of net.TCPConn but for
+// File and SyscallConn: there is no descriptor behind it, and Socket has the options.
 type TCPConn struct{ conn }
 
 // Read receives up to len(p) bytes; io.EOF at the end of the stream.
@@ -118,11 +123,6 @@ func (c *TCPConn) Read(p []byte) (int, error) {
 		return 0, io.EOF
 	}
 	return n, nil
-}
-
-// ReadFrom copies r to the connection.
-func (c *TCPConn) ReadFrom(r io.Reader) (int64, error) {
-	return io.CopyBuffer(struct{ io.Writer }{c}, r, make([]byte, 64<<10))
 }
 
 // CloseRead ends the receiving direction.
@@ -147,13 +147,29 @@ func (c *TCPConn) SetKeepAlive(on bool) error {
 
 // SetKeepAlivePeriod sets TCP_KEEPIDLE and TCP_KEEPINTVL, rounded up to seconds.
 func (c *TCPConn) SetKeepAlivePeriod(d time.Duration) error {
-	seconds := int((d + time.Second - 1) / time.Second)
-	err := c.s.SetSockOptInt(abi.SOL_TCP, abi.TCP_KEEPINTVL, seconds)
-	if err == nil {
-		err = c.s.SetSockOptInt(abi.SOL_TCP, abi.TCP_KEEPIDLE, seconds)
-	}
-	return c.opError("set", "setsockopt", err)
+	return c.SetKeepAliveConfig(net.KeepAliveConfig{Enable: c.keepsAlive(), Idle: d, Interval: d, Count: -1})
 }
+
+// SetKeepAliveConfig sets SO_KEEPALIVE, TCP_KEEPIDLE, TCP_KEEPINTVL and TCP_KEEPCNT. A field
+// that is 0 stands for package net's default, 15 s, 15 s and 9, and one that is negative
+// leaves the option as it is. Times are rounded up to seconds.
+func (c *TCPConn) SetKeepAliveConfig(k net.KeepAliveConfig) error {
+	for _, o := range keepAlive(k) {
+		if err := c.s.SetSockOpt(o.Level, o.Name, o.Value); err != nil {
+			return c.opError("set", "setsockopt", err)
+		}
+	}
+	return nil
+}
+
+func (c *TCPConn) keepsAlive() bool {
+	v, _ := c.s.GetSockOptInt(abi.SOL_SOCKET, abi.SO_KEEPALIVE)
+	return v != 0
+}
+
+// MultipathTCP reports whether the connection uses Multipath TCP (RFC 8684), which usock
+// does not have: false.
+func (c *TCPConn) MultipathTCP() (bool, error) { return false, nil }
 
 // SetLinger sets SO_LINGER: how long, in seconds, Close waits for data to be
 // delivered; 0 discards it and resets the connection; negative is the default.
@@ -168,66 +184,4 @@ func (c *conn) setBool(level, name int, on bool) error {
 		v = 1
 	}
 	return c.opError("set", "setsockopt", c.s.SetSockOptInt(level, name, v))
-}
-
-// UDPConn is the net.Conn and net.PacketConn of a UDP socket.
-type UDPConn struct{ conn }
-
-// Read receives a datagram; what does not fit into p is lost.
-func (c *UDPConn) Read(p []byte) (int, error) {
-	n, err := c.s.Recv(p, 0)
-	return n, c.opError("read", "read", err)
-}
-
-// ReadFrom is Read with the sender's address, a *net.UDPAddr.
-func (c *UDPConn) ReadFrom(p []byte) (int, net.Addr, error) {
-	n, from, err := c.s.RecvFrom(p, 0)
-	if err != nil {
-		return n, nil, c.opError("read", "recvfrom", err)
-	}
-	return n, c.k.addr(unmapped(from)), nil
-}
-
-// ReadFromUDPAddrPort is ReadFrom without an allocation.
-func (c *UDPConn) ReadFromUDPAddrPort(p []byte) (int, netip.AddrPort, error) {
-	n, from, err := c.s.RecvFrom(p, 0)
-	return n, unmapped(from), c.opError("read", "recvfrom", err)
-}
-
-// WriteTo sends p as a datagram to the address, a *net.UDPAddr.
-func (c *UDPConn) WriteTo(p []byte, to net.Addr) (int, error) {
-	a, ok := to.(*net.UDPAddr)
-	if !ok {
-		return 0, c.opError("write", "sendto", syscall.EINVAL)
-	}
-	return c.WriteToUDPAddrPort(p, a.AddrPort())
-}
-
-// WriteToUDPAddrPort is WriteTo with another form of address.
-func (c *UDPConn) WriteToUDPAddrPort(p []byte, to netip.AddrPort) (int, error) {
-	if c.peer.IsValid() {
-		return 0, &net.OpError{
-			Op: "write", Net: c.k.network, Source: c.addresses().local, Addr: c.k.addr(to),
-			Err: net.ErrWriteToConnected,
-		}
-	}
-	n, err := c.s.SendTo(p, 0, c.sockAddr(to))
-	return n, c.opError("write", "sendto", err)
-}
-
-// sockAddr returns to as an address of the socket's domain.
-func (c *UDPConn) sockAddr(to netip.AddrPort) Addr {
-	a := Inet(netip.AddrPortFrom(to.Addr().Unmap(), to.Port()))
-	if zone := to.Addr().Zone(); zone != "" {
-		for _, n := range zone {
-			if n < '0' || n > '9' {
-				return a
-			}
-			a.Scope = a.Scope*10 + uint32(n-'0')
-		}
-	}
-	if abi.FamilyOf(c.laddr.Addr()) == abi.AF_INET6 && a.Family == abi.AF_INET {
-		a.Family, a.IP = abi.AF_INET6, netip.AddrFrom16(a.IP.As16())
-	}
-	return a
 }

@@ -1,212 +1,395 @@
+// Code generated from internal/abi/const.txt by go generate ./internal/abi. DO NOT EDIT.
+
 package usock
 
-import "usock/internal/abi"
-
-// The numbers of the socket interface, as in Linux's headers. They are the same on
-// every system that usock runs on.
+// Address families (include/linux/socket.h).
 const (
-	AF_UNSPEC                    = abi.AF_UNSPEC
-	AF_UNIX                      = abi.AF_UNIX
-	AF_INET                      = abi.AF_INET
-	AF_INET6                     = abi.AF_INET6
-	SOCK_STREAM                  = abi.SOCK_STREAM
-	SOCK_DGRAM                   = abi.SOCK_DGRAM
-	SOCK_RAW                     = abi.SOCK_RAW
-	SOCK_SEQPACKET               = abi.SOCK_SEQPACKET
-	SOCK_TYPE_MASK               = abi.SOCK_TYPE_MASK
-	SOCK_NONBLOCK                = abi.SOCK_NONBLOCK
-	SOCK_CLOEXEC                 = abi.SOCK_CLOEXEC
-	CAP_SETGID                   = abi.CAP_SETGID
-	CAP_SETUID                   = abi.CAP_SETUID
-	CAP_NET_BIND_SERVICE         = abi.CAP_NET_BIND_SERVICE
-	CAP_NET_ADMIN                = abi.CAP_NET_ADMIN
-	CAP_NET_RAW                  = abi.CAP_NET_RAW
-	CAP_SYS_ADMIN                = abi.CAP_SYS_ADMIN
-	IPPROTO_IP                   = abi.IPPROTO_IP
-	IPPROTO_ICMP                 = abi.IPPROTO_ICMP
-	IPPROTO_TCP                  = abi.IPPROTO_TCP
-	IPPROTO_UDP                  = abi.IPPROTO_UDP
-	IPPROTO_IPV6                 = abi.IPPROTO_IPV6
-	IPPROTO_ICMPV6               = abi.IPPROTO_ICMPV6
-	IPPROTO_SCTP                 = abi.IPPROTO_SCTP
-	IPPROTO_RAW                  = abi.IPPROTO_RAW
-	IPPROTO_MPTCP                = abi.IPPROTO_MPTCP
-	MSG_OOB                      = abi.MSG_OOB
-	MSG_PEEK                     = abi.MSG_PEEK
-	MSG_DONTROUTE                = abi.MSG_DONTROUTE
-	MSG_CTRUNC                   = abi.MSG_CTRUNC
-	MSG_TRUNC                    = abi.MSG_TRUNC
-	MSG_DONTWAIT                 = abi.MSG_DONTWAIT
-	MSG_EOR                      = abi.MSG_EOR
-	MSG_WAITALL                  = abi.MSG_WAITALL
-	MSG_CONFIRM                  = abi.MSG_CONFIRM
-	MSG_ERRQUEUE                 = abi.MSG_ERRQUEUE
-	MSG_NOSIGNAL                 = abi.MSG_NOSIGNAL
-	MSG_MORE                     = abi.MSG_MORE
-	MSG_WAITFORONE               = abi.MSG_WAITFORONE
-	MSG_ZEROCOPY                 = abi.MSG_ZEROCOPY
-	MSG_FASTOPEN                 = abi.MSG_FASTOPEN
-	MSG_CMSG_CLOEXEC             = abi.MSG_CMSG_CLOEXEC
-	SHUT_RD                      = abi.SHUT_RD
-	SHUT_WR                      = abi.SHUT_WR
-	SHUT_RDWR                    = abi.SHUT_RDWR
-	SOL_SOCKET                   = abi.SOL_SOCKET
-	SOL_IP                       = abi.SOL_IP
-	SOL_TCP                      = abi.SOL_TCP
-	SOL_UDP                      = abi.SOL_UDP
-	SOL_IPV6                     = abi.SOL_IPV6
-	SOL_ICMPV6                   = abi.SOL_ICMPV6
-	SOL_RAW                      = abi.SOL_RAW
-	SO_DEBUG                     = abi.SO_DEBUG
-	SO_REUSEADDR                 = abi.SO_REUSEADDR
-	SO_TYPE                      = abi.SO_TYPE
-	SO_ERROR                     = abi.SO_ERROR
-	SO_DONTROUTE                 = abi.SO_DONTROUTE
-	SO_BROADCAST                 = abi.SO_BROADCAST
-	SO_SNDBUF                    = abi.SO_SNDBUF
-	SO_RCVBUF                    = abi.SO_RCVBUF
-	SO_KEEPALIVE                 = abi.SO_KEEPALIVE
-	SO_OOBINLINE                 = abi.SO_OOBINLINE
-	SO_NO_CHECK                  = abi.SO_NO_CHECK
-	SO_PRIORITY                  = abi.SO_PRIORITY
-	SO_LINGER                    = abi.SO_LINGER
-	SO_REUSEPORT                 = abi.SO_REUSEPORT
-	SO_PASSCRED                  = abi.SO_PASSCRED
-	SO_PEERCRED                  = abi.SO_PEERCRED
-	SO_RCVLOWAT                  = abi.SO_RCVLOWAT
-	SO_SNDLOWAT                  = abi.SO_SNDLOWAT
-	SO_RCVTIMEO                  = abi.SO_RCVTIMEO
-	SO_SNDTIMEO                  = abi.SO_SNDTIMEO
-	SO_BINDTODEVICE              = abi.SO_BINDTODEVICE
-	SO_ATTACH_FILTER             = abi.SO_ATTACH_FILTER
-	SO_DETACH_FILTER             = abi.SO_DETACH_FILTER
-	SO_TIMESTAMP                 = abi.SO_TIMESTAMP
-	SO_ACCEPTCONN                = abi.SO_ACCEPTCONN
-	SO_SNDBUFFORCE               = abi.SO_SNDBUFFORCE
-	SO_RCVBUFFORCE               = abi.SO_RCVBUFFORCE
-	SO_TIMESTAMPNS               = abi.SO_TIMESTAMPNS
-	SO_MARK                      = abi.SO_MARK
-	SO_TIMESTAMPING              = abi.SO_TIMESTAMPING
-	SO_PROTOCOL                  = abi.SO_PROTOCOL
-	SO_DOMAIN                    = abi.SO_DOMAIN
-	SO_RXQ_OVFL                  = abi.SO_RXQ_OVFL
-	SO_PEEK_OFF                  = abi.SO_PEEK_OFF
-	SO_LOCK_FILTER               = abi.SO_LOCK_FILTER
-	SO_BUSY_POLL                 = abi.SO_BUSY_POLL
-	SO_MAX_PACING_RATE           = abi.SO_MAX_PACING_RATE
-	SO_INCOMING_CPU              = abi.SO_INCOMING_CPU
-	SO_ATTACH_BPF                = abi.SO_ATTACH_BPF
-	SO_MEMINFO                   = abi.SO_MEMINFO
-	SO_COOKIE                    = abi.SO_COOKIE
-	SO_INCOMING_NAPI_ID          = abi.SO_INCOMING_NAPI_ID
-	SO_ZEROCOPY                  = abi.SO_ZEROCOPY
-	SO_BINDTOIFINDEX             = abi.SO_BINDTOIFINDEX
-	SO_TXTIME                    = abi.SO_TXTIME
-	SO_RCVTIMEO_NEW              = abi.SO_RCVTIMEO_NEW
-	SO_SNDTIMEO_NEW              = abi.SO_SNDTIMEO_NEW
-	SO_PREFER_BUSY_POLL          = abi.SO_PREFER_BUSY_POLL
-	SO_BUSY_POLL_BUDGET          = abi.SO_BUSY_POLL_BUDGET
-	SOF_TIMESTAMPING_TX_HARDWARE = abi.SOF_TIMESTAMPING_TX_HARDWARE
-	SOF_TIMESTAMPING_MASK        = abi.SOF_TIMESTAMPING_MASK
-	SOF_TIMESTAMPING_TX_RECORD   = abi.SOF_TIMESTAMPING_TX_RECORD
-	IP_TOS                       = abi.IP_TOS
-	IP_TTL                       = abi.IP_TTL
-	IP_HDRINCL                   = abi.IP_HDRINCL
-	IP_OPTIONS                   = abi.IP_OPTIONS
-	IP_RECVOPTS                  = abi.IP_RECVOPTS
-	IP_RETOPTS                   = abi.IP_RETOPTS
-	IP_PKTINFO                   = abi.IP_PKTINFO
-	IP_MTU_DISCOVER              = abi.IP_MTU_DISCOVER
-	IP_RECVERR                   = abi.IP_RECVERR
-	IP_RECVTTL                   = abi.IP_RECVTTL
-	IP_RECVTOS                   = abi.IP_RECVTOS
-	IP_MTU                       = abi.IP_MTU
-	IP_FREEBIND                  = abi.IP_FREEBIND
-	IP_TRANSPARENT               = abi.IP_TRANSPARENT
-	IP_RECVORIGDSTADDR           = abi.IP_RECVORIGDSTADDR
-	IP_MINTTL                    = abi.IP_MINTTL
-	IP_BIND_NO_PORT              = abi.IP_BIND_NO_PORT
-	IP_MULTICAST_IF              = abi.IP_MULTICAST_IF
-	IP_MULTICAST_TTL             = abi.IP_MULTICAST_TTL
-	IP_MULTICAST_LOOP            = abi.IP_MULTICAST_LOOP
-	IP_ADD_MEMBERSHIP            = abi.IP_ADD_MEMBERSHIP
-	IP_DROP_MEMBERSHIP           = abi.IP_DROP_MEMBERSHIP
-	IP_UNBLOCK_SOURCE            = abi.IP_UNBLOCK_SOURCE
-	IP_BLOCK_SOURCE              = abi.IP_BLOCK_SOURCE
-	IP_ADD_SOURCE_MEMBERSHIP     = abi.IP_ADD_SOURCE_MEMBERSHIP
-	IP_DROP_SOURCE_MEMBERSHIP    = abi.IP_DROP_SOURCE_MEMBERSHIP
-	IP_MSFILTER                  = abi.IP_MSFILTER
-	IP_MULTICAST_ALL             = abi.IP_MULTICAST_ALL
-	IP_UNICAST_IF                = abi.IP_UNICAST_IF
-	IP_LOCAL_PORT_RANGE          = abi.IP_LOCAL_PORT_RANGE
-	MCAST_JOIN_GROUP             = abi.MCAST_JOIN_GROUP
-	MCAST_BLOCK_SOURCE           = abi.MCAST_BLOCK_SOURCE
-	MCAST_UNBLOCK_SOURCE         = abi.MCAST_UNBLOCK_SOURCE
-	MCAST_LEAVE_GROUP            = abi.MCAST_LEAVE_GROUP
-	MCAST_JOIN_SOURCE_GROUP      = abi.MCAST_JOIN_SOURCE_GROUP
-	MCAST_LEAVE_SOURCE_GROUP     = abi.MCAST_LEAVE_SOURCE_GROUP
-	MCAST_MSFILTER               = abi.MCAST_MSFILTER
-	PMTUDISC_DONT                = abi.PMTUDISC_DONT
-	PMTUDISC_WANT                = abi.PMTUDISC_WANT
-	PMTUDISC_DO                  = abi.PMTUDISC_DO
-	PMTUDISC_PROBE               = abi.PMTUDISC_PROBE
-	PMTUDISC_INTERFACE           = abi.PMTUDISC_INTERFACE
-	PMTUDISC_OMIT                = abi.PMTUDISC_OMIT
-	IPV6_ADDRFORM                = abi.IPV6_ADDRFORM
-	IPV6_CHECKSUM                = abi.IPV6_CHECKSUM
-	IPV6_HDRINCL                 = abi.IPV6_HDRINCL
-	IPV6_FLOWINFO                = abi.IPV6_FLOWINFO
-	IPV6_UNICAST_HOPS            = abi.IPV6_UNICAST_HOPS
-	IPV6_MULTICAST_IF            = abi.IPV6_MULTICAST_IF
-	IPV6_MULTICAST_HOPS          = abi.IPV6_MULTICAST_HOPS
-	IPV6_MULTICAST_LOOP          = abi.IPV6_MULTICAST_LOOP
-	IPV6_ADD_MEMBERSHIP          = abi.IPV6_ADD_MEMBERSHIP
-	IPV6_DROP_MEMBERSHIP         = abi.IPV6_DROP_MEMBERSHIP
-	IPV6_MTU_DISCOVER            = abi.IPV6_MTU_DISCOVER
-	IPV6_MTU                     = abi.IPV6_MTU
-	IPV6_RECVERR                 = abi.IPV6_RECVERR
-	IPV6_V6ONLY                  = abi.IPV6_V6ONLY
-	IPV6_MULTICAST_ALL           = abi.IPV6_MULTICAST_ALL
-	IPV6_FLOWLABEL_MGR           = abi.IPV6_FLOWLABEL_MGR
-	IPV6_FLOWINFO_SEND           = abi.IPV6_FLOWINFO_SEND
-	IPV6_AUTOFLOWLABEL           = abi.IPV6_AUTOFLOWLABEL
-	IPV6_RECVPKTINFO             = abi.IPV6_RECVPKTINFO
-	IPV6_PKTINFO                 = abi.IPV6_PKTINFO
-	IPV6_RECVHOPLIMIT            = abi.IPV6_RECVHOPLIMIT
-	IPV6_HOPLIMIT                = abi.IPV6_HOPLIMIT
-	IPV6_DONTFRAG                = abi.IPV6_DONTFRAG
-	IPV6_RECVTCLASS              = abi.IPV6_RECVTCLASS
-	IPV6_TCLASS                  = abi.IPV6_TCLASS
-	IPV6_RECVORIGDSTADDR         = abi.IPV6_RECVORIGDSTADDR
-	IPV6_UNICAST_IF              = abi.IPV6_UNICAST_IF
-	IPV6_FREEBIND                = abi.IPV6_FREEBIND
-	TCP_NODELAY                  = abi.TCP_NODELAY
-	TCP_MAXSEG                   = abi.TCP_MAXSEG
-	TCP_CORK                     = abi.TCP_CORK
-	TCP_KEEPIDLE                 = abi.TCP_KEEPIDLE
-	TCP_KEEPINTVL                = abi.TCP_KEEPINTVL
-	TCP_KEEPCNT                  = abi.TCP_KEEPCNT
-	TCP_SYNCNT                   = abi.TCP_SYNCNT
-	TCP_LINGER2                  = abi.TCP_LINGER2
-	TCP_DEFER_ACCEPT             = abi.TCP_DEFER_ACCEPT
-	TCP_WINDOW_CLAMP             = abi.TCP_WINDOW_CLAMP
-	TCP_INFO                     = abi.TCP_INFO
-	TCP_QUICKACK                 = abi.TCP_QUICKACK
-	TCP_CONGESTION               = abi.TCP_CONGESTION
-	TCP_THIN_LINEAR_TIMEOUTS     = abi.TCP_THIN_LINEAR_TIMEOUTS
-	TCP_USER_TIMEOUT             = abi.TCP_USER_TIMEOUT
-	TCP_FASTOPEN                 = abi.TCP_FASTOPEN
-	TCP_TIMESTAMP                = abi.TCP_TIMESTAMP
-	TCP_NOTSENT_LOWAT            = abi.TCP_NOTSENT_LOWAT
-	TCP_CC_INFO                  = abi.TCP_CC_INFO
-	TCP_SAVE_SYN                 = abi.TCP_SAVE_SYN
-	TCP_FASTOPEN_CONNECT         = abi.TCP_FASTOPEN_CONNECT
-	TCP_ULP                      = abi.TCP_ULP
-	TCP_FASTOPEN_KEY             = abi.TCP_FASTOPEN_KEY
-	TCP_FASTOPEN_NO_COOKIE       = abi.TCP_FASTOPEN_NO_COOKIE
-	TCP_INQ                      = abi.TCP_INQ
-	TCP_TX_DELAY                 = abi.TCP_TX_DELAY
-	UDP_CORK                     = abi.UDP_CORK
-	UDP_SEGMENT                  = abi.UDP_SEGMENT
-	UDP_GRO                      = abi.UDP_GRO
+	AF_UNSPEC = 0
+	AF_UNIX   = 1
+	AF_INET   = 2
+	AF_INET6  = 10
+)
+
+// Socket types and the flags that socket(2) and accept4(2) add to them.
+const (
+	SOCK_STREAM    = 1
+	SOCK_DGRAM     = 2
+	SOCK_RAW       = 3
+	SOCK_SEQPACKET = 5
+	SOCK_TYPE_MASK = 0xf
+	SOCK_NONBLOCK  = 0x800
+	SOCK_CLOEXEC   = 0x80000
+)
+
+// Capabilities (capabilities(7)).
+const (
+	CAP_SETGID           = 6
+	CAP_SETUID           = 7
+	CAP_NET_BIND_SERVICE = 10
+	CAP_NET_ADMIN        = 12
+	CAP_NET_RAW          = 13
+	CAP_SYS_ADMIN        = 21
+)
+
+// IP protocols.
+const (
+	IPPROTO_IP     = 0
+	IPPROTO_ICMP   = 1
+	IPPROTO_TCP    = 6
+	IPPROTO_UDP    = 17
+	IPPROTO_IPV6   = 41
+	IPPROTO_ICMPV6 = 58
+	IPPROTO_SCTP   = 132
+	IPPROTO_RAW    = 255
+	IPPROTO_MPTCP  = 262
+)
+
+// Flags of send and recv.
+const (
+	MSG_OOB          = 0x1
+	MSG_PEEK         = 0x2
+	MSG_DONTROUTE    = 0x4
+	MSG_CTRUNC       = 0x8
+	MSG_TRUNC        = 0x20
+	MSG_DONTWAIT     = 0x40
+	MSG_EOR          = 0x80
+	MSG_WAITALL      = 0x100
+	MSG_CONFIRM      = 0x800
+	MSG_ERRQUEUE     = 0x2000
+	MSG_NOSIGNAL     = 0x4000
+	MSG_MORE         = 0x8000
+	MSG_WAITFORONE   = 0x10000
+	MSG_ZEROCOPY     = 0x4000000
+	MSG_FASTOPEN     = 0x20000000
+	MSG_CMSG_CLOEXEC = 0x40000000
+)
+
+// How of shutdown(2).
+const (
+	SHUT_RD   = 0
+	SHUT_WR   = 1
+	SHUT_RDWR = 2
+)
+
+// Option levels.
+const (
+	SOL_SOCKET = 1
+	SOL_IP     = 0
+	SOL_TCP    = 6
+	SOL_UDP    = 17
+	SOL_IPV6   = 41
+	SOL_ICMPV6 = 58
+	SOL_RAW    = 255
+)
+
+// Options at SOL_SOCKET (include/uapi/asm-generic/socket.h).
+const (
+	SO_DEBUG                 = 1
+	SO_REUSEADDR             = 2
+	SO_TYPE                  = 3
+	SO_ERROR                 = 4
+	SO_DONTROUTE             = 5
+	SO_BROADCAST             = 6
+	SO_SNDBUF                = 7
+	SO_RCVBUF                = 8
+	SO_KEEPALIVE             = 9
+	SO_OOBINLINE             = 10
+	SO_NO_CHECK              = 11
+	SO_PRIORITY              = 12
+	SO_LINGER                = 13
+	SO_BSDCOMPAT             = 14 // not built: ENOPROTOOPT
+	SO_REUSEPORT             = 15
+	SO_PASSCRED              = 16
+	SO_PEERCRED              = 17
+	SO_RCVLOWAT              = 18
+	SO_SNDLOWAT              = 19
+	SO_RCVTIMEO              = 20
+	SO_SNDTIMEO              = 21
+	SO_BINDTODEVICE          = 25
+	SO_ATTACH_FILTER         = 26
+	SO_DETACH_FILTER         = 27
+	SO_PEERNAME              = 28 // not built: ENOPROTOOPT
+	SO_TIMESTAMP             = 29
+	SO_ACCEPTCONN            = 30
+	SO_PEERSEC               = 31 // not built: ENOPROTOOPT
+	SO_SNDBUFFORCE           = 32
+	SO_RCVBUFFORCE           = 33
+	SO_PASSSEC               = 34 // not built: ENOPROTOOPT
+	SO_TIMESTAMPNS           = 35
+	SO_MARK                  = 36
+	SO_TIMESTAMPING          = 37
+	SO_PROTOCOL              = 38
+	SO_DOMAIN                = 39
+	SO_RXQ_OVFL              = 40
+	SO_WIFI_STATUS           = 41 // not built: ENOPROTOOPT
+	SO_PEEK_OFF              = 42
+	SO_NOFCS                 = 43 // not built: ENOPROTOOPT
+	SO_LOCK_FILTER           = 44
+	SO_SELECT_ERR_QUEUE      = 45 // not built: ENOPROTOOPT
+	SO_BUSY_POLL             = 46
+	SO_MAX_PACING_RATE       = 47
+	SO_BPF_EXTENSIONS        = 48 // not built: ENOPROTOOPT
+	SO_INCOMING_CPU          = 49
+	SO_ATTACH_BPF            = 50
+	SO_ATTACH_REUSEPORT_CBPF = 51 // not built: ENOPROTOOPT
+	SO_ATTACH_REUSEPORT_EBPF = 52 // not built: ENOPROTOOPT
+	SO_CNX_ADVICE            = 53 // not built: ENOPROTOOPT
+	SO_MEMINFO               = 55
+	SO_INCOMING_NAPI_ID      = 56
+	SO_COOKIE                = 57
+	SO_PEERGROUPS            = 59 // not built: ENOPROTOOPT
+	SO_ZEROCOPY              = 60
+	SO_TXTIME                = 61
+	SO_BINDTOIFINDEX         = 62
+	SO_TIMESTAMP_NEW         = 63 // not built: ENOPROTOOPT
+	SO_TIMESTAMPNS_NEW       = 64 // not built: ENOPROTOOPT
+	SO_TIMESTAMPING_NEW      = 65 // not built: ENOPROTOOPT
+	SO_RCVTIMEO_NEW          = 66
+	SO_SNDTIMEO_NEW          = 67
+	SO_DETACH_REUSEPORT_BPF  = 68 // not built: ENOPROTOOPT
+	SO_PREFER_BUSY_POLL      = 69
+	SO_BUSY_POLL_BUDGET      = 70
+	SO_NETNS_COOKIE          = 71 // not built: ENOPROTOOPT
+	SO_BUF_LOCK              = 72 // not built: ENOPROTOOPT
+	SO_RESERVE_MEM           = 73 // not built: ENOPROTOOPT
+	SO_TXREHASH              = 74 // not built: ENOPROTOOPT
+	SO_RCVMARK               = 75 // not built: ENOPROTOOPT
+	SO_PASSPIDFD             = 76 // not built: ENOPROTOOPT
+	SO_PEERPIDFD             = 77 // not built: ENOPROTOOPT
+	SO_DEVMEM_LINEAR         = 78 // not built: ENOPROTOOPT
+	SO_DEVMEM_DMABUF         = 79 // not built: ENOPROTOOPT
+	SO_DEVMEM_DONTNEED       = 80 // not built: ENOPROTOOPT
+	SO_RCVPRIORITY           = 82 // not built: ENOPROTOOPT
+	SO_PASSRIGHTS            = 83 // not built: ENOPROTOOPT
+	SO_INQ                   = 84 // not built: ENOPROTOOPT
+)
+
+// SCM_TS_OPT_ID is the control message with the number of one datagram's stamps.
+const (
+	SCM_TS_OPT_ID = 81
+)
+
+// Flags of SO_TIMESTAMPING (include/uapi/linux/net_tstamp.h). MASK is all of them, and TX_RECORD those that a
+// control message may set for one datagram.
+const (
+	SOF_TIMESTAMPING_TX_HARDWARE   = 1
+	SOF_TIMESTAMPING_TX_SOFTWARE   = 2
+	SOF_TIMESTAMPING_RX_HARDWARE   = 4
+	SOF_TIMESTAMPING_RX_SOFTWARE   = 8
+	SOF_TIMESTAMPING_SOFTWARE      = 16
+	SOF_TIMESTAMPING_SYS_HARDWARE  = 32
+	SOF_TIMESTAMPING_RAW_HARDWARE  = 64
+	SOF_TIMESTAMPING_OPT_ID        = 128
+	SOF_TIMESTAMPING_TX_SCHED      = 256
+	SOF_TIMESTAMPING_TX_ACK        = 512
+	SOF_TIMESTAMPING_OPT_CMSG      = 1024
+	SOF_TIMESTAMPING_OPT_TSONLY    = 2048
+	SOF_TIMESTAMPING_OPT_STATS     = 4096
+	SOF_TIMESTAMPING_OPT_PKTINFO   = 8192
+	SOF_TIMESTAMPING_OPT_TX_SWHW   = 16384
+	SOF_TIMESTAMPING_BIND_PHC      = 32768
+	SOF_TIMESTAMPING_OPT_ID_TCP    = 65536
+	SOF_TIMESTAMPING_OPT_RX_FILTER = 131072
+	SOF_TIMESTAMPING_TX_COMPLETION = 262144
+	SOF_TIMESTAMPING_MASK          = SOF_TIMESTAMPING_TX_COMPLETION<<1 - 1
+	SOF_TIMESTAMPING_TX_RECORD     = SOF_TIMESTAMPING_TX_HARDWARE | SOF_TIMESTAMPING_TX_SOFTWARE | SOF_TIMESTAMPING_TX_SCHED | SOF_TIMESTAMPING_TX_ACK | SOF_TIMESTAMPING_TX_COMPLETION
+)
+
+// Options at SOL_IP (include/uapi/linux/in.h).
+const (
+	IP_TOS                    = 1
+	IP_TTL                    = 2
+	IP_HDRINCL                = 3
+	IP_OPTIONS                = 4
+	IP_ROUTER_ALERT           = 5 // not built: ENOPROTOOPT
+	IP_RECVOPTS               = 6
+	IP_RETOPTS                = 7
+	IP_PKTINFO                = 8
+	IP_PKTOPTIONS             = 9 // not built: ENOPROTOOPT
+	IP_MTU_DISCOVER           = 10
+	IP_RECVERR                = 11
+	IP_RECVTTL                = 12
+	IP_RECVTOS                = 13
+	IP_MTU                    = 14
+	IP_FREEBIND               = 15
+	IP_IPSEC_POLICY           = 16 // not built: ENOPROTOOPT
+	IP_XFRM_POLICY            = 17 // not built: ENOPROTOOPT
+	IP_PASSSEC                = 18 // not built: ENOPROTOOPT
+	IP_TRANSPARENT            = 19 // not built: ENOPROTOOPT
+	IP_RECVORIGDSTADDR        = 20
+	IP_MINTTL                 = 21
+	IP_NODEFRAG               = 22 // not built: ENOPROTOOPT
+	IP_CHECKSUM               = 23 // not built: ENOPROTOOPT
+	IP_BIND_NO_PORT           = 24
+	IP_RECVFRAGSIZE           = 25 // not built: ENOPROTOOPT
+	IP_RECVERR_RFC4884        = 26 // not built: ENOPROTOOPT
+	IP_MULTICAST_IF           = 32
+	IP_MULTICAST_TTL          = 33
+	IP_MULTICAST_LOOP         = 34
+	IP_ADD_MEMBERSHIP         = 35
+	IP_DROP_MEMBERSHIP        = 36
+	IP_UNBLOCK_SOURCE         = 37
+	IP_BLOCK_SOURCE           = 38
+	IP_ADD_SOURCE_MEMBERSHIP  = 39
+	IP_DROP_SOURCE_MEMBERSHIP = 40
+	IP_MSFILTER               = 41
+	IP_MULTICAST_ALL          = 49
+	IP_UNICAST_IF             = 50
+	IP_LOCAL_PORT_RANGE       = 51 // not built: ENOPROTOOPT
+	IP_PROTOCOL               = 52 // not built: ENOPROTOOPT
+)
+
+// Options at SOL_IP and SOL_IPV6 (RFC 3678; include/uapi/linux/in.h).
+const (
+	MCAST_JOIN_GROUP         = 42
+	MCAST_BLOCK_SOURCE       = 43
+	MCAST_UNBLOCK_SOURCE     = 44
+	MCAST_LEAVE_GROUP        = 45
+	MCAST_JOIN_SOURCE_GROUP  = 46
+	MCAST_LEAVE_SOURCE_GROUP = 47
+	MCAST_MSFILTER           = 48
+)
+
+// Values of IP_MTU_DISCOVER and IPV6_MTU_DISCOVER.
+const (
+	PMTUDISC_DONT      = 0
+	PMTUDISC_WANT      = 1
+	PMTUDISC_DO        = 2
+	PMTUDISC_PROBE     = 3
+	PMTUDISC_INTERFACE = 4
+	PMTUDISC_OMIT      = 5
+)
+
+// Options at SOL_IPV6 (include/uapi/linux/in6.h).
+const (
+	IPV6_ADDRFORM             = 1 // not built: ENOPROTOOPT
+	IPV6_2292PKTINFO          = 2 // not built: ENOPROTOOPT
+	IPV6_2292HOPOPTS          = 3 // not built: ENOPROTOOPT
+	IPV6_2292DSTOPTS          = 4 // not built: ENOPROTOOPT
+	IPV6_2292RTHDR            = 5 // not built: ENOPROTOOPT
+	IPV6_2292PKTOPTIONS       = 6 // not built: ENOPROTOOPT
+	IPV6_CHECKSUM             = 7
+	IPV6_2292HOPLIMIT         = 8  // not built: ENOPROTOOPT
+	IPV6_NEXTHOP              = 9  // not built: ENOPROTOOPT
+	IPV6_AUTHHDR              = 10 // not built: ENOPROTOOPT
+	IPV6_FLOWINFO             = 11
+	IPV6_UNICAST_HOPS         = 16
+	IPV6_MULTICAST_IF         = 17
+	IPV6_MULTICAST_HOPS       = 18
+	IPV6_MULTICAST_LOOP       = 19
+	IPV6_ADD_MEMBERSHIP       = 20
+	IPV6_DROP_MEMBERSHIP      = 21
+	IPV6_ROUTER_ALERT         = 22 // not built: ENOPROTOOPT
+	IPV6_MTU_DISCOVER         = 23
+	IPV6_MTU                  = 24
+	IPV6_RECVERR              = 25
+	IPV6_V6ONLY               = 26
+	IPV6_JOIN_ANYCAST         = 27 // not built: ENOPROTOOPT
+	IPV6_LEAVE_ANYCAST        = 28 // not built: ENOPROTOOPT
+	IPV6_MULTICAST_ALL        = 29
+	IPV6_ROUTER_ALERT_ISOLATE = 30 // not built: ENOPROTOOPT
+	IPV6_RECVERR_RFC4884      = 31 // not built: ENOPROTOOPT
+	IPV6_FLOWLABEL_MGR        = 32
+	IPV6_FLOWINFO_SEND        = 33
+	IPV6_IPSEC_POLICY         = 34 // not built: ENOPROTOOPT
+	IPV6_XFRM_POLICY          = 35 // not built: ENOPROTOOPT
+	IPV6_HDRINCL              = 36
+	IPV6_RECVPKTINFO          = 49
+	IPV6_PKTINFO              = 50 // the control message alone
+	IPV6_RECVHOPLIMIT         = 51
+	IPV6_HOPLIMIT             = 52 // the control message alone
+	IPV6_RECVHOPOPTS          = 53 // not built: ENOPROTOOPT
+	IPV6_HOPOPTS              = 54 // not built: ENOPROTOOPT
+	IPV6_RTHDRDSTOPTS         = 55 // not built: ENOPROTOOPT
+	IPV6_RECVRTHDR            = 56 // not built: ENOPROTOOPT
+	IPV6_RTHDR                = 57 // not built: ENOPROTOOPT
+	IPV6_RECVDSTOPTS          = 58 // not built: ENOPROTOOPT
+	IPV6_DSTOPTS              = 59 // not built: ENOPROTOOPT
+	IPV6_RECVPATHMTU          = 60 // not built: ENOPROTOOPT
+	IPV6_PATHMTU              = 61 // not built: ENOPROTOOPT
+	IPV6_DONTFRAG             = 62
+	IPV6_RECVTCLASS           = 66
+	IPV6_TCLASS               = 67
+	IPV6_AUTOFLOWLABEL        = 70
+	IPV6_ADDR_PREFERENCES     = 72 // not built: ENOPROTOOPT
+	IPV6_MINHOPCOUNT          = 73 // not built: ENOPROTOOPT
+	IPV6_RECVORIGDSTADDR      = 74
+	IPV6_TRANSPARENT          = 75 // not built: ENOPROTOOPT
+	IPV6_UNICAST_IF           = 76
+	IPV6_RECVFRAGSIZE         = 77 // not built: ENOPROTOOPT
+	IPV6_FREEBIND             = 78
+)
+
+// Options at SOL_TCP (include/uapi/linux/tcp.h).
+const (
+	TCP_NODELAY              = 1
+	TCP_MAXSEG               = 2
+	TCP_CORK                 = 3
+	TCP_KEEPIDLE             = 4
+	TCP_KEEPINTVL            = 5
+	TCP_KEEPCNT              = 6
+	TCP_SYNCNT               = 7
+	TCP_LINGER2              = 8
+	TCP_DEFER_ACCEPT         = 9
+	TCP_WINDOW_CLAMP         = 10
+	TCP_INFO                 = 11
+	TCP_QUICKACK             = 12
+	TCP_CONGESTION           = 13
+	TCP_MD5SIG               = 14 // not built: ENOPROTOOPT
+	TCP_THIN_LINEAR_TIMEOUTS = 16
+	TCP_THIN_DUPACK          = 17 // not built: ENOPROTOOPT
+	TCP_USER_TIMEOUT         = 18
+	TCP_REPAIR               = 19 // not built: ENOPROTOOPT
+	TCP_REPAIR_QUEUE         = 20 // not built: ENOPROTOOPT
+	TCP_QUEUE_SEQ            = 21 // not built: ENOPROTOOPT
+	TCP_REPAIR_OPTIONS       = 22 // not built: ENOPROTOOPT
+	TCP_FASTOPEN             = 23
+	TCP_TIMESTAMP            = 24 // not built: ENOPROTOOPT
+	TCP_NOTSENT_LOWAT        = 25
+	TCP_CC_INFO              = 26
+	TCP_SAVE_SYN             = 27 // not built: ENOPROTOOPT
+	TCP_SAVED_SYN            = 28 // not built: ENOPROTOOPT
+	TCP_REPAIR_WINDOW        = 29 // not built: ENOPROTOOPT
+	TCP_FASTOPEN_CONNECT     = 30
+	TCP_ULP                  = 31
+	TCP_MD5SIG_EXT           = 32 // not built: ENOPROTOOPT
+	TCP_FASTOPEN_KEY         = 33 // not built: ENOPROTOOPT
+	TCP_FASTOPEN_NO_COOKIE   = 34 // not built: ENOPROTOOPT
+	TCP_ZEROCOPY_RECEIVE     = 35 // not built: ENOPROTOOPT
+	TCP_INQ                  = 36
+	TCP_TX_DELAY             = 37 // not built: ENOPROTOOPT
+	TCP_AO_ADD_KEY           = 38 // not built: ENOPROTOOPT
+	TCP_AO_DEL_KEY           = 39 // not built: ENOPROTOOPT
+	TCP_AO_INFO              = 40 // not built: ENOPROTOOPT
+	TCP_AO_GET_KEYS          = 41 // not built: ENOPROTOOPT
+	TCP_AO_REPAIR            = 42 // not built: ENOPROTOOPT
+	TCP_IS_MPTCP             = 43 // not built: ENOPROTOOPT
+	TCP_RTO_MAX_MS           = 44 // not built: ENOPROTOOPT
+	TCP_RTO_MIN_US           = 45 // not built: ENOPROTOOPT
+	TCP_DELACK_MAX_US        = 46 // not built: ENOPROTOOPT
+)
+
+// Options at SOL_UDP.
+const (
+	UDP_CORK         = 1
+	UDP_ENCAP        = 100 // not built: ENOPROTOOPT
+	UDP_NO_CHECK6_TX = 101 // not built: ENOPROTOOPT
+	UDP_NO_CHECK6_RX = 102 // not built: ENOPROTOOPT
+	UDP_SEGMENT      = 103
+	UDP_GRO          = 104
+)
+
+// Options at SOL_RAW (include/uapi/linux/icmp.h).
+const (
+	ICMP_FILTER = 1
+)
+
+// Options at SOL_ICMPV6 (include/uapi/linux/icmpv6.h).
+const (
+	ICMPV6_FILTER = 1
+)
+
+// SOMAXCONN is the largest backlog (net.core.somaxconn's default).
+const (
+	SOMAXCONN = 4096
 )

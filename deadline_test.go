@@ -9,12 +9,13 @@ import (
 	"time"
 
 	"usock"
+	"usock/clock"
 )
 
 // A deadline in the past ends the calls that wait, at once and without a timer, and
 // those to come, until it is taken off.
 func TestPassedDeadline(t *testing.T) {
-	clock := new(usock.ManualClock) // no timer goes off
+	clock := new(clock.Manual) // no timer goes off
 	h := newHost(t, usock.Config{Clock: clock})
 	s, err := h.Socket(usock.AF_INET, usock.SOCK_DGRAM, 0)
 	if err != nil {

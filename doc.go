@@ -14,6 +14,8 @@
 //	defer h.Close()
 //	l, err := h.Listen("tcp", "127.0.0.1:8080")
 //
+// Names are a host's own affair, too: [Host.Resolver].
+//
 // Errors are syscall.Errno values, with the errno that Linux would give, or wrap
 // one: errors.Is(err, syscall.ECONNREFUSED) holds at every layer.
 //

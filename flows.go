@@ -96,29 +96,49 @@ func (f *Flow) answer(how func(*inet.Flow)) {
 }
 
 // Datagram is a UDP datagram with what its IP header says of it.
-type Datagram = inet.Datagram
+type Datagram struct {
+	Src, Dst     netip.AddrPort
+	Data         [][]byte // in pieces
+	SegmentSize  int      // not 0: several datagrams of so many bytes each, the last may be shorter
+	TTL, TOS     uint8    // or hop limit and traffic class; TTL to be sent: 0 is the default
+	DontFragment bool     // in IPv6: by who sends it
+}
 
 // Echo is an ICMP or ICMPv6 echo request or reply.
-type Echo = inet.Echo
+type Echo struct {
+	Src, Dst netip.Addr
+	ID, Seq  uint16   // identifier and sequence number (RFC 792)
+	Data     [][]byte // in pieces
+	TTL, TOS uint8    // or hop limit and traffic class; TTL to be sent: 0 is the default
+}
 
 // ICMPError is an ICMP or ICMPv6 error about a UDP datagram or an echo request.
-type ICMPError = inet.Error
+type ICMPError struct {
+	From       netip.Addr     // who complains; not valid: Dst
+	Src, Dst   netip.AddrPort // of the packet; Src is told
+	Proto      uint8          // of the packet
+	TTL, TOS   uint8          // of the packet, as it came
+	Type, Code uint8          // of the message: RFC 792, or RFC 4443 for IPv6
+	Info       uint32         // the second word of the message: an MTU
+	Data       [][]byte       // what followed the packet's UDP header, or its ICMP header
+	ID, Seq    uint16         // of an echo request
+}
 
 // SendDatagram sends a datagram without a socket, from any address and port: those of a
 // stranger are for a host that stands in for him. Errors: EMSGSIZE, ENETUNREACH.
 func (h *Host) SendDatagram(d *Datagram) error {
-	return h.locked(func() error { return h.stack.SendDatagram(d) })
+	return h.locked(func() error { return h.stack.SendDatagram((*inet.Datagram)(d)) })
 }
 
 // SendEchoReply answers an echo request from any address. Errors: ENETUNREACH.
 func (h *Host) SendEchoReply(e *Echo) error {
-	return h.locked(func() error { return h.stack.SendEchoReply(e) })
+	return h.locked(func() error { return h.stack.SendEchoReply((*inet.Echo)(e)) })
 }
 
 // SendICMPError tells e.Src, in the name of e.From, what became of its datagram or echo
 // request. Proto is IPPROTO_UDP, IPPROTO_ICMP or IPPROTO_ICMPV6, else EPROTONOSUPPORT.
 func (h *Host) SendICMPError(e *ICMPError) error {
-	return h.locked(func() error { return h.stack.SendError(e) })
+	return h.locked(func() error { return h.stack.SendError((*inet.Error)(e)) })
 }
 
 // FailConnect has the attempt of one of the host's sockets to connect from local to remote
@@ -228,25 +248,30 @@ func (h *Host) Originate(from, to netip.AddrPort) (*Socket, error) {
 }
 
 // AddAddr gives the host a further address on the interface of that name, "lo" or its link's.
-// EEXIST if it has it, ENODEV if there is no such interface.
+// Errors: EEXIST if the host has it, EINVAL if it is none that a host can have, ENODEV if there is
+// no such interface.
 func (h *Host) AddAddr(iface string, a netip.Prefix) error {
 	return h.withIface(iface, func(i *ip.Iface) error { return h.stack.IP.AddAddr(i, a) })
 }
 
 // RemoveAddr takes an address away. Connections from it find no way any more. EADDRNOTAVAIL
-// if the interface does not have it.
+// if the interface does not have it, ENODEV if there is no such interface.
 func (h *Host) RemoveAddr(iface string, a netip.Prefix) error {
 	return h.withIface(iface, func(i *ip.Iface) error { return h.stack.IP.RemoveAddr(i, a) })
 }
 
-// AddRoute has a network reached through an interface. EEXIST if it is there already.
+// AddRoute has a network reached through an interface. Errors: EEXIST if the route is there
+// already, EINVAL if it makes no sense, such as a gateway that is the host itself or of the other
+// family, ENETUNREACH if the gateway is on none of the interface's networks, ENODEV if there is no
+// such interface.
 func (h *Host) AddRoute(iface string, r Route) error {
 	return h.withIface(iface, func(i *ip.Iface) error {
 		return h.stack.IP.AddRoute(ip.Route{Dst: r.Dst, Via: r.Via, Iface: i})
 	})
 }
 
-// RemoveRoute takes a route away; ESRCH if it is not there.
+// RemoveRoute takes a route away. Errors: ESRCH if it is not there, ENODEV if there is no such
+// interface.
 func (h *Host) RemoveRoute(iface string, r Route) error {
 	return h.withIface(iface, func(i *ip.Iface) error {
 		return h.stack.IP.RemoveRoute(ip.Route{Dst: r.Dst, Via: r.Via, Iface: i})
@@ -290,7 +315,7 @@ type flows struct {
 }
 
 func (f *flows) TCP(in *inet.Flow)    { f.to.HandleTCP(&Flow{in, f.host}) }
-func (f *flows) UDP(d *inet.Datagram) { f.to.HandleUDP(d) }
-func (f *flows) Echo(e *inet.Echo)    { f.to.HandleEcho(e) }
+func (f *flows) UDP(d *inet.Datagram) { f.to.HandleUDP((*Datagram)(d)) }
+func (f *flows) Echo(e *inet.Echo)    { f.to.HandleEcho((*Echo)(e)) }
 
 var errStandIn = errors.New("usock: StandIn without Flows: nobody would answer")

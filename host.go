@@ -4,15 +4,18 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"syscall"
 
+	"usock/clock"
 	"usock/internal/abi"
 	"usock/internal/host"
 	"usock/internal/inet"
 	"usock/internal/ip"
 	"usock/internal/pkt"
 	"usock/internal/socket"
+	"usock/internal/tcp"
 	"usock/internal/unix"
 	"usock/link"
 )
@@ -27,27 +30,42 @@ type Host struct {
 	unix  *unix.Domain
 	table *table
 
+	names    *Names
+	servers  []netip.AddrPort
+	search   []string
+	resolver Resolver
+
 	mu      sync.Mutex
-	links   []link.Link    // mu
+	links   []attached     // mu
 	readers sync.WaitGroup // goroutines that read links
 	closed  bool           // mu
 
 	watchers map[*func()]struct{} // mu: OnChange
 }
 
+// attached is a link of a host, and the interface that it is of.
+type attached struct {
+	link  link.Link
+	iface *ip.Iface
+	port  *host.Port
+	index int
+}
+
 // NewHost makes a host. It fails if the configuration makes no sense; the links
 // in it are the caller's then.
 func NewHost(c Config) (*Host, error) {
-	clock := c.Clock
-	if clock == nil {
-		clock = host.System()
+	if c.Clock == nil {
+		c.Clock = clock.System()
 	}
-	h := &Host{h: host.New(clock), name: c.Name}
+	h := &Host{h: host.New(c.Clock), name: c.Name, names: c.Names, servers: slices.Clone(c.NameServers), search: slices.Clone(c.Search)}
+	h.resolver.h = h
 	var err error
 	if c.StandIn && c.Flows == nil {
 		return nil, errStandIn
 	}
+	sockets := socket.NewRegistry(h.h)
 	h.stack, err = inet.New(h.h, inet.Config{
+		Sockets:    sockets,
 		Handler:    h.handler(c.Flows),
 		Watcher:    c.Listening,
 		Settings:   c.StreamSettings,
@@ -55,14 +73,15 @@ func NewHost(c Config) (*Host, error) {
 		Capable:    c.capable,
 		Forwarding: c.Forward,
 		Congestion: c.Congestion,
-		TCP:        c.TCP,
+		TCP:        (*tcp.Settings)(c.TCP),
+		Seed:       c.Seed,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("usock: %w", err)
 	}
 	h.unix = unix.New(unix.Config{
-		New: h.stack.NewSocket, Forget: h.stack.Forget,
-		Cred: c.cred(), Capable: c.capable,
+		Sockets: sockets,
+		Cred:    unix.Cred(c.cred()), Capable: c.capable, Random: h.stack.Random(),
 	})
 	h.table = protocols(h.stack, h.unix)
 	if err := h.addLoopback(c.Loopback); err != nil {
@@ -93,7 +112,9 @@ func (h *Host) addLoopback(wrap func(link.Link) link.Link) error {
 }
 
 // AddInterface gives the host a link. Its addresses and routes are in force when
-// AddInterface returns.
+// AddInterface returns. If one of them makes no sense, the link is taken away again, and closed.
+// Errors besides those of AddAddr and AddRoute: EEXIST if the host has an interface of that name,
+// EBADF if it is closed.
 func (h *Host) AddInterface(i Interface) error {
 	if i.Link == nil {
 		return errors.New("usock: interface without link")
@@ -106,8 +127,7 @@ func (h *Host) AddInterface(i Interface) error {
 	if err != nil {
 		return err
 	}
-	defer h.tellChange()
-	return h.locked(func() error {
+	err = h.locked(func() error {
 		for _, a := range i.Addrs {
 			if err := h.stack.IP.AddAddr(ifc, a); err != nil {
 				return fmt.Errorf("usock: address %v on %s: %w", a, info.Name, err)
@@ -120,6 +140,61 @@ func (h *Host) AddInterface(i Interface) error {
 		}
 		return nil
 	})
+	if err != nil {
+		h.detach(func(a attached) bool { return a.iface == ifc })
+		return err
+	}
+	h.tellChange()
+	return nil
+}
+
+// RemoveInterface takes an interface away with its addresses, routes and memberships, and closes
+// its link. Connections from its addresses find no way any more. Packets that are on their way
+// to the link or from it may still pass. Errors: ENODEV if there is no such interface, EOPNOTSUPP
+// of the loopback interface, EBADF if the host is closed, or the link's own from Close.
+func (h *Host) RemoveInterface(name string) error {
+	h.h.Enter()
+	i := h.stack.IP.IfaceByName(name)
+	h.h.Leave()
+	switch {
+	case i == nil:
+		return syscall.ENODEV
+	case i.Flags()&ip.FlagLoopback != 0:
+		return syscall.EOPNOTSUPP
+	}
+	err := h.detach(func(a attached) bool { return a.iface == i })
+	h.tellChange()
+	return err
+}
+
+// named reports whether there is an interface of the name.
+func (h *Host) named(name string) bool {
+	h.h.Enter()
+	defer h.h.Leave()
+	return h.stack.IP.IfaceByName(name) != nil
+}
+
+// detach undoes attach for the link that which reports.
+func (h *Host) detach(which func(attached) bool) error {
+	h.mu.Lock()
+	if h.closed {
+		h.mu.Unlock()
+		return syscall.EBADF
+	}
+	at := slices.IndexFunc(h.links, which)
+	if at < 0 {
+		h.mu.Unlock()
+		return syscall.ENODEV
+	}
+	a := h.links[at]
+	h.links = slices.Delete(h.links, at, at+1)
+	h.mu.Unlock()
+
+	h.h.Enter()
+	h.stack.IP.RemoveIface(a.iface)
+	h.h.Leave()
+	a.port.Close()
+	return a.link.Close()
 }
 
 // attach makes an interface of a link and has its packets delivered.
@@ -133,12 +208,16 @@ func (h *Host) attach(l link.Link, c ip.IfaceConfig) (*ip.Iface, error) {
 	if info.MTU < 68 {
 		return nil, fmt.Errorf("usock: link %s: MTU %d is below 68 (RFC 791)", info.Name, info.MTU)
 	}
+	if h.named(c.Name) {
+		return nil, fmt.Errorf("usock: interface %s: %w", c.Name, syscall.EEXIST)
+	}
 	c.MTU, c.Checksum, c.Segments = info.MTU, info.Checksum, info.Segments
+	link.UseClock(l, h.h.Clock())
 	c.Out = h.h.NewPort(l)
 	h.h.Enter()
 	ifc := h.stack.IP.AddIface(c)
 	h.h.Leave()
-	h.links = append(h.links, l)
+	h.links = append(h.links, attached{l, ifc, c.Out, ifc.Index()})
 	input := func(batch []*pkt.Packet) {
 		h.h.Enter()
 		h.stack.IP.Input(ifc, batch)
@@ -227,7 +306,7 @@ func (h *Host) Close() error {
 	h.h.Leave()
 	var err error
 	for _, l := range links {
-		err = errors.Join(err, l.Close())
+		err = errors.Join(err, l.link.Close())
 	}
 	h.readers.Wait()
 	return err

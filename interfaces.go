@@ -20,7 +20,10 @@ type InterfaceInfo struct {
 
 // InterfaceStats counts the packets that an interface has carried, and the bytes of their IP
 // headers and data. Dropped are packets that found a queue full.
-type InterfaceStats = ip.IfaceStats
+type InterfaceStats struct {
+	RxPackets, RxBytes, RxErrors, RxDropped uint64
+	TxPackets, TxBytes, TxErrors, TxDropped uint64
+}
 
 // RouteInfo is a row of a host's routing table.
 type RouteInfo struct {
@@ -51,7 +54,7 @@ func (h *Host) Interfaces() []InterfaceInfo {
 	for n, i := range list {
 		out[n] = InterfaceInfo{
 			Index: i.Index(), Name: i.Name(), MTU: i.MTU(), Loopback: i.Flags()&ip.FlagLoopback != 0,
-			Addrs: i.Addrs(), Stats: i.Stats(),
+			Addrs: i.Addrs(), Stats: InterfaceStats(i.Stats()),
 		}
 	}
 	return out
@@ -87,8 +90,8 @@ func (h *Host) Path(dst, src netip.Addr, index int) (PathInfo, error) {
 	return out, nil
 }
 
-// OnChange has f called after each change of the host's interfaces, addresses and routes, until
-// stop is called. f is called by the goroutine that made the change, with no lock held, and
+// OnChange has f called after each change of the host's interfaces, addresses, routes and the
+// neighbours that were added by hand, until stop is called. f is called by the goroutine that made the change, with no lock held, and
 // should not take long. Of two changes at one time the calls may come in either order, and one
 // that is under way when stop is called goes on.
 func (h *Host) OnChange(f func()) (stop func()) {

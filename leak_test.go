@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"usock"
+	"usock/clock"
 	"usock/internal/buf"
 	"usock/link"
 )
@@ -165,7 +166,7 @@ func TestCloseSocketsLeavesNothing(t *testing.T) {
 	buf.Track(true)
 	defer buf.Track(false)
 	blocks := buf.Live()
-	clock := new(usock.ManualClock)
+	clock := new(clock.Manual)
 	h := newHost(t, usock.Config{Clock: clock})
 	for i := range 50 {
 		c, s := pair(t, h, "127.0.0.1:0")

@@ -2,49 +2,30 @@ package usock
 
 import (
 	"context"
-	"net/netip"
 
-	"usock/internal/abi"
 	"usock/internal/socket"
 	"usock/internal/wait"
 )
 
-// Addr is a socket address: what a struct sockaddr holds.
-type Addr = abi.Addr
-
-// Inet returns the address of family AF_INET or AF_INET6 with ap's IP and port.
-func Inet(ap netip.AddrPort) Addr { return abi.AddrFrom(ap) }
-
-// Unix returns the AF_UNIX address with the path, or with an abstract name where
-// it begins with a NUL byte.
-func Unix(path string) Addr { return Addr{Family: AF_UNIX, Path: path} }
-
-// ParseAddr returns the address written as "127.0.0.1:80" or "[::1]:80".
-func ParseAddr(s string) (Addr, error) {
-	ap, err := netip.ParseAddrPort(s)
-	if err != nil {
-		return Addr{}, err
-	}
-	return Inet(ap), nil
-}
-
 // Events is a set of readiness events, with the bits of poll(2).
-type Events = wait.Events
+type Events uint32
 
 // The events of poll(2).
 const (
-	POLLIN    = wait.In
-	POLLPRI   = wait.Pri
-	POLLOUT   = wait.Out
-	POLLERR   = wait.Err
-	POLLHUP   = wait.Hup
-	POLLRDHUP = wait.RdHup
+	POLLIN    = Events(wait.In)    // data, a connection or the end of the stream can be read
+	POLLPRI   = Events(wait.Pri)   // urgent data
+	POLLOUT   = Events(wait.Out)   // a send would not wait
+	POLLERR   = Events(wait.Err)   // an error is pending, or the error queue is not empty
+	POLLHUP   = Events(wait.Hup)   // both directions are closed
+	POLLRDHUP = Events(wait.RdHup) // the peer has shut down its sending direction
 )
 
 // What a PollSet's mask may hold besides events (epoll_ctl(2)).
 const (
-	EPOLLET      = socket.EdgeTriggered
-	EPOLLONESHOT = socket.OneShot
+	// EPOLLET reports a socket once for each change, instead of as long as it is ready.
+	EPOLLET = Events(socket.EdgeTriggered)
+	// EPOLLONESHOT reports a socket once until the next Modify.
+	EPOLLONESHOT = Events(socket.OneShot)
 )
 
 // Event says that a socket of a PollSet is ready.
@@ -70,28 +51,29 @@ func (h *Host) NewPollSet() *PollSet { return &PollSet{socket.NewPollSet(h.h)} }
 // mask may hold EPOLLET and EPOLLONESHOT. data comes back with each event. EEXIST
 // if s is in the set, EBADF if it is closed.
 func (p *PollSet) Add(s *Socket, mask Events, data any) error {
-	return p.set.Add(s.in, mask, watched{s, data})
+	return p.set.Add(s.in, wait.Events(mask), watched{s, data})
 }
 
 // Modify changes the mask and data of s; ENOENT if it is not in the set.
 func (p *PollSet) Modify(s *Socket, mask Events, data any) error {
-	return p.set.Modify(s.in, mask, watched{s, data})
+	return p.set.Modify(s.in, wait.Events(mask), watched{s, data})
 }
 
 // Remove stops watching s; ENOENT if it is not in the set. A socket that is closed
-// leaves the set by itself once its POLLHUP was delivered.
+// leaves the set by itself, as with epoll(7): no event of it comes any more, but for what a
+// Wait of another goroutine has taken already.
 func (p *PollSet) Remove(s *Socket) error { return p.set.Remove(s.in) }
 
 // Wait stores up to len(out) events and returns how many. It waits for at least
 // one, or until ctx ends, whose error it returns then. With a nil ctx it does not
-// wait.
+// wait. EBADF once the set or the host is closed.
 func (p *PollSet) Wait(ctx context.Context, out []Event) (int, error) {
 	var few [64]socket.Event
 	evs := few[:min(len(out), len(few))]
 	n, err := p.set.Wait(ctx, evs)
 	for i, e := range evs[:n] {
 		w := e.Data.(watched)
-		out[i] = Event{e.Events, w.s, w.data}
+		out[i] = Event{Events(e.Events), w.s, w.data}
 	}
 	return n, err
 }

@@ -32,13 +32,24 @@ type table struct {
 
 // protocols returns the table: all that Host.Socket can make.
 func protocols(s *inet.Stack, u *unix.Domain) *table {
-	return &table{unix: u, inet: []row{
+	t := &table{unix: u, inet: []row{
 		{typ: abi.SOCK_STREAM, protocol: abi.IPPROTO_TCP, proto: s.TCP()},
 		{typ: abi.SOCK_DGRAM, protocol: abi.IPPROTO_UDP, proto: s.UDP()},
 		{typ: abi.SOCK_DGRAM, protocol: abi.IPPROTO_ICMP, byName: true, only: abi.AF_INET, proto: s.Ping()},
 		{typ: abi.SOCK_DGRAM, protocol: abi.IPPROTO_ICMPV6, byName: true, only: abi.AF_INET6, proto: s.Ping()},
 		{typ: abi.SOCK_RAW, protocol: anyProtocol, byName: true, proto: s.Raw()},
 	}}
+	for _, r := range t.inet {
+		r.register(s)
+	}
+	return t
+}
+
+// register has the row's protocol served, if it is one over IP with a number of its own.
+func (r *row) register(s *inet.Stack) {
+	if p, ok := r.proto.(inet.Protocol); ok && r.protocol != anyProtocol {
+		s.Register(uint8(r.protocol), p)
+	}
 }
 
 // choice is what socket(2)'s arguments mean.

@@ -17,6 +17,7 @@ import (
 	"pgregory.net/rapid"
 
 	"usock"
+	"usock/clock"
 	"usock/internal/buf"
 	"usock/link"
 )
@@ -82,7 +83,7 @@ type driven struct {
 // driver is the state of a run: the sockets, and what their streams carry.
 type driver struct {
 	host     *usock.Host
-	clock    *usock.ManualClock // nil: real time
+	clock    *clock.Manual // nil: real time
 	open     []*driven
 	pending  map[string][]flows // connections that were not accepted yet, by server and client name
 	poll     *usock.PollSet
@@ -95,7 +96,7 @@ func newDriver(t *rapid.T) *driver {
 	d := &driver{pending: make(map[string][]flows)}
 	c := usock.Config{Privileged: rapid.Bool().Draw(t, "privileged")}
 	if rapid.Bool().Draw(t, "manual time") {
-		d.clock = new(usock.ManualClock)
+		d.clock = new(clock.Manual)
 		c.Clock = d.clock
 	}
 	if rapid.Bool().Draw(t, "loopback as a link") {

@@ -7,6 +7,7 @@ import (
 
 	"usock/internal/abi"
 	"usock/internal/socket"
+	"usock/internal/wait"
 )
 
 // Socket is an endpoint of communication. Its methods are the BSD calls. A call
@@ -45,8 +46,9 @@ func (s *Socket) SetOwner(pid int32) {
 func (s *Socket) SetNonblock(on bool) { s.in.SetNonblock(on) }
 
 // Bind gives the socket its local address (bind(2)). Port 0 stands for one that is
-// free. Errors: EADDRINUSE, EADDRNOTAVAIL, EACCES, EINVAL, EAFNOSUPPORT.
-func (s *Socket) Bind(a Addr) error { return s.in.Bind(a) }
+// free. Errors: EADDRINUSE, EADDRNOTAVAIL, EINVAL, EAFNOSUPPORT, and EACCES for a port below 1024
+// without Config.Privileged.
+func (s *Socket) Bind(a Addr) error { return s.in.Bind(abi.Addr(a)) }
 
 // Listen makes the socket accept connections, of which up to backlog+1 wait to be
 // accepted (listen(2)).
@@ -63,15 +65,17 @@ func (s *Socket) AcceptContext(ctx context.Context) (*Socket, Addr, error) {
 		return nil, Addr{}, err
 	}
 	peer, _ := n.Peer()
-	return &Socket{n, s.host}, peer, nil
+	return &Socket{n, s.host}, Addr(peer), nil
 }
 
 // Connect connects to a, or fixes a datagram socket's peer; an address of family
 // AF_UNSPEC dissolves that again (connect(2)).
-func (s *Socket) Connect(a Addr) error { return s.in.Connect(context.Background(), a) }
+func (s *Socket) Connect(a Addr) error { return s.ConnectContext(context.Background(), a) }
 
 // ConnectContext is Connect, given up when ctx ends; the attempt itself goes on.
-func (s *Socket) ConnectContext(ctx context.Context, a Addr) error { return s.in.Connect(ctx, a) }
+func (s *Socket) ConnectContext(ctx context.Context, a Addr) error {
+	return s.in.Connect(ctx, abi.Addr(a))
+}
 
 // FinishConnect reports what became of the attempt to connect that an earlier Connect
 // began, on a non-blocking socket or one whose SO_SNDTIMEO or context ended its
@@ -109,7 +113,7 @@ func (s *Socket) Send(p []byte, flags int) (int, error) {
 // SendTo sends p to the address to (sendto(2)).
 func (s *Socket) SendTo(p []byte, flags int, to Addr) (int, error) {
 	m := msgPool.Get().(*socket.Msg)
-	m.Flags, m.HasAddr, m.Addr, m.Control = flags, true, to, nil
+	m.Flags, m.HasAddr, m.Addr, m.Control = flags, true, abi.Addr(to), nil
 	n, err := s.in.Send(context.Background(), p, m)
 	msgPool.Put(m)
 	return n, err
@@ -128,9 +132,9 @@ func (s *Socket) Recv(p []byte, flags int) (int, error) {
 // RecvFrom is Recv with the sender's address (recvfrom(2)).
 func (s *Socket) RecvFrom(p []byte, flags int) (int, Addr, error) {
 	m := msgPool.Get().(*socket.Msg)
-	m.Flags, m.Want, m.Addr = flags, false, Addr{}
+	m.Flags, m.Want, m.Addr = flags, false, abi.Addr{}
 	n, err := s.in.Recv(context.Background(), p, m)
-	from := m.Addr
+	from := Addr(m.Addr)
 	msgPool.Put(m)
 	return n, from, err
 }
@@ -139,7 +143,7 @@ func (s *Socket) RecvFrom(p []byte, flags int) (int, Addr, error) {
 func (s *Socket) SendMsg(ctx context.Context, m *Msg, flags int) (int, error) {
 	in := msgPool.Get().(*socket.Msg)
 	in.Flags, in.Control = flags, m.Control
-	in.HasAddr, in.Addr = m.Name.Family != abi.AF_UNSPEC, m.Name
+	in.HasAddr, in.Addr = m.Name.Family != abi.AF_UNSPEC, abi.Addr(m.Name)
 	n, err := s.in.Send(ctx, gather(m.Bufs), in)
 	in.Control = nil
 	msgPool.Put(in)
@@ -150,7 +154,7 @@ func (s *Socket) SendMsg(ctx context.Context, m *Msg, flags int) (int, error) {
 // messages that the socket's options ask for, and the flags.
 func (s *Socket) RecvMsg(ctx context.Context, m *Msg, flags int) (int, error) {
 	in := msgPool.Get().(*socket.Msg)
-	in.Flags, in.Want, in.Addr, in.Control = flags, true, Addr{}, nil
+	in.Flags, in.Want, in.Addr, in.Control = flags, true, abi.Addr{}, nil
 	var p []byte
 	if len(m.Bufs) == 1 {
 		p = m.Bufs[0]
@@ -161,7 +165,7 @@ func (s *Socket) RecvMsg(ctx context.Context, m *Msg, flags int) (int, error) {
 	if len(m.Bufs) != 1 {
 		scatter(m.Bufs, p[:min(n, len(p))])
 	}
-	m.Name, m.Flags = in.Addr, in.Flags
+	m.Name, m.Flags = Addr(in.Addr), in.Flags
 	control, cut := abi.CutCmsgs(in.Control, len(m.Control))
 	if cut {
 		m.Flags |= abi.MSG_CTRUNC
@@ -180,10 +184,16 @@ func (s *Socket) Shutdown(how int) error { return s.in.Shutdown(how) }
 func (s *Socket) Close() error { return s.in.Close() }
 
 // GetSockName returns the local address (getsockname(2)).
-func (s *Socket) GetSockName() (Addr, error) { return s.in.Name() }
+func (s *Socket) GetSockName() (Addr, error) {
+	a, err := s.in.Name()
+	return Addr(a), err
+}
 
 // GetPeerName returns the peer's address, or ENOTCONN (getpeername(2)).
-func (s *Socket) GetPeerName() (Addr, error) { return s.in.Peer() }
+func (s *Socket) GetPeerName() (Addr, error) {
+	a, err := s.in.Peer()
+	return Addr(a), err
+}
 
 // SetSockOpt sets an option from its value in Linux's layout and the machine's
 // byte order (setsockopt(2)). ENOPROTOOPT says that usock does not have it. The value of
@@ -228,10 +238,13 @@ func (s *Socket) SetWriteDeadline(t time.Time) error { return s.in.SetWriteDeadl
 
 // Events returns the socket's readiness now, as poll(2) would; POLLHUP once it is
 // closed.
-func (s *Socket) Events() Events { return s.in.Ready() }
+func (s *Socket) Events() Events { return Events(s.in.Ready()) }
 
 // Poll waits until an event of mask, POLLERR or POLLHUP holds and returns which.
-func (s *Socket) Poll(ctx context.Context, mask Events) (Events, error) { return s.in.Poll(ctx, mask) }
+func (s *Socket) Poll(ctx context.Context, mask Events) (Events, error) {
+	ev, err := s.in.Poll(ctx, wait.Events(mask))
+	return Events(ev), err
+}
 
 // InQueue returns the bytes that can be received now, of the next datagram where
 // bounds are kept (SIOCINQ).

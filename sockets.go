@@ -9,9 +9,6 @@ import (
 	"usock/internal/tcp"
 )
 
-// TCPInfo is Linux's struct tcp_info.
-type TCPInfo = tcp.Info
-
 // SocketInfo describes a socket as ss(8) lists it, or a connection that outlives
 // its socket.
 type SocketInfo struct {
@@ -80,25 +77,11 @@ func (h *Host) SocketsFrom(place, n int) (list []SocketInfo, next int) {
 // appendInfos appends what the stack tells of sockets of the Internet's families.
 func appendInfos(out []SocketInfo, list []inet.Info) []SocketInfo {
 	for _, in := range list {
-		if in.Domain == abi.AF_UNIX {
-			continue
-		}
 		s := SocketInfo{
-			ID: in.ID, Proto: "raw", Domain: in.Domain, State: "UNCONN",
+			ID: in.ID, Proto: in.Kind.Name, Domain: in.Domain, State: ssStates[in.State],
 			RecvQ: in.RecvQ, SendQ: in.SendQ, Local: in.Local, Peer: in.Peer,
-			Owner: in.Owner, Drops: in.Drops, TCP: in.TCP, Congestion: in.Congestion,
+			Owner: in.Owner, Drops: in.Drops, TCP: (*TCPInfo)(in.TCP), Congestion: in.Congestion,
 			V6Only: in.V6Only, RcvBuf: in.RcvBuf, SndBuf: in.SndBuf, Interface: in.Device, TimeWait: in.Left,
-		}
-		switch {
-		case in.Type == abi.SOCK_STREAM:
-			s.Proto, s.State = "tcp", ssStates[in.State]
-		case in.Type == abi.SOCK_DGRAM && in.Protocol == abi.IPPROTO_UDP:
-			s.Proto = "udp"
-		case in.Type == abi.SOCK_DGRAM:
-			s.Proto = "icmp"
-		}
-		if in.Type != abi.SOCK_STREAM && in.Peer.IsValid() {
-			s.State = "ESTAB"
 		}
 		out = append(out, s)
 	}

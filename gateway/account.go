@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"usock/clock"
 )
 
 // account is what is known of a flow: to the policy, that it was allowed, and what the log is
@@ -25,7 +27,7 @@ type account struct {
 	among *peers
 	place *list.Element // in g.recent
 	gen   uint64        // of the names with which it was allowed
-	used  time.Time
+	used  time.Duration
 }
 
 // newAccount begins an account that the log wants; nil: it does not. Of ICMP local's port is
@@ -40,7 +42,7 @@ func (g *Gateway) newAccount(proto uint8, direction string, local, remote netip.
 // record begins the record of a flow.
 func (g *Gateway) record(proto uint8, direction string, local, remote netip.AddrPort) FlowRecord {
 	r := FlowRecord{
-		Start: time.Now().UTC(), Proto: protoText(proto), Direction: direction,
+		Start: clock.Wall(g.clock).UTC(), Proto: protoText(proto), Direction: direction,
 		Name: g.table.last(remote.Addr()), Local: flowPoint{local}, Remote: flowPoint{remote},
 	}
 	number := int(proto)
@@ -108,7 +110,7 @@ func (a *account) end(outcome string) {
 	}
 	if a.g.flowLog != nil {
 		a.is(outcome, "")
-		a.rec.End = time.Now().UTC()
+		a.rec.End = clock.Wall(a.g.clock).UTC()
 		a.g.flowLog.put(&a.rec)
 	}
 }
@@ -166,14 +168,14 @@ func (p *peers) open(g *Gateway, proto uint8, direction string, local, peer neti
 		}
 		p.by[peer], p.last = a, a
 	}
-	a.used = time.Now()
+	a.used = g.clock.Now()
 	g.recent.MoveToFront(a.place)
 	return a
 }
 
 // sweepAccounts ends the accounts of datagrams that have been idle.
-func (g *Gateway) sweepAccounts(now time.Time) {
-	for e := g.recent.Back(); e != nil && now.Sub(e.Value.(*account).used) > mappingIdle; e = g.recent.Back() {
+func (g *Gateway) sweepAccounts(now time.Duration) {
+	for e := g.recent.Back(); e != nil && now-e.Value.(*account).used > mappingIdle; e = g.recent.Back() {
 		e.Value.(*account).end(FlowIdle)
 	}
 }

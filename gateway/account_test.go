@@ -50,8 +50,8 @@ func TestAccountsBounded(t *testing.T) {
 		if with.find(peerAddr(1)) != nil || with.find(peerAddr(0)) == nil {
 			t.Error("the wrong one was displaced")
 		}
-		with.find(peerAddr(0)).used = time.Now()
-		r.g.sweepAccounts(time.Now().Add(mappingIdle + time.Second))
+		with.find(peerAddr(0)).used = r.g.clock.Now()
+		r.g.sweepAccounts(r.g.clock.Now() + mappingIdle + time.Second)
 		if r.g.recent.Len() != 0 || len(with.by) != 0 || with.last != nil {
 			t.Errorf("%d accounts are left", r.g.recent.Len())
 		}
@@ -86,7 +86,7 @@ func TestFlowLogBurst(t *testing.T) {
 // TestDenialsBounded tells of each denial once in a while, of so many at most.
 func TestDenialsBounded(t *testing.T) {
 	var d denials
-	now := time.Now()
+	now := time.Duration(0)
 	key := func(i int) denialKey { return denialKey{proto: unix.IPPROTO_UDP, remote: peerAddr(i)} }
 	for i := range 2 * maxDenials {
 		if !d.first(key(i), now) || d.first(key(i), now) {
@@ -96,7 +96,7 @@ func TestDenialsBounded(t *testing.T) {
 	if len(d.known) != maxDenials || d.recent.Len() != maxDenials {
 		t.Errorf("%d are known, %d in order", len(d.known), d.recent.Len())
 	}
-	if last := key(2*maxDenials - 1); d.first(last, now.Add(mappingIdle)) || !d.first(last, now.Add(3*mappingIdle)) {
+	if last := key(2*maxDenials - 1); d.first(last, now+mappingIdle) || !d.first(last, now+3*mappingIdle) {
 		t.Error("a denial is told of at the wrong time")
 	}
 }

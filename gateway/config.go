@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/netip"
 
+	"usock/clock"
 	"usock/link"
 )
 
@@ -51,6 +52,9 @@ type Config struct {
 	// names, where /etc/resolv.conf names a server on the loopback interface: others than
 	// Hosts are refused, and so is all else. Network, Link and Publish are without effect.
 	Isolated bool
+
+	// Clock is where the gateway and its router take their time from; nil is the machine's.
+	Clock clock.Clock
 
 	// Warn, if not nil, receives what the user must know, each thing once.
 	Warn io.Writer

@@ -41,7 +41,7 @@ type denialKey struct {
 
 type denial struct {
 	key   denialKey
-	used  time.Time
+	used  time.Duration
 	place *list.Element
 }
 
@@ -52,20 +52,20 @@ const (
 )
 
 // first reports whether a denial is new, or was not asked for of late.
-func (d *denials) first(key denialKey, now time.Time) bool {
+func (d *denials) first(key denialKey, now time.Duration) bool {
 	x := d.known[key]
 	if x == nil {
 		if len(d.known) >= maxDenials {
 			delete(d.known, d.recent.Remove(d.recent.Back()).(*denial).key)
 		}
-		x = &denial{key: key}
+		x = &denial{key: key, used: now - 2*mappingIdle}
 		x.place = d.recent.PushFront(x)
 		if d.known == nil {
 			d.known, d.told = make(map[denialKey]*denial), make(map[string]bool)
 		}
 		d.known[key] = x
 	}
-	fresh := now.Sub(x.used) > mappingIdle
+	fresh := now-x.used > mappingIdle
 	x.used = now
 	d.recent.MoveToFront(x.place)
 	return fresh
@@ -92,7 +92,7 @@ func (g *Gateway) deniesAt(port uint16, proto uint8, direction string, local, re
 	if allowed {
 		return false
 	}
-	if g.denials.first(denialKey{proto: proto, direction: direction, local: local, remote: remote}, time.Now()) {
+	if g.denials.first(denialKey{proto: proto, direction: direction, local: local, remote: remote}, g.clock.Now()) {
 		r := g.record(proto, direction, local, remote)
 		if direction == outward && g.policy.refusal != Drop {
 			r.Errno = unix.ErrnoName(g.policy.refusal.errno(host.Is4()))
@@ -165,7 +165,7 @@ func (g *Gateway) tellDenial(r *FlowRecord, text string) {
 
 // denyName tells of a question that was refused.
 func (g *Gateway) denyName(proto uint8, local, server netip.AddrPort, name string) {
-	if !g.denials.first(denialKey{proto: proto, direction: outward, local: local, remote: server, name: name}, time.Now()) {
+	if !g.denials.first(denialKey{proto: proto, direction: outward, local: local, remote: server, name: name}, g.clock.Now()) {
 		return
 	}
 	r := g.record(proto, outward, local, server)

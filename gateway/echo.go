@@ -20,7 +20,7 @@ type echoSocket struct {
 	key  echoKey
 	fd   int
 	raw  bool
-	used time.Time
+	used time.Duration
 	id   uint16 // of the raw socket's requests; a ping socket's is its port
 	ttl  uint8
 
@@ -67,7 +67,7 @@ func (g *Gateway) ping(r *usock.Echo) {
 			return
 		}
 	}
-	s.used = time.Now()
+	s.used = g.clock.Now()
 	if g.table != nil {
 		s.peers.open(g, icmpProto, outward, from, to).carried(lengthOf(r.Data), 0)
 	}
@@ -80,7 +80,7 @@ func (g *Gateway) newEcho(key echoKey) (*echoSocket, syscall.Errno) {
 	if len(g.echoes) >= maxEchoes {
 		var oldest *echoSocket
 		for _, s := range g.echoes {
-			if oldest == nil || s.used.Before(oldest.used) {
+			if oldest == nil || s.used < oldest.used {
 				oldest = s
 			}
 		}

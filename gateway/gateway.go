@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"usock"
+	"usock/clock"
 	"usock/link"
 )
 
@@ -54,7 +55,8 @@ type Gateway struct {
 	auto     map[autoKey][]*port
 	publish  []Publish
 	routes   routes
-	sweeper  *time.Timer
+	clock    clock.Clock
+	sweeper  clock.Alarm
 	sweeps   bool // the sweeper is set
 	closed   bool
 	ttl      uint8 // defaultTTL; 0: not looked up yet
@@ -127,13 +129,15 @@ func New(c Config) (*Gateway, error) {
 		buf: make([]byte, bufSize), streams: make(map[*stream]struct{}), byEnds: make(map[ends]*stream),
 		mappings: make(map[mappingKey]*mapping), echoes: make(map[echoKey]*echoSocket),
 		arrivals: make(map[arrival]*stream), guests: make(map[arrival]*guest), auto: make(map[autoKey][]*port),
-		publish: c.Publish, logTo: c.Log,
+		publish: c.Publish, logTo: c.Log, clock: c.Clock,
 		local: make(map[*nameStream]struct{}), isolated: c.Isolated,
 		told: make(map[string]bool), warnTo: c.Warn, epoll: -1, bell: -1, stop: -1,
 	}
 	g.routes.fd = -1
-	g.sweeper = time.AfterFunc(time.Hour, func() { g.leave(g.sweep) })
-	g.sweeper.Stop()
+	if g.clock == nil {
+		g.clock = clock.System()
+	}
+	g.sweeper = g.clock.NewAlarm(func() { g.leave(g.sweep) })
 	var err error
 	if g.names, err = readNames(c.Hosts, c.Isolated, g.watches(&c)); err != nil {
 		return nil, fmt.Errorf("names: %w", err)
@@ -174,7 +178,7 @@ func (g *Gateway) openLink(c *Config) error {
 	inside, outside := link.Pipe(link.PipeConfig{Names: [2]string{"eth0", "gw0"}})
 	var err error
 	g.router, err = usock.NewHost(usock.Config{
-		Name: "gateway", Flows: &side{g: g}, StandIn: true, Privileged: true,
+		Name: "gateway", Flows: &side{g: g}, StandIn: true, Privileged: true, Clock: g.clock,
 		Interfaces: []usock.Interface{{Link: outside, Addrs: []netip.Prefix{g.addrs.gateway4, g.addrs.gateway6}}},
 	})
 	if err != nil {
@@ -358,7 +362,7 @@ func (g *Gateway) ready(uint32) {
 	g.bell.quiet()
 	again := g.again
 	g.again = nil
-	for begin := time.Now(); len(again) > 0 && time.Since(begin) < slice; {
+	for begin := g.clock.Now(); len(again) > 0 && g.clock.Now()-begin < slice; {
 		s := again[0]
 		again = again[1:]
 		s.ready(0)

@@ -5,6 +5,8 @@ import (
 	"io"
 	"sync/atomic"
 	"time"
+
+	"usock/clock"
 )
 
 // lines writes lines from a goroutine of its own, so that nobody waits for who does not read:
@@ -71,13 +73,18 @@ func (l *lines) run() {
 // to end a Write that waits. It returns how many lines were left out, and why.
 func (l *lines) close(stop func()) (lost int64, err error) {
 	close(l.queue)
+	late := make(chan struct{}, 2)
+	grace := clock.System().NewAlarm(func() { late <- struct{}{} }) // a goroutine writes, whatever the gateway's clock
+	grace.Set(linesGrace)
+	defer grace.Stop()
 	select {
 	case <-l.ended:
-	case <-time.After(linesGrace):
+	case <-late:
 		stop()
+		grace.Set(linesGrace)
 		select {
 		case <-l.ended:
-		case <-time.After(linesGrace):
+		case <-late:
 			return l.lost.Load() + int64(len(l.queue)) + 1, nil // nothing ends that Write
 		}
 	}

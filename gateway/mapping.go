@@ -21,7 +21,7 @@ type mapping struct {
 	g    *Gateway
 	key  mappingKey
 	fd   int
-	used time.Time
+	used time.Duration
 
 	ttl, tos uint8 // that the outer socket sends with
 	probe    bool  // it sends what is not to be fragmented: IP_PMTUDISC_PROBE
@@ -88,7 +88,7 @@ func (g *Gateway) carry(side *side, d *usock.Datagram) {
 		}
 	}
 	last := m.used
-	m.used = time.Now()
+	m.used = m.g.clock.Now()
 	if g.table != nil {
 		m.peers.open(g, unix.IPPROTO_UDP, outward, d.Src, d.Dst).carried(lengthOf(d.Data), 0)
 		if g.names.asked(d.Dst) {
@@ -98,7 +98,7 @@ func (g *Gateway) carry(side *side, d *usock.Datagram) {
 	switch {
 	case len(m.waits) > 0:
 		m.keep(d)
-	case !m.train.joins(m, d, m.used.Sub(last)):
+	case !m.train.joins(m, d, m.used-last):
 		m.train.leave(m)
 		m.send(d)
 	}
@@ -134,7 +134,7 @@ func (g *Gateway) newMapping(key mappingKey) (*mapping, syscall.Errno) {
 	if e != 0 {
 		return nil, e
 	}
-	m := &mapping{g: g, key: key, fd: fd}
+	m := &mapping{g: g, key: key, fd: fd, used: g.clock.Now() - mappingIdle} // before the first datagram there is a gap
 	prepareDatagrams(fd, key.src.Addr().Is4())
 	if err := g.watch(fd, unix.EPOLLIN, m); err != nil {
 		sysClose(fd)
@@ -177,7 +177,7 @@ func (g *Gateway) makeRoom() {
 		if !m.held() {
 			m.close(FlowClosed)
 			ended = true
-		} else if oldest == nil || m.used.Before(oldest.used) {
+		} else if oldest == nil || m.used < oldest.used {
 			oldest = m
 		}
 	}
@@ -193,19 +193,19 @@ func (m *mapping) held() bool { return m.g.inner.Bound(unix.IPPROTO_UDP, m.key.s
 func (g *Gateway) sweepSoon() {
 	if !g.sweeps && len(g.mappings)+len(g.echoes)+len(g.guests)+len(g.behind) > 0 && !g.closed {
 		g.sweeps = true
-		g.sweeper.Reset(sweepEvery)
+		g.sweeper.Set(sweepEvery)
 	}
 }
 
 // sweep ends mappings and echo sockets that are of no more use.
 func (g *Gateway) sweep() {
-	now := time.Now()
+	now := g.clock.Now()
 	g.sweeps = false
 	defer g.sweepSoon()
 	for _, m := range g.mappings {
-		if now.Sub(m.used) > mappingIdle {
+		if now-m.used > mappingIdle {
 			m.close(FlowIdle)
-		} else if now.Sub(m.used) > sweepEvery && !m.held() {
+		} else if now-m.used > sweepEvery && !m.held() {
 			m.close(FlowClosed)
 		}
 	}
@@ -215,7 +215,7 @@ func (g *Gateway) sweep() {
 	}
 	g.acceptBehind()
 	for _, e := range g.echoes {
-		if now.Sub(e.used) > echoIdle {
+		if now-e.used > echoIdle {
 			e.close(FlowIdle)
 		}
 	}
@@ -403,7 +403,7 @@ func (m *mapping) receive() {
 		if m.g.deniesPeer(&m.peers, unix.IPPROTO_UDP, inward, d.Dst, d.Src) {
 			continue
 		}
-		m.used = time.Now()
+		m.used = m.g.clock.Now()
 		if m.g.table != nil {
 			m.peers.open(m.g, unix.IPPROTO_UDP, inward, d.Dst, d.Src).carried(0, n)
 			m.learnFrom(&d)

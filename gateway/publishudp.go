@@ -23,7 +23,7 @@ type guest struct {
 	client netip.AddrPort
 	key    arrival
 	place  *list.Element // in p.recent
-	used   time.Time
+	used   time.Duration
 
 	local  netip.Addr     // the machine's address that it uses
 	server netip.AddrPort // inside, as it answered last
@@ -216,7 +216,7 @@ func (g *Gateway) freshArrival(to netip.AddrPort) (arrival, bool) {
 }
 
 func (c *guest) use() {
-	c.used = time.Now()
+	c.used = c.p.g.clock.Now()
 	c.p.recent.MoveToFront(c.place)
 }
 
@@ -244,8 +244,8 @@ func (c *guest) end(outcome string) {
 }
 
 // sweepGuests ends the guests of a port that have been idle.
-func (p *port) sweepGuests(now time.Time) {
-	for e := p.recent.Back(); e != nil && now.Sub(e.Value.(*guest).used) > guestIdle; e = p.recent.Back() {
+func (p *port) sweepGuests(now time.Duration) {
+	for e := p.recent.Back(); e != nil && now-e.Value.(*guest).used > guestIdle; e = p.recent.Back() {
 		e.Value.(*guest).end(FlowIdle)
 	}
 }

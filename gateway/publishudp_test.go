@@ -195,7 +195,7 @@ func TestManyGuests(t *testing.T) {
 	done := make(chan struct{})
 	r.g.leave(func() {
 		for _, c := range r.g.guests {
-			c.used = c.used.Add(-guestIdle)
+			c.used -= guestIdle
 		}
 		r.g.sweep()
 		close(done)

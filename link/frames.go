@@ -4,8 +4,8 @@ import (
 	"errors"
 	"net/netip"
 	"sync"
-	"time"
 
+	"usock/clock"
 	"usock/internal/pkt"
 )
 
@@ -17,6 +17,11 @@ type FramesConfig struct {
 	// Gateways take what is on none of these networks, one of each family. Without
 	// one every address is taken to be on the link.
 	Gateways []netip.Addr
+
+	// Clock is where the time comes from that neighbours are waited for; nil: that of
+	// the host that takes the link, and the machine's until one does. SetConfig
+	// does not change it.
+	Clock clock.Clock
 }
 
 // Frames returns a link that carries IP packets over l, a link that carries
@@ -30,12 +35,14 @@ func Frames(l Link, c FramesConfig) (*Framed, error) {
 	}
 	f := &Framed{
 		inbox: newInbox(), inner: l, address: info.Address,
-		epoch: time.Now(), neighbours: map[netip.Addr]*neighbour{},
+		clock: c.Clock, given: c.Clock != nil, neighbours: map[netip.Addr]*neighbour{},
+	}
+	if !f.given {
+		f.clock = clock.System()
 	}
 	info.Medium = IP
 	f.info = info
-	f.timer = time.AfterFunc(time.Hour, f.tick)
-	f.timer.Stop()
+	f.alarm = f.clock.NewAlarm(f.tick)
 	f.SetConfig(c)
 	f.reader.Go(f.receive)
 	return f, nil
@@ -47,7 +54,7 @@ type Framed struct {
 	inner   Link
 	info    Info
 	address hardware
-	epoch   time.Time
+	given   bool // the clock is that of the configuration
 	reader  sync.WaitGroup
 
 	// handing is held while packets are put into the inbox, which may lead to a
@@ -57,7 +64,9 @@ type Framed struct {
 	mu         sync.Mutex
 	config     FramesConfig              // mu
 	neighbours map[netip.Addr]*neighbour // mu
-	timer      *time.Timer               // mu: set while a neighbour is asked for
+	fixed      map[netip.Addr]hardware   // mu: those added by hand
+	clock      clock.Clock               // mu
+	alarm      clock.Alarm               // mu: set while a neighbour is asked for
 	ticking    bool                      // mu
 	shut       bool                      // mu
 	batch      [64]*Packet               // mu: frames for inner.Send
@@ -78,6 +87,23 @@ const (
 
 // Info implements Link.
 func (f *Framed) Info() Info { return f.info }
+
+// UseClock implements Timed. What is known of neighbours keeps its age.
+func (f *Framed) UseClock(c clock.Clock) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.given && !f.shut {
+		for _, n := range f.neighbours {
+			n.heard += c.Now() - f.clock.Now()
+		}
+		f.alarm.Stop()
+		f.clock, f.alarm = c, c.NewAlarm(f.tick)
+		if f.ticking {
+			f.alarm.Set(retransTime)
+		}
+	}
+	UseClock(f.inner, c)
+}
 
 // SetConfig changes the host's addresses and gateways, and announces the
 // addresses.
@@ -205,7 +231,7 @@ func (f *Framed) input(p *Packet) bool {
 func (f *Framed) Close() error {
 	f.mu.Lock()
 	f.shut = true
-	f.timer.Stop()
+	f.alarm.Stop()
 	for _, n := range f.neighbours {
 		n.pending.Free()
 	}

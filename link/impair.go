@@ -3,6 +3,8 @@ package link
 import (
 	"errors"
 	"sync"
+
+	"usock/clock"
 )
 
 // ImpairConfig is how Impair begins.
@@ -17,6 +19,10 @@ type ImpairConfig struct {
 	// MTU, if not zero and less than the link's, is the MTU that the link shows:
 	// a share of packets lost means something else where packets have 64 KiB.
 	MTU int
+
+	// Clock is where the delays' time comes from; nil: that of the host that takes the
+	// link, and the machine's until one does.
+	Clock clock.Clock
 }
 
 // ImpairStats counts packets of one direction since the beginning.
@@ -41,7 +47,7 @@ type ImpairStats struct {
 // The link takes no segments larger than its MTU, so that chance treats each
 // packet by itself; larger ones that l receives are cut up.
 //
-// Packets leave at their exact times, as far as the time package goes: each time
+// Packets leave at their exact times, as far as the clock goes: each time
 // follows from those before it and not from when a timer went off. With nothing
 // but loss, corruption and duplication, packets are carried on the goroutine that
 // brings them.
@@ -60,8 +66,8 @@ func Impair(l Link, c ImpairConfig) (*Impaired, error) {
 	if c.MTU > 0 {
 		i.info.MTU = min(i.info.MTU, c.MTU)
 	}
-	i.out = newLane(c.Out, c.Seed, 0, func(batch []*Packet) { l.Send(batch) })
-	i.in = newLane(c.In, c.Seed, 1, func(batch []*Packet) { i.inbox.put(batch) })
+	i.out = newNetem(c.Clock, c.Out, c.Seed, 0, func(batch []*Packet) { l.Send(batch) })
+	i.in = newNetem(c.Clock, c.In, c.Seed, 1, func(batch []*Packet) { i.inbox.put(batch) })
 	if d, ok := l.(Direct); ok {
 		d.Deliver(i.in.push)
 	} else {
@@ -75,7 +81,7 @@ type Impaired struct {
 	*inbox  // what came through in
 	inner   Link
 	info    Info
-	out, in *lane
+	out, in *netem
 	reader  sync.WaitGroup
 }
 
@@ -87,6 +93,13 @@ func (i *Impaired) Info() Info { return i.info }
 func (i *Impaired) Send(batch []*Packet) int {
 	i.out.push(batch)
 	return len(batch)
+}
+
+// UseClock implements Timed.
+func (i *Impaired) UseClock(c clock.Clock) {
+	i.out.useClock(c)
+	i.in.useClock(c)
+	UseClock(i.inner, c)
 }
 
 // Set changes the impairments while packets travel. Those that are under way keep

@@ -3,11 +3,18 @@ package link
 import (
 	"errors"
 
-	"usock/internal/pkt"
+	"usock/clock"
+	"usock/packet"
 )
 
-// Packet is one packet on its way between a host and a link.
-type Packet = pkt.Packet
+// Packet is one packet on its way between a host and a link. It is defined in package packet,
+// which both stand on: go doc usock/packet.Packet shows its fields and methods.
+//
+// Its bytes are those of Head and then the views of Payload. Front and Consume read headers,
+// Prepend makes room for one, AppendTo copies all bytes, Clone shares them, and its owner's last
+// call is Free. ChecksumStart, ChecksumOffset and SegmentSize say what is left to be done when it
+// leaves memory.
+type Packet = packet.Packet
 
 // ErrClosed is returned by Recv of a link that was closed.
 var ErrClosed = errors.New("link: closed")
@@ -72,7 +79,34 @@ type Direct interface {
 	Deliver(f func(batch []*Packet))
 }
 
+// Timed is a Link that keeps time, or wraps one that may: it delays packets, stamps them,
+// or waits for answers.
+type Timed interface {
+	Link
+
+	// UseClock has the link take its time from c, and hands c on to what it wraps. A
+	// link whose configuration names a clock keeps that one, and so does one that has
+	// carried packets already. A host calls it with its own clock when it takes the
+	// link, before it sends and receives.
+	UseClock(c clock.Clock)
+}
+
+// UseClock hands a clock on to a link that keeps time, or to the one that it wraps (Wrapper).
+func UseClock(l Link, c clock.Clock) {
+	for {
+		if t, ok := l.(Timed); ok {
+			t.UseClock(c)
+			return
+		}
+		w, ok := l.(Wrapper)
+		if !ok {
+			return
+		}
+		l = w.Unwrap()
+	}
+}
+
 // NewPacket returns a packet that holds a copy of b, an IP packet of at most 64 KiB
 // with complete checksums: what a Link of one's own hands over in Recv.
 // Packet.AppendTo gives the bytes of a packet that a Link was sent.
-func NewPacket(b []byte) *Packet { return pkt.FromBytes(b) }
+func NewPacket(b []byte) *Packet { return packet.FromBytes(b) }

@@ -1,7 +1,9 @@
 package link
 
 import (
+	"maps"
 	"net/netip"
+	"slices"
 	"time"
 
 	"usock/internal/pkt"
@@ -51,8 +53,11 @@ func (f *Framed) resolve(p *Packet) (to hardware, ok, taken bool) {
 		return to, true, false
 	}
 	hop := f.nextHop(dst)
+	if to, ok := f.fixed[hop]; ok {
+		return to, true, false
+	}
 	n := f.neighbours[hop]
-	now := time.Since(f.epoch)
+	now := f.clock.Now()
 	if n == nil {
 		n = f.newNeighbour(hop)
 	}
@@ -151,14 +156,14 @@ func (f *Framed) newNeighbour(a netip.Addr) *neighbour {
 	if len(f.neighbours) >= maxNeighbours {
 		var oldest netip.Addr
 		for k, n := range f.neighbours {
-			if o := f.neighbours[oldest]; o == nil || n.heard < o.heard {
+			if o := f.neighbours[oldest]; o == nil || n.heard < o.heard || n.heard == o.heard && k.Less(oldest) {
 				oldest = k
 			}
 		}
 		f.neighbours[oldest].pending.Free()
 		delete(f.neighbours, oldest)
 	}
-	n := &neighbour{heard: time.Since(f.epoch)}
+	n := &neighbour{heard: f.clock.Now()}
 	f.neighbours[a] = n
 	return n
 }
@@ -176,7 +181,7 @@ func (f *Framed) ask(a netip.Addr, n *neighbour) {
 	}
 	if !f.ticking {
 		f.ticking = true
-		f.timer.Reset(retransTime)
+		f.alarm.Set(retransTime)
 	}
 }
 
@@ -186,6 +191,9 @@ func (f *Framed) learn(a netip.Addr, h hardware, add bool) {
 	if !a.IsValid() || a.IsUnspecified() || a.IsMulticast() || h[0]&1 != 0 || f.own(a) {
 		return
 	}
+	if _, ok := f.fixed[a]; ok {
+		return
+	}
 	n := f.neighbours[a]
 	if n == nil {
 		if !add {
@@ -193,7 +201,7 @@ func (f *Framed) learn(a netip.Addr, h hardware, add bool) {
 		}
 		n = f.newNeighbour(a)
 	}
-	n.address, n.known, n.asks, n.heard = h, true, 0, time.Since(f.epoch)
+	n.address, n.known, n.asks, n.heard = h, true, 0, f.clock.Now()
 	for p := n.pending.Pop(); p != nil; p = n.pending.Pop() {
 		frame(p, h, f.address, etherType(p))
 		f.transmit(p)
@@ -209,7 +217,8 @@ func (f *Framed) tick() {
 		f.mu.Unlock()
 		return
 	}
-	for a, n := range f.neighbours {
+	for _, a := range slices.SortedFunc(maps.Keys(f.neighbours), netip.Addr.Compare) {
+		n := f.neighbours[a]
 		switch {
 		case n.asks == 0:
 		case n.asks < maxAsks:

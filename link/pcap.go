@@ -5,8 +5,8 @@ import (
 	"io"
 	"strconv"
 	"sync"
-	"time"
 
+	"usock/clock"
 	"usock/internal/wire"
 )
 
@@ -50,6 +50,12 @@ type pcap struct {
 
 const ethernetLen = 14
 
+// UseClock implements Timed.
+func (p *pcap) UseClock(c clock.Clock) {
+	p.w.useClock(c)
+	UseClock(p.Link, c)
+}
+
 // Send implements Link.
 func (p *pcap) Send(batch []*Packet) int {
 	if p.which&Sent != 0 {
@@ -92,16 +98,22 @@ func (p *pcapDirect) Deliver(f func([]*Packet)) {
 // The traffic waits for no writer: where one falls behind by more than 16 MiB, the next
 // packets are left out. Dropped counts them, and so do the statistics at the end of the
 // capture. A regular file (an *os.File) blocks nobody: it is written to on the way,
-// 64 KiB at a time, and nothing is left out. A writer that fails stops the recording;
+// 64 KiB at a time, and nothing is left out; so is any writer on a clock other than the
+// machine's, of which none can be late. A writer that fails stops the recording;
 // Err and Close tell.
+//
+// The times are those of the first host's clock that takes a link which records
+// (clock.Wall), and until then the machine's.
 type PcapWriter struct {
-	w       io.Writer
-	snap    int
-	regular bool // a regular file: whoever records writes
+	w    io.Writer
+	snap int
 
 	writing sync.Mutex // held by whoever calls w.Write; taken before mu
 
 	mu     sync.Mutex
+	clock  clock.Clock  // mu
+	told   bool         // mu: clock is a host's
+	direct bool         // mu: whoever records writes
 	buf    []byte       // mu: the blocks being filled
 	count  int          // mu: packets in buf
 	queue  pcapQueue    // mu: blocks not yet written
@@ -117,13 +129,26 @@ func NewPcapWriter(w io.Writer, snapLen int) *PcapWriter {
 	if snapLen <= 0 {
 		snapLen = maxSnapLen
 	}
-	p := &PcapWriter{w: w, snap: snapLen, regular: isRegular(w)}
+	p := &PcapWriter{w: w, snap: snapLen, clock: clock.System(), direct: isRegular(w)}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.section()
 	p.write()
 	return p
 }
+
+// useClock has the writer take its times from c, if it is the first to be named.
+func (p *PcapWriter) useClock(c clock.Clock) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.told {
+		p.clock, p.told = c, true
+		p.direct = p.direct || !clock.IsSystem(c)
+	}
+}
+
+// now is the time of day in ns. The caller holds mu.
+func (p *PcapWriter) now() uint64 { return uint64(clock.Wall(p.clock).UnixNano()) }
 
 // maxSnapLen is tcpdump's.
 const maxSnapLen = 262144
@@ -232,7 +257,7 @@ func (p *PcapWriter) addInterface(info Info) uint32 {
 
 // statistics tells of each link how many packets passed and were left out.
 func (p *PcapWriter) statistics() {
-	now := uint64(time.Now().UnixNano())
+	now := p.now()
 	for i, c := range p.ifaces {
 		at := p.begin(blockStats)
 		p.buf = le.AppendUint32(p.buf, uint32(i))
@@ -253,7 +278,7 @@ func (p *PcapWriter) record(l *pcap, d Directions, batch []*Packet) {
 	if p.err != nil || p.closed {
 		return
 	}
-	now := uint64(time.Now().UnixNano())
+	now := p.now()
 	c := &p.ifaces[l.iface]
 	for _, k := range batch {
 		c.passed++

@@ -5,6 +5,8 @@ import (
 	"io"
 	"os"
 	"time"
+
+	"usock/clock"
 )
 
 // Bounds of what is recorded and not yet written.
@@ -74,11 +76,11 @@ func (p *PcapWriter) room(n int) bool {
 	return true
 }
 
-// write has the goroutine write what there is. To a regular file whoever records writes
-// it, once there is much, while it is in the processor's cache.
+// write has the goroutine write what there is. Where a write makes nobody late (direct),
+// whoever records writes, once there is much, while it is in the processor's cache.
 func (p *PcapWriter) write() {
 	switch {
-	case p.regular:
+	case p.direct:
 		for p.err == nil && p.queue.bytes+len(p.buf) >= pcapMuch {
 			p.mu.Unlock()
 			p.writeNext()
@@ -209,16 +211,19 @@ func (p *PcapWriter) Close() error {
 		p.start()
 	}
 	p.closed = true
+	real := clock.System() // a goroutine writes, whatever the clock of the packets
 	for q.running && p.err == nil {
 		if q.idle == nil {
 			q.idle = make(chan struct{})
 		}
 		idle, taken := q.idle, q.taken
 		p.mu.Unlock()
-		patience := time.NewTimer(closePatience)
+		tired := make(chan struct{})
+		patience := real.NewAlarm(func() { close(tired) })
+		patience.Set(closePatience)
 		select {
 		case <-idle:
-		case <-patience.C:
+		case <-tired:
 		}
 		patience.Stop()
 		p.mu.Lock()

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"sync"
 
+	"usock/clock"
 	"usock/internal/pkt"
 	"usock/internal/wire"
 )
@@ -11,8 +12,9 @@ import (
 // SwitchConfig describes a switch. Its zero value carries packets of 64 KiB and
 // segments as large as they come.
 type SwitchConfig struct {
-	MTU           int  // 0: 65536
-	SmallSegments bool // as in PipeConfig
+	MTU           int         // 0: 65536
+	SmallSegments bool        // as in PipeConfig
+	Clock         clock.Clock // when what a port has too much of is carried; nil: the first host's
 }
 
 // Switch joins any number of hosts in memory. It learns behind which port an
@@ -25,6 +27,7 @@ type Switch struct {
 	mu    sync.Mutex
 	ports []*switchPort              // mu; replaced, never changed in place
 	where map[netip.Addr]*switchPort // mu
+	clock clock.Clock                // mu; nil: no host has told of its own yet
 }
 
 // maxLearned bounds how many addresses a switch remembers, against a host that
@@ -36,7 +39,7 @@ func NewSwitch(c SwitchConfig) *Switch {
 	if c.MTU == 0 {
 		c.MTU = memoryMTU
 	}
-	return &Switch{c: c, where: make(map[netip.Addr]*switchPort)}
+	return &Switch{c: c, where: make(map[netip.Addr]*switchPort), clock: c.Clock}
 }
 
 // Port adds a port and returns the link for the host that it serves. Closing the
@@ -47,11 +50,23 @@ func (s *Switch) Port(name string) Direct {
 		s:     s,
 		info:  Info{Name: name, MTU: s.c.MTU, Checksum: true, Segments: !s.c.SmallSegments},
 	}
-	p.out.To, p.out.Bound = (*portInbox)(p.inbox), queueBound
+	p.out.To, p.out.Bound, p.out.Later = (*portInbox)(p.inbox), queueBound, s.later
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ports = append(s.ports[:len(s.ports):len(s.ports)], p)
 	return p
+}
+
+// later is the relays' Later.
+func (s *Switch) later(f func()) {
+	s.mu.Lock()
+	c := s.clock
+	s.mu.Unlock()
+	if c == nil {
+		go f()
+		return
+	}
+	clock.Go(c, f)
 }
 
 // Close closes the links of all ports.
@@ -122,6 +137,15 @@ func (b *portInbox) Send(batch []*Packet) int { return (*inbox)(b).put(batch) }
 
 // Info implements Link.
 func (p *switchPort) Info() Info { return p.info }
+
+// UseClock implements Timed.
+func (p *switchPort) UseClock(c clock.Clock) {
+	p.s.mu.Lock()
+	defer p.s.mu.Unlock()
+	if p.s.clock == nil {
+		p.s.clock = c
+	}
+}
 
 // Send implements Link.
 func (p *switchPort) Send(batch []*Packet) int {

@@ -16,7 +16,6 @@ import (
 
 	"usock"
 	"usock/internal/abi"
-	"usock/internal/wait"
 )
 
 // waiter is a system whose calls can wait, each on a thread of its own.
@@ -40,7 +39,7 @@ type call struct {
 	name  []byte
 	sizes []int // of the buffers of a receive
 	flags int
-	mask  wait.Events
+	mask  usock.Events
 }
 
 // outcome is what a call has returned.
@@ -50,7 +49,7 @@ type outcome struct {
 	m    message
 	fd   int
 	sock *usock.Socket
-	ev   wait.Events
+	ev   usock.Events
 }
 
 // pending is a call that has begun.
@@ -180,7 +179,7 @@ func (k *call) onUsock() (o outcome) {
 		o.err = s.Close()
 	case "connect", "sendto":
 		var to usock.Addr
-		if to, o.err = abi.ParseAddr(k.name); o.err != nil {
+		if to, o.err = usock.ParseSockaddr(k.name); o.err != nil {
 			return o
 		}
 		if k.verb == "connect" {
@@ -210,7 +209,7 @@ func (k *call) onUsock() (o outcome) {
 		o.m.data = o.m.data[:min(o.n, len(o.m.data))]
 	}
 	if from.Family != abi.AF_UNSPEC {
-		o.m.name = abi.AppendAddr(nil, from)
+		o.m.name = from.AppendSockaddr(nil)
 	}
 	return o
 }
@@ -304,7 +303,7 @@ func (k *call) onKernel() (o outcome) {
 		p := []unix.PollFd{{Fd: int32(k.fd), Events: int16(k.mask)}}
 		limit := unix.NsecToTimespec(longest.Nanoseconds())
 		_, o.err = unix.Ppoll(p, &limit, nil)
-		o.ev = wait.Events(uint16(p[0].Revents))
+		o.ev = usock.Events(uint16(p[0].Revents))
 		return o
 	case "recv":
 		return k.recvmsg()

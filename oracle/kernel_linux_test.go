@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"usock/internal/wait"
+	"usock"
 )
 
 // kernel is Linux's own sockets, in a network namespace of the calling thread's:
@@ -215,14 +215,14 @@ func (k *kernel) recv(s, size, room, flags int) (message, int, error) {
 	}, int(n), nil
 }
 
-func (k *kernel) poll(s int) wait.Events {
-	p := []unix.PollFd{{Fd: int32(s), Events: int16(wait.In | wait.Out | wait.Pri | wait.RdHup)}}
+func (k *kernel) poll(s int) usock.Events {
+	p := []unix.PollFd{{Fd: int32(s), Events: int16(usock.POLLIN | usock.POLLOUT | usock.POLLPRI | usock.POLLRDHUP)}}
 	_, err := unix.Poll(p, 0)
 	for err == unix.EINTR {
 		_, err = unix.Poll(p, 0)
 	}
 	k.must(err, "poll")
-	return wait.Events(uint16(p[0].Revents))
+	return usock.Events(uint16(p[0].Revents))
 }
 
 func (k *kernel) setopt(s, level, name int, v []byte) error {

@@ -11,8 +11,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"usock"
 	"usock/internal/abi"
-	"usock/internal/wait"
 )
 
 // system is what a script runs on: usock, or the kernel. Sockets are numbers, and
@@ -33,7 +33,7 @@ type system interface {
 	peer(s int) ([]byte, error)
 	setopt(s, level, name int, v []byte) error
 	getopt(s, level, name int, v []byte) ([]byte, error) // changes v
-	poll(s int) wait.Events
+	poll(s int) usock.Events
 	queued(s int) (in, out int, err error)
 	unsent(s int) (int, error) // SIOCOUTQNSD
 	stamp(s int) error         // SIOCGSTAMP
@@ -66,13 +66,13 @@ func errname(err error) string {
 }
 
 var eventNames = []struct {
-	ev   wait.Events
+	ev   usock.Events
 	name string
 }{
-	{wait.In, "IN"}, {wait.Pri, "PRI"}, {wait.Out, "OUT"}, {wait.Err, "ERR"}, {wait.Hup, "HUP"}, {wait.RdHup, "RDHUP"},
+	{usock.POLLIN, "IN"}, {usock.POLLPRI, "PRI"}, {usock.POLLOUT, "OUT"}, {usock.POLLERR, "ERR"}, {usock.POLLHUP, "HUP"}, {usock.POLLRDHUP, "RDHUP"},
 }
 
-func eventString(ev wait.Events) string {
+func eventString(ev usock.Events) string {
 	var out []string
 	for _, e := range eventNames {
 		if ev&e.ev != 0 {

@@ -8,7 +8,6 @@ import (
 
 	"usock"
 	"usock/internal/abi"
-	"usock/internal/wait"
 	"usock/link"
 )
 
@@ -87,7 +86,7 @@ func (u *user) socket(domain, typ, protocol int) (int, error) {
 }
 
 func (u *user) bind(s int, sa []byte) error {
-	a, err := abi.ParseAddr(sa)
+	a, err := usock.ParseSockaddr(sa)
 	if err != nil {
 		return err
 	}
@@ -95,7 +94,7 @@ func (u *user) bind(s int, sa []byte) error {
 }
 
 func (u *user) connect(s int, sa []byte) error {
-	a, err := abi.ParseAddr(sa)
+	a, err := usock.ParseSockaddr(sa)
 	if err != nil {
 		return err
 	}
@@ -114,7 +113,7 @@ func (u *user) accept(s int) (int, []byte, error) {
 		return -1, nil, err
 	}
 	n.SetNonblock(true)
-	return u.put(n), abi.AppendAddr(nil, from), nil
+	return u.put(n), from.AppendSockaddr(nil), nil
 }
 
 func (u *user) close(s int) error {
@@ -128,7 +127,7 @@ func (u *user) name(s int) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return abi.AppendAddr(nil, a), nil
+	return a.AppendSockaddr(nil), nil
 }
 
 func (u *user) peer(s int) ([]byte, error) {
@@ -136,13 +135,13 @@ func (u *user) peer(s int) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return abi.AppendAddr(nil, a), nil
+	return a.AppendSockaddr(nil), nil
 }
 
 func (u *user) send(s int, m message) (int, error) {
 	k := u.fds[s]
 	if typ, _ := k.GetSockOptInt(abi.SOL_SOCKET, abi.SO_TYPE); len(m.name) > 0 && typ != abi.SOCK_STREAM {
-		a, err := abi.ParseAddr(m.name)
+		a, err := usock.ParseSockaddr(m.name)
 		if err != nil {
 			return 0, err
 		}
@@ -163,7 +162,7 @@ func (u *user) recv(s, size, room, flags int) (message, int, error) {
 		}
 		out := message{data: p[:min(n, size)]}
 		if from.Family != abi.AF_UNSPEC {
-			out.name = abi.AppendAddr(nil, from)
+			out.name = from.AppendSockaddr(nil)
 		}
 		return out, n, nil
 	}
@@ -174,12 +173,12 @@ func (u *user) recv(s, size, room, flags int) (message, int, error) {
 	}
 	out := message{data: m.Bufs[0][:min(n, size)], control: m.Control, flags: m.Flags}
 	if m.Name.Family != abi.AF_UNSPEC {
-		out.name = abi.AppendAddr(nil, m.Name)
+		out.name = m.Name.AppendSockaddr(nil)
 	}
 	return out, n, nil
 }
 
-func (u *user) poll(s int) wait.Events { return u.fds[s].Events() }
+func (u *user) poll(s int) usock.Events { return u.fds[s].Events() }
 
 func (u *user) setopt(s, level, name int, v []byte) error {
 	return u.fds[s].SetSockOpt(level, name, v)

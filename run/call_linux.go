@@ -303,7 +303,7 @@ func (c *call) loadAddr(addr, size uint64) (usock.Addr, syscall.Errno) {
 	if e := c.read(addr, b[:n]); e != 0 {
 		return usock.Addr{}, e
 	}
-	a, err := abi.ParseAddr(b[:n])
+	a, err := usock.ParseSockaddr(b[:n])
 	return a, errno(err)
 }
 
@@ -312,7 +312,7 @@ func (c *call) storeAddr(a usock.Addr, addr, size uint64) syscall.Errno {
 	var few [abi.SizeofInet6 + 4]byte
 	b := few[:0]
 	if a.Family != usock.AF_UNSPEC {
-		b = abi.AppendAddr(b, a)
+		b = a.AppendSockaddr(b)
 	}
 	return c.storeName(b, addr, size)
 }

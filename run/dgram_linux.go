@@ -8,7 +8,6 @@ import (
 	"encoding/binary"
 	"slices"
 	"syscall"
-	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -249,7 +248,7 @@ func (s *sock) datagramsDown() (some, more bool) {
 		}
 		switch e := s.queue(b); e {
 		case 0:
-			from.at = time.Now().UnixNano()
+			from.at = wall().UnixNano()
 			s.remember(from)
 			s.l.drop(&s.down.pending)
 			some = true
@@ -409,7 +408,7 @@ func (r *received) sockaddr() []byte {
 	if r.raw != nil || r.name.Family == usock.AF_UNSPEC {
 		return r.raw
 	}
-	return abi.AppendAddr(make([]byte, 0, abi.SizeofInet6+4), r.name)
+	return r.name.AppendSockaddr(make([]byte, 0, abi.SizeofInet6+4))
 }
 
 // receiveDatagram takes the next datagram from the program's end into b.

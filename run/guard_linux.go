@@ -63,7 +63,7 @@ func startGuard(argv []string) (*guard, error) {
 		ready.Close()
 		return nil, err
 	}
-	ready.SetReadDeadline(time.Now().Add(guardStart))
+	ready.SetReadDeadline(wall().Add(guardStart))
 	g := &guard{cmd: c, told: make(map[int32]bool), names: make(chan int32, guardNames), pipe: w, ready: ready}
 	g.name(int32(os.Getpid()))
 	return g, nil
@@ -166,7 +166,8 @@ func Guard(pipe io.Reader, ready io.Writer) {
 		return // it has started nothing
 	}
 	w := wards{fds: make(map[int]int), supervisor: supervisor}
-	look := time.NewTicker(guardLook)
+	look := newAlarm()
+	look.Set(guardLook)
 	defer look.Stop()
 	for open {
 		var pid int
@@ -176,9 +177,9 @@ func Guard(pipe io.Reader, ready io.Writer) {
 				w.add(pid)
 			}
 		case <-look.C:
-			cost := time.Now()
+			cost := wall()
 			w.look()
-			look.Reset(max(guardLook, guardShare*time.Since(cost)))
+			look.Set(max(guardLook, guardShare*since(cost)))
 		}
 	}
 	w.look() // at one that is still on its way out
@@ -268,12 +269,12 @@ func (w *wards) numbers() map[int]bool {
 
 // waitEnded removes the processes that have ended, and waits up to d for all.
 func (w *wards) waitEnded(d time.Duration) {
-	for end := time.Now().Add(d); len(w.fds) > 0; {
+	for end := wall().Add(d); len(w.fds) > 0; {
 		polls := make([]unix.PollFd, 0, len(w.fds))
 		for fd := range w.fds {
 			polls = append(polls, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN})
 		}
-		left := max(0, time.Until(end))
+		left := max(0, end.Sub(wall()))
 		n, err := unix.Poll(polls, int(left/time.Millisecond))
 		if err != nil && err != unix.EINTR || n == 0 {
 			return

@@ -85,7 +85,7 @@ func (k *kicker) add(p *parked) {
 	k.calls = append(k.calls, p)
 	k.procs[p.c.t.process()]++
 	if k.at.IsZero() && !k.busy {
-		k.at = time.Now().Add(kickEvery)
+		k.at = wall().Add(kickEvery)
 	}
 }
 
@@ -162,7 +162,7 @@ func (k *kicker) announced(p *parked) bool {
 
 // look answers the questions, as many as there is time for.
 func (k *kicker) look(list []look) {
-	begin := time.Now()
+	begin := wall()
 	for i := range list {
 		o := &list[i]
 		o.gone = o.ask && !k.l.notify.valid(o.id)
@@ -170,13 +170,13 @@ func (k *kicker) look(list []look) {
 			o.sig = pendingSignals(o.tid)
 		}
 		o.seen = true
-		if i >= kickAlways && time.Since(begin) > kickAtOnce {
+		if i >= kickAlways && since(begin) > kickAtOnce {
 			break
 		}
 	}
 	next := begin.Add(kickEvery)
 	if len(list) > kickAlways {
-		next = begin.Add(max(kickEvery, kickShare*time.Since(begin)))
+		next = begin.Add(max(kickEvery, kickShare*since(begin)))
 	}
 	k.l.do(func() { k.looked(list, next) })
 }
@@ -196,7 +196,7 @@ func (k *kicker) looked(list []look, next time.Time) {
 		case o.p == nil:
 			if _, there := k.procs[int32(o.tid)]; there && o.sig.shared {
 				k.told[int32(o.tid)] = struct{}{}
-				next = time.Now()
+				next = wall()
 			}
 		case o.p.over:
 		case o.gone:

@@ -53,9 +53,12 @@ const logGrace = time.Second
 // close writes the last lines, if somebody reads them.
 func (g *logger) close() {
 	close(g.lines)
+	late := newAlarm()
+	late.Set(logGrace)
+	defer late.Stop()
 	select {
 	case <-g.ended:
-	case <-time.After(logGrace):
+	case <-late.C:
 	}
 }
 

@@ -275,12 +275,12 @@ func (l *loop) look() {
 	if l.notifyFD < 0 {
 		return
 	}
-	if now := time.Now(); now.Sub(l.looked) >= lookEvery {
+	if now := wall(); now.Sub(l.looked) >= lookEvery {
 		if pollNow(l.notifyFD, unix.POLLIN)&unix.POLLIN != 0 {
 			l.early = true
 			l.take()
 		}
-		l.looked = time.Now()
+		l.looked = wall()
 	}
 }
 
@@ -380,11 +380,11 @@ func (l *loop) end() {
 	if len(l.batch) == cap(l.batch) {
 		share = slice / 8
 	}
-	for begin := time.Now(); len(l.ending) > 0; {
+	for begin := wall(); len(l.ending) > 0; {
 		s := shift(&l.ending)
 		s.toEnd = false
 		s.pump()
-		if time.Since(begin) > share {
+		if since(begin) > share {
 			break
 		}
 	}
@@ -411,7 +411,7 @@ func (l *loop) wait(ms int) {
 		n = 0
 	}
 	l.batch, l.pos, l.early = l.batch[:n], 0, false
-	l.looked = time.Now() // epoll has told of notifications
+	l.looked = wall() // epoll has told of notifications
 }
 
 // serveStack handles what the host's sockets have to say, a slice at most.
@@ -435,7 +435,7 @@ func (l *loop) serveStack() {
 			if n < len(l.stack) {
 				continue
 			}
-			if now := time.Now(); begin.IsZero() {
+			if now := wall(); begin.IsZero() {
 				begin = now
 			} else if now.Sub(begin) > slice {
 				l.stackTold.Store(true)
@@ -454,7 +454,7 @@ func (l *loop) timeout() int {
 	if at.IsZero() {
 		return -1
 	}
-	d := time.Until(at)
+	d := at.Sub(wall())
 	if d <= 0 {
 		return 0
 	}
@@ -475,7 +475,7 @@ func (l *loop) expire() {
 	if l.timers.empty() && l.scanner.at.IsZero() && l.kicker.at.IsZero() {
 		return
 	}
-	now := time.Now()
+	now := wall()
 	l.timers.expire(now)
 	if !l.scanner.at.IsZero() && !now.Before(l.scanner.at) {
 		l.scanner.start()

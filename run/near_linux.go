@@ -78,9 +78,9 @@ func (c *call) answerFD(fd, flags int) (int, syscall.Errno) {
 		return c.addFD(fd, flags, true)
 	}
 	var m move
-	begin := time.Now()
+	begin := wall()
 	here := near.next() && m.here(c.t.tid)
-	defer func() { near.note(here, time.Since(begin)) }()
+	defer func() { near.note(here, since(begin)) }()
 	if !here {
 		return c.addFD(fd, flags, true)
 	}

@@ -155,9 +155,9 @@ func (s *netlinkSock) ready(events uint32) {
 // routes is bounded by the room, and of sockets there may be many.
 func (s *netlinkSock) pump(waits bool) {
 	waits = waits && s.session.Protocol == rtnl.NETLINK_ROUTE
-	late := func(begin time.Time) bool { return !waits && time.Since(begin) > slice }
+	late := func(begin time.Time) bool { return !waits && since(begin) > slice }
 	was, lost := s.told, s.lost
-	for begin := time.Now(); s.far >= 0 && !s.full; {
+	for begin := wall(); s.far >= 0 && !s.full; {
 		b := s.next()
 		if b == nil && !s.session.Pending() {
 			break

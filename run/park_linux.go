@@ -73,7 +73,7 @@ func (c *call) park(list *waiters, try func(*call) result, d timeout, expired sy
 		c.waits.limit(d, expired)
 		return result{how: park}
 	}
-	p := &parked{try: try, list: list, index: -1, kick: -1, since: time.Now()}
+	p := &parked{try: try, list: list, index: -1, kick: -1, since: wall()}
 	c.waits = p
 	p.c = *c
 	p.limit(d, expired)
@@ -87,7 +87,7 @@ func (c *call) park(list *waiters, try func(*call) result, d timeout, expired sy
 // limit ends the call after d with expired, unless it has a limit.
 func (p *parked) limit(d timeout, expired syscall.Errno) {
 	if d.after > 0 && p.until.IsZero() {
-		p.until, p.expired = time.Now().Add(d.after), expired
+		p.until, p.expired = wall().Add(d.after), expired
 		heap.Push(&p.c.l.timers, p)
 	}
 }

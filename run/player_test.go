@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"usock"
+	"usock/clock"
 	"usock/internal/abi"
 	"usock/link"
 )
@@ -84,7 +85,7 @@ func playerOf(t testing.TB, config usock.Config) *player {
 	t.Cleanup(runtime.UnlockOSThread)
 	// Its time stands still, so that no timer's goroutine is in the host, where it would
 	// carry the loop's packets a moment later: what the loop has sent has come.
-	config.Clock = new(usock.ManualClock)
+	config.Clock = new(clock.Manual)
 	who := new(Caller)
 	if config.Capable == nil {
 		config.Capable = who.Capable
@@ -536,7 +537,7 @@ var localhost = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 
 // addr returns the struct sockaddr of a port of this host.
 func (p *player) addr(port uint16) (addr, size uint64) {
-	b := p.put(abi.AppendAddr(nil, usock.Addr{Family: usock.AF_INET, IP: localhost, Port: port}))
+	b := p.put(usock.Addr{Family: usock.AF_INET, IP: localhost, Port: port}.AppendSockaddr(nil))
 	return at(b), uint64(len(b))
 }
 

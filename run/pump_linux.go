@@ -83,7 +83,7 @@ func (s *sock) setFar(fd int) syscall.Errno {
 	if e := s.l.watch(fd, farEvents, s); e != 0 {
 		return e
 	}
-	s.far = end{fd: fd, writable: true}
+	s.far, s.wide = end{fd: fd, writable: true}, false
 	return 0
 }
 

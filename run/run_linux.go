@@ -213,13 +213,14 @@ func endDescendants(r *reaper, guard int) {
 	}
 	signalAll(unix.SIGTERM)
 	signalAll(unix.SIGCONT)
-	limit := time.NewTimer(grace)
+	limit := newAlarm()
+	limit.Set(grace)
 	defer limit.Stop()
 	kill := false
 	for r.left(guard) {
 		if kill {
 			signalAll(unix.SIGKILL)
-			limit.Reset(10 * time.Millisecond) // for one that forked meanwhile
+			limit.Set(10 * time.Millisecond) // for one that forked meanwhile
 		}
 		select {
 		case <-r.sigs:

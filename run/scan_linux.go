@@ -49,7 +49,7 @@ func (n *scanner) soon() {
 }
 
 func (n *scanner) by(d time.Duration) {
-	if at := time.Now().Add(d); n.at.IsZero() || at.Before(n.at) {
+	if at := wall().Add(d); n.at.IsZero() || at.Before(n.at) {
 		n.at = at
 	}
 }
@@ -75,13 +75,13 @@ func (n *scanner) start() {
 	n.number++
 	number := n.number
 	go func() {
-		begin := time.Now()
+		begin := wall()
 		b, err := os.ReadFile("/proc/net/unix")
 		var open map[uint64]struct{}
 		if err == nil {
 			open = unixInodes(b)
 		}
-		took := time.Since(begin)
+		took := since(begin)
 		n.l.do(func() { n.result(open, number, took) })
 	}()
 }
@@ -150,7 +150,7 @@ func (n *scanner) compare(open map[uint64]struct{}, number uint64) {
 // scan looks whether it was his.
 func (n *scanner) release() {
 	if len(n.closed) > 0 {
-		for begin := time.Now(); len(n.closed) > 0 && time.Since(begin) < slice; {
+		for begin := wall(); len(n.closed) > 0 && since(begin) < slice; {
 			s := shift(&n.closed)
 			if s.state == released {
 				continue

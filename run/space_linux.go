@@ -127,7 +127,7 @@ func (l *loop) room() syscall.Errno {
 // wantsRoom has the calls that wait for the socket tried again when there may be a
 // descriptor. It returns false once this one has waited long enough for that.
 func (c *call) wantsRoom() bool {
-	now := time.Now()
+	now := wall()
 	if c.wantUntil.IsZero() {
 		c.wantUntil = now.Add(c.l.space.wantFor)
 	}
@@ -144,7 +144,7 @@ func (c *call) wantsRoom() bool {
 // at one time are many threads', and a moment later some of them need none any more.
 // A call that makes a descriptor has an error of its own for that.
 func (l *loop) wantRoom(n notification, until time.Time) bool {
-	now := time.Now()
+	now := wall()
 	if r := l.calls[n.data.nr]; r == nil || r.is&gives != 0 || !until.IsZero() && now.After(until) {
 		l.space.tell()
 		return false
@@ -160,14 +160,14 @@ func (l *loop) wantRoom(n notification, until time.Time) bool {
 // hungry has feed look again after d, or when something is given back.
 func (l *loop) hungry(d time.Duration) {
 	l.space.tell()
-	l.feedAt = sooner(l.feedAt, time.Now().Add(d))
+	l.feedAt = sooner(l.feedAt, wall().Add(d))
 	l.space.freed = false
 }
 
 // feed has the starved listeners and the calls without room look again. It returns false
 // when the turn is another thread's.
 func (l *loop) feed(me *turn) bool {
-	if len(l.starved)+len(l.wanting) == 0 || !l.space.freed && time.Now().Before(l.feedAt) {
+	if len(l.starved)+len(l.wanting) == 0 || !l.space.freed && wall().Before(l.feedAt) {
 		return true
 	}
 	list := l.starved

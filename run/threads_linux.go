@@ -74,7 +74,9 @@ func keepThreads(n int) error {
 // template thread makes it a moment later).
 func awaitThreads() {
 	want := []metrics.Sample{{Name: "/sched/threads/total:threads"}}
-	for end := time.Now().Add(time.Second); time.Now().Before(end); time.Sleep(100 * time.Microsecond) {
+	again := newAlarm()
+	for end := wall().Add(time.Second); wall().Before(end); <-again.C {
+		again.Set(100 * time.Microsecond)
 		metrics.Read(want)
 		v, ok := statusField(os.Getpid(), "Threads:")
 		n, err := strconv.ParseUint(v, 10, 64)
@@ -101,13 +103,22 @@ func makeThreads(n int) {
 	left.Wait()
 }
 
-// roomFor reports whether the kernel would make n threads now. It makes as many
+// maxProbed bounds how many threads roomFor asks for.
+const maxProbed = 64
+
+// roomFor reports whether the kernel would make n threads now, at most maxProbed. It makes as many
 // processes, which count as threads do, and ends them again. Nothing else tells: the
 // limits of the cgroups above a container cannot be seen in it, nor all the threads
 // of its user.
+//
+// While they are there, the runtime may find no room for a thread of its own, and would end the
+// process. So nothing runs meanwhile that could have it want one: there is one processor, which
+// this goroutine has and does not give up (probe).
 func roomFor(n int) error {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+
 	// They inherit the mask, and a handler would be the runtime's.
 	old, err := blockSignals()
 	if err != nil {
@@ -118,29 +129,45 @@ func roomFor(n int) error {
 	if err := unix.Pipe2(ends[:], unix.O_CLOEXEC); err != nil {
 		return err
 	}
+	defer unix.Close(ends[0])
+
 	stack := new([256]byte)
-	pids := make([]int, 0, n)
-	for range n {
-		pid := spawnWaiter(unsafe.Pointer(&stack[len(stack)-16]), ends[0], ends[1])
-		if e := syscall.Errno(-pid); e == unix.EAGAIN || e == unix.ENOMEM {
-			err = errNoThreads
-		}
-		if pid < 0 {
-			break // any other error says nothing about threads
-		}
-		pids = append(pids, pid)
+	e := probe(min(n, maxProbed), unsafe.Pointer(&stack[len(stack)-16]), ends[0], ends[1])
+	runtime.KeepAlive(stack)
+	if e == unix.EAGAIN || e == unix.ENOMEM {
+		return errNoThreads
 	}
-	unix.Close(ends[1])
-	for _, pid := range pids {
+	return nil // any other error says nothing about threads
+}
+
+// probe makes n processes at a time, closes the pipe's writing end w, which ends them, and waits for
+// them. It returns why there are not n. The scheduler has no say from its begin to its end: no
+// function is called at whose entry a goroutine gives way, no system call is one of those during
+// which another takes the processor, and signals are blocked.
+//
+//go:nosplit
+func probe(n int, stack unsafe.Pointer, r, w int) (e syscall.Errno) {
+	var pids [maxProbed]int32
+	made := 0
+	for made < n {
+		pid := spawnWaiter(stack, r, w)
+		if pid < 0 {
+			e = syscall.Errno(-pid)
+			break
+		}
+		pids[made] = int32(pid)
+		made++
+	}
+	syscall.RawSyscall(unix.SYS_CLOSE, uintptr(w), 0, 0)
+	for i := range made {
 		for {
-			if _, err := unix.Wait4(pid, nil, unix.WALL, nil); err != unix.EINTR {
+			_, _, e := syscall.RawSyscall6(unix.SYS_WAIT4, uintptr(pids[i]), 0, unix.WALL, 0, 0, 0)
+			if e != unix.EINTR {
 				break
 			}
 		}
 	}
-	unix.Close(ends[0])
-	runtime.KeepAlive(stack)
-	return err
+	return e
 }
 
 // spawnWaiter makes a process that shares this one's memory, closes its copy of the

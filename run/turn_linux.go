@@ -215,10 +215,11 @@ func (l *loop) enter(me *turn) {
 // watch gives the turn of a thread that is stuck to the next. It ends with the loop.
 func (l *loop) watchTurns() {
 	t := &l.turns
-	tick := time.NewTicker(watchTick)
+	tick, every := newAlarm(), watchTick
 	defer tick.Stop()
 	last, quiet, hurry := uint64(0), 0, 0
 	for {
+		tick.Set(every)
 		select {
 		case <-t.closed:
 			return
@@ -226,15 +227,14 @@ func (l *loop) watchTurns() {
 		}
 		if hurry > 0 {
 			if hurry--; hurry == 0 {
-				tick.Reset(watchTick)
+				every = watchTick
 			}
 		}
 		n := t.away.Load()
 		if n != 0 && n == last {
 			if t.free.Load() > 0 && t.away.CompareAndSwap(n, 0) {
 				l.pass()
-				hurry = hurryFor
-				tick.Reset(hurriedTick)
+				hurry, every = hurryFor, hurriedTick
 			}
 			continue
 		}
@@ -286,7 +286,7 @@ const (
 	forgiven  = 10 * slowMost // without another
 )
 
-func (p *process) slow() bool { return p != nil && (p.away > 0 || time.Now().Before(p.slowUntil)) }
+func (p *process) slow() bool { return p != nil && (p.away > 0 || wall().Before(p.slowUntil)) }
 
 // late takes note of a call that took long.
 func (p *process) late(now time.Time) {
@@ -310,9 +310,9 @@ func (c *call) away(f func()) syscall.Errno {
 	}
 	var took time.Duration
 	kept := l.away(slow, func() {
-		begin := time.Now()
+		begin := wall()
 		f()
-		took = time.Since(begin)
+		took = since(begin)
 	})
 	switch {
 	case slow:
@@ -328,7 +328,7 @@ func (c *call) away(f func()) syscall.Errno {
 	}
 	l.caller.calls(c)
 	if !slow || took >= watchTick {
-		p.late(time.Now())
+		p.late(wall())
 	}
 	if p.away == 0 {
 		l.late, p.queue = append(l.late, p.queue...), nil

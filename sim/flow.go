@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"usock"
+	"usock/clock"
 )
 
 // FlowConfig describes a TCP connection that carries bytes that are checked.
@@ -39,6 +40,7 @@ type Flow struct {
 	// Meter counts what the second host receives.
 	Meter Meter
 
+	n        *Net
 	c        FlowConfig
 	from, to *Host
 	begin    time.Time
@@ -47,6 +49,7 @@ type Flow struct {
 	mu       sync.Mutex
 	res      FlowResult // mu
 	listen   *usock.Socket
+	accepted bool // in manual time
 }
 
 // FlowResult is what became of a flow.
@@ -79,10 +82,15 @@ func (n *Net) Flow(from, to *Host, c FlowConfig) *Flow {
 	if c.Chunk == 0 {
 		c.Chunk = 64 << 10
 	}
-	f := &Flow{c: c, from: from, to: to, begin: time.Now(), done: make(chan struct{})}
-	f.Meter.begin = f.begin
+	f := &Flow{n: n, c: c, from: from, to: to, begin: clock.Wall(n.clock), done: make(chan struct{})}
+	f.Meter.from(n.clock)
 	if err := f.listenAt(n.port()); err != nil {
 		n.t.Fatalf("sim: flow from %s to %s: listening: %v", from.name, to.name, err)
+	}
+	if n.manual != nil {
+		f.listen.SetNonblock(true)
+		f.startManual()
+		return f
 	}
 	f.wg.Add(2)
 	go f.client()
@@ -98,8 +106,26 @@ func (n *Net) Flow(from, to *Host, c FlowConfig) *Flow {
 // Began returns when the flow began.
 func (f *Flow) Began() time.Time { return f.begin }
 
-// Wait waits for the end of the flow and returns what became of it.
+// since is how long ago the flow began.
+func (f *Flow) since() time.Duration { return clock.Wall(f.n.clock).Sub(f.begin) }
+
+// ended reports whether it is over.
+func (f *Flow) ended() bool {
+	select {
+	case <-f.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// Wait waits for the end of the flow, in manual time by letting time pass, and returns what
+// became of it.
 func (f *Flow) Wait() FlowResult {
+	if f.n.manual != nil && !f.n.Until(f.ended, f.c.Limit+settleEvery) {
+		f.fail(errors.New("nothing happens any more"))
+		return f.res
+	}
 	<-f.done
 	return f.res
 }
@@ -211,24 +237,31 @@ func (f *Flow) note(s *usock.Socket, to *usock.TCPInfo) {
 // nothing to an orphan, whose patience is short, and keeps the counters.
 func (f *Flow) settle(s *usock.Socket, info *usock.TCPInfo) {
 	f.mu.Lock()
-	f.res.Closed = max(f.res.Closed, time.Since(f.begin))
+	f.res.Closed = max(f.res.Closed, f.since())
 	f.mu.Unlock()
 	f.note(s, info)
 	defer f.note(s, info)
-	for time.Since(f.begin) < f.c.Limit {
-		state := ""
-		for _, k := range s.Host().Sockets() {
-			if k.ID == s.ID() {
-				state = k.State
-			}
+	for f.since() < f.c.Limit && unacknowledged(s) {
+		f.n.Sleep(settleEvery)
+	}
+}
+
+// settleEvery is how often it is looked whether a peer has acknowledged everything.
+const settleEvery = 50 * time.Millisecond
+
+// unacknowledged reports whether the peer has not acknowledged everything that was sent, the
+// end of the stream included.
+func unacknowledged(s *usock.Socket) bool {
+	for _, k := range s.Host().Sockets() {
+		if k.ID != s.ID() {
+			continue
 		}
-		switch state {
+		switch k.State {
 		case "ESTAB", "FIN-WAIT-1", "CLOSE-WAIT", "CLOSING", "LAST-ACK":
-			time.Sleep(50 * time.Millisecond)
-		default:
-			return
+			return true
 		}
 	}
+	return false
 }
 
 // exchange sends n bytes, or for so long, and receives want bytes, or any number,
@@ -251,7 +284,7 @@ func (f *Flow) exchange(s *usock.Socket, n int64, d time.Duration, got *int64, w
 		f.mu.Lock()
 		*got = k
 		if m != nil {
-			f.res.Elapsed = time.Since(f.begin)
+			f.res.Elapsed = f.since()
 		}
 		f.mu.Unlock()
 	})
@@ -263,7 +296,7 @@ func (f *Flow) send(s *usock.Socket, n int64, d time.Duration) error {
 		k := int64(f.c.Chunk)
 		if d == 0 {
 			k = min(k, n-sent)
-		} else if time.Since(f.begin) >= d {
+		} else if f.since() >= d {
 			k = 0
 		}
 		if k == 0 {

@@ -1,18 +1,12 @@
 package sim_test
 
 import (
-	"cmp"
 	"flag"
 	"fmt"
-	"math"
 	"os"
 	"path/filepath"
-	"runtime"
-	"slices"
-	"strconv"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"usock/link"
@@ -60,50 +54,27 @@ func (c cell) impairment() link.Impairment {
 // run carries as much as the rate could in some seconds, at most 8 MiB, in as many
 // seconds at most.
 func (c cell) run(t *testing.T, congestion string, seed uint64) (res sim.FlowResult, to link.ImpairStats) {
-	synctest.Test(t, func(t *testing.T) {
-		n, a, b, l := pair(t, seed, sim.Both(c.impairment()))
-		n.Start()
-		f := n.Flow(a, b, sim.FlowConfig{
-			Bytes: min(8<<20, int64(c.rate/8)*5), Congestion: congestion, Chunk: 256 << 10,
-		})
-		res = f.Wait()
-		to, _ = l.Stats()
+	n, a, b, l := manualPair(t, seed, sim.Both(c.impairment()))
+	n.Start()
+	defer n.Close()
+	f := n.Flow(a, b, sim.FlowConfig{
+		Bytes: min(8<<20, int64(c.rate/8)*5), Congestion: congestion, Chunk: 256 << 10,
 	})
+	res = f.Wait()
+	to, _ = l.Stats()
 	return res, to
-}
-
-// median is the middle one of three runs by goodput: BBR has more than one way to
-// go where much is lost and reordered.
-func (c cell) median(t *testing.T, congestion string, seed uint64) (sim.FlowResult, link.ImpairStats) {
-	if congestion != "bbr" {
-		return c.run(t, congestion, seed)
-	}
-	type outcome struct {
-		res sim.FlowResult
-		to  link.ImpairStats
-	}
-	var runs [3]outcome
-	for i := range runs {
-		runs[i].res, runs[i].to = c.run(t, congestion, seed)
-		if runs[i].res.Err != nil {
-			return runs[i].res, runs[i].to
-		}
-	}
-	slices.SortFunc(runs[:], func(a, b outcome) int { return cmp.Compare(a.res.Goodput(), b.res.Goodput()) })
-	return runs[1].res, runs[1].to
 }
 
 // The grid: what a bulk transfer of 8 MiB (of 6.25 MB at 10 Mbit/s) yields, in
 // Mbit/s, and which share of the data packets are retransmissions, in percent.
 // The loss and the reordering are both ways. A row of the table is a point of the
-// grid; its numbers may stray by a tolerance from those kept in testdata.
+// grid; its numbers are those kept in testdata.
 func TestGrid(t *testing.T) {
-	oneProcessor(t)
 	for _, congestion := range []string{"cubic", "reno", "bbr"} {
 		t.Run(congestion, func(t *testing.T) {
 			g := golden{name: "grid-" + congestion, head: "delay\trate\treorder\tloss\tMbit/s\tretrans"}
 			for i, c := range grid() {
-				res, to := c.median(t, congestion, uint64(i))
+				res, to := c.run(t, congestion, uint64(i))
 				if res.Err != nil {
 					t.Errorf("%v: %v", c, res.Err)
 				}
@@ -125,7 +96,8 @@ func TestGrid(t *testing.T) {
 	}
 }
 
-// golden is a table of numbers that is kept in testdata.
+// golden is a table of numbers that is kept in testdata. In manual time they are the same on
+// every machine: there is no tolerance.
 type golden struct {
 	name, head string
 	keys       []string
@@ -142,33 +114,9 @@ func (g *golden) add(key string, v ...float64) {
 
 func (g *golden) path() string { return filepath.Join("testdata", g.name+".golden") }
 
-// The tolerances: a share, and a difference besides. Goroutines that are ready at
-// the same time run in the same order each time on one processor, but timers of one
-// moment go off in any order in a bubble. That matters to BBR, which paces with
-// them, most where it overfills a queue; and where a tenth is lost, as timeouts then
-// decide.
-func (g *golden) tolerance(key string, column int) (relative, absolute float64) {
-	bbr := strings.Contains(g.name+key, "bbr")
-	switch {
-	case bbr && strings.Contains(g.column(key, column), "retrans"):
-		return 0.75, 0.5
-	case strings.HasSuffix(key, "\t10%"):
-		return 0.6, 0.5
-	case bbr:
-		return 0.25, 0.5
-	}
-	return 0.1, 0.1
-}
-
 // column is the heading of the column so many after the key.
 func (g *golden) column(key string, n int) string {
 	return strings.Split(g.head, "\t")[strings.Count(key, "\t")+1+n]
-}
-
-// oneProcessor has the goroutines of a test run in the same order each time.
-func oneProcessor(t *testing.T) {
-	n := runtime.GOMAXPROCS(1)
-	t.Cleanup(func() { runtime.GOMAXPROCS(n) })
 }
 
 // compare holds the table against the one kept, or replaces that with -update.
@@ -211,13 +159,8 @@ func (g *golden) compare(t *testing.T) {
 			continue
 		}
 		for i, text := range fields[n:] {
-			want, err := strconv.ParseFloat(text, 64)
-			if err != nil {
-				t.Fatal(err)
-			}
-			relative, absolute := g.tolerance(key, i)
-			if math.Abs(got[i]-want) > relative*math.Abs(want)+absolute {
-				t.Errorf("%s: %s is %.2f, was %.2f", key, g.column(key, i), got[i], want)
+			if now := fmt.Sprintf("%.2f", got[i]); now != text {
+				t.Errorf("%s: %s is %s, was %s", key, g.column(key, i), now, text)
 			}
 		}
 	}

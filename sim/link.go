@@ -62,7 +62,7 @@ func (l *Link) open() error {
 		MTU:           l.config.MTU,
 		SmallSegments: true,
 	})
-	imp, err := link.Impair(x, link.ImpairConfig{Out: l.config.To, In: l.config.Back, Seed: l.seed})
+	imp, err := link.Impair(x, link.ImpairConfig{Out: l.config.To, In: l.config.Back, Seed: l.seed, Clock: l.a.net.clock})
 	if err != nil {
 		return err
 	}

@@ -3,12 +3,15 @@ package sim
 import (
 	"sync"
 	"time"
+
+	"usock/clock"
 )
 
 // Meter counts bytes over time. Its zero value counts from the first Add.
 type Meter struct {
 	mu    sync.Mutex
-	begin time.Time
+	clock clock.Clock // nil: nothing was counted
+	begin time.Duration
 	total int64
 	bins  []int64 // bytes of each bin
 }
@@ -20,16 +23,19 @@ const bin = 10 * time.Millisecond
 func (m *Meter) Add(n int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.begin.IsZero() {
-		m.begin = time.Now()
+	if m.clock == nil {
+		m.from(clock.System())
 	}
-	i := int(time.Since(m.begin) / bin)
+	i := int((m.clock.Now() - m.begin) / bin)
 	for len(m.bins) <= i {
 		m.bins = append(m.bins, 0)
 	}
 	m.bins[i] += n
 	m.total += n
 }
+
+// from has the meter count on the clock c from now on.
+func (m *Meter) from(c clock.Clock) { m.clock, m.begin = c, c.Now() }
 
 // Bytes returns how many bytes were counted.
 func (m *Meter) Bytes() int64 {
@@ -60,7 +66,7 @@ func Jain(shares []float64) float64 {
 	sum, squares := 0.0, 0.0
 	for _, x := range shares {
 		sum += x
-		squares += x * x
+		squares += float64(x * x) // not fused: the same on all processors
 	}
 	if squares == 0 {
 		return 1

@@ -2,9 +2,11 @@ package sim
 
 import (
 	"encoding/binary"
+	"math/rand/v2"
 	"net/netip"
 
 	"usock"
+	"usock/clock"
 	"usock/link"
 )
 
@@ -24,12 +26,18 @@ type Net struct {
 	links   []*Link
 	started bool
 	ports   uint16
+
+	clock    clock.Clock
+	manual   *clock.Manual     // the clock, if it is one
+	programs []func() Progress // in manual time
+	driving  bool              // time passes
 }
 
 // New returns an empty network. It is closed when the test ends.
 func New(t TB, seed uint64) *Net {
-	n := &Net{t: t, seed: seed, ports: 10000}
+	n := &Net{t: t, seed: seed, ports: 10000, clock: clock.System()}
 	t.Cleanup(n.Close)
+	tellSeed(t, seed)
 	return n
 }
 
@@ -38,7 +46,8 @@ type Host struct {
 	*usock.Host
 
 	// Config is what the host is made with, to be changed before the network is
-	// started. Name, Interfaces and Forward are filled in.
+	// started. Name, Interfaces and Forward are filled in, and Clock and Seed where they are
+	// not set.
 	Config usock.Config
 
 	name  string
@@ -83,9 +92,20 @@ func (n *Net) Start() {
 			n.t.Fatalf("sim: link %s: %v", l.name(), err)
 		}
 	}
+	names := n.names()
+	random := rand.New(rand.NewPCG(n.seed, 1))
 	for _, h := range n.hosts {
 		c := h.Config
 		c.Name = h.name
+		if c.Names == nil {
+			c.Names = names
+		}
+		if c.Clock == nil {
+			c.Clock = n.clock
+		}
+		if seed := random.Uint64(); c.Seed == 0 {
+			c.Seed = seed | 1
+		}
 		c.Interfaces = h.interfaces()
 		var err error
 		if h.Host, err = usock.NewHost(c); err != nil {

@@ -17,6 +17,14 @@ func pair(t *testing.T, seed uint64, c sim.LinkConfig) (n *sim.Net, a, b *sim.Ho
 	return n, a, b, l
 }
 
+// manualPair is pair in manual time.
+func manualPair(t *testing.T, seed uint64, c sim.LinkConfig) (n *sim.Net, a, b *sim.Host, l *sim.Link) {
+	n = sim.NewManual(t, seed)
+	a, b = n.Host("a"), n.Host("b")
+	l = n.Link(a, b, c)
+	return n, a, b, l
+}
+
 func TestFlow(t *testing.T) {
 	for _, v6 := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {

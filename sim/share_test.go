@@ -3,7 +3,6 @@ package sim_test
 import (
 	"fmt"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"usock"
@@ -12,9 +11,9 @@ import (
 )
 
 // dumbbell is a network in which n senders reach n receivers through one link
-// between two routers.
+// between two routers, in manual time.
 func dumbbell(t *testing.T, seed uint64, n int, bottleneck sim.LinkConfig, config *usock.TCPConfig) (*sim.Net, []*sim.Host, []*sim.Host, *sim.Link) {
-	net := sim.New(t, seed)
+	net := sim.NewManual(t, seed)
 	r1, r2 := net.Router("r1"), net.Router("r2")
 	shared := net.Link(r1, r2, bottleneck)
 	var from, to []*sim.Host
@@ -32,92 +31,79 @@ func dumbbell(t *testing.T, seed uint64, n int, bottleneck sim.LinkConfig, confi
 // Flows that share a bottleneck share it fairly, also those that come later, and
 // use it up.
 func TestFairness(t *testing.T) {
-	oneProcessor(t)
 	g := golden{name: "fairness", head: "flows\tcontrol\tJain\tMbit/s\tretrans %"}
 	for _, c := range []struct {
 		flows int
 		cc    string
 		least float64
 	}{{2, "cubic", 0.9}, {10, "cubic", 0.9}, {2, "reno", 0.9}, {10, "reno", 0.9}, {2, "bbr", 0.8}, {10, "bbr", 0.8}} {
-		synctest.Test(t, func(t *testing.T) {
-			const rate, lasts = 20e6, 40 * time.Second
-			net, from, to, _ := dumbbell(t, 7, c.flows, sim.Both(link.Impairment{
-				Delay: 10 * time.Millisecond, Rate: rate, Limit: link.Amount{Bytes: rate / 8 / 20},
-			}), nil)
-			var flows []*sim.Flow
-			for i := range from {
-				flows = append(flows, net.Flow(from[i], to[i], sim.FlowConfig{
-					Duration: lasts - time.Since(start(flows)), Congestion: c.cc,
-				}))
-				time.Sleep(500 * time.Millisecond)
+		const rate, lasts = 20e6, 40 * time.Second
+		net, from, to, _ := dumbbell(t, 7, c.flows, sim.Both(link.Impairment{
+			Delay: 10 * time.Millisecond, Rate: rate, Limit: link.Amount{Bytes: rate / 8 / 20},
+		}), nil)
+		var flows []*sim.Flow
+		for i := range from {
+			flows = append(flows, net.Flow(from[i], to[i], sim.FlowConfig{
+				Duration: lasts - net.Clock().Now(), Congestion: c.cc,
+			}))
+			net.Sleep(500 * time.Millisecond)
+		}
+		var shares []float64
+		var sum, sent, again float64
+		for i, f := range flows {
+			res := f.Wait()
+			if res.Err != nil {
+				t.Error(res.Err)
 			}
-			var shares []float64
-			var sum, sent, again float64
-			for i, f := range flows {
-				res := f.Wait()
-				if res.Err != nil {
-					t.Error(res.Err)
-				}
-				began := time.Duration(i) * 500 * time.Millisecond
-				share := f.Meter.Rate(15*time.Second-began, lasts-time.Second-began)
-				shares = append(shares, share)
-				sum += share
-				sent += float64(res.Info.DataSegsOut)
-				again += float64(res.Info.TotalRetrans)
-			}
-			j := sim.Jain(shares)
-			if j < c.least {
-				t.Errorf("%d flows of %s: Jain's index %.3f, shares %.0f", c.flows, c.cc, j, shares)
-			}
-			if sum < 0.9*rate {
-				t.Errorf("%d flows of %s: %.1f Mbit/s of 20", c.flows, c.cc, sum/1e6)
-			}
-			g.add(fmt.Sprintf("%d\t%s", c.flows, c.cc), j, sum/1e6, 100*again/max(sent, 1))
-		})
+			began := time.Duration(i) * 500 * time.Millisecond
+			share := f.Meter.Rate(15*time.Second-began, lasts-time.Second-began)
+			shares = append(shares, share)
+			sum += share
+			sent += float64(res.Info.DataSegsOut)
+			again += float64(res.Info.TotalRetrans)
+		}
+		j := sim.Jain(shares)
+		if j < c.least {
+			t.Errorf("%d flows of %s: Jain's index %.3f, shares %.0f", c.flows, c.cc, j, shares)
+		}
+		if sum < 0.9*rate {
+			t.Errorf("%d flows of %s: %.1f Mbit/s of 20", c.flows, c.cc, sum/1e6)
+		}
+		g.add(fmt.Sprintf("%d\t%s", c.flows, c.cc), j, sum/1e6, 100*again/max(sent, 1))
 	}
 	g.compare(t)
-}
-
-// start is when the first flow began: now, if there is none.
-func start(flows []*sim.Flow) time.Time {
-	if len(flows) == 0 {
-		return time.Now()
-	}
-	return flows[0].Began()
 }
 
 // A bottleneck that marks instead of dropping (RFC 3168): with ECN the flows share
 // it without a retransmission.
 func TestECN(t *testing.T) {
 	for _, cc := range []string{"cubic", "reno"} {
-		synctest.Test(t, func(t *testing.T) {
-			config := usock.DefaultTCPConfig()
-			config.ECN = usock.ECNOn
-			net, from, to, shared := dumbbell(t, 1, 2, sim.Both(link.Impairment{
-				Delay: 10 * time.Millisecond, Rate: 20e6,
-				Limit: link.Amount{Bytes: 250_000}, Mark: link.Amount{Bytes: 50_000},
-			}), config)
-			f := net.Flow(from[0], to[0], sim.FlowConfig{Duration: 20 * time.Second, Congestion: cc})
-			h := net.Flow(from[1], to[1], sim.FlowConfig{Duration: 20 * time.Second, Congestion: cc})
-			rate := 0.0
-			for _, f := range []*sim.Flow{f, h} {
-				res := f.Wait()
-				if res.Err != nil {
-					t.Fatal(res.Err)
-				}
-				if k, n := res.Info.TotalRetrans, res.Info.DataSegsOut; float64(k) > 0.001*float64(n) {
-					t.Errorf("%s: %d retransmissions of %d segments", cc, k, n)
-				}
-				rate += f.Meter.Rate(2*time.Second, 19*time.Second)
+		config := usock.DefaultTCPConfig()
+		config.ECN = usock.ECNOn
+		net, from, to, shared := dumbbell(t, 1, 2, sim.Both(link.Impairment{
+			Delay: 10 * time.Millisecond, Rate: 20e6,
+			Limit: link.Amount{Bytes: 250_000}, Mark: link.Amount{Bytes: 50_000},
+		}), config)
+		f := net.Flow(from[0], to[0], sim.FlowConfig{Duration: 20 * time.Second, Congestion: cc})
+		h := net.Flow(from[1], to[1], sim.FlowConfig{Duration: 20 * time.Second, Congestion: cc})
+		rate := 0.0
+		for _, f := range []*sim.Flow{f, h} {
+			res := f.Wait()
+			if res.Err != nil {
+				t.Fatal(res.Err)
 			}
-			st, _ := shared.Stats()
-			if st.Marked == 0 || st.Dropped > 0 {
-				t.Errorf("%s: %d marked, %d dropped", cc, st.Marked, st.Dropped)
+			if k, n := res.Info.TotalRetrans, res.Info.DataSegsOut; float64(k) > 0.001*float64(n) {
+				t.Errorf("%s: %d retransmissions of %d segments", cc, k, n)
 			}
-			if rate < 15e6 {
-				t.Errorf("%s: %.1f Mbit/s of 20", cc, rate/1e6)
-			}
-		})
+			rate += f.Meter.Rate(2*time.Second, 19*time.Second)
+		}
+		st, _ := shared.Stats()
+		if st.Marked == 0 || st.Dropped > 0 {
+			t.Errorf("%s: %d marked, %d dropped", cc, st.Marked, st.Dropped)
+		}
+		if rate < 15e6 {
+			t.Errorf("%s: %.1f Mbit/s of 20", cc, rate/1e6)
+		}
 	}
 }
 
@@ -132,39 +118,34 @@ func TestNothingLost(t *testing.T) {
 			{Delay: 100 * time.Millisecond, Jitter: 50 * time.Millisecond},
 			{Delay: 10 * time.Microsecond, Rate: 1e9, Limit: link.Amount{Bytes: 8 << 20}},
 		} {
-			synctest.Test(t, func(t *testing.T) {
-				n, a, b, _ := pair(t, 1, sim.Both(m))
-				n.Start()
-				res := n.Flow(a, b, sim.FlowConfig{Bytes: 8 << 20, Congestion: cc}).Wait()
-				if in := res.Info; res.Err != nil || in.TotalRetrans > 0 || in.TotalRTO > 0 {
-					t.Errorf("%s, %+v: %d retransmissions, %d timeouts, %v", cc, m, in.TotalRetrans, in.TotalRTO, res.Err)
-				}
-			})
+			n, a, b, _ := manualPair(t, 1, sim.Both(m))
+			n.Start()
+			res := n.Flow(a, b, sim.FlowConfig{Bytes: 8 << 20, Congestion: cc}).Wait()
+			if in := res.Info; res.Err != nil || in.TotalRetrans > 0 || in.TotalRTO > 0 {
+				t.Errorf("%s, %+v: %d retransmissions, %d timeouts, %v", cc, m, in.TotalRetrans, in.TotalRTO, res.Err)
+			}
 		}
 	}
 }
 
 // Long transfers over 10 ms each way without a limit to the rate: the path of the
-// comparison with the kernel (docs/TCP.md), in virtual time.
+// comparison with the kernel (docs/TCP.md), in manual time.
 func TestLossyGoodput(t *testing.T) {
-	oneProcessor(t)
 	g := golden{name: "lossy", head: "control\tloss\tMbit/s\tretrans %"}
 	for _, cc := range []string{"cubic", "bbr"} {
 		for _, loss := range []float64{0, 0.001, 0.01, 0.03} {
-			synctest.Test(t, func(t *testing.T) {
-				n, a, b, _ := pair(t, 5, sim.Both(link.Impairment{Delay: 10 * time.Millisecond, Loss: loss}))
-				n.Start()
-				res := n.Flow(a, b, sim.FlowConfig{Duration: 4 * time.Second, Congestion: cc, Chunk: 1 << 20}).Wait()
-				if res.Err != nil {
-					t.Error(res.Err)
-				}
-				in := &res.Info
-				g.add(fmt.Sprintf("%s\t%g%%", cc, loss*100), res.Goodput()/1e6,
-					100*float64(in.TotalRetrans)/float64(in.DataSegsOut))
-				if in.TotalRTO > 4 {
-					t.Errorf("%s, %g %%: %d timeouts", cc, loss*100, in.TotalRTO)
-				}
-			})
+			n, a, b, _ := manualPair(t, 5, sim.Both(link.Impairment{Delay: 10 * time.Millisecond, Loss: loss}))
+			n.Start()
+			res := n.Flow(a, b, sim.FlowConfig{Duration: 4 * time.Second, Congestion: cc, Chunk: 1 << 20}).Wait()
+			if res.Err != nil {
+				t.Error(res.Err)
+			}
+			in := &res.Info
+			g.add(fmt.Sprintf("%s\t%g%%", cc, loss*100), res.Goodput()/1e6,
+				100*float64(in.TotalRetrans)/float64(in.DataSegsOut))
+			if in.TotalRTO > 4 {
+				t.Errorf("%s, %g %%: %d timeouts", cc, loss*100, in.TotalRTO)
+			}
 		}
 	}
 	g.compare(t)

@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"usock"
@@ -62,7 +61,7 @@ func randomImpairment(r *rand.Rand) link.Impairment {
 	case chance(r, 0.3):
 		m.Loss = r.Float64() * 0.2
 	case chance(r, 0.3):
-		m.Burst = link.Burst{Enter: r.Float64() * 0.02, Leave: 0.4 + r.Float64()*0.6, LossBad: 0.3 + 0.7*r.Float64()}
+		m.Burst = link.Burst{Enter: r.Float64() * 0.02, Leave: 0.4 + float64(r.Float64()*0.6), LossBad: 0.3 + float64(0.7*r.Float64())}
 	}
 	if chance(r, 0.4) {
 		m.Reorder = r.Float64() * 0.1
@@ -75,7 +74,7 @@ func randomImpairment(r *rand.Rand) link.Impairment {
 		m.Corrupt = r.Float64() * 0.03
 	}
 	if chance(r, 0.5) {
-		m.Rate = uint64(200_000 + r.ExpFloat64()*20e6)
+		m.Rate = uint64(200_000 + float64(r.ExpFloat64()*20e6))
 		if chance(r, 0.5) {
 			m.Limit.Packets = 1 + r.IntN(200)
 		}
@@ -138,48 +137,47 @@ func newSoakCase(seed uint64) soakCase {
 // run carries the bytes and returns an error if one is amiss, the end is not in
 // order, or anything is left behind.
 func (c *soakCase) run(t *testing.T, seed uint64) (err error) {
-	synctest.Test(t, func(t *testing.T) {
-		lc := sim.LinkConfig{MTU: c.mtu, To: c.to, Back: c.back, BlackHole: c.hole}
-		if *soakPcap != "" {
-			lc.Capture, lc.CaptureFar = capture(t, *soakPcap+".a.pcapng"), capture(t, *soakPcap+".b.pcapng")
-		}
-		n, a, b, l := pair(t, seed, lc)
-		n.Start()
-		f := n.Flow(a, b, sim.FlowConfig{
-			Bytes: c.bytes, Back: c.more, Congestion: c.congestion, Chunk: c.chunk, IPv6: c.v6,
-			Limit: 4 * time.Hour,
-			Setup: func(s *usock.Socket) {
-				if c.sndbuf != 0 {
-					s.SetSockOptInt(usock.SOL_SOCKET, usock.SO_SNDBUF, c.sndbuf)
-				}
-				if c.rcvbuf != 0 {
-					s.SetSockOptInt(usock.SOL_SOCKET, usock.SO_RCVBUF, c.rcvbuf)
-				}
-				if c.nodelay {
-					s.SetSockOptInt(usock.SOL_TCP, usock.TCP_NODELAY, 1)
-				}
-			},
-		})
-		stop := make(chan struct{})
-		go c.disturb(l, seed, stop)
-		res := f.Wait()
-		close(stop)
-		if err = res.Err; err != nil {
-			return
-		}
-		// The connections end by themselves: retransmissions of the last FIN, and
-		// TIME-WAIT, take minutes at most.
-		time.Sleep(30 * time.Minute)
-		for _, h := range []*sim.Host{a, b} {
-			if left := h.Sockets(); len(left) > 0 {
-				err = fmt.Errorf("host %s: %s of %v left", h.Name(), left[0].State, left[0].Local)
+	lc := sim.LinkConfig{MTU: c.mtu, To: c.to, Back: c.back, BlackHole: c.hole}
+	if *soakPcap != "" {
+		lc.Capture, lc.CaptureFar = capture(t, *soakPcap+".a.pcapng"), capture(t, *soakPcap+".b.pcapng")
+	}
+	n, a, b, l := manualPair(t, seed, lc)
+	defer n.Close()
+	n.Start()
+	f := n.Flow(a, b, sim.FlowConfig{
+		Bytes: c.bytes, Back: c.more, Congestion: c.congestion, Chunk: c.chunk, IPv6: c.v6,
+		Limit: 4 * time.Hour,
+		Setup: func(s *usock.Socket) {
+			if c.sndbuf != 0 {
+				s.SetSockOptInt(usock.SOL_SOCKET, usock.SO_SNDBUF, c.sndbuf)
 			}
-		}
-		if *soakSeed >= 0 {
-			to, back := l.Stats()
-			t.Logf("%+v\n%+v\nto %+v\nback %+v", *c, res, to, back)
-		}
+			if c.rcvbuf != 0 {
+				s.SetSockOptInt(usock.SOL_SOCKET, usock.SO_RCVBUF, c.rcvbuf)
+			}
+			if c.nodelay {
+				s.SetSockOptInt(usock.SOL_TCP, usock.TCP_NODELAY, 1)
+			}
+		},
 	})
+	over := false
+	c.disturb(n, l, seed, &over)
+	res := f.Wait()
+	over = true
+	if res.Err != nil {
+		return res.Err
+	}
+	// The connections end by themselves: retransmissions of the last FIN, and
+	// TIME-WAIT, take minutes at most.
+	n.Sleep(30 * time.Minute)
+	for _, h := range []*sim.Host{a, b} {
+		if left := h.Sockets(); len(left) > 0 {
+			err = fmt.Errorf("host %s: %s of %v left", h.Name(), left[0].State, left[0].Local)
+		}
+	}
+	if *soakSeed >= 0 {
+		to, back := l.Stats()
+		t.Logf("%+v\n%+v\nto %+v\nback %+v", *c, res, to, back)
+	}
 	return err
 }
 
@@ -193,35 +191,29 @@ func capture(t *testing.T, name string) io.Writer {
 	return w
 }
 
-// disturb cuts the link and changes it, and leaves it as it was in the beginning.
-func (c *soakCase) disturb(l *sim.Link, seed uint64, stop chan struct{}) {
+// disturb cuts the link and changes it, until over is set, and leaves it as it was in the
+// beginning.
+func (c *soakCase) disturb(n *sim.Net, l *sim.Link, seed uint64, over *bool) {
 	r := rand.New(rand.NewPCG(seed, 0xd157))
-	wait := func(d time.Duration) bool {
-		select {
-		case <-stop:
-			return false
-		case <-time.After(d):
-			return true
-		}
+	at := time.Duration(0)
+	after := func(d time.Duration, do func()) {
+		at += d
+		n.Clock().NewAlarm(func() {
+			if !*over {
+				do()
+			}
+		}).Set(at)
 	}
 	for _, k := range c.cuts {
-		if !wait(k.after) {
-			return
-		}
-		l.CutTo(k.to, k.back)
-		if !wait(k.lasts) {
-			return
-		}
-		l.Heal()
+		after(k.after, func() { l.CutTo(k.to, k.back) })
+		after(k.lasts, l.Heal)
 	}
 	for range c.changes {
-		if !wait(between(r, 0, 3*time.Second)) {
-			return
-		}
-		l.Set(randomImpairment(r), randomImpairment(r))
+		d, to, back := between(r, 0, 3*time.Second), randomImpairment(r), randomImpairment(r)
+		after(d, func() { l.Set(to, back) })
 	}
-	if c.changes > 0 && wait(3*time.Second) {
-		l.Set(c.to, c.back)
+	if c.changes > 0 {
+		after(3*time.Second, func() { l.Set(c.to, c.back) })
 	}
 }
 

@@ -6,10 +6,24 @@ type Log struct {
 	events []Event
 	makers []any // of the events that are not signed yet, which are the last ones
 	memory map[any]any
+	note   struct {
+		why   Why
+		times uint8
+	}
 }
 
 // Last returns the event that was added last, to be completed.
 func (l *Log) Last() *Event { return &l.events[len(l.events)-1] }
+
+// Note keeps why the next segment is sent again, and for which time, until TakeNote.
+func (l *Log) Note(why Why, times uint8) { l.note.why, l.note.times = why, times }
+
+// TakeNote returns what was noted, and forgets it; NoReason: nothing.
+func (l *Log) TakeNote() (why Why, times uint8) {
+	why, times = l.note.why, l.note.times
+	l.note.why, l.note.times = NoReason, 0
+	return why, times
+}
 
 // Memory returns what a maker of events has kept here, to know what is new; nil: nothing.
 func (l *Log) Memory(maker any) any { return l.memory[maker] }

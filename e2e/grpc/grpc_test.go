@@ -15,7 +15,29 @@ import (
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
 	"usock"
+	"usock/link"
+	"usock/sim"
 )
+
+// TestSim has gRPC run over a simulated link: the dialer is one line.
+func TestSim(t *testing.T) {
+	l := sim.NewListener(t, sim.Both(link.Impairment{Delay: 5 * time.Millisecond}))
+	srv := grpc.NewServer()
+	healthpb.RegisterHealthServer(srv, health.NewServer())
+	go srv.Serve(l)
+	defer srv.Stop()
+	conn, err := grpc.NewClient("passthrough:///server", grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithContextDialer(l.Dialer))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	begin := time.Now()
+	r, err := healthpb.NewHealthClient(conn).Check(t.Context(), &healthpb.HealthCheckRequest{})
+	if err != nil || r.Status != healthpb.HealthCheckResponse_SERVING || time.Since(begin) < 20*time.Millisecond {
+		t.Errorf("%v, %v after %v", r, err, time.Since(begin))
+	}
+}
 
 func TestUnaryAndStreaming(t *testing.T) {
 	h, err := usock.NewHost(usock.Config{})

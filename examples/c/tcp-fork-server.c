@@ -37,7 +37,9 @@ static void handle_children(void)
 int main(int argc, char **argv)
 {
 	long port = number(argc, argv, 1, DEFAULT_PORT, 0, 65535);
-	int listener = tcp_listener(port, 128);
+	/* Clients come faster than processes are made. With a short queue those that
+	 * find it full when their handshake ends may be reset once they send. */
+	int listener = tcp_listener(port, SOMAXCONN);
 
 	handle_children();
 	announce(listener);

@@ -4,3 +4,5 @@
 //
 // abi imports only the standard library.
 package abi
+
+//go:generate go run ./gen

@@ -13,11 +13,18 @@ import (
 	"testing"
 )
 
-// module is the module's path, and root where it is from here.
-const (
-	module = "usock"
-	root   = "../.."
-)
+// root is where the module is from here.
+const root = "../.."
+
+// module is the module's path, as go.mod has it.
+var module = func() string {
+	b, err := os.ReadFile(root + "/go.mod")
+	if err != nil {
+		panic(err)
+	}
+	line, _, _ := strings.Cut(string(b), "\n")
+	return strings.TrimPrefix(line, "module ")
+}()
 
 // house says what each package may import: packages of the module by their folder
 // ("." is the one at the top), others by a prefix of their path. The standard
@@ -26,15 +33,19 @@ const (
 var house = map[string][]string{
 	// What users import.
 	".": {
-		"internal/abi", "internal/buf", "internal/host", "internal/inet", "internal/ip", "internal/pkt", "internal/socket",
-		"internal/tcp", "internal/unix", "internal/wait", "link", "trace",
+		"clock", "internal/abi", "internal/buf", "internal/host", "internal/inet", "internal/ip", "internal/pkt", "internal/socket",
+		"internal/tcp", "internal/timer", "internal/unix", "internal/wait", "link", "packet", "cc", "trace",
+		"golang.org/x/net/dns/", "golang.org/x/net/ipv4", "golang.org/x/sys/unix",
 	},
+	"clock":   {},
+	"packet":  {},
+	"cc":      {},
 	"trace":   {},
-	"link":    {"internal/buf", "internal/offload", "internal/pkt", "internal/wire", "golang.org/x/sys/", "golang.zx2c4.com/wireguard/"},
-	"sim":     {".", "link"},
+	"link":    {"packet", "clock", "internal/buf", "internal/offload", "internal/pkt", "internal/wire", "golang.org/x/sys/", "golang.zx2c4.com/wireguard/"},
+	"sim":     {".", "clock", "link", "packet"},
 	"inspect": {".", "link"},
-	"gateway": {".", "link", "golang.org/x/sys/", "golang.org/x/net/dns/"},
-	"run":     {".", "link", "internal/abi", "internal/rtnl", "golang.org/x/sys/", "golang.org/x/net/bpf"},
+	"gateway": {".", "clock", "link", "golang.org/x/sys/", "golang.org/x/net/dns/"},
+	"run":     {".", "clock", "link", "internal/abi", "internal/rtnl", "golang.org/x/sys/", "golang.org/x/net/bpf"},
 
 	// The command.
 	"cmd/usock": {".", "gateway", "link", "run", "inspect", "github.com/spf13/", "golang.org/x/term", "golang.org/x/sys/"},
@@ -51,24 +62,33 @@ var house = map[string][]string{
 	},
 
 	// The lock domain.
-	"internal/host": {"internal/pkt", "internal/timer", "internal/wait", "trace"},
+	"internal/host": {"clock", "internal/pkt", "internal/timer", "internal/wait", "trace"},
 
 	// Pure cores. timer is for its Never and wait for its event masks: no queue of
 	// either is theirs.
 	"internal/tcp":  {"internal/buf", "internal/cc", "internal/timer", "internal/wait", "internal/wire", "trace"},
 	"internal/sctp": {"internal/buf", "internal/cc", "internal/timer", "internal/wait", "internal/wire"},
 
+	// A program for those who take the module elsewhere.
+	"internal/tools/rename": {},
+
 	// The ground.
 	"internal/offload": {"internal/buf", "internal/pkt", "internal/wire"},
-	"internal/pkt":     {"internal/buf"},
+	"internal/pkt":     {"packet"},
 	"internal/abi":     {},
+	"internal/abi/gen": {},
 	"internal/rtnl":    {"github.com/mdlayher/netlink"},
 	"internal/bpf":     {},
 	"internal/wire":    {},
-	"internal/cc":      {},
-	"internal/buf":     {},
+	"internal/cc":      {"cc"},
+	"internal/buf":     {"packet"},
 	"internal/timer":   {},
 	"internal/wait":    {},
+
+	// Programs that write pages about the code.
+	"internal/tools/tree":         {},
+	"internal/tools/requirements": {"internal/tools/tree"},
+	"internal/tools/figures":      {"internal/tools/tree"},
 }
 
 // free are folders whose packages are not the house's: examples import what users

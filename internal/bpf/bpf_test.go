@@ -9,7 +9,7 @@ import (
 )
 
 // bytesOf returns a program as SO_ATTACH_FILTER has it.
-func bytesOf(ins []Instruction) []byte { return (&Program{ins}).Append(nil) }
+func bytesOf(ins []Instruction) []byte { return (&Program{ins: ins}).Append(nil) }
 
 func packet(b []byte, cuts ...int) *Packet {
 	p := new(Packet)

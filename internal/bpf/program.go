@@ -20,7 +20,10 @@ const (
 )
 
 // Program is a program that was checked.
-type Program struct{ ins []Instruction }
+type Program struct {
+	ins    []Instruction
+	random bool // one of them may load a random number
+}
 
 // Parse reads a program from the structs sock_filter that follow each other in b, and
 // refuses what Linux refuses (bpf_check_classic), with EINVAL.
@@ -29,13 +32,14 @@ func Parse(b []byte) (*Program, error) {
 	if len(b)%instructionLen != 0 || n == 0 || n > maxInstructions {
 		return nil, syscall.EINVAL
 	}
-	p := &Program{make([]Instruction, n)}
+	p := &Program{ins: make([]Instruction, n)}
 	for i := range p.ins {
 		x := b[instructionLen*i:]
 		p.ins[i] = Instruction{
 			Code: binary.NativeEndian.Uint16(x), Jt: x[2], Jf: x[3], K: binary.NativeEndian.Uint32(x[4:]),
 		}
 	}
+	p.random = slices.ContainsFunc(p.ins, drawsRandom)
 	if !p.sound() || !p.initialized() {
 		return nil, syscall.EINVAL
 	}
@@ -99,6 +103,14 @@ var allowed = func() map[uint16]bool {
 	}
 	return t
 }()
+
+// Random reports whether the program may load a random number.
+func (p *Program) Random() bool { return p.random }
+
+// drawsRandom reports whether an instruction may load a random number.
+func drawsRandom(i Instruction) bool {
+	return i.Code&7 == classLD && (i.Code&0xe0 == modeIND || i.Code&0xe0 == modeABS && i.K == ancillary+ancRandom)
+}
 
 // sound reports whether each instruction makes sense where it stands.
 func (p *Program) sound() bool {

@@ -1,9 +1,6 @@
 package bpf
 
-import (
-	"encoding/binary"
-	"math/rand/v2"
-)
+import "encoding/binary"
 
 // maxParts is how many pieces a packet may lie in.
 const maxParts = 8
@@ -18,6 +15,7 @@ type Packet struct {
 	Ifindex   uint32
 	LinkType  uint32 // ARPHRD_*
 	PayOffset uint32 // where the transport's payload begins
+	Random    uint32 // what SKF_AD_RANDOM loads, of a program that asks for it (Program.Random)
 
 	parts [maxParts][]byte
 	n     int
@@ -226,7 +224,7 @@ func (p *Packet) ancillary(what, a, x uint32) uint32 {
 	case ancPayOffset:
 		return p.PayOffset
 	case ancRandom:
-		return rand.Uint32()
+		return p.Random
 	}
 	return 0
 }

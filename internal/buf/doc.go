@@ -1,10 +1,6 @@
-// Package buf holds the bytes that travel: reference-counted blocks, views into
-// them, and the queues that streams are made of.
+// Package buf holds the queues that streams are made of: what a sender keeps until it is
+// acknowledged, what a receiver keeps until it is read, and what came out of order. They refer to
+// the blocks and views of package packet, whose names buf has for the packages above.
 //
-// A byte is copied into a [Block] once, by the program that sends it, and out of
-// it once, by the program that receives it. Everything between refers to the
-// block through a [View]. Reference counts live here and nowhere else; they are
-// atomic because the two ends of an in-memory link are hosts with two locks.
-//
-// buf imports only the standard library. Begin with block.go.
+// buf imports packet and the standard library. Begin with queue.go.
 package buf

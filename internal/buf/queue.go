@@ -41,32 +41,29 @@ func (q *Queue) Mem() int { return int(q.mem) }
 // Push adds v at the end and takes over the reference. A view that continues the
 // last one in its block is joined to it.
 func (q *Queue) Push(v View) {
-	if v.n == 0 {
+	if v.Len() == 0 {
 		v.Release()
 		return
 	}
 	if q.r.n > 0 {
-		t := q.r.back()
-		if t.b == v.b && t.off+t.n == v.off {
-			t.n += v.n
-			q.end += uint64(v.n)
+		if q.r.back().Join(v) {
+			q.end += uint64(v.Len())
 			v.Release()
 			return
 		}
 	}
-	q.own = v.b.refs.Load() == 1
-	q.mem += int64(len(v.b.data))
+	q.own = v.Sole()
+	q.mem += int64(v.Cap())
 	q.r.push(piece{v, q.end})
-	q.end += uint64(v.n)
+	q.end += uint64(v.Len())
 }
 
 // PushVec moves the views of x to the end.
 func (q *Queue) PushVec(x *Vec) {
-	for i := x.first; i < x.last; i++ {
-		q.Push(x.v[i])
-		x.v[i] = View{}
+	for _, v := range x.Views() {
+		q.Push(v)
 	}
-	x.first, x.last, x.n = 0, 0, 0
+	x.Moved()
 }
 
 // small is the size of the block that short appends are gathered in.
@@ -75,17 +72,17 @@ const small = 16 << 10
 // Append copies p to the end: into the last block if it has room, else into a new
 // one.
 func (q *Queue) Append(p []byte) {
-	if q.r.n > 0 && q.own && q.r.back().extend(p) {
+	if q.r.n > 0 && q.own && q.r.back().Extend(p) {
 		q.end += uint64(len(p))
 		return
 	}
 	b := New(max(small, len(p)))
-	q.Push(b.View(0, copy(b.data, p)))
+	q.Push(b.View(0, copy(b.Bytes(), p)))
 }
 
 // Extend copies p into the last block, and reports false if there is no room.
 func (q *Queue) Extend(p []byte) bool {
-	if q.r.n == 0 || !q.own || !q.r.back().extend(p) {
+	if q.r.n == 0 || !q.own || !q.r.back().Extend(p) {
 		return false
 	}
 	q.end += uint64(len(p))
@@ -115,7 +112,7 @@ func (q *Queue) Slice(off uint64, n int, x *Vec) int {
 	for i := q.find(off); done < n && !x.Full(); i++ {
 		p := q.r.at(i)
 		from := int(off - p.pos)
-		v := p.Slice(from, min(int(p.n), from+n-done))
+		v := p.Slice(from, min(p.Len(), from+n-done))
 		v.Retain()
 		x.Append(v)
 		done += v.Len()
@@ -135,12 +132,12 @@ func (q *Queue) Drop(off uint64) {
 		p := q.r.at(0)
 		if p.end() > off {
 			if off > p.pos {
-				p.View = p.Slice(int(off-p.pos), int(p.n))
+				p.View = p.Slice(int(off-p.pos), p.Len())
 				p.pos = off
 			}
 			break
 		}
-		q.mem -= int64(len(p.b.data))
+		q.mem -= int64(p.Cap())
 		p.Release()
 		q.r.popFront()
 		popped++
@@ -154,18 +151,18 @@ func (q *Queue) Drop(off uint64) {
 func (q *Queue) Take(max int, dst []View) []View {
 	for max > 0 && q.r.n > 0 {
 		p := q.r.at(0)
-		if int(p.n) > max {
+		if p.Len() > max {
 			v := p.Slice(0, max)
 			v.Retain()
-			p.View = p.Slice(max, int(p.n))
+			p.View = p.Slice(max, p.Len())
 			p.pos += uint64(max)
 			q.base += uint64(max)
 			return append(dst, v)
 		}
 		dst = append(dst, p.View)
-		max -= int(p.n)
-		q.base += uint64(p.n)
-		q.mem -= int64(len(p.b.data))
+		max -= p.Len()
+		q.base += uint64(p.Len())
+		q.mem -= int64(p.Cap())
 		q.r.popFront()
 	}
 	q.hint = 0
@@ -181,7 +178,7 @@ func (q *Queue) Peek(off uint64, max int, dst []View) []View {
 	for i := q.r.after(off); max > 0 && i < q.r.n; i++ {
 		p := q.r.at(i)
 		from := int(off - p.pos)
-		v := p.Slice(from, min(int(p.n), from+max))
+		v := p.Slice(from, min(p.Len(), from+max))
 		v.Retain()
 		dst = append(dst, v)
 		max -= v.Len()
@@ -196,20 +193,20 @@ func (q *Queue) Cut(off uint64) {
 	p := q.r.at(i)
 	k := int(off - p.pos)
 	switch {
-	case p.n == 1:
-		q.mem -= int64(len(p.b.data))
+	case p.Len() == 1:
+		q.mem -= int64(p.Cap())
 		p.Release()
 		q.r.remove(i)
 	case k == 0:
-		p.View = p.Slice(1, int(p.n))
-	case k == int(p.n)-1:
+		p.View = p.Slice(1, p.Len())
+	case k == p.Len()-1:
 		p.View = p.Slice(0, k)
 		i++
 	default:
-		rest := piece{p.Slice(k+1, int(p.n)), off}
+		rest := piece{p.Slice(k+1, p.Len()), off}
 		rest.Retain()
 		p.View = p.Slice(0, k)
-		q.mem += int64(len(rest.b.data))
+		q.mem += int64(rest.Cap())
 		i++
 		q.r.insert(i, rest)
 		i++

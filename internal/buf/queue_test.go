@@ -229,11 +229,11 @@ func checkPieces(t *testing.T, q *Reassembly) {
 	n, mem, last := 0, 0, uint64(0)
 	for i := range q.r.n {
 		p := q.r.at(i)
-		if p.pos < last || p.n == 0 {
+		if p.pos < last || p.Len() == 0 {
 			t.Fatalf("piece %d overlaps", i)
 		}
 		last = p.end()
-		n += int(p.n)
+		n += p.Len()
 		mem += p.Cap()
 	}
 	if n != q.Len() || mem != q.Mem() {

@@ -34,29 +34,29 @@ func (q *Reassembly) End() uint64 {
 // first range [from, to) that was not.
 func (q *Reassembly) Insert(off uint64, v View) (added int, from, to uint64) {
 	i := q.r.after(off)
-	for v.n > 0 {
+	for v.Len() > 0 {
 		if i < q.r.n {
 			if p := q.r.at(i); p.pos <= off {
-				have := min(p.end()-off, uint64(v.n))
+				have := min(p.end()-off, uint64(v.Len()))
 				if from == to {
 					from, to = off, off
 				}
 				if to == off {
 					to += have
 				}
-				v = v.Slice(int(have), int(v.n))
+				v = v.Slice(int(have), v.Len())
 				off += have
 				i++
 				continue
 			}
 		}
-		n := uint64(v.n)
+		n := uint64(v.Len())
 		if i < q.r.n {
 			n = min(n, q.r.at(i).pos-off)
 		}
 		i = q.put(i, off, v.Slice(0, int(n)))
 		added += int(n)
-		v = v.Slice(int(n), int(v.n))
+		v = v.Slice(int(n), v.Len())
 		off += n
 	}
 	v.Release()
@@ -69,13 +69,12 @@ func (q *Reassembly) Insert(off uint64, v View) (added int, from, to uint64) {
 func (q *Reassembly) put(i uint32, off uint64, v View) uint32 {
 	if i > 0 {
 		p := q.r.at(i - 1)
-		if p.end() == off && p.b == v.b && p.off+p.n == v.off {
-			p.n += v.n
+		if p.end() == off && p.Join(v) {
 			return i
 		}
 	}
 	v.Retain()
-	q.mem += int64(len(v.b.data))
+	q.mem += int64(v.Cap())
 	q.r.insert(i, piece{v, off})
 	return i + 1
 }
@@ -88,22 +87,22 @@ func (q *Reassembly) MoveTo(dst *Queue) {
 		if p.pos > dst.end {
 			return
 		}
-		q.n -= int64(p.n)
-		q.mem -= int64(len(p.b.data))
+		q.n -= int64(p.Len())
+		q.mem -= int64(p.Cap())
 		q.r.popFront()
 		if p.end() <= dst.end {
 			p.Release()
 			continue
 		}
-		dst.Push(p.Slice(int(dst.end-p.pos), int(p.n)))
+		dst.Push(p.Slice(int(dst.end-p.pos), p.Len()))
 	}
 }
 
 // DropBack frees the last piece, to make room for bytes that come before it.
 func (q *Reassembly) DropBack() {
 	p := q.r.back()
-	q.n -= int64(p.n)
-	q.mem -= int64(len(p.b.data))
+	q.n -= int64(p.Len())
+	q.mem -= int64(p.Cap())
 	p.Release()
 	q.r.popBack()
 }

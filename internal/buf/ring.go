@@ -8,7 +8,7 @@ type piece struct {
 	pos uint64 // stream offset of the first byte
 }
 
-func (p *piece) end() uint64 { return p.pos + uint64(p.n) }
+func (p *piece) end() uint64 { return p.pos + uint64(p.Len()) }
 
 // ring is a double-ended list of pieces. Its array comes from a pool and goes
 // back when the list becomes empty, so that an idle stream holds none.

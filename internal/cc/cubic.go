@@ -117,15 +117,15 @@ func (c *Cubic) avoid(a *Ack, n uint32) {
 	if s.wEst >= float64(s.prior) {
 		alpha = 1
 	}
-	s.wEst += alpha * float64(n) / cwnd * float64(c.mss)
+	s.wEst += float64(float64(alpha*float64(n)/cwnd) * float64(c.mss))
 
 	t := a.Now - s.epoch
 	if c.wCubic(t) < s.wEst {
 		cwnd = max(cwnd, s.wEst)
 	} else {
 		// Sections 4.4 and 4.5.
-		target := min(max(c.wCubic(t+a.SRTT), cwnd), 1.5*cwnd)
-		cwnd += (target - cwnd) / cwnd * float64(n)
+		target := min(max(c.wCubic(t+a.SRTT), cwnd), float64(1.5*cwnd))
+		cwnd += float64((target - cwnd) / cwnd * float64(n))
 	}
 	cwnd = min(cwnd, MaxWindow)
 	c.cwnd = uint32(cwnd)
@@ -143,13 +143,23 @@ func (c *Cubic) begin(now time.Duration) {
 		s.wMax = c.cwnd
 		return
 	}
-	s.k = float32(math.Cbrt(float64(s.wMax-c.cwnd) / float64(c.mss) / cubicC))
+	s.k = float32(cubeRoot(float64(s.wMax-c.cwnd) / float64(c.mss) / cubicC))
 }
 
 // wCubic is W_cubic(t) in bytes (section 4.2, equation 1).
 func (c *Cubic) wCubic(t time.Duration) float64 {
 	d := t.Seconds() - float64(c.shape.k)
-	return cubicC*d*d*d*float64(c.mss) + float64(c.shape.wMax)
+	return float64(cubicC*d*d*d*float64(c.mss)) + float64(c.shape.wMax)
+}
+
+// cubeRoot returns the cube root of x, which is positive, by four of Newton's steps from a
+// third of the exponent: the same on all processors, which math.Cbrt is not (see doc.go).
+func cubeRoot(x float64) float64 {
+	r := math.Float64frombits(math.Float64bits(x)/3 + 0x2a9f7893_00000000)
+	for range 4 {
+		r -= (r - x/(r*r)) / 3
+	}
+	return r
 }
 
 // reduce sets ssthresh (section 4.6) and W_max, which is less when the window had

@@ -273,3 +273,12 @@ func TestCost(t *testing.T) {
 		}
 	}
 }
+
+// The cube root is that of package math, as far as a float32 goes.
+func TestCubeRoot(t *testing.T) {
+	for x := 1e-6; x < 1e10; x *= 1.01 {
+		if got, want := cubeRoot(x), math.Cbrt(x); math.Abs(got-want) > 1e-12*want {
+			t.Fatalf("of %v: %v, want %v", x, got, want)
+		}
+	}
+}

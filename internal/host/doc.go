@@ -23,9 +23,9 @@
 //
 // # Time
 //
-// Now is a duration since the host's epoch, read from the clock once an entry.
-// The clock is the time package, which testing/synctest makes virtual, or a
-// [Manual] clock.
+// Now is a duration since the clock's epoch, read from the clock once an entry.
+// The clock is the machine's, which testing/synctest makes virtual, or another one
+// (package clock).
 //
-// host may import timer, wait, pkt. Begin with host.go.
+// host may import clock, timer, wait, pkt. Begin with host.go.
 package host

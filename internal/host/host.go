@@ -3,6 +3,7 @@ package host
 import (
 	"time"
 
+	"usock/clock"
 	"usock/internal/pkt"
 	"usock/internal/timer"
 	"usock/internal/wait"
@@ -19,8 +20,8 @@ type Host struct {
 	Traced func(*trace.Log)
 
 	mu    mutex
-	clock Clock
-	alarm Alarm
+	clock clock.Clock
+	alarm clock.Alarm
 
 	// All below is guarded by mu.
 
@@ -39,7 +40,7 @@ type Host struct {
 }
 
 // New returns a host on the clock c.
-func New(c Clock) *Host {
+func New(c clock.Clock) *Host {
 	h := &Host{clock: c, armed: timer.Never}
 	h.alarm = c.NewAlarm(h.expire)
 	return h
@@ -59,6 +60,15 @@ func (h *Host) Now() time.Duration {
 	}
 	return h.now
 }
+
+// Clock returns the host's clock.
+func (h *Host) Clock() clock.Clock { return h.clock }
+
+// Wall returns the time of day on the host's clock.
+func (h *Host) Wall() time.Time { return clock.Wall(h.clock) }
+
+// Stamp returns Wall in ns since 1970: what packets are stamped with.
+func (h *Host) Stamp() int64 { return h.Wall().UnixNano() }
 
 // maxDirty is how many ports a Leave flushes, and functions it calls, without allocating.
 const maxDirty = 4

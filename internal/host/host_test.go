@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"usock/clock"
 	"usock/internal/pkt"
 	"usock/internal/timer"
 )
@@ -47,7 +48,7 @@ func (s *sink) len() int {
 // TestPortOrder has many goroutines push through one port: each one's packets stay
 // in order, none is lost, and the link is entered by one at a time.
 func TestPortOrder(t *testing.T) {
-	h := New(System())
+	h := New(clock.System())
 	s := &sink{}
 	p := h.NewPort(s)
 	const each, goroutines = 2000, 8
@@ -79,7 +80,7 @@ func TestPortOrder(t *testing.T) {
 // TestPortReentry has a link lead back into the host that sends, as a pipe whose
 // peer answers does: the answer is sent by the flush that is under way.
 func TestPortReentry(t *testing.T) {
-	h := New(System())
+	h := New(clock.System())
 	s := &sink{}
 	p := h.NewPort(s)
 	n := 0
@@ -101,7 +102,7 @@ func TestPortReentry(t *testing.T) {
 }
 
 func TestLoop(t *testing.T) {
-	h := New(System())
+	h := New(clock.System())
 	var got []byte
 	h.Input = func(p *pkt.Packet) {
 		b := p.Payload.Front()[0]
@@ -129,7 +130,7 @@ type alarmed struct {
 func (a *alarmed) Expired(_ *timer.Entry, now time.Duration) { a.at = append(a.at, now) }
 
 func TestManualClock(t *testing.T) {
-	c := new(Manual)
+	c := new(clock.Manual)
 	h := New(c)
 	var a alarmed
 	a.Owner = &a
@@ -162,7 +163,7 @@ func TestManualClock(t *testing.T) {
 // Many goroutines enter a host at once: one is in it at a time, and all get their turn.
 func TestContention(t *testing.T) {
 	const goroutines, entries = 100, 200
-	h := New(&Manual{})
+	h := New(&clock.Manual{})
 	var in, most, n int // guarded by the host's lock
 	var all sync.WaitGroup
 	for range goroutines {

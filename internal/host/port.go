@@ -1,6 +1,9 @@
 package host
 
-import "usock/internal/pkt"
+import (
+	"usock/clock"
+	"usock/internal/pkt"
+)
 
 // maxQueue is how many packets wait in a port while its link is busy.
 const maxQueue = 16 << 10
@@ -17,7 +20,8 @@ type Port struct {
 // NewPort returns a port of h that sends to link, with no lock held and from one
 // goroutine at a time.
 func (h *Host) NewPort(link pkt.Sender) *Port {
-	return &Port{host: h, out: pkt.Relay{To: link, Bound: maxQueue}}
+	later := func(f func()) { clock.Go(h.clock, f) }
+	return &Port{host: h, out: pkt.Relay{To: link, Bound: maxQueue, Later: later}}
 }
 
 // Push queues a packet for the link and takes it over. The host's lock must be
@@ -28,6 +32,9 @@ func (p *Port) Push(k *pkt.Packet) {
 		p.host.dirty = append(p.host.dirty, p)
 	}
 }
+
+// Close frees what waits for the link, and what is pushed from now on.
+func (p *Port) Close() { p.out.Close() }
 
 // Dropped returns how many packets found the queue or the link full.
 func (p *Port) Dropped() uint64 { return p.out.Dropped() }

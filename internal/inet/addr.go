@@ -214,13 +214,8 @@ func (s *Stack) peerAddr(k *socket.Socket, a abi.Addr) (netip.Addr, error) {
 
 // boundTo4 reports whether a socket of IPv6 has an IPv4 address of its own.
 func boundTo4(k *socket.Socket) bool {
-	switch e := k.PCB.(type) {
-	case *tcpEndpoint:
-		return e.addr.Is4()
-	case interface{ base() *dgram }:
-		return e.base().addr.Is4()
-	}
-	return false
+	b, ok := k.PCB.(interface{ to4() bool })
+	return ok && b.to4()
 }
 
 // linkOf returns the interface that an address names, if it means something on one link

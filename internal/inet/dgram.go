@@ -4,7 +4,6 @@ import (
 	"net/netip"
 	"sync/atomic"
 	"syscall"
-	"time"
 
 	"usock/internal/abi"
 	"usock/internal/buf"
@@ -36,8 +35,8 @@ type dgram struct {
 	bytes  int // what the queue costs, and what was fetched from it
 	drops  uint32
 
-	ahead   atomic.Pointer[ahead] // nil until it is worth while
-	fetched int                   // bytes of ahead's datagrams, to be given back
+	prefetched atomic.Pointer[prefetched] // nil until it is worth while
+	fetched    int                        // bytes of prefetched's datagrams, to be given back
 
 	run  run        // of UDP_GRO
 	auto *autoLabel // nil until an IPv6 datagram was sent
@@ -131,10 +130,10 @@ func (d *dgram) push(p *pkt.Packet, m *ip.Meta, sport uint16) bool {
 		ifindex: int32(m.Iface.Index()), drops: d.drops, flow: m.Flow, segment: p.SegmentSize,
 	}
 	if !m.V6 && len(m.Header) > wire.IPv4MinLen {
-		g.options = arrivedOptions(m)
+		g.options = arrivedOptions(m, d.s.Host.Wall())
 	}
 	if d.s.Opt.WantsArrival() {
-		g.at = time.Now().UnixNano()
+		g.at = d.s.Host.Stamp()
 	}
 	d.length++
 	d.bytes += cost
@@ -382,7 +381,7 @@ func (d *dgram) icmp(x *ip.Error, port uint16, payload []byte) {
 	if recverr {
 		q := queuedError{Error: *x, dst: x.Dst, port: port, quote: append([]byte(nil), payload...)}
 		if d.s.Opt.Tells() {
-			q.at = time.Now().UnixNano()
+			q.at = d.s.Host.Stamp()
 		}
 		d.queueError(q)
 	} else if !hard || !d.raddr.IsValid() {

@@ -13,7 +13,7 @@ import (
 // control appends the control messages that the socket's options ask for.
 func (d *dgram) control(b []byte, g *datagram) []byte {
 	o := d.ip()
-	b = d.s.Opt.AppendArrival(b, g.at)
+	b = d.s.AppendArrival(b, g.at)
 	if d.s.Opt.Has(socket.RxqOvfl) && g.drops > 0 {
 		b = abi.AppendCmsg(b, abi.SOL_SOCKET, abi.SO_RXQ_OVFL, binary.NativeEndian.AppendUint32(nil, g.drops))
 	}

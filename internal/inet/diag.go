@@ -16,9 +16,10 @@ type Info struct {
 	ID                     uint64 // 0: without socket
 	Domain, Type, Protocol int
 	Owner                  int32
-	State                  tcp.State // TCP only
-	Local, Peer            netip.AddrPort
-	RecvQ, SendQ           int // bytes; of a listener: connections waiting, and the backlog
+	Kind                   *socket.Kind
+	State                  tcp.State      // without states: Established with a peer, else Closed, as on Linux
+	Local, Peer            netip.AddrPort // of several addresses or associations, the first
+	RecvQ, SendQ           int            // bytes; of a listener: connections waiting, and the backlog
 	Drops                  uint64
 	TCP                    *tcp.Info // connections only
 	Congestion             string    // the name of a connection's congestion control
@@ -28,7 +29,7 @@ type Info struct {
 	Left                   time.Duration // of TIME-WAIT
 }
 
-// Sockets lists every socket, connections without socket and TIME-WAITs, sorted by
+// Sockets lists every socket of the Internet's families, connections without socket and TIME-WAITs, sorted by
 // protocol and number. Locked.
 func (s *Stack) Sockets() []Info {
 	var out []Info
@@ -50,12 +51,14 @@ func (s *Stack) Sockets() []Info {
 // that changes between two calls, some may be missing or listed twice. Locked.
 func (s *Stack) SocketsFrom(out []Info, place, n int) ([]Info, int) {
 	if place&1 == 0 {
-		i := place / 2
-		end := min(i+n, len(s.sockets))
+		i, open := place/2, s.All()
+		end := min(i+n, len(open))
 		for ; i < end; i++ {
-			out = append(out, s.describe(s.sockets[i]))
+			if d, ok := open[i].Proto.(Describer); ok {
+				out = append(out, describe(d, open[i]))
+			}
 		}
-		if end < len(s.sockets) {
+		if end < len(open) {
 			return out, 2 * end
 		}
 		return out, 1
@@ -76,30 +79,46 @@ func (s *Stack) SocketsFrom(out []Info, place, n int) ([]Info, int) {
 	return out, 0
 }
 
+// Describer is a protocol that tells of its sockets.
+type Describer interface {
+	// Describe fills in what the socket's control block knows: addresses, state, queues and
+	// what was dropped. Locked.
+	Describe(*socket.Socket, *Info)
+}
+
 // describe tells of an open socket.
-func (s *Stack) describe(k *socket.Socket) Info {
+func describe(d Describer, k *socket.Socket) Info {
 	in := Info{
-		ID: k.ID, Domain: int(k.Domain), Type: int(k.Type), Protocol: int(k.Protocol), Owner: k.Owner,
+		Kind: k.Proto.Kind(),
+		ID:   k.ID, Domain: int(k.Domain), Type: int(k.Type), Protocol: int(k.Protocol), Owner: k.Owner,
 		RcvBuf: int(k.Opt.RcvBuf), SndBuf: int(k.Opt.SndBuf), Device: int(k.Opt.Device),
 	}
-	in.V6Only = in.Domain == abi.AF_INET6 && v6only(k)
-	switch e := k.PCB.(type) {
-	case *tcpEndpoint:
-		s.tcp.describe(e, &in)
-	case interface{ base() *dgram }:
-		d := e.base()
-		in.Local = netip.AddrPortFrom(d.addr, d.lport)
-		if d.raddr.IsValid() {
-			in.Peer = netip.AddrPortFrom(d.raddr, d.rport)
-		}
-		in.RecvQ, in.Drops = d.bytes, uint64(d.drops)
-	}
+	d.Describe(k, &in)
 	return in
 }
 
+// describe is Describe of the protocols whose control blocks have a dgram.
+func (d *dgram) describe(in *Info) {
+	in.V6Only = in.Domain == abi.AF_INET6 && d.ip().v6only
+	in.Local = netip.AddrPortFrom(d.addr, d.lport)
+	if d.raddr.IsValid() {
+		in.Peer, in.State = netip.AddrPortFrom(d.raddr, d.rport), tcp.Established
+	}
+	in.RecvQ, in.Drops = d.bytes, uint64(d.drops)
+}
+
+// Describe implements Describer.
+func (u *udpProto) Describe(s *socket.Socket, in *Info) { udpOf(s).describe(in) }
+
+// Describe implements Describer.
+func (p *pingProto) Describe(s *socket.Socket, in *Info) { pingOf(s).describe(in) }
+
+// Describe implements Describer.
+func (r *rawProto) Describe(s *socket.Socket, in *Info) { rawOf(s).describe(in) }
+
 // describeConn tells of a connection, unless it has a socket.
 func (s *Stack) describeConn(o nodeOwner) (in Info, ok bool) {
-	in = Info{Type: abi.SOCK_STREAM, Protocol: abi.IPPROTO_TCP}
+	in = Info{Kind: &tcpKind, Type: abi.SOCK_STREAM, Protocol: abi.IPPROTO_TCP}
 	six := false
 	switch o := o.(type) {
 	case *tcpEndpoint:
@@ -107,7 +126,7 @@ func (s *Stack) describeConn(o nodeOwner) (in Info, ok bool) {
 			return in, false
 		}
 		in.ID, in.Owner, six = o.sid, o.pid, o.six
-		s.tcp.describe(o, &in)
+		o.describe(&in)
 	case *timeWait:
 		in.State, six, in.Left = tcp.TimeWait, o.six, max(o.timer.At()-s.Host.Now(), 0)
 		in.Local = netip.AddrPortFrom(o.laddr, o.lport)
@@ -126,7 +145,13 @@ func valid(a, b netip.Addr) netip.Addr {
 	return b
 }
 
-func (t *tcpProto) describe(e *tcpEndpoint, in *Info) {
+// Describe implements Describer.
+func (t *tcpProto) Describe(s *socket.Socket, in *Info) {
+	in.V6Only = in.Domain == abi.AF_INET6 && v6only(s)
+	endpointOf(s).describe(in)
+}
+
+func (e *tcpEndpoint) describe(in *Info) {
 	in.Local = netip.AddrPortFrom(valid(e.laddr, e.addr), e.lport)
 	if l := e.listener; l != nil {
 		in.State, in.RecvQ, in.SendQ = tcp.Listen, l.waiting(), l.backlog

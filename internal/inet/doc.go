@@ -3,9 +3,9 @@
 // an arriving packet finds its endpoint.
 //
 // Everything is guarded by the host's lock, but for what says otherwise. Each
-// change to a TCP connection is followed by tcpEndpoint.update, which pumps its
+// change to a TCP connection is followed by tcpEndpoint.update, which polls its
 // segments out, re-arms its timer, wakes those who wait and looks after its life.
 //
 // inet may import socket, ip, tcp, wire, abi, buf, host, pkt, timer and wait.
-// Begin with stack.go.
+// Begin with stack.go: Protocol is what a protocol over IP has, Register adds one.
 package inet

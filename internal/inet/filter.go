@@ -105,6 +105,9 @@ func (x *ipState) keep(p *pkt.Packet, m *ip.Meta, header, least int) bool {
 	if m.V6 {
 		k.Protocol = etherIPv6
 	}
+	if x.opts.filter.Random() {
+		k.Random = uint32(m.Iface.Random())
+	}
 	switch {
 	case m.Broadcast:
 		k.Type = packetBroadcast

@@ -2,36 +2,52 @@ package inet
 
 import (
 	"net/netip"
-
-	"usock/internal/abi"
 )
 
 // Owner returns the process that acts at local towards remote: by a connection, or else a
 // listener (IPPROTO_TCP), by a UDP socket, or by one for echo requests with local's port for
-// identifier (IPPROTO_ICMP and IPPROTO_ICMPV6), or else a raw one. 0: nobody that is known.
-// Locked.
+// identifier (IPPROTO_ICMP and IPPROTO_ICMPV6), or else a raw one, or by what another
+// protocol's row says. 0: nobody that is known. Locked.
 func (s *Stack) Owner(proto int, local, remote netip.AddrPort) int32 {
-	switch proto {
-	case abi.IPPROTO_TCP:
-		k := tuple{laddr: local.Addr(), raddr: remote.Addr(), lport: local.Port(), rport: remote.Port()}
-		if e, ok := s.tcp.conns.find(&k).(*tcpEndpoint); ok {
-			return e.owner()
-		}
-		if e := s.tcp.listenerFor(&k, 0); e != nil {
-			return e.owner()
-		}
-	case abi.IPPROTO_UDP:
-		if e := s.udp.lookup(local.Addr(), remote.Addr(), local.Port(), remote.Port(), 0); e != nil {
+	if proto >= 0 && proto < len(s.protocols) && s.protocols[proto] != nil {
+		return s.protocols[proto].Owner(proto, local, remote)
+	}
+	return s.raw.owner(proto)
+}
+
+// Owner implements Protocol.
+func (t *tcpProto) Owner(_ int, local, remote netip.AddrPort) int32 {
+	k := tuple{laddr: local.Addr(), raddr: remote.Addr(), lport: local.Port(), rport: remote.Port()}
+	if e, ok := t.conns.find(&k).(*tcpEndpoint); ok {
+		return e.owner()
+	}
+	if e := t.listenerFor(&k, 0); e != nil {
+		return e.owner()
+	}
+	return 0
+}
+
+// Owner implements Protocol.
+func (u *udpProto) Owner(_ int, local, remote netip.AddrPort) int32 {
+	if e := u.lookup(local.Addr(), remote.Addr(), local.Port(), remote.Port(), 0); e != nil {
+		return e.s.Owner
+	}
+	return 0
+}
+
+// Owner implements Protocol.
+func (p *pingProto) Owner(proto int, local, _ netip.AddrPort) int32 {
+	if e := p.lookup(local.Addr().Is6(), local.Port(), local.Addr(), 0); e != nil {
+		return e.s.Owner
+	}
+	return p.raw.owner(proto)
+}
+
+// owner returns the process that has a raw socket of the protocol.
+func (r *rawProto) owner(proto int) int32 {
+	for _, e := range r.all {
+		if int(e.s.Protocol) == proto {
 			return e.s.Owner
-		}
-	default:
-		if e := s.ping.lookup(local.Addr().Is6(), local.Port(), local.Addr(), 0); e != nil {
-			return e.s.Owner
-		}
-		for _, e := range s.raw.all {
-			if int(e.s.Protocol) == proto {
-				return e.s.Owner
-			}
 		}
 	}
 	return 0

@@ -53,8 +53,11 @@ func (p *pingProto) Attach(s *socket.Socket) error {
 	return nil
 }
 
-// Stream implements socket.Proto.
-func (p *pingProto) Stream() bool { return false }
+// pingKind is the facts of the rows for echo requests.
+var pingKind = socket.Kind{Name: "icmp", Level: abi.SOL_SOCKET}
+
+// Kind implements socket.Proto.
+func (p *pingProto) Kind() *socket.Kind { return &pingKind }
 
 // Options implements socket.Proto.
 func (p *pingProto) Options() *socket.Options { return p.options }

@@ -152,6 +152,9 @@ func (b *binding) wildcard() netip.Addr {
 	return netip.IPv4Unspecified()
 }
 
+// to4 reports whether the address is one of IPv4.
+func (b *binding) to4() bool { return b.addr.Is4() }
+
 // unnamed takes off the address that connect has set. bind's stays.
 func (b *binding) unnamed() {
 	if !b.named {

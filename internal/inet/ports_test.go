@@ -5,13 +5,14 @@ import (
 	"syscall"
 	"testing"
 
+	"usock/clock"
 	"usock/internal/host"
 )
 
 // A client can open connections to one place until every ephemeral port is used,
 // the odd ones last, and each port serves one of them.
 func TestChoosePortAll(t *testing.T) {
-	st, err := New(host.New(&host.Manual{}), Config{})
+	st, err := New(host.New(&clock.Manual{}), Config{})
 	if err != nil {
 		t.Fatal(err)
 	}

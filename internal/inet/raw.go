@@ -62,8 +62,11 @@ func (r *rawProto) Attach(s *socket.Socket) error {
 	return nil
 }
 
-// Stream implements socket.Proto.
-func (r *rawProto) Stream() bool { return false }
+// rawKind is the facts of SOCK_RAW's row.
+var rawKind = socket.Kind{Name: "raw", Level: abi.SOL_RAW}
+
+// Kind implements socket.Proto.
+func (r *rawProto) Kind() *socket.Kind { return &rawKind }
 
 // Options implements socket.Proto.
 func (r *rawProto) Options() *socket.Options { return r.options }

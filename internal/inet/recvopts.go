@@ -21,7 +21,7 @@ const (
 
 // arrivedOptions returns the options of a datagram that has reached this host, which has
 // added itself to the routes and times that they record (RFC 1122, section 3.2.1.8).
-func arrivedOptions(m *ip.Meta) []byte {
+func arrivedOptions(m *ip.Meta, wall time.Time) []byte {
 	all := slices.Clone(m.Header[wire.IPv4MinLen:])
 	for o := range eachOption(all) {
 		switch {
@@ -30,7 +30,7 @@ func arrivedOptions(m *ip.Meta) []byte {
 			copy(o[o[2]-1:], a[:])
 			o[2] += 4
 		case o[0] == optTimestamp && len(o) > 3:
-			stampOption(o, m)
+			stampOption(o, m, wall)
 		}
 	}
 	return all
@@ -56,7 +56,7 @@ func eachOption(b []byte) func(func([]byte) bool) {
 }
 
 // stampOption fills the time of arrival, and the address, in an Internet Timestamp option.
-func stampOption(o []byte, m *ip.Meta) {
+func stampOption(o []byte, m *ip.Meta, wall time.Time) {
 	const timeOnly, withAddr, prespecified = 0, 1, 3
 	at := int(o[2]) - 1
 	kind, size := o[3]&15, 8
@@ -81,7 +81,7 @@ func stampOption(o []byte, m *ip.Meta) {
 			return
 		}
 	}
-	t := time.Now().UTC()
+	t := wall.UTC()
 	midnight := time.Date(t.Year(), t.Month(), t.Day(), 0, 0, 0, 0, time.UTC)
 	binary.BigEndian.PutUint32(o[at+size-4:], uint32(t.Sub(midnight)/time.Millisecond))
 	o[2] += byte(size)

@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"syscall"
 
-	"usock/internal/cc"
 	"usock/internal/host"
 	"usock/internal/ip"
 	"usock/internal/socket"
@@ -19,10 +18,12 @@ import (
 
 // Config says how a stack behaves.
 type Config struct {
+	Sockets    *socket.Registry          // of all the host's sockets
 	Capable    func(capability int) bool // whether who calls has it; asked locked
 	Forwarding bool                      // packets are passed on between links
 	Congestion string                    // "": that of TCP
-	TCP        *tcp.Config               // nil: the core's defaults
+	TCP        *tcp.Settings             // nil: the core's defaults
+	Seed       uint64                    // of all that is drawn at random; 0: the system's randomness
 	Handler    Handler                   // nil: what nobody has is refused
 	Foreign    bool                      // the host stands in for all others
 
@@ -36,20 +37,21 @@ type Config struct {
 
 // Stack is the Internet protocols of one host.
 type Stack struct {
+	*socket.Registry
 	Host *host.Host
 	IP   *ip.Layer
 
 	capable    func(capability int) bool
 	down       bool // closed: nothing is sent any more
 	prf        prf
-	ids        uint64           // the last socket's number
-	sockets    []*socket.Socket // open ones, each at its Slot
 	paths      map[pathKey]*ip.Path
 	flows      map[uint32]*flowLease // leased flow labels
 	flowsOwned bool                  // one of them was not for everyone
 	handler    Handler
 	watcher    func(proto int, port uint16)       // nil: nobody
 	settings   func(local, remote netip.AddrPort) // nil: nobody
+
+	protocols [256]Protocol // those registered, by number
 
 	tcp  *tcpProto
 	udp  *udpProto
@@ -61,25 +63,25 @@ type Stack struct {
 // the system has no randomness to give.
 func New(h *host.Host, c Config) (*Stack, error) {
 	s := &Stack{
-		Host:    h,
-		capable: c.Capable,
-		paths:   make(map[pathKey]*ip.Path),
-		handler: c.Handler,
-		watcher: c.Watcher, settings: c.Settings,
+		Host:     h,
+		Registry: c.Sockets,
+		capable:  c.Capable,
+		paths:    make(map[pathKey]*ip.Path),
+		handler:  c.Handler,
+		watcher:  c.Watcher, settings: c.Settings,
 	}
-	if err := s.prf.init(); err != nil {
+	if err := s.prf.init(c.Seed); err != nil {
 		return nil, err
 	}
 	cfg := tcp.DefaultConfig()
 	if c.TCP != nil {
-		own := *c.TCP
-		cfg = &own
+		cfg.Settings = *c.TCP
 	}
 	if c.Congestion != "" {
 		cfg.CC = c.Congestion
 	}
-	if _, ok := cc.New(cfg.CC); !ok {
-		return nil, fmt.Errorf("congestion control %q is not one of %v", cfg.CC, cc.Names())
+	if err := cfg.CheckControllers(); err != nil {
+		return nil, err
 	}
 	for _, m := range [][3]int{cfg.RMem, cfg.WMem} {
 		if m[0] <= 0 || m[1] < m[0] || m[2] < m[1] || m[2] > maxBufLimit {
@@ -87,76 +89,65 @@ func New(h *host.Host, c Config) (*Stack, error) {
 		}
 	}
 	s.tcp = newTCP(s, cfg)
-	cfg.Trace = nil
 	h.Traced = func(l *trace.Log) { cfg.Trace = l }
 	s.udp = newUDP(s)
 	s.ping = newPing(s)
 	s.raw = newRaw(s)
 	table := &ip.Table{Raw: s.raw}
-	table.Transport[ip.ProtoTCP] = s.tcp
-	table.Transport[ip.ProtoUDP] = s.udp
-	table.Transport[ip.ProtoICMP] = s.ping
-	table.Transport[ip.ProtoICMPv6] = s.ping
 	if s.handler != nil {
 		table.Echo = s.Echo
 	}
-	s.IP = ip.New(h, ip.Config{Forwarding: c.Forwarding, Foreign: c.Foreign}, table)
+	layer := ip.Config{Forwarding: c.Forwarding, Foreign: c.Foreign}
+	if c.Seed != 0 {
+		layer.Rand = s.prf.random
+	}
+	s.IP = ip.New(h, layer, table)
 	return s, nil
+}
+
+// Protocol is an Internet protocol: what its sockets do, what its packets do, and how both
+// are told of.
+type Protocol interface {
+	socket.Proto
+	ip.Transport
+	Describer
+
+	// Owner returns the process that acts at local towards remote, as Stack.Owner does. Any
+	// local address of the protocol's own may be asked for. Locked.
+	Owner(proto int, local, remote netip.AddrPort) int32
+}
+
+// Register has p serve the packets with the protocol number, and be asked about them. It is
+// called before there are any.
+func (s *Stack) Register(number uint8, p Protocol) {
+	s.protocols[number] = p
+	s.IP.SetTransport(number, p)
 }
 
 // maxBufLimit is the largest buffer limit: what a window with scale 14 can say.
 const maxBufLimit = 1 << 30
 
+// Random returns a number that nobody guesses but who knows the seed. Locked.
+func (s *Stack) Random() uint64 { return s.prf.random() }
+
 // TCP returns the row of SOCK_STREAM.
-func (s *Stack) TCP() socket.Proto { return s.tcp }
+func (s *Stack) TCP() Protocol { return s.tcp }
 
 // UDP returns the row of SOCK_DGRAM.
-func (s *Stack) UDP() socket.Proto { return s.udp }
+func (s *Stack) UDP() Protocol { return s.udp }
 
 // Ping returns the row of SOCK_DGRAM with IPPROTO_ICMP or IPPROTO_ICMPV6.
-func (s *Stack) Ping() socket.Proto { return s.ping }
+func (s *Stack) Ping() Protocol { return s.ping }
 
 // Raw returns the row of SOCK_RAW.
 func (s *Stack) Raw() socket.Proto { return s.raw }
 
-// NewSocket returns a socket of the row. Locked.
-func (s *Stack) NewSocket(p socket.Proto, domain, typ, protocol int) *socket.Socket {
-	s.ids++
-	n := socket.New(s.Host, p, domain, typ, protocol, s.ids)
-	n.Slot = int32(len(s.sockets))
-	s.sockets = append(s.sockets, n)
-	return n
-}
-
-// Forget takes a closed socket out of the list: the last one takes its place.
-// Locked.
-func (s *Stack) Forget(n *socket.Socket) {
-	last := len(s.sockets) - 1
-	if i := int(n.Slot); i <= last && s.sockets[i] == n {
-		moved := s.sockets[last]
-		s.sockets[i], moved.Slot = moved, n.Slot
-		s.sockets[last] = nil
-		s.sockets = s.sockets[:last]
-	}
-}
-
-// each calls f with every open socket. f may forget any of them: what takes the
-// place of one comes from behind it. Locked.
-func (s *Stack) each(f func(*socket.Socket)) {
-	for i := len(s.sockets) - 1; i >= 0; i-- {
-		if i < len(s.sockets) {
-			f(s.sockets[i])
-		}
-	}
-}
-
 // Close ends every socket and connection without a word to the peers. Locked.
 func (s *Stack) Close() {
 	s.down = true
-	s.each((*socket.Socket).CloseLocked)
+	s.Each((*socket.Socket).CloseLocked)
 	s.tcp.close()
 	s.IP.Close()
-	s.sockets = nil
 }
 
 // pathKey is what a path is found by.
@@ -197,10 +188,14 @@ type prf struct {
 	n     uint64
 }
 
-func (f *prf) init() error {
+// init makes the key, of the seed if that is not 0.
+func (f *prf) init(seed uint64) error {
 	var key [16]byte
-	if _, err := rand.Read(key[:]); err != nil {
-		return err
+	binary.BigEndian.PutUint64(key[:], seed)
+	if seed == 0 {
+		if _, err := rand.Read(key[:]); err != nil {
+			return err
+		}
 	}
 	b, err := aes.NewCipher(key[:])
 	f.block = b

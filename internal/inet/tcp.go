@@ -47,7 +47,7 @@ type TCPStats struct {
 
 func newTCP(s *Stack, cfg *tcp.Config) *tcpProto {
 	t := &tcpProto{Stack: s, cfg: cfg, listeners: make(map[uint16][]*tcpEndpoint), fastOpen: make(map[netip.Addr]tcp.FastOpen)}
-	t.conns.init()
+	t.conns.init(s.prf.random(), s.prf.random())
 	t.ports.init(true)
 	t.options = socket.NewOptions(t.telling(ipRows), t.telling(ip6Rows), deviceRows(s), streamGroups(), t.telling(tcpRows(t)))
 	return t
@@ -139,8 +139,14 @@ func (t *tcpProto) Attach(s *socket.Socket) error {
 	return nil
 }
 
-// Stream implements socket.Proto.
-func (t *tcpProto) Stream() bool { return true }
+// tcpKind is the facts of TCP's row.
+var tcpKind = socket.Kind{
+	Name: "tcp", Stream: true, Level: abi.SOL_TCP, IntsFirst: true,
+	NotInts: []int{abi.TCP_CONGESTION, abi.TCP_ULP, abi.TCP_FASTOPEN_KEY},
+}
+
+// Kind implements socket.Proto.
+func (t *tcpProto) Kind() *socket.Kind { return &tcpKind }
 
 // Options implements socket.Proto.
 func (t *tcpProto) Options() *socket.Options { return t.options }
@@ -291,7 +297,9 @@ func (t *tcpProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 		}
 	}
 	m.Done = zeroCopies(s, m.Flags)
-	return t.queue(e, m), nil
+	n := t.write(e, m)
+	t.update(e, 0)
+	return n, nil
 }
 
 // checkControl checks control messages, of which a stream has no use.
@@ -317,13 +325,6 @@ func empty(data []buf.View) bool {
 		}
 	}
 	return true
-}
-
-// queue hands m's views to the core and sends what can be sent.
-func (t *tcpProto) queue(e *tcpEndpoint, m *socket.Msg) int {
-	n := t.write(e, m)
-	t.update(e, 0)
-	return n
 }
 
 // write hands m's views to the core, as many as it takes: the last one may exceed the room.
@@ -592,8 +593,11 @@ func (e *tcpEndpoint) disconnect() {
 	if err != 0 && e.s != nil {
 		e.s.Err = err
 	}
-	e.conn.Abort(t.Host.Now())
-	t.pump(e)
+	now := t.Host.Now()
+	e.conn.Abort(now)
+	for e.conn.Poll(now, &t.out) {
+		t.transmit(e, &t.out)
+	}
 	t.unhash(e)
 	opt := *e.conn.Options()
 	e.conn.Release()
@@ -638,21 +642,16 @@ func (e *tcpEndpoint) release() {
 	}
 }
 
-// pump sends all the segments that the core wants to send now.
-func (t *tcpProto) pump(e *tcpEndpoint) {
+// update follows every change to a connection: it sends what is to be sent,
+// re-arms the timer, tells those who wait, and looks after the endpoint's life.
+func (t *tcpProto) update(e *tcpEndpoint, ev wait.Events) {
 	now := t.Host.Now()
 	for e.conn.Poll(now, &t.out) {
 		t.transmit(e, &t.out)
 	}
-}
-
-// update follows every change to a connection: it sends what is to be sent,
-// re-arms the timer, tells those who wait, and looks after the endpoint's life.
-func (t *tcpProto) update(e *tcpEndpoint, ev wait.Events) {
-	t.pump(e)
-	if log := t.cfg.Trace; log != nil {
-		e.conn.Tell(t.Host.Now())
-		log.Sign(&e.conn, e.sign)
+	if t.cfg.Trace != nil {
+		e.conn.Tell(now)
+		e.conn.Sign(e.sign)
 	}
 	if e.stamps != nil && len(e.stamps.sent) > 0 {
 		ev |= e.stampSent()

@@ -2,6 +2,9 @@ package inet
 
 import (
 	"encoding/binary"
+	"maps"
+	"net/netip"
+	"slices"
 	"time"
 
 	"usock/internal/ip"
@@ -181,9 +184,10 @@ func (t *tcpProto) rememberCookie(e *tcpEndpoint) {
 		return
 	}
 	if len(t.fastOpen) >= maxFastOpenCookies {
-		for a := range t.fastOpen {
-			delete(t.fastOpen, a)
-			break
+		all := slices.SortedFunc(maps.Keys(t.fastOpen), netip.Addr.Compare)
+		from := int(t.prf.random() % uint64(len(all)))
+		for i := range len(all)/4 + 1 { // many at once, so that the sorting is seldom
+			delete(t.fastOpen, all[(from+i)%len(all)])
 		}
 	}
 	t.fastOpen[e.raddr] = f

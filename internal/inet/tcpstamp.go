@@ -2,7 +2,6 @@ package inet
 
 import (
 	"syscall"
-	"time"
 
 	"usock/internal/abi"
 	"usock/internal/socket"
@@ -69,7 +68,7 @@ func (e *tcpEndpoint) cameUpTo(before, to uint64) {
 	if len(st.came) == maxArrivals {
 		st.came = append(st.came[:0], st.came[1:]...)
 	}
-	st.came = append(st.came, arrival{before, to, time.Now().UnixNano()})
+	st.came = append(st.came, arrival{before, to, e.proto.Host.Stamp()})
 }
 
 // cameAt returns when the byte in front of an offset has come; 0 if that is not known. What
@@ -103,7 +102,7 @@ func (e *tcpEndpoint) arrivalControl(b []byte, before uint64, n, flags int) []by
 	if at == 0 {
 		return b
 	}
-	return e.s.Opt.AppendArrival(b, at)
+	return e.s.AppendArrival(b, at)
 }
 
 // stampsOf returns the stamps that a send with the control messages b asks for. A stream
@@ -167,7 +166,7 @@ func (e *tcpEndpoint) stampSent() (ev wait.Events) {
 			}
 			x.flags &^= k.flag
 			if len(st.errors) < maxErrors {
-				q := queuedError{key: x.key, origin: originTimestamping, at: time.Now().UnixNano()}
+				q := queuedError{key: x.key, origin: originTimestamping, at: e.proto.Host.Stamp()}
 				q.Errno, q.Info = syscall.ENOMSG, k.kind
 				st.errors = append(st.errors, q)
 			}

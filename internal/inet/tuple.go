@@ -3,7 +3,6 @@ package inet
 import (
 	"encoding/binary"
 	"math/bits"
-	"math/rand/v2"
 	"net/netip"
 )
 
@@ -34,9 +33,9 @@ type connTable struct {
 
 const minSlots = 64
 
-func (t *connTable) init() {
+func (t *connTable) init(key0, key1 uint64) {
 	t.slots = make([]*node, minSlots)
-	t.key = [2]uint64{rand.Uint64() | 1, rand.Uint64() | 1}
+	t.key = [2]uint64{key0 | 1, key1 | 1}
 }
 
 func mix(a, b uint64) uint64 {

@@ -3,7 +3,6 @@ package inet
 import (
 	"encoding/binary"
 	"syscall"
-	"time"
 
 	"usock/internal/abi"
 	"usock/internal/ip"
@@ -53,7 +52,7 @@ func (d *dgram) stamped(t txStamp, path *ip.Path, o *ip.Out) {
 	if t.flags == 0 {
 		return
 	}
-	x := queuedError{key: t.key, origin: originTimestamping, at: time.Now().UnixNano()}
+	x := queuedError{key: t.key, origin: originTimestamping, at: d.s.Host.Stamp()}
 	x.Errno = syscall.ENOMSG
 	if o.Copy != nil {
 		x.quote = *o.Copy

@@ -76,8 +76,11 @@ func (u *udpProto) Attach(s *socket.Socket) error {
 	return nil
 }
 
-// Stream implements socket.Proto.
-func (u *udpProto) Stream() bool { return false }
+// udpKind is the facts of UDP's row.
+var udpKind = socket.Kind{Name: "udp", Level: abi.SOL_UDP, IntsFirst: true}
+
+// Kind implements socket.Proto.
+func (u *udpProto) Kind() *socket.Kind { return &udpKind }
 
 // Options implements socket.Proto.
 func (u *udpProto) Options() *socket.Options { return u.options }
@@ -529,7 +532,7 @@ func (d *dgram) find(dst, src netip.Addr, scope int, c *sendControl) (*ip.Path, 
 // Recv implements socket.Proto.
 func (u *udpProto) Recv(s *socket.Socket, m *socket.Msg) (int, error) {
 	e := udpOf(s)
-	if s.Foresees(m) {
+	if s.MayPrefetch(m) {
 		e.fetch()
 	}
 	return e.recv(m)

@@ -3,6 +3,7 @@ package ip
 import (
 	"testing"
 
+	"usock/clock"
 	"usock/internal/buf"
 	"usock/internal/host"
 	"usock/internal/pkt"
@@ -18,7 +19,7 @@ func BenchmarkPipe(b *testing.B) {
 	var hosts [2]*host.Host
 	var layers [2]*Layer
 	for k, end := range []link.Direct{left, right} {
-		h := host.New(host.System())
+		h := host.New(clock.System())
 		hosts[k] = h
 		var table Table
 		table.Transport[ProtoTCP] = counter{&n}

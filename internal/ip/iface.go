@@ -159,6 +159,9 @@ func (i *Iface) Name() string { return i.cfg.Name }
 // MTU returns the size of the largest packet.
 func (i *Iface) MTU() int { return i.cfg.MTU }
 
+// Random returns a number that nobody guesses but who knows the host's seed.
+func (i *Iface) Random() uint64 { return i.layer.cfg.Rand() }
+
 // Flags returns the interface's properties.
 func (i *Iface) Flags() IfaceFlags {
 	if i.cfg.Loopback {

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"usock/clock"
 	"usock/internal/host"
 	"usock/internal/pkt"
 	"usock/internal/wire"
@@ -71,7 +72,7 @@ func newKernelTest(t *testing.T) *kernelTest {
 			break
 		}
 	}
-	k := &kernelTest{t: t, h: host.New(host.System()), errs: make(chan Error, 16)}
+	k := &kernelTest{t: t, h: host.New(clock.System()), errs: make(chan Error, 16)}
 	var table Table
 	table.Transport[ProtoUDP] = (*echoServer)(k)
 	k.h.Enter()

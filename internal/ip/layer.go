@@ -1,7 +1,6 @@
 package ip
 
 import (
-	"hash/maphash"
 	"math/rand/v2"
 	"net/netip"
 	"time"
@@ -70,7 +69,7 @@ const defaultHopLimit = 64
 // LayerStats counts what happened to packets that were neither delivered nor
 // forwarded, by reason.
 type LayerStats struct {
-	Malformed   uint64 // headers or lengths that make no sense
+	Malformed   uint64 // headers or lengths that make no sense, ICMP's included
 	BadChecksum uint64
 	Martian     uint64 // addresses that cannot be on the link
 	NotLocal    uint64 // for somebody else, and not forwarded
@@ -105,8 +104,8 @@ type Layer struct {
 	limits   limiter
 	timer    timer.Entry // the earliest of mtus and frags
 
-	identSeed maphash.Seed
-	idents    [256]uint16
+	identKey [2]uint64 // of the hash that chooses an ident
+	idents   [256]uint16
 
 	// looped says which interface a packet in the host's loopback queue stands
 	// for, if it is not lo: copies of multicasts and broadcasts.
@@ -139,7 +138,7 @@ func New(h *host.Host, cfg Config, table *Table) *Layer {
 		broadcasts: make(map[netip.Addr]int),
 		mtus:       make(map[netip.Addr]pathMTU),
 		looped:     make(map[*pkt.Packet]*Iface),
-		identSeed:  maphash.MakeSeed(),
+		identKey:   [2]uint64{cfg.Rand() | 1, cfg.Rand() | 1},
 	}
 	l.timer.Owner = l
 	l.frags.init(l)
@@ -149,6 +148,9 @@ func New(h *host.Host, cfg Config, table *Table) *Layer {
 	h.Input = l.inputLooped
 	return l
 }
+
+// SetTransport makes t the transport with the number, before there are packets of it.
+func (l *Layer) SetTransport(number uint8, t Transport) { l.table.Transport[number] = t }
 
 // Generation changes whenever a Path returned by Route may have become wrong.
 func (l *Layer) Generation() uint32 { return l.gen }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"usock/clock"
 	"usock/internal/buf"
 	"usock/internal/host"
 	"usock/internal/pkt"
@@ -80,7 +81,7 @@ func (w *wireSender) Send(batch []*pkt.Packet) int {
 // bench is a host with a loopback interface, one link and fake transports.
 type bench struct {
 	t     testing.TB
-	clock *host.Manual
+	clock *clock.Manual
 	h     *host.Host
 	l     *Layer
 	lo    *Iface
@@ -105,7 +106,7 @@ func newBench(t testing.TB, cfg Config) *bench {
 func newBenchIface(t testing.TB, cfg Config, eth IfaceConfig) *bench {
 	buf.Track(true)
 	live := buf.Live()
-	b := &bench{t: t, clock: new(host.Manual), wire: new(wireSender)}
+	b := &bench{t: t, clock: new(clock.Manual), wire: new(wireSender)}
 	b.h = host.New(b.clock)
 	b.tcp, b.udp, b.icmp = &fake{t: t}, &fake{t: t}, &fake{t: t}
 	var table Table

@@ -2,7 +2,7 @@ package ip
 
 import (
 	"encoding/binary"
-	"hash/maphash"
+	"math/bits"
 	"net/netip"
 	"syscall"
 
@@ -29,6 +29,11 @@ type Out struct {
 	// payload and pseudo-header belongs; 0: the packet is ready as it is. The field
 	// must be zero. Where the link allows it the sum is left to it, or left out.
 	Checksum uint8
+
+	// CRC32c says that the checksum is 4 bytes of CRC32c over header and payload, without
+	// pseudo-header (RFC 9260, section 6.8). It is not left to a link: what links complete is
+	// the Internet checksum.
+	CRC32c bool
 
 	// DontFragment refuses packets larger than the path's MTU with EMSGSIZE and, in
 	// IPv4, forbids routers to fragment.
@@ -175,6 +180,15 @@ func (l *Layer) checksum(p *pkt.Packet, path *Path, src, dst netip.Addr, o *Out,
 	if whole && i.cfg.Out == nil && o.Proto != ProtoICMPv6 {
 		return // never leaves memory, and only ICMPv6's is what programs see
 	}
+	if o.CRC32c {
+		var c wire.CRC32c
+		c.Add(p.Head())
+		for _, v := range p.Payload.Views() {
+			c.Add(v.Bytes())
+		}
+		binary.LittleEndian.PutUint32(p.Head()[o.Checksum:], uint32(c))
+		return
+	}
 	var c wire.Checksum
 	c.AddPseudo(src, dst, o.Proto, p.Len())
 	if whole && i.cfg.Checksum {
@@ -199,7 +213,8 @@ func (l *Layer) checksum(p *pkt.Packet, path *Path, src, dst netip.Addr, o *Out,
 // 4.2).
 func (l *Layer) ident(dst netip.Addr) uint16 {
 	b := dst.As16()
-	k := maphash.Bytes(l.identSeed, b[:]) % uint64(len(l.idents))
+	hi, lo := bits.Mul64(binary.LittleEndian.Uint64(b[:])^l.identKey[0], binary.LittleEndian.Uint64(b[8:])^l.identKey[1])
+	k := (hi ^ lo) % uint64(len(l.idents))
 	l.idents[k]++
 	return l.idents[k]
 }

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 
+	"usock/clock"
 	"usock/internal/buf"
 	"usock/internal/host"
 	"usock/internal/pkt"
@@ -24,7 +25,7 @@ type member struct {
 }
 
 func newMember(t *testing.T, end link.Direct, addrs ...string) *member {
-	m := &member{t: t, h: host.New(host.System()), answers: make(map[uint32]int)}
+	m := &member{t: t, h: host.New(clock.System()), answers: make(map[uint32]int)}
 	var table Table
 	table.Transport[ProtoUDP] = m
 	m.h.Enter()
@@ -164,7 +165,7 @@ func TestLoopbackRecorded(t *testing.T) {
 	var file bytes.Buffer
 	w := link.NewPcapWriter(&file, 0)
 	lo := link.Pcap(link.Loopback(), w, link.Sent).(link.Direct)
-	m := &member{t: t, h: host.New(host.System()), answers: make(map[uint32]int)}
+	m := &member{t: t, h: host.New(clock.System()), answers: make(map[uint32]int)}
 	var table Table
 	table.Transport[ProtoUDP] = m
 	m.h.Enter()

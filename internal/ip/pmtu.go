@@ -1,7 +1,10 @@
 package ip
 
 import (
+	"cmp"
+	"maps"
 	"net/netip"
+	"slices"
 	"time"
 
 	"usock/internal/timer"
@@ -54,16 +57,26 @@ func (l *Layer) LowerPathMTU(dst netip.Addr, mtu int) bool {
 		return false
 	}
 	if _, ok := l.mtus[dst]; !ok && len(l.mtus) >= maxMTUs {
-		for any := range l.mtus {
-			delete(l.mtus, any)
-			break
-		}
+		l.forgetMTUs()
 	}
 	expires := l.host.Now() + mtuAge
 	l.mtus[dst] = pathMTU{mtu, expires}
 	l.arm(expires)
 	l.changed()
 	return true
+}
+
+// forgetMTUs forgets the quarter of the path MTUs that expires first.
+func (l *Layer) forgetMTUs() {
+	first := slices.SortedFunc(maps.Keys(l.mtus), func(a, b netip.Addr) int {
+		if c := cmp.Compare(l.mtus[a].expires, l.mtus[b].expires); c != 0 {
+			return c
+		}
+		return a.Compare(b)
+	})
+	for _, dst := range first[:len(first)/4] {
+		delete(l.mtus, dst)
+	}
 }
 
 // expireMTUs forgets what is too old, so that a larger MTU is tried again.

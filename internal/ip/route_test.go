@@ -274,8 +274,9 @@ func TestPathMTUBound(t *testing.T) {
 		for i := range maxMTUs + 100 {
 			b.l.LowerPathMTU(netip.AddrFrom4([4]byte{20, 0, byte(i >> 8), byte(i)}), 1000)
 		}
-		if len(b.l.mtus) != maxMTUs {
-			t.Errorf("%d", len(b.l.mtus))
+		// A quarter of them has made room, those of the first ones.
+		if n := len(b.l.mtus); n != maxMTUs*3/4+100 {
+			t.Errorf("%d", n)
 		}
 	})
 }

@@ -11,19 +11,19 @@ type Sender interface {
 const (
 	// relayBatch is how many packets a relay hands on at once.
 	relayBatch = 64
-	// relayTurn is after how many batches a goroutine that hands packets on passes
-	// the work to another, so that no program's call carries the others' packets for
-	// ever.
+	// relayTurn is after how many batches a goroutine that hands packets on leaves the
+	// rest for later, so that no program's call carries the others' packets for ever.
 	relayTurn = 64
 )
 
 // Relay is a queue of packets on their way to one place. Any number of goroutines
 // push packets and flush; whoever finds nobody doing so hands on what is queued, in
 // order, so that the place is sent to by one goroutine at a time. A relay is made
-// by setting To and Bound, and not copied.
+// by setting To, Bound and Later, and not copied.
 type Relay struct {
-	To    Sender // called without a lock
-	Bound int    // packets that wait at most
+	To    Sender         // called without a lock
+	Bound int            // packets that wait at most
+	Later func(f func()) // has another goroutine, or this one afterwards, call f
 
 	mu      sync.Mutex
 	queue   Queue
@@ -84,7 +84,7 @@ func (r *Relay) carry() {
 		}
 		clear(r.batch[:n])
 	}
-	go r.carry()
+	r.Later(r.carry)
 }
 
 // Close frees what is queued, and what is pushed from now on.

@@ -48,7 +48,7 @@ func numbered(n uint32) *Packet {
 func TestRelay(t *testing.T) {
 	const pushers, each = 4, 3 * relayBatch * relayTurn
 	to := &place{t: t}
-	r := &Relay{To: to, Bound: pushers * each}
+	r := &Relay{To: to, Bound: pushers * each, Later: func(f func()) { go f() }}
 	var wg sync.WaitGroup
 	for g := range uint32(pushers) {
 		wg.Go(func() {
@@ -87,7 +87,7 @@ func TestRelay(t *testing.T) {
 
 func TestRelayDrops(t *testing.T) {
 	to := &place{t: t, started: make(chan struct{}), proceed: make(chan struct{})}
-	r := &Relay{To: to, Bound: 2}
+	r := &Relay{To: to, Bound: 2, Later: func(f func()) { go f() }}
 	r.Push(numbered(0))
 	done := make(chan struct{})
 	go func() { r.Flush(); close(done) }()
@@ -110,5 +110,25 @@ func TestRelayDrops(t *testing.T) {
 	r.Close()
 	if ok, _ := r.Push(numbered(9)); ok {
 		t.Error("a closed relay took a packet")
+	}
+}
+
+// What is beyond one goroutine's turn is carried when Later says so, and not before.
+func TestRelayLater(t *testing.T) {
+	const turn = relayBatch * relayTurn
+	to := &place{t: t}
+	var rest []func()
+	r := &Relay{To: to, Bound: 2 * turn, Later: func(f func()) { rest = append(rest, f) }}
+	for i := range uint32(turn + 1) {
+		r.Push(numbered(i))
+	}
+	r.Flush()
+	r.Flush() // somebody is at it
+	if len(to.got) != turn || len(rest) != 1 {
+		t.Fatalf("%d of %d carried, %d calls put off", len(to.got), turn+1, len(rest))
+	}
+	rest[0]()
+	if len(to.got) != turn+1 || to.got[turn] != turn {
+		t.Errorf("%d of %d carried", len(to.got), turn+1)
 	}
 }

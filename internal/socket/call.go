@@ -304,14 +304,29 @@ const chunk = buf.MaxBlock
 // and flags. On a stream it waits until all of p is queued, and returns the count
 // with the error if that fails in between.
 func (s *Socket) Send(ctx context.Context, p []byte, m *Msg) (n int, err error) {
-	if !s.Proto.Stream() {
+	if !s.Proto.Kind().Stream {
 		n, err = s.sendRecord(ctx, p, m)
 		s.called("send", n, err)
 		return n, err
 	}
 
 	m.Stamps, m.Done = 0, false
-	n, err = s.sendStream(ctx, p, m)
+
+	for {
+		part := p[n:min(len(p), n+chunk)]
+		m.Data = append(m.Data[:0], buf.Copy(part))
+		done := 0
+		done, err = s.sendViews(ctx, m)
+		n += done
+		if err != nil || n == len(p) {
+			break
+		}
+		if done < len(part) && (m.Flags&abi.MSG_DONTWAIT != 0 || s.Nonblock()) {
+			break
+		}
+	}
+	err = s.later(n, err)
+
 	if n > 0 && (m.Stamps != 0 || m.Done) {
 		s.Host.Enter()
 		if t, ok := s.Proto.(Teller); ok && !s.closed {
@@ -327,22 +342,6 @@ func (s *Socket) Send(ctx context.Context, p []byte, m *Msg) (n int, err error) 
 type Teller interface {
 	// Tell is called after the last part, where Send has set Stamps or Done. Locked.
 	Tell(*Socket, *Msg)
-}
-
-func (s *Socket) sendStream(ctx context.Context, p []byte, m *Msg) (int, error) {
-	n := 0
-	for {
-		part := p[n:min(len(p), n+chunk)]
-		m.Data = append(m.Data[:0], buf.Copy(part))
-		done, err := s.sendViews(ctx, m)
-		n += done
-		if err != nil || n == len(p) {
-			return n, s.later(n, err)
-		}
-		if done < len(part) && (m.Flags&abi.MSG_DONTWAIT != 0 || s.Nonblock()) {
-			return n, nil
-		}
-	}
 }
 
 // later keeps the error of a call that has carried bytes all the same for the next
@@ -394,7 +393,7 @@ func (s *Socket) sendRecord(ctx context.Context, p []byte, m *Msg) (int, error) 
 // with MSG_TRUNC asked for, on a datagram socket, that of the datagram.
 func (s *Socket) Recv(ctx context.Context, p []byte, m *Msg) (n int, err error) {
 	flags := m.Flags
-	if n, ok := s.recvAhead(p, m); ok {
+	if n, ok := s.recvPrefetched(p, m); ok {
 		return s.received(n, nil)
 	}
 	c := call{s: s, ctx: ctx, mask: wait.In, nowait: flags&abi.MSG_DONTWAIT != 0}
@@ -414,7 +413,7 @@ func (s *Socket) Recv(ctx context.Context, p []byte, m *Msg) (n int, err error) 
 			k = got // what a stream has thrown away counts (tcp(7))
 		}
 		n += k
-		if !s.Proto.Stream() {
+		if !s.Proto.Kind().Stream {
 			if err == nil {
 				n = got
 			}

@@ -20,5 +20,5 @@
 // it is released. A protocol sees and hands out views (package buf).
 //
 // socket may import host, abi, buf, wait and timer. Begin with socket.go, then
-// call.go.
+// call.go. kind.go is the facts of a protocol's row, registry.go a host's open sockets.
 package socket

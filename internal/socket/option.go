@@ -96,7 +96,7 @@ func (s *Socket) SetOpts(list []Setting) error {
 }
 
 func (s *Socket) set(level, name int, v []byte) error {
-	if len(v) < 4 && s.wantsInt(level, name) {
+	if len(v) < 4 && s.Proto.Kind().wantsInt(level, name) {
 		return syscall.EINVAL
 	}
 	o := s.option(level, name)
@@ -112,7 +112,7 @@ func (s *Socket) GetOpt(level, name int, v []byte) (n int, err error) {
 	err = s.locked(func() error {
 		o := s.option(level, name)
 		if o == nil || o.Get == nil && o.Ask == nil {
-			if s.Domain == abi.AF_INET && level != abi.SOL_SOCKET && level != abi.SOL_IP && level != s.ownLevel() {
+			if s.Domain == abi.AF_INET && level != abi.SOL_SOCKET && level != abi.SOL_IP && level != s.Proto.Kind().Level {
 				return syscall.EOPNOTSUPP // Linux, do_ip_getsockopt
 			}
 			return s.noOption(level)
@@ -142,34 +142,6 @@ func (o *Option) value(s *Socket, v []byte) ([]byte, error) {
 		return o.Ask(s, v)
 	}
 	return o.Get(s, nil)
-}
-
-// ownLevel is the level of the options of the socket's own protocol.
-func (s *Socket) ownLevel() int {
-	switch {
-	case s.Domain == abi.AF_UNIX:
-		return abi.SOL_SOCKET
-	case s.Type == abi.SOCK_STREAM:
-		return abi.SOL_TCP
-	case s.Type == abi.SOCK_RAW:
-		return abi.SOL_RAW
-	case s.Protocol == abi.IPPROTO_UDP:
-		return abi.SOL_UDP
-	}
-	return abi.SOL_SOCKET
-}
-
-// wantsInt reports whether setsockopt looks at the value, an int, before the name.
-func (s *Socket) wantsInt(level, name int) bool {
-	switch level {
-	case abi.SOL_SOCKET:
-		return name != abi.SO_BINDTODEVICE
-	case abi.SOL_TCP:
-		return s.ownLevel() == level && name != abi.TCP_CONGESTION && name != abi.TCP_ULP && name != abi.TCP_FASTOPEN_KEY
-	case abi.SOL_UDP:
-		return s.ownLevel() == level
-	}
-	return false
 }
 
 // IntOption returns the row of an int option.

@@ -53,6 +53,13 @@ func NewPollSet(h *host.Host) *PollSet {
 
 // Notify implements wait.Target.
 func (i *item) Notify(_ *wait.Entry, _ wait.Events, l *wait.List) {
+	if i.s.closed {
+		// As with epoll(7), a closed socket is out of the set and makes no event. Those in
+		// Wait look again, as the host may be what closes.
+		i.set.drop(i)
+		i.set.queue.Notify(wait.In, l)
+		return
+	}
 	i.list()
 	if !i.set.queue.Empty() {
 		i.set.queue.Notify(wait.In, l)
@@ -131,7 +138,7 @@ func (p *PollSet) Modify(s *Socket, mask wait.Events, data any) error {
 }
 
 // Remove stops watching s. ENOENT if it is not in the set. A socket that is
-// closed leaves the set by itself after its last event, Hup, was delivered.
+// closed leaves the set by itself, without an event.
 func (p *PollSet) Remove(s *Socket) error {
 	p.host.Enter()
 	defer p.host.Leave()
@@ -160,15 +167,12 @@ func (p *PollSet) look(i *item) {
 }
 
 func (p *PollSet) readiness(i *item) wait.Events {
-	if i.s.closed {
-		return wait.Hup
-	}
 	return i.s.Proto.Ready(i.s) & (i.mask&^(EdgeTriggered|OneShot) | wait.Err | wait.Hup)
 }
 
 // Wait stores up to len(out) events and returns how many, at least one. It waits
 // until there is one or ctx ends, and returns ctx's error then; a nil ctx does
-// not wait at all and may return 0.
+// not wait at all and may return 0. EBADF once the set or the host is closed.
 func (p *PollSet) Wait(ctx context.Context, out []Event) (int, error) {
 	if len(out) == 0 {
 		return 0, syscall.EINVAL
@@ -177,7 +181,7 @@ func (p *PollSet) Wait(ctx context.Context, out []Event) (int, error) {
 	h.Enter()
 	defer h.Leave()
 	for {
-		if p.close {
+		if p.close || h.Closed() {
 			return 0, syscall.EBADF
 		}
 		if n := p.collect(out); n > 0 || ctx == nil {
@@ -225,8 +229,6 @@ func (p *PollSet) collect(out []Event) int {
 		out[n] = Event{ev, i.data}
 		n++
 		switch {
-		case i.s.closed:
-			p.drop(i)
 		case i.mask&OneShot != 0:
 			i.mask, i.Mask = OneShot, 0
 		case i.mask&EdgeTriggered == 0:

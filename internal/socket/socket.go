@@ -43,8 +43,8 @@ type Proto interface {
 	// Options returns the protocol's rows, by level and name. They take precedence
 	// over the rows that all sockets have.
 	Options() *Options
-	// Stream reports whether bytes are a stream, which Send may take in part.
-	Stream() bool
+	// Kind returns the facts of the row, always the same.
+	Kind() *Kind
 }
 
 // Msg is one send or receive.
@@ -118,7 +118,7 @@ func (o *Opt) Set(f uint32, on bool) {
 // Socket is an endpoint of communication. Its fields are guarded by the host's
 // lock, but for those that never change.
 type Socket struct {
-	// Set by New and never changed.
+	// Set by newSocket and never changed.
 	Host                   *host.Host
 	Proto                  Proto
 	Domain, Type, Protocol int16
@@ -131,7 +131,7 @@ type Socket struct {
 	PCB   any // the protocol's control block
 	Opt   Opt
 	Err   syscall.Errno // pending error; 0: none
-	Slot  int32         // place in the list of whoever keeps one of all sockets
+	slot  int32         // place in the registry
 	Owner int32         // process on whose behalf the socket acts; 0: this one
 
 	queue     wait.Queue
@@ -141,8 +141,8 @@ type Socket struct {
 // Default buffer sizes in bytes (net.core.rmem_default, wmem_default).
 const defaultBuf = 212992
 
-// New returns a socket of h without control block.
-func New(h *host.Host, p Proto, domain, typ, protocol int, id uint64) *Socket {
+// newSocket returns a socket of h without control block.
+func newSocket(h *host.Host, p Proto, domain, typ, protocol int, id uint64) *Socket {
 	s := &Socket{
 		Host: h, Proto: p, ID: id,
 		Domain: int16(domain), Type: int16(typ), Protocol: int16(protocol),
@@ -233,7 +233,7 @@ func (s *Socket) setDeadline(t time.Time, read, write bool) error {
 	s.recall()
 	at := timer.Never
 	if !t.IsZero() {
-		at = max(s.Host.Now()+time.Until(t), 0)
+		at = max(s.Host.Now()+t.Sub(s.Host.Wall()), 0)
 	}
 	d := s.deadlines.Load()
 	if d == nil {

@@ -35,7 +35,7 @@ func (s *Socket) Stamp() (t time.Time, err error) {
 		case noStamp:
 			return syscall.ENOENT
 		case unstamped:
-			s.Opt.stamp = time.Now().UnixNano()
+			s.Opt.stamp = s.Host.Stamp()
 		}
 		t = time.Unix(0, s.Opt.stamp)
 		return nil

@@ -3,7 +3,6 @@ package socket
 import (
 	"encoding/binary"
 	"syscall"
-	"time"
 
 	"usock/internal/abi"
 )
@@ -64,10 +63,10 @@ func (o *Opt) SendStamping(said bool, flags uint32) uint32 {
 
 // AppendArrival appends the control messages about when something has come, at, in ns of
 // the wall clock; 0 stands for now where SO_TIMESTAMP asks.
-func (o *Opt) AppendArrival(b []byte, at int64) []byte {
-	now := at
+func (s *Socket) AppendArrival(b []byte, at int64) []byte {
+	o, now := &s.Opt, at
 	if now == 0 {
-		now = time.Now().UnixNano()
+		now = s.Host.Stamp()
 	}
 	second, ns := uint64(now/1e9), uint64(now%1e9)
 	if o.Has(Timestamp) {

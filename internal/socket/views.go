@@ -12,7 +12,7 @@ import (
 // SendViews sends the views' bytes on a stream without copying them, and returns how many it
 // sent: all, unless it fails or does not wait. The views stay the caller's.
 func (s *Socket) SendViews(ctx context.Context, views []buf.View, m *Msg) (sent int, err error) {
-	if !s.Proto.Stream() {
+	if !s.Proto.Kind().Stream {
 		return 0, syscall.EOPNOTSUPP
 	}
 	m.Stamps, m.Done = 0, false
@@ -48,7 +48,7 @@ func appendAfter(to, views []buf.View, n int) []buf.View {
 // RecvViews receives up to most bytes of a stream. m.Data are they, and the caller's.
 func (s *Socket) RecvViews(ctx context.Context, most int, m *Msg) error {
 	m.Data = m.Data[:0]
-	if !s.Proto.Stream() {
+	if !s.Proto.Kind().Stream {
 		return syscall.EOPNOTSUPP
 	}
 	flags := m.Flags & (abi.MSG_DONTWAIT | abi.MSG_PEEK)

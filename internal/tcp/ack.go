@@ -9,7 +9,7 @@ import (
 
 const never = timer.Never
 
-// Delayed acknowledgments (RFC 1122, section 4.2.3.2) with Linux's timing: the
+// Delayed acknowledgments (RFC 1122 §4.2.3.2) with Linux's timing: the
 // first segments of a connection, and those after a pause, are acknowledged at
 // once; then every second full segment, or after the time that the peer's pace
 // suggests.
@@ -32,43 +32,51 @@ type acking struct {
 }
 
 // ackNow has the next Poll acknowledge.
-func (c *Conn) ackNow() { c.todo |= todoAck }
+func (t *tcb) ackNow() { t.todo |= todoAck }
 
 // ackSent notes that a segment that leaves acknowledges everything.
-func (c *Conn) ackSent(now time.Duration) {
-	c.todo &^= todoAck
-	c.rcv.lastAck = c.rcv.nxt
-	c.ack.owed, c.ack.pushed = false, 0
-	if c.ack.quick > 0 {
-		c.ack.quick--
-		if c.ack.quick == 0 {
-			c.ack.ato = ackMin
+func (r *receiver) ackSent(t *tcb, now time.Duration) {
+	t.todo &^= todoAck
+	r.lastAck = r.nxt
+	r.ack.owed, r.ack.pushed = false, 0
+
+	if r.ack.quick > 0 {
+		r.ack.quick--
+		if r.ack.quick == 0 {
+			r.ack.ato = ackMin
 		}
 	}
-	c.timer.ack = never
+
+	t.timer.ack = never
 }
 
 // quickAck has up to n acknowledgments sent without delay, as many as half a
 // window of segments.
-func (c *Conn) quickAck(now time.Duration, n uint32) {
-	k := c.window() / (2 * uint32(max(c.rcv.mss, 1)))
+func (r *receiver) quickAck(now time.Duration, n uint32) {
+	k := r.window() / (2 * uint32(max(r.mss, 1)))
 	if k == 0 {
 		k = 2
 	}
-	c.ack.quick = max(c.ack.quick, uint8(min(k, n)))
-	c.ack.pingpong = false
-	c.ack.ato = ackMin
+
+	r.ack.quick = max(r.ack.quick, uint8(min(k, n)))
+	r.ack.pingpong = false
+	r.ack.ato = ackMin
 }
 
 // dataArrived adapts to the pace of in-order data.
-func (c *Conn) dataArrived(now time.Duration, n int, f wire.TCPFlags) {
-	c.ack.owed = true
-	c.measureMSS(n, f)
-	c.measureRTT(now)
-	a := &c.ack
+func (r *receiver) dataArrived(t *tcb, now time.Duration, n int, f wire.TCPFlags) {
+	r.ack.owed = true
+	r.measureMSS(n, f)
+	r.measureRTT(now)
+
+	a := &r.ack
+
+	// The shorter the gaps, the shorter the wait, 40 ms at the least (Linux,
+	// tcp_event_data_recv).
 	switch since := now - a.lastRcv; {
 	case a.ato == 0:
-		k := c.window() / (2 * uint32(max(c.rcv.mss, 1)))
+		// The first data: its sender is in slow start and waits for every acknowledgment.
+		k := r.window() / (2 * uint32(max(r.mss, 1)))
 		if k == 0 {
 			k = 2
 		}
@@ -77,93 +85,112 @@ func (c *Conn) dataArrived(now time.Duration, n int, f wire.TCPFlags) {
 	case since <= ackMin/2:
 		a.ato = a.ato/2 + ackMin/2
 	case since < a.ato:
-		a.ato = min(a.ato/2+since, c.rtt.timeout())
-	case since > c.rtt.timeout():
-		k := c.window() / (2 * uint32(max(c.rcv.mss, 1)))
+		a.ato = min(a.ato/2+since, t.rtt.timeout())
+	case since > t.rtt.timeout():
+		// After a pause its sender may have begun anew (RFC 5681 §4.1).
+		k := r.window() / (2 * uint32(max(r.mss, 1)))
 		a.quick = max(a.quick, uint8(min(max(k, 2), quickCount)))
 	}
+
 	a.lastRcv = now
-	c.growWindow(n)
+	r.growWindow(t, n)
 }
 
 // measureMSS estimates the size of the peer's segments.
-func (c *Conn) measureMSS(n int, f wire.TCPFlags) {
-	if n >= int(c.rcv.mss) {
-		c.rcv.mss = uint16(min(n, int(c.rcv.advMSS)))
+func (r *receiver) measureMSS(n int, f wire.TCPFlags) {
+	if n >= int(r.mss) {
+		r.mss = uint16(min(n, int(r.advMSS)))
 		if f&wire.PSH != 0 {
 			// One whole segment may be the end of a write, too, and its sender may wait
 			// for the acknowledgment (Linux, tcp_measure_rcv_mss).
-			c.ack.pushed = max(c.ack.pushed, 1)
+			r.ack.pushed = max(r.ack.pushed, 1)
 		}
 		return
 	}
+
 	if f&wire.PSH != 0 {
-		c.ack.pushed = min(c.ack.pushed+1, 2)
+		r.ack.pushed = min(r.ack.pushed+1, 2)
 	}
 }
 
-// judgeAck decides when the data that just arrived is acknowledged. The second full
+// scheduleAck decides when the data that just arrived is acknowledged. The second full
 // segment is at once only if the window need not be told smaller than last time: a
 // program that does not keep up is not worth the packets.
-func (c *Conn) judgeAck(now time.Duration, n int) {
-	if !c.ack.owed || c.todo&todoAck != 0 {
+func (r *receiver) scheduleAck(t *tcb, now time.Duration, n int) {
+	if !r.ack.owed || t.todo&todoAck != 0 {
 		return
 	}
-	if c.rcv.nxt-c.rcv.lastAck > uint64(c.rcv.mss) &&
-		(c.rcv.q.Len() < int(c.opt.RcvLowat) || uint64(c.wouldAdvertise()) >= c.rcv.adv-c.rcv.lastAck) ||
-		c.ack.quick > 0 && !c.ack.pingpong || c.ooo != nil {
-		c.ackNow()
+
+	// At once: the second full segment (RFC 9293 §3.8.6.3, RFC 5681 §4.2), while quick
+	// acknowledgments are due, and as long as something is missing, so that the sender hears of
+	// each segment that fills the gap or does not (RFC 5681 §4.2).
+	if r.nxt-r.lastAck > uint64(r.mss) &&
+		(r.q.Len() < int(t.opt.RcvLowat) || uint64(r.wouldAdvertise(t)) >= r.adv-r.lastAck) ||
+		r.ack.quick > 0 && !r.ack.pingpong || r.ooo != nil {
+		t.ackNow()
 		return
 	}
-	c.delayAck(now)
+
+	r.delayAck(t, now)
 }
 
 // delayAck has the acknowledgment wait for more to acknowledge or for data to ride
 // on.
-func (c *Conn) delayAck(now time.Duration) {
-	c.ack.owed = true
-	ato := max(c.ack.ato, ackTick)
+func (r *receiver) delayAck(t *tcb, now time.Duration) {
+	r.ack.owed = true
+
+	ato := max(r.ack.ato, ackTick)
+
+	// At most the half second of RFC 9293 §3.8.6.3; where somebody may wait for it, less; and
+	// there is no use in more than a round trip.
 	if ato > ackMin {
 		most := 500 * time.Millisecond
-		if c.ack.pingpong || c.ack.pushed > 0 {
+		if r.ack.pingpong || r.ack.pushed > 0 {
 			most = ackMax
 		}
-		if c.rtt.srtt != 0 {
-			most = min(most, max(c.rtt.smoothed(), ackMin))
+		if t.rtt.srtt != 0 {
+			most = min(most, max(t.rtt.smoothed(), ackMin))
 		}
 		ato = min(ato, most)
 	}
+
 	ato = min(ato, ackMax)
 	at := now + ato
-	if c.timer.ack != never {
-		if c.timer.ack <= now+ato/4 {
-			c.ackNow()
+
+	// A wait that is nearly over is not begun again.
+	if t.timer.ack != never {
+		if t.timer.ack <= now+ato/4 {
+			t.ackNow()
 			return
 		}
-		at = min(at, c.timer.ack)
+		at = min(at, t.timer.ack)
 	}
-	c.timer.ack = at
+
+	t.timer.ack = at
 }
 
 // ackExpired sends the acknowledgment that was delayed.
-func (c *Conn) ackExpired(now time.Duration) {
-	c.timer.ack = never
-	if !c.ack.owed {
+func (r *receiver) ackExpired(t *tcb, now time.Duration) {
+	t.timer.ack = never
+	if !r.ack.owed {
 		return
 	}
-	if !c.ack.pingpong {
-		c.ack.ato = min(c.ack.ato*2, c.rtt.timeout())
+
+	// The wait was in vain: the peer's pace is slower than thought, or the program does not
+	// answer after all.
+	if !r.ack.pingpong {
+		r.ack.ato = min(r.ack.ato*2, t.rtt.timeout())
 	} else {
-		c.ack.pingpong = false
-		c.ack.ato = ackMin
+		r.ack.pingpong = false
+		r.ack.ato = ackMin
 	}
-	c.ackNow()
+
+	t.ackNow()
 }
 
-// dataSent notes that the program's data left soon after the peer's arrived.
-func (c *Conn) dataSent(now time.Duration) {
-	if now-c.ack.lastRcv < c.ack.ato {
-		c.ack.pingpong = true
+// answered notes that the program's data leaves: soon after the peer's it is an answer.
+func (r *receiver) answered(now time.Duration) {
+	if now-r.ack.lastRcv < r.ack.ato {
+		r.ack.pingpong = true
 	}
-	c.snd.lastData = now
 }

@@ -1,10 +1,15 @@
 package tcp
 
 import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
 	"usock/internal/buf"
+	"usock/internal/cc"
 	"usock/internal/wire"
 	"usock/trace"
 )
@@ -43,31 +48,35 @@ func (s *Segment) Len() uint32 {
 	return n
 }
 
-// ECNMode says when Explicit Congestion Notification is used (RFC 3168), with the
-// numbers of Linux's net.ipv4.tcp_ecn.
-type ECNMode uint8
-
-// The modes.
+// When Explicit Congestion Notification is used (RFC 3168), with the numbers of
+// Linux's net.ipv4.tcp_ecn.
 const (
-	ECNOff     ECNMode = 0 // never
-	ECNOn      ECNMode = 1 // asked for and agreed to
-	ECNPassive ECNMode = 2 // agreed to when the peer asks
+	ECNOff     = 0 // never
+	ECNOn      = 1 // asked for and agreed to
+	ECNPassive = 2 // agreed to when the peer asks
 )
 
-// Config holds what is the same for all connections of a host. It must not
-// change once a connection uses it.
+// Config holds what is the same for all connections of a host.
 type Config struct {
+	Settings
+
+	// Trace is where events go, whose maker is the connection; nil: nobody listens. It may change
+	// between calls of the core.
+	Trace *trace.Log
+}
+
+// Settings are what a host's owner chooses. They must not change once a connection uses them.
+type Settings struct {
 	SACK          bool
 	Timestamps    bool
 	WindowScaling bool
-	ECN           ECNMode
+	ECN           int // ECNOff, ECNOn or ECNPassive
 
 	RMem, WMem [3]int // bytes of receive and send buffer: least, initial, most
 	CC         string // congestion control of a connection that names none
 
-	// Trace is where events go, whose maker is the *Conn; nil: nobody listens. It may change
-	// between calls of the core.
-	Trace *trace.Log
+	// Controllers are congestion controls besides those of package cc, by name.
+	Controllers map[string]func() cc.Controller
 
 	SynRetries       int // of an active open, before the linear ones are added
 	SynLinear        int // how many retransmissions of a SYN come without backoff
@@ -95,9 +104,12 @@ type Config struct {
 	InvalidRateLimit time.Duration // least time between answers to out-of-window segments
 }
 
-// DefaultConfig returns Linux's defaults.
-func DefaultConfig() *Config {
-	return &Config{
+// DefaultConfig returns a Config with Linux's defaults.
+func DefaultConfig() *Config { return &Config{Settings: *DefaultSettings()} }
+
+// DefaultSettings returns Linux's defaults.
+func DefaultSettings() *Settings {
+	return &Settings{
 		SACK:             true,
 		Timestamps:       true,
 		WindowScaling:    true,
@@ -128,6 +140,45 @@ func DefaultConfig() *Config {
 		NotSentLowat:     ^uint32(0),
 		InvalidRateLimit: 500 * time.Millisecond,
 	}
+}
+
+// controller makes the congestion control of the name; false if there is none. The empty
+// name gives the default.
+func (c *Config) controller(name string) (cc.Controller, bool) {
+	if c != nil {
+		if f := c.Controllers[name]; f != nil {
+			return f(), true
+		}
+	}
+	return cc.New(name)
+}
+
+// maxCCName is the length in bytes of the longest name of a congestion control: Linux's
+// TCP_CA_NAME_MAX less the NUL.
+const maxCCName = 15
+
+// CheckControllers returns an error in words if CC or Controllers make no sense.
+func (c *Config) CheckControllers() error {
+	names := cc.Names()
+	for _, name := range slices.Sorted(maps.Keys(c.Controllers)) {
+		f := c.Controllers[name]
+		switch {
+		case name == "" || len(name) > maxCCName || strings.ContainsAny(name, "\x00 "):
+			return fmt.Errorf("congestion control %q: want a name of 1 to %d bytes without spaces", name, maxCCName)
+		case slices.Contains(cc.Names(), name):
+			return fmt.Errorf("congestion control %q: the name is taken", name)
+		case f == nil:
+			return fmt.Errorf("congestion control %q: no function makes it", name)
+		}
+		if own := f().Name(); own != name {
+			return fmt.Errorf("congestion control %q calls itself %q", name, own)
+		}
+		names = append(names, name)
+	}
+	if c.CC != "" && !slices.Contains(names, c.CC) {
+		return fmt.Errorf("congestion control %q is not one of %v", c.CC, names)
+	}
+	return nil
 }
 
 // Params is what a connection starts from.

@@ -9,8 +9,8 @@ import (
 func checkConn(t testing.TB, c *Conn, now time.Duration) {
 	t.Helper()
 	s := &c.snd
-	if c.state != Closed && (s.una > s.nxt || s.nxt > c.sndEnd() && s.nxt > origin+1) {
-		t.Fatalf("snd.una %d, snd.nxt %d, end %d", s.una, s.nxt, c.sndEnd())
+	if c.state != Closed && (s.una > s.nxt || s.nxt > c.snd.sndEnd(&c.tcb) && s.nxt > origin+1) {
+		t.Fatalf("snd.una %d, snd.nxt %d, end %d", s.una, s.nxt, c.snd.sndEnd(&c.tcb))
 	}
 	if c.state.synchronized() && c.state != TimeWait {
 		if s.q.Base() != min(s.una, s.q.End()) {
@@ -24,50 +24,50 @@ func checkConn(t testing.TB, c *Conn, now time.Duration) {
 	if c.state.synchronized() && c.state != TimeWait && c.rcv.q.End() > c.rcv.adv {
 		t.Fatalf("received up to %d, the window ended at %d", c.rcv.q.End(), c.rcv.adv)
 	}
-	if o := c.ooo; o != nil && !o.q.Empty() && o.q.End() > c.rcv.adv {
+	if o := c.rcv.ooo; o != nil && !o.q.Empty() && o.q.End() > c.rcv.adv {
 		t.Fatalf("held up to %d, the window ended at %d", o.q.End(), c.rcv.adv)
 	}
 	checkBoard(t, c)
 	checkTimers(t, c)
 }
 
-// checkBoard asserts that the records cover what is in flight, once, and that the
-// sums are those of the records.
+// checkBoard asserts that the sent segments cover what is in flight, once, and that the
+// sums are those of the sent segments.
 func checkBoard(t testing.TB, c *Conn) {
 	t.Helper()
-	f := c.fl
+	f := c.snd.flight
 	if f == nil {
 		return
 	}
 	l := &f.loss
 	var sacked, lost, retrans uint32
 	at := max(c.snd.una, origin+1)
-	for i := uint32(0); i < f.board.n; i++ {
-		r := f.board.at(i)
+	for i := uint32(0); i < f.scoreboard.n; i++ {
+		r := f.scoreboard.at(i)
 		if r.start != at || r.n == 0 {
 			t.Fatalf("record %d is [%d,+%d), want it at %d", i, r.start, r.n, at)
 		}
 		at = r.end()
 		switch {
-		case r.flags&recSacked != 0:
+		case r.flags&segSacked != 0:
 			sacked += r.n
-			if r.flags&(recLost|recRetrans) != 0 {
+			if r.flags&(segLost|segRetrans) != 0 {
 				t.Fatalf("record %d: flags %b", i, r.flags)
 			}
-		case r.flags&recLost != 0:
+		case r.flags&segLost != 0:
 			lost += r.n
 			if r.start < l.hint {
 				t.Fatalf("record %d is lost below the hint", i)
 			}
-		case r.flags&recRetrans != 0:
+		case r.flags&segRetrans != 0:
 			retrans += r.n
 		}
 	}
-	if at != c.snd.nxt && f.board.n > 0 || f.board.n == 0 && c.snd.nxt > max(c.snd.una, origin+1) {
-		t.Fatalf("records end at %d, snd.nxt is %d", at, c.snd.nxt)
+	if at != c.snd.nxt && f.scoreboard.n > 0 || f.scoreboard.n == 0 && c.snd.nxt > max(c.snd.una, origin+1) {
+		t.Fatalf("sent segments end at %d, snd.nxt is %d", at, c.snd.nxt)
 	}
 	if sacked != l.sacked || lost != l.lost || retrans != l.retrans {
-		t.Fatalf("sacked %d lost %d retrans %d; records say %d %d %d", l.sacked, l.lost, l.retrans, sacked, lost, retrans)
+		t.Fatalf("sacked %d lost %d retrans %d; sent segments say %d %d %d", l.sacked, l.lost, l.retrans, sacked, lost, retrans)
 	}
 }
 
@@ -85,7 +85,7 @@ func checkTimers(t testing.TB, c *Conn) {
 		}
 	case c.snd.nxt > c.snd.una:
 		t.Fatalf("data in flight without a timer")
-	case c.snd.una < c.sndEnd() && c.timer.pace == never:
+	case c.snd.una < c.snd.sndEnd(&c.tcb) && c.timer.pace == never:
 		t.Fatalf("data waits and nothing is in flight, without a timer")
 	}
 	if c.state == TimeWait && c.timer.keep == never {

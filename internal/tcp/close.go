@@ -31,6 +31,9 @@ func (c *Conn) finState() {
 		return
 	}
 	c.flags |= finQueued
+
+	// The state says that the FIN is queued, not that it has left: with data before it it
+	// waits.
 	switch c.state {
 	case Established:
 		c.setState(FinWait1)
@@ -50,35 +53,45 @@ func (c *Conn) ShutdownRead(now time.Duration) {
 func (c *Conn) ReadShut() bool { return c.shut&shutRead != 0 }
 
 // Close says that the program has let go. Unread data is lost, which the peer is
-// told by a reset (RFC 2525, section 2.17); else the rest is sent, and a FIN. The
+// told by a reset (RFC 2525 §2.17); else the rest is sent, and a FIN. The
 // owner keeps the connection until it is CLOSED and Poll declines.
 func (c *Conn) Close(now time.Duration) {
+	// Before anything else: whether something was lost decides how it ends.
 	unread := c.rcv.q.Len() > 0
 	c.rcv.q.Reset(c.rcv.q.End())
+
 	switch {
 	case c.state == Closed:
 		c.shut |= orphan
 		return
 	case c.state == SynSent:
+		// Nobody has answered: there is nobody to tell (RFC 9293 §3.10.4).
 		c.over()
 		return
 	case c.state == TimeWait:
 		c.shut |= orphan | shutRead | shutWrite
 		return
 	case unread:
+		// Data that the program will not read is lost, and the peer must not believe it taken
+		// (RFC 1122 §4.2.2.13).
 		c.resetNow()
 		c.over()
 		return
 	}
+
+	// Nobody has accepted it, nor will.
 	if c.state == SynRcvd && c.flags&active == 0 && !c.fastOpened() {
 		c.resetNow()
 		c.over()
 		return
 	}
+
 	wasFin := c.flags&finQueued != 0
 	c.ShutdownWrite(now)
 	c.shut |= orphan | shutRead | shutWrite
-	c.dropDisorder()
+	c.rcv.dropOutOfOrder()
+
+	// From here on the timer is for FIN-WAIT-2.
 	c.timer.keep = never
 	if wasFin && c.state == FinWait2 {
 		c.orphanFinWait2(now)
@@ -96,6 +109,9 @@ func (c *Conn) orphanFinWait2(now time.Duration) {
 	case s > 0:
 		d = time.Duration(s) * time.Second
 	}
+
+	// RFC 9293 lets FIN-WAIT-2 last; with no program it must not last for ever (Linux,
+	// tcp_fin_timeout).
 	c.timer.keep = now + d
 }
 
@@ -103,12 +119,15 @@ func (c *Conn) orphanFinWait2(now time.Duration) {
 func (c *Conn) Abort(now time.Duration) {
 	switch c.state {
 	case Established, FinWait1, FinWait2, CloseWait, SynRcvd:
+		// The states in which RFC 9293 §3.10.5 asks for a RST.
 		c.resetNow()
 	case Closing, LastAck:
-		if c.snd.nxt < c.sndEnd() {
+		// Only where something that the peer should have had will not come.
+		if c.snd.nxt < c.snd.sndEnd(&c.tcb) {
 			c.resetNow()
 		}
 	}
+
 	c.over()
 	c.rcv.q.Reset(c.rcv.q.End())
 }
@@ -117,42 +136,29 @@ func (c *Conn) Abort(now time.Duration) {
 func (c *Conn) resetNow() {
 	r := Segment{}
 	r.Flags = wire.RST | wire.ACK
-	r.Seq, r.Ack = c.sndSeq(c.acceptableSeq()), c.rcvSeq(c.rcv.nxt)
+	r.Seq, r.Ack = c.snd.sndSeq(c.acceptableSeq()), c.rcv.rcvSeq(c.rcv.nxt)
+
 	c.setReset(&r)
 	c.todo |= todoReset
 }
 
 // resetWith has Poll send <SEQ=seq><CTL=RST>, which answers a segment with an
-// acknowledgment of something else (RFC 9293, section 3.5.2).
-func (c *Conn) resetWith(seq uint32) {
+// acknowledgment of something else (RFC 9293 §3.5.2).
+func (t *tcb) resetWith(seq uint32) {
 	r := Segment{}
 	r.Flags, r.Seq = wire.RST, seq
-	c.setReset(&r)
-	c.todo |= todoReset
+	t.setReset(&r)
+	t.todo |= todoReset
 }
 
 // setReset keeps the RST until Poll.
-func (c *Conn) setReset(r *Segment) {
-	c.rareState().reset = rst{r.Seq, r.Ack, r.Flags}
+func (t *tcb) setReset(r *Segment) {
+	t.makeLazy().reset = rst{r.Seq, r.Ack, r.Flags}
 }
 
 type rst struct {
 	seq, ack uint32
 	flags    wire.TCPFlags
-}
-
-func (c *Conn) buildReset(now time.Duration, s *Segment) {
-	c.todo &^= todoReset
-	r := &c.rare.reset
-	s.Seq, s.Ack, s.Flags = r.seq, r.ack, r.flags
-	if c.flags&useTS != 0 && r.flags&wire.ACK != 0 {
-		s.Options.HasTimestamp = true
-		s.Options.TSVal, s.Options.TSEcr = c.tsNow(now), c.rcv.tsRecent
-	}
-	c.stats.segsOut++
-	if c.cfg.Trace != nil {
-		c.tellSent(s, c.sndOff(s.Seq))
-	}
 }
 
 // fail ends the connection with an error for the program.
@@ -172,6 +178,8 @@ func (c *Conn) Fail(err syscall.Errno) wait.Events {
 func (c *Conn) over() {
 	c.setState(Closed)
 	c.shut |= shutRead | shutWrite
+
+	// A RST is still to leave; nothing else is.
 	c.todo &= todoReset
 	c.free()
 	c.events |= wait.In | wait.Out | wait.RdHup | wait.Hup
@@ -195,11 +203,11 @@ func (c *Conn) TakeErr() error {
 // TakeSoftErr returns the last error that ICMP told and that was not reason enough
 // to end the connection, and clears it. SO_ERROR tells it where no other is pending.
 func (c *Conn) TakeSoftErr() error {
-	if c.rare == nil || c.rare.softErr == 0 {
+	if c.lazy == nil || c.lazy.softErr == 0 {
 		return nil
 	}
-	err := c.rare.softErr
-	c.rare.softErr = 0
+	err := c.lazy.softErr
+	c.lazy.softErr = 0
 	return err
 }
 
@@ -207,9 +215,13 @@ func (c *Conn) TakeSoftErr() error {
 func (c *Conn) enterTimeWait(now time.Duration) {
 	c.setState(TimeWait)
 	todo := c.todo
+
+	// The acknowledgment of the FIN is still to be sent.
 	c.free()
 	c.todo = todo
 	c.shut |= shutWrite | shutRead
+
+	// 2 MSL, in which the last acknowledgment can be given again (RFC 9293 §3.6.1).
 	c.timer.keep = now + c.cfg.TimeWait
 	c.events |= wait.In | wait.Out | wait.RdHup | wait.Hup
 }

@@ -4,8 +4,6 @@ import (
 	"syscall"
 	"time"
 
-	"usock/internal/buf"
-	"usock/internal/cc"
 	"usock/internal/timer"
 	"usock/internal/wait"
 )
@@ -32,10 +30,18 @@ import (
 
 // Conn is one connection. Its zero value is CLOSED; Init makes it ready.
 type Conn struct {
+	tcb
+	snd sender
+	rcv receiver
+}
+
+// tcb is what both halves of a connection go by, of its transmission control block
+// (RFC 9293 §3.3.1): the state, what was agreed and asked for, the timers, and what
+// is to be sent. Neither half knows the other; what crosses between them is an
+// argument.
+type tcb struct {
 	cfg    *Config
-	fl     *flight  // sending machinery; nil until data is first sent
-	ooo    *reorder // what arrived out of order; nil: nothing
-	rare   *rare    // what few connections need; nil: nothing of it
+	lazy   *lazyState // what few connections need; nil: nothing of it
 	opt    Options
 	err    syscall.Errno // pending error
 	state  State
@@ -43,58 +49,9 @@ type Conn struct {
 	todo   todo
 	flags  flags
 	events wait.Events // that happened in the current call
-
-	snd   snd
-	rcv   rcv
-	rtt   rtt
-	ack   acking
-	timer timers
-	stats stats
-}
-
-// snd is the send sequence space (RFC 9293, section 3.3.1).
-type snd struct {
-	q        buf.Queue // from snd.una on: what is in flight and what is to be sent
-	una, nxt uint64
-	wl1      uint64 // SEG.SEQ of the last window update
-	wnd      uint32 // bytes
-	maxWnd   uint32 // largest wnd seen
-	iss      uint32
-	tsOffset uint32
-	bufSize  uint32 // bytes of data that may be queued
-	maxSeg   uint32 // largest payload of one segment
-	lastData time.Duration
-	small    uint64 // snd.nxt behind the last segment smaller than the MSS (RFC 896, Minshall)
-	mss      uint16 // bytes of data in a full segment, timestamps accounted for
-	peerMSS  uint16 // from the peer's SYN
-	pathMSS  uint16 // what the path's MTU leaves for data and TCP options
-	wscale   uint8
-	retrans  uint8 // consecutive retransmission timeouts
-	probes   uint8 // consecutive window or keepalive probes without an answer
-}
-
-// rcv is the receive sequence space.
-type rcv struct {
-	q        buf.Queue // in order, not read yet
-	nxt      uint64
-	adv      uint64 // right edge of the window advertised
-	irs      uint32
-	bufSize  uint32 // memory that may be used; half of it is window
-	ssthresh uint32 // most that is advertised at present
-	tsRecent uint32
-	tsEcr    uint32 // of the last acknowledgment; 0: none
-	tsAt     uint32 // s: when tsRecent was set
-	lastAck  uint64 // last ACK sent (RFC 7323)
-	mss      uint16 // estimate of the peer's segment size
-	advMSS   uint16 // what we advertise
-	wscale   uint8
-	// Dynamic right-sizing: see window.go.
-	drsSeq   uint64
-	drsAt    time.Duration
-	drsSpace uint32
-	rtt      uint32 // µs, times 8
-	rttSeq   uint64
-	rttAt    time.Duration
+	rtt    rtt         // measured by the sender, read by both
+	timer  timers
+	stats  stats
 }
 
 // stats are counters for Info.
@@ -173,7 +130,7 @@ const (
 	rtxRTO rtxKind = iota
 	rtxTLP
 	rtxReorder
-	rtxProbe
+	rtxWindowProbe
 )
 
 // Init prepares a zero Conn: its options can be set and read before it is opened.
@@ -187,24 +144,6 @@ func noTimers() timers {
 	return timers{rtx: timer.Never, ack: timer.Never, keep: timer.Never, pace: timer.Never}
 }
 
-// flight is what a connection needs to send data.
-type flight struct {
-	cc    cc.Controller
-	rate  cc.Rate
-	use   cc.Usage
-	board board
-	loss  loss
-	told  cc.Ack // what cc was told last: an argument of its Ack
-
-	chrono          chrono
-	delivery        uint64 // bytes/s: last delivery-rate sample
-	deliveredCE     uint32 // segments acknowledged with ECE
-	deliveryLimited bool   // delivery was limited by the program
-
-	paceAt         time.Duration // when the current burst is paid for
-	burst, quantum uint32        // bytes of the burst that are left, and its size
-}
-
 // State returns the state.
 func (c *Conn) State() State { return c.state }
 
@@ -214,29 +153,39 @@ func (c *Conn) Options() *Options { return &c.opt }
 // start resets everything but the options.
 func (c *Conn) start(now time.Duration, p *Params) {
 	opt := c.opt
+
+	// A listener's options go on to what it accepts; others keep their own.
 	if p.Options != nil {
 		opt = *p.Options
 	}
+
 	keep := c.flags & (fixedRcv | fixedSnd)
 	rb, sb := c.rcv.bufSize, c.snd.bufSize
-	*c = Conn{opt: opt, cfg: p.Config, flags: keep}
+	*c = Conn{tcb: tcb{opt: opt, cfg: p.Config, flags: keep}}
+
 	c.timer = noTimers()
 	c.timer.heard = now
 	if c.opt.RcvLowat == 0 {
 		c.opt.RcvLowat = 1
 	}
+
 	c.snd.iss, c.snd.tsOffset = p.ISS, p.TSOffset
+
+	// The SYN takes the number before the first byte's.
 	c.snd.q.Reset(origin + 1)
 	c.rcv.q.Reset(origin + 1)
 	c.startBuffers(p, rb, sb)
+
 	mss := min(p.MSS, 65495)
 	if m := int(c.opt.MaxSeg); m != 0 {
 		mss = min(mss, m)
 	}
+
 	c.rcv.advMSS = uint16(mss)
 	c.snd.pathMSS = uint16(min(p.MSS, 65535-20))
-	c.snd.peerMSS = 536 // RFC 9293, section 3.7.1
+	c.snd.peerMSS = 536 // RFC 9293 §3.7.1
 	c.snd.maxSeg = uint32(p.MaxSegment)
+
 	c.snd.wl1 = 0
 	c.rtt.rto = uint32(c.cfg.InitialRTO / time.Microsecond)
 	c.rcv.mss = uint16(min(mss, 536))
@@ -250,16 +199,20 @@ func (c *Conn) startBuffers(p *Params, rb, sb uint32) {
 		rb = uint32(p.RcvBuf)
 		c.flags |= fixedRcv
 	}
+
 	if p.SndBuf > 0 {
 		sb = uint32(p.SndBuf)
 		c.flags |= fixedSnd
 	}
+
 	if c.flags&fixedRcv == 0 {
 		rb = uint32(c.cfg.RMem[1])
 	}
+
 	if c.flags&fixedSnd == 0 {
 		sb = uint32(c.cfg.WMem[1])
 	}
+
 	c.rcv.bufSize, c.snd.bufSize = rb, sb
 }
 
@@ -269,18 +222,18 @@ func (c *Conn) Deadline() time.Duration {
 }
 
 // take returns the events that happened in the call that ends now.
-func (c *Conn) take() wait.Events {
-	ev := c.events
-	c.events = 0
+func (t *tcb) take() wait.Events {
+	ev := t.events
+	t.events = 0
 	return ev
 }
 
 // Release frees everything that the connection holds. It is CLOSED afterwards.
 func (c *Conn) Release() {
-	if c.cfg != nil && c.cfg.Trace != nil {
-		c.cfg.Trace.Remember(c, nil)
-	}
 	c.state = Closed
+	if c.cfg != nil && c.cfg.Trace != nil {
+		c.cfg.Trace.Remember(&c.tcb, nil)
+	}
 	c.free()
 	c.rcv.q.Reset(c.rcv.q.End())
 	c.todo = 0
@@ -290,18 +243,48 @@ func (c *Conn) Release() {
 // the program can still read.
 func (c *Conn) free() {
 	c.snd.q.Reset(c.snd.q.End())
-	c.freeFlight()
-	if c.ooo != nil {
-		c.ooo.q.Reset()
-		c.ooo = nil
+	c.snd.freeFlight(&c.tcb)
+	if c.rcv.ooo != nil {
+		c.rcv.ooo.q.Reset()
+		c.rcv.ooo = nil
 	}
 	c.timer.rtx, c.timer.ack, c.timer.keep, c.timer.pace = timer.Never, timer.Never, timer.Never, timer.Never
 }
 
-func (c *Conn) setState(s State) {
-	before := c.state
-	c.state = s
-	if c.cfg.Trace != nil {
-		c.tellState(before)
+func (t *tcb) setState(s State) {
+	before := t.state
+	t.state = s
+	if t.cfg.Trace != nil {
+		t.tellState(before)
 	}
+}
+
+// Ready returns what poll(2) returns on Linux in every state (tcp_poll).
+func (c *Conn) Ready() wait.Events {
+	var ev wait.Events
+	if c.shut&(shutRead|shutWrite) == shutRead|shutWrite || c.state == Closed {
+		// Both directions have ended: POLLHUP, which cannot be masked.
+		ev |= wait.Hup
+	}
+
+	if c.shut&shutRead != 0 {
+		ev |= wait.In | wait.RdHup
+	}
+
+	if c.state != SynSent && (c.state != SynRcvd || c.fastOpened()) {
+		if c.rcv.readable(&c.tcb) {
+			ev |= wait.In
+		}
+		if c.shut&shutWrite != 0 || c.snd.writable(&c.tcb) {
+			ev |= wait.Out
+		}
+		if c.rcv.urgentReady(&c.tcb) {
+			ev |= wait.Pri
+		}
+	}
+
+	if c.err != 0 {
+		ev |= wait.Err
+	}
+	return ev
 }

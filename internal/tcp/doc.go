@@ -5,7 +5,7 @@
 //
 // The owner of a Conn feeds it with [Conn.Segment], [Conn.ICMP] and
 // [Conn.Expire] and with the calls of the program ([Conn.Write], [Conn.Read],
-// [Conn.Close] and so on). After each of these it pumps:
+// [Conn.Close] and so on). After each of these it polls:
 //
 //	for c.Poll(now, &s) {
 //		send s
@@ -16,23 +16,34 @@
 // handshake, resets and retransmissions all come out of it.
 //
 // The send queue is the retransmission queue: [buf.Queue] holds the bytes from
-// snd.una on, and a [board] beside it holds when each range was sent and what
+// snd.una on, and a [scoreboard] beside it holds when each range was sent and what
 // became of it. A retransmission is built again from the queue.
 //
 // Sequence numbers are 64-bit stream offsets inside, with the SYN at the offset
 // origin and the first byte of data behind it; they are 32-bit numbers in segments
 // alone (wire.go).
 //
+// A connection has two halves, which do not know each other: a sender (sender.go) and a
+// receiver (receiver.go), each with an essay at its head. What both go by, the state, what
+// was agreed, the timers and what is to be sent, stands in the tcb, which is an argument of
+// their methods as now is. [Conn] joins them: it takes the states' transitions, calls the
+// half that is concerned, and finishes what leaves.
+//
 // The files, by what they are about:
 //
-//	conn.go state.go api.go options.go setopt.go   what a connection is and can be told
-//	program.go urgent.go close.go                  the program's calls
-//	input.go handshake.go disorder.go              segments that arrive
-//	output.go wire.go                              segments that leave
-//	ack.go window.go                               what the receiver tells, and when
-//	loss.go sack.go rack.go recover.go rtt.go      what the sender makes of it
-//	board.go pace.go ecn.go mtu.go fastopen.go     and with what
-//	timers.go timewait.go info.go chrono.go        time, the end, and accounts
+//	conn.go state.go api.go options.go setopt.go         what a connection is and can be told
+//	lazystate.go                                         what few connections need
+//	input.go handshake.go close.go urgent.go fastopen.go segments that arrive, and the states
+//	poll.go wire.go                                      segments that leave
+//	timers.go keepalive.go timewait.go info.go chrono.go time, the end, and accounts
+//
+//	receiver.go rcvbuf.go outoforder.go                  the receiver: what has come
+//	rcvwindow.go ack.go                                  what it tells, and when
+//
+//	sender.go sndbuf.go output.go pacing.go              the sender: what leaves, and when
+//	scoreboard.go sack.go loss.go rtt.go                 what became of it
+//	rack.go tlp.go rto.go recovery.go retransmit.go      what is lost, and what follows
+//	windowprobe.go mtu.go ecn.go                         what the path and the peer allow
 //
 // Where the RFCs leave a choice, and in a few places where they do not, the choice
 // is Linux's: timing of acknowledgments, the estimate of the RTO, when to give up,
@@ -40,5 +51,5 @@
 // with the same segments.
 //
 // tcp may import buf, cc, wire, wait, timer (for Never) and the standard library.
-// Begin with conn.go, then input.go and output.go.
+// Begin with conn.go, sender.go and receiver.go, then input.go and poll.go.
 package tcp

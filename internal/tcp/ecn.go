@@ -5,63 +5,68 @@ import (
 	"usock/internal/wire"
 )
 
-// Explicit congestion notification (RFC 3168, section 6.1).
+// Explicit congestion notification (RFC 3168 §6.1).
 
-// putECN marks a segment that leaves. Only new data is ECN-capable: neither pure
-// acknowledgments nor retransmissions are (sections 6.1.4 and 6.1.5).
-func (c *Conn) putECN(s *Segment, fresh bool) {
-	if c.flags&useECN == 0 {
+// putECT marks a segment of new data. Nothing else is ECN-capable: neither pure
+// acknowledgments nor retransmissions are (RFC 3168 §6.1.4 and 6.1.5).
+func (s *sender) putECT(t *tcb, seg *Segment) {
+	if t.flags&useECN == 0 || seg.Data.Len() == 0 {
 		return
 	}
-	if c.flags&ceSeen != 0 {
-		s.Flags |= wire.ECE
-	}
-	if fresh && s.Data.Len() > 0 {
-		s.ECT = true
-		if c.flags&sendCWR != 0 {
-			c.flags &^= sendCWR
-			s.Flags |= wire.CWR
-		}
+
+	seg.ECT = true
+	if t.flags&sendCWR != 0 {
+		t.flags &^= sendCWR
+		seg.Flags |= wire.CWR
 	}
 }
 
 // hearECN takes the marks of a segment that arrived: CE is echoed until CWR says
-// that the peer has heard (section 6.1.3).
-func (c *Conn) hearECN(s *Segment) {
-	if c.flags&useECN == 0 {
+// that the peer has heard (RFC 3168 §6.1.3).
+func (r *receiver) hearECN(t *tcb, s *Segment) {
+	if t.flags&useECN == 0 {
 		return
 	}
+
 	if s.Flags&wire.CWR != 0 {
-		c.flags &^= ceSeen
+		t.flags &^= ceSeen
 		if s.Data.Len() > 0 {
-			c.ackNow()
+			t.ackNow()
 		}
 	}
+
 	if s.CE {
-		c.flags |= ecnSeen
+		t.flags |= ecnSeen
 	}
+
+	// The sender hears of it at once, and in each acknowledgment until it has.
 	if s.CE && s.Data.Len() > 0 {
-		if c.flags&ceSeen == 0 {
-			c.ackNow()
+		if t.flags&ceSeen == 0 {
+			t.ackNow()
 		}
-		c.flags |= ceSeen
+		t.flags |= ceSeen
 	}
 }
 
 // hearECE reduces the window for an echoed mark, at most once for a window of data
-// (section 6.1.2).
-func (c *Conn) hearECE(a *ackInfo) {
+// (RFC 3168 §6.1.2).
+func (s *sender) hearECE(t *tcb, a *ackInfo) {
 	if !a.ece {
 		return
 	}
-	f := c.fl
-	f.deliveredCE += (a.delivered + uint32(c.snd.mss) - 1) / uint32(c.snd.mss)
+
+	f := s.flight
+
+	f.deliveredCE += (a.delivered + uint32(s.mss) - 1) / uint32(s.mss)
+
 	if f.loss.state != cc.Open {
 		return
 	}
-	c.reduce(a.now, cc.CWR, cc.ByECN)
-	c.flags |= sendCWR
-	if c.snd.una == c.snd.nxt {
-		c.endReduction(a.now)
+
+	s.beginReduction(t, a.now, cc.CWR, cc.ByECN)
+	t.flags |= sendCWR
+	if s.una == s.nxt {
+		// Nothing is in flight that the reduction could wait for.
+		s.endReduction(t, a.now)
 	}
 }

@@ -24,15 +24,15 @@ type memory struct {
 	rate  uint64
 }
 
-// tell logs an event.
-func (c *Conn) tell(e trace.Event) { c.cfg.Trace.Add(c, e) }
+// tell logs an event, whose maker is the part that both halves of a connection know.
+func (t *tcb) tell(e trace.Event) { t.cfg.Trace.Add(t, e) }
 
 // memory returns what was last told.
-func (c *Conn) memory() *memory {
-	m, _ := c.cfg.Trace.Memory(c).(*memory)
+func (t *tcb) memory() *memory {
+	m, _ := t.cfg.Trace.Memory(t).(*memory)
 	if m == nil {
 		m = &memory{stall: trace.ByNobody}
-		c.cfg.Trace.Remember(c, m)
+		t.cfg.Trace.Remember(t, m)
 	}
 	return m
 }
@@ -45,10 +45,10 @@ func offset(off uint64) uint64 {
 	return off - origin
 }
 
-// tellSent tells of a segment that begins at seq and leaves.
-func (c *Conn) tellSent(s *Segment, seq uint64) {
+// tellSent tells of a segment that leaves.
+func (c *Conn) tellSent(s *Segment) {
 	e := trace.Event{
-		Kind: trace.Sent, Flags: trace.Flags(s.Flags), Seq: offset(seq), Len: uint32(s.Len()),
+		Kind: trace.Sent, Flags: trace.Flags(s.Flags), Seq: offset(c.snd.sndOff(s.Seq)), Len: uint32(s.Len()),
 		Window: uint32(s.Window), Times: 1,
 	}
 	if s.Flags&wire.SYN == 0 {
@@ -59,21 +59,24 @@ func (c *Conn) tellSent(s *Segment, seq uint64) {
 	if s.Flags&wire.ACK != 0 {
 		e.Ack = offset(c.rcv.nxt)
 	}
+	if why, times := c.cfg.Trace.TakeNote(); why != trace.NoReason {
+		e.Why, e.Times = why, times
+	}
 	c.tell(e)
 }
 
-// tellAgain says that the segment that was told of last is r again, and why it is sent.
-func (c *Conn) tellAgain(r *rec) {
-	e := c.cfg.Trace.Last()
-	e.Times = r.sent
+// noteAgain notes that the segment that is being built is r again, and why.
+func (s *sender) noteAgain(t *tcb, r *sentSegment) {
+	why := trace.ByRACK
 	switch {
-	case c.fl.loss.state == cc.Loss:
-		e.Why = trace.ByTimeout
-	case c.flags&useSACK == 0:
-		e.Why = trace.ByDuplicates
-	default:
-		e.Why = trace.ByRACK
+	case s.flight.loss.state == cc.Loss:
+		why = trace.ByTimeout
+	case s.flight.loss.lost == 0 && r.flags&segLost == 0 && s.flight.loss.state < cc.Recovery:
+		why = trace.ByProbe
+	case t.flags&useSACK == 0:
+		why = trace.ByDuplicates
 	}
+	t.cfg.Trace.Note(why, r.sent)
 }
 
 // tellReceived tells of a segment that has arrived.
@@ -82,49 +85,49 @@ func (c *Conn) tellReceived(s *Segment) {
 		Kind: trace.Received, Flags: trace.Flags(s.Flags), Len: uint32(s.Len()), Window: uint32(s.Window),
 	}
 	if s.Flags&wire.SYN == 0 {
-		e.Seq = offset(c.rcvOff(s.Seq))
+		e.Seq = offset(c.rcv.rcvOff(s.Seq))
 		e.Window <<= c.snd.wscale
 	}
 	if s.Flags&wire.ACK != 0 {
-		e.Ack = offset(c.sndOff(s.Ack))
+		e.Ack = offset(c.snd.sndOff(s.Ack))
 	}
 	c.tell(e)
 }
 
 // tellState tells of a change of state.
-func (c *Conn) tellState(before State) {
-	if before != c.state {
-		c.tell(trace.Event{Kind: trace.State, Before: before.String(), State: c.state.String()})
+func (t *tcb) tellState(before State) {
+	if before != t.state {
+		t.tell(trace.Event{Kind: trace.State, Before: before.String(), State: t.state.String()})
 	}
-	if c.state == Closed {
-		c.cfg.Trace.Remember(c, nil)
+	if t.state == Closed {
+		t.cfg.Trace.Remember(t, nil)
 	}
 }
 
 // tellLost tells that r is taken to be lost.
-func (c *Conn) tellLost(r *rec, why trace.Why) {
-	c.tell(trace.Event{Kind: trace.Lost, Why: why, Seq: offset(r.start), Len: r.n, Times: r.sent})
+func (t *tcb) tellLost(r *sentSegment, why trace.Why) {
+	t.tell(trace.Event{Kind: trace.Lost, Why: why, Seq: offset(r.start), Len: r.n, Times: r.sent})
 }
 
 // tellAcked tells that n bytes from start on have arrived, with the sender as it is after.
-func (c *Conn) tellAcked(start uint64, n uint32, rtt time.Duration) {
-	e := c.sender(trace.Acknowledged, trace.NoReason)
-	e.Seq, e.Len, e.RTT, e.Rate = offset(start), n, rtt, c.fl.delivery
-	c.tell(e)
+func (s *sender) tellAcked(t *tcb, start uint64, n uint32, rtt time.Duration) {
+	e := s.event(t, trace.Acknowledged, trace.NoReason)
+	e.Seq, e.Len, e.RTT, e.Rate = offset(start), n, rtt, s.flight.delivery
+	t.tell(e)
 }
 
 // tellWindow tells that the congestion window was changed by something other than growth.
-func (c *Conn) tellWindow(why trace.Why) { c.tell(c.sender(trace.Window, why)) }
+func (s *sender) tellWindow(t *tcb, why trace.Why) { t.tell(s.event(t, trace.Window, why)) }
 
-// sender returns an event with the state of a connection that has sent.
-func (c *Conn) sender(k trace.Kind, why trace.Why) trace.Event {
-	ssthresh := c.fl.cc.SSThresh()
+// event returns an event with the state of a connection that has sent.
+func (s *sender) event(t *tcb, k trace.Kind, why trace.Why) trace.Event {
+	ssthresh := s.flight.cc.SSThresh()
 	if ssthresh == cc.MaxWindow {
 		ssthresh = trace.NoThreshold
 	}
 	return trace.Event{
-		Kind: k, Why: why, Window: c.snd.wnd, CWnd: c.cwnd(), SSThresh: ssthresh, InFlight: c.inFlight(),
-		SRTT: c.rtt.smoothed(), RTTVar: time.Duration(c.rtt.rttvar) * time.Microsecond / 4,
+		Kind: k, Why: why, Window: s.wnd, CWnd: s.cwnd(), SSThresh: ssthresh, InFlight: s.inFlight(),
+		SRTT: t.rtt.smoothed(), RTTVar: time.Duration(t.rtt.rttvar) * time.Microsecond / 4,
 	}
 }
 
@@ -155,7 +158,7 @@ type deadline struct {
 // deadlines returns the timers, but for pacing's.
 func (c *Conn) deadlines() [3]deadline {
 	rtx := [...]trace.Why{
-		rtxRTO: trace.TimerRetransmit, rtxTLP: trace.TimerTailLoss, rtxReorder: trace.TimerReordering, rtxProbe: trace.TimerPersist,
+		rtxRTO: trace.TimerRetransmit, rtxTLP: trace.TimerTailLoss, rtxReorder: trace.TimerReordering, rtxWindowProbe: trace.TimerPersist,
 	}[c.timer.kind]
 	return [3]deadline{{c.timer.rtx, rtx}, {c.timer.ack, trace.TimerDelayedAck}, {c.timer.keep, trace.TimerKeepAlive}}
 }
@@ -181,8 +184,8 @@ func (c *Conn) Tell(now time.Duration) {
 		}
 	}
 
-	if c.fl != nil {
-		if rate := c.pacingRate(); rate > m.rate+m.rate/8 || rate+rate/8 < m.rate {
+	if c.snd.flight != nil {
+		if rate := c.snd.pacingRate(&c.tcb); rate > m.rate+m.rate/8 || rate+rate/8 < m.rate {
 			m.rate = rate
 			c.tell(trace.Event{Kind: trace.Rate, Rate: rate})
 		}
@@ -196,13 +199,14 @@ func (c *Conn) Tell(now time.Duration) {
 
 // stall says whom the sender waits for, now that Poll declines.
 func (c *Conn) stall(now time.Duration) trace.Why {
-	left := c.sndEnd() - c.snd.nxt
+	s := &c.snd
+	left := s.sndEnd(&c.tcb) - s.nxt
 	switch {
 	case !c.state.synchronized():
 		return trace.ByNobody
-	case c.fl != nil && c.fl.loss.state == cc.Loss && c.snd.una != c.snd.nxt:
+	case s.flight != nil && s.flight.loss.state == cc.Loss && s.una != s.nxt:
 		return trace.ByPath
-	case c.snd.una == c.sndEnd() && c.state.canSend():
+	case s.una == s.sndEnd(&c.tcb) && c.state.canSend():
 		return trace.ByProgram
 	case left == 0:
 		return trace.ByNobody
@@ -210,15 +214,19 @@ func (c *Conn) stall(now time.Duration) trace.Why {
 		return trace.ByPacing
 	}
 
-	mss := uint64(c.sendMSS())
+	mss := uint64(s.sendMSS(&c.tcb, c.rcv.sackLen(&c.tcb)))
 	least := min(left, mss)
-	switch edge := c.snd.una + uint64(c.snd.wnd); {
-	case edge < c.snd.nxt+least:
+	switch edge := s.una + uint64(s.wnd); {
+	case edge < s.nxt+least:
 		return trace.ByWindow
-	case c.fl != nil && uint64(c.inFlight())+least > uint64(c.cwnd()):
+	case s.flight != nil && uint64(s.inFlight())+least > uint64(s.cwnd()):
 		return trace.ByCWnd
 	case left < mss:
 		return trace.ByNagle
 	}
 	return trace.ByNobody
 }
+
+// Sign has sign complete the events that the connection has made. It is called only if
+// Config.Trace is set.
+func (c *Conn) Sign(sign func(*trace.Event)) { c.cfg.Trace.Sign(&c.tcb, sign) }

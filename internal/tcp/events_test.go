@@ -26,7 +26,7 @@ func (s *script) takeEvents() {
 		return
 	}
 	s.c.Tell(s.now)
-	log.Sign(&s.c, func(e *trace.Event) { e.Time = s.now })
+	s.c.Sign(func(e *trace.Event) { e.Time = s.now })
 	for _, e := range log.Take() {
 		if e.Time != s.now {
 			s.t.Errorf("an event of another maker's: %s", &e)
@@ -97,13 +97,13 @@ func TestTLPRepaired(t *testing.T) {
 	tc.recv(". 1 ack 10001")
 	tc.wantEvent("acknowledged 9001+1000")
 	tc.wantNoEvent("cwnd")
-	before := tc.c.cwnd()
+	before := tc.c.snd.cwnd()
 	tc.write(1000)
 	tc.want("P. 10001+1000 ack 1")
 	tc.recv(". 1 ack 11001")
 	e := tc.wantEvent("cwnd reduced: TLP repaired")
-	if e.CWnd >= before || e.SSThresh >= before || tc.c.cwnd() >= before {
-		t.Errorf("cwnd was %d, and after %+v is %d", before, e, tc.c.cwnd())
+	if e.CWnd >= before || e.SSThresh >= before || tc.c.snd.cwnd() >= before {
+		t.Errorf("cwnd was %d, and after %+v is %d", before, e, tc.c.snd.cwnd())
 	}
 	tc.write(1000)
 	tc.want("P. 11001+1000 ack 1")
@@ -273,8 +273,8 @@ func TestPauseEvents(t *testing.T) {
 		t.Fatal(err)
 	}
 	tc.wantEvent("cwnd kept: set by the program")
-	if tc.c.fl.cc.Name() != "cubic" || tc.c.fl.loss.state != cc.Open {
-		t.Error("the congestion control is", tc.c.fl.cc.Name())
+	if tc.c.snd.flight.cc.Name() != "cubic" || tc.c.snd.flight.loss.state != cc.Open {
+		t.Error("the congestion control is", tc.c.snd.flight.cc.Name())
 	}
 	tc.quiet = true
 }
@@ -286,7 +286,7 @@ func TestEventsStop(t *testing.T) {
 	log := tc.cfg.Trace
 	tc.connect()
 	tc.takeEvents()
-	if log.Memory(&tc.c) == nil {
+	if log.Memory(&tc.c.tcb) == nil {
 		t.Error("nothing is remembered")
 	}
 	tc.cfg.Trace = nil
@@ -297,7 +297,7 @@ func TestEventsStop(t *testing.T) {
 	}
 	tc.cfg.Trace = log
 	tc.c.Release()
-	if log.Memory(&tc.c) != nil {
+	if log.Memory(&tc.c.tcb) != nil {
 		t.Error("a closed connection is remembered")
 	}
 }

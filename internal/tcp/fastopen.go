@@ -25,7 +25,7 @@ func (c *Conn) startFastOpen(p *Params) {
 	if !p.FastOpen.Ask {
 		return
 	}
-	r := c.rareState()
+	r := c.makeLazy()
 	r.fo = fastOpen{req: p.FastOpen, send: true, asked: true}
 }
 
@@ -33,51 +33,67 @@ func (c *Conn) startFastOpen(p *Params) {
 func (c *Conn) acceptFastOpen(now time.Duration, p *Params, syn *Segment) {
 	o := &p.ServerFastOpen
 	if o.NCookie > 0 {
-		fo := &c.rareState().fo
+		fo := &c.makeLazy().fo
 		fo.send, fo.req.NCookie, fo.req.Cookie = true, o.NCookie, o.Cookie
 	}
+
 	if !o.Data {
 		return
 	}
+
+	// The cookie proves the address: the server may answer before the handshake has ended (RFC
+	// 7413 §4.2.2).
 	c.flags |= serverFast
 	c.snd.wnd, c.snd.maxWnd = uint32(syn.Window), uint32(syn.Window)
-	c.growSndBuf(uint32(c.cfg.InitialCwnd))
+	c.snd.growSndBuf(&c.tcb, uint32(c.cfg.InitialCwnd))
 	c.snd.small = origin
 	c.events |= wait.Out
+
 	n := syn.Data.Len()
 	if n == 0 {
 		return
 	}
 	c.rcv.adv = c.rcv.nxt + uint64(c.rcv.ssthresh)
-	c.rareState().fo.synAck = true
+	c.makeLazy().fo.synAck = true
+
+	// The SYN stays the caller's.
 	own := *syn
 	own.Data.Retain()
-	c.deliver(now, &own, n)
+	c.rcv.deliver(&c.tcb, now, &own, n)
 	own.Data.Release()
-	c.ack.owed = false
+
+	// The SYN-ACK acknowledges the data.
+	c.rcv.ack.owed = false
 	c.timer.ack = never
 }
 
 // fastOpened reports whether the connection is a server's that may send before the
 // handshake has ended.
-func (c *Conn) fastOpened() bool { return c.flags&serverFast != 0 }
+func (t *tcb) fastOpened() bool { return t.flags&serverFast != 0 }
 
 // synFastOpen adds the option, and the data of a client that has a cookie, to a SYN
 // or SYN-ACK. Neither is sent twice.
 func (c *Conn) synFastOpen(now time.Duration, s *Segment) {
-	if c.rare == nil || !c.rare.fo.send {
+	if c.lazy == nil || !c.lazy.fo.send {
 		return
 	}
-	fo := &c.rare.fo
+
+	fo := &c.lazy.fo
 	o := &s.Options
 	o.HasFastOpen, o.NCookie, o.Cookie = true, fo.req.NCookie, fo.req.Cookie
 	if c.state == SynRcvd {
 		return // the SYN-ACK keeps its cookie when it is sent again
 	}
+
+	// Sent again, the SYN goes without: the option, or data in a SYN, may be what was dropped
+	// (RFC 7413 §4.1.3.1).
 	fo.send = false
 	if fo.req.NCookie == 0 || c.snd.q.Len() == 0 {
 		return
 	}
+
+	// The MSS is the one remembered with the cookie (RFC 7413 §4.1.3), and all options may come
+	// with the data.
 	mss := int(c.snd.pathMSS)
 	if fo.req.MSS != 0 {
 		mss = min(mss, int(fo.req.MSS))
@@ -85,58 +101,65 @@ func (c *Conn) synFastOpen(now time.Duration, s *Segment) {
 	if m := c.opt.MaxSeg; m != 0 {
 		mss = min(mss, int(m))
 	}
+
 	n := min(c.snd.q.Len(), mss-(wire.TCPMaxLen-wire.TCPMinLen))
 	if n <= 0 {
 		return
 	}
+
 	c.snd.mss = uint16(n)
-	c.newFlight(now)
-	n = c.fill(s, origin+1, n, n)
+	c.snd.newFlight(&c.tcb, now)
+	n = c.snd.fill(s, origin+1, n, n)
 	fo.syn = true
-	c.record(now, origin+1, uint32(n), 0)
+	c.snd.recordSent(now, origin+1, uint32(n), 0)
 	c.snd.nxt = origin + 1 + uint64(n)
 	c.stats.dataOut++
 	c.stats.bytesSent += uint64(n)
 }
 
 // forgetSYNData makes what is in flight unsent again.
-func (c *Conn) forgetSYNData() {
-	c.snd.nxt = max(c.snd.una, origin+1)
-	c.freeFlight() // its MSS was a guess
+func (s *sender) forgetSYNData(t *tcb) {
+	s.nxt = max(s.una, origin+1)
+	s.freeFlight(t) // its MSS was a guess
 }
 
 // ackedFastOpen takes the SYN-ACK: what of the SYN's data it acknowledges, and the
 // cookie.
 func (c *Conn) ackedFastOpen(now time.Duration, ack uint64, s *Segment) {
-	if c.rare == nil || !c.rare.fo.asked {
+	if c.lazy == nil || !c.lazy.fo.asked {
 		return
 	}
-	fo := &c.rare.fo
+
+	fo := &c.lazy.fo
 	if s.Options.HasFastOpen && s.Options.NCookie >= 4 {
 		fo.got = true
 		fo.req.NCookie, fo.req.Cookie = s.Options.NCookie, s.Options.Cookie
 	}
+
 	fo.req.MSS = c.snd.peerMSS
 	if !fo.syn {
 		return
 	}
+
+	// What the SYN-ACK does not cover is sent again at once, as ordinary data (RFC 7413
+	// §4.2.1).
 	fo.synAck = ack > origin+1
 	c.stats.bytesAcked += ack - c.snd.una
 	c.snd.una = ack
 	c.snd.q.Drop(ack)
-	c.forgetSYNData()
+	c.snd.forgetSYNData(&c.tcb)
 }
 
 // FastOpenCookie returns what to remember about the server, and false if the
 // handshake brought no cookie.
 func (c *Conn) FastOpenCookie() (FastOpen, bool) {
-	if c.rare == nil || !c.rare.fo.got {
+	if c.lazy == nil || !c.lazy.fo.got {
 		return FastOpen{}, false
 	}
-	r := c.rare.fo.req
+	r := c.lazy.fo.req
 	r.Ask = true
 	return r, true
 }
 
 // SYNDataAcked reports whether data in a SYN was taken (TCPI_OPT_SYN_DATA).
-func (c *Conn) SYNDataAcked() bool { return c.rare != nil && c.rare.fo.synAck }
+func (c *Conn) SYNDataAcked() bool { return c.lazy != nil && c.lazy.fo.synAck }

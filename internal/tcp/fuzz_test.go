@@ -193,7 +193,7 @@ func (j *joined) option(i int, arg byte) {
 	case 6:
 		c.SetRcvLowat(j.now, int(arg)*8)
 	case 7:
-		c.ICMP(j.now, &ICMPError{Seq: c.sndSeq(c.snd.una), MSS: 600 + int(arg)})
+		c.ICMP(j.now, &ICMPError{Seq: c.snd.sndSeq(c.snd.una), MSS: 600 + int(arg)})
 	}
 	j.pump()
 }

@@ -1,7 +1,6 @@
 package tcp
 
 import (
-	"math/bits"
 	"syscall"
 	"time"
 
@@ -15,10 +14,12 @@ import (
 func (c *Conn) Connect(now time.Duration, p *Params) {
 	c.start(now, p)
 	c.flags |= active
-	c.initWindow(uint32(c.rcv.advMSS))
+
+	c.rcv.initWindow(&c.tcb, uint32(c.rcv.advMSS))
 	c.snd.una, c.snd.nxt = origin, origin
 	c.setState(SynSent)
 	c.startFastOpen(p)
+
 	c.todo |= todoSYN
 	c.timer.since = now
 }
@@ -30,17 +31,23 @@ func (c *Conn) Accept(now time.Duration, p *Params, syn *Segment) {
 	c.snd.una, c.snd.nxt = origin, origin
 	c.synOptions(now, syn)
 	if c.cfg.ECN != ECNOff && syn.Flags&(wire.ECE|wire.CWR) == wire.ECE|wire.CWR && !syn.CE {
+		// An ECN-setup SYN, and not itself marked: Linux takes a mark for a sign that the path
+		// mangles the field.
 		c.flags |= useECN
 	}
-	c.receivedSYN(syn)
+
+	c.rcv.receivedSYN(syn)
+	c.snd.wl1 = origin
 	if c.cfg.Trace != nil {
 		c.tellReceived(syn)
 	}
+
 	mss := uint32(c.rcv.advMSS)
 	if c.flags&useTS != 0 {
 		mss -= tsOptionLen
 	}
-	c.initWindow(mss)
+	c.rcv.initWindow(&c.tcb, mss)
+
 	c.setState(SynRcvd)
 	c.acceptFastOpen(now, p, syn)
 	c.todo |= todoSYN
@@ -61,49 +68,15 @@ func (c *Conn) AcceptCookie(now time.Duration, p *Params, ack *Segment, k *Cooki
 	if k.ECN {
 		syn.Flags |= wire.ECE | wire.CWR
 	}
+
 	c.Accept(now, p, &syn)
 	c.todo &^= todoSYN
+
+	// The SYN-ACK has left already: the listener sent it without keeping anything (RFC 4987
+	// §3.6).
 	c.snd.nxt = origin + 1
 	c.rcv.lastAck = c.rcv.nxt
 	c.rcv.adv = c.rcv.nxt + uint64(min(c.rcv.ssthresh, 65535))
-}
-
-// initWindow sets the first window and the scale, both from the receive buffer
-// and the limit of its growth, as Linux does: the two show in every SYN. mss is
-// what the peer can put into a segment.
-func (c *Conn) initWindow(mss uint32) {
-	space := c.rcv.bufSize / 2
-	if w := c.opt.WindowClamp; w != 0 {
-		space = min(space, w)
-	}
-	full := space
-	if space > mss && mss > 0 {
-		space -= space % mss
-	}
-	c.rcv.ssthresh = min(space, 65535)
-	c.rcv.drsSpace = c.rcv.ssthresh
-	if c.cfg.WindowScaling && (c.flags&active != 0 || c.flags&useWScale != 0) {
-		most := max(full, uint32(c.cfg.RMem[2]))
-		if w := c.opt.WindowClamp; w != 0 {
-			most = min(most, w)
-		}
-		if c.flags&fixedRcv != 0 {
-			most = min(most, full)
-		}
-		c.rcv.wscale = uint8(min(max(bits.Len32(most)-1-15, 0), 14))
-	}
-	c.rcv.adv = c.rcv.nxt
-}
-
-// receivedSYN takes over the peer's initial sequence number.
-func (c *Conn) receivedSYN(s *Segment) {
-	c.rcv.irs = s.Seq
-	c.rcv.nxt = origin + 1
-	c.rcv.lastAck = c.rcv.nxt
-	c.rcv.q.Reset(origin + 1)
-	c.rcv.adv = c.rcv.nxt
-	c.rcv.drsSeq = c.rcv.nxt
-	c.snd.wl1 = origin
 }
 
 // synOptions takes the peer's options. An option is in use if both sides have
@@ -113,6 +86,7 @@ func (c *Conn) synOptions(now time.Duration, s *Segment) {
 	if o.MSS != 0 {
 		c.snd.peerMSS = uint16(max(int(o.MSS), c.cfg.MinSendMSS))
 	}
+
 	if o.HasTimestamp && c.cfg.Timestamps {
 		c.flags |= useTS
 		c.rcv.tsRecent, c.rcv.tsAt = o.TSVal, uint32(now/time.Second)
@@ -120,86 +94,29 @@ func (c *Conn) synOptions(now time.Duration, s *Segment) {
 	if o.SACKPermitted && c.cfg.SACK {
 		c.flags |= useSACK
 	}
+
+	// Both scale or none does (RFC 7323 §2.2).
 	if o.HasWScale && c.cfg.WindowScaling {
 		c.flags |= useWScale
-		c.snd.wscale = min(o.WScale, 14) // RFC 7323, section 2.3
+		c.snd.wscale = min(o.WScale, 14) // RFC 7323 §2.3
 	} else {
 		c.rcv.wscale = 0
 	}
-	c.setMSS()
+
+	c.snd.setMSS(&c.tcb)
 	c.rcv.mss = uint16(min(max(uint32(c.rcv.advMSS)-uint32(c.optionLen()), 88), uint32(c.snd.mss), 536))
 }
 
-// setMSS computes the effective send MSS (RFC 9293, section 3.7.1; RFC 6691).
-func (c *Conn) setMSS() {
-	mss := min(c.snd.peerMSS, c.snd.pathMSS)
-	if c.rare != nil && c.rare.mtu.on {
-		mss = min(mss, c.rare.mtu.low)
-	}
-	if m := c.opt.MaxSeg; m != 0 {
-		mss = min(mss, m)
-	}
-	c.snd.mss = uint16(max(int(mss)-c.optionLen(), 8))
-	if c.fl != nil {
-		c.fl.cc.SetMSS(uint32(c.snd.mss))
-	}
-}
-
-// buildSYN builds a SYN or SYN-ACK.
-func (c *Conn) buildSYN(now time.Duration, s *Segment) {
-	c.todo &^= todoSYN | todoAck
-	s.Seq, s.Flags = c.sndSeq(origin), wire.SYN
-	o := &s.Options
-	mss := c.rcv.advMSS
-	o.MSS = mss
-	passive := c.state == SynRcvd
-	if passive {
-		s.Flags |= wire.ACK
-		s.Ack = c.rcvSeq(c.rcv.nxt)
-		c.rcv.lastAck = c.rcv.nxt
-	}
-	if passive && c.flags&useTS != 0 || !passive && c.cfg.Timestamps {
-		o.HasTimestamp, o.TSVal = true, c.tsNow(now)
-		o.TSEcr = c.rcv.tsRecent
-	}
-	o.SACKPermitted = passive && c.flags&useSACK != 0 || !passive && c.cfg.SACK
-	if passive && c.flags&useWScale != 0 || !passive && c.cfg.WindowScaling {
-		o.HasWScale, o.WScale = true, c.rcv.wscale
-	}
-	switch {
-	case passive && c.flags&useECN != 0:
-		s.Flags |= wire.ECE
-	case !passive && c.cfg.ECN == ECNOn && c.snd.retrans < 2:
-		s.Flags |= wire.ECE | wire.CWR
-	}
-	wnd := min(c.rcv.ssthresh, 65535)
-	s.Window = uint16(wnd)
-	c.rcv.adv = c.rcv.nxt + uint64(wnd)
-	c.stats.segsOut++
-	if c.flags&synOnce != 0 {
-		c.stats.retransSegs++
-	}
-	c.synFastOpen(now, s)
-	if c.cfg.Trace != nil {
-		c.tellSent(s, origin)
-	}
-	c.snd.nxt = max(c.snd.nxt, origin+1)
-	if c.flags&synOnce == 0 || c.timer.rtx == timer.Never {
-		c.timer.rtx, c.timer.kind = now+c.rtt.timeout(), rtxRTO
-	}
-	if c.flags&synOnce == 0 {
-		c.timer.since = now
-	}
-	c.flags |= synOnce
-}
-
-// inSynSent takes a segment in SYN-SENT (RFC 9293, section 3.10.7.3).
+// inSynSent takes a segment in SYN-SENT (RFC 9293 §3.10.7.3).
 func (c *Conn) inSynSent(now time.Duration, s *Segment) {
 	ackOK := false
+
+	// First check: the acknowledgment. One of something else, or with an echo of no SYN of
+	// ours, belongs to an older connection, and is reset (RFC 9293 §3.10.7.3).
 	if s.Flags&wire.ACK != 0 {
-		ack := c.sndOff(s.Ack)
+		ack := c.snd.sndOff(s.Ack)
 		tsBad := s.Options.HasTimestamp && s.Options.TSEcr != 0 && c.cfg.Timestamps &&
-			!c.plausibleEcho(now, s.Options.TSEcr)
+			!c.snd.plausibleEcho(&c.tcb, now, s.Options.TSEcr)
 		if ack <= origin || ack > c.snd.nxt || tsBad {
 			if s.Flags&wire.RST == 0 {
 				c.resetWith(s.Ack)
@@ -208,16 +125,22 @@ func (c *Conn) inSynSent(now time.Duration, s *Segment) {
 		}
 		ackOK = true
 	}
+
+	// Second: a RST counts only if it acknowledges our SYN, or anybody could refuse it.
 	if s.Flags&wire.RST != 0 {
 		if ackOK {
 			c.fail(syscall.ECONNREFUSED)
 		}
 		return
 	}
+
+	// Fourth: the SYN.
 	if s.Flags&wire.SYN == 0 {
 		return
 	}
-	c.receivedSYN(s)
+
+	c.rcv.receivedSYN(s)
+	c.snd.wl1 = origin
 	c.synOptions(now, s)
 	if !ackOK {
 		// Simultaneous open.
@@ -227,56 +150,46 @@ func (c *Conn) inSynSent(now time.Duration, s *Segment) {
 		c.snd.nxt = origin + 1
 		c.snd.wnd, c.snd.maxWnd = uint32(s.Window), uint32(s.Window)
 		c.setState(SynRcvd)
+
+		// The SYN of before now leaves as a SYN-ACK.
 		c.flags &^= synOnce
 		c.todo |= todoSYN
-		c.forgetSYNData()
+		c.snd.forgetSYNData(&c.tcb)
 		return
 	}
+
+	// ECE without CWR agrees (RFC 3168 §6.1.1); a SYN sent again without the marks cannot have
+	// been agreed to.
 	if c.cfg.ECN == ECNOn && s.Flags&(wire.ECE|wire.CWR) == wire.ECE && c.snd.retrans < 2 {
 		c.flags |= useECN
 	}
-	ack := c.sndOff(s.Ack)
+	ack := c.snd.sndOff(s.Ack)
 	if c.flags&synOnce != 0 {
-		c.synSample(now, s)
+		c.snd.synSample(&c.tcb, now, s)
 	}
+
 	c.rcv.adv = c.rcv.nxt + uint64(min(c.rcv.ssthresh, 65535))
 	c.snd.wnd, c.snd.maxWnd = uint32(s.Window), uint32(s.Window)
 	c.snd.una = origin + 1
 	c.stats.bytesAcked = 1
 	c.snd.wl1 = origin
+
 	c.established(now)
 	c.ackedFastOpen(now, ack, s)
 	c.finishUrgent(s)
+
+	// Data may come with the SYN-ACK (RFC 9293 §3.10.7.3, fourth check).
 	if s.Data.Len() > 0 || s.Flags&wire.FIN != 0 {
 		c.inData(now, s, origin+1)
 	}
+
 	c.ackNow()
-}
-
-// plausibleEcho reports whether TSecr can be of a SYN that we sent.
-func (c *Conn) plausibleEcho(now time.Duration, ecr uint32) bool {
-	first := c.tsNow(c.timer.since)
-	return int32(ecr-first) >= 0 && int32(c.tsNow(now)-ecr) >= 0
-}
-
-// synSample takes the handshake's RTT (RFC 6298, section 3: not of a SYN sent
-// twice, unless timestamps tell which).
-func (c *Conn) synSample(now time.Duration, s *Segment) {
-	var m time.Duration
-	switch {
-	case c.snd.retrans == 0:
-		m = now - c.timer.since
-	case c.flags&useTS != 0 && s.Options.HasTimestamp && s.Options.TSEcr != 0:
-		m = time.Duration(c.tsNow(now)-s.Options.TSEcr) * time.Millisecond
-	default:
-		return
-	}
-	c.sampleRTT(now, m)
 }
 
 // established enters ESTABLISHED.
 func (c *Conn) established(now time.Duration) {
 	c.setState(Established)
+
 	c.flags &^= serverFast
 	c.timer.rtx, c.timer.since = timer.Never, 0
 	c.snd.small = c.snd.una
@@ -285,16 +198,19 @@ func (c *Conn) established(now time.Duration) {
 		c.flags |= synLost
 	}
 	c.snd.retrans = 0
+
 	c.rtt.setRTO(c.cfg)
 	if c.rtt.srtt == 0 && c.flags&synLost != 0 {
 		// The SYN was lost and gave no sample: RFC 6298, rule 5.7.
 		c.rtt.rto = 3_000_000
 	}
-	c.ack.lastRcv = now
-	c.growSndBuf(uint32(c.cfg.InitialCwnd))
+
+	c.rcv.ack.lastRcv = now
+	c.snd.growSndBuf(&c.tcb, uint32(c.cfg.InitialCwnd))
 	c.rcv.drsAt = now
 	c.rcv.drsSeq = c.rcv.q.Base()
 	c.rcv.drsSpace = min(c.rcv.drsSpace, c.rcv.bufSize/2)
+
 	c.events |= wait.Out
 	c.setKeepTimer(now)
 	if c.shut&shutWrite != 0 {
@@ -302,16 +218,17 @@ func (c *Conn) established(now time.Duration) {
 	}
 }
 
-// inSynRcvd takes a segment in SYN-RECEIVED (section 3.10.7.4). An embryonic
+// inSynRcvd takes a segment in SYN-RECEIVED (RFC 9293 §3.10.7.4). An embryonic
 // connection of a listener ends with any RST or SYN in its window, as on Linux; one
 // that others know of already is guarded as RFC 5961 says.
 func (c *Conn) inSynRcvd(now time.Duration, s *Segment) {
-	seq := c.rcvOff(s.Seq)
+	seq := c.rcv.rcvOff(s.Seq)
 	embryonic := c.flags&active == 0 && !c.fastOpened()
+
 	if s.Flags&wire.SYN != 0 && seq == origin && s.Flags&wire.RST == 0 {
 		if s.Flags&wire.ACK == 0 {
 			// The SYN again: our SYN-ACK was lost.
-			if c.oowAllowed(now) {
+			if c.rcv.oowAllowed(&c.tcb, now) {
 				c.todo |= todoSYN
 				c.timer.rtx, c.timer.kind = now+c.rtt.timeout(), rtxRTO
 			}
@@ -322,18 +239,22 @@ func (c *Conn) inSynRcvd(now time.Duration, s *Segment) {
 		s.Seq++
 		seq++
 	}
-	ack := c.sndOff(s.Ack)
+
+	ack := c.snd.sndOff(s.Ack)
 	badAck := s.Flags&wire.ACK != 0 && (ack <= origin || ack > c.snd.nxt)
 	if embryonic && badAck && s.Flags&wire.RST == 0 {
+		// RFC 9293 §3.10.7.4, fifth check: an acknowledgment of something else is reset.
 		c.resetWith(s.Ack)
 		return
 	}
-	if !c.checkPAWS(now, s) || !c.inWindow(seq, s) {
-		if s.Flags&wire.RST == 0 && c.oowAllowed(now) {
+
+	if !c.rcv.checkPAWS(&c.tcb, now, s) || !c.rcv.inWindow(seq, s) {
+		if s.Flags&wire.RST == 0 && c.rcv.oowAllowed(&c.tcb, now) {
 			c.ackNow()
 		}
 		return
 	}
+
 	if s.Flags&(wire.RST|wire.SYN) != 0 {
 		c.endSynRcvd(now, seq, s, embryonic)
 		return
@@ -341,6 +262,7 @@ func (c *Conn) inSynRcvd(now time.Duration, s *Segment) {
 	if s.Flags&wire.ACK == 0 {
 		return
 	}
+
 	if badAck {
 		c.resetWith(s.Ack)
 		return
@@ -348,6 +270,7 @@ func (c *Conn) inSynRcvd(now time.Duration, s *Segment) {
 	if c.deferAccept(s) {
 		return
 	}
+
 	c.completeSynRcvd(now, seq, ack, s)
 }
 
@@ -361,8 +284,11 @@ func (c *Conn) endSynRcvd(now time.Duration, seq uint64, s *Segment, embryonic b
 			c.todo |= todoReset
 		}
 	case s.Flags&wire.RST == 0 || seq != c.rcv.nxt:
-		c.challenge(now)
+		// Not exactly the number that is expected: it may be a guess (RFC 5961 §3.2).
+		c.rcv.challenge(&c.tcb, now)
 	case c.flags&active != 0:
+		// A simultaneous open began as an active one, which is refused (RFC 9293 §3.10.7.4,
+		// second check).
 		c.fail(syscall.ECONNREFUSED)
 	default:
 		c.fail(syscall.ECONNRESET)
@@ -372,15 +298,20 @@ func (c *Conn) endSynRcvd(now time.Duration, seq uint64, s *Segment, embryonic b
 // completeSynRcvd ends the handshake with the acknowledgment of our SYN, and takes
 // the rest of the segment as ESTABLISHED does.
 func (c *Conn) completeSynRcvd(now time.Duration, seq, ack uint64, s *Segment) {
-	c.synSample(now, s)
+	c.snd.synSample(&c.tcb, now, s)
+
 	c.snd.una = origin + 1
+
+	// From now on windows are scaled (RFC 7323 §2.2).
 	c.snd.wnd = uint32(s.Window) << c.snd.wscale
 	c.snd.maxWnd = max(c.snd.maxWnd, c.snd.wnd)
 	c.snd.wl1 = seq
+
 	c.todo &^= todoSYN
 	c.established(now)
-	if c.fl != nil && c.snd.nxt > c.snd.una {
-		c.armRTO(now)
+	if c.snd.flight != nil && c.snd.nxt > c.snd.una {
+		// What a Fast Open server has sent runs its own timer now.
+		c.snd.armRTO(&c.tcb, now)
 	}
 	c.inSynchronized(now, s)
 }

@@ -65,10 +65,14 @@ const noSSThresh = 0x7fffffff
 
 // Info fills in what TCP_INFO tells.
 func (c *Conn) Info(now time.Duration, in *Info) {
+	cfg := c.cfg
+	if cfg == nil {
+		cfg = DefaultConfig() // not made ready yet
+	}
 	*in = Info{
 		State: c.state.Linux(), Retransmits: c.snd.retrans, Probes: c.snd.probes,
 		Backoff: c.rtt.backoff, SndWScale: c.snd.wscale, RcvWScale: c.rcv.wscale,
-		RTO: c.rtt.rto, ATO: uint32(c.ack.ato / time.Microsecond),
+		RTO: c.rtt.rto, ATO: uint32(c.rcv.ack.ato / time.Microsecond),
 		SndMSS: uint32(c.snd.mss), RcvMSS: uint32(c.rcv.mss),
 		PMTU: uint32(c.snd.pathMSS) + 40, RcvSSThresh: c.rcv.ssthresh,
 		RTT: c.rtt.srtt >> 3, RTTVar: c.rtt.mdev >> 2, MinRTT: c.rtt.min,
@@ -78,9 +82,9 @@ func (c *Conn) Info(now time.Duration, in *Info) {
 		NotSentBytes: uint32(c.Unsent()), DataSegsIn: c.stats.dataIn, DataSegsOut: c.stats.dataOut,
 		BytesSent: c.stats.bytesSent, BytesRetrans: c.stats.retransBytes,
 		DSACKDups: c.stats.dsackDups, ReordSeen: c.stats.reordSeen, RcvOOOPack: c.stats.oooPackets,
-		SndWnd: c.snd.wnd, RcvWnd: c.window(), TotalRTO: c.stats.totalRTO,
+		SndWnd: c.snd.wnd, RcvWnd: c.rcv.window(), TotalRTO: c.stats.totalRTO,
 		TotalRTORecoveries: c.stats.rtoRecoveries,
-		SndSSThresh:        noSSThresh, SndCwnd: uint32(c.initialCwnd()), Reordering: uint32(c.initialReordering()),
+		SndSSThresh:        noSSThresh, SndCwnd: uint32(cfg.InitialCwnd), Reordering: uint32(cfg.Reordering),
 	}
 	if c.snd.mss == 0 {
 		in.SndMSS = 536
@@ -90,28 +94,14 @@ func (c *Conn) Info(now time.Duration, in *Info) {
 	}
 	if c.state.synchronized() {
 		in.LastDataSent = ms(now - c.snd.lastData)
-		in.LastDataRecv = ms(now - c.ack.lastRcv)
+		in.LastDataRecv = ms(now - c.rcv.ack.lastRcv)
 		in.LastAckRecv = ms(now - c.timer.heard)
 	}
 	c.infoOptions(in)
-	c.infoFlight(now, in)
+	c.snd.infoFlight(&c.tcb, now, in)
 }
 
 func ms(d time.Duration) uint32 { return uint32(max(d, 0) / time.Millisecond) }
-
-func (c *Conn) initialCwnd() int {
-	if c.cfg == nil {
-		return 10
-	}
-	return c.cfg.InitialCwnd
-}
-
-func (c *Conn) initialReordering() int {
-	if c.cfg == nil {
-		return 3
-	}
-	return c.cfg.Reordering
-}
 
 // infoOptions fills in what the handshake has agreed on.
 func (c *Conn) infoOptions(in *Info) {
@@ -135,15 +125,15 @@ func (c *Conn) infoOptions(in *Info) {
 }
 
 // infoFlight fills in what is known once data was sent.
-func (c *Conn) infoFlight(now time.Duration, in *Info) {
-	f := c.fl
+func (s *sender) infoFlight(t *tcb, now time.Duration, in *Info) {
+	f := s.flight
 	if f == nil {
 		return
 	}
 	l := &f.loss
-	mss := uint32(max(c.snd.mss, 1))
-	segs := func(n uint32) uint32 { return (n + mss - 1) / mss }
-	in.Unacked = segs(uint32(c.snd.nxt - c.snd.una))
+	mss := uint32(max(s.mss, 1))
+	segs := func(bytes uint32) uint32 { return (bytes + mss - 1) / mss }
+	in.Unacked = segs(uint32(s.nxt - s.una))
 	in.Sacked, in.Lost, in.Retrans = segs(l.sacked+l.reno), segs(l.lost+l.retrans), segs(l.retrans)
 	switch l.state {
 	case cc.Open:
@@ -153,14 +143,14 @@ func (c *Conn) infoFlight(now time.Duration, in *Info) {
 	default:
 		in.CAState = uint8(l.state) + 1
 	}
-	in.SndCwnd = max(c.cwnd()/mss, 1)
-	if t := f.cc.SSThresh(); t < cc.MaxWindow {
-		in.SndSSThresh = t / mss
+	in.SndCwnd = max(s.cwnd()/mss, 1)
+	if ssthresh := f.cc.SSThresh(); ssthresh < cc.MaxWindow {
+		in.SndSSThresh = ssthresh / mss
 	}
 	in.Reordering = uint32(l.reordering)
 	in.PacingRate = f.cc.PacingRate()
 	if in.PacingRate == 0 {
-		in.PacingRate = cc.WindowRate(f.cc, c.rtt.smoothed())
+		in.PacingRate = cc.WindowRate(f.cc, t.rtt.smoothed())
 	}
 	in.PacingRate = min(in.PacingRate, in.MaxPacingRate)
 	in.DeliveryRate, in.AppLimited = f.delivery, f.deliveryLimited
@@ -173,10 +163,10 @@ func (c *Conn) infoFlight(now time.Duration, in *Info) {
 // Linux has for its name; nothing where it tells nothing (TCP_CC_INFO).
 func (c *Conn) AppendCCInfo(b []byte) []byte {
 	var ctl cc.Controller
-	if c.fl != nil {
-		ctl = c.fl.cc
+	if c.snd.flight != nil {
+		ctl = c.snd.flight.cc
 	} else {
-		ctl, _ = cc.New(c.CC())
+		ctl, _ = c.cfg.controller(c.CC())
 	}
 	if i, ok := ctl.(cc.Informer); ok {
 		return i.AppendInfo(b)

@@ -35,9 +35,9 @@ type loss struct {
 	high      uint64 // recovery point
 	hint      uint64 // nothing below is marked lost
 	fack      uint64 // behind the highest byte SACKed
-	sacked    uint32 // bytes marked recSacked
-	lost      uint32 // bytes marked recLost
-	retrans   uint32 // bytes marked recRetrans
+	sacked    uint32 // bytes marked segSacked
+	lost      uint32 // bytes marked segLost
+	retrans   uint32 // bytes marked segRetrans
 	reno      uint32 // bytes that duplicate ACKs say have left the network, without SACK
 	seen      [4]span
 
@@ -49,113 +49,150 @@ type loss struct {
 	firstResent                 time.Duration // when recovery first sent again; 0: not yet
 }
 
-func (l *loss) init(c *Conn) {
-	l.reordering = uint16(c.cfg.Reordering)
+func (l *loss) init(una uint64, reordering int) {
+	l.reordering = uint16(reordering)
 	l.steps = 1
-	l.high, l.hint, l.next = c.snd.una, c.snd.una, c.snd.una
-	l.fack = c.snd.una
+	l.high, l.hint, l.next = una, una, una
+	l.fack = una
 }
 
 // onAck takes an acknowledgment while data is in flight. update says that the window
 // was taken from it: then it is no duplicate.
-func (c *Conn) onAck(now time.Duration, ack uint64, s *Segment, update bool) {
-	f := c.fl
+func (s *sender) onAck(t *tcb, now time.Duration, ack uint64, seg *Segment, update bool) {
+	f := s.flight
 	if f == nil {
-		f = c.newFlight(now)
+		f = s.newFlight(t, now)
 	}
+
 	l := &f.loss
-	ece := s.Flags&wire.ECE != 0 && c.flags&useECN != 0
-	a := ackInfo{now: now, ece: ece, priorUna: c.snd.una, priorFack: l.fack, reord: ^uint64(0)}
-	priorInFlight := c.inFlight()
+	ece := seg.Flags&wire.ECE != 0 && t.flags&useECN != 0
+	a := ackInfo{now: now, ece: ece, priorUna: s.una, priorFack: l.fack, reord: ^uint64(0)}
+	priorInFlight := s.inFlight()
+
+	// SACK blocks first: what they mark is not counted again when snd.una passes it.
 	f.rate.Begin()
-	if c.flags&useSACK != 0 && s.Options.NSACK > 0 {
-		c.takeSACK(now, max(ack, c.snd.una), &s.Options, &a)
+	if t.flags&useSACK != 0 && seg.Options.NSACK > 0 {
+		s.takeSACK(t, now, max(ack, s.una), &seg.Options, &a)
 	}
-	if ack > c.snd.una {
-		c.advanceUna(now, ack, &a)
+
+	if ack > s.una {
+		s.advanceUna(t, now, ack, &a)
 	} else {
-		a.duplicate = ack == c.snd.una && s.Len() == 0 && !update
+		// All five conditions of a duplicate but the first, that data is in flight, which is so
+		// here (RFC 5681 §2).
+		a.duplicate = ack == s.una && seg.Len() == 0 && !update
 	}
+
+	// Neither news nor a duplicate: a window update, or an old segment.
 	if a.acked == 0 && !a.dataSacked && !a.duplicate && !a.dsack && !a.ece {
 		return
 	}
-	rtt := c.takeRTT(now, s, &a)
-	if a.reord < a.priorFack && c.flags&useSACK != 0 {
-		c.checkReordering(a.reord)
+
+	// RACK's steps 1 to 4 (RFC 8985 §6.2): the round trip and its minimum, what was delivered
+	// last (done above, sent segment by sent segment), reordering, and how much of it to allow.
+	rtt := s.takeRTT(t, now, seg, &a)
+	if a.reord < a.priorFack && t.flags&useSACK != 0 {
+		s.checkReordering(t, a.reord)
 	}
+
+	// The probe's outcome is judged before losses are detected, which would forget it.
 	if l.tlpHigh != 0 {
-		c.ackTLP(now, ack, &a)
+		s.ackTLP(t, now, ack, &a)
 	}
-	sample := f.rate.Sample(c.rtt.least())
+
+	sample := f.rate.Sample(t.rtt.least())
+
+	// A rate that the program has limited is a lower bound only.
 	if r := sample.BytesPerSecond(); r > 0 && (!sample.AppLimited || r >= f.delivery) {
 		f.delivery, f.deliveryLimited = r, sample.AppLimited
 	}
 	l.adaptReoWnd(sample.Total, sample.PriorDelivered)
-	c.alert(now, &a)
+
+	// Step 5 is in here: it detects losses, and the state follows.
+	s.advanceRecovery(t, now, &a)
+
+	// The controller hears of the acknowledgment as a whole, in the state that it led to. What
+	// it answers with is the aim; while a reduction lasts, PRR approaches it.
 	told := &f.told
 	*told = cc.Ack{
-		Now: now, RTT: rtt, SRTT: c.rtt.smoothed(), MinRTT: c.rtt.least(),
+		Now: now, RTT: rtt, SRTT: t.rtt.smoothed(), MinRTT: t.rtt.least(),
 		Delivered: a.delivered, Acked: a.acked, Lost: a.lost,
-		PriorInFlight: priorInFlight, InFlight: c.inFlight(),
-		SndUna: c.snd.una, SndNxt: c.snd.nxt, State: l.state,
+		PriorInFlight: priorInFlight, InFlight: s.inFlight(),
+		SndUna: s.una, SndNxt: s.nxt, State: l.state,
 		CWndLimited: f.use.Limited(f.cc), ECE: ece,
 		Rate: sample,
 	}
 	f.cc.Ack(told)
 	if l.cwnd != 0 {
-		c.prr(&a, told.InFlight)
+		s.prr(&a, told.InFlight)
 	}
-	if c.cfg.Trace != nil && a.acked > 0 {
-		c.tellAcked(a.priorUna, a.acked, rtt)
+
+	if t.cfg.Trace != nil && a.acked > 0 {
+		s.tellAcked(t, a.priorUna, a.acked, rtt)
 	}
-	c.afterAck(now, &a)
+	s.afterAck(t, now, &a)
 }
 
 // afterAck sets the timer and tells the program about room.
-func (c *Conn) afterAck(now time.Duration, a *ackInfo) {
-	l := &c.fl.loss
+func (s *sender) afterAck(t *tcb, now time.Duration, a *ackInfo) {
+	l := &s.flight.loss
+
+	// Progress: timeouts and probes count anew, and the timer runs anew (RFC 6298 §5.3).
 	if a.acked > 0 {
-		c.snd.retrans, c.snd.probes = 0, 0
-		c.timer.since = 0
-		c.armRetransmit(now, true)
-		if c.flags&noSpace != 0 && c.shut&shutWrite == 0 && c.writable() {
-			c.flags &^= noSpace
-			c.events |= wait.Out
+		s.retrans, s.probes = 0, 0
+		t.timer.since = 0
+		s.armRetransmit(t, now, true)
+
+		// Only a program that has found no room waits for it.
+		if t.flags&noSpace != 0 && t.shut&shutWrite == 0 && s.writable(t) {
+			t.flags &^= noSpace
+			t.events |= wait.Out
 		}
-		c.tuneSndBuf()
-		c.ackedMTUProbe(now)
+
+		s.tuneSndBuf(t)
+		s.ackedMTUProbe(t, now)
 	}
+
 	switch {
-	case c.snd.una == c.sndEnd():
-		c.fl.chrono.set(now, chronoIdle)
-	case c.snd.nxt == c.sndEnd() && c.flags&noSpace != 0:
-		c.fl.chrono.set(now, chronoBuffer)
+	case s.una == s.sndEnd(t):
+		s.flight.chrono.set(now, chronoIdle)
+	case s.nxt == s.sndEnd(t) && t.flags&noSpace != 0:
+		s.flight.chrono.set(now, chronoBuffer)
 	}
-	if c.snd.una == c.snd.nxt {
+
+	if s.una == s.nxt {
+		// Nothing is in flight: nothing can be SACKed, and duplicates count anew.
 		l.seen = [4]span{}
 		l.reno, l.dup = 0, 0
 		return
 	}
+
+	// What is not lost yet may be later, without a further acknowledgment (RFC 8985 §6.2 step
+	// 5).
 	if a.wait > 0 {
-		c.armReorder(now, a.wait)
+		s.armReorder(t, now, a.wait)
 	}
-	if a.acked > 0 && c.fl.board.n > 0 && c.fl.board.at(0).flags&recSacked != 0 {
+	if a.acked > 0 && s.flight.scoreboard.n > 0 && s.flight.scoreboard.at(0).flags&segSacked != 0 {
 		// The peer has SACKed what it now asks for: it reneged, or an ACK is late.
-		c.timer.rtx, c.timer.kind = now+max(c.rtt.smoothed()/2, 10*time.Millisecond), rtxRTO
+		t.timer.rtx, t.timer.kind = now+max(t.rtt.smoothed()/2, 10*time.Millisecond), rtxRTO
 	}
 }
 
-// advanceUna takes what is newly acknowledged off the board and the queue.
-func (c *Conn) advanceUna(now time.Duration, ack uint64, a *ackInfo) {
-	f := c.fl
-	b, l := &f.board, &f.loss
+// advanceUna takes what is newly acknowledged off the scoreboard and the queue.
+func (s *sender) advanceUna(t *tcb, now time.Duration, ack uint64, a *ackInfo) {
+	f := s.flight
+	b, l := &f.scoreboard, &f.loss
 	for b.n > 0 {
 		r := b.at(0)
 		if r.start >= ack {
 			break
 		}
+
 		n := uint32(min(r.end(), ack) - r.start)
-		c.ackedRec(now, r, n, a)
+		s.ackedSegment(t, now, r, n, a)
+
+		// Part of a sent segment: the peer acknowledges what it has been sent in smaller
+		// pieces.
 		if r.end() > ack {
 			r.start += uint64(n)
 			r.n -= n
@@ -163,38 +200,49 @@ func (c *Conn) advanceUna(now time.Duration, ack uint64, a *ackInfo) {
 		}
 		b.popFront()
 	}
-	a.acked = uint32(ack - c.snd.una)
-	c.stats.bytesAcked += uint64(a.acked)
-	c.snd.una = ack
-	c.snd.q.Drop(min(ack, c.snd.q.End()))
+
+	a.acked = uint32(ack - s.una)
+	t.stats.bytesAcked += uint64(a.acked)
+	s.una = ack
+	s.q.Drop(min(ack, s.q.End()))
 	l.hint = max(l.hint, ack)
 	l.fack = max(l.fack, ack)
 	l.dup = 0
+
+	// Without SACK the duplicates have said that as many segments have left, which now turn out
+	// to be those acknowledged, but the one that was missing (RFC 6582 §3.2 step 3).
 	if l.reno > 0 {
-		told := min(l.reno, a.acked-min(a.acked, uint32(c.snd.mss)))
+		told := min(l.reno, a.acked-min(a.acked, uint32(s.mss)))
 		l.reno -= told
 		a.delivered -= min(told, a.delivered)
 	}
 }
 
-// ackedRec takes n bytes off the front of a record.
-func (c *Conn) ackedRec(now time.Duration, r *rec, n uint32, a *ackInfo) {
-	f := c.fl
+// ackedSegment takes n bytes off the front of a sent segment.
+func (s *sender) ackedSegment(t *tcb, now time.Duration, r *sentSegment, n uint32, a *ackInfo) {
+	f := s.flight
 	l := &f.loss
 	if r.sent > 1 {
 		a.retransAck = true
-		if r.flags&recRetrans != 0 {
+		if r.flags&segRetrans != 0 {
 			l.retrans -= n
 		}
 	}
-	if r.flags&recSacked != 0 {
+
+	// Counted as delivered when it was SACKed.
+	if r.flags&segSacked != 0 {
 		l.sacked -= n
 		return
 	}
+
 	a.delivered += n
-	if r.flags&recLost != 0 {
+	if r.flags&segLost != 0 {
 		l.lost -= n
 	}
+
+	// A first transmission tells the round trip without doubt (Karn, RFC 6298 §3), and shows
+	// reordering if it comes behind what was SACKed, or a needless timeout if it is from before
+	// that (RFC 5682 §3.1).
 	if r.sent == 1 {
 		a.lastSent = r.Sent
 		if !a.haveAcked {
@@ -207,7 +255,9 @@ func (c *Conn) ackedRec(now time.Duration, r *rec, n uint32, a *ackInfo) {
 			a.origAcked = true
 		}
 	}
-	l.rackAdvance(now, r, r.start+uint64(n), c.rtt.least())
+
+	l.rackUpdate(now, r, r.start+uint64(n), t.rtt.least())
+
 	stamp := r.Stamp
 	f.rate.OnDelivered(&stamp, now, n, r.sent > 1)
 	if n == r.n {
@@ -215,68 +265,39 @@ func (c *Conn) ackedRec(now time.Duration, r *rec, n uint32, a *ackInfo) {
 	}
 }
 
-// takeRTT samples the round trip by what was acknowledged, not by what was sent
-// twice (Karn), unless timestamps tell which transmission arrived. It returns the
-// newest sample, for the controller.
-func (c *Conn) takeRTT(now time.Duration, s *Segment, a *ackInfo) time.Duration {
-	rto, newest := time.Duration(-1), time.Duration(0)
-	switch {
-	case a.haveAcked && !a.retransAck:
-		rto, newest = now-a.firstSent, now-a.lastSent
-	case a.haveSacked:
-		rto = now - a.sackSent
-		newest = rto
-	case c.flags&useTS != 0 && s.Options.HasTimestamp && s.Options.TSEcr != 0 && a.acked > 0:
-		d := int32(c.tsNow(now) - s.Options.TSEcr)
-		if d >= 0 {
-			rto = max(time.Duration(d)*time.Millisecond, time.Millisecond)
-			newest = rto
-		}
-	}
-	if rto < 0 {
+// markLost marks the sent segment i lost and returns its bytes if it was not before.
+func (s *sender) markLost(t *tcb, i uint32, why trace.Why) uint32 {
+	f := s.flight
+	r := f.scoreboard.at(i)
+	if r.flags&(segLost|segSacked) != 0 {
 		return 0
 	}
-	c.sampleRTT(now, rto)
-	return max(newest, 1)
-}
 
-// sampleRTT takes a measurement of the round trip.
-func (c *Conn) sampleRTT(now, m time.Duration) {
-	if m < 0 {
-		return
-	}
-	c.rtt.sample(now, m, c.snd.una, c.snd.nxt, uint32(c.cfg.MinRTO/time.Microsecond))
-	c.rtt.setRTO(c.cfg)
-}
-
-// markLost marks the record i lost and returns its bytes if it was not before.
-func (c *Conn) markLost(i uint32, why trace.Why) uint32 {
-	f := c.fl
-	r := f.board.at(i)
-	if r.flags&(recLost|recSacked) != 0 {
-		return 0
-	}
-	if r.flags&recRetrans != 0 {
+	// Lost again: it is no longer in flight a second time.
+	if r.flags&segRetrans != 0 {
 		f.loss.retrans -= r.n
 	}
-	r.flags = r.flags&^recRetrans | recLost
+
+	r.flags = r.flags&^segRetrans | segLost
 	f.loss.lost += r.n
 	f.rate.OnLost(r.n)
 	f.loss.hint = min(f.loss.hint, r.start)
-	if c.cfg.Trace != nil {
-		c.tellLost(r, why)
+
+	if t.cfg.Trace != nil {
+		t.tellLost(r, why)
 	}
 	return r.n
 }
 
 // markFirst marks the first segment lost, for a peer without SACK.
-func (c *Conn) markFirst(a *ackInfo) {
-	b := &c.fl.board
+func (s *sender) markFirst(t *tcb, a *ackInfo) {
+	b := &s.flight.scoreboard
 	if b.n == 0 {
 		return
 	}
-	if mss := uint32(c.snd.mss); b.at(0).n > mss {
+
+	if mss := uint32(s.mss); b.at(0).n > mss {
 		b.split(0, b.at(0).start+uint64(mss))
 	}
-	a.lost += c.markLost(0, trace.ByDuplicates)
+	a.lost += s.markLost(t, 0, trace.ByDuplicates)
 }

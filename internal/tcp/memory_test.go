@@ -27,8 +27,8 @@ func (s *script) hugeBlock(seq, n int) {
 // held returns the memory of both queues.
 func (s *script) held() int {
 	n := s.c.rcv.q.Mem()
-	if s.c.ooo != nil {
-		n += s.c.ooo.q.Mem()
+	if s.c.rcv.ooo != nil {
+		n += s.c.rcv.ooo.q.Mem()
 	}
 	return n
 }
@@ -37,7 +37,7 @@ func TestMemorySmallSegments(t *testing.T) {
 	tc := newScript(t)
 	tc.connect()
 	n := 0
-	for tc.c.window() > 0 && n < 60000 {
+	for tc.c.rcv.window() > 0 && n < 60000 {
 		tc.hugeBlock(1+n, 1)
 		n++
 	}
@@ -54,7 +54,7 @@ func TestMemoryOutOfOrder(t *testing.T) {
 	for i := range 30000 {
 		tc.hugeBlock(3+2*i, 1)
 	}
-	if n := tc.c.ooo.q.Pieces(); n > maxPieces {
+	if n := tc.c.rcv.ooo.q.Pieces(); n > maxPieces {
 		t.Fatalf("%d pieces", n)
 	}
 	if got, limit := tc.held(), int(tc.c.rcv.bufSize)+64<<10+maxPieces*256; got > limit {
@@ -79,8 +79,8 @@ func TestMemorySender(t *testing.T) {
 	}
 	tc.pump()
 	records := 0
-	if tc.c.fl != nil {
-		records = int(tc.c.fl.board.n) * recCost
+	if tc.c.snd.flight != nil {
+		records = int(tc.c.snd.flight.scoreboard.n) * sentCost
 	}
 	if got := tc.c.snd.q.Mem() + records; got > 5<<20/2 {
 		t.Fatalf("%d bytes of memory for a buffer of a megabyte", got)
@@ -94,7 +94,7 @@ func TestAtRest(t *testing.T) {
 	before := buf.Live()
 	tc := newScript(t)
 	tc.connect()
-	if tc.c.fl != nil || tc.c.ooo != nil || tc.c.rare != nil {
+	if tc.c.snd.flight != nil || tc.c.rcv.ooo != nil || tc.c.lazy != nil {
 		t.Fatal("a new connection holds more than itself")
 	}
 	tc.write(100)
@@ -102,7 +102,7 @@ func TestAtRest(t *testing.T) {
 	tc.recv("P. 1+100 ack 101")
 	tc.want(". 101 ack 101")
 	tc.read(100, 100)
-	if n := buf.Live() - before; n != 0 || tc.c.fl.board.a != nil {
+	if n := buf.Live() - before; n != 0 || tc.c.snd.flight.scoreboard.a != nil {
 		t.Fatalf("%d blocks at rest", n)
 	}
 }

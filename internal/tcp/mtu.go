@@ -29,8 +29,8 @@ type mtuProbe struct {
 	falls      uint8         // suspicions in a row
 }
 
-// mtuReprobe is how long to wait before trying again what did not pass (RFC 8899,
-// section 5.1.1, PMTU_RAISE_TIMER).
+// mtuReprobe is how long to wait before trying again what did not pass (RFC 8899
+// §5.1.1, PMTU_RAISE_TIMER).
 const mtuReprobe = 600 * time.Second
 
 // mtuRetry is how long a first suspicion lasts where there is too little to send
@@ -40,73 +40,89 @@ const mtuRetry = 30 * time.Second
 // ICMP takes an error message about the connection. The owner has looked up the
 // connection by the quoted addresses and ports.
 func (c *Conn) ICMP(now time.Duration, e *ICMPError) wait.Events {
-	// The quoted segment must be in flight (RFC 5927, section 4.1).
-	seq := c.sndOff(e.Seq)
+	// The quoted segment must be in flight (RFC 5927 §4.1).
+	seq := c.snd.sndOff(e.Seq)
 	if c.state == Closed || seq < c.snd.una || seq >= c.snd.nxt {
 		return 0
 	}
+
 	switch {
 	case e.MSS != 0:
-		c.tooBig(now, e.MSS)
+		c.snd.tooBig(&c.tcb, now, e.MSS)
 	case e.Errno == 0:
 	case c.state == SynSent || c.state == SynRcvd && !c.fastOpened():
+		// Nothing is established that could be lost: the error is the answer (RFC 9293
+		// §3.9.2.2, hard and soft errors alike on Linux).
 		c.fail(e.Errno)
 	case e.Errno != 0:
-		// Soft for an established connection (section 5.2): told when it times out.
-		c.rareState().softErr = e.Errno
+		// Soft for an established connection (RFC 5927 §5.2): told when it times out.
+		c.makeLazy().softErr = e.Errno
 	}
 	return c.take()
 }
 
 // tooBig lowers the path's MSS and sends again at once what did not fit.
-func (c *Conn) tooBig(now time.Duration, mss int) {
+func (s *sender) tooBig(t *tcb, now time.Duration, mss int) {
+	// Nobody can make us send smaller than that: a forged message costs little (RFC 5927 §7).
 	mss = max(mss, minPathMSS)
-	if mss >= int(c.snd.pathMSS) {
+	if mss >= int(s.pathMSS) {
 		return
 	}
-	c.snd.pathMSS = uint16(mss)
-	if c.rare != nil && c.rare.mtu.on {
-		c.rare.mtu.high = min(c.rare.mtu.high, uint16(mss))
-		c.rare.mtu.low = min(c.rare.mtu.low, uint16(mss))
+
+	s.pathMSS = uint16(mss)
+	if t.lazy != nil && t.lazy.mtu.on {
+		t.lazy.mtu.high = min(t.lazy.mtu.high, uint16(mss))
+		t.lazy.mtu.low = min(t.lazy.mtu.low, uint16(mss))
 	}
-	c.setMSS()
-	c.simpleRetransmit(now)
+
+	s.setMSS(t)
+	s.simpleRetransmit(t, now)
 }
 
 // simpleRetransmit marks what is larger than the MSS lost. That is no sign of
-// congestion, so that the window stays (RFC 8201, section 5.4; RFC 1191).
-func (c *Conn) simpleRetransmit(now time.Duration) {
-	f := c.fl
-	if f == nil || !c.state.synchronized() {
+// congestion, so that the window stays (RFC 8201 §5.4; RFC 1191).
+func (s *sender) simpleRetransmit(t *tcb, now time.Duration) {
+	f := s.flight
+	if f == nil || !t.state.synchronized() {
 		return
 	}
 	l := &f.loss
-	mss := uint32(c.snd.mss)
+	mss := uint32(s.mss)
+
 	any := false
-	for i := uint32(0); i < f.board.n; i++ {
-		if f.board.at(i).n > mss && c.markLost(i, trace.ByMTU) > 0 {
+	for i := uint32(0); i < f.scoreboard.n; i++ {
+		if f.scoreboard.at(i).n > mss && s.markLost(t, i, trace.ByMTU) > 0 {
 			any = true
 		}
 	}
+
+	// Loss in name only: what is marked is sent again without a reduction.
 	if any && l.state < cc.Recovery {
-		l.state, l.high = cc.Loss, c.snd.nxt
+		l.state, l.high = cc.Loss, s.nxt
 		l.frto, l.undo, l.cwnd = false, false, 0
 	}
-	c.todo |= todoRtx
+
+	// At once: no timer has to find out what ICMP has told.
+	t.todo |= todoRtx
 }
 
 // suspectBlackHole is called at each retransmission timeout. Enough of them in a row
-// make smaller segments worth a try (RFC 4821, section 7.7).
-func (c *Conn) suspectBlackHole(now time.Duration) {
-	if c.cfg.MTUProbing == 0 || int(c.snd.retrans) < c.cfg.Retries1 || !c.state.synchronized() {
+// make smaller segments worth a try (RFC 4821 §7.7).
+func (s *sender) suspectBlackHole(t *tcb, now time.Duration) {
+	if t.cfg.MTUProbing == 0 || int(s.retrans) < t.cfg.Retries1 || !t.state.synchronized() {
 		return
 	}
-	m := &c.rareState().mtu
-	base := uint16(min(c.cfg.BaseMSS, 65535))
-	full := min(c.snd.pathMSS, c.snd.peerMSS)
+
+	m := &t.makeLazy().mtu
+
+	base := uint16(min(t.cfg.BaseMSS, 65535))
+	full := min(s.pathMSS, s.peerMSS)
+
+	// Small packets pass where large ones do not: this is what is tried first, and smaller ones
+	// if the timeouts go on.
 	if !m.on {
 		if full <= base {
-			base = max(full/2, uint16(c.cfg.MinSendMSS))
+			base = max(full/2, uint16(t.cfg.MinSendMSS))
 		}
 		falls := m.falls + 1
 		if now-m.again > mtuRetry {
@@ -114,80 +130,110 @@ func (c *Conn) suspectBlackHole(now time.Duration) {
 		}
 		*m = mtuProbe{on: true, low: min(base, full), high: full, falls: falls}
 	} else {
-		m.low = max(min(base, m.low/2), min(minPathMSS, full), uint16(c.cfg.MinSendMSS))
+		m.low = max(min(base, m.low/2), min(minPathMSS, full), uint16(t.cfg.MinSendMSS))
 	}
+
 	m.size, m.next = 0, now+mtuReprobe/60
 	m.again = now + min(mtuRetry<<min(m.falls-1, 8), mtuReprobe)
-	c.setMSS()
+	s.setMSS(t)
 }
 
 // trustAgain ends a suspicion that could not be looked into, as there was too
 // little to send for probes: on a path that loses much, timeouts in a row mean
 // little. The next ones bring it back, for longer.
-func (c *Conn) trustAgain() {
-	m := &c.rare.mtu
+func (s *sender) trustAgain(t *tcb) {
+	m := &t.lazy.mtu
 	m.on = false
-	c.setMSS()
+	s.setMSS(t)
 }
 
-// probeSize returns the size of data of the next probe, 0 if none is due.
-func (c *Conn) probeSize(now time.Duration, avail, room uint64) uint32 {
-	if c.rare == nil || !c.rare.mtu.on || c.rare.mtu.size != 0 {
+// mtuProbeSize returns the size of data of the next probe, 0 if none is due.
+func (s *sender) mtuProbeSize(t *tcb, now time.Duration, avail, room uint64) uint32 {
+	if t.lazy == nil || !t.lazy.mtu.on || t.lazy.mtu.size != 0 {
 		return 0
 	}
-	m := &c.rare.mtu
-	l := &c.fl.loss
+
+	m := &t.lazy.mtu
+	l := &s.flight.loss
 	if l.state != cc.Open || l.sacked > 0 || now < m.next {
 		return 0
 	}
-	if c.cwnd() < 11*uint32(c.snd.mss) {
+
+	// A probe that is lost must not cost a timeout: segments behind it have to tell (RFC 4821
+	// §7.4).
+	if s.cwnd() < 11*uint32(s.mss) {
 		if now >= m.again {
-			c.trustAgain()
+			s.trustAgain(t)
 		}
 		return 0
 	}
+
+	// Close enough: the rest is not worth the probes (RFC 4821 §7.3).
 	if m.high < m.low+8 {
-		m.next, m.high = now+mtuReprobe, min(c.snd.pathMSS, c.snd.peerMSS)
+		m.next, m.high = now+mtuReprobe, min(s.pathMSS, s.peerMSS)
 		return 0
 	}
-	size := uint32(m.low+(m.high-m.low+1)/2) - uint32(c.optionLen())
-	if uint64(size)+uint64(3*c.snd.mss) > min(avail, room) || c.inFlight()+size > c.cwnd() {
+
+	// Half way between what passes and what may not, with data to follow it.
+	size := uint32(m.low+(m.high-m.low+1)/2) - uint32(t.optionLen())
+	if uint64(size)+uint64(3*s.mss) > min(avail, room) || s.inFlight()+size > s.cwnd() {
 		return 0
 	}
 	return size
 }
 
-// probed takes note of the probe that was sent.
-func (c *Conn) probed(start uint64, size uint32) {
-	m := &c.rare.mtu
-	m.size, m.start, m.end = uint16(size)+uint16(c.optionLen()), start, start+uint64(size)
+// sentMTUProbe takes note of the probe that was sent.
+func (s *sender) sentMTUProbe(t *tcb, start uint64, size uint32) {
+	m := &t.lazy.mtu
+	m.size, m.start, m.end = uint16(size)+uint16(t.optionLen()), start, start+uint64(size)
 }
 
 // ackedMTUProbe raises the MSS once a probe has arrived.
-func (c *Conn) ackedMTUProbe(now time.Duration) {
-	if c.rare == nil || c.rare.mtu.size == 0 || c.snd.una < c.rare.mtu.end {
+func (s *sender) ackedMTUProbe(t *tcb, now time.Duration) {
+	if t.lazy == nil || t.lazy.mtu.size == 0 || s.una < t.lazy.mtu.end {
 		return
 	}
-	m := &c.rare.mtu
+	m := &t.lazy.mtu
+
+	// It has arrived: the size is proven.
 	m.low, m.size = m.size, 0
-	c.setMSS()
+	s.setMSS(t)
 }
 
-// probeFailed reports whether the one thing lost is the probe, which then is sent
-// again in smaller segments, and not taken for congestion (RFC 4821, section 7.6.2).
-func (c *Conn) probeFailed(now time.Duration) bool {
-	if c.rare == nil || c.rare.mtu.size == 0 {
+// mtuProbeFailed reports whether the one thing lost is the probe, which then is sent
+// again in smaller segments, and not taken for congestion (RFC 4821 §7.6.2).
+func (s *sender) mtuProbeFailed(t *tcb, now time.Duration) bool {
+	if t.lazy == nil || t.lazy.mtu.size == 0 {
 		return false
 	}
-	m := &c.rare.mtu
-	if c.snd.una > m.start {
+	m := &t.lazy.mtu
+	if s.una > m.start {
 		return false
 	}
-	b := &c.fl.board
+
+	b := &s.flight.scoreboard
 	i := b.find(m.start)
-	if i == b.n || b.at(i).flags&recLost == 0 || c.fl.loss.lost != b.at(i).n {
+	if i == b.n || b.at(i).flags&segLost == 0 || s.flight.loss.lost != b.at(i).n {
 		return false
 	}
 	m.high, m.size = m.size-1, 0
 	return true
+}
+
+// Covers reports whether seq is the sequence number of something sent and not
+// acknowledged: what an ICMP message must quote to be believed (RFC 5927
+// §4.1).
+func (c *Conn) Covers(seq uint32) bool {
+	off := c.snd.sndOff(seq)
+	return c.state != Closed && off >= c.snd.una && off < c.snd.nxt
+}
+
+// LowerPathMSS tells the connection that the path takes less than it thought: what
+// another connection to the same host has learnt (RFC 8201 §5.2). mss is
+// what the path's MTU leaves for data and TCP options; a larger one than before has
+// no effect.
+func (c *Conn) LowerPathMSS(now time.Duration, mss int) {
+	if c.state != Closed {
+		c.snd.tooBig(&c.tcb, now, mss)
+	}
 }

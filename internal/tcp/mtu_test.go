@@ -88,7 +88,7 @@ func TestICMPTooBig(t *testing.T) {
 	tc.want(". 2001+920 ack 1")
 	tc.want(". 2921+1000 ack 1")
 	tc.want("P. 3921+80 ack 1")
-	if th := tc.c.fl.cc.SSThresh(); th != cc.MaxWindow {
+	if th := tc.c.snd.flight.cc.SSThresh(); th != cc.MaxWindow {
 		t.Fatalf("ssthresh %d", th)
 	}
 	tc.sleep(msec(100))
@@ -206,7 +206,7 @@ func probing(t *testing.T) (tc *script, una int) {
 		tc.sleep(msec(20))
 		una = int(tc.c.snd.nxt - origin)
 		tc.recv(fmt.Sprintf(". 1 ack %d", una))
-		if tc.c.rare.mtu.size != 0 {
+		if tc.c.lazy.mtu.size != 0 {
 			break
 		}
 	}
@@ -218,7 +218,7 @@ func TestProbeUp(t *testing.T) {
 	tc, _ := probing(t)
 	for i := 0; tc.c.snd.mss < 1450; i++ {
 		if i > 100 {
-			t.Fatalf("MSS %d, probe %+v, cwnd %d", tc.c.snd.mss, tc.c.rare.mtu, tc.c.cwnd())
+			t.Fatalf("MSS %d, probe %+v, cwnd %d", tc.c.snd.mss, tc.c.lazy.mtu, tc.c.snd.cwnd())
 		}
 		if tc.c.Unsent() < 50000 {
 			tc.queue(50000)
@@ -235,35 +235,35 @@ func TestProbeUp(t *testing.T) {
 // of congestion.
 func TestProbeLost(t *testing.T) {
 	tc, _ := probing(t)
-	for i := 0; tc.c.rare.mtu.size == 0; i++ {
+	for i := 0; tc.c.lazy.mtu.size == 0; i++ {
 		if i > 100 {
-			t.Fatalf("no probe: %+v, cwnd %d", tc.c.rare.mtu, tc.c.cwnd())
+			t.Fatalf("no probe: %+v, cwnd %d", tc.c.lazy.mtu, tc.c.snd.cwnd())
 		}
 		tc.queue(50000)
 		tc.pump()
-		if tc.c.rare.mtu.size == 0 {
+		if tc.c.lazy.mtu.size == 0 {
 			tc.out = nil
 			tc.sleep(msec(20))
 			tc.recv(fmt.Sprintf(". 1 ack %d", tc.c.snd.nxt-origin))
 		}
 	}
-	m := tc.c.rare.mtu
+	m := tc.c.lazy.mtu
 	start, end, nxt := int(m.start-origin), int(m.end-origin), int(tc.c.snd.nxt-origin)
 	if end-start <= 1024 || end-start != int(m.size) {
 		t.Fatalf("probe of %d bytes: %+v", end-start, m)
 	}
-	w, th, high := tc.c.cwnd(), tc.c.fl.cc.SSThresh(), m.high
+	w, th, high := tc.c.snd.cwnd(), tc.c.snd.flight.cc.SSThresh(), m.high
 	tc.out = nil
 	tc.sleep(msec(20))
 	tc.recv(fmt.Sprintf(". 1 ack %d <sack %d-%d>", start, end, nxt))
 	if len(tc.out) < 2 || len(tc.out[0].data) != 1024 || len(tc.out[1].data) != end-start-1024 {
 		t.Fatalf("%d segments", len(tc.out))
 	}
-	if tc.c.fl.cc.SSThresh() != th || tc.c.cwnd() < w {
-		t.Fatalf("ssthresh %d, was %d; cwnd %d, was %d", tc.c.fl.cc.SSThresh(), th, tc.c.cwnd(), w)
+	if tc.c.snd.flight.cc.SSThresh() != th || tc.c.snd.cwnd() < w {
+		t.Fatalf("ssthresh %d, was %d; cwnd %d, was %d", tc.c.snd.flight.cc.SSThresh(), th, tc.c.snd.cwnd(), w)
 	}
-	if tc.c.rare.mtu.high >= high {
-		t.Fatalf("the size is still believed: %+v", tc.c.rare.mtu)
+	if tc.c.lazy.mtu.high >= high {
+		t.Fatalf("the size is still believed: %+v", tc.c.lazy.mtu)
 	}
 	tc.quiet = true
 }

@@ -47,15 +47,20 @@ func sentAfter(t1 time.Duration, end1 uint64, t2 time.Duration, end2 uint64) boo
 	return t1 > t2 || t1 == t2 && end1 > end2
 }
 
-// rackAdvance takes note that a record was delivered up to end (section 6.2, step 2). One that was
+// rackUpdate takes note that a sent segment was delivered up to end (RFC 8985 §6.2, step 2). One that was
 // sent again and came back faster than any round trip was the first transmission.
-func (l *loss) rackAdvance(now time.Duration, r *rec, end uint64, minRTT time.Duration) {
+func (l *loss) rackUpdate(now time.Duration, r *sentSegment, end uint64, minRTT time.Duration) {
 	rtt := now - r.Sent
+
+	// Step 2: an acknowledgment sooner than any round trip answers the first transmission,
+	// which is of no use here.
 	if r.sent > 1 && rtt < minRTT {
 		return
 	}
+
 	l.advanced = true
 	l.rtt = rtt
+
 	if sentAfter(r.Sent, end, l.rack.at, l.end) {
 		l.rack.at, l.end = r.Sent, end
 	}
@@ -63,28 +68,34 @@ func (l *loss) rackAdvance(now time.Duration, r *rec, end uint64, minRTT time.Du
 
 // reoWnd is RACK_update_reo_wnd (step 4): none while no reordering was seen and
 // losses are certain, else a part of the smallest RTT that grows with DSACKs.
-func (c *Conn) reoWnd() time.Duration {
-	l := &c.fl.loss
+func (s *sender) reoWnd(t *tcb) time.Duration {
+	l := &s.flight.loss
+
+	// Without reordering seen, DupThresh segments SACKed are proof enough (RFC 8985 §6.2 step
+	// 4: RACK.reordering_seen).
 	if !l.rack.seen {
-		if l.state >= cc.Recovery || l.sacked >= uint32(l.reordering)*uint32(c.snd.mss) ||
-			l.sackedSegs(c) >= uint32(l.reordering) {
+		if l.state >= cc.Recovery || l.sacked >= uint32(l.reordering)*uint32(s.mss) ||
+			l.sackedSegs(&s.flight.scoreboard, uint32(s.mss)) >= uint32(l.reordering) {
 			return 0
 		}
 	}
-	return min(c.rtt.least()/4*time.Duration(l.steps), c.rtt.smoothed())
+
+	// min_RTT / 4, as often as DSACKs have asked for, and a round trip at most.
+	return min(t.rtt.least()/4*time.Duration(l.steps), t.rtt.smoothed())
 }
 
-// sackedSegs counts the records SACKed, up to the reordering degree: small segments
+// sackedSegs counts the sent segments SACKed, up to the reordering degree: small segments
 // count as much as large ones.
-func (l *loss) sackedSegs(c *Conn) uint32 {
+func (l *loss) sackedSegs(b *scoreboard, mss uint32) uint32 {
 	if l.sacked == 0 {
 		return 0
 	}
 	n := uint32(0)
-	b := &c.fl.board
-	mss := uint32(c.snd.mss)
+
+	// From the end, where what was SACKed lies; a look at some is enough, as only DupThresh of
+	// them matter.
 	for i := b.n; i > 0 && n < uint32(l.reordering) && b.n-i < 64; i-- {
-		if r := b.at(i - 1); r.flags&recSacked != 0 {
+		if r := b.at(i - 1); r.flags&segSacked != 0 {
 			n += (r.n + mss - 1) / mss
 		}
 	}
@@ -97,6 +108,8 @@ func (l *loss) adaptReoWnd(delivered, prior uint64) {
 	if prior < l.lastDelivered {
 		l.dsackSeen = false
 	}
+
+	// One step a round trip, kept for 16 recoveries (RFC 8985 §6.2 step 4).
 	if l.dsackSeen {
 		l.steps = uint8(min(int(l.steps)+1, 255))
 		l.dsackSeen = false
@@ -107,179 +120,149 @@ func (l *loss) adaptReoWnd(delivered, prior uint64) {
 	}
 }
 
-// detect is RACK_detect_loss (step 5). It returns how long to wait until the next
+// detectLoss is RACK_detect_loss (step 5). It returns how long to wait until the next
 // range would be lost, 0 if none.
-func (c *Conn) detect(now time.Duration, a *ackInfo) time.Duration {
-	l := &c.fl.loss
-	b := &c.fl.board
-	wait := l.rtt + c.reoWnd()
+func (s *sender) detectLoss(t *tcb, now time.Duration, a *ackInfo) time.Duration {
+	l := &s.flight.loss
+	b := &s.flight.scoreboard
+	wait := l.rtt + s.reoWnd(t)
 	next := time.Duration(0)
-	i := b.find(max(l.next, c.snd.una))
+
+	i := b.find(max(l.next, s.una))
 	for ; i < b.n; i++ {
 		r := b.at(i)
-		if r.flags&(recSacked|recLost) == 0 && r.sent == 1 {
+
+		// What was sent again has a queue of its own, in the order of its time.
+		if r.flags&(segSacked|segLost) == 0 && r.sent == 1 {
+			// Ordered by time: none behind it was sent before what was delivered last.
 			if !sentAfter(l.rack.at, l.end, r.Sent, r.end()) {
 				break
 			}
+
+			// RACK.rtt + RACK.reo_wnd have not passed yet: it may be late only.
 			if left := r.Sent + wait - now; left > 0 {
 				next = left
 				break
 			}
-			a.lost += c.markLost(i, trace.ByRACK)
+
+			a.lost += s.markLost(t, i, trace.ByRACK)
 		}
 	}
+
+	// What was decided need not be looked at again.
 	if i < b.n {
 		l.next = b.at(i).start
 	} else {
-		l.next = c.snd.nxt
+		l.next = s.nxt
 	}
-	if left := c.detectResent(now, wait, a); left > 0 && (next == 0 || left < next) {
+
+	if left := s.detectLossResent(t, now, wait, a); left > 0 && (next == 0 || left < next) {
 		next = left
 	}
 	return next
 }
 
-// detectResent is detect for what was sent more than once.
-func (c *Conn) detectResent(now, wait time.Duration, a *ackInfo) time.Duration {
-	l := &c.fl.loss
-	b := &c.fl.board
+// detectLossResent is detect for what was sent more than once.
+func (s *sender) detectLossResent(t *tcb, now, wait time.Duration, a *ackInfo) time.Duration {
+	l := &s.flight.loss
+	b := &s.flight.scoreboard
 	for ; l.head < len(l.queue); l.head++ {
 		e := &l.queue[l.head]
-		for i := b.find(max(e.start, c.snd.una)); i < b.n && b.at(i).start < e.end; i++ {
+		for i := b.find(max(e.start, s.una)); i < b.n && b.at(i).start < e.end; i++ {
 			r := b.at(i)
-			if r.Sent != e.at || r.sent < 2 || r.flags&(recSacked|recLost) != 0 {
+
+			// Delivered, lost, or sent once more since it was queued.
+			if r.Sent != e.at || r.sent < 2 || r.flags&(segSacked|segLost) != 0 {
 				continue
 			}
 			if !sentAfter(l.rack.at, l.end, r.Sent, r.end()) {
 				return 0
 			}
+
 			if left := r.Sent + wait - now; left > 0 {
 				return left
 			}
-			a.lost += c.markLost(i, trace.ByRACK)
+			a.lost += s.markLost(t, i, trace.ByRACK)
 			a.lostAgain = true
 		}
 	}
+
 	l.queue, l.head = l.queue[:0], 0
 	return 0
 }
 
 // noteResent puts a retransmission into the queue.
-func (l *loss) noteResent(r *rec) {
+func (l *loss) noteResent(r *sentSegment) {
 	if l.head > 32 && l.head > len(l.queue)/2 {
+		// What was decided at the front is let go before the array grows.
 		l.queue = l.queue[:copy(l.queue, l.queue[l.head:])]
 		l.head = 0
 	}
+
+	// Neighbours of one moment are one entry.
 	if n := len(l.queue); n > l.head {
 		if e := &l.queue[n-1]; e.at == r.Sent && e.end == r.start {
 			e.end = r.end()
 			return
 		}
 	}
+
 	l.queue = append(l.queue, resent{span{r.start, r.end()}, r.Sent})
 }
 
 // requeue fills the queue with all that was sent again and not delivered.
-func (l *loss) requeue(b *board) {
+func (l *loss) requeue(b *scoreboard) {
 	l.queue, l.head = l.queue[:0], 0
 	for i := uint32(0); i < b.n; i++ {
-		if r := b.at(i); r.sent > 1 && r.flags&recSacked == 0 {
+		if r := b.at(i); r.sent > 1 && r.flags&segSacked == 0 {
 			l.queue = append(l.queue, resent{span{r.start, r.end()}, r.Sent})
 		}
 	}
+
+	// In the stream's order they are not in that of time.
 	slices.SortStableFunc(l.queue, func(a, b resent) int { return cmp.Compare(a.at, b.at) })
 }
 
 // checkReordering learns the degree of reordering from a first transmission that
 // was delivered behind later ones.
-func (c *Conn) checkReordering(low uint64) {
-	l := &c.fl.loss
+func (s *sender) checkReordering(t *tcb, low uint64) {
+	l := &s.flight.loss
 	if low >= l.fack {
 		return
 	}
-	mss := uint64(c.snd.mss)
+
+	mss := uint64(s.mss)
+
 	if segs := (l.fack - low + mss - 1) / mss; segs > uint64(l.reordering) {
-		l.reordering = uint16(min(segs, uint64(c.cfg.MaxReordering)))
+		l.reordering = uint16(min(segs, uint64(t.cfg.MaxReordering)))
 	}
 	l.rack.seen = true
-	c.stats.reordSeen++
+	t.stats.reordSeen++
 }
 
 // rackTimeout detects losses when the reordering timer has expired.
-func (c *Conn) rackTimeout(now time.Duration) {
-	f := c.fl
-	if f == nil || c.snd.una == c.snd.nxt {
+func (s *sender) rackTimeout(t *tcb, now time.Duration) {
+	f := s.flight
+	if f == nil || s.una == s.nxt {
 		return
 	}
+
 	var a ackInfo
-	wait := c.detect(now, &a)
+	wait := s.detectLoss(t, now, &a)
+
 	if a.lost > 0 && f.loss.state < cc.Recovery {
-		c.enterRecovery(now)
+		s.enterRecovery(t, now)
+
+		// No acknowledgment brings PRR in: the first retransmission is let go here (RFC 6937
+		// §3).
 		if !f.cc.OwnsRecovery() {
-			c.prr(&a, c.inFlight())
+			s.prr(&a, s.inFlight())
 		}
 	}
+
 	if wait > 0 {
-		c.armReorder(now, wait)
+		s.armReorder(t, now, wait)
 	} else {
-		c.armRTO(now)
-	}
-}
-
-// tlpDelay returns the probe timeout PTO (section 7.2), and false if no probe may
-// be sent.
-func (c *Conn) tlpDelay() (time.Duration, bool) {
-	l := &c.fl.loss
-	if c.flags&useSACK == 0 || l.state > cc.CWR || l.tlpHigh != 0 {
-		return 0, false
-	}
-	if c.rtt.srtt == 0 {
-		return time.Second, true
-	}
-	d := 2 * c.rtt.smoothed()
-	if c.fl.board.n == 1 && c.snd.nxt-c.snd.una <= uint64(c.snd.mss) {
-		// A single segment may wait for a delayed acknowledgment.
-		return d + c.cfg.MinRTO, true
-	}
-	return d + 2*time.Millisecond, true
-}
-
-// tlpExpired sends a probe: new data if there is some, else the last segment again
-// (section 7.3).
-func (c *Conn) tlpExpired(now time.Duration) {
-	if c.fl == nil || c.snd.una == c.snd.nxt {
-		return
-	}
-	l := &c.fl.loss
-	if l.tlpHigh == 0 {
-		c.todo |= todoTLP
-		c.timer.rtx, c.timer.kind = now+c.rtt.timeout(), rtxRTO
-		return
-	}
-	c.armRTO(now)
-}
-
-// ackTLP takes an acknowledgment while a probe is out (section 7.4).
-func (c *Conn) ackTLP(now time.Duration, ack uint64, a *ackInfo) {
-	l := &c.fl.loss
-	if ack < l.tlpHigh {
-		return
-	}
-	switch {
-	case !l.tlpRetrans, a.dsackTLP:
-		l.tlpHigh = 0
-	case ack > l.tlpHigh:
-		// The probe repaired a loss: the window is reduced for it.
-		l.tlpHigh = 0
-		f := c.fl
-		if l.state == cc.Open {
-			f.cc.Congestion(&cc.Event{Now: now, InFlight: uint32(c.snd.nxt - a.priorUna), SndNxt: c.snd.nxt})
-			f.cc.Recovered(now)
-			if c.cfg.Trace != nil {
-				c.tellWindow(trace.TLPRepaired)
-			}
-		}
-	case a.acked == 0 && !a.dataSacked && a.duplicate:
-		l.tlpHigh = 0
+		s.armRTO(t, now)
 	}
 }

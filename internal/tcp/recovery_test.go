@@ -8,7 +8,7 @@ import (
 	"usock/internal/cc"
 )
 
-func (s *script) lossState() cc.State { return s.c.fl.loss.state }
+func (s *script) lossState() cc.State { return s.c.snd.flight.loss.state }
 
 func (s *script) wantLossState(st cc.State) {
 	s.t.Helper()
@@ -19,7 +19,7 @@ func (s *script) wantLossState(st cc.State) {
 
 func (s *script) wantCwnd(n uint32) {
 	s.t.Helper()
-	if got := s.c.cwnd(); got != n {
+	if got := s.c.snd.cwnd(); got != n {
 		s.t.Fatalf("cwnd %d, want %d", got, n)
 	}
 }
@@ -52,7 +52,7 @@ func TestPRR(t *testing.T) {
 		t.Fatalf("%d segments left while 19 were delivered", sent)
 	}
 	tc.wantLossState(cc.Recovery)
-	if n := tc.c.inFlight(); n > 11000 || n < 9000 {
+	if n := tc.c.snd.inFlight(); n > 11000 || n < 9000 {
 		t.Fatalf("%d in flight, want ssthresh", n)
 	}
 	tc.sleep(msec(100))
@@ -90,7 +90,7 @@ func TestFRTOSpurious(t *testing.T) {
 	tc.connectIn(msec(100))
 	tc.write(10000)
 	tc.out = nil
-	w := tc.c.cwnd()
+	w := tc.c.snd.cwnd()
 	tc.wantAfter(msec(202), "P. 9001+1000 ack 1") // probe
 	tc.wantAfter(msec(300), ". 1+1000 ack 1")     // timeout
 	tc.wantLossState(cc.Loss)
@@ -101,10 +101,10 @@ func TestFRTOSpurious(t *testing.T) {
 	tc.want(". 11001+1000 ack 1")
 	tc.recv(". 1 ack 2001") // step 3b
 	tc.wantLossState(cc.Open)
-	if tc.c.cwnd() < w {
-		t.Fatalf("cwnd %d, was %d before the timeout", tc.c.cwnd(), w)
+	if tc.c.snd.cwnd() < w {
+		t.Fatalf("cwnd %d, was %d before the timeout", tc.c.snd.cwnd(), w)
 	}
-	if n := tc.c.fl.loss.lost; n != 0 {
+	if n := tc.c.snd.flight.loss.lost; n != 0 {
 		t.Fatalf("%d bytes still marked", n)
 	}
 	tc.quiet = true
@@ -156,15 +156,15 @@ func TestEifelTimeout(t *testing.T) {
 	tc.write(10000)
 	tc.out = nil
 	sent := tc.lastTS()
-	w := tc.c.cwnd()
+	w := tc.c.snd.cwnd()
 	tc.wantAfter(msec(202), "P. 9001+1000 ack 1")
 	tc.wantAfter(msec(300), ". 1+1000 ack 1")
 	tc.wantLossState(cc.Loss)
 	tc.sleep(msec(10))
 	tc.recv(fmt.Sprintf(". 1 ack 1001 <ts %d:%d>", tc.tsv(), sent))
 	tc.wantLossState(cc.Open)
-	if tc.c.cwnd() < w {
-		t.Fatalf("cwnd %d, was %d", tc.c.cwnd(), w)
+	if tc.c.snd.cwnd() < w {
+		t.Fatalf("cwnd %d, was %d", tc.c.snd.cwnd(), w)
 	}
 	tc.quiet = true
 }
@@ -177,15 +177,15 @@ func TestEifelRecovery(t *testing.T) {
 	tc.out = nil
 	sent := tc.lastTS()
 	tc.sleep(msec(100))
-	w := tc.c.cwnd()
+	w := tc.c.snd.cwnd()
 	tc.recv(fmt.Sprintf(". 1 ack 1 <ts %d:%d,sack 1001-4001>", tc.tsv(), sent))
 	tc.want(". 1+1000 ack 1")
 	tc.wantLossState(cc.Recovery)
 	tc.sleep(msec(5))
 	tc.recv(fmt.Sprintf(". 1 ack 4001 <ts %d:%d>", tc.tsv(), sent))
 	tc.wantLossState(cc.Open)
-	if tc.c.cwnd() < w {
-		t.Fatalf("cwnd %d, was %d", tc.c.cwnd(), w)
+	if tc.c.snd.cwnd() < w {
+		t.Fatalf("cwnd %d, was %d", tc.c.snd.cwnd(), w)
 	}
 	tc.quiet = true
 }
@@ -193,15 +193,15 @@ func TestEifelRecovery(t *testing.T) {
 // RFC 3708: a DSACK for all that was sent again undoes the reduction.
 func TestDSACKUndo(t *testing.T) {
 	tc := inFlight(t, 10)
-	w := tc.c.cwnd()
+	w := tc.c.snd.cwnd()
 	tc.recv(". 1 ack 1 <sack 1001-4001>")
 	tc.want(". 1+1000 ack 1")
 	tc.recv(". 1 ack 4001")
 	tc.wantLossState(cc.Recovery)
 	tc.recv(". 1 ack 4001 <sack 1-1001>")
 	tc.wantLossState(cc.Open)
-	if tc.c.cwnd() < w {
-		t.Fatalf("cwnd %d, was %d", tc.c.cwnd(), w)
+	if tc.c.snd.cwnd() < w {
+		t.Fatalf("cwnd %d, was %d", tc.c.snd.cwnd(), w)
 	}
 	tc.recv(". 1 ack 10001")
 	tc.wantIdle("all is acknowledged")
@@ -211,14 +211,14 @@ func TestDSACKUndo(t *testing.T) {
 func TestDSACKUndoLate(t *testing.T) {
 	tc := inFlight(t, 10)
 	tc.write(3000)
-	w := tc.c.cwnd()
+	w := tc.c.snd.cwnd()
 	tc.recv(". 1 ack 1 <sack 1001-4001>")
 	tc.out = nil
 	tc.sleep(msec(50))
 	tc.recv(fmt.Sprintf(". 1 ack %d <sack 1-1001>", tc.c.snd.nxt-origin))
 	tc.wantLossState(cc.Open)
-	if tc.c.cwnd() < w {
-		t.Fatalf("cwnd %d, was %d", tc.c.cwnd(), w)
+	if tc.c.snd.cwnd() < w {
+		t.Fatalf("cwnd %d, was %d", tc.c.snd.cwnd(), w)
 	}
 	tc.quiet = true
 }
@@ -240,9 +240,9 @@ func TestOneReduction(t *testing.T) {
 	tc := inFlight(t, 10)
 	tc.recv(". 1 ack 1 <sack 1001-4001>")
 	tc.want(". 1+1000 ack 1")
-	th := tc.c.fl.cc.SSThresh()
+	th := tc.c.snd.flight.cc.SSThresh()
 	tc.recv(". 1 ack 1 <sack 1001-4001,sack 5001-9001>")
-	if tc.c.fl.cc.SSThresh() != th {
+	if tc.c.snd.flight.cc.SSThresh() != th {
 		t.Fatal("reduced twice")
 	}
 	tc.quiet = true
@@ -256,12 +256,12 @@ func TestRepeatedTimeout(t *testing.T) {
 	tc.write(10000)
 	tc.out = nil
 	tc.wantAfter(msec(300), ". 1+1000 ack 1")
-	th := tc.c.fl.cc.SSThresh()
+	th := tc.c.snd.flight.cc.SSThresh()
 	if th != 5000 {
 		t.Fatalf("ssthresh %d", th)
 	}
 	tc.wantAfter(msec(600), ". 1+1000 ack 1")
-	if tc.c.fl.cc.SSThresh() != th {
+	if tc.c.snd.flight.cc.SSThresh() != th {
 		t.Fatal("reduced twice")
 	}
 	tc.wantCwnd(1000)

@@ -343,7 +343,7 @@ func TestReceiverSWS(t *testing.T) {
 		n += 1460
 		tc.out = nil
 	}
-	if w := tc.c.window(); w != 0 {
+	if w := tc.c.rcv.window(); w != 0 {
 		t.Fatalf("window %d", w)
 	}
 	tc.read(100, 100)

@@ -158,16 +158,16 @@ func TestFastRetransmit(t *testing.T) {
 	tc.wantIdle("it may be reordering")
 	tc.recv(". 1 ack 1 <sack 1001-4001>")
 	tc.want(". 1+1000 ack 1")
-	if st := tc.c.fl.loss.state; st != cc.Recovery {
+	if st := tc.c.snd.flight.loss.state; st != cc.Recovery {
 		t.Fatalf("state %d", st)
 	}
 	tc.sleep(msec(100))
 	tc.recv(". 1 ack 10001")
-	if st := tc.c.fl.loss.state; st != cc.Open {
+	if st := tc.c.snd.flight.loss.state; st != cc.Open {
 		t.Fatalf("state %d", st)
 	}
 	// Half, and a segment for the seven delivered at the end: congestion avoidance.
-	if w := tc.c.cwnd(); w != 6000 {
+	if w := tc.c.snd.cwnd(); w != 6000 {
 		t.Fatalf("cwnd %d", w)
 	}
 	tc.wantIdle("all is acknowledged")
@@ -217,7 +217,7 @@ func TestSACKNonsense(t *testing.T) {
 		t.Run(b, func(t *testing.T) {
 			tc := inFlight(t, 10)
 			tc.recv(". 1 ack 1 <" + b + ">")
-			if n := tc.c.fl.loss.sacked; n != 0 {
+			if n := tc.c.snd.flight.loss.sacked; n != 0 {
 				t.Fatalf("%d bytes marked", n)
 			}
 			tc.wantIdle("nothing happened")
@@ -225,18 +225,18 @@ func TestSACKNonsense(t *testing.T) {
 	}
 }
 
-// SACK edges inside segments are rounded inwards, so that records stay few.
+// SACK edges inside segments are rounded inwards, so that sent segments stay few.
 func TestSACKRounding(t *testing.T) {
 	tc := inFlight(t, 10)
 	tc.recv(". 1 ack 1 <sack 1501-3501>")
-	if n := tc.c.fl.loss.sacked; n != 1000 {
+	if n := tc.c.snd.flight.loss.sacked; n != 1000 {
 		t.Fatalf("%d bytes marked", n)
 	}
 	for i := range 500 {
 		tc.recv(fmt.Sprintf(". 1 ack 1 <sack %d-%d>", 4001+3*i, 4002+3*i))
 	}
-	if n := tc.c.fl.board.n; n > 10 {
-		t.Fatalf("%d records for ten segments", n)
+	if n := tc.c.snd.flight.scoreboard.n; n > 10 {
+		t.Fatalf("%d sent segments for ten segments", n)
 	}
 	tc.quiet = true
 }
@@ -302,12 +302,12 @@ func TestNewReno(t *testing.T) {
 	tc.sleep(msec(100))
 	tc.recv(". 1 ack 4001")
 	tc.want(". 4001+1000 ack 1")
-	if st := tc.c.fl.loss.state; st != cc.Recovery {
+	if st := tc.c.snd.flight.loss.state; st != cc.Recovery {
 		t.Fatalf("state %d", st)
 	}
 	tc.sleep(msec(100))
 	tc.recv(". 1 ack 10001")
-	if st := tc.c.fl.loss.state; st != cc.Open {
+	if st := tc.c.snd.flight.loss.state; st != cc.Open {
 		t.Fatalf("state %d", st)
 	}
 	tc.wantIdle("all is acknowledged")
@@ -355,7 +355,7 @@ func TestSlowStart(t *testing.T) {
 		}
 	}
 	tc.wantIdle("the window has doubled")
-	if w := tc.c.cwnd(); w != 20000 {
+	if w := tc.c.snd.cwnd(); w != 20000 {
 		t.Fatalf("cwnd %d", w)
 	}
 }
@@ -364,7 +364,7 @@ func TestSlowStart(t *testing.T) {
 func TestRestartAfterIdle(t *testing.T) {
 	tc := inFlight(t, 10)
 	tc.recv(". 1 ack 10001")
-	if w := tc.c.cwnd(); w != 20000 {
+	if w := tc.c.snd.cwnd(); w != 20000 {
 		t.Fatalf("cwnd %d", w)
 	}
 	tc.sleep(time.Minute)
@@ -388,7 +388,7 @@ func TestApplicationLimited(t *testing.T) {
 		tc.sleep(msec(100))
 		tc.recv(fmt.Sprintf(". 1 ack %d", 1001+1000*i))
 	}
-	if w := tc.c.cwnd(); w != 10000 {
+	if w := tc.c.snd.cwnd(); w != 10000 {
 		t.Fatalf("cwnd %d", w)
 	}
 }

@@ -15,7 +15,7 @@ func ecnOn(s *script) { s.cfg.ECN = ECNOn }
 func TestECNNegotiation(t *testing.T) {
 	for _, c := range []struct {
 		name        string
-		mode        ECNMode
+		mode        int
 		syn, synack string
 		on          bool
 	}{
@@ -47,7 +47,7 @@ func TestECNNegotiation(t *testing.T) {
 func TestECNPassive(t *testing.T) {
 	for _, c := range []struct {
 		name        string
-		mode        ECNMode
+		mode        int
 		syn, synack string
 	}{
 		{"off", ECNOff, "SEW 0 <mss 1460>", "S. 0 ack 1 <mss 1460>"},
@@ -124,12 +124,12 @@ func TestECNSender(t *testing.T) {
 	tc.write(5000)
 	tc.recv(".E 1 ack 2001")
 	tc.wantLossState(cc.CWR)
-	if th := tc.c.fl.cc.SSThresh(); th > 5000 {
+	if th := tc.c.snd.flight.cc.SSThresh(); th > 5000 {
 		t.Fatalf("ssthresh %d", th)
 	}
-	th := tc.c.fl.cc.SSThresh()
+	th := tc.c.snd.flight.cc.SSThresh()
 	tc.recv(".E 1 ack 4001")
-	if tc.c.fl.cc.SSThresh() != th {
+	if tc.c.snd.flight.cc.SSThresh() != th {
 		t.Fatal("reduced twice in a window")
 	}
 	found := false
@@ -167,9 +167,9 @@ func TestECNUnused(t *testing.T) {
 	tc.want(". 1 ack 101")
 	tc.write(3000)
 	tc.out = nil
-	w := tc.c.cwnd()
+	w := tc.c.snd.cwnd()
 	tc.recv(".E 101 ack 1461")
-	if tc.c.cwnd() < w {
+	if tc.c.snd.cwnd() < w {
 		t.Fatal("reduced")
 	}
 	tc.quiet = true

@@ -32,11 +32,11 @@ func TestTLPSingle(t *testing.T) {
 	tc.write(100)
 	tc.want("P. 1+100 ack 1")
 	tc.wantAfter(msec(250), "P. 1+100 ack 1")
-	if st := tc.c.fl.loss.state; st != cc.Open {
+	if st := tc.c.snd.flight.loss.state; st != cc.Open {
 		t.Fatalf("state %d", st)
 	}
 	tc.wantAfter(msec(250), "P. 1+100 ack 1")
-	if st := tc.c.fl.loss.state; st != cc.Loss {
+	if st := tc.c.snd.flight.loss.state; st != cc.Loss {
 		t.Fatalf("state %d", st)
 	}
 	tc.wantAfter(msec(500), "P. 1+100 ack 1")
@@ -70,7 +70,7 @@ func TestTLPRepair(t *testing.T) {
 	}
 	tc.sleep(msec(50))
 	tc.recv(". 1 ack 9001") // the last was lost
-	w := tc.c.cwnd()
+	w := tc.c.snd.cwnd()
 	tc.wantAfter(msec(250), "P. 9001+1000 ack 1")
 	tc.quiet = true
 	_ = w
@@ -109,11 +109,11 @@ func TestTLPDSACK(t *testing.T) {
 	tc.write(3000)
 	tc.out = nil
 	tc.wantAfter(msec(102), "P. 2001+1000 ack 1")
-	w := tc.c.cwnd()
+	w := tc.c.snd.cwnd()
 	tc.recv(". 1 ack 3001")
 	tc.recv(". 1 ack 3001 <sack 2001-3001>")
-	if tc.c.cwnd() < w {
-		t.Fatalf("cwnd fell from %d to %d", w, tc.c.cwnd())
+	if tc.c.snd.cwnd() < w {
+		t.Fatalf("cwnd fell from %d to %d", w, tc.c.snd.cwnd())
 	}
 	tc.wantIdle("all is acknowledged")
 }
@@ -144,7 +144,7 @@ func TestReorderingSeen(t *testing.T) {
 	tc := inFlight(t, 10)
 	tc.recv(". 1 ack 1 <sack 1001-2001>")
 	tc.recv(". 1 ack 2001") // the first was only late
-	if !tc.c.fl.loss.rack.seen {
+	if !tc.c.snd.flight.loss.rack.seen {
 		t.Fatal("reordering was not seen")
 	}
 	tc.recv(". 1 ack 2001 <sack 3001-4001>")
@@ -234,7 +234,7 @@ func TestTimeoutSparesFresh(t *testing.T) {
 	tc.write(1000)
 	tc.want("P. 2001+1000 ack 1")
 	tc.wantAfter(msec(50), ". 1001+1000 ack 1")
-	if n := tc.c.fl.loss.lost; n != 0 {
+	if n := tc.c.snd.flight.loss.lost; n != 0 {
 		t.Fatalf("%d bytes marked besides the oldest", n)
 	}
 	tc.quiet = true

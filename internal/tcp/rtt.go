@@ -23,10 +23,16 @@ const minRTTWindow = 300
 func (r *rtt) sample(now, m time.Duration, una, nxt uint64, minRTO uint32) {
 	us := uint32(max(m/time.Microsecond, 1))
 	sec := uint32(now / time.Second)
+
+	// A path may become longer: the minimum is of the last five minutes (RFC 8985 §6.2 step 1
+	// asks for a windowed one).
 	if r.min == 0 || us <= r.min || sec-r.minAt > minRTTWindow {
 		r.min, r.minAt = us, sec
 	}
+
 	if r.srtt == 0 {
+		// The first sample is SRTT, and half of it the deviation, of which RTTVAR here is four
+		// times (RFC 6298 §2.2).
 		r.srtt = us << 3
 		r.mdev = us << 1
 		r.rttvar = max(r.mdev, minRTO)
@@ -34,6 +40,8 @@ func (r *rtt) sample(now, m time.Duration, una, nxt uint64, minRTO uint32) {
 		r.seq = nxt
 		return
 	}
+
+	// SRTT gains an eighth of the difference (RFC 6298 §2.3).
 	d := int32(us) - int32(r.srtt>>3)
 	r.srtt = max(uint32(int32(r.srtt)+d), 1)
 	if d < 0 {
@@ -45,11 +53,16 @@ func (r *rtt) sample(now, m time.Duration, una, nxt uint64, minRTO uint32) {
 	} else {
 		d -= int32(r.mdev >> 2)
 	}
+
+	// A rise counts at once ...
 	r.mdev = uint32(int32(r.mdev) + d)
 	if r.mdev > r.mdevMax {
 		r.mdevMax = r.mdev
 		r.rttvar = max(r.rttvar, r.mdevMax)
 	}
+
+	// ... and a fall once a round trip, by a quarter: with many samples in each, RFC 6298's
+	// gains would forget too fast (RFC 7323 Appendix G).
 	if una > r.seq {
 		if r.mdevMax < r.rttvar {
 			r.rttvar -= (r.rttvar - r.mdevMax) >> 2
@@ -71,9 +84,11 @@ func (r *rtt) least() time.Duration { return time.Duration(r.min) * time.Microse
 func (r *rtt) setRTO(cfg *Config) {
 	r.backoff = 0
 	if r.srtt == 0 {
+		// RFC 6298 §2.1: one second before the first sample.
 		r.rto = uint32(cfg.InitialRTO / time.Microsecond)
 		return
 	}
+
 	r.rto = min(r.srtt>>3+r.rttvar, uint32(cfg.MaxRTO/time.Microsecond))
 }
 
@@ -82,7 +97,71 @@ func (r *rtt) backOff(cfg *Config) {
 	if r.backoff < 32 {
 		r.backoff++
 	}
+
 	r.rto = min(r.rto*2, uint32(cfg.MaxRTO/time.Microsecond))
 }
 
 func (r *rtt) timeout() time.Duration { return time.Duration(r.rto) * time.Microsecond }
+
+// sampleRTT takes a measurement of the round trip.
+func (s *sender) sampleRTT(t *tcb, now, m time.Duration) {
+	if m < 0 {
+		return
+	}
+	t.rtt.sample(now, m, s.una, s.nxt, uint32(t.cfg.MinRTO/time.Microsecond))
+	t.rtt.setRTO(t.cfg)
+}
+
+// takeRTT samples the round trip by what was acknowledged, not by what was sent
+// twice (Karn), unless timestamps tell which transmission arrived. It returns the
+// newest sample, for the controller.
+func (s *sender) takeRTT(t *tcb, now time.Duration, seg *Segment, a *ackInfo) time.Duration {
+	rto, newest := time.Duration(-1), time.Duration(0)
+
+	switch {
+	case a.haveAcked && !a.retransAck:
+		// The oldest of what was acknowledged, as the timer has to allow for the delay of
+		// acknowledgments; the newest for the controller.
+		rto, newest = now-a.firstSent, now-a.lastSent
+	case a.haveSacked:
+		rto = now - a.sackSent
+		newest = rto
+	case t.flags&useTS != 0 && seg.Options.HasTimestamp && seg.Options.TSEcr != 0 && a.acked > 0:
+		// Timestamps tell which transmission arrived, if the acknowledgment is of new data: an
+		// old echo would count the time that nothing was sent (RFC 7323 §4.1).
+		d := int32(s.tsNow(now) - seg.Options.TSEcr)
+
+		if d >= 0 {
+			rto = max(time.Duration(d)*time.Millisecond, time.Millisecond)
+			newest = rto
+		}
+	}
+
+	if rto < 0 {
+		return 0
+	}
+	s.sampleRTT(t, now, rto)
+	return max(newest, 1)
+}
+
+// synSample takes the handshake's RTT (RFC 6298 §3: not of a SYN sent
+// twice, unless timestamps tell which).
+func (s *sender) synSample(t *tcb, now time.Duration, seg *Segment) {
+	var m time.Duration
+	switch {
+	case s.retrans == 0:
+		m = now - t.timer.since
+	case t.flags&useTS != 0 && seg.Options.HasTimestamp && seg.Options.TSEcr != 0:
+		m = time.Duration(s.tsNow(now)-seg.Options.TSEcr) * time.Millisecond
+	default:
+		return
+	}
+
+	s.sampleRTT(t, now, m)
+}
+
+// plausibleEcho reports whether TSecr can be of a SYN that we sent.
+func (s *sender) plausibleEcho(t *tcb, now time.Duration, ecr uint32) bool {
+	first := s.tsNow(t.timer.since)
+	return int32(ecr-first) >= 0 && int32(s.tsNow(now)-ecr) >= 0
+}

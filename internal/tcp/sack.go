@@ -29,77 +29,92 @@ type ackInfo struct {
 	origAcked  bool          // a first transmission from before the recovery point was
 	dsack      bool          // the first block was a DSACK
 	dsackTLP   bool          // of the tail loss probe
-	duplicate  bool          // a duplicate acknowledgment by RFC 5681, section 2
+	duplicate  bool          // a duplicate acknowledgment by RFC 5681 §2
 	lostAgain  bool          // a retransmission was found lost
 }
 
 // takeSACK marks what the blocks tell.
-func (c *Conn) takeSACK(now time.Duration, ack uint64, o *wire.TCPOptions, a *ackInfo) {
-	l := &c.fl.loss
+func (s *sender) takeSACK(t *tcb, now time.Duration, ack uint64, o *wire.TCPOptions, a *ackInfo) {
+	l := &s.flight.loss
 	blocks := o.SACK[:o.NSACK]
 	first := 0
-	if sp, ok := c.sackSpan(blocks[0]); ok && c.isDSACK(sp, ack, blocks) {
-		c.takeDSACK(now, sp, a)
+
+	if sp, ok := s.sackSpan(blocks[0]); ok && s.isDSACK(sp, ack, blocks) {
+		s.takeDSACK(t, now, sp, a)
+
+		// What is a duplicate is no news about the scoreboard.
 		first = 1
 	}
+
 	var seen [4]span
 	k := 0
 	for _, b := range blocks[first:] {
-		sp, ok := c.sackSpan(b)
-		if !ok || sp.end <= ack || sp.start < c.snd.una || sp.end > c.snd.nxt {
+		sp, ok := s.sackSpan(b)
+
+		// Nonsense, or older than the acknowledgment: SACKs may arrive in any order.
+		if !ok || sp.end <= ack || sp.start < s.una || sp.end > s.nxt {
 			continue
 		}
 		seen[k] = sp
 		k++
-		c.markSpan(now, sp, a)
+
+		s.markSpan(t, now, sp, a)
 	}
+
 	l.seen = seen
 }
 
 // sackSpan returns the offsets of a block, and false if it is empty or backwards.
-func (c *Conn) sackSpan(b wire.SACKBlock) (span, bool) {
-	sp := span{c.sndOff(b.Left), c.sndOff(b.Right)}
+func (s *sender) sackSpan(b wire.SACKBlock) (span, bool) {
+	sp := span{s.sndOff(b.Left), s.sndOff(b.Right)}
 	return sp, sp.start < sp.end
 }
 
 // isDSACK reports whether the first block tells of a duplicate: it is below the
-// acknowledgment or inside the second block (RFC 2883, section 4).
-func (c *Conn) isDSACK(sp span, ack uint64, blocks []wire.SACKBlock) bool {
+// acknowledgment or inside the second block (RFC 2883 §4).
+func (s *sender) isDSACK(sp span, ack uint64, blocks []wire.SACKBlock) bool {
 	if sp.end <= ack {
 		return true
 	}
+
 	if len(blocks) < 2 {
 		return false
 	}
-	second, ok := c.sackSpan(blocks[1])
+	second, ok := s.sackSpan(blocks[1])
 	return ok && sp.start >= second.start && sp.end <= second.end
 }
 
 // takeDSACK learns that something sent again had arrived before.
-func (c *Conn) takeDSACK(now time.Duration, sp span, a *ackInfo) {
-	l := &c.fl.loss
+func (s *sender) takeDSACK(t *tcb, now time.Duration, sp span, a *ackInfo) {
+	l := &s.flight.loss
 	// What was never sent, or long ago, says nothing.
-	if sp.end > c.snd.nxt || sp.start+uint64(max(c.snd.maxWnd, 1<<16)) < c.snd.una {
+	if sp.end > s.nxt || sp.start+uint64(max(s.maxWnd, 1<<16)) < s.una {
 		return
 	}
-	mss := uint64(c.snd.mss)
+
+	mss := uint64(s.mss)
 	segs := uint32((sp.end - sp.start + mss - 1) / mss)
 	a.dsack = true
-	c.stats.dsackDups += segs
+	t.stats.dsackDups += segs
+
+	// A DSACK of the probe is no sign of reordering: it was sent on suspicion (RFC 8985 §7.4).
 	if l.tlpRetrans && sp.end == l.tlpHigh {
 		a.dsackTLP = true
 	} else {
 		l.dsackSeen = true
 	}
+
+	// What was sent again and had arrived was sent needlessly.
 	if l.undo && l.undoRetrans > 0 && sp.end > l.undoMarker {
 		l.undoRetrans -= min(l.undoRetrans, int32(sp.end-sp.start))
 	}
 }
 
-// markSpan marks the records in sp that are not marked yet. The blocks of the
+// markSpan marks the sent segments in sp that are not marked yet. The blocks of the
 // acknowledgment before, which are in l.seen, need no look.
-func (c *Conn) markSpan(now time.Duration, sp span, a *ackInfo) {
-	for _, o := range c.fl.loss.seen {
+func (s *sender) markSpan(t *tcb, now time.Duration, sp span, a *ackInfo) {
+	for _, o := range s.flight.loss.seen {
+		// Blocks mostly grow at one end or the other: what is left is what is new.
 		if o.start <= sp.start && sp.start < o.end {
 			sp.start = min(o.end, sp.end)
 		}
@@ -107,31 +122,37 @@ func (c *Conn) markSpan(now time.Duration, sp span, a *ackInfo) {
 			sp.end = max(o.start, sp.start)
 		}
 	}
+
 	if sp.start >= sp.end {
 		return
 	}
-	b := &c.fl.board
+
+	b := &s.flight.scoreboard
 	i := b.find(sp.start)
 	for ; i < b.n && b.at(i).start < sp.end; i++ {
-		if b.at(i).flags&recSacked != 0 {
+		if b.at(i).flags&segSacked != 0 {
 			continue
 		}
-		if !c.cutTo(&i, sp) {
+
+		// Less than a whole segment of it: it stays unmarked, and is SACKed again with its
+		// rest.
+		if !s.cutTo(&i, sp) {
 			continue
 		}
-		c.markSacked(now, b.at(i), a)
+		s.markSacked(t, now, b.at(i), a)
 	}
 }
 
-// cutTo splits the record *i so that what lies in sp is a record of its own, at
-// multiples of the MSS from the record's start: bounds elsewhere are rounded
-// inwards, so that a peer cannot make us keep a record a byte. It reports false if
+// cutTo splits the sent segment *i so that what lies in sp is a sent segment of its own, at
+// multiples of the MSS from its start: bounds elsewhere are rounded
+// inwards, so that a peer cannot make us keep a sent segment a byte. It reports false if
 // nothing whole is left, and moves *i to the record.
-func (c *Conn) cutTo(i *uint32, sp span) bool {
-	b := &c.fl.board
-	mss := uint64(c.snd.mss)
+func (s *sender) cutTo(i *uint32, sp span) bool {
+	b := &s.flight.scoreboard
+	mss := uint64(s.mss)
 	r := b.at(*i)
 	if sp.start > r.start {
+		// Rounded up: the peer can have whole segments only.
 		off := r.start + (sp.start-r.start+mss-1)/mss*mss
 		if off >= r.end() || off >= sp.end {
 			return false
@@ -140,7 +161,9 @@ func (c *Conn) cutTo(i *uint32, sp span) bool {
 		*i++
 		r = b.at(*i)
 	}
+
 	if sp.end < r.end() {
+		// Rounded down, likewise.
 		n := (sp.end - r.start) / mss * mss
 		if n == 0 {
 			return false
@@ -150,35 +173,44 @@ func (c *Conn) cutTo(i *uint32, sp span) bool {
 	return true
 }
 
-// markSacked marks a whole record SACKed.
-func (c *Conn) markSacked(now time.Duration, r *rec, a *ackInfo) {
-	f := c.fl
+// markSacked marks a whole sent segment SACKed.
+func (s *sender) markSacked(t *tcb, now time.Duration, r *sentSegment, a *ackInfo) {
+	f := s.flight
 	l := &f.loss
-	l.rackAdvance(now, r, r.end(), c.rtt.least())
+
+	l.rackUpdate(now, r, r.end(), t.rtt.least())
+
 	if r.sent == 1 {
+		// Behind what was SACKed before: the network has changed the order (RFC 8985 §6.2 step
+		// 3).
 		if r.start < l.fack {
 			a.reord = min(a.reord, r.start)
 		}
 		if r.end() <= l.high {
 			a.origAcked = true
 		}
+
+		// The oldest, as for the timer in takeRTT.
 		if !a.haveSacked || r.Sent < a.sackSent {
 			a.haveSacked, a.sackSent = true, r.Sent
 		}
 	}
-	if r.flags&recLost != 0 {
+
+	// Neither lost nor in flight twice, whatever was believed.
+	if r.flags&segLost != 0 {
 		l.lost -= r.n
 	}
-	if r.flags&recRetrans != 0 {
+	if r.flags&segRetrans != 0 {
 		l.retrans -= r.n
 	}
-	r.flags = r.flags&^(recLost|recRetrans) | recSacked
+	r.flags = r.flags&^(segLost|segRetrans) | segSacked
+
 	l.sacked += r.n
 	l.fack = max(l.fack, r.end())
 	a.delivered += r.n
 	a.dataSacked = true
 	f.rate.OnDelivered(&r.Stamp, now, r.n, r.sent > 1)
-	if c.cfg.Trace != nil {
-		c.tellAcked(r.start, r.n, 0)
+	if t.cfg.Trace != nil {
+		s.tellAcked(t, r.start, r.n, 0)
 	}
 }

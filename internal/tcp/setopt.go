@@ -16,7 +16,7 @@ import (
 func (c *Conn) SetNoDelay(now time.Duration, on bool) {
 	c.opt.NoDelay = on
 	if on {
-		c.push()
+		c.snd.push(&c.tcb)
 	}
 }
 
@@ -25,31 +25,31 @@ func (c *Conn) SetCork(now time.Duration, on bool) {
 	was := c.opt.Cork
 	c.opt.Cork = on
 	if was && !on {
-		c.push()
+		c.snd.push(&c.tcb)
 	}
 }
 
 // push lets the small segment at the end of the queue leave.
-func (c *Conn) push() {
-	if c.Unsent() > 0 {
-		c.todo |= todoPush
+func (s *sender) push(t *tcb) {
+	if s.unsent(t) > 0 {
+		t.todo |= todoPush
 	}
 }
 
 // SetQuickAck turns delayed acknowledgments off for now, or on (TCP_QUICKACK).
 func (c *Conn) SetQuickAck(now time.Duration, on bool) {
 	if !on {
-		c.ack.pingpong = true
+		c.rcv.ack.pingpong = true
 		return
 	}
-	c.ack.pingpong = false
-	if c.ack.owed && (c.state == Established || c.state == CloseWait) {
+	c.rcv.ack.pingpong = false
+	if c.rcv.ack.owed && (c.state == Established || c.state == CloseWait) {
 		c.ackNow()
 	}
 }
 
 // QuickAck reports whether acknowledgments are sent at once.
-func (c *Conn) QuickAck() bool { return !c.ack.pingpong }
+func (c *Conn) QuickAck() bool { return !c.rcv.ack.pingpong }
 
 // SetKeepAlive turns keepalive probes on or off (SO_KEEPALIVE).
 func (c *Conn) SetKeepAlive(now time.Duration, on bool) {
@@ -70,6 +70,8 @@ func (c *Conn) SetKeepIdle(now time.Duration, s int) error {
 		return err
 	}
 	c.opt.KeepIdle = uint16(s)
+
+	// The time that has passed counts: a shorter wait may be over already.
 	if c.opt.KeepAlive && c.state.synchronized() && c.state != TimeWait && c.shut&orphan == 0 {
 		c.timer.keep = max(now, c.timer.heard+c.keepIdle())
 	}
@@ -138,6 +140,8 @@ func (c *Conn) SetWindowClamp(n int) error {
 		c.opt.WindowClamp = 0
 		return nil
 	}
+
+	// Linux's least: half of SOCK_MIN_RCVBUF.
 	c.opt.WindowClamp = uint32(max(n, 2304/2))
 	if c.state.synchronized() {
 		c.rcv.ssthresh = min(c.rcv.ssthresh, c.opt.WindowClamp)
@@ -149,70 +153,22 @@ func (c *Conn) SetWindowClamp(n int) error {
 // (TCP_NOTSENT_LOWAT).
 func (c *Conn) SetNotSentLowat(n uint32) { c.opt.NotSentLowat = n }
 
-// SetRcvBuf fixes the receive buffer's memory at n bytes, half of which is window.
-func (c *Conn) SetRcvBuf(now time.Duration, n int) {
-	c.flags |= fixedRcv
-	c.rcv.bufSize = uint32(n)
-}
-
-// SetSndBuf fixes the send buffer at n bytes.
-func (c *Conn) SetSndBuf(n int) {
-	c.flags |= fixedSnd
-	c.snd.bufSize = uint32(n)
-}
-
-// RcvBuf returns the size of the receive buffer in bytes.
-func (c *Conn) RcvBuf() int {
-	if c.state == Closed && c.rcv.bufSize == 0 {
-		return c.cfg.RMem[1]
-	}
-	return int(c.rcv.bufSize)
-}
-
-// SndBuf returns the size of the send buffer in bytes.
-func (c *Conn) SndBuf() int {
-	if c.state == Closed && c.snd.bufSize == 0 {
-		return c.cfg.WMem[1]
-	}
-	return int(c.snd.bufSize)
-}
-
-// SetRcvLowat sets how many bytes make the socket readable (SO_RCVLOWAT). The
-// buffer grows so that they fit.
-func (c *Conn) SetRcvLowat(now time.Duration, n int) {
-	if n < 0 {
-		n = 1<<31 - 1
-	}
-	if c.flags&fixedRcv != 0 {
-		n = min(n, int(c.rcv.bufSize/2))
-	} else {
-		n = min(n, c.cfg.RMem[2]/2)
-	}
-	c.opt.RcvLowat = int32(max(n, 1))
-	if c.flags&fixedRcv == 0 && c.rcv.bufSize < uint32(2*n) && c.state != Closed {
-		c.rcv.bufSize = uint32(2 * n)
-		c.rcv.ssthresh = max(c.rcv.ssthresh, uint32(n))
-		if c.state.synchronized() {
-			c.ackNow()
-		}
-	}
-}
-
 // SetCC chooses the congestion control by name (TCP_CONGESTION).
 func (c *Conn) SetCC(now time.Duration, name string) error {
-	ctl, ok := cc.New(name)
+	ctl, ok := c.cfg.controller(name)
 	if !ok {
 		return syscall.ENOENT
 	}
 	c.opt.CC = ctl.Name()
-	if f := c.fl; f != nil && f.cc.Name() != ctl.Name() {
+	if f := c.snd.flight; f != nil && f.cc.Name() != ctl.Name() {
+		// The new controller goes on from the old one's window.
 		ctl.Start(cc.Start{
 			Now: now, MSS: uint32(c.snd.mss), CWnd: f.cc.CWnd(), SSThresh: f.cc.SSThresh(),
 			SRTT: c.rtt.smoothed(), MinRTT: c.rtt.least(),
 		})
 		f.cc = ctl
 		if c.cfg.Trace != nil {
-			c.tellWindow(trace.ProgramSet)
+			c.snd.tellWindow(&c.tcb, trace.ProgramSet)
 		}
 	}
 	return nil
@@ -221,8 +177,8 @@ func (c *Conn) SetCC(now time.Duration, name string) error {
 // CC returns the name of the congestion control.
 func (c *Conn) CC() string {
 	switch {
-	case c.fl != nil:
-		return c.fl.cc.Name()
+	case c.snd.flight != nil:
+		return c.snd.flight.cc.Name()
 	case c.opt.CC != "":
 		return c.opt.CC
 	}
@@ -265,7 +221,9 @@ func (c *Conn) DeferAccept() int {
 func (c *Conn) SetMaxPacing(rate uint64) { c.opt.maxPacing = rate + 1 }
 
 // MaxPacing returns the bound.
-func (c *Conn) MaxPacing() uint64 { return c.opt.maxPacing - 1 }
+func (c *Conn) MaxPacing() uint64 { return c.opt.pacingBound() }
+
+func (o *Options) pacingBound() uint64 { return o.maxPacing - 1 }
 
 // SetThinLinear has a connection with little in flight retransmit without backoff
 // (TCP_THIN_LINEAR_TIMEOUTS).

@@ -1,6 +1,6 @@
 package tcp
 
-// State is a connection's state (RFC 9293, section 3.3.2).
+// State is a connection's state (RFC 9293 §3.3.2).
 type State uint8
 
 // The states. LISTEN is the endpoint's, not a connection's.

@@ -40,9 +40,9 @@ func (c *Conn) TimeWait() (TimeWaitState, bool) {
 	}
 	return TimeWaitState{
 		expires: c.timer.keep, length: c.cfg.TimeWait,
-		rcvNxt: c.rcvSeq(c.rcv.nxt), sndNxt: c.sndSeq(c.snd.nxt),
+		rcvNxt: c.rcv.rcvSeq(c.rcv.nxt), sndNxt: c.snd.sndSeq(c.snd.nxt),
 		tsRecent: c.rcv.tsRecent, tsOffset: c.snd.tsOffset,
-		window:     uint16(c.window() >> c.rcv.wscale),
+		window:     uint16(c.rcv.window() >> c.rcv.wscale),
 		tsRecentAt: c.timer.heard,
 		hasTS:      c.flags&useTS != 0, rfc1337: c.cfg.RFC1337,
 		limit: uint16(c.cfg.InvalidRateLimit / time.Millisecond),
@@ -56,16 +56,20 @@ func (t *TimeWaitState) NextISS() uint32 { return t.sndNxt + 65537 }
 // Expires returns when the state ends.
 func (t *TimeWaitState) Expires() time.Duration { return t.expires }
 
-// Segment takes a segment that arrived (RFC 9293, section 3.10.7.4; RFC 1122,
-// section 4.2.2.13; RFC 6191; RFC 1337). With Reply, *reply is to be sent, its
+// Segment takes a segment that arrived (RFC 9293 §3.10.7.4; RFC 1122
+// §4.2.2.13; RFC 6191; RFC 1337). With Reply, *reply is to be sent, its
 // ports filled in by the caller. The segment stays the caller's.
 func (t *TimeWaitState) Segment(now time.Duration, s, reply *Segment) Verdict {
 	o := &s.Options
 	old := t.hasTS && o.HasTimestamp && int32(o.TSVal-t.tsRecent) < 0
 	rst := s.Flags&wire.RST != 0
+
+	// In order: a FIN or RST that repeats itself, or nothing at all.
 	if !old && s.Seq == t.rcvNxt && (s.Len() == 0 || rst) {
 		if rst {
 			if !t.rfc1337 {
+				// RFC 1337's assassination, which Linux allows unless told otherwise
+				// (tcp_rfc1337).
 				return End
 			}
 			return Drop
@@ -76,13 +80,19 @@ func (t *TimeWaitState) Segment(now time.Duration, s, reply *Segment) Verdict {
 		}
 		return Drop
 	}
+
+	// A SYN that is newer by number or by timestamp may open a new connection (RFC 1122
+	// §4.2.2.13, RFC 6191 §2).
 	if s.Flags&(wire.SYN|wire.RST|wire.ACK) == wire.SYN && !old &&
 		(int32(s.Seq-t.rcvNxt) > 0 || t.hasTS && o.HasTimestamp && int32(o.TSVal-t.tsRecent) > 0) {
 		return Reuse
 	}
+
 	if rst {
 		return Drop
 	}
+
+	// 2 MSL begin anew: the peer has not heard our last acknowledgment (RFC 9293 §3.10.7.4).
 	if old || s.Flags&wire.ACK != 0 {
 		t.expires = now + t.length
 	}
@@ -92,6 +102,7 @@ func (t *TimeWaitState) Segment(now time.Duration, s, reply *Segment) Verdict {
 		}
 		t.oowAt = max(now, 1)
 	}
+
 	*reply = Segment{}
 	reply.Flags = wire.ACK
 	reply.Seq, reply.Ack, reply.Window = t.sndNxt, t.rcvNxt, t.window
@@ -107,7 +118,7 @@ func (t *TimeWaitState) Segment(now time.Duration, s, reply *Segment) Verdict {
 // A SYN that could reuse the port is for the owner to see, through TimeWait.
 func (c *Conn) inTimeWait(now time.Duration, s *Segment) {
 	t, _ := c.TimeWait()
-	t.oowAt = c.ack.oowAt
+	t.oowAt = c.rcv.ack.oowAt
 	var reply Segment
 	switch t.Segment(now, s, &reply) {
 	case Reply:
@@ -116,5 +127,14 @@ func (c *Conn) inTimeWait(now time.Duration, s *Segment) {
 		c.over()
 		return
 	}
-	c.timer.keep, c.ack.oowAt, c.rcv.tsRecent = t.expires, t.oowAt, t.tsRecent
+	c.timer.keep, c.rcv.ack.oowAt, c.rcv.tsRecent = t.expires, t.oowAt, t.tsRecent
+}
+
+// Reusable reports whether a new active open may take the tuple over now, and with
+// which initial sequence number: the old connection used timestamps, and the clock
+// that they come from has moved on since the last of them, so that every segment of
+// the new one is newer by PAWS (RFC 6191 §2; Linux, tcp_twsk_unique). Where the
+// program has chosen the port, the sequence numbers, which are newer, are enough.
+func (t *TimeWaitState) Reusable(now time.Duration, chosen bool) (iss uint32, ok bool) {
+	return t.NextISS(), t.hasTS && (chosen || now-(t.expires-t.length) >= time.Millisecond)
 }

@@ -34,110 +34,114 @@ const (
 func (c *Conn) WriteUrgent(now time.Duration, v buf.View) int {
 	n := c.Write(now, v)
 	if n > 0 {
-		c.rareState().urg.sndUp = c.snd.q.End()
-		c.push()
+		c.makeLazy().urg.sndUp = c.snd.q.End()
+		c.snd.push(&c.tcb)
 	}
 	return n
 }
 
-// putUrgent sets the urgent pointer of a segment that leaves (RFC 9293, section
-// 3.8.5).
-func (c *Conn) putUrgent(s *Segment, start uint64) {
-	if c.rare == nil || c.rare.urg.sndUp == 0 {
+// putUrgent sets the urgent pointer of a segment that leaves (RFC 9293
+// §3.8.5).
+func (s *sender) putUrgent(t *tcb, seg *Segment, start uint64) {
+	if t.lazy == nil || t.lazy.urg.sndUp == 0 {
 		return
 	}
-	up := c.rare.urg.sndUp
+
+	up := t.lazy.urg.sndUp
 	switch {
-	case up <= c.snd.una:
-		c.rare.urg.sndUp = 0
+	case up <= s.una:
+		t.lazy.urg.sndUp = 0
 	case start >= up:
 	case up < start+0x10000:
-		s.Flags |= wire.URG
-		s.Urgent = uint16(up - start)
-	case start+0xffff > c.snd.nxt:
-		s.Flags |= wire.URG
-		s.Urgent = 0xffff
+		seg.Flags |= wire.URG
+		seg.Urgent = uint16(up - start)
+	case start+0xffff > s.nxt:
+		seg.Flags |= wire.URG
+		seg.Urgent = 0xffff
 	}
 }
 
-// inUrgent takes the urgent pointer (section 3.10.7.4, sixth check), and the urgent
+// inUrgent takes the urgent pointer (RFC 9293 §3.10.7.4, sixth check), and the urgent
 // byte if the segment has it.
-func (c *Conn) inUrgent(seq uint64, s *Segment) {
-	switch c.state {
+func (r *receiver) inUrgent(t *tcb, seq uint64, s *Segment) {
+	switch t.state {
 	case Established, FinWait1, FinWait2:
 	default:
 		return
 	}
+
 	if s.Urgent == 0 {
 		return
 	}
+
 	mark := seq + uint64(s.Urgent) - 1
-	u := &c.rareState().urg
-	if mark < c.rcv.q.Base() || mark < c.rcv.nxt || u.state != urgentNone && mark <= u.mark {
+	u := &t.makeLazy().urg
+	if mark < r.q.Base() || mark < r.nxt || u.state != urgentNone && mark <= u.mark {
 		return
 	}
 	// An older urgent byte that was not read is skipped: it is the next to be read.
-	if u.state != urgentNone && u.mark == c.rcv.q.Base() && !c.opt.OOBInline && c.rcv.q.Len() > 0 {
-		c.rcv.q.Drop(u.mark + 1)
+	if u.state != urgentNone && u.mark == r.q.Base() && !t.opt.OOBInline && r.q.Len() > 0 {
+		r.q.Drop(u.mark + 1)
 	}
+
 	u.mark, u.state = mark, urgentNotYet
-	c.events |= wait.Pri
+	t.events |= wait.Pri
 }
 
 // urgentByte looks for the urgent byte in a segment of data.
-func (c *Conn) urgentByte(seq uint64, s *Segment) {
-	if c.rare == nil || c.rare.urg.state != urgentNotYet {
+func (r *receiver) urgentByte(t *tcb, seq uint64, s *Segment) {
+	if t.lazy == nil || t.lazy.urg.state != urgentNotYet {
 		return
 	}
-	u := &c.rare.urg
+	u := &t.lazy.urg
 	if u.mark < seq || u.mark >= seq+uint64(s.Data.Len()) {
 		return
 	}
 	var b [1]byte
 	s.Data.CopyTo(b[:], int(u.mark-seq))
 	u.b, u.state = b[0], urgentValid
-	c.events |= wait.Pri
+	t.events |= wait.Pri
 }
 
 // finishUrgent takes the urgent pointer of a SYN-ACK's data.
 func (c *Conn) finishUrgent(s *Segment) {
 	if s.Flags&wire.URG != 0 {
-		c.inUrgent(origin+1, s)
+		c.rcv.inUrgent(&c.tcb, origin+1, s)
 	}
 }
 
 // urgentReady reports whether MSG_OOB has a byte to read.
-func (c *Conn) urgentReady() bool { return c.rare != nil && c.rare.urg.state == urgentValid }
+func (r *receiver) urgentReady(t *tcb) bool { return t.lazy != nil && t.lazy.urg.state == urgentValid }
 
 // urgentMark returns the offset at which reading stops, and false if there is none
 // ahead.
-func (c *Conn) urgentMark() (uint64, bool) {
-	if c.rare == nil || c.rare.urg.state == urgentNone || c.rare.urg.mark < c.rcv.q.Base() {
+func (r *receiver) urgentMark(t *tcb) (uint64, bool) {
+	if t.lazy == nil || t.lazy.urg.state == urgentNone || t.lazy.urg.mark < r.q.Base() {
 		return 0, false
 	}
-	return c.rare.urg.mark, true
+	return t.lazy.urg.mark, true
 }
 
 // UrgentArrived reports whether the queue holds the urgent byte behind others: one
 // receive gets no more than those.
 func (c *Conn) UrgentArrived() bool {
-	mark, ok := c.urgentMark()
+	mark, ok := c.rcv.urgentMark(&c.tcb)
 	return ok && c.rcv.q.Base() < mark && mark < c.rcv.q.End()
 }
 
 // hidden returns how many bytes of the queue are not part of what Read gives: the
 // urgent byte, where it is not inline.
-func (c *Conn) hidden() int {
-	if mark, ok := c.urgentMark(); ok && !c.opt.OOBInline && mark < c.rcv.q.End() {
+func (r *receiver) hidden(t *tcb) int {
+	if mark, ok := r.urgentMark(t); ok && !t.opt.OOBInline && mark < r.q.End() {
 		return 1
 	}
 	return 0
 }
 
 // untilMark cuts a read at the urgent byte.
-func (c *Conn) untilMark(max int) int {
-	if mark, ok := c.urgentMark(); ok && c.rcv.q.Base() < mark {
-		return int(min(uint64(max), mark-c.rcv.q.Base()))
+func (r *receiver) untilMark(t *tcb, max int) int {
+	if mark, ok := r.urgentMark(t); ok && r.q.Base() < mark {
+		return int(min(uint64(max), mark-r.q.Base()))
 	}
 	return max
 }
@@ -146,28 +150,30 @@ func (c *Conn) untilMark(max int) int {
 // is the next, whether or not it was looked at and anything follows it (Linux,
 // tcp_recvmsg_locked).
 func (c *Conn) PassUrgent(now time.Duration) {
-	mark, ok := c.urgentMark()
+	mark, ok := c.rcv.urgentMark(&c.tcb)
 	if !ok || c.opt.OOBInline || c.rcv.q.Base() != mark || c.rcv.q.Len() == 0 {
 		return
 	}
+
 	c.rcv.q.Drop(mark + 1)
-	c.readSome(now, 1)
+	c.rcv.readSome(&c.tcb, now, 1)
 }
 
 // readUrgentPassed forgets the urgent byte once reading has passed it.
-func (c *Conn) readUrgentPassed() {
-	if c.rare != nil && c.rare.urg.state != urgentNone && c.rcv.q.Base() > c.rare.urg.mark {
-		c.rare.urg.state = urgentNone
+func (r *receiver) readUrgentPassed(t *tcb) {
+	if t.lazy != nil && t.lazy.urg.state != urgentNone && r.q.Base() > t.lazy.urg.mark {
+		t.lazy.urg.state = urgentNone
 	}
 }
 
 // ReadUrgent reads the urgent byte (MSG_OOB). EAGAIN: it has been announced and has
 // not arrived. EINVAL: there is none, or it is inline.
 func (c *Conn) ReadUrgent(peek bool) (byte, error) {
-	if c.opt.OOBInline || c.rare == nil {
+	if c.opt.OOBInline || c.lazy == nil {
 		return 0, syscall.EINVAL
 	}
-	u := &c.rare.urg
+	u := &c.lazy.urg
+
 	switch u.state {
 	case urgentValid:
 		if !peek {
@@ -181,14 +187,16 @@ func (c *Conn) ReadUrgent(peek bool) (byte, error) {
 }
 
 // AtMark reports whether the next byte to be read is the urgent one (SIOCATMARK).
-func (c *Conn) AtMark() bool {
-	mark, ok := c.urgentMark()
-	return ok && mark == c.rcv.q.Base()
+func (c *Conn) AtMark() bool { return c.rcv.atMark(&c.tcb) }
+
+func (r *receiver) atMark(t *tcb) bool {
+	mark, ok := r.urgentMark(t)
+	return ok && mark == r.q.Base()
 }
 
 // InQueue returns what FIONREAD tells: the bytes before the urgent byte, or all.
 func (c *Conn) InQueue() int {
-	if mark, ok := c.urgentMark(); ok && !c.opt.OOBInline && mark < c.rcv.nxt {
+	if mark, ok := c.rcv.urgentMark(&c.tcb); ok && !c.opt.OOBInline && mark < c.rcv.nxt {
 		return int(mark - c.rcv.q.Base())
 	}
 	return c.rcv.q.Len()

@@ -25,9 +25,7 @@ func blocking(t *testing.T, f func(t *testing.T, u *user)) {
 	synctest.Test(t, func(t *testing.T) {
 		u := newUser(Cred{1, 2, 3}, false)
 		f(t, u)
-		for s := range u.all {
-			s.Close()
-		}
+		u.closeAll()
 		u.end()
 	})
 	if n := buf.Live(); n != before {

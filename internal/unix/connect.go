@@ -158,10 +158,9 @@ func (p proto) Accept(s *socket.Socket) (*socket.Socket, error) {
 		e.pending = nil
 	}
 	e.wakeWaiters()
-	n := e.domain.config.New(p, abi.AF_UNIX, e.typ, int(s.Protocol))
+	n := e.domain.config.Sockets.NewSocket(p, abi.AF_UNIX, e.typ, int(s.Protocol))
 	n.Owner = s.Owner
 	n.PCB, c.sock = c, n
-	e.domain.all[c] = struct{}{}
 	return n, nil
 }
 

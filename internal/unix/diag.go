@@ -19,8 +19,12 @@ type Info struct {
 
 // Sockets lists the open sockets by number. Locked.
 func (d *Domain) Sockets() []Info {
-	out := make([]Info, 0, len(d.all))
-	for e := range d.all {
+	var out []Info
+	for _, s := range d.config.Sockets.All() {
+		e, ok := s.PCB.(*endpoint)
+		if !ok {
+			continue
+		}
 		in := Info{
 			ID: e.sock.ID, Type: e.typ, Owner: e.sock.Owner,
 			Listening: e.state == listening, Connected: e.peer != nil,

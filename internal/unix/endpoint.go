@@ -1,6 +1,8 @@
 package unix
 
 import (
+	"cmp"
+	"slices"
 	"syscall"
 
 	"usock/internal/abi"
@@ -83,13 +85,30 @@ func (e *endpoint) wait(to *endpoint) {
 	e.waits[to] = struct{}{}
 }
 
-// wakeWaiters has those who wait for room look again.
+// wakeWaiters has those who wait for room look again, the oldest socket first.
 func (e *endpoint) wakeWaiters() {
+	if len(e.waiters) == 0 {
+		return
+	}
+	var few [8]*endpoint
+	all := few[:0]
 	for w := range e.waiters {
+		all = append(all, w)
+	}
+	slices.SortFunc(all, func(a, b *endpoint) int { return cmp.Compare(a.number(), b.number()) })
+	for _, w := range all {
 		delete(w.waits, e)
 		w.notify(wait.Out)
 	}
 	clear(e.waiters)
+}
+
+// number is that of the socket; 0: it has none.
+func (e *endpoint) number() uint64 {
+	if e.sock == nil {
+		return 0
+	}
+	return e.sock.ID
 }
 
 // Linux's rule for queues of datagrams and connections: full is one beyond the

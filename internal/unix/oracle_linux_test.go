@@ -177,8 +177,8 @@ func TestOracle(t *testing.T) {
 			if n := buf.Live(); n != before {
 				t.Errorf("%d blocks are left", n-before)
 			}
-			if len(u.all) != 0 {
-				t.Errorf("%d sockets are left", len(u.all))
+			if n := len(u.sockets.All()); n != 0 {
+				t.Errorf("%d sockets are left", n)
 			}
 		})
 	}

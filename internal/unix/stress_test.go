@@ -57,21 +57,13 @@ func TestRandomCallsAtOnce(t *testing.T) {
 		})
 	}
 	wait.Wait()
-	u.h.Enter()
-	left := make([]*socket.Socket, 0, len(u.all))
-	for s := range u.all {
-		left = append(left, s)
-	}
-	u.h.Leave()
-	for _, s := range left {
-		s.Close()
-	}
+	u.closeAll()
 	u.end()
 	if n := buf.Live(); n != before {
 		t.Errorf("%d blocks are left", n-before)
 	}
-	if len(u.d.abstract) != 0 || len(u.all) != 0 || len(u.d.all) != 0 {
-		t.Errorf("%d abstract names, %d sockets, %d endpoints are left", len(u.d.abstract), len(u.all), len(u.d.all))
+	if n := len(u.sockets.All()); len(u.d.abstract) != 0 || n != 0 {
+		t.Errorf("%d abstract names, %d sockets are left", len(u.d.abstract), n)
 	}
 }
 

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"syscall"
 
+	"usock/clock"
 	"usock/internal/abi"
 	"usock/internal/host"
 	"usock/internal/socket"
@@ -86,27 +88,16 @@ func (n names) text(a abi.Addr) string {
 // user is usock as the system of a script.
 type user struct {
 	names
-	h   *host.Host
-	d   *Domain
-	all map[*socket.Socket]struct{}
-	fds []*socket.Socket
+	h       *host.Host
+	d       *Domain
+	sockets *socket.Registry
+	fds     []*socket.Socket
 }
 
 func newUser(cred Cred, privileged bool) *user {
-	u := &user{names: names{"/t/", "t-"}, h: host.New(host.System()), all: make(map[*socket.Socket]struct{})}
-	ids := uint64(0)
-	u.d = New(Config{
-		New: func(p socket.Proto, domain, typ, protocol int) *socket.Socket {
-			ids++
-			s := socket.New(u.h, p, domain, typ, protocol, ids)
-			s.InitNonblock()
-			u.all[s] = struct{}{}
-			return s
-		},
-		Forget:  func(s *socket.Socket) { delete(u.all, s) },
-		Cred:    cred,
-		Capable: func(int) bool { return privileged },
-	})
+	u := &user{names: names{"/t/", "t-"}, h: host.New(clock.System())}
+	u.sockets = socket.NewRegistry(u.h)
+	u.d = New(Config{Sockets: u.sockets, Cred: cred, Capable: func(int) bool { return privileged }})
 	return u
 }
 
@@ -117,6 +108,16 @@ func (u *user) end() {
 	u.h.Enter()
 	u.h.Close()
 	u.h.Leave()
+}
+
+// closeAll closes every socket that is open.
+func (u *user) closeAll() {
+	u.h.Enter()
+	left := slices.Clone(u.sockets.All())
+	u.h.Leave()
+	for _, s := range left {
+		s.Close()
+	}
 }
 
 func (u *user) put(s *socket.Socket) int {
@@ -132,7 +133,8 @@ func (u *user) open(typ, protocol int) (*socket.Socket, error) {
 	u.h.Enter()
 	defer u.h.Leave()
 	p := u.d.Proto(typ)
-	s := u.d.config.New(p, abi.AF_UNIX, typ, 0)
+	s := u.sockets.NewSocket(p, abi.AF_UNIX, typ, 0)
+	s.InitNonblock()
 	return s, p.Attach(s)
 }
 
@@ -176,6 +178,9 @@ func (u *user) connect(s int, addr string) error {
 
 func (u *user) accept(s int) (int, string, error) {
 	n, err := u.fds[s].Accept(background)
+	if err == nil {
+		n.SetNonblock(true)
+	}
 	if err != nil {
 		return -1, "", err
 	}

@@ -1,7 +1,6 @@
 package unix
 
 import (
-	"math/rand/v2"
 	"syscall"
 
 	"usock/internal/abi"
@@ -11,14 +10,14 @@ import (
 
 // Config says how AF_UNIX is joined to its host.
 type Config struct {
-	// New makes a socket of the host for an accepted connection, and Forget is
-	// told that one was closed. Both are called with the host's lock held.
-	New    func(p socket.Proto, domain, typ, protocol int) *socket.Socket
-	Forget func(*socket.Socket)
+	Sockets *socket.Registry // of all the host's sockets
 
 	// Cred is who the host's programs are. A socket with an owner has the owner's
 	// process number instead of Cred's.
 	Cred Cred
+
+	// Random is where the names that autobind gives begin, from among 2^20.
+	Random uint64
 
 	// Capable reports whether who calls has a capability. It is asked with the host locked.
 	Capable func(capability int) bool
@@ -29,8 +28,7 @@ type Domain struct {
 	config   Config
 	paths    map[string]*node
 	abstract map[abstractKey]*endpoint
-	all      map[*endpoint]struct{} // those that have a socket
-	next     uint32                 // the last name that autobind gave
+	next     uint32 // the last name that autobind gave
 	spare    *message
 	spares   int
 }
@@ -41,8 +39,7 @@ func New(c Config) *Domain {
 		config:   c,
 		paths:    make(map[string]*node),
 		abstract: make(map[abstractKey]*endpoint),
-		all:      make(map[*endpoint]struct{}),
-		next:     rand.Uint32N(1 << 20),
+		next:     uint32(c.Random % (1 << 20)),
 	}
 }
 
@@ -72,9 +69,7 @@ type proto struct {
 
 // Attach implements socket.Proto.
 func (p proto) Attach(s *socket.Socket) error {
-	e := p.domain.endpoint(s, int(s.Type))
-	s.PCB = e
-	p.domain.all[e] = struct{}{}
+	s.PCB = p.domain.endpoint(s, int(s.Type))
 	return nil
 }
 
@@ -97,10 +92,8 @@ func (p proto) Shutdown(s *socket.Socket, how int) error {
 
 // Close implements socket.Proto.
 func (p proto) Close(s *socket.Socket) {
-	e := pcb(s)
-	e.close(false)
-	delete(p.domain.all, e)
-	p.domain.config.Forget(s)
+	pcb(s).close(false)
+	p.domain.config.Sockets.Forget(s)
 }
 
 // Ready implements socket.Proto.
@@ -128,5 +121,16 @@ func (p proto) Queued(s *socket.Socket) (in, out int) {
 	return in, e.charged
 }
 
-// Stream implements socket.Proto.
-func (p proto) Stream() bool { return p.stream }
+// The facts of AF_UNIX's rows. There are no options of a level of their own.
+var (
+	streamKind = socket.Kind{Name: "unix", Stream: true, Level: abi.SOL_SOCKET}
+	recordKind = socket.Kind{Name: "unix", Level: abi.SOL_SOCKET}
+)
+
+// Kind implements socket.Proto.
+func (p proto) Kind() *socket.Kind {
+	if p.stream {
+		return &streamKind
+	}
+	return &recordKind
+}

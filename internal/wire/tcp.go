@@ -41,8 +41,11 @@ const (
 )
 
 // MaxFastOpenCookie is the length of the longest Fast Open cookie (RFC 7413,
-// section 4.1.1).
-const MaxFastOpenCookie = 16
+// section 4.1.1), minFastOpenCookie that of the shortest.
+const (
+	MaxFastOpenCookie = 16
+	minFastOpenCookie = 4
+)
 
 // SACKBlock is a range of sequence numbers received: [Left, Right) (RFC 2018,
 // section 3).
@@ -160,12 +163,18 @@ func (o *TCPOptions) parse(b []byte, syn bool) {
 		case tcpOptSACK:
 			o.parseSACK(v)
 		case tcpOptFastOpen:
-			if syn && len(v) <= MaxFastOpenCookie && len(v)%2 == 0 {
+			if syn && validCookie(len(v)) {
 				o.Cookie = [MaxFastOpenCookie]byte{}
 				o.HasFastOpen, o.NCookie = true, uint8(copy(o.Cookie[:], v))
 			}
 		}
 	}
+}
+
+// validCookie reports whether a Fast Open option may have a cookie of n bytes: none,
+// which asks for one, or 4 to 16 and an even number (RFC 7413 MUST-4.1.1a).
+func validCookie(n int) bool {
+	return n == 0 || n >= minFastOpenCookie && n <= MaxFastOpenCookie && n%2 == 0
 }
 
 func (o *TCPOptions) parseSACK(v []byte) {

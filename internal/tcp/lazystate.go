@@ -1,0 +1,22 @@
+package tcp
+
+import "syscall"
+
+// lazyState is made when one of its parts is first needed, which is so for few
+// connections: the others do not carry it. Each part's methods stand in the file of its
+// subject: close.go, urgent.go, fastopen.go, mtu.go.
+type lazyState struct {
+	reset   rst // the RST that Poll is to send
+	urg     urgent
+	fo      fastOpen
+	mtu     mtuProbe
+	softErr syscall.Errno // last error that ICMP told (RFC 5927 §4)
+}
+
+// makeLazy returns the lazy state, and makes it if need be.
+func (t *tcb) makeLazy() *lazyState {
+	if t.lazy == nil {
+		t.lazy = new(lazyState)
+	}
+	return t.lazy
+}

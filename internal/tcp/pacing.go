@@ -1,0 +1,80 @@
+package tcp
+
+import (
+	"time"
+
+	"usock/internal/cc"
+)
+
+// Pacing: segments leave at the controller's rate, in bursts of about a
+// millisecond. timer.pace is when the next burst may leave.
+
+// maxGap bounds the wait between bursts, so that a rate that was estimated too low
+// does not hold the connection up before it is corrected.
+const maxGap = time.Second
+
+// unpaced is how many segments a controller that does not pace sends before the
+// program's bound holds, as Linux does (tcp_update_skb_after_send): a short exchange is not slowed.
+const unpaced = 10
+
+// pacingRate returns the rate in bytes a second: the controller's within the program's
+// bound. 0: no pacing.
+func (s *sender) pacingRate(t *tcb) uint64 {
+	rate := s.flight.cc.PacingRate()
+
+	// SO_MAX_PACING_RATE: 0 turns pacing off, all ones leave it to the controller.
+	switch bound := t.opt.pacingBound(); {
+	case bound == 0:
+		return 0
+	case bound == ^uint64(0):
+	case rate == 0 && t.stats.bytesSent >= unpaced*uint64(s.mss), rate > bound:
+		return bound
+	}
+	return rate
+}
+
+// pace notes that n bytes leave.
+func (s *sender) pace(t *tcb, now time.Duration, n uint32) {
+	rate := s.pacingRate(t)
+	if rate == 0 {
+		return
+	}
+
+	f := s.flight
+	if f.burst > n {
+		f.burst -= n
+		return
+	}
+	// The burst is used up: the next may leave when this one would have been sent.
+	q := cc.Quantum(rate, uint32(s.mss))
+	sent := uint64(f.quantum) + uint64(n-min(n, f.burst))
+	if f.quantum == 0 {
+		sent = uint64(n)
+	}
+
+	gap := time.Duration(sent * uint64(time.Second) / rate)
+	if rate != t.opt.pacingBound() {
+		gap = min(gap, maxGap)
+	}
+
+	from := now
+	if f.paceAt != 0 && now-f.paceAt < gap/2+time.Millisecond {
+		from = f.paceAt // late timers do not slow the rate
+	}
+
+	f.paceAt = from + gap
+	f.quantum, f.burst = q, q
+	if f.paceAt > now {
+		t.timer.pace = f.paceAt
+	}
+}
+
+// maxBurst returns the most that one segment may carry.
+func (s *sender) maxBurst(t *tcb) uint64 {
+	if rate := s.pacingRate(t); rate != 0 {
+		q := cc.Quantum(rate, uint32(s.mss))
+		return uint64(max(q, uint32(s.mss)))
+	}
+
+	return 1 << 16
+}

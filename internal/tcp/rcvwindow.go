@@ -1,0 +1,195 @@
+package tcp
+
+import "time"
+
+// The receive window. Half of the buffer's memory is window: a segment's block may
+// be up to twice as large as its data. What is advertised grows from the initial
+// window as full segments arrive, and the buffer by dynamic right-sizing: twice
+// what the program reads in a round trip.
+
+// window returns RCV.WND: what of the advertised window is left.
+func (r *receiver) window() uint32 {
+	if r.adv <= r.nxt {
+		return 0
+	}
+	return uint32(r.adv - r.nxt)
+}
+
+// space returns how many bytes the buffer could take behind those in order. What
+// came out of order takes up window that is promised already: it is bounded by it,
+// and does not reduce it.
+func (r *receiver) space() uint32 {
+	return uint32(max(int(r.bufSize/2)-r.q.Len(), 0))
+}
+
+// wouldAdvertise returns the window for the next segment, before the rule that it
+// must not shrink (RFC 9293 §3.8.6.2.2, and Linux's rounding).
+func (r *receiver) wouldAdvertise(t *tcb) uint32 {
+	full := r.bufSize / 2
+	if w := t.opt.WindowClamp; w != 0 {
+		full = min(full, w)
+	}
+
+	free := min(r.space(), full)
+	mss := min(uint32(r.mss), full)
+
+	// The program does not keep up. A window that could not even hold one segment is no window
+	// (RFC 9293 §3.8.6.2.2), nor is a sixteenth of the buffer (Linux).
+	if free < full/2 {
+		r.ack.quick = 0
+		free = free >> r.wscale << r.wscale
+		if free < full>>4 || free < mss {
+			return 0
+		}
+	}
+
+	free = min(free, r.ssthresh)
+
+	// Rounded up to the unit: what is cut off would be a window that seems to shrink.
+	if r.wscale > 0 {
+		unit := uint32(1) << r.wscale
+		return (free + unit - 1) &^ (unit - 1)
+	}
+
+	// Without scaling the edge moves by whole segments, or by half of the buffer (RFC 9293
+	// §3.8.6.2.2: silly window syndrome).
+	w := r.window()
+	if w+mss <= free || w > free {
+		w = free - free%max(mss, 1)
+	} else if mss == full && free > w+full/2 {
+		w = free
+	}
+
+	return min(w, 65535)
+}
+
+// advertise chooses the window of a segment that leaves and returns the header's
+// field. The right edge never moves back (RFC 9293 §3.8.6).
+func (r *receiver) advertise(t *tcb, now time.Duration) uint16 {
+	cur, w := r.window(), r.wouldAdvertise(t)
+	unit := uint32(1)<<r.wscale - 1
+
+	// What was offered stays offered, rounded up to the unit: shrinking is strongly discouraged
+	// (RFC 9293 §3.8.6).
+	if w < cur {
+		w = (cur + unit) &^ unit
+	}
+
+	if r.wscale == 0 {
+		w = min(w, 65535)
+	} else {
+		w = min(w, 65535<<r.wscale)
+	}
+
+	// Behind a FIN there is nothing to come.
+	if t.flags&finRcvd == 0 {
+		r.adv = max(r.adv, r.nxt+uint64(w))
+	}
+
+	return uint16(w >> r.wscale)
+}
+
+// growWindow lets the advertised window grow as data arrives, by two segments for
+// each full one.
+func (r *receiver) growWindow(t *tcb, n int) {
+	full := r.bufSize / 2
+	if w := t.opt.WindowClamp; w != 0 {
+		full = min(full, w)
+	}
+
+	room := min(full, r.space())
+
+	if r.ssthresh < room {
+		r.ssthresh = min(room, r.ssthresh+2*max(uint32(n), uint32(r.advMSS)))
+	}
+}
+
+// measureRTT estimates the round trip from the receiver's side: the time in which
+// one window of data arrives, or what timestamps say.
+func (r *receiver) measureRTT(now time.Duration) {
+	if r.rttSeq == 0 {
+		r.rttSeq, r.rttAt = r.nxt+uint64(r.window()), now
+		return
+	}
+
+	if r.nxt < r.rttSeq {
+		return
+	}
+
+	// The shortest time counts: a program that reads slowly makes windows take longer than the
+	// path does.
+	us := uint32(max((now-r.rttAt)/time.Microsecond, 1)) << 3
+	if r.rtt == 0 || us < r.rtt {
+		r.rtt = us
+	}
+	r.rttSeq, r.rttAt = r.nxt+uint64(r.window()), now
+}
+
+// readSome is called when the program has read n bytes.
+func (r *receiver) readSome(t *tcb, now time.Duration, n int) {
+	r.rightSize(t, now)
+	r.readUrgentPassed(t)
+
+	// A peer that has ended wants no window.
+	if t.flags&finRcvd != 0 || t.state == Closed {
+		return
+	}
+
+	// A program that has read all it was sent is likely to answer next; else the peer waits for
+	// this acknowledgment (Linux, tcp_cleanup_rbuf).
+	if r.ack.owed && (r.nxt-r.lastAck > uint64(r.mss) ||
+		r.q.Len() == 0 && (r.ack.pushed > 1 || r.ack.pushed == 1 && !r.ack.pingpong)) {
+		t.ackNow()
+		return
+	}
+	// A window that at least doubles is worth telling.
+	cur := r.window()
+	if w := t.opt.WindowClamp; w != 0 && cur > w/2 || cur > r.bufSize/4 {
+		return
+	}
+
+	if w := r.wouldAdvertise(t); w > 0 && w >= 2*cur {
+		t.ackNow()
+	}
+}
+
+// rightSize grows the buffer to twice what the program reads in a round trip, and
+// sixteen segments (Linux's dynamic right-sizing).
+func (r *receiver) rightSize(t *tcb, now time.Duration) {
+	rt := t.rtt.smoothed()
+	if r.rtt != 0 {
+		rt = time.Duration(r.rtt>>3) * time.Microsecond
+	}
+
+	if rt == 0 || now-r.drsAt < rt {
+		return
+	}
+
+	if copied := r.q.Base() - r.drsSeq; copied > uint64(r.drsSpace) {
+		r.growRcvBuf(t, copied)
+	}
+
+	r.drsSeq, r.drsAt = r.q.Base(), now
+}
+
+// growRcvBuf lets the buffer hold twice what was read in a round trip, as much
+// again as that grew, and what is out of order besides: while a hole is filled the
+// peer shall go on at its rate.
+func (r *receiver) growRcvBuf(t *tcb, space uint64) {
+	old := uint64(max(r.drsSpace, 1))
+	r.drsSpace = uint32(min(space, 1<<30))
+	if t.flags&fixedRcv != 0 {
+		return
+	}
+
+	// Twice what is read in a round trip, as the sender doubles in slow start, and once more
+	// what it has grown by meanwhile.
+	want := 2*space + 16*uint64(r.advMSS)
+	want += 2 * space * (space - min(space, old)) / old
+
+	if r.ooo != nil && !r.ooo.q.Empty() {
+		want += r.ooo.q.End() - r.nxt
+	}
+
+	r.bufSize = max(r.bufSize, uint32(min(2*want, uint64(t.cfg.RMem[2]))))
+}

@@ -1,0 +1,162 @@
+package tcp
+
+import (
+	"time"
+
+	"usock/internal/buf"
+)
+
+// coalesce is the size up to which a write is copied into the block before it.
+const coalesce = 2 << 10
+
+// Write queues the bytes of v and takes over the reference. The caller has checked
+// SendSpace; a write may exceed it. It returns the number of bytes queued: all, or
+// 0 where the state allows no sending.
+func (c *Conn) Write(now time.Duration, v buf.View) int {
+	n := v.Len()
+	if c.shut&shutWrite != 0 || !(c.state.canSend() || c.state == SynSent || c.state == SynRcvd) {
+		v.Release()
+		return 0
+	}
+
+	c.snd.checkAppLimited(&c.tcb)
+
+	// Short writes are copied together: a block for each would cost more than its bytes. What
+	// is sent refers to the blocks, so that a block can grow at its end only (Extend).
+	q := &c.snd.q
+	if n <= coalesce && q.Len() > 0 && q.Extend(v.Bytes()) {
+		v.Release()
+		return n
+	}
+	if n <= coalesce && c.snd.unsent(&c.tcb) > 0 {
+		// Behind a backlog of short writes: gather what follows in one block.
+		q.Append(v.Bytes())
+		v.Release()
+		return n
+	}
+
+	q.Push(v)
+	return n
+}
+
+// checkAppLimited notes that the program had nothing more to send while the window
+// would have allowed it: what is delivered now does not show what the path can do.
+func (s *sender) checkAppLimited(t *tcb) {
+	f := s.flight
+	if f == nil || f.loss.lost > 0 || s.unsent(t) >= int(s.mss) {
+		return
+	}
+
+	if n := s.inFlight(); n < s.cwnd() {
+		f.rate.OnAppLimited(n)
+	}
+}
+
+// SendSpace returns how many bytes may be queued now; 0: the program has to wait
+// for Out.
+func (c *Conn) SendSpace() int {
+	space := int(c.snd.bufSize) - c.snd.sndUsed()
+
+	// Who finds no room waits for Out, and is to be woken (afterAck).
+	if space <= 0 || c.notSentLimit() <= c.snd.unsent(&c.tcb) {
+		c.flags |= noSpace
+		return 0
+	}
+
+	return space
+}
+
+// sentCost is what a sent segment of something in flight counts for beside its data, so
+// that a peer that never acknowledges cannot make many small segments costly.
+const sentCost = 64
+
+// sndUsed returns what is taken of the send buffer.
+func (s *sender) sndUsed() int {
+	n := s.q.Len()
+	if s.flight != nil && s.flight.scoreboard.n > 1 {
+		n += int(s.flight.scoreboard.n-1) * sentCost
+	}
+	return n
+}
+
+func (t *tcb) notSentLimit() int {
+	n := t.opt.NotSentLowat
+	if n == 0 {
+		n = t.cfg.NotSentLowat
+	}
+	return int(n)
+}
+
+// writable is Linux's rule for Out: a third of the buffer is free, and less than
+// half of the limit on unsent data is waiting.
+func (s *sender) writable(t *tcb) bool {
+	used := s.sndUsed()
+	if int(s.bufSize)-used >= used>>1 && s.unsent(t)*2 < t.notSentLimit() {
+		return true
+	}
+	t.flags |= noSpace
+	return false
+}
+
+// Unsent returns the bytes that were never sent (SIOCOUTQNSD).
+func (c *Conn) Unsent() int { return c.snd.unsent(&c.tcb) }
+
+func (s *sender) unsent(t *tcb) int {
+	if t.state == Closed {
+		return 0
+	}
+	return int(s.q.End() - min(max(s.nxt, 1), s.q.End()))
+}
+
+// Outstanding returns the bytes that are not acknowledged, sent or not (SIOCOUTQ).
+func (c *Conn) Outstanding() int {
+	n := c.snd.q.Len()
+	if c.flags&finQueued != 0 && c.state.finSent() && c.snd.una <= c.snd.q.End() && c.state != Closed {
+		n++
+	}
+	return n
+}
+
+// Sequence returns the offsets in the stream that is sent up to which it is acknowledged,
+// was sent, and was written.
+func (c *Conn) Sequence() (una, nxt, end uint64) { return c.snd.una, c.snd.nxt, c.snd.q.End() }
+
+// growSndBuf lets the send buffer hold twice the window of n segments, as Linux
+// counts the memory of a segment.
+func (s *sender) growSndBuf(t *tcb, n uint32) {
+	if t.flags&fixedSnd != 0 {
+		return
+	}
+
+	// Linux counts the memory of a segment: a power of two for data and headers, and the
+	// descriptor.
+	per := uint64(1)
+	for per < uint64(max(s.mss, 536))+640 {
+		per *= 2
+	}
+
+	// Twice the window: as much again can be queued while a window is in flight.
+	want := 2 * uint64(max(n, uint32(t.cfg.InitialCwnd))) * (per + 256)
+	s.bufSize = max(s.bufSize, uint32(min(want, uint64(t.cfg.WMem[2]))))
+}
+
+// tuneSndBuf lets the send buffer grow with the window.
+func (s *sender) tuneSndBuf(t *tcb) {
+	if t.flags&fixedSnd == 0 && s.bufSize < uint32(t.cfg.WMem[2]) {
+		s.growSndBuf(t, s.flight.cc.CWnd()/uint32(s.mss))
+	}
+}
+
+// SndBuf returns the size of the send buffer in bytes.
+func (c *Conn) SndBuf() int {
+	if c.state == Closed && c.snd.bufSize == 0 {
+		return c.cfg.WMem[1]
+	}
+	return int(c.snd.bufSize)
+}
+
+// SetSndBuf fixes the send buffer at n bytes.
+func (c *Conn) SetSndBuf(n int) {
+	c.flags |= fixedSnd
+	c.snd.bufSize = uint32(n)
+}

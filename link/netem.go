@@ -1,0 +1,378 @@
+package link
+
+import (
+	"container/heap"
+	"math"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"usock/clock"
+	"usock/internal/offload"
+	"usock/internal/pkt"
+)
+
+// netem is one direction of an impaired link. A packet is admitted to the queue that
+// the rate empties, departs from there into the delay, and is carried on when due:
+//
+//	push → admit → queue ─depart→ line ─┐
+//	                        └───→ late ─┴→ carry
+//
+// All times are computed from one another; advance brings the state up to now,
+// whenever it is called. One alarm is set for the next packet that is due or, so
+// that the netem needs no more than one, for the next that departs.
+type netem struct {
+	carry func([]*Packet)
+	seed  uint64
+	given bool // the clock is that of the configuration
+
+	mu     sync.Mutex
+	clock  clock.Clock
+	epoch  time.Duration // on the clock
+	imp    Impairment
+	rnd    *rand.Rand
+	bad    bool          // state of the bursts' channel
+	queue  pkt.Queue     // waits for the rate; the head is being sent
+	done   time.Duration // when the head's last bit has left
+	line   ring          // in the delay, in order of their times
+	latest time.Duration // of the times in line, so far
+	late   lateHeap      // held back to be overtaken
+	serial uint64
+	alarm  clock.Alarm
+	armed  time.Duration // when the alarm goes off; never: it is not set
+	busy   bool          // a goroutine carries packets on; batch is its
+	closed bool
+	stats  ImpairStats
+	batch  [64]*Packet
+}
+
+const never = time.Duration(math.MaxInt64)
+
+// newNetem returns a netem on the clock c; nil: that of a host to come.
+func newNetem(c clock.Clock, imp Impairment, seed, direction uint64, carry func([]*Packet)) *netem {
+	d := &netem{
+		carry: carry, given: c != nil, imp: imp, armed: never,
+		rnd: rand.New(rand.NewPCG(seed, direction)),
+	}
+	if c == nil {
+		c = clock.System()
+	}
+	d.seed = d.rnd.Uint64()
+	d.setClock(c)
+	return d
+}
+
+func (d *netem) setClock(c clock.Clock) {
+	d.clock, d.epoch, d.alarm = c, c.Now(), c.NewAlarm(d.fire)
+}
+
+// useClock changes the clock, unless the configuration has named one or there are times
+// of the old one.
+func (d *netem) useClock(c clock.Clock) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.given && d.stats.Packets == 0 {
+		d.setClock(c)
+	}
+}
+
+// now is the time since the netem was made. The caller holds mu.
+func (d *netem) now() time.Duration { return d.clock.Now() - d.epoch }
+
+// push takes over the packets of batch.
+func (d *netem) push(batch []*Packet) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := d.now()
+	d.advance(now)
+	for _, p := range batch {
+		switch {
+		case d.closed:
+			p.Free()
+		case p.SegmentSize != 0:
+			offload.Segment(p, func(s *Packet) { d.admit(s, now) })
+		default:
+			d.admit(p, now)
+		}
+	}
+	d.pump()
+}
+
+// admit draws what becomes of p, and queues it.
+func (d *netem) admit(p *Packet, now time.Duration) {
+	d.stats.Packets++
+	if d.lose() {
+		d.stats.Lost++
+		p.Free()
+		return
+	}
+	if d.chance(d.imp.Corrupt) {
+		d.stats.Corrupted++
+		corrupt(p, d.rnd)
+	}
+	if d.chance(d.imp.Duplicate) {
+		d.stats.Duplicated++
+		c := p.Clone()
+		d.enqueue(p, now)
+		d.enqueue(c, now)
+		return
+	}
+	d.enqueue(p, now)
+}
+
+func (d *netem) chance(p float64) bool { return p > 0 && d.rnd.Float64() < p }
+
+// lose draws whether a packet is lost, independently or by Gilbert and Elliott.
+func (d *netem) lose() bool {
+	b := &d.imp.Burst
+	if b.Enter == 0 {
+		return d.chance(d.imp.Loss)
+	}
+	if d.bad {
+		d.bad = !d.chance(b.Leave)
+	} else {
+		d.bad = d.chance(b.Enter)
+	}
+	if d.bad {
+		return d.chance(b.LossBad)
+	}
+	return d.chance(b.LossGood)
+}
+
+// enqueue puts p into the rate's queue, or past it where there is no rate.
+func (d *netem) enqueue(p *Packet, now time.Duration) {
+	if d.imp.Rate == 0 && d.queue.Len() == 0 {
+		d.depart(p, now)
+		return
+	}
+	packets, bytes := d.queue.Len(), d.queue.Bytes()
+	if limit := d.imp.limit(); packets > 0 && (limit.reached(packets, 0) || limit.reached(0, bytes+p.Len()-1)) {
+		d.stats.Dropped++
+		p.Free()
+		return
+	}
+	if d.imp.Mark.reached(packets+1, bytes+p.Len()) && mark(p) {
+		d.stats.Marked++
+	}
+	if packets == 0 {
+		d.done = now + d.sending(p)
+	}
+	d.queue.Push(p)
+}
+
+// sending is how long the rate takes for p.
+func (d *netem) sending(p *Packet) time.Duration {
+	if d.imp.Rate == 0 {
+		return 0
+	}
+	return time.Duration(float64(p.Len()) * 8e9 / float64(d.imp.Rate))
+}
+
+// advance has those packets depart whose last bit has left by now.
+func (d *netem) advance(now time.Duration) {
+	for d.queue.Len() > 0 && d.done <= now {
+		p, at := d.queue.Pop(), d.done
+		if next := d.queue.Peek(); next != nil {
+			d.done += d.sending(next)
+		}
+		d.depart(p, at)
+	}
+}
+
+// depart starts the delay of p at the time at. What is not reordered arrives in
+// order, also when the delay is made shorter meanwhile.
+func (d *netem) depart(p *Packet, at time.Duration) {
+	due := at + d.imp.Delay + d.wander(at)
+	if d.chance(d.imp.Reorder) {
+		d.stats.Reordered++
+		d.serial++
+		heap.Push(&d.late, timed{due + d.imp.reorderBy(), d.serial, p})
+		return
+	}
+	d.latest = max(d.latest, due)
+	d.line.push(timed{at: d.latest, p: p})
+}
+
+// wander is by how much the delay strays at a time. It runs in straight lines
+// between points that are drawn for each period of four times the jitter, so that
+// it never falls faster than half as fast as time goes on.
+func (d *netem) wander(at time.Duration) time.Duration {
+	j := d.imp.Jitter
+	if j == 0 {
+		return 0
+	}
+	period := 4 * j
+	n := uint64(at / period)
+	from, to := d.point(n), d.point(n+1)
+	part := float64(at%period) / float64(period)
+	return time.Duration((from + float64((to-from)*part)) * float64(j))
+}
+
+// point returns the n-th of a sequence of random numbers from -1 to 1.
+func (d *netem) point(n uint64) float64 {
+	r := rand.NewPCG(d.seed, n)
+	return float64(int64(r.Uint64())) / (1 << 63)
+}
+
+// next is when the netem has something to do.
+func (d *netem) next() time.Duration {
+	at := never
+	if d.queue.Len() > 0 {
+		at = d.done
+	}
+	if d.line.len() > 0 {
+		at = min(at, d.line.front().at)
+	}
+	if len(d.late) > 0 {
+		at = min(at, d.late[0].at)
+	}
+	return at
+}
+
+// due takes the first packet whose time has come, nil if there is none.
+func (d *netem) due(now time.Duration) *Packet {
+	late := len(d.late) > 0 && d.late[0].at <= now
+	if d.line.len() > 0 {
+		if f := d.line.front(); f.at <= now && !(late && d.late[0].at < f.at) {
+			return d.line.pop().p
+		}
+	}
+	if late {
+		return heap.Pop(&d.late).(timed).p
+	}
+	return nil
+}
+
+// pump carries on what is due and sets the alarm. It gives mu up meanwhile; what
+// others push then, it carries too.
+func (d *netem) pump() {
+	if d.busy {
+		return
+	}
+	d.busy = true
+	for {
+		now := d.now()
+		d.advance(now)
+		n := 0
+		for n < len(d.batch) {
+			p := d.due(now)
+			if p == nil {
+				break
+			}
+			d.batch[n] = p
+			n++
+		}
+		if n == 0 {
+			break
+		}
+		d.stats.Carried += uint64(n)
+		d.mu.Unlock()
+		d.carry(d.batch[:n])
+		d.mu.Lock()
+		clear(d.batch[:n])
+	}
+	d.busy = false
+	if at := d.next(); at < d.armed && !d.closed {
+		d.armed = at
+		d.alarm.Set(at - d.now())
+	}
+}
+
+func (d *netem) fire() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.armed = never
+	d.pump()
+}
+
+func (d *netem) set(imp Impairment) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.advance(d.now())
+	d.imp = imp
+	if imp.Burst.Enter == 0 {
+		d.bad = false
+	}
+}
+
+func (d *netem) get() Impairment {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.imp
+}
+
+func (d *netem) statistics() ImpairStats {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s := d.stats
+	s.Waiting = d.queue.Len() + d.line.len() + len(d.late)
+	return s
+}
+
+func (d *netem) close() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.closed = true
+	d.alarm.Stop()
+	d.queue.Free()
+	for d.line.len() > 0 {
+		d.line.pop().p.Free()
+	}
+	for _, t := range d.late {
+		t.p.Free()
+	}
+	d.late = nil
+}
+
+// timed is a packet and when it is due.
+type timed struct {
+	at     time.Duration
+	serial uint64
+	p      *Packet
+}
+
+// ring is a queue of packets with their times, which grows as it must.
+type ring struct {
+	buf     []timed // a power of two of them
+	head, n int
+}
+
+func (r *ring) len() int { return r.n }
+
+func (r *ring) front() *timed { return &r.buf[r.head] }
+
+func (r *ring) push(t timed) {
+	if r.n == len(r.buf) {
+		b := make([]timed, max(2*r.n, 64))
+		k := copy(b, r.buf[r.head:])
+		copy(b[k:], r.buf[:r.head])
+		r.buf, r.head = b, 0
+	}
+	r.buf[(r.head+r.n)&(len(r.buf)-1)] = t
+	r.n++
+}
+
+func (r *ring) pop() timed {
+	t := r.buf[r.head]
+	r.buf[r.head] = timed{}
+	r.head = (r.head + 1) & (len(r.buf) - 1)
+	r.n--
+	return t
+}
+
+// lateHeap orders packets by their times, and by their order for equal ones.
+type lateHeap []timed
+
+func (h lateHeap) Len() int { return len(h) }
+func (h lateHeap) Less(i, j int) bool {
+	return h[i].at < h[j].at || h[i].at == h[j].at && h[i].serial < h[j].serial
+}
+func (h lateHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+func (h *lateHeap) Push(x any)   { *h = append(*h, x.(timed)) }
+func (h *lateHeap) Pop() any {
+	old := *h
+	t := old[len(old)-1]
+	old[len(old)-1] = timed{}
+	*h = old[:len(old)-1]
+	return t
+}

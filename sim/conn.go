@@ -1,0 +1,123 @@
+package sim
+
+import (
+	"context"
+	"io"
+	"net"
+	"sync/atomic"
+
+	"usock"
+)
+
+// Conn is one end of a TCP connection whose calls can be made to fail. It is a net.Conn with
+// the methods of usock.TCPConn. SetReadBuffer and SetWriteBuffer bound how much is under way
+// before a write waits.
+type Conn struct {
+	*usock.TCPConn
+	peer          atomic.Pointer[Conn]
+	reads, writes fault
+	closes        fault
+	closed        atomic.Uint32 // readEnd, writeEnd, both
+}
+
+// The bits of Conn.closed.
+const (
+	readEnd  = 1
+	writeEnd = 2
+	both     = readEnd | writeEnd
+)
+
+// NewConnPair returns both ends of a TCP connection between two hosts, which a link joins. It
+// is closed, and the hosts with it, when the test ends.
+func NewConnPair(t TB, c LinkConfig) (client, server *Conn) {
+	t.Helper()
+	l := NewListener(t, c)
+	client = l.NewConn()
+	conn, err := l.Accept()
+	if err != nil {
+		t.Fatalf("sim: accept: %v", err)
+	}
+	return client, conn.(*Conn)
+}
+
+// Peer returns the other end; nil as long as that is not accepted, or as its connect has not
+// returned.
+func (c *Conn) Peer() *Conn { return c.peer.Load() }
+
+// Read implements net.Conn.
+func (c *Conn) Read(p []byte) (int, error) {
+	n, err := c.reads.read(func(ctx context.Context, flags int) (int, error) {
+		return c.Socket().RecvMsg(ctx, &usock.Msg{Bufs: [][]byte{p}}, flags)
+	})
+	if n == 0 && err == nil && len(p) > 0 {
+		return 0, io.EOF
+	}
+	return n, netError(c, "read", "read", err)
+}
+
+// Write implements net.Conn.
+func (c *Conn) Write(p []byte) (int, error) {
+	n := 0
+	for {
+		ctx, err := c.writes.get()
+		if err == nil {
+			var k int
+			k, err = c.Socket().SendMsg(ctx, &usock.Msg{Bufs: [][]byte{p[n:]}}, 0)
+			n += k
+			if context.Cause(ctx) == errChanged && (err == nil || err == errChanged) && n < len(p) {
+				continue
+			}
+		}
+		if err != nil || n >= len(p) {
+			return n, netError(c, "write", "write", err)
+		}
+	}
+}
+
+// ReadFrom copies r to the connection, by Write.
+func (c *Conn) ReadFrom(r io.Reader) (int64, error) { return io.Copy(struct{ io.Writer }{c}, r) }
+
+// WriteTo copies what is received to w, by Read.
+func (c *Conn) WriteTo(w io.Writer) (int64, error) { return io.Copy(w, struct{ io.Reader }{c}) }
+
+// Close closes the connection.
+func (c *Conn) Close() error {
+	c.closed.Or(both)
+	err := c.TCPConn.Close()
+	if _, fault := c.closes.get(); fault != nil && err == nil {
+		return netError(c, "close", "close", fault)
+	}
+	return err
+}
+
+// CloseRead ends the receiving direction.
+func (c *Conn) CloseRead() error {
+	c.closed.Or(readEnd)
+	return c.TCPConn.CloseRead()
+}
+
+// CloseWrite ends the sending direction: the peer reads to the end of the stream.
+func (c *Conn) CloseWrite() error {
+	c.closed.Or(writeEnd)
+	return c.TCPConn.CloseWrite()
+}
+
+// IsClosed reports whether Close was called, or CloseRead and CloseWrite. Whether the other
+// end is closed, Peer().IsClosed() says.
+func (c *Conn) IsClosed() bool { return c.closed.Load() == both }
+
+// CanRead reports whether Read would return at once.
+func (c *Conn) CanRead() bool { return c.reads.canRead(c.Socket()) }
+
+// SetReadError has Read fail with a *net.OpError about err, once what has come was read: calls
+// under way and to come, until it is set to nil.
+func (c *Conn) SetReadError(err error) { c.reads.set(err) }
+
+// SetWriteError has Write fail with a *net.OpError about err and send nothing: calls under way
+// and to come, until it is set to nil.
+func (c *Conn) SetWriteError(err error) { c.writes.set(err) }
+
+// SetCloseError has Close return a *net.OpError about err. It closes all the same.
+func (c *Conn) SetCloseError(err error) { c.closes.set(err) }
+
+var _ net.Conn = (*Conn)(nil)

@@ -1,0 +1,67 @@
+package usock
+
+import (
+	"time"
+
+	"usock/cc"
+	"usock/internal/tcp"
+)
+
+// TCPConfig is a host's settings of TCP. A setting that Linux has is named after its
+// sysctl (tcp(7), Documentation/networking/ip-sysctl.rst), which stands beside it.
+// DefaultTCPConfig has Linux's values; the zero TCPConfig is of no use.
+type TCPConfig struct {
+	SACK          bool // tcp_sack: selective acknowledgements (RFC 2018)
+	Timestamps    bool // tcp_timestamps (RFC 7323 section 3)
+	WindowScaling bool // tcp_window_scaling (RFC 7323 section 2)
+	ECN           int  // tcp_ecn (RFC 3168): ECNOff, ECNOn or ECNPassive
+
+	// RMem and WMem are the sizes in bytes of a connection's receive and send buffer
+	// (tcp_rmem, tcp_wmem): the least, the initial one, and the most that it grows to
+	// where no SO_RCVBUF or SO_SNDBUF fixes it.
+	RMem, WMem [3]int
+
+	CC string // tcp_congestion_control: of connections that name none (Config.Congestion goes before it)
+
+	// Controllers are congestion controls besides "cubic", "reno" and "bbr", by name, each with
+	// a function that makes one for a connection. Name of what it makes is the name here, 1 to 15
+	// bytes. Programs choose among them by TCP_CONGESTION. The functions are called with
+	// the host locked, and once by NewHost, which reports what makes no sense.
+	Controllers map[string]func() cc.Controller
+
+	SynRetries     int           // tcp_syn_retries: retransmissions of a SYN, before the linear ones are added
+	SynLinear      int           // tcp_syn_linear_timeouts: retransmissions of a SYN that come without backoff
+	SynAckRetries  int           // tcp_synack_retries
+	Retries1       int           // tcp_retries1: retransmissions after which the path is doubted
+	Retries2       int           // tcp_retries2: retransmissions after which a connection fails
+	OrphanRetries  int           // tcp_orphan_retries: the same, once the program has closed; 0: 8
+	FinTimeout     time.Duration // tcp_fin_timeout: of a closed connection in FIN-WAIT-2
+	TimeWait       time.Duration // how long TIME-WAIT lasts; fixed to a minute on Linux
+	InitialRTO     time.Duration // before the first sample of the round trip (RFC 6298)
+	MinRTO, MaxRTO time.Duration // tcp_rto_min_us, tcp_rto_max_ms
+	KeepIdle       time.Duration // tcp_keepalive_time
+	KeepIntvl      time.Duration // tcp_keepalive_intvl
+	KeepCnt        int           // tcp_keepalive_probes
+
+	MinSendMSS       int           // tcp_min_snd_mss: floor in bytes under what a peer's MSS option can ask for
+	InitialCwnd      int           // first congestion window, in segments (RFC 6928)
+	SlowStartIdle    bool          // tcp_slow_start_after_idle
+	RFC1337          bool          // tcp_rfc1337: TIME-WAIT ignores resets
+	MTUProbing       int           // tcp_mtu_probing (RFC 4821): 0 never, 1 when a black hole is suspected, 2 always
+	BaseMSS          int           // tcp_base_mss: the first size in bytes that MTU probing tries
+	Reordering       int           // tcp_reordering: initial tolerance, in segments
+	NotSentLowat     uint32        // tcp_notsent_lowat: bytes not sent yet above which POLLOUT waits
+	AbortOnOverflow  bool          // tcp_abort_on_overflow: a full backlog is answered with a reset
+	MaxReordering    int           // tcp_max_reordering: most tolerance, in segments
+	InvalidRateLimit time.Duration // tcp_invalid_ratelimit: least time between answers to segments out of the window
+}
+
+// The modes of TCPConfig.ECN, with the numbers of net.ipv4.tcp_ecn.
+const (
+	ECNOff     = tcp.ECNOff     // never
+	ECNOn      = tcp.ECNOn      // asked for and agreed to
+	ECNPassive = tcp.ECNPassive // agreed to when the peer asks
+)
+
+// DefaultTCPConfig returns Linux's defaults, to be changed and put into a Config.
+func DefaultTCPConfig() *TCPConfig { return (*TCPConfig)(tcp.DefaultSettings()) }

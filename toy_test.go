@@ -1,0 +1,274 @@
+package usock_test
+
+import (
+	"encoding/binary"
+	"errors"
+	"net/netip"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"usock"
+	"usock/internal/abi"
+	"usock/internal/buf"
+	"usock/internal/inet"
+	"usock/internal/ip"
+	"usock/internal/pkt"
+	"usock/internal/socket"
+	"usock/internal/wait"
+	"usock/internal/wire"
+	"usock/link"
+)
+
+// toy is a protocol of records over IP that only this test has: two ports and a CRC32c before
+// the data. It is all that a new protocol needs beside its row.
+type toy struct {
+	stack   *inet.Stack
+	byPort  map[uint16]*toySocket
+	options *socket.Options
+}
+
+const (
+	toyNumber = 253 // for experiments (RFC 3692)
+	toyLevel  = toyNumber
+	toyTag    = 1 // the one option: a number
+	toyLen    = 8 // source port, destination port, CRC32c
+	toySum    = 4 // where the CRC32c stands
+)
+
+var toyKind = socket.Kind{Name: "toy", Level: toyLevel, IntsFirst: true}
+
+// toySocket is a control block.
+type toySocket struct {
+	s           *socket.Socket
+	local, peer netip.AddrPort
+	tag         int
+	queue       []toyRecord
+}
+
+type toyRecord struct {
+	data buf.View
+	from netip.AddrPort
+}
+
+func newToy(s *inet.Stack) inet.Protocol {
+	return &toy{
+		stack: s, byPort: make(map[uint16]*toySocket),
+		options: socket.NewOptions([]socket.Option{socket.IntOption(toyLevel, toyTag,
+			func(s *socket.Socket) int { return toyOf(s).tag },
+			func(s *socket.Socket, v int) error { toyOf(s).tag = v; return nil })}),
+	}
+}
+
+func toyOf(s *socket.Socket) *toySocket { return s.PCB.(*toySocket) }
+
+func (t *toy) Kind() *socket.Kind                            { return &toyKind }
+func (t *toy) Options() *socket.Options                      { return t.options }
+func (t *toy) Listen(*socket.Socket, int) error              { return syscall.EOPNOTSUPP }
+func (t *toy) Accept(*socket.Socket) (*socket.Socket, error) { return nil, syscall.EOPNOTSUPP }
+func (t *toy) Shutdown(*socket.Socket, int) error            { return syscall.EOPNOTSUPP }
+func (t *toy) Name(s *socket.Socket) abi.Addr                { return abi.AddrFrom(toyOf(s).local) }
+func (t *toy) Error(*ip.Error)                               {}
+
+func (t *toy) Attach(s *socket.Socket) error {
+	s.PCB = &toySocket{s: s}
+	return nil
+}
+
+func (t *toy) Bind(s *socket.Socket, a abi.Addr) error {
+	if t.byPort[a.Port] != nil {
+		return syscall.EADDRINUSE
+	}
+	e := toyOf(s)
+	e.local = netip.AddrPortFrom(a.IP, a.Port)
+	t.byPort[a.Port] = e
+	return nil
+}
+
+func (t *toy) Connect(s *socket.Socket, a abi.Addr) error {
+	toyOf(s).peer = netip.AddrPortFrom(a.IP, a.Port)
+	return nil
+}
+
+func (t *toy) Send(s *socket.Socket, m *socket.Msg) (int, error) {
+	e := toyOf(s)
+	if !e.peer.IsValid() {
+		return 0, syscall.EDESTADDRREQ
+	}
+	path, err := t.stack.IP.Route(e.peer.Addr(), e.local.Addr(), 0)
+	if err != nil {
+		return 0, err
+	}
+	p := pkt.New()
+	for _, v := range m.Data {
+		p.Payload.Append(v)
+	}
+	n := p.Len()
+	h := p.Prepend(toyLen)
+	clear(h)
+	binary.BigEndian.PutUint16(h, e.local.Port())
+	binary.BigEndian.PutUint16(h[2:], e.peer.Port())
+	return n, t.stack.IP.Output(p, &path, &ip.Out{Proto: toyNumber, Checksum: toySum, CRC32c: true})
+}
+
+func (t *toy) Recv(s *socket.Socket, m *socket.Msg) (int, error) {
+	e := toyOf(s)
+	if len(e.queue) == 0 {
+		return 0, syscall.EAGAIN
+	}
+	r := e.queue[0]
+	e.queue = e.queue[1:]
+	m.Data, m.Addr = append(m.Data, r.data), abi.AddrFrom(r.from)
+	return min(r.data.Len(), m.Max), nil
+}
+
+func (t *toy) Close(s *socket.Socket) {
+	e := toyOf(s)
+	for _, r := range e.queue {
+		r.data.Release()
+	}
+	delete(t.byPort, e.local.Port())
+	t.stack.Forget(s)
+}
+
+func (t *toy) Ready(s *socket.Socket) wait.Events {
+	if len(toyOf(s).queue) > 0 {
+		return wait.In | wait.Out
+	}
+	return wait.Out
+}
+
+func (t *toy) Peer(s *socket.Socket) (abi.Addr, error) {
+	if e := toyOf(s); e.peer.IsValid() {
+		return abi.AddrFrom(e.peer), nil
+	}
+	return abi.Addr{}, syscall.ENOTCONN
+}
+
+func (t *toy) Queued(s *socket.Socket) (in, out int) {
+	if q := toyOf(s).queue; len(q) > 0 {
+		in = q[0].data.Len()
+	}
+	return in, 0
+}
+
+// Input drops what is damaged, and knows nobody behind a port that is not bound.
+func (t *toy) Input(p *pkt.Packet, m *ip.Meta) bool {
+	b := p.AppendTo(nil)
+	if len(b) < toyLen {
+		return false
+	}
+	want := binary.LittleEndian.Uint32(b[toySum:])
+	clear(b[toySum:toyLen])
+	var sum wire.CRC32c
+	sum.Add(b)
+	e := t.byPort[binary.BigEndian.Uint16(b[2:])]
+	switch {
+	case !p.Trusted && uint32(sum) != want:
+	case e == nil:
+		return false
+	default:
+		from := netip.AddrPortFrom(m.Src, binary.BigEndian.Uint16(b))
+		e.queue = append(e.queue, toyRecord{buf.Copy(b[toyLen:]), from})
+		e.s.Notify(wait.In)
+	}
+	p.Free()
+	return true
+}
+
+func (t *toy) Describe(s *socket.Socket, in *inet.Info) {
+	e := toyOf(s)
+	in.Local, in.Peer, in.RecvQ = e.local, e.peer, len(e.queue)
+}
+
+func (t *toy) Owner(_ int, local, _ netip.AddrPort) int32 {
+	if e := t.byPort[local.Port()]; e != nil {
+		return e.s.Owner
+	}
+	return 0
+}
+
+// wireLink is a pipe's end as a wire is: what comes out of it is not trusted, and the next
+// packet may be damaged.
+type wireLink struct {
+	link.Link
+	damage atomic.Bool
+}
+
+// Send implements link.Link.
+func (w *wireLink) Send(batch []*link.Packet) int {
+	for i, p := range batch {
+		b := p.AppendTo(nil)
+		p.Free()
+		if w.damage.Swap(false) {
+			b[len(b)-1] ^= 1
+		}
+		batch[i] = link.NewPacket(b)
+	}
+	return w.Link.Send(batch)
+}
+
+// A protocol that the packages below know nothing of is complete with its calls, its packets
+// and its row: two hosts talk in it over a link, its checksum is completed and checked, its
+// option is found, and it is listed and has an owner.
+func TestAddProtocol(t *testing.T) {
+	x, y := link.Pipe(link.PipeConfig{MTU: 1500})
+	wires := [2]*wireLink{{Link: x}, {Link: y}}
+	var hosts [2]*usock.Host
+	var socks [2]*usock.Socket
+	addrs := [2]usock.Addr{mustAddr(t, "10.0.0.1:7"), mustAddr(t, "10.0.0.2:9")}
+	for i := range hosts {
+		hosts[i] = newHost(t, usock.Config{Interfaces: []usock.Interface{{
+			Link: wires[i], Addrs: []netip.Prefix{netip.PrefixFrom(addrs[i].IP, 24)},
+		}}})
+		hosts[i].AddProtocol(usock.SOCK_SEQPACKET, toyNumber, newToy)
+		socks[i] = mustSocket(t, hosts[i], usock.AF_INET, usock.SOCK_SEQPACKET)
+		if err := socks[i].Bind(addrs[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a, b := socks[0], socks[1]
+	if err := a.Connect(addrs[1]); err != nil {
+		t.Fatal(err)
+	}
+
+	// The first record is damaged on the wire, so that the second is the first to come.
+	for i, text := range []string{"damaged", "whole"} {
+		wires[0].damage.Store(i == 0)
+		if _, err := a.Send([]byte(text), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := make([]byte, 100)
+	n, from, err := b.RecvFrom(p, 0)
+	if err != nil || string(p[:n]) != "whole" || from != addrs[0] {
+		t.Fatalf("received %q from %v, %v", p[:n], from, err)
+	}
+
+	// Its option, with the rule of its row that a value is looked at before the name.
+	if err := a.SetSockOptInt(toyLevel, toyTag, 5); err != nil {
+		t.Fatal(err)
+	}
+	if v, err := a.GetSockOptInt(toyLevel, toyTag); v != 5 || err != nil {
+		t.Errorf("the option is %d, %v", v, err)
+	}
+	if err := a.SetSockOpt(toyLevel, 99, []byte{1}); !errors.Is(err, syscall.EINVAL) {
+		t.Errorf("a short value of an option that there is not: %v, want EINVAL", err)
+	}
+	if err := a.SetSockOptInt(toyLevel, 99, 1); !errors.Is(err, syscall.ENOPROTOOPT) {
+		t.Errorf("an option that there is not: %v, want ENOPROTOOPT", err)
+	}
+
+	a.SetOwner(42)
+	local := netip.AddrPortFrom(addrs[0].IP, addrs[0].Port)
+	if got := hosts[0].Owner(toyNumber, local, netip.AddrPort{}); got != 42 {
+		t.Errorf("owner %d, want 42", got)
+	}
+	list := hosts[0].Sockets()
+	if len(list) != 1 || list[0].Proto != "toy" || list[0].Local != local || list[0].Owner != 42 {
+		t.Errorf("listed: %+v", list)
+	}
+	if err := a.Close(); err != nil || len(hosts[0].Sockets()) != 0 {
+		t.Errorf("closed: %v, listed: %+v", err, hosts[0].Sockets())
+	}
+}
