@@ -73,7 +73,7 @@ func NewHost(c Config) (*Host, error) {
 		Capable:    c.capable,
 		Forwarding: c.Forward,
 		Congestion: c.Congestion,
-		TCP:        (*tcp.Config)(c.TCP),
+		TCP:        (*tcp.Settings)(c.TCP),
 		Seed:       c.Seed,
 	})
 	if err != nil {

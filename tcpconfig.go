@@ -64,4 +64,4 @@ const (
 )
 
 // DefaultTCPConfig returns Linux's defaults, to be changed and put into a Config.
-func DefaultTCPConfig() *TCPConfig { return (*TCPConfig)(tcp.DefaultConfig()) }
+func DefaultTCPConfig() *TCPConfig { return (*TCPConfig)(tcp.DefaultSettings()) }

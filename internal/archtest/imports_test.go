@@ -34,12 +34,13 @@ var house = map[string][]string{
 	// What users import.
 	".": {
 		"clock", "internal/abi", "internal/buf", "internal/host", "internal/inet", "internal/ip", "internal/pkt", "internal/socket",
-		"internal/tcp", "internal/timer", "internal/unix", "internal/wait", "link", "packet", "cc",
+		"internal/tcp", "internal/timer", "internal/unix", "internal/wait", "link", "packet", "cc", "trace",
 		"golang.org/x/net/dns/", "golang.org/x/net/ipv4", "golang.org/x/sys/unix",
 	},
 	"clock":   {},
 	"packet":  {},
 	"cc":      {},
+	"trace":   {},
 	"link":    {"packet", "clock", "internal/buf", "internal/offload", "internal/pkt", "internal/wire", "golang.org/x/sys/", "golang.zx2c4.com/wireguard/"},
 	"sim":     {".", "clock", "link", "packet"},
 	"inspect": {".", "link"},
@@ -52,20 +53,20 @@ var house = map[string][]string{
 	// Domains and protocols.
 	"internal/inet": {
 		"internal/abi", "internal/bpf", "internal/buf", "internal/cc", "internal/host", "internal/ip", "internal/pkt",
-		"internal/sctp", "internal/socket", "internal/tcp", "internal/timer", "internal/wait", "internal/wire",
+		"internal/sctp", "internal/socket", "internal/tcp", "internal/timer", "internal/wait", "internal/wire", "trace",
 	},
 	"internal/unix":   {"internal/abi", "internal/buf", "internal/host", "internal/socket", "internal/wait"},
-	"internal/socket": {"internal/abi", "internal/buf", "internal/host", "internal/timer", "internal/wait"},
+	"internal/socket": {"internal/abi", "internal/buf", "internal/host", "internal/timer", "internal/wait", "trace"},
 	"internal/ip": {
 		"internal/buf", "internal/host", "internal/offload", "internal/pkt", "internal/timer", "internal/wire",
 	},
 
 	// The lock domain.
-	"internal/host": {"clock", "internal/pkt", "internal/timer", "internal/wait"},
+	"internal/host": {"clock", "internal/pkt", "internal/timer", "internal/wait", "trace"},
 
 	// Pure cores. timer is for its Never and wait for its event masks: no queue of
 	// either is theirs.
-	"internal/tcp":  {"internal/buf", "internal/cc", "internal/timer", "internal/wait", "internal/wire"},
+	"internal/tcp":  {"internal/buf", "internal/cc", "internal/timer", "internal/wait", "internal/wire", "trace"},
 	"internal/sctp": {"internal/buf", "internal/cc", "internal/timer", "internal/wait", "internal/wire"},
 
 	// A program for those who take the module elsewhere.

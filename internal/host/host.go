@@ -7,6 +7,7 @@ import (
 	"usock/internal/pkt"
 	"usock/internal/timer"
 	"usock/internal/wait"
+	"usock/trace"
 )
 
 // Host is a lock domain. Make one with New.
@@ -14,6 +15,9 @@ type Host struct {
 	// Input takes a packet that the host has sent to itself. It is called with
 	// the lock held. Set once, before the first Enter.
 	Input func(*pkt.Packet)
+	// Traced, if not nil, is told where to put events; nil: nobody listens any more. It is
+	// called with the lock held. Set once, before the first Enter.
+	Traced func(*trace.Log)
 
 	mu    mutex
 	clock clock.Clock
@@ -31,6 +35,8 @@ type Host struct {
 	idle   []*wait.Waiter // waiters for reuse
 	after  []func()       // to be called after unlocking
 	closed bool
+
+	tracing tracing // see there
 }
 
 // New returns a host on the clock c.
@@ -77,6 +83,7 @@ func (h *Host) Leave() {
 		h.armed = next
 		h.alarm.Set(next - h.Now())
 	}
+	traced := h.tracing.on.Load() && h.tracing.queueTraced()
 	wakes := h.wakes.Take()
 	var calls [maxDirty]func()
 	after := append(calls[:0], h.after...)
@@ -99,6 +106,9 @@ func (h *Host) Leave() {
 	}
 	for _, p := range dirty {
 		p.out.Flush()
+	}
+	if traced {
+		h.tracing.handOn()
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"usock/internal/ip"
 	"usock/internal/socket"
 	"usock/internal/tcp"
+	"usock/trace"
 )
 
 // Config says how a stack behaves.
@@ -21,7 +22,7 @@ type Config struct {
 	Capable    func(capability int) bool // whether who calls has it; asked locked
 	Forwarding bool                      // packets are passed on between links
 	Congestion string                    // "": that of TCP
-	TCP        *tcp.Config               // nil: the core's defaults
+	TCP        *tcp.Settings             // nil: the core's defaults
 	Seed       uint64                    // of all that is drawn at random; 0: the system's randomness
 	Handler    Handler                   // nil: what nobody has is refused
 	Foreign    bool                      // the host stands in for all others
@@ -74,8 +75,7 @@ func New(h *host.Host, c Config) (*Stack, error) {
 	}
 	cfg := tcp.DefaultConfig()
 	if c.TCP != nil {
-		own := *c.TCP
-		cfg = &own
+		cfg.Settings = *c.TCP
 	}
 	if c.Congestion != "" {
 		cfg.CC = c.Congestion
@@ -89,6 +89,7 @@ func New(h *host.Host, c Config) (*Stack, error) {
 		}
 	}
 	s.tcp = newTCP(s, cfg)
+	h.Traced = func(l *trace.Log) { cfg.Trace = l }
 	s.udp = newUDP(s)
 	s.ping = newPing(s)
 	s.raw = newRaw(s)

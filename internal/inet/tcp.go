@@ -13,6 +13,7 @@ import (
 	"usock/internal/tcp"
 	"usock/internal/timer"
 	"usock/internal/wait"
+	"usock/trace"
 )
 
 // tcpProto is the row of SOCK_STREAM: all TCP endpoints of a host.
@@ -648,6 +649,10 @@ func (t *tcpProto) update(e *tcpEndpoint, ev wait.Events) {
 	for e.conn.Poll(now, &t.out) {
 		t.transmit(e, &t.out)
 	}
+	if t.cfg.Trace != nil {
+		e.conn.Tell(now)
+		e.conn.Sign(e.sign)
+	}
 	if e.stamps != nil && len(e.stamps.sent) > 0 {
 		ev |= e.stampSent()
 	}
@@ -679,6 +684,16 @@ func (t *tcpProto) update(e *tcpEndpoint, ev wait.Events) {
 	}
 	if ev != 0 && e.s != nil {
 		e.s.Notify(ev)
+	}
+}
+
+// sign completes an event of the core's.
+func (e *tcpEndpoint) sign(ev *trace.Event) {
+	ev.Time, ev.Protocol = e.proto.Host.Now(), abi.IPPROTO_TCP
+	ev.Local, ev.Peer = netip.AddrPortFrom(e.laddr, e.lport), netip.AddrPortFrom(e.raddr, e.rport)
+	ev.Owner = e.owner()
+	if e.s != nil {
+		ev.Socket = e.s.ID
 	}
 }
 

@@ -152,12 +152,16 @@ func (s *Socket) locked(op func() error) error {
 
 // Bind gives the socket its local address (bind(2)).
 func (s *Socket) Bind(a abi.Addr) error {
-	return s.locked(func() error { return s.Proto.Bind(s, a) })
+	err := s.locked(func() error { return s.Proto.Bind(s, a) })
+	s.called("bind", 0, err)
+	return err
 }
 
 // Listen makes the socket accept connections (listen(2)).
 func (s *Socket) Listen(backlog int) error {
-	return s.locked(func() error { return s.Proto.Listen(s, backlog) })
+	err := s.locked(func() error { return s.Proto.Listen(s, backlog) })
+	s.called("listen", 0, err)
+	return err
 }
 
 // Shutdown ends one direction or both (shutdown(2)).
@@ -165,7 +169,9 @@ func (s *Socket) Shutdown(how int) error {
 	if how < abi.SHUT_RD || how > abi.SHUT_RDWR {
 		return syscall.EINVAL
 	}
-	return s.locked(func() error { return s.Proto.Shutdown(s, how) })
+	err := s.locked(func() error { return s.Proto.Shutdown(s, how) })
+	s.called("shutdown", 0, err)
+	return err
 }
 
 // Name returns the local address (getsockname(2)).
@@ -257,8 +263,9 @@ func (s *Socket) Connect(ctx context.Context, a abi.Addr) error {
 		return err
 	})
 	if err == syscall.EAGAIN && first != nil {
-		return first // SO_SNDTIMEO ran out
+		err = first // SO_SNDTIMEO ran out
 	}
+	s.called("connect", 0, err)
 	return err
 }
 
@@ -286,6 +293,7 @@ func (s *Socket) FinishConnect() error {
 func (s *Socket) Accept(ctx context.Context) (n *Socket, err error) {
 	c := call{s: s, ctx: ctx, mask: wait.In}
 	err = c.do(func() (err error) { n, err = s.Proto.Accept(s); return err })
+	s.called("accept", 0, err)
 	return n, err
 }
 
@@ -295,13 +303,15 @@ const chunk = buf.MaxBlock
 // Send sends p (send(2), sendto(2), sendmsg(2)): m's address, control messages
 // and flags. On a stream it waits until all of p is queued, and returns the count
 // with the error if that fails in between.
-func (s *Socket) Send(ctx context.Context, p []byte, m *Msg) (int, error) {
+func (s *Socket) Send(ctx context.Context, p []byte, m *Msg) (n int, err error) {
 	if !s.Proto.Kind().Stream {
-		return s.sendRecord(ctx, p, m)
+		n, err = s.sendRecord(ctx, p, m)
+		s.called("send", n, err)
+		return n, err
 	}
+
 	m.Stamps, m.Done = 0, false
 
-	n, err := 0, error(nil)
 	for {
 		part := p[n:min(len(p), n+chunk)]
 		m.Data = append(m.Data[:0], buf.Copy(part))
@@ -324,6 +334,7 @@ func (s *Socket) Send(ctx context.Context, p []byte, m *Msg) (int, error) {
 		}
 		s.Host.Leave()
 	}
+	s.called("send", n, err)
 	return n, err
 }
 
@@ -383,7 +394,7 @@ func (s *Socket) sendRecord(ctx context.Context, p []byte, m *Msg) (int, error) 
 func (s *Socket) Recv(ctx context.Context, p []byte, m *Msg) (n int, err error) {
 	flags := m.Flags
 	if n, ok := s.recvPrefetched(p, m); ok {
-		return n, nil
+		return s.received(n, nil)
 	}
 	c := call{s: s, ctx: ctx, mask: wait.In, nowait: flags&abi.MSG_DONTWAIT != 0}
 	if flags&abi.MSG_OOB != 0 {
@@ -406,13 +417,13 @@ func (s *Socket) Recv(ctx context.Context, p []byte, m *Msg) (n int, err error) 
 			if err == nil {
 				n = got
 			}
-			return n, err
+			return s.received(n, err)
 		}
 		if err != nil {
-			return n, s.later(n, err)
+			return s.received(n, s.later(n, err))
 		}
 		if got == 0 || n == len(p) || flags&abi.MSG_WAITALL == 0 || flags&abi.MSG_PEEK != 0 {
-			return n, err
+			return s.received(n, err)
 		}
 	}
 }
@@ -429,6 +440,9 @@ func (s *Socket) Close() error {
 	defer s.Host.Leave()
 	if s.closed {
 		return syscall.EBADF
+	}
+	if log := s.Host.Log(); log != nil {
+		s.tell(log, "close", 0, nil)
 	}
 	s.CloseLocked()
 	return nil

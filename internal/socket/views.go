@@ -20,12 +20,15 @@ func (s *Socket) SendViews(ctx context.Context, views []buf.View, m *Msg) (sent 
 		n, err := s.sendViews(ctx, m)
 		sent += n
 		if err != nil {
-			return sent, s.later(sent, err)
+			err = s.later(sent, err)
+			s.called("send", sent, err)
+			return sent, err
 		}
 		if m.Flags&abi.MSG_DONTWAIT != 0 || s.Nonblock() {
 			break
 		}
 	}
+	s.called("send", sent, nil)
 	return sent, nil
 }
 
@@ -51,9 +54,12 @@ func (s *Socket) RecvViews(ctx context.Context, most int, m *Msg) error {
 	flags := m.Flags & (abi.MSG_DONTWAIT | abi.MSG_PEEK)
 	m.Max = most
 	c := call{s: s, ctx: ctx, mask: wait.In, nowait: flags&abi.MSG_DONTWAIT != 0}
-	return c.do(func() error {
+	n := 0
+	err := c.do(func() (err error) {
 		m.Flags = flags
-		_, err := s.Proto.Recv(s, m)
+		n, err = s.Proto.Recv(s, m)
 		return err
 	})
+	s.called("recv", n, err)
+	return err
 }

@@ -11,6 +11,7 @@ import (
 	"usock/internal/buf"
 	"usock/internal/cc"
 	"usock/internal/wire"
+	"usock/trace"
 )
 
 // Segment is one TCP segment, arriving or leaving. The ports of the header are
@@ -55,9 +56,17 @@ const (
 	ECNPassive = 2 // agreed to when the peer asks
 )
 
-// Config holds what is the same for all connections of a host. It must not
-// change once a connection uses it.
+// Config holds what is the same for all connections of a host.
 type Config struct {
+	Settings
+
+	// Trace is where events go, whose maker is the connection; nil: nobody listens. It may change
+	// between calls of the core.
+	Trace *trace.Log
+}
+
+// Settings are what a host's owner chooses. They must not change once a connection uses them.
+type Settings struct {
 	SACK          bool
 	Timestamps    bool
 	WindowScaling bool
@@ -95,9 +104,12 @@ type Config struct {
 	InvalidRateLimit time.Duration // least time between answers to out-of-window segments
 }
 
-// DefaultConfig returns Linux's defaults.
-func DefaultConfig() *Config {
-	return &Config{
+// DefaultConfig returns a Config with Linux's defaults.
+func DefaultConfig() *Config { return &Config{Settings: *DefaultSettings()} }
+
+// DefaultSettings returns Linux's defaults.
+func DefaultSettings() *Settings {
+	return &Settings{
 		SACK:             true,
 		Timestamps:       true,
 		WindowScaling:    true,

@@ -230,7 +230,10 @@ func (t *tcb) take() wait.Events {
 
 // Release frees everything that the connection holds. It is CLOSED afterwards.
 func (c *Conn) Release() {
-	c.setState(Closed)
+	c.state = Closed
+	if c.cfg != nil && c.cfg.Trace != nil {
+		c.cfg.Trace.Remember(&c.tcb, nil)
+	}
 	c.free()
 	c.rcv.q.Reset(c.rcv.q.End())
 	c.todo = 0
@@ -248,7 +251,13 @@ func (c *Conn) free() {
 	c.timer.rtx, c.timer.ack, c.timer.keep, c.timer.pace = timer.Never, timer.Never, timer.Never, timer.Never
 }
 
-func (t *tcb) setState(s State) { t.state = s }
+func (t *tcb) setState(s State) {
+	before := t.state
+	t.state = s
+	if t.cfg.Trace != nil {
+		t.tellState(before)
+	}
+}
 
 // Ready returns what poll(2) returns on Linux in every state (tcp_poll).
 func (c *Conn) Ready() wait.Events {

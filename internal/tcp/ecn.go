@@ -63,10 +63,10 @@ func (s *sender) hearECE(t *tcb, a *ackInfo) {
 		return
 	}
 
-	s.beginReduction(a.now, cc.CWR, cc.ByECN)
+	s.beginReduction(t, a.now, cc.CWR, cc.ByECN)
 	t.flags |= sendCWR
 	if s.una == s.nxt {
 		// Nothing is in flight that the reduction could wait for.
-		s.endReduction(a.now)
+		s.endReduction(t, a.now)
 	}
 }

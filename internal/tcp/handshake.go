@@ -38,6 +38,9 @@ func (c *Conn) Accept(now time.Duration, p *Params, syn *Segment) {
 
 	c.rcv.receivedSYN(syn)
 	c.snd.wl1 = origin
+	if c.cfg.Trace != nil {
+		c.tellReceived(syn)
+	}
 
 	mss := uint32(c.rcv.advMSS)
 	if c.flags&useTS != 0 {

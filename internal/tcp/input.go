@@ -22,6 +22,9 @@ import (
 // happened.
 func (c *Conn) Segment(now time.Duration, s *Segment) wait.Events {
 	c.stats.segsIn++
+	if c.cfg.Trace != nil {
+		c.tellReceived(s)
+	}
 
 	switch c.state {
 	case Closed, Listen:
@@ -169,7 +172,11 @@ func (c *Conn) inAck(now time.Duration, seq uint64, s *Segment) bool {
 
 	c.snd.tsEcr = s.Options.TSEcr
 
+	before := c.snd.wnd
 	update := ack >= c.snd.una && c.snd.updateWindow(seq, ack, uint32(s.Window)<<c.snd.wscale)
+	if c.cfg.Trace != nil {
+		c.tellPeerWindow(before)
+	}
 
 	if c.snd.nxt == c.snd.una {
 		// Nothing is in flight: at most it answers a probe.

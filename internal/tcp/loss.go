@@ -6,6 +6,7 @@ import (
 	"usock/internal/cc"
 	"usock/internal/wait"
 	"usock/internal/wire"
+	"usock/trace"
 )
 
 // Loss recovery. States and what leads from one to the next:
@@ -96,7 +97,7 @@ func (s *sender) onAck(t *tcb, now time.Duration, ack uint64, seg *Segment, upda
 
 	// The probe's outcome is judged before losses are detected, which would forget it.
 	if l.tlpHigh != 0 {
-		s.ackTLP(now, ack, &a)
+		s.ackTLP(t, now, ack, &a)
 	}
 
 	sample := f.rate.Sample(t.rtt.least())
@@ -126,6 +127,9 @@ func (s *sender) onAck(t *tcb, now time.Duration, ack uint64, seg *Segment, upda
 		s.prr(&a, told.InFlight)
 	}
 
+	if t.cfg.Trace != nil && a.acked > 0 {
+		s.tellAcked(t, a.priorUna, a.acked, rtt)
+	}
 	s.afterAck(t, now, &a)
 }
 
@@ -262,7 +266,7 @@ func (s *sender) ackedSegment(t *tcb, now time.Duration, r *sentSegment, n uint3
 }
 
 // markLost marks the sent segment i lost and returns its bytes if it was not before.
-func (s *sender) markLost(i uint32) uint32 {
+func (s *sender) markLost(t *tcb, i uint32, why trace.Why) uint32 {
 	f := s.flight
 	r := f.scoreboard.at(i)
 	if r.flags&(segLost|segSacked) != 0 {
@@ -278,11 +282,15 @@ func (s *sender) markLost(i uint32) uint32 {
 	f.loss.lost += r.n
 	f.rate.OnLost(r.n)
 	f.loss.hint = min(f.loss.hint, r.start)
+
+	if t.cfg.Trace != nil {
+		t.tellLost(r, why)
+	}
 	return r.n
 }
 
 // markFirst marks the first segment lost, for a peer without SACK.
-func (s *sender) markFirst(a *ackInfo) {
+func (s *sender) markFirst(t *tcb, a *ackInfo) {
 	b := &s.flight.scoreboard
 	if b.n == 0 {
 		return
@@ -291,5 +299,5 @@ func (s *sender) markFirst(a *ackInfo) {
 	if mss := uint32(s.mss); b.at(0).n > mss {
 		b.split(0, b.at(0).start+uint64(mss))
 	}
-	a.lost += s.markLost(0)
+	a.lost += s.markLost(t, 0, trace.ByDuplicates)
 }

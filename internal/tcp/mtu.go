@@ -5,6 +5,7 @@ import (
 
 	"usock/internal/cc"
 	"usock/internal/wait"
+	"usock/trace"
 )
 
 // Path MTU discovery: by ICMP (RFC 1191, RFC 8201, believed by the rules of RFC
@@ -90,7 +91,7 @@ func (s *sender) simpleRetransmit(t *tcb, now time.Duration) {
 
 	any := false
 	for i := uint32(0); i < f.scoreboard.n; i++ {
-		if f.scoreboard.at(i).n > mss && s.markLost(i) > 0 {
+		if f.scoreboard.at(i).n > mss && s.markLost(t, i, trace.ByMTU) > 0 {
 			any = true
 		}
 	}

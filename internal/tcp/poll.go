@@ -122,6 +122,9 @@ func (c *Conn) header(now time.Duration, s *Segment) {
 
 	c.stats.segsOut++
 	c.rcv.ackSent(&c.tcb, now)
+	if c.cfg.Trace != nil {
+		c.tellSent(s)
+	}
 }
 
 func (c *Conn) buildReset(now time.Duration, s *Segment) {
@@ -137,6 +140,9 @@ func (c *Conn) buildReset(now time.Duration, s *Segment) {
 	}
 
 	c.stats.segsOut++
+	if c.cfg.Trace != nil {
+		c.tellSent(s)
+	}
 }
 
 // buildSYN builds a SYN or SYN-ACK.
@@ -188,6 +194,9 @@ func (c *Conn) buildSYN(now time.Duration, s *Segment) {
 	}
 
 	c.synFastOpen(now, s)
+	if c.cfg.Trace != nil {
+		c.tellSent(s)
+	}
 	c.snd.nxt = max(c.snd.nxt, origin+1)
 
 	// Sent again by its timer, the SYN finds the timer set already, with backoff.

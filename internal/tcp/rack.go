@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"usock/internal/cc"
+	"usock/trace"
 )
 
 // RACK-TLP (RFC 8985). A range is lost if one sent sufficiently later was
@@ -144,7 +145,7 @@ func (s *sender) detectLoss(t *tcb, now time.Duration, a *ackInfo) time.Duration
 				break
 			}
 
-			a.lost += s.markLost(i)
+			a.lost += s.markLost(t, i, trace.ByRACK)
 		}
 	}
 
@@ -155,14 +156,14 @@ func (s *sender) detectLoss(t *tcb, now time.Duration, a *ackInfo) time.Duration
 		l.next = s.nxt
 	}
 
-	if left := s.detectLossResent(now, wait, a); left > 0 && (next == 0 || left < next) {
+	if left := s.detectLossResent(t, now, wait, a); left > 0 && (next == 0 || left < next) {
 		next = left
 	}
 	return next
 }
 
 // detectLossResent is detect for what was sent more than once.
-func (s *sender) detectLossResent(now, wait time.Duration, a *ackInfo) time.Duration {
+func (s *sender) detectLossResent(t *tcb, now, wait time.Duration, a *ackInfo) time.Duration {
 	l := &s.flight.loss
 	b := &s.flight.scoreboard
 	for ; l.head < len(l.queue); l.head++ {
@@ -181,7 +182,7 @@ func (s *sender) detectLossResent(now, wait time.Duration, a *ackInfo) time.Dura
 			if left := r.Sent + wait - now; left > 0 {
 				return left
 			}
-			a.lost += s.markLost(i)
+			a.lost += s.markLost(t, i, trace.ByRACK)
 			a.lostAgain = true
 		}
 	}
@@ -250,7 +251,7 @@ func (s *sender) rackTimeout(t *tcb, now time.Duration) {
 	wait := s.detectLoss(t, now, &a)
 
 	if a.lost > 0 && f.loss.state < cc.Recovery {
-		s.enterRecovery(now)
+		s.enterRecovery(t, now)
 
 		// No acknowledgment brings PRR in: the first retransmission is let go here (RFC 6937
 		// §3).

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"usock/internal/cc"
+	"usock/trace"
 )
 
 // advanceRecovery moves between the states of recovery after an acknowledgment.
@@ -26,17 +27,17 @@ func (s *sender) advanceRecovery(t *tcb, now time.Duration, a *ackInfo) {
 		// All that was in flight at the mark was answered by a reduced window (RFC 3168
 		// §6.1.2).
 		if done && a.acked > 0 {
-			s.endReduction(now)
+			s.endReduction(t, now)
 		}
 	case cc.Recovery:
 		if s.tryUndo(t, now, a) {
-			s.endReduction(now)
+			s.endReduction(t, now)
 		} else if done && a.acked > 0 {
 			// A full acknowledgment (RFC 6582 §3.2 step 3).
-			s.endReduction(now)
+			s.endReduction(t, now)
 			more = l.retrans > 0
 		} else if a.acked > 0 && t.flags&useSACK == 0 {
-			s.markFirst(a) // the next hole (RFC 6582 §3.2, step 3)
+			s.markFirst(t, a) // the next hole (RFC 6582 §3.2, step 3)
 		}
 	case cc.Loss:
 		if s.inLoss(t, now, a) {
@@ -54,7 +55,7 @@ func (s *sender) advanceRecovery(t *tcb, now time.Duration, a *ackInfo) {
 		if s.mtuProbeFailed(t, now) {
 			return
 		}
-		s.enterRecovery(now)
+		s.enterRecovery(t, now)
 	}
 
 	s.hearECE(t, a)
@@ -84,13 +85,13 @@ func (s *sender) identifyLost(t *tcb, now time.Duration, a *ackInfo) {
 	// DupThresh duplicates, three to begin with (RFC 5681 §3.2 step 2). Duplicates for data
 	// from before the recovery point may be answers to retransmissions (RFC 6582 §3.2 step 2).
 	if l.state == cc.Open && uint16(l.dup) >= l.reordering && s.una >= l.high {
-		s.markFirst(a)
+		s.markFirst(t, a)
 	}
 }
 
 // enterRecovery begins fast recovery (RFC 6675 §5; RFC 6937).
-func (s *sender) enterRecovery(now time.Duration) {
-	s.beginReduction(now, cc.Recovery, cc.ByLoss)
+func (s *sender) enterRecovery(t *tcb, now time.Duration) {
+	s.beginReduction(t, now, cc.Recovery, cc.ByLoss)
 	s.startUndo()
 }
 
@@ -117,7 +118,7 @@ func (s *sender) forgetResent() {
 }
 
 // beginReduction begins a reduction of the window.
-func (s *sender) beginReduction(now time.Duration, st cc.State, why cc.Cause) {
+func (s *sender) beginReduction(t *tcb, now time.Duration, st cc.State, why cc.Cause) {
 	f := s.flight
 	l := &f.loss
 	prior := f.cc.CWnd()
@@ -140,6 +141,13 @@ func (s *sender) beginReduction(now time.Duration, st cc.State, why cc.Cause) {
 
 	l.state = st
 	l.tlpHigh = 0
+	if t.cfg.Trace != nil {
+		why := trace.RecoveryBegan
+		if st == cc.CWR {
+			why = trace.CongestionCE
+		}
+		s.tellWindow(t, why)
+	}
 }
 
 // prr is proportional rate reduction with the slow-start bound (RFC 6937
@@ -176,7 +184,7 @@ func (s *sender) prr(a *ackInfo, inFlight uint32) {
 }
 
 // endReduction returns to Open.
-func (s *sender) endReduction(now time.Duration) {
+func (s *sender) endReduction(t *tcb, now time.Duration) {
 	f := s.flight
 	l := &f.loss
 	if l.state == cc.Recovery && l.persist > 0 {
@@ -185,6 +193,9 @@ func (s *sender) endReduction(now time.Duration) {
 
 	l.state, l.cwnd, l.undo, l.frto = cc.Open, 0, false, false
 	f.cc.Recovered(now)
+	if t.cfg.Trace != nil {
+		s.tellWindow(t, trace.RecoveryEnded)
+	}
 }
 
 // tryUndo takes back a reduction that proves needless, and reports whether it did:
@@ -252,6 +263,9 @@ func (s *sender) undoReduction(t *tcb, now time.Duration) {
 	// The backoff was needless, too.
 	t.rtt.setRTO(t.cfg)
 	s.retrans = 0
+	if t.cfg.Trace != nil {
+		s.tellWindow(t, trace.Undone)
+	}
 }
 
 // onTimeout takes what is in flight to be lost (RFC 5681 §3.1), except
@@ -288,7 +302,7 @@ func (s *sender) onTimeout(t *tcb, now time.Duration) {
 		if i > 0 && t.flags&useSACK != 0 && !reneged && l.rtt > 0 && r.Sent+l.rtt > now {
 			continue
 		}
-		s.markLost(i)
+		s.markLost(t, i, trace.ByTimeout)
 	}
 
 	if reneged {
@@ -306,6 +320,9 @@ func (s *sender) onTimeout(t *tcb, now time.Duration) {
 	l.preferNew = false
 
 	f.cc.Timeout(&e)
+	if t.cfg.Trace != nil {
+		s.tellWindow(t, trace.TimedOut)
+	}
 }
 
 // inLoss takes an acknowledgment after a timeout. It reports true if the rest of
@@ -313,7 +330,7 @@ func (s *sender) onTimeout(t *tcb, now time.Duration) {
 func (s *sender) inLoss(t *tcb, now time.Duration, a *ackInfo) bool {
 	l := &s.flight.loss
 	if a.acked > 0 && s.tryUndo(t, now, a) || s.undoByFRTO(t, now, a) {
-		s.endReduction(now)
+		s.endReduction(t, now)
 		return false
 	}
 
@@ -337,7 +354,7 @@ func (s *sender) inLoss(t *tcb, now time.Duration, a *ackInfo) bool {
 	}
 
 	if done {
-		s.endReduction(now)
+		s.endReduction(t, now)
 	}
 	return false
 }

@@ -98,6 +98,9 @@ func (s *sender) retransmit(t *tcb, now time.Duration, seg *Segment, i, mss uint
 	}
 	r.flags = r.flags&^segLost | segRetrans
 	r.sent = min(r.sent+1, 255)
+	if t.cfg.Trace != nil {
+		s.noteAgain(t, r)
+	}
 
 	f.rate.OnSend(&r.Stamp, now, inFlight, r.n)
 	f.cc.Sent(now, inFlight, r.n)

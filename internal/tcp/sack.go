@@ -210,4 +210,7 @@ func (s *sender) markSacked(t *tcb, now time.Duration, r *sentSegment, a *ackInf
 	a.delivered += r.n
 	a.dataSacked = true
 	f.rate.OnDelivered(&r.Stamp, now, r.n, r.sent > 1)
+	if t.cfg.Trace != nil {
+		s.tellAcked(t, r.start, r.n, 0)
+	}
 }

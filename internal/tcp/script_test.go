@@ -12,6 +12,7 @@ import (
 	"usock/internal/buf"
 	"usock/internal/wait"
 	"usock/internal/wire"
+	"usock/trace"
 )
 
 // Packet scripts: one core in manual time, and the test as its peer.
@@ -49,6 +50,7 @@ type script struct {
 	tsv   func() uint32
 	wnd   uint16 // the peer's window field, where a segment gives none
 	quiet bool
+	heard []trace.Event // that no assertion has looked at
 }
 
 type sent struct {
@@ -106,6 +108,7 @@ func (s *script) pump() {
 		s.out = append(s.out, o)
 	}
 	checkConn(s.t, &s.c, s.now)
+	s.takeEvents()
 }
 
 // recv gives the core a segment and collects the answers.

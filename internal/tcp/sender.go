@@ -6,6 +6,7 @@ import (
 
 	"usock/internal/buf"
 	"usock/internal/cc"
+	"usock/trace"
 )
 
 // The sender takes bytes from the program, and acknowledgments from the peer:
@@ -173,7 +174,11 @@ func (s *sender) restart(t *tcb, now time.Duration) {
 
 	// After an RTO without sending, the window says nothing about the path any more.
 	if idle := now - s.lastData; idle > t.rtt.timeout() {
+		before := s.cwnd()
 		s.flight.cc.Restart(now, idle, t.rtt.timeout())
+		if t.cfg.Trace != nil && s.cwnd() < before {
+			s.tellWindow(t, trace.AfterIdle)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"usock/internal/cc"
+	"usock/trace"
 )
 
 // Each Set method takes effect at once, or leaves everything as it was and returns
@@ -166,6 +167,9 @@ func (c *Conn) SetCC(now time.Duration, name string) error {
 			SRTT: c.rtt.smoothed(), MinRTT: c.rtt.least(),
 		})
 		f.cc = ctl
+		if c.cfg.Trace != nil {
+			c.snd.tellWindow(&c.tcb, trace.ProgramSet)
+		}
 	}
 	return nil
 }

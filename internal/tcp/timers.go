@@ -8,6 +8,9 @@ import (
 
 // Expire does what is due. It returns the events that happened.
 func (c *Conn) Expire(now time.Duration) wait.Events {
+	if c.cfg.Trace != nil {
+		c.tellExpired(now)
+	}
 	if c.timer.ack <= now {
 		c.rcv.ackExpired(&c.tcb, now)
 	}

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"usock/internal/cc"
+	"usock/trace"
 )
 
 // tlpDelay returns the probe timeout PTO (RFC 8985 §7.2), and false if no probe may
@@ -52,7 +53,7 @@ func (s *sender) tlpExpired(t *tcb, now time.Duration) {
 }
 
 // ackTLP takes an acknowledgment while a probe is out (RFC 8985 §7.4).
-func (s *sender) ackTLP(now time.Duration, ack uint64, a *ackInfo) {
+func (s *sender) ackTLP(t *tcb, now time.Duration, ack uint64, a *ackInfo) {
 	l := &s.flight.loss
 	if ack < l.tlpHigh {
 		return
@@ -70,6 +71,9 @@ func (s *sender) ackTLP(now time.Duration, ack uint64, a *ackInfo) {
 		if l.state == cc.Open {
 			f.cc.Congestion(&cc.Event{Now: now, InFlight: uint32(s.nxt - a.priorUna), SndNxt: s.nxt})
 			f.cc.Recovered(now)
+			if t.cfg.Trace != nil {
+				s.tellWindow(t, trace.TLPRepaired)
+			}
 		}
 	// A duplicate without news is the probe's: the segment itself was there.
 	case a.acked == 0 && !a.dataSacked && a.duplicate:

@@ -1,0 +1,41 @@
+package socket
+
+import "usock/trace"
+
+// called tells who listens to events of a call that has ended: its count, or -1 and its error.
+// It is small enough to be part of its callers, so that nothing is done where nobody listens.
+func (s *Socket) called(call string, n int, err error) {
+	if s.Host.Tracing() {
+		s.tellCalled(call, n, err)
+	}
+}
+
+// received is called of a receive, and returns what that returns.
+func (s *Socket) received(n int, err error) (int, error) {
+	s.called("recv", n, err)
+	return n, err
+}
+
+func (s *Socket) tellCalled(call string, n int, err error) {
+	s.Host.Enter()
+	defer s.Host.Leave()
+	if log := s.Host.Log(); log != nil {
+		s.tell(log, call, n, err)
+	}
+}
+
+// tell logs a call. Locked.
+func (s *Socket) tell(log *trace.Log, call string, n int, err error) {
+	e := trace.Event{Time: s.Host.Now(), Kind: trace.Called, Call: call, Result: n, Socket: s.ID, Owner: s.Owner}
+	if err != nil {
+		e.Result, e.Err = -1, err.Error()
+	}
+	if !s.closed {
+		e.Protocol = uint8(s.Protocol)
+		e.Local = s.Proto.Name(s).AddrPort()
+		if peer, err := s.Proto.Peer(s); err == nil {
+			e.Peer = peer.AddrPort()
+		}
+	}
+	log.Add(nil, e)
+}
