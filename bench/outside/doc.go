@@ -19,8 +19,8 @@
 //
 // The ways take turns, and the one that begins moves on with every round; a figure is the
 // median of the rounds, beside it the least and the most. TCP uses Reno on all ways,
-// inside (iperf3 -C reno) and outside (net.ipv4.tcp_congestion_control): with BBR, which has a timer
-// for each segment, the tools are several times slower.
+// inside (iperf3 -C reno) and outside (net.ipv4.tcp_congestion_control): the tools' TAP devices inherit
+// the kernel's default, with some of which (BBR) they are several times slower.
 //
 // Bulk to a published port (usock run -p, pasta -t) comes from the machine's own address, at which
 // the port is bound.

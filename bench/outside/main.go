@@ -133,8 +133,8 @@ func (b *bench) prepare() error {
 		// Thousands of connections in TIME-WAIT to one server make the search for a free port
 		// take milliseconds, and who comes last would pay for the others' connections.
 		"sysctl -q -w net.ipv4.tcp_max_tw_buckets=64",
-		// The outer connections of the tools have what the machine has by default. BBR, with a
-		// timer for each segment, has pasta between 1 and 20 Gbit/s over loopback.
+		// The outer connections of the tools have what the machine has by default, and the same
+		// for all is to be measured.
 		"sysctl -q -w net.ipv4.tcp_congestion_control=reno",
 		"mount -t tmpfs tmpfs /run", // for the names of namespaces
 		"mkdir /run/netns",
