@@ -2,9 +2,6 @@ package archtest
 
 import (
 	"go/ast"
-	"go/parser"
-	"go/token"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -29,22 +26,18 @@ var real = map[string]string{
 func TestOneClock(t *testing.T) {
 	used := map[string]bool{}
 	seen := 0
+	fset := parseModule(t).Fset
 	for _, s := range sources(t) {
-		if strings.HasSuffix(s.name, "_test.go") || !inside(s.dir, timed) {
+		if !inside(s.Dir, timed) {
 			continue
 		}
-		local := nameOf(s.file, "time")
+		local := nameOf(s.AST, "time")
 		if local == "" {
 			continue
 		}
 		seen++
-		fset := token.NewFileSet()
-		f, err := parser.ParseFile(fset, filepath.Join(root, s.dir, s.name), nil, parser.SkipObjectResolution)
-		if err != nil {
-			t.Fatal(err)
-		}
-		file := filepath.ToSlash(filepath.Join(s.dir, s.name))
-		ast.Inspect(f, func(n ast.Node) bool {
+		file := s.Path()
+		ast.Inspect(s.AST, func(n ast.Node) bool {
 			x, ok := n.(*ast.SelectorExpr)
 			if !ok || !calls[x.Sel.Name] {
 				return true

@@ -1,16 +1,12 @@
 package archtest
 
 import (
-	"go/ast"
-	"go/parser"
-	"go/token"
-	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
+
+	"usock/internal/tools/tree"
 )
 
 // root is where the module is from here.
@@ -95,43 +91,14 @@ var house = map[string][]string{
 // import, and bench and e2e are judged by what they measure and run.
 var free = []string{"examples", "bench", "e2e"}
 
-// source is one Go file.
-type source struct {
-	dir, name string // dir is relative to the root
-	file      *ast.File
-}
-
-func sources(t *testing.T) []source {
+// sources returns the files of the house, but for those of tests.
+func sources(t *testing.T) []*tree.File {
 	t.Helper()
-	var out []source
-	fset := token.NewFileSet()
-	err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
+	var out []*tree.File
+	for _, f := range parseModule(t).Files {
+		if !f.Test() && !inside(f.Dir, free) && f.Name != "tools.go" { // tools.go is never built
+			out = append(out, f)
 		}
-		rel, err := filepath.Rel(root, p)
-		if err != nil {
-			return err
-		}
-		name := d.Name()
-		if d.IsDir() {
-			if name == "testdata" || rel != "." && (name[0] == '.' || name[0] == '_') || slices.Contains(free, filepath.ToSlash(rel)) {
-				return filepath.SkipDir
-			}
-			return nil
-		}
-		if !strings.HasSuffix(name, ".go") || name == "tools.go" { // tools.go is never built
-			return nil
-		}
-		f, err := parser.ParseFile(fset, p, nil, parser.ImportsOnly|parser.ParseComments)
-		if err != nil {
-			return err
-		}
-		out = append(out, source{path.Dir(filepath.ToSlash(rel)), name, f})
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
 	return out
 }
@@ -168,21 +135,18 @@ func allowed(rules []string, imported string) bool {
 func TestImports(t *testing.T) {
 	seen := 0
 	for _, s := range sources(t) {
-		if strings.HasSuffix(s.name, "_test.go") {
+		rules, ok := house[s.Dir]
+		if !ok && len(s.AST.Imports) > 0 {
+			t.Errorf("%s is not in the table of this test: give it a place, here and in docs/ARCHITECTURE.md", s.Dir)
 			continue
 		}
-		rules, ok := house[s.dir]
-		if !ok && len(s.file.Imports) > 0 {
-			t.Errorf("%s is not in the table of this test: give it a place, here and in docs/ARCHITECTURE.md", s.dir)
-			continue
-		}
-		for _, i := range s.file.Imports {
+		for _, i := range s.AST.Imports {
 			seen++
 			if imported := strings.Trim(i.Path.Value, `"`); !allowed(rules, imported) {
-				t.Errorf("%s/%s imports %s, which %s may not", s.dir, s.name, imported, s.dir)
+				t.Errorf("%s/%s imports %s, which %s may not", s.Dir, s.Name, imported, s.Dir)
 			}
 			if i.Name != nil && i.Name.Name == "." {
-				t.Errorf("%s/%s imports %s with a dot", s.dir, s.name, i.Path.Value)
+				t.Errorf("%s/%s imports %s with a dot", s.Dir, s.Name, i.Path.Value)
 			}
 		}
 	}
@@ -216,14 +180,11 @@ func TestTableHasNoCycle(t *testing.T) {
 func TestPackageComments(t *testing.T) {
 	comments := map[string][]string{}
 	for _, s := range sources(t) {
-		if strings.HasSuffix(s.name, "_test.go") {
-			continue
+		if _, ok := comments[s.Dir]; !ok {
+			comments[s.Dir] = nil
 		}
-		if _, ok := comments[s.dir]; !ok {
-			comments[s.dir] = nil
-		}
-		if s.file.Doc != nil && !strings.HasPrefix(s.file.Doc.List[0].Text, "//go:build") {
-			comments[s.dir] = append(comments[s.dir], s.name)
+		if s.AST.Doc != nil && !strings.HasPrefix(s.AST.Doc.List[0].Text, "//go:build") {
+			comments[s.Dir] = append(comments[s.Dir], s.Name)
 		}
 	}
 	for dir, in := range comments {

@@ -24,6 +24,13 @@ func New(n int) *Block { return packet.NewBlock(n) }
 // Copy is packet.Copy.
 func Copy(p []byte) View { return packet.Copy(p) }
 
+// ReleaseAll releases views.
+func ReleaseAll(views []View) {
+	for _, v := range views {
+		v.Release()
+	}
+}
+
 // Track is packet.Track.
 func Track(on bool) { packet.Track(on) }
 

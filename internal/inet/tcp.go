@@ -338,7 +338,7 @@ func (t *tcpProto) write(e *tcpEndpoint, m *socket.Msg) int {
 	}
 	for i, v := range m.Data {
 		if i > 0 && e.conn.SendSpace() <= 0 {
-			releaseAll(m.Data[i:])
+			buf.ReleaseAll(m.Data[i:])
 			break
 		}
 		size := v.Len()
@@ -350,17 +350,11 @@ func (t *tcpProto) write(e *tcpEndpoint, m *socket.Msg) int {
 		}
 		n += k
 		if k < size {
-			releaseAll(m.Data[i+1:])
+			buf.ReleaseAll(m.Data[i+1:])
 			break
 		}
 	}
 	return n
-}
-
-func releaseAll(views []buf.View) {
-	for _, v := range views {
-		v.Release()
-	}
 }
 
 // Recv implements socket.Proto.
@@ -448,9 +442,7 @@ func (t *tcpProto) take(e *tcpEndpoint, m *socket.Msg, off, flags int) int {
 		n += v.Len()
 	}
 	if flags&abi.MSG_TRUNC != 0 {
-		for _, v := range m.Data {
-			v.Release()
-		}
+		buf.ReleaseAll(m.Data)
 		m.Data = m.Data[:0]
 	}
 	if flags&abi.MSG_PEEK == 0 {

@@ -84,9 +84,7 @@ func (u *udpProto) sendSegments(e *udpEndpoint, m *socket.Msg, path *ip.Path, po
 		err = u.send(e, &part, path, port, c, min(size, n-off), 0)
 	}
 	if err == nil {
-		for _, v := range m.Data {
-			v.Release()
-		}
+		buf.ReleaseAll(m.Data)
 		m.Data = m.Data[:0]
 	}
 	return err

@@ -363,9 +363,7 @@ func (s *Socket) sendViews(ctx context.Context, m *Msg) (n int, err error) {
 	c := call{s: s, ctx: ctx, mask: wait.Out, nowait: m.Flags&abi.MSG_DONTWAIT != 0}
 	err = c.do(func() (err error) { n, err = s.Proto.Send(s, m); return err })
 	if err != nil {
-		for _, v := range m.Data {
-			v.Release()
-		}
+		buf.ReleaseAll(m.Data)
 	}
 	m.Data = m.Data[:0]
 	return n, err

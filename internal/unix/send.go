@@ -68,9 +68,7 @@ func (e *endpoint) sendStream(m *socket.Msg, by signature) (int, error) {
 		return 0, syscall.EPIPE
 	}
 	if length(m.Data) == 0 {
-		for _, v := range m.Data {
-			v.Release()
-		}
+		buf.ReleaseAll(m.Data)
 		return 0, nil
 	}
 	if err := e.room(); err != nil {
@@ -87,9 +85,7 @@ func (e *endpoint) deliverStream(views []buf.View, by signature) int {
 	n := 0
 	for i := range views {
 		if i > 0 && e.room() != nil {
-			for _, rest := range views[i:] {
-				rest.Release()
-			}
+			buf.ReleaseAll(views[i:])
 			break
 		}
 		n += e.deliver(e.peer, views[i:i+1], by)
