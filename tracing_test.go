@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"usock"
+	"usock/internal/wire"
 	"usock/trace"
 )
 
@@ -136,5 +137,35 @@ func TestTraceMissed(t *testing.T) {
 	u.Listen(1)
 	if told+missed != calls+1 || missed == 0 || told < 1<<16 {
 		t.Errorf("%d told, %d missed", told, missed)
+	}
+}
+
+// TestTraceCookies floods a listener with SYNs, which are answered with cookies: these events, of
+// connections that nothing is kept of, say whose they are as well.
+func TestTraceCookies(t *testing.T) {
+	h, p := newRawPeer(t, usock.Config{})
+	l := mustSocket(t, h, usock.AF_INET, usock.SOCK_STREAM)
+	if err := l.Bind(mustAddr(t, "0.0.0.0:8080")); err != nil {
+		t.Fatal(err)
+	}
+	l.Listen(1)
+	answers := 0
+	defer h.Trace(func(events []trace.Event) {
+		for i := range events {
+			e := &events[i]
+			if e.Local.Port() != 8080 || e.Peer.Addr() != p.local {
+				t.Errorf("nobody's: %s", e)
+			}
+			if e.Kind == trace.Sent && e.Flags == trace.SYN|trace.ACK {
+				answers++
+			}
+		}
+	})()
+	const flood = 50
+	for port := uint16(1); port <= flood; port++ {
+		p.send(wire.TCP{SrcPort: port, DstPort: 8080, Seq: 1000, Flags: wire.SYN, Window: 65535}, "")
+	}
+	if n := h.Stats().TCP.SyncookiesSent; n == 0 || answers != flood {
+		t.Errorf("%d cookies, and %d of %d answers were told", n, answers, flood)
 	}
 }

@@ -101,6 +101,9 @@ func (t *tcpProto) sendCookie(l *tcpEndpoint, k *tuple, seg *tcp.Segment) {
 		t.send(pkt.New(), &t.out, k, path, &t.ipOut)
 		t.Stats.CookiesSent++
 	}
+	if t.cfg.Trace != nil {
+		c.conn.Sign(c.sign)
+	}
 	c.conn.Release()
 	l.listener.overflow = now
 }

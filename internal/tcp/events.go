@@ -71,8 +71,6 @@ func (s *sender) noteAgain(t *tcb, r *sentSegment) {
 	switch {
 	case s.flight.loss.state == cc.Loss:
 		why = trace.ByTimeout
-	case s.flight.loss.lost == 0 && r.flags&segLost == 0 && s.flight.loss.state < cc.Recovery:
-		why = trace.ByProbe
 	case t.flags&useSACK == 0:
 		why = trace.ByDuplicates
 	}

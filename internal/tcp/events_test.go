@@ -261,6 +261,18 @@ func TestStateEvents(t *testing.T) {
 	tc.wantEvent("ESTABLISHED -> CLOSED")
 }
 
+// The SYN of a cookie's connection came long ago: that it was received is not told again.
+func TestCookieEvents(t *testing.T) {
+	tc := newScript(t, plain, traced)
+	g, _ := tc.parse(". 1 ack 1")
+	tc.c.AcceptCookie(tc.now, &tc.p, &g, &CookieState{MSS: 536})
+	tc.wantNoEvent("received")
+	tc.recv(". 1 ack 1")
+	tc.wantEvent("CLOSED -> SYN-RECEIVED")
+	tc.wantEvent("received . 1 ack 1")
+	tc.wantEvent("SYN-RECEIVED -> ESTABLISHED")
+}
+
 // A pause (RFC 5681, section 4.1), and another congestion control.
 func TestPauseEvents(t *testing.T) {
 	tc := sendMSS1000(t, 10)

@@ -28,6 +28,14 @@ func (c *Conn) Connect(now time.Duration, p *Params) {
 // SYN-RECEIVED. Poll then yields the SYN-ACK. The segment stays the caller's.
 func (c *Conn) Accept(now time.Duration, p *Params, syn *Segment) {
 	c.start(now, p)
+	if c.cfg.Trace != nil {
+		c.tellReceived(syn)
+	}
+	c.accept(now, p, syn)
+}
+
+// accept is Accept of a connection that was started, for a SYN that has come, or must have.
+func (c *Conn) accept(now time.Duration, p *Params, syn *Segment) {
 	c.snd.una, c.snd.nxt = origin, origin
 	c.synOptions(now, syn)
 	if c.cfg.ECN != ECNOff && syn.Flags&(wire.ECE|wire.CWR) == wire.ECE|wire.CWR && !syn.CE {
@@ -38,9 +46,6 @@ func (c *Conn) Accept(now time.Duration, p *Params, syn *Segment) {
 
 	c.rcv.receivedSYN(syn)
 	c.snd.wl1 = origin
-	if c.cfg.Trace != nil {
-		c.tellReceived(syn)
-	}
 
 	mss := uint32(c.rcv.advMSS)
 	if c.flags&useTS != 0 {
@@ -69,7 +74,8 @@ func (c *Conn) AcceptCookie(now time.Duration, p *Params, ack *Segment, k *Cooki
 		syn.Flags |= wire.ECE | wire.CWR
 	}
 
-	c.Accept(now, p, &syn)
+	c.start(now, p)
+	c.accept(now, p, &syn)
 	c.todo &^= todoSYN
 
 	// The SYN-ACK has left already: the listener sent it without keeping anything (RFC 4987

@@ -101,6 +101,9 @@ func (s *sender) buildTLP(t *tcb, now time.Duration, seg *Segment, sackLen uint3
 		i++
 	}
 	s.retransmit(t, now, seg, i, mss)
+	if t.cfg.Trace != nil {
+		t.cfg.Trace.Note(trace.ByProbe, b.at(i).sent)
+	}
 	l.tlpHigh, l.tlpRetrans = s.nxt, true
 	return true
 }
