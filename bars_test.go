@@ -10,7 +10,7 @@ import (
 
 	"usock"
 	"usock/clock"
-	"usock/internal/buf"
+	"usock/packet"
 )
 
 // patterned returns the byte at i of the stream that connection n carries.
@@ -42,9 +42,9 @@ func TestTenThousandConnections(t *testing.T) {
 	if testing.Short() {
 		n = 1000
 	}
-	buf.Track(true)
-	defer buf.Track(false)
-	blocks := buf.Live()
+	packet.Track(true)
+	defer packet.Track(false)
+	blocks := packet.Live()
 	h := newHost(t, usock.Config{})
 	l := mustSocket(t, h, usock.AF_INET, usock.SOCK_STREAM)
 	if err := l.Bind(mustAddr(t, "127.0.0.1:0")); err != nil {
@@ -91,7 +91,7 @@ func TestTenThousandConnections(t *testing.T) {
 		t.Error(err)
 	}
 	within(t, "blocks are released", func() error {
-		if left := buf.Live() - blocks; left != 0 {
+		if left := packet.Live() - blocks; left != 0 {
 			return fmt.Errorf("%d blocks are left", left)
 		}
 		return nil

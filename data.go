@@ -3,21 +3,21 @@ package usock
 import (
 	"context"
 
-	"usock/internal/buf"
 	"usock/internal/socket"
+	"usock/packet"
 )
 
 // Data is a run of bytes that is shared with a host and not copied: for relays, which hand on
 // what they receive. The zero Data is empty. It has one owner, who hands it on or calls
 // Release, once; a Data is not safe for use by several goroutines.
-type Data struct{ v buf.View }
+type Data struct{ v packet.View }
 
 // MaxData is the length in bytes of the longest Data.
-const MaxData = buf.MaxBlock
+const MaxData = packet.MaxBlock
 
 // NewData returns a Data of n bytes, at most MaxData, of any value. They may be written to
 // until the first of them is handed on.
-func NewData(n int) Data { return Data{buf.New(n).View(0, n)} }
+func NewData(n int) Data { return Data{packet.NewBlock(n).View(0, n)} }
 
 // Len returns the number of bytes.
 func (d *Data) Len() int { return d.v.Len() }
@@ -60,7 +60,7 @@ func (d *Data) Cut(n int) {
 // Release gives the bytes back. The Data is empty then.
 func (d *Data) Release() {
 	d.v.Release()
-	d.v = buf.View{}
+	d.v = packet.View{}
 }
 
 // SendData sends pieces on a stream, one after another, as Send does, without copying them, and
@@ -70,7 +70,7 @@ func (d *Data) Release() {
 func (s *Socket) SendData(pieces []Data, flags int) ([]Data, error) {
 	m := msgPool.Get().(*socket.Msg)
 	m.Flags, m.HasAddr, m.Control = flags, false, nil
-	var few [8]buf.View
+	var few [8]packet.View
 	views := few[:0]
 	for i := range pieces {
 		views = append(views, pieces[i].v)

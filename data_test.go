@@ -8,13 +8,13 @@ import (
 	"testing"
 
 	"usock"
-	"usock/internal/buf"
+	"usock/packet"
 )
 
 // TestData has a relay hand on a stream without copying it.
 func TestData(t *testing.T) {
-	buf.Track(true)
-	defer buf.Track(false)
+	packet.Track(true)
+	defer packet.Track(false)
 	h := newHost(t, usock.Config{})
 	a, b := pair(t, h, "127.0.0.1:5100")
 	c, d := pair(t, h, "[::1]:5101")
@@ -59,7 +59,7 @@ func TestData(t *testing.T) {
 		s.Close()
 	}
 	within(t, "all blocks are given back", func() error {
-		if n := buf.Live(); n != 0 {
+		if n := packet.Live(); n != 0 {
 			return errors.New("blocks are left")
 		}
 		return nil

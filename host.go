@@ -13,11 +13,11 @@ import (
 	"usock/internal/host"
 	"usock/internal/inet"
 	"usock/internal/ip"
-	"usock/internal/pkt"
 	"usock/internal/socket"
 	"usock/internal/tcp"
 	"usock/internal/unix"
 	"usock/link"
+	"usock/packet"
 )
 
 // Host is a network host: its interfaces, addresses and routes, its ports, and
@@ -218,7 +218,7 @@ func (h *Host) attach(l link.Link, c ip.IfaceConfig) (*ip.Iface, error) {
 	ifc := h.stack.IP.AddIface(c)
 	h.h.Leave()
 	h.links = append(h.links, attached{l, ifc, c.Out, ifc.Index()})
-	input := func(batch []*pkt.Packet) {
+	input := func(batch []*packet.Packet) {
 		h.h.Enter()
 		h.stack.IP.Input(ifc, batch)
 		h.h.Leave()
@@ -230,7 +230,7 @@ func (h *Host) attach(l link.Link, c ip.IfaceConfig) (*ip.Iface, error) {
 	h.readers.Add(1)
 	go func() {
 		defer h.readers.Done()
-		batch := make([]*pkt.Packet, 64)
+		batch := make([]*packet.Packet, 64)
 		for {
 			n, err := l.Recv(batch)
 			if err != nil {

@@ -8,8 +8,8 @@ import (
 
 	"usock"
 	"usock/clock"
-	"usock/internal/buf"
 	"usock/link"
+	"usock/packet"
 )
 
 // leaks fails the test if, once f has returned and all that it woke has run,
@@ -17,9 +17,9 @@ import (
 // returns; it runs in a synctest bubble, which is what finds the goroutines.
 func leaks(t *testing.T, f func(t *testing.T) *usock.Host) {
 	t.Helper()
-	buf.Track(true)
-	defer buf.Track(false)
-	blocks := buf.Live()
+	packet.Track(true)
+	defer packet.Track(false)
+	blocks := packet.Live()
 	synctest.Test(t, func(t *testing.T) {
 		h := f(t)
 		synctest.Wait()
@@ -27,7 +27,7 @@ func leaks(t *testing.T, f func(t *testing.T) *usock.Host) {
 			t.Errorf("%d timers are left", n)
 		}
 	})
-	if n := buf.Live(); n != blocks {
+	if n := packet.Live(); n != blocks {
 		t.Errorf("%d blocks are left", n-blocks)
 	}
 }
@@ -163,9 +163,9 @@ func busy(t *testing.T, h *usock.Host) {
 // TestCloseSocketsLeavesNothing closes sockets, not the host, and lets time pass
 // until nothing is left of their connections.
 func TestCloseSocketsLeavesNothing(t *testing.T) {
-	buf.Track(true)
-	defer buf.Track(false)
-	blocks := buf.Live()
+	packet.Track(true)
+	defer packet.Track(false)
+	blocks := packet.Live()
 	clock := new(clock.Manual)
 	h := newHost(t, usock.Config{Clock: clock})
 	for i := range 50 {
@@ -187,7 +187,7 @@ func TestCloseSocketsLeavesNothing(t *testing.T) {
 	if n := h.Timers(); n != 0 {
 		t.Errorf("%d timers are left", n)
 	}
-	if n := buf.Live(); n != blocks {
+	if n := packet.Live(); n != blocks {
 		t.Errorf("%d blocks are left", n-blocks)
 	}
 	if n := len(h.Sockets()); n != 0 {

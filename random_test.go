@@ -18,18 +18,18 @@ import (
 
 	"usock"
 	"usock/clock"
-	"usock/internal/buf"
 	"usock/link"
+	"usock/packet"
 )
 
 // TestRandomCalls makes random calls on random sockets of one host: nothing may
 // panic or hang, streams deliver exactly the bytes that were sent, in order, and
 // datagrams arrive whole. -rapid.checks=N has it run for longer.
 func TestRandomCalls(t *testing.T) {
-	buf.Track(true)
-	defer buf.Track(false)
+	packet.Track(true)
+	defer packet.Track(false)
 	compared := 0
-	before := buf.Live()
+	before := packet.Live()
 	rapid.Check(t, func(t *rapid.T) {
 		d := newDriver(t)
 		watchdog := time.AfterFunc(time.Minute, func() {
@@ -45,9 +45,9 @@ func TestRandomCalls(t *testing.T) {
 		})
 		d.finish(t)
 		compared += d.compared
-		for end := time.Now().Add(5 * time.Second); buf.Live() != before; time.Sleep(time.Millisecond) {
+		for end := time.Now().Add(5 * time.Second); packet.Live() != before; time.Sleep(time.Millisecond) {
 			if time.Now().After(end) {
-				t.Fatalf("%d blocks are left", buf.Live()-before)
+				t.Fatalf("%d blocks are left", packet.Live()-before)
 			}
 		}
 	})

@@ -10,14 +10,13 @@ import (
 
 	"usock"
 	"usock/internal/abi"
-	"usock/internal/buf"
 	"usock/internal/inet"
 	"usock/internal/ip"
-	"usock/internal/pkt"
 	"usock/internal/socket"
 	"usock/internal/wait"
 	"usock/internal/wire"
 	"usock/link"
+	"usock/packet"
 )
 
 // toy is a protocol of records over IP that only this test has: two ports and a CRC32c before
@@ -47,7 +46,7 @@ type toySocket struct {
 }
 
 type toyRecord struct {
-	data buf.View
+	data packet.View
 	from netip.AddrPort
 }
 
@@ -99,7 +98,7 @@ func (t *toy) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	p := pkt.New()
+	p := packet.New()
 	for _, v := range m.Data {
 		p.Payload.Append(v)
 	}
@@ -153,7 +152,7 @@ func (t *toy) Queued(s *socket.Socket) (in, out int) {
 }
 
 // Input drops what is damaged, and knows nobody behind a port that is not bound.
-func (t *toy) Input(p *pkt.Packet, m *ip.Meta) bool {
+func (t *toy) Input(p *packet.Packet, m *ip.Meta) bool {
 	b := p.AppendTo(nil)
 	if len(b) < toyLen {
 		return false
@@ -169,7 +168,7 @@ func (t *toy) Input(p *pkt.Packet, m *ip.Meta) bool {
 		return false
 	default:
 		from := netip.AddrPortFrom(m.Src, binary.BigEndian.Uint16(b))
-		e.queue = append(e.queue, toyRecord{buf.Copy(b[toyLen:]), from})
+		e.queue = append(e.queue, toyRecord{packet.Copy(b[toyLen:]), from})
 		e.s.Notify(wait.In)
 	}
 	p.Free()

@@ -10,8 +10,8 @@ import (
 
 	"usock"
 	"usock/internal/abi"
-	"usock/internal/buf"
 	"usock/link"
+	"usock/packet"
 )
 
 // groPair returns a socket that sends and one that receives with UDP_GRO, joined by a
@@ -77,9 +77,9 @@ func numbered(n int) []byte {
 // Datagrams that a link brings in one go are received in one go: as many as there are of
 // one size and one shorter, 64 at most.
 func TestUDPCoalesce(t *testing.T) {
-	buf.Track(true)
-	defer buf.Track(false)
-	live := buf.Live()
+	packet.Track(true)
+	defer packet.Track(false)
+	live := packet.Live()
 	t.Run("", func(t *testing.T) {
 		a, b := groPair(t)
 		for _, c := range []struct {
@@ -110,7 +110,7 @@ func TestUDPCoalesce(t *testing.T) {
 			}
 		}
 	})
-	if n := buf.Live() - live; n != 0 {
+	if n := packet.Live() - live; n != 0 {
 		t.Errorf("%d blocks are left", n)
 	}
 }

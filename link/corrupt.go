@@ -3,15 +3,15 @@ package link
 import (
 	"math/rand/v2"
 
-	"usock/internal/buf"
 	"usock/internal/offload"
+	"usock/packet"
 )
 
 // corrupt turns one bit of p over. Its checksum is filled in before, so that the
 // receiver can notice, and the bytes are copied: others hold the same blocks, the
 // sender for one.
 func corrupt(p *Packet, rnd *rand.Rand) {
-	if p.Len() == 0 || p.Len() > buf.MaxBlock || !offload.Complete(p, 0) {
+	if p.Len() == 0 || p.Len() > packet.MaxBlock || !offload.Complete(p, 0) {
 		return
 	}
 	p.Trusted = false
@@ -23,7 +23,7 @@ func corrupt(p *Packet, rnd *rand.Rand) {
 // own moves all of p into a block of its own and returns its bytes.
 func own(p *Packet) []byte {
 	n := p.Len()
-	b := buf.New(n)
+	b := packet.NewBlock(n)
 	k := copy(b.Bytes(), p.Head())
 	p.Payload.CopyTo(b.Bytes()[k:n], 0)
 	p.Truncate(0)

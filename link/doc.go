@@ -1,5 +1,5 @@
 // Package link is what joins hosts to each other and to the world: [Link] and its
 // devices and wrappers.
 //
-// It may import usock/internal/{pkt,buf,wire,offload}. Begin with link.go.
+// It may import usock/internal/{relay,buf,wire,offload}. Begin with link.go.
 package link

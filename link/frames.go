@@ -6,7 +6,7 @@ import (
 	"sync"
 
 	"usock/clock"
-	"usock/internal/pkt"
+	"usock/packet"
 )
 
 // FramesConfig is what a host is on an Ethernet.
@@ -245,6 +245,6 @@ func (f *Framed) Close() error {
 
 // newFrame returns a packet of n bytes to be filled in: a message to neighbours.
 func newFrame(n int) (*Packet, []byte) {
-	p := pkt.New()
+	p := packet.New()
 	return p, p.Prepend(n)
 }

@@ -9,8 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"usock/internal/pkt"
 	"usock/internal/wire"
+	"usock/packet"
 )
 
 // wire in memory between two Ethernets.
@@ -73,7 +73,7 @@ func newStation(t *testing.T, l Link, c FramesConfig) *station {
 
 // datagram sends text as a UDP packet.
 func (s *station) datagram(src, dst string, text string) {
-	p := pkt.FromBytes([]byte(text))
+	p := packet.FromBytes([]byte(text))
 	h := wire.UDP{SrcPort: 1, DstPort: 2, Len: uint16(8 + len(text))}
 	h.Put(p.Prepend(8))
 	header(p, netip.MustParseAddr(src), netip.MustParseAddr(dst), 17, 6, false)
@@ -259,7 +259,7 @@ func TestFramesInput(t *testing.T) {
 	}
 	defer f.Close()
 	input := func(b []byte) bool {
-		p := pkt.FromBytes(b)
+		p := packet.FromBytes(b)
 		defer p.Free()
 		return f.input(p)
 	}
@@ -331,12 +331,12 @@ func FuzzFrames(f *testing.F) {
 				b[56], b[57] = byte(c.Sum()>>8), byte(c.Sum())
 			}
 		}
-		p := pkt.FromBytes(b)
+		p := packet.FromBytes(b)
 		if l.input(p) && len(p.Front()) == 0 {
 			t.Error("an empty packet for the host")
 		}
 		p.Free()
-		q := pkt.FromBytes(b)
+		q := packet.FromBytes(b)
 		if e := quoteIfIP(q); e != nil {
 			e.Free()
 		}

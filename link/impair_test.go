@@ -10,9 +10,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"usock/internal/buf"
-	"usock/internal/pkt"
 	"usock/internal/wire"
+	"usock/packet"
 )
 
 // impaired is one direction under test: what is sent into l arrives in got.
@@ -54,7 +53,7 @@ func (x *impaired) send(from, to, size int) {
 	for i := from; i < to; i++ {
 		b := make([]byte, size)
 		binary.BigEndian.PutUint32(b, uint32(i))
-		x.l.Send([]*Packet{pkt.FromBytes(b)})
+		x.l.Send([]*Packet{packet.FromBytes(b)})
 	}
 }
 
@@ -152,9 +151,9 @@ func ipPacket(v6 bool, tos uint8, n int, inHead bool) *Packet {
 		h.Put(b)
 	}
 	if !inHead {
-		return pkt.FromBytes(append(b, make([]byte, n)...))
+		return packet.FromBytes(append(b, make([]byte, n)...))
 	}
-	p := pkt.FromBytes(make([]byte, n))
+	p := packet.FromBytes(make([]byte, n))
 	copy(p.Prepend(len(b)), b)
 	return p
 }
@@ -254,9 +253,9 @@ func TestImpairBursts(t *testing.T) {
 
 func TestImpairDuplicate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		buf.Track(true)
-		defer buf.Track(false)
-		before := buf.Live()
+		packet.Track(true)
+		defer packet.Track(false)
+		before := packet.Live()
 		x := impair(t, Impairment{Duplicate: 1, Delay: time.Millisecond}, 1)
 		defer x.l.Close()
 		x.send(0, 3, 100)
@@ -269,7 +268,7 @@ func TestImpairDuplicate(t *testing.T) {
 				t.Errorf("packet %d in place %d", serial(a), i)
 			}
 		}
-		if n := buf.Live() - before; n != 0 {
+		if n := packet.Live() - before; n != 0 {
 			t.Errorf("%d blocks not released", n)
 		}
 	})
@@ -287,10 +286,10 @@ func TestImpairCorrupt(t *testing.T) {
 		defer l.Close()
 		var got []*Packet
 		b.Deliver(func(batch []*Packet) { got = append(got, batch...) })
-		data := buf.Copy(bytes.Repeat([]byte{0x5a}, 1000))
+		data := packet.Copy(bytes.Repeat([]byte{0x5a}, 1000))
 		defer data.Release()
 		for i := range 100 {
-			p := pkt.New()
+			p := packet.New()
 			data.Retain()
 			p.Payload.Append(data)
 			udp := p.Prepend(8)
@@ -419,7 +418,7 @@ func TestImpairReceiving(t *testing.T) {
 			t.Errorf("%+v", info)
 		}
 		start := time.Now()
-		b.Send([]*Packet{pkt.FromBytes([]byte("abc")), pkt.FromBytes([]byte("def"))})
+		b.Send([]*Packet{packet.FromBytes([]byte("abc")), packet.FromBytes([]byte("def"))})
 		var batch [4]*Packet
 		n, err := l.Recv(batch[:])
 		if n != 2 || err != nil || time.Since(start) != 30*time.Millisecond {
@@ -444,15 +443,15 @@ func TestImpairReceiving(t *testing.T) {
 // Close frees what is under way, wherever it is.
 func TestImpairClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		buf.Track(true)
-		defer buf.Track(false)
-		before := buf.Live()
+		packet.Track(true)
+		defer packet.Track(false)
+		before := packet.Live()
 		x := impair(t, Impairment{Rate: 1e6, Delay: time.Second, Reorder: 0.5, Limit: Amount{Packets: 1000}}, 1)
 		x.send(0, 500, 1250)
 		time.Sleep(2 * time.Second)
 		x.l.Close()
 		x.send(500, 510, 1250)
-		if n := buf.Live() - before; n != 0 {
+		if n := packet.Live() - before; n != 0 {
 			t.Errorf("%d blocks not released", n)
 		}
 		time.Sleep(time.Minute)
@@ -469,7 +468,7 @@ func TestImpairSegments(t *testing.T) {
 		defer x.l.Close()
 		data := bytes.Repeat([]byte("0123456789"), 400)
 		h := wire.TCP{SrcPort: 1, DstPort: 2, Seq: 100, Flags: wire.ACK | wire.PSH}
-		p := pkt.FromBytes(data)
+		p := packet.FromBytes(data)
 		h.Put(p.Prepend(h.Len()))
 		ip := wire.IPv4{Src: netip.MustParseAddr("10.0.0.1"), Dst: netip.MustParseAddr("10.0.0.2"), Proto: 6, TTL: 9, TotalLen: uint16(20 + p.Len())}
 		ip.Put(p.Prepend(20))
@@ -504,7 +503,7 @@ func TestImpairAtOnce(t *testing.T) {
 	})
 	batch := make([]*Packet, 1)
 	if n := testing.AllocsPerRun(1000, func() {
-		batch[0] = pkt.New()
+		batch[0] = packet.New()
 		l.Send(batch)
 	}); n != 0 {
 		t.Errorf("%v allocations a packet", n)

@@ -3,8 +3,8 @@ package link
 import (
 	"encoding/binary"
 
-	"usock/internal/buf"
 	"usock/internal/wire"
+	"usock/packet"
 )
 
 // The ECN field (RFC 3168 section 5).
@@ -29,7 +29,7 @@ func mark(p *Packet) bool {
 		return false
 	}
 	if len(p.Head()) == 0 {
-		if p.Len() > buf.MaxBlock {
+		if p.Len() > packet.MaxBlock {
 			return false
 		}
 		b = own(p)

@@ -6,8 +6,8 @@ import (
 	"slices"
 	"time"
 
-	"usock/internal/pkt"
 	"usock/internal/wire"
+	"usock/packet"
 )
 
 // A neighbour that is known is used at once. One that was not heard of for
@@ -26,7 +26,7 @@ type neighbour struct {
 	known   bool
 	heard   time.Duration // when known was last confirmed
 	asks    int           // requests without an answer; 0: it is not asked for
-	pending pkt.Queue     // packets that wait for the address
+	pending packet.Queue  // packets that wait for the address
 }
 
 // destination returns where an IP packet is bound for, and whether it is one.

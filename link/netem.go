@@ -9,7 +9,7 @@ import (
 
 	"usock/clock"
 	"usock/internal/offload"
-	"usock/internal/pkt"
+	"usock/packet"
 )
 
 // netem is one direction of an impaired link. A packet is admitted to the queue that
@@ -32,7 +32,7 @@ type netem struct {
 	imp    Impairment
 	rnd    *rand.Rand
 	bad    bool          // state of the bursts' channel
-	queue  pkt.Queue     // waits for the rate; the head is being sent
+	queue  packet.Queue  // waits for the rate; the head is being sent
 	done   time.Duration // when the head's last bit has left
 	line   ring          // in the delay, in order of their times
 	latest time.Duration // of the times in line, so far

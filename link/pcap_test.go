@@ -17,17 +17,16 @@ import (
 	"github.com/gopacket/gopacket/layers"
 	"github.com/gopacket/gopacket/pcapgo"
 
-	"usock/internal/buf"
-	"usock/internal/pkt"
 	"usock/internal/wire"
+	"usock/packet"
 )
 
 // datagram returns a UDP packet as a host builds it, its checksum left to the
 // link.
-func datagram(src, dst string, data []byte) *pkt.Packet {
+func datagram(src, dst string, data []byte) *packet.Packet {
 	s, d := netip.MustParseAddr(src), netip.MustParseAddr(dst)
-	p := pkt.New()
-	p.Payload.Append(buf.Copy(data))
+	p := packet.New()
+	p.Payload.Append(packet.Copy(data))
 	u := wire.UDP{SrcPort: 4000, DstPort: 4001, Len: uint16(wire.UDPLen + len(data))}
 	var c wire.Checksum
 	c.AddPseudo(s, d, 17, int(u.Len))
@@ -54,7 +53,7 @@ func capture(t *testing.T, snap int) []byte {
 	a, b := Pipe(PipeConfig{Names: [2]string{"left", "right"}})
 	la := Pcap(a, w, BothWays).(Direct)
 	lb := Pcap(b, w, Received).(Direct)
-	free := func(batch []*pkt.Packet) {
+	free := func(batch []*packet.Packet) {
 		for _, p := range batch {
 			if p.ChecksumOffset == 0 {
 				t.Error("the recording changed the packet")
@@ -65,15 +64,15 @@ func capture(t *testing.T, snap int) []byte {
 	la.Deliver(free)
 	lb.Deliver(free)
 	p := datagram("10.0.0.1", "10.0.0.2", []byte("hello"))
-	p.Owner = pkt.Owner{PID: 123, Socket: 7}
+	p.Owner = packet.Owner{PID: 123, Socket: 7}
 	q := datagram("2001:db8::1", "2001:db8::2", []byte("odd"))
-	q.Owner = pkt.Owner{Socket: 1 << 40}
-	la.Send([]*pkt.Packet{p, q})
-	lb.Send([]*pkt.Packet{datagram("10.0.0.2", "10.0.0.1", bytes.Repeat([]byte("x"), 1001))})
+	q.Owner = packet.Owner{Socket: 1 << 40}
+	la.Send([]*packet.Packet{p, q})
+	lb.Send([]*packet.Packet{datagram("10.0.0.2", "10.0.0.1", bytes.Repeat([]byte("x"), 1001))})
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	la.Send([]*pkt.Packet{datagram("10.0.0.1", "10.0.0.2", nil)}) // after Close: not recorded
+	la.Send([]*packet.Packet{datagram("10.0.0.1", "10.0.0.2", nil)}) // after Close: not recorded
 	la.Close()
 	lb.Close()
 	return file.Bytes()
@@ -213,14 +212,14 @@ func TestPcapDiskFull(t *testing.T) {
 	a, b := Pipe(PipeConfig{})
 	l := Pcap(a, w, BothWays)
 	n := 0
-	b.Deliver(func(batch []*pkt.Packet) {
+	b.Deliver(func(batch []*packet.Packet) {
 		for _, p := range batch {
 			n++
 			p.Free()
 		}
 	})
 	for range 20 {
-		l.Send([]*pkt.Packet{datagram("10.0.0.1", "10.0.0.2", []byte("data"))})
+		l.Send([]*packet.Packet{datagram("10.0.0.1", "10.0.0.2", []byte("data"))})
 	}
 	if n != 20 {
 		t.Errorf("%d of 20 packets went through", n)
@@ -253,8 +252,8 @@ func TestPcapKeepsKind(t *testing.T) {
 	if _, ok := q.(Direct); ok {
 		t.Error("Direct over a link that is not")
 	}
-	a.Send([]*pkt.Packet{datagram("10.0.0.1", "10.0.0.2", nil)})
-	batch := make([]*pkt.Packet, 2)
+	a.Send([]*packet.Packet{datagram("10.0.0.1", "10.0.0.2", nil)})
+	batch := make([]*packet.Packet, 2)
 	if n, err := q.Recv(batch); n != 1 || err != nil {
 		t.Fatal(n, err)
 	}
@@ -292,7 +291,7 @@ func TestPcapZeroChecksum(t *testing.T) {
 	for field, want := range map[uint16]uint16{6: 0xffff, 16: 0} {
 		b := bytes.Repeat([]byte{0}, 20)
 		b[0], b[1] = 0xff, 0xff
-		completeCopy(b, &pkt.Packet{ChecksumOffset: field})
+		completeCopy(b, &packet.Packet{ChecksumOffset: field})
 		if got := binary.BigEndian.Uint16(b[field:]); got != want {
 			t.Errorf("at %d: %04x, want %04x", field, got, want)
 		}

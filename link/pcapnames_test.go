@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"usock/internal/pkt"
+	"usock/packet"
 )
 
 // TestPcapNames looks for the names of programs in the comments of their packets.
@@ -15,15 +15,15 @@ func TestPcapNames(t *testing.T) {
 	w := NewPcapWriter(&file, 0)
 	a, b := Pipe(PipeConfig{})
 	l := Pcap(a, w, Sent).(Direct)
-	l.Deliver(func([]*pkt.Packet) {})
-	b.Deliver(func(batch []*pkt.Packet) {
+	l.Deliver(func([]*packet.Packet) {})
+	b.Deliver(func(batch []*packet.Packet) {
 		for _, p := range batch {
 			p.Free()
 		}
 	})
 	send := func(pid int32) {
 		p := datagram("10.0.0.1", "10.0.0.2", []byte("data"))
-		p.Owner = pkt.Owner{PID: pid, Socket: 7}
+		p.Owner = packet.Owner{PID: pid, Socket: 7}
 		l.Send([]*Packet{p})
 	}
 	w.Name(123, "sh")

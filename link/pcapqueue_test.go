@@ -13,7 +13,7 @@ import (
 
 	"github.com/gopacket/gopacket/pcapgo"
 
-	"usock/internal/pkt"
+	"usock/packet"
 )
 
 // gated is a writer whose Write waits until the gate is opened.
@@ -32,7 +32,7 @@ func (g *gated) Write(b []byte) (int, error) {
 func counted(w *PcapWriter) (l Link, n *int, end func()) {
 	a, b := Pipe(PipeConfig{})
 	n = new(int)
-	b.Deliver(func(batch []*pkt.Packet) {
+	b.Deliver(func(batch []*packet.Packet) {
 		for _, p := range batch {
 			*n++
 			p.Free()
@@ -56,7 +56,7 @@ func TestPcapSlowWriter(t *testing.T) {
 		data := make([]byte, 30_000)
 		for i := range sent {
 			binary.BigEndian.PutUint32(data, uint32(i))
-			l.Send([]*pkt.Packet{datagram("10.0.0.1", "10.0.0.2", data)})
+			l.Send([]*packet.Packet{datagram("10.0.0.1", "10.0.0.2", data)})
 			if *n != i+1 {
 				t.Fatal("a packet is held up")
 			}
@@ -107,7 +107,7 @@ func TestPcapCatchesUp(t *testing.T) {
 		w := NewPcapWriter(g, 0)
 		l, _, end := counted(w)
 		defer end()
-		send := func() { l.Send([]*pkt.Packet{datagram("10.0.0.1", "10.0.0.2", make([]byte, 60_000))}) }
+		send := func() { l.Send([]*packet.Packet{datagram("10.0.0.1", "10.0.0.2", make([]byte, 60_000))}) }
 		for w.Dropped() == 0 {
 			send()
 		}
@@ -133,7 +133,7 @@ func TestPcapStuckWriter(t *testing.T) {
 		l, n, end := counted(w)
 		defer end()
 		for range 5 {
-			l.Send([]*pkt.Packet{datagram("10.0.0.1", "10.0.0.2", []byte("data"))})
+			l.Send([]*packet.Packet{datagram("10.0.0.1", "10.0.0.2", []byte("data"))})
 		}
 		began := time.Now()
 		if err := w.Close(); err != ErrPcapStuck {
@@ -145,7 +145,7 @@ func TestPcapStuckWriter(t *testing.T) {
 		if w.Dropped() != 5 {
 			t.Errorf("%d packets were left out", w.Dropped())
 		}
-		l.Send([]*pkt.Packet{datagram("10.0.0.1", "10.0.0.2", []byte("data"))})
+		l.Send([]*packet.Packet{datagram("10.0.0.1", "10.0.0.2", []byte("data"))})
 		if *n != 6 {
 			t.Errorf("%d packets passed", *n)
 		}
@@ -169,7 +169,7 @@ func TestPcapRegularFile(t *testing.T) {
 	defer end()
 	const sent, size = 2000, 50_000
 	for range sent {
-		l.Send([]*pkt.Packet{datagram("10.0.0.1", "10.0.0.2", make([]byte, size))})
+		l.Send([]*packet.Packet{datagram("10.0.0.1", "10.0.0.2", make([]byte, size))})
 	}
 	i, err := f.Stat()
 	if err != nil {

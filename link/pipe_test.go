@@ -5,30 +5,29 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"usock/internal/buf"
-	"usock/internal/pkt"
+	"usock/packet"
 )
 
 // leakCheck fails the test if a block made during it is not released.
 func leakCheck(t *testing.T) {
-	buf.Track(true)
-	live := buf.Live()
+	packet.Track(true)
+	live := packet.Live()
 	t.Cleanup(func() {
-		if n := buf.Live() - live; n != 0 {
+		if n := packet.Live() - live; n != 0 {
 			t.Errorf("%d blocks not released", n)
 		}
 	})
 }
 
-func numbered(from, n int) []*pkt.Packet {
-	out := make([]*pkt.Packet, n)
+func numbered(from, n int) []*packet.Packet {
+	out := make([]*packet.Packet, n)
 	for i := range out {
-		out[i] = pkt.FromBytes([]byte{byte(from + i), byte((from + i) >> 8)})
+		out[i] = packet.FromBytes([]byte{byte(from + i), byte((from + i) >> 8)})
 	}
 	return out
 }
 
-func number(p *pkt.Packet) int {
+func number(p *packet.Packet) int {
 	b := p.AppendTo(nil)
 	return int(b[0]) | int(b[1])<<8
 }
@@ -40,7 +39,7 @@ func TestPipeRecv(t *testing.T) {
 		defer a.Close()
 		done := make(chan error)
 		go func() {
-			batch := make([]*pkt.Packet, 3)
+			batch := make([]*packet.Packet, 3)
 			want := 0
 			for {
 				n, err := b.Recv(batch)
@@ -79,7 +78,7 @@ func TestPipeDeliver(t *testing.T) {
 	}
 	var got []int
 	a.Send(numbered(0, 100)) // before Deliver: kept
-	b.Deliver(func(batch []*pkt.Packet) {
+	b.Deliver(func(batch []*packet.Packet) {
 		for _, p := range batch {
 			got = append(got, number(p))
 			p.Free()
@@ -118,13 +117,13 @@ func TestPipeAnswersInside(t *testing.T) {
 	leakCheck(t)
 	a, b := Pipe(PipeConfig{})
 	var back []int
-	a.Deliver(func(batch []*pkt.Packet) {
+	a.Deliver(func(batch []*packet.Packet) {
 		for _, p := range batch {
 			back = append(back, number(p))
 			p.Free()
 		}
 	})
-	b.Deliver(func(batch []*pkt.Packet) { b.Send(batch) })
+	b.Deliver(func(batch []*packet.Packet) { b.Send(batch) })
 	a.Send(numbered(7, 3))
 	if len(back) != 3 || back[0] != 7 || back[2] != 9 {
 		t.Fatal(back)
@@ -140,7 +139,7 @@ func TestLoopback(t *testing.T) {
 		t.Fatalf("%+v", i)
 	}
 	l.Send(numbered(0, 2))
-	batch := make([]*pkt.Packet, 4)
+	batch := make([]*packet.Packet, 4)
 	n, err := l.Recv(batch)
 	if n != 2 || err != nil {
 		t.Fatal(n, err)

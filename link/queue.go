@@ -3,7 +3,7 @@ package link
 import (
 	"sync"
 
-	"usock/internal/pkt"
+	"usock/packet"
 )
 
 // inbox is the receiving side of a link in memory: packets go to the function that
@@ -16,7 +16,7 @@ type inbox struct {
 	deliver  func([]*Packet) // mu
 	draining bool            // mu: Deliver hands on what was queued before
 	closed   bool            // mu
-	queue    pkt.Queue       // mu
+	queue    packet.Queue    // mu
 }
 
 // queueBound is how many packets wait for a Recv.

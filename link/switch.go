@@ -5,7 +5,7 @@ import (
 	"sync"
 
 	"usock/clock"
-	"usock/internal/pkt"
+	"usock/internal/relay"
 	"usock/internal/wire"
 )
 
@@ -125,14 +125,14 @@ type switchPort struct {
 	s    *Switch
 	info Info
 
-	removed bool      // s.mu
-	out     pkt.Relay // on the way to the host
+	removed bool        // s.mu
+	out     relay.Relay // on the way to the host
 }
 
 // portInbox is a port's inbox as its relay sees it.
 type portInbox inbox
 
-// Send implements pkt.Sender.
+// Send implements relay.Sender.
 func (b *portInbox) Send(batch []*Packet) int { return (*inbox)(b).put(batch) }
 
 // Info implements Link.

@@ -7,9 +7,8 @@ import (
 	"sync"
 	"testing"
 
-	"usock/internal/buf"
-	"usock/internal/pkt"
 	"usock/internal/wire"
+	"usock/packet"
 )
 
 // host is who is at a port of a switch: it notes what it is delivered.
@@ -55,10 +54,10 @@ func (h *host) send(src, dst string, n uint32) int {
 	return h.l.Send([]*Packet{addressed(src, dst, n)})
 }
 
-func addressed(src, dst string, n uint32) *pkt.Packet {
+func addressed(src, dst string, n uint32) *packet.Packet {
 	s, d := netip.MustParseAddr(src), netip.MustParseAddr(dst)
-	p := pkt.New()
-	p.Payload.Append(buf.Copy(binary.BigEndian.AppendUint32(nil, n)))
+	p := packet.New()
+	p.Payload.Append(packet.Copy(binary.BigEndian.AppendUint32(nil, n)))
 	if s.Is4() {
 		h := wire.IPv4{Src: s, Dst: d, TotalLen: 24}
 		h.Put(p.Prepend(20))
@@ -103,7 +102,7 @@ func TestSwitchLearns(t *testing.T) {
 	if n := a.send("10.0.0.1", "10.0.0.1", 10); n != 0 {
 		t.Error("a packet to its own port was accepted")
 	}
-	if n := a.l.Send([]*Packet{pkt.FromBytes([]byte("nonsense"))}); n != 0 {
+	if n := a.l.Send([]*Packet{packet.FromBytes([]byte("nonsense"))}); n != 0 {
 		t.Error("nonsense was accepted")
 	}
 	c.l.Close()

@@ -12,9 +12,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"usock/internal/buf"
 	"usock/internal/offload"
-	"usock/internal/pkt"
+	"usock/packet"
 )
 
 // TUN opens a TUN device, which carries IP packets between the host and the
@@ -53,8 +52,8 @@ type deviceIn struct {
 	batch []*Packet
 	n     int
 	err   error
-	small *buf.Block // for the next packet, or for the beginning of a large one
-	large *buf.Block // for what does not fit small
+	small *packet.Block // for the next packet, or for the beginning of a large one
+	large *packet.Block // for what does not fit small
 	head  [vnetLen]byte
 	iov   [3]unix.Iovec
 }
@@ -65,7 +64,7 @@ type deviceOut struct {
 	batch []*Packet
 	n     int
 	head  [vnetLen]byte
-	iov   [2 + buf.VecCap]unix.Iovec
+	iov   [2 + packet.VecCap]unix.Iovec
 }
 
 const (
@@ -260,10 +259,10 @@ func (d *kernelDevice) read(fd uintptr) bool {
 func (d *kernelDevice) readOne(fd uintptr) (int, syscall.Errno) {
 	in := &d.in
 	if in.small == nil {
-		in.small = buf.New(smallBlock)
+		in.small = packet.NewBlock(smallBlock)
 	}
 	if in.large == nil {
-		in.large = buf.New(buf.MaxBlock)
+		in.large = packet.NewBlock(packet.MaxBlock)
 	}
 	setIovec(&in.iov[0], in.head[:])
 	setIovec(&in.iov[1], in.small.Bytes())
@@ -284,7 +283,7 @@ func (d *kernelDevice) packet(n int) *Packet {
 	if n <= d.skip {
 		return nil
 	}
-	p := pkt.New()
+	p := packet.New()
 	if c := in.small.Cap(); n <= c {
 		p.Payload.Append(in.small.View(0, n))
 		in.small = nil
@@ -292,7 +291,7 @@ func (d *kernelDevice) packet(n int) *Packet {
 		p.Payload.Append(in.small.View(0, c))
 		in.small = nil
 		if n -= c; n <= copyLarge {
-			p.Payload.Append(buf.Copy(in.large.Bytes()[:n]))
+			p.Payload.Append(packet.Copy(in.large.Bytes()[:n]))
 		} else {
 			p.Payload.Append(in.large.View(0, n))
 			in.large = nil

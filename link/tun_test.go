@@ -13,9 +13,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"usock/internal/buf"
-	"usock/internal/pkt"
 	"usock/internal/wire"
+	"usock/packet"
 )
 
 var (
@@ -125,7 +124,7 @@ func datagrams(t *testing.T, l *tester, s *net.UDPConn, peer netip.Addr, offload
 		if err != nil {
 			t.Fatal(err)
 		}
-		p = pkt.FromBytes(data)
+		p = packet.FromBytes(data)
 		reply := wire.UDP{SrcPort: 4000, DstPort: h.SrcPort, Len: uint16(8 + size)}
 		reply.Put(p.Prepend(8))
 		header(p, dst, src, 17, 6, offloaded)
@@ -164,10 +163,10 @@ type miniTCP struct {
 }
 
 func (c *miniTCP) packet(flags wire.TCPFlags, data []byte, size int) {
-	p := pkt.New()
+	p := packet.New()
 	for len(data) > 0 {
 		k := min(len(data), 16000)
-		p.Payload.Append(buf.Copy(data[:k]))
+		p.Payload.Append(packet.Copy(data[:k]))
 		data = data[k:]
 	}
 	n := p.Len()
@@ -257,7 +256,7 @@ func TestTUNClose(t *testing.T) {
 	if err := <-done; !errors.Is(err, ErrClosed) {
 		t.Errorf("Recv: %v", err)
 	}
-	if n := l.Send([]*Packet{pkt.FromBytes([]byte("x"))}); n != 0 {
+	if n := l.Send([]*Packet{packet.FromBytes([]byte("x"))}); n != 0 {
 		t.Error("a closed device took a packet")
 	}
 	if err := l.Close(); err != nil {

@@ -4,8 +4,8 @@ import (
 	"encoding/binary"
 	"net/netip"
 
-	"usock/internal/pkt"
 	"usock/internal/wire"
+	"usock/packet"
 )
 
 // unreachable returns the error that tells a host that its packet p did not reach
@@ -47,7 +47,7 @@ func unreachable(p *Packet, hop netip.Addr) *Packet {
 // quote returns an ICMP message with the beginning of p.
 func quote(p *Packet, n int, kind, code byte) *Packet {
 	all := p.AppendTo(nil)
-	e := pkt.FromBytes(all[:min(len(all), n)])
+	e := packet.FromBytes(all[:min(len(all), n)])
 	b := e.Prepend(wire.ICMPLen)
 	clear(b)
 	b[0], b[1] = kind, code

@@ -5,8 +5,8 @@ import (
 	"encoding/binary"
 	"testing"
 
-	"usock/internal/pkt"
 	"usock/internal/wire"
+	"usock/packet"
 )
 
 func FuzzVnet(f *testing.F) {
@@ -17,7 +17,7 @@ func FuzzVnet(f *testing.F) {
 		if len(head) < vnetLen || len(data) > 65535 || skip < 0 || skip > ethernetLen || len(data) <= skip {
 			return
 		}
-		p := pkt.FromBytes(data)
+		p := packet.FromBytes(data)
 		defer p.Free()
 		if !setVnet((*[vnetLen]byte)(head), p, skip) {
 			return
@@ -47,7 +47,7 @@ func TestPutVnet(t *testing.T) {
 		{4, 4000, wire.ACK | wire.CWR, 14, vnetTCPv4 | vnetECN, 54},
 		{4, 1400, wire.ACK, 0, vnetNone, 0}, // one segment is none
 	} {
-		p := pkt.FromBytes(make([]byte, c.size))
+		p := packet.FromBytes(make([]byte, c.size))
 		h := wire.TCP{Flags: c.flags}
 		h.Put(p.Prepend(h.Len()))
 		copy(p.Prepend(20), []byte{byte(c.version << 4)})

@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"usock/internal/buf"
+	"usock/packet"
 )
 
 // A scenario is a sequence in which calls wait. After every line the calls that have
@@ -431,9 +431,9 @@ func TestWaiting(t *testing.T) {
 	// Sixteen players look at their threads all the time; one that returns needs a
 	// processor of Go's to say so.
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(max(4, runtime.GOMAXPROCS(0))))
-	buf.Track(true)
-	defer buf.Track(false)
-	before := buf.Live()
+	packet.Track(true)
+	defer packet.Track(false)
+	before := packet.Live()
 	cases := waitingCases()
 	if testing.Short() {
 		cases = few(cases)
@@ -478,7 +478,7 @@ func TestWaiting(t *testing.T) {
 			}
 		}
 	}
-	if n := buf.Live(); n != before {
+	if n := packet.Live(); n != before {
 		t.Errorf("%d blocks are left", n-before)
 	}
 	t.Logf("%d scenarios", len(cases))

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"usock/internal/buf"
+	"usock/packet"
 )
 
 // sequence is a case: calls whose every result must be the same on usock and on the
@@ -189,13 +189,13 @@ func TestOracle(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("the kernel's side needs a network namespace: run as root")
 	}
-	buf.Track(true)
-	defer buf.Track(false)
+	packet.Track(true)
+	defer packet.Track(false)
 	calls, total := 0, 0
 	used := make([]int, len(declared))
 	for _, table := range tables {
 		t.Run(table.name, func(t *testing.T) {
-			before := buf.Live()
+			before := packet.Live()
 			cases := table.cases()
 			if testing.Short() && len(cases) > 100 {
 				cases = few(cases)
@@ -216,7 +216,7 @@ func TestOracle(t *testing.T) {
 					}
 				}
 			}
-			if n := buf.Live(); n != before {
+			if n := packet.Live(); n != before {
 				t.Errorf("%d blocks are left", n-before)
 			}
 		})

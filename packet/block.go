@@ -175,3 +175,10 @@ func (v *View) Extend(p []byte) bool {
 	v.n += uint32(len(p))
 	return true
 }
+
+// ReleaseAll gives back a reference of each view.
+func ReleaseAll(views []View) {
+	for _, v := range views {
+		v.Release()
+	}
+}

@@ -26,9 +26,9 @@ func public() []string {
 	return out
 }
 
-// declared returns what a reader of the packages' documentation is told: their types, from
-// the compiler's export data.
-func declared(t *testing.T, dirs []string) []*types.Package {
+// exports returns an importer of the compiler's export data, for the packages of the folders and
+// all below them.
+func exports(t *testing.T, dirs []string) types.Importer {
 	t.Helper()
 	args := []string{"list", "-export", "-deps", "-f", "{{.ImportPath}}\t{{.Export}}"}
 	for _, d := range dirs {
@@ -45,9 +45,16 @@ func declared(t *testing.T, dirs []string) []*types.Package {
 		p, file, _ := strings.Cut(strings.TrimSpace(line), "\t")
 		files[p] = file
 	}
-	in := importer.ForCompiler(token.NewFileSet(), "gc", func(p string) (io.ReadCloser, error) {
+	return importer.ForCompiler(token.NewFileSet(), "gc", func(p string) (io.ReadCloser, error) {
 		return os.Open(files[p])
 	})
+}
+
+// declared returns what a reader of the packages' documentation is told: their types, from
+// the compiler's export data.
+func declared(t *testing.T, dirs []string) []*types.Package {
+	t.Helper()
+	in := exports(t, dirs)
 	var out []*types.Package
 	for _, d := range dirs {
 		p, err := in.Import(strings.TrimSuffix(module+"/"+d, "/."))

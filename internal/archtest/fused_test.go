@@ -9,13 +9,13 @@ import (
 )
 
 // floats are the packages on a packet's way that reckon in floating point.
-var floats = []string{"./internal/cc", "./internal/tcp", "./internal/inet", "./link", "./sim"}
+var floats = []string{"./internal/congestion", "./internal/tcp", "./internal/inet", "./link", "./sim"}
 
 // fused are arm64's instructions that round a product and a sum once.
 var fused = regexp.MustCompile(`\((\S+\.go:\d+)\)\s+FN?M(ADD|SUB)[SD]?\b`)
 
 // What is reckoned is the same on all processors: the compiler has fused no product with a
-// sum, as it may on arm64 where no conversion stands between them (internal/cc/doc.go).
+// sum, as it may on arm64 where no conversion stands between them (internal/congestion/doc.go).
 func TestNothingFused(t *testing.T) {
 	if testing.Short() {
 		t.Skip("compiles for another processor")

@@ -29,7 +29,7 @@ var module = func() string {
 var house = map[string][]string{
 	// What users import.
 	".": {
-		"clock", "internal/abi", "internal/buf", "internal/host", "internal/inet", "internal/ip", "internal/pkt", "internal/socket",
+		"clock", "internal/abi", "internal/host", "internal/inet", "internal/ip", "internal/socket",
 		"internal/tcp", "internal/timer", "internal/unix", "internal/wait", "link", "packet", "cc", "trace",
 		"golang.org/x/net/dns/", "golang.org/x/net/ipv4", "golang.org/x/sys/unix",
 	},
@@ -37,8 +37,8 @@ var house = map[string][]string{
 	"packet":  {},
 	"cc":      {},
 	"trace":   {},
-	"link":    {"packet", "clock", "internal/buf", "internal/offload", "internal/pkt", "internal/wire", "golang.org/x/sys/", "golang.zx2c4.com/wireguard/"},
-	"sim":     {".", "clock", "link", "packet"},
+	"link":    {"packet", "clock", "internal/offload", "internal/relay", "internal/wire", "golang.org/x/sys/", "golang.zx2c4.com/wireguard/"},
+	"sim":     {".", "clock", "link"},
 	"inspect": {".", "link"},
 	"gateway": {".", "clock", "link", "golang.org/x/sys/", "golang.org/x/net/dns/"},
 	"run":     {".", "clock", "link", "internal/abi", "internal/rtnl", "golang.org/x/sys/", "golang.org/x/net/bpf"},
@@ -48,38 +48,38 @@ var house = map[string][]string{
 
 	// Domains and protocols.
 	"internal/inet": {
-		"internal/abi", "internal/bpf", "internal/buf", "internal/cc", "internal/host", "internal/ip", "internal/pkt",
+		"packet", "internal/abi", "internal/bpf", "internal/host", "internal/ip",
 		"internal/sctp", "internal/socket", "internal/tcp", "internal/timer", "internal/wait", "internal/wire", "trace",
 	},
-	"internal/unix":   {"internal/abi", "internal/buf", "internal/host", "internal/socket", "internal/wait"},
-	"internal/socket": {"internal/abi", "internal/buf", "internal/host", "internal/timer", "internal/wait", "trace"},
+	"internal/unix":   {"packet", "internal/abi", "internal/host", "internal/socket", "internal/wait"},
+	"internal/socket": {"packet", "internal/abi", "internal/host", "internal/timer", "internal/wait", "trace"},
 	"internal/ip": {
-		"internal/buf", "internal/host", "internal/offload", "internal/pkt", "internal/timer", "internal/wire",
+		"packet", "internal/host", "internal/offload", "internal/timer", "internal/wire",
 	},
 
 	// The lock domain.
-	"internal/host": {"clock", "internal/pkt", "internal/timer", "internal/wait", "trace"},
+	"internal/host": {"packet", "clock", "internal/relay", "internal/timer", "internal/wait", "trace"},
 
 	// Pure cores. timer is for its Never and wait for its event masks: no queue of
 	// either is theirs.
-	"internal/tcp":  {"internal/buf", "internal/cc", "internal/timer", "internal/wait", "internal/wire", "trace"},
-	"internal/sctp": {"internal/buf", "internal/cc", "internal/timer", "internal/wait", "internal/wire"},
+	"internal/tcp":  {"cc", "packet", "internal/buf", "internal/congestion", "internal/timer", "internal/wait", "internal/wire", "trace"},
+	"internal/sctp": {"packet", "cc", "internal/buf", "internal/congestion", "internal/timer", "internal/wait", "internal/wire"},
 
 	// A program for those who take the module elsewhere.
 	"internal/tools/rename": {},
 
 	// The ground.
-	"internal/offload": {"internal/buf", "internal/pkt", "internal/wire"},
-	"internal/pkt":     {"packet"},
-	"internal/abi":     {},
-	"internal/abi/gen": {},
-	"internal/rtnl":    {"github.com/mdlayher/netlink"},
-	"internal/bpf":     {},
-	"internal/wire":    {},
-	"internal/cc":      {"cc"},
-	"internal/buf":     {"packet"},
-	"internal/timer":   {},
-	"internal/wait":    {},
+	"internal/offload":    {"packet", "internal/wire"},
+	"internal/relay":      {"packet"},
+	"internal/abi":        {},
+	"internal/abi/gen":    {},
+	"internal/rtnl":       {"github.com/mdlayher/netlink"},
+	"internal/bpf":        {},
+	"internal/wire":       {},
+	"internal/congestion": {"cc"},
+	"internal/buf":        {"packet"},
+	"internal/timer":      {},
+	"internal/wait":       {},
 
 	// Programs that write pages about the code.
 	"internal/tools/tree":         {},

@@ -1,5 +1,7 @@
 package buf
 
+import "usock/packet"
+
 // Queue is a run of a stream's bytes: what a sender keeps until it is
 // acknowledged, or what a receiver keeps until it is read. Bytes enter at the
 // end and leave at the front; between, each keeps its stream offset.
@@ -40,7 +42,7 @@ func (q *Queue) Mem() int { return int(q.mem) }
 
 // Push adds v at the end and takes over the reference. A view that continues the
 // last one in its block is joined to it.
-func (q *Queue) Push(v View) {
+func (q *Queue) Push(v packet.View) {
 	if v.Len() == 0 {
 		v.Release()
 		return
@@ -59,7 +61,7 @@ func (q *Queue) Push(v View) {
 }
 
 // PushVec moves the views of x to the end.
-func (q *Queue) PushVec(x *Vec) {
+func (q *Queue) PushVec(x *packet.Vec) {
 	for _, v := range x.Views() {
 		q.Push(v)
 	}
@@ -76,7 +78,7 @@ func (q *Queue) Append(p []byte) {
 		q.end += uint64(len(p))
 		return
 	}
-	b := New(max(small, len(p)))
+	b := packet.NewBlock(max(small, len(p)))
 	q.Push(b.View(0, copy(b.Bytes(), p)))
 }
 
@@ -101,7 +103,7 @@ func (q *Queue) find(off uint64) uint32 {
 
 // Slice appends the bytes [off, off+n) to x, with a reference for each view, and
 // returns how many: fewer than n only if x became full.
-func (q *Queue) Slice(off uint64, n int, x *Vec) int {
+func (q *Queue) Slice(off uint64, n int, x *packet.Vec) int {
 	if off < q.base || off+uint64(n) > q.end {
 		panic("buf: slice outside the queue")
 	}
@@ -148,7 +150,7 @@ func (q *Queue) Drop(off uint64) {
 
 // Take detaches up to max bytes from the front and appends their views to dst;
 // the references pass to the caller.
-func (q *Queue) Take(max int, dst []View) []View {
+func (q *Queue) Take(max int, dst []packet.View) []packet.View {
 	for max > 0 && q.r.n > 0 {
 		p := q.r.at(0)
 		if p.Len() > max {
@@ -171,7 +173,7 @@ func (q *Queue) Take(max int, dst []View) []View {
 
 // Peek appends views of up to max bytes from offset off on to dst, with a
 // reference for each.
-func (q *Queue) Peek(off uint64, max int, dst []View) []View {
+func (q *Queue) Peek(off uint64, max int, dst []packet.View) []packet.View {
 	if off < q.base || off >= q.end {
 		return dst
 	}

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"math/rand/v2"
 	"testing"
+
+	"usock/packet"
 )
 
 func fill(b []byte, off uint64) {
@@ -15,18 +17,18 @@ func fill(b []byte, off uint64) {
 func pattern(off uint64) byte { return byte(off>>8*7 ^ off) }
 
 // view returns a view of n bytes of the stream, somewhere in a block.
-func view(off uint64, n, pad int) View {
-	b := New(pad + n)
+func view(off uint64, n, pad int) packet.View {
+	b := packet.NewBlock(pad + n)
 	fill(b.Bytes()[pad:pad+n], off)
 	return b.View(pad, pad+n)
 }
 
 func noLeaks(t *testing.T) {
 	t.Helper()
-	Track(true)
-	before := Live()
+	packet.Track(true)
+	before := packet.Live()
 	t.Cleanup(func() {
-		if n := Live() - before; n != 0 {
+		if n := packet.Live() - before; n != 0 {
 			t.Errorf("%d blocks leak", n)
 		}
 	})
@@ -85,7 +87,7 @@ func randomQueue(t *testing.T, seed uint64) {
 			}
 			at := r.IntN(len(model))
 			n := r.IntN(len(model) - at + 1)
-			var x Vec
+			var x packet.Vec
 			got := q.Slice(base+uint64(at), n, &x)
 			if got < n && !x.Full() || got > n || !bytes.Equal(x.AppendTo(nil), model[at:at+got]) {
 				t.Fatalf("seed %d: slice [%d,+%d) gave %d", seed, at, n, got)
@@ -126,7 +128,7 @@ func randomQueue(t *testing.T, seed uint64) {
 // Views that continue each other in one block become one again.
 func TestQueueJoins(t *testing.T) {
 	noLeaks(t)
-	b := New(64 << 10)
+	b := packet.NewBlock(64 << 10)
 	var q Queue
 	for i := range 44 {
 		b.Retain()
@@ -142,7 +144,7 @@ func TestQueueJoins(t *testing.T) {
 // A block that others refer to is never written to.
 func TestQueueSharedBlock(t *testing.T) {
 	noLeaks(t)
-	b := New(256)
+	b := packet.NewBlock(256)
 	other := b.View(0, 256)
 	other.Retain()
 	fill(b.Bytes(), 0)
@@ -243,9 +245,9 @@ func checkPieces(t *testing.T, q *Reassembly) {
 
 func TestVecCuts(t *testing.T) {
 	noLeaks(t)
-	var x Vec
+	var x packet.Vec
 	off := uint64(0)
-	for range VecCap {
+	for range packet.VecCap {
 		if !x.Append(view(off, 100, 3)) {
 			t.Fatal("full too early")
 		}

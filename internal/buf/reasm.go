@@ -1,5 +1,7 @@
 package buf
 
+import "usock/packet"
+
 // Reassembly holds the bytes of a stream that arrived before those in front of
 // them. Its pieces do not overlap and are in the order of the stream. The zero
 // Reassembly is empty. It owns a reference for each piece.
@@ -32,7 +34,7 @@ func (q *Reassembly) End() uint64 {
 // Insert adds the view at offset off and takes over the reference. Bytes that are
 // held already are left as they are. It returns how many bytes were new, and the
 // first range [from, to) that was not.
-func (q *Reassembly) Insert(off uint64, v View) (added int, from, to uint64) {
+func (q *Reassembly) Insert(off uint64, v packet.View) (added int, from, to uint64) {
 	i := q.r.after(off)
 	for v.Len() > 0 {
 		if i < q.r.n {
@@ -66,7 +68,7 @@ func (q *Reassembly) Insert(off uint64, v View) (added int, from, to uint64) {
 
 // put inserts a piece before index i, with a reference of its own, or joins it to
 // the one before. It returns the index behind it.
-func (q *Reassembly) put(i uint32, off uint64, v View) uint32 {
+func (q *Reassembly) put(i uint32, off uint64, v packet.View) uint32 {
 	if i > 0 {
 		p := q.r.at(i - 1)
 		if p.end() == off && p.Join(v) {

@@ -1,10 +1,14 @@
 package buf
 
-import "sync"
+import (
+	"sync"
+
+	"usock/packet"
+)
 
 // piece is a view with its place in a stream.
 type piece struct {
-	View
+	packet.View
 	pos uint64 // stream offset of the first byte
 }
 

@@ -27,5 +27,5 @@
 // The clock is the machine's, which testing/synctest makes virtual, or another one
 // (package clock).
 //
-// host may import clock, timer, wait, pkt. Begin with host.go.
+// host may import clock, timer, wait, relay. Begin with host.go.
 package host

@@ -4,9 +4,9 @@ import (
 	"time"
 
 	"usock/clock"
-	"usock/internal/pkt"
 	"usock/internal/timer"
 	"usock/internal/wait"
+	"usock/packet"
 	"usock/trace"
 )
 
@@ -14,7 +14,7 @@ import (
 type Host struct {
 	// Input takes a packet that the host has sent to itself. It is called with
 	// the lock held. Set once, before the first Enter.
-	Input func(*pkt.Packet)
+	Input func(*packet.Packet)
 	// Traced, if not nil, is told where to put events; nil: nobody listens any more. It is
 	// called with the lock held. Set once, before the first Enter.
 	Traced func(*trace.Log)
@@ -29,7 +29,7 @@ type Host struct {
 	fresh  bool
 	timers timer.Queue
 	armed  time.Duration // when the alarm goes off; timer.Never: not set
-	loop   pkt.Queue
+	loop   packet.Queue
 	dirty  []*Port // ports that have packets to be sent after unlocking
 	wakes  wait.List
 	idle   []*wait.Waiter // waiters for reuse
@@ -122,7 +122,7 @@ func (h *Host) expire() {
 }
 
 // Loop queues a packet that the host sends to itself. The lock must be held.
-func (h *Host) Loop(p *pkt.Packet) { h.loop.Push(p) }
+func (h *Host) Loop(p *packet.Packet) { h.loop.Push(p) }
 
 // After has f called by the goroutine that leaves the host, once it has unlocked: f may
 // enter the host. The lock must be held.

@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"usock/clock"
-	"usock/internal/pkt"
 	"usock/internal/timer"
+	"usock/packet"
 )
 
 // sink is a link that collects what it is sent.
@@ -19,7 +19,7 @@ type sink struct {
 	do   func()
 }
 
-func (s *sink) Send(batch []*pkt.Packet) int {
+func (s *sink) Send(batch []*packet.Packet) int {
 	s.mu.Lock()
 	if s.busy {
 		panic("two goroutines in Send")
@@ -57,7 +57,7 @@ func TestPortOrder(t *testing.T) {
 		wg.Go(func() {
 			for i := range each {
 				h.Enter()
-				p.Push(pkt.FromBytes([]byte{byte(g), byte(i), byte(i >> 8)}))
+				p.Push(packet.FromBytes([]byte{byte(g), byte(i), byte(i >> 8)}))
 				h.Leave()
 			}
 		})
@@ -87,12 +87,12 @@ func TestPortReentry(t *testing.T) {
 	s.do = func() {
 		if n++; n < 1000 {
 			h.Enter()
-			p.Push(pkt.FromBytes([]byte{1}))
+			p.Push(packet.FromBytes([]byte{1}))
 			h.Leave()
 		}
 	}
 	h.Enter()
-	p.Push(pkt.FromBytes([]byte{1}))
+	p.Push(packet.FromBytes([]byte{1}))
 	h.Leave()
 	for end := time.Now().Add(10 * time.Second); s.len() < 1000; {
 		if time.Now().After(end) {
@@ -104,17 +104,17 @@ func TestPortReentry(t *testing.T) {
 func TestLoop(t *testing.T) {
 	h := New(clock.System())
 	var got []byte
-	h.Input = func(p *pkt.Packet) {
+	h.Input = func(p *packet.Packet) {
 		b := p.Payload.Front()[0]
 		got = append(got, b)
 		p.Free()
 		if b < 5 {
-			h.Loop(pkt.FromBytes([]byte{b + 1}))
-			h.Loop(pkt.FromBytes([]byte{b + 10}))
+			h.Loop(packet.FromBytes([]byte{b + 1}))
+			h.Loop(packet.FromBytes([]byte{b + 10}))
 		}
 	}
 	h.Enter()
-	h.Loop(pkt.FromBytes([]byte{1}))
+	h.Loop(packet.FromBytes([]byte{1}))
 	h.Leave()
 	want := []byte{1, 2, 11, 3, 12, 4, 13, 5, 14}
 	if string(got) != string(want) {

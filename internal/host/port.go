@@ -2,7 +2,8 @@ package host
 
 import (
 	"usock/clock"
-	"usock/internal/pkt"
+	"usock/internal/relay"
+	"usock/packet"
 )
 
 // maxQueue is how many packets wait in a port while its link is busy.
@@ -14,19 +15,19 @@ const maxQueue = 16 << 10
 type Port struct {
 	host  *Host
 	dirty bool // in host.dirty; guarded by the host's lock
-	out   pkt.Relay
+	out   relay.Relay
 }
 
 // NewPort returns a port of h that sends to link, with no lock held and from one
 // goroutine at a time.
-func (h *Host) NewPort(link pkt.Sender) *Port {
+func (h *Host) NewPort(link relay.Sender) *Port {
 	later := func(f func()) { clock.Go(h.clock, f) }
-	return &Port{host: h, out: pkt.Relay{To: link, Bound: maxQueue, Later: later}}
+	return &Port{host: h, out: relay.Relay{To: link, Bound: maxQueue, Later: later}}
 }
 
 // Push queues a packet for the link and takes it over. The host's lock must be
 // held.
-func (p *Port) Push(k *pkt.Packet) {
+func (p *Port) Push(k *packet.Packet) {
 	if _, idle := p.out.Push(k); idle && !p.dirty {
 		p.dirty = true
 		p.host.dirty = append(p.host.dirty, p)

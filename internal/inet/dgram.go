@@ -6,12 +6,11 @@ import (
 	"syscall"
 
 	"usock/internal/abi"
-	"usock/internal/buf"
 	"usock/internal/ip"
-	"usock/internal/pkt"
 	"usock/internal/socket"
 	"usock/internal/wait"
 	"usock/internal/wire"
+	"usock/packet"
 )
 
 // dgram is an endpoint that keeps the bounds of what is sent: UDP, ping and raw
@@ -50,7 +49,7 @@ type dgram struct {
 
 // datagram is one that has been received.
 type datagram struct {
-	p       *pkt.Packet // its bytes are the payload
+	p       *packet.Packet // its bytes are the payload
 	src     netip.Addr
 	dst     netip.Addr
 	sport   uint16
@@ -110,7 +109,7 @@ func (d *dgram) claim() {
 }
 
 // push puts a datagram into the receive queue, or drops it if that is full.
-func (d *dgram) push(p *pkt.Packet, m *ip.Meta, sport uint16) bool {
+func (d *dgram) push(p *packet.Packet, m *ip.Meta, sport uint16) bool {
 	cost := overhead
 	for _, v := range p.Payload.Views() {
 		cost += v.Cap()
@@ -241,7 +240,7 @@ func (d *dgram) receive(m *socket.Msg, g *datagram, skip, flags int) int {
 		n = m.Len
 	}
 	if flags&abi.MSG_PEEK == 0 {
-		g.p.Payload = buf.Vec{}
+		g.p.Payload = packet.Vec{}
 		g.p.Free()
 	}
 	return n
@@ -266,7 +265,7 @@ func (d *dgram) peek() (g *datagram, skip int) {
 
 // deliver moves the views of the payload from the byte at skip on to m, as far as they
 // fit, and returns how many bytes that are.
-func (d *dgram) deliver(m *socket.Msg, payload *buf.Vec, skip int) int {
+func (d *dgram) deliver(m *socket.Msg, payload *packet.Vec, skip int) int {
 	n := 0
 	for _, v := range payload.Views() {
 		from := min(skip, v.Len())

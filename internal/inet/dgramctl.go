@@ -6,8 +6,8 @@ import (
 	"syscall"
 
 	"usock/internal/abi"
-	"usock/internal/buf"
 	"usock/internal/socket"
+	"usock/packet"
 )
 
 // control appends the control messages that the socket's options ask for.
@@ -325,7 +325,7 @@ func (d *dgram) recvError(m *socket.Msg) (int, error) {
 		m.Flags |= abi.MSG_TRUNC
 	}
 	if len(q) > 0 {
-		m.Data = append(m.Data, buf.Copy(q))
+		m.Data = append(m.Data, packet.Copy(q))
 	}
 	return len(q), nil
 }

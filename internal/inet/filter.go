@@ -6,9 +6,9 @@ import (
 	"usock/internal/abi"
 	"usock/internal/bpf"
 	"usock/internal/ip"
-	"usock/internal/pkt"
 	"usock/internal/socket"
 	"usock/internal/wire"
+	"usock/packet"
 )
 
 // Filters of sockets (socket(7), SO_ATTACH_FILTER): a classic BPF program sees each packet
@@ -96,7 +96,7 @@ func filterRows() []socket.Option {
 // keep asks the filter, if there is one, how much of p is kept, cuts off the rest beyond
 // the first least bytes, and reports whether anything is. p begins where the filter's
 // data do: with the last header bytes of the network header.
-func (x *ipState) keep(p *pkt.Packet, m *ip.Meta, header, least int) bool {
+func (x *ipState) keep(p *packet.Packet, m *ip.Meta, header, least int) bool {
 	if x.opts == nil || x.opts.filter == nil {
 		return true
 	}

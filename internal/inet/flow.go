@@ -6,13 +6,12 @@ import (
 	"time"
 
 	"usock/internal/abi"
-	"usock/internal/buf"
 	"usock/internal/ip"
-	"usock/internal/pkt"
 	"usock/internal/socket"
 	"usock/internal/tcp"
 	"usock/internal/timer"
 	"usock/internal/wire"
+	"usock/packet"
 )
 
 // Handler is asked about what comes to an address that is not the host's, or to a port
@@ -79,7 +78,7 @@ func (t *tcpProto) ask(k *tuple, m *ip.Meta, seg *tcp.Segment, iss uint32) {
 		Local: netip.AddrPortFrom(k.laddr, k.lport), Remote: netip.AddrPortFrom(k.raddr, k.rport),
 		TTL: m.TTL, TOS: m.TOS, t: t, syn: *seg, iss: iss,
 	}
-	f.syn.Data = buf.Vec{}
+	f.syn.Data = packet.Vec{}
 	f.tuple, f.timer.Owner = *k, f
 	t.conns.add(&f.node, f)
 	t.flows++
@@ -169,7 +168,7 @@ func (f *Flow) Unreachable(from netip.Addr, typ, code uint8) {
 		return
 	}
 	f.forget()
-	p := pkt.New()
+	p := packet.New()
 	f.syn.SrcPort, f.syn.DstPort = f.rport, f.lport
 	f.syn.TCP.Put(p.Prepend(f.syn.TCP.Len()))
 	f.t.sendError(&Error{

@@ -7,11 +7,10 @@ import (
 	"sync"
 	"syscall"
 
-	"usock/internal/buf"
 	"usock/internal/ip"
-	"usock/internal/pkt"
 	"usock/internal/socket"
 	"usock/internal/wire"
+	"usock/packet"
 )
 
 // Datagram is a UDP datagram that a Handler is asked about, or sends.
@@ -47,7 +46,7 @@ type Error struct {
 type question struct {
 	d    Datagram
 	e    Echo
-	p    *pkt.Packet
+	p    *packet.Packet
 	data [4][]byte // of d or e, where that is enough
 	to   Handler
 	call func() // ask
@@ -55,7 +54,7 @@ type question struct {
 
 var questions sync.Pool
 
-func (s *Stack) question(p *pkt.Packet) *question {
+func (s *Stack) question(p *packet.Packet) *question {
 	q, _ := questions.Get().(*question)
 	if q == nil {
 		q = new(question)
@@ -82,7 +81,7 @@ func (q *question) ask() {
 }
 
 // askUDP has the handler asked about a datagram, which it takes over.
-func (u *udpProto) askUDP(p *pkt.Packet, m *ip.Meta, h *wire.UDP) {
+func (u *udpProto) askUDP(p *packet.Packet, m *ip.Meta, h *wire.UDP) {
 	q := u.question(p)
 	q.d = Datagram{
 		Src: netip.AddrPortFrom(m.Src, h.SrcPort), Dst: netip.AddrPortFrom(m.Dst, h.DstPort),
@@ -92,7 +91,7 @@ func (u *udpProto) askUDP(p *pkt.Packet, m *ip.Meta, h *wire.UDP) {
 }
 
 // Echo is the ip.Table's: it has the handler asked about an echo request.
-func (s *Stack) Echo(p *pkt.Packet, m *ip.Meta, h wire.ICMP) bool {
+func (s *Stack) Echo(p *packet.Packet, m *ip.Meta, h wire.ICMP) bool {
 	if !s.asks(m) || m.Dst.IsLoopback() {
 		return false
 	}
@@ -103,7 +102,7 @@ func (s *Stack) Echo(p *pkt.Packet, m *ip.Meta, h wire.ICMP) bool {
 }
 
 // pieces appends what is left of a packet to out.
-func pieces(p *pkt.Packet, out [][]byte) [][]byte {
+func pieces(p *packet.Packet, out [][]byte) [][]byte {
 	if h := p.Head(); len(h) > 0 {
 		out = append(out, h)
 	}
@@ -114,16 +113,16 @@ func pieces(p *pkt.Packet, out [][]byte) [][]byte {
 }
 
 // packetOf returns a packet with a copy of data, and how long that is.
-func packetOf(data [][]byte) (*pkt.Packet, int) {
+func packetOf(data [][]byte) (*packet.Packet, int) {
 	n := 0
 	for _, b := range data {
 		n += len(b)
 	}
-	p := pkt.New()
+	p := packet.New()
 	if n == 0 {
 		return p, 0
 	}
-	b := buf.New(min(n, buf.MaxBlock))
+	b := packet.NewBlock(min(n, packet.MaxBlock))
 	k := 0
 	for _, d := range data {
 		k += copy(b.Bytes()[k:], d)
@@ -196,7 +195,7 @@ func (s *Stack) SendEchoReply(e *Echo) error {
 func echoInfo(id, seq uint16) uint32 { return uint32(id)<<16 | uint32(seq) }
 
 // putICMP gives p its ICMP header. The checksum of ICMPv6's is left to the layer.
-func (s *Stack) putICMP(p *pkt.Packet, h wire.ICMP, o *ip.Out) {
+func (s *Stack) putICMP(p *packet.Packet, h wire.ICMP, o *ip.Out) {
 	b := p.Prepend(wire.ICMPLen)
 	h.Put(b)
 	if o.Proto == ip.ProtoICMPv6 {
@@ -237,7 +236,7 @@ const (
 
 // sendError sends an ICMP error about the packet of e whose transport header and data are
 // p's. It takes over p.
-func (s *Stack) sendError(e *Error, p *pkt.Packet) error {
+func (s *Stack) sendError(e *Error, p *packet.Packet) error {
 	src, dst := e.Src.Addr(), e.Dst.Addr()
 	o := ip.Out{Src: e.From, Dst: src, Proto: ip.ProtoICMP}
 	if !o.Src.IsValid() || o.Src.Is4() != src.Is4() {

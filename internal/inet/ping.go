@@ -8,10 +8,10 @@ import (
 
 	"usock/internal/abi"
 	"usock/internal/ip"
-	"usock/internal/pkt"
 	"usock/internal/socket"
 	"usock/internal/wait"
 	"usock/internal/wire"
+	"usock/packet"
 )
 
 // pingProto is the row of SOCK_DGRAM with IPPROTO_ICMP or IPPROTO_ICMPV6: echo
@@ -200,8 +200,8 @@ func (p *pingProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 	if e.shutWR {
 		return 0, syscall.EPIPE
 	}
-	k := pkt.New()
-	k.Owner = pkt.Owner{PID: s.Owner, Socket: s.ID}
+	k := packet.New()
+	k.Owner = packet.Owner{PID: s.Owner, Socket: s.ID}
 	b := k.Prepend(icmpHeader)
 	copy(b, h[:icmpHeader])
 	binary.BigEndian.PutUint16(b[4:], e.lport)
@@ -266,7 +266,7 @@ func (p *pingProto) Holds(s *socket.Socket) (received, sent int, drops uint32) {
 }
 
 // Input implements ip.Transport: an echo reply.
-func (p *pingProto) Input(k *pkt.Packet, m *ip.Meta) bool {
+func (p *pingProto) Input(k *packet.Packet, m *ip.Meta) bool {
 	h := k.Front()
 	if len(h) >= icmpHeader {
 		if e := p.lookup(m.V6, be16(h[4:]), m.Dst, m.Iface.Index()); e != nil {

@@ -5,12 +5,11 @@ import (
 	"syscall"
 
 	"usock/internal/abi"
-	"usock/internal/buf"
 	"usock/internal/ip"
-	"usock/internal/pkt"
 	"usock/internal/socket"
 	"usock/internal/wait"
 	"usock/internal/wire"
+	"usock/packet"
 )
 
 // rawProto is the row of SOCK_RAW (raw(7)): a protocol's own packets, for the
@@ -146,8 +145,8 @@ func (r *rawProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 	case sums && int(e.checksum) >= n-1:
 		return 0, syscall.EINVAL
 	}
-	k := pkt.New()
-	k.Owner = pkt.Owner{PID: s.Owner, Socket: s.ID}
+	k := packet.New()
+	k.Owner = packet.Owner{PID: s.Owner, Socket: s.ID}
 	k.Payload = payload
 	if sums {
 		k.Payload = e.summed(payload, path)
@@ -158,9 +157,9 @@ func (r *rawProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 
 // summed returns a copy of the payload, which it takes over, with the checksum where
 // IPV6_CHECKSUM wants it (RFC 3542, section 3.1).
-func (e *rawEndpoint) summed(payload buf.Vec, path *ip.Path) buf.Vec {
+func (e *rawEndpoint) summed(payload packet.Vec, path *ip.Path) packet.Vec {
 	n := payload.Len()
-	block := buf.New(n)
+	block := packet.NewBlock(n)
 	b := block.Bytes()[:n]
 	payload.CopyTo(b, 0)
 	payload.Release()
@@ -174,14 +173,14 @@ func (e *rawEndpoint) summed(payload buf.Vec, path *ip.Path) buf.Vec {
 		sum = 0xffff // zero would say that there is none (RFC 768)
 	}
 	binary.BigEndian.PutUint16(field, sum)
-	var v buf.Vec
+	var v packet.Vec
 	v.Append(block.View(0, n))
 	return v
 }
 
 // vecOf returns the views of data as one Vec. The references stay the caller's.
-func vecOf(data []buf.View) buf.Vec {
-	var x buf.Vec
+func vecOf(data []packet.View) packet.Vec {
+	var x packet.Vec
 	for _, v := range data {
 		if v.Len() > 0 {
 			x.Append(v)
@@ -264,7 +263,7 @@ func (r *rawProto) Holds(s *socket.Socket) (received, sent int, drops uint32) {
 }
 
 // Tap implements ip.Raw.
-func (r *rawProto) Tap(p *pkt.Packet, m *ip.Meta) bool {
+func (r *rawProto) Tap(p *packet.Packet, m *ip.Meta) bool {
 	taken := false
 	for _, e := range r.all {
 		if e.wants(p, m) {
@@ -288,11 +287,11 @@ func (r *rawProto) Tap(p *pkt.Packet, m *ip.Meta) bool {
 
 // flatten moves a packet's head into the payload, where a receiver looks for all
 // the bytes.
-func flatten(p *pkt.Packet) buf.Vec {
-	var v buf.Vec
+func flatten(p *packet.Packet) packet.Vec {
+	var v packet.Vec
 	h := p.Head()
 	if len(h) > 0 {
-		v.Append(buf.Copy(h))
+		v.Append(packet.Copy(h))
 		p.Consume(len(h))
 	}
 	for _, w := range p.Payload.Views() {
@@ -304,7 +303,7 @@ func flatten(p *pkt.Packet) buf.Vec {
 }
 
 // wants reports whether the socket receives the packet.
-func (e *rawEndpoint) wants(p *pkt.Packet, m *ip.Meta) bool {
+func (e *rawEndpoint) wants(p *packet.Packet, m *ip.Meta) bool {
 	s := e.s
 	switch {
 	case m.V6 != (s.Domain == abi.AF_INET6) || uint8(s.Protocol) != m.Proto:

@@ -6,13 +6,12 @@ import (
 	"time"
 
 	"usock/internal/abi"
-	"usock/internal/buf"
 	"usock/internal/ip"
-	"usock/internal/pkt"
 	"usock/internal/socket"
 	"usock/internal/tcp"
 	"usock/internal/timer"
 	"usock/internal/wait"
+	"usock/packet"
 	"usock/trace"
 )
 
@@ -318,7 +317,7 @@ func (s *Stack) checkControl(k *socket.Socket, b []byte) error {
 	return nil
 }
 
-func empty(data []buf.View) bool {
+func empty(data []packet.View) bool {
 	for _, v := range data {
 		if v.Len() > 0 {
 			return false
@@ -338,7 +337,7 @@ func (t *tcpProto) write(e *tcpEndpoint, m *socket.Msg) int {
 	}
 	for i, v := range m.Data {
 		if i > 0 && e.conn.SendSpace() <= 0 {
-			buf.ReleaseAll(m.Data[i:])
+			packet.ReleaseAll(m.Data[i:])
 			break
 		}
 		size := v.Len()
@@ -350,7 +349,7 @@ func (t *tcpProto) write(e *tcpEndpoint, m *socket.Msg) int {
 		}
 		n += k
 		if k < size {
-			buf.ReleaseAll(m.Data[i+1:])
+			packet.ReleaseAll(m.Data[i+1:])
 			break
 		}
 	}
@@ -442,7 +441,7 @@ func (t *tcpProto) take(e *tcpEndpoint, m *socket.Msg, off, flags int) int {
 		n += v.Len()
 	}
 	if flags&abi.MSG_TRUNC != 0 {
-		buf.ReleaseAll(m.Data)
+		packet.ReleaseAll(m.Data)
 		m.Data = m.Data[:0]
 	}
 	if flags&abi.MSG_PEEK == 0 {
@@ -464,7 +463,7 @@ func (t *tcpProto) recvUrgent(e *tcpEndpoint, m *socket.Msg, flags int) (int, er
 		m.Flags |= abi.MSG_TRUNC
 		return 0, nil
 	}
-	m.Data = append(m.Data, buf.Copy([]byte{b}))
+	m.Data = append(m.Data, packet.Copy([]byte{b}))
 	return 1, nil
 }
 
@@ -719,8 +718,8 @@ func (t *tcpProto) transmit(e *tcpEndpoint, seg *tcp.Segment) {
 			e.conn.LowerPathMSS(t.Host.Now(), p.MTU-ipHeaderLen(e.raddr.Is4())-20)
 		}
 	}
-	p := pkt.New()
-	p.Owner = pkt.Owner{PID: e.owner(), Socket: e.sid}
+	p := packet.New()
+	p.Owner = packet.Owner{PID: e.owner(), Socket: e.sid}
 	o := &t.ipOut
 	*o = ip.Out{Src: e.laddr, Dst: e.raddr, Proto: ip.ProtoTCP, Checksum: ip.ChecksumTCP}
 	opt := e.ip()
@@ -741,14 +740,14 @@ func (t *tcpProto) transmit(e *tcpEndpoint, seg *tcp.Segment) {
 }
 
 // send makes a packet of a segment and sends it.
-func (t *tcpProto) send(p *pkt.Packet, seg *tcp.Segment, k *tuple, path *ip.Path, o *ip.Out) {
+func (t *tcpProto) send(p *packet.Packet, seg *tcp.Segment, k *tuple, path *ip.Path, o *ip.Out) {
 	if t.down {
 		seg.Data.Release()
 		p.Free()
 		return
 	}
 	seg.SrcPort, seg.DstPort = k.lport, k.rport
-	p.Payload, seg.Data = seg.Data, buf.Vec{}
+	p.Payload, seg.Data = seg.Data, packet.Vec{}
 	p.SegmentSize = seg.SegmentSize
 	seg.TCP.Put(p.Prepend(seg.TCP.Len()))
 	if seg.ECT {

@@ -8,9 +8,9 @@ import (
 	"time"
 
 	"usock/internal/ip"
-	"usock/internal/pkt"
 	"usock/internal/tcp"
 	"usock/internal/wire"
+	"usock/packet"
 )
 
 // SYN cookies (RFC 4987, section 3.6). When a listener's incomplete queue is full, a
@@ -98,7 +98,7 @@ func (t *tcpProto) sendCookie(l *tcpEndpoint, k *tuple, seg *tcp.Segment) {
 			t.out.Flags &^= wire.ECE
 		}
 		t.ipOut = ip.Out{Src: k.laddr, Dst: k.raddr, Proto: ip.ProtoTCP, Checksum: ip.ChecksumTCP, DontFragment: true}
-		t.send(pkt.New(), &t.out, k, path, &t.ipOut)
+		t.send(packet.New(), &t.out, k, path, &t.ipOut)
 		t.Stats.CookiesSent++
 	}
 	if t.cfg.Trace != nil {

@@ -3,16 +3,15 @@ package inet
 import (
 	"time"
 
-	"usock/internal/buf"
 	"usock/internal/ip"
-	"usock/internal/pkt"
 	"usock/internal/tcp"
 	"usock/internal/timer"
 	"usock/internal/wire"
+	"usock/packet"
 )
 
 // Input implements ip.Transport: the way in of every segment.
-func (t *tcpProto) Input(p *pkt.Packet, m *ip.Meta) bool {
+func (t *tcpProto) Input(p *packet.Packet, m *ip.Meta) bool {
 	t.Stats.InSegs++
 	h, n, err := wire.ParseTCP(p.Front())
 	if err != nil || m.Broadcast || m.Dst.IsMulticast() || !p.Trusted && !checksumOK(p, m) {
@@ -36,7 +35,7 @@ func (t *tcpProto) Input(p *pkt.Packet, m *ip.Meta) bool {
 	p.Consume(n)
 	seg := &t.in
 	seg.TCP = h
-	seg.Data, p.Payload = p.Payload, buf.Vec{}
+	seg.Data, p.Payload = p.Payload, packet.Vec{}
 	seg.CE = m.TOS&3 == 3
 	p.Free()
 
@@ -54,7 +53,7 @@ func (t *tcpProto) Input(p *pkt.Packet, m *ip.Meta) bool {
 }
 
 // checksumOK verifies the checksum over pseudo-header, header and data.
-func checksumOK(p *pkt.Packet, m *ip.Meta) bool {
+func checksumOK(p *packet.Packet, m *ip.Meta) bool {
 	var c wire.Checksum
 	c.AddPseudo(m.Src, m.Dst, m.Proto, p.Len())
 	c.Add(p.Head())
@@ -138,7 +137,7 @@ func (t *tcpProto) answer(k *tuple, scope int, seg *tcp.Segment) {
 	}
 	t.out = *seg
 	t.ipOut = ip.Out{Src: k.laddr, Dst: k.raddr, Proto: ip.ProtoTCP, Checksum: ip.ChecksumTCP, DontFragment: true}
-	t.send(pkt.New(), &t.out, k, path, &t.ipOut)
+	t.send(packet.New(), &t.out, k, path, &t.ipOut)
 }
 
 // scopeOf returns the interface by which a link-local sender is answered.

@@ -6,12 +6,11 @@ import (
 	"syscall"
 
 	"usock/internal/abi"
-	"usock/internal/buf"
 	"usock/internal/ip"
-	"usock/internal/pkt"
 	"usock/internal/socket"
 	"usock/internal/wait"
 	"usock/internal/wire"
+	"usock/packet"
 )
 
 // udpProto is the row of SOCK_DGRAM: all UDP endpoints of a host.
@@ -338,7 +337,7 @@ func (u *udpProto) hold(e *udpEndpoint, m *socket.Msg, h heldPacket) (int, error
 	for _, v := range m.Data {
 		n += v.Len()
 	}
-	if len(e.held.data)+n > buf.MaxBlock-udpHeader-ipHeaderLen(e.held.path.Dst.Is4()) {
+	if len(e.held.data)+n > packet.MaxBlock-udpHeader-ipHeaderLen(e.held.path.Dst.Is4()) {
 		return 0, syscall.EMSGSIZE
 	}
 	for _, v := range m.Data {
@@ -368,7 +367,7 @@ func (u *udpProto) uncork(e *udpEndpoint) error {
 		}
 		h.path = p
 	}
-	m := socket.Msg{Data: []buf.View{buf.Copy(h.data)}}
+	m := socket.Msg{Data: []packet.View{packet.Copy(h.data)}}
 	err := u.emit(e, &m, h.path, h.port, &h.c, len(h.data))
 	for _, v := range m.Data {
 		v.Release() // what was refused
@@ -380,8 +379,8 @@ func (u *udpProto) uncork(e *udpEndpoint) error {
 // of size bytes if that is not 0.
 func (u *udpProto) send(e *udpEndpoint, m *socket.Msg, path *ip.Path, port uint16, c *sendControl, n int, size uint16) error {
 	s := e.s
-	p := pkt.New()
-	p.Owner, p.SegmentSize = pkt.Owner{PID: s.Owner, Socket: s.ID}, size
+	p := packet.New()
+	p.Owner, p.SegmentSize = packet.Owner{PID: s.Owner, Socket: s.ID}, size
 	for _, v := range m.Data {
 		p.Payload.Append(v)
 	}
@@ -405,7 +404,7 @@ func (u *udpProto) send(e *udpEndpoint, m *socket.Msg, path *ip.Path, port uint1
 
 // output sends a datagram to a port, as options and control messages want it, and tells
 // of its leaving.
-func (d *dgram) output(p *pkt.Packet, path *ip.Path, o *ip.Out, c *sendControl, port uint16) error {
+func (d *dgram) output(p *packet.Packet, path *ip.Path, o *ip.Out, c *sendControl, port uint16) error {
 	d.outOptions(o, c, port)
 	stamp := d.stampFor(c, o)
 	if err := d.stack.IP.Output(p, path, o); err != nil {
@@ -570,7 +569,7 @@ func (u *udpProto) Holds(s *socket.Socket) (received, sent int, drops uint32) {
 }
 
 // Input implements ip.Transport.
-func (u *udpProto) Input(p *pkt.Packet, m *ip.Meta) bool {
+func (u *udpProto) Input(p *packet.Packet, m *ip.Meta) bool {
 	h, err := wire.ParseUDP(p.Front())
 	if err != nil || int(h.Len) > p.Len() {
 		u.Stats.InErrors++
@@ -599,7 +598,7 @@ func (u *udpProto) Input(p *pkt.Packet, m *ip.Meta) bool {
 	return true
 }
 
-func (u *udpProto) deliver(e *udpEndpoint, p *pkt.Packet, m *ip.Meta, sport uint16) {
+func (u *udpProto) deliver(e *udpEndpoint, p *packet.Packet, m *ip.Meta, sport uint16) {
 	if m.TTL < e.ip().minTTL {
 		p.Free()
 		return
@@ -654,7 +653,7 @@ func (e *udpEndpoint) scoreFor(dst, src netip.Addr, sport uint16, ifindex int) i
 }
 
 // inputGroup gives a datagram to a group or to all to every socket that it fits.
-func (u *udpProto) inputGroup(p *pkt.Packet, m *ip.Meta, h *wire.UDP) bool {
+func (u *udpProto) inputGroup(p *packet.Packet, m *ip.Meta, h *wire.UDP) bool {
 	var last *udpEndpoint
 	for _, e := range u.byPort[h.DstPort] {
 		if e.scoreFor(m.Dst, m.Src, h.SrcPort, m.Iface.Index()) == 0 || !e.wantsGroup(m) {

@@ -6,10 +6,9 @@ import (
 	"time"
 
 	"usock/internal/abi"
-	"usock/internal/buf"
 	"usock/internal/ip"
-	"usock/internal/pkt"
 	"usock/internal/socket"
+	"usock/packet"
 )
 
 // Datagrams in bulk (udp(7)). With UDP_SEGMENT, an option or a control message, one send
@@ -80,11 +79,11 @@ func (u *udpProto) sendSegments(e *udpEndpoint, m *socket.Msg, path *ip.Path, po
 	all := vecOf(m.Data)
 	var err error
 	for off := 0; off < n && err == nil; off += size {
-		part := socket.Msg{Data: []buf.View{copyPart(&all, off, min(size, n-off))}}
+		part := socket.Msg{Data: []packet.View{copyPart(&all, off, min(size, n-off))}}
 		err = u.send(e, &part, path, port, c, min(size, n-off), 0)
 	}
 	if err == nil {
-		buf.ReleaseAll(m.Data)
+		packet.ReleaseAll(m.Data)
 		m.Data = m.Data[:0]
 	}
 	return err
@@ -92,13 +91,13 @@ func (u *udpProto) sendSegments(e *udpEndpoint, m *socket.Msg, path *ip.Path, po
 
 // copyPart copies n bytes from off on to a block of their own: a datagram must not hold the
 // memory of all.
-func copyPart(all *buf.Vec, off, n int) buf.View {
-	b := buf.New(n)
+func copyPart(all *packet.Vec, off, n int) packet.View {
+	b := packet.NewBlock(n)
 	return b.View(0, all.CopyTo(b.Bytes()[:n], off))
 }
 
 // accept queues a datagram, which begins with its header, or the several that p holds.
-func (e *udpEndpoint) accept(p *pkt.Packet, m *ip.Meta, sport uint16) (queued bool) {
+func (e *udpEndpoint) accept(p *packet.Packet, m *ip.Meta, sport uint16) (queued bool) {
 	size := int(p.SegmentSize)
 	n := p.Len() - udpHeader
 	if size == 0 || n <= size || e.gro {
@@ -111,7 +110,7 @@ func (e *udpEndpoint) accept(p *pkt.Packet, m *ip.Meta, sport uint16) (queued bo
 	p.Consume(udpHeader)
 	queued = true
 	for off := 0; off < n; off += size {
-		k := pkt.New()
+		k := packet.New()
 		part := min(size, n-off)
 		h := k.Prepend(udpHeader)
 		copy(h, header[:])
@@ -124,7 +123,7 @@ func (e *udpEndpoint) accept(p *pkt.Packet, m *ip.Meta, sport uint16) (queued bo
 }
 
 // acceptOne queues what passes the filter.
-func (e *udpEndpoint) acceptOne(p *pkt.Packet, m *ip.Meta, sport uint16) bool {
+func (e *udpEndpoint) acceptOne(p *packet.Packet, m *ip.Meta, sport uint16) bool {
 	if !e.keep(p, m, 0, udpHeader) {
 		e.drops++
 		p.Free()
@@ -136,7 +135,7 @@ func (e *udpEndpoint) acceptOne(p *pkt.Packet, m *ip.Meta, sport uint16) bool {
 
 // run is datagrams that were put together: the last of the queue.
 type run struct {
-	block *buf.Block // theirs, with room behind them; nil: there is none
+	block *packet.Block // theirs, with room behind them; nil: there is none
 	at    time.Duration
 	count int
 }
@@ -144,7 +143,7 @@ type run struct {
 // coalesce makes the last datagram of the queue longer by p, if that has come from the
 // same sender in the same go and is no longer than the ones before, of which none is
 // shorter than the first. It reports whether it has taken p over.
-func (e *udpEndpoint) coalesce(p *pkt.Packet, m *ip.Meta, sport uint16) bool {
+func (e *udpEndpoint) coalesce(p *packet.Packet, m *ip.Meta, sport uint16) bool {
 	n := p.Len()
 	r := &e.run
 	now := e.stack.Host.Now()
@@ -163,13 +162,13 @@ func (e *udpEndpoint) coalesce(p *pkt.Packet, m *ip.Meta, sport uint16) bool {
 		return false
 	}
 	if r.block == nil {
-		if !e.room(buf.MaxBlock) {
+		if !e.room(packet.MaxBlock) {
 			return false
 		}
-		r.block = buf.New(buf.MaxBlock)
+		r.block = packet.NewBlock(packet.MaxBlock)
 		g.p.Payload.CopyTo(r.block.Bytes(), 0)
 		g.p.Payload.Release()
-		e.charge(g, buf.MaxBlock+overhead)
+		e.charge(g, packet.MaxBlock+overhead)
 	} else {
 		r.block.Retain() // the reference of the view that is replaced
 		g.p.Payload.Release()

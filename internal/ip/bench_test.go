@@ -4,11 +4,10 @@ import (
 	"testing"
 
 	"usock/clock"
-	"usock/internal/buf"
 	"usock/internal/host"
-	"usock/internal/pkt"
 	"usock/internal/wire"
 	"usock/link"
+	"usock/packet"
 )
 
 // BenchmarkPipe is what a packet of 1500 bytes costs from one host's output to the
@@ -29,7 +28,7 @@ func BenchmarkPipe(b *testing.B) {
 		i := l.AddIface(IfaceConfig{Name: "eth0", Checksum: true, Out: h.NewPort(end)})
 		l.AddAddr(i, prefix([]string{hostA, peerA}[k]+"/24"))
 		h.Leave()
-		end.Deliver(func(batch []*pkt.Packet) {
+		end.Deliver(func(batch []*packet.Packet) {
 			h.Enter()
 			l.Input(i, batch)
 			h.Leave()
@@ -43,14 +42,14 @@ func BenchmarkPipe(b *testing.B) {
 	}
 	o := Out{Proto: ProtoTCP, Checksum: ChecksumTCP, DontFragment: true}
 	head := make([]byte, wire.TCPMinLen+12)
-	data := buf.Copy(pattern(1448))
+	data := packet.Copy(pattern(1448))
 	b.ReportAllocs()
 	b.SetBytes(1448)
 	for k := 0; b.Loop(); k++ {
 		if k%32 == 0 {
 			hosts[0].Enter()
 		}
-		p := pkt.New()
+		p := packet.New()
 		copy(p.Prepend(len(head)), head)
 		data.Retain()
 		p.Payload.Append(data)

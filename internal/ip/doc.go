@@ -9,5 +9,5 @@
 // every function holds. Addresses are never IPv4-mapped and have no zone: the
 // scope of a link-local address is the interface's index beside it.
 //
-// ip may import host, offload, pkt, buf, timer and wire. Begin with layer.go.
+// ip may import host, offload, relay, buf, timer and wire. Begin with layer.go.
 package ip

@@ -4,12 +4,12 @@ import (
 	"net/netip"
 
 	"usock/internal/offload"
-	"usock/internal/pkt"
 	"usock/internal/wire"
+	"usock/packet"
 )
 
 // forward4 passes on a packet that is for another host, or drops it.
-func (l *Layer) forward4(i *Iface, p *pkt.Packet, h *wire.IPv4, n int) {
+func (l *Layer) forward4(i *Iface, p *packet.Packet, h *wire.IPv4, n int) {
 	if !l.mayForward(i, p, h.Dst) {
 		return
 	}
@@ -57,7 +57,7 @@ func (l *Layer) forward4(i *Iface, p *pkt.Packet, h *wire.IPv4, n int) {
 }
 
 // forward6 passes on a packet that is for another host, or drops it.
-func (l *Layer) forward6(i *Iface, p *pkt.Packet, h *wire.IPv6) {
+func (l *Layer) forward6(i *Iface, p *packet.Packet, h *wire.IPv6) {
 	if !l.mayForward(i, p, h.Dst) {
 		return
 	}
@@ -111,13 +111,13 @@ func (l *Layer) forward6(i *Iface, p *pkt.Packet, h *wire.IPv6) {
 }
 
 // forwardSegments cuts a large segment for an interface that takes none.
-func (l *Layer) forwardSegments(p *pkt.Packet, path *Path) {
+func (l *Layer) forwardSegments(p *packet.Packet, path *Path) {
 	l.Stats.Forwarded++
 	offload.Segment(p, path.Iface.transmit)
 }
 
 // mayForward frees p and returns false if it cannot be passed on at all.
-func (l *Layer) mayForward(i *Iface, p *pkt.Packet, dst netip.Addr) bool {
+func (l *Layer) mayForward(i *Iface, p *packet.Packet, dst netip.Addr) bool {
 	if l.cfg.Forwarding && !i.cfg.Loopback && !dst.IsLinkLocalUnicast() && !dst.IsLoopback() {
 		return true
 	}

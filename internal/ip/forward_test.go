@@ -5,9 +5,8 @@ import (
 	"slices"
 	"testing"
 
-	"usock/internal/buf"
-	"usock/internal/pkt"
 	"usock/internal/wire"
+	"usock/packet"
 )
 
 // router is a bench that forwards between eth0 and eth1, which has 10.1.0.1/24 and
@@ -39,7 +38,7 @@ func TestForward(t *testing.T) {
 	r := newRouter(t, IfaceConfig{})
 	body := append(udpHeader(100), pattern(100)...)
 	for _, c := range []struct{ src, dst string }{{peerA, "10.1.0.2"}, {peerB, "2001:db8:1::2"}} {
-		in := packet(c.src, c.dst, ProtoUDP, body, nil)
+		in := packetBytes(c.src, c.dst, ProtoUDP, body, nil)
 		r.arrive(in)
 		out := r.sent1()
 		if len(out) != 1 || len(r.sent()) != 0 {
@@ -59,17 +58,17 @@ func TestForward(t *testing.T) {
 			t.Errorf("%x", out[0])
 		}
 		// It may have come in the head, as on a pipe between two hosts.
-		p := pkt.New()
+		p := packet.New()
 		copy(p.Prepend(60), in)
-		p.Payload.Append(buf.Copy(in[60:]))
-		r.do(func() { r.l.Input(r.eth, []*pkt.Packet{p}) })
+		p.Payload.Append(packet.Copy(in[60:]))
+		r.do(func() { r.l.Input(r.eth, []*packet.Packet{p}) })
 		if out := r.sent1(); len(out) != 1 || !bytes.Equal(out[0], want) {
 			t.Errorf("%v from the head", c)
 		}
 	}
 	// Options go along, also of a packet that is nothing but its header.
 	opts := []byte{wire.IPv4OptRouterAlert, 4, 0, 0}
-	r.arrive(packet(peerA, "10.1.0.2", 99, nil, func(h *wire.IPv4, _ *wire.IPv6) { h.Options = opts }))
+	r.arrive(packetBytes(peerA, "10.1.0.2", 99, nil, func(h *wire.IPv4, _ *wire.IPv6) { h.Options = opts }))
 	if out := r.sent1(); len(out) != 1 || !bytes.Equal(out[0][20:], opts) || wire.ChecksumOf(out[0]) != 0 {
 		t.Errorf("%x", out)
 	}
@@ -88,20 +87,20 @@ func TestForwardErrors(t *testing.T) {
 		info      uint32
 		from      string
 	}{
-		{"TTL", packet(peerA, "10.1.0.2", ProtoUDP, udpHeader(0), func(h *wire.IPv4, _ *wire.IPv6) { h.TTL = 1 }),
+		{"TTL", packetBytes(peerA, "10.1.0.2", ProtoUDP, udpHeader(0), func(h *wire.IPv4, _ *wire.IPv6) { h.TTL = 1 }),
 			wire.ICMPv4TimeExceeded, wire.ICMPHopLimit, 0, hostA},
-		{"no route", packet(peerA, "8.8.8.8", ProtoUDP, udpHeader(0), nil),
+		{"no route", packetBytes(peerA, "8.8.8.8", ProtoUDP, udpHeader(0), nil),
 			wire.ICMPv4Unreachable, wire.ICMPv4NetUnreachable, 0, hostA},
-		{"DF", packet(peerA, "10.1.0.2", ProtoUDP, body, func(h *wire.IPv4, _ *wire.IPv6) { h.DontFragment = true }),
+		{"DF", packetBytes(peerA, "10.1.0.2", ProtoUDP, body, func(h *wire.IPv4, _ *wire.IPv6) { h.DontFragment = true }),
 			wire.ICMPv4Unreachable, wire.ICMPv4FragNeeded, 1300, hostA},
-		{"hop limit", packet(peerB, "2001:db8:1::2", ProtoUDP, udpHeader(0), func(_ *wire.IPv4, h *wire.IPv6) { h.HopLimit = 1 }),
+		{"hop limit", packetBytes(peerB, "2001:db8:1::2", ProtoUDP, udpHeader(0), func(_ *wire.IPv4, h *wire.IPv6) { h.HopLimit = 1 }),
 			wire.ICMPv6TimeExceeded, wire.ICMPHopLimit, 0, hostB},
-		{"no IPv6 route", packet(peerB, "2002::1", ProtoUDP, udpHeader(0), nil),
+		{"no IPv6 route", packetBytes(peerB, "2002::1", ProtoUDP, udpHeader(0), nil),
 			wire.ICMPv6Unreachable, wire.ICMPv6NoRoute, 0, hostB},
-		{"too big", packet(peerB, "2001:db8:1::2", ProtoUDP, body, nil), wire.ICMPv6PacketTooBig, 0, 1300, hostB},
-		{"scope", packet("fe80::2", "2001:db8:1::2", ProtoUDP, udpHeader(0), nil),
+		{"too big", packetBytes(peerB, "2001:db8:1::2", ProtoUDP, body, nil), wire.ICMPv6PacketTooBig, 0, 1300, hostB},
+		{"scope", packetBytes("fe80::2", "2001:db8:1::2", ProtoUDP, udpHeader(0), nil),
 			wire.ICMPv6Unreachable, wire.ICMPv6BeyondScope, 0, "fe80::1"},
-		{"hop-by-hop option", packet(peerB, "2001:db8:1::2", wire.IPv6HopByHop, append([]byte{ProtoUDP, 0, 0x80, 4, 0, 0, 0, 0}, udpHeader(0)...), nil),
+		{"hop-by-hop option", packetBytes(peerB, "2001:db8:1::2", wire.IPv6HopByHop, append([]byte{ProtoUDP, 0, 0x80, 4, 0, 0, 0, 0}, udpHeader(0)...), nil),
 			wire.ICMPv6ParameterProblem, wire.ICMPv6UnknownOption, 42, hostB},
 	} {
 		r.clock.Advance(forgetAfter)
@@ -120,10 +119,10 @@ func TestForwardErrors(t *testing.T) {
 	}
 	// Neither forwarded nor answered.
 	for _, in := range [][]byte{
-		packet(peerA, "10.1.0.255", ProtoUDP, udpHeader(0), nil), // a broadcast of the other link is ours, too
-		packet(peerA, "239.1.1.1", ProtoUDP, udpHeader(0), nil),
-		packet(peerB, "fe80::77", ProtoUDP, udpHeader(0), nil),
-		packet(peerB, "ff05::77", ProtoUDP, udpHeader(0), nil),
+		packetBytes(peerA, "10.1.0.255", ProtoUDP, udpHeader(0), nil), // a broadcast of the other link is ours, too
+		packetBytes(peerA, "239.1.1.1", ProtoUDP, udpHeader(0), nil),
+		packetBytes(peerB, "fe80::77", ProtoUDP, udpHeader(0), nil),
+		packetBytes(peerB, "ff05::77", ProtoUDP, udpHeader(0), nil),
 	} {
 		r.arrive(in)
 		if len(r.sent1()) != 0 || len(r.sent()) != 0 {
@@ -135,13 +134,13 @@ func TestForwardErrors(t *testing.T) {
 func TestForwardFragments(t *testing.T) {
 	r := newRouter(t, IfaceConfig{})
 	data := pattern(1400)
-	r.arrive(packet(peerA, "10.1.0.2", ProtoUDP, append(udpHeader(1400), data...), nil))
+	r.arrive(packetBytes(peerA, "10.1.0.2", ProtoUDP, append(udpHeader(1400), data...), nil))
 	out := r.sent1()
 	if len(out) != 2 {
 		t.Fatalf("%d fragments", len(out))
 	}
 	// A fragment is fragmented again.
-	r.arrive(packet(peerA, "10.1.0.2", ProtoUDP, pattern(1400), func(h *wire.IPv4, _ *wire.IPv6) {
+	r.arrive(packetBytes(peerA, "10.1.0.2", ProtoUDP, pattern(1400), func(h *wire.IPv4, _ *wire.IPv6) {
 		h.FragmentOff, h.MoreFragments = 1480, true
 	}))
 	again := r.sent1()
@@ -161,16 +160,16 @@ func TestForwardSegments(t *testing.T) {
 			head := make([]byte, wire.TCPMinLen)
 			h := wire.TCP{Flags: wire.ACK}
 			h.Put(head)
-			in := packet(c.src, c.dst, ProtoTCP, append(head, pattern(5000)...), nil)
-			p := pkt.FromBytes(in)
+			in := packetBytes(c.src, c.dst, ProtoTCP, append(head, pattern(5000)...), nil)
+			p := packet.FromBytes(in)
 			net := len(in) - 5020
 			var sum wire.Checksum
 			sum.AddPseudo(addr(c.src), addr(c.dst), ProtoTCP, 5020)
 			p.Truncate(net + 16)
-			p.Payload.Append(buf.Copy([]byte{byte(sum.Partial() >> 8), byte(sum.Partial())}))
-			p.Payload.Append(buf.Copy(in[net+18:]))
+			p.Payload.Append(packet.Copy([]byte{byte(sum.Partial() >> 8), byte(sum.Partial())}))
+			p.Payload.Append(packet.Copy(in[net+18:]))
 			p.SegmentSize, p.ChecksumStart, p.ChecksumOffset = 1000, uint16(net), 16
-			r.do(func() { r.l.Input(r.eth, []*pkt.Packet{p}) })
+			r.do(func() { r.l.Input(r.eth, []*packet.Packet{p}) })
 			out := r.sent1()
 			want := 5
 			if takes {
@@ -194,7 +193,7 @@ func TestForwardSegments(t *testing.T) {
 func TestForwardingOff(t *testing.T) {
 	b := newBench(t, Config{})
 	b.do(func() { b.l.AddRoute(Route{Dst: prefix("0.0.0.0/0"), Via: addr("10.0.0.254")}) })
-	b.arrive(packet(peerA, "8.8.8.8", ProtoUDP, udpHeader(0), nil))
+	b.arrive(packetBytes(peerA, "8.8.8.8", ProtoUDP, udpHeader(0), nil))
 	if len(b.sent()) != 0 {
 		t.Error("forwarded")
 	}

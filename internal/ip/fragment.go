@@ -3,15 +3,14 @@ package ip
 import (
 	"syscall"
 
-	"usock/internal/buf"
-	"usock/internal/pkt"
 	"usock/internal/wire"
+	"usock/packet"
 )
 
 // fragment4 sends p, which begins behind the IPv4 header h, in pieces (RFC 791,
 // section 3.2). Each piece's payload is copied into a block of its own: a piece of
 // a packet may need more views than a packet has.
-func (l *Layer) fragment4(p *pkt.Packet, path *Path, h *wire.IPv4, mtu int, o *Out) error {
+func (l *Layer) fragment4(p *packet.Packet, path *Path, h *wire.IPv4, mtu int, o *Out) error {
 	defer p.Free()
 	base, more, opts := int(h.FragmentOff), h.MoreFragments, h.Options
 	if wire.CheckIPv4Options(opts) >= 0 {
@@ -45,7 +44,7 @@ func (l *Layer) fragment4(p *pkt.Packet, path *Path, h *wire.IPv4, mtu int, o *O
 
 // fragment6 sends p, which begins behind the IPv6 header h, in pieces (RFC 8200,
 // section 4.5).
-func (l *Layer) fragment6(p *pkt.Packet, path *Path, h *wire.IPv6, mtu int, o *Out) error {
+func (l *Layer) fragment6(p *packet.Packet, path *Path, h *wire.IPv6, mtu int, o *Out) error {
 	defer p.Free()
 	const hl = wire.IPv6Len + wire.IPv6FragmentLen
 	room := (mtu - hl) &^ 7
@@ -69,8 +68,8 @@ func (l *Layer) fragment6(p *pkt.Packet, path *Path, h *wire.IPv6, mtu int, o *O
 }
 
 // piece returns a packet with a copy of the bytes [off, off+n) of p as its payload.
-func piece(p *pkt.Packet, off, n int) *pkt.Packet {
-	b := buf.New(n)
+func piece(p *packet.Packet, off, n int) *packet.Packet {
+	b := packet.NewBlock(n)
 	k := 0
 	head := p.Head()
 	if off < len(head) {
@@ -79,7 +78,7 @@ func piece(p *pkt.Packet, off, n int) *pkt.Packet {
 	if k < n {
 		p.Payload.CopyTo(b.Bytes()[k:n], off+k-len(head))
 	}
-	f := pkt.New()
+	f := packet.New()
 	f.Payload.Append(b.View(0, n))
 	f.Trusted, f.Owner = p.Trusted, p.Owner
 	return f

@@ -8,9 +8,8 @@ import (
 	"syscall"
 	"testing"
 
-	"usock/internal/buf"
-	"usock/internal/pkt"
 	"usock/internal/wire"
+	"usock/packet"
 )
 
 // What one host fragments another one puts together, in any order.
@@ -147,7 +146,7 @@ func TestOutputTooLarge(t *testing.T) {
 
 // frag4 and frag6 return a fragment of a datagram.
 func frag4(id uint16, off int, more bool, data []byte) []byte {
-	return packet(peerA, hostA, ProtoUDP, data, func(h *wire.IPv4, _ *wire.IPv6) {
+	return packetBytes(peerA, hostA, ProtoUDP, data, func(h *wire.IPv4, _ *wire.IPv6) {
 		h.ID, h.FragmentOff, h.MoreFragments = id, uint16(off), more
 	})
 }
@@ -155,7 +154,7 @@ func frag4(id uint16, off int, more bool, data []byte) []byte {
 func frag6(id uint32, off int, more bool, data []byte) []byte {
 	b := make([]byte, wire.IPv6FragmentLen)
 	(&wire.FragmentHeader{ID: id, Off: uint16(off), More: more, Next: ProtoUDP}).Put(b)
-	return packet(peerB, hostB, wire.IPv6Fragment, append(b, data...), nil)
+	return packetBytes(peerB, hostB, wire.IPv6Fragment, append(b, data...), nil)
 }
 
 func TestReassemblyRefuses(t *testing.T) {
@@ -288,7 +287,7 @@ func TestReassemblyKeys(t *testing.T) {
 	d := append(udpHeader(8), pattern(8)...)
 	b.arrive(frag4(1, 0, true, d[:8]))
 	other := func(edit func(*wire.IPv4)) {
-		b.arrive(packet(peerA, hostA, ProtoUDP, d[8:], func(h *wire.IPv4, _ *wire.IPv6) {
+		b.arrive(packetBytes(peerA, hostA, ProtoUDP, d[8:], func(h *wire.IPv4, _ *wire.IPv6) {
 			h.ID, h.FragmentOff = 1, 8
 			edit(h)
 		}))
@@ -311,7 +310,7 @@ func TestReassemblyECN(t *testing.T) {
 		b := newBench(t, Config{})
 		tos := c.a
 		frag := func(off int, more bool, data []byte) {
-			b.arrive(packet(peerA, hostA, ProtoUDP, data, func(h *wire.IPv4, _ *wire.IPv6) {
+			b.arrive(packetBytes(peerA, hostA, ProtoUDP, data, func(h *wire.IPv4, _ *wire.IPv6) {
 				h.ID, h.FragmentOff, h.MoreFragments, h.TOS = 1, uint16(off), more, uint8(tos)
 			}))
 		}
@@ -340,9 +339,9 @@ func TestLargeSegments(t *testing.T) {
 			if path.MaxSegment != want || path.MTU != 1500 {
 				t.Errorf("%+v", path)
 			}
-			p := pkt.New()
+			p := packet.New()
 			p.SegmentSize = 1448
-			p.Payload.Append(buf.Copy(pattern(30000)))
+			p.Payload.Append(packet.Copy(pattern(30000)))
 			h := wire.TCP{Flags: wire.ACK}
 			h.Put(p.Prepend(wire.TCPMinLen))
 			b.h.Enter()
@@ -365,12 +364,12 @@ func TestHeaderIncluded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p := pkt.FromBytes(raw)
+		p := packet.FromBytes(raw)
 		b.h.Enter()
 		defer b.h.Leave()
 		return b.l.Output(p, &path, &Out{HeaderIncluded: true})
 	}
-	raw := packet(peerA, peerA, 99, pattern(30), func(h *wire.IPv4, _ *wire.IPv6) { h.TTL, h.ID, h.Src = 3, 0, addr("0.0.0.0") })
+	raw := packetBytes(peerA, peerA, 99, pattern(30), func(h *wire.IPv4, _ *wire.IPv6) { h.TTL, h.ID, h.Src = 3, 0, addr("0.0.0.0") })
 	raw[2], raw[3], raw[10], raw[11] = 9, 9, 9, 9 // length and checksum are Linux's to fill in
 	if err := send(peerA, raw); err != nil {
 		t.Fatal(err)
@@ -381,13 +380,13 @@ func TestHeaderIncluded(t *testing.T) {
 		wire.ChecksumOf(out[:n]) != 0 || !slices.Equal(out[n:], pattern(30)) {
 		t.Errorf("%+v %v", h, err)
 	}
-	if err := send(peerA, packet(hostA, peerA, 99, pattern(1481), nil)); !errors.Is(err, syscall.EMSGSIZE) {
+	if err := send(peerA, packetBytes(hostA, peerA, 99, pattern(1481), nil)); !errors.Is(err, syscall.EMSGSIZE) {
 		t.Error(err)
 	}
 	if err := send(peerA, make([]byte, 20)); !errors.Is(err, syscall.EINVAL) {
 		t.Error(err)
 	}
-	raw = packet(hostB, peerB, 99, pattern(30), nil)
+	raw = packetBytes(hostB, peerB, 99, pattern(30), nil)
 	if err := send(peerB, raw); err != nil || !slices.Equal(b.oneSent(), raw) {
 		t.Error(err)
 	}
@@ -403,7 +402,7 @@ func TestOutputLoopbackStaysIn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b.do(func() { b.l.Output(pkt.FromBytes(udpHeader(0)), &path, &Out{Proto: ProtoUDP}) })
+		b.do(func() { b.l.Output(packet.FromBytes(udpHeader(0)), &path, &Out{Proto: ProtoUDP}) })
 		if len(b.sent()) != 0 {
 			t.Errorf("%+v left the host", c)
 		}

@@ -6,9 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"usock/internal/buf"
-	"usock/internal/pkt"
 	"usock/internal/wire"
+	"usock/packet"
 )
 
 // FuzzLayerInput gives a forwarding host packets of any bytes, split anywhere. It
@@ -16,22 +15,22 @@ import (
 func FuzzLayerInput(f *testing.F) {
 	dgram := append(udpHeader(4), "data"...)
 	add := func(p []byte) { f.Add(p, uint8(0), false); f.Add(p, uint8(30), true) }
-	add(packet(peerA, hostA, ProtoUDP, dgram, nil))
-	add(packet(peerB, hostB, ProtoUDP, dgram, nil))
-	add(packet(peerA, hostA, ProtoUDP, dgram, func(h *wire.IPv4, _ *wire.IPv6) { h.Options = []byte{7, 7, 4, 0, 0, 0, 0, 0} }))
-	add(packet(peerA, "10.0.0.255", ProtoUDP, dgram, nil))
-	add(packet(peerA, "9.9.9.9", ProtoUDP, dgram, nil))
-	add(packet(peerA, hostA, ProtoICMP, icmp4(wire.ICMPv4Echo, 0, 1, pattern(10)), nil))
-	add(packet(peerA, hostA, ProtoICMP, icmp4(wire.ICMPv4Unreachable, 4, 1400, packet(hostA, peerA, ProtoTCP, pattern(20), nil)), nil))
-	add(packet(peerB, hostB, ProtoICMPv6, icmp6(peerB, hostB, wire.ICMPv6Echo, 0, 1, pattern(10)), nil))
-	add(packet(peerB, hostB, ProtoICMPv6, icmp6(peerB, hostB, wire.ICMPv6PacketTooBig, 0, 1300,
-		packet(hostB, peerB, wire.IPv6DestOpts, append([]byte{6, 0, 1, 4, 0, 0, 0, 0}, pattern(20)...), nil)), nil))
-	add(packet(peerB, hostB, wire.IPv6HopByHop, append([]byte{wire.IPv6Routing, 0, 5, 2, 0, 0, 1, 0, ProtoUDP, 0, 0, 0, 0, 0, 0, 0}, dgram...), nil))
-	add(packet(peerB, hostB, 200, dgram, nil))
+	add(packetBytes(peerA, hostA, ProtoUDP, dgram, nil))
+	add(packetBytes(peerB, hostB, ProtoUDP, dgram, nil))
+	add(packetBytes(peerA, hostA, ProtoUDP, dgram, func(h *wire.IPv4, _ *wire.IPv6) { h.Options = []byte{7, 7, 4, 0, 0, 0, 0, 0} }))
+	add(packetBytes(peerA, "10.0.0.255", ProtoUDP, dgram, nil))
+	add(packetBytes(peerA, "9.9.9.9", ProtoUDP, dgram, nil))
+	add(packetBytes(peerA, hostA, ProtoICMP, icmp4(wire.ICMPv4Echo, 0, 1, pattern(10)), nil))
+	add(packetBytes(peerA, hostA, ProtoICMP, icmp4(wire.ICMPv4Unreachable, 4, 1400, packetBytes(hostA, peerA, ProtoTCP, pattern(20), nil)), nil))
+	add(packetBytes(peerB, hostB, ProtoICMPv6, icmp6(peerB, hostB, wire.ICMPv6Echo, 0, 1, pattern(10)), nil))
+	add(packetBytes(peerB, hostB, ProtoICMPv6, icmp6(peerB, hostB, wire.ICMPv6PacketTooBig, 0, 1300,
+		packetBytes(hostB, peerB, wire.IPv6DestOpts, append([]byte{6, 0, 1, 4, 0, 0, 0, 0}, pattern(20)...), nil)), nil))
+	add(packetBytes(peerB, hostB, wire.IPv6HopByHop, append([]byte{wire.IPv6Routing, 0, 5, 2, 0, 0, 1, 0, ProtoUDP, 0, 0, 0, 0, 0, 0, 0}, dgram...), nil))
+	add(packetBytes(peerB, hostB, 200, dgram, nil))
 	add(frag4(1, 0, true, dgram[:8]))
 	add(frag6(1, 0, false, dgram))
 	f.Fuzz(func(t *testing.T, in []byte, cut uint8, trusted bool) {
-		if len(in) > buf.MaxBlock {
+		if len(in) > packet.MaxBlock {
 			return
 		}
 		b := newBench(t, Config{Forwarding: true})
@@ -41,11 +40,11 @@ func FuzzLayerInput(f *testing.F) {
 			b.l.AddRoute(Route{Dst: prefix("::/0"), Via: addr(peerB)})
 		})
 		k := min(int(cut), len(in), 150)
-		p := pkt.New()
+		p := packet.New()
 		copy(p.Prepend(k), in)
-		p.Payload.Append(buf.Copy(in[k:]))
+		p.Payload.Append(packet.Copy(in[k:]))
 		p.Trusted = trusted
-		b.do(func() { b.l.Input(b.eth, []*pkt.Packet{p}) })
+		b.do(func() { b.l.Input(b.eth, []*packet.Packet{p}) })
 		for _, out := range b.sent() {
 			switch {
 			case len(out) > 0 && out[0]>>4 == 4:

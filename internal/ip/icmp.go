@@ -5,13 +5,12 @@ import (
 	"net/netip"
 	"time"
 
-	"usock/internal/buf"
-	"usock/internal/pkt"
 	"usock/internal/wire"
+	"usock/packet"
 )
 
 // inputICMP4 takes over an ICMP message (RFC 1122, section 3.2.2).
-func (l *Layer) inputICMP4(p *pkt.Packet, m *Meta) {
+func (l *Layer) inputICMP4(p *packet.Packet, m *Meta) {
 	h, err := wire.ParseICMP(p.Front())
 	if err != nil {
 		l.malformed(m.Iface, p)
@@ -42,7 +41,7 @@ func (l *Layer) inputICMP4(p *pkt.Packet, m *Meta) {
 }
 
 // inputICMP6 takes over an ICMPv6 message (RFC 4443).
-func (l *Layer) inputICMP6(p *pkt.Packet, m *Meta) {
+func (l *Layer) inputICMP6(p *packet.Packet, m *Meta) {
 	h, err := wire.ParseICMP(p.Front())
 	if err != nil {
 		l.malformed(m.Iface, p)
@@ -71,20 +70,20 @@ func (l *Layer) inputICMP6(p *pkt.Packet, m *Meta) {
 	}
 }
 
-func (l *Layer) badChecksum(i *Iface, p *pkt.Packet) {
+func (l *Layer) badChecksum(i *Iface, p *packet.Packet) {
 	l.Stats.BadChecksum++
 	i.stats.RxErrors++
 	p.Free()
 }
 
-func (l *Layer) toTransport(p *pkt.Packet, m *Meta) {
+func (l *Layer) toTransport(p *packet.Packet, m *Meta) {
 	if t := l.table.Transport[m.Proto]; t == nil || !t.Input(p, m) {
 		p.Free()
 	}
 }
 
 // sumOf returns the checksum of p's bytes, beginning with the partial sum start.
-func sumOf(p *pkt.Packet, start uint16) uint16 {
+func sumOf(p *packet.Packet, start uint16) uint16 {
 	var c wire.Checksum
 	c.AddUint16(start)
 	c.Add(p.Head())
@@ -95,14 +94,14 @@ func sumOf(p *pkt.Packet, start uint16) uint16 {
 }
 
 // asked answers an echo request, if nobody else does.
-func (l *Layer) asked(p *pkt.Packet, m *Meta, h wire.ICMP, reply uint8) {
+func (l *Layer) asked(p *packet.Packet, m *Meta, h wire.ICMP, reply uint8) {
 	if l.table.Echo == nil || !l.table.Echo(p, m, h) {
 		l.echo(p, m, h, reply)
 	}
 }
 
 // echo turns the request p into the reply. Its data is sent back as it lies.
-func (l *Layer) echo(p *pkt.Packet, m *Meta, h wire.ICMP, reply uint8) {
+func (l *Layer) echo(p *packet.Packet, m *Meta, h wire.ICMP, reply uint8) {
 	src, ifindex := m.Dst, 0
 	if m.Multicast() {
 		src = netip.Addr{}
@@ -117,7 +116,7 @@ func (l *Layer) echo(p *pkt.Packet, m *Meta, h wire.ICMP, reply uint8) {
 	}
 	o := Out{Src: path.Src, Dst: m.Src, Proto: m.Proto, TOS: m.TOS, Flow: m.Flow}
 	p.Consume(wire.ICMPLen)
-	p.ChecksumStart, p.ChecksumOffset, p.Owner = 0, 0, pkt.Owner{}
+	p.ChecksumStart, p.ChecksumOffset, p.Owner = 0, 0, packet.Owner{}
 	r := wire.ICMP{Type: reply, Info: h.Info}
 	if m.V6 {
 		o.Checksum = ChecksumICMPv6
@@ -140,7 +139,7 @@ const (
 // sendError4 answers the packet p, whose header m.Header was consumed, with an ICMP
 // error, unless the rules forbid one (RFC 1122, section 3.2.2). p stays the
 // caller's. firstFragment is false for later fragments.
-func (l *Layer) sendError4(p *pkt.Packet, m *Meta, firstFragment bool, typ, code uint8, info uint32) {
+func (l *Layer) sendError4(p *packet.Packet, m *Meta, firstFragment bool, typ, code uint8, info uint32) {
 	if m.Broadcast || m.Multicast() || !firstFragment {
 		return
 	}
@@ -158,7 +157,7 @@ func (l *Layer) sendError4(p *pkt.Packet, m *Meta, firstFragment bool, typ, code
 
 // sendError6 answers the packet p with an ICMPv6 error, unless the rules forbid one
 // (RFC 4443, section 2.4(e)). p stays the caller's.
-func (l *Layer) sendError6(p *pkt.Packet, m *Meta, typ, code uint8, info uint32) {
+func (l *Layer) sendError6(p *packet.Packet, m *Meta, typ, code uint8, info uint32) {
 	if m.Src.IsUnspecified() || m.Src.IsMulticast() {
 		return
 	}
@@ -177,7 +176,7 @@ func (l *Layer) sendError6(p *pkt.Packet, m *Meta, typ, code uint8, info uint32)
 
 // sendError builds the message and sends it. room is how much of the packet may be
 // quoted.
-func (l *Layer) sendError(p *pkt.Packet, m *Meta, proto uint8, h wire.ICMP, room int) {
+func (l *Layer) sendError(p *packet.Packet, m *Meta, proto uint8, h wire.ICMP, room int) {
 	src, ifindex := netip.Addr{}, 0
 	if !m.Multicast() && l.IsLocal(m.Dst) {
 		src = m.Dst
@@ -195,11 +194,11 @@ func (l *Layer) sendError(p *pkt.Packet, m *Meta, proto uint8, h wire.ICMP, room
 	}
 	l.Stats.ICMPOut++
 	n := min(room, len(m.Header)+p.Len())
-	q := buf.New(n)
+	q := packet.NewBlock(n)
 	k := copy(q.Bytes()[:n], m.Header)
 	k += copy(q.Bytes()[k:n], p.Head())
 	p.Payload.CopyTo(q.Bytes()[k:n], 0)
-	e := pkt.New()
+	e := packet.New()
 	e.Payload.Append(q.View(0, n))
 	b := e.Prepend(wire.ICMPLen)
 	h.Put(b)

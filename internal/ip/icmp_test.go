@@ -35,31 +35,31 @@ func icmp6(src, dst string, typ, code uint8, info uint32, data []byte) []byte {
 func TestEchoFromLink(t *testing.T) {
 	b := newBench(t, Config{})
 	data := pattern(101)
-	b.arrive(packet(peerA, hostA, ProtoICMP, icmp4(wire.ICMPv4Echo, 0, 0x12340001, data), func(h *wire.IPv4, _ *wire.IPv6) { h.TOS = 0x10 }))
+	b.arrive(packetBytes(peerA, hostA, ProtoICMP, icmp4(wire.ICMPv4Echo, 0, 0x12340001, data), func(h *wire.IPv4, _ *wire.IPv6) { h.TOS = 0x10 }))
 	h4, _, body := validate(t, b.oneSent())
 	m, _ := wire.ParseICMP(body)
 	if h4.Src != addr(hostA) || h4.Dst != addr(peerA) || h4.TOS != 0x10 || m.Type != wire.ICMPv4EchoReply || m.Info != 0x12340001 ||
 		!bytes.Equal(body[8:], data) || wire.ChecksumOf(body) != 0 {
 		t.Errorf("%+v %+v", h4, m)
 	}
-	b.arrive(packet(peerB, hostB, ProtoICMPv6, icmp6(peerB, hostB, wire.ICMPv6Echo, 0, 0x12340002, data), nil))
+	b.arrive(packetBytes(peerB, hostB, ProtoICMPv6, icmp6(peerB, hostB, wire.ICMPv6Echo, 0, 0x12340002, data), nil))
 	_, h6, body := validate(t, b.oneSent())
 	m, _ = wire.ParseICMP(body)
 	if h6.Src != addr(hostB) || h6.Dst != addr(peerB) || m.Type != wire.ICMPv6EchoReply || m.Info != 0x12340002 || !bytes.Equal(body[8:], data) {
 		t.Errorf("%+v %+v", h6, m)
 	}
 	// All nodes answer with an address of their own (RFC 4443, section 4.2).
-	b.arrive(packet("fe80::2", "ff02::1", ProtoICMPv6, icmp6("fe80::2", "ff02::1", wire.ICMPv6Echo, 0, 1, nil), nil))
+	b.arrive(packetBytes("fe80::2", "ff02::1", ProtoICMPv6, icmp6("fe80::2", "ff02::1", wire.ICMPv6Echo, 0, 1, nil), nil))
 	_, h6, _ = validate(t, b.oneSent())
 	if h6.Src != addr("fe80::1") || h6.Dst != addr("fe80::2") {
 		t.Errorf("%+v", h6)
 	}
 	// A broadcast request is not answered, nor one with a bad checksum.
-	b.arrive(packet(peerA, "10.0.0.255", ProtoICMP, icmp4(wire.ICMPv4Echo, 0, 1, nil), nil))
-	bad := packet(peerA, hostA, ProtoICMP, icmp4(wire.ICMPv4Echo, 0, 1, data), nil)
+	b.arrive(packetBytes(peerA, "10.0.0.255", ProtoICMP, icmp4(wire.ICMPv4Echo, 0, 1, nil), nil))
+	bad := packetBytes(peerA, hostA, ProtoICMP, icmp4(wire.ICMPv4Echo, 0, 1, data), nil)
 	bad[30] ^= 1
 	b.arrive(bad)
-	bad6 := packet(peerB, hostB, ProtoICMPv6, icmp6(peerB, hostB, wire.ICMPv6Echo, 0, 1, data), nil)
+	bad6 := packetBytes(peerB, hostB, ProtoICMPv6, icmp6(peerB, hostB, wire.ICMPv6Echo, 0, 1, data), nil)
 	bad6[50] ^= 1
 	b.arrive(bad6)
 	if n := len(b.sent()); n != 0 {
@@ -113,7 +113,7 @@ func TestPortUnreachable(t *testing.T) {
 func TestUnreachableToLink(t *testing.T) {
 	b := newBench(t, Config{})
 	b.udp.refuse = true
-	in := packet(peerA, hostA, ProtoUDP, append(udpHeader(1000), pattern(1000)...), func(h *wire.IPv4, _ *wire.IPv6) {
+	in := packetBytes(peerA, hostA, ProtoUDP, append(udpHeader(1000), pattern(1000)...), func(h *wire.IPv4, _ *wire.IPv6) {
 		h.Options = []byte{wire.IPv4OptNOP, wire.IPv4OptNOP, wire.IPv4OptNOP, wire.IPv4OptEnd}
 	})
 	b.arrive(in)
@@ -122,7 +122,7 @@ func TestUnreachableToLink(t *testing.T) {
 	if m.Type != wire.ICMPv4Unreachable || m.Code != wire.ICMPv4PortUnreachable || h.TotalLen != maxError4 || !bytes.Equal(body[8:], in[:len(body)-8]) {
 		t.Errorf("%+v %+v", h, m)
 	}
-	in = packet(peerB, hostB, ProtoUDP, append(udpHeader(1400), pattern(1400)...), nil)
+	in = packetBytes(peerB, hostB, ProtoUDP, append(udpHeader(1400), pattern(1400)...), nil)
 	b.arrive(in)
 	_, h6, body := validate(t, b.oneSent())
 	m, _ = wire.ParseICMP(body)
@@ -130,23 +130,23 @@ func TestUnreachableToLink(t *testing.T) {
 		t.Errorf("%+v %+v", h6, m)
 	}
 	// Unknown protocols.
-	b.arrive(packet(peerA, hostA, 200, pattern(20), nil))
+	b.arrive(packetBytes(peerA, hostA, 200, pattern(20), nil))
 	_, _, body = validate(t, b.oneSent())
 	if body[0] != wire.ICMPv4Unreachable || body[1] != wire.ICMPv4ProtoUnreachable {
 		t.Errorf("%x", body[:8])
 	}
-	in = packet(peerB, hostB, wire.IPv6DestOpts, append([]byte{200, 0, 1, 4, 0, 0, 0, 0}, pattern(20)...), nil)
+	in = packetBytes(peerB, hostB, wire.IPv6DestOpts, append([]byte{200, 0, 1, 4, 0, 0, 0, 0}, pattern(20)...), nil)
 	b.arrive(in)
 	_, _, body = validate(t, b.oneSent())
 	if m, _ := wire.ParseICMP(body); m.Type != wire.ICMPv6ParameterProblem || m.Code != wire.ICMPv6UnknownNext || m.Info != 40 {
 		t.Errorf("%+v", m)
 	}
-	b.arrive(packet(peerB, hostB, 200, pattern(20), nil))
+	b.arrive(packetBytes(peerB, hostB, 200, pattern(20), nil))
 	_, _, body = validate(t, b.oneSent())
 	if m, _ := wire.ParseICMP(body); m.Type != wire.ICMPv6ParameterProblem || m.Info != 6 {
 		t.Errorf("%+v", m)
 	}
-	b.arrive(packet(peerB, hostB, wire.IPv6NoNext, nil, nil))
+	b.arrive(packetBytes(peerB, hostB, wire.IPv6NoNext, nil, nil))
 	if n := len(b.sent()); n != 0 {
 		t.Errorf("%d answers to no next header", n)
 	}
@@ -159,16 +159,16 @@ func TestNoErrorAbout(t *testing.T) {
 	b.udp.refuse = true
 	dgram := append(udpHeader(4), "data"...)
 	for name, p := range map[string][]byte{
-		"an ICMP error":        packet(peerA, hostA, ProtoICMP, icmp4(wire.ICMPv4Unreachable, 3, 0, pattern(40)), nil),
-		"a broadcast":          packet(peerA, "10.0.0.255", ProtoUDP, dgram, nil),
-		"a limited broadcast":  packet(peerA, "255.255.255.255", ProtoUDP, dgram, nil),
-		"a group":              packet(peerA, "224.0.0.1", ProtoUDP, dgram, nil),
-		"a source of nobody":   packet("0.0.0.0", "255.255.255.255", ProtoUDP, dgram, nil),
-		"a reserved source":    packet("240.0.0.1", hostA, ProtoUDP, dgram, nil),
-		"an ICMPv6 error":      packet(peerB, hostB, ProtoICMPv6, icmp6(peerB, hostB, 100, 0, 0, pattern(60)), nil),
-		"an IPv6 group":        packet(peerB, "ff02::1", ProtoUDP, dgram, nil),
-		"an unspecified IPv6":  packet("::", hostB, ProtoUDP, dgram, nil),
-		"an unknown ICMP type": packet(peerA, hostA, ProtoICMP, icmp4(77, 0, 0, nil), nil),
+		"an ICMP error":        packetBytes(peerA, hostA, ProtoICMP, icmp4(wire.ICMPv4Unreachable, 3, 0, pattern(40)), nil),
+		"a broadcast":          packetBytes(peerA, "10.0.0.255", ProtoUDP, dgram, nil),
+		"a limited broadcast":  packetBytes(peerA, "255.255.255.255", ProtoUDP, dgram, nil),
+		"a group":              packetBytes(peerA, "224.0.0.1", ProtoUDP, dgram, nil),
+		"a source of nobody":   packetBytes("0.0.0.0", "255.255.255.255", ProtoUDP, dgram, nil),
+		"a reserved source":    packetBytes("240.0.0.1", hostA, ProtoUDP, dgram, nil),
+		"an ICMPv6 error":      packetBytes(peerB, hostB, ProtoICMPv6, icmp6(peerB, hostB, 100, 0, 0, pattern(60)), nil),
+		"an IPv6 group":        packetBytes(peerB, "ff02::1", ProtoUDP, dgram, nil),
+		"an unspecified IPv6":  packetBytes("::", hostB, ProtoUDP, dgram, nil),
+		"an unknown ICMP type": packetBytes(peerA, hostA, ProtoICMP, icmp4(77, 0, 0, nil), nil),
 	} {
 		b.arrive(p)
 		if n := len(b.sent()); n != 0 {
@@ -182,7 +182,7 @@ func TestErrorRateLimit(t *testing.T) {
 	b.udp.refuse = true
 	count := func(src string, n int) int {
 		for range n {
-			b.arrive(packet(src, hostA, ProtoUDP, udpHeader(0), nil))
+			b.arrive(packetBytes(src, hostA, ProtoUDP, udpHeader(0), nil))
 		}
 		return len(b.sent())
 	}
@@ -199,7 +199,7 @@ func TestErrorRateLimit(t *testing.T) {
 	b.do(func() { b.l.AddRoute(Route{Dst: prefix("10.0.0.0/8"), Iface: b.eth}) })
 	for i := range 2 * maxLimited {
 		src := netip.AddrFrom4([4]byte{10, 9, byte(i >> 8), byte(i)})
-		b.arrive(packet(src.String(), hostA, ProtoUDP, udpHeader(0), nil))
+		b.arrive(packetBytes(src.String(), hostA, ProtoUDP, udpHeader(0), nil))
 	}
 	b.sent()
 	if n := len(b.l.limits.buckets); n != maxLimited {
@@ -213,8 +213,8 @@ func TestErrorRateLimit(t *testing.T) {
 
 func TestErrorTranslation(t *testing.T) {
 	b := newBench(t, Config{})
-	sent4 := packet(hostA, peerA, ProtoTCP, pattern(20), nil)
-	sent6 := packet(hostB, peerB, ProtoTCP, pattern(20), nil)
+	sent4 := packetBytes(hostA, peerA, ProtoTCP, pattern(20), nil)
+	sent6 := packetBytes(hostB, peerB, ProtoTCP, pattern(20), nil)
 	router4, router6 := "10.0.0.254", "2001:db8::fe"
 	for _, c := range []struct {
 		v6        bool
@@ -245,9 +245,9 @@ func TestErrorTranslation(t *testing.T) {
 		{true, wire.ICMPv6ParameterProblem, 0, 0, syscall.EPROTO, true, 0},
 	} {
 		if c.v6 {
-			b.arrive(packet(router6, hostB, ProtoICMPv6, icmp6(router6, hostB, c.typ, c.code, c.info, sent6), nil))
+			b.arrive(packetBytes(router6, hostB, ProtoICMPv6, icmp6(router6, hostB, c.typ, c.code, c.info, sent6), nil))
 		} else {
-			b.arrive(packet(router4, hostA, ProtoICMP, icmp4(c.typ, c.code, c.info, sent4), nil))
+			b.arrive(packetBytes(router4, hostA, ProtoICMP, icmp4(c.typ, c.code, c.info, sent4), nil))
 		}
 		e := b.tcp.oneError()
 		if e.Errno != c.errno || e.Hard != c.hard || e.MTU != c.mtu || e.Type != c.typ || e.Code != c.code || e.V6 != c.v6 || !slices.Equal(e.Quote, pattern(20)) {
@@ -256,14 +256,14 @@ func TestErrorTranslation(t *testing.T) {
 	}
 	// Errors that are not believed: about a packet of somebody else, a later
 	// fragment, too little of the packet, redirects and source quench.
-	notOurs := packet(peerA, hostA, ProtoTCP, pattern(20), nil)
-	later := packet(hostA, peerA, ProtoTCP, pattern(20), func(h *wire.IPv4, _ *wire.IPv6) { h.FragmentOff = 8 })
+	notOurs := packetBytes(peerA, hostA, ProtoTCP, pattern(20), nil)
+	later := packetBytes(hostA, peerA, ProtoTCP, pattern(20), func(h *wire.IPv4, _ *wire.IPv6) { h.FragmentOff = 8 })
 	for _, q := range [][]byte{notOurs, later, sent4[:27], sent4[:19], nil} {
-		b.arrive(packet(router4, hostA, ProtoICMP, icmp4(wire.ICMPv4Unreachable, 1, 0, q), nil))
+		b.arrive(packetBytes(router4, hostA, ProtoICMP, icmp4(wire.ICMPv4Unreachable, 1, 0, q), nil))
 	}
-	b.arrive(packet(router4, hostA, ProtoICMP, icmp4(wire.ICMPv4SourceQuench, 0, 0, sent4), nil))
-	b.arrive(packet(router4, hostA, ProtoICMP, icmp4(wire.ICMPv4Redirect, 0, 0, sent4), nil))
-	b.arrive(packet(router6, hostB, ProtoICMPv6, icmp6(router6, hostB, wire.ICMPv6Unreachable, 0, 0, sent6[:47]), nil))
+	b.arrive(packetBytes(router4, hostA, ProtoICMP, icmp4(wire.ICMPv4SourceQuench, 0, 0, sent4), nil))
+	b.arrive(packetBytes(router4, hostA, ProtoICMP, icmp4(wire.ICMPv4Redirect, 0, 0, sent4), nil))
+	b.arrive(packetBytes(router6, hostB, ProtoICMPv6, icmp6(router6, hostB, wire.ICMPv6Unreachable, 0, 0, sent6[:47]), nil))
 	if len(b.tcp.errs) != 0 {
 		t.Errorf("%+v", b.tcp.errs)
 	}
@@ -275,8 +275,8 @@ func TestErrorQuotesExtensions(t *testing.T) {
 	fh := make([]byte, wire.IPv6FragmentLen)
 	(&wire.FragmentHeader{Next: ProtoUDP, More: true, ID: 5}).Put(fh)
 	body := slices.Concat([]byte{wire.IPv6Fragment, 0, 1, 4, 0, 0, 0, 0}, fh, udpHeader(8))
-	sent := packet(hostB, peerB, wire.IPv6DestOpts, body, nil)
-	b.arrive(packet(peerB, hostB, ProtoICMPv6, icmp6(peerB, hostB, wire.ICMPv6Unreachable, 4, 0, sent), nil))
+	sent := packetBytes(hostB, peerB, wire.IPv6DestOpts, body, nil)
+	b.arrive(packetBytes(peerB, hostB, ProtoICMPv6, icmp6(peerB, hostB, wire.ICMPv6Unreachable, 4, 0, sent), nil))
 	if e := b.udp.oneError(); e.Proto != ProtoUDP || !slices.Equal(e.Quote, udpHeader(8)) {
 		t.Errorf("%+v", e)
 	}

@@ -6,7 +6,7 @@ import (
 	"syscall"
 
 	"usock/internal/host"
-	"usock/internal/pkt"
+	"usock/packet"
 )
 
 // IfaceConfig describes an interface.
@@ -307,7 +307,7 @@ func (l *Layer) IsBroadcast(a netip.Addr) bool {
 }
 
 // transmit sends p, a complete packet, through the interface and takes it over.
-func (i *Iface) transmit(p *pkt.Packet) {
+func (i *Iface) transmit(p *packet.Packet) {
 	i.stats.TxPackets++
 	i.stats.TxBytes += uint64(p.Len())
 	if i.cfg.Out == nil {

@@ -3,21 +3,20 @@ package ip
 import (
 	"net/netip"
 
-	"usock/internal/buf"
-	"usock/internal/pkt"
 	"usock/internal/wire"
+	"usock/packet"
 )
 
 // Input takes over the packets of batch, which a link delivered to i. The slice
 // stays the caller's.
-func (l *Layer) Input(i *Iface, batch []*pkt.Packet) {
+func (l *Layer) Input(i *Iface, batch []*packet.Packet) {
 	for _, p := range batch {
 		l.receive(i, p, false)
 	}
 }
 
 // inputLooped takes a packet from the host's loopback queue.
-func (l *Layer) inputLooped(p *pkt.Packet) {
+func (l *Layer) inputLooped(p *packet.Packet) {
 	i, copied := l.lo, false
 	if len(l.looped) > 0 {
 		if at, ok := l.looped[p]; ok {
@@ -30,7 +29,7 @@ func (l *Layer) inputLooped(p *pkt.Packet) {
 
 // receive takes over a packet that came in on i. copied says that it is a copy of
 // one that this host has sent there.
-func (l *Layer) receive(i *Iface, p *pkt.Packet, copied bool) {
+func (l *Layer) receive(i *Iface, p *packet.Packet, copied bool) {
 	if l.closed || i == nil || i.index == 0 {
 		p.Free()
 		return
@@ -53,13 +52,13 @@ func (l *Layer) receive(i *Iface, p *pkt.Packet, copied bool) {
 	}
 }
 
-func (l *Layer) malformed(i *Iface, p *pkt.Packet) {
+func (l *Layer) malformed(i *Iface, p *packet.Packet) {
 	l.Stats.Malformed++
 	i.stats.RxErrors++
 	p.Free()
 }
 
-func (l *Layer) martian(i *Iface, p *pkt.Packet) {
+func (l *Layer) martian(i *Iface, p *packet.Packet) {
 	l.Stats.Martian++
 	i.stats.RxDropped++
 	p.Free()
@@ -67,14 +66,14 @@ func (l *Layer) martian(i *Iface, p *pkt.Packet) {
 
 // pullUp makes the first n bytes of p stand in one piece. It reports false if p
 // has not so many, or is larger than a block.
-func pullUp(p *pkt.Packet, n int) bool {
+func pullUp(p *packet.Packet, n int) bool {
 	if len(p.Front()) >= n {
 		return true
 	}
-	if p.Len() < n || p.Len() > buf.MaxBlock {
+	if p.Len() < n || p.Len() > packet.MaxBlock {
 		return false
 	}
-	b := buf.New(p.Len())
+	b := packet.NewBlock(p.Len())
 	k := copy(b.Bytes(), p.Head())
 	k += p.Payload.CopyTo(b.Bytes()[k:], 0)
 	p.Truncate(0)
@@ -84,7 +83,7 @@ func pullUp(p *pkt.Packet, n int) bool {
 
 // keepHeader stores the first n bytes of p as the packet's header and consumes
 // them. What stands in the head stays there; bytes of a block may go with it.
-func (l *Layer) keepHeader(p *pkt.Packet, n int) {
+func (l *Layer) keepHeader(p *packet.Packet, n int) {
 	m := &l.meta
 	if h := p.Head(); len(h) >= n && m.Header == nil {
 		m.Header = h[:n:n]
@@ -95,7 +94,7 @@ func (l *Layer) keepHeader(p *pkt.Packet, n int) {
 	p.Consume(n)
 }
 
-func (l *Layer) input4(i *Iface, p *pkt.Packet, copied bool) {
+func (l *Layer) input4(i *Iface, p *packet.Packet, copied bool) {
 	if !pullUp(p, wire.IPv4MinLen) || !pullUp(p, int(p.Front()[0]&15)*4) {
 		l.malformed(i, p)
 		return
@@ -176,7 +175,7 @@ func (l *Layer) plausible4(i *Iface, h *wire.IPv4, broadcast bool) bool {
 
 // checkOptions4 frees p and returns false if its options forbid to accept it:
 // they make no sense, or ask for source routing (RFC 7126, sections 4.3 and 4.4).
-func (l *Layer) checkOptions4(p *pkt.Packet, m *Meta, h *wire.IPv4) bool {
+func (l *Layer) checkOptions4(p *packet.Packet, m *Meta, h *wire.IPv4) bool {
 	at := wire.CheckIPv4Options(h.Options)
 	if at >= 0 {
 		n := h.Len()
@@ -200,7 +199,7 @@ func (l *Layer) checkOptions4(p *pkt.Packet, m *Meta, h *wire.IPv4) bool {
 	return true
 }
 
-func (l *Layer) input6(i *Iface, p *pkt.Packet, copied bool) {
+func (l *Layer) input6(i *Iface, p *packet.Packet, copied bool) {
 	if !pullUp(p, wire.IPv6Len) {
 		l.malformed(i, p)
 		return
@@ -269,7 +268,7 @@ func (l *Layer) plausible6(i *Iface, h *wire.IPv6) bool {
 
 // chain6 goes through the extension headers, of which the first has type m.Proto,
 // and delivers what they lead to.
-func (l *Layer) chain6(p *pkt.Packet, m *Meta, first bool) {
+func (l *Layer) chain6(p *packet.Packet, m *Meta, first bool) {
 	for {
 		if !isExtension(m.Proto) {
 			l.deliver(p, m)
@@ -316,7 +315,7 @@ func isExtension(next uint8) bool {
 }
 
 // fault6 answers and frees a packet whose extension headers cannot be accepted.
-func (l *Layer) fault6(p *pkt.Packet, m *Meta, c *wire.IPv6Chain) {
+func (l *Layer) fault6(p *packet.Packet, m *Meta, c *wire.IPv6Chain) {
 	l.Stats.Malformed++
 	m.Iface.stats.RxErrors++
 	if c.Fault == wire.Complain || c.Fault == wire.ComplainHost && !m.Multicast() {
@@ -347,7 +346,7 @@ func (l *Layer) nextAt(m *Meta) int {
 }
 
 // deliver hands a whole datagram to the transport, and takes it over.
-func (l *Layer) deliver(p *pkt.Packet, m *Meta) {
+func (l *Layer) deliver(p *packet.Packet, m *Meta) {
 	if !ensureTransport(p, m.Proto) {
 		l.malformed(m.Iface, p)
 		return
@@ -388,7 +387,7 @@ func (l *Layer) deliver(p *pkt.Packet, m *Meta) {
 // ensureTransport makes the transport header stand in one piece. It reports false
 // if that is impossible. A packet too short for its header is the transport's
 // business.
-func ensureTransport(p *pkt.Packet, proto uint8) bool {
+func ensureTransport(p *packet.Packet, proto uint8) bool {
 	need := 8
 	if proto == ProtoTCP {
 		need = wire.TCPMinLen

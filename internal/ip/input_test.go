@@ -6,16 +6,15 @@ import (
 	"syscall"
 	"testing"
 
-	"usock/internal/buf"
-	"usock/internal/pkt"
 	"usock/internal/wire"
+	"usock/packet"
 )
 
 func TestInputDelivers(t *testing.T) {
 	b := newBench(t, Config{})
 	body := append(udpHeader(100), pattern(100)...)
 	opts := []byte{wire.IPv4OptRouterAlert, 4, 0, 0}
-	in := packet(peerA, hostA, ProtoUDP, body, func(h *wire.IPv4, _ *wire.IPv6) { h.TOS, h.TTL, h.Options = 3, 7, opts })
+	in := packetBytes(peerA, hostA, ProtoUDP, body, func(h *wire.IPv4, _ *wire.IPv6) { h.TOS, h.TTL, h.Options = 3, 7, opts })
 	padded := append(slices.Clone(in), make([]byte, 20)...) // link padding
 	for _, p := range [][]byte{in, padded} {
 		b.arrive(p)
@@ -26,7 +25,7 @@ func TestInputDelivers(t *testing.T) {
 			t.Errorf("%+v", g)
 		}
 	}
-	in = packet(peerB, hostB, ProtoUDP, body, func(_ *wire.IPv4, h *wire.IPv6) { h.TOS, h.HopLimit, h.Flow = 0xe1, 7, 0x12345 })
+	in = packetBytes(peerB, hostB, ProtoUDP, body, func(_ *wire.IPv4, h *wire.IPv6) { h.TOS, h.HopLimit, h.Flow = 0xe1, 7, 0x12345 })
 	b.arrive(in)
 	g := b.udp.one()
 	m := g.meta
@@ -44,22 +43,22 @@ func TestInputSplit(t *testing.T) {
 	ext := []byte{wire.IPv6DestOpts, 0, 1, 4, 0, 0, 0, 0, ProtoUDP, 1, 1, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 	body := append(udpHeader(100), pattern(100)...)
 	for _, whole := range [][]byte{
-		packet(peerA, hostA, ProtoUDP, body, nil),
-		packet(peerB, hostB, ProtoUDP, body, nil),
-		packet(peerB, hostB, wire.IPv6HopByHop, append(slices.Clone(ext), body...), nil),
+		packetBytes(peerA, hostA, ProtoUDP, body, nil),
+		packetBytes(peerB, hostB, ProtoUDP, body, nil),
+		packetBytes(peerB, hostB, wire.IPv6HopByHop, append(slices.Clone(ext), body...), nil),
 	} {
 		for cut := 1; cut < len(whole)-90; cut++ {
 			for _, inHead := range []bool{false, true} {
 				b := newBench(t, Config{})
-				p := pkt.New()
+				p := packet.New()
 				if inHead {
 					copy(p.Prepend(cut), whole)
 				} else {
-					p.Payload.Append(buf.Copy(whole[:cut]))
+					p.Payload.Append(packet.Copy(whole[:cut]))
 				}
-				p.Payload.Append(buf.Copy(whole[cut : cut+1]))
-				p.Payload.Append(buf.Copy(whole[cut+1:]))
-				b.do(func() { b.l.Input(b.eth, []*pkt.Packet{p}) })
+				p.Payload.Append(packet.Copy(whole[cut : cut+1]))
+				p.Payload.Append(packet.Copy(whole[cut+1:]))
+				b.do(func() { b.l.Input(b.eth, []*packet.Packet{p}) })
 				g := b.udp.one()
 				if !slices.Equal(g.data, body) || !slices.Equal(g.header, whole[:len(whole)-len(body)]) {
 					t.Fatalf("cut at %d: %x", cut, g.header)
@@ -73,7 +72,7 @@ func TestInputExtensionHeaders(t *testing.T) {
 	b := newBench(t, Config{})
 	body := append(udpHeader(4), "data"...)
 	routing := []byte{ProtoUDP, 0, 4, 0, 0, 0, 0, 0}
-	in := packet(peerB, hostB, wire.IPv6Routing, append(slices.Clone(routing), body...), nil)
+	in := packetBytes(peerB, hostB, wire.IPv6Routing, append(slices.Clone(routing), body...), nil)
 	b.arrive(in)
 	if g := b.udp.one(); g.meta.Proto != ProtoUDP || len(g.header) != 48 || !slices.Equal(g.data, body) {
 		t.Errorf("%+v", g)
@@ -91,18 +90,18 @@ func TestInputExtensionHeaders(t *testing.T) {
 		}
 	}
 	routing[3] = 2
-	complain("segments left", packet(peerB, hostB, wire.IPv6Routing, append(slices.Clone(routing), body...), nil), wire.ICMPv6ErroneousField, 42)
+	complain("segments left", packetBytes(peerB, hostB, wire.IPv6Routing, append(slices.Clone(routing), body...), nil), wire.ICMPv6ErroneousField, 42)
 	unknown := []byte{ProtoUDP, 0, 0x80, 4, 0, 0, 0, 0}
-	complain("unknown option", packet(peerB, hostB, wire.IPv6HopByHop, append(slices.Clone(unknown), body...), nil), wire.ICMPv6UnknownOption, 42)
-	complain("unknown option to a group", packet(peerB, "ff02::1", wire.IPv6HopByHop, append(slices.Clone(unknown), body...), nil), wire.ICMPv6UnknownOption, 42)
+	complain("unknown option", packetBytes(peerB, hostB, wire.IPv6HopByHop, append(slices.Clone(unknown), body...), nil), wire.ICMPv6UnknownOption, 42)
+	complain("unknown option to a group", packetBytes(peerB, "ff02::1", wire.IPv6HopByHop, append(slices.Clone(unknown), body...), nil), wire.ICMPv6UnknownOption, 42)
 	second := slices.Concat([]byte{wire.IPv6HopByHop, 0, 1, 4, 0, 0, 0, 0}, []byte{ProtoUDP, 0, 1, 4, 0, 0, 0, 0}, body)
-	complain("hop-by-hop second", packet(peerB, hostB, wire.IPv6DestOpts, second, nil), wire.ICMPv6UnknownNext, 40)
+	complain("hop-by-hop second", packetBytes(peerB, hostB, wire.IPv6DestOpts, second, nil), wire.ICMPv6UnknownNext, 40)
 	b.clock.Advance(forgetAfter)
 	unknown[2] = 0xc0
-	b.arrive(packet(peerB, "ff02::1", wire.IPv6HopByHop, append(slices.Clone(unknown), body...), nil))
+	b.arrive(packetBytes(peerB, "ff02::1", wire.IPv6HopByHop, append(slices.Clone(unknown), body...), nil))
 	unknown[2] = 0x40
-	b.arrive(packet(peerB, hostB, wire.IPv6HopByHop, append(slices.Clone(unknown), body...), nil))
-	b.arrive(packet(peerB, hostB, wire.IPv6HopByHop, []byte{ProtoUDP, 9, 0, 0, 0, 0, 0, 0}, nil))
+	b.arrive(packetBytes(peerB, hostB, wire.IPv6HopByHop, append(slices.Clone(unknown), body...), nil))
+	b.arrive(packetBytes(peerB, hostB, wire.IPv6HopByHop, []byte{ProtoUDP, 9, 0, 0, 0, 0, 0, 0}, nil))
 	if len(b.sent()) != 0 || len(b.udp.take()) != 0 {
 		t.Error("complaint or delivery")
 	}
@@ -119,17 +118,17 @@ func TestInputMartians(t *testing.T) {
 		{"::ffff:10.0.0.2", hostB}, {peerB, "::ffff:10.0.0.1"}, {peerB, "ff01::1"}, {peerB, "ff00::1"},
 	} {
 		martians := b.l.Stats.Martian
-		b.arrive(packet(c.src, c.dst, ProtoUDP, udpHeader(0), nil))
+		b.arrive(packetBytes(c.src, c.dst, ProtoUDP, udpHeader(0), nil))
 		if len(b.udp.take()) != 0 || b.l.Stats.Martian != martians+1 || len(b.sent()) != 0 {
 			t.Errorf("%v accepted", c)
 		}
 	}
 	// A host that has no address yet.
-	b.arrive(packet("0.0.0.0", "255.255.255.255", ProtoUDP, udpHeader(0), nil))
+	b.arrive(packetBytes("0.0.0.0", "255.255.255.255", ProtoUDP, udpHeader(0), nil))
 	if g := b.udp.one(); !g.meta.Broadcast {
 		t.Errorf("%+v", g.meta)
 	}
-	b.arrive(packet("::", hostB, ProtoUDP, udpHeader(0), nil))
+	b.arrive(packetBytes("::", hostB, ProtoUDP, udpHeader(0), nil))
 	b.udp.one()
 }
 
@@ -140,7 +139,7 @@ func TestInputNotLocal(t *testing.T) {
 		{peerB, "2001:db8::77"}, {"fe80::2", "fe80::77"}, {peerB, "ff02::77"},
 	} {
 		n := b.l.Stats.NotLocal
-		b.arrive(packet(c.src, c.dst, ProtoUDP, udpHeader(0), nil))
+		b.arrive(packetBytes(c.src, c.dst, ProtoUDP, udpHeader(0), nil))
 		if len(b.udp.take()) != 0 || b.l.Stats.NotLocal != n+1 || len(b.sent()) != 0 {
 			t.Errorf("%v: not dropped silently", c)
 		}
@@ -149,8 +148,8 @@ func TestInputNotLocal(t *testing.T) {
 
 func TestInputMalformed(t *testing.T) {
 	b := newBench(t, Config{})
-	good := packet(peerA, hostA, ProtoUDP, udpHeader(0), nil)
-	good6 := packet(peerB, hostB, ProtoUDP, udpHeader(0), nil)
+	good := packetBytes(peerA, hostA, ProtoUDP, udpHeader(0), nil)
+	good6 := packetBytes(peerB, hostB, ProtoUDP, udpHeader(0), nil)
 	edit := func(p []byte, at int, v byte) []byte {
 		c := slices.Clone(p)
 		c[at] = v
@@ -163,7 +162,7 @@ func TestInputMalformed(t *testing.T) {
 		"longer than packet": good[:27],
 		"short IPv6":         good6[:39],
 		"payload missing":    good6[:47],
-		"options":            packet(peerA, hostA, ProtoUDP, udpHeader(0), func(h *wire.IPv4, _ *wire.IPv6) { h.Options = []byte{7, 1, 0, 0} }),
+		"options":            packetBytes(peerA, hostA, ProtoUDP, udpHeader(0), func(h *wire.IPv4, _ *wire.IPv6) { h.Options = []byte{7, 1, 0, 0} }),
 	} {
 		n := b.l.Stats.Malformed
 		b.arrive(p)
@@ -180,7 +179,7 @@ func TestInputMalformed(t *testing.T) {
 	if len(b.udp.take()) != 0 || b.l.Stats.BadChecksum != 1 {
 		t.Error("bad header checksum accepted")
 	}
-	b.arrive(packet(peerA, hostA, ProtoUDP, udpHeader(0), func(h *wire.IPv4, _ *wire.IPv6) { h.Options = []byte{wire.IPv4OptLSRR, 7, 4, 1, 2, 3, 4, 0} }))
+	b.arrive(packetBytes(peerA, hostA, ProtoUDP, udpHeader(0), func(h *wire.IPv4, _ *wire.IPv6) { h.Options = []byte{wire.IPv4OptLSRR, 7, 4, 1, 2, 3, 4, 0} }))
 	if len(b.udp.take()) != 0 || b.l.Stats.Martian != 1 {
 		t.Error("source route accepted")
 	}
@@ -196,9 +195,9 @@ func TestClosed(t *testing.T) {
 	b.arrive(frag4(1, 0, true, pattern(8)))
 	b.do(b.l.Close)
 	b.arrive(frag4(1, 8, true, pattern(8)))
-	b.arrive(packet(peerA, hostA, ProtoUDP, udpHeader(0), nil))
+	b.arrive(packetBytes(peerA, hostA, ProtoUDP, udpHeader(0), nil))
 	b.h.Enter()
-	err = b.l.Output(pkt.FromBytes(udpHeader(0)), &path, &Out{Proto: ProtoUDP})
+	err = b.l.Output(packet.FromBytes(udpHeader(0)), &path, &Out{Proto: ProtoUDP})
 	b.h.Leave()
 	if len(b.udp.take()) != 0 || len(b.l.frags.all) != 0 || b.h.Timers() != 0 || !errors.Is(err, syscall.ENETDOWN) || len(b.sent()) != 0 {
 		t.Error("still at work", err)
@@ -212,25 +211,25 @@ type tap struct {
 	errs int
 }
 
-func (r *tap) Tap(*pkt.Packet, *Meta) bool { r.n++; return r.take }
-func (r *tap) Error(*Error)                { r.errs++ }
+func (r *tap) Tap(*packet.Packet, *Meta) bool { r.n++; return r.take }
+func (r *tap) Error(*Error)                   { r.errs++ }
 
 func TestRawTap(t *testing.T) {
 	b := newBench(t, Config{})
 	r := new(tap)
 	b.l.table.Raw = r
-	b.arrive(packet(peerA, hostA, ProtoUDP, udpHeader(0), nil))
+	b.arrive(packetBytes(peerA, hostA, ProtoUDP, udpHeader(0), nil))
 	b.udp.one()
-	b.arrive(packet(peerA, hostA, 99, udpHeader(0), nil))
+	b.arrive(packetBytes(peerA, hostA, 99, udpHeader(0), nil))
 	if len(b.sent()) != 1 {
 		t.Error("no protocol unreachable")
 	}
 	r.take = true
-	b.arrive(packet(peerA, hostA, 99, udpHeader(0), nil))
+	b.arrive(packetBytes(peerA, hostA, 99, udpHeader(0), nil))
 	if len(b.sent()) != 0 || r.n != 3 {
 		t.Error("protocol unreachable although a raw socket took it")
 	}
-	b.arrive(packet(peerA, hostA, ProtoICMP, icmp4(wire.ICMPv4Unreachable, 1, 0, packet(hostA, peerA, 99, pattern(8), nil)), nil))
+	b.arrive(packetBytes(peerA, hostA, ProtoICMP, icmp4(wire.ICMPv4Unreachable, 1, 0, packetBytes(hostA, peerA, 99, pattern(8), nil)), nil))
 	if r.errs != 1 {
 		t.Error("no error")
 	}
@@ -247,7 +246,7 @@ func TestMulticast(t *testing.T) {
 				t.Fatal(err)
 			}
 			o.Proto, o.Checksum = ProtoUDP, ChecksumUDP
-			p := pkt.New()
+			p := packet.New()
 			copy(p.Prepend(wire.UDPLen), udpHeader(0))
 			b.do(func() {
 				if err := b.l.Output(p, &path, &o); err != nil {
@@ -260,7 +259,7 @@ func TestMulticast(t *testing.T) {
 		if len(b.udp.take()) != 0 || len(b.sent()) != 1 {
 			t.Error("heard without having joined, or not sent")
 		}
-		b.arrive(packet(c.peer, c.group, ProtoUDP, udpHeader(0), nil))
+		b.arrive(packetBytes(c.peer, c.group, ProtoUDP, udpHeader(0), nil))
 		if len(b.udp.take()) != 0 {
 			t.Error("received without having joined")
 		}
@@ -285,7 +284,7 @@ func TestMulticast(t *testing.T) {
 		if len(b.sent()) != 0 {
 			t.Error("HostOnly")
 		}
-		b.arrive(packet(c.peer, c.group, ProtoUDP, udpHeader(0), nil))
+		b.arrive(packetBytes(c.peer, c.group, ProtoUDP, udpHeader(0), nil))
 		b.udp.one()
 		b.do(func() {
 			if b.l.Leave(b.eth, addr(c.group), &Filter{}) != nil || !b.eth.hears(addr(c.group), addr(c.peer)) || b.l.Leave(b.eth, addr(c.group), &Filter{}) != nil ||
@@ -340,10 +339,10 @@ func TestLinkLocalNeedsItsLink(t *testing.T) {
 		other = b.l.AddIface(IfaceConfig{Name: "eth1", Out: b.h.NewPort(b.wire)})
 		b.l.AddAddr(other, prefix("fe80::9/64"))
 	})
-	in := packet("fe80::2", "fe80::1", ProtoUDP, udpHeader(0), nil)
+	in := packetBytes("fe80::2", "fe80::1", ProtoUDP, udpHeader(0), nil)
 	b.arrive(in)
 	b.udp.one()
-	b.do(func() { b.l.Input(other, []*pkt.Packet{pkt.FromBytes(in)}) })
+	b.do(func() { b.l.Input(other, []*packet.Packet{packet.FromBytes(in)}) })
 	if len(b.udp.take()) != 0 {
 		t.Error("accepted on another link")
 	}
@@ -366,7 +365,7 @@ func TestNoAllocations(t *testing.T) {
 		head := udpHeader(0)
 		got := testing.AllocsPerRun(1000, func() {
 			b.h.Enter()
-			p := pkt.New()
+			p := packet.New()
 			copy(p.Prepend(len(head)), head)
 			b.l.Output(p, &path, &o)
 			b.h.Leave()
@@ -382,8 +381,8 @@ func TestNoAllocations(t *testing.T) {
 
 type counter struct{ n *int }
 
-func (c counter) Input(p *pkt.Packet, _ *Meta) bool { *c.n++; p.Free(); return true }
-func (c counter) Error(*Error)                      {}
+func (c counter) Input(p *packet.Packet, _ *Meta) bool { *c.n++; p.Free(); return true }
+func (c counter) Error(*Error)                         {}
 
 func BenchmarkLoopback(b *testing.B) {
 	tb := newBench(b, Config{})
@@ -397,7 +396,7 @@ func BenchmarkLoopback(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				tb.h.Enter()
-				p := pkt.New()
+				p := packet.New()
 				copy(p.Prepend(len(head)), head)
 				tb.l.Output(p, &path, &o)
 				tb.h.Leave()
@@ -410,7 +409,7 @@ func BenchmarkLoopback(b *testing.B) {
 func TestAdmissionEnds(t *testing.T) {
 	for _, c := range []struct{ src, dst, own string }{{peerA, hostA, hostA + "/24"}, {peerB, hostB, hostB + "/64"}} {
 		b := newBench(t, Config{})
-		in := packet(c.src, c.dst, ProtoUDP, udpHeader(0), nil)
+		in := packetBytes(c.src, c.dst, ProtoUDP, udpHeader(0), nil)
 		for range 3 {
 			b.arrive(in)
 			b.udp.one()

@@ -16,9 +16,9 @@ import (
 
 	"usock/clock"
 	"usock/internal/host"
-	"usock/internal/pkt"
 	"usock/internal/wire"
 	"usock/link"
+	"usock/packet"
 )
 
 // The kernel is at 10.99.0.1 and fd99::1, the layer at .2 and ::2.
@@ -87,7 +87,7 @@ func newKernelTest(t *testing.T) *kernelTest {
 	k.h.Leave()
 	var reader sync.WaitGroup
 	reader.Go(func() {
-		batch := make([]*pkt.Packet, 64)
+		batch := make([]*packet.Packet, 64)
 		for {
 			n, err := dev.Recv(batch)
 			if err != nil {
@@ -112,7 +112,7 @@ func newKernelTest(t *testing.T) *kernelTest {
 // echoServer is a transport that sends datagrams to port 7 back.
 type echoServer kernelTest
 
-func (s *echoServer) Input(p *pkt.Packet, m *Meta) bool {
+func (s *echoServer) Input(p *packet.Packet, m *Meta) bool {
 	h, err := wire.ParseUDP(p.Front())
 	if err != nil || h.DstPort != 7 {
 		return err != nil
@@ -129,7 +129,7 @@ func (s *echoServer) send(dst netip.Addr, port uint16, data []byte) {
 		s.t.Error(err)
 		return
 	}
-	p := pkt.FromBytes(data)
+	p := packet.FromBytes(data)
 	h := wire.UDP{SrcPort: 7, DstPort: port, Len: uint16(wire.UDPLen + len(data))}
 	h.Put(p.Prepend(wire.UDPLen))
 	if err := s.l.Output(p, &path, &Out{Proto: ProtoUDP, Checksum: ChecksumUDP}); err != nil {

@@ -6,9 +6,9 @@ import (
 	"time"
 
 	"usock/internal/host"
-	"usock/internal/pkt"
 	"usock/internal/timer"
 	"usock/internal/wire"
+	"usock/packet"
 )
 
 // Numbers of the protocols that the layer itself knows (IANA, protocol numbers).
@@ -26,7 +26,7 @@ type Transport interface {
 	// all of it that arrived in one piece. If nobody wants the packet, Input
 	// returns false and leaves p as it was: the layer then answers with an ICMP
 	// error, where the rules allow one, and frees it.
-	Input(p *pkt.Packet, m *Meta) bool
+	Input(p *packet.Packet, m *Meta) bool
 
 	// Error reports an ICMP error about a packet that this host seems to have
 	// sent. Whether to believe it (RFC 5927) is the transport's business; one that
@@ -38,7 +38,7 @@ type Transport interface {
 type Raw interface {
 	// Tap may look at p and clone it, but neither keeps nor changes it. It reports
 	// whether somebody took a copy: no protocol-unreachable error is sent then.
-	Tap(p *pkt.Packet, m *Meta) bool
+	Tap(p *packet.Packet, m *Meta) bool
 
 	// Error reports an ICMP error before the transport hears of it.
 	Error(e *Error)
@@ -53,7 +53,7 @@ type Table struct {
 
 	// Echo, if not nil, is shown echo requests before they are answered. Those that it
 	// takes over (true) it answers.
-	Echo func(p *pkt.Packet, m *Meta, h wire.ICMP) bool
+	Echo func(p *packet.Packet, m *Meta, h wire.ICMP) bool
 }
 
 // Config says how a layer behaves. Its zero value is a host with Linux's defaults.
@@ -109,7 +109,7 @@ type Layer struct {
 
 	// looped says which interface a packet in the host's loopback queue stands
 	// for, if it is not lo: copies of multicasts and broadcasts.
-	looped map[*pkt.Packet]*Iface
+	looped map[*packet.Packet]*Iface
 
 	meta    Meta   // of the packet that is being received
 	scratch []byte // its header, where that is not in the packet's head
@@ -137,7 +137,7 @@ func New(h *host.Host, cfg Config, table *Table) *Layer {
 		own:        make(map[netip.Addr]*ownAddr),
 		broadcasts: make(map[netip.Addr]int),
 		mtus:       make(map[netip.Addr]pathMTU),
-		looped:     make(map[*pkt.Packet]*Iface),
+		looped:     make(map[*packet.Packet]*Iface),
 		identKey:   [2]uint64{cfg.Rand() | 1, cfg.Rand() | 1},
 	}
 	l.timer.Owner = l

@@ -7,10 +7,9 @@ import (
 	"testing"
 
 	"usock/clock"
-	"usock/internal/buf"
 	"usock/internal/host"
-	"usock/internal/pkt"
 	"usock/internal/wire"
+	"usock/packet"
 )
 
 // got is a packet that a transport was given.
@@ -28,7 +27,7 @@ type fake struct {
 	errs   []Error
 }
 
-func (f *fake) Input(p *pkt.Packet, m *Meta) bool {
+func (f *fake) Input(p *packet.Packet, m *Meta) bool {
 	if f.refuse {
 		return false
 	}
@@ -71,9 +70,9 @@ func (f *fake) oneError() Error {
 }
 
 // wireSender is a link that keeps what it is sent.
-type wireSender struct{ out []*pkt.Packet }
+type wireSender struct{ out []*packet.Packet }
 
-func (w *wireSender) Send(batch []*pkt.Packet) int {
+func (w *wireSender) Send(batch []*packet.Packet) int {
 	w.out = append(w.out, batch...)
 	return len(batch)
 }
@@ -104,8 +103,8 @@ func newBench(t testing.TB, cfg Config) *bench {
 }
 
 func newBenchIface(t testing.TB, cfg Config, eth IfaceConfig) *bench {
-	buf.Track(true)
-	live := buf.Live()
+	packet.Track(true)
+	live := packet.Live()
 	b := &bench{t: t, clock: new(clock.Manual), wire: new(wireSender)}
 	b.h = host.New(b.clock)
 	b.tcp, b.udp, b.icmp = &fake{t: t}, &fake{t: t}, &fake{t: t}
@@ -128,7 +127,7 @@ func newBenchIface(t testing.TB, cfg Config, eth IfaceConfig) *bench {
 	t.Cleanup(func() {
 		b.do(func() { b.l.Close(); b.h.Close() })
 		b.sent()
-		if n := buf.Live() - live; n != 0 {
+		if n := packet.Live() - live; n != 0 {
 			t.Errorf("%d blocks not released", n)
 		}
 	})
@@ -164,7 +163,7 @@ func (b *bench) oneSent() []byte {
 
 // arrive has the link deliver the packet with the bytes.
 func (b *bench) arrive(bytes []byte) {
-	b.do(func() { b.l.Input(b.eth, []*pkt.Packet{pkt.FromBytes(bytes)}) })
+	b.do(func() { b.l.Input(b.eth, []*packet.Packet{packet.FromBytes(bytes)}) })
 }
 
 func (b *bench) route(dst, src string, ifindex int) (Path, error) {
@@ -184,11 +183,11 @@ func (b *bench) send(dst string, head, data []byte, o Out) error {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	p := pkt.New()
+	p := packet.New()
 	copy(p.Prepend(len(head)), head)
 	for len(data) > 0 {
-		n := min(len(data), buf.MaxBlock)
-		p.Payload.Append(buf.Copy(data[:n]))
+		n := min(len(data), packet.MaxBlock)
+		p.Payload.Append(packet.Copy(data[:n]))
 		data = data[n:]
 	}
 	b.h.Enter()
@@ -206,8 +205,8 @@ func udpHeader(n int) []byte {
 	return b
 }
 
-// packet returns a whole packet with the transport bytes.
-func packet(src, dst string, proto uint8, transport []byte, edit func(*wire.IPv4, *wire.IPv6)) []byte {
+// packetBytes returns a whole packet with the transport bytes.
+func packetBytes(src, dst string, proto uint8, transport []byte, edit func(*wire.IPv4, *wire.IPv6)) []byte {
 	if s := addr(src); s.Is4() {
 		h := wire.IPv4{Src: s, Dst: addr(dst), TTL: 64, Proto: proto, ID: 7}
 		if edit != nil {

@@ -6,8 +6,8 @@ import (
 	"net/netip"
 	"syscall"
 
-	"usock/internal/pkt"
 	"usock/internal/wire"
+	"usock/packet"
 )
 
 // Where the checksum stands in a transport header: values of Out.Checksum.
@@ -66,7 +66,7 @@ type Out struct {
 
 // Output sends p, which begins with the transport header, along path. It takes
 // over p, also when it fails.
-func (l *Layer) Output(p *pkt.Packet, path *Path, o *Out) error {
+func (l *Layer) Output(p *packet.Packet, path *Path, o *Out) error {
 	if l.closed || path.Iface == nil || path.Iface.index == 0 {
 		p.Free()
 		return syscall.ENETDOWN
@@ -151,7 +151,7 @@ func (l *Layer) Output(p *pkt.Packet, path *Path, o *Out) error {
 
 // send passes a complete packet to the path's interface, and a copy to this host
 // where it belongs to a group or network that hears itself.
-func (l *Layer) send(p *pkt.Packet, path *Path, src, dst netip.Addr, o *Out) {
+func (l *Layer) send(p *packet.Packet, path *Path, src, dst netip.Addr, o *Out) {
 	i := path.Iface
 	if o.Copy != nil && *o.Copy == nil {
 		*o.Copy = p.AppendTo(nil)
@@ -172,7 +172,7 @@ func (l *Layer) send(p *pkt.Packet, path *Path, src, dst netip.Addr, o *Out) {
 
 // checksum fills in the transport checksum, or leaves it to the link. hl is the
 // length of the network header that is to come in front.
-func (l *Layer) checksum(p *pkt.Packet, path *Path, src, dst netip.Addr, o *Out, hl int, whole bool) {
+func (l *Layer) checksum(p *packet.Packet, path *Path, src, dst netip.Addr, o *Out, hl int, whole bool) {
 	if o.Checksum == 0 {
 		return
 	}
@@ -220,7 +220,7 @@ func (l *Layer) ident(dst netip.Addr) uint16 {
 }
 
 // outputIncluded sends a packet that brings its own network header.
-func (l *Layer) outputIncluded(p *pkt.Packet, path *Path, o *Out) error {
+func (l *Layer) outputIncluded(p *packet.Packet, path *Path, o *Out) error {
 	n := p.Len()
 	b := p.AppendTo(make([]byte, 0, n))
 	owner := p.Owner
@@ -237,7 +237,7 @@ func (l *Layer) outputIncluded(p *pkt.Packet, path *Path, o *Out) error {
 	default:
 		src = netip.AddrFrom16([16]byte(b[8:24]))
 	}
-	p = pkt.FromBytes(b)
+	p = packet.FromBytes(b)
 	p.Owner, p.ForHost = owner, path.Iface.cfg.Loopback
 	l.send(p, path, src, path.Dst, o)
 	return nil

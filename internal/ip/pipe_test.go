@@ -8,11 +8,10 @@ import (
 	"testing"
 
 	"usock/clock"
-	"usock/internal/buf"
 	"usock/internal/host"
-	"usock/internal/pkt"
 	"usock/internal/wire"
 	"usock/link"
+	"usock/packet"
 )
 
 // member is a host on a pipe. Its transport answers requests (odd ports) and
@@ -40,7 +39,7 @@ func newMember(t *testing.T, end link.Direct, addrs ...string) *member {
 		}
 	}
 	m.h.Leave()
-	end.Deliver(func(batch []*pkt.Packet) {
+	end.Deliver(func(batch []*packet.Packet) {
 		m.h.Enter()
 		m.l.Input(i, batch)
 		m.h.Leave()
@@ -56,7 +55,7 @@ func newMember(t *testing.T, end link.Direct, addrs ...string) *member {
 }
 
 // Input implements Transport.
-func (m *member) Input(p *pkt.Packet, meta *Meta) bool {
+func (m *member) Input(p *packet.Packet, meta *Meta) bool {
 	b := p.AppendTo(nil)
 	p.Free()
 	h, err := wire.ParseUDP(b)
@@ -85,8 +84,8 @@ func (m *member) send(dst netip.Addr, port uint16, id uint32, n int) {
 		m.t.Error(err)
 		return
 	}
-	p := pkt.New()
-	p.Payload.Append(buf.Copy(pattern(n)))
+	p := packet.New()
+	p.Payload.Append(packet.Copy(pattern(n)))
 	binary.BigEndian.PutUint32(p.Prepend(4), id)
 	h := wire.UDP{SrcPort: 9, DstPort: port, Len: uint16(wire.UDPLen + 4 + n)}
 	h.Put(p.Prepend(wire.UDPLen))
@@ -98,10 +97,10 @@ func (m *member) send(dst netip.Addr, port uint16, id uint32, n int) {
 // Two hosts that talk over a pipe, each from several goroutines at once, lose
 // nothing and keep nothing, whatever the sizes.
 func TestPipeBetweenHosts(t *testing.T) {
-	buf.Track(true)
-	live := buf.Live()
+	packet.Track(true)
+	live := packet.Live()
 	t.Cleanup(func() {
-		if n := buf.Live() - live; n != 0 {
+		if n := packet.Live() - live; n != 0 {
 			t.Errorf("%d blocks not released", n)
 		}
 	})
@@ -172,7 +171,7 @@ func TestLoopbackRecorded(t *testing.T) {
 	m.l = New(m.h, Config{}, &table)
 	i := m.l.AddIface(IfaceConfig{Name: "lo", Loopback: true, Checksum: true, Segments: true, Out: m.h.NewPort(lo)})
 	m.h.Leave()
-	lo.Deliver(func(batch []*pkt.Packet) {
+	lo.Deliver(func(batch []*packet.Packet) {
 		m.h.Enter()
 		m.l.Input(i, batch)
 		m.h.Leave()

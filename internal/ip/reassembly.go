@@ -5,10 +5,9 @@ import (
 	"slices"
 	"time"
 
-	"usock/internal/buf"
-	"usock/internal/pkt"
 	"usock/internal/timer"
 	"usock/internal/wire"
+	"usock/packet"
 )
 
 // Bounds on fragments that wait for others, against peers that never send the
@@ -31,7 +30,7 @@ type fragKey struct {
 // fragment is a run of bytes that has arrived. It owns a reference for its view.
 type fragment struct {
 	off int
-	v   buf.View
+	v   packet.View
 }
 
 func (f *fragment) end() int { return f.off + f.v.Len() }
@@ -47,7 +46,7 @@ type partial struct {
 	expires time.Duration
 	serial  uint64 // of two datagrams the older one's is lower
 	trusted bool
-	owner   pkt.Owner
+	owner   packet.Owner
 	ecn     uint8 // bit 1<<codepoint for each ECN codepoint seen
 
 	// Of the first fragment; header is nil while that is missing.
@@ -158,7 +157,7 @@ func (r *reassembly) timeExceeded(x *partial) {
 	if x.header == nil || x.iface.index == 0 {
 		return
 	}
-	p := pkt.New()
+	p := packet.New()
 	f := x.pieces[0]
 	f.v.Retain()
 	p.Payload.Append(f.v)
@@ -174,7 +173,7 @@ func (r *reassembly) timeExceeded(x *partial) {
 
 // input4 takes over a fragment, whose header was consumed, and returns the whole
 // datagram if that is complete now, else nil.
-func (r *reassembly) input4(p *pkt.Packet, m *Meta, h *wire.IPv4) *pkt.Packet {
+func (r *reassembly) input4(p *packet.Packet, m *Meta, h *wire.IPv4) *packet.Packet {
 	n := p.Len()
 	if h.MoreFragments && n&7 != 0 || int(h.FragmentOff)+n+len(m.Header) > maxLen4 || n == 0 {
 		r.layer.malformed(m.Iface, p)
@@ -186,7 +185,7 @@ func (r *reassembly) input4(p *pkt.Packet, m *Meta, h *wire.IPv4) *pkt.Packet {
 
 // input6 takes over a fragment, whose headers were consumed up to and including
 // the fragment header, which is at byte at of m.Header.
-func (r *reassembly) input6(p *pkt.Packet, m *Meta, f *wire.FragmentHeader, at int) *pkt.Packet {
+func (r *reassembly) input6(p *packet.Packet, m *Meta, f *wire.FragmentHeader, at int) *packet.Packet {
 	n := p.Len()
 	problem := uint32(0)
 	switch {
@@ -209,7 +208,7 @@ func (r *reassembly) input6(p *pkt.Packet, m *Meta, f *wire.FragmentHeader, at i
 // insert stores the bytes of p from off on. Fragments that overlap are not of one
 // mind, and the whole datagram is dropped (RFC 5722; Linux does so in IPv4 too);
 // one that came twice is ignored.
-func (r *reassembly) insert(p *pkt.Packet, m *Meta, k fragKey, off int, more bool, wait time.Duration) *pkt.Packet {
+func (r *reassembly) insert(p *packet.Packet, m *Meta, k fragKey, off int, more bool, wait time.Duration) *packet.Packet {
 	defer p.Free()
 	x := r.all[k]
 	if x == nil {
@@ -273,31 +272,31 @@ func (r *reassembly) evict() {
 
 // single returns all bytes of p in one view with a reference of its own. What would
 // hold much more memory than it has bytes is copied.
-func single(p *pkt.Packet) buf.View {
+func single(p *packet.Packet) packet.View {
 	if v := p.Payload.Views(); len(p.Head()) == 0 && len(v) == 1 && v[0].Cap() <= 4*v[0].Len() {
 		v[0].Retain()
 		return v[0]
 	}
-	b := buf.New(p.Len())
+	b := packet.NewBlock(p.Len())
 	n := copy(b.Bytes(), p.Head())
 	n += p.Payload.CopyTo(b.Bytes()[n:], 0)
 	return b.View(0, n)
 }
 
 // complete puts x together and makes m what its header said.
-func (r *reassembly) complete(x *partial, m *Meta) *pkt.Packet {
+func (r *reassembly) complete(x *partial, m *Meta) *packet.Packet {
 	l := r.layer
 	const notECT, ce = 1 << 0, 1 << 3
 	if x.ecn&notECT != 0 && x.ecn&ce != 0 {
 		r.fail(x) // RFC 3168, section 5.3
 		return nil
 	}
-	b := buf.New(x.total)
+	b := packet.NewBlock(x.total)
 	n := 0
 	for _, f := range x.pieces {
 		n += copy(b.Bytes()[n:], f.v.Bytes())
 	}
-	p := pkt.New()
+	p := packet.New()
 	p.Payload.Append(b.View(0, n))
 	p.Trusted, p.Owner = x.trusted, x.owner
 	proto := x.meta.Proto

@@ -3,16 +3,15 @@ package offload
 import (
 	"encoding/binary"
 
-	"usock/internal/buf"
-	"usock/internal/pkt"
 	"usock/internal/wire"
+	"usock/packet"
 )
 
 // Complete fills in the checksum of p that was left to a device, if any, and
 // removes the note. p begins skip bytes behind the start of its network header,
 // but not behind the start of the transport header. It reports false, and changes
 // nothing, if the note points beyond the packet.
-func Complete(p *pkt.Packet, skip int) bool {
+func Complete(p *packet.Packet, skip int) bool {
 	if p.ChecksumOffset == 0 {
 		return true
 	}
@@ -36,7 +35,7 @@ func Complete(p *pkt.Packet, skip int) bool {
 const udpField = 6 // where a UDP header has its checksum
 
 // sumFrom returns the sum over p's bytes from start on.
-func sumFrom(p *pkt.Packet, start int) (c wire.Checksum) {
+func sumFrom(p *packet.Packet, start int) (c wire.Checksum) {
 	if h := p.Head(); start < len(h) {
 		c.Add(h[start:])
 		start = 0
@@ -56,19 +55,19 @@ func sumFrom(p *pkt.Packet, start int) (c wire.Checksum) {
 
 // own makes the first n bytes of p bytes that nothing else refers to: in its head
 // or, where that is too small, in a block made for it. p has at least n bytes.
-func own(p *pkt.Packet, n int) {
+func own(p *packet.Packet, n int) {
 	h := len(p.Head())
 	if h >= n {
 		return
 	}
-	if h == 0 && n <= pkt.Headroom {
-		var b [pkt.Headroom]byte
+	if h == 0 && n <= packet.Headroom {
+		var b [packet.Headroom]byte
 		p.Payload.CopyTo(b[:n], 0)
 		p.Payload.TrimFront(n)
 		copy(p.Prepend(n), b[:n])
 		return
 	}
-	b := buf.New(p.Len())
+	b := packet.NewBlock(p.Len())
 	k := copy(b.Bytes(), p.Head())
 	k += p.Payload.CopyTo(b.Bytes()[k:], 0)
 	p.Truncate(0)
@@ -76,4 +75,4 @@ func own(p *pkt.Packet, n int) {
 }
 
 // writable returns the bytes that own has provided.
-func writable(p *pkt.Packet) []byte { return p.Front() }
+func writable(p *packet.Packet) []byte { return p.Front() }

@@ -3,5 +3,5 @@
 // that fit. A link that takes such packets and hands them to something that does
 // not understand the notes calls it, as does a host that forwards them.
 //
-// offload may import pkt, buf and wire. Begin with checksum.go.
+// offload may import relay, buf and wire. Begin with checksum.go.
 package offload

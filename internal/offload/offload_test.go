@@ -6,16 +6,15 @@ import (
 	"net/netip"
 	"testing"
 
-	"usock/internal/buf"
-	"usock/internal/pkt"
 	"usock/internal/wire"
+	"usock/packet"
 )
 
 func leakCheck(t testing.TB) {
-	buf.Track(true)
-	live := buf.Live()
+	packet.Track(true)
+	live := packet.Live()
 	t.Cleanup(func() {
-		if n := buf.Live() - live; n != 0 {
+		if n := packet.Live() - live; n != 0 {
 			t.Errorf("%d blocks not released", n)
 		}
 	})
@@ -30,11 +29,11 @@ func pattern(n int) []byte {
 }
 
 // segment returns a packet with a large TCP segment, its checksum partial.
-func segment(v6 bool, size int, data ...[]byte) *pkt.Packet {
-	p := pkt.New()
+func segment(v6 bool, size int, data ...[]byte) *packet.Packet {
+	p := packet.New()
 	n := 0
 	for _, d := range data {
-		p.Payload.Append(buf.Copy(d))
+		p.Payload.Append(packet.Copy(d))
 		n += len(d)
 	}
 	src, dst := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2")
@@ -63,7 +62,7 @@ func segment(v6 bool, size int, data ...[]byte) *pkt.Packet {
 		p.ChecksumStart = wire.IPv4MinLen
 	}
 	p.SegmentSize = uint16(size)
-	p.Owner = pkt.Owner{PID: 1, Socket: 2}
+	p.Owner = packet.Owner{PID: 1, Socket: 2}
 	return p
 }
 
@@ -106,7 +105,7 @@ func TestSegment(t *testing.T) {
 			p := segment(v6, 1000, d[:n/3], d[n/3:n/2], d[n/2:])
 			var got []byte
 			i := 0
-			ok := Segment(p, func(s *pkt.Packet) {
+			ok := Segment(p, func(s *packet.Packet) {
 				defer s.Free()
 				if s.ChecksumOffset != 0 || s.SegmentSize != 0 || s.Owner.Socket != 2 {
 					t.Errorf("notes %+v", s.Owner)
@@ -136,7 +135,7 @@ func TestSegment(t *testing.T) {
 
 func TestSegmentRefuses(t *testing.T) {
 	leakCheck(t)
-	emit := func(p *pkt.Packet) { t.Error("emitted"); p.Free() }
+	emit := func(p *packet.Packet) { t.Error("emitted"); p.Free() }
 	for name, edit := range map[string]func([]byte){
 		"UDP":      func(b []byte) { b[9] = 17 },
 		"fragment": func(b []byte) { b[6] = 0x20 },
@@ -159,7 +158,7 @@ func TestSegmentRefuses(t *testing.T) {
 func TestSegmentNoNote(t *testing.T) {
 	leakCheck(t)
 	n := 0
-	Segment(segment(true, 0, pattern(101)), func(p *pkt.Packet) {
+	Segment(segment(true, 0, pattern(101)), func(p *packet.Packet) {
 		n++
 		check(t, p.AppendTo(nil))
 		p.Free()
@@ -176,9 +175,9 @@ func TestComplete(t *testing.T) {
 	defer whole.Free()
 	raw := whole.AppendTo(nil)
 	for _, cut := range []int{0, 10, 20, 36, 40, 52, len(raw) - 1} {
-		p := pkt.New()
+		p := packet.New()
 		copy(p.Prepend(min(cut, 150)), raw)
-		b := buf.New(len(raw))
+		b := packet.NewBlock(len(raw))
 		n := copy(b.Bytes(), raw[min(cut, 150):])
 		b.Retain()
 		p.Payload.Append(b.View(0, n))
@@ -209,16 +208,16 @@ func FuzzSegment(f *testing.F) {
 		p.Free()
 	}
 	f.Fuzz(func(t *testing.T, b []byte, size, start, field uint16, cut uint8) {
-		if len(b) > buf.MaxBlock {
+		if len(b) > packet.MaxBlock {
 			return
 		}
 		leakCheck(t)
-		p := pkt.New()
+		p := packet.New()
 		k := min(int(cut), len(b), 150)
 		copy(p.Prepend(k), b)
-		p.Payload.Append(buf.Copy(b[k:]))
+		p.Payload.Append(packet.Copy(b[k:]))
 		p.SegmentSize, p.ChecksumStart, p.ChecksumOffset = size, start, field
-		Segment(p, func(s *pkt.Packet) {
+		Segment(p, func(s *packet.Packet) {
 			if size != 0 {
 				check(t, s.AppendTo(nil))
 			}

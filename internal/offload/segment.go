@@ -3,9 +3,8 @@ package offload
 import (
 	"encoding/binary"
 
-	"usock/internal/buf"
-	"usock/internal/pkt"
 	"usock/internal/wire"
+	"usock/packet"
 )
 
 // Segment cuts p, a whole IPv4 or IPv6 packet with a large TCP segment, into
@@ -13,7 +12,7 @@ import (
 // and hands each to emit, which takes it over. It takes over p. A packet that has no
 // such note is completed and emitted as it is; one that cannot be what its note
 // says is freed, and Segment returns false.
-func Segment(p *pkt.Packet, emit func(*pkt.Packet)) bool {
+func Segment(p *packet.Packet, emit func(*packet.Packet)) bool {
 	size := int(p.SegmentSize)
 	if size == 0 {
 		if !Complete(p, 0) {
@@ -38,7 +37,7 @@ func Segment(p *pkt.Packet, emit func(*pkt.Packet)) bool {
 	data := p.Len() - hl
 	for off, i := 0, 0; off < data || i == 0; off, i = off+size, i+1 {
 		k := min(size, data-off)
-		s := pkt.New()
+		s := packet.New()
 		s.Trusted, s.Owner = p.Trusted, p.Owner
 		b := s.Prepend(hl)
 		copy(b, head[:hl])
@@ -91,10 +90,10 @@ func headers(b []byte) (net, tcp int, ok bool) {
 
 // slice appends the bytes [off, off+n) of p to s's payload, by reference where they
 // are in blocks.
-func slice(s, p *pkt.Packet, off, n int) {
+func slice(s, p *packet.Packet, off, n int) {
 	if h := p.Head(); off < len(h) {
 		k := min(n, len(h)-off)
-		s.Payload.Append(buf.Copy(h[off : off+k]))
+		s.Payload.Append(packet.Copy(h[off : off+k]))
 		off, n = 0, n-k
 	} else {
 		off -= len(h)

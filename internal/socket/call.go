@@ -7,9 +7,9 @@ import (
 	"time"
 
 	"usock/internal/abi"
-	"usock/internal/buf"
 	"usock/internal/timer"
 	"usock/internal/wait"
+	"usock/packet"
 )
 
 // call is one call that may block.
@@ -298,7 +298,7 @@ func (s *Socket) Accept(ctx context.Context) (n *Socket, err error) {
 }
 
 // chunk is how many bytes of a stream are copied before they are sent.
-const chunk = buf.MaxBlock
+const chunk = packet.MaxBlock
 
 // Send sends p (send(2), sendto(2), sendmsg(2)): m's address, control messages
 // and flags. On a stream it waits until all of p is queued, and returns the count
@@ -314,7 +314,7 @@ func (s *Socket) Send(ctx context.Context, p []byte, m *Msg) (n int, err error) 
 
 	for {
 		part := p[n:min(len(p), n+chunk)]
-		m.Data = append(m.Data[:0], buf.Copy(part))
+		m.Data = append(m.Data[:0], packet.Copy(part))
 		done := 0
 		done, err = s.sendViews(ctx, m)
 		n += done
@@ -363,7 +363,7 @@ func (s *Socket) sendViews(ctx context.Context, m *Msg) (n int, err error) {
 	c := call{s: s, ctx: ctx, mask: wait.Out, nowait: m.Flags&abi.MSG_DONTWAIT != 0}
 	err = c.do(func() (err error) { n, err = s.Proto.Send(s, m); return err })
 	if err != nil {
-		buf.ReleaseAll(m.Data)
+		packet.ReleaseAll(m.Data)
 	}
 	m.Data = m.Data[:0]
 	return n, err
@@ -371,16 +371,16 @@ func (s *Socket) sendViews(ctx context.Context, m *Msg) (n int, err error) {
 
 // maxRecord is longer than any record that a protocol takes: what is copied
 // before the protocol says EMSGSIZE.
-const maxRecord = 16 * buf.MaxBlock
+const maxRecord = 16 * packet.MaxBlock
 
 func (s *Socket) sendRecord(ctx context.Context, p []byte, m *Msg) (int, error) {
 	if len(p) > maxRecord {
 		return 0, syscall.EMSGSIZE
 	}
-	m.Data = append(m.Data[:0], buf.Copy(p[:min(len(p), buf.MaxBlock)]))
+	m.Data = append(m.Data[:0], packet.Copy(p[:min(len(p), packet.MaxBlock)]))
 	for rest := p[m.Data[0].Len():]; len(rest) > 0; {
-		k := min(len(rest), buf.MaxBlock)
-		m.Data = append(m.Data, buf.Copy(rest[:k]))
+		k := min(len(rest), packet.MaxBlock)
+		m.Data = append(m.Data, packet.Copy(rest[:k]))
 		rest = rest[k:]
 	}
 	return s.sendViews(ctx, m)

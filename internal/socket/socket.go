@@ -6,10 +6,10 @@ import (
 	"time"
 
 	"usock/internal/abi"
-	"usock/internal/buf"
 	"usock/internal/host"
 	"usock/internal/timer"
 	"usock/internal/wait"
+	"usock/packet"
 )
 
 // Proto is one row of the protocol table: what a domain, type and protocol do.
@@ -54,9 +54,9 @@ type Msg struct {
 	Addr    abi.Addr // send: destination, if HasAddr; receive: source
 	HasAddr bool
 
-	Data []buf.View // send: what to send, owned; receive: what came, to be released
-	Max  int        // receive: at most so many bytes
-	Len  int        // receive: the datagram's whole length, where it was cut
+	Data []packet.View // send: what to send, owned; receive: what came, to be released
+	Max  int           // receive: at most so many bytes
+	Len  int           // receive: the datagram's whole length, where it was cut
 
 	// Stamps and Done are set by Send of a stream: what Tell is to tell of the call.
 	Stamps uint32 // SOF_TIMESTAMPING_TX_*

@@ -5,13 +5,13 @@ import (
 	"syscall"
 
 	"usock/internal/abi"
-	"usock/internal/buf"
 	"usock/internal/wait"
+	"usock/packet"
 )
 
 // SendViews sends the views' bytes on a stream without copying them, and returns how many it
 // sent: all, unless it fails or does not wait. The views stay the caller's.
-func (s *Socket) SendViews(ctx context.Context, views []buf.View, m *Msg) (sent int, err error) {
+func (s *Socket) SendViews(ctx context.Context, views []packet.View, m *Msg) (sent int, err error) {
 	if !s.Proto.Kind().Stream {
 		return 0, syscall.EOPNOTSUPP
 	}
@@ -33,7 +33,7 @@ func (s *Socket) SendViews(ctx context.Context, views []buf.View, m *Msg) (sent 
 }
 
 // appendAfter appends references to what follows the first n bytes of views.
-func appendAfter(to, views []buf.View, n int) []buf.View {
+func appendAfter(to, views []packet.View, n int) []packet.View {
 	for _, v := range views {
 		k := min(n, v.Len())
 		n -= k

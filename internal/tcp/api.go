@@ -8,9 +8,10 @@ import (
 	"syscall"
 	"time"
 
-	"usock/internal/buf"
-	"usock/internal/cc"
+	"usock/cc"
+	"usock/internal/congestion"
 	"usock/internal/wire"
+	"usock/packet"
 	"usock/trace"
 )
 
@@ -21,7 +22,7 @@ type Segment struct {
 
 	// Data is the payload. Conn.Segment takes over the references of an arriving
 	// segment; Conn.Poll hands the references of a leaving one to the caller.
-	Data buf.Vec
+	Data packet.Vec
 
 	// CE says of an arriving segment that its IP header was marked Congestion
 	// Experienced (RFC 3168).
@@ -150,7 +151,7 @@ func (c *Config) controller(name string) (cc.Controller, bool) {
 			return f(), true
 		}
 	}
-	return cc.New(name)
+	return congestion.New(name)
 }
 
 // maxCCName is the length in bytes of the longest name of a congestion control: Linux's
@@ -159,13 +160,13 @@ const maxCCName = 15
 
 // CheckControllers returns an error in words if CC or Controllers make no sense.
 func (c *Config) CheckControllers() error {
-	names := cc.Names()
+	names := congestion.Names()
 	for _, name := range slices.Sorted(maps.Keys(c.Controllers)) {
 		f := c.Controllers[name]
 		switch {
 		case name == "" || len(name) > maxCCName || strings.ContainsAny(name, "\x00 "):
 			return fmt.Errorf("congestion control %q: want a name of 1 to %d bytes without spaces", name, maxCCName)
-		case slices.Contains(cc.Names(), name):
+		case slices.Contains(congestion.Names(), name):
 			return fmt.Errorf("congestion control %q: the name is taken", name)
 		case f == nil:
 			return fmt.Errorf("congestion control %q: no function makes it", name)

@@ -1,7 +1,7 @@
 package tcp
 
 import (
-	"usock/internal/cc"
+	"usock/cc"
 	"usock/internal/wire"
 )
 

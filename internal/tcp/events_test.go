@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"usock/internal/cc"
+	"usock/cc"
 	"usock/trace"
 )
 

@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
-	"usock/internal/buf"
 	"usock/internal/wire"
+	"usock/packet"
 )
 
 // joined is two cores with a network between them that the fuzzer is.
@@ -84,8 +84,8 @@ func (j *joined) write(i, n int) {
 	if j.shut[i] || j.closed[i] || c.SendSpace() == 0 || !c.State().canSend() {
 		return
 	}
-	n = min(n, buf.MaxBlock)
-	b := buf.New(n)
+	n = min(n, packet.MaxBlock)
+	b := packet.NewBlock(n)
 	for k := range n {
 		b.Bytes()[k] = streamByte(j.written[i] + uint64(k))
 	}
@@ -331,7 +331,7 @@ func runJoined(t testing.TB, script []byte) {
 	if len(script) == 0 {
 		return
 	}
-	before := buf.Live()
+	before := packet.Live()
 	cfg, mss, seg := fuzzConfig(script[0])
 	j := newJoined(t, cfg, mss, seg)
 	j.pump()
@@ -339,7 +339,7 @@ func runJoined(t testing.TB, script []byte) {
 		j.step(script[k], script[k+1])
 	}
 	j.finish()
-	if n := buf.Live() - before; n != 0 {
+	if n := packet.Live() - before; n != 0 {
 		t.Fatalf("%d blocks leak", n)
 	}
 }
@@ -350,7 +350,7 @@ func FuzzJoined(f *testing.F) {
 	f.Add([]byte{0, 0, 0, 16, 0, 0, 0, 7, 255, 14, 50, 30, 50, 25, 0})
 	f.Add([]byte{1, 0, 0, 16, 0, 0, 0, 7, 200, 5, 3, 14, 50, 30, 50, 11, 200, 14, 9})
 	f.Add([]byte{0x40, 16, 0, 0, 0, 7, 90, 5, 1, 5, 4, 14, 99, 30, 99, 10, 255, 13, 3})
-	buf.Track(true)
+	packet.Track(true)
 	f.Fuzz(func(t *testing.T, script []byte) {
 		if len(script) > 1000 {
 			return
@@ -361,7 +361,7 @@ func FuzzJoined(f *testing.F) {
 
 // TestJoinedRandom runs many scripts of random bytes; a failing seed is printed.
 func TestJoinedRandom(t *testing.T) {
-	buf.Track(true)
+	packet.Track(true)
 	n := 1000
 	if testing.Short() {
 		n = 100

@@ -4,7 +4,8 @@ import (
 	"encoding/binary"
 	"time"
 
-	"usock/internal/cc"
+	"usock/cc"
+	"usock/internal/congestion"
 )
 
 // InfoLen is the length of struct tcp_info of Linux 6.18.
@@ -150,7 +151,7 @@ func (s *sender) infoFlight(t *tcb, now time.Duration, in *Info) {
 	in.Reordering = uint32(l.reordering)
 	in.PacingRate = f.cc.PacingRate()
 	if in.PacingRate == 0 {
-		in.PacingRate = cc.WindowRate(f.cc, t.rtt.smoothed())
+		in.PacingRate = congestion.WindowRate(f.cc, t.rtt.smoothed())
 	}
 	in.PacingRate = min(in.PacingRate, in.MaxPacingRate)
 	in.DeliveryRate, in.AppLimited = f.delivery, f.deliveryLimited

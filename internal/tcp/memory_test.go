@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"testing"
 
-	"usock/internal/buf"
+	"usock/packet"
 )
 
 // What a peer can make a connection hold (RFC 9293 has no word on it; DESIGN: the
@@ -14,7 +14,7 @@ import (
 func (s *script) hugeBlock(seq, n int) {
 	s.t.Helper()
 	g, _ := s.parse(fmt.Sprintf(". %d ack 1", seq))
-	b := buf.New(buf.MaxBlock)
+	b := packet.NewBlock(packet.MaxBlock)
 	for i := range n {
 		b.Bytes()[i] = streamByte(uint64(seq + i))
 	}
@@ -90,8 +90,8 @@ func TestMemorySender(t *testing.T) {
 
 // A connection at rest has no buffers.
 func TestAtRest(t *testing.T) {
-	buf.Track(true)
-	before := buf.Live()
+	packet.Track(true)
+	before := packet.Live()
 	tc := newScript(t)
 	tc.connect()
 	if tc.c.snd.flight != nil || tc.c.rcv.ooo != nil || tc.c.lazy != nil {
@@ -102,7 +102,7 @@ func TestAtRest(t *testing.T) {
 	tc.recv("P. 1+100 ack 101")
 	tc.want(". 101 ack 101")
 	tc.read(100, 100)
-	if n := buf.Live() - before; n != 0 || tc.c.snd.flight.scoreboard.a != nil {
+	if n := packet.Live() - before; n != 0 || tc.c.snd.flight.scoreboard.a != nil {
 		t.Fatalf("%d blocks at rest", n)
 	}
 }

@@ -5,7 +5,7 @@ import (
 	"syscall"
 	"testing"
 
-	"usock/internal/cc"
+	"usock/cc"
 )
 
 // icmp gives the core an error about the segment at a relative number.

@@ -6,6 +6,7 @@ import (
 	"usock/internal/buf"
 	"usock/internal/wait"
 	"usock/internal/wire"
+	"usock/packet"
 )
 
 // outOfOrder is what arrived out of order.
@@ -48,7 +49,7 @@ func (r *receiver) queueOutOfOrder(t *tcb, now time.Duration, s *Segment, seq ui
 
 		n := v.Len()
 		if o.q.Mem() > int(r.bufSize) && 2*n < v.Cap() {
-			v = buf.Copy(v.Bytes()) // rather than hold a large block for a few bytes
+			v = packet.Copy(v.Bytes()) // rather than hold a large block for a few bytes
 		} else {
 			v.Retain()
 		}

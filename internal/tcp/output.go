@@ -3,8 +3,8 @@ package tcp
 import (
 	"time"
 
-	"usock/internal/buf"
 	"usock/internal/wire"
+	"usock/packet"
 )
 
 // buildData builds a segment with data or a FIN: first what is lost, then what is
@@ -296,7 +296,7 @@ func (s *sender) fill(seg *Segment, start uint64, n, mss int) int {
 
 	seg.Data.Release()
 	n = min(n, mss)
-	b := buf.New(n)
+	b := packet.NewBlock(n)
 	s.q.CopyTo(b.Bytes()[:n], start)
 	seg.Data.Append(b.View(0, n))
 	return n

@@ -3,7 +3,7 @@ package tcp
 import (
 	"time"
 
-	"usock/internal/cc"
+	"usock/internal/congestion"
 )
 
 // Pacing: segments leave at the controller's rate, in bursts of about a
@@ -46,7 +46,7 @@ func (s *sender) pace(t *tcb, now time.Duration, n uint32) {
 		return
 	}
 	// The burst is used up: the next may leave when this one would have been sent.
-	q := cc.Quantum(rate, uint32(s.mss))
+	q := congestion.Quantum(rate, uint32(s.mss))
 	sent := uint64(f.quantum) + uint64(n-min(n, f.burst))
 	if f.quantum == 0 {
 		sent = uint64(n)
@@ -72,7 +72,7 @@ func (s *sender) pace(t *tcb, now time.Duration, n uint32) {
 // maxBurst returns the most that one segment may carry.
 func (s *sender) maxBurst(t *tcb) uint64 {
 	if rate := s.pacingRate(t); rate != 0 {
-		q := cc.Quantum(rate, uint32(s.mss))
+		q := congestion.Quantum(rate, uint32(s.mss))
 		return uint64(max(q, uint32(s.mss)))
 	}
 

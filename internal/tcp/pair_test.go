@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
-	"usock/internal/buf"
 	"usock/internal/wire"
+	"usock/packet"
 )
 
 // pair is two cores back to back on a perfect link.
@@ -92,9 +92,9 @@ func readAll(c *Conn, now time.Duration) []byte {
 }
 
 func TestPairLossless(t *testing.T) {
-	buf.Track(true)
-	defer buf.Track(false)
-	before := buf.Live()
+	packet.Track(true)
+	defer packet.Track(false)
+	before := packet.Live()
 	for _, c := range []struct{ mss, seg int }{{65483, 0}, {1460, 0}, {1460, 65160}, {536, 0}} {
 		p := newPair(t, c.mss, c.seg)
 		if p.a.State() != Established || p.b.State() != Established {
@@ -109,7 +109,7 @@ func TestPairLossless(t *testing.T) {
 		for len(got) < len(want) {
 			for len(rest) > 0 && p.a.SendSpace() > 0 {
 				n := min(len(rest), 64<<10, p.a.SendSpace())
-				p.a.Write(p.now, buf.Copy(rest[:n]))
+				p.a.Write(p.now, packet.Copy(rest[:n]))
 				rest = rest[n:]
 			}
 			n := len(got)
@@ -137,7 +137,7 @@ func TestPairLossless(t *testing.T) {
 		p.b.Release()
 		t.Logf("mss %d seg %d: out %d retrans %d", c.mss, c.seg, p.a.stats.segsOut, p.a.stats.retransSegs)
 	}
-	if n := buf.Live() - before; n != 0 {
+	if n := packet.Live() - before; n != 0 {
 		t.Fatalf("%d blocks leak", n)
 	}
 }
@@ -156,7 +156,7 @@ func TestPairLossy(t *testing.T) {
 	for i := 0; i < 100000 && p.b.State() != Closed; i++ {
 		for len(rest) > 0 && p.a.SendSpace() > 0 {
 			n := min(len(rest), 64<<10, p.a.SendSpace())
-			p.a.Write(p.now, buf.Copy(rest[:n]))
+			p.a.Write(p.now, packet.Copy(rest[:n]))
 			rest = rest[n:]
 		}
 		if len(rest) == 0 && !closed {
@@ -189,7 +189,7 @@ func BenchmarkBulk(b *testing.B) {
 		b.Run(c.name, func(b *testing.B) {
 			p := newPair(b, c.mss, c.seg)
 			src := make([]byte, 64<<10)
-			views := make([]buf.View, 0, 256)
+			views := make([]packet.View, 0, 256)
 			b.SetBytes(64 << 10)
 			b.ReportAllocs()
 			for i := 0; i < b.N; i++ {
@@ -202,7 +202,7 @@ func BenchmarkBulk(b *testing.B) {
 					}
 					p.pump()
 				}
-				blk := buf.New(len(src))
+				blk := packet.NewBlock(len(src))
 				p.a.Write(p.now, blk.View(0, len(src)))
 				p.now += 10 * time.Microsecond
 				if i%4 == 3 {

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"usock/internal/cc"
+	"usock/cc"
 	"usock/trace"
 )
 

@@ -3,7 +3,7 @@ package tcp
 import (
 	"time"
 
-	"usock/internal/buf"
+	"usock/packet"
 )
 
 // Received returns the offsets in the stream that is received up to which it was read, and
@@ -49,7 +49,7 @@ func (c *Conn) EOF() bool { return c.flags&finRcvd != 0 && c.Buffered() == 0 }
 // Read detaches up to max bytes and appends their views to dst; the references
 // pass to the caller. It passes over the urgent byte, which PassUrgent does before one
 // asks whether there is something to read.
-func (c *Conn) Read(now time.Duration, max int, dst []buf.View) []buf.View {
+func (c *Conn) Read(now time.Duration, max int, dst []packet.View) []packet.View {
 	if c.lazy != nil {
 		// Reading stops before the urgent byte, and passes over it when it is next, as
 		// on Linux.
@@ -68,7 +68,7 @@ func (c *Conn) Read(now time.Duration, max int, dst []buf.View) []buf.View {
 
 // Peek appends views of up to max bytes from the one at off on, with a reference
 // for each.
-func (c *Conn) Peek(max, off int, dst []buf.View) []buf.View {
+func (c *Conn) Peek(max, off int, dst []packet.View) []packet.View {
 	from := c.rcv.q.Base() + uint64(off)
 	if mark, ok := c.rcv.urgentMark(&c.tcb); ok {
 		// As Read would, the urgent byte is passed over, or stopped at.

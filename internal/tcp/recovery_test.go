@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"usock/internal/cc"
+	"usock/cc"
 )
 
 func (s *script) lossState() cc.State { return s.c.snd.flight.loss.state }

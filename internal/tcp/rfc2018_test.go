@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"usock/internal/cc"
+	"usock/cc"
 )
 
 // RFC 2018, section 4: what a receiver tells.

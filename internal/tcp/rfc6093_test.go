@@ -4,11 +4,11 @@ import (
 	"syscall"
 	"testing"
 
-	"usock/internal/buf"
 	"usock/internal/wait"
+	"usock/packet"
 )
 
-func newBlock(n int) *buf.Block { return buf.New(n) }
+func newBlock(n int) *packet.Block { return packet.NewBlock(n) }
 
 // RFC 6093 and Linux: urgent data.
 

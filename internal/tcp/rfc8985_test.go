@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"testing"
 
-	"usock/internal/cc"
+	"usock/cc"
 )
 
 // RFC 8985: RACK-TLP.

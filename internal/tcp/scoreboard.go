@@ -3,7 +3,7 @@ package tcp
 import (
 	"sync"
 
-	"usock/internal/cc"
+	"usock/internal/congestion"
 )
 
 // A rec is a range of the stream that is in flight: when it was last sent, how
@@ -11,7 +11,7 @@ import (
 // moment share a sent segment; a SACK or a loss splits them again, at multiples of the
 // MSS.
 type sentSegment struct {
-	cc.Stamp
+	congestion.Stamp
 	start uint64
 	n     uint32
 	sent  uint8 // transmissions, at most 255

@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"usock/internal/buf"
 	"usock/internal/wait"
 	"usock/internal/wire"
+	"usock/packet"
 	"usock/trace"
 )
 
@@ -104,7 +104,7 @@ func (s *script) pump() {
 		}
 		o := sent{Segment: g, at: s.now, data: g.Data.AppendTo(nil)}
 		o.Data.Release()
-		o.Data = buf.Vec{}
+		o.Data = packet.Vec{}
 		s.out = append(s.out, o)
 	}
 	checkConn(s.t, &s.c, s.now)
@@ -117,8 +117,8 @@ func (s *script) recv(text string) {
 	g, n := s.parse(text)
 	if n > 0 {
 		for at := 0; at < n; {
-			k := min(n-at, buf.MaxBlock)
-			b := buf.New(k)
+			k := min(n-at, packet.MaxBlock)
+			b := packet.NewBlock(k)
 			for i := range k {
 				b.Bytes()[i] = streamByte(uint64(g.Seq-s.irs) + uint64(synLen(&g)+at+i))
 			}
@@ -408,8 +408,8 @@ func (s *script) write(n int) {
 func (s *script) queue(n int) {
 	s.t.Helper()
 	for n > 0 {
-		k := min(n, buf.MaxBlock)
-		b := buf.New(k)
+		k := min(n, packet.MaxBlock)
+		b := packet.NewBlock(k)
 		off := s.c.snd.q.End() - origin
 		for i := range k {
 			b.Bytes()[i] = streamByte(off + uint64(i))
@@ -578,6 +578,6 @@ func secs(n int) time.Duration { return time.Duration(n) * time.Second }
 
 // queueRaw queues n bytes of anything.
 func (s *script) queueRaw(n int) {
-	b := buf.New(n)
+	b := packet.NewBlock(n)
 	s.c.Write(s.now, b.View(0, n))
 }

@@ -4,8 +4,9 @@ import (
 	"sync"
 	"time"
 
+	"usock/cc"
 	"usock/internal/buf"
-	"usock/internal/cc"
+	"usock/internal/congestion"
 	"usock/trace"
 )
 
@@ -64,8 +65,8 @@ type sender struct {
 // flight is what a connection needs to send data, which one that never sends does without.
 type flight struct {
 	cc         cc.Controller
-	rate       cc.Rate
-	use        cc.Usage
+	rate       congestion.Rate
+	use        congestion.Usage
 	scoreboard scoreboard
 	loss       loss
 	told       cc.Ack // what cc was told last: an argument of its Ack
@@ -96,7 +97,7 @@ func (s *sender) newFlight(t *tcb, now time.Duration) *flight {
 	if f.cc == nil || f.cc.Name() != name {
 		ctl, ok := t.cfg.controller(name)
 		if !ok {
-			ctl, _ = cc.New("")
+			ctl, _ = congestion.New("")
 		}
 		f.cc = ctl
 	}

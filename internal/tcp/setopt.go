@@ -4,7 +4,7 @@ import (
 	"syscall"
 	"time"
 
-	"usock/internal/cc"
+	"usock/cc"
 	"usock/trace"
 )
 

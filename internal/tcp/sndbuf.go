@@ -3,7 +3,7 @@ package tcp
 import (
 	"time"
 
-	"usock/internal/buf"
+	"usock/packet"
 )
 
 // coalesce is the size up to which a write is copied into the block before it.
@@ -12,7 +12,7 @@ const coalesce = 2 << 10
 // Write queues the bytes of v and takes over the reference. The caller has checked
 // SendSpace; a write may exceed it. It returns the number of bytes queued: all, or
 // 0 where the state allows no sending.
-func (c *Conn) Write(now time.Duration, v buf.View) int {
+func (c *Conn) Write(now time.Duration, v packet.View) int {
 	n := v.Len()
 	if c.shut&shutWrite != 0 || !(c.state.canSend() || c.state == SynSent || c.state == SynRcvd) {
 		v.Release()

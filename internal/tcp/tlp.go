@@ -3,7 +3,7 @@ package tcp
 import (
 	"time"
 
-	"usock/internal/cc"
+	"usock/cc"
 	"usock/trace"
 )
 

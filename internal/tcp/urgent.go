@@ -4,9 +4,9 @@ import (
 	"syscall"
 	"time"
 
-	"usock/internal/buf"
 	"usock/internal/wait"
 	"usock/internal/wire"
+	"usock/packet"
 )
 
 // Urgent data as Linux has it: the urgent byte is the one before the urgent pointer
@@ -31,7 +31,7 @@ const (
 )
 
 // WriteUrgent is Write, with the last byte urgent (MSG_OOB).
-func (c *Conn) WriteUrgent(now time.Duration, v buf.View) int {
+func (c *Conn) WriteUrgent(now time.Duration, v packet.View) int {
 	n := c.Write(now, v)
 	if n > 0 {
 		c.makeLazy().urg.sndUp = c.snd.q.End()

@@ -11,24 +11,24 @@ import (
 	"time"
 
 	"usock/internal/abi"
-	"usock/internal/buf"
 	"usock/internal/socket"
+	"usock/packet"
 )
 
 // blocking runs f in a bubble of virtual time with a host, and checks that
 // nothing is left of it.
 func blocking(t *testing.T, f func(t *testing.T, u *user)) {
 	t.Helper()
-	buf.Track(true)
-	defer buf.Track(false)
-	before := buf.Live()
+	packet.Track(true)
+	defer packet.Track(false)
+	before := packet.Live()
 	synctest.Test(t, func(t *testing.T) {
 		u := newUser(Cred{1, 2, 3}, false)
 		f(t, u)
 		u.closeAll()
 		u.end()
 	})
-	if n := buf.Live(); n != before {
+	if n := packet.Live(); n != before {
 		t.Errorf("%d blocks are left", n-before)
 	}
 }

@@ -7,7 +7,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"usock/internal/buf"
+	"usock/packet"
 )
 
 func self() Cred {
@@ -156,12 +156,12 @@ func compare(t rapid.TB, u, k *script, lines []string) {
 
 func TestOracle(t *testing.T) {
 	recent(t)
-	buf.Track(true)
-	defer buf.Track(false)
+	packet.Track(true)
+	defer packet.Track(false)
 	calls := 0
 	for _, c := range cases {
 		t.Run(strings.ReplaceAll(c.name, " ", "_"), func(t *testing.T) {
-			before := buf.Live()
+			before := packet.Live()
 			u, k := newUser(self(), os.Getuid() == 0), newKernel(t)
 			defer k.end()
 			lines := strings.FieldsFunc(c.lines, func(r rune) bool { return r == '\n' || r == ';' })
@@ -174,7 +174,7 @@ func TestOracle(t *testing.T) {
 			calls += len(trimmed)
 			compare(t, newScript(u, self()), newScript(k, self()), trimmed)
 			u.end()
-			if n := buf.Live(); n != before {
+			if n := packet.Live(); n != before {
 				t.Errorf("%d blocks are left", n-before)
 			}
 			if n := len(u.sockets.All()); n != 0 {

@@ -1,6 +1,8 @@
 package unix
 
-import "usock/internal/buf"
+import (
+	"usock/packet"
+)
 
 // overhead is what a message costs besides its blocks, in bytes of SO_SNDBUF:
 // about what Linux charges for its packet structure.
@@ -9,12 +11,12 @@ const overhead = 512
 // message is what one send has put into a receiver's queue.
 type message struct {
 	next   *message
-	data   []buf.View // owned; on a stream, what has not been received yet
-	n      int        // bytes in data
-	from   *endpoint  // who sent it, and pays for it
-	charge int        // what it pays
+	data   []packet.View // owned; on a stream, what has not been received yet
+	n      int           // bytes in data
+	from   *endpoint     // who sent it, and pays for it
+	charge int           // what it pays
 	signature
-	one [1]buf.View // data's array where one view is enough
+	one [1]packet.View // data's array where one view is enough
 }
 
 // queue holds the messages for one receiver, oldest first.
@@ -91,7 +93,7 @@ func (d *Domain) message() *message {
 
 // newMessage returns a message of the views, which it takes over, and charges it
 // to from.
-func newMessage(from *endpoint, views []buf.View) *message {
+func newMessage(from *endpoint, views []packet.View) *message {
 	m := from.domain.message()
 	m.from = from
 	m.data = append(m.one[:0], views...)
@@ -106,7 +108,7 @@ func newMessage(from *endpoint, views []buf.View) *message {
 
 // appendViews appends to out views of up to limit bytes of m, from byte off on,
 // each with a reference of its own.
-func (m *message) appendViews(out []buf.View, off, limit int) ([]buf.View, int) {
+func (m *message) appendViews(out []packet.View, off, limit int) ([]packet.View, int) {
 	n := 0
 	for _, v := range m.data {
 		if n == limit {

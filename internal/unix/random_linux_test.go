@@ -8,7 +8,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"usock/internal/buf"
+	"usock/packet"
 )
 
 // line draws a line, or some in a row, of a script on the sockets a to e.
@@ -84,10 +84,10 @@ func begin(t *rapid.T, i int) string {
 // the readiness of all sockets must be the same, too.
 func TestRandom(t *testing.T) {
 	recent(t)
-	buf.Track(true)
-	defer buf.Track(false)
+	packet.Track(true)
+	defer packet.Track(false)
 	rapid.Check(t, func(t *rapid.T) {
-		before := buf.Live()
+		before := packet.Live()
 		u, k := newUser(self(), os.Getuid() == 0), newKernel(t)
 		defer k.end()
 		us, ks := newScript(u, self()), newScript(k, self())
@@ -107,7 +107,7 @@ func TestRandom(t *testing.T) {
 			}
 		}
 		u.end()
-		if n := buf.Live(); n != before {
+		if n := packet.Live(); n != before {
 			t.Fatalf("after %q: %d blocks are left", done, n-before)
 		}
 	})

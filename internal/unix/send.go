@@ -4,9 +4,9 @@ import (
 	"syscall"
 
 	"usock/internal/abi"
-	"usock/internal/buf"
 	"usock/internal/socket"
 	"usock/internal/wait"
+	"usock/packet"
 )
 
 // Send implements socket.Proto. It takes over all views unless it fails.
@@ -45,7 +45,7 @@ func (e *endpoint) room() error {
 }
 
 // deliver puts the views into o's queue.
-func (e *endpoint) deliver(o *endpoint, views []buf.View, by signature) int {
+func (e *endpoint) deliver(o *endpoint, views []packet.View, by signature) int {
 	m := newMessage(e, views)
 	m.signature = e.sign(by, o)
 	o.queue.push(m)
@@ -68,7 +68,7 @@ func (e *endpoint) sendStream(m *socket.Msg, by signature) (int, error) {
 		return 0, syscall.EPIPE
 	}
 	if length(m.Data) == 0 {
-		buf.ReleaseAll(m.Data)
+		packet.ReleaseAll(m.Data)
 		return 0, nil
 	}
 	if err := e.room(); err != nil {
@@ -81,11 +81,11 @@ func (e *endpoint) sendStream(m *socket.Msg, by signature) (int, error) {
 }
 
 // deliverStream delivers views for which there is room: the last one may exceed it.
-func (e *endpoint) deliverStream(views []buf.View, by signature) int {
+func (e *endpoint) deliverStream(views []packet.View, by signature) int {
 	n := 0
 	for i := range views {
 		if i > 0 && e.room() != nil {
-			buf.ReleaseAll(views[i:])
+			packet.ReleaseAll(views[i:])
 			break
 		}
 		n += e.deliver(e.peer, views[i:i+1], by)
@@ -93,7 +93,7 @@ func (e *endpoint) deliverStream(views []buf.View, by signature) int {
 	return n
 }
 
-func length(views []buf.View) int {
+func length(views []packet.View) int {
 	n := 0
 	for _, v := range views {
 		n += v.Len()

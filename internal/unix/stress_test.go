@@ -12,17 +12,17 @@ import (
 	"time"
 
 	"usock/internal/abi"
-	"usock/internal/buf"
 	"usock/internal/socket"
+	"usock/packet"
 )
 
 // Many goroutines make random calls on shared sockets, blocking ones with a
 // deadline. Nothing is expected of the results: only that every call returns, and
 // that nothing is left when all is closed.
 func TestRandomCallsAtOnce(t *testing.T) {
-	buf.Track(true)
-	defer buf.Track(false)
-	before := buf.Live()
+	packet.Track(true)
+	defer packet.Track(false)
+	before := packet.Live()
 	u := newUser(Cred{1, 2, 3}, false)
 	var mu sync.Mutex
 	var socks []*socket.Socket
@@ -59,7 +59,7 @@ func TestRandomCallsAtOnce(t *testing.T) {
 	wait.Wait()
 	u.closeAll()
 	u.end()
-	if n := buf.Live(); n != before {
+	if n := packet.Live(); n != before {
 		t.Errorf("%d blocks are left", n-before)
 	}
 	if n := len(u.sockets.All()); len(u.d.abstract) != 0 || n != 0 {

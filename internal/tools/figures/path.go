@@ -36,10 +36,10 @@ var sendPath = []step{
 	{"ip.Layer.send", 13},
 	{"ip.Iface.transmit", 14},
 	{"host.Port.Push", 15},
-	{"pkt.Relay.Push", 16},
+	{"relay.Relay.Push", 16},
 	{"host.Host.Leave", 3},
-	{"pkt.Relay.Flush", 18},
-	{"pkt.Relay.carry", 19},
+	{"relay.Relay.Flush", 18},
+	{"relay.Relay.carry", 19},
 	{"link.Link.Send", 20},
 }
 

@@ -22,7 +22,7 @@ var examples = []example{
 	{"socket option", "TCP_LINGER2", []string{"TCP_LINGER2", "SetLinger2"}, nil},
 	{"link", "Switch", []string{"Switch", "NewSwitch"}, []string{"link"}},
 	{"protocol", "ping", []string{"pingProto", "newPing", "Ping"}, []string{".", "internal/inet"}},
-	{"congestion control", "Reno", []string{"Reno"}, []string{"internal/cc", "cc"}},
+	{"congestion control", "Reno", []string{"Reno"}, []string{"internal/congestion", "cc"}},
 	{"call that `usock run` traps", "shutdown", []string{"callShutdown"}, []string{"run"}},
 	{"command", "demo", []string{"demoCmd"}, []string{"cmd/usock"}},
 }

@@ -1,6 +1,10 @@
-package cc
+package congestion
 
-import "time"
+import (
+	"time"
+
+	"usock/cc"
+)
 
 // Rate makes delivery-rate samples (draft-cheng-iccrg-delivery-rate-estimation).
 // The core keeps one for each connection, and a Stamp with each segment that is
@@ -16,7 +20,7 @@ type Rate struct {
 	deliveredAt time.Duration // C.delivered_time
 	firstSent   time.Duration // C.first_sent_time
 	appLimited  uint64        // C.app_limited: 0, or until delivered passes it
-	s           Sample        // RS, of the acknowledgment being processed
+	s           cc.Sample     // RS, of the acknowledgment being processed
 	priorAt     time.Duration
 	sent        time.Duration // newest send time among what was acknowledged
 	have        bool
@@ -61,7 +65,7 @@ func (r *Rate) OnAppLimited(inFlight uint32) {
 }
 
 // Begin begins with an acknowledgment.
-func (r *Rate) Begin() { r.s, r.have = Sample{}, false }
+func (r *Rate) Begin() { r.s, r.have = cc.Sample{}, false }
 
 // OnDelivered counts a segment acknowledged or SACKed for the first time. retrans
 // says that it was sent more than once.
@@ -86,7 +90,7 @@ func (r *Rate) OnDelivered(p *Stamp, now time.Duration, bytes uint32, retrans bo
 
 // Sample returns the sample of the acknowledgment. minRTT is the smallest RTT
 // known; a shorter interval cannot be right and gives none.
-func (r *Rate) Sample(minRTT time.Duration) Sample {
+func (r *Rate) Sample(minRTT time.Duration) cc.Sample {
 	if r.appLimited != 0 && r.delivered > r.appLimited {
 		r.appLimited = 0
 	}

@@ -1,6 +1,10 @@
-package cc
+package congestion
 
-import "time"
+import (
+	"time"
+
+	"usock/cc"
+)
 
 // Reno is NewReno: slow start and congestion avoidance by RFC 5681, with
 // appropriate byte counting (RFC 3465) and the reductions of RFC 6582 and, for
@@ -17,10 +21,10 @@ type Reno struct {
 func (*Reno) Name() string { return "reno" }
 
 // Start implements Controller.
-func (r *Reno) Start(s Start) {
+func (r *Reno) Start(s cc.Start) {
 	*r = Reno{mss: s.MSS, cwnd: s.CWnd, ssthresh: s.SSThresh}
 	if r.ssthresh == 0 {
-		r.ssthresh = MaxWindow
+		r.ssthresh = cc.MaxWindow
 	}
 }
 
@@ -28,8 +32,8 @@ func (r *Reno) Start(s Start) {
 func (*Reno) Sent(now time.Duration, inFlight, bytes uint32) {}
 
 // Ack implements Controller.
-func (r *Reno) Ack(a *Ack) {
-	if a.State == Recovery || a.State == CWR || !a.CWndLimited || a.Acked == 0 {
+func (r *Reno) Ack(a *cc.Ack) {
+	if a.State == cc.Recovery || a.State == cc.CWR || !a.CWndLimited || a.Acked == 0 {
 		return
 	}
 	n := counted(a)
@@ -62,7 +66,7 @@ func (r *Reno) avoid(n uint32) {
 
 // Congestion implements Controller: ssthresh = max(FlightSize/2, 2*SMSS), RFC
 // 5681 equation 4.
-func (r *Reno) Congestion(e *Event) {
+func (r *Reno) Congestion(e *cc.Event) {
 	r.undo.save(r.cwnd, r.ssthresh)
 	r.ssthresh = max(min(e.InFlight, r.cwnd)/2, 2*r.mss)
 	r.cwnd, r.acked = r.ssthresh, 0
@@ -73,7 +77,7 @@ func (r *Reno) Recovered(time.Duration) { r.undo.ended = true }
 
 // Timeout implements Controller. A repeated timeout leaves ssthresh alone (RFC
 // 5681 section 3.1).
-func (r *Reno) Timeout(e *Event) {
+func (r *Reno) Timeout(e *cc.Event) {
 	r.undo.save(r.cwnd, r.ssthresh)
 	if !e.Repeated {
 		r.ssthresh = max(min(e.InFlight, r.cwnd)/2, 2*r.mss)

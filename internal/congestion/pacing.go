@@ -1,6 +1,10 @@
-package cc
+package congestion
 
-import "time"
+import (
+	"time"
+
+	"usock/cc"
+)
 
 // Quantum is how many bytes to send at once when pacing at rate bytes a second:
 // what one millisecond carries, but one segment or two on slow paths and 64 KiB
@@ -19,7 +23,7 @@ func Quantum(rate uint64, mss uint32) uint32 {
 // round trip, with room for it to grow: twice the window in slow start and 1.2
 // times after it, as Linux has it. It is for a core that paces a controller which
 // does not ask for it. 0: unknown.
-func WindowRate(c Controller, srtt time.Duration) uint64 {
+func WindowRate(c cc.Controller, srtt time.Duration) uint64 {
 	if srtt <= 0 {
 		return 0
 	}

@@ -1,6 +1,10 @@
-package cc
+package congestion
 
-import "time"
+import (
+	"time"
+
+	"usock/cc"
+)
 
 // What Reno and CUBIC have in common.
 
@@ -24,8 +28,8 @@ func (u *undo) save(cwnd, ssthresh uint32) bool {
 // After a timeout a jump of snd.una over data that had arrived before must not
 // release a burst, so that only what is newly delivered counts (RFC 3465 section
 // 2.3 has one segment in its place).
-func counted(a *Ack) uint32 {
-	if a.State == Loss {
+func counted(a *cc.Ack) uint32 {
+	if a.State == cc.Loss {
 		return min(a.Acked, a.Delivered)
 	}
 	return a.Acked
@@ -37,7 +41,7 @@ func counted(a *Ack) uint32 {
 // RFC 5681 section 4.1).
 func decay(cwnd, ssthresh, mss uint32, idle, rto time.Duration) (uint32, uint32) {
 	ssthresh = max(ssthresh, cwnd/4*3)
-	restart := min(InitialWindow(mss), cwnd)
+	restart := min(cc.InitialWindow(mss), cwnd)
 	for ; rto > 0 && idle > rto && cwnd > restart; idle -= rto {
 		cwnd /= 2
 	}
@@ -48,7 +52,7 @@ func decay(cwnd, ssthresh, mss uint32, idle, rto time.Duration) (uint32, uint32)
 // segments when they become smaller (RFC 1191 section 6.5 leaves others alone),
 // and never below one segment.
 func resize(cwnd, old, mss uint32) uint32 {
-	if mss < old && cwnd <= InitialWindow(old) {
+	if mss < old && cwnd <= cc.InitialWindow(old) {
 		cwnd = uint32(uint64(cwnd) * uint64(mss) / uint64(old))
 	}
 	return max(cwnd, mss)

@@ -1,8 +1,10 @@
-package cc
+package congestion
 
 import (
 	"testing"
 	"time"
+
+	"usock/cc"
 )
 
 const ms = time.Millisecond
@@ -17,7 +19,7 @@ func TestRateSample(t *testing.T) {
 	for i := range p {
 		r.OnSend(&p[i], time.Duration(i)*ms, uint32(i)*1000, 1000)
 	}
-	var s Sample
+	var s cc.Sample
 	for i := range p {
 		r.Begin()
 		r.OnDelivered(&p[i], 100*ms+2*time.Duration(i)*ms, 1000, false)
@@ -61,7 +63,7 @@ func TestRateAppLimited(t *testing.T) {
 	r.OnSend(&a, 0, 0, 1000)
 	r.OnAppLimited(1000)
 	r.OnSend(&b, ms, 1000, 1000)
-	deliver := func(p *Stamp, now time.Duration) Sample {
+	deliver := func(p *Stamp, now time.Duration) cc.Sample {
 		r.Begin()
 		r.OnDelivered(p, now, 1000, false)
 		return r.Sample(0)
@@ -111,7 +113,7 @@ func TestQuantum(t *testing.T) {
 
 func TestWindowRate(t *testing.T) {
 	r := new(Reno)
-	r.Start(Start{MSS: 1000, CWnd: 10000})
+	r.Start(cc.Start{MSS: 1000, CWnd: 10000})
 	if got := WindowRate(r, 100*ms); got != 200_000 {
 		t.Errorf("in slow start %d bytes a second, want 200000", got)
 	}

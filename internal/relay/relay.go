@@ -1,11 +1,15 @@
-package pkt
+package relay
 
-import "sync"
+import (
+	"sync"
+
+	"usock/packet"
+)
 
 // Sender takes packets. Send takes over all of them and returns how many it
 // accepted; it never blocks.
 type Sender interface {
-	Send(batch []*Packet) int
+	Send(batch []*packet.Packet) int
 }
 
 const (
@@ -26,17 +30,17 @@ type Relay struct {
 	Later func(f func()) // has another goroutine, or this one afterwards, call f
 
 	mu      sync.Mutex
-	queue   Queue
+	queue   packet.Queue
 	busy    bool // a goroutine hands on
 	closed  bool
-	dropped uint64              // packets that did not fit
-	batch   [relayBatch]*Packet // of the goroutine that hands on
+	dropped uint64                     // packets that did not fit
+	batch   [relayBatch]*packet.Packet // of the goroutine that hands on
 }
 
 // Push queues p and takes it over. ok says that it was not dropped: for want of
 // room, or as the relay is closed. idle says that nobody hands packets on, so that
 // p waits for a Flush.
-func (r *Relay) Push(p *Packet) (ok, idle bool) {
+func (r *Relay) Push(p *packet.Packet) (ok, idle bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed || r.queue.Len() >= r.Bound {

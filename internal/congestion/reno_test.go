@@ -1,8 +1,10 @@
-package cc
+package congestion
 
 import (
 	"testing"
 	"time"
+
+	"usock/cc"
 )
 
 const testMSS = 1000
@@ -11,13 +13,13 @@ const testMSS = 1000
 // window full.
 type driver struct {
 	t   *testing.T
-	c   Controller
+	c   cc.Controller
 	now time.Duration
 	rtt time.Duration
 	una uint64
 }
 
-func drive(t *testing.T, name string, s Start) *driver {
+func drive(t *testing.T, name string, s cc.Start) *driver {
 	t.Helper()
 	c, ok := New(name)
 	if !ok {
@@ -29,9 +31,9 @@ func drive(t *testing.T, name string, s Start) *driver {
 }
 
 // acks has n bytes acknowledged in the given state.
-func (d *driver) acks(n uint32, state State, limited bool) {
+func (d *driver) acks(n uint32, state cc.State, limited bool) {
 	d.una += uint64(n)
-	d.c.Ack(&Ack{
+	d.c.Ack(&cc.Ack{
 		Now: d.now, RTT: d.rtt, SRTT: d.rtt, MinRTT: d.rtt, Delivered: n, Acked: n,
 		PriorInFlight: d.c.CWnd(), InFlight: d.c.CWnd() - min(n, d.c.CWnd()),
 		SndUna: d.una, SndNxt: d.una + uint64(d.c.CWnd()), State: state, CWndLimited: limited,
@@ -45,7 +47,7 @@ func (d *driver) rounds(n int) {
 		w := d.c.CWnd() / testMSS
 		for range w {
 			d.now += d.rtt / time.Duration(w)
-			d.acks(testMSS, Open, true)
+			d.acks(testMSS, cc.Open, true)
 		}
 	}
 }
@@ -62,7 +64,7 @@ func TestInitialWindow(t *testing.T) {
 	for _, c := range []struct{ mss, want uint32 }{
 		{536, 5360}, {1460, 14600}, {1448, 14480}, {4000, 14600}, {8960, 17920}, {65483, 130966},
 	} {
-		if got := InitialWindow(c.mss); got != c.want {
+		if got := cc.InitialWindow(c.mss); got != c.want {
 			t.Errorf("InitialWindow(%d) = %d, want %d", c.mss, got, c.want)
 		}
 	}
@@ -85,26 +87,26 @@ func TestNames(t *testing.T) {
 
 // RFC 5681 section 3.1.
 func TestRenoSlowStart(t *testing.T) {
-	d := drive(t, "reno", Start{CWnd: 10000})
-	d.want(10000, MaxWindow)
-	d.acks(1000, Open, true)
-	d.want(11000, MaxWindow)
-	d.acks(2000, Open, true) // a delayed acknowledgment counts all its bytes
-	d.want(13000, MaxWindow)
+	d := drive(t, "reno", cc.Start{CWnd: 10000})
+	d.want(10000, cc.MaxWindow)
+	d.acks(1000, cc.Open, true)
+	d.want(11000, cc.MaxWindow)
+	d.acks(2000, cc.Open, true) // a delayed acknowledgment counts all its bytes
+	d.want(13000, cc.MaxWindow)
 	d.rounds(1)
-	d.want(26000, MaxWindow)
+	d.want(26000, cc.MaxWindow)
 }
 
 // RFC 5681 section 3.1: one segment a round trip.
 func TestRenoCongestionAvoidance(t *testing.T) {
-	d := drive(t, "reno", Start{CWnd: 20000, SSThresh: 20000})
+	d := drive(t, "reno", cc.Start{CWnd: 20000, SSThresh: 20000})
 	d.rounds(1)
 	d.want(21000, 20000)
 	d.rounds(10)
 	d.want(31000, 20000)
 	// An acknowledgment that passes ssthresh counts for both.
-	d = drive(t, "reno", Start{CWnd: 19500, SSThresh: 20000})
-	d.acks(20500, Open, true)
+	d = drive(t, "reno", cc.Start{CWnd: 19500, SSThresh: 20000})
+	d.acks(20500, cc.Open, true)
 	d.want(21000, 20000)
 }
 
@@ -116,43 +118,43 @@ func TestRenoReduction(t *testing.T) {
 		{20000, 22000, 10000},
 		{3000, 3000, 2000}, // two segments at least
 	} {
-		d := drive(t, "reno", Start{CWnd: c.cwnd})
-		d.c.Congestion(&Event{InFlight: c.flight})
+		d := drive(t, "reno", cc.Start{CWnd: c.cwnd})
+		d.c.Congestion(&cc.Event{InFlight: c.flight})
 		d.want(c.want, c.want)
-		d.acks(5000, Recovery, true) // the window is PRR's business
+		d.acks(5000, cc.Recovery, true) // the window is PRR's business
 		d.want(c.want, c.want)
 	}
 }
 
 func TestRenoTimeout(t *testing.T) {
-	d := drive(t, "reno", Start{CWnd: 20000})
-	d.c.Timeout(&Event{InFlight: 20000})
+	d := drive(t, "reno", cc.Start{CWnd: 20000})
+	d.c.Timeout(&cc.Event{InFlight: 20000})
 	d.want(1000, 10000)
-	d.c.Timeout(&Event{InFlight: 20000, Repeated: true})
+	d.c.Timeout(&cc.Event{InFlight: 20000, Repeated: true})
 	d.want(1000, 10000)
 	// Slow start up to ssthresh; a jump over data that had arrived counts only
 	// for what is new.
-	d.c.Ack(&Ack{State: Loss, Acked: 9000, Delivered: 1000, CWndLimited: true})
+	d.c.Ack(&cc.Ack{State: cc.Loss, Acked: 9000, Delivered: 1000, CWndLimited: true})
 	d.want(2000, 10000)
 }
 
 func TestRenoUndo(t *testing.T) {
-	d := drive(t, "reno", Start{CWnd: 20000, SSThresh: 15000})
-	d.c.Congestion(&Event{InFlight: 20000})
-	d.c.Timeout(&Event{InFlight: 20000})
+	d := drive(t, "reno", cc.Start{CWnd: 20000, SSThresh: 15000})
+	d.c.Congestion(&cc.Event{InFlight: 20000})
+	d.c.Timeout(&cc.Event{InFlight: 20000})
 	d.c.Undo(0)
 	d.want(20000, 15000)
 	d.c.Undo(0) // there is nothing more to undo
 	d.want(20000, 15000)
 	// A DSACK that comes after recovery undoes it still.
-	d.c.Congestion(&Event{InFlight: 20000})
+	d.c.Congestion(&cc.Event{InFlight: 20000})
 	d.c.Recovered(0)
 	d.c.Undo(0)
 	d.want(20000, 15000)
 	// The next episode starts from its own state.
-	d.c.Congestion(&Event{InFlight: 20000})
+	d.c.Congestion(&cc.Event{InFlight: 20000})
 	d.c.Recovered(0)
-	d.c.Congestion(&Event{InFlight: 10000})
+	d.c.Congestion(&cc.Event{InFlight: 10000})
 	d.want(5000, 5000)
 	d.c.Undo(0)
 	d.want(10000, 10000)
@@ -162,10 +164,10 @@ func TestRenoUndo(t *testing.T) {
 func TestNoGrowthUnlessLimited(t *testing.T) {
 	for _, name := range []string{"reno", "cubic"} {
 		for _, ssthresh := range []uint32{0, 5000} {
-			d := drive(t, name, Start{CWnd: 20000, SSThresh: ssthresh})
+			d := drive(t, name, cc.Start{CWnd: 20000, SSThresh: ssthresh})
 			for range 100 {
 				d.now += d.rtt
-				d.acks(1000, Open, false)
+				d.acks(1000, cc.Open, false)
 			}
 			if d.c.CWnd() != 20000 {
 				t.Errorf("%s: window grew to %d", name, d.c.CWnd())
@@ -177,7 +179,7 @@ func TestNoGrowthUnlessLimited(t *testing.T) {
 // RFC 2861 section 3.2, RFC 5681 section 4.1.
 func TestRestartAfterIdle(t *testing.T) {
 	for _, name := range []string{"reno", "cubic"} {
-		d := drive(t, name, Start{CWnd: 64000, SSThresh: 16000})
+		d := drive(t, name, cc.Start{CWnd: 64000, SSThresh: 16000})
 		d.c.Restart(time.Second, 500*time.Millisecond, 200*time.Millisecond)
 		d.want(16000, 48000)
 		d.c.Restart(time.Hour, time.Hour, 200*time.Millisecond)
@@ -187,7 +189,7 @@ func TestRestartAfterIdle(t *testing.T) {
 
 func TestSmallerSegments(t *testing.T) {
 	for _, name := range Names() {
-		d := drive(t, name, Start{CWnd: 10000})
+		d := drive(t, name, cc.Start{CWnd: 10000})
 		d.c.SetMSS(500)
 		if d.c.CWnd() != 5000 {
 			t.Errorf("%s: %d bytes, want ten segments of 500", name, d.c.CWnd())
@@ -197,7 +199,7 @@ func TestSmallerSegments(t *testing.T) {
 
 func TestUsage(t *testing.T) {
 	c := new(Reno)
-	c.Start(Start{MSS: 1000, CWnd: 10000})
+	c.Start(cc.Start{MSS: 1000, CWnd: 10000})
 	var u Usage
 	u.Sent(0, 3000, 3000, false)
 	if u.Limited(c) {

@@ -1,8 +1,10 @@
-package cc
+package congestion
 
 import (
 	"testing"
 	"time"
+
+	"usock/cc"
 )
 
 // In the draft's terms: BtlBw and RTprop are found, and the path is used, with at
@@ -55,7 +57,7 @@ func TestBBRProbeRTT(t *testing.T) {
 	s := n.add("bbr", 1448)
 	n.run(9 * time.Second)
 	b := s.c.(*BBR)
-	probed, least := time.Duration(0), uint32(MaxWindow)
+	probed, least := time.Duration(0), uint32(cc.MaxWindow)
 	for n.now < 21*time.Second {
 		n.run(n.now + 10*time.Millisecond)
 		if b.mode == bbrProbeMinRTT {
@@ -151,11 +153,11 @@ func TestBBRReceiveLimited(t *testing.T) {
 // The least window is paced over a round trip at most, whatever the estimate.
 func TestBBRLeastRate(t *testing.T) {
 	b := new(BBR)
-	b.Start(Start{MSS: testMSS, CWnd: 10 * testMSS, SRTT: 20 * ms, MinRTT: 20 * ms})
+	b.Start(cc.Start{MSS: testMSS, CWnd: 10 * testMSS, SRTT: 20 * ms, MinRTT: 20 * ms})
 	b.filled = true
-	b.Ack(&Ack{
+	b.Ack(&cc.Ack{
 		Now: 10 * time.Second, SRTT: 20 * ms, Delivered: 1000,
-		Rate: Sample{Delivered: 1000, Interval: 10 * time.Second, Total: 1000},
+		Rate: cc.Sample{Delivered: 1000, Interval: 10 * time.Second, Total: 1000},
 	})
 	if got := b.PacingRate(); got != 4*testMSS*50 {
 		t.Errorf("%d bytes a second, want four segments in 20 ms", got)
@@ -178,34 +180,34 @@ func TestBBRFairness(t *testing.T) {
 // afterwards the window is what it was.
 func TestBBRRecovery(t *testing.T) {
 	b := new(BBR)
-	b.Start(Start{MSS: testMSS, CWnd: 100000})
-	b.Congestion(&Event{InFlight: 100000})
-	b.Ack(&Ack{Delivered: 1000, Lost: 3000, InFlight: 96000, State: Recovery})
+	b.Start(cc.Start{MSS: testMSS, CWnd: 100000})
+	b.Congestion(&cc.Event{InFlight: 100000})
+	b.Ack(&cc.Ack{Delivered: 1000, Lost: 3000, InFlight: 96000, State: cc.Recovery})
 	if b.cwnd != 97000 {
 		t.Errorf("window %d, want in flight plus delivered", b.cwnd)
 	}
 	// Held back by other things than the window, it begins with the BDP: 200 kB/s for 100 ms, three
 	// quanta of two segments, an even number of segments.
 	c := new(BBR)
-	c.Start(Start{MSS: testMSS, CWnd: 100000, SRTT: 100 * ms, MinRTT: 100 * ms})
-	c.Ack(&Ack{Now: ms, SRTT: 100 * ms, Delivered: 1000, Rate: Sample{Delivered: 20000, Interval: 100 * ms, Total: 20000}})
+	c.Start(cc.Start{MSS: testMSS, CWnd: 100000, SRTT: 100 * ms, MinRTT: 100 * ms})
+	c.Ack(&cc.Ack{Now: ms, SRTT: 100 * ms, Delivered: 1000, Rate: cc.Sample{Delivered: 20000, Interval: 100 * ms, Total: 20000}})
 	for _, limited := range []bool{false, true} {
 		d := *c
-		d.Congestion(&Event{InFlight: 10000})
+		d.Congestion(&cc.Event{InFlight: 10000})
 		want := d.target(1)
 		if limited {
 			want = 6000
 		}
-		d.Ack(&Ack{Now: 2 * ms, SRTT: 100 * ms, Delivered: 1000, Lost: 1000, InFlight: 5000, State: Recovery, CWndLimited: limited})
+		d.Ack(&cc.Ack{Now: 2 * ms, SRTT: 100 * ms, Delivered: 1000, Lost: 1000, InFlight: 5000, State: cc.Recovery, CWndLimited: limited})
 		if d.cwnd != want || !limited && want < 20000 {
 			t.Errorf("limited %v: window %d, want %d", limited, d.cwnd, want)
 		}
 	}
-	b.Ack(&Ack{Delivered: 1000, Acked: 100000, InFlight: 20000, State: Open})
+	b.Ack(&cc.Ack{Delivered: 1000, Acked: 100000, InFlight: 20000, State: cc.Open})
 	if b.cwnd < 100000 {
 		t.Errorf("window %d after recovery, want 100000", b.cwnd)
 	}
-	b.Timeout(&Event{InFlight: 100000})
+	b.Timeout(&cc.Event{InFlight: 100000})
 	if b.cwnd != testMSS {
 		t.Errorf("window %d after a timeout", b.cwnd)
 	}

@@ -1,4 +1,4 @@
-package pkt
+package relay
 
 import (
 	"encoding/binary"
@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"usock/packet"
 )
 
 // place counts what it is sent and finds fault with two senders at once.
@@ -18,7 +20,7 @@ type place struct {
 	proceed chan struct{}
 }
 
-func (p *place) Send(batch []*Packet) int {
+func (p *place) Send(batch []*packet.Packet) int {
 	if p.inside.Add(1) != 1 {
 		p.t.Error("sent to by two goroutines at once")
 	}
@@ -37,8 +39,8 @@ func (p *place) Send(batch []*Packet) int {
 	return len(batch)
 }
 
-func numbered(n uint32) *Packet {
-	p := New()
+func numbered(n uint32) *packet.Packet {
+	p := packet.New()
 	binary.BigEndian.PutUint32(p.Prepend(4), n)
 	return p
 }

@@ -1,8 +1,10 @@
-package cc
+package congestion
 
 import (
 	"math"
 	"time"
+
+	"usock/cc"
 )
 
 // The constants of RFC 9438 section 4. cubicC is in segments a second cubed.
@@ -47,10 +49,10 @@ type shape struct {
 func (*Cubic) Name() string { return "cubic" }
 
 // Start implements Controller.
-func (c *Cubic) Start(s Start) {
+func (c *Cubic) Start(s cc.Start) {
 	*c = Cubic{mss: s.MSS, cwnd: s.CWnd, ssthresh: s.SSThresh, last: s.Now}
 	if c.ssthresh == 0 {
-		c.ssthresh = MaxWindow
+		c.ssthresh = cc.MaxWindow
 	}
 }
 
@@ -69,8 +71,8 @@ func (c *Cubic) pause(now time.Duration) {
 }
 
 // Ack implements Controller.
-func (c *Cubic) Ack(a *Ack) {
-	if a.State == Recovery || a.State == CWR || !a.CWndLimited {
+func (c *Cubic) Ack(a *cc.Ack) {
+	if a.State == cc.Recovery || a.State == cc.CWR || !a.CWndLimited {
 		c.pause(a.Now)
 		return
 	}
@@ -90,8 +92,8 @@ func (c *Cubic) Ack(a *Ack) {
 // slowStart grows the window by the bytes acknowledged, and returns those that
 // are left for congestion avoidance. HyStart++ is for the initial slow start
 // alone: later ones have a threshold.
-func (c *Cubic) slowStart(a *Ack, n uint32) uint32 {
-	if c.ssthresh == MaxWindow {
+func (c *Cubic) slowStart(a *cc.Ack, n uint32) uint32 {
+	if c.ssthresh == cc.MaxWindow {
 		grow, done := c.hs.grow(a, n, c.mss)
 		c.cwnd = add(c.cwnd, grow)
 		if done {
@@ -105,7 +107,7 @@ func (c *Cubic) slowStart(a *Ack, n uint32) uint32 {
 }
 
 // avoid grows the window for n bytes acknowledged in congestion avoidance.
-func (c *Cubic) avoid(a *Ack, n uint32) {
+func (c *Cubic) avoid(a *cc.Ack, n uint32) {
 	s := &c.shape
 	if !s.started {
 		c.begin(a.Now)
@@ -127,7 +129,7 @@ func (c *Cubic) avoid(a *Ack, n uint32) {
 		target := min(max(c.wCubic(t+a.SRTT), cwnd), float64(1.5*cwnd))
 		cwnd += float64((target - cwnd) / cwnd * float64(n))
 	}
-	cwnd = min(cwnd, MaxWindow)
+	cwnd = min(cwnd, cc.MaxWindow)
 	c.cwnd = uint32(cwnd)
 	c.frac = float32(cwnd - float64(c.cwnd))
 }
@@ -182,7 +184,7 @@ func (c *Cubic) save() {
 }
 
 // Congestion implements Controller.
-func (c *Cubic) Congestion(e *Event) {
+func (c *Cubic) Congestion(e *cc.Event) {
 	c.save()
 	c.reduce()
 	c.cwnd, c.frac, c.shape.started = c.ssthresh, 0, false
@@ -194,7 +196,7 @@ func (c *Cubic) Recovered(time.Duration) { c.undo.ended = true }
 
 // Timeout implements Controller. The stage that follows starts from its own
 // window (section 4.8).
-func (c *Cubic) Timeout(e *Event) {
+func (c *Cubic) Timeout(e *cc.Event) {
 	c.save()
 	if !e.Repeated {
 		c.reduce()

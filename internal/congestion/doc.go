@@ -17,4 +17,4 @@
 //
 // All windows are in bytes, all rates in bytes a second, and all times since the
 // host's epoch. It imports usock/cc and the standard library. Begin with cc.go.
-package cc
+package congestion

@@ -1,4 +1,6 @@
-package cc
+package congestion
+
+import "usock/cc"
 
 // Usage keeps track of whether the congestion window is what holds a sender
 // back. A window grows only while it is: an application or a receive window that
@@ -19,7 +21,7 @@ func (u *Usage) Sent(sndUna, sndNxt uint64, inFlight uint32, full bool) {
 
 // Limited reports whether the window was used up in the last round trip. In slow
 // start half of it is enough, since what is sent doubles.
-func (u *Usage) Limited(c Controller) bool {
+func (u *Usage) Limited(c cc.Controller) bool {
 	if u.limited {
 		return true
 	}

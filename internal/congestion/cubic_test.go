@@ -1,18 +1,20 @@
-package cc
+package congestion
 
 import (
 	"math"
 	"testing"
 	"time"
 	"unsafe"
+
+	"usock/cc"
 )
 
 // RFC 9438 sections 4.2 and 4.6: with W_max = 1000 segments and beta 0.7, K is
 // cbrt(300/0.4) = 9.086 s; the window comes back to W_max at K and is a cubic
 // about that point.
 func TestCubicCurve(t *testing.T) {
-	d := drive(t, "cubic", Start{CWnd: 1000 * testMSS, SSThresh: 1000 * testMSS})
-	d.c.Congestion(&Event{InFlight: 1000 * testMSS})
+	d := drive(t, "cubic", cc.Start{CWnd: 1000 * testMSS, SSThresh: 1000 * testMSS})
+	d.c.Congestion(&cc.Event{InFlight: 1000 * testMSS})
 	d.want(700*testMSS, 700*testMSS)
 	d.c.Recovered(0)
 	k := math.Cbrt(300 / 0.4)
@@ -21,7 +23,7 @@ func TestCubicCurve(t *testing.T) {
 		for (d.now - start).Seconds() < at {
 			w := d.c.CWnd() / testMSS
 			d.now += d.rtt / time.Duration(w)
-			d.acks(testMSS, Open, true)
+			d.acks(testMSS, cc.Open, true)
 		}
 		want := 0.4*math.Pow(at-k, 3) + 1000
 		if got := float64(d.c.CWnd()) / testMSS; math.Abs(got-want) > 8 {
@@ -33,18 +35,18 @@ func TestCubicCurve(t *testing.T) {
 // RFC 9438 section 4.7.
 func TestCubicFastConvergence(t *testing.T) {
 	c := new(Cubic)
-	c.Start(Start{MSS: testMSS, CWnd: 100000})
-	c.Congestion(&Event{InFlight: 100000})
+	c.Start(cc.Start{MSS: testMSS, CWnd: 100000})
+	c.Congestion(&cc.Event{InFlight: 100000})
 	if c.shape.wMax != 100000 || c.cwnd != 70000 {
 		t.Fatalf("W_max %d, cwnd %d", c.shape.wMax, c.cwnd)
 	}
 	c.Recovered(0)
-	c.Congestion(&Event{InFlight: 70000}) // below the last W_max
+	c.Congestion(&cc.Event{InFlight: 70000}) // below the last W_max
 	if c.shape.wMax != 59500 || c.cwnd != 49000 {
 		t.Errorf("W_max %d, cwnd %d; want 70000*0.85 and 49000", c.shape.wMax, c.cwnd)
 	}
 	if c.cwnd = 2000; true {
-		c.Congestion(&Event{InFlight: 2000})
+		c.Congestion(&cc.Event{InFlight: 2000})
 	}
 	if c.ssthresh != 2000 {
 		t.Errorf("ssthresh is %d, want two segments at least", c.ssthresh)
@@ -54,9 +56,9 @@ func TestCubicFastConvergence(t *testing.T) {
 // RFC 9438 section 4.3: at short round trips the window is Reno's, with alpha
 // 9/17 of a segment a round trip until it is back where it was, and 1 from then.
 func TestCubicRenoFriendly(t *testing.T) {
-	d := drive(t, "cubic", Start{CWnd: 10 * testMSS, SSThresh: 10 * testMSS})
+	d := drive(t, "cubic", cc.Start{CWnd: 10 * testMSS, SSThresh: 10 * testMSS})
 	d.rtt = time.Millisecond
-	d.c.Congestion(&Event{InFlight: 10 * testMSS})
+	d.c.Congestion(&cc.Event{InFlight: 10 * testMSS})
 	d.c.Recovered(0)
 	d.rounds(4)
 	if got, want := float64(d.c.CWnd()), 7000+4*1000*9/17.0; math.Abs(got-want) > 200 {
@@ -75,13 +77,13 @@ func TestCubicRenoFriendly(t *testing.T) {
 // RFC 9438 section 4.4: however late, the window grows by half in a round trip at
 // most.
 func TestCubicGrowthIsBounded(t *testing.T) {
-	d := drive(t, "cubic", Start{CWnd: 100 * testMSS, SSThresh: 100 * testMSS})
-	d.c.Congestion(&Event{InFlight: 100 * testMSS})
+	d := drive(t, "cubic", cc.Start{CWnd: 100 * testMSS, SSThresh: 100 * testMSS})
+	d.c.Congestion(&cc.Event{InFlight: 100 * testMSS})
 	d.c.Recovered(0)
 	d.rounds(1)
 	d.now += time.Minute // a minute without an acknowledgment, the window full
 	w := d.c.CWnd()
-	d.acks(w, Open, true)
+	d.acks(w, cc.Open, true)
 	if got := d.c.CWnd(); got > w+w/2 {
 		t.Errorf("the window went from %d to %d at once", w, got)
 	}
@@ -90,8 +92,8 @@ func TestCubicGrowthIsBounded(t *testing.T) {
 // RFC 9438 section 5.8: time in which the window was not the limit is no time.
 func TestCubicDoesNotCountIdleness(t *testing.T) {
 	run := func(pause func(d *driver)) uint32 {
-		d := drive(t, "cubic", Start{CWnd: 100 * testMSS, SSThresh: 100 * testMSS})
-		d.c.Congestion(&Event{InFlight: 100 * testMSS})
+		d := drive(t, "cubic", cc.Start{CWnd: 100 * testMSS, SSThresh: 100 * testMSS})
+		d.c.Congestion(&cc.Event{InFlight: 100 * testMSS})
 		d.c.Recovered(0)
 		d.rounds(5)
 		pause(d)
@@ -106,7 +108,7 @@ func TestCubicDoesNotCountIdleness(t *testing.T) {
 	limited := run(func(d *driver) {
 		for range 600 {
 			d.now += d.rtt
-			d.acks(testMSS, Open, false)
+			d.acks(testMSS, cc.Open, false)
 		}
 	})
 	if idle != want || limited != want {
@@ -117,13 +119,13 @@ func TestCubicDoesNotCountIdleness(t *testing.T) {
 // RFC 9438 section 4.9.
 func TestCubicUndo(t *testing.T) {
 	c := new(Cubic)
-	c.Start(Start{MSS: testMSS, CWnd: 100000, SSThresh: 50000})
-	c.Congestion(&Event{InFlight: 100000})
+	c.Start(cc.Start{MSS: testMSS, CWnd: 100000, SSThresh: 50000})
+	c.Congestion(&cc.Event{InFlight: 100000})
 	c.Recovered(0)
-	c.Ack(&Ack{Now: time.Second, SRTT: time.Second, Acked: 1000, Delivered: 1000, CWndLimited: true})
+	c.Ack(&cc.Ack{Now: time.Second, SRTT: time.Second, Acked: 1000, Delivered: 1000, CWndLimited: true})
 	before, cwnd, ssthresh := c.shape, c.cwnd, c.ssthresh
-	c.Congestion(&Event{Now: time.Second, InFlight: 70000})
-	c.Timeout(&Event{Now: time.Second, InFlight: 70000})
+	c.Congestion(&cc.Event{Now: time.Second, InFlight: 70000})
+	c.Timeout(&cc.Event{Now: time.Second, InFlight: 70000})
 	c.Undo(time.Second)
 	if c.shape != before || c.cwnd != cwnd || c.ssthresh != ssthresh {
 		t.Errorf("after undo %+v %d %d, want %+v %d %d", c.shape, c.cwnd, c.ssthresh, before, cwnd, ssthresh)
@@ -134,12 +136,12 @@ func TestCubicUndo(t *testing.T) {
 // congestion avoidance begins.
 func TestCubicTimeout(t *testing.T) {
 	c := new(Cubic)
-	c.Start(Start{MSS: testMSS, CWnd: 100000})
-	c.Timeout(&Event{InFlight: 100000})
+	c.Start(cc.Start{MSS: testMSS, CWnd: 100000})
+	c.Timeout(&cc.Event{InFlight: 100000})
 	if c.cwnd != 1000 || c.ssthresh != 70000 {
 		t.Fatalf("cwnd %d, ssthresh %d", c.cwnd, c.ssthresh)
 	}
-	c.Ack(&Ack{Now: time.Second, SRTT: time.Second, Acked: 70000, Delivered: 70000, CWndLimited: true})
+	c.Ack(&cc.Ack{Now: time.Second, SRTT: time.Second, Acked: 70000, Delivered: 70000, CWndLimited: true})
 	if c.shape.k != 0 || c.shape.wMax != 70000 {
 		t.Errorf("K %v, W_max %d", c.shape.k, c.shape.wMax)
 	}
@@ -162,7 +164,7 @@ func TestHyStartLeavesSlowStart(t *testing.T) {
 		n := newNetwork(100, 40*time.Millisecond, 5000, 0, 1)
 		s := n.add(name, 1448)
 		n.run(3 * time.Second)
-		if s.c.SSThresh() == MaxWindow || s.events != 0 != loses {
+		if s.c.SSThresh() == cc.MaxWindow || s.events != 0 != loses {
 			t.Errorf("%s: ssthresh %d after %d losses", name, s.c.SSThresh(), s.events)
 		}
 		if got := goodput(s.delivered, n.now) / n.rate; got < 0.85 {
@@ -179,7 +181,7 @@ func TestHyStartResumes(t *testing.T) {
 	round := func(rtt time.Duration) (grew uint32, done bool) {
 		for range 10 {
 			una += testMSS
-			g, d := h.grow(&Ack{RTT: rtt, SndUna: una, SndNxt: una + 9*testMSS}, testMSS, testMSS)
+			g, d := h.grow(&cc.Ack{RTT: rtt, SndUna: una, SndNxt: una + 9*testMSS}, testMSS, testMSS)
 			grew, done = grew+g, done || d
 		}
 		return grew, done
@@ -245,8 +247,8 @@ func shares(n *network, d time.Duration) (jain, used float64) {
 // ECN marks reduce as losses do (RFC 3168 section 6.1.2), BBR excepted.
 func TestECN(t *testing.T) {
 	for name, want := range map[string]uint32{"reno": 50000, "cubic": 70000, "bbr": 100000} {
-		d := drive(t, name, Start{CWnd: 100000})
-		d.c.Congestion(&Event{Cause: ByECN, InFlight: 100000})
+		d := drive(t, name, cc.Start{CWnd: 100000})
+		d.c.Congestion(&cc.Event{Cause: cc.ByECN, InFlight: 100000})
 		if d.c.CWnd() != want {
 			t.Errorf("%s: window %d, want %d", name, d.c.CWnd(), want)
 		}
@@ -262,8 +264,8 @@ func TestCost(t *testing.T) {
 		n := newNetwork(100, 20*time.Millisecond, 100, 0.01, 1)
 		s := n.add(name, 1448)
 		n.run(time.Second)
-		a := Ack{Now: n.now, RTT: s.srtt, SRTT: s.srtt, Delivered: 1448, Acked: 1448, CWndLimited: true,
-			Rate: Sample{Delivered: 14480, Interval: s.srtt, Total: s.delivered, PriorDelivered: s.delivered - 14480}}
+		a := cc.Ack{Now: n.now, RTT: s.srtt, SRTT: s.srtt, Delivered: 1448, Acked: 1448, CWndLimited: true,
+			Rate: cc.Sample{Delivered: 14480, Interval: s.srtt, Total: s.delivered, PriorDelivered: s.delivered - 14480}}
 		if got := testing.AllocsPerRun(100, func() {
 			a.Now += time.Millisecond
 			s.c.Sent(a.Now, 1000, 1448)

@@ -1,8 +1,10 @@
-package cc
+package congestion
 
 import (
 	"encoding/binary"
 	"time"
+
+	"usock/cc"
 )
 
 // The constants of the draft's section 4; rates of gain are of Startup, of the
@@ -61,9 +63,9 @@ type BBR struct {
 	fullCount     uint8
 	fullBW        uint64
 	mode          bbrMode
-	state         State // of the last Ack
-	phase         uint8 // of ProbeBW
-	probeRTTRound bool  // probe_rtt_round_done
+	state         cc.State // of the last Ack
+	phase         uint8    // of ProbeBW
+	probeRTTRound bool     // probe_rtt_round_done
 	cycleStart    time.Duration
 	minRTT        time.Duration // RTprop; 0: unknown
 	minRTTAt      time.Duration
@@ -82,9 +84,9 @@ type BBR struct {
 func (*BBR) Name() string { return "bbr" }
 
 // Start implements Controller.
-func (b *BBR) Start(s Start) {
+func (b *BBR) Start(s cc.Start) {
 	*b = BBR{
-		mss: s.MSS, cwnd: s.CWnd, initial: InitialWindow(s.MSS),
+		mss: s.MSS, cwnd: s.CWnd, initial: cc.InitialWindow(s.MSS),
 		minRTT: s.MinRTT, minRTTAt: s.Now, srtt: s.SRTT, aggStart: s.Now,
 	}
 	b.startRate(s.SRTT)
@@ -117,7 +119,7 @@ func (b *BBR) Sent(now time.Duration, inFlight, bytes uint32) {
 }
 
 // Ack implements Controller.
-func (b *BBR) Ack(a *Ack) {
+func (b *BBR) Ack(a *cc.Ack) {
 	b.updateBW(a)
 	b.updateAggregation(a)
 	if b.mode == bbrProbeBW && b.phaseOver(a) {
@@ -136,7 +138,7 @@ func (b *BBR) Ack(a *Ack) {
 
 // updateBW counts round trips and takes in the rate sample. A sample of a sender
 // that had nothing to send counts only if it is better.
-func (b *BBR) updateBW(a *Ack) {
+func (b *BBR) updateBW(a *cc.Ack) {
 	b.roundStart = false
 	r := &a.Rate
 	if r.Interval <= 0 {
@@ -156,7 +158,7 @@ func (b *BBR) updateBW(a *Ack) {
 // updateAggregation finds how much more than the bandwidth allows was
 // acknowledged in one go: that much has to be in flight beyond the BDP while the
 // acknowledgments are held up.
-func (b *BBR) updateAggregation(a *Ack) {
+func (b *BBR) updateAggregation(a *cc.Ack) {
 	if a.Delivered == 0 {
 		return
 	}
@@ -187,7 +189,7 @@ func (*BBR) volume(rate uint64, d time.Duration) uint64 {
 // more bandwidth (section 4.3.2.2). Rounds in which the receive window held the
 // sender back, which grows no faster than the receiver learns the rate, say nothing
 // about the path.
-func (b *BBR) checkFull(a *Ack) {
+func (b *BBR) checkFull(a *cc.Ack) {
 	if b.filled || !b.roundStart || a.Rate.AppLimited || !a.CWndLimited {
 		return
 	}
@@ -201,7 +203,7 @@ func (b *BBR) checkFull(a *Ack) {
 
 // checkDrain goes from Startup to Drain, and from there to ProbeBW once the queue
 // that Startup made is gone.
-func (b *BBR) checkDrain(a *Ack) {
+func (b *BBR) checkDrain(a *cc.Ack) {
 	if b.mode == bbrStartup && b.filled {
 		b.mode = bbrDrain
 	}
@@ -228,7 +230,7 @@ func (b *BBR) enterPhase(now time.Duration, phase uint8) {
 }
 
 // phaseOver says when the next phase of ProbeBW is due (section 4.3.4.3).
-func (b *BBR) phaseOver(a *Ack) bool {
+func (b *BBR) phaseOver(a *cc.Ack) bool {
 	full := a.Now-b.cycleStart > b.minRTT
 	switch gain := bbrCycle[b.phase]; {
 	case gain > 1:
@@ -241,7 +243,7 @@ func (b *BBR) phaseOver(a *Ack) bool {
 
 // updateMinRTT keeps RTprop, and enters and leaves ProbeRTT, in which the queue
 // is let run dry if RTprop was not seen for ten seconds (section 4.3.5).
-func (b *BBR) updateMinRTT(a *Ack) {
+func (b *BBR) updateMinRTT(a *cc.Ack) {
 	expired := a.Now > b.minRTTAt+bbrRTTFilter
 	if a.RTT > 0 && (b.minRTT == 0 || a.RTT <= b.minRTT || expired) {
 		b.minRTT, b.minRTTAt = a.RTT, a.Now
@@ -258,7 +260,7 @@ func (b *BBR) updateMinRTT(a *Ack) {
 	}
 }
 
-func (b *BBR) probeRTT(a *Ack) {
+func (b *BBR) probeRTT(a *cc.Ack) {
 	b.limited = a.Rate.Total + uint64(a.InFlight)
 	if b.probeRTTDone == 0 {
 		if a.InFlight <= bbrMinPipe*b.mss {
@@ -342,7 +344,7 @@ func (b *BBR) target(gain float64) uint32 {
 	if b.mode == bbrProbeBW && gain > 1 {
 		w += pair
 	}
-	return uint32(min(w, MaxWindow))
+	return uint32(min(w, cc.MaxWindow))
 }
 
 // aggregation is what the window allows for held-up acknowledgments.
@@ -356,7 +358,7 @@ func (b *BBR) aggregation() uint32 {
 
 // setWindow moves the window towards the target by what was delivered (section
 // 4.2.3.6). In the first round trip of recovery it sends as much as is delivered.
-func (b *BBR) setWindow(a *Ack) {
+func (b *BBR) setWindow(a *cc.Ack) {
 	if a.Delivered > 0 && !b.recover(a) {
 		target := add(b.target(b.windowGain()), b.aggregation())
 		if b.filled {
@@ -375,14 +377,14 @@ func (b *BBR) setWindow(a *Ack) {
 // (section 4.2.3.4). If the receive window or the program held the sender back, so
 // that little is in flight, recovery begins with no less than the BDP: the rest of
 // the pipe would stay empty for a round trip with each random loss.
-func (b *BBR) recover(a *Ack) bool {
+func (b *BBR) recover(a *cc.Ack) bool {
 	if a.Lost > 0 {
 		b.cwnd = max(b.cwnd-min(b.cwnd, a.Lost), b.mss)
 	}
 	was := b.state
 	b.state = a.State
 	switch {
-	case a.State == Recovery && was != Recovery:
+	case a.State == cc.Recovery && was != cc.Recovery:
 		b.conservation = true
 		b.nextRound = a.Rate.Total
 		w := add(a.InFlight, a.Delivered)
@@ -390,7 +392,7 @@ func (b *BBR) recover(a *Ack) bool {
 			w = max(w, min(b.cwnd, b.target(1)))
 		}
 		b.cwnd = w
-	case was >= Recovery && a.State < Recovery:
+	case was >= cc.Recovery && a.State < cc.Recovery:
 		b.cwnd = max(b.cwnd, b.prior)
 		b.conservation = false
 	}
@@ -402,7 +404,7 @@ func (b *BBR) recover(a *Ack) bool {
 
 // saveWindow remembers the window for the end of recovery and of ProbeRTT.
 func (b *BBR) saveWindow() {
-	if b.state < Recovery && b.mode != bbrProbeMinRTT {
+	if b.state < cc.Recovery && b.mode != bbrProbeMinRTT {
 		b.prior = b.cwnd
 	} else {
 		b.prior = max(b.prior, b.cwnd)
@@ -410,8 +412,8 @@ func (b *BBR) saveWindow() {
 }
 
 // Congestion implements Controller.
-func (b *BBR) Congestion(e *Event) {
-	if e.Cause == ByLoss {
+func (b *BBR) Congestion(e *cc.Event) {
+	if e.Cause == cc.ByLoss {
 		b.saveWindow()
 	}
 }
@@ -420,9 +422,9 @@ func (b *BBR) Congestion(e *Event) {
 func (*BBR) Recovered(time.Duration) {}
 
 // Timeout implements Controller.
-func (b *BBR) Timeout(e *Event) {
+func (b *BBR) Timeout(e *cc.Event) {
 	b.saveWindow()
-	b.state = Loss
+	b.state = cc.Loss
 	b.fullBW, b.roundStart, b.conservation = 0, true, false
 	b.cwnd = b.mss
 }
@@ -442,14 +444,14 @@ func (*BBR) Restart(now, idle, rto time.Duration) {}
 // SetMSS implements Controller.
 func (b *BBR) SetMSS(mss uint32) {
 	b.cwnd = resize(b.cwnd, b.mss, mss)
-	b.mss, b.initial = mss, InitialWindow(mss)
+	b.mss, b.initial = mss, cc.InitialWindow(mss)
 }
 
 // CWnd implements Controller.
 func (b *BBR) CWnd() uint32 { return b.cwnd }
 
 // SSThresh implements Controller. BBR has none.
-func (*BBR) SSThresh() uint32 { return MaxWindow }
+func (*BBR) SSThresh() uint32 { return cc.MaxWindow }
 
 // PacingRate implements Controller.
 func (b *BBR) PacingRate() uint64 { return b.pacing }

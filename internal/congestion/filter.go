@@ -1,4 +1,4 @@
-package cc
+package congestion
 
 // maxFilter is the greatest of the values of the last rounds, kept as the best
 // three of which each is newer than the one before (Kathleen Nichols's

@@ -1,6 +1,10 @@
-package cc
+package congestion
 
-import "time"
+import (
+	"time"
+
+	"usock/cc"
+)
 
 // The constants of RFC 9406 section 4.3.
 const (
@@ -34,7 +38,7 @@ type hyStart struct {
 
 // grow returns by how much the window grows for n bytes acknowledged, and
 // whether slow start is over.
-func (h *hyStart) grow(a *Ack, n, mss uint32) (uint32, bool) {
+func (h *hyStart) grow(a *cc.Ack, n, mss uint32) (uint32, bool) {
 	done := false
 	if a.SndUna > h.windowEnd || h.windowEnd == 0 {
 		done = h.baseline != 0 && h.rounds >= hsRounds

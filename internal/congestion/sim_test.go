@@ -1,9 +1,11 @@
-package cc
+package congestion
 
 import (
 	"container/heap"
 	"math/rand/v2"
 	"time"
+
+	"usock/cc"
 )
 
 // network is a packet-level model in manual time: senders with endless data share
@@ -89,7 +91,7 @@ type segment struct {
 // its controller wants it to, and reduces by staying silent, in place of PRR.
 type sender struct {
 	n         *network
-	c         Controller
+	c         cc.Controller
 	rate      Rate
 	usage     Usage
 	mss       uint32
@@ -98,7 +100,7 @@ type sender struct {
 	inFlight  uint32
 	order     uint64
 	newest    uint64 // order of the newest transmission delivered
-	state     State
+	state     cc.State
 	recover   int
 	srtt, min time.Duration
 	nextSend  time.Duration
@@ -119,7 +121,7 @@ func (n *network) add(name string, mss uint32) *sender {
 		panic("no controller " + name)
 	}
 	s := &sender{n: n, c: c, mss: mss}
-	c.Start(Start{Now: n.now, MSS: mss, CWnd: InitialWindow(mss)})
+	c.Start(cc.Start{Now: n.now, MSS: mss, CWnd: cc.InitialWindow(mss)})
 	n.senders = append(n.senders, s)
 	n.at(n.now, s.send)
 	return s
@@ -194,11 +196,11 @@ func (s *sender) arm() {
 
 func (s *sender) timeout() {
 	s.timeouts++
-	e := Event{Now: s.n.now, InFlight: uint32(s.offset(s.nxt) - s.offset(s.una)), SndNxt: s.offset(s.nxt), Repeated: s.state != Open}
+	e := cc.Event{Now: s.n.now, InFlight: uint32(s.offset(s.nxt) - s.offset(s.una)), SndNxt: s.offset(s.nxt), Repeated: s.state != cc.Open}
 	for i := s.una; i < s.nxt; i++ {
 		s.lose(i)
 	}
-	s.state, s.recover = Loss, s.nxt
+	s.state, s.recover = cc.Loss, s.nxt
 	s.c.Timeout(&e)
 	s.arm()
 	s.send()
@@ -219,7 +221,7 @@ func (s *sender) lose(i int) uint32 {
 func (s *sender) ack(i int, order uint64) {
 	g := &s.segs[i]
 	now := s.n.now
-	a := Ack{Now: now, PriorInFlight: s.inFlight}
+	a := cc.Ack{Now: now, PriorInFlight: s.inFlight}
 	if g.acked {
 		return
 	}
@@ -251,14 +253,14 @@ func (s *sender) ack(i int, order uint64) {
 			a.Lost += s.lose(j)
 		}
 	}
-	if s.state != Open && s.una >= s.recover {
-		s.state = Open
+	if s.state != cc.Open && s.una >= s.recover {
+		s.state = cc.Open
 		s.c.Recovered(now)
 	}
-	if a.Lost > 0 && s.state == Open {
-		s.state, s.recover = Recovery, s.nxt
+	if a.Lost > 0 && s.state == cc.Open {
+		s.state, s.recover = cc.Recovery, s.nxt
 		s.events++
-		s.c.Congestion(&Event{Now: now, InFlight: flight, SndNxt: s.offset(s.nxt)})
+		s.c.Congestion(&cc.Event{Now: now, InFlight: flight, SndNxt: s.offset(s.nxt)})
 	}
 	a.SRTT, a.MinRTT, a.InFlight, a.State = s.srtt, s.min, s.inFlight, s.state
 	a.SndUna, a.SndNxt = s.offset(s.una), s.offset(s.nxt)
