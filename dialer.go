@@ -95,6 +95,9 @@ func (d *Dialer) bounded(ctx context.Context) (context.Context, context.CancelFu
 
 // byFamily divides addresses into those of the first one's family and the others.
 func byFamily(addrs []netip.AddrPort) (first, second []netip.AddrPort) {
+	if len(addrs) == 1 {
+		return addrs, nil
+	}
 	for _, a := range addrs {
 		if a.Addr().Is4() == addrs[0].Addr().Is4() {
 			first = append(first, a)
@@ -119,13 +122,15 @@ func (d *Dialer) race(ctx context.Context, k kind, first, second []netip.AddrPor
 	if len(second) == 0 {
 		return d.each(ctx, k, first)
 	}
+
+	racer := *d // the goroutines' own: most dialers dial one address and need not outlive the call
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	out := make(chan dialed) // nobody receives from it after the end of race
 	over := make(chan struct{})
 	defer close(over)
 	try := func(addrs []netip.AddrPort, primary bool) {
-		c, err := d.each(ctx, k, addrs)
+		c, err := racer.each(ctx, k, addrs)
 		select {
 		case out <- dialed{c, err, primary}:
 		case <-over:

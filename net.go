@@ -94,6 +94,10 @@ func (h *Host) resolve(ctx context.Context, k kind, r ipLookup, address string, 
 		return []netip.AddrPort{netip.AddrPortFrom(any, uint16(port))}, nil
 	}
 
+	if ip, err := netip.ParseAddr(host); err == nil && k.takes(ip) {
+		return []netip.AddrPort{netip.AddrPortFrom(ip.Unmap(), uint16(port))}, nil
+	}
+
 	ips, err := h.resolveHost(ctx, r, host)
 	if err != nil {
 		return nil, err
