@@ -6,6 +6,7 @@ import (
 
 	"usock"
 	"usock/link"
+	"usock/trace"
 )
 
 func benchBulk(b *testing.B, x, y stream, size int) {
@@ -56,9 +57,10 @@ func BenchmarkBulkPipe65535(b *testing.B) {
 	benchBulk(b, x, y, 128<<10)
 }
 
-func BenchmarkRoundTrip(b *testing.B) {
-	h := newHost(b, usock.Config{})
-	x, y := connPair(b, h, h, "127.0.0.1:0")
+// roundTrips returns a function that sends a byte over a connection of h and takes the answer.
+func roundTrips(t testing.TB, h *usock.Host) func() {
+	x, y := connPair(t, h, h, "127.0.0.1:0")
+	t.Cleanup(func() { x.Close() })
 	go func() {
 		p := make([]byte, 1)
 		for {
@@ -69,12 +71,39 @@ func BenchmarkRoundTrip(b *testing.B) {
 		}
 	}()
 	p := make([]byte, 1)
-	b.ReportAllocs()
-	for b.Loop() {
+	return func() {
 		x.Write(p)
 		x.Read(p)
 	}
-	x.Close()
+}
+
+func BenchmarkRoundTrip(b *testing.B) {
+	trip := roundTrips(b, newHost(b, usock.Config{}))
+	b.ReportAllocs()
+	for b.Loop() {
+		trip()
+	}
+}
+
+// What it costs that somebody listens to a host's events (Host.Trace).
+func BenchmarkTraced(b *testing.B) {
+	ignore := func([]trace.Event) {}
+	b.Run("RoundTrip", func(b *testing.B) {
+		h := newHost(b, usock.Config{})
+		trip := roundTrips(b, h)
+		defer h.Trace(ignore)()
+		b.ReportAllocs()
+		for b.Loop() {
+			trip()
+		}
+	})
+	b.Run("BulkPipe1500", func(b *testing.B) {
+		p, q := twoHosts(b, link.PipeConfig{MTU: 1500, SmallSegments: true})
+		x, y := connPair(b, p, q, "10.0.0.2:0")
+		defer p.Trace(ignore)()
+		defer q.Trace(ignore)()
+		benchBulk(b, x, y, 128<<10)
+	})
 }
 
 func BenchmarkConnect(b *testing.B) {
