@@ -13,6 +13,7 @@ import (
 	"usock/internal/host"
 	"usock/internal/inet"
 	"usock/internal/ip"
+	"usock/internal/relay"
 	"usock/internal/socket"
 	"usock/internal/tcp"
 	"usock/internal/unix"
@@ -47,7 +48,7 @@ type Host struct {
 type attached struct {
 	link  link.Link
 	iface *ip.Iface
-	port  *host.Port
+	port  *relay.Relay
 	index int
 }
 

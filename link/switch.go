@@ -163,7 +163,7 @@ func (p *switchPort) Send(batch []*Packet) int {
 				if o == p {
 					continue
 				}
-				if ok, _ := o.out.Push(k.Clone()); ok {
+				if o.out.Push(k.Clone()) {
 					o.out.Flush()
 				}
 			}
@@ -178,7 +178,7 @@ func (p *switchPort) Send(batch []*Packet) int {
 		if to != last && last != nil {
 			last.out.Flush()
 		}
-		if ok, _ := to.out.Push(k); ok {
+		if to.out.Push(k) {
 			n++
 		}
 		last = to

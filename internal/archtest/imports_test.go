@@ -29,7 +29,7 @@ var module = func() string {
 var house = map[string][]string{
 	// What users import.
 	".": {
-		"clock", "internal/abi", "internal/host", "internal/inet", "internal/ip", "internal/socket",
+		"clock", "internal/abi", "internal/host", "internal/inet", "internal/ip", "internal/relay", "internal/socket",
 		"internal/tcp", "internal/timer", "internal/unix", "internal/wait", "link", "packet", "cc", "trace",
 		"golang.org/x/net/dns/", "golang.org/x/net/ipv4", "golang.org/x/sys/unix",
 	},
@@ -54,7 +54,7 @@ var house = map[string][]string{
 	"internal/unix":   {"packet", "internal/abi", "internal/host", "internal/socket", "internal/wait"},
 	"internal/socket": {"packet", "internal/abi", "internal/host", "internal/timer", "internal/wait", "trace"},
 	"internal/ip": {
-		"packet", "internal/host", "internal/offload", "internal/timer", "internal/wire",
+		"packet", "internal/host", "internal/offload", "internal/relay", "internal/timer", "internal/wire",
 	},
 
 	// The lock domain.

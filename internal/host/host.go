@@ -30,7 +30,7 @@ type Host struct {
 	timers timer.Queue
 	armed  time.Duration // when the alarm goes off; timer.Never: not set
 	loop   packet.Queue
-	dirty  []*Port // ports that have packets to be sent after unlocking
+	dirty  []*port // ports that have packets to be sent after unlocking
 	wakes  wait.List
 	idle   []*wait.Waiter // waiters for reuse
 	after  []func()       // to be called after unlocking
@@ -89,7 +89,7 @@ func (h *Host) Leave() {
 	after := append(calls[:0], h.after...)
 	clear(h.after)
 	h.after = h.after[:0]
-	var few [maxDirty]*Port
+	var few [maxDirty]*port
 	dirty := few[:0]
 	if len(h.dirty) > 0 {
 		dirty = append(dirty, h.dirty...)
@@ -105,7 +105,7 @@ func (h *Host) Leave() {
 		f()
 	}
 	for _, p := range dirty {
-		p.out.Flush()
+		p.Flush()
 	}
 	if traced {
 		h.tracing.handOn()

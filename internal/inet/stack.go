@@ -42,7 +42,6 @@ type Stack struct {
 	IP   *ip.Layer
 
 	capable    func(capability int) bool
-	down       bool // closed: nothing is sent any more
 	prf        prf
 	paths      map[pathKey]*ip.Path
 	flows      map[uint32]*flowLease // leased flow labels
@@ -142,12 +141,12 @@ func (s *Stack) Ping() Protocol { return s.ping }
 // Raw returns the row of SOCK_RAW.
 func (s *Stack) Raw() socket.Proto { return s.raw }
 
-// Close ends every socket and connection without a word to the peers. Locked.
+// Close ends every socket and connection without a word to the peers: nothing leaves a layer
+// that is closed. Locked.
 func (s *Stack) Close() {
-	s.down = true
+	s.IP.Close()
 	s.Each((*socket.Socket).CloseLocked)
 	s.tcp.close()
-	s.IP.Close()
 }
 
 // pathKey is what a path is found by.

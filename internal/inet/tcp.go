@@ -736,16 +736,12 @@ func (t *tcpProto) transmit(e *tcpEndpoint, seg *tcp.Segment) {
 		// The core keeps to the path's MTU itself, but for probes of it.
 		o.DontFragment, o.IgnorePathMTU = true, true
 	}
-	t.send(p, seg, &e.tuple, e.path, o)
+	t.put(p, seg, &e.tuple, o)
+	t.IP.Output(p, e.path, o)
 }
 
-// send makes a packet of a segment and sends it.
-func (t *tcpProto) send(p *packet.Packet, seg *tcp.Segment, k *tuple, path *ip.Path, o *ip.Out) {
-	if t.down {
-		seg.Data.Release()
-		p.Free()
-		return
-	}
+// put puts a segment into p, which it leaves empty.
+func (t *tcpProto) put(p *packet.Packet, seg *tcp.Segment, k *tuple, o *ip.Out) {
 	seg.SrcPort, seg.DstPort = k.lport, k.rport
 	p.Payload, seg.Data = seg.Data, packet.Vec{}
 	p.SegmentSize = seg.SegmentSize
@@ -754,5 +750,12 @@ func (t *tcpProto) send(p *packet.Packet, seg *tcp.Segment, k *tuple, path *ip.P
 		o.TOS |= 2
 	}
 	t.Stats.OutSegs++
-	t.IP.Output(p, path, o)
+}
+
+// send sends a segment of no connection.
+func (t *tcpProto) send(seg *tcp.Segment, k *tuple, path *ip.Path) {
+	t.ipOut = ip.Out{Src: k.laddr, Dst: k.raddr, Proto: ip.ProtoTCP, Checksum: ip.ChecksumTCP, DontFragment: true}
+	p := packet.New()
+	t.put(p, seg, k, &t.ipOut)
+	t.IP.Output(p, path, &t.ipOut)
 }

@@ -7,10 +7,8 @@ import (
 	"slices"
 	"time"
 
-	"usock/internal/ip"
 	"usock/internal/tcp"
 	"usock/internal/wire"
-	"usock/packet"
 )
 
 // SYN cookies (RFC 4987, section 3.6). When a listener's incomplete queue is full, a
@@ -97,8 +95,7 @@ func (t *tcpProto) sendCookie(l *tcpEndpoint, k *tuple, seg *tcp.Segment) {
 			a.HasWScale, a.SACKPermitted = false, false
 			t.out.Flags &^= wire.ECE
 		}
-		t.ipOut = ip.Out{Src: k.laddr, Dst: k.raddr, Proto: ip.ProtoTCP, Checksum: ip.ChecksumTCP, DontFragment: true}
-		t.send(packet.New(), &t.out, k, path, &t.ipOut)
+		t.send(&t.out, k, path)
 		t.Stats.CookiesSent++
 	}
 	if t.cfg.Trace != nil {

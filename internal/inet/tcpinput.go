@@ -136,8 +136,7 @@ func (t *tcpProto) answer(k *tuple, scope int, seg *tcp.Segment) {
 		return
 	}
 	t.out = *seg
-	t.ipOut = ip.Out{Src: k.laddr, Dst: k.raddr, Proto: ip.ProtoTCP, Checksum: ip.ChecksumTCP, DontFragment: true}
-	t.send(packet.New(), &t.out, k, path, &t.ipOut)
+	t.send(&t.out, k, path)
 }
 
 // scopeOf returns the interface by which a link-local sender is answered.

@@ -33,7 +33,9 @@ func (l *Layer) fragment4(p *packet.Packet, path *Path, h *wire.IPv4, mtu int, o
 		h.TotalLen = uint16(hl + n)
 		f := piece(p, off, n)
 		h.Put(f.Prepend(hl))
-		l.send(f, path, h.Src, h.Dst, o)
+		if l.hear(f, path, h.Src, h.Dst, o) {
+			path.Iface.transmit(f)
+		}
 		if off == 0 {
 			h.Options = wire.IPv4FragmentOptions(opts)
 		}
@@ -62,7 +64,9 @@ func (l *Layer) fragment6(p *packet.Packet, path *Path, h *wire.IPv6, mtu int, o
 		f := piece(p, off, n)
 		fh.Put(f.Prepend(wire.IPv6FragmentLen))
 		h.Put(f.Prepend(wire.IPv6Len))
-		l.send(f, path, h.Src, h.Dst, o)
+		if l.hear(f, path, h.Src, h.Dst, o) {
+			path.Iface.transmit(f)
+		}
 	}
 	return nil
 }

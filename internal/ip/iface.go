@@ -5,7 +5,7 @@ import (
 	"slices"
 	"syscall"
 
-	"usock/internal/host"
+	"usock/internal/relay"
 	"usock/packet"
 )
 
@@ -20,7 +20,7 @@ type IfaceConfig struct {
 
 	// Out takes the packets to the link. Without one the interface is the host's
 	// built-in loopback: packets go through the host's loopback queue, trusted.
-	Out *host.Port
+	Out *relay.Relay
 
 	Checksum bool // the link takes packets without transport checksum
 	Segments bool // the link takes TCP segments larger than the MTU

@@ -145,13 +145,16 @@ func (l *Layer) Output(p *packet.Packet, path *Path, o *Out) error {
 		p.DontFragment = o.DontFragment
 		h.Put(p.Prepend(wire.IPv6Len))
 	}
-	l.send(p, path, src, dst, o)
+	if l.hear(p, path, src, dst, o) {
+		path.Iface.transmit(p)
+	}
 	return nil
 }
 
-// send passes a complete packet to the path's interface, and a copy to this host
-// where it belongs to a group or network that hears itself.
-func (l *Layer) send(p *packet.Packet, path *Path, src, dst netip.Addr, o *Out) {
+// hear gives this host a copy of a complete packet where it belongs to a group or network that
+// hears itself, and whoever wants to see it one in Out.Copy. It reports false, and has freed p,
+// if nobody else is to get it.
+func (l *Layer) hear(p *packet.Packet, path *Path, src, dst netip.Addr, o *Out) bool {
 	i := path.Iface
 	if o.Copy != nil && *o.Copy == nil {
 		*o.Copy = p.AppendTo(nil)
@@ -164,10 +167,10 @@ func (l *Layer) send(p *packet.Packet, path *Path, src, dst netip.Addr, o *Out) 
 		}
 		if o.HostOnly {
 			p.Free()
-			return
+			return false
 		}
 	}
-	i.transmit(p)
+	return true
 }
 
 // checksum fills in the transport checksum, or leaves it to the link. hl is the
@@ -239,7 +242,9 @@ func (l *Layer) outputIncluded(p *packet.Packet, path *Path, o *Out) error {
 	}
 	p = packet.FromBytes(b)
 	p.Owner, p.ForHost = owner, path.Iface.cfg.Loopback
-	l.send(p, path, src, path.Dst, o)
+	if l.hear(p, path, src, path.Dst, o) {
+		path.Iface.transmit(p)
+	}
 	return nil
 }
 

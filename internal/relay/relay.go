@@ -23,11 +23,12 @@ const (
 // Relay is a queue of packets on their way to one place. Any number of goroutines
 // push packets and flush; whoever finds nobody doing so hands on what is queued, in
 // order, so that the place is sent to by one goroutine at a time. A relay is made
-// by setting To, Bound and Later, and not copied.
+// by setting the exported fields, and not copied.
 type Relay struct {
 	To    Sender         // called without a lock
 	Bound int            // packets that wait at most
 	Later func(f func()) // has another goroutine, or this one afterwards, call f
+	Idle  func()         // if not nil, called by a Push that finds nobody who hands on
 
 	mu      sync.Mutex
 	queue   packet.Queue
@@ -37,19 +38,24 @@ type Relay struct {
 	batch   [relayBatch]*packet.Packet // of the goroutine that hands on
 }
 
-// Push queues p and takes it over. ok says that it was not dropped: for want of
-// room, or as the relay is closed. idle says that nobody hands packets on, so that
-// p waits for a Flush.
-func (r *Relay) Push(p *packet.Packet) (ok, idle bool) {
+// Push queues p for the next Flush and takes it over. It reports false if p was dropped: for
+// want of room, or as the relay is closed.
+func (r *Relay) Push(p *packet.Packet) bool {
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	if r.closed || r.queue.Len() >= r.Bound {
 		r.dropped++
+		r.mu.Unlock()
 		p.Free()
-		return false, false
+		return false
 	}
 	r.queue.Push(p)
-	return true, !r.busy
+	idle := !r.busy
+	r.mu.Unlock()
+
+	if idle && r.Idle != nil {
+		r.Idle()
+	}
+	return true
 }
 
 // Dropped returns how many packets the relay or the place had no room for.
@@ -67,13 +73,8 @@ func (r *Relay) Flush() {
 		return
 	}
 	r.busy = true
-	r.mu.Unlock()
-	r.carry()
-}
 
-func (r *Relay) carry() {
 	for range relayTurn {
-		r.mu.Lock()
 		n := r.queue.PopTo(r.batch[:])
 		if n == 0 {
 			r.busy = false
@@ -81,14 +82,24 @@ func (r *Relay) carry() {
 			return
 		}
 		r.mu.Unlock()
-		if sent := r.To.Send(r.batch[:n]); sent < n {
-			r.mu.Lock()
-			r.dropped += uint64(n - sent)
-			r.mu.Unlock()
-		}
+
+		sent := r.To.Send(r.batch[:n])
 		clear(r.batch[:n])
+
+		r.mu.Lock()
+		r.dropped += uint64(n - sent)
 	}
-	r.Later(r.carry)
+
+	r.mu.Unlock()
+
+	// The turn is over. Until it goes on there is somebody at it, so that nobody else's call gets
+	// these packets to carry.
+	r.Later(func() {
+		r.mu.Lock()
+		r.busy = false
+		r.mu.Unlock()
+		r.Flush()
+	})
 }
 
 // Close frees what is queued, and what is pushed from now on.

@@ -51,14 +51,13 @@ func TestRelay(t *testing.T) {
 	const pushers, each = 4, 3 * relayBatch * relayTurn
 	to := &place{t: t}
 	r := &Relay{To: to, Bound: pushers * each, Later: func(f func()) { go f() }}
+	r.Idle = r.Flush
 	var wg sync.WaitGroup
 	for g := range uint32(pushers) {
 		wg.Go(func() {
 			for i := range uint32(each) {
-				if ok, idle := r.Push(numbered(g<<24 | i)); !ok {
+				if !r.Push(numbered(g<<24 | i)) {
 					t.Error("dropped")
-				} else if idle {
-					r.Flush()
 				}
 			}
 		})
@@ -89,16 +88,19 @@ func TestRelay(t *testing.T) {
 
 func TestRelayDrops(t *testing.T) {
 	to := &place{t: t, started: make(chan struct{}), proceed: make(chan struct{})}
-	r := &Relay{To: to, Bound: 2, Later: func(f func()) { go f() }}
+	idle := 0
+	r := &Relay{To: to, Bound: 2, Later: func(f func()) { go f() }, Idle: func() { idle++ }}
 	r.Push(numbered(0))
 	done := make(chan struct{})
 	go func() { r.Flush(); close(done) }()
 	<-to.started
 	for i := range uint32(3) {
-		ok, idle := r.Push(numbered(1 + i))
-		if ok != (i < 2) || idle {
-			t.Errorf("packet %d: ok %v, idle %v while the relay hands on", 1+i, ok, idle)
+		if ok := r.Push(numbered(1 + i)); ok != (i < 2) {
+			t.Errorf("packet %d while the relay hands on: %v", 1+i, ok)
 		}
+	}
+	if idle != 1 {
+		t.Errorf("told %d times that nobody hands on, want once, for the first", idle)
 	}
 	r.Flush() // someone does already
 	to.proceed <- struct{}{}
@@ -110,7 +112,7 @@ func TestRelayDrops(t *testing.T) {
 		t.Errorf("%d arrived, %d dropped; want 3, and 1 for want of room and 2 by the place", len(to.got), r.Dropped())
 	}
 	r.Close()
-	if ok, _ := r.Push(numbered(9)); ok {
+	if r.Push(numbered(9)) {
 		t.Error("a closed relay took a packet")
 	}
 }

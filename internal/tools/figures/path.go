@@ -31,16 +31,12 @@ var sendPath = []step{
 	{"tcp.buildData", 8},
 	{"tcp.sendNew", 9},
 	{"inet.tcpProto.transmit", 7},
-	{"inet.tcpProto.send", 11},
-	{"ip.Layer.Output", 12},
-	{"ip.Layer.send", 13},
-	{"ip.Iface.transmit", 14},
-	{"host.Port.Push", 15},
-	{"relay.Relay.Push", 16},
+	{"ip.Layer.Output", 11},
+	{"ip.Iface.transmit", 12},
+	{"relay.Relay.Push", 13},
 	{"host.Host.Leave", 3},
-	{"relay.Relay.Flush", 18},
-	{"relay.Relay.carry", 19},
-	{"link.Link.Send", 20},
+	{"relay.Relay.Flush", 15},
+	{"link.Link.Send", 16},
 }
 
 // broken returns which calls of a way are not in the source.
