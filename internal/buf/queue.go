@@ -189,37 +189,6 @@ func (q *Queue) Peek(off uint64, max int, dst []packet.View) []packet.View {
 	return dst
 }
 
-// Cut takes the byte at off out of the queue: the bytes behind it move up by one.
-func (q *Queue) Cut(off uint64) {
-	i := q.r.after(off)
-	p := q.r.at(i)
-	k := int(off - p.pos)
-	switch {
-	case p.Len() == 1:
-		q.mem -= int64(p.Cap())
-		p.Release()
-		q.r.remove(i)
-	case k == 0:
-		p.View = p.Slice(1, p.Len())
-	case k == p.Len()-1:
-		p.View = p.Slice(0, k)
-		i++
-	default:
-		rest := piece{p.Slice(k+1, p.Len()), off}
-		rest.Retain()
-		p.View = p.Slice(0, k)
-		q.mem += int64(rest.Cap())
-		i++
-		q.r.insert(i, rest)
-		i++
-	}
-	for ; i < q.r.n; i++ {
-		q.r.at(i).pos--
-	}
-	q.end--
-	q.own = false
-}
-
 // CopyByte returns the byte at off.
 func (q *Queue) CopyByte(off uint64) byte {
 	p := q.r.at(q.r.after(off))

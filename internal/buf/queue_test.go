@@ -114,7 +114,11 @@ func randomQueue(t *testing.T, seed uint64) {
 			if !bytes.Equal(p, model[at:at+len(p)]) {
 				t.Fatalf("seed %d: copy at %d", seed, at)
 			}
+			if b := q.CopyByte(base + uint64(at)); b != model[at] {
+				t.Fatalf("seed %d: byte %d is %d", seed, at, b)
+			}
 		}
+		checkQueue(t, &q)
 		if q.Base() != base || q.Len() != len(model) || q.End() != base+uint64(len(model)) {
 			t.Fatalf("seed %d: [%d,%d), want [%d,+%d)", seed, q.Base(), q.End(), base, len(model))
 		}
@@ -123,6 +127,81 @@ func randomQueue(t *testing.T, seed uint64) {
 		}
 	}
 	q.Reset(0)
+}
+
+// checkQueue checks that the pieces follow each other from base to end, and what they cost.
+func checkQueue(t *testing.T, q *Queue) {
+	t.Helper()
+	mem, at := 0, q.base
+	for i := range q.r.n {
+		p := q.r.at(i)
+		if p.pos != at || p.Len() == 0 {
+			t.Fatalf("piece %d of %d bytes begins at %d, want %d", i, p.Len(), p.pos, at)
+		}
+		at = p.end()
+		mem += p.Cap()
+	}
+	if at != q.end || mem != q.Mem() {
+		t.Fatalf("pieces to %d cost %d, want to %d for %d", at, mem, q.end, q.Mem())
+	}
+}
+
+// A queue that is emptied keeps nothing, and its arrays hold no view of what was in it.
+func TestQueueArraysAreClean(t *testing.T) {
+	noLeaks(t)
+	for _, n := range []int{1, arrayMin, arrayMin + 1, 5 * arrayMin} {
+		var q Queue
+		var back Reassembly
+		used := map[*array]bool{}
+		for i := range n {
+			q.Push(view(uint64(10*i), 10, 1))
+			back.Insert(uint64(20*i), view(uint64(20*i), 10, 1))
+			used[q.r.a], used[back.r.a] = true, true
+		}
+		if len(q.r.a.p) < n {
+			t.Fatalf("%d pieces in an array of %d", n, len(q.r.a.p))
+		}
+		q.Drop(q.End())
+		for !back.Empty() {
+			back.DropBack()
+		}
+		if q.r.a != nil || back.r.a != nil {
+			t.Errorf("%d pieces: an empty queue holds an array", n)
+		}
+		for a := range used {
+			for i, p := range a.p {
+				if p != (piece{}) {
+					t.Fatalf("%d pieces: an array of %d that was given back holds %v at %d", n, len(a.p), p, i)
+				}
+			}
+		}
+	}
+}
+
+// What grows and becomes empty again takes its arrays from those that were given back.
+func TestQueueArraysAreUsedAgain(t *testing.T) {
+	if raceEnabled {
+		t.Skip("under the race detector sync.Pool drops some of what it is given")
+	}
+	v := view(0, 1, 0)
+	defer v.Release()
+	other := view(0, 1, 0)
+	defer other.Release()
+	var q Queue
+	n := testing.AllocsPerRun(100, func() {
+		for i := range 3 * arrayMin {
+			w := v
+			if i%2 == 1 {
+				w = other // no two in a row of one block
+			}
+			w.Retain()
+			q.Push(w)
+		}
+		q.Drop(q.End())
+	})
+	if n != 0 {
+		t.Errorf("%v allocations", n)
+	}
 }
 
 // Views that continue each other in one block become one again.
@@ -138,6 +217,72 @@ func TestQueueJoins(t *testing.T) {
 	if q.r.n != 1 || q.Mem() != 64<<10 {
 		t.Fatalf("%d pieces, %d bytes", q.r.n, q.Mem())
 	}
+	if q.Len() != 44*1460 {
+		t.Errorf("%d bytes", q.Len())
+	}
+	q.Reset(0)
+}
+
+// The views of a packet are moved, and stay in their order.
+func TestQueuePushVec(t *testing.T) {
+	noLeaks(t)
+	var x packet.Vec
+	for i := range 3 {
+		x.Append(view(uint64(100*i), 100, i))
+	}
+	var q Queue
+	q.PushVec(&x)
+	if x.Len() != 0 || len(x.Views()) != 0 {
+		t.Errorf("%d bytes are left", x.Len())
+	}
+	got := make([]byte, 300)
+	q.CopyTo(got, 0)
+	want := make([]byte, 300)
+	fill(want, 0)
+	if q.Len() != 300 || !bytes.Equal(got, want) {
+		t.Errorf("%d bytes, or other ones", q.Len())
+	}
+	q.Reset(0)
+}
+
+// What is asked for outside of a queue: nothing, or a panic where only usock could have done it.
+func TestQueueBounds(t *testing.T) {
+	noLeaks(t)
+	var q Queue
+	q.Reset(1000)
+	q.Push(view(1000, 100, 0))
+
+	if v := q.Take(0, nil); len(v) != 0 {
+		t.Errorf("took %d views of nothing", len(v))
+	}
+	for _, off := range []uint64{999, 1100, 1101} {
+		if v := q.Peek(off, 10, nil); len(v) != 0 {
+			t.Errorf("%d views at %d", len(v), off)
+		}
+	}
+	for name, f := range map[string]func(*packet.Vec){
+		"before":           func(x *packet.Vec) { q.Slice(999, 2, x) },
+		"behind":           func(x *packet.Vec) { q.Slice(1100, 1, x) },
+		"across the end":   func(x *packet.Vec) { q.Slice(1050, 51, x) },
+		"drop too much":    func(*packet.Vec) { q.Drop(1101) },
+		"far behind":       func(x *packet.Vec) { q.Slice(5000, 1, x) },
+		"nothing, outside": func(x *packet.Vec) { q.Slice(1101, 0, x) },
+	} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s: no panic", name)
+				}
+			}()
+			var x packet.Vec
+			f(&x)
+		}()
+	}
+	var x packet.Vec
+	if n := q.Slice(1099, 1, &x); n != 1 {
+		t.Errorf("the last byte is %d", n)
+	}
+	x.Release()
 	q.Reset(0)
 }
 
@@ -152,6 +297,20 @@ func TestQueueSharedBlock(t *testing.T) {
 	q.Push(b.View(0, 10))
 	if q.Extend([]byte("x")) {
 		t.Fatal("wrote into a shared block")
+	}
+	q.Append([]byte("xyz")) // into a block of its own
+	if got := other.Bytes()[10]; got != pattern(10) || q.Len() != 13 || q.r.n != 2 {
+		t.Fatalf("wrote %d into a shared block; %d bytes in %d pieces", got, q.Len(), q.r.n)
+	}
+	if !q.Extend([]byte("w")) || q.r.n != 2 {
+		t.Error("a block that nobody else has is not used")
+	}
+
+	// The last piece counts: after one that can be extended comes one that cannot.
+	other.Retain()
+	q.Push(other.Slice(100, 110))
+	if q.Extend([]byte("x")) {
+		t.Fatal("wrote into a shared block behind a block of its own")
 	}
 	other.Release()
 	q.Reset(0)
@@ -209,6 +368,9 @@ func TestReassemblyRandom(t *testing.T) {
 			}
 			if have[dst.End()] {
 				q.MoveTo(&dst)
+				if q.r.n > 0 && q.r.at(0).pos <= dst.End() {
+					t.Fatalf("seed %d: %d has come, and was not moved", seed, dst.End())
+				}
 			}
 			checkPieces(t, &q)
 		}
@@ -221,6 +383,62 @@ func TestReassemblyRandom(t *testing.T) {
 				off++
 			}
 			v.Release()
+		}
+		q.Reset()
+		if !q.Empty() || q.Len() != 0 || q.Mem() != 0 {
+			t.Fatalf("seed %d: %d bytes in %d after Reset", seed, q.Len(), q.Mem())
+		}
+	}
+}
+
+// Pieces that continue each other in one block are one, also those that close a gap.
+func TestReassemblyJoins(t *testing.T) {
+	noLeaks(t)
+	b := packet.NewBlock(64 << 10)
+	var q Reassembly
+	for _, i := range []int{1, 0, 2, 5, 3} {
+		b.Retain()
+		q.Insert(uint64(1000+100*i), b.View(100*i, 100*(i+1)))
+	}
+	// 0; 1 to 3; 5. A piece is joined to the one before it.
+	if q.Pieces() != 3 || q.Mem() != 3*64<<10 || q.Len() != 500 {
+		t.Errorf("%d pieces, %d bytes in %d", q.Pieces(), q.Len(), q.Mem())
+	}
+
+	// The same place of the block again, at another place of the stream, is another piece.
+	b.Retain()
+	q.Insert(5000, b.View(600, 700))
+	if q.Pieces() != 4 {
+		t.Errorf("%d pieces", q.Pieces())
+	}
+	b.Release()
+	q.Reset()
+}
+
+// The first range that had come already is told: what a DSACK is about (RFC 2883 §4).
+func TestReassemblyTellsDuplicates(t *testing.T) {
+	noLeaks(t)
+	for _, c := range []struct {
+		off        uint64
+		n, added   int
+		from, to   uint64
+		whereAgain string
+	}{
+		{100, 100, 0, 100, 200, "all of a piece"},
+		{150, 10, 0, 150, 160, "the midst of a piece"},
+		{50, 100, 50, 100, 150, "the begin of a piece"},
+		{150, 100, 50, 150, 200, "the end of a piece"},
+		{50, 400, 150, 100, 200, "two pieces with a gap between: the first"},
+		{300, 150, 0, 300, 450, "two pieces without a gap: as one range"},
+		{200, 100, 100, 0, 0, "nothing"},
+	} {
+		var q Reassembly
+		q.Insert(100, view(100, 100, 0))
+		q.Insert(300, view(300, 100, 0))
+		q.Insert(400, view(400, 50, 0)) // of another block
+		added, from, to := q.Insert(c.off, view(c.off, c.n, 0))
+		if added != c.added || to > from != (c.to > c.from) || to > from && (from != c.from || to != c.to) {
+			t.Errorf("%s: %d new and [%d,%d), want %d and [%d,%d)", c.whereAgain, added, from, to, c.added, c.from, c.to)
 		}
 		q.Reset()
 	}

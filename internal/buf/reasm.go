@@ -114,5 +114,4 @@ func (q *Reassembly) Reset() {
 	for q.r.n > 0 {
 		q.DropBack()
 	}
-	q.n, q.mem = 0, 0
 }

@@ -108,21 +108,6 @@ func (r *ring) shrink() {
 	}
 }
 
-// remove takes the piece i out, moving the shorter side.
-func (r *ring) remove(i uint32) {
-	if i < r.n/2 {
-		for j := i; j > 0; j-- {
-			*r.at(j) = *r.at(j - 1)
-		}
-		r.popFront()
-		return
-	}
-	for j := i; j+1 < r.n; j++ {
-		*r.at(j) = *r.at(j + 1)
-	}
-	r.popBack()
-}
-
 // after returns the index of the first piece that ends behind off, n if none.
 func (r *ring) after(off uint64) uint32 {
 	lo, hi := uint32(0), r.n

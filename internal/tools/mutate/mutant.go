@@ -37,12 +37,12 @@ func (v verdict) String() string {
 }
 
 func (m *mutant) String() string {
-	return fmt.Sprintf("%s:%d:%d: %s: %s", m.pos.Filename, m.pos.Line, m.pos.Column, m.kind, m.text)
+	return fmt.Sprintf("%s:%d:%d: %s: %s: %s", m.pos.Filename, m.pos.Line, m.pos.Column, m.fn, m.kind, m.text)
 }
 
-// key names a mutant in equivalent.txt: not by its line, which other changes move.
+// key names a mutant in equivalent.txt: String without the line, which other changes move.
 func (m *mutant) key() string {
-	return fmt.Sprintf("%s %s: %s: %s", m.pos.Filename, m.fn, m.kind, m.text)
+	return fmt.Sprintf("%s: %s: %s: %s", m.pos.Filename, m.fn, m.kind, m.text)
 }
 
 // edit is text that is put into a file at an offset, or in place of some of it.

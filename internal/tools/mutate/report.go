@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// equivalentList has a mutant a line, as mutant.key gives it, and the reason after " -- ".
+// equivalentList has a mutant a line, without line and column, and the reason after " -- ".
 //
 //go:embed equivalent.txt
 var equivalentList string
@@ -39,9 +39,9 @@ func (s *session) report(w io.Writer) bool {
 		n[m.verdict]++
 		switch m.verdict {
 		case survived:
-			fmt.Fprintf(w, "survived: %s: %v\n", m.fn, m)
+			fmt.Fprintf(w, "survived: %v\n", m)
 		case unreached:
-			fmt.Fprintf(w, "unreached: %s: %v\n", m.fn, m)
+			fmt.Fprintf(w, "unreached: %v\n", m)
 		}
 	}
 	count := len(s.pkg.chosen) - n[equivalent]

@@ -34,10 +34,10 @@ type test struct {
 }
 
 const (
-	firstRun = 5 * time.Minute  // a test with no mutant chosen
+	firstRun = 5 * time.Minute // a test with no mutant chosen
 	slack    = 5 * time.Second // what a mutant's tests may take beyond four times their time
-	quick    = 6                // how many of the quickest tests are asked first
-	memory   = 6 << 30          // bytes of data that a test may have
+	quick    = 6               // how many of the quickest tests are asked first
+	memory   = 6 << 30         // bytes of data that a test may have
 )
 
 func (s *session) run() error {
