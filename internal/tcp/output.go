@@ -114,7 +114,11 @@ func (s *sender) sendable(t *tcb, now time.Duration, sackLen uint32) (n int, ful
 
 	// Congestion control counts what is in flight. With nothing in flight one segment always
 	// may go, or a window below the MSS would stop the connection.
-	if !force {
+	if force {
+		// A probe is one segment, whatever the link would cut: the congestion window does not
+		// bound it (RFC 8985 §7.3; RFC 9293 §3.8.6.1).
+		limit = min(limit, mss)
+	} else {
 		if inFlight+min(avail, mss) > cwnd && inFlight > 0 {
 			return none, true, false
 		}

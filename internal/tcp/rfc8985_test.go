@@ -55,8 +55,24 @@ func TestTLPNewData(t *testing.T) {
 	tc.quiet = true
 }
 
-// Section 7.4: the acknowledgment of the probe's loss repair reduces the window.
-func TestTLPRepair(t *testing.T) {
+// A probe is one segment, also on a link that cuts large ones: it may exceed the congestion window
+// by that much and no more.
+func TestTLPNewDataIsOneSegment(t *testing.T) {
+	tc := newScript(t, noTS)
+	tc.p.MSS, tc.p.MaxSegment = 1000, 64000
+	tc.connectIn(msec(50))
+	tc.write(40000) // 30 kB more than the window
+	tc.want("P. 1+10000 ack 1 gso 1000")
+	tc.wantIdle("the congestion window is full")
+	tc.wantAfter(msec(102), "P. 10001+1000 ack 1")
+	tc.wantIdle("one probe")
+	tc.sleep(msec(50))
+	tc.recv(". 1 ack 11001")
+	tc.out = nil // what the window lets go
+}
+
+// A single segment of many that is left may wait for a delayed acknowledgment, too.
+func TestTLPLastOfMany(t *testing.T) {
 	tc := newScript(t, noTS)
 	tc.p.MSS = 1000
 	tc.connectIn(msec(50))
@@ -70,10 +86,8 @@ func TestTLPRepair(t *testing.T) {
 	}
 	tc.sleep(msec(50))
 	tc.recv(". 1 ack 9001") // the last was lost
-	w := tc.c.snd.cwnd()
 	tc.wantAfter(msec(250), "P. 9001+1000 ack 1")
-	tc.quiet = true
-	_ = w
+	tc.wantIdle("one probe")
 }
 
 // The tail: two lost, the probe's SACK shows them.
