@@ -278,6 +278,49 @@ func TestZeroWindowForever(t *testing.T) {
 	tc.wantErr(syscall.ETIMEDOUT)
 }
 
+// Nobody is there to end an orphan's connection: a peer that answers its probes, and never opens its
+// window, has it until the probes are MaxRTO apart (Linux, tcp_probe_timer).
+func TestZeroWindowOrphan(t *testing.T) {
+	for _, c := range []struct{ retries, probes int }{{0, 10}, {3, 10}, {12, 12}} {
+		t.Run(fmt.Sprint(c.retries), func(t *testing.T) {
+			tc := newScript(t, plain)
+			tc.cfg.OrphanRetries = c.retries
+			tc.connect()
+			tc.recv(". 1 ack 1 win 0")
+			tc.write(1000)
+			tc.close()
+			d := leastRTO
+			for range c.probes {
+				tc.wantAfter(d, ". 0 ack 1")
+				tc.recv(". 1 ack 1 win 0")
+				d = min(2*d, tc.cfg.MaxRTO)
+			}
+			tc.wantState(FinWait1)
+			tc.sleep(d)
+			tc.wantIdle("it has given up")
+			tc.wantState(Closed)
+		})
+	}
+}
+
+// An orphan whose peer opens its window in time is as any other.
+func TestZeroWindowOrphanOpens(t *testing.T) {
+	tc := newScript(t, plain)
+	tc.connect()
+	tc.recv(". 1 ack 1 win 0")
+	tc.write(1000)
+	tc.close()
+	for d, i := leastRTO, 0; i < 8; i++ {
+		tc.wantAfter(d, ". 0 ack 1")
+		tc.recv(". 1 ack 1 win 0")
+		d *= 2
+	}
+	tc.recv(". 1 ack 1 win 5000")
+	tc.want("FP. 1+1000 ack 1")
+	tc.recv(". 1 ack 1002")
+	tc.wantState(FinWait2)
+}
+
 // A window smaller than a segment is used only when nothing else moves (RFC 9293,
 // section 3.8.6.2.1).
 func TestSmallWindow(t *testing.T) {

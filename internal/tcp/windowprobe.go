@@ -22,13 +22,13 @@ func (c *Conn) windowProbeExpired(now time.Duration) {
 		c.timer.since = now
 	}
 
-	// A window may stay closed for ever as long as the peer answers; the program's patience,
-	// and an orphan's, has an end (RFC 9293 §3.8.6.1).
+	// A window may stay closed for ever as long as the peer answers (RFC 9293 §3.8.6.1), but for
+	// a program that has set a limit, and for an orphan.
 	limit := c.cfg.Retries2
 	if c.shut&orphan != 0 {
 		limit = c.orphanRetries()
 	}
-	if u := c.userTimeout(); u != 0 && now-c.timer.since >= u || int(c.snd.probes) >= limit {
+	if u := c.userTimeout(); u != 0 && now-c.timer.since >= u || int(c.snd.probes) >= limit || c.orphanTired() {
 		c.timedOut()
 		return
 	}
@@ -47,6 +47,13 @@ func (c *Conn) windowProbeExpired(now time.Duration) {
 	}
 
 	c.timer.rtx, c.timer.kind = now+c.untilUser(now, c.snd.windowProbeDelay(&c.tcb)), rtxWindowProbe
+}
+
+// orphanTired reports whether a connection without program has probed until the probes were as far
+// apart as they get: an answer to each must not keep it for ever, as nobody is there to end it
+// (Linux, tcp_probe_timer). By default that is after about five minutes.
+func (c *Conn) orphanTired() bool {
+	return c.shut&orphan != 0 && c.snd.windowProbeDelay(&c.tcb) >= c.cfg.MaxRTO && int(c.rtt.backoff) >= c.cfg.OrphanRetries
 }
 
 // windowProbeDelay is the time between probes: it doubles until the window opens, however
