@@ -97,6 +97,7 @@ func (c *Conn) Info(now time.Duration, in *Info) {
 		in.LastDataSent = ms(now - c.snd.lastData)
 		in.LastDataRecv = ms(now - c.rcv.ack.lastRcv)
 		in.LastAckRecv = ms(now - c.timer.heard)
+		in.Delivered = 1 // the SYN, as Linux counts it
 	}
 	c.infoOptions(in)
 	c.snd.infoFlight(&c.tcb, now, in)
@@ -155,7 +156,7 @@ func (s *sender) infoFlight(t *tcb, now time.Duration, in *Info) {
 	}
 	in.PacingRate = min(in.PacingRate, in.MaxPacingRate)
 	in.DeliveryRate, in.AppLimited = f.delivery, f.deliveryLimited
-	in.Delivered = segs(uint32(f.rate.Delivered()))
+	in.Delivered += uint32((f.rate.Delivered() + uint64(mss) - 1) / uint64(mss))
 	in.DeliveredCE = f.deliveredCE
 	f.chrono.put(now, in)
 }

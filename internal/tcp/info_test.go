@@ -16,7 +16,7 @@ func TestInfo(t *testing.T) {
 	if in.State != 1 || in.Options != InfoTimestamps|InfoSACK|InfoWScale || in.RTT != 100000 ||
 		in.RTTVar != 50000 || in.SndMSS != 1000 || in.AdvMSS != 1012 || in.SndCwnd != 10 ||
 		in.SndSSThresh != noSSThresh || in.RTO != 300000 || in.RcvWScale != 7 || in.BytesAcked != 1 ||
-		in.MinRTT != 100000 || in.SegsIn != 1 || in.SegsOut != 2 {
+		in.MinRTT != 100000 || in.SegsIn != 1 || in.SegsOut != 2 || in.Delivered != 1 {
 		t.Fatalf("%+v", in)
 	}
 	tc.write(12000)
@@ -31,7 +31,7 @@ func TestInfo(t *testing.T) {
 	tc.quiet = true
 	tc.recv("P. 1+100 ack 10001")
 	tc.c.Info(tc.now, &in)
-	if in.BytesAcked != 10001 || in.BytesReceived != 100 || in.Delivered != 10 || in.CAState == 3 && in.Unacked == 0 {
+	if in.BytesAcked != 10001 || in.BytesReceived != 100 || in.Delivered != 11 || in.CAState == 3 && in.Unacked == 0 {
 		t.Fatalf("%+v", in)
 	}
 	if in.BusyTime == 0 || in.DeliveryRate == 0 {
