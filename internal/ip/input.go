@@ -88,7 +88,12 @@ func (l *Layer) keepHeader(p *packet.Packet, n int) {
 	if h := p.Head(); len(h) >= n && m.Header == nil {
 		m.Header = h[:n:n]
 	} else {
-		l.scratch = append(append(l.scratch[:0], m.Header...), p.Front()[:n]...)
+		// What is in scratch already stays there: a packet of a thousand headers must not cost a
+		// million bytes.
+		if len(m.Header) == 0 || len(l.scratch) == 0 || &m.Header[0] != &l.scratch[0] {
+			l.scratch = append(l.scratch[:0], m.Header...)
+		}
+		l.scratch = append(l.scratch[:len(m.Header)], p.Front()[:n]...)
 		m.Header = l.scratch
 	}
 	p.Consume(n)

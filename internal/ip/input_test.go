@@ -5,6 +5,7 @@ import (
 	"slices"
 	"syscall"
 	"testing"
+	"time"
 
 	"usock/internal/wire"
 	"usock/packet"
@@ -104,6 +105,40 @@ func TestInputExtensionHeaders(t *testing.T) {
 	b.arrive(packetBytes(peerB, hostB, wire.IPv6HopByHop, []byte{ProtoUDP, 9, 0, 0, 0, 0, 0, 0}, nil))
 	if len(b.sent()) != 0 || len(b.udp.take()) != 0 {
 		t.Error("complaint or delivery")
+	}
+}
+
+// atomic returns a packet of n fragment headers that are about no fragment (RFC 6946), and a datagram.
+func atomic(n int) []byte {
+	var b []byte
+	for i := range n {
+		next := uint8(wire.IPv6Fragment)
+		if i == n-1 {
+			next = ProtoUDP
+		}
+		b = append(b, next, 0, 0, 0, 0, 0, 0, byte(i))
+	}
+	return packetBytes(peerB, hostB, wire.IPv6Fragment, append(b, udpHeader(0)...), nil)
+}
+
+// A packet of many headers costs by their number, and not by its square.
+func TestManyHeaders(t *testing.T) {
+	b := newBenchIface(t, Config{}, IfaceConfig{Name: "eth0", MTU: 65535})
+	perHeader := func(n int) time.Duration {
+		in := atomic(n)
+		least := time.Hour
+		for range 10 {
+			began := time.Now()
+			b.arrive(in)
+			least = min(least, time.Since(began))
+			if g := b.udp.one(); !slices.Equal(g.header, in[:len(in)-wire.UDPLen]) {
+				t.Fatalf("%d headers: those of the packet are not what came", n)
+			}
+		}
+		return least / time.Duration(n)
+	}
+	if few, many := perHeader(400), perHeader(8000); many > 3*few {
+		t.Errorf("a header costs %v in a packet of 400, and %v in one of 8,000", few, many)
 	}
 }
 
