@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"syscall"
 	"testing"
@@ -278,6 +279,27 @@ func TestReassemblyBounds(t *testing.T) {
 	}
 	if len(b.l.frags.all) != 0 {
 		t.Error("too many pieces held")
+	}
+}
+
+// The bound is of the memory that is really held, also where each datagram has one small fragment.
+func TestReassemblyMemory(t *testing.T) {
+	b := newBench(t, Config{})
+	heap := func() int {
+		var m runtime.MemStats
+		for range 3 { // what pools keep goes with the second collection
+			runtime.GC()
+		}
+		runtime.ReadMemStats(&m)
+		return int(m.HeapAlloc)
+	}
+	before := heap()
+	for i := range 30000 {
+		b.arrive(frag6(uint32(i), 0, true, pattern(8)))
+		b.arrive(frag4(uint16(i), 0, true, pattern(8)))
+	}
+	if n := heap() - before; n > reasmBytes*5/4 {
+		t.Errorf("%d KiB are held, and %d KiB is the bound; %d counted", n>>10, reasmBytes>>10, b.l.frags.cost>>10)
 	}
 }
 

@@ -99,7 +99,7 @@ func FuzzReassembly(f *testing.F) {
 			}
 			l := &b.l.frags
 			for _, x := range l.all {
-				at, have, cost := 0, 0, 0
+				at, have, cost := 0, 0, partialCost+len(x.header)
 				for _, g := range x.pieces {
 					if g.off < at {
 						t.Fatal("pieces overlap")

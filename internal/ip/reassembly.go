@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+	"unsafe"
 
 	"usock/internal/timer"
 	"usock/internal/wire"
@@ -15,9 +16,14 @@ import (
 const (
 	reasmTime4  = 30 * time.Second // Linux; RFC 1122, section 3.3.2, allows 60 to 120
 	reasmTime6  = 60 * time.Second // RFC 8200, section 4.5
-	reasmBytes  = 4 << 20          // of blocks held, of all datagrams together
+	reasmBytes  = 4 << 20          // of memory held, for all datagrams together
 	reasmPieces = 2048             // of one datagram: 32 bytes each would do
-	pieceCost   = 64               // bookkeeping, in bytes
+
+	// What is held beside the bytes of a fragment: its place in pieces, which grows by doubling,
+	// and its block's head; and beside those of a datagram, with its place in the map, which is
+	// half empty at worst.
+	pieceCost   = int(2*unsafe.Sizeof(fragment{}) + 64)
+	partialCost = int(unsafe.Sizeof(partial{}) + 2*(unsafe.Sizeof(fragKey{})+unsafe.Sizeof(uintptr(0))))
 )
 
 // fragKey names a datagram (RFC 791, section 3.2; RFC 8200, section 4.5).
@@ -214,8 +220,9 @@ func (r *reassembly) insert(p *packet.Packet, m *Meta, k fragKey, off int, more 
 	if x == nil {
 		x = &partial{
 			key: k, iface: m.Iface, total: -1, trusted: true,
-			expires: r.layer.host.Now() + wait, serial: r.serial,
+			expires: r.layer.host.Now() + wait, serial: r.serial, cost: partialCost,
 		}
+		r.cost += partialCost
 		r.serial++
 		r.all[k] = x
 		r.list(&k).push(x)
@@ -251,6 +258,8 @@ func (r *reassembly) insert(p *packet.Packet, m *Meta, k fragKey, off int, more 
 	if off == 0 {
 		x.meta, x.header, x.owner = *m, slices.Clone(m.Header), p.Owner
 		x.meta.Header = nil
+		x.cost += len(x.header)
+		r.cost += len(x.header)
 	}
 	if x.have == x.total {
 		return r.complete(x, m)
