@@ -12,9 +12,9 @@ import (
 	"usock/internal/abi"
 	"usock/internal/inet"
 	"usock/internal/ip"
+	"usock/internal/offload"
 	"usock/internal/socket"
 	"usock/internal/wait"
-	"usock/internal/wire"
 	"usock/link"
 	"usock/packet"
 )
@@ -32,7 +32,8 @@ const (
 	toyLevel  = toyNumber
 	toyTag    = 1 // the one option: a number
 	toyLen    = 8 // source port, destination port, CRC32c
-	toySum    = 4 // where the CRC32c stands
+
+	toyChecksum = ip.CRC32c | 4
 )
 
 var toyKind = socket.Kind{Name: "toy", Level: toyLevel, IntsFirst: true}
@@ -107,7 +108,7 @@ func (t *toy) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 	clear(h)
 	binary.BigEndian.PutUint16(h, e.local.Port())
 	binary.BigEndian.PutUint16(h[2:], e.peer.Port())
-	return n, t.stack.IP.Output(p, &path, &ip.Out{Proto: toyNumber, Checksum: toySum, CRC32c: true})
+	return n, t.stack.IP.Output(p, &path, &ip.Out{Proto: toyNumber, Checksum: toyChecksum})
 }
 
 func (t *toy) Recv(s *socket.Socket, m *socket.Msg) (int, error) {
@@ -157,13 +158,9 @@ func (t *toy) Input(p *packet.Packet, m *ip.Meta) bool {
 	if len(b) < toyLen {
 		return false
 	}
-	want := binary.LittleEndian.Uint32(b[toySum:])
-	clear(b[toySum:toyLen])
-	var sum wire.CRC32c
-	sum.Add(b)
 	e := t.byPort[binary.BigEndian.Uint16(b[2:])]
 	switch {
-	case !p.Trusted && uint32(sum) != want:
+	case !p.Trusted && !toyChecksum.OK(p, m):
 	case e == nil:
 		return false
 	default:
@@ -187,8 +184,8 @@ func (t *toy) Owner(_ int, local, _ netip.AddrPort) int32 {
 	return 0
 }
 
-// wireLink is a pipe's end as a wire is: what comes out of it is not trusted, and the next
-// packet may be damaged.
+// wireLink is a pipe's end as a wire is: checksums are completed, what comes out of it is not
+// trusted, and the next packet may be damaged.
 type wireLink struct {
 	link.Link
 	damage atomic.Bool
@@ -197,6 +194,7 @@ type wireLink struct {
 // Send implements link.Link.
 func (w *wireLink) Send(batch []*link.Packet) int {
 	for i, p := range batch {
+		offload.Complete(p, 0)
 		b := p.AppendTo(nil)
 		p.Free()
 		if w.damage.Swap(false) {

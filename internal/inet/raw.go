@@ -48,7 +48,7 @@ func (r *rawProto) Attach(s *socket.Socket) error {
 	}
 	e := &rawEndpoint{checksum: -1}
 	if s.Domain == abi.AF_INET6 && s.Protocol == abi.IPPROTO_ICMPV6 {
-		e.checksum = ip.ChecksumICMPv6
+		e.checksum = int32(ip.ChecksumICMPv6)
 	}
 	e.attach(r.Stack, s)
 	e.lport = uint16(s.Protocol)
@@ -317,7 +317,7 @@ func (e *rawEndpoint) wants(p *packet.Packet, m *ip.Meta) bool {
 	case s.Opt.Device != 0 && int(s.Opt.Device) != m.Iface.Index():
 		return false
 	}
-	if e.checksum >= 0 && !p.Trusted && !checksumOK(p, m) {
+	if e.checksum >= 0 && !p.Trusted && !ip.InternetSumOK(p, m) {
 		e.drops++
 		return false
 	}

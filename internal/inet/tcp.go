@@ -144,6 +144,8 @@ var tcpKind = socket.Kind{
 	NotInts: []int{abi.TCP_CONGESTION, abi.TCP_ULP, abi.TCP_FASTOPEN_KEY},
 }
 
+const sumTCP ip.Checksum = 16
+
 // Kind implements socket.Proto.
 func (t *tcpProto) Kind() *socket.Kind { return &tcpKind }
 
@@ -721,7 +723,7 @@ func (t *tcpProto) transmit(e *tcpEndpoint, seg *tcp.Segment) {
 	p := packet.New()
 	p.Owner = packet.Owner{PID: e.owner(), Socket: e.sid}
 	o := &t.ipOut
-	*o = ip.Out{Src: e.laddr, Dst: e.raddr, Proto: ip.ProtoTCP, Checksum: ip.ChecksumTCP}
+	*o = ip.Out{Src: e.laddr, Dst: e.raddr, Proto: ip.ProtoTCP, Checksum: sumTCP}
 	opt := e.ip()
 	opt.out(o, e.raddr)
 	if o.Dst.Is6() {
@@ -754,7 +756,7 @@ func (t *tcpProto) put(p *packet.Packet, seg *tcp.Segment, k *tuple, o *ip.Out) 
 
 // send sends a segment of no connection.
 func (t *tcpProto) send(seg *tcp.Segment, k *tuple, path *ip.Path) {
-	t.ipOut = ip.Out{Src: k.laddr, Dst: k.raddr, Proto: ip.ProtoTCP, Checksum: ip.ChecksumTCP, DontFragment: true}
+	t.ipOut = ip.Out{Src: k.laddr, Dst: k.raddr, Proto: ip.ProtoTCP, Checksum: sumTCP, DontFragment: true}
 	p := packet.New()
 	t.put(p, seg, k, &t.ipOut)
 	t.IP.Output(p, path, &t.ipOut)

@@ -78,6 +78,8 @@ func (u *udpProto) Attach(s *socket.Socket) error {
 // udpKind is the facts of UDP's row.
 var udpKind = socket.Kind{Name: "udp", Level: abi.SOL_UDP, IntsFirst: true}
 
+const sumUDP ip.Checksum = 6
+
 // Kind implements socket.Proto.
 func (u *udpProto) Kind() *socket.Kind { return &udpKind }
 
@@ -391,7 +393,7 @@ func (u *udpProto) send(e *udpEndpoint, m *socket.Msg, path *ip.Path, port uint1
 	binary.BigEndian.PutUint16(h[4:], uint16(n+udpHeader))
 	h[6], h[7] = 0, 0
 	o := &u.ipOut
-	*o = ip.Out{Src: path.Src, Dst: path.Dst, Proto: ip.ProtoUDP, Checksum: ip.ChecksumUDP}
+	*o = ip.Out{Src: path.Src, Dst: path.Dst, Proto: ip.ProtoUDP, Checksum: sumUDP}
 	if s.Opt.Has(socket.NoCheck) && path.Dst.Is4() {
 		o.Checksum = 0 // none is computed: zero says so (RFC 768)
 	}
@@ -577,7 +579,7 @@ func (u *udpProto) Input(p *packet.Packet, m *ip.Meta) bool {
 		return true
 	}
 	p.Truncate(int(h.Len))
-	if !p.Trusted && (h.Checksum != 0 || m.V6) && !checksumOK(p, m) {
+	if !p.Trusted && (h.Checksum != 0 || m.V6) && !sumUDP.OK(p, m) {
 		u.Stats.InErrors++
 		p.Free()
 		return true
