@@ -118,7 +118,7 @@ func (r *rawProto) Describe(s *socket.Socket, in *Info) { rawOf(s).describe(in) 
 
 // describeConn tells of a connection, unless it has a socket.
 func (s *Stack) describeConn(o nodeOwner) (in Info, ok bool) {
-	in = Info{Kind: &tcpKind, Type: abi.SOCK_STREAM, Protocol: abi.IPPROTO_TCP}
+	in = Info{Kind: &tcpKind.Kind, Type: abi.SOCK_STREAM, Protocol: abi.IPPROTO_TCP}
 	six := false
 	switch o := o.(type) {
 	case *tcpEndpoint:

@@ -199,7 +199,8 @@ func within(p *int16, v, lo, hi, def int) error {
 	return nil
 }
 
-// setTOS stores a type of service or traffic class. The ECN bits are TCP's own.
+// setTOS stores a type of service or traffic class. The ECN bits are a stream's own, whatever its
+// protocol (Linux, __ip_sock_set_tos).
 func setTOS(s *socket.Socket, p *uint8, v int) {
 	t := uint8(v)
 	if s.Type == abi.SOCK_STREAM {
@@ -316,7 +317,7 @@ var ip6Rows = []socket.Option{
 	{
 		Level: abi.SOL_IPV6, Name: abi.IPV6_V6ONLY,
 		Get: func(s *socket.Socket, b []byte) ([]byte, error) {
-			return abi.AppendInt(b, toInt(ipOptionsOf(s).v6only || isPing(s))), nil
+			return abi.AppendInt(b, toInt(ipOptionsOf(s).v6only)), nil
 		},
 		Set: func(s *socket.Socket, v []byte) error {
 			i, err := abi.ParseInt(v)

@@ -50,7 +50,7 @@ func (r *rawProto) Attach(s *socket.Socket) error {
 	if s.Domain == abi.AF_INET6 && s.Protocol == abi.IPPROTO_ICMPV6 {
 		e.checksum = int32(ip.ChecksumICMPv6)
 	}
-	e.attach(r.Stack, s)
+	e.attach(r.Stack, s, &rawKind)
 	e.lport = uint16(s.Protocol)
 	if s.Protocol == abi.IPPROTO_RAW {
 		e.own().hdrincl = true
@@ -62,10 +62,14 @@ func (r *rawProto) Attach(s *socket.Socket) error {
 }
 
 // rawKind is the facts of SOCK_RAW's row.
-var rawKind = socket.Kind{Name: "raw", Level: abi.SOL_RAW}
+var rawKind = kind{
+	Kind:  socket.Kind{Name: "raw", Level: abi.SOL_RAW},
+	group: true, group6: true, anyFamily: true, unspec: true, header4: true, other: syscall.EAFNOSUPPORT,
+	bind4: syscall.EADDRNOTAVAIL, send4: syscall.ENETUNREACH,
+}
 
 // Kind implements socket.Proto.
-func (r *rawProto) Kind() *socket.Kind { return &rawKind }
+func (r *rawProto) Kind() *socket.Kind { return &rawKind.Kind }
 
 // Options implements socket.Proto.
 func (r *rawProto) Options() *socket.Options { return r.options }
@@ -73,7 +77,7 @@ func (r *rawProto) Options() *socket.Options { return r.options }
 // Bind implements socket.Proto.
 func (r *rawProto) Bind(s *socket.Socket, a abi.Addr) error {
 	e := rawOf(s)
-	addr, err := r.bindAddr(s, a, e.raddr.IsValid())
+	addr, err := r.bindAddr(s, &rawKind, a, e.raddr.IsValid())
 	if err != nil {
 		return err
 	}

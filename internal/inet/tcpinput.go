@@ -14,7 +14,7 @@ import (
 func (t *tcpProto) Input(p *packet.Packet, m *ip.Meta) bool {
 	t.Stats.InSegs++
 	h, n, err := wire.ParseTCP(p.Front())
-	if err != nil || m.Broadcast || m.Dst.IsMulticast() || !p.Trusted && !sumTCP.OK(p, m) {
+	if err != nil || m.Broadcast || m.Dst.IsMulticast() || !p.Trusted && !tcpKind.sum.OK(p, m) {
 		t.Stats.InErrs++
 		p.Free()
 		return true
