@@ -54,7 +54,7 @@ type toyRecord struct {
 func newToy(s *inet.Stack) inet.Protocol {
 	return &toy{
 		stack: s, byPort: make(map[uint16]*toySocket),
-		options: socket.NewOptions([]socket.Option{socket.IntOption(toyLevel, toyTag,
+		options: inet.NewOptions([]socket.Option{socket.IntOption(toyLevel, toyTag,
 			func(s *socket.Socket) int { return toyOf(s).tag },
 			func(s *socket.Socket, v int) error { toyOf(s).tag = v; return nil })}),
 	}

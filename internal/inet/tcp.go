@@ -48,7 +48,7 @@ func newTCP(s *Stack, cfg *tcp.Config) *tcpProto {
 	t := &tcpProto{Stack: s, cfg: cfg, listeners: make(map[uint16][]*tcpEndpoint), fastOpen: make(map[netip.Addr]tcp.FastOpen)}
 	t.conns.init(s.prf.random(), s.prf.random())
 	t.ports.init(true)
-	t.options = socket.NewOptions(t.telling(ipRows), t.telling(ip6Rows), deviceRows(s), streamGroups(), t.telling(tcpRows(t)))
+	t.options = NewOptions(t.telling(ipRows), t.telling(ip6Rows), deviceRows(s), streamGroups(), t.telling(tcpRows(t)))
 	return t
 }
 

@@ -48,7 +48,7 @@ type heldPacket struct {
 func newUDP(s *Stack) *udpProto {
 	u := &udpProto{Stack: s, byPort: make(map[uint16][]*udpEndpoint)}
 	u.ports.init(false)
-	u.options = socket.NewOptions(ipRows, ip6Rows, deviceRows(s), groupRows(s), []socket.Option{
+	u.options = NewOptions(ipRows, ip6Rows, deviceRows(s), groupRows(s), []socket.Option{
 		socket.BoolOption(abi.SOL_UDP, abi.UDP_CORK,
 			func(s *socket.Socket) bool { return udpOf(s).cork },
 			func(s *socket.Socket, on bool) error {
