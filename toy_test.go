@@ -172,9 +172,9 @@ func (t *toy) Input(p *packet.Packet, m *ip.Meta) bool {
 	return true
 }
 
-func (t *toy) Describe(s *socket.Socket, in *inet.Info) {
+func (t *toy) Describe(s *socket.Socket, in *socket.Info) {
 	e := toyOf(s)
-	in.Local, in.Peer, in.RecvQ = e.local, e.peer, len(e.queue)
+	in.Local, in.Peer, in.RecvQ = abi.AddrFrom(e.local), abi.AddrFrom(e.peer), len(e.queue)
 }
 
 func (t *toy) Owner(_ int, local, _ netip.AddrPort) int32 {

@@ -348,3 +348,14 @@ func (p *pingProto) Error(x *ip.Error) {
 		e.icmp(x, 0, x.Quote)
 	}
 }
+
+// Describe implements socket.Proto.
+func (p *pingProto) Describe(s *socket.Socket, in *socket.Info) { pingOf(s).describe(in) }
+
+// Owner implements Protocol.
+func (p *pingProto) Owner(proto int, local, _ netip.AddrPort) int32 {
+	if e := p.lookup(local.Addr().Is6(), local.Port(), local.Addr(), 0); e != nil {
+		return e.s.Owner
+	}
+	return p.raw.owner(proto)
+}

@@ -352,3 +352,16 @@ func (r *rawProto) Error(x *ip.Error) {
 		}
 	}
 }
+
+// Describe implements socket.Proto.
+func (r *rawProto) Describe(s *socket.Socket, in *socket.Info) { rawOf(s).describe(in) }
+
+// owner returns the process that has a raw socket of the protocol.
+func (r *rawProto) owner(proto int) int32 {
+	for _, e := range r.all {
+		if int(e.s.Protocol) == proto {
+			return e.s.Owner
+		}
+	}
+	return 0
+}

@@ -684,3 +684,14 @@ func (u *udpProto) Error(x *ip.Error) {
 		e.icmp(x, be16(x.Quote[2:]), x.Quote[udpHeader:])
 	}
 }
+
+// Describe implements socket.Proto.
+func (u *udpProto) Describe(s *socket.Socket, in *socket.Info) { udpOf(s).describe(in) }
+
+// Owner implements Protocol.
+func (u *udpProto) Owner(_ int, local, remote netip.AddrPort) int32 {
+	if e := u.lookup(local.Addr(), remote.Addr(), local.Port(), remote.Port(), 0); e != nil {
+		return e.s.Owner
+	}
+	return 0
+}
