@@ -9,7 +9,7 @@ import (
 )
 
 // ssStates are ss(8)'s names of the states.
-var ssStates = map[tcp.State]string{
+var ssStates = [...]string{
 	tcp.Closed: socket.Unconnected, tcp.Listen: socket.Listening, tcp.SynSent: "SYN-SENT", tcp.SynRcvd: "SYN-RECV",
 	tcp.Established: socket.Established, tcp.FinWait1: "FIN-WAIT-1", tcp.FinWait2: "FIN-WAIT-2",
 	tcp.CloseWait: "CLOSE-WAIT", tcp.Closing: "CLOSING", tcp.LastAck: "LAST-ACK", tcp.TimeWait: "TIME-WAIT",
