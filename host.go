@@ -212,7 +212,7 @@ func (h *Host) attach(l link.Link, c ip.IfaceConfig) (*ip.Iface, error) {
 	if h.named(c.Name) {
 		return nil, fmt.Errorf("usock: interface %s: %w", c.Name, syscall.EEXIST)
 	}
-	c.MTU, c.Checksum, c.Segments = info.MTU, info.Checksum, info.Segments
+	c.MTU, c.Checksum, c.CRC32c, c.Segments = info.MTU, info.Checksum, info.CRC32c, info.Segments
 	link.UseClock(l, h.h.Clock())
 	c.Out = h.h.NewPort(l)
 	h.h.Enter()

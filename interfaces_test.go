@@ -124,22 +124,27 @@ func TestSocketsFrom(t *testing.T) {
 		}
 		defer c.Close()
 	}
+	local, err := h.Listen("unix", "@l")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer local.Close()
 	for _, n := range []int{1, 7, 1000} {
 		seen, calls := make(map[string]int), 0
 		for place, next := 0, 1; next != 0; place = next {
 			var part []usock.SocketInfo
 			part, next = h.SocketsFrom(place, n)
 			for _, s := range part {
-				seen[s.Local.String()+" "+s.Peer.String()]++
+				seen[s.Local.String()+" "+s.Peer.String()+s.Path]++
 			}
 			calls++
 		}
 		whole := h.Sockets()
-		if len(whole) != 41 || len(seen) != len(whole) {
+		if len(whole) != 42 || len(seen) != len(whole) {
 			t.Errorf("%d at a time: %d of %d sockets", n, len(seen), len(whole))
 		}
 		for _, s := range whole {
-			if k := s.Local.String() + " " + s.Peer.String(); seen[k] != 1 {
+			if k := s.Local.String() + " " + s.Peer.String() + s.Path; seen[k] != 1 {
 				t.Errorf("%d at a time: %s is listed %d times", n, k, seen[k])
 			}
 		}

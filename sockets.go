@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"usock/internal/abi"
-	"usock/internal/inet"
+	"usock/internal/socket"
 	"usock/internal/tcp"
 )
 
@@ -30,60 +30,53 @@ type SocketInfo struct {
 	TimeWait       time.Duration // how long TIME-WAIT lasts yet
 }
 
-// ssStates are ss(8)'s names of the states.
-var ssStates = map[tcp.State]string{
-	tcp.Closed: "UNCONN", tcp.Listen: "LISTEN", tcp.SynSent: "SYN-SENT", tcp.SynRcvd: "SYN-RECV",
-	tcp.Established: "ESTAB", tcp.FinWait1: "FIN-WAIT-1", tcp.FinWait2: "FIN-WAIT-2",
-	tcp.CloseWait: "CLOSE-WAIT", tcp.Closing: "CLOSING", tcp.LastAck: "LAST-ACK", tcp.TimeWait: "TIME-WAIT",
-}
-
 // Sockets lists the host's sockets, the connections that outlive theirs, and those
 // in TIME-WAIT.
 func (h *Host) Sockets() []SocketInfo {
 	h.h.Enter()
-	list, local := h.stack.Sockets(), h.unix.Sockets()
+	list := h.stack.Sockets()
 	h.h.Leave()
-	out := appendInfos(make([]SocketInfo, 0, len(list)), list)
-	for _, in := range local {
-		s := SocketInfo{
-			ID: in.ID, Proto: "unix", Domain: abi.AF_UNIX, State: "UNCONN",
-			RecvQ: in.RecvQ, SendQ: in.SendQ, Owner: in.Owner,
-			Path: in.Local.String(), PeerPath: in.Peer.String(),
-		}
-		switch {
-		case in.Listening:
-			s.State = "LISTEN"
-		case in.Connected:
-			s.State = "ESTAB"
-		default:
-			s.PeerPath = ""
-		}
-		out = append(out, s)
-	}
-	return out
+	return infos(list)
 }
 
-// SocketsFrom lists a part of what Sockets does, but for AF_UNIX and in no order: what stands
+// SocketsFrom lists a part of what Sockets does, in no order: what stands
 // at n places from place on, 0 first, and then what the last call has returned as next, which
 // is 0 after the last part. So the host's lock is held for a moment at a time. What comes,
 // goes or moves between two calls may be missing or listed twice.
 func (h *Host) SocketsFrom(place, n int) (list []SocketInfo, next int) {
 	h.h.Enter()
-	part, next := h.stack.SocketsFrom(nil, place, n)
+	part, next := h.stack.List(nil, place, n)
 	h.h.Leave()
-	return appendInfos(nil, part), next
+	return infos(part), next
 }
 
-// appendInfos appends what the stack tells of sockets of the Internet's families.
-func appendInfos(out []SocketInfo, list []inet.Info) []SocketInfo {
-	for _, in := range list {
+// infos is what the registry tells of sockets as users see it.
+func infos(list []socket.Info) []SocketInfo {
+	out := make([]SocketInfo, 0, len(list))
+	for i := range list {
+		in := &list[i]
 		s := SocketInfo{
-			ID: in.ID, Proto: in.Kind.Name, Domain: in.Domain, State: ssStates[in.State],
-			RecvQ: in.RecvQ, SendQ: in.SendQ, Local: in.Local, Peer: in.Peer,
-			Owner: in.Owner, Drops: in.Drops, TCP: (*TCPInfo)(in.TCP), Congestion: in.Congestion,
+			ID: in.ID, Proto: in.Kind.Name, Domain: in.Domain, State: in.State,
+			RecvQ: in.RecvQ, SendQ: in.SendQ, Owner: in.Owner, Drops: in.Drops, Congestion: in.Congestion,
 			V6Only: in.V6Only, RcvBuf: in.RcvBuf, SndBuf: in.SndBuf, Interface: in.Device, TimeWait: in.Left,
+		}
+		if in.Domain == abi.AF_UNIX {
+			s.Path, s.PeerPath = pathOf(in.Local), pathOf(in.Peer)
+		} else {
+			s.Local, s.Peer = in.Local.AddrPort(), in.Peer.AddrPort()
+		}
+		if t, ok := in.Detail.(*tcp.Info); ok {
+			s.TCP = (*TCPInfo)(t)
 		}
 		out = append(out, s)
 	}
 	return out
+}
+
+// pathOf returns the name in an address of AF_UNIX; "" for none.
+func pathOf(a abi.Addr) string {
+	if a.Family != abi.AF_UNIX {
+		return ""
+	}
+	return a.String()
 }

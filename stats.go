@@ -120,10 +120,6 @@ func (h *Host) countSockets() SocketCounts {
 		}
 		at = next
 	}
-	h.h.Enter()
-	n.Unix = len(h.unix.Sockets())
-	h.h.Leave()
-	n.Used += n.Unix
 	return n
 }
 
@@ -140,6 +136,8 @@ func (n *SocketCounts) count(s *SocketInfo) {
 		n.UDP++
 	case s.Proto == "icmp":
 		n.Ping++
+	case s.Proto == "unix":
+		n.Unix++
 	default:
 		n.Raw++
 	}

@@ -12,37 +12,41 @@ import (
 	"usock/internal/abi"
 	"usock/internal/inet"
 	"usock/internal/ip"
+	"usock/internal/offload"
 	"usock/internal/socket"
 	"usock/internal/wait"
-	"usock/internal/wire"
 	"usock/link"
 	"usock/packet"
 )
 
 // toy is a protocol of records over IP that only this test has: two ports and a CRC32c before
-// the data. It is all that a new protocol needs beside its row.
+// the data. It is all that a new protocol needs beside its row. As SCTP's, a socket may have
+// several local addresses, which stand in the protocol's own table each, and many peers.
 type toy struct {
 	stack   *inet.Stack
-	byPort  map[uint16]*toySocket
+	byAddr  map[netip.AddrPort]*toySocket
 	options *socket.Options
 }
 
 const (
 	toyNumber = 253 // for experiments (RFC 3692)
 	toyLevel  = toyNumber
-	toyTag    = 1 // the one option: a number
+	toyTag    = 1 // an option: a number
+	toyAdd    = 2 // and one more local address, as sctp_bindx(3) is an option
 	toyLen    = 8 // source port, destination port, CRC32c
-	toySum    = 4 // where the CRC32c stands
+
+	toyChecksum = ip.CRC32c | 4
 )
 
 var toyKind = socket.Kind{Name: "toy", Level: toyLevel, IntsFirst: true}
 
 // toySocket is a control block.
 type toySocket struct {
-	s           *socket.Socket
-	local, peer netip.AddrPort
-	tag         int
-	queue       []toyRecord
+	s      *socket.Socket
+	locals []netip.AddrPort // of one port
+	peer   netip.AddrPort
+	tag    int
+	queue  []toyRecord
 }
 
 type toyRecord struct {
@@ -51,12 +55,20 @@ type toyRecord struct {
 }
 
 func newToy(s *inet.Stack) inet.Protocol {
-	return &toy{
-		stack: s, byPort: make(map[uint16]*toySocket),
-		options: socket.NewOptions([]socket.Option{socket.IntOption(toyLevel, toyTag,
+	t := &toy{stack: s, byAddr: make(map[netip.AddrPort]*toySocket)}
+	t.options = inet.NewOptions([]socket.Option{
+		socket.IntOption(toyLevel, toyTag,
 			func(s *socket.Socket) int { return toyOf(s).tag },
-			func(s *socket.Socket, v int) error { toyOf(s).tag = v; return nil })}),
-	}
+			func(s *socket.Socket, v int) error { toyOf(s).tag = v; return nil }),
+		{Level: toyLevel, Name: toyAdd, Set: func(s *socket.Socket, v []byte) error {
+			a, err := abi.ParseAddr(v)
+			if err != nil {
+				return err
+			}
+			return t.claim(toyOf(s), a.AddrPort())
+		}},
+	})
+	return t
 }
 
 func toyOf(s *socket.Socket) *toySocket { return s.PCB.(*toySocket) }
@@ -66,7 +78,7 @@ func (t *toy) Options() *socket.Options                      { return t.options 
 func (t *toy) Listen(*socket.Socket, int) error              { return syscall.EOPNOTSUPP }
 func (t *toy) Accept(*socket.Socket) (*socket.Socket, error) { return nil, syscall.EOPNOTSUPP }
 func (t *toy) Shutdown(*socket.Socket, int) error            { return syscall.EOPNOTSUPP }
-func (t *toy) Name(s *socket.Socket) abi.Addr                { return abi.AddrFrom(toyOf(s).local) }
+func (t *toy) Name(s *socket.Socket) abi.Addr                { return abi.AddrFrom(toyOf(s).local()) }
 func (t *toy) Error(*ip.Error)                               {}
 
 func (t *toy) Attach(s *socket.Socket) error {
@@ -74,14 +86,26 @@ func (t *toy) Attach(s *socket.Socket) error {
 	return nil
 }
 
-func (t *toy) Bind(s *socket.Socket, a abi.Addr) error {
-	if t.byPort[a.Port] != nil {
+func (t *toy) Bind(s *socket.Socket, a abi.Addr) error { return t.claim(toyOf(s), a.AddrPort()) }
+
+// claim gives e one more address.
+func (t *toy) claim(e *toySocket, a netip.AddrPort) error {
+	switch {
+	case !t.stack.IP.IsLocal(a.Addr()):
+		return syscall.EADDRNOTAVAIL
+	case t.byAddr[a] != nil:
 		return syscall.EADDRINUSE
 	}
-	e := toyOf(s)
-	e.local = netip.AddrPortFrom(a.IP, a.Port)
-	t.byPort[a.Port] = e
+	e.locals, t.byAddr[a] = append(e.locals, a), e
 	return nil
+}
+
+// local is the address that stands for all.
+func (e *toySocket) local() netip.AddrPort {
+	if len(e.locals) == 0 {
+		return netip.AddrPort{}
+	}
+	return e.locals[0]
 }
 
 func (t *toy) Connect(s *socket.Socket, a abi.Addr) error {
@@ -91,10 +115,14 @@ func (t *toy) Connect(s *socket.Socket, a abi.Addr) error {
 
 func (t *toy) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 	e := toyOf(s)
-	if !e.peer.IsValid() {
+	to := e.peer
+	if m.HasAddr {
+		to = m.Addr.AddrPort()
+	}
+	if !to.IsValid() {
 		return 0, syscall.EDESTADDRREQ
 	}
-	path, err := t.stack.IP.Route(e.peer.Addr(), e.local.Addr(), 0)
+	path, err := t.stack.IP.Route(to.Addr(), e.local().Addr(), 0)
 	if err != nil {
 		return 0, err
 	}
@@ -105,9 +133,9 @@ func (t *toy) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 	n := p.Len()
 	h := p.Prepend(toyLen)
 	clear(h)
-	binary.BigEndian.PutUint16(h, e.local.Port())
-	binary.BigEndian.PutUint16(h[2:], e.peer.Port())
-	return n, t.stack.IP.Output(p, &path, &ip.Out{Proto: toyNumber, Checksum: toySum, CRC32c: true})
+	binary.BigEndian.PutUint16(h, e.local().Port())
+	binary.BigEndian.PutUint16(h[2:], to.Port())
+	return n, t.stack.IP.Output(p, &path, &ip.Out{Proto: toyNumber, Checksum: toyChecksum})
 }
 
 func (t *toy) Recv(s *socket.Socket, m *socket.Msg) (int, error) {
@@ -126,7 +154,9 @@ func (t *toy) Close(s *socket.Socket) {
 	for _, r := range e.queue {
 		r.data.Release()
 	}
-	delete(t.byPort, e.local.Port())
+	for _, a := range e.locals {
+		delete(t.byAddr, a)
+	}
 	t.stack.Forget(s)
 }
 
@@ -151,19 +181,15 @@ func (t *toy) Queued(s *socket.Socket) (in, out int) {
 	return in, 0
 }
 
-// Input drops what is damaged, and knows nobody behind a port that is not bound.
+// Input drops what is damaged, and knows nobody behind an address that is not bound.
 func (t *toy) Input(p *packet.Packet, m *ip.Meta) bool {
 	b := p.AppendTo(nil)
 	if len(b) < toyLen {
 		return false
 	}
-	want := binary.LittleEndian.Uint32(b[toySum:])
-	clear(b[toySum:toyLen])
-	var sum wire.CRC32c
-	sum.Add(b)
-	e := t.byPort[binary.BigEndian.Uint16(b[2:])]
+	e := t.byAddr[netip.AddrPortFrom(m.Dst, binary.BigEndian.Uint16(b[2:]))]
 	switch {
-	case !p.Trusted && uint32(sum) != want:
+	case !p.Trusted && !toyChecksum.OK(p, m):
 	case e == nil:
 		return false
 	default:
@@ -175,20 +201,20 @@ func (t *toy) Input(p *packet.Packet, m *ip.Meta) bool {
 	return true
 }
 
-func (t *toy) Describe(s *socket.Socket, in *inet.Info) {
+func (t *toy) Describe(s *socket.Socket, in *socket.Info) {
 	e := toyOf(s)
-	in.Local, in.Peer, in.RecvQ = e.local, e.peer, len(e.queue)
+	in.Local, in.Peer, in.RecvQ = abi.AddrFrom(e.local()), abi.AddrFrom(e.peer), len(e.queue)
 }
 
 func (t *toy) Owner(_ int, local, _ netip.AddrPort) int32 {
-	if e := t.byPort[local.Port()]; e != nil {
+	if e := t.byAddr[local]; e != nil {
 		return e.s.Owner
 	}
 	return 0
 }
 
-// wireLink is a pipe's end as a wire is: what comes out of it is not trusted, and the next
-// packet may be damaged.
+// wireLink is a pipe's end as a wire is: checksums are completed, what comes out of it is not
+// trusted, and the next packet may be damaged.
 type wireLink struct {
 	link.Link
 	damage atomic.Bool
@@ -197,6 +223,7 @@ type wireLink struct {
 // Send implements link.Link.
 func (w *wireLink) Send(batch []*link.Packet) int {
 	for i, p := range batch {
+		offload.Complete(p, 0)
 		b := p.AppendTo(nil)
 		p.Free()
 		if w.damage.Swap(false) {
@@ -207,26 +234,48 @@ func (w *wireLink) Send(batch []*link.Packet) int {
 	return w.Link.Send(batch)
 }
 
+// toyHosts returns two hosts over a wire, with two addresses each, and a socket on each that is
+// bound to the first.
+func toyHosts(t *testing.T) (hosts [2]*usock.Host, wires [2]*wireLink, socks [2]*usock.Socket) {
+	x, y := link.Pipe(link.PipeConfig{MTU: 1500})
+	wires = [2]*wireLink{{Link: x}, {Link: y}}
+	for i, ip := range []string{"10.0.0.1", "10.0.0.2"} {
+		first := netip.MustParseAddr(ip)
+		hosts[i] = newHost(t, usock.Config{Interfaces: []usock.Interface{{
+			Link: wires[i], Addrs: []netip.Prefix{netip.PrefixFrom(first, 24), netip.PrefixFrom(second(first), 24)},
+		}}})
+		hosts[i].AddProtocol(usock.SOCK_SEQPACKET, toyNumber, newToy)
+		socks[i] = mustSocket(t, hosts[i], usock.AF_INET, usock.SOCK_SEQPACKET)
+		if err := socks[i].Bind(mustAddr(t, ip+":7")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return hosts, wires, socks
+}
+
+func nameOf(t *testing.T, s *usock.Socket) usock.Addr {
+	t.Helper()
+	a, err := s.GetSockName()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// second is the other address of the host that has a.
+func second(a netip.Addr) netip.Addr {
+	b := a.As4()
+	b[1]++
+	return netip.AddrFrom4(b)
+}
+
 // A protocol that the packages below know nothing of is complete with its calls, its packets
 // and its row: two hosts talk in it over a link, its checksum is completed and checked, its
 // option is found, and it is listed and has an owner.
 func TestAddProtocol(t *testing.T) {
-	x, y := link.Pipe(link.PipeConfig{MTU: 1500})
-	wires := [2]*wireLink{{Link: x}, {Link: y}}
-	var hosts [2]*usock.Host
-	var socks [2]*usock.Socket
-	addrs := [2]usock.Addr{mustAddr(t, "10.0.0.1:7"), mustAddr(t, "10.0.0.2:9")}
-	for i := range hosts {
-		hosts[i] = newHost(t, usock.Config{Interfaces: []usock.Interface{{
-			Link: wires[i], Addrs: []netip.Prefix{netip.PrefixFrom(addrs[i].IP, 24)},
-		}}})
-		hosts[i].AddProtocol(usock.SOCK_SEQPACKET, toyNumber, newToy)
-		socks[i] = mustSocket(t, hosts[i], usock.AF_INET, usock.SOCK_SEQPACKET)
-		if err := socks[i].Bind(addrs[i]); err != nil {
-			t.Fatal(err)
-		}
-	}
+	hosts, wires, socks := toyHosts(t)
 	a, b := socks[0], socks[1]
+	addrs := [2]usock.Addr{nameOf(t, a), nameOf(t, b)}
 	if err := a.Connect(addrs[1]); err != nil {
 		t.Fatal(err)
 	}
@@ -269,5 +318,61 @@ func TestAddProtocol(t *testing.T) {
 	}
 	if err := a.Close(); err != nil || len(hosts[0].Sockets()) != 0 {
 		t.Errorf("closed: %v, listed: %+v", err, hosts[0].Sockets())
+	}
+}
+
+// One socket has two local addresses and speaks with each peer that writes: what comes to either
+// is its own, its name is the first, each has its owner, and it is listed once.
+func TestProtocolWithTwoAddresses(t *testing.T) {
+	hosts, _, socks := toyHosts(t)
+	a, b := socks[0], socks[1]
+	name := nameOf(t, b)
+	other := name
+	other.IP = second(name.IP)
+
+	if err := a.Connect(other); err != nil {
+		t.Fatal(err)
+	}
+	value := other.AppendSockaddr(nil)
+	if err := b.SetSockOpt(toyLevel, toyAdd, value); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.SetSockOpt(toyLevel, toyAdd, value); !errors.Is(err, syscall.EADDRINUSE) {
+		t.Errorf("an address that the socket has: %v, want EADDRINUSE", err)
+	}
+	if got := nameOf(t, b); got != name {
+		t.Errorf("the socket's name is %v, want the first, %v", got, name)
+	}
+
+	p := make([]byte, 100)
+	for _, to := range []usock.Addr{name, other} {
+		if _, err := a.SendTo([]byte("to "+to.String()), 0, to); err != nil {
+			t.Fatal(err)
+		}
+		n, from, err := b.RecvFrom(p, 0)
+		if err != nil || string(p[:n]) != "to "+to.String() {
+			t.Fatalf("received %q, %v", p[:n], err)
+		}
+		if _, err := b.SendTo([]byte("back"), 0, from); err != nil {
+			t.Fatal(err)
+		}
+		if n, from, err := a.RecvFrom(p, 0); err != nil || string(p[:n]) != "back" || from != name {
+			t.Fatalf("received %q from %v, %v", p[:n], from, err)
+		}
+	}
+
+	b.SetOwner(43)
+	for _, local := range []usock.Addr{name, other} {
+		if got := hosts[1].Owner(toyNumber, local.AddrPort(), netip.AddrPort{}); got != 43 {
+			t.Errorf("owner at %v: %d, want 43", local, got)
+		}
+	}
+	if list := hosts[1].Sockets(); len(list) != 1 || list[0].Local != name.AddrPort() {
+		t.Errorf("listed: %+v", list)
+	}
+	b.Close()
+	again := mustSocket(t, hosts[1], usock.AF_INET, usock.SOCK_SEQPACKET)
+	if err := again.Bind(other); err != nil {
+		t.Errorf("the second address of a closed socket: %v", err)
 	}
 }

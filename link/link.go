@@ -12,7 +12,7 @@ import (
 //
 // Its bytes are those of Head and then the views of Payload. Front and Consume read headers,
 // Prepend makes room for one, AppendTo copies all bytes, Clone shares them, and its owner's last
-// call is Free. ChecksumStart, ChecksumOffset and SegmentSize say what is left to be done when it
+// call is Free. ChecksumStart, ChecksumOffset, CRC32c and SegmentSize say what is left to be done when it
 // leaves memory.
 type Packet = packet.Packet
 
@@ -40,6 +40,9 @@ type Info struct {
 	// Checksum says that the link takes packets whose transport checksum is not
 	// filled in: it completes it, or the packets never leave memory.
 	Checksum bool
+
+	// CRC32c says the same of packets whose checksum is a CRC32c (Packet.CRC32c).
+	CRC32c bool
 
 	// Segments says that the link takes TCP segments larger than the MTU, which
 	// it cuts itself or carries whole (Packet.SegmentSize).

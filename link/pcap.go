@@ -7,7 +7,7 @@ import (
 	"sync"
 
 	"usock/clock"
-	"usock/internal/wire"
+	"usock/internal/offload"
 )
 
 // Directions says which packets of a link are recorded, as seen from its host.
@@ -304,7 +304,7 @@ func (p *PcapWriter) packet(l *pcap, d Directions, now uint64, k *Packet) {
 	p.buf = le.AppendUint32(p.buf, uint32(n))
 	start := len(p.buf)
 	p.buf = k.AppendTo(p.buf)
-	completeCopy(p.buf[start+min(l.network, n):], k)
+	offload.CompleteCopy(p.buf[start+min(l.network, n):], k)
 	p.buf = p.buf[:start+kept]
 	p.pad()
 	p.buf = le.AppendUint16(p.buf, optFlags)
@@ -345,20 +345,4 @@ func (p *PcapWriter) comment(k *Packet) {
 	}
 	le.PutUint16(p.buf[at+2:], uint16(len(p.buf)-at-4))
 	p.pad()
-}
-
-const udpField = 6 // where a UDP header has its checksum
-
-// completeCopy fills in the checksum that k leaves to others in b, a copy of k's
-// bytes from the network header on.
-func completeCopy(b []byte, k *Packet) {
-	start, field := int(k.ChecksumStart), int(k.ChecksumStart)+int(k.ChecksumOffset)
-	if k.ChecksumOffset == 0 || field+2 > len(b) {
-		return
-	}
-	s := wire.ChecksumOf(b[start:])
-	if s == 0 && k.ChecksumOffset == udpField {
-		s = 0xffff // zero would mean that there is none (RFC 768)
-	}
-	binary.BigEndian.PutUint16(b[field:], s)
 }

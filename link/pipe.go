@@ -27,7 +27,7 @@ func Pipe(c PipeConfig) (Direct, Direct) {
 		}
 		ends[i] = &memory{
 			inbox: newInbox(),
-			info:  Info{Name: name, MTU: c.MTU, Checksum: true, Segments: !c.SmallSegments},
+			info:  Info{Name: name, MTU: c.MTU, Checksum: true, CRC32c: true, Segments: !c.SmallSegments},
 		}
 	}
 	ends[0].to, ends[1].to = ends[1].inbox, ends[0].inbox

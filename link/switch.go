@@ -48,7 +48,7 @@ func (s *Switch) Port(name string) Direct {
 	p := &switchPort{
 		inbox: newInbox(),
 		s:     s,
-		info:  Info{Name: name, MTU: s.c.MTU, Checksum: true, Segments: !s.c.SmallSegments},
+		info:  Info{Name: name, MTU: s.c.MTU, Checksum: true, CRC32c: true, Segments: !s.c.SmallSegments},
 	}
 	p.out.To, p.out.Bound, p.out.Later = (*portInbox)(p.inbox), queueBound, s.later
 	s.mu.Lock()

@@ -119,7 +119,7 @@ func setUp(fd int, c DeviceConfig, m Medium) (Info, error) {
 	if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, ifr); err != nil {
 		return Info{}, attachError(c.Name, kind, err)
 	}
-	info := Info{Name: ifr.Name(), Medium: m, Checksum: !c.NoOffload, Segments: !c.NoOffload}
+	info := Info{Name: ifr.Name(), Medium: m, Checksum: !c.NoOffload, CRC32c: true, Segments: !c.NoOffload}
 	if m == Ethernet {
 		info.Address = c.Address
 		if info.Address == (hardware{}) {
@@ -329,8 +329,10 @@ func (d *kernelDevice) write(fd uintptr) bool {
 			}
 			continue
 		}
-		if !d.info.Checksum {
-			offload.Complete(p, -d.skip)
+		// The header of virtio-net knows the Internet checksum only.
+		if (p.CRC32c || !d.info.Checksum) && !offload.Complete(p, -d.skip) {
+			p.Free()
+			continue
 		}
 		if d.writeOne(fd, p) {
 			out.n++

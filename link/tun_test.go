@@ -297,3 +297,37 @@ func TestDeviceErrors(t *testing.T) {
 		t.Error("the errno is lost")
 	}
 }
+
+// A CRC32c is completed before a packet leaves by a device, which has offloads for Internet
+// checksums only. The kernel's raw socket sees what came.
+func TestTUNCRC32c(t *testing.T) {
+	const proto = 253 // for experiments (RFC 3692)
+	for _, plain := range []bool{false, true} {
+		l := newTUN(t, DeviceConfig{NoOffload: plain})
+		if !l.Info().CRC32c {
+			t.Error("the device takes no packets without CRC32c")
+		}
+		s, err := net.ListenIP("ip4:253", &net.IPAddr{IP: kernel4.Addr().AsSlice()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		s.SetDeadline(time.Now().Add(10 * time.Second))
+		p, want := sctpPacket(peer4, kernel4.Addr(), proto, []byte("through the device"))
+		if n := l.Send([]*Packet{p}); n != 1 {
+			t.Fatal("the device took nothing")
+		}
+		got := make([]byte, 2000)
+		n, _, err := s.ReadFromIP(got)
+		if err != nil || !bytes.Equal(got[:n], want[wire.IPv4MinLen:]) {
+			t.Errorf("the kernel received %x, %v; want %x", got[:n], err, want[wire.IPv4MinLen:])
+		}
+
+		// What its notes do not fit is dropped.
+		p, _ = sctpPacket(peer4, kernel4.Addr(), proto, nil)
+		p.ChecksumOffset = sctpLen - 3
+		if n := l.Send([]*Packet{p}); n != 0 {
+			t.Error("the device took a packet whose checksum is beyond its end")
+		}
+	}
+}

@@ -31,7 +31,6 @@ var declared = []declaration{
 	{name: "cmsg/send ip:retopts *", reason: notBuilt},
 	{name: "cmsg/sticky pktinfo", reason: notBuilt},
 	{name: "cmsg/tcp6 so:timestamp", sometimes: true, reason: notBuilt},
-	{name: "options/ping6 ipv6:v6only", reason: mixed},
 	{name: "tcp6/addrform", reason: notBuilt},
 	{name: "udp*/freebind", reason: notBuilt},
 	{name: "bind/* set ip:transparent 1 *", reason: notBuilt},

@@ -21,6 +21,11 @@ type Packet struct {
 	// from the first byte of the network header.
 	ChecksumStart, ChecksumOffset uint16
 
+	// CRC32c says that the checksum to be completed is not the Internet checksum but
+	// the CRC32c over the bytes from ChecksumStart on, 4 bytes with the least
+	// significant one first, which are zero until then (RFC 9260, section 6.8).
+	CRC32c bool
+
 	// SegmentSize, if not zero, says that the packet is one large TCP segment
 	// that is to be cut into segments of that many bytes of data each. In a host's
 	// own loopback queue, and nowhere else, it may be a UDP datagram, too.
@@ -66,7 +71,7 @@ func New() *Packet {
 func (p *Packet) Free() {
 	p.Payload.Release()
 	p.ChecksumStart, p.ChecksumOffset, p.SegmentSize = 0, 0, 0
-	p.Trusted, p.ForHost, p.DontFragment, p.Owner, p.next = false, false, false, Owner{}, nil
+	p.CRC32c, p.Trusted, p.ForHost, p.DontFragment, p.Owner, p.next = false, false, false, false, Owner{}, nil
 	pool.Put(p)
 }
 

@@ -33,51 +33,30 @@ func addrOf(s *socket.Socket, a netip.Addr, port uint16, scope uint32) abi.Addr 
 
 // bindAddr checks an address for bind(2), and whether a socket that is bound or not may be,
 // in the order of Linux's inet_bind_sk and __inet6_bind, and returns it without mapping.
-func (s *Stack) bindAddr(k *socket.Socket, a abi.Addr, bound bool) (netip.Addr, error) {
-	addr, err := s.bindFamily(k, a)
+func (s *Stack) bindAddr(k *socket.Socket, row *kind, a abi.Addr, bound bool) (netip.Addr, error) {
+	addr, err := s.bindFamily(k, row, a)
 	if err != nil {
 		return addr, err
 	}
-	if k.Domain == abi.AF_INET || isPing(k) {
-		device := int(k.Opt.Device)
-		if isPing(k) && addr.Is6() {
-			if device, err = s.pingScope(k, addr, a.Scope); err != nil {
-				return addr, err
-			}
-		}
-		if err := s.canBind(k, addr, device); err != nil {
+	if k.Domain == abi.AF_INET {
+		if err := s.canBind(k, row, addr, int(k.Opt.Device)); err != nil {
 			return addr, err
 		}
-		return addr, s.mayBind(k, a.Port, bound)
+		return addr, s.mayBind(row, a.Port, bound)
 	}
-	if err := s.mayBind(k, a.Port, bound); err != nil {
+	if err := s.mayBind(row, a.Port, bound); err != nil {
 		return addr, err
 	}
 	if err := s.bindScope(k, addr, a.Scope); err != nil {
 		return addr, err
 	}
-	return addr, s.canBind(k, addr, int(k.Opt.Device))
-}
-
-// pingScope returns the interface that an IPv6 ping socket is to have the address on. A
-// scope is looked at with every address, but for the wildcard's (Linux,
-// ping_check_bind_addr).
-func (s *Stack) pingScope(k *socket.Socket, addr netip.Addr, scope uint32) (device int, err error) {
-	switch {
-	case scope == 0 && needsScope(addr):
-		return 0, syscall.EINVAL
-	case scope == 0:
-		return int(k.Opt.Device), nil
-	case s.IP.Iface(int(scope)) == nil:
-		return 0, syscall.ENODEV
-	}
-	return int(scope), nil
+	return addr, s.canBind(k, row, addr, int(k.Opt.Device))
 }
 
 // mayBind applies the rule about low ports, and that a socket is bound once.
-func (s *Stack) mayBind(k *socket.Socket, port uint16, bound bool) error {
+func (s *Stack) mayBind(row *kind, port uint16, bound bool) error {
 	switch {
-	case port != 0 && port < unprivilegedStart && k.Type != abi.SOCK_RAW && !isPing(k) && !s.capable(abi.CAP_NET_BIND_SERVICE):
+	case row.ports && port != 0 && port < unprivilegedStart && !s.capable(abi.CAP_NET_BIND_SERVICE):
 		return syscall.EACCES
 	case bound:
 		return syscall.EINVAL
@@ -87,7 +66,7 @@ func (s *Stack) mayBind(k *socket.Socket, port uint16, bound bool) error {
 
 // canBind reports why addr is none that the socket can have, on the interface if it is one
 // of IPv6.
-func (s *Stack) canBind(k *socket.Socket, addr netip.Addr, device int) error {
+func (s *Stack) canBind(k *socket.Socket, row *kind, addr netip.Addr, device int) error {
 	if addr.IsUnspecified() || ipOptionsOf(k).freebind {
 		return nil
 	}
@@ -97,7 +76,7 @@ func (s *Stack) canBind(k *socket.Socket, addr netip.Addr, device int) error {
 		}
 		return nil
 	}
-	if !isPing(k) && (addr.IsMulticast() || s.IP.IsBroadcast(addr)) {
+	if row.group && (addr.IsMulticast() || s.IP.IsBroadcast(addr)) {
 		return nil
 	}
 	return syscall.EADDRNOTAVAIL
@@ -106,12 +85,12 @@ func (s *Stack) canBind(k *socket.Socket, addr netip.Addr, device int) error {
 // bindFamily returns the IP address that a means to bind(2). Linux looks at the
 // length of an address before its family: an IPv6 socket takes what is no IPv6
 // address for too short.
-func (s *Stack) bindFamily(k *socket.Socket, a abi.Addr) (netip.Addr, error) {
+func (s *Stack) bindFamily(k *socket.Socket, row *kind, a abi.Addr) (netip.Addr, error) {
 	if k.Domain == abi.AF_INET {
 		switch {
-		case k.Type == abi.SOCK_RAW && a.IP.Is4():
-			return a.IP, nil // raw_bind does not look at the family
-		case k.Type == abi.SOCK_RAW:
+		case row.anyFamily && a.IP.Is4():
+			return a.IP, nil
+		case row.anyFamily:
 			return netip.IPv4Unspecified(), nil
 		case a.Family == abi.AF_INET, a.Family == abi.AF_UNSPEC && a.IP.IsUnspecified():
 			return a.IP, nil // the wildcard of no family: ip(7)
@@ -123,11 +102,11 @@ func (s *Stack) bindFamily(k *socket.Socket, a abi.Addr) (netip.Addr, error) {
 	}
 	addr := a.IP.Unmap()
 	switch {
-	case addr.Is4() && k.Type == abi.SOCK_RAW:
-		return addr, syscall.EADDRNOTAVAIL
-	case addr.Is4() && (v6only(k) || isPing(k)):
+	case addr.Is4() && row.bind4 != 0:
+		return addr, row.bind4
+	case addr.Is4() && v6only(k):
 		return addr, syscall.EINVAL
-	case addr.Is6() && addr.IsMulticast() && (k.Type == abi.SOCK_STREAM || isPing(k)):
+	case addr.Is6() && addr.IsMulticast() && !row.group6:
 		return addr, syscall.EINVAL
 	}
 	return addr, nil
@@ -148,10 +127,6 @@ func (s *Stack) bindScope(k *socket.Socket, addr netip.Addr, scope uint32) error
 	return nil
 }
 
-func isPing(k *socket.Socket) bool {
-	return k.Type == abi.SOCK_DGRAM && (k.Protocol == abi.IPPROTO_ICMP || k.Protocol == abi.IPPROTO_ICMPV6)
-}
-
 func has(i *ip.Iface, addr netip.Addr) bool {
 	for _, p := range i.Addrs() {
 		if p.Addr() == addr {
@@ -163,7 +138,7 @@ func has(i *ip.Iface, addr netip.Addr) bool {
 
 // peerAddr checks an address to connect to and returns it without mapping. One that
 // needs a scope ties the socket to that interface, as on Linux.
-func (s *Stack) peerAddr(k *socket.Socket, a abi.Addr) (netip.Addr, error) {
+func (s *Stack) peerAddr(k *socket.Socket, row *kind, a abi.Addr) (netip.Addr, error) {
 	none := netip.Addr{}
 	if k.Domain == abi.AF_INET {
 		if a.Family != abi.AF_INET {
@@ -173,10 +148,8 @@ func (s *Stack) peerAddr(k *socket.Socket, a abi.Addr) (netip.Addr, error) {
 	}
 	switch {
 	case a.Family == abi.AF_INET6:
-	case k.Type == abi.SOCK_RAW || isPing(k):
-		return none, syscall.EAFNOSUPPORT
-	case k.Type == abi.SOCK_STREAM || a.Family != abi.AF_INET:
-		return none, syscall.EINVAL // too short
+	case !row.plain4 || a.Family != abi.AF_INET:
+		return none, row.other
 	case v6only(k):
 		return none, syscall.EAFNOSUPPORT
 	default:
@@ -187,9 +160,11 @@ func (s *Stack) peerAddr(k *socket.Socket, a abi.Addr) (netip.Addr, error) {
 		addr = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	}
 	switch {
-	case k.Type == abi.SOCK_STREAM && addr.IsMulticast():
+	case row.single && addr.IsMulticast():
 		return addr, syscall.ENETUNREACH
-	case addr.Is4() && (v6only(k) || isPing(k)):
+	case addr.Is4() && row.connect4 != 0:
+		return addr, row.connect4
+	case addr.Is4() && v6only(k):
 		return addr, syscall.ENETUNREACH
 	}
 	if needsScope(addr) {
@@ -202,12 +177,6 @@ func (s *Stack) peerAddr(k *socket.Socket, a abi.Addr) (netip.Addr, error) {
 		if k.Opt.Device == 0 && (!addr.IsMulticast() || ipOptionsOf(k).mcastIf6 == 0) {
 			return addr, syscall.EINVAL
 		}
-	}
-	if addr.Is6() && k.Type == abi.SOCK_STREAM && boundTo4(k) {
-		if _, err := s.path(addr, netip.Addr{}, int(k.Opt.Device)); err != nil {
-			return addr, err
-		}
-		return addr, syscall.EAFNOSUPPORT
 	}
 	return addr, nil
 }
@@ -234,18 +203,17 @@ func needsScope(a netip.Addr) bool {
 
 // sendAddr checks the destination of a datagram and returns it without mapping; the
 // zero Addr for an address of no family on an IPv6 socket, which is none.
-func (s *Stack) sendAddr(k *socket.Socket, a abi.Addr) (netip.Addr, error) {
+func (s *Stack) sendAddr(k *socket.Socket, row *kind, a abi.Addr) (netip.Addr, error) {
 	none := netip.Addr{}
 	if k.Domain == abi.AF_INET {
-		if a.Family == abi.AF_INET || a.Family == abi.AF_UNSPEC && !isPing(k) {
+		if a.Family == abi.AF_INET || a.Family == abi.AF_UNSPEC && row.unspec {
 			return a.IP, nil
 		}
 		return none, syscall.EAFNOSUPPORT
 	}
-	udp := k.Type == abi.SOCK_DGRAM && !isPing(k)
 	switch {
 	case a.Family == abi.AF_INET6:
-	case !udp:
+	case !row.plain4:
 		return none, syscall.EINVAL // too short
 	case a.Family == abi.AF_UNSPEC:
 		return none, nil
@@ -258,9 +226,9 @@ func (s *Stack) sendAddr(k *socket.Socket, a abi.Addr) (netip.Addr, error) {
 	}
 	addr := a.IP.Unmap()
 	switch {
-	case addr.Is4() && isPing(k):
-		return addr, syscall.EINVAL
-	case addr.Is4() && (v6only(k) || k.Type == abi.SOCK_RAW):
+	case addr.Is4() && row.send4 != 0:
+		return addr, row.send4
+	case addr.Is4() && v6only(k):
 		return addr, syscall.ENETUNREACH
 	}
 	return addr, nil

@@ -21,6 +21,7 @@ type dgram struct {
 	ipState
 	stack *Stack
 	s     *socket.Socket
+	kind  *kind
 
 	raddr        netip.Addr // valid if connected
 	lport, rport uint16
@@ -80,8 +81,8 @@ type queuedError struct {
 // overhead is what a queued datagram costs besides its block.
 const overhead = 256
 
-func (d *dgram) attach(st *Stack, s *socket.Socket) {
-	d.stack, d.s = st, s
+func (d *dgram) attach(st *Stack, s *socket.Socket, k *kind) {
+	d.stack, d.s, d.kind = st, s, k
 	d.six = s.Domain == abi.AF_INET6
 	d.addr = d.wildcard()
 }
@@ -150,9 +151,6 @@ func (d *dgram) charge(g *datagram, cost int) {
 	d.bytes += cost - int(g.p.Owner.PID)
 	g.p.Owner.PID = int32(cost)
 }
-
-// isUDP reports whether the socket is one of UDP.
-func (d *dgram) isUDP() bool { return d.s.Type == abi.SOCK_DGRAM && d.s.Protocol == abi.IPPROTO_UDP }
 
 func (d *dgram) grow() {
 	q := make([]datagram, max(8, 2*len(d.queue)))

@@ -63,9 +63,9 @@ func (d *dgram) control(b []byte, g *datagram) []byte {
 // ip_cmsg_recv_dstaddr).
 func (d *dgram) destinationControl(b []byte, level, name int, g *datagram) []byte {
 	port := d.lport
-	if !d.isUDP() {
+	if !d.kind.ports {
 		h := g.p.Payload.Front()
-		if d.s.Type == abi.SOCK_RAW && g.dst.Is4() && len(h) > 0 {
+		if d.kind.header4 && g.dst.Is4() && len(h) > 0 {
 			h = h[min(len(h), int(h[0]&15)*4):]
 		}
 		if len(h) < 4 {
@@ -151,8 +151,8 @@ func (d *dgram) parseControl(m *socket.Msg) (c sendControl, err error) {
 			c.hasKey, c.key = true, binary.NativeEndian.Uint32(k.Data)
 		case k.Level == abi.SOL_SOCKET:
 			err = d.stack.socketControl(d.s, k)
-		case k.Level == abi.SOL_UDP && d.isUDP():
-			c.segment, err = segmentSize(k)
+		case k.Level == d.kind.Level && d.kind.segment != nil:
+			c.segment, err = d.kind.segment(k)
 		case v4 && k.Level == abi.SOL_IP:
 			err = c.ip(k)
 		case v4 && k.Level == abi.SOL_IPV6 && k.Type == abi.IPV6_PKTINFO && d.s.Domain == abi.AF_INET6:

@@ -132,10 +132,28 @@ func (o *ipOptions) out(x *ip.Out, dst netip.Addr) {
 	}
 }
 
+// NewOptions returns the option table of an Internet protocol: socket.NewOptions with the
+// rules about levels that all of them share.
+func NewOptions(tables ...[]socket.Option) *socket.Options {
+	t := socket.NewOptions(tables...)
+	t.Lacks = func(s *socket.Socket, level int) bool {
+		return s.Domain == abi.AF_INET && level == abi.SOL_IPV6
+	}
+	t.Missing = func(s *socket.Socket, level int, set bool) error {
+		known := level == abi.SOL_SOCKET || level == abi.SOL_IP || level == s.Proto.Kind().Level
+		if s.Domain == abi.AF_INET && !set && !known {
+			return syscall.EOPNOTSUPP // Linux, do_ip_getsockopt
+		}
+		return syscall.ENOPROTOOPT
+	}
+	return t
+}
+
 // ipFlag returns the row of a flag of ipOptions.
 func ipFlag(level, name int, field func(*ipOptions) *bool) socket.Option {
 	o := socket.BoolOption(level, name,
 		func(s *socket.Socket) bool { return *field(ipOptionsOf(s)) }, nil)
+	o.Byte = level == abi.SOL_IP
 	o.Set = func(s *socket.Socket, v []byte) error {
 		i, err := ipInt(level, v)
 		if err == nil {
@@ -174,6 +192,7 @@ func ipInt(level int, v []byte) (int, error) {
 // ipNumber returns the row of an int option that check confines.
 func ipNumber(level, name int, get func(*socket.Socket, *ipOptions) int, set func(*ipOptions, int) error) socket.Option {
 	o := socket.IntOption(level, name, func(s *socket.Socket) int { return get(s, ipOptionsOf(s)) }, nil)
+	o.Byte = level == abi.SOL_IP
 	o.Set = func(s *socket.Socket, v []byte) error {
 		i, err := ipInt(level, v)
 		if err != nil {
@@ -199,7 +218,8 @@ func within(p *int16, v, lo, hi, def int) error {
 	return nil
 }
 
-// setTOS stores a type of service or traffic class. The ECN bits are TCP's own.
+// setTOS stores a type of service or traffic class. The ECN bits are a stream's own, whatever its
+// protocol (Linux, __ip_sock_set_tos).
 func setTOS(s *socket.Socket, p *uint8, v int) {
 	t := uint8(v)
 	if s.Type == abi.SOCK_STREAM {
@@ -247,14 +267,14 @@ func shown(v int16) int {
 var ipRows = []socket.Option{
 	{
 		// Only a raw socket's own row sets it.
-		Level: abi.SOL_IP, Name: abi.IP_HDRINCL,
+		Level: abi.SOL_IP, Name: abi.IP_HDRINCL, Byte: true,
 		Get: func(_ *socket.Socket, b []byte) ([]byte, error) { return abi.AppendInt(b, 0), nil },
 	},
 	ipNumber(abi.SOL_IP, abi.IP_TTL,
 		func(_ *socket.Socket, o *ipOptions) int { return shown(o.ttl) },
 		func(o *ipOptions, v int) error { return within(&o.ttl, v, 1, 255, -1) }),
 	{
-		Level: abi.SOL_IP, Name: abi.IP_TOS, Set: ipTOS,
+		Level: abi.SOL_IP, Name: abi.IP_TOS, Byte: true, Set: ipTOS,
 		Get: func(s *socket.Socket, b []byte) ([]byte, error) {
 			return abi.AppendInt(b, int(ipOptionsOf(s).tos)), nil
 		},
@@ -279,7 +299,7 @@ var ipRows = []socket.Option{
 	ipFlag(abi.SOL_IP, abi.IP_RECVORIGDSTADDR, func(o *ipOptions) *bool { return &o.recvOrigDst }),
 	ipFlag(abi.SOL_IP, abi.IP_RECVOPTS, func(o *ipOptions) *bool { return &o.recvOpts }),
 	ipFlag(abi.SOL_IP, abi.IP_RETOPTS, func(o *ipOptions) *bool { return &o.retOpts }),
-	{Level: abi.SOL_IP, Name: abi.IP_MTU, Get: getMTU},
+	{Level: abi.SOL_IP, Name: abi.IP_MTU, Byte: true, Get: getMTU},
 	{Level: abi.SOL_IP, Name: abi.IP_OPTIONS, Get: func(*socket.Socket, []byte) ([]byte, error) { return nil, nil }},
 }
 
@@ -316,7 +336,7 @@ var ip6Rows = []socket.Option{
 	{
 		Level: abi.SOL_IPV6, Name: abi.IPV6_V6ONLY,
 		Get: func(s *socket.Socket, b []byte) ([]byte, error) {
-			return abi.AppendInt(b, toInt(ipOptionsOf(s).v6only || isPing(s))), nil
+			return abi.AppendInt(b, toInt(ipOptionsOf(s).v6only)), nil
 		},
 		Set: func(s *socket.Socket, v []byte) error {
 			i, err := abi.ParseInt(v)
@@ -434,7 +454,7 @@ func deviceRows(st *Stack) []socket.Option {
 // byte order. It does not go with a device that the socket is bound to.
 func (s *Stack) unicastRow(level, name int, field func(*ipOptions) *int32) socket.Option {
 	return socket.Option{
-		Level: level, Name: name,
+		Level: level, Name: name, Byte: level == abi.SOL_IP,
 		Get: func(k *socket.Socket, b []byte) ([]byte, error) {
 			return binary.BigEndian.AppendUint32(b, uint32(*field(ipOptionsOf(k)))), nil
 		},

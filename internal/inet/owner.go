@@ -26,29 +26,3 @@ func (t *tcpProto) Owner(_ int, local, remote netip.AddrPort) int32 {
 	}
 	return 0
 }
-
-// Owner implements Protocol.
-func (u *udpProto) Owner(_ int, local, remote netip.AddrPort) int32 {
-	if e := u.lookup(local.Addr(), remote.Addr(), local.Port(), remote.Port(), 0); e != nil {
-		return e.s.Owner
-	}
-	return 0
-}
-
-// Owner implements Protocol.
-func (p *pingProto) Owner(proto int, local, _ netip.AddrPort) int32 {
-	if e := p.lookup(local.Addr().Is6(), local.Port(), local.Addr(), 0); e != nil {
-		return e.s.Owner
-	}
-	return p.raw.owner(proto)
-}
-
-// owner returns the process that has a raw socket of the protocol.
-func (r *rawProto) owner(proto int) int32 {
-	for _, e := range r.all {
-		if int(e.s.Protocol) == proto {
-			return e.s.Owner
-		}
-	}
-	return 0
-}

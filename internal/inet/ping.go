@@ -28,7 +28,7 @@ type pingEndpoint struct{ dgram }
 func newPing(s *Stack) *pingProto {
 	p := &pingProto{Stack: s}
 	p.ids[0], p.ids[1] = make(map[uint16][]*pingEndpoint), make(map[uint16][]*pingEndpoint)
-	p.options = socket.NewOptions(ipRows, ip6Rows, deviceRows(s), groupRows(s))
+	p.options = NewOptions(ipRows, ip6Rows, deviceRows(s), groupRows(s))
 	return p
 }
 
@@ -47,17 +47,24 @@ func (e *pingEndpoint) bound() bool { return e.lport != 0 }
 // Attach implements socket.Proto.
 func (p *pingProto) Attach(s *socket.Socket) error {
 	e := &pingEndpoint{}
-	e.attach(p.Stack, s)
+	e.attach(p.Stack, s, &pingKind)
+	if e.six {
+		e.own().v6only = true // Linux, ping_init_sock
+	}
 	s.PCB = e
 	s.Opt.Set(socket.ReuseAddr, true) // Linux, INET_PROTOSW_REUSE
 	return nil
 }
 
 // pingKind is the facts of the rows for echo requests.
-var pingKind = socket.Kind{Name: "icmp", Level: abi.SOL_SOCKET}
+var pingKind = kind{
+	Kind:   socket.Kind{Name: "icmp", Level: abi.SOL_SOCKET},
+	scoped: true, other: syscall.EAFNOSUPPORT,
+	bind4: syscall.EINVAL, connect4: syscall.ENETUNREACH, send4: syscall.EINVAL,
+}
 
 // Kind implements socket.Proto.
-func (p *pingProto) Kind() *socket.Kind { return &pingKind }
+func (p *pingProto) Kind() *socket.Kind { return &pingKind.Kind }
 
 // Options implements socket.Proto.
 func (p *pingProto) Options() *socket.Options { return p.options }
@@ -65,7 +72,7 @@ func (p *pingProto) Options() *socket.Options { return p.options }
 // Bind implements socket.Proto.
 func (p *pingProto) Bind(s *socket.Socket, a abi.Addr) error {
 	e := pingOf(s)
-	addr, err := p.bindAddr(s, a, e.bound())
+	addr, err := p.address(e, a)
 	if err != nil {
 		return err
 	}
@@ -77,6 +84,39 @@ func (p *pingProto) Bind(s *socket.Socket, a abi.Addr) error {
 	}
 	e.addr, e.named, e.explicit = addr, !addr.IsUnspecified(), a.Port != 0
 	return nil
+}
+
+// address checks an address for bind as bindAddr does, in the order of Linux's ping_bind: there
+// is no capability for an identifier.
+func (p *pingProto) address(e *pingEndpoint, a abi.Addr) (netip.Addr, error) {
+	addr, err := p.bindFamily(e.s, &pingKind, a)
+	if err != nil {
+		return addr, err
+	}
+	device := int(e.s.Opt.Device)
+	if addr.Is6() {
+		if device, err = p.scope(e, addr, a.Scope); err != nil {
+			return addr, err
+		}
+	}
+	if err = p.canBind(e.s, &pingKind, addr, device); err == nil && e.bound() {
+		err = syscall.EINVAL
+	}
+	return addr, err
+}
+
+// scope returns the interface that an IPv6 socket is to have the address on. A scope is looked
+// at with every address, but for the wildcard's (Linux, ping_check_bind_addr).
+func (p *pingProto) scope(e *pingEndpoint, addr netip.Addr, scope uint32) (device int, err error) {
+	switch {
+	case scope == 0 && needsScope(addr):
+		return 0, syscall.EINVAL
+	case scope == 0:
+		return int(e.s.Opt.Device), nil
+	case p.IP.Iface(int(scope)) == nil:
+		return 0, syscall.ENODEV
+	}
+	return int(scope), nil
 }
 
 // claimID gives e the identifier, or a free one for 0.
@@ -127,10 +167,10 @@ func (p *pingProto) autobind(e *pingEndpoint) error {
 	return nil
 }
 
-// pingable checks where an IPv6 echo request goes (Linux, ping_v6_sendmsg): to an address
+// reachable checks where an IPv6 echo request goes (Linux, ping_v6_sendmsg): to an address
 // of one link by that link, and not to the wildcard, which is no other name for loopback
 // here.
-func (d *dgram) pingable(dst netip.Addr, scope int) error {
+func (d *dgram) reachable(dst netip.Addr, scope int) error {
 	device := d.sendDevice(dst, scope)
 	switch tied := int(d.s.Opt.Device); {
 	case needsScope(dst) && device == 0, device != 0 && tied != 0 && device != tied:
@@ -307,4 +347,15 @@ func (p *pingProto) Error(x *ip.Error) {
 	if e := p.lookup(x.V6, be16(x.Quote[4:]), x.Src, 0); e != nil {
 		e.icmp(x, 0, x.Quote)
 	}
+}
+
+// Describe implements socket.Proto.
+func (p *pingProto) Describe(s *socket.Socket, in *socket.Info) { pingOf(s).describe(in) }
+
+// Owner implements Protocol.
+func (p *pingProto) Owner(proto int, local, _ netip.AddrPort) int32 {
+	if e := p.lookup(local.Addr().Is6(), local.Port(), local.Addr(), 0); e != nil {
+		return e.s.Owner
+	}
+	return p.raw.owner(proto)
 }

@@ -30,7 +30,11 @@ type rawEndpoint struct {
 
 func newRaw(s *Stack) *rawProto {
 	r := &rawProto{Stack: s}
-	r.options = socket.NewOptions(ipRows, ip6Rows, deviceRows(s), groupRows(s), rawRows)
+	r.options = NewOptions(ipRows, ip6Rows, deviceRows(s), groupRows(s), rawRows)
+	lacks := r.options.Lacks
+	r.options.Lacks = func(s *socket.Socket, level int) bool {
+		return s.Domain == abi.AF_INET6 && level == abi.SOL_IP || lacks(s, level)
+	}
 	return r
 }
 
@@ -48,9 +52,9 @@ func (r *rawProto) Attach(s *socket.Socket) error {
 	}
 	e := &rawEndpoint{checksum: -1}
 	if s.Domain == abi.AF_INET6 && s.Protocol == abi.IPPROTO_ICMPV6 {
-		e.checksum = ip.ChecksumICMPv6
+		e.checksum = int32(ip.ChecksumICMPv6)
 	}
-	e.attach(r.Stack, s)
+	e.attach(r.Stack, s, &rawKind)
 	e.lport = uint16(s.Protocol)
 	if s.Protocol == abi.IPPROTO_RAW {
 		e.own().hdrincl = true
@@ -62,10 +66,14 @@ func (r *rawProto) Attach(s *socket.Socket) error {
 }
 
 // rawKind is the facts of SOCK_RAW's row.
-var rawKind = socket.Kind{Name: "raw", Level: abi.SOL_RAW}
+var rawKind = kind{
+	Kind:  socket.Kind{Name: "raw", Level: abi.SOL_RAW},
+	group: true, group6: true, anyFamily: true, unspec: true, header4: true, other: syscall.EAFNOSUPPORT,
+	bind4: syscall.EADDRNOTAVAIL, send4: syscall.ENETUNREACH,
+}
 
 // Kind implements socket.Proto.
-func (r *rawProto) Kind() *socket.Kind { return &rawKind }
+func (r *rawProto) Kind() *socket.Kind { return &rawKind.Kind }
 
 // Options implements socket.Proto.
 func (r *rawProto) Options() *socket.Options { return r.options }
@@ -73,7 +81,7 @@ func (r *rawProto) Options() *socket.Options { return r.options }
 // Bind implements socket.Proto.
 func (r *rawProto) Bind(s *socket.Socket, a abi.Addr) error {
 	e := rawOf(s)
-	addr, err := r.bindAddr(s, a, e.raddr.IsValid())
+	addr, err := r.bindAddr(s, &rawKind, a, e.raddr.IsValid())
 	if err != nil {
 		return err
 	}
@@ -317,7 +325,7 @@ func (e *rawEndpoint) wants(p *packet.Packet, m *ip.Meta) bool {
 	case s.Opt.Device != 0 && int(s.Opt.Device) != m.Iface.Index():
 		return false
 	}
-	if e.checksum >= 0 && !p.Trusted && !checksumOK(p, m) {
+	if e.checksum >= 0 && !p.Trusted && !ip.InternetSumOK(p, m) {
 		e.drops++
 		return false
 	}
@@ -343,4 +351,17 @@ func (r *rawProto) Error(x *ip.Error) {
 			e.icmp(x, 0, x.Quote)
 		}
 	}
+}
+
+// Describe implements socket.Proto.
+func (r *rawProto) Describe(s *socket.Socket, in *socket.Info) { rawOf(s).describe(in) }
+
+// owner returns the process that has a raw socket of the protocol.
+func (r *rawProto) owner(proto int) int32 {
+	for _, e := range r.all {
+		if int(e.s.Protocol) == proto {
+			return e.s.Owner
+		}
+	}
+	return 0
 }

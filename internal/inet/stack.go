@@ -104,12 +104,11 @@ func New(h *host.Host, c Config) (*Stack, error) {
 	return s, nil
 }
 
-// Protocol is an Internet protocol: what its sockets do, what its packets do, and how both
-// are told of.
+// Protocol is an Internet protocol: what its sockets do, what its packets do, and whose they
+// are.
 type Protocol interface {
 	socket.Proto
 	ip.Transport
-	Describer
 
 	// Owner returns the process that acts at local towards remote, as Stack.Owner does. Any
 	// local address of the protocol's own may be asked for. Locked.
@@ -120,6 +119,9 @@ type Protocol interface {
 // called before there are any.
 func (s *Stack) Register(number uint8, p Protocol) {
 	s.protocols[number] = p
+	if l, ok := p.(socket.Lister); ok {
+		s.ListAlso(l)
+	}
 	s.IP.SetTransport(number, p)
 }
 

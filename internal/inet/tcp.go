@@ -48,7 +48,7 @@ func newTCP(s *Stack, cfg *tcp.Config) *tcpProto {
 	t := &tcpProto{Stack: s, cfg: cfg, listeners: make(map[uint16][]*tcpEndpoint), fastOpen: make(map[netip.Addr]tcp.FastOpen)}
 	t.conns.init(s.prf.random(), s.prf.random())
 	t.ports.init(true)
-	t.options = socket.NewOptions(t.telling(ipRows), t.telling(ip6Rows), deviceRows(s), streamGroups(), t.telling(tcpRows(t)))
+	t.options = NewOptions(t.telling(ipRows), t.telling(ip6Rows), deviceRows(s), streamGroups(), t.telling(tcpRows(t)))
 	return t
 }
 
@@ -139,13 +139,16 @@ func (t *tcpProto) Attach(s *socket.Socket) error {
 }
 
 // tcpKind is the facts of TCP's row.
-var tcpKind = socket.Kind{
-	Name: "tcp", Stream: true, Level: abi.SOL_TCP, IntsFirst: true,
-	NotInts: []int{abi.TCP_CONGESTION, abi.TCP_ULP, abi.TCP_FASTOPEN_KEY},
+var tcpKind = kind{
+	Kind: socket.Kind{
+		Name: "tcp", Stream: true, Level: abi.SOL_TCP, IntsFirst: true,
+		NotInts: []int{abi.TCP_CONGESTION, abi.TCP_ULP, abi.TCP_FASTOPEN_KEY},
+	},
+	sum: 16, ports: true, group: true, single: true, other: syscall.EINVAL,
 }
 
 // Kind implements socket.Proto.
-func (t *tcpProto) Kind() *socket.Kind { return &tcpKind }
+func (t *tcpProto) Kind() *socket.Kind { return &tcpKind.Kind }
 
 // Options implements socket.Proto.
 func (t *tcpProto) Options() *socket.Options { return t.options }
@@ -162,7 +165,7 @@ func (e *tcpEndpoint) claim() {
 func (t *tcpProto) Bind(s *socket.Socket, a abi.Addr) error {
 	e := endpointOf(s)
 	st := e.conn.State()
-	addr, err := t.bindAddr(s, a, e.bound() || e.listener != nil || st != tcp.Closed && st != tcp.TimeWait)
+	addr, err := t.bindAddr(s, &tcpKind, a, e.bound() || e.listener != nil || st != tcp.Closed && st != tcp.TimeWait)
 	if err != nil {
 		return err
 	}
@@ -721,7 +724,7 @@ func (t *tcpProto) transmit(e *tcpEndpoint, seg *tcp.Segment) {
 	p := packet.New()
 	p.Owner = packet.Owner{PID: e.owner(), Socket: e.sid}
 	o := &t.ipOut
-	*o = ip.Out{Src: e.laddr, Dst: e.raddr, Proto: ip.ProtoTCP, Checksum: ip.ChecksumTCP}
+	*o = ip.Out{Src: e.laddr, Dst: e.raddr, Proto: ip.ProtoTCP, Checksum: tcpKind.sum}
 	opt := e.ip()
 	opt.out(o, e.raddr)
 	if o.Dst.Is6() {
@@ -754,7 +757,7 @@ func (t *tcpProto) put(p *packet.Packet, seg *tcp.Segment, k *tuple, o *ip.Out) 
 
 // send sends a segment of no connection.
 func (t *tcpProto) send(seg *tcp.Segment, k *tuple, path *ip.Path) {
-	t.ipOut = ip.Out{Src: k.laddr, Dst: k.raddr, Proto: ip.ProtoTCP, Checksum: ip.ChecksumTCP, DontFragment: true}
+	t.ipOut = ip.Out{Src: k.laddr, Dst: k.raddr, Proto: ip.ProtoTCP, Checksum: tcpKind.sum, DontFragment: true}
 	p := packet.New()
 	t.put(p, seg, k, &t.ipOut)
 	t.IP.Output(p, path, &t.ipOut)

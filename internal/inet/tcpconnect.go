@@ -1,6 +1,7 @@
 package inet
 
 import (
+	"net/netip"
 	"syscall"
 
 	"usock/internal/abi"
@@ -47,7 +48,7 @@ func (t *tcpProto) Connect(s *socket.Socket, a abi.Addr) error {
 	}
 	fo := tcp.FastOpen{Ask: e.fastOpenConnect}
 	if e.fastOpenConnect {
-		if dst, err := t.peerAddr(s, a); err == nil && t.fastOpen[dst].NCookie != 0 {
+		if dst, err := t.peerOf(s, a); err == nil && t.fastOpen[dst].NCookie != 0 {
 			// connect succeeds at once; the SYN waits for data (tcp(7)).
 			to := a // a itself would be moved to the heap, in every call
 			e.deferred = &to
@@ -94,10 +95,23 @@ func (t *tcpProto) outcome(e *tcpEndpoint) error {
 	return nil
 }
 
+// peerOf is peerAddr. A socket with an address of IPv4 reaches none of IPv6, and is told so
+// once there is a route (Linux, ip6_dst_lookup_flow).
+func (t *tcpProto) peerOf(s *socket.Socket, a abi.Addr) (netip.Addr, error) {
+	addr, err := t.peerAddr(s, &tcpKind, a)
+	if err != nil || s.Domain == abi.AF_INET || addr.Is4() || !boundTo4(s) {
+		return addr, err
+	}
+	if _, err = t.path(addr, netip.Addr{}, int(s.Opt.Device)); err == nil {
+		err = syscall.EAFNOSUPPORT
+	}
+	return addr, err
+}
+
 // begin starts to connect: path, addresses, port, and the core's SYN, with the data
 // of m if it is not nil.
 func (t *tcpProto) begin(e *tcpEndpoint, a abi.Addr, fo tcp.FastOpen, m *socket.Msg) error {
-	dst, err := t.peerAddr(e.s, a)
+	dst, err := t.peerOf(e.s, a)
 	if err != nil {
 		return err
 	}
@@ -269,7 +283,7 @@ func (t *tcpProto) sendFastOpen(e *tcpEndpoint, m *socket.Msg) (int, error) {
 	case !m.HasAddr:
 		return 0, syscall.EINVAL
 	}
-	dst, err := t.peerAddr(e.s, a)
+	dst, err := t.peerOf(e.s, a)
 	if err != nil {
 		return 0, err
 	}

@@ -14,7 +14,7 @@ import (
 func (t *tcpProto) Input(p *packet.Packet, m *ip.Meta) bool {
 	t.Stats.InSegs++
 	h, n, err := wire.ParseTCP(p.Front())
-	if err != nil || m.Broadcast || m.Dst.IsMulticast() || !p.Trusted && !checksumOK(p, m) {
+	if err != nil || m.Broadcast || m.Dst.IsMulticast() || !p.Trusted && !tcpKind.sum.OK(p, m) {
 		t.Stats.InErrs++
 		p.Free()
 		return true
@@ -50,17 +50,6 @@ func (t *tcpProto) Input(p *packet.Packet, m *ip.Meta) bool {
 		t.stray(l, &k, m, seg, 0)
 	}
 	return true
-}
-
-// checksumOK verifies the checksum over pseudo-header, header and data.
-func checksumOK(p *packet.Packet, m *ip.Meta) bool {
-	var c wire.Checksum
-	c.AddPseudo(m.Src, m.Dst, m.Proto, p.Len())
-	c.Add(p.Head())
-	for _, v := range p.Payload.Views() {
-		c.Add(v.Bytes())
-	}
-	return c.Sum() == 0
 }
 
 // segment gives a connection its segment.

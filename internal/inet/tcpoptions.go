@@ -296,9 +296,11 @@ func streamGroups() []socket.Option {
 		}
 		return o
 	}
+	ttl := refused(abi.SOL_IP, abi.IP_MULTICAST_TTL, syscall.EINVAL, func(o *ipOptions) int { return int(o.mcastTTL) })
+	ttl.Byte = true
 	return []socket.Option{
 		refused(abi.SOL_IP, abi.IP_MULTICAST_IF, syscall.EINVAL, func(*ipOptions) int { return 0 }),
-		refused(abi.SOL_IP, abi.IP_MULTICAST_TTL, syscall.EINVAL, func(o *ipOptions) int { return int(o.mcastTTL) }),
+		ttl,
 		refused(abi.SOL_IP, abi.IP_ADD_MEMBERSHIP, syscall.EPROTO, nil),
 		refused(abi.SOL_IP, abi.IP_DROP_MEMBERSHIP, syscall.EPROTO, nil),
 		refused(abi.SOL_IPV6, abi.IPV6_ADD_MEMBERSHIP, syscall.EPROTO, nil),

@@ -48,7 +48,7 @@ type heldPacket struct {
 func newUDP(s *Stack) *udpProto {
 	u := &udpProto{Stack: s, byPort: make(map[uint16][]*udpEndpoint)}
 	u.ports.init(false)
-	u.options = socket.NewOptions(ipRows, ip6Rows, deviceRows(s), groupRows(s), []socket.Option{
+	u.options = NewOptions(ipRows, ip6Rows, deviceRows(s), groupRows(s), []socket.Option{
 		socket.BoolOption(abi.SOL_UDP, abi.UDP_CORK,
 			func(s *socket.Socket) bool { return udpOf(s).cork },
 			func(s *socket.Socket, on bool) error {
@@ -70,16 +70,20 @@ func udpOf(s *socket.Socket) *udpEndpoint { return s.PCB.(*udpEndpoint) }
 // Attach implements socket.Proto.
 func (u *udpProto) Attach(s *socket.Socket) error {
 	e := &udpEndpoint{}
-	e.attach(u.Stack, s)
+	e.attach(u.Stack, s, &udpKind)
 	s.PCB = e
 	return nil
 }
 
 // udpKind is the facts of UDP's row.
-var udpKind = socket.Kind{Name: "udp", Level: abi.SOL_UDP, IntsFirst: true}
+var udpKind = kind{
+	Kind: socket.Kind{Name: "udp", Level: abi.SOL_UDP, IntsFirst: true},
+	sum:  6, ports: true, group: true, group6: true, unspec: true, plain4: true, other: syscall.EINVAL,
+	segment: segmentSize,
+}
 
 // Kind implements socket.Proto.
-func (u *udpProto) Kind() *socket.Kind { return &udpKind }
+func (u *udpProto) Kind() *socket.Kind { return &udpKind.Kind }
 
 // Options implements socket.Proto.
 func (u *udpProto) Options() *socket.Options { return u.options }
@@ -87,7 +91,7 @@ func (u *udpProto) Options() *socket.Options { return u.options }
 // Bind implements socket.Proto.
 func (u *udpProto) Bind(s *socket.Socket, a abi.Addr) error {
 	e := udpOf(s)
-	addr, err := u.bindAddr(s, a, e.bound() || e.raddr.IsValid())
+	addr, err := u.bindAddr(s, &udpKind, a, e.bound() || e.raddr.IsValid())
 	if err != nil {
 		return err
 	}
@@ -198,7 +202,7 @@ func (u *udpProto) autobind(e *udpEndpoint, to uint16) error {
 
 // connectPath finds the path to a peer.
 func (d *dgram) connectPath(a abi.Addr) (*ip.Path, error) {
-	dst, err := d.stack.peerAddr(d.s, a)
+	dst, err := d.stack.peerAddr(d.s, d.kind, a)
 	if err != nil {
 		return nil, err
 	}
@@ -391,7 +395,7 @@ func (u *udpProto) send(e *udpEndpoint, m *socket.Msg, path *ip.Path, port uint1
 	binary.BigEndian.PutUint16(h[4:], uint16(n+udpHeader))
 	h[6], h[7] = 0, 0
 	o := &u.ipOut
-	*o = ip.Out{Src: path.Src, Dst: path.Dst, Proto: ip.ProtoUDP, Checksum: ip.ChecksumUDP}
+	*o = ip.Out{Src: path.Src, Dst: path.Dst, Proto: ip.ProtoUDP, Checksum: udpKind.sum}
 	if s.Opt.Has(socket.NoCheck) && path.Dst.Is4() {
 		o.Checksum = 0 // none is computed: zero says so (RFC 768)
 	}
@@ -457,7 +461,7 @@ func (d *dgram) way(m *socket.Msg, c *sendControl) (*ip.Path, uint16, error) {
 	var dst netip.Addr
 	if m.HasAddr {
 		var err error
-		if dst, err = d.stack.sendAddr(d.s, m.Addr); err != nil {
+		if dst, err = d.stack.sendAddr(d.s, d.kind, m.Addr); err != nil {
 			return nil, 0, err
 		}
 	}
@@ -468,11 +472,10 @@ func (d *dgram) way(m *socket.Msg, c *sendControl) (*ip.Path, uint16, error) {
 		if !d.raddr.IsValid() {
 			return nil, 0, syscall.EDESTADDRREQ
 		}
-		if d.rport == 0 && d.raddr.Is4() && d.s.Domain == abi.AF_INET6 && d.s.Protocol == abi.IPPROTO_UDP {
+		if mapped := d.six && d.raddr.Is4(); mapped && d.rport == 0 && d.kind.ports {
 			return nil, 0, syscall.EINVAL // Linux: to a mapped address it does look
-		}
-		if d.raddr.Is4() && d.six && d.s.Type == abi.SOCK_RAW {
-			return nil, 0, syscall.ENETUNREACH // a mapped peer is taken, and of no use
+		} else if mapped && d.kind.send4 != 0 {
+			return nil, 0, d.kind.send4 // a mapped peer is taken, and of no use
 		}
 		if c.src.IsValid() || c.ifindex != 0 || d.path.Gen != gen || d.pathDst != d.raddr {
 			p, err := d.find(d.raddr, d.addr, int(d.scope), c)
@@ -480,14 +483,14 @@ func (d *dgram) way(m *socket.Msg, c *sendControl) (*ip.Path, uint16, error) {
 		}
 		return d.path, d.rport, nil
 	}
-	if m.Addr.Port == 0 && d.s.Type == abi.SOCK_DGRAM && d.s.Protocol == abi.IPPROTO_UDP {
+	if m.Addr.Port == 0 && d.kind.ports {
 		return nil, 0, syscall.EINVAL
 	}
 	if d.path != nil && d.path.Gen == gen && d.pathDst == dst && !c.src.IsValid() && c.ifindex == 0 && !d.raddr.IsValid() {
 		return d.path, m.Addr.Port, nil
 	}
-	if isPing(d.s) && d.six {
-		if err := d.pingable(dst, linkOf(dst, m.Addr.Scope)); err != nil {
+	if d.kind.scoped && d.six {
+		if err := d.reachable(dst, linkOf(dst, m.Addr.Scope)); err != nil {
 			return nil, 0, err
 		}
 	}
@@ -577,7 +580,7 @@ func (u *udpProto) Input(p *packet.Packet, m *ip.Meta) bool {
 		return true
 	}
 	p.Truncate(int(h.Len))
-	if !p.Trusted && (h.Checksum != 0 || m.V6) && !checksumOK(p, m) {
+	if !p.Trusted && (h.Checksum != 0 || m.V6) && !udpKind.sum.OK(p, m) {
 		u.Stats.InErrors++
 		p.Free()
 		return true
@@ -680,4 +683,15 @@ func (u *udpProto) Error(x *ip.Error) {
 	if e := u.lookup(x.Src, x.Dst, be16(x.Quote), be16(x.Quote[2:]), 0); e != nil {
 		e.icmp(x, be16(x.Quote[2:]), x.Quote[udpHeader:])
 	}
+}
+
+// Describe implements socket.Proto.
+func (u *udpProto) Describe(s *socket.Socket, in *socket.Info) { udpOf(s).describe(in) }
+
+// Owner implements Protocol.
+func (u *udpProto) Owner(_ int, local, remote netip.AddrPort) int32 {
+	if e := u.lookup(local.Addr(), remote.Addr(), local.Port(), remote.Port(), 0); e != nil {
+		return e.s.Owner
+	}
+	return 0
 }

@@ -183,7 +183,10 @@ func (e *udpEndpoint) coalesce(p *packet.Packet, m *ip.Meta, sport uint16) bool 
 
 // segmentControl appends the control message of UDP_GRO.
 func (d *dgram) segmentControl(b []byte, g *datagram) []byte {
-	if g.segment == 0 || !d.isUDP() || !udpOf(d.s).gro {
+	if g.segment == 0 {
+		return b
+	}
+	if e, ok := d.s.PCB.(*udpEndpoint); !ok || !e.gro {
 		return b
 	}
 	return abi.AppendCmsg(b, abi.SOL_UDP, abi.UDP_GRO, abi.AppendInt(nil, int(g.segment)))

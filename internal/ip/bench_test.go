@@ -40,7 +40,7 @@ func BenchmarkPipe(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	o := Out{Proto: ProtoTCP, Checksum: ChecksumTCP, DontFragment: true}
+	o := Out{Proto: ProtoTCP, Checksum: sumTCP, DontFragment: true}
 	head := make([]byte, wire.TCPMinLen+12)
 	data := packet.Copy(pattern(1448))
 	b.ReportAllocs()

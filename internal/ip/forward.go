@@ -48,7 +48,7 @@ func (l *Layer) forward4(i *Iface, p *packet.Packet, h *wire.IPv4, n int) {
 		l.fragment4(p, &path, h, mtu, &Out{})
 		return
 	}
-	if p.ChecksumOffset != 0 && !path.Iface.cfg.Checksum {
+	if p.ChecksumOffset != 0 && !path.Iface.completes(p.CRC32c) {
 		offload.Complete(p, n)
 	}
 	h.Put(p.Prepend(n))
@@ -102,7 +102,7 @@ func (l *Layer) forward6(i *Iface, p *packet.Packet, h *wire.IPv6) {
 		p.Free()
 		return
 	}
-	if p.ChecksumOffset != 0 && !path.Iface.cfg.Checksum {
+	if p.ChecksumOffset != 0 && !path.Iface.completes(p.CRC32c) {
 		offload.Complete(p, wire.IPv6Len)
 	}
 	h.Put(p.Prepend(wire.IPv6Len))

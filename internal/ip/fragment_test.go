@@ -27,7 +27,7 @@ func TestFragmentsRoundTrip(t *testing.T) {
 		for _, n := range []int{1473, 1500, 2960, 8000, 65507 - len(c.opts)} {
 			b := newBench(t, Config{})
 			data := pattern(n)
-			if err := b.send(c.to, udpHeader(n), data, Out{Proto: ProtoUDP, Checksum: ChecksumUDP, Options: c.opts}); err != nil {
+			if err := b.send(c.to, udpHeader(n), data, Out{Proto: ProtoUDP, Checksum: sumUDP, Options: c.opts}); err != nil {
 				t.Fatal(err)
 			}
 			sent := b.sent()
@@ -119,7 +119,7 @@ func TestOutputTooLarge(t *testing.T) {
 			{1473, Out{Discover: true}, nil, 2},
 			{65528, Out{}, syscall.EMSGSIZE, 0},
 		} {
-			c.o.Proto, c.o.Checksum = ProtoUDP, ChecksumUDP
+			c.o.Proto, c.o.Checksum = ProtoUDP, sumUDP
 			if err := b.send(dst, udpHeader(0), pattern(c.n), c.o); !errors.Is(err, c.err) {
 				t.Errorf("%s %+v: %v", dst, c, err)
 			}
@@ -367,7 +367,7 @@ func TestLargeSegments(t *testing.T) {
 			h := wire.TCP{Flags: wire.ACK}
 			h.Put(p.Prepend(wire.TCPMinLen))
 			b.h.Enter()
-			err := b.l.Output(p, &path, &Out{Proto: ProtoTCP, Checksum: ChecksumTCP, DontFragment: true})
+			err := b.l.Output(p, &path, &Out{Proto: ProtoTCP, Checksum: sumTCP, DontFragment: true})
 			b.h.Leave()
 			if takes != (err == nil) || !takes && !errors.Is(err, syscall.EMSGSIZE) {
 				t.Error(err)

@@ -73,7 +73,7 @@ func TestEchoFromLink(t *testing.T) {
 func TestEchoOnLoopback(t *testing.T) {
 	b := newBench(t, Config{})
 	for _, dst := range []string{"127.0.0.1", "::1"} {
-		proto, typ, reply, sum := uint8(ProtoICMP), uint8(wire.ICMPv4Echo), uint8(wire.ICMPv4EchoReply), uint8(0)
+		proto, typ, reply, sum := uint8(ProtoICMP), uint8(wire.ICMPv4Echo), uint8(wire.ICMPv4EchoReply), Checksum(0)
 		if dst == "::1" {
 			proto, typ, reply, sum = ProtoICMPv6, wire.ICMPv6Echo, wire.ICMPv6EchoReply, ChecksumICMPv6
 		}
@@ -98,7 +98,7 @@ func TestPortUnreachable(t *testing.T) {
 		b := newBench(t, Config{})
 		b.udp.refuse = true
 		for range 50 {
-			if err := b.send(dst, udpHeader(3), []byte("abc"), Out{Proto: ProtoUDP, Checksum: ChecksumUDP}); err != nil {
+			if err := b.send(dst, udpHeader(3), []byte("abc"), Out{Proto: ProtoUDP, Checksum: sumUDP}); err != nil {
 				t.Fatal(err)
 			}
 			e := b.udp.oneError()

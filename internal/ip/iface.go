@@ -23,6 +23,7 @@ type IfaceConfig struct {
 	Out *relay.Relay
 
 	Checksum bool // the link takes packets without transport checksum
+	CRC32c   bool // and those without CRC32c
 	Segments bool // the link takes TCP segments larger than the MTU
 }
 

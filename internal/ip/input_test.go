@@ -280,7 +280,7 @@ func TestMulticast(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			o.Proto, o.Checksum = ProtoUDP, ChecksumUDP
+			o.Proto, o.Checksum = ProtoUDP, sumUDP
 			p := packet.New()
 			copy(p.Prepend(wire.UDPLen), udpHeader(0))
 			b.do(func() {
@@ -352,14 +352,14 @@ func TestBroadcast(t *testing.T) {
 	if err != nil || !path.Broadcast {
 		t.Fatal(path, err)
 	}
-	if err := b.send("10.0.0.255", udpHeader(0), nil, Out{Proto: ProtoUDP, Checksum: ChecksumUDP}); err != nil {
+	if err := b.send("10.0.0.255", udpHeader(0), nil, Out{Proto: ProtoUDP, Checksum: sumUDP}); err != nil {
 		t.Fatal(err)
 	}
 	// The sender is on the network too.
 	if g := b.udp.one(); !g.meta.Broadcast || g.meta.Iface != b.eth || len(b.sent()) != 1 {
 		t.Errorf("%+v", g.meta)
 	}
-	if err := b.send("127.255.255.255", udpHeader(0), nil, Out{Proto: ProtoUDP, Checksum: ChecksumUDP}); err != nil {
+	if err := b.send("127.255.255.255", udpHeader(0), nil, Out{Proto: ProtoUDP, Checksum: sumUDP}); err != nil {
 		t.Fatal(err)
 	}
 	if g := b.udp.one(); !g.meta.Broadcast || g.meta.Iface != b.lo {
@@ -396,7 +396,7 @@ func TestNoAllocations(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		o := Out{Proto: ProtoUDP, Checksum: ChecksumUDP}
+		o := Out{Proto: ProtoUDP, Checksum: sumUDP}
 		head := udpHeader(0)
 		got := testing.AllocsPerRun(1000, func() {
 			b.h.Enter()
@@ -426,7 +426,7 @@ func BenchmarkLoopback(b *testing.B) {
 	for _, dst := range []string{"127.0.0.1", "::1"} {
 		b.Run(dst, func(b *testing.B) {
 			path, _ := tb.route(dst, "", 0)
-			o := Out{Proto: ProtoUDP, Checksum: ChecksumUDP}
+			o := Out{Proto: ProtoUDP, Checksum: sumUDP}
 			head := udpHeader(0)
 			b.ReportAllocs()
 			for b.Loop() {

@@ -132,7 +132,7 @@ func (s *echoServer) send(dst netip.Addr, port uint16, data []byte) {
 	p := packet.FromBytes(data)
 	h := wire.UDP{SrcPort: 7, DstPort: port, Len: uint16(wire.UDPLen + len(data))}
 	h.Put(p.Prepend(wire.UDPLen))
-	if err := s.l.Output(p, &path, &Out{Proto: ProtoUDP, Checksum: ChecksumUDP}); err != nil {
+	if err := s.l.Output(p, &path, &Out{Proto: ProtoUDP, Checksum: sumUDP}); err != nil {
 		s.t.Error(err)
 	}
 }

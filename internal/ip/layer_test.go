@@ -255,7 +255,7 @@ func TestLoopbackDelivers(t *testing.T) {
 				h.Put(head)
 				to = b.tcp
 			}
-			if err := b.send(c.dst, head, data, Out{Proto: proto, Checksum: ChecksumUDP, TOS: 5, TTL: 9}); err != nil {
+			if err := b.send(c.dst, head, data, Out{Proto: proto, Checksum: sumUDP, TOS: 5, TTL: 9}); err != nil {
 				t.Fatal(c.dst, err)
 			}
 			g := to.one()
@@ -305,11 +305,16 @@ func validate(t testing.TB, b []byte) (v4 wire.IPv4, v6 wire.IPv6, transport []b
 	return
 }
 
+const (
+	sumTCP Checksum = 16
+	sumUDP Checksum = 6
+)
+
 func TestOutputChecksum(t *testing.T) {
 	for _, dst := range []string{peerA, peerB} {
 		b := newBench(t, Config{})
 		data := pattern(301)
-		if err := b.send(dst, udpHeader(len(data)), data, Out{Proto: ProtoUDP, Checksum: ChecksumUDP}); err != nil {
+		if err := b.send(dst, udpHeader(len(data)), data, Out{Proto: ProtoUDP, Checksum: sumUDP}); err != nil {
 			t.Fatal(err)
 		}
 		_, _, transport := validate(t, b.oneSent())
@@ -322,16 +327,16 @@ func TestOutputChecksum(t *testing.T) {
 func TestOutputChecksumLeftToLink(t *testing.T) {
 	b := newBenchIface(t, Config{}, IfaceConfig{Name: "eth0", Checksum: true})
 	data := pattern(300)
-	if err := b.send(peerA, udpHeader(len(data)), data, Out{Proto: ProtoUDP, Checksum: ChecksumUDP}); err != nil {
+	if err := b.send(peerA, udpHeader(len(data)), data, Out{Proto: ProtoUDP, Checksum: sumUDP}); err != nil {
 		t.Fatal(err)
 	}
 	p := b.wire.out[0]
-	if p.ChecksumStart != wire.IPv4MinLen || p.ChecksumOffset != ChecksumUDP {
+	if p.ChecksumStart != wire.IPv4MinLen || p.ChecksumOffset != uint16(sumUDP) {
 		t.Fatalf("start %d offset %d", p.ChecksumStart, p.ChecksumOffset)
 	}
 	raw := b.oneSent()
 	var c wire.Checksum
 	c.Add(raw[wire.IPv4MinLen:])
-	binary.BigEndian.PutUint16(raw[wire.IPv4MinLen+ChecksumUDP:], c.Sum())
+	binary.BigEndian.PutUint16(raw[wire.IPv4MinLen+sumUDP:], c.Sum())
 	validate(t, raw)
 }

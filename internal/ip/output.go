@@ -10,13 +10,6 @@ import (
 	"usock/packet"
 )
 
-// Where the checksum stands in a transport header: values of Out.Checksum.
-const (
-	ChecksumTCP    = 16
-	ChecksumUDP    = 6
-	ChecksumICMPv6 = 2
-)
-
 // Out says what the network header of a packet is to say.
 type Out struct {
 	Src, Dst netip.Addr // the zero Addr: the path's
@@ -25,15 +18,9 @@ type Out struct {
 	TTL      uint8 // 0: the layer's default, or 1 for multicast destinations
 	TOS      uint8 // or traffic class
 
-	// Checksum is where in the transport header the Internet checksum over header,
-	// payload and pseudo-header belongs; 0: the packet is ready as it is. The field
-	// must be zero. Where the link allows it the sum is left to it, or left out.
-	Checksum uint8
-
-	// CRC32c says that the checksum is 4 bytes of CRC32c over header and payload, without
-	// pseudo-header (RFC 9260, section 6.8). It is not left to a link: what links complete is
-	// the Internet checksum.
-	CRC32c bool
+	// Checksum is to be filled in; 0: the packet is ready as it is. The field must be
+	// zero. Where the link allows it the sum is left to it, or left out.
+	Checksum Checksum
 
 	// DontFragment refuses packets larger than the path's MTU with EMSGSIZE and, in
 	// IPv4, forbids routers to fragment.
@@ -171,43 +158,6 @@ func (l *Layer) hear(p *packet.Packet, path *Path, src, dst netip.Addr, o *Out) 
 		}
 	}
 	return true
-}
-
-// checksum fills in the transport checksum, or leaves it to the link. hl is the
-// length of the network header that is to come in front.
-func (l *Layer) checksum(p *packet.Packet, path *Path, src, dst netip.Addr, o *Out, hl int, whole bool) {
-	if o.Checksum == 0 {
-		return
-	}
-	i := path.Iface
-	if whole && i.cfg.Out == nil && o.Proto != ProtoICMPv6 {
-		return // never leaves memory, and only ICMPv6's is what programs see
-	}
-	if o.CRC32c {
-		var c wire.CRC32c
-		c.Add(p.Head())
-		for _, v := range p.Payload.Views() {
-			c.Add(v.Bytes())
-		}
-		binary.LittleEndian.PutUint32(p.Head()[o.Checksum:], uint32(c))
-		return
-	}
-	var c wire.Checksum
-	c.AddPseudo(src, dst, o.Proto, p.Len())
-	if whole && i.cfg.Checksum {
-		binary.BigEndian.PutUint16(p.Head()[o.Checksum:], c.Partial())
-		p.ChecksumStart, p.ChecksumOffset = uint16(hl), uint16(o.Checksum)
-		return
-	}
-	c.Add(p.Head())
-	for _, v := range p.Payload.Views() {
-		c.Add(v.Bytes())
-	}
-	s := c.Sum()
-	if s == 0 && o.Proto == ProtoUDP {
-		s = 0xffff // zero would say that there is none (RFC 768)
-	}
-	binary.BigEndian.PutUint16(p.Head()[o.Checksum:], s)
 }
 
 // ident returns an identification for a datagram to dst that may be fragmented.

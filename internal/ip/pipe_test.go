@@ -89,7 +89,7 @@ func (m *member) send(dst netip.Addr, port uint16, id uint32, n int) {
 	binary.BigEndian.PutUint32(p.Prepend(4), id)
 	h := wire.UDP{SrcPort: 9, DstPort: port, Len: uint16(wire.UDPLen + 4 + n)}
 	h.Put(p.Prepend(wire.UDPLen))
-	if err := m.l.Output(p, &path, &Out{Proto: ProtoUDP, Checksum: ChecksumUDP}); err != nil {
+	if err := m.l.Output(p, &path, &Out{Proto: ProtoUDP, Checksum: sumUDP}); err != nil {
 		m.t.Error(err)
 	}
 }

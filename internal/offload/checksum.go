@@ -17,40 +17,76 @@ func Complete(p *packet.Packet, skip int) bool {
 	}
 	start := int(p.ChecksumStart) - skip
 	field := start + int(p.ChecksumOffset)
-	if start < 0 || field+2 > p.Len() {
+	end := field + fieldLen(p)
+	if start < 0 || end > p.Len() {
 		return false
 	}
-	own(p, field+2)
-	b := writable(p)
-	c := sumFrom(p, start)
-	s := c.Sum()
-	if s == 0 && p.ChecksumOffset == udpField {
-		s = 0xffff // zero would say that there is none (RFC 768)
+	own(p, end)
+	b := writable(p)[field:]
+
+	if p.CRC32c {
+		var c wire.CRC32c
+		from(p, start, c.Add)
+		binary.LittleEndian.PutUint32(b, uint32(c))
+	} else {
+		var c wire.Checksum
+		from(p, start, c.Add)
+		binary.BigEndian.PutUint16(b, internet(c.Sum(), p))
 	}
-	binary.BigEndian.PutUint16(b[field:], s)
-	p.ChecksumStart, p.ChecksumOffset = 0, 0
+	p.ChecksumStart, p.ChecksumOffset, p.CRC32c = 0, 0, false
 	return true
+}
+
+// CompleteCopy is Complete in b, a copy of p's bytes from the network header on; p stays as
+// it is.
+func CompleteCopy(b []byte, p *packet.Packet) {
+	start := int(p.ChecksumStart)
+	field := start + int(p.ChecksumOffset)
+	switch {
+	case p.ChecksumOffset == 0 || field+fieldLen(p) > len(b):
+	case p.CRC32c:
+		var c wire.CRC32c
+		c.Add(b[start:])
+		binary.LittleEndian.PutUint32(b[field:], uint32(c))
+	default:
+		binary.BigEndian.PutUint16(b[field:], internet(wire.ChecksumOf(b[start:]), p))
+	}
+}
+
+// fieldLen returns how many bytes p's checksum has.
+func fieldLen(p *packet.Packet) int {
+	if p.CRC32c {
+		return 4
+	}
+	return 2
 }
 
 const udpField = 6 // where a UDP header has its checksum
 
-// sumFrom returns the sum over p's bytes from start on.
-func sumFrom(p *packet.Packet, start int) (c wire.Checksum) {
+// internet returns how the Internet checksum s stands in p.
+func internet(s uint16, p *packet.Packet) uint16 {
+	if s == 0 && p.ChecksumOffset == udpField {
+		return 0xffff // zero would say that there is none (RFC 768)
+	}
+	return s
+}
+
+// from calls add with p's bytes from start on, piece by piece.
+func from(p *packet.Packet, start int, add func([]byte)) {
 	if h := p.Head(); start < len(h) {
-		c.Add(h[start:])
+		add(h[start:])
 		start = 0
 	} else {
 		start -= len(h)
 	}
 	for _, v := range p.Payload.Views() {
 		if b := v.Bytes(); start < len(b) {
-			c.Add(b[start:])
+			add(b[start:])
 			start = 0
 		} else {
 			start -= len(b)
 		}
 	}
-	return c
 }
 
 // own makes the first n bytes of p bytes that nothing else refers to: in its head

@@ -200,6 +200,71 @@ func TestComplete(t *testing.T) {
 	p.Free()
 }
 
+// withCRC returns a packet of 32 zeros behind 20 bytes, in pieces that are cut at the places in
+// cuts, the first of which is the head. What is to be completed is the CRC32c of the zeros.
+func withCRC(cuts ...int) *packet.Packet {
+	raw := append(bytes.Repeat([]byte{0xee}, 20), make([]byte, 32)...)
+	p := packet.New()
+	at := cuts[0]
+	copy(p.Prepend(at), raw)
+	for _, end := range append(cuts[1:], len(raw)) {
+		p.Payload.Append(packet.Copy(raw[at:end]))
+		at = end
+	}
+	p.ChecksumStart, p.ChecksumOffset, p.CRC32c = 20, 8, true
+	return p
+}
+
+// The CRC32c of 32 zeros stands in the header as RFC 3720, appendix B.4, has its bytes, in a
+// packet however it lies and in a copy.
+func TestCompleteCRC32c(t *testing.T) {
+	leakCheck(t)
+	want := append(bytes.Repeat([]byte{0xee}, 20), make([]byte, 32)...)
+	copy(want[28:], []byte{0xaa, 0x36, 0x91, 0x8a})
+	for _, cuts := range [][]int{{0}, {20}, {0, 25}, {0, 20, 29}, {28, 30}, {52 - 1}, {32}, {10, 11, 12}} {
+		p := withCRC(cuts...)
+		dup := p.AppendTo(nil)
+		CompleteCopy(dup, p)
+		if !bytes.Equal(dup, want) {
+			t.Errorf("%v: the copy is %x", cuts, dup)
+		}
+		if !Complete(p, 0) || p.ChecksumOffset != 0 || p.CRC32c {
+			t.Errorf("%v: not completed", cuts)
+		}
+		if b := p.AppendTo(nil); !bytes.Equal(b, want) {
+			t.Errorf("%v: %x", cuts, b)
+		}
+		p.Free()
+	}
+
+	// A field of 4 bytes that ends one byte behind the packet is no field of it.
+	p := withCRC(20)
+	p.ChecksumOffset = 29
+	dup := p.AppendTo(nil)
+	if CompleteCopy(dup, p); Complete(p, 0) || !p.CRC32c || !bytes.Equal(dup, p.AppendTo(nil)) {
+		t.Error("completed beyond the packet")
+	}
+	p.Free()
+}
+
+// An Internet checksum that comes to zero is written as such in TCP, and as ones in UDP.
+func TestZeroChecksum(t *testing.T) {
+	for field, want := range map[uint16]uint16{udpField: 0xffff, 16: 0} {
+		b := make([]byte, 20)
+		b[0], b[1] = 0xff, 0xff
+		p := packet.FromBytes(b)
+		p.ChecksumOffset = field
+		CompleteCopy(b, p)
+		Complete(p, 0)
+		for _, b := range [][]byte{b, p.AppendTo(nil)} {
+			if got := binary.BigEndian.Uint16(b[field:]); got != want {
+				t.Errorf("at %d: %04x, want %04x", field, got, want)
+			}
+		}
+		p.Free()
+	}
+}
+
 func FuzzSegment(f *testing.F) {
 	for _, v6 := range []bool{false, true} {
 		p := segment(v6, 100, pattern(300))

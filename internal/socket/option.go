@@ -22,15 +22,22 @@ type Option struct {
 	// Room is the least length that getsockopt must offer, other than 0 where there
 	// is nothing to store; less is EINVAL.
 	Room int
+	// Byte says that getsockopt stores an int below 256 as one byte, if the caller's
+	// buffer is shorter than an int (Linux, do_ip_getsockopt).
+	Byte bool
 }
 
 // Options is an option table, for look-up.
 type Options struct {
 	rows map[[2]int]*Option
 
-	// Missing, if not nil, says how a call for an option that is in no table
-	// fails; else it is ENOPROTOOPT.
-	Missing func(level int) error
+	// Lacks, if not nil, reports that a socket has no option of the level, though other
+	// sockets of the table have.
+	Lacks func(s *Socket, level int) bool
+
+	// Missing, if not nil, says how getsockopt or, with set, setsockopt fails for an
+	// option that the socket does not have; else it is ENOPROTOOPT.
+	Missing func(s *Socket, level int, set bool) error
 }
 
 // NewOptions returns a table of the rows; a later one replaces an earlier one of
@@ -53,20 +60,20 @@ func (t *Options) find(level, name int) *Option {
 }
 
 func (s *Socket) option(level, name int) *Option {
-	switch {
-	case s.Domain == abi.AF_INET && level == abi.SOL_IPV6,
-		s.Domain == abi.AF_INET6 && level == abi.SOL_IP && s.Type == abi.SOCK_RAW:
+	t := s.Proto.Options()
+	if t != nil && t.Lacks != nil && t.Lacks(s, level) {
 		return nil
 	}
-	if o := s.Proto.Options().find(level, name); o != nil {
+	if o := t.find(level, name); o != nil {
 		return o
 	}
 	return common.find(level, name)
 }
 
-func (s *Socket) noOption(level int) error {
+// noOption is how a call fails for an option that s does not have.
+func (s *Socket) noOption(level int, set bool) error {
 	if t := s.Proto.Options(); t != nil && t.Missing != nil {
-		return t.Missing(level)
+		return t.Missing(s, level, set)
 	}
 	return syscall.ENOPROTOOPT
 }
@@ -101,7 +108,7 @@ func (s *Socket) set(level, name int, v []byte) error {
 	}
 	o := s.option(level, name)
 	if o == nil || o.Set == nil {
-		return s.noOption(level)
+		return s.noOption(level, true)
 	}
 	return o.Set(s, v)
 }
@@ -112,10 +119,7 @@ func (s *Socket) GetOpt(level, name int, v []byte) (n int, err error) {
 	err = s.locked(func() error {
 		o := s.option(level, name)
 		if o == nil || o.Get == nil && o.Ask == nil {
-			if s.Domain == abi.AF_INET && level != abi.SOL_SOCKET && level != abi.SOL_IP && level != s.Proto.Kind().Level {
-				return syscall.EOPNOTSUPP // Linux, do_ip_getsockopt
-			}
-			return s.noOption(level)
+			return s.noOption(level, false)
 		}
 		b, err := o.value(s, v)
 		if err != nil {
@@ -124,8 +128,7 @@ func (s *Socket) GetOpt(level, name int, v []byte) (n int, err error) {
 		if len(v) < o.Room && len(b) > 0 {
 			return syscall.EINVAL
 		}
-		if level == abi.SOL_IP && name != abi.IP_MULTICAST_IF && len(b) == 4 && len(v) > 0 && len(v) < 4 {
-			// A small number fits into a byte (Linux, do_ip_getsockopt).
+		if o.Byte && len(b) == 4 && len(v) > 0 && len(v) < 4 {
 			if i, _ := abi.ParseInt(b); i >= 0 && i <= 255 {
 				b = []byte{byte(i)}
 			}

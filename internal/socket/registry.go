@@ -8,6 +8,7 @@ type Registry struct {
 	host *host.Host
 	ids  uint64    // the last socket's number
 	all  []*Socket // each at its slot
+	also []Lister  // those that list more than sockets
 }
 
 // NewRegistry returns a registry for the sockets of h.

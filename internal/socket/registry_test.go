@@ -1,6 +1,7 @@
 package socket
 
 import (
+	"slices"
 	"testing"
 
 	"usock/clock"
@@ -39,4 +40,70 @@ func TestRegistry(t *testing.T) {
 		r.Forget(s)
 	})
 	want(0)
+}
+
+// listed is a protocol whose sockets have dropped as many as their number, beside what has no socket.
+type listed struct {
+	Proto
+	kind Kind
+	rest int
+}
+
+func (p *listed) Kind() *Kind                  { return &p.kind }
+func (p *listed) Describe(s *Socket, in *Info) { in.Drops = s.ID }
+func (p *listed) ListRest(out []Info, place, n int) ([]Info, int) {
+	end := min(place+n, p.rest)
+	for i := place; i < end; i++ {
+		out = append(out, Info{Kind: &p.kind, Protocol: 6, State: "TIME-WAIT"})
+	}
+	if end < p.rest {
+		return out, end
+	}
+	return out, 0
+}
+
+// A list in parts of any size has every socket once, and what each protocol lists besides,
+// whatever the family; the whole list is sorted.
+func TestRegistryList(t *testing.T) {
+	r := NewRegistry(host.New(&clock.Manual{}))
+	local := &listed{kind: Kind{Name: "local"}}
+	first, second := &listed{kind: Kind{Name: "first"}, rest: 5}, &listed{kind: Kind{Name: "second"}, rest: 3}
+	for range 4 {
+		r.NewSocket(local, abi.AF_UNIX, abi.SOCK_STREAM, 0)
+		r.NewSocket(first, abi.AF_INET, abi.SOCK_DGRAM, 17)
+	}
+	r.ListAlso(first)
+	r.ListAlso(second)
+	r.ListAlso(first) // a protocol of two numbers is listed once
+
+	want := map[string]int{"local": 4, "first": 4 + 5, "second": 3}
+	for n := 1; n < 12; n++ {
+		var all []Info
+		for place, next := 0, 1; next != 0; place = next {
+			had := len(all)
+			if all, next = r.List(all, place, n); len(all)-had > n {
+				t.Fatalf("%d at a time: %d", n, len(all)-had)
+			}
+		}
+		got := make(map[string]int)
+		for _, in := range all {
+			got[in.Kind.Name]++
+			if in.ID != in.Drops || in.ID != 0 && in.State != Unconnected {
+				t.Errorf("not described: %+v", in)
+			}
+		}
+		for name, k := range want {
+			if got[name] != k {
+				t.Errorf("%d at a time: %d of %s, want %d", n, got[name], name, k)
+			}
+		}
+	}
+
+	var order []int
+	for _, in := range r.Sockets() {
+		order = append(order, in.Protocol*100+int(in.ID))
+	}
+	if want := []int{600, 600, 600, 600, 600, 600, 600, 600, 1702, 1704, 1706, 1708, 1, 3, 5, 7}; !slices.Equal(order, want) {
+		t.Errorf("order %v, want %v", order, want)
+	}
 }

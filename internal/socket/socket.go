@@ -45,6 +45,9 @@ type Proto interface {
 	Options() *Options
 	// Kind returns the facts of the row, always the same.
 	Kind() *Kind
+	// Describe fills in what the control block knows: addresses, state, queues, what was
+	// dropped, details.
+	Describe(*Socket, *Info)
 }
 
 // Msg is one send or receive.

@@ -1,43 +1,15 @@
 package unix
 
-import (
-	"sort"
+import "usock/internal/socket"
 
-	"usock/internal/abi"
-)
-
-// Info describes one socket.
-type Info struct {
-	ID           uint64
-	Type         int
-	Owner        int32
-	Listening    bool
-	Connected    bool
-	Local, Peer  abi.Addr
-	RecvQ, SendQ int // bytes; of a listener: connections waiting, and the backlog
-}
-
-// Sockets lists the open sockets by number. Locked.
-func (d *Domain) Sockets() []Info {
-	var out []Info
-	for _, s := range d.config.Sockets.All() {
-		e, ok := s.PCB.(*endpoint)
-		if !ok {
-			continue
-		}
-		in := Info{
-			ID: e.sock.ID, Type: e.typ, Owner: e.sock.Owner,
-			Listening: e.state == listening, Connected: e.peer != nil,
-			Local: e.name.addr(), RecvQ: e.queue.bytes, SendQ: e.charged,
-		}
-		if e.peer != nil {
-			in.Peer = e.peer.name.addr()
-		}
-		if in.Listening {
-			in.RecvQ, in.SendQ = len(e.pending), e.backlog
-		}
-		out = append(out, in)
+// Describe implements socket.Proto.
+func (p proto) Describe(s *socket.Socket, in *socket.Info) {
+	e := pcb(s)
+	in.Local, in.RecvQ, in.SendQ = e.name.addr(), e.queue.bytes, e.charged
+	switch {
+	case e.state == listening:
+		in.State, in.RecvQ, in.SendQ = socket.Listening, len(e.pending), e.backlog
+	case e.peer != nil:
+		in.State, in.Peer = socket.Established, e.peer.name.addr()
 	}
-	sort.Slice(out, func(i, j int) bool { return out[i].ID < out[j].ID })
-	return out
 }

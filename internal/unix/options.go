@@ -14,7 +14,7 @@ func (p proto) Options() *socket.Options { return options }
 // options are AF_UNIX's rows. It has options at SOL_SOCKET alone.
 var options = func() *socket.Options {
 	t := socket.NewOptions(rows, socket.UnseenOptions(may))
-	t.Missing = func(level int) error {
+	t.Missing = func(_ *socket.Socket, level int, _ bool) error {
 		if level == abi.SOL_SOCKET {
 			return syscall.ENOPROTOOPT
 		}

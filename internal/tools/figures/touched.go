@@ -10,8 +10,8 @@ import (
 )
 
 // example is something that was added to usock, and the identifiers by which it is
-// known: the files that have one of them are those that it took. docs/HACKING.md names
-// each behind the steps.
+// known: the files that have one of them, and that no program has written, are those that it
+// took. docs/HACKING.md names each behind the steps.
 type example struct {
 	what, name  string
 	identifiers []string
@@ -19,7 +19,7 @@ type example struct {
 }
 
 var examples = []example{
-	{"socket option", "TCP_LINGER2", []string{"TCP_LINGER2", "SetLinger2"}, nil},
+	{"socket option", "TCP_LINGER2", []string{"TCP_LINGER2", "SetLinger2", "Linger2"}, nil},
 	{"link", "Switch", []string{"Switch", "NewSwitch"}, []string{"link"}},
 	{"protocol", "ping", []string{"pingProto", "newPing", "Ping"}, []string{".", "internal/inet"}},
 	{"congestion control", "Reno", []string{"Reno"}, []string{"internal/congestion", "cc"}},
@@ -37,7 +37,7 @@ func (e *example) files(t *tree.Tree) []string {
 		if e.under != nil && !slices.Contains(e.under, f.Dir) {
 			continue
 		}
-		if mentions(f.AST, e.identifiers) {
+		if !ast.IsGenerated(f.AST) && mentions(f.AST, e.identifiers) {
 			out = append(out, f.Path())
 		}
 	}

@@ -1,0 +1,102 @@
+package socket
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"time"
+
+	"usock/internal/abi"
+)
+
+// Info describes one socket, or a connection that has none any more or not yet.
+type Info struct {
+	ID                     uint64 // 0: without socket
+	Kind                   *Kind
+	Domain, Type, Protocol int
+	Owner                  int32
+	State                  string   // as ss(8) names it; without states of its own: ESTAB with a peer, else UNCONN
+	Local, Peer            abi.Addr // of several addresses or associations, the first; the zero Addr: none
+	RecvQ, SendQ           int      // bytes; of a listener: connections waiting, and the backlog
+	Drops                  uint64
+	V6Only                 bool
+	RcvBuf, SndBuf         int // bytes; 0: without socket
+	Device                 int // SO_BINDTODEVICE; 0: none
+	Congestion             string
+	Left                   time.Duration // of TIME-WAIT
+	Detail                 any           // what its protocol alone has to tell: *tcp.Info
+}
+
+// The states that sockets of every protocol may be in, as ss(8) names them.
+const (
+	Unconnected = "UNCONN"
+	Established = "ESTAB"
+	Listening   = "LISTEN"
+)
+
+// Lister is a protocol that has more to list than sockets.
+type Lister interface {
+	// ListRest appends what is without socket at n places from place on, 0 first, and returns
+	// the next place; 0 after the last. Locked.
+	ListRest(out []Info, place, n int) ([]Info, int)
+}
+
+// ListAlso has l's rest listed, too.
+func (r *Registry) ListAlso(l Lister) {
+	if !slices.Contains(r.also, l) {
+		r.also = append(r.also, l)
+	}
+}
+
+// List appends what stands at n places from place on, 0 first, and returns the next place; 0
+// after the last. If sockets come or go between two calls, some may be missing or listed twice.
+// Locked.
+func (r *Registry) List(out []Info, place, n int) ([]Info, int) {
+	// The lists' places take turns: those of list k are k, k+lists, k+2*lists and so on.
+	lists := len(r.also) + 1
+	k, at := place%lists, place/lists
+	next := 0
+	if k > 0 {
+		out, next = r.also[k-1].ListRest(out, at, n)
+	} else {
+		end := min(at+n, len(r.all))
+		for _, s := range r.all[min(at, end):end] {
+			out = append(out, s.info())
+		}
+		if end < len(r.all) {
+			next = end
+		}
+	}
+
+	switch {
+	case next != 0:
+		return out, next*lists + k
+	case k+1 < lists:
+		return out, k + 1
+	}
+	return out, 0
+}
+
+// Sockets is the whole list, sorted by protocol number, those without one last, and by number.
+// Locked.
+func (r *Registry) Sockets() []Info {
+	var out []Info
+	for place, next := 0, 1; next != 0; place = next {
+		out, next = r.List(out, place, math.MaxInt/2)
+	}
+	slices.SortFunc(out, func(a, b Info) int {
+		return cmp.Or(cmp.Compare(uint32(a.Protocol)-1, uint32(b.Protocol)-1), cmp.Compare(a.ID, b.ID))
+	})
+	return out
+}
+
+// info tells of s.
+func (s *Socket) info() Info {
+	in := Info{
+		Kind: s.Proto.Kind(), State: Unconnected,
+		ID: s.ID, Domain: int(s.Domain), Type: int(s.Type), Protocol: int(s.Protocol), Owner: s.Owner,
+		RcvBuf: int(s.Opt.RcvBuf), SndBuf: int(s.Opt.SndBuf), Device: int(s.Opt.Device),
+	}
+	s.Proto.Describe(s, &in)
+	return in
+}
