@@ -21,7 +21,7 @@ type Event struct {
 
 	// Of segments, and of ranges of the stream: [Seq, Seq+Len).
 	Seq    uint64
-	Len    uint32 // SYN and FIN are counted
+	Len    uint32 // SYN and FIN are counted; of a datagram: its payload
 	Ack    uint64 // of a segment with the ACK flag
 	Window uint32 // bytes: what a segment offers, or, in an event of Kind Window, the peer's
 	Flags  Flags  // of a segment
@@ -54,8 +54,8 @@ type Kind uint8
 
 // The kinds.
 const (
-	Sent         Kind = 1 + iota // a segment was handed to IP; Why, where it was sent before: what has it sent again
-	Received                     // a segment of this connection arrived
+	Sent         Kind = 1 + iota // a segment or datagram was handed to IP; Why, where it was sent before: what has it sent again
+	Received                     // a segment of this connection arrived, or a datagram for this socket
 	Acknowledged                 // Len bytes from Seq on were acknowledged, cumulatively (Ack) or by SACK
 	Lost                         // the range is taken to be lost, and Why
 	State                        // the connection's state changed
@@ -65,6 +65,8 @@ const (
 	TimerExpired
 	Stalled // data waits, and Why says for whom; ByNobody: it goes on
 	Called  // a call of the program ended
+	Dropped // a datagram is not for the program, and Why
+	Refused // an ICMP error about what was sent came, of which Err is the meaning; of TCP, about the segment at Seq
 	Missed  // Result events are missing here: who listens was too slow
 	kinds
 )
@@ -82,6 +84,7 @@ const (
 	ByTimeout    // the retransmission timer (RFC 6298 §5)
 	ByProbe      // a tail loss probe (RFC 8985 §7)
 	ByMTU        // the path takes less, or a probe of its MTU was lost (RFC 4821, RFC 8899)
+	ByPeer       // the peer's SYN has come again (RFC 9293 §3.10.7.4)
 
 	// Of Window.
 	RecoveryBegan // fast recovery (RFC 5681 §3.2, RFC 6937)
@@ -94,6 +97,7 @@ const (
 	PeerClosed   // the peer's window is closed
 	PeerOpened   // and open again
 	ProgramSet   // the program chose another congestion control
+	ByController // the congestion control's own decision, such as HyStart++'s (RFC 9406)
 
 	// Of timers.
 	TimerRetransmit // RFC 6298
@@ -105,12 +109,18 @@ const (
 
 	// Of Stalled: whom the sender waits for.
 	ByNobody  // data moves
-	ByProgram // for the program to write; nothing waits to be sent
+	ByProgram // for the program to write, or to take its cork out
 	ByWindow  // for the receiver's window
 	ByCWnd    // for acknowledgments: the congestion window is full
 	ByPacing  // for the time of the next segment
 	ByNagle   // a small segment for the acknowledgment of another one (RFC 896)
 	ByPath    // for the answer to what was sent again by timeout
+
+	// Of Dropped.
+	NoRoom      // the socket's receive buffer is full
+	ByFilter    // the socket's filter, or its least TTL, does not let it through
+	BadChecksum // or a length that is wrong
+	NoSocket    // none is bound to where it goes
 	reasons
 )
 

@@ -93,7 +93,8 @@ type data struct {
 var jsonNames = [kinds]string{
 	Sent: "tcp:segment_sent", Received: "tcp:segment_received", Acknowledged: "recovery:acknowledged", Lost: "recovery:segment_lost",
 	State: "tcp:state_updated", Window: "recovery:window_updated", Rate: "recovery:rate_updated", TimerSet: "recovery:timer_set",
-	TimerExpired: "recovery:timer_expired", Stalled: "tcp:stalled", Called: "socket:called", Missed: "usock:events_missed",
+	TimerExpired: "recovery:timer_expired", Stalled: "tcp:stalled", Called: "socket:called",
+	Dropped: "socket:datagram_dropped", Refused: "socket:refused", Missed: "usock:events_missed",
 }
 
 // MarshalJSON implements json.Marshaler: an object with time (ms), name and data.
@@ -104,9 +105,19 @@ func (e *Event) MarshalJSON() ([]byte, error) {
 	}
 	switch e.Kind {
 	case Sent, Received:
+		if e.datagram() {
+			d.Len = &e.Len
+			break
+		}
 		d.Seq, d.Len, d.Window, d.Times, d.Flags = &e.Seq, &e.Len, &e.Window, e.Times, e.Flags.String()
 		if e.Flags&ACK != 0 {
 			d.Ack = &e.Ack
+		}
+	case Dropped:
+		d.Len = &e.Len
+	case Refused:
+		if e.Protocol == protocolTCP {
+			d.Seq = &e.Seq
 		}
 	case Lost:
 		d.Seq, d.Len, d.Times = &e.Seq, &e.Len, e.Times
@@ -125,11 +136,19 @@ func (e *Event) MarshalJSON() ([]byte, error) {
 	case Called, Missed:
 		d.Call, d.Result = e.Call, &e.Result
 	}
-	name := "usock:unknown"
-	if e.Kind < kinds && jsonNames[e.Kind] != "" {
-		name = jsonNames[e.Kind]
+	return json.Marshal(line{Time: ms(e.Time), Name: e.jsonName(), Data: d})
+}
+
+func (e *Event) jsonName() string {
+	switch {
+	case e.Kind >= kinds || jsonNames[e.Kind] == "":
+		return "usock:unknown"
+	case e.Kind == Sent && e.datagram():
+		return "socket:datagram_sent"
+	case e.Kind == Received && e.datagram():
+		return "socket:datagram_received"
 	}
-	return json.Marshal(line{Time: ms(e.Time), Name: name, Data: d})
+	return jsonNames[e.Kind]
 }
 
 func (d *data) sender(e *Event) {

@@ -10,18 +10,20 @@ import (
 var kindNames = [kinds]string{
 	Sent: "sent", Received: "received", Acknowledged: "acknowledged", Lost: "lost", State: "state",
 	Window: "window", Rate: "rate", TimerSet: "timer set", TimerExpired: "timer expired",
-	Stalled: "stalled", Called: "called", Missed: "missed",
+	Stalled: "stalled", Called: "called", Dropped: "dropped", Refused: "refused", Missed: "missed",
 }
 
 var whyNames = [reasons]string{
 	ByRACK: "RACK", ByDuplicates: "duplicate ACKs", ByTimeout: "timeout", ByProbe: "tail loss probe", ByMTU: "path MTU",
+	ByPeer:        "the peer's SYN",
 	RecoveryBegan: "recovery began", RecoveryEnded: "recovery ended", TimedOut: "timed out", CongestionCE: "ECN", TLPRepaired: "TLP repaired",
 	Undone: "undone", AfterIdle: "after idle", PeerClosed: "peer's window closed", PeerOpened: "peer's window open",
-	ProgramSet:      "set by the program",
+	ProgramSet: "set by the program", ByController: "congestion control",
 	TimerRetransmit: "retransmission", TimerTailLoss: "tail loss", TimerReordering: "reordering", TimerPersist: "persist",
 	TimerDelayedAck: "delayed ACK", TimerKeepAlive: "keepalive",
 	ByNobody: "nobody", ByProgram: "the program", ByWindow: "the receiver's window", ByCWnd: "acknowledgments", ByPacing: "pacing",
 	ByNagle: "Nagle", ByPath: "the path",
+	NoRoom: "no room", ByFilter: "filter", BadChecksum: "checksum", NoSocket: "no socket",
 }
 
 // String returns the kind in words.
@@ -66,12 +68,25 @@ func (e *Event) String() string {
 	return b.String()
 }
 
+// protocolTCP is IPPROTO_TCP.
+const protocolTCP = 6
+
+// datagram reports whether what was sent or received is one, and not a segment, which has numbers and flags.
+// A raw socket's may have TCP's protocol number; what nobody has signed yet has none.
+func (e *Event) datagram() bool {
+	return e.Protocol != 0 && e.Flags == 0 && e.Seq == 0 && e.Ack == 0 && e.Window == 0
+}
+
 func protocolName(p uint8) string {
 	switch p {
-	case 6:
+	case 1:
+		return "icmp"
+	case protocolTCP:
 		return "tcp"
 	case 17:
 		return "udp"
+	case 58:
+		return "icmp6"
 	case 132:
 		return "sctp"
 	}
@@ -83,6 +98,10 @@ func (e *Event) Text() string {
 	var b strings.Builder
 	switch e.Kind {
 	case Sent, Received:
+		if e.datagram() {
+			fmt.Fprintf(&b, "%v %d", e.Kind, e.Len)
+			break
+		}
 		e.segment(&b)
 	case Acknowledged:
 		fmt.Fprintf(&b, "acknowledged %d+%d", e.Seq, e.Len)
@@ -113,6 +132,14 @@ func (e *Event) Text() string {
 		if e.Err != "" {
 			b.WriteString(", " + e.Err)
 		}
+	case Dropped:
+		fmt.Fprintf(&b, "dropped %d: %v", e.Len, e.Why)
+	case Refused:
+		b.WriteString("refused")
+		if e.Protocol == protocolTCP || e.Protocol == 0 {
+			fmt.Fprintf(&b, " %d", e.Seq)
+		}
+		b.WriteString(": " + e.Err)
 	case Missed:
 		fmt.Fprintf(&b, "%d events are missing: who listens was too slow", e.Result)
 	default:
@@ -147,6 +174,8 @@ func (e *Event) window(b *strings.Builder) {
 		b.WriteString("cwnd restored")
 	case ProgramSet:
 		b.WriteString("cwnd kept")
+	case ByController:
+		b.WriteString("cwnd set")
 	default:
 		b.WriteString("cwnd reduced")
 	}

@@ -11,14 +11,18 @@ import (
 // Events of the stack (package trace) go from whoever makes them into the host's log, under the
 // lock, and from there to the listeners once the lock is free:
 //
-//	tcp.Conn, calls ──► log (the host's lock) ── Leave ──► queue (its own lock) ──► listeners
+//	tcp.Conn, calls ──► log (the host's lock) ── Leave ──► each listener's queue (t.mu) ──► listener
 //
-// One goroutine at a time hands on what is in the queue, so that the order stays; who comes
+// One goroutine at a time hands on what is in a listener's queue, so that the order stays; who comes
 // meanwhile leaves his events there and goes on. So a listener may use the host: what that brings
-// about comes after what it is told now.
+// about comes after what it is told now. One that does not return holds up the goroutine that has
+// called it, and no other listener.
 
 // maxTraced is how many events wait for a listener that does not keep up.
 const maxTraced = 1 << 16
+
+// maxSpare is how long a queue may be that is kept for reuse.
+const maxSpare = 1 << 12
 
 // tracing is the state of a host's events.
 type tracing struct {
@@ -26,23 +30,26 @@ type tracing struct {
 	log trace.Log   // the host's lock
 
 	mu        sync.Mutex
-	queue     []trace.Event // mu
-	spare     []trace.Event // mu: for reuse
-	missed    int           // mu: events for which there was no room
-	busy      bool          // mu: somebody hands on
-	listeners []*listener   // mu
+	listeners []*listener // mu; a slice that was read stays as it is
 }
 
-type listener struct{ f func([]trace.Event) }
+// listener is who is told of events. Its fields are guarded by tracing.mu.
+type listener struct {
+	f            func([]trace.Event) // not guarded: it does not change
+	queue, spare []trace.Event       // spare is for reuse
+	missed       int                 // events for which there was no room; they come after the queue's
+	busy         bool                // somebody hands on
+	stopped      bool
+}
 
 // Trace has f called with all events from now on, until stop is called. f is called by one
 // goroutine at a time, without the lock; the slice is the caller's, f must not keep it.
 func (h *Host) Trace(f func([]trace.Event)) (stop func()) {
-	l := &listener{f}
-	h.Enter()
+	l := &listener{f: f}
 	t := &h.tracing
+	h.Enter()
 	t.mu.Lock()
-	t.listeners = append(t.listeners, l)
+	t.listeners = append(slices.Clone(t.listeners), l)
 	t.mu.Unlock()
 	h.setTracing()
 	h.Leave()
@@ -51,6 +58,7 @@ func (h *Host) Trace(f func([]trace.Event)) (stop func()) {
 		h.Enter()
 		t.mu.Lock()
 		t.listeners = slices.DeleteFunc(slices.Clone(t.listeners), func(o *listener) bool { return o == l })
+		l.stopped, l.queue, l.missed = true, nil, 0
 		t.mu.Unlock()
 		h.setTracing()
 		h.Leave()
@@ -88,7 +96,7 @@ func (h *Host) Log() *trace.Log {
 	return &h.tracing.log
 }
 
-// queueTraced moves what was logged into the queue and reports whether there is something to
+// queueTraced moves what was logged into the listeners' queues and reports whether there is something to
 // hand on. The host's lock is held.
 func (t *tracing) queueTraced() bool {
 	events := t.log.Take()
@@ -97,38 +105,57 @@ func (t *tracing) queueTraced() bool {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	n := min(len(events), maxTraced-len(t.queue))
-	t.queue = append(t.queue, events[:n]...)
-	t.missed += len(events) - n
+	idle := false
+	for _, l := range t.listeners {
+		n := min(len(events), maxTraced-len(l.queue))
+		l.queue = append(l.queue, events[:n]...)
+		l.missed += len(events) - n
+		idle = idle || !l.busy
+	}
 	clear(events)
-	return !t.busy
+	return idle
 }
 
-// handOn calls the listeners until the queue is empty. Without the host's lock.
+// handOn calls the listeners that nobody calls already until their queues are empty. Without
+// the host's lock.
 func (t *tracing) handOn() {
 	t.mu.Lock()
-	if t.busy {
-		t.mu.Unlock()
+	listeners := t.listeners
+	t.mu.Unlock()
+	for _, l := range listeners {
+		t.handTo(l)
+	}
+}
+
+// handTo calls one listener.
+func (t *tracing) handTo(l *listener) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if l.busy {
 		return
 	}
-	t.busy = true
-	for len(t.queue) > 0 {
-		events := t.queue
-		if t.missed > 0 {
+	l.busy = true
+	defer func() { l.busy = false }() // a listener that panics is called again
+	for len(l.queue) > 0 {
+		events := l.queue
+		if l.missed > 0 {
 			last := events[len(events)-1]
-			events = append(events, trace.Event{Time: last.Time, Kind: trace.Missed, Result: t.missed})
-			t.missed = 0
+			events = append(events, trace.Event{Time: last.Time, Kind: trace.Missed, Result: l.missed})
+			l.missed = 0
 		}
-		t.queue, t.spare = t.spare[:0], nil
-		listeners := t.listeners
-		t.mu.Unlock()
-		for _, l := range listeners {
-			l.f(events)
-		}
-		t.mu.Lock()
+		l.queue, l.spare = l.spare[:0], nil
+		t.call(l, events)
 		clear(events)
-		t.spare = events
+		if cap(events) <= maxSpare {
+			l.spare = events
+		}
 	}
-	t.busy = false
+}
+
+// call calls a listener, without the lock that its caller holds, and holds again whatever the
+// listener does: it may panic, or end its goroutine.
+func (t *tracing) call(l *listener, events []trace.Event) {
 	t.mu.Unlock()
+	defer t.mu.Lock()
+	l.f(events)
 }

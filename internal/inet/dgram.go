@@ -11,6 +11,7 @@ import (
 	"usock/internal/wait"
 	"usock/internal/wire"
 	"usock/packet"
+	"usock/trace"
 )
 
 // dgram is an endpoint that keeps the bounds of what is sent: UDP, ping and raw
@@ -117,6 +118,9 @@ func (d *dgram) push(p *packet.Packet, m *ip.Meta, sport uint16) bool {
 	}
 	if !d.room(cost) {
 		d.drops++
+		if d.s.Host.Tracing() {
+			d.tellArrived(m, sport, p.Len(), trace.NoRoom)
+		}
 		p.Free()
 		return false
 	}
@@ -137,6 +141,9 @@ func (d *dgram) push(p *packet.Packet, m *ip.Meta, sport uint16) bool {
 	}
 	d.length++
 	d.bytes += cost
+	if d.s.Host.Tracing() {
+		d.tellArrived(m, sport, p.Len(), trace.NoReason)
+	}
 	d.s.Notify(wait.In)
 	return true
 }
@@ -370,6 +377,9 @@ func (d *dgram) icmp(x *ip.Error, port uint16, payload []byte) {
 		}
 		d.stack.IP.LowerPathMTU(x.Dst, x.MTU)
 		hard = true
+	}
+	if d.s.Host.Tracing() {
+		d.tellError(x, port)
 	}
 	recverr := d.ip().recvErr
 	if x.V6 {

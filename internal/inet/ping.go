@@ -12,6 +12,7 @@ import (
 	"usock/internal/wait"
 	"usock/internal/wire"
 	"usock/packet"
+	"usock/trace"
 )
 
 // pingProto is the row of SOCK_DGRAM with IPPROTO_ICMP or IPPROTO_ICMPV6: echo
@@ -314,6 +315,9 @@ func (p *pingProto) Input(k *packet.Packet, m *ip.Meta) bool {
 				k.Payload = flatten(k)
 				e.push(k, m, 0)
 			} else {
+				if p.Host.Tracing() {
+					e.tellArrived(m, 0, k.Len(), trace.ByFilter)
+				}
 				k.Free()
 			}
 			return true

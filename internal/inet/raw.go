@@ -10,6 +10,7 @@ import (
 	"usock/internal/wait"
 	"usock/internal/wire"
 	"usock/packet"
+	"usock/trace"
 )
 
 // rawProto is the row of SOCK_RAW (raw(7)): a protocol's own packets, for the
@@ -283,6 +284,9 @@ func (r *rawProto) Tap(p *packet.Packet, m *ip.Meta) bool {
 				copy(k.Prepend(header), m.Header)
 			}
 			if !e.keep(k, m, header, rawLeast) {
+				if r.Host.Tracing() {
+					e.tellArrived(m, 0, k.Len(), trace.ByFilter)
+				}
 				k.Free()
 				continue
 			}
@@ -327,6 +331,9 @@ func (e *rawEndpoint) wants(p *packet.Packet, m *ip.Meta) bool {
 	}
 	if e.checksum >= 0 && !p.Trusted && !ip.InternetSumOK(p, m) {
 		e.drops++
+		if s.Host.Tracing() {
+			e.tellArrived(m, 0, p.Len(), trace.BadChecksum)
+		}
 		return false
 	}
 	h := p.Front()

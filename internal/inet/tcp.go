@@ -592,6 +592,9 @@ func (e *tcpEndpoint) disconnect() {
 	for e.conn.Poll(now, &t.out) {
 		t.transmit(e, &t.out)
 	}
+	if t.cfg.Trace != nil {
+		e.conn.Sign(e.sign)
+	}
 	t.unhash(e)
 	opt := *e.conn.Options()
 	e.conn.Release()

@@ -11,6 +11,7 @@ import (
 	"usock/internal/wait"
 	"usock/internal/wire"
 	"usock/packet"
+	"usock/trace"
 )
 
 // udpProto is the row of SOCK_DGRAM: all UDP endpoints of a host.
@@ -410,9 +411,15 @@ func (u *udpProto) send(e *udpEndpoint, m *socket.Msg, path *ip.Path, port uint1
 // of its leaving.
 func (d *dgram) output(p *packet.Packet, path *ip.Path, o *ip.Out, c *sendControl, port uint16) error {
 	d.outOptions(o, c, port)
-	stamp := d.stampFor(c, o)
+	stamp, n := d.stampFor(c, o), p.Len()
 	if err := d.stack.IP.Output(p, path, o); err != nil {
 		return err
+	}
+	if d.s.Host.Tracing() {
+		if d.isUDP() {
+			n -= udpHeader
+		}
+		d.tellSent(path, port, n)
 	}
 	d.stamped(stamp, path, o)
 	return nil
@@ -576,12 +583,18 @@ func (u *udpProto) Input(p *packet.Packet, m *ip.Meta) bool {
 	h, err := wire.ParseUDP(p.Front())
 	if err != nil || int(h.Len) > p.Len() {
 		u.Stats.InErrors++
+		if u.Host.Tracing() {
+			u.tellStray(p, m, trace.BadChecksum)
+		}
 		p.Free()
 		return true
 	}
 	p.Truncate(int(h.Len))
 	if !p.Trusted && (h.Checksum != 0 || m.V6) && !udpKind.sum.OK(p, m) {
 		u.Stats.InErrors++
+		if u.Host.Tracing() {
+			u.tellStray(p, m, trace.BadChecksum)
+		}
 		p.Free()
 		return true
 	}
@@ -596,6 +609,9 @@ func (u *udpProto) Input(p *packet.Packet, m *ip.Meta) bool {
 		u.askUDP(p, m, &h)
 	default:
 		u.Stats.NoPorts++
+		if u.Host.Tracing() {
+			u.tellStray(p, m, trace.NoSocket)
+		}
 		return false
 	}
 	return true
@@ -603,6 +619,9 @@ func (u *udpProto) Input(p *packet.Packet, m *ip.Meta) bool {
 
 func (u *udpProto) deliver(e *udpEndpoint, p *packet.Packet, m *ip.Meta, sport uint16) {
 	if m.TTL < e.ip().minTTL {
+		if u.Host.Tracing() {
+			e.tellArrived(m, sport, p.Len()-udpHeader, trace.ByFilter)
+		}
 		p.Free()
 		return
 	}
@@ -668,6 +687,9 @@ func (u *udpProto) inputGroup(p *packet.Packet, m *ip.Meta, h *wire.UDP) bool {
 		last = e
 	}
 	if last == nil {
+		if u.Host.Tracing() {
+			u.tellStray(p, m, trace.NoSocket)
+		}
 		p.Free()
 		return true
 	}

@@ -9,6 +9,7 @@ import (
 	"usock/internal/ip"
 	"usock/internal/socket"
 	"usock/packet"
+	"usock/trace"
 )
 
 // Datagrams in bulk (udp(7)). With UDP_SEGMENT, an option or a control message, one send
@@ -126,11 +127,21 @@ func (e *udpEndpoint) accept(p *packet.Packet, m *ip.Meta, sport uint16) (queued
 func (e *udpEndpoint) acceptOne(p *packet.Packet, m *ip.Meta, sport uint16) bool {
 	if !e.keep(p, m, 0, udpHeader) {
 		e.drops++
+		if e.s.Host.Tracing() {
+			e.tellArrived(m, sport, p.Len()-udpHeader, trace.ByFilter)
+		}
 		p.Free()
 		return false
 	}
 	p.Consume(udpHeader)
-	return e.gro && p.SegmentSize == 0 && e.coalesce(p, m, sport) || e.push(p, m, sport)
+	n := p.Len()
+	if e.gro && p.SegmentSize == 0 && e.coalesce(p, m, sport) {
+		if e.s.Host.Tracing() {
+			e.tellArrived(m, sport, n, trace.NoReason)
+		}
+		return true
+	}
+	return e.push(p, m, sport)
 }
 
 // run is datagrams that were put together: the last of the queue.

@@ -22,6 +22,10 @@ type memory struct {
 	at    time.Duration
 	stall trace.Why
 	rate  uint64
+	syns  uint8 // timeouts when the SYN was last sent again
+
+	// Of the congestion control: what was last told, or has grown since; 0: nothing was told.
+	cwnd, ssthresh uint32
 }
 
 // tell logs an event, whose maker is the part that both halves of a connection know.
@@ -54,7 +58,7 @@ func (c *Conn) tellSent(s *Segment) {
 	if s.Flags&wire.SYN == 0 {
 		e.Window <<= c.rcv.wscale
 	} else if c.flags&synOnce != 0 {
-		e.Times, e.Why = uint8(min(int(c.snd.retrans)+1, 255)), trace.ByTimeout
+		e.Times, e.Why = uint8(min(c.stats.retransSegs+1, 255)), c.whySYN()
 	}
 	if s.Flags&wire.ACK != 0 {
 		e.Ack = offset(c.rcv.nxt)
@@ -65,17 +69,18 @@ func (c *Conn) tellSent(s *Segment) {
 	c.tell(e)
 }
 
-// noteAgain notes that the segment that is being built is r again, and why.
-func (s *sender) noteAgain(t *tcb, r *sentSegment) {
-	why := trace.ByRACK
-	switch {
-	case s.flight.loss.state == cc.Loss:
-		why = trace.ByTimeout
-	case t.flags&useSACK == 0:
-		why = trace.ByDuplicates
+// whySYN returns why a SYN is sent again: only the timer counts.
+func (c *Conn) whySYN() trace.Why {
+	m := c.memory()
+	if c.snd.retrans == m.syns {
+		return trace.ByPeer
 	}
-	t.cfg.Trace.Note(why, r.sent)
+	m.syns = c.snd.retrans
+	return trace.ByTimeout
 }
+
+// noteAgain notes that the segment that is being built is r again, and why.
+func (s *sender) noteAgain(t *tcb, r *sentSegment) { t.cfg.Trace.Note(r.why, r.sent) }
 
 // tellReceived tells of a segment that has arrived.
 func (c *Conn) tellReceived(s *Segment) {
@@ -115,7 +120,23 @@ func (s *sender) tellAcked(t *tcb, start uint64, n uint32, rtt time.Duration) {
 }
 
 // tellWindow tells that the congestion window was changed by something other than growth.
-func (s *sender) tellWindow(t *tcb, why trace.Why) { t.tell(s.event(t, trace.Window, why)) }
+func (s *sender) tellWindow(t *tcb, why trace.Why) {
+	t.tell(s.event(t, trace.Window, why))
+	if m, _ := t.cfg.Trace.Memory(t).(*memory); m != nil {
+		m.cwnd, m.ssthresh = s.flight.cc.CWnd(), s.flight.cc.SSThresh()
+	}
+}
+
+// tellController tells what the congestion control has decided of itself: HyStart++'s end of slow start
+// (RFC 9406), or a window that its model has reduced by more than an eighth.
+func (s *sender) tellController(t *tcb, m *memory) {
+	cwnd, ssthresh := s.flight.cc.CWnd(), s.flight.cc.SSThresh()
+	if m.cwnd != 0 && (ssthresh != m.ssthresh || cwnd+cwnd/8 < m.cwnd) {
+		s.tellWindow(t, trace.ByController)
+		return
+	}
+	m.cwnd, m.ssthresh = max(m.cwnd, cwnd), ssthresh
+}
 
 // event returns an event with the state of a connection that has sent.
 func (s *sender) event(t *tcb, k trace.Kind, why trace.Why) trace.Event {
@@ -187,6 +208,7 @@ func (c *Conn) Tell(now time.Duration) {
 			m.rate = rate
 			c.tell(trace.Event{Kind: trace.Rate, Rate: rate})
 		}
+		c.snd.tellController(&c.tcb, m)
 	}
 
 	if why := c.stall(now); why != m.stall {
@@ -195,34 +217,46 @@ func (c *Conn) Tell(now time.Duration) {
 	}
 }
 
-// stall says whom the sender waits for, now that Poll declines.
+// stall says whom the sender waits for, now that Poll declines. The order is that of what would
+// still be in the way if the others were not.
 func (c *Conn) stall(now time.Duration) trace.Why {
 	s := &c.snd
-	left := s.sndEnd(&c.tcb) - s.nxt
 	switch {
+	case s.retrans > 0 && s.una != s.nxt && (s.wnd > 0 || !c.state.synchronized()):
+		return trace.ByPath
 	case !c.state.synchronized():
 		return trace.ByNobody
-	case s.flight != nil && s.flight.loss.state == cc.Loss && s.una != s.nxt:
-		return trace.ByPath
 	case s.una == s.sndEnd(&c.tcb) && c.state.canSend():
 		return trace.ByProgram
-	case left == 0:
-		return trace.ByNobody
-	case c.timer.pace != never && c.timer.pace > now:
-		return trace.ByPacing
 	}
 
+	// What leaves next: something lost, or new data, or the FIN.
+	left := s.sndEnd(&c.tcb) - s.nxt
 	mss := uint64(s.sendMSS(&c.tcb, c.rcv.sackLen(&c.tcb)))
-	least := min(left, mss)
-	switch edge := s.una + uint64(s.wnd); {
-	case edge < s.nxt+least:
-		return trace.ByWindow
-	case s.flight != nil && uint64(s.inFlight())+least > uint64(s.cwnd()):
-		return trace.ByCWnd
-	case left < mss:
-		return trace.ByNagle
+	next, least := s.nxt, min(max(s.q.End(), s.nxt+1)-s.nxt, mss)
+	lost := s.flight != nil && s.flight.loss.lost > 0
+	if lost {
+		i, _ := s.nextLost()
+		r := s.flight.scoreboard.at(i)
+		next, least = r.start, min(uint64(r.n), mss)
+	} else if left == 0 {
+		return trace.ByNobody
 	}
-	return trace.ByNobody
+
+	edge := s.una + uint64(s.wnd)
+	switch inFlight := uint64(s.inFlight()); {
+	case lost && next >= edge && next > s.una, !lost && edge < next+least:
+		return trace.ByWindow
+	case s.flight != nil && inFlight > 0 && inFlight+least > uint64(s.cwnd()):
+		return trace.ByCWnd
+	case c.timer.pace != never && c.timer.pace > now:
+		return trace.ByPacing
+	case lost || left >= mss:
+		return trace.ByNobody
+	case c.opt.Cork:
+		return trace.ByProgram
+	}
+	return trace.ByNagle
 }
 
 // Sign has sign complete the events that the connection has made. It is called only if

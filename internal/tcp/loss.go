@@ -269,6 +269,7 @@ func (s *sender) ackedSegment(t *tcb, now time.Duration, r *sentSegment, n uint3
 func (s *sender) markLost(t *tcb, i uint32, why trace.Why) uint32 {
 	f := s.flight
 	r := f.scoreboard.at(i)
+	r.why = why
 	if r.flags&(segLost|segSacked) != 0 {
 		return 0
 	}

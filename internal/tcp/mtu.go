@@ -45,6 +45,9 @@ func (c *Conn) ICMP(now time.Duration, e *ICMPError) wait.Events {
 	if c.state == Closed || seq < c.snd.una || seq >= c.snd.nxt {
 		return 0
 	}
+	if c.cfg.Trace != nil && e.Errno != 0 {
+		c.tell(trace.Event{Kind: trace.Refused, Seq: offset(seq), Err: e.Errno.Error()})
+	}
 
 	switch {
 	case e.MSS != 0:
@@ -217,6 +220,7 @@ func (s *sender) mtuProbeFailed(t *tcb, now time.Duration) bool {
 		return false
 	}
 	m.high, m.size = m.size-1, 0
+	b.at(i).why = trace.ByMTU
 	return true
 }
 

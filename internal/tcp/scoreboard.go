@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"usock/internal/congestion"
+	"usock/trace"
 )
 
 // A rec is a range of the stream that is in flight: when it was last sent, how
@@ -16,6 +17,7 @@ type sentSegment struct {
 	n     uint32
 	sent  uint8 // transmissions, at most 255
 	flags sentFlags
+	why   trace.Why // it was last taken to be lost
 }
 
 type sentFlags uint8

@@ -175,9 +175,9 @@ func (s *sender) restart(t *tcb, now time.Duration) {
 
 	// After an RTO without sending, the window says nothing about the path any more.
 	if idle := now - s.lastData; idle > t.rtt.timeout() {
-		before := s.cwnd()
+		before, ssthresh := s.cwnd(), s.flight.cc.SSThresh()
 		s.flight.cc.Restart(now, idle, t.rtt.timeout())
-		if t.cfg.Trace != nil && s.cwnd() < before {
+		if t.cfg.Trace != nil && (s.cwnd() < before || s.flight.cc.SSThresh() != ssthresh) {
 			s.tellWindow(t, trace.AfterIdle)
 		}
 	}
