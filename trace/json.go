@@ -128,7 +128,9 @@ func (e *Event) MarshalJSON() ([]byte, error) {
 		d.Old, d.New = e.Before, e.State
 	case Window:
 		d.Window = &e.Window
-		d.sender(e)
+		if e.Why != PeerClosed && e.Why != PeerOpened {
+			d.sender(e)
+		}
 	case Rate:
 		d.Rate = e.Rate
 	case TimerSet, Stalled:

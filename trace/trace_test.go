@@ -70,7 +70,7 @@ func TestText(t *testing.T) {
 		{
 			trace.Event{Kind: trace.Window, Why: trace.PeerClosed},
 			"peer's window closed: 0",
-			`recovery:window_updated {"trigger":"peer's window closed","window":0,"congestion_window":0,"ssthresh":0,"bytes_in_flight":0}`,
+			`recovery:window_updated {"trigger":"peer's window closed","window":0}`,
 		},
 		{trace.Event{Kind: trace.Rate, Rate: 1000}, "paced at 1000 B/s", `recovery:rate_updated {"rate":1000}`},
 		{
@@ -90,6 +90,16 @@ func TestText(t *testing.T) {
 			trace.Event{Kind: trace.Called, Call: "send", Result: -1, Err: "broken pipe"},
 			"send = -1, broken pipe", `socket:called {"call":"send","result":-1,"error":"broken pipe"}`,
 		},
+		{
+			trace.Event{Kind: trace.Window, Why: trace.ByController, CWnd: 8, SSThresh: 9},
+			"cwnd set: congestion control, cwnd 8 ssthresh 9",
+			`recovery:window_updated {"trigger":"congestion control","window":0,"congestion_window":8,"ssthresh":9,"bytes_in_flight":0}`,
+		},
+		{trace.Event{Kind: trace.Sent, Protocol: 17, Len: 5}, "sent 5", `socket:datagram_sent {"length":5}`},
+		{trace.Event{Kind: trace.Received, Protocol: 6, Len: 60}, "received 60", `socket:datagram_received {"length":60}`}, // a raw socket's
+		{trace.Event{Kind: trace.Dropped, Why: trace.NoRoom, Len: 5}, "dropped 5: no room", `socket:datagram_dropped {"trigger":"no room","length":5}`},
+		{trace.Event{Kind: trace.Refused, Protocol: 17, Err: "connection refused"}, "refused: connection refused", `socket:refused {"error":"connection refused"}`},
+		{trace.Event{Kind: trace.Refused, Protocol: 6, Seq: 9, Err: "no route to host"}, "refused 9: no route to host", `socket:refused {"seq":9,"error":"no route to host"}`},
 		{
 			trace.Event{Kind: trace.Missed, Result: 3},
 			"3 events are missing: who listens was too slow", `usock:events_missed {"result":3}`,
