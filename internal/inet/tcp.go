@@ -592,9 +592,7 @@ func (e *tcpEndpoint) disconnect() {
 	for e.conn.Poll(now, &t.out) {
 		t.transmit(e, &t.out)
 	}
-	if t.cfg.Trace != nil {
-		e.conn.Sign(e.sign)
-	}
+	t.sign(e)
 	t.unhash(e)
 	opt := *e.conn.Options()
 	e.conn.Release()
@@ -681,6 +679,13 @@ func (t *tcpProto) update(e *tcpEndpoint, ev wait.Events) {
 	}
 	if ev != 0 && e.s != nil {
 		e.s.Notify(ev)
+	}
+}
+
+// sign completes the events of a core that no update follows.
+func (t *tcpProto) sign(e *tcpEndpoint) {
+	if t.cfg.Trace != nil {
+		e.conn.Sign(e.sign)
 	}
 }
 

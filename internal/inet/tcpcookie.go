@@ -98,9 +98,7 @@ func (t *tcpProto) sendCookie(l *tcpEndpoint, k *tuple, seg *tcp.Segment) {
 		t.send(&t.out, k, path)
 		t.Stats.CookiesSent++
 	}
-	if t.cfg.Trace != nil {
-		c.conn.Sign(c.sign)
-	}
+	t.sign(c)
 	c.conn.Release()
 	l.listener.overflow = now
 }

@@ -222,7 +222,9 @@ func (t *tcpProto) stateRows() []socket.Option {
 				if len(v) == 0 {
 					return syscall.ENOENT
 				}
-				return connOf(s).SetCC(t.Host.Now(), string(v))
+				err := connOf(s).SetCC(t.Host.Now(), string(v))
+				t.sign(endpointOf(s))
+				return err
 			},
 		},
 		{
