@@ -61,7 +61,10 @@ func (e *Event) String() string {
 		fmt.Fprintf(&b, " [%d]", e.Owner)
 	}
 	if e.Local.IsValid() {
-		fmt.Fprintf(&b, " %s %s > %s", protocolName(e.Protocol), e.Local, e.Peer)
+		fmt.Fprintf(&b, " %s %s", protocolName(e.Protocol), e.Local)
+		if e.Peer.IsValid() {
+			fmt.Fprintf(&b, " > %s", e.Peer)
+		}
 	}
 	b.WriteByte(' ')
 	b.WriteString(e.Text())

@@ -125,6 +125,15 @@ func TestText(t *testing.T) {
 	}
 }
 
+// Who has no peer says nothing of one.
+func TestNoPeer(t *testing.T) {
+	e := flow()
+	e.Kind, e.Call, e.Peer = trace.Called, "listen", netip.AddrPort{}
+	if got, want := e.String(), "1.234567 [42] tcp 10.0.0.1:4000 listen = 0"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
 // TestNames looks that every kind and reason has a name of its own, and none beyond.
 func TestNames(t *testing.T) {
 	seen := map[string]bool{}

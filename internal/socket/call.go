@@ -293,7 +293,7 @@ func (s *Socket) FinishConnect() error {
 func (s *Socket) Accept(ctx context.Context) (n *Socket, err error) {
 	c := call{s: s, ctx: ctx, mask: wait.In}
 	err = c.do(func() (err error) { n, err = s.Proto.Accept(s); return err })
-	s.called("accept", 0, err)
+	s.accepted(n, err)
 	return n, err
 }
 
@@ -436,14 +436,17 @@ func (s *Socket) Close() error {
 		s.Host.Enter()
 	}
 	defer s.Host.Leave()
+	var err error
 	if s.closed {
-		return syscall.EBADF
+		err = syscall.EBADF
 	}
 	if log := s.Host.Log(); log != nil {
-		s.tell(log, "close", 0, nil)
+		s.tell(log, "close", 0, err)
 	}
-	s.CloseLocked()
-	return nil
+	if err == nil {
+		s.CloseLocked()
+	}
+	return err
 }
 
 // Lingerer is a Proto whose Close can wait (SO_LINGER).

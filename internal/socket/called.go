@@ -16,6 +16,27 @@ func (s *Socket) received(n int, err error) (int, error) {
 	return n, err
 }
 
+// accepted tells of an accept, with the peer of the socket that it made.
+func (s *Socket) accepted(n *Socket, err error) {
+	if s.Host.Tracing() {
+		s.tellAccepted(n, err)
+	}
+}
+
+func (s *Socket) tellAccepted(n *Socket, err error) {
+	s.Host.Enter()
+	defer s.Host.Leave()
+	log := s.Host.Log()
+	if log == nil {
+		return
+	}
+	s.tell(log, "accept", 0, err)
+	if err == nil && !n.closed {
+		peer, _ := n.Proto.Peer(n) // told by accept whatever has become of the connection
+		log.Last().Peer = peer.AddrPort()
+	}
+}
+
 func (s *Socket) tellCalled(call string, n int, err error) {
 	s.Host.Enter()
 	defer s.Host.Leave()
