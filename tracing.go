@@ -4,9 +4,18 @@ import "usock/trace"
 
 // Trace has f called with what the host's stack and the calls on its sockets do from now on,
 // until stop is called: the events of one entry of the host together, in order. f is called by
-// one goroutine at a time, with no lock held, and may use the host; it must not keep the slice.
+// one goroutine at a time, with no lock held, and may use the host, and stop; it must not keep the slice.
+//
 // Who calls f is whoever has brought the events about, unless another call of f is under way: so f
-// should not take long. When 65,536 events wait, others are left out, and an event of kind
-// trace.Missed says how many. Without listener nothing is made. A call of f that
-// is under way when stop is called goes on.
+// should neither take long nor wait for packets, which the goroutine that waits may have to carry, and it
+// must not close a host with a link that is read by a goroutine (link.TUN), for which Close waits.
+//
+// When 65,536 events wait for f, others are left out, and an event of kind trace.Missed says how many, in their
+// place. Listeners do not hold each other up. After a panic of f it is called again with later events.
+// Without listener nothing is made. A call of f that is under way when stop is called goes on; none begins
+// after it.
+//
+// A host's events are in order. Those of two hosts can be put in order by their times, if the clock is
+// one; at the same time, one host's "received" may be told before the other's "sent". A host that is closed
+// goes on to tell of calls, which fail.
 func (h *Host) Trace(f func([]trace.Event)) (stop func()) { return h.h.Trace(f) }
