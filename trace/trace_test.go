@@ -19,14 +19,45 @@ func flow() trace.Event {
 	}
 }
 
+// written is an event with its text and its JSON: the name, then the data without whose it is.
+type written struct {
+	e          trace.Event
+	text, json string
+}
+
+func (c *written) compare(t *testing.T) {
+	t.Helper()
+	e := c.e
+	if got := e.Text(); got != c.text {
+		t.Errorf("text is %q, want %q", got, c.text)
+	}
+	b, err := json.Marshal(&e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, data, _ := strings.Cut(c.json, " ")
+	if want := `{"time":0,"name":"` + name + `","data":` + data + `}`; string(b) != want {
+		t.Errorf("JSON is\n%s, want\n%s", b, want)
+	}
+}
+
+// TestTextDatagrams compares the lines of events that are not of TCP alone.
+func TestTextDatagrams(t *testing.T) {
+	for _, c := range []written{
+		{trace.Event{Kind: trace.Sent, Protocol: 17, Len: 5}, "sent 5", `socket:datagram_sent {"length":5}`},
+		{trace.Event{Kind: trace.Received, Protocol: 6, Len: 60}, "received 60", `socket:datagram_received {"length":60}`}, // a raw socket's
+		{trace.Event{Kind: trace.Dropped, Why: trace.NoRoom, Len: 5}, "dropped 5: no room", `socket:datagram_dropped {"trigger":"no room","length":5}`},
+		{trace.Event{Kind: trace.Refused, Protocol: 17, Err: "connection refused"}, "refused: connection refused", `socket:refused {"error":"connection refused"}`},
+		{trace.Event{Kind: trace.Refused, Protocol: 6, Seq: 9, Err: "no route to host"}, "refused 9: no route to host", `socket:refused {"seq":9,"error":"no route to host"}`},
+	} {
+		c.compare(t)
+	}
+}
+
 // TestText compares the lines of all kinds, and their JSON.
 func TestText(t *testing.T) {
 	const none = ^uint32(0)
-	for _, c := range []struct {
-		e    trace.Event
-		text string
-		json string // name, then the data without whose it is
-	}{
+	for _, c := range []written{
 		{
 			trace.Event{Kind: trace.Sent, Flags: trace.PSH | trace.ACK, Seq: 1, Len: 1000, Ack: 5, Window: 512, Times: 1},
 			"sent P. 1+1000 ack 5 win 512",
@@ -95,28 +126,12 @@ func TestText(t *testing.T) {
 			"cwnd set: congestion control, cwnd 8 ssthresh 9",
 			`recovery:window_updated {"trigger":"congestion control","window":0,"congestion_window":8,"ssthresh":9,"bytes_in_flight":0}`,
 		},
-		{trace.Event{Kind: trace.Sent, Protocol: 17, Len: 5}, "sent 5", `socket:datagram_sent {"length":5}`},
-		{trace.Event{Kind: trace.Received, Protocol: 6, Len: 60}, "received 60", `socket:datagram_received {"length":60}`}, // a raw socket's
-		{trace.Event{Kind: trace.Dropped, Why: trace.NoRoom, Len: 5}, "dropped 5: no room", `socket:datagram_dropped {"trigger":"no room","length":5}`},
-		{trace.Event{Kind: trace.Refused, Protocol: 17, Err: "connection refused"}, "refused: connection refused", `socket:refused {"error":"connection refused"}`},
-		{trace.Event{Kind: trace.Refused, Protocol: 6, Seq: 9, Err: "no route to host"}, "refused 9: no route to host", `socket:refused {"seq":9,"error":"no route to host"}`},
 		{
 			trace.Event{Kind: trace.Missed, Result: 3},
 			"3 events are missing: who listens was too slow", `usock:events_missed {"result":3}`,
 		},
 	} {
-		e := c.e
-		if got := e.Text(); got != c.text {
-			t.Errorf("text is %q, want %q", got, c.text)
-		}
-		b, err := json.Marshal(&e)
-		if err != nil {
-			t.Fatal(err)
-		}
-		name, data, _ := strings.Cut(c.json, " ")
-		if want := `{"time":0,"name":"` + name + `","data":` + data + `}`; string(b) != want {
-			t.Errorf("JSON is\n%s, want\n%s", b, want)
-		}
+		c.compare(t)
 	}
 	e := flow()
 	e.Kind, e.Call, e.Result = trace.Called, "recv", 12
