@@ -416,7 +416,7 @@ func (d *dgram) output(p *packet.Packet, path *ip.Path, o *ip.Out, c *sendContro
 		return err
 	}
 	if d.s.Host.Tracing() {
-		if d.isUDP() {
+		if d.kind.ports {
 			n -= udpHeader
 		}
 		d.tellSent(path, port, n)
