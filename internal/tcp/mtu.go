@@ -197,6 +197,7 @@ func (s *sender) ackedMTUProbe(t *tcb, now time.Duration) {
 
 	// It has arrived: the size is proven.
 	m.low, m.size = m.size, 0
+	t.count().TCPMTUPSuccess++
 	s.setMSS(t)
 }
 
@@ -217,6 +218,7 @@ func (s *sender) mtuProbeFailed(t *tcb, now time.Duration) bool {
 		return false
 	}
 	m.high, m.size = m.size-1, 0
+	t.count().TCPMTUPFail++
 	return true
 }
 
