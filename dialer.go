@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"usock/clock"
 	"usock/internal/abi"
 	"usock/internal/timer"
 )
@@ -20,7 +21,8 @@ type Dialer struct {
 	Local netip.AddrPort
 
 	// Timeout bounds a dial, the look-up of the name included; 0: the protocol's own
-	// patience.
+	// patience. It is measured by the host's clock (Config.Clock), as all waiting of a dial is
+	// but for a deadline that its context has: that is the caller's, and a time of day.
 	Timeout time.Duration
 
 	// FallbackDelay is how long a TCP dial to a name with addresses of both families waits
@@ -60,7 +62,7 @@ func (h *Host) DialContext(ctx context.Context, network, address string) (net.Co
 
 // DialContext connects to the address on the network.
 func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
-	ctx, cancel := d.bounded(ctx)
+	ctx, until, cancel := d.bounded(ctx)
 	defer cancel()
 	if unixTypes[network] != 0 {
 		return d.Host.dialUnix(ctx, network, address, d.Control)
@@ -78,19 +80,28 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 	if k.typ == abi.SOCK_STREAM && d.FallbackDelay >= 0 {
 		first, second = byFamily(addrs)
 	}
-	c, err := d.race(ctx, k, first, second)
+	c, err := d.race(ctx, until, k, first, second)
 	if err != nil {
 		return nil, err
 	}
 	return c, nil
 }
 
-// bounded is ctx with the Dialer's Timeout.
-func (d *Dialer) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
-	if d.Timeout > 0 {
-		return context.WithTimeout(ctx, d.Timeout)
+// bounded is ctx with the Dialer's Timeout, and the time of the host's clock at which it ends;
+// timer.Never: nobody knows. The deadline of ctx itself is a time of day, which a clock other than
+// the machine's says nothing about.
+func (d *Dialer) bounded(ctx context.Context) (_ context.Context, until time.Duration, _ context.CancelFunc) {
+	until = timer.Never
+	c := d.Host.h.Clock()
+	if end, ok := ctx.Deadline(); ok && clock.IsSystem(c) {
+		until = c.Now() + end.Sub(clock.Wall(c))
 	}
-	return ctx, func() {}
+	if d.Timeout <= 0 {
+		return ctx, until, func() {}
+	}
+	until = min(until, c.Now()+d.Timeout)
+	ctx, cancel := d.Host.within(ctx, d.Timeout)
+	return ctx, until, cancel
 }
 
 // byFamily divides addresses into those of the first one's family and the others.
@@ -118,9 +129,9 @@ type dialed struct {
 // race dials first and, if that has no connection after a while or fails, second beside it.
 // The first connection is taken and the other given up (RFC 8305 §5). The error is that of
 // first.
-func (d *Dialer) race(ctx context.Context, k kind, first, second []netip.AddrPort) (net.Conn, error) {
+func (d *Dialer) race(ctx context.Context, until time.Duration, k kind, first, second []netip.AddrPort) (net.Conn, error) {
 	if len(second) == 0 {
-		return d.each(ctx, k, first)
+		return d.each(ctx, until, k, first)
 	}
 
 	racer := *d // the goroutines' own: most dialers dial one address and need not outlive the call
@@ -130,7 +141,7 @@ func (d *Dialer) race(ctx context.Context, k kind, first, second []netip.AddrPor
 	over := make(chan struct{})
 	defer close(over)
 	try := func(addrs []netip.AddrPort, primary bool) {
-		c, err := racer.each(ctx, k, addrs)
+		c, err := racer.each(ctx, until, k, addrs)
 		select {
 		case out <- dialed{c, err, primary}:
 		case <-over:
@@ -145,13 +156,14 @@ func (d *Dialer) race(ctx context.Context, k kind, first, second []netip.AddrPor
 	if delay == 0 {
 		delay = 300 * time.Millisecond
 	}
-	fallback := newAlarm(d.Host, delay)
+	due := make(chan struct{}, 1)
+	fallback := newAlarm(d.Host, delay, func() { due <- struct{}{} })
 	defer fallback.stop()
 	running, started := 1, false
 	var failed error // of first
 	for {
 		select {
-		case <-fallback.c:
+		case <-due:
 		case o := <-out:
 			if o.err == nil {
 				return o.c, nil
@@ -172,11 +184,11 @@ func (d *Dialer) race(ctx context.Context, k kind, first, second []netip.AddrPor
 }
 
 // each dials one address after another and returns the first connection, or the first
-// error. Each has its share of the time that is left, as with package net.
-func (d *Dialer) each(ctx context.Context, k kind, addrs []netip.AddrPort) (net.Conn, error) {
+// error. Each has its share of the time that is left until then, as with package net.
+func (d *Dialer) each(ctx context.Context, until time.Duration, k kind, addrs []netip.AddrPort) (net.Conn, error) {
 	var first error
 	for i, a := range addrs {
-		part, cancel := share(ctx, len(addrs)-i)
+		part, cancel := d.Host.share(ctx, until, len(addrs)-i)
 		c, err := d.dial(part, k, a)
 		cancel()
 		if err == nil {
@@ -192,15 +204,14 @@ func (d *Dialer) each(ctx context.Context, k kind, addrs []netip.AddrPort) (net.
 	return nil, first
 }
 
-// share is ctx, bounded to the n-th part of its time, and at least 2 s of it.
-func share(ctx context.Context, n int) (context.Context, context.CancelFunc) {
-	end, ok := ctx.Deadline()
-	if !ok || n <= 1 {
+// share is ctx, bounded to the n-th part of the time until then, and at least 2 s of it.
+func (h *Host) share(ctx context.Context, until time.Duration, n int) (context.Context, context.CancelFunc) {
+	if until == timer.Never || n <= 1 {
 		return ctx, func() {}
 	}
 	const least = 2 * time.Second
-	left := time.Until(end)
-	return context.WithTimeout(ctx, max(left/time.Duration(n), min(left, least)))
+	left := until - h.h.Clock().Now()
+	return h.within(ctx, max(left/time.Duration(n), min(left, least)))
 }
 
 // DialTCP connects to raddr on the network "tcp", "tcp4" or "tcp6", from laddr if
@@ -233,7 +244,7 @@ func (d *Dialer) dialAddr(ctx context.Context, network string, typ int, laddr, r
 	if err != nil {
 		return &net.OpError{Op: "dial", Net: network, Err: err}
 	}
-	ctx, cancel := d.bounded(ctx)
+	ctx, _, cancel := d.bounded(ctx)
 	defer cancel()
 	if !laddr.IsValid() {
 		laddr = d.Local
@@ -256,7 +267,7 @@ func (d *Dialer) dial(ctx context.Context, k kind, to netip.AddrPort) (net.Conn,
 
 // connect makes c a connection to the address.
 func (d *Dialer) connect(ctx context.Context, k kind, from, to netip.AddrPort, c *conn) error {
-	if err := ctx.Err(); err != nil {
+	if err := endedBy(ctx); err != nil {
 		return contextError(err)
 	}
 	in, err := d.Host.open(abi.FamilyOf(to.Addr()), k.typ, 0)
@@ -291,15 +302,15 @@ func (d *Dialer) connect(ctx context.Context, k kind, from, to netip.AddrPort, c
 	return nil
 }
 
-// alarm tells when some time has passed, by the host's clock.
+// alarm calls a function, with no lock held, when some time has passed by the host's clock.
 type alarm struct {
 	timer.Entry
 	h *Host
-	c chan struct{} // one value, once
+	f func()
 }
 
-func newAlarm(h *Host, d time.Duration) *alarm {
-	a := &alarm{h: h, c: make(chan struct{}, 1)}
+func newAlarm(h *Host, d time.Duration, f func()) *alarm {
+	a := &alarm{h: h, f: f}
 	a.Owner = a
 	h.h.Enter()
 	h.h.SetTimer(&a.Entry, h.h.Now()+d)
@@ -308,7 +319,7 @@ func newAlarm(h *Host, d time.Duration) *alarm {
 }
 
 // Expired implements timer.Owner.
-func (a *alarm) Expired(*timer.Entry, time.Duration) { a.c <- struct{}{} }
+func (a *alarm) Expired(*timer.Entry, time.Duration) { a.h.h.After(a.f) }
 
 func (a *alarm) stop() {
 	a.h.h.Enter()

@@ -127,7 +127,7 @@ func dnsError(ctx context.Context, server netip.AddrPort, q dnsmessage.Question,
 	e := &net.DNSError{Err: err.Error(), Name: q.Name.String(), Server: server.String()}
 	switch {
 	case ctx.Err() != nil:
-		err = contextError(ctx.Err())
+		err = contextError(endedBy(ctx))
 		e.Err, e.UnwrapErr, e.IsTimeout = err.Error(), err, errors.Is(err, context.DeadlineExceeded)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		e.Err, e.IsTimeout, e.IsTemporary = "i/o timeout", true, true

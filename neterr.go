@@ -46,7 +46,7 @@ func contextError(err error) error {
 // callError gives the error of a call with a context the shape that package net's have.
 func callError(ctx context.Context, call string, err error) error {
 	if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
-		return contextError(ctx.Err())
+		return contextError(endedBy(ctx))
 	}
 	return sysError(call, err)
 }

@@ -48,7 +48,7 @@ func (h *Host) dialUnix(ctx context.Context, network, name string, control func(
 	fail := func(err error) (net.Conn, error) {
 		return nil, &net.OpError{Op: "dial", Net: network, Addr: addr, Err: err}
 	}
-	if err := ctx.Err(); err != nil {
+	if err := endedBy(ctx); err != nil {
 		return fail(contextError(err))
 	}
 	s, err := h.Socket(abi.AF_UNIX, unixTypes[network], 0)

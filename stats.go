@@ -14,46 +14,106 @@ type Stats struct {
 
 // IPStats counts the packets of a host's IP layer.
 type IPStats struct {
-	InReceives      uint64 // received by the interfaces that the host has
-	InHdrErrors     uint64 // headers or lengths that make no sense, ICMP's included
-	InCsumErrors    uint64 // wrong checksums of IPv4, ICMP and ICMPv6
-	InMartians      uint64 // addresses that cannot be on the link (part of Linux's InAddrErrors)
+	InReceives, InOctets uint64 // packets, and their bytes, that interfaces have received
+
+	InHdrErrors     uint64 // headers that make no sense, wrong header checksums, and hop counts that have run out
+	InTruncatedPkts uint64 // shorter than their headers say
+	InCsumErrors    uint64 // wrong checksums of IPv4 headers; in InHdrErrors, too
+	InMartians      uint64 // addresses that cannot be on the link; not Linux's
 	InAddrErrors    uint64 // for somebody else, and not passed on
-	InUnknownProtos uint64 // for no transport protocol that the host has
+	InNoRoutes      uint64 // to be passed on, and no route leads there
+	InUnknownProtos uint64 // for no transport protocol that the host has, nor for a raw socket
+	InDelivers      uint64 // handed to transport protocols and raw sockets
 	ForwDatagrams   uint64 // passed on between links
-	OutTransmits    uint64 // sent by the interfaces that the host has
-	ReasmOKs        uint64 // datagrams put together from fragments
-	ReasmFails      uint64 // fragments given up: too late, overlapping, too many
-	FragOKs         uint64 // datagrams sent in fragments
+
+	OutRequests             uint64 // that the host itself has to send, before they are cut into fragments
+	OutNoRoutes             uint64 // attempts of sockets to send where no route leads
+	OutTransmits, OutOctets uint64 // packets, and their bytes, that interfaces have sent
+
+	ReasmReqds    uint64 // fragments received
+	ReasmOKs      uint64 // datagrams put together from them
+	ReasmFails    uint64 // datagrams given up: too late, overlapping, too many
+	ReasmTimeout  uint64 // those of ReasmFails that came too late
+	ReasmOverlaps uint64 // those of ReasmFails whose fragments overlap
+	FragOKs       uint64 // datagrams sent in fragments
+	FragFails     uint64 // datagrams that were to be passed on, too large, and not to be cut
+	FragCreates   uint64 // fragments made
 }
 
-// ICMPStats counts the messages of ICMP and ICMPv6.
+// ICMPStats counts the messages of ICMP and ICMPv6. Those of neighbour discovery are the link's
+// (link.Frames) and not counted.
 type ICMPStats struct {
-	OutErrors    uint64 // error messages sent
-	OutRateLimit uint64 // error messages withheld by the rate limit (Linux: OutRateLimitHost)
+	InMsgs, InErrors, InCsumErrors uint64 // all; those that make no sense; those with a wrong checksum, in both
+
+	InDestUnreachs, InPktTooBigs, InTimeExcds uint64
+	InParmProbs, InRedirects                  uint64
+	InEchos, InEchoReps                       uint64
+
+	OutMsgs                                      uint64
+	OutDestUnreachs, OutPktTooBigs, OutTimeExcds uint64
+	OutParmProbs                                 uint64
+	OutEchos, OutEchoReps                        uint64
+	OutRateLimitHost                             uint64 // error messages withheld by the rate limit
 }
 
 // TCPStats counts the segments and connections of TCP.
 type TCPStats struct {
-	ActiveOpens, PassiveOpens uint64 // connections begun by connect, and by a listener
-	InSegs, OutSegs           uint64
-	InErrs                    uint64 // segments that make no sense, or with a wrong checksum
+	ActiveOpens, PassiveOpens uint64 // connections begun by connect, and made by listeners
+	AttemptFails              uint64 // attempts that failed: refused, reset or timed out before the connection was there
+	EstabResets               uint64 // connections that ended in ESTABLISHED or CLOSE-WAIT: by a reset, time or Abort
+	InSegs, OutSegs           uint64 // a segment that the link cuts is one; without those sent again, but for SYN-ACKs
+	RetransSegs               uint64 // sent again
+	InErrs, InCsumErrors      uint64 // segments that make no sense; those with a wrong checksum, in both
 	OutRsts                   uint64
 
-	ListenOverflows     uint64 // connections that found the queue of their listener full
-	ListenDrops         uint64 // SYNs that a listener has dropped, for whatever reason
-	TCPTimeWaitOverflow uint64 // connections without TIME-WAIT, as there were too many
-	FlowDrops           uint64 // SYNs beyond what may wait for a FlowHandler; not Linux's
-
 	SyncookiesSent, SyncookiesRecv, SyncookiesFailed uint64
+
+	TW                          uint64 // connections that have ended in TIME-WAIT, when its time was over
+	PAWSActive, PAWSEstab       uint64 // SYN-ACKs with an echo of no SYN; segments with an old timestamp (RFC 7323)
+	DelayedACKs, DelayedACKLost uint64 // ACKs that the timer has sent; data that came again, as an ACK was lost
+	ListenOverflows             uint64 // connections that found the queue of their listener full
+	ListenDrops                 uint64 // SYNs that a listener has dropped, for whatever reason
+
+	TCPRenoRecovery, TCPSackRecovery                       uint64 // fast recoveries begun
+	TCPSACKReneging                                        uint64 // peers that dropped what they had SACKed
+	TCPSACKReorder                                         uint64 // times that reordering was found
+	TCPFullUndo, TCPPartialUndo, TCPDSACKUndo, TCPLossUndo uint64 // reductions taken back: at the end of a recovery, amid it, for DSACKs, after a timeout
+	TCPLostRetransmit                                      uint64 // retransmissions that were lost again
+	TCPFastRetrans, TCPSlowStartRetrans                    uint64 // retransmissions in recovery, and after a timeout
+	TCPTimeouts, TCPSpuriousRTOs                           uint64 // retransmission timeouts; those that F-RTO found needless
+	TCPLossProbes, TCPLossProbeRecovery                    uint64 // tail loss probes; those that repaired a loss
+	TCPDSACKOldSent, TCPDSACKOfoSent                       uint64 // DSACKs sent: for data read already, and for data that waits behind a gap
+	TCPDSACKRecv, TCPDSACKOfoRecv, TCPDSACKRecvSegs        uint64 // DSACKs received, alike, and the segments that they tell of
+	TCPAbortOnData, TCPAbortOnClose                        uint64 // resets: by SO_LINGER 0 or for data that nobody reads; with data unread
+	TCPAbortOnTimeout, TCPAbortOnLinger                    uint64 // connections given up; FIN-WAIT-2 left out (TCP_LINGER2)
+	TCPMinTTLDrop                                          uint64 // segments below IP_MINTTL
+	TCPDeferAcceptDrop                                     uint64 // ACKs that TCP_DEFER_ACCEPT has ignored
+	TCPTimeWaitOverflow                                    uint64 // connections without TIME-WAIT, as there were too many
+	TCPReqQFullDoCookies                                   uint64 // SYNs that found too many before them, and were answered with a cookie
+	TCPOFOQueue                                            uint64 // segments that came out of order
+	TCPChallengeACK, TCPSYNChallenge                       uint64 // challenge ACKs sent, and SYNs that asked for one (RFC 5961)
+	TCPACKSkippedSynRecv, TCPACKSkippedPAWS                uint64 // answers that tcp_invalid_ratelimit has left out, by what was to be answered
+	TCPACKSkippedSeq, TCPACKSkippedChallenge               uint64
+	TCPFastOpenActive, TCPFastOpenActiveFail               uint64 // SYNs whose data was acknowledged with them, and was not (RFC 7413)
+	TCPFastOpenPassive, TCPFastOpenPassiveFail             uint64 // SYNs whose data was taken; those with a wrong cookie
+	TCPFastOpenListenOverflow                              uint64 // SYNs with data beyond TCP_FASTOPEN's queue
+	TCPFastOpenCookieReqd                                  uint64 // SYNs that ask for a cookie
+	TCPSynRetrans                                          uint64 // SYNs and SYN-ACKs sent again
+	TCPWinProbe, TCPKeepAlive                              uint64 // probes of a closed window, and of a silent peer
+	TCPMTUPFail, TCPMTUPSuccess                            uint64 // probes of the path's MTU (RFC 4821)
+
+	FlowDrops uint64 // SYNs beyond what may wait for a FlowHandler; not Linux's
 }
 
 // UDPStats counts the datagrams of UDP.
 type UDPStats struct {
-	InDatagrams, OutDatagrams uint64
-	NoPorts                   uint64 // for a port without socket
-	InErrors                  uint64 // headers that make no sense, or wrong checksums
-	RcvbufErrors              uint64 // that found a receive buffer full
+	InDatagrams  uint64 // put into the queue of a socket; Linux counts them when they are received from it
+	OutDatagrams uint64
+	NoPorts      uint64 // for a port without socket
+	InErrors     uint64 // that make no sense, did not pass SO_ATTACH_FILTER, or are in one of the next two
+	InCsumErrors uint64
+	RcvbufErrors uint64 // that found a receive buffer full
+	IgnoredMulti uint64 // to a group or to all, and for no socket
 }
 
 // SocketCounts says how many sockets there are, as /proc/net/sockstat does.
@@ -79,31 +139,10 @@ func (h *Host) Stats() Stats {
 func (h *Host) counters() Stats {
 	h.h.Enter()
 	defer h.h.Leave()
-	l := &h.stack.IP.Stats
 	t, u := h.stack.Stats()
-	out := Stats{
-		IP: IPStats{
-			InHdrErrors: l.Malformed, InCsumErrors: l.BadChecksum, InMartians: l.Martian,
-			InAddrErrors: l.NotLocal, InUnknownProtos: l.NoProto, ForwDatagrams: l.Forwarded,
-			ReasmOKs: l.ReasmOKs, ReasmFails: l.ReasmFails, FragOKs: l.Fragmented,
-		},
-		ICMP: ICMPStats{OutErrors: l.ICMPOut, OutRateLimit: l.ICMPLimited},
-		TCP: TCPStats{
-			ActiveOpens: t.ActiveOpens, PassiveOpens: t.PassiveOpens, InSegs: t.InSegs, OutSegs: t.OutSegs,
-			InErrs: t.InErrs, OutRsts: t.OutRsts, ListenOverflows: t.ListenOverflows, ListenDrops: t.ListenDrops,
-			TCPTimeWaitOverflow: t.TimeWaitOverflows, FlowDrops: t.FlowDrops, SyncookiesSent: t.CookiesSent,
-			SyncookiesRecv: t.CookiesReceived, SyncookiesFailed: t.CookiesFailed,
-		},
-		UDP: UDPStats{
-			InDatagrams: u.In, OutDatagrams: u.Out, NoPorts: u.NoPorts, InErrors: u.InErrors, RcvbufErrors: u.RcvbufErrors,
-		},
+	return Stats{
+		IP: IPStats(h.stack.IP.Counters()), ICMP: ICMPStats(h.stack.IP.ICMP), TCP: TCPStats(t), UDP: UDPStats(u),
 	}
-	for _, i := range h.stack.IP.Ifaces() {
-		s := i.Stats()
-		out.IP.InReceives += s.RxPackets
-		out.IP.OutTransmits += s.TxPackets
-	}
-	return out
 }
 
 // countSockets holds the host's lock for a few sockets at a time.

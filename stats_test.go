@@ -61,7 +61,7 @@ func TestStats(t *testing.T) {
 		if w := got.UDP; w.OutDatagrams != 1 || w.NoPorts != 1 || w.InDatagrams != 0 {
 			t.Errorf("%+v", w)
 		}
-		if got.ICMP.OutErrors != 1 {
+		if got.ICMP.OutMsgs != 1 || got.ICMP.OutDestUnreachs != 1 || got.ICMP.InDestUnreachs != 1 {
 			t.Errorf("%+v", got.ICMP)
 		}
 		if w := got.IP; w.InReceives != 7 || w.OutTransmits != 7 || w.InHdrErrors+w.InCsumErrors+w.InMartians != 0 {

@@ -11,53 +11,45 @@ import (
 // with all below them.
 var timed = []string{".", "link", "sim", "gateway", "run", "internal"}
 
-// calls are what package time has of a clock and of timers.
-var calls = map[string]bool{
-	"Now": true, "Since": true, "Until": true, "Sleep": true, "Tick": true,
-	"After": true, "AfterFunc": true, "NewTimer": true, "NewTicker": true,
+// calls are what package time has of a clock and of timers, and what package context makes of them.
+var calls = map[string]map[string]bool{
+	"time": {
+		"Now": true, "Since": true, "Until": true, "Sleep": true, "Tick": true,
+		"After": true, "AfterFunc": true, "NewTimer": true, "NewTicker": true,
+	},
+	"context": {"WithTimeout": true, "WithTimeoutCause": true, "WithDeadline": true, "WithDeadlineCause": true},
 }
 
-// real are files that may use package time's clock all the same, each with its reason.
-var real = map[string]string{
-	"dialer.go": "a context's time is package time's: its deadline is divided among addresses",
-}
-
-// Nothing but package clock reads package time's clock or sets its timers.
+// Nothing but package clock reads package time's clock or sets its timers, and a context has no
+// deadline of ours.
 func TestOneClock(t *testing.T) {
-	used := map[string]bool{}
-	seen := 0
+	seen := map[string]bool{}
 	fset := parseModule(t).Fset
 	for _, s := range sources(t) {
 		if !inside(s.Dir, timed) || inside(s.Dir, []string{"internal/tools"}) { // programs for the developer
 			continue
 		}
-		local := nameOf(s.AST, "time")
-		if local == "" {
-			continue
+		for pkg, forbidden := range calls {
+			local := nameOf(s.AST, pkg)
+			if local == "" {
+				continue
+			}
+			seen[pkg] = true
+			ast.Inspect(s.AST, func(n ast.Node) bool {
+				x, ok := n.(*ast.SelectorExpr)
+				if !ok || !forbidden[x.Sel.Name] {
+					return true
+				}
+				if p, ok := x.X.(*ast.Ident); ok && p.Name == local {
+					t.Errorf("%s:%d: %s.%s: take the time from a clock (package clock)", s.Path(), fset.Position(x.Pos()).Line, pkg, x.Sel.Name)
+				}
+				return true
+			})
 		}
-		seen++
-		file := s.Path()
-		ast.Inspect(s.AST, func(n ast.Node) bool {
-			x, ok := n.(*ast.SelectorExpr)
-			if !ok || !calls[x.Sel.Name] {
-				return true
-			}
-			if p, ok := x.X.(*ast.Ident); !ok || p.Name != local {
-				return true
-			}
-			if real[file] == "" {
-				t.Errorf("%s:%d: time.%s: take the time from a clock (package clock)", file, fset.Position(x.Pos()).Line, x.Sel.Name)
-			}
-			used[file] = true
-			return true
-		})
 	}
-	if seen == 0 {
-		t.Error("no file imports package time: is the root where it was?")
-	}
-	for file := range real {
-		if !used[file] {
-			t.Errorf("%s is an exception for nothing", file)
+	for pkg := range calls {
+		if !seen[pkg] {
+			t.Errorf("no file imports package %s: is the root where it was?", pkg)
 		}
 	}
 }

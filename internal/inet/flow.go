@@ -144,7 +144,6 @@ func (f *Flow) Accept() (*socket.Socket, error) {
 	if iss == 0 {
 		iss = t.isn(&k)
 	}
-	t.Stats.PassiveOpens++
 	e.conn.Accept(t.Host.Now(), t.params(e, iss), &f.syn)
 	t.update(e, 0)
 	return s, nil

@@ -170,7 +170,7 @@ func (s *Stack) sendOne(d *Datagram, path *ip.Path, data [][]byte, size int) err
 		p.SegmentSize = uint16(size)
 	}
 	(&wire.UDP{SrcPort: d.Src.Port(), DstPort: d.Dst.Port(), Len: uint16(udpHeader + n)}).Put(p.Prepend(udpHeader))
-	s.udp.Stats.Out++
+	s.udp.Stats.OutDatagrams++
 	return s.IP.Output(p, path, &ip.Out{
 		Src: d.Src.Addr(), Dst: d.Dst.Addr(), Proto: ip.ProtoUDP, Checksum: udpKind.sum,
 		TTL: d.TTL, TOS: d.TOS, DontFragment: d.DontFragment,

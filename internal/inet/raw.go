@@ -161,6 +161,9 @@ func (r *rawProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 		k.Payload = e.summed(payload, path)
 	}
 	taken(m)
+	if v6 := o.Proto == ip.ProtoICMPv6; n > 0 && !o.HeaderIncluded && (v6 || o.Proto == ip.ProtoICMP) {
+		e.stack.IP.ICMP.CountOut(v6, k.Front()[0])
+	}
 	return n, e.output(k, path, &o, &c, 0)
 }
 

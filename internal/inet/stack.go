@@ -171,6 +171,9 @@ func (s *Stack) path(dst, src netip.Addr, ifindex int) (*ip.Path, error) {
 		err = syscall.ENETUNREACH // what Linux says of a scope that is no interface
 	}
 	if err != nil {
+		if err == syscall.ENETUNREACH {
+			s.IP.Stats.OutNoRoutes++
+		}
 		return nil, err
 	}
 	if len(s.paths) >= maxPaths {

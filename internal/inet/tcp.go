@@ -32,20 +32,12 @@ type tcpProto struct {
 	ipOut        ip.Out      // scratch
 	start        tcp.Params  // scratch
 	spare        []*timeWait // for reuse
-	Stats        TCPStats
-}
-
-// TCPStats counts what the listings of netstat -s count.
-type TCPStats struct {
-	InSegs, OutSegs, InErrs, OutRsts                uint64
-	ActiveOpens, PassiveOpens                       uint64
-	ListenOverflows, ListenDrops, TimeWaitOverflows uint64
-	FlowDrops                                       uint64 // SYNs beyond what may wait for a handler
-	CookiesSent, CookiesReceived, CookiesFailed     uint64
+	Stats        tcp.Counters
 }
 
 func newTCP(s *Stack, cfg *tcp.Config) *tcpProto {
 	t := &tcpProto{Stack: s, cfg: cfg, listeners: make(map[uint16][]*tcpEndpoint), fastOpen: make(map[netip.Addr]tcp.FastOpen)}
+	cfg.Counters = &t.Stats
 	t.conns.init(s.prf.random(), s.prf.random())
 	t.ports.init(true)
 	t.options = NewOptions(t.telling(ipRows), t.telling(ip6Rows), deviceRows(s), streamGroups(), t.telling(tcpRows(t)))
@@ -548,6 +540,11 @@ func (t *tcpProto) Close(s *socket.Socket) {
 	case st == tcp.Closed || st == tcp.SynSent:
 		e.conn.Abort(now)
 	case s.Opt.Linger == 0:
+		if read, came := e.conn.Received(); read == came {
+			t.Stats.TCPAbortOnData++
+		} else {
+			t.Stats.TCPAbortOnClose++
+		}
 		e.conn.Abort(now)
 	default:
 		e.conn.Close(now)

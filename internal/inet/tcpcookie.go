@@ -52,6 +52,7 @@ func (t *tcpProto) cookie(k *tuple, irs uint32, count uint64, mss int) uint32 {
 // sendCookie answers a SYN with a cookie.
 func (t *tcpProto) sendCookie(l *tcpEndpoint, k *tuple, seg *tcp.Segment) {
 	defer seg.Data.Release()
+	t.Stats.TCPReqQFullDoCookies++
 	path, err := t.path(k.raddr, k.laddr, int(l.s.Opt.Device))
 	if err != nil {
 		return
@@ -96,7 +97,7 @@ func (t *tcpProto) sendCookie(l *tcpEndpoint, k *tuple, seg *tcp.Segment) {
 			t.out.Flags &^= wire.ECE
 		}
 		t.send(&t.out, k, path)
-		t.Stats.CookiesSent++
+		t.Stats.SyncookiesSent++
 	}
 	t.sign(c)
 	c.conn.Release()
@@ -118,7 +119,7 @@ func (t *tcpProto) takeCookie(l *tcpEndpoint, k *tuple, seg *tcp.Segment) bool {
 		count--
 	}
 	if t.cookie(k, irs, count, mss) != iss {
-		t.Stats.CookiesFailed++
+		t.Stats.SyncookiesFailed++
 		return false
 	}
 	if q.full() {
@@ -143,7 +144,7 @@ func (t *tcpProto) takeCookie(l *tcpEndpoint, k *tuple, seg *tcp.Segment) bool {
 			state.HasWScale, state.WScale = true, uint8(s)
 		}
 	}
-	t.Stats.CookiesReceived++
+	t.Stats.SyncookiesRecv++
 	c.conn.AcceptCookie(now, p, seg, &state)
 	t.update(c, c.conn.Segment(now, seg))
 	return true
@@ -160,13 +161,21 @@ func (t *tcpProto) fastOpenCookie(k *tuple) (b [8]byte) {
 // offerFastOpen says how a SYN's Fast Open option is answered.
 func (t *tcpProto) offerFastOpen(l *tcpEndpoint, k *tuple, seg *tcp.Segment) (f tcp.ServerFastOpen) {
 	q, o := l.listener, &seg.Options
+	if o.HasFastOpen && o.NCookie == 0 {
+		t.Stats.TCPFastOpenCookieReqd++
+	}
 	if l.fastOpenQueue == 0 || !o.HasFastOpen {
 		return f
 	}
 	good := t.fastOpenCookie(k)
-	if o.NCookie == uint8(len(good)) && string(o.Cookie[:o.NCookie]) == string(good[:]) && q.fast < int(l.fastOpenQueue) {
+	switch {
+	case q.fast >= int(l.fastOpenQueue):
+		t.Stats.TCPFastOpenListenOverflow++
+	case o.NCookie == uint8(len(good)) && string(o.Cookie[:o.NCookie]) == string(good[:]):
 		f.Data = true
 		return f
+	case o.NCookie > 0:
+		t.Stats.TCPFastOpenPassiveFail++
 	}
 	f.NCookie = uint8(copy(f.Cookie[:], good[:]))
 	return f

@@ -12,10 +12,20 @@ import (
 
 // Input implements ip.Transport: the way in of every segment.
 func (t *tcpProto) Input(p *packet.Packet, m *ip.Meta) bool {
+	if m.Broadcast || m.Dst.IsMulticast() {
+		p.Free() // not to a host alone: nothing of TCP's (Linux, tcp_v4_rcv)
+		return true
+	}
 	t.Stats.InSegs++
 	h, n, err := wire.ParseTCP(p.Front())
-	if err != nil || m.Broadcast || m.Dst.IsMulticast() || !p.Trusted && !tcpKind.sum.OK(p, m) {
+	if err != nil {
 		t.Stats.InErrs++
+		p.Free()
+		return true
+	}
+	if !p.Trusted && !tcpKind.sum.OK(p, m) {
+		t.Stats.InErrs++
+		t.Stats.InCsumErrors++
 		p.Free()
 		return true
 	}
@@ -55,6 +65,7 @@ func (t *tcpProto) Input(p *packet.Packet, m *ip.Meta) bool {
 // segment gives a connection its segment.
 func (t *tcpProto) segment(e *tcpEndpoint, m *ip.Meta, seg *tcp.Segment) {
 	if ttl := e.ip().minTTL; m.TTL < ttl {
+		t.Stats.TCPMinTTLDrop++
 		seg.Data.Release()
 		return
 	}
@@ -152,7 +163,10 @@ type timeWait struct {
 func (w *timeWait) tcpNode() {}
 
 // Expired implements timer.Owner.
-func (w *timeWait) Expired(*timer.Entry, time.Duration) { w.end() }
+func (w *timeWait) Expired(*timer.Entry, time.Duration) {
+	w.proto.Stats.TW++
+	w.end()
+}
 
 // end ends the state. The record may be reused at once.
 func (w *timeWait) end() {
@@ -188,7 +202,7 @@ func (t *tcpProto) toTimeWait(e *tcpEndpoint) {
 	}
 	state, ok := e.conn.TimeWait()
 	if !ok || t.timeWaits >= maxTimeWaits {
-		t.Stats.TimeWaitOverflows++
+		t.Stats.TCPTimeWaitOverflow++
 		t.closed(e)
 		return
 	}

@@ -227,7 +227,6 @@ func (t *tcpProto) arrived(l *tcpEndpoint, k *tuple, seg *tcp.Segment, iss uint3
 	}
 	p := t.childParams(l, c, iss)
 	p.ServerFastOpen = t.offerFastOpen(l, k, seg)
-	t.Stats.PassiveOpens++
 	c.conn.Accept(t.Host.Now(), p, seg)
 	if p.ServerFastOpen.Data {
 		// The program has the connection at once (RFC 7413, section 4.2.2).

@@ -24,8 +24,15 @@ type udpProto struct {
 	Stats   UDPStats
 }
 
-// UDPStats counts what the listings of netstat -s count.
-type UDPStats struct{ In, Out, NoPorts, InErrors, RcvbufErrors uint64 }
+// UDPStats is what UDP has counted of both families, by Linux's names in the Udp line of
+// /proc/net/snmp. usock.UDPStats has the same fields, and says what each is.
+type UDPStats struct {
+	InDatagrams, OutDatagrams uint64
+	NoPorts                   uint64
+	InErrors, InCsumErrors    uint64
+	RcvbufErrors              uint64
+	IgnoredMulti              uint64
+}
 
 // udpEndpoint is a UDP control block.
 type udpEndpoint struct {
@@ -403,7 +410,7 @@ func (u *udpProto) send(e *udpEndpoint, m *socket.Msg, path *ip.Path, port uint1
 	if err := e.output(p, path, o, c, port); err != nil {
 		return err
 	}
-	u.Stats.Out++
+	u.Stats.OutDatagrams++
 	return nil
 }
 
@@ -595,6 +602,7 @@ func (u *udpProto) Input(p *packet.Packet, m *ip.Meta) bool {
 		if u.Host.Tracing() {
 			u.tellStray(p, m, trace.BadChecksum)
 		}
+		u.Stats.InCsumErrors++
 		p.Free()
 		return true
 	}
@@ -625,10 +633,7 @@ func (u *udpProto) deliver(e *udpEndpoint, p *packet.Packet, m *ip.Meta, sport u
 		p.Free()
 		return
 	}
-	u.Stats.In++
-	if !e.accept(p, m, sport) {
-		u.Stats.RcvbufErrors++
-	}
+	e.accept(p, m, sport)
 }
 
 // lookup finds the socket that a datagram is for: the one whose peer the sender is
@@ -690,6 +695,7 @@ func (u *udpProto) inputGroup(p *packet.Packet, m *ip.Meta, h *wire.UDP) bool {
 		if u.Host.Tracing() {
 			u.tellStray(p, m, trace.NoSocket)
 		}
+		u.Stats.IgnoredMulti++
 		p.Free()
 		return true
 	}

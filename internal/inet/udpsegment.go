@@ -98,18 +98,18 @@ func copyPart(all *packet.Vec, off, n int) packet.View {
 }
 
 // accept queues a datagram, which begins with its header, or the several that p holds.
-func (e *udpEndpoint) accept(p *packet.Packet, m *ip.Meta, sport uint16) (queued bool) {
+func (e *udpEndpoint) accept(p *packet.Packet, m *ip.Meta, sport uint16) {
 	size := int(p.SegmentSize)
 	n := p.Len() - udpHeader
 	if size == 0 || n <= size || e.gro {
 		if n <= size {
 			p.SegmentSize = 0
 		}
-		return e.acceptOne(p, m, sport)
+		e.acceptOne(p, m, sport)
+		return
 	}
 	header := [udpHeader]byte(p.Front())
 	p.Consume(udpHeader)
-	queued = true
 	for off := 0; off < n; off += size {
 		k := packet.New()
 		part := min(size, n-off)
@@ -117,31 +117,38 @@ func (e *udpEndpoint) accept(p *packet.Packet, m *ip.Meta, sport uint16) (queued
 		copy(h, header[:])
 		binary.BigEndian.PutUint16(h[4:], uint16(udpHeader+part))
 		k.Payload.Append(copyPart(&p.Payload, off, part))
-		queued = e.acceptOne(k, m, sport) && queued
+		e.acceptOne(k, m, sport)
 	}
 	p.Free()
-	return queued
 }
 
-// acceptOne queues what passes the filter.
-func (e *udpEndpoint) acceptOne(p *packet.Packet, m *ip.Meta, sport uint16) bool {
+// acceptOne queues what passes the filter, and counts it.
+func (e *udpEndpoint) acceptOne(p *packet.Packet, m *ip.Meta, sport uint16) {
+	n := &e.stack.udp.Stats
 	if !e.keep(p, m, 0, udpHeader) {
+		n.InErrors++
 		e.drops++
 		if e.s.Host.Tracing() {
 			e.tellArrived(m, sport, p.Len()-udpHeader, trace.ByFilter)
 		}
 		p.Free()
-		return false
+		return
 	}
 	p.Consume(udpHeader)
-	n := p.Len()
+	size := p.Len()
 	if e.gro && p.SegmentSize == 0 && e.coalesce(p, m, sport) {
+		n.InDatagrams++
 		if e.s.Host.Tracing() {
-			e.tellArrived(m, sport, n, trace.NoReason)
+			e.tellArrived(m, sport, size, trace.NoReason)
 		}
-		return true
+		return
 	}
-	return e.push(p, m, sport)
+	if e.push(p, m, sport) {
+		n.InDatagrams++
+		return
+	}
+	n.InErrors++
+	n.RcvbufErrors++
 }
 
 // run is datagrams that were put together: the last of the queue.

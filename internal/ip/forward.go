@@ -20,12 +20,14 @@ func (l *Layer) forward4(i *Iface, p *packet.Packet, h *wire.IPv4, n int) {
 	}
 	first := h.FragmentOff == 0
 	if h.TTL <= 1 {
+		l.Stats.InHdrErrors++
 		l.sendError4(p, m, first, wire.ICMPv4TimeExceeded, wire.ICMPHopLimit, 0)
 		p.Free()
 		return
 	}
 	path, err := l.Route(h.Dst, netip.Addr{}, 0)
 	if err != nil || path.Iface.cfg.Loopback || path.Broadcast {
+		l.Stats.InNoRoutes++
 		l.sendError4(p, m, first, wire.ICMPv4Unreachable, wire.ICMPv4NetUnreachable, 0)
 		p.Free()
 		return
@@ -39,12 +41,13 @@ func (l *Layer) forward4(i *Iface, p *packet.Packet, h *wire.IPv4, n int) {
 	mtu := path.Iface.cfg.MTU
 	if n+p.Len() > mtu && p.SegmentSize == 0 {
 		if h.DontFragment {
+			l.Stats.FragFails++
 			l.sendError4(p, m, first, wire.ICMPv4Unreachable, wire.ICMPv4FragNeeded, uint32(mtu))
 			p.Free()
 			return
 		}
 		offload.Complete(p, n)
-		l.Stats.Forwarded++
+		l.Stats.ForwDatagrams++
 		l.fragment4(p, &path, h, mtu, &Out{})
 		return
 	}
@@ -52,7 +55,7 @@ func (l *Layer) forward4(i *Iface, p *packet.Packet, h *wire.IPv4, n int) {
 		offload.Complete(p, n)
 	}
 	h.Put(p.Prepend(n))
-	l.Stats.Forwarded++
+	l.Stats.ForwDatagrams++
 	path.Iface.transmit(p)
 }
 
@@ -75,12 +78,14 @@ func (l *Layer) forward6(i *Iface, p *packet.Packet, h *wire.IPv6) {
 		}
 	}
 	if h.HopLimit <= 1 {
+		l.Stats.InHdrErrors++
 		l.sendError6(p, m, wire.ICMPv6TimeExceeded, wire.ICMPHopLimit, 0)
 		p.Free()
 		return
 	}
 	path, err := l.Route(h.Dst, netip.Addr{}, 0)
 	if err != nil || path.Iface.cfg.Loopback {
+		l.Stats.InNoRoutes++
 		l.sendError6(p, m, wire.ICMPv6Unreachable, wire.ICMPv6NoRoute, 0)
 		p.Free()
 		return
@@ -98,6 +103,7 @@ func (l *Layer) forward6(i *Iface, p *packet.Packet, h *wire.IPv6) {
 	}
 	mtu := path.Iface.cfg.MTU
 	if wire.IPv6Len+p.Len() > mtu && p.SegmentSize == 0 {
+		l.Stats.FragFails++
 		l.sendError6(p, m, wire.ICMPv6PacketTooBig, 0, uint32(mtu))
 		p.Free()
 		return
@@ -106,13 +112,13 @@ func (l *Layer) forward6(i *Iface, p *packet.Packet, h *wire.IPv6) {
 		offload.Complete(p, wire.IPv6Len)
 	}
 	h.Put(p.Prepend(wire.IPv6Len))
-	l.Stats.Forwarded++
+	l.Stats.ForwDatagrams++
 	path.Iface.transmit(p)
 }
 
 // forwardSegments cuts a large segment for an interface that takes none.
 func (l *Layer) forwardSegments(p *packet.Packet, path *Path) {
-	l.Stats.Forwarded++
+	l.Stats.ForwDatagrams++
 	offload.Segment(p, path.Iface.transmit)
 }
 
@@ -121,7 +127,7 @@ func (l *Layer) mayForward(i *Iface, p *packet.Packet, dst netip.Addr) bool {
 	if l.cfg.Forwarding && !i.cfg.Loopback && !dst.IsLinkLocalUnicast() && !dst.IsLoopback() {
 		return true
 	}
-	l.Stats.NotLocal++
+	l.Stats.InAddrErrors++
 	i.stats.RxDropped++
 	p.Free()
 	return false

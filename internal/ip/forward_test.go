@@ -72,7 +72,7 @@ func TestForward(t *testing.T) {
 	if out := r.sent1(); len(out) != 1 || !bytes.Equal(out[0][20:], opts) || wire.ChecksumOf(out[0]) != 0 {
 		t.Errorf("%x", out)
 	}
-	if r.l.Stats.Forwarded != 5 {
+	if r.l.Stats.ForwDatagrams != 5 {
 		t.Errorf("%+v", r.l.Stats)
 	}
 }

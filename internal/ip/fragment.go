@@ -16,7 +16,7 @@ func (l *Layer) fragment4(p *packet.Packet, path *Path, h *wire.IPv4, mtu int, o
 	if wire.CheckIPv4Options(opts) >= 0 {
 		return syscall.EINVAL
 	}
-	l.Stats.Fragmented++
+	l.Stats.FragOKs++
 	for off, total := 0, p.Len(); off < total; {
 		hl := h.Len()
 		n := mtu - hl
@@ -32,6 +32,7 @@ func (l *Layer) fragment4(p *packet.Packet, path *Path, h *wire.IPv4, mtu int, o
 		h.MoreFragments = more || off+n < total
 		h.TotalLen = uint16(hl + n)
 		f := piece(p, off, n)
+		l.Stats.FragCreates++
 		h.Put(f.Prepend(hl))
 		if l.hear(f, path, h.Src, h.Dst, o) {
 			path.Iface.transmit(f)
@@ -55,13 +56,14 @@ func (l *Layer) fragment6(p *packet.Packet, path *Path, h *wire.IPv6, mtu int, o
 	}
 	fh := wire.FragmentHeader{ID: uint32(l.cfg.Rand()), Next: h.Next}
 	h.Next = wire.IPv6Fragment
-	l.Stats.Fragmented++
+	l.Stats.FragOKs++
 	for off, total := 0, p.Len(); off < total; off += room {
 		n := min(room, total-off)
 		fh.Off = uint16(off)
 		fh.More = off+n < total
 		h.PayloadLen = uint16(wire.IPv6FragmentLen + n)
 		f := piece(p, off, n)
+		l.Stats.FragCreates++
 		fh.Put(f.Prepend(wire.IPv6FragmentLen))
 		h.Put(f.Prepend(wire.IPv6Len))
 		if l.hear(f, path, h.Src, h.Dst, o) {

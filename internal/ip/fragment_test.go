@@ -201,7 +201,7 @@ func TestReassemblySizes(t *testing.T) {
 	b.arrive(frag4(1, 0, true, pattern(9)))       // not a multiple of 8
 	b.arrive(frag4(1, 65528, false, pattern(16))) // beyond 65535
 	b.arrive(frag4(1, 8, false, nil))
-	if b.l.Stats.Malformed != 3 || len(b.l.frags.all) != 0 || len(b.sent()) != 0 {
+	if b.l.Stats.InHdrErrors != 3 || len(b.l.frags.all) != 0 || len(b.sent()) != 0 {
 		t.Errorf("%+v", b.l.Stats)
 	}
 	problem := func(in []byte, pointer uint32) {

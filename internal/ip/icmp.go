@@ -11,15 +11,18 @@ import (
 
 // inputICMP4 takes over an ICMP message (RFC 1122, section 3.2.2).
 func (l *Layer) inputICMP4(p *packet.Packet, m *Meta) {
+	l.ICMP.InMsgs++
 	h, err := wire.ParseICMP(p.Front())
 	if err != nil {
-		l.malformed(m.Iface, p)
+		l.badICMP(m.Iface, p)
 		return
 	}
 	if !p.Trusted && sumOf(p, 0) != 0 {
-		l.badChecksum(m.Iface, p)
+		l.ICMP.InCsumErrors++
+		l.badICMP(m.Iface, p)
 		return
 	}
+	l.ICMP.countIn(false, h.Type)
 	switch {
 	case h.Type == wire.ICMPv4Echo:
 		// Not to everybody at once (Linux's icmp_echo_ignore_broadcasts).
@@ -42,19 +45,22 @@ func (l *Layer) inputICMP4(p *packet.Packet, m *Meta) {
 
 // inputICMP6 takes over an ICMPv6 message (RFC 4443).
 func (l *Layer) inputICMP6(p *packet.Packet, m *Meta) {
+	l.ICMP.InMsgs++
 	h, err := wire.ParseICMP(p.Front())
 	if err != nil {
-		l.malformed(m.Iface, p)
+		l.badICMP(m.Iface, p)
 		return
 	}
 	if !p.Trusted {
 		var c wire.Checksum
 		c.AddPseudo(m.Src, m.Dst, ProtoICMPv6, p.Len())
 		if sumOf(p, c.Partial()) != 0 {
-			l.badChecksum(m.Iface, p)
+			l.ICMP.InCsumErrors++
+			l.badICMP(m.Iface, p)
 			return
 		}
 	}
+	l.ICMP.countIn(true, h.Type)
 	switch {
 	case h.Type == wire.ICMPv6Echo:
 		l.asked(p, m, h, wire.ICMPv6EchoReply)
@@ -70,8 +76,9 @@ func (l *Layer) inputICMP6(p *packet.Packet, m *Meta) {
 	}
 }
 
-func (l *Layer) badChecksum(i *Iface, p *packet.Packet) {
-	l.Stats.BadChecksum++
+// badICMP drops a message that makes no sense.
+func (l *Layer) badICMP(i *Iface, p *packet.Packet) {
+	l.ICMP.InErrors++
 	i.stats.RxErrors++
 	p.Free()
 }
@@ -126,6 +133,7 @@ func (l *Layer) echo(p *packet.Packet, m *Meta, h wire.ICMP, reply uint8) {
 	if !m.V6 {
 		binary.BigEndian.PutUint16(b[2:], sumOf(p, 0))
 	}
+	l.ICMP.CountOut(m.V6, reply)
 	l.Output(p, &path, &o)
 }
 
@@ -189,10 +197,10 @@ func (l *Layer) sendError(p *packet.Packet, m *Meta, proto uint8, h wire.ICMP, r
 		return
 	}
 	if !path.Iface.cfg.Loopback && !l.limits.allow(m.Src, l.host.Now()) {
-		l.Stats.ICMPLimited++
+		l.ICMP.OutRateLimitHost++
 		return
 	}
-	l.Stats.ICMPOut++
+	l.ICMP.CountOut(m.V6, h.Type)
 	n := min(room, len(m.Header)+p.Len())
 	q := packet.NewBlock(n)
 	k := copy(q.Bytes()[:n], m.Header)

@@ -65,8 +65,8 @@ func TestEchoFromLink(t *testing.T) {
 	if n := len(b.sent()); n != 0 {
 		t.Errorf("%d answers", n)
 	}
-	if b.l.Stats.BadChecksum != 2 {
-		t.Errorf("%+v", b.l.Stats)
+	if b.l.ICMP.InCsumErrors != 2 || b.l.ICMP.InErrors != 2 {
+		t.Errorf("%+v", b.l.ICMP)
 	}
 }
 

@@ -10,11 +10,16 @@ import (
 // the quoted packet.
 func (l *Layer) error4(b []byte, m *Meta, h wire.ICMP) {
 	q, n, err := wire.ParseIPv4(b[wire.ICMPLen:])
-	if err != nil || q.FragmentOff != 0 || !l.speaksFor(q.Src) {
+	if err != nil {
+		l.ICMP.InErrors++
+		return
+	}
+	if q.FragmentOff != 0 || !l.speaksFor(q.Src) {
 		return
 	}
 	quote := b[wire.ICMPLen+n:]
 	if len(quote) < 8 {
+		l.ICMP.InErrors++
 		return
 	}
 	e := Error{
@@ -60,7 +65,11 @@ func plateau(n int) int {
 // the quoted packet.
 func (l *Layer) error6(b []byte, m *Meta, h wire.ICMP) {
 	q, err := wire.ParseIPv6(b[wire.ICMPLen:])
-	if err != nil || !l.speaksFor(q.Src) {
+	if err != nil {
+		l.ICMP.InErrors++
+		return
+	}
+	if !l.speaksFor(q.Src) {
 		return
 	}
 	quote := b[wire.ICMPLen+wire.IPv6Len:]
@@ -84,6 +93,7 @@ func (l *Layer) error6(b []byte, m *Meta, h wire.ICMP) {
 		proto, quote = f.Next, quote[wire.IPv6FragmentLen:]
 	}
 	if len(quote) < 8 {
+		l.ICMP.InErrors++
 		return
 	}
 	e := Error{

@@ -111,6 +111,7 @@ func (l *Layer) RemoveIface(i *Iface) {
 			l.looped[p] = nil
 		}
 	}
+	l.Stats.add(&i.stats)
 	l.ifaces[i.index-1] = nil
 	i.index = 0
 	if l.lo == i {

@@ -53,13 +53,20 @@ func (l *Layer) receive(i *Iface, p *packet.Packet, copied bool) {
 }
 
 func (l *Layer) malformed(i *Iface, p *packet.Packet) {
-	l.Stats.Malformed++
+	l.Stats.InHdrErrors++
+	i.stats.RxErrors++
+	p.Free()
+}
+
+// truncated drops a packet that is shorter than its header says.
+func (l *Layer) truncated(i *Iface, p *packet.Packet) {
+	l.Stats.InTruncatedPkts++
 	i.stats.RxErrors++
 	p.Free()
 }
 
 func (l *Layer) martian(i *Iface, p *packet.Packet) {
-	l.Stats.Martian++
+	l.Stats.InMartians++
 	i.stats.RxDropped++
 	p.Free()
 }
@@ -106,14 +113,17 @@ func (l *Layer) input4(i *Iface, p *packet.Packet, copied bool) {
 	}
 	b := p.Front()
 	h, n, err := wire.ParseIPv4(b)
-	if err != nil || int(h.TotalLen) > p.Len() {
+	if err != nil {
 		l.malformed(i, p)
 		return
 	}
 	if !p.Trusted && wire.ChecksumOf(b[:n]) != 0 {
-		l.Stats.BadChecksum++
-		i.stats.RxErrors++
-		p.Free()
+		l.Stats.InCsumErrors++
+		l.malformed(i, p)
+		return
+	}
+	if int(h.TotalLen) > p.Len() {
+		l.truncated(i, p)
 		return
 	}
 	if p.Len() > int(h.TotalLen) {
@@ -143,7 +153,7 @@ func (l *Layer) input4(i *Iface, p *packet.Packet, copied bool) {
 			return
 		}
 		if h.Dst.IsMulticast() && !i.hears(h.Dst, h.Src) {
-			l.Stats.NotLocal++
+			l.Stats.InAddrErrors++
 			i.stats.RxDropped++
 			p.Free()
 			return
@@ -186,7 +196,7 @@ func (l *Layer) checkOptions4(p *packet.Packet, m *Meta, h *wire.IPv4) bool {
 		n := h.Len()
 		l.keepHeader(p, n)
 		l.sendError4(p, m, h.FragmentOff == 0, wire.ICMPv4ParameterProblem, 0, uint32(wire.IPv4MinLen+at)<<24)
-		l.Stats.Malformed++
+		l.Stats.InHdrErrors++
 		p.Free()
 		return false
 	}
@@ -211,8 +221,12 @@ func (l *Layer) input6(i *Iface, p *packet.Packet, copied bool) {
 	}
 	h, err := wire.ParseIPv6(p.Front())
 	total := wire.IPv6Len + int(h.PayloadLen)
-	if err != nil || total > p.Len() {
+	if err != nil {
 		l.malformed(i, p)
+		return
+	}
+	if total > p.Len() {
+		l.truncated(i, p)
 		return
 	}
 	if p.Len() > total {
@@ -231,7 +245,7 @@ func (l *Layer) input6(i *Iface, p *packet.Packet, copied bool) {
 	case known:
 	case h.Dst.IsMulticast():
 		if !i.hears(h.Dst, h.Src) {
-			l.Stats.NotLocal++
+			l.Stats.InAddrErrors++
 			i.stats.RxDropped++
 			p.Free()
 			return
@@ -239,7 +253,7 @@ func (l *Layer) input6(i *Iface, p *packet.Packet, copied bool) {
 	case h.Dst.IsLinkLocalUnicast():
 		// Of this link, or of this host by way of the loopback interface.
 		if o := l.own[h.Dst]; o == nil || o.iface != i && !i.cfg.Loopback {
-			l.Stats.NotLocal++
+			l.Stats.InAddrErrors++
 			p.Free()
 			return
 		}
@@ -321,7 +335,7 @@ func isExtension(next uint8) bool {
 
 // fault6 answers and frees a packet whose extension headers cannot be accepted.
 func (l *Layer) fault6(p *packet.Packet, m *Meta, c *wire.IPv6Chain) {
-	l.Stats.Malformed++
+	l.Stats.InHdrErrors++
 	m.Iface.stats.RxErrors++
 	if c.Fault == wire.Complain || c.Fault == wire.ComplainHost && !m.Multicast() {
 		at := len(m.Header) + c.Pointer
@@ -362,13 +376,20 @@ func (l *Layer) deliver(p *packet.Packet, m *Meta) {
 	}
 	switch {
 	case m.Proto == ProtoICMP && !m.V6:
+		l.Stats.InDelivers++
 		l.inputICMP4(p, m)
 		return
 	case m.Proto == ProtoICMPv6 && m.V6:
+		l.Stats.InDelivers++
 		l.inputICMP6(p, m)
 		return
 	}
 	t := l.table.Transport[m.Proto]
+	if t != nil || tapped {
+		l.Stats.InDelivers++
+	} else {
+		l.Stats.InUnknownProtos++
+	}
 	if t != nil && t.Input(p, m) {
 		return
 	}
@@ -382,9 +403,6 @@ func (l *Layer) deliver(p *packet.Packet, m *Meta) {
 		l.sendError6(p, m, wire.ICMPv6ParameterProblem, wire.ICMPv6UnknownNext, uint32(l.nextAt(m)))
 	default:
 		l.sendError4(p, m, true, wire.ICMPv4Unreachable, wire.ICMPv4ProtoUnreachable, 0)
-	}
-	if t == nil {
-		l.Stats.NoProto++
 	}
 	p.Free()
 }

@@ -152,9 +152,9 @@ func TestInputMartians(t *testing.T) {
 		{"::1", hostB}, {peerB, "::1"}, {"ff02::1", hostB}, {peerB, "::"}, {hostB, hostB},
 		{"::ffff:10.0.0.2", hostB}, {peerB, "::ffff:10.0.0.1"}, {peerB, "ff01::1"}, {peerB, "ff00::1"},
 	} {
-		martians := b.l.Stats.Martian
+		martians := b.l.Stats.InMartians
 		b.arrive(packetBytes(c.src, c.dst, ProtoUDP, udpHeader(0), nil))
-		if len(b.udp.take()) != 0 || b.l.Stats.Martian != martians+1 || len(b.sent()) != 0 {
+		if len(b.udp.take()) != 0 || b.l.Stats.InMartians != martians+1 || len(b.sent()) != 0 {
 			t.Errorf("%v accepted", c)
 		}
 	}
@@ -173,9 +173,9 @@ func TestInputNotLocal(t *testing.T) {
 		{peerA, "10.0.0.77"}, {peerA, "8.8.8.8"}, {peerA, "224.5.6.7"}, {peerA, "10.0.1.255"},
 		{peerB, "2001:db8::77"}, {"fe80::2", "fe80::77"}, {peerB, "ff02::77"},
 	} {
-		n := b.l.Stats.NotLocal
+		n := b.l.Stats.InAddrErrors
 		b.arrive(packetBytes(c.src, c.dst, ProtoUDP, udpHeader(0), nil))
-		if len(b.udp.take()) != 0 || b.l.Stats.NotLocal != n+1 || len(b.sent()) != 0 {
+		if len(b.udp.take()) != 0 || b.l.Stats.InAddrErrors != n+1 || len(b.sent()) != 0 {
 			t.Errorf("%v: not dropped silently", c)
 		}
 	}
@@ -199,9 +199,9 @@ func TestInputMalformed(t *testing.T) {
 		"payload missing":    good6[:47],
 		"options":            packetBytes(peerA, hostA, ProtoUDP, udpHeader(0), func(h *wire.IPv4, _ *wire.IPv6) { h.Options = []byte{7, 1, 0, 0} }),
 	} {
-		n := b.l.Stats.Malformed
+		n := b.l.Stats.InHdrErrors + b.l.Stats.InTruncatedPkts
 		b.arrive(p)
-		if len(b.udp.take()) != 0 || b.l.Stats.Malformed != n+1 {
+		if len(b.udp.take()) != 0 || b.l.Stats.InHdrErrors+b.l.Stats.InTruncatedPkts != n+1 {
 			t.Errorf("%s: accepted", name)
 		}
 	}
@@ -211,11 +211,11 @@ func TestInputMalformed(t *testing.T) {
 		t.Errorf("%+v", h)
 	}
 	b.arrive(edit(good, 8, 9)) // header checksum
-	if len(b.udp.take()) != 0 || b.l.Stats.BadChecksum != 1 {
+	if len(b.udp.take()) != 0 || b.l.Stats.InCsumErrors != 1 {
 		t.Error("bad header checksum accepted")
 	}
 	b.arrive(packetBytes(peerA, hostA, ProtoUDP, udpHeader(0), func(h *wire.IPv4, _ *wire.IPv6) { h.Options = []byte{wire.IPv4OptLSRR, 7, 4, 1, 2, 3, 4, 0} }))
-	if len(b.udp.take()) != 0 || b.l.Stats.Martian != 1 {
+	if len(b.udp.take()) != 0 || b.l.Stats.InMartians != 1 {
 		t.Error("source route accepted")
 	}
 }
@@ -451,7 +451,7 @@ func TestAdmissionEnds(t *testing.T) {
 		}
 		b.do(func() { b.l.AddAddr(b.eth, prefix(c.src+"/32")) })
 		b.arrive(in)
-		if len(b.udp.take()) != 0 || b.l.Stats.Martian != 1 {
+		if len(b.udp.take()) != 0 || b.l.Stats.InMartians != 1 {
 			t.Error("accepted from this host's own address")
 		}
 		b.do(func() { b.l.RemoveAddr(b.eth, prefix(c.src+"/32")) })
@@ -459,7 +459,7 @@ func TestAdmissionEnds(t *testing.T) {
 		b.udp.one()
 		b.do(func() { b.l.RemoveAddr(b.eth, prefix(c.own)) })
 		b.arrive(in)
-		if len(b.udp.take()) != 0 || b.l.Stats.NotLocal != 1 {
+		if len(b.udp.take()) != 0 || b.l.Stats.InAddrErrors != 1 {
 			t.Error("accepted for an address that was removed")
 		}
 	}

@@ -189,7 +189,7 @@ func TestKernelUDP(t *testing.T) {
 	}
 	k.h.Enter()
 	defer k.h.Leave()
-	if s := k.l.Stats; s.ReasmOKs != 8 || s.Fragmented != 8 || s.ReasmFails != 0 || s.Malformed != 0 || s.BadChecksum != 0 {
+	if s := k.l.Stats; s.ReasmOKs != 8 || s.FragOKs != 8 || s.ReasmFails != 0 || s.InHdrErrors != 0 || s.InCsumErrors != 0 {
 		t.Errorf("%+v", s)
 	}
 }

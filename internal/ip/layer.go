@@ -66,25 +66,10 @@ type Config struct {
 
 const defaultHopLimit = 64
 
-// LayerStats counts what happened to packets that were neither delivered nor
-// forwarded, by reason.
-type LayerStats struct {
-	Malformed   uint64 // headers or lengths that make no sense, ICMP's included
-	BadChecksum uint64
-	Martian     uint64 // addresses that cannot be on the link
-	NotLocal    uint64 // for somebody else, and not forwarded
-	NoProto     uint64 // no transport for them
-	ReasmFails  uint64 // fragments given up: timeout, overlap, limits
-	ReasmOKs    uint64 // datagrams put together
-	Forwarded   uint64
-	Fragmented  uint64 // datagrams sent in fragments
-	ICMPOut     uint64 // error messages sent
-	ICMPLimited uint64 // error messages withheld by the rate limit
-}
-
 // Layer is the IP layer of one host. The host's lock guards all of it.
 type Layer struct {
 	Stats LayerStats
+	ICMP  ICMPStats
 
 	host  *host.Host
 	cfg   Config

@@ -58,6 +58,7 @@ func (l *Layer) Output(p *packet.Packet, path *Path, o *Out) error {
 		p.Free()
 		return syscall.ENETDOWN
 	}
+	l.Stats.OutRequests++
 	if o.HeaderIncluded {
 		return l.outputIncluded(p, path, o)
 	}
@@ -76,7 +77,7 @@ func (l *Layer) Output(p *packet.Packet, path *Path, o *Out) error {
 		}
 	}
 	if (src.IsLoopback() || dst.IsLoopback()) && !path.Iface.cfg.Loopback {
-		l.Stats.Martian++ // loopback addresses are not seen on a link
+		l.Stats.InMartians++ // loopback addresses are not seen on a link
 		p.Free()
 		return nil
 	}

@@ -136,7 +136,7 @@ func TestPipeBetweenHosts(t *testing.T) {
 				}
 			}
 			m.h.Enter()
-			if s := m.l.Stats; s.Malformed+s.BadChecksum+s.Martian+s.ReasmFails != 0 || mtu != 0 && s.ReasmOKs == 0 {
+			if s := m.l.Stats; s.InHdrErrors+s.InCsumErrors+s.InMartians+s.ReasmFails != 0 || mtu != 0 && s.ReasmOKs == 0 {
 				t.Errorf("%+v", s)
 			}
 			m.h.Leave()

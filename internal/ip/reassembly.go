@@ -149,6 +149,7 @@ func (r *reassembly) expire(now time.Duration) {
 	next := timer.Never
 	for _, q := range [...]*partialList{&r.v4, &r.v6} {
 		for x := q.first; x != nil && x.expires <= now; x = q.first {
+			r.layer.Stats.ReasmTimeout++
 			r.timeExceeded(x)
 			r.fail(x)
 		}
@@ -216,6 +217,7 @@ func (r *reassembly) input6(p *packet.Packet, m *Meta, f *wire.FragmentHeader, a
 // one that came twice is ignored.
 func (r *reassembly) insert(p *packet.Packet, m *Meta, k fragKey, off int, more bool, wait time.Duration) *packet.Packet {
 	defer p.Free()
+	r.layer.Stats.ReasmReqds++
 	x := r.all[k]
 	if x == nil {
 		x = &partial{
@@ -241,6 +243,9 @@ func (r *reassembly) insert(p *packet.Packet, m *Meta, k fragKey, off int, more 
 	}
 	if i > 0 && x.pieces[i-1].end() > off || i < len(x.pieces) && x.pieces[i].off < end ||
 		len(x.pieces) >= reasmPieces {
+		if len(x.pieces) < reasmPieces {
+			r.layer.Stats.ReasmOverlaps++
+		}
 		r.fail(x)
 		return nil
 	}

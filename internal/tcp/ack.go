@@ -185,6 +185,7 @@ func (r *receiver) ackExpired(t *tcb, now time.Duration) {
 		r.ack.ato = ackMin
 	}
 
+	t.count().DelayedACKs++
 	t.ackNow()
 }
 

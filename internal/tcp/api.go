@@ -64,6 +64,9 @@ type Config struct {
 	// Trace is where events go, whose maker is the connection; nil: nobody listens. It may change
 	// between calls of the core.
 	Trace *trace.Log
+
+	// Counters is where all connections count; never nil.
+	Counters *Counters
 }
 
 // Settings are what a host's owner chooses. They must not change once a connection uses them.
@@ -106,7 +109,9 @@ type Settings struct {
 }
 
 // DefaultConfig returns a Config with Linux's defaults.
-func DefaultConfig() *Config { return &Config{Settings: *DefaultSettings()} }
+func DefaultConfig() *Config {
+	return &Config{Settings: *DefaultSettings(), Counters: new(Counters)}
+}
 
 // DefaultSettings returns Linux's defaults.
 func DefaultSettings() *Settings {

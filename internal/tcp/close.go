@@ -74,6 +74,7 @@ func (c *Conn) Close(now time.Duration) {
 	case unread:
 		// Data that the program will not read is lost, and the peer must not believe it taken
 		// (RFC 1122 §4.2.2.13).
+		c.count().TCPAbortOnClose++
 		c.resetNow()
 		c.over()
 		return
@@ -103,6 +104,7 @@ func (c *Conn) orphanFinWait2(now time.Duration) {
 	d := c.cfg.FinTimeout
 	switch s := c.opt.Linger2; {
 	case s < 0:
+		c.count().TCPAbortOnLinger++
 		c.resetNow()
 		c.over()
 		return
@@ -163,6 +165,11 @@ type rst struct {
 
 // fail ends the connection with an error for the program.
 func (c *Conn) fail(err syscall.Errno) {
+	// What a listener has not handed out yet is no attempt of anybody's (Linux counts only those
+	// that a segment ends: endSynRcvd).
+	if c.state == SynSent || c.state == SynRcvd && !c.embryonic() {
+		c.count().AttemptFails++
+	}
 	c.err = err
 	c.over()
 	c.events |= wait.Err

@@ -254,6 +254,9 @@ func (c *Conn) free() {
 func (t *tcb) setState(s State) {
 	before := t.state
 	t.state = s
+	if s == Closed && (before == Established || before == CloseWait) {
+		t.count().EstabResets++
+	}
 	if t.cfg.Trace != nil {
 		t.tellState(before)
 	}

@@ -109,6 +109,7 @@ func TestTLPRepaired(t *testing.T) {
 	tc.want("P. 11001+1000 ack 1")
 	tc.recv(". 1 ack 12001")
 	tc.wantNoEvent("cwnd")
+	tc.wantCounts("RetransSegs 1 TCPLossProbes 1 TCPLossProbeRecovery 1")
 }
 
 // A DSACK says that the probe was needless (RFC 8985, section 7.4.2): no reduction.

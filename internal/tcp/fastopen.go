@@ -44,6 +44,8 @@ func (c *Conn) acceptFastOpen(now time.Duration, p *Params, syn *Segment) {
 	// The cookie proves the address: the server may answer before the handshake has ended (RFC
 	// 7413 §4.2.2).
 	c.flags |= serverFast
+	c.count().PassiveOpens++
+	c.count().TCPFastOpenPassive++
 	c.snd.wnd, c.snd.maxWnd = uint32(syn.Window), uint32(syn.Window)
 	c.snd.growSndBuf(&c.tcb, uint32(c.cfg.InitialCwnd))
 	c.snd.small = origin
@@ -144,6 +146,11 @@ func (c *Conn) ackedFastOpen(now time.Duration, ack uint64, s *Segment) {
 	// What the SYN-ACK does not cover is sent again at once, as ordinary data (RFC 7413
 	// §4.2.1).
 	fo.synAck = ack > origin+1
+	if ack == c.snd.nxt {
+		c.count().TCPFastOpenActive++
+	} else {
+		c.count().TCPFastOpenActiveFail++
+	}
 	c.stats.bytesAcked += ack - c.snd.una
 	c.snd.una = ack
 	c.snd.q.Drop(ack)

@@ -124,6 +124,9 @@ func (c *Conn) inSynSent(now time.Duration, s *Segment) {
 		tsBad := s.Options.HasTimestamp && s.Options.TSEcr != 0 && c.cfg.Timestamps &&
 			!c.snd.plausibleEcho(&c.tcb, now, s.Options.TSEcr)
 		if ack <= origin || ack > c.snd.nxt || tsBad {
+			if tsBad && ack > origin && ack <= c.snd.nxt {
+				c.count().PAWSActive++
+			}
 			if s.Flags&wire.RST == 0 {
 				c.resetWith(s.Ack)
 			}
@@ -224,17 +227,20 @@ func (c *Conn) established(now time.Duration) {
 	}
 }
 
+// embryonic reports whether a connection in SYN-RECEIVED is a listener's, and nobody else's yet.
+func (t *tcb) embryonic() bool { return t.flags&active == 0 && !t.fastOpened() }
+
 // inSynRcvd takes a segment in SYN-RECEIVED (RFC 9293 §3.10.7.4). An embryonic
 // connection of a listener ends with any RST or SYN in its window, as on Linux; one
 // that others know of already is guarded as RFC 5961 says.
 func (c *Conn) inSynRcvd(now time.Duration, s *Segment) {
 	seq := c.rcv.rcvOff(s.Seq)
-	embryonic := c.flags&active == 0 && !c.fastOpened()
+	embryonic := c.embryonic()
 
 	if s.Flags&wire.SYN != 0 && seq == origin && s.Flags&wire.RST == 0 {
 		if s.Flags&wire.ACK == 0 {
 			// The SYN again: our SYN-ACK was lost.
-			if c.rcv.oowAllowed(&c.tcb, now) {
+			if c.rcv.oowAllowed(&c.tcb, now, &c.count().TCPACKSkippedSynRecv) {
 				c.todo |= todoSYN
 				c.timer.rtx, c.timer.kind = now+c.rtt.timeout(), rtxRTO
 			}
@@ -255,7 +261,7 @@ func (c *Conn) inSynRcvd(now time.Duration, s *Segment) {
 	}
 
 	if !c.rcv.checkPAWS(&c.tcb, now, s) || !c.rcv.inWindow(seq, s) {
-		if s.Flags&wire.RST == 0 && c.rcv.oowAllowed(&c.tcb, now) {
+		if s.Flags&wire.RST == 0 && c.rcv.oowAllowed(&c.tcb, now, &c.count().TCPACKSkippedSynRecv) {
 			c.ackNow()
 		}
 		return
@@ -284,6 +290,7 @@ func (c *Conn) inSynRcvd(now time.Duration, s *Segment) {
 func (c *Conn) endSynRcvd(now time.Duration, seq uint64, s *Segment, embryonic bool) {
 	switch {
 	case embryonic:
+		c.count().AttemptFails++
 		c.fail(syscall.ECONNRESET)
 		if r, ok := ResetFor(s); ok {
 			c.setReset(&r)
@@ -314,6 +321,9 @@ func (c *Conn) completeSynRcvd(now time.Duration, seq, ack uint64, s *Segment) {
 	c.snd.wl1 = seq
 
 	c.todo &^= todoSYN
+	if c.embryonic() {
+		c.count().PassiveOpens++
+	}
 	c.established(now)
 	if c.snd.flight != nil && c.snd.nxt > c.snd.una {
 		// What a Fast Open server has sent runs its own timer now.
@@ -325,6 +335,10 @@ func (c *Conn) completeSynRcvd(now time.Duration, seq, ack uint64, s *Segment) {
 // deferAccept reports whether a bare ACK is to be ignored because data is waited
 // for (TCP_DEFER_ACCEPT), as long as the SYN-ACK has retransmissions left for it.
 func (c *Conn) deferAccept(s *Segment) bool {
-	return c.opt.DeferAccept > 0 && c.flags&active == 0 && s.Data.Len() == 0 &&
-		s.Flags&wire.FIN == 0 && c.snd.retrans < c.opt.DeferAccept
+	if c.opt.DeferAccept > 0 && c.flags&active == 0 && s.Data.Len() == 0 &&
+		s.Flags&wire.FIN == 0 && c.snd.retrans < c.opt.DeferAccept {
+		c.count().TCPDeferAcceptDrop++
+		return true
+	}
+	return false
 }

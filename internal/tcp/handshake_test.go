@@ -43,6 +43,7 @@ func TestHandshakePassive(t *testing.T) {
 	if tc.c.snd.wnd != 10<<7 {
 		t.Fatalf("window %d", tc.c.snd.wnd)
 	}
+	tc.wantCounts("PassiveOpens 1")
 }
 
 func TestSYNRetransmission(t *testing.T) {
@@ -59,6 +60,7 @@ func TestSYNRetransmission(t *testing.T) {
 	tc.silent(secs(1), "the connection has failed")
 	tc.wantState(Closed)
 	tc.wantErr(syscall.ETIMEDOUT)
+	tc.wantCounts("AttemptFails 1 RetransSegs 10 TCPTimeouts 11 TCPAbortOnTimeout 1 TCPSynRetrans 10")
 }
 
 func TestSYNACKRetransmission(t *testing.T) {
@@ -72,4 +74,5 @@ func TestSYNACKRetransmission(t *testing.T) {
 	}
 	tc.silent(secs(32), "the connection has failed")
 	tc.wantState(Closed)
+	tc.wantCounts("OutSegs 5 RetransSegs 5 TCPSynRetrans 5")
 }

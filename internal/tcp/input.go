@@ -73,6 +73,7 @@ func (c *Conn) inSynchronized(now time.Duration, s *Segment) {
 		// The peer has ended its direction: there is no more text (RFC 9293 §3.10.7.4).
 		// What repeats something is acknowledged again.
 		if s.Len() > 0 && seq < c.rcv.nxt {
+			c.count().DelayedACKLost++
 			c.rcv.duplicate(&c.tcb, seq, s)
 			c.ackNow()
 		}
@@ -83,6 +84,7 @@ func (c *Conn) inSynchronized(now time.Duration, s *Segment) {
 		if c.shut&orphan != 0 || c.shut&shutRead != 0 && c.state.finSent() {
 			if seq+uint64(s.Data.Len()) > c.rcv.nxt && s.Data.Len() > 0 {
 				// Data for a program that has gone (RFC 1122 §4.2.2.13).
+				c.count().TCPAbortOnData++
 				c.fail(syscall.ECONNRESET)
 				c.resetWith(s.Ack)
 				return
@@ -99,7 +101,8 @@ func (c *Conn) acceptable(now time.Duration, seq uint64, s *Segment) bool {
 		// A RST is let on: it may come from a host that has lost its clock, and its number is
 		// checked (RFC 7323 §5.3 R1).
 		if s.Flags&wire.RST == 0 {
-			c.rcv.answerOld(&c.tcb, now, seq, s)
+			c.count().PAWSEstab++
+			c.rcv.answerOld(&c.tcb, now, seq, s, &c.count().TCPACKSkippedPAWS)
 			return false
 		}
 	}
@@ -115,16 +118,16 @@ func (c *Conn) acceptable(now time.Duration, seq uint64, s *Segment) bool {
 
 		// A SYN gets a challenge wherever it is (RFC 5961 §4.2).
 		if s.Flags&wire.SYN != 0 {
-			c.rcv.challenge(&c.tcb, now)
+			c.challengeSYN(now)
 		} else {
-			c.rcv.answerOld(&c.tcb, now, seq, s)
+			c.rcv.answerOld(&c.tcb, now, seq, s, &c.count().TCPACKSkippedSeq)
 		}
 		return false
 	}
 
 	if s.Flags&(wire.RST|wire.SYN) != 0 {
 		if s.Flags&wire.RST == 0 {
-			c.rcv.challenge(&c.tcb, now) // RFC 5961 §4.2
+			c.challengeSYN(now)
 		} else if seq == c.rcv.nxt || c.rcv.atSACKEdge(&c.tcb, seq) {
 			c.inReset()
 		} else {
@@ -135,6 +138,15 @@ func (c *Conn) acceptable(now time.Duration, seq uint64, s *Segment) bool {
 
 	// Fifth check: without ACK the segment is dropped (RFC 9293 §3.10.7.4).
 	return s.Flags&wire.ACK != 0
+}
+
+// challengeSYN answers a SYN that comes to a synchronized connection (RFC 5961 §4.2).
+func (c *Conn) challengeSYN(now time.Duration) {
+	if c.state == Established {
+		c.count().InErrs++
+	}
+	c.count().TCPSYNChallenge++
+	c.rcv.challenge(&c.tcb, now)
 }
 
 // inReset takes a valid RST (RFC 9293 §3.10.7.4, second check).

@@ -277,6 +277,11 @@ func (s *sender) markLost(t *tcb, i uint32, why trace.Why) uint32 {
 	// Lost again: it is no longer in flight a second time.
 	if r.flags&segRetrans != 0 {
 		f.loss.retrans -= r.n
+
+		// A probe was no repair of a loss, and none is lost again with it.
+		if l := &f.loss; !l.tlpRetrans || l.tlpHigh != r.end() || r.sent > 2 {
+			t.count().TCPLostRetransmit++
+		}
 	}
 
 	r.flags = r.flags&^segRetrans | segLost

@@ -60,6 +60,7 @@ func TestMemoryOutOfOrder(t *testing.T) {
 	if got, limit := tc.held(), int(tc.c.rcv.bufSize)+64<<10+maxPieces*256; got > limit {
 		t.Fatalf("%d of memory, want at most %d", got, limit)
 	}
+	tc.wantCounts("TCPOFOQueue 30000")
 }
 
 // A peer that never acknowledges, and a program that writes byte by byte.

@@ -229,6 +229,7 @@ func TestProbeUp(t *testing.T) {
 		tc.recv(fmt.Sprintf(". 1 ack %d", tc.c.snd.nxt-origin))
 	}
 	tc.quiet = true
+	tc.wantCounts("RetransSegs 4 TCPLostRetransmit 2 TCPTimeouts 3 TCPLossProbes 1 TCPMTUPSuccess 6")
 }
 
 // Section 7.6.2: a probe that is lost is sent again in small segments, and is no sign
@@ -266,4 +267,5 @@ func TestProbeLost(t *testing.T) {
 		t.Fatalf("the size is still believed: %+v", tc.c.lazy.mtu)
 	}
 	tc.quiet = true
+	tc.wantCounts("RetransSegs 6 TCPLostRetransmit 2 TCPFastRetrans 2 TCPTimeouts 3 TCPLossProbes 1 TCPMTUPFail 1")
 }

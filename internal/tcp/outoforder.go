@@ -32,6 +32,7 @@ func (r *receiver) queueOutOfOrder(t *tcb, now time.Duration, s *Segment, seq ui
 	o := r.ooo
 	end := seq + uint64(s.Data.Len())
 	t.stats.oooPackets++
+	t.count().TCPOFOQueue++
 	added := 0
 	var dup span // what was held already
 	r.measureMSS(s.Data.Len(), s.Flags)
@@ -71,6 +72,9 @@ func (r *receiver) queueOutOfOrder(t *tcb, now time.Duration, s *Segment, seq ui
 
 	if t.flags&useSACK != 0 {
 		o.dsack = dup
+		if dup.end != 0 {
+			t.count().TCPDSACKOfoSent++
+		}
 	}
 	if end > seq && t.flags&useSACK != 0 {
 		o.noteSACK(seq, end)
@@ -168,6 +172,11 @@ func (r *receiver) duplicate(t *tcb, seq uint64, s *Segment) {
 	}
 
 	r.ooo.dsack = span{seq, end}
+	if seq < r.nxt {
+		t.count().TCPDSACKOldSent++
+	} else {
+		t.count().TCPDSACKOfoSent++
+	}
 }
 
 // putSACK puts the blocks into an acknowledgment: a DSACK first, then the ranges,

@@ -140,6 +140,7 @@ func (c *Conn) buildReset(now time.Duration, s *Segment) {
 	}
 
 	c.stats.segsOut++
+	c.count().OutRsts++
 	if c.cfg.Trace != nil {
 		c.tellSent(s)
 	}
@@ -191,6 +192,11 @@ func (c *Conn) buildSYN(now time.Duration, s *Segment) {
 	c.stats.segsOut++
 	if c.flags&synOnce != 0 {
 		c.stats.retransSegs++
+		c.count().RetransSegs++
+		c.count().TCPSynRetrans++
+		if passive {
+			c.count().OutSegs++ // of what is sent again Linux counts SYN-ACKs alone
+		}
 	}
 
 	c.synFastOpen(now, s)

@@ -107,6 +107,7 @@ func (r *receiver) trim(t *tcb, now time.Duration, s *Segment, seq uint64) (star
 	switch {
 	case end < r.nxt || end == r.nxt && !fin && n > 0 && seq < r.nxt:
 		// All of it is old.
+		t.count().DelayedACKLost++
 		r.duplicate(t, seq, s)
 		r.quickAck(now, quickCount)
 		t.ackNow()
@@ -171,16 +172,17 @@ func (r *receiver) pushDense(s *Segment) {
 
 // answerOld acknowledges a segment that is outside the window or old, at a
 // limited rate where it has no data, so that two peers cannot keep each other
-// busy.
-func (r *receiver) answerOld(t *tcb, now time.Duration, seq uint64, s *Segment) {
+// busy. skipped counts those that the rate leaves out.
+func (r *receiver) answerOld(t *tcb, now time.Duration, seq uint64, s *Segment, skipped *uint64) {
 	// Two ends that each take the other's segments for old would answer one another for ever
 	// (RFC 5961 §7).
 	if s.Data.Len() == 0 && s.Flags&(wire.SYN|wire.FIN) == 0 {
-		if !r.oowAllowed(t, now) {
+		if !r.oowAllowed(t, now, skipped) {
 			return
 		}
 	} else {
 		if seq < r.nxt {
+			t.count().DelayedACKLost++
 			r.duplicate(t, seq, s)
 			r.quickAck(now, quickCount)
 		}
@@ -189,9 +191,11 @@ func (r *receiver) answerOld(t *tcb, now time.Duration, seq uint64, s *Segment) 
 	t.ackNow()
 }
 
-// oowAllowed reports whether an answer to an invalid segment may be sent.
-func (r *receiver) oowAllowed(t *tcb, now time.Duration) bool {
+// oowAllowed reports whether an answer to an invalid segment may be sent, or else counts it
+// in skipped.
+func (r *receiver) oowAllowed(t *tcb, now time.Duration, skipped *uint64) bool {
 	if r.ack.oowAt != 0 && now-r.ack.oowAt < t.cfg.InvalidRateLimit {
+		*skipped++
 		return false
 	}
 
@@ -202,7 +206,8 @@ func (r *receiver) oowAllowed(t *tcb, now time.Duration) bool {
 
 // challenge sends a challenge ACK (RFC 5961).
 func (r *receiver) challenge(t *tcb, now time.Duration) {
-	if r.oowAllowed(t, now) {
+	if r.oowAllowed(t, now, &t.count().TCPACKSkippedChallenge) {
+		t.count().TCPChallengeACK++
 		t.ackNow()
 	}
 }

@@ -31,6 +31,14 @@ func (s *sender) advanceRecovery(t *tcb, now time.Duration, a *ackInfo) {
 		}
 	case cc.Recovery:
 		if s.tryUndo(t, now, a) {
+			switch {
+			case done:
+				t.count().TCPFullUndo++
+			case a.acked > 0 && s.delayedOnly(t):
+				t.count().TCPPartialUndo++
+			default:
+				t.count().TCPDSACKUndo++
+			}
 			s.endReduction(t, now)
 		} else if done && a.acked > 0 {
 			// A full acknowledgment (RFC 6582 §3.2 step 3).
@@ -45,8 +53,8 @@ func (s *sender) advanceRecovery(t *tcb, now time.Duration, a *ackInfo) {
 		}
 	}
 
-	if l.state == cc.Open && a.dsack {
-		s.tryUndo(t, now, a)
+	if l.state == cc.Open && a.dsack && s.tryUndo(t, now, a) {
+		t.count().TCPDSACKUndo++
 	}
 
 	// Then the way in.
@@ -91,6 +99,12 @@ func (s *sender) identifyLost(t *tcb, now time.Duration, a *ackInfo) {
 
 // enterRecovery begins fast recovery (RFC 6675 §5; RFC 6937).
 func (s *sender) enterRecovery(t *tcb, now time.Duration) {
+	if t.flags&useSACK != 0 {
+		t.count().TCPSackRecovery++
+	} else {
+		t.count().TCPRenoRecovery++
+	}
+
 	s.beginReduction(t, now, cc.Recovery, cc.ByLoss)
 	s.startUndo()
 }
@@ -279,6 +293,10 @@ func (s *sender) onTimeout(t *tcb, now time.Duration) {
 	// no SACK counts any more.
 	reneged := b.n > 0 && b.at(0).flags&segSacked != 0
 
+	if reneged {
+		t.count().TCPSACKReneging++
+	}
+
 	if l.state <= cc.CWR || l.state == cc.Loss && s.una >= l.high || !l.undo {
 		s.startUndo()
 	}
@@ -330,6 +348,7 @@ func (s *sender) onTimeout(t *tcb, now time.Duration) {
 func (s *sender) inLoss(t *tcb, now time.Duration, a *ackInfo) bool {
 	l := &s.flight.loss
 	if a.acked > 0 && s.tryUndo(t, now, a) || s.undoByFRTO(t, now, a) {
+		t.count().TCPLossUndo++
 		s.endReduction(t, now)
 		return false
 	}
@@ -365,6 +384,7 @@ func (s *sender) undoByFRTO(t *tcb, now time.Duration, a *ackInfo) bool {
 	if !s.flight.loss.frto || !a.origAcked {
 		return false
 	}
+	t.count().TCPSpuriousRTOs++
 	s.undoReduction(t, now)
 	return true
 }

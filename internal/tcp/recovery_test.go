@@ -108,6 +108,7 @@ func TestFRTOSpurious(t *testing.T) {
 		t.Fatalf("%d bytes still marked", n)
 	}
 	tc.quiet = true
+	tc.wantCounts("RetransSegs 2 TCPLossUndo 1 TCPTimeouts 1 TCPSpuriousRTOs 1 TCPLossProbes 1")
 }
 
 // The timeout was right: duplicates follow the new data.
@@ -127,6 +128,7 @@ func TestFRTOGenuine(t *testing.T) {
 	tc.wantLossState(cc.Loss)
 	tc.want(". 1001+1000 ack 1")
 	tc.quiet = true
+	tc.wantCounts("RetransSegs 3 TCPSlowStartRetrans 1 TCPTimeouts 1 TCPLossProbes 1")
 }
 
 // Without new data F-RTO ends and the rest is sent again (step 2b).
@@ -167,6 +169,7 @@ func TestEifelTimeout(t *testing.T) {
 		t.Fatalf("cwnd %d, was %d", tc.c.snd.cwnd(), w)
 	}
 	tc.quiet = true
+	tc.wantCounts("RetransSegs 2 TCPLossUndo 1 TCPTimeouts 1 TCPLossProbes 1")
 }
 
 func TestEifelRecovery(t *testing.T) {
@@ -188,6 +191,7 @@ func TestEifelRecovery(t *testing.T) {
 		t.Fatalf("cwnd %d, was %d", tc.c.snd.cwnd(), w)
 	}
 	tc.quiet = true
+	tc.wantCounts("RetransSegs 1 TCPSackRecovery 1 TCPPartialUndo 1 TCPFastRetrans 1")
 }
 
 // RFC 3708: a DSACK for all that was sent again undoes the reduction.
@@ -205,6 +209,7 @@ func TestDSACKUndo(t *testing.T) {
 	}
 	tc.recv(". 1 ack 10001")
 	tc.wantIdle("all is acknowledged")
+	tc.wantCounts("RetransSegs 1 TCPSackRecovery 1 TCPDSACKUndo 1 TCPFastRetrans 1 TCPDSACKRecv 1 TCPDSACKRecvSegs 1")
 }
 
 // A DSACK after recovery has ended undoes as well.
@@ -221,6 +226,7 @@ func TestDSACKUndoLate(t *testing.T) {
 		t.Fatalf("cwnd %d, was %d", tc.c.snd.cwnd(), w)
 	}
 	tc.quiet = true
+	tc.wantCounts("RetransSegs 1 TCPSackRecovery 1 TCPFullUndo 1 TCPFastRetrans 1 TCPDSACKRecv 1 TCPDSACKRecvSegs 1")
 }
 
 // One of two is answered: no undo.

@@ -3,6 +3,7 @@ package tcp
 import (
 	"time"
 
+	"usock/cc"
 	"usock/internal/wire"
 )
 
@@ -44,6 +45,15 @@ func (s *sender) buildRetransmission(t *tcb, now time.Duration, seg *Segment, sa
 		mss = uint32(min(uint64(mss), edge-start))
 	case start > s.una:
 		return false, true
+	}
+
+	// The one of the timer is in TCPTimeouts.
+	switch {
+	case t.todo&todoRtx != 0:
+	case l.state == cc.Loss:
+		t.count().TCPSlowStartRetrans++
+	default:
+		t.count().TCPFastRetrans++
 	}
 
 	s.retransmit(t, now, seg, i, mss)
@@ -120,6 +130,7 @@ func (s *sender) retransmit(t *tcb, now time.Duration, seg *Segment, i, mss uint
 	}
 
 	t.stats.retransSegs++
+	t.count().RetransSegs++
 	t.stats.retransBytes += uint64(data)
 	t.stats.bytesSent += uint64(data)
 	t.stats.dataOut++

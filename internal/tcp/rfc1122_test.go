@@ -38,6 +38,7 @@ func TestDelayedACK(t *testing.T) {
 	n := lazy(tc)
 	tc.recv(fmt.Sprintf(". %d+100 ack 1", n))
 	tc.wantAfter(msec(40), fmt.Sprintf(". 1 ack %d", n+100))
+	tc.wantCounts("DelayedACKs 1")
 }
 
 func TestACKEverySecondSegment(t *testing.T) {
@@ -137,6 +138,7 @@ func TestACKOutOfOrderAtOnce(t *testing.T) {
 	tc.want(fmt.Sprintf(". 1 ack %d", n))
 	tc.recv(fmt.Sprintf(". %d+1000 ack 1", n))
 	tc.want(fmt.Sprintf(". 1 ack %d", n+3000))
+	tc.wantCounts("TCPOFOQueue 2")
 }
 
 // RFC 1122, section 4.2.3.4: Nagle.
@@ -255,6 +257,7 @@ func TestZeroWindowProbe(t *testing.T) {
 	}
 	tc.recv(". 1 ack 1001 win 5000")
 	tc.want("P. 1001+1000 ack 1")
+	tc.wantCounts("TCPWinProbe 5")
 }
 
 // A peer that keeps answering probes keeps the connection for ever; one that does
@@ -434,6 +437,7 @@ func TestKeepAlive(t *testing.T) {
 	tc.wantAfter(secs(3), "R. 1 ack 1")
 	tc.wantState(Closed)
 	tc.wantErr(syscall.ETIMEDOUT)
+	tc.wantCounts("EstabResets 1 OutRsts 1 TCPAbortOnTimeout 1 TCPKeepAlive 5")
 }
 
 func TestKeepAliveOff(t *testing.T) {

@@ -86,31 +86,31 @@ func TestSACKFIN(t *testing.T) {
 // RFC 2883: duplicates are told first.
 func TestDSACK(t *testing.T) {
 	for _, c := range []struct {
-		name  string
-		steps [][2]string
+		name, counts string
+		steps        [][2]string
 	}{
-		{"full segment below the acknowledgment (section 4.1)", [][2]string{
+		{"full segment below the acknowledgment (section 4.1)", "DelayedACKLost 1 TCPDSACKOldSent 1", [][2]string{
 			{". 1+500 ack 1", ". 1 ack 501"},
 			{". 501+500 ack 1", ". 1 ack 1001"},
 			{". 1+500 ack 1", ". 1 ack 1001 <sack 1-501>"},
 			{". 1001+500 ack 1", ". 1 ack 1501"},
 		}},
-		{"full segment above, in a block (section 4.1.2)", [][2]string{
+		{"full segment above, in a block (section 4.1.2)", "TCPDSACKOfoSent 1 TCPOFOQueue 2", [][2]string{
 			{". 501+500 ack 1", ". 1 ack 1 <sack 501-1001>"},
 			{". 501+500 ack 1", ". 1 ack 1 <sack 501-1001,sack 501-1001>"},
 			{". 1+500 ack 1", ". 1 ack 1001"},
 		}},
-		{"partial segment (section 4.2.1)", [][2]string{
+		{"partial segment (section 4.2.1)", "TCPDSACKOldSent 1", [][2]string{
 			{". 1+500 ack 1", ". 1 ack 501"},
 			{". 251+500 ack 1", ". 1 ack 751 <sack 251-501>"},
 		}},
-		{"partial segment above, in a block (section 4.2.3)", [][2]string{
+		{"partial segment above, in a block (section 4.2.3)", "TCPDSACKOldSent 1 TCPDSACKOfoSent 1 TCPOFOQueue 2", [][2]string{
 			{". 5001+1000 ack 1", ". 1 ack 1 <sack 5001-6001>"},
 			{". 5501+1000 ack 1", ". 1 ack 1 <sack 5501-6001,sack 5001-6501>"},
 			{". 1+3000 ack 1", ". 1 ack 3001 <sack 5001-6501>"},
 			{". 501+5000 ack 1", ". 1 ack 6501 <sack 501-3001>"},
 		}},
-		{"told once", [][2]string{
+		{"told once", "DelayedACKLost 1 TCPDSACKOldSent 1 TCPOFOQueue 1", [][2]string{
 			{". 1+500 ack 1", ". 1 ack 501"},
 			{". 1+500 ack 1", ". 1 ack 501 <sack 1-501>"},
 			{". 1001+500 ack 1", ". 1 ack 501 <sack 1001-1501>"},
@@ -123,6 +123,7 @@ func TestDSACK(t *testing.T) {
 				tc.recv(s[0])
 				tc.want(s[1])
 			}
+			tc.wantCounts(c.counts)
 		})
 	}
 }
@@ -171,6 +172,7 @@ func TestFastRetransmit(t *testing.T) {
 		t.Fatalf("cwnd %d", w)
 	}
 	tc.wantIdle("all is acknowledged")
+	tc.wantCounts("RetransSegs 1 TCPSackRecovery 1 TCPFastRetrans 1")
 }
 
 // All holes that a later SACK shows are sent, in order, as the window allows.
@@ -205,6 +207,7 @@ func TestLostRetransmission(t *testing.T) {
 	tc.recv(fmt.Sprintf(". 1 ack 1 <sack 1001-%d>", n))
 	tc.want(". 1+1000 ack 1")
 	tc.quiet = true
+	tc.wantCounts("RetransSegs 2 TCPSackRecovery 1 TCPLostRetransmit 1 TCPFastRetrans 2")
 }
 
 // Blocks that make no sense are ignored: they must not mark anything (RFC 2018,
@@ -257,6 +260,7 @@ func TestReneging(t *testing.T) {
 	tc.recv(". 1 ack 2001")
 	tc.want("P. 2001+1000 ack 1")
 	tc.recv(". 1 ack 3001")
+	tc.wantCounts("RetransSegs 2 TCPSACKReneging 1 TCPSACKReorder 1 TCPSlowStartRetrans 1 TCPTimeouts 1")
 }
 
 // RFC 3042: each of the first two SACKs lets a new segment go.
@@ -311,6 +315,7 @@ func TestNewReno(t *testing.T) {
 		t.Fatalf("state %d", st)
 	}
 	tc.wantIdle("all is acknowledged")
+	tc.wantCounts("RetransSegs 2 TCPRenoRecovery 1 TCPFastRetrans 2")
 }
 
 // Two duplicates are not enough (RFC 5681, section 3.2).

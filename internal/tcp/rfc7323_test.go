@@ -148,6 +148,7 @@ func TestPAWS(t *testing.T) {
 	tc.want(". 1 ack 21 <ts 100000:150000>")
 	tc.recv(fmt.Sprintf("P. 21+10 ack 1 <ts %d:100000>", uint32(150000+1<<31-1)))
 	tc.want(fmt.Sprintf(". 1 ack 31 <ts 100000:%d>", uint32(150000+1<<31-1)))
+	tc.wantCounts("PAWSEstab 2")
 }
 
 // The clock wraps (section 5.4).
@@ -216,6 +217,7 @@ func TestSYNACKEcho(t *testing.T) {
 	tc.recv("S. 0 ack 1 <mss 1460,ts 5:100000>")
 	tc.want(". 1 ack 1 <ts 100000:5>")
 	tc.wantState(Established)
+	tc.wantCounts("OutRsts 1 PAWSActive 1")
 }
 
 // The MSS leaves room for the option (RFC 6691, section 2).

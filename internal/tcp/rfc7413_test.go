@@ -42,6 +42,7 @@ func TestFastOpenData(t *testing.T) {
 	}
 	tc.write(10)
 	tc.want("P. 101+10 ack 1")
+	tc.wantCounts("TCPFastOpenActive 1")
 }
 
 // The server took nothing: the data is sent again at once.
@@ -56,6 +57,7 @@ func TestFastOpenDataRefused(t *testing.T) {
 	tc.want("P. 1+100 ack 1")
 	tc.recv(". 1 ack 101")
 	tc.wantIdle("all is acknowledged")
+	tc.wantCounts("TCPFastOpenActiveFail 1")
 }
 
 // The server took a part.
@@ -114,6 +116,7 @@ func TestFastOpenServer(t *testing.T) {
 	tc.recv(". 101 ack 51")
 	tc.wantState(Established)
 	tc.wantIdle("all is acknowledged")
+	tc.wantCounts("PassiveOpens 1 TCPFastOpenPassive 1")
 }
 
 // The SYN-ACK is sent again, and the data after it.

@@ -22,6 +22,7 @@ func TestTLP(t *testing.T) {
 	// One probe only; the timeout is next, counted from the probe (section 7.3).
 	tc.wantAfter(msec(250), ". 1+1000 ack 1")
 	tc.quiet = true
+	tc.wantCounts("RetransSegs 2 TCPTimeouts 1 TCPLossProbes 1")
 }
 
 // A single segment in flight may wait for a delayed acknowledgment: the probe comes
@@ -53,6 +54,7 @@ func TestTLPNewData(t *testing.T) {
 	}
 	tc.wantAfter(msec(102), "P. 10001+1000 ack 1")
 	tc.quiet = true
+	tc.wantCounts("TCPLossProbes 1")
 }
 
 // A probe is one segment, also on a link that cuts large ones: it may exceed the congestion window
@@ -167,6 +169,7 @@ func TestReorderingSeen(t *testing.T) {
 	tc.wantIdle("it may be reordering again")
 	tc.wantAfter(msec(25+2), ". 2001+1000 ack 1")
 	tc.quiet = true
+	tc.wantCounts("RetransSegs 1 TCPSackRecovery 1 TCPSACKReorder 1 TCPFastRetrans 1")
 }
 
 // Linux's metric: how far, in segments, reordering reached.

@@ -105,6 +105,7 @@ func TestSimultaneousOpenRefused(t *testing.T) {
 	tc.wantState(Closed)
 	tc.wantErr(syscall.ECONNREFUSED)
 	tc.wantIdle("a RST is not answered")
+	tc.wantCounts("AttemptFails 1")
 }
 
 // Section 3.10.7.4, SYN-RECEIVED; RST and SYN in the window as Linux 6.18 was seen to
@@ -450,6 +451,7 @@ func TestCloseWithUnreadData(t *testing.T) {
 	tc.close()
 	tc.want("R. 1 ack 11")
 	tc.wantState(Closed)
+	tc.wantCounts("EstabResets 1 OutRsts 1 TCPAbortOnClose 1")
 }
 
 // RFC 1122, section 4.2.2.13: data for a program that is gone resets.
@@ -461,6 +463,7 @@ func TestDataAfterClose(t *testing.T) {
 	tc.recv("P. 1+10 ack 2")
 	tc.want("R 2")
 	tc.wantState(Closed)
+	tc.wantCounts("OutRsts 1 TCPAbortOnData 1")
 }
 
 // An orphan in FIN-WAIT-2 ends after Config.FinTimeout (Linux).
@@ -498,6 +501,7 @@ func TestLinger2(t *testing.T) {
 	tc.recv(". 1 ack 2")
 	tc.want("R. 2 ack 1")
 	tc.wantState(Closed)
+	tc.wantCounts("OutRsts 1 TCPAbortOnLinger 1")
 }
 
 // A FIN-WAIT-2 whose program still holds it waits for ever.

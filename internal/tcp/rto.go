@@ -76,6 +76,9 @@ func (c *Conn) retransmitExpired(now time.Duration) {
 		return
 	}
 
+	if !(c.state == SynRcvd && c.embryonic()) {
+		c.count().TCPTimeouts++
+	}
 	if c.gaveUp(now) {
 		return
 	}
@@ -211,6 +214,9 @@ func (c *Conn) timedOut() {
 	// What a router has said explains the silence better (RFC 9293 §3.9.2.2: soft errors).
 	if c.lazy != nil && c.lazy.softErr != 0 {
 		err = c.lazy.softErr
+	}
+	if !(c.state == SynRcvd && c.embryonic()) {
+		c.count().TCPAbortOnTimeout++
 	}
 	c.fail(err)
 }

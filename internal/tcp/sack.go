@@ -40,6 +40,11 @@ func (s *sender) takeSACK(t *tcb, now time.Duration, ack uint64, o *wire.TCPOpti
 	first := 0
 
 	if sp, ok := s.sackSpan(blocks[0]); ok && s.isDSACK(sp, ack, blocks) {
+		if sp.end <= ack {
+			t.count().TCPDSACKRecv++
+		} else {
+			t.count().TCPDSACKOfoRecv++
+		}
 		s.takeDSACK(t, now, sp, a)
 
 		// What is a duplicate is no news about the scoreboard.
@@ -96,6 +101,7 @@ func (s *sender) takeDSACK(t *tcb, now time.Duration, sp span, a *ackInfo) {
 	segs := uint32((sp.end - sp.start + mss - 1) / mss)
 	a.dsack = true
 	t.stats.dsackDups += segs
+	t.count().TCPDSACKRecvSegs += uint64(segs)
 
 	// A DSACK of the probe is no sign of reordering: it was sent on suspicion (RFC 8985 §7.4).
 	if l.tlpRetrans && sp.end == l.tlpHigh {

@@ -155,6 +155,7 @@ func TestOldACK(t *testing.T) {
 	if tc.c.Buffered() != 10 {
 		t.Fatalf("%d bytes", tc.c.Buffered())
 	}
+	tc.wantCounts("TCPChallengeACK 1")
 }
 
 // A SYN cookie's acknowledgment makes the connection (RFC 4987, section 3.6).
@@ -199,6 +200,7 @@ func TestDeferAccept(t *testing.T) {
 	tc.recv("P. 1+10 ack 1")
 	tc.wantState(Established)
 	tc.want(". 1 ack 11")
+	tc.wantCounts("PassiveOpens 1 OutSegs 1 RetransSegs 1 TCPDeferAcceptDrop 1 TCPSynRetrans 1")
 }
 
 const sizeofConn = unsafe.Sizeof(Conn{})

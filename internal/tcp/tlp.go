@@ -66,6 +66,7 @@ func (s *sender) ackTLP(t *tcb, now time.Duration, ack uint64, a *ackInfo) {
 		l.tlpHigh = 0
 	case ack > l.tlpHigh:
 		// The probe repaired a loss: the window is reduced for it.
+		t.count().TCPLossProbeRecovery++
 		l.tlpHigh = 0
 		f := s.flight
 		if l.state == cc.Open {
@@ -105,5 +106,6 @@ func (s *sender) buildTLP(t *tcb, now time.Duration, seg *Segment, sackLen uint3
 		t.cfg.Trace.Note(trace.ByProbe, b.at(i).sent)
 	}
 	l.tlpHigh, l.tlpRetrans = s.nxt, true
+	t.count().TCPLossProbes++
 	return true
 }

@@ -1,0 +1,123 @@
+package ip
+
+import (
+	"usock/internal/wire"
+)
+
+// LayerStats is what the layer has counted of both families, by Linux's names in the Ip line of
+// /proc/net/snmp and the IpExt line of /proc/net/netstat. usock.IPStats has the same fields,
+// and says what each is. What interfaces count stands there only for those that are gone.
+type LayerStats struct {
+	InReceives, InOctets     uint64
+	InHdrErrors              uint64
+	InTruncatedPkts          uint64
+	InCsumErrors             uint64
+	InMartians               uint64
+	InAddrErrors             uint64
+	InNoRoutes               uint64
+	InUnknownProtos          uint64
+	InDelivers               uint64
+	ForwDatagrams            uint64
+	OutRequests, OutNoRoutes uint64
+	OutTransmits, OutOctets  uint64
+
+	ReasmReqds, ReasmOKs, ReasmFails uint64
+	ReasmTimeout, ReasmOverlaps      uint64
+	FragOKs, FragFails, FragCreates  uint64
+}
+
+// ICMPStats is what the layer has counted of ICMP and ICMPv6, by Linux's names in the lines Icmp
+// of /proc/net/snmp and Icmp6 of /proc/net/snmp6.
+type ICMPStats struct {
+	InMsgs, InErrors, InCsumErrors            uint64
+	InDestUnreachs, InPktTooBigs, InTimeExcds uint64
+	InParmProbs, InRedirects                  uint64
+	InEchos, InEchoReps                       uint64
+
+	OutMsgs                                      uint64
+	OutDestUnreachs, OutPktTooBigs, OutTimeExcds uint64
+	OutParmProbs                                 uint64
+	OutEchos, OutEchoReps                        uint64
+	OutRateLimitHost                             uint64
+}
+
+// Counters returns what the layer has counted, with what its interfaces have carried.
+func (l *Layer) Counters() LayerStats {
+	out := l.Stats
+	for _, i := range l.ifaces {
+		if i != nil {
+			out.add(&i.stats)
+		}
+	}
+	return out
+}
+
+func (s *LayerStats) add(i *IfaceStats) {
+	s.InReceives += i.RxPackets
+	s.InOctets += i.RxBytes
+	s.OutTransmits += i.TxPackets
+	s.OutOctets += i.TxBytes
+}
+
+// countIn counts a message that has come, by its type.
+func (s *ICMPStats) countIn(v6 bool, typ uint8) {
+	if n := s.in(v6, typ); n != nil {
+		*n++
+	}
+}
+
+func (s *ICMPStats) in(v6 bool, typ uint8) *uint64 {
+	if v6 {
+		switch typ {
+		case wire.ICMPv6Unreachable:
+			return &s.InDestUnreachs
+		case wire.ICMPv6PacketTooBig:
+			return &s.InPktTooBigs
+		case wire.ICMPv6TimeExceeded:
+			return &s.InTimeExcds
+		case wire.ICMPv6ParameterProblem:
+			return &s.InParmProbs
+		case wire.ICMPv6Redirect:
+			return &s.InRedirects
+		case wire.ICMPv6Echo:
+			return &s.InEchos
+		case wire.ICMPv6EchoReply:
+			return &s.InEchoReps
+		}
+		return nil
+	}
+	switch typ {
+	case wire.ICMPv4Unreachable:
+		return &s.InDestUnreachs
+	case wire.ICMPv4TimeExceeded:
+		return &s.InTimeExcds
+	case wire.ICMPv4ParameterProblem:
+		return &s.InParmProbs
+	case wire.ICMPv4Redirect:
+		return &s.InRedirects
+	case wire.ICMPv4Echo:
+		return &s.InEchos
+	case wire.ICMPv4EchoReply:
+		return &s.InEchoReps
+	}
+	return nil
+}
+
+// CountOut counts a message that leaves, by its type.
+func (s *ICMPStats) CountOut(v6 bool, typ uint8) {
+	s.OutMsgs++
+	switch {
+	case v6 && typ == wire.ICMPv6Unreachable, !v6 && typ == wire.ICMPv4Unreachable:
+		s.OutDestUnreachs++
+	case v6 && typ == wire.ICMPv6PacketTooBig:
+		s.OutPktTooBigs++
+	case v6 && typ == wire.ICMPv6TimeExceeded, !v6 && typ == wire.ICMPv4TimeExceeded:
+		s.OutTimeExcds++
+	case v6 && typ == wire.ICMPv6ParameterProblem, !v6 && typ == wire.ICMPv4ParameterProblem:
+		s.OutParmProbs++
+	case v6 && typ == wire.ICMPv6Echo, !v6 && typ == wire.ICMPv4Echo:
+		s.OutEchos++
+	case v6 && typ == wire.ICMPv6EchoReply, !v6 && typ == wire.ICMPv4EchoReply:
+		s.OutEchoReps++
+	}
+}
