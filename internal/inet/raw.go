@@ -161,7 +161,7 @@ func (r *rawProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 		k.Payload = e.summed(payload, path)
 	}
 	taken(m)
-	return n, e.output(k, path, &o, &c, 0)
+	return n, e.output(k, path, &o, &c, 0, n)
 }
 
 // summed returns a copy of the payload, which it takes over, with the checksum where
