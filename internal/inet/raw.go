@@ -164,7 +164,7 @@ func (r *rawProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 	if v6 := o.Proto == ip.ProtoICMPv6; n > 0 && !o.HeaderIncluded && (v6 || o.Proto == ip.ProtoICMP) {
 		e.stack.IP.ICMP.CountOut(v6, k.Front()[0])
 	}
-	return n, e.output(k, path, &o, &c, 0)
+	return n, e.output(k, path, &o, &c, 0, n)
 }
 
 // summed returns a copy of the payload, which it takes over, with the checksum where

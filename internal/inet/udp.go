@@ -407,25 +407,22 @@ func (u *udpProto) send(e *udpEndpoint, m *socket.Msg, path *ip.Path, port uint1
 	if s.Opt.Has(socket.NoCheck) && path.Dst.Is4() {
 		o.Checksum = 0 // none is computed: zero says so (RFC 768)
 	}
-	if err := e.output(p, path, o, c, port); err != nil {
+	if err := e.output(p, path, o, c, port, n); err != nil {
 		return err
 	}
 	u.Stats.OutDatagrams++
 	return nil
 }
 
-// output sends a datagram to a port, as options and control messages want it, and tells
-// of its leaving.
-func (d *dgram) output(p *packet.Packet, path *ip.Path, o *ip.Out, c *sendControl, port uint16) error {
+// output sends a datagram of the program's n bytes to a port, as options and control messages
+// want it, and tells of its leaving.
+func (d *dgram) output(p *packet.Packet, path *ip.Path, o *ip.Out, c *sendControl, port uint16, n int) error {
 	d.outOptions(o, c, port)
-	stamp, n := d.stampFor(c, o), p.Len()
+	stamp := d.stampFor(c, o)
 	if err := d.stack.IP.Output(p, path, o); err != nil {
 		return err
 	}
 	if d.s.Host.Tracing() {
-		if d.kind.ports {
-			n -= udpHeader
-		}
 		d.tellSent(path, port, n)
 	}
 	d.stamped(stamp, path, o)
