@@ -168,7 +168,7 @@ func (f *Framed) newNeighbour(a netip.Addr) *neighbour {
 	return n
 }
 
-// ask sends a request for a neighbour: to itself while it is known, to all
+// ask queues a request for a neighbour: to itself while it is known, to all
 // otherwise.
 func (f *Framed) ask(a netip.Addr, n *neighbour) {
 	n.asks++
@@ -185,7 +185,7 @@ func (f *Framed) ask(a netip.Addr, n *neighbour) {
 	}
 }
 
-// learn notes where a neighbour is, and sends what waits for it. New ones are added
+// learn notes where a neighbour is, and queues what waits for it. New ones are added
 // only if add says so: by whoever talks to the host. The caller holds mu.
 func (f *Framed) learn(a netip.Addr, h hardware, add bool) {
 	if !a.IsValid() || a.IsUnspecified() || a.IsMulticast() || h[0]&1 != 0 || f.own(a) {
@@ -204,7 +204,7 @@ func (f *Framed) learn(a netip.Addr, h hardware, add bool) {
 	n.address, n.known, n.asks, n.heard = h, true, 0, f.clock.Now()
 	for p := n.pending.Pop(); p != nil; p = n.pending.Pop() {
 		frame(p, h, f.address, etherType(p))
-		f.transmit(p)
+		f.out.Push(p)
 	}
 }
 
@@ -234,5 +234,6 @@ func (f *Framed) tick() {
 		}
 	}
 	f.mu.Unlock()
+	f.flush()
 	f.hand(errors)
 }
