@@ -82,6 +82,8 @@ type Framed struct {
 	alarm      clock.Alarm               // mu: set while a neighbour is asked for
 	ticking    bool                      // mu
 	shut       bool                      // mu
+	notify     func()                    // mu: NotifyNeighbours
+	telling    bool                      // mu: notify is about to be called
 	sending    bool                      // mu: a goroutine has the inner link's Send, and batch
 	out        packet.Queue              // mu: frames for it
 	batch      [64]*Packet               // of who is sending

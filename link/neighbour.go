@@ -160,11 +160,20 @@ func (f *Framed) newNeighbour(a netip.Addr) *neighbour {
 				oldest = k
 			}
 		}
-		f.neighbours[oldest].pending.Free()
-		delete(f.neighbours, oldest)
+		f.forget(oldest).pending.Free()
 	}
 	n := &neighbour{heard: f.clock.Now()}
 	f.neighbours[a] = n
+	return n
+}
+
+// forget takes a neighbour out of the table.
+func (f *Framed) forget(a netip.Addr) *neighbour {
+	n := f.neighbours[a]
+	delete(f.neighbours, a)
+	if n.known {
+		f.changed()
+	}
 	return n
 }
 
@@ -201,6 +210,9 @@ func (f *Framed) learn(a netip.Addr, h hardware, add bool) {
 		}
 		n = f.newNeighbour(a)
 	}
+	if !n.known || n.address != h {
+		f.changed()
+	}
 	n.address, n.known, n.asks, n.heard = h, true, 0, f.clock.Now()
 	for p := n.pending.Pop(); p != nil; p = n.pending.Pop() {
 		frame(p, h, f.address, etherType(p))
@@ -224,7 +236,7 @@ func (f *Framed) tick() {
 		case n.asks < maxAsks:
 			f.ask(a, n)
 		default:
-			delete(f.neighbours, a)
+			f.forget(a)
 			for p := n.pending.Pop(); p != nil; p = n.pending.Pop() {
 				if e := unreachable(p, a); e != nil {
 					errors = append(errors, e)
