@@ -214,6 +214,9 @@ func (h *Host) attach(l link.Link, c ip.IfaceConfig) (*ip.Iface, error) {
 	}
 	c.MTU, c.Checksum, c.CRC32c, c.Segments = info.MTU, info.Checksum, info.CRC32c, info.Segments
 	link.UseClock(l, h.h.Clock())
+	if n, ok := neighbourly(l).(link.NeighbourNotifier); ok {
+		n.NotifyNeighbours(h.tellChange)
+	}
 	c.Out = h.h.NewPort(l)
 	h.h.Enter()
 	ifc := h.stack.IP.AddIface(c)

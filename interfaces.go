@@ -90,10 +90,13 @@ func (h *Host) Path(dst, src netip.Addr, index int) (PathInfo, error) {
 	return out, nil
 }
 
-// OnChange has f called after each change of the host's interfaces, addresses, routes and the
-// neighbours that were added by hand, until stop is called. f is called by the goroutine that made the change, with no lock held, and
-// should not take long. Of two changes at one time the calls may come in either order, and one
-// that is under way when stop is called goes on.
+// OnChange has f called after each change of the host's interfaces, addresses, routes and
+// neighbours, until stop is called. f is called by the goroutine that made the change, with no lock
+// held, and should not take long. Of two changes at one time the calls may come in either order,
+// and one that is under way when stop is called goes on. Neighbours that a link finds, sees move or
+// gives up are told of soon afterwards, several with one call, by a goroutine of the link's or the
+// one that moves the host's clock; that one was heard of again, or falls silent, is not told
+// (link.NeighbourNotifier).
 func (h *Host) OnChange(f func()) (stop func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -107,14 +108,57 @@ func TestNeighbours(t *testing.T) {
 	})
 }
 
+// TestNeighboursTold has the host say when a neighbour was found, and when it was given up, and
+// nothing for the packets between, nor for an address that nobody has.
+func TestNeighboursTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, other := stations(t)
+		var told atomic.Int32
+		stop := h.OnChange(func() {
+			h.Neighbours() // nothing is locked
+			told.Add(1)
+		})
+		expect := func(when string, want int32) {
+			t.Helper()
+			synctest.Wait()
+			if got := told.Swap(0); got != want {
+				t.Errorf("%s: told %d times, want %d", when, got, want)
+			}
+		}
+		sendTo(t, h, "10.0.0.7:9")
+		time.Sleep(4 * time.Second)
+		expect("nobody found", 0)
+		sendTo(t, h, "10.0.0.2:9")
+		expect("found", 1)
+		for range 100 {
+			sendTo(t, h, "10.0.0.2:9")
+		}
+		time.Sleep(31 * time.Second)
+		expect("known", 0)
+
+		other.Close()
+		sendTo(t, h, "10.0.0.2:9")
+		time.Sleep(4 * time.Second)
+		expect("given up", 1)
+		if got := neighboursOf(h); got != "" {
+			t.Errorf("%q is left", got)
+		}
+
+		stop()
+		sendTo(t, h, "10.0.0.2:9")
+		time.Sleep(4 * time.Second)
+		expect("stopped", 0)
+	})
+}
+
 // TestStaticNeighbour sends to a neighbour that was added by hand, and has others' word for it
 // not heard.
 func TestStaticNeighbour(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, other := stations(t)
 		two := netip.MustParseAddr("10.0.0.2")
-		told := 0
-		defer h.OnChange(func() { told++ })()
+		var told atomic.Int32
+		defer h.OnChange(func() { told.Add(1) })()
 		elsewhere := net.HardwareAddr{2, 0, 0, 0, 0, 9}
 		if err := h.AddNeighbour("pipe0", two, elsewhere); err != nil {
 			t.Fatal(err)
@@ -136,8 +180,8 @@ func TestStaticNeighbour(t *testing.T) {
 		if got := other.Stats().UDP.NoPorts; got != before.NoPorts+1 {
 			t.Errorf("%d datagrams arrived, %d before", got, before.NoPorts)
 		}
-		if told != 2 {
-			t.Errorf("told %d times of 2 changes", told)
+		if n := told.Load(); n != 3 { // added, removed, and found
+			t.Errorf("told %d times of 3 changes", n)
 		}
 	})
 }

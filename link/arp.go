@@ -16,7 +16,7 @@ const (
 // lengths of their addresses.
 var arpHead = [6]byte{0, 1, 8, 0, 6, 4}
 
-// sendARP sends one message. The caller holds mu.
+// sendARP queues one message. The caller holds mu.
 func (f *Framed) sendARP(op uint16, src netip.Addr, to hardware, target hardware, dst netip.Addr) {
 	p, b := newFrame(arpLen)
 	copy(b, arpHead[:])
@@ -27,7 +27,7 @@ func (f *Framed) sendARP(op uint16, src netip.Addr, to hardware, target hardware
 	copy(b[18:], target[:])
 	copy(b[24:], d[:])
 	frame(p, to, f.address, etherARP)
-	f.transmit(p)
+	f.out.Push(p)
 }
 
 func (f *Framed) askARP(src, a netip.Addr, n *neighbour) {

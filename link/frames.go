@@ -18,16 +18,18 @@ type FramesConfig struct {
 	// one every address is taken to be on the link.
 	Gateways []netip.Addr
 
-	// Clock is where the time comes from that neighbours are waited for; nil: that of
-	// the host that takes the link, and the machine's until one does. SetConfig
-	// does not change it.
+	// Clock is where the time comes from that neighbours are waited for, and that of what
+	// is inside, such as a capture; nil: that of the host that takes the link, and the
+	// machine's until one does, when the addresses have been announced already.
+	// SetConfig does not change it.
 	Clock clock.Clock
 }
 
 // Frames returns a link that carries IP packets over l, a link that carries
 // Ethernet frames. It finds neighbours by ARP (RFC 826) and neighbour discovery
 // (RFC 4861), answers for the host's addresses, and tells the host by ICMP that a
-// neighbour does not answer. It closes l when it is closed.
+// neighbour does not answer. It closes l when it is closed. What comes on a Direct link is worked
+// off on the goroutine that brings it; another link is read by a goroutine of its own.
 func Frames(l Link, c FramesConfig) (*Framed, error) {
 	info := l.Info()
 	if info.Medium != Ethernet {
@@ -37,18 +39,28 @@ func Frames(l Link, c FramesConfig) (*Framed, error) {
 		inbox: newInbox(), inner: l, address: info.Address,
 		clock: c.Clock, given: c.Clock != nil, neighbours: map[netip.Addr]*neighbour{},
 	}
-	if !f.given {
+	if f.given {
+		UseClock(l, c.Clock)
+	} else {
 		f.clock = clock.System()
 	}
 	info.Medium = IP
 	f.info = info
 	f.alarm = f.clock.NewAlarm(f.tick)
+	if d, ok := l.(Direct); ok {
+		d.Deliver(f.arrived)
+	} else {
+		f.reader.Go(f.receive)
+	}
 	f.SetConfig(c)
-	f.reader.Go(f.receive)
 	return f, nil
 }
 
 // Framed is a link made by Frames.
+//
+// Nothing is sent nor handed to the host with a lock held: a Direct link may come back with
+// frames on the same goroutine. Whoever finds nobody sending sends what is queued, in order, and
+// the same goes for handing.
 type Framed struct {
 	*inbox  // IP packets that came in
 	inner   Link
@@ -56,10 +68,11 @@ type Framed struct {
 	address hardware
 	given   bool // the clock is that of the configuration
 	reader  sync.WaitGroup
+	packets *[64]*Packet // of arrived; nil while that has it
 
-	// handing is held while packets are put into the inbox, which may lead to a
-	// Send: it is never taken under mu.
-	handing sync.Mutex
+	handing sync.Mutex   // of the two below; never taken under mu
+	busy    bool         // handing: a goroutine hands packets to the host
+	came    packet.Queue // handing: those that it has to hand on besides
 
 	mu         sync.Mutex
 	config     FramesConfig              // mu
@@ -69,8 +82,11 @@ type Framed struct {
 	alarm      clock.Alarm               // mu: set while a neighbour is asked for
 	ticking    bool                      // mu
 	shut       bool                      // mu
-	batch      [64]*Packet               // mu: frames for inner.Send
-	one        [1]*Packet                // mu
+	notify     func()                    // mu: NotifyNeighbours
+	telling    bool                      // mu: notify is about to be called
+	sending    bool                      // mu: a goroutine has the inner link's Send, and batch
+	out        packet.Queue              // mu: frames for it
+	batch      [64]*Packet               // of who is sending
 }
 
 // hardware is an Ethernet address.
@@ -108,6 +124,7 @@ func (f *Framed) UseClock(c clock.Clock) {
 // SetConfig changes the host's addresses and gateways, and announces the
 // addresses.
 func (f *Framed) SetConfig(c FramesConfig) {
+	defer f.flush()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.config = FramesConfig{
@@ -123,28 +140,38 @@ func (f *Framed) SetConfig(c FramesConfig) {
 // waits.
 func (f *Framed) Send(batch []*Packet) int {
 	f.mu.Lock()
-	defer f.mu.Unlock()
-	accepted, n := 0, 0
+	accepted := 0
 	for _, p := range batch {
 		to, ok, taken := f.resolve(p)
-		if taken {
+		if ok || taken {
 			accepted++
 		}
-		if !ok {
-			continue
-		}
-		frame(p, to, f.address, etherType(p))
-		f.batch[n] = p
-		if n++; n == len(f.batch) {
-			accepted += f.inner.Send(f.batch[:n])
-			n = 0
+		if ok {
+			frame(p, to, f.address, etherType(p))
+			f.out.Push(p)
 		}
 	}
-	if n > 0 {
-		accepted += f.inner.Send(f.batch[:n])
+	f.mu.Unlock()
+	return max(accepted-f.flush(), 0)
+}
+
+// flush sends the frames that are queued, unless somebody does, and returns how many the link had
+// no room for. It is called without a lock.
+func (f *Framed) flush() (dropped int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.sending {
+		return 0
 	}
-	clear(f.batch[:])
-	return accepted
+	f.sending = true
+	for n := f.out.PopTo(f.batch[:]); n > 0; n = f.out.PopTo(f.batch[:]) {
+		f.mu.Unlock()
+		dropped += n - f.inner.Send(f.batch[:n])
+		clear(f.batch[:n])
+		f.mu.Lock()
+	}
+	f.sending = false
+	return dropped
 }
 
 // etherType returns the type of the frame for an IP packet.
@@ -163,13 +190,6 @@ func frame(p *Packet, to, from hardware, kind uint16) {
 	b[12], b[13] = byte(kind>>8), byte(kind)
 }
 
-// transmit sends one frame. The caller holds mu.
-func (f *Framed) transmit(p *Packet) {
-	f.one[0] = p
-	f.inner.Send(f.one[:])
-	f.one[0] = nil
-}
-
 // receive takes the frames apart until the link ends.
 func (f *Framed) receive() {
 	var batch [64]*Packet
@@ -179,28 +199,61 @@ func (f *Framed) receive() {
 			f.inbox.close()
 			return
 		}
-		k := 0
+		f.arrived(batch[:n])
+		clear(batch[:n])
+	}
+}
+
+// arrived takes frames apart: it answers the neighbours, and hands packets to the host. Either may
+// lead back to it, on the same goroutine.
+func (f *Framed) arrived(batch []*Packet) {
+	packets := f.packets
+	f.packets = nil
+	if packets == nil {
+		packets = new([64]*Packet)
+	}
+	for len(batch) > 0 {
+		n, k := min(len(batch), len(packets)), 0
 		for _, p := range batch[:n] {
 			if f.input(p) {
-				batch[k] = p
+				packets[k] = p
 				k++
 			} else {
 				p.Free()
 			}
 		}
-		f.hand(batch[:k])
-		clear(batch[:n])
+		batch = batch[n:]
+		f.flush()
+		f.hand(packets[:k])
 	}
+	clear(packets[:])
+	f.packets = packets
 }
 
-// hand passes IP packets to the host.
+// hand passes IP packets to the host, which sees them in order and from one goroutine at a time.
 func (f *Framed) hand(batch []*Packet) {
 	if len(batch) == 0 {
 		return
 	}
 	f.handing.Lock()
 	defer f.handing.Unlock()
-	f.inbox.put(batch)
+	if f.busy {
+		for _, p := range batch {
+			if f.came.Len() >= queueBound {
+				p.Free()
+				continue
+			}
+			f.came.Push(p)
+		}
+		return
+	}
+	f.busy = true
+	for n := len(batch); n > 0; n = f.came.PopTo(batch) {
+		f.handing.Unlock()
+		f.inbox.put(batch[:n])
+		f.handing.Lock()
+	}
+	f.busy = false
 }
 
 // input takes the Ethernet header off p and reports whether an IP packet for the
@@ -236,6 +289,7 @@ func (f *Framed) Close() error {
 		n.pending.Free()
 	}
 	clear(f.neighbours)
+	f.out.Free()
 	f.mu.Unlock()
 	f.inbox.close()
 	err := f.inner.Close()

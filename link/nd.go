@@ -31,7 +31,7 @@ func solicitedNode(a netip.Addr) netip.Addr {
 	return netip.AddrFrom16([16]byte{0: 0xff, 1: 2, 11: 1, 12: 0xff, 13: b[13], 14: b[14], 15: b[15]})
 }
 
-// sendND sends one message about target, with the host's Ethernet address as an
+// sendND queues one message about target, with the host's Ethernet address as an
 // option. The caller holds mu.
 func (f *Framed) sendND(kind, flags, option byte, src, dst, target netip.Addr, to hardware) {
 	p, b := newFrame(ndLen + 8)
@@ -48,7 +48,7 @@ func (f *Framed) sendND(kind, flags, option byte, src, dst, target netip.Addr, t
 	h := wire.IPv6{Src: src, Dst: dst, Next: protoICMPv6, HopLimit: ndHopLimit, PayloadLen: uint16(len(b))}
 	h.Put(p.Prepend(wire.IPv6Len))
 	frame(p, to, f.address, etherIPv6)
-	f.transmit(p)
+	f.out.Push(p)
 }
 
 func (f *Framed) askND(src, a netip.Addr, n *neighbour) {

@@ -160,15 +160,24 @@ func (f *Framed) newNeighbour(a netip.Addr) *neighbour {
 				oldest = k
 			}
 		}
-		f.neighbours[oldest].pending.Free()
-		delete(f.neighbours, oldest)
+		f.forget(oldest).pending.Free()
 	}
 	n := &neighbour{heard: f.clock.Now()}
 	f.neighbours[a] = n
 	return n
 }
 
-// ask sends a request for a neighbour: to itself while it is known, to all
+// forget takes a neighbour out of the table.
+func (f *Framed) forget(a netip.Addr) *neighbour {
+	n := f.neighbours[a]
+	delete(f.neighbours, a)
+	if n.known {
+		f.changed()
+	}
+	return n
+}
+
+// ask queues a request for a neighbour: to itself while it is known, to all
 // otherwise.
 func (f *Framed) ask(a netip.Addr, n *neighbour) {
 	n.asks++
@@ -185,7 +194,7 @@ func (f *Framed) ask(a netip.Addr, n *neighbour) {
 	}
 }
 
-// learn notes where a neighbour is, and sends what waits for it. New ones are added
+// learn notes where a neighbour is, and queues what waits for it. New ones are added
 // only if add says so: by whoever talks to the host. The caller holds mu.
 func (f *Framed) learn(a netip.Addr, h hardware, add bool) {
 	if !a.IsValid() || a.IsUnspecified() || a.IsMulticast() || h[0]&1 != 0 || f.own(a) {
@@ -201,10 +210,13 @@ func (f *Framed) learn(a netip.Addr, h hardware, add bool) {
 		}
 		n = f.newNeighbour(a)
 	}
+	if !n.known || n.address != h {
+		f.changed()
+	}
 	n.address, n.known, n.asks, n.heard = h, true, 0, f.clock.Now()
 	for p := n.pending.Pop(); p != nil; p = n.pending.Pop() {
 		frame(p, h, f.address, etherType(p))
-		f.transmit(p)
+		f.out.Push(p)
 	}
 }
 
@@ -224,7 +236,7 @@ func (f *Framed) tick() {
 		case n.asks < maxAsks:
 			f.ask(a, n)
 		default:
-			delete(f.neighbours, a)
+			f.forget(a)
 			for p := n.pending.Pop(); p != nil; p = n.pending.Pop() {
 				if e := unreachable(p, a); e != nil {
 					errors = append(errors, e)
@@ -234,5 +246,6 @@ func (f *Framed) tick() {
 		}
 	}
 	f.mu.Unlock()
+	f.flush()
 	f.hand(errors)
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"syscall"
 	"time"
+
+	"usock/clock"
 )
 
 // Neighbour is what a link knows of an address on its network: a row of what ip-neighbour(8)
@@ -50,6 +52,17 @@ type Neighbourly interface {
 	RemoveNeighbour(a netip.Addr) error
 }
 
+// NeighbourNotifier is a Neighbourly link that says when it has found something out.
+type NeighbourNotifier interface {
+	Neighbourly
+
+	// NotifyNeighbours has f called after a neighbour was found, has moved, or was lost again:
+	// soon, not by whoever brought the news about, with no lock held, and once for several at a
+	// time. That a neighbour was heard of again, or was not for a while, is no news, nor is what
+	// AddNeighbour and RemoveNeighbour do. nil: nobody is called any more.
+	NotifyNeighbours(f func())
+}
+
 // Wrapper is a Link over another Link.
 type Wrapper interface {
 	Link
@@ -89,6 +102,31 @@ func (f *Framed) Neighbours() []Neighbour {
 	}
 	slices.SortFunc(out, func(a, b Neighbour) int { return a.Addr.Compare(b.Addr) })
 	return out
+}
+
+// NotifyNeighbours implements NeighbourNotifier.
+func (f *Framed) NotifyNeighbours(notify func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.notify = notify
+}
+
+// changed has it told that a neighbour was found, has moved or was lost: later, as whoever brought
+// this about may hold locks. The caller holds mu.
+func (f *Framed) changed() {
+	if f.notify == nil || f.telling {
+		return
+	}
+	f.telling = true
+	clock.Go(f.clock, func() {
+		f.mu.Lock()
+		f.telling = false
+		notify := f.notify
+		f.mu.Unlock()
+		if notify != nil {
+			notify()
+		}
+	})
 }
 
 // certainty is the state of a neighbour that is known.

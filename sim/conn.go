@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"net/netip"
 	"sync/atomic"
 
 	"usock"
@@ -18,6 +19,8 @@ type Conn struct {
 	reads, writes fault
 	closes        fault
 	closed        atomic.Uint32 // readEnd, writeEnd, both
+
+	local, remote atomic.Pointer[net.TCPAddr] // what is told in place of the true ones; nil: those
 }
 
 // The bits of Conn.closed.
@@ -43,6 +46,46 @@ func NewConnPair(t TB, c LinkConfig) (client, server *Conn) {
 // Peer returns the other end; nil as long as that is not accepted, or as its connect has not
 // returned.
 func (c *Conn) Peer() *Conn { return c.peer.Load() }
+
+// LocalAddr implements net.Conn: a *net.TCPAddr.
+func (c *Conn) LocalAddr() net.Addr {
+	if a := c.local.Load(); a != nil {
+		return a
+	}
+	return c.TCPConn.LocalAddr()
+}
+
+// RemoteAddr implements net.Conn: a *net.TCPAddr. It is what SetRemoteAddr has set, or else the
+// peer's LocalAddr.
+func (c *Conn) RemoteAddr() net.Addr {
+	if a := c.remote.Load(); a != nil {
+		return a
+	}
+	if p := c.Peer(); p != nil {
+		return p.LocalAddr()
+	}
+	return c.TCPConn.RemoteAddr()
+}
+
+// SetLocalAddr has LocalAddr tell a, and RemoteAddr of the peer, too, once both ends know each
+// other. Packets have the true address all the same; Listener.NewConnConfig connects from another
+// one.
+func (c *Conn) SetLocalAddr(a netip.AddrPort) { c.local.Store(net.TCPAddrFromAddrPort(a)) }
+
+// SetRemoteAddr has RemoteAddr tell a. Packets go where they went.
+func (c *Conn) SetRemoteAddr(a netip.AddrPort) { c.remote.Store(net.TCPAddrFromAddrPort(a)) }
+
+// SetReadBufferSize bounds what the peer can write before it waits for a Read: to size bytes, and
+// what the buffers hold besides, which are of TCP and never less than a few KiB. It sets SO_RCVBUF
+// here and SO_SNDBUF there, if both ends know each other.
+func (c *Conn) SetReadBufferSize(size int) error {
+	if p := c.Peer(); p != nil {
+		if err := p.SetWriteBuffer(size); err != nil {
+			return err
+		}
+	}
+	return c.SetReadBuffer(size)
+}
 
 // Read implements net.Conn.
 func (c *Conn) Read(p []byte) (int, error) {

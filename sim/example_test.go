@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/netip"
+	"os"
 	"slices"
 	"time"
 
@@ -59,6 +60,43 @@ func ExampleNewListener() {
 	_, err := client.Read(b)
 	fmt.Printf("%s, %v\n", b, errors.Unwrap(err))
 	// Output: hello, the cable is out
+}
+
+// A client that seems to come from elsewhere, and a server that reads so little that the client
+// has to wait for it.
+func ExampleConn_SetLocalAddr() {
+	t := new(example) // a test has its *testing.T
+	defer t.end()
+
+	client, server := sim.NewConnPair(t, sim.LinkConfig{})
+	client.SetLocalAddr(netip.MustParseAddrPort("203.0.113.7:1234"))
+	fmt.Println(server.RemoteAddr())
+
+	server.SetReadBufferSize(4096)
+	client.SetWriteDeadline(time.Now().Add(10 * time.Millisecond))
+	n, err := client.Write(make([]byte, 1<<20))
+	fmt.Println(n < 1<<17, errors.Is(err, os.ErrDeadlineExceeded))
+	// Output:
+	// 203.0.113.7:1234
+	// true true
+}
+
+// A listener that seems to be elsewhere: it is reached all the same.
+func ExampleListener_SetAddr() {
+	t := new(example) // a test has its *testing.T
+	defer t.end()
+
+	l := sim.NewListener(t, sim.LinkConfig{})
+	l.SetAddr(netip.MustParseAddrPort("203.0.113.9:443"))
+	c := l.NewConn()
+	fmt.Println(l.Addr(), c.RemoteAddr())
+	l.SetAcceptError(errors.New("too many open files"))
+	l.Accept() // what waits comes before the error
+	_, err := l.Accept()
+	fmt.Println(err)
+	// Output:
+	// 203.0.113.9:443 10.0.0.2:80
+	// accept tcp 203.0.113.9:443: too many open files
 }
 
 // Sockets at any addresses, each of which is a host.

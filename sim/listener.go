@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"usock"
@@ -32,7 +33,8 @@ type Listener struct {
 	mu   sync.Mutex
 	ends map[netip.AddrPort]*Conn // mu: those whose other end is not known yet, by the client's address
 
-	taking sync.Mutex // held by the Accept that takes what is there; nobody waits with it
+	addr   atomic.Pointer[net.TCPAddr] // what Addr tells in place of the true one; nil: that
+	taking sync.Mutex                  // held by the Accept that takes what is there; nobody waits with it
 }
 
 // NewListener returns a listener at port 80 of a host "server", which a link joins to a host
@@ -58,6 +60,17 @@ func (l *Listener) Net() *Net     { return l.net }
 func (l *Listener) Client() *Host { return l.client }
 func (l *Listener) Link() *Link   { return l.link }
 
+// Addr implements net.Listener: a *net.TCPAddr.
+func (l *Listener) Addr() net.Addr {
+	if a := l.addr.Load(); a != nil {
+		return a
+	}
+	return l.TCPListener.Addr()
+}
+
+// SetAddr has Addr tell a. The listener stays where it is, and DialContext reaches it there.
+func (l *Listener) SetAddr(a netip.AddrPort) { l.addr.Store(net.TCPAddrFromAddrPort(a)) }
+
 // NewConn returns a connection to the listener, whose Accept returns the other end. It waits
 // as long as the link takes, and fails the test if there is none.
 func (l *Listener) NewConn() *Conn { return l.NewConnConfig(nil) }
@@ -78,7 +91,7 @@ func (l *Listener) NewConnConfig(f func(*usock.Dialer)) *Conn {
 }
 
 func (l *Listener) dial(ctx context.Context, d *usock.Dialer) (*Conn, error) {
-	c, err := d.DialContext(ctx, "tcp", l.Addr().String())
+	c, err := d.DialContext(ctx, "tcp", l.TCPListener.Addr().String())
 	if err != nil {
 		return nil, err
 	}

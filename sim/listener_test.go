@@ -65,6 +65,14 @@ func TestFaults(t *testing.T) {
 			t.Errorf("peers %p, %p of %p, %p, client %v", c.Peer(), s.Peer(), c, s, s.RemoteAddr())
 		}
 
+		// Addresses are what the test says, at both ends.
+		c.SetLocalAddr(netip.MustParseAddrPort("203.0.113.7:1"))
+		s.SetLocalAddr(netip.MustParseAddrPort("[2001:db8::1]:2"))
+		c.SetRemoteAddr(netip.MustParseAddrPort("198.51.100.1:3"))
+		if got := fmt.Sprint(c.LocalAddr(), c.RemoteAddr(), s.LocalAddr(), s.RemoteAddr()); got != "203.0.113.7:1 198.51.100.1:3 [2001:db8::1]:2 203.0.113.7:1" {
+			t.Errorf("addresses %s", got)
+		}
+
 		// A read that waits; then what has come is read before the error.
 		got := make(chan error)
 		go func() { _, err := s.Read(make([]byte, 9)); got <- err }()
