@@ -425,7 +425,7 @@ func (*BBR) Recovered(time.Duration) {}
 func (b *BBR) Timeout(e *cc.Event) {
 	b.saveWindow()
 	b.state = cc.Loss
-	b.fullBW, b.roundStart, b.conservation = 0, true, false
+	b.fullBW, b.conservation = 0, false
 	b.cwnd = b.mss
 }
 

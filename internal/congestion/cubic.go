@@ -83,7 +83,7 @@ func (c *Cubic) Ack(a *cc.Ack) {
 	if c.cwnd < c.ssthresh {
 		n = c.slowStart(a, n)
 	}
-	if n > 0 && c.cwnd >= c.ssthresh {
+	if n > 0 {
 		c.avoid(a, n)
 	}
 	c.last = a.Now
@@ -188,7 +188,6 @@ func (c *Cubic) Congestion(e *cc.Event) {
 	c.save()
 	c.reduce()
 	c.cwnd, c.frac, c.shape.started = c.ssthresh, 0, false
-	c.last = e.Now
 }
 
 // Recovered implements Controller.
@@ -203,17 +202,15 @@ func (c *Cubic) Timeout(e *cc.Event) {
 	}
 	c.cwnd, c.frac = c.mss, 0
 	c.shape.started, c.shape.wMax = false, 0
-	c.last = e.Now
 }
 
 // Undo implements Controller (section 4.9).
-func (c *Cubic) Undo(now time.Duration) {
+func (c *Cubic) Undo(time.Duration) {
 	if c.undo.cwnd == 0 {
 		return
 	}
 	c.cwnd, c.ssthresh = max(c.cwnd, c.undo.cwnd), c.undo.ssthresh
 	c.shape, c.undo = c.was, undo{}
-	c.pause(now)
 }
 
 // Restart implements Controller. After decay the curve starts anew.
@@ -223,7 +220,6 @@ func (c *Cubic) Restart(now, idle, rto time.Duration) {
 	if c.cwnd != was {
 		c.shape.started, c.frac = false, 0
 	}
-	c.pause(now)
 }
 
 // SetMSS implements Controller.

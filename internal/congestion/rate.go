@@ -70,11 +70,10 @@ func (r *Rate) Begin() { r.s, r.have = cc.Sample{}, false }
 // OnDelivered counts a segment acknowledged or SACKed for the first time. retrans
 // says that it was sent more than once.
 func (r *Rate) OnDelivered(p *Stamp, now time.Duration, bytes uint32, retrans bool) {
+	r.delivered += uint64(bytes)
 	if !p.valid {
-		r.delivered += uint64(bytes)
 		return
 	}
-	r.delivered += uint64(bytes)
 	r.deliveredAt = now
 	if !r.have || p.delivered > r.s.PriorDelivered ||
 		p.delivered == r.s.PriorDelivered && p.Sent >= r.sent {
@@ -97,7 +96,6 @@ func (r *Rate) Sample(minRTT time.Duration) cc.Sample {
 	s := r.s
 	s.Total = r.delivered
 	if !r.have {
-		s.Interval = 0
 		return s
 	}
 	s.Delivered = r.delivered - s.PriorDelivered

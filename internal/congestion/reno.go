@@ -40,7 +40,7 @@ func (r *Reno) Ack(a *cc.Ack) {
 	if r.cwnd < r.ssthresh {
 		n = r.slowStart(n)
 	}
-	if n > 0 && r.cwnd >= r.ssthresh {
+	if n > 0 {
 		r.avoid(n)
 	}
 }

@@ -132,6 +132,12 @@ func TestRenoTimeout(t *testing.T) {
 	d.want(1000, 10000)
 	d.c.Timeout(&cc.Event{InFlight: 20000, Repeated: true})
 	d.want(1000, 10000)
+	d.c.Undo(0)
+	d.want(20000, cc.MaxWindow)
+	small := drive(t, "reno", cc.Start{CWnd: 3000})
+	small.c.Timeout(&cc.Event{InFlight: 3000})
+	small.want(1000, 2000) // two segments at least
+	d.c.Timeout(&cc.Event{InFlight: 20000})
 	// Slow start up to ssthresh; a jump over data that had arrived counts only
 	// for what is new.
 	d.c.Ack(&cc.Ack{State: cc.Loss, Acked: 9000, Delivered: 1000, CWndLimited: true})
@@ -146,6 +152,19 @@ func TestRenoUndo(t *testing.T) {
 	d.want(20000, 15000)
 	d.c.Undo(0) // there is nothing more to undo
 	d.want(20000, 15000)
+	// What is undone is done with.
+	d.c.Congestion(&cc.Event{InFlight: 20000})
+	d.c.Undo(0)
+	d.acks(20000, cc.Open, true)
+	d.want(21000, 15000)
+	d.c.Congestion(&cc.Event{InFlight: 21000})
+	d.c.Undo(0)
+	d.want(21000, 15000)
+	d.c.Congestion(&cc.Event{InFlight: 21000})
+	d.c.Undo(0)
+	d.acks(20000, cc.Open, true) // less than a window: what was counted before went with the reduction
+	d.want(21000, 15000)
+	d = drive(t, "reno", cc.Start{CWnd: 20000, SSThresh: 15000})
 	// A DSACK that comes after recovery undoes it still.
 	d.c.Congestion(&cc.Event{InFlight: 20000})
 	d.c.Recovered(0)
@@ -241,5 +260,121 @@ func meanWindow(t *testing.T, n *network, s *sender, want, tolerance float64) {
 	got := goodput(s.delivered-from, n.now-at) * n.delay.Seconds() / float64(s.mss)
 	if got < want*(1-tolerance) || got > want*(1+tolerance) {
 		t.Errorf("the mean window is %.1f segments, want %.1f", got, want)
+	}
+}
+
+// The window does not grow while it is being reduced, for losses or for marks (RFC 6582 section 3.2,
+// RFC 3168 section 6.1.2).
+func TestNoGrowthInReduction(t *testing.T) {
+	for _, name := range []string{"reno", "cubic"} {
+		for _, state := range []cc.State{cc.CWR, cc.Recovery} {
+			d := drive(t, name, cc.Start{CWnd: 20000, SSThresh: 10000})
+			for range 100 {
+				d.now += d.rtt
+				d.acks(1000, state, true)
+			}
+			d.want(20000, 10000)
+		}
+	}
+}
+
+// RFC 3465 section 2.1: one segment a window of bytes, however they are acknowledged; what one
+// acknowledgment brings beyond a window is worth one more segment.
+func TestRenoByteCounting(t *testing.T) {
+	d := drive(t, "reno", cc.Start{CWnd: 9000, SSThresh: 10000})
+	d.acks(3000, cc.Open, true) // 2000 of them beyond ssthresh
+	d.want(10000, 10000)
+	d.acks(7999, cc.Open, true)
+	d.want(10000, 10000)
+	d.acks(1, cc.Open, true)
+	d.want(11000, 10000)
+
+	d = drive(t, "reno", cc.Start{CWnd: 10000, SSThresh: 10000})
+	d.acks(50000, cc.Open, true)
+	d.want(11000, 10000)
+	d.acks(1000, cc.Open, true)
+	d.want(12000, 10000)
+	d.acks(10000, cc.Open, true)
+	d.want(12000, 10000)
+}
+
+// What was counted in congestion avoidance is not spent in the slow start that follows idleness.
+func TestRenoSlowStartAfterIdle(t *testing.T) {
+	d := drive(t, "reno", cc.Start{CWnd: 64000, SSThresh: 16000})
+	d.acks(63000, cc.Open, true)
+	d.c.Restart(time.Second, 500*ms, 200*ms)
+	d.want(16000, 48000)
+	d.acks(1000, cc.Open, true)
+	d.want(17000, 48000)
+}
+
+// RFC 2861 section 3.2: half for each timeout that has passed, and no more than once for one that is
+// just over; without a timeout known there is nothing to reckon by.
+func TestDecay(t *testing.T) {
+	for _, c := range []struct {
+		cwnd      uint32
+		idle, rto time.Duration
+		want      uint32
+	}{
+		{64000, 200 * ms, 200 * ms, 64000},
+		{64000, 201 * ms, 200 * ms, 32000},
+		{64000, 400 * ms, 200 * ms, 32000},
+		{64000, 401 * ms, 200 * ms, 16000},
+		{64000, time.Hour, 200 * ms, 10000},
+		{4000, time.Hour, 200 * ms, 4000},
+		{64000, time.Hour, 0, 64000},
+	} {
+		if got, _ := decay(c.cwnd, 0, 1000, c.idle, c.rto); got != c.want {
+			t.Errorf("%d after %v with a timeout of %v: %d, want %d", c.cwnd, c.idle, c.rto, got, c.want)
+		}
+	}
+}
+
+// RFC 1191 section 6.5: a new segment size leaves the window alone, except that the initial one stays
+// ten of the smaller segments.
+func TestResize(t *testing.T) {
+	for _, c := range []struct{ cwnd, old, mss, want uint32 }{
+		{10000, 1000, 500, 5000},
+		{10001, 1000, 500, 10001},
+		{10000, 1000, 1000, 10000},
+		{4000, 1000, 2000, 4000},
+		{1000, 1000, 1400, 1400},
+	} {
+		if got := resize(c.cwnd, c.old, c.mss); got != c.want {
+			t.Errorf("%d from segments of %d to %d: %d, want %d", c.cwnd, c.old, c.mss, got, c.want)
+		}
+	}
+}
+
+// What a round trip has shown holds for it and no longer; a full window outweighs all else in it.
+func TestUsageRounds(t *testing.T) {
+	type sent struct {
+		una, nxt uint64
+		inFlight uint32
+		full     bool
+	}
+	for _, c := range []struct {
+		name           string
+		sent           []sent
+		cwnd, ssthresh uint32
+		limited        bool
+	}{
+		{"half the window in slow start", []sent{{0, 5000, 5000, false}}, 10000, 20000, false},
+		{"more", []sent{{0, 5001, 5001, false}}, 10000, 20000, true},
+		{"not in slow start", []sent{{0, 5001, 5001, false}}, 10000, 10000, false},
+		{"the most counts", []sent{{0, 6000, 6000, false}, {1000, 6000, 5000, false}}, 10000, 20000, true},
+		{"until its round trip is over", []sent{{0, 6000, 6000, false}, {6000, 7000, 1000, false}}, 10000, 20000, false},
+		{"as much does not extend it", []sent{{0, 6000, 6000, false}, {1000, 7000, 6000, false}, {6000, 7000, 1000, false}}, 10000, 20000, false},
+		{"full", []sent{{0, 9000, 9000, true}, {1000, 12000, 11000, false}}, 10000, 5000, true},
+	} {
+		r := new(Reno)
+		r.Start(cc.Start{MSS: 1000, CWnd: c.cwnd, SSThresh: c.ssthresh})
+		var u Usage
+		for _, s := range c.sent {
+			u.Sent(s.una, s.nxt, s.inFlight, s.full)
+		}
+		if got := u.Limited(r); got != c.limited {
+			t.Errorf("%s: limited %v", c.name, got)
+		}
 	}
 }
