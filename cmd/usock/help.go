@@ -18,7 +18,7 @@ const runExamples = `  # A download over a bad way to the world, and its packets
   # Only the way to the outside is bad, and carries small packets; the run's own loopback is good
   usock run --on outside --delay 150ms --mtu 1280 -- sh -c './server & ./client'
   # A server, reached at 127.0.0.1:8080 and, for DNS, at port 5353; others reach nothing of the run
-  usock run --publish 8080:80 -p 5353:53/udp -- ./server
+  usock run --publish 8080:8000 -p 5353:5300/udp -- ./server
   # Only what is named is reached (which is no sandbox), and a line of JSON says what was; mail is refused at once
   usock run --deny :25 --deny-with reset --allow api.example:443/tcp --log-flows flows.json -- ./build
   # Tests that nothing leaves and nothing disturbs
