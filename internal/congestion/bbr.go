@@ -332,7 +332,8 @@ func (b *BBR) setPacing(gain float64) {
 
 // target is the BDP times gain, with room for what the ends hold up: three
 // quanta, and an even number of segments for a peer that delays acknowledgments
-// (section 4.2.3.2).
+// (section 4.2.3.2). The phase that probes has two more, so that it fills a small BDP
+// too (Linux, bbr_quantization_budget).
 func (b *BBR) target(gain float64) uint32 {
 	if b.minRTT == 0 || b.bw.max() == 0 {
 		return b.initial
@@ -341,7 +342,7 @@ func (b *BBR) target(gain float64) uint32 {
 	w := uint64(bdp) + 3*uint64(Quantum(b.pacing, b.mss))
 	pair := 2 * uint64(b.mss)
 	w = (w + pair - 1) / pair * pair
-	if b.mode == bbrProbeBW && gain > 1 {
+	if b.mode == bbrProbeBW && b.phase == 0 {
 		w += pair
 	}
 	return uint32(min(w, cc.MaxWindow))

@@ -9,7 +9,8 @@ import (
 )
 
 // steadyBBR has found a path of 1 MB/s and 20 ms, whose BDP is 20 segments, and is in a phase of
-// ProbeBW that cruises. Its window is twice the BDP and three quanta of two segments.
+// ProbeBW that cruises. Its window is what it aims at: twice the BDP and three quanta of two
+// segments.
 func steadyBBR() *BBR {
 	b := new(BBR)
 	b.Start(cc.Start{MSS: testMSS, CWnd: 10 * testMSS, SRTT: 20 * ms, MinRTT: 20 * ms})
@@ -20,27 +21,31 @@ func steadyBBR() *BBR {
 }
 
 // Section 4.2.3.2, BBRInflight: the BDP times gain and three quanta, rounded up to an even number of
-// segments, with two more where ProbeBW probes; the initial window as long as a factor is unknown.
+// segments, with two more in the phase of ProbeBW that probes (Linux, bbr_quantization_budget); the
+// initial window as long as a factor is unknown.
 func TestBBRTarget(t *testing.T) {
 	for _, c := range []struct {
-		name string
-		bw   uint64
-		rtt  time.Duration
-		mode bbrMode
-		gain float64
-		want uint32
+		name  string
+		bw    uint64
+		rtt   time.Duration
+		mode  bbrMode
+		phase uint8
+		gain  float64
+		want  uint32
 	}{
-		{"even", 1_000_000, 20 * ms, bbrProbeBW, 1, 26_000},
-		{"odd", 1_000_000, 21 * ms, bbrProbeBW, 1, 28_000},
-		{"part of a segment", 1_000_000, 20*ms + time.Microsecond, bbrProbeBW, 1, 28_000},
-		{"gain", 1_000_000, 20 * ms, bbrProbeBW, 0.5, 16_000},
-		{"probing", 1_000_000, 20 * ms, bbrProbeBW, 1.5, 38_000},
-		{"gain of another mode", 1_000_000, 20 * ms, bbrStartup, 1.5, 36_000},
-		{"no bandwidth", 0, 20 * ms, bbrProbeBW, 1, 10_000},
-		{"no round-trip time", 1_000_000, 0, bbrProbeBW, 1, 10_000},
+		{"even", 1_000_000, 20 * ms, bbrProbeBW, 2, 1, 26_000},
+		{"odd", 1_000_000, 21 * ms, bbrProbeBW, 2, 1, 28_000},
+		{"part of a segment", 1_000_000, 20*ms + time.Microsecond, bbrProbeBW, 2, 1, 28_000},
+		{"gain", 1_000_000, 20 * ms, bbrProbeBW, 2, 0.5, 16_000},
+		{"gain, not probing", 1_000_000, 20 * ms, bbrProbeBW, 2, 1.5, 36_000},
+		{"probing", 1_000_000, 20 * ms, bbrProbeBW, 0, 1.5, 38_000},
+		{"window while probing", 1_000_000, 20 * ms, bbrProbeBW, 0, 2, 48_000},
+		{"another mode", 1_000_000, 20 * ms, bbrStartup, 0, 1.5, 36_000},
+		{"no bandwidth", 0, 20 * ms, bbrProbeBW, 2, 1, 10_000},
+		{"no round-trip time", 1_000_000, 0, bbrProbeBW, 2, 1, 10_000},
 	} {
 		b := steadyBBR()
-		b.bw, b.minRTT, b.mode = maxFilter{}, c.rtt, c.mode
+		b.bw, b.minRTT, b.mode, b.phase = maxFilter{}, c.rtt, c.mode, c.phase
 		b.bw.update(c.bw, 0, bbrBWRounds)
 		if got := b.target(c.gain); got != c.want {
 			t.Errorf("%s: %d, want %d", c.name, got, c.want)
@@ -67,8 +72,8 @@ func TestBBRSetWindow(t *testing.T) {
 		want      uint32
 	}{
 		{"towards the target by what is delivered", true, bbrProbeBW, 30_000, 3000, 0, 1e6, 33_000},
-		{"not beyond it", true, bbrProbeBW, 47_000, 3000, 0, 1e6, 48_000},
-		{"down to it at once", true, bbrProbeBW, 90_000, 3000, 0, 1e6, 48_000},
+		{"not beyond it", true, bbrProbeBW, 45_000, 3000, 0, 1e6, 46_000},
+		{"down to it at once", true, bbrProbeBW, 90_000, 3000, 0, 1e6, 46_000},
 		{"not down in Startup", false, bbrStartup, 90_000, 3000, 0, 1e6, 90_000},
 		{"up in Startup", false, bbrStartup, 60_000, 8000, 0, 1e6, 68_000},
 		{"the target of Startup is 2.885 times the BDP", false, bbrStartup, 64_000, 3000, 0, 1e6, 64_000},
