@@ -65,19 +65,15 @@ func TestBBRBandwidth(t *testing.T) {
 		at     uint32 // round of the maximum
 		round  uint32
 	}{
-		{"higher", cc.Sample{Delivered: 40_000, PriorDelivered: 100_000}, 2_000_000, 1, 1},
-		{"in the same round", cc.Sample{Delivered: 40_000, PriorDelivered: 99_999}, 2_000_000, 0, 0},
-		{"lower", cc.Sample{Delivered: 10_000, PriorDelivered: 200_000}, 1_000_000, 0, 1},
-		{"limited and equal", cc.Sample{Delivered: 20_000, PriorDelivered: 100_000, AppLimited: true}, 1_000_000, 1, 1},
-		{"limited and higher", cc.Sample{Delivered: 40_000, PriorDelivered: 100_000, AppLimited: true}, 2_000_000, 1, 1},
-		{"no sample", cc.Sample{Delivered: 40_000, PriorDelivered: 100_000, Interval: -1}, 1_000_000, 0, 0},
+		{"higher", cc.Sample{Delivered: 40_000, Interval: 20 * ms, PriorDelivered: 100_000}, 2_000_000, 1, 1},
+		{"in the same round", cc.Sample{Delivered: 40_000, Interval: 20 * ms, PriorDelivered: 99_999}, 2_000_000, 0, 0},
+		{"lower", cc.Sample{Delivered: 10_000, Interval: 20 * ms, PriorDelivered: 200_000}, 1_000_000, 0, 1},
+		{"limited and equal", cc.Sample{Delivered: 20_000, Interval: 20 * ms, PriorDelivered: 100_000, AppLimited: true}, 1_000_000, 1, 1},
+		{"limited and higher", cc.Sample{Delivered: 40_000, Interval: 20 * ms, PriorDelivered: 100_000, AppLimited: true}, 2_000_000, 1, 1},
+		{"no sample", cc.Sample{Delivered: 40_000, PriorDelivered: 100_000}, 1_000_000, 0, 0},
 	} {
 		b := steadyBBR()
 		b.nextRound = 100_000
-		c.sample.Interval += 20 * ms
-		if c.sample.Interval < 20*ms {
-			c.sample.Interval = 0
-		}
 		c.sample.Total = 250_000
 		b.updateBW(&cc.Ack{Rate: c.sample})
 		if best := b.bw.best[0]; best.value != c.max || best.round != c.at || b.round != c.round || b.roundStart != (c.round == 1) {

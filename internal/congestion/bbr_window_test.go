@@ -110,7 +110,7 @@ func TestBBRRecoverySteps(t *testing.T) {
 		{"nothing", cc.Open, false, ack(cc.Open, 0, 5000, 1000), 20_000, false},
 		{"loss", cc.Loss, false, ack(cc.Loss, 3000, 5000, 1000), 17_000, false},
 		{"more lost than the window", cc.Loss, false, ack(cc.Loss, 30_000, 5000, 1000), 1000, false},
-		{"nothing lost, less than a segment", cc.CWR, false, ack(cc.CWR, 0, 0, 1000), 20_000, false},
+		{"a mark of ECN", cc.CWR, false, ack(cc.CWR, 0, 0, 1000), 20_000, false},
 		{"recovery begins", cc.Open, false, ack(cc.Recovery, 1000, 9000, 2000), 11_000, true},
 		{"recovery after a timeout", cc.Loss, false, ack(cc.Recovery, 1000, 9000, 2000), 11_000, true},
 		{"first round trip, more in flight", cc.Recovery, true, ack(cc.Recovery, 0, 25_000, 2000), 27_000, true},
@@ -126,7 +126,7 @@ func TestBBRRecoverySteps(t *testing.T) {
 		}
 	}
 
-	// A timeout leaves less than a segment nowhere: without a loss the window stays as small as it is.
+	// The least window of a segment is for losses: without one it is left alone.
 	b := steadyBBR()
 	b.cwnd, b.state = 500, cc.Loss
 	if b.recover(ack(cc.Loss, 0, 0, 500)); b.cwnd != 500 {
