@@ -97,7 +97,8 @@ func (s *sender) takeDSACK(t *tcb, now time.Duration, sp span, a *ackInfo) {
 	a.dsack = true
 	t.stats.dsackDups += segs
 
-	// A DSACK of the probe is no sign of reordering: it was sent on suspicion (RFC 8985 §7.4).
+	// A DSACK of the probe is no sign of reordering: it was sent on suspicion (RFC 8985
+	// §7.4.2).
 	if l.tlpRetrans && sp.end == l.tlpHigh {
 		a.dsackTLP = true
 	} else {
