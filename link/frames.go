@@ -93,6 +93,7 @@ func (f *Framed) UseClock(c clock.Clock) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if !f.given && !f.shut {
+		// Times on two clocks have nothing in common but their differences.
 		for _, n := range f.neighbours {
 			n.heard += c.Now() - f.clock.Now()
 		}
@@ -114,6 +115,8 @@ func (f *Framed) SetConfig(c FramesConfig) {
 		Addresses: append([]netip.Prefix(nil), c.Addresses...),
 		Gateways:  append([]netip.Addr(nil), c.Gateways...),
 	}
+
+	// Switches learn the port, and neighbours that know the address elsewhere learn better.
 	for _, a := range f.config.Addresses {
 		f.announce(a.Addr())
 	}
@@ -135,6 +138,8 @@ func (f *Framed) Send(batch []*Packet) int {
 		}
 		frame(p, to, f.address, etherType(p))
 		f.batch[n] = p
+
+		// In batches: the link below has its own cost for each call.
 		if n++; n == len(f.batch) {
 			accepted += f.inner.Send(f.batch[:n])
 			n = 0
@@ -212,6 +217,9 @@ func (f *Framed) input(p *Packet) bool {
 	}
 	to, from := hardware(b), hardware(b[6:])
 	kind := uint16(b[12])<<8 | uint16(b[13])
+
+	// A hub or a switch that has not learnt yet brings frames for others. The lowest bit of the
+	// first byte is a group's, and a group sends nothing.
 	if to != f.address && to[0]&1 == 0 || from[0]&1 != 0 {
 		return false
 	}
