@@ -23,15 +23,23 @@ import (
 // inner is the port inside of what these tests publish.
 const inner = 7070
 
-// freePort returns a port of the machine that nobody has, on any address.
+// givenPorts are those that freePort has returned: the kernel may offer one again.
+var givenPorts sync.Map
+
+// freePort returns a port of the machine that nobody has, on any address, and each once.
 func freePort(t *testing.T) uint16 {
 	t.Helper()
-	l, err := net.Listen("tcp", ":0")
-	if err != nil {
-		t.Fatal(err)
+	for {
+		l, err := net.Listen("tcp", ":0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		port := l.Addr().(*net.TCPAddr).AddrPort().Port()
+		if _, given := givenPorts.LoadOrStore(port, true); !given {
+			return port
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).AddrPort().Port()
 }
 
 // published calls f with a run whose port is published on each address of the machine, and

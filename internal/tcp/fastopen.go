@@ -55,6 +55,9 @@ func (c *Conn) acceptFastOpen(now time.Duration, p *Params, syn *Segment) {
 	if n == 0 {
 		return
 	}
+
+	// No window was told yet: what the SYN brings is measured by the one that the SYN-ACK will
+	// tell.
 	c.rcv.adv = c.rcv.nxt + uint64(c.rcv.ssthresh)
 	c.makeLazy().fo.synAck = true
 
@@ -88,7 +91,7 @@ func (c *Conn) synFastOpen(now time.Duration, s *Segment) {
 	}
 
 	// Sent again, the SYN goes without: the option, or data in a SYN, may be what was dropped
-	// (RFC 7413 §4.1.3.1).
+	// (RFC 7413).
 	fo.send = false
 	if fo.req.NCookie == 0 || c.snd.q.Len() == 0 {
 		return
@@ -138,13 +141,14 @@ func (c *Conn) ackedFastOpen(now time.Duration, ack uint64, s *Segment) {
 		fo.req.NCookie, fo.req.Cookie = s.Options.NCookie, s.Options.Cookie
 	}
 
+	// Remembered with the cookie, for the data in the next SYN (RFC 7413 §4.1.3).
 	fo.req.MSS = c.snd.peerMSS
 	if !fo.syn {
 		return
 	}
 
 	// What the SYN-ACK does not cover is sent again at once, as ordinary data (RFC 7413
-	// §4.2.1).
+	// §4.2.2).
 	fo.synAck = ack > origin+1
 	if ack == c.snd.nxt {
 		c.count().TCPFastOpenActive++

@@ -64,6 +64,7 @@ func (c *Conn) accept(now time.Duration, p *Params, syn *Segment) {
 // SYN-RECEIVED, and the segment is then to be given to Segment. p.ISS is the
 // cookie.
 func (c *Conn) AcceptCookie(now time.Duration, p *Params, ack *Segment, k *CookieState) {
+	// The SYN that must have come before, made again of the acknowledgment and the cookie.
 	syn := Segment{TCP: wire.TCP{Seq: ack.Seq - 1, Flags: wire.SYN}}
 	o := &syn.Options
 	o.MSS, o.HasWScale, o.WScale, o.SACKPermitted = k.MSS, k.HasWScale, k.WScale, k.SACKPermitted
@@ -90,6 +91,8 @@ func (c *Conn) AcceptCookie(now time.Duration, p *Params, ack *Segment, k *Cooki
 func (c *Conn) synOptions(now time.Duration, s *Segment) {
 	o := &s.Options
 	if o.MSS != 0 {
+		// A tiny MSS would have us make a packet of every few bytes, at our cost: no peer can
+		// ask for less than this (Linux, tcp_min_snd_mss).
 		c.snd.peerMSS = uint16(max(int(o.MSS), c.cfg.MinSendMSS))
 	}
 
@@ -177,6 +180,7 @@ func (c *Conn) inSynSent(now time.Duration, s *Segment) {
 		c.snd.synSample(&c.tcb, now, s)
 	}
 
+	// What our SYN has offered: its window is never scaled (RFC 7323 §2.2).
 	c.rcv.adv = c.rcv.nxt + uint64(min(c.rcv.ssthresh, 65535))
 	c.snd.wnd, c.snd.maxWnd = uint32(s.Window), uint32(s.Window)
 	c.snd.una = origin + 1
@@ -199,6 +203,8 @@ func (c *Conn) inSynSent(now time.Duration, s *Segment) {
 func (c *Conn) established(now time.Duration) {
 	c.setState(Established)
 
+	// From here on ESTABLISHED says what the flag did, and the SYN's timer has nothing to wait
+	// for.
 	c.flags &^= serverFast
 	c.timer.rtx, c.timer.since = timer.Never, 0
 	c.snd.small = c.snd.una
@@ -290,6 +296,8 @@ func (c *Conn) inSynRcvd(now time.Duration, s *Segment) {
 func (c *Conn) endSynRcvd(now time.Duration, seq uint64, s *Segment, embryonic bool) {
 	switch {
 	case embryonic:
+		// Back to LISTEN, says RFC 9293 §3.10.7.4 (second and fourth check). Here that is the
+		// listener's own endpoint: this one is over, and no program has seen it.
 		c.count().AttemptFails++
 		c.fail(syscall.ECONNRESET)
 		if r, ok := ResetFor(s); ok {
@@ -311,6 +319,7 @@ func (c *Conn) endSynRcvd(now time.Duration, seq uint64, s *Segment, embryonic b
 // completeSynRcvd ends the handshake with the acknowledgment of our SYN, and takes
 // the rest of the segment as ESTABLISHED does.
 func (c *Conn) completeSynRcvd(now time.Duration, seq, ack uint64, s *Segment) {
+	// The only sample for a server that sends nothing for long.
 	c.snd.synSample(&c.tcb, now, s)
 
 	c.snd.una = origin + 1
@@ -329,6 +338,9 @@ func (c *Conn) completeSynRcvd(now time.Duration, seq, ack uint64, s *Segment) {
 		// What a Fast Open server has sent runs its own timer now.
 		c.snd.armRTO(&c.tcb, now)
 	}
+
+	// The same segment may bring data, a FIN, or a newer window: it goes through all checks of
+	// ESTABLISHED.
 	c.inSynchronized(now, s)
 }
 

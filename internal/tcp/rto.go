@@ -58,6 +58,7 @@ func (s *sender) armRTO(t *tcb, now time.Duration) {
 // armReorder sets the timer for losses that reordering may still explain, unless
 // the retransmission timer comes first.
 func (s *sender) armReorder(t *tcb, now, wait time.Duration) {
+	// Two milliseconds more, for timers that are coarse (Linux, TCP_TIMEOUT_MIN).
 	at := now + wait + 2*time.Millisecond
 
 	// Whatever the RTO finds lost, the reordering timer need not.
@@ -106,6 +107,7 @@ func (c *Conn) retransmitExpired(now time.Duration) {
 		return
 	}
 
+	// Before anything is marked: what is sent again is then cut to the smaller size at once.
 	c.snd.suspectBlackHole(&c.tcb, now)
 	c.snd.onTimeout(&c.tcb, now)
 
@@ -128,6 +130,9 @@ const thinRetries = 6
 // thin reports whether the next timeout is not to be doubled, because the
 // connection has asked for that and has little in flight (Linux).
 func (s *sender) thin(t *tcb) bool {
+	// With fewer than four segments in flight three duplicates can never come: the timer is all
+	// that such a stream has, and doubling it would be felt at once. Where the path is dead,
+	// doubling begins after the sixth timeout.
 	return t.opt.ThinLinear && t.state == Established && s.retrans <= thinRetries &&
 		s.nxt-s.una < 4*uint64(s.mss)
 }
@@ -172,6 +177,7 @@ func (c *Conn) gaveUp(now time.Duration) bool {
 // linear ones, or sooner: after the user timeout, or after the time that the SYN and
 // SynRetries retransmissions with backoff would take (Linux).
 func (c *Conn) connectGaveUp(now time.Duration) bool {
+	// TCP_SYNCNT takes the place of the host's count; the linear ones come on top of either.
 	n := c.cfg.SynRetries
 	if c.opt.SynCnt != 0 {
 		n = int(c.opt.SynCnt)
@@ -192,6 +198,7 @@ func (c *Conn) connectGaveUp(now time.Duration) bool {
 // modelTimeout returns how long it takes until a segment that was sent again n times
 // times out again, where the first timeout is first and the longest most.
 func modelTimeout(n int, first, most time.Duration) time.Duration {
+	// Linux's tcp_model_timeout: 15 retransmissions, from 200 ms up to 120 s, are 924.6 s.
 	total := time.Duration(0)
 	for range n + 1 {
 		total += first
@@ -201,6 +208,7 @@ func modelTimeout(n int, first, most time.Duration) time.Duration {
 }
 
 func (t *tcb) orphanRetries() int {
+	// Linux's tcp_orphan_retries: nobody waits for what an orphan still sends.
 	if n := t.cfg.OrphanRetries; n != 0 {
 		return n
 	}
@@ -228,6 +236,8 @@ func (t *tcb) userTimeout() time.Duration {
 
 // untilUser cuts a wait where the user timeout ends.
 func (t *tcb) untilUser(now, d time.Duration) time.Duration {
+	// The timer goes off where the limit ends: else a timeout of a minute would be noticed with
+	// the backoff's next expiry, minutes later.
 	u := t.userTimeout()
 	if u == 0 || t.timer.since == 0 {
 		return d

@@ -89,11 +89,16 @@ func (r *rtt) setRTO(cfg *Config) {
 		return
 	}
 
+	// RFC 6298 rounds up to a second (rule 2.4). Here the floor is MinRTO, and in RTTVAR, so
+	// that it comes on top of SRTT: Linux's way, without which a lost segment on a short path
+	// would cost a second.
 	r.rto = min(r.srtt>>3+r.rttvar, uint32(cfg.MaxRTO/time.Microsecond))
 }
 
 // backOff doubles the RTO (RFC 6298, rule 5.5).
 func (r *rtt) backOff(cfg *Config) {
+	// Beyond that the timeout is MaxRTO long since (rule 2.5 allows a bound of a minute or
+	// more).
 	if r.backoff < 32 {
 		r.backoff++
 	}
@@ -162,6 +167,8 @@ func (s *sender) synSample(t *tcb, now time.Duration, seg *Segment) {
 
 // plausibleEcho reports whether TSecr can be of a SYN that we sent.
 func (s *sender) plausibleEcho(t *tcb, now time.Duration, ecr uint32) bool {
+	// Between the first SYN and now: an echo of anything else belongs to an older connection
+	// with the same ports.
 	first := s.tsNow(t.timer.since)
 	return int32(ecr-first) >= 0 && int32(s.tsNow(now)-ecr) >= 0
 }

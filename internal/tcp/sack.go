@@ -78,6 +78,7 @@ func (s *sender) sackSpan(b wire.SACKBlock) (span, bool) {
 // isDSACK reports whether the first block tells of a duplicate: it is below the
 // acknowledgment or inside the second block (RFC 2883 §4).
 func (s *sender) isDSACK(sp span, ack uint64, blocks []wire.SACKBlock) bool {
+	// Below the acknowledgment nothing can be missing: a block there repeats what had come.
 	if sp.end <= ack {
 		return true
 	}
@@ -103,7 +104,8 @@ func (s *sender) takeDSACK(t *tcb, now time.Duration, sp span, a *ackInfo) {
 	t.stats.dsackDups += segs
 	t.count().TCPDSACKRecvSegs += uint64(segs)
 
-	// A DSACK of the probe is no sign of reordering: it was sent on suspicion (RFC 8985 §7.4).
+	// A DSACK of the probe is no sign of reordering: it was sent on suspicion (RFC 8985
+	// §7.4.2).
 	if l.tlpRetrans && sp.end == l.tlpHigh {
 		a.dsackTLP = true
 	} else {
@@ -129,6 +131,8 @@ func (s *sender) markSpan(t *tcb, now time.Duration, sp span, a *ackInfo) {
 		}
 	}
 
+	// Each acknowledgment repeats up to three blocks of a long list: without this, each would
+	// walk over all that they cover.
 	if sp.start >= sp.end {
 		return
 	}

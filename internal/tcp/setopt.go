@@ -8,6 +8,29 @@ import (
 	"usock/trace"
 )
 
+// Options are a connection's settings. They may be set before the connection is
+// opened, and a listener hands its own on to what it accepts.
+type Options struct {
+	maxPacing    uint64 // bytes/s, plus 1; 0: no bound
+	RcvLowat     int32  // bytes; at least 1
+	UserTimeout  uint32 // ms; 0: Retries2 decides
+	WindowClamp  uint32 // bytes; 0: none
+	NotSentLowat uint32 // bytes; 0: the host's
+	Linger2      int32  // s that FIN-WAIT-2 lasts; 0: the host's; negative: none
+	MaxSeg       uint16 // bytes; 0: none
+	KeepIdle     uint16 // s; 0: the host's
+	KeepIntvl    uint16 // s; 0: the host's
+	KeepCnt      uint8  // 0: the host's
+	SynCnt       uint8  // 0: the host's
+	DeferAccept  uint8  // retransmissions of the SYN-ACK that data is waited for
+	NoDelay      bool
+	Cork         bool
+	KeepAlive    bool
+	ThinLinear   bool
+	OOBInline    bool
+	CC           string // ""; the host's
+}
+
 // Each Set method takes effect at once, or leaves everything as it was and returns
 // the errno that Linux has for the value. All may be called in any state; on a
 // connection that is not open yet they set what it will begin with.
@@ -24,6 +47,8 @@ func (c *Conn) SetNoDelay(now time.Duration, on bool) {
 func (c *Conn) SetCork(now time.Duration, on bool) {
 	was := c.opt.Cork
 	c.opt.Cork = on
+
+	// Pulling the cork is the program's word that the message is whole (tcp(7)).
 	if was && !on {
 		c.snd.push(&c.tcb)
 	}
@@ -38,6 +63,8 @@ func (s *sender) push(t *tcb) {
 
 // SetQuickAck turns delayed acknowledgments off for now, or on (TCP_QUICKACK).
 func (c *Conn) SetQuickAck(now time.Duration, on bool) {
+	// Zero does not stop anything: it says that an answer is to come, until the pace of the
+	// data says otherwise (Linux, tcp_sock_set_quickack).
 	if !on {
 		c.rcv.ack.pingpong = true
 		return
@@ -122,6 +149,7 @@ func (c *Conn) SetLinger2(s int) {
 
 // SetMaxSeg bounds the segments in both directions (TCP_MAXSEG).
 func (c *Conn) SetMaxSeg(n int) error {
+	// Linux's bounds: TCP_MIN_MSS and MAX_TCP_WINDOW.
 	if n != 0 {
 		if err := inRange(n, 88, 32767); err != nil {
 			return err
