@@ -37,9 +37,13 @@ func (t *tcb) ackNow() { t.todo |= todoAck }
 // ackSent notes that a segment that leaves acknowledges everything.
 func (r *receiver) ackSent(t *tcb, now time.Duration) {
 	t.todo &^= todoAck
+
+	// Last.ACK.sent (RFC 7323 §4.3), from which the second full segment is counted, too.
 	r.lastAck = r.nxt
 	r.ack.owed, r.ack.pushed = false, 0
 
+	// The last of those without delay: the sender is taken to be past its slow start, and waits
+	// are tried from the shortest on (Linux, tcp_dec_quickack_mode).
 	if r.ack.quick > 0 {
 		r.ack.quick--
 		if r.ack.quick == 0 {
@@ -58,6 +62,7 @@ func (r *receiver) quickAck(now time.Duration, n uint32) {
 		k = 2
 	}
 
+	// Something was amiss: the sender needs acknowledgments more than they need company.
 	r.ack.quick = max(r.ack.quick, uint8(min(k, n)))
 	r.ack.pingpong = false
 	r.ack.ato = ackMin
@@ -154,6 +159,7 @@ func (r *receiver) delayAck(t *tcb, now time.Duration) {
 		ato = min(ato, most)
 	}
 
+	// Linux's bound (TCP_DELACK_MAX), well below what the RFC allows.
 	ato = min(ato, ackMax)
 	at := now + ato
 

@@ -20,6 +20,9 @@ func (c *Conn) ShutdownWrite(now time.Duration) {
 		return
 	}
 	c.shut |= shutWrite
+
+	// Before the handshake's end the FIN waits for it (RFC 9293 §3.10.4, SYN-RECEIVED):
+	// established queues it then.
 	if c.state.synchronized() {
 		c.finState()
 	}
@@ -73,7 +76,7 @@ func (c *Conn) Close(now time.Duration) {
 		return
 	case unread:
 		// Data that the program will not read is lost, and the peer must not believe it taken
-		// (RFC 1122 §4.2.2.13).
+		// (RFC 9293 §3.6.1, SHLD-3).
 		c.count().TCPAbortOnClose++
 		c.resetNow()
 		c.over()
@@ -104,6 +107,7 @@ func (c *Conn) orphanFinWait2(now time.Duration) {
 	d := c.cfg.FinTimeout
 	switch s := c.opt.Linger2; {
 	case s < 0:
+		// TCP_LINGER2 below zero: the peer's direction is given up rather than waited for.
 		c.count().TCPAbortOnLinger++
 		c.resetNow()
 		c.over()
@@ -136,6 +140,8 @@ func (c *Conn) Abort(now time.Duration) {
 
 // resetNow has Poll send a RST.
 func (c *Conn) resetNow() {
+	// A number that the peer accepts, even one that has shrunk its window: a RST outside it is
+	// dropped in silence (RFC 9293 §3.10.7.4, second check).
 	r := Segment{}
 	r.Flags = wire.RST | wire.ACK
 	r.Seq, r.Ack = c.snd.sndSeq(c.acceptableSeq()), c.rcv.rcvSeq(c.rcv.nxt)

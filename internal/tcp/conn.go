@@ -159,6 +159,8 @@ func (c *Conn) start(now time.Duration, p *Params) {
 		opt = *p.Options
 	}
 
+	// What SO_RCVBUF and SO_SNDBUF have fixed holds for every attempt to connect; nothing else
+	// of an earlier attempt must, its pending error least of all.
 	keep := c.flags & (fixedRcv | fixedSnd)
 	rb, sb := c.rcv.bufSize, c.snd.bufSize
 	*c = Conn{tcb: tcb{opt: opt, cfg: p.Config, flags: keep}}
@@ -176,6 +178,8 @@ func (c *Conn) start(now time.Duration, p *Params) {
 	c.rcv.q.Reset(origin + 1)
 	c.startBuffers(p, rb, sb)
 
+	// 65495 is what the largest IPv4 packet leaves behind the two least headers. A program that
+	// asks for smaller segments (TCP_MAXSEG) has the peer send such, too.
 	mss := min(p.MSS, 65495)
 	if m := int(c.opt.MaxSeg); m != 0 {
 		mss = min(mss, m)
@@ -188,6 +192,9 @@ func (c *Conn) start(now time.Duration, p *Params) {
 
 	c.snd.wl1 = 0
 	c.rtt.rto = uint32(c.cfg.InitialRTO / time.Microsecond)
+
+	// A guess until segments show how large the peer makes them, and a low one: it decides
+	// which segment is the second full one, to be acknowledged at once.
 	c.rcv.mss = uint16(min(mss, 536))
 	c.snd.q.Reset(origin + 1)
 }
@@ -274,6 +281,8 @@ func (c *Conn) Ready() wait.Events {
 		ev |= wait.In | wait.RdHup
 	}
 
+	// Before the handshake has ended neither room nor data means anything, but for a Fast Open
+	// server, which may write already.
 	if c.state != SynSent && (c.state != SynRcvd || c.fastOpened()) {
 		if c.rcv.readable(&c.tcb) {
 			ev |= wait.In
@@ -286,6 +295,7 @@ func (c *Conn) Ready() wait.Events {
 		}
 	}
 
+	// POLLERR cannot be masked, and lasts until somebody has taken the error.
 	if c.err != 0 {
 		ev |= wait.Err
 	}

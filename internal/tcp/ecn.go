@@ -15,6 +15,9 @@ func (s *sender) putECT(t *tcb, seg *Segment) {
 	}
 
 	seg.ECT = true
+
+	// On the first new data behind the reduction, and never on a retransmission: should it be
+	// lost, the loss reduces the window again, and says so again (RFC 3168 §6.1.2).
 	if t.flags&sendCWR != 0 {
 		t.flags &^= sendCWR
 		seg.Flags |= wire.CWR
@@ -30,6 +33,9 @@ func (r *receiver) hearECN(t *tcb, s *Segment) {
 
 	if s.Flags&wire.CWR != 0 {
 		t.flags &^= ceSeen
+
+		// A sender that has just reduced may have a window of one segment and wait for this
+		// acknowledgment (Linux, tcp_ecn_accept_cwr).
 		if s.Data.Len() > 0 {
 			t.ackNow()
 		}
@@ -59,6 +65,7 @@ func (s *sender) hearECE(t *tcb, a *ackInfo) {
 
 	f.deliveredCE += (a.delivered + uint32(s.mss) - 1) / uint32(s.mss)
 
+	// A reduction is under way: what is marked now left before it could help.
 	if f.loss.state != cc.Open {
 		return
 	}

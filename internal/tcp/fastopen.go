@@ -88,7 +88,7 @@ func (c *Conn) synFastOpen(now time.Duration, s *Segment) {
 	}
 
 	// Sent again, the SYN goes without: the option, or data in a SYN, may be what was dropped
-	// (RFC 7413 §4.1.3.1).
+	// (RFC 7413).
 	fo.send = false
 	if fo.req.NCookie == 0 || c.snd.q.Len() == 0 {
 		return
@@ -144,7 +144,7 @@ func (c *Conn) ackedFastOpen(now time.Duration, ack uint64, s *Segment) {
 	}
 
 	// What the SYN-ACK does not cover is sent again at once, as ordinary data (RFC 7413
-	// §4.2.1).
+	// §4.2.2).
 	fo.synAck = ack > origin+1
 	if ack == c.snd.nxt {
 		c.count().TCPFastOpenActive++

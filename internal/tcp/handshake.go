@@ -64,6 +64,7 @@ func (c *Conn) accept(now time.Duration, p *Params, syn *Segment) {
 // SYN-RECEIVED, and the segment is then to be given to Segment. p.ISS is the
 // cookie.
 func (c *Conn) AcceptCookie(now time.Duration, p *Params, ack *Segment, k *CookieState) {
+	// The SYN that must have come before, made again of the acknowledgment and the cookie.
 	syn := Segment{TCP: wire.TCP{Seq: ack.Seq - 1, Flags: wire.SYN}}
 	o := &syn.Options
 	o.MSS, o.HasWScale, o.WScale, o.SACKPermitted = k.MSS, k.HasWScale, k.WScale, k.SACKPermitted
@@ -90,6 +91,8 @@ func (c *Conn) AcceptCookie(now time.Duration, p *Params, ack *Segment, k *Cooki
 func (c *Conn) synOptions(now time.Duration, s *Segment) {
 	o := &s.Options
 	if o.MSS != 0 {
+		// A tiny MSS would have us make a packet of every few bytes, at our cost: no peer can
+		// ask for less than this (Linux, tcp_min_snd_mss).
 		c.snd.peerMSS = uint16(max(int(o.MSS), c.cfg.MinSendMSS))
 	}
 
@@ -177,6 +180,7 @@ func (c *Conn) inSynSent(now time.Duration, s *Segment) {
 		c.snd.synSample(&c.tcb, now, s)
 	}
 
+	// What our SYN has offered: its window is never scaled (RFC 7323 §2.2).
 	c.rcv.adv = c.rcv.nxt + uint64(min(c.rcv.ssthresh, 65535))
 	c.snd.wnd, c.snd.maxWnd = uint32(s.Window), uint32(s.Window)
 	c.snd.una = origin + 1
@@ -290,6 +294,8 @@ func (c *Conn) inSynRcvd(now time.Duration, s *Segment) {
 func (c *Conn) endSynRcvd(now time.Duration, seq uint64, s *Segment, embryonic bool) {
 	switch {
 	case embryonic:
+		// Back to LISTEN, says RFC 9293 §3.10.7.4 (second and fourth check). Here that is the
+		// listener's own endpoint: this one is over, and no program has seen it.
 		c.count().AttemptFails++
 		c.fail(syscall.ECONNRESET)
 		if r, ok := ResetFor(s); ok {

@@ -43,6 +43,7 @@ func (c *Conn) Segment(now time.Duration, s *Segment) wait.Events {
 		c.inSynchronized(now, s)
 	}
 
+	// Whoever keeps a part of it has taken a reference of his own.
 	s.Data.Release()
 	return c.take()
 }
@@ -55,12 +56,16 @@ func (c *Conn) inSynchronized(now time.Duration, s *Segment) {
 		return
 	}
 
+	// A sign of life only now that it is acceptable: else anybody who knows the ports could
+	// keep a dead connection from its keepalive.
 	c.timer.heard = now
 
 	if !c.inAck(now, seq, s) {
 		return
 	}
 
+	// Marks count on segments in the window alone: a forged one must not halve the peer's rate
+	// (RFC 3168 §6.1.5).
 	c.rcv.hearECN(&c.tcb, s)
 	if s.Flags&wire.URG != 0 {
 		c.rcv.inUrgent(&c.tcb, seq, s)
@@ -83,7 +88,8 @@ func (c *Conn) inSynchronized(now time.Duration, s *Segment) {
 	if s.Data.Len() > 0 || s.Flags&wire.FIN != 0 {
 		if c.shut&orphan != 0 || c.shut&shutRead != 0 && c.state.finSent() {
 			if seq+uint64(s.Data.Len()) > c.rcv.nxt && s.Data.Len() > 0 {
-				// Data for a program that has gone (RFC 1122 §4.2.2.13).
+				// Data for a program that has gone: it is lost, and the peer is told so (RFC 9293
+				// §3.6.1, SHLD-3).
 				c.count().TCPAbortOnData++
 				c.fail(syscall.ECONNRESET)
 				c.resetWith(s.Ack)
@@ -125,6 +131,11 @@ func (c *Conn) acceptable(now time.Duration, seq uint64, s *Segment) bool {
 		return false
 	}
 
+	// Second and fourth check, with the guards against blind attacks. A RST ends the connection
+	// with exactly the next number only (RFC 5961 §3.2), or with the one behind the last byte
+	// SACKed, which a peer that we still miss something of takes for its next (Linux,
+	// tcp_validate_incoming). Others in the window, and every SYN (§4.2), are challenged: a
+	// peer that really has lost the connection answers that with a RST of the right number.
 	if s.Flags&(wire.RST|wire.SYN) != 0 {
 		if s.Flags&wire.RST == 0 {
 			c.challengeSYN(now)
@@ -165,12 +176,15 @@ func (c *Conn) inReset() {
 func (c *Conn) inAck(now time.Duration, seq uint64, s *Segment) bool {
 	ack := c.snd.sndOff(s.Ack)
 	if ack > c.snd.nxt {
-		// Acknowledges what was never sent.
+		// What was never sent (RFC 9293 §3.10.7.4, fifth check). A lie, or a peer that has lost its
+		// state: the answer shows it where we are, and nothing is taken from the segment.
 		c.rcv.challenge(&c.tcb, now)
 		return false
 	}
 
-	// Acknowledgments far below snd.una are guesses of somebody who does not see the stream.
+	// Acknowledgments far below snd.una are guesses of somebody who does not see the stream: the
+	// peer has none on the way that is older than its largest window, nor from before the stream
+	// began.
 	if ack+min(uint64(c.snd.maxWnd), c.stats.bytesAcked) < c.snd.una {
 		c.rcv.challenge(&c.tcb, now) // RFC 5961 §5.2
 		return false
@@ -182,8 +196,10 @@ func (c *Conn) inAck(now time.Duration, seq uint64, s *Segment) bool {
 		c.rcv.tsRecent, c.rcv.tsAt = s.Options.TSVal, uint32(now/time.Second)
 	}
 
+	// Zero where the segment has no timestamp, which delayedOnly takes for no sign.
 	c.snd.tsEcr = s.Options.TSEcr
 
+	// An acknowledgment from below snd.una is old, and its window with it (RFC 9293 §3.8.6).
 	before := c.snd.wnd
 	update := ack >= c.snd.una && c.snd.updateWindow(seq, ack, uint32(s.Window)<<c.snd.wscale)
 	if c.cfg.Trace != nil {
@@ -200,6 +216,7 @@ func (c *Conn) inAck(now time.Duration, seq uint64, s *Segment) bool {
 
 	c.snd.onAck(&c.tcb, now, ack, s, update)
 
+	// The FIN has the number behind the last byte.
 	if c.flags&finQueued != 0 && c.snd.una > c.snd.q.End() {
 		c.ackedFIN(now)
 	}
@@ -212,6 +229,9 @@ func (c *Conn) ackedFIN(now time.Duration) {
 	switch c.state {
 	case FinWait1:
 		c.setState(FinWait2)
+
+		// A program that still reads may wait for the peer's FIN as long as it likes; nobody
+		// waits for an orphan.
 		if c.shut&orphan != 0 {
 			c.orphanFinWait2(now)
 		}
@@ -261,6 +281,8 @@ func (c *Conn) inFIN(now time.Duration) {
 	c.rcv.nxt = c.rcv.q.End() + 1
 	c.flags |= finRcvd
 	c.shut |= shutRead
+
+	// Nothing behind a FIN is part of the stream.
 	c.rcv.dropOutOfOrder()
 
 	c.events |= wait.In | wait.RdHup

@@ -4,6 +4,8 @@ import "time"
 
 // setKeepTimer starts or stops the keepalive timer (RFC 9293 §3.8.4).
 func (c *Conn) setKeepTimer(now time.Duration) {
+	// One timer serves keepalive, FIN-WAIT-2 and TIME-WAIT: no two of them run at once, as the
+	// latter two have no program any more.
 	if c.shut&orphan != 0 || !c.state.synchronized() || c.state == TimeWait {
 		return
 	}
@@ -65,6 +67,9 @@ func (c *Conn) keepExpired(now time.Duration) {
 		return
 	}
 
+	// No single probe's silence proves anything, as acknowledgments get lost (RFC 9293 §3.8.4,
+	// MUST-29): all of them have to stay unanswered, or the time that TCP_USER_TIMEOUT sets in
+	// their place has to pass (tcp(7)).
 	u := c.userTimeout()
 	if u != 0 && silent >= u && c.snd.probes > 0 || u == 0 && int(c.snd.probes) >= c.keepCnt() {
 		// The peer is told, should it still be there (Linux, tcp_keepalive_timer).

@@ -65,6 +65,9 @@ func (s *sender) onAck(t *tcb, now time.Duration, ack uint64, seg *Segment, upda
 	}
 
 	l := &f.loss
+
+	// As things were before the acknowledgment: what controllers, PRR and the search for
+	// reordering compare with.
 	ece := seg.Flags&wire.ECE != 0 && t.flags&useECN != 0
 	a := ackInfo{now: now, ece: ece, priorUna: s.una, priorFack: l.fack, reord: ^uint64(0)}
 	priorInFlight := s.inFlight()
@@ -153,6 +156,8 @@ func (s *sender) afterAck(t *tcb, now time.Duration, a *ackInfo) {
 		s.ackedMTUProbe(t, now)
 	}
 
+	// Who holds the stream up is accounted for from here: the program, or the send buffer
+	// (tcp_info's busy, rwnd_limited and sndbuf_limited).
 	switch {
 	case s.una == s.sndEnd(t):
 		s.flight.chrono.set(now, chronoIdle)
@@ -173,7 +178,9 @@ func (s *sender) afterAck(t *tcb, now time.Duration, a *ackInfo) {
 		s.armReorder(t, now, a.wait)
 	}
 	if a.acked > 0 && s.flight.scoreboard.n > 0 && s.flight.scoreboard.at(0).flags&segSacked != 0 {
-		// The peer has SACKed what it now asks for: it reneged, or an ACK is late.
+		// The peer has SACKed what it now asks for: it reneged (RFC 2018 §8), or an ACK is late.
+		// Half a round trip lets the late one come; after that the timeout believes no SACK
+		// (Linux, tcp_check_sack_reneging).
 		t.timer.rtx, t.timer.kind = now+max(t.rtt.smoothed()/2, 10*time.Millisecond), rtxRTO
 	}
 }
@@ -205,6 +212,9 @@ func (s *sender) advanceUna(t *tcb, now time.Duration, ack uint64, a *ackInfo) {
 	t.stats.bytesAcked += uint64(a.acked)
 	s.una = ack
 	s.q.Drop(min(ack, s.q.End()))
+
+	// The cursors stay inside the scoreboard, and duplicates in a row (RFC 5681 §2) end with
+	// news.
 	l.hint = max(l.hint, ack)
 	l.fack = max(l.fack, ack)
 	l.dup = 0
@@ -284,6 +294,8 @@ func (s *sender) markLost(t *tcb, i uint32, why trace.Why) uint32 {
 		}
 	}
 
+	// From here on it is not in flight, until it is sent again: inFlight and PRR go by these
+	// counts (RFC 6675 §4, SetPipe).
 	r.flags = r.flags&^segRetrans | segLost
 	f.loss.lost += r.n
 	f.rate.OnLost(r.n)
@@ -302,6 +314,9 @@ func (s *sender) markFirst(t *tcb, a *ackInfo) {
 		return
 	}
 
+	// Duplicates tell of one hole, at snd.una. Of what lies behind it nothing is known: one
+	// segment is taken to be lost, and the next partial acknowledgment shows the next one (RFC
+	// 6582 §3.2 step 3).
 	if mss := uint32(s.mss); b.at(0).n > mss {
 		b.split(0, b.at(0).start+uint64(mss))
 	}

@@ -68,6 +68,10 @@ func (c *Conn) ICMP(now time.Duration, e *ICMPError) wait.Events {
 func (s *sender) tooBig(t *tcb, now time.Duration, mss int) {
 	// Nobody can make us send smaller than that: a forged message costs little (RFC 5927 §7).
 	mss = max(mss, minPathMSS)
+
+	// News only: a flight of large segments brings as many messages, and an answer to each would
+	// send the same data over and over (RFC 1191 §6.4). A larger size is never believed: only
+	// probes, and time, raise it.
 	if mss >= int(s.pathMSS) {
 		return
 	}
@@ -83,7 +87,7 @@ func (s *sender) tooBig(t *tcb, now time.Duration, mss int) {
 }
 
 // simpleRetransmit marks what is larger than the MSS lost. That is no sign of
-// congestion, so that the window stays (RFC 8201 §5.4; RFC 1191).
+// congestion, so that the window stays (RFC 8201 §5.4; RFC 1191 §6.4).
 func (s *sender) simpleRetransmit(t *tcb, now time.Duration) {
 	f := s.flight
 	if f == nil || !t.state.synchronized() {
@@ -158,6 +162,8 @@ func (s *sender) mtuProbeSize(t *tcb, now time.Duration, avail, room uint64) uin
 
 	m := &t.lazy.mtu
 	l := &s.flight.loss
+
+	// Recovery and probing would each take the other's losses for its own.
 	if l.state != cc.Open || l.sacked > 0 || now < m.next {
 		return 0
 	}

@@ -183,6 +183,10 @@ func (s *sender) allowSmall(t *tcb, n, avail uint64) bool {
 func (s *sender) sendMSS(t *tcb, sackLen uint32) uint32 {
 	mss := max(uint32(s.mss), 8+sackLen) - sackLen
 
+	// Rule 3 of RFC 9293 §3.8.6.2.1: half of the largest window seen is as good as a full
+	// segment, or a peer with a small buffer would wait for one for ever. Windows of up to 536
+	// bytes are not halved, and 68 bytes of packet pass everywhere (Linux,
+	// tcp_bound_to_half_wnd).
 	if w := s.maxWnd; w > 0 {
 		if w > 536 {
 			w >>= 1

@@ -61,6 +61,8 @@ func (l *loss) rackUpdate(now time.Duration, r *sentSegment, end uint64, minRTT 
 	l.advanced = true
 	l.rtt = rtt
 
+	// RACK.segment is the one that was sent last, which after reordering is not the one that
+	// was delivered last.
 	if sentAfter(r.Sent, end, l.rack.at, l.end) {
 		l.rack.at, l.end = r.Sent, end
 	}
@@ -105,6 +107,8 @@ func (l *loss) sackedSegs(b *scoreboard, mss uint32) uint32 {
 // adaptReoWnd widens the reordering window once a round trip while DSACKs show
 // that retransmissions were needless (step 4).
 func (l *loss) adaptReoWnd(delivered, prior uint64) {
+	// Sent before the window was last widened: its DSACK is of the same round trip, which
+	// counts once (RACK.dsack_round).
 	if prior < l.lastDelivered {
 		l.dsackSeen = false
 	}
@@ -125,6 +129,9 @@ func (l *loss) adaptReoWnd(delivered, prior uint64) {
 func (s *sender) detectLoss(t *tcb, now time.Duration, a *ackInfo) time.Duration {
 	l := &s.flight.loss
 	b := &s.flight.scoreboard
+
+	// Lost is what was sent this long ago or longer. The RFC has the timer wait for the last of
+	// those that are not yet; here it waits for the first, and finds each when it is due.
 	wait := l.rtt + s.reoWnd(t)
 	next := time.Duration(0)
 
@@ -233,6 +240,8 @@ func (s *sender) checkReordering(t *tcb, low uint64) {
 
 	mss := uint64(s.mss)
 
+	// DupThresh follows the degree that was seen, for paths on which three duplicates mean
+	// nothing (Linux, tcp_check_sack_reordering).
 	if segs := (l.fack - low + mss - 1) / mss; segs > uint64(l.reordering) {
 		l.reordering = uint16(min(segs, uint64(t.cfg.MaxReordering)))
 	}

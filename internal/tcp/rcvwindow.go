@@ -99,6 +99,8 @@ func (r *receiver) growWindow(t *tcb, n int) {
 
 	room := min(full, r.space())
 
+	// At least as fast as a sender in slow start: the receiver must not be what holds it back
+	// (Linux, tcp_grow_window).
 	if r.ssthresh < room {
 		r.ssthresh = min(room, r.ssthresh+2*max(uint32(n), uint32(r.advMSS)))
 	}
@@ -161,6 +163,7 @@ func (r *receiver) rightSize(t *tcb, now time.Duration) {
 		rt = time.Duration(r.rtt>>3) * time.Microsecond
 	}
 
+	// What was read in less than a round trip says nothing of what a window should hold.
 	if rt == 0 || now-r.drsAt < rt {
 		return
 	}

@@ -65,6 +65,8 @@ func (r *receiver) rcvSeq(off uint64) uint32 { return r.irs + uint32(off) }
 
 // rcvOff returns the offset, near rcv.nxt, that the peer's SEG.SEQ means.
 func (r *receiver) rcvOff(seq uint32) uint64 {
+	// A signed difference, as in sndOff: an old segment is below RCV.NXT, wherever the 32 bits
+	// wrap.
 	return r.nxt + uint64(int64(int32(seq-r.rcvSeq(r.nxt))))
 }
 
@@ -181,6 +183,8 @@ func (r *receiver) answerOld(t *tcb, now time.Duration, seq uint64, s *Segment, 
 			return
 		}
 	} else {
+		// The peer sends again what has come: our acknowledgments were lost, and it needs this
+		// one.
 		if seq < r.nxt {
 			t.count().DelayedACKLost++
 			r.duplicate(t, seq, s)
@@ -194,6 +198,8 @@ func (r *receiver) answerOld(t *tcb, now time.Duration, seq uint64, s *Segment, 
 // oowAllowed reports whether an answer to an invalid segment may be sent, or else counts it
 // in skipped.
 func (r *receiver) oowAllowed(t *tcb, now time.Duration, skipped *uint64) bool {
+	// One limit for invalid segments of all kinds: whoever sends them in turns gains nothing
+	// (RFC 5961 §7).
 	if r.ack.oowAt != 0 && now-r.ack.oowAt < t.cfg.InvalidRateLimit {
 		*skipped++
 		return false

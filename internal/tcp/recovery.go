@@ -18,6 +18,8 @@ func (s *sender) advanceRecovery(t *tcb, now time.Duration, a *ackInfo) {
 	}
 
 	l.preferNew = false
+
+	// RecoveryPoint of RFC 6675 §5, recover of RFC 6582.
 	done := s.una >= l.high
 	more := false // losses behind the recovery point were found: they begin the next recovery
 
@@ -53,6 +55,8 @@ func (s *sender) advanceRecovery(t *tcb, now time.Duration, a *ackInfo) {
 		}
 	}
 
+	// The DSACKs of the last retransmissions come when recovery is over: it can be undone
+	// still.
 	if l.state == cc.Open && a.dsack && s.tryUndo(t, now, a) {
 		t.count().TCPDSACKUndo++
 	}
@@ -60,12 +64,16 @@ func (s *sender) advanceRecovery(t *tcb, now time.Duration, a *ackInfo) {
 	// Then the way in.
 	s.identifyLost(t, now, a)
 	if (l.lost > 0 || more) && l.state < cc.Recovery {
+		// A lost probe says that the path takes no packet so large, not that it is full (RFC
+		// 4821 §7.6).
 		if s.mtuProbeFailed(t, now) {
 			return
 		}
 		s.enterRecovery(t, now)
 	}
 
+	// Marks last: a loss that the same acknowledgment shows has reduced the window, and once in
+	// a round trip is enough (RFC 3168 §6.1.2).
 	s.hearECE(t, a)
 }
 
@@ -87,7 +95,8 @@ func (s *sender) identifyLost(t *tcb, now time.Duration, a *ackInfo) {
 	l.dup = min(l.dup+1, 254)
 	a.delivered += uint32(s.mss)
 
-	// They cannot all have left: at least the one that is asked for has not.
+	// They cannot all have left: at least the one that is asked for has not. So a receiver gains
+	// no window by duplicates without end, the attack in RFC 5681 §3.2 step 4.
 	l.reno = min(l.reno+uint32(s.mss), uint32(s.nxt-s.una)-min(uint32(s.nxt-s.una), uint32(s.mss)))
 
 	// DupThresh duplicates, three to begin with (RFC 5681 §3.2 step 2). Duplicates for data
@@ -153,6 +162,7 @@ func (s *sender) beginReduction(t *tcb, now time.Duration, st cc.State, why cc.C
 		l.high = s.nxt
 	}
 
+	// What a loss probe was to find out, recovery finds (RFC 8985 §7.1).
 	l.state = st
 	l.tlpHigh = 0
 	if t.cfg.Trace != nil {
@@ -201,6 +211,9 @@ func (s *sender) prr(a *ackInfo, inFlight uint32) {
 func (s *sender) endReduction(t *tcb, now time.Duration) {
 	f := s.flight
 	l := &f.loss
+
+	// Sixteen recoveries without a DSACK, and the reordering window has its first size again
+	// (RFC 8985 §6.2 step 4).
 	if l.state == cc.Recovery && l.persist > 0 {
 		l.persist--
 	}
@@ -246,6 +259,8 @@ func (s *sender) delayedOnly(t *tcb) bool {
 	if t.flags&useTS == 0 || l.firstResent == 0 || s.tsEcr == 0 {
 		return false
 	}
+
+	// Strictly before: of the same tick the echo may be of either transmission.
 	return int32(s.tsEcr-s.tsNow(l.firstResent)) < 0
 }
 
@@ -327,6 +342,8 @@ func (s *sender) onTimeout(t *tcb, now time.Duration) {
 		l.seen, l.fack = [4]span{}, s.una
 	}
 
+	// Slow start from one segment is the controller's business (RFC 5681 §3.1): PRR, duplicates
+	// and the loss probe (RFC 8985 §7.1) are over.
 	l.state, l.cwnd = cc.Loss, 0
 	l.reno, l.dup, l.tlpHigh = 0, 0, 0
 	l.hint = s.una
@@ -368,6 +385,8 @@ func (s *sender) inLoss(t *tcb, now time.Duration, a *ackInfo) bool {
 				l.preferNew = true
 				return true
 			}
+
+			// Nothing may leave that would tell: the timeout is believed (step 2b).
 			l.frto = false
 		}
 	}
@@ -384,6 +403,9 @@ func (s *sender) undoByFRTO(t *tcb, now time.Duration, a *ackInfo) bool {
 	if !s.flight.loss.frto || !a.origAcked {
 		return false
 	}
+
+	// An acknowledgment of what was sent once, and before the timeout, cannot be an answer to
+	// the retransmission: it was late, and nothing was lost.
 	t.count().TCPSpuriousRTOs++
 	s.undoReduction(t, now)
 	return true

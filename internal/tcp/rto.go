@@ -58,6 +58,7 @@ func (s *sender) armRTO(t *tcb, now time.Duration) {
 // armReorder sets the timer for losses that reordering may still explain, unless
 // the retransmission timer comes first.
 func (s *sender) armReorder(t *tcb, now, wait time.Duration) {
+	// Two milliseconds more, for timers that are coarse (Linux, TCP_TIMEOUT_MIN).
 	at := now + wait + 2*time.Millisecond
 
 	// Whatever the RTO finds lost, the reordering timer need not.
@@ -106,6 +107,7 @@ func (c *Conn) retransmitExpired(now time.Duration) {
 		return
 	}
 
+	// Before anything is marked: what is sent again is then cut to the smaller size at once.
 	c.snd.suspectBlackHole(&c.tcb, now)
 	c.snd.onTimeout(&c.tcb, now)
 
@@ -192,6 +194,7 @@ func (c *Conn) connectGaveUp(now time.Duration) bool {
 // modelTimeout returns how long it takes until a segment that was sent again n times
 // times out again, where the first timeout is first and the longest most.
 func modelTimeout(n int, first, most time.Duration) time.Duration {
+	// Linux's tcp_model_timeout: 15 retransmissions, from 200 ms up to 120 s, are 924.6 s.
 	total := time.Duration(0)
 	for range n + 1 {
 		total += first

@@ -89,6 +89,9 @@ func (r *rtt) setRTO(cfg *Config) {
 		return
 	}
 
+	// RFC 6298 rounds up to a second (rule 2.4). Here the floor is MinRTO, and in RTTVAR, so
+	// that it comes on top of SRTT: Linux's way, without which a lost segment on a short path
+	// would cost a second.
 	r.rto = min(r.srtt>>3+r.rttvar, uint32(cfg.MaxRTO/time.Microsecond))
 }
 

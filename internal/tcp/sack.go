@@ -103,7 +103,8 @@ func (s *sender) takeDSACK(t *tcb, now time.Duration, sp span, a *ackInfo) {
 	t.stats.dsackDups += segs
 	t.count().TCPDSACKRecvSegs += uint64(segs)
 
-	// A DSACK of the probe is no sign of reordering: it was sent on suspicion (RFC 8985 §7.4).
+	// A DSACK of the probe is no sign of reordering: it was sent on suspicion (RFC 8985
+	// §7.4.2).
 	if l.tlpRetrans && sp.end == l.tlpHigh {
 		a.dsackTLP = true
 	} else {

@@ -94,6 +94,9 @@ func (s *sender) newFlight(t *tcb, now time.Duration) *flight {
 	if name == "" {
 		name = t.cfg.CC
 	}
+
+	// A controller from the pool is begun anew below. Only another algorithm takes a new one,
+	// so that a server's next connection allocates nothing.
 	if f.cc == nil || f.cc.Name() != name {
 		ctl, ok := t.cfg.controller(name)
 		if !ok {
@@ -169,6 +172,8 @@ func (s *sender) inFlight() uint32 {
 // restart reduces the window of a connection that was idle (RFC 5681
 // §4.1).
 func (s *sender) restart(t *tcb, now time.Duration) {
+	// With data in flight acknowledgments still clock what is sent. It takes an idle path to
+	// make of a whole window one burst (RFC 5681 §4.1).
 	if s.una != s.nxt || !t.cfg.SlowStartIdle || s.lastData == 0 {
 		return
 	}
@@ -196,6 +201,8 @@ func (s *sender) sndSeq(off uint64) uint32 { return s.iss + uint32(off) }
 
 // sndOff returns the offset, near snd.una, that the peer's SEG.ACK means.
 func (s *sender) sndOff(seq uint32) uint64 {
+	// A signed difference: what lies below una stays below it, and may be told from what lies
+	// above, wherever the 32 bits wrap.
 	return s.una + uint64(int64(int32(seq-s.sndSeq(s.una))))
 }
 
@@ -208,6 +215,8 @@ func (s *sender) tsNow(now time.Duration) uint32 {
 // setMSS computes the effective send MSS (RFC 9293 §3.7.1; RFC 6691).
 func (s *sender) setMSS(t *tcb) {
 	mss := min(s.peerMSS, s.pathMSS)
+
+	// While a black hole is suspected only what is known to pass counts (RFC 4821 §7.7).
 	if t.lazy != nil && t.lazy.mtu.on {
 		mss = min(mss, t.lazy.mtu.low)
 	}
@@ -233,6 +242,9 @@ func (s *sender) updateWindow(seq, ack uint64, wnd uint32) bool {
 		seq == s.wl1 && (wnd > s.wnd || wnd == 0) {
 		s.wl1 = seq
 		s.wnd = wnd
+
+		// MAX.SND.WND of RFC 5961 §5.2, and Max(SND.WND) of RFC 9293 §3.8.6.2.1: the best guess
+		// there is of the peer's buffer.
 		s.maxWnd = max(s.maxWnd, wnd)
 		return true
 	}

@@ -18,6 +18,7 @@ func (c *Conn) Expire(now time.Duration) wait.Events {
 		c.timer.pace = never
 	}
 	if c.timer.rtx <= now {
+		// First: what is called sets it anew, or nothing is to be waited for any more.
 		c.timer.rtx = never
 		switch c.timer.kind {
 		case rtxRTO:

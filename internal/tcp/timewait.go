@@ -51,7 +51,11 @@ func (c *Conn) TimeWait() (TimeWaitState, bool) {
 
 // NextISS returns the least initial sequence number of a connection that
 // replaces this one.
-func (t *TimeWaitState) NextISS() uint32 { return t.sndNxt + 65537 }
+func (t *TimeWaitState) NextISS() uint32 {
+	// Above all numbers that were used (RFC 9293 §3.6.1), by more than a window that is not
+	// scaled (Linux, tcp_timewait_state_process).
+	return t.sndNxt + 65537
+}
 
 // Expires returns when the state ends.
 func (t *TimeWaitState) Expires() time.Duration { return t.expires }
@@ -96,6 +100,9 @@ func (t *TimeWaitState) Segment(now time.Duration, s, reply *Segment) Verdict {
 	if old || s.Flags&wire.ACK != 0 {
 		t.expires = now + t.length
 	}
+
+	// At a limited rate: what has no data may itself be such an answer, and two of them would
+	// go on for ever.
 	if s.Flags&wire.SYN != 0 || s.Len() == 0 {
 		if t.oowAt != 0 && now-t.oowAt < time.Duration(t.limit)*time.Millisecond {
 			return Drop

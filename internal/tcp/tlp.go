@@ -26,7 +26,8 @@ func (s *sender) tlpDelay(t *tcb) (time.Duration, bool) {
 	// PTO = 2 * SRTT ...
 	d := 2 * t.rtt.smoothed()
 	if s.flight.scoreboard.n == 1 && s.nxt-s.una <= uint64(s.mss) {
-		// A single segment may wait for a delayed acknowledgment.
+		// A single segment may wait for a delayed acknowledgment. TLP.max_ack_delay is the peer's
+		// and unknown; the least RTO stands for it, as on Linux.
 		return d + t.cfg.MinRTO, true
 	}
 
@@ -43,7 +44,8 @@ func (s *sender) tlpExpired(t *tcb, now time.Duration) {
 
 	l := &s.flight.loss
 
-	// The RTO follows, should the probe be lost too.
+	// One probe at a time exceeds the congestion window by one segment at most; the RTO follows
+	// it, should it be lost too, and never another probe (RFC 8985 §7.3).
 	if l.tlpHigh == 0 {
 		t.todo |= todoTLP
 		t.timer.rtx, t.timer.kind = now+t.rtt.timeout(), rtxRTO
@@ -65,7 +67,9 @@ func (s *sender) ackTLP(t *tcb, now time.Duration, ack uint64, a *ackInfo) {
 	case !l.tlpRetrans, a.dsackTLP:
 		l.tlpHigh = 0
 	case ack > l.tlpHigh:
-		// The probe repaired a loss: the window is reduced for it.
+		// By now the answers to both copies have come, and none said that the segment came twice:
+		// the probe repaired a loss, which counts as one (RFC 8985 §7.4.2). Nothing is left to
+		// recover, so that the reduction ends as it begins.
 		t.count().TCPLossProbeRecovery++
 		l.tlpHigh = 0
 		f := s.flight
@@ -93,9 +97,14 @@ func (s *sender) buildTLP(t *tcb, now time.Duration, seg *Segment, sackLen uint3
 	}
 	mss := s.sendMSS(t, sackLen)
 	r := b.back()
+
+	// An answer to what the peer has anyway would tell nothing.
 	if r.flags&segSacked != 0 {
 		return false
 	}
+
+	// The last segment of a run: the highest number tells most about those before it (RFC 8985
+	// §7.3).
 	i := b.n - 1
 	if r.n > mss {
 		b.split(i, r.start+uint64((r.n-1)/mss*mss))

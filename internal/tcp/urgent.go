@@ -47,6 +47,9 @@ func (s *sender) putUrgent(t *tcb, seg *Segment, start uint64) {
 		return
 	}
 
+	// The pointer is behind the urgent byte (RFC 9293 §3.8.5, MUST-62) and has 16 bits: from
+	// further away it points as far ahead as it can, so that the peer hears early that
+	// something urgent comes.
 	up := t.lazy.urg.sndUp
 	switch {
 	case up <= s.una:
@@ -64,6 +67,7 @@ func (s *sender) putUrgent(t *tcb, seg *Segment, start uint64) {
 // inUrgent takes the urgent pointer (RFC 9293 §3.10.7.4, sixth check), and the urgent
 // byte if the segment has it.
 func (r *receiver) inUrgent(t *tcb, seq uint64, s *Segment) {
+	// Behind the peer's FIN nothing urgent can come (sixth check).
 	switch t.state {
 	case Established, FinWait1, FinWait2:
 	default:
@@ -74,6 +78,8 @@ func (r *receiver) inUrgent(t *tcb, seq uint64, s *Segment) {
 		return
 	}
 
+	// Only an advance is news: the pointer cannot recede, and the program is told once (RFC
+	// 9293 §3.8.5).
 	mark := seq + uint64(s.Urgent) - 1
 	u := &t.makeLazy().urg
 	if mark < r.q.Base() || mark < r.nxt || u.state != urgentNone && mark <= u.mark {
@@ -176,6 +182,8 @@ func (c *Conn) ReadUrgent(peek bool) (byte, error) {
 
 	switch u.state {
 	case urgentValid:
+		// The mark stays until reading passes it, for SIOCATMARK and for the read that stops
+		// there.
 		if !peek {
 			u.state = urgentRead
 		}

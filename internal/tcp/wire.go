@@ -26,6 +26,9 @@ func ResetFor(s *Segment) (Segment, bool) {
 	}
 	r.SrcPort, r.DstPort = s.DstPort, s.SrcPort
 	r.Flags = wire.RST
+
+	// What makes the peer believe it: in SYN-SENT that it acknowledges the SYN, elsewhere that
+	// its number is in the window (RFC 9293 §3.5.3).
 	if s.Flags&wire.ACK != 0 {
 		r.Seq = s.Ack
 	} else {
