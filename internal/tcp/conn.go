@@ -251,6 +251,8 @@ func (c *Conn) Release() {
 func (c *Conn) free() {
 	c.snd.q.Reset(c.snd.q.End())
 	c.snd.freeFlight(&c.tcb)
+
+	// What came out of order never reached the program's queue, and now cannot.
 	if c.rcv.ooo != nil {
 		c.rcv.ooo.q.Reset()
 		c.rcv.ooo = nil

@@ -55,6 +55,9 @@ func (c *Conn) acceptFastOpen(now time.Duration, p *Params, syn *Segment) {
 	if n == 0 {
 		return
 	}
+
+	// No window was told yet: what the SYN brings is measured by the one that the SYN-ACK will
+	// tell.
 	c.rcv.adv = c.rcv.nxt + uint64(c.rcv.ssthresh)
 	c.makeLazy().fo.synAck = true
 
@@ -138,6 +141,7 @@ func (c *Conn) ackedFastOpen(now time.Duration, ack uint64, s *Segment) {
 		fo.req.NCookie, fo.req.Cookie = s.Options.NCookie, s.Options.Cookie
 	}
 
+	// Remembered with the cookie, for the data in the next SYN (RFC 7413 §4.1.3).
 	fo.req.MSS = c.snd.peerMSS
 	if !fo.syn {
 		return

@@ -203,6 +203,8 @@ func (c *Conn) inSynSent(now time.Duration, s *Segment) {
 func (c *Conn) established(now time.Duration) {
 	c.setState(Established)
 
+	// From here on ESTABLISHED says what the flag did, and the SYN's timer has nothing to wait
+	// for.
 	c.flags &^= serverFast
 	c.timer.rtx, c.timer.since = timer.Never, 0
 	c.snd.small = c.snd.una
@@ -317,6 +319,7 @@ func (c *Conn) endSynRcvd(now time.Duration, seq uint64, s *Segment, embryonic b
 // completeSynRcvd ends the handshake with the acknowledgment of our SYN, and takes
 // the rest of the segment as ESTABLISHED does.
 func (c *Conn) completeSynRcvd(now time.Duration, seq, ack uint64, s *Segment) {
+	// The only sample for a server that sends nothing for long.
 	c.snd.synSample(&c.tcb, now, s)
 
 	c.snd.una = origin + 1
@@ -335,6 +338,9 @@ func (c *Conn) completeSynRcvd(now time.Duration, seq, ack uint64, s *Segment) {
 		// What a Fast Open server has sent runs its own timer now.
 		c.snd.armRTO(&c.tcb, now)
 	}
+
+	// The same segment may bring data, a FIN, or a newer window: it goes through all checks of
+	// ESTABLISHED.
 	c.inSynchronized(now, s)
 }
 

@@ -268,6 +268,8 @@ func (s *sender) ackedSegment(t *tcb, now time.Duration, r *sentSegment, n uint3
 
 	l.rackUpdate(now, r, r.start+uint64(n), t.rtt.least())
 
+	// A copy for each part: what is left of the segment is to be counted with the time it was
+	// sent, too.
 	stamp := r.Stamp
 	f.rate.OnDelivered(&stamp, now, n, r.sent > 1)
 	if n == r.n {

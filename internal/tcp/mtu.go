@@ -221,6 +221,7 @@ func (s *sender) mtuProbeFailed(t *tcb, now time.Duration) bool {
 		return false
 	}
 
+	// Alone: with other losses it may as well be the path that is full.
 	b := &s.flight.scoreboard
 	i := b.find(m.start)
 	if i == b.n || b.at(i).flags&segLost == 0 || s.flight.loss.lost != b.at(i).n {

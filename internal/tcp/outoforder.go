@@ -49,6 +49,9 @@ func (r *receiver) queueOutOfOrder(t *tcb, now time.Duration, s *Segment, seq ui
 		}
 
 		n := v.Len()
+
+		// Blocks may be up to twice as large as what they hold. A peer that sends single bytes
+		// far apart would have each hold a whole block.
 		if o.q.Mem() > int(r.bufSize) && 2*n < v.Cap() {
 			v = packet.Copy(v.Bytes()) // rather than hold a large block for a few bytes
 		} else {
@@ -101,6 +104,7 @@ func (r *receiver) closeGap(t *tcb) (fin bool) {
 		fin = true
 	}
 
+	// What is acknowledged is no block any more (RFC 2018 §4).
 	o.trimSACK(r.nxt)
 	if o.q.Empty() && o.fin == 0 && o.dsack.end == 0 || fin {
 		r.dropOutOfOrder()

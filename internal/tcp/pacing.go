@@ -41,6 +41,9 @@ func (s *sender) pace(t *tcb, now time.Duration, n uint32) {
 	}
 
 	f := s.flight
+
+	// Within a burst segments leave back to back: a timer for each would cost more than the
+	// queue that a burst makes.
 	if f.burst > n {
 		f.burst -= n
 		return
@@ -52,6 +55,8 @@ func (s *sender) pace(t *tcb, now time.Duration, n uint32) {
 		sent = uint64(n)
 	}
 
+	// The program's own bound is meant as it stands, however slow; an estimate may be wrong,
+	// and is put right by what it lets pass.
 	gap := time.Duration(sent * uint64(time.Second) / rate)
 	if rate != t.opt.pacingBound() {
 		gap = min(gap, maxGap)
@@ -71,6 +76,7 @@ func (s *sender) pace(t *tcb, now time.Duration, n uint32) {
 
 // maxBurst returns the most that one segment may carry.
 func (s *sender) maxBurst(t *tcb) uint64 {
+	// No segment is larger than the burst that is paid for.
 	if rate := s.pacingRate(t); rate != 0 {
 		q := congestion.Quantum(rate, uint32(s.mss))
 		return uint64(max(q, uint32(s.mss)))

@@ -12,6 +12,7 @@ import (
 // to send. The views of s.Data have references for the caller; what *s held
 // before is overwritten.
 func (c *Conn) Poll(now time.Duration, s *Segment) bool {
+	// Callers poll until this declines: it costs nothing where there is nothing.
 	if c.todo == 0 && c.snd.idle(&c.tcb) {
 		return false
 	}

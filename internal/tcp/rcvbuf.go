@@ -117,6 +117,7 @@ func (c *Conn) SetRcvBuf(now time.Duration, n int) {
 // SetRcvLowat sets how many bytes make the socket readable (SO_RCVLOWAT). The
 // buffer grows so that they fit.
 func (c *Conn) SetRcvLowat(now time.Duration, n int) {
+	// Linux takes a negative number for all that there can be.
 	if n < 0 {
 		n = 1<<31 - 1
 	}

@@ -88,6 +88,8 @@ func (s *sender) identifyLost(t *tcb, now time.Duration, a *ackInfo) {
 		}
 		return
 	}
+
+	// Without SACK duplicates are all there is to go by.
 	if !a.duplicate {
 		return
 	}

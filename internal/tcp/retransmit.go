@@ -37,8 +37,9 @@ func (s *sender) buildRetransmission(t *tcb, now time.Duration, seg *Segment, sa
 	if t.todo&todoRtx == 0 && inFlight+n > s.cwnd() {
 		return false, true
 	}
-	// A window that was shrunk is respected, but for the first segment, which serves
-	// as a probe.
+
+	// A window that was shrunk is respected (RFC 9293 §3.8.6, SHLD-16), but for the first
+	// segment, which serves as a probe (MAY-7).
 	start, edge := f.scoreboard.at(i).start, s.una+uint64(s.wnd)
 	switch {
 	case start < edge:
@@ -107,6 +108,7 @@ func (s *sender) retransmit(t *tcb, now time.Duration, seg *Segment, i, mss uint
 		l.retrans += r.n
 	}
 	r.flags = r.flags&^segLost | segRetrans
+
 	r.sent = min(r.sent+1, 255)
 	if t.cfg.Trace != nil {
 		s.noteAgain(t, r)
@@ -148,6 +150,8 @@ func (s *sender) retransmit(t *tcb, now time.Duration, seg *Segment, i, mss uint
 func (s *sender) nextLost() (uint32, bool) {
 	f := s.flight
 	b := &f.scoreboard
+
+	// From the cursor: whatever was marked below it has been sent again or delivered since.
 	i := b.find(max(f.loss.hint, s.una))
 	for i < b.n && b.at(i).flags&segLost == 0 {
 		i++

@@ -130,6 +130,9 @@ const thinRetries = 6
 // thin reports whether the next timeout is not to be doubled, because the
 // connection has asked for that and has little in flight (Linux).
 func (s *sender) thin(t *tcb) bool {
+	// With fewer than four segments in flight three duplicates can never come: the timer is all
+	// that such a stream has, and doubling it would be felt at once. Where the path is dead,
+	// doubling begins after the sixth timeout.
 	return t.opt.ThinLinear && t.state == Established && s.retrans <= thinRetries &&
 		s.nxt-s.una < 4*uint64(s.mss)
 }
@@ -174,6 +177,7 @@ func (c *Conn) gaveUp(now time.Duration) bool {
 // linear ones, or sooner: after the user timeout, or after the time that the SYN and
 // SynRetries retransmissions with backoff would take (Linux).
 func (c *Conn) connectGaveUp(now time.Duration) bool {
+	// TCP_SYNCNT takes the place of the host's count; the linear ones come on top of either.
 	n := c.cfg.SynRetries
 	if c.opt.SynCnt != 0 {
 		n = int(c.opt.SynCnt)
@@ -204,6 +208,7 @@ func modelTimeout(n int, first, most time.Duration) time.Duration {
 }
 
 func (t *tcb) orphanRetries() int {
+	// Linux's tcp_orphan_retries: nobody waits for what an orphan still sends.
 	if n := t.cfg.OrphanRetries; n != 0 {
 		return n
 	}
@@ -231,6 +236,8 @@ func (t *tcb) userTimeout() time.Duration {
 
 // untilUser cuts a wait where the user timeout ends.
 func (t *tcb) untilUser(now, d time.Duration) time.Duration {
+	// The timer goes off where the limit ends: else a timeout of a minute would be noticed with
+	// the backoff's next expiry, minutes later.
 	u := t.userTimeout()
 	if u == 0 || t.timer.since == 0 {
 		return d

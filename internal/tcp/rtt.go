@@ -97,6 +97,8 @@ func (r *rtt) setRTO(cfg *Config) {
 
 // backOff doubles the RTO (RFC 6298, rule 5.5).
 func (r *rtt) backOff(cfg *Config) {
+	// Beyond that the timeout is MaxRTO long since (rule 2.5 allows a bound of a minute or
+	// more).
 	if r.backoff < 32 {
 		r.backoff++
 	}
@@ -165,6 +167,8 @@ func (s *sender) synSample(t *tcb, now time.Duration, seg *Segment) {
 
 // plausibleEcho reports whether TSecr can be of a SYN that we sent.
 func (s *sender) plausibleEcho(t *tcb, now time.Duration, ecr uint32) bool {
+	// Between the first SYN and now: an echo of anything else belongs to an older connection
+	// with the same ports.
 	first := s.tsNow(t.timer.since)
 	return int32(ecr-first) >= 0 && int32(s.tsNow(now)-ecr) >= 0
 }

@@ -78,6 +78,7 @@ func (s *sender) sackSpan(b wire.SACKBlock) (span, bool) {
 // isDSACK reports whether the first block tells of a duplicate: it is below the
 // acknowledgment or inside the second block (RFC 2883 §4).
 func (s *sender) isDSACK(sp span, ack uint64, blocks []wire.SACKBlock) bool {
+	// Below the acknowledgment nothing can be missing: a block there repeats what had come.
 	if sp.end <= ack {
 		return true
 	}
@@ -130,6 +131,8 @@ func (s *sender) markSpan(t *tcb, now time.Duration, sp span, a *ackInfo) {
 		}
 	}
 
+	// Each acknowledgment repeats up to three blocks of a long list: without this, each would
+	// walk over all that they cover.
 	if sp.start >= sp.end {
 		return
 	}

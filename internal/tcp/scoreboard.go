@@ -72,6 +72,7 @@ func (b *scoreboard) grow() {
 		return
 	}
 
+	// In order from the start of the new array, so that index arithmetic stays a mask.
 	a := newSegmentArray(b.a.class + 1)
 	k := copy(a.r, b.a.r[b.head:])
 	copy(a.r[k:], b.a.r[:b.head])
@@ -91,6 +92,8 @@ func (b *scoreboard) push() *sentSegment {
 func (b *scoreboard) popFront() {
 	b.head = (b.head + 1) & uint32(len(b.a.r)-1)
 	b.n--
+
+	// Most connections are idle most of the time: they hold no array.
 	if b.n == 0 {
 		b.free()
 	}

@@ -24,6 +24,8 @@ func (c *Conn) SetNoDelay(now time.Duration, on bool) {
 func (c *Conn) SetCork(now time.Duration, on bool) {
 	was := c.opt.Cork
 	c.opt.Cork = on
+
+	// Pulling the cork is the program's word that the message is whole (tcp(7)).
 	if was && !on {
 		c.snd.push(&c.tcb)
 	}
@@ -38,6 +40,8 @@ func (s *sender) push(t *tcb) {
 
 // SetQuickAck turns delayed acknowledgments off for now, or on (TCP_QUICKACK).
 func (c *Conn) SetQuickAck(now time.Duration, on bool) {
+	// Zero does not stop anything: it says that an answer is to come, until the pace of the
+	// data says otherwise (Linux, tcp_sock_set_quickack).
 	if !on {
 		c.rcv.ack.pingpong = true
 		return
@@ -122,6 +126,7 @@ func (c *Conn) SetLinger2(s int) {
 
 // SetMaxSeg bounds the segments in both directions (TCP_MAXSEG).
 func (c *Conn) SetMaxSeg(n int) error {
+	// Linux's bounds: TCP_MIN_MSS and MAX_TCP_WINDOW.
 	if n != 0 {
 		if err := inRange(n, 88, 32767); err != nil {
 			return err

@@ -43,6 +43,9 @@ func (c *Conn) Write(now time.Duration, v packet.View) int {
 // would have allowed it: what is delivered now does not show what the path can do.
 func (s *sender) checkAppLimited(t *tcb) {
 	f := s.flight
+
+	// A lost segment to send again, or a full one to send, is no want of data
+	// (draft-cheng-iccrg-delivery-rate-estimation).
 	if f == nil || f.loss.lost > 0 || s.unsent(t) >= int(s.mss) {
 		return
 	}
@@ -73,6 +76,9 @@ const sentCost = 64
 // sndUsed returns what is taken of the send buffer.
 func (s *sender) sndUsed() int {
 	n := s.q.Len()
+
+	// The first entry is free: a program that fills the buffer with one large write gets all of
+	// it.
 	if s.flight != nil && s.flight.scoreboard.n > 1 {
 		n += int(s.flight.scoreboard.n-1) * sentCost
 	}
@@ -91,6 +97,9 @@ func (t *tcb) notSentLimit() int {
 // half of the limit on unsent data is waiting.
 func (s *sender) writable(t *tcb) bool {
 	used := s.sndUsed()
+
+	// Not the first free byte: the program is woken for a third of the buffer, so that it
+	// writes much at a time (Linux, sk_stream_is_writeable).
 	if int(s.bufSize)-used >= used>>1 && s.unsent(t)*2 < t.notSentLimit() {
 		return true
 	}

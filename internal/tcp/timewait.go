@@ -125,6 +125,8 @@ func (t *TimeWaitState) Segment(now time.Duration, s, reply *Segment) Verdict {
 // A SYN that could reuse the port is for the owner to see, through TimeWait.
 func (c *Conn) inTimeWait(now time.Duration, s *Segment) {
 	t, _ := c.TimeWait()
+
+	// The limit goes on where the connection was with it.
 	t.oowAt = c.rcv.ack.oowAt
 	var reply Segment
 	switch t.Segment(now, s, &reply) {

@@ -146,6 +146,8 @@ func (r *receiver) hidden(t *tcb) int {
 
 // untilMark cuts a read at the urgent byte.
 func (r *receiver) untilMark(t *tcb, max int) int {
+	// The program must be able to tell where the mark is: no read goes past it (SIOCATMARK,
+	// tcp(7)).
 	if mark, ok := r.urgentMark(t); ok && r.q.Base() < mark {
 		return int(min(uint64(max), mark-r.q.Base()))
 	}

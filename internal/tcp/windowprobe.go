@@ -4,6 +4,7 @@ import "time"
 
 // armWindowProbe sets the timer for probing a window that is closed (RFC 9293 §3.8.6.1).
 func (s *sender) armWindowProbe(t *tcb, now time.Duration) {
+	// Each Poll comes by here while the window is closed: the wait must not begin anew with it.
 	if t.timer.rtx != never && t.timer.kind == rtxWindowProbe {
 		return
 	}
@@ -70,6 +71,7 @@ func (s *sender) windowProbeDelay(t *tcb) time.Duration {
 // ackedWindowProbe is called for an acknowledgment while a probe timer is set and nothing
 // is in flight. The peer is alive; whether it takes anything is another question.
 func (s *sender) ackedWindowProbe(t *tcb, now time.Duration, sackLen uint32) {
+	// An answer, whatever it says: the connection is not given up (RFC 9293 §3.8.6.1, MUST-37).
 	s.probes = 0
 
 	if t.timer.kind != rtxWindowProbe || t.timer.rtx == never {
