@@ -108,6 +108,9 @@ func (b *BBR) Sent(now time.Duration, inFlight, bytes uint32) {
 	if inFlight != 0 {
 		return
 	}
+
+	// Nothing was in flight: the path's queue is empty, and what is acknowledged next is no
+	// measure of how acknowledgments gather.
 	b.idleRestart = true
 	b.aggStart, b.aggAcked = now, 0
 	switch b.mode {
@@ -120,6 +123,8 @@ func (b *BBR) Sent(now time.Duration, inFlight, bytes uint32) {
 
 // Ack implements Controller.
 func (b *BBR) Ack(a *cc.Ack) {
+	// The model first, then the state, then what both lead to: the draft's order
+	// (BBRUpdateModelAndState, BBRUpdateControlParameters).
 	b.updateBW(a)
 	b.updateAggregation(a)
 	if b.mode == bbrProbeBW && b.phaseOver(a) {
@@ -144,11 +149,16 @@ func (b *BBR) updateBW(a *cc.Ack) {
 	if r.Interval <= 0 {
 		return
 	}
+
+	// A round trip has passed when something is delivered that was sent after its beginning.
 	if r.PriorDelivered >= b.nextRound {
 		b.nextRound = r.Total
 		b.round++
 		b.roundStart, b.conservation = true, false
 	}
+
+	// What a sender without data delivers is a lower bound of the bandwidth. It counts where
+	// the path proves to be faster than was thought.
 	limited := r.AppLimited || r.PriorDelivered < b.limited
 	if bw := r.BytesPerSecond(); !limited || bw >= b.bw.max() {
 		b.bw.update(bw, b.round, bbrBWRounds)
@@ -162,6 +172,8 @@ func (b *BBR) updateAggregation(a *cc.Ack) {
 	if a.Delivered == 0 {
 		return
 	}
+
+	// Two slots that take turns: a maximum over five to ten rounds without a list of them.
 	if b.roundStart {
 		b.extraRound++
 		if b.extraRound >= bbrAggRounds {
@@ -170,6 +182,9 @@ func (b *BBR) updateAggregation(a *cc.Ack) {
 			b.extra[b.extraSlot] = 0
 		}
 	}
+
+	// No more than the bandwidth explains: the burst is over, and the next is counted from
+	// here.
 	expected := b.volume(b.bw.max(), a.Now-b.aggStart)
 	if b.aggAcked <= expected || b.aggAcked > bbrAggReset {
 		b.aggAcked, b.aggStart, expected = 0, a.Now, 0
@@ -181,6 +196,7 @@ func (b *BBR) updateAggregation(a *cc.Ack) {
 
 // volume is what flows in d at rate bytes a second.
 func (*BBR) volume(rate uint64, d time.Duration) uint64 {
+	// Bounded, so that the product stays within 64 bits.
 	us := uint64(min(max(d, 0), time.Minute) / time.Microsecond)
 	return min(rate, 1<<36) * us / 1e6
 }
@@ -193,6 +209,8 @@ func (b *BBR) checkFull(a *cc.Ack) {
 	if b.filled || !b.roundStart || a.Rate.AppLimited || !a.CWndLimited {
 		return
 	}
+
+	// Still growing by a quarter: the pipe is not full yet, and patience begins anew.
 	if bw := b.bw.max(); float64(bw) >= float64(b.fullBW)*bbrFullGrowth {
 		b.fullBW, b.fullCount = bw, 0
 		return
@@ -216,6 +234,9 @@ func (b *BBR) checkDrain(a *cc.Ack) {
 // that flows do not probe in step.
 func (b *BBR) enterProbeBW(now time.Duration) {
 	b.mode = bbrProbeBW
+
+	// A number of the time and the stream, and not of a generator: the controller stays a
+	// function of what it is told.
 	x := uint64(now)*0x9e3779b97f4a7c15 + b.nextRound
 	x ^= x >> 32
 	phase := uint8(x % uint64(len(bbrCycle)-1))
@@ -231,6 +252,8 @@ func (b *BBR) enterPhase(now time.Duration, phase uint8) {
 
 // phaseOver says when the next phase of ProbeBW is due (section 4.3.4.3).
 func (b *BBR) phaseOver(a *cc.Ack) bool {
+	// Probing up lasts a round trip and until the queue shows (that much in flight, or loss).
+	// Draining ends as soon as the queue is gone, as below it bandwidth would be lost.
 	full := a.Now-b.cycleStart > b.minRTT
 	switch gain := bbrCycle[b.phase]; {
 	case gain > 1:
@@ -244,6 +267,7 @@ func (b *BBR) phaseOver(a *cc.Ack) bool {
 // updateMinRTT keeps RTprop, and enters and leaves ProbeRTT, in which the queue
 // is let run dry if RTprop was not seen for ten seconds (section 4.3.5).
 func (b *BBR) updateMinRTT(a *cc.Ack) {
+	// A queue that never empties looks like a longer path: once in ten seconds it is made to.
 	expired := a.Now > b.minRTTAt+bbrRTTFilter
 	if a.RTT > 0 && (b.minRTT == 0 || a.RTT <= b.minRTT || expired) {
 		b.minRTT, b.minRTTAt = a.RTT, a.Now
@@ -261,8 +285,10 @@ func (b *BBR) updateMinRTT(a *cc.Ack) {
 }
 
 func (b *BBR) probeRTT(a *cc.Ack) {
+	// With next to nothing in flight the samples are low: they say nothing about the path.
 	b.limited = a.Rate.Total + uint64(a.InFlight)
 	if b.probeRTTDone == 0 {
+		// At least 200 ms and a round trip, counted from when the queue can be gone.
 		if a.InFlight <= bbrMinPipe*b.mss {
 			b.probeRTTDone = a.Now + bbrProbeRTT
 			b.probeRTTRound = false
@@ -321,6 +347,9 @@ func (b *BBR) setPacing(gain float64) {
 	if bw == 0 {
 		return
 	}
+
+	// One per cent less than the path has taken: a queue that an estimate a little too high has
+	// made drains (Linux, bbr_pacing_margin_percent).
 	rate := uint64(gain * bbrMargin * float64(bw))
 	if b.srtt > 0 {
 		rate = max(rate, uint64(bbrMinPipe*b.mss)*uint64(time.Second)/uint64(b.srtt))
@@ -339,6 +368,9 @@ func (b *BBR) target(gain float64) uint32 {
 		return b.initial
 	}
 	bdp := gain * float64(b.volume(b.bw.max(), b.minRTT))
+
+	// One burst in the sender's host, one in the receiver's, and one on the way (section
+	// 4.2.3.2).
 	w := uint64(bdp) + 3*uint64(Quantum(b.pacing, b.mss))
 	pair := 2 * uint64(b.mss)
 	w = (w + pair - 1) / pair * pair
@@ -379,6 +411,7 @@ func (b *BBR) setWindow(a *cc.Ack) {
 // that little is in flight, recovery begins with no less than the BDP: the rest of
 // the pipe would stay empty for a round trip with each random loss.
 func (b *BBR) recover(a *cc.Ack) bool {
+	// What is lost has left the network: as much less is in flight, and is to be.
 	if a.Lost > 0 {
 		b.cwnd = max(b.cwnd-min(b.cwnd, a.Lost), b.mss)
 	}
@@ -424,6 +457,8 @@ func (*BBR) Recovered(time.Duration) {}
 
 // Timeout implements Controller.
 func (b *BBR) Timeout(e *cc.Event) {
+	// After a timeout the model stays: only the window begins anew, with one segment, and comes
+	// back as soon as something is delivered.
 	b.saveWindow()
 	b.state = cc.Loss
 	b.fullBW, b.conservation = 0, false

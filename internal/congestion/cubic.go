@@ -72,6 +72,8 @@ func (c *Cubic) pause(now time.Duration) {
 
 // Ack implements Controller.
 func (c *Cubic) Ack(a *cc.Ack) {
+	// While the window is reduced, or is not what holds the sender back, the curve must stand
+	// still: time without use would let it leap when it counts again (section 5.8).
 	if a.State == cc.Recovery || a.State == cc.CWR || !a.CWndLimited {
 		c.pause(a.Now)
 		return
@@ -79,6 +81,9 @@ func (c *Cubic) Ack(a *cc.Ack) {
 	if a.Acked == 0 {
 		return
 	}
+
+	// The part of one acknowledgment that reaches ssthresh is of slow start, and the rest of it
+	// of congestion avoidance.
 	n := counted(a)
 	if c.cwnd < c.ssthresh {
 		n = c.slowStart(a, n)
@@ -93,6 +98,8 @@ func (c *Cubic) Ack(a *cc.Ack) {
 // are left for congestion avoidance. HyStart++ is for the initial slow start
 // alone: later ones have a threshold.
 func (c *Cubic) slowStart(a *cc.Ack, n uint32) uint32 {
+	// No loss has told of a limit yet: round-trip times are to, before the queue overflows
+	// (section 4.10).
 	if c.ssthresh == cc.MaxWindow {
 		grow, done := c.hs.grow(a, n, c.mss)
 		c.cwnd = add(c.cwnd, grow)
@@ -121,6 +128,8 @@ func (c *Cubic) avoid(a *cc.Ack, n uint32) {
 	}
 	s.wEst += float64(float64(alpha*float64(n)/cwnd) * float64(c.mss))
 
+	// On short paths, and with small windows, the curve is slower than Reno: there Reno's
+	// estimate holds, so that CUBIC never does worse (section 4.3).
 	t := a.Now - s.epoch
 	if c.wCubic(t) < s.wEst {
 		cwnd = max(cwnd, s.wEst)
@@ -145,6 +154,8 @@ func (c *Cubic) begin(now time.Duration) {
 		s.wMax = c.cwnd
 		return
 	}
+
+	// K: the time in which the curve comes back to the plateau (section 4.2, equation 2).
 	s.k = float32(cubeRoot(float64(s.wMax-c.cwnd) / float64(c.mss) / cubicC))
 }
 
@@ -157,6 +168,8 @@ func (c *Cubic) wCubic(t time.Duration) float64 {
 // cubeRoot returns the cube root of x, which is positive, by four of Newton's steps from a
 // third of the exponent: the same on all processors, which math.Cbrt is not (see doc.go).
 func cubeRoot(x float64) float64 {
+	// The constant puts two thirds of the exponent's bias back: a first guess within a few per
+	// cent.
 	r := math.Float64frombits(math.Float64bits(x)/3 + 0x2a9f7893_00000000)
 	for range 4 {
 		r -= (r - x/(r*r)) / 3
@@ -187,6 +200,8 @@ func (c *Cubic) save() {
 func (c *Cubic) Congestion(e *cc.Event) {
 	c.save()
 	c.reduce()
+
+	// The next acknowledgment in congestion avoidance begins a new stage.
 	c.cwnd, c.frac, c.shape.started = c.ssthresh, 0, false
 }
 
@@ -197,6 +212,8 @@ func (c *Cubic) Recovered(time.Duration) { c.undo.ended = true }
 // window (section 4.8).
 func (c *Cubic) Timeout(e *cc.Event) {
 	c.save()
+
+	// A segment that times out again says nothing new about the path (RFC 5681 section 3.1).
 	if !e.Repeated {
 		c.reduce()
 	}
@@ -209,6 +226,8 @@ func (c *Cubic) Undo(time.Duration) {
 	if c.undo.cwnd == 0 {
 		return
 	}
+
+	// What the window has grown to meanwhile is not taken away.
 	c.cwnd, c.ssthresh = max(c.cwnd, c.undo.cwnd), c.undo.ssthresh
 	c.shape, c.undo = c.was, undo{}
 }

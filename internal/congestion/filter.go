@@ -18,6 +18,9 @@ func (f *maxFilter) max() uint64 { return f.best[0].value }
 func (f *maxFilter) update(v uint64, round, window uint32) {
 	e := f.best[0]
 	e.value, e.round = v, round
+
+	// As good as the best, or all are too old: whatever came before can never be the greatest
+	// again.
 	b := &f.best
 	if v >= b[0].value || round-b[2].round > window {
 		b[0], b[1], b[2] = e, e, e
@@ -28,6 +31,9 @@ func (f *maxFilter) update(v uint64, round, window uint32) {
 	} else if v >= b[2].value {
 		b[2] = e
 	}
+
+	// The second and third best are to be of later parts of the window, so that one is there
+	// when the best grows too old.
 	switch age := round - b[0].round; {
 	case age > window:
 		b[0], b[1], b[2] = b[1], b[2], e

@@ -41,12 +41,15 @@ type hyStart struct {
 func (h *hyStart) grow(a *cc.Ack, n, mss uint32) (uint32, bool) {
 	done := false
 	if a.SndUna > h.windowEnd || h.windowEnd == 0 {
+		// Five rounds in which the delay did not come back: it is a queue (section 4.2).
 		done = h.baseline != 0 && h.rounds >= hsRounds
 		h.round(a.SndNxt)
 	}
 	if a.RTT > 0 {
 		h.sample(a.RTT)
 	}
+
+	// One acknowledgment of very much must not release a burst (L of section 4.3).
 	n = min(n, max(hsLimit*mss, hsLimitBytes))
 	if h.baseline != 0 {
 		n /= hsGrowthDivisor
@@ -72,10 +75,14 @@ func (h *hyStart) sample(rtt time.Duration) {
 	if h.samples < hsRTTSamples {
 		h.samples++
 	}
+
+	// The first acknowledgments of a round are of its first burst, before any queue: eight make
+	// sure of a minimum that means something.
 	if h.samples < hsRTTSamples {
 		return
 	}
 	if h.baseline != 0 {
+		// The delay has gone: it was the noise of a link, and no queue.
 		if h.current < h.baseline {
 			h.baseline, h.rounds = 0, 0
 		}
@@ -84,6 +91,9 @@ func (h *hyStart) sample(rtt time.Duration) {
 	if h.last == 0 {
 		return
 	}
+
+	// An eighth of the round trip: less would be noise on long paths, more comes too late on
+	// them; on short ones no clock tells less than 4 ms from noise.
 	thresh := min(max(hsMinRTTThresh, h.last/hsRTTDivisor), hsMaxRTTThresh)
 	if h.current >= h.last+thresh {
 		h.baseline, h.rounds = h.current, 1

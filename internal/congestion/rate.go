@@ -45,6 +45,8 @@ func (r *Rate) Delivered() uint64 { return r.delivered }
 // OnSend stamps a segment that is sent now. inFlight is what is in flight
 // without it, bytes its size.
 func (r *Rate) OnSend(p *Stamp, now time.Duration, inFlight, bytes uint32) {
+	// The interval begins with the first segment after idleness: time without sending is no
+	// time in which the path was slow.
 	if inFlight == 0 {
 		r.firstSent, r.deliveredAt = now, now
 	}
@@ -61,6 +63,7 @@ func (r *Rate) OnLost(bytes uint32) { r.lost += uint64(bytes) }
 // OnAppLimited says that the sender has less than a segment to send, nothing
 // lost to send again, and room in its window.
 func (r *Rate) OnAppLimited(inFlight uint32) {
+	// Until all that is in flight now has arrived, samples show what the program sent.
 	r.appLimited = max(r.delivered+uint64(inFlight), 1)
 }
 
@@ -71,10 +74,13 @@ func (r *Rate) Begin() { r.s, r.have = cc.Sample{}, false }
 // says that it was sent more than once.
 func (r *Rate) OnDelivered(p *Stamp, now time.Duration, bytes uint32, retrans bool) {
 	r.delivered += uint64(bytes)
+	// Counted already, by a SACK, or sent before samples were taken.
 	if !p.valid {
 		return
 	}
 	r.deliveredAt = now
+
+	// Of all that one acknowledgment brings, the newest sent counts: its flight began last.
 	if !r.have || p.delivered > r.s.PriorDelivered ||
 		p.delivered == r.s.PriorDelivered && p.Sent >= r.sent {
 		r.have = true
@@ -100,6 +106,9 @@ func (r *Rate) Sample(minRTT time.Duration) cc.Sample {
 	}
 	s.Delivered = r.delivered - s.PriorDelivered
 	s.Lost = r.lost - s.Lost
+
+	// The longer of the two phases: acknowledgments that were held up and come all at once
+	// would show a rate that the path never had, and so would a burst of the sender.
 	s.Interval = max(s.Interval, r.deliveredAt-r.priorAt)
 	if s.Interval < minRTT {
 		s.Interval = 0

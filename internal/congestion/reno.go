@@ -60,6 +60,8 @@ func (r *Reno) avoid(n uint32) {
 	if r.acked >= r.cwnd {
 		r.acked -= r.cwnd
 		r.cwnd = add(r.cwnd, r.mss)
+
+		// One segment a round trip, however much one acknowledgment brings.
 		r.acked = min(r.acked, r.cwnd)
 	}
 }
@@ -67,6 +69,8 @@ func (r *Reno) avoid(n uint32) {
 // Congestion implements Controller: ssthresh = max(FlightSize/2, 2*SMSS), RFC
 // 5681 equation 4.
 func (r *Reno) Congestion(e *cc.Event) {
+	// FlightSize, and not cwnd: a window that was not used says nothing about the path. Not
+	// more than cwnd either, beyond which only probes go.
 	r.undo.save(r.cwnd, r.ssthresh)
 	r.ssthresh = max(min(e.InFlight, r.cwnd)/2, 2*r.mss)
 	r.cwnd, r.acked = r.ssthresh, 0

@@ -14,6 +14,8 @@ type Usage struct {
 // Sent is called after the core has sent what it may. inFlight counts all of it,
 // and full says that more was ready and only the congestion window forbade it.
 func (u *Usage) Sent(sndUna, sndNxt uint64, inFlight uint32, full bool) {
+	// A new round trip, a full window, or more in flight than before in this one: what says
+	// most about the round stays.
 	if sndUna >= u.end || full || !u.limited && inFlight > u.most {
 		u.limited, u.most, u.end = full, inFlight, sndNxt
 	}

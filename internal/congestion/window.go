@@ -40,6 +40,7 @@ func counted(a *cc.Ack) uint32 {
 // remembers three quarters of the window that was in use (RFC 2861 section 3.2,
 // RFC 5681 section 4.1).
 func decay(cwnd, ssthresh, mss uint32, idle, rto time.Duration) (uint32, uint32) {
+	// The window that was reached is not forgotten: slow start leads back to near it.
 	ssthresh = max(ssthresh, cwnd/4*3)
 	restart := min(cc.InitialWindow(mss), cwnd)
 	for ; rto > 0 && idle > rto && cwnd > restart; idle -= rto {
@@ -49,7 +50,7 @@ func decay(cwnd, ssthresh, mss uint32, idle, rto time.Duration) (uint32, uint32)
 }
 
 // resize keeps a window that is within the initial window at the same number of
-// segments when they become smaller (RFC 1191 section 6.5 leaves others alone),
+// segments when they become smaller (RFC 5681 section 3.1; RFC 1191 section 6.4 leaves others alone),
 // and never below one segment.
 func resize(cwnd, old, mss uint32) uint32 {
 	if mss < old && cwnd <= cc.InitialWindow(old) {

@@ -51,6 +51,8 @@ func (c Checksum) crcOK(p *packet.Packet) bool {
 	}
 	var sum wire.CRC32c
 	sum.Add(head[:at])
+
+	// The sum was made with zeros in its own place (RFC 9260, section 6.8).
 	sum.Add([]byte{0, 0, 0, 0})
 	sum.Add(head[at+4:])
 	rest := p.Payload.Views()
@@ -73,6 +75,9 @@ func (l *Layer) checksum(p *packet.Packet, path *Path, src, dst netip.Addr, o *O
 	if whole && i.cfg.Out == nil && o.Proto != ProtoICMPv6 {
 		return // never leaves memory, and only ICMPv6's is what programs see
 	}
+
+	// A fragment's sum is made here, however able the link: it is over the whole datagram, of
+	// which the link sees pieces.
 	at, crc := o.Checksum.offset(), o.Checksum&CRC32c != 0
 	field := p.Head()[at:]
 	left := whole && i.completes(crc)

@@ -13,10 +13,15 @@ import (
 func (l *Layer) fragment4(p *packet.Packet, path *Path, h *wire.IPv4, mtu int, o *Out) error {
 	defer p.Free()
 	base, more, opts := int(h.FragmentOff), h.MoreFragments, h.Options
+
+	// Options that are no options could not be told apart for the later fragments.
 	if wire.CheckIPv4Options(opts) >= 0 {
 		return syscall.EINVAL
 	}
 	l.Stats.FragOKs++
+
+	// Offsets count eight bytes, so that all pieces but the last have a multiple of them. A
+	// fragment that is fragmented again keeps its place and, but for its last piece, its flag.
 	for off, total := 0, p.Len(); off < total; {
 		hl := h.Len()
 		n := mtu - hl
@@ -37,6 +42,8 @@ func (l *Layer) fragment4(p *packet.Packet, path *Path, h *wire.IPv4, mtu int, o
 		if l.hear(f, path, h.Src, h.Dst, o) {
 			path.Iface.transmit(f)
 		}
+
+		// Later pieces carry fewer options, and so more data.
 		if off == 0 {
 			h.Options = wire.IPv4FragmentOptions(opts)
 		}
@@ -54,6 +61,9 @@ func (l *Layer) fragment6(p *packet.Packet, path *Path, h *wire.IPv6, mtu int, o
 	if room < 8 {
 		return syscall.EMSGSIZE
 	}
+
+	// A random number: a counter would tell everybody how much the host sends, and let
+	// fragments be forged (RFC 7739).
 	fh := wire.FragmentHeader{ID: uint32(l.cfg.Rand()), Next: h.Next}
 	h.Next = wire.IPv6Fragment
 	l.Stats.FragOKs++

@@ -26,6 +26,8 @@ type group struct {
 }
 
 func (g *group) allows(src netip.Addr) bool {
+	// A source is received if one member wants it: named by a filter that includes, or let through
+	// by at least one that excludes others.
 	return g.wanted[src] > 0 || g.exclude > g.blocked[src]
 }
 
@@ -50,6 +52,7 @@ func (g *group) count(f *Filter, n int) {
 // Join makes the interface receive the group from the sources that the filter allows; each
 // Join needs its Leave. EINVAL if group is no multicast address.
 func (l *Layer) Join(i *Iface, addr netip.Addr, f *Filter) error {
+	// The interface was removed; its groups went with it.
 	if i.index == 0 {
 		return syscall.ENODEV
 	}
@@ -97,6 +100,9 @@ func (i *Iface) hears(addr, src netip.Addr) bool {
 		return false
 	}
 	b := addr.As16()
+
+	// The group of an address is its last three bytes: neighbours that ask for it disturb few
+	// other hosts (RFC 4291, section 2.7.1).
 	for _, p := range i.addrs {
 		if a := p.Addr().As16(); p.Addr().Is6() && [3]byte(a[13:]) == [3]byte(b[13:]) {
 			return true

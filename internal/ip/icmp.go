@@ -34,6 +34,7 @@ func (l *Layer) inputICMP4(p *packet.Packet, m *Meta) {
 	case h.Type == wire.ICMPv4EchoReply:
 		l.toTransport(p, m)
 	case wire.IsError4(h.Type):
+		// The quotation is parsed as a packet is, which takes it in one piece.
 		if pullUp(p, p.Len()) {
 			l.error4(p.Front(), m, h)
 		}
@@ -109,10 +110,14 @@ func (l *Layer) asked(p *packet.Packet, m *Meta, h wire.ICMP, reply uint8) {
 
 // echo turns the request p into the reply. Its data is sent back as it lies.
 func (l *Layer) echo(p *packet.Packet, m *Meta, h wire.ICMP, reply uint8) {
+	// From the address that was asked, so that the asker knows the answer; a group has none to
+	// answer from.
 	src, ifindex := m.Dst, 0
 	if m.Multicast() {
 		src = netip.Addr{}
 	}
+
+	// A link-local asker is on the link that the request came by, and nowhere else.
 	if m.Src.IsLinkLocalUnicast() && m.V6 {
 		ifindex = m.Iface.index
 	}
@@ -123,6 +128,9 @@ func (l *Layer) echo(p *packet.Packet, m *Meta, h wire.ICMP, reply uint8) {
 	}
 	o := Out{Src: path.Src, Dst: m.Src, Proto: m.Proto, TOS: m.TOS, Flow: m.Flow}
 	p.Consume(wire.ICMPLen)
+
+	// The request's notes are of its sender: the reply has a sum and a program of its own, or
+	// none.
 	p.ChecksumStart, p.ChecksumOffset, p.Owner = 0, 0, packet.Owner{}
 	r := wire.ICMP{Type: reply, Info: h.Info}
 	if m.V6 {
@@ -148,12 +156,19 @@ const (
 // error, unless the rules forbid one (RFC 1122, section 3.2.2). p stays the
 // caller's. firstFragment is false for later fragments.
 func (l *Layer) sendError4(p *packet.Packet, m *Meta, firstFragment bool, typ, code uint8, info uint32) {
+	// One packet to everybody must not bring an answer of each: that is how networks are
+	// flooded with the address of a victim.
 	if m.Broadcast || m.Multicast() || !firstFragment {
 		return
 	}
+
+	// A source that is no single host's.
 	if a := m.Src.As4(); a[0] == 0 || m.Src.IsMulticast() || l.IsBroadcast(m.Src) || a[0] >= 240 {
 		return
 	}
+
+	// Never an error about an error, or two hosts would go on for ever. What is too short to
+	// tell may be one.
 	if m.Proto == ProtoICMP {
 		if f := p.Front(); len(f) == 0 || wire.IsError4(f[0]) {
 			return
@@ -169,6 +184,9 @@ func (l *Layer) sendError6(p *packet.Packet, m *Meta, typ, code uint8, info uint
 	if m.Src.IsUnspecified() || m.Src.IsMulticast() {
 		return
 	}
+
+	// Of groups only what path MTU discovery needs, and what an unknown option asks for by its
+	// two highest bits.
 	if m.Multicast() && typ != wire.ICMPv6PacketTooBig &&
 		(typ != wire.ICMPv6ParameterProblem || code != wire.ICMPv6UnknownOption) {
 		return
@@ -186,6 +204,9 @@ func (l *Layer) sendError6(p *packet.Packet, m *Meta, typ, code uint8, info uint
 // quoted.
 func (l *Layer) sendError(p *packet.Packet, m *Meta, proto uint8, h wire.ICMP, room int) {
 	src, ifindex := netip.Addr{}, 0
+
+	// From where the packet was sent to, if that is ours: the sender believes nobody else as
+	// readily.
 	if !m.Multicast() && l.IsLocal(m.Dst) {
 		src = m.Dst
 	}
@@ -196,6 +217,9 @@ func (l *Layer) sendError(p *packet.Packet, m *Meta, proto uint8, h wire.ICMP, r
 	if err != nil {
 		return
 	}
+
+	// Programs of this host are told at once and always, as on Linux: what they do to their own
+	// host is their affair.
 	if !path.Iface.cfg.Loopback && !l.limits.allow(m.Src, l.host.Now()) {
 		l.ICMP.OutRateLimitHost++
 		return
@@ -246,11 +270,15 @@ func (r *limiter) allow(to netip.Addr, now time.Duration) bool {
 	}
 	b, ok := r.buckets[to]
 	if !ok {
+		// Forged sources must not cost memory without bound: with too many that have used
+		// theirs up, new ones go without.
 		if len(r.buckets) >= maxLimited && !r.sweep(now) {
 			return false
 		}
 		b = bucket{maxTokens, now}
 	}
+
+	// Time is the tokens' currency: no timer fills the buckets.
 	b.tokens = min(b.tokens+now-b.at, maxTokens)
 	b.at = now
 	if b.tokens < errorEvery {

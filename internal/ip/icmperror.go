@@ -9,6 +9,8 @@ import (
 // error4 reports the ICMP error h, whose message is b, to the protocol that sent
 // the quoted packet.
 func (l *Layer) error4(b []byte, m *Meta, h wire.ICMP) {
+	// Only about packets that this host may have sent: with its source, and the first fragment,
+	// which alone has the ports. Whether it was really sent, the transport knows (RFC 5927).
 	q, n, err := wire.ParseIPv4(b[wire.ICMPLen:])
 	if err != nil {
 		l.ICMP.InErrors++
@@ -18,6 +20,9 @@ func (l *Layer) error4(b []byte, m *Meta, h wire.ICMP) {
 		return
 	}
 	quote := b[wire.ICMPLen+n:]
+
+	// Eight bytes of the transport's header is what RFC 792 has routers quote: enough for ports
+	// and TCP's sequence number.
 	if len(quote) < 8 {
 		l.ICMP.InErrors++
 		return
@@ -33,6 +38,7 @@ func (l *Layer) error4(b []byte, m *Meta, h wire.ICMP) {
 		}
 		e.Errno, e.Hard = unreachable4[h.Code].errno, unreachable4[h.Code].hard
 		if h.Code == wire.ICMPv4FragNeeded {
+			// Routers from before RFC 1191 leave the field zero.
 			if e.MTU = int(h.Info & 0xffff); e.MTU == 0 {
 				e.MTU = plateau(int(q.TotalLen))
 			}
@@ -47,7 +53,7 @@ func (l *Layer) error4(b []byte, m *Meta, h wire.ICMP) {
 	l.report(&e)
 }
 
-// plateaus are the MTUs that links have (RFC 1191, section 7.1).
+// plateaus are the MTUs that links have (RFC 1191, table 7-1).
 var plateaus = [...]int{32000, 17914, 8166, 4352, 2002, 1492, 1006, 508, 296, 68}
 
 // plateau returns the MTU to try next after a packet of n bytes was too large, for
@@ -73,6 +79,8 @@ func (l *Layer) error6(b []byte, m *Meta, h wire.ICMP) {
 		return
 	}
 	quote := b[wire.ICMPLen+wire.IPv6Len:]
+
+	// The quotation has our own extension headers in front of the transport's.
 	proto, first := q.Next, true
 	for isExtension(proto) {
 		c := wire.WalkIPv6(proto, quote, first)
@@ -119,6 +127,7 @@ func (l *Layer) error6(b []byte, m *Meta, h wire.ICMP) {
 }
 
 func (l *Layer) report(e *Error) {
+	// Raw sockets see errors of all protocols, also of those that have no transport here.
 	if l.table.Raw != nil {
 		l.table.Raw.Error(e)
 	}

@@ -81,6 +81,9 @@ func (l *Layer) AddIface(c IfaceConfig) *Iface {
 			c.MTU = loopbackMTU
 		}
 	}
+
+	// Indices are never used again: a socket or route that still names a removed interface
+	// finds nothing, not another one.
 	i := &Iface{layer: l, cfg: c, index: len(l.ifaces) + 1, groups: make(map[netip.Addr]*group)}
 	l.ifaces = append(l.ifaces, i)
 	if c.Loopback && l.lo == nil {
@@ -106,6 +109,8 @@ func (l *Layer) RemoveIface(i *Iface) {
 	l.rt4.removeIface(i)
 	l.rt6.removeIface(i)
 	l.frags.removeIface(i)
+
+	// Copies under way to it are dropped when they arrive: receive frees what has no interface.
 	for p, at := range l.looped {
 		if at == i {
 			l.looped[p] = nil
@@ -214,6 +219,9 @@ func (l *Layer) AddAddr(i *Iface, a netip.Prefix) error {
 
 func (i *Iface) insert(a netip.Prefix) {
 	l := i.layer
+
+	// The first address of a network is the source for all that is sent to it; later ones are
+	// secondary, as on Linux.
 	o := &ownAddr{iface: i, src: a.Addr()}
 	for _, p := range i.addrs {
 		if p.Masked() == a.Masked() {
@@ -226,6 +234,8 @@ func (i *Iface) insert(a netip.Prefix) {
 	if b, ok := directedBroadcast(a); ok {
 		l.broadcasts[b]++
 	}
+
+	// One route for a network, however many addresses the host has in it.
 	if o.src == a.Addr() && !a.IsSingleIP() && !i.cfg.Loopback {
 		l.routes(a.Addr()).add(Route{Dst: a.Masked(), Iface: i, Src: a.Addr()})
 	}
@@ -293,6 +303,7 @@ func directedBroadcast(a netip.Prefix) (netip.Addr, bool) {
 // IsLocal reports whether a is an address of this host: one of 127.0.0.0/8, ::1,
 // or an interface's own.
 func (l *Layer) IsLocal(a netip.Addr) bool {
+	// All of 127.0.0.0/8 is this host, not the one address alone (RFC 1122, section 3.2.1.3).
 	if a.Is4() && a.IsLoopback() {
 		return l.lo != nil && a != loopbackBroadcast
 	}

@@ -30,6 +30,7 @@ func (l *Layer) inputLooped(p *packet.Packet) {
 // receive takes over a packet that came in on i. copied says that it is a copy of
 // one that this host has sent there.
 func (l *Layer) receive(i *Iface, p *packet.Packet, copied bool) {
+	// A packet may have been on its way when the interface or the layer went.
 	if l.closed || i == nil || i.index == 0 {
 		p.Free()
 		return
@@ -77,6 +78,9 @@ func pullUp(p *packet.Packet, n int) bool {
 	if len(p.Front()) >= n {
 		return true
 	}
+
+	// All of it, not n bytes alone: the next header would only have to be pulled up in its
+	// turn.
 	if p.Len() < n || p.Len() > packet.MaxBlock {
 		return false
 	}
@@ -117,6 +121,9 @@ func (l *Layer) input4(i *Iface, p *packet.Packet, copied bool) {
 		l.malformed(i, p)
 		return
 	}
+
+	// In memory nothing is damaged; what comes from a link is verified (RFC 1122, section
+	// 3.2.1.2).
 	if !p.Trusted && wire.ChecksumOf(b[:n]) != 0 {
 		l.Stats.InCsumErrors++
 		l.malformed(i, p)
@@ -126,11 +133,15 @@ func (l *Layer) input4(i *Iface, p *packet.Packet, copied bool) {
 		l.truncated(i, p)
 		return
 	}
+
+	// Ethernet pads short frames: what is behind the datagram is not of it.
 	if p.Len() > int(h.TotalLen) {
 		p.Truncate(int(h.TotalLen))
 	}
 	m := &l.meta
 	m.Src, m.Dst, m.Proto, m.TTL, m.TOS, m.DontFragment = h.Src, h.Dst, h.Proto, h.TTL, h.TOS, h.DontFragment
+
+	// Addresses that were plausible a moment ago still are, as long as nothing was configured.
 	known := i.admitted.has(h.Src, h.Dst, l.gen)
 	mine := p.ForHost && i.cfg.Loopback
 	local := known || mine || l.IsLocal(h.Dst)
@@ -144,6 +155,9 @@ func (l *Layer) input4(i *Iface, p *packet.Packet, copied bool) {
 			i.admitted = admission{h.Src, h.Dst, l.gen}
 		}
 	}
+
+	// Options come before anything is decided by the destination: a source route would change
+	// it.
 	if h.Options != nil && !l.checkOptions4(p, m, &h) {
 		return
 	}
@@ -159,6 +173,8 @@ func (l *Layer) input4(i *Iface, p *packet.Packet, copied bool) {
 			return
 		}
 	}
+
+	// Here, at the destination, and nowhere before are fragments put together.
 	l.keepHeader(p, n)
 	if h.IsFragment() {
 		if p = l.frags.input4(p, m, &h); p == nil {
@@ -200,6 +216,8 @@ func (l *Layer) checkOptions4(p *packet.Packet, m *Meta, h *wire.IPv4) bool {
 		p.Free()
 		return false
 	}
+
+	// Whoever can choose the way of a packet passes by filters and is answered behind them.
 	for o := h.Options; len(o) > 0 && o[0] != wire.IPv4OptEnd; {
 		switch o[0] {
 		case wire.IPv4OptLSRR, wire.IPv4OptSSRR:
@@ -293,6 +311,8 @@ func (l *Layer) chain6(p *packet.Packet, m *Meta, first bool) {
 			l.deliver(p, m)
 			return
 		}
+
+		// The chain is mostly in one piece, and is joined only if it proves not to be.
 		c := wire.WalkIPv6(m.Proto, p.Front(), first)
 		if c.Fault == wire.Truncated && len(p.Front()) < p.Len() && pullUp(p, p.Len()) {
 			c = wire.WalkIPv6(m.Proto, p.Front(), first)
@@ -312,6 +332,8 @@ func (l *Layer) chain6(p *packet.Packet, m *Meta, first bool) {
 			l.malformed(m.Iface, p)
 			return
 		}
+
+		// Behind the fragment header the chain goes on, once the datagram is whole.
 		f, _ := wire.ParseFragmentHeader(p.Front())
 		at := len(m.Header)
 		l.keepHeader(p, wire.IPv6FragmentLen)
@@ -370,6 +392,8 @@ func (l *Layer) deliver(p *packet.Packet, m *Meta) {
 		l.malformed(m.Iface, p)
 		return
 	}
+
+	// Raw sockets first, as on Linux: the transport may take the packet away.
 	tapped := false
 	if l.table.Raw != nil {
 		tapped = l.table.Raw.Tap(p, m)
@@ -384,6 +408,9 @@ func (l *Layer) deliver(p *packet.Packet, m *Meta) {
 		l.inputICMP6(p, m)
 		return
 	}
+
+	// A transport that does not want it has no such port; without a transport nobody knows the
+	// protocol. A raw socket that has taken a copy does know it.
 	t := l.table.Transport[m.Proto]
 	if t != nil || tapped {
 		l.Stats.InDelivers++

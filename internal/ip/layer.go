@@ -127,6 +127,9 @@ func New(h *host.Host, cfg Config, table *Table) *Layer {
 	}
 	l.timer.Owner = l
 	l.frags.init(l)
+
+	// From random numbers on: a host that restarts must not use those of the datagrams it has
+	// just sent.
 	for i := range l.idents {
 		l.idents[i] = uint16(cfg.Rand())
 	}

@@ -144,10 +144,14 @@ func (l *Layer) Output(p *packet.Packet, path *Path, o *Out) error {
 // if nobody else is to get it.
 func (l *Layer) hear(p *packet.Packet, path *Path, src, dst netip.Addr, o *Out) bool {
 	i := path.Iface
+
+	// Of several fragments the first, which has the ports.
 	if o.Copy != nil && *o.Copy == nil {
 		*o.Copy = p.AppendTo(nil)
 	}
 	if !i.cfg.Loopback && (path.Broadcast || dst.IsMulticast()) {
+		// Who sends to a network or group that he is in hears himself: the link would not bring
+		// it back.
 		if path.Broadcast || !o.NoLoop && i.hears(dst, src) {
 			c := p.Clone()
 			l.looped[c] = i
@@ -163,9 +167,11 @@ func (l *Layer) hear(p *packet.Packet, path *Path, src, dst netip.Addr, o *Out) 
 
 // ident returns an identification for a datagram to dst that may be fragmented.
 // Destinations share counters by hash, so that one does not learn another's rate
-// (RFC 7739, section 5), and a number does not come back early (RFC 6864, section
-// 4.2).
+// (RFC 7739), and a number does not come back early (RFC 6864, section
+// 4.3).
 func (l *Layer) ident(dst netip.Addr) uint16 {
+	// A multiplication by secrets, folded: enough that nobody who sees the numbers for one
+	// destination can tell those for another.
 	b := dst.As16()
 	hi, lo := bits.Mul64(binary.LittleEndian.Uint64(b[:])^l.identKey[0], binary.LittleEndian.Uint64(b[8:])^l.identKey[1])
 	k := (hi ^ lo) % uint64(len(l.idents))
@@ -175,6 +181,7 @@ func (l *Layer) ident(dst netip.Addr) uint16 {
 
 // outputIncluded sends a packet that brings its own network header.
 func (l *Layer) outputIncluded(p *packet.Packet, path *Path, o *Out) error {
+	// The program's packet is one of bytes: no note of it can be trusted to be true of them.
 	n := p.Len()
 	b := p.AppendTo(make([]byte, 0, n))
 	owner := p.Owner
@@ -210,6 +217,9 @@ func (l *Layer) complete4(b []byte, path *Path) bool {
 	if hl < wire.IPv4MinLen || hl > len(b) {
 		return false
 	}
+
+	// Length and checksum are always set, identification and source where they are zero
+	// (raw(7), IP_HDRINCL).
 	binary.BigEndian.PutUint16(b[2:], uint16(len(b)))
 	if b[4]|b[5] == 0 {
 		binary.BigEndian.PutUint16(b[4:], l.ident(path.Dst))

@@ -44,18 +44,26 @@ func (l *Layer) PathMTU(dst netip.Addr) int {
 // (IPv6); it is forgotten after 10 minutes. It reports whether the path's MTU is
 // lower than before.
 func (l *Layer) LowerPathMTU(dst netip.Addr, mtu int) bool {
+	// Within the host nothing is too big, and a group has no single path.
 	if l.IsLocal(dst) || dst.IsMulticast() {
 		return false
 	}
+
+	// A floor: a forged message could else have us send a packet for every few bytes.
 	if dst.Is4() {
 		mtu = max(mtu, minPMTU4)
 	} else {
 		mtu = max(mtu, minPMTU6)
 	}
+
+	// Only downwards: whoever says that a path takes more than we thought may lie, and the path
+	// would swallow packets. Time raises it (expireMTUs).
 	path, err := l.Route(dst, netip.Addr{}, 0)
 	if err != nil || mtu >= path.MTU {
 		return false
 	}
+
+	// A quarter at once, so that a flood of new destinations does not sort the list for each.
 	if _, ok := l.mtus[dst]; !ok && len(l.mtus) >= maxMTUs {
 		l.forgetMTUs()
 	}

@@ -161,6 +161,8 @@ func (r *reassembly) expire(now time.Duration) {
 }
 
 func (r *reassembly) timeExceeded(x *partial) {
+	// Without the first fragment there is nothing to quote by which the sender could tell what
+	// was lost (RFC 8200, section 4.5; RFC 792).
 	if x.header == nil || x.iface.index == 0 {
 		return
 	}
@@ -182,6 +184,9 @@ func (r *reassembly) timeExceeded(x *partial) {
 // datagram if that is complete now, else nil.
 func (r *reassembly) input4(p *packet.Packet, m *Meta, h *wire.IPv4) *packet.Packet {
 	n := p.Len()
+
+	// A middle piece that does not end at a multiple of eight leaves a gap that nothing can
+	// fill; one that ends beyond the largest datagram is the ping of death.
 	if h.MoreFragments && n&7 != 0 || int(h.FragmentOff)+n+len(m.Header) > maxLen4 || n == 0 {
 		r.layer.malformed(m.Iface, p)
 		return nil
@@ -231,12 +236,17 @@ func (r *reassembly) insert(p *packet.Packet, m *Meta, k fragKey, off int, more 
 		r.layer.arm(x.expires)
 	}
 	end := off + p.Len()
+
+	// The last fragment says how long the whole is, and no other may say otherwise.
 	switch {
 	case x.total >= 0 && (end > x.total || !more && end != x.total),
 		!more && len(x.pieces) > 0 && x.pieces[len(x.pieces)-1].end() > end:
 		r.fail(x) // two ends
 		return nil
 	}
+
+	// The network may deliver a fragment twice. Anything else that overlaps is an attempt to
+	// show a filter other bytes than the host will see (RFC 5722).
 	i, _ := slices.BinarySearchFunc(x.pieces, off, func(f fragment, off int) int { return f.off - off })
 	if i < len(x.pieces) && x.pieces[i].off == off && x.pieces[i].end() == end {
 		return nil // the same once more
@@ -256,6 +266,8 @@ func (r *reassembly) insert(p *packet.Packet, m *Meta, k fragKey, off int, more 
 	x.cost += cost
 	r.cost += cost
 	x.ecn |= 1 << (m.TOS & 3)
+
+	// One fragment from outside, and the sum of the whole has to be verified.
 	x.trusted = x.trusted && p.Trusted
 	if !more {
 		x.total = end
@@ -269,6 +281,8 @@ func (r *reassembly) insert(p *packet.Packet, m *Meta, k fragKey, off int, more 
 	if x.have == x.total {
 		return r.complete(x, m)
 	}
+
+	// The oldest has waited longest for a rest that does not come.
 	for r.cost > reasmBytes {
 		r.evict()
 	}
@@ -278,6 +292,8 @@ func (r *reassembly) insert(p *packet.Packet, m *Meta, k fragKey, off int, more 
 // evict gives up the oldest datagram.
 func (r *reassembly) evict() {
 	x := r.v4.first
+
+	// The older of the two lists' oldest.
 	if x == nil || r.v6.first != nil && r.v6.first.serial < x.serial {
 		x = r.v6.first
 	}

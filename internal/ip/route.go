@@ -53,6 +53,8 @@ func (l *Layer) AddRoute(r Route) error {
 		if r.Via.Is4() != r.Dst.Addr().Is4() || r.Via.IsUnspecified() || r.Via.IsMulticast() || l.IsLocal(r.Via) {
 			return syscall.EINVAL
 		}
+
+		// A gateway must be a neighbour: a route through a route could lead in a circle.
 		on := l.routes(r.Via).lookup(r.Via, r.Iface)
 		if on == nil || on.Via.IsValid() {
 			return syscall.ENETUNREACH
@@ -129,6 +131,8 @@ func (l *Layer) Route(dst, src netip.Addr, ifindex int) (Path, error) {
 			return Path{}, syscall.ENETUNREACH
 		}
 	}
+
+	// Before the table: no route can lead away what is this host's own.
 	if l.IsLocal(dst) {
 		if p, ok := l.localPath(dst, src, via); ok {
 			return p, nil
@@ -210,6 +214,8 @@ func (l *Layer) route4(dst, src netip.Addr, via *Iface) (Path, error) {
 	if !p.Src.IsValid() {
 		p.Src = l.source4(p.Iface, p.Next)
 	}
+
+	// 127.0.0.0/8 must not be seen outside of a host (RFC 1122, section 3.2.1.3).
 	if p.Src.IsLoopback() && !p.Iface.cfg.Loopback {
 		return Path{}, syscall.EINVAL
 	}
@@ -254,6 +260,8 @@ func (l *Layer) source4(i *Iface, next netip.Addr) netip.Addr {
 }
 
 func (l *Layer) route6(dst, src netip.Addr, via *Iface) (Path, error) {
+	// ::1 was found by localPath, or there is no loopback; mapped addresses are IPv4's business
+	// and are not to be on a wire.
 	if dst.IsLoopback() || dst.Is4In6() {
 		return Path{}, syscall.ENETUNREACH
 	}
@@ -395,6 +403,9 @@ func (l *Layer) finish(p *Path, mtu int) {
 	if mtu == 0 || mtu > p.Iface.cfg.MTU {
 		mtu = p.Iface.cfg.MTU
 	}
+
+	// What a router has said bounds the first link's MTU; for the host itself there is no
+	// router.
 	if known := l.PathMTU(p.Dst); known != 0 && !p.Local {
 		mtu = min(mtu, known)
 	}

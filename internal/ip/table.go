@@ -37,6 +37,8 @@ func (t *routeTable) add(r Route) bool {
 		i, _ := slices.BinarySearchFunc(t.lens, bits, func(a, b int) int { return cmp.Compare(b, a) })
 		t.lens = slices.Insert(t.lens, i, bits)
 	}
+
+	// Behind those of the same metric: of equal routes the first that was added is used.
 	i := 0
 	for i < len(rows) && rows[i].Metric <= r.Metric {
 		i++
@@ -84,6 +86,8 @@ func (t *routeTable) lookup(dst netip.Addr, i *Iface) *Route {
 		if err != nil {
 			continue
 		}
+
+		// By metric already: the first that fits is the best.
 		for _, r := range t.nets[bits][p.Addr()] {
 			if i == nil || r.Iface == i {
 				return r

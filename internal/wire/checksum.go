@@ -16,6 +16,9 @@ type Checksum struct {
 // Add goes on with the bytes of b.
 func (c *Checksum) Add(b []byte) {
 	s := sum16(b)
+
+	// A piece that begins with the second byte of a word is summed with its bytes changed over:
+	// to change the sum over is the same (RFC 1071, section 2B).
 	if c.odd {
 		s = bits.ReverseBytes16(s)
 	}
@@ -31,6 +34,8 @@ func (c *Checksum) AddUint16(v uint16) { c.sum = fold(c.sum + uint32(v)) }
 // 3.1; RFC 8200, section 8.1). src and dst are of one family. n is the length of
 // transport header and data.
 func (c *Checksum) AddPseudo(src, dst netip.Addr, proto uint8, n int) {
+	// The words of the pseudo-header, in any order and any width: the sum is of 16-bit words
+	// with end-around carry, and 2^16 is one in it.
 	s := uint64(proto) + uint64(uint32(n)>>16) + uint64(n&0xffff)
 	if src.Is4() {
 		a, b := src.As4(), dst.As4()
@@ -67,6 +72,9 @@ func fold(s uint32) uint32 {
 // time, little end first, and swapped at the end.
 func sum16(b []byte) uint16 {
 	var s, carry uint64
+
+	// A chain of additions with carry, eight words a turn: the loop's own cost is a ninth of
+	// it.
 	for len(b) >= 64 {
 		s, carry = bits.Add64(s, binary.LittleEndian.Uint64(b), carry)
 		s, carry = bits.Add64(s, binary.LittleEndian.Uint64(b[8:]), carry)
@@ -94,6 +102,8 @@ func sum16(b []byte) uint16 {
 	if len(b) == 1 {
 		tail += uint64(b[0])
 	}
+
+	// The last carry can bring one more, and no third.
 	s, carry = bits.Add64(s, tail, carry)
 	s, carry = bits.Add64(s, 0, carry)
 	s += carry
@@ -107,5 +117,6 @@ func sum16(b []byte) uint16 {
 // UpdateChecksum returns the checksum field sum after a word that it covers has
 // changed from old to new (RFC 1624, section 3).
 func UpdateChecksum(sum, old, new uint16) uint16 {
+	// Equation 3 of RFC 1624, which is right for a sum of zero, too, as equation 4 is not.
 	return ^uint16(fold(uint32(^sum) + uint32(^old) + uint32(new)))
 }

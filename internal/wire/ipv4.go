@@ -43,6 +43,9 @@ func ParseIPv4(b []byte) (h IPv4, n int, err error) {
 	if len(b) < IPv4MinLen || b[0]>>4 != 4 {
 		return h, 0, ErrMalformed
 	}
+
+	// A header longer than the bytes given, or than the datagram, would have the parser read
+	// what is not of it.
 	n = int(b[0]&15) * 4
 	h.TotalLen = binary.BigEndian.Uint16(b[2:])
 	if n < IPv4MinLen || n > len(b) || int(h.TotalLen) < n {
@@ -59,6 +62,8 @@ func ParseIPv4(b []byte) (h IPv4, n int, err error) {
 	h.Checksum = binary.BigEndian.Uint16(b[10:])
 	h.Src = netip.AddrFrom4([4]byte(b[12:16]))
 	h.Dst = netip.AddrFrom4([4]byte(b[16:20]))
+
+	// With its capacity cut: an append must not run into the payload.
 	if n > IPv4MinLen {
 		h.Options = b[IPv4MinLen:n:n]
 	}
@@ -89,6 +94,8 @@ func (h *IPv4) Put(b []byte) {
 	src, dst := h.Src.As4(), h.Dst.As4()
 	copy(b[12:16], src[:])
 	copy(b[16:20], dst[:])
+
+	// Zero is the end of options, and pads to whole words.
 	clear(b[IPv4MinLen+copy(b[IPv4MinLen:], h.Options):])
 	binary.BigEndian.PutUint16(b[10:], ChecksumOf(b))
 }
@@ -119,10 +126,14 @@ func CheckIPv4Options(opts []byte) int {
 			i++
 			continue
 		}
+
+		// An option without its length byte.
 		if i+1 >= len(opts) {
 			return i
 		}
 		n := int(opts[i+1])
+
+		// The length counts kind and length: less than two would never get on.
 		if n < 2 || i+n > len(opts) {
 			return i + 1
 		}

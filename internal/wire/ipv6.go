@@ -72,6 +72,9 @@ func ParseFragmentHeader(b []byte) (h FragmentHeader, err error) {
 		return h, ErrMalformed
 	}
 	h.Next = b[0]
+
+	// Thirteen bits of offset in units of eight bytes, so that masking gives bytes; the two
+	// below are reserved and ignored.
 	f := binary.BigEndian.Uint16(b[2:])
 	h.Off = f &^ 7
 	h.More = f&1 != 0
@@ -123,6 +126,7 @@ func WalkIPv6(next uint8, b []byte, first bool) IPv6Chain {
 	for {
 		switch c.Next {
 		case IPv6HopByHop:
+			// Only directly behind the fixed header, so that routers need not look for it.
 			if !first || c.Len != 0 {
 				c.fault(Complain, ICMPv6UnknownNext, c.NextAt)
 				return c
@@ -131,6 +135,9 @@ func WalkIPv6(next uint8, b []byte, first bool) IPv6Chain {
 		default:
 			return c
 		}
+
+		// All three have their length in the second byte, in units of eight behind the first
+		// eight.
 		rest := b[c.Len:]
 		if len(rest) < 8 || len(rest) < (int(rest[1])+1)*8 {
 			c.fault(Truncated, 0, c.Len)
@@ -183,10 +190,15 @@ func checkIPv6Options(b []byte) (f Fault, at int) {
 			i++
 			continue
 		}
+
+		// The options do not fill their header: there is no saying where a complaint should
+		// point.
 		if i+1 >= len(b) || i+2+int(b[i+1]) > len(b) {
 			return Discard, i
 		}
 		if b[i] != ipv6OptPadN && b[i] != ipv6OptRouterAlert {
+			// 00: passed over. Whoever defines an option chooses what nodes do that do not know
+			// it.
 			switch b[i] >> 6 {
 			case 1:
 				return Discard, i

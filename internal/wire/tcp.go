@@ -136,11 +136,18 @@ func (o *TCPOptions) parse(b []byte, syn bool) {
 			b = b[1:]
 			continue
 		}
+
+		// A length below two would never get on, one beyond the header would read the data.
+		// What came before stays: it was whole.
 		if len(b) < 2 || b[1] < 2 || int(b[1]) > len(b) {
 			return
 		}
 		v := b[2:b[1]]
 		b = b[b[1]:]
+
+		// A known kind with a wrong length is passed over. MSS, scale, SACK-permitted and
+		// cookies belong in SYNs, and are nothing elsewhere: nobody may change in the middle
+		// what was agreed at the start.
 		switch kind {
 		case tcpOptMSS:
 			if len(v) == 2 && syn {
@@ -181,6 +188,8 @@ func (o *TCPOptions) parseSACK(v []byte) {
 	if len(v)%8 != 0 || len(v) > 8*len(o.SACK) {
 		return
 	}
+
+	// An option that comes twice: the last one counts.
 	o.NSACK, o.SACK = 0, [4]SACKBlock{}
 	for ; len(v) > 0; v = v[8:] {
 		o.SACK[o.NSACK] = SACKBlock{binary.BigEndian.Uint32(v), binary.BigEndian.Uint32(v[4:])}

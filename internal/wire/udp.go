@@ -22,6 +22,9 @@ func ParseUDP(b []byte) (h UDP, err error) {
 	h.DstPort = binary.BigEndian.Uint16(b[2:])
 	h.Len = binary.BigEndian.Uint16(b[4:])
 	h.Checksum = binary.BigEndian.Uint16(b[6:])
+
+	// Less than the header itself. Zero is a jumbogram's (RFC 2675), or a large datagram's
+	// within this host.
 	if h.Len != 0 && h.Len < UDPLen {
 		return h, ErrMalformed
 	}
