@@ -48,6 +48,8 @@ func NewBlock(n int) *Block {
 	for classes[class] < n {
 		class++
 	}
+
+	// Not cleared: whoever makes a block fills what it gives out views of.
 	b, _ := pools[class].Get().(*Block)
 	if b == nil {
 		b = &Block{data: make([]byte, classes[class]), class: int8(class)}
@@ -77,6 +79,7 @@ func (b *Block) Release() {
 		}
 		pools[b.class].Put(b)
 	case n < 0:
+		// Somebody else may have the block by now: to go on would mix two streams' bytes.
 		panic("packet: block released twice")
 	}
 }
@@ -112,6 +115,8 @@ func (v View) Bytes() []byte {
 	if v.b == nil {
 		return nil
 	}
+
+	// Its capacity is cut: an append must not write behind the view.
 	return v.b.data[v.off : v.off+v.n : v.off+v.n]
 }
 
@@ -171,6 +176,8 @@ func (v *View) Extend(p []byte) bool {
 	if v.b == nil || len(p) > len(v.b.data)-end {
 		return false
 	}
+
+	// Behind the last view nobody reads: this changes no byte that was given out.
 	copy(v.b.data[end:], p)
 	v.n += uint32(len(p))
 	return true

@@ -128,6 +128,9 @@ func (p *Packet) Truncate(n int) {
 // shared.
 func (p *Packet) Clone() *Packet {
 	c := pool.Get().(*Packet)
+
+	// Head and notes by value, the payload's views with a reference more each: neither packet
+	// can change the other's bytes.
 	*c = *p
 	c.next = nil
 	c.Payload.Retain()

@@ -15,6 +15,7 @@ func (q *Queue) Bytes() int { return q.bytes }
 
 // Push puts p at the end and takes it over.
 func (q *Queue) Push(p *Packet) {
+	// A packet is in one queue at a time: the link is its own field, and costs no node.
 	p.next = nil
 	if q.tail != nil {
 		q.tail.next = p

@@ -29,6 +29,8 @@ func (x *Vec) Append(v View) bool {
 		v.Release()
 		return true
 	}
+
+	// Empty: the places that TrimFront has used up are free again.
 	if x.first == x.last {
 		x.first, x.last = 0, 0
 	}
@@ -61,6 +63,7 @@ func (x *Vec) TrimFront(n int) {
 			*v = v.Slice(n, int(v.n))
 			return
 		}
+
 		n -= int(v.n)
 		v.Release()
 		*v = View{}

@@ -48,12 +48,17 @@ func (q *Queue) Push(v packet.View) {
 		return
 	}
 	if q.r.n > 0 {
+		// A stream that is read from a device, or cut and sent on, mostly continues in the same
+		// block: one piece is one step for whoever walks over it later.
 		if q.r.back().Join(v) {
 			q.end += uint64(v.Len())
 			v.Release()
 			return
 		}
 	}
+
+	// Bytes behind the view may be written to only while nobody else has a view of the block,
+	// who may do the same.
 	q.own = v.Sole()
 	q.mem += int64(v.Cap())
 	q.r.push(piece{v, q.end})
@@ -93,6 +98,8 @@ func (q *Queue) Extend(p []byte) bool {
 
 // find returns the index of the piece that holds the byte off.
 func (q *Queue) find(off uint64) uint32 {
+	// Segments are built in a row: the next begins where the last ended, or in the piece
+	// behind.
 	for i := q.hint; i < q.r.n && i < q.hint+2; i++ {
 		if p := q.r.at(i); p.pos <= off && off < p.end() {
 			return i
@@ -133,6 +140,7 @@ func (q *Queue) Drop(off uint64) {
 	for q.r.n > 0 {
 		p := q.r.at(0)
 		if p.end() > off {
+			// A part of a piece was acknowledged: its block stays until the rest is.
 			if off > p.pos {
 				p.View = p.Slice(int(off-p.pos), p.Len())
 				p.pos = off
@@ -144,6 +152,8 @@ func (q *Queue) Drop(off uint64) {
 		q.r.popFront()
 		popped++
 	}
+
+	// Indices count from the front, which has moved.
 	q.hint -= min(popped, q.hint)
 	q.base = max(q.base, off)
 }
@@ -154,6 +164,7 @@ func (q *Queue) Take(max int, dst []packet.View) []packet.View {
 	for max > 0 && q.r.n > 0 {
 		p := q.r.at(0)
 		if p.Len() > max {
+			// Two views of one block: each has a reference of its own.
 			v := p.Slice(0, max)
 			v.Retain()
 			p.View = p.Slice(max, p.Len())

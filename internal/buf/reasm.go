@@ -39,6 +39,8 @@ func (q *Reassembly) Insert(off uint64, v packet.View) (added int, from, to uint
 	for v.Len() > 0 {
 		if i < q.r.n {
 			if p := q.r.at(i); p.pos <= off {
+				// What is there stays: a second copy may differ, and must not change bytes that
+				// were acknowledged (SACK).
 				have := min(p.end()-off, uint64(v.Len()))
 				if from == to {
 					from, to = off, off
@@ -52,6 +54,8 @@ func (q *Reassembly) Insert(off uint64, v packet.View) (added int, from, to uint
 				continue
 			}
 		}
+
+		// The hole in front of the next piece, or all that is left.
 		n := uint64(v.Len())
 		if i < q.r.n {
 			n = min(n, q.r.at(i).pos-off)
@@ -71,6 +75,8 @@ func (q *Reassembly) Insert(off uint64, v packet.View) (added int, from, to uint
 func (q *Reassembly) put(i uint32, off uint64, v packet.View) uint32 {
 	if i > 0 {
 		p := q.r.at(i - 1)
+
+		// In one block and in a row: no reference more, as the piece has one already.
 		if p.end() == off && p.Join(v) {
 			return i
 		}
@@ -92,6 +98,8 @@ func (q *Reassembly) MoveTo(dst *Queue) {
 		q.n -= int64(p.Len())
 		q.mem -= int64(p.Cap())
 		q.r.popFront()
+
+		// It came in order as well, by a retransmission.
 		if p.end() <= dst.end {
 			p.Release()
 			continue

@@ -55,9 +55,13 @@ func (r *ring) grow() {
 	if int(r.n) < len(r.a.p) {
 		return
 	}
+
+	// Straightened out on the way, so that the index stays a mask of the new size.
 	a := newArray(r.a.class + 1)
 	k := copy(a.p, r.a.p[r.head:])
 	copy(a.p[k:], r.a.p[:r.head])
+
+	// What is in a pool must hold no block.
 	clear(r.a.p)
 	arrays[r.a.class].Put(r.a)
 	r.a, r.head = a, 0
@@ -89,6 +93,7 @@ func (r *ring) insert(i uint32, p piece) {
 
 // popFront takes the first piece out.
 func (r *ring) popFront() {
+	// A place that is free must not keep a block alive.
 	*r.at(0) = piece{}
 	r.head = (r.head + 1) & uint32(len(r.a.p)-1)
 	r.shrink()
@@ -102,6 +107,8 @@ func (r *ring) popBack() {
 
 func (r *ring) shrink() {
 	r.n--
+
+	// Most streams are idle most of the time, and hold no array then.
 	if r.n == 0 {
 		arrays[r.a.class].Put(r.a)
 		r.a, r.head = nil, 0

@@ -369,8 +369,8 @@ func (b *BBR) target(gain float64) uint32 {
 	}
 	bdp := gain * float64(b.volume(b.bw.max(), b.minRTT))
 
-	// One burst in the sender's host, one in the receiver's, and one on the way (section
-	// 4.2.3.2).
+	// One burst in the sender's queue, one in what cuts its segments, and one in the receiver,
+	// which gathers and delays (Linux, bbr_quantization_budget).
 	w := uint64(bdp) + 3*uint64(Quantum(b.pacing, b.mss))
 	pair := 2 * uint64(b.mss)
 	w = (w + pair - 1) / pair * pair

@@ -155,11 +155,11 @@ func (c *Cubic) begin(now time.Duration) {
 		return
 	}
 
-	// K: the time in which the curve comes back to the plateau (section 4.2, equation 2).
+	// K: the time in which the curve comes back to the plateau (section 4.2).
 	s.k = float32(cubeRoot(float64(s.wMax-c.cwnd) / float64(c.mss) / cubicC))
 }
 
-// wCubic is W_cubic(t) in bytes (section 4.2, equation 1).
+// wCubic is W_cubic(t) in bytes (section 4.2).
 func (c *Cubic) wCubic(t time.Duration) float64 {
 	d := t.Seconds() - float64(c.shape.k)
 	return float64(cubicC*d*d*d*float64(c.mss)) + float64(c.shape.wMax)

@@ -76,8 +76,7 @@ func (h *hyStart) sample(rtt time.Duration) {
 		h.samples++
 	}
 
-	// The first acknowledgments of a round are of its first burst, before any queue: eight make
-	// sure of a minimum that means something.
+	// A minimum of fewer than eight samples may be noise (N_RTT_SAMPLE).
 	if h.samples < hsRTTSamples {
 		return
 	}
@@ -92,8 +91,8 @@ func (h *hyStart) sample(rtt time.Duration) {
 		return
 	}
 
-	// An eighth of the round trip: less would be noise on long paths, more comes too late on
-	// them; on short ones no clock tells less than 4 ms from noise.
+	// An eighth of the round trip, but no less than 4 ms, which are noise on a short path, and
+	// no more than 16 ms, which are a queue on a long one.
 	thresh := min(max(hsMinRTTThresh, h.last/hsRTTDivisor), hsMaxRTTThresh)
 	if h.current >= h.last+thresh {
 		h.baseline, h.rounds = h.current, 1

@@ -76,14 +76,21 @@ const maxDirty = 4
 // Leave carries out what the entry has brought about and unlocks the host. See
 // the package comment.
 func (h *Host) Leave() {
+	// First: what the host sends to itself can set timers, wake programs and fill ports, all of
+	// which the rest of Leave carries out.
 	for p := h.loop.Pop(); p != nil; p = h.loop.Pop() {
 		h.Input(p)
 	}
+
+	// Earlier deadlines only. An alarm that goes off too soon finds nothing due and is set
+	// anew, which is cheaper than to move it with each segment.
 	if next := h.timers.Next(); next < h.armed && !h.closed {
 		h.armed = next
 		h.alarm.Set(next - h.Now())
 	}
 	traced := h.tracing.on.Load() && h.tracing.queueTraced()
+
+	// All that is done without the lock is taken along, as others enter as soon as it is free.
 	wakes := h.wakes.Take()
 	var calls [maxDirty]func()
 	after := append(calls[:0], h.after...)
@@ -94,12 +101,17 @@ func (h *Host) Leave() {
 	if len(h.dirty) > 0 {
 		dirty = append(dirty, h.dirty...)
 		for _, p := range dirty {
+			// Before unlocking: what others push while this flush runs makes the port dirty
+			// again.
 			p.dirty = false
 		}
 		clear(h.dirty)
 		h.dirty = h.dirty[:0]
 	}
 	h.mu.Unlock()
+
+	// Programs before packets: a flush may run a whole other host on this goroutine, and nobody
+	// need wait for that.
 	wakes.Signal()
 	for _, f := range after {
 		f()
@@ -114,6 +126,8 @@ func (h *Host) Leave() {
 
 func (h *Host) expire() {
 	h.Enter()
+
+	// It has gone off: Leave sets it for what is next.
 	h.armed = timer.Never
 	if !h.closed {
 		h.timers.Expire(h.Now())
@@ -163,6 +177,7 @@ func (h *Host) Waiter() *wait.Waiter {
 // The lock must be held.
 func (h *Host) PutWaiter(w *wait.Waiter) {
 	w.Mask, w.Exclusive = 0, false
+
 	if len(h.idle) < 64 {
 		h.idle = append(h.idle, w)
 	}

@@ -49,6 +49,8 @@ func (h *Host) Trace(f func([]trace.Event)) (stop func()) {
 	t := &h.tracing
 	h.Enter()
 	t.mu.Lock()
+
+	// A new array, as handOn goes over the old one without the lock.
 	t.listeners = append(slices.Clone(t.listeners), l)
 	t.mu.Unlock()
 	h.setTracing()
@@ -75,6 +77,8 @@ func (h *Host) setTracing() {
 		return
 	}
 	t.on.Store(on)
+
+	// Whoever makes events has the log's address, or none: one comparison where nobody listens.
 	log := &t.log
 	if !on {
 		log = nil
@@ -107,11 +111,15 @@ func (t *tracing) queueTraced() bool {
 	defer t.mu.Unlock()
 	idle := false
 	for _, l := range t.listeners {
+		// A listener that does not keep up misses events, is told how many, and holds up no
+		// packet.
 		n := min(len(events), maxTraced-len(l.queue))
 		l.queue = append(l.queue, events[:n]...)
 		l.missed += len(events) - n
 		idle = idle || !l.busy
 	}
+
+	// The array is used again: it must not keep alive what the events refer to.
 	clear(events)
 	return idle
 }
@@ -131,6 +139,8 @@ func (t *tracing) handOn() {
 func (t *tracing) handTo(l *listener) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+
+	// Whoever is at it takes these along, after those before.
 	if l.busy {
 		return
 	}
@@ -143,6 +153,8 @@ func (t *tracing) handTo(l *listener) {
 			events = append(events, trace.Event{Time: last.Time, Kind: trace.Missed, Result: l.missed})
 			l.missed = 0
 		}
+
+		// Exchanged and not emptied: the listener has the slice while others add to the queue.
 		l.queue, l.spare = l.spare[:0], nil
 		t.call(l, events)
 		clear(events)

@@ -15,12 +15,18 @@ func Complete(p *packet.Packet, skip int) bool {
 	if p.ChecksumOffset == 0 {
 		return true
 	}
+
+	// The note may come from a device or another program: it is believed within the packet
+	// only.
 	start := int(p.ChecksumStart) - skip
 	field := start + int(p.ChecksumOffset)
 	end := field + fieldLen(p)
 	if start < 0 || end > p.Len() {
 		return false
 	}
+
+	// The field is in a block that the sender keeps for a retransmission, or that copies share:
+	// it is written in bytes of the packet's own.
 	own(p, end)
 	b := writable(p)[field:]
 
@@ -29,6 +35,7 @@ func Complete(p *packet.Packet, skip int) bool {
 		from(p, start, c.Add)
 		binary.LittleEndian.PutUint32(b, uint32(c))
 	} else {
+		// The field holds the pseudo-header's sum, and so counts.
 		var c wire.Checksum
 		from(p, start, c.Add)
 		binary.BigEndian.PutUint16(b, internet(c.Sum(), p))
@@ -96,6 +103,8 @@ func own(p *packet.Packet, n int) {
 	if h >= n {
 		return
 	}
+
+	// Headers that stand in a block move into the head: the data is not copied.
 	if h == 0 && n <= packet.Headroom {
 		var b [packet.Headroom]byte
 		p.Payload.CopyTo(b[:n], 0)

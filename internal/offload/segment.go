@@ -23,6 +23,8 @@ func Segment(p *packet.Packet, emit func(*packet.Packet)) bool {
 		return true
 	}
 	defer p.Free()
+
+	// All headers at once, wherever they stand: each segment begins with a copy.
 	var head [wire.IPv4MaxLen + wire.TCPMaxLen]byte
 	n := copy(head[:], p.Head())
 	n += p.Payload.CopyTo(head[n:], 0)
@@ -42,6 +44,8 @@ func Segment(p *packet.Packet, emit func(*packet.Packet)) bool {
 		b := s.Prepend(hl)
 		copy(b, head[:hl])
 		slice(s, p, hl+off, k)
+
+		// FIN and PSH are of the last byte: only the last segment has it.
 		f := flags
 		if off+k < data {
 			f &^= uint8(wire.FIN | wire.PSH)
@@ -55,6 +59,8 @@ func Segment(p *packet.Packet, emit func(*packet.Packet)) bool {
 		var c wire.Checksum
 		if b[0]>>4 == 4 {
 			binary.BigEndian.PutUint16(b[2:], uint16(hl+k))
+
+			// A number for each, as each is a datagram that may be fragmented.
 			binary.BigEndian.PutUint16(b[4:], id+uint16(i))
 			b[10], b[11] = 0, 0
 			binary.BigEndian.PutUint16(b[10:], wire.ChecksumOf(b[:net]))

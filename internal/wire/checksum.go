@@ -73,8 +73,8 @@ func fold(s uint32) uint32 {
 func sum16(b []byte) uint16 {
 	var s, carry uint64
 
-	// A chain of additions with carry, eight words a turn: the loop's own cost is a ninth of
-	// it.
+	// A chain of additions with carry, eight words a turn, so that the loop itself costs
+	// little.
 	for len(b) >= 64 {
 		s, carry = bits.Add64(s, binary.LittleEndian.Uint64(b), carry)
 		s, carry = bits.Add64(s, binary.LittleEndian.Uint64(b[8:]), carry)
@@ -117,6 +117,6 @@ func sum16(b []byte) uint16 {
 // UpdateChecksum returns the checksum field sum after a word that it covers has
 // changed from old to new (RFC 1624, section 3).
 func UpdateChecksum(sum, old, new uint16) uint16 {
-	// Equation 3 of RFC 1624, which is right for a sum of zero, too, as equation 4 is not.
+	// Equation 3, which is right where the sum comes to zero, as RFC 1141's is not.
 	return ^uint16(fold(uint32(^sum) + uint32(^old) + uint32(new)))
 }

@@ -23,8 +23,7 @@ func ParseUDP(b []byte) (h UDP, err error) {
 	h.Len = binary.BigEndian.Uint16(b[4:])
 	h.Checksum = binary.BigEndian.Uint16(b[6:])
 
-	// Less than the header itself. Zero is a jumbogram's (RFC 2675), or a large datagram's
-	// within this host.
+	// Less than the header itself; zero is a jumbogram's (RFC 2675).
 	if h.Len != 0 && h.Len < UDPLen {
 		return h, ErrMalformed
 	}
