@@ -31,6 +31,8 @@ func (f *Framed) sendARP(op uint16, src netip.Addr, to hardware, target hardware
 }
 
 func (f *Framed) askARP(src, a netip.Addr, n *neighbour) {
+	// A neighbour that is known is asked itself whether it is still there: that disturbs nobody
+	// else (RFC 1122, section 2.3.2.1).
 	to := everyone
 	if n.known {
 		to = n.address
@@ -51,6 +53,7 @@ func (f *Framed) announce(a netip.Addr) {
 // inputARP answers requests for the host's addresses, and learns from messages to
 // it, and from others about neighbours that are known already.
 func (f *Framed) inputARP(b []byte) {
+	// Other hardware, other protocols and other lengths are nothing that this link has.
 	if len(b) < arpLen || [6]byte(b) != arpHead {
 		return
 	}
@@ -62,8 +65,15 @@ func (f *Framed) inputARP(b []byte) {
 	if f.shut {
 		return
 	}
+
+	// Who asks for this host is about to talk to it, and is remembered; of others only what was
+	// known is brought up to date. So nobody fills the table with what he says to others (RFC
+	// 826, "Packet Reception").
 	mine := f.own(dst)
 	f.learn(src, from, mine)
+
+	// A question from an address of our own is an announcement, or another host with our
+	// address: no answer is due to either.
 	if op == arpRequest && mine && !f.own(src) {
 		f.sendARP(arpReply, dst, from, from, src)
 	}

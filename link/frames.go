@@ -109,6 +109,7 @@ func (f *Framed) UseClock(c clock.Clock) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if !f.given && !f.shut {
+		// Times on two clocks have nothing in common but their differences.
 		for _, n := range f.neighbours {
 			n.heard += c.Now() - f.clock.Now()
 		}
@@ -131,6 +132,8 @@ func (f *Framed) SetConfig(c FramesConfig) {
 		Addresses: append([]netip.Prefix(nil), c.Addresses...),
 		Gateways:  append([]netip.Addr(nil), c.Gateways...),
 	}
+
+	// Switches learn the port, and neighbours that know the address elsewhere learn better.
 	for _, a := range f.config.Addresses {
 		f.announce(a.Addr())
 	}
@@ -265,6 +268,9 @@ func (f *Framed) input(p *Packet) bool {
 	}
 	to, from := hardware(b), hardware(b[6:])
 	kind := uint16(b[12])<<8 | uint16(b[13])
+
+	// A hub or a switch that has not learnt yet brings frames for others. The lowest bit of the
+	// first byte is a group's, and a group sends nothing.
 	if to != f.address && to[0]&1 == 0 || from[0]&1 != 0 {
 		return false
 	}

@@ -68,6 +68,9 @@ func Impair(l Link, c ImpairConfig) (*Impaired, error) {
 	}
 	i.out = newNetem(c.Clock, c.Out, c.Seed, 0, func(batch []*Packet) { l.Send(batch) })
 	i.in = newNetem(c.Clock, c.In, c.Seed, 1, func(batch []*Packet) { i.inbox.put(batch) })
+
+	// A link in memory brings packets on the goroutine that sends them, which no other need
+	// wait for.
 	if d, ok := l.(Direct); ok {
 		d.Deliver(i.in.push)
 	} else {

@@ -74,6 +74,9 @@ func (m *Impairment) limit() Amount {
 	if m.Limit != (Amount{}) {
 		return m.Limit
 	}
+
+	// What a router of that rate might have: enough for a flow to fill the link, and not so
+	// much that delay is all that is seen.
 	bytes := float64(m.Rate) / 8 * defaultQueueTime.Seconds()
 	return Amount{Bytes: int(min(max(bytes, minDefaultQueue), math.MaxInt32))}
 }
@@ -100,6 +103,7 @@ func (m *Impairment) Check() error {
 		{"burst", m.Burst.LossBad}, {"burst", m.Burst.LossGood},
 		{"reorder", m.Reorder}, {"duplicate", m.Duplicate}, {"corrupt", m.Corrupt},
 	} {
+		// In this form NaN fails as well.
 		if !(p.v >= 0 && p.v <= 1) {
 			return fmt.Errorf("%s: a probability of %v is not between 0 and 100%%", p.name, p.v)
 		}
@@ -233,6 +237,8 @@ func (m *Impairment) setLoss(value string) error {
 			return err
 		}
 	}
+
+	// tc's defaults: r is 1-p, 1-h is all, and 1-k is none (tc-netem(8)).
 	b := Burst{Enter: v[0], Leave: 1 - v[0], LossBad: 1, LossGood: v[3]}
 	if len(parts) > 1 {
 		b.Leave = v[1]

@@ -25,9 +25,14 @@ func mark(p *Packet) bool {
 	if !v4 {
 		tos = b[0]<<4 | b[1]>>4
 	}
+
+	// Not-ECT must be dropped instead: its sender would not understand the mark (RFC 3168
+	// section 5).
 	if e := tos & ecnMask; e == 0 || e == ecnCE {
 		return false
 	}
+
+	// The header is in a block that others may hold.
 	if len(p.Head()) == 0 {
 		if p.Len() > packet.MaxBlock {
 			return false
@@ -35,6 +40,7 @@ func mark(p *Packet) bool {
 		b = own(p)
 	}
 	if v4 {
+		// The sum is brought up to date and not made anew: one that was wrong stays wrong.
 		old := binary.BigEndian.Uint16(b)
 		b[1] |= ecnCE
 		sum := binary.BigEndian.Uint16(b[10:])

@@ -45,6 +45,8 @@ func (f *Framed) sendND(kind, flags, option byte, src, dst, target netip.Addr, t
 	c.AddPseudo(src, dst, protoICMPv6, len(b))
 	c.Add(b)
 	binary.BigEndian.PutUint16(b[2:], c.Sum())
+
+	// The highest hop limit: no router has passed on a message that arrives with it.
 	h := wire.IPv6{Src: src, Dst: dst, Next: protoICMPv6, HopLimit: ndHopLimit, PayloadLen: uint16(len(b))}
 	h.Put(p.Prepend(wire.IPv6Len))
 	frame(p, to, f.address, etherIPv6)
@@ -55,6 +57,7 @@ func (f *Framed) askND(src, a netip.Addr, n *neighbour) {
 	dst := solicitedNode(a)
 	to, _ := f.group(dst)
 	if n.known {
+		// Of a neighbour that is known only itself is asked (RFC 4861 section 7.3).
 		dst, to = a, n.address
 	}
 	f.sendND(ndSolicitation, 0, ndSourceAddress, src, dst, a, to)
@@ -87,6 +90,9 @@ func (f *Framed) inputND(b []byte) bool {
 		return false
 	}
 	m := b[wire.IPv6Len:]
+
+	// A hop limit below 255 has come through a router: nobody beyond this link may say where
+	// its neighbours are.
 	if len(m) < int(h.PayloadLen) || h.PayloadLen < ndLen || h.HopLimit != ndHopLimit || m[1] != 0 {
 		return true
 	}
@@ -114,6 +120,7 @@ func (f *Framed) inputND(b []byte) bool {
 // solicited answers for the host's addresses. Whoever asks without an address of
 // its own is about to take it (RFC 4862 section 5.4.3).
 func (f *Framed) solicited(h *wire.IPv6, target netip.Addr, options []byte) {
+	// Who has no address yet must not say where it is (RFC 4861 section 7.1.1).
 	from, has, valid := ndOption(options, ndSourceAddress)
 	if !valid || !f.own(target) || h.Src.IsUnspecified() && has {
 		return
@@ -131,11 +138,14 @@ func (f *Framed) solicited(h *wire.IPv6, target netip.Addr, options []byte) {
 // advertised takes in an answer. One that does not override leaves a neighbour that
 // is known to be elsewhere alone (section 7.2.5).
 func (f *Framed) advertised(h *wire.IPv6, target netip.Addr, flags byte, options []byte) {
+	// An answer to a question goes to who has asked, never to a group (RFC 4861 section 7.1.2).
 	to, has, valid := ndOption(options, ndTargetAddress)
 	if !valid || flags&ndSolicited != 0 && h.Dst.IsMulticast() {
 		return
 	}
 	n := f.neighbours[target]
+
+	// Nobody has asked for it: what is not needed is not remembered (RFC 4861 section 7.2.5).
 	if n == nil {
 		return
 	}
@@ -155,6 +165,7 @@ func (f *Framed) advertised(h *wire.IPv6, target netip.Addr, flags byte, options
 // are not.
 func ndOption(b []byte, kind byte) (h hardware, has, valid bool) {
 	for len(b) > 0 {
+		// A length of zero would never get on (RFC 4861 section 4.6).
 		if len(b) < 8 || b[1] == 0 || int(b[1])*8 > len(b) {
 			return h, false, false
 		}

@@ -53,6 +53,8 @@ func (f *Framed) resolve(p *Packet) (to hardware, ok, taken bool) {
 		return to, true, false
 	}
 	hop := f.nextHop(dst)
+
+	// What was added by hand is neither asked for nor doubted.
 	if to, ok := f.fixed[hop]; ok {
 		return to, true, false
 	}
@@ -62,6 +64,9 @@ func (f *Framed) resolve(p *Packet) (to hardware, ok, taken bool) {
 		n = f.newNeighbour(hop)
 	}
 	if n.known {
+		// Asked for in passing: packets go on to where it was, and it loses only what it is not
+		// there to take. The states STALE, DELAY and PROBE of RFC 4861 section 7.3.2 in one,
+		// without upper layers' hints.
 		if now-n.heard > reachable && n.asks == 0 {
 			f.ask(hop, n)
 		}
@@ -110,6 +115,7 @@ func broadcast(p netip.Prefix) netip.Addr {
 
 // nextHop returns the neighbour that is on the way to dst.
 func (f *Framed) nextHop(dst netip.Addr) netip.Addr {
+	// Never by way of a gateway.
 	if dst.IsLinkLocalUnicast() {
 		return dst
 	}
@@ -155,6 +161,9 @@ func (f *Framed) source(hop netip.Addr) (src netip.Addr, ok bool) {
 func (f *Framed) newNeighbour(a netip.Addr) *neighbour {
 	if len(f.neighbours) >= maxNeighbours {
 		var oldest netip.Addr
+
+		// Two of one age are told apart by address: the choice must not depend on the order of
+		// a map, or a run with the same seed would not be the same.
 		for k, n := range f.neighbours {
 			if o := f.neighbours[oldest]; o == nil || n.heard < o.heard || n.heard == o.heard && k.Less(oldest) {
 				oldest = k
@@ -197,6 +206,8 @@ func (f *Framed) ask(a netip.Addr, n *neighbour) {
 // learn notes where a neighbour is, and queues what waits for it. New ones are added
 // only if add says so: by whoever talks to the host. The caller holds mu.
 func (f *Framed) learn(a netip.Addr, h hardware, add bool) {
+	// An address that is nobody's or ours, or a group's hardware address: to believe it would
+	// send a neighbour's packets to all, or to nobody.
 	if !a.IsValid() || a.IsUnspecified() || a.IsMulticast() || h[0]&1 != 0 || f.own(a) {
 		return
 	}
@@ -214,6 +225,8 @@ func (f *Framed) learn(a netip.Addr, h hardware, add bool) {
 		f.changed()
 	}
 	n.address, n.known, n.asks, n.heard = h, true, 0, f.clock.Now()
+
+	// In the order in which they came.
 	for p := n.pending.Pop(); p != nil; p = n.pending.Pop() {
 		frame(p, h, f.address, etherType(p))
 		f.out.Push(p)
@@ -229,6 +242,8 @@ func (f *Framed) tick() {
 		f.mu.Unlock()
 		return
 	}
+
+	// In the order of addresses, as what is sent must not depend on that of a map.
 	for _, a := range slices.SortedFunc(maps.Keys(f.neighbours), netip.Addr.Compare) {
 		n := f.neighbours[a]
 		switch {
@@ -236,6 +251,7 @@ func (f *Framed) tick() {
 		case n.asks < maxAsks:
 			f.ask(a, n)
 		default:
+			// Forgotten, and not remembered as gone: the next packet asks again.
 			f.forget(a)
 			for p := n.pending.Pop(); p != nil; p = n.pending.Pop() {
 				if e := unreachable(p, a); e != nil {
@@ -247,5 +263,7 @@ func (f *Framed) tick() {
 	}
 	f.mu.Unlock()
 	f.flush()
+
+	// Without mu: what the host makes of an error may come back as a Send.
 	f.hand(errors)
 }

@@ -57,6 +57,9 @@ func newNetem(c clock.Clock, imp Impairment, seed, direction uint64, carry func(
 	if c == nil {
 		c = clock.System()
 	}
+
+	// The jitter has a generator of its own for each point in time: it is the same whatever
+	// packets come and draw.
 	d.seed = d.rnd.Uint64()
 	d.setClock(c)
 	return d
@@ -89,6 +92,9 @@ func (d *netem) push(batch []*Packet) {
 		switch {
 		case d.closed:
 			p.Free()
+
+		// Cut up first: a large segment is many packets, and chance, rate and queue are to
+		// treat it so.
 		case p.SegmentSize != 0:
 			offload.Segment(p, func(s *Packet) { d.admit(s, now) })
 		default:
@@ -112,6 +118,8 @@ func (d *netem) admit(p *Packet, now time.Duration) {
 	}
 	if d.chance(d.imp.Duplicate) {
 		d.stats.Duplicated++
+
+		// Behind the original, and through the rate as well: the network carries it twice.
 		c := p.Clone()
 		d.enqueue(p, now)
 		d.enqueue(c, now)
@@ -128,6 +136,9 @@ func (d *netem) lose() bool {
 	if b.Enter == 0 {
 		return d.chance(d.imp.Loss)
 	}
+
+	// The state first, then the loss in it: a burst may begin with the packet that is drawn
+	// for.
 	if d.bad {
 		d.bad = !d.chance(b.Leave)
 	} else {
@@ -141,16 +152,22 @@ func (d *netem) lose() bool {
 
 // enqueue puts p into the rate's queue, or past it where there is no rate.
 func (d *netem) enqueue(p *Packet, now time.Duration) {
+	// Where the rate has just been taken away, what waits goes first.
 	if d.imp.Rate == 0 && d.queue.Len() == 0 {
 		d.depart(p, now)
 		return
 	}
+
+	// An empty queue takes any packet: one larger than the limit would else never pass.
 	packets, bytes := d.queue.Len(), d.queue.Bytes()
 	if limit := d.imp.limit(); packets > 0 && (limit.reached(packets, 0) || limit.reached(0, bytes+p.Len()-1)) {
 		d.stats.Dropped++
 		p.Free()
 		return
 	}
+
+	// Marked on the way in, by the queue that this packet makes: as a router does that marks
+	// what it would else have to drop soon (RFC 3168).
 	if d.imp.Mark.reached(packets+1, bytes+p.Len()) && mark(p) {
 		d.stats.Marked++
 	}
@@ -171,6 +188,8 @@ func (d *netem) sending(p *Packet) time.Duration {
 // advance has those packets depart whose last bit has left by now.
 func (d *netem) advance(now time.Duration) {
 	for d.queue.Len() > 0 && d.done <= now {
+		// At the time when its last bit has left, and not now: a timer that is late must not
+		// make the link slower.
 		p, at := d.queue.Pop(), d.done
 		if next := d.queue.Peek(); next != nil {
 			d.done += d.sending(next)
@@ -189,6 +208,9 @@ func (d *netem) depart(p *Packet, at time.Duration) {
 		heap.Push(&d.late, timed{due + d.imp.reorderBy(), d.serial, p})
 		return
 	}
+
+	// A delay that was made shorter must not let packets overtake: reordering is an impairment
+	// of its own.
 	d.latest = max(d.latest, due)
 	d.line.push(timed{at: d.latest, p: p})
 }
@@ -201,6 +223,7 @@ func (d *netem) wander(at time.Duration) time.Duration {
 	if j == 0 {
 		return 0
 	}
+
 	period := 4 * j
 	n := uint64(at / period)
 	from, to := d.point(n), d.point(n+1)
@@ -231,6 +254,7 @@ func (d *netem) next() time.Duration {
 
 // due takes the first packet whose time has come, nil if there is none.
 func (d *netem) due(now time.Duration) *Packet {
+	// The earlier of the two; of the same time the one in order.
 	late := len(d.late) > 0 && d.late[0].at <= now
 	if d.line.len() > 0 {
 		if f := d.line.front(); f.at <= now && !(late && d.late[0].at < f.at) {
@@ -246,11 +270,14 @@ func (d *netem) due(now time.Duration) *Packet {
 // pump carries on what is due and sets the alarm. It gives mu up meanwhile; what
 // others push then, it carries too.
 func (d *netem) pump() {
+	// A carry may lead to another push, of this goroutine or another: what it brings is carried
+	// by who is at it already, or the order would be lost and the stack deep.
 	if d.busy {
 		return
 	}
 	d.busy = true
 	for {
+		// Anew in each turn: carrying takes time, and more may be due.
 		now := d.now()
 		d.advance(now)
 		n := 0
@@ -288,6 +315,8 @@ func (d *netem) fire() {
 func (d *netem) set(imp Impairment) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+
+	// What has left under the old settings has left.
 	d.advance(d.now())
 	d.imp = imp
 	if imp.Burst.Enter == 0 {

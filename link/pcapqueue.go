@@ -58,6 +58,8 @@ type pcapCounts struct{ passed, dropped uint64 }
 func (p *PcapWriter) room(n int) bool {
 	n += pcapExtra
 	q := &p.queue
+
+	// Left out and counted, rather than that a slow disk holds up the network it records.
 	if q.bytes+len(p.buf)+n > pcapPending {
 		return false
 	}
@@ -216,6 +218,9 @@ func (p *PcapWriter) Close() error {
 		if q.idle == nil {
 			q.idle = make(chan struct{})
 		}
+
+		// Patience is for the next Write to return, not for all: a slow writer that gets on is
+		// waited for.
 		idle, taken := q.idle, q.taken
 		p.mu.Unlock()
 		tired := make(chan struct{})

@@ -88,6 +88,9 @@ func (s *Switch) learn(from *switchPort, src, dst netip.Addr) (to *switchPort, a
 	if from.removed {
 		return nil, nil
 	}
+
+	// Groups send nothing, and the unspecified address is anybody's: neither says where
+	// somebody is.
 	if at := s.where[src]; at != from && !src.IsUnspecified() && !src.IsMulticast() &&
 		(at != nil || len(s.where) < maxLearned) {
 		s.where[src] = from
@@ -109,6 +112,8 @@ func (s *Switch) remove(p *switchPort) {
 	}
 	s.ports = rest
 	p.removed = true
+
+	// What was behind it is unknown again, and is found by going to all.
 	for a, at := range s.where {
 		if at == p {
 			delete(s.where, a)

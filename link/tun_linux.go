@@ -134,6 +134,9 @@ func setUp(fd int, c DeviceConfig, m Medium) (Info, error) {
 		return fail("set the header's size", err)
 	}
 	offloads := 0
+
+	// The kernel is told what we take: whole segments, and sums that hold the pseudo-header's
+	// alone.
 	if !c.NoOffload {
 		offloads = unix.TUN_F_CSUM | unix.TUN_F_TSO4 | unix.TUN_F_TSO6 | unix.TUN_F_TSO_ECN
 	}
@@ -265,8 +268,14 @@ func (d *kernelDevice) readOne(fd uintptr) (int, syscall.Errno) {
 		in.large = packet.NewBlock(packet.MaxBlock)
 	}
 	setIovec(&in.iov[0], in.head[:])
+
+	// Into a small block and, for what does not fit, a large one: a packet of the MTU does not
+	// take 64 KiB, and one call reads either.
 	setIovec(&in.iov[1], in.small.Bytes())
 	setIovec(&in.iov[2], in.large.Bytes())
+
+	// The descriptor does not block: the runtime need not be told of a call that returns at
+	// once.
 	n, _, err := unix.RawSyscall(unix.SYS_READV, fd, uintptr(unsafe.Pointer(&in.iov[0])), uintptr(len(in.iov)))
 	return int(n), err
 }
@@ -321,6 +330,7 @@ func (d *kernelDevice) Send(batch []*Packet) int {
 func (d *kernelDevice) write(fd uintptr) bool {
 	out := &d.out
 	for _, p := range out.batch {
+		// A device without offloads takes no large segments: they are cut here.
 		if !d.info.Segments && p.SegmentSize != 0 && d.skip == 0 {
 			sent := true
 			offload.Segment(p, func(s *Packet) { sent = d.writeOne(fd, s) && sent })
@@ -375,6 +385,9 @@ func (d *kernelDevice) Close() error {
 		return nil
 	}
 	err := d.file.Close()
+
+	// The file is closed: a Recv that runs comes back, and gives its blocks up before they are
+	// released.
 	d.in.mu.Lock()
 	defer d.in.mu.Unlock()
 	if d.in.small != nil {

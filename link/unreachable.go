@@ -19,6 +19,8 @@ func unreachable(p *Packet, hop netip.Addr) *Packet {
 		if err != nil || h.Src.IsUnspecified() || h.Next == protoICMPv6 && len(b) > wire.IPv6Len && b[wire.IPv6Len] < 128 {
 			return nil
 		}
+
+		// As much as fits the least MTU (RFC 4443, section 2.4(c)).
 		const quoted = 1280 - wire.IPv6Len - wire.ICMPLen
 		e := quote(p, quoted, 1, 3)
 		n := e.Len()
@@ -33,9 +35,13 @@ func unreachable(p *Packet, hop netip.Addr) *Packet {
 	if err != nil || h.Src.IsUnspecified() || h.FragmentOff != 0 {
 		return nil
 	}
+
+	// No error about an error.
 	if h.Proto == 1 && len(b) > n && b[n] != wire.ICMPv4Echo && b[n] != wire.ICMPv4EchoReply {
 		return nil
 	}
+
+	// No more than 576 bytes in all (RFC 1812, section 4.3.2.3).
 	const quoted = 576 - wire.IPv4MinLen - wire.ICMPLen
 	e := quote(p, quoted, wire.ICMPv4Unreachable, wire.ICMPv4HostUnreachable)
 	sum(e, &wire.Checksum{})

@@ -53,6 +53,8 @@ func putVnet(b *[vnetLen]byte, p *Packet, skip int) bool {
 		b[1] |= vnetECN
 	}
 	head := start + int(f[start+12]>>4)*4
+
+	// What is one segment already is none to be cut.
 	if p.Len()-head <= int(p.SegmentSize) {
 		b[1] = vnetNone
 		return true
@@ -68,6 +70,9 @@ func setVnet(b *[vnetLen]byte, p *Packet, skip int) bool {
 	n := binary.NativeEndian
 	if b[0]&vnetNeedsChecksum != 0 {
 		start, offset := int(n.Uint16(b[6:])), n.Uint16(b[8:])
+
+		// The kernel is trusted, but a packet from elsewhere on its machine may have made the
+		// header: it is believed within the packet only.
 		if start < skip || start+int(offset)+2 > p.Len() || offset == 0 {
 			return false
 		}
