@@ -75,7 +75,7 @@ func (r *Rate) Begin() { r.s, r.have = cc.Sample{}, false }
 func (r *Rate) OnDelivered(p *Stamp, now time.Duration, bytes uint32, retrans bool) {
 	r.delivered += uint64(bytes)
 
-	// Its stamp was used for a sample already: the segment's front was acknowledged before.
+	// Without a stamp, or with one that was used, it counts and gives no sample.
 	if !p.valid {
 		return
 	}
