@@ -74,7 +74,8 @@ func (r *Rate) Begin() { r.s, r.have = cc.Sample{}, false }
 // says that it was sent more than once.
 func (r *Rate) OnDelivered(p *Stamp, now time.Duration, bytes uint32, retrans bool) {
 	r.delivered += uint64(bytes)
-	// Counted already, by a SACK, or sent before samples were taken.
+
+	// Without a stamp, or with one that was used, it counts and gives no sample.
 	if !p.valid {
 		return
 	}

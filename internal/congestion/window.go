@@ -50,8 +50,8 @@ func decay(cwnd, ssthresh, mss uint32, idle, rto time.Duration) (uint32, uint32)
 }
 
 // resize keeps a window that is within the initial window at the same number of
-// segments when they become smaller (RFC 5681 section 3.1; RFC 1191 section 6.4 leaves others alone),
-// and never below one segment.
+// segments when they become smaller (RFC 5681 section 3.1; RFC 1191 section 6.4 leaves
+// others alone), and never below one segment.
 func resize(cwnd, old, mss uint32) uint32 {
 	if mss < old && cwnd <= cc.InitialWindow(old) {
 		cwnd = uint32(uint64(cwnd) * uint64(mss) / uint64(old))

@@ -170,8 +170,8 @@ func (l *Layer) hear(p *packet.Packet, path *Path, src, dst netip.Addr, o *Out) 
 // (RFC 7739), and a number does not come back early (RFC 6864, section
 // 4.3).
 func (l *Layer) ident(dst netip.Addr) uint16 {
-	// A multiplication by secrets, folded: enough that nobody who sees the numbers for one
-	// destination can tell those for another.
+	// A hash with a secret key: who sees the numbers for one destination cannot tell which
+	// others share its counter.
 	b := dst.As16()
 	hi, lo := bits.Mul64(binary.LittleEndian.Uint64(b[:])^l.identKey[0], binary.LittleEndian.Uint64(b[8:])^l.identKey[1])
 	k := (hi ^ lo) % uint64(len(l.idents))
