@@ -311,14 +311,14 @@ type alarm struct {
 
 func newAlarm(h *Host, d time.Duration, f func()) *alarm {
 	a := &alarm{h: h, f: f}
-	a.Owner = a
+	a.On = a
 	h.h.Enter()
 	h.h.SetTimer(&a.Entry, h.h.Now()+d)
 	h.h.Leave()
 	return a
 }
 
-// Expired implements timer.Owner.
+// Expired implements timer.Expirer.
 func (a *alarm) Expired(*timer.Entry, time.Duration) { a.h.h.After(a.f) }
 
 func (a *alarm) stop() {

@@ -25,7 +25,7 @@ import (
 // the sockets that were made on it. It has no goroutine of its own but one for
 // each link that cannot deliver by itself.
 type Host struct {
-	h     *host.Host
+	h     *host.Domain
 	name  string
 	stack *inet.Stack
 	unix  *unix.Domain

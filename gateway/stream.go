@@ -216,7 +216,7 @@ func (s *stream) ready(ev uint32) {
 		return
 	}
 	s.note(ev)
-	s.pump()
+	s.move()
 }
 
 // note takes note of the outer socket's events.
@@ -299,12 +299,12 @@ func (s *stream) inside(ev usock.Events) {
 	case ev&usock.POLLERR != 0 && !s.writable, ev&(usock.POLLERR|usock.POLLHUP) != 0 && s.stalled:
 		s.abort() // reset by the program, and no receive would tell
 	default:
-		s.pump()
+		s.move()
 	}
 }
 
-// pump moves what can be moved, in both directions.
-func (s *stream) pump() {
+// move hands on what can be, in both directions.
+func (s *stream) move() {
 	if s.gone {
 		return
 	}
@@ -314,11 +314,11 @@ func (s *stream) pump() {
 		}
 		return
 	}
-	more := s.pumpUp()
+	more := s.moveUp()
 	if s.gone {
 		return
 	}
-	more = s.pumpDown() || more
+	more = s.moveDown() || more
 	if s.stalled && !s.gone && !s.answersWait() {
 		s.stalled, more = false, true
 	}
@@ -334,9 +334,9 @@ func (s *stream) pump() {
 	}
 }
 
-// pumpUp moves bytes from the host to the outside. It reports whether it stopped only to let
+// moveUp moves bytes from the host to the outside. It reports whether it stopped only to let
 // others have their turn.
-func (s *stream) pumpUp() bool {
+func (s *stream) moveUp() bool {
 	for moved := 0; !s.up.ended; {
 		if e := s.sendHeld(); e != 0 {
 			return s.notSent(e)
@@ -471,8 +471,8 @@ func (s *stream) passUrgent() bool {
 	return true
 }
 
-// pumpDown moves bytes from the outside to the host.
-func (s *stream) pumpDown() bool {
+// moveDown moves bytes from the outside to the host.
+func (s *stream) moveDown() bool {
 	for moved := 0; !s.down.ended; {
 		if s.filter != nil {
 			s.down.hold(s.filter.waiting())

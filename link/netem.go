@@ -101,7 +101,7 @@ func (d *netem) push(batch []*Packet) {
 			d.admit(p, now)
 		}
 	}
-	d.pump()
+	d.release()
 }
 
 // admit draws what becomes of p, and queues it.
@@ -267,9 +267,9 @@ func (d *netem) due(now time.Duration) *Packet {
 	return nil
 }
 
-// pump carries on what is due and sets the alarm. It gives mu up meanwhile; what
+// release carries on what is due and sets the alarm. It gives mu up meanwhile; what
 // others push then, it carries too.
-func (d *netem) pump() {
+func (d *netem) release() {
 	// A carry may lead to another push, of this goroutine or another: what it brings is carried
 	// by who is at it already, or the order would be lost and the stack deep.
 	if d.busy {
@@ -309,7 +309,7 @@ func (d *netem) fire() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.armed = never
-	d.pump()
+	d.release()
 }
 
 func (d *netem) set(imp Impairment) {

@@ -39,7 +39,7 @@ type netlinkSock struct {
 	held    []byte   // what there was no room for
 	full    bool     // until the far end can be written to
 	unread  bool     // the far end may have something
-	later   bool     // a further pump is on its way
+	later   bool     // a further turn of answer is on its way
 
 	bound   bool
 	connect bool   // to somebody, who peer says
@@ -147,13 +147,13 @@ func (s *netlinkSock) ready(events uint32) {
 		return
 	}
 	s.full, s.unread = false, true
-	s.pump(false)
+	s.answer(false)
 }
 
-// pump answers what the program has asked, as far as there is room for the answers. What a call
+// answer tells the program what it has asked, as far as there is room for the answers. What a call
 // of the program brings about, which waits, is done at once: what is told of interfaces and
 // routes is bounded by the room, and of sockets there may be many.
-func (s *netlinkSock) pump(waits bool) {
+func (s *netlinkSock) answer(waits bool) {
 	waits = waits && s.session.Protocol == rtnl.NETLINK_ROUTE
 	late := func(begin time.Time) bool { return !waits && since(begin) > slice }
 	was, lost := s.told, s.lost
@@ -198,7 +198,7 @@ func (s *netlinkSock) pump(waits bool) {
 // catchUp answers what the program has asked without a trap, before a call that has one.
 func (s *netlinkSock) catchUp() {
 	s.full, s.unread = false, true // there may be room again that epoll has not told of yet
-	s.pump(true)
+	s.answer(true)
 }
 
 // next returns what the program is to be given next; nil if it has asked nothing more.
@@ -229,7 +229,7 @@ func (s *netlinkSock) next() (b []byte) {
 	}
 }
 
-// again has the pump go on after others have had their turn.
+// again has answer go on after others have had their turn.
 func (s *netlinkSock) again() {
 	if s.later {
 		return
@@ -237,7 +237,7 @@ func (s *netlinkSock) again() {
 	s.later = true
 	s.l.do(func() {
 		s.later = false
-		s.pump(false)
+		s.answer(false)
 	})
 }
 

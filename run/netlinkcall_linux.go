@@ -194,7 +194,7 @@ func (c *call) netlinkSend(m *message) result {
 		return c.fail(unix.ENOBUFS) // it reads no answers
 	}
 	s.session.Take(b)
-	s.pump(true)
+	s.answer(true)
 	return c.answer(int64(len(b)))
 }
 

@@ -226,7 +226,7 @@ func (l *loop) tellChanges() {
 			}
 			s.out = append(s.out, list[i].Datagram)
 		}
-		s.pump(false)
+		s.answer(false)
 		if s.lost {
 			s.waiting.wake(l)
 		}

@@ -10,8 +10,8 @@ import (
 	"usock/trace"
 )
 
-// Host is a lock domain. Make one with New.
-type Host struct {
+// Domain is a lock domain. Make one with New.
+type Domain struct {
 	// Input takes a packet that the host has sent to itself. It is called with
 	// the lock held. Set once, before the first Enter.
 	Input func(*packet.Packet)
@@ -40,21 +40,21 @@ type Host struct {
 }
 
 // New returns a host on the clock c.
-func New(c clock.Clock) *Host {
-	h := &Host{clock: c, armed: timer.Never}
+func New(c clock.Clock) *Domain {
+	h := &Domain{clock: c, armed: timer.Never}
 	h.alarm = c.NewAlarm(h.expire)
 	return h
 }
 
 // Enter locks the host.
-func (h *Host) Enter() {
+func (h *Domain) Enter() {
 	h.mu.Lock()
 	h.fresh = false
 }
 
 // Now returns the time since the host's epoch. All calls between Enter and Leave
 // return the same. The lock must be held.
-func (h *Host) Now() time.Duration {
+func (h *Domain) Now() time.Duration {
 	if !h.fresh {
 		h.now, h.fresh = h.clock.Now(), true
 	}
@@ -62,20 +62,20 @@ func (h *Host) Now() time.Duration {
 }
 
 // Clock returns the host's clock.
-func (h *Host) Clock() clock.Clock { return h.clock }
+func (h *Domain) Clock() clock.Clock { return h.clock }
 
 // Wall returns the time of day on the host's clock.
-func (h *Host) Wall() time.Time { return clock.Wall(h.clock) }
+func (h *Domain) Wall() time.Time { return clock.Wall(h.clock) }
 
 // Stamp returns Wall in ns since 1970: what packets are stamped with.
-func (h *Host) Stamp() int64 { return h.Wall().UnixNano() }
+func (h *Domain) Stamp() int64 { return h.Wall().UnixNano() }
 
 // maxDirty is how many ports a Leave flushes, and functions it calls, without allocating.
 const maxDirty = 4
 
 // Leave carries out what the entry has brought about and unlocks the host. See
 // the package comment.
-func (h *Host) Leave() {
+func (h *Domain) Leave() {
 	// First: what the host sends to itself can set timers, wake programs and fill ports, all of
 	// which the rest of Leave carries out.
 	for p := h.loop.Pop(); p != nil; p = h.loop.Pop() {
@@ -124,7 +124,7 @@ func (h *Host) Leave() {
 	}
 }
 
-func (h *Host) expire() {
+func (h *Domain) expire() {
 	h.Enter()
 
 	// It has gone off: Leave sets it for what is next.
@@ -136,34 +136,34 @@ func (h *Host) expire() {
 }
 
 // Loop queues a packet that the host sends to itself. The lock must be held.
-func (h *Host) Loop(p *packet.Packet) { h.loop.Push(p) }
+func (h *Domain) Loop(p *packet.Packet) { h.loop.Push(p) }
 
 // After has f called by the goroutine that leaves the host, once it has unlocked: f may
 // enter the host. The lock must be held.
-func (h *Host) After(f func()) { h.after = append(h.after, f) }
+func (h *Domain) After(f func()) { h.after = append(h.after, f) }
 
 // SetTimer gives e the deadline at; timer.Never stops it. The lock must be held.
-func (h *Host) SetTimer(e *timer.Entry, at time.Duration) { h.timers.Set(e, at) }
+func (h *Domain) SetTimer(e *timer.Entry, at time.Duration) { h.timers.Set(e, at) }
 
 // RemoveTimer takes e out of the queue. The lock must be held.
-func (h *Host) RemoveTimer(e *timer.Entry) { h.timers.Remove(e) }
+func (h *Domain) RemoveTimer(e *timer.Entry) { h.timers.Remove(e) }
 
 // Timers returns how many timers have a deadline. The lock must be held.
-func (h *Host) Timers() int { return h.timers.Active() }
+func (h *Domain) Timers() int { return h.timers.Active() }
 
 // Notify tells those who wait in q that ev happened; goroutines are signalled
 // after Leave has unlocked. The lock must be held.
-func (h *Host) Notify(q *wait.Queue, ev wait.Events) {
+func (h *Domain) Notify(q *wait.Queue, ev wait.Events) {
 	if !q.Empty() {
 		q.Notify(ev, &h.wakes)
 	}
 }
 
 // Wake has w signalled once Leave has unlocked. The lock must be held.
-func (h *Host) Wake(w *wait.Waiter) { h.wakes.Push(w) }
+func (h *Domain) Wake(w *wait.Waiter) { h.wakes.Push(w) }
 
 // Waiter returns a waiter that is in no queue. The lock must be held.
-func (h *Host) Waiter() *wait.Waiter {
+func (h *Domain) Waiter() *wait.Waiter {
 	if n := len(h.idle); n > 0 {
 		w := h.idle[n-1]
 		h.idle[n-1] = nil
@@ -175,7 +175,7 @@ func (h *Host) Waiter() *wait.Waiter {
 
 // PutWaiter takes w back. It must be in no queue and have no signal under way.
 // The lock must be held.
-func (h *Host) PutWaiter(w *wait.Waiter) {
+func (h *Domain) PutWaiter(w *wait.Waiter) {
 	w.Mask, w.Exclusive = 0, false
 
 	if len(h.idle) < 64 {
@@ -185,11 +185,11 @@ func (h *Host) PutWaiter(w *wait.Waiter) {
 
 // Close stops the alarm. Entering goes on to work, but no timer expires any
 // more. The lock must be held.
-func (h *Host) Close() {
+func (h *Domain) Close() {
 	h.closed = true
 	h.alarm.Stop()
 	h.loop.Free()
 }
 
 // Closed reports whether Close was called. The lock must be held.
-func (h *Host) Closed() bool { return h.closed }
+func (h *Domain) Closed() bool { return h.closed }

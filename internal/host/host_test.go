@@ -133,7 +133,7 @@ func TestManualClock(t *testing.T) {
 	c := new(clock.Manual)
 	h := New(c)
 	var a alarmed
-	a.Owner = &a
+	a.On = &a
 	set := func(at time.Duration) {
 		h.Enter()
 		h.SetTimer(&a.Entry, at)

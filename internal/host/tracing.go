@@ -44,7 +44,7 @@ type listener struct {
 
 // Trace has f called with all events from now on, until stop is called. f is called by one
 // goroutine at a time, without the lock; the slice is the caller's, f must not keep it.
-func (h *Host) Trace(f func([]trace.Event)) (stop func()) {
+func (h *Domain) Trace(f func([]trace.Event)) (stop func()) {
 	l := &listener{f: f}
 	t := &h.tracing
 	h.Enter()
@@ -68,7 +68,7 @@ func (h *Host) Trace(f func([]trace.Event)) (stop func()) {
 }
 
 // setTracing tells those who make events whether somebody listens. Locked.
-func (h *Host) setTracing() {
+func (h *Domain) setTracing() {
 	t := &h.tracing
 	t.mu.Lock()
 	on := len(t.listeners) > 0
@@ -90,10 +90,10 @@ func (h *Host) setTracing() {
 }
 
 // Tracing reports whether somebody listens to events. It may be called without the lock.
-func (h *Host) Tracing() bool { return h.tracing.on.Load() }
+func (h *Domain) Tracing() bool { return h.tracing.on.Load() }
 
 // Log returns where events go; nil if nobody listens. The lock must be held.
-func (h *Host) Log() *trace.Log {
+func (h *Domain) Log() *trace.Log {
 	if !h.tracing.on.Load() {
 		return nil
 	}

@@ -79,7 +79,7 @@ func (t *tcpProto) ask(k *tuple, m *ip.Meta, seg *tcp.Segment, iss uint32) {
 		TTL: m.TTL, TOS: m.TOS, t: t, syn: *seg, iss: iss,
 	}
 	f.syn.Data = packet.Vec{}
-	f.tuple, f.timer.Owner = *k, f
+	f.tuple, f.timer.On = *k, f
 	t.conns.add(&f.node, f)
 	t.flows++
 	t.Host.SetTimer(&f.timer, t.Host.Now()+flowForgotten)
@@ -105,7 +105,7 @@ func (f *Flow) segment(m *ip.Meta, seg *tcp.Segment) {
 	seg.Data.Release()
 }
 
-// Expired implements timer.Owner.
+// Expired implements timer.Expirer.
 func (f *Flow) Expired(*timer.Entry, time.Duration) { f.forget() }
 
 // forget ends the flow without an answer.

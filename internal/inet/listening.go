@@ -79,6 +79,6 @@ func (t *tcpProto) standIn(k *tuple) (*socket.Socket, error) {
 	}
 	e := endpointOf(n)
 	e.tuple, e.addr, e.named = *k, k.laddr, true
-	e.timer.Owner = e
+	e.timer.On = e
 	return n, nil
 }

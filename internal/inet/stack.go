@@ -38,7 +38,7 @@ type Config struct {
 // Stack is the Internet protocols of one host.
 type Stack struct {
 	*socket.Registry
-	Host *host.Host
+	Host *host.Domain
 	IP   *ip.Layer
 
 	capable    func(capability int) bool
@@ -60,7 +60,7 @@ type Stack struct {
 
 // New returns the stack of h. It fails for an unknown congestion control, or if
 // the system has no randomness to give.
-func New(h *host.Host, c Config) (*Stack, error) {
+func New(h *host.Domain, c Config) (*Stack, error) {
 	s := &Stack{
 		Host:     h,
 		Registry: c.Sockets,

@@ -712,7 +712,7 @@ func (t *tcpProto) closed(e *tcpEndpoint) {
 	}
 }
 
-// Expired implements timer.Owner.
+// Expired implements timer.Expirer.
 func (e *tcpEndpoint) Expired(_ *timer.Entry, now time.Duration) {
 	ev := e.conn.Expire(now)
 	e.proto.update(e, ev)

@@ -152,7 +152,7 @@ func (t *tcpProto) begin(e *tcpEndpoint, a abi.Addr, fo tcp.FastOpen, m *socket.
 	}
 	e.tuple, e.path, e.scope, e.label = k, path, int32(device), 0
 	t.conns.add(&e.node, e)
-	e.timer.Owner = e
+	e.timer.On = e
 	e.phase = connecting
 	e.s.Err = 0
 	t.Stats.ActiveOpens++

@@ -162,7 +162,7 @@ type timeWait struct {
 
 func (w *timeWait) tcpNode() {}
 
-// Expired implements timer.Owner.
+// Expired implements timer.Expirer.
 func (w *timeWait) Expired(*timer.Entry, time.Duration) {
 	w.proto.Stats.TW++
 	w.end()
@@ -211,7 +211,7 @@ func (t *tcpProto) toTimeWait(e *tcpEndpoint) {
 	w.tuple = e.tuple
 	w.addr, w.device, w.reuse, w.reuseport = e.addr, e.device, e.reuse, e.reuseport
 	w.auto, w.v6only, w.six = e.auto, e.v6only, e.six
-	w.timer.Owner = w
+	w.timer.On = w
 	port := e.lport
 	t.closed(e)
 	t.timeWaits++

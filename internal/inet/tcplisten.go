@@ -260,7 +260,7 @@ func (t *tcpProto) child(l *tcpEndpoint, k *tuple) *tcpEndpoint {
 	c.ipState.inherit(&l.ipState)
 	c.inq = l.inq
 	c.conn.Init(t.cfg)
-	c.timer.Owner = c
+	c.timer.On = c
 	c.rcvBuf, c.sndBuf = l.rcvBuf, l.sndBuf
 	c.counted = true
 	l.listener.incomplete++

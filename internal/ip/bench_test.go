@@ -15,7 +15,7 @@ import (
 func BenchmarkPipe(b *testing.B) {
 	left, right := link.Pipe(link.PipeConfig{MTU: 1500, SmallSegments: true})
 	n := 0
-	var hosts [2]*host.Host
+	var hosts [2]*host.Domain
 	var layers [2]*Layer
 	for k, end := range []link.Direct{left, right} {
 		h := host.New(clock.System())

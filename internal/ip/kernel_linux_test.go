@@ -32,7 +32,7 @@ const (
 // are refused.
 type kernelTest struct {
 	t    *testing.T
-	h    *host.Host
+	h    *host.Domain
 	l    *Layer
 	errs chan Error
 }

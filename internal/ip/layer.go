@@ -71,7 +71,7 @@ type Layer struct {
 	Stats LayerStats
 	ICMP  ICMPStats
 
-	host  *host.Host
+	host  *host.Domain
 	cfg   Config
 	table Table
 	gen   uint32
@@ -107,7 +107,7 @@ type ownAddr struct {
 }
 
 // New returns the layer of h and makes it the receiver of h's loopback queue.
-func New(h *host.Host, cfg Config, table *Table) *Layer {
+func New(h *host.Domain, cfg Config, table *Table) *Layer {
 	if cfg.HopLimit == 0 {
 		cfg.HopLimit = defaultHopLimit
 	}
@@ -125,7 +125,7 @@ func New(h *host.Host, cfg Config, table *Table) *Layer {
 		looped:     make(map[*packet.Packet]*Iface),
 		identKey:   [2]uint64{cfg.Rand() | 1, cfg.Rand() | 1},
 	}
-	l.timer.Owner = l
+	l.timer.On = l
 	l.frags.init(l)
 
 	// From random numbers on: a host that restarts must not use those of the datagrams it has
@@ -154,7 +154,7 @@ func (l *Layer) Close() {
 	l.host.RemoveTimer(&l.timer)
 }
 
-// Expired implements timer.Owner.
+// Expired implements timer.Expirer.
 func (l *Layer) Expired(_ *timer.Entry, now time.Duration) {
 	l.frags.expire(now)
 	l.expireMTUs(now)

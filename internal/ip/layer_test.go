@@ -81,7 +81,7 @@ func (w *wireSender) Send(batch []*packet.Packet) int {
 type bench struct {
 	t     testing.TB
 	clock *clock.Manual
-	h     *host.Host
+	h     *host.Domain
 	l     *Layer
 	lo    *Iface
 	eth   *Iface

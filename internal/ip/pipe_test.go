@@ -18,7 +18,7 @@ import (
 // counts answers.
 type member struct {
 	t       *testing.T
-	h       *host.Host
+	h       *host.Domain
 	l       *Layer
 	answers map[uint32]int // by number of the request
 }

@@ -27,7 +27,7 @@ type timeout struct {
 	s *Socket
 }
 
-// Expired implements timer.Owner.
+// Expired implements timer.Expirer.
 func (t *timeout) Expired(*timer.Entry, time.Duration) { t.s.wakeAll() }
 
 // timeo returns SO_RCVTIMEO or SO_SNDTIMEO; 0: none.
@@ -83,7 +83,7 @@ func (c *call) do(op func() error) error {
 		if t := c.timeo(); t != 0 && limit == nil {
 			until = h.Now() + t
 			limit = &timeout{s: s}
-			limit.Owner = limit
+			limit.On = limit
 			h.SetTimer(&limit.Entry, until)
 		}
 		if until != timer.Never && until <= h.Now() {

@@ -26,7 +26,7 @@ const (
 // PollSet watches many sockets of one host for one or a few goroutines, as
 // epoll(7) does.
 type PollSet struct {
-	host  *host.Host
+	host  *host.Domain
 	items map[*Socket]*item // guarded by the host's lock, like all below
 	ready []*item           // told, and not yet found idle by Wait
 	spare []*item
@@ -47,7 +47,7 @@ type item struct {
 }
 
 // NewPollSet returns an empty set for sockets of h.
-func NewPollSet(h *host.Host) *PollSet {
+func NewPollSet(h *host.Domain) *PollSet {
 	return &PollSet{host: h, items: make(map[*Socket]*item)}
 }
 

@@ -5,14 +5,14 @@ import "usock/internal/host"
 // Registry is the open sockets of a host, whatever their family. The host's lock guards it.
 // A socket stands in it once, however many addresses or associations it has.
 type Registry struct {
-	host *host.Host
+	host *host.Domain
 	ids  uint64    // the last socket's number
 	all  []*Socket // each at its slot
 	also []Lister  // those that list more than sockets
 }
 
 // NewRegistry returns a registry for the sockets of h.
-func NewRegistry(h *host.Host) *Registry { return &Registry{host: h} }
+func NewRegistry(h *host.Domain) *Registry { return &Registry{host: h} }
 
 // NewSocket returns a socket of the row, which stays in the registry until it is forgotten.
 func (r *Registry) NewSocket(p Proto, domain, typ, protocol int) *Socket {

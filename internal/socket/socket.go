@@ -122,7 +122,7 @@ func (o *Opt) Set(f uint32, on bool) {
 // lock, but for those that never change.
 type Socket struct {
 	// Set by newSocket and never changed.
-	Host                   *host.Host
+	Host                   *host.Domain
 	Proto                  Proto
 	Domain, Type, Protocol int16
 
@@ -145,7 +145,7 @@ type Socket struct {
 const defaultBuf = 212992
 
 // newSocket returns a socket of h without control block.
-func newSocket(h *host.Host, p Proto, domain, typ, protocol int, id uint64) *Socket {
+func newSocket(h *host.Domain, p Proto, domain, typ, protocol int, id uint64) *Socket {
 	s := &Socket{
 		Host: h, Proto: p, ID: id,
 		Domain: int16(domain), Type: int16(typ), Protocol: int16(protocol),
@@ -211,7 +211,7 @@ type deadlines struct{ read, write deadline }
 // ended are the deadlines of a closed socket.
 var ended deadlines
 
-// Expired implements timer.Owner.
+// Expired implements timer.Expirer.
 func (d *deadline) Expired(*timer.Entry, time.Duration) { d.s.wakeAll() }
 
 // SetReadDeadline has receives and accepts that are not done by t fail with
@@ -245,7 +245,7 @@ func (s *Socket) setDeadline(t time.Time, read, write bool) error {
 		}
 		d = &deadlines{}
 		d.read.s, d.write.s = s, s
-		d.read.Owner, d.write.Owner = &d.read, &d.write
+		d.read.On, d.write.On = &d.read, &d.write
 		d.read.at.Store(int64(timer.Never))
 		d.write.at.Store(int64(timer.Never))
 		s.deadlines.Store(d)

@@ -18,15 +18,15 @@ const Never = time.Duration(math.MaxInt64)
 
 // Entry is one deadline and who is told when it has passed.
 type Entry struct {
-	Owner Owner
+	On Expirer
 
 	at    time.Duration // the deadline asked for; Never when stopped
 	index int32         // place in the heap plus one; 0: not queued
 }
 
-// Owner is told that its entry's deadline has passed. The entry is no longer
+// Expirer is told that its entry's deadline has passed. The entry is no longer
 // queued then and may be set again.
-type Owner interface {
+type Expirer interface {
 	Expired(e *Entry, now time.Duration)
 }
 
@@ -120,7 +120,7 @@ func (q *Queue) Expire(now time.Duration) {
 		due := e.at <= now
 		q.Remove(e)
 		if due {
-			e.Owner.Expired(e, now)
+			e.On.Expired(e, now)
 		}
 	}
 }

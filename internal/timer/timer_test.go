@@ -34,7 +34,7 @@ func TestQueue(t *testing.T) {
 		)
 		for i := range all {
 			all[i] = &owner{id: i, told: &told}
-			all[i].Owner = all[i]
+			all[i].On = all[i]
 			model[i] = Never
 		}
 		t.Repeat(map[string]func(*rapid.T){
@@ -95,7 +95,7 @@ func TestOrder(t *testing.T) {
 	var told []int
 	for _, i := range []int{5, 3, 9, 1, 7} {
 		o := &owner{id: i, told: &told}
-		o.Owner = o
+		o.On = o
 		q.Set(&o.Entry, time.Duration(i))
 	}
 	q.Expire(100)
@@ -107,7 +107,7 @@ func TestOrder(t *testing.T) {
 func BenchmarkRearmLater(b *testing.B) {
 	var q Queue
 	o := &owner{}
-	o.Owner = o
+	o.On = o
 	for i := range b.N {
 		q.Set(&o.Entry, time.Duration(i+1))
 	}

@@ -34,7 +34,7 @@ var sendPath = []step{
 	{"ip.Layer.Output", 11},
 	{"ip.Iface.transmit", 12},
 	{"relay.Relay.Push", 13},
-	{"host.Host.Leave", 3},
+	{"host.Domain.Leave", 3},
 	{"relay.Relay.Flush", 15},
 	{"link.Link.Send", 16},
 }
