@@ -1,8 +1,6 @@
 package ip
 
-import (
-	"usock/internal/wire"
-)
+import "usock/internal/wire"
 
 // LayerStats is what the layer has counted of both families, by Linux's names in the Ip line of
 // /proc/net/snmp and the IpExt line of /proc/net/netstat. usock.IPStats has the same fields,
@@ -61,63 +59,36 @@ func (s *LayerStats) add(i *IfaceStats) {
 
 // countIn counts a message that has come, by its type.
 func (s *ICMPStats) countIn(v6 bool, typ uint8) {
-	if n := s.in(v6, typ); n != nil {
-		*n++
+	if in, _ := s.of(v6, typ); in != nil {
+		*in++
 	}
-}
-
-func (s *ICMPStats) in(v6 bool, typ uint8) *uint64 {
-	if v6 {
-		switch typ {
-		case wire.ICMPv6Unreachable:
-			return &s.InDestUnreachs
-		case wire.ICMPv6PacketTooBig:
-			return &s.InPktTooBigs
-		case wire.ICMPv6TimeExceeded:
-			return &s.InTimeExcds
-		case wire.ICMPv6ParameterProblem:
-			return &s.InParmProbs
-		case wire.ICMPv6Redirect:
-			return &s.InRedirects
-		case wire.ICMPv6Echo:
-			return &s.InEchos
-		case wire.ICMPv6EchoReply:
-			return &s.InEchoReps
-		}
-		return nil
-	}
-	switch typ {
-	case wire.ICMPv4Unreachable:
-		return &s.InDestUnreachs
-	case wire.ICMPv4TimeExceeded:
-		return &s.InTimeExcds
-	case wire.ICMPv4ParameterProblem:
-		return &s.InParmProbs
-	case wire.ICMPv4Redirect:
-		return &s.InRedirects
-	case wire.ICMPv4Echo:
-		return &s.InEchos
-	case wire.ICMPv4EchoReply:
-		return &s.InEchoReps
-	}
-	return nil
 }
 
 // CountOut counts a message that leaves, by its type.
 func (s *ICMPStats) CountOut(v6 bool, typ uint8) {
 	s.OutMsgs++
+	if _, out := s.of(v6, typ); out != nil {
+		*out++
+	}
+}
+
+// of returns the counters of a type of message, each nil if there is none.
+func (s *ICMPStats) of(v6 bool, typ uint8) (in, out *uint64) {
 	switch {
 	case v6 && typ == wire.ICMPv6Unreachable, !v6 && typ == wire.ICMPv4Unreachable:
-		s.OutDestUnreachs++
+		return &s.InDestUnreachs, &s.OutDestUnreachs
 	case v6 && typ == wire.ICMPv6PacketTooBig:
-		s.OutPktTooBigs++
+		return &s.InPktTooBigs, &s.OutPktTooBigs
 	case v6 && typ == wire.ICMPv6TimeExceeded, !v6 && typ == wire.ICMPv4TimeExceeded:
-		s.OutTimeExcds++
+		return &s.InTimeExcds, &s.OutTimeExcds
 	case v6 && typ == wire.ICMPv6ParameterProblem, !v6 && typ == wire.ICMPv4ParameterProblem:
-		s.OutParmProbs++
+		return &s.InParmProbs, &s.OutParmProbs
+	case v6 && typ == wire.ICMPv6Redirect, !v6 && typ == wire.ICMPv4Redirect:
+		return &s.InRedirects, nil
 	case v6 && typ == wire.ICMPv6Echo, !v6 && typ == wire.ICMPv4Echo:
-		s.OutEchos++
+		return &s.InEchos, &s.OutEchos
 	case v6 && typ == wire.ICMPv6EchoReply, !v6 && typ == wire.ICMPv4EchoReply:
-		s.OutEchoReps++
+		return &s.InEchoReps, &s.OutEchoReps
 	}
+	return nil, nil
 }
