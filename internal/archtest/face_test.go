@@ -2,14 +2,12 @@ package archtest
 
 import (
 	"fmt"
-	"go/importer"
-	"go/token"
 	"go/types"
-	"io"
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
+
+	"usock/internal/tools/tree"
 )
 
 // public returns the folders of the packages that users import.
@@ -26,28 +24,14 @@ func public() []string {
 	return out
 }
 
-// exports returns an importer of the compiler's export data, for the packages of the folders and
-// all below them.
+// exports returns the export data of the packages of the folders and all below them.
 func exports(t *testing.T, dirs []string) types.Importer {
 	t.Helper()
-	args := []string{"list", "-export", "-deps", "-f", "{{.ImportPath}}\t{{.Export}}"}
-	for _, d := range dirs {
-		args = append(args, "./"+d)
-	}
-	cmd := exec.Command("go", args...)
-	cmd.Dir, cmd.Stderr = root, os.Stderr
-	list, err := cmd.Output()
+	in, err := tree.Importer(root, dirs...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	files := map[string]string{}
-	for line := range strings.Lines(string(list)) {
-		p, file, _ := strings.Cut(strings.TrimSpace(line), "\t")
-		files[p] = file
-	}
-	return importer.ForCompiler(token.NewFileSet(), "gc", func(p string) (io.ReadCloser, error) {
-		return os.Open(files[p])
-	})
+	return in
 }
 
 // declared returns what a reader of the packages' documentation is told: their types, from

@@ -85,7 +85,7 @@ var house = map[string][]string{
 	"internal/tools/tree":         {},
 	"internal/tools/requirements": {"internal/tools/tree"},
 	"internal/tools/figures":      {"internal/tools/tree"},
-	"internal/tools/mutate":       {},
+	"internal/tools/mutate":       {"internal/tools/tree"},
 }
 
 // free are folders whose packages are not the house's: examples import what users

@@ -1,14 +1,13 @@
 package archtest
 
 import (
-	"go/ast"
 	"go/build"
-	"go/parser"
-	"go/token"
 	"go/types"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"usock/internal/tools/tree"
 )
 
 // The compiler has the body of a short method at hand, to inline it, where the package of the
@@ -27,38 +26,23 @@ func TestMethodsAreOfImportedPackages(t *testing.T) {
 
 	seen := 0
 	for _, dir := range dirs {
-		b, err := build.Default.ImportDir(filepath.Join(root, dir), 0)
+		p, err := tree.Check(root, dir, in)
 		if err != nil {
 			t.Fatal(err)
 		}
-		named := map[string]bool{strings.TrimSuffix(module+"/"+dir, "/."): true}
-		for _, p := range b.Imports {
-			named[p] = true
+		named := map[string]bool{}
+		for _, path := range p.Imports {
+			named[path] = true
 		}
 
-		set := token.NewFileSet()
-		var files []*ast.File
-		for _, name := range b.GoFiles {
-			f, err := parser.ParseFile(set, filepath.Join(root, dir, name), nil, parser.SkipObjectResolution)
-			if err != nil {
-				t.Fatal(err)
-			}
-			files = append(files, f)
-		}
-		info := types.Info{Selections: map[*ast.SelectorExpr]*types.Selection{}}
-		cfg := types.Config{Importer: in}
-		if _, err := cfg.Check(module+"/"+dir, set, files, &info); err != nil {
-			t.Fatal(err)
-		}
-
-		for at, s := range info.Selections {
+		for at, s := range p.Info.Selections {
 			if s.Kind() != types.MethodVal || types.IsInterface(s.Recv()) {
 				continue
 			}
 			seen++
-			p := s.Obj().Pkg()
-			if p != nil && strings.HasPrefix(p.Path(), module+"/") && !named[p.Path()] {
-				t.Errorf("%s: %s is of %s, which the package does not import", set.Position(at.Pos()), s.Obj().Name(), p.Path())
+			of := s.Obj().Pkg()
+			if of != nil && strings.HasPrefix(of.Path(), module+"/") && !named[of.Path()] {
+				t.Errorf("%s: %s is of %s, which the package does not import", p.Fset.Position(at.Pos()), s.Obj().Name(), of.Path())
 			}
 		}
 	}

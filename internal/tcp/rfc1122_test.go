@@ -281,25 +281,39 @@ func TestZeroWindowForever(t *testing.T) {
 	tc.wantErr(syscall.ETIMEDOUT)
 }
 
+// closedOrphan returns a connection without program, whose data waits for a closed window.
+func closedOrphan(t *testing.T, retries int) *script {
+	tc := newScript(t, plain)
+	tc.cfg.OrphanRetries = retries
+	tc.connect()
+	tc.recv(". 1 ack 1 win 0")
+	tc.write(1000)
+	tc.close()
+	return tc
+}
+
+// answerProbes has the peer answer n probes of its closed window, which stays closed, and returns
+// when the next one is due.
+func (s *script) answerProbes(n int) time.Duration {
+	s.t.Helper()
+	d := leastRTO
+	for range n {
+		s.wantAfter(d, ". 0 ack 1")
+		s.recv(". 1 ack 1 win 0")
+		d = min(2*d, s.cfg.MaxRTO)
+	}
+	return d
+}
+
 // Nobody is there to end an orphan's connection: a peer that answers its probes, and never opens its
 // window, has it until the probes are MaxRTO apart (Linux, tcp_probe_timer).
 func TestZeroWindowOrphan(t *testing.T) {
 	for _, c := range []struct{ retries, probes int }{{0, 10}, {3, 10}, {12, 12}} {
 		t.Run(fmt.Sprint(c.retries), func(t *testing.T) {
-			tc := newScript(t, plain)
-			tc.cfg.OrphanRetries = c.retries
-			tc.connect()
-			tc.recv(". 1 ack 1 win 0")
-			tc.write(1000)
-			tc.close()
-			d := leastRTO
-			for range c.probes {
-				tc.wantAfter(d, ". 0 ack 1")
-				tc.recv(". 1 ack 1 win 0")
-				d = min(2*d, tc.cfg.MaxRTO)
-			}
+			tc := closedOrphan(t, c.retries)
+			next := tc.answerProbes(c.probes)
 			tc.wantState(FinWait1)
-			tc.sleep(d)
+			tc.sleep(next)
 			tc.wantIdle("it has given up")
 			tc.wantState(Closed)
 		})
@@ -308,16 +322,8 @@ func TestZeroWindowOrphan(t *testing.T) {
 
 // An orphan whose peer opens its window in time is as any other.
 func TestZeroWindowOrphanOpens(t *testing.T) {
-	tc := newScript(t, plain)
-	tc.connect()
-	tc.recv(". 1 ack 1 win 0")
-	tc.write(1000)
-	tc.close()
-	for d, i := leastRTO, 0; i < 8; i++ {
-		tc.wantAfter(d, ". 0 ack 1")
-		tc.recv(". 1 ack 1 win 0")
-		d *= 2
-	}
+	tc := closedOrphan(t, 0)
+	tc.answerProbes(8)
 	tc.recv(". 1 ack 1 win 5000")
 	tc.want("FP. 1+1000 ack 1")
 	tc.recv(". 1 ack 1002")

@@ -68,10 +68,10 @@ type mutator struct {
 
 // add makes a mutant of a node.
 func (m *mutator) add(n ast.Node, kind, text string) int {
-	if m.p.refused[fmt.Sprintf("%s:%d", m.name, m.p.set.Position(n.Pos()).Line)] {
+	if m.p.refused[fmt.Sprintf("%s:%d", m.name, m.p.Fset.Position(n.Pos()).Line)] {
 		return 0
 	}
-	pos := m.p.set.Position(n.Pos())
+	pos := m.p.Fset.Position(n.Pos())
 	pos.Filename = m.name
 	x := &mutant{id: len(m.p.mutants) + 1, pos: pos, fn: m.fn, kind: kind, text: text}
 	m.p.mutants = append(m.p.mutants, x)
@@ -161,11 +161,11 @@ func (m *mutator) blocks(list []ast.Stmt) {
 }
 
 // constant reports whether the compiler knows an expression's value.
-func (m *mutator) constant(e ast.Expr) bool { return m.p.info.Types[e].Value != nil }
+func (m *mutator) constant(e ast.Expr) bool { return m.p.Info.Types[e].Value != nil }
 
 // basic returns the kind of an expression's type, which must be of Go's own ones underneath.
 func (m *mutator) basic(e ast.Expr) types.BasicInfo {
-	t := m.p.info.TypeOf(e)
+	t := m.p.Info.TypeOf(e)
 	if t == nil {
 		return 0
 	}

@@ -4,14 +4,9 @@ import (
 	"bytes"
 	_ "embed"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"go/ast"
-	"go/importer"
-	"go/parser"
 	"go/token"
-	"go/types"
-	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -19,17 +14,14 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"usock/internal/tools/tree"
 )
 
 // pkg is a package and its mutants.
 type pkg struct {
-	dir   string // from the root of the module
-	name  string
-	files []string
-
-	set     *token.FileSet
-	parsed  []*ast.File
-	info    types.Info
+	*tree.Typed
+	dir     string // from the root of the module
 	mutants []*mutant
 	refused map[string]bool // FILE:LINE of mutants that the compiler does not take
 
@@ -38,44 +30,15 @@ type pkg struct {
 
 // load reads a package. The working directory must be the root of the module.
 func load(dir string) (*pkg, error) {
-	out, err := output("go", "list", "-export", "-deps", "-json=ImportPath,Name,GoFiles,Export", "./"+dir)
+	in, err := tree.Importer(".", dir)
 	if err != nil {
 		return nil, err
 	}
-
-	// Those it needs come first, and the package itself last.
-	type listed struct {
-		ImportPath, Name, Export string
-		GoFiles                  []string
-	}
-	var last listed
-	exports := map[string]string{}
-	for d := json.NewDecoder(bytes.NewReader(out)); ; {
-		var l listed
-		if err := d.Decode(&l); errors.Is(err, io.EOF) {
-			break
-		} else if err != nil {
-			return nil, err
-		}
-		exports[l.ImportPath] = l.Export
-		last = l
-	}
-
-	p := &pkg{dir: dir, name: last.Name, files: last.GoFiles, set: token.NewFileSet(), refused: map[string]bool{}}
-	for _, f := range p.files {
-		a, err := parser.ParseFile(p.set, filepath.Join(dir, f), nil, parser.SkipObjectResolution)
-		if err != nil {
-			return nil, err
-		}
-		p.parsed = append(p.parsed, a)
-	}
-	p.info = types.Info{Types: map[ast.Expr]types.TypeAndValue{}, Uses: map[*ast.Ident]types.Object{}, Defs: map[*ast.Ident]types.Object{}}
-	cfg := types.Config{Importer: importer.ForCompiler(p.set, "gc", func(path string) (io.ReadCloser, error) {
-		return os.Open(exports[path])
-	})}
-	if _, err := cfg.Check(last.ImportPath, p.set, p.parsed, &p.info); err != nil {
+	t, err := tree.Check(".", dir, in)
+	if err != nil {
 		return nil, err
 	}
+	p := &pkg{Typed: t, dir: dir, refused: map[string]bool{}}
 	_, err = p.mutate()
 	return p, err
 }
@@ -84,14 +47,14 @@ func load(dir string) (*pkg, error) {
 func (p *pkg) mutate() (map[string][]byte, error) {
 	p.mutants = nil
 	out := map[string][]byte{}
-	for i, a := range p.parsed {
-		name := filepath.Join(p.dir, p.files[i])
+	for i, a := range p.Files {
+		name := filepath.Join(p.dir, p.GoFiles[i])
 		src, err := os.ReadFile(name)
 		if err != nil {
 			return nil, err
 		}
 		m := &mutator{
-			p: p, file: p.set.File(a.Pos()), name: name, src: src, block: map[ast.Stmt]bool{}, posts: map[ast.Stmt]bool{},
+			p: p, file: p.Fset.File(a.Pos()), name: name, src: src, block: map[ast.Stmt]bool{}, posts: map[ast.Stmt]bool{},
 		}
 		for _, d := range a.Decls {
 			switch d := d.(type) {
@@ -140,7 +103,7 @@ func (p *pkg) overlay(dir string) (file string, err error) {
 		return "", err
 	}
 	files[filepath.Join(p.dir, "mutant_schema.go")] = []byte(
-		strings.NewReplacer("PACKAGE", p.name, "COUNT", strconv.Itoa(len(p.mutants)+1)).Replace(schema))
+		strings.NewReplacer("PACKAGE", p.Name, "COUNT", strconv.Itoa(len(p.mutants)+1)).Replace(schema))
 
 	root, err := os.Getwd()
 	if err != nil {
