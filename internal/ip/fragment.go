@@ -39,9 +39,7 @@ func (l *Layer) fragment4(p *packet.Packet, path *Path, h *wire.IPv4, mtu int, o
 		f := piece(p, off, n)
 		l.Stats.FragCreates++
 		h.Put(f.Prepend(hl))
-		if l.hear(f, path, h.Src, h.Dst, o) {
-			path.Iface.transmit(f)
-		}
+		l.send(f, path, h.Src, h.Dst, o)
 
 		// Later pieces carry fewer options, and so more data.
 		if off == 0 {
@@ -76,9 +74,7 @@ func (l *Layer) fragment6(p *packet.Packet, path *Path, h *wire.IPv6, mtu int, o
 		l.Stats.FragCreates++
 		fh.Put(f.Prepend(wire.IPv6FragmentLen))
 		h.Put(f.Prepend(wire.IPv6Len))
-		if l.hear(f, path, h.Src, h.Dst, o) {
-			path.Iface.transmit(f)
-		}
+		l.send(f, path, h.Src, h.Dst, o)
 	}
 	return nil
 }

@@ -133,16 +133,13 @@ func (l *Layer) Output(p *packet.Packet, path *Path, o *Out) error {
 		p.DontFragment = o.DontFragment
 		h.Put(p.Prepend(wire.IPv6Len))
 	}
-	if l.hear(p, path, src, dst, o) {
-		path.Iface.transmit(p)
-	}
+	l.send(p, path, src, dst, o)
 	return nil
 }
 
-// hear gives this host a copy of a complete packet where it belongs to a group or network that
-// hears itself, and whoever wants to see it one in Out.Copy. It reports false, and has freed p,
-// if nobody else is to get it.
-func (l *Layer) hear(p *packet.Packet, path *Path, src, dst netip.Addr, o *Out) bool {
+// send passes a complete packet to the path's interface, and a copy to this host
+// where it belongs to a group or network that hears itself.
+func (l *Layer) send(p *packet.Packet, path *Path, src, dst netip.Addr, o *Out) {
 	i := path.Iface
 
 	// Of several fragments the first, which has the ports.
@@ -159,10 +156,10 @@ func (l *Layer) hear(p *packet.Packet, path *Path, src, dst netip.Addr, o *Out) 
 		}
 		if o.HostOnly {
 			p.Free()
-			return false
+			return
 		}
 	}
-	return true
+	i.transmit(p)
 }
 
 // ident returns an identification for a datagram to dst that may be fragmented.
@@ -200,9 +197,7 @@ func (l *Layer) outputIncluded(p *packet.Packet, path *Path, o *Out) error {
 	}
 	p = packet.FromBytes(b)
 	p.Owner, p.ForHost = owner, path.Iface.cfg.Loopback
-	if l.hear(p, path, src, path.Dst, o) {
-		path.Iface.transmit(p)
-	}
+	l.send(p, path, src, path.Dst, o)
 	return nil
 }
 

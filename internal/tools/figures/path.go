@@ -32,11 +32,12 @@ var sendPath = []step{
 	{"tcp.sendNew", 9},
 	{"inet.tcpProto.transmit", 7},
 	{"ip.Layer.Output", 11},
-	{"ip.Iface.transmit", 12},
-	{"relay.Relay.Push", 13},
+	{"ip.Layer.send", 12},
+	{"ip.Iface.transmit", 13},
+	{"relay.Relay.Push", 14},
 	{"host.Domain.Leave", 3},
-	{"relay.Relay.Flush", 15},
-	{"link.Link.Send", 16},
+	{"relay.Relay.Flush", 16},
+	{"link.Link.Send", 17},
 }
 
 // broken returns which calls of a way are not in the source.
