@@ -61,7 +61,7 @@ type TCPStats struct {
 	ActiveOpens, PassiveOpens uint64 // connections begun by connect, and made by listeners
 	AttemptFails              uint64 // attempts that failed: refused, reset or timed out before the connection was there
 	EstabResets               uint64 // connections that ended in ESTABLISHED or CLOSE-WAIT: by a reset, time or Abort
-	InSegs, OutSegs           uint64 // a segment that the link cuts is one; without those sent again, but for SYN-ACKs
+	InSegs, OutSegs           uint64 // OutSegs: as the link cuts them, and without those sent again, but for SYN-ACKs
 	RetransSegs               uint64 // sent again
 	InErrs, InCsumErrors      uint64 // segments that make no sense; those with a wrong checksum, in both
 	OutRsts                   uint64

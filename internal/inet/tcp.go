@@ -757,7 +757,7 @@ func (t *tcpProto) put(p *packet.Packet, seg *tcp.Segment, k *tuple, o *ip.Out) 
 	if seg.ECT {
 		o.TOS |= 2
 	}
-	t.Stats.OutSegs++
+	t.Stats.OutSegs += seg.Segments()
 }
 
 // send sends a segment of no connection.

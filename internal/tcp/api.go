@@ -49,6 +49,14 @@ func (s *Segment) Len() uint32 {
 	return n
 }
 
+// Segments returns how many segments the link makes of s: one, but for large ones.
+func (s *Segment) Segments() uint64 {
+	if s.SegmentSize == 0 {
+		return 1
+	}
+	return (uint64(s.Data.Len()) + uint64(s.SegmentSize) - 1) / uint64(s.SegmentSize)
+}
+
 // When Explicit Congestion Notification is used (RFC 3168), with the numbers of
 // Linux's net.ipv4.tcp_ecn.
 const (

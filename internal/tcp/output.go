@@ -124,7 +124,12 @@ func (s *sender) sendable(t *tcb, now time.Duration, sackLen uint32) (n int, ful
 		}
 
 		limit = min(limit, max(cwnd-min(cwnd, inFlight), mss))
-		limit = min(limit, s.maxBurst(t))
+
+		// Half of the window at most, so that two are on their way at least and the one's
+		// acknowledgment comes while the other is (Linux, tcp_cwnd_test).
+		if limit > mss {
+			limit = min(limit, max(cwnd/2, mss), s.autosize(t))
+		}
 	}
 
 	if t.lazy != nil {
@@ -258,7 +263,7 @@ func (s *sender) sendNew(t *tcb, now time.Duration, seg *Segment, n, mss int, pr
 			// What Nagle's rule waits for.
 			s.small = s.nxt
 		}
-		t.stats.dataOut++
+		t.stats.dataOut += uint32(seg.Segments())
 		t.stats.bytesSent += uint64(n)
 		s.lastData = now
 	}

@@ -74,13 +74,31 @@ func (s *sender) pace(t *tcb, now time.Duration, n uint32) {
 	}
 }
 
-// maxBurst returns the most that one segment may carry.
-func (s *sender) maxBurst(t *tcb) uint64 {
+// largest is the most that a segment for a link that cuts it may carry.
+const largest = 1 << 16
+
+// autosize returns how many bytes one segment for a link that cuts it may carry: about what
+// a millisecond of the rate is, so that the receiver's acknowledgments still clock what is sent
+// and queues are shared with others (Linux, tcp_tso_autosize).
+func (s *sender) autosize(t *tcb) uint64 {
+	mss := uint64(s.mss)
+
 	// No segment is larger than the burst that is paid for.
 	if rate := s.pacingRate(t); rate != 0 {
-		q := congestion.Quantum(rate, uint32(s.mss))
-		return uint64(max(q, uint32(s.mss)))
+		return max(uint64(congestion.Quantum(rate, uint32(s.mss))), mss)
 	}
 
-	return 1 << 16
+	// Near peers have shallow queues between: 64 KiB more, halved for each half millisecond of the
+	// least round trip.
+	near := uint64(largest) >> min(t.rtt.min>>9, 63)
+	if near == largest {
+		return largest
+	}
+
+	// Without a sample there is no rate to go by.
+	rate := congestion.WindowRate(s.flight.cc, t.rtt.smoothed())
+	if rate == 0 {
+		return largest
+	}
+	return min(max(rate/1000+near, 2*mss), largest)
 }

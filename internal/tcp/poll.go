@@ -121,7 +121,7 @@ func (c *Conn) header(now time.Duration, s *Segment) {
 		s.Flags |= wire.ECE
 	}
 
-	c.stats.segsOut++
+	c.stats.segsOut += uint32(s.Segments())
 	c.rcv.ackSent(&c.tcb, now)
 	if c.cfg.Trace != nil {
 		c.tellSent(s)

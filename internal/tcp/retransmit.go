@@ -29,13 +29,20 @@ func (s *sender) buildRetransmission(t *tcb, now time.Duration, seg *Segment, sa
 	}
 
 	mss := s.sendMSS(t, sackLen)
-	n := min(f.scoreboard.at(i).n, mss)
-	inFlight := s.inFlight()
+	n, limit := f.scoreboard.at(i).n, mss
+	if t.todo&todoRtx == 0 {
+		// The congestion window holds for retransmissions, too, but for the one of the timer (RFC
+		// 6298 §5.4), which is one segment.
+		cwnd, inFlight := s.cwnd(), s.inFlight()
+		if inFlight+min(n, mss) > cwnd {
+			return false, true
+		}
 
-	// The congestion window holds for retransmissions, too, but for the one of the timer (RFC
-	// 6298 §5.4).
-	if t.todo&todoRtx == 0 && inFlight+n > s.cwnd() {
-		return false, true
+		// A range that was lost as a whole leaves as large as new data would.
+		if n > mss && s.maxSeg > mss {
+			limit = min(cwnd-inFlight, s.maxSeg, uint32(s.autosize(t)))
+			limit = max(limit-limit%mss, mss)
+		}
 	}
 
 	// A window that was shrunk is respected (RFC 9293 §3.8.6, SHLD-16), but for the first
@@ -43,26 +50,27 @@ func (s *sender) buildRetransmission(t *tcb, now time.Duration, seg *Segment, sa
 	start, edge := f.scoreboard.at(i).start, s.una+uint64(s.wnd)
 	switch {
 	case start < edge:
-		mss = uint32(min(uint64(mss), edge-start))
+		limit = uint32(min(uint64(limit), edge-start))
 	case start > s.una:
 		return false, true
 	}
 
 	// The one of the timer is in TCPTimeouts.
+	timer := t.todo&todoRtx != 0
+	segs := uint64(s.retransmit(t, now, seg, i, limit, mss))
 	switch {
-	case t.todo&todoRtx != 0:
+	case timer:
 	case l.state == cc.Loss:
-		t.count().TCPSlowStartRetrans++
+		t.count().TCPSlowStartRetrans += segs
 	default:
-		t.count().TCPFastRetrans++
+		t.count().TCPFastRetrans += segs
 	}
-
-	s.retransmit(t, now, seg, i, mss)
 	return true, true
 }
 
-// retransmit builds the sent segment i again, cut to mss bytes.
-func (s *sender) retransmit(t *tcb, now time.Duration, seg *Segment, i, mss uint32) {
+// retransmit builds the sent range i again, cut to limit bytes, as segments of mss bytes, and
+// returns how many of those it is.
+func (s *sender) retransmit(t *tcb, now time.Duration, seg *Segment, i, limit, mss uint32) uint32 {
 	f := s.flight
 	l := &f.loss
 	b := &f.scoreboard
@@ -70,9 +78,9 @@ func (s *sender) retransmit(t *tcb, now time.Duration, seg *Segment, i, mss uint
 	t.todo &^= todoRtx
 	inFlight := s.inFlight()
 
-	if b.at(i).n > mss {
-		// One segment of it; the rest stays lost.
-		b.split(i, b.at(i).start+uint64(mss))
+	if b.at(i).n > limit {
+		// The rest stays lost.
+		b.split(i, b.at(i).start+uint64(limit))
 	}
 	r := b.at(i)
 
@@ -89,6 +97,10 @@ func (s *sender) retransmit(t *tcb, now time.Duration, seg *Segment, i, mss uint
 
 		if r.start+uint64(data) == s.q.End() {
 			fl |= wire.PSH
+		}
+		if data > int(mss) {
+			fl |= wire.PSH // as Linux does: the peer shall not wait for more
+			seg.SegmentSize = uint16(mss)
 		}
 	}
 
@@ -131,11 +143,12 @@ func (s *sender) retransmit(t *tcb, now time.Duration, seg *Segment, i, mss uint
 		l.prrOut += r.n
 	}
 
-	t.stats.retransSegs++
-	t.count().RetransSegs++
+	segs := uint32(seg.Segments())
+	t.stats.retransSegs += segs
+	t.count().RetransSegs += uint64(segs)
 	t.stats.retransBytes += uint64(data)
 	t.stats.bytesSent += uint64(data)
-	t.stats.dataOut++
+	t.stats.dataOut += segs
 	s.lastData = now
 
 	s.pace(t, now, r.n)
@@ -144,7 +157,9 @@ func (s *sender) retransmit(t *tcb, now time.Duration, seg *Segment, i, mss uint
 	if i == 0 || t.timer.rtx == never {
 		t.timer.rtx, t.timer.kind = now+t.untilUser(now, t.rtt.timeout()), rtxRTO
 	}
+	return segs
 }
+
 
 // nextLost returns the index of the first sent segment that is marked lost.
 func (s *sender) nextLost() (uint32, bool) {

@@ -268,16 +268,70 @@ func TestLargeSegments(t *testing.T) {
 	tc.p.MaxSegment = 65000
 	tc.connect()
 	tc.write(14600)
-	tc.want("P. 1+14600 ack 1 gso 1460")
-	tc.recv(". 1 ack 14601")
+	// Half of the window each, so that the first's acknowledgment finds the second on its way.
+	tc.want("P. 1+7300 ack 1 gso 1460")
+	tc.want("P. 7301+7300 ack 1 gso 1460")
+	tc.recv(". 1 ack 14601") // the window is twenty segments
 	tc.write(15000)
-	// The small rest goes with it: Nagle's rule allows it.
-	tc.want("P. 14601+15000 ack 1 gso 1460")
-	tc.write(3000)
-	tc.want("P. 29601+2920 ack 1 gso 1460")
-	tc.wantIdle("Nagle")
+	// The small rest goes too: Nagle's rule allows it.
+	tc.want("P. 14601+14600 ack 1 gso 1460")
+	tc.want("P. 29201+400 ack 1")
 	tc.recv(". 1 ack 29601")
-	tc.want("P. 32521+80 ack 1")
+	tc.write(10000)
+	tc.want("P. 29601+10000 ack 1 gso 1460")
+	tc.recv(". 1 ack 39601")
+	tc.write(3000)
+	tc.want("P. 39601+3000 ack 1 gso 1460")
+	tc.write(3000)
+	tc.want("P. 42601+2920 ack 1 gso 1460")
+	tc.wantIdle("Nagle")
+	tc.recv(". 1 ack 42601")
+	tc.want("P. 45521+80 ack 1")
+	// The counters count what the link makes of them (Linux).
+	var in Info
+	if tc.c.Info(tc.now, &in); in.DataSegsOut != 10+10+1+7+3+2+1 {
+		t.Errorf("tcpi_data_segs_out %d, want %d", in.DataSegsOut, 10+10+1+7+3+2+1)
+	}
+}
+
+// A segment for a link that cuts carries about a millisecond of the rate that the window makes, two
+// full ones at the least (Linux, tcp_tso_autosize); near peers get as much as the link takes.
+func TestSegmentSizing(t *testing.T) {
+	for _, c := range []struct {
+		rtt    time.Duration
+		window int // segments
+		want   int
+	}{
+		{0, 300, 64}, // no round trip known
+		{500 * time.Microsecond, 40, 20},
+		{500 * time.Microsecond, 300, 64}, // near: 64 KiB and half of the window are the only bounds
+		{msec(1), 64, 32},                 // 32 KiB for being near, and more than a millisecond of the rate
+		{msec(10), 100, 20},               // twice the window a round trip, in slow start
+		{msec(10), 300, 60},
+		{msec(100), 100, 2}, // two for a round trip of 100 ms
+		{msec(100), 300, 6},
+	} {
+		t.Run(fmt.Sprint(c.rtt, " ", c.window), func(t *testing.T) {
+			tc := newScript(t, noTS)
+			tc.p.MSS, tc.p.MaxSegment = 1000, 64000
+			tc.cfg.InitialCwnd = c.window
+			tc.p.SndBuf = 1 << 20
+			tc.connectIn(c.rtt)
+			tc.c.snd.wnd, tc.c.snd.maxWnd = 1<<20, 1<<20 // as if the peer's window were scaled
+			if c.rtt == 0 {
+				tc.c.rtt = rtt{rto: tc.c.rtt.rto}
+			}
+			tc.write(c.window * 1000)
+			for at := 0; at < c.window; at += c.want {
+				n := min(c.want, c.window-at)
+				gso := " gso 1000"
+				if n == 1 {
+					gso = ""
+				}
+				tc.want(fmt.Sprintf("P. %d+%d ack 1%s", 1+1000*at, 1000*n, gso))
+			}
+		})
+	}
 }
 
 // A loss inside a large segment: only the missing part is sent again.
@@ -286,12 +340,42 @@ func TestLargeSegmentLoss(t *testing.T) {
 	tc.p.MSS, tc.p.MaxSegment = 1000, 65000
 	tc.connectIn(msec(100))
 	tc.write(10000)
-	tc.want("P. 1+10000 ack 1 gso 1000")
+	for i := range 5 {
+		tc.want(fmt.Sprintf("P. %d+2000 ack 1 gso 1000", 1+2000*i))
+	}
 	tc.sleep(msec(100))
 	tc.recv(". 1 ack 2001 <sack 3001-10001>")
 	tc.want(". 2001+1000 ack 1")
 	tc.recv(". 1 ack 10001")
 	tc.wantIdle("all is acknowledged")
+}
+
+// What was lost as a whole is sent again as large as it was, within the congestion window; the
+// retransmission of the timer is one segment.
+func TestLargeRetransmission(t *testing.T) {
+	tc := newScript(t, noTS)
+	tc.p.MSS, tc.p.MaxSegment = 1000, 65000
+	tc.connectIn(msec(1))
+	tc.write(10000)
+	tc.want("P. 1+5000 ack 1 gso 1000")
+	tc.want("P. 5001+5000 ack 1 gso 1000")
+	tc.sleep(msec(1))
+	tc.recv(". 1 ack 1 <sack 5001-8001>")
+	tc.want("P. 1+3000 ack 1 gso 1000") // PRR lets as much go as has come
+	tc.recv(". 1 ack 3001 <sack 5001-10001>")
+	tc.want("P. 3001+2000 ack 1 gso 1000")
+	tc.recv(". 1 ack 10001")
+	tc.wantCounts("RetransSegs 5 TCPSackRecovery 1 TCPFastRetrans 5")
+	var in Info
+	if tc.c.Info(tc.now, &in); in.TotalRetrans != 5 {
+		t.Errorf("tcpi_total_retrans %d, want 5", in.TotalRetrans)
+	}
+	tc.write(6000)
+	tc.want("P. 10001+3000 ack 1 gso 1000")
+	tc.want("P. 13001+3000 ack 1 gso 1000")
+	tc.wantAfter(msec(4), "P. 15001+1000 ack 1") // the probe
+	tc.wantAfter(msec(201), ". 10001+1000 ack 1")
+	tc.recv(". 1 ack 16001")
 }
 
 var _ = wire.SYN

@@ -64,7 +64,9 @@ func TestTLPNewDataIsOneSegment(t *testing.T) {
 	tc.p.MSS, tc.p.MaxSegment = 1000, 64000
 	tc.connectIn(msec(50))
 	tc.write(40000) // 30 kB more than the window
-	tc.want("P. 1+10000 ack 1 gso 1000")
+	for i := range 5 {
+		tc.want(fmt.Sprintf("P. %d+2000 ack 1 gso 1000", 1+2000*i))
+	}
 	tc.wantIdle("the congestion window is full")
 	tc.wantAfter(msec(102), "P. 10001+1000 ack 1")
 	tc.wantIdle("one probe")

@@ -110,7 +110,7 @@ func (s *sender) buildTLP(t *tcb, now time.Duration, seg *Segment, sackLen uint3
 		b.split(i, r.start+uint64((r.n-1)/mss*mss))
 		i++
 	}
-	s.retransmit(t, now, seg, i, mss)
+	s.retransmit(t, now, seg, i, mss, mss)
 	if t.cfg.Trace != nil {
 		t.cfg.Trace.Note(trace.ByProbe, b.at(i).sent)
 	}
