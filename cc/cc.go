@@ -113,6 +113,7 @@ type Ack struct {
 
 	State       State
 	CWndLimited bool // Usage.Limited: the window is what holds the sender back
+	Reordering  bool // the path was seen to reorder by more than the core takes for granted
 	ECE         bool // the peer echoed an ECN mark
 
 	Rate Sample // delivery rate; Rate.Interval 0: no sample

@@ -78,13 +78,13 @@ func (c *Cubic) Ack(a *cc.Ack) {
 		c.pause(a.Now)
 		return
 	}
-	if a.Acked == 0 {
+	n := counted(a)
+	if n == 0 {
 		return
 	}
 
 	// The part of one acknowledgment that reaches ssthresh is of slow start, and the rest of it
 	// of congestion avoidance.
-	n := counted(a)
 	if c.cwnd < c.ssthresh {
 		n = c.slowStart(a, n)
 	}

@@ -33,7 +33,7 @@ func (*Reno) Sent(now time.Duration, inFlight, bytes uint32) {}
 
 // Ack implements Controller.
 func (r *Reno) Ack(a *cc.Ack) {
-	if a.State == cc.Recovery || a.State == cc.CWR || !a.CWndLimited || a.Acked == 0 {
+	if a.State == cc.Recovery || a.State == cc.CWR || !a.CWndLimited {
 		return
 	}
 	n := counted(a)

@@ -24,15 +24,15 @@ func (u *undo) save(cwnd, ssthresh uint32) bool {
 	return true
 }
 
-// counted returns the bytes for which the window may grow: those acknowledged.
-// After a timeout a jump of snd.una over data that had arrived before must not
-// release a burst, so that only what is newly delivered counts (RFC 3465 section
-// 2.3 has one segment in its place).
+// counted returns the bytes for which the window may grow: what an acknowledgment of new
+// data shows to be delivered, be it acknowledged or SACKed. A jump of snd.una over what was
+// SACKed before counts nothing again and releases no burst. Where the path reorders, what is
+// SACKed counts at once (Linux, tcp_may_raise_cwnd): acknowledgments of new data come seldom.
 func counted(a *cc.Ack) uint32 {
-	if a.State == cc.Loss {
-		return min(a.Acked, a.Delivered)
+	if a.Acked == 0 && !a.Reordering {
+		return 0
 	}
-	return a.Acked
+	return a.Delivered
 }
 
 // decay returns the window and threshold after idleness: the window halves for

@@ -123,7 +123,8 @@ func (s *sender) onAck(t *tcb, now time.Duration, ack uint64, seg *Segment, upda
 		PriorInFlight: priorInFlight, InFlight: s.inFlight(),
 		SndUna: s.una, SndNxt: s.nxt, State: l.state,
 		CWndLimited: f.use.Limited(f.cc), ECE: ece,
-		Rate: sample,
+		Reordering: int(l.reordering) > t.cfg.Reordering,
+		Rate:       sample,
 	}
 	f.cc.Ack(told)
 	if l.cwnd != 0 {

@@ -160,7 +160,6 @@ func (s *sender) retransmit(t *tcb, now time.Duration, seg *Segment, i, limit, m
 	return segs
 }
 
-
 // nextLost returns the index of the first sent segment that is marked lost.
 func (s *sender) nextLost() (uint32, bool) {
 	f := s.flight

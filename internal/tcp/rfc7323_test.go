@@ -370,12 +370,12 @@ func TestLargeRetransmission(t *testing.T) {
 	if tc.c.Info(tc.now, &in); in.TotalRetrans != 5 {
 		t.Errorf("tcpi_total_retrans %d, want 5", in.TotalRetrans)
 	}
-	tc.write(6000)
-	tc.want("P. 10001+3000 ack 1 gso 1000")
-	tc.want("P. 13001+3000 ack 1 gso 1000")
-	tc.wantAfter(msec(4), "P. 15001+1000 ack 1") // the probe
+	tc.write(4000)
+	tc.want("P. 10001+2000 ack 1 gso 1000")
+	tc.want("P. 12001+2000 ack 1 gso 1000")
+	tc.wantAfter(msec(4), "P. 13001+1000 ack 1") // the probe
 	tc.wantAfter(msec(201), ". 10001+1000 ack 1")
-	tc.recv(". 1 ack 16001")
+	tc.recv(". 1 ack 14001")
 }
 
 var _ = wire.SYN
