@@ -128,6 +128,35 @@ func TestNothingLost(t *testing.T) {
 	}
 }
 
+// The default buffers, which grow with what is read in a round trip, do not bound a path of 20 ms
+// at 1.3 Gbit/s, whose window is 3.25 MB; and a path that needs less takes less.
+func TestDefaultBuffers(t *testing.T) {
+	for _, c := range []struct {
+		rate  uint64
+		delay time.Duration
+		most  uint32 // bytes of window offered
+	}{
+		{1.3e9, 10 * time.Millisecond, 16 << 20},
+		{1e9, time.Millisecond, 2 << 20},
+		{10e6, 10 * time.Millisecond, 1 << 20},
+	} {
+		n, a, b, _ := manualPair(t, 1, sim.Both(link.Impairment{
+			Delay: c.delay, Rate: c.rate, Limit: link.Amount{Bytes: 16 << 20},
+		}))
+		n.Start()
+		f := n.Flow(a, b, sim.FlowConfig{Duration: 4 * time.Second, Chunk: 1 << 20})
+		res := f.Wait()
+		if res.Err != nil {
+			t.Error(res.Err)
+		}
+		got := f.Meter.Rate(2*time.Second, 4*time.Second)
+		t.Logf("%d bit/s, %v each way: %.0f bit/s, window %d", c.rate, c.delay, got, res.InfoBack.RcvWnd)
+		if got < 0.93*float64(c.rate) || res.InfoBack.RcvWnd > c.most {
+			t.Errorf("more than %.0f bit/s and a window of at most %d is wanted", 0.93*float64(c.rate), c.most)
+		}
+	}
+}
+
 // Long transfers over 10 ms each way without a limit to the rate: the path of the
 // comparison with the kernel (docs/TCP.md), in manual time.
 func TestLossyGoodput(t *testing.T) {

@@ -116,20 +116,20 @@ type Settings struct {
 	InvalidRateLimit time.Duration // least time between answers to out-of-window segments
 }
 
-// DefaultConfig returns a Config with Linux's defaults.
+// DefaultConfig returns a Config with Linux's defaults (DefaultSettings).
 func DefaultConfig() *Config {
 	return &Config{Settings: *DefaultSettings(), Counters: new(Counters)}
 }
 
-// DefaultSettings returns Linux's defaults.
+// DefaultSettings returns Linux's defaults, but for WMem's most: docs/TCP.md.
 func DefaultSettings() *Settings {
 	return &Settings{
 		SACK:             true,
 		Timestamps:       true,
 		WindowScaling:    true,
 		ECN:              ECNPassive,
-		RMem:             [3]int{4096, 131072, 6 << 20},
-		WMem:             [3]int{4096, 16384, 4 << 20},
+		RMem:             [3]int{4096, 131072, 32 << 20},
+		WMem:             [3]int{4096, 16384, 6 << 20},
 		CC:               "cubic",
 		SynRetries:       6,
 		SynLinear:        4,

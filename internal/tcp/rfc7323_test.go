@@ -68,6 +68,7 @@ func TestPassiveOptions(t *testing.T) {
 func TestWindowScaleFromLimit(t *testing.T) {
 	for _, c := range []struct{ max, fixed, ws, wnd int }{
 		{6 << 20, 0, 7, 64240},
+		{DefaultSettings().RMem[2], 0, 10, 64240},
 		{64 << 20, 0, 11, 64240},
 		{131072, 0, 2, 64240},
 		{6 << 20, 64 << 10, 0, 32120},

@@ -76,6 +76,7 @@ func newScript(t *testing.T, opts ...scriptOption) *script {
 	s := &script{t: t, cfg: DefaultConfig(), now: 100 * time.Second, wnd: 65535, irs: scriptIRS}
 	s.cfg.CC = "reno"
 	s.cfg.MTUProbing = 0
+	s.cfg.RMem[2] = 6 << 20 // the scripts' windows are scaled by 7
 	for _, o := range opts {
 		o(s)
 	}
