@@ -24,9 +24,9 @@ import (
 // then the inner socket connects, and what becomes of that decides (publish.go).
 //
 // Up is from the host to the outside, down the other way. What was taken from one side and
-// not yet by the other is held: at most one read. Besides that the inner socket's
-// receive buffer (tcp_rmem: 32 MiB at most, and twice what was taken of it in a round trip) holds what the program has sent and the outer
-// socket does not take.
+// not yet by the other is held: at most one read. Besides that the inner socket's receive
+// buffer (twice what was taken of it in a round trip; tcp_rmem, 32 MiB at most) holds what the
+// program has sent and the outer socket does not take.
 type stream struct {
 	g    *Gateway
 	side *side

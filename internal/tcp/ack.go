@@ -40,17 +40,18 @@ func (r *receiver) ackSent(t *tcb, now time.Duration) {
 
 	// Last.ACK.sent (RFC 7323 §4.3), from which the second full segment is counted, too.
 	r.lastAck = r.nxt
-	r.ack.owed, r.ack.pushed = false, 0
 
 	// The last of those without delay: the sender is taken to be past its slow start, and waits
-	// are tried from the shortest on (Linux, tcp_dec_quickack_mode).
-	if r.ack.quick > 0 {
+	// are tried from the shortest on. A segment that acknowledges nothing new is none of them
+	// (Linux, tcp_dec_quickack_mode).
+	if r.ack.quick > 0 && r.ack.owed {
 		r.ack.quick--
 		if r.ack.quick == 0 {
 			r.ack.ato = ackMin
 		}
 	}
 
+	r.ack.owed, r.ack.pushed = false, 0
 	t.timer.ack = never
 }
 

@@ -163,7 +163,9 @@ func (c *Conn) start(now time.Duration, p *Params) {
 	// of an earlier attempt must, its pending error least of all.
 	keep := c.flags & (fixedRcv | fixedSnd)
 	rb, sb := c.rcv.bufSize, c.snd.bufSize
+	waits := c.rcv.ack.pingpong // TCP_QUICKACK before connect
 	*c = Conn{tcb: tcb{opt: opt, cfg: p.Config, flags: keep}}
+	c.rcv.ack.pingpong = waits
 
 	c.timer = noTimers()
 	c.timer.heard = now

@@ -126,6 +126,56 @@ func TestQuickACKOption(t *testing.T) {
 	tc.want(fmt.Sprintf(". 1 ack %d", n+100))
 }
 
+// TCP_QUICKACK 0 before connect, or TCP_DEFER_ACCEPT: the handshake's last ACK waits up to 200 ms
+// for data to ride on (Linux).
+func TestHandshakeACKWaits(t *testing.T) {
+	for name, set := range map[string]func(tc *script){
+		"quickack":     func(tc *script) { tc.c.SetQuickAck(tc.now, false) },
+		"defer accept": func(tc *script) { tc.c.SetDeferAccept(1) },
+	} {
+		for _, write := range []bool{true, false} {
+			t.Run(fmt.Sprint(name, " ", write), func(t *testing.T) {
+				tc := newScript(t, plain)
+				set(tc)
+				tc.c.Connect(tc.now, &tc.p)
+				tc.pump()
+				tc.want("S 0 <mss 1460>")
+				tc.recv("S. 0 ack 1 <mss 1460>")
+				tc.wantState(Established)
+				tc.wantIdle("data may come")
+				if write {
+					tc.write(100)
+					tc.want("P. 1+100 ack 1")
+					tc.recv(". 1 ack 101")
+					tc.sleep(secs(1))
+				} else {
+					tc.wantAfter(msec(200), ". 1 ack 1")
+				}
+			})
+		}
+	}
+}
+
+// What is answered after a while is acknowledged before: sixteen times at once, whatever the
+// answers acknowledge again, and then with the answer or after 40 ms (Linux).
+func TestQuickACKsAreOfNewData(t *testing.T) {
+	tc := newScript(t, plain)
+	tc.connect()
+	for i := range 20 {
+		tc.recv(fmt.Sprintf("P. %d+100 ack %d", 1+100*i, 1+100*i))
+		if i < quickCount {
+			tc.want(fmt.Sprintf(". %d ack %d", 1+100*i, 101+100*i))
+		} else {
+			tc.wantAfter(ackMin, fmt.Sprintf(". %d ack %d", 1+100*i, 101+100*i))
+		}
+		tc.sleep(msec(150))
+		tc.write(100)
+		tc.want(fmt.Sprintf("P. %d+100 ack %d", 1+100*i, 101+100*i))
+	}
+	tc.recv("P. 2001+100 ack 2001")
+	tc.quiet = true
+}
+
 // Out-of-order segments, and those that fill a gap, are acknowledged at once (RFC
 // 5681, section 4.2).
 func TestACKOutOfOrderAtOnce(t *testing.T) {
