@@ -192,15 +192,20 @@ func (c *Conn) inSynSent(now time.Duration, s *Segment) {
 	c.finishUrgent(s)
 
 	// Data may come with the SYN-ACK (RFC 9293 §3.10.7.3, fourth check).
-	lone := s.Data.Len() == 0 && s.Flags&wire.FIN == 0
-	if !lone {
+	if s.Data.Len() > 0 || s.Flags&wire.FIN != 0 {
 		c.inData(now, s, origin+1)
+		c.ackNow()
+		return
 	}
+	c.ackHandshake(now)
+}
 
+// ackHandshake acknowledges a SYN-ACK that brought nothing else.
+func (c *Conn) ackHandshake(now time.Duration) {
 	// Who has said that it will write (TCP_QUICKACK 0), or asks it of its peers
 	// (TCP_DEFER_ACCEPT), saves a segment: its data completes the handshake (Linux,
 	// tcp_rcv_synsent_state_process).
-	if lone && (c.rcv.ack.pingpong || c.opt.DeferAccept > 0) {
+	if c.rcv.ack.pingpong || c.opt.DeferAccept > 0 {
 		c.rcv.quickAck(now, quickCount)
 		c.rcv.ack.owed, c.timer.ack = true, now+ackMax
 		return

@@ -143,20 +143,25 @@ func (s *sender) retransmit(t *tcb, now time.Duration, seg *Segment, i, limit, m
 		l.prrOut += r.n
 	}
 
-	segs := uint32(seg.Segments())
-	t.stats.retransSegs += segs
-	t.count().RetransSegs += uint64(segs)
-	t.stats.retransBytes += uint64(data)
-	t.stats.bytesSent += uint64(data)
-	t.stats.dataOut += segs
+	segs := t.countResent(seg)
 	s.lastData = now
-
 	s.pace(t, now, r.n)
 
 	// The timer is for the oldest segment (RFC 6298 §5.1).
 	if i == 0 || t.timer.rtx == never {
 		t.timer.rtx, t.timer.kind = now+t.untilUser(now, t.rtt.timeout()), rtxRTO
 	}
+	return segs
+}
+
+// countResent counts a retransmission, and returns how many segments it is.
+func (t *tcb) countResent(seg *Segment) uint32 {
+	segs, n := uint32(seg.Segments()), uint64(seg.Data.Len())
+	t.stats.retransSegs += segs
+	t.stats.retransBytes += n
+	t.stats.bytesSent += n
+	t.stats.dataOut += segs
+	t.count().RetransSegs += uint64(segs)
 	return segs
 }
 
