@@ -9,7 +9,7 @@ import (
 
 // TCPConfig is a host's settings of TCP. A setting that Linux has is named after its
 // sysctl (tcp(7), Documentation/networking/ip-sysctl.rst), which stands beside it.
-// DefaultTCPConfig has Linux's values, but for the most of WMem (docs/TCP.md); the zero TCPConfig is of no use.
+// DefaultTCPConfig has Linux's values; the zero TCPConfig is of no use.
 type TCPConfig struct {
 	SACK          bool // tcp_sack: selective acknowledgements (RFC 2018)
 	Timestamps    bool // tcp_timestamps (RFC 7323 section 3)

@@ -128,21 +128,26 @@ func TestNothingLost(t *testing.T) {
 	}
 }
 
-// The default buffers, which grow with what is read in a round trip, do not bound a path of 20 ms
-// at 1.3 Gbit/s, whose window is 3.25 MB; and a path that needs less takes less.
+// The default receive buffer, which grows with what is read in a round trip, does not bound a path of
+// 20 ms at 1.3 Gbit/s, whose window is 3.25 MB (the send buffer does: docs/TCP.md); and a path that
+// needs less takes less.
 func TestDefaultBuffers(t *testing.T) {
 	for _, c := range []struct {
 		rate  uint64
 		delay time.Duration
+		wmem  int    // bytes of send buffer at most
 		most  uint32 // bytes of window offered
 	}{
-		{1.3e9, 10 * time.Millisecond, 16 << 20},
-		{1e9, time.Millisecond, 2 << 20},
-		{10e6, 10 * time.Millisecond, 1 << 20},
+		{1.3e9, 10 * time.Millisecond, 6 << 20, 16 << 20},
+		{1e9, time.Millisecond, 4 << 20, 2 << 20},
+		{10e6, 10 * time.Millisecond, 4 << 20, 1 << 20},
 	} {
+		config := usock.DefaultTCPConfig()
+		config.WMem[2] = c.wmem
 		n, a, b, _ := manualPair(t, 1, sim.Both(link.Impairment{
 			Delay: c.delay, Rate: c.rate, Limit: link.Amount{Bytes: 16 << 20},
 		}))
+		a.Config.TCP = config
 		n.Start()
 		f := n.Flow(a, b, sim.FlowConfig{Duration: 4 * time.Second, Chunk: 1 << 20})
 		res := f.Wait()

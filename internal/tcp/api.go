@@ -121,7 +121,7 @@ func DefaultConfig() *Config {
 	return &Config{Settings: *DefaultSettings(), Counters: new(Counters)}
 }
 
-// DefaultSettings returns Linux's defaults, but for WMem's most: docs/TCP.md.
+// DefaultSettings returns Linux's defaults.
 func DefaultSettings() *Settings {
 	return &Settings{
 		SACK:             true,
@@ -129,7 +129,7 @@ func DefaultSettings() *Settings {
 		WindowScaling:    true,
 		ECN:              ECNPassive,
 		RMem:             [3]int{4096, 131072, 32 << 20},
-		WMem:             [3]int{4096, 16384, 6 << 20},
+		WMem:             [3]int{4096, 16384, 4 << 20},
 		CC:               "cubic",
 		SynRetries:       6,
 		SynLinear:        4,
