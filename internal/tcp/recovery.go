@@ -318,7 +318,7 @@ func (s *sender) onTimeout(t *tcb, now time.Duration) {
 		s.startUndo()
 	}
 
-	fresh := l.state <= cc.Recovery
+	fresh := l.state < cc.Recovery
 
 	// ssthresh is reduced once for a segment, however often it times out (RFC 5681 §3.1).
 	e := cc.Event{
@@ -351,8 +351,8 @@ func (s *sender) onTimeout(t *tcb, now time.Duration) {
 	l.hint = s.una
 	l.high = s.nxt
 
-	// F-RTO begins (RFC 5682 §3.1 step 1), but where this timeout follows partial
-	// progress of the last one.
+	// F-RTO begins (RFC 5682 §3.1 step 1), but where this timeout follows partial progress of the
+	// last one, or fast recovery, whose retransmissions blur what the answers mean.
 	l.frto = fresh || s.retrans > 1
 	l.preferNew = false
 

@@ -348,3 +348,25 @@ func TestWrapManyTimes(t *testing.T) {
 		}
 	}
 }
+
+// RFC 5682, section 3.1 step 1: a timeout in fast recovery begins no F-RTO. What it has sent again is sent
+// again without new data between.
+func TestNoFRTOFromRecovery(t *testing.T) {
+	tc := newScript(t, noTS)
+	tc.p.MSS = 1000
+	tc.connectIn(msec(100))
+	tc.write(10000)
+	tc.out = nil
+	tc.sleep(msec(100))
+	tc.recv(". 1 ack 1 <sack 7001-10001>")
+	tc.wantLossState(cc.Recovery)
+	tc.want(". 1+1000 ack 1")
+	tc.want(". 1001+1000 ack 1")
+	tc.want(". 2001+1000 ack 1")
+	tc.write(5000)
+	tc.wantAfter(msec(300), ". 1+1000 ack 1")
+	tc.wantLossState(cc.Loss)
+	tc.recv(". 1 ack 1001 <sack 7001-10001>")
+	tc.want(". 1001+1000 ack 1") // with F-RTO new data would go first
+	tc.out = nil
+}

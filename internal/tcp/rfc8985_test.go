@@ -258,3 +258,22 @@ func TestTimeoutSparesFresh(t *testing.T) {
 	}
 	tc.quiet = true
 }
+
+// Section 7.2: no probe is scheduled while something is SACKed. New data that leaves then does not put off
+// RACK's reordering timer.
+func TestTLPNotBehindSACK(t *testing.T) {
+	tc := newScript(t, noTS)
+	tc.p.MSS = 1000
+	tc.connectIn(msec(100))
+	tc.write(6000)
+	tc.out = nil
+	tc.sleep(msec(100))
+	tc.recv(". 1 ack 1 <sack 1001-2001>")
+	tc.recv(". 1 ack 2001") // the path reorders
+	tc.wantIdle("all is there up to here")
+	tc.recv(". 1 ack 2001 <sack 3001-4001>")
+	tc.write(1000)
+	tc.want("P. 6001+1000 ack 1")
+	tc.wantAfter(msec(27), ". 2001+1000 ack 1") // a quarter of the least round trip, and 2 ms
+	tc.recv(". 1 ack 7001")
+}

@@ -13,8 +13,9 @@ func (s *sender) tlpDelay(t *tcb) (time.Duration, bool) {
 	l := &s.flight.loss
 
 	// Without SACK the probe's answer could not be told from others; in recovery there is no
-	// tail to probe for, and one probe is out at a time.
-	if t.flags&useSACK == 0 || l.state > cc.CWR || l.tlpHigh != 0 {
+	// tail to probe for, nor behind what is SACKed, which RACK's timer watches over; and one
+	// probe is out at a time.
+	if t.flags&useSACK == 0 || l.state > cc.CWR || l.sacked > 0 || l.tlpHigh != 0 {
 		return 0, false
 	}
 
