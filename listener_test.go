@@ -18,7 +18,7 @@ type rawPeer struct {
 	local, host netip.Addr
 }
 
-// newRawPeer returns a host with 10.0.0.2 and a peer, 10.0.0.1, on its link.
+// newRawPeer returns a host with 10.0.0.2 and 2001:db8::2, and a peer, 10.0.0.1, on its link.
 func newRawPeer(t testing.TB, c usock.Config) (*usock.Host, *rawPeer) {
 	x, y := link.Pipe(link.PipeConfig{MTU: 1500})
 	p := &rawPeer{t: t, link: x, local: netip.MustParseAddr("10.0.0.1"), host: netip.MustParseAddr("10.0.0.2")}
@@ -26,9 +26,22 @@ func newRawPeer(t testing.TB, c usock.Config) (*usock.Host, *rawPeer) {
 		for _, k := range batch {
 			b := k.AppendTo(nil)
 			k.Free()
-			_, n, err := wire.ParseIPv4(b)
+			n, proto := wire.IPv6Len, uint8(0)
+			var err error
+			if b[0]>>4 == 4 {
+				var ip wire.IPv4
+				ip, n, err = wire.ParseIPv4(b)
+				proto = ip.Proto
+			} else {
+				var ip wire.IPv6
+				ip, err = wire.ParseIPv6(b)
+				proto = ip.Next
+			}
 			if err != nil {
 				t.Error(err)
+				continue
+			}
+			if proto != 6 {
 				continue
 			}
 			h, _, err := wire.ParseTCP(b[n:])
@@ -39,17 +52,31 @@ func newRawPeer(t testing.TB, c usock.Config) (*usock.Host, *rawPeer) {
 			p.got = append(p.got, h)
 		}
 	})
-	c.Interfaces = []usock.Interface{{Link: y, Addrs: prefixes("10.0.0.2/24")}}
+	c.Interfaces = []usock.Interface{{Link: y, Addrs: prefixes("10.0.0.2/24", "2001:db8::2/64")}}
 	return newHost(t, c), p
+}
+
+// six has the peer go on as 2001:db8::1.
+func (p *rawPeer) six() {
+	p.local, p.host = netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("2001:db8::2")
 }
 
 // send sends a segment and returns the answers.
 func (p *rawPeer) send(h wire.TCP, data string) []wire.TCP {
 	p.got = nil
-	b := make([]byte, 20+h.Len(), 20+h.Len()+len(data))
-	ip := wire.IPv4{TotalLen: uint16(cap(b)), TTL: 64, Proto: 6, Src: p.local, Dst: p.host}
-	ip.Put(b[:20])
-	h.Put(b[20:])
+	n := wire.IPv6Len
+	if p.local.Is4() {
+		n = 20
+	}
+	b := make([]byte, n+h.Len(), n+h.Len()+len(data))
+	if p.local.Is4() {
+		ip := wire.IPv4{TotalLen: uint16(cap(b)), TTL: 64, Proto: 6, Src: p.local, Dst: p.host}
+		ip.Put(b[:n])
+	} else {
+		ip := wire.IPv6{PayloadLen: uint16(cap(b) - n), HopLimit: 64, Next: 6, Src: p.local, Dst: p.host}
+		ip.Put(b[:n])
+	}
+	h.Put(b[n:])
 	b = append(b, data...)
 	k := link.NewPacket(b)
 	k.Trusted = true
@@ -119,6 +146,52 @@ func TestSYNCookies(t *testing.T) {
 	}
 	if len(p.got) != 1 || p.got[0].Ack != 1006 {
 		t.Errorf("data: %+v", p.got)
+	}
+}
+
+// TestAssumedMSS connects a peer whose SYN has no MSS option, as it is and with a cookie: 536 bytes are
+// assumed over IPv4 and 1220 over IPv6 (RFC 9293, section 3.7.1).
+func TestAssumedMSS(t *testing.T) {
+	for _, six := range []bool{false, true} {
+		for _, cookie := range []bool{false, true} {
+			t.Run(fmt.Sprint("six=", six, " cookie=", cookie), func(t *testing.T) {
+				h, p := newRawPeer(t, usock.Config{})
+				family, at, want := usock.AF_INET, "0.0.0.0:8080", uint32(536)
+				if six {
+					p.six()
+					family, at, want = usock.AF_INET6, "[::]:8080", 1220
+				}
+				l := mustSocket(t, h, family, usock.SOCK_STREAM)
+				if err := l.Bind(mustAddr(t, at)); err != nil {
+					t.Fatal(err)
+				}
+				l.Listen(1)
+				first := uint16(1)
+				if cookie {
+					first = 20 // SYNs before it have filled the queue
+				}
+				var synack []wire.TCP
+				for port := uint16(1); port <= first; port++ {
+					synack = p.send(wire.TCP{SrcPort: port, DstPort: 8080, Seq: 1000, Flags: wire.SYN, Window: 65535}, "")
+				}
+				if len(synack) != 1 {
+					t.Fatalf("answers %+v", synack)
+				}
+				if sent := h.Stats().TCP.SyncookiesSent; (sent > 0) != cookie {
+					t.Fatalf("%d cookies were sent", sent)
+				}
+				p.send(wire.TCP{SrcPort: first, DstPort: 8080, Seq: 1001, Ack: synack[0].Seq + 1, Flags: wire.ACK, Window: 65535}, "")
+				c, _, err := l.Accept()
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, s := range h.Sockets() {
+					if s.ID == c.ID() && s.TCP.SndMSS != want {
+						t.Errorf("MSS %d, want %d", s.TCP.SndMSS, want)
+					}
+				}
+			})
+		}
 	}
 }
 

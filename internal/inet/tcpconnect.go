@@ -179,11 +179,22 @@ func (t *tcpProto) params(e *tcpEndpoint, iss uint32) *tcp.Params {
 		MSS:      e.path.MTU - fixed,
 		RcvBuf:   int(e.rcvBuf),
 		SndBuf:   int(e.sndBuf),
+
+		AssumedMSS: assumedMSS(e.raddr),
 	}
 	if m := e.path.MaxSegment; m > 0 {
 		p.MaxSegment = m - 60
 	}
 	return p
+}
+
+// assumedMSS is what a peer is sent that has not said its MSS: what every host takes (RFC 9293
+// §3.7.1).
+func assumedMSS(peer netip.Addr) uint16 {
+	if peer.Is4() {
+		return 576 - 40
+	}
+	return 1280 - 60
 }
 
 func ipHeaderLen(v4 bool) int {

@@ -58,9 +58,12 @@ func (t *tcpProto) sendCookie(l *tcpEndpoint, k *tuple, seg *tcp.Segment) {
 		return
 	}
 	now := t.Host.Now()
-	o := &seg.Options
+	o, says := &seg.Options, seg.Options.MSS
+	if says == 0 {
+		says = assumedMSS(k.raddr)
+	}
 	mss := 0
-	for mss+1 < len(cookieMSS) && cookieMSS[mss+1] <= o.MSS {
+	for mss+1 < len(cookieMSS) && cookieMSS[mss+1] <= says {
 		mss++
 	}
 	// The state is made as for any SYN, asked for its SYN-ACK, and forgotten.

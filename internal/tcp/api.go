@@ -205,6 +205,9 @@ type Params struct {
 	// the fixed IP and TCP headers.
 	MSS int
 
+	// AssumedMSS is what a peer is sent whose SYN has no MSS option; 0: 536 (RFC 9293 §3.7.1).
+	AssumedMSS uint16
+
 	// MaxSegment is the largest payload of one segment where the link cuts large
 	// ones itself; 0: the MSS.
 	MaxSegment int

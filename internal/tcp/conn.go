@@ -189,7 +189,7 @@ func (c *Conn) start(now time.Duration, p *Params) {
 
 	c.rcv.advMSS = uint16(mss)
 	c.snd.pathMSS = uint16(min(p.MSS, 65535-20))
-	c.snd.peerMSS = 536 // RFC 9293 §3.7.1
+	c.snd.peerMSS = max(p.AssumedMSS, 536) // RFC 9293 §3.7.1
 	c.snd.maxSeg = uint32(p.MaxSegment)
 
 	c.snd.wl1 = 0

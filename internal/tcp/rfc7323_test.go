@@ -236,18 +236,20 @@ func TestMSS(t *testing.T) {
 	for _, c := range []struct {
 		name, opt string
 		path      int
+		assumed   uint16
 		maxSeg    int
 		want      uint16
 	}{
-		{"peer's", "<mss 1000>", 1460, 0, 1000},
-		{"path's", "<mss 9000>", 1460, 0, 1460},
-		{"none", "", 1460, 0, 536},
-		{"floor (Linux)", "<mss 10>", 1460, 0, 48},
-		{"TCP_MAXSEG", "<mss 1460>", 1460, 700, 700},
+		{"peer's", "<mss 1000>", 1460, 1220, 0, 1000},
+		{"path's", "<mss 9000>", 1460, 1220, 0, 1460},
+		{"none", "", 1460, 0, 0, 536},
+		{"none over IPv6", "", 1440, 1220, 0, 1220},
+		{"floor (Linux)", "<mss 10>", 1460, 0, 0, 48},
+		{"TCP_MAXSEG", "<mss 1460>", 1460, 0, 700, 700},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			tc := newScript(t, plain)
-			tc.p.MSS = c.path
+			tc.p.MSS, tc.p.AssumedMSS = c.path, c.assumed
 			if c.maxSeg != 0 {
 				tc.c.SetMaxSeg(c.maxSeg)
 			}
