@@ -42,7 +42,6 @@ var declared = []declaration{
 	{name: "options/* so:sndtimeo*", reason: ticks},
 	{name: "udp*/timeouts", line: "a get so:rcvtimeo 16", reason: ticks},
 	{name: "options/* so:linger", reason: ticks},
-	{name: "options/* so:rcvlowat", reason: memory},
 	{name: "tcp/fill", line: "s drain", sometimes: true, reason: memory},
 	{name: "tcpstates/full*", sometimes: true, reason: memory},
 
@@ -113,7 +112,7 @@ const (
 	notBuilt      = "usock does not have the option or control message: ENOPROTOOPT or EINVAL, where the kernel has it."
 	unknownLevels = "Levels of protocols that the kernel has besides (UDP-Lite, multicast routing): ENOPROTOOPT."
 	ticks         = "The kernel rounds times to its ticks (HZ, chosen at its build); usock keeps what was set."
-	memory        = "The kernel's limits are configured: largest receive buffer, memory counted by sk_buff. usock's are its own defaults."
+	memory        = "The kernel's limits are configured, and its memory is counted by sk_buff. usock's are its own defaults."
 	lengths       = "An address shorter or longer than its family's structure is judged before the socket sees it; the errno and the early choice of a port can differ."
 	mixed         = "IPv6 sockets that changed between IPv4-mapped and IPv6 peers, or took options of the other family: rare sequences in which the kernel keeps state of both families."
 	onLink        = "With an interface bound or named, the kernel takes every IPv4 destination for on-link and for unicast, and chooses its address by the interface; usock asks its routes."
