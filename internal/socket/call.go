@@ -361,7 +361,13 @@ func (s *Socket) later(n int, err error) error {
 // sendViews sends m.Data once, or waits until some of it can be sent.
 func (s *Socket) sendViews(ctx context.Context, m *Msg) (n int, err error) {
 	c := call{s: s, ctx: ctx, mask: wait.Out, nowait: m.Flags&abi.MSG_DONTWAIT != 0}
+	m.Opening, m.Len = 0, 0
 	err = c.do(func() (err error) { n, err = s.Proto.Send(s, m); return err })
+	if err == syscall.EAGAIN && m.Opening != 0 {
+		if err = m.Opening; m.Len > 0 {
+			n, err = m.Len, nil
+		}
+	}
 	if err != nil {
 		packet.ReleaseAll(m.Data)
 	}
