@@ -355,7 +355,9 @@ func TestFastOpenClient(t *testing.T) {
 }
 
 func TestFastOpenServer(t *testing.T) {
-	l := newLab(t, setup{sysctl: map[string]string{"ipv4/tcp_fastopen": "3"}})
+	config := usock.DefaultTCPConfig()
+	config.FastOpen = usock.FastOpenServer
+	l := newLab(t, setup{tcp: config, sysctl: map[string]string{"ipv4/tcp_fastopen": "3"}})
 	s, err := l.host.Socket(usock.AF_INET, usock.SOCK_STREAM, 0)
 	if err != nil {
 		t.Fatal(err)
