@@ -58,7 +58,7 @@ var declaredRun = []struct {
 		reason: "TCP_CORK is answered without looking at the socket, for speed, and is not remembered",
 	},
 	{
-		name:   "tcp/cork; tcp/flags on send; tcpstates/*cork*; tcpstates/*more*; tcp6/*cork*",
+		name:   "tcp/cork*; tcp/flags on send; tcpstates/*cork*; tcpstates/*more*; tcp6/*cork*",
 		reason: "TCP_CORK and MSG_MORE hold nothing back: what is written goes to the stack",
 	},
 	{

@@ -108,6 +108,7 @@ var tcpCases = []sequence{
 	{name: "fast open", lines: listening + `c = tcp; c send hello fastopen; c send hello to lo:7000 fastopen; c connect lo:7000; s = accept l; s recv 9; c send x; s recv 9; d = tcp; d send x to lo:9 fastopen; d get so:error; c send y fastopen to lo:7000; s recv 9`},
 	{name: "error queue", lines: pair + `c recv 9 errqueue; c set ip:recverr 1; c recv 9 errqueue; a = tcp; a set ip:recverr 1; a connect lo:9; a recv 9 errqueue; a get so:error`},
 	{name: "cork", lines: pair + `c set tcp:cork 1; c send a; s recv 9; c send b; s recv 9; c set tcp:cork 0; s recv 9; c set tcp:cork 1; c send c; c set tcp:nodelay 1; s recv 9; c set tcp:nodelay 0; c send d; c close; s recv 9; s recv 9`},
+	{name: "cork, and more that an acknowledgment lets go", lines: pair + `s set tcp:quickack 0; c send a; s recv 9; c send b more; s recv 9; s send x; s recv 9; s set tcp:quickack 0; c send d; s recv 9; c set tcp:cork 1; c send e; s recv 9; s send y; s recv 9; c set tcp:cork 0; s recv 9; c send f more; c send g; s recv 9; c send h more; c set tcp:nodelay 1; s recv 9; c send i more; s recv 9; c shutdown wr; s recv 9`},
 	{name: "ttl and the rest", lines: pair + `s get ip:ttl; s set ip:ttl 5; s get ip:ttl; c send x; s recv 1; c get ip:mtu; c get tcp:maxseg; s get tcp:maxseg; c get ip:mtu_discover; s get so:reuseaddr`},
 }
 

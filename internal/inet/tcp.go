@@ -89,7 +89,6 @@ type tcpEndpoint struct {
 	fast           bool // in the listener's count of Fast Open children in SYN-RECEIVED
 	asked          bool // the SYN asked for a Fast Open cookie
 
-	more            bool // corked by MSG_MORE
 	inq             bool // TCP_INQ
 	stamps          *tcpStamps
 	lingering       bool      // close(2) waits for the peer's acknowledgement
@@ -321,32 +320,43 @@ func empty(data []packet.View) bool {
 	return true
 }
 
-// write hands m's views to the core, as many as it takes: the last one may exceed the room.
+// write hands m's views to the core, as far as there is room, and ends what the call has to say of
+// them. What is left of a view that was cut is m.Rest.
 func (t *tcpProto) write(e *tcpEndpoint, m *socket.Msg) int {
-	n := 0
-	now := t.Host.Now()
-	// MSG_MORE is TCP_CORK until the next send without it (send(2)).
-	if more := m.Flags&abi.MSG_MORE != 0; more != e.more && !(more && e.conn.Options().Cork) {
-		e.more = more
-		e.conn.SetCork(now, more)
-	}
+	n, now := 0, t.Host.Now()
+	m.Rest = packet.View{}
 	for i, v := range m.Data {
-		if i > 0 && e.conn.SendSpace() <= 0 {
-			packet.ReleaseAll(m.Data[i:])
-			break
-		}
 		size := v.Len()
-		k := 0
-		if m.Flags&abi.MSG_OOB != 0 {
-			k = e.conn.WriteUrgent(now, v)
-		} else {
-			k = e.conn.Write(now, v)
+		k := e.conn.Room(size)
+		if k < size {
+			m.Rest = v.Slice(k, size)
+			if k > 0 {
+				m.Rest.Retain()
+			}
+			v = v.Slice(0, k)
 		}
-		n += k
+		if k > 0 || size == 0 {
+			took := 0
+			if m.Flags&abi.MSG_OOB != 0 {
+				took = e.conn.WriteUrgent(now, v)
+			} else {
+				took = e.conn.Write(now, v)
+			}
+			n += took
+			if took < k {
+				m.Rest.Release()
+				m.Rest = packet.View{}
+			}
+			k = took
+		}
 		if k < size {
 			packet.ReleaseAll(m.Data[i+1:])
-			break
+			e.conn.Cut()
+			return n
 		}
+	}
+	if n > 0 {
+		e.conn.Written(m.Flags&abi.MSG_MORE != 0, m.Flags&abi.MSG_EOR != 0)
 	}
 	return n
 }

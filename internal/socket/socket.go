@@ -25,7 +25,7 @@ type Proto interface {
 	Listen(s *Socket, backlog int) error
 	// Accept takes the next connection, as a socket of its own.
 	Accept(*Socket) (*Socket, error)
-	// Send takes over the views of m.Data up to the count that it returns.
+	// Send takes over the views of m.Data unless it fails.
 	Send(*Socket, *Msg) (int, error)
 	// Recv appends to m.Data views that the caller then owns.
 	Recv(*Socket, *Msg) (int, error)
@@ -60,6 +60,10 @@ type Msg struct {
 	Data []packet.View // send: what to send, owned; receive: what came, to be released
 	Max  int           // receive: at most so many bytes
 	Len  int           // receive: the datagram's whole length, where it was cut
+
+	// Rest is set by Send of a stream: what it has not taken of the view that it has cut, which is
+	// the caller's. The views behind that are released.
+	Rest packet.View
 
 	// Stamps and Done are set by Send of a stream: what Tell is to tell of the call.
 	Stamps uint32 // SOF_TIMESTAMPING_TX_*

@@ -19,6 +19,8 @@ func (s *Socket) SendViews(ctx context.Context, views []packet.View, m *Msg) (se
 	for m.Data = appendAfter(m.Data[:0], views, 0); len(m.Data) > 0; m.Data = appendAfter(m.Data, views, sent) {
 		n, err := s.sendViews(ctx, m)
 		sent += n
+		m.Rest.Release()
+		m.Rest = packet.View{}
 		if err != nil {
 			err = s.later(sent, err)
 			s.called("send", sent, err)

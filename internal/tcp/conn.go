@@ -111,6 +111,8 @@ const (
 	resetNoAck // the RST to be sent has the number resetSeq and no ACK
 	synLost    // the handshake needed a retransmission
 	serverFast // Fast Open: sending is allowed in SYN-RECEIVED
+	moreHeld   // the last call had MSG_MORE, and no segment has come since
+	moreTail   // the last call had MSG_MORE: the last byte is not pushed
 )
 
 // timers are the connection's deadlines; timer.Never where there is none.

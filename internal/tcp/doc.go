@@ -40,7 +40,7 @@
 //	receiver.go rcvbuf.go outoforder.go                  the receiver: what has come
 //	rcvwindow.go ack.go                                  what it tells, and when
 //
-//	sender.go sndbuf.go output.go pacing.go              the sender: what leaves, and when
+//	sender.go sndbuf.go record.go output.go pacing.go            the sender: what leaves, and when
 //	scoreboard.go sack.go loss.go rtt.go                 what became of it
 //	rack.go tlp.go rto.go recovery.go retransmit.go      what is lost, and what follows
 //	windowprobe.go mtu.go ecn.go                         what the path and the peer allow

@@ -116,7 +116,7 @@ func (c *Conn) synFastOpen(now time.Duration, s *Segment) {
 	c.snd.newFlight(&c.tcb, now)
 	n = c.snd.fill(s, origin+1, n, n)
 	fo.syn = true
-	c.snd.recordSent(now, origin+1, uint32(n), 0)
+	c.snd.recordSent(now, origin+1, uint32(n), 0, false)
 	c.snd.nxt = origin + 1 + uint64(n)
 	c.stats.dataOut++
 	c.stats.bytesSent += uint64(n)

@@ -206,6 +206,7 @@ func (c *Conn) inAck(now time.Duration, seq uint64, s *Segment) bool {
 		c.tellPeerWindow(before)
 	}
 
+	c.answeredMore(s, ack > c.snd.una)
 	if c.snd.nxt == c.snd.una {
 		// Nothing is in flight: at most it answers a probe.
 		if c.snd.probes != 0 || c.timer.kind == rtxWindowProbe && c.timer.rtx != never {

@@ -143,6 +143,9 @@ func (s *sender) afterAck(t *tcb, now time.Duration, a *ackInfo) {
 
 	// Progress: timeouts and probes count anew, and the timer runs anew (RFC 6298 §5.3).
 	if a.acked > 0 {
+		if t.lazy != nil {
+			s.forgetRecords(t)
+		}
 		s.retrans, s.probes = 0, 0
 		t.timer.since = 0
 		s.armRetransmit(t, now, true)

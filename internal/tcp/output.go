@@ -83,7 +83,7 @@ const none = -1
 func (s *sender) sendable(t *tcb, now time.Duration, sackLen uint32) (n int, full, probe bool) {
 	q := &s.q
 	mss := uint64(s.sendMSS(t, sackLen))
-	avail := q.End() - s.nxt
+	avail := s.recordEnd(t, s.nxt) - s.nxt
 	force := t.todo&todoForce != 0
 
 	// The peer may have taken back window that it had offered (RFC 9293 §3.8.6): what was sent
@@ -138,11 +138,12 @@ func (s *sender) sendable(t *tcb, now time.Duration, sackLen uint32) (n int, ful
 		}
 	}
 
+	last := s.nxt+avail == q.End()
 	if limit > mss {
-		limit = s.wholeSegments(t, limit, avail, mss)
+		limit = s.wholeSegments(t, limit, avail, mss, last)
 	}
 
-	if limit < mss && !force && !s.allowSmall(t, limit, avail) {
+	if limit < mss && !force && !s.allowSmall(t, limit, avail, last) {
 		return none, false, false
 	}
 	return int(limit), false, false
@@ -150,10 +151,10 @@ func (s *sender) sendable(t *tcb, now time.Duration, sackLen uint32) (n int, ful
 
 // wholeSegments cuts a large segment at a multiple of the MSS, unless it takes all
 // there is and may end in a small one.
-func (s *sender) wholeSegments(t *tcb, limit, avail, mss uint64) uint64 {
+func (s *sender) wholeSegments(t *tcb, limit, avail, mss uint64, last bool) uint64 {
 	rest := limit % mss
 
-	if rest == 0 || limit == avail && s.allowSmall(t, rest, rest) {
+	if rest == 0 || limit == avail && s.allowSmall(t, rest, rest, last) {
 		return limit
 	}
 	return limit - rest
@@ -161,19 +162,20 @@ func (s *sender) wholeSegments(t *tcb, limit, avail, mss uint64) uint64 {
 
 // allowSmall is Nagle's rule in Minshall's form (RFC 1122 §4.2.3.4): a
 // segment below the MSS may leave if it is the last data before a FIN, if the
-// program asked for no delay, or if no other small segment is in flight. A cork
-// holds it back in any case.
-func (s *sender) allowSmall(t *tcb, n, avail uint64) bool {
+// program asked for no delay, or if no other small segment is in flight. A cork, and
+// MSG_MORE for a while, hold it back in any case. What ends a record leaves as it is unless it
+// is the last.
+func (s *sender) allowSmall(t *tcb, n, avail uint64, last bool) bool {
 	if n < avail {
 		return false
 	}
 
-	// Nothing will come that could fill it up.
-	if t.flags&finQueued != 0 {
+	// Nothing will come that could fill it up: a FIN is queued, or another record.
+	if t.flags&finQueued != 0 || !last {
 		return true
 	}
 
-	if t.opt.Cork {
+	if t.opt.Cork || t.flags&moreHeld != 0 {
 		return t.todo&todoPush != 0
 	}
 
@@ -219,11 +221,13 @@ func (s *sender) sendNew(t *tcb, now time.Duration, seg *Segment, n, mss int, pr
 
 	var fl wire.TCPFlags
 
-	// The last byte that the program has written is pushed (RFC 9293 §3.9.1.2), and the FIN
-	// rides on it.
+	// The last byte that the program has written is pushed (RFC 9293 §3.9.1.2) unless it said that
+	// more follows, and so is that of a record. The FIN rides on it.
 	if start+uint64(n) == q.End() {
 		if n > 0 {
-			fl |= wire.PSH
+			if t.flags&moreTail == 0 {
+				fl |= wire.PSH
+			}
 			t.todo &^= todoPush
 		}
 		if t.flags&finQueued != 0 && s.finFits(n) {
@@ -231,7 +235,7 @@ func (s *sender) sendNew(t *tcb, now time.Duration, seg *Segment, n, mss int, pr
 		}
 	}
 
-	if n > mss || n > 0 && t.todo&todoForce != 0 {
+	if n > mss || n > 0 && t.todo&todoForce != 0 || t.endsRecord(start+uint64(n)) {
 		fl |= wire.PSH // as Linux does: the peer shall not wait for more
 	}
 
@@ -252,7 +256,7 @@ func (s *sender) sendNew(t *tcb, now time.Duration, seg *Segment, n, mss int, pr
 	f := s.flight
 	f.cc.Sent(now, inFlight, size)
 	f.chrono.set(now, chronoBusy)
-	s.recordSent(now, start, size, inFlight)
+	s.recordSent(now, start, size, inFlight, !t.endsRecord(start))
 	if probe {
 		s.sentMTUProbe(t, start, uint32(n))
 	}
@@ -316,14 +320,14 @@ func (s *sender) fill(seg *Segment, start uint64, n, mss int) int {
 	return n
 }
 
-// recordSent notes that a range was sent.
-func (s *sender) recordSent(now time.Duration, start uint64, size, inFlight uint32) {
+// recordSent notes that a range was sent. join allows it to be one with what was sent before it.
+func (s *sender) recordSent(now time.Duration, start uint64, size, inFlight uint32, join bool) {
 	b := &s.flight.scoreboard
 	mss := uint32(s.mss)
 
 	// Full segments of one moment can only be judged alike until a SACK comes between: they
 	// share an entry, so that a large window stays a short list.
-	if b.n > 0 && size%mss == 0 {
+	if b.n > 0 && size%mss == 0 && join {
 		r := b.back()
 		if r.Sent == now && r.sent == 1 && r.flags == 0 && r.n%mss == 0 && r.end() == start &&
 			r.n+size <= 1<<16 {

@@ -95,7 +95,7 @@ func (s *sender) retransmit(t *tcb, now time.Duration, seg *Segment, i, limit, m
 			r, data = b.at(i), got
 		}
 
-		if r.start+uint64(data) == s.q.End() {
+		if e := r.start + uint64(data); e == s.q.End() && t.flags&moreTail == 0 || t.endsRecord(e) {
 			fl |= wire.PSH
 		}
 		if data > int(mss) {

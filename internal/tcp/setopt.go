@@ -56,6 +56,7 @@ func (c *Conn) SetCork(now time.Duration, on bool) {
 
 // push lets the small segment at the end of the queue leave.
 func (s *sender) push(t *tcb) {
+	t.flags &^= moreHeld
 	if s.unsent(t) > 0 {
 		t.todo |= todoPush
 	}

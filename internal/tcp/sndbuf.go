@@ -9,8 +9,7 @@ import (
 // coalesce is the size up to which a write is copied into the block before it.
 const coalesce = 2 << 10
 
-// Write queues the bytes of v and takes over the reference. The caller has checked
-// SendSpace; a write may exceed it. It returns the number of bytes queued: all, or
+// Write queues the bytes of v and takes over the reference. The caller has asked Room. It returns the number of bytes queued: all, or
 // 0 where the state allows no sending.
 func (c *Conn) Write(now time.Duration, v packet.View) int {
 	n := v.Len()
@@ -19,6 +18,7 @@ func (c *Conn) Write(now time.Duration, v packet.View) int {
 		return 0
 	}
 
+	c.flags &^= moreHeld | moreTail
 	c.snd.checkAppLimited(&c.tcb)
 
 	// Short writes are copied together: a block for each would cost more than its bytes. What
@@ -58,10 +58,10 @@ func (s *sender) checkAppLimited(t *tcb) {
 // SendSpace returns how many bytes may be queued now; 0: the program has to wait
 // for Out.
 func (c *Conn) SendSpace() int {
-	space := int(c.snd.bufSize) - c.snd.sndUsed()
+	space := min(int(c.snd.bufSize)-c.snd.sndUsed(&c.tcb), c.notSentLimit()-c.snd.unsent(&c.tcb))
 
 	// Who finds no room waits for Out, and is to be woken (afterAck).
-	if space <= 0 || c.notSentLimit() <= c.snd.unsent(&c.tcb) {
+	if space <= 0 {
 		c.flags |= noSpace
 		return 0
 	}
@@ -69,18 +69,48 @@ func (c *Conn) SendSpace() int {
 	return space
 }
 
+// Room returns how many of n bytes a write takes now. Where not all fit, the buffer is exceeded by
+// what fills the last segment, as Linux asks for room when it begins one: it would be sent in two
+// for nothing.
+func (c *Conn) Room(n int) int {
+	space := c.SendSpace()
+	if n <= space || space == 0 {
+		return min(n, space)
+	}
+
+	size := int(c.snd.largeMSS(&c.tcb))
+	rest := space % size
+	if rest == 0 {
+		return space
+	}
+	c.flags |= noSpace
+	return min(n, space-rest+size)
+}
+
+// largeMSS returns how many bytes the largest segment has that may leave at once: whole segments of
+// the MSS where the link cuts large ones, and no more than half of the largest window that the peer
+// has offered (Linux, tcp_xmit_size_goal).
+func (s *sender) largeMSS(t *tcb) uint32 {
+	mss := s.sendMSS(t, 0)
+	large := min(s.maxSeg, s.maxWnd/2)
+	return max(large-large%mss, mss)
+}
+
 // sentCost is what a sent segment of something in flight counts for beside its data, so
 // that a peer that never acknowledges cannot make many small segments costly.
 const sentCost = 64
 
 // sndUsed returns what is taken of the send buffer.
-func (s *sender) sndUsed() int {
+func (s *sender) sndUsed(t *tcb) int {
 	n := s.q.Len()
 
 	// The first entry is free: a program that fills the buffer with one large write gets all of
 	// it.
 	if s.flight != nil && s.flight.scoreboard.n > 1 {
 		n += int(s.flight.scoreboard.n-1) * sentCost
+	}
+	if t.lazy != nil {
+		n += len(t.lazy.records) * sentCost // each is a segment of its own
 	}
 	return n
 }
@@ -96,7 +126,7 @@ func (t *tcb) notSentLimit() int {
 // writable is Linux's rule for Out: a third of the buffer is free, and less than
 // half of the limit on unsent data is waiting.
 func (s *sender) writable(t *tcb) bool {
-	used := s.sndUsed()
+	used := s.sndUsed(t)
 
 	// Not the first free byte: the program is woken for a third of the buffer, so that it
 	// writes much at a time (Linux, sk_stream_is_writeable).
