@@ -101,6 +101,10 @@ type TCPStats struct {
 	TCPSynRetrans                                          uint64 // SYNs and SYN-ACKs sent again
 	TCPWinProbe, TCPKeepAlive                              uint64 // probes of a closed window, and of a silent peer
 	TCPMTUPFail, TCPMTUPSuccess                            uint64 // probes of the path's MTU (RFC 4821)
+	TCPMemoryPressures                                     uint64 // times that memory became scarce (TCPConfig.Mem)
+	TCPAbortOnMemory                                       uint64 // orphans reset, as there were too many (TCPConfig.MaxOrphans) or too little memory
+	PruneCalled, RcvPruned, OfoPruned                      uint64 // segments that found no memory; those beyond their receive buffer, too; out-of-order data dropped for them
+	TCPRcvQDrop, TCPOFODrop                                uint64 // segments dropped for want of memory, in order and out of it
 
 	FlowDrops uint64 // SYNs beyond what may wait for a FlowHandler; not Linux's
 }
@@ -122,6 +126,7 @@ type SocketCounts struct {
 	TCP         int // TCP sockets, connections to be accepted included
 	TCPOrphan   int // connections that outlive their sockets
 	TCPTimeWait int
+	TCPMem      int // bytes that the queues of TCP hold; Linux counts pages
 	UDP         int
 	Ping        int // sockets of ICMP echo requests
 	Raw         int
@@ -132,7 +137,9 @@ type SocketCounts struct {
 // piece: those that come, go or move meanwhile may be missed or counted twice.
 func (h *Host) Stats() Stats {
 	out := h.counters()
+	mem := out.Sockets.TCPMem
 	out.Sockets = h.countSockets()
+	out.Sockets.TCPMem = mem
 	return out
 }
 
@@ -142,6 +149,7 @@ func (h *Host) counters() Stats {
 	t, u := h.stack.Stats()
 	return Stats{
 		IP: IPStats(h.stack.IP.Counters()), ICMP: ICMPStats(h.stack.IP.ICMP), TCP: TCPStats(t), UDP: UDPStats(u),
+		Sockets: SocketCounts{TCPMem: h.stack.TCPMemory()},
 	}
 }
 

@@ -54,6 +54,16 @@ type TCPConfig struct {
 	AbortOnOverflow  bool          // tcp_abort_on_overflow: a full backlog is answered with a reset
 	MaxReordering    int           // tcp_max_reordering: most tolerance, in segments
 	InvalidRateLimit time.Duration // tcp_invalid_ratelimit: least time between answers to segments out of the window
+
+	// Mem is how many bytes the queues of all connections may hold together (tcp_mem, which counts
+	// pages): above the second, memory is scarce until they hold no more than the first, and
+	// above the third nobody gets more than RMem[0] and WMem[0]. All 0: the second is a sixteenth of the
+	// machine's memory, the others are three quarters and one and a half of it, as on Linux.
+	Mem [3]int
+
+	// MaxOrphans is how many connections whose programs have closed them may still send
+	// (tcp_max_orphans); one more is reset. 0: one for each 256 KiB of the machine's memory.
+	MaxOrphans int
 }
 
 // The modes of TCPConfig.ECN, with the numbers of net.ipv4.tcp_ecn.

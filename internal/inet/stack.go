@@ -82,6 +82,9 @@ func New(h *host.Domain, c Config) (*Stack, error) {
 	if err := cfg.CheckControllers(); err != nil {
 		return nil, err
 	}
+	if err := limitMemory(&cfg.Settings); err != nil {
+		return nil, err
+	}
 	for _, m := range [][3]int{cfg.RMem, cfg.WMem} {
 		if m[0] <= 0 || m[1] < m[0] || m[2] < m[1] || m[2] > maxBufLimit {
 			return nil, fmt.Errorf("buffer limits %v: want 0 < least <= initial <= most <= %d", m, maxBufLimit)

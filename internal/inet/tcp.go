@@ -687,6 +687,9 @@ func (t *tcpProto) update(e *tcpEndpoint, ev wait.Events) {
 	if ev != 0 && e.s != nil {
 		e.s.Notify(ev)
 	}
+	if t.cfg.Memory.Relieved() {
+		t.relieve()
+	}
 }
 
 // sign completes the events of a core that no update follows.

@@ -75,6 +75,9 @@ type Config struct {
 
 	// Counters is where all connections count; never nil.
 	Counters *Counters
+
+	// Memory is the account of all connections; never nil.
+	Memory *Memory
 }
 
 // Settings are what a host's owner chooses. They must not change once a connection uses them.
@@ -114,11 +117,15 @@ type Settings struct {
 	AbortOnOverflow  bool
 	MaxReordering    int
 	InvalidRateLimit time.Duration // least time between answers to out-of-window segments
+	Mem              [3]int        // bytes that all queues may hold: pressure ends, begins, and no more; 0: ScaleTo decides
+	MaxOrphans       int           // connections that no program holds; 0: ScaleTo decides
 }
 
 // DefaultConfig returns a Config with Linux's defaults (DefaultSettings).
 func DefaultConfig() *Config {
-	return &Config{Settings: *DefaultSettings(), Counters: new(Counters)}
+	c := &Config{Settings: *DefaultSettings(), Counters: new(Counters), Memory: new(Memory)}
+	c.ScaleTo(8 << 30)
+	return c
 }
 
 // DefaultSettings returns Linux's defaults.

@@ -59,6 +59,12 @@ func (c *Conn) ReadShut() bool { return c.shut&shutRead != 0 }
 // told by a reset (RFC 2525 §2.17); else the rest is sent, and a FIN. The
 // owner keeps the connection until it is CLOSED and Poll declines.
 func (c *Conn) Close(now time.Duration) {
+	c.letGo(now)
+	c.account()
+}
+
+// letGo is Close without the account.
+func (c *Conn) letGo(now time.Duration) {
 	// Before anything else: whether something was lost decides how it ends.
 	unread := c.rcv.q.Len() > 0
 	c.rcv.q.Reset(c.rcv.q.End())
@@ -95,10 +101,15 @@ func (c *Conn) Close(now time.Duration) {
 	c.shut |= orphan | shutRead | shutWrite
 	c.rcv.dropOutOfOrder()
 
+	tooMany := c.addOrphan()
+
 	// From here on the timer is for FIN-WAIT-2.
 	c.timer.keep = never
 	if wasFin && c.state == FinWait2 {
 		c.orphanFinWait2(now)
+	}
+	if tooMany && c.flags&countedOrphan != 0 {
+		c.abortOnMemory(true)
 	}
 }
 
@@ -114,6 +125,11 @@ func (c *Conn) orphanFinWait2(now time.Duration) {
 		return
 	case s > 0:
 		d = time.Duration(s) * time.Second
+	}
+
+	// One that lasts no longer than TIME-WAIT is counted as that on Linux, and is as small here.
+	if d <= c.cfg.TimeWait {
+		c.dropOrphan()
 	}
 
 	// RFC 9293 lets FIN-WAIT-2 last; with no program it must not last for ever (Linux,
@@ -136,6 +152,7 @@ func (c *Conn) Abort(now time.Duration) {
 
 	c.over()
 	c.rcv.q.Reset(c.rcv.q.End())
+	c.account()
 }
 
 // resetNow has Poll send a RST.

@@ -52,6 +52,7 @@ type tcb struct {
 	rtt    rtt         // measured by the sender, read by both
 	timer  timers
 	stats  stats
+	held   int // bytes that the host's memory is charged with
 }
 
 // stats are counters for Info.
@@ -113,6 +114,9 @@ const (
 	serverFast // Fast Open: sending is allowed in SYN-RECEIVED
 	moreHeld   // the last call had MSG_MORE, and no segment has come since
 	moreTail   // the last call had MSG_MORE: the last byte is not pushed
+
+	noMemory      // the next acknowledgment offers no window: there is no memory
+	countedOrphan // one of the host's orphans
 )
 
 // timers are the connection's deadlines; timer.Never where there is none.
@@ -163,6 +167,9 @@ func (c *Conn) start(now time.Duration, p *Params) {
 
 	// What SO_RCVBUF and SO_SNDBUF have fixed holds for every attempt to connect; nothing else
 	// of an earlier attempt must, its pending error least of all.
+	if c.held != 0 {
+		c.charge(0)
+	}
 	keep := c.flags & (fixedRcv | fixedSnd)
 	rb, sb := c.rcv.bufSize, c.snd.bufSize
 	waits := c.rcv.ack.pingpong // TCP_QUICKACK before connect
@@ -233,9 +240,10 @@ func (c *Conn) Deadline() time.Duration {
 }
 
 // take returns the events that happened in the call that ends now.
-func (t *tcb) take() wait.Events {
-	ev := t.events
-	t.events = 0
+func (c *Conn) take() wait.Events {
+	c.account()
+	ev := c.events
+	c.events = 0
 	return ev
 }
 
@@ -245,9 +253,13 @@ func (c *Conn) Release() {
 	if c.cfg != nil && c.cfg.Trace != nil {
 		c.cfg.Trace.Remember(&c.tcb, nil)
 	}
+	c.dropOrphan()
 	c.free()
 	c.rcv.q.Reset(c.rcv.q.End())
 	c.todo = 0
+	if c.held != 0 {
+		c.charge(0)
+	}
 }
 
 // free gives back what a connection that is over no longer needs: all but what
@@ -267,6 +279,9 @@ func (c *Conn) free() {
 func (t *tcb) setState(s State) {
 	before := t.state
 	t.state = s
+	if s == Closed || s == TimeWait {
+		t.dropOrphan()
+	}
 	if s == Closed && (before == Established || before == CloseWait) {
 		t.count().EstabResets++
 	}

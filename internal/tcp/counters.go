@@ -48,6 +48,9 @@ type Counters struct {
 	TCPSynRetrans                                          uint64
 	TCPWinProbe, TCPKeepAlive                              uint64
 	TCPMTUPFail, TCPMTUPSuccess                            uint64
+	TCPMemoryPressures, TCPAbortOnMemory                   uint64
+	PruneCalled, RcvPruned, OfoPruned                      uint64
+	TCPRcvQDrop, TCPOFODrop                                uint64
 
 	FlowDrops uint64
 }

@@ -35,7 +35,8 @@
 //	lazystate.go                                         what few connections need
 //	input.go handshake.go close.go urgent.go fastopen.go segments that arrive, and the states
 //	poll.go wire.go                                      segments that leave
-//	timers.go keepalive.go timewait.go info.go chrono.go time, the end, and accounts
+//	timers.go keepalive.go timewait.go                   time, and the end
+//	memory.go info.go chrono.go                          accounts
 //
 //	receiver.go rcvbuf.go outoforder.go                  the receiver: what has come
 //	rcvwindow.go ack.go                                  what it tells, and when

@@ -256,6 +256,10 @@ func (c *Conn) inData(now time.Duration, s *Segment, seq uint64) {
 		return
 	}
 
+	if c.cfg.Memory.pressure && s.Data.Len() > 0 && !c.makeRoom(s, seq) {
+		return
+	}
+
 	// What lies behind a gap waits for it, its FIN with it.
 	if seq > c.rcv.nxt {
 		c.rcv.queueOutOfOrder(&c.tcb, now, s, seq, fin)

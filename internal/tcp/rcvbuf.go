@@ -61,6 +61,7 @@ func (c *Conn) Read(now time.Duration, max int, dst []packet.View) []packet.View
 	dst = c.rcv.q.Take(max, dst)
 
 	if n := c.rcv.q.Base() - before; n > 0 {
+		c.account() // before: the window depends on it
 		c.rcv.readSome(&c.tcb, now, int(n))
 	}
 	return dst

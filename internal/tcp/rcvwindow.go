@@ -30,6 +30,11 @@ func (r *receiver) wouldAdvertise(t *tcb) uint32 {
 		full = min(full, w)
 	}
 
+	// What would be dropped is not asked for.
+	if !r.mayHold(t) {
+		return 0
+	}
+
 	free := min(r.space(), full)
 	mss := min(uint32(r.mss), full)
 
@@ -37,6 +42,9 @@ func (r *receiver) wouldAdvertise(t *tcb) uint32 {
 	// (RFC 9293 §3.8.6.2.2), nor is a sixteenth of the buffer (Linux).
 	if free < full/2 {
 		r.ack.quick = 0
+		if t.cfg.Memory.pressure {
+			r.ssthresh = min(r.ssthresh, 4*uint32(r.advMSS))
+		}
 		free = free >> r.wscale << r.wscale
 		if free < full>>4 || free < mss {
 			return 0
@@ -66,6 +74,12 @@ func (r *receiver) wouldAdvertise(t *tcb) uint32 {
 // advertise chooses the window of a segment that leaves and returns the header's
 // field. The right edge never moves back (RFC 9293 §3.8.6).
 func (r *receiver) advertise(t *tcb, now time.Duration) uint16 {
+	if t.flags&noMemory != 0 {
+		t.flags &^= noMemory
+		r.adv = r.nxt
+		return 0
+	}
+
 	cur, w := r.window(), r.wouldAdvertise(t)
 	unit := uint32(1)<<r.wscale - 1
 
@@ -92,6 +106,10 @@ func (r *receiver) advertise(t *tcb, now time.Duration) uint16 {
 // growWindow lets the advertised window grow as data arrives, by two segments for
 // each full one.
 func (r *receiver) growWindow(t *tcb, n int) {
+	if t.cfg.Memory.pressure {
+		return
+	}
+
 	full := r.bufSize / 2
 	if w := t.opt.WindowClamp; w != 0 {
 		full = min(full, w)
@@ -181,7 +199,7 @@ func (r *receiver) rightSize(t *tcb, now time.Duration) {
 func (r *receiver) growRcvBuf(t *tcb, space uint64) {
 	old := uint64(max(r.drsSpace, 1))
 	r.drsSpace = uint32(min(space, 1<<30))
-	if t.flags&fixedRcv != 0 {
+	if t.flags&fixedRcv != 0 || t.cfg.Memory.pressure {
 		return
 	}
 

@@ -80,7 +80,7 @@ func (c *Conn) retransmitExpired(now time.Duration) {
 	if !(c.state == SynRcvd && c.embryonic()) {
 		c.count().TCPTimeouts++
 	}
-	if c.gaveUp(now) {
+	if c.gaveUp(now) || c.orphanAborted(now, c.rtt.timeout() < c.cfg.MaxRTO) {
 		return
 	}
 

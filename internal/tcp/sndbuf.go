@@ -21,6 +21,13 @@ func (c *Conn) Write(now time.Duration, v packet.View) int {
 	c.flags &^= moreHeld | moreTail
 	c.snd.checkAppLimited(&c.tcb)
 
+	if c.cfg.Memory.pressure && 2*n < v.Cap() {
+		w := packet.Copy(v.Bytes()) // rather than hold a large block for a part of it
+		v.Release()
+		v = w
+	}
+	defer c.account()
+
 	// Short writes are copied together: a block for each would cost more than its bytes. What
 	// is sent refers to the blocks, so that a block can grow at its end only (Extend).
 	q := &c.snd.q
@@ -61,7 +68,7 @@ func (c *Conn) SendSpace() int {
 	space := min(int(c.snd.bufSize)-c.snd.sndUsed(&c.tcb), c.notSentLimit()-c.snd.unsent(&c.tcb))
 
 	// Who finds no room waits for Out, and is to be woken (afterAck).
-	if space <= 0 {
+	if space <= 0 || c.snd.starved(&c.tcb) {
 		c.flags |= noSpace
 		return 0
 	}
@@ -74,6 +81,10 @@ func (c *Conn) SendSpace() int {
 // for nothing.
 func (c *Conn) Room(n int) int {
 	space := c.SendSpace()
+	if m := c.cfg.Memory; m.pressure && space > 0 && c.overShare() {
+		space = min(space, max(c.cfg.WMem[0]-c.snd.q.Mem(), 1)) // the least, which everybody has
+		return min(n, space)
+	}
 	if n <= space || space == 0 {
 		return min(n, space)
 	}
@@ -130,7 +141,7 @@ func (s *sender) writable(t *tcb) bool {
 
 	// Not the first free byte: the program is woken for a third of the buffer, so that it
 	// writes much at a time (Linux, sk_stream_is_writeable).
-	if int(s.bufSize)-used >= used>>1 && s.unsent(t)*2 < t.notSentLimit() {
+	if int(s.bufSize)-used >= used>>1 && s.unsent(t)*2 < t.notSentLimit() && !s.starved(t) {
 		return true
 	}
 	t.flags |= noSpace
@@ -163,7 +174,7 @@ func (c *Conn) Sequence() (una, nxt, end uint64) { return c.snd.una, c.snd.nxt, 
 // growSndBuf lets the send buffer hold twice the window of n segments, as Linux
 // counts the memory of a segment.
 func (s *sender) growSndBuf(t *tcb, n uint32) {
-	if t.flags&fixedSnd != 0 {
+	if t.flags&fixedSnd != 0 || t.cfg.Memory.pressure {
 		return
 	}
 

@@ -164,6 +164,7 @@ func (c *Conn) PassUrgent(now time.Duration) {
 	}
 
 	c.rcv.q.Drop(mark + 1)
+	c.account()
 	c.rcv.readSome(&c.tcb, now, 1)
 }
 

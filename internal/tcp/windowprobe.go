@@ -33,6 +33,9 @@ func (c *Conn) windowProbeExpired(now time.Duration) {
 		c.timedOut()
 		return
 	}
+	if c.orphanAborted(now, true) {
+		return
+	}
 
 	if c.snd.wnd > 0 && c.snd.nxt < c.snd.q.End() {
 		// The window takes a little: that is sent, and its own timer takes over
