@@ -91,10 +91,19 @@ func (t *tcb) overShare() bool {
 	return m.used > t.cfg.Mem[2] || t.held*m.holders >= t.cfg.Mem[2]
 }
 
+// least returns how many bytes may be queued whatever others do. They are counted without the rest of
+// their blocks, within reason: a block that is acknowledged but for its end must not keep the next out.
+func (s *sender) least(t *tcb) int {
+	if s.q.Mem() > 4*t.cfg.WMem[0] {
+		return 0
+	}
+	return max(t.cfg.WMem[0]-s.q.Len(), 0)
+}
+
 // starved reports whether the program has to wait for memory before it writes.
 func (s *sender) starved(t *tcb) bool {
 	m := t.cfg.Memory
-	if !m.pressure || s.q.Mem() < t.cfg.WMem[0] || !t.overShare() {
+	if !m.pressure || s.least(t) > 0 || !t.overShare() {
 		return false
 	}
 	m.starved = true

@@ -52,7 +52,7 @@ func (r *receiver) queueOutOfOrder(t *tcb, now time.Duration, s *Segment, seq ui
 
 		// Blocks may be up to twice as large as what they hold. A peer that sends single bytes
 		// far apart would have each hold a whole block.
-		if o.q.Mem() > int(r.bufSize) && 2*n < v.Cap() {
+		if (o.q.Mem() > int(r.bufSize) || t.cfg.Memory.pressure) && 2*n < v.Cap() {
 			v = packet.Copy(v.Bytes()) // rather than hold a large block for a few bytes
 		} else {
 			v.Retain()

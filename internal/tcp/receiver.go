@@ -7,6 +7,7 @@ import (
 	"usock/internal/buf"
 	"usock/internal/wait"
 	"usock/internal/wire"
+	"usock/packet"
 )
 
 // The receiver takes the peer's data, gives it to the program in order, and says what is
@@ -143,8 +144,9 @@ func (r *receiver) trim(t *tcb, now time.Duration, s *Segment, seq uint64) (star
 func (r *receiver) deliver(t *tcb, now time.Duration, s *Segment, n int) {
 	q := &r.q
 
-	if q.Mem() > int(r.bufSize) {
-		// A peer that sends little at a time must not cost more memory than the buffer's size.
+	if q.Mem() > int(r.bufSize) || t.cfg.Memory.pressure {
+		// A peer that sends little at a time must not cost more memory than the buffer's size, nor
+		// what others need.
 		r.pushDense(s)
 	} else {
 		q.PushVec(&s.Data)
@@ -164,7 +166,11 @@ func (r *receiver) pushDense(s *Segment) {
 	q := &r.q
 	for _, v := range s.Data.Views() {
 		if 2*v.Len() < v.Cap() {
-			q.Append(v.Bytes())
+			if q.Mem() > int(r.bufSize) {
+				q.Append(v.Bytes())
+			} else if !q.Extend(v.Bytes()) {
+				q.Push(packet.Copy(v.Bytes()))
+			}
 			continue
 		}
 		v.Retain()

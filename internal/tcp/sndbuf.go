@@ -82,8 +82,7 @@ func (c *Conn) SendSpace() int {
 func (c *Conn) Room(n int) int {
 	space := c.SendSpace()
 	if m := c.cfg.Memory; m.pressure && space > 0 && c.overShare() {
-		space = min(space, max(c.cfg.WMem[0]-c.snd.q.Mem(), 1)) // the least, which everybody has
-		return min(n, space)
+		return min(n, space, c.snd.least(&c.tcb))
 	}
 	if n <= space || space == 0 {
 		return min(n, space)
