@@ -173,8 +173,10 @@ const minSndBuf = 4608
 
 // addOrphan counts a connection that the program has let go of, and reports whether it is one too many.
 func (c *Conn) addOrphan() (tooMany bool) {
-	c.flags |= countedOrphan
-	c.cfg.Memory.orphans++
+	if c.flags&countedOrphan == 0 {
+		c.flags |= countedOrphan
+		c.cfg.Memory.orphans++
+	}
 	return c.oom(0)
 }
 

@@ -26,24 +26,31 @@ func (c *Conn) Write(now time.Duration, v packet.View) int {
 		v.Release()
 		v = w
 	}
-	defer c.account()
+	c.snd.queue(&c.tcb, v)
+	c.account()
+	return n
+}
+
+// queue puts v at the end of the queue.
+func (s *sender) queue(t *tcb, v packet.View) {
+	q := &s.q
+	if v.Len() > coalesce {
+		q.Push(v)
+		return
+	}
 
 	// Short writes are copied together: a block for each would cost more than its bytes. What
 	// is sent refers to the blocks, so that a block can grow at its end only (Extend).
-	q := &c.snd.q
-	if n <= coalesce && q.Len() > 0 && q.Extend(v.Bytes()) {
+	switch {
+	case q.Len() > 0 && q.Extend(v.Bytes()):
 		v.Release()
-		return n
-	}
-	if n <= coalesce && c.snd.unsent(&c.tcb) > 0 {
+	case s.unsent(t) > 0:
 		// Behind a backlog of short writes: gather what follows in one block.
 		q.Append(v.Bytes())
 		v.Release()
-		return n
+	default:
+		q.Push(v)
 	}
-
-	q.Push(v)
-	return n
 }
 
 // checkAppLimited notes that the program had nothing more to send while the window
