@@ -327,6 +327,10 @@ func (t *tcpProto) write(e *tcpEndpoint, m *socket.Msg) int {
 	m.Rest = packet.View{}
 	for i, v := range m.Data {
 		size := v.Len()
+		if size == 0 {
+			v.Release() // a call that sends nothing pushes nothing
+			continue
+		}
 		k := e.conn.Room(size)
 		if k < size {
 			m.Rest = v.Slice(k, size)
@@ -335,7 +339,7 @@ func (t *tcpProto) write(e *tcpEndpoint, m *socket.Msg) int {
 			}
 			v = v.Slice(0, k)
 		}
-		if k > 0 || size == 0 {
+		if k > 0 {
 			took := 0
 			if m.Flags&abi.MSG_OOB != 0 {
 				took = e.conn.WriteUrgent(now, v)

@@ -316,18 +316,26 @@ func (s *Socket) Send(ctx context.Context, p []byte, m *Msg) (n int, err error) 
 	eor := m.Flags & abi.MSG_EOR
 	m.Flags &^= eor
 
+	var v packet.View // what is copied and not sent yet
 	for {
-		part := p[n:min(len(p), n+chunk)]
-		if n+len(part) == len(p) {
-			m.Flags |= eor
+		if v.Len() == 0 {
+			part := p[n:min(len(p), n+chunk)]
+			if n+len(part) == len(p) {
+				m.Flags |= eor
+			}
+			v = packet.Copy(part)
 		}
-		done := 0
-		done, err = s.sendPart(ctx, packet.Copy(part), m)
+
+		size, done := v.Len(), 0
+		m.Data = append(m.Data[:0], v)
+		done, err = s.sendViews(ctx, m)
 		n += done
+		v, m.Rest = m.Rest, packet.View{}
 		if err != nil || n == len(p) {
 			break
 		}
-		if done < len(part) && (m.Flags&abi.MSG_DONTWAIT != 0 || s.Nonblock()) {
+		if done < size && (m.Flags&abi.MSG_DONTWAIT != 0 || s.Nonblock()) {
+			v.Release()
 			break
 		}
 	}
@@ -342,25 +350,6 @@ func (s *Socket) Send(ctx context.Context, p []byte, m *Msg) (n int, err error) 
 	}
 	s.called("send", n, err)
 	return n, err
-}
-
-// sendPart sends v on a stream, in as many pieces as there is room for, and returns how many bytes:
-// all, unless it fails or does not wait. It takes over v.
-func (s *Socket) sendPart(ctx context.Context, v packet.View, m *Msg) (n int, err error) {
-	for {
-		m.Data = append(m.Data[:0], v)
-		k := 0
-		k, err = s.sendViews(ctx, m)
-		n += k
-		v, m.Rest = m.Rest, packet.View{}
-		if err != nil || v.Len() == 0 {
-			return n, err
-		}
-		if m.Flags&abi.MSG_DONTWAIT != 0 || s.Nonblock() {
-			v.Release()
-			return n, nil
-		}
-	}
 }
 
 // Teller is a stream that has something to tell of a send once all parts of it are queued.

@@ -225,3 +225,16 @@ func TestMemoryPrunesOutOfOrder(t *testing.T) {
 	tc.read(5000, 2000)
 	tc.quiet = true
 }
+
+// It is told where the receive buffer has been exceeded, too.
+func TestMemoryBeyondBuffer(t *testing.T) {
+	tc := newScript(t, plain)
+	tc.connect()
+	tc.recv(". 1+1000 ack 1")
+	tc.scarce(2 << 20)
+	tc.c.SetRcvBuf(tc.now, 1500)
+	tc.cfg.RMem[0] = 0
+	tc.recv(". 1001+1000 ack 1")
+	tc.wantCounts("PruneCalled 1 RcvPruned 1 TCPRcvQDrop 1")
+	tc.quiet = true
+}
