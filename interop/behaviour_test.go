@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
-	"os"
 	"strconv"
 	"strings"
 	"syscall"
@@ -20,21 +19,24 @@ import (
 	"usock/link"
 )
 
-// eachRole runs the test with usock as client and as server. same is the
+// eachRole runs the test with usock as client and as server, beside each kernel. same is the
 // usock end, peer the kernel's.
 func eachRole(t *testing.T, s setup, f func(t *testing.T, l *lab, same, peer stream)) {
-	for _, serves := range []bool{false, true} {
-		t.Run(fmt.Sprintf("usock serves=%v", serves), func(t *testing.T) {
-			l := newLab(t, s)
-			if serves {
-				peer, same := connect(t, l.kernel(), l.usock(), false)
+	eachKernel(t, func(t *testing.T, kernel neighbour) {
+		s.kernel = kernel
+		for _, serves := range []bool{false, true} {
+			t.Run(fmt.Sprintf("usock serves=%v", serves), func(t *testing.T) {
+				l := newLab(t, s)
+				if serves {
+					peer, same := connect(t, l.kernel(), l.usock(), false)
+					f(t, l, same, peer)
+					return
+				}
+				same, peer := connect(t, l.usock(), l.kernel(), false)
 				f(t, l, same, peer)
-				return
-			}
-			same, peer := connect(t, l.usock(), l.kernel(), false)
-			f(t, l, same, peer)
-		})
-	}
+			})
+		}
+	})
 }
 
 func write(t *testing.T, s stream, text string) {
@@ -129,7 +131,7 @@ func TestReset(t *testing.T) {
 }
 
 // queued returns how many bytes wait to be read.
-func queued(t *testing.T, l *lab, s stream) (n int) {
+func queued(t *testing.T, l *lab, s stream) int {
 	t.Helper()
 	if c, ok := s.(*usock.TCPConn); ok {
 		n, err := c.Socket().InQueue()
@@ -138,16 +140,18 @@ func queued(t *testing.T, l *lab, s stream) (n int) {
 		}
 		return n
 	}
-	sockfd(t, s, func(fd int) (err error) {
-		n, err = unix.IoctlGetInt(fd, unix.SIOCINQ)
-		return err
-	})
+	n, err := l.of(s).Queued()
+	if err != nil {
+		t.Fatal(err)
+	}
 	return n
 }
 
 // Ports where nobody listens.
-func TestRefused(t *testing.T) {
-	l := newLab(t, setup{})
+func TestRefused(t *testing.T) { eachKernel(t, testRefused) }
+
+func testRefused(t *testing.T, kernel neighbour) {
+	l := newLab(t, setup{kernel: kernel})
 	for _, v6 := range []int{0, 1} {
 		for _, s := range []struct{ from, to side }{{l.usock(), l.kernel()}, {l.kernel(), l.usock()}} {
 			_, err := s.from.dial([]string{"tcp4", "tcp6"}[v6], netip.AddrPortFrom(s.to.addrs[v6], 9))
@@ -200,17 +204,17 @@ func TestZeroWindow(t *testing.T) {
 
 // Keepalive: each stack answers the other's probes, and notices when they are
 // answered no more.
-func TestKeepalive(t *testing.T) {
-	t.Parallel()
+func TestKeepalive(t *testing.T) { eachKernel(t, testKeepalive) }
+
+func testKeepalive(t *testing.T, kernel neighbour) {
 	for _, byKernel := range []bool{false, true} {
 		t.Run(fmt.Sprintf("by kernel=%v", byKernel), func(t *testing.T) {
-			t.Parallel()
-			l := newLab(t, setup{})
+			l := newLab(t, setup{kernel: kernel})
 			same, peer := connect(t, l.usock(), l.kernel(), false)
 			set := func(level, name, value int) {
 				var err error
 				if byKernel {
-					sockfd(t, peer, func(fd int) error { return unix.SetsockoptInt(fd, level, name, value) })
+					err = l.of(peer).SetInt(level, name, value)
 				} else {
 					err = same.(*usock.TCPConn).Socket().SetSockOptInt(level, name, value)
 				}
@@ -219,7 +223,9 @@ func TestKeepalive(t *testing.T) {
 				}
 			}
 			if !byKernel {
-				sockfd(t, peer, func(fd int) error { return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 0) })
+				if err := l.of(peer).SetInt(unix.SOL_SOCKET, unix.SO_KEEPALIVE, 0); err != nil {
+					t.Fatal(err)
+				}
 			} else if err := same.(*usock.TCPConn).SetKeepAlive(false); err != nil {
 				t.Fatal(err)
 			}
@@ -251,27 +257,28 @@ func TestKeepalive(t *testing.T) {
 	}
 }
 
-// netstat returns a counter of the namespace, as TcpExt TCPFastOpenPassive.
-func (l *lab) netstat(group, name string) (n int) {
+// counter returns a counter of the kernel, as TcpExt TCPFastOpenPassive.
+func (l *lab) counter(group, name string) int {
 	l.t.Helper()
-	l.must(l.t, func() error {
-		b, err := os.ReadFile("/proc/thread-self/net/netstat")
-		if err != nil {
-			return err
-		}
-		lines := strings.Split(string(b), "\n")
-		for i := 0; i+1 < len(lines); i += 2 {
-			names, values := strings.Fields(lines[i]), strings.Fields(lines[i+1])
-			for k := range names {
-				if names[0] == group+":" && names[k] == name {
-					n, err = strconv.Atoi(values[k])
-					return err
+	b, err := l.netstat()
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	lines := strings.Split(string(b), "\n")
+	for i := 0; i+1 < len(lines); i += 2 {
+		names, values := strings.Fields(lines[i]), strings.Fields(lines[i+1])
+		for k := range names {
+			if names[0] == group+":" && names[k] == name {
+				n, err := strconv.Atoi(values[k])
+				if err != nil {
+					l.t.Fatal(err)
 				}
+				return n
 			}
 		}
-		return fmt.Errorf("no counter %s %s", group, name)
-	})
-	return n
+	}
+	l.t.Fatalf("no counter %s %s", group, name)
+	return 0
 }
 
 // A bottleneck that marks (RFC 3168): both stacks reduce their rate, and nothing
@@ -318,14 +325,17 @@ func info(l *lab, s stream) usock.TCPInfo {
 
 // Fast Open (RFC 7413): the first connection asks for a cookie, the second sends
 // data in its SYN, which the server's program has before the handshake ends.
-func TestFastOpenClient(t *testing.T) {
-	l := newLab(t, setup{sysctl: map[string]string{"ipv4/tcp_fastopen": "3"}})
-	server := l.kernelWith(func(fd int) error { return unix.SetsockoptInt(fd, unix.SOL_TCP, unix.TCP_FASTOPEN, 5) })
+func TestFastOpenClient(t *testing.T) { eachKernel(t, testFastOpenClient) }
+
+func testFastOpenClient(t *testing.T, kernel neighbour) {
+	l := newLab(t, setup{kernel: kernel, sysctl: map[string]string{"ipv4/tcp_fastopen": "3"}})
+	server := l.kernelWith(func(o options) error { return o.SetInt(unix.SOL_TCP, unix.TCP_FASTOPEN, 5) })
 	n, err := server.listen("tcp4", netip.AddrPortFrom(kernel4.Addr(), port))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer n.Close()
+	before := l.counter("TcpExt", "TCPFastOpenPassive")
 	for i := range 3 {
 		s, err := l.host.Socket(usock.AF_INET, usock.SOCK_STREAM, 0)
 		if err != nil {
@@ -349,13 +359,15 @@ func TestFastOpenClient(t *testing.T) {
 		s.Close()
 		c.Close()
 	}
-	if k := l.netstat("TcpExt", "TCPFastOpenPassive"); k != 2 {
+	if k := l.counter("TcpExt", "TCPFastOpenPassive") - before; k != 2 {
 		t.Errorf("the kernel took data from %d SYNs, want 2", k)
 	}
 }
 
-func TestFastOpenServer(t *testing.T) {
-	l := newLab(t, setup{sysctl: map[string]string{"ipv4/tcp_fastopen": "3"}})
+func TestFastOpenServer(t *testing.T) { eachKernel(t, testFastOpenServer) }
+
+func testFastOpenServer(t *testing.T, kernel neighbour) {
+	l := newLab(t, setup{kernel: kernel, sysctl: map[string]string{"ipv4/tcp_fastopen": "3"}})
 	s, err := l.host.Socket(usock.AF_INET, usock.SOCK_STREAM, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -367,15 +379,13 @@ func TestFastOpenServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.SetDeadline(time.Now().Add(20 * time.Second))
+	before := l.counter("TcpExt", "TCPFastOpenActive")
 	for i := range 3 {
 		text := fmt.Sprintf("hello %d", i)
-		var fd int
-		l.must(t, func() (err error) {
-			if fd, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0); err != nil {
-				return err
-			}
-			return unix.Sendto(fd, []byte(text), unix.MSG_FASTOPEN, &unix.SockaddrInet4{Port: port, Addr: usock4.Addr().As4()})
-		})
+		end, err := l.fastOpen(netip.AddrPortFrom(usock4.Addr(), port), text)
+		if err != nil {
+			t.Fatal(err)
+		}
 		c, _, err := s.Accept()
 		if err != nil {
 			t.Fatal(err)
@@ -386,9 +396,9 @@ func TestFastOpenServer(t *testing.T) {
 			t.Fatalf("%q, %v", b[:k], err)
 		}
 		c.Close()
-		unix.Close(fd)
+		end()
 	}
-	if k := l.netstat("TcpExt", "TCPFastOpenActive"); k != 2 {
+	if k := l.counter("TcpExt", "TCPFastOpenActive") - before; k != 2 {
 		t.Errorf("the kernel's data was taken from %d SYNs, want 2", k)
 	}
 }
