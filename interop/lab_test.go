@@ -80,7 +80,7 @@ func newLab(t *testing.T, s setup) *lab {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.capture = filepath.Join(t.TempDir(), "capture.pcapng"); if d := os.Getenv("KEEPCAP"); d != "" { l.capture = d }
+	l.capture = filepath.Join(t.TempDir(), "capture.pcapng")
 	f, err := os.Create(l.capture)
 	if err != nil {
 		t.Fatal(err)
