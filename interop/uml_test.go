@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 	uml.Init()
 	code := m.Run()
 	if booted.machine != nil {
-		if err := errors.Join(booted.cards.Close(), booted.machine.Close()); err != nil {
+		if err := errors.Join(booted.cards[0].Close(), booted.cards[1].Close(), booted.machine.Close()); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			code = 1
 		}
@@ -32,8 +32,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// card is the machine's network card.
-const card = "vec0"
+// The machine's network cards.
+const card, card2 = "vec0", "vec1"
 
 // booted is the machine that all tests share: its start takes the longest of them.
 var booted struct {
@@ -42,7 +42,7 @@ var booted struct {
 
 	mu      sync.Mutex // held by the test that uses it
 	machine *uml.Machine
-	cards   *link.FrameListener // what the network card connects to
+	cards   [2]*link.FrameListener // what the network cards connect to
 }
 
 func boot() error {
@@ -51,22 +51,20 @@ func boot() error {
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(dir, "cards")
-	cards, err := link.ListenFrames(path, link.FrameSocketConfig{})
-	if err == nil {
-		err = os.Chmod(path, 0o777)
-	}
-	if err == nil {
-		b.machine, err = uml.Boot(context.Background(), dir, card+":transport=bess,dst="+path)
-	}
-	if err != nil {
-		if cards != nil {
-			cards.Close()
+	var args []string
+	for i, name := range []string{card, card2} {
+		path := filepath.Join(dir, name)
+		if b.cards[i], err = link.ListenFrames(path, link.FrameSocketConfig{}); err == nil {
+			err = os.Chmod(path, 0o777)
 		}
-		os.RemoveAll(dir)
-		return err
+		if err != nil {
+			return errors.Join(err, os.RemoveAll(dir))
+		}
+		args = append(args, name+":transport=bess,dst="+path)
 	}
-	b.cards = cards
+	if b.machine, err = uml.Boot(context.Background(), dir, args...); err != nil {
+		return errors.Join(err, b.cards[0].Close(), b.cards[1].Close(), os.RemoveAll(dir))
+	}
 	return nil
 }
 
@@ -103,12 +101,17 @@ func (k *umlKernel) attach(t *testing.T, s *setup) link.Link {
 	for path, value := range s.sysctl {
 		k.set(t, "net/"+path, value)
 	}
-	frames := k.plug(t, 1500, kernel4, kernel6)
-	framed, err := link.Frames(frames, link.FramesConfig{Addresses: []netip.Prefix{usock4, usock6}})
+	return framed(t, k.plug(t, card, 1500, kernel4, kernel6), usock4, usock6)
+}
+
+// framed returns the link that carries IP over frames, for a host with the addresses.
+func framed(t *testing.T, frames link.Link, addrs ...netip.Prefix) *link.Framed {
+	t.Helper()
+	f, err := link.Frames(frames, link.FramesConfig{Addresses: addrs})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return framed
+	return f
 }
 
 // set sets a variable for the time of the test.
@@ -128,18 +131,18 @@ func (k *umlKernel) set(t *testing.T, path, value string) {
 	})
 }
 
-// plug switches the machine's network card on, for the time of the test, and returns our end of its cable.
-func (k *umlKernel) plug(t *testing.T, mtu int, addrs ...netip.Prefix) link.Link {
+// plug switches a network card of the machine on, for the time of the test, and returns our end of its cable.
+func (k *umlKernel) plug(t *testing.T, name string, mtu int, addrs ...netip.Prefix) link.Link {
 	t.Helper()
-	if err := k.Up(card, mtu, addrs...); err != nil {
+	if err := k.Up(name, mtu, addrs...); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := k.Down(card); err != nil {
+		if err := k.Down(name); err != nil {
 			t.Error(err)
 		}
 	})
-	l, err := booted.cards.Accept()
+	l, err := booted.cards[map[string]int{card: 0, card2: 1}[name]].Accept()
 	if err != nil {
 		t.Fatal(err)
 	}

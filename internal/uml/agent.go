@@ -12,9 +12,12 @@ import (
 	"runtime"
 	"sync"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"usock/clock"
 )
 
 // request is what the machine is asked to do: one line of JSON.
@@ -27,6 +30,8 @@ type request struct {
 	Addr, Data  []byte `json:",omitempty"`
 	Path        string `json:",omitempty"`
 	Bytes, Seed int64  `json:",omitempty"`
+	File        string `json:",omitempty"` // where Data is, if it is long
+	Shelf       string `json:",omitempty"` // where the answer's may be
 }
 
 // response is how that ended.
@@ -36,6 +41,34 @@ type response struct {
 	Errno      syscall.Errno `json:",omitempty"`
 	Error      string        `json:",omitempty"` // where there is no errno
 	Addr, Data []byte        `json:",omitempty"`
+	File       string        `json:",omitempty"` // where Data is, if it is long
+}
+
+// maxLine is how many bytes of data cross the line itself: more than the terminal's buffers hold, in
+// either direction, now and then stays in them. What is longer goes by way of a file, which both see.
+const maxLine = 1024
+
+// shelve puts data that is too long for the line into a file, and returns what is left of it.
+func shelve(data []byte, path string) (rest []byte, file string, err error) {
+	if len(data) <= maxLine {
+		return data, "", nil
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return nil, "", err
+	}
+	_, err = f.Write(data)
+	// Through the kernel's cache to the machine that it runs on.
+	return nil, path, errors.Join(err, f.Sync(), f.Close())
+}
+
+// unshelve returns the data of a message that brings it itself or in a file.
+func unshelve(data []byte, file string) ([]byte, error) {
+	if file == "" {
+		return data, nil
+	}
+	data, err := os.ReadFile(file)
+	return data, errors.Join(err, os.Remove(file))
 }
 
 func (r *response) err() error {
@@ -47,6 +80,12 @@ func (r *response) err() error {
 	}
 	return nil
 }
+
+// The caller says every now and then that it lives, or the machine switches itself off.
+const (
+	alive   = 5 * time.Second
+	silence = 60 * time.Second
+)
 
 // serial is the machine's end of the line.
 const serial = "/dev/ttyS0"
@@ -91,17 +130,23 @@ func serve() error {
 	}
 	answer(response{})
 	in := bufio.NewReader(f)
+	// The line does not end when the program at its other end dies.
+	alone := clock.System().NewAlarm(func() { unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF) })
 	for {
+		alone.Set(silence)
 		line, err := in.ReadBytes('\n')
 		if err != nil {
-			return nil // the line has ended
+			return nil
 		}
 		var r request
 		if err := json.Unmarshal(line, &r); err != nil {
 			return err
 		}
-		if r.Op == "off" {
+		switch r.Op {
+		case "off":
 			return nil
+		case "alive":
+			continue
 		}
 		// Some wait.
 		go func() {
@@ -194,7 +239,14 @@ func carryOut(r *request) (out response) {
 	if f == nil {
 		return response{Error: "no operation " + r.Op}
 	}
-	if err := f(r, &out); err != nil && !errors.As(err, &out.Errno) {
+	var err error
+	if r.Data, err = unshelve(r.Data, r.File); err == nil {
+		err = f(r, &out)
+	}
+	if err == nil && r.Shelf != "" {
+		out.Data, out.File, err = shelve(out.Data, r.Shelf)
+	}
+	if err != nil && !errors.As(err, &out.Errno) {
 		out.Error = err.Error()
 	}
 	return out

@@ -16,6 +16,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"usock/clock"
 )
 
 // Machine is a kernel that runs, with the calling program as its init. Its methods may be called by
@@ -34,6 +36,7 @@ type Machine struct {
 	last  uint64
 	calls map[uint64]chan response // mu: those without an answer
 	ended bool                     // mu
+	alarm clock.Alarm              // mu: when to tell the machine that somebody is there
 
 	over chan struct{} // closed when the kernel has ended
 	err  error         // what Wait said, after over
@@ -70,6 +73,7 @@ func Boot(ctx context.Context, dir string, args ...string) (*Machine, error) {
 		line.Close()
 		return nil, err
 	}
+	m.alarm = clock.System().NewAlarm(m.live)
 	ready := make(chan response, 1)
 	m.calls[0] = ready
 	go m.receive()
@@ -81,6 +85,7 @@ func Boot(ctx context.Context, dir string, args ...string) (*Machine, error) {
 	if r, ok := <-ready; !ok || r.err() != nil {
 		return nil, m.fail("it did not come up")
 	}
+	m.live()
 	for _, name := range modules {
 		if _, err := m.call(request{Op: "module", Path: name}); err != nil {
 			return nil, errors.Join(fmt.Errorf("module %s: %w", name, err), m.Close())
@@ -119,6 +124,7 @@ func (m *Machine) receive() {
 		m.mu.Lock()
 		if err != nil {
 			m.ended = true
+			m.alarm.Stop()
 			for id, c := range m.calls {
 				delete(m.calls, id)
 				close(c)
@@ -148,10 +154,14 @@ func (m *Machine) call(r request) (response, error) {
 	}
 	m.last++
 	r.ID = m.last
-	m.calls[r.ID] = c
-	b, err := json.Marshal(r)
+	shelf := filepath.Join(m.Dir, fmt.Sprintf("data%d", r.ID))
+	r.Shelf = shelf + "back"
+	var err error
+	if r.Data, r.File, err = shelve(r.Data, shelf); err == nil {
+		err = m.say(&r)
+	}
 	if err == nil {
-		_, err = m.line.Write(append(b, '\n'))
+		m.calls[r.ID] = c
 	}
 	m.mu.Unlock()
 	if err != nil {
@@ -161,7 +171,29 @@ func (m *Machine) call(r request) (response, error) {
 	if !ok {
 		return response{}, errEnded
 	}
-	return out, out.err()
+	if err := out.err(); err != nil {
+		return out, err
+	}
+	out.Data, err = unshelve(out.Data, out.File)
+	return out, err
+}
+
+// say sends a request. The caller holds mu.
+func (m *Machine) say(r *request) error {
+	b, err := json.Marshal(r)
+	if err == nil {
+		_, err = m.line.Write(append(b, '\n'))
+	}
+	return err
+}
+
+// live tells the machine that somebody is there, from now on.
+func (m *Machine) live() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.ended && m.say(&request{Op: "alive"}) == nil {
+		m.alarm.Set(alive)
+	}
 }
 
 // fail ends the kernel and returns an error with the end of what its console said.

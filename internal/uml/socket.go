@@ -275,3 +275,33 @@ func (m *Machine) Address(name string) (a [6]byte, err error) {
 	}
 	return a, err
 }
+
+// Route adds a route to a network by a gateway on an interface.
+func (m *Machine) Route(to netip.Prefix, via netip.Addr, name string) error {
+	if to.Addr().Is6() {
+		index, err := m.Index(name)
+		if err != nil {
+			return err
+		}
+		b := to.Addr().AsSlice() // struct in6_rtmsg
+		b = append(b, make([]byte, 16)...)
+		b = append(b, via.AsSlice()...)
+		b = binary.NativeEndian.AppendUint32(b, 0) // type
+		b = binary.NativeEndian.AppendUint16(b, uint16(to.Bits()))
+		b = binary.NativeEndian.AppendUint16(b, 0) // bits of the source
+		b = binary.NativeEndian.AppendUint32(b, 1) // metric
+		b = binary.NativeEndian.AppendUint64(b, 0) // information
+		b = binary.NativeEndian.AppendUint32(b, unix.RTF_UP|unix.RTF_GATEWAY)
+		b = binary.NativeEndian.AppendUint32(b, uint32(index))
+		_, err = m.control(unix.AF_INET6, unix.SIOCADDRT, b)
+		return err
+	}
+	mask := netip.PrefixFrom(netip.AddrFrom4([4]byte{255, 255, 255, 255}), to.Bits()).Masked().Addr()
+	b := make([]byte, 120) // struct rtentry
+	for i, a := range []netip.Addr{to.Addr(), via, mask} {
+		copy(b[8+16*i:], abi.AppendAddr(nil, abi.AddrFrom(netip.AddrPortFrom(a, 0))))
+	}
+	binary.NativeEndian.PutUint16(b[56:], unix.RTF_UP|unix.RTF_GATEWAY)
+	_, err := m.control(unix.AF_INET, unix.SIOCADDRT, b)
+	return err
+}
