@@ -255,20 +255,27 @@ func carryOut(r *request) (out response) {
 // descriptor reads and writes a blocking socket.
 type descriptor int
 
-// Read implements io.Reader.
+// Read implements io.Reader. A call with a time limit is not begun again by the kernel (signal(7)).
 func (d descriptor) Read(b []byte) (int, error) {
-	n, err := unix.Read(int(d), b)
-	if err == nil && n == 0 && len(b) > 0 {
-		err = io.EOF
+	for {
+		n, err := unix.Read(int(d), b)
+		if err == unix.EINTR {
+			continue
+		}
+		if err == nil && n == 0 && len(b) > 0 {
+			err = io.EOF
+		}
+		return max(n, 0), err
 	}
-	return max(n, 0), err
 }
 
 // Write implements io.Writer.
 func (d descriptor) Write(b []byte) (n int, err error) {
 	for n < len(b) && err == nil {
 		var k int
-		k, err = unix.SendmsgN(int(d), b[n:], nil, nil, unix.MSG_NOSIGNAL)
+		if k, err = unix.SendmsgN(int(d), b[n:], nil, nil, unix.MSG_NOSIGNAL); err == unix.EINTR {
+			k, err = 0, nil
+		}
 		n += max(k, 0)
 	}
 	return n, err
