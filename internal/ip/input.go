@@ -407,6 +407,10 @@ func (l *Layer) deliver(p *packet.Packet, m *Meta) {
 		l.Stats.InDelivers++
 		l.inputICMP6(p, m)
 		return
+	case m.Proto == ProtoIGMP && !m.V6:
+		l.Stats.InDelivers++
+		l.inputIGMP(p, m)
+		return
 	}
 
 	// A transport that does not want it has no such port; without a transport nobody knows the
