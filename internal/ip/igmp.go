@@ -16,7 +16,7 @@ var (
 )
 
 // routerAlert4 has routers look at a packet that is not for them (RFC 2113).
-var routerAlert4 = []byte{148, 4, 0, 0}
+var routerAlert4 = []byte{wire.IPv4OptRouterAlert, 4, 0, 0}
 
 // internetworkControl is the type of service of what networks run on (RFC 791), which Linux has
 // IGMP sent with.

@@ -339,29 +339,23 @@ func (g *reported) change(group netip.Addr) (out []wire.GroupRecord) {
 	return out
 }
 
-// state returns the record of what is wanted of a group, or of the sources that were asked about
-// those that are wanted.
+// state returns the record of what is wanted of a group, none if it is not, or nothing of the sources
+// that were asked about. With those that are wanted of them answers who includes, who excludes with
+// all that it wants, as Linux does: by RFC 3376, section 5.2, it were those, too.
 func (g *reported) state(group netip.Addr, asked []netip.Addr) []wire.GroupRecord {
-	if g.none() {
+	r := wire.GroupRecord{Kind: wire.ModeIsInclude, Group: group, Sources: g.sources}
+	if g.exclude {
+		r.Kind = wire.ModeIsExclude
+	}
+	wanted := slices.DeleteFunc(slices.Clone(asked), func(a netip.Addr) bool { return g.lists(a) == g.exclude })
+	switch {
+	case g.none(), len(asked) > 0 && len(wanted) == 0:
 		return nil
+	case len(asked) > 0 && !g.exclude:
+		slices.SortFunc(wanted, netip.Addr.Compare)
+		r.Sources = slices.Compact(wanted)
 	}
-	if len(asked) == 0 {
-		kind := uint8(wire.ModeIsInclude)
-		if g.exclude {
-			kind = wire.ModeIsExclude
-		}
-		return []wire.GroupRecord{{Kind: kind, Group: group, Sources: g.sources}}
-	}
-	var list []netip.Addr
-	for _, a := range slices.Compact(slices.SortedFunc(slices.Values(asked), netip.Addr.Compare)) {
-		if g.lists(a) != g.exclude {
-			list = append(list, a)
-		}
-	}
-	if list == nil {
-		return nil
-	}
-	return []wire.GroupRecord{{Kind: wire.ModeIsInclude, Group: group, Sources: list}}
+	return []wire.GroupRecord{r}
 }
 
 // sorted returns the groups in order: no map's order shows in a packet.
