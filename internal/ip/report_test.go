@@ -616,3 +616,56 @@ func TestGroupReportsWithoutAddress(t *testing.T) {
 		t.Errorf("% x", s)
 	}
 }
+
+// MLD's messages are counted by type, as ICMPv6's.
+func TestGroupCounters(t *testing.T) {
+	b := &talk{newBench(t, Config{}), groupFamilies[1]}
+	b.join(b.group, exclude())
+	b.now()
+	b.arrive(b.olderQuery(""))
+	b.clock.Advance(10 * time.Second)
+	b.leave(b.group, exclude())
+	b.now()
+	b.arrive(b.reportByOther("ff02::1"))
+	b.arrive(mldPacket(routerLL, "ff02::1", wire.AppendMLD(nil, wire.MLDDone, addr(b.group)), nil))
+	b.arrive(mldPacket(routerLL, "ff02::1", wire.AppendGroupReport(nil, wire.MLDv2Report, nil), nil))
+	want := ICMPStats{
+		InMsgs: 4, InGroupMembQueries: 1, InGroupMembResponses: 1, InGroupMembReductions: 1, InMLDv2Reports: 1,
+		OutMsgs: 3, OutMLDv2Reports: 1, OutGroupMembResponses: 1, OutGroupMembReductions: 1,
+	}
+	if b.l.ICMP != want {
+		t.Errorf("%+v, want %+v", b.l.ICMP, want)
+	}
+}
+
+// A query's robustness is how often changes are told from then on, and with its interval it is how
+// long an older router is believed in.
+func TestGroupRobustness(t *testing.T) {
+	m := newReporting(rand.New(rand.NewPCG(3, 4)).Uint64)
+	g := addr("239.1.2.3")
+	m.query(&wire.GroupQuery{Generation: wire.ThirdGeneration, MaxDelay: time.Second, Robustness: 3, Interval: 10 * time.Second}, 0)
+	m.expire(time.Second)
+	m.set(g, want{exclude: true}, time.Second)
+	n := 0
+	for at := m.deadline(); at != timer.Never; at = m.deadline() {
+		n += len(m.expire(at))
+	}
+	if n != 3 {
+		t.Errorf("told %d times, want 3", n)
+	}
+	now := time.Minute
+	m.query(&wire.GroupQuery{Generation: wire.SecondGeneration, MaxDelay: 5 * time.Second}, now)
+	for d, speaks := range map[time.Duration]wire.GroupGeneration{
+		35*time.Second - 1: wire.SecondGeneration, 35 * time.Second: wire.ThirdGeneration,
+	} {
+		c := *m
+		if c.adapt(now + d); c.speaks != speaks {
+			t.Errorf("after %v it speaks %v", d, c.speaks)
+		}
+	}
+	// One that says nothing of either is taken to mean what is usual.
+	m.query(&wire.GroupQuery{Generation: wire.ThirdGeneration, MaxDelay: time.Second}, time.Hour)
+	if m.robustness != 2 || m.every != 125*time.Second {
+		t.Errorf("%d, %v", m.robustness, m.every)
+	}
+}
