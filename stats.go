@@ -48,12 +48,16 @@ type ICMPStats struct {
 	InDestUnreachs, InPktTooBigs, InTimeExcds uint64
 	InParmProbs, InRedirects                  uint64
 	InEchos, InEchoReps                       uint64
+	InGroupMembQueries, InGroupMembResponses  uint64 // of MLD: queries, reports of its first version,
+	InGroupMembReductions, InMLDv2Reports     uint64 // leaves, reports
 
-	OutMsgs                                      uint64
-	OutDestUnreachs, OutPktTooBigs, OutTimeExcds uint64
-	OutParmProbs                                 uint64
-	OutEchos, OutEchoReps                        uint64
-	OutRateLimitHost                             uint64 // error messages withheld by the rate limit
+	OutMsgs                                       uint64
+	OutDestUnreachs, OutPktTooBigs, OutTimeExcds  uint64
+	OutParmProbs                                  uint64
+	OutEchos, OutEchoReps                         uint64
+	OutGroupMembResponses, OutGroupMembReductions uint64
+	OutMLDv2Reports                               uint64
+	OutRateLimitHost                              uint64 // error messages withheld by the rate limit
 }
 
 // TCPStats counts the segments and connections of TCP.

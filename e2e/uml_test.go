@@ -7,18 +7,18 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
+
+	machine "usock/internal/uml"
 )
 
 // TestUserModeLinux runs usock on another kernel, User-mode Linux: an ordinary program
 // with this machine's files as its root, by way of a file system (hostfs) on which a
 // socket's path does not lead to the socket. It has Yama, too.
 func TestUserModeLinux(t *testing.T) {
-	need(t, "linux.uml", "user-mode-linux")
+	need(t, machine.Kernel, "user-mode-linux")
 	need(t, "python3", "python3")
 	need(t, "setpriv", "util-linux")
 	exchange := "usock run -- python3 " + script(t, "exchange.py")
@@ -59,8 +59,11 @@ func uml(t *testing.T, script string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	dir := t.TempDir()
-	open(t, dir)
+	dir, err := machine.Dir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
 	said := filepath.Join(dir, "said")
 	init := fmt.Sprintf(`#!/bin/sh
 PATH=%s:/usr/bin:/bin:/usr/sbin:/sbin
@@ -76,22 +79,13 @@ exec python3 -c 'import ctypes; ctypes.CDLL(None).reboot(0x4321fedc)'
 	if err := os.WriteFile(filepath.Join(dir, "init"), []byte(init), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	c := exec.CommandContext(ctx, "linux.uml", "uml_dir="+dir+"/", "mem=256M", "rootfstype=hostfs", "rw", "root=/dev/root", "rootflags=/",
-		"init="+filepath.Join(dir, "init"), "con=null", "con0=null,fd:2")
-	c.Dir = dir
-	c.Env = append(os.Environ(), "HOME="+dir, "TMPDIR="+dir)
-	// It has processes of its own, which go with their group.
-	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	c.Cancel = func() error { return syscall.Kill(-c.Process.Pid, syscall.SIGKILL) }
-	if os.Getuid() == 0 {
-		if err := os.Chown(dir, nobody, nobody); err != nil {
-			t.Fatal(err)
-		}
-		c.SysProcAttr.Credential = &syscall.Credential{Uid: nobody, Gid: nobody}
+	c, err := machine.Command(ctx, dir, filepath.Join(dir, "init"))
+	if err != nil {
+		t.Fatal(err)
 	}
 	var console bytes.Buffer
 	c.Stdout, c.Stderr = &console, &console
-	err := c.Run()
+	err = c.Run()
 	out, _ := os.ReadFile(said)
 	if err != nil {
 		t.Fatalf("%v\n%s\n%s", err, console.Bytes(), out)

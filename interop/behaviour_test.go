@@ -3,6 +3,7 @@
 package interop
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -10,31 +11,37 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/gopacket/gopacket/pcapgo"
 	"golang.org/x/sys/unix"
 
 	"usock"
+	"usock/internal/wire"
 	"usock/link"
 )
 
-// eachRole runs the test with usock as client and as server. same is the
+// eachRole runs the test with usock as client and as server, beside each kernel. same is the
 // usock end, peer the kernel's.
 func eachRole(t *testing.T, s setup, f func(t *testing.T, l *lab, same, peer stream)) {
-	for _, serves := range []bool{false, true} {
-		t.Run(fmt.Sprintf("usock serves=%v", serves), func(t *testing.T) {
-			l := newLab(t, s)
-			if serves {
-				peer, same := connect(t, l.kernel(), l.usock(), false)
+	eachKernel(t, func(t *testing.T, kernel neighbour) {
+		s.kernel = kernel
+		for _, serves := range []bool{false, true} {
+			t.Run(fmt.Sprintf("usock serves=%v", serves), func(t *testing.T) {
+				l := newLab(t, s)
+				if serves {
+					peer, same := connect(t, l.kernel(), l.usock(), false)
+					f(t, l, same, peer)
+					return
+				}
+				same, peer := connect(t, l.usock(), l.kernel(), false)
 				f(t, l, same, peer)
-				return
-			}
-			same, peer := connect(t, l.usock(), l.kernel(), false)
-			f(t, l, same, peer)
-		})
-	}
+			})
+		}
+	})
 }
 
 func write(t *testing.T, s stream, text string) {
@@ -129,7 +136,7 @@ func TestReset(t *testing.T) {
 }
 
 // queued returns how many bytes wait to be read.
-func queued(t *testing.T, l *lab, s stream) (n int) {
+func queued(t *testing.T, l *lab, s stream) int {
 	t.Helper()
 	if c, ok := s.(*usock.TCPConn); ok {
 		n, err := c.Socket().InQueue()
@@ -138,16 +145,18 @@ func queued(t *testing.T, l *lab, s stream) (n int) {
 		}
 		return n
 	}
-	sockfd(t, s, func(fd int) (err error) {
-		n, err = unix.IoctlGetInt(fd, unix.SIOCINQ)
-		return err
-	})
+	n, err := l.of(s).Queued()
+	if err != nil {
+		t.Fatal(err)
+	}
 	return n
 }
 
 // Ports where nobody listens.
-func TestRefused(t *testing.T) {
-	l := newLab(t, setup{})
+func TestRefused(t *testing.T) { eachKernel(t, testRefused) }
+
+func testRefused(t *testing.T, kernel neighbour) {
+	l := newLab(t, setup{kernel: kernel})
 	for _, v6 := range []int{0, 1} {
 		for _, s := range []struct{ from, to side }{{l.usock(), l.kernel()}, {l.kernel(), l.usock()}} {
 			_, err := s.from.dial([]string{"tcp4", "tcp6"}[v6], netip.AddrPortFrom(s.to.addrs[v6], 9))
@@ -158,120 +167,121 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// A program that does not read closes the window; probes keep the connection, and
+// Programs that do not read close the windows, both at once; probes keep the connection, and
 // everything arrives in the end.
 func TestZeroWindow(t *testing.T) {
-	for _, toKernel := range []bool{false, true} {
-		t.Run(fmt.Sprintf("to kernel=%v", toKernel), func(t *testing.T) {
-			eachRole(t, setup{}, func(t *testing.T, l *lab, same, peer stream) {
-				from, to := peer, same
-				if toKernel {
-					from, to = same, peer
-				}
-				const n = 24 << 20
-				type result struct {
-					sum []byte
-					err error
-				}
-				sent := make(chan result, 1)
-				go func() {
-					sum, err := source(from, n, 1)
-					sent <- result{sum, errors.Join(err, from.CloseWrite())}
-				}()
-				// The queue stops to grow, and the sender probes at least three times:
-				// after 200, 600 and 1400 ms.
-				last, since := -1, time.Now()
-				settle(t, "standstill", func() bool {
-					if q := queued(t, l, to); q != last {
-						last, since = q, time.Now()
-					}
-					return last > 0 && time.Since(since) > 1700*time.Millisecond
-				})
-				to.SetReadDeadline(time.Now().Add(time.Minute))
-				sum, k, err := sink(to)
-				r := <-sent
+	eachRole(t, setup{}, func(t *testing.T, l *lab, same, peer stream) {
+		const n = 24 << 20
+		type result struct {
+			sum []byte
+			err error
+		}
+		ends := []stream{same, peer}
+		sent := [2]chan result{make(chan result, 1), make(chan result, 1)}
+		for i, s := range ends {
+			go func() {
+				sum, err := source(s, n, uint64(i))
+				sent[i] <- result{sum, errors.Join(err, s.CloseWrite())}
+			}()
+		}
+		// The queues stop to grow, and the senders probe at least three times: after 200,
+		// 600 and 1400 ms.
+		last, since := [2]int{}, time.Now()
+		settle(t, "standstill", func() bool {
+			if q := [2]int{queued(t, l, same), queued(t, l, peer)}; q != last {
+				last, since = q, time.Now()
+			}
+			return last[0] > 0 && last[1] > 0 && time.Since(since) > 1700*time.Millisecond
+		})
+		var all sync.WaitGroup
+		for i, s := range ends {
+			all.Go(func() {
+				s.SetReadDeadline(time.Now().Add(time.Minute))
+				sum, k, err := sink(s)
+				r := <-sent[1-i]
 				if k != n || err != nil || r.err != nil || string(sum) != string(r.sum) {
 					t.Errorf("%d of %d bytes, %v, %v, digests equal: %v", k, n, err, r.err, string(sum) == string(r.sum))
 				}
 			})
-		})
-	}
-}
-
-// Keepalive: each stack answers the other's probes, and notices when they are
-// answered no more.
-func TestKeepalive(t *testing.T) {
-	t.Parallel()
-	for _, byKernel := range []bool{false, true} {
-		t.Run(fmt.Sprintf("by kernel=%v", byKernel), func(t *testing.T) {
-			t.Parallel()
-			l := newLab(t, setup{})
-			same, peer := connect(t, l.usock(), l.kernel(), false)
-			set := func(level, name, value int) {
-				var err error
-				if byKernel {
-					sockfd(t, peer, func(fd int) error { return unix.SetsockoptInt(fd, level, name, value) })
-				} else {
-					err = same.(*usock.TCPConn).Socket().SetSockOptInt(level, name, value)
-				}
-				if err != nil {
-					t.Fatal(err)
-				}
-			}
-			if !byKernel {
-				sockfd(t, peer, func(fd int) error { return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 0) })
-			} else if err := same.(*usock.TCPConn).SetKeepAlive(false); err != nil {
-				t.Fatal(err)
-			}
-			set(usock.SOL_SOCKET, usock.SO_KEEPALIVE, 1)
-			set(usock.SOL_TCP, usock.TCP_KEEPIDLE, 1)
-			set(usock.SOL_TCP, usock.TCP_KEEPINTVL, 1)
-			set(usock.SOL_TCP, usock.TCP_KEEPCNT, 2)
-			from, to := same, peer
-			if byKernel {
-				from, to = peer, same
-			}
-			before, _ := l.imp.Stats()
-			settle(t, "three probes", func() bool {
-				now, _ := l.imp.Stats()
-				return now.Packets >= before.Packets+3
-			})
-			write(t, to, "still there")
-			read(t, from, "still there")
-			dead := link.Impairment{Loss: 1}
-			if err := l.imp.Set(dead, dead); err != nil {
-				t.Fatal(err)
-			}
-			begin := time.Now()
-			readError(t, from, syscall.ETIMEDOUT)
-			if d := time.Since(begin); d < 2*time.Second || d > 8*time.Second {
-				t.Errorf("noticed after %v, want 3 s", d)
-			}
-		})
-	}
-}
-
-// netstat returns a counter of the namespace, as TcpExt TCPFastOpenPassive.
-func (l *lab) netstat(group, name string) (n int) {
-	l.t.Helper()
-	l.must(l.t, func() error {
-		b, err := os.ReadFile("/proc/thread-self/net/netstat")
-		if err != nil {
-			return err
 		}
-		lines := strings.Split(string(b), "\n")
-		for i := 0; i+1 < len(lines); i += 2 {
-			names, values := strings.Fields(lines[i]), strings.Fields(lines[i+1])
-			for k := range names {
-				if names[0] == group+":" && names[k] == name {
-					n, err = strconv.Atoi(values[k])
-					return err
-				}
-			}
-		}
-		return fmt.Errorf("no counter %s %s", group, name)
+		all.Wait()
 	})
-	return n
+}
+
+// Keepalive: each stack answers the other's probes, and notices when they are answered no more.
+func TestKeepalive(t *testing.T) {
+	eachKernel(t, func(t *testing.T, kernel neighbour) {
+		l := newLab(t, setup{kernel: kernel})
+		// One connection whose usock end probes, one whose kernel's does.
+		var probing, other [2]stream
+		probing[0], other[0] = connect(t, l.usock(), l.kernel(), false)
+		other[1], probing[1] = connect(t, l.usock(), l.kernel(), false)
+		for i := range probing {
+			l.set(other[i], unix.SOL_SOCKET, unix.SO_KEEPALIVE, 0)
+			l.set(probing[i], unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
+			l.set(probing[i], unix.SOL_TCP, unix.TCP_KEEPIDLE, 1)
+			l.set(probing[i], unix.SOL_TCP, unix.TCP_KEEPINTVL, 1)
+			l.set(probing[i], unix.SOL_TCP, unix.TCP_KEEPCNT, 2)
+		}
+		before, _ := l.imp.Stats()
+		settle(t, "three probes of each", func() bool {
+			now, _ := l.imp.Stats()
+			return now.Packets >= before.Packets+6
+		})
+		for i := range probing {
+			write(t, other[i], "still there")
+			read(t, probing[i], "still there")
+		}
+		dead := link.Impairment{Loss: 1}
+		if err := l.imp.Set(dead, dead); err != nil {
+			t.Fatal(err)
+		}
+		begin := time.Now()
+		for i, s := range probing {
+			readError(t, s, syscall.ETIMEDOUT)
+			if d := time.Since(begin); d < 2*time.Second || d > 8*time.Second {
+				t.Errorf("%s noticed after %v, want 3 s", []string{"usock", "the kernel"}[i], d)
+			}
+		}
+	})
+}
+
+// set sets an option of a connection, of either stack.
+func (l *lab) set(s stream, level, name, value int) {
+	l.t.Helper()
+	var err error
+	if c, ok := s.(*usock.TCPConn); ok {
+		err = c.Socket().SetSockOptInt(level, name, value)
+	} else {
+		err = l.of(s).SetInt(level, name, value)
+	}
+	if err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// counter returns a counter of the kernel, as TcpExt TCPFastOpenPassive.
+func (l *lab) counter(group, name string) int {
+	l.t.Helper()
+	b, err := l.netstat()
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	lines := strings.Split(string(b), "\n")
+	for i := 0; i+1 < len(lines); i += 2 {
+		names, values := strings.Fields(lines[i]), strings.Fields(lines[i+1])
+		for k := range names {
+			if names[0] == group+":" && names[k] == name {
+				n, err := strconv.Atoi(values[k])
+				if err != nil {
+					l.t.Fatal(err)
+				}
+				return n
+			}
+		}
+	}
+	l.t.Fatalf("no counter %s %s", group, name)
+	return 0
 }
 
 // A bottleneck that marks (RFC 3168): both stacks reduce their rate, and nothing
@@ -286,7 +296,6 @@ func TestECN(t *testing.T) {
 	s := setup{toKernel: narrow, toUsock: narrow, tcp: config, sysctl: map[string]string{"ipv4/tcp_ecn": "1"}}
 	eachRole(t, s, func(t *testing.T, l *lab, same, peer stream) {
 		exchange(t, same, peer, 2<<20)
-		in := info(l, same)
 		same.Close()
 		peer.Close()
 		out, back := l.imp.Stats()
@@ -296,36 +305,69 @@ func TestECN(t *testing.T) {
 		if out.Dropped+back.Dropped > 0 {
 			t.Errorf("%d and %d packets dropped", out.Dropped, back.Dropped)
 		}
-		if in.TotalRetrans > 10 {
-			t.Errorf("%d retransmissions", in.TotalRetrans)
+		if n := l.host.Stats().TCP.RetransSegs; n > 10 {
+			t.Errorf("%d retransmissions", n)
 		}
-		if in.DeliveredCE == 0 {
-			t.Error("usock was told of no mark")
+		for addr, f := range l.flags() {
+			if f.ece == 0 || f.cwr == 0 {
+				t.Errorf("%v has sent %d segments with ECE and %d with CWR", addr, f.ece, f.cwr)
+			}
 		}
 	})
 }
 
-// info returns the counters of a usock connection.
-func info(l *lab, s stream) usock.TCPInfo {
-	id := s.(*usock.TCPConn).Socket().ID()
-	for _, k := range l.host.Sockets() {
-		if k.ID == id && k.TCP != nil {
-			return *k.TCP
-		}
+// ecnFlags are numbers of segments.
+type ecnFlags struct{ ece, cwr int }
+
+// flags ends the capture and counts the segments that tell of marks (RFC 3168, section 6.1), by
+// who has sent them.
+func (l *lab) flags() map[netip.Addr]ecnFlags {
+	l.t.Helper()
+	l.host.Close()
+	if err := l.pcap.Close(); err != nil {
+		l.t.Fatal(err)
 	}
-	return usock.TCPInfo{}
+	b, err := os.ReadFile(l.capture)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	r, err := pcapgo.NewNgReader(bytes.NewReader(b), pcapgo.NgReaderOptions{})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	out := map[netip.Addr]ecnFlags{usock4.Addr(): {}, kernel4.Addr(): {}}
+	for {
+		b, _, err := r.ReadPacketData()
+		if err != nil {
+			return out
+		}
+		h, n, err := wire.ParseIPv4(b)
+		if err != nil || h.Proto != unix.IPPROTO_TCP || len(b) < n+20 || b[n+13]&(tcpSYN|tcpRST) != 0 {
+			continue
+		}
+		f := out[h.Src]
+		f.ece += int(b[n+13] >> 6 & 1)
+		f.cwr += int(b[n+13] >> 7 & 1)
+		out[h.Src] = f
+	}
 }
+
+// Bits of TCP's flags.
+const tcpSYN, tcpRST = 2, 4
 
 // Fast Open (RFC 7413): the first connection asks for a cookie, the second sends
 // data in its SYN, which the server's program has before the handshake ends.
-func TestFastOpenClient(t *testing.T) {
-	l := newLab(t, setup{sysctl: map[string]string{"ipv4/tcp_fastopen": "3"}})
-	server := l.kernelWith(func(fd int) error { return unix.SetsockoptInt(fd, unix.SOL_TCP, unix.TCP_FASTOPEN, 5) })
+func TestFastOpenClient(t *testing.T) { eachKernel(t, testFastOpenClient) }
+
+func testFastOpenClient(t *testing.T, kernel neighbour) {
+	l := newLab(t, setup{kernel: kernel, sysctl: map[string]string{"ipv4/tcp_fastopen": "3"}})
+	server := l.kernelWith(func(o options) error { return o.SetInt(unix.SOL_TCP, unix.TCP_FASTOPEN, 5) })
 	n, err := server.listen("tcp4", netip.AddrPortFrom(kernel4.Addr(), port))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer n.Close()
+	before := l.counter("TcpExt", "TCPFastOpenPassive")
 	for i := range 3 {
 		s, err := l.host.Socket(usock.AF_INET, usock.SOCK_STREAM, 0)
 		if err != nil {
@@ -349,13 +391,15 @@ func TestFastOpenClient(t *testing.T) {
 		s.Close()
 		c.Close()
 	}
-	if k := l.netstat("TcpExt", "TCPFastOpenPassive"); k != 2 {
+	if k := l.counter("TcpExt", "TCPFastOpenPassive") - before; k != 2 {
 		t.Errorf("the kernel took data from %d SYNs, want 2", k)
 	}
 }
 
-func TestFastOpenServer(t *testing.T) {
-	l := newLab(t, setup{sysctl: map[string]string{"ipv4/tcp_fastopen": "3"}})
+func TestFastOpenServer(t *testing.T) { eachKernel(t, testFastOpenServer) }
+
+func testFastOpenServer(t *testing.T, kernel neighbour) {
+	l := newLab(t, setup{kernel: kernel, sysctl: map[string]string{"ipv4/tcp_fastopen": "3"}})
 	s, err := l.host.Socket(usock.AF_INET, usock.SOCK_STREAM, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -367,15 +411,13 @@ func TestFastOpenServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.SetDeadline(time.Now().Add(20 * time.Second))
+	before := l.counter("TcpExt", "TCPFastOpenActive")
 	for i := range 3 {
 		text := fmt.Sprintf("hello %d", i)
-		var fd int
-		l.must(t, func() (err error) {
-			if fd, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0); err != nil {
-				return err
-			}
-			return unix.Sendto(fd, []byte(text), unix.MSG_FASTOPEN, &unix.SockaddrInet4{Port: port, Addr: usock4.Addr().As4()})
-		})
+		end, err := l.fastOpen(netip.AddrPortFrom(usock4.Addr(), port), text)
+		if err != nil {
+			t.Fatal(err)
+		}
 		c, _, err := s.Accept()
 		if err != nil {
 			t.Fatal(err)
@@ -386,9 +428,9 @@ func TestFastOpenServer(t *testing.T) {
 			t.Fatalf("%q, %v", b[:k], err)
 		}
 		c.Close()
-		unix.Close(fd)
+		end()
 	}
-	if k := l.netstat("TcpExt", "TCPFastOpenActive"); k != 2 {
+	if k := l.counter("TcpExt", "TCPFastOpenActive") - before; k != 2 {
 		t.Errorf("the kernel's data was taken from %d SYNs, want 2", k)
 	}
 }

@@ -1,8 +1,13 @@
-// Package interop holds tests of usock against the Linux kernel's stack: TCP
-// between a usock host and kernel sockets in a network namespace that the test
-// makes, over a TUN device, through link.Impair, with captures that tshark judges.
+// Package interop holds tests of usock against the Linux kernel's stack, over a link with
+// link.Impair and captures that tshark judges. There are two kernels:
 //
-// The tests need root, /dev/net/tun and ip(8); without those they are skipped.
+//   - this machine's, in a network namespace that the test makes, over a TUN device: that
+//     needs root, /dev/net/tun and ip(8);
+//   - User-mode Linux (package internal/uml), an older one that is a program of an ordinary
+//     user, over Ethernet frames: that needs Debian's package user-mode-linux. All tests
+//     share one, which starts in about three seconds.
+//
+// Tests skip what cannot be had; with CI=true in the environment User-mode Linux must be.
 // Large transfers are asked for by a flag:
 //
 //	go test ./interop -run TestTransfer -size 1GiB -timeout 30m

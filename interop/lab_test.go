@@ -3,105 +3,59 @@
 package interop
 
 import (
-	"context"
-	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"usock"
 	"usock/link"
 )
 
-// namespace is a network namespace of the kernel, and the thread that lives in it.
-type namespace struct {
-	do  chan func() error
-	err chan error
-}
-
-func newNamespace(t *testing.T) *namespace {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("making a network namespace takes root")
-	}
-	n := &namespace{make(chan func() error), make(chan error)}
-	go func() {
-		// The thread is never unlocked, so that it ends with the goroutine.
-		runtime.LockOSThread()
-		n.err <- unix.Unshare(unix.CLONE_NEWNET)
-		for f := range n.do {
-			n.err <- f()
-		}
-	}()
-	if err := <-n.err; err != nil {
-		close(n.do)
-		t.Skipf("no network namespace: %v", err)
-	}
-	t.Cleanup(func() { close(n.do) })
-	return n
-}
-
-// run calls f on the namespace's thread.
-func (n *namespace) run(f func() error) error {
-	n.do <- f
-	return <-n.err
-}
-
-// must is run for what cannot fail.
-func (n *namespace) must(t *testing.T, f func() error) {
-	t.Helper()
-	if err := n.run(f); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func ip(args ...string) error {
-	out, err := exec.Command("ip", args...).CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("ip %s: %w: %s", strings.Join(args, " "), err, out)
-	}
-	return nil
-}
-
-// usable waits until the device's IPv6 addresses can be used.
-func usable(name string) error {
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
-		out, err := exec.Command("ip", "-6", "addr", "show", "dev", name, "tentative").CombinedOutput()
-		if err != nil || len(out) == 0 {
-			return err
-		}
-	}
-	return errors.New("an IPv6 address stays tentative")
-}
-
-// sysctl sets a variable of the namespace; the path is relative to /proc/sys/net.
-func sysctl(path, value string) error {
-	return os.WriteFile("/proc/thread-self/root/proc/sys/net/"+path, []byte(value), 0)
-}
-
 // setup says what lies between usock and the kernel.
 type setup struct {
+	kernel            neighbour // nil: a namespace
 	toKernel, toUsock link.Impairment
 	seed              uint64
 	offload           bool // large segments and unfinished checksums, up to the impairment
 	tcp               *usock.TCPConfig
-	sysctl            map[string]string // of the kernel's namespace
+	sysctl            map[string]string // of the kernel, by paths relative to /proc/sys/net
 }
 
-// lab is a usock host and a namespace, joined by a TUN device.
+// neighbour is a Linux kernel on the other end of a link.
+type neighbour interface {
+	// attach returns a new link to the kernel, which has kernel4 and kernel6 there, and sets what the
+	// set-up asks of it for the time of the test.
+	attach(t *testing.T, s *setup) link.Link
+
+	// listen and dial are of the kernel's TCP, with a socket that prepare has set up.
+	listen(network string, a netip.AddrPort, prepare func(options) error) (net.Listener, error)
+	dial(network string, a netip.AddrPort, prepare func(options) error) (net.Conn, error)
+
+	// fastOpen connects to an address with data in the SYN and returns what closes the connection.
+	fastOpen(to netip.AddrPort, data string) (func() error, error)
+
+	// of returns what can be asked of the socket of a connection that dial has made, or a listener's.
+	of(c net.Conn) options
+
+	// netstat is the kernel's /proc/net/netstat.
+	netstat() ([]byte, error)
+}
+
+// options are those of a kernel's socket.
+type options interface {
+	SetInt(level, name, value int) error
+	Queued() (int, error) // bytes that wait to be read
+}
+
+// lab is a usock host and a kernel, joined by a link.
 type lab struct {
-	*namespace
+	neighbour
 	t       *testing.T
 	host    *usock.Host
 	imp     *link.Impaired
@@ -116,28 +70,13 @@ var (
 
 func newLab(t *testing.T, s setup) *lab {
 	t.Helper()
-	l := &lab{namespace: newNamespace(t), t: t}
-	var tun link.Link
-	l.must(t, func() (err error) {
-		for k, v := range s.sysctl {
-			if err := sysctl(k, v); err != nil {
-				return err
-			}
-		}
-		tun, err = link.TUN(link.DeviceConfig{MTU: 1500, Up: true, NoOffload: !s.offload})
-		if err != nil {
-			return err
-		}
-		name := tun.Info().Name
-		return errors.Join(
-			ip("link", "set", "lo", "up"),
-			ip("addr", "add", kernel4.String(), "dev", name),
-			ip("addr", "add", kernel6.String(), "dev", name, "nodad"),
-			ip("link", "set", name, "txqueuelen", "10000"),
-			usable(name))
-	})
+	if s.kernel == nil {
+		s.kernel = newNamespace(t)
+	}
+	l := &lab{neighbour: s.kernel, t: t}
+	device := s.kernel.attach(t, &s)
 	var err error
-	l.imp, err = link.Impair(tun, link.ImpairConfig{Out: s.toKernel, In: s.toUsock, Seed: s.seed, MTU: 1500})
+	l.imp, err = link.Impair(device, link.ImpairConfig{Out: s.toKernel, In: s.toUsock, Seed: s.seed, MTU: device.Info().MTU})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,31 +133,10 @@ func (l *lab) usock() side {
 func (l *lab) kernel() side { return l.kernelWith(nil) }
 
 // kernelWith is kernel with sockets that prepare has set up.
-func (l *lab) kernelWith(prepare func(fd int) error) side {
-	control := func(_, _ string, raw syscall.RawConn) error {
-		var err error
-		if prepare != nil {
-			raw.Control(func(fd uintptr) { err = prepare(int(fd)) })
-		}
-		return err
-	}
+func (l *lab) kernelWith(prepare func(options) error) side {
 	return side{"kernel",
-		func(network string, a netip.AddrPort) (n net.Listener, err error) {
-			err = l.run(func() error {
-				c := net.ListenConfig{Control: control, KeepAlive: -1}
-				n, err = c.Listen(context.Background(), network, a.String())
-				return err
-			})
-			return n, err
-		},
-		func(network string, a netip.AddrPort) (n net.Conn, err error) {
-			err = l.run(func() error {
-				d := net.Dialer{Control: control, KeepAlive: -1, Timeout: 30 * time.Second}
-				n, err = d.Dial(network, a.String())
-				return err
-			})
-			return n, err
-		},
+		func(network string, a netip.AddrPort) (net.Listener, error) { return l.listen(network, a, prepare) },
+		func(network string, a netip.AddrPort) (net.Conn, error) { return l.dial(network, a, prepare) },
 		[2]netip.Addr{kernel4.Addr(), kernel6.Addr()},
 	}
 }
@@ -250,20 +168,6 @@ func connect(t *testing.T, client, server side, v6 bool) (c, s stream) {
 		y.Close()
 	})
 	return x.(stream), y.(stream)
-}
-
-// sockfd calls f with the descriptor of a kernel connection.
-func sockfd(t *testing.T, c net.Conn, f func(fd int) error) {
-	t.Helper()
-	raw, err := c.(*net.TCPConn).SyscallConn()
-	if err == nil {
-		var err2 error
-		err = raw.Control(func(fd uintptr) { err2 = f(int(fd)) })
-		err = errors.Join(err, err2)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 // settle waits for a condition, and gives it ten seconds.

@@ -1,7 +1,6 @@
 package link
 
 import (
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -123,8 +122,7 @@ func setUp(fd int, c DeviceConfig, m Medium) (Info, error) {
 	if m == Ethernet {
 		info.Address = c.Address
 		if info.Address == (hardware{}) {
-			rand.Read(info.Address[:])
-			info.Address[0] = info.Address[0]&^1 | 2 // unicast, locally administered
+			info.Address = randomAddress()
 		}
 	}
 	fail := func(what string, err error) (Info, error) {
@@ -280,6 +278,20 @@ func (d *kernelDevice) readOne(fd uintptr) (int, syscall.Errno) {
 	return int(n), err
 }
 
+// gather has iov name the bytes of p, and returns how many entries that takes.
+func gather(iov []unix.Iovec, p *Packet) int {
+	n := 0
+	if h := p.Head(); len(h) > 0 {
+		setIovec(&iov[n], h)
+		n++
+	}
+	for _, v := range p.Payload.Views() {
+		setIovec(&iov[n], v.Bytes())
+		n++
+	}
+	return n
+}
+
 func setIovec(v *unix.Iovec, b []byte) {
 	v.Base = unsafe.SliceData(b)
 	v.SetLen(len(b))
@@ -360,15 +372,7 @@ func (d *kernelDevice) writeOne(fd uintptr, p *Packet) bool {
 		return false
 	}
 	setIovec(&out.iov[0], out.head[:])
-	n := 1
-	if h := p.Head(); len(h) > 0 {
-		setIovec(&out.iov[n], h)
-		n++
-	}
-	for _, v := range p.Payload.Views() {
-		setIovec(&out.iov[n], v.Bytes())
-		n++
-	}
+	n := 1 + gather(out.iov[1:], p)
 	for {
 		_, _, err := unix.Syscall(unix.SYS_WRITEV, fd, uintptr(unsafe.Pointer(&out.iov[0])), uintptr(n))
 		if err != unix.EINTR {

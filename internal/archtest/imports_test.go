@@ -65,6 +65,9 @@ var house = map[string][]string{
 	"internal/tcp":  {"cc", "packet", "internal/buf", "internal/congestion", "internal/timer", "internal/wait", "internal/wire", "trace"},
 	"internal/sctp": {"packet", "cc", "internal/buf", "internal/congestion", "internal/timer", "internal/wait", "internal/wire"},
 
+	// A kernel for tests.
+	"internal/uml": {"clock", "internal/abi", "golang.org/x/sys/"},
+
 	// A program for those who take the module elsewhere.
 	"internal/tools/rename": {},
 

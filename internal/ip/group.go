@@ -1,9 +1,13 @@
 package ip
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 	"syscall"
+	"time"
+
+	"usock/internal/wire"
 )
 
 // Filter says which sources a member of a group wants to hear (RFC 3376, section 3.1):
@@ -65,6 +69,7 @@ func (l *Layer) Join(i *Iface, addr netip.Addr, f *Filter) error {
 		i.groups[addr] = g
 	}
 	g.count(f, 1)
+	i.reportLater(addr)
 	return nil
 }
 
@@ -77,7 +82,119 @@ func (l *Layer) Leave(i *Iface, addr netip.Addr, f *Filter) error {
 	if g.count(f, -1); g.members == 0 {
 		delete(i.groups, addr)
 	}
+	i.reportLater(addr)
 	return nil
+}
+
+// want returns what the members want together, as routers are told (RFC 3376, section 3.2): one
+// that excludes sources hears all others, and so does the interface but for those that all such
+// members exclude and nobody includes.
+func (g *group) want() (w want) {
+	if g == nil {
+		return w
+	}
+	list := g.wanted
+	if w.exclude = g.exclude > 0; w.exclude {
+		list = g.blocked
+	}
+	for a, n := range list {
+		if !w.exclude || n == g.exclude && g.wanted[a] == 0 {
+			w.sources = append(w.sources, a)
+		}
+	}
+	slices.SortFunc(w.sources, netip.Addr.Compare)
+	return w
+}
+
+// reportable reports whether routers are told of the group: not of those that all hosts are in, nor
+// of those that never leave a host (RFC 3376, section 6; RFC 3810, section 6).
+func reportable(addr netip.Addr) bool {
+	return addr != allHosts && addr != allNodes && (addr.Is4() || scope6(addr) > 1)
+}
+
+// reports is what is said of groups on an interface, with IGMP and MLD.
+type reports struct {
+	of      [2]*reporting           // IPv4, IPv6; nil where nothing was said yet
+	changed map[netip.Addr]struct{} // groups to look at when the host's entry is over
+}
+
+func (r *reports) family(v6 bool) **reporting {
+	if v6 {
+		return &r.of[1]
+	}
+	return &r.of[0]
+}
+
+// reportLater has routers told of what is wanted of the group, if that has changed, once all is done
+// that the host is about to do: a filter is changed by leaving and joining.
+func (i *Iface) reportLater(addr netip.Addr) {
+	if i.cfg.Loopback || i.index == 0 || !reportable(addr) {
+		return
+	}
+	if i.reports.changed == nil {
+		i.reports.changed = make(map[netip.Addr]struct{})
+	}
+	i.reports.changed[addr] = struct{}{}
+	i.layer.arm(i.layer.host.Now())
+}
+
+// reporting returns the state of one protocol.
+func (i *Iface) reporting(v6 bool) *reporting {
+	m := i.reports.family(v6)
+	if *m == nil {
+		*m = newReporting(i.layer.cfg.Rand)
+	}
+	return *m
+}
+
+// reportDue sends what is due, and arms the timer for what comes next.
+func (i *Iface) reportDue(now time.Duration) {
+	for _, addr := range slices.SortedFunc(maps.Keys(i.reports.changed), netip.Addr.Compare) {
+		for _, r := range i.reporting(addr.Is6()).set(addr, i.groups[addr].want(), now) {
+			i.sendReport(addr.Is6(), &r)
+		}
+	}
+	clear(i.reports.changed)
+	for k, m := range i.reports.of {
+		if m == nil {
+			continue
+		}
+		for _, r := range m.expire(now) {
+			i.sendReport(k == 1, &r)
+		}
+		i.layer.arm(m.deadline())
+	}
+}
+
+// asked takes in a router's question about groups.
+func (i *Iface) asked(v6 bool, q *wire.GroupQuery) {
+	if i.cfg.Loopback {
+		return
+	}
+	m := i.reporting(v6)
+	m.query(q, i.layer.host.Now())
+	i.layer.arm(m.deadline())
+}
+
+// heardReport takes in that another host has reported a group, with one of the older versions.
+func (i *Iface) heardReport(group netip.Addr) {
+	if m := *i.reports.family(group.Is6()); m != nil {
+		m.heard(group, i.layer.host.Now())
+	}
+}
+
+// sendReport sends a message, or several if one has no room for all.
+func (i *Iface) sendReport(v6 bool, r *report) {
+	send, width, head := i.sendIGMP, 4, wire.IPv4MinLen+len(routerAlert4)
+	if v6 {
+		send, width, head = i.sendMLD, 16, wire.IPv6Len+len(routerAlert6)
+	}
+	if r.generation != wire.ThirdGeneration {
+		send(r.generation, r.records)
+		return
+	}
+	room := i.cfg.MTU - head - wire.GroupReportLen
+	pack(r.records, room, wire.GroupRecordLen+width, width, func(records []wire.GroupRecord) { send(r.generation, records) })
 }
 
 var (

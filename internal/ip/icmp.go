@@ -72,6 +72,8 @@ func (l *Layer) inputICMP6(p *packet.Packet, m *Meta) {
 			l.error6(p.Front(), m, h)
 		}
 		p.Free()
+	case h.Type == wire.MLDQuery, h.Type == wire.MLDv1Report:
+		l.inputMLD(p, m, h.Type)
 	default:
 		p.Free() // neighbour discovery is the business of links that need it
 	}

@@ -57,6 +57,8 @@ type Iface struct {
 	groups map[netip.Addr]*group
 	stats  IfaceStats
 
+	reports reports
+
 	admitted admission
 }
 

@@ -166,7 +166,7 @@ func (l *Layer) input4(i *Iface, p *packet.Packet, copied bool) {
 			l.forward4(i, p, &h, n)
 			return
 		}
-		if h.Dst.IsMulticast() && !i.hears(h.Dst, h.Src) {
+		if h.Dst.IsMulticast() && !i.hears(h.Dst, h.Src) && (h.Proto != ProtoIGMP || i.groups[h.Dst] == nil) {
 			l.Stats.InAddrErrors++
 			i.stats.RxDropped++
 			p.Free()
@@ -262,7 +262,7 @@ func (l *Layer) input6(i *Iface, p *packet.Packet, copied bool) {
 	switch {
 	case known:
 	case h.Dst.IsMulticast():
-		if !i.hears(h.Dst, h.Src) {
+		if !i.hears(h.Dst, h.Src) && !(pullUp(p, wire.IPv6Len+1) && i.asksAbout(&h, p.Front())) {
 			l.Stats.InAddrErrors++
 			i.stats.RxDropped++
 			p.Free()
@@ -283,6 +283,12 @@ func (l *Layer) input6(i *Iface, p *packet.Packet, copied bool) {
 	}
 	l.keepHeader(p, wire.IPv6Len)
 	l.chain6(p, m, true)
+}
+
+// asksAbout reports whether an IPv6 packet may be a router's question about a group that the
+// interface is in: who sends to the group is another matter than who may ask about it.
+func (i *Iface) asksAbout(h *wire.IPv6, b []byte) bool {
+	return i.groups[h.Dst] != nil && h.Next == wire.IPv6HopByHop && h.Src.IsLinkLocalUnicast() && b[wire.IPv6Len] == ProtoICMPv6
 }
 
 // plausible6 reports whether a packet with these addresses can have come in on i
@@ -406,6 +412,10 @@ func (l *Layer) deliver(p *packet.Packet, m *Meta) {
 	case m.Proto == ProtoICMPv6 && m.V6:
 		l.Stats.InDelivers++
 		l.inputICMP6(p, m)
+		return
+	case m.Proto == ProtoIGMP && !m.V6:
+		l.Stats.InDelivers++
+		l.inputIGMP(p, m)
 		return
 	}
 

@@ -14,6 +14,7 @@ import (
 // Numbers of the protocols that the layer itself knows (IANA, protocol numbers).
 const (
 	ProtoICMP   = 1
+	ProtoIGMP   = 2
 	ProtoTCP    = 6
 	ProtoUDP    = 17
 	ProtoICMPv6 = 58
@@ -87,7 +88,7 @@ type Layer struct {
 	mtus     map[netip.Addr]pathMTU
 	frags    reassembly
 	limits   limiter
-	timer    timer.Entry // the earliest of mtus and frags
+	timer    timer.Entry // the earliest of mtus, frags and reports of groups
 
 	identKey [2]uint64 // of the hash that chooses an ident
 	idents   [256]uint16
@@ -158,6 +159,11 @@ func (l *Layer) Close() {
 func (l *Layer) Expired(_ *timer.Entry, now time.Duration) {
 	l.frags.expire(now)
 	l.expireMTUs(now)
+	for _, i := range l.ifaces {
+		if i != nil {
+			i.reportDue(now)
+		}
+	}
 }
 
 // arm makes the layer's timer go off at at or earlier.

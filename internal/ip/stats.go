@@ -31,12 +31,16 @@ type ICMPStats struct {
 	InDestUnreachs, InPktTooBigs, InTimeExcds uint64
 	InParmProbs, InRedirects                  uint64
 	InEchos, InEchoReps                       uint64
+	InGroupMembQueries, InGroupMembResponses  uint64
+	InGroupMembReductions, InMLDv2Reports     uint64
 
-	OutMsgs                                      uint64
-	OutDestUnreachs, OutPktTooBigs, OutTimeExcds uint64
-	OutParmProbs                                 uint64
-	OutEchos, OutEchoReps                        uint64
-	OutRateLimitHost                             uint64
+	OutMsgs                                       uint64
+	OutDestUnreachs, OutPktTooBigs, OutTimeExcds  uint64
+	OutParmProbs                                  uint64
+	OutEchos, OutEchoReps                         uint64
+	OutGroupMembResponses, OutGroupMembReductions uint64
+	OutMLDv2Reports                               uint64
+	OutRateLimitHost                              uint64
 }
 
 // Counters returns what the layer has counted, with what its interfaces have carried.
@@ -89,6 +93,14 @@ func (s *ICMPStats) of(v6 bool, typ uint8) (in, out *uint64) {
 		return &s.InEchos, &s.OutEchos
 	case v6 && typ == wire.ICMPv6EchoReply, !v6 && typ == wire.ICMPv4EchoReply:
 		return &s.InEchoReps, &s.OutEchoReps
+	case v6 && typ == wire.MLDQuery:
+		return &s.InGroupMembQueries, nil
+	case v6 && typ == wire.MLDv1Report:
+		return &s.InGroupMembResponses, &s.OutGroupMembResponses
+	case v6 && typ == wire.MLDDone:
+		return &s.InGroupMembReductions, &s.OutGroupMembReductions
+	case v6 && typ == wire.MLDv2Report:
+		return &s.InMLDv2Reports, &s.OutMLDv2Reports
 	}
 	return nil, nil
 }
