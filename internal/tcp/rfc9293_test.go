@@ -342,7 +342,6 @@ func TestText(t *testing.T) {
 			if want > 0 || st == TimeWait {
 				tc.want(fmt.Sprintf(". %d ack %d", seq, int(ack)+want))
 			}
-			tc.quiet = true
 		})
 	}
 }
@@ -596,5 +595,5 @@ func TestBehindWindow(t *testing.T) {
 	if n := tc.c.Buffered(); n > 2000 {
 		t.Fatalf("%d bytes in a window of 2000", n)
 	}
-	tc.quiet = true
+	tc.rest(". 1 ack 1461")
 }

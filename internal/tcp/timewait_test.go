@@ -144,7 +144,7 @@ func TestOldACK(t *testing.T) {
 	una := 1
 	for range 10 {
 		tc.write(10000)
-		tc.out = nil
+		tc.rest(fmt.Sprintf("P. %d+10000 ack 1 gso 1460", una))
 		una += 10000
 		tc.recv(fmt.Sprintf(". 1 ack %d", una))
 	}
