@@ -394,3 +394,15 @@ func TestApplicationLimited(t *testing.T) {
 		t.Fatalf("cwnd %d", w)
 	}
 }
+
+// RFC 2883 §4: a first block below the acknowledgment of its own segment tells of a duplicate. One
+// that only later acknowledgments have passed does not: they have overtaken this one.
+func TestOvertakenIsNoDSACK(t *testing.T) {
+	tc := inFlight(t, 10)
+	tc.recv(". 1 ack 1 <sack 1001-4001>")
+	tc.want(". 1+1000 ack 1")
+	tc.recv(". 1 ack 4001")
+	tc.recv(". 1 ack 1 <sack 1001-2001>")
+	tc.wantLossState(cc.Recovery)
+	tc.wantCounts("RetransSegs 1 TCPSackRecovery 1 TCPFastRetrans 1")
+}
