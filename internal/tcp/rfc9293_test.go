@@ -597,3 +597,29 @@ func TestBehindWindow(t *testing.T) {
 	}
 	tc.rest(". 1 ack 1461")
 }
+
+// Eighth check: nothing behind a FIN is part of the stream, whichever comes first, the FIN, what
+// contradicts it, or what was missing before both.
+func TestDataBehindFIN(t *testing.T) {
+	const gap, fin, behind = ". 1+100 ack 1", "F. 101+100 ack 1", ". 201+100 ack 1"
+	for _, order := range [][]string{
+		{gap, fin, behind}, {gap, behind, fin}, {fin, gap, behind}, {fin, behind, gap}, {behind, gap, fin}, {behind, fin, gap},
+		{". 150+100 ack 1", fin, gap, ". 101+100 ack 1"}, {fin, ". 150+100 ack 1", gap}, {fin, "F. 201+100 ack 1", gap},
+	} {
+		for _, opt := range []scriptOption{noTS, plain} {
+			tc := newScript(t, opt)
+			tc.connect()
+			for _, in := range order {
+				tc.recv(in)
+			}
+			tc.sleep(secs(1))
+			last := tc.out[len(tc.out)-1].Ack - tc.irs
+			tc.out = nil
+			tc.wantState(CloseWait)
+			tc.read(1000, 200)
+			if !tc.c.EOF() || last != 202 {
+				t.Errorf("%q: end %v, acknowledged up to %d", order, tc.c.EOF(), last)
+			}
+		}
+	}
+}
