@@ -211,6 +211,7 @@ func (c *Conn) inAck(now time.Duration, seq uint64, s *Segment) bool {
 		if c.snd.probes != 0 || c.timer.kind == rtxWindowProbe && c.timer.rtx != never {
 			c.snd.ackedWindowProbe(&c.tcb, now, c.rcv.sackLen(&c.tcb))
 		}
+		c.snd.onDSACK(&c.tcb, now, ack, s)
 		return true
 	}
 

@@ -190,7 +190,6 @@ func (s *sender) detectLossResent(t *tcb, now, wait time.Duration, a *ackInfo) t
 				return left
 			}
 			a.lost += s.markLost(t, i, trace.ByRACK)
-			a.lostAgain = true
 		}
 	}
 

@@ -358,3 +358,58 @@ func TestNoFRTOFromRecovery(t *testing.T) {
 	tc.want(". 1001+1000 ack 1") // with F-RTO new data would go first
 	tc.out = nil
 }
+
+// A DSACK that comes when recovery is over undoes what it was for, whether data is in flight by then or
+// not, once, and not if the window was reduced for something else since (Linux, tcp_try_undo_dsack).
+func TestDSACKUndoAfterwards(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		write  int
+		rtx    int // segments sent again
+		dsacks []string
+		undone bool
+	}{
+		{"data in flight", 2000, 1, []string{"sack 1-1001"}, true},
+		{"nothing in flight", 0, 1, []string{"sack 1-1001"}, true},
+		{"one of two", 0, 2, []string{"sack 1-1001"}, false},
+		{"both", 0, 2, []string{"sack 1-1001", "sack 1001-2001"}, true},
+		{"both in one", 2000, 2, []string{"sack 1-2001"}, true},
+		{"no DSACK", 2000, 1, []string{"sack 10001-10501"}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			tc := inFlight(t, 10)
+			w := tc.c.snd.cwnd()
+			tc.recv(fmt.Sprintf(". 1 ack 1 <sack %d-10001>", 1+1000*c.rtx))
+			for i := range c.rtx {
+				tc.want(fmt.Sprintf(". %d+1000 ack 1", 1+1000*i))
+			}
+			tc.wantIdle("the rest has arrived")
+			tc.sleep(msec(50))
+			tc.recv(". 1 ack 10001")
+			tc.wantLossState(cc.Open)
+			reduced := tc.c.snd.cwnd()
+			if reduced >= w {
+				t.Fatalf("cwnd %d, was %d", reduced, w)
+			}
+			if c.write > 0 {
+				tc.write(c.write)
+				tc.rest("P. 10001..12001/1000 ack 1")
+			}
+			for _, d := range c.dsacks {
+				tc.recv(". 1 ack 10001 <" + d + ">")
+			}
+			if got := tc.c.snd.cwnd() >= w; got != c.undone {
+				t.Errorf("cwnd %d, reduced from %d to %d", tc.c.snd.cwnd(), w, reduced)
+			}
+			if n := tc.c.count().TCPDSACKUndo; n != 0 != c.undone {
+				t.Errorf("counted %d", n)
+			}
+			tc.recv(". 1 ack 10001 <sack 1-1001>")
+			if n := tc.c.count().TCPDSACKUndo; n > 1 {
+				t.Errorf("undone %d times", n)
+			}
+			tc.sleep(secs(1))
+			tc.out = nil
+		})
+	}
+}

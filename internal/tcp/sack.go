@@ -30,7 +30,6 @@ type ackInfo struct {
 	dsack      bool          // the first block was a DSACK
 	dsackTLP   bool          // of the tail loss probe
 	duplicate  bool          // a duplicate acknowledgment by RFC 5681 §2
-	lostAgain  bool          // a retransmission was found lost
 }
 
 // takeSACK marks what the blocks tell.
