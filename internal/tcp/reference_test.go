@@ -364,7 +364,7 @@ func (m *refSender) ack(w *onWire) {
 		Delivered: uint32(delivered * refMSS), Acked: uint32(acked * refMSS), Lost: uint32(lost * refMSS),
 		PriorInFlight: uint32(priorPipe * refMSS), InFlight: uint32(m.pipe() * refMSS),
 		SndUna: origin + 1 + uint64(m.una*refMSS), SndNxt: origin + 1 + uint64(len(m.segs)*refMSS),
-		State: l.state, CWndLimited: told.CWndLimited, Rate: told.Rate,
+		State: l.state, CWndLimited: told.CWndLimited, Reordering: m.degree > m.cfg.Reordering, Rate: told.Rate,
 	}
 	if told != wantTold {
 		m.bad("the controller is told\n     %+v\nwant %+v", told, wantTold)

@@ -173,7 +173,6 @@ func TestQuickACKsAreOfNewData(t *testing.T) {
 		tc.want(fmt.Sprintf("P. %d+100 ack %d", 1+100*i, 101+100*i))
 	}
 	tc.recv("P. 2001+100 ack 2001")
-	tc.quiet = true
 }
 
 // Out-of-order segments, and those that fill a gap, are acknowledged at once (RFC

@@ -70,7 +70,10 @@ func TestTLPNewDataIsOneSegment(t *testing.T) {
 	tc.wantIdle("one probe")
 	tc.sleep(msec(50))
 	tc.recv(". 1 ack 11001")
-	tc.rest("P. 11001+21000 ack 1 gso 1000") // what the window lets go
+	for at := 11001; at < 31001; at += 2000 { // what the window lets go
+		tc.want(fmt.Sprintf("P. %d+2000 ack 1 gso 1000", at))
+	}
+	tc.rest(". 31001+1000 ack 1")
 }
 
 // A single segment of many that is left may wait for a delayed acknowledgment, too.

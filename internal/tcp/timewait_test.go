@@ -142,12 +142,11 @@ func TestChallengeLimit(t *testing.T) {
 // little below is taken as old.
 func TestOldACK(t *testing.T) {
 	tc := newScript(t, plain)
-	tc.p.MaxSegment = 65000
 	tc.connect()
 	una := 1
 	for range 10 {
 		tc.write(10000)
-		tc.rest(fmt.Sprintf("P. %d+10000 ack 1 gso 1460", una))
+		tc.rest(fmt.Sprintf("P. %d..%d/1460 ack 1", una, una+10000))
 		una += 10000
 		tc.recv(fmt.Sprintf(". 1 ack %d", una))
 	}
