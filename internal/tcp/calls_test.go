@@ -33,75 +33,79 @@ const (
 	ended    = wait.In | wait.Out | wait.RdHup | wait.Hup
 )
 
+// callRow is a state, the one after a call, what leaves, and what poll(2) says then.
+type callRow struct {
+	st, next State
+	out      string
+	ready    wait.Events
+}
+
+var callsInStates = []struct {
+	name string
+	call func(tc *script)
+	err  syscall.Errno
+	rows []callRow
+}{
+	{"shutdown of writing", func(tc *script) { tc.c.ShutdownWrite(tc.now) }, 0, []callRow{
+		{Closed, Closed, "", wait.Out | wait.Hup},
+		{SynSent, SynSent, "", 0},
+		{SynRcvd, SynRcvd, "", 0},
+		{Established, FinWait1, "F. 1 ack 1", wait.Out},
+		{FinWait1, FinWait1, "", wait.Out},
+		{FinWait2, FinWait2, "", wait.Out},
+		{CloseWait, LastAck, "F. 1 ack 2", ended},
+		{Closing, Closing, "", ended},
+		{LastAck, LastAck, "", ended},
+		{TimeWait, TimeWait, "", ended},
+	}},
+	{"shutdown of reading", func(tc *script) { tc.c.ShutdownRead(tc.now) }, 0, []callRow{
+		{SynSent, SynSent, "", readable},
+		{SynRcvd, SynRcvd, "", readable},
+		{Established, Established, "", readable | wait.Out},
+		{FinWait1, FinWait1, "", ended},
+		{FinWait2, FinWait2, "", ended},
+		{CloseWait, CloseWait, "", readable | wait.Out},
+		{LastAck, LastAck, "", ended},
+	}},
+	{"close", func(tc *script) { tc.c.Close(tc.now) }, 0, []callRow{
+		{Closed, Closed, "", wait.Out | wait.Hup},
+		{SynSent, Closed, "", ended},
+		{SynRcvd, Closed, "R. 1 ack 1", ended},
+		{Established, FinWait1, "F. 1 ack 1", ended},
+		{FinWait1, FinWait1, "", ended},
+		{FinWait2, FinWait2, "", ended},
+		{CloseWait, LastAck, "F. 1 ack 2", ended},
+		{Closing, Closing, "", ended},
+		{LastAck, LastAck, "", ended},
+		{TimeWait, TimeWait, "", ended},
+	}},
+	{"abort", func(tc *script) { tc.c.Abort(tc.now) }, 0, []callRow{
+		{Closed, Closed, "", ended},
+		{SynSent, Closed, "", ended},
+		{SynRcvd, Closed, "R. 1 ack 1", ended},
+		{Established, Closed, "R. 1 ack 1", ended},
+		{FinWait1, Closed, "R. 2 ack 1", ended},
+		{FinWait2, Closed, "R. 2 ack 1", ended},
+		{CloseWait, Closed, "R. 1 ack 2", ended},
+		{Closing, Closed, "", ended},
+		{LastAck, Closed, "", ended},
+		{TimeWait, Closed, "", ended},
+	}},
+	{"failure", func(tc *script) { tc.ev |= tc.c.Fail(syscall.ENETDOWN) }, syscall.ENETDOWN, []callRow{
+		{SynSent, Closed, "", ended | wait.Err},
+		{SynRcvd, Closed, "", ended | wait.Err},
+		{Established, Closed, "", ended | wait.Err},
+		{FinWait2, Closed, "", ended | wait.Err},
+		{CloseWait, Closed, "", ended | wait.Err},
+		{LastAck, Closed, "", ended | wait.Err},
+		{TimeWait, Closed, "", ended | wait.Err},
+	}},
+}
+
 // What a program's call does in each state: the state after it, what leaves, and what poll(2) says then
 // (RFC 9293 §3.10.4 CLOSE and §3.10.5 ABORT; shutdown(2), tcp_poll on Linux).
 func TestCallsInStates(t *testing.T) {
-	type row struct {
-		st, next State
-		out      string
-		ready    wait.Events
-	}
-	for _, c := range []struct {
-		name string
-		call func(tc *script)
-		err  syscall.Errno
-		rows []row
-	}{
-		{"shutdown of writing", func(tc *script) { tc.c.ShutdownWrite(tc.now) }, 0, []row{
-			{Closed, Closed, "", wait.Out | wait.Hup},
-			{SynSent, SynSent, "", 0},
-			{SynRcvd, SynRcvd, "", 0},
-			{Established, FinWait1, "F. 1 ack 1", wait.Out},
-			{FinWait1, FinWait1, "", wait.Out},
-			{FinWait2, FinWait2, "", wait.Out},
-			{CloseWait, LastAck, "F. 1 ack 2", ended},
-			{Closing, Closing, "", ended},
-			{LastAck, LastAck, "", ended},
-			{TimeWait, TimeWait, "", ended},
-		}},
-		{"shutdown of reading", func(tc *script) { tc.c.ShutdownRead(tc.now) }, 0, []row{
-			{SynSent, SynSent, "", readable},
-			{SynRcvd, SynRcvd, "", readable},
-			{Established, Established, "", readable | wait.Out},
-			{FinWait1, FinWait1, "", ended},
-			{FinWait2, FinWait2, "", ended},
-			{CloseWait, CloseWait, "", readable | wait.Out},
-			{LastAck, LastAck, "", ended},
-		}},
-		{"close", func(tc *script) { tc.c.Close(tc.now) }, 0, []row{
-			{Closed, Closed, "", wait.Out | wait.Hup},
-			{SynSent, Closed, "", ended},
-			{SynRcvd, Closed, "R. 1 ack 1", ended},
-			{Established, FinWait1, "F. 1 ack 1", ended},
-			{FinWait1, FinWait1, "", ended},
-			{FinWait2, FinWait2, "", ended},
-			{CloseWait, LastAck, "F. 1 ack 2", ended},
-			{Closing, Closing, "", ended},
-			{LastAck, LastAck, "", ended},
-			{TimeWait, TimeWait, "", ended},
-		}},
-		{"abort", func(tc *script) { tc.c.Abort(tc.now) }, 0, []row{
-			{Closed, Closed, "", ended},
-			{SynSent, Closed, "", ended},
-			{SynRcvd, Closed, "R. 1 ack 1", ended},
-			{Established, Closed, "R. 1 ack 1", ended},
-			{FinWait1, Closed, "R. 2 ack 1", ended},
-			{FinWait2, Closed, "R. 2 ack 1", ended},
-			{CloseWait, Closed, "R. 1 ack 2", ended},
-			{Closing, Closed, "", ended},
-			{LastAck, Closed, "", ended},
-			{TimeWait, Closed, "", ended},
-		}},
-		{"failure", func(tc *script) { tc.ev |= tc.c.Fail(syscall.ENETDOWN) }, syscall.ENETDOWN, []row{
-			{SynSent, Closed, "", ended | wait.Err},
-			{SynRcvd, Closed, "", ended | wait.Err},
-			{Established, Closed, "", ended | wait.Err},
-			{FinWait2, Closed, "", ended | wait.Err},
-			{CloseWait, Closed, "", ended | wait.Err},
-			{LastAck, Closed, "", ended | wait.Err},
-			{TimeWait, Closed, "", ended | wait.Err},
-		}},
-	} {
+	for _, c := range callsInStates {
 		for _, r := range c.rows {
 			t.Run(c.name+" "+r.st.String(), func(t *testing.T) {
 				tc := newScript(t, plain)

@@ -221,6 +221,115 @@ func (m *refSender) undone() uint64 {
 	return n.TCPFullUndo + n.TCPPartialUndo + n.TCPDSACKUndo + n.TCPLossUndo
 }
 
+// news is what an acknowledgment brought, by the reference.
+type news struct {
+	st                            cc.State // before it
+	undone, entered               uint64
+	acks                          int // calls of the controller
+	pipe, una, fack               int
+	delivered, reord              int
+	first, last, sackAt           time.Duration // sent; -1: none
+	retransAck, dataSacked, dsack bool
+	duplicate                     bool // RFC 5681 §2
+}
+
+// acked is the segments by which SND.UNA has advanced.
+func (m *refSender) acked(n *news) int { return m.una - n.una }
+
+// give gives the core an acknowledgment.
+func (m *refSender) give(w *onWire) {
+	g, _ := m.parse(fmt.Sprintf(". 1 ack %d", 1+w.ack*refMSS))
+	for i, b := range w.blocks {
+		g.Options.SACK[i].Left = m.p.ISS + 1 + uint32(b[0]*refMSS)
+		g.Options.SACK[i].Right = m.p.ISS + 1 + uint32(b[1]*refMSS)
+		g.Options.NSACK++
+	}
+	m.c.Segment(m.now, &g)
+}
+
+// take takes note of what has been delivered: SACK blocks first, then what is acknowledged.
+func (m *refSender) take(w *onWire, n *news, minRTT time.Duration) {
+	deliver := func(i int) {
+		s := &m.segs[i]
+		m.rackUpdate(i, minRTT)
+		if s.n == 1 && i < m.fack {
+			n.reord = min(n.reord, i)
+		}
+		s.lost, s.again = false, false
+		n.delivered++
+	}
+	for i, b := range w.blocks {
+		if i == 0 && w.dsack || b[0] < n.una || b[1] <= max(w.ack, n.una) {
+			continue
+		}
+		for k := b[0]; k < b[1]; k++ {
+			if s := &m.segs[k]; !s.sacked {
+				deliver(k)
+				s.sacked, n.dataSacked = true, true
+				if s.n == 1 && (n.sackAt < 0 || s.at < n.sackAt) {
+					n.sackAt = s.at
+				}
+				m.fack = max(m.fack, k+1)
+			}
+		}
+	}
+	for ; m.una < w.ack; m.una++ {
+		s := &m.segs[m.una]
+		n.retransAck = n.retransAck || s.n > 1
+		if s.sacked {
+			continue
+		}
+		if s.n == 1 {
+			n.last = s.at
+			if n.first < 0 {
+				n.first = s.at
+			}
+		}
+		deliver(m.una)
+	}
+	m.fack = max(m.fack, m.una)
+	n.dsack = w.dsack && n.una <= w.blocks[0][0]+1<<16/refMSS // of the last window: RFC 2883 has no word on it
+	n.duplicate = m.acked(n) == 0 && w.ack == m.una
+}
+
+// rtt is the sample: Karn's rule, and of which segment.
+func (m *refSender) rtt(n *news) time.Duration {
+	switch {
+	case n.first >= 0 && !n.retransAck:
+		return max(m.now-n.last, 1)
+	case n.sackAt >= 0:
+		return max(m.now-n.sackAt, 1)
+	}
+	return 0
+}
+
+// adapt is RACK's step 3 and the adaptation in step 4: reordering, and RACK.reo_wnd_mult.
+func (m *refSender) adapt(w *onWire, n *news, rate *cc.Sample, began bool) {
+	if n.reord < n.fack {
+		m.seen = true
+		m.degree = min(max(m.degree, m.fack-n.reord), m.cfg.MaxReordering)
+	}
+	m.dsackSeen = m.dsackSeen || n.dsack && !m.ofProbe(w)
+	if rate.PriorDelivered < m.stepAt {
+		m.dsackSeen = false
+	}
+	if m.dsackSeen {
+		m.steps, m.persist, m.dsackSeen, m.stepAt = min(m.steps+1, 255), 16, false, rate.Total
+	} else if m.persist == 0 {
+		m.steps = 1
+	}
+
+	if m.undone() != n.undone {
+		for i := range m.segs {
+			m.segs[i].lost = false
+		}
+		m.seen = m.seen || n.st == cc.Recovery
+	}
+	if n.st == cc.Recovery && (m.lossState() != cc.Recovery || began) && m.persist > 0 {
+		m.persist--
+	}
+}
+
 // ack gives the core an acknowledgment and compares.
 func (m *refSender) ack(w *onWire) {
 	m.t.Helper()
@@ -231,143 +340,61 @@ func (m *refSender) ack(w *onWire) {
 	if l.tlpHigh == 0 {
 		m.probe = 0
 	}
-	st, undone, entered, minRTT := l.state, m.undone(), m.c.count().TCPSackRecovery, m.c.rtt.least()
-	priorPipe, priorUna, priorFack, calls := m.pipe(), m.una, m.fack, len(m.ctl.acks)
+	n := news{
+		st: l.state, undone: m.undone(), entered: m.c.count().TCPSackRecovery, acks: len(m.ctl.acks),
+		pipe: m.pipe(), una: m.una, fack: m.fack, reord: 1 << 30, first: -1, last: -1, sackAt: -1,
+	}
+	minRTT := m.c.rtt.least()
+	m.give(w)
+	m.take(w, &n, minRTT)
 
-	g, _ := m.parse(fmt.Sprintf(". 1 ack %d", 1+w.ack*refMSS))
-	for i, b := range w.blocks {
-		g.Options.SACK[i].Left = m.p.ISS + 1 + uint32(b[0]*refMSS)
-		g.Options.SACK[i].Right = m.p.ISS + 1 + uint32(b[1]*refMSS)
-		g.Options.NSACK++
+	if n.una == len(m.segs) {
+		return // nothing was in flight
 	}
-	m.c.Segment(m.now, &g)
-
-	delivered, reord := 0, 1<<30
-	var first, last, sackAt time.Duration = -1, -1, -1
-	retransAck, dataSacked := false, false
-	deliver := func(i int) {
-		s := &m.segs[i]
-		m.rackUpdate(i, minRTT)
-		if s.n == 1 && i < m.fack {
-			reord = min(reord, i)
-		}
-		s.lost, s.again = false, false
-		delivered++
-	}
-	for i, b := range w.blocks {
-		if i == 0 && w.dsack || b[0] < priorUna || b[1] <= max(w.ack, priorUna) {
-			continue
-		}
-		for k := b[0]; k < b[1]; k++ {
-			if s := &m.segs[k]; !s.sacked {
-				deliver(k)
-				s.sacked, dataSacked = true, true
-				if s.n == 1 && (sackAt < 0 || s.at < sackAt) {
-					sackAt = s.at
-				}
-				m.fack = max(m.fack, k+1)
-			}
-		}
-	}
-	for ; m.una < w.ack; m.una++ {
-		s := &m.segs[m.una]
-		retransAck = retransAck || s.n > 1
-		if s.sacked {
-			continue
-		}
-		if s.n == 1 {
-			last = s.at
-			if first < 0 {
-				first = s.at
-			}
-		}
-		deliver(m.una)
-	}
-	acked := m.una - priorUna
-	m.fack = max(m.fack, m.una)
-
-	// An ACK that repeats another is a duplicate by RFC 5681 §2 where data is in flight and the window
-	// is the same.
-	if priorUna == len(m.segs) {
-		return
-	}
-	duplicate := acked == 0 && w.ack == m.una
-	dsack := w.dsack && priorUna <= w.blocks[0][0]+1<<16/refMSS // of the last window: RFC 2883 has no word on it
-	if acked == 0 && !dataSacked && !duplicate && !dsack {
-		if len(m.ctl.acks) != calls {
-			m.bad("no news, and the controller is told %+v", m.ctl.acks[calls])
+	if m.acked(&n) == 0 && !n.dataSacked && !n.duplicate && !n.dsack {
+		if len(m.ctl.acks) != n.acks {
+			m.bad("no news, and the controller is told %+v", m.ctl.acks[n.acks])
 		}
 		return
 	}
-	if len(m.ctl.acks) != calls+1 {
-		m.bad("the controller was called %d times for %+v", len(m.ctl.acks)-calls, w)
+	if len(m.ctl.acks) != n.acks+1 {
+		m.bad("the controller was called %d times for %+v", len(m.ctl.acks)-n.acks, w)
 	}
-	told := m.ctl.acks[calls]
+	told := m.ctl.acks[n.acks]
+	began := m.c.count().TCPSackRecovery != n.entered
+	m.adapt(w, &n, &told.Rate, began)
 
-	// Karn's rule, and which sample.
-	want := time.Duration(0)
-	switch {
-	case first >= 0 && !retransAck:
-		want = max(m.now-last, 1)
-	case sackAt >= 0:
-		want = max(m.now-sackAt, 1)
-	}
-	if told.RTT != want {
-		m.bad("sample of %v, want %v", told.RTT, want)
-	}
-
-	if reord < priorFack {
-		m.seen = true
-		m.degree = min(max(m.degree, m.fack-reord), m.cfg.MaxReordering)
-	}
-
-	// RACK.reo_wnd_mult.
-	m.dsackSeen = m.dsackSeen || dsack && !m.ofProbe(w)
-	if told.Rate.PriorDelivered < m.stepAt {
-		m.dsackSeen = false
-	}
-	if m.dsackSeen {
-		m.steps, m.persist, m.dsackSeen, m.stepAt = min(m.steps+1, 255), 16, false, told.Rate.Total
-	} else if m.persist == 0 {
-		m.steps = 1
-	}
-
-	if m.undone() != undone {
-		for i := range m.segs {
-			m.segs[i].lost = false
-		}
-		m.seen = m.seen || st == cc.Recovery
-	}
-	now := l.state // after the way out, before the way in
-	began := m.c.count().TCPSackRecovery != entered
+	st := l.state // after the way out, before the way in
 	if began {
-		now = cc.Open
+		st = cc.Open
 	}
-	if st == cc.Recovery && (l.state != cc.Recovery || began) && m.persist > 0 {
-		m.persist--
-	}
-
 	lost, wait := 0, time.Duration(0)
-	quick := st == cc.Open && !slices.ContainsFunc(m.segs[m.una:], func(s refSegment) bool { return s.sacked || s.lost }) &&
-		!duplicate && !dsack
+	quick := n.st == cc.Open && !n.duplicate && !n.dsack &&
+		!slices.ContainsFunc(m.segs[m.una:], func(s refSegment) bool { return s.sacked || s.lost })
 	if m.advanced && !l.preferNew && !quick {
 		m.advanced = false
-		lost, wait = m.detect(now)
+		lost, wait = m.detect(st)
 	}
+	m.check(&n, &told, lost, wait, began)
+}
+
+// check compares what an acknowledgment has led to.
+func (m *refSender) check(n *news, told *cc.Ack, lost int, wait time.Duration, began bool) {
+	m.t.Helper()
+	l := &m.c.snd.flight.loss
 	if int(l.steps) != m.steps || int(l.persist) != m.persist || l.rack.seen != m.seen || int(l.reordering) != m.degree {
 		m.bad("reo_wnd_mult %d persist %d, reordering seen %v of %d; want %d %d, %v of %d",
 			l.steps, l.persist, l.rack.seen, l.reordering, m.steps, m.persist, m.seen, m.degree)
 	}
-
-	wantTold := cc.Ack{
-		Now: m.now, RTT: want, SRTT: m.c.rtt.smoothed(), MinRTT: m.c.rtt.least(),
-		Delivered: uint32(delivered * refMSS), Acked: uint32(acked * refMSS), Lost: uint32(lost * refMSS),
-		PriorInFlight: uint32(priorPipe * refMSS), InFlight: uint32(m.pipe() * refMSS),
+	want := cc.Ack{
+		Now: m.now, RTT: m.rtt(n), SRTT: m.c.rtt.smoothed(), MinRTT: m.c.rtt.least(),
+		Delivered: uint32(n.delivered * refMSS), Acked: uint32(m.acked(n) * refMSS), Lost: uint32(lost * refMSS),
+		PriorInFlight: uint32(n.pipe * refMSS), InFlight: uint32(m.pipe() * refMSS),
 		SndUna: origin + 1 + uint64(m.una*refMSS), SndNxt: origin + 1 + uint64(len(m.segs)*refMSS),
 		State: l.state, CWndLimited: told.CWndLimited, Reordering: m.degree > m.cfg.Reordering, Rate: told.Rate,
 	}
-	if told != wantTold {
-		m.bad("the controller is told\n     %+v\nwant %+v", told, wantTold)
+	if *told != want {
+		m.bad("the controller is told\n     %+v\nwant %+v", *told, want)
 	}
 	m.compare()
 
@@ -378,7 +405,7 @@ func (m *refSender) ack(w *onWire) {
 		m.prior = 0
 	}
 	if m.prior != 0 {
-		if w := m.prr(delivered*refMSS, acked, lost); int(m.c.snd.cwnd()) != w {
+		if w := m.prr(n.delivered*refMSS, m.acked(n), lost); int(m.c.snd.cwnd()) != w {
 			m.bad("cwnd %d, by PRR %d", m.c.snd.cwnd(), w)
 		}
 	}
