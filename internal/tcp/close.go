@@ -14,11 +14,6 @@ func (c *Conn) ShutdownWrite(now time.Duration) {
 	if c.shut&shutWrite != 0 {
 		return
 	}
-	switch c.state {
-	case Closed, Listen, TimeWait:
-		c.shut |= shutWrite
-		return
-	}
 	c.shut |= shutWrite
 
 	// Before the handshake's end the FIN waits for it (RFC 9293 §3.10.4, SYN-RECEIVED):

@@ -1,6 +1,7 @@
 package tcp
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -76,10 +77,7 @@ func sendMSS1000(t *testing.T, n int, opts ...scriptOption) *script {
 	tc.p.MSS = 1000
 	tc.connectIn(msec(50))
 	tc.write(1000 * n)
-	if len(tc.out) != n {
-		t.Fatalf("%d segments left", len(tc.out))
-	}
-	tc.out = nil
+	tc.rest(fmt.Sprintf("P. 1..%d/1000 ack 1", 1+1000*n))
 	return tc
 }
 
@@ -143,7 +141,6 @@ func TestRecoveryEvents(t *testing.T) {
 	tc.wantEvent("cwnd: recovery ended")
 	tc.wantEvent("acknowledged 1+10000")
 	tc.wantEvent("waits for the program")
-	tc.quiet = true
 }
 
 // Without SACK, duplicate acknowledgments tell (RFC 5681, section 3.2).
@@ -157,7 +154,7 @@ func TestDuplicateEvents(t *testing.T) {
 	tc.wantEvent("lost 1+1000: duplicate ACKs")
 	tc.wantEvent("cwnd reduced: recovery began")
 	tc.wantEvent("sent . 1+1000 ack 1 win 65024, again (2): duplicate ACKs")
-	tc.quiet = true
+	tc.rest(". 1+1000 ack 1")
 }
 
 // A timeout, which proves needless by F-RTO (RFC 5682).
@@ -180,7 +177,7 @@ func TestTimeoutEvents(t *testing.T) {
 	if e.CWnd < 3000 {
 		t.Errorf("cwnd is %d", e.CWnd)
 	}
-	tc.quiet = true
+	tc.rest("P. 3001..6001/1000 ack 1")
 }
 
 // ECN (RFC 3168, section 6.1.2).
@@ -188,7 +185,7 @@ func TestECNEvents(t *testing.T) {
 	tc := newScript(t, noTS, traced, func(s *script) { s.cfg.ECN = ECNOn })
 	tc.c.Connect(tc.now, &tc.p)
 	tc.pump()
-	tc.out = nil
+	tc.rest("SEW 0 <mss 1460,sackok,ws 7>")
 	tc.recv("S.E 0 ack 1 <mss 1460,sackok,ws 0>")
 	tc.wantEvent("sent SEW 0+1 win")
 	tc.wantEvent("received S.E 0+1")
@@ -196,7 +193,7 @@ func TestECNEvents(t *testing.T) {
 	tc.write(1460)
 	tc.recv(".E 1 ack 1461")
 	tc.wantEvent("cwnd reduced: ECN")
-	tc.quiet = true
+	tc.rest(". 1 ack 1", "P. 1+1460 ack 1 ect")
 }
 
 // The peer's window and its probes; whom data waits for.
@@ -211,7 +208,6 @@ func TestWindowEvents(t *testing.T) {
 	tc.wantEvent("waits for the receiver's window")
 	tc.recv(". 1 ack 1 win 500")
 	tc.wantEvent("peer's window open: 500")
-	tc.quiet = true
 }
 
 // Nagle's rule holds a small segment back (RFC 1122, section 4.2.3.4).
@@ -222,7 +218,7 @@ func TestNagleEvents(t *testing.T) {
 	tc.wantEvent("goes on")
 	tc.write(100)
 	tc.wantEvent("waits for Nagle")
-	tc.quiet = true
+	tc.rest("P. 1+100 ack 1")
 }
 
 // A full congestion window, and pacing.
@@ -231,13 +227,13 @@ func TestSenderEvents(t *testing.T) {
 	tc.connect()
 	tc.write(20 * 1460)
 	tc.wantEvent("waits for acknowledgments")
-	tc.quiet = true
+	tc.rest(". 1..14601/1460 ack 1")
 
 	tc = newScript(t, noTS, traced, func(s *script) { s.cfg.CC = "bbr" })
 	tc.connectIn(msec(50))
 	tc.write(20 * 1460)
 	tc.wantEvent("paced at ")
-	tc.quiet = true
+	tc.rest(". 1+1460 ack 1")
 }
 
 // The way to TIME-WAIT, and a reset.
@@ -253,7 +249,7 @@ func TestStateEvents(t *testing.T) {
 	tc.recv("F. 1 ack 2")
 	tc.wantEvent("received F. 1+1 ack 2")
 	tc.wantEvent("FIN-WAIT-2 -> TIME-WAIT")
-	tc.quiet = true
+	tc.rest("F. 1 ack 1", ". 2 ack 2")
 
 	tc = newScript(t, noTS, traced)
 	tc.connect()
@@ -289,7 +285,7 @@ func TestPauseEvents(t *testing.T) {
 	if tc.c.snd.flight.cc.Name() != "cubic" || tc.c.snd.flight.loss.state != cc.Open {
 		t.Error("the congestion control is", tc.c.snd.flight.cc.Name())
 	}
-	tc.quiet = true
+	tc.rest("P. 10001+1000 ack 1")
 }
 
 // Nobody listens: nothing is made. Who listens and stops hears nothing of what comes later, and what

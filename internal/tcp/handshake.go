@@ -234,7 +234,8 @@ func (c *Conn) established(now time.Duration) {
 		c.rtt.rto = 3_000_000
 	}
 
-	c.rcv.ack.lastRcv = now
+	// The peer has just been heard: silence is counted from here (TCP_KEEPIDLE, tcpi_last_ack_recv).
+	c.timer.heard, c.rcv.ack.lastRcv = now, now
 	c.snd.growSndBuf(&c.tcb, uint32(c.cfg.InitialCwnd))
 	c.rcv.drsAt = now
 	c.rcv.drsSeq = c.rcv.q.Base()

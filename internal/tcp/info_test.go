@@ -20,7 +20,7 @@ func TestInfo(t *testing.T) {
 		t.Fatalf("%+v", in)
 	}
 	tc.write(12000)
-	tc.out = nil
+	tc.rest(". 1..10001/1000 ack 1")
 	tc.sleep(msec(100))
 	tc.recv(". 1 ack 1 <sack 1001-4001>")
 	tc.c.Info(tc.now, &in)
@@ -28,8 +28,9 @@ func TestInfo(t *testing.T) {
 		in.BytesRetrans != 1000 || in.LastDataSent != 0 {
 		t.Fatalf("%+v", in)
 	}
-	tc.quiet = true
+	tc.rest(". 1+1000 ack 1", ". 10001+1000 ack 1")
 	tc.recv("P. 1+100 ack 10001")
+	tc.rest("P. 11001+1000 ack 101")
 	tc.c.Info(tc.now, &in)
 	if in.BytesAcked != 10001 || in.BytesReceived != 100 || in.Delivered != 11 || in.CAState == 3 && in.Unacked == 0 {
 		t.Fatalf("%+v", in)
@@ -126,7 +127,7 @@ func TestSetCC(t *testing.T) {
 		t.Fatal(err)
 	}
 	tc.write(100)
-	tc.out = nil
+	tc.rest("P. 1+100 ack 1")
 	for _, n := range []string{"cubic", "bbr", "reno"} {
 		if err := tc.c.SetCC(tc.now, n); err != nil || tc.c.CC() != n {
 			t.Fatalf("%s: %v, %s", n, err, tc.c.CC())

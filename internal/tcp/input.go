@@ -212,6 +212,7 @@ func (c *Conn) inAck(now time.Duration, seq uint64, s *Segment) bool {
 		if c.snd.probes != 0 || c.timer.kind == rtxWindowProbe && c.timer.rtx != never {
 			c.snd.ackedWindowProbe(&c.tcb, now, c.rcv.sackLen(&c.tcb))
 		}
+		c.snd.onDSACK(&c.tcb, now, ack, s)
 		return true
 	}
 
@@ -270,10 +271,11 @@ func (c *Conn) inData(now time.Duration, s *Segment, seq uint64) {
 	if n > 0 {
 		c.rcv.deliver(&c.tcb, now, s, n)
 	}
-	if c.rcv.ooo != nil {
-		fin = c.rcv.closeGap(&c.tcb) || fin
+	// What is held behind a FIN is no part of the stream.
+	if c.rcv.ooo != nil && !fin {
+		fin = c.rcv.closeGap(&c.tcb)
 	}
-	if fin && c.rcv.nxt >= seq+uint64(n) {
+	if fin {
 		c.inFIN(now)
 	}
 	c.rcv.scheduleAck(&c.tcb, now, n)

@@ -177,7 +177,6 @@ func TestAsLinux(t *testing.T) {
 			tc := newScript(t, append([]scriptOption{noTS}, c.opts...)...)
 			tc.p.MSS, tc.p.SndBuf = 1000, 1<<20
 			tc.connectIn(msec(c.rtt))
-			tc.quiet = true
 			for _, line := range strings.Split(strings.TrimSpace(c.steps), "\n") {
 				tc.step(strings.TrimSpace(line))
 			}

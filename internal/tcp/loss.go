@@ -75,7 +75,7 @@ func (s *sender) onAck(t *tcb, now time.Duration, ack uint64, seg *Segment, upda
 	// SACK blocks first: what they mark is not counted again when snd.una passes it.
 	f.rate.Begin()
 	if t.flags&useSACK != 0 && seg.Options.NSACK > 0 {
-		s.takeSACK(t, now, max(ack, s.una), &seg.Options, &a)
+		s.takeSACK(t, now, ack, &seg.Options, &a)
 	}
 
 	if ack > s.una {

@@ -45,7 +45,7 @@ func TestMemorySmallSegments(t *testing.T) {
 		t.Fatalf("%d bytes of data hold %d of memory, want at most %d", n, got, limit)
 	}
 	tc.read(1<<20, n)
-	tc.out = nil
+	tc.rest(". 1 ack 60001")
 }
 
 func TestMemoryOutOfOrder(t *testing.T) {
@@ -86,7 +86,6 @@ func TestMemorySender(t *testing.T) {
 	if got := tc.c.snd.q.Mem() + records; got > 5<<20/2 {
 		t.Fatalf("%d bytes of memory for a buffer of a megabyte", got)
 	}
-	tc.quiet = true
 }
 
 // A connection at rest has no buffers.

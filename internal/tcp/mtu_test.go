@@ -25,12 +25,14 @@ func TestICMPSequenceCheck(t *testing.T) {
 			tc := newScript(t, plain)
 			tc.connect()
 			tc.write(1000)
-			tc.out = nil
+			tc.rest("P. 1+1000 ack 1")
 			tc.icmp(c.seq, 0, 600)
 			if got := tc.c.snd.mss == 600; got != c.believe {
 				t.Fatalf("MSS %d", tc.c.snd.mss)
 			}
-			tc.quiet = true
+			if c.believe {
+				tc.rest("P. 1..1001/600 ack 1")
+			}
 		})
 	}
 }
@@ -53,7 +55,7 @@ func TestICMPSoft(t *testing.T) {
 	tc := newScript(t, plain)
 	tc.connect()
 	tc.write(100)
-	tc.out = nil
+	tc.rest("P. 1+100 ack 1")
 	tc.icmp(1, syscall.EHOSTUNREACH, 0)
 	tc.wantState(Established)
 	tc.wantErr(0)
@@ -64,12 +66,12 @@ func TestICMPSoft(t *testing.T) {
 		t.Fatal("told twice")
 	}
 	tc.icmp(1, syscall.EHOSTUNREACH, 0)
-	tc.quiet = true
 	for tc.c.State() != Closed {
 		tc.now = tc.c.Deadline()
 		tc.c.Expire(tc.now)
 		tc.pump()
 	}
+	tc.rest("16 * P. 1+100 ack 1")
 	tc.wantErr(syscall.EHOSTUNREACH)
 }
 
@@ -105,7 +107,7 @@ func TestICMPTooBigBounds(t *testing.T) {
 	tc := newScript(t, plain)
 	tc.connect()
 	tc.write(100)
-	tc.out = nil
+	tc.rest("P. 1+100 ack 1")
 	tc.icmp(1, 0, 10)
 	if tc.c.snd.mss != minPathMSS {
 		t.Fatalf("MSS %d", tc.c.snd.mss)
@@ -114,7 +116,6 @@ func TestICMPTooBigBounds(t *testing.T) {
 	if tc.c.snd.mss != minPathMSS {
 		t.Fatalf("MSS %d", tc.c.snd.mss)
 	}
-	tc.quiet = true
 }
 
 // RFC 4821, section 7.7: a black hole drops all above 1100 bytes and tells nobody.
@@ -160,7 +161,6 @@ func TestBlackHole(t *testing.T) {
 			tc.sleep(msec(50))
 		}
 	}
-	tc.quiet = true
 	if tc.c.snd.mss < 1024 || tc.c.snd.mss > 1100 {
 		t.Fatalf("MSS %d in the end", tc.c.snd.mss)
 	}
@@ -172,12 +172,12 @@ func TestNoProbing(t *testing.T) {
 	tc := newScript(t, plain)
 	tc.connect()
 	tc.write(1460)
-	tc.out = nil
+	tc.rest("P. 1+1460 ack 1")
 	tc.sleep(secs(20))
 	if tc.c.snd.mss != 1460 {
 		t.Fatalf("MSS %d", tc.c.snd.mss)
 	}
-	tc.quiet = true
+	tc.rest("6 * P. 1+1460 ack 1")
 }
 
 // probing brings a connection to where probes of larger segments may be sent: the
@@ -195,7 +195,7 @@ func probing(t *testing.T) (tc *script, una int) {
 		tc.c.Expire(tc.now)
 		tc.pump()
 	}
-	tc.out = nil
+	tc.rest("3 * P. 1+1460 ack 1", ". 1+1024 ack 1")
 	tc.recv(". 1 ack 1461")
 	una = 1461
 	tc.sleep(mtuReprobe / 60)
@@ -228,7 +228,7 @@ func TestProbeUp(t *testing.T) {
 		tc.sleep(msec(20))
 		tc.recv(fmt.Sprintf(". 1 ack %d", tc.c.snd.nxt-origin))
 	}
-	tc.quiet = true
+	tc.rest(". 173114..192016/1454 ack 1")
 	tc.wantCounts("RetransSegs 4 TCPLostRetransmit 2 TCPTimeouts 3 TCPLossProbes 1 TCPMTUPSuccess 6")
 }
 
@@ -254,7 +254,7 @@ func TestProbeLost(t *testing.T) {
 		t.Fatalf("probe of %d bytes: %+v", end-start, m)
 	}
 	w, th, high := tc.c.snd.cwnd(), tc.c.snd.flight.cc.SSThresh(), m.high
-	tc.out = nil
+	tc.rest(". 69045..71311/1242 ack 1", ". 71311..80527/1024 ack 1")
 	tc.sleep(msec(20))
 	tc.recv(fmt.Sprintf(". 1 ack %d <sack %d-%d>", start, end, nxt))
 	if len(tc.out) < 2 || len(tc.out[0].data) != 1024 || len(tc.out[1].data) != end-start-1024 {
@@ -266,6 +266,6 @@ func TestProbeLost(t *testing.T) {
 	if tc.c.lazy.mtu.high >= high {
 		t.Fatalf("the size is still believed: %+v", tc.c.lazy.mtu)
 	}
-	tc.quiet = true
+	tc.rest(". 69045..70287/1024 ack 1", ". 80527..90767/1024 ack 1")
 	tc.wantCounts("RetransSegs 6 TCPLostRetransmit 2 TCPFastRetrans 2 TCPTimeouts 3 TCPLossProbes 1 TCPMTUPFail 1")
 }

@@ -137,17 +137,19 @@ func TestOrphanTimers(t *testing.T) {
 	tc.cfg.MaxOrphans, tc.cfg.Memory.orphans = 5, 3
 	for range 200 {
 		tc.sleep(secs(1))
+		tc.out = nil               // probes
 		tc.recv(". 1 ack 1 win 0") // it answers
 		if tc.c.state == Closed {
 			t.Fatal("given up after", tc.now)
 		}
 	}
 	for range 300 {
+		tc.out = nil
 		tc.sleep(secs(1))
 	}
 	tc.wantState(Closed) // nothing was sent for four minutes
 	if n := tc.cfg.Counters.TCPAbortOnMemory; n != 1 {
 		t.Errorf("TCPAbortOnMemory %d", n)
 	}
-	tc.quiet = true
+	tc.rest()
 }

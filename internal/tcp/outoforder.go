@@ -31,6 +31,14 @@ func (r *receiver) queueOutOfOrder(t *tcb, now time.Duration, s *Segment, seq ui
 
 	o := r.ooo
 	end := seq + uint64(s.Data.Len())
+	if fin && o.fin == 0 {
+		o.endAt(end)
+	}
+	if o.fin != 0 && end > o.fin {
+		end = max(o.fin, seq)
+		s.Data.Truncate(int(end - seq))
+	}
+
 	t.stats.oooPackets++
 	t.count().TCPOFOQueue++
 	added := 0
@@ -67,10 +75,10 @@ func (r *receiver) queueOutOfOrder(t *tcb, now time.Duration, s *Segment, seq ui
 	}
 
 	if pos < end {
-		end, fin = pos, false // no room for the rest
-	}
-	if fin {
-		o.fin = end
+		end = pos // no room for the rest, nor for its FIN
+		if fin {
+			o.fin = 0
+		}
 	}
 
 	if t.flags&useSACK != 0 {
@@ -91,6 +99,16 @@ func (r *receiver) queueOutOfOrder(t *tcb, now time.Duration, s *Segment, seq ui
 
 	// A duplicate acknowledgment, at once: it tells the sender of the gap (RFC 5681 §4.2).
 	t.ackNow()
+}
+
+// endAt notes the peer's FIN, which comes behind a gap. Nothing behind it is part of the stream, whatever
+// has come (RFC 9293 §3.10.7.4, eighth check).
+func (o *outOfOrder) endAt(fin uint64) {
+	o.fin = fin
+	for !o.q.Empty() && o.q.End() > fin {
+		o.q.DropBack()
+		o.n = 0
+	}
 }
 
 // closeGap moves to the receive queue what now is in order, and reports whether

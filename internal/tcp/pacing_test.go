@@ -29,7 +29,6 @@ func TestMaxPacing(t *testing.T) {
 		tc.want(fmt.Sprintf(". %d+1460 ack 1", 1+i*1460))
 	}
 	tc.want(fmt.Sprintf("P. %d+1460 ack 1", 1+19*1460))
-	tc.quiet = true
 }
 
 // A bound so low that a segment takes longer than a second holds all the same.
@@ -43,7 +42,6 @@ func TestMaxPacingSlow(t *testing.T) {
 	}
 	tc.recv(". 1 ack 14601")
 	tc.wantAfter(10*time.Second, ". 14601+1460 ack 1")
-	tc.quiet = true
 }
 
 // 0 is no pacing at all.
@@ -59,7 +57,6 @@ func TestMaxPacingZero(t *testing.T) {
 		tc.want(fmt.Sprintf(". %d+1460 ack 1", 1+i*1460))
 	}
 	tc.want(fmt.Sprintf("P. %d+1460 ack 1", 1+2*1460))
-	tc.quiet = true
 }
 
 // atRate is a controller whose window is large and whose rate is what it says, in bytes a second.

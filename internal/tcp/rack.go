@@ -190,7 +190,6 @@ func (s *sender) detectLossResent(t *tcb, now, wait time.Duration, a *ackInfo) t
 				return left
 			}
 			a.lost += s.markLost(t, i, trace.ByRACK)
-			a.lostAgain = true
 		}
 	}
 
@@ -231,13 +230,9 @@ func (l *loss) requeue(b *scoreboard) {
 }
 
 // checkReordering learns the degree of reordering from a first transmission that
-// was delivered behind later ones.
+// was delivered behind later ones: low, where it begins, is below fack.
 func (s *sender) checkReordering(t *tcb, low uint64) {
 	l := &s.flight.loss
-	if low >= l.fack {
-		return
-	}
-
 	mss := uint64(s.mss)
 
 	// DupThresh follows the degree that was seen, for paths on which three duplicates mean

@@ -22,7 +22,7 @@ func TestMTUEvents(t *testing.T) {
 	tc.wantNoEvent("waits for the path")
 	tc.recv(". 1 ack 601")
 	tc.wantEvent("sent . 601+600 ack 1 win 65024, again (2): path MTU")
-	tc.quiet = true
+	tc.rest("P. 1..3001/600 ack 1")
 }
 
 // One that ICMP had sent again and the timer has to send once more is sent by timeout.
@@ -30,12 +30,12 @@ func TestMTUThenTimeoutEvents(t *testing.T) {
 	tc := sendMSS1000(t, 1)
 	tc.icmp(1, syscall.EMSGSIZE, 600)
 	tc.wantEvent("sent . 1+600 ack 1 win 65024, again (2): path MTU")
-	tc.out = nil
+	tc.rest("P. 1..1001/600 ack 1")
 	tc.wantNoEvent("sent . 1+600")
 	tc.sleep(2 * time.Second)
 	tc.wantEvent("lost 1+600: timeout")
 	tc.wantEvent("sent . 1+600 ack 1 win 65024, again (3): timeout")
-	tc.quiet = true
+	tc.rest("3 * . 1+600 ack 1")
 }
 
 // An error that changes nothing yet is told all the same; one about what is not in flight is not believed.
@@ -52,7 +52,7 @@ func TestICMPEvents(t *testing.T) {
 	tc.icmp(0, syscall.ECONNREFUSED, 0)
 	tc.wantEvent("refused 0: connection refused")
 	tc.wantEvent("SYN-SENT -> CLOSED")
-	tc.quiet = true
+	tc.rest("S 0 <mss 1460,sackok,ws 7>")
 }
 
 // A range that RACK has marked and that leaves once more by the timer leaves by timeout.
@@ -64,7 +64,7 @@ func TestLostAgainEvents(t *testing.T) {
 	tc.wantEvent("lost 1+1000: timeout")
 	tc.wantEvent("sent . 1+1000 ack 1 win 65024, again (3): timeout")
 	tc.wantEvent("waits for the path")
-	tc.quiet = true
+	tc.rest("3 * . 1+1000 ack 1")
 }
 
 // A SYN is sent again by its timer; a SYN-ACK also because the SYN has come again.
@@ -79,7 +79,7 @@ func TestSYNEvents(t *testing.T) {
 		t.Errorf("%s", &e)
 	}
 	tc.wantEvent("waits for the path")
-	tc.quiet = true
+	tc.rest("2 * S 0 <mss 1460,sackok,ws 7>")
 
 	tc = newScript(t, noTS, traced)
 	syn, _ := tc.parse("S 0 <mss 1460>")
@@ -94,7 +94,7 @@ func TestSYNEvents(t *testing.T) {
 	if e := tc.wantEvent("sent S. 0+1"); e.Why != trace.ByTimeout || e.Times != 3 {
 		t.Errorf("%s", &e)
 	}
-	tc.quiet = true
+	tc.rest("3 * S. 0 ack 1 <mss 1460>")
 }
 
 // HyStart++ ends slow start without a loss (RFC 9406 §4.2): ssthresh changes, and that is told.
@@ -118,7 +118,6 @@ func TestControllerEvents(t *testing.T) {
 		t.Errorf("ssthresh is %d: %s", tc.c.snd.flight.cc.SSThresh(), &e)
 	}
 	tc.wantNoEvent("cwnd set")
-	tc.quiet = true
 }
 
 // Stalls: whom a sender waits for, told when it begins.
@@ -148,7 +147,7 @@ func TestRecoveryStallEvents(t *testing.T) {
 	if tc.c.snd.flight.loss.lost == 0 {
 		t.Error("nothing waits to be sent again")
 	}
-	tc.quiet = true
+	tc.rest(". 1..3001/1000 ack 1")
 }
 
 // After a timeout the path is waited for until it answers, and no longer: then the rules are the usual ones.
@@ -156,13 +155,12 @@ func TestPathEvents(t *testing.T) {
 	tc := sendMSS1000(t, 10)
 	tc.sleep(2 * time.Second)
 	tc.wantEvent("waits for the path")
-	tc.out = nil
+	tc.rest("P. 9001+1000 ack 1", "3 * . 1+1000 ack 1")
 	tc.wantNoEvent("goes on")
 	tc.recv(". 1 ack 2001")
 	tc.wantEvent("goes on")
 	tc.recv(". 1 ack 10001")
 	tc.wantEvent("waits for the program")
-	tc.quiet = true
 }
 
 // A window that is closed while the pacing timer runs is told at once, not when the timer has expired.
@@ -179,7 +177,7 @@ func TestPacedWindowEvents(t *testing.T) {
 	tc.wantEvent("waits for the receiver's window")
 	tc.recv(". 1 ack 14601 win 65535")
 	tc.wantEvent("waits for pacing")
-	tc.quiet = true
+	tc.rest("P. 1..14601/1460 ack 1", ". 14601+1460 ack 1")
 }
 
 // A FIN behind the window's edge, and one that has left: nothing is waited for but its acknowledgment.
@@ -202,12 +200,13 @@ func TestFINEvents(t *testing.T) {
 func TestEventsForgotten(t *testing.T) {
 	for name, end := range map[string]func(tc *script){
 		"reset":    func(tc *script) { tc.recv("R 1") },
-		"abort":    func(tc *script) { tc.call(func(c *Conn) { c.Abort(tc.now) }) },
+		"abort":    func(tc *script) { tc.call(func(c *Conn) { c.Abort(tc.now) }); tc.rest("R. 3001 ack 1") },
 		"released": func(tc *script) { tc.c.Release() },
-		"timeout":  func(tc *script) { tc.write(1000); tc.sleep(time.Hour) },
+		"timeout":  func(tc *script) { tc.write(1000); tc.sleep(time.Hour); tc.rest("18 * P. 3001+1000 ack 1") },
 		"time-wait": func(tc *script) {
 			tc.shutdown()
 			tc.recv("F. 1 ack 3002")
+			tc.rest("F. 3001 ack 1", ". 3002 ack 2")
 			tc.wantState(TimeWait)
 			tc.c.Release()
 		},
@@ -215,12 +214,12 @@ func TestEventsForgotten(t *testing.T) {
 			tc.recv("F. 1 ack 3001")
 			tc.shutdown()
 			tc.recv(". 2 ack 3002")
+			tc.rest("F. 3001 ack 2")
 			tc.wantState(Closed)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			tc := newScript(t, noTS, traced)
-			tc.quiet = true
 			log := tc.cfg.Trace
 			tc.connect()
 			if log.Memory(&tc.c.tcb) == nil {
@@ -228,6 +227,7 @@ func TestEventsForgotten(t *testing.T) {
 			}
 			tc.cfg.Trace = nil
 			tc.write(3000)
+			tc.rest("P. 1..3001/1460 ack 1")
 			*log = trace.Log{} // as the host does when the last listener has gone
 			tc.cfg.Trace = log
 			tc.heard = nil

@@ -126,9 +126,11 @@ func TestRecordsAgain(t *testing.T) {
 	tc.want("P. 4381+100 ack 1")
 	tc.want("P. 4481+5000 ack 1 gso 1460")
 	tc.wantAfter(leastRTO, ". 1+1460 ack 1")
-	tc.quiet = true
+	tc.rest()
 	for tc.recv(". 1 ack 1461"); ; tc.recv(". 1 ack 4381") {
-		for _, g := range tc.out {
+		again := tc.out
+		tc.out = nil
+		for _, g := range again {
 			first, last := int(int32(g.Seq-tc.p.ISS)), int(int32(g.Seq-tc.p.ISS))+len(g.data)
 			for _, end := range []int{2921, 4381, 4481} {
 				if first < end && last > end {
@@ -154,7 +156,7 @@ func TestRecordsAndMTUProbe(t *testing.T) {
 	tc.write(4000)
 	tc.want("P. 1+300 ack 1")
 	tc.want(". 301+980 ack 1") // behind it there is room for one
-	tc.quiet = true
+	tc.out = nil                // data behind the probe
 }
 
 // A write takes what there is room for, and no more beyond it than fills its last segment.
@@ -184,7 +186,7 @@ func TestWriteRoom(t *testing.T) {
 	tc.wantEvents(wait.Out)
 	tc.c.SetNotSentLowat(2000)
 	room(100000, 2920)
-	tc.quiet = true
+	tc.rest()
 }
 
 // With large segments it is one of those, which half of the peer's window bounds.

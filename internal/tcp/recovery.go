@@ -55,11 +55,7 @@ func (s *sender) advanceRecovery(t *tcb, now time.Duration, a *ackInfo) {
 		}
 	}
 
-	// The DSACKs of the last retransmissions come when recovery is over: it can be undone
-	// still.
-	if l.state == cc.Open && a.dsack && s.tryUndo(t, now, a) {
-		t.count().TCPDSACKUndo++
-	}
+	s.undoLate(t, now, a)
 
 	// Then the way in.
 	s.identifyLost(t, now, a)
@@ -75,6 +71,25 @@ func (s *sender) advanceRecovery(t *tcb, now time.Duration, a *ackInfo) {
 	// Marks last: a loss that the same acknowledgment shows has reduced the window, and once in
 	// a round trip is enough (RFC 3168 §6.1.2).
 	s.hearECE(t, a)
+}
+
+// undoLate takes back a reduction that is over: the DSACKs of the last retransmissions come when recovery
+// has ended (Linux, tcp_try_undo_dsack).
+func (s *sender) undoLate(t *tcb, now time.Duration, a *ackInfo) {
+	if s.flight.loss.state == cc.Open && a.dsack && s.tryUndo(t, now, a) {
+		t.count().TCPDSACKUndo++
+	}
+}
+
+// onDSACK takes an acknowledgment while nothing is in flight: all that it can tell is that what was sent
+// again had arrived before.
+func (s *sender) onDSACK(t *tcb, now time.Duration, ack uint64, seg *Segment) {
+	if s.flight == nil || t.flags&useSACK == 0 || seg.Options.NSACK == 0 {
+		return
+	}
+	a := ackInfo{now: now, priorUna: s.una, reord: ^uint64(0)}
+	s.takeSACK(t, now, ack, &seg.Options, &a)
+	s.undoLate(t, now, &a)
 }
 
 // identifyLost marks what the acknowledgment shows to be lost.
@@ -162,6 +177,9 @@ func (s *sender) beginReduction(t *tcb, now time.Duration, st cc.State, why cc.C
 			l.cwnd = prior
 		}
 		l.high = s.nxt
+
+		// An undo would take this reduction back, not the one that retransmissions have answered.
+		l.undo = false
 	}
 
 	// What a loss probe was to find out, recovery finds (RFC 8985 §7.1).
@@ -220,7 +238,8 @@ func (s *sender) endReduction(t *tcb, now time.Duration) {
 		l.persist--
 	}
 
-	l.state, l.cwnd, l.undo, l.frto = cc.Open, 0, false, false
+	// undo stays: the DSACKs of the last retransmissions come later.
+	l.state, l.cwnd, l.frto = cc.Open, 0, false
 	f.cc.Recovered(now)
 	if t.cfg.Trace != nil {
 		s.tellWindow(t, trace.RecoveryEnded)

@@ -184,7 +184,7 @@ func TestSeveralHoles(t *testing.T) {
 	tc.recv(". 1 ack 1 <sack 7001-10001,sack 5001-6001,sack 3001-4001>")
 	tc.want(". 2001+1000 ack 1")
 	tc.want(". 4001+1000 ack 1")
-	tc.quiet = true
+	tc.rest(". 6001+1000 ack 1")
 }
 
 // A lost retransmission is found by RACK (RFC 8985, section 3).
@@ -206,7 +206,7 @@ func TestLostRetransmission(t *testing.T) {
 	// New data sent after the retransmission arrived, the retransmission did not.
 	tc.recv(fmt.Sprintf(". 1 ack 1 <sack 1001-%d>", n))
 	tc.want(". 1+1000 ack 1")
-	tc.quiet = true
+	tc.rest("P. 13001..15001/1000 ack 1")
 	tc.wantCounts("RetransSegs 2 TCPSackRecovery 1 TCPLostRetransmit 1 TCPFastRetrans 2")
 }
 
@@ -241,7 +241,6 @@ func TestSACKRounding(t *testing.T) {
 	if n := tc.c.snd.flight.scoreboard.n; n > 10 {
 		t.Fatalf("%d sent segments for ten segments", n)
 	}
-	tc.quiet = true
 }
 
 // Reneging: at a timeout everything SACKed is sent again if the peer asks for what it
@@ -274,7 +273,6 @@ func TestLimitedTransmit(t *testing.T) {
 	tc.want(". 11001+1000 ack 1")
 	tc.recv(". 1 ack 1 <sack 1001-4001>")
 	tc.want(". 1+1000 ack 1")
-	tc.quiet = true
 }
 
 // The same without SACK.
@@ -289,7 +287,6 @@ func TestLimitedTransmitNoSACK(t *testing.T) {
 	tc.want(". 11001+1000 ack 1")
 	tc.recv(". 1 ack 1")
 	tc.want(". 1+1000 ack 1")
-	tc.quiet = true
 }
 
 // RFC 6582: NewReno, for peers without SACK.
@@ -378,7 +375,7 @@ func TestRestartAfterIdle(t *testing.T) {
 	if n != 10 {
 		t.Fatalf("%d segments after a minute", n)
 	}
-	tc.out, tc.quiet = nil, true
+	tc.rest(". 10001..20001/1000 ack 1")
 }
 
 // The window does not grow while the program is what limits (RFC 7661's concern,
@@ -396,4 +393,16 @@ func TestApplicationLimited(t *testing.T) {
 	if w := tc.c.snd.cwnd(); w != 10000 {
 		t.Fatalf("cwnd %d", w)
 	}
+}
+
+// RFC 2883 §4: a first block below the acknowledgment of its own segment tells of a duplicate. One
+// that only later acknowledgments have passed does not: they have overtaken this one.
+func TestOvertakenIsNoDSACK(t *testing.T) {
+	tc := inFlight(t, 10)
+	tc.recv(". 1 ack 1 <sack 1001-4001>")
+	tc.want(". 1+1000 ack 1")
+	tc.recv(". 1 ack 4001")
+	tc.recv(". 1 ack 1 <sack 1001-2001>")
+	tc.wantLossState(cc.Recovery)
+	tc.wantCounts("RetransSegs 1 TCPSackRecovery 1 TCPFastRetrans 1")
 }

@@ -139,10 +139,10 @@ func TestECNSender(t *testing.T) {
 	if !found {
 		t.Fatal("no CWR")
 	}
-	tc.out = nil
+	tc.rest(".W 10001+1000 ack 1 ect", ". 11001+1000 ack 1 ect")
 	tc.recv(fmt.Sprintf(". 1 ack %d", tc.c.snd.nxt-origin))
 	tc.wantLossState(cc.Open)
-	tc.quiet = true
+	tc.rest("P. 12001..15001/1000 ack 1 ect")
 }
 
 // Sections 6.1.5 and 6.1.6: retransmissions and window probes are not ECN-capable.
@@ -166,11 +166,10 @@ func TestECNUnused(t *testing.T) {
 	tc.recv("P. 1+100 ack 1 ce")
 	tc.want(". 1 ack 101")
 	tc.write(3000)
-	tc.out = nil
+	tc.rest("P. 1..3001/1460 ack 101")
 	w := tc.c.snd.cwnd()
 	tc.recv(".E 101 ack 1461")
 	if tc.c.snd.cwnd() < w {
 		t.Fatal("reduced")
 	}
-	tc.quiet = true
 }

@@ -79,7 +79,6 @@ func TestUrgentNotYet(t *testing.T) {
 	wantUrgent(tc, false, streamByte(20), nil)
 	tc.read(100, 19)
 	tc.wantReady(wait.Out) // the urgent byte itself is not read
-	tc.quiet = true
 }
 
 // A repeated announcement of what was read changes nothing.
@@ -135,5 +134,4 @@ func TestUrgentPassed(t *testing.T) {
 	wantUrgent(tc, false, 0, syscall.EINVAL)
 	tc.call(func(c *Conn) { c.Close(tc.now) })
 	tc.want("F. 1 ack 2")
-	tc.quiet = true
 }

@@ -211,7 +211,7 @@ func TestSYNACKEcho(t *testing.T) {
 	tc := newScript(t)
 	tc.c.Connect(tc.now, &tc.p)
 	tc.pump()
-	tc.out = nil
+	tc.rest("S 0 <mss 1460,sackok,ts 100000:0,ws 7>")
 	tc.recv("S. 0 ack 1 <mss 1460,ts 5:99999>")
 	tc.want("R 1")
 	tc.wantState(SynSent)
@@ -255,7 +255,7 @@ func TestMSS(t *testing.T) {
 			}
 			tc.c.Connect(tc.now, &tc.p)
 			tc.pump()
-			tc.out = nil
+			tc.want(fmt.Sprintf("S 0 <mss %d>", tc.c.rcv.advMSS))
 			tc.recv("S. 0 ack 1 " + c.opt)
 			tc.want(". 1 ack 1")
 			if tc.c.snd.mss != c.want {

@@ -67,7 +67,7 @@ func TestFastOpenDataPart(t *testing.T) {
 	tc.c.Connect(tc.now, &tc.p)
 	tc.queue(100)
 	tc.pump()
-	tc.out = nil
+	tc.rest("S 0+100 <mss 1460,fo 0102030405060708>")
 	tc.recv("S. 0 ack 41 <mss 1460>")
 	tc.want("P. 41+60 ack 1")
 }

@@ -21,7 +21,6 @@ func TestTLP(t *testing.T) {
 	tc.wantAfter(msec(102), "P. 2001+1000 ack 1")
 	// One probe only; the timeout is next, counted from the probe (section 7.3).
 	tc.wantAfter(msec(250), ". 1+1000 ack 1")
-	tc.quiet = true
 	tc.wantCounts("RetransSegs 2 TCPTimeouts 1 TCPLossProbes 1")
 }
 
@@ -53,7 +52,6 @@ func TestTLPNewData(t *testing.T) {
 		tc.want(fmt.Sprintf(". %d+1000 ack 1", 1+1000*i))
 	}
 	tc.wantAfter(msec(102), "P. 10001+1000 ack 1")
-	tc.quiet = true
 	tc.wantCounts("TCPLossProbes 1")
 }
 
@@ -72,7 +70,10 @@ func TestTLPNewDataIsOneSegment(t *testing.T) {
 	tc.wantIdle("one probe")
 	tc.sleep(msec(50))
 	tc.recv(". 1 ack 11001")
-	tc.out = nil // what the window lets go
+	for at := 11001; at < 31001; at += 2000 { // what the window lets go
+		tc.want(fmt.Sprintf("P. %d+2000 ack 1 gso 1000", at))
+	}
+	tc.rest(". 31001+1000 ack 1")
 }
 
 // A single segment of many that is left may wait for a delayed acknowledgment, too.
@@ -125,7 +126,7 @@ func TestTLPDSACK(t *testing.T) {
 	tc.p.MSS = 1000
 	tc.connectIn(msec(50))
 	tc.write(3000)
-	tc.out = nil
+	tc.rest("P. 1..3001/1000 ack 1")
 	tc.wantAfter(msec(102), "P. 2001+1000 ack 1")
 	w := tc.c.snd.cwnd()
 	tc.recv(". 1 ack 3001")
@@ -142,9 +143,8 @@ func TestNoTLPWithoutSACK(t *testing.T) {
 	tc.p.MSS = 1000
 	tc.connectIn(msec(50))
 	tc.write(3000)
-	tc.out = nil
+	tc.rest("P. 1..3001/1000 ack 1")
 	tc.wantAfter(msec(250), ". 1+1000 ack 1")
-	tc.quiet = true
 }
 
 // Section 6.2, step 5: with fewer than three SACKed, the reordering timer decides:
@@ -154,7 +154,6 @@ func TestReorderingTimer(t *testing.T) {
 	tc.recv(". 1 ack 1 <sack 1001-2001>")
 	tc.wantIdle("it may be reordering")
 	tc.wantAfter(msec(25+2), ". 1+1000 ack 1")
-	tc.quiet = true
 }
 
 // Step 4: reordering that was seen keeps the window open after three SACKs.
@@ -170,7 +169,6 @@ func TestReorderingSeen(t *testing.T) {
 	tc.recv(". 1 ack 2001 <sack 3001-6001>")
 	tc.wantIdle("it may be reordering again")
 	tc.wantAfter(msec(25+2), ". 2001+1000 ack 1")
-	tc.quiet = true
 	tc.wantCounts("RetransSegs 1 TCPSackRecovery 1 TCPSACKReorder 1 TCPFastRetrans 1")
 }
 
@@ -245,7 +243,7 @@ func TestTimeoutSparesFresh(t *testing.T) {
 	tc.p.MSS = 1000
 	tc.connectIn(msec(100))
 	tc.write(2000)
-	tc.out = nil
+	tc.rest("P. 1..2001/1000 ack 1")
 	tc.sleep(msec(100))
 	tc.recv(". 1 ack 1001")
 	tc.wantAfter(msec(300), "P. 1001+1000 ack 1") // the probe
@@ -256,7 +254,6 @@ func TestTimeoutSparesFresh(t *testing.T) {
 	if n := tc.c.snd.flight.loss.lost; n != 0 {
 		t.Fatalf("%d bytes marked besides the oldest", n)
 	}
-	tc.quiet = true
 }
 
 // Section 7.2: no probe is scheduled while something is SACKed. New data that leaves then does not put off

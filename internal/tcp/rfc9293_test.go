@@ -342,7 +342,6 @@ func TestText(t *testing.T) {
 			if want > 0 || st == TimeWait {
 				tc.want(fmt.Sprintf(". %d ack %d", seq, int(ack)+want))
 			}
-			tc.quiet = true
 		})
 	}
 }
@@ -596,5 +595,31 @@ func TestBehindWindow(t *testing.T) {
 	if n := tc.c.Buffered(); n > 2000 {
 		t.Fatalf("%d bytes in a window of 2000", n)
 	}
-	tc.quiet = true
+	tc.rest(". 1 ack 1461")
+}
+
+// Eighth check: nothing behind a FIN is part of the stream, whichever comes first, the FIN, what
+// contradicts it, or what was missing before both.
+func TestDataBehindFIN(t *testing.T) {
+	const gap, fin, behind = ". 1+100 ack 1", "F. 101+100 ack 1", ". 201+100 ack 1"
+	for _, order := range [][]string{
+		{gap, fin, behind}, {gap, behind, fin}, {fin, gap, behind}, {fin, behind, gap}, {behind, gap, fin}, {behind, fin, gap},
+		{". 150+100 ack 1", fin, gap, ". 101+100 ack 1"}, {fin, ". 150+100 ack 1", gap}, {fin, "F. 201+100 ack 1", gap},
+	} {
+		for _, opt := range []scriptOption{noTS, plain} {
+			tc := newScript(t, opt)
+			tc.connect()
+			for _, in := range order {
+				tc.recv(in)
+			}
+			tc.sleep(secs(1))
+			last := tc.out[len(tc.out)-1].Ack - tc.irs
+			tc.out = nil
+			tc.wantState(CloseWait)
+			tc.read(1000, 200)
+			if !tc.c.EOF() || last != 202 {
+				t.Errorf("%q: end %v, acknowledged up to %d", order, tc.c.EOF(), last)
+			}
+		}
+	}
 }

@@ -30,7 +30,6 @@ type ackInfo struct {
 	dsack      bool          // the first block was a DSACK
 	dsackTLP   bool          // of the tail loss probe
 	duplicate  bool          // a duplicate acknowledgment by RFC 5681 §2
-	lostAgain  bool          // a retransmission was found lost
 }
 
 // takeSACK marks what the blocks tell.
@@ -57,7 +56,7 @@ func (s *sender) takeSACK(t *tcb, now time.Duration, ack uint64, o *wire.TCPOpti
 		sp, ok := s.sackSpan(b)
 
 		// Nonsense, or older than the acknowledgment: SACKs may arrive in any order.
-		if !ok || sp.end <= ack || sp.start < s.una || sp.end > s.nxt {
+		if !ok || sp.end <= max(ack, s.una) || sp.start < s.una || sp.end > s.nxt {
 			continue
 		}
 		seen[k] = sp
@@ -76,7 +75,8 @@ func (s *sender) sackSpan(b wire.SACKBlock) (span, bool) {
 }
 
 // isDSACK reports whether the first block tells of a duplicate: it is below the
-// acknowledgment or inside the second block (RFC 2883 §4).
+// acknowledgment of the same segment or inside the second block (RFC 2883 §4). What snd.una has
+// passed since says nothing: an acknowledgment that others have overtaken is no duplicate's.
 func (s *sender) isDSACK(sp span, ack uint64, blocks []wire.SACKBlock) bool {
 	// Below the acknowledgment nothing can be missing: a block there repeats what had come.
 	if sp.end <= ack {

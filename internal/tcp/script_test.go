@@ -48,8 +48,7 @@ type script struct {
 	irs   uint32 // the peer's
 	ts    bool   // the peer stamps its segments, with the script's time
 	tsv   func() uint32
-	wnd   uint16 // the peer's window field, where a segment gives none
-	quiet bool
+	wnd   uint16        // the peer's window field, where a segment gives none
 	heard []trace.Event // that no assertion has looked at
 }
 
@@ -84,7 +83,7 @@ func newScript(t *testing.T, opts ...scriptOption) *script {
 	s.c.Init(s.cfg)
 	s.tsv = func() uint32 { return uint32(s.now / time.Millisecond) }
 	t.Cleanup(func() {
-		if !t.Failed() && !s.quiet && len(s.out) > 0 {
+		if !t.Failed() && len(s.out) > 0 {
 			t.Errorf("left over at the end: %s", s.format(&s.out[0]))
 		}
 		s.c.Release()
@@ -260,6 +259,44 @@ func (s *script) want(text string) {
 	got := s.out[0]
 	s.out = s.out[1:]
 	s.match(&got, text)
+}
+
+// rest asserts that these segments are left and no others. One that comes several times in a row is
+// written "N * SEGMENT"; a run of data "FLAGS FROM..END/SIZE", in segments of SIZE bytes of which
+// the last has FLAGS and the others none but ACK.
+func (s *script) rest(texts ...string) {
+	s.t.Helper()
+	for _, text := range texts {
+		n := 1
+		if k, segment, ok := strings.Cut(text, " * "); ok {
+			n, text = int(s.number(k)), segment
+		}
+		for range n {
+			s.wantRun(text)
+		}
+	}
+	s.wantIdle("nothing but the rest")
+}
+
+// wantRun is want for a segment or a run of data.
+func (s *script) wantRun(text string) {
+	s.t.Helper()
+	flags, seq, _ := strings.Cut(text, " ")
+	seq, more, _ := strings.Cut(seq, " ")
+	span, size, ok := strings.Cut(seq, "/")
+	if !ok {
+		s.want(text)
+		return
+	}
+	from, to, _ := strings.Cut(span, "..")
+	at, end, step := int(s.number(from)), int(s.number(to)), int(s.number(size))
+	for ; at < end; at += step {
+		f := "."
+		if at+step >= end {
+			f = flags
+		}
+		s.want(fmt.Sprintf("%s %d+%d %s", f, at, min(step, end-at), more))
+	}
 }
 
 // match compares a segment with what is wanted.

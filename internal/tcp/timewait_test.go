@@ -3,7 +3,10 @@ package tcp
 import (
 	"fmt"
 	"testing"
+	"time"
 	"unsafe"
+
+	"usock/internal/wire"
 )
 
 // TIME-WAIT: RFC 9293, section 3.10.7.4; RFC 1122, section 4.2.2.13; RFC 6191;
@@ -139,12 +142,11 @@ func TestChallengeLimit(t *testing.T) {
 // little below is taken as old.
 func TestOldACK(t *testing.T) {
 	tc := newScript(t, plain)
-	tc.p.MaxSegment = 65000
 	tc.connect()
 	una := 1
 	for range 10 {
 		tc.write(10000)
-		tc.out = nil
+		tc.rest(fmt.Sprintf("P. %d..%d/1460 ack 1", una, una+10000))
 		una += 10000
 		tc.recv(fmt.Sprintf(". 1 ack %d", una))
 	}
@@ -204,3 +206,142 @@ func TestDeferAccept(t *testing.T) {
 }
 
 const sizeofConn = unsafe.Sizeof(Conn{})
+
+// Which segments have 2 MSL begin anew, which timestamp is kept, and what is answered with (RFC 9293
+// §3.10.7.4; Linux, tcp_timewait_state_process).
+func TestTimeWaitRenewed(t *testing.T) {
+	tsOnly := func(s *script) { noSACK(s); noWS(s) }
+	for _, c := range []struct {
+		name    string
+		opt     scriptOption
+		in      string
+		renewed bool
+		recent  uint32 // 0: as it was
+	}{
+		{"an acknowledgment in order", plain, ". 2 ack 2", true, 0},
+		{"a newer timestamp", tsOnly, ". 2 ack 2 <ts 100500:0>", true, 100500},
+		{"the same timestamp", tsOnly, ". 2 ack 2 <ts 100000:0>", true, 100000},
+		{"none, where they are in use", tsOnly, ". 2 ack 2", true, 0},
+		{"an older timestamp", tsOnly, ". 2 ack 2 <ts 99000:0>", true, 0},
+		{"an acknowledgment elsewhere", plain, ". 500 ack 2", true, 0},
+		{"elsewhere, with a timestamp", tsOnly, ". 500 ack 2 <ts 100500:0>", true, 0},
+		{"no acknowledgment", plain, "P 500+10", false, 0},
+		{"no acknowledgment, older timestamp", tsOnly, "P 500+10 <ts 99000:0>", true, 0},
+		{"SYN", plain, "S -1000", false, 0},
+		{"RST", plain, "R 500", false, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			tc, w := timeWait(t, c.opt)
+			g, n := tc.parse(c.in)
+			if n > 0 {
+				withData(tc, &g, n)
+				defer g.Data.Release()
+			}
+			end, recent := w.Expires(), w.tsRecent
+			if c.recent != 0 {
+				recent = c.recent
+			}
+			reply := Segment{TCP: g.TCP} // whatever it was before
+			v := w.Segment(tc.now+secs(7), &g, &reply)
+			if got := w.Expires() == end+secs(7); got != c.renewed || !got && w.Expires() != end {
+				t.Errorf("it begins anew: %v", got)
+			}
+			if w.tsRecent != recent {
+				t.Errorf("timestamp %d is kept, want %d", w.tsRecent, recent)
+			}
+			if v == Reply {
+				want := Segment{}
+				want.Flags, want.Seq, want.Ack, want.Window = wire.ACK, w.sndNxt, w.rcvNxt, w.window
+				if w.hasTS {
+					want.Options.HasTimestamp, want.Options.TSEcr = true, recent
+					want.Options.TSVal = uint32((tc.now+secs(7))/time.Millisecond) + tc.p.TSOffset
+				}
+				if reply.TCP != want.TCP {
+					t.Errorf("answered %+v, want %+v", reply.TCP, want.TCP)
+				}
+			}
+		})
+	}
+}
+
+// The limit of answers: half a second between those to segments without data and to SYNs; data is always
+// answered.
+func TestTimeWaitLimit(t *testing.T) {
+	for _, c := range []struct {
+		in    string
+		after int // ms behind the last answer
+		want  Verdict
+	}{
+		{". 500 ack 2", 499, Drop}, {". 500 ack 2", 500, Reply},
+		{"S -1000", 499, Drop}, {"S -1000", 500, Reply},
+		{"P. 500+10 ack 2", 1, Reply}, {"F. 1 ack 2", 1, Reply},
+	} {
+		tc, w := timeWait(t, plain)
+		first, _ := tc.parse(". 500 ack 2")
+		g, n := tc.parse(c.in)
+		if n > 0 {
+			withData(tc, &g, n)
+		}
+		var reply Segment
+		if v := w.Segment(tc.now, &first, &reply); v != Reply {
+			t.Fatalf("the first is not answered: %d", v)
+		}
+		if v := w.Segment(tc.now+msec(c.after), &g, &reply); v != c.want {
+			t.Errorf("%s after %d ms: %d, want %d", c.in, c.after, v, c.want)
+		}
+		g.Data.Release()
+	}
+}
+
+// The window that is told is what was offered, in the peer's unit; the connection's own limit of answers
+// goes on, and what the record learns goes back to it while it is there.
+func TestTimeWaitOfConn(t *testing.T) {
+	tc := newScript(t, noSACK)
+	tc.accept()
+	tc.shutdown()
+	tc.want("F. 1 ack 1")
+	tc.recv("F. 1 ack 2")
+	tc.want(". 2 ack 2")
+	w, _ := tc.c.TimeWait()
+	if got, want := uint32(w.window)<<tc.c.rcv.wscale, tc.c.rcv.window(); got > want || got+128 <= want || want < 1000 {
+		t.Errorf("a window of %d, %d was offered", got, want)
+	}
+	tc.sleep(secs(10))
+	tc.recv(". 500 ack 2")
+	tc.want(". 2 ack 2")
+	tc.recv(". 500 ack 2")
+	tc.wantIdle("at a limited rate")
+	tc.sleep(secs(1))
+	tc.recv(". 2 ack 2") // with a newer timestamp, in order
+	tc.wantIdle("in order")
+	if w, _ := tc.c.TimeWait(); w.tsRecent != tc.tsv() || w.Expires() != tc.now+tc.cfg.TimeWait {
+		t.Errorf("%+v", w)
+	}
+	tc.silent(tc.cfg.TimeWait-1, "2 MSL from there")
+	tc.wantState(TimeWait)
+	tc.silent(1, "over")
+	tc.wantState(Closed)
+}
+
+// RFC 6191 §2; Linux, tcp_twsk_unique: a tuple can be used again by an active open if timestamps were in
+// use and their clock has moved on, or the program has chosen the port.
+func TestTimeWaitReusable(t *testing.T) {
+	for _, c := range []struct {
+		ts, chosen bool
+		after      time.Duration
+		want       bool
+	}{
+		{true, false, msec(1) - 1, false}, {true, false, msec(1), true}, {true, true, 0, true},
+		{false, false, secs(30), false}, {false, true, secs(30), false},
+	} {
+		opts := []scriptOption{noSACK, noWS}
+		if !c.ts {
+			opts = append(opts, noTS)
+		}
+		tc, w := timeWait(t, opts...)
+		iss, ok := w.Reusable(tc.now+c.after, c.chosen)
+		if ok != c.want || iss != w.NextISS() {
+			t.Errorf("%+v: %v, with %d", c, ok, iss)
+		}
+	}
+}
