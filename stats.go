@@ -53,7 +53,8 @@ type ICMPStats struct {
 	OutDestUnreachs, OutPktTooBigs, OutTimeExcds uint64
 	OutParmProbs                                 uint64
 	OutEchos, OutEchoReps                        uint64
-	OutRateLimitHost                             uint64 // error messages withheld by the rate limit
+	OutRateLimitHost                             uint64 // error messages withheld by a destination's rate limit
+	OutRateLimitGlobal                           uint64 // and by the host's
 }
 
 // TCPStats counts the segments and connections of TCP.

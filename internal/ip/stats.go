@@ -36,7 +36,7 @@ type ICMPStats struct {
 	OutDestUnreachs, OutPktTooBigs, OutTimeExcds uint64
 	OutParmProbs                                 uint64
 	OutEchos, OutEchoReps                        uint64
-	OutRateLimitHost                             uint64
+	OutRateLimitHost, OutRateLimitGlobal         uint64
 }
 
 // Counters returns what the layer has counted, with what its interfaces have carried.
