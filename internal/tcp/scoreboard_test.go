@@ -131,9 +131,8 @@ func sackTarget(t *testing.T, n int) *script {
 	tc.p.MSS = 48
 	tc.connectIn(msec(100))
 	s := &tc.c.snd
-	f := s.flight
-	if f == nil {
-		f = s.newFlight(&tc.c.tcb, tc.now)
+	if s.flight == nil {
+		s.newFlight(&tc.c.tcb, tc.now)
 	}
 	s.mss = 48
 	for range n {
