@@ -57,7 +57,8 @@ type ICMPStats struct {
 	OutEchos, OutEchoReps                         uint64
 	OutGroupMembResponses, OutGroupMembReductions uint64
 	OutMLDv2Reports                               uint64
-	OutRateLimitHost                              uint64 // error messages withheld by the rate limit
+	OutRateLimitHost                              uint64 // error messages withheld by a destination's rate limit
+	OutRateLimitGlobal                            uint64 // and by the host's
 }
 
 // TCPStats counts the segments and connections of TCP.

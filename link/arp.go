@@ -51,8 +51,9 @@ func (f *Framed) announce(a netip.Addr) {
 }
 
 // inputARP answers requests for the host's addresses, and learns from messages to
-// it, and from others about neighbours that are known already.
-func (f *Framed) inputARP(b []byte) {
+// it, and from others about neighbours that are known already. direct says that the frame was sent to
+// the host alone.
+func (f *Framed) inputARP(b []byte, direct bool) {
 	// Other hardware, other protocols and other lengths are nothing that this link has.
 	if len(b) < arpLen || [6]byte(b) != arpHead {
 		return
@@ -70,7 +71,7 @@ func (f *Framed) inputARP(b []byte) {
 	// known is brought up to date. So nobody fills the table with what he says to others (RFC
 	// 826, "Packet Reception").
 	mine := f.own(dst)
-	f.learn(src, from, mine)
+	f.learn(src, from, news{add: mine, confirmed: op == arpReply && mine && direct})
 
 	// A question from an address of our own is an announcement, or another host with our
 	// address: no answer is due to either.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"sync"
+	"time"
 
 	"usock/clock"
 	"usock/packet"
@@ -77,6 +78,10 @@ type Framed struct {
 	mu         sync.Mutex
 	config     FramesConfig              // mu
 	neighbours map[netip.Addr]*neighbour // mu
+	guests     neighbourList             // mu: of neighbours, who have asked, and were sent nothing
+	sought     neighbourList             // mu: of neighbours, those not known yet
+	allBusy    time.Duration             // mu: until then no neighbour is idle
+	waiting    int                       // mu: bytes that wait for neighbours
 	fixed      map[netip.Addr]hardware   // mu: those added by hand
 	clock      clock.Clock               // mu
 	alarm      clock.Alarm               // mu: set while a neighbour is asked for
@@ -112,7 +117,9 @@ func (f *Framed) UseClock(c clock.Clock) {
 		// Times on two clocks have nothing in common but their differences.
 		for _, n := range f.neighbours {
 			n.heard += c.Now() - f.clock.Now()
+			n.used += c.Now() - f.clock.Now()
 		}
+		f.allBusy = 0
 		f.alarm.Stop()
 		f.clock, f.alarm = c, c.NewAlarm(f.tick)
 		if f.ticking {
@@ -281,7 +288,7 @@ func (f *Framed) input(p *Packet) bool {
 	case etherIPv6:
 		return p.Front()[0]>>4 == 6 && !f.inputND(p.Front())
 	case etherARP:
-		f.inputARP(p.Front())
+		f.inputARP(p.Front(), to == f.address)
 	}
 	return false
 }
@@ -291,10 +298,10 @@ func (f *Framed) Close() error {
 	f.mu.Lock()
 	f.shut = true
 	f.alarm.Stop()
-	for _, n := range f.neighbours {
-		n.pending.Free()
+	f.notify = nil
+	for a := range f.neighbours {
+		f.forget(a)
 	}
-	clear(f.neighbours)
 	f.out.Free()
 	f.mu.Unlock()
 	f.inbox.close()

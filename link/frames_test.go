@@ -295,11 +295,11 @@ func TestFramesInput(t *testing.T) {
 		t.Error("did not learn from a request to the host")
 	}
 	// The table is bounded, whoever asks.
-	for i := range 2 * maxNeighbours {
+	for i := range 2 * maxGuests {
 		copy(arp[28:], []byte{10, 1, byte(i >> 8), byte(i)})
 		input(arp)
 	}
-	if n := len(f.neighbours); n != maxNeighbours {
+	if n := len(f.neighbours); n != maxGuests {
 		t.Errorf("%d neighbours", n)
 	}
 }

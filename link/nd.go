@@ -101,7 +101,7 @@ func (f *Framed) inputND(b []byte) bool {
 	c.AddPseudo(h.Src, h.Dst, protoICMPv6, len(m))
 	c.Add(m)
 	target := netip.AddrFrom16([16]byte(m[8:24]))
-	if c.Sum() != 0 || target.IsMulticast() {
+	if c.Sum() != 0 || target.IsMulticast() || h.Src.IsMulticast() {
 		return true
 	}
 	f.mu.Lock()
@@ -120,9 +120,10 @@ func (f *Framed) inputND(b []byte) bool {
 // solicited answers for the host's addresses. Whoever asks without an address of
 // its own is about to take it (RFC 4862 section 5.4.3).
 func (f *Framed) solicited(h *wire.IPv6, target netip.Addr, options []byte) {
-	// Who has no address yet must not say where it is (RFC 4861 section 7.1.1).
+	// Who has no address yet must not say where it is (RFC 4861 section 7.1.1),
+	// nor ask others than those whose address it may be.
 	from, has, valid := ndOption(options, ndSourceAddress)
-	if !valid || !f.own(target) || h.Src.IsUnspecified() && has {
+	if !valid || !f.own(target) || h.Src.IsUnspecified() && (has || h.Dst != solicitedNode(target)) {
 		return
 	}
 	if h.Src.IsUnspecified() {
@@ -130,7 +131,7 @@ func (f *Framed) solicited(h *wire.IPv6, target netip.Addr, options []byte) {
 		return
 	}
 	if has {
-		f.learn(h.Src, from, true)
+		f.learn(h.Src, from, news{add: true})
 	}
 	f.advertise(target, h.Src, true)
 }
@@ -156,9 +157,13 @@ func (f *Framed) advertised(h *wire.IPv6, target netip.Addr, flags byte, options
 		to = n.address
 	}
 	if n.known && flags&ndOverride == 0 && to != n.address {
+		// Two say that they are it: the next packet asks.
+		if n.certainty(f.clock.Now()) == Reachable {
+			n.sure, n.heard = false, f.clock.Now()-reachable-1
+		}
 		return
 	}
-	f.learn(target, to, false)
+	f.learn(target, to, news{confirmed: flags&ndSolicited != 0})
 }
 
 // ndOption finds an option with an Ethernet address. valid is false if the options

@@ -13,20 +13,27 @@ import (
 // A neighbour that is known is used at once. One that was not heard of for
 // reachable is asked for meanwhile, and forgotten if it does not answer.
 const (
-	reachable     = 30 * time.Second // ReachableTime (RFC 4861 section 10)
-	retransTime   = time.Second      // RETRANS_TIMER
-	maxAsks       = 3                // MAX_MULTICAST_SOLICIT
-	maxNeighbours = 512
-	maxPending    = 64 // packets that wait for one neighbour
+	reachable   = 30 * time.Second // ReachableTime (RFC 4861 section 10)
+	firstProbe  = 5 * time.Second  // DELAY_FIRST_PROBE_TIME: unconfirmed, a neighbour is believed so long
+	retransTime = time.Second      // RETRANS_TIMER
+	maxAsks     = 3                // MAX_MULTICAST_SOLICIT
+	maxPending  = 64               // packets that wait for one neighbour
+	maxWaiting  = 4 << 20          // bytes that wait for all of them
 )
 
 // neighbour is what is known of an address on the link.
 type neighbour struct {
 	address hardware
 	known   bool
-	heard   time.Duration // when known was last confirmed
+	sure    bool          // it has answered a question (RFC 4861 section 7.3.2: REACHABLE)
+	heard   time.Duration // when address was last confirmed
+	used    time.Duration // when a packet was last sent to it; before that, when it was added
 	asks    int           // requests without an answer; 0: it is not asked for
 	pending packet.Queue  // packets that wait for the address
+
+	list       *neighbourList // that it is in; nil: none
+	next, prev *neighbour
+	at         netip.Addr
 }
 
 // destination returns where an IP packet is bound for, and whether it is one.
@@ -61,9 +68,17 @@ func (f *Framed) resolve(p *Packet) (to hardware, ok, taken bool) {
 	n := f.neighbours[hop]
 	now := f.clock.Now()
 	if n == nil {
-		n = f.newNeighbour(hop)
+		if n = f.newNeighbour(hop, &f.sought); n == nil {
+			p.Free() // all that are known are in use
+			return to, false, false
+		}
 	}
+	n.used = now
 	if n.known {
+		if n.list == &f.guests {
+			f.guests.remove(n)
+		}
+
 		// Asked for in passing: packets go on to where it was, and it loses only what it is not
 		// there to take. The states STALE, DELAY and PROBE of RFC 4861 section 7.3.2 in one,
 		// without upper layers' hints.
@@ -75,11 +90,26 @@ func (f *Framed) resolve(p *Packet) (to hardware, ok, taken bool) {
 	if n.asks == 0 {
 		f.ask(hop, n)
 	}
-	if n.pending.Len() >= maxPending {
-		n.pending.Pop().Free() // the oldest (RFC 4861 section 7.2.2)
+	// Its oldest packets make room (RFC 4861 section 7.2.2).
+	for n.pending.Len() >= maxPending || n.pending.Len() > 0 && f.waiting+p.Len() > maxWaiting {
+		f.popPending(n).Free()
 	}
+	if f.waiting+p.Len() > maxWaiting {
+		p.Free()
+		return to, false, false
+	}
+	f.waiting += p.Len()
 	n.pending.Push(p)
 	return to, false, true
+}
+
+// popPending takes the first of the packets that wait for n; nil if there is none.
+func (f *Framed) popPending(n *neighbour) *Packet {
+	p := n.pending.Pop()
+	if p != nil {
+		f.waiting -= p.Len()
+	}
+	return p
 }
 
 // group returns the Ethernet address of a multicast or broadcast address (RFC
@@ -156,36 +186,6 @@ func (f *Framed) source(hop netip.Addr) (src netip.Addr, ok bool) {
 	return src, ok
 }
 
-// newNeighbour adds an unknown neighbour, in place of the one longest unheard of if
-// there are too many.
-func (f *Framed) newNeighbour(a netip.Addr) *neighbour {
-	if len(f.neighbours) >= maxNeighbours {
-		var oldest netip.Addr
-
-		// Two of one age are told apart by address: the choice must not depend on the order of
-		// a map, or a run with the same seed would not be the same.
-		for k, n := range f.neighbours {
-			if o := f.neighbours[oldest]; o == nil || n.heard < o.heard || n.heard == o.heard && k.Less(oldest) {
-				oldest = k
-			}
-		}
-		f.forget(oldest).pending.Free()
-	}
-	n := &neighbour{heard: f.clock.Now()}
-	f.neighbours[a] = n
-	return n
-}
-
-// forget takes a neighbour out of the table.
-func (f *Framed) forget(a netip.Addr) *neighbour {
-	n := f.neighbours[a]
-	delete(f.neighbours, a)
-	if n.known {
-		f.changed()
-	}
-	return n
-}
-
 // ask queues a request for a neighbour: to itself while it is known, to all
 // otherwise.
 func (f *Framed) ask(a netip.Addr, n *neighbour) {
@@ -203,12 +203,17 @@ func (f *Framed) ask(a netip.Addr, n *neighbour) {
 	}
 }
 
-// learn notes where a neighbour is, and queues what waits for it. New ones are added
-// only if add says so: by whoever talks to the host. The caller holds mu.
-func (f *Framed) learn(a netip.Addr, h hardware, add bool) {
+// news is what a message says of where a neighbour is.
+type news struct {
+	add       bool // its sender is about to talk to the host: it may be new
+	confirmed bool // it answers a question of ours
+}
+
+// learn notes where a neighbour is, and queues what waits for it. The caller holds mu.
+func (f *Framed) learn(a netip.Addr, h hardware, w news) {
 	// An address that is nobody's or ours, or a group's hardware address: to believe it would
 	// send a neighbour's packets to all, or to nobody.
-	if !a.IsValid() || a.IsUnspecified() || a.IsMulticast() || h[0]&1 != 0 || f.own(a) {
+	if !a.IsValid() || a.IsUnspecified() || a.IsMulticast() || a.IsLoopback() || h[0]&1 != 0 || f.own(a) {
 		return
 	}
 	if _, ok := f.fixed[a]; ok {
@@ -216,18 +221,31 @@ func (f *Framed) learn(a netip.Addr, h hardware, add bool) {
 	}
 	n := f.neighbours[a]
 	if n == nil {
-		if !add {
+		// Who is behind a gateway is no neighbour, nor is a broadcast address: nothing would ever be
+		// sent to it.
+		if _, all := f.group(a); !w.add || all || f.nextHop(a) != a {
 			return
 		}
-		n = f.newNeighbour(a)
+		if n = f.newNeighbour(a, &f.guests); n == nil {
+			return
+		}
 	}
 	if !n.known || n.address != h {
 		f.changed()
+	} else if !w.confirmed {
+		return // nothing new: that it is there is only known when it answers (RFC 4861 section 7.2.3)
 	}
-	n.address, n.known, n.asks, n.heard = h, true, 0, f.clock.Now()
+	if n.list == &f.sought {
+		f.sought.remove(n)
+	}
+	now := f.clock.Now()
+	n.address, n.known, n.sure, n.asks, n.heard = h, true, w.confirmed, 0, now
+	if !w.confirmed {
+		n.heard -= reachable - firstProbe
+	}
 
 	// In the order in which they came.
-	for p := n.pending.Pop(); p != nil; p = n.pending.Pop() {
+	for p := f.popPending(n); p != nil; p = f.popPending(n) {
 		frame(p, h, f.address, etherType(p))
 		f.out.Push(p)
 	}
@@ -251,14 +269,15 @@ func (f *Framed) tick() {
 		case n.asks < maxAsks:
 			f.ask(a, n)
 		default:
-			// Forgotten, and not remembered as gone: the next packet asks again.
-			f.forget(a)
-			for p := n.pending.Pop(); p != nil; p = n.pending.Pop() {
+			for p := f.popPending(n); p != nil; p = f.popPending(n) {
 				if e := unreachable(p, a); e != nil {
 					errors = append(errors, e)
 				}
 				p.Free()
 			}
+
+			// Forgotten, and not remembered as gone: the next packet asks again.
+			f.forget(a)
 		}
 	}
 	f.mu.Unlock()

@@ -24,8 +24,8 @@ type NeighbourState uint8
 // The states. A neighbour that does not answer is forgotten.
 const (
 	Incomplete NeighbourState = iota // it is asked for, and packets wait
-	Reachable                        // it was heard of within half a minute
-	Stale                            // it was not; the next packet for it asks
+	Reachable                        // it has answered within half a minute
+	Stale                            // it has not; a packet for it asks, at once or a few seconds later
 	Probe                            // it is asked whether it is still there
 	Permanent                        // it was added by hand
 )
@@ -134,7 +134,7 @@ func (n *neighbour) certainty(now time.Duration) NeighbourState {
 	switch {
 	case n.asks > 0:
 		return Probe
-	case now-n.heard > reachable:
+	case !n.sure, now-n.heard > reachable:
 		return Stale
 	}
 	return Reachable
@@ -176,7 +176,7 @@ func (f *Framed) RemoveNeighbour(a netip.Addr) error {
 	if n == nil {
 		return syscall.ENOENT
 	}
-	n.pending.Free()
-	delete(f.neighbours, a)
+	n.known = false // not told: who has it removed knows
+	f.forget(a)
 	return nil
 }

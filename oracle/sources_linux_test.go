@@ -83,7 +83,31 @@ func sourceCases() []sequence {
 	for i := range 12 {
 		many += src(add, fmt.Sprintf("10.0.0.%d", i+1))
 	}
+	join := func(i int) string { return set(mcastJoin, groupReq(1, fmt.Sprintf("224.1.3.%d", i))) }
+	leave := func(i int) string { return set(mcastLeave, groupReq(1, fmt.Sprintf("224.1.3.%d", i))) }
+	groups, groups6, filtered6 := "", "", ""
+	for i := range 22 {
+		groups += join(i)
+	}
+	groups += join(3) + leave(4) + join(21) + join(4) + src(add, one)
+	all := make([]string, 64)
+	for i := range all {
+		all[i] = fmt.Sprintf("fd00::%x", i+1)
+	}
+	for i := range 2342 {
+		groups6 += set6(mcastJoin, groupReq(1, fmt.Sprintf("ff02::1:%x", i)))
+	}
+	for i := range 120 {
+		to := fmt.Sprintf("ff02::1:%x", i)
+		filtered6 += set6(mcastJoin, groupReq(1, to)) + set6(mcastFilter, groupFilter(1, to, 1, 64, all...))
+	}
+	for i := range 8 {
+		filtered6 += set6(mcastBlock, sourceReq(1, fmt.Sprintf("ff02::1:%x", 117+i/4), all[i]))
+	}
 	return []sequence{
+		{name: "too many groups", lines: "a = udp" + groups},
+		{name: "too many groups, IPv6", lines: "a = udp6" + groups6},
+		{name: "too many groups with sources, IPv6", lines: "a = udp6" + filtered6},
 		{name: "any source", lines: sources + set(mcastJoin, groupReq(1, g)) + heard + set(mcastJoin, groupReq(1, g)) + ask(4) + set(mcastLeave, groupReq(1, g)) + set(mcastLeave, groupReq(1, g)) + heard + set(mcastJoin, groupReq(9, g)) + set(mcastJoin, groupReq(1, "10.1.2.3")) + set(mcastJoin, groupReq(1, g6)) + "; a setx 0:42 0100; a get 0:42; a get 0:45" + set(mcastJoin, groupReq(1, g)) + set(mcastLeave, groupReq(0, g)) + heard},
 		{name: "one source", lines: sources + src(add, one) + heard + src(add, one) + ask(4) + src(add, two) + heard + ask(4) + ask(1) + ask(0) + src(drop, "127.0.0.3") + src(drop, one) + heard + src(drop, two) + ask(4) + src(drop, two) + heard},
 		{name: "blocked source", lines: sources + src(block, one) + "; a " + joinLo + src(block, one) + heard + src(block, one) + ask(4) + src(unblock, two) + src(add, two) + src(block, two) + heard + src(unblock, one) + heard + src(unblock, two) + src(drop, two) + ask(4) + heard + "; a " + leaveLo},

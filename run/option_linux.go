@@ -14,7 +14,9 @@ import (
 	"usock/internal/abi"
 )
 
-const maxOption = 64 << 10 // bytes of an option's value
+// maxOption bounds the bytes of an option's value: one more than the longest that any option takes
+// (net.core.optmem_max).
+const maxOption = 128<<10 + 1
 
 // onBoth reports whether an option is set on the program's end as well, because the
 // kernel carries out the calls that it is about.

@@ -223,7 +223,7 @@ func (s *Stack) Bound(proto int, local netip.AddrPort) bool {
 	if proto == abi.IPPROTO_TCP {
 		ports = &s.tcp.ports
 	}
-	k := ports.buckets[local.Port()]
+	k := ports.buckets.get(local.Port())
 	if k == nil {
 		return false
 	}

@@ -44,16 +44,81 @@ func holder(s *socket.Socket) *dgram {
 
 func (d *dgram) base() *dgram { return d }
 
-// join adds a membership (IP_ADD_MEMBERSHIP).
+// What a socket may have of memberships: of IPv4 so many (net.ipv4.igmp_max_memberships), of both
+// families what fits the memory that Linux grants a socket beside its buffers
+// (net.core.optmem_max) by the sizes of its structures, ip_mc_socklist, ipv6_mc_socklist,
+// ip_sf_socklist and ip6_sf_socklist.
+const (
+	maxMemberships4 = 20
+	maxOptionMemory = 128 << 10
+
+	memberCost4, memberCost6 = 48, 56
+	filterCost               = 24
+	sourceCost4, sourceCost6 = 4, 16
+	sourceBlock              = 10 // sources that a filter grows by
+)
+
+func memberCost(group netip.Addr) int {
+	if group.Is4() {
+		return memberCost4
+	}
+	return memberCost6
+}
+
+// listCost returns what room for n sources costs.
+func listCost(group netip.Addr, n int) int {
+	switch {
+	case n == 0:
+		return 0
+	case group.Is4():
+		return filterCost + n*sourceCost4
+	}
+	return filterCost + n*sourceCost6
+}
+
+// affords reports whether the socket may hold n bytes more.
+func (d *dgram) affords(n int) bool {
+	for _, g := range d.ip().groups {
+		n += memberCost(g.group) + listCost(g.group, g.room)
+	}
+	return n < maxOptionMemory
+}
+
+// mayJoin refuses one membership too many, with the family's errno (Linux, ip_mc_join_group,
+// ipv6_sock_mc_join).
+func (d *dgram) mayJoin(group netip.Addr) error {
+	if !group.Is4() {
+		if !d.affords(memberCost6) {
+			return syscall.ENOMEM
+		}
+		return nil
+	}
+	n := 0
+	for _, g := range d.ip().groups {
+		if g.group.Is4() {
+			n++
+		}
+	}
+	if n >= maxMemberships4 || !d.affords(memberCost4) {
+		return syscall.ENOBUFS
+	}
+	return nil
+}
+
+// join adds a membership (IP_ADD_MEMBERSHIP). EADDRINUSE if there is one, ENOBUFS or ENOMEM if the
+// socket has too many.
 func (d *dgram) join(group netip.Addr, i *ip.Iface, f *ip.Filter) error {
 	if d.member(group, i) != nil {
 		return syscall.EADDRINUSE
+	}
+	if err := d.mayJoin(group); err != nil {
+		return err
 	}
 	if err := d.stack.IP.Join(i, group, f); err != nil {
 		return err
 	}
 	o := d.own()
-	o.groups = append(o.groups[:len(o.groups):len(o.groups)], membership{group, i, *f})
+	o.groups = append(o.groups[:len(o.groups):len(o.groups)], membership{group, i, *f, 0})
 	return nil
 }
 

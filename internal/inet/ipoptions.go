@@ -43,6 +43,7 @@ type membership struct {
 	group netip.Addr
 	iface *ip.Iface
 	ip.Filter
+	room int // sources that its memory is charged for
 }
 
 var defaultIPOptions = ipOptions{

@@ -1,6 +1,7 @@
 package inet
 
 import (
+	"math/bits"
 	"net/netip"
 	"syscall"
 )
@@ -57,23 +58,25 @@ func (k *bucket) lets(b *binding) bool {
 
 // portTable is the ports of one protocol.
 type portTable struct {
-	buckets map[uint16]*bucket
-	spare   []*bucket // empty ones, for reuse
+	buckets bucketTable
+	spare   []*bucket   // empty ones, for reuse
+	used    *portBits   // ephemeral ports that have buckets; nil while they are few
+	taken   *takenPorts // told when a port is no longer bind's; may be nil
 	// strict has SO_REUSEADDR allow sharing only while nobody listens (TCP).
 	strict bool
 }
 
 func (t *portTable) init(strict bool) {
-	t.buckets = make(map[uint16]*bucket)
 	t.strict = strict
 }
 
 // add binds b to port without asking.
 func (t *portTable) add(b *binding, port uint16) {
-	k := t.buckets[port]
+	k := t.buckets.get(port)
 	if k == nil {
 		k = t.bucket(port)
-		t.buckets[port] = k
+		t.buckets.set(port, k)
+		t.noteUsed(port, true)
 	}
 	b.bucket, b.prev, b.next = k, nil, k.head
 	if !b.auto {
@@ -119,13 +122,69 @@ func (t *portTable) remove(b *binding) {
 	if !b.auto {
 		if k.held--; k.held == 0 {
 			k.lead = nil
+			if t.taken != nil {
+				t.taken.unbound(k.port)
+			}
 		}
 	}
 	if k.head == nil {
-		delete(t.buckets, k.port)
+		t.buckets.set(k.port, nil)
+		t.noteUsed(k.port, false)
 		if len(t.spare) < maxSpare {
 			t.spare = append(t.spare, k)
 		}
+	}
+}
+
+// manyUsed is from how many buckets on those of ephemeral ports are noted.
+const manyUsed = 4096
+
+// noteUsed follows a bucket's coming and going.
+func (t *portTable) noteUsed(port uint16, used bool) {
+	if t.used == nil && t.buckets.n >= manyUsed {
+		t.used = new(portBits)
+		for p := ephemeralFirst; p <= ephemeralLast; p++ {
+			if pair, odd, _ := ephemeral(uint16(p)); t.buckets.get(uint16(p)) != nil {
+				t.used.add(pair, odd)
+			}
+		}
+	} else if pair, odd, ok := ephemeral(port); ok && t.used != nil {
+		if used {
+			t.used.add(pair, odd)
+		} else {
+			t.used.remove(pair, odd)
+		}
+	}
+	if t.buckets.n < manyUsed/2 {
+		t.used = nil
+	}
+}
+
+// bucketTable is the buckets by port, in pages of 256.
+type bucketTable struct {
+	pages [256]*[256]*bucket
+	n     int
+}
+
+func (t *bucketTable) get(port uint16) *bucket {
+	if g := t.pages[port>>8]; g != nil {
+		return g[port&255]
+	}
+	return nil
+}
+
+// set enters a bucket where there is none, or with nil takes the one out that is there.
+func (t *bucketTable) set(port uint16, k *bucket) {
+	g := t.pages[port>>8]
+	if g == nil {
+		g = new([256]*bucket)
+		t.pages[port>>8] = g
+	}
+	g[port&255] = k
+	if k != nil {
+		t.n++
+	} else {
+		t.n--
 	}
 }
 
@@ -189,7 +248,7 @@ func sameAddr(a, b *binding, any, bAny bool) bool {
 // inet_csk_bind_conflict and udp_lib_lport_inuse: the latter goes through the sockets from
 // the last one bound, and the first that is of b's group settles it.
 func (t *portTable) conflict(b *binding, port uint16) bool {
-	k := t.buckets[port]
+	k := t.buckets.get(port)
 	if k == nil || k.lets(b) {
 		return false
 	}
@@ -211,10 +270,10 @@ func (t *portTable) conflict(b *binding, port uint16) bool {
 	return false
 }
 
-// taken reports whether a port that nobody named is none for b: of TCP's, no port is that
+// meetsAny reports whether a port that nobody named is none for b: of TCP's, no port is that
 // another one overlaps with, whatever the two allow (net.ipv4.ip_autobind_reuse).
-func (t *portTable) taken(b *binding, port uint16) bool {
-	k := t.buckets[port]
+func (t *portTable) meetsAny(b *binding, port uint16) bool {
+	k := t.buckets.get(port)
 	if k == nil {
 		return false
 	}
@@ -236,21 +295,29 @@ func (t *portTable) bind(b *binding, port, avoid uint16, random uint64) error {
 		return nil
 	}
 	// Odd ports first, the even ones are connect's (Linux, inet_csk_find_open_port).
-	const span = ephemeralLast - ephemeralFirst + 1
-	start := uint16(random % (span / 2) * 2)
-	for _, parity := range [...]uint16{1, 0} {
-		for i := uint16(0); i < span; i += 2 {
-			p := ephemeralFirst + (start+i)%span + parity
-			if t.buckets[p] == nil && p != avoid {
+	start := uint32(random % pairs)
+	for _, odd := range [...]uint32{1, 0} {
+		for i := uint32(0); i < pairs; i++ {
+			pair := (start + i) % pairs
+			if t.used != nil {
+				// By words, over what is used.
+				if skip := uint32(bits.TrailingZeros64(^t.used.from(pair, odd))); skip > 0 {
+					i += min(skip, 64-pair%64, pairs-pair) - 1
+					continue
+				}
+			}
+			if p := uint16(ephemeralFirst + 2*pair + odd); t.buckets.get(p) == nil && p != avoid {
 				t.claim(b, p)
 				return nil
 			}
 		}
 	}
-	for p := uint16(ephemeralFirst); p <= ephemeralLast; p++ {
-		if p != avoid && !t.taken(b, p) {
-			t.claim(b, p)
-			return nil
+	for _, odd := range [...]uint32{1, 0} {
+		for i := uint32(0); i < pairs; i++ {
+			if p := uint16(ephemeralFirst + 2*((start+i)%pairs) + odd); p != avoid && !t.meetsAny(b, p) {
+				t.claim(b, p)
+				return nil
+			}
 		}
 	}
 	return syscall.EADDRINUSE
@@ -259,6 +326,6 @@ func (t *portTable) bind(b *binding, port, avoid uint16, random uint64) error {
 // sharable reports whether connect may use the port for one more connection, if
 // the tuple is free: nobody has asked for the port by bind.
 func (t *portTable) sharable(port uint16) bool {
-	k := t.buckets[port]
+	k := t.buckets.get(port)
 	return k == nil || k.held == 0
 }

@@ -45,11 +45,11 @@ func (d *dgram) member(group netip.Addr, i *ip.Iface) *membership {
 	return nil
 }
 
-// filter replaces the filter of a membership.
-func (d *dgram) filter(g *membership, f ip.Filter) {
+// filter replaces the filter of a membership, which now has room for so many sources.
+func (d *dgram) filter(g *membership, f ip.Filter, room int) {
 	d.stack.IP.Leave(g.iface, g.group, &g.Filter)
 	d.stack.IP.Join(g.iface, g.group, &f)
-	g.Filter = f
+	g.Filter, g.room = f, room
 }
 
 // source is one source of a group to be included or excluded, or no longer.
@@ -77,12 +77,16 @@ func (d *dgram) change(c source) error {
 		return syscall.EINVAL
 	}
 	f := ip.Filter{Include: c.include, Sources: slices.Clone(g.Sources)}
-	at := slices.Index(f.Sources, c.addr)
+	at, room := slices.Index(f.Sources, c.addr), g.room
+	if c.add && len(f.Sources) == room {
+		room += sourceBlock
+	}
 	switch {
 	case !c.add && at < 0, c.add && at >= 0:
-		d.filter(g, f) // the mode has changed all the same
+		d.filter(g, f, g.room) // the mode has changed all the same
 		return syscall.EADDRNOTAVAIL
-	case c.add && len(f.Sources) >= maxSources(c.group):
+	case c.add && len(f.Sources) >= maxSources(c.group),
+		room > g.room && !d.affords(listCost(c.group, room)): // beside the one that it replaces
 		return syscall.ENOBUFS
 	case c.add:
 		f.Sources = append(f.Sources, c.addr)
@@ -91,7 +95,7 @@ func (d *dgram) change(c source) error {
 	default:
 		f.Sources = slices.Delete(f.Sources, at, at+1)
 	}
-	d.filter(g, f)
+	d.filter(g, f, room)
 	return nil
 }
 
@@ -112,7 +116,10 @@ func (d *dgram) setFilter(group netip.Addr, i *ip.Iface, mode uint32, list []net
 	if g == nil {
 		return syscall.EINVAL
 	}
-	d.filter(g, ip.Filter{Include: mode == filterInclude, Sources: list})
+	if len(list) > 0 && !d.affords(listCost(group, len(list))) {
+		return syscall.ENOBUFS
+	}
+	d.filter(g, ip.Filter{Include: mode == filterInclude, Sources: list}, len(list))
 	return nil
 }
 
@@ -120,6 +127,17 @@ func (d *dgram) setFilter(group netip.Addr, i *ip.Iface, mode uint32, list []net
 func checkFilter(group netip.Addr, mode uint32) error {
 	if !group.IsMulticast() || mode != filterExclude && mode != filterInclude {
 		return syscall.EINVAL
+	}
+	return nil
+}
+
+// fitsOption checks how long the value of a filter is.
+func fitsOption(v []byte, least int) error {
+	switch {
+	case len(v) < least:
+		return syscall.EINVAL
+	case len(v) > maxOptionMemory:
+		return syscall.ENOBUFS
 	}
 	return nil
 }
@@ -222,8 +240,8 @@ func filterRow4(st *Stack) socket.Option {
 	return socket.Option{
 		Level: abi.SOL_IP, Name: abi.IP_MSFILTER,
 		Set: func(s *socket.Socket, v []byte) error {
-			if len(v) < msfilterLen {
-				return syscall.EINVAL
+			if err := fitsOption(v, msfilterLen); err != nil {
+				return err
 			}
 			mode, n := binary.NativeEndian.Uint32(v[8:]), binary.NativeEndian.Uint32(v[12:])
 			switch {
@@ -275,8 +293,8 @@ func filterRow(st *Stack, level, most int) socket.Option {
 	return socket.Option{
 		Level: level, Name: abi.MCAST_MSFILTER,
 		Set: func(s *socket.Socket, v []byte) error {
-			if len(v) < groupFilterLen {
-				return syscall.EINVAL
+			if err := fitsOption(v, groupFilterLen); err != nil {
+				return err
 			}
 			mode, n := binary.NativeEndian.Uint32(v[groupReqLen:]), binary.NativeEndian.Uint32(v[groupReqLen+4:])
 			switch {

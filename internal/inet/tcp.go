@@ -21,6 +21,7 @@ type tcpProto struct {
 	cfg       *tcp.Config
 	conns     connTable
 	ports     portTable
+	taken     takenPorts
 	listeners map[uint16][]*tcpEndpoint
 	// portCounters are the increments of RFC 6056's double-hash port selection.
 	portCounters [256]uint32
@@ -40,6 +41,7 @@ func newTCP(s *Stack, cfg *tcp.Config) *tcpProto {
 	cfg.Counters = &t.Stats
 	t.conns.init(s.prf.random(), s.prf.random())
 	t.ports.init(true)
+	t.ports.taken, t.conns.taken = &t.taken, &t.taken
 	t.options = NewOptions(t.telling(ipRows), t.telling(ip6Rows), deviceRows(s), streamGroups(), t.telling(tcpRows(t)))
 	return t
 }

@@ -1,6 +1,7 @@
 package inet
 
 import (
+	"math/bits"
 	"net/netip"
 	"syscall"
 
@@ -243,28 +244,61 @@ func (t *tcpProto) free(k *tuple, chosen bool) (iss uint32, err error) {
 // Odd ports are bind's, as on Linux, and tried only where a run of even ones is
 // taken: so that a call stays cheap once all even ones are, up to the last port.
 func (t *tcpProto) choosePort(e *tcpEndpoint, k *tuple) (iss uint32, err error) {
-	const span = ephemeralLast - ephemeralFirst + 1
 	hi, lo := t.prf.sum(labelPort, &tuple{laddr: k.laddr, raddr: k.raddr, rport: k.rport})
 	counter := &t.portCounters[lo%uint64(len(t.portCounters))]
 	*counter += 2 + 2*uint32(t.prf.random()&7)
-	start := (uint32(hi) + *counter) % span &^ 1
+	start := (uint32(hi) + *counter) % ephemerals / 2
+	to := destination{k.laddr, k.raddr, k.rport}
+	s := portSearch{taken: t.taken.of[to]}
 	const run = 32
-	for i := range uint32(span+2*run) / (2 * run) * (2 * run) {
-		pair := i/(2*run)*run + i%run // even and odd port, counted from start
-		if pair >= span/2 {
-			continue
+	for first := uint32(0); first < pairs; first += run {
+		for odd := range uint32(2) {
+			for i := first; i < min(first+run, pairs); i++ {
+				pair := (start + i) % pairs
+				if s.taken != nil {
+					if skip := uint32(bits.TrailingZeros64(^s.taken.from(pair, odd))); skip > 0 {
+						i += min(skip, 64-pair%64, pairs-pair) - 1
+						continue
+					}
+				}
+				k.lport = uint16(ephemeralFirst + 2*pair + odd)
+				if iss, err = t.tryPort(k, &s, pair, odd); err != nil {
+					if s.looked++; s.looked == learnAfter && s.taken == nil {
+						s.taken = t.taken.begin(to)
+					}
+					continue
+				}
+				e.auto = true
+				t.ports.add(&e.binding, k.lport)
+				return iss, nil
+			}
 		}
-		odd := i / run % 2
-		k.lport = uint16(ephemeralFirst + (start+2*pair)%span + odd)
-		if !t.ports.sharable(k.lport) || k.lport == t.elsewhere(k.rport) {
-			continue
+	}
+	return 0, syscall.EADDRNOTAVAIL
+}
+
+// portSearch is the state of a search for a port.
+type portSearch struct {
+	taken  *portBits // known to be taken for this destination; nil: none
+	looked int       // ports that were looked at
+}
+
+// tryPort returns the initial sequence number if k's local port is free for it. A port that stays
+// taken until the table of connections or that of ports says otherwise is remembered.
+func (t *tcpProto) tryPort(k *tuple, s *portSearch, pair, odd uint32) (iss uint32, err error) {
+	if k.lport == t.elsewhere(k.rport) {
+		return 0, syscall.EADDRNOTAVAIL
+	}
+	lasts := true
+	if t.ports.sharable(k.lport) {
+		if iss, err = t.free(k, false); err == nil {
+			return iss, nil
 		}
-		if iss, err = t.free(k, false); err != nil {
-			continue
-		}
-		e.auto = true
-		t.ports.add(&e.binding, k.lport)
-		return iss, nil
+		w, ok := t.conns.find(k).(*timeWait)
+		lasts = !ok || !w.state.Yields()
+	}
+	if lasts && s.taken != nil {
+		s.taken.add(pair, odd)
 	}
 	return 0, syscall.EADDRNOTAVAIL
 }

@@ -29,6 +29,7 @@ type connTable struct {
 	slots []*node
 	n     int
 	key   [2]uint64
+	taken *takenPorts // told of tuples that are gone; may be nil
 }
 
 const minSlots = 64
@@ -86,6 +87,9 @@ func (t *connTable) remove(n *node) {
 			t.n--
 			break
 		}
+	}
+	if t.taken != nil {
+		t.taken.gone(&n.tuple)
 	}
 	if len(t.slots) > minSlots && t.n < len(t.slots)/8 {
 		t.resize(len(t.slots) / 2)

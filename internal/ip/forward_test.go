@@ -103,7 +103,7 @@ func TestForwardErrors(t *testing.T) {
 		{"hop-by-hop option", packetBytes(peerB, "2001:db8:1::2", wire.IPv6HopByHop, append([]byte{ProtoUDP, 0, 0x80, 4, 0, 0, 0, 0}, udpHeader(0)...), nil),
 			wire.ICMPv6ParameterProblem, wire.ICMPv6UnknownOption, 42, hostB},
 	} {
-		r.clock.Advance(forgetAfter)
+		r.clock.Advance(maxTokens)
 		r.arrive(c.in)
 		if len(r.sent1()) != 0 {
 			t.Errorf("%s: forwarded", c.name)

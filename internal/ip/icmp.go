@@ -3,7 +3,6 @@ package ip
 import (
 	"encoding/binary"
 	"net/netip"
-	"time"
 
 	"usock/internal/wire"
 	"usock/packet"
@@ -222,8 +221,7 @@ func (l *Layer) sendError(p *packet.Packet, m *Meta, proto uint8, h wire.ICMP, r
 
 	// Programs of this host are told at once and always, as on Linux: what they do to their own
 	// host is their affair.
-	if !path.Iface.cfg.Loopback && !l.limits.allow(m.Src, l.host.Now()) {
-		l.ICMP.OutRateLimitHost++
+	if !path.Iface.cfg.Loopback && limited(m.V6, &h) && !l.mayTell(m.Src) {
 		return
 	}
 	l.ICMP.CountOut(m.V6, h.Type)
@@ -244,66 +242,4 @@ func (l *Layer) sendError(p *packet.Packet, m *Meta, proto uint8, h wire.ICMP, r
 		binary.BigEndian.PutUint16(b[2:], sumOf(e, 0))
 	}
 	l.Output(e, &path, &o)
-}
-
-// limiter bounds the error messages to each destination (RFC 4443, section 2.4(f);
-// Linux's icmp_ratelimit): one a second after a burst.
-type limiter struct {
-	buckets map[netip.Addr]bucket
-	swept   time.Duration // when full buckets were looked for last
-}
-
-type bucket struct {
-	tokens time.Duration // time's worth of messages that may be sent at once
-	at     time.Duration // when tokens was right
-}
-
-const (
-	errorEvery  = time.Second
-	errorBurst  = 6
-	maxLimited  = 1024 // destinations remembered
-	maxTokens   = errorBurst * errorEvery
-	forgetAfter = maxTokens // when a bucket is full again
-)
-
-func (r *limiter) allow(to netip.Addr, now time.Duration) bool {
-	if r.buckets == nil {
-		r.buckets = make(map[netip.Addr]bucket)
-	}
-	b, ok := r.buckets[to]
-	if !ok {
-		// Forged sources must not cost memory without bound: with too many that have used
-		// theirs up, new ones go without.
-		if len(r.buckets) >= maxLimited && !r.sweep(now) {
-			return false
-		}
-		b = bucket{maxTokens, now}
-	}
-
-	// Time is the tokens' currency: no timer fills the buckets.
-	b.tokens = min(b.tokens+now-b.at, maxTokens)
-	b.at = now
-	if b.tokens < errorEvery {
-		r.buckets[to] = b
-		return false
-	}
-	b.tokens -= errorEvery
-	r.buckets[to] = b
-	return true
-}
-
-// sweep forgets the buckets that are full again and reports whether there was one.
-// It looks through them once a second at most, whatever the flood.
-func (r *limiter) sweep(now time.Duration) bool {
-	if now-r.swept < errorEvery {
-		return false
-	}
-	r.swept = now
-	n := len(r.buckets)
-	for to, b := range r.buckets {
-		if now-b.at >= forgetAfter {
-			delete(r.buckets, to)
-		}
-	}
-	return len(r.buckets) < n
 }

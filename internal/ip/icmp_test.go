@@ -3,11 +3,9 @@ package ip
 import (
 	"bytes"
 	"encoding/binary"
-	"net/netip"
 	"slices"
 	"syscall"
 	"testing"
-	"time"
 
 	"usock/internal/wire"
 )
@@ -174,40 +172,6 @@ func TestNoErrorAbout(t *testing.T) {
 		if n := len(b.sent()); n != 0 {
 			t.Errorf("%s: %d errors", name, n)
 		}
-	}
-}
-
-func TestErrorRateLimit(t *testing.T) {
-	b := newBench(t, Config{})
-	b.udp.refuse = true
-	count := func(src string, n int) int {
-		for range n {
-			b.arrive(packetBytes(src, hostA, ProtoUDP, udpHeader(0), nil))
-		}
-		return len(b.sent())
-	}
-	if n := count(peerA, 20); n != errorBurst {
-		t.Errorf("burst of %d", n)
-	}
-	if n := count("10.0.0.3", 1); n != 1 {
-		t.Error("one destination limits another")
-	}
-	b.clock.Advance(2500 * time.Millisecond)
-	if n := count(peerA, 20); n != 2 {
-		t.Errorf("%d after 2.5 s", n)
-	}
-	b.do(func() { b.l.AddRoute(Route{Dst: prefix("10.0.0.0/8"), Iface: b.eth}) })
-	for i := range 2 * maxLimited {
-		src := netip.AddrFrom4([4]byte{10, 9, byte(i >> 8), byte(i)})
-		b.arrive(packetBytes(src.String(), hostA, ProtoUDP, udpHeader(0), nil))
-	}
-	b.sent()
-	if n := len(b.l.limits.buckets); n != maxLimited {
-		t.Errorf("%d buckets", n)
-	}
-	b.clock.Advance(forgetAfter)
-	if n := count("10.0.0.3", 20); n != errorBurst {
-		t.Errorf("burst of %d after a flood", n)
 	}
 }
 

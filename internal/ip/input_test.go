@@ -80,7 +80,7 @@ func TestInputExtensionHeaders(t *testing.T) {
 	}
 	complain := func(name string, in []byte, code uint8, pointer uint32) {
 		t.Helper()
-		b.clock.Advance(forgetAfter)
+		b.clock.Advance(maxTokens)
 		b.arrive(in)
 		if len(b.udp.take()) != 0 {
 			t.Errorf("%s: delivered", name)
@@ -97,7 +97,7 @@ func TestInputExtensionHeaders(t *testing.T) {
 	complain("unknown option to a group", packetBytes(peerB, "ff02::1", wire.IPv6HopByHop, append(slices.Clone(unknown), body...), nil), wire.ICMPv6UnknownOption, 42)
 	second := slices.Concat([]byte{wire.IPv6HopByHop, 0, 1, 4, 0, 0, 0, 0}, []byte{ProtoUDP, 0, 1, 4, 0, 0, 0, 0}, body)
 	complain("hop-by-hop second", packetBytes(peerB, hostB, wire.IPv6DestOpts, second, nil), wire.ICMPv6UnknownNext, 40)
-	b.clock.Advance(forgetAfter)
+	b.clock.Advance(maxTokens)
 	unknown[2] = 0xc0
 	b.arrive(packetBytes(peerB, "ff02::1", wire.IPv6HopByHop, append(slices.Clone(unknown), body...), nil))
 	unknown[2] = 0x40

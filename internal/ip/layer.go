@@ -91,7 +91,7 @@ type Layer struct {
 	timer    timer.Entry // the earliest of mtus, frags and reports of groups
 
 	identKey [2]uint64 // of the hash that chooses an ident
-	idents   [256]uint16
+	idents   [256]identCounter
 
 	// looped says which interface a packet in the host's loopback queue stands
 	// for, if it is not lo: copies of multicasts and broadcasts.
@@ -128,11 +128,12 @@ func New(h *host.Domain, cfg Config, table *Table) *Layer {
 	}
 	l.timer.On = l
 	l.frags.init(l)
+	l.limits.init(cfg.Rand)
 
 	// From random numbers on: a host that restarts must not use those of the datagrams it has
 	// just sent.
 	for i := range l.idents {
-		l.idents[i] = uint16(cfg.Rand())
+		l.idents[i].last = uint16(cfg.Rand())
 	}
 	h.Input = l.inputLooped
 	return l

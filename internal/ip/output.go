@@ -5,6 +5,7 @@ import (
 	"math/bits"
 	"net/netip"
 	"syscall"
+	"time"
 
 	"usock/internal/wire"
 	"usock/packet"
@@ -162,6 +163,12 @@ func (l *Layer) send(p *packet.Packet, path *Path, src, dst netip.Addr, o *Out) 
 	i.transmit(p)
 }
 
+// identCounter is what destinations that share it have their identifications from.
+type identCounter struct {
+	last uint16
+	at   uint32 // ms, when it was given
+}
+
 // ident returns an identification for a datagram to dst that may be fragmented.
 // Destinations share counters by hash, so that one does not learn another's rate
 // (RFC 7739), and a number does not come back early (RFC 6864, section
@@ -171,9 +178,17 @@ func (l *Layer) ident(dst netip.Addr) uint16 {
 	// others share its counter.
 	b := dst.As16()
 	hi, lo := bits.Mul64(binary.LittleEndian.Uint64(b[:])^l.identKey[0], binary.LittleEndian.Uint64(b[8:])^l.identKey[1])
-	k := (hi ^ lo) % uint64(len(l.idents))
-	l.idents[k]++
-	return l.idents[k]
+	c := &l.idents[(hi^lo)%uint64(len(l.idents))]
+
+	// Nor can who has found such a one count what was sent to it: each millisecond may have taken
+	// a number, or not (Linux, ip_idents_reserve).
+	now := uint32(l.host.Now() / time.Millisecond)
+	if gone := now - c.at; gone > 0 {
+		c.last += uint16(l.cfg.Rand() % uint64(gone))
+	}
+	c.at = now
+	c.last++
+	return c.last
 }
 
 // outputIncluded sends a packet that brings its own network header.

@@ -199,6 +199,11 @@ func (r *reassembly) input4(p *packet.Packet, m *Meta, h *wire.IPv4) *packet.Pac
 // the fragment header, which is at byte at of m.Header.
 func (r *reassembly) input6(p *packet.Packet, m *Meta, f *wire.FragmentHeader, at int) *packet.Packet {
 	n := p.Len()
+	if f.Off == 0 && incomplete(f.Next, p) {
+		r.layer.sendError6(p, m, wire.ICMPv6ParameterProblem, wire.ICMPv6Incomplete, 0)
+		r.layer.malformed(m.Iface, p)
+		return nil
+	}
 	problem := uint32(0)
 	switch {
 	case f.More && n&7 != 0:
@@ -215,6 +220,29 @@ func (r *reassembly) input6(p *packet.Packet, m *Meta, f *wire.FragmentHeader, a
 	}
 	k := fragKey{m.Src, m.Dst, f.ID, 0}
 	return r.insert(p, m, k, int(f.Off), f.More, reasmTime6)
+}
+
+// incomplete reports whether a first fragment ends before the transport's header does. A filter that
+// has seen it could not tell what the datagram is (RFC 7112, section 5; RFC 8200, section 4.5).
+func incomplete(next uint8, p *packet.Packet) bool {
+	if !pullUp(p, p.Len()) {
+		return true
+	}
+	b := p.Front()
+	c := wire.WalkIPv6(next, b, false)
+	if c.Fault != wire.NoFault {
+		return c.Fault == wire.Truncated // others are answered when the datagram is whole
+	}
+	need := 1
+	switch c.Next {
+	case wire.IPv6NoNext:
+		need = 0
+	case ProtoTCP:
+		need = wire.TCPMinLen
+	case ProtoUDP, ProtoICMPv6, wire.IPv6Fragment:
+		need = 8
+	}
+	return len(b)-c.Len < need
 }
 
 // insert stores the bytes of p from off on. Fragments that overlap are not of one

@@ -40,7 +40,7 @@ type ICMPStats struct {
 	OutEchos, OutEchoReps                         uint64
 	OutGroupMembResponses, OutGroupMembReductions uint64
 	OutMLDv2Reports                               uint64
-	OutRateLimitHost                              uint64
+	OutRateLimitHost, OutRateLimitGlobal          uint64
 }
 
 // Counters returns what the layer has counted, with what its interfaces have carried.

@@ -42,8 +42,10 @@ func checkBoard(t testing.TB, c *Conn) {
 	l := &f.loss
 	var sacked, lost, retrans uint32
 	at := max(c.snd.una, origin+1)
-	for i := uint32(0); i < f.scoreboard.n; i++ {
-		r := f.scoreboard.at(i)
+	b, n := &f.scoreboard, uint32(0)
+	for i := b.first(); i < b.end(); i = b.next(i) {
+		r := b.at(i)
+		n++
 		if r.start != at || r.n == 0 {
 			t.Fatalf("record %d is [%d,+%d), want it at %d", i, r.start, r.n, at)
 		}
@@ -62,6 +64,9 @@ func checkBoard(t testing.TB, c *Conn) {
 		case r.flags&segRetrans != 0:
 			retrans += r.n
 		}
+	}
+	if n != b.n {
+		t.Fatalf("%d sent segments, %d are there", b.n, n)
 	}
 	if at != c.snd.nxt && f.scoreboard.n > 0 || f.scoreboard.n == 0 && c.snd.nxt > max(c.snd.una, origin+1) {
 		t.Fatalf("sent segments end at %d, snd.nxt is %d", at, c.snd.nxt)

@@ -181,7 +181,7 @@ func (s *sender) afterAck(t *tcb, now time.Duration, a *ackInfo) {
 	if a.wait > 0 {
 		s.armReorder(t, now, a.wait)
 	}
-	if a.acked > 0 && s.flight.scoreboard.n > 0 && s.flight.scoreboard.at(0).flags&segSacked != 0 {
+	if a.acked > 0 && s.flight.scoreboard.n > 0 && s.flight.scoreboard.at(s.flight.scoreboard.first()).flags&segSacked != 0 {
 		// The peer has SACKed what it now asks for: it reneged (RFC 2018 §8), or an ACK is late.
 		// Half a round trip lets the late one come; after that the timeout believes no SACK
 		// (Linux, tcp_check_sack_reneging).
@@ -194,7 +194,7 @@ func (s *sender) advanceUna(t *tcb, now time.Duration, ack uint64, a *ackInfo) {
 	f := s.flight
 	b, l := &f.scoreboard, &f.loss
 	for b.n > 0 {
-		r := b.at(0)
+		r := b.at(b.first())
 		if r.start >= ack {
 			break
 		}
@@ -205,6 +205,7 @@ func (s *sender) advanceUna(t *tcb, now time.Duration, ack uint64, a *ackInfo) {
 		// Part of a sent segment: the peer acknowledges what it has been sent in smaller
 		// pieces.
 		if r.end() > ack {
+			r.segs = uint8((uint64(r.segs)*uint64(r.n-n) + uint64(r.n) - 1) / uint64(r.n))
 			r.start += uint64(n)
 			r.n -= n
 			break
@@ -281,8 +282,8 @@ func (s *sender) ackedSegment(t *tcb, now time.Duration, r *sentSegment, n uint3
 	}
 }
 
-// markLost marks the sent segment i lost and returns its bytes if it was not before.
-func (s *sender) markLost(t *tcb, i uint32, why trace.Why) uint32 {
+// markLost marks the sent segment at i lost and returns its bytes if it was not before.
+func (s *sender) markLost(t *tcb, i place, why trace.Why) uint32 {
 	f := s.flight
 	r := f.scoreboard.at(i)
 	r.why = why
@@ -323,8 +324,9 @@ func (s *sender) markFirst(t *tcb, a *ackInfo) {
 	// Duplicates tell of one hole, at snd.una. Of what lies behind it nothing is known: one
 	// segment is taken to be lost, and the next partial acknowledgment shows the next one (RFC
 	// 6582 §3.2 step 3).
-	if mss := uint32(s.mss); b.at(0).n > mss {
-		b.split(0, b.at(0).start+uint64(mss))
+	p := b.first()
+	if mss := uint32(s.mss); b.at(p).n > mss {
+		p = b.split(p, b.at(p).start+uint64(mss))
 	}
-	a.lost += s.markLost(t, 0, trace.ByDuplicates)
+	a.lost += s.markLost(t, p, trace.ByDuplicates)
 }

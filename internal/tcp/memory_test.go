@@ -102,7 +102,7 @@ func TestAtRest(t *testing.T) {
 	tc.recv("P. 1+100 ack 101")
 	tc.want(". 101 ack 101")
 	tc.read(100, 100)
-	if n := packet.Live() - before; n != 0 || tc.c.snd.flight.scoreboard.a != nil {
+	if n := packet.Live() - before; n != 0 || tc.c.snd.flight.scoreboard.parts != nil {
 		t.Fatalf("%d blocks at rest", n)
 	}
 }

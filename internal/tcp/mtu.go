@@ -97,8 +97,9 @@ func (s *sender) simpleRetransmit(t *tcb, now time.Duration) {
 	mss := uint32(s.mss)
 
 	any := false
-	for i := uint32(0); i < f.scoreboard.n; i++ {
-		if f.scoreboard.at(i).n > mss && s.markLost(t, i, trace.ByMTU) > 0 {
+	b := &f.scoreboard
+	for i := b.first(); i < b.end(); i = b.next(i) {
+		if b.at(i).n > mss && s.markLost(t, i, trace.ByMTU) > 0 {
 			any = true
 		}
 	}
@@ -224,7 +225,7 @@ func (s *sender) mtuProbeFailed(t *tcb, now time.Duration) bool {
 	// Alone: with other losses it may as well be the path that is full.
 	b := &s.flight.scoreboard
 	i := b.find(m.start)
-	if i == b.n || b.at(i).flags&segLost == 0 || s.flight.loss.lost != b.at(i).n {
+	if i == b.end() || b.at(i).flags&segLost == 0 || s.flight.loss.lost != b.at(i).n {
 		return false
 	}
 	m.high, m.size = m.size-1, 0

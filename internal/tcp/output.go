@@ -328,7 +328,7 @@ func (s *sender) recordSent(now time.Duration, start uint64, size, inFlight uint
 	// Full segments of one moment can only be judged alike until a SACK comes between: they
 	// share an entry, so that a large window stays a short list.
 	if b.n > 0 && size%mss == 0 && join {
-		r := b.back()
+		r := b.at(b.last())
 		if r.Sent == now && r.sent == 1 && r.flags == 0 && r.n%mss == 0 && r.end() == start &&
 			r.n+size <= 1<<16 {
 			r.n += size

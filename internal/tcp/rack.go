@@ -77,7 +77,7 @@ func (s *sender) reoWnd(t *tcb) time.Duration {
 	// 4: RACK.reordering_seen).
 	if !l.rack.seen {
 		if l.state >= cc.Recovery || l.sacked >= uint32(l.reordering)*uint32(s.mss) ||
-			l.sackedSegs(&s.flight.scoreboard, uint32(s.mss)) >= uint32(l.reordering) {
+			l.sackedSegs(&s.flight.scoreboard) >= uint32(l.reordering) {
 			return 0
 		}
 	}
@@ -88,7 +88,7 @@ func (s *sender) reoWnd(t *tcb) time.Duration {
 
 // sackedSegs counts the sent segments SACKed, up to the reordering degree: small segments
 // count as much as large ones.
-func (l *loss) sackedSegs(b *scoreboard, mss uint32) uint32 {
+func (l *loss) sackedSegs(b *scoreboard) uint32 {
 	if l.sacked == 0 {
 		return 0
 	}
@@ -96,9 +96,11 @@ func (l *loss) sackedSegs(b *scoreboard, mss uint32) uint32 {
 
 	// From the end, where what was SACKed lies; a look at some is enough, as only DupThresh of
 	// them matter.
-	for i := b.n; i > 0 && n < uint32(l.reordering) && b.n-i < 64; i-- {
-		if r := b.at(i - 1); r.flags&segSacked != 0 {
-			n += (r.n + mss - 1) / mss
+	p := b.end()
+	for looks := 0; p > b.first() && n < uint32(l.reordering) && looks < 64; looks++ {
+		p = b.prev(p)
+		if r := b.at(p); r.flags&segSacked != 0 {
+			n += uint32(r.segs)
 		}
 	}
 	return n
@@ -136,7 +138,7 @@ func (s *sender) detectLoss(t *tcb, now time.Duration, a *ackInfo) time.Duration
 	next := time.Duration(0)
 
 	i := b.find(max(l.next, s.una))
-	for ; i < b.n; i++ {
+	for ; i < b.end(); i = b.next(i) {
 		r := b.at(i)
 
 		// What was sent again has a queue of its own, in the order of its time.
@@ -157,7 +159,7 @@ func (s *sender) detectLoss(t *tcb, now time.Duration, a *ackInfo) time.Duration
 	}
 
 	// What was decided need not be looked at again.
-	if i < b.n {
+	if i < b.end() {
 		l.next = b.at(i).start
 	} else {
 		l.next = s.nxt
@@ -175,8 +177,11 @@ func (s *sender) detectLossResent(t *tcb, now, wait time.Duration, a *ackInfo) t
 	b := &s.flight.scoreboard
 	for ; l.head < len(l.queue); l.head++ {
 		e := &l.queue[l.head]
-		for i := b.find(max(e.start, s.una)); i < b.n && b.at(i).start < e.end; i++ {
+		for i := b.find(max(e.start, s.una)); i < b.end() && b.at(i).start < e.end; i = b.next(i) {
 			r := b.at(i)
+
+			// What is decided need not be looked at again.
+			e.start = max(e.start, r.start)
 
 			// Delivered, lost, or sent once more since it was queued.
 			if r.Sent != e.at || r.sent < 2 || r.flags&(segSacked|segLost) != 0 {
@@ -219,7 +224,7 @@ func (l *loss) noteResent(r *sentSegment) {
 // requeue fills the queue with all that was sent again and not delivered.
 func (l *loss) requeue(b *scoreboard) {
 	l.queue, l.head = l.queue[:0], 0
-	for i := uint32(0); i < b.n; i++ {
+	for i := b.first(); i < b.end(); i = b.next(i) {
 		if r := b.at(i); r.sent > 1 && r.flags&segSacked == 0 {
 			l.queue = append(l.queue, resent{span{r.start, r.end()}, r.Sent})
 		}

@@ -156,7 +156,7 @@ func TestRecordsAndMTUProbe(t *testing.T) {
 	tc.write(4000)
 	tc.want("P. 1+300 ack 1")
 	tc.want(". 301+980 ack 1") // behind it there is room for one
-	tc.out = nil                // data behind the probe
+	tc.out = nil               // data behind the probe
 }
 
 // A write takes what there is room for, and no more beyond it than fills its last segment.

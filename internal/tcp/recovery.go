@@ -152,7 +152,7 @@ func (s *sender) startUndo() {
 // first transmission (RFC 3522 asks for the first of all that may be answered).
 func (s *sender) forgetResent() {
 	l, b := &s.flight.loss, &s.flight.scoreboard
-	if l.retrans == 0 && (b.n == 0 || b.at(0).sent < 2) {
+	if l.retrans == 0 && (b.n == 0 || b.at(b.first()).sent < 2) {
 		l.firstResent = 0
 	}
 }
@@ -293,7 +293,7 @@ func (s *sender) undoReduction(t *tcb, now time.Duration) {
 	l := &f.loss
 	b := &f.scoreboard
 	if l.lost > 0 {
-		for i := b.find(max(l.hint, s.una)); i < b.n && l.lost > 0; i++ {
+		for i := b.find(max(l.hint, s.una)); i < b.end() && l.lost > 0; i = b.next(i) {
 			if r := b.at(i); r.flags&segLost != 0 {
 				r.flags &^= segLost
 				l.lost -= r.n
@@ -327,7 +327,7 @@ func (s *sender) onTimeout(t *tcb, now time.Duration) {
 
 	// The peer may drop what it has SACKed (RFC 2018 §8). If it has SACKed what it now misses,
 	// no SACK counts any more.
-	reneged := b.n > 0 && b.at(0).flags&segSacked != 0
+	reneged := b.n > 0 && b.at(b.first()).flags&segSacked != 0
 
 	if reneged {
 		t.count().TCPSACKReneging++
@@ -345,7 +345,7 @@ func (s *sender) onTimeout(t *tcb, now time.Duration) {
 		Repeated: s.retrans > 1 || l.state == cc.Recovery || l.state == cc.Loss && s.una < l.high,
 	}
 
-	for i := uint32(0); i < b.n; i++ {
+	for i := b.first(); i < b.end(); i = b.next(i) {
 		r := b.at(i)
 		if reneged && r.flags&segSacked != 0 {
 			r.flags &^= segSacked
@@ -353,7 +353,7 @@ func (s *sender) onTimeout(t *tcb, now time.Duration) {
 		}
 
 		// Sent less than a round trip ago: an acknowledgment may be on its way (RFC 8985 §6.3).
-		if i > 0 && t.flags&useSACK != 0 && !reneged && l.rtt > 0 && r.Sent+l.rtt > now {
+		if i > b.first() && t.flags&useSACK != 0 && !reneged && l.rtt > 0 && r.Sent+l.rtt > now {
 			continue
 		}
 		s.markLost(t, i, trace.ByTimeout)

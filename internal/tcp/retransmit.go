@@ -70,7 +70,7 @@ func (s *sender) buildRetransmission(t *tcb, now time.Duration, seg *Segment, sa
 
 // retransmit builds the sent range i again, cut to limit bytes, as segments of mss bytes, and
 // returns how many of those it is.
-func (s *sender) retransmit(t *tcb, now time.Duration, seg *Segment, i, limit, mss uint32) uint32 {
+func (s *sender) retransmit(t *tcb, now time.Duration, seg *Segment, i place, limit, mss uint32) uint32 {
 	f := s.flight
 	l := &f.loss
 	b := &f.scoreboard
@@ -80,7 +80,7 @@ func (s *sender) retransmit(t *tcb, now time.Duration, seg *Segment, i, limit, m
 
 	if b.at(i).n > limit {
 		// The rest stays lost.
-		b.split(i, b.at(i).start+uint64(limit))
+		i = b.split(i, b.at(i).start+uint64(limit))
 	}
 	r := b.at(i)
 
@@ -91,7 +91,7 @@ func (s *sender) retransmit(t *tcb, now time.Duration, seg *Segment, i, limit, m
 		got := s.fill(seg, r.start, data, int(mss))
 
 		if got < data {
-			b.split(i, r.start+uint64(got))
+			i = b.split(i, r.start+uint64(got))
 			r, data = b.at(i), got
 		}
 
@@ -148,7 +148,7 @@ func (s *sender) retransmit(t *tcb, now time.Duration, seg *Segment, i, limit, m
 	s.pace(t, now, r.n)
 
 	// The timer is for the oldest segment (RFC 6298 §5.1).
-	if i == 0 || t.timer.rtx == never {
+	if i == b.first() || t.timer.rtx == never {
 		t.timer.rtx, t.timer.kind = now+t.untilUser(now, t.rtt.timeout()), rtxRTO
 	}
 	return segs
@@ -165,15 +165,19 @@ func (t *tcb) countResent(seg *Segment) uint32 {
 	return segs
 }
 
-// nextLost returns the index of the first sent segment that is marked lost.
-func (s *sender) nextLost() (uint32, bool) {
+// nextLost returns the place of the first sent segment that is marked lost.
+func (s *sender) nextLost() (place, bool) {
 	f := s.flight
 	b := &f.scoreboard
 
 	// From the cursor: whatever was marked below it has been sent again or delivered since.
 	i := b.find(max(f.loss.hint, s.una))
-	for i < b.n && b.at(i).flags&segLost == 0 {
-		i++
+	for i < b.end() && b.at(i).flags&segLost == 0 {
+		i = b.next(i)
 	}
-	return i, i < b.n
+	if i == b.end() {
+		return i, false
+	}
+	f.loss.hint = b.at(i).start
+	return i, true
 }

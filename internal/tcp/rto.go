@@ -43,7 +43,7 @@ func (s *sender) headRTO(t *tcb, now time.Duration) time.Duration {
 
 	// A retransmission starts it anew; with what is overdue there is a moment for the
 	// acknowledgment that may be on its way.
-	return max(b.at(0).Sent+t.rtt.timeout(), now+time.Millisecond)
+	return max(b.at(b.first()).Sent+t.rtt.timeout(), now+time.Millisecond)
 }
 
 // armRTO sets the retransmission timer after a probe or a reordering timeout.

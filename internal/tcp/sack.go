@@ -138,52 +138,45 @@ func (s *sender) markSpan(t *tcb, now time.Duration, sp span, a *ackInfo) {
 	}
 
 	b := &s.flight.scoreboard
-	i := b.find(sp.start)
-	for ; i < b.n && b.at(i).start < sp.end; i++ {
-		if b.at(i).flags&segSacked != 0 {
+	for p := b.find(sp.start); p < b.end() && b.at(p).start < sp.end; {
+		// Less than a whole segment of it: it stays unmarked, and is SACKed again with its rest.
+		r, ok := s.covered(b.at(p), sp)
+		if !ok {
+			p = b.next(p)
 			continue
 		}
-
-		// Less than a whole segment of it: it stays unmarked, and is SACKed again with its
-		// rest.
-		if !s.cutTo(&i, sp) {
-			continue
-		}
-		s.markSacked(t, now, b.at(i), a)
+		s.markSacked(t, now, &r, a)
+		p = b.sack(p, &r)
 	}
 }
 
-// cutTo splits the sent segment *i so that what lies in sp is a sent segment of its own, at
-// multiples of the MSS from its start: bounds elsewhere are rounded
-// inwards, so that a peer cannot make us keep a sent segment a byte. It reports false if
-// nothing whole is left, and moves *i to the record.
-func (s *sender) cutTo(i *uint32, sp span) bool {
-	b := &s.flight.scoreboard
+// covered returns what of a sent segment lies in sp and is not SACKed, at multiples of the MSS from
+// its start: bounds elsewhere are rounded inwards, so that a peer cannot make us keep a sent segment a
+// byte. It reports false if nothing whole is left.
+func (s *sender) covered(whole *sentSegment, sp span) (r sentSegment, ok bool) {
+	if whole.flags&segSacked != 0 {
+		return r, false
+	}
 	mss := uint64(s.mss)
-	r := b.at(*i)
+	r = *whole
 	if sp.start > r.start {
 		// Rounded up: the peer can have whole segments only.
 		off := r.start + (sp.start-r.start+mss-1)/mss*mss
 		if off >= r.end() || off >= sp.end {
-			return false
+			return r, false
 		}
-		b.split(*i, off)
-		*i++
-		r = b.at(*i)
+		r.n -= uint32(off - r.start)
+		r.start = off
 	}
 
 	if sp.end < r.end() {
 		// Rounded down, likewise.
-		n := (sp.end - r.start) / mss * mss
-		if n == 0 {
-			return false
-		}
-		b.split(*i, r.start+n)
+		r.n = uint32((sp.end - r.start) / mss * mss)
 	}
-	return true
+	return r, r.n > 0
 }
 
-// markSacked marks a whole sent segment SACKed.
+// markSacked marks a sent segment, or part of one, SACKed.
 func (s *sender) markSacked(t *tcb, now time.Duration, r *sentSegment, a *ackInfo) {
 	f := s.flight
 	l := &f.loss
@@ -214,6 +207,7 @@ func (s *sender) markSacked(t *tcb, now time.Duration, r *sentSegment, a *ackInf
 		l.retrans -= r.n
 	}
 	r.flags = r.flags&^(segLost|segRetrans) | segSacked
+	r.segs = uint8(min((r.n+uint32(s.mss)-1)/uint32(s.mss), 255))
 
 	l.sacked += r.n
 	l.fack = max(l.fack, r.end())

@@ -147,3 +147,6 @@ func (c *Conn) inTimeWait(now time.Duration, s *Segment) {
 func (t *TimeWaitState) Reusable(now time.Duration, chosen bool) (iss uint32, ok bool) {
 	return t.NextISS(), t.hasTS && (chosen || now-(t.expires-t.length) >= time.Millisecond)
 }
+
+// Yields reports whether Reusable can come to be true of a port that the program has not chosen.
+func (t *TimeWaitState) Yields() bool { return t.hasTS }

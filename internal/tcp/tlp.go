@@ -97,7 +97,8 @@ func (s *sender) buildTLP(t *tcb, now time.Duration, seg *Segment, sackLen uint3
 		return false
 	}
 	mss := s.sendMSS(t, sackLen)
-	r := b.back()
+	i := b.last()
+	r := b.at(i)
 
 	// An answer to what the peer has anyway would tell nothing.
 	if r.flags&segSacked != 0 {
@@ -106,14 +107,13 @@ func (s *sender) buildTLP(t *tcb, now time.Duration, seg *Segment, sackLen uint3
 
 	// The last segment of a run: the highest number tells most about those before it (RFC 8985
 	// §7.3).
-	i := b.n - 1
 	if r.n > mss {
-		b.split(i, r.start+uint64((r.n-1)/mss*mss))
-		i++
+		i = b.next(b.split(i, r.start+uint64((r.n-1)/mss*mss)))
 	}
+	start := b.at(i).start
 	s.retransmit(t, now, seg, i, mss, mss)
 	if t.cfg.Trace != nil {
-		t.cfg.Trace.Note(trace.ByProbe, b.at(i).sent)
+		t.cfg.Trace.Note(trace.ByProbe, b.at(b.find(start)).sent)
 	}
 	l.tlpHigh, l.tlpRetrans = s.nxt, true
 	t.count().TCPLossProbes++

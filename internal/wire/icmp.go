@@ -82,6 +82,7 @@ const (
 	ICMPv6ErroneousField = 0
 	ICMPv6UnknownNext    = 1
 	ICMPv6UnknownOption  = 2
+	ICMPv6Incomplete     = 3 // a first fragment without all headers (RFC 7112)
 )
 
 // ParseICMP reads the header at the start of b.

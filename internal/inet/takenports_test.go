@@ -1,0 +1,193 @@
+package inet
+
+import (
+	"net/netip"
+	"syscall"
+	"testing"
+
+	"usock/clock"
+	"usock/internal/host"
+)
+
+// connectAll makes connections to k's destination until no port is left.
+func connectAll(t *testing.T, st *Stack, k tuple) map[uint16]*tcpEndpoint {
+	t.Helper()
+	all := make(map[uint16]*tcpEndpoint)
+	for {
+		e := &tcpEndpoint{proto: st.tcp}
+		if _, err := st.tcp.choosePort(e, &k); err != nil {
+			return all
+		}
+		if all[k.lport] != nil {
+			t.Fatalf("port %d twice", k.lport)
+		}
+		all[k.lport] = e
+		e.tuple = k
+		st.tcp.conns.add(&e.node, e)
+	}
+}
+
+func (e *tcpEndpoint) gone() {
+	e.proto.conns.remove(&e.node)
+	e.proto.ports.remove(&e.binding)
+}
+
+// Where every port to a destination is taken, a search for one looks at none, and finds at once the
+// one that has become free: by the end of a connection, of a TIME-WAIT, or of bind's claim.
+func TestPortsExhausted(t *testing.T) {
+	st, err := New(host.New(&clock.Manual{}), Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lo := netip.MustParseAddr("127.0.0.1")
+	k := tuple{laddr: lo, raddr: lo, rport: 80}
+	held := &binding{addr: lo}
+	st.tcp.ports.claim(held, 40001)
+	all := connectAll(t, st, k)
+	if len(all) != ephemerals-1 {
+		t.Fatalf("%d connections, want %d", len(all), ephemerals-1)
+	}
+	set := st.tcp.taken.of[destination{lo, lo, 80}]
+	if set == nil || set.n != ephemerals {
+		t.Fatalf("taken: %+v, want all", set != nil)
+	}
+
+	// What is free behind the set's back is not found: nothing was looked at.
+	secret := all[50000]
+	st.tcp.conns.taken = nil
+	secret.gone()
+	st.tcp.conns.taken = &st.tcp.taken
+	try := func() (uint16, error) {
+		e, k := &tcpEndpoint{proto: st.tcp}, k
+		_, err := st.tcp.choosePort(e, &k)
+		if err == nil {
+			e.tuple = k
+			all[k.lport] = e
+			st.tcp.conns.add(&e.node, e)
+		}
+		return k.lport, err
+	}
+	if _, err := try(); err != syscall.EADDRNOTAVAIL {
+		t.Errorf("a search has looked at what it knows to be taken: %v", err)
+	}
+	for _, port := range []uint16{ephemeralFirst, 33333, 50001, ephemeralLast} {
+		all[port].gone()
+		if got, err := try(); got != port || err != nil {
+			t.Errorf("port %d, %v; want %d", got, err, port)
+		}
+		if _, err := try(); err != syscall.EADDRNOTAVAIL {
+			t.Errorf("with none left: %v", err)
+		}
+	}
+	st.tcp.ports.remove(held)
+	if got, err := try(); got != 40001 || err != nil {
+		t.Errorf("port %d, %v; want the one that bind had", got, err)
+	}
+
+	// A TIME-WAIT without timestamps gives way at its end.
+	all[44444].gone()
+	w := &timeWait{proto: st.tcp}
+	w.tuple, w.addr, w.auto = tuple{lo, lo, 44444, 80}, lo, true
+	st.tcp.conns.add(&w.node, w)
+	st.tcp.ports.add(&w.binding, 44444)
+	st.tcp.timeWaits++
+	if _, err := try(); err != syscall.EADDRNOTAVAIL {
+		t.Errorf("a TIME-WAIT has given way: %v", err)
+	}
+	w.end()
+	if got, err := try(); got != 44444 || err != nil {
+		t.Errorf("port %d, %v; want 44444", got, err)
+	}
+
+	// When all are gone so is the set.
+	st.tcp.taken.gone(&tuple{lo, lo, 50000, 80})
+	for _, e := range all {
+		if e.node.owner != nil {
+			e.gone()
+		}
+	}
+	if n := len(st.tcp.taken.of); n != 0 {
+		t.Errorf("%d sets are left", n)
+	}
+}
+
+// The choice stays random where most ports are taken: among those that are left each is found.
+func TestPortsNearlyExhausted(t *testing.T) {
+	st, err := New(host.New(&clock.Manual{}), Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lo := netip.MustParseAddr("127.0.0.1")
+	k := tuple{laddr: lo, raddr: lo, rport: 80}
+	all := connectAll(t, st, k)
+	left := []uint16{34000, 41000, 48000, 55000}
+	for _, p := range left {
+		all[p].gone()
+	}
+	found := make(map[uint16]int)
+	for range 20000 {
+		e := &tcpEndpoint{proto: st.tcp}
+		if _, err := st.tcp.choosePort(e, &k); err != nil {
+			t.Fatal(err)
+		}
+		found[k.lport]++
+		e.tuple = k
+		e.gone()
+	}
+	for _, p := range left {
+		if found[p] < 2000 {
+			t.Errorf("of 20000 searches found %v", found)
+			break
+		}
+	}
+}
+
+// Destinations that are remembered are bounded, the fullest first.
+func TestTakenPortsBounded(t *testing.T) {
+	var tp takenPorts
+	lo := netip.MustParseAddr("127.0.0.1")
+	for i := range 3 * maxTaken {
+		b := tp.begin(destination{lo, lo, uint16(i)})
+		b.add(0, 0)
+		if i == 7 {
+			b.add(1, 0)
+		}
+	}
+	if len(tp.of) != maxTaken || tp.of[destination{lo, lo, 7}] == nil {
+		t.Errorf("%d destinations", len(tp.of))
+	}
+}
+
+// bind's search passes over ports that are used by words, and a port that has become free is found.
+func TestAutobindExhausted(t *testing.T) {
+	var table portTable
+	table.init(true)
+	lo := netip.MustParseAddr("127.0.0.1")
+	all := map[uint16]*binding{}
+	for range ephemerals {
+		b := &binding{addr: lo}
+		if err := table.bind(b, 0, 0, 12345); err != nil {
+			t.Fatal(err)
+		}
+		all[b.bucket.port] = b
+	}
+	if len(all) != ephemerals || table.used == nil || table.used.n != ephemerals {
+		t.Fatalf("%d ports, used %v", len(all), table.used != nil)
+	}
+	b := &binding{addr: lo}
+	if err := table.bind(b, 0, 0, 12345); err != syscall.EADDRINUSE {
+		t.Errorf("with none left: %v", err)
+	}
+	for _, p := range []uint16{ephemeralFirst, 45678, ephemeralLast} {
+		table.remove(all[p])
+		if err := table.bind(all[p], 0, 0, 12345); err != nil || all[p].bucket.port != p {
+			t.Errorf("port %d: %v", p, err)
+		}
+	}
+	for _, b := range all {
+		table.remove(b)
+	}
+	if table.used != nil || table.buckets.n != 0 {
+		t.Errorf("%d buckets are left", table.buckets.n)
+	}
+}
