@@ -84,7 +84,7 @@ func TestPeekUrgent(t *testing.T) {
 			if n := tc.c.InQueue(); n != c.inQueue {
 				t.Errorf("%d bytes in the queue, want %d", n, c.inQueue)
 			}
-			if got := tc.c.UrgentArrived(); got != c.arrived {
+			if got := c.mark > 1 && c.mark <= 20 && tc.c.MarkAt(c.mark-1); got != c.arrived {
 				t.Errorf("the urgent byte is behind others: %v", got)
 			}
 			if got := tc.c.AtMark(); got != c.at {
