@@ -98,13 +98,12 @@ func (f *fake) Recv(s *Socket, m *Msg) (int, error) {
 	first := f.in[0]
 	n := min(len(first), m.Max)
 	if f.kind.Stream {
-		if n < len(first) {
+		switch {
+		case m.Flags&abi.MSG_PEEK != 0:
+		case n < len(first):
 			f.in[0] = first[n:]
-		} else {
+		default:
 			f.in = f.in[1:]
-		}
-		if m.Flags&abi.MSG_PEEK != 0 {
-			f.in = append([]string{first}, f.in...)
 		}
 		if m.Flags&abi.MSG_TRUNC == 0 {
 			m.Data = append(m.Data, packet.Copy([]byte(first[:n])))
