@@ -214,6 +214,7 @@ func TestUnknownNextPointer(t *testing.T) {
 		{"in the first", wire.IPv6DestOpts, opts(200, 8), 40},
 		{"in the second", wire.IPv6DestOpts, slices.Concat(opts(wire.IPv6DestOpts, 24), opts(200, 8)), 64},
 		{"in a fragment header", wire.IPv6Fragment, frag, 40},
+		{"in a fragment header that is not all zero", wire.IPv6Fragment, slices.Concat([]byte{wire.IPv6DestOpts, 5}, fragThen[2:], opts(200, 16)), 48},
 		{"behind a fragment header", wire.IPv6Fragment, slices.Concat(fragThen, opts(200, 16)), 48},
 		{"in a fragment header behind options", wire.IPv6DestOpts, slices.Concat(opts(wire.IPv6Fragment, 16), frag), 56},
 		{"hop-by-hop behind a fragment header", wire.IPv6DestOpts, slices.Concat(opts(wire.IPv6HopByHop, 16), opts(ProtoUDP, 8)), 40},

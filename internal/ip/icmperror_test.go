@@ -165,6 +165,8 @@ func TestErrorsOnlyAbout(t *testing.T) {
 		{"a redirect", packetBytes(peerA, hostA, ProtoICMP, icmp4(wire.ICMPv4Redirect, 0, 0, nil), opts), 0},
 		{"what may be an error", packetBytes(peerA, hostA, ProtoICMP, nil, opts), 0},
 		{"the last class E", packetBytes("239.255.255.255", hostA, ProtoUDP, udpHeader(0), opts), 0},
+		{"the first of no class", packetBytes("240.0.0.0", hostA, ProtoUDP, udpHeader(0), opts), 0},
+		{"the last class C", packetBytes("223.255.255.255", hostA, ProtoUDP, udpHeader(0), opts), 1},
 		{"a group", packetBytes(peerA, "224.0.0.1", ProtoUDP, udpHeader(0), opts), 0},
 		{"a later fragment", packetBytes(peerA, hostA, ProtoUDP, udpHeader(0), func(h *wire.IPv4, _ *wire.IPv6) { h.Options, h.FragmentOff = []byte{7, 1, 0, 0}, 8 }), 0},
 
@@ -183,7 +185,7 @@ func TestErrorsOnlyAbout(t *testing.T) {
 			b.l.AddRoute(Route{Dst: prefix("::/0"), Via: addr(peerB)})
 		})
 		b.arrive(c.in)
-		if n := len(b.sent()); n != c.sent {
+		if n := len(b.sent()); n != c.sent || int(b.l.ICMP.OutMsgs) != n {
 			t.Errorf("%s: %d errors, want %d", c.name, n, c.sent)
 		}
 	}
@@ -261,7 +263,14 @@ func TestErrorHeader(t *testing.T) {
 	if _, h, _ := validate(t, w1.oneSent()); h.Src != addr("fe80::9") {
 		t.Errorf("%+v", h)
 	}
-	// So is the answer to a link-local asker.
+	// Any other one is answered the way that leads to him.
+	b.do(func() {
+		b.l.Input(eth1, []*packet.Packet{packet.FromBytes(packetBytes(peerB, hostB, ProtoUDP, udpHeader(0), nil)), packet.FromBytes(packetBytes(peerB, hostB, ProtoICMPv6, icmp6(peerB, hostB, wire.ICMPv6Echo, 0, 0, nil), nil))})
+	})
+	if n, m := len(b.sent()), len(w1.sent()); n != 2 || m != 0 {
+		t.Errorf("%d answers by the way to the asker, %d by that on which he asked", n, m)
+	}
+	// The answer to a link-local asker leaves by his link.
 	b.do(func() {
 		b.l.Input(eth1, []*packet.Packet{packet.FromBytes(packetBytes("fe80::2", "ff02::1", ProtoICMPv6, icmp6("fe80::2", "ff02::1", wire.ICMPv6Echo, 0, 0, nil), nil))})
 	})

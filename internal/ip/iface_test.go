@@ -47,11 +47,14 @@ func TestIfaceProperties(t *testing.T) {
 		t.Error("HasAddr")
 	}
 
-	// Numbers are not used again.
+	// Numbers are not used again, and paths are asked for anew.
 	b.do(func() {
 		b.l.RemoveIface(b.eth)
 		b.l.RemoveIface(b.eth)
-		eth2 = b.l.AddIface(IfaceConfig{Name: "eth2"})
+		gen := b.l.Generation()
+		if eth2 = b.l.AddIface(IfaceConfig{Name: "eth2"}); b.l.Generation() == gen {
+			t.Error("the generation did not change")
+		}
 	})
 	if b.eth.Index() != 0 || eth2.Index() != 4 || b.l.IfaceByName("eth0") != nil || !slices.Equal(b.l.Ifaces(), []*Iface{b.lo, eth1, eth2}) {
 		t.Errorf("%d, %d, %v", b.eth.Index(), eth2.Index(), b.l.Ifaces())
@@ -95,7 +98,7 @@ func TestRemoveIface(t *testing.T) {
 	if r := b.l.Routes(); len(r) != 0 {
 		t.Errorf("routes are left: %v", r)
 	}
-	if n := len(b.l.frags.all); n != 1 || b.l.Stats.ReasmFails != 1 {
+	if n := len(b.l.frags.all); n != 1 || b.l.Stats.ReasmFails != 1 || len(b.l.frags.all) == 1 && b.l.frags.all[key(frag6(1, 0, true, nil))] == nil {
 		t.Errorf("%d datagrams are kept, %d given up", n, b.l.Stats.ReasmFails)
 	}
 	b.do(func() {

@@ -17,7 +17,8 @@ import (
 // datagram is a UDP datagram as an endpoint makes it: its header is the packet's head.
 func datagram() *packet.Packet {
 	p := packet.New()
-	copy(p.Prepend(wire.UDPLen), udpHeader(0))
+	p.Payload.Append(packet.Copy([]byte("data")))
+	copy(p.Prepend(wire.UDPLen), udpHeader(4))
 	return p
 }
 

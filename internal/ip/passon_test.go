@@ -183,6 +183,28 @@ func TestFilterAllows(t *testing.T) {
 	}
 }
 
+// A group remembers the sources of its members' filters, and none of those that are gone.
+func TestGroupForgetsSources(t *testing.T) {
+	b := newBench(t, Config{})
+	b.h.Enter()
+	defer b.h.Leave()
+	g, x := addr("232.1.2.3"), addr("10.0.0.8")
+	b.l.Join(b.eth, g, &Filter{})
+	for _, include := range []bool{true, false} {
+		f := &Filter{Include: include, Sources: []netip.Addr{x}}
+		b.l.Join(b.eth, g, f)
+		b.l.Join(b.eth, g, f)
+		if k := b.eth.groups[g]; k.wanted[x]+k.blocked[x] != 2 || k.members != 3 {
+			t.Errorf("%+v", k)
+		}
+		b.l.Leave(b.eth, g, f)
+		b.l.Leave(b.eth, g, f)
+		if k := b.eth.groups[g]; len(k.wanted)+len(k.blocked) != 0 || k.members != 1 {
+			t.Errorf("%+v", k)
+		}
+	}
+}
+
 // Which groups can be joined, how often one is to be left, and which are every host's
 // (RFC 1112, section 4; RFC 4291, section 2.8).
 func TestGroups(t *testing.T) {

@@ -92,6 +92,7 @@ func TestSourceSelection4(t *testing.T) {
 		{"in the network", []string{"10.0.0.1/24", "10.1.0.1/24"}, nil, "10.1.0.9", "", "10.1.0.1"},
 		{"in the gateway's network", []string{"10.0.0.1/24", "10.1.0.1/24"}, nil, "8.8.8.8", "10.1.0.9", "10.1.0.1"},
 		{"the first", []string{"10.0.0.1/24", "10.1.0.1/24"}, nil, "8.8.8.8", "", "10.0.0.1"},
+		{"the first, rather than another interface's", []string{"10.0.0.1/24", "10.1.0.1/24"}, []string{"10.2.0.1/24"}, "8.8.8.8", "", "10.0.0.1"},
 		{"of another interface", nil, []string{"10.1.0.1/24"}, "8.8.8.8", "", "10.1.0.1"},
 		{"IPv6 ones are none", []string{"2001:db8::1/64"}, []string{"2001:db8::2/64", "10.1.0.1/24"}, "8.8.8.8", "", "10.1.0.1"},
 		{"none", []string{"2001:db8::1/64"}, nil, "8.8.8.8", "", "0.0.0.0"},
@@ -182,6 +183,15 @@ func TestRouteFields(t *testing.T) {
 		t.Errorf("%+v, %v", p, err)
 	}
 
+	// Neither ::1 nor a mapped address leads anywhere, whatever the table says.
+	b.do(func() { b.l.AddRoute(Route{Dst: prefix("::/0"), Via: addr(peerB)}) })
+	for _, dst := range []string{"::1", "::ffff:1.2.3.4"} {
+		if p, err := b.route(dst, "", b.eth.Index()); !errors.Is(err, syscall.ENETUNREACH) {
+			t.Errorf("%s: %+v, %v", dst, p, err)
+		}
+	}
+	b.do(func() { b.l.RemoveRoute(Route{Dst: prefix("::/0"), Via: addr(peerB)}) })
+
 	// A route is removed by what names it, and the paths over it are asked for anew.
 	for _, c := range []struct {
 		r   Route
@@ -233,6 +243,9 @@ func TestRouteMetrics(t *testing.T) {
 			}
 		})
 	}
+	if n := len(b.l.rt4.lens); n != 1 {
+		t.Errorf("%d prefix lengths are looked at, of which one is in use", n) // 24
+	}
 	// Those that are listed stand by prefix length and network.
 	var got []string
 	for _, r := range b.l.Routes() {
@@ -248,9 +261,18 @@ func TestRouteToMany(t *testing.T) {
 	b := newBench(t, Config{})
 	const lo, eth = 1, 2
 	b.do(func() {
-		b.l.AddRoute(Route{Dst: prefix("224.0.0.0/4"), Via: addr(peerA)})
+		b.l.AddRoute(Route{Dst: prefix("224.0.0.0/4"), Via: addr(peerA), MTU: 1000})
+		b.l.AddRoute(Route{Dst: prefix("255.255.255.255/32"), Via: addr(peerA), MTU: 1000})
 		b.l.AddRoute(Route{Dst: prefix("10.0.0.0/8"), Via: addr(peerA)})
 	})
+	// Where the interface is named, its own MTU counts, else the route's.
+	for dst, via := range map[string]int{"224.1.1.1": eth, "255.255.255.255": eth} {
+		for _, x := range []struct{ via, mtu int }{{via, 1500}, {0, 1000}} {
+			if p, err := b.route(dst, "", x.via); err != nil || p.MTU != x.mtu {
+				t.Errorf("%s by %d: an MTU of %d, want %d, %v", dst, x.via, p.MTU, x.mtu, err)
+			}
+		}
+	}
 	for _, c := range []struct {
 		dst, src  string
 		via       int

@@ -203,6 +203,7 @@ func TestOptionTables(t *testing.T) {
 		{"at SOL_SOCKET, too", abi.SOL_SOCKET, 99, []byte{1, 2}, syscall.EINVAL, 4, nil, syscall.ENOPROTOOPT},
 		{"but for a name", abi.SOL_SOCKET, abi.SO_BINDTODEVICE, []byte{1, 2}, syscall.ENOPROTOOPT, 4, nil, syscall.ENOPROTOOPT},
 		{"as a byte", abi.SOL_IP, 6, ints(255), nil, 1, []byte{255}, nil},
+		{"the largest byte of three", abi.SOL_IP, 6, ints(255), nil, 3, []byte{255}, nil},
 		{"as a byte of three", abi.SOL_IP, 6, ints(0), nil, 3, []byte{0}, nil},
 		{"too large for a byte", abi.SOL_IP, 6, ints(256), nil, 3, []byte{0, 1, 0}, nil},
 		{"too small for a byte", abi.SOL_IP, 6, ints(-1), nil, 1, []byte{255}, nil},
