@@ -241,17 +241,12 @@ func TestFlowEnds(t *testing.T) {
 	}
 }
 
-// Datagrams, replies and errors that are sent in the place of others are what those would have sent.
-func TestSendForOthers(t *testing.T) {
+// Datagrams that are sent in the place of others are what those would have sent.
+func TestSendDatagram(t *testing.T) {
 	g, b, _ := newGateway(t)
 	u4, u6 := b.open("udp4").at(addrB+":5000").set(abi.SOL_IP, abi.IP_RECVTTL, 1).set(abi.SOL_IP, abi.IP_RECVTOS, 1), b.open("udp6").at("["+addrB6+"]:5000")
-	do := func(f func() error) string {
-		g.h.Enter()
-		defer g.h.Leave()
-		return name(f())
-	}
 	pieces := [][]byte{[]byte("an"), nil, []byte("swer")}
-	if got := do(func() error {
+	if got := g.inHost(func() error {
 		return g.st.SendDatagram(&Datagram{Src: addrport(elsewhere4 + ":53"), Dst: addrport(addrB + ":5000"), Data: pieces, TTL: 9, TOS: 0x10})
 	}); got != "<nil>" {
 		t.Error(got)
@@ -259,7 +254,7 @@ func TestSendForOthers(t *testing.T) {
 	if r := u4.recv(0); r.data != "answer" || r.from != elsewhere4+":53" || r.said() != fmt.Sprintf("0/2=%x 0/1=10", ints(9)) {
 		t.Errorf("%+v %s", r, r.said())
 	}
-	do(func() error {
+	g.inHost(func() error {
 		return g.st.SendDatagram(&Datagram{Src: addrport("[" + elsewhere6 + "]:53"), Dst: addrport("[" + addrB6 + "]:5000"), Data: [][]byte{}})
 	})
 	if r := u6.recv(0); r.data != "" || r.err != nil || r.from != "["+elsewhere6+"]:53" {
@@ -271,7 +266,7 @@ func TestSendForOthers(t *testing.T) {
 		want    string
 		got     []int
 	}{{250, 100, "<nil>", []int{100, 100, 50}}, {100, 100, "<nil>", []int{100}}, {99, 100, "<nil>", []int{99}}, {65507, 0, "<nil>", []int{65507}}, {65508, 0, "EMSGSIZE", nil}} {
-		got := do(func() error {
+		got := g.inHost(func() error {
 			return g.st.SendDatagram(&Datagram{Src: addrport(elsewhere4 + ":53"), Dst: addrport(addrB + ":5000"), Data: [][]byte{make([]byte, c.n)}, SegmentSize: c.size})
 		})
 		var sizes []int
@@ -282,24 +277,36 @@ func TestSendForOthers(t *testing.T) {
 			t.Errorf("%+v: %s, %v", c, got, sizes)
 		}
 	}
-	if got := do(func() error {
+	if got := g.inHost(func() error {
 		return g.st.SendDatagram(&Datagram{Src: addrport("[" + elsewhere6 + "]:53"), Dst: addrport("[" + addrB6 + "]:5000"), Data: [][]byte{make([]byte, 65528)}})
 	}); got != "EMSGSIZE" {
 		t.Error(got)
 	}
-	if got := do(func() error {
+	if got := g.inHost(func() error {
 		return g.st.SendDatagram(&Datagram{Src: addrport(elsewhere4 + ":53"), Dst: addrport("203.0.113.1:5000")})
 	}); got != "ENETUNREACH" {
 		t.Error(got)
 	}
-	// Echo replies.
+}
+
+// inHost runs f as an entry into the host and returns its error's name.
+func (m *machine) inHost(f func() error) string {
+	m.h.Enter()
+	defer m.h.Leave()
+	return name(f())
+}
+
+// Echo replies that are sent in the place of others.
+func TestSendEchoReply(t *testing.T) {
+	g, b, _ := newGateway(t)
+	pieces := [][]byte{[]byte("an"), nil, []byte("swer")}
 	for _, c := range []struct{ kind, from, to, msg string }{{"ping4", elsewhere4, addrB, "\x08"}, {"ping6", elsewhere6, addrB6, "\x80"}} {
 		p := b.open(c.kind)
 		at := netip.AddrPortFrom(addr(c.from), 0).String()
 		b.cut = true
 		p.send(c.msg+"\x00\x00\x00\x00\x00\x00\x05data", at)
 		b.cut = false
-		if got := do(func() error {
+		if got := g.inHost(func() error {
 			return g.st.SendEchoReply(&Echo{Src: addr(c.from), Dst: addr(c.to), ID: p.port(), Seq: 7, Data: pieces})
 		}); got != "<nil>" {
 			t.Error(got)
@@ -308,7 +315,11 @@ func TestSendForOthers(t *testing.T) {
 			t.Errorf("%+v", r)
 		}
 	}
-	// Errors about a datagram and about an echo request.
+}
+
+// Errors about a datagram and about an echo request, in the name of whom the packet was for or of another.
+func TestSendError(t *testing.T) {
+	g, b, _ := newGateway(t)
 	for _, c := range []struct {
 		kind, src, dst, from string
 		proto                uint8
@@ -332,7 +343,7 @@ func TestSendForOthers(t *testing.T) {
 			}
 		}
 		g.took()
-		if got := do(func() error { return g.st.SendError(e) }); got != "<nil>" {
+		if got := g.inHost(func() error { return g.st.SendError(e) }); got != "<nil>" {
 			t.Errorf("%+v: %s", c, got)
 		}
 		r := s.recv(abi.MSG_ERRQUEUE)
@@ -344,12 +355,12 @@ func TestSendForOthers(t *testing.T) {
 		}
 		s.Close()
 	}
-	if got := do(func() error {
+	if got := g.inHost(func() error {
 		return g.st.SendError(&Error{Src: addrport(addrB + ":1"), Dst: addrport(elsewhere4 + ":2"), Proto: 99})
 	}); got != syscall.EPROTONOSUPPORT.Error() {
 		t.Error(got)
 	}
-	if got := do(func() error {
+	if got := g.inHost(func() error {
 		return g.st.SendError(&Error{Src: addrport("203.0.113.1:1"), Dst: addrport(elsewhere4 + ":2"), Proto: ip.ProtoUDP})
 	}); got != "ENETUNREACH" {
 		t.Error(got)
@@ -358,7 +369,7 @@ func TestSendForOthers(t *testing.T) {
 	for src, want := range map[string]int{addrB: 576, addrB6: 1280} {
 		g.took()
 		dst := map[string]string{addrB: elsewhere4, addrB6: elsewhere6}[src]
-		do(func() error {
+		g.inHost(func() error {
 			return g.st.SendError(&Error{Src: netip.AddrPortFrom(addr(src), 1), Dst: netip.AddrPortFrom(addr(dst), 2), Proto: ip.ProtoUDP, Type: 3, Data: [][]byte{make([]byte, 5000)}})
 		})
 		if p := g.took()[0]; len(p) != want {

@@ -56,155 +56,167 @@ type groupStep struct {
 	hears string // of the senders x and y
 }
 
+const (
+	group4, srcX, srcY   = "232.1.2.3", "10.0.0.8", "10.0.0.9"
+	group6, srcX6, srcY6 = "ff05::123", "2001:db8::8", "2001:db8::9"
+	group4b              = "232.1.2.4"
+)
+
+// As many sources as a filter may have.
+var tenSources = strings.Fields("1.0.0.1 1.0.0.2 1.0.0.3 1.0.0.4 1.0.0.5 1.0.0.6 1.0.0.7 1.0.0.8 1.0.0.9 1.0.0.10")
+
+var manySources6 = func() (all []string) {
+	for i := range 64 {
+		all = append(all, fmt.Sprintf("2001:db8::1:%x", i))
+	}
+	return all
+}()
+
+// memberships are calls one after the other, by each structure.
+var memberships = []struct {
+	name  string
+	level int
+	steps []groupStep
+}{
+	{"by address", abi.SOL_IP, []groupStep{
+		{"nothing", 0, nil, nil, ""},
+		{"leave", abi.IP_DROP_MEMBERSHIP, mreq(group4, addrA), syscall.EADDRNOTAVAIL, ""},
+		{"join", abi.IP_ADD_MEMBERSHIP, mreq(group4, addrA), nil, "xy"},
+		{"join again", abi.IP_ADD_MEMBERSHIP, mreq(group4, addrA), syscall.EADDRINUSE, "xy"},
+		{"join another", abi.IP_ADD_MEMBERSHIP, mreq(group4b, addrA), nil, "xy"},
+		{"leave that", abi.IP_DROP_MEMBERSHIP, mreq(group4b, addrA), nil, "xy"},
+		{"leave at another interface", abi.IP_DROP_MEMBERSHIP, mreq(group4, "127.0.0.1"), syscall.EADDRNOTAVAIL, "xy"},
+		{"leave", abi.IP_DROP_MEMBERSHIP, mreq(group4, addrA), nil, ""},
+	}},
+	{"by index", abi.SOL_IP, []groupStep{
+		{"join", abi.IP_ADD_MEMBERSHIP, mreqn(group4, "0.0.0.0", 2), nil, "xy"},
+		{"the index counts", abi.IP_DROP_MEMBERSHIP, mreqn(group4, addrA, 1), syscall.EADDRNOTAVAIL, "xy"},
+		{"no such interface", abi.IP_DROP_MEMBERSHIP, mreqn(group4, addrA, 9), syscall.ENODEV, "xy"},
+		{"leave", abi.IP_DROP_MEMBERSHIP, mreqn(group4, "0.0.0.0", 2), nil, ""},
+	}},
+	{"by route", abi.SOL_IP, []groupStep{
+		{"join", abi.IP_ADD_MEMBERSHIP, mreq(group4, "0.0.0.0"), nil, "xy"},
+		{"leave at any", abi.IP_DROP_MEMBERSHIP, mreq(group4, "0.0.0.0"), nil, ""},
+		{"not joined", abi.IP_DROP_MEMBERSHIP, mreq(group4, "0.0.0.0"), syscall.EADDRNOTAVAIL, ""},
+	}},
+	{"nonsense", abi.SOL_IP, []groupStep{
+		{"no group", abi.IP_ADD_MEMBERSHIP, mreq("10.0.0.1", addrA), syscall.EINVAL, ""},
+		{"no interface's address", abi.IP_ADD_MEMBERSHIP, mreq(group4, "10.0.0.99"), syscall.ENODEV, ""},
+		{"no such interface", abi.IP_ADD_MEMBERSHIP, mreqn(group4, addrA, 9), syscall.ENODEV, ""},
+		{"too short", abi.IP_ADD_MEMBERSHIP, mreq(group4, addrA)[:7], syscall.EINVAL, ""},
+		{"too short to leave", abi.IP_DROP_MEMBERSHIP, mreq(group4, addrA)[:7], syscall.EINVAL, ""},
+		{"no group to leave", abi.IP_DROP_MEMBERSHIP, mreq("10.0.0.1", addrA), syscall.EINVAL, ""},
+	}},
+	{"IPv6", abi.SOL_IPV6, []groupStep{
+		{"leave", abi.IPV6_DROP_MEMBERSHIP, mreq6(group6, 2), syscall.EADDRNOTAVAIL, ""},
+		{"join", abi.IPV6_ADD_MEMBERSHIP, mreq6(group6, 2), nil, "xy"},
+		{"join again", abi.IPV6_ADD_MEMBERSHIP, mreq6(group6, 2), syscall.EADDRINUSE, "xy"},
+		{"no such interface", abi.IPV6_ADD_MEMBERSHIP, mreq6(group6, 9), syscall.ENODEV, "xy"},
+		{"no group", abi.IPV6_ADD_MEMBERSHIP, mreq6(addrB6, 2), syscall.EINVAL, "xy"},
+		{"too short", abi.IPV6_ADD_MEMBERSHIP, mreq6(group6, 2)[:19], syscall.EINVAL, "xy"},
+		{"another interface", abi.IPV6_DROP_MEMBERSHIP, mreq6(group6, 1), syscall.EADDRNOTAVAIL, "xy"},
+		{"leave at any", abi.IPV6_DROP_MEMBERSHIP, mreq6(group6, 0), nil, ""},
+		{"join by route", abi.IPV6_ADD_MEMBERSHIP, mreq6(group6, 0), nil, "xy"},
+		{"leave", abi.IPV6_DROP_MEMBERSHIP, mreq6(group6, 2), nil, ""},
+	}},
+	{"of either family", abi.SOL_IP, []groupStep{
+		{"join", abi.MCAST_JOIN_GROUP, groupReq(2, group4), nil, "xy"},
+		{"join again", abi.MCAST_JOIN_GROUP, groupReq(2, group4), syscall.EADDRINUSE, "xy"},
+		{"no such interface", abi.MCAST_JOIN_GROUP, groupReq(9, group4b), syscall.ENODEV, "xy"},
+		{"of the other", abi.MCAST_JOIN_GROUP, groupReq(2, group6), syscall.EINVAL, "xy"},
+		{"no group", abi.MCAST_JOIN_GROUP, groupReq(2, addrB), syscall.EINVAL, "xy"},
+		{"too short", abi.MCAST_JOIN_GROUP, groupReq(2, group4b)[:groupReqLen-1], syscall.EINVAL, "xy"},
+		{"leave", abi.MCAST_LEAVE_GROUP, groupReq(2, group4), nil, ""},
+	}},
+	{"of either family, IPv6", abi.SOL_IPV6, []groupStep{
+		{"join", abi.MCAST_JOIN_GROUP, groupReq(2, group6), nil, "xy"},
+		{"of the other", abi.MCAST_JOIN_GROUP, groupReq(2, group4), syscall.EADDRNOTAVAIL, "xy"},
+		{"no group", abi.MCAST_JOIN_GROUP, groupReq(2, addrB6), syscall.EINVAL, "xy"},
+		{"leave at any", abi.MCAST_LEAVE_GROUP, groupReq(0, group6), nil, ""},
+	}},
+	{"sources that are wanted", abi.SOL_IP, []groupStep{
+		{"join x", abi.IP_ADD_SOURCE_MEMBERSHIP, mreqSource(group4, addrA, srcX), nil, "x"},
+		{"join x again", abi.IP_ADD_SOURCE_MEMBERSHIP, mreqSource(group4, addrA, srcX), syscall.EADDRNOTAVAIL, "x"},
+		{"join y", abi.IP_ADD_SOURCE_MEMBERSHIP, mreqSource(group4, addrA, srcY), nil, "xy"},
+		{"block is for others", abi.IP_BLOCK_SOURCE, mreqSource(group4, addrA, srcY), syscall.EINVAL, "xy"},
+		{"leave x", abi.IP_DROP_SOURCE_MEMBERSHIP, mreqSource(group4, addrA, srcX), nil, "y"},
+		{"leave x again", abi.IP_DROP_SOURCE_MEMBERSHIP, mreqSource(group4, addrA, srcX), syscall.EADDRNOTAVAIL, "y"},
+		{"leave y", abi.IP_DROP_SOURCE_MEMBERSHIP, mreqSource(group4, addrA, srcY), nil, ""},
+		{"left", abi.IP_DROP_MEMBERSHIP, mreq(group4, addrA), syscall.EADDRNOTAVAIL, ""},
+		{"too short", abi.IP_ADD_SOURCE_MEMBERSHIP, mreqSource(group4, addrA, srcX)[:11], syscall.EINVAL, ""},
+		{"no group", abi.IP_ADD_SOURCE_MEMBERSHIP, mreqSource(addrB, addrA, srcX), syscall.EINVAL, ""},
+		{"no interface", abi.IP_ADD_SOURCE_MEMBERSHIP, mreqSource(group4, "10.0.0.99", srcX), syscall.ENODEV, ""},
+		{"nothing to leave", abi.IP_DROP_SOURCE_MEMBERSHIP, mreqSource(group4, addrA, srcX), syscall.EINVAL, ""},
+	}},
+	{"sources that are not", abi.SOL_IP, []groupStep{
+		{"without joining", abi.IP_BLOCK_SOURCE, mreqSource(group4, addrA, srcX), syscall.EINVAL, ""},
+		{"join", abi.IP_ADD_MEMBERSHIP, mreq(group4, addrA), nil, "xy"},
+		{"block x", abi.IP_BLOCK_SOURCE, mreqSource(group4, addrA, srcX), nil, "y"},
+		{"block x again", abi.IP_BLOCK_SOURCE, mreqSource(group4, addrA, srcX), syscall.EADDRNOTAVAIL, "y"},
+		{"block y", abi.IP_BLOCK_SOURCE, mreqSource(group4, addrA, srcY), nil, ""},
+		{"unblock x", abi.IP_UNBLOCK_SOURCE, mreqSource(group4, addrA, srcX), nil, "x"},
+		{"unblock x again", abi.IP_UNBLOCK_SOURCE, mreqSource(group4, addrA, srcX), syscall.EADDRNOTAVAIL, "x"},
+		{"wanting is for others", abi.IP_ADD_SOURCE_MEMBERSHIP, mreqSource(group4, addrA, srcX), syscall.EINVAL, "x"},
+		{"leave", abi.IP_DROP_MEMBERSHIP, mreq(group4, addrA), nil, ""},
+	}},
+	{"sources of either family", abi.SOL_IPV6, []groupStep{
+		{"join x", abi.MCAST_JOIN_SOURCE_GROUP, groupSource(2, group6, srcX6), nil, "x"},
+		{"join y", abi.MCAST_JOIN_SOURCE_GROUP, groupSource(2, group6, srcY6), nil, "xy"},
+		{"leave x", abi.MCAST_LEAVE_SOURCE_GROUP, groupSource(2, group6, srcX6), nil, "y"},
+		{"of the other", abi.MCAST_JOIN_SOURCE_GROUP, groupSource(2, group6, srcX), syscall.EADDRNOTAVAIL, "y"},
+		{"a group of the other", abi.MCAST_JOIN_SOURCE_GROUP, groupSource(2, group4, srcX6), syscall.EADDRNOTAVAIL, "y"},
+		{"no group", abi.MCAST_JOIN_SOURCE_GROUP, groupSource(2, addrB6, srcX6), syscall.EINVAL, "y"},
+		{"no interface", abi.MCAST_JOIN_SOURCE_GROUP, groupSource(9, group6, srcX6), syscall.ENODEV, "y"},
+		{"too short", abi.MCAST_JOIN_SOURCE_GROUP, groupSource(2, group6, srcX6)[:groupSourceLen-1], syscall.EINVAL, "y"},
+		{"leave y", abi.MCAST_LEAVE_SOURCE_GROUP, groupSource(2, group6, srcY6), nil, ""},
+		{"join", abi.MCAST_JOIN_GROUP, groupReq(2, group6), nil, "xy"},
+		{"block x", abi.MCAST_BLOCK_SOURCE, groupSource(2, group6, srcX6), nil, "y"},
+		{"unblock x", abi.MCAST_UNBLOCK_SOURCE, groupSource(2, group6, srcX6), nil, "xy"},
+	}},
+	{"a whole filter", abi.SOL_IP, []groupStep{
+		{"without joining", abi.IP_MSFILTER, msfilter(group4, addrA, filterInclude, srcX), syscall.EINVAL, ""},
+		{"join", abi.IP_ADD_MEMBERSHIP, mreq(group4, addrA), nil, "xy"},
+		{"all but x", abi.IP_MSFILTER, msfilter(group4, addrA, filterExclude, srcX), nil, "y"},
+		{"only x", abi.IP_MSFILTER, msfilter(group4, addrA, filterInclude, srcX), nil, "x"},
+		{"all", abi.IP_MSFILTER, msfilter(group4, addrA, filterExclude), nil, "xy"},
+		{"a mode that is none", abi.IP_MSFILTER, msfilter(group4, addrA, 2, srcX), syscall.EINVAL, "xy"},
+		{"no group", abi.IP_MSFILTER, msfilter(addrB, addrA, filterInclude, srcX), syscall.EINVAL, "xy"},
+		{"no interface", abi.IP_MSFILTER, msfilter(group4, "10.0.0.99", filterInclude, srcX), syscall.ENODEV, "xy"},
+		{"ten", abi.IP_MSFILTER, msfilter(group4, addrA, filterExclude, tenSources...), nil, "xy"},
+		{"eleven by one", abi.IP_BLOCK_SOURCE, mreqSource(group4, addrA, srcX), syscall.ENOBUFS, "xy"},
+		{"eleven", abi.IP_MSFILTER, msfilter(group4, addrA, filterExclude, append(tenSources, srcX)...), syscall.ENOBUFS, "xy"},
+		{"shorter than it says", abi.IP_MSFILTER, msfilter(group4, addrA, filterExclude, srcX, srcY)[:23], syscall.EINVAL, "xy"},
+		{"too short", abi.IP_MSFILTER, msfilter(group4, addrA, filterExclude)[:15], syscall.EINVAL, "xy"},
+		{"nobody, which is to leave", abi.IP_MSFILTER, msfilter(group4, addrA, filterInclude), nil, ""},
+		{"left", abi.IP_DROP_MEMBERSHIP, mreq(group4, addrA), syscall.EADDRNOTAVAIL, ""},
+	}},
+	{"a whole filter of either family", abi.SOL_IPV6, []groupStep{
+		{"join", abi.MCAST_JOIN_GROUP, groupReq(2, group6), nil, "xy"},
+		{"all but x", abi.MCAST_MSFILTER, groupFilter(2, group6, filterExclude, srcX6), nil, "y"},
+		{"only x", abi.MCAST_MSFILTER, groupFilter(2, group6, filterInclude, srcX6), nil, "x"},
+		{"of the other", abi.MCAST_MSFILTER, groupFilter(2, group6, filterInclude, srcX), syscall.EADDRNOTAVAIL, "x"},
+		{"one of the other", abi.MCAST_MSFILTER, groupFilter(2, group6, filterInclude, srcX, srcX6), syscall.EADDRNOTAVAIL, "x"},
+		{"a group of the other", abi.MCAST_MSFILTER, groupFilter(2, group4, filterInclude, srcX6), syscall.EADDRNOTAVAIL, "x"},
+		{"a mode that is none", abi.MCAST_MSFILTER, groupFilter(2, group6, 2, srcX6), syscall.EINVAL, "x"},
+		{"no interface", abi.MCAST_MSFILTER, groupFilter(9, group6, filterInclude, srcX6), syscall.ENODEV, "x"},
+		{"sixty-four", abi.MCAST_MSFILTER, groupFilter(2, group6, filterExclude, manySources6...), nil, "xy"},
+		{"sixty-five by one", abi.MCAST_BLOCK_SOURCE, groupSource(2, group6, srcX6), syscall.ENOBUFS, "xy"},
+		{"sixty-five", abi.MCAST_MSFILTER, groupFilter(2, group6, filterExclude, append(manySources6, srcX6)...), syscall.ENOBUFS, "xy"},
+		{"shorter than it says", abi.MCAST_MSFILTER, groupFilter(2, group6, filterExclude, srcX6)[:groupFilterLen+storageLen-1], syscall.EINVAL, "xy"},
+		{"too short", abi.MCAST_MSFILTER, groupFilter(2, group6, filterExclude)[:groupFilterLen-1], syscall.EINVAL, "xy"},
+		{"nobody", abi.MCAST_MSFILTER, groupFilter(2, group6, filterInclude), nil, ""},
+	}},
+}
+
 // Joining, leaving and filtering, by each structure (ip(7), ipv6(7); RFC 3678; Linux, ip_mc_source,
 // ip_mc_msfilter).
 func TestMemberships(t *testing.T) {
-	const g, g2, x, y = "232.1.2.3", "232.1.2.4", "10.0.0.8", "10.0.0.9"
-	const g6, x6, y6 = "ff05::123", "2001:db8::8", "2001:db8::9"
-	ten := strings.Fields("1.0.0.1 1.0.0.2 1.0.0.3 1.0.0.4 1.0.0.5 1.0.0.6 1.0.0.7 1.0.0.8 1.0.0.9 1.0.0.10")
-	var sixtyFour []string
-	for i := range 64 {
-		sixtyFour = append(sixtyFour, fmt.Sprintf("2001:db8::1:%x", i))
-	}
-	for _, c := range []struct {
-		name  string
-		level int
-		steps []groupStep
-	}{
-		{"by address", abi.SOL_IP, []groupStep{
-			{"nothing", 0, nil, nil, ""},
-			{"leave", abi.IP_DROP_MEMBERSHIP, mreq(g, addrA), syscall.EADDRNOTAVAIL, ""},
-			{"join", abi.IP_ADD_MEMBERSHIP, mreq(g, addrA), nil, "xy"},
-			{"join again", abi.IP_ADD_MEMBERSHIP, mreq(g, addrA), syscall.EADDRINUSE, "xy"},
-			{"join another", abi.IP_ADD_MEMBERSHIP, mreq(g2, addrA), nil, "xy"},
-			{"leave that", abi.IP_DROP_MEMBERSHIP, mreq(g2, addrA), nil, "xy"},
-			{"leave at another interface", abi.IP_DROP_MEMBERSHIP, mreq(g, "127.0.0.1"), syscall.EADDRNOTAVAIL, "xy"},
-			{"leave", abi.IP_DROP_MEMBERSHIP, mreq(g, addrA), nil, ""},
-		}},
-		{"by index", abi.SOL_IP, []groupStep{
-			{"join", abi.IP_ADD_MEMBERSHIP, mreqn(g, "0.0.0.0", 2), nil, "xy"},
-			{"the index counts", abi.IP_DROP_MEMBERSHIP, mreqn(g, addrA, 1), syscall.EADDRNOTAVAIL, "xy"},
-			{"no such interface", abi.IP_DROP_MEMBERSHIP, mreqn(g, addrA, 9), syscall.ENODEV, "xy"},
-			{"leave", abi.IP_DROP_MEMBERSHIP, mreqn(g, "0.0.0.0", 2), nil, ""},
-		}},
-		{"by route", abi.SOL_IP, []groupStep{
-			{"join", abi.IP_ADD_MEMBERSHIP, mreq(g, "0.0.0.0"), nil, "xy"},
-			{"leave at any", abi.IP_DROP_MEMBERSHIP, mreq(g, "0.0.0.0"), nil, ""},
-			{"not joined", abi.IP_DROP_MEMBERSHIP, mreq(g, "0.0.0.0"), syscall.EADDRNOTAVAIL, ""},
-		}},
-		{"nonsense", abi.SOL_IP, []groupStep{
-			{"no group", abi.IP_ADD_MEMBERSHIP, mreq("10.0.0.1", addrA), syscall.EINVAL, ""},
-			{"no interface's address", abi.IP_ADD_MEMBERSHIP, mreq(g, "10.0.0.99"), syscall.ENODEV, ""},
-			{"no such interface", abi.IP_ADD_MEMBERSHIP, mreqn(g, addrA, 9), syscall.ENODEV, ""},
-			{"too short", abi.IP_ADD_MEMBERSHIP, mreq(g, addrA)[:7], syscall.EINVAL, ""},
-			{"too short to leave", abi.IP_DROP_MEMBERSHIP, mreq(g, addrA)[:7], syscall.EINVAL, ""},
-			{"no group to leave", abi.IP_DROP_MEMBERSHIP, mreq("10.0.0.1", addrA), syscall.EINVAL, ""},
-		}},
-		{"IPv6", abi.SOL_IPV6, []groupStep{
-			{"leave", abi.IPV6_DROP_MEMBERSHIP, mreq6(g6, 2), syscall.EADDRNOTAVAIL, ""},
-			{"join", abi.IPV6_ADD_MEMBERSHIP, mreq6(g6, 2), nil, "xy"},
-			{"join again", abi.IPV6_ADD_MEMBERSHIP, mreq6(g6, 2), syscall.EADDRINUSE, "xy"},
-			{"no such interface", abi.IPV6_ADD_MEMBERSHIP, mreq6(g6, 9), syscall.ENODEV, "xy"},
-			{"no group", abi.IPV6_ADD_MEMBERSHIP, mreq6(addrB6, 2), syscall.EINVAL, "xy"},
-			{"too short", abi.IPV6_ADD_MEMBERSHIP, mreq6(g6, 2)[:19], syscall.EINVAL, "xy"},
-			{"another interface", abi.IPV6_DROP_MEMBERSHIP, mreq6(g6, 1), syscall.EADDRNOTAVAIL, "xy"},
-			{"leave at any", abi.IPV6_DROP_MEMBERSHIP, mreq6(g6, 0), nil, ""},
-			{"join by route", abi.IPV6_ADD_MEMBERSHIP, mreq6(g6, 0), nil, "xy"},
-			{"leave", abi.IPV6_DROP_MEMBERSHIP, mreq6(g6, 2), nil, ""},
-		}},
-		{"of either family", abi.SOL_IP, []groupStep{
-			{"join", abi.MCAST_JOIN_GROUP, groupReq(2, g), nil, "xy"},
-			{"join again", abi.MCAST_JOIN_GROUP, groupReq(2, g), syscall.EADDRINUSE, "xy"},
-			{"no such interface", abi.MCAST_JOIN_GROUP, groupReq(9, g2), syscall.ENODEV, "xy"},
-			{"of the other", abi.MCAST_JOIN_GROUP, groupReq(2, g6), syscall.EINVAL, "xy"},
-			{"no group", abi.MCAST_JOIN_GROUP, groupReq(2, addrB), syscall.EINVAL, "xy"},
-			{"too short", abi.MCAST_JOIN_GROUP, groupReq(2, g2)[:groupReqLen-1], syscall.EINVAL, "xy"},
-			{"leave", abi.MCAST_LEAVE_GROUP, groupReq(2, g), nil, ""},
-		}},
-		{"of either family, IPv6", abi.SOL_IPV6, []groupStep{
-			{"join", abi.MCAST_JOIN_GROUP, groupReq(2, g6), nil, "xy"},
-			{"of the other", abi.MCAST_JOIN_GROUP, groupReq(2, g), syscall.EADDRNOTAVAIL, "xy"},
-			{"no group", abi.MCAST_JOIN_GROUP, groupReq(2, addrB6), syscall.EINVAL, "xy"},
-			{"leave at any", abi.MCAST_LEAVE_GROUP, groupReq(0, g6), nil, ""},
-		}},
-		{"sources that are wanted", abi.SOL_IP, []groupStep{
-			{"join x", abi.IP_ADD_SOURCE_MEMBERSHIP, mreqSource(g, addrA, x), nil, "x"},
-			{"join x again", abi.IP_ADD_SOURCE_MEMBERSHIP, mreqSource(g, addrA, x), syscall.EADDRNOTAVAIL, "x"},
-			{"join y", abi.IP_ADD_SOURCE_MEMBERSHIP, mreqSource(g, addrA, y), nil, "xy"},
-			{"block is for others", abi.IP_BLOCK_SOURCE, mreqSource(g, addrA, y), syscall.EINVAL, "xy"},
-			{"leave x", abi.IP_DROP_SOURCE_MEMBERSHIP, mreqSource(g, addrA, x), nil, "y"},
-			{"leave x again", abi.IP_DROP_SOURCE_MEMBERSHIP, mreqSource(g, addrA, x), syscall.EADDRNOTAVAIL, "y"},
-			{"leave y", abi.IP_DROP_SOURCE_MEMBERSHIP, mreqSource(g, addrA, y), nil, ""},
-			{"left", abi.IP_DROP_MEMBERSHIP, mreq(g, addrA), syscall.EADDRNOTAVAIL, ""},
-			{"too short", abi.IP_ADD_SOURCE_MEMBERSHIP, mreqSource(g, addrA, x)[:11], syscall.EINVAL, ""},
-			{"no group", abi.IP_ADD_SOURCE_MEMBERSHIP, mreqSource(addrB, addrA, x), syscall.EINVAL, ""},
-			{"no interface", abi.IP_ADD_SOURCE_MEMBERSHIP, mreqSource(g, "10.0.0.99", x), syscall.ENODEV, ""},
-			{"nothing to leave", abi.IP_DROP_SOURCE_MEMBERSHIP, mreqSource(g, addrA, x), syscall.EINVAL, ""},
-		}},
-		{"sources that are not", abi.SOL_IP, []groupStep{
-			{"without joining", abi.IP_BLOCK_SOURCE, mreqSource(g, addrA, x), syscall.EINVAL, ""},
-			{"join", abi.IP_ADD_MEMBERSHIP, mreq(g, addrA), nil, "xy"},
-			{"block x", abi.IP_BLOCK_SOURCE, mreqSource(g, addrA, x), nil, "y"},
-			{"block x again", abi.IP_BLOCK_SOURCE, mreqSource(g, addrA, x), syscall.EADDRNOTAVAIL, "y"},
-			{"block y", abi.IP_BLOCK_SOURCE, mreqSource(g, addrA, y), nil, ""},
-			{"unblock x", abi.IP_UNBLOCK_SOURCE, mreqSource(g, addrA, x), nil, "x"},
-			{"unblock x again", abi.IP_UNBLOCK_SOURCE, mreqSource(g, addrA, x), syscall.EADDRNOTAVAIL, "x"},
-			{"wanting is for others", abi.IP_ADD_SOURCE_MEMBERSHIP, mreqSource(g, addrA, x), syscall.EINVAL, "x"},
-			{"leave", abi.IP_DROP_MEMBERSHIP, mreq(g, addrA), nil, ""},
-		}},
-		{"sources of either family", abi.SOL_IPV6, []groupStep{
-			{"join x", abi.MCAST_JOIN_SOURCE_GROUP, groupSource(2, g6, x6), nil, "x"},
-			{"join y", abi.MCAST_JOIN_SOURCE_GROUP, groupSource(2, g6, y6), nil, "xy"},
-			{"leave x", abi.MCAST_LEAVE_SOURCE_GROUP, groupSource(2, g6, x6), nil, "y"},
-			{"of the other", abi.MCAST_JOIN_SOURCE_GROUP, groupSource(2, g6, x), syscall.EADDRNOTAVAIL, "y"},
-			{"a group of the other", abi.MCAST_JOIN_SOURCE_GROUP, groupSource(2, g, x6), syscall.EADDRNOTAVAIL, "y"},
-			{"no group", abi.MCAST_JOIN_SOURCE_GROUP, groupSource(2, addrB6, x6), syscall.EINVAL, "y"},
-			{"no interface", abi.MCAST_JOIN_SOURCE_GROUP, groupSource(9, g6, x6), syscall.ENODEV, "y"},
-			{"too short", abi.MCAST_JOIN_SOURCE_GROUP, groupSource(2, g6, x6)[:groupSourceLen-1], syscall.EINVAL, "y"},
-			{"leave y", abi.MCAST_LEAVE_SOURCE_GROUP, groupSource(2, g6, y6), nil, ""},
-			{"join", abi.MCAST_JOIN_GROUP, groupReq(2, g6), nil, "xy"},
-			{"block x", abi.MCAST_BLOCK_SOURCE, groupSource(2, g6, x6), nil, "y"},
-			{"unblock x", abi.MCAST_UNBLOCK_SOURCE, groupSource(2, g6, x6), nil, "xy"},
-		}},
-		{"a whole filter", abi.SOL_IP, []groupStep{
-			{"without joining", abi.IP_MSFILTER, msfilter(g, addrA, filterInclude, x), syscall.EINVAL, ""},
-			{"join", abi.IP_ADD_MEMBERSHIP, mreq(g, addrA), nil, "xy"},
-			{"all but x", abi.IP_MSFILTER, msfilter(g, addrA, filterExclude, x), nil, "y"},
-			{"only x", abi.IP_MSFILTER, msfilter(g, addrA, filterInclude, x), nil, "x"},
-			{"all", abi.IP_MSFILTER, msfilter(g, addrA, filterExclude), nil, "xy"},
-			{"a mode that is none", abi.IP_MSFILTER, msfilter(g, addrA, 2, x), syscall.EINVAL, "xy"},
-			{"no group", abi.IP_MSFILTER, msfilter(addrB, addrA, filterInclude, x), syscall.EINVAL, "xy"},
-			{"no interface", abi.IP_MSFILTER, msfilter(g, "10.0.0.99", filterInclude, x), syscall.ENODEV, "xy"},
-			{"ten", abi.IP_MSFILTER, msfilter(g, addrA, filterExclude, ten...), nil, "xy"},
-			{"eleven by one", abi.IP_BLOCK_SOURCE, mreqSource(g, addrA, x), syscall.ENOBUFS, "xy"},
-			{"eleven", abi.IP_MSFILTER, msfilter(g, addrA, filterExclude, append(ten, x)...), syscall.ENOBUFS, "xy"},
-			{"shorter than it says", abi.IP_MSFILTER, msfilter(g, addrA, filterExclude, x, y)[:23], syscall.EINVAL, "xy"},
-			{"too short", abi.IP_MSFILTER, msfilter(g, addrA, filterExclude)[:15], syscall.EINVAL, "xy"},
-			{"nobody, which is to leave", abi.IP_MSFILTER, msfilter(g, addrA, filterInclude), nil, ""},
-			{"left", abi.IP_DROP_MEMBERSHIP, mreq(g, addrA), syscall.EADDRNOTAVAIL, ""},
-		}},
-		{"a whole filter of either family", abi.SOL_IPV6, []groupStep{
-			{"join", abi.MCAST_JOIN_GROUP, groupReq(2, g6), nil, "xy"},
-			{"all but x", abi.MCAST_MSFILTER, groupFilter(2, g6, filterExclude, x6), nil, "y"},
-			{"only x", abi.MCAST_MSFILTER, groupFilter(2, g6, filterInclude, x6), nil, "x"},
-			{"of the other", abi.MCAST_MSFILTER, groupFilter(2, g6, filterInclude, x), syscall.EADDRNOTAVAIL, "x"},
-			{"one of the other", abi.MCAST_MSFILTER, groupFilter(2, g6, filterInclude, x, x6), syscall.EADDRNOTAVAIL, "x"},
-			{"a group of the other", abi.MCAST_MSFILTER, groupFilter(2, g, filterInclude, x6), syscall.EADDRNOTAVAIL, "x"},
-			{"a mode that is none", abi.MCAST_MSFILTER, groupFilter(2, g6, 2, x6), syscall.EINVAL, "x"},
-			{"no interface", abi.MCAST_MSFILTER, groupFilter(9, g6, filterInclude, x6), syscall.ENODEV, "x"},
-			{"sixty-four", abi.MCAST_MSFILTER, groupFilter(2, g6, filterExclude, sixtyFour...), nil, "xy"},
-			{"sixty-five by one", abi.MCAST_BLOCK_SOURCE, groupSource(2, g6, x6), syscall.ENOBUFS, "xy"},
-			{"sixty-five", abi.MCAST_MSFILTER, groupFilter(2, g6, filterExclude, append(sixtyFour, x6)...), syscall.ENOBUFS, "xy"},
-			{"shorter than it says", abi.MCAST_MSFILTER, groupFilter(2, g6, filterExclude, x6)[:groupFilterLen+storageLen-1], syscall.EINVAL, "xy"},
-			{"too short", abi.MCAST_MSFILTER, groupFilter(2, g6, filterExclude)[:groupFilterLen-1], syscall.EINVAL, "xy"},
-			{"nobody", abi.MCAST_MSFILTER, groupFilter(2, g6, filterInclude), nil, ""},
-		}},
-	} {
+	for _, c := range memberships {
 		a, _ := newPair(t, Config{})
 		a.do(func() { a.st.IP.AddRoute(ip.Route{Dst: netip.MustParsePrefix("224.0.0.0/4"), Iface: a.eth}) })
-		kind, at, to, from, all, level := "udp4", "0.0.0.0:7", g, []string{x, y}, abi.IP_MULTICAST_ALL, abi.SOL_IP
+		kind, at, to, from, all, level := "udp4", "0.0.0.0:7", group4, []string{srcX, srcY}, abi.IP_MULTICAST_ALL, abi.SOL_IP
 		if c.level == abi.SOL_IPV6 {
-			kind, at, to, from, all, level = "udp6", "[::]:7", g6, []string{x6, y6}, abi.IPV6_MULTICAST_ALL, abi.SOL_IPV6
+			kind, at, to, from, all, level = "udp6", "[::]:7", group6, []string{srcX6, srcY6}, abi.IPV6_MULTICAST_ALL, abi.SOL_IPV6
 		}
 		s := a.open(kind).at(at).set(level, all, 0)
 		for _, x := range c.steps {

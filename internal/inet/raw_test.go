@@ -535,8 +535,21 @@ func TestFlowLabels(t *testing.T) {
 	if p, _ := s.Peer(); p.Flow != 0x999 {
 		t.Errorf("%+v", p)
 	}
-	// Once somebody has leased one for himself, a label must be leased.
-	l := a.open("udp6")
+}
+
+// Once somebody has leased a label for himself, no other one is sent but by who has leased that; what is
+// read of a lease, and that it ends.
+func TestFlowLabelsAreLeased(t *testing.T) {
+	a, _ := newPair(t, Config{})
+	a.cut = true
+	s, l := a.open("udp6").set(abi.SOL_IPV6, abi.IPV6_FLOWINFO_SEND, 1), a.open("udp6")
+	x := s.sockaddr("[" + addrB6 + "]:7")
+	send := func(flow uint32, control ...byte) (uint32, error) {
+		to := x
+		to.Flow = flow
+		_, err := s.Send(nil, []byte("x"), &socket.Msg{Addr: to, HasAddr: true, Control: control})
+		return 0, err
+	}
 	if err := l.SetOpt(abi.SOL_IPV6, abi.IPV6_FLOWLABEL_MGR, flowRequest(addrB6, 0x123, flowGet, shareExclusive, flowCreate, 10, 20)); err != nil {
 		t.Fatal(err)
 	}
@@ -556,8 +569,8 @@ func TestFlowLabels(t *testing.T) {
 	}
 	a.took()
 	l.send("x", "-")
-	if got := label(a); got != 0x123 {
-		t.Errorf("%#x", got)
+	if h, _ := wire.ParseIPv6(a.took()[0]); h.Flow != 0x123 {
+		t.Errorf("%#x", h.Flow)
 	}
 	ask := flowRequest("::", 0, flowGet, 0, 0, 0, 0)
 	want := flowRequest(addrB6, 0x123, 0, shareExclusive, 0, 20, 20)
@@ -581,7 +594,11 @@ func TestFlowLabels(t *testing.T) {
 	if p, _ := l.Peer(); p.Flow != 0 {
 		t.Errorf("%+v", p)
 	}
-	// Of a stream: the whole connection has one.
+}
+
+// The whole of a connection has one label.
+func TestFlowLabelOfStream(t *testing.T) {
+	a, b := newPair(t, Config{})
 	srv := b.open("tcp6").at("[::]:80")
 	srv.Listen(1)
 	a.took()

@@ -43,37 +43,40 @@ func receive(s *Socket, n int, m *Msg) (string, error) {
 	return string(b[:min(n, len(b))]), err
 }
 
-// The ways in which a call that has nothing to do may end, of each direction.
-func TestEndsOfWaiting(t *testing.T) {
-	type calls struct {
-		name string
-		call func(context.Context, *Socket, int) (int, error)
-		read bool
-	}
-	recv := calls{"recv", func(ctx context.Context, s *Socket, flags int) (int, error) {
+// waitingCall is a call that waits where there is nothing to do.
+type waitingCall struct {
+	name string
+	call func(context.Context, *Socket, int) (int, error)
+	read bool
+}
+
+var waitingCalls = []waitingCall{
+	{"recv", func(ctx context.Context, s *Socket, flags int) (int, error) {
 		return s.Recv(ctx, make([]byte, 8), &Msg{Flags: flags})
-	}, true}
-	send := calls{"send", func(ctx context.Context, s *Socket, flags int) (int, error) {
+	}, true},
+	{"send", func(ctx context.Context, s *Socket, flags int) (int, error) {
 		return s.Send(ctx, []byte("data"), &Msg{Flags: flags})
-	}, false}
-	accept := calls{"accept", func(ctx context.Context, s *Socket, _ int) (int, error) {
+	}, false},
+	{"accept", func(ctx context.Context, s *Socket, _ int) (int, error) {
 		_, err := s.Accept(ctx)
 		return 0, err
-	}, true}
-	recvViews := calls{"recvviews", func(ctx context.Context, s *Socket, flags int) (int, error) {
+	}, true},
+	{"recvviews", func(ctx context.Context, s *Socket, flags int) (int, error) {
 		return 0, s.RecvViews(ctx, 8, &Msg{Flags: flags})
-	}, true}
-	sendViews := calls{"sendviews", func(ctx context.Context, s *Socket, flags int) (int, error) {
+	}, true},
+	{"sendviews", func(ctx context.Context, s *Socket, flags int) (int, error) {
 		v := packet.Copy([]byte("data"))
 		defer v.Release()
 		return s.SendViews(ctx, []packet.View{v}, &Msg{Flags: flags})
-	}, false}
-	poll := calls{"poll", func(ctx context.Context, s *Socket, _ int) (int, error) {
+	}, false},
+	{"poll", func(ctx context.Context, s *Socket, _ int) (int, error) {
 		_, err := s.Poll(ctx, wait.In)
 		return 0, err
-	}, true}
+	}, true},
+}
 
-	cause := errors.New("cause")
+// The ways in which a call that has nothing to do may end, of each direction.
+func TestEndsOfWaiting(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		read  bool // of those that receive alone
@@ -109,7 +112,7 @@ func TestEndsOfWaiting(t *testing.T) {
 		}, time.Second, syscall.EAGAIN},
 		{"closed", true, true, 0, func(s *Socket) { s.Close() }, 0, syscall.EBADF},
 	} {
-		for _, k := range []calls{recv, send, accept, recvViews, sendViews, poll} {
+		for _, k := range waitingCalls {
 			if k.read && !c.read || !k.read && !c.write {
 				continue
 			}
@@ -149,8 +152,12 @@ func TestEndsOfWaiting(t *testing.T) {
 			})
 		}
 	}
+}
 
-	for _, k := range []calls{recv, send, accept, recvViews, sendViews, poll} {
+// A context that ends has a call return its cause.
+func TestContextEndsWaiting(t *testing.T) {
+	cause := errors.New("cause")
+	for _, k := range waitingCalls {
 		synctest.Test(t, func(t *testing.T) {
 			s := newFake(t, stream())
 			defer s.Close()
