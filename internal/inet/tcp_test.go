@@ -45,9 +45,6 @@ func (s *sock) state() string {
 	return in.State
 }
 
-// segment is what a test's own peer sends: it has no stack.
-// segments are those that a machine has sent since took was called last: FLAGS SEQ ACK LENGTH each, with
-// absolute numbers.
 // What the calls of a stream say in each state (Linux, tcp_sendmsg, tcp_recvmsg, inet_shutdown,
 // __inet_stream_connect, inet_csk_accept).
 func TestStreamStates(t *testing.T) {
@@ -209,28 +206,3 @@ func TestLinger(t *testing.T) {
 		t.Error("waits for nothing")
 	}
 }
-
-// The accept queue takes one more than the backlog, in order; what comes then is dropped and comes again
-// (listen(2); Linux, sk_acceptq_is_full).
-// A listener that ends resets what nobody has accepted and forgets what is incomplete; its port is free.
-// Which listener a SYN is for: the address before the wildcard, the interface before none, IPv4 before
-// both families; with SO_REUSEPORT all get some.
-// Segments of no connection are answered with a reset, but for resets and what a listener drops (RFC
-// 9293, section 3.10.7).
-// With more incomplete connections than the backlog, SYNs are answered with cookies, from which the ACK
-// makes the connection: with the MSS, the window scale and SACK of the SYN (RFC 4987, section 3.6).
-// A cookie is good for its period and the next, and only after an overflow.
-// A connection in TIME-WAIT gives way to one whose numbers cannot be mistaken, in and out; its port is
-// bound until then (RFC 6191; RFC 9293, section 3.6.1).
-// After a minute TIME-WAIT is over, and counted.
-// What is received, by flags and options (tcp(7), recv(2), socket(7)).
-// Urgent data: apart, or in line; where it stands (RFC 6093).
-// MSG_MORE and TCP_CORK keep a segment that is not full; TCP_NODELAY and the end of both send it
-// (tcp(7)).
-// When bytes came and left is told as it was asked for.
-// What leaves: by its last byte, when it was sent and acknowledged, with the number of that byte.
-// An ICMP error ends an attempt if it is hard, and no connection; one about the size lowers the MSS, where
-// it quotes what is under way (RFC 5927; RFC 1191).
-// IP_MINTTL drops what came from farther away, of connections and of listeners, and counts it
-// (RFC 5082).
-// The table of connections finds each of many, and none that has gone, as it grows and shrinks.

@@ -16,6 +16,8 @@ import (
 	"usock/internal/wire"
 )
 
+// The accept queue takes one more than the backlog, in order; what comes then is dropped and comes again
+// (listen(2); Linux, sk_acceptq_is_full).
 func TestBacklog(t *testing.T) {
 	for _, backlog := range []int{0, 1, 3} {
 		a, b := newPair(t, Config{})
@@ -76,6 +78,7 @@ func TestBacklog(t *testing.T) {
 	}
 }
 
+// A listener that ends resets what nobody has accepted and forgets what is incomplete; its port is free.
 func TestStopListening(t *testing.T) {
 	for _, how := range []string{"close", "shutdown", "connect"} {
 		a, b := newPair(t, Config{})
@@ -116,6 +119,8 @@ func TestStopListening(t *testing.T) {
 	}
 }
 
+// Which listener a SYN is for: the address before the wildcard, the interface before none, IPv4 before
+// both families; with SO_REUSEPORT all get some.
 func TestListenerLookup(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -177,6 +182,8 @@ func TestListenerLookup(t *testing.T) {
 	}
 }
 
+// With more incomplete connections than the backlog, SYNs are answered with cookies, from which the ACK
+// makes the connection: with the MSS, the window scale and SACK of the SYN (RFC 4987, section 3.6).
 func TestSYNCookies(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -257,6 +264,7 @@ func TestSYNCookies(t *testing.T) {
 	}
 }
 
+// A cookie is good for its period and the next, and only after an overflow.
 func TestCookieAge(t *testing.T) {
 	for _, c := range []struct {
 		after time.Duration

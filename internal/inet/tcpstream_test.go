@@ -15,6 +15,7 @@ import (
 	"usock/internal/wait"
 )
 
+// What is received, by flags and options (tcp(7), recv(2), socket(7)).
 func TestStreamRecv(t *testing.T) {
 	a, b := newPair(t, Config{})
 	c, s := joined(t, a, b, addrB+":80")
@@ -76,6 +77,7 @@ func TestStreamRecv(t *testing.T) {
 
 }
 
+// Urgent data: apart, or in line; where it stands (RFC 6093).
 func TestStreamUrgent(t *testing.T) {
 	a, b := newPair(t, Config{})
 	c, s := joined(t, a, b, addrB+":80")
@@ -123,6 +125,8 @@ func TestStreamUrgent(t *testing.T) {
 	}
 }
 
+// MSG_MORE and TCP_CORK keep a segment that is not full; TCP_NODELAY and the end of both send it
+// (tcp(7)).
 func TestStreamCork(t *testing.T) {
 	a, b := newPair(t, Config{})
 	c, s := joined(t, a, b, addrB+":80")
@@ -161,6 +165,7 @@ func TestStreamCork(t *testing.T) {
 	}
 }
 
+// When bytes came and left is told as it was asked for.
 func TestStreamStamps(t *testing.T) {
 	a, b := newPair(t, Config{})
 	c, s := joined(t, a, b, addrB+":80")
@@ -193,6 +198,7 @@ func TestStreamStamps(t *testing.T) {
 	}
 }
 
+// What leaves: by its last byte, when it was sent and acknowledged, with the number of that byte.
 func TestStreamSentStamps(t *testing.T) {
 	a, b := newPair(t, Config{})
 	c, _ := joined(t, a, b, addrB+":80")
@@ -271,6 +277,8 @@ func TestStreamSentStamps(t *testing.T) {
 	}
 }
 
+// An ICMP error ends an attempt if it is hard, and no connection; one about the size lowers the MSS, where
+// it quotes what is under way (RFC 5927; RFC 1191).
 func TestStreamErrors(t *testing.T) {
 	report := func(m *machine, e *ip.Error) {
 		m.do(func() { m.st.tcp.Error(e) })
