@@ -230,7 +230,7 @@ func TestAddressFamilies(t *testing.T) {
 		{"udp6", four, "<nil>", "<nil>"}, {"udp6", none, "<nil>", "EDESTADDRREQ"}, {"raw6:99", four, "EAFNOSUPPORT", "EINVAL"}, {"ping6", four, "EAFNOSUPPORT", "EINVAL"}, {"tcp6", four, "EINVAL", "EPIPE"}, {"tcp4", six, "EAFNOSUPPORT", "EPIPE"},
 		{"raw6:99", none, "<nil>", "EINVAL"}, {"ping6", none, "<nil>", "EINVAL"},
 	} {
-		if got := name(a.open(c.kind).Connect(nil, c.a)); got != c.connect {
+		if got := name(a.open(c.kind).Connect(noContext, c.a)); got != c.connect {
 			t.Errorf("%s connects to family %d: %s, want %s", c.kind, c.a.Family, got, c.connect)
 		}
 		msg := data
@@ -240,7 +240,7 @@ func TestAddressFamilies(t *testing.T) {
 				msg = "\x80\x00\x00\x00" + data
 			}
 		}
-		_, err := a.open(c.kind).Send(nil, []byte(msg), &socket.Msg{Addr: c.a, HasAddr: true})
+		_, err := a.open(c.kind).Send(noContext, []byte(msg), &socket.Msg{Addr: c.a, HasAddr: true})
 		if got := name(err); got != c.send {
 			t.Errorf("%s sends to family %d: %s, want %s", c.kind, c.a.Family, got, c.send)
 		}
@@ -254,11 +254,11 @@ func TestAddressFamilies(t *testing.T) {
 		a             abi.Addr
 		connect, send string
 	}{{four, "EAFNOSUPPORT", "ENETUNREACH"}, {abi.Addr{Family: abi.AF_INET6, IP: addr("::ffff:" + addrB), Port: 7}, "ENETUNREACH", "ENETUNREACH"}} {
-		_, err := s.Send(nil, []byte("x"), &socket.Msg{Addr: c.a, HasAddr: true})
+		_, err := s.Send(noContext, []byte("x"), &socket.Msg{Addr: c.a, HasAddr: true})
 		if got := name(err); got != c.send {
 			t.Errorf("%v: %s", c.a, got)
 		}
-		if got := name(s.Connect(nil, c.a)); got != c.connect {
+		if got := name(s.Connect(noContext, c.a)); got != c.connect {
 			t.Errorf("%v: %s", c.a, got)
 		}
 	}
@@ -413,7 +413,7 @@ func TestOwner(t *testing.T) {
 	own(b.open("raw4:99"), 5)
 	own(b.open("ping6").at("[::]:9"), 6)
 	c := own(a.open("tcp4").at(addrA+":5000").with(addrB+":80"), 8)
-	n, _ := l.Accept(nil)
+	n, _ := l.Accept(noContext)
 	n.Owner = 7
 	for _, x := range []struct {
 		m             *machine

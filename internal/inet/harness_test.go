@@ -1,6 +1,7 @@
 package inet
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -121,6 +122,9 @@ func newPair(t testing.TB, cfg Config) (a, b *machine) {
 	return a, b
 }
 
+// noContext is that of a call which none ends.
+var noContext context.Context
+
 // sock is a socket that does not wait.
 type sock struct {
 	*socket.Socket
@@ -189,7 +193,7 @@ func (s *sock) sockaddr(a string) abi.Addr {
 }
 
 func (s *sock) bind(a string) error    { return s.Bind(s.sockaddr(a)) }
-func (s *sock) connect(a string) error { return s.Connect(nil, s.sockaddr(a)) }
+func (s *sock) connect(a string) error { return s.Connect(noContext, s.sockaddr(a)) }
 
 // at is bind that must succeed.
 func (s *sock) at(a string) *sock {
@@ -218,7 +222,7 @@ func (s *sock) send(data, to string, control ...[]byte) error {
 	for _, c := range control {
 		m.Control = append(m.Control, c...)
 	}
-	n, err := s.Send(nil, []byte(data), &m)
+	n, err := s.Send(noContext, []byte(data), &m)
 	if err == nil && n != len(data) {
 		return fmt.Errorf("%d bytes of %d were sent", n, len(data))
 	}
@@ -240,7 +244,7 @@ func (s *sock) recv(flags int) got { return s.recvInto(70000, flags) }
 func (s *sock) recvInto(room, flags int) got {
 	m := socket.Msg{Flags: flags | abi.MSG_DONTWAIT, Want: true}
 	b := make([]byte, room)
-	n, err := s.Recv(nil, b, &m)
+	n, err := s.Recv(noContext, b, &m)
 	g := got{data: string(b[:min(n, room)]), from: m.Addr.String(), flags: m.Flags, err: err}
 	g.control, _ = abi.ParseCmsgs(m.Control)
 	return g
@@ -364,7 +368,7 @@ func TestHarness(t *testing.T) {
 			t.Fatal(err)
 		}
 		s := a.open(c.kind).with(c.at)
-		n, err := l.Accept(nil)
+		n, err := l.Accept(noContext)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -443,7 +443,7 @@ func TestInheritedOptions(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.open("tcp6").with("[" + addrB6 + "]:80")
-	n, err := l.Accept(nil)
+	n, err := l.Accept(noContext)
 	if err != nil {
 		t.Fatal(err)
 	}

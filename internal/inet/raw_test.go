@@ -59,7 +59,7 @@ func TestRawReceives(t *testing.T) {
 	if g := one.recv(abi.MSG_OOB); g.err != syscall.EOPNOTSUPP {
 		t.Errorf("%+v", g)
 	}
-	for _, err := range []error{one.Listen(1), second(one.Accept(nil))} {
+	for _, err := range []error{one.Listen(1), second(one.Accept(noContext))} {
 		if err != syscall.EOPNOTSUPP {
 			t.Error(err)
 		}
@@ -149,7 +149,7 @@ func TestRawSends(t *testing.T) {
 		if c.to != "-" {
 			m.Addr, m.HasAddr = s.sockaddr(c.to), true
 		}
-		n, err := s.Send(nil, []byte(c.data), &m)
+		n, err := s.Send(noContext, []byte(c.data), &m)
 		got := name(err)
 		if out := a.took(); err == nil && len(out) == 1 && n == len(c.data) {
 			got = string(out[0][20:])
@@ -285,7 +285,7 @@ func TestPing(t *testing.T) {
 			if x.set != nil {
 				x.set()
 			}
-			_, err := s.Send(nil, []byte(x.data), &socket.Msg{Flags: x.flags, Addr: s.sockaddr(c.to), HasAddr: true})
+			_, err := s.Send(noContext, []byte(x.data), &socket.Msg{Flags: x.flags, Addr: s.sockaddr(c.to), HasAddr: true})
 			if got := name(err); got != x.want {
 				t.Errorf("%s: %s: %s, want %s", c.kind, x.name, got, x.want)
 			}
@@ -293,7 +293,7 @@ func TestPing(t *testing.T) {
 		if g := s.recv(abi.MSG_OOB); g.err != syscall.EOPNOTSUPP {
 			t.Errorf("%+v", g)
 		}
-		for _, err := range []error{s.Listen(1), second(s.Accept(nil))} {
+		for _, err := range []error{s.Listen(1), second(s.Accept(noContext))} {
 			if err != syscall.EOPNOTSUPP {
 				t.Error(err)
 			}
@@ -496,7 +496,7 @@ func TestFlowLabels(t *testing.T) {
 		x := to
 		x.Flow = flow
 		a.took()
-		_, err := s.Send(nil, []byte("x"), &socket.Msg{Addr: x, HasAddr: true, Control: control})
+		_, err := s.Send(noContext, []byte("x"), &socket.Msg{Addr: x, HasAddr: true, Control: control})
 		if err != nil {
 			return 0, err
 		}
@@ -524,7 +524,7 @@ func TestFlowLabels(t *testing.T) {
 	// Of a peer.
 	x := to
 	x.Flow = 0x999
-	if err := s.Connect(nil, x); err != nil {
+	if err := s.Connect(noContext, x); err != nil {
 		t.Fatal(err)
 	}
 	a.took()
@@ -547,7 +547,7 @@ func TestFlowLabelsAreLeased(t *testing.T) {
 	send := func(flow uint32, control ...byte) (uint32, error) {
 		to := x
 		to.Flow = flow
-		_, err := s.Send(nil, []byte("x"), &socket.Msg{Addr: to, HasAddr: true, Control: control})
+		_, err := s.Send(noContext, []byte("x"), &socket.Msg{Addr: to, HasAddr: true, Control: control})
 		return 0, err
 	}
 	if err := l.SetOpt(abi.SOL_IPV6, abi.IPV6_FLOWLABEL_MGR, flowRequest(addrB6, 0x123, flowGet, shareExclusive, flowCreate, 10, 20)); err != nil {
@@ -560,11 +560,11 @@ func TestFlowLabelsAreLeased(t *testing.T) {
 		t.Error(err)
 	}
 	x.Flow = 0x123
-	if err := s.Connect(nil, x); err != syscall.EINVAL {
+	if err := s.Connect(noContext, x); err != syscall.EINVAL {
 		t.Error(err)
 	}
 	l.set(abi.SOL_IPV6, abi.IPV6_FLOWINFO_SEND, 1)
-	if err := l.Connect(nil, x); err != nil {
+	if err := l.Connect(noContext, x); err != nil {
 		t.Fatal(err)
 	}
 	a.took()

@@ -31,7 +31,7 @@ func joined(t testing.TB, a, b *machine, at string) (c, s *sock) {
 // accept takes a connection, which must be there.
 func (s *sock) accept() *sock {
 	s.m.t.Helper()
-	n, err := s.Accept(nil)
+	n, err := s.Accept(noContext)
 	if err != nil {
 		s.m.t.Fatal(err)
 	}
@@ -110,7 +110,7 @@ func TestStreamStates(t *testing.T) {
 			case "connect":
 				got, want = name(s.connect(addrB+":80")), c.connect
 			case "accept":
-				_, err := s.Accept(nil)
+				_, err := s.Accept(noContext)
 				got, want = name(err), c.accept
 			case "listen":
 				got, want = name(s.Listen(3)), c.listen
@@ -187,8 +187,10 @@ func TestLinger(t *testing.T) {
 		a.do(func() { left = a.st.tcp.Linger(c.Socket) })
 		return left
 	}
-	if !linger() || !linger() || c.state() != "FIN-WAIT-1" {
-		t.Error("does not wait", c.state())
+	for range 2 {
+		if !linger() || c.state() != "FIN-WAIT-1" {
+			t.Error("does not wait", c.state())
+		}
 	}
 	a.cut = false
 	a.clock.Advance(time.Second)

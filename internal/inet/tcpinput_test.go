@@ -156,7 +156,7 @@ func TestTimeWait(t *testing.T) {
 	b.cut = false
 	b.clock.Advance(2 * time.Second)
 	a.open("tcp4").at(local).with(remote)
-	if _, err := l.Accept(nil); err != nil || b.st.tcp.timeWaits != 0 {
+	if _, err := l.Accept(noContext); err != nil || b.st.tcp.timeWaits != 0 {
 		t.Errorf("%v, %d in TIME-WAIT", err, b.st.tcp.timeWaits)
 	}
 }
@@ -198,10 +198,10 @@ func TestMinTTL(t *testing.T) {
 	near, far := a.open("tcp4").set(abi.SOL_IP, abi.IP_TTL, 64), a.open("tcp4").set(abi.SOL_IP, abi.IP_TTL, 63)
 	near.with(addrB + ":80")
 	far.with(addrB + ":80")
-	if _, err := l.Accept(nil); err != nil {
+	if _, err := l.Accept(noContext); err != nil {
 		t.Error(err)
 	}
-	if _, err := l.Accept(nil); err != syscall.EAGAIN {
+	if _, err := l.Accept(noContext); err != syscall.EAGAIN {
 		t.Error("a connection from too far away")
 	}
 	before := b.st.tcp.Stats.TCPMinTTLDrop

@@ -25,10 +25,8 @@ func TestBacklog(t *testing.T) {
 		if err := l.Listen(backlog); err != nil {
 			t.Fatal(err)
 		}
-		var clients []*sock
 		for i := range backlog + 3 {
-			c := a.open("tcp4").at(fmt.Sprintf("%s:%d", addrA, 5000+i)).with(addrB + ":80")
-			clients = append(clients, c)
+			a.open("tcp4").at(fmt.Sprintf("%s:%d", addrA, 5000+i)).with(addrB + ":80")
 			if i == 0 && l.ready() != wait.In {
 				t.Error("not told")
 			}
@@ -47,7 +45,7 @@ func TestBacklog(t *testing.T) {
 				t.Errorf("backlog %d: %s is number %d", backlog, got, i)
 			}
 		}
-		if _, err := l.Accept(nil); err != syscall.EAGAIN || l.ready() != 0 {
+		if _, err := l.Accept(noContext); err != syscall.EAGAIN || l.ready() != 0 {
 			t.Error(err)
 		}
 		a.clock.Advance(1500 * time.Millisecond) // their SYNs come again
@@ -62,7 +60,7 @@ func TestBacklog(t *testing.T) {
 		// Connections that were accepted may count still (Hold).
 		l.Hold(backlog + 1)
 		a.open("tcp4").with(addrB + ":80")
-		if _, err := l.Accept(nil); err != syscall.EAGAIN {
+		if _, err := l.Accept(noContext); err != syscall.EAGAIN {
 			t.Errorf("backlog %d: what is held does not count: %v", backlog, err)
 		}
 	}
@@ -151,7 +149,7 @@ func TestListenerLookup(t *testing.T) {
 		a.open("tcp4").with(addrB + ":80")
 		got := -1
 		for i, s := range socks {
-			if _, err := s.Accept(nil); err == nil {
+			if _, err := s.Accept(noContext); err == nil {
 				got = i
 			}
 		}
@@ -172,7 +170,7 @@ func TestListenerLookup(t *testing.T) {
 	for i, s := range socks {
 		n := 0
 		for ; ; n++ {
-			if _, err := s.Accept(nil); err != nil {
+			if _, err := s.Accept(noContext); err != nil {
 				break
 			}
 		}
@@ -281,7 +279,7 @@ func TestCookieAge(t *testing.T) {
 		iss := b.segments()[0].Seq
 		b.clock.Advance(c.after)
 		b.arrive(segment{addrA + ":5000", addrB + ":80", wire.TCP{Flags: wire.ACK, Seq: 1001, Ack: iss + 1, Window: 1000}, "", false}.packet())
-		if _, err := l.Accept(nil); (err == nil) != c.good {
+		if _, err := l.Accept(noContext); (err == nil) != c.good {
 			t.Errorf("after %v: %v", c.after, err)
 		}
 	}

@@ -26,7 +26,7 @@ func TestStreamRecv(t *testing.T) {
 		n           int
 	}{{3, abi.MSG_PEEK, "abc", 3}, {3, 0, "abc", 3}, {2, abi.MSG_TRUNC, "\x00\x00", 2}, {9, abi.MSG_PEEK, "fgh", 3}, {0, 0, "", 0}, {9, 0, "fgh", 3}} {
 		buf := make([]byte, x.room)
-		n, err := c.Recv(nil, buf, &socket.Msg{Flags: x.flags | abi.MSG_DONTWAIT})
+		n, err := c.Recv(noContext, buf, &socket.Msg{Flags: x.flags | abi.MSG_DONTWAIT})
 		if err != nil || n != x.n || string(buf[:n]) != x.want {
 			t.Errorf("%d: %d %q %v", i, n, buf, err)
 		}
@@ -83,7 +83,7 @@ func TestStreamUrgent(t *testing.T) {
 	c, s := joined(t, a, b, addrB+":80")
 	urgent := func(data string) {
 		t.Helper()
-		if _, err := s.Send(nil, []byte(data), &socket.Msg{Flags: abi.MSG_OOB}); err != nil {
+		if _, err := s.Send(noContext, []byte(data), &socket.Msg{Flags: abi.MSG_OOB}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -132,7 +132,7 @@ func TestStreamCork(t *testing.T) {
 	c, s := joined(t, a, b, addrB+":80")
 	more := func(data string, flags int) {
 		t.Helper()
-		if _, err := c.Send(nil, []byte(data), &socket.Msg{Flags: flags}); err != nil {
+		if _, err := c.Send(noContext, []byte(data), &socket.Msg{Flags: flags}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -268,7 +268,7 @@ func TestStreamSentStamps(t *testing.T) {
 	// MSG_ZEROCOPY.
 	c.set(abi.SOL_SOCKET, abi.SO_TIMESTAMPING, 0).set(abi.SOL_SOCKET, abi.SO_ZEROCOPY, 1)
 	for range 2 {
-		if _, err := c.Send(nil, []byte("zero"), &socket.Msg{Flags: abi.MSG_ZEROCOPY}); err != nil {
+		if _, err := c.Send(noContext, []byte("zero"), &socket.Msg{Flags: abi.MSG_ZEROCOPY}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -76,7 +76,7 @@ func TestUDPSend(t *testing.T) {
 		if c.to != "-" {
 			m.Addr, m.HasAddr = s.sockaddr(c.to), true
 		}
-		n, err := s.Send(nil, bytes.Repeat([]byte{'x'}, c.n), &m)
+		n, err := s.Send(noContext, bytes.Repeat([]byte{'x'}, c.n), &m)
 		if got := name(err); got != c.want || err == nil && n != c.n {
 			t.Errorf("%s: %s (%d), want %s", c.name, got, n, c.want)
 		}
@@ -108,7 +108,7 @@ func TestUDPRecv(t *testing.T) {
 		in, _, _ := r.Queued()
 		m := socket.Msg{Flags: c.flags}
 		buf := make([]byte, c.room)
-		n, err := r.Recv(nil, buf, &m)
+		n, err := r.Recv(noContext, buf, &m)
 		if err != nil || n != c.n || string(buf[:min(n, c.room)]) != c.want || m.Flags != c.reply || m.Addr.String() != addrA+":5000" {
 			t.Errorf("%d: %d, %q, flags %#x, from %v, %v; %d queued", i, n, buf, m.Flags, m.Addr, err, in)
 		}
@@ -260,7 +260,7 @@ func TestUDPCork(t *testing.T) {
 		if to != "" {
 			m.Addr, m.HasAddr = s.sockaddr(to), true
 		}
-		n, err := s.Send(nil, []byte(data), &m)
+		n, err := s.Send(noContext, []byte(data), &m)
 		if err == nil && n != len(data) {
 			t.Errorf("%d of %q", n, data)
 		}
@@ -477,7 +477,7 @@ func TestUDPPrefetch(t *testing.T) {
 	}
 	plain := func() string {
 		buf := make([]byte, 10)
-		n, err := r.Recv(nil, buf, &socket.Msg{Flags: abi.MSG_DONTWAIT})
+		n, err := r.Recv(noContext, buf, &socket.Msg{Flags: abi.MSG_DONTWAIT})
 		if err != nil {
 			return name(err)
 		}
@@ -535,7 +535,7 @@ func TestZeroCopy(t *testing.T) {
 	s := a.open("udp4").set(abi.SOL_SOCKET, abi.SO_ZEROCOPY, 1)
 	send := func(flags int) {
 		t.Helper()
-		if _, err := s.Send(nil, []byte("x"), &socket.Msg{Flags: flags | abi.MSG_ZEROCOPY, Addr: s.sockaddr(addrB + ":7"), HasAddr: true}); err != nil {
+		if _, err := s.Send(noContext, []byte("x"), &socket.Msg{Flags: flags | abi.MSG_ZEROCOPY, Addr: s.sockaddr(addrB + ":7"), HasAddr: true}); err != nil {
 			t.Fatal(err)
 		}
 	}

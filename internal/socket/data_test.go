@@ -48,7 +48,7 @@ func TestRecvStream(t *testing.T) {
 		f.in, f.eof, f.err = slices.Clone(c.in), c.eof, c.fail
 		s := newFake(t, f)
 		b := make([]byte, c.room)
-		n, err := s.Recv(nil, b, &Msg{Flags: c.flags})
+		n, err := s.Recv(noContext, b, &Msg{Flags: c.flags})
 		if n != c.n || err != c.err || string(b[:n]) != c.want || strings.Join(f.in, "") != c.left {
 			t.Errorf("%s: %d, %v, %q, left %q", c.name, n, err, b[:n], f.in)
 		}
@@ -83,7 +83,7 @@ func TestRecvRecord(t *testing.T) {
 			s := newFake(t, f)
 			b := make([]byte, c.room)
 			m := Msg{Flags: c.flags}
-			call := begin(func() (int, error) { return s.Recv(nil, b, &m) })
+			call := begin(func() (int, error) { return s.Recv(noContext, b, &m) })
 			s.change(wait.In, func() { f.in = []string{"datagram", "more"} })
 			if d := <-call; d.n != c.n || d.err != nil || string(b[:min(d.n, len(b))]) != c.want || m.Flags != c.reply || m.Len != c.length {
 				t.Errorf("%s: %+v, %q, flags %#x, length %d", c.name, d, b, m.Flags, m.Len)
@@ -169,7 +169,7 @@ func TestSendStream(t *testing.T) {
 			c.set(s)
 		}
 		m := Msg{Flags: c.flags, Stamps: 99, Done: true} // of an earlier use of m
-		n, err := s.Send(nil, []byte(c.data), &m)
+		n, err := s.Send(noContext, []byte(c.data), &m)
 		if n != c.n || err != c.err || len(f.sent) != c.parts || strings.Join(f.sent, "") != c.data[:n] || fmt.Sprint(f.told) != c.told {
 			t.Errorf("%s: %d, %v, in %d parts, told %v", c.name, n, err, len(f.sent), f.told)
 		}
@@ -195,7 +195,7 @@ func TestSendRecord(t *testing.T) {
 		s := newFake(t, f)
 		data := strings.Repeat("0123456789abcdef!", c.n/17+1)[:c.n]
 		m := Msg{Stamps: 7}
-		n, err := s.Send(nil, []byte(data), &m)
+		n, err := s.Send(noContext, []byte(data), &m)
 		if err != c.err || err == nil && (n != c.n || len(f.sent) != 1 || f.sent[0] != data) || err != nil && n != 0 {
 			t.Errorf("%d bytes: %d, %v", c.n, n, err)
 		}
@@ -239,7 +239,7 @@ func TestSendViews(t *testing.T) {
 			for _, v := range c.views {
 				views = append(views, packet.Copy([]byte(v)))
 			}
-			call := begin(func() (int, error) { return s.SendViews(nil, views, &Msg{Flags: c.flags}) })
+			call := begin(func() (int, error) { return s.SendViews(noContext, views, &Msg{Flags: c.flags}) })
 			for _, n := range c.rooms[min(len(c.rooms), 1):] {
 				s.change(wait.Out, func() { f.room = n })
 				synctest.Wait()
@@ -257,10 +257,10 @@ func TestSendViews(t *testing.T) {
 		})
 	}
 	s := newFake(t, record())
-	if _, err := s.SendViews(nil, nil, &Msg{}); err != syscall.EOPNOTSUPP {
+	if _, err := s.SendViews(noContext, nil, &Msg{}); err != syscall.EOPNOTSUPP {
 		t.Error(err)
 	}
-	if err := s.RecvViews(nil, 1, &Msg{}); err != syscall.EOPNOTSUPP {
+	if err := s.RecvViews(noContext, 1, &Msg{}); err != syscall.EOPNOTSUPP {
 		t.Error(err)
 	}
 	// What is received in views is the caller's; flags other than two are not asked for.
@@ -268,12 +268,12 @@ func TestSendViews(t *testing.T) {
 	f.in = []string{"abcd"}
 	s = newFake(t, f)
 	m := Msg{Flags: abi.MSG_PEEK | abi.MSG_TRUNC}
-	if err := s.RecvViews(nil, 3, &m); err != nil || len(m.Data) != 1 || string(m.Data[0].Bytes()) != "abc" || f.in[0] != "abcd" {
+	if err := s.RecvViews(noContext, 3, &m); err != nil || len(m.Data) != 1 || string(m.Data[0].Bytes()) != "abc" || f.in[0] != "abcd" {
 		t.Error(err, m.Data)
 	}
 	packet.ReleaseAll(m.Data)
 	m.Flags = 0
-	if err := s.RecvViews(nil, 3, &m); err != nil || string(m.Data[0].Bytes()) != "abc" || strings.Join(f.in, "") != "d" {
+	if err := s.RecvViews(noContext, 3, &m); err != nil || string(m.Data[0].Bytes()) != "abc" || strings.Join(f.in, "") != "d" {
 		t.Error(err, f.in)
 	}
 	packet.ReleaseAll(m.Data)
@@ -439,15 +439,15 @@ func TestAsked(t *testing.T) {
 		check("shutdown", s.Shutdown(how), want, true)
 	}
 	check("ready", nil, nil, s.Ready() == wait.In)
-	if ev, err := s.Poll(nil, wait.In|wait.Out); ev != wait.In || err != nil {
+	if ev, err := s.Poll(noContext, wait.In|wait.Out); ev != wait.In || err != nil {
 		t.Error(ev, err)
 	}
 	a.more = wait.Err
-	if ev, err := s.Poll(nil, wait.Out); ev != wait.Err || err != nil {
+	if ev, err := s.Poll(noContext, wait.Out); ev != wait.Err || err != nil {
 		t.Error(ev, err)
 	}
 	a.more = wait.Hup
-	if ev, err := s.Poll(nil, wait.Out); ev != wait.Hup || err != nil {
+	if ev, err := s.Poll(noContext, wait.Out); ev != wait.Hup || err != nil {
 		t.Error(ev, err)
 	}
 	if want := "bind shutdown shutdown shutdown"; strings.Join(a.calls, " ") != want {
@@ -464,7 +464,7 @@ func TestAsked(t *testing.T) {
 		"bind": s.Bind(local), "listen": s.Listen(1), "shutdown": s.Shutdown(abi.SHUT_RD), "deadline": s.SetDeadline(time.Now()), "no deadline": s.SetDeadline(time.Time{}),
 		"name": second(s.Name()), "peer": second(s.Peer()), "mark": second(s.AtMark()), "unsent": second(s.Unsent()), "stamp": second(s.Stamp()),
 		"option": s.SetOpt(abi.SOL_SOCKET, abi.SO_KEEPALIVE, abi.AppendInt(nil, 1)), "options": s.SetOpts([]Setting{{abi.SOL_SOCKET, abi.SO_KEEPALIVE, abi.AppendInt(nil, 1)}}),
-		"get": second(s.GetOpt(abi.SOL_SOCKET, abi.SO_KEEPALIVE, make([]byte, 4))), "send": second(s.Send(nil, []byte("x"), &Msg{})), "recv": second(s.Recv(nil, nil, &Msg{})),
+		"get": second(s.GetOpt(abi.SOL_SOCKET, abi.SO_KEEPALIVE, make([]byte, 4))), "send": second(s.Send(noContext, []byte("x"), &Msg{})), "recv": second(s.Recv(noContext, nil, &Msg{})),
 	} {
 		check("closed: "+what, err, syscall.EBADF, true)
 	}
@@ -501,24 +501,24 @@ func TestCallsAreTold(t *testing.T) {
 	s.Bind(local)
 	s.Listen(1)
 	f.peer, f.hasPeer = peer, true
-	s.Connect(nil, peer)
-	s.Send(nil, []byte("abcd"), &Msg{})
-	s.SendViews(nil, []packet.View{v}, &Msg{})
-	s.Recv(nil, make([]byte, 2), &Msg{})
+	s.Connect(noContext, peer)
+	s.Send(noContext, []byte("abcd"), &Msg{})
+	s.SendViews(noContext, []packet.View{v}, &Msg{})
+	s.Recv(noContext, make([]byte, 2), &Msg{})
 	m := Msg{}
-	s.RecvViews(nil, 8, &m)
+	s.RecvViews(noContext, 8, &m)
 	packet.ReleaseAll(m.Data)
-	s.Recv(nil, make([]byte, 2), &Msg{Flags: abi.MSG_DONTWAIT})
+	s.Recv(noContext, make([]byte, 2), &Msg{Flags: abi.MSG_DONTWAIT})
 	f.err, f.room = syscall.EPIPE, 0
-	s.Send(nil, []byte("abcd"), &Msg{})
-	s.SendViews(nil, []packet.View{v}, &Msg{})
+	s.Send(noContext, []byte("abcd"), &Msg{})
+	s.SendViews(noContext, []packet.View{v}, &Msg{})
 	v.Release()
 	s.Shutdown(abi.SHUT_WR)
 	accepted := &fake{kind: f.kind, peer: local, hasPeer: true}
 	f.ready = []*Socket{newFake(t, accepted)}
-	s.Accept(nil)
+	s.Accept(noContext)
 	s.SetNonblock(true)
-	s.Accept(nil)
+	s.Accept(noContext)
 	s.Close()
 	s.Close()
 	stop()

@@ -1,6 +1,7 @@
 package socket
 
 import (
+	"context"
 	"syscall"
 	"testing"
 
@@ -165,6 +166,9 @@ func (f *fake) Queued(*Socket) (in, out int) {
 func (f *fake) Options() *Options           { return f.opts }
 func (f *fake) Kind() *Kind                 { return &f.kind }
 func (f *fake) Describe(_ *Socket, _ *Info) {}
+
+// noContext has calls wait for ever, or not at all.
+var noContext context.Context
 
 // newFake returns a socket of the protocol p on a host of its own, whose time is the machine's.
 func newFake(t testing.TB, p Proto) *Socket {

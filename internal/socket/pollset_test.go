@@ -39,7 +39,7 @@ func newWatched(t *testing.T, n int) *watched {
 func (w *watched) poll(most int) []string {
 	w.t.Helper()
 	out := make([]Event, most)
-	n, err := w.set.Wait(nil, out)
+	n, err := w.set.Wait(noContext, out)
 	if err != nil {
 		w.t.Error(err)
 	}
@@ -176,7 +176,7 @@ func TestPollSetMembers(t *testing.T) {
 		}
 		s.Host.Leave()
 	}
-	if _, err := w.set.Wait(nil, make([]Event, 1)); err != syscall.EBADF {
+	if _, err := w.set.Wait(noContext, make([]Event, 1)); err != syscall.EBADF {
 		t.Error(err)
 	}
 	if err := w.set.Add(w.s[0], wait.In, 0); err != syscall.EBADF {
@@ -185,7 +185,7 @@ func TestPollSetMembers(t *testing.T) {
 	if err := w.set.Close(); err != syscall.EBADF {
 		t.Error(err)
 	}
-	if _, err := w.set.Wait(nil, nil); err != syscall.EINVAL {
+	if _, err := w.set.Wait(noContext, nil); err != syscall.EINVAL {
 		t.Error(err)
 	}
 }

@@ -39,7 +39,7 @@ func still(c chan done) bool { synctest.Wait(); return len(c) == 0 }
 
 func receive(s *Socket, n int, m *Msg) (string, error) {
 	b := make([]byte, n)
-	n, err := s.Recv(nil, b, m)
+	n, err := s.Recv(noContext, b, m)
 	return string(b[:min(n, len(b))]), err
 }
 
@@ -120,7 +120,7 @@ func TestEndsOfWaiting(t *testing.T) {
 				s := newFake(t, stream())
 				c.set(s)
 				began := time.Now()
-				call := begin(func() (int, error) { return k.call(nil, s, c.flags) })
+				call := begin(func() (int, error) { return k.call(noContext, s, c.flags) })
 				if waits := len(call) == 0; waits != (c.after != 0) {
 					t.Errorf("%s, %s: waits %v", c.name, k.name, waits)
 				}
@@ -177,7 +177,7 @@ func TestContextEndsWaiting(t *testing.T) {
 			if k.name == "accept" || k.name == "poll" {
 				return
 			}
-			if _, err := k.call(nil, s, abi.MSG_DONTWAIT); err != syscall.EAGAIN {
+			if _, err := k.call(noContext, s, abi.MSG_DONTWAIT); err != syscall.EAGAIN {
 				t.Errorf("%s: MSG_DONTWAIT: %v", k.name, err)
 			}
 		})
@@ -191,7 +191,7 @@ func TestWaitingGoesOn(t *testing.T) {
 		f := stream()
 		s := newFake(t, f)
 		defer s.Close()
-		r := begin(func() (int, error) { return s.Recv(nil, make([]byte, 8), &Msg{}) })
+		r := begin(func() (int, error) { return s.Recv(noContext, make([]byte, 8), &Msg{}) })
 		s.change(wait.Out, func() {})
 		if !still(r) {
 			t.Fatal("a receive ends by room to send")
@@ -200,7 +200,7 @@ func TestWaitingGoesOn(t *testing.T) {
 		if d := <-r; d.n != 4 || d.err != nil {
 			t.Errorf("%+v", d)
 		}
-		w := begin(func() (int, error) { return s.Send(nil, []byte("datagram"), &Msg{}) })
+		w := begin(func() (int, error) { return s.Send(noContext, []byte("datagram"), &Msg{}) })
 		s.change(wait.In, func() {})
 		if !still(w) {
 			t.Fatal("a send ends by data to receive")
@@ -217,14 +217,14 @@ func TestWaitingGoesOn(t *testing.T) {
 		}
 
 		s.SetReadDeadline(time.Now().Add(time.Hour))
-		r = begin(func() (int, error) { return s.Recv(nil, make([]byte, 8), &Msg{}) })
+		r = begin(func() (int, error) { return s.Recv(noContext, make([]byte, 8), &Msg{}) })
 		began := time.Now()
 		s.SetReadDeadline(time.Now().Add(3 * time.Second))
 		if d := <-r; !errors.Is(d.err, os.ErrDeadlineExceeded) || time.Since(began) != 3*time.Second {
 			t.Errorf("%+v after %v", d, time.Since(began))
 		}
 		s.SetReadDeadline(time.Now().Add(3 * time.Second))
-		r = begin(func() (int, error) { return s.Recv(nil, make([]byte, 8), &Msg{}) })
+		r = begin(func() (int, error) { return s.Recv(noContext, make([]byte, 8), &Msg{}) })
 		s.SetReadDeadline(time.Time{})
 		time.Sleep(time.Hour)
 		if !still(r) {
@@ -307,7 +307,7 @@ func TestConnectWaits(t *testing.T) {
 			s := newFake(t, f)
 			defer s.Close()
 			c.set(s)
-			call := begin(func() (int, error) { return 0, s.Connect(nil, abi.Addr{}) })
+			call := begin(func() (int, error) { return 0, s.Connect(noContext, abi.Addr{}) })
 			for range c.wake {
 				if !still(call) {
 					t.Errorf("%s: does not wait", c.name)
