@@ -185,8 +185,8 @@ func TestStreamAwaits(t *testing.T) {
 		nonblock bool
 		want     int // bytes; -1: waits
 	}{
-		{"what is there", 1, 9, 0, nil, false, 4}, {"more than is there", 5, 9, 0, nil, false, -1}, {"as much as is there", 4, 9, 0, nil, false, 4}, {"no more than there is room for", 5, 3, 0, nil, false, 3},
-		{"all, looking", 1, 9, abi.MSG_PEEK | abi.MSG_WAITALL, nil, false, -1}, {"all that is there, looking", 1, 4, abi.MSG_PEEK | abi.MSG_WAITALL, nil, false, 4}, {"looking", 1, 9, abi.MSG_PEEK, nil, false, 4}, {"all, in parts", 1, 9, abi.MSG_WAITALL, nil, false, 4},
+		{"what is there", 1, 9, 0, nil, false, 4}, {"more than is there", 5, 9, 0, nil, false, 4}, {"as much as is there", 4, 9, 0, nil, false, 4}, {"no more than there is room for", 5, 3, 0, nil, false, 3},
+		{"all, looking", 1, 9, abi.MSG_PEEK | abi.MSG_WAITALL, nil, false, 4}, {"all that is there, looking", 1, 4, abi.MSG_PEEK | abi.MSG_WAITALL, nil, false, 4}, {"looking", 1, 9, abi.MSG_PEEK, nil, false, 4}, {"all, in parts", 1, 9, abi.MSG_WAITALL, nil, false, 4},
 		{"more, without waiting", 5, 9, abi.MSG_DONTWAIT, nil, false, 4}, {"more, non-blocking", 5, 9, 0, nil, true, 4},
 		{"more, at the end", 5, 9, 0, func(c, d *sock) { d.Shutdown(abi.SHUT_WR) }, false, 4}, {"more, with an error", 5, 9, 0, func(c, d *sock) { c.m.do(func() { c.SetErr(syscall.EPIPE) }) }, false, 4}, {"more, behind a reset", 5, 9, 0, func(c, d *sock) { d.Opt.Linger = 0; d.Close() }, false, -2},
 		{"more, with urgent data", 6, 9, 0, func(c, d *sock) { d.Send(noContext, []byte("!"), &socket.Msg{Flags: abi.MSG_OOB}) }, false, 4},

@@ -1,7 +1,6 @@
 package socket
 
 import (
-	"context"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -334,26 +333,6 @@ func TestPrefetched(t *testing.T) {
 		s.Host.Leave()
 	}
 	s.Close()
-}
-
-// Which flags and options have a receive or send wait (Linux, sock_rcvtimeo and sock_sndtimeo).
-func TestMayWait(t *testing.T) {
-	s := newFake(t, stream())
-	for _, c := range []struct {
-		flags      int
-		nonblock   bool
-		rcv, snd   time.Duration
-		read, send bool
-	}{
-		{0, false, 0, 0, true, true}, {abi.MSG_DONTWAIT, false, 0, 0, false, false}, {abi.MSG_PEEK, false, 0, 0, true, true}, {0, true, 0, 0, false, false},
-		{0, false, -1, 0, false, true}, {0, false, 0, -1, true, false}, {0, false, 1, 1, true, true},
-	} {
-		s.SetNonblock(c.nonblock)
-		s.Opt.RcvTimeo, s.Opt.SndTimeo = c.rcv, c.snd
-		if s.Nonblock() != c.nonblock || s.ReceiveWaits(c.flags) != c.read || s.SendWaits(c.flags) != c.send {
-			t.Errorf("%+v: %v, %v", c, s.ReceiveWaits(c.flags), s.SendWaits(c.flags))
-		}
-	}
 }
 
 // asker is a stream with everything that can be asked.
