@@ -47,7 +47,7 @@ var waitingTable = []sequence{
 	{name: "set non-blocking/accept", lines: listening + "l block on; > x = accept l; l block off; c = tcp; c connect lo:7000"},
 	{name: "set non-blocking/accept, shutdown", lines: "l = us; l bind un:l; l listen 5; l block on; > x = accept l; l block off; l shutdown rd"},
 	{name: "set non-blocking/connect", lines: blackholed + "c block on; > c connect net:7000; c block off; c shutdown rdwr"},
-	{name: "set non-blocking/send", lines: fullTCP + "> c sendn 100000; c block off; s pump 150000"},
+	{name: "set non-blocking/send", lines: fullTCP + "> c sendn 100000; c block off; s empty"},
 	{name: "timeout set/tcp", lines: pair + "c block on; > c recv 5; c setx so:rcvtimeo" + shortTimeo + "; wait; s send ab"},
 	{name: "low water lowered, poll/tcp", lines: pair + "c set so:rcvlowat 3; c block on; s send ab; > c poll in; c set so:rcvlowat 2; c recv 9 dontwait"},
 	{name: "low water raised, poll/tcp", lines: pair + "c block on; s send ab; c set so:rcvlowat 3; > c poll in; s send c"},

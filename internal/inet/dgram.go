@@ -221,7 +221,7 @@ func (d *dgram) recv(m *socket.Msg) (int, error) {
 		d.s.Received(g.at)
 		d.s.Opt.Taken(n)
 		return n, nil
-	case d.shutRD && d.s.ReceiveWaits(flags):
+	case d.shutRD && flags&abi.MSG_DONTWAIT == 0:
 		// Only a call that would wait learns of the end (Linux,
 		// __skb_wait_for_more_packets); what arrives is queued all the same.
 		return 0, nil

@@ -300,7 +300,7 @@ const (
 // sent to, and a sock_extended_err with the offender's address.
 func (d *dgram) recvError(m *socket.Msg) (int, error) {
 	if len(d.errors) == 0 {
-		return 0, syscall.EAGAIN
+		return 0, socket.ErrNever
 	}
 	x := d.errors[0]
 	d.errors = append(d.errors[:0], d.errors[1:]...)

@@ -275,6 +275,9 @@ func (t *tcpProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 	case st == tcp.SynSent || st == tcp.SynRcvd && !e.fast:
 		return 0, syscall.EAGAIN
 	}
+	if m.Before > 0 && (s.Err != 0 || e.conn.Err() != nil) {
+		return 0, syscall.EPIPE // the error stays for the next call (Linux, tcp_sendmsg_locked)
+	}
 	if err := e.takeErr(); err != nil {
 		return 0, err
 	}
@@ -361,14 +364,29 @@ func (t *tcpProto) Recv(s *socket.Socket, m *socket.Msg) (int, error) {
 	}
 	before, _ := e.conn.Received()
 	n, err := t.recv(e, m)
+	if err != nil {
+		return 0, err
+	}
+	if m.Before > 0 && n == 0 {
+		if e.inq && len(m.Control) > 0 {
+			m.Control = m.Control[:len(m.Control)-len(e.hint())]
+			m.Control = append(m.Control, e.hint()...)
+		}
+		return 0, nil
+	}
 	m.Control = m.Control[:0]
-	if m.Want && err == nil && e.stamps != nil {
+	if m.Want && e.stamps != nil {
 		m.Control = e.arrivalControl(m.Control, before, n, flags)
 	}
-	if e.inq && m.Want && err == nil && flags&abi.MSG_ERRQUEUE == 0 {
-		m.Control = abi.AppendCmsg(m.Control, abi.SOL_TCP, abi.TCP_INQ, abi.AppendInt(nil, e.conn.InqHint()))
+	if e.inq && m.Want {
+		m.Control = append(m.Control, e.hint()...)
 	}
-	return n, err
+	return n, nil
+}
+
+// hint is TCP_INQ's control message, which is the last one.
+func (e *tcpEndpoint) hint() []byte {
+	return abi.AppendCmsg(nil, abi.SOL_TCP, abi.TCP_INQ, abi.AppendInt(nil, e.conn.InqHint()))
 }
 
 // recv is Recv without control messages. The order of the questions is Linux's
@@ -381,21 +399,27 @@ func (t *tcpProto) recv(e *tcpEndpoint, m *socket.Msg) (int, error) {
 		return 0, syscall.ENOTCONN
 	case flags&abi.MSG_OOB != 0:
 		return t.recvUrgent(e, m, flags)
+	case m.Max == 0 && m.Waited:
+		return 0, nil // whatever has woken it
 	}
-	off := 0 // SO_PEEK_OFF
+	off := 0
 	if flags&abi.MSG_PEEK != 0 {
-		off = max(int(s.Opt.PeekOff), 0)
-	} else if m.Max > 0 {
+		off = e.peekFrom(m)
+	}
+	switch {
+	case m.Before > 0 && e.conn.MarkAt(off):
+		return 0, nil // one receive does not go past the mark
+	case flags&abi.MSG_PEEK == 0 && m.Max > 0:
 		e.conn.PassUrgent(t.Host.Now())
 	}
-	if there := e.conn.BufferedFrom(off); there > 0 {
-		if e.awaitsMore(there, m.Max, flags) {
-			return 0, syscall.EAGAIN
-		}
+	if e.conn.BufferedFrom(off) > 0 {
 		return t.take(e, m, off, flags), nil
 	}
 	if e.conn.EOF() {
 		return 0, nil
+	}
+	if m.Before > 0 && (s.Err != 0 || e.conn.Err() != nil || e.conn.State() == tcp.Closed) {
+		return 0, nil // the next call's
 	}
 	if err := e.takeErr(); err != nil {
 		return 0, err
@@ -409,35 +433,43 @@ func (t *tcpProto) recv(e *tcpEndpoint, m *socket.Msg) (int, error) {
 	return 0, syscall.EAGAIN
 }
 
-// awaitsMore reports whether a receive of up to size bytes is to wait though so many are
-// there: for SO_RCVLOWAT, or for all if it peeks at all, which is not done in parts.
-// It is not where no more comes for it (Linux, tcp_recvmsg_locked).
-func (e *tcpEndpoint) awaitsMore(there, size, flags int) bool {
-	const all = abi.MSG_PEEK | abi.MSG_WAITALL
-	low := min(int(e.s.Opt.RcvLowat), size)
-	if flags&all == all {
-		low = size
+// peekFrom returns at which byte of those received a peek is to look: behind SO_PEEK_OFF,
+// which has moved on with what the call has seen, or behind that itself. If others have
+// received meanwhile, the call goes on with what is the first byte by now (Linux,
+// tcp_recvmsg_locked).
+func (e *tcpEndpoint) peekFrom(m *socket.Msg) int {
+	if off := int(e.s.Opt.PeekOff); off >= 0 {
+		return off
 	}
-	if there >= low || !e.s.ReceiveWaits(flags) {
-		return false
+	base, _ := e.conn.Received()
+	if m.Before == 0 {
+		m.Base = base
 	}
-	return !e.conn.ReadShut() && !e.conn.UrgentArrived() && e.s.Err == 0 && e.conn.Err() == nil
+	if m.Base != base {
+		return 0
+	}
+	off := m.Before
+	if off > 0 && e.conn.AtMark() && !e.conn.Options().OOBInline {
+		off++ // it has passed over the urgent byte
+	}
+	return off
 }
 
 // take moves or, with MSG_PEEK, shows received data, from the byte at off on.
 func (t *tcpProto) take(e *tcpEndpoint, m *socket.Msg, off, flags int) int {
+	had := len(m.Data)
 	if flags&abi.MSG_PEEK != 0 {
 		m.Data = e.conn.Peek(m.Max, off, m.Data)
 	} else {
 		m.Data = e.conn.Read(t.Host.Now(), m.Max, m.Data)
 	}
 	n := 0
-	for _, v := range m.Data {
+	for _, v := range m.Data[had:] {
 		n += v.Len()
 	}
 	if flags&abi.MSG_TRUNC != 0 {
-		packet.ReleaseAll(m.Data)
-		m.Data = m.Data[:0]
+		packet.ReleaseAll(m.Data[had:])
+		m.Data = m.Data[:had]
 	}
 	if flags&abi.MSG_PEEK == 0 {
 		e.s.Opt.Taken(n)
@@ -450,6 +482,9 @@ func (t *tcpProto) take(e *tcpEndpoint, m *socket.Msg, off, flags int) int {
 
 func (t *tcpProto) recvUrgent(e *tcpEndpoint, m *socket.Msg, flags int) (int, error) {
 	b, err := e.conn.ReadUrgent(flags&abi.MSG_PEEK != 0)
+	if err == syscall.EAGAIN {
+		err = socket.ErrNever
+	}
 	if err != nil {
 		return 0, err
 	}

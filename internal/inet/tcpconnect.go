@@ -29,6 +29,7 @@ func (t *tcpProto) Connect(s *socket.Socket, a abi.Addr) error {
 			t.stopListening(e)
 		}
 		e.disconnect()
+		s.Dissolved++
 		s.Notify(e.conn.Ready())
 		return nil
 	}
@@ -65,9 +66,11 @@ func (t *tcpProto) Connect(s *socket.Socket, a abi.Addr) error {
 // FinishConnect implements socket.Finisher. Once the outcome is told the socket counts
 // as connected for good: what ends the connection later is for receives to tell. A
 // deferred connect has been told to have succeeded (tcp(7), TCP_FASTOPEN_CONNECT).
-func (t *tcpProto) FinishConnect(s *socket.Socket) error {
+func (t *tcpProto) FinishConnect(s *socket.Socket, waiting bool) error {
 	e := endpointOf(s)
 	switch {
+	case waiting && e.phase != connected:
+		return t.outcome(e)
 	case e.deferred != nil || e.phase == connected:
 		return nil
 	case e.phase == connecting:
@@ -89,6 +92,7 @@ func (t *tcpProto) outcome(e *tcpEndpoint) error {
 			err = syscall.ECONNABORTED
 		}
 		e.disconnect()
+		e.s.Dissolved++
 		return err
 	}
 	e.phase = connected
@@ -280,7 +284,7 @@ func (t *tcpProto) sendFastOpen(e *tcpEndpoint, m *socket.Msg) (int, error) {
 	case e.deferred != nil:
 		a, e.deferred = *e.deferred, nil
 	case e.phase == connecting:
-		if err := t.outcome(e); err == syscall.EALREADY && e.s.SendWaits(m.Flags) {
+		if err := t.outcome(e); err == syscall.EALREADY && m.Flags&abi.MSG_DONTWAIT == 0 {
 			return 0, syscall.EAGAIN
 		} else if err != nil {
 			return 0, err
@@ -312,7 +316,7 @@ func (t *tcpProto) sendFastOpen(e *tcpEndpoint, m *socket.Msg) (int, error) {
 		return 0, err
 	}
 	m.Flags &^= abi.MSG_FASTOPEN
-	if !e.s.SendWaits(m.Flags) {
+	if m.Flags&abi.MSG_DONTWAIT != 0 {
 		return 0, syscall.EINPROGRESS
 	}
 	return 0, syscall.EAGAIN

@@ -127,7 +127,7 @@ func (t *tcpProto) stopListening(e *tcpEndpoint) {
 }
 
 // Accept implements socket.Proto.
-func (t *tcpProto) Accept(s *socket.Socket) (*socket.Socket, error) {
+func (t *tcpProto) Accept(s *socket.Socket, _ int) (*socket.Socket, error) {
 	e := endpointOf(s)
 	l := e.listener
 	if l == nil {

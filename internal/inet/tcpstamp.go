@@ -182,7 +182,7 @@ func (e *tcpEndpoint) stampSent() (ev wait.Events) {
 // recvError receives from the queue of errors, in which there are stamps alone.
 func (e *tcpEndpoint) recvError(m *socket.Msg) (int, error) {
 	if e.stamps == nil || len(e.stamps.errors) == 0 {
-		return 0, syscall.EAGAIN
+		return 0, socket.ErrNever
 	}
 	x := e.stamps.errors[0]
 	e.stamps.errors = e.stamps.errors[1:]

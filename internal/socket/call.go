@@ -12,14 +12,58 @@ import (
 	"usock/packet"
 )
 
-// call is one call that may block.
+// call is one call that may block. What the socket's settings say of waiting holds as it is
+// when the call begins (Linux, sock_rcvtimeo and its like), and its time is for all of it.
 type call struct {
 	s      *Socket
 	ctx    context.Context // nil: none
 	mask   wait.Events     // the readiness to wait for
-	nowait bool            // MSG_DONTWAIT
-	limit  time.Duration   // in place of SO_RCVTIMEO or SO_SNDTIMEO; 0: those
+	nowait bool            // MSG_DONTWAIT; O_NONBLOCK or a negative time when it began
+	always bool            // it waits whatever those say (poll, close)
+	limit  time.Duration   // how long it waits; 0: SO_RCVTIMEO or SO_SNDTIMEO, if not always
+
+	begun     bool
+	waited    bool
+	until     time.Duration // when limit is up; 0: it has not waited yet
+	dissolved uint32        // Socket.Dissolved when it began
 }
+
+// begin takes note of the socket's settings. Locked.
+func (c *call) begin() {
+	if c.begun {
+		return
+	}
+	c.begun, c.dissolved = true, c.s.Dissolved
+	if c.always {
+		return
+	}
+	c.limit = c.s.Opt.SndTimeo
+	if c.mask&wait.In != 0 {
+		c.limit = c.s.Opt.RcvTimeo
+	}
+	c.nowait = c.nowait || c.s.nonblock || c.limit < 0
+}
+
+// flags returns the flags for a protocol, whom MSG_DONTWAIT tells that the call does not
+// wait, for whatever reason.
+func (c *call) flags(asked int) int {
+	if c.nowait {
+		return asked | abi.MSG_DONTWAIT
+	}
+	return asked
+}
+
+// lost reports whether the connection that the call was about is gone, as another call has
+// dissolved it. What the socket is connected to by now is not the call's (Linux,
+// sk_disconnects).
+func (c *call) lost() bool { return c.dissolved != c.s.Dissolved }
+
+// ErrNever is EAGAIN of a call that never waits, as of MSG_ERRQUEUE and of the urgent byte.
+var ErrNever error = neverWaits{}
+
+type neverWaits struct{}
+
+func (neverWaits) Error() string { return syscall.EAGAIN.Error() }
 
 // timeout wakes a waiter whose call has taken too long.
 type timeout struct {
@@ -30,21 +74,10 @@ type timeout struct {
 // Expired implements timer.Expirer.
 func (t *timeout) Expired(*timer.Entry, time.Duration) { t.s.wakeAll() }
 
-// timeo returns SO_RCVTIMEO or SO_SNDTIMEO; 0: none.
-func (c *call) timeo() time.Duration {
-	if c.limit != 0 {
-		return c.limit
-	}
-	if c.mask&wait.In != 0 {
-		return c.s.Opt.RcvTimeo
-	}
-	return c.s.Opt.SndTimeo
-}
-
 func (c *call) deadline() time.Duration {
 	d := c.s.deadlines.Load()
 	switch {
-	case d == nil || c.limit != 0:
+	case d == nil || c.always && c.limit != 0: // close
 		return timer.Never
 	case c.mask&wait.In != 0:
 		return d.read.passesAt()
@@ -58,10 +91,10 @@ func (c *call) deadline() time.Duration {
 func (c *call) do(op func() error) error {
 	s, h := c.s, c.s.Host
 	h.Enter()
+	c.begin()
 	var (
 		w     *wait.Waiter
 		limit *timeout
-		until = timer.Never
 		err   error
 	)
 	for {
@@ -73,22 +106,30 @@ func (c *call) do(op func() error) error {
 			err = os.ErrDeadlineExceeded
 			break
 		}
-		if err = op(); err != syscall.EAGAIN || (s.nonblock || c.nowait) && c.limit == 0 {
+		if err = op(); err == ErrNever {
+			err = syscall.EAGAIN
+			break
+		} else if err != syscall.EAGAIN || c.nowait {
 			break
 		}
 		if c.ctx != nil && c.ctx.Err() != nil {
 			err = context.Cause(c.ctx)
 			break
 		}
-		if t := c.timeo(); t != 0 && limit == nil {
-			until = h.Now() + t
-			limit = &timeout{s: s}
-			limit.On = limit
-			h.SetTimer(&limit.Entry, until)
+		if c.limit != 0 {
+			if c.until == 0 {
+				c.until = h.Now() + c.limit
+			}
+			if c.until <= h.Now() {
+				break // EAGAIN
+			}
+			if limit == nil {
+				limit = &timeout{s: s}
+				limit.On = limit
+				h.SetTimer(&limit.Entry, c.until)
+			}
 		}
-		if until != timer.Never && until <= h.Now() {
-			break // EAGAIN
-		}
+		c.waited = true
 		if w == nil {
 			w = h.Waiter()
 			w.Mask = c.mask
@@ -232,9 +273,10 @@ func (s *Socket) Ready() wait.Events {
 	return s.Proto.Ready(s)
 }
 
-// Poll waits until an event of mask, Err or Hup holds and returns which do.
+// Poll waits until an event of mask, Err or Hup holds and returns which do. O_NONBLOCK and
+// the socket's timeouts are not about it.
 func (s *Socket) Poll(ctx context.Context, mask wait.Events) (ev wait.Events, err error) {
-	c := call{s: s, ctx: ctx, mask: mask}
+	c := call{s: s, ctx: ctx, mask: mask, always: true}
 	err = c.do(func() error {
 		if ev = s.Proto.Ready(s) & (mask | wait.Err | wait.Hup); ev == 0 {
 			return syscall.EAGAIN
@@ -249,16 +291,21 @@ func (s *Socket) Poll(ctx context.Context, mask wait.Events) (ev wait.Events, er
 func (s *Socket) Connect(ctx context.Context, a abi.Addr) error {
 	c := call{s: s, ctx: ctx, mask: wait.Out}
 	var first error // why the call waits
-	err := c.do(func() error {
-		err := s.Proto.Connect(s, a)
-		if (err == syscall.EINPROGRESS || err == syscall.EALREADY) && !s.nonblock {
+	err := c.do(func() (err error) {
+		f, finishes := s.Proto.(Finisher)
+		switch {
+		case first == nil || !finishes:
+			err = s.Proto.Connect(s, a)
+		case c.lost():
+			return syscall.EPIPE
+		default:
+			err = f.FinishConnect(s, true)
+		}
+		if (err == syscall.EINPROGRESS || err == syscall.EALREADY) && !c.nowait {
 			if first == nil {
 				first = err
 			}
 			return syscall.EAGAIN
-		}
-		if err == syscall.EISCONN && first != nil {
-			return nil
 		}
 		return err
 	})
@@ -272,8 +319,9 @@ func (s *Socket) Connect(ctx context.Context, a abi.Addr) error {
 // Finisher is a Proto whose connects can end later than they begin.
 type Finisher interface {
 	// FinishConnect reports what became of the attempt that a Connect began, and
-	// begins none. Locked.
-	FinishConnect(*Socket) error
+	// begins none. waiting says that the caller waits for an attempt of its own: if a
+	// shutdown has ended that, it is what failed, and not a thing of the past. Locked.
+	FinishConnect(s *Socket, waiting bool) error
 }
 
 // FinishConnect reports what became of a connect, as a second connect(2) would, but
@@ -282,7 +330,7 @@ type Finisher interface {
 func (s *Socket) FinishConnect() error {
 	return s.locked(func() error {
 		if f, ok := s.Proto.(Finisher); ok {
-			return f.FinishConnect(s)
+			return f.FinishConnect(s, false)
 		}
 		_, err := s.Proto.Peer(s)
 		return err
@@ -292,7 +340,7 @@ func (s *Socket) FinishConnect() error {
 // Accept takes the next connection (accept(2)).
 func (s *Socket) Accept(ctx context.Context) (n *Socket, err error) {
 	c := call{s: s, ctx: ctx, mask: wait.In}
-	err = c.do(func() (err error) { n, err = s.Proto.Accept(s); return err })
+	err = c.do(func() (err error) { n, err = s.Proto.Accept(s, c.flags(0)); return err })
 	s.accepted(n, err)
 	return n, err
 }
@@ -301,11 +349,12 @@ func (s *Socket) Accept(ctx context.Context) (n *Socket, err error) {
 const chunk = packet.MaxBlock
 
 // Send sends p (send(2), sendto(2), sendmsg(2)): m's address, control messages
-// and flags. On a stream it waits until all of p is queued, and returns the count
-// with the error if that fails in between.
+// and flags. On a stream it waits until all of p is queued. If that fails in between it
+// returns the count: why is the next call's to find out.
 func (s *Socket) Send(ctx context.Context, p []byte, m *Msg) (n int, err error) {
+	c := sending(s, ctx, m)
 	if !s.Proto.Kind().Stream {
-		n, err = s.sendRecord(ctx, p, m)
+		n, err = c.sendRecord(p, m)
 		s.called("send", n, err)
 		return n, err
 	}
@@ -316,16 +365,15 @@ func (s *Socket) Send(ctx context.Context, p []byte, m *Msg) (n int, err error) 
 		part := p[n:min(len(p), n+chunk)]
 		m.Data = append(m.Data[:0], packet.Copy(part))
 		done := 0
-		done, err = s.sendViews(ctx, m)
+		done, err = c.sendViews(m, n)
 		n += done
-		if err != nil || n == len(p) {
-			break
-		}
-		if done < len(part) && (m.Flags&abi.MSG_DONTWAIT != 0 || s.Nonblock()) {
+		if err != nil || n == len(p) || done < len(part) && c.nowait {
 			break
 		}
 	}
-	err = s.later(n, err)
+	if n > 0 {
+		err = nil
+	}
 
 	if n > 0 && (m.Stamps != 0 || m.Done) {
 		s.Host.Enter()
@@ -344,26 +392,32 @@ type Teller interface {
 	Tell(*Socket, *Msg)
 }
 
-// later keeps the error of a call that has carried bytes all the same for the next
-// call to report, as Linux does; EAGAIN and the end of waiting are no news then.
-func (s *Socket) later(n int, err error) error {
-	if n == 0 || err == nil {
-		return err
-	}
-	if e, ok := err.(syscall.Errno); ok && e != syscall.EAGAIN && e != syscall.EBADF {
-		s.Host.Enter()
-		s.Err = e
-		s.Host.Leave()
-	}
-	return nil
+// sending returns the call that sends m.
+func sending(s *Socket, ctx context.Context, m *Msg) call {
+	return call{s: s, ctx: ctx, mask: wait.Out, nowait: m.Flags&abi.MSG_DONTWAIT != 0}
 }
 
-// sendViews sends m.Data once, or waits until some of it can be sent.
-func (s *Socket) sendViews(ctx context.Context, m *Msg) (n int, err error) {
-	c := call{s: s, ctx: ctx, mask: wait.Out, nowait: m.Flags&abi.MSG_DONTWAIT != 0}
-	err = c.do(func() (err error) { n, err = s.Proto.Send(s, m); return err })
+// sendViews sends m.Data once, or waits until some of it can be sent. The call has sent so
+// many bytes before.
+func (c *call) sendViews(m *Msg, before int) (n int, err error) {
+	s := c.s
+	m.Before = before
+	err = c.do(func() (err error) {
+		if c.lost() {
+			if err := s.TakeErr(); err != nil && before == 0 {
+				return err
+			}
+			return syscall.EPIPE
+		}
+		m.Flags, m.Waited = c.flags(m.Flags), c.waited
+		n, err = s.Proto.Send(s, m)
+		return err
+	})
 	if err != nil {
 		packet.ReleaseAll(m.Data)
+	}
+	if s.Proto.Kind().Parted {
+		c.until = 0
 	}
 	m.Data = m.Data[:0]
 	return n, err
@@ -373,7 +427,7 @@ func (s *Socket) sendViews(ctx context.Context, m *Msg) (n int, err error) {
 // before the protocol says EMSGSIZE.
 const maxRecord = 16 * packet.MaxBlock
 
-func (s *Socket) sendRecord(ctx context.Context, p []byte, m *Msg) (int, error) {
+func (c *call) sendRecord(p []byte, m *Msg) (int, error) {
 	if len(p) > maxRecord {
 		return 0, syscall.EMSGSIZE
 	}
@@ -383,31 +437,26 @@ func (s *Socket) sendRecord(ctx context.Context, p []byte, m *Msg) (int, error) 
 		m.Data = append(m.Data, packet.Copy(rest[:k]))
 		rest = rest[k:]
 	}
-	return s.sendViews(ctx, m)
+	return c.sendViews(m, 0)
 }
 
 // Recv receives into p (recv(2), recvfrom(2), recvmsg(2)). m says with which
 // flags, and what came besides the bytes. The count is that of the bytes stored;
 // with MSG_TRUNC asked for, on a datagram socket, that of the datagram.
+//
+// On a stream it takes what there is until that is enough: all with MSG_WAITALL, else
+// SO_RCVLOWAT. Once it has taken some, nothing that ends its waiting is an error.
 func (s *Socket) Recv(ctx context.Context, p []byte, m *Msg) (n int, err error) {
-	flags := m.Flags
 	if n, ok := s.recvPrefetched(p, m); ok {
 		return s.received(n, nil)
 	}
-	c := call{s: s, ctx: ctx, mask: wait.In, nowait: flags&abi.MSG_DONTWAIT != 0}
-	if flags&abi.MSG_OOB != 0 {
-		c.nowait = true
-	}
+	c := receiving(s, ctx, m, len(p))
 	for {
-		m.Data, m.Max = m.Data[:0], len(p)-n
+		m.Data = m.Data[:0]
 		got := 0
-		err = c.do(func() (err error) {
-			m.Flags = flags // each attempt leaves there what it found
-			got, err = s.Proto.Recv(s, m)
-			return err
-		})
+		got, err = c.recvViews(m, n)
 		k := m.copyOut(p[n:])
-		if flags&abi.MSG_TRUNC != 0 && err == nil {
+		if c.asked&abi.MSG_TRUNC != 0 && err == nil {
 			k = got // what a stream has thrown away counts (tcp(7))
 		}
 		n += k
@@ -415,15 +464,57 @@ func (s *Socket) Recv(ctx context.Context, p []byte, m *Msg) (n int, err error) 
 			if err == nil {
 				n = got
 			}
-			return s.received(n, err)
+			break
 		}
-		if err != nil {
-			return s.received(n, s.later(n, err))
-		}
-		if got == 0 || n == len(p) || flags&abi.MSG_WAITALL == 0 || flags&abi.MSG_PEEK != 0 {
-			return s.received(n, err)
+		if err != nil || got == 0 || n >= c.enough {
+			break
 		}
 	}
+	if n > 0 {
+		err = nil
+	}
+	return s.received(n, err)
+}
+
+// receive is a call that receives up to size bytes.
+type receive struct {
+	call
+	size   int
+	asked  int // MSG_*
+	enough int // of a stream: it waits for so many bytes
+}
+
+func receiving(s *Socket, ctx context.Context, m *Msg, size int) receive {
+	c := receive{
+		call: call{s: s, ctx: ctx, mask: wait.In, nowait: m.Flags&abi.MSG_DONTWAIT != 0},
+		size: size, asked: m.Flags,
+	}
+	m.Sender = nil
+	return c
+}
+
+// recvViews receives once, or waits until something has come. The call has received so many
+// bytes before.
+func (c *receive) recvViews(m *Msg, before int) (got int, err error) {
+	s := c.s
+	m.Max, m.Before = c.size-before, before
+	err = c.do(func() (err error) {
+		if c.enough == 0 {
+			c.enough = max(1, min(int(s.Opt.RcvLowat), c.size))
+			if c.asked&abi.MSG_OOB != 0 {
+				c.enough = 1
+			} else if c.asked&abi.MSG_WAITALL != 0 {
+				c.enough = c.size
+			}
+		}
+		if c.lost() {
+			return syscall.EPIPE
+		}
+		m.Flags, m.Waited = c.flags(c.asked), c.waited // each attempt leaves in Flags what it found
+		got, err = s.Proto.Recv(s, m)
+		return err
+	})
+	return got, err
 }
 
 // Close lets go of the socket (close(2)). Calls that wait on it fail with EBADF.
@@ -463,7 +554,7 @@ func (s *Socket) linger(d time.Duration) {
 	if !ok {
 		return
 	}
-	c := call{s: s, mask: wait.Out, limit: d}
+	c := call{s: s, mask: wait.Out, limit: d, always: true}
 	c.do(func() error {
 		if l.Linger(s) {
 			return syscall.EAGAIN

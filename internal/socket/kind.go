@@ -11,6 +11,7 @@ import (
 type Kind struct {
 	Name   string // as ss(8) has it: "tcp"
 	Stream bool   // bytes, which Send may take in part; else records
+	Parted bool   // SO_SNDTIMEO is for each part of a send by itself
 	Level  int    // of the options of its own (SOL_TCP); SOL_SOCKET: it has none
 
 	// IntsFirst says that setsockopt at Level looks at the value, an int, before the name

@@ -14,7 +14,9 @@ import (
 
 // Proto is one row of the protocol table: what a domain, type and protocol do.
 // Every method is called with the host's lock held and never blocks: EAGAIN means
-// 'wait for readiness and call again'. Errors are syscall.Errno values.
+// 'wait for readiness and call again', but where the flags have MSG_DONTWAIT, as they do
+// whenever a call must not wait; ErrNever is EAGAIN for those that never wait. Other errors
+// are syscall.Errno values.
 type Proto interface {
 	// Attach gives a fresh socket its control block.
 	Attach(*Socket) error
@@ -23,11 +25,13 @@ type Proto interface {
 	// Called again it returns EALREADY until the outcome is known, then that.
 	Connect(*Socket, abi.Addr) error
 	Listen(s *Socket, backlog int) error
-	// Accept takes the next connection, as a socket of its own.
-	Accept(*Socket) (*Socket, error)
+	// Accept takes the next connection, as a socket of its own. Of flags MSG_DONTWAIT
+	// says that the call does not wait.
+	Accept(s *Socket, flags int) (*Socket, error)
 	// Send takes over the views of m.Data up to the count that it returns.
 	Send(*Socket, *Msg) (int, error)
-	// Recv appends to m.Data views that the caller then owns.
+	// Recv appends to m.Data views that the caller then owns. A stream gives what there
+	// is, and no bytes where a receive that has had some is not to wait for more.
 	Recv(*Socket, *Msg) (int, error)
 	Shutdown(s *Socket, how int) error
 	// Close lets go of the socket; the control block may outlive it.
@@ -60,6 +64,16 @@ type Msg struct {
 	Data []packet.View // send: what to send, owned; receive: what came, to be released
 	Max  int           // receive: at most so many bytes
 	Len  int           // receive: the datagram's whole length, where it was cut
+
+	// Before is how many bytes of a stream the same call has sent or received already: it
+	// then keeps what it gets, and an error is left for the next call, or dropped.
+	Before int
+	// Waited says that the call has waited.
+	Waited bool
+	// Base and Sender are the protocol's own notes from one part of a receive for the next:
+	// where in the stream a peek began, and whose bytes came.
+	Base   uint64
+	Sender any
 
 	// Stamps and Done are set by Send of a stream: what Tell is to tell of the call.
 	Stamps uint32 // SOF_TIMESTAMPING_TX_*
@@ -136,6 +150,10 @@ type Socket struct {
 	Err   syscall.Errno // pending error; 0: none
 	slot  int32         // place in the registry
 	Owner int32         // process on whose behalf the socket acts; 0: this one
+
+	// Dissolved counts how often a connection of the socket was dissolved or an attempt to
+	// connect has failed: calls that wait from before then are not about what comes after.
+	Dissolved uint32
 
 	queue     wait.Queue
 	deadlines atomic.Pointer[deadlines] // nil until one is set; changed under the lock
@@ -283,17 +301,6 @@ func (s *Socket) dropDeadlines() {
 		s.Host.RemoveTimer(&d.read.Entry)
 		s.Host.RemoveTimer(&d.write.Entry)
 	}
-}
-
-// ReceiveWaits reports whether a receive or an accept with the flags may wait: a
-// negative SO_RCVTIMEO is as good as O_NONBLOCK. Locked.
-func (s *Socket) ReceiveWaits(flags int) bool {
-	return !s.nonblock && flags&abi.MSG_DONTWAIT == 0 && s.Opt.RcvTimeo >= 0
-}
-
-// SendWaits is ReceiveWaits for sends and connects, and SO_SNDTIMEO. Locked.
-func (s *Socket) SendWaits(flags int) bool {
-	return !s.nonblock && flags&abi.MSG_DONTWAIT == 0 && s.Opt.SndTimeo >= 0
 }
 
 // InitNonblock makes a socket that nobody else knows yet non-blocking.

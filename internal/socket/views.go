@@ -5,7 +5,6 @@ import (
 	"syscall"
 
 	"usock/internal/abi"
-	"usock/internal/wait"
 	"usock/packet"
 )
 
@@ -16,20 +15,22 @@ func (s *Socket) SendViews(ctx context.Context, views []packet.View, m *Msg) (se
 		return 0, syscall.EOPNOTSUPP
 	}
 	m.Stamps, m.Done = 0, false
-	for m.Data = appendAfter(m.Data[:0], views, 0); len(m.Data) > 0; m.Data = appendAfter(m.Data, views, sent) {
-		n, err := s.sendViews(ctx, m)
+	c := sending(s, ctx, m)
+	for m.Data = appendAfter(m.Data[:0], views, 0); len(m.Data) > 0 && err == nil; m.Data = appendAfter(m.Data, views, sent) {
+		n := 0
+		n, err = c.sendViews(m, sent)
 		sent += n
-		if err != nil {
-			err = s.later(sent, err)
-			s.called("send", sent, err)
-			return sent, err
-		}
-		if m.Flags&abi.MSG_DONTWAIT != 0 || s.Nonblock() {
+		if c.nowait {
 			break
 		}
 	}
-	s.called("send", sent, nil)
-	return sent, nil
+	packet.ReleaseAll(m.Data)
+	m.Data = m.Data[:0]
+	if sent > 0 {
+		err = nil
+	}
+	s.called("send", sent, err)
+	return sent, err
 }
 
 // appendAfter appends references to what follows the first n bytes of views.
@@ -51,15 +52,15 @@ func (s *Socket) RecvViews(ctx context.Context, most int, m *Msg) error {
 	if !s.Proto.Kind().Stream {
 		return syscall.EOPNOTSUPP
 	}
-	flags := m.Flags & (abi.MSG_DONTWAIT | abi.MSG_PEEK)
-	m.Max = most
-	c := call{s: s, ctx: ctx, mask: wait.In, nowait: flags&abi.MSG_DONTWAIT != 0}
-	n := 0
-	err := c.do(func() (err error) {
-		m.Flags = flags
-		n, err = s.Proto.Recv(s, m)
-		return err
-	})
+	m.Flags &= abi.MSG_DONTWAIT | abi.MSG_PEEK
+	c := receiving(s, ctx, m, most)
+	n, err := 0, error(nil)
+	for got := 1; err == nil && got > 0 && (n == 0 || n < c.enough); n += got {
+		got, err = c.recvViews(m, n)
+	}
+	if n > 0 {
+		err = nil
+	}
 	s.called("recv", n, err)
 	return err
 }

@@ -128,11 +128,10 @@ func (r *receiver) urgentMark(t *tcb) (uint64, bool) {
 	return t.lazy.urg.mark, true
 }
 
-// UrgentArrived reports whether the queue holds the urgent byte behind others: one
-// receive gets no more than those.
-func (c *Conn) UrgentArrived() bool {
+// MarkAt reports whether the byte that follows off bytes of the queue is the urgent one.
+func (c *Conn) MarkAt(off int) bool {
 	mark, ok := c.rcv.urgentMark(&c.tcb)
-	return ok && c.rcv.q.Base() < mark && mark < c.rcv.q.End()
+	return ok && mark == c.rcv.q.Base()+uint64(off)
 }
 
 // hidden returns how many bytes of the queue are not part of what Read gives: the
@@ -197,7 +196,7 @@ func (c *Conn) ReadUrgent(peek bool) (byte, error) {
 }
 
 // AtMark reports whether the next byte to be read is the urgent one (SIOCATMARK).
-func (c *Conn) AtMark() bool { return c.rcv.atMark(&c.tcb) }
+func (c *Conn) AtMark() bool { return c.MarkAt(0) }
 
 func (r *receiver) atMark(t *tcb) bool {
 	mark, ok := r.urgentMark(t)

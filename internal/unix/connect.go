@@ -137,7 +137,7 @@ func (e *endpoint) disconnected(old *endpoint) {
 }
 
 // Accept implements socket.Proto.
-func (p proto) Accept(s *socket.Socket) (*socket.Socket, error) {
+func (p proto) Accept(s *socket.Socket, flags int) (*socket.Socket, error) {
 	e := pcb(s)
 	if !e.connected() {
 		return nil, syscall.EOPNOTSUPP
@@ -146,7 +146,7 @@ func (p proto) Accept(s *socket.Socket) (*socket.Socket, error) {
 		return nil, syscall.EINVAL
 	}
 	if len(e.pending) == 0 {
-		if e.shut&shutRecv != 0 && s.ReceiveWaits(0) {
+		if e.shut&shutRecv != 0 && flags&abi.MSG_DONTWAIT == 0 {
 			return nil, syscall.EINVAL
 		}
 		return nil, syscall.EAGAIN

@@ -21,7 +21,7 @@ func (p proto) Recv(s *socket.Socket, m *socket.Msg) (int, error) {
 	case asked&abi.MSG_OOB != 0:
 		return 0, syscall.EOPNOTSUPP
 	case e.typ == abi.SOCK_STREAM:
-		return e.recvStream(m, asked, peek)
+		return e.recvStream(m, peek)
 	default:
 		return e.recvRecord(m, asked, peek)
 	}
@@ -34,7 +34,7 @@ func (e *endpoint) recvRecord(m *socket.Msg, asked int, peek bool) (int, error) 
 	}
 	k, skip := e.first(peek)
 	if k == nil {
-		if e.shut&shutRecv != 0 && (e.typ == abi.SOCK_SEQPACKET || e.sock.ReceiveWaits(asked)) {
+		if e.shut&shutRecv != 0 && (e.typ == abi.SOCK_SEQPACKET || asked&abi.MSG_DONTWAIT == 0) {
 			return 0, nil
 		}
 		return 0, syscall.EAGAIN
@@ -88,20 +88,19 @@ func (e *endpoint) source(m *socket.Msg, k *message) {
 
 // recvStream is unix_stream_read_generic: bytes of one message after another,
 // never of two senders' at once where SO_PASSCRED tells them apart.
-func (e *endpoint) recvStream(m *socket.Msg, asked int, peek bool) (int, error) {
+func (e *endpoint) recvStream(m *socket.Msg, peek bool) (int, error) {
 	skip := 0
 	if peek {
 		skip = max(int(e.sock.Opt.PeekOff), 0)
 	}
-	size := m.Max
-	if peek {
-		size = 1 // peeking does not wait for SO_RCVLOWAT
+	if peek && m.Before > 0 {
+		return 0, nil // peeking waits for the first byte alone
 	}
-	if err := e.streamReady(asked, skip, size); err != nil {
-		return 0, err
+	if e.queue.bytes <= skip {
+		return 0, e.streamEnd(m)
 	}
-	var by signature // of what is received
-	came, n := false, 0
+	by, came := m.Sender.(signature) // of what is received
+	n := 0
 	for k := e.queue.head; k != nil; {
 		if skip >= k.n {
 			skip -= k.n
@@ -113,7 +112,12 @@ func (e *endpoint) recvStream(m *socket.Msg, asked int, peek bool) (int, error) 
 		}
 		if !came {
 			came, by = true, k.signature
-			e.source(m, k)
+			if e.passCred {
+				m.Sender = by
+			}
+			if m.Before == 0 {
+				e.source(m, k)
+			}
 		}
 		var got int
 		m.Data, got = k.appendViews(m.Data, skip, min(m.Max-n, k.n-skip))
@@ -133,28 +137,23 @@ func (e *endpoint) recvStream(m *socket.Msg, asked int, peek bool) (int, error) 
 		}
 		k = next
 	}
-	if !came {
-		by.has = true // nobody's at the end of the stream: Linux gives zeros
-	}
 	e.attach(m, by)
 	return n, nil
 }
 
-// streamReady returns nil if there is something to receive, or the end.
-func (e *endpoint) streamReady(asked, skip, size int) error {
-	there := e.queue.bytes - skip
-	low := max(1, min(int(e.sock.Opt.RcvLowat), size))
-	if there >= low || there > 0 && !e.sock.ReceiveWaits(asked) {
-		return nil
-	}
-	if there > 0 && (e.shut&shutRecv != 0 || e.sock.Err != 0) {
-		return nil
-	}
-	if err := e.sock.TakeErr(); err != nil {
+// streamEnd returns nil at the end of the stream, or where a receive that has had some has
+// to end: an error ends it, and is told by no other then (unix_stream_read_generic).
+func (e *endpoint) streamEnd(m *socket.Msg) error {
+	if err := e.sock.TakeErr(); err != nil && m.Before == 0 {
 		return err
-	}
-	if e.shut&shutRecv != 0 {
+	} else if err != nil {
 		return nil
 	}
-	return syscall.EAGAIN
+	if e.shut&shutRecv == 0 {
+		return syscall.EAGAIN
+	}
+	if m.Before == 0 {
+		e.attach(m, signature{has: true}) // nobody's: Linux gives zeros
+	}
+	return nil
 }

@@ -64,7 +64,8 @@ func (e *endpoint) sendStream(m *socket.Msg, by signature) (int, error) {
 	if e.peer == nil {
 		return 0, syscall.ENOTCONN
 	}
-	if e.shut&shutSend != 0 {
+	// A call that goes on asks for the pending error first, as it does when it waits for room.
+	if e.shut&shutSend != 0 && m.Before == 0 && !m.Waited {
 		return 0, syscall.EPIPE
 	}
 	if length(m.Data) == 0 {

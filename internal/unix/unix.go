@@ -123,7 +123,7 @@ func (p proto) Queued(s *socket.Socket) (in, out int) {
 
 // The facts of AF_UNIX's rows. There are no options of a level of their own.
 var (
-	streamKind = socket.Kind{Name: "unix", Stream: true, Level: abi.SOL_SOCKET}
+	streamKind = socket.Kind{Name: "unix", Stream: true, Parted: true, Level: abi.SOL_SOCKET}
 	recordKind = socket.Kind{Name: "unix", Level: abi.SOL_SOCKET}
 )
 
