@@ -199,7 +199,9 @@ func (p *pingProto) letGo(e *pingEndpoint) {
 func (p *pingProto) Listen(*socket.Socket, int) error { return syscall.EOPNOTSUPP }
 
 // Accept implements socket.Proto.
-func (p *pingProto) Accept(*socket.Socket, int) (*socket.Socket, error) { return nil, syscall.EOPNOTSUPP }
+func (p *pingProto) Accept(*socket.Socket, int) (*socket.Socket, error) {
+	return nil, syscall.EOPNOTSUPP
+}
 
 const icmpHeader = 8
 

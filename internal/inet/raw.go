@@ -110,7 +110,9 @@ func (r *rawProto) Connect(s *socket.Socket, a abi.Addr) error {
 func (r *rawProto) Listen(*socket.Socket, int) error { return syscall.EOPNOTSUPP }
 
 // Accept implements socket.Proto.
-func (r *rawProto) Accept(*socket.Socket, int) (*socket.Socket, error) { return nil, syscall.EOPNOTSUPP }
+func (r *rawProto) Accept(*socket.Socket, int) (*socket.Socket, error) {
+	return nil, syscall.EOPNOTSUPP
+}
 
 // Send implements socket.Proto.
 func (r *rawProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {

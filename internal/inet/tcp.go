@@ -399,14 +399,14 @@ func (t *tcpProto) recv(e *tcpEndpoint, m *socket.Msg) (int, error) {
 		return 0, syscall.ENOTCONN
 	case flags&abi.MSG_OOB != 0:
 		return t.recvUrgent(e, m, flags)
-	case m.Max == 0 && m.Waited:
-		return 0, nil // whatever has woken it
 	}
 	off := 0
 	if flags&abi.MSG_PEEK != 0 {
 		off = e.peekFrom(m)
 	}
 	switch {
+	case m.Max == 0 && (m.Waited || e.conn.InqHint() > off):
+		return 0, nil // whatever is there, were it the urgent byte, and whatever has woken it
 	case m.Before > 0 && e.conn.MarkAt(off):
 		return 0, nil // one receive does not go past the mark
 	case flags&abi.MSG_PEEK == 0 && m.Max > 0:

@@ -276,7 +276,9 @@ func (d *dgram) sendDevice(dst netip.Addr, scope int) int {
 func (u *udpProto) Listen(*socket.Socket, int) error { return syscall.EOPNOTSUPP }
 
 // Accept implements socket.Proto.
-func (u *udpProto) Accept(*socket.Socket, int) (*socket.Socket, error) { return nil, syscall.EOPNOTSUPP }
+func (u *udpProto) Accept(*socket.Socket, int) (*socket.Socket, error) {
+	return nil, syscall.EOPNOTSUPP
+}
 
 const udpHeader = 8
 

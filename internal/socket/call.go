@@ -404,8 +404,8 @@ func (c *call) sendViews(m *Msg, before int) (n int, err error) {
 	m.Before = before
 	err = c.do(func() (err error) {
 		if c.lost() {
-			if err := s.TakeErr(); err != nil && before == 0 {
-				return err
+			if before == 0 && s.Err != 0 {
+				return s.TakeErr()
 			}
 			return syscall.EPIPE
 		}
@@ -488,6 +488,9 @@ func receiving(s *Socket, ctx context.Context, m *Msg, size int) receive {
 	c := receive{
 		call: call{s: s, ctx: ctx, mask: wait.In, nowait: m.Flags&abi.MSG_DONTWAIT != 0},
 		size: size, asked: m.Flags,
+	}
+	if size == 0 && s.Proto.Kind().Stream {
+		c.mask |= wait.Out | wait.Pri // whatever happens ends it (Linux, tcp_recvmsg_locked)
 	}
 	m.Sender = nil
 	return c
