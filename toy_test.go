@@ -73,13 +73,13 @@ func newToy(s *inet.Stack) inet.Protocol {
 
 func toyOf(s *socket.Socket) *toySocket { return s.PCB.(*toySocket) }
 
-func (t *toy) Kind() *socket.Kind                            { return &toyKind }
-func (t *toy) Options() *socket.Options                      { return t.options }
-func (t *toy) Listen(*socket.Socket, int) error              { return syscall.EOPNOTSUPP }
+func (t *toy) Kind() *socket.Kind                                 { return &toyKind }
+func (t *toy) Options() *socket.Options                           { return t.options }
+func (t *toy) Listen(*socket.Socket, int) error                   { return syscall.EOPNOTSUPP }
 func (t *toy) Accept(*socket.Socket, int) (*socket.Socket, error) { return nil, syscall.EOPNOTSUPP }
-func (t *toy) Shutdown(*socket.Socket, int) error            { return syscall.EOPNOTSUPP }
-func (t *toy) Name(s *socket.Socket) abi.Addr                { return abi.AddrFrom(toyOf(s).local()) }
-func (t *toy) Error(*ip.Error)                               {}
+func (t *toy) Shutdown(*socket.Socket, int) error                 { return syscall.EOPNOTSUPP }
+func (t *toy) Name(s *socket.Socket) abi.Addr                     { return abi.AddrFrom(toyOf(s).local()) }
+func (t *toy) Error(*ip.Error)                                    {}
 
 func (t *toy) Attach(s *socket.Socket) error {
 	s.PCB = &toySocket{s: s}
