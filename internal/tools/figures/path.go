@@ -21,7 +21,7 @@ type step struct {
 var sendPath = []step{
 	{"usock.Socket.Send", -1},
 	{"socket.Socket.Send", 0},
-	{"socket.Socket.sendViews", 1},
+	{"socket.call.sendViews", 1},
 	{"socket.call.do", 2},
 	{"inet.tcpProto.Send", 2},
 	{"inet.tcpProto.write", 4},
