@@ -613,3 +613,25 @@ func TestFlowLabelOfStream(t *testing.T) {
 		t.Errorf("%v", seen)
 	}
 }
+
+// Messages that raw sockets send count by their type, in IPv4 also behind a header of the program's (Linux,
+// icmp_out_count, raw_send_hdrinc).
+func TestRawCountsICMP(t *testing.T) {
+	for _, c := range []struct {
+		kind, data, to string
+		echo, all      uint64
+	}{
+		{"raw4:1", "\x08\x00abcd", addrB + ":0", 1, 1}, {"raw4:1", "\x03\x00abcd", addrB + ":0", 0, 1}, {"raw6:58", "\x80\x00abcd", "[" + addrB6 + "]:0", 1, 1}, {"raw6:58", "\x08\x00abcd", "[" + addrB6 + "]:0", 0, 1},
+		{"raw4:99", "\x08\x00abcd", addrB + ":0", 0, 0}, {"raw4:255", string(whole(addrA, addrB, 1, []byte("\x08\x00abcdef"))), addrB + ":0", 1, 1}, {"raw4:255", string(whole(addrA, addrB, 1, []byte("\x08\x00abcde"))), addrB + ":0", 0, 0}, {"raw4:255", string(whole(addrA, addrB, 99, []byte("\x08\x00abcdef"))), addrB + ":0", 0, 0},
+		{"raw6:255", string(whole(addrA6, addrB6, 58, []byte("\x80\x00abcdef"))), "[" + addrB6 + "]:0", 0, 0},
+	} {
+		a, _ := newPair(t, Config{})
+		a.cut = true
+		if err := a.open(c.kind).send(c.data, c.to); err != nil {
+			t.Fatal(c, err)
+		}
+		if n := a.st.IP.ICMP; n.OutEchos != c.echo || n.OutMsgs != c.all {
+			t.Errorf("%s sends %q: %d echo requests, %d messages", c.kind, c.data, n.OutEchos, n.OutMsgs)
+		}
+	}
+}
