@@ -445,3 +445,33 @@ func TestGroupSend(t *testing.T) {
 		}
 	}
 }
+
+// Who sends to a group that a socket of his host has joined is heard by it, unless he does not want that
+// (IP_MULTICAST_LOOP, which on Linux is the sender's).
+func TestGroupLoop(t *testing.T) {
+	a, _ := newPair(t, Config{})
+	for _, c := range []struct {
+		kind, at, to string
+		level, opt   int
+		join         []byte
+		loop, index  int
+	}{
+		{"udp4", "0.0.0.0:7", group4 + ":7", abi.SOL_IP, abi.IP_ADD_MEMBERSHIP, mreqn(group4, "0.0.0.0", 2), abi.IP_MULTICAST_LOOP, 2},
+		{"udp6", "[::]:7", "[" + group6 + "]:7", abi.SOL_IPV6, abi.IPV6_ADD_MEMBERSHIP, mreq6(group6, 2), abi.IPV6_MULTICAST_LOOP, 2},
+	} {
+		r, s := a.open(c.kind).at(c.at), a.open(c.kind).set(abi.SOL_SOCKET, abi.SO_BINDTOIFINDEX, c.index)
+		if err := r.SetOpt(c.level, c.opt, c.join); err != nil {
+			t.Fatal(err)
+		}
+		for _, loop := range []int{1, 0, 1} {
+			a.took()
+			if err := s.set(c.level, c.loop, loop).send("x", c.to); err != nil {
+				t.Fatal(err)
+			}
+			if heard := r.text() == "x"; heard != (loop == 1) || len(a.took()) != 1 {
+				t.Errorf("%s: the option is %d, heard %v", c.kind, loop, heard)
+			}
+		}
+		r.Close()
+	}
+}

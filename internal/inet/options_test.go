@@ -318,6 +318,10 @@ func TestOptionsTakeCapabilities(t *testing.T) {
 	if r, w := s.get(abi.SOL_SOCKET, abi.SO_RCVBUF), s.get(abi.SOL_SOCKET, abi.SO_SNDBUF); r != 40<<20 || w != 60<<20 {
 		t.Error(r, w)
 	}
+	c := a.open("tcp4").set(abi.SOL_SOCKET, abi.SO_RCVBUFFORCE, 20<<20).set(abi.SOL_SOCKET, abi.SO_SNDBUFFORCE, 30<<20)
+	if r, w := c.get(abi.SOL_SOCKET, abi.SO_RCVBUF), c.get(abi.SOL_SOCKET, abi.SO_SNDBUF); r != 40<<20 || w != 60<<20 {
+		t.Error(r, w)
+	}
 	if _, err := a.tryOpen("raw4:99"); err != syscall.EPERM {
 		t.Errorf("a raw socket: %v", err)
 	}
