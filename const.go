@@ -353,8 +353,8 @@ const (
 	TCP_FASTOPEN_CONNECT     = 30
 	TCP_ULP                  = 31
 	TCP_MD5SIG_EXT           = 32 // not built: ENOPROTOOPT
-	TCP_FASTOPEN_KEY         = 33 // not built: ENOPROTOOPT
-	TCP_FASTOPEN_NO_COOKIE   = 34 // not built: ENOPROTOOPT
+	TCP_FASTOPEN_KEY         = 33
+	TCP_FASTOPEN_NO_COOKIE   = 34
 	TCP_ZEROCOPY_RECEIVE     = 35 // not built: ENOPROTOOPT
 	TCP_INQ                  = 36
 	TCP_TX_DELAY             = 37 // not built: ENOPROTOOPT

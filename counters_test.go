@@ -102,7 +102,7 @@ func TestCountersListen(t *testing.T) {
 // TestCountersFastOpen counts SYNs that ask for a cookie, that bring a good one, and a bad one, and
 // one for which there is no room.
 func TestCountersFastOpen(t *testing.T) {
-	h, p, l := listenRaw(t, usock.Config{}, 5)
+	h, p, l := listenRaw(t, usock.Config{TCP: fastOpen(usock.FastOpenServer)}, 5)
 	if err := l.SetSockOptInt(usock.SOL_TCP, usock.TCP_FASTOPEN, 1); err != nil {
 		t.Fatal(err)
 	}

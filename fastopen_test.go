@@ -27,6 +27,13 @@ func (r recorder) Send(batch []*link.Packet) int {
 	return r.Direct.Send(batch)
 }
 
+// fastOpen is a host's settings with these bits of tcp_fastopen.
+func fastOpen(bits int) *usock.TCPConfig {
+	c := usock.DefaultTCPConfig()
+	c.FastOpen = bits
+	return c
+}
+
 // TestFastOpen has a client get a cookie with its first connection and send data in
 // the SYN of the next ones (RFC 7413).
 func TestFastOpen(t *testing.T) {
@@ -38,7 +45,7 @@ func TestFastOpen(t *testing.T) {
 		}
 	}}
 	a := newHost(t, usock.Config{Interfaces: []usock.Interface{{Link: rec, Addrs: prefixes("10.0.0.1/24")}}})
-	b := newHost(t, usock.Config{Interfaces: []usock.Interface{{Link: y, Addrs: prefixes("10.0.0.2/24")}}})
+	b := newHost(t, usock.Config{TCP: fastOpen(usock.FastOpenServer), Interfaces: []usock.Interface{{Link: y, Addrs: prefixes("10.0.0.2/24")}}})
 	l := mustSocket(t, b, usock.AF_INET, usock.SOCK_STREAM)
 	if err := l.SetSockOptInt(usock.SOL_TCP, usock.TCP_FASTOPEN, 5); err != nil {
 		t.Fatal(err)

@@ -101,6 +101,7 @@ type TCPStats struct {
 	TCPACKSkippedSeq, TCPACKSkippedChallenge               uint64
 	TCPFastOpenActive, TCPFastOpenActiveFail               uint64 // SYNs whose data was acknowledged with them, and was not (RFC 7413)
 	TCPFastOpenPassive, TCPFastOpenPassiveFail             uint64 // SYNs whose data was taken; those with a wrong cookie
+	TCPFastOpenPassiveAltKey                               uint64 // SYNs whose cookie was made with the key before (TCP_FASTOPEN_KEY)
 	TCPFastOpenListenOverflow                              uint64 // SYNs with data beyond TCP_FASTOPEN's queue
 	TCPFastOpenCookieReqd                                  uint64 // SYNs that ask for a cookie
 	TCPSynRetrans                                          uint64 // SYNs and SYN-ACKs sent again

@@ -16,6 +16,8 @@ type TCPConfig struct {
 	WindowScaling bool // tcp_window_scaling (RFC 7323 section 2)
 	ECN           int  // tcp_ecn (RFC 3168): ECNOff, ECNOn or ECNPassive
 
+	FastOpen int // tcp_fastopen (RFC 7413): FastOpenClient and its neighbours, added up
+
 	// RMem and WMem are the sizes in bytes of a connection's receive and send buffer
 	// (tcp_rmem, tcp_wmem): the least, the initial one, and the most that it grows to
 	// where no SO_RCVBUF or SO_SNDBUF fixes it.
@@ -71,6 +73,15 @@ const (
 	ECNOff     = tcp.ECNOff     // never
 	ECNOn      = tcp.ECNOn      // asked for and agreed to
 	ECNPassive = tcp.ECNPassive // agreed to when the peer asks
+)
+
+// The bits of TCPConfig.FastOpen, with the numbers of net.ipv4.tcp_fastopen.
+const (
+	FastOpenClient         = tcp.FastOpenClient         // MSG_FASTOPEN and TCP_FASTOPEN_CONNECT may be used
+	FastOpenServer         = tcp.FastOpenServer         // listeners with TCP_FASTOPEN take data in SYNs
+	FastOpenClientNoCookie = tcp.FastOpenClientNoCookie // TCP_FASTOPEN_NO_COOKIE for all that connect
+	FastOpenServerNoCookie = tcp.FastOpenServerNoCookie // TCP_FASTOPEN_NO_COOKIE for all that listen
+	FastOpenListeners      = tcp.FastOpenListeners      // TCP_FASTOPEN for all that listen, with their backlog
 )
 
 // DefaultTCPConfig returns Linux's defaults, to be changed and put into a Config.

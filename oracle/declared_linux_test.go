@@ -14,8 +14,6 @@ var declared = []declaration{
 	{name: "options/* so:attach_bpf", kernel: "EINVAL", reason: notBuilt}, // the descriptor is open, and no program
 	{name: "options/* so:peercred", reason: notBuilt},
 	{name: "options/tcp* so:timestamping", reason: notBuilt}, // a stream's stamps without OPT_TSONLY
-	{name: "options/* tcp:fastopen_key", reason: notBuilt},
-	{name: "options/* tcp:fastopen_no_cookie", reason: notBuilt},
 	{name: "options/* tcp:save_syn", reason: notBuilt},
 	{name: "options/* tcp:timestamp", reason: notBuilt},
 	{name: "options/* tcp:tx_delay", reason: notBuilt},
@@ -81,7 +79,6 @@ var declared = []declaration{
 	{line: "? get tcp:maxseg", reason: segments},
 	{name: "tcpstates/*", line: "x get tcp:maxseg", reason: segments},
 	{line: "? queued", reason: queues},
-	{name: "tcp/fast open", reason: fastOpen},
 	{name: "tcpstates/TIME-WAIT*", reason: fastOpen},
 	{name: "tcpstates/dissolved*", reason: lateErrors},
 	{name: "tcplisten/inherited", line: "s get tcp:window_clamp", reason: clamp},

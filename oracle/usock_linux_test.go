@@ -140,7 +140,7 @@ func (u *user) peer(s int) ([]byte, error) {
 
 func (u *user) send(s int, m message) (int, error) {
 	k := u.fds[s]
-	if typ, _ := k.GetSockOptInt(abi.SOL_SOCKET, abi.SO_TYPE); len(m.name) > 0 && typ != abi.SOCK_STREAM {
+	if typ, _ := k.GetSockOptInt(abi.SOL_SOCKET, abi.SO_TYPE); len(m.name) > 0 && (typ != abi.SOCK_STREAM || m.flags&abi.MSG_FASTOPEN != 0) {
 		a, err := usock.ParseSockaddr(m.name)
 		if err != nil {
 			return 0, err

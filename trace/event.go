@@ -84,6 +84,7 @@ const (
 	ByTimeout    // the retransmission timer (RFC 6298 §5)
 	ByProbe      // a tail loss probe (RFC 8985 §7)
 	ByMTU        // the path takes less, or a probe of its MTU was lost (RFC 4821, RFC 8899)
+	ByHandshake  // the SYN-ACK did not acknowledge the SYN's data (RFC 7413)
 	ByPeer       // the peer's SYN has come again (RFC 9293 §3.10.7.4)
 
 	// Of Window.

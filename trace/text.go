@@ -14,7 +14,7 @@ var kindNames = [kinds]string{
 }
 
 var whyNames = [reasons]string{
-	ByRACK: "RACK", ByDuplicates: "duplicate ACKs", ByTimeout: "timeout", ByProbe: "tail loss probe", ByMTU: "path MTU",
+	ByRACK: "RACK", ByDuplicates: "duplicate ACKs", ByTimeout: "timeout", ByProbe: "tail loss probe", ByMTU: "path MTU", ByHandshake: "the handshake",
 	ByPeer:        "the peer's SYN",
 	RecoveryBegan: "recovery began", RecoveryEnded: "recovery ended", TimedOut: "timed out", CongestionCE: "ECN", TLPRepaired: "TLP repaired",
 	Undone: "undone", AfterIdle: "after idle", PeerClosed: "peer's window closed", PeerOpened: "peer's window open",

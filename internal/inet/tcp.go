@@ -25,7 +25,8 @@ type tcpProto struct {
 	listeners map[uint16][]*tcpEndpoint
 	// portCounters are the increments of RFC 6056's double-hash port selection.
 	portCounters [256]uint32
-	fastOpen     map[netip.Addr]tcp.FastOpen // cookies of servers
+	fastOpen     map[netip.Addr]fastOpenServer // what is known of servers
+	fastOpenKeys fastOpenKeys                  // of listeners without their own
 	timeWaits    int
 	flows        int // that wait for an answer
 	options      *socket.Options
@@ -37,11 +38,12 @@ type tcpProto struct {
 }
 
 func newTCP(s *Stack, cfg *tcp.Config) *tcpProto {
-	t := &tcpProto{Stack: s, cfg: cfg, listeners: make(map[uint16][]*tcpEndpoint), fastOpen: make(map[netip.Addr]tcp.FastOpen)}
+	t := &tcpProto{Stack: s, cfg: cfg, listeners: make(map[uint16][]*tcpEndpoint), fastOpen: make(map[netip.Addr]fastOpenServer)}
 	cfg.Counters = &t.Stats
 	t.conns.init(s.prf.random(), s.prf.random())
 	t.ports.init(true)
 	t.ports.taken, t.conns.taken = &t.taken, &t.taken
+	t.fastOpenKeys.draw(&s.prf)
 	t.options = NewOptions(t.telling(ipRows), t.telling(ip6Rows), deviceRows(s), streamGroups(), t.telling(tcpRows(t)))
 	return t
 }
@@ -93,11 +95,13 @@ type tcpEndpoint struct {
 
 	inq             bool // TCP_INQ
 	stamps          *tcpStamps
-	lingering       bool      // close(2) waits for the peer's acknowledgement
-	fastOpenConnect bool      // TCP_FASTOPEN_CONNECT
-	fastOpenQueue   int32     // TCP_FASTOPEN of a listener
-	lis             *listener // whose count of Fast Open children this one is in
-	deferred        *abi.Addr // connect waits for the first send, which goes with the SYN
+	lingering       bool         // close(2) waits for the peer's acknowledgement
+	fastOpenConnect bool         // TCP_FASTOPEN_CONNECT
+	fastOpenQueue   int32        // TCP_FASTOPEN of a listener
+	lis             *listener    // whose count of Fast Open children this one is in
+	deferred        bool         // connect waits for the first send, which goes with the SYN
+	noFastCookie    bool         // TCP_FASTOPEN_NO_COOKIE
+	fastOpenKeys    fastOpenKeys // TCP_FASTOPEN_KEY
 }
 
 // owner returns the process on whose behalf e acts.
@@ -216,10 +220,10 @@ func (t *tcpProto) Ready(s *socket.Socket) wait.Events {
 		}
 		return 0
 	}
-	if e.deferred != nil {
-		return wait.Out
-	}
 	ev := e.conn.Ready()
+	if e.deferred {
+		ev |= wait.Out
+	}
 	if s.Err != 0 || e.stamps != nil && len(e.stamps.errors) > 0 {
 		ev |= wait.Err
 	}
@@ -261,7 +265,7 @@ func (t *tcpProto) AtMark(s *socket.Socket) bool { return endpointOf(s).conn.AtM
 // Send implements socket.Proto.
 func (t *tcpProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 	e := endpointOf(s)
-	if e.deferred != nil || m.Flags&abi.MSG_FASTOPEN != 0 {
+	if e.deferred || m.Flags&abi.MSG_FASTOPEN != 0 || m.Opening != 0 {
 		return t.sendFastOpen(e, m)
 	}
 	if len(m.Control) > 0 {
@@ -599,7 +603,7 @@ func (e *tcpEndpoint) disconnect() {
 		e.auto = false
 	}
 	e.unaddressed()
-	e.deferred = nil
+	e.deferred = false
 	e.phase = unconnected
 }
 
@@ -661,7 +665,7 @@ func (t *tcpProto) update(e *tcpEndpoint, ev wait.Events) {
 			e.settled()
 			if e.asked {
 				e.asked = false
-				t.rememberCookie(e)
+				t.rememberFastOpen(e)
 			}
 		}
 	}

@@ -17,7 +17,6 @@ const (
 	labelTimestamp
 	labelPort
 	labelCookie
-	labelFastOpen
 	labelFlow
 )
 
@@ -34,7 +33,7 @@ func (t *tcpProto) Connect(s *socket.Socket, a abi.Addr) error {
 		s.Notify(e.conn.Ready())
 		return nil
 	}
-	if e.deferred != nil {
+	if e.deferred {
 		return syscall.EISCONN
 	}
 	switch e.phase {
@@ -49,16 +48,12 @@ func (t *tcpProto) Connect(s *socket.Socket, a abi.Addr) error {
 		return syscall.EISCONN
 	}
 	fo := tcp.FastOpen{Ask: e.fastOpenConnect}
-	if e.fastOpenConnect {
-		if dst, err := t.peerOf(s, a); err == nil && t.fastOpen[dst].NCookie != 0 {
-			// connect succeeds at once; the SYN waits for data (tcp(7)).
-			to := a // a itself would be moved to the heap, in every call
-			e.deferred = &to
-			return nil
-		}
-	}
-	if err := t.begin(e, a, fo, nil); err != nil {
+	if err := t.begin(e, a, fo); err != nil {
 		return err
+	}
+	if e.deferred {
+		// connect succeeds at once; the SYN waits for data (tcp(7)).
+		return nil
 	}
 	// Over the loopback interface the outcome may be known once the host is left.
 	return syscall.EINPROGRESS
@@ -72,7 +67,7 @@ func (t *tcpProto) FinishConnect(s *socket.Socket, waiting bool) error {
 	switch {
 	case waiting && e.phase != connected:
 		return t.outcome(e)
-	case e.deferred != nil || e.phase == connected:
+	case e.deferred || e.phase == connected:
 		return nil
 	case e.phase == connecting:
 		return t.outcome(e)
@@ -113,9 +108,10 @@ func (t *tcpProto) peerOf(s *socket.Socket, a abi.Addr) (netip.Addr, error) {
 	return addr, err
 }
 
-// begin starts to connect: path, addresses, port, and the core's SYN, with the data
-// of m if it is not nil.
-func (t *tcpProto) begin(e *tcpEndpoint, a abi.Addr, fo tcp.FastOpen, m *socket.Msg) error {
+// begin starts to connect: path, addresses, port, and the core's SYN. With fo.Ask the SYN is
+// what is known of the server's Fast Open; it waits for SendSYN if fo.Wait says so, or if data may
+// go with it, which defers the connect.
+func (t *tcpProto) begin(e *tcpEndpoint, a abi.Addr, fo tcp.FastOpen) error {
 	dst, err := t.peerOf(e.s, a)
 	if err != nil {
 		return err
@@ -162,12 +158,15 @@ func (t *tcpProto) begin(e *tcpEndpoint, a abi.Addr, fo tcp.FastOpen, m *socket.
 	e.s.Err = 0
 	t.Stats.ActiveOpens++
 	p := t.params(e, iss)
-	p.FastOpen = fo
-	e.asked = fo.Ask
-	e.conn.Connect(t.Host.Now(), p)
-	if m != nil {
-		m.Len = t.write(e, m)
+	if e.asked = fo.Ask; e.asked {
+		p.FastOpen = t.knownFastOpen(e)
+		if fo.Wait {
+			p.FastOpen.Wait = true
+		} else {
+			e.deferred = p.FastOpen.Wait
+		}
 	}
+	e.conn.Connect(t.Host.Now(), p)
 	t.update(e, 0)
 	return nil
 }
@@ -305,55 +304,6 @@ func (t *tcpProto) tryPort(k *tuple, s *portSearch, pair, odd uint32) (iss uint3
 		s.taken.add(pair, odd)
 	}
 	return 0, syscall.EADDRNOTAVAIL
-}
-
-// sendFastOpen is sendto with MSG_FASTOPEN: connect and send in one (tcp(7)). It fails as
-// connect does where there is or may be a connection (net/ipv4/tcp.c,
-// tcp_sendmsg_fastopen).
-func (t *tcpProto) sendFastOpen(e *tcpEndpoint, m *socket.Msg) (int, error) {
-	a := m.Addr
-	switch {
-	case m.Flags&abi.MSG_FASTOPEN != 0 && m.HasAddr && a.Family == abi.AF_UNSPEC:
-		return 0, syscall.EOPNOTSUPP
-	case e.deferred != nil:
-		a, e.deferred = *e.deferred, nil
-	case e.phase == connecting:
-		if err := t.outcome(e); err == syscall.EALREADY && m.Flags&abi.MSG_DONTWAIT == 0 {
-			return 0, syscall.EAGAIN
-		} else if err != nil {
-			return 0, err
-		}
-		m.Flags &^= abi.MSG_FASTOPEN
-		return t.Send(e.s, m)
-	case e.phase == disconnecting:
-		return 0, syscall.EINVAL
-	case e.phase != unconnected || e.listener != nil:
-		return 0, syscall.EISCONN
-	case !m.HasAddr:
-		return 0, syscall.EINVAL
-	}
-	dst, err := t.peerOf(e.s, a)
-	if err != nil {
-		return 0, err
-	}
-	fo := t.fastOpen[dst]
-	fo.Ask = true
-	if fo.NCookie != 0 {
-		m.Len = 0
-		if err := t.begin(e, a, fo, m); err != nil {
-			return 0, err
-		}
-		return m.Len, nil
-	}
-	// Without a cookie this is connect, and send once that is done.
-	if err := t.begin(e, a, fo, nil); err != nil {
-		return 0, err
-	}
-	m.Flags &^= abi.MSG_FASTOPEN
-	if m.Flags&abi.MSG_DONTWAIT != 0 {
-		return 0, syscall.EINPROGRESS
-	}
-	return 0, syscall.EAGAIN
 }
 
 // Error implements ip.Transport: an ICMP error about a segment of ours (RFC 5927).

@@ -1,10 +1,6 @@
 package inet
 
 import (
-	"encoding/binary"
-	"maps"
-	"net/netip"
-	"slices"
 	"time"
 
 	"usock/internal/tcp"
@@ -151,54 +147,4 @@ func (t *tcpProto) takeCookie(l *tcpEndpoint, k *tuple, seg *tcp.Segment) bool {
 	c.conn.AcceptCookie(now, p, seg, &state)
 	t.update(c, c.conn.Segment(now, seg))
 	return true
-}
-
-// fastOpenCookie is the cookie by which a client at raddr is known again (RFC 7413,
-// section 4.1.2).
-func (t *tcpProto) fastOpenCookie(k *tuple) (b [8]byte) {
-	hi, _ := t.prf.sum(labelFastOpen, &tuple{laddr: k.laddr, raddr: k.raddr})
-	binary.BigEndian.PutUint64(b[:], hi)
-	return b
-}
-
-// offerFastOpen says how a SYN's Fast Open option is answered.
-func (t *tcpProto) offerFastOpen(l *tcpEndpoint, k *tuple, seg *tcp.Segment) (f tcp.ServerFastOpen) {
-	q, o := l.listener, &seg.Options
-	if o.HasFastOpen && o.NCookie == 0 {
-		t.Stats.TCPFastOpenCookieReqd++
-	}
-	if l.fastOpenQueue == 0 || !o.HasFastOpen {
-		return f
-	}
-	good := t.fastOpenCookie(k)
-	switch {
-	case q.fast >= int(l.fastOpenQueue):
-		t.Stats.TCPFastOpenListenOverflow++
-	case o.NCookie == uint8(len(good)) && string(o.Cookie[:o.NCookie]) == string(good[:]):
-		f.Data = true
-		return f
-	case o.NCookie > 0:
-		t.Stats.TCPFastOpenPassiveFail++
-	}
-	f.NCookie = uint8(copy(f.Cookie[:], good[:]))
-	return f
-}
-
-// maxFastOpenCookies bounds the client's memory of servers' cookies.
-const maxFastOpenCookies = 1024
-
-// rememberCookie keeps what a server has handed out in its SYN-ACK.
-func (t *tcpProto) rememberCookie(e *tcpEndpoint) {
-	f, ok := e.conn.FastOpenCookie()
-	if !ok {
-		return
-	}
-	if len(t.fastOpen) >= maxFastOpenCookies {
-		all := slices.SortedFunc(maps.Keys(t.fastOpen), netip.Addr.Compare)
-		from := int(t.prf.random() % uint64(len(all)))
-		for i := range len(all)/4 + 1 { // many at once, so that the sorting is seldom
-			delete(t.fastOpen, all[(from+i)%len(all)])
-		}
-	}
-	t.fastOpen[e.raddr] = f
 }

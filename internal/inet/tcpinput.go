@@ -98,7 +98,7 @@ func (t *tcpProto) stray(l *tcpEndpoint, k *tuple, m *ip.Meta, seg *tcp.Segment,
 	}
 	if l != nil && m.TTL >= l.ip().minTTL {
 		switch {
-		case seg.Flags&(wire.SYN|wire.ACK) == wire.SYN:
+		case seg.Flags&(wire.SYN|wire.ACK|wire.FIN) == wire.SYN:
 			t.arrived(l, k, seg, iss)
 			return
 		case seg.Flags&wire.ACK == 0:

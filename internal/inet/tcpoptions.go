@@ -180,12 +180,28 @@ func (t *tcpProto) openRows() []socket.Option {
 				switch {
 				case v < 0 || v > 1:
 					return syscall.EINVAL
+				case t.cfg.FastOpen&tcp.FastOpenClient == 0:
+					return syscall.EOPNOTSUPP
 				case connOf(s).State() != tcp.Closed || endpointOf(s).listener != nil:
 					return syscall.EINVAL
 				}
 				endpointOf(s).fastOpenConnect = v == 1
 				return nil
 			}),
+		t.intRow(abi.TCP_FASTOPEN_NO_COOKIE,
+			func(s *socket.Socket) int { return toInt(endpointOf(s).noFastCookie) },
+			func(s *socket.Socket, v int) error {
+				if v < 0 || v > 1 || connOf(s).State() != tcp.Closed {
+					return syscall.EINVAL
+				}
+				endpointOf(s).noFastCookie = v == 1
+				return nil
+			}),
+		{
+			Level: abi.SOL_TCP, Name: abi.TCP_FASTOPEN_KEY,
+			Get: func(s *socket.Socket, b []byte) ([]byte, error) { return endpointOf(s).fastOpenKeys.append(b), nil },
+			Set: func(s *socket.Socket, v []byte) error { return endpointOf(s).fastOpenKeys.set(v) },
+		},
 		t.intRow(abi.TCP_DEFER_ACCEPT,
 			func(s *socket.Socket) int { return retransToSeconds(int(optsOf(s).DeferAccept)) },
 			func(s *socket.Socket, v int) error { connOf(s).SetDeferAccept(v); return nil }),

@@ -418,7 +418,7 @@ func sending(s *Socket, ctx context.Context, m *Msg) call {
 // many bytes before.
 func (c *call) sendViews(m *Msg, before int) (n int, err error) {
 	s := c.s
-	m.Before = before
+	m.Before, m.Opening, m.Len = before, 0, 0
 	err = c.do(func() (err error) {
 		if c.lost() {
 			if before == 0 && s.Err != 0 {
@@ -430,6 +430,11 @@ func (c *call) sendViews(m *Msg, before int) (n int, err error) {
 		n, err = s.Proto.Send(s, m)
 		return err
 	})
+	if err == syscall.EAGAIN && m.Opening != 0 {
+		if err = m.Opening; m.Len > 0 {
+			n, err = m.Len, nil
+		}
+	}
 	if err != nil {
 		packet.ReleaseAll(m.Data)
 	}

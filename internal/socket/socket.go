@@ -79,6 +79,10 @@ type Msg struct {
 	Base   uint64
 	Sender any
 
+	// Opening is set by a Send that waits for the handshake that it, or a call before it, has begun:
+	// what the call fails with when its time is up, unless Len bytes went with the SYN.
+	Opening syscall.Errno
+
 	// Stamps and Done are set by Send of a stream: what Tell is to tell of the call.
 	Stamps uint32 // SOF_TIMESTAMPING_TX_*
 	Done   bool   // MSG_ZEROCOPY

@@ -65,6 +65,15 @@ const (
 	ECNPassive = 2 // agreed to when the peer asks
 )
 
+// When Fast Open is used (RFC 7413), with the bits of Linux's net.ipv4.tcp_fastopen.
+const (
+	FastOpenClient         = 0x1   // sends may open connections
+	FastOpenServer         = 0x2   // listeners that ask for it take data in SYNs
+	FastOpenClientNoCookie = 0x4   // data is sent in the SYN without having a cookie
+	FastOpenServerNoCookie = 0x200 // data in the SYN is taken without one
+	FastOpenListeners      = 0x400 // listeners need not ask for it: their backlog is the bound
+)
+
 // Config holds what is the same for all connections of a host.
 type Config struct {
 	Settings
@@ -86,6 +95,7 @@ type Settings struct {
 	Timestamps    bool
 	WindowScaling bool
 	ECN           int // ECNOff, ECNOn or ECNPassive
+	FastOpen      int // FastOpenClient and its neighbours
 
 	RMem, WMem [3]int // bytes of receive and send buffer: least, initial, most
 	CC         string // congestion control of a connection that names none
@@ -135,6 +145,7 @@ func DefaultSettings() *Settings {
 		Timestamps:       true,
 		WindowScaling:    true,
 		ECN:              ECNPassive,
+		FastOpen:         FastOpenClient,
 		RMem:             [3]int{4096, 131072, 32 << 20},
 		WMem:             [3]int{4096, 16384, 4 << 20},
 		CC:               "cubic",
@@ -234,16 +245,29 @@ type Params struct {
 
 // FastOpen is what a client knows about a server's support of RFC 7413.
 type FastOpen struct {
-	Ask     bool // ask for a cookie or, with one, send data in the SYN
-	NCookie uint8
+	Ask      bool // ask for a cookie or, with one, send data in the SYN
+	NoCookie bool // send data in the SYN without the option
+	Wait     bool // SendSYN is called before the SYN leaves
+	Exp      bool // the option has the experimental form
+	NCookie  uint8
+	Cookie   [wire.MaxFastOpenCookie]byte
+	MSS      uint16 // the server's, as remembered with the cookie; 0: not known
+}
+
+// FastOpenAnswer is what a client learns of Fast Open from a handshake.
+type FastOpenAnswer struct {
+	MSS     uint16 // the server's
+	Refused bool   // the first SYN asked for a cookie, and the SYN-ACK had none
+	Exp     bool   // form of the cookie, or of the request that was refused
+	NCookie uint8  // 0: none came
 	Cookie  [wire.MaxFastOpenCookie]byte
-	MSS     uint16 // the server's, as remembered with the cookie; 0: not known
 }
 
 // ServerFastOpen is what a server does with a SYN by RFC 7413.
 type ServerFastOpen struct {
 	Data    bool  // the cookie was valid: take the SYN's data and send at once
-	NCookie uint8 // a cookie to hand out in the SYN-ACK
+	Exp     bool  // the option in the SYN-ACK has the experimental form
+	NCookie uint8 // a cookie to hand out in the SYN-ACK; 0: no option
 	Cookie  [wire.MaxFastOpenCookie]byte
 }
 

@@ -43,6 +43,7 @@ type Counters struct {
 	TCPACKSkippedSeq, TCPACKSkippedChallenge               uint64
 	TCPFastOpenActive, TCPFastOpenActiveFail               uint64
 	TCPFastOpenPassive, TCPFastOpenPassiveFail             uint64
+	TCPFastOpenPassiveAltKey                               uint64
 	TCPFastOpenListenOverflow                              uint64
 	TCPFastOpenCookieReqd                                  uint64
 	TCPSynRetrans                                          uint64

@@ -5,6 +5,7 @@ import (
 
 	"usock/internal/wait"
 	"usock/internal/wire"
+	"usock/trace"
 )
 
 // TCP Fast Open (RFC 7413). The cookies are the owner's: a client is given the one
@@ -12,12 +13,13 @@ import (
 
 // fastOpen is the state of Fast Open during the handshake.
 type fastOpen struct {
-	req    FastOpen // what goes into the SYN, or the SYN-ACK
-	send   bool     // req is still to be sent
-	got    bool     // req came from the peer
-	asked  bool
-	syn    bool // the SYN had data
-	synAck bool // the SYN's data was acknowledged by the SYN-ACK, or taken by us
+	req      FastOpen       // what goes into the SYN, or the SYN-ACK
+	answer   FastOpenAnswer // what the SYN-ACK has said
+	send     bool           // req is still to be sent
+	asked    bool
+	answered bool
+	syn      bool // the SYN had data
+	synAck   bool // the SYN's data was acknowledged by the SYN-ACK, or taken by us
 }
 
 // startFastOpen prepares an active open.
@@ -27,6 +29,40 @@ func (c *Conn) startFastOpen(p *Params) {
 	}
 	r := c.makeLazy()
 	r.fo = fastOpen{req: p.FastOpen, send: true, asked: true}
+	if p.FastOpen.Wait {
+		c.todo &^= todoSYN
+	}
+}
+
+// SendSYN lets the SYN leave that FastOpen.Wait has kept, with what was written by now.
+func (c *Conn) SendSYN() {
+	if c.state == SynSent && c.flags&synOnce == 0 {
+		c.todo |= todoSYN
+	}
+}
+
+// SYNRoom returns how many bytes of data the SYN can take that has not left yet: none without a
+// cookie, where one is needed.
+func (c *Conn) SYNRoom() int {
+	if c.state != SynSent || c.lazy == nil || !c.lazy.fo.send {
+		return 0
+	}
+
+	fo := &c.lazy.fo
+	if fo.req.NCookie == 0 && !fo.req.NoCookie {
+		return 0
+	}
+
+	// The MSS is the one remembered with the cookie (RFC 7413 §4.1.3), and all options may come
+	// with the data.
+	mss := int(c.snd.pathMSS)
+	if fo.req.MSS != 0 {
+		mss = min(mss, int(fo.req.MSS))
+	}
+	if m := c.opt.MaxSeg; m != 0 {
+		mss = min(mss, int(m))
+	}
+	return max(0, mss-(wire.TCPMaxLen-wire.TCPMinLen))
 }
 
 // acceptFastOpen takes a SYN's data if its cookie was valid.
@@ -34,7 +70,7 @@ func (c *Conn) acceptFastOpen(now time.Duration, p *Params, syn *Segment) {
 	o := &p.ServerFastOpen
 	if o.NCookie > 0 {
 		fo := &c.makeLazy().fo
-		fo.send, fo.req.NCookie, fo.req.Cookie = true, o.NCookie, o.Cookie
+		fo.send, fo.req.NCookie, fo.req.Cookie, fo.req.Exp = true, o.NCookie, o.Cookie, o.Exp
 	}
 
 	if !o.Data {
@@ -67,8 +103,9 @@ func (c *Conn) acceptFastOpen(now time.Duration, p *Params, syn *Segment) {
 	c.rcv.deliver(&c.tcb, now, &own, n)
 	own.Data.Release()
 
-	// The SYN-ACK acknowledges the data.
-	c.rcv.ack.owed = false
+	// The SYN-ACK acknowledges the data, which says nothing yet of the peer's pace: what follows is
+	// acknowledged as a connection's first segments are (Linux, tcp_fastopen_add_skb).
+	c.rcv.ack = acking{}
 	c.timer.ack = never
 }
 
@@ -85,29 +122,17 @@ func (c *Conn) synFastOpen(now time.Duration, s *Segment) {
 
 	fo := &c.lazy.fo
 	o := &s.Options
-	o.HasFastOpen, o.NCookie, o.Cookie = true, fo.req.NCookie, fo.req.Cookie
+	if !fo.req.NoCookie {
+		o.HasFastOpen, o.ExpFastOpen, o.NCookie, o.Cookie = true, fo.req.Exp, fo.req.NCookie, fo.req.Cookie
+	}
 	if c.state == SynRcvd {
 		return // the SYN-ACK keeps its cookie when it is sent again
 	}
 
 	// Sent again, the SYN goes without: the option, or data in a SYN, may be what was dropped
 	// (RFC 7413).
+	n := min(c.snd.q.Len(), c.SYNRoom())
 	fo.send = false
-	if fo.req.NCookie == 0 || c.snd.q.Len() == 0 {
-		return
-	}
-
-	// The MSS is the one remembered with the cookie (RFC 7413 §4.1.3), and all options may come
-	// with the data.
-	mss := int(c.snd.pathMSS)
-	if fo.req.MSS != 0 {
-		mss = min(mss, int(fo.req.MSS))
-	}
-	if m := c.opt.MaxSeg; m != 0 {
-		mss = min(mss, int(m))
-	}
-
-	n := min(c.snd.q.Len(), mss-(wire.TCPMaxLen-wire.TCPMinLen))
 	if n <= 0 {
 		return
 	}
@@ -136,40 +161,53 @@ func (c *Conn) ackedFastOpen(now time.Duration, ack uint64, s *Segment) {
 	}
 
 	fo := &c.lazy.fo
-	if s.Options.HasFastOpen && s.Options.NCookie >= 4 {
-		fo.got = true
-		fo.req.NCookie, fo.req.Cookie = s.Options.NCookie, s.Options.Cookie
+	a := &fo.answer
+	*a = FastOpenAnswer{MSS: c.snd.peerMSS, Exp: fo.req.Exp}
+	switch o := &s.Options; {
+	case o.HasFastOpen && o.NCookie >= 4 && !fo.req.NoCookie:
+		a.NCookie, a.Cookie, a.Exp = o.NCookie, o.Cookie, o.ExpFastOpen
+	case !o.HasFastOpen && !fo.syn && !fo.req.NoCookie:
+		// Of a SYN that was sent again it is not known which one was answered.
+		a.Refused = c.flags&synLost == 0
 	}
+	fo.answered = true
 
-	// Remembered with the cookie, for the data in the next SYN (RFC 7413 §4.1.3).
-	fo.req.MSS = c.snd.peerMSS
 	if !fo.syn {
 		return
 	}
 
-	// What the SYN-ACK does not cover is sent again at once, as ordinary data (RFC 7413
-	// §4.2.2).
 	fo.synAck = ack > origin+1
-	if ack == c.snd.nxt {
-		c.count().TCPFastOpenActive++
-	} else {
-		c.count().TCPFastOpenActiveFail++
-	}
 	c.stats.bytesAcked += ack - c.snd.una
 	c.snd.una = ack
 	c.snd.q.Drop(ack)
-	c.snd.forgetSYNData(&c.tcb)
+	if nxt := c.snd.nxt; ack == nxt {
+		c.count().TCPFastOpenActive++
+		c.snd.forgetSYNData(&c.tcb)
+	} else {
+		c.count().TCPFastOpenActiveFail++
+		c.snd.forgetSYNData(&c.tcb)
+		c.snd.resendSYNData(&c.tcb, now, nxt)
+	}
 }
 
-// FastOpenCookie returns what to remember about the server, and false if the
-// handshake brought no cookie.
-func (c *Conn) FastOpenCookie() (FastOpen, bool) {
-	if c.lazy == nil || !c.lazy.fo.got {
-		return FastOpen{}, false
+// resendSYNData has what the SYN-ACK does not cover, up to nxt, sent again at once (RFC 7413 §4.2.2).
+// It is a retransmission, of which Nagle's rule knows nothing, and its loss is no sign of
+// congestion (Linux, tcp_rcv_fastopen_synack).
+func (s *sender) resendSYNData(t *tcb, now time.Duration, nxt uint64) {
+	s.newFlight(t, now)
+	s.recordSent(now, s.una, uint32(nxt-s.una), 0, false)
+	s.nxt = nxt
+	s.markLost(t, 0, trace.ByHandshake)
+	s.lostInName(t)
+}
+
+// FastOpenAnswer returns what to remember about the server, and false if the SYN had nothing
+// of Fast Open, or was not answered yet.
+func (c *Conn) FastOpenAnswer() (a FastOpenAnswer, ok bool) {
+	if c.lazy == nil || !c.lazy.fo.answered {
+		return a, false
 	}
-	r := c.lazy.fo.req
-	r.Ask = true
-	return r, true
+	return c.lazy.fo.answer, true
 }
 
 // SYNDataAcked reports whether data in a SYN was taken (TCPI_OPT_SYN_DATA).

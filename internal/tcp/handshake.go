@@ -18,9 +18,8 @@ func (c *Conn) Connect(now time.Duration, p *Params) {
 	c.rcv.initWindow(&c.tcb, uint32(c.rcv.advMSS))
 	c.snd.una, c.snd.nxt = origin, origin
 	c.setState(SynSent)
-	c.startFastOpen(p)
-
 	c.todo |= todoSYN
+	c.startFastOpen(p)
 	c.timer.since = now
 }
 
@@ -257,9 +256,17 @@ func (t *tcb) embryonic() bool { return t.flags&active == 0 && !t.fastOpened() }
 func (c *Conn) inSynRcvd(now time.Duration, s *Segment) {
 	seq := c.rcv.rcvOff(s.Seq)
 	embryonic := c.embryonic()
+	again := false // the SYN has come before
 
 	if s.Flags&wire.SYN != 0 && seq == origin && s.Flags&wire.RST == 0 {
 		if s.Flags&wire.ACK == 0 {
+			if c.flags&active != 0 {
+				// The SYN that has crossed ours is challenged as in a connection that is made:
+				// the SYN-ACK has its timer (Linux, tcp_validate_incoming).
+				c.count().TCPSYNChallenge++
+				c.rcv.challenge(&c.tcb, now)
+				return
+			}
 			// The SYN again: our SYN-ACK was lost.
 			if c.rcv.oowAllowed(&c.tcb, now, &c.count().TCPACKSkippedSynRecv) {
 				c.todo |= todoSYN
@@ -271,6 +278,7 @@ func (c *Conn) inSynRcvd(now time.Duration, s *Segment) {
 		s.Flags &^= wire.SYN
 		s.Seq++
 		seq++
+		again = true
 	}
 
 	ack := c.snd.sndOff(s.Ack)
@@ -305,6 +313,13 @@ func (c *Conn) inSynRcvd(now time.Duration, s *Segment) {
 	}
 
 	c.completeSynRcvd(now, seq, ack, s)
+	if again && c.state.synchronized() {
+		// The SYN is a duplicate like any, to be acknowledged at once and told by DSACK
+		// (RFC 2883 §4).
+		syn := Segment{TCP: wire.TCP{Flags: wire.SYN}}
+		c.rcv.answerOld(&c.tcb, now, origin, &syn, nil)
+		c.rcv.ack.ato = 0 // there was no data: what the program sends next is no answer to it
+	}
 }
 
 // endSynRcvd takes a RST or SYN in the window.

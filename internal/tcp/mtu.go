@@ -51,7 +51,7 @@ func (c *Conn) ICMP(now time.Duration, e *ICMPError) wait.Events {
 
 	switch {
 	case e.MSS != 0:
-		c.snd.tooBig(&c.tcb, now, e.MSS)
+		c.tooBig(now, e.MSS)
 	case e.Errno == 0:
 	case c.state == SynSent || c.state == SynRcvd && !c.fastOpened():
 		// Nothing is established that could be lost: the error is the answer (RFC 9293
@@ -62,6 +62,22 @@ func (c *Conn) ICMP(now time.Duration, e *ICMPError) wait.Events {
 		c.makeLazy().softErr = e.Errno
 	}
 	return c.take()
+}
+
+// tooBig takes the news that the path takes segments of mss at most. During the handshake the SYN,
+// should it be sent again, tells it to the peer, whose segments are likely to come the same way
+// (Linux, tcp_advertise_mss). A SYN with data was itself what is too big: it is sent again at once,
+// and without.
+func (c *Conn) tooBig(now time.Duration, mss int) {
+	before := c.snd.pathMSS
+	c.snd.tooBig(&c.tcb, now, mss)
+	if c.snd.pathMSS == before || c.state.synchronized() {
+		return
+	}
+	c.rcv.advMSS = min(c.rcv.advMSS, c.snd.pathMSS)
+	if c.state == SynSent && c.lazy != nil && c.lazy.fo.syn {
+		c.todo |= todoSYN
+	}
 }
 
 // tooBig lowers the path's MSS and sends again at once what did not fit.
@@ -93,7 +109,6 @@ func (s *sender) simpleRetransmit(t *tcb, now time.Duration) {
 	if f == nil || !t.state.synchronized() {
 		return
 	}
-	l := &f.loss
 	mss := uint32(s.mss)
 
 	any := false
@@ -104,13 +119,21 @@ func (s *sender) simpleRetransmit(t *tcb, now time.Duration) {
 		}
 	}
 
-	// Loss in name only: what is marked is sent again without a reduction.
-	if any && l.state < cc.Recovery {
-		l.state, l.high = cc.Loss, s.nxt
-		l.frto, l.undo, l.cwnd = false, false, 0
+	if any {
+		s.lostInName(t)
 	}
 
 	// At once: no timer has to find out what ICMP has told.
+	t.todo |= todoRtx
+}
+
+// lostInName has what is marked lost sent again at once and without a reduction.
+func (s *sender) lostInName(t *tcb) {
+	l := &s.flight.loss
+	if l.state < cc.Recovery {
+		l.state, l.high = cc.Loss, s.nxt
+		l.frto, l.undo, l.cwnd = false, false, 0
+	}
 	t.todo |= todoRtx
 }
 
@@ -248,6 +271,6 @@ func (c *Conn) Covers(seq uint32) bool {
 // no effect.
 func (c *Conn) LowerPathMSS(now time.Duration, mss int) {
 	if c.state != Closed {
-		c.snd.tooBig(&c.tcb, now, mss)
+		c.tooBig(now, mss)
 	}
 }

@@ -269,3 +269,49 @@ func TestProbeLost(t *testing.T) {
 	tc.rest(". 69045..70287/1024 ack 1", ". 80527..90767/1024 ack 1")
 	tc.wantCounts("RetransSegs 6 TCPLostRetransmit 2 TCPFastRetrans 2 TCPTimeouts 3 TCPLossProbes 1 TCPMTUPFail 1")
 }
+
+// During the handshake ICMP's news goes to the peer, too, with the SYN when that is sent again (Linux,
+// tcp_advertise_mss).
+func TestTooBigSYN(t *testing.T) {
+	tc := newScript(t, plain)
+	tc.c.Connect(tc.now, &tc.p)
+	tc.pump()
+	tc.want("S 0 <mss 1460>")
+	tc.icmp(0, 0, 1000)
+	tc.wantAfter(secs(1), "S 0 <mss 1000>")
+	tc.icmp(0, 0, 1200)
+	tc.wantAfter(secs(1), "S 0 <mss 1000>")
+	tc.icmp(0, 0, 100)
+	tc.wantAfter(secs(1), "S 0 <mss 512>")
+}
+
+// A SYN-ACK, too.
+func TestTooBigSYNACK(t *testing.T) {
+	tc := newScript(t, plain)
+	g, _ := tc.parse("S 0 <mss 1460>")
+	tc.c.Accept(tc.now, &tc.p, &g)
+	tc.pump()
+	tc.want("S. 0 ack 1 <mss 1460>")
+	tc.icmp(0, 0, 1000)
+	tc.wantAfter(secs(1), "S. 0 ack 1 <mss 1000>")
+}
+
+// A SYN whose data was too much for the path is sent again at once and without (Linux,
+// tcp_simple_retransmit).
+func TestTooBigSYNData(t *testing.T) {
+	tc := newScript(t, plain)
+	tc.p.FastOpen = cookie
+	tc.c.Connect(tc.now, &tc.p)
+	tc.queue(2000)
+	tc.pump()
+	tc.want("S 0+1360 <mss 1460,fo 0102030405060708>")
+	tc.icmp(0, 0, 1000)
+	tc.want("S 0 <mss 1000>")
+	tc.icmp(0, 0, 1000)
+	tc.wantIdle("that is no news")
+	tc.recv("S. 0 ack 1 <mss 1460>")
+	tc.want(". 1+1000 ack 1")
+	tc.want(". 1001+360 ack 1")
+	tc.want("P. 1361+640 ack 1")
+	tc.recv(". 1 ack 2001")
+}

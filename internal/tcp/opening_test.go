@@ -111,9 +111,10 @@ func TestSimultaneousSYNACK(t *testing.T) {
 	tc.recv("S. 0 ack 1 win 600 <mss 1460>")
 	tc.wantState(Established)
 	tc.wantInfo("open", map[string]uint64{"SndWnd": 600})
+	tc.want(". 1 ack 1")
 	tc.write(10)
 	tc.want("P. 1+10 ack 1")
-	tc.wantCounts("")
+	tc.wantCounts("DelayedACKLost 1")
 }
 
 // What a SYN's options lead to: an MSS from tcp_min_snd_mss on, a scale of 14 at most, 536 bytes where none
@@ -232,7 +233,7 @@ func TestFastOpenClient(t *testing.T) {
 		tc.want("S 0 <mss 1460,fo>")
 		tc.recv("S. 0 ack 1 " + c.answer)
 		tc.want(". 1 ack 1")
-		if fo, ok := tc.c.FastOpenCookie(); ok != (c.got > 0) || fo.NCookie != c.got || ok && (fo.MSS != 1300 || !fo.Ask) {
+		if fo, ok := tc.c.FastOpenAnswer(); !ok || fo.NCookie != c.got || fo.MSS != 1300 {
 			t.Errorf("%s: %+v, %v", c.answer, fo, ok)
 		}
 		if tc.c.SYNDataAcked() {
@@ -279,7 +280,7 @@ func (s *script) recvUnasked(t *testing.T) {
 	inState(s, SynSent)
 	s.recv("S. 0 ack 1 <mss 1460,fo 01020304>")
 	s.want(". 1 ack 1")
-	if _, ok := s.c.FastOpenCookie(); ok {
+	if _, ok := s.c.FastOpenAnswer(); ok {
 		t.Error("a cookie that was not asked for is kept")
 	}
 }

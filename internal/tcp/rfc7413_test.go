@@ -2,6 +2,7 @@ package tcp
 
 import (
 	"testing"
+	"time"
 
 	"usock/internal/wait"
 )
@@ -20,8 +21,8 @@ func TestFastOpenRequest(t *testing.T) {
 	tc.want("S 0 <mss 1460,fo>")
 	tc.recv("S. 0 ack 1 <mss 1400,fo 0102030405060708>")
 	tc.want("P. 1+100 ack 1")
-	got, ok := tc.c.FastOpenCookie()
-	if !ok || got != cookie {
+	got, ok := tc.c.FastOpenAnswer()
+	if want := (FastOpenAnswer{MSS: 1400, NCookie: 8, Cookie: cookie.Cookie}); !ok || got != want {
 		t.Fatalf("cookie %+v %v", got, ok)
 	}
 }
@@ -57,7 +58,7 @@ func TestFastOpenDataRefused(t *testing.T) {
 	tc.want("P. 1+100 ack 1")
 	tc.recv(". 1 ack 101")
 	tc.wantIdle("all is acknowledged")
-	tc.wantCounts("TCPFastOpenActiveFail 1")
+	tc.wantCounts("RetransSegs 1 TCPFastOpenActiveFail 1")
 }
 
 // The server took a part.
@@ -162,4 +163,205 @@ func withData(tc *script, g *Segment, n int) {
 		b.Bytes()[i] = streamByte(uint64(1 + i))
 	}
 	g.Data.Append(b.View(0, n))
+}
+
+// Appendix A.5: the experimental form, which the server answers as it was asked.
+func TestFastOpenExperimental(t *testing.T) {
+	tc := newScript(t, plain)
+	tc.p.FastOpen = FastOpen{Ask: true, Exp: true}
+	tc.c.Connect(tc.now, &tc.p)
+	tc.pump()
+	tc.want("S 0 <mss 1460,foexp>")
+	tc.recv("S. 0 ack 1 <mss 1400,foexp 0102030405060708>")
+	tc.want(". 1 ack 1")
+	want := FastOpenAnswer{MSS: 1400, Exp: true, NCookie: 8, Cookie: cookie.Cookie}
+	if got, ok := tc.c.FastOpenAnswer(); !ok || got != want {
+		t.Fatalf("answer %+v %v", got, ok)
+	}
+
+	tc = newScript(t, plain)
+	g, _ := tc.parse("S 0 <mss 1460,foexp>")
+	tc.p.ServerFastOpen = ServerFastOpen{NCookie: 8, Cookie: cookie.Cookie, Exp: true}
+	tc.c.Accept(tc.now, &tc.p, &g)
+	tc.pump()
+	tc.want("S. 0 ack 1 <mss 1460,foexp 0102030405060708>")
+}
+
+// Section 4.1.3: what the SYN-ACK says of the server, whatever the SYN had.
+func TestFastOpenAnswer(t *testing.T) {
+	asks, exp, bare := FastOpen{Ask: true}, FastOpen{Ask: true, Exp: true}, FastOpen{Ask: true, NoCookie: true}
+	for _, c := range []struct {
+		name   string
+		fo     FastOpen
+		again  bool
+		synAck string
+		want   FastOpenAnswer
+	}{
+		{"no cookie", asks, false, "S. 0 ack 1 <mss 1300>", FastOpenAnswer{MSS: 1300, Refused: true}},
+		{"no cookie, experimental", exp, false, "S. 0 ack 1 <mss 1300>", FastOpenAnswer{MSS: 1300, Refused: true, Exp: true}},
+		{"no cookie, SYN sent again", asks, true, "S. 0 ack 1 <mss 1300>", FastOpenAnswer{MSS: 1300}},
+		{"an empty cookie", asks, false, "S. 0 ack 1 <mss 1300,fo>", FastOpenAnswer{MSS: 1300}},
+		{"data taken", cookie, false, "S. 0 ack 101 <mss 1300>", FastOpenAnswer{MSS: 1300}},
+		{"data refused, new cookie", cookie, false, "S. 0 ack 1 <mss 1300,fo 09080706>", FastOpenAnswer{MSS: 1300, NCookie: 4, Cookie: [16]byte{9, 8, 7, 6}}},
+		{"none was asked for", bare, false, "S. 0 ack 101 <mss 1300,fo 09080706>", FastOpenAnswer{MSS: 1300}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			tc := newScript(t, plain)
+			tc.p.FastOpen = c.fo
+			tc.c.Connect(tc.now, &tc.p)
+			tc.queue(100)
+			tc.pump()
+			if _, ok := tc.c.FastOpenAnswer(); ok {
+				t.Error("an answer before the SYN-ACK")
+			}
+			if c.again {
+				tc.out = nil
+				tc.wantAfter(secs(1), "S 0 <mss 1460>")
+			}
+			tc.recv(c.synAck)
+			if got, ok := tc.c.FastOpenAnswer(); !ok || got != c.want {
+				t.Errorf("answer %+v %v, want %+v", got, ok, c.want)
+			}
+			tc.out = nil
+		})
+	}
+}
+
+// Data in the SYN without a cookie, where both sides are set so (section 4.1.3, Linux's
+// TCP_FASTOPEN_NO_COOKIE).
+func TestFastOpenNoCookie(t *testing.T) {
+	tc := newScript(t, plain)
+	tc.p.FastOpen = FastOpen{Ask: true, NoCookie: true}
+	tc.c.Connect(tc.now, &tc.p)
+	if got := tc.c.SYNRoom(); got != 1420 {
+		t.Errorf("room %d", got)
+	}
+	tc.queue(100)
+	tc.pump()
+	tc.want("S 0+100 <mss 1460>")
+	tc.recv("S. 0 ack 101 <mss 1460>")
+	tc.want(". 101 ack 1")
+}
+
+// A SYN waits for data, or for the program to say that there is none, and leaves once.
+func TestFastOpenWait(t *testing.T) {
+	tc := newScript(t, plain)
+	tc.p.FastOpen = cookie
+	tc.p.FastOpen.Wait = true
+	tc.c.Connect(tc.now, &tc.p)
+	tc.pump()
+	tc.wantIdle("nobody has written")
+	tc.wantState(SynSent)
+	tc.queue(10)
+	tc.pump()
+	tc.wantIdle("SendSYN was not called")
+	tc.c.SendSYN()
+	tc.pump()
+	tc.want("S 0+10 <mss 1460,fo 0102030405060708>")
+	if got := tc.c.SYNRoom(); got != 0 {
+		t.Errorf("room in a SYN that has left: %d", got)
+	}
+	tc.c.SendSYN()
+	tc.pump()
+	tc.recv("S. 0 ack 11 <mss 1460>")
+	tc.want(". 11 ack 1")
+	tc.c.SendSYN()
+	tc.pump()
+}
+
+// SYNRoom is what TestFastOpenMuchData sees sent, and bounded by TCP_MAXSEG.
+func TestFastOpenRoom(t *testing.T) {
+	tc := newScript(t, plain)
+	for _, c := range []struct{ maxSeg, want int }{{0, 1360}, {900, 860}, {1300, 1260}} {
+		tc.p.FastOpen = cookie
+		if c.maxSeg != 0 {
+			tc.c.SetMaxSeg(c.maxSeg)
+		}
+		tc.c.Connect(tc.now, &tc.p)
+		if got := tc.c.SYNRoom(); got != c.want {
+			t.Errorf("TCP_MAXSEG %d: room %d, want %d", c.maxSeg, got, c.want)
+		}
+		tc.c.Release()
+	}
+}
+
+// Data of the SYN that is sent again is a retransmission: Nagle's rule neither holds it nor counts it as
+// the small segment in flight.
+func TestFastOpenRefusedNagle(t *testing.T) {
+	tc := newScript(t, plain)
+	tc.p.FastOpen = cookie
+	tc.c.Connect(tc.now, &tc.p)
+	tc.queue(100)
+	tc.pump()
+	tc.want("S 0+100 <mss 1460,fo 0102030405060708>")
+	tc.queue(20)
+	tc.recv("S. 0 ack 1 <mss 1460>")
+	tc.want(". 1+100 ack 1")
+	tc.want("P. 101+20 ack 1")
+	tc.write(30)
+	tc.wantIdle("a small segment of new data is in flight")
+	tc.recv(". 1 ack 121")
+	tc.want("P. 121+30 ack 1")
+	tc.recv(". 1 ack 151")
+	tc.wantIdle("all is acknowledged")
+}
+
+// The server's segments may be smaller than was remembered.
+func TestFastOpenRefusedSmallerMSS(t *testing.T) {
+	tc := newScript(t, plain)
+	tc.p.FastOpen = cookie
+	tc.c.Connect(tc.now, &tc.p)
+	tc.queue(1360)
+	tc.pump()
+	tc.want("S 0+1360 <mss 1460,fo 0102030405060708>")
+	tc.recv("S. 0 ack 1 <mss 1000>")
+	tc.want(". 1+1000 ack 1")
+	tc.want("P. 1001+360 ack 1")
+	tc.recv(". 1 ack 1361")
+	tc.wantIdle("all is acknowledged")
+}
+
+// It was no congestion: the window is the initial one (Linux, tcp_non_congestion_loss_retransmit).
+func TestFastOpenRefusedWindow(t *testing.T) {
+	tc := newScript(t, plain)
+	tc.p.FastOpen = cookie
+	tc.c.Connect(tc.now, &tc.p)
+	tc.queue(100)
+	tc.pump()
+	tc.want("S 0+100 <mss 1460,fo 0102030405060708>")
+	tc.recv("S. 0 ack 1 <mss 1460>")
+	tc.want("P. 1+100 ack 1")
+	var in Info
+	if tc.c.Info(tc.now, &in); in.SndCwnd != 10 {
+		t.Errorf("window of %d segments", in.SndCwnd)
+	}
+	tc.recv(". 1 ack 101")
+}
+
+// What comes after the data of the SYN is a connection's first: a FIN is acknowledged within a tick, and
+// data at once, as Linux 6.18 was seen to do.
+func TestFastOpenServerFIN(t *testing.T) {
+	for _, c := range []struct {
+		in, out string
+		after   time.Duration
+	}{
+		{"F. 101 ack 1", ". 1 ack 102", ackTick},
+		{". 101+10 ack 1", ". 1 ack 111", 0},
+	} {
+		tc := newScript(t, plain)
+		g, _ := tc.parse("S 0 <mss 1460>")
+		withData(tc, &g, 100)
+		tc.p.ServerFastOpen = ServerFastOpen{Data: true}
+		tc.c.Accept(tc.now, &tc.p, &g)
+		g.Data.Release()
+		tc.pump()
+		tc.want("S. 0 ack 101 <mss 1460>")
+		tc.now += 10 * time.Millisecond
+		tc.recv(c.in)
+		if c.after > 0 {
+			tc.wantAfter(c.after, c.out)
+		} else {
+			tc.want(c.out)
+		}
+	}
 }

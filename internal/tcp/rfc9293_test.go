@@ -87,10 +87,31 @@ func TestSimultaneousOpen(t *testing.T) {
 	tc.wantState(SynRcvd)
 	tc.recv("S. 0 ack 1 <mss 1460>")
 	tc.wantState(Established)
+	tc.want(". 1 ack 1")
 	tc.write(10)
 	tc.want("P. 1+10 ack 1")
 	tc.recv(". 1 ack 11")
 	tc.wantIdle("all is acknowledged")
+}
+
+// The SYN of a simultaneous open comes again: alone it is challenged, and in the SYN-ACK it is a
+// duplicate (RFC 2883), as Linux 6.18 was seen to answer.
+func TestSimultaneousOpenRepeated(t *testing.T) {
+	tc := newScript(t, noTS, noWS)
+	tc.c.Connect(tc.now, &tc.p)
+	tc.pump()
+	tc.want("S 0 <mss 1460,sackok>")
+	tc.recv("S 0 <mss 1460,sackok>")
+	tc.want("S. 0 ack 1 <mss 1460,sackok>")
+	tc.recv("S 0 <mss 1460,sackok>")
+	tc.want(". 1 ack 1")
+	tc.wantState(SynRcvd)
+	tc.recv("S. 0 ack 1 <mss 1460,sackok>")
+	tc.want(". 1 ack 1 <sack 0-1>")
+	tc.wantState(Established)
+	tc.wantCounts("DelayedACKLost 1 TCPDSACKOldSent 1 TCPChallengeACK 1 TCPSYNChallenge 1")
+	tc.recv(". 1 ack 1")
+	tc.wantIdle("both know")
 }
 
 // A refused simultaneous open (section 3.10.7.4, second check, SYN-RECEIVED).

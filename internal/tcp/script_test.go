@@ -30,7 +30,7 @@ import (
 //	FLAGS SEQ[+LEN] [ack N] [win N] [urg N] [<OPTIONS>] [ce] [ect] [gso N]
 //
 // with the flags S F R P U E W(CWR) and . (ACK), numbers relative to the initial
-// ones, and options "mss N", "ws N", "sackok", "ts VAL:ECR", "sack A-B", "fo HEX",
+// ones, and options "mss N", "ws N", "sackok", "ts VAL:ECR", "sack A-B", "fo HEX", "foexp HEX",
 // separated by commas. In what is wanted, ack is the last one wanted if left out,
 // win is not looked at if left out, and the options must be those given and no
 // others; only a timestamp need not be written where the connection uses them.
@@ -235,8 +235,8 @@ func (s *script) parseOptions(text string, g *Segment) {
 			l, r, _ := strings.Cut(f[1], "-")
 			o.SACK[o.NSACK] = wire.SACKBlock{Left: s.p.ISS + s.number(l), Right: s.p.ISS + s.number(r)}
 			o.NSACK++
-		case "fo":
-			o.HasFastOpen = true
+		case "fo", "foexp":
+			o.HasFastOpen, o.ExpFastOpen = true, f[0] == "foexp"
 			if len(f) > 1 {
 				c, err := hex.DecodeString(f[1])
 				if err != nil {
@@ -371,7 +371,11 @@ func (s *script) format(g *sent) string {
 		opts = append(opts, fmt.Sprintf("ws %d", o.WScale))
 	}
 	if o.HasFastOpen {
-		opts = append(opts, fmt.Sprintf("fo %x", o.Cookie[:o.NCookie]))
+		form := "fo"
+		if o.ExpFastOpen {
+			form = "foexp"
+		}
+		opts = append(opts, fmt.Sprintf("%s %x", form, o.Cookie[:o.NCookie]))
 	}
 	for _, k := range o.SACK[:o.NSACK] {
 		opts = append(opts, fmt.Sprintf("sack %d-%d", int32(k.Left-s.irs), int32(k.Right-s.irs)))

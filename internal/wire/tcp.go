@@ -63,6 +63,7 @@ type TCPOptions struct {
 	NSACK         uint8 // RFC 2018, section 3
 	SACK          [4]SACKBlock
 	HasFastOpen   bool // RFC 7413, section 4.1.1: a cookie or, empty, a request
+	ExpFastOpen   bool // its form is the experimental one (RFC 7413, appendix A.5; RFC 6994)
 	NCookie       uint8
 	Cookie        [MaxFastOpenCookie]byte
 }
@@ -88,7 +89,12 @@ const (
 	tcpOptSACK          = 5
 	tcpOptTimestamp     = 8
 	tcpOptFastOpen      = 34
+	tcpOptExperiment    = 254
 )
+
+// expFastOpen is the identifier by which Fast Open is told from the other experiments of kind 254
+// (IANA, TCP Experimental Option Experiment Identifiers).
+const expFastOpen = 0xf989
 
 // ParseTCP reads the header at the start of b and returns its length. It fails
 // with ErrMalformed if b is shorter than the header says. An option that is cut
@@ -170,12 +176,36 @@ func (o *TCPOptions) parse(b []byte, syn bool) {
 		case tcpOptSACK:
 			o.parseSACK(v)
 		case tcpOptFastOpen:
-			if syn && validCookie(len(v)) {
-				o.Cookie = [MaxFastOpenCookie]byte{}
-				o.HasFastOpen, o.NCookie = true, uint8(copy(o.Cookie[:], v))
+			if syn {
+				o.parseFastOpen(v, false)
+			}
+		case tcpOptExperiment:
+			if syn && len(v) >= 2 && binary.BigEndian.Uint16(v) == expFastOpen {
+				o.parseFastOpen(v[2:], true)
 			}
 		}
 	}
+}
+
+// parseFastOpen takes a Fast Open option. Of two the last one counts, whatever their forms, and one of
+// an even length that no cookie has makes the one before it void (Linux, tcp_parse_fastopen_option).
+func (o *TCPOptions) parseFastOpen(v []byte, exp bool) {
+	if len(v)%2 != 0 {
+		return
+	}
+	o.HasFastOpen, o.ExpFastOpen, o.NCookie, o.Cookie = false, false, 0, [MaxFastOpenCookie]byte{}
+	if validCookie(len(v)) {
+		o.HasFastOpen, o.ExpFastOpen, o.NCookie = true, exp, uint8(copy(o.Cookie[:], v))
+	}
+}
+
+// fastOpenLen returns the length of the Fast Open option without padding.
+func (o *TCPOptions) fastOpenLen() int {
+	n := 2 + int(o.NCookie)
+	if o.ExpFastOpen {
+		n += 2
+	}
+	return n
 }
 
 // validCookie reports whether a Fast Open option may have a cookie of n bytes: none,
@@ -213,7 +243,7 @@ func (o *TCPOptions) Len() int {
 		n += 4
 	}
 	if o.HasFastOpen {
-		n += (2 + int(o.NCookie) + 3) &^ 3
+		n += (o.fastOpenLen() + 3) &^ 3
 	}
 	if o.NSACK > 0 {
 		n += 4 + 8*int(o.NSACK)
@@ -267,9 +297,14 @@ func (o *TCPOptions) put(b []byte) {
 		b = b[4:]
 	}
 	if o.HasFastOpen {
-		n := 2 + int(o.NCookie)
-		b[0], b[1] = tcpOptFastOpen, byte(n)
-		copy(b[2:], o.Cookie[:o.NCookie])
+		n := o.fastOpenLen()
+		if o.ExpFastOpen {
+			b[0], b[1] = tcpOptExperiment, byte(n)
+			binary.BigEndian.PutUint16(b[2:], expFastOpen)
+		} else {
+			b[0], b[1] = tcpOptFastOpen, byte(n)
+		}
+		copy(b[n-int(o.NCookie):], o.Cookie[:o.NCookie])
 		for ; n%4 != 0; n++ {
 			b[n] = tcpOptNOP
 		}

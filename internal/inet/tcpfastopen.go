@@ -1,0 +1,279 @@
+package inet
+
+import (
+	"encoding/binary"
+	"maps"
+	"net/netip"
+	"slices"
+	"syscall"
+
+	"usock/internal/abi"
+	"usock/internal/socket"
+	"usock/internal/tcp"
+	"usock/packet"
+)
+
+// TCP Fast Open (RFC 7413): a client's sends that open connections and what it remembers of servers, a
+// server's cookies and their keys. What goes into the segments is the core's.
+
+// fastOpenServer is what a client remembers of a server (RFC 7413, section 4.1.3; Linux,
+// tcp_fastopen_metrics).
+type fastOpenServer struct {
+	mss     uint16
+	nCookie uint8
+	exp     bool // the cookie came in the option's experimental form
+	tryExp  tryExp
+	cookie  [16]byte
+}
+
+// tryExp says which form of the option asks a server for its first cookie: servers older than RFC
+// 7413 know the experimental one alone.
+type tryExp uint8
+
+const (
+	tryStandard tryExp = iota
+	tryExperimental
+	triedBoth // neither was answered: the standard form, for good
+)
+
+// knownFastOpen returns what the SYN of e, whose peer is chosen, may have. It is to wait for data
+// where data may go with it.
+func (t *tcpProto) knownFastOpen(e *tcpEndpoint) tcp.FastOpen {
+	k := t.fastOpen[e.raddr]
+	f := tcp.FastOpen{Ask: true, MSS: k.mss}
+	if t.cfg.FastOpen&tcp.FastOpenClientNoCookie != 0 || e.noFastCookie {
+		f.NoCookie = true
+	} else {
+		f.NCookie, f.Cookie = k.nCookie, k.cookie
+		f.Exp = k.exp || k.nCookie == 0 && k.tryExp == tryExperimental
+	}
+	f.Wait = f.NoCookie || f.NCookie > 0
+	return f
+}
+
+// maxFastOpenServers bounds the client's memory of servers.
+const maxFastOpenServers = 1024
+
+// rememberFastOpen keeps what a server has told in its SYN-ACK.
+func (t *tcpProto) rememberFastOpen(e *tcpEndpoint) {
+	a, ok := e.conn.FastOpenAnswer()
+	if !ok {
+		return
+	}
+	k, known := t.fastOpen[e.raddr]
+	if !known && len(t.fastOpen) >= maxFastOpenServers {
+		all := slices.SortedFunc(maps.Keys(t.fastOpen), netip.Addr.Compare)
+		from := int(t.prf.random() % uint64(len(all)))
+		for i := range len(all)/4 + 1 { // many at once, so that the sorting is seldom
+			delete(t.fastOpen, all[(from+i)%len(all)])
+		}
+	}
+	k.mss = a.MSS
+	switch {
+	case a.NCookie > 0:
+		k.nCookie, k.cookie, k.exp = a.NCookie, a.Cookie, a.Exp
+	case a.Refused && k.nCookie == 0:
+		try := tryExperimental
+		if a.Exp {
+			try = triedBoth
+		}
+		k.tryExp = max(k.tryExp, try)
+	}
+	t.fastOpen[e.raddr] = k
+}
+
+// sendFastOpen is sendto with MSG_FASTOPEN, and the first send after a deferred connect: connect and
+// send in one (tcp(7)). It fails as connect does where there is or may be a connection. What waits
+// gets the handshake's outcome; what does not gets the number of bytes in the SYN
+// (Linux, tcp_sendmsg_fastopen and __inet_stream_connect).
+func (t *tcpProto) sendFastOpen(e *tcpEndpoint, m *socket.Msg) (int, error) {
+	switch {
+	case m.Opening != 0:
+		return t.sendOpening(e, m)
+	case t.cfg.FastOpen&tcp.FastOpenClient == 0 || m.HasAddr && m.Addr.Family == abi.AF_UNSPEC:
+		return 0, syscall.EOPNOTSUPP
+	case e.deferred:
+	case e.phase == connecting:
+		return t.sendOpening(e, m)
+	case e.phase == disconnecting:
+		return 0, syscall.EINVAL
+	case e.phase != unconnected || e.listener != nil:
+		return 0, syscall.EISCONN
+	case !m.HasAddr:
+		return 0, syscall.EINVAL
+	default:
+		if err := t.begin(e, m.Addr, tcp.FastOpen{Ask: true, Wait: true}); err != nil {
+			return 0, err
+		}
+	}
+	e.deferred = false
+	if room := e.conn.SYNRoom(); room > 0 {
+		t.writeSYN(e, m, room)
+	}
+	e.conn.SendSYN()
+	t.update(e, 0)
+	switch {
+	case m.Flags&abi.MSG_DONTWAIT == 0:
+		m.Opening = syscall.EINPROGRESS
+		return 0, syscall.EAGAIN
+	case m.Len > 0:
+		return m.Len, nil
+	}
+	return 0, syscall.EINPROGRESS
+}
+
+// writeSYN hands the core what of m goes with the SYN: room bytes at most, which end no record if there
+// are more. What is left is not kept, but the caller's to send later.
+func (t *tcpProto) writeSYN(e *tcpEndpoint, m *socket.Msg, room int) {
+	flags, size := m.Flags, 0
+	for _, v := range m.Data {
+		size += v.Len()
+	}
+	if size > room {
+		m.Flags &^= abi.MSG_EOR
+		m.Data = firstBytes(m.Data, room)
+	}
+	m.Len = t.write(e, m)
+	m.Flags = flags
+	m.Data = m.Data[:0]
+	m.Rest.Release()
+	m.Rest = packet.View{}
+}
+
+// sendOpening is a send that meets a handshake: once that has succeeded it sends what did not go with
+// the SYN.
+func (t *tcpProto) sendOpening(e *tcpEndpoint, m *socket.Msg) (int, error) {
+	switch e.phase {
+	case connecting:
+		switch err := t.outcome(e); {
+		case err == syscall.EALREADY && m.Flags&abi.MSG_DONTWAIT == 0:
+			if m.Opening == 0 {
+				m.Opening = syscall.EALREADY
+			}
+			return 0, syscall.EAGAIN
+		case err != nil:
+			return 0, err
+		}
+	case connected:
+	default:
+		return 0, syscall.EPIPE // others have dissolved it meanwhile
+	}
+	m.Opening = 0
+	m.Flags &^= abi.MSG_FASTOPEN
+	if m.Len > 0 {
+		return m.Len, nil
+	}
+	return t.Send(e.s, m)
+}
+
+// firstBytes cuts views off behind n bytes, and lets go of the rest.
+func firstBytes(views []packet.View, n int) []packet.View {
+	for i, v := range views {
+		if n < v.Len() {
+			views[i] = v.Slice(0, n)
+			packet.ReleaseAll(views[i+1:])
+			return views[:i+1]
+		}
+		n -= v.Len()
+	}
+	return views
+}
+
+// offerFastOpen says how a SYN is answered by Fast Open (Linux, tcp_try_fastopen).
+func (t *tcpProto) offerFastOpen(l *tcpEndpoint, k *tuple, seg *tcp.Segment) (f tcp.ServerFastOpen) {
+	q, o := l.listener, &seg.Options
+	if o.HasFastOpen && o.NCookie == 0 {
+		t.Stats.TCPFastOpenCookieReqd++
+	}
+	if t.cfg.FastOpen&tcp.FastOpenServer == 0 || l.fastOpenQueue == 0 || !o.HasFastOpen && seg.Data.Len() == 0 {
+		return f
+	}
+	if q.fast >= int(l.fastOpenQueue) {
+		t.Stats.TCPFastOpenListenOverflow++
+		return f
+	}
+	if t.cfg.FastOpen&tcp.FastOpenServerNoCookie != 0 || l.noFastCookie {
+		f.Data = true
+		return f
+	}
+	if !o.HasFastOpen {
+		return f
+	}
+	keys := &l.fastOpenKeys
+	if keys.n == 0 {
+		keys = &t.fastOpenKeys
+	}
+	f.Exp = o.ExpFastOpen
+	good := keys.cookie(0, k)
+	f.NCookie = uint8(copy(f.Cookie[:], good[:]))
+	if o.NCookie == 0 {
+		return f
+	}
+	switch i := keys.find(o.Cookie[:o.NCookie], k); {
+	case i < 0:
+		t.Stats.TCPFastOpenPassiveFail++
+	case i == 0:
+		return tcp.ServerFastOpen{Data: true}
+	default:
+		// Made with the key before: it is good, and the new one takes its place.
+		t.Stats.TCPFastOpenPassiveAltKey++
+		f.Data = true
+	}
+	return f
+}
+
+// fastOpenKeys are the secrets of a server's cookies: the one that makes them and, after a change, the
+// one before it, whose cookies are taken as well (RFC 7413, section 4.1.2).
+type fastOpenKeys struct {
+	n   uint8 // 0: the host's
+	key [2][16]byte
+}
+
+// fastOpenKeyLen is the length of a key for TCP_FASTOPEN_KEY.
+const fastOpenKeyLen = 16
+
+// draw chooses a key.
+func (f *fastOpenKeys) draw(p *prf) {
+	f.n = 1
+	binary.BigEndian.PutUint64(f.key[0][:], p.random())
+	binary.BigEndian.PutUint64(f.key[0][8:], p.random())
+}
+
+// set takes the bytes of TCP_FASTOPEN_KEY: a key, or two.
+func (f *fastOpenKeys) set(b []byte) error {
+	if len(b) != fastOpenKeyLen && len(b) != 2*fastOpenKeyLen {
+		return syscall.EINVAL
+	}
+	f.n = uint8(len(b) / fastOpenKeyLen)
+	copy(f.key[0][:], b)
+	copy(f.key[1][:], b[fastOpenKeyLen:])
+	return nil
+}
+
+// append appends the keys to b.
+func (f *fastOpenKeys) append(b []byte) []byte {
+	for _, k := range f.key[:f.n] {
+		b = append(b, k[:]...)
+	}
+	return b
+}
+
+// cookie is the cookie by which key i knows the client at k.raddr again. It is Linux's, so
+// that servers which share a name and a key take each other's.
+func (f *fastOpenKeys) cookie(i int, k *tuple) (b [8]byte) {
+	var m [32]byte
+	n := copy(m[:], k.raddr.AsSlice())
+	n += copy(m[n:], k.laddr.AsSlice())
+	binary.LittleEndian.PutUint64(b[:], sipHash(&f.key[i], m[:n]))
+	return b
+}
+
+// find returns which key has made the cookie of a client; -1: none.
+func (f *fastOpenKeys) find(cookie []byte, k *tuple) int {
+	for i := range int(f.n) {
+		if good := f.cookie(i, k); string(cookie) == string(good[:]) {
+			return i
+		}
+	}
+	return -1
+}
