@@ -79,7 +79,6 @@ var declared = []declaration{
 	{line: "? get tcp:maxseg", reason: segments},
 	{name: "tcpstates/*", line: "x get tcp:maxseg", reason: segments},
 	{line: "? queued", reason: queues},
-	{name: "tcpstates/TIME-WAIT*", reason: fastOpen},
 	{name: "tcpstates/dissolved*", reason: lateErrors},
 	{name: "tcplisten/inherited", line: "s get tcp:window_clamp", reason: clamp},
 	{name: "optionuse/window clamp", reason: clamp},
@@ -116,7 +115,6 @@ const (
 	idents        = "Packets that never leave the host carry no IPv4 identification in usock, and their header's checksum differs by it; raw sockets see that."
 	segments      = "TCP_MAXSEG: the kernel bounds segments by half of the largest window seen and subtracts options before there is a connection."
 	queues        = "SIOCINQ and SIOCOUTQ: EINVAL on the kernel's listeners, ENOTTY on its ping sockets, and a SYN that failed goes on to count there."
-	fastOpen      = "MSG_FASTOPEN without address or on a connected socket, and Fast Open's options in TIME-WAIT."
 	lateErrors    = "The order in which an old error and a new one are told after several failures."
 	clamp         = "The kernel shows the receive window's own bound where TCP_WINDOW_CLAMP was not set, and rounds it by the buffer."
 	inherit       = "A connection takes its socket options over when it is accepted, in the kernel when its handshake ends; TCP_INFO of a socket that has become TIME-WAIT."

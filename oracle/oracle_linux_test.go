@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"usock"
 	"usock/packet"
 )
 
@@ -24,6 +25,7 @@ type sequence struct {
 	unprivileged bool   // of programs without capabilities
 	but          []int  // those that an unprivileged one has all the same
 	plain        bool   // receives are recvfrom
+	fastOpen     string // net.ipv4.tcp_fastopen; "": as it is
 }
 
 // capable reports whether the sequence's program has a capability.
@@ -116,7 +118,12 @@ func play(t *testing.T, c sequence) (found []difference) {
 		if c.unprivileged {
 			k.drop(c.but...)
 		}
-		u := newUserWith(t, c.capable)
+		tcp := usock.DefaultTCPConfig()
+		if c.fastOpen != "" {
+			k.must(os.WriteFile("/proc/sys/net/ipv4/tcp_fastopen", []byte(c.fastOpen), 0), "tcp_fastopen")
+			tcp.FastOpen = number(c.fastOpen)
+		}
+		u := newUserWith(t, c.capable, tcp)
 		defer u.end()
 		us, ks := newScript(u), newScript(k)
 		us.plain, ks.plain = c.plain, c.plain

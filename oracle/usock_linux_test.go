@@ -20,13 +20,15 @@ type user struct {
 }
 
 func newUser(t testing.TB, privileged bool) *user {
-	return newUserWith(t, func(int) bool { return privileged })
+	return newUserWith(t, func(int) bool { return privileged }, nil)
 }
 
-// newUserWith is newUser of a program that has the capabilities which capable tells.
-func newUserWith(t testing.TB, capable func(int) bool) *user {
+// newUserWith is newUser of a program that has the capabilities which capable tells, on a host
+// with these settings of TCP.
+func newUserWith(t testing.TB, capable func(int) bool, tcp *usock.TCPConfig) *user {
 	h, err := usock.NewHost(usock.Config{
 		Capable:    capable,
+		TCP:        tcp,
 		Congestion: "reno", // what every namespace may choose
 		Interfaces: []usock.Interface{{
 			Link:  &sink{closed: make(chan struct{})},

@@ -167,8 +167,7 @@ func (t *tcpProto) openRows() []socket.Option {
 		t.intRow(abi.TCP_FASTOPEN,
 			func(s *socket.Socket) int { return int(endpointOf(s).fastOpenQueue) },
 			func(s *socket.Socket, v int) error {
-				// Linux, do_tcp_setsockopt: on closed and listening sockets only.
-				if v < 0 || connOf(s).State() != tcp.Closed {
+				if v < 0 || !endpointOf(s).idle() {
 					return syscall.EINVAL
 				}
 				endpointOf(s).fastOpenQueue = int32(min(v, abi.SOMAXCONN))
@@ -182,7 +181,7 @@ func (t *tcpProto) openRows() []socket.Option {
 					return syscall.EINVAL
 				case t.cfg.FastOpen&tcp.FastOpenClient == 0:
 					return syscall.EOPNOTSUPP
-				case connOf(s).State() != tcp.Closed || endpointOf(s).listener != nil:
+				case !endpointOf(s).idle() || endpointOf(s).listener != nil:
 					return syscall.EINVAL
 				}
 				endpointOf(s).fastOpenConnect = v == 1
@@ -191,7 +190,7 @@ func (t *tcpProto) openRows() []socket.Option {
 		t.intRow(abi.TCP_FASTOPEN_NO_COOKIE,
 			func(s *socket.Socket) int { return toInt(endpointOf(s).noFastCookie) },
 			func(s *socket.Socket, v int) error {
-				if v < 0 || v > 1 || connOf(s).State() != tcp.Closed {
+				if v < 0 || v > 1 || !endpointOf(s).idle() {
 					return syscall.EINVAL
 				}
 				endpointOf(s).noFastCookie = v == 1
@@ -208,6 +207,13 @@ func (t *tcpProto) openRows() []socket.Option {
 		socket.BoolOption(abi.SOL_SOCKET, abi.SO_ACCEPTCONN,
 			func(s *socket.Socket) bool { return endpointOf(s).listener != nil }, nil),
 	}
+}
+
+// idle reports whether e is closed or listens: what its next connections begin with can be set
+// then (Linux, do_tcp_setsockopt).
+func (e *tcpEndpoint) idle() bool {
+	st := e.conn.State()
+	return st == tcp.Closed || st == tcp.TimeWait
 }
 
 // stateRows are about the connection as a whole.

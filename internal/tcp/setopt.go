@@ -163,7 +163,7 @@ func (c *Conn) SetMaxSeg(n int) error {
 // SetWindowClamp bounds the window that is advertised (TCP_WINDOW_CLAMP).
 func (c *Conn) SetWindowClamp(n int) error {
 	if n == 0 {
-		if c.state != Closed {
+		if c.state != Closed && c.state != TimeWait {
 			return syscall.EINVAL
 		}
 		c.opt.WindowClamp = 0
