@@ -347,10 +347,10 @@ func (c *call) sendFastOpen(m *message) result {
 		return s.u.SendTo(b, flags, to)
 	}
 	if s.state != fresh {
-		if _, err := send(nil, m.flags|usock.MSG_DONTWAIT|usock.MSG_NOSIGNAL); err != nil {
+		if _, err := send(nil, m.flags|usock.MSG_DONTWAIT|usock.MSG_NOSIGNAL); err != nil && errno(err) != unix.EINPROGRESS {
 			return c.failErr(err) // as connect fails
 		}
-		m.flags &^= usock.MSG_FASTOPEN // it has just become connected
+		m.flags &^= usock.MSG_FASTOPEN // it has just become connected, or its deferred connect begun
 		return c.trySend(m)
 	}
 	b, e := c.load(m)
@@ -365,21 +365,8 @@ func (c *call) sendFastOpen(m *message) result {
 	switch {
 	case e != 0 && e != unix.EINPROGRESS:
 		return c.failErr(err)
-	case e == unix.EINPROGRESS && !c.nowait(m.flags):
-		// connect, and send after it
-		rest := *m
-		rest.flags &^= usock.MSG_FASTOPEN
-		r := c.park(&s.waiting, func(c *call) result { return c.afterConnect(&rest) }, s.times[sndTimeo], unix.EINPROGRESS)
-		if r.how == park {
-			c.waits.leave = func(c *call) result {
-				if rest.done > 0 {
-					return c.answer(int64(rest.done))
-				}
-				return goOn(c)
-			}
-			c.waits.wake(c.l)
-		}
-		return r
+	case !c.nowait(m.flags):
+		return c.openAndSend(m, n)
 	}
 	c.onFail(s.dissolve)
 	if e := s.begin(c.dup, !nonblocking(c.dup)); e != 0 {
@@ -388,12 +375,28 @@ func (c *call) sendFastOpen(m *message) result {
 	if e != 0 {
 		return c.fail(e)
 	}
-	m.done = n
-	if m.done == m.total || c.nowait(m.flags) {
-		return c.answer(int64(m.done))
+	return c.answer(int64(n))
+}
+
+// openAndSend waits for the connection that a send has begun, n bytes of which went with the SYN, and
+// sends the others after it. The program is told how the handshake has failed; where the time is
+// up before, what went with the SYN counts.
+func (c *call) openAndSend(m *message, n int) result {
+	rest := *m
+	rest.flags &^= usock.MSG_FASTOPEN
+	rest.done = n
+	r := c.park(&c.s.waiting, func(c *call) result { return c.afterConnect(&rest) }, c.s.times[sndTimeo], unix.EINPROGRESS)
+	if r.how == park {
+		c.waits.leave = func(c *call) result {
+			r := goOn(c)
+			if r.how == park && rest.done > 0 {
+				return c.answer(int64(rest.done))
+			}
+			return r
+		}
+		c.waits.wake(c.l)
 	}
-	m.flags &^= usock.MSG_FASTOPEN
-	return c.sendStream(m)
+	return r
 }
 
 // afterConnect sends a message once the connection that its call has begun is made.
@@ -402,6 +405,9 @@ func (c *call) afterConnect(m *message) result {
 		if r := waitFresh(c); r.how == park || r.err != 0 {
 			return r
 		}
+	}
+	if m.done == m.total && m.done > 0 {
+		return c.answer(int64(m.done))
 	}
 	return c.trySend(m)
 }

@@ -341,7 +341,7 @@ static void fast(const char *what, int fd, const struct sockaddr_in *to, socklen
 /* fastopen names the flag where there is no address, or is a connection or a listener. */
 static void fastopen(void)
 {
-	struct sockaddr_in none = {0};
+	struct sockaddr_in none = {0}, closed;
 	struct linger now = {1, 0};
 	struct pollfd p;
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
@@ -350,6 +350,12 @@ static void fastopen(void)
 	fast("fresh, no address", fd, NULL, 0);
 	fast("fresh, AF_UNSPEC", fd, &none, sizeof none);
 	fast("fresh, short address", fd, &at, 8);
+	closed = at;
+	closed.sin_port = htons(9);
+	fast("fresh, refused", fd, &closed, sizeof closed);
+	printf("then: %s\n", res(send(fd, "x", 1, MSG_NOSIGNAL)));
+	close(fd);
+	fd = socket(AF_INET, SOCK_STREAM, 0);
 	listen(fd, 1);
 	fast("listening, address", fd, &at, sizeof at);
 	close(fd);

@@ -23,6 +23,12 @@ func TestTCPOptions(t *testing.T) {
 		return o
 	}
 
+	exp := func(n int) TCPOptions {
+		o := withCookie(n)
+		o.ExpFastOpen = true
+		return o
+	}
+
 	for _, c := range []struct {
 		name, options string
 		flags         TCPFlags
@@ -47,6 +53,18 @@ func TestTCPOptions(t *testing.T) {
 		{"cookie of 4", "2206cccccccc0101", SYN, withCookie(4)},
 		{"cookie of 5", "2207cccccccccc01", SYN, TCPOptions{}},
 		{"cookie of 16", "2212" + hex.EncodeToString(bytes.Repeat([]byte{0xcc}, 16)) + "0101", SYN, withCookie(16)},
+		{"experimental, cookie asked for", "fe04f989", SYN, exp(0)},
+		{"experimental, cookie of 4", "fe08f989cccccccc", SYN, exp(4)},
+		{"experimental, cookie of 16", "fe14f989" + hex.EncodeToString(bytes.Repeat([]byte{0xcc}, 16)), SYN, exp(16)},
+		{"experimental, cookie of 18", "fe16f989" + hex.EncodeToString(bytes.Repeat([]byte{0xcc}, 18)) + "0101", SYN, TCPOptions{}},
+		{"experimental, cookie of 5", "fe09f989cccccccccc010101", SYN, TCPOptions{}},
+		{"experimental, elsewhere", "fe04f989", ACK, TCPOptions{}},
+		{"another experiment", "fe04f988020405b4", SYN, TCPOptions{MSS: 1460}},
+		{"an experiment without number", "fe03f901020405b4", SYN, TCPOptions{MSS: 1460}},
+		{"both forms", "22020101fe08f989cccccccc", SYN, exp(4)},
+		{"both forms, the other way", "fe08f989cccccccc22020101", SYN, withCookie(0)},
+		{"both forms, the last one void", "22020101fe06f989cccc0101", SYN, TCPOptions{}},
+		{"both forms, the last one odd", "22020101fe07f989cccccc01", SYN, withCookie(0)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h, _, err := ParseTCP(tcpWith(c.flags, c.options))
