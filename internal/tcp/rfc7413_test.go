@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"usock/cc"
 	"usock/internal/wait"
 )
 
@@ -335,7 +336,13 @@ func TestFastOpenRefusedWindow(t *testing.T) {
 	if tc.c.Info(tc.now, &in); in.SndCwnd != 10 {
 		t.Errorf("window of %d segments", in.SndCwnd)
 	}
+	if tc.c.snd.flight.loss.state != cc.Loss {
+		t.Error("what is lost next is a second loss")
+	}
 	tc.recv(". 1 ack 101")
+	if tc.c.snd.flight.loss.state != cc.Open {
+		t.Error("all is acknowledged")
+	}
 }
 
 // What comes after the data of the SYN is a connection's first: a FIN is acknowledged within a tick, and
