@@ -399,7 +399,9 @@ func testFastOpenClient(t *testing.T, kernel neighbour) {
 func TestFastOpenServer(t *testing.T) { eachKernel(t, testFastOpenServer) }
 
 func testFastOpenServer(t *testing.T, kernel neighbour) {
-	l := newLab(t, setup{kernel: kernel, sysctl: map[string]string{"ipv4/tcp_fastopen": "3"}})
+	config := usock.DefaultTCPConfig()
+	config.FastOpen = usock.FastOpenServer
+	l := newLab(t, setup{kernel: kernel, tcp: config, sysctl: map[string]string{"ipv4/tcp_fastopen": "3"}})
 	s, err := l.host.Socket(usock.AF_INET, usock.SOCK_STREAM, 0)
 	if err != nil {
 		t.Fatal(err)
