@@ -353,7 +353,6 @@ static void fastopen(void)
 	closed = at;
 	closed.sin_port = htons(9);
 	fast("fresh, refused", fd, &closed, sizeof closed);
-	printf("then: %s\n", res(send(fd, "x", 1, MSG_NOSIGNAL)));
 	close(fd);
 	fd = socket(AF_INET, SOCK_STREAM, 0);
 	listen(fd, 1);

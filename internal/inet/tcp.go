@@ -43,7 +43,7 @@ func newTCP(s *Stack, cfg *tcp.Config) *tcpProto {
 	t.conns.init(s.prf.random(), s.prf.random())
 	t.ports.init(true)
 	t.ports.taken, t.conns.taken = &t.taken, &t.taken
-	t.fastOpenKeys.draw(&s.prf)
+	t.fastOpenKeys.derive(&s.prf)
 	t.options = NewOptions(t.telling(ipRows), t.telling(ip6Rows), deviceRows(s), streamGroups(), t.telling(tcpRows(t)))
 	return t
 }

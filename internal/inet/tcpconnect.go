@@ -17,6 +17,7 @@ const (
 	labelTimestamp
 	labelPort
 	labelCookie
+	labelFastOpen
 	labelFlow
 )
 

@@ -232,11 +232,12 @@ type fastOpenKeys struct {
 // fastOpenKeyLen is the length of a key for TCP_FASTOPEN_KEY.
 const fastOpenKeyLen = 16
 
-// draw chooses a key.
-func (f *fastOpenKeys) draw(p *prf) {
+// derive takes a key that nobody else knows.
+func (f *fastOpenKeys) derive(p *prf) {
+	hi, lo := p.sum(labelFastOpen, &tuple{})
 	f.n = 1
-	binary.BigEndian.PutUint64(f.key[0][:], p.random())
-	binary.BigEndian.PutUint64(f.key[0][8:], p.random())
+	binary.BigEndian.PutUint64(f.key[0][:], hi)
+	binary.BigEndian.PutUint64(f.key[0][8:], lo)
 }
 
 // set takes the bytes of TCP_FASTOPEN_KEY: a key, or two.
