@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"net"
 	"os"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"unsafe"
@@ -109,20 +108,14 @@ type frameSocket struct {
 // frameIn is the receiving side. Nobody but the Recv that runs touches it, and Close when
 // there is none any more.
 type frameIn struct {
-	mu    sync.Mutex // held by both
-	read  func(fd uintptr) bool
-	batch []*Packet
-	n     int
-	err   error
+	batchIn
 	block *packet.Block // for the next frame
 }
 
 // frameOut is the sending side. Nobody but the Send that runs touches it.
 type frameOut struct {
-	write func(fd uintptr) bool
-	batch []*Packet
-	n     int
-	iov   [1 + packet.VecCap]unix.Iovec
+	batchOut
+	iov [1 + packet.VecCap]unix.Iovec
 }
 
 func newFrameSocket(c *net.UnixConn, config FrameSocketConfig) (Link, error) {
@@ -150,26 +143,7 @@ const frameBuffer = 1 << 20
 func (s *frameSocket) Info() Info { return s.info }
 
 // Recv implements Link. When the peer is gone it returns ErrPeerClosed.
-func (s *frameSocket) Recv(batch []*Packet) (int, error) {
-	in := &s.in
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	for {
-		in.batch, in.n, in.err = batch, 0, nil
-		err := s.raw.Read(in.read)
-		in.batch = nil
-		switch {
-		case in.n > 0:
-			return in.n, nil
-		case s.closed.Load():
-			return 0, ErrClosed
-		case err != nil:
-			return 0, err
-		case in.err != nil:
-			return 0, in.err
-		}
-	}
-}
+func (s *frameSocket) Recv(batch []*Packet) (int, error) { return s.in.recv(s.raw, &s.closed, batch) }
 
 // read reads frames until there are no more, and reports whether it met any, or the end.
 func (s *frameSocket) read(fd uintptr) bool {
@@ -231,17 +205,7 @@ func hungUp(fd int) bool {
 
 // Send implements Link. Frames that the socket has no room for are dropped, and so is all when
 // the peer is gone.
-func (s *frameSocket) Send(batch []*Packet) int {
-	out := &s.out
-	out.batch, out.n = batch, 0
-	if err := s.raw.Write(out.write); err != nil {
-		for _, p := range batch {
-			p.Free()
-		}
-	}
-	out.batch = nil
-	return out.n
-}
+func (s *frameSocket) Send(batch []*Packet) int { return s.out.send(s.raw, batch) }
 
 // write writes the batch.
 func (s *frameSocket) write(fd uintptr) bool {

@@ -46,24 +46,69 @@ type kernelDevice struct {
 // deviceIn is the receiving side. Nobody but the Recv that runs touches it, and
 // Close when there is none any more.
 type deviceIn struct {
-	mu    sync.Mutex // held by both
-	read  func(fd uintptr) bool
-	batch []*Packet
-	n     int
-	err   error
+	batchIn
 	small *packet.Block // for the next packet, or for the beginning of a large one
 	large *packet.Block // for what does not fit small
 	head  [vnetLen]byte
 	iov   [3]unix.Iovec
 }
 
-// deviceOut is the sending side. Nobody but the Send that runs touches it.
-type deviceOut struct {
-	write func(fd uintptr) bool
+// batchIn is a batch that a descriptor fills. Receiving waits in the runtime's poller.
+type batchIn struct {
+	mu    sync.Mutex            // held by recv, and by who releases what read uses
+	read  func(fd uintptr) bool // fills batch, counts in n and reports whether it met anything
 	batch []*Packet
 	n     int
-	head  [vnetLen]byte
-	iov   [2 + packet.VecCap]unix.Iovec
+	err   error // what ended read, if not the want of packets
+}
+
+// recv waits for packets and returns how many there are in batch; ErrClosed once closed is set.
+func (in *batchIn) recv(raw syscall.RawConn, closed *atomic.Bool, batch []*Packet) (int, error) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	for {
+		in.batch, in.n, in.err = batch, 0, nil
+		err := raw.Read(in.read)
+		in.batch = nil
+		switch {
+		case in.n > 0:
+			return in.n, nil
+		case err == nil && in.err == nil:
+			continue // everything that came was refused
+		case closed.Load():
+			return 0, ErrClosed
+		case err != nil:
+			return 0, err
+		}
+		return 0, in.err
+	}
+}
+
+// deviceOut is the sending side. Nobody but the Send that runs touches it.
+type deviceOut struct {
+	batchOut
+	head [vnetLen]byte
+	iov  [2 + packet.VecCap]unix.Iovec
+}
+
+// batchOut is a batch on its way to a descriptor.
+type batchOut struct {
+	write func(fd uintptr) bool // writes and frees all of batch, and counts in n what was taken
+	batch []*Packet
+	n     int
+}
+
+// send has the batch written and returns how many packets were taken. What a closed descriptor does not
+// take is dropped.
+func (o *batchOut) send(raw syscall.RawConn, batch []*Packet) int {
+	o.batch, o.n = batch, 0
+	if err := raw.Write(o.write); err != nil {
+		for _, p := range batch {
+			p.Free()
+		}
+	}
+	o.batch = nil
+	return o.n
 }
 
 const (
@@ -211,27 +256,7 @@ func attachError(name, kind string, err error) error {
 func (d *kernelDevice) Info() Info { return d.info }
 
 // Recv implements Link.
-func (d *kernelDevice) Recv(batch []*Packet) (int, error) {
-	in := &d.in
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	for {
-		in.batch, in.n, in.err = batch, 0, nil
-		err := d.raw.Read(in.read)
-		in.batch = nil
-		switch {
-		case in.n > 0:
-			return in.n, nil
-		case err == nil && in.err == nil:
-			continue // everything that came was refused
-		case d.closed.Load():
-			return 0, ErrClosed
-		case err != nil:
-			return 0, err
-		}
-		return 0, fmt.Errorf("read %s: %w", d.info.Name, in.err)
-	}
-}
+func (d *kernelDevice) Recv(batch []*Packet) (int, error) { return d.in.recv(d.raw, &d.closed, batch) }
 
 // read reads packets until there are no more, and reports whether it met any.
 func (d *kernelDevice) read(fd uintptr) bool {
@@ -250,7 +275,7 @@ func (d *kernelDevice) read(fd uintptr) bool {
 			return met
 		case unix.EINTR:
 		default:
-			in.err = err
+			in.err = fmt.Errorf("read %s: %w", d.info.Name, err)
 			return true
 		}
 	}
@@ -326,17 +351,7 @@ func (d *kernelDevice) packet(n int) *Packet {
 }
 
 // Send implements Link.
-func (d *kernelDevice) Send(batch []*Packet) int {
-	out := &d.out
-	out.batch, out.n = batch, 0
-	if err := d.raw.Write(out.write); err != nil {
-		for _, p := range batch {
-			p.Free()
-		}
-	}
-	out.batch = nil
-	return out.n
-}
+func (d *kernelDevice) Send(batch []*Packet) int { return d.out.send(d.raw, batch) }
 
 // write writes the batch. A packet that the device does not take is dropped.
 func (d *kernelDevice) write(fd uintptr) bool {
@@ -360,7 +375,6 @@ func (d *kernelDevice) write(fd uintptr) bool {
 			out.n++
 		}
 	}
-	out.batch = nil
 	return true
 }
 
