@@ -239,3 +239,39 @@ func TestMemoryBeyondBuffer(t *testing.T) {
 	tc.wantCounts("PruneCalled 1 RcvPruned 1 TCPRcvQDrop 1")
 	tc.rest(". 1 ack 1001", ". 1 ack 1001 win 0")
 }
+
+// A window that is taken back: what the peer sends from the end of what it had been offered is heard, its
+// data aside, and what lies beyond is not (RFC 7323 §2.4).
+func TestMemoryTakesWindowBack(t *testing.T) {
+	tc := newScript(t, plain)
+	tc.connect()
+	tc.write(1000)
+	tc.want("P. 1+1000 ack 1")
+	tc.recv("P. 1+1000 ack 1")
+	tc.want(". 1001 ack 1001")
+	edge := int(tc.c.rcv.adv) - origin
+	tc.scarce(2 << 20)
+	tc.cfg.RMem[0] = 256
+	tc.recv(". 1001+1000 ack 1")
+	tc.want(". 1001 ack 1001 win 0")
+
+	if tc.c.snd.una != origin+1 {
+		t.Fatalf("SND.UNA is %d", tc.c.snd.una-origin)
+	}
+	tc.recv(". " + strconv.Itoa(edge+1) + " ack 501")
+	tc.want(". 1001 ack 1001 win 0")
+	if tc.c.snd.una != origin+1 {
+		t.Errorf("beyond the window: SND.UNA is %d", tc.c.snd.una-origin)
+	}
+	tc.recv(". " + strconv.Itoa(edge) + " ack 501")
+	if tc.c.snd.una != origin+501 {
+		t.Errorf("at its edge: SND.UNA is %d", tc.c.snd.una-origin)
+	}
+	tc.recv(". " + strconv.Itoa(edge-100) + "+100 ack 1001")
+	tc.want(". 1001 ack 1001 win 0")
+	if tc.c.snd.una != origin+1001 || tc.c.rcv.ooo != nil {
+		t.Errorf("with data: SND.UNA is %d", tc.c.snd.una-origin)
+	}
+	tc.read(1000, 1000)
+	tc.out = nil // the window opens
+}
