@@ -118,13 +118,10 @@ func TestFlowLogStuck(t *testing.T) {
 	defer r.Close()
 	const n = 3 * maxLines
 	l := NewFlowLog(w)
-	begin := time.Now()
 	for range n {
-		l.put(someRecord())
+		l.put(someRecord()) // if it waited, it would for ever: nobody reads before Close
 	}
-	if d := time.Since(begin); d > 5*time.Second {
-		t.Errorf("to log took %v", d)
-	}
+	begin := time.Now()
 	err = l.Close()
 	if err == nil || !strings.Contains(err.Error(), "flows were left out, as what reads it fell behind") {
 		t.Fatal(err)
