@@ -23,7 +23,7 @@ type binding struct {
 	named      bool       // bind(2) named an address: it survives the connection
 	reuse      bool       // SO_REUSEADDR
 	reuseport  bool       // SO_REUSEPORT
-	v6only     bool       // of the wildcard ::, no IPv4
+	v6only     bool       // of the wildcard ::, no IPv4; fixed while bound
 	listening  bool
 	explicit   bool // bind(2) asked for the port: it survives the connection
 	auto       bool // chosen by connect(2): others may share it; fixed while bound
@@ -60,6 +60,7 @@ func (k *bucket) lets(b *binding) bool {
 type portTable struct {
 	buckets bucketTable
 	spare   []*bucket   // empty ones, for reuse
+	v6only  int         // bindings that are
 	used    *portBits   // ephemeral ports that have buckets; nil while they are few
 	taken   *takenPorts // told when a port is no longer bind's; may be nil
 	// strict has SO_REUSEADDR allow sharing only while nobody listens (TCP).
@@ -81,6 +82,9 @@ func (t *portTable) add(b *binding, port uint16) {
 	b.bucket, b.prev, b.next = k, nil, k.head
 	if !b.auto {
 		k.held++
+	}
+	if b.v6only {
+		t.v6only++
 	}
 	if last := k.head; !t.strict && b.six && b.reuseport && last != nil {
 		// Behind all others: where Linux has it (sk_add_node_rcu).
@@ -119,6 +123,9 @@ func (t *portTable) remove(b *binding) {
 		b.next.prev = b.prev
 	}
 	b.bucket, b.prev, b.next = nil, nil, nil
+	if b.v6only {
+		t.v6only--
+	}
 	if !b.auto {
 		if k.held--; k.held == 0 {
 			k.lead = nil
@@ -285,6 +292,17 @@ func (t *portTable) meetsAny(b *binding, port uint16) bool {
 	return false
 }
 
+// meetsAll reports that meetsAny holds for every port that has any binding, whichever they are.
+func (t *portTable) meetsAll(b *binding) bool {
+	if b.device != 0 || !b.addr.IsUnspecified() || b.reuse && !t.strict {
+		return false
+	}
+	if b.addr.Is6() {
+		return !b.v6only
+	}
+	return !b.six && t.v6only == 0
+}
+
 // bind gives b the port, or for port 0 a free one that is not avoid. EADDRINUSE if that fails.
 func (t *portTable) bind(b *binding, port, avoid uint16, random uint64) error {
 	if port != 0 {
@@ -311,6 +329,10 @@ func (t *portTable) bind(b *binding, port, avoid uint16, random uint64) error {
 				return nil
 			}
 		}
+	}
+	if t.meetsAll(b) {
+		// None would be found, at the cost of a look at each, under the host's lock.
+		return syscall.EADDRINUSE
 	}
 	for _, odd := range [...]uint32{1, 0} {
 		for i := uint32(0); i < pairs; i++ {

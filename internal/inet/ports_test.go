@@ -97,3 +97,49 @@ func TestPortAvoided(t *testing.T) {
 		}
 	}
 }
+
+// A search is given up unseen only where a look at each port would have found none.
+func TestMeetsAll(t *testing.T) {
+	addrs := []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified(), netip.MustParseAddr("127.0.0.1"), netip.IPv6Loopback()}
+	var every []binding
+	for i := range 1 << 7 {
+		b := binding{addr: addrs[i&3], six: i&4 != 0, v6only: i&8 != 0, device: int32(i >> 4 & 1), reuse: i&32 != 0}
+		b.six = b.six || b.addr.Is6()
+		b.v6only = b.v6only && b.six
+		b.reuseport = i&64 != 0
+		every = append(every, b)
+	}
+	all := 0
+	for _, strict := range []bool{true, false} {
+		for _, theirs := range every {
+			var table portTable
+			table.init(strict)
+			table.claim(&theirs, 40000)
+			for _, ours := range every {
+				if !table.meetsAll(&ours) {
+					continue
+				}
+				all++
+				if !table.meetsAny(&ours, 40000) {
+					t.Fatalf("strict %v: %+v does not meet %+v", strict, ours, theirs)
+				}
+			}
+			table.remove(&theirs)
+			if table.v6only != 0 {
+				t.Fatalf("%d that are IPv6 alone are left", table.v6only)
+			}
+		}
+	}
+	if all == 0 {
+		t.Error("it holds for none")
+	}
+
+	// What an ordinary server asks for is among them.
+	var table portTable
+	table.init(true)
+	for _, b := range []binding{{addr: addrs[0]}, {addr: addrs[1], six: true}} {
+		if !table.meetsAll(&b) {
+			t.Errorf("not for %v", b.addr)
+		}
+	}
+}
