@@ -82,26 +82,24 @@ type tcpEndpoint struct {
 	parent   *tcpEndpoint // the listener, until accepted
 	nextUp   *tcpEndpoint // behind this one in the accept queue
 
+	stamps   *tcpStamps
+	lis      *listener        // whose count of Fast Open children this one is in
+	fastOpts *fastOpenOptions // nil: none is set
+
+	sid            uint64 // socket's number, which packets carry
 	rcvBuf, sndBuf int32  // bytes asked for by SO_RCVBUF and SO_SNDBUF; 0: tuned
 	pid            int32  // process on whose behalf it acts
-	sid            uint64 // socket's number, which packets carry
 	scope          int32  // interface of link-local addresses
 	label          uint32 // flow label by hash of the tuple; 0: not needed yet
-	phase          phase
-	counted        bool // in the listener's count of incomplete connections
-	released       bool
-	fast           bool // in the listener's count of Fast Open children in SYN-RECEIVED
-	asked          bool // the SYN asked for a Fast Open cookie
 
-	inq             bool // TCP_INQ
-	stamps          *tcpStamps
-	lingering       bool         // close(2) waits for the peer's acknowledgement
-	fastOpenConnect bool         // TCP_FASTOPEN_CONNECT
-	fastOpenQueue   int32        // TCP_FASTOPEN of a listener
-	lis             *listener    // whose count of Fast Open children this one is in
-	deferred        bool         // connect waits for the first send, which goes with the SYN
-	noFastCookie    bool         // TCP_FASTOPEN_NO_COOKIE
-	fastOpenKeys    fastOpenKeys // TCP_FASTOPEN_KEY
+	phase     phase
+	counted   bool // in the listener's count of incomplete connections
+	released  bool
+	fast      bool // in the listener's count of Fast Open children in SYN-RECEIVED
+	asked     bool // the SYN asked for a Fast Open cookie
+	inq       bool // TCP_INQ
+	lingering bool // close(2) waits for the peer's acknowledgement
+	deferred  bool // connect waits for the first send, which goes with the SYN
 }
 
 // owner returns the process on whose behalf e acts.

@@ -48,7 +48,7 @@ func (t *tcpProto) Connect(s *socket.Socket, a abi.Addr) error {
 	if e.listener != nil {
 		return syscall.EISCONN
 	}
-	fo := tcp.FastOpen{Ask: e.fastOpenConnect}
+	fo := tcp.FastOpen{Ask: e.fastOpen().connect}
 	if err := t.begin(e, a, fo); err != nil {
 		return err
 	}

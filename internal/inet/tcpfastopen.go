@@ -41,7 +41,7 @@ const (
 func (t *tcpProto) knownFastOpen(e *tcpEndpoint) tcp.FastOpen {
 	k := t.fastOpen[e.raddr]
 	f := tcp.FastOpen{Ask: true, MSS: k.mss}
-	if t.cfg.FastOpen&tcp.FastOpenClientNoCookie != 0 || e.noFastCookie {
+	if t.cfg.FastOpen&tcp.FastOpenClientNoCookie != 0 || e.fastOpen().noCookie {
 		f.NoCookie = true
 	} else {
 		f.NCookie, f.Cookie = k.nCookie, k.cookie
@@ -185,22 +185,23 @@ func (t *tcpProto) offerFastOpen(l *tcpEndpoint, k *tuple, seg *tcp.Segment) (f 
 	if o.HasFastOpen && o.NCookie == 0 {
 		t.Stats.TCPFastOpenCookieReqd++
 	}
-	if t.cfg.FastOpen&tcp.FastOpenServer == 0 || l.fastOpenQueue == 0 || !o.HasFastOpen && seg.Data.Len() == 0 {
+	opts := l.fastOpen()
+	if t.cfg.FastOpen&tcp.FastOpenServer == 0 || opts.queue == 0 || !o.HasFastOpen && seg.Data.Len() == 0 {
 		return f
 	}
-	if q.fast >= int(l.fastOpenQueue) {
+	if q.fast >= int(opts.queue) {
 		t.Stats.TCPFastOpenListenOverflow++
 		return f
 	}
-	if t.cfg.FastOpen&tcp.FastOpenServerNoCookie != 0 || l.noFastCookie {
+	if t.cfg.FastOpen&tcp.FastOpenServerNoCookie != 0 || opts.noCookie {
 		f.Data = true
 		return f
 	}
 	if !o.HasFastOpen {
 		return f
 	}
-	keys := &l.fastOpenKeys
-	if keys.n == 0 {
+	keys := opts.keys
+	if keys == nil {
 		keys = &t.fastOpenKeys
 	}
 	f.Exp = o.ExpFastOpen
@@ -222,10 +223,34 @@ func (t *tcpProto) offerFastOpen(l *tcpEndpoint, k *tuple, seg *tcp.Segment) (f 
 	return f
 }
 
+// fastOpenOptions are the options of Fast Open that a socket has set.
+type fastOpenOptions struct {
+	keys     *fastOpenKeys // TCP_FASTOPEN_KEY; nil: the host's
+	queue    int32         // TCP_FASTOPEN of a listener
+	connect  bool          // TCP_FASTOPEN_CONNECT
+	noCookie bool          // TCP_FASTOPEN_NO_COOKIE
+}
+
+// fastOpen returns the options, to be read.
+func (e *tcpEndpoint) fastOpen() fastOpenOptions {
+	if e.fastOpts == nil {
+		return fastOpenOptions{}
+	}
+	return *e.fastOpts
+}
+
+// ownFastOpen returns the options, to be set.
+func (e *tcpEndpoint) ownFastOpen() *fastOpenOptions {
+	if e.fastOpts == nil {
+		e.fastOpts = new(fastOpenOptions)
+	}
+	return e.fastOpts
+}
+
 // fastOpenKeys are the secrets of a server's cookies: the one that makes them and, after a change, the
 // one before it, whose cookies are taken as well (RFC 7413, section 4.1.2).
 type fastOpenKeys struct {
-	n   uint8 // 0: the host's
+	n   uint8 // how many there are
 	key [2][16]byte
 }
 
@@ -240,19 +265,22 @@ func (f *fastOpenKeys) derive(p *prf) {
 	binary.BigEndian.PutUint64(f.key[0][8:], lo)
 }
 
-// set takes the bytes of TCP_FASTOPEN_KEY: a key, or two.
-func (f *fastOpenKeys) set(b []byte) error {
+// parseFastOpenKeys takes the bytes of TCP_FASTOPEN_KEY: a key, or two.
+func parseFastOpenKeys(b []byte) (*fastOpenKeys, error) {
 	if len(b) != fastOpenKeyLen && len(b) != 2*fastOpenKeyLen {
-		return syscall.EINVAL
+		return nil, syscall.EINVAL
 	}
-	f.n = uint8(len(b) / fastOpenKeyLen)
+	f := &fastOpenKeys{n: uint8(len(b) / fastOpenKeyLen)}
 	copy(f.key[0][:], b)
 	copy(f.key[1][:], b[fastOpenKeyLen:])
-	return nil
+	return f, nil
 }
 
-// append appends the keys to b.
+// append appends the keys to b: none, where the host's are used.
 func (f *fastOpenKeys) append(b []byte) []byte {
+	if f == nil {
+		return b
+	}
 	for _, k := range f.key[:f.n] {
 		b = append(b, k[:]...)
 	}

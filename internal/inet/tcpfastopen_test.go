@@ -30,8 +30,8 @@ func TestSipHash(t *testing.T) {
 
 // A cookie is the one that Linux 6.18 was seen to give with the same key.
 func TestFastOpenCookie(t *testing.T) {
-	var keys fastOpenKeys
-	if err := keys.set(upTo(16)); err != nil {
+	keys, err := parseFastOpenKeys(upTo(16))
+	if err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct{ server, client, want string }{

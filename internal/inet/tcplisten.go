@@ -80,8 +80,8 @@ func (t *tcpProto) Listen(s *socket.Socket, backlog int) error {
 	}
 	e.listener = &listener{backlog: backlog}
 	const unasked = tcp.FastOpenServer | tcp.FastOpenListeners
-	if t.cfg.FastOpen&unasked == unasked && e.fastOpenQueue == 0 {
-		e.fastOpenQueue = int32(backlog)
+	if t.cfg.FastOpen&unasked == unasked && e.fastOpen().queue == 0 {
+		e.ownFastOpen().queue = int32(backlog)
 	}
 	t.listeners[e.lport] = append(t.listeners[e.lport], e)
 	t.portChanged(abi.IPPROTO_TCP, e.lport)

@@ -165,16 +165,16 @@ func (t *tcpProto) bufferRows() []socket.Option {
 func (t *tcpProto) openRows() []socket.Option {
 	return []socket.Option{
 		t.intRow(abi.TCP_FASTOPEN,
-			func(s *socket.Socket) int { return int(endpointOf(s).fastOpenQueue) },
+			func(s *socket.Socket) int { return int(endpointOf(s).fastOpen().queue) },
 			func(s *socket.Socket, v int) error {
 				if v < 0 || !endpointOf(s).idle() {
 					return syscall.EINVAL
 				}
-				endpointOf(s).fastOpenQueue = int32(min(v, abi.SOMAXCONN))
+				endpointOf(s).ownFastOpen().queue = int32(min(v, abi.SOMAXCONN))
 				return nil
 			}),
 		t.intRow(abi.TCP_FASTOPEN_CONNECT,
-			func(s *socket.Socket) int { return toInt(endpointOf(s).fastOpenConnect) },
+			func(s *socket.Socket) int { return toInt(endpointOf(s).fastOpen().connect) },
 			func(s *socket.Socket, v int) error {
 				switch {
 				case v < 0 || v > 1:
@@ -184,22 +184,28 @@ func (t *tcpProto) openRows() []socket.Option {
 				case !endpointOf(s).idle() || endpointOf(s).listener != nil:
 					return syscall.EINVAL
 				}
-				endpointOf(s).fastOpenConnect = v == 1
+				endpointOf(s).ownFastOpen().connect = v == 1
 				return nil
 			}),
 		t.intRow(abi.TCP_FASTOPEN_NO_COOKIE,
-			func(s *socket.Socket) int { return toInt(endpointOf(s).noFastCookie) },
+			func(s *socket.Socket) int { return toInt(endpointOf(s).fastOpen().noCookie) },
 			func(s *socket.Socket, v int) error {
 				if v < 0 || v > 1 || !endpointOf(s).idle() {
 					return syscall.EINVAL
 				}
-				endpointOf(s).noFastCookie = v == 1
+				endpointOf(s).ownFastOpen().noCookie = v == 1
 				return nil
 			}),
 		{
 			Level: abi.SOL_TCP, Name: abi.TCP_FASTOPEN_KEY,
-			Get: func(s *socket.Socket, b []byte) ([]byte, error) { return endpointOf(s).fastOpenKeys.append(b), nil },
-			Set: func(s *socket.Socket, v []byte) error { return endpointOf(s).fastOpenKeys.set(v) },
+			Get: func(s *socket.Socket, b []byte) ([]byte, error) { return endpointOf(s).fastOpen().keys.append(b), nil },
+			Set: func(s *socket.Socket, v []byte) error {
+				keys, err := parseFastOpenKeys(v)
+				if err == nil {
+					endpointOf(s).ownFastOpen().keys = keys
+				}
+				return err
+			},
 		},
 		t.intRow(abi.TCP_DEFER_ACCEPT,
 			func(s *socket.Socket) int { return retransToSeconds(int(optsOf(s).DeferAccept)) },

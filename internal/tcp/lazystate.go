@@ -6,12 +6,13 @@ import "syscall"
 // connections: the others do not carry it. Each part's methods stand in the file of its
 // subject: close.go, urgent.go, fastopen.go, mtu.go, record.go.
 type lazyState struct {
-	reset   rst // the RST that Poll is to send
-	urg     urgent
-	fo      fastOpen
-	mtu     mtuProbe
-	softErr syscall.Errno // last error that ICMP told (RFC 5927 §4)
-	records []uint64      // where records end that are not acknowledged (MSG_EOR), in order
+	reset     rst // the RST that Poll is to send
+	urg       urgent
+	fo        fastOpen
+	mtu       mtuProbe
+	softErr   syscall.Errno // last error that ICMP told (RFC 5927 §4)
+	takenBack uint64        // the furthest right edge that a window was taken back from
+	records   []uint64      // where records end that are not acknowledged (MSG_EOR), in order
 }
 
 // makeLazy returns the lazy state, and makes it if need be.

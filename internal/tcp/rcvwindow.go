@@ -76,8 +76,10 @@ func (r *receiver) wouldAdvertise(t *tcb) uint32 {
 func (r *receiver) advertise(t *tcb, now time.Duration) uint16 {
 	if t.flags&noMemory != 0 {
 		t.flags &^= noMemory
-		r.takenBack = max(r.takenBack, r.adv)
-		r.adv = r.nxt
+		if r.adv > r.nxt {
+			t.makeLazy().takenBack = max(t.makeLazy().takenBack, r.adv)
+			r.adv = r.nxt
+		}
 		return 0
 	}
 
