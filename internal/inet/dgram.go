@@ -45,6 +45,7 @@ type dgram struct {
 	txKey  uint32 // the next number of SOF_TIMESTAMPING_OPT_ID
 	zeroID uint32 // and of MSG_ZEROCOPY
 
+	arrival        socket.Arrival // of the last that the program has
 	errors         []queuedError
 	shutRD, shutWR bool
 }
@@ -102,6 +103,9 @@ func (d *dgram) mtu() int {
 	}
 	return d.path.MTU
 }
+
+// LastArrival implements socket.Receiver.
+func (d *dgram) LastArrival() *socket.Arrival { return &d.arrival }
 
 func (d *dgram) claim() {
 	d.reuse = d.s.Opt.Has(socket.ReuseAddr)
@@ -211,14 +215,14 @@ func (d *dgram) recv(m *socket.Msg) (int, error) {
 		g.p.Payload.Retain()
 		at.peeked = true
 		n := d.receive(m, &g, skip, flags)
-		d.s.Received(g.at)
+		d.s.Received(&d.arrival, g.at)
 		d.s.Opt.Peeked(n)
 		return n, nil
 	}
 	switch {
 	case ok:
 		n := d.receive(m, &g, 0, flags)
-		d.s.Received(g.at)
+		d.s.Received(&d.arrival, g.at)
 		d.s.Opt.Taken(n)
 		return n, nil
 	case d.shutRD && flags&abi.MSG_DONTWAIT == 0:

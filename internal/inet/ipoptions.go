@@ -242,7 +242,7 @@ func ipTOS(s *socket.Socket, v []byte) error {
 	old := ipOptionsOf(s).tos
 	o := ownIPOptionsOf(s)
 	if setTOS(s, &o.tos, i); o.tos != old {
-		s.Opt.Priority = tosPriority[o.tos&0x1e>>1]
+		s.Priority = tosPriority[o.tos&0x1e>>1]
 	}
 	return nil
 }
@@ -433,12 +433,12 @@ func deviceRows(st *Stack) []socket.Option {
 		sharing(abi.SO_REUSEADDR, socket.ReuseAddr),
 		sharing(abi.SO_REUSEPORT, socket.ReusePort),
 		socket.IntOption(abi.SOL_SOCKET, abi.SO_PRIORITY,
-			func(s *socket.Socket) int { return int(s.Opt.Priority) },
+			func(s *socket.Socket) int { return int(s.Priority) },
 			func(s *socket.Socket, v int) error {
 				if !st.mayPrioritize(s, v) {
 					return syscall.EPERM
 				}
-				s.Opt.Priority = int32(v)
+				s.Priority = int32(v)
 				return nil
 			}),
 		socket.ForceOption(abi.SO_RCVBUFFORCE, st.may, func(s *socket.Socket, v int) {

@@ -84,7 +84,7 @@ func (d *dgram) fetch() {
 	if !d.prefetchPays() {
 		return
 	}
-	d.s.Received(0)
+	d.s.Received(&d.arrival, 0)
 	for a.end < maxPrefetch && d.length > 0 {
 		before := d.bytes
 		a.list[a.end] = d.pop()

@@ -149,7 +149,6 @@ func (t *tcpProto) Accept(s *socket.Socket, _ int) (*socket.Socket, error) {
 	c.nextUp, c.parent = nil, nil
 	n := t.NewSocket(t, int(s.Domain), int(s.Type), int(s.Protocol))
 	n.Opt = s.Opt
-	n.Opt.Priority = 0 // Linux, sk_clone
 	n.Owner = s.Owner
 	n.PCB = c
 	c.s, c.sid, c.pid, c.phase = n, n.ID, s.Owner, connected

@@ -361,12 +361,12 @@ var common = NewOptions([]Option{
 			return nil
 		}),
 	IntOption(abi.SOL_SOCKET, abi.SO_PRIORITY,
-		func(s *Socket) int { return int(s.Opt.Priority) },
+		func(s *Socket) int { return int(s.Priority) },
 		func(s *Socket, v int) error {
 			if v < 0 || v > 6 {
 				return syscall.EPERM
 			}
-			s.Opt.Priority = int32(v)
+			s.Priority = int32(v)
 			return nil
 		}),
 	timeoOption(abi.SO_RCVTIMEO, func(s *Socket) *time.Duration { return &s.Opt.RcvTimeo }),

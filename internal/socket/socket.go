@@ -117,15 +117,13 @@ type Opt struct {
 	RcvBuf   int32  // bytes, as getsockopt returns them: twice what was asked for
 	SndBuf   int32
 	RcvLowat int32
-	Stamping uint32 // SO_TIMESTAMPING
-	PeekOff  int32  // SO_PEEK_OFF: where peeking begins; negative: at the front
-	Priority int32
+	Stamping uint32        // SO_TIMESTAMPING
+	PeekOff  int32         // SO_PEEK_OFF: where peeking begins; negative: at the front
 	Device   int32         // interface index of SO_BINDTODEVICE; 0: none
 	Linger   int32         // seconds; negative: off, and -1-n the seconds that are kept
 	RcvTimeo time.Duration // 0: none; negative: no waiting at all
 	SndTimeo time.Duration
 	unseen   *unseen // nil: none of these is set
-	stamp    int64   // of the last datagram received, ns of wall clock; see stamp.go
 }
 
 // Has reports whether all flags of f are set.
@@ -162,6 +160,8 @@ type Socket struct {
 	// Dissolved counts how often a connection of the socket was dissolved or an attempt to
 	// connect has failed: calls that wait from before then are not about what comes after.
 	Dissolved uint32
+
+	Priority int32 // SO_PRIORITY; an accepted socket has none (Linux, sk_clone)
 
 	queue     wait.Queue
 	deadlines atomic.Pointer[deadlines] // nil until one is set; changed under the lock

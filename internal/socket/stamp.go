@@ -5,22 +5,29 @@ import (
 	"time"
 )
 
-// What Opt.stamp is without a time.
+// Arrival is when a datagram has arrived that was handed to the program, in ns of the wall clock.
+type Arrival int64
+
 const (
-	noStamp   = 0  // nothing was received
-	unstamped = -1 // something was, when arrivals were not stamped
+	none      Arrival = 0  // nothing was received
+	unstamped Arrival = -1 // something was, when arrivals were not stamped
 )
 
-// Received keeps when a datagram that is handed to the program has arrived, in ns of the
-// wall clock; 0: not noted. Where a control message tells it, it is not kept (Linux,
-// __sock_recv_cmsgs). Locked.
-func (s *Socket) Received(at int64) {
+// Receiver is a control block that receives datagrams.
+type Receiver interface {
+	// LastArrival is what Received notes and Stamp tells. Locked.
+	LastArrival() *Arrival
+}
+
+// Received notes in last when a datagram that is handed to the program has arrived; 0: not
+// known. Where a control message tells it, it is not noted (Linux, __sock_recv_cmsgs). Locked.
+func (s *Socket) Received(last *Arrival, at int64) {
 	switch {
 	case s.Opt.Flags&(Timestamp|TimestampNS) != 0, s.Opt.Tells():
 	case at != 0 && s.Opt.Has(StampAsked):
-		s.Opt.stamp = at
-	case s.Opt.stamp == noStamp:
-		s.Opt.stamp = unstamped
+		*last = Arrival(at)
+	case *last == none:
+		*last = unstamped
 	}
 }
 
@@ -31,13 +38,15 @@ func (s *Socket) Stamp() (t time.Time, err error) {
 	err = s.locked(func() error {
 		s.Opt.Set(StampAsked, true)
 		s.recall()
-		switch s.Opt.stamp {
-		case noStamp:
+		r, ok := s.PCB.(Receiver)
+		if !ok || *r.LastArrival() == none {
 			return syscall.ENOENT
-		case unstamped:
-			s.Opt.stamp = s.Host.Stamp()
 		}
-		t = time.Unix(0, s.Opt.stamp)
+		last := r.LastArrival()
+		if *last == unstamped {
+			*last = Arrival(s.Host.Stamp())
+		}
+		t = time.Unix(0, int64(*last))
 		return nil
 	})
 	return t, err
