@@ -17,7 +17,8 @@ func (t *tcpProto) Input(p *packet.Packet, m *ip.Meta) bool {
 		return true
 	}
 	t.Stats.InSegs++
-	h, n, err := wire.ParseTCP(p.Front())
+	seg := &t.in
+	n, err := seg.TCP.Parse(p.Front())
 	if err != nil {
 		t.Stats.InErrs++
 		p.Free()
@@ -29,7 +30,7 @@ func (t *tcpProto) Input(p *packet.Packet, m *ip.Meta) bool {
 		p.Free()
 		return true
 	}
-	k := tuple{laddr: m.Dst, raddr: m.Src, lport: h.DstPort, rport: h.SrcPort}
+	k := tuple{laddr: m.Dst, raddr: m.Src, lport: seg.DstPort, rport: seg.SrcPort}
 	found := t.conns.find(&k)
 	if e, ok := found.(*tcpEndpoint); ok && !e.keep(p, m, 0, n) {
 		p.Free()
@@ -43,8 +44,6 @@ func (t *tcpProto) Input(p *packet.Packet, m *ip.Meta) bool {
 		}
 	}
 	p.Consume(n)
-	seg := &t.in
-	seg.TCP = h
 	seg.Data, p.Payload = p.Payload, packet.Vec{}
 	seg.CE = m.TOS&3 == 3
 	p.Free()

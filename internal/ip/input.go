@@ -45,9 +45,13 @@ func (l *Layer) receive(i *Iface, p *packet.Packet, copied bool) {
 	l.meta = Meta{Iface: i}
 	switch b[0] >> 4 {
 	case 4:
-		l.input4(i, p, copied)
+		if p = l.input4(i, p, copied); p != nil {
+			l.deliver(p, &l.meta)
+		}
 	case 6:
-		l.input6(i, p, copied)
+		if p = l.input6(i, p, copied); p != nil {
+			l.chain6(p, &l.meta, true)
+		}
 	default:
 		l.malformed(i, p)
 	}
@@ -110,16 +114,18 @@ func (l *Layer) keepHeader(p *packet.Packet, n int) {
 	p.Consume(n)
 }
 
-func (l *Layer) input4(i *Iface, p *packet.Packet, copied bool) {
+// input4 takes an IPv4 packet and returns what is to be delivered with l.meta; nil: nothing. The caller
+// delivers: a goroutine's stack need not hold this frame and the transport's at once.
+func (l *Layer) input4(i *Iface, p *packet.Packet, copied bool) *packet.Packet {
 	if !pullUp(p, wire.IPv4MinLen) || !pullUp(p, int(p.Front()[0]&15)*4) {
 		l.malformed(i, p)
-		return
+		return nil
 	}
 	b := p.Front()
 	h, n, err := wire.ParseIPv4(b)
 	if err != nil {
 		l.malformed(i, p)
-		return
+		return nil
 	}
 
 	// In memory nothing is damaged; what comes from a link is verified (RFC 1122, section
@@ -127,11 +133,11 @@ func (l *Layer) input4(i *Iface, p *packet.Packet, copied bool) {
 	if !p.Trusted && wire.ChecksumOf(b[:n]) != 0 {
 		l.Stats.InCsumErrors++
 		l.malformed(i, p)
-		return
+		return nil
 	}
 	if int(h.TotalLen) > p.Len() {
 		l.truncated(i, p)
-		return
+		return nil
 	}
 
 	// Ethernet pads short frames: what is behind the datagram is not of it.
@@ -149,7 +155,7 @@ func (l *Layer) input4(i *Iface, p *packet.Packet, copied bool) {
 		m.Broadcast = !local && l.IsBroadcast(h.Dst)
 		if !copied && !l.plausible4(i, &h, m.Broadcast) {
 			l.martian(i, p)
-			return
+			return nil
 		}
 		if local && !copied {
 			i.admitted = admission{h.Src, h.Dst, l.gen}
@@ -159,29 +165,27 @@ func (l *Layer) input4(i *Iface, p *packet.Packet, copied bool) {
 	// Options come before anything is decided by the destination: a source route would change
 	// it.
 	if h.Options != nil && !l.checkOptions4(p, m, &h) {
-		return
+		return nil
 	}
 	if !local && !m.Broadcast {
 		if !h.Dst.IsMulticast() && !l.standsIn(i, h.Dst) {
 			l.forward4(i, p, &h, n)
-			return
+			return nil
 		}
 		if h.Dst.IsMulticast() && !i.hears(h.Dst, h.Src) && (h.Proto != ProtoIGMP || i.groups[h.Dst] == nil) {
 			l.Stats.InAddrErrors++
 			i.stats.RxDropped++
 			p.Free()
-			return
+			return nil
 		}
 	}
 
 	// Here, at the destination, and nowhere before are fragments put together.
 	l.keepHeader(p, n)
 	if h.IsFragment() {
-		if p = l.frags.input4(p, m, &h); p == nil {
-			return
-		}
+		return l.frags.input4(p, m, &h)
 	}
-	l.deliver(p, m)
+	return p
 }
 
 // standsIn reports whether this host takes what came on i for dst, which is not its own.
@@ -232,20 +236,21 @@ func (l *Layer) checkOptions4(p *packet.Packet, m *Meta, h *wire.IPv4) bool {
 	return true
 }
 
-func (l *Layer) input6(i *Iface, p *packet.Packet, copied bool) {
+// input6 is input4 for IPv6: the headers behind the first are the caller's, too.
+func (l *Layer) input6(i *Iface, p *packet.Packet, copied bool) *packet.Packet {
 	if !pullUp(p, wire.IPv6Len) {
 		l.malformed(i, p)
-		return
+		return nil
 	}
 	h, err := wire.ParseIPv6(p.Front())
 	total := wire.IPv6Len + int(h.PayloadLen)
 	if err != nil {
 		l.malformed(i, p)
-		return
+		return nil
 	}
 	if total > p.Len() {
 		l.truncated(i, p)
-		return
+		return nil
 	}
 	if p.Len() > total {
 		p.Truncate(total)
@@ -257,7 +262,7 @@ func (l *Layer) input6(i *Iface, p *packet.Packet, copied bool) {
 	known := i.admitted.has(h.Src, h.Dst, l.gen) || p.ForHost && i.cfg.Loopback
 	if !known && !copied && !l.plausible6(i, &h) {
 		l.martian(i, p)
-		return
+		return nil
 	}
 	switch {
 	case known:
@@ -266,23 +271,23 @@ func (l *Layer) input6(i *Iface, p *packet.Packet, copied bool) {
 			l.Stats.InAddrErrors++
 			i.stats.RxDropped++
 			p.Free()
-			return
+			return nil
 		}
 	case h.Dst.IsLinkLocalUnicast():
 		// Of this link, or of this host by way of the loopback interface.
 		if o := l.own[h.Dst]; o == nil || o.iface != i && !i.cfg.Loopback {
 			l.Stats.InAddrErrors++
 			p.Free()
-			return
+			return nil
 		}
 	case l.own[h.Dst] == nil && !l.standsIn(i, h.Dst):
 		l.forward6(i, p, &h)
-		return
+		return nil
 	case !copied:
 		i.admitted = admission{h.Src, h.Dst, l.gen}
 	}
 	l.keepHeader(p, wire.IPv6Len)
-	l.chain6(p, m, true)
+	return p
 }
 
 // asksAbout reports whether an IPv6 packet may be a router's question about a group that the

@@ -171,6 +171,17 @@ func (t *tcb) resetWith(seq uint32) {
 	t.todo |= todoReset
 }
 
+// answerReset answers a segment that no connection is there for. The RST takes 600 bytes of stack, which
+// are not to be those of every segment.
+//
+//go:noinline
+func (c *Conn) answerReset(s *Segment) {
+	if r, ok := ResetFor(s); ok {
+		c.todo |= todoReset
+		c.setReset(&r)
+	}
+}
+
 // setReset keeps the RST until Poll.
 func (t *tcb) setReset(r *Segment) {
 	t.makeLazy().reset = rst{r.Seq, r.Ack, r.Flags}

@@ -330,10 +330,7 @@ func (c *Conn) endSynRcvd(now time.Duration, seq uint64, s *Segment, embryonic b
 		// listener's own endpoint: this one is over, and no program has seen it.
 		c.count().AttemptFails++
 		c.fail(syscall.ECONNRESET)
-		if r, ok := ResetFor(s); ok {
-			c.setReset(&r)
-			c.todo |= todoReset
-		}
+		c.answerReset(s)
 	case s.Flags&wire.RST == 0 || seq != c.rcv.nxt:
 		// Not exactly the number that is expected: it may be a guess (RFC 5961 §3.2).
 		c.rcv.challenge(&c.tcb, now)

@@ -29,10 +29,7 @@ func (c *Conn) Segment(now time.Duration, s *Segment) wait.Events {
 	switch c.state {
 	case Closed, Listen:
 		// Nothing but a RST is due to a connection that does not exist (RFC 9293 §3.10.7.1).
-		if r, ok := ResetFor(s); ok {
-			c.todo |= todoReset
-			c.setReset(&r)
-		}
+		c.answerReset(s)
 	case SynSent:
 		c.inSynSent(now, s)
 	case SynRcvd:

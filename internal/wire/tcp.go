@@ -101,12 +101,19 @@ const expFastOpen = 0xf989
 // off or has an impossible length ends the options, as on Linux; an unknown one
 // is passed over.
 func ParseTCP(b []byte) (h TCP, n int, err error) {
+	n, err = h.Parse(b)
+	return h, n, err
+}
+
+// Parse is ParseTCP into h, of which nothing stays. It needs no stack for a header.
+func (h *TCP) Parse(b []byte) (n int, err error) {
+	*h = TCP{}
 	if len(b) < TCPMinLen {
-		return h, 0, ErrMalformed
+		return 0, ErrMalformed
 	}
 	n = int(b[12]>>4) * 4
 	if n < TCPMinLen || n > len(b) {
-		return h, 0, ErrMalformed
+		return 0, ErrMalformed
 	}
 	h.SrcPort = binary.BigEndian.Uint16(b)
 	h.DstPort = binary.BigEndian.Uint16(b[2:])
@@ -119,7 +126,7 @@ func ParseTCP(b []byte) (h TCP, n int, err error) {
 	if n > TCPMinLen {
 		h.Options.parse(b[TCPMinLen:n], h.Flags&SYN != 0)
 	}
-	return h, n, nil
+	return n, nil
 }
 
 // tsAligned is NOP, NOP, kind 8, length 10: the form of the timestamp option
