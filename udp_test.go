@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"runtime"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -146,5 +148,39 @@ func TestUDPMore(t *testing.T) {
 		if n, err := s.Recv(b, 0); string(b[:n]) != want || err != nil {
 			t.Errorf("received %q, %v, want %q", b[:n], err, want)
 		}
+	}
+}
+
+// A sender that does not wait leaves who receives a processor, also where there is one: what it sends would
+// find no room for the 10 ms that Go lets it run.
+func TestFloodedReceiver(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	h := newHost(t, usock.Config{})
+	c, err := h.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := h.Dial("udp", c.LocalAddr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var received atomic.Int64
+	go func() {
+		b := make([]byte, 64)
+		for {
+			if _, _, err := c.ReadFrom(b); err != nil {
+				return
+			}
+			received.Add(1)
+		}
+	}()
+	const n = 100_000
+	for range n {
+		if _, err := out.Write(make([]byte, 64)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := received.Load(); got < n/2 {
+		t.Errorf("%d of %d datagrams were received", got, n)
 	}
 }

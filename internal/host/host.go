@@ -1,6 +1,7 @@
 package host
 
 import (
+	"runtime"
 	"time"
 
 	"usock/clock"
@@ -35,6 +36,7 @@ type Domain struct {
 	idle   []*wait.Waiter // waiters for reuse
 	after  []func()       // to be called after unlocking
 	closed bool
+	yield  bool // Leave lets other goroutines run
 
 	tracing tracing // see there
 }
@@ -108,6 +110,8 @@ func (h *Domain) Leave() {
 		clear(h.dirty)
 		h.dirty = h.dirty[:0]
 	}
+	yield := h.yield
+	h.yield = false
 	h.mu.Unlock()
 
 	// Programs before packets: a flush may run a whole other host on this goroutine, and nobody
@@ -122,7 +126,14 @@ func (h *Domain) Leave() {
 	if traced {
 		h.tracing.handOn()
 	}
+	if yield {
+		runtime.Gosched()
+	}
 }
+
+// Yield has the goroutine that leaves the host let others run once: what it brings finds no room, and those
+// who are to take it wait for a processor, on which Go would leave it for 10 ms. The lock must be held.
+func (h *Domain) Yield() { h.yield = true }
 
 func (h *Domain) expire() {
 	h.Enter()

@@ -122,6 +122,7 @@ func (d *dgram) push(p *packet.Packet, m *ip.Meta, sport uint16) bool {
 	}
 	if !d.room(cost) {
 		d.drops++
+		d.s.Host.Yield()
 		if d.s.Host.Tracing() {
 			d.tellArrived(m, sport, p.Len(), trace.NoRoom)
 		}
