@@ -36,7 +36,7 @@ func TestFairness(t *testing.T) {
 		flows int
 		cc    string
 		least float64
-	}{{2, "cubic", 0.9}, {10, "cubic", 0.9}, {2, "reno", 0.9}, {10, "reno", 0.9}, {2, "bbr", 0.8}, {10, "bbr", 0.8}} {
+	}{{2, "cubic", 0.9}, {10, "cubic", 0.9}, {2, "reno", 0.9}, {10, "reno", 0.9}, {2, "bbr", 0.8}, {10, "bbr", 0.8}, {2, "bbr3", 0.8}, {10, "bbr3", 0.8}} {
 		const rate, lasts = 20e6, 40 * time.Second
 		net, from, to, _ := dumbbell(t, 7, c.flows, sim.Both(link.Impairment{
 			Delay: 10 * time.Millisecond, Rate: rate, Limit: link.Amount{Bytes: rate / 8 / 20},
@@ -77,7 +77,7 @@ func TestFairness(t *testing.T) {
 // A bottleneck that marks instead of dropping (RFC 3168): with ECN the flows share
 // it without a retransmission.
 func TestECN(t *testing.T) {
-	for _, cc := range []string{"cubic", "reno"} {
+	for _, cc := range []string{"cubic", "reno", "bbr3"} {
 		config := usock.DefaultTCPConfig()
 		config.ECN = usock.ECNOn
 		net, from, to, shared := dumbbell(t, 1, 2, sim.Both(link.Impairment{
@@ -110,7 +110,7 @@ func TestECN(t *testing.T) {
 // A link that loses nothing: nothing is sent twice, whatever the control, on
 // paths where the queue is never full.
 func TestNothingLost(t *testing.T) {
-	for _, cc := range []string{"cubic", "reno", "bbr"} {
+	for _, cc := range []string{"cubic", "reno", "bbr", "bbr3"} {
 		for _, m := range []link.Impairment{
 			{Delay: time.Millisecond},
 			{Delay: 20 * time.Millisecond, Rate: 10e6, Limit: link.Amount{Bytes: 8 << 20}},
@@ -166,7 +166,7 @@ func TestDefaultBuffers(t *testing.T) {
 // comparison with the kernel (docs/TCP.md), in manual time.
 func TestLossyGoodput(t *testing.T) {
 	g := golden{name: "lossy", head: "control\tloss\tMbit/s\tretrans %"}
-	for _, cc := range []string{"cubic", "bbr"} {
+	for _, cc := range []string{"cubic", "bbr", "bbr3"} {
 		for _, loss := range []float64{0, 0.001, 0.01, 0.03} {
 			n, a, b, _ := manualPair(t, 5, sim.Both(link.Impairment{Delay: 10 * time.Millisecond, Loss: loss}))
 			n.Start()

@@ -1,7 +1,6 @@
 package congestion
 
 import (
-	"encoding/binary"
 	"time"
 
 	"usock/cc"
@@ -19,9 +18,6 @@ const (
 	bbrProbeRTT   = 200 * time.Millisecond
 	bbrFullGrowth = 1.25
 	bbrFullRounds = 3
-	bbrAggRounds  = 5 // rounds of each of the two slots of extraAcked
-	bbrAggLimit   = 100 * time.Millisecond
-	bbrAggReset   = 1 << 30 // bytes
 )
 
 var bbrCycle = [8]float64{1.25, 0.75, 1, 1, 1, 1, 1, 1}
@@ -73,11 +69,7 @@ type BBR struct {
 	probeRTTDone  time.Duration // 0: not set
 	limited       uint64        // rate samples sent before this much was delivered are of ProbeRTT
 
-	extra      [2]uint32 // extra_acked in the current and the last bbrAggRounds rounds
-	extraSlot  uint8
-	extraRound uint8
-	aggStart   time.Duration
-	aggAcked   uint64
+	aggregates
 }
 
 // Name implements Controller.
@@ -87,18 +79,10 @@ func (*BBR) Name() string { return "bbr" }
 func (b *BBR) Start(s cc.Start) {
 	*b = BBR{
 		mss: s.MSS, cwnd: s.CWnd, initial: cc.InitialWindow(s.MSS),
-		minRTT: s.MinRTT, minRTTAt: s.Now, srtt: s.SRTT, aggStart: s.Now,
+		minRTT: s.MinRTT, minRTTAt: s.Now, srtt: s.SRTT,
+		aggregates: aggregates{aggStart: s.Now},
 	}
-	b.startRate(s.SRTT)
-}
-
-// startRate paces the initial window over the round-trip time, one millisecond
-// while that is unknown.
-func (b *BBR) startRate(srtt time.Duration) {
-	if srtt <= 0 {
-		srtt = time.Millisecond
-	}
-	b.pacing = uint64(bbrHighGain * float64(b.cwnd) / srtt.Seconds())
+	b.pacing = firstRate(bbrHighGain, b.cwnd, s.SRTT)
 }
 
 // Sent implements Controller. After idleness the rate is the bandwidth itself,
@@ -126,7 +110,7 @@ func (b *BBR) Ack(a *cc.Ack) {
 	// The model first, then the state, then what both lead to: the draft's order
 	// (BBRUpdateModelAndState, BBRUpdateControlParameters).
 	b.updateBW(a)
-	b.updateAggregation(a)
+	b.acked(a, b.bw.max(), b.cwnd, b.roundStart, bbrAggRounds)
 	if b.mode == bbrProbeBW && b.phaseOver(a) {
 		b.enterPhase(a.Now, (b.phase+1)%uint8(len(bbrCycle)))
 	}
@@ -134,7 +118,7 @@ func (b *BBR) Ack(a *cc.Ack) {
 	b.checkDrain(a)
 	b.updateMinRTT(a)
 	if b.srtt == 0 && a.SRTT > 0 {
-		b.startRate(a.SRTT)
+		b.pacing = firstRate(bbrHighGain, b.cwnd, a.SRTT)
 	}
 	b.srtt = a.SRTT
 	b.setPacing(b.pacingGain())
@@ -163,42 +147,6 @@ func (b *BBR) updateBW(a *cc.Ack) {
 	if bw := r.BytesPerSecond(); !limited || bw >= b.bw.max() {
 		b.bw.update(bw, b.round, bbrBWRounds)
 	}
-}
-
-// updateAggregation finds how much more than the bandwidth allows was
-// acknowledged in one go: that much has to be in flight beyond the BDP while the
-// acknowledgments are held up.
-func (b *BBR) updateAggregation(a *cc.Ack) {
-	if a.Delivered == 0 {
-		return
-	}
-
-	// Two slots that take turns: a maximum over five to ten rounds without a list of them.
-	if b.roundStart {
-		b.extraRound++
-		if b.extraRound >= bbrAggRounds {
-			b.extraRound = 0
-			b.extraSlot ^= 1
-			b.extra[b.extraSlot] = 0
-		}
-	}
-
-	// No more than the bandwidth explains: the burst is over, and the next is counted from
-	// here.
-	expected := b.volume(b.bw.max(), a.Now-b.aggStart)
-	if b.aggAcked <= expected || b.aggAcked > bbrAggReset {
-		b.aggAcked, b.aggStart, expected = 0, a.Now, 0
-	}
-	b.aggAcked += uint64(a.Delivered)
-	extra := uint32(min(b.aggAcked-min(expected, b.aggAcked), uint64(b.cwnd)))
-	b.extra[b.extraSlot] = max(b.extra[b.extraSlot], extra)
-}
-
-// volume is what flows in d at rate bytes a second.
-func (*BBR) volume(rate uint64, d time.Duration) uint64 {
-	// Bounded, so that the product stays within 64 bits.
-	us := uint64(min(max(d, 0), time.Minute) / time.Microsecond)
-	return min(rate, 1<<36) * us / 1e6
 }
 
 // checkFull finds the end of Startup: three rounds that did not give a quarter
@@ -235,11 +183,7 @@ func (b *BBR) checkDrain(a *cc.Ack) {
 func (b *BBR) enterProbeBW(now time.Duration) {
 	b.mode = bbrProbeBW
 
-	// A number of the time and the stream, and not of a generator: the controller stays a
-	// function of what it is told.
-	x := uint64(now)*0x9e3779b97f4a7c15 + b.nextRound
-	x ^= x >> 32
-	phase := uint8(x % uint64(len(bbrCycle)-1))
+	phase := uint8(draw(now, b.nextRound) % uint64(len(bbrCycle)-1))
 	if phase > 0 {
 		phase++
 	}
@@ -339,21 +283,14 @@ func (b *BBR) windowGain() float64 {
 	return 1
 }
 
-// setPacing sets the rate; in Startup it does not fall (section 4.2.1). The least
-// window is not paced over more than a round trip: an estimate that timeouts have
-// spoiled would take long to recover.
+// setPacing sets the rate; in Startup it does not fall (section 4.2.1).
 func (b *BBR) setPacing(gain float64) {
 	bw := b.bw.max()
 	if bw == 0 {
 		return
 	}
 
-	// One per cent less than the path has taken: a queue that an estimate a little too high has
-	// made drains (Linux, bbr_pacing_margin_percent).
-	rate := uint64(gain * bbrMargin * float64(bw))
-	if b.srtt > 0 {
-		rate = max(rate, uint64(bbrMinPipe*b.mss)*uint64(time.Second)/uint64(b.srtt))
-	}
+	rate := pacedRate(gain, bw, b.mss, b.srtt)
 	if b.filled || rate > b.pacing {
 		b.pacing = rate
 	}
@@ -367,7 +304,7 @@ func (b *BBR) target(gain float64) uint32 {
 	if b.minRTT == 0 || b.bw.max() == 0 {
 		return b.initial
 	}
-	bdp := gain * float64(b.volume(b.bw.max(), b.minRTT))
+	bdp := gain * float64(volume(b.bw.max(), b.minRTT))
 
 	// One burst in the sender's queue, one in what cuts its segments, and one in the receiver,
 	// which gathers and delays (Linux, bbr_quantization_budget).
@@ -385,8 +322,7 @@ func (b *BBR) aggregation() uint32 {
 	if !b.filled {
 		return 0
 	}
-	limit := b.volume(b.bw.max(), bbrAggLimit)
-	return uint32(min(uint64(max(b.extra[0], b.extra[1])), limit))
+	return b.allowance(b.bw.max())
 }
 
 // setWindow moves the window towards the target by what was delivered (section
@@ -495,14 +431,10 @@ func (b *BBR) PacingRate() uint64 { return b.pacing }
 // OwnsRecovery implements Controller.
 func (*BBR) OwnsRecovery() bool { return true }
 
-// AppendInfo implements Informer: struct tcp_bbr_info, the bandwidth in bytes a second,
-// the round-trip time in microseconds and the gains times 256.
+// AppendInfo implements Informer.
 func (b *BBR) AppendInfo(p []byte) []byte {
-	p = binary.NativeEndian.AppendUint64(p, b.bw.max())
-	p = binary.NativeEndian.AppendUint32(p, uint32(b.minRTT/time.Microsecond))
 	if b.mss == 0 {
-		return binary.NativeEndian.AppendUint64(p, 0) // not begun
+		return appendBBRInfo(p, 0, 0, 0, 0) // not begun
 	}
-	p = binary.NativeEndian.AppendUint32(p, uint32(256*b.pacingGain()))
-	return binary.NativeEndian.AppendUint32(p, uint32(256*b.windowGain()))
+	return appendBBRInfo(p, b.bw.max(), b.minRTT, b.pacingGain(), b.windowGain())
 }

@@ -57,8 +57,15 @@ func (r *Rate) OnSend(p *Stamp, now time.Duration, inFlight, bytes uint32) {
 	}
 }
 
-// OnLost counts bytes that are newly marked lost.
-func (r *Rate) OnLost(bytes uint32) { r.lost += uint64(bytes) }
+// OnLost counts a segment that is newly marked lost, bytes long, and returns what is known of it
+// for a cc.LossObserver.
+func (r *Rate) OnLost(p *Stamp, bytes uint32) cc.LostSegment {
+	r.lost += uint64(bytes)
+	return cc.LostSegment{
+		Bytes: bytes, InFlight: p.inFlight, Lost: r.lost - p.lost, Delivered: r.delivered,
+		AppLimited: p.appLimited,
+	}
+}
 
 // OnAppLimited says that the sender has less than a segment to send, nothing
 // lost to send again, and room in its window.

@@ -86,7 +86,9 @@ func TestRateLossAndDuplicates(t *testing.T) {
 	var a, b Stamp
 	r.OnSend(&a, 0, 0, 1000)
 	r.OnSend(&b, 0, 1000, 1000)
-	r.OnLost(1000)
+	if l, want := r.OnLost(&a, 1000), (cc.LostSegment{Bytes: 1000, InFlight: 1000, Lost: 1000}); l != want {
+		t.Errorf("lost: %+v, want %+v", l, want)
+	}
 	r.Begin()
 	r.OnDelivered(&b, 10*ms, 1000, true)
 	s := r.Sample(0)
@@ -232,11 +234,14 @@ func TestRateAppLimitedEnd(t *testing.T) {
 func TestRateOnce(t *testing.T) {
 	var r Rate
 	var p Stamp
-	r.OnLost(3000)
-	r.OnSend(&p, 0, 0, 1000)
-	r.OnLost(2000)
+	r.OnLost(new(Stamp), 3000)
+	r.OnAppLimited(0)
+	r.OnSend(&p, 0, 5000, 1000)
+	if l, want := r.OnLost(&p, 2000), (cc.LostSegment{Bytes: 2000, InFlight: 6000, Lost: 2000, AppLimited: true}); l != want {
+		t.Errorf("lost: %+v, want %+v", l, want)
+	}
 	for i, want := range []cc.Sample{
-		{Delivered: 1000, Interval: 10 * ms, Total: 1000, Lost: 2000, InFlight: 1000},
+		{Delivered: 1000, Interval: 10 * ms, Total: 1000, Lost: 2000, InFlight: 6000, AppLimited: true},
 		{Total: 2000},
 	} {
 		r.Begin()

@@ -114,7 +114,7 @@ func (s *sender) simpleRetransmit(t *tcb, now time.Duration) {
 	any := false
 	b := &f.scoreboard
 	for i := b.first(); i < b.end(); i = b.next(i) {
-		if b.at(i).n > mss && s.markLost(t, i, trace.ByMTU) > 0 {
+		if b.at(i).n > mss && s.markLost(t, now, i, trace.ByMTU) > 0 {
 			any = true
 		}
 	}
