@@ -108,7 +108,7 @@ func replay(t *testing.T, seed uint64) string {
 	n.Start()
 
 	var flows []*sim.Flow
-	for i, cc := range []string{"cubic", "bbr", "cubic", "bbr", "reno"} {
+	for i, cc := range []string{"cubic", "bbr", "bbr3", "bbr", "reno"} {
 		from, to := hosts[i], hosts[(i+1+i%2*2)%6]
 		flows = append(flows, n.Flow(from, to, sim.FlowConfig{
 			Bytes: 1 << 19, Back: int64(i) * 100_000, Congestion: cc, IPv6: i%2 == 1, Chunk: 20_000,
