@@ -481,6 +481,7 @@ func TestBBR3MinRTT(t *testing.T) {
 	} {
 		b := steadyBBR3()
 		b.minRTTAt, b.probeRTTAt, b.prior = at, at, 9000
+		b.delivered = 210_000
 		if c.old {
 			b.minRTTAt = at + c.after - 10*time.Second - 1
 		}

@@ -45,8 +45,9 @@ func TestBBR3InitialRate(t *testing.T) {
 		want float64
 	}{
 		{0, gain * 10 * testMSS * 1000},
-		{50 * ms, gain * 11 * testMSS * 20}, // what the window is by now
-		{60 * ms, gain * 11 * testMSS * 20},
+		{0, gain * 10 * testMSS * 1000},
+		{50 * ms, gain * 12 * testMSS * 20}, // what the window is by now
+		{60 * ms, gain * 12 * testMSS * 20},
 	} {
 		if b.Ack(&cc.Ack{SRTT: c.srtt, Delivered: 1000}); b.PacingRate() != uint64(c.want) {
 			t.Errorf("%d after acknowledgment %d with a round trip of %v, want %.0f", b.PacingRate(), i, c.srtt, c.want)
@@ -149,6 +150,13 @@ func TestBBR3Bandwidth(t *testing.T) {
 		if next := map[uint32]uint64{0: 200_000, 1: 250_000}[c.rounds]; b.nextRound != next {
 			t.Errorf("%s: the next round ends at %d, want %d", c.name, b.nextRound, next)
 		}
+	}
+
+	// One as good as the best is of this cycle, too.
+	b := steadyBBR3()
+	b.maxBW = [2]uint64{1_000_000, 0}
+	if b.updateMaxBW(&cc.Sample{Delivered: 20_000, Interval: 20 * ms, AppLimited: true}); b.maxBW[1] != 1_000_000 {
+		t.Errorf("limited and equal: %d", b.maxBW[1])
 	}
 
 	// What ProbeRTT sends says nothing about the path, but what is sent after it does.
@@ -317,7 +325,7 @@ func TestBBR3Lost(t *testing.T) {
 // takes back. Pieces of the stream that lie side by side are one loss.
 func TestBBR3NoteLoss(t *testing.T) {
 	b := steadyBBR3()
-	b.inFlight = 2500
+	b.inFlight, b.undoTo = 2500, bbr3Up // as the last episode left it
 	b.bwShort, b.inflightShort, b.inflightLong = 900_000, 19_000, 50_000
 	for i, c := range []struct {
 		start  uint64

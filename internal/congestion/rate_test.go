@@ -80,6 +80,29 @@ func TestRateAppLimited(t *testing.T) {
 	}
 }
 
+// Segments that share a stamp were each sent with the ones before them in flight.
+func TestStampShared(t *testing.T) {
+	var r Rate
+	var p Stamp
+	r.OnSend(&p, 0, 5000, 1000)
+	p.Widen(2000)
+	q := p
+	p.Narrow(2000)
+	for i, c := range []struct {
+		p    *Stamp
+		want uint32
+	}{{&p, 6000}, {&q, 8000}} {
+		r.Begin()
+		r.OnDelivered(c.p, 10*ms, 1000, false)
+		if s := r.Sample(0); s.InFlight != c.want {
+			t.Errorf("part %d: %d bytes in flight, want %d", i, s.InFlight, c.want)
+		}
+	}
+	if p.Narrow(9000); p.inFlight != 0 {
+		t.Errorf("%d bytes in flight", p.inFlight)
+	}
+}
+
 // A segment counts once, and a lost one in the interval it was lost in.
 func TestRateLossAndDuplicates(t *testing.T) {
 	var r Rate

@@ -276,6 +276,7 @@ func (s *sender) ackedSegment(t *tcb, now time.Duration, r *sentSegment, n uint3
 	// A copy for each part: what is left of the segment is to be counted with the time it was
 	// sent, too.
 	stamp := r.Stamp
+	stamp.Narrow(r.n - n)
 	f.rate.OnDelivered(&stamp, now, n, r.sent > 1)
 	if n == r.n {
 		r.Stamp = stamp
