@@ -81,7 +81,7 @@ func TestLossObserver(t *testing.T) {
 	if len(w.lost) < 2 || w.lost[0].Start-origin != 1 || w.lost[0].Lost < 1000 || w.late {
 		t.Errorf("by timeout %+v", w.lost)
 	}
-	tc.quiet = true
+	tc.out = nil
 }
 
 // Without SACK that is said, and a segment that is too large for the path is no loss of this kind.
@@ -96,7 +96,7 @@ func TestLossObserverOther(t *testing.T) {
 	if len(w.lost) != 1 || w.lost[0].SACK || w.lost[0].Bytes != 1000 {
 		t.Errorf("%+v, want a segment without SACK", w.lost)
 	}
-	tc.quiet = true
+	tc.out = nil
 
 	tc, w = watched(t, noTS)
 	tc.connectIn(msec(50))
@@ -106,7 +106,7 @@ func TestLossObserverOther(t *testing.T) {
 	if tc.c.snd.flight.loss.lost == 0 || len(w.lost) != 0 {
 		t.Errorf("%d bytes too large, told of %+v", tc.c.snd.flight.loss.lost, w.lost)
 	}
-	tc.quiet = true
+	tc.out = nil
 }
 
 // Ack.CWndFull: the window was used up, and not only half of it.
@@ -120,6 +120,6 @@ func TestWindowFull(t *testing.T) {
 		if len(w.full) != 1 || w.full[0] != want {
 			t.Errorf("%d bytes to send: %v", n, w.full)
 		}
-		tc.quiet = true
+		tc.out = nil
 	}
 }

@@ -209,7 +209,6 @@ func TestUnpacedFirst(t *testing.T) {
 	}
 	tc.recv(". 1 ack 2921")
 	tc.wantIdle("the rate")
-	tc.quiet = true
 }
 
 // pastFirst has sent the segments that no rate holds up.
