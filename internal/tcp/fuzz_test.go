@@ -343,7 +343,10 @@ func fuzzConfig(b byte) (cfg *Config, mss, seg int) {
 	if b&8 != 0 {
 		cfg.ECN = ECNOn
 	}
-	cfg.CC = [...]string{"bbr3", "reno", "bbr", "cubic"}[b>>4&3]
+	cfg.CC = [...]string{"cubic", "reno", "bbr", "cubic"}[b>>4&3]
+	if b&0x70 == 0x70 {
+		cfg.CC = "bbr3"
+	}
 	mss = [...]int{1460, 100, 65483, 536}[b>>6&3]
 	if b&32 != 0 {
 		seg = 65000
