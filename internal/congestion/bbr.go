@@ -45,9 +45,7 @@ const (
 //
 // It needs a core that paces and that fills in Ack.Rate.
 type BBR struct {
-	mss, cwnd, initial uint32
-	prior              uint32 // prior_cwnd: before recovery or ProbeRTT
-	pacing             uint64 // pacing_rate
+	bbrCommon
 
 	bw            maxFilter // BtlBwFilter, bytes a second
 	round         uint32    // round_count
@@ -59,17 +57,12 @@ type BBR struct {
 	fullCount     uint8
 	fullBW        uint64
 	mode          bbrMode
-	state         cc.State // of the last Ack
-	phase         uint8    // of ProbeBW
-	probeRTTRound bool     // probe_rtt_round_done
+	phase         uint8 // of ProbeBW
+	probeRTTRound bool  // probe_rtt_round_done
 	cycleStart    time.Duration
 	minRTT        time.Duration // RTprop; 0: unknown
 	minRTTAt      time.Duration
-	srtt          time.Duration // 0: unknown
 	probeRTTDone  time.Duration // 0: not set
-	limited       uint64        // rate samples sent before this much was delivered are of ProbeRTT
-
-	aggregates
 }
 
 // Name implements Controller.
@@ -78,11 +71,8 @@ func (*BBR) Name() string { return "bbr" }
 // Start implements Controller.
 func (b *BBR) Start(s cc.Start) {
 	*b = BBR{
-		mss: s.MSS, cwnd: s.CWnd, initial: cc.InitialWindow(s.MSS),
-		minRTT: s.MinRTT, minRTTAt: s.Now, srtt: s.SRTT,
-		aggregates: aggregates{aggStart: s.Now},
+		bbrCommon: newBBRCommon(&s, bbrHighGain), minRTT: s.MinRTT, minRTTAt: s.Now,
 	}
-	b.pacing = firstRate(bbrHighGain, b.cwnd, s.SRTT)
 }
 
 // Sent implements Controller. After idleness the rate is the bandwidth itself,
@@ -93,10 +83,8 @@ func (b *BBR) Sent(now time.Duration, inFlight, bytes uint32) {
 		return
 	}
 
-	// Nothing was in flight: the path's queue is empty, and what is acknowledged next is no
-	// measure of how acknowledgments gather.
-	b.idleRestart = true
-	b.aggStart, b.aggAcked = now, 0
+	b.idleRestart = true // the path's queue is empty
+	b.begin(now)
 	switch b.mode {
 	case bbrProbeBW:
 		b.setPacing(1)
@@ -117,10 +105,7 @@ func (b *BBR) Ack(a *cc.Ack) {
 	b.checkFull(a)
 	b.checkDrain(a)
 	b.updateMinRTT(a)
-	if b.srtt == 0 && a.SRTT > 0 {
-		b.pacing = firstRate(bbrHighGain, b.cwnd, a.SRTT)
-	}
-	b.srtt = a.SRTT
+	b.takeSRTT(bbrHighGain, a.SRTT)
 	b.setPacing(b.pacingGain())
 	b.setWindow(a)
 }
@@ -143,8 +128,7 @@ func (b *BBR) updateBW(a *cc.Ack) {
 
 	// What a sender without data delivers is a lower bound of the bandwidth. It counts where
 	// the path proves to be faster than was thought.
-	limited := r.AppLimited || r.PriorDelivered < b.limited
-	if bw := r.BytesPerSecond(); !limited || bw >= b.bw.max() {
+	if bw := r.BytesPerSecond(); !b.isLimited(r) || bw >= b.bw.max() {
 		b.bw.update(bw, b.round, bbrBWRounds)
 	}
 }
@@ -217,7 +201,7 @@ func (b *BBR) updateMinRTT(a *cc.Ack) {
 		b.minRTT, b.minRTTAt = a.RTT, a.Now
 	}
 	if expired && !b.idleRestart && b.mode != bbrProbeMinRTT {
-		b.saveWindow()
+		b.saveWindow(false)
 		b.mode, b.probeRTTDone = bbrProbeMinRTT, 0
 	}
 	if b.mode == bbrProbeMinRTT {
@@ -229,8 +213,7 @@ func (b *BBR) updateMinRTT(a *cc.Ack) {
 }
 
 func (b *BBR) probeRTT(a *cc.Ack) {
-	// With next to nothing in flight the samples are low: they say nothing about the path.
-	b.limited = a.Rate.Total + uint64(a.InFlight)
+	b.limitSamples(a)
 	if b.probeRTTDone == 0 {
 		// At least 200 ms and a round trip, counted from when the queue can be gone.
 		if a.InFlight <= bbrMinPipe*b.mss {
@@ -283,18 +266,8 @@ func (b *BBR) windowGain() float64 {
 	return 1
 }
 
-// setPacing sets the rate; in Startup it does not fall (section 4.2.1).
-func (b *BBR) setPacing(gain float64) {
-	bw := b.bw.max()
-	if bw == 0 {
-		return
-	}
-
-	rate := pacedRate(gain, bw, b.mss, b.srtt)
-	if b.filled || rate > b.pacing {
-		b.pacing = rate
-	}
-}
+// setPacing sets the rate (section 4.2.1).
+func (b *BBR) setPacing(gain float64) { b.pace(gain, b.bw.max(), b.filled) }
 
 // target is the BDP times gain, with room for what the ends hold up: three
 // quanta, and an even number of segments for a peer that delays acknowledgments
@@ -372,19 +345,10 @@ func (b *BBR) recover(a *cc.Ack) bool {
 	return b.conservation
 }
 
-// saveWindow remembers the window for the end of recovery and of ProbeRTT.
-func (b *BBR) saveWindow() {
-	if b.state < cc.Recovery && b.mode != bbrProbeMinRTT {
-		b.prior = b.cwnd
-	} else {
-		b.prior = max(b.prior, b.cwnd)
-	}
-}
-
 // Congestion implements Controller.
 func (b *BBR) Congestion(e *cc.Event) {
 	if e.Cause == cc.ByLoss {
-		b.saveWindow()
+		b.saveWindow(b.mode == bbrProbeMinRTT)
 	}
 }
 
@@ -395,7 +359,7 @@ func (*BBR) Recovered(time.Duration) {}
 func (b *BBR) Timeout(e *cc.Event) {
 	// After a timeout the model stays: only the window begins anew, with one segment, and comes
 	// back as soon as something is delivered.
-	b.saveWindow()
+	b.saveWindow(b.mode == bbrProbeMinRTT)
 	b.state = cc.Loss
 	b.fullBW, b.conservation = 0, false
 	b.cwnd = b.mss
@@ -409,27 +373,6 @@ func (b *BBR) Undo(time.Duration) {
 		b.cwnd = max(b.cwnd, b.prior)
 	}
 }
-
-// Restart implements Controller. Sent has done what is to be done.
-func (*BBR) Restart(now, idle, rto time.Duration) {}
-
-// SetMSS implements Controller.
-func (b *BBR) SetMSS(mss uint32) {
-	b.cwnd = resize(b.cwnd, b.mss, mss)
-	b.mss, b.initial = mss, cc.InitialWindow(mss)
-}
-
-// CWnd implements Controller.
-func (b *BBR) CWnd() uint32 { return b.cwnd }
-
-// SSThresh implements Controller. BBR has none.
-func (*BBR) SSThresh() uint32 { return cc.MaxWindow }
-
-// PacingRate implements Controller.
-func (b *BBR) PacingRate() uint64 { return b.pacing }
-
-// OwnsRecovery implements Controller.
-func (*BBR) OwnsRecovery() bool { return true }
 
 // AppendInfo implements Informer.
 func (b *BBR) AppendInfo(p []byte) []byte {

@@ -84,11 +84,10 @@ const (
 //
 // It needs a core that paces, that fills in Ack.Rate and that calls Lost.
 type BBR3 struct {
-	mss, cwnd, initial uint32
-	prior              uint32 // prior_cwnd: before recovery or ProbeRTT
-	inFlight           uint32
-	pacing             uint64 // pacing_rate
-	delivered          uint64 // C.delivered
+	bbrCommon
+
+	inFlight  uint32
+	delivered uint64 // C.delivered
 
 	// Rates in bytes a second.
 	maxBW    [2]uint64 // max_bw_filter: of the last cycle and of this
@@ -107,7 +106,6 @@ type BBR3 struct {
 	nextRound    uint64 // next_round_delivered
 	lossRoundEnd uint64 // loss_round_delivered
 	lossEnd      uint64 // stream offset behind the last segment lost
-	limited      uint64 // samples of what was sent before this much was delivered are ProbeRTT's
 	round        uint32 // round_count
 	drainRound   uint32 // drain_start_round
 	sinceProbe   uint32 // rounds_since_probe_up
@@ -119,11 +117,9 @@ type BBR3 struct {
 	probeRTT     time.Duration // probe_rtt_min_delay: the least since the last ProbeRTT
 	probeRTTAt   time.Duration
 	probeRTTDone time.Duration // probe_rtt_done_stamp; 0: not set
-	srtt         time.Duration // 0: unknown
 
 	mode       bbr3Mode
 	acks       bbr3Acks
-	state      cc.State // of the last Ack
 	fullCount  uint8
 	lossRanges uint8 // pieces of the stream lost in this round trip
 	upRounds   uint8 // bw_probe_up_rounds
@@ -145,8 +141,6 @@ type BBR3 struct {
 	undoBW    uint64
 	undoShort uint32
 	undoLong  uint32
-
-	aggregates
 }
 
 // Name implements Controller. Linux's module of version 3 calls itself "bbr", as the mainline's
@@ -156,12 +150,11 @@ func (*BBR3) Name() string { return "bbr3" }
 // Start implements Controller.
 func (b *BBR3) Start(s cc.Start) {
 	*b = BBR3{
-		mss: s.MSS, cwnd: s.CWnd, initial: cc.InitialWindow(s.MSS),
-		minRTT: s.MinRTT, minRTTAt: s.Now, probeRTT: s.MinRTT, probeRTTAt: s.Now, srtt: s.SRTT,
+		bbrCommon: newBBRCommon(&s, bbr3StartupGain),
+		minRTT:    s.MinRTT, minRTTAt: s.Now, probeRTT: s.MinRTT, probeRTTAt: s.Now,
 		bwShort: bbr3NoRate, inflightLong: bbr3NoVolume, inflightShort: bbr3NoVolume,
-		upPerStep: bbr3NoVolume, undoTo: bbr3None, aggregates: aggregates{aggStart: s.Now},
+		upPerStep: bbr3NoVolume, undoTo: bbr3None,
 	}
-	b.pacing = firstRate(bbr3StartupGain, b.cwnd, s.SRTT)
 }
 
 // Sent implements Controller: HandleRestartFromIdle. Nothing in flight after a timeout is no
@@ -175,7 +168,7 @@ func (b *BBR3) Sent(now time.Duration, inFlight, bytes uint32) {
 	// The path's queue is empty: the bandwidth itself fills the pipe without making one, and
 	// idleness was as good as ProbeRTT.
 	b.idleRestart = true
-	b.aggStart, b.aggAcked = now, 0
+	b.begin(now)
 	switch {
 	case b.mode.probesBW():
 		b.setPacing(1)
@@ -209,10 +202,7 @@ func (b *BBR3) Ack(a *cc.Ack) {
 	}
 
 	// UpdateControlParameters.
-	if b.srtt == 0 && a.SRTT > 0 {
-		b.pacing = firstRate(bbr3StartupGain, b.cwnd, a.SRTT)
-	}
-	b.srtt = a.SRTT
+	b.takeSRTT(bbr3StartupGain, a.SRTT)
 	b.setPacing(b.pacingGain())
 	b.setWindow(a)
 	b.state = a.State
@@ -259,10 +249,6 @@ func (b *BBR3) updateMaxBW(r *cc.Sample) {
 		b.maxBW[1] = max(b.maxBW[1], bw)
 	}
 }
-
-// isLimited says that the sample is a lower bound of the bandwidth only, since the sender was
-// without data, or in ProbeRTT.
-func (b *BBR3) isLimited(r *cc.Sample) bool { return r.AppLimited || r.PriorDelivered < b.limited }
 
 // advanceMaxBW begins the next cycle of the filter (AdvanceMaxBwFilter). A cycle without a sample
 // does not count: the last one would be forgotten for nothing (Linux).
@@ -387,16 +373,8 @@ func (b *BBR3) windowGain() float64 {
 	return bbr3WindowGain
 }
 
-// setPacing sets the rate, which does not fall in Startup (SetPacingRateWithGain).
-func (b *BBR3) setPacing(gain float64) {
-	bw := b.bw()
-	if bw == 0 {
-		return
-	}
-	if rate := pacedRate(gain, bw, b.mss, b.srtt); b.full || rate > b.pacing {
-		b.pacing = rate
-	}
-}
+// setPacing is SetPacingRateWithGain.
+func (b *BBR3) setPacing(gain float64) { b.pace(gain, b.bw(), b.full) }
 
 // bdp is the BDP times gain; the initial window while a factor is unknown (BDPMultiple).
 func (b *BBR3) bdp(bw uint64, gain float64) uint32 {
@@ -449,18 +427,9 @@ func (b *BBR3) bound() uint32 {
 	return max(min(w, b.inflightShort), bbrMinPipe*b.mss)
 }
 
-// saveWindow remembers the window for the end of recovery and of ProbeRTT (SaveCwnd).
-func (b *BBR3) saveWindow() {
-	if b.state < cc.Recovery && b.mode != bbr3ProbeRTT {
-		b.prior = b.cwnd
-	} else {
-		b.prior = max(b.prior, b.cwnd)
-	}
-}
-
 // Congestion implements Controller.
 func (b *BBR3) Congestion(e *cc.Event) {
-	b.saveWindow()
+	b.saveWindow(b.mode == bbr3ProbeRTT)
 	b.noteLoss()
 	if e.Cause != cc.ByECN {
 		return
@@ -485,7 +454,7 @@ func (b *BBR3) Recovered(time.Duration) {
 // Timeout implements Controller. The model stays; the window begins anew with one segment beyond
 // what is still in flight (OnEnterRTO), and the search for a plateau, too (Linux).
 func (b *BBR3) Timeout(e *cc.Event) {
-	b.saveWindow()
+	b.saveWindow(b.mode == bbr3ProbeRTT)
 	b.noteLoss()
 	b.state = cc.Loss
 	b.resetFull(0)
@@ -515,27 +484,6 @@ func (b *BBR3) Undo(time.Duration) {
 	}
 	b.undoTo, b.episode = bbr3None, false
 }
-
-// Restart implements Controller. Sent has done what is to be done.
-func (*BBR3) Restart(now, idle, rto time.Duration) {}
-
-// SetMSS implements Controller.
-func (b *BBR3) SetMSS(mss uint32) {
-	b.cwnd = resize(b.cwnd, b.mss, mss)
-	b.mss, b.initial = mss, cc.InitialWindow(mss)
-}
-
-// CWnd implements Controller.
-func (b *BBR3) CWnd() uint32 { return b.cwnd }
-
-// SSThresh implements Controller. BBR has none.
-func (*BBR3) SSThresh() uint32 { return cc.MaxWindow }
-
-// PacingRate implements Controller.
-func (b *BBR3) PacingRate() uint64 { return b.pacing }
-
-// OwnsRecovery implements Controller.
-func (*BBR3) OwnsRecovery() bool { return true }
 
 // AppendInfo implements Informer.
 func (b *BBR3) AppendInfo(p []byte) []byte {

@@ -242,7 +242,7 @@ func (b *BBR3) updateMinRTT(a *cc.Ack) {
 // here: one that is measured now, in a queue, would be too long to drain it.
 func (b *BBR3) enterProbeRTT() {
 	b.probeRTTWindow = max(b.bdp(b.bw(), bbr3ProbeRTTGain), bbrMinPipe*b.mss)
-	b.saveWindow()
+	b.saveWindow(false)
 	b.mode, b.probeRTTDone = bbr3ProbeRTT, 0
 	b.acks = bbr3AcksStopping
 	b.startRound()
@@ -252,8 +252,7 @@ func (b *BBR3) enterProbeRTT() {
 // (CheckProbeRTT).
 func (b *BBR3) checkProbeRTT(a *cc.Ack) {
 	if b.mode == bbr3ProbeRTT {
-		// With little in flight the samples are low: they say nothing about the path.
-		b.limited = a.Rate.Total + uint64(a.InFlight)
+		b.limitSamples(a)
 		if b.probeRTTDone == 0 {
 			if a.InFlight <= b.probeRTTWindow {
 				b.probeRTTDone = a.Now + bbrProbeRTT

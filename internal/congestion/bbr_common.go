@@ -9,6 +9,82 @@ import (
 
 // What the versions of BBR have in common.
 
+// bbrCommon is the part of a version that does not depend on its model.
+type bbrCommon struct {
+	mss, cwnd, initial uint32
+	prior              uint32        // prior_cwnd: before recovery or ProbeRTT
+	pacing             uint64        // pacing_rate
+	limited            uint64        // samples of what was sent before this much was delivered are ProbeRTT's
+	srtt               time.Duration // 0: unknown
+	state              cc.State      // of the last Ack
+
+	aggregates
+}
+
+// newBBRCommon begins with the gain of Startup.
+func newBBRCommon(s *cc.Start, gain float64) bbrCommon {
+	return bbrCommon{
+		mss: s.MSS, cwnd: s.CWnd, initial: cc.InitialWindow(s.MSS), srtt: s.SRTT,
+		pacing: firstRate(gain, s.CWnd, s.SRTT), aggregates: aggregates{aggStart: s.Now},
+	}
+}
+
+// takeSRTT sets the rate to the window in a round trip when the first one is known.
+func (b *bbrCommon) takeSRTT(gain float64, srtt time.Duration) {
+	if b.srtt == 0 && srtt > 0 {
+		b.pacing = firstRate(gain, b.cwnd, srtt)
+	}
+	b.srtt = srtt
+}
+
+// pace sets the rate for the bandwidth bw. Until the pipe is known to be full it does not fall.
+func (b *bbrCommon) pace(gain float64, bw uint64, full bool) {
+	if bw == 0 {
+		return
+	}
+	if rate := pacedRate(gain, bw, b.mss, b.srtt); full || rate > b.pacing {
+		b.pacing = rate
+	}
+}
+
+// isLimited says that the sample is a lower bound of the bandwidth only, since the sender was
+// without data, or in ProbeRTT.
+func (b *bbrCommon) isLimited(r *cc.Sample) bool { return r.AppLimited || r.PriorDelivered < b.limited }
+
+// limitSamples marks what is in flight as ProbeRTT's: with little in flight the samples are low, and
+// say nothing about the path.
+func (b *bbrCommon) limitSamples(a *cc.Ack) { b.limited = a.Rate.Total + uint64(a.InFlight) }
+
+// saveWindow remembers the window for the end of recovery and of ProbeRTT (SaveCwnd).
+func (b *bbrCommon) saveWindow(probesRTT bool) {
+	if b.state < cc.Recovery && !probesRTT {
+		b.prior = b.cwnd
+	} else {
+		b.prior = max(b.prior, b.cwnd)
+	}
+}
+
+// Restart implements Controller. Sent has done what is to be done.
+func (*bbrCommon) Restart(now, idle, rto time.Duration) {}
+
+// SetMSS implements Controller.
+func (b *bbrCommon) SetMSS(mss uint32) {
+	b.cwnd = resize(b.cwnd, b.mss, mss)
+	b.mss, b.initial = mss, cc.InitialWindow(mss)
+}
+
+// CWnd implements Controller.
+func (b *bbrCommon) CWnd() uint32 { return b.cwnd }
+
+// SSThresh implements Controller. BBR has none.
+func (*bbrCommon) SSThresh() uint32 { return cc.MaxWindow }
+
+// PacingRate implements Controller.
+func (b *bbrCommon) PacingRate() uint64 { return b.pacing }
+
+// OwnsRecovery implements Controller.
+func (*bbrCommon) OwnsRecovery() bool { return true }
+
 const (
 	bbrAggRounds = 5 // rounds of each of the two slots of extraAcked
 	bbrAggLimit  = 100 * time.Millisecond
@@ -24,6 +100,10 @@ type aggregates struct {
 	aggStart   time.Duration
 	aggAcked   uint64
 }
+
+// begin counts anew: nothing was in flight, and what is acknowledged next is no measure of how
+// acknowledgments gather.
+func (g *aggregates) begin(now time.Duration) { g.aggStart, g.aggAcked = now, 0 }
 
 // acked takes an acknowledgment. bw is the bandwidth, cwnd the window, and a slot lasts for so
 // many rounds.
