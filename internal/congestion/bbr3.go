@@ -80,7 +80,10 @@ const (
 //   - A round trip that the receive window held back does not end Startup, as in version 1.
 //   - A mark of ECN (RFC 3168) is a loss in its round trip. In Startup and while the path is
 //     probed it is one that is too much at once, since marks do not tell how many there were.
-//   - What is saved for undo is saved when an episode of loss begins, not in each round trip.
+//   - What is saved for undo is saved when an episode of loss begins, not in each round trip, and
+//     a mark is not undone.
+//   - After a timeout the short-term volume is of the window before it (Linux), and not of the few
+//     segments that are left.
 //
 // It needs a core that paces, that fills in Ack.Rate and that calls Lost.
 type BBR3 struct {
@@ -267,14 +270,19 @@ func (b *BBR3) extraRounds() uint8 {
 	return bbr3StartupExtra
 }
 
-// noteLoss is NoteLoss: the first loss of a round trip begins one that ends when what is sent
-// from here on is delivered.
+// noteLoss is SaveStateUponLoss, for the first loss of an episode, and NoteLoss.
 func (b *BBR3) noteLoss() {
 	if !b.episode {
 		b.episode = true
 		b.undoTo = bbr3None
 		b.undoBW, b.undoShort, b.undoLong = b.bwShort, b.inflightShort, b.inflightLong
 	}
+	b.noteRound()
+}
+
+// noteRound says that this round trip has congestion. The first sign begins one that ends when
+// what is sent from here on is delivered.
+func (b *BBR3) noteRound() {
 	if !b.lossInRound {
 		b.lossInRound = true
 		b.lossRoundEnd = b.delivered
@@ -294,8 +302,9 @@ func (b *BBR3) Lost(l cc.LostSegment) {
 	}
 	b.lossEnd = l.Start + uint64(l.Bytes)
 
+	// ProbeRTT is without data, too: what little it has in flight is no bound.
 	if b.probeSample && b.isTooHigh(l.Lost, l.InFlight) {
-		b.handleTooHigh(l.Now, inflightAtLoss(&l), l.AppLimited)
+		b.handleTooHigh(l.Now, inflightAtLoss(&l), l.AppLimited || b.mode == bbr3ProbeRTT)
 	}
 }
 
@@ -410,7 +419,7 @@ func (b *BBR3) setWindow(a *cc.Ack) {
 		b.cwnd = max(b.cwnd, bbrMinPipe*b.mss)
 	}
 	if b.mode == bbr3ProbeRTT {
-		b.cwnd = min(b.cwnd, b.probeRTTWindow)
+		b.cwnd = min(b.cwnd, max(b.probeRTTWindow, bbrMinPipe*b.mss))
 	}
 	b.cwnd = min(b.cwnd, b.bound())
 }
@@ -430,17 +439,27 @@ func (b *BBR3) bound() uint32 {
 // Congestion implements Controller.
 func (b *BBR3) Congestion(e *cc.Event) {
 	b.saveWindow(b.mode == bbr3ProbeRTT)
-	b.noteLoss()
 	if e.Cause != cc.ByECN {
+		b.noteEvent()
 		return
 	}
 
 	// How much was in flight when the mark was made is not known: back off by Beta.
+	b.noteRound()
 	switch {
 	case b.mode == bbr3Startup:
 		b.fullByCongestion()
 	case b.probeSample:
 		b.handleTooHigh(e.Now, uint32(bbr3Beta*float64(b.inFlight)), false)
+	}
+	b.undoTo, b.episode = bbr3None, false // losses that turn out to be none do not undo it
+}
+
+// noteEvent notes a loss that Lost has not told of: one that a tail loss probe has repaired. What
+// Lost has told is noted, and if it has ended a probe the next phase begins without it.
+func (b *BBR3) noteEvent() {
+	if !b.episode {
+		b.noteLoss()
 	}
 }
 
@@ -455,7 +474,10 @@ func (b *BBR3) Recovered(time.Duration) {
 // what is still in flight (OnEnterRTO), and the search for a plateau, too (Linux).
 func (b *BBR3) Timeout(e *cc.Event) {
 	b.saveWindow(b.mode == bbr3ProbeRTT)
-	b.noteLoss()
+	b.noteEvent()
+	if !b.mode.accelerates() && b.inflightShort == bbr3NoVolume {
+		b.inflightShort = b.prior
+	}
 	b.state = cc.Loss
 	b.resetFull(0)
 	b.cwnd = add(b.inFlight, b.mss)

@@ -301,6 +301,7 @@ func TestBBR3Lost(t *testing.T) {
 		{"two per cent", bbr3Up, true, mend(func(l *cc.LostSegment) { l.Lost = 800 }), bbr3NoVolume, bbr3Up, false},
 		{"Beta of the target", bbr3Up, true, mend(func(l *cc.LostSegment) { l.InFlight = 10_000 }), 14_000, bbr3Down, true},
 		{"limited by the program", bbr3Up, true, mend(func(l *cc.LostSegment) { l.AppLimited = true }), bbr3NoVolume, bbr3Down, true},
+		{"in ProbeRTT", bbr3ProbeRTT, true, lost, bbr3NoVolume, bbr3ProbeRTT, true},
 		{"without SACK", bbr3Up, true, mend(func(l *cc.LostSegment) { l.SACK, l.Lost, l.Bytes = false, 1, 1 }), 40_815, bbr3Down, true},
 	} {
 		b := steadyBBR3()
@@ -344,6 +345,26 @@ func TestBBR3NoteLoss(t *testing.T) {
 		}
 		b.bwShort, b.inflightShort, b.inflightLong = 1, 2, 3
 	}
+
+	// What Lost has told is noted. A probe that it has ended is over: what comes then begins without it.
+	b = steadyBBR3()
+	b.mode, b.probeSample = bbr3Up, true
+	b.Lost(cc.LostSegment{Start: 5000, Bytes: 3000, InFlight: 40_000, Lost: 3000, Delivered: 210_000, SACK: true})
+	if b.Congestion(&cc.Event{}); b.mode != bbr3Down || b.lossInRound {
+		t.Errorf("mode %d, loss in its round %v", b.mode, b.lossInRound)
+	}
+	b.Lost(cc.LostSegment{Start: 9000, Bytes: 1000, InFlight: 40_000, Lost: 4000, Delivered: 210_000, SACK: true})
+	if !b.lossInRound {
+		t.Error("a loss after the probe does not count")
+	}
+	b.Recovered(0)
+	if b.lossInRound = false; b.episode {
+		t.Error("the episode does not end")
+	}
+	if b.Congestion(&cc.Event{}); !b.lossInRound || !b.episode {
+		t.Error("a loss that a probe has repaired does not count")
+	}
+
 	b.lossRanges = 255
 	if b.Lost(cc.LostSegment{Start: 9000, Bytes: 1000}); b.lossRanges != 255 {
 		t.Errorf("%d ranges after 255", b.lossRanges)
@@ -455,11 +476,16 @@ func TestBBR3SetWindow(t *testing.T) {
 		{"the initial window delivered", false, bbr3Startup, 90_000, 3000, 10_000, 90_000},
 		{"four segments at least", true, bbr3Cruise, 1000, 1000, 1e6, 4000},
 		{"ProbeRTT", true, bbr3ProbeRTT, 40_000, 1000, 1e6, 9000},
+		{"ProbeRTT, since the MSS grew", true, bbr3ProbeRTT, 40_000, 1000, 1e6, 8000},
 		{"nothing delivered", true, bbr3Cruise, 90_000, 0, 1e6, 90_000},
 		{"nothing delivered in ProbeRTT", true, bbr3ProbeRTT, 90_000, 0, 1e6, 9000},
 	} {
 		b := steadyBBR3()
 		b.full, b.mode, b.cwnd, b.probeRTTWindow = c.full, c.mode, c.cwnd, 9000
+		if c.name == "ProbeRTT, since the MSS grew" {
+			b.mss = 2 * testMSS
+			b.probeRTTWindow = 1000
+		}
 		b.setWindow(&cc.Ack{Delivered: c.delivered, Rate: cc.Sample{Total: c.total}})
 		if b.cwnd != c.want {
 			t.Errorf("%s: %d, want %d", c.name, b.cwnd, c.want)
@@ -565,7 +591,7 @@ func TestBBR3SaveWindow(t *testing.T) {
 		} {
 			b := steadyBBR3()
 			b.state, b.mode, b.prior = c.state, c.mode, c.prior
-			if call(b); b.prior != c.want || !b.lossInRound || !b.episode {
+			if call(b); b.prior != c.want || !b.lossInRound || b.episode == (event == "mark") {
 				t.Errorf("%s in state %d, mode %d with %d saved: %d, want %d", event, c.state, c.mode, c.prior, b.prior, c.want)
 			}
 		}
@@ -586,6 +612,24 @@ func TestBBR3Timeout(t *testing.T) {
 	if b.cwnd != 40_000 || b.episode {
 		t.Errorf("window %d after the repair, episode %v", b.cwnd, b.episode)
 	}
+
+	// The short-term volume is of the window before, unless losses have set it, or it does not hold.
+	for _, c := range []struct {
+		mode        bbr3Mode
+		short, want uint32
+	}{{bbr3Cruise, bbr3NoVolume, 40_000}, {bbr3Cruise, 9000, 9000}, {bbr3Up, bbr3NoVolume, bbr3NoVolume}} {
+		b := steadyBBR3()
+		b.mode, b.inflightShort = c.mode, c.short
+		b.Timeout(&cc.Event{})
+		if b.inflightShort != c.want || b.undoShort != c.short {
+			t.Errorf("mode %d, bound %d: %d, and %d to undo", c.mode, c.short, b.inflightShort, b.undoShort)
+		}
+		b.Timeout(&cc.Event{Repeated: true})
+		if b.inflightShort != c.want || b.undoShort != c.short {
+			t.Errorf("mode %d, bound %d: %d, and %d to undo after another", c.mode, c.short, b.inflightShort, b.undoShort)
+		}
+	}
+
 	b.cwnd = 50_000
 	if b.Recovered(0); b.cwnd != 50_000 {
 		t.Errorf("a larger window became %d", b.cwnd)
@@ -664,6 +708,15 @@ func TestBBR3ECN(t *testing.T) {
 		b.Congestion(&cc.Event{Now: 2 * time.Second, Cause: c.cause, InFlight: 30_000})
 		if b.inflightLong != c.long || b.full != c.full || b.mode != c.after {
 			t.Errorf("%s: bound %d, full %v, mode %d", c.name, b.inflightLong, b.full, b.mode)
+		}
+
+		// Losses after it that turn out to be none take nothing back of what the mark has done.
+		if c.cause != cc.ByECN {
+			continue
+		}
+		b.Lost(cc.LostSegment{Bytes: 1000, InFlight: 30_000, Lost: 1000, SACK: true})
+		if b.Undo(0); b.inflightLong != c.long || b.full != c.full || b.mode != c.after {
+			t.Errorf("%s, losses undone: bound %d, full %v, mode %d", c.name, b.inflightLong, b.full, b.mode)
 		}
 	}
 }
