@@ -78,7 +78,7 @@ type Informer interface {
 type LossObserver interface {
 	// Lost is called for each segment that is marked lost, again if it is lost again, before
 	// the Congestion, Timeout or Ack that goes with it; not for one that was too large for the
-	// path.
+	// path, nor for data of a SYN that the server left.
 	Lost(l LostSegment)
 }
 

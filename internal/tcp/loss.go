@@ -309,7 +309,7 @@ func (s *sender) markLost(t *tcb, now time.Duration, i place, why trace.Why) uin
 	l := f.rate.OnLost(&r.Stamp, r.n)
 	// What the path does not carry for its size, and what a server left of the SYN's data, says
 	// nothing about how much is in the path.
-	if o, ok := f.cc.(cc.LossObserver); ok && why != trace.ByMTU && why != trace.ByHandshake {
+	if o, ok := f.cc.(cc.LossObserver); ok && why != trace.ByMTU && why != trace.ByHandshake && !s.isMTUProbe(t, r) {
 		l.Now, l.Start, l.SACK = now, r.start, t.flags&useSACK != 0
 		o.Lost(l)
 	}

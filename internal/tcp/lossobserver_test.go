@@ -1,6 +1,7 @@
 package tcp
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -37,12 +38,15 @@ func (w *watcher) Timeout(e *cc.Event) {
 
 func watched(t *testing.T, options ...scriptOption) (*script, *watcher) {
 	w := new(watcher)
-	tc := newScript(t, append(options, func(s *script) {
-		s.cfg.Controllers = map[string]func() cc.Controller{"watcher": func() cc.Controller { return w }}
-		s.cfg.CC = "watcher"
-	})...)
+	tc := newScript(t, append(options, w.watch)...)
 	tc.p.MSS = 1000
 	return tc, w
+}
+
+// watch is an option of a script.
+func (w *watcher) watch(s *script) {
+	s.cfg.Controllers = map[string]func() cc.Controller{"watcher": func() cc.Controller { return w }}
+	s.cfg.CC = "watcher"
 }
 
 // cc.LossObserver: each segment that is marked lost, with what was in flight when it was sent and
@@ -107,6 +111,43 @@ func TestLossObserverOther(t *testing.T) {
 		t.Errorf("%d bytes too large, told of %+v", tc.c.snd.flight.loss.lost, w.lost)
 	}
 	tc.out = nil
+}
+
+// Nor is a lost probe of the path's MTU (RFC 4821 §7.6.2), unless it is lost again in small segments.
+func TestLossObserverProbe(t *testing.T) {
+	w := new(watcher)
+	tc, _ := probing(t, w.watch)
+	tc.probeMTU()
+	m, nxt := tc.c.lazy.mtu, tc.c.snd.nxt-origin
+	tc.out, w.lost = nil, nil
+	tc.sleep(msec(20))
+	tc.recv(fmt.Sprintf(". 1 ack %d <sack %d-%d>", m.start-origin, m.end-origin, nxt))
+	if len(tc.out) == 0 || tc.out[0].Seq != tc.c.snd.sndSeq(m.start) || len(w.lost) != 0 {
+		t.Errorf("the probe, sent again in %d segments, is told of: %+v", len(tc.out), w.lost)
+	}
+	tc.out = nil
+	tc.sleep(time.Second)
+	if len(w.lost) == 0 || w.lost[0].Start != m.start {
+		t.Errorf("by timeout %+v, want what begins at %d", w.lost, m.start)
+	}
+	tc.out = nil
+}
+
+// What a server leaves of the SYN's data is none, either.
+func TestLossObserverSYNData(t *testing.T) {
+	w := new(watcher)
+	tc := newScript(t, plain, w.watch)
+	tc.p.FastOpen = cookie
+	tc.c.Connect(tc.now, &tc.p)
+	tc.queue(100)
+	tc.pump()
+	tc.rest("S 0+100 <mss 1460,fo 0102030405060708>")
+	tc.recv("S. 0 ack 1 <mss 1460>")
+	tc.want("P. 1+100 ack 1")
+	if len(w.lost) != 0 {
+		t.Errorf("told of %+v", w.lost)
+	}
+	tc.recv(". 1 ack 101")
 }
 
 // Ack.CWndFull: the window was used up, and not only half of it.

@@ -234,6 +234,11 @@ func (s *sender) ackedMTUProbe(t *tcb, now time.Duration) {
 	s.setMSS(t)
 }
 
+// isMTUProbe reports whether the segment is a probe of the path's MTU that is under way.
+func (s *sender) isMTUProbe(t *tcb, r *sentSegment) bool {
+	return t.lazy != nil && t.lazy.mtu.size != 0 && t.lazy.mtu.start == r.start && r.sent == 1
+}
+
 // mtuProbeFailed reports whether the one thing lost is the probe, which then is sent
 // again in smaller segments, and not taken for congestion (RFC 4821 §7.6.2).
 func (s *sender) mtuProbeFailed(t *tcb, now time.Duration) bool {
