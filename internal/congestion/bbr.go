@@ -330,7 +330,7 @@ func (b *BBR) recover(a *cc.Ack) bool {
 	case a.State == cc.Recovery && was != cc.Recovery:
 		b.conservation = true
 		b.nextRound = a.Rate.Total
-		w := add(a.InFlight, a.Delivered)
+		w := max(add(a.InFlight, a.Delivered), b.mss) // small segments may be all there was
 		if !a.CWndLimited {
 			w = max(w, min(b.cwnd, b.target(1)))
 		}

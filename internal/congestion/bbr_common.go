@@ -159,7 +159,7 @@ func firstRate(gain float64, cwnd uint32, srtt time.Duration) uint64 {
 	if srtt <= 0 {
 		srtt = time.Millisecond
 	}
-	return uint64(gain * float64(cwnd) / srtt.Seconds())
+	return max(uint64(gain*float64(cwnd)/srtt.Seconds()), 1) // 0 would be no pacing
 }
 
 // pacedRate is the rate for the bandwidth bw. The least window is not paced over more than a
@@ -167,7 +167,7 @@ func firstRate(gain float64, cwnd uint32, srtt time.Duration) uint64 {
 func pacedRate(gain float64, bw uint64, mss uint32, srtt time.Duration) uint64 {
 	// One per cent less than the path has taken: a queue that an estimate a little too high has
 	// made drains (Linux, bbr_pacing_margin_percent).
-	rate := uint64(gain * bbrMargin * float64(bw))
+	rate := max(uint64(gain*bbrMargin*float64(bw)), 1)
 	if srtt > 0 {
 		rate = max(rate, uint64(bbrMinPipe*mss)*uint64(time.Second)/uint64(srtt))
 	}
