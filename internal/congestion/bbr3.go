@@ -351,7 +351,7 @@ func (b *BBR3) adaptShortTerm() {
 	if b.inflightShort == bbr3NoVolume {
 		b.inflightShort = b.cwnd
 	}
-	b.bwShort = max(b.bwLatest, uint64(bbr3Beta*float64(b.bwShort)))
+	b.bwShort = max(b.bwLatest, uint64(bbr3Beta*float64(b.bwShort)), 1) // 0 is unknown
 	b.inflightShort = max(b.inflightLatest, uint32(bbr3Beta*float64(b.inflightShort)))
 }
 

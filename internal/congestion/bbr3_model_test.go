@@ -389,6 +389,7 @@ func TestBBR3ShortTerm(t *testing.T) {
 		{"once more", bbr3Down, true, 800_000, 20_000, 600_000, 15_000, 600_000, 15_000},
 		{"once more, by Beta", bbr3Drain, true, 800_000, 20_000, 100_000, 1000, 560_000, 14_000},
 		{"in ProbeRTT", bbr3ProbeRTT, true, 800_000, 20_000, 600_000, 15_000, 600_000, 15_000},
+		{"hardly anything", bbr3Cruise, true, 1, 20_000, 0, 0, 1, 14_000},
 		{"no loss", bbr3Cruise, false, bbr3NoRate, bbr3NoVolume, 900_000, 30_000, bbr3NoRate, bbr3NoVolume},
 		{"accelerating", bbr3Up, true, bbr3NoRate, bbr3NoVolume, 900_000, 30_000, bbr3NoRate, bbr3NoVolume},
 	} {
