@@ -474,6 +474,7 @@ func TestBBR3MinRTT(t *testing.T) {
 		{"higher", ms, 21 * ms, false, false, 20 * ms, 20 * ms, false, bbr3Cruise},
 		{"higher after five seconds", 5 * time.Second, 21 * ms, false, false, 20 * ms, 20 * ms, false, bbr3Cruise},
 		{"higher later", 5*time.Second + 1, 21 * ms, false, false, 20 * ms, 21 * ms, true, bbr3ProbeRTT},
+		{"equal later", 5*time.Second + 1, 20 * ms, false, false, 20 * ms, 20 * ms, true, bbr3ProbeRTT},
 		{"lower later", 5*time.Second + 1, 18 * ms, false, false, 18 * ms, 18 * ms, true, bbr3ProbeRTT},
 		{"no sample", 5*time.Second + 1, 0, false, false, 20 * ms, 20 * ms, false, bbr3ProbeRTT},
 		{"after idleness", 5*time.Second + 1, 21 * ms, true, false, 20 * ms, 21 * ms, true, bbr3Cruise},

@@ -706,14 +706,19 @@ func TestBBR3ECN(t *testing.T) {
 	} {
 		b := steadyBBR3()
 		b.mode, b.full, b.probeSample, b.inFlight, b.inflightLatest = c.mode, c.mode != bbr3Startup, c.sample, 30_000, 25_000
+		b.episode, b.undoLong = c.cause == cc.ByECN, bbr3NoVolume
 		b.Congestion(&cc.Event{Now: 2 * time.Second, Cause: c.cause, InFlight: 30_000})
 		if b.inflightLong != c.long || b.full != c.full || b.mode != c.after {
 			t.Errorf("%s: bound %d, full %v, mode %d", c.name, b.inflightLong, b.full, b.mode)
 		}
 
-		// Losses after it that turn out to be none take nothing back of what the mark has done.
+		// Losses before and after it that turn out to be none take nothing back of what the mark has done.
 		if c.cause != cc.ByECN {
 			continue
+		}
+		d := *b
+		if d.Undo(0); d.full != c.full || d.mode != c.after {
+			t.Errorf("%s, undone: full %v, mode %d", c.name, d.full, d.mode)
 		}
 		b.Lost(cc.LostSegment{Bytes: 1000, InFlight: 30_000, Lost: 1000, SACK: true})
 		if b.Undo(0); b.inflightLong != c.long || b.full != c.full || b.mode != c.after {
