@@ -113,3 +113,13 @@ func TestBBRAggregationWindow(t *testing.T) {
 		t.Errorf("12 segments acknowledged at once: window %d, want 46 segments and these", b.cwnd)
 	}
 }
+
+// A burst of more than 2^30 bytes is over: the count begins anew.
+func TestBBRAggregationReset(t *testing.T) {
+	for was, want := range map[uint64]uint64{bbrAggReset: bbrAggReset + 1000, bbrAggReset + 1: 1000} {
+		g := aggregates{aggAcked: was}
+		if g.acked(&cc.Ack{Now: ms, Delivered: 1000}, 0, 90_000, false, bbrAggRounds); g.aggAcked != want {
+			t.Errorf("%d bytes of the burst, then %d", was, g.aggAcked)
+		}
+	}
+}
