@@ -107,7 +107,7 @@ func TestControllersRefused(t *testing.T) {
 		{"no function", map[string]func() cc.Controller{"mine": nil}, ""},
 		{"1 to 15 bytes", map[string]func() cc.Controller{"": of("")}, ""},
 		{"1 to 15 bytes", map[string]func() cc.Controller{"sixteen-bytes-it": of("sixteen-bytes-it")}, ""},
-		{"is not one of [cubic reno bbr mine]", map[string]func() cc.Controller{"mine": of("mine")}, "other"},
+		{"is not one of [cubic reno bbr bbr3 mine]", map[string]func() cc.Controller{"mine": of("mine")}, "other"},
 	} {
 		tcp := usock.DefaultTCPConfig()
 		tcp.Controllers = c.with

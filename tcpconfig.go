@@ -25,8 +25,8 @@ type TCPConfig struct {
 
 	CC string // tcp_congestion_control: of connections that name none (Config.Congestion goes before it)
 
-	// Controllers are congestion controls besides "cubic", "reno" and "bbr", by name, each with
-	// a function that makes one for a connection. Name of what it makes is the name here, 1 to 15
+	// Controllers are congestion controls besides "cubic", "reno", "bbr" and "bbr3", by name, each
+	// with a function that makes one for a connection. Name of what it makes is the name here, 1 to 15
 	// bytes. Programs choose among them by TCP_CONGESTION. The functions are called with
 	// the host locked, and once by NewHost, which reports what makes no sense.
 	Controllers map[string]func() cc.Controller

@@ -73,6 +73,29 @@ type Informer interface {
 	AppendInfo(b []byte) []byte
 }
 
+// LossObserver is a Controller that looks at each segment that is lost, and not only at their
+// sum (Ack.Lost).
+type LossObserver interface {
+	// Lost is called for each segment that is marked lost, again if it is lost again, before
+	// the Congestion, Timeout or Ack that goes with it; not for one that was too large for the
+	// path, nor for data of a SYN that the server left.
+	Lost(l LostSegment)
+}
+
+// LostSegment is a segment that is marked lost. A segment is what was sent at once, which may be
+// several times the MSS.
+type LostSegment struct {
+	Now       time.Duration
+	Start     uint64 // stream offset of its first byte
+	Bytes     uint32
+	InFlight  uint32 // bytes in flight when it was sent, itself included
+	Lost      uint64 // bytes lost since it was sent, itself included
+	Delivered uint64 // C.delivered now: Sample.Total of the last Ack or later
+
+	AppLimited bool // the sender had run out of data when it was sent
+	SACK       bool // SACK is in use; without it one loss a round trip is all that shows
+}
+
 // Start is the state of the connection that a controller begins with.
 type Start struct {
 	Now      time.Duration
@@ -113,6 +136,7 @@ type Ack struct {
 
 	State       State
 	CWndLimited bool // Usage.Limited: the window is what holds the sender back
+	CWndFull    bool // Usage.Full: it was used up; half of it does not count, below SSThresh either
 	Reordering  bool // the path was seen to reorder by more than the core takes for granted
 	ECE         bool // the peer echoed an ECN mark
 

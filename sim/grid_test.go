@@ -70,7 +70,7 @@ func (c cell) run(t *testing.T, congestion string, seed uint64) (res sim.FlowRes
 // The loss and the reordering are both ways. A row of the table is a point of the
 // grid; its numbers are those kept in testdata.
 func TestGrid(t *testing.T) {
-	for _, congestion := range []string{"cubic", "reno", "bbr"} {
+	for _, congestion := range []string{"cubic", "reno", "bbr", "bbr3"} {
 		t.Run(congestion, func(t *testing.T) {
 			g := golden{name: "grid-" + congestion, head: "delay\trate\treorder\tloss\tMbit/s\tretrans"}
 			for i, c := range grid() {

@@ -90,7 +90,7 @@ func newSoakCase(seed uint64) soakCase {
 	c := soakCase{
 		to: randomImpairment(r), back: randomImpairment(r),
 		mtu:        []int{1500, 1500, 1500, 9000, 1280, 576}[r.IntN(6)],
-		congestion: []string{"cubic", "reno", "bbr"}[r.IntN(3)],
+		congestion: []string{"cubic", "reno", "bbr", "bbr3"}[r.IntN(4)],
 		bytes:      int64(r.ExpFloat64() * 150_000),
 		chunk:      1 + r.IntN(100_000),
 		nodelay:    chance(r, 0.5),

@@ -1,7 +1,6 @@
 package congestion
 
 import (
-	"encoding/binary"
 	"time"
 
 	"usock/cc"
@@ -19,9 +18,6 @@ const (
 	bbrProbeRTT   = 200 * time.Millisecond
 	bbrFullGrowth = 1.25
 	bbrFullRounds = 3
-	bbrAggRounds  = 5 // rounds of each of the two slots of extraAcked
-	bbrAggLimit   = 100 * time.Millisecond
-	bbrAggReset   = 1 << 30 // bytes
 )
 
 var bbrCycle = [8]float64{1.25, 0.75, 1, 1, 1, 1, 1, 1}
@@ -49,9 +45,7 @@ const (
 //
 // It needs a core that paces and that fills in Ack.Rate.
 type BBR struct {
-	mss, cwnd, initial uint32
-	prior              uint32 // prior_cwnd: before recovery or ProbeRTT
-	pacing             uint64 // pacing_rate
+	bbrCommon
 
 	bw            maxFilter // BtlBwFilter, bytes a second
 	round         uint32    // round_count
@@ -63,21 +57,12 @@ type BBR struct {
 	fullCount     uint8
 	fullBW        uint64
 	mode          bbrMode
-	state         cc.State // of the last Ack
-	phase         uint8    // of ProbeBW
-	probeRTTRound bool     // probe_rtt_round_done
+	phase         uint8 // of ProbeBW
+	probeRTTRound bool  // probe_rtt_round_done
 	cycleStart    time.Duration
 	minRTT        time.Duration // RTprop; 0: unknown
 	minRTTAt      time.Duration
-	srtt          time.Duration // 0: unknown
 	probeRTTDone  time.Duration // 0: not set
-	limited       uint64        // rate samples sent before this much was delivered are of ProbeRTT
-
-	extra      [2]uint32 // extra_acked in the current and the last bbrAggRounds rounds
-	extraSlot  uint8
-	extraRound uint8
-	aggStart   time.Duration
-	aggAcked   uint64
 }
 
 // Name implements Controller.
@@ -86,19 +71,8 @@ func (*BBR) Name() string { return "bbr" }
 // Start implements Controller.
 func (b *BBR) Start(s cc.Start) {
 	*b = BBR{
-		mss: s.MSS, cwnd: s.CWnd, initial: cc.InitialWindow(s.MSS),
-		minRTT: s.MinRTT, minRTTAt: s.Now, srtt: s.SRTT, aggStart: s.Now,
+		bbrCommon: newBBRCommon(&s, bbrHighGain), minRTT: s.MinRTT, minRTTAt: s.Now,
 	}
-	b.startRate(s.SRTT)
-}
-
-// startRate paces the initial window over the round-trip time, one millisecond
-// while that is unknown.
-func (b *BBR) startRate(srtt time.Duration) {
-	if srtt <= 0 {
-		srtt = time.Millisecond
-	}
-	b.pacing = uint64(bbrHighGain * float64(b.cwnd) / srtt.Seconds())
 }
 
 // Sent implements Controller. After idleness the rate is the bandwidth itself,
@@ -109,10 +83,8 @@ func (b *BBR) Sent(now time.Duration, inFlight, bytes uint32) {
 		return
 	}
 
-	// Nothing was in flight: the path's queue is empty, and what is acknowledged next is no
-	// measure of how acknowledgments gather.
-	b.idleRestart = true
-	b.aggStart, b.aggAcked = now, 0
+	b.idleRestart = true // the path's queue is empty
+	b.begin(now)
 	switch b.mode {
 	case bbrProbeBW:
 		b.setPacing(1)
@@ -126,17 +98,14 @@ func (b *BBR) Ack(a *cc.Ack) {
 	// The model first, then the state, then what both lead to: the draft's order
 	// (BBRUpdateModelAndState, BBRUpdateControlParameters).
 	b.updateBW(a)
-	b.updateAggregation(a)
+	b.acked(a, b.bw.max(), b.cwnd, b.roundStart, bbrAggRounds)
 	if b.mode == bbrProbeBW && b.phaseOver(a) {
 		b.enterPhase(a.Now, (b.phase+1)%uint8(len(bbrCycle)))
 	}
 	b.checkFull(a)
 	b.checkDrain(a)
 	b.updateMinRTT(a)
-	if b.srtt == 0 && a.SRTT > 0 {
-		b.startRate(a.SRTT)
-	}
-	b.srtt = a.SRTT
+	b.takeSRTT(bbrHighGain, a.SRTT)
 	b.setPacing(b.pacingGain())
 	b.setWindow(a)
 }
@@ -159,46 +128,9 @@ func (b *BBR) updateBW(a *cc.Ack) {
 
 	// What a sender without data delivers is a lower bound of the bandwidth. It counts where
 	// the path proves to be faster than was thought.
-	limited := r.AppLimited || r.PriorDelivered < b.limited
-	if bw := r.BytesPerSecond(); !limited || bw >= b.bw.max() {
+	if bw := r.BytesPerSecond(); !b.isLimited(r) || bw >= b.bw.max() {
 		b.bw.update(bw, b.round, bbrBWRounds)
 	}
-}
-
-// updateAggregation finds how much more than the bandwidth allows was
-// acknowledged in one go: that much has to be in flight beyond the BDP while the
-// acknowledgments are held up.
-func (b *BBR) updateAggregation(a *cc.Ack) {
-	if a.Delivered == 0 {
-		return
-	}
-
-	// Two slots that take turns: a maximum over five to ten rounds without a list of them.
-	if b.roundStart {
-		b.extraRound++
-		if b.extraRound >= bbrAggRounds {
-			b.extraRound = 0
-			b.extraSlot ^= 1
-			b.extra[b.extraSlot] = 0
-		}
-	}
-
-	// No more than the bandwidth explains: the burst is over, and the next is counted from
-	// here.
-	expected := b.volume(b.bw.max(), a.Now-b.aggStart)
-	if b.aggAcked <= expected || b.aggAcked > bbrAggReset {
-		b.aggAcked, b.aggStart, expected = 0, a.Now, 0
-	}
-	b.aggAcked += uint64(a.Delivered)
-	extra := uint32(min(b.aggAcked-min(expected, b.aggAcked), uint64(b.cwnd)))
-	b.extra[b.extraSlot] = max(b.extra[b.extraSlot], extra)
-}
-
-// volume is what flows in d at rate bytes a second.
-func (*BBR) volume(rate uint64, d time.Duration) uint64 {
-	// Bounded, so that the product stays within 64 bits.
-	us := uint64(min(max(d, 0), time.Minute) / time.Microsecond)
-	return min(rate, 1<<36) * us / 1e6
 }
 
 // checkFull finds the end of Startup: three rounds that did not give a quarter
@@ -235,11 +167,7 @@ func (b *BBR) checkDrain(a *cc.Ack) {
 func (b *BBR) enterProbeBW(now time.Duration) {
 	b.mode = bbrProbeBW
 
-	// A number of the time and the stream, and not of a generator: the controller stays a
-	// function of what it is told.
-	x := uint64(now)*0x9e3779b97f4a7c15 + b.nextRound
-	x ^= x >> 32
-	phase := uint8(x % uint64(len(bbrCycle)-1))
+	phase := uint8(draw(now, b.nextRound) % uint64(len(bbrCycle)-1))
 	if phase > 0 {
 		phase++
 	}
@@ -273,7 +201,7 @@ func (b *BBR) updateMinRTT(a *cc.Ack) {
 		b.minRTT, b.minRTTAt = a.RTT, a.Now
 	}
 	if expired && !b.idleRestart && b.mode != bbrProbeMinRTT {
-		b.saveWindow()
+		b.saveWindow(false)
 		b.mode, b.probeRTTDone = bbrProbeMinRTT, 0
 	}
 	if b.mode == bbrProbeMinRTT {
@@ -285,8 +213,7 @@ func (b *BBR) updateMinRTT(a *cc.Ack) {
 }
 
 func (b *BBR) probeRTT(a *cc.Ack) {
-	// With next to nothing in flight the samples are low: they say nothing about the path.
-	b.limited = a.Rate.Total + uint64(a.InFlight)
+	b.limitSamples(a)
 	if b.probeRTTDone == 0 {
 		// At least 200 ms and a round trip, counted from when the queue can be gone.
 		if a.InFlight <= bbrMinPipe*b.mss {
@@ -339,25 +266,8 @@ func (b *BBR) windowGain() float64 {
 	return 1
 }
 
-// setPacing sets the rate; in Startup it does not fall (section 4.2.1). The least
-// window is not paced over more than a round trip: an estimate that timeouts have
-// spoiled would take long to recover.
-func (b *BBR) setPacing(gain float64) {
-	bw := b.bw.max()
-	if bw == 0 {
-		return
-	}
-
-	// One per cent less than the path has taken: a queue that an estimate a little too high has
-	// made drains (Linux, bbr_pacing_margin_percent).
-	rate := uint64(gain * bbrMargin * float64(bw))
-	if b.srtt > 0 {
-		rate = max(rate, uint64(bbrMinPipe*b.mss)*uint64(time.Second)/uint64(b.srtt))
-	}
-	if b.filled || rate > b.pacing {
-		b.pacing = rate
-	}
-}
+// setPacing sets the rate (section 4.2.1).
+func (b *BBR) setPacing(gain float64) { b.pace(gain, b.bw.max(), b.filled) }
 
 // target is the BDP times gain, with room for what the ends hold up: three
 // quanta, and an even number of segments for a peer that delays acknowledgments
@@ -367,7 +277,7 @@ func (b *BBR) target(gain float64) uint32 {
 	if b.minRTT == 0 || b.bw.max() == 0 {
 		return b.initial
 	}
-	bdp := gain * float64(b.volume(b.bw.max(), b.minRTT))
+	bdp := gain * float64(volume(b.bw.max(), b.minRTT))
 
 	// One burst in the sender's queue, one in what cuts its segments, and one in the receiver,
 	// which gathers and delays (Linux, bbr_quantization_budget).
@@ -385,8 +295,7 @@ func (b *BBR) aggregation() uint32 {
 	if !b.filled {
 		return 0
 	}
-	limit := b.volume(b.bw.max(), bbrAggLimit)
-	return uint32(min(uint64(max(b.extra[0], b.extra[1])), limit))
+	return b.allowance(b.bw.max())
 }
 
 // setWindow moves the window towards the target by what was delivered (section
@@ -421,7 +330,7 @@ func (b *BBR) recover(a *cc.Ack) bool {
 	case a.State == cc.Recovery && was != cc.Recovery:
 		b.conservation = true
 		b.nextRound = a.Rate.Total
-		w := add(a.InFlight, a.Delivered)
+		w := max(add(a.InFlight, a.Delivered), b.mss) // small segments may be all there was
 		if !a.CWndLimited {
 			w = max(w, min(b.cwnd, b.target(1)))
 		}
@@ -436,19 +345,10 @@ func (b *BBR) recover(a *cc.Ack) bool {
 	return b.conservation
 }
 
-// saveWindow remembers the window for the end of recovery and of ProbeRTT.
-func (b *BBR) saveWindow() {
-	if b.state < cc.Recovery && b.mode != bbrProbeMinRTT {
-		b.prior = b.cwnd
-	} else {
-		b.prior = max(b.prior, b.cwnd)
-	}
-}
-
 // Congestion implements Controller.
 func (b *BBR) Congestion(e *cc.Event) {
 	if e.Cause == cc.ByLoss {
-		b.saveWindow()
+		b.saveWindow(b.mode == bbrProbeMinRTT)
 	}
 }
 
@@ -459,7 +359,7 @@ func (*BBR) Recovered(time.Duration) {}
 func (b *BBR) Timeout(e *cc.Event) {
 	// After a timeout the model stays: only the window begins anew, with one segment, and comes
 	// back as soon as something is delivered.
-	b.saveWindow()
+	b.saveWindow(b.mode == bbrProbeMinRTT)
 	b.state = cc.Loss
 	b.fullBW, b.conservation = 0, false
 	b.cwnd = b.mss
@@ -474,35 +374,10 @@ func (b *BBR) Undo(time.Duration) {
 	}
 }
 
-// Restart implements Controller. Sent has done what is to be done.
-func (*BBR) Restart(now, idle, rto time.Duration) {}
-
-// SetMSS implements Controller.
-func (b *BBR) SetMSS(mss uint32) {
-	b.cwnd = resize(b.cwnd, b.mss, mss)
-	b.mss, b.initial = mss, cc.InitialWindow(mss)
-}
-
-// CWnd implements Controller.
-func (b *BBR) CWnd() uint32 { return b.cwnd }
-
-// SSThresh implements Controller. BBR has none.
-func (*BBR) SSThresh() uint32 { return cc.MaxWindow }
-
-// PacingRate implements Controller.
-func (b *BBR) PacingRate() uint64 { return b.pacing }
-
-// OwnsRecovery implements Controller.
-func (*BBR) OwnsRecovery() bool { return true }
-
-// AppendInfo implements Informer: struct tcp_bbr_info, the bandwidth in bytes a second,
-// the round-trip time in microseconds and the gains times 256.
+// AppendInfo implements Informer.
 func (b *BBR) AppendInfo(p []byte) []byte {
-	p = binary.NativeEndian.AppendUint64(p, b.bw.max())
-	p = binary.NativeEndian.AppendUint32(p, uint32(b.minRTT/time.Microsecond))
 	if b.mss == 0 {
-		return binary.NativeEndian.AppendUint64(p, 0) // not begun
+		return appendBBRInfo(p, 0, 0, 0, 0) // not begun
 	}
-	p = binary.NativeEndian.AppendUint32(p, uint32(256*b.pacingGain()))
-	return binary.NativeEndian.AppendUint32(p, uint32(256*b.windowGain()))
+	return appendBBRInfo(p, b.bw.max(), b.minRTT, b.pacingGain(), b.windowGain())
 }

@@ -7,6 +7,9 @@ import (
 	"usock/cc"
 )
 
+// acked is what BBR.Ack does for its aggregates.
+func acked(b *BBR, a *cc.Ack) { b.acked(a, b.bw.max(), b.cwnd, b.roundStart, bbrAggRounds) }
+
 // Linux, bbr_update_ack_aggregation: in an epoch, which ends when no more was acknowledged than the
 // bandwidth allows, what was acknowledged beyond that is extra, a window at most.
 func TestBBRExtraAcked(t *testing.T) {
@@ -29,7 +32,7 @@ func TestBBRExtraAcked(t *testing.T) {
 		b.extra = [2]uint32{}
 		b.bw = maxFilter{}
 		b.bw.update(c.bw, 0, bbrBWRounds)
-		b.updateAggregation(&cc.Ack{Now: c.at, Delivered: c.delivered})
+		acked(b, &cc.Ack{Now: c.at, Delivered: c.delivered})
 		if got := max(b.extra[0], b.extra[1]); got != c.extra {
 			t.Errorf("step %d: %d, want %d", i, got, c.extra)
 		}
@@ -51,7 +54,7 @@ func TestBBRExtraAcked(t *testing.T) {
 		if c.idle {
 			b.Sent(ms, 0, testMSS)
 		}
-		if b.updateAggregation(&cc.Ack{Now: 20 * ms, Delivered: 1000}); b.aggAcked != c.want {
+		if acked(b, &cc.Ack{Now: 20 * ms, Delivered: 1000}); b.aggAcked != c.want {
 			t.Errorf("%s: %d bytes in the epoch, want %d", c.name, b.aggAcked, c.want)
 		}
 	}
@@ -64,14 +67,14 @@ func TestBBRExtraAckedWindow(t *testing.T) {
 		quiet := func(start bool) { // keeps to the bandwidth
 			b.roundStart = start
 			b.aggAcked = 0
-			b.updateAggregation(&cc.Ack{Now: ms, Delivered: 1})
+			acked(b, &cc.Ack{Now: ms, Delivered: 1})
 		}
 		for range before {
 			quiet(true)
 			quiet(false)
 		}
 		b.roundStart = false
-		b.updateAggregation(&cc.Ack{Now: ms, Delivered: 7000})
+		acked(b, &cc.Ack{Now: ms, Delivered: 7000})
 
 		rounds := 0
 		for ; max(b.extra[0], b.extra[1]) >= 7000 && rounds < 20; rounds++ {
@@ -108,5 +111,15 @@ func TestBBRAggregationWindow(t *testing.T) {
 	b.Ack(&cc.Ack{Now: 10 * ms, SRTT: 20 * ms, Delivered: 12_000, InFlight: 20_000})
 	if b.cwnd != 58*testMSS {
 		t.Errorf("12 segments acknowledged at once: window %d, want 46 segments and these", b.cwnd)
+	}
+}
+
+// A burst of more than 2^30 bytes is over: the count begins anew.
+func TestBBRAggregationReset(t *testing.T) {
+	for was, want := range map[uint64]uint64{bbrAggReset: bbrAggReset + 1000, bbrAggReset + 1: 1000} {
+		g := aggregates{aggAcked: was}
+		if g.acked(&cc.Ack{Now: ms, Delivered: 1000}, 0, 90_000, false, bbrAggRounds); g.aggAcked != want {
+			t.Errorf("%d bytes of the burst, then %d", was, g.aggAcked)
+		}
 	}
 }

@@ -113,6 +113,7 @@ func TestBBRRecoverySteps(t *testing.T) {
 		{"a mark of ECN", cc.CWR, false, ack(cc.CWR, 0, 0, 1000), 20_000, false},
 		{"recovery begins", cc.Open, false, ack(cc.Recovery, 1000, 9000, 2000), 11_000, true},
 		{"recovery after a timeout", cc.Loss, false, ack(cc.Recovery, 1000, 9000, 2000), 11_000, true},
+		{"recovery begins, one byte delivered", cc.Open, false, ack(cc.Recovery, 1000, 0, 1), testMSS, true},
 		{"first round trip, more in flight", cc.Recovery, true, ack(cc.Recovery, 0, 25_000, 2000), 27_000, true},
 		{"first round trip, less in flight", cc.Recovery, true, ack(cc.Recovery, 2000, 9000, 2000), 18_000, true},
 		{"later round trips", cc.Recovery, false, ack(cc.Recovery, 0, 25_000, 2000), 20_000, false},

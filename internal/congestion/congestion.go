@@ -10,6 +10,7 @@ var makers = []struct {
 	{"cubic", func() cc.Controller { return new(Cubic) }},
 	{"reno", func() cc.Controller { return new(Reno) }},
 	{"bbr", func() cc.Controller { return new(BBR) }},
+	{"bbr3", func() cc.Controller { return new(BBR3) }},
 }
 
 // New returns a new controller, and false if the name is unknown. The empty name

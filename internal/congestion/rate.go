@@ -57,8 +57,21 @@ func (r *Rate) OnSend(p *Stamp, now time.Duration, inFlight, bytes uint32) {
 	}
 }
 
-// OnLost counts bytes that are newly marked lost.
-func (r *Rate) OnLost(bytes uint32) { r.lost += uint64(bytes) }
+// Widen says that bytes more were sent at the same moment and share the stamp.
+func (p *Stamp) Widen(bytes uint32) { p.inFlight = add(p.inFlight, bytes) }
+
+// Narrow says that the last bytes of what shares the stamp have one of their own.
+func (p *Stamp) Narrow(bytes uint32) { p.inFlight -= min(p.inFlight, bytes) }
+
+// OnLost counts a segment that is newly marked lost, bytes long, and returns what is known of it
+// for a cc.LossObserver.
+func (r *Rate) OnLost(p *Stamp, bytes uint32) cc.LostSegment {
+	r.lost += uint64(bytes)
+	return cc.LostSegment{
+		Bytes: bytes, InFlight: p.inFlight, Lost: r.lost - p.lost, Delivered: r.delivered,
+		AppLimited: p.appLimited,
+	}
+}
 
 // OnAppLimited says that the sender has less than a segment to send, nothing
 // lost to send again, and room in its window.

@@ -80,13 +80,38 @@ func TestRateAppLimited(t *testing.T) {
 	}
 }
 
+// Segments that share a stamp were each sent with the ones before them in flight.
+func TestStampShared(t *testing.T) {
+	var r Rate
+	var p Stamp
+	r.OnSend(&p, 0, 5000, 1000)
+	p.Widen(2000)
+	q := p
+	p.Narrow(2000)
+	for i, c := range []struct {
+		p    *Stamp
+		want uint32
+	}{{&p, 6000}, {&q, 8000}} {
+		r.Begin()
+		r.OnDelivered(c.p, 10*ms, 1000, false)
+		if s := r.Sample(0); s.InFlight != c.want {
+			t.Errorf("part %d: %d bytes in flight, want %d", i, s.InFlight, c.want)
+		}
+	}
+	if p.Narrow(9000); p.inFlight != 0 {
+		t.Errorf("%d bytes in flight", p.inFlight)
+	}
+}
+
 // A segment counts once, and a lost one in the interval it was lost in.
 func TestRateLossAndDuplicates(t *testing.T) {
 	var r Rate
 	var a, b Stamp
 	r.OnSend(&a, 0, 0, 1000)
 	r.OnSend(&b, 0, 1000, 1000)
-	r.OnLost(1000)
+	if l, want := r.OnLost(&a, 1000), (cc.LostSegment{Bytes: 1000, InFlight: 1000, Lost: 1000}); l != want {
+		t.Errorf("lost: %+v, want %+v", l, want)
+	}
 	r.Begin()
 	r.OnDelivered(&b, 10*ms, 1000, true)
 	s := r.Sample(0)
@@ -232,11 +257,14 @@ func TestRateAppLimitedEnd(t *testing.T) {
 func TestRateOnce(t *testing.T) {
 	var r Rate
 	var p Stamp
-	r.OnLost(3000)
-	r.OnSend(&p, 0, 0, 1000)
-	r.OnLost(2000)
+	r.OnLost(new(Stamp), 3000)
+	r.OnAppLimited(0)
+	r.OnSend(&p, 0, 5000, 1000)
+	if l, want := r.OnLost(&p, 2000), (cc.LostSegment{Bytes: 2000, InFlight: 6000, Lost: 2000, AppLimited: true}); l != want {
+		t.Errorf("lost: %+v, want %+v", l, want)
+	}
 	for i, want := range []cc.Sample{
-		{Delivered: 1000, Interval: 10 * ms, Total: 1000, Lost: 2000, InFlight: 1000},
+		{Delivered: 1000, Interval: 10 * ms, Total: 1000, Lost: 2000, InFlight: 6000, AppLimited: true},
 		{Total: 2000},
 	} {
 		r.Begin()

@@ -214,7 +214,11 @@ func (s *sender) lose(i int) uint32 {
 	g.lost = true
 	s.inFlight -= s.mss
 	s.lostBytes += uint64(s.mss)
-	s.rate.OnLost(s.mss)
+	l := s.rate.OnLost(&g.stamp, s.mss)
+	if o, ok := s.c.(cc.LossObserver); ok {
+		l.Now, l.Start, l.SACK = s.n.now, s.offset(i), true
+		o.Lost(l)
+	}
 	return s.mss
 }
 
@@ -264,7 +268,7 @@ func (s *sender) ack(i int, order uint64) {
 	}
 	a.SRTT, a.MinRTT, a.InFlight, a.State = s.srtt, s.min, s.inFlight, s.state
 	a.SndUna, a.SndNxt = s.offset(s.una), s.offset(s.nxt)
-	a.CWndLimited = s.usage.Limited(s.c)
+	a.CWndLimited, a.CWndFull = s.usage.Limited(s.c), s.usage.Full()
 	a.Rate = s.rate.Sample(s.min)
 	s.c.Ack(&a)
 	s.highest = max(s.highest, s.c.CWnd())

@@ -21,6 +21,9 @@ func (u *Usage) Sent(sndUna, sndNxt uint64, inFlight uint32, full bool) {
 	}
 }
 
+// Full reports whether the window was used up in the last round trip.
+func (u *Usage) Full() bool { return u.limited }
+
 // Limited reports whether the window was used up in the last round trip. In slow
 // start half of it is enough, since what is sent doubles.
 func (u *Usage) Limited(c cc.Controller) bool {

@@ -233,7 +233,7 @@ func TestSenderEvents(t *testing.T) {
 	tc.connectIn(msec(50))
 	tc.write(20 * 1460)
 	tc.wantEvent("paced at ")
-	tc.rest(". 1+1460 ack 1")
+	tc.rest(". 1..14601/1460 ack 1") // which are not paced
 }
 
 // The way to TIME-WAIT, and a reset.

@@ -197,7 +197,7 @@ func (s *sender) resendSYNData(t *tcb, now time.Duration, nxt uint64) {
 	s.newFlight(t, now)
 	s.recordSent(now, s.una, uint32(nxt-s.una), 0, false)
 	s.nxt = nxt
-	s.markLost(t, 0, trace.ByHandshake)
+	s.markLost(t, now, 0, trace.ByHandshake)
 	s.lostInName(t)
 }
 

@@ -344,6 +344,9 @@ func fuzzConfig(b byte) (cfg *Config, mss, seg int) {
 		cfg.ECN = ECNOn
 	}
 	cfg.CC = [...]string{"cubic", "reno", "bbr", "cubic"}[b>>4&3]
+	if b&0x70 == 0x70 {
+		cfg.CC = "bbr3"
+	}
 	mss = [...]int{1460, 100, 65483, 536}[b>>6&3]
 	if b&32 != 0 {
 		seg = 65000

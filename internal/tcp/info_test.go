@@ -128,7 +128,7 @@ func TestSetCC(t *testing.T) {
 	}
 	tc.write(100)
 	tc.rest("P. 1+100 ack 1")
-	for _, n := range []string{"cubic", "bbr", "reno"} {
+	for _, n := range []string{"cubic", "bbr", "bbr3", "reno"} {
 		if err := tc.c.SetCC(tc.now, n); err != nil || tc.c.CC() != n {
 			t.Fatalf("%s: %v, %s", n, err, tc.c.CC())
 		}

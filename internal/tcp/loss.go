@@ -122,7 +122,7 @@ func (s *sender) onAck(t *tcb, now time.Duration, ack uint64, seg *Segment, upda
 		Delivered: a.delivered, Acked: a.acked, Lost: a.lost,
 		PriorInFlight: priorInFlight, InFlight: s.inFlight(),
 		SndUna: s.una, SndNxt: s.nxt, State: l.state,
-		CWndLimited: f.use.Limited(f.cc), ECE: ece,
+		CWndLimited: f.use.Limited(f.cc), CWndFull: f.use.Full(), ECE: ece,
 		Reordering: int(l.reordering) > t.cfg.Reordering,
 		Rate:       sample,
 	}
@@ -276,6 +276,7 @@ func (s *sender) ackedSegment(t *tcb, now time.Duration, r *sentSegment, n uint3
 	// A copy for each part: what is left of the segment is to be counted with the time it was
 	// sent, too.
 	stamp := r.Stamp
+	stamp.Narrow(r.n - n)
 	f.rate.OnDelivered(&stamp, now, n, r.sent > 1)
 	if n == r.n {
 		r.Stamp = stamp
@@ -283,7 +284,7 @@ func (s *sender) ackedSegment(t *tcb, now time.Duration, r *sentSegment, n uint3
 }
 
 // markLost marks the sent segment at i lost and returns its bytes if it was not before.
-func (s *sender) markLost(t *tcb, i place, why trace.Why) uint32 {
+func (s *sender) markLost(t *tcb, now time.Duration, i place, why trace.Why) uint32 {
 	f := s.flight
 	r := f.scoreboard.at(i)
 	r.why = why
@@ -305,7 +306,13 @@ func (s *sender) markLost(t *tcb, i place, why trace.Why) uint32 {
 	// counts (RFC 6675 §4, SetPipe).
 	r.flags = r.flags&^segRetrans | segLost
 	f.loss.lost += r.n
-	f.rate.OnLost(r.n)
+	l := f.rate.OnLost(&r.Stamp, r.n)
+	// What the path does not carry for its size, and what a server left of the SYN's data, says
+	// nothing about how much is in the path.
+	if o, ok := f.cc.(cc.LossObserver); ok && why != trace.ByMTU && why != trace.ByHandshake && !s.isMTUProbe(t, r) {
+		l.Now, l.Start, l.SACK = now, r.start, t.flags&useSACK != 0
+		o.Lost(l)
+	}
 	f.loss.hint = min(f.loss.hint, r.start)
 
 	if t.cfg.Trace != nil {
@@ -315,7 +322,7 @@ func (s *sender) markLost(t *tcb, i place, why trace.Why) uint32 {
 }
 
 // markFirst marks the first segment lost, for a peer without SACK.
-func (s *sender) markFirst(t *tcb, a *ackInfo) {
+func (s *sender) markFirst(t *tcb, now time.Duration, a *ackInfo) {
 	b := &s.flight.scoreboard
 	if b.n == 0 {
 		return
@@ -328,5 +335,5 @@ func (s *sender) markFirst(t *tcb, a *ackInfo) {
 	if mss := uint32(s.mss); b.at(p).n > mss {
 		p = b.split(p, b.at(p).start+uint64(mss))
 	}
-	a.lost += s.markLost(t, p, trace.ByDuplicates)
+	a.lost += s.markLost(t, now, p, trace.ByDuplicates)
 }

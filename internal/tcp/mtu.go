@@ -114,7 +114,7 @@ func (s *sender) simpleRetransmit(t *tcb, now time.Duration) {
 	any := false
 	b := &f.scoreboard
 	for i := b.first(); i < b.end(); i = b.next(i) {
-		if b.at(i).n > mss && s.markLost(t, i, trace.ByMTU) > 0 {
+		if b.at(i).n > mss && s.markLost(t, now, i, trace.ByMTU) > 0 {
 			any = true
 		}
 	}
@@ -232,6 +232,11 @@ func (s *sender) ackedMTUProbe(t *tcb, now time.Duration) {
 	m.low, m.size = m.size, 0
 	t.count().TCPMTUPSuccess++
 	s.setMSS(t)
+}
+
+// isMTUProbe reports whether the segment is a probe of the path's MTU that is under way.
+func (s *sender) isMTUProbe(t *tcb, r *sentSegment) bool {
+	return t.lazy != nil && t.lazy.mtu.size != 0 && t.lazy.mtu.start == r.start && r.sent == 1
 }
 
 // mtuProbeFailed reports whether the one thing lost is the probe, which then is sent

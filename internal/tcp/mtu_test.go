@@ -182,9 +182,9 @@ func TestNoProbing(t *testing.T) {
 
 // probing brings a connection to where probes of larger segments may be sent: the
 // MSS fell to 1024 after timeouts, and the window has grown since.
-func probing(t *testing.T) (tc *script, una int) {
+func probing(t *testing.T, options ...scriptOption) (tc *script, una int) {
 	t.Helper()
-	tc = newScript(t, noTS)
+	tc = newScript(t, append(options, noTS)...)
 	tc.cfg.MTUProbing = 1
 	tc.p.SndBuf = 1 << 20
 	tc.connectIn(msec(20))
@@ -232,22 +232,27 @@ func TestProbeUp(t *testing.T) {
 	tc.wantCounts("RetransSegs 4 TCPLostRetransmit 2 TCPTimeouts 3 TCPLossProbes 1 TCPMTUPSuccess 6")
 }
 
+// probeMTU sends and acknowledges until a probe is under way.
+func (s *script) probeMTU() {
+	for i := 0; s.c.lazy.mtu.size == 0; i++ {
+		if i > 100 {
+			s.t.Fatalf("no probe: %+v, cwnd %d", s.c.lazy.mtu, s.c.snd.cwnd())
+		}
+		s.queue(50000)
+		s.pump()
+		if s.c.lazy.mtu.size == 0 {
+			s.out = nil
+			s.sleep(msec(20))
+			s.recv(fmt.Sprintf(". 1 ack %d", s.c.snd.nxt-origin))
+		}
+	}
+}
+
 // Section 7.6.2: a probe that is lost is sent again in small segments, and is no sign
 // of congestion.
 func TestProbeLost(t *testing.T) {
 	tc, _ := probing(t)
-	for i := 0; tc.c.lazy.mtu.size == 0; i++ {
-		if i > 100 {
-			t.Fatalf("no probe: %+v, cwnd %d", tc.c.lazy.mtu, tc.c.snd.cwnd())
-		}
-		tc.queue(50000)
-		tc.pump()
-		if tc.c.lazy.mtu.size == 0 {
-			tc.out = nil
-			tc.sleep(msec(20))
-			tc.recv(fmt.Sprintf(". 1 ack %d", tc.c.snd.nxt-origin))
-		}
-	}
+	tc.probeMTU()
 	m := tc.c.lazy.mtu
 	start, end, nxt := int(m.start-origin), int(m.end-origin), int(tc.c.snd.nxt-origin)
 	if end-start <= 1024 || end-start != int(m.size) {

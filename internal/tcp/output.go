@@ -332,6 +332,7 @@ func (s *sender) recordSent(now time.Duration, start uint64, size, inFlight uint
 		if r.Sent == now && r.sent == 1 && r.flags == 0 && r.n%mss == 0 && r.end() == start &&
 			r.n+size <= 1<<16 {
 			r.n += size
+			r.Widen(size)
 			return
 		}
 	}

@@ -13,8 +13,9 @@ import (
 // does not hold the connection up before it is corrected.
 const maxGap = time.Second
 
-// unpaced is how many segments a controller that does not pace sends before the
-// program's bound holds, as Linux does (tcp_update_skb_after_send): a short exchange is not slowed.
+// unpaced is how many segments leave before any rate holds, as Linux does
+// (tcp_update_skb_after_send): a short exchange is not slowed, nor held up by a rate that one
+// sample of the round-trip time, spoilt by a lost SYN, has made.
 const unpaced = 10
 
 // pacingRate returns the rate in bytes a second: the controller's within the program's
@@ -27,7 +28,7 @@ func (s *sender) pacingRate(t *tcb) uint64 {
 	case bound == 0:
 		return 0
 	case bound == ^uint64(0):
-	case rate == 0 && t.stats.bytesSent >= unpaced*uint64(s.mss), rate > bound:
+	case rate == 0, rate > bound:
 		return bound
 	}
 	return rate
@@ -36,7 +37,7 @@ func (s *sender) pacingRate(t *tcb) uint64 {
 // pace notes that n bytes leave.
 func (s *sender) pace(t *tcb, now time.Duration, n uint32) {
 	rate := s.pacingRate(t)
-	if rate == 0 {
+	if rate == 0 || t.stats.bytesSent < unpaced*uint64(s.mss) {
 		return
 	}
 

@@ -154,7 +154,7 @@ func (s *sender) detectLoss(t *tcb, now time.Duration, a *ackInfo) time.Duration
 				break
 			}
 
-			a.lost += s.markLost(t, i, trace.ByRACK)
+			a.lost += s.markLost(t, now, i, trace.ByRACK)
 		}
 	}
 
@@ -194,7 +194,7 @@ func (s *sender) detectLossResent(t *tcb, now, wait time.Duration, a *ackInfo) t
 			if left := r.Sent + wait - now; left > 0 {
 				return left
 			}
-			a.lost += s.markLost(t, i, trace.ByRACK)
+			a.lost += s.markLost(t, now, i, trace.ByRACK)
 		}
 	}
 

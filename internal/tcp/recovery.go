@@ -47,7 +47,7 @@ func (s *sender) advanceRecovery(t *tcb, now time.Duration, a *ackInfo) {
 			s.endReduction(t, now)
 			more = l.retrans > 0
 		} else if a.acked > 0 && t.flags&useSACK == 0 {
-			s.markFirst(t, a) // the next hole (RFC 6582 §3.2, step 3)
+			s.markFirst(t, now, a) // the next hole (RFC 6582 §3.2, step 3)
 		}
 	case cc.Loss:
 		if s.inLoss(t, now, a) {
@@ -119,7 +119,7 @@ func (s *sender) identifyLost(t *tcb, now time.Duration, a *ackInfo) {
 	// DupThresh duplicates, three to begin with (RFC 5681 §3.2 step 2). Duplicates for data
 	// from before the recovery point may be answers to retransmissions (RFC 6582 §3.2 step 2).
 	if l.state == cc.Open && uint16(l.dup) >= l.reordering && s.una >= l.high {
-		s.markFirst(t, a)
+		s.markFirst(t, now, a)
 	}
 }
 
@@ -356,7 +356,7 @@ func (s *sender) onTimeout(t *tcb, now time.Duration) {
 		if i > b.first() && t.flags&useSACK != 0 && !reneged && l.rtt > 0 && r.Sent+l.rtt > now {
 			continue
 		}
-		s.markLost(t, i, trace.ByTimeout)
+		s.markLost(t, now, i, trace.ByTimeout)
 	}
 
 	if reneged {

@@ -391,7 +391,7 @@ func (m *refSender) check(n *news, told *cc.Ack, lost int, wait time.Duration, b
 		Delivered: uint32(n.delivered * refMSS), Acked: uint32(m.acked(n) * refMSS), Lost: uint32(lost * refMSS),
 		PriorInFlight: uint32(n.pipe * refMSS), InFlight: uint32(m.pipe() * refMSS),
 		SndUna: origin + 1 + uint64(m.una*refMSS), SndNxt: origin + 1 + uint64(len(m.segs)*refMSS),
-		State: l.state, CWndLimited: told.CWndLimited, Reordering: m.degree > m.cfg.Reordering, Rate: told.Rate,
+		State: l.state, CWndLimited: told.CWndLimited, CWndFull: told.CWndFull, Reordering: m.degree > m.cfg.Reordering, Rate: told.Rate,
 	}
 	if *told != want {
 		m.bad("the controller is told\n     %+v\nwant %+v", *told, want)

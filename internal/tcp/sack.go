@@ -173,6 +173,7 @@ func (s *sender) covered(whole *sentSegment, sp span) (r sentSegment, ok bool) {
 		// Rounded down, likewise.
 		r.n = uint32((sp.end - r.start) / mss * mss)
 	}
+	r.Narrow(uint32(whole.end() - r.end()))
 	return r, r.n > 0
 }
 

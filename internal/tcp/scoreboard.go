@@ -234,6 +234,7 @@ func (b *scoreboard) split(p place, off uint64) place {
 	l.n = uint32(off - l.start)
 	r.n -= l.n
 	r.start = off
+	l.Narrow(r.n)
 	return p
 }
 
@@ -337,6 +338,7 @@ func (b *scoreboard) sack(p place, r *sentSegment) place {
 			o.absorb(r)
 			if left {
 				whole.n -= r.n
+				whole.Narrow(r.n)
 				return b.next(next)
 			}
 			end := o.end()

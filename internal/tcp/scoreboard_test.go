@@ -227,7 +227,7 @@ func TestResentLookedAtOnce(t *testing.T) {
 		t.Errorf("the queue begins at %d, want %d", e.start, s.una+900*48)
 	}
 	p := b.find(s.una + 950*48)
-	s.markLost(&tc.c.tcb, p, 0)
+	s.markLost(&tc.c.tcb, tc.now, p, 0)
 	l.hint = s.una
 	if i, ok := s.nextLost(); !ok || i != p || l.hint != s.una+950*48 {
 		t.Errorf("found %v, the hint is %d, want %d", ok, l.hint, s.una+950*48)
