@@ -37,6 +37,16 @@ func TestErrorRateLimit(t *testing.T) {
 	if n := b.refused(addr("10.0.0.3"), 1, 1); n != 1 {
 		t.Error("one destination limits another")
 	}
+	// Of several in turn each has its own burst, and no more.
+	b.clock.Advance(maxTokens)
+	n := 0
+	for range 20 {
+		n += b.refused(addr("10.0.0.5"), 3, 1)
+	}
+	if n != 3*errorBurst {
+		t.Errorf("bursts of %d for three in turn", n)
+	}
+	b.refused(addr(peerA), 1, 20)
 	b.clock.Advance(2500 * time.Millisecond)
 	if n := b.refused(addr(peerA), 1, 20); n != 2 {
 		t.Errorf("%d after 2.5 s", n)

@@ -109,6 +109,15 @@ func TestGroupAnswers(t *testing.T) {
 		t.Errorf("%d times for 20 groups", len(times))
 	}
 
+	// A question that leaves no time is answered at once.
+	for m.deadline() != timer.Never {
+		m.expire(m.deadline())
+	}
+	m.query(&wire.GroupQuery{Generation: wire.ThirdGeneration}, time.Hour)
+	if m.deadline() != time.Hour || len(m.expire(time.Hour)) != 1 {
+		t.Errorf("without time: due at %v", m.deadline())
+	}
+
 	m = newReporting(rand.New(rand.NewPCG(7, 8)).Uint64)
 	group, sources := addr("239.1.2.3"), func(n int) (out []netip.Addr) {
 		for i := range n {
