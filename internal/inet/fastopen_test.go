@@ -544,6 +544,31 @@ func TestFastOpenConnect(t *testing.T) {
 	}
 }
 
+// TCP_FASTOPEN_CONNECT is for sockets that are neither connected nor listen, where the host may send with SYNs; the
+// options of listeners are for the same and for these (Linux, do_tcp_setsockopt).
+func TestFastOpenOptionStates(t *testing.T) {
+	a, b := newPair(t, opens(tcp.FastOpenClient))
+	listening := a.open("tcp4").at(addrA + ":80")
+	listening.Listen(1)
+	connected, _ := joined(t, a, b, addrB+":80")
+	for _, c := range []struct {
+		s                        *sock
+		connect, queue, noCookie string
+	}{
+		{a.open("tcp4"), "<nil>", "<nil>", "<nil>"}, {listening, "EINVAL", "<nil>", "<nil>"}, {connected, "EINVAL", "EINVAL", "EINVAL"}, {b.open("tcp4"), "<nil>", "<nil>", "<nil>"},
+	} {
+		for opt, want := range map[int]string{abi.TCP_FASTOPEN_CONNECT: c.connect, abi.TCP_FASTOPEN: c.queue, abi.TCP_FASTOPEN_NO_COOKIE: c.noCookie} {
+			if err := c.s.SetOpt(abi.SOL_TCP, opt, ints(1)); name(err) != want && fmt.Sprint(err) != want {
+				t.Errorf("option %d: %v, want %s", opt, err, want)
+			}
+		}
+	}
+	off, _ := newPair(t, opens(tcp.FastOpenServer))
+	if err := off.open("tcp4").SetOpt(abi.SOL_TCP, abi.TCP_FASTOPEN_CONNECT, ints(1)); err != syscall.EOPNOTSUPP {
+		t.Errorf("off: %v", err)
+	}
+}
+
 // Views are cut behind so many bytes, and what is behind them is let go of.
 func TestFirstBytes(t *testing.T) {
 	live := packet.Live()

@@ -94,6 +94,13 @@ func TestStraySegments(t *testing.T) {
 		}
 		_ = a
 	}
+	// Who is known on one link alone is answered there (RFC 4007).
+	_, far := newPair(t, Config{})
+	far.cut = true
+	far.arrive(segment{"[fe80::1]:5000", "[fe80::2]:80", wire.TCP{Flags: wire.SYN, Seq: 100}, "", false}.packet())
+	if out := far.segments(); len(out) != 1 || out[0].Flags != wire.RST|wire.ACK {
+		t.Errorf("link-local: %+v", out)
+	}
 	// To all or to a group nothing is TCP's; what is too short is an error.
 	_, b := newPair(t, Config{})
 	b.arrive(segment{from, "10.0.0.255:80", wire.TCP{Flags: wire.SYN}, "", false}.packet())

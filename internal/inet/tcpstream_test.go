@@ -13,6 +13,7 @@ import (
 	"usock/internal/ip"
 	"usock/internal/socket"
 	"usock/internal/wait"
+	"usock/packet"
 )
 
 // What is received, by flags and options (tcp(7), recv(2), socket(7)).
@@ -326,5 +327,107 @@ func TestStreamErrors(t *testing.T) {
 		if got := c.get(abi.SOL_IP, abi.IP_MTU); got != want {
 			t.Errorf("an MTU of %d by a segment that was never sent", got)
 		}
+	}
+}
+
+// Of views that a send has no room for, in whole or in part, nothing is kept: they go with the next one.
+func TestStreamViewsWithoutRoom(t *testing.T) {
+	a, b := newPair(t, Config{})
+	c, s := joined(t, a, b, addrB+":80")
+	c.set(abi.SOL_SOCKET, abi.SO_SNDBUF, 20000)
+	var views []packet.View
+	text := ""
+	for i := range 60 {
+		piece := strings.Repeat(string(rune('a'+i%26)), 1000)
+		views = append(views, packet.Copy([]byte(piece)))
+		text += piece
+	}
+	got := ""
+	for at := 0; at < len(text); {
+		rest := appendRest(nil, views, at)
+		n, err := c.SendViews(noContext, rest, &socket.Msg{Flags: abi.MSG_DONTWAIT})
+		packet.ReleaseAll(rest)
+		if at += n; err != nil && err != syscall.EAGAIN || n == 60000 {
+			t.Fatalf("%d, %v", n, err)
+		}
+		if err == syscall.EAGAIN {
+			a.clock.Advance(100 * time.Millisecond)
+		}
+		for {
+			g := s.recv(0)
+			if got += g.data; g.err != nil {
+				break
+			}
+		}
+	}
+	a.clock.Advance(time.Second)
+	got += strings.ReplaceAll(s.text(), " ", "")
+	if got != text {
+		t.Errorf("%d bytes of %d, or others, have come", len(got), len(text))
+	}
+	packet.ReleaseAll(views)
+}
+
+// appendRest appends references to what follows the first n bytes of views.
+func appendRest(to, views []packet.View, n int) []packet.View {
+	for _, v := range views {
+		k := min(n, v.Len())
+		n -= k
+		if v = v.Slice(k, v.Len()); v.Len() > 0 {
+			v.Retain()
+			to = append(to, v)
+		}
+	}
+	return to
+}
+
+// TCP_QUICKACK sends the acknowledgment that waits, and has the next ones not wait; off, they do (tcp(7)).
+func TestQuickAck(t *testing.T) {
+	a, b := newPair(t, Config{})
+	c, s := joined(t, a, b, addrB+":80")
+	s.set(abi.SOL_TCP, abi.TCP_QUICKACK, 0)
+	acks := func() int {
+		b.took()
+		c.send("data", "-")
+		defer func() { a.clock.Advance(time.Second); s.text() }()
+		return len(b.took())
+	}
+	if s.get(abi.SOL_TCP, abi.TCP_QUICKACK) != 0 {
+		t.Error("on")
+	}
+	if n := acks(); n != 0 {
+		t.Errorf("off: %d segments at once", n)
+	}
+	b.took()
+	c.send("data", "-")
+	s.set(abi.SOL_TCP, abi.TCP_QUICKACK, 1)
+	if n := len(b.took()); n != 1 {
+		t.Errorf("switched on: %d segments", n)
+	}
+	s.text()
+	if n := acks(); n != 1 || s.get(abi.SOL_TCP, abi.TCP_QUICKACK) != 1 {
+		t.Errorf("on: %d segments at once", n)
+	}
+}
+
+// A larger send buffer makes room, which who waits for it is told of (Linux, sk_setsockopt: sk_write_space).
+func TestSendBufferRaised(t *testing.T) {
+	a, b := newPair(t, Config{})
+	c, _ := joined(t, a, b, addrB+":80")
+	c.set(abi.SOL_SOCKET, abi.SO_SNDBUF, 5000)
+	a.cut = true
+	c.fill()
+	set := socket.NewPollSet(a.h)
+	defer set.Close()
+	if err := set.Add(c.Socket, wait.Out|socket.EdgeTriggered, nil); err != nil {
+		t.Fatal(err)
+	}
+	list := make([]socket.Event, 1)
+	if n, _ := set.Wait(noContext, list); n != 0 {
+		t.Fatal("there is room")
+	}
+	c.set(abi.SOL_SOCKET, abi.SO_SNDBUF, 50000)
+	if n, _ := set.Wait(noContext, list); n != 1 || list[0].Events != wait.Out || c.send("x", "-") != nil {
+		t.Errorf("told %d times", n)
 	}
 }
