@@ -169,8 +169,10 @@ func TestFastOpenQueue(t *testing.T) {
 		seqs[port] = last.Seq
 		return last.Ack == 105
 	}
-	if !syn() || !syn() {
-		t.Fatal("no room for two")
+	for i := range 2 {
+		if !syn() {
+			t.Fatalf("no room for two, but %d", i)
+		}
 	}
 	if syn() || a.st.tcp.Stats.TCPFastOpenListenOverflow != 1 || last.Options.HasFastOpen {
 		t.Errorf("room for three, %d overflows, option %s", a.st.tcp.Stats.TCPFastOpenListenOverflow, optionText(&last.Options))
