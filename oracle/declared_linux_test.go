@@ -60,7 +60,6 @@ var declared = []declaration{
 	{name: "tcp6/dissolve", reason: mixed},
 	{name: "options/*6 ip:multicast_all", reason: mixed},
 	{name: "options/*6 ipv6:dontfrag", reason: mixed},
-	{name: "bind/*6 mc6%1:7000", reason: mixed},
 
 	// An interface that is asked for makes everything reachable through it.
 	{name: "connect/tcp *", reason: onLink},

@@ -183,9 +183,14 @@ func (s *Stack) peerAddr(k *socket.Socket, row *kind, a abi.Addr) (netip.Addr, e
 
 // boundTo4 reports whether a socket of IPv6 has an IPv4 address of its own.
 func boundTo4(k *socket.Socket) bool {
-	b, ok := k.PCB.(interface{ to4() bool })
+	b, ok := k.PCB.(holder4)
 	return ok && b.to4()
 }
+
+// holder4 is an endpoint with a binding, which may be to an address of IPv4.
+type holder4 interface{ to4() bool }
+
+var _, _ holder4 = (*tcpEndpoint)(nil), (*dgram)(nil)
 
 // linkOf returns the interface that an address names, if it means something on one link
 // only; the scope of others is ignored.

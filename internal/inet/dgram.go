@@ -348,9 +348,10 @@ func (d *dgram) source(dst netip.Addr) (netip.Addr, error) {
 	return src, nil
 }
 
-// name is the local address.
+// name is the local address. The scope of one that needs it, and of a peer's, is the interface that
+// the socket is tied to, by whatever call (Linux, inet6_getname).
 func (d *dgram) name() abi.Addr {
-	return addrOf(d.s, d.addr, d.lport, uint32(d.scope))
+	return addrOf(d.s, d.addr, d.lport, uint32(d.s.Opt.Device))
 }
 
 // peer is the foreign address.
@@ -358,7 +359,7 @@ func (d *dgram) peer() (abi.Addr, error) {
 	if !d.raddr.IsValid() || d.rport == 0 {
 		return abi.Addr{}, syscall.ENOTCONN
 	}
-	return withFlow(addrOf(d.s, d.raddr, d.rport, uint32(d.scope)), d.ip()), nil
+	return withFlow(addrOf(d.s, d.raddr, d.rport, uint32(d.s.Opt.Device)), d.ip()), nil
 }
 
 // holds returns what the queue takes of memory and how many datagrams it had no room for.

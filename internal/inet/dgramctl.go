@@ -115,8 +115,8 @@ type sendControl struct {
 	key     uint32
 }
 
-// to4 reports whether m goes to an IPv4 address, mapped or not.
-func (d *dgram) to4(m *socket.Msg) bool {
+// sendsTo4 reports whether m goes to an IPv4 address, mapped or not.
+func (d *dgram) sendsTo4(m *socket.Msg) bool {
 	switch {
 	case d.s.Domain == abi.AF_INET:
 		return true
@@ -138,7 +138,7 @@ func (d *dgram) parseControl(m *socket.Msg) (c sendControl, err error) {
 	if err != nil {
 		return c, err
 	}
-	v4 := d.to4(m)
+	v4 := d.sendsTo4(m)
 	for _, k := range list {
 		switch {
 		case k.Level == abi.SOL_SOCKET && k.Type == abi.SO_TIMESTAMPING:

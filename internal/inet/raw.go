@@ -163,10 +163,23 @@ func (r *rawProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 		k.Payload = e.summed(payload, path)
 	}
 	taken(m)
-	if v6 := o.Proto == ip.ProtoICMPv6; n > 0 && !o.HeaderIncluded && (v6 || o.Proto == ip.ProtoICMP) {
-		e.stack.IP.ICMP.CountOut(v6, k.Front()[0])
-	}
+	e.countICMP(k.Front(), &o)
 	return n, e.output(k, path, &o, &c, 0, n)
+}
+
+// countICMP counts a message of ICMP's that begins with b, or with an IPv4 header in front of it (Linux,
+// raw_send_hdrinc; rawv6_send_hdrinc does not).
+func (e *rawEndpoint) countICMP(b []byte, o *ip.Out) {
+	proto := o.Proto
+	if o.HeaderIncluded {
+		if !o.Dst.Is4() || len(b) < wire.IPv4MinLen || b[9] != ip.ProtoICMP || len(b) < int(b[0]&15)*4+wire.ICMPLen {
+			return
+		}
+		b, proto = b[int(b[0]&15)*4:], ip.ProtoICMP
+	}
+	if v6 := proto == ip.ProtoICMPv6; len(b) > 0 && (v6 || proto == ip.ProtoICMP) {
+		e.stack.IP.ICMP.CountOut(v6, b[0])
+	}
 }
 
 // summed returns a copy of the payload, which it takes over, with the checksum where

@@ -158,6 +158,32 @@ func TestTakenPortsBounded(t *testing.T) {
 	}
 }
 
+// Which ports are ephemeral ones, and that a set without members is none (Linux, ip_local_port_range).
+func TestTakenPortsEdges(t *testing.T) {
+	for port, want := range map[uint16]bool{0: false, ephemeralFirst - 1: false, ephemeralFirst: true, ephemeralFirst + 1: true, ephemeralLast - 1: true, ephemeralLast: true, ephemeralLast + 1: false, 65535: false} {
+		pair, odd, ok := ephemeral(port)
+		if ok != want || ok && uint16(ephemeralFirst+2*pair+odd) != port {
+			t.Errorf("port %d: %d, %d, %v", port, pair, odd, ok)
+		}
+	}
+	var tp takenPorts
+	lo := netip.MustParseAddr("127.0.0.1")
+	tp.unbound(ephemeralFirst)
+	one, two := tp.begin(destination{lo, lo, 1}), tp.begin(destination{lo, lo, 2})
+	one.add(0, 1)
+	two.add(0, 1)
+	two.add(3, 0)
+	tp.unbound(ephemeralFirst - 1)
+	tp.unbound(ephemeralFirst)
+	if len(tp.of) != 2 || one.n != 1 || two.n != 2 {
+		t.Errorf("%d destinations, %d and %d ports", len(tp.of), one.n, two.n)
+	}
+	tp.unbound(ephemeralFirst + 1)
+	if len(tp.of) != 1 || tp.of[destination{lo, lo, 2}] != two || two.n != 1 || two.has(0, 1) {
+		t.Errorf("%d destinations, %d ports", len(tp.of), two.n)
+	}
+}
+
 // bind's search passes over ports that are used by words, and a port that has become free is found.
 func TestAutobindExhausted(t *testing.T) {
 	var table portTable

@@ -175,7 +175,7 @@ func (t *tcpProto) Bind(s *socket.Socket, a abi.Addr) error {
 			return err
 		}
 	}
-	e.raddr, e.rport, e.lport, e.scope = netip.Addr{}, 0, 0, int32(a.Scope)
+	e.raddr, e.rport, e.lport, e.scope = netip.Addr{}, 0, 0, s.Opt.Device
 	e.names(addr)
 	if noPort {
 		return nil

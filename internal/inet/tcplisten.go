@@ -231,6 +231,7 @@ func (t *tcpProto) arrived(l *tcpEndpoint, k *tuple, seg *tcp.Segment, iss uint3
 	p := t.childParams(l, c, iss)
 	p.ServerFastOpen = t.offerFastOpen(l, k, seg)
 	c.conn.Accept(t.Host.Now(), p, seg)
+	seg.Data.Release()
 	if p.ServerFastOpen.Data {
 		// The program has the connection at once (RFC 7413, section 4.2.2).
 		t.queueUp(c)

@@ -277,7 +277,7 @@ func TestReassemblyBounds(t *testing.T) {
 	for i := range reasmPieces + 1 {
 		b.arrive(frag4(1, 16*(reasmPieces+1-i), true, pattern(8)))
 	}
-	if len(b.l.frags.all) != 0 {
+	if len(b.l.frags.all) != 0 || b.l.Stats.ReasmOverlaps != 0 {
 		t.Error("too many pieces held")
 	}
 }
@@ -341,6 +341,29 @@ func TestReassemblyECN(t *testing.T) {
 		frag(8, false, d[8:])
 		if in := b.udp.take(); c.want < 0 && len(in) != 0 || c.want >= 0 && (len(in) != 1 || int(in[0].meta.TOS) != c.want) {
 			t.Errorf("%+v: %+v", c, in)
+		}
+		if fails := b.l.Stats.ReasmFails != 0; fails != (c.want < 0) || len(b.l.frags.all) != 0 {
+			t.Errorf("%+v: given up: %v", c, fails)
+		}
+	}
+}
+
+// The header of a datagram that was put together is that of its first fragment, in whichever order they
+// came (RFC 791, section 3.2; RFC 8200, section 4.5).
+func TestReassemblyHeader(t *testing.T) {
+	for _, first := range []bool{true, false} {
+		b := newBench(t, Config{})
+		for i := range 2 {
+			off := 8 * i
+			if !first {
+				off = 8 - off
+			}
+			b.arrive(packetBytes(peerA, hostA, ProtoUDP, pattern(8), func(h *wire.IPv4, _ *wire.IPv6) {
+				h.ID, h.FragmentOff, h.MoreFragments, h.TTL, h.TOS = 1, uint16(off), off == 0, uint8(50+off), uint8(4*off)
+			}))
+		}
+		if g := b.udp.one(); g.meta.TTL != 50 || g.meta.TOS != 0 || g.header[8] != 50 {
+			t.Errorf("%+v", g.meta)
 		}
 	}
 }

@@ -37,6 +37,16 @@ func TestErrorRateLimit(t *testing.T) {
 	if n := b.refused(addr("10.0.0.3"), 1, 1); n != 1 {
 		t.Error("one destination limits another")
 	}
+	// Of several in turn each has its own burst, and no more.
+	b.clock.Advance(maxTokens)
+	n := 0
+	for range 20 {
+		n += b.refused(addr("10.0.0.5"), 3, 1)
+	}
+	if n != 3*errorBurst {
+		t.Errorf("bursts of %d for three in turn", n)
+	}
+	b.refused(addr(peerA), 1, 20)
 	b.clock.Advance(2500 * time.Millisecond)
 	if n := b.refused(addr(peerA), 1, 20); n != 2 {
 		t.Errorf("%d after 2.5 s", n)
@@ -71,12 +81,56 @@ func TestErrorHostLimit(t *testing.T) {
 	if n, most := len(b.l.limits.recent)+len(b.l.limits.older), 3*errorBurst*hostPerSec; n > most {
 		t.Errorf("%d destinations remembered, want at most %d", n, most)
 	}
-	if b.l.ICMP.OutRateLimitGlobal == 0 || b.l.ICMP.OutRateLimitHost != 0 {
+	if b.l.ICMP.OutRateLimitGlobal != uint64(at-sent) || b.l.ICMP.OutRateLimitHost != 0 {
 		t.Errorf("counted: %+v", b.l.ICMP)
 	}
 	b.clock.Advance(time.Second)
 	if n := b.refused(addr("10.0.0.3"), 1, 20); n != errorBurst {
 		t.Errorf("burst of %d after the flood", n)
+	}
+}
+
+// The host's credit is 50, and grows by one a millisecond, no sooner than 20 ms after the last time (Linux,
+// icmp_global_allow); a charge of two may take more than there is.
+func TestErrorHostCredit(t *testing.T) {
+	for _, charge := range []uint64{0, 1, 2} {
+		var r limiter
+		r.init(func() uint64 { return charge })
+		now := time.Hour
+		allowed := func() (n int) {
+			for n < 1000 && r.hostAllows(now) {
+				r.charge()
+				n++
+			}
+			return n
+		}
+		for _, c := range []struct {
+			after time.Duration
+			want  [3]int
+		}{
+			// It has never grown, so that it does at once, when it is used up.
+			{0, [3]int{1000, 100, 50}},
+			{19 * time.Millisecond, [3]int{1000, 0, 0}}, {time.Millisecond - 1, [3]int{1000, 0, 0}}, {1, [3]int{1000, 20, 10}},
+			{21 * time.Millisecond, [3]int{1000, 21, 11}}, {20 * time.Millisecond, [3]int{1000, 20, 10}}, {time.Hour, [3]int{1000, 50, 25}}, {0, [3]int{1000, 0, 0}},
+		} {
+			now += c.after
+			if n := allowed(); n != c.want[charge] {
+				t.Errorf("%v later, with a charge of %d: %d, want %d", c.after, charge, n, c.want[charge])
+			}
+		}
+	}
+}
+
+// Destinations that had no error for two periods are forgotten.
+func TestErrorLimitForgets(t *testing.T) {
+	b := limitBench(t)
+	b.refused(addr("10.1.0.0"), 40, 1)
+	for _, after := range []time.Duration{maxTokens, 2 * maxTokens} {
+		b.clock.Advance(after)
+		b.refused(addr(peerA), 1, 1)
+		if n := len(b.l.limits.older); (n != 0) != (after < 2*maxTokens) || len(b.l.limits.recent) != 1 {
+			t.Errorf("%v later %d and %d are remembered", after, n, len(b.l.limits.recent))
+		}
 	}
 }
 

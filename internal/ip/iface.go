@@ -111,16 +111,9 @@ func (l *Layer) RemoveIface(i *Iface) {
 	l.rt4.removeIface(i)
 	l.rt6.removeIface(i)
 	l.frags.removeIface(i)
-
-	// Copies under way to it are dropped when they arrive: receive frees what has no interface.
-	for p, at := range l.looped {
-		if at == i {
-			l.looped[p] = nil
-		}
-	}
 	l.Stats.add(&i.stats)
 	l.ifaces[i.index-1] = nil
-	i.index = 0
+	i.index = 0 // copies that are on their way to it are dropped by receive
 	if l.lo == i {
 		l.lo = nil
 		for _, o := range l.ifaces {

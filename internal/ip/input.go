@@ -382,10 +382,7 @@ func (l *Layer) fault6(p *packet.Packet, m *Meta, c *wire.IPv6Chain) {
 
 // nextAt returns where in m.Header the type of the header behind it stands.
 func (l *Layer) nextAt(m *Meta) int {
-	at, next, off := 6, uint8(0), wire.IPv6Len
-	if len(m.Header) > 6 {
-		next = m.Header[6]
-	}
+	at, next, off := 6, m.Header[6], wire.IPv6Len
 	for off+8 <= len(m.Header) {
 		at = off
 		if next == wire.IPv6Fragment {

@@ -94,7 +94,6 @@ func (q *partialList) remove(x *partial) {
 	} else {
 		q.last = x.prev
 	}
-	x.next, x.prev = nil, nil
 }
 
 func (r *reassembly) init(l *Layer) {
@@ -114,7 +113,6 @@ func (r *reassembly) drop(x *partial) {
 	for _, f := range x.pieces {
 		f.v.Release()
 	}
-	x.pieces = nil
 	r.forget(x)
 }
 
@@ -302,7 +300,6 @@ func (r *reassembly) insert(p *packet.Packet, m *Meta, k fragKey, off int, more 
 	}
 	if off == 0 {
 		x.meta, x.header, x.owner = *m, slices.Clone(m.Header), p.Owner
-		x.meta.Header = nil
 		x.cost += len(x.header)
 		r.cost += len(x.header)
 	}

@@ -545,9 +545,15 @@ func TestGroupQueriesRefused(t *testing.T) {
 			all := []byte{wire.IGMPQuery, 10, 0, 0, 0, 0, 0, 0, 2, 125, 0, 0}
 			bad["a hop count of 2"] = igmpPacket(t.everybody, slices.Clone(all), func(h *wire.IPv4, _ *wire.IPv6) { h.TTL = 2 })
 			bad["between the versions"] = igmpPacket(t.everybody, slices.Clone(all[:10]), nil)
+			bad["less than a message"] = igmpPacket(t.everybody, slices.Clone(all[:7]), nil)
+			bad["nothing"] = igmpPacket(t.everybody, make([]byte, 4)[:4], nil)
 		}
 		for name, b := range bad {
+			before := t.eth.Stats().RxErrors
 			t.arrive(b)
+			if n := t.eth.Stats().RxErrors - before; n != 1 && !t.v6 {
+				t.t.Errorf("%s: %d errors are counted", name, n)
+			}
 			t.clock.Advance(time.Minute)
 			if got := t.said(); got != "" {
 				t.t.Errorf("%s: %s", name, got)

@@ -55,6 +55,13 @@ func TestCounters(t *testing.T) {
 		{"fragments that overlap", [][]byte{frag4(1, 0, true, udp), frag4(1, 8, false, udp)}, "InReceives 2 ReasmReqds 2 ReasmFails 1 ReasmOverlaps 1", ""},
 		{"bad options", [][]byte{packetBytes(peerA, hostA, ProtoUDP, udp, edit4(func(h *wire.IPv4) { h.Options = []byte{7, 1, 0, 0} }))}, "InReceives 1 InHdrErrors 1 OutRequests 1 OutTransmits 1", "OutMsgs 1 OutParmProbs 1"},
 		{"echo", [][]byte{echo(wire.ICMPv6Echo)}, "InReceives 1 InDelivers 1 OutRequests 1 OutTransmits 1", "InMsgs 1 InEchos 1 OutMsgs 1 OutEchoReps 1"},
+		{"echo of IPv4", [][]byte{packetBytes(peerA, hostA, ProtoICMP, icmp4(wire.ICMPv4Echo, 0, 1, nil), nil)}, "InReceives 1 InDelivers 1 OutRequests 1 OutTransmits 1", "InMsgs 1 InEchos 1 OutMsgs 1 OutEchoReps 1"},
+		{"echo reply of IPv4", [][]byte{packetBytes(peerA, hostA, ProtoICMP, icmp4(wire.ICMPv4EchoReply, 0, 1, nil), nil)}, "InReceives 1 InDelivers 1", "InMsgs 1 InEchoReps 1"},
+		{"redirect and unknown types of IPv4", [][]byte{packetBytes(peerA, hostA, ProtoICMP, icmp4(wire.ICMPv4Redirect, 0, 1, packetBytes(hostA, peerA, 99, pattern(8), nil)), nil), packetBytes(peerA, hostA, ProtoICMP, icmp4(wire.ICMPv4Timestamp, 0, 1, nil), nil)}, "InReceives 2 InDelivers 2", "InMsgs 2 InRedirects 1"},
+		{"errors that quote too little", [][]byte{packetBytes(peerA, hostA, ProtoICMP, icmp4(wire.ICMPv4Unreachable, 1, 0, nil), nil), packetBytes(peerA, hostA, ProtoICMP, icmp4(wire.ICMPv4TimeExceeded, 1, 0, packetBytes(hostA, peerA, 99, pattern(7), nil)), nil), packetBytes(peerA, hostA, ProtoICMP, icmp4(wire.ICMPv4ParameterProblem, 1, 0, packetBytes(hostA, peerA, 99, pattern(7), nil)), nil)},
+			"InReceives 3 InDelivers 3", "InMsgs 3 InErrors 3 InDestUnreachs 1 InTimeExcds 1 InParmProbs 1"},
+		{"of the other version's number", [][]byte{packetBytes(peerB, hostB, ProtoICMPv6, icmp6(peerB, hostB, wire.ICMPv4Echo, 0, 0, nil), nil), packetBytes(peerB, hostB, ProtoICMPv6, icmp6(peerB, hostB, wire.ICMPv4EchoReply, 0, 0, nil), nil), packetBytes(peerA, hostA, ProtoICMP, icmp4(wire.ICMPv6EchoReply, 0, 0, nil), nil)},
+			"InReceives 3 InDelivers 3", "InMsgs 3 InErrors 2"},
 		{"echo reply", [][]byte{echo(wire.ICMPv6EchoReply)}, "InReceives 1 InDelivers 1", "InMsgs 1 InEchoReps 1"},
 		{"ICMP checksum", [][]byte{flip(echo(wire.ICMPv6Echo), 50)}, "InReceives 1 InDelivers 1", "InMsgs 1 InErrors 1 InCsumErrors 1"},
 		{"errors that quote nothing", [][]byte{echo(wire.ICMPv6Unreachable), echo(wire.ICMPv6PacketTooBig), echo(wire.ICMPv6TimeExceeded), echo(wire.ICMPv6ParameterProblem), echo(wire.ICMPv6Redirect)},
@@ -94,7 +101,7 @@ func TestCountersLater(t *testing.T) {
 	}
 	before := b.l.Counters()
 	b.do(func() { b.l.RemoveIface(b.eth) })
-	if after := b.l.Counters(); after != before || after.InOctets == 0 || after.OutOctets == 0 {
+	if after := b.l.Counters(); after != before || after.InOctets != 28+uint64(errorBurst+1)*20 || after.OutOctets != errorBurst*48 {
 		t.Errorf("%+v, want %+v", after, before)
 	}
 	if _, err := b.l.Route(addr(peerA), netip.Addr{}, 0); err == nil {

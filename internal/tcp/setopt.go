@@ -48,8 +48,9 @@ func (c *Conn) SetCork(now time.Duration, on bool) {
 	was := c.opt.Cork
 	c.opt.Cork = on
 
-	// Pulling the cork is the program's word that the message is whole (tcp(7)).
-	if was && !on {
+	// Pulling the cork is the program's word that the message is whole (tcp(7)), also where it was
+	// MSG_MORE that has held it back (Linux, __tcp_sock_set_cork).
+	if !on && (was || c.flags&moreHeld != 0) {
 		c.snd.push(&c.tcb)
 	}
 }

@@ -39,6 +39,7 @@ type options struct {
 	seed    uint64  // of the sample
 	min     float64 // percent that must be killed
 	only    string  // FILE or FILE:LINE
+	own     bool    // only the package's own tests judge
 	list    bool
 	verbose bool
 	workers int
@@ -51,6 +52,7 @@ func main() {
 	flag.Uint64Var(&o.seed, "seed", 1, "what -sample is drawn by")
 	flag.Float64Var(&o.min, "min", 0, "fail if less than this `percent` of a package's mutants are killed")
 	flag.StringVar(&o.only, "only", "", "only mutants of this `file` of the package, or of this FILE:LINE")
+	flag.BoolVar(&o.own, "own", false, "have a package judged by its own tests alone")
 	flag.BoolVar(&o.list, "list", false, "list the mutants and run nothing")
 	flag.BoolVar(&o.verbose, "v", false, "tell of each mutant, and which tests reach it")
 	flag.IntVar(&o.workers, "workers", runtime.NumCPU(), "mutants that run at a time")

@@ -144,6 +144,58 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
+// Checks of package rapid, which fail all the time here, are kept from writing files; other tests are
+// not given a flag that they do not have (TestVerdicts).
+func TestRapidWritesNoFiles(t *testing.T) {
+	inModule(t, strings.Replace(weakTest, `import "testing"
+
+func TestClamp(t *testing.T) {`, `import (
+	"flag"
+	"testing"
+)
+
+var no = flag.Bool("rapid.nofailfile", false, "")
+
+func TestClamp(t *testing.T) {
+	if !*no {
+		t.Error("files are written")
+	}`, 1))
+	if _, err := mutated(t, &options{only: "weak.go:6"}); err != nil {
+		t.Error(err)
+	}
+}
+
+// With -own no other package's tests are asked.
+func TestOwn(t *testing.T) {
+	inModule(t, weakTest)
+	judges["weak"] = []string{"nowhere"}
+	defer delete(judges, "weak")
+	if _, err := mutated(t, &options{only: "weak.go:6"}); err == nil {
+		t.Error("the tests of a package that is not there are asked")
+	}
+	if _, err := mutated(t, &options{only: "weak.go:6", own: true}); err != nil {
+		t.Error(err)
+	}
+}
+
+// A sample says how far off it may be; all of them are not off.
+func TestSampleError(t *testing.T) {
+	inModule(t, weakTest)
+	p, err := load("weak")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n, want := range map[int]string{0: "", 4: " ± 19.4", 16: "", 20: ""} {
+		o := &options{sample: n, seed: 1}
+		if err := p.choose(o); err != nil {
+			t.Fatal(err)
+		}
+		if got := (&session{pkg: p, o: o}).sampleError(0.75); got != want {
+			t.Errorf("%d of %d: %q, want %q", n, len(p.mutants), got, want)
+		}
+	}
+}
+
 func TestTestsMustPass(t *testing.T) {
 	inModule(t, strings.Replace(weakTest, "c.n != 6", "c.n != 5", 1))
 	if _, err := mutated(t, &options{}); err == nil || !strings.Contains(err.Error(), "TestAdd of weak") {

@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"time"
 )
@@ -32,6 +33,16 @@ func equivalents() (map[string]string, error) {
 	return out, lines.Err()
 }
 
+// sampleError is the standard error of a sample, " ± PERCENT", whose part part is killed: drawn without
+// putting back, so that a sample of all has none. "" without one.
+func (s *session) sampleError(part float64) string {
+	n, all := float64(len(s.pkg.chosen)), float64(len(s.pkg.mutants))
+	if s.o.sample == 0 || n >= all {
+		return ""
+	}
+	return fmt.Sprintf(" ± %.1f", 100*math.Sqrt(part*(1-part)/n*(all-n)/(all-1)))
+}
+
 // report lists the survivors and the figures, and reports whether enough are killed.
 func (s *session) report(w io.Writer) bool {
 	var n [equivalent + 1]int
@@ -49,7 +60,7 @@ func (s *session) report(w io.Writer) bool {
 		return true
 	}
 	percent := 100 * float64(n[killed]) / float64(count)
-	fmt.Fprintf(w, "%s: %.1f %% of %d mutants killed: %d; survived %d, reached by no test %d; %d more are equivalent; %d tests, %v\n",
-		s.pkg.dir, percent, count, n[killed], n[survived], n[unreached], n[equivalent], len(s.tests), time.Since(s.began).Round(time.Second))
+	fmt.Fprintf(w, "%s: %.1f %%%s of %d mutants killed: %d; survived %d, reached by no test %d; %d more are equivalent; %d tests, %v\n",
+		s.pkg.dir, percent, s.sampleError(percent/100), count, n[killed], n[survived], n[unreached], n[equivalent], len(s.tests), time.Since(s.began).Round(time.Second))
 	return percent >= s.o.min
 }

@@ -30,6 +30,7 @@ type test struct {
 	name   string
 	of     string // the folder of its package
 	binary string
+	flags  []string // of the binary, besides Go's
 	took   time.Duration
 }
 
@@ -114,9 +115,20 @@ func (s *session) build() error {
 	return fmt.Errorf("%s: the compiler takes no set of mutants", s.pkg.dir)
 }
 
+// judged are the folders of the packages whose tests judge.
+func (s *session) judged() []string {
+	if s.o.own {
+		return []string{s.pkg.dir}
+	}
+	return append([]string{s.pkg.dir}, judges[s.pkg.dir]...)
+}
+
+// noFiles has package rapid's checks, which fail on purpose here, keep no record of that in testdata.
+const noFiles = "-rapid.nofailfile"
+
 // link makes a binary of each package whose tests judge, and asks which tests it has.
 func (s *session) link(overlay string) error {
-	for i, of := range append([]string{s.pkg.dir}, judges[s.pkg.dir]...) {
+	for i, of := range s.judged() {
 		binary := filepath.Join(s.dir, fmt.Sprintf("test%d", i))
 		if out, err := exec.Command("go", "test", "-c", "-vet=off", "-overlay", overlay, "-o", binary, "./"+of).CombinedOutput(); err != nil {
 			return fmt.Errorf("tests of %s: %w\n%s", of, err, out)
@@ -130,8 +142,13 @@ func (s *session) link(overlay string) error {
 		if err != nil {
 			return fmt.Errorf("tests of %s: %w", of, err)
 		}
+		var flags []string
+		cmd = exec.Command(binary, "-test.list", "^$", noFiles)
+		if cmd.Dir = of; cmd.Run() == nil {
+			flags = []string{noFiles}
+		}
 		for name := range strings.FieldsSeq(string(out)) {
-			s.tests = append(s.tests, &test{name: name, of: of, binary: binary})
+			s.tests = append(s.tests, &test{name: name, of: of, binary: binary, flags: flags})
 		}
 	}
 	if len(s.tests) == 0 {
@@ -199,8 +216,9 @@ func (t *test) run(tests []*test, limit time.Duration, env string) ([]byte, erro
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "prlimit", fmt.Sprintf("--data=%d", memory), "--core=0",
-		t.binary, "-test.run", "^("+strings.Join(names, "|")+")$", "-test.failfast", "-test.count", "1", "-test.timeout", limit.String())
+	args := []string{fmt.Sprintf("--data=%d", memory), "--core=0", t.binary,
+		"-test.run", "^(" + strings.Join(names, "|") + ")$", "-test.failfast", "-test.count", "1", "-test.timeout", limit.String()}
+	cmd := exec.CommandContext(ctx, "prlimit", append(args, t.flags...)...)
 	cmd.Dir = t.of
 	cmd.Env = append(os.Environ(), env)
 	cmd.WaitDelay = time.Second
