@@ -22,6 +22,7 @@ type message struct {
 	total int
 	flags int
 	done  int
+	waits bool // its call waits: that O_NONBLOCK is set meanwhile is not about it
 
 	received bool // by a receive, which tells more than the bytes' count
 }
@@ -64,6 +65,7 @@ func (c *call) parkMessage(m *message, try func(*call) result, d timeout) result
 	if r.how != park {
 		return c.moved(m, r.err)
 	}
+	m.waits = true
 	if c.waits.leave == nil { // sendFastOpen has one of its own
 		c.waits.leave = func(c *call) result {
 			if m.done > 0 {
@@ -104,13 +106,26 @@ func (c *call) plainMessage() *message {
 // plain reports whether the kernel can carry the message's call out: a stream's
 // bytes and nothing else.
 func (c *call) plain(m *message) bool {
-	return c.s.stream && m.h.name == 0 && m.flags&(usock.MSG_OOB|usock.MSG_FASTOPEN|usock.MSG_ERRQUEUE|usock.MSG_ZEROCOPY|usock.MSG_TRUNC) == 0 && c.s.joined() &&
+	const peekAll = usock.MSG_PEEK | usock.MSG_WAITALL
+	return c.s.stream && m.h.name == 0 && m.flags&peekAll != peekAll && m.flags&(usock.MSG_OOB|usock.MSG_FASTOPEN|usock.MSG_ERRQUEUE|usock.MSG_ZEROCOPY|usock.MSG_TRUNC) == 0 && c.s.joined() &&
 		(m.flags&usock.MSG_MORE == 0 || !c.l.packets)
 }
 
-// nowait reports whether the call must not wait.
+// nowait reports whether a call that begins must not wait.
 func (c *call) nowait(flags int) bool {
 	return flags&usock.MSG_DONTWAIT != 0 || nonblocking(c.dup)
+}
+
+// mayWait reports whether the call may wait for the message to be moved. The error queue
+// and urgent bytes are not waited for, whatever the socket says of waiting.
+func (c *call) mayWait(m *message) bool {
+	switch {
+	case m.received && (m.flags&usock.MSG_ERRQUEUE != 0 || m.flags&usock.MSG_OOB != 0 && c.s.stream):
+		return false
+	case m.waits:
+		return true
+	}
+	return !c.nowait(m.flags)
 }
 
 // some is the result of a call on many messages that failed with e after i of them.

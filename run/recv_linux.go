@@ -60,7 +60,7 @@ func (c *call) receiveMessage(m *message) result {
 	if r.how != park {
 		return r
 	}
-	if c.nowait(m.flags) || m.flags&(usock.MSG_ERRQUEUE|usock.MSG_OOB) != 0 {
+	if !c.mayWait(m) {
 		return c.moved(m, unix.EAGAIN)
 	}
 	return c.parkMessage(m, func(c *call) result { return c.tryReceive(m) }, c.s.times[rcvTimeo])
@@ -117,7 +117,7 @@ func (c *call) receiveStream(m *message) result {
 			return c.receiveFailed(m, e)
 		}
 		peek := m.flags&usock.MSG_PEEK != 0
-		if peek && all && n < m.total && !c.endComes() && !c.nowait(m.flags) {
+		if peek && all && n < m.total && !c.endComes() && c.mayWait(m) {
 			return result{how: park}
 		}
 		m.done += n
@@ -270,7 +270,7 @@ func (c *call) receiveMany(b *bundle) result {
 		}
 		r := c.tryReceive(b.m)
 		if r.how == park {
-			if c.nowait(b.flags) || b.i > 0 && b.flags&unix.MSG_WAITFORONE != 0 {
+			if !c.mayWait(b.m) || b.i > 0 && b.flags&unix.MSG_WAITFORONE != 0 {
 				return c.partly(b, unix.EAGAIN)
 			}
 			return c.parkMany(b, try, b.until)

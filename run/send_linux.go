@@ -67,7 +67,7 @@ func (c *call) sendMany(b *bundle) result {
 		}
 		r := c.trySend(b.m)
 		if r.how == park {
-			if c.nowait(b.flags) {
+			if !c.mayWait(b.m) {
 				if b.m.done == 0 {
 					return c.some(b.i, unix.EAGAIN)
 				}
@@ -102,6 +102,7 @@ func (c *call) parkMany(b *bundle, try func(*call) result, d timeout) result {
 	if r.how != park {
 		return c.partly(b, r.err)
 	}
+	b.m.waits = true
 	c.waits.leave = func(c *call) result {
 		if b.i == 0 && (b.m == nil || b.m.done == 0) {
 			return result{how: park}
@@ -131,7 +132,7 @@ func (c *call) sendMessage(m *message) result {
 	if r.how != park {
 		return r
 	}
-	if c.nowait(m.flags) {
+	if !c.mayWait(m) {
 		return c.moved(m, unix.EAGAIN)
 	}
 	return c.parkMessage(m, func(c *call) result { return c.trySend(m) }, c.s.times[sndTimeo])
@@ -385,7 +386,8 @@ func (c *call) openAndSend(m *message, n int) result {
 	rest := *m
 	rest.flags &^= usock.MSG_FASTOPEN
 	rest.done = n
-	r := c.park(&c.s.waiting, func(c *call) result { return c.afterConnect(&rest) }, c.s.times[sndTimeo], unix.EINPROGRESS)
+	wait := c.s.outcomeFor()
+	r := c.park(&c.s.waiting, func(c *call) result { return c.afterConnect(&rest, wait) }, c.s.times[sndTimeo], unix.EINPROGRESS)
 	if r.how == park {
 		c.waits.leave = func(c *call) result {
 			r := goOn(c)
@@ -400,9 +402,9 @@ func (c *call) openAndSend(m *message, n int) result {
 }
 
 // afterConnect sends a message once the connection that its call has begun is made.
-func (c *call) afterConnect(m *message) result {
+func (c *call) afterConnect(m *message, wait func(*call) result) result {
 	if c.s.state == fresh {
-		if r := waitFresh(c); r.how == park || r.err != 0 {
+		if r := wait(c); r.how == park || r.err != 0 {
 			return r
 		}
 	}

@@ -130,7 +130,9 @@ type sock struct {
 	held   [][]byte     // datagrams: taken from the far end, and not sent yet
 
 	waiting waiters // calls that wait for it
-	taking  taking  // a call takes from the program's end, and may be away
+
+	dissolved uint32 // how many attempts to connect have failed or were dissolved
+	taking    taking // a call takes from the program's end, and may be away
 }
 
 // taking says whether a call takes from a program's end.

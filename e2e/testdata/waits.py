@@ -1,0 +1,118 @@
+"""Calls that wait while another thread does something to their socket."""
+import ctypes
+import errno
+import os
+import socket
+import struct
+import threading
+import time
+
+libc = ctypes.CDLL(None, use_errno=True)
+LOCAL = ("127.0.0.1", 0)
+
+
+def name(e):
+    return errno.errorcode[e.errno]
+
+
+def waits(thread):
+    """Whether the thread is asleep in a system call on a socket."""
+    task = "/proc/self/task/%d/" % thread.native_id
+    with open(task + "syscall") as f:
+        number = f.read().split()[0]
+    with open(task + "stat") as f:
+        state = f.read().rsplit(")", 1)[1].split()[0]
+    return state == "S" and number in (NUMBERS if NUMBERS else [number])
+
+
+# connect, recvfrom and recvmsg
+NUMBERS = {"x86_64": ["42", "45", "47"], "aarch64": ["203", "207", "212"]}.get(os.uname().machine)
+
+
+class Call:
+    """A call that has begun on a thread of its own, and waits."""
+
+    def __init__(self, f):
+        self.result = None
+        self.thread = threading.Thread(target=self.run, args=(f,))
+        self.thread.start()
+        end = time.monotonic() + 10
+        while self.thread.is_alive() and not waits(self.thread):
+            assert time.monotonic() < end, "it neither waits nor returns"
+
+    def run(self, f):
+        try:
+            self.result = f()
+        except OSError as e:
+            self.result = name(e)
+
+    def end(self):
+        self.thread.join()
+        return self.result
+
+
+def listener(backlog=5):
+    s = socket.socket()
+    s.bind(LOCAL)
+    s.listen(backlog)
+    return s
+
+
+def dissolve(s):
+    return libc.connect(s.fileno(), struct.pack("16x"), 16)
+
+
+full = listener(0)
+filler = socket.create_connection(full.getsockname())
+other = listener()
+
+
+def connecting(s):
+    return Call(lambda: s.connect(full.getsockname()))
+
+
+for how in socket.SHUT_RD, socket.SHUT_WR, socket.SHUT_RDWR:
+    c = socket.socket()
+    call = connecting(c)
+    c.shutdown(how)
+    print("shut down:", call.end(), c.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+    c.connect(other.getsockname())
+    peer = other.accept()[0]
+    c.sendall(b"anew")
+    print("connected:", peer.recv(9))
+
+c = socket.socket()
+call = connecting(c)
+dissolve(c)
+print("dissolved:", call.end(), c.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+c.connect(other.getsockname())
+
+c = socket.socket()
+calls = [connecting(c), connecting(c)]
+c.shutdown(socket.SHUT_RDWR)
+print("two callers:", sorted(call.end() for call in calls))
+
+datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+datagrams.bind(LOCAL)
+sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+call = Call(lambda: datagrams.recvfrom(9, socket.MSG_OOB)[0])
+sender.sendto(b"ab", datagrams.getsockname())
+print("no urgent data:", call.end())
+try:
+    datagrams.recvmsg(9, 99, socket.MSG_ERRQUEUE)
+except OSError as e:
+    print("error queue:", name(e))
+message = ctypes.create_string_buffer(64)
+libc.recvmmsg(datagrams.fileno(), message, 1, socket.MSG_ERRQUEUE, None)
+print("error queue, of many:", errno.errorcode[ctypes.get_errno()])
+
+c = socket.create_connection(other.getsockname())
+other.settimeout(10)
+peers = []
+while not peers or peers[-1].getpeername() != c.getsockname():
+    peers.append(other.accept()[0])
+call = Call(lambda: c.recv(5, socket.MSG_PEEK | socket.MSG_WAITALL))
+peers[-1].sendall(b"ab")
+peers[-1].sendall(b"cde")
+print("peeked:", call.end())
+print("ended")
