@@ -84,7 +84,7 @@ func (c *call) connect(a usock.Addr) result {
 			return c.undone(e)
 		}
 	case e == unix.EALREADY && s.state == connecting && !nonblocking(c.dup):
-		return c.park(&s.waiting, waitConnecting, s.times[sndTimeo], unix.EALREADY)
+		return c.park(&s.waiting, s.outcomeFor(), s.times[sndTimeo], unix.EALREADY)
 	case e == 0 && s.state == connecting:
 		s.outcome(s.u.Events())
 		return c.ok()
@@ -148,8 +148,7 @@ func (c *call) waitFresh() result {
 		if e = c.s.takeError(); e == 0 {
 			e = unix.ECONNABORTED
 		}
-		c.s.attemptOver()
-		return c.fail(e)
+		fallthrough
 	default:
 		c.s.attemptOver()
 		return c.fail(e)
@@ -183,7 +182,16 @@ func waitConnecting(c *call) result {
 		c.s.u.FinishConnect() // this call has the outcome, not the next
 		return c.ok()
 	}
-	return c.fail(c.overError())
+	// The error of the attempt is this call's, and the stack is to know that it was told.
+	e := c.overError()
+	if told := errno(c.s.u.FinishConnect()); e == 0 {
+		e = told
+	}
+	if e == 0 || e == unix.ENOTCONN {
+		e = unix.ECONNABORTED
+	}
+	c.s.attemptOver()
+	return c.fail(e)
 }
 
 // attach answers a connect that has succeeded.

@@ -87,6 +87,33 @@ dissolve(c)
 print("dissolved:", call.end(), c.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
 c.connect(other.getsockname())
 
+def begun(to):
+    """A socket on which an attempt to connect began without waiting, and calls wait from now on."""
+    s = socket.socket()
+    s.setblocking(False)
+    s.connect_ex(to.getsockname())
+    s.setblocking(True)
+    return s
+
+
+c = begun(full)
+call = connecting(c)
+dissolve(c)
+print("begun before, dissolved:", call.end(), c.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+
+leaves = listener(0)
+filler_of_leaves = socket.create_connection(leaves.getsockname())
+c = begun(leaves)
+call = Call(lambda: c.connect(("127.0.0.1", 1)))
+leaves.close()
+print("begun before, refused:", call.end(), c.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+c.connect(other.getsockname())
+peer = other.accept()[0]
+while peer.getpeername() != c.getsockname():
+    peer = other.accept()[0]
+c.sendall(b"anew")
+print("connected:", peer.recv(9))
+
 c = socket.socket()
 calls = [connecting(c), connecting(c)]
 c.shutdown(socket.SHUT_RDWR)
