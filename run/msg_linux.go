@@ -22,7 +22,8 @@ type message struct {
 	total int
 	flags int
 	done  int
-	waits bool // its call waits: that O_NONBLOCK is set meanwhile is not about it
+	base  uint64 // of a peek: how many bytes were taken off the program's end before it
+	waits bool   // its call waits: that O_NONBLOCK is set meanwhile is not about it
 
 	received bool // by a receive, which tells more than the bytes' count
 }
@@ -61,7 +62,13 @@ func (c *call) moved(m *message, e syscall.Errno) result {
 // parkMessage parks a call on a message. A signal or its time ends it with what was
 // moved.
 func (c *call) parkMessage(m *message, try func(*call) result, d timeout) result {
-	r := c.park(&c.s.waiting, try, d, unix.EAGAIN)
+	began := c.s.dissolved
+	r := c.park(&c.s.waiting, func(c *call) result {
+		if c.s.dissolved != began {
+			return c.lostPeer(m)
+		}
+		return try(c)
+	}, d, unix.EAGAIN)
 	if r.how != park {
 		return c.moved(m, r.err)
 	}
@@ -75,6 +82,20 @@ func (c *call) parkMessage(m *message, try func(*call) result, d timeout) result
 		}
 	}
 	return r
+}
+
+// lostPeer ends a call whose connection another has dissolved: it is not about what the
+// socket is connected to next. A send tells the error that this has left (Linux, sk_stream_error).
+func (c *call) lostPeer(m *message) result {
+	if m.received {
+		return c.moved(m, unix.EPIPE)
+	}
+	if m.done == 0 {
+		if e := c.overError(); e != 0 {
+			return c.fail(e)
+		}
+	}
+	return c.failSend(m, unix.EPIPE)
 }
 
 // loadMessage reads the struct msghdr at addr and its iovecs.
@@ -106,7 +127,6 @@ func (c *call) plainMessage() *message {
 // plain reports whether the kernel can carry the message's call out: a stream's
 // bytes and nothing else.
 func (c *call) plain(m *message) bool {
-	const peekAll = usock.MSG_PEEK | usock.MSG_WAITALL
 	return c.s.stream && m.h.name == 0 && m.flags&peekAll != peekAll && m.flags&(usock.MSG_OOB|usock.MSG_FASTOPEN|usock.MSG_ERRQUEUE|usock.MSG_ZEROCOPY|usock.MSG_TRUNC) == 0 && c.s.joined() &&
 		(m.flags&usock.MSG_MORE == 0 || !c.l.packets)
 }

@@ -107,6 +107,9 @@ func (c *call) tryReceive(m *message) result {
 // consumes nothing, so it is tried before. With MSG_WAITALL it goes on until the
 // buffer is full, or nothing more can come. With MSG_TRUNC the bytes are discarded.
 func (c *call) receiveStream(m *message) result {
+	if m.flags&peekAll == peekAll {
+		return c.peekAtAll(m)
+	}
 	all := m.flags&usock.MSG_WAITALL != 0
 	for {
 		n, e := c.receiveBytes(m)
@@ -116,12 +119,8 @@ func (c *call) receiveStream(m *message) result {
 		if e != 0 {
 			return c.receiveFailed(m, e)
 		}
-		peek := m.flags&usock.MSG_PEEK != 0
-		if peek && all && n < m.total && !c.endComes() && c.mayWait(m) {
-			return result{how: park}
-		}
 		m.done += n
-		if n == 0 || m.done == m.total || !all || peek {
+		if n == 0 || m.done == m.total || !all {
 			break
 		}
 		if c.endComes() && unread(c.dup) <= 0 {
@@ -135,6 +134,67 @@ func (c *call) receiveStream(m *message) result {
 		return c.answer(0)
 	}
 	return c.moved(m, 0)
+}
+
+// peekAll are the flags of a receive that looks at bytes, and waits until all are there.
+const peekAll = usock.MSG_PEEK | usock.MSG_WAITALL
+
+// peekAtAll is receiveStream for a receive that peeks and waits for all. What it has shown
+// stays in the buffer while it waits, and counts when a signal or its time ends it.
+func (c *call) peekAtAll(m *message) result {
+	have := max(0, unread(c.dup))
+	if m.done > 0 && have == 0 && c.endComes() {
+		return c.moved(m, 0) // the error is the next call's
+	}
+	at := c.peekFrom(m, have)
+	want := at + min(m.total-m.done, max(1, have-at))
+	if m.total == m.done {
+		want = 0
+	}
+	b := c.l.msgBuf
+	if want > len(b) {
+		b = make([]byte, want)
+	}
+	n, e := c.take(b[:want], new(unix.Msghdr), usock.MSG_PEEK)
+	switch {
+	case e == unix.EAGAIN:
+		return result{how: park}
+	case e != 0:
+		return c.receiveFailed(m, e)
+	case n == 0 && m.done > 0:
+		return c.moved(m, 0)
+	case n == 0:
+		if e := c.storeRest(m, c.streamRest()); e != 0 {
+			return c.fail(e)
+		}
+		return c.answer(0)
+	}
+	if n > at {
+		if m.flags&usock.MSG_TRUNC == 0 {
+			if e := c.writev(b[at:n], m.rest()); e != 0 {
+				return c.moved(m, e)
+			}
+		}
+		m.done += n - at
+	}
+	if m.done == m.total || n < min(want, have) || c.endComes() { // or it is at the urgent byte
+		return c.moved(m, 0)
+	}
+	return result{how: park}
+}
+
+// peekFrom returns at which of the bytes that the program's end has, have in number, a peek is
+// to look that has shown m.done before. If others have received meanwhile, it goes on with
+// what is the first byte by now (Linux, tcp_recvmsg_locked).
+func (c *call) peekFrom(m *message, have int) int {
+	base := c.s.given - uint64(have)
+	if m.done == 0 {
+		m.base = base
+	}
+	if m.base != base {
+		return 0
+	}
+	return m.done
 }
 
 // receiveFailed is the result of a receive on a stream whose program's end gives e: the
@@ -240,7 +300,7 @@ func callRecvmmsg(c *call) result {
 	}
 	args := &c.n.data.args
 	n := min(uint32(args[2]), maxIovec)
-	b := &bundle{addr: args[1], n: uint64(n), flags: int(int32(args[3])), until: c.s.times[rcvTimeo]}
+	b := &bundle{addr: args[1], n: uint64(n), flags: int(int32(args[3])), until: c.s.times[rcvTimeo], began: c.s.dissolved}
 	if args[4] != 0 {
 		var ts [16]byte
 		if e := c.read(args[4], ts[:]); e != 0 {
@@ -267,6 +327,10 @@ func (c *call) receiveMany(b *bundle) result {
 				return c.some(b.i, e)
 			}
 			b.m = &m
+		}
+		b.m.received = true
+		if b.began != c.s.dissolved {
+			return c.lostPeers(b)
 		}
 		r := c.tryReceive(b.m)
 		if r.how == park {

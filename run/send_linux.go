@@ -38,7 +38,7 @@ func callSendmsg(c *call) result {
 func callSendmmsg(c *call) result {
 	args := &c.n.data.args
 	n := min(uint32(args[2]), maxIovec)
-	b := &bundle{addr: args[1], n: uint64(n), flags: int(int32(args[3]))}
+	b := &bundle{addr: args[1], n: uint64(n), flags: int(int32(args[3])), began: c.s.dissolved}
 	return c.sendMany(b)
 }
 
@@ -49,6 +49,7 @@ type bundle struct {
 	flags int
 	m     *message // the one that is under way; nil: none is
 	until timeout
+	began uint32 // sock.dissolved when the call began
 }
 
 func (b *bundle) at() uint64 { return b.addr + b.i*mmsghdrSize }
@@ -64,6 +65,9 @@ func (c *call) sendMany(b *bundle) result {
 				return c.some(b.i, e)
 			}
 			b.m = &m
+		}
+		if b.began != c.s.dissolved {
+			return c.lostPeers(b)
 		}
 		r := c.trySend(b.m)
 		if r.how == park {
@@ -125,6 +129,14 @@ func (c *call) partly(b *bundle, e syscall.Errno) result {
 		b.i++
 	}
 	return c.some(b.i, e)
+}
+
+// lostPeers is lostPeer for a call on many messages.
+func (c *call) lostPeers(b *bundle) result {
+	if b.m.done > 0 {
+		return c.partly(b, 0)
+	}
+	return c.some(b.i, c.lostPeer(b.m).err)
 }
 
 func (c *call) sendMessage(m *message) result {

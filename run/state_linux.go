@@ -117,6 +117,7 @@ type sock struct {
 	delayed bool          // there was something to pump meanwhile
 	shutRd  bool          // SHUT_RD
 
+	given  uint64         // streams: bytes that the program's end was given, over all
 	native []nativeOption // set on the program's end
 	times  [2]timeout     // SO_RCVTIMEO, SO_SNDTIMEO
 	linger bool           // SO_LINGER with a time: close must not wait for it
