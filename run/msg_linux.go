@@ -166,13 +166,6 @@ func (c *call) putLen(addr uint64, n int64) syscall.Errno {
 // turn.
 const maxMany = 1 << 20
 
-// yield has the loop go on with the call after the others have had their turn.
-func (c *call) yield(try func(*call) result) result {
-	r := c.park(&c.s.waiting, try, noTimeout, 0)
-	c.waits.wake(c.l)
-	return r
-}
-
 // storeRest stores all of a message but its bytes.
 func (c *call) storeRest(m *message, got *received) syscall.Errno {
 	if m.hdr == 0 {

@@ -78,7 +78,7 @@ func (c *call) tryReceive(m *message) result {
 	b := c.l.msgBuf[:min(m.total-m.done, len(c.l.msgBuf))]
 	switch {
 	case !s.stream:
-		got, e = c.receiveDatagram(b, m.flags)
+		got, e = c.receiveDatagram(b, m)
 	case s.state == over && m.flags&(usock.MSG_OOB|usock.MSG_ERRQUEUE) == 0:
 		if r := c.receiveStream(m); r.how != park && (r.err != 0 || r.val > 0 || m.total == 0) {
 			return r // what is left, and then the error
@@ -292,12 +292,6 @@ func (c *call) receiveOver(b []byte, flags int) (r received, e syscall.Errno) {
 
 // callRecvmmsg is recvmmsg(fd, msgvec, vlen, flags, timeout).
 func callRecvmmsg(c *call) result {
-	if c.s.stream && c.s.state == over {
-		// It tells a pending error before the bytes that came ahead of it (do_recvmmsg).
-		if e := c.overError(); e != 0 {
-			return c.fail(e)
-		}
-	}
 	args := &c.n.data.args
 	n := min(uint32(args[2]), maxIovec)
 	b := &bundle{addr: args[1], n: uint64(n), flags: int(int32(args[3])), until: c.s.times[rcvTimeo], began: c.s.dissolved}
@@ -310,46 +304,62 @@ func callRecvmmsg(c *call) result {
 		if sec < 0 || nsec < 0 || nsec >= 1e9 {
 			return c.fail(unix.EINVAL)
 		}
-		if d := time.Duration(min(sec, 1<<30))*time.Second + time.Duration(nsec); d > 0 {
-			b.until = timeout{after: d}
+		b.left, b.end = args[4], wall().Add(time.Duration(min(sec, 1<<30))*time.Second+time.Duration(nsec))
+	}
+	if c.s.stream && (c.s.state == over || c.s.state == fresh) {
+		// It tells a pending error before the bytes that came ahead of it (do_recvmmsg).
+		if e := c.overError(); e != 0 {
+			return c.fail(e)
 		}
 	}
 	return c.receiveMany(b)
 }
 
-// receiveMany receives messages.
+// receiveMany receives messages. SO_RCVTIMEO is for each of them, and the call's own time is
+// looked at when one has come (recvmmsg(2), BUGS).
 func (c *call) receiveMany(b *bundle) result {
 	try := func(c *call) result { return c.receiveMany(b) }
 	for got := 0; b.i < b.n; {
 		if b.m == nil {
 			m, e := c.loadMessage(b.at(), b.flags&^unix.MSG_WAITFORONE)
 			if e != 0 {
-				return c.some(b.i, e)
+				return c.ended(b, e)
 			}
+			if b.i > 0 && b.flags&unix.MSG_WAITFORONE != 0 {
+				m.flags |= usock.MSG_DONTWAIT
+			}
+			m.received = true
 			b.m = &m
 		}
-		b.m.received = true
 		if b.began != c.s.dissolved {
 			return c.lostPeers(b)
 		}
 		r := c.tryReceive(b.m)
 		if r.how == park {
-			if !c.mayWait(b.m) || b.i > 0 && b.flags&unix.MSG_WAITFORONE != 0 {
+			if !c.mayWait(b.m) {
 				return c.partly(b, unix.EAGAIN)
 			}
 			return c.parkMany(b, try, b.until)
 		}
+		if r.err == 0 {
+			r.err = c.putLen(b.at()+offMsgLen, r.val)
+		}
 		if r.err != 0 {
-			return c.some(b.i, r.err)
+			return c.ended(b, r.err)
 		}
-		if e := c.putLen(b.at()+offMsgLen, r.val); e != 0 {
-			return c.some(b.i, e)
+		if b.next(c); b.left != 0 && !wall().Before(b.end) {
+			break
 		}
-		b.m = nil
-		b.i++
 		if got += int(r.val); got >= maxMany && b.i < b.n {
-			return c.yield(try)
+			return c.yield(b, try)
 		}
 	}
-	return c.answer(int64(b.i))
+	return c.ended(b, 0)
+}
+
+// storeLeft stores how much of a recvmmsg's time is left.
+func (c *call) storeLeft(b *bundle) syscall.Errno {
+	left := max(0, b.end.Sub(wall()))
+	ts := binary.NativeEndian.AppendUint64(nil, uint64(left/time.Second))
+	return c.write(b.left, binary.NativeEndian.AppendUint64(ts, uint64(left%time.Second)))
 }

@@ -5,6 +5,7 @@ package run
 import (
 	"context"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -49,7 +50,18 @@ type bundle struct {
 	flags int
 	m     *message // the one that is under way; nil: none is
 	until timeout
-	began uint32 // sock.dissolved when the call began
+	began uint32    // sock.dissolved when the call began
+	left  uint64    // of a recvmmsg with a time of its own: where the rest of it is stored
+	end   time.Time // and when it is up
+}
+
+// next goes on to the next message, for which the call may wait as long as for the last.
+func (b *bundle) next(c *call) {
+	b.m = nil
+	b.i++
+	if c.waits != nil {
+		c.waits.unlimited()
+	}
 }
 
 func (b *bundle) at() uint64 { return b.addr + b.i*mmsghdrSize }
@@ -62,7 +74,7 @@ func (c *call) sendMany(b *bundle) result {
 		if b.m == nil {
 			m, e := c.loadMessage(b.at(), b.flags)
 			if e != 0 {
-				return c.some(b.i, e)
+				return c.ended(b, e)
 			}
 			b.m = &m
 		}
@@ -73,30 +85,28 @@ func (c *call) sendMany(b *bundle) result {
 		if r.how == park {
 			if !c.mayWait(b.m) {
 				if b.m.done == 0 {
-					return c.some(b.i, unix.EAGAIN)
+					return c.ended(b, unix.EAGAIN)
 				}
 				r = c.answer(int64(b.m.done))
 			} else {
 				return c.parkMany(b, try, c.s.times[sndTimeo])
 			}
 		}
-		if r.err != 0 {
-			return c.some(b.i, r.err)
+		if r.err == 0 {
+			r.err = c.putLen(b.at()+offMsgLen, r.val)
 		}
-		if e := c.putLen(b.at()+offMsgLen, r.val); e != 0 {
-			return c.some(b.i, e)
+		if r.err != 0 {
+			return c.ended(b, r.err)
 		}
 		short := int(r.val) < b.m.total
-		b.m = nil
-		b.i++
-		if short {
+		if b.next(c); short {
 			break
 		}
 		if sent += int(r.val); sent >= maxMany && b.i < b.n {
-			return c.yield(try)
+			return c.yield(b, try)
 		}
 	}
-	return c.answer(int64(b.i))
+	return c.ended(b, 0)
 }
 
 // parkMany parks a call on many messages. A signal or its time ends it with those
@@ -107,12 +117,25 @@ func (c *call) parkMany(b *bundle, try func(*call) result, d timeout) result {
 		return c.partly(b, r.err)
 	}
 	b.m.waits = true
+	c.leaves(b)
+	return r
+}
+
+// leaves has a signal or its time end a call on many messages with those that are done.
+func (c *call) leaves(b *bundle) {
 	c.waits.leave = func(c *call) result {
 		if b.i == 0 && (b.m == nil || b.m.done == 0) {
 			return result{how: park}
 		}
 		return c.partly(b, 0)
 	}
+}
+
+// yield has the loop go on with the call after the others have had their turn.
+func (c *call) yield(b *bundle, try func(*call) result) result {
+	r := c.park(&c.s.waiting, try, noTimeout, 0)
+	c.leaves(b)
+	c.waits.wake(c.l)
 	return r
 }
 
@@ -124,11 +147,28 @@ func (c *call) partly(b *bundle, e syscall.Errno) result {
 			r.err = c.putLen(b.at()+offMsgLen, r.val)
 		}
 		if r.err != 0 {
-			return c.some(b.i, r.err)
+			return c.ended(b, r.err)
 		}
 		b.i++
 	}
-	return c.some(b.i, e)
+	return c.ended(b, e)
+}
+
+// ended is the result of a call on many messages that ends, or fails with e, after those that
+// are done.
+func (c *call) ended(b *bundle, e syscall.Errno) result {
+	if b.i == 0 {
+		return c.fail(e)
+	}
+	if e != 0 && e != unix.EAGAIN && c.s.stream && b.m != nil && b.m.received {
+		c.s.err = e // the next call's (do_recvmmsg)
+	}
+	if b.left != 0 {
+		if e := c.storeLeft(b); e != 0 && e != errGone {
+			return c.fail(e)
+		}
+	}
+	return c.answer(int64(b.i))
 }
 
 // lostPeers is lostPeer for a call on many messages.
@@ -136,7 +176,7 @@ func (c *call) lostPeers(b *bundle) result {
 	if b.m.done > 0 {
 		return c.partly(b, 0)
 	}
-	return c.some(b.i, c.lostPeer(b.m).err)
+	return c.ended(b, c.lostPeer(b.m).err)
 }
 
 func (c *call) sendMessage(m *message) result {
