@@ -25,6 +25,7 @@ type message struct {
 	base  uint64 // of a peek: how many bytes were taken off the program's end before it
 	waits bool   // its call waits: that O_NONBLOCK is set meanwhile is not about it
 
+	opened   bool // its call has begun a connection, which is made
 	received bool // by a receive, which tells more than the bytes' count
 }
 

@@ -161,6 +161,7 @@ func (c *call) ended(b *bundle, e syscall.Errno) result {
 		return c.fail(e)
 	}
 	if e != 0 && e != unix.EAGAIN && c.s.stream && b.m != nil && b.m.received {
+		c.s.takeError()
 		c.s.err = e // the next call's (do_recvmmsg)
 	}
 	if b.left != 0 {
@@ -400,7 +401,11 @@ func (c *call) sendFastOpen(m *message) result {
 		return s.u.SendTo(b, flags, to)
 	}
 	if s.state != fresh {
-		if _, err := send(nil, m.flags|usock.MSG_DONTWAIT|usock.MSG_NOSIGNAL); err != nil && errno(err) != unix.EINPROGRESS {
+		_, err := send(nil, m.flags|usock.MSG_DONTWAIT|usock.MSG_NOSIGNAL)
+		switch e := errno(err); {
+		case e == unix.EALREADY && c.mayWait(m):
+			return c.openAndSend(m, 0, e)
+		case e != 0 && e != unix.EINPROGRESS:
 			return c.failErr(err) // as connect fails
 		}
 		m.flags &^= usock.MSG_FASTOPEN // it has just become connected, or its deferred connect begun
@@ -416,10 +421,12 @@ func (c *call) sendFastOpen(m *message) result {
 	n, err := send(b, m.flags&^usock.MSG_DONTWAIT)
 	e = errno(err)
 	switch {
+	case e == unix.EALREADY && c.mayWait(m): // for the attempt of another
+		return c.openAndSend(m, 0, e)
 	case e != 0 && e != unix.EINPROGRESS:
 		return c.failErr(err)
-	case !c.nowait(m.flags):
-		return c.openAndSend(m, n)
+	case c.mayWait(m):
+		return c.openAndSend(m, n, unix.EINPROGRESS)
 	}
 	c.onFail(s.dissolve)
 	if e := s.begin(c.dup, !nonblocking(c.dup)); e != 0 {
@@ -433,32 +440,41 @@ func (c *call) sendFastOpen(m *message) result {
 
 // openAndSend waits for the connection that a send has begun, n bytes of which went with the SYN, and
 // sends the others after it. The program is told how the handshake has failed; where the time is
-// up before, what went with the SYN counts.
-func (c *call) openAndSend(m *message, n int) result {
+// up before, what went with the SYN counts, and expired is the error if that is nothing.
+func (c *call) openAndSend(m *message, n int, expired syscall.Errno) result {
 	rest := *m
 	rest.flags &^= usock.MSG_FASTOPEN
 	rest.done = n
 	wait := c.s.outcomeFor()
-	r := c.park(&c.s.waiting, func(c *call) result { return c.afterConnect(&rest, wait) }, c.s.times[sndTimeo], unix.EINPROGRESS)
-	if r.how == park {
-		c.waits.leave = func(c *call) result {
-			r := goOn(c)
-			if r.how == park && rest.done > 0 {
-				return c.answer(int64(rest.done))
-			}
-			return r
+	r := c.park(&c.s.waiting, func(c *call) result { return c.afterConnect(&rest, wait) }, c.s.times[sndTimeo], expired)
+	leave := func(c *call) result {
+		r := goOn(c)
+		if r.how == park && rest.done > 0 {
+			return c.answer(int64(rest.done))
 		}
+		return r
+	}
+	if r.how == park {
+		c.waits.leave = leave
 		c.waits.wake(c.l)
+		return r
+	}
+	if left := leave(c); left.how != park { // a negative SO_SNDTIMEO
+		return left
 	}
 	return r
 }
 
 // afterConnect sends a message once the connection that its call has begun is made.
 func (c *call) afterConnect(m *message, wait func(*call) result) result {
-	if c.s.state == fresh {
-		if r := wait(c); r.how == park || r.err != 0 {
+	if !m.opened {
+		switch r := wait(c); {
+		case r.err == unix.EPIPE:
+			return c.lostPeer(m)
+		case r.how == park || r.err != 0:
 			return r
 		}
+		m.opened = true
 	}
 	if m.done == m.total && m.done > 0 {
 		return c.answer(int64(m.done))
