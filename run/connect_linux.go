@@ -89,15 +89,16 @@ func (c *call) connect(a usock.Addr) result {
 		s.outcome(s.u.Events())
 		return c.ok()
 	}
-	again := e == unix.EALREADY && !nonblocking(c.dup) // it waits for the attempt of another
+	nowait := nonblocking(c.dup) || s.times[sndTimeo].now
+	again := e == unix.EALREADY && !nowait // it waits for the attempt of another
 	switch {
 	case s.state != fresh || e != 0 && e != unix.EINPROGRESS && !again:
 		return c.failErr(err)
 	case e == 0: // Fast Open: the SYN waits for data
 		return c.attach()
-	case nonblocking(c.dup):
+	case nowait:
 		c.onFail(s.dissolve)
-		if e := s.begin(c.dup, false); e != 0 {
+		if e := s.begin(c.dup, !nonblocking(c.dup)); e != 0 {
 			return c.undone(e)
 		}
 		return c.fail(e)
@@ -109,11 +110,7 @@ func (c *call) connect(a usock.Addr) result {
 		return r
 	}
 	r = c.park(&s.waiting, wait, s.times[sndTimeo], e)
-	if r.how == park {
-		c.waits.leave = goOn
-		return r
-	}
-	goOn(c) // a negative SO_SNDTIMEO
+	c.waits.leave = goOn
 	return r
 }
 

@@ -2,6 +2,7 @@
 import ctypes
 import errno
 import os
+import signal
 import socket
 import struct
 import threading
@@ -9,6 +10,7 @@ import time
 
 libc = ctypes.CDLL(None, use_errno=True)
 LOCAL = ("127.0.0.1", 0)
+MSG_FASTOPEN = 0x20000000
 
 
 def name(e):
@@ -25,8 +27,16 @@ def waits(thread):
     return state == "S" and number in (NUMBERS if NUMBERS else [number])
 
 
-# connect, recvfrom and recvmsg
-NUMBERS = {"x86_64": ["42", "45", "47"], "aarch64": ["203", "207", "212"]}.get(os.uname().machine)
+# connect, sendto, recvfrom, recvmsg and recvmmsg
+NUMBERS = {
+    "x86_64": ["42", "44", "45", "47", "299"],
+    "aarch64": ["203", "206", "207", "212", "243"],
+}.get(os.uname().machine)
+# A signal handled by any thread writes a byte here.
+handled, wakeup = os.pipe()
+os.set_blocking(wakeup, False)
+signal.set_wakeup_fd(wakeup)
+signal.signal(signal.SIGUSR1, lambda *_: None)
 
 
 class Call:
@@ -36,9 +46,18 @@ class Call:
         self.result = None
         self.thread = threading.Thread(target=self.run, args=(f,))
         self.thread.start()
+        self.until_it_waits()
+
+    def until_it_waits(self):
         end = time.monotonic() + 10
         while self.thread.is_alive() and not waits(self.thread):
             assert time.monotonic() < end, "it neither waits nor returns"
+        full.getsockname()  # who answers this has looked at the call before
+
+    def interrupt(self):
+        """Has its thread handle a signal."""
+        signal.pthread_kill(self.thread.ident, signal.SIGUSR1)
+        os.read(handled, 1)
 
     def run(self, f):
         try:
@@ -142,4 +161,56 @@ call = Call(lambda: c.recv(5, socket.MSG_PEEK | socket.MSG_WAITALL))
 peers[-1].sendall(b"ab")
 peers[-1].sendall(b"cde")
 print("peeked:", call.end())
+
+
+def peeks():
+    return Call(lambda: c.recv(9, socket.MSG_PEEK | socket.MSG_WAITALL))
+
+
+call = peeks()
+call.interrupt()
+print("peeked before a signal:", call.end())
+c.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 0, 300000))
+print("peeked in time:", peeks().end())
+c.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 0, 0))
+call = peeks()
+print("received meanwhile:", c.recv(2))
+peers[-1].sendall(b"fghi")
+print("peeked with it:", call.end())
+call = peeks()
+dissolve(c)
+print("peeked before it was dissolved:", call.end(), c.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+
+
+def many(s, count, flags, seconds):
+    """recvmmsg: how many came."""
+    buffer = ctypes.create_string_buffer(9)
+    vector = struct.pack("PL", ctypes.addressof(buffer), 9)
+    iov = ctypes.create_string_buffer(vector)
+    one = struct.pack("PLPLPLi4xI4x", 0, 0, ctypes.addressof(iov), 1, 0, 0, 0, 0)
+    left = ctypes.create_string_buffer(struct.pack("ll", seconds, 0))
+    n = libc.recvmmsg(s.fileno(), ctypes.create_string_buffer(one * count), count, flags, left)
+    if n < 0:
+        return errno.errorcode[ctypes.get_errno()]
+    return n, 0 < struct.unpack("ll", left.raw[:16])[0] < seconds
+
+
+call = Call(lambda: many(datagrams, 3, 0, 0))
+sender.sendto(b"a", datagrams.getsockname())
+print("many, without time:", call.end())
+call = Call(lambda: many(datagrams, 2, 0, 100))
+sender.sendto(b"a", datagrams.getsockname())
+sender.sendto(b"b", datagrams.getsockname())
+print("many, in time:", call.end())
+signal.siginterrupt(signal.SIGUSR1, False)
+c = socket.socket()
+call = Call(lambda: c.sendto(b"hello", MSG_FASTOPEN, full.getsockname()))
+call.interrupt()
+call.until_it_waits()
+c.shutdown(socket.SHUT_RDWR)
+print("open and send, restarted:", call.end(), c.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+c = socket.socket()
+call = Call(lambda: c.sendto(b"hello", MSG_FASTOPEN, full.getsockname()))
+dissolve(c)
+print("open and send, dissolved:", call.end(), c.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
 print("ended")
