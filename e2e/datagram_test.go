@@ -15,6 +15,11 @@ func TestTwinSocat(t *testing.T) {
 	twin(t, asUser, "bash "+script(t, "socat.sh"))
 }
 
+// TestTwinWaits has calls wait while another thread does something to their socket.
+func TestTwinWaits(t *testing.T) {
+	everyWay(t, false, func(t *testing.T, w way) { twin(t, w, "python3 "+script(t, "waits.py")) })
+}
+
 // TestTwinNode uses Node's dgram, which is libuv's UDP.
 func TestTwinNode(t *testing.T) {
 	need(t, "node", "nodejs")

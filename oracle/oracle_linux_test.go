@@ -26,6 +26,7 @@ type sequence struct {
 	but          []int  // those that an unprivileged one has all the same
 	plain        bool   // receives are recvfrom
 	fastOpen     string // net.ipv4.tcp_fastopen; "": as it is
+	races        bool   // of calls that wait: which of them is first decides, on both systems
 }
 
 // capable reports whether the sequence's program has a capability.

@@ -84,40 +84,54 @@ func (c *call) connect(a usock.Addr) result {
 			return c.undone(e)
 		}
 	case e == unix.EALREADY && s.state == connecting && !nonblocking(c.dup):
-		return c.park(&s.waiting, waitConnecting, s.times[sndTimeo], unix.EALREADY)
+		return c.park(&s.waiting, s.outcomeFor(), s.times[sndTimeo], unix.EALREADY)
 	case e == 0 && s.state == connecting:
 		s.outcome(s.u.Events())
 		return c.ok()
 	}
+	nowait := nonblocking(c.dup) || s.times[sndTimeo].now
+	again := e == unix.EALREADY && !nowait // it waits for the attempt of another
 	switch {
-	case s.state != fresh || e != 0 && e != unix.EINPROGRESS:
+	case s.state != fresh || e != 0 && e != unix.EINPROGRESS && !again:
 		return c.failErr(err)
 	case e == 0: // Fast Open: the SYN waits for data
 		return c.attach()
-	case nonblocking(c.dup):
+	case nowait:
 		c.onFail(s.dissolve)
-		if e := s.begin(c.dup, false); e != 0 {
+		if e := s.begin(c.dup, !nonblocking(c.dup)); e != 0 {
 			return c.undone(e)
 		}
 		return c.fail(e)
 	}
 	s.err = 0
-	r := waitFresh(c)
+	wait := s.outcomeFor()
+	r := wait(c)
 	if r.how != park {
 		return r
 	}
-	r = c.park(&s.waiting, waitFresh, s.times[sndTimeo], unix.EINPROGRESS)
-	if r.how == park {
-		c.waits.leave = goOn
-		return r
-	}
-	goOn(c) // a negative SO_SNDTIMEO
+	r = c.park(&s.waiting, wait, s.times[sndTimeo], e)
+	c.waits.leave = goOn
 	return r
 }
 
-// waitFresh looks for the outcome of a blocking connect, during which the program's
-// end stays as it was: after a refusal it can be used again.
-func waitFresh(c *call) result {
+// outcomeFor returns what looks for the outcome of a blocking connect that begins, during
+// which the program's end stays as it was: after a refusal it can be used again. Of several
+// calls that wait for one attempt the first has its error, and the others, as those whose
+// attempt was dissolved, EPIPE (Linux, __inet_stream_connect).
+func (s *sock) outcomeFor() func(*call) result {
+	began := s.dissolved
+	return func(c *call) result {
+		if c.s.dissolved != began {
+			return c.fail(unix.EPIPE)
+		}
+		if c.s.state != fresh {
+			return waitConnecting(c)
+		}
+		return c.waitFresh()
+	}
+}
+
+func (c *call) waitFresh() result {
 	switch e := errno(c.s.u.FinishConnect()); e {
 	case 0:
 		if noRoom(c.l.room()) && c.wantsRoom() {
@@ -126,9 +140,22 @@ func waitFresh(c *call) result {
 		return c.attach()
 	case unix.EALREADY:
 		return result{how: park}
+	case unix.ENOTCONN:
+		// A shutdown has ended the attempt.
+		if e = c.s.takeError(); e == 0 {
+			e = unix.ECONNABORTED
+		}
+		fallthrough
 	default:
+		c.s.attemptOver()
 		return c.fail(e)
 	}
+}
+
+// attemptOver tells those who wait for an attempt to connect that it is over.
+func (s *sock) attemptOver() {
+	s.dissolved++
+	s.wakeAll()
 }
 
 // goOn is for a blocking connect that a signal or its time has ended: the attempt goes
@@ -152,7 +179,16 @@ func waitConnecting(c *call) result {
 		c.s.u.FinishConnect() // this call has the outcome, not the next
 		return c.ok()
 	}
-	return c.fail(c.overError())
+	// The error of the attempt is this call's, and the stack is to know that it was told.
+	e := c.overError()
+	if told := errno(c.s.u.FinishConnect()); e == 0 {
+		e = told
+	}
+	if e == 0 || e == unix.ENOTCONN {
+		e = unix.ECONNABORTED
+	}
+	c.s.attemptOver()
+	return c.fail(e)
 }
 
 // attach answers a connect that has succeeded.
@@ -175,6 +211,7 @@ func (c *call) disconnect(a usock.Addr) result {
 	if err := s.u.Connect(a); err != nil {
 		return c.failErr(err)
 	}
+	s.attemptOver()
 	if s.state == fresh {
 		return c.ok()
 	}

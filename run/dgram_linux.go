@@ -412,8 +412,8 @@ func (r *received) sockaddr() []byte {
 }
 
 // receiveDatagram takes the next datagram from the program's end into b.
-func (c *call) receiveDatagram(b []byte, flags int) (r received, e syscall.Errno) {
-	s := c.s
+func (c *call) receiveDatagram(b []byte, m *message) (r received, e syscall.Errno) {
+	s, flags := c.s, m.flags
 	if flags&usock.MSG_ERRQUEUE != 0 {
 		r, e = c.receiveStack(b, flags)
 		if e == 0 && s.err != 0 && s.u.Events()&usock.POLLERR == 0 {
@@ -437,14 +437,14 @@ func (c *call) receiveDatagram(b []byte, flags int) (r received, e syscall.Errno
 	look := flags & usock.MSG_PEEK
 	n, e := c.take(b, &h, unix.MSG_TRUNC|look)
 	if e == unix.EAGAIN && s.shutRd {
-		return c.receiveShut(b, flags)
+		return c.receiveShut(b, m)
 	}
 	if e != 0 {
 		return r, e
 	}
-	m, _ := s.from.take(kernelTime(control[:h.Controllen]), look != 0)
-	r.data, r.name, r.control = b[:min(n, len(b))], m.from, m.control
-	r.n, r.flags = int64(len(r.data)), m.flags&^(usock.MSG_TRUNC|usock.MSG_CTRUNC)
+	from, _ := s.from.take(kernelTime(control[:h.Controllen]), look != 0)
+	r.data, r.name, r.control = b[:min(n, len(b))], from.from, from.control
+	r.n, r.flags = int64(len(r.data)), from.flags&^(usock.MSG_TRUNC|usock.MSG_CTRUNC)
 	if n > len(b) {
 		r.flags |= usock.MSG_TRUNC
 		if flags&usock.MSG_TRUNC != 0 && (s.is(usock.SOCK_DGRAM, usock.IPPROTO_UDP) || s.is(usock.SOCK_RAW, 0)) {
@@ -460,16 +460,16 @@ func (c *call) receiveDatagram(b []byte, flags int) (r received, e syscall.Errno
 
 // receiveShut receives after SHUT_RD: the kernel queues nothing more then, and a
 // receive that may wait gives 0.
-func (c *call) receiveShut(b []byte, flags int) (r received, e syscall.Errno) {
-	s := c.s
+func (c *call) receiveShut(b []byte, m *message) (r received, e syscall.Errno) {
+	s, flags := c.s, m.flags
 	if s.down.empty() {
-		if r, e = c.receiveStack(b, flags); e == unix.EAGAIN && !c.nowait(flags) {
+		if r, e = c.receiveStack(b, flags); e == unix.EAGAIN && c.mayWait(m) {
 			e = 0
 		}
 		return r, e
 	}
-	m := s.down.from
-	r = received{data: b[:copy(b, s.down.buf)], name: m.from, control: m.control, flags: m.flags}
+	from := s.down.from
+	r = received{data: b[:copy(b, s.down.buf)], name: from.from, control: from.control, flags: from.flags}
 	if len(s.down.buf) > len(b) {
 		r.flags |= usock.MSG_TRUNC
 	}

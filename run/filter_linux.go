@@ -36,11 +36,13 @@ type machine struct {
 
 // Flags with which a receive or a send without address goes to the kernel.
 const (
-	nativeRecv = 0x2 | 0x40 | 0x100 | 0x4000 | 0x40000000     // PEEK DONTWAIT WAITALL NOSIGNAL CMSG_CLOEXEC
-	nativeSend = 0x4 | 0x40 | 0x80 | 0x800 | 0x4000 | msgMore // DONTROUTE DONTWAIT EOR CONFIRM NOSIGNAL MORE
-	siocBase   = 0x8900                                       // ioctls of sockets, whose size and direction come above
-	siocOutq   = 0x5411                                       // SIOCOUTQ
+	nativeRecv = msgPeek | 0x40 | msgWaitAll | 0x4000 | 0x40000000 // PEEK DONTWAIT WAITALL NOSIGNAL CMSG_CLOEXEC
+	nativeSend = 0x4 | 0x40 | 0x80 | 0x800 | 0x4000 | msgMore      // DONTROUTE DONTWAIT EOR CONFIRM NOSIGNAL MORE
+	siocBase   = 0x8900                                            // ioctls of sockets, whose size and direction come above
+	siocOutq   = 0x5411                                            // SIOCOUTQ
 	msgMore    = 0x8000
+	msgPeek    = 0x2
+	msgWaitAll = 0x100
 	ipprotoTCP = 6
 	tcpCork    = 3
 
@@ -103,8 +105,14 @@ func joinsNet(a *assembler) {
 }
 
 // A receive or send that names no address is the kernel's own business: the
-// descriptor is a socket with the same meaning.
-func receives(a *assembler) { plainIO(a, nativeRecv) }
+// descriptor is a socket with the same meaning. But AF_UNIX does not wait for all that a peek
+// wants.
+func receives(a *assembler) {
+	noAddress(a)
+	a.jump(bpf.JumpBitsSet, ^uint32(nativeRecv), "notify", "")
+	a.jump(bpf.JumpBitsSet, msgWaitAll, "", "allow")
+	a.jump(bpf.JumpBitsSet, msgPeek, "notify", "allow")
+}
 
 // With MSG_MORE it is, too, where nobody sees packets.
 func sends(a *assembler) {
@@ -119,11 +127,6 @@ func sends(a *assembler) {
 	a.label("send")
 	a.load(arg(2))
 	a.jump(bpf.JumpEqual, netlinkQuestion, "notify", "allow")
-}
-
-func plainIO(a *assembler, flags uint32) {
-	noAddress(a)
-	a.jump(bpf.JumpBitsSet, ^flags, "notify", "allow")
 }
 
 // noAddress has a call that names an address trapped, and loads the flags of one that does not.

@@ -22,7 +22,10 @@ type message struct {
 	total int
 	flags int
 	done  int
+	base  uint64 // of a peek: how many bytes were taken off the program's end before it
+	waits bool   // its call waits: that O_NONBLOCK is set meanwhile is not about it
 
+	opened   bool // its call has begun a connection, which is made
 	received bool // by a receive, which tells more than the bytes' count
 }
 
@@ -60,10 +63,17 @@ func (c *call) moved(m *message, e syscall.Errno) result {
 // parkMessage parks a call on a message. A signal or its time ends it with what was
 // moved.
 func (c *call) parkMessage(m *message, try func(*call) result, d timeout) result {
-	r := c.park(&c.s.waiting, try, d, unix.EAGAIN)
+	began := c.s.dissolved
+	r := c.park(&c.s.waiting, func(c *call) result {
+		if c.s.dissolved != began {
+			return c.lostPeer(m)
+		}
+		return try(c)
+	}, d, unix.EAGAIN)
 	if r.how != park {
 		return c.moved(m, r.err)
 	}
+	m.waits = true
 	if c.waits.leave == nil { // sendFastOpen has one of its own
 		c.waits.leave = func(c *call) result {
 			if m.done > 0 {
@@ -73,6 +83,20 @@ func (c *call) parkMessage(m *message, try func(*call) result, d timeout) result
 		}
 	}
 	return r
+}
+
+// lostPeer ends a call whose connection another has dissolved: it is not about what the
+// socket is connected to next. A send tells the error that this has left (Linux, sk_stream_error).
+func (c *call) lostPeer(m *message) result {
+	if m.received {
+		return c.moved(m, unix.EPIPE)
+	}
+	if m.done == 0 {
+		if e := c.overError(); e != 0 {
+			return c.fail(e)
+		}
+	}
+	return c.failSend(m, unix.EPIPE)
 }
 
 // loadMessage reads the struct msghdr at addr and its iovecs.
@@ -104,13 +128,25 @@ func (c *call) plainMessage() *message {
 // plain reports whether the kernel can carry the message's call out: a stream's
 // bytes and nothing else.
 func (c *call) plain(m *message) bool {
-	return c.s.stream && m.h.name == 0 && m.flags&(usock.MSG_OOB|usock.MSG_FASTOPEN|usock.MSG_ERRQUEUE|usock.MSG_ZEROCOPY|usock.MSG_TRUNC) == 0 && c.s.joined() &&
+	return c.s.stream && m.h.name == 0 && m.flags&peekAll != peekAll && m.flags&(usock.MSG_OOB|usock.MSG_FASTOPEN|usock.MSG_ERRQUEUE|usock.MSG_ZEROCOPY|usock.MSG_TRUNC) == 0 && c.s.joined() &&
 		(m.flags&usock.MSG_MORE == 0 || !c.l.packets)
 }
 
-// nowait reports whether the call must not wait.
+// nowait reports whether a call that begins must not wait.
 func (c *call) nowait(flags int) bool {
 	return flags&usock.MSG_DONTWAIT != 0 || nonblocking(c.dup)
+}
+
+// mayWait reports whether the call may wait for the message to be moved. The error queue
+// and urgent bytes are not waited for, whatever the socket says of waiting.
+func (c *call) mayWait(m *message) bool {
+	switch {
+	case m.received && (m.flags&usock.MSG_ERRQUEUE != 0 || m.flags&usock.MSG_OOB != 0 && c.s.stream):
+		return false
+	case m.waits:
+		return true
+	}
+	return !c.nowait(m.flags)
 }
 
 // some is the result of a call on many messages that failed with e after i of them.
@@ -130,13 +166,6 @@ func (c *call) putLen(addr uint64, n int64) syscall.Errno {
 // maxMany is how many bytes a call on many messages moves before others have their
 // turn.
 const maxMany = 1 << 20
-
-// yield has the loop go on with the call after the others have had their turn.
-func (c *call) yield(try func(*call) result) result {
-	r := c.park(&c.s.waiting, try, noTimeout, 0)
-	c.waits.wake(c.l)
-	return r
-}
 
 // storeRest stores all of a message but its bytes.
 func (c *call) storeRest(m *message, got *received) syscall.Errno {

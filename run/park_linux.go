@@ -92,6 +92,14 @@ func (p *parked) limit(d timeout, expired syscall.Errno) {
 	}
 }
 
+// unlimited takes the call's limit off it.
+func (p *parked) unlimited() {
+	if p.index >= 0 {
+		heap.Remove(&p.c.l.timers, p.index)
+	}
+	p.until = time.Time{}
+}
+
 // run tries the call again. One whose thread is gone must not take what is another's: the
 // thread's number may be that of a new program by now (execve of another thread).
 func (p *parked) run() {

@@ -487,6 +487,7 @@ func (s *sock) passDown(got []usock.Data) {
 			break
 		}
 		rest = usock.TrimData(rest, n)
+		s.given += uint64(n)
 	}
 	clear(got)
 }
@@ -502,6 +503,7 @@ func (s *sock) passUrgent() bool {
 	if _, e := sysSendFlags(s.far.fd, b[:], unix.MSG_OOB); e == unix.EPIPE {
 		s.lost = true
 	}
+	s.given++
 	return true
 }
 
@@ -524,6 +526,7 @@ func (s *sock) sendDown() bool {
 			return true
 		}
 		s.down.held = usock.TrimData(s.down.held, n)
+		s.given += uint64(n)
 	}
 	s.l.drop(&s.down.pending)
 	return true

@@ -60,7 +60,7 @@ func (c *call) receiveMessage(m *message) result {
 	if r.how != park {
 		return r
 	}
-	if c.nowait(m.flags) || m.flags&(usock.MSG_ERRQUEUE|usock.MSG_OOB) != 0 {
+	if !c.mayWait(m) {
 		return c.moved(m, unix.EAGAIN)
 	}
 	return c.parkMessage(m, func(c *call) result { return c.tryReceive(m) }, c.s.times[rcvTimeo])
@@ -78,7 +78,7 @@ func (c *call) tryReceive(m *message) result {
 	b := c.l.msgBuf[:min(m.total-m.done, len(c.l.msgBuf))]
 	switch {
 	case !s.stream:
-		got, e = c.receiveDatagram(b, m.flags)
+		got, e = c.receiveDatagram(b, m)
 	case s.state == over && m.flags&(usock.MSG_OOB|usock.MSG_ERRQUEUE) == 0:
 		if r := c.receiveStream(m); r.how != park && (r.err != 0 || r.val > 0 || m.total == 0) {
 			return r // what is left, and then the error
@@ -107,6 +107,9 @@ func (c *call) tryReceive(m *message) result {
 // consumes nothing, so it is tried before. With MSG_WAITALL it goes on until the
 // buffer is full, or nothing more can come. With MSG_TRUNC the bytes are discarded.
 func (c *call) receiveStream(m *message) result {
+	if m.flags&peekAll == peekAll {
+		return c.peekAtAll(m)
+	}
 	all := m.flags&usock.MSG_WAITALL != 0
 	for {
 		n, e := c.receiveBytes(m)
@@ -116,12 +119,8 @@ func (c *call) receiveStream(m *message) result {
 		if e != 0 {
 			return c.receiveFailed(m, e)
 		}
-		peek := m.flags&usock.MSG_PEEK != 0
-		if peek && all && n < m.total && !c.endComes() && !c.nowait(m.flags) {
-			return result{how: park}
-		}
 		m.done += n
-		if n == 0 || m.done == m.total || !all || peek {
+		if n == 0 || m.done == m.total || !all {
 			break
 		}
 		if c.endComes() && unread(c.dup) <= 0 {
@@ -135,6 +134,67 @@ func (c *call) receiveStream(m *message) result {
 		return c.answer(0)
 	}
 	return c.moved(m, 0)
+}
+
+// peekAll are the flags of a receive that looks at bytes, and waits until all are there.
+const peekAll = usock.MSG_PEEK | usock.MSG_WAITALL
+
+// peekAtAll is receiveStream for a receive that peeks and waits for all. What it has shown
+// stays in the buffer while it waits, and counts when a signal or its time ends it.
+func (c *call) peekAtAll(m *message) result {
+	have := max(0, unread(c.dup))
+	if m.done > 0 && have == 0 && c.endComes() {
+		return c.moved(m, 0) // the error is the next call's
+	}
+	at := c.peekFrom(m, have)
+	want := at + min(m.total-m.done, max(1, have-at))
+	if m.total == m.done {
+		want = 0
+	}
+	b := c.l.msgBuf
+	if want > len(b) {
+		b = make([]byte, want)
+	}
+	n, e := c.take(b[:want], new(unix.Msghdr), usock.MSG_PEEK)
+	switch {
+	case e == unix.EAGAIN:
+		return result{how: park}
+	case e != 0:
+		return c.receiveFailed(m, e)
+	case n == 0 && m.done > 0:
+		return c.moved(m, 0)
+	case n == 0:
+		if e := c.storeRest(m, c.streamRest()); e != 0 {
+			return c.fail(e)
+		}
+		return c.answer(0)
+	}
+	if n > at {
+		if m.flags&usock.MSG_TRUNC == 0 {
+			if e := c.writev(b[at:n], m.rest()); e != 0 {
+				return c.moved(m, e)
+			}
+		}
+		m.done += n - at
+	}
+	if m.done == m.total || n < min(want, have) || c.endComes() { // or it is at the urgent byte
+		return c.moved(m, 0)
+	}
+	return result{how: park}
+}
+
+// peekFrom returns at which of the bytes that the program's end has, have in number, a peek is
+// to look that has shown m.done before. If others have received meanwhile, it goes on with
+// what is the first byte by now (Linux, tcp_recvmsg_locked).
+func (c *call) peekFrom(m *message, have int) int {
+	base := c.s.given - uint64(have)
+	if m.done == 0 {
+		m.base = base
+	}
+	if m.base != base {
+		return 0
+	}
+	return m.done
 }
 
 // receiveFailed is the result of a receive on a stream whose program's end gives e: the
@@ -232,15 +292,9 @@ func (c *call) receiveOver(b []byte, flags int) (r received, e syscall.Errno) {
 
 // callRecvmmsg is recvmmsg(fd, msgvec, vlen, flags, timeout).
 func callRecvmmsg(c *call) result {
-	if c.s.stream && c.s.state == over {
-		// It tells a pending error before the bytes that came ahead of it (do_recvmmsg).
-		if e := c.overError(); e != 0 {
-			return c.fail(e)
-		}
-	}
 	args := &c.n.data.args
 	n := min(uint32(args[2]), maxIovec)
-	b := &bundle{addr: args[1], n: uint64(n), flags: int(int32(args[3])), until: c.s.times[rcvTimeo]}
+	b := &bundle{addr: args[1], n: uint64(n), flags: int(int32(args[3])), until: c.s.times[rcvTimeo], began: c.s.dissolved}
 	if args[4] != 0 {
 		var ts [16]byte
 		if e := c.read(args[4], ts[:]); e != 0 {
@@ -250,42 +304,62 @@ func callRecvmmsg(c *call) result {
 		if sec < 0 || nsec < 0 || nsec >= 1e9 {
 			return c.fail(unix.EINVAL)
 		}
-		if d := time.Duration(min(sec, 1<<30))*time.Second + time.Duration(nsec); d > 0 {
-			b.until = timeout{after: d}
+		b.left, b.end = args[4], wall().Add(time.Duration(min(sec, 1<<30))*time.Second+time.Duration(nsec))
+	}
+	if c.s.stream && (c.s.state == over || c.s.state == fresh) {
+		// It tells a pending error before the bytes that came ahead of it (do_recvmmsg).
+		if e := c.overError(); e != 0 {
+			return c.fail(e)
 		}
 	}
 	return c.receiveMany(b)
 }
 
-// receiveMany receives messages.
+// receiveMany receives messages. SO_RCVTIMEO is for each of them, and the call's own time is
+// looked at when one has come (recvmmsg(2), BUGS).
 func (c *call) receiveMany(b *bundle) result {
 	try := func(c *call) result { return c.receiveMany(b) }
 	for got := 0; b.i < b.n; {
 		if b.m == nil {
 			m, e := c.loadMessage(b.at(), b.flags&^unix.MSG_WAITFORONE)
 			if e != 0 {
-				return c.some(b.i, e)
+				return c.ended(b, e)
 			}
+			if b.i > 0 && b.flags&unix.MSG_WAITFORONE != 0 {
+				m.flags |= usock.MSG_DONTWAIT
+			}
+			m.received = true
 			b.m = &m
+		}
+		if b.began != c.s.dissolved {
+			return c.lostPeers(b)
 		}
 		r := c.tryReceive(b.m)
 		if r.how == park {
-			if c.nowait(b.flags) || b.i > 0 && b.flags&unix.MSG_WAITFORONE != 0 {
+			if !c.mayWait(b.m) {
 				return c.partly(b, unix.EAGAIN)
 			}
 			return c.parkMany(b, try, b.until)
 		}
+		if r.err == 0 {
+			r.err = c.putLen(b.at()+offMsgLen, r.val)
+		}
 		if r.err != 0 {
-			return c.some(b.i, r.err)
+			return c.ended(b, r.err)
 		}
-		if e := c.putLen(b.at()+offMsgLen, r.val); e != 0 {
-			return c.some(b.i, e)
+		if b.next(c); b.left != 0 && !wall().Before(b.end) {
+			break
 		}
-		b.m = nil
-		b.i++
 		if got += int(r.val); got >= maxMany && b.i < b.n {
-			return c.yield(try)
+			return c.yield(b, try)
 		}
 	}
-	return c.answer(int64(b.i))
+	return c.ended(b, 0)
+}
+
+// storeLeft stores how much of a recvmmsg's time is left.
+func (c *call) storeLeft(b *bundle) syscall.Errno {
+	left := max(0, b.end.Sub(wall()))
+	ts := binary.NativeEndian.AppendUint64(nil, uint64(left/time.Second))
+	return c.write(b.left, binary.NativeEndian.AppendUint64(ts, uint64(left%time.Second)))
 }

@@ -5,6 +5,7 @@ package run
 import (
 	"context"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -38,7 +39,7 @@ func callSendmsg(c *call) result {
 func callSendmmsg(c *call) result {
 	args := &c.n.data.args
 	n := min(uint32(args[2]), maxIovec)
-	b := &bundle{addr: args[1], n: uint64(n), flags: int(int32(args[3]))}
+	b := &bundle{addr: args[1], n: uint64(n), flags: int(int32(args[3])), began: c.s.dissolved}
 	return c.sendMany(b)
 }
 
@@ -49,6 +50,18 @@ type bundle struct {
 	flags int
 	m     *message // the one that is under way; nil: none is
 	until timeout
+	began uint32    // sock.dissolved when the call began
+	left  uint64    // of a recvmmsg with a time of its own: where the rest of it is stored
+	end   time.Time // and when it is up
+}
+
+// next goes on to the next message, for which the call may wait as long as for the last.
+func (b *bundle) next(c *call) {
+	b.m = nil
+	b.i++
+	if c.waits != nil {
+		c.waits.unlimited()
+	}
 }
 
 func (b *bundle) at() uint64 { return b.addr + b.i*mmsghdrSize }
@@ -61,38 +74,39 @@ func (c *call) sendMany(b *bundle) result {
 		if b.m == nil {
 			m, e := c.loadMessage(b.at(), b.flags)
 			if e != 0 {
-				return c.some(b.i, e)
+				return c.ended(b, e)
 			}
 			b.m = &m
 		}
+		if b.began != c.s.dissolved {
+			return c.lostPeers(b)
+		}
 		r := c.trySend(b.m)
 		if r.how == park {
-			if c.nowait(b.flags) {
+			if !c.mayWait(b.m) {
 				if b.m.done == 0 {
-					return c.some(b.i, unix.EAGAIN)
+					return c.ended(b, unix.EAGAIN)
 				}
 				r = c.answer(int64(b.m.done))
 			} else {
 				return c.parkMany(b, try, c.s.times[sndTimeo])
 			}
 		}
-		if r.err != 0 {
-			return c.some(b.i, r.err)
+		if r.err == 0 {
+			r.err = c.putLen(b.at()+offMsgLen, r.val)
 		}
-		if e := c.putLen(b.at()+offMsgLen, r.val); e != 0 {
-			return c.some(b.i, e)
+		if r.err != 0 {
+			return c.ended(b, r.err)
 		}
 		short := int(r.val) < b.m.total
-		b.m = nil
-		b.i++
-		if short {
+		if b.next(c); short {
 			break
 		}
 		if sent += int(r.val); sent >= maxMany && b.i < b.n {
-			return c.yield(try)
+			return c.yield(b, try)
 		}
 	}
-	return c.answer(int64(b.i))
+	return c.ended(b, 0)
 }
 
 // parkMany parks a call on many messages. A signal or its time ends it with those
@@ -102,12 +116,26 @@ func (c *call) parkMany(b *bundle, try func(*call) result, d timeout) result {
 	if r.how != park {
 		return c.partly(b, r.err)
 	}
+	b.m.waits = true
+	c.leaves(b)
+	return r
+}
+
+// leaves has a signal or its time end a call on many messages with those that are done.
+func (c *call) leaves(b *bundle) {
 	c.waits.leave = func(c *call) result {
 		if b.i == 0 && (b.m == nil || b.m.done == 0) {
 			return result{how: park}
 		}
 		return c.partly(b, 0)
 	}
+}
+
+// yield has the loop go on with the call after the others have had their turn.
+func (c *call) yield(b *bundle, try func(*call) result) result {
+	r := c.park(&c.s.waiting, try, noTimeout, 0)
+	c.leaves(b)
+	c.waits.wake(c.l)
 	return r
 }
 
@@ -119,11 +147,37 @@ func (c *call) partly(b *bundle, e syscall.Errno) result {
 			r.err = c.putLen(b.at()+offMsgLen, r.val)
 		}
 		if r.err != 0 {
-			return c.some(b.i, r.err)
+			return c.ended(b, r.err)
 		}
 		b.i++
 	}
-	return c.some(b.i, e)
+	return c.ended(b, e)
+}
+
+// ended is the result of a call on many messages that ends, or fails with e, after those that
+// are done.
+func (c *call) ended(b *bundle, e syscall.Errno) result {
+	if b.i == 0 {
+		return c.fail(e)
+	}
+	if e != 0 && e != unix.EAGAIN && c.s.stream && b.m != nil && b.m.received {
+		c.s.takeError()
+		c.s.err = e // the next call's (do_recvmmsg)
+	}
+	if b.left != 0 {
+		if e := c.storeLeft(b); e != 0 && e != errGone {
+			return c.fail(e)
+		}
+	}
+	return c.answer(int64(b.i))
+}
+
+// lostPeers is lostPeer for a call on many messages.
+func (c *call) lostPeers(b *bundle) result {
+	if b.m.done > 0 {
+		return c.partly(b, 0)
+	}
+	return c.ended(b, c.lostPeer(b.m).err)
 }
 
 func (c *call) sendMessage(m *message) result {
@@ -131,7 +185,7 @@ func (c *call) sendMessage(m *message) result {
 	if r.how != park {
 		return r
 	}
-	if c.nowait(m.flags) {
+	if !c.mayWait(m) {
 		return c.moved(m, unix.EAGAIN)
 	}
 	return c.parkMessage(m, func(c *call) result { return c.trySend(m) }, c.s.times[sndTimeo])
@@ -347,7 +401,11 @@ func (c *call) sendFastOpen(m *message) result {
 		return s.u.SendTo(b, flags, to)
 	}
 	if s.state != fresh {
-		if _, err := send(nil, m.flags|usock.MSG_DONTWAIT|usock.MSG_NOSIGNAL); err != nil && errno(err) != unix.EINPROGRESS {
+		_, err := send(nil, m.flags|usock.MSG_DONTWAIT|usock.MSG_NOSIGNAL)
+		switch e := errno(err); {
+		case e == unix.EALREADY && c.mayWait(m):
+			return c.openAndSend(m, 0, e)
+		case e != 0 && e != unix.EINPROGRESS:
 			return c.failErr(err) // as connect fails
 		}
 		m.flags &^= usock.MSG_FASTOPEN // it has just become connected, or its deferred connect begun
@@ -363,10 +421,12 @@ func (c *call) sendFastOpen(m *message) result {
 	n, err := send(b, m.flags&^usock.MSG_DONTWAIT)
 	e = errno(err)
 	switch {
+	case e == unix.EALREADY && c.mayWait(m): // for the attempt of another
+		return c.openAndSend(m, 0, e)
 	case e != 0 && e != unix.EINPROGRESS:
 		return c.failErr(err)
-	case !c.nowait(m.flags):
-		return c.openAndSend(m, n)
+	case c.mayWait(m):
+		return c.openAndSend(m, n, unix.EINPROGRESS)
 	}
 	c.onFail(s.dissolve)
 	if e := s.begin(c.dup, !nonblocking(c.dup)); e != 0 {
@@ -380,31 +440,41 @@ func (c *call) sendFastOpen(m *message) result {
 
 // openAndSend waits for the connection that a send has begun, n bytes of which went with the SYN, and
 // sends the others after it. The program is told how the handshake has failed; where the time is
-// up before, what went with the SYN counts.
-func (c *call) openAndSend(m *message, n int) result {
+// up before, what went with the SYN counts, and expired is the error if that is nothing.
+func (c *call) openAndSend(m *message, n int, expired syscall.Errno) result {
 	rest := *m
 	rest.flags &^= usock.MSG_FASTOPEN
 	rest.done = n
-	r := c.park(&c.s.waiting, func(c *call) result { return c.afterConnect(&rest) }, c.s.times[sndTimeo], unix.EINPROGRESS)
-	if r.how == park {
-		c.waits.leave = func(c *call) result {
-			r := goOn(c)
-			if r.how == park && rest.done > 0 {
-				return c.answer(int64(rest.done))
-			}
-			return r
+	wait := c.s.outcomeFor()
+	r := c.park(&c.s.waiting, func(c *call) result { return c.afterConnect(&rest, wait) }, c.s.times[sndTimeo], expired)
+	leave := func(c *call) result {
+		r := goOn(c)
+		if r.how == park && rest.done > 0 {
+			return c.answer(int64(rest.done))
 		}
+		return r
+	}
+	if r.how == park {
+		c.waits.leave = leave
 		c.waits.wake(c.l)
+		return r
+	}
+	if left := leave(c); left.how != park { // a negative SO_SNDTIMEO
+		return left
 	}
 	return r
 }
 
 // afterConnect sends a message once the connection that its call has begun is made.
-func (c *call) afterConnect(m *message) result {
-	if c.s.state == fresh {
-		if r := waitFresh(c); r.how == park || r.err != 0 {
+func (c *call) afterConnect(m *message, wait func(*call) result) result {
+	if !m.opened {
+		switch r := wait(c); {
+		case r.err == unix.EPIPE:
+			return c.lostPeer(m)
+		case r.how == park || r.err != 0:
 			return r
 		}
+		m.opened = true
 	}
 	if m.done == m.total && m.done > 0 {
 		return c.answer(int64(m.done))

@@ -117,6 +117,7 @@ type sock struct {
 	delayed bool          // there was something to pump meanwhile
 	shutRd  bool          // SHUT_RD
 
+	given  uint64         // streams: bytes that the program's end was given, over all
 	native []nativeOption // set on the program's end
 	times  [2]timeout     // SO_RCVTIMEO, SO_SNDTIMEO
 	linger bool           // SO_LINGER with a time: close must not wait for it
@@ -130,7 +131,9 @@ type sock struct {
 	held   [][]byte     // datagrams: taken from the far end, and not sent yet
 
 	waiting waiters // calls that wait for it
-	taking  taking  // a call takes from the program's end, and may be away
+
+	dissolved uint32 // how many attempts to connect have failed or were dissolved
+	taking    taking // a call takes from the program's end, and may be away
 }
 
 // taking says whether a call takes from a program's end.
