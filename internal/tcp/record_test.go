@@ -1,6 +1,7 @@
 package tcp
 
 import (
+	"strconv"
 	"testing"
 
 	"usock/internal/wait"
@@ -187,6 +188,39 @@ func TestWriteRoom(t *testing.T) {
 	tc.c.SetNotSentLowat(2000)
 	room(100000, 2920)
 	tc.rest()
+}
+
+// Whoever could not write all is told when he can go on, though he has not asked again: because the buffer is full
+// to the byte, or memory is scarce (epoll(7), EPOLLET).
+func TestShortWriteIsTold(t *testing.T) {
+	for name, scarce := range map[string]bool{"buffer": false, "memory": true} {
+		t.Run(name, func(t *testing.T) {
+			tc := newScript(t, plain)
+			tc.p.SndBuf = 4 * 1460
+			tc.connect()
+			if scarce {
+				tc.scarce(2 << 20)
+			}
+			n := tc.c.Room(60000)
+			tc.queue(n)
+			tc.call((*Conn).Cut)
+			tc.ev, tc.out = 0, nil
+			tc.recv(". 1 ack " + strconv.Itoa(n+1))
+			tc.wantEvents(wait.Out)
+		})
+	}
+
+	// The end of the pressure tells those who have not written all for its sake.
+	tc := newScript(t, plain)
+	tc.connect()
+	tc.scarce(2 << 20)
+	tc.queue(tc.c.Room(60000))
+	tc.cfg.Memory.used = 0
+	tc.recv("P. 1+10 ack 1")
+	if !tc.cfg.Memory.Relieved() {
+		t.Error("not relieved")
+	}
+	tc.out = nil
 }
 
 // With large segments it is one of those, which half of the peer's window bounds.
