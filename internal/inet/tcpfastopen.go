@@ -188,7 +188,7 @@ func (t *tcpProto) offerFastOpen(l *tcpEndpoint, k *tuple, seg *tcp.Segment) (f 
 	if t.cfg.FastOpen&tcp.FastOpenServer == 0 || l.fastOpenQueue == 0 || !o.HasFastOpen && seg.Data.Len() == 0 {
 		return f
 	}
-	if q.fast >= int(l.fastOpenQueue) {
+	if q.fast >= int(l.fastOpenQueue) && !q.forgetReset(t.Host.Now()) {
 		t.Stats.TCPFastOpenListenOverflow++
 		return f
 	}

@@ -107,6 +107,7 @@ func (c *Conn) acceptFastOpen(now time.Duration, p *Params, syn *Segment) {
 	// acknowledged as a connection's first segments are (Linux, tcp_fastopen_add_skb).
 	c.rcv.ack = acking{}
 	c.timer.ack = never
+	c.account()
 }
 
 // fastOpened reports whether the connection is a server's that may send before the

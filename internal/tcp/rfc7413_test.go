@@ -108,6 +108,7 @@ func TestFastOpenServer(t *testing.T) {
 	tc.p.ServerFastOpen = ServerFastOpen{Data: true}
 	tc.c.Accept(tc.now, &tc.p, &g)
 	g.Data.Release()
+	tc.wantUsed(256) // it is there to be read
 	tc.pump()
 	tc.want("S. 0 ack 101 <mss 1460>")
 	tc.wantState(SynRcvd)
