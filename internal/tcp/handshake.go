@@ -289,7 +289,7 @@ func (c *Conn) inSynRcvd(now time.Duration, s *Segment) {
 		return
 	}
 
-	if !c.rcv.checkPAWS(&c.tcb, now, s) || !c.rcv.inWindow(seq, s) {
+	if !c.rcv.checkPAWS(&c.tcb, now, s) || !c.rcv.inWindow(&c.tcb, seq, s) {
 		if s.Flags&wire.RST == 0 && c.rcv.oowAllowed(&c.tcb, now, &c.count().TCPACKSkippedSynRecv) {
 			c.ackNow()
 		}

@@ -113,7 +113,7 @@ func (c *Conn) acceptable(now time.Duration, seq uint64, s *Segment) bool {
 		}
 	}
 
-	if !c.rcv.inWindow(seq, s) {
+	if !c.rcv.inWindow(&c.tcb, seq, s) {
 		if s.Flags&wire.RST != 0 {
 			// A RST one below RCV.NXT may follow our peer's FIN.
 			if seq == c.rcv.nxt-1 && c.flags&finRcvd != 0 {
@@ -127,6 +127,9 @@ func (c *Conn) acceptable(now time.Duration, seq uint64, s *Segment) bool {
 			c.challengeSYN(now)
 		} else {
 			c.rcv.answerOld(&c.tcb, now, seq, s, &c.count().TCPACKSkippedSeq)
+			if s.Flags&wire.ACK != 0 && c.rcv.heardBehind(&c.tcb, seq, seq+uint64(s.Len())) {
+				c.inAck(now, seq, s)
+			}
 		}
 		return false
 	}

@@ -38,20 +38,19 @@ import (
 // receiver is the half of a connection that takes the peer's data. Its variables are those
 // of RFC 9293 §3.3.1, as stream offsets.
 type receiver struct {
-	ooo       *outOfOrder // what arrived out of order; nil: nothing
-	q         buf.Queue   // in order, not read yet
-	nxt       uint64
-	adv       uint64 // right edge of the window advertised
-	takenBack uint64 // the furthest that adv was moved back from
-	irs       uint32
-	bufSize   uint32 // memory that may be used; half of it is window
-	ssthresh  uint32 // most that is advertised at present
-	tsRecent  uint32
-	tsAt      uint32 // s: when tsRecent was set
-	lastAck   uint64 // last ACK sent (RFC 7323)
-	mss       uint16 // estimate of the peer's segment size
-	advMSS    uint16 // what we advertise
-	wscale    uint8
+	ooo      *outOfOrder // what arrived out of order; nil: nothing
+	q        buf.Queue   // in order, not read yet
+	nxt      uint64
+	adv      uint64 // right edge of the window advertised
+	irs      uint32
+	bufSize  uint32 // memory that may be used; half of it is window
+	ssthresh uint32 // most that is advertised at present
+	tsRecent uint32
+	tsAt     uint32 // s: when tsRecent was set
+	lastAck  uint64 // last ACK sent (RFC 7323)
+	mss      uint16 // estimate of the peer's segment size
+	advMSS   uint16 // what we advertise
+	wscale   uint8
 	// Dynamic right-sizing: see rcvwindow.go.
 	drsSeq   uint64
 	drsAt    time.Duration
@@ -92,14 +91,12 @@ func (r *receiver) checkPAWS(t *tcb, now time.Duration, s *Segment) bool {
 // inWindow is the acceptance test of RFC 9293 §3.4 in Linux's form: the segment
 // must not end before the last acknowledgment sent, nor begin behind the window.
 // A segment at the right edge of a zero window is let through for its ACK, as is one in a window that
-// was taken back: of a peer that has filled it nothing else comes, and where both ends have taken their
-// windows back neither would hear the other again (RFC 7323 §2.4).
-func (r *receiver) inWindow(seq uint64, s *Segment) bool {
+// was taken back.
+func (r *receiver) inWindow(t *tcb, seq uint64, s *Segment) bool {
 	if seq+uint64(s.Len()) < r.lastAck {
 		return false
 	}
-
-	return seq <= max(r.adv, r.nxt, r.takenBack)
+	return seq <= max(r.adv, r.nxt) || t.lazy != nil && seq <= t.lazy.tookBack.end
 }
 
 // trim cuts a segment to what is new and inside the window (RFC 9293 §3.10.7.4, first
