@@ -164,14 +164,14 @@ func (s *sender) wholeSegments(t *tcb, limit, avail, mss uint64, last bool) uint
 // segment below the MSS may leave if it is the last data before a FIN, if the
 // program asked for no delay, or if no other small segment is in flight. A cork, and
 // MSG_MORE for a while, hold it back in any case. What ends a record leaves as it is unless it
-// is the last.
+// is the last. Nothing waits while the peer has not acknowledged an urgent byte (Linux, tcp_nagle_test).
 func (s *sender) allowSmall(t *tcb, n, avail uint64, last bool) bool {
 	if n < avail {
 		return false
 	}
 
 	// Nothing will come that could fill it up: a FIN is queued, or another record.
-	if t.flags&finQueued != 0 || !last {
+	if t.flags&finQueued != 0 || !last || s.urgentMode(t) {
 		return true
 	}
 
