@@ -121,7 +121,9 @@ func (s *sender) retransmit(t *tcb, now time.Duration, seg *Segment, i place, li
 	}
 	r.flags = r.flags&^segLost | segRetrans
 
-	r.sent = min(r.sent+1, 255)
+	if r.sent < 255 {
+		r.sent++
+	}
 	if t.cfg.Trace != nil {
 		s.noteAgain(t, r)
 	}
