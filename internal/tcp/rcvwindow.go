@@ -127,7 +127,7 @@ func (r *receiver) heardBehind(t *tcb, seq, end uint64) bool {
 }
 
 // growWindow lets the advertised window grow as data arrives, by two segments for
-// each full one.
+// each full one. The sender is told of it at once (Linux, tcp_grow_window).
 func (r *receiver) growWindow(t *tcb, n int) {
 	if t.cfg.Memory.pressure {
 		return
@@ -144,6 +144,7 @@ func (r *receiver) growWindow(t *tcb, n int) {
 	// (Linux, tcp_grow_window).
 	if r.ssthresh < room {
 		r.ssthresh = min(room, r.ssthresh+2*max(uint32(n), uint32(r.advMSS)))
+		r.ack.quick = max(r.ack.quick, 1)
 	}
 }
 
