@@ -173,11 +173,14 @@ func (c *Conn) ackedFastOpen(now time.Duration, ack uint64, s *Segment) {
 	}
 	fo.answered = true
 
-	if !fo.syn {
-		return
+	if fo.syn {
+		c.ackedSYNData(now, ack)
 	}
+}
 
-	fo.synAck = ack > origin+1
+// ackedSYNData takes the first acknowledgment after a SYN with data: what it does not cover is sent again.
+func (c *Conn) ackedSYNData(now time.Duration, ack uint64) {
+	c.lazy.fo.synAck = ack > origin+1
 	c.stats.bytesAcked += ack - c.snd.una
 	c.snd.una = ack
 	c.snd.q.Drop(ack)
