@@ -142,7 +142,7 @@ func (c *Conn) synFastOpen(now time.Duration, s *Segment) {
 	c.snd.newFlight(&c.tcb, now)
 	n = c.snd.fill(s, origin+1, n, n)
 	fo.syn = true
-	c.snd.recordSent(now, origin+1, uint32(n), 0, false)
+	c.snd.recordSent(now, origin+1, uint32(n), 0, false, false)
 	c.snd.nxt = origin + 1 + uint64(n)
 	c.stats.dataOut++
 	c.stats.bytesSent += uint64(n)
@@ -199,7 +199,7 @@ func (c *Conn) ackedSYNData(now time.Duration, ack uint64) {
 // congestion (Linux, tcp_rcv_fastopen_synack).
 func (s *sender) resendSYNData(t *tcb, now time.Duration, nxt uint64) {
 	s.newFlight(t, now)
-	s.recordSent(now, s.una, uint32(nxt-s.una), 0, false)
+	s.recordSent(now, s.una, uint32(nxt-s.una), 0, false, nxt == s.q.End() && t.flags&moreTail == 0)
 	s.nxt = nxt
 	s.markLost(t, 0, trace.ByHandshake)
 	s.lostInName(t)

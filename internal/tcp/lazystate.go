@@ -13,7 +13,7 @@ type lazyState struct {
 	mtu      mtuProbe
 	tookBack span          // the window that was last taken back, from where the peer may still see it begin (rcvwindow.go)
 	softErr  syscall.Errno // last error that ICMP told (RFC 5927 §4)
-	records  []uint64      // where records end that are not acknowledged (MSG_EOR), in order
+	records  []record      // that are not acknowledged (MSG_EOR), in order
 }
 
 // makeLazy returns the lazy state, and makes it if need be.

@@ -190,6 +190,51 @@ func TestWriteRoom(t *testing.T) {
 	tc.rest()
 }
 
+// What was pushed is pushed again, whatever was written behind it since and however it is cut then; what was not,
+// as MSG_MORE had said that more follows, is not. A record's end makes no difference to that.
+func TestPushedAgain(t *testing.T) {
+	tc := newScript(t, plain)
+	tc.p.MSS = 1000
+	tc.c.SetNoDelay(tc.now, true)
+	tc.connectIn(msec(50))
+	tc.write(100)
+	tc.queue(1000)
+	tc.c.Written(true, false)
+	tc.pump()
+	tc.write(1500)
+	tc.queue(1000)
+	tc.c.Written(true, true)
+	tc.queue(1000)
+	tc.c.Written(false, true)
+	tc.pump()
+	tc.queue(1000)
+	tc.c.Written(true, false)
+	tc.pump()
+	tc.rest("P. 1+100 ack 1", ". 101+1000 ack 1", ". 1101+1000 ack 1", "P. 2101+500 ack 1", ". 2601+1000 ack 1",
+		"P. 3601+1000 ack 1", ". 4601+1000 ack 1")
+	again := func(ack int, text string) {
+		t.Helper()
+		tc.recv(". 1 ack " + strconv.Itoa(ack))
+		for len(tc.out) == 0 {
+			tc.now = tc.c.Deadline()
+			tc.c.Expire(tc.now)
+			tc.pump()
+		}
+		tc.want(text)
+		tc.out = nil
+	}
+	again(1, "P. 1+100 ack 1")
+	again(101, ". 101+1000 ack 1")
+	tc.recv(". 1 ack 2101")
+	again(2101, "P. 2101+500 ack 1")
+	again(2601, ". 2601+1000 ack 1")
+	tc.recv(". 1 ack 3601")
+	tc.out = nil
+	tc.c.ICMP(tc.now, &ICMPError{Seq: tc.c.snd.sndSeq(tc.c.snd.una), MSS: 700})
+	tc.pump()
+	tc.rest(". 3601+700 ack 1", "P. 4301+300 ack 1")
+}
+
 // Whoever could not write all is told when he can go on, though he has not asked again: because the buffer is full
 // to the byte, or memory is scarce (epoll(7), EPOLLET).
 func TestShortWriteIsTold(t *testing.T) {

@@ -95,7 +95,7 @@ func (s *sender) retransmit(t *tcb, now time.Duration, seg *Segment, i place, li
 			r, data = b.at(i), got
 		}
 
-		if e := r.start + uint64(data); e == s.q.End() && t.flags&moreTail == 0 || t.endsRecord(e) {
+		if r.flags&segPushed != 0 {
 			fl |= wire.PSH
 		}
 		if data > int(mss) {
