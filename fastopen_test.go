@@ -3,8 +3,10 @@ package usock_test
 import (
 	"syscall"
 	"testing"
+	"time"
 
 	"usock"
+	"usock/clock"
 	"usock/internal/wire"
 	"usock/link"
 )
@@ -282,5 +284,59 @@ func TestListenerSYNFIN(t *testing.T) {
 	_, p, _ := listenRaw(t, usock.Config{}, 5)
 	if got := p.send(wire.TCP{SrcPort: 1, DstPort: 8080, Seq: 1000, Flags: wire.SYN | wire.FIN, Window: 65535}, "data"); len(got) != 0 {
 		t.Errorf("answers %+v", got)
+	}
+}
+
+// A connection that a SYN with data has made, and that the peer resets before the handshake ends, counts against
+// the listener's queue for a minute more (RFC 7413, section 5.1); one whose handshake ends does not.
+func TestFastOpenResetCounts(t *testing.T) {
+	clk := new(clock.Manual)
+	h, p, l := listenRaw(t, usock.Config{Clock: clk, TCP: fastOpen(usock.FastOpenServer | usock.FastOpenServerNoCookie)}, 5)
+	if err := l.SetSockOptInt(usock.SOL_TCP, usock.TCP_FASTOPEN, 2); err != nil {
+		t.Fatal(err)
+	}
+	port := uint16(0)
+	taken := func(want bool) wire.TCP {
+		t.Helper()
+		port++
+		got := p.send(wire.TCP{SrcPort: port, DstPort: 8080, Seq: 1000, Flags: wire.SYN, Window: 65535}, "data")
+		if len(got) != 1 || got[0].Ack == 1005 != want {
+			t.Fatalf("SYN %d: %+v, taken should be %v", port, got, want)
+		}
+		return got[0]
+	}
+	answer := func(a wire.TCP, f wire.TCPFlags) {
+		t.Helper()
+		o := wire.TCP{SrcPort: a.DstPort, DstPort: 8080, Seq: a.Ack, Flags: f, Window: 65535}
+		if f&wire.ACK != 0 {
+			o.Ack = a.Seq + 1
+		}
+		if got := p.send(o, ""); len(got) != 0 {
+			t.Fatalf("answers %+v", got)
+		}
+		s, _, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Close()
+	}
+	for range 3 {
+		answer(taken(true), wire.ACK)
+	}
+	answer(taken(true), wire.RST)
+	clk.Advance(30 * time.Second)
+	answer(taken(true), wire.RST)
+	taken(false)
+	clk.Advance(29 * time.Second)
+	taken(false)
+	clk.Advance(2 * time.Second)
+	answer(taken(true), wire.ACK) // in the place of the first
+	answer(taken(true), wire.ACK)
+	clk.Advance(30 * time.Second)
+	taken(true)
+	taken(true)
+	taken(false)
+	if n := h.Stats().TCP.TCPFastOpenListenOverflow; n != 3 {
+		t.Errorf("%d overflows", n)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"usock"
+	"usock/clock"
 	"usock/internal/wire"
 	"usock/link"
 )
@@ -162,6 +163,51 @@ func TestMemoryPeersThatNeverRead(t *testing.T) {
 	}
 	reset(t, append(as[:1], live))
 	wantMem(t, a, "afterwards", 0)
+}
+
+// Who waits for memory is told at once that others have freed it, whatever way they ended: nothing else happens
+// here that could.
+func TestMemoryFreedIsTold(t *testing.T) {
+	for name, end := range map[string]func(*usock.Socket) error{
+		"disconnect": func(s *usock.Socket) error { return s.Connect(usock.Addr{Family: usock.AF_UNSPEC}) },
+		"close":      func(s *usock.Socket) error { reset(t, []*usock.Socket{s}); return nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, p, l := listenRaw(t, usock.Config{Clock: new(clock.Manual), TCP: scarceConfig()}, 100)
+			var list []*usock.Socket
+			for port := uint16(1); port <= 101; port++ {
+				p.handshake(port)
+				s, _, err := l.Accept()
+				if err != nil {
+					t.Fatal(err)
+				}
+				s.SetNonblock(true)
+				list = append(list, s)
+			}
+			waits := list[100]
+			for range 10 {
+				for _, s := range list {
+					s.Send(make([]byte, 30000), 0) // of which the peer acknowledges nothing
+				}
+			}
+			if _, err := waits.Send([]byte("x"), 0); err != syscall.EAGAIN || h.Stats().TCP.TCPMemoryPressures == 0 {
+				t.Fatalf("no pressure: %v", err)
+			}
+			set := h.NewPollSet()
+			if err := set.Add(waits, usock.POLLOUT|usock.EPOLLET, nil); err != nil {
+				t.Fatal(err)
+			}
+			for _, s := range list[:100] {
+				if err := end(s); err != nil {
+					t.Fatal(err)
+				}
+			}
+			ev := make([]usock.Event, 1)
+			if n, err := set.Wait(nil, ev); n != 1 || err != nil {
+				t.Errorf("%d events, %v", n, err)
+			}
+		})
+	}
 }
 
 // TestMemoryProgramsThatNeverRead has a host's programs leave a thousand connections unread.

@@ -27,8 +27,12 @@ func limitMemory(c *tcp.Settings) error {
 // TCPMemory returns how many bytes the queues of all TCP connections hold. Locked.
 func (s *Stack) TCPMemory() int { return s.tcp.cfg.Memory.Used() }
 
-// relieve tells programs that wait for memory to send that there is some again.
+// relieve follows whatever may have freed memory: programs that wait for some to send are told that there is
+// some again.
 func (t *tcpProto) relieve() {
+	if !t.cfg.Memory.Relieved() {
+		return
+	}
 	t.Each(func(s *socket.Socket) {
 		if e, ok := s.PCB.(*tcpEndpoint); ok && e.path != nil && e.conn.Ready()&wait.Out != 0 {
 			s.Notify(wait.Out)

@@ -460,6 +460,7 @@ func (e *tcpEndpoint) disconnect() {
 	e.unaddressed()
 	e.deferred = false
 	e.phase = unconnected
+	t.relieve()
 }
 
 // unaddressed is unnamed for what getsockname tells as well.
@@ -533,9 +534,7 @@ func (t *tcpProto) update(e *tcpEndpoint, ev wait.Events) {
 	if ev != 0 && e.s != nil {
 		e.s.Notify(ev)
 	}
-	if t.cfg.Memory.Relieved() {
-		t.relieve()
-	}
+	t.relieve()
 }
 
 // sign completes the events of a core that no update follows.

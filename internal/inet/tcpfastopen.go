@@ -189,7 +189,7 @@ func (t *tcpProto) offerFastOpen(l *tcpEndpoint, k *tuple, seg *tcp.Segment) (f 
 	if t.cfg.FastOpen&tcp.FastOpenServer == 0 || opts.queue == 0 || !o.HasFastOpen && seg.Data.Len() == 0 {
 		return f
 	}
-	if q.fast >= int(opts.queue) {
+	if q.fast >= int(opts.queue) && !q.forgetReset(t.Host.Now()) {
 		t.Stats.TCPFastOpenListenOverflow++
 		return f
 	}

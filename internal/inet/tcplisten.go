@@ -2,6 +2,7 @@ package inet
 
 import (
 	"net/netip"
+	"slices"
 	"syscall"
 	"time"
 
@@ -23,9 +24,10 @@ type listener struct {
 	incomplete int          // connections in SYN-RECEIVED
 	head, tail *tcpEndpoint // the accept queue
 	length     int
-	held       int           // accepted, and counted all the same (socket.AcceptHolder)
-	fast       int           // Fast Open children in SYN-RECEIVED
-	overflow   time.Duration // when the incomplete queue was full last; 0: never
+	held       int             // accepted, and counted all the same (socket.AcceptHolder)
+	fast       int             // Fast Open children in SYN-RECEIVED, and those that resets has
+	resets     []time.Duration // of Fast Open children that were reset: until when they count
+	overflow   time.Duration   // when the incomplete queue was full last; 0: never
 }
 
 func (l *listener) full() bool { return l.waiting() > l.backlog }
@@ -241,13 +243,34 @@ func (t *tcpProto) arrived(l *tcpEndpoint, k *tuple, seg *tcp.Segment, iss uint3
 	t.update(c, 0)
 }
 
-// settled ends the time in which a Fast Open child counts against its listener.
+// resetCounts is how long a Fast Open child that was reset in SYN-RECEIVED counts against its listener (Linux,
+// reqsk_fastopen_remove).
+const resetCounts = time.Minute
+
+// settled ends the time in which a Fast Open child counts against its listener. One that the peer has reset
+// counts on for a while: who sends SYNs in another's name, whose host answers the SYN-ACKs with resets, must
+// not get room for more by them (RFC 7413, section 5.1).
 func (e *tcpEndpoint) settled() {
-	if e.fast {
-		e.fast = false
-		e.lis.fast--
-		e.lis = nil
+	if !e.fast {
+		return
 	}
+	q := e.lis
+	e.fast, e.lis = false, nil
+	if e.conn.State() == tcp.Closed && e.conn.Err() == syscall.ECONNRESET {
+		q.resets = append(q.resets, e.proto.Host.Now()+resetCounts)
+		return
+	}
+	q.fast--
+}
+
+// forgetReset makes room for a Fast Open child where one that was reset has counted for long enough.
+func (l *listener) forgetReset(now time.Duration) bool {
+	if len(l.resets) == 0 || l.resets[0] > now {
+		return false
+	}
+	l.resets = slices.Delete(l.resets, 0, 1)
+	l.fast--
+	return true
 }
 
 // child makes an endpoint of a listener for the connection k; nil if there is no

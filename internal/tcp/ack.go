@@ -19,6 +19,8 @@ const (
 	quickCount = 16
 	// ackTick is how long a FIN waits for company where no data has set the pace.
 	ackTick = time.Millisecond
+	// leastGrowth is how many bytes a segment in order has for which the window grows (Linux, tcp_event_data_recv).
+	leastGrowth = 128
 )
 
 type acking struct {
@@ -99,7 +101,9 @@ func (r *receiver) dataArrived(t *tcb, now time.Duration, n int, f wire.TCPFlags
 	}
 
 	a.lastRcv = now
-	r.growWindow(t, n)
+	if n >= leastGrowth {
+		r.growWindow(t, n)
+	}
 }
 
 // measureMSS estimates the size of the peer's segments.

@@ -1,6 +1,7 @@
 package tcp
 
 import (
+	"strconv"
 	"testing"
 
 	"usock/internal/wire"
@@ -247,4 +248,38 @@ func TestQuickAckAfterOld(t *testing.T) {
 		}
 		tc.out = nil
 	}
+}
+
+// While the window grows the peer hears of it by each segment (Linux, tcp_grow_window): one in order of less than
+// 128 bytes lets it grow not at all.
+func TestGrowthIsAcknowledged(t *testing.T) {
+	tc := newScript(t, noTS)
+	tc.connect()
+	seq := 1
+	segment := func(n int, at string) {
+		t.Helper()
+		tc.recv(". " + strconv.Itoa(seq) + "+" + strconv.Itoa(n) + " ack 1")
+		seq += n
+		if at == "now" {
+			tc.want(". 1 ack " + strconv.Itoa(seq))
+		}
+		tc.wantIdle(at)
+		tc.read(n, n)
+	}
+	for range quickCount {
+		segment(1460, "now")
+	}
+	segment(1460, "later: nothing grows")
+	segment(1460, "now")
+	tc.c.SetRcvBuf(tc.now, 4*int(tc.c.rcv.bufSize))
+	before := tc.c.rcv.ssthresh
+	for range 4 {
+		segment(1460, "now")
+	}
+	if got, want := tc.c.rcv.ssthresh, before+4*2*1460; got != want {
+		t.Errorf("the window is %d, want %d", got, want)
+	}
+	segment(127, "later: too small")
+	segment(128, "now")
+	tc.rest()
 }

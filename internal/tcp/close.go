@@ -25,9 +25,6 @@ func (c *Conn) ShutdownWrite(now time.Duration) {
 
 // finState queues the FIN and enters the state that goes with it.
 func (c *Conn) finState() {
-	if c.flags&finQueued != 0 {
-		return
-	}
 	c.flags |= finQueued
 
 	// The state says that the FIN is queued, not that it has left: with data before it it
@@ -93,6 +90,9 @@ func (c *Conn) letGo(now time.Duration) {
 
 	wasFin := c.flags&finQueued != 0
 	c.ShutdownWrite(now)
+	if c.fastOpened() {
+		c.flags |= finQueued // behind the data, which does not wait for the handshake's end (Linux, tcp_close_state)
+	}
 	c.shut |= orphan | shutRead | shutWrite
 	c.rcv.dropOutOfOrder()
 

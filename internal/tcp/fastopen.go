@@ -107,6 +107,7 @@ func (c *Conn) acceptFastOpen(now time.Duration, p *Params, syn *Segment) {
 	// acknowledged as a connection's first segments are (Linux, tcp_fastopen_add_skb).
 	c.rcv.ack = acking{}
 	c.timer.ack = never
+	c.account()
 }
 
 // fastOpened reports whether the connection is a server's that may send before the
@@ -141,7 +142,7 @@ func (c *Conn) synFastOpen(now time.Duration, s *Segment) {
 	c.snd.newFlight(&c.tcb, now)
 	n = c.snd.fill(s, origin+1, n, n)
 	fo.syn = true
-	c.snd.recordSent(now, origin+1, uint32(n), 0, false)
+	c.snd.recordSent(now, origin+1, uint32(n), 0, false, false)
 	c.snd.nxt = origin + 1 + uint64(n)
 	c.stats.dataOut++
 	c.stats.bytesSent += uint64(n)
@@ -172,11 +173,14 @@ func (c *Conn) ackedFastOpen(now time.Duration, ack uint64, s *Segment) {
 	}
 	fo.answered = true
 
-	if !fo.syn {
-		return
+	if fo.syn {
+		c.ackedSYNData(now, ack)
 	}
+}
 
-	fo.synAck = ack > origin+1
+// ackedSYNData takes the first acknowledgment after a SYN with data: what it does not cover is sent again.
+func (c *Conn) ackedSYNData(now time.Duration, ack uint64) {
+	c.lazy.fo.synAck = ack > origin+1
 	c.stats.bytesAcked += ack - c.snd.una
 	c.snd.una = ack
 	c.snd.q.Drop(ack)
@@ -195,7 +199,7 @@ func (c *Conn) ackedFastOpen(now time.Duration, ack uint64, s *Segment) {
 // congestion (Linux, tcp_rcv_fastopen_synack).
 func (s *sender) resendSYNData(t *tcb, now time.Duration, nxt uint64) {
 	s.newFlight(t, now)
-	s.recordSent(now, s.una, uint32(nxt-s.una), 0, false)
+	s.recordSent(now, s.una, uint32(nxt-s.una), 0, false, nxt == s.q.End() && t.flags&moreTail == 0)
 	s.nxt = nxt
 	s.markLost(t, now, 0, trace.ByHandshake)
 	s.lostInName(t)

@@ -126,8 +126,12 @@ func (c *Conn) inSynSent(now time.Duration, s *Segment) {
 		tsBad := s.Options.HasTimestamp && s.Options.TSEcr != 0 && c.cfg.Timestamps &&
 			!c.snd.plausibleEcho(&c.tcb, now, s.Options.TSEcr)
 		if ack <= origin || ack > c.snd.nxt || tsBad {
-			if tsBad && ack > origin && ack <= c.snd.nxt {
+			if ack > origin && ack <= c.snd.nxt {
 				c.count().PAWSActive++
+			} else if c.snd.retrans == 0 && c.timer.rtx != never {
+				// The reset frees the ports of what the peer has taken us for: the SYN that follows it
+				// finds it gone (Linux, tcp_rcv_synsent_state_process).
+				c.timer.rtx = min(c.timer.rtx, now+timeoutMin)
 			}
 			if s.Flags&wire.RST == 0 {
 				c.resetWith(s.Ack)
@@ -154,18 +158,16 @@ func (c *Conn) inSynSent(now time.Duration, s *Segment) {
 	c.snd.wl1 = origin
 	c.synOptions(now, s)
 	if !ackOK {
-		// Simultaneous open.
+		// Simultaneous open. What data the SYN had may have been taken, which the peer's acknowledgment tells.
 		if c.cfg.ECN != ECNOff && s.Flags&(wire.ECE|wire.CWR) == wire.ECE|wire.CWR {
 			c.flags |= useECN
 		}
-		c.snd.nxt = origin + 1
 		c.snd.wnd, c.snd.maxWnd = uint32(s.Window), uint32(s.Window)
 		c.setState(SynRcvd)
 
 		// The SYN of before now leaves as a SYN-ACK.
 		c.flags &^= synOnce
 		c.todo |= todoSYN
-		c.snd.forgetSYNData(&c.tcb)
 		return
 	}
 
@@ -361,7 +363,9 @@ func (c *Conn) completeSynRcvd(now time.Duration, seq, ack uint64, s *Segment) {
 		c.count().PassiveOpens++
 	}
 	c.established(now)
-	if c.snd.flight != nil && c.snd.nxt > c.snd.una {
+	if c.flags&active != 0 && c.lazy != nil && c.lazy.fo.syn {
+		c.ackedSYNData(now, ack)
+	} else if c.snd.flight != nil && c.snd.nxt > c.snd.una {
 		// What a Fast Open server has sent runs its own timer now.
 		c.snd.armRTO(&c.tcb, now)
 	}

@@ -9,6 +9,24 @@ import (
 
 // RFC 9293, section 3.5: establishing a connection.
 
+// An acknowledgment of something else may be of a peer that still has an older connection with these ports, which our
+// reset ends: the SYN follows at once, but not twice (Linux, tcp_rcv_synsent_state_process).
+func TestSYNAfterReset(t *testing.T) {
+	tc := newScript(t, plain)
+	tc.c.Connect(tc.now, &tc.p)
+	tc.pump()
+	tc.want("S 0 <mss 1460>")
+	tc.sleep(msec(100))
+	tc.recv(". 5000 ack 300")
+	tc.want("R 300")
+	tc.wantAfter(timeoutMin, "S 0 <mss 1460>")
+	tc.recv(". 5000 ack 300")
+	tc.want("R 300")
+	tc.wantAfter(secs(1), "S 0 <mss 1460>")
+	tc.recv("S. 0 ack 1 <mss 1460>")
+	tc.want(". 1 ack 1")
+}
+
 func TestHandshakeActive(t *testing.T) {
 	tc := newScript(t)
 	tc.c.Connect(tc.now, &tc.p)

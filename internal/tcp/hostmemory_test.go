@@ -275,3 +275,50 @@ func TestMemoryTakesWindowBack(t *testing.T) {
 	tc.read(1000, 1000)
 	tc.out = nil // the window opens
 }
+
+// Of a peer that has heard of no acknowledgment since the window was taken back, the acknowledgments are numbered
+// from there, though what it has sent again has been received meanwhile: they are heard until it must have heard.
+func TestMemoryHearsBehindWindowTakenBack(t *testing.T) {
+	tc := newScript(t, plain)
+	tc.connect()
+	tc.write(1000)
+	tc.want("P. 1+1000 ack 1")
+	tc.recv("P. 1+1000 ack 1")
+	tc.want(". 1001 ack 1001")
+	edge := int(tc.c.rcv.adv) - origin
+	others := tc.cfg.Memory.used
+	tc.scarce(2 << 20)
+	tc.cfg.RMem[0] = 256
+	tc.recv(". 1001+1000 ack 1")
+	tc.want(". 1001 ack 1001 win 0")
+	tc.read(1000, 1000)
+	tc.cfg.Memory.used, tc.cfg.Memory.pressure = others, false
+	tc.out = nil // the window opens
+	tc.recv(". 1001+500 ack 1")
+	tc.want(". 1001 ack 1501")
+
+	una := func(want int) {
+		t.Helper()
+		if got := int(tc.c.snd.una) - origin; got != want {
+			t.Errorf("SND.UNA is %d, want %d", got, want)
+		}
+	}
+	tc.recv(". 1000 ack 301")
+	una(1)
+	tc.recv(". 1001 ack 301")
+	una(301)
+	tc.recv(". 1001+256 ack 601")
+	tc.want(". 1001 ack 1501")
+	una(601)
+	for seq := 1501; seq <= edge; seq += 1460 {
+		tc.recv(". " + strconv.Itoa(seq) + "+1460 ack 601")
+		tc.read(1460, min(1460, 500+1460))
+		if seq == 1501 {
+			tc.read(500, 500)
+		}
+	}
+	tc.out = nil
+	tc.recv(". 1001 ack 1001")
+	una(601)
+	tc.out = nil
+}

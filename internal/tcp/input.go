@@ -124,6 +124,9 @@ func (c *Conn) acceptable(now time.Duration, seq uint64, s *Segment) bool {
 			c.challengeSYN(now)
 		} else {
 			c.rcv.answerOld(&c.tcb, now, seq, s, &c.count().TCPACKSkippedSeq)
+			if s.Flags&wire.ACK != 0 && c.rcv.heardBehind(&c.tcb, seq, seq+uint64(s.Len())) {
+				c.inAck(now, seq, s)
+			}
 		}
 		return false
 	}

@@ -4,15 +4,16 @@ import "syscall"
 
 // lazyState is made when one of its parts is first needed, which is so for few
 // connections: the others do not carry it. Each part's methods stand in the file of its
-// subject: close.go, urgent.go, fastopen.go, mtu.go, record.go.
+// subject: close.go, urgent.go, fastopen.go, mtu.go, record.go,
+// rcvwindow.go.
 type lazyState struct {
-	reset     rst // the RST that Poll is to send
-	urg       urgent
-	fo        fastOpen
-	mtu       mtuProbe
-	softErr   syscall.Errno // last error that ICMP told (RFC 5927 §4)
-	takenBack uint64        // the furthest right edge that a window was taken back from
-	records   []uint64      // where records end that are not acknowledged (MSG_EOR), in order
+	reset    rst // the RST that Poll is to send
+	urg      urgent
+	fo       fastOpen
+	mtu      mtuProbe
+	tookBack span          // the window that was last taken back, from where the peer may still see it begin (rcvwindow.go)
+	softErr  syscall.Errno // last error that ICMP told (RFC 5927 §4)
+	records  []record      // that are not acknowledged (MSG_EOR), in order
 }
 
 // makeLazy returns the lazy state, and makes it if need be.

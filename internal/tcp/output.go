@@ -164,14 +164,14 @@ func (s *sender) wholeSegments(t *tcb, limit, avail, mss uint64, last bool) uint
 // segment below the MSS may leave if it is the last data before a FIN, if the
 // program asked for no delay, or if no other small segment is in flight. A cork, and
 // MSG_MORE for a while, hold it back in any case. What ends a record leaves as it is unless it
-// is the last.
+// is the last. Nothing waits while the peer has not acknowledged an urgent byte (Linux, tcp_nagle_test).
 func (s *sender) allowSmall(t *tcb, n, avail uint64, last bool) bool {
 	if n < avail {
 		return false
 	}
 
 	// Nothing will come that could fill it up: a FIN is queued, or another record.
-	if t.flags&finQueued != 0 || !last {
+	if t.flags&finQueued != 0 || !last || s.urgentMode(t) {
 		return true
 	}
 
@@ -222,12 +222,12 @@ func (s *sender) sendNew(t *tcb, now time.Duration, seg *Segment, n, mss int, pr
 	var fl wire.TCPFlags
 
 	// The last byte that the program has written is pushed (RFC 9293 §3.9.1.2) unless it said that
-	// more follows, and so is that of a record. The FIN rides on it.
+	// more follows, and so is that of a record, and what does not wait for more. It is pushed again when it is sent
+	// again. The FIN rides on it.
+	pushed := n > 0 && (t.todo&todoForce != 0 || t.pushesRecord(start+uint64(n)))
 	if start+uint64(n) == q.End() {
 		if n > 0 {
-			if t.flags&moreTail == 0 {
-				fl |= wire.PSH
-			}
+			pushed = pushed || t.flags&moreTail == 0
 			t.todo &^= todoPush
 		}
 		if t.flags&finQueued != 0 && s.finFits(n) {
@@ -235,7 +235,7 @@ func (s *sender) sendNew(t *tcb, now time.Duration, seg *Segment, n, mss int, pr
 		}
 	}
 
-	if n > mss || n > 0 && t.todo&todoForce != 0 || t.endsRecord(start+uint64(n)) {
+	if pushed || n > mss {
 		fl |= wire.PSH // as Linux does: the peer shall not wait for more
 	}
 
@@ -256,7 +256,7 @@ func (s *sender) sendNew(t *tcb, now time.Duration, seg *Segment, n, mss int, pr
 	f := s.flight
 	f.cc.Sent(now, inFlight, size)
 	f.chrono.set(now, chronoBusy)
-	s.recordSent(now, start, size, inFlight, !t.endsRecord(start))
+	s.recordSent(now, start, size, inFlight, !t.endsRecord(start), pushed)
 	if probe {
 		s.sentMTUProbe(t, start, uint32(n))
 	}
@@ -320,10 +320,15 @@ func (s *sender) fill(seg *Segment, start uint64, n, mss int) int {
 	return n
 }
 
-// recordSent notes that a range was sent. join allows it to be one with what was sent before it.
-func (s *sender) recordSent(now time.Duration, start uint64, size, inFlight uint32, join bool) {
+// recordSent notes that a range was sent. join allows it to be one with what was sent before it; pushed says that
+// its last byte was.
+func (s *sender) recordSent(now time.Duration, start uint64, size, inFlight uint32, join, pushed bool) {
 	b := &s.flight.scoreboard
 	mss := uint32(s.mss)
+	fl := sentFlags(0)
+	if pushed {
+		fl = segPushed
+	}
 
 	// Full segments of one moment can only be judged alike until a SACK comes between: they
 	// share an entry, so that a large window stays a short list.
@@ -333,11 +338,12 @@ func (s *sender) recordSent(now time.Duration, start uint64, size, inFlight uint
 			r.n+size <= 1<<16 {
 			r.n += size
 			r.Widen(size)
+			r.flags = fl
 			return
 		}
 	}
 
 	r := b.push()
-	r.start, r.n, r.sent = start, size, 1
+	r.start, r.n, r.sent, r.flags = start, size, 1, fl
 	s.flight.rate.OnSend(&r.Stamp, now, inFlight, size)
 }

@@ -69,7 +69,7 @@ func TestTooBigMarks(t *testing.T) {
 	w := tc.c.snd.flight.cc.SSThresh()
 	tc.icmp(1, 0, 600)
 	tc.want(". 1+600 ack 1") // the timer's
-	tc.rest(". 601+400 ack 1", ". 2001..5001/600 ack 1")
+	tc.rest(". 601+400 ack 1", "P. 2001..5001/600 ack 1")
 	if got := tc.c.snd.flight.cc.SSThresh(); got != w {
 		t.Errorf("ssthresh %d, was %d", got, w)
 	}

@@ -76,10 +76,7 @@ func (r *receiver) wouldAdvertise(t *tcb) uint32 {
 func (r *receiver) advertise(t *tcb, now time.Duration) uint16 {
 	if t.flags&noMemory != 0 {
 		t.flags &^= noMemory
-		if r.adv > r.nxt {
-			t.makeLazy().takenBack = max(t.makeLazy().takenBack, r.adv)
-			r.adv = r.nxt
-		}
+		r.takeBack(t)
 		return 0
 	}
 
@@ -106,8 +103,31 @@ func (r *receiver) advertise(t *tcb, now time.Duration) uint16 {
 	return uint16(w >> r.wscale)
 }
 
+// takeBack closes the window that was offered, and remembers it.
+func (r *receiver) takeBack(t *tcb) {
+	b := &t.makeLazy().tookBack
+	if r.nxt > b.end {
+		*b = span{r.nxt, r.adv}
+	}
+	b.end = max(b.end, r.adv)
+	r.adv = r.nxt
+}
+
+// heardBehind reports whether a segment from seq to end, which has been received, may be of a peer that has not
+// heard of that since the window was taken back: its acknowledgments are numbered from where it believes that the
+// window ends (acceptableSeq). Where both ends have taken their windows back neither would hear the other again
+// (RFC 9293 §3.10.7.4: valid ACKs are taken while the window is closed; RFC 7323 §2.4). What has been received
+// from beyond that window shows that the peer has heard of a later one.
+func (r *receiver) heardBehind(t *tcb, seq, end uint64) bool {
+	if t.lazy == nil {
+		return false
+	}
+	b := &t.lazy.tookBack
+	return r.nxt <= b.end && end >= b.start && seq <= r.nxt
+}
+
 // growWindow lets the advertised window grow as data arrives, by two segments for
-// each full one.
+// each full one. The sender is told of it at once (Linux, tcp_grow_window).
 func (r *receiver) growWindow(t *tcb, n int) {
 	if t.cfg.Memory.pressure {
 		return
@@ -124,6 +144,7 @@ func (r *receiver) growWindow(t *tcb, n int) {
 	// (Linux, tcp_grow_window).
 	if r.ssthresh < room {
 		r.ssthresh = min(room, r.ssthresh+2*max(uint32(n), uint32(r.advMSS)))
+		r.ack.quick = max(r.ack.quick, 1)
 	}
 }
 

@@ -91,14 +91,12 @@ func (r *receiver) checkPAWS(t *tcb, now time.Duration, s *Segment) bool {
 // inWindow is the acceptance test of RFC 9293 §3.4 in Linux's form: the segment
 // must not end before the last acknowledgment sent, nor begin behind the window.
 // A segment at the right edge of a zero window is let through for its ACK, as is one in a window that
-// was taken back: of a peer that has filled it nothing else comes, and where both ends have taken their
-// windows back neither would hear the other again (RFC 7323 §2.4).
+// was taken back.
 func (r *receiver) inWindow(t *tcb, seq uint64, s *Segment) bool {
 	if seq+uint64(s.Len()) < r.lastAck {
 		return false
 	}
-
-	return seq <= max(r.adv, r.nxt) || t.lazy != nil && seq <= t.lazy.takenBack
+	return seq <= max(r.adv, r.nxt) || t.lazy != nil && seq <= t.lazy.tookBack.end
 }
 
 // trim cuts a segment to what is new and inside the window (RFC 9293 §3.10.7.4, first

@@ -1,6 +1,9 @@
 package tcp
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // How the program's calls cut what is sent. MSG_EOR ends a record: what is written behind it does
 // not share a segment with it, now or when it is sent again. MSG_MORE says that more follows: the
@@ -14,7 +17,7 @@ func (c *Conn) Written(more, eor bool) {
 		c.flags |= moreHeld | moreTail
 	}
 	if eor {
-		c.endRecord()
+		c.endRecord(more)
 	}
 }
 
@@ -22,15 +25,24 @@ func (c *Conn) Written(more, eor bool) {
 // segments back: what would fill them up waits for the room that they take (Linux, tcp_sendmsg).
 func (c *Conn) Cut() { c.snd.push(&c.tcb) }
 
+// record is where a record ends, and whether its last byte is pushed, which MSG_MORE forbids.
+type record struct {
+	end    uint64
+	pushed bool
+}
+
+// at compares a record's end with off.
+func (r record) at(off uint64) int { return cmp.Compare(r.end, off) }
+
 // endRecord ends a record behind the last byte in the queue.
-func (c *Conn) endRecord() {
+func (c *Conn) endRecord(more bool) {
 	end := c.snd.q.End()
 	if end <= c.snd.una {
 		return
 	}
 	l := c.makeLazy()
-	if n := len(l.records); n == 0 || l.records[n-1] < end {
-		l.records = append(l.records, end)
+	if n := len(l.records); n == 0 || l.records[n-1].end < end {
+		l.records = append(l.records, record{end, !more})
 	}
 }
 
@@ -38,8 +50,8 @@ func (c *Conn) endRecord() {
 func (s *sender) recordEnd(t *tcb, off uint64) uint64 {
 	if t.lazy != nil && len(t.lazy.records) > 0 {
 		// Searched for the first end behind off.
-		if i, _ := slices.BinarySearch(t.lazy.records, off+1); i < len(t.lazy.records) {
-			return t.lazy.records[i]
+		if i, _ := slices.BinarySearchFunc(t.lazy.records, off+1, record.at); i < len(t.lazy.records) {
+			return t.lazy.records[i].end
 		}
 	}
 	return s.q.End()
@@ -50,14 +62,23 @@ func (t *tcb) endsRecord(off uint64) bool {
 	if t.lazy == nil {
 		return false
 	}
-	_, found := slices.BinarySearch(t.lazy.records, off)
+	_, found := slices.BinarySearchFunc(t.lazy.records, off, record.at)
 	return found
+}
+
+// pushesRecord reports whether a record ends at off whose last byte is pushed.
+func (t *tcb) pushesRecord(off uint64) bool {
+	if t.lazy == nil {
+		return false
+	}
+	i, found := slices.BinarySearchFunc(t.lazy.records, off, record.at)
+	return found && t.lazy.records[i].pushed
 }
 
 // forgetRecords forgets the records that are acknowledged.
 func (s *sender) forgetRecords(t *tcb) {
 	r := t.lazy.records
-	i, _ := slices.BinarySearch(r, s.una+1)
+	i, _ := slices.BinarySearchFunc(r, s.una+1, record.at)
 	switch {
 	case i == len(r):
 		t.lazy.records = nil

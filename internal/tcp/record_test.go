@@ -1,6 +1,7 @@
 package tcp
 
 import (
+	"strconv"
 	"testing"
 
 	"usock/internal/wait"
@@ -187,6 +188,84 @@ func TestWriteRoom(t *testing.T) {
 	tc.c.SetNotSentLowat(2000)
 	room(100000, 2920)
 	tc.rest()
+}
+
+// What was pushed is pushed again, whatever was written behind it since and however it is cut then; what was not,
+// as MSG_MORE had said that more follows, is not. A record's end makes no difference to that.
+func TestPushedAgain(t *testing.T) {
+	tc := newScript(t, plain)
+	tc.p.MSS = 1000
+	tc.c.SetNoDelay(tc.now, true)
+	tc.connectIn(msec(50))
+	tc.write(100)
+	tc.queue(1000)
+	tc.c.Written(true, false)
+	tc.pump()
+	tc.write(1500)
+	tc.queue(1000)
+	tc.c.Written(true, true)
+	tc.queue(1000)
+	tc.c.Written(false, true)
+	tc.pump()
+	tc.queue(1000)
+	tc.c.Written(true, false)
+	tc.pump()
+	tc.rest("P. 1+100 ack 1", ". 101+1000 ack 1", ". 1101+1000 ack 1", "P. 2101+500 ack 1", ". 2601+1000 ack 1",
+		"P. 3601+1000 ack 1", ". 4601+1000 ack 1")
+	again := func(ack int, text string) {
+		t.Helper()
+		tc.recv(". 1 ack " + strconv.Itoa(ack))
+		for len(tc.out) == 0 {
+			tc.now = tc.c.Deadline()
+			tc.c.Expire(tc.now)
+			tc.pump()
+		}
+		tc.want(text)
+		tc.out = nil
+	}
+	again(1, "P. 1+100 ack 1")
+	again(101, ". 101+1000 ack 1")
+	tc.recv(". 1 ack 2101")
+	again(2101, "P. 2101+500 ack 1")
+	again(2601, ". 2601+1000 ack 1")
+	tc.recv(". 1 ack 3601")
+	tc.out = nil
+	tc.c.ICMP(tc.now, &ICMPError{Seq: tc.c.snd.sndSeq(tc.c.snd.una), MSS: 700})
+	tc.pump()
+	tc.rest(". 3601+700 ack 1", "P. 4301+300 ack 1")
+}
+
+// Whoever could not write all is told when he can go on, though he has not asked again: because the buffer is full
+// to the byte, or memory is scarce (epoll(7), EPOLLET).
+func TestShortWriteIsTold(t *testing.T) {
+	for name, scarce := range map[string]bool{"buffer": false, "memory": true} {
+		t.Run(name, func(t *testing.T) {
+			tc := newScript(t, plain)
+			tc.p.SndBuf = 4 * 1460
+			tc.connect()
+			if scarce {
+				tc.scarce(2 << 20)
+			}
+			n := tc.c.Room(60000)
+			tc.queue(n)
+			tc.call((*Conn).Cut)
+			tc.ev, tc.out = 0, nil
+			tc.recv(". 1 ack " + strconv.Itoa(n+1))
+			tc.wantEvents(wait.Out)
+		})
+	}
+
+	// The end of the pressure tells those who have not written all for its sake.
+	tc := newScript(t, plain)
+	tc.connect()
+	tc.scarce(2 << 20)
+	tc.queue(tc.c.Room(60000))
+	tc.cfg.Memory.used = 0
+	tc.recv("P. 1+10 ack 1")
+	if !tc.cfg.Memory.Relieved() {
+		t.Error("not relieved")
+	}
+	tc.out = nil
 }
 
 // With large segments it is one of those, which half of the peer's window bounds.

@@ -95,7 +95,7 @@ func (s *sender) retransmit(t *tcb, now time.Duration, seg *Segment, i place, li
 			r, data = b.at(i), got
 		}
 
-		if e := r.start + uint64(data); e == s.q.End() && t.flags&moreTail == 0 || t.endsRecord(e) {
+		if r.flags&segPushed != 0 {
 			fl |= wire.PSH
 		}
 		if data > int(mss) {
@@ -121,7 +121,9 @@ func (s *sender) retransmit(t *tcb, now time.Duration, seg *Segment, i place, li
 	}
 	r.flags = r.flags&^segLost | segRetrans
 
-	r.sent = min(r.sent+1, 255)
+	if r.sent < 255 {
+		r.sent++
+	}
 	if t.cfg.Trace != nil {
 		s.noteAgain(t, r)
 	}

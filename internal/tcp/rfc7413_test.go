@@ -62,6 +62,66 @@ func TestFastOpenDataRefused(t *testing.T) {
 	tc.wantCounts("RetransSegs 1 TCPFastOpenActiveFail 1")
 }
 
+// Both open at once. The peer's acknowledgment tells whether it has taken the SYN's data; else that is sent again.
+func TestFastOpenSimultaneous(t *testing.T) {
+	for _, c := range []struct{ in, out string }{
+		{"S. 0 ack 101 <mss 1460>", ". 101 ack 1"},
+		{". 1 ack 101", ""},
+		{". 1 ack 51", "P. 51+50 ack 1"},
+		{". 1 ack 1", "P. 1+100 ack 1"},
+	} {
+		tc := newScript(t, plain)
+		tc.p.FastOpen = cookie
+		tc.c.Connect(tc.now, &tc.p)
+		tc.queue(100)
+		tc.pump()
+		tc.want("S 0+100 <mss 1460,fo 0102030405060708>")
+		tc.recv("S 0 <mss 1460>")
+		tc.want("S. 0 ack 1 <mss 1460>")
+		tc.recv(". 1 ack 102")
+		tc.want("R 102")
+		tc.recv(c.in)
+		tc.wantState(Established)
+		if c.out != "" {
+			tc.want(c.out)
+		}
+		tc.recv(". 1 ack 101")
+		tc.wantIdle("all is acknowledged")
+	}
+}
+
+// A server whose program has answered and closed before the handshake's end sends its FIN with that; what has only
+// ended the program's direction waits, as on Linux.
+func TestFastOpenServerCloses(t *testing.T) {
+	for _, closes := range []bool{true, false} {
+		tc := newScript(t, plain)
+		g, _ := tc.parse("S 0 <mss 1460>")
+		withData(tc, &g, 100)
+		tc.p.ServerFastOpen = ServerFastOpen{Data: true}
+		tc.c.Accept(tc.now, &tc.p, &g)
+		g.Data.Release()
+		tc.pump()
+		tc.want("S. 0 ack 101 <mss 1460>")
+		tc.read(100, 100)
+		tc.write(50)
+		tc.want("P. 1+50 ack 101")
+		tc.shutdown()
+		tc.wantIdle("the handshake has not ended")
+		if closes {
+			tc.close()
+			tc.want("F. 51 ack 101")
+			tc.wantState(SynRcvd)
+			tc.wantAfter(secs(1), "S. 0 ack 101 <mss 1460>")
+			tc.recv(". 101 ack 52")
+			tc.wantState(FinWait2)
+			continue
+		}
+		tc.recv(". 101 ack 51")
+		tc.want("F. 51 ack 101")
+		tc.wantState(FinWait1)
+	}
+}
+
 // The server took a part.
 func TestFastOpenDataPart(t *testing.T) {
 	tc := newScript(t, plain)
@@ -108,6 +168,7 @@ func TestFastOpenServer(t *testing.T) {
 	tc.p.ServerFastOpen = ServerFastOpen{Data: true}
 	tc.c.Accept(tc.now, &tc.p, &g)
 	g.Data.Release()
+	tc.wantUsed(256) // it is there to be read
 	tc.pump()
 	tc.want("S. 0 ack 101 <mss 1460>")
 	tc.wantState(SynRcvd)

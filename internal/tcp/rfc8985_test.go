@@ -233,7 +233,7 @@ func TestSmallSegmentsLoss(t *testing.T) {
 	tc.recv(". 1 ack 1 <sack 11-31>")
 	tc.wantIdle("it may be reordering")
 	tc.recv(". 1 ack 1 <sack 11-41>")
-	tc.want(". 1+10 ack 1")
+	tc.want("P. 1+10 ack 1")
 	tc.recv(". 1 ack 51")
 }
 
@@ -250,7 +250,7 @@ func TestTimeoutSparesFresh(t *testing.T) {
 	tc.sleep(msec(250))
 	tc.write(1000)
 	tc.want("P. 2001+1000 ack 1")
-	tc.wantAfter(msec(50), ". 1001+1000 ack 1")
+	tc.wantAfter(msec(50), "P. 1001+1000 ack 1")
 	if n := tc.c.snd.flight.loss.lost; n != 0 {
 		t.Fatalf("%d bytes marked besides the oldest", n)
 	}

@@ -5,6 +5,10 @@ import (
 	"time"
 )
 
+// timeoutMin is the shortest wait of a timer, and what comes on top of short ones, for timers that are coarse (Linux,
+// TCP_TIMEOUT_MIN).
+const timeoutMin = 2 * time.Millisecond
+
 // armRetransmit sets the timer for what is in flight: of the tail loss probe where
 // one may be sent, at the retransmission timeout at the latest, else of the timeout
 // itself (RFC 6298 §5). It runs anew when data was acknowledged; when new
@@ -58,8 +62,7 @@ func (s *sender) armRTO(t *tcb, now time.Duration) {
 // armReorder sets the timer for losses that reordering may still explain, unless
 // the retransmission timer comes first.
 func (s *sender) armReorder(t *tcb, now, wait time.Duration) {
-	// Two milliseconds more, for timers that are coarse (Linux, TCP_TIMEOUT_MIN).
-	at := now + wait + 2*time.Millisecond
+	at := now + wait + timeoutMin
 
 	// Whatever the RTO finds lost, the reordering timer need not.
 	if rto := s.headRTO(t, now); rto < at {
@@ -243,5 +246,5 @@ func (t *tcb) untilUser(now, d time.Duration) time.Duration {
 		return d
 	}
 
-	return min(d, max(t.timer.since+u-now, 2*time.Millisecond))
+	return min(d, max(t.timer.since+u-now, timeoutMin))
 }

@@ -267,3 +267,23 @@ func TestRetransmitInWindow(t *testing.T) {
 		})
 	}
 }
+
+// However often a segment is sent again, it counts as that: in flight twice until it is acknowledged.
+func TestRetransmittedForEver(t *testing.T) {
+	tc := newScript(t)
+	tc.cfg.Retries2, tc.cfg.MaxRTO = 1000, time.Second
+	tc.connect()
+	tc.write(1000)
+	tc.out = nil
+	for tc.c.stats.retransSegs < 255 {
+		tc.now = tc.c.Deadline()
+		tc.c.Expire(tc.now)
+		tc.out = nil
+		tc.pump() // which checks the sums
+	}
+	tc.out = nil
+	tc.recv(". 1 ack 1001") // the 256th transmission
+	if l := &tc.c.snd.flight.loss; l.retrans != 0 || l.lost != 0 {
+		t.Errorf("%d bytes sent again, %d lost", l.retrans, l.lost)
+	}
+}

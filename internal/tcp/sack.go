@@ -207,7 +207,7 @@ func (s *sender) markSacked(t *tcb, now time.Duration, r *sentSegment, a *ackInf
 	if r.flags&segRetrans != 0 {
 		l.retrans -= r.n
 	}
-	r.flags = r.flags&^(segLost|segRetrans) | segSacked
+	r.flags = r.flags&^(segLost|segRetrans|segPushed) | segSacked
 	r.segs = uint8(min((r.n+uint32(s.mss)-1)/uint32(s.mss), 255))
 
 	l.sacked += r.n

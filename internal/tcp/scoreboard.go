@@ -27,6 +27,7 @@ const (
 	segSacked  sentFlags = 1 << iota // the peer has it (RFC 2018)
 	segLost                          // taken to be lost, not sent again since
 	segRetrans                       // sent again, and neither lost again nor delivered
+	segPushed                        // its last byte was pushed
 )
 
 func (r *sentSegment) end() uint64 { return r.start + uint64(r.n) }
@@ -232,6 +233,7 @@ func (b *scoreboard) split(p place, off uint64) place {
 
 	l, r := &q.a.r[i], &q.a.r[i+1]
 	l.n = uint32(off - l.start)
+	l.flags &^= segPushed
 	r.n -= l.n
 	r.start = off
 	l.Narrow(r.n)
@@ -339,6 +341,7 @@ func (b *scoreboard) sack(p place, r *sentSegment) place {
 			if left {
 				whole.n -= r.n
 				whole.Narrow(r.n)
+				whole.flags &^= segPushed
 				return b.next(next)
 			}
 			end := o.end()

@@ -136,7 +136,7 @@ func sackTarget(t *testing.T, n int) *script {
 	}
 	s.mss = 48
 	for range n {
-		s.recordSent(tc.now, s.nxt, 48, 0, true)
+		s.recordSent(tc.now, s.nxt, 48, 0, true, false)
 		s.nxt += 48
 	}
 	tc.now += msec(100)

@@ -43,15 +43,17 @@ func (c *Conn) SetNoDelay(now time.Duration, on bool) {
 	}
 }
 
-// SetCork holds small segments back until it is turned off again (TCP_CORK).
+// SetCork holds small segments back until it is turned off again (TCP_CORK). Turned off, even if it was, it lets
+// go what is held as far as Nagle's rule does, which a program that has turned that off need not wait for (Linux,
+// __tcp_sock_set_cork).
 func (c *Conn) SetCork(now time.Duration, on bool) {
-	was := c.opt.Cork
 	c.opt.Cork = on
-
-	// Pulling the cork is the program's word that the message is whole (tcp(7)), also where it was
-	// MSG_MORE that has held it back (Linux, __tcp_sock_set_cork).
-	if !on && (was || c.flags&moreHeld != 0) {
+	switch {
+	case on:
+	case c.opt.NoDelay:
 		c.snd.push(&c.tcb)
+	default:
+		c.flags &^= moreHeld
 	}
 }
 

@@ -85,23 +85,27 @@ func (c *Conn) SendSpace() int {
 
 // Room returns how many of n bytes a write takes now. Where not all fit, the buffer is exceeded by
 // what fills the last segment, as Linux asks for room when it begins one: it would be sent in two
-// for nothing.
+// for nothing. Who cannot write all waits for Out, whether or not he asks again.
 func (c *Conn) Room(n int) int {
 	space := c.SendSpace()
-	if m := c.cfg.Memory; m.pressure && space > 0 && c.overShare() {
-		return min(n, space, c.snd.least(&c.tcb))
+	m := c.cfg.Memory
+	switch {
+	case space == 0:
+	case m.pressure && c.overShare():
+		if space = min(space, c.snd.least(&c.tcb)); n > space {
+			m.starved = true
+		}
+	case n > space:
+		size := int(c.snd.largeMSS(&c.tcb))
+		if rest := space % size; rest != 0 {
+			space += size - rest
+		}
 	}
-	if n <= space || space == 0 {
-		return min(n, space)
-	}
-
-	size := int(c.snd.largeMSS(&c.tcb))
-	rest := space % size
-	if rest == 0 {
-		return space
+	if n <= space {
+		return n
 	}
 	c.flags |= noSpace
-	return min(n, space-rest+size)
+	return space
 }
 
 // largeMSS returns how many bytes the largest segment has that may leave at once: whole segments of

@@ -33,7 +33,7 @@ func (s *sender) tlpDelay(t *tcb) (time.Duration, bool) {
 	}
 
 	// ... and a little, for timers that are coarse.
-	return d + 2*time.Millisecond, true
+	return d + timeoutMin, true
 }
 
 // tlpExpired sends a probe: new data if there is some, else the last segment again

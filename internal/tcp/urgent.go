@@ -64,6 +64,9 @@ func (s *sender) putUrgent(t *tcb, seg *Segment, start uint64) {
 	}
 }
 
+// urgentMode reports whether an urgent byte is on its way to the peer.
+func (s *sender) urgentMode(t *tcb) bool { return t.lazy != nil && t.lazy.urg.sndUp > s.una }
+
 // inUrgent takes the urgent pointer (RFC 9293 §3.10.7.4, sixth check), and the urgent
 // byte if the segment has it.
 func (r *receiver) inUrgent(t *tcb, seq uint64, s *Segment) {
