@@ -287,7 +287,7 @@ func TestListenerSYNFIN(t *testing.T) {
 	}
 }
 
-// A connection that a SYN with data has made, and that the peer resets before the handshake ends, counts against
+// A connection that a SYN with data has made and a program has accepted, and that the peer resets before the handshake ends, counts against
 // the listener's queue for a minute more (RFC 7413, section 5.1); one whose handshake ends does not.
 func TestFastOpenResetCounts(t *testing.T) {
 	clk := new(clock.Manual)
@@ -311,12 +311,12 @@ func TestFastOpenResetCounts(t *testing.T) {
 		if f&wire.ACK != 0 {
 			o.Ack = a.Seq + 1
 		}
-		if got := p.send(o, ""); len(got) != 0 {
-			t.Fatalf("answers %+v", got)
-		}
 		s, _, err := l.Accept()
 		if err != nil {
 			t.Fatal(err)
+		}
+		if got := p.send(o, ""); len(got) != 0 {
+			t.Fatalf("answers %+v", got)
 		}
 		s.Close()
 	}

@@ -27,12 +27,15 @@ func limitMemory(c *tcp.Settings) error {
 // TCPMemory returns how many bytes the queues of all TCP connections hold. Locked.
 func (s *Stack) TCPMemory() int { return s.tcp.cfg.Memory.Used() }
 
-// relieve follows whatever may have freed memory: programs that wait for some to send are told that there is
-// some again.
+// relieve follows whatever may have freed memory.
 func (t *tcpProto) relieve() {
-	if !t.cfg.Memory.Relieved() {
-		return
+	if t.cfg.Memory.Relieved() {
+		t.tellRelieved()
 	}
+}
+
+// tellRelieved tells programs that wait for memory to send that there is some again.
+func (t *tcpProto) tellRelieved() {
 	t.Each(func(s *socket.Socket) {
 		if e, ok := s.PCB.(*tcpEndpoint); ok && e.path != nil && e.conn.Ready()&wait.Out != 0 {
 			s.Notify(wait.Out)

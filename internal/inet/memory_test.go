@@ -56,6 +56,10 @@ func TestMemoryAgainIsTold(t *testing.T) {
 	list := make([]socket.Event, 9)
 	set.Wait(noContext, list)
 	a.do(a.st.tcp.relieve)
+	if n, _ := set.Wait(noContext, list); n != 0 {
+		t.Errorf("%d are told where nobody was without: %+v", n, list[:n])
+	}
+	a.do(a.st.tcp.tellRelieved)
 	n, _ := set.Wait(noContext, list)
 	if n != 1 || list[0].Data != any(room.Socket) || list[0].Events != wait.Out {
 		t.Errorf("%d are told: %+v", n, list[:n])

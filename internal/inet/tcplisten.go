@@ -249,14 +249,15 @@ const resetCounts = time.Minute
 
 // settled ends the time in which a Fast Open child counts against its listener. One that the peer has reset
 // counts on for a while: who sends SYNs in another's name, whose host answers the SYN-ACKs with resets, must
-// not get room for more by them (RFC 7413, section 5.1).
+// not get room for more by them (RFC 7413, section 5.1). One that is not accepted yet counts in the accept
+// queue.
 func (e *tcpEndpoint) settled() {
 	if !e.fast {
 		return
 	}
 	q := e.lis
 	e.fast, e.lis = false, nil
-	if e.conn.State() == tcp.Closed && e.conn.Err() == syscall.ECONNRESET {
+	if e.s != nil && e.conn.State() == tcp.Closed && e.conn.Err() == syscall.ECONNRESET {
 		q.resets = append(q.resets, e.proto.Host.Now()+resetCounts)
 		return
 	}
