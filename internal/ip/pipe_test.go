@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"encoding/binary"
 	"net/netip"
+	"runtime"
 	"sync"
 	"testing"
+	"time"
 
 	"usock/clock"
 	"usock/internal/host"
@@ -146,7 +148,7 @@ func TestPipeBetweenHosts(t *testing.T) {
 
 func waitFor(t *testing.T, m *member, cond func() bool) {
 	t.Helper()
-	for range 1000000 {
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); runtime.Gosched() {
 		m.h.Enter()
 		ok := cond()
 		m.h.Leave()
