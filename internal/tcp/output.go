@@ -221,13 +221,11 @@ func (s *sender) sendNew(t *tcb, now time.Duration, seg *Segment, n, mss int, pr
 
 	var fl wire.TCPFlags
 
-	// The last byte that the program has written is pushed (RFC 9293 §3.9.1.2) unless it said that
-	// more follows, and so is that of a record, and what does not wait for more. It is pushed again when it is sent
-	// again. The FIN rides on it.
-	pushed := n > 0 && (t.todo&todoForce != 0 || t.pushesRecord(start+uint64(n)))
+	pushed := n > 0 && s.pushes(t, start+uint64(n))
+
+	// The FIN rides on the last byte.
 	if start+uint64(n) == q.End() {
 		if n > 0 {
-			pushed = pushed || t.flags&moreTail == 0
 			t.todo &^= todoPush
 		}
 		if t.flags&finQueued != 0 && s.finFits(n) {
@@ -290,6 +288,13 @@ func (s *sender) sendNew(t *tcb, now time.Duration, seg *Segment, n, mss int, pr
 
 	s.pace(t, now, size)
 	s.armRetransmit(t, now, false)
+}
+
+// pushes reports whether the byte before end is pushed: the last one that the program has written (RFC 9293
+// §3.9.1.2), unless it said that more follows, that of a record, and what is sent though more may follow. It is
+// pushed again when it is sent again.
+func (s *sender) pushes(t *tcb, end uint64) bool {
+	return end == s.q.End() && t.flags&moreTail == 0 || t.todo&todoForce != 0 || t.pushesRecord(end)
 }
 
 // finFits reports whether the FIN may ride on n bytes: the window has room for it.
