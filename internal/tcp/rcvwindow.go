@@ -105,6 +105,9 @@ func (r *receiver) advertise(t *tcb, now time.Duration) uint16 {
 
 // takeBack closes the window that was offered, and remembers it.
 func (r *receiver) takeBack(t *tcb) {
+	if r.adv <= r.nxt {
+		return
+	}
 	b := &t.makeLazy().tookBack
 	if r.nxt > b.end {
 		*b = span{r.nxt, r.adv}
