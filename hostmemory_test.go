@@ -203,7 +203,7 @@ func TestMemoryFreedIsTold(t *testing.T) {
 				}
 			}
 			ev := make([]usock.Event, 1)
-			if n, err := set.Wait(nil, ev); n != 1 || err != nil {
+			if n, err := set.Wait(t.Context(), ev); n != 1 || err != nil {
 				t.Errorf("%d events, %v", n, err)
 			}
 		})
