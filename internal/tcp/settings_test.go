@@ -107,6 +107,22 @@ func TestCorkAndNoDelay(t *testing.T) {
 	tc.wantIdle("what was pushed had left: this is held")
 }
 
+// Without delay, what is held when the cork is pulled leaves, though it is put back in at once: for a window
+// that opens later, too (Linux, TCP_NAGLE_PUSH).
+func TestCorkPulledForAMoment(t *testing.T) {
+	tc := newScript(t, plain)
+	tc.connect()
+	tc.c.SetNoDelay(tc.now, true)
+	tc.c.SetCork(tc.now, true)
+	tc.write(10)
+	tc.wantIdle("corked")
+	tc.call(func(c *Conn) { c.SetCork(tc.now, false); c.SetCork(tc.now, true) })
+	tc.want("P. 1+10 ack 1")
+	tc.write(10)
+	tc.wantIdle("corked again")
+	tc.rest()
+}
+
 // TCP_QUICKACK: what is owed is acknowledged now, in the states in which the peer sends; 0 says that an
 // answer is to come.
 func TestQuickAckOption(t *testing.T) {
