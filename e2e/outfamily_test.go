@@ -52,7 +52,7 @@ func TestOuterOneFamily(t *testing.T) {
 // nameServer starts a name server on the server's side, that knows a name of the server's.
 func (n *network) nameServer(name string) {
 	n.t.Helper()
-	c := exec.Command("nsenter", "--net="+n.path(serverSide), "dnsmasq", "-k", "-C", "/dev/null", "--user=root", "--pid-file=",
+	c := exec.Command("nsenter", "--net="+n.path(serverSide), "dnsmasq", "-d", "-C", "/dev/null", "--user=root", "--pid-file=",
 		"--no-hosts", "--no-resolv", "--local=/#/", "--bind-interfaces", "--listen-address="+serverAddr4+","+serverAddr6,
 		"--host-record="+name+","+serverAddr4+","+serverAddr6)
 	c.Env = append(os.Environ(), "PATH="+os.Getenv("PATH")+":/usr/sbin:/sbin")

@@ -30,7 +30,8 @@ if [ -n "$DAEMONS" ]; then # sockets of daemons, in a /run of this namespace
 	until [ -e /run/listening ]; do kill -0 $daemons && sleep 0.02; done
 fi
 text=$(printf 'x%.0s' $(seq 200))
-dnsmasq -k -C /dev/null --user=root --pid-file= --no-hosts --no-resolv --local=/test/ --local=/nowhere/ --local=/arpa/ --bind-interfaces --addn-hosts="$dir/many" \
+# -d: it starts no process for a stream, which could outlive it.
+dnsmasq -d -C /dev/null --user=root --pid-file= --no-hosts --no-resolv --local=/test/ --local=/nowhere/ --local=/arpa/ --bind-interfaces --addn-hosts="$dir/many" \
 	--listen-address=127.0.0.1,192.0.2.1 --host-record=server.test,192.0.2.80,2001:db8:1::80 --host-record=db.corp.test,192.0.2.66 \
 	--txt-record="big.test,$text,$text,$text,$text,$text,$text,$text,$text" --txt-record=small.test,hello >"$dir/log" 2>&1 &
 server_pid=$!
