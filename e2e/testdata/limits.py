@@ -250,6 +250,7 @@ def full():
     """Takes all there is, says so, and waits to be ended."""
     unlimit()
     ls = listener()
+    ls.settimeout(1)  # another process may accept what this one has connected
     held = []
     for _ in range(3):
         if os.fork() == 0:
