@@ -63,6 +63,7 @@ type portTable struct {
 	v6only  int         // bindings that are
 	used    *portBits   // ephemeral ports that have buckets; nil while they are few
 	taken   *takenPorts // told when a port is no longer bind's; may be nil
+	refused []*refused  // what searches for ports that may be shared have found
 	// strict has SO_REUSEADDR allow sharing only while nobody listens (TCP).
 	strict bool
 }
@@ -126,6 +127,7 @@ func (t *portTable) remove(b *binding) {
 	if b.v6only {
 		t.v6only--
 	}
+	t.changed(k.port)
 	if !b.auto {
 		if k.held--; k.held == 0 {
 			k.lead = nil
@@ -334,15 +336,95 @@ func (t *portTable) bind(b *binding, port, avoid uint16, random uint64) error {
 		// None would be found, at the cost of a look at each, under the host's lock.
 		return syscall.EADDRINUSE
 	}
+	p, ok := t.sharedPort(b, start, avoid)
+	if !ok {
+		return syscall.EADDRINUSE
+	}
+	t.claim(b, p)
+	return nil
+}
+
+// sharedPort looks for a port that b may share with those who have it, from a pair on.
+func (t *portTable) sharedPort(b *binding, start uint32, avoid uint16) (port uint16, ok bool) {
+	r := t.refusedTo(b)
+	looked := 0
 	for _, odd := range [...]uint32{1, 0} {
 		for i := uint32(0); i < pairs; i++ {
-			if p := uint16(ephemeralFirst + 2*((start+i)%pairs) + odd); p != avoid && !t.meetsAny(b, p) {
-				t.claim(b, p)
-				return nil
+			pair := (start + i) % pairs
+			if r != nil {
+				if skip := uint32(bits.TrailingZeros64(^r.ports.from(pair, odd))); skip > 0 {
+					i += min(skip, 64-pair%64, pairs-pair) - 1
+					continue
+				}
+			}
+			p := uint16(ephemeralFirst + 2*pair + odd)
+			if p == avoid {
+				continue
+			}
+			if !t.meetsAny(b, p) {
+				return p, true
+			}
+			if looked++; r == nil && looked >= learnAfter {
+				r = t.beginRefused(b)
+			}
+			if r != nil {
+				r.ports.add(pair, odd)
 			}
 		}
 	}
-	return syscall.EADDRINUSE
+	return 0, false
+}
+
+// refused are ports that sockets of one kind may not share, as a search has found. A port leaves the
+// set when anything that is bound to it changes.
+type refused struct {
+	kind  refusedKind
+	ports portBits
+}
+
+// refusedKind is what meetsAny goes by in a strict table.
+type refusedKind struct {
+	addr        netip.Addr
+	device      int32
+	six, v6only bool
+}
+
+func (b *binding) refusedKind() refusedKind { return refusedKind{b.addr, b.device, b.six, b.v6only} }
+
+// refusedTo returns what is known for b; nil: nothing.
+func (t *portTable) refusedTo(b *binding) *refused {
+	for _, r := range t.refused {
+		if r.kind == b.refusedKind() {
+			return r
+		}
+	}
+	return nil
+}
+
+// beginRefused makes b's set, in place of the oldest if there are too many; nil where what others
+// set may count, too (UDP).
+func (t *portTable) beginRefused(b *binding) *refused {
+	if !t.strict {
+		return nil
+	}
+	if len(t.refused) >= maxTaken {
+		t.refused = t.refused[1:]
+	}
+	r := &refused{kind: b.refusedKind()}
+	t.refused = append(t.refused, r)
+	return r
+}
+
+// changed is told when something that is bound to the port goes, or may get another address or device.
+func (t *portTable) changed(port uint16) {
+	if len(t.refused) == 0 {
+		return
+	}
+	if pair, odd, ok := ephemeral(port); ok {
+		for _, r := range t.refused {
+			r.ports.remove(pair, odd)
+		}
+	}
 }
 
 // sharable reports whether connect may use the port for one more connection, if

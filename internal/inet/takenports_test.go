@@ -1,6 +1,7 @@
 package inet
 
 import (
+	"math/rand/v2"
 	"net/netip"
 	"syscall"
 	"testing"
@@ -155,6 +156,112 @@ func TestTakenPortsBounded(t *testing.T) {
 	}
 	if len(tp.of) != maxTaken || tp.of[destination{lo, lo, 7}] == nil {
 		t.Errorf("%d destinations", len(tp.of))
+	}
+}
+
+// A search for a port that may be shared passes over those that a search before has found to be none,
+// and finds one that has become free for its address.
+func TestSharedPortExhausted(t *testing.T) {
+	var table portTable
+	table.init(true)
+	one, two := netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("127.0.0.2")
+	all := map[uint16]*binding{}
+	for range ephemerals {
+		b := &binding{addr: one}
+		if err := table.bind(b, 0, 0, 12345); err != nil {
+			t.Fatal(err)
+		}
+		all[b.bucket.port] = b
+	}
+	for range 2 {
+		if err := table.bind(&binding{addr: one}, 0, 0, 12345); err != syscall.EADDRINUSE {
+			t.Errorf("with none left: %v", err)
+		}
+	}
+	if r := table.refusedTo(&binding{addr: one}); r == nil || r.ports.n < ephemerals-learnAfter {
+		t.Fatal("nothing is known of the address")
+	}
+	for _, p := range []uint16{ephemeralFirst, 45678, 45679, ephemeralLast} {
+		// The one that has it connects: it has another address then.
+		all[p].addr = two
+		table.changed(p)
+		b := &binding{addr: one}
+		if err := table.bind(b, 0, 0, 777); err != nil || b.bucket.port != p {
+			t.Fatalf("port %d: %v", p, err)
+		}
+		table.remove(b)
+		b = &binding{addr: one}
+		if err := table.bind(b, 0, p, 777); err != syscall.EADDRINUSE {
+			t.Errorf("port %d, which is to be avoided: %v", p, err)
+		}
+		if err := table.bind(b, 0, 0, 777); err != nil || b.bucket.port != p {
+			t.Errorf("port %d again: %v", p, err)
+		}
+	}
+	for i := range maxTaken + 5 {
+		a := netip.AddrFrom4([4]byte{127, 0, 1, byte(i)})
+		table.beginRefused(&binding{addr: a})
+	}
+	if len(table.refused) != maxTaken || table.refusedTo(&binding{addr: one}) != nil {
+		t.Errorf("%d addresses are remembered", len(table.refused))
+	}
+	table.init(false)
+	if table.beginRefused(&binding{addr: one}) != nil {
+		t.Error("of UDP, where SO_REUSEADDR counts")
+	}
+}
+
+// What is remembered never hides a port: beside a look at each, with sockets of all kinds that come, go,
+// connect and change their device.
+func TestSharedPortRandom(t *testing.T) {
+	r := rand.New(rand.NewPCG(4, 2))
+	addrs := []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("127.0.0.2"), netip.IPv6Loopback(), netip.IPv4Unspecified()}
+	kind := func() *binding {
+		b := &binding{addr: addrs[r.IntN(len(addrs))], device: int32(r.IntN(8) / 6), reuse: r.IntN(2) == 0}
+		b.six = b.addr.Is6()
+		b.v6only = b.six && r.IntN(2) == 0
+		return b
+	}
+	var table portTable
+	table.init(true)
+	var bound []*binding
+	for p := ephemeralFirst; p <= ephemeralLast; p++ {
+		for _, addr := range addrs[:3] {
+			b := &binding{addr: addr, six: addr.Is6()}
+			table.add(b, uint16(p))
+			bound = append(bound, b)
+		}
+	}
+	found, none := 0, 0
+	for range 400 {
+		switch i := r.IntN(len(bound)); r.IntN(3) {
+		case 0:
+			table.remove(bound[i])
+		case 1:
+			if b := bound[i]; b.bucket != nil {
+				table.changed(b.bucket.port)
+				b.device = 1
+			}
+		case 2:
+			b := kind()
+			any := false
+			for p := ephemeralFirst; p <= ephemeralLast && !any; p++ {
+				any = !table.meetsAny(b, uint16(p))
+			}
+			err := table.bind(b, 0, 0, r.Uint64())
+			if (err == nil) != any {
+				t.Fatalf("%v for %+v, there is one: %v", err, *b, any)
+			}
+			if err == nil {
+				found++
+				bound = append(bound, b)
+			} else {
+				none++
+			}
+		}
+	}
+	if found == 0 || none == 0 {
+		t.Errorf("%d found, %d without", found, none)
 	}
 }
 

@@ -154,6 +154,9 @@ func (e *tcpEndpoint) claim() {
 	e.reuseport = e.s.Opt.Has(socket.ReusePort)
 	e.device = e.s.Opt.Device
 	e.v6only = e.s.Domain == abi.AF_INET6 && e.ip().v6only
+	if e.bound() {
+		e.proto.ports.changed(e.bucket.port)
+	}
 }
 
 // Bind implements socket.Proto.
