@@ -66,6 +66,17 @@ func TestMemoryAccount(t *testing.T) {
 	tc.out = nil
 }
 
+// An urgent byte that a read passes over is given back, though nothing follows it.
+func TestMemoryOfUrgentByte(t *testing.T) {
+	tc := newScript(t, plain)
+	tc.connect()
+	tc.recv("PU. 1+1 ack 1 urg 1")
+	tc.wantUsed(256)
+	tc.call(func(c *Conn) { c.PassUrgent(tc.now) })
+	tc.wantUsed(0)
+	tc.out = nil
+}
+
 // Pressure begins above the second limit, and ends at the first.
 func TestMemoryPressure(t *testing.T) {
 	tc := newScript(t, plain)
