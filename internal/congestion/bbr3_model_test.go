@@ -30,31 +30,6 @@ func bbr3Ack() *cc.Ack {
 	}
 }
 
-// InitPacingRate: the initial window in a round trip, 1 ms while that is unknown, times 2.77.
-func TestBBR3InitialRate(t *testing.T) {
-	gain := 2.77
-	b := new(BBR3)
-	b.Start(cc.Start{MSS: testMSS, CWnd: 10 * testMSS, SRTT: 100 * ms})
-	if want := uint64(gain * 10 * testMSS * 10); b.PacingRate() != want {
-		t.Errorf("%d with a round trip of 100 ms, want %d", b.PacingRate(), want)
-	}
-
-	b.Start(cc.Start{MSS: testMSS, CWnd: 10 * testMSS})
-	for i, c := range []struct {
-		srtt time.Duration
-		want float64
-	}{
-		{0, gain * 10 * testMSS * 1000},
-		{0, gain * 10 * testMSS * 1000},
-		{50 * ms, gain * 12 * testMSS * 20}, // what the window is by now
-		{60 * ms, gain * 12 * testMSS * 20},
-	} {
-		if b.Ack(&cc.Ack{SRTT: c.srtt, Delivered: 1000}); b.PacingRate() != uint64(c.want) {
-			t.Errorf("%d after acknowledgment %d with a round trip of %v, want %.0f", b.PacingRate(), i, c.srtt, c.want)
-		}
-	}
-}
-
 // The table of section "Summary of Control Behavior in the State Machine".
 func TestBBR3Control(t *testing.T) {
 	const long = 100_000

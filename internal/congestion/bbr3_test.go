@@ -98,23 +98,6 @@ func TestBBR3ProbesRTT(t *testing.T) {
 	}
 }
 
-// A longer path is believed once the least round-trip time is ten seconds old.
-func TestBBR3FollowsTheDelay(t *testing.T) {
-	n := newNetwork(20, 20*time.Millisecond, 1000, 0, 1)
-	s := n.add("bbr3", 1448)
-	n.run(5 * time.Second)
-	n.delay = 60 * time.Millisecond
-	n.run(30 * time.Second)
-	from, at := s.delivered, n.now
-	n.run(40 * time.Second)
-	if got := goodput(s.delivered-from, n.now-at) / n.rate; got < 0.9 {
-		t.Errorf("%.1f %% of the rate on the longer path", got*100)
-	}
-	if b := s.c.(*BBR3); b.minRTT < 60*time.Millisecond {
-		t.Errorf("min_rtt %v", b.minRTT)
-	}
-}
-
 // A slower path is found within two cycles of probing, and a faster one, too.
 func TestBBR3FollowsTheRate(t *testing.T) {
 	n := newNetwork(20, 20*time.Millisecond, 10000, 0, 1)

@@ -7,28 +7,35 @@ import (
 	"usock/cc"
 )
 
-// Section 4.2.1, BBRInitPacingRate: the initial window in a round trip, 1 ms while that is unknown,
-// times the gain of Startup.
+// Section 4.2.1, BBRInitPacingRate, of version 1, and InitPacingRate of version 3: the initial window in a
+// round trip, 1 ms while that is unknown, times the gain of Startup.
 func TestBBRInitialRate(t *testing.T) {
-	gain := 2.885
-	b := new(BBR)
-	b.Start(cc.Start{MSS: testMSS, CWnd: 10 * testMSS, SRTT: 100 * ms})
-	if want := uint64(gain * 10 * testMSS * 10); b.PacingRate() != want {
-		t.Errorf("%d with a round trip of 100 ms, want %d", b.PacingRate(), want)
-	}
+	for _, version := range []struct {
+		b interface {
+			cc.Controller
+			PacingRate() uint64
+		}
+		gain float64
+	}{{new(BBR), 2.885}, {new(BBR3), 2.77}} {
+		b, gain := version.b, version.gain
+		b.Start(cc.Start{MSS: testMSS, CWnd: 10 * testMSS, SRTT: 100 * ms})
+		if want := uint64(gain * 10 * testMSS * 10); b.PacingRate() != want {
+			t.Errorf("%s: %d with a round trip of 100 ms, want %d", b.Name(), b.PacingRate(), want)
+		}
 
-	b.Start(cc.Start{MSS: testMSS, CWnd: 10 * testMSS})
-	for i, c := range []struct {
-		srtt time.Duration
-		want float64
-	}{
-		{0, gain * 10 * testMSS * 1000},
-		{0, gain * 10 * testMSS * 1000},
-		{50 * ms, gain * 12 * testMSS * 20}, // what the window is by now
-		{60 * ms, gain * 12 * testMSS * 20},
-	} {
-		if b.Ack(&cc.Ack{SRTT: c.srtt, Delivered: 1000}); b.PacingRate() != uint64(c.want) {
-			t.Errorf("%d after acknowledgment %d with a round trip of %v, want %.0f", b.PacingRate(), i, c.srtt, c.want)
+		b.Start(cc.Start{MSS: testMSS, CWnd: 10 * testMSS})
+		for i, c := range []struct {
+			srtt time.Duration
+			want float64
+		}{
+			{0, gain * 10 * testMSS * 1000},
+			{0, gain * 10 * testMSS * 1000},
+			{50 * ms, gain * 12 * testMSS * 20}, // what the window is by now
+			{60 * ms, gain * 12 * testMSS * 20},
+		} {
+			if b.Ack(&cc.Ack{SRTT: c.srtt, Delivered: 1000}); b.PacingRate() != uint64(c.want) {
+				t.Errorf("%s: %d after acknowledgment %d with a round trip of %v, want %.0f", b.Name(), b.PacingRate(), i, c.srtt, c.want)
+			}
 		}
 	}
 }

@@ -76,20 +76,25 @@ func TestBBRProbeRTT(t *testing.T) {
 	}
 }
 
-// A longer path is believed once RTprop is ten seconds old.
+// A longer path is believed once the least round-trip time is ten seconds old, by both versions.
 func TestBBRFollowsTheDelay(t *testing.T) {
-	n := newNetwork(20, 20*time.Millisecond, 1000, 0, 1)
-	s := n.add("bbr", 1448)
-	n.run(5 * time.Second)
-	n.delay = 60 * time.Millisecond
-	n.run(30 * time.Second)
-	from, at := s.delivered, n.now
-	n.run(40 * time.Second)
-	if got := goodput(s.delivered-from, n.now-at) / n.rate; got < 0.9 {
-		t.Errorf("%.1f %% of the rate on the longer path", got*100)
-	}
-	if b := s.c.(*BBR); b.minRTT < 60*time.Millisecond {
-		t.Errorf("RTprop %v", b.minRTT)
+	for name, minRTT := range map[string]func(cc.Controller) time.Duration{
+		"bbr":  func(c cc.Controller) time.Duration { return c.(*BBR).minRTT },
+		"bbr3": func(c cc.Controller) time.Duration { return c.(*BBR3).minRTT },
+	} {
+		n := newNetwork(20, 20*time.Millisecond, 1000, 0, 1)
+		s := n.add(name, 1448)
+		n.run(5 * time.Second)
+		n.delay = 60 * time.Millisecond
+		n.run(30 * time.Second)
+		from, at := s.delivered, n.now
+		n.run(40 * time.Second)
+		if got := goodput(s.delivered-from, n.now-at) / n.rate; got < 0.9 {
+			t.Errorf("%s: %.1f %% of the rate on the longer path", name, got*100)
+		}
+		if least := minRTT(s.c); least < 60*time.Millisecond {
+			t.Errorf("%s: least round-trip time %v", name, least)
+		}
 	}
 }
 

@@ -1,7 +1,6 @@
 package inet
 
 import (
-	"math/bits"
 	"net/netip"
 	"syscall"
 )
@@ -319,12 +318,9 @@ func (t *portTable) bind(b *binding, port, avoid uint16, random uint64) error {
 	for _, odd := range [...]uint32{1, 0} {
 		for i := uint32(0); i < pairs; i++ {
 			pair := (start + i) % pairs
-			if t.used != nil {
-				// By words, over what is used.
-				if skip := uint32(bits.TrailingZeros64(^t.used.from(pair, odd))); skip > 0 {
-					i += min(skip, 64-pair%64, pairs-pair) - 1
-					continue
-				}
+			if n := t.used.run(pair, odd); n > 0 {
+				i += n - 1
+				continue
 			}
 			if p := uint16(ephemeralFirst + 2*pair + odd); t.buckets.get(p) == nil && p != avoid {
 				t.claim(b, p)
@@ -346,16 +342,14 @@ func (t *portTable) bind(b *binding, port, avoid uint16, random uint64) error {
 
 // sharedPort looks for a port that b may share with those who have it, from a pair on.
 func (t *portTable) sharedPort(b *binding, start uint32, avoid uint16) (port uint16, ok bool) {
-	r := t.refusedTo(b)
+	known := t.refusedTo(b)
 	looked := 0
 	for _, odd := range [...]uint32{1, 0} {
 		for i := uint32(0); i < pairs; i++ {
 			pair := (start + i) % pairs
-			if r != nil {
-				if skip := uint32(bits.TrailingZeros64(^r.ports.from(pair, odd))); skip > 0 {
-					i += min(skip, 64-pair%64, pairs-pair) - 1
-					continue
-				}
+			if n := known.run(pair, odd); n > 0 {
+				i += n - 1
+				continue
 			}
 			p := uint16(ephemeralFirst + 2*pair + odd)
 			if p == avoid {
@@ -364,11 +358,11 @@ func (t *portTable) sharedPort(b *binding, start uint32, avoid uint16) (port uin
 			if !t.meetsAny(b, p) {
 				return p, true
 			}
-			if looked++; r == nil && looked >= learnAfter {
-				r = t.beginRefused(b)
+			if looked++; known == nil && looked >= learnAfter {
+				known = t.beginRefused(b)
 			}
-			if r != nil {
-				r.ports.add(pair, odd)
+			if known != nil {
+				known.add(pair, odd)
 			}
 		}
 	}
@@ -392,10 +386,10 @@ type refusedKind struct {
 func (b *binding) refusedKind() refusedKind { return refusedKind{b.addr, b.device, b.six, b.v6only} }
 
 // refusedTo returns what is known for b; nil: nothing.
-func (t *portTable) refusedTo(b *binding) *refused {
+func (t *portTable) refusedTo(b *binding) *portBits {
 	for _, r := range t.refused {
 		if r.kind == b.refusedKind() {
-			return r
+			return &r.ports
 		}
 	}
 	return nil
@@ -403,7 +397,7 @@ func (t *portTable) refusedTo(b *binding) *refused {
 
 // beginRefused makes b's set, in place of the oldest if there are too many; nil where what others
 // set may count, too (UDP).
-func (t *portTable) beginRefused(b *binding) *refused {
+func (t *portTable) beginRefused(b *binding) *portBits {
 	if !t.strict {
 		return nil
 	}
@@ -412,7 +406,7 @@ func (t *portTable) beginRefused(b *binding) *refused {
 	}
 	r := &refused{kind: b.refusedKind()}
 	t.refused = append(t.refused, r)
-	return r
+	return &r.ports
 }
 
 // changed is told when something that is bound to the port goes, or may get another address or device.

@@ -1,6 +1,9 @@
 package inet
 
-import "net/netip"
+import (
+	"math/bits"
+	"net/netip"
+)
 
 // The search for an ephemeral port looks at one after another. Where most connections to one
 // destination are, it would look at thousands, under the host's lock: so it remembers which were
@@ -36,8 +39,15 @@ func (b *portBits) remove(pair, odd uint32) {
 	}
 }
 
-// from returns the members from a pair on, as many as end with its word: bit 0 is the pair's.
-func (b *portBits) from(pair, odd uint32) uint64 { return b.words[odd][pair/64] >> (pair % 64) }
+// run returns how many members follow one another from a pair on, as far as its word goes: what a search
+// passes over. A set that is nil has none.
+func (b *portBits) run(pair, odd uint32) uint32 {
+	if b == nil {
+		return 0
+	}
+	n := uint32(bits.TrailingZeros64(^(b.words[odd][pair/64] >> (pair % 64))))
+	return min(n, 64-pair%64, pairs-pair)
+}
 
 // ephemeral returns where in portBits a port is; false if it is no ephemeral one.
 func ephemeral(port uint16) (pair, odd uint32, ok bool) {

@@ -178,7 +178,7 @@ func TestSharedPortExhausted(t *testing.T) {
 			t.Errorf("with none left: %v", err)
 		}
 	}
-	if r := table.refusedTo(&binding{addr: one}); r == nil || r.ports.n < ephemerals-learnAfter {
+	if r := table.refusedTo(&binding{addr: one}); r == nil || r.n < ephemerals-learnAfter {
 		t.Fatal("nothing is known of the address")
 	}
 	for _, p := range []uint16{ephemeralFirst, 45678, 45679, ephemeralLast} {

@@ -1,7 +1,6 @@
 package inet
 
 import (
-	"math/bits"
 	"net/netip"
 	"syscall"
 
@@ -259,11 +258,9 @@ func (t *tcpProto) choosePort(e *tcpEndpoint, k *tuple) (iss uint32, err error) 
 		for odd := range uint32(2) {
 			for i := first; i < min(first+run, pairs); i++ {
 				pair := (start + i) % pairs
-				if s.taken != nil {
-					if skip := uint32(bits.TrailingZeros64(^s.taken.from(pair, odd))); skip > 0 {
-						i += min(skip, 64-pair%64, pairs-pair) - 1
-						continue
-					}
+				if n := s.taken.run(pair, odd); n > 0 {
+					i += n - 1
+					continue
 				}
 				k.lport = uint16(ephemeralFirst + 2*pair + odd)
 				if iss, err = t.tryPort(k, &s, pair, odd); err != nil {
