@@ -25,7 +25,7 @@ import (
 // the sockets that were made on it. It has no goroutine of its own but one for
 // each link that cannot deliver by itself.
 type Host struct {
-	h     *host.Domain
+	h     *host.Host
 	name  string
 	stack *inet.Stack
 	unix  *unix.Domain
@@ -222,11 +222,7 @@ func (h *Host) attach(l link.Link, c ip.IfaceConfig) (*ip.Iface, error) {
 	ifc := h.stack.IP.AddIface(c)
 	h.h.Leave()
 	h.links = append(h.links, attached{l, ifc, c.Out, ifc.Index()})
-	input := func(batch []*packet.Packet) {
-		h.h.Enter()
-		h.stack.IP.Input(ifc, batch)
-		h.h.Leave()
-	}
+	input := func(batch []*packet.Packet) { h.stack.IP.Input(ifc, batch) }
 	if d, ok := l.(link.Direct); ok {
 		d.Deliver(input)
 		return ifc, nil
@@ -263,12 +259,13 @@ func (h *Host) open(domain, typ, protocol int) (*socket.Socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	h.h.Enter()
-	defer h.h.Leave()
-	if h.h.Closed() {
+	d := h.stack.DomainFor(c.proto)
+	d.Enter()
+	defer d.Leave()
+	if d.Closed() {
 		return nil, syscall.ENETDOWN
 	}
-	s := h.stack.NewSocket(c.proto, c.domain, c.typ, c.protocol)
+	s := h.stack.NewSocketIn(d, c.proto, c.domain, c.typ, c.protocol)
 	if err := c.proto.Attach(s); err != nil {
 		h.stack.Forget(s)
 		return nil, err

@@ -2,6 +2,7 @@ package inet
 
 import (
 	"net/netip"
+	"sync"
 	"syscall"
 )
 
@@ -55,8 +56,11 @@ func (k *bucket) lets(b *binding) bool {
 	return b.reuseport && k.lead != nil && sameAddr(k.lead, b, true, false)
 }
 
-// portTable is the ports of one protocol.
+// portTable is the ports of one protocol, and guards the bindings that are in it. Whoever has the whole host
+// needs no lock.
 type portTable struct {
+	mu sync.Mutex // taken after a domain's
+
 	buckets bucketTable
 	spare   []*bucket   // empty ones, for reuse
 	v6only  int         // bindings that are

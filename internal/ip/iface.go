@@ -52,13 +52,18 @@ const (
 type Iface struct {
 	layer  *Layer
 	cfg    IfaceConfig
-	index  int
+	index  int // 0: removed
+	number int // index, for good
 	addrs  []netip.Prefix
 	groups map[netip.Addr]*group
-	stats  IfaceStats
+	lanes  []ifaceLane // by the lane's number
 
 	reports reports
+}
 
+// ifaceLane is what the packets of one lane leave behind on an interface. A cache line has one.
+type ifaceLane struct {
+	stats    IfaceStats
 	admitted admission
 }
 
@@ -86,7 +91,7 @@ func (l *Layer) AddIface(c IfaceConfig) *Iface {
 
 	// Indices are never used again: a socket or route that still names a removed interface
 	// finds nothing, not another one.
-	i := &Iface{layer: l, cfg: c, index: len(l.ifaces) + 1, groups: make(map[netip.Addr]*group)}
+	i := &Iface{layer: l, cfg: c, index: len(l.ifaces) + 1, number: len(l.ifaces) + 1, groups: make(map[netip.Addr]*group), lanes: make([]ifaceLane, l.host.Lanes())}
 	l.ifaces = append(l.ifaces, i)
 	if c.Loopback && l.lo == nil {
 		l.lo = i
@@ -111,7 +116,8 @@ func (l *Layer) RemoveIface(i *Iface) {
 	l.rt4.removeIface(i)
 	l.rt6.removeIface(i)
 	l.frags.removeIface(i)
-	l.Stats.add(&i.stats)
+	carried := i.carried()
+	l.Whole().Stats.add(&carried)
 	l.ifaces[i.index-1] = nil
 	i.index = 0 // copies that are on their way to it are dropped by receive
 	if l.lo == i {
@@ -172,9 +178,28 @@ func (i *Iface) Flags() IfaceFlags {
 	return FlagUp | FlagMulticast
 }
 
-// Stats returns the interface's counters.
+// carried returns what all lanes have counted.
+func (i *Iface) carried() (sum IfaceStats) {
+	for k := range i.lanes {
+		sum.add(&i.lanes[k].stats)
+	}
+	return sum
+}
+
+func (s *IfaceStats) add(o *IfaceStats) {
+	s.RxPackets += o.RxPackets
+	s.RxBytes += o.RxBytes
+	s.RxErrors += o.RxErrors
+	s.RxDropped += o.RxDropped
+	s.TxPackets += o.TxPackets
+	s.TxBytes += o.TxBytes
+	s.TxErrors += o.TxErrors
+	s.TxDropped += o.TxDropped
+}
+
+// Stats returns the interface's counters. The whole host must be entered.
 func (i *Iface) Stats() IfaceStats {
-	s := i.stats
+	s := i.carried()
 	if i.cfg.Out != nil {
 		s.TxDropped += i.cfg.Out.Dropped()
 	}
@@ -315,12 +340,13 @@ func (l *Layer) IsBroadcast(a netip.Addr) bool {
 }
 
 // transmit sends p, a complete packet, through the interface and takes it over.
-func (i *Iface) transmit(p *packet.Packet) {
-	i.stats.TxPackets++
-	i.stats.TxBytes += uint64(p.Len())
+func (l *Lane) transmit(i *Iface, p *packet.Packet) {
+	c := l.carried(i)
+	c.TxPackets++
+	c.TxBytes += uint64(p.Len())
 	if i.cfg.Out == nil {
-		i.layer.host.Loop(p)
+		l.at.Loop(p)
 		return
 	}
-	i.cfg.Out.Push(p)
+	l.at.Send(i.cfg.Out, p)
 }

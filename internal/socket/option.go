@@ -92,7 +92,7 @@ type Setting struct {
 
 // SetOpts sets several options at once, up to the first that fails.
 func (s *Socket) SetOpts(list []Setting) error {
-	return s.locked(func() error {
+	return s.whole(func() error {
 		for _, o := range list {
 			if err := s.set(o.Level, o.Name, o.Value); err != nil {
 				return err
@@ -110,7 +110,22 @@ func (s *Socket) set(level, name int, v []byte) error {
 	if o == nil || o.Set == nil {
 		return s.noOption(level, true)
 	}
+	if !s.Host.InWhole() && (!s.own(level, name) || s.spans()) {
+		return ErrWhole
+	}
 	return o.Set(s, v)
+}
+
+// own reports whether an option is about the socket alone. Others are about groups, addresses, ports and
+// labels, which are the host's.
+func (s *Socket) own(level, name int) bool {
+	switch level {
+	case abi.SOL_SOCKET:
+		return name != abi.SO_BINDTODEVICE && name != abi.SO_BINDTOIFINDEX
+	case s.Proto.Kind().Level:
+		return s.Proto.Kind().Own
+	}
+	return false
 }
 
 // GetOpt stores an option's value, cut to len(v), and returns how many bytes it

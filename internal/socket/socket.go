@@ -13,7 +13,7 @@ import (
 )
 
 // Proto is one row of the protocol table: what a domain, type and protocol do.
-// Every method is called with the host's lock held and never blocks: EAGAIN means
+// Every method is called with the socket's lock domain entered, or the whole host, and never blocks: EAGAIN means
 // 'wait for readiness and call again', but where the flags have MSG_DONTWAIT, as they do
 // whenever a call must not wait; ErrNever is EAGAIN for those that never wait. Other errors
 // are syscall.Errno values.
@@ -138,8 +138,8 @@ func (o *Opt) Set(f uint32, on bool) {
 	}
 }
 
-// Socket is an endpoint of communication. Its fields are guarded by the host's
-// lock, but for those that never change.
+// Socket is an endpoint of communication. Its fields are guarded by its lock domain, but for those that never
+// change.
 type Socket struct {
 	// Set by newSocket and never changed.
 	Host                   *host.Domain
@@ -171,9 +171,9 @@ type Socket struct {
 const defaultBuf = 212992
 
 // newSocket returns a socket of h without control block.
-func newSocket(h *host.Domain, p Proto, domain, typ, protocol int, id uint64) *Socket {
+func newSocket(h *host.Domain, p Proto, domain, typ, protocol int) *Socket {
 	s := &Socket{
-		Host: h, Proto: p, ID: id,
+		Host: h, Proto: p,
 		Domain: int16(domain), Type: int16(typ), Protocol: int16(protocol),
 	}
 	s.Opt.RcvBuf, s.Opt.SndBuf, s.Opt.RcvLowat, s.Opt.Linger, s.Opt.PeekOff = defaultBuf, defaultBuf, 1, -1, -1
@@ -239,6 +239,9 @@ var ended deadlines
 
 // Expired implements timer.Expirer.
 func (d *deadline) Expired(*timer.Entry, time.Duration) { d.s.wakeAll() }
+
+// Home implements host.Homed.
+func (d *deadline) Home() *host.Domain { return d.s.Host }
 
 // SetReadDeadline has receives and accepts that are not done by t fail with
 // os.ErrDeadlineExceeded, those that wait now included. The zero time is none.

@@ -4,7 +4,7 @@
 // Moving a deadline later costs nothing until the old one is reached: protocols
 // re-arm on nearly every packet, and nearly always to later.
 //
-// timer imports only the standard library. Everything is guarded by the host's
+// timer imports only the standard library. A queue and its entries are guarded by one
 // lock. Times are durations since the host's epoch.
 package timer
 
@@ -21,7 +21,7 @@ type Entry struct {
 	On Expirer
 
 	at    time.Duration // the deadline asked for; Never when stopped
-	index int32         // place in the heap plus one; 0: not queued
+	index int32         // place in the heap plus one; 0: not queued; due: taken by Due, and not claimed
 }
 
 // Expirer is told that its entry's deadline has passed. The entry is no longer
@@ -55,9 +55,12 @@ func (q *Queue) Active() int {
 	return n
 }
 
+// due is the index of an entry that Due has returned.
+const due = -1
+
 // At returns the entry's deadline, Never if it has none.
 func (e *Entry) At() time.Duration {
-	if e.index == 0 {
+	if e.index <= 0 {
 		return Never
 	}
 	return e.at
@@ -65,7 +68,8 @@ func (e *Entry) At() time.Duration {
 
 // Set gives e the deadline at, in place of any it had. Never stops it.
 func (q *Queue) Set(e *Entry, at time.Duration) {
-	if e.index == 0 {
+	if e.index <= 0 {
+		e.index = 0
 		if at == Never {
 			return
 		}
@@ -83,7 +87,8 @@ func (q *Queue) Set(e *Entry, at time.Duration) {
 
 // Remove takes e out at once, so that nothing refers to its owner any more.
 func (q *Queue) Remove(e *Entry) {
-	if e.index == 0 {
+	if e.index <= 0 {
+		e.index = 0
 		return
 	}
 	i := int(e.index) - 1
@@ -117,12 +122,41 @@ func (q *Queue) Expire(now time.Duration) {
 			q.down(0)
 			continue
 		}
-		due := e.at <= now
+		passed := e.at <= now
 		q.Remove(e)
-		if due {
+		if passed {
 			e.On.Expired(e, now)
 		}
 	}
+}
+
+// Due takes out the entries whose deadline is now or earlier, and appends them to out: for those whose
+// owners cannot be told under the lock of the queue. Whoever tells them calls Claim first.
+func (q *Queue) Due(now time.Duration, out []*Entry) []*Entry {
+	for len(q.heap) > 0 && q.heap[0].key <= now {
+		e := q.heap[0].e
+		if e.at > now && e.at != Never {
+			q.heap[0].key = e.at
+			q.down(0)
+			continue
+		}
+		passed := e.at <= now
+		q.Remove(e)
+		if passed {
+			e.index = due
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// Claim reports, once, that e was taken by Due and not set or removed since.
+func (q *Queue) Claim(e *Entry) bool {
+	if e.index != due {
+		return false
+	}
+	e.index = 0
+	return true
 }
 
 const arity = 4
