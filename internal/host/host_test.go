@@ -57,7 +57,7 @@ func TestPortOrder(t *testing.T) {
 		wg.Go(func() {
 			for i := range each {
 				h.Enter()
-				p.Push(packet.FromBytes([]byte{byte(g), byte(i), byte(i >> 8)}))
+				h.Lane().Send(p, packet.FromBytes([]byte{byte(g), byte(i), byte(i >> 8)}))
 				h.Leave()
 			}
 		})
@@ -87,12 +87,12 @@ func TestPortReentry(t *testing.T) {
 	s.do = func() {
 		if n++; n < 1000 {
 			h.Enter()
-			p.Push(packet.FromBytes([]byte{1}))
+			h.Lane().Send(p, packet.FromBytes([]byte{1}))
 			h.Leave()
 		}
 	}
 	h.Enter()
-	p.Push(packet.FromBytes([]byte{1}))
+	h.Lane().Send(p, packet.FromBytes([]byte{1}))
 	h.Leave()
 	for end := time.Now().Add(10 * time.Second); s.len() < 1000; {
 		if time.Now().After(end) {
@@ -104,17 +104,17 @@ func TestPortReentry(t *testing.T) {
 func TestLoop(t *testing.T) {
 	h := New(clock.System())
 	var got []byte
-	h.Input = func(p *packet.Packet) {
+	h.Input = func(l *Lane, p *packet.Packet) {
 		b := p.Payload.Front()[0]
 		got = append(got, b)
 		p.Free()
 		if b < 5 {
-			h.Loop(packet.FromBytes([]byte{b + 1}))
-			h.Loop(packet.FromBytes([]byte{b + 10}))
+			l.Loop(packet.FromBytes([]byte{b + 1}))
+			l.Loop(packet.FromBytes([]byte{b + 10}))
 		}
 	}
 	h.Enter()
-	h.Loop(packet.FromBytes([]byte{1}))
+	h.Lane().Loop(packet.FromBytes([]byte{1}))
 	h.Leave()
 	want := []byte{1, 2, 11, 3, 12, 4, 13, 5, 14}
 	if string(got) != string(want) {

@@ -31,7 +31,7 @@ const (
 type machine struct {
 	t     testing.TB
 	clock *clock.Manual
-	h     *host.Domain
+	h     *host.Host
 	st    *Stack
 	lo    *ip.Iface
 	eth   *ip.Iface
@@ -51,7 +51,7 @@ func (m *machine) Send(batch []*packet.Packet) int {
 			continue
 		}
 		m.to.h.Enter()
-		m.to.st.IP.Input(m.to.eth, []*packet.Packet{p})
+		m.to.st.IP.Whole().Input(m.to.eth, []*packet.Packet{p})
 		m.to.h.Leave()
 	}
 	return len(batch)
@@ -73,7 +73,7 @@ func (m *machine) do(f func()) {
 
 // arrive has the wire deliver a packet.
 func (m *machine) arrive(b []byte) {
-	m.do(func() { m.st.IP.Input(m.eth, []*packet.Packet{packet.FromBytes(b)}) })
+	m.do(func() { m.st.IP.Whole().Input(m.eth, []*packet.Packet{packet.FromBytes(b)}) })
 }
 
 func newMachine(t testing.TB, c *clock.Manual, cfg Config, addrs ...string) *machine {
@@ -380,4 +380,10 @@ func TestHarness(t *testing.T) {
 			t.Errorf("%q", got)
 		}
 	}
+}
+
+// udpStats returns what UDP has counted.
+func (s *Stack) udpStats() UDPStats {
+	_, u := s.Stats()
+	return u
 }

@@ -13,10 +13,15 @@ import (
 // stays the caller's. The host must not be entered.
 func (l *Layer) Input(i *Iface, batch []*packet.Packet) {
 	at := l.host.EnterLane(i.number)
-	for _, p := range batch {
-		l.lanes[at.ID].receive(i, p, false)
-	}
+	l.lanes[at.ID].Input(i, batch)
 	at.Leave()
+}
+
+// Input is Layer.Input in a lane.
+func (l *Lane) Input(i *Iface, batch []*packet.Packet) {
+	for _, p := range batch {
+		l.receive(i, p, false)
+	}
 }
 
 // inputLooped takes a packet from the host's loopback queue.

@@ -38,9 +38,11 @@ func (c *call) begin() {
 	if c.always {
 		return
 	}
-	c.limit = c.s.Opt.SndTimeo
-	if c.mask&wait.In != 0 {
-		c.limit = c.s.Opt.RcvTimeo
+	if r := c.s.Opt.rare; r != nil {
+		c.limit = r.sndTimeo
+		if c.mask&wait.In != 0 {
+			c.limit = r.rcvTimeo
+		}
 	}
 	c.nowait = c.nowait || c.s.nonblock || c.limit < 0
 }

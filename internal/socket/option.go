@@ -255,14 +255,17 @@ const (
 
 // timeoOption is a bound of how long calls wait. One that is negative has them not wait
 // at all, and reads as 0 (Linux, sock_set_timeout).
-func timeoOption(name int, field func(*Socket) *time.Duration) Option {
+func timeoOption(name int, field func(*rare) *time.Duration) Option {
 	return Option{
 		Level: abi.SOL_SOCKET, Name: name,
-		Get: func(s *Socket, b []byte) ([]byte, error) { return abi.AppendTimeval(b, *field(s)), nil },
+		Get: func(s *Socket, b []byte) ([]byte, error) {
+			r := s.rare()
+			return abi.AppendTimeval(b, *field(&r)), nil
+		},
 		Set: func(s *Socket, v []byte) error {
 			d, err := abi.ParseTimeval(v)
 			if err == nil {
-				*field(s) = d
+				s.setRare(func(r *rare) { *field(r) = d })
 			}
 			return err
 		},
@@ -384,11 +387,11 @@ var common = NewOptions([]Option{
 			s.Priority = int32(v)
 			return nil
 		}),
-	timeoOption(abi.SO_RCVTIMEO, func(s *Socket) *time.Duration { return &s.Opt.RcvTimeo }),
-	timeoOption(abi.SO_SNDTIMEO, func(s *Socket) *time.Duration { return &s.Opt.SndTimeo }),
+	timeoOption(abi.SO_RCVTIMEO, func(r *rare) *time.Duration { return &r.rcvTimeo }),
+	timeoOption(abi.SO_SNDTIMEO, func(r *rare) *time.Duration { return &r.sndTimeo }),
 	// The same, with a struct timeval of 64-bit words everywhere.
-	timeoOption(abi.SO_RCVTIMEO_NEW, func(s *Socket) *time.Duration { return &s.Opt.RcvTimeo }),
-	timeoOption(abi.SO_SNDTIMEO_NEW, func(s *Socket) *time.Duration { return &s.Opt.SndTimeo }),
+	timeoOption(abi.SO_RCVTIMEO_NEW, func(r *rare) *time.Duration { return &r.rcvTimeo }),
+	timeoOption(abi.SO_SNDTIMEO_NEW, func(r *rare) *time.Duration { return &r.sndTimeo }),
 	{
 		Level: abi.SOL_SOCKET, Name: abi.SO_LINGER,
 		Get: func(s *Socket, b []byte) ([]byte, error) {

@@ -117,13 +117,11 @@ type Opt struct {
 	RcvBuf   int32  // bytes, as getsockopt returns them: twice what was asked for
 	SndBuf   int32
 	RcvLowat int32
-	Stamping uint32        // SO_TIMESTAMPING
-	PeekOff  int32         // SO_PEEK_OFF: where peeking begins; negative: at the front
-	Device   int32         // interface index of SO_BINDTODEVICE; 0: none
-	Linger   int32         // seconds; negative: off, and -1-n the seconds that are kept
-	RcvTimeo time.Duration // 0: none; negative: no waiting at all
-	SndTimeo time.Duration
-	unseen   *unseen // nil: none of these is set
+	Stamping uint32 // SO_TIMESTAMPING
+	PeekOff  int32  // SO_PEEK_OFF: where peeking begins; negative: at the front
+	Device   int32  // interface index of SO_BINDTODEVICE; 0: none
+	Linger   int32  // seconds; negative: off, and -1-n the seconds that are kept
+	rare     *rare  // nil: none of these is set
 }
 
 // Has reports whether all flags of f are set.

@@ -12,14 +12,14 @@ import (
 func (s *script) scarce(n int) {
 	s.cfg.Mem = [3]int{512 << 10, 1 << 20, 2<<20 - 1}
 	m := s.cfg.Memory
-	m.used += n
-	m.holders++
-	m.pressure = m.used > s.cfg.Mem[1]
+	m.used.Add(int64(n))
+	m.holders.Add(1)
+	m.pressure.Store(m.Used() > s.cfg.Mem[1])
 }
 
 func (s *script) wantUsed(n int) {
 	s.t.Helper()
-	if got := s.cfg.Memory.used; got != n {
+	if got := s.cfg.Memory.Used(); got != n {
 		s.t.Errorf("%d bytes are in use, want %d", got, n)
 	}
 }
@@ -36,8 +36,8 @@ func TestMemoryAccount(t *testing.T) {
 	tc.wantUsed(2<<10 + 256)
 	tc.recv("P. 201+100 ack 1")
 	tc.wantUsed(2<<10 + 512)
-	if tc.cfg.Memory.holders != 1 {
-		t.Errorf("%d connections hold something", tc.cfg.Memory.holders)
+	if tc.cfg.Memory.holders.Load() != 1 {
+		t.Errorf("%d connections hold something", tc.cfg.Memory.holders.Load())
 	}
 	tc.recv(". 301 ack 1001")
 	tc.wantUsed(512)
@@ -46,8 +46,8 @@ func TestMemoryAccount(t *testing.T) {
 	tc.recv("P. 101+100 ack 1001")
 	tc.read(500, 200)
 	tc.wantUsed(0)
-	if tc.cfg.Memory.holders != 0 {
-		t.Errorf("%d connections hold something", tc.cfg.Memory.holders)
+	if tc.cfg.Memory.holders.Load() != 0 {
+		t.Errorf("%d connections hold something", tc.cfg.Memory.holders.Load())
 	}
 	tc.write(10)
 	tc.recv("P. 301+10 ack 1001")
@@ -84,8 +84,8 @@ func TestMemoryPressure(t *testing.T) {
 	tc.connect()
 	in := func(on bool, n uint64) {
 		t.Helper()
-		if tc.cfg.Memory.pressure != on || tc.cfg.Counters.TCPMemoryPressures != n {
-			t.Errorf("pressure %v, the %d. time, want %v, %d", tc.cfg.Memory.pressure, tc.cfg.Counters.TCPMemoryPressures, on, n)
+		if tc.cfg.Memory.pressed() != on || tc.cfg.Counters.TCPMemoryPressures != n {
+			t.Errorf("pressure %v, the %d. time, want %v, %d", tc.cfg.Memory.pressed(), tc.cfg.Counters.TCPMemoryPressures, on, n)
 		}
 	}
 	tc.recv("P. 1+10 ack 1")
@@ -130,12 +130,12 @@ func TestMemoryOfSender(t *testing.T) {
 	tc.recv(". 1 ack 4097")
 
 	// Who has less than his share goes on below the last limit.
-	tc.cfg.Memory.used = 3 << 19
+	tc.cfg.Memory.used.Store(3 << 19)
 	if n := tc.c.Room(60000); n != 60000 {
 		t.Fatalf("room for %d bytes", n)
 	}
 	tc.queueRaw(60000)
-	tc.cfg.Memory.holders = 100
+	tc.cfg.Memory.holders.Store(100)
 	if tc.c.SendSpace() != 0 {
 		t.Error("more than a share")
 	}
@@ -143,7 +143,7 @@ func TestMemoryOfSender(t *testing.T) {
 	if tc.cfg.Memory.Relieved() {
 		t.Error("relieved too early")
 	}
-	tc.cfg.Memory.used = 500 << 10
+	tc.cfg.Memory.used.Store(500 << 10)
 	tc.recv("P. 1+10 ack 4097")
 	if !tc.cfg.Memory.Relieved() || tc.cfg.Memory.Relieved() {
 		t.Error("not relieved once")
@@ -209,7 +209,8 @@ func TestMemoryOfReceiver(t *testing.T) {
 	tc.want(". 1 ack 3001 win 0")
 	tc.wantCounts("PruneCalled 2 TCPRcvQDrop 1")
 	tc.read(1000, 1000)
-	tc.cfg.Memory.used, tc.cfg.Memory.pressure = 0, false
+	tc.cfg.Memory.used.Store(0)
+	tc.cfg.Memory.pressure.Store(false)
 	tc.recv(". 3000 ack 1") // a probe
 	tc.want(". 1 ack 3001 win 5000")
 	tc.rest()
@@ -297,13 +298,14 @@ func TestMemoryHearsBehindWindowTakenBack(t *testing.T) {
 	tc.recv("P. 1+1000 ack 1")
 	tc.want(". 1001 ack 1001")
 	edge := int(tc.c.rcv.adv) - origin
-	others := tc.cfg.Memory.used
+	others := tc.cfg.Memory.used.Load()
 	tc.scarce(2 << 20)
 	tc.cfg.RMem[0] = 256
 	tc.recv(". 1001+1000 ack 1")
 	tc.want(". 1001 ack 1001 win 0")
 	tc.read(1000, 1000)
-	tc.cfg.Memory.used, tc.cfg.Memory.pressure = others, false
+	tc.cfg.Memory.used.Store(others)
+	tc.cfg.Memory.pressure.Store(false)
 	tc.out = nil // the window opens
 	tc.recv(". 1001+500 ack 1")
 	tc.want(". 1001 ack 1501")
