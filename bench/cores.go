@@ -203,7 +203,7 @@ func (x *Row) loads() string {
 // growthTable is the report of what was measured on one and on two processors.
 func (r *Report) growthTable() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s UTC, %d processors of %s, Linux %s, %s; %d runs of %v. Medians, ± half the distance between the quartiles.\n",
+	fmt.Fprintf(&b, "%s UTC, %d processors of %s, Linux %s, %s; %d times %v. Medians, ± half the distance between the quartiles.\n",
 		r.when(), r.Cores, r.CPU, r.Kernel, r.Go, r.Runs, r.Time)
 	fmt.Fprintf(&b, "One processor: number %d. Two: %d and %d. They are, by what handing a word over takes: %s at the start, %s at the end.\n\n",
 		r.Processors[0], r.Processors[0], r.Processors[1], r.neighbours(0), r.neighbours(1))

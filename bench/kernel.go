@@ -20,7 +20,7 @@ import (
 const kernelNote = "Kernel: the net package's sockets, in network namespaces that bench makes and that end with its processes. " +
 	"One host: lo. Two hosts: a veth pair between two namespaces; at MTU 1500 with TSO, GSO and GRO off and checksum offload on, " +
 	"at 64 KiB, and where TSO is named, with all offloads on. Buffers as the kernel tunes them. Congestion control: CUBIC unless said otherwise, set " +
-	"in the namespaces and on both ends of each connection, as a fresh namespace has the machine's default. " +
+	"on both ends of each connection, and for programs by the routes of lo, as a fresh namespace has the machine's default. " +
 	"Lossy: two TUN devices with usock's link.Impair between them."
 
 // kernelNet is the sockets of the network namespace in which a thread is.
@@ -165,6 +165,9 @@ func overTUN(t topology, stack network) *pair {
 // prepare makes a fresh namespace fit for the workloads, with a congestion control: its
 // own default is the machine's, whatever that is.
 func prepare(cc string) error {
+	if err := ownNamespace(); err != nil {
+		return err
+	}
 	lo, err := netlink.LinkByName("lo")
 	if err != nil {
 		return err
@@ -172,16 +175,54 @@ func prepare(cc string) error {
 	if err := netlink.LinkSetUp(lo); err != nil {
 		return err
 	}
+	if err := congestion(lo, cc); err != nil {
+		return err
+	}
 	// The files of /proc/sys/net belong to the namespace of the thread that opens
 	// them.
 	for file, value := range map[string]string{
-		"ipv4/ip_local_port_range":    "1024 65535",
-		"ipv4/tcp_tw_reuse":           "1",
-		"ipv4/tcp_congestion_control": cc,
-		"core/somaxconn":              "65535",
+		"ipv4/ip_local_port_range": "1024 65535",
+		"ipv4/tcp_tw_reuse":        "1",
+		"core/somaxconn":           "65535",
 	} {
 		if err := os.WriteFile("/proc/sys/net/"+file, []byte(value), 0); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// ownNamespace fails where the thread is in the network namespace of the process's parent:
+// what prepare changes would be the machine's.
+func ownNamespace() error {
+	own, err := os.Readlink("/proc/thread-self/ns/net")
+	if err != nil {
+		return err
+	}
+	parents, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/net", os.Getppid()))
+	if err == nil && own == parents {
+		err = errors.New("this is not a network namespace of its own")
+	}
+	return err
+}
+
+// congestion gives the routes of a namespace's loopback interface a congestion control, for
+// programs that choose none. A namespace may have it as its default only if the whole
+// machine lets everybody use it (tcp_allowed_congestion_control), which is not bench's to
+// change.
+func congestion(lo netlink.Link, cc string) error {
+	filter := netlink.Route{LinkIndex: lo.Attrs().Index, Table: unix.RT_TABLE_LOCAL}
+	routes, err := netlink.RouteListFiltered(netlink.FAMILY_V4, &filter, netlink.RT_FILTER_OIF|netlink.RT_FILTER_TABLE)
+	if err != nil {
+		return err
+	}
+	for _, r := range routes {
+		if r.Type != unix.RTN_LOCAL {
+			continue
+		}
+		r.Congctl = cc
+		if err := netlink.RouteReplace(&r); err != nil {
+			return fmt.Errorf("route to %v: %w", r.Dst, err)
 		}
 	}
 	return nil

@@ -253,7 +253,11 @@ func verdict(v, bar float64, of string, less bool) string {
 	case met:
 		word = "met"
 	}
-	return fmt.Sprintf("%s %v%s: %s", sign, bar, of, word)
+	figure := fmt.Sprint(bar)
+	if bar >= 1e4 {
+		figure = thousands(int(bar))
+	}
+	return fmt.Sprintf("%s %s%s: %s", sign, figure, of, word)
 }
 
 // when is when the report's figures were measured.

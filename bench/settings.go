@@ -87,16 +87,13 @@ func (n gvisorNet) describe(_, _, _ net.Conn) (string, error) {
 }
 
 func (n kernelNet) describe(client, server, udp net.Conn) (string, error) {
-	var congestion []string
-	for _, end := range []net.Conn{client, server} {
-		var name string
-		if err := control(end, func(fd int) (err error) {
-			name, err = unix.GetsockoptString(fd, unix.SOL_TCP, unix.TCP_CONGESTION)
-			return err
-		}); err != nil {
-			return "", err
-		}
-		congestion = append(congestion, name)
+	congestion, err := congestionOf(client, server)
+	if err != nil {
+		return "", err
+	}
+	plain, err := plainCongestion()
+	if err != nil {
+		return "", err
 	}
 	receiver := 0
 	if err := control(udp, func(fd int) (err error) {
@@ -111,9 +108,45 @@ func (n kernelNet) describe(client, server, udp net.Conn) (string, error) {
 			return "", fmt.Errorf("%s: %w", file, err)
 		}
 	}
-	rest := fmt.Sprintf("; UDP receiver %d; net.core.rmem_max %s, wmem_max %s; the namespace's default %s",
-		receiver, sysctl("core/rmem_max"), sysctl("core/wmem_max"), sysctl("ipv4/tcp_congestion_control"))
+	rest := fmt.Sprintf("; UDP receiver %d; net.core.rmem_max %s, wmem_max %s; congestion control of programs on lo %s; the namespace's own default %s",
+		receiver, sysctl("core/rmem_max"), sysctl("core/wmem_max"), plain, sysctl("ipv4/tcp_congestion_control"))
 	return described(congestion, limits[0], limits[1], rest), nil
+}
+
+// congestionOf returns the congestion controls of connections of the kernel's.
+func congestionOf(ends ...net.Conn) (names []string, err error) {
+	for _, end := range ends {
+		if err := control(end, func(fd int) error {
+			name, err := unix.GetsockoptString(fd, unix.SOL_TCP, unix.TCP_CONGESTION)
+			names = append(names, strings.TrimRight(name, "\x00"))
+			return err
+		}); err != nil {
+			return nil, err
+		}
+	}
+	return names, nil
+}
+
+// plainCongestion returns the congestion controls that both ends of a connection over
+// the kernel's loopback have if they ask for none.
+func plainCongestion() (string, error) {
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	client, err := net.Dial("tcp4", l.Addr().String())
+	if err != nil {
+		return "", err
+	}
+	defer client.Close()
+	server, err := l.Accept()
+	if err != nil {
+		return "", err
+	}
+	defer server.Close()
+	names, err := congestionOf(client, server)
+	return strings.Join(names, ", "), err
 }
 
 // control calls f with the descriptor of a connection.
