@@ -5,7 +5,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"math"
 	"os"
 	"slices"
 	"strconv"
@@ -29,9 +28,9 @@ var growth = []struct {
 	{"bulk-8", growthBars{ratio: 1.5, kernel: 2}},
 	{"bulk-1500-8", growthBars{ratio: 1.6, kernel: 2}},
 	{"bulk-1500-tso-8", growthBars{kernel: 0.6}},
-	{"bulk-1", growthBars{before: 0.97}},
-	{"round-trip", growthBars{before: 0.97}},
-	{"connect-1", growthBars{before: 0.97}},
+	{"bulk-1", growthBars{before: single}},
+	{"round-trip", growthBars{before: single}},
+	{"connect-1", growthBars{before: single}},
 }
 
 // growthBars are what usock is to reach at least. 0: no bar.
@@ -39,8 +38,13 @@ type growthBars struct {
 	ratio    float64 // two processors' speed to one's
 	kernel   float64 // to the kernel's speed, both on two processors
 	one, two float64 // the figure itself, on one and on two processors
-	before   float64 // to the speed of usock before, on one and on two processors
+	before   float64 // to the speed of usock before, on one and on two processors; 0: anyBefore, on one
 }
+
+const (
+	single    = 0.97 // of single flows nothing is to be lost
+	anyBefore = 0.95 // nor of anything on one processor
+)
 
 // beforeStack is the name of usock as another binary of bench has it (-before).
 const beforeStack = "before"
@@ -120,7 +124,7 @@ func (o *options) measureGrowth() (*Report, error) {
 			if slices.Contains(names, stacks[0].name) {
 				o.child(r, w, place{stack: stacks[0].name, cpus: o.cpus, locks: true}, round)
 			}
-			if x := r.row(w.name); x != nil && !math.IsNaN(near) {
+			if x := r.row(w.name); x != nil && near > 0 {
 				x.Neighbours = append(x.Neighbours, near)
 			}
 		}
@@ -132,12 +136,12 @@ func (o *options) measureGrowth() (*Report, error) {
 	return r, nil
 }
 
-// distance returns the ns of a hand-over between the two processors.
+// distance returns the ns of a hand-over between the two processors; 0: not known.
 func (o *options) distance(r *Report) float64 {
 	res, _, err := (Task{Stack: "machine", Workload: handover, Time: handoverTime}).spawn(place{cpus: o.cpus})
 	if err != nil {
 		r.Failures = append(r.Failures, fmt.Sprintf("hand-over between processors: %v", err))
-		return math.NaN()
+		return 0
 	}
 	return res.Value
 }
@@ -183,21 +187,24 @@ func (x *Row) growthBar(b growthBars) string {
 	say(b.kernel, x.speedup(on(usock, 2), on(kernel, 2)), " × kernel", false)
 	say(b.one, median(x.Values[on(usock, 1)]), " on one", x.w.less)
 	say(b.two, median(x.Values[on(usock, 2)]), " on two", x.w.less)
-	say(b.before, x.speedup(on(usock, 1), on(beforeStack, 1)), " × before on one", false)
-	say(b.before, x.speedup(on(usock, 2), on(beforeStack, 2)), " × before on two", false)
 	if all == nil {
 		return "–"
 	}
 	return strings.Join(all, ", ")
 }
 
-// loads says how much foreign load a row's measurements had beside them, in processors:
-// the median, and the most.
+// loads says how much foreign load a row's measurements had beside them, in processors,
+// on one and on two: the median, and the most.
 func (x *Row) loads() string {
-	if len(x.Foreign) == 0 {
-		return "–"
+	var all []string
+	for n := 1; n <= 2; n++ {
+		text := "–"
+		if f := x.foreign(on("", n)); len(f) > 0 {
+			text = fmt.Sprintf("%.2f (%.2f)", median(f), slices.Max(f))
+		}
+		all = append(all, text)
 	}
-	return fmt.Sprintf("%.2f (%.2f)", median(x.Foreign), slices.Max(x.Foreign))
+	return strings.Join(all, ", ")
 }
 
 // growthTable is the report of what was measured on one and on two processors.
@@ -212,7 +219,7 @@ func (r *Report) growthTable() string {
 		name := shortName(s.name)
 		fmt.Fprintf(&b, " %s on one | on two | 2:1 |", name)
 	}
-	b.WriteString(" usock : gVisor on two | usock : kernel on two | processors | foreign load | bar |\n|---|---|")
+	b.WriteString(" usock : gVisor on two | usock : kernel on two | processors | foreign load on one, on two | bar |\n|---|---|")
 	b.WriteString(strings.Repeat("---|", 3*len(stacks)+5) + "\n")
 	usock := stacks[0].name
 	for _, g := range growth {
@@ -233,8 +240,25 @@ func (r *Report) growthTable() string {
 	r.beforeTable(&b)
 	r.lockTable(&b)
 	r.fairness(&b)
+	r.growthBesides(&b)
 	r.notes(&b)
 	return b.String()
+}
+
+// growthBesides tells what else was counted.
+func (r *Report) growthBesides(b *strings.Builder) {
+	var keys []string
+	b.WriteString("\n| besides |")
+	for _, s := range stacks {
+		keys = append(keys, on(s.name, 1), on(s.name, 2))
+		fmt.Fprintf(b, " %s on one | on two |", shortName(s.name))
+	}
+	b.WriteString("\n|---|" + strings.Repeat("---|", len(keys)) + "\n")
+	for _, g := range growth {
+		if x := r.row(g.workload); x != nil {
+			x.besides(b, keys)
+		}
+	}
 }
 
 // beforeTable compares with usock before.
@@ -248,17 +272,22 @@ func (r *Report) beforeTable(b *strings.Builder) {
 		}
 		if !begun {
 			begun = true
-			b.WriteString("\n| usock before | unit | on one | on two | 2:1 | now : before on one | now : before on two |\n|---|---|---|---|---|---|---|\n")
+			b.WriteString("\n| usock before | unit | on one | on two | 2:1 | now : before on one | now : before on two | bar |\n|---|---|---|---|---|---|---|---|\n")
 		}
 		one, two := on(beforeStack, 1), on(beforeStack, 2)
-		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s | %s |\n", x.Title, x.Unit, x.cell(one), x.cell(two),
-			ratioCell(x.speedup(two, one)), ratioCell(x.speedup(on(usock, 1), one)), ratioCell(x.speedup(on(usock, 2), two)))
+		nowOne, nowTwo := x.speedup(on(usock, 1), one), x.speedup(on(usock, 2), two)
+		bar := verdict(nowOne, anyBefore, " on one", false)
+		if g.bars.before != 0 {
+			bar = verdict(nowOne, g.bars.before, " on one", false) + ", " + verdict(nowTwo, g.bars.before, " on two", false)
+		}
+		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s | %s | %s |\n", x.Title, x.Unit, x.cell(one), x.cell(two),
+			ratioCell(x.speedup(two, one)), ratioCell(nowOne), ratioCell(nowTwo), bar)
 	}
 }
 
 // neighbours says where the processors lay at the start (0) and at the end (1) of the run.
 func (r *Report) neighbours(at int) string {
-	if at >= len(r.Neighbours) || math.IsNaN(r.Neighbours[at]) {
+	if at >= len(r.Neighbours) || r.Neighbours[at] == 0 {
 		return "not known"
 	}
 	return neighbourhood(r.Neighbours[at : at+1])

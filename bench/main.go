@@ -53,7 +53,7 @@ func run() error {
 		looks    = flag.String("look", "", "look at the locks of another process: `task`")
 	)
 	flag.StringVar(&o.before, "before", "", "with -cores: another `binary` of bench, built with usock before, to take turns with")
-	flag.Float64Var(&o.quiet, "quiet", 0, "measure again, up to twice, what had more foreign `load` than so many processors")
+	flag.Float64Var(&o.quiet, "quiet", 0, "measure again, up to twice, what had more foreign `load` than so many processors; the quietest counts")
 	flag.IntVar(&o.runs, "runs", 5, "how often each is measured")
 	flag.DurationVar(&o.time, "time", time.Second, "how long each measurement takes")
 	flag.StringVar(&o.profile, "cpuprofile", "", "`prefix` of files for CPU profiles")
@@ -207,13 +207,17 @@ func (o *options) child(r *Report, w *workload, p place, round int) {
 	}
 	res, load, err := t.spawn(p)
 	for i := 1; i < again && err == nil && o.quiet > 0 && load > o.quiet; i++ {
-		res, load, err = t.spawn(p)
+		res2, load2, err2 := t.spawn(p)
+		if err2 == nil && load2 < load {
+			res, load = res2, load2
+		}
 	}
 	switch {
 	case err == nil && p.locks:
 		r.addLocks(w, res)
 	case err == nil:
-		r.add(w, p.key, res).Foreign = append(r.row(w.name).Foreign, load)
+		x := r.add(w, p.key, res)
+		x.Foreign[p.key] = append(x.Foreign[p.key], load)
 		fmt.Fprintf(os.Stderr, "%-14s %-12s %2d  %12.4g %-6s beside %.2f\n", w.name, p.key, round+1, res.Value, w.unit, load)
 	case strings.Contains(err.Error(), errNotServed.Error()):
 	default:

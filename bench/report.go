@@ -39,7 +39,7 @@ type Row struct {
 	Date                  time.Time
 	Values                map[string][]float64            // by stack
 	More                  map[string]map[string][]float64 // by stack and name
-	Foreign               []float64                       // foreign load beside each measurement
+	Foreign               map[string][]float64            // foreign load beside the measurements, by stack
 	Neighbours            []float64                       `json:",omitempty"` // ns of a hand-over before each round
 	Locks                 map[string][]LockShare          `json:",omitempty"` // by name
 	LockRates             []float64                       `json:",omitempty"` // the figures beside which locks were looked at
@@ -118,6 +118,7 @@ func (r *Report) rowOf(w *workload) *Row {
 		x = &Row{
 			Workload: w.name, Title: w.title, Unit: w.unit, Date: r.Date, w: w,
 			Values: make(map[string][]float64), More: make(map[string]map[string][]float64),
+			Foreign: make(map[string][]float64),
 		}
 		r.Rows = append(r.Rows, x)
 	}
@@ -286,8 +287,8 @@ func (r *Report) text() string {
 // table is the report of the stacks beside each other.
 func (r *Report) table() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s UTC, %d cores of %s, Linux %s, %s. Medians, ± half the distance between the quartiles.\n\n",
-		r.when(), r.Cores, r.CPU, r.Kernel, r.Go)
+	fmt.Fprintf(&b, "%s UTC, %d cores of %s, Linux %s, %s. Medians, ± half the distance between the quartiles. %s\n\n",
+		r.when(), r.Cores, r.CPU, r.Kernel, r.Go, foreignNote(r.foreign("")))
 	b.WriteString("| workload | unit | runs | usock | gVisor | kernel | machine's limit | usock : gVisor | usock : kernel | bar |\n")
 	b.WriteString("|---|---|---|---|---|---|---|---|---|---|\n")
 	for _, x := range r.Rows {
@@ -305,7 +306,7 @@ func (r *Report) table() string {
 	b.WriteString("\n| besides | usock | gVisor | kernel |\n|---|---|---|---|\n")
 	for _, x := range r.Rows {
 		if x.w.curve == nil && x.w.name != fairness {
-			x.besides(&b)
+			x.besides(&b, []string{"usock", "gvisor", "kernel"})
 		}
 	}
 	b.WriteString("\n| the machine at best | unit | |\n|---|---|---|\n")
@@ -318,6 +319,32 @@ func (r *Report) table() string {
 	r.fairness(&b)
 	r.notes(&b)
 	return b.String()
+}
+
+// foreign returns the foreign loads beside the measurements of all rows whose stack's key
+// ends so.
+func (r *Report) foreign(suffix string) (loads []float64) {
+	for _, x := range r.Rows {
+		loads = append(loads, x.foreign(suffix)...)
+	}
+	return loads
+}
+
+func (x *Row) foreign(suffix string) (loads []float64) {
+	for _, k := range sortedKeys(x.Foreign) {
+		if strings.HasSuffix(k, suffix) {
+			loads = append(loads, x.Foreign[k]...)
+		}
+	}
+	return loads
+}
+
+// foreignNote says how much foreign load there was; nothing where that is not known.
+func foreignNote(loads []float64) string {
+	if len(loads) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("Foreign load: %.2f processors, at most %.2f.", median(loads), slices.Max(loads))
 }
 
 // notes says how the stacks were set, what foreign load there was, and what failed.
@@ -375,7 +402,8 @@ func (r *Report) curves(b *strings.Builder) {
 	}
 }
 
-func (x *Row) besides(b *strings.Builder) {
+// besides writes what else was counted, a column for each of the keys.
+func (x *Row) besides(b *strings.Builder, keys []string) {
 	names := make(map[string]bool)
 	for _, m := range x.More {
 		for n := range m {
@@ -384,8 +412,8 @@ func (x *Row) besides(b *strings.Builder) {
 	}
 	for _, n := range sortedKeys(names) {
 		fmt.Fprintf(b, "| %s: %s |", x.Title, n)
-		for _, s := range stacks {
-			fmt.Fprintf(b, " %s |", number(median(x.More[s.name][n])))
+		for _, k := range keys {
+			fmt.Fprintf(b, " %s |", number(median(x.More[k][n])))
 		}
 		b.WriteString("\n")
 	}
