@@ -63,7 +63,7 @@ func TestHostLocks(t *testing.T) {
 	words := hostLocks("client's ", lister{"listener": {new(sync.Mutex)}, "connection": {new(sync.Mutex), new(sync.Mutex)}})
 	names := make(map[string]int)
 	for _, w := range words {
-		names[w.Name]++
+		names[w.name]++
 	}
 	if len(words) != 3 || names["client's listener"] != 1 || names["client's connection"] != 2 {
 		t.Errorf("locks %v", words)
@@ -74,7 +74,7 @@ func TestHostLocks(t *testing.T) {
 		mu     mutex
 	}
 	host := &struct{ h *domain }{new(domain)}
-	if words := hostLocks("", host); len(words) != 1 || words[0].Name != "host" {
+	if words := hostLocks("", host); len(words) != 1 || words[0].name != "host" {
 		t.Errorf("locks %v", words)
 	}
 	for _, other := range []any{nil, 1, &struct{}{}, &struct{ h int }{}, &struct{ h *struct{} }{new(struct{})},
@@ -93,7 +93,7 @@ func TestLooks(t *testing.T) {
 	words := hostLocks("", locks)
 	l := looks{PID: os.Getpid()}
 	for _, w := range words {
-		l.Addresses = append(l.Addresses, w.Address)
+		l.Addresses = append(l.Addresses, uintptr(w.at))
 	}
 	var stopped atomic.Bool
 	timer := time.AfterFunc(20*time.Millisecond, func() { stopped.Store(true) })

@@ -31,15 +31,14 @@ type LockShare struct {
 
 // lockWord is where the state of a sync.Mutex lies in the memory of the process.
 type lockWord struct {
-	Name    string
-	Address uintptr
+	name string
+	at   unsafe.Pointer // keeps it there
 }
 
 // locked is the bit of a sync.Mutex's first word that says that it is held.
 const locked = 1
 
-// lockLister is a usock host built to tell of its locks (build tag lockstat): those that
-// exist at the time, by name.
+// lockLister is a host that tells of its locks: those that exist at the time, by name.
 type lockLister interface {
 	Locks() map[string][]*sync.Mutex
 }
@@ -50,7 +49,7 @@ func hostLocks(of string, host any) (words []lockWord) {
 	if l, ok := host.(lockLister); ok {
 		for name, all := range l.Locks() {
 			for _, m := range all {
-				words = append(words, lockWord{of + name, uintptr(unsafe.Pointer(m))})
+				words = append(words, lockWord{of + name, unsafe.Pointer(m)})
 			}
 		}
 		return words
@@ -67,7 +66,7 @@ func hostLocks(of string, host any) (words []lockWord) {
 	if !mu.IsValid() || !isMutex(mu.Type()) {
 		return nil
 	}
-	return []lockWord{{of + "host", mu.UnsafeAddr()}}
+	return []lockWord{{of + "host", mu.Addr().UnsafePointer()}}
 }
 
 // isMutex reports whether a value of type t begins with a sync.Mutex.
@@ -108,7 +107,8 @@ func (p *pair) locks() []lockWord {
 // of the looks in which the lock was held. A holder whose thread is not running holds it
 // too.
 type lockWatch struct {
-	words  []lockWord
+	pair   *pair
+	words  []lockWord // those that there are when the measurement begins
 	shares map[string]LockShare
 
 	cmd *exec.Cmd
@@ -130,12 +130,15 @@ const lookEvery = time.Millisecond
 
 // start has the other process begin. It does nothing where no lock is known.
 func (l *lockWatch) start() error {
-	if l == nil || len(l.words) == 0 {
+	if l == nil {
+		return nil
+	}
+	if l.words = l.pair.locks(); len(l.words) == 0 {
 		return nil
 	}
 	ask := looks{PID: os.Getpid()}
 	for _, w := range l.words {
-		ask.Addresses = append(ask.Addresses, w.Address)
+		ask.Addresses = append(ask.Addresses, uintptr(w.at))
 	}
 	arg, err := json.Marshal(ask)
 	if err != nil {
@@ -168,12 +171,12 @@ func (l *lockWatch) stop() error {
 func shares(words []lockWord, seen *looks) map[string]LockShare {
 	all := make(map[string]LockShare)
 	for i, w := range words {
-		s := all[w.Name]
+		s := all[w.name]
 		share := float64(seen.Held[i]) / float64(max(seen.Looks, 1))
 		s.Number++
 		s.Sum += share
 		s.Busiest = max(s.Busiest, share)
-		all[w.Name] = s
+		all[w.name] = s
 	}
 	return all
 }

@@ -69,6 +69,9 @@ func run() error {
 	if err != nil {
 		return err
 	}
+	if *cores && *svgDir != "" {
+		return errors.New("-cores has no plots")
+	}
 	if o.cpus, err = processors(*cpus); err != nil {
 		return err
 	}
@@ -100,7 +103,7 @@ func run() error {
 		err = errors.Join(err, err2, os.WriteFile(*jsonFile, b, 0o644))
 	}
 	if *svgDir != "" {
-		err = errors.Join(err, report.plot(*svgDir)) // nothing of -cores, which has stacks by processors
+		err = errors.Join(err, report.plot(*svgDir))
 	}
 	return err
 }

@@ -163,7 +163,7 @@ func (t Task) do() (Result, error) {
 	}
 	t.Time = max(t.Time, w.least)
 	if t.Locks {
-		t.locks = &lockWatch{words: p.locks()}
+		t.locks = &lockWatch{pair: p}
 	}
 	r, err := w.run(p, t)
 	if t.locks != nil {

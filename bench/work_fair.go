@@ -31,6 +31,10 @@ const (
 	// itself, and begins each as a goroutine that has waited.
 	newcomerPause = 200 * time.Microsecond
 
+	// leastCalls are made, unless that takes five times as long as the measurement should: a
+	// hundredth of them is to be told.
+	leastCalls = 200
+
 	// setUpLimit ends waiting for connections that are not set up.
 	setUpLimit = 30 * time.Second
 )
@@ -177,7 +181,10 @@ func newcomer(p *pair, t Task) (Result, error) {
 // took together with the call then, in µs.
 func calls(during time.Duration, failed <-chan error, call, then func() error) (first, both []float64, err error) {
 	us := func(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e3 }
-	for start := time.Now(); time.Since(start) < during || first == nil; {
+	for start := time.Now(); ; {
+		if d := time.Since(start); first != nil && (d >= during && len(first) >= leastCalls || d >= 5*during) {
+			return first, both, nil
+		}
 		select {
 		case err := <-failed:
 			return nil, nil, err
@@ -196,7 +203,6 @@ func calls(during time.Duration, failed <-chan error, call, then func() error) (
 		}
 		both = append(both, us(time.Since(begin)))
 	}
-	return first, both, nil
 }
 
 // setUp makes n connections one after the other and returns how many ms that took, or
