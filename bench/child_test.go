@@ -73,7 +73,7 @@ func TestHostLocks(t *testing.T) {
 		before int
 		mu     mutex
 	}
-	host := &struct{ h *domain }{new(domain)}
+	host := &struct{ h *domain }{&domain{before: 1, mu: mutex{}}}
 	if words := hostLocks("", host); len(words) != 1 || words[0].name != "host" {
 		t.Errorf("locks %v", words)
 	}
