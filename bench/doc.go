@@ -2,13 +2,21 @@
 // on the same work, and prints one table.
 //
 //	cd bench && go run . [-workload regexp] [-stack regexp] [-runs 5] [-time 1s]
-//		[-json file] [-md file] [-svg dir]
+//		[-json file] [-md file] [-svg dir] [-quiet load]
+//	cd bench && go run . -cores [-cpus A,B] [-before binary] ...
 //
 // Every measurement is a process of its own, so that none inherits another's heap,
 // sockets or network namespace. For each workload the stacks take turns, and the
 // turn that begins moves on with every round; a figure is the median of the rounds,
 // beside it stands half the distance between the quartiles. A child process is
 // given a Task and prints a Result.
+//
+// With -cores, each parallel workload and the single flows are measured on one processor
+// and on two (cores.go), the locks of usock's hosts are looked at from outside (locks.go),
+// and the report says where the two processors lie to each other (neighbours.go) and what
+// load others were (load.go). What a newcomer gets of a busy host is the workload
+// "fairness" (work_fair.go) of both reports. The settings that both print are asked of the
+// stacks (settings.go).
 //
 // The work (work_*.go) sees a stack only as a network: the net package's Conn,
 // Listener and PacketConn, the interfaces that a Go program uses. What a stack is

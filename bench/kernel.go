@@ -19,7 +19,8 @@ import (
 
 const kernelNote = "Kernel: the net package's sockets, in network namespaces that bench makes and that end with its processes. " +
 	"One host: lo. Two hosts: a veth pair between two namespaces; at MTU 1500 with TSO, GSO and GRO off and checksum offload on, " +
-	"at 64 KiB with all offloads on. Buffers as the kernel tunes them, CUBIC unless said otherwise. " +
+	"at 64 KiB, and where TSO is named, with all offloads on. Buffers as the kernel tunes them. Congestion control: CUBIC unless said otherwise, set " +
+	"on both ends of each connection, and for programs by the routes of lo, as a fresh namespace has the machine's default. " +
 	"Lossy: two TUN devices with usock's link.Impair between them."
 
 // kernelNet is the sockets of the network namespace in which a thread is.
@@ -49,8 +50,7 @@ func (n kernelNet) ListenTCP(at netip.AddrPort) (net.Listener, error) {
 	return l, n.choose(l)
 }
 
-// choose sets a socket's congestion control. The default of a fresh namespace is
-// the machine's, whatever that is.
+// choose sets a socket's congestion control, whatever its namespace has.
 func (n kernelNet) choose(s syscall.Conn) error {
 	raw, err := s.SyscallConn()
 	if err != nil {
@@ -92,13 +92,13 @@ func kernelPair(t topology) (*pair, error) {
 	if t == lossyBBR {
 		cc = "bbr"
 	}
-	if err := prepare(); err != nil {
+	if err := prepare(cc); err != nil {
 		return nil, err
 	}
 	if t == loopback {
 		return &pair{here(cc), here(cc), localhost}, nil
 	}
-	if t != wire1500 && t != wire64k && t != lossy && t != lossyBBR {
+	if t != wire1500 && t != wire1500tso && t != wire64k && t != lossy && t != lossyBBR {
 		return nil, errNotServed
 	}
 	there, ns, err := otherNamespace(cc)
@@ -118,12 +118,12 @@ func kernelPair(t topology) (*pair, error) {
 	if err := netlink.LinkAdd(veth); err != nil {
 		return nil, fmt.Errorf("veth: %w", err)
 	}
-	if err := up("bench0", clientIP, t == wire64k); err != nil {
+	if err := up("bench0", clientIP, t != wire1500); err != nil {
 		return nil, err
 	}
 	there.do(func() {
-		if err = prepare(); err == nil {
-			err = up("bench1", serverIP, t == wire64k)
+		if err = prepare(cc); err == nil {
+			err = up("bench1", serverIP, t != wire1500)
 		}
 	})
 	return &pair{here(cc), there, serverIP}, err
@@ -137,7 +137,7 @@ func kernelLossy(there kernelNet) (*pair, error) {
 	}
 	var b link.Link
 	there.do(func() {
-		if err = prepare(); err == nil {
+		if err = prepare(there.cc); err == nil {
 			b, err = tun("bench1", serverIP, true)
 		}
 	})
@@ -162,13 +162,20 @@ func overTUN(t topology, stack network) *pair {
 	return &pair{here("cubic"), stack, clientIP}
 }
 
-// prepare makes a fresh namespace fit for the workloads.
-func prepare() error {
+// prepare makes a fresh namespace fit for the workloads, with a congestion control: its
+// own default is the machine's, whatever that is.
+func prepare(cc string) error {
+	if err := ownNamespace(); err != nil {
+		return err
+	}
 	lo, err := netlink.LinkByName("lo")
 	if err != nil {
 		return err
 	}
 	if err := netlink.LinkSetUp(lo); err != nil {
+		return err
+	}
+	if err := congestion(lo, cc); err != nil {
 		return err
 	}
 	// The files of /proc/sys/net belong to the namespace of the thread that opens
@@ -180,6 +187,42 @@ func prepare() error {
 	} {
 		if err := os.WriteFile("/proc/sys/net/"+file, []byte(value), 0); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// ownNamespace fails where the thread is in the network namespace of the process's parent:
+// what prepare changes would be the machine's.
+func ownNamespace() error {
+	own, err := os.Readlink("/proc/thread-self/ns/net")
+	if err != nil {
+		return err
+	}
+	parents, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/net", os.Getppid()))
+	if err == nil && own == parents {
+		err = errors.New("this is not a network namespace of its own")
+	}
+	return err
+}
+
+// congestion gives the routes of a namespace's loopback interface a congestion control, for
+// programs that choose none. A namespace may have it as its default only if the whole
+// machine lets everybody use it (tcp_allowed_congestion_control), which is not bench's to
+// change.
+func congestion(lo netlink.Link, cc string) error {
+	filter := netlink.Route{LinkIndex: lo.Attrs().Index, Table: unix.RT_TABLE_LOCAL}
+	routes, err := netlink.RouteListFiltered(netlink.FAMILY_V4, &filter, netlink.RT_FILTER_OIF|netlink.RT_FILTER_TABLE)
+	if err != nil {
+		return err
+	}
+	for _, r := range routes {
+		if r.Type != unix.RTN_LOCAL {
+			continue
+		}
+		r.Congctl = cc
+		if err := netlink.RouteReplace(&r); err != nil {
+			return fmt.Errorf("route to %v: %w", r.Dst, err)
 		}
 	}
 	return nil

@@ -17,6 +17,7 @@ var limits = []workload{
 	{name: "limit-copy", title: "copying a block twice, one core", unit: "Gbit/s", topology: machine, run: limitCopy},
 	{name: "limit-channel", title: "channel hand-over, there and back", unit: "µs", less: true, topology: machine, run: limitChannel},
 	{name: "limit-futex", title: "futex wake, there and back", unit: "µs", less: true, topology: machine, run: limitFutex},
+	{name: handover, title: "a word handed from one processor to another", unit: "ns", less: true, topology: machine, run: handOver},
 }
 
 // limitCopy copies blocks into a ring of 4 MiB, a send buffer's size, and from

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -11,9 +12,12 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func main() {
@@ -28,6 +32,10 @@ type options struct {
 	runs            int
 	time            time.Duration
 	profile, trace  string
+
+	cpus   []int   // the processors of what is measured on one and on two
+	before string  // another binary of bench, which has usock before
+	quiet  float64 // foreign load, in processors, above which a measurement is made again; 0: any will do
 }
 
 func run() error {
@@ -40,7 +48,12 @@ func run() error {
 		mdFile   = flag.String("md", "", "write the table to this `file`, in Markdown")
 		with     = flag.String("with", "", "take what is not measured now from this earlier JSON `file`")
 		svgDir   = flag.String("svg", "", "write the plots into this `directory`")
+		cores    = flag.Bool("cores", false, "measure on one processor and on two: how each stack grows")
+		cpus     = flag.String("cpus", "", "the two processors for that, `A,B`: the first alone, and both")
+		looks    = flag.String("look", "", "look at the locks of another process: `task`")
 	)
+	flag.StringVar(&o.before, "before", "", "with -cores: another `binary` of bench, built with usock before, to take turns with")
+	flag.Float64Var(&o.quiet, "quiet", 0, "measure again, up to twice, what had more foreign `load` than so many processors; the quietest counts")
 	flag.IntVar(&o.runs, "runs", 5, "how often each is measured")
 	flag.DurationVar(&o.time, "time", time.Second, "how long each measurement takes")
 	flag.StringVar(&o.profile, "cpuprofile", "", "`prefix` of files for CPU profiles")
@@ -49,14 +62,30 @@ func run() error {
 	if *child != "" {
 		return serve(*child)
 	}
-	var err error
+	if *looks != "" {
+		return look(*looks)
+	}
+	err := usable(o.before)
+	if err != nil {
+		return err
+	}
+	if *cores && *svgDir != "" {
+		return errors.New("-cores has no plots")
+	}
+	if o.cpus, err = processors(*cpus); err != nil {
+		return err
+	}
 	if o.workload, err = regexp.Compile(*workload); err != nil {
 		return err
 	}
 	if o.stack, err = regexp.Compile(*stack); err != nil {
 		return err
 	}
-	report, err := o.measure()
+	measure := o.measure
+	if *cores {
+		measure = o.measureGrowth
+	}
+	report, err := measure()
 	if err != nil {
 		return err
 	}
@@ -65,9 +94,9 @@ func run() error {
 			return err
 		}
 	}
-	fmt.Print(report.table())
+	fmt.Print(report.text())
 	if *mdFile != "" {
-		err = errors.Join(err, os.WriteFile(*mdFile, []byte(report.table()), 0o644))
+		err = errors.Join(err, os.WriteFile(*mdFile, []byte(report.text()), 0o644))
 	}
 	if *jsonFile != "" {
 		b, err2 := json.MarshalIndent(report, "", "\t")
@@ -104,26 +133,68 @@ func (o *options) measure() (*Report, error) {
 		if w.runs > 0 {
 			runs = min(runs, w.runs)
 		}
-		for round := range runs {
-			for k := range stacks {
-				s := stacks[(round+k)%len(stacks)].name
-				if o.stack.MatchString(s) {
-					o.child(r, w, s, round)
-				}
-			}
-		}
+		o.rounds(r, w, runs)
 	}
 	for round := range o.runs {
 		for i := range limits {
-			o.child(r, &limits[i], "machine", round)
+			p := place{stack: "machine"}
+			if limits[i].name == handover {
+				p.cpus = o.cpus
+			}
+			o.child(r, &limits[i], p, round)
 		}
 	}
+	o.settings(r, o.stacks())
 	return r, nil
 }
 
+// stacks returns the names of those that are to be compared.
+func (o *options) stacks() (names []string) {
+	for _, s := range stacks {
+		if o.stack.MatchString(s.name) {
+			names = append(names, s.name)
+		}
+	}
+	return names
+}
+
+// rounds measures a workload on all stacks. What a newcomer gets is a matter of two
+// processors, all else may have what the machine has.
+func (o *options) rounds(r *Report, w *workload, runs int) {
+	names := o.stacks()
+	for round := range runs {
+		for k := range names {
+			p := place{stack: names[(round+k)%len(names)]}
+			if w.name == fairness {
+				p.cpus = o.cpus
+			}
+			o.child(r, w, p, round)
+		}
+	}
+}
+
+// place says where and how a task is carried out.
+type place struct {
+	stack string
+	key   string // of the figures; "": the stack's name
+	cpus  []int  // the processors; nil: all
+	exe   string // the binary; "": this one
+	locks bool   // look at the locks, and note nothing else
+}
+
+// again is how often a measurement is made at most that had too much foreign load.
+const again = 3
+
 // child has a process of its own measure w once and notes what it found.
-func (o *options) child(r *Report, w *workload, stack string, round int) {
-	t := Task{Stack: stack, Workload: w.name, Time: o.time}
+func (o *options) child(r *Report, w *workload, p place, round int) {
+	stack := p.stack
+	t := Task{Stack: stack, Workload: w.name, Time: o.time, Locks: p.locks}
+	if stack == beforeStack {
+		t.Stack, p.exe = stacks[0].name, o.before
+	}
+	if p.key == "" {
+		p.key = stack
+	}
 	if w.topology == programsOnly {
 		var err error
 		if t.Command, err = command(); err != nil {
@@ -137,15 +208,24 @@ func (o *options) child(r *Report, w *workload, stack string, round int) {
 	if o.trace != "" {
 		t.Trace = fmt.Sprintf("%s%s-%s.trace", o.trace, w.name, stack)
 	}
-	res, err := t.spawn()
+	res, load, err := t.spawn(p)
+	for i := 1; i < again && err == nil && o.quiet > 0 && load > o.quiet; i++ {
+		res2, load2, err2 := t.spawn(p)
+		if err2 == nil && load2 < load {
+			res, load = res2, load2
+		}
+	}
 	switch {
+	case err == nil && p.locks:
+		r.addLocks(w, res)
 	case err == nil:
-		r.add(w, stack, res)
-		fmt.Fprintf(os.Stderr, "%-14s %-8s %2d  %12.4g %s\n", w.name, stack, round+1, res.Value, w.unit)
+		x := r.add(w, p.key, res)
+		x.Foreign[p.key] = append(x.Foreign[p.key], load)
+		fmt.Fprintf(os.Stderr, "%-14s %-12s %2d  %12.4g %-6s beside %.2f\n", w.name, p.key, round+1, res.Value, w.unit, load)
 	case strings.Contains(err.Error(), errNotServed.Error()):
 	default:
-		r.Failures = append(r.Failures, fmt.Sprintf("%s, %s: %v", w.title, stack, err))
-		fmt.Fprintf(os.Stderr, "%-14s %-8s %2d  failed: %v\n", w.name, stack, round+1, err)
+		r.Failures = append(r.Failures, fmt.Sprintf("%s, %s: %v", w.title, p.key, err))
+		fmt.Fprintf(os.Stderr, "%-14s %-12s %2d  failed: %v\n", w.name, p.key, round+1, err)
 	}
 }
 
@@ -153,15 +233,19 @@ func (o *options) child(r *Report, w *workload, stack string, round int) {
 const patience = 4 * time.Minute
 
 // spawn carries the task out in a child process, which has a network namespace of
-// its own.
-func (t Task) spawn() (Result, error) {
+// its own, and returns the foreign load that it had beside it.
+func (t Task) spawn(p place) (r Result, load float64, err error) {
 	arg, err := json.Marshal(t)
 	if err != nil {
-		return Result{}, err
+		return r, 0, err
 	}
-	cmd := exec.Command("/proc/self/exe", "-child", string(arg))
+	if p.exe == "" {
+		p.exe = "/proc/self/exe"
+	}
+	cmd := exec.Command(p.exe, "-child", string(arg))
+	var out bytes.Buffer
 	var errors strings.Builder
-	cmd.Stderr = &errors
+	cmd.Stdout, cmd.Stderr = &out, &errors
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
 	timer := time.AfterFunc(patience+t.Time, func() {
 		if cmd.Process != nil {
@@ -169,12 +253,39 @@ func (t Task) spawn() (Result, error) {
 		}
 	})
 	defer timer.Stop()
-	out, err := cmd.Output()
-	if err != nil {
-		return Result{}, fmt.Errorf("%w: %s", err, strings.TrimSpace(errors.String()))
+	begin, before := time.Now(), busyNow(p.cpus)
+	if err = start(cmd, p.cpus); err == nil {
+		err = cmd.Wait()
 	}
-	var r Result
-	return r, json.Unmarshal(out, &r)
+	if err != nil {
+		return r, 0, fmt.Errorf("%w: %s", err, strings.TrimSpace(errors.String()))
+	}
+	own := cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	load = foreign(busyNow(p.cpus)-before, own, time.Since(begin))
+	return r, load, json.Unmarshal(out.Bytes(), &r)
+}
+
+// start starts a process on the processors; nil: on all. A process begins with those of
+// the thread that starts it, as taskset(1) has it.
+func start(cmd *exec.Cmd, cpus []int) error {
+	if cpus == nil {
+		return cmd.Start()
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var all, some unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &all); err != nil {
+		return err
+	}
+	for _, n := range cpus {
+		some.Set(n)
+	}
+	if err := unix.SchedSetaffinity(0, &some); err != nil {
+		return err
+	}
+	cmd.Env = append(os.Environ(), fmt.Sprintf("GOMAXPROCS=%d", len(cpus)))
+	err := cmd.Start()
+	return errors.Join(err, unix.SchedSetaffinity(0, &all))
 }
 
 // serve is the child's part.

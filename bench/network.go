@@ -20,16 +20,17 @@ type network interface {
 type topology string
 
 const (
-	loopback topology = "loopback"  // one host
-	wire1500 topology = "wire1500"  // two hosts, MTU 1500, every segment a packet of its own
-	wire64k  topology = "wire64k"   // two hosts, MTU 65535 or segments of 64 KiB
-	lossy    topology = "lossy"     // two hosts, MTU 1500, 1 % loss, 10 ms there and back
-	lossyBBR topology = "lossy-bbr" // the same, with BBR in place of CUBIC
-	tunOut   topology = "tun-out"   // a client of the stack, over a TUN device, to the kernel
-	tunIn    topology = "tun-in"    // and the other way round
-	tapOut   topology = "tap-out"   // the same over a TAP device
-	tapIn    topology = "tap-in"
-	machine  topology = "machine" // nothing
+	loopback    topology = "loopback"     // one host
+	wire1500    topology = "wire1500"     // two hosts, MTU 1500, every segment a packet of its own
+	wire1500tso topology = "wire1500-tso" // the same, but the kernel offloads segmentation
+	wire64k     topology = "wire64k"      // two hosts, MTU 65535 or segments of 64 KiB
+	lossy       topology = "lossy"        // two hosts, MTU 1500, 1 % loss, 10 ms there and back
+	lossyBBR    topology = "lossy-bbr"    // the same, with BBR in place of CUBIC
+	tunOut      topology = "tun-out"      // a client of the stack, over a TUN device, to the kernel
+	tunIn       topology = "tun-in"       // and the other way round
+	tapOut      topology = "tap-out"      // the same over a TAP device
+	tapIn       topology = "tap-in"
+	machine     topology = "machine" // nothing
 
 	programsOnly topology = "programs" // the programs have their own networks
 )

@@ -18,10 +18,11 @@ var charts = []struct {
 	file, title string
 	workloads   []string
 }{
-	{"bulk", "Bulk TCP, Gbit/s (more is better)", []string{"bulk-1", "bulk-8", "bulk-1500", "bulk-1500-8", "bulk-64k", "bulk-64k-8"}},
+	{"bulk", "Bulk TCP, Gbit/s (more is better)", []string{"bulk-1", "bulk-8", "bulk-1500", "bulk-1500-8", "bulk-1500-tso", "bulk-1500-tso-8", "bulk-64k", "bulk-64k-8"}},
 	{"round-trip", "1-byte round trip, p50, µs (less is better)", []string{"round-trip"}},
 	{"connect", "Connect, 1 byte each way, close: connections a second (more is better)", []string{"connect-1", "connect-64"}},
-	{"udp", "UDP datagrams received a second (more is better)", []string{"udp-64", "udp-1400", "udp-flood-64"}},
+	{"udp", "UDP datagrams received a second (more is better)", []string{"udp-flood-64", "udp-flood-64-2", "udp-64", "udp-64-2", "udp-1400"}},
+	{"round-trips", "1-byte round trips a second, 64 connections (more is better)", []string{"round-trips-64"}},
 	{"http", "net/http keep-alive requests a second (more is better)", []string{"http"}},
 	{"lossy", "Bulk TCP, 1 % loss, 10 ms, Mbit/s (more is better)", []string{"bulk-lossy", "bulk-lossy-bbr"}},
 	{"tun", "Bulk TCP over TUN and TAP to and from the kernel, Gbit/s (more is better)", []string{"tun-out", "tun-in", "tap-out", "tap-in"}},

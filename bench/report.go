@@ -4,6 +4,7 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -26,6 +27,10 @@ type Report struct {
 	Time     time.Duration
 	Rows     []*Row
 	Failures []string
+	Settings map[string]string // by stack
+
+	Processors []int     `json:",omitempty"` // of what was measured on one and on two; nil: on all
+	Neighbours []float64 `json:",omitempty"` // ns of a hand-over between these, at the start and at the end
 }
 
 // Row is a workload's measurements.
@@ -34,6 +39,10 @@ type Row struct {
 	Date                  time.Time
 	Values                map[string][]float64            // by stack
 	More                  map[string]map[string][]float64 // by stack and name
+	Foreign               map[string][]float64            // foreign load beside the measurements, by stack
+	Neighbours            []float64                       `json:",omitempty"` // ns of a hand-over before each round
+	Locks                 map[string][]LockShare          `json:",omitempty"` // by name
+	LockRates             []float64                       `json:",omitempty"` // the figures beside which locks were looked at
 	w                     *workload
 }
 
@@ -77,15 +86,9 @@ func (r *Report) row(name string) *Row {
 	return nil
 }
 
-func (r *Report) add(w *workload, stack string, res Result) {
-	x := r.row(w.name)
-	if x == nil {
-		x = &Row{
-			Workload: w.name, Title: w.title, Unit: w.unit, Date: r.Date, w: w,
-			Values: make(map[string][]float64), More: make(map[string]map[string][]float64),
-		}
-		r.Rows = append(r.Rows, x)
-	}
+// add notes a measurement and returns its row.
+func (r *Report) add(w *workload, stack string, res Result) *Row {
+	x := r.rowOf(w)
 	x.Values[stack] = append(x.Values[stack], res.Value)
 	for name, v := range res.More {
 		if x.More[stack] == nil {
@@ -93,6 +96,33 @@ func (r *Report) add(w *workload, stack string, res Result) {
 		}
 		x.More[stack][name] = append(x.More[stack][name], v)
 	}
+	return x
+}
+
+// addLocks notes for how much of the time locks were held.
+func (r *Report) addLocks(w *workload, res Result) {
+	x := r.rowOf(w)
+	if x.Locks == nil {
+		x.Locks = make(map[string][]LockShare)
+	}
+	for name, s := range res.Locks {
+		x.Locks[name] = append(x.Locks[name], s)
+	}
+	x.LockRates = append(x.LockRates, res.Value)
+}
+
+// rowOf returns the row of a workload, a new one perhaps.
+func (r *Report) rowOf(w *workload) *Row {
+	x := r.row(w.name)
+	if x == nil {
+		x = &Row{
+			Workload: w.name, Title: w.title, Unit: w.unit, Date: r.Date, w: w,
+			Values: make(map[string][]float64), More: make(map[string]map[string][]float64),
+			Foreign: make(map[string][]float64),
+		}
+		r.Rows = append(r.Rows, x)
+	}
+	return x
 }
 
 // take adds the rows of an earlier report, of the same machine, for what was not
@@ -100,6 +130,9 @@ func (r *Report) add(w *workload, stack string, res Result) {
 func (r *Report) take(old *Report) error {
 	if old.CPU != r.CPU || old.Cores != r.Cores || old.Kernel != r.Kernel {
 		return fmt.Errorf("the earlier report is of another machine: %d cores of %s, Linux %s", old.Cores, old.CPU, old.Kernel)
+	}
+	if (old.Processors == nil) != (r.Processors == nil) {
+		return errors.New("the earlier report is of the other kind: -cores or not")
 	}
 	for _, x := range old.Rows {
 		w, err := findWorkload(x.Workload)
@@ -187,38 +220,49 @@ func ratioCell(v float64) string {
 
 // bar says what was to be reached and whether it was.
 func (x *Row) bar() string {
-	sign, than := "≥", func(v, bar float64) bool { return v >= bar }
-	if x.w.less {
-		sign, than = "≤", func(v, bar float64) bool { return v <= bar }
-	}
 	var all []string
-	say := func(bar, v float64, sign, of string, met bool) {
-		verdict := "missed"
-		switch {
-		case bar == 0:
-			return
-		case math.IsNaN(v):
-			verdict = "not measured"
-		case met:
-			verdict = "met"
+	say := func(bar, v float64, of string, less bool) {
+		if bar != 0 {
+			all = append(all, verdict(v, bar, of, less))
 		}
-		all = append(all, fmt.Sprintf("%s %v%s: %s", sign, bar, of, verdict))
 	}
 	b := &x.w.bars
 	k, g, v, p := x.ratio("kernel"), x.ratio("gvisor"), median(x.Values["usock"]), median(x.More["usock"]["peak MiB"])
-	say(b.kernel, k, sign, " × kernel", than(k, b.kernel))
-	say(b.gvisor, g, sign, " × gVisor", than(g, b.gvisor))
-	say(b.value, v, sign, "", than(v, b.value))
-	say(b.peak, p, "≤", " MiB peak", p <= b.peak)
+	say(b.kernel, k, " × kernel", x.w.less)
+	say(b.gvisor, g, " × gVisor", x.w.less)
+	say(b.value, v, "", x.w.less)
+	say(b.peak, p, " MiB peak", true)
 	if all == nil {
 		return "–"
 	}
 	return strings.Join(all, ", ")
 }
 
-// table is the report for people.
-func (r *Report) table() string {
-	var b strings.Builder
+// verdict says what was to be reached and whether it was; "–" without a bar.
+func verdict(v, bar float64, of string, less bool) string {
+	if bar == 0 {
+		return "–"
+	}
+	sign, met := "≥", v >= bar
+	if less {
+		sign, met = "≤", v <= bar
+	}
+	word := "missed"
+	switch {
+	case math.IsNaN(v):
+		word = "not measured"
+	case met:
+		word = "met"
+	}
+	figure := fmt.Sprint(bar)
+	if bar >= 1e4 {
+		figure = thousands(int(bar))
+	}
+	return fmt.Sprintf("%s %s%s: %s", sign, figure, of, word)
+}
+
+// when is when the report's figures were measured.
+func (r *Report) when() string {
 	first := r.Date
 	for _, x := range r.Rows {
 		if x.Date.Before(first) {
@@ -229,12 +273,26 @@ func (r *Report) table() string {
 	if first != r.Date {
 		when += " to " + r.Date.Format("15:04")
 	}
-	fmt.Fprintf(&b, "%s UTC, %d cores of %s, Linux %s, %s. Medians, ± half the distance between the quartiles.\n\n",
-		when, r.Cores, r.CPU, r.Kernel, r.Go)
+	return when
+}
+
+// text is the report for people.
+func (r *Report) text() string {
+	if r.Processors != nil {
+		return r.growthTable()
+	}
+	return r.table()
+}
+
+// table is the report of the stacks beside each other.
+func (r *Report) table() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s UTC, %d cores of %s, Linux %s, %s. Medians, ± half the distance between the quartiles. %s\n\n",
+		r.when(), r.Cores, r.CPU, r.Kernel, r.Go, foreignNote(r.foreign("")))
 	b.WriteString("| workload | unit | runs | usock | gVisor | kernel | machine's limit | usock : gVisor | usock : kernel | bar |\n")
 	b.WriteString("|---|---|---|---|---|---|---|---|---|---|\n")
 	for _, x := range r.Rows {
-		if x.w.topology == machine {
+		if x.w.topology == machine || x.w.name == fairness {
 			continue
 		}
 		limit := "–"
@@ -247,8 +305,8 @@ func (r *Report) table() string {
 	}
 	b.WriteString("\n| besides | usock | gVisor | kernel |\n|---|---|---|---|\n")
 	for _, x := range r.Rows {
-		if x.w.curve == nil {
-			x.besides(&b)
+		if x.w.curve == nil && x.w.name != fairness {
+			x.besides(&b, []string{"usock", "gvisor", "kernel"})
 		}
 	}
 	b.WriteString("\n| the machine at best | unit | |\n|---|---|---|\n")
@@ -258,12 +316,55 @@ func (r *Report) table() string {
 		}
 	}
 	r.curves(&b)
-	fmt.Fprintf(&b, "\n%s\n\n%s\n\n%s\n", usockNote, gvisorNote, kernelNote)
-	for _, f := range r.Failures {
-		fmt.Fprintf(&b, "\nFailed: %s\n", f)
-	}
+	r.fairness(&b)
+	r.notes(&b)
 	return b.String()
 }
+
+// foreign returns the foreign loads beside the measurements of all rows whose stack's key
+// ends so.
+func (r *Report) foreign(suffix string) (loads []float64) {
+	for _, x := range r.Rows {
+		loads = append(loads, x.foreign(suffix)...)
+	}
+	return loads
+}
+
+func (x *Row) foreign(suffix string) (loads []float64) {
+	for _, k := range sortedKeys(x.Foreign) {
+		if strings.HasSuffix(k, suffix) {
+			loads = append(loads, x.Foreign[k]...)
+		}
+	}
+	return loads
+}
+
+// foreignNote says how much foreign load there was; nothing where that is not known.
+func foreignNote(loads []float64) string {
+	if len(loads) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("Foreign load: %.2f processors, at most %.2f.", median(loads), slices.Max(loads))
+}
+
+// notes says how the stacks were set, what foreign load there was, and what failed.
+func (r *Report) notes(b *strings.Builder) {
+	fmt.Fprintf(b, "\n%s\n\n%s\n\n%s\n", usockNote, gvisorNote, kernelNote)
+	if len(r.Settings) > 0 {
+		b.WriteString("\nSettings, as the sockets have them on one host:\n\n")
+	}
+	for _, s := range stacks {
+		if text := r.Settings[s.name]; text != "" {
+			fmt.Fprintf(b, "- %s: %s\n", shortName(s.name), text)
+		}
+	}
+	for _, f := range r.Failures {
+		fmt.Fprintf(b, "\nFailed: %s\n", f)
+	}
+}
+
+// sortedKeys returns a map's keys in their order.
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
 // curves is the table of the curves, by size: what the first and the then of each
 // takes.
@@ -301,17 +402,18 @@ func (r *Report) curves(b *strings.Builder) {
 	}
 }
 
-func (x *Row) besides(b *strings.Builder) {
+// besides writes what else was counted, a column for each of the keys.
+func (x *Row) besides(b *strings.Builder, keys []string) {
 	names := make(map[string]bool)
 	for _, m := range x.More {
 		for n := range m {
 			names[n] = true
 		}
 	}
-	for _, n := range slices.Sorted(maps.Keys(names)) {
+	for _, n := range sortedKeys(names) {
 		fmt.Fprintf(b, "| %s: %s |", x.Title, n)
-		for _, s := range stacks {
-			fmt.Fprintf(b, " %s |", number(median(x.More[s.name][n])))
+		for _, k := range keys {
+			fmt.Fprintf(b, " %s |", number(median(x.More[k][n])))
 		}
 		b.WriteString("\n")
 	}

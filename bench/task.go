@@ -8,6 +8,7 @@ import (
 	"runtime/pprof"
 	"runtime/trace"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -22,12 +23,18 @@ type Task struct {
 	Command  string        // cmd/usock, for the workloads that run programs
 	Profile  string        // file for a CPU profile of the measurement; "": none
 	Trace    string        // file for an execution trace of it; "": none
+	Locks    bool          // see for how much of the time locks are held
+
+	locks *lockWatch // the child's; nil unless Locks
 }
 
 // Result is what it found.
 type Result struct {
 	Value float64            // in the workload's unit
 	More  map[string]float64 // what else was counted
+
+	Locks map[string]LockShare `json:",omitempty"` // by the locks' name
+	Notes string               `json:",omitempty"` // what is to be told in words
 }
 
 // workload is one row of the table.
@@ -67,6 +74,10 @@ var table = []workload{
 		topology: wire64k, bars: bars{kernel: 1.2}, limit: "limit-copy", run: bulk(1)},
 	{name: "bulk-1500-8", title: "bulk TCP, 8 connections, two hosts, MTU 1500", unit: "Gbit/s",
 		topology: wire1500, limit: "limit-copy", run: bulk(8)},
+	{name: "bulk-1500-tso", title: "bulk TCP, two hosts, MTU 1500, the kernel with TSO", unit: "Gbit/s",
+		topology: wire1500tso, limit: "limit-copy", run: bulk(1)},
+	{name: "bulk-1500-tso-8", title: "bulk TCP, 8 connections, two hosts, MTU 1500, the kernel with TSO", unit: "Gbit/s",
+		topology: wire1500tso, limit: "limit-copy", run: bulk(8)},
 	{name: "bulk-64k-8", title: "bulk TCP, 8 connections, two hosts, 64 KiB segments", unit: "Gbit/s",
 		topology: wire64k, limit: "limit-copy", run: bulk(8)},
 	{name: "bulk-lossy", title: "bulk TCP, two hosts, MTU 1500, 1 % loss, 10 ms round trip", unit: "Mbit/s",
@@ -83,18 +94,26 @@ var table = []workload{
 		topology: tapIn, run: bulk(1)},
 	{name: "round-trip", title: "1-byte round trip, p50", unit: "µs", less: true,
 		topology: loopback, bars: bars{kernel: 0.5}, limit: "limit-channel", run: roundTrip},
+	{name: "round-trips-64", title: "1-byte round trips, 64 connections", unit: "1/s",
+		topology: loopback, run: roundTrips(64)},
 	{name: "connect-1", title: "connect, 1 byte each way, close; 1 client", unit: "1/s",
 		topology: loopback, bars: bars{kernel: 2.5}, run: connect(1)},
 	{name: "connect-64", title: "connect, 1 byte each way, close; 64 clients", unit: "1/s",
 		topology: loopback, bars: bars{kernel: 2}, run: connect(64)},
-	{name: "udp-64", title: "UDP, 64 bytes, received", unit: "1/s",
-		topology: loopback, bars: bars{kernel: 3.2}, run: datagrams(64, udpWindow)},
-	{name: "udp-1400", title: "UDP, 1400 bytes, received", unit: "1/s",
-		topology: loopback, bars: bars{kernel: 2.2}, run: datagrams(1400, udpWindow)},
 	{name: "udp-flood-64", title: "UDP, 64 bytes, received while the sender floods", unit: "1/s",
-		topology: loopback, run: datagrams(64, 0)},
+		topology: loopback, run: datagrams(64, 0, 1)},
+	{name: "udp-flood-64-2", title: "UDP, 64 bytes, two pairs, received while the senders flood", unit: "1/s",
+		topology: loopback, run: datagrams(64, 0, 2)},
+	{name: "udp-64", title: "UDP, 64 bytes, received", unit: "1/s",
+		topology: loopback, bars: bars{kernel: 3.2}, run: datagrams(64, udpWindow, 1)},
+	{name: "udp-64-2", title: "UDP, 64 bytes, two pairs, received", unit: "1/s",
+		topology: loopback, run: datagrams(64, udpWindow, 2)},
+	{name: "udp-1400", title: "UDP, 1400 bytes, received", unit: "1/s",
+		topology: loopback, bars: bars{kernel: 2.2}, run: datagrams(1400, udpWindow, 1)},
 	{name: "http", title: "net/http, 64 keep-alive clients, 1 KiB", unit: "1/s",
 		topology: loopback, bars: bars{kernel: 1.2}, run: httpKeepAlive},
+	{name: fairness, title: "a newcomer's getsockname beside 64 connections, p99", unit: "µs", less: true,
+		topology: loopback, run: newcomer},
 	{name: "run-iperf3", title: "usock run: iperf3", unit: "Gbit/s",
 		topology: programsOnly, bars: bars{kernel: 0.6}, run: iperf},
 	{name: "run-redis", title: "usock run: redis-benchmark, GET, 50 clients", unit: "1/s",
@@ -124,6 +143,9 @@ func findWorkload(name string) (*workload, error) {
 			return &limits[i], nil
 		}
 	}
+	if name == settings.name {
+		return &settings, nil
+	}
 	return nil, fmt.Errorf("no workload %q", name)
 }
 
@@ -140,7 +162,14 @@ func (t Task) do() (Result, error) {
 		}
 	}
 	t.Time = max(t.Time, w.least)
-	return w.run(p, t)
+	if t.Locks {
+		t.locks = &lockWatch{pair: p}
+	}
+	r, err := w.run(p, t)
+	if t.locks != nil {
+		r.Locks = t.locks.shares
+	}
+	return r, err
 }
 
 // scaled multiplies a workload's figure.
@@ -154,8 +183,37 @@ func scaled(by float64, run func(*pair, Task) (Result, error)) func(*pair, Task)
 
 // meter counts events over a task's time, behind a warm-up.
 type meter struct {
-	count   atomic.Int64
 	stopped atomic.Bool
+
+	mu       sync.Mutex
+	counters []*counter // mu
+}
+
+// counter counts the events of one goroutine. It fills two cache lines, as processors
+// fetch lines by twos: what is measured is the stacks, not how a line of the harness moves
+// from one processor to the other.
+type counter struct {
+	atomic.Int64
+	_ [120]byte
+}
+
+// counter returns a counter for the calling goroutine.
+func (m *meter) counter() *counter {
+	c := new(counter)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.counters = append(m.counters, c)
+	return c
+}
+
+// total returns how many events all goroutines have counted.
+func (m *meter) total() (n int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, c := range m.counters {
+		n += c.Load()
+	}
+	return n
 }
 
 // warmUp is how long a workload runs before its events count: congestion windows
@@ -192,11 +250,17 @@ func (m *meter) measure(t Task, failed <-chan error) (rate float64, c cost, err 
 	}
 	defer stop()
 	before, cpu := mallocs(), cpuTime()
-	n, start := m.count.Load(), time.Now()
+	if err := t.locks.start(); err != nil {
+		return 0, c, err
+	}
+	n, start := m.total(), time.Now()
 	if err := wait(t.Time); err != nil {
 		return 0, c, err
 	}
-	events, took := float64(m.count.Load()-n), time.Since(start)
+	events, took := float64(m.total()-n), time.Since(start)
+	if err := t.locks.stop(); err != nil {
+		return 0, c, err
+	}
 	c.cpu = float64(cpuTime()-cpu) / 1e3 / max(events, 1)
 	c.allocations = float64(mallocs()-before) / max(events, 1)
 	m.stopped.Store(true)

@@ -79,7 +79,7 @@ func usockPair(t topology) (*pair, error) {
 	case loopback:
 		h, err := usock.NewHost(usock.Config{})
 		return &pair{usockNet{h}, usockNet{h}, localhost}, err
-	case wire1500:
+	case wire1500, wire1500tso:
 		c = link.PipeConfig{MTU: 1500, SmallSegments: true}
 	case wire64k:
 		c = link.PipeConfig{MTU: 65535}

@@ -34,6 +34,7 @@ func httpKeepAlive(p *pair, t Task) (Result, error) {
 	failed := make(chan error, httpClients)
 	for range httpClients {
 		go func() {
+			count := m.counter()
 			for !m.stopped.Load() {
 				r, err := client.Get(url)
 				if err != nil {
@@ -46,7 +47,7 @@ func httpKeepAlive(p *pair, t Task) (Result, error) {
 					failed <- fmt.Errorf("%d bytes of body: %w", n, err)
 					return
 				}
-				m.count.Add(1)
+				count.Add(1)
 			}
 		}()
 	}

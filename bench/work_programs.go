@@ -32,7 +32,7 @@ func programs(needs []string, script string, figure func(string) (float64, error
 		case "usock":
 			args = append([]string{t.Command, "run", "--isolated", "--"}, args...)
 		case "kernel":
-			if err := prepare(); err != nil {
+			if err := prepare("cubic"); err != nil {
 				return Result{}, err
 			}
 		default:

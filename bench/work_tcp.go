@@ -57,13 +57,14 @@ func bulk(n int) func(*pair, Task) (Result, error) {
 			}()
 			go func() {
 				b := make([]byte, block)
+				count := m.counter()
 				for {
 					k, err := server[i].Read(b)
 					if err != nil {
 						failed <- err
 						return
 					}
-					m.count.Add(int64(k))
+					count.Add(int64(k))
 				}
 			}()
 		}
@@ -82,24 +83,13 @@ func roundTrip(p *pair, t Task) (Result, error) {
 	}
 	var m meter
 	failed := make(chan error, 2)
-	go func() {
-		b := make([]byte, 1)
-		for {
-			if _, err := server[0].Read(b); err != nil {
-				failed <- err
-				return
-			}
-			if _, err := server[0].Write(b); err != nil {
-				failed <- err
-				return
-			}
-		}
-	}()
+	go func() { failed <- echo(server[0]) }()
 	times := make([]uint32, 0, 1<<23)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		b := make([]byte, 1)
+		count := m.counter()
 		last := time.Now()
 		for !m.stopped.Load() {
 			if _, err := client[0].Write(b); err != nil {
@@ -115,7 +105,7 @@ func roundTrip(p *pair, t Task) (Result, error) {
 				times = append(times, uint32(now.Sub(last)))
 			}
 			last = now
-			m.count.Add(1)
+			count.Add(1)
 		}
 	}()
 	rate, c, err := m.measure(t, failed)
@@ -129,6 +119,57 @@ func roundTrip(p *pair, t Task) (Result, error) {
 	more := c.more()
 	more["p99 µs"], more["mean µs"] = us(0.99), 1e6/rate
 	return Result{Value: us(0.5), More: more}, nil
+}
+
+// echo sends back each byte.
+func echo(c net.Conn) error {
+	b := make([]byte, 1)
+	for {
+		if _, err := c.Read(b); err != nil {
+			return err
+		}
+		if _, err := c.Write(b); err != nil {
+			return err
+		}
+	}
+}
+
+// bounce sends a byte and waits for its answer, again and again, until the meter stops.
+func bounce(c net.Conn, m *meter) error {
+	b := make([]byte, 1)
+	count := m.counter()
+	for !m.stopped.Load() {
+		if _, err := c.Write(b); err != nil {
+			return err
+		}
+		if _, err := c.Read(b); err != nil {
+			return err
+		}
+		count.Add(1)
+	}
+	return nil
+}
+
+// roundTrips has bytes go there and back on n connections at once.
+func roundTrips(n int) func(*pair, Task) (Result, error) {
+	return func(p *pair, t Task) (Result, error) {
+		client, server, err := p.connections(n)
+		if err != nil {
+			return Result{}, err
+		}
+		var m meter
+		failed := make(chan error, 2*n)
+		for i := range n {
+			go func() { failed <- echo(server[i]) }()
+			go func() {
+				if err := bounce(client[i], &m); err != nil {
+					failed <- err
+				}
+			}()
+		}
+		rate, c, err := m.measure(t, failed)
+		return Result{Value: rate, More: c.more()}, err
+	}
 }
 
 // connect has clients connect, send a byte, read one and close, one connection
@@ -160,6 +201,7 @@ func connect(clients int) func(*pair, Task) (Result, error) {
 		for range clients {
 			go func() {
 				b := make([]byte, 1)
+				count := m.counter()
 				for !m.stopped.Load() {
 					c, err := p.client.DialTCP(p.at(port))
 					if err == nil {
@@ -173,7 +215,7 @@ func connect(clients int) func(*pair, Task) (Result, error) {
 						return
 					}
 					c.Close()
-					m.count.Add(1)
+					count.Add(1)
 				}
 			}()
 		}
