@@ -150,3 +150,51 @@ func TestDgramQueueGivesBack(t *testing.T) {
 		}
 	}
 }
+
+// A socket that is closed with datagrams in its queue gives back their blocks (newPair looks at those) and
+// the queue's memory; one that is idle after many has its own chunk alone.
+func TestDgramQueueOfClosed(t *testing.T) {
+	a, b := newPair(t, Config{})
+	const n = 3 * pooledChunk
+	fill := func(from *sock, data, to string, d *dgram) {
+		t.Helper()
+		for range n {
+			if err := from.send(data, to); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if d.queue.len() < n {
+			t.Fatalf("%d datagrams wait, want %d", d.queue.len(), n)
+		}
+	}
+	u := b.open("udp4").at(addrB + ":7")
+	ping := a.open("ping4").at("0.0.0.0:9")
+	raw := b.open("raw4:1")
+	for _, c := range []struct {
+		s, from  *sock
+		d        *dgram
+		data, to string
+	}{
+		{u, a.open("udp4"), &udpOf(u.Socket).dgram, "x", addrB + ":7"},
+		{raw, ping, &rawOf(raw.Socket).dgram, "\x08\x00\x00\x00\x00\x00\x00\x00", addrB + ":0"},
+		{ping, ping, &pingOf(ping.Socket).dgram, "\x08\x00\x00\x00\x00\x00\x00\x00", addrB + ":0"},
+	} {
+		for c.d.queue.len() > 0 {
+			c.s.recv(0)
+		}
+		fill(c.from, c.data, c.to, c.d)
+		for c.d.queue.len() > 0 {
+			c.s.recv(0)
+		}
+		if q := &c.d.queue; q.first != nil || q.own == nil || len(q.own.p) != ownChunk {
+			t.Fatalf("an idle queue: %+v", *q)
+		}
+		fill(c.from, c.data, c.to, c.d)
+		c.s.recv(0)
+		d := c.d
+		c.s.Close()
+		if d.queue != (dgramQueue{}) {
+			t.Errorf("closed: %+v", d.queue)
+		}
+	}
+}
