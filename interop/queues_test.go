@@ -99,6 +99,7 @@ func TestQueues(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { host.Close() })
 	l := &lab{neighbour: n, t: t, host: host}
 	var all sync.WaitGroup
 	for i := range connections {

@@ -21,7 +21,7 @@ func flowHash(p *Packet) uint64 {
 		if err != nil {
 			return 0
 		}
-		src, dst := uint64(wire4(h.Src)), uint64(wire4(h.Dst))
+		src, dst := uint64(bits4(h.Src)), uint64(bits4(h.Dst))
 		if h.IsFragment() || !hasPorts(h.Proto) {
 			return joinEnds(mix(src), mix(dst), 0)
 		}
@@ -33,12 +33,16 @@ func flowHash(p *Packet) uint64 {
 		return 0
 	}
 	src, dst := mix6(h.Src), mix6(h.Dst)
-	chain := wire.WalkIPv6(h.Next, b[wire.IPv6Len:], true)
-	if chain.Fault != wire.NoFault || !hasPorts(chain.Next) {
-		return joinEnds(src, dst, 0)
+	next, at := h.Next, wire.IPv6Len
+	if !hasPorts(next) {
+		chain := wire.WalkIPv6(next, b[at:], true)
+		if chain.Fault != wire.NoFault || !hasPorts(chain.Next) {
+			return joinEnds(src, dst, 0)
+		}
+		next, at = chain.Next, at+chain.Len
 	}
-	sport, dport := ports(p, wire.IPv6Len+chain.Len)
-	return joinEnds(mix(src^sport), mix(dst^dport), chain.Next)
+	sport, dport := ports(p, at)
+	return joinEnds(mix(src^sport), mix(dst^dport), next)
 }
 
 // hasPorts reports whether a protocol's header begins with the two ports: TCP, UDP, DCCP, SCTP and
@@ -64,7 +68,7 @@ func ports(p *Packet, at int) (src, dst uint64) {
 	return uint64(binary.BigEndian.Uint16(b[at:])), uint64(binary.BigEndian.Uint16(b[at+2:]))
 }
 
-func wire4(a netip.Addr) uint32 {
+func bits4(a netip.Addr) uint32 {
 	b := a.As4()
 	return binary.BigEndian.Uint32(b[:])
 }

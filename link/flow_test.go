@@ -79,11 +79,14 @@ func TestFlowHashPlaces(t *testing.T) {
 		whole := flowPacket(a, b, 17)
 		bytes := whole.AppendTo(nil)
 		whole.Free()
-		for _, head := range []int{n, len(bytes)} {
-			p := packet.FromBytes(bytes[head:])
-			copy(p.Prepend(head), bytes)
-			if h := hashOf(p); h != want {
-				t.Errorf("IPv6 %v, %d bytes in the head: %x, want %x", v6, head, h, want)
+		for _, head := range []int{0, n, len(bytes)} {
+			for _, length := range []int{len(bytes), n + 4} { // the ports are all there is of the transport's header
+				head := min(head, length)
+				p := packet.FromBytes(bytes[head:length])
+				copy(p.Prepend(head), bytes)
+				if h := hashOf(p); h != want {
+					t.Errorf("IPv6 %v, %d bytes of %d in the head: %x, want %x", v6, head, length, h, want)
+				}
 			}
 		}
 	}

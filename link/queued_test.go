@@ -78,7 +78,7 @@ func TestQueuedClose(t *testing.T) {
 		}
 		free(recvAll(t, q, 1))
 		synctest.Wait()
-		if n := q.came.Len(); n < queuedBound {
+		if n := q.came.Len(); n < queuedBound || n >= queuedBound+64 {
 			t.Errorf("%d packets wait: the readers are not at the bound", n)
 		}
 		for range 2 {
@@ -110,6 +110,44 @@ func TestQueuedCloseRecv(t *testing.T) {
 		q.Close()
 		if _, err := q.Recv(make([]*Packet, 1)); !errors.Is(err, ErrClosed) || q.reading {
 			t.Errorf("Recv after Close: %v, reads: %v", err, q.reading)
+		}
+	})
+}
+
+// sluggish is a link whose Recv takes its time to end.
+type sluggish struct {
+	Link
+	end chan struct{}
+}
+
+func (s sluggish) Recv([]*Packet) (int, error) {
+	<-s.end
+	return 0, ErrClosed
+}
+
+// Close waits for the goroutines, and who receives need not.
+func TestQueuedCloseWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, _ := Pipe(PipeConfig{})
+		slow := sluggish{a, make(chan struct{})}
+		q := newQueued(a.Info(), []Link{slow, slow})
+		received, closed := make(chan error, 1), make(chan error, 1)
+		go func() {
+			_, err := q.Recv(make([]*Packet, 1))
+			received <- err
+		}()
+		synctest.Wait()
+		go func() { closed <- q.Close() }()
+		synctest.Wait()
+		if len(received) != 1 || len(closed) != 0 {
+			t.Errorf("while a queue ends, %d Recv are back, want 1, and %d Close, want none", len(received), len(closed))
+		}
+		close(slow.end)
+		if err := <-received; !errors.Is(err, ErrClosed) {
+			t.Error(err)
+		}
+		if err := <-closed; err != nil {
+			t.Error(err)
 		}
 	})
 }

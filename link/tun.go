@@ -30,8 +30,9 @@ type DeviceConfig struct {
 	// exists must have been made with several queues (multi_queue of ip tuntap), and with one
 	// must not. Other programs that open the same device with several queues share its packets.
 	//
-	// The kernel sends a flow by the queue by which the flow's last packet came to it, for three seconds
-	// after that, and until there is one by a queue of its own choice.
+	// The kernel sends a flow's packets by the queue by which it has last received one of the flow, if that
+	// was less than three seconds ago, and else by a queue of its own choice. So the first packets that
+	// come after a pause may be overtaken by those behind them.
 	Queues int
 }
 

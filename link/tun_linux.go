@@ -182,7 +182,7 @@ func attach(c *DeviceConfig, m Medium) (fds []int, err error) {
 		}
 		fds = append(fds, fd)
 		if c.Queues > 1 && len(fds) == 1 {
-			if has, err := unix.IoctlGetInt(fd, unix.TUNGETFEATURES); err != nil || has&unix.IFF_MULTI_QUEUE == 0 {
+			if has, err := unix.IoctlGetUint32(fd, unix.TUNGETFEATURES); err != nil || has&unix.IFF_MULTI_QUEUE == 0 {
 				return fds, errNoQueues
 			}
 		}
