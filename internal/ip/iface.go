@@ -20,11 +20,21 @@ type IfaceConfig struct {
 
 	// Out takes the packets to the link. Without one the interface is the host's
 	// built-in loopback: packets go through the host's loopback queue, trusted.
-	Out *relay.Relay
+	Out Port
 
 	Checksum bool // the link takes packets without transport checksum
 	CRC32c   bool // and those without CRC32c
 	Segments bool // the link takes TCP segments larger than the MTU
+}
+
+// Port is where packets leave for a link: a relay.Relay, or for a link with several queues a
+// relay.Spread.
+type Port interface {
+	// For returns the relay that a packet goes by.
+	For(p *packet.Packet) *relay.Relay
+
+	// Dropped returns how many packets the port or the link had no room for.
+	Dropped() uint64
 }
 
 const (
@@ -348,5 +358,5 @@ func (l *Lane) transmit(i *Iface, p *packet.Packet) {
 		l.at.Loop(p)
 		return
 	}
-	l.at.Send(i.cfg.Out, p)
+	l.at.Send(i.cfg.Out.For(p), p)
 }
