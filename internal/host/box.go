@@ -1,8 +1,9 @@
 package host
 
 import (
-	"sync"
 	"sync/atomic"
+
+	"usock/internal/rank"
 
 	"usock/packet"
 )
@@ -20,9 +21,9 @@ type Task interface {
 // box while nobody is in its domain.
 type box struct {
 	n     atomic.Int32 // tasks in list
-	mu    sync.Mutex   // taken last
-	list  []left       // mu
-	spare []left       // of whoever is in the domain
+	mu    rank.Leaf
+	list  []left // mu
+	spare []left // of whoever is in the domain
 }
 
 type left struct {

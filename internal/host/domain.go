@@ -1,9 +1,10 @@
 package host
 
 import (
-	"sync"
 	"sync/atomic"
 	"time"
+
+	"usock/internal/rank"
 
 	"usock/clock"
 	"usock/internal/timer"
@@ -15,7 +16,7 @@ import (
 type Domain struct {
 	host *Host
 	box  atomic.Pointer[box] // nil until something was left for the domain
-	mu   sync.Mutex
+	mu   rank.Domain
 
 	in    uint16 // the lane that has entered it, plus one; 0: none, or the whole host is entered. Guarded by mu
 	home  uint16 // which lane it is entered in where there is a choice, and where its timers are

@@ -5,6 +5,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"usock/internal/rank"
+
 	"usock/clock"
 	"usock/internal/timer"
 	"usock/packet"
@@ -40,10 +42,11 @@ type Host struct {
 const lanesPerProcessor = 4
 
 // New returns a host on the clock c. With a clock of its own a network is to be a function of its
-// seed: such a host has one lane, and so has nothing to do with how goroutines are scheduled.
+// seed: such a host has one lane, and so has nothing to do with how goroutines are scheduled. So has one that is
+// made where there is one processor, which has no use for more.
 func New(c clock.Clock) *Host {
 	n := 1
-	if clock.IsSystem(c) {
+	if clock.IsSystem(c) && runtime.GOMAXPROCS(0) > 1 {
 		for n < lanesPerProcessor*runtime.GOMAXPROCS(0) {
 			n *= 2
 		}
@@ -147,7 +150,7 @@ func (h *Host) setSerial(on bool) { h.serial.Store(on || h.one) }
 
 // shard is a part of the host's timers, with a lock and an alarm of its own.
 type shard struct {
-	mu    mutex // taken last
+	mu    rank.Leaf
 	host  *Host
 	queue timer.Queue
 	armed time.Duration // when the alarm goes off; timer.Never: not set

@@ -94,7 +94,8 @@ func (l *Lane) Visit(d *Domain) bool {
 func (l *Lane) Found(d *Domain) {
 	if !l.whole {
 		l.depart()
-		d.mu.Lock()
+	}
+	if !l.whole && d.mu.TryLock() {
 		d.in, l.dom = uint16(l.ID+1), d
 	}
 }

@@ -2,7 +2,8 @@ package host
 
 import (
 	"runtime"
-	"sync"
+
+	"usock/internal/rank"
 )
 
 // mutex is a sync.Mutex for short holds and many goroutines. Once a goroutine has
@@ -17,7 +18,7 @@ import (
 // bulk connections 177 to 300 Gbit/s. With longer pauses UDP loses a third: sender
 // and receiver then take the lock from each other for each datagram.
 type mutex struct {
-	sync.Mutex
+	rank.Lane
 }
 
 const (
@@ -47,7 +48,7 @@ func (m *mutex) lockSlow() {
 			return
 		}
 	}
-	m.Mutex.Lock()
+	m.Lane.Lock()
 }
 
 //go:noinline

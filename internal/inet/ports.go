@@ -2,8 +2,9 @@ package inet
 
 import (
 	"net/netip"
-	"sync"
 	"syscall"
+
+	"usock/internal/rank"
 )
 
 // Port ranges (net.ipv4.ip_local_port_range, ip_unprivileged_port_start).
@@ -59,7 +60,7 @@ func (k *bucket) lets(b *binding) bool {
 // portTable is the ports of one protocol, and guards the bindings that are in it. Whoever has the whole host
 // needs no lock.
 type portTable struct {
-	mu sync.Mutex // taken after a domain's
+	mu rank.Ports
 
 	buckets bucketTable
 	spare   []*bucket   // empty ones, for reuse

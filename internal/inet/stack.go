@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"syscall"
 
+	"usock/internal/rank"
+
 	"usock/internal/host"
 	"usock/internal/ip"
 	"usock/internal/socket"
@@ -171,7 +173,7 @@ const maxPaths = 1024
 
 // paths is the cache of paths. Endpoints keep theirs: it is asked where connections begin.
 type paths struct {
-	mu sync.RWMutex // taken last
+	mu rank.LeafRW
 	of map[pathKey]*ip.Path
 }
 

@@ -5,8 +5,9 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
-	"sync"
 	"syscall"
+
+	"usock/internal/rank"
 
 	"usock/internal/abi"
 	"usock/internal/socket"
@@ -39,7 +40,7 @@ const (
 
 // fastOpenServers are what a host's clients remember.
 type fastOpenServers struct {
-	mu sync.Mutex // taken last
+	mu rank.Leaf
 	of map[netip.Addr]fastOpenServer
 }
 

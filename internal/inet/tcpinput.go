@@ -1,8 +1,9 @@
 package inet
 
 import (
-	"sync"
 	"time"
+
+	"usock/internal/rank"
 
 	"usock/internal/host"
 	"usock/internal/ip"
@@ -219,7 +220,7 @@ const maxTimeWaits = 262144
 // timeWait is what is left of a connection in TIME-WAIT. It is in no domain, but has a lock: all that it does is
 // to answer, and to make room.
 type timeWait struct {
-	mu sync.Mutex // taken before that of the table of ports
+	mu rank.TimeWait
 
 	node
 	binding

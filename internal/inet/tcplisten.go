@@ -3,10 +3,11 @@ package inet
 import (
 	"net/netip"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"usock/internal/rank"
 
 	"usock/internal/abi"
 	"usock/internal/host"
@@ -36,7 +37,7 @@ type listener struct {
 	held       atomic.Int32 // accepted, and counted all the same (socket.AcceptHolder)
 	overflow   atomic.Int64 // when the incomplete queue was full last, a time.Duration; 0: never
 
-	mu         sync.Mutex      // taken last
+	mu         rank.Leaf
 	head, tail *tcpEndpoint    // the accept queue
 	fast       int             // Fast Open children in SYN-RECEIVED, and those that resets has
 	resets     []time.Duration // of Fast Open children that were reset: until when they count

@@ -5,7 +5,8 @@ import (
 	"math"
 	"math/bits"
 	"net/netip"
-	"sync"
+
+	"usock/internal/rank"
 )
 
 // tuple is what identifies a connection (RFC 9293, section 3.1): addresses
@@ -35,7 +36,7 @@ type connTable struct {
 }
 
 type connStripe struct {
-	mu    sync.Mutex // taken last
+	mu    rank.Leaf
 	slots []*node
 	n     int
 

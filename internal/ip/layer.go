@@ -3,9 +3,10 @@ package ip
 import (
 	"math/rand/v2"
 	"net/netip"
-	"sync"
 	"sync/atomic"
 	"time"
+
+	"usock/internal/rank"
 
 	"usock/internal/host"
 	"usock/internal/timer"
@@ -97,8 +98,8 @@ type Layer struct {
 	limits   limiter
 	timer    timer.Entry // the earliest of mtus, frags and reports of groups
 
-	identMu  sync.Mutex // of idents; taken last
-	identKey [2]uint64  // of the hash that chooses an ident
+	identMu  rank.Leaf // of idents
+	identKey [2]uint64 // of the hash that chooses an ident
 	idents   [256]identCounter
 
 	// looped says which interface a packet in the host's loopback queue stands

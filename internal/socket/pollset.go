@@ -4,9 +4,10 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"syscall"
+
+	"usock/internal/rank"
 
 	"usock/internal/host"
 	"usock/internal/wait"
@@ -31,7 +32,7 @@ const (
 type PollSet struct {
 	host *host.Host
 
-	mu      sync.Mutex
+	mu      rank.Set
 	items   map[*Socket]*item // mu, like all below
 	ready   []*item           // told, and not yet found idle by Wait
 	queue   wait.Queue        // goroutines in Wait

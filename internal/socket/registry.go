@@ -1,7 +1,7 @@
 package socket
 
 import (
-	"sync"
+	"usock/internal/rank"
 
 	"usock/internal/host"
 )
@@ -13,9 +13,9 @@ type Registry struct {
 	host *host.Host
 	also []Lister // those that list more than sockets
 
-	mu  sync.Mutex // taken last
-	ids uint64     // the last socket's number
-	all []*Socket  // each at its slot
+	mu  rank.Leaf
+	ids uint64    // the last socket's number
+	all []*Socket // each at its slot
 }
 
 // NewRegistry returns a registry for the sockets of h.

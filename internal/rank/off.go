@@ -1,0 +1,16 @@
+//go:build !lockrank
+
+package rank
+
+import "sync"
+
+// The ranks.
+type (
+	Domain   = sync.Mutex
+	Lane     = sync.Mutex
+	Set      = sync.Mutex
+	TimeWait = sync.Mutex
+	Ports    = sync.Mutex
+	Leaf     = sync.Mutex
+	LeafRW   = sync.RWMutex
+)

@@ -1,0 +1,194 @@
+//go:build lockrank
+
+package rank
+
+import (
+	"bytes"
+	"fmt"
+	"runtime"
+	"strconv"
+	"sync"
+)
+
+const (
+	domain = 1 + iota
+	lane
+	set
+	timeWait
+	ports
+	leaf
+)
+
+var names = [...]string{domain: "domain", lane: "lane", set: "set", timeWait: "TIME-WAIT", ports: "ports", leaf: "leaf"}
+
+// held is the ranks of the locks that a goroutine has, by its number.
+var (
+	mu   sync.Mutex
+	held = make(map[int][]int)
+)
+
+// goroutine returns the number of the goroutine that calls.
+func goroutine() int {
+	var b [64]byte
+	f := bytes.Fields(b[:runtime.Stack(b[:], false)])
+	n, err := strconv.Atoi(string(f[1]))
+	if err != nil {
+		panic(err)
+	}
+	return n
+}
+
+// take notes a lock of rank r, and panics if whoever waits for it may not.
+func take(r int) {
+	note(r, func(h int) bool { return h < r || h == lane && r == lane }) // the whole host is lane after lane
+}
+
+func note(r int, may func(h int) bool) {
+	mu.Lock()
+	defer mu.Unlock()
+	g := goroutine()
+	for _, h := range held[g] {
+		if !may(h) {
+			panic(fmt.Sprintf("rank: a goroutine that has a lock of rank %q takes one of rank %q", names[h], names[r]))
+		}
+	}
+	held[g] = append(held[g], r)
+}
+
+// put notes that a lock of rank r is free again. Whoever has taken it gives it back.
+func put(r int) {
+	mu.Lock()
+	defer mu.Unlock()
+	g := goroutine()
+	l := held[g]
+	for i := len(l) - 1; i >= 0; i-- {
+		if l[i] == r {
+			held[g] = append(l[:i], l[i+1:]...)
+			if len(held[g]) == 0 {
+				delete(held, g)
+			}
+			return
+		}
+	}
+	panic(fmt.Sprintf("rank: a goroutine gives back a lock of rank %q that it has not", names[r]))
+}
+
+// mutex is a sync.Mutex of a rank.
+type mutex struct{ m sync.Mutex }
+
+func (x *mutex) lock(r int) {
+	take(r)
+	x.m.Lock()
+}
+
+func (x *mutex) try(r int) bool {
+	if !x.m.TryLock() {
+		return false
+	}
+	note(r, func(int) bool { return true })
+	return true
+}
+
+func (x *mutex) unlock(r int) {
+	put(r)
+	x.m.Unlock()
+}
+
+// Domain is a lock of its rank.
+type Domain struct{ mutex }
+
+// Lock locks it, or panics if that may not be.
+func (m *Domain) Lock() { m.lock(domain) }
+
+// TryLock locks it if it is free.
+func (m *Domain) TryLock() bool { return m.try(domain) }
+
+// Unlock unlocks it.
+func (m *Domain) Unlock() { m.unlock(domain) }
+
+// Lane is a lock of its rank.
+type Lane struct{ mutex }
+
+// Lock locks it, or panics if that may not be.
+func (m *Lane) Lock() { m.lock(lane) }
+
+// TryLock locks it if it is free.
+func (m *Lane) TryLock() bool { return m.try(lane) }
+
+// Unlock unlocks it.
+func (m *Lane) Unlock() { m.unlock(lane) }
+
+// Set is a lock of its rank.
+type Set struct{ mutex }
+
+// Lock locks it, or panics if that may not be.
+func (m *Set) Lock() { m.lock(set) }
+
+// TryLock locks it if it is free.
+func (m *Set) TryLock() bool { return m.try(set) }
+
+// Unlock unlocks it.
+func (m *Set) Unlock() { m.unlock(set) }
+
+// TimeWait is a lock of its rank.
+type TimeWait struct{ mutex }
+
+// Lock locks it, or panics if that may not be.
+func (m *TimeWait) Lock() { m.lock(timeWait) }
+
+// TryLock locks it if it is free.
+func (m *TimeWait) TryLock() bool { return m.try(timeWait) }
+
+// Unlock unlocks it.
+func (m *TimeWait) Unlock() { m.unlock(timeWait) }
+
+// Ports is a lock of its rank.
+type Ports struct{ mutex }
+
+// Lock locks it, or panics if that may not be.
+func (m *Ports) Lock() { m.lock(ports) }
+
+// TryLock locks it if it is free.
+func (m *Ports) TryLock() bool { return m.try(ports) }
+
+// Unlock unlocks it.
+func (m *Ports) Unlock() { m.unlock(ports) }
+
+// Leaf is a lock of its rank.
+type Leaf struct{ mutex }
+
+// Lock locks it, or panics if that may not be.
+func (m *Leaf) Lock() { m.lock(leaf) }
+
+// TryLock locks it if it is free.
+func (m *Leaf) TryLock() bool { return m.try(leaf) }
+
+// Unlock unlocks it.
+func (m *Leaf) Unlock() { m.unlock(leaf) }
+
+// LeafRW is a Leaf with readers.
+type LeafRW struct{ m sync.RWMutex }
+
+// Lock locks it for writing, or panics if that may not be.
+func (m *LeafRW) Lock() {
+	take(leaf)
+	m.m.Lock()
+}
+
+// Unlock unlocks it for writing.
+func (m *LeafRW) Unlock() {
+	put(leaf)
+	m.m.Unlock()
+}
+
+// RLock locks it for reading, or panics if that may not be.
+func (m *LeafRW) RLock() {
+	take(leaf)
+	m.m.RLock()
+}
+
+// RUnlock unlocks it for reading.
+func (m *LeafRW) RUnlock() {
+	put(leaf)
+	m.m.RUnlock()
+}
