@@ -25,7 +25,7 @@ import (
 //
 // Up is from the host to the outside, down the other way. What was taken from one side and
 // not yet by the other is held: at most one read. Besides that the inner socket's receive
-// buffer (twice what was taken of it in a round trip; tcp_rmem, 32 MiB at most) holds what the
+// buffer (twice what was taken of it in a round trip; tcp_rmem, 60 MiB at most) holds what the
 // program has sent and the outer socket does not take.
 type stream struct {
 	g    *Gateway

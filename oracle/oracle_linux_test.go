@@ -13,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"usock"
 	"usock/packet"
 )
 
@@ -119,7 +118,7 @@ func play(t *testing.T, c sequence) (found []difference) {
 		if c.unprivileged {
 			k.drop(c.but...)
 		}
-		tcp := usock.DefaultTCPConfig()
+		tcp := kernelLimits(t)
 		if c.fastOpen != "" {
 			k.must(os.WriteFile("/proc/sys/net/ipv4/tcp_fastopen", []byte(c.fastOpen), 0), "tcp_fastopen")
 			tcp.FastOpen = number(c.fastOpen)

@@ -2,7 +2,9 @@ package oracle
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
+	"os"
 	"sync"
 	"testing"
 
@@ -20,7 +22,23 @@ type user struct {
 }
 
 func newUser(t testing.TB, privileged bool) *user {
-	return newUserWith(t, func(int) bool { return privileged }, nil)
+	return newUserWith(t, func(int) bool { return privileged }, kernelLimits(t))
+}
+
+// kernelLimits are settings of TCP with the limits of buffers that the kernel has: SO_RCVLOWAT shows one
+// of them.
+func kernelLimits(t testing.TB) *usock.TCPConfig {
+	c := usock.DefaultTCPConfig()
+	for name, m := range map[string]*[3]int{"tcp_rmem": &c.RMem, "tcp_wmem": &c.WMem} {
+		b, err := os.ReadFile("/proc/sys/net/ipv4/" + name)
+		if err == nil {
+			_, err = fmt.Sscan(string(b), &m[0], &m[1], &m[2])
+		}
+		if err != nil {
+			t.Error(name, err)
+		}
+	}
+	return c
 }
 
 // newUserWith is newUser of a program that has the capabilities which capable tells, on a host

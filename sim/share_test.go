@@ -168,33 +168,32 @@ func TestNothingLost(t *testing.T) {
 	}
 }
 
-// The default receive buffer, which grows with what is read in a round trip, does not bound a path of
-// 20 ms at 1.3 Gbit/s, whose window is 3.25 MB (the send buffer does: docs/TCP.md); and a path that
-// needs less takes less.
+// The default buffers, which grow with what the path delivers in a round trip, do not bound one of 20 ms
+// that loses nothing, whose window is 2.5 MB at 1 Gbit/s and 25 MB at 10; and a path that needs less
+// takes less. Linux's 4 MiB of send buffer carry 1.2 Gbit/s there, and its 32 MiB of receive buffer 6.7.
 func TestDefaultBuffers(t *testing.T) {
 	for _, c := range []struct {
 		rate  uint64
 		delay time.Duration
-		wmem  int    // bytes of send buffer at most
-		most  uint32 // bytes of window offered
+		from  time.Duration // when the rate is reached
+		most  uint32        // bytes of window offered
 	}{
-		{1.3e9, 10 * time.Millisecond, 6 << 20, 16 << 20},
-		{1e9, time.Millisecond, 4 << 20, 2 << 20},
-		{10e6, 10 * time.Millisecond, 4 << 20, 1 << 20},
+		{1e9, 10 * time.Millisecond, 500 * time.Millisecond, 16 << 20},
+		{1.3e9, 10 * time.Millisecond, 500 * time.Millisecond, 16 << 20},
+		{10e9, 10 * time.Millisecond, 500 * time.Millisecond, 32 << 20},
+		{1e9, time.Millisecond, time.Second, 2 << 20},
+		{10e6, 10 * time.Millisecond, 2 * time.Second, 1 << 20},
 	} {
-		config := usock.DefaultTCPConfig()
-		config.WMem[2] = c.wmem
 		n, a, b, _ := manualPair(t, 1, sim.Both(link.Impairment{
 			Delay: c.delay, Rate: c.rate, Limit: link.Amount{Bytes: 16 << 20},
 		}))
-		a.Config.TCP = config
 		n.Start()
-		f := n.Flow(a, b, sim.FlowConfig{Duration: 4 * time.Second, Chunk: 1 << 20})
+		f := n.Flow(a, b, sim.FlowConfig{Duration: c.from + 300*time.Millisecond, Chunk: 1 << 20})
 		res := f.Wait()
 		if res.Err != nil {
 			t.Error(res.Err)
 		}
-		got := f.Meter.Rate(2*time.Second, 4*time.Second)
+		got := f.Meter.Rate(c.from, c.from+250*time.Millisecond)
 		t.Logf("%d bit/s, %v each way: %.0f bit/s, window %d", c.rate, c.delay, got, res.InfoBack.RcvWnd)
 		if got < 0.93*float64(c.rate) || res.InfoBack.RcvWnd > c.most {
 			t.Errorf("more than %.0f bit/s and a window of at most %d is wanted", 0.93*float64(c.rate), c.most)
@@ -203,12 +202,15 @@ func TestDefaultBuffers(t *testing.T) {
 }
 
 // Long transfers over 10 ms each way without a limit to the rate: the path of the
-// comparison with the kernel (docs/TCP.md), in manual time.
+// comparison with the kernel (docs/TCP.md) and the kernel's limits of buffers, in manual time.
 func TestLossyGoodput(t *testing.T) {
 	g := golden{name: "lossy", head: "control\tloss\tMbit/s\tretrans %"}
 	for _, cc := range []string{"cubic", "bbr", "bbr3"} {
 		for _, loss := range []float64{0, 0.001, 0.01, 0.03} {
 			n, a, b, _ := manualPair(t, 5, sim.Both(link.Impairment{Delay: 10 * time.Millisecond, Loss: loss}))
+			config := usock.DefaultTCPConfig()
+			config.RMem[2], config.WMem[2] = 32<<20, 4<<20
+			a.Config.TCP, b.Config.TCP = config, config
 			n.Start()
 			res := n.Flow(a, b, sim.FlowConfig{Duration: 4 * time.Second, Congestion: cc, Chunk: 1 << 20}).Wait()
 			if res.Err != nil {

@@ -30,11 +30,9 @@ type dgram struct {
 	path         *ip.Path // to the peer, or to where was sent last
 	pathDst      netip.Addr
 
-	queue  []datagram // ring
-	head   int
-	length int
-	bytes  int // what the queue costs, and what was fetched from it
-	drops  uint32
+	queue dgramQueue
+	bytes int // what the queue costs, and what was fetched from it
+	drops uint32
 
 	prefetched atomic.Pointer[prefetched] // nil until it is worth while
 	fetched    int                        // bytes of prefetched's datagrams, to be given back
@@ -130,10 +128,7 @@ func (d *dgram) push(p *packet.Packet, m *ip.Meta, sport uint16) bool {
 		return false
 	}
 	p.Owner.PID = int32(cost) // what to give back; the owner's note has done its work
-	if d.length == len(d.queue) {
-		d.grow()
-	}
-	g := &d.queue[(d.head+d.length)&(len(d.queue)-1)]
+	g := d.queue.push()
 	*g = datagram{
 		p: p, src: m.Src, dst: m.Dst, sport: sport, ttl: m.TTL, tos: m.TOS,
 		ifindex: int32(m.Iface.Index()), drops: d.drops, flow: m.Flow, segment: p.SegmentSize,
@@ -144,7 +139,6 @@ func (d *dgram) push(p *packet.Packet, m *ip.Meta, sport uint16) bool {
 	if d.s.Opt.WantsArrival() {
 		g.at = d.s.Host.Stamp()
 	}
-	d.length++
 	d.bytes += cost
 	if d.s.Host.Tracing() {
 		d.tellArrived(m, sport, p.Len(), trace.NoReason)
@@ -155,7 +149,7 @@ func (d *dgram) push(p *packet.Packet, m *ip.Meta, sport uint16) bool {
 
 // room reports whether the queue may hold cost more bytes. One datagram always fits.
 func (d *dgram) room(cost int) bool {
-	return d.bytes+cost <= int(d.s.Opt.RcvBuf) || d.length == 0
+	return d.bytes+cost <= int(d.s.Opt.RcvBuf) || d.queue.len() == 0
 }
 
 // charge changes what a queued datagram costs.
@@ -164,29 +158,14 @@ func (d *dgram) charge(g *datagram, cost int) {
 	g.p.Owner.PID = int32(cost)
 }
 
-func (d *dgram) grow() {
-	q := make([]datagram, max(8, 2*len(d.queue)))
-	for i := range d.length {
-		q[i] = d.queue[(d.head+i)&(len(d.queue)-1)]
-	}
-	d.queue, d.head = q, 0
-}
-
 // pop takes the first datagram out of the queue.
 func (d *dgram) pop() datagram {
-	g := &d.queue[d.head]
-	out := *g
-	*g = datagram{}
-	d.head = (d.head + 1) & (len(d.queue) - 1)
-	d.length--
-	d.bytes -= int(out.p.Owner.PID)
-	if d.length == 0 {
+	g := d.queue.pop()
+	d.bytes -= int(g.p.Owner.PID)
+	if d.queue.len() == 0 {
 		d.run = run{}
 	}
-	if d.length == 0 && len(d.queue) > 256 {
-		d.queue, d.head = nil, 0
-	}
-	return out
+	return g
 }
 
 // drain empties the queues.
@@ -194,7 +173,8 @@ func (d *dgram) drain() {
 	for g, ok := d.first(); ok; g, ok = d.first() {
 		g.p.Free()
 	}
-	d.queue, d.errors = nil, nil
+	d.queue.free()
+	d.errors = nil
 }
 
 // recv receives a datagram, or an error with MSG_ERRQUEUE.

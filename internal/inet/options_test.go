@@ -216,7 +216,7 @@ func TestNumberOptions(t *testing.T) {
 		{"SO_ACCEPTCONN", "tcp4 udp4", abi.SOL_SOCKET, abi.SO_ACCEPTCONN, []step{{nil, nil, 0}, {1, syscall.ENOPROTOOPT, 0}}},
 		{"SO_RCVBUF", "tcp4", abi.SOL_SOCKET, abi.SO_RCVBUF, []step{{nil, nil, 131072}, {5000, nil, 10000}, {0, nil, 2304}}},
 		{"SO_SNDBUF", "tcp4", abi.SOL_SOCKET, abi.SO_SNDBUF, []step{{nil, nil, 16384}, {5000, nil, 10000}, {0, nil, 4608}}},
-		{"SO_RCVLOWAT", "tcp4", abi.SOL_SOCKET, abi.SO_RCVLOWAT, []step{{nil, nil, 1}, {100, nil, 100}, {0, nil, 1}, {-1, nil, 16 << 20}}},
+		{"SO_RCVLOWAT", "tcp4", abi.SOL_SOCKET, abi.SO_RCVLOWAT, []step{{nil, nil, 1}, {100, nil, 100}, {0, nil, 1}, {-1, nil, 30 << 20}}},
 		{"SO_ATTACH_BPF", "udp4 tcp6 ping4 raw6:99", abi.SOL_SOCKET, abi.SO_ATTACH_BPF, []step{{5, syscall.EBADF, syscall.ENOPROTOOPT}, {[]byte{1, 2, 3, 4, 5}, syscall.EINVAL, nil}}},
 
 		{"IPV6_CHECKSUM", "raw6:99", abi.SOL_IPV6, abi.IPV6_CHECKSUM, []step{{nil, nil, -1}, {4, nil, 4}, {3, syscall.EINVAL, 4}, {-9, nil, -1}, {0, nil, 0}}},

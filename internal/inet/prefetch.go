@@ -85,7 +85,7 @@ func (d *dgram) fetch() {
 		return
 	}
 	d.s.Received(&d.arrival, 0)
-	for a.end < maxPrefetch && d.length > 0 {
+	for a.end < maxPrefetch && d.queue.len() > 0 {
 		before := d.bytes
 		a.list[a.end] = d.pop()
 		a.end++
@@ -97,7 +97,7 @@ func (d *dgram) fetch() {
 // prefetchPays reports whether datagrams are to be set aside. SO_PEEK_OFF counts what is
 // taken, and SIOCGSTAMP tells of the one that was taken last.
 func (d *dgram) prefetchPays() bool {
-	return d.length >= minPrefetch && d.s.Opt.PeekOff < 0 && !d.s.Opt.Has(socket.StampAsked)
+	return d.queue.len() >= minPrefetch && d.s.Opt.PeekOff < 0 && !d.s.Opt.Has(socket.StampAsked)
 }
 
 // RecvPrefetched implements socket.Prefetcher.
@@ -129,7 +129,7 @@ func (d *dgram) recall() {
 
 // readable reports whether a datagram is to be received.
 func (d *dgram) readable() bool {
-	if d.length > 0 {
+	if d.queue.len() > 0 {
 		return true
 	}
 	a := d.prefetched.Load()
@@ -143,10 +143,7 @@ func (d *dgram) waiting() *datagram {
 			return g
 		}
 	}
-	if d.length == 0 {
-		return nil
-	}
-	return &d.queue[d.head]
+	return d.queue.front()
 }
 
 // all are the datagrams that are to be received, in order. Others are kept from taking
@@ -164,8 +161,8 @@ func (d *dgram) all() iter.Seq[*datagram] {
 				}
 			}
 		}
-		for i := range d.length {
-			if !yield(&d.queue[(d.head+i)&(len(d.queue)-1)]) {
+		for g := range d.queue.all() {
+			if !yield(g) {
 				return
 			}
 		}
@@ -179,7 +176,7 @@ func (d *dgram) first() (datagram, bool) {
 			return g, true
 		}
 	}
-	if d.length == 0 {
+	if d.queue.len() == 0 {
 		return datagram{}, false
 	}
 	return d.pop(), true

@@ -165,11 +165,11 @@ func (e *udpEndpoint) coalesce(p *packet.Packet, m *ip.Meta, sport uint16) bool 
 	n := p.Len()
 	r := &e.run
 	now := e.stack.Host.Now()
-	if m.Iface.Flags()&ip.FlagLoopback != 0 || e.length == 0 || n == 0 {
+	if m.Iface.Flags()&ip.FlagLoopback != 0 || e.queue.len() == 0 || n == 0 {
 		*r = run{at: now, count: 1}
 		return false
 	}
-	g := &e.queue[(e.head+e.length-1)&(len(e.queue)-1)]
+	g := e.queue.back()
 	size, have := int(g.segment), g.p.Len()
 	if size == 0 {
 		size = have

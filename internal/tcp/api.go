@@ -138,7 +138,8 @@ func DefaultConfig() *Config {
 	return c
 }
 
-// DefaultSettings returns Linux's defaults.
+// DefaultSettings returns Linux's defaults, but for what buffers grow to: 60 MiB, in place of 32 and 4,
+// carry 10 Gbit/s over 20 ms, and the window scale that goes with them is Linux's, 10.
 func DefaultSettings() *Settings {
 	return &Settings{
 		SACK:             true,
@@ -146,8 +147,8 @@ func DefaultSettings() *Settings {
 		WindowScaling:    true,
 		ECN:              ECNPassive,
 		FastOpen:         FastOpenClient,
-		RMem:             [3]int{4096, 131072, 32 << 20},
-		WMem:             [3]int{4096, 16384, 4 << 20},
+		RMem:             [3]int{4096, 131072, 60 << 20},
+		WMem:             [3]int{4096, 16384, 60 << 20},
 		CC:               "cubic",
 		SynRetries:       6,
 		SynLinear:        4,

@@ -181,6 +181,21 @@ func (c *Conn) Outstanding() int {
 // was sent, and was written.
 func (c *Conn) Sequence() (una, nxt, end uint64) { return c.snd.una, c.snd.nxt, c.snd.q.End() }
 
+// followedSndBuf is up to where the send buffer follows the window: Linux's tcp_wmem[2]. Where round
+// trips are short the window says little of what is of use: over a loopback interface it grows with the
+// buffer, and the buffer with the window, until no cache holds what is sent.
+const followedSndBuf = 4 << 20
+
+// usefulSndBuf returns the bytes of send buffer that the path has use for: four times what is delivered
+// in its shortest round trip. One is in flight, in slow start twice that is a round trip later, and a
+// program that waits is woken only when a third of the buffer is free.
+func (s *sender) usefulSndBuf(t *tcb) uint64 {
+	if s.flight == nil {
+		return followedSndBuf
+	}
+	return max(4*(s.flight.delivery/1000*uint64(t.rtt.min)/1000), followedSndBuf)
+}
+
 // growSndBuf lets the send buffer hold twice the window of n segments, as Linux
 // counts the memory of a segment.
 func (s *sender) growSndBuf(t *tcb, n uint32) {
@@ -197,7 +212,7 @@ func (s *sender) growSndBuf(t *tcb, n uint32) {
 
 	// Twice the window: as much again can be queued while a window is in flight.
 	want := 2 * uint64(max(n, uint32(t.cfg.InitialCwnd))) * (per + 256)
-	s.bufSize = max(s.bufSize, uint32(min(want, uint64(t.cfg.WMem[2]))))
+	s.bufSize = max(s.bufSize, uint32(min(want, uint64(t.cfg.WMem[2]), s.usefulSndBuf(t))))
 }
 
 // tuneSndBuf lets the send buffer grow with the window.

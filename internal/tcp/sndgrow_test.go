@@ -1,0 +1,42 @@
+package tcp
+
+import "testing"
+
+// The send buffer holds what Linux's does, of a window of n segments of 1448 bytes twice 4,352 bytes
+// each; above 4 MiB, no more than four times what is delivered in the shortest round trip; and never more
+// than the host's limit.
+func TestSendBufferGrowth(t *testing.T) {
+	for _, c := range []struct {
+		segments uint32
+		delivery uint64 // bytes/s
+		min      uint32 // µs
+		most     int    // 0: the default
+		want     uint32
+	}{
+		{segments: 100, delivery: 1e9, min: 20000, want: 100 * 2 * (4096 + 256)},
+		{segments: 10000, want: 4 << 20},                                // no rate yet
+		{segments: 10000, delivery: 10e9, min: 50, want: 4 << 20},       // 500 kB a round trip
+		{segments: 10000, delivery: 125e6, min: 20000, want: 10e6},      // 1 Gbit/s over 20 ms
+		{segments: 10000, delivery: 1250e6, min: 20000, want: 60 << 20}, // 10
+		{segments: 2000, delivery: 1250e6, min: 20000, want: 2000 * 2 * (4096 + 256)},
+		{segments: 10000, delivery: 1250e6, min: 20000, most: 20 << 20, want: 20 << 20},
+		{segments: 10000, delivery: 10e9, min: 50, most: 1 << 20, want: 1 << 20},
+		{segments: 10000, delivery: 1e11, min: 1<<32 - 1, want: 60 << 20},
+	} {
+		tc := newScript(t)
+		tc.connect()
+		s := &tc.c.snd
+		if s.mss != 1448 {
+			t.Fatalf("an MSS of %d", s.mss)
+		}
+		if c.most != 0 {
+			tc.cfg.WMem[2] = c.most
+		}
+		s.newFlight(&tc.c.tcb, tc.now)
+		s.flight.delivery, tc.c.rtt.min = c.delivery, c.min
+		s.growSndBuf(&tc.c.tcb, c.segments)
+		if s.bufSize != c.want {
+			t.Errorf("%+v: %d", c, s.bufSize)
+		}
+	}
+}
