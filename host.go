@@ -23,7 +23,7 @@ import (
 
 // Host is a network host: its interfaces, addresses and routes, its ports, and
 // the sockets that were made on it. It has no goroutine of its own but one for
-// each link that cannot deliver by itself.
+// each link that cannot deliver by itself, or for each queue of it.
 type Host struct {
 	h     *host.Domain
 	name  string
@@ -48,8 +48,14 @@ type Host struct {
 type attached struct {
 	link  link.Link
 	iface *ip.Iface
-	port  *relay.Relay
+	port  port
 	index int
+}
+
+// port is where packets leave for a link.
+type port interface {
+	ip.Port
+	Close()
 }
 
 // NewHost makes a host. It fails if the configuration makes no sense; the links
@@ -217,11 +223,19 @@ func (h *Host) attach(l link.Link, c ip.IfaceConfig) (*ip.Iface, error) {
 	if n, ok := neighbourly(l).(link.NeighbourNotifier); ok {
 		n.NotifyNeighbours(h.tellChange)
 	}
-	c.Out = h.h.NewPort(l)
+	queues := []link.Queue{l}
+	var out port
+	if q, ok := l.(link.Queued); ok {
+		queues = q.Queues()
+		out = h.spread(q)
+	} else {
+		out = h.h.NewPort(l)
+	}
+	c.Out = out
 	h.h.Enter()
 	ifc := h.stack.IP.AddIface(c)
 	h.h.Leave()
-	h.links = append(h.links, attached{l, ifc, c.Out, ifc.Index()})
+	h.links = append(h.links, attached{l, ifc, out, ifc.Index()})
 	input := func(batch []*packet.Packet) {
 		h.h.Enter()
 		h.stack.IP.Input(ifc, batch)
@@ -231,20 +245,32 @@ func (h *Host) attach(l link.Link, c ip.IfaceConfig) (*ip.Iface, error) {
 		d.Deliver(input)
 		return ifc, nil
 	}
-	h.readers.Add(1)
-	go func() {
-		defer h.readers.Done()
-		batch := make([]*packet.Packet, 64)
-		for {
-			n, err := l.Recv(batch)
-			if err != nil {
-				return
-			}
-			input(batch[:n])
-			clear(batch[:n])
-		}
-	}()
+	for _, q := range queues {
+		h.readers.Go(func() { receive(q, input) })
+	}
 	return ifc, nil
+}
+
+// spread returns the port of a link with several queues: a relay for each, so that they are sent to side by side.
+func (h *Host) spread(l link.Queued) *relay.Spread {
+	s := &relay.Spread{Choose: l.QueueOf}
+	for _, q := range l.Queues() {
+		s.To = append(s.To, h.h.NewPort(q))
+	}
+	return s
+}
+
+// receive hands on what comes by a queue, until that ends.
+func receive(q link.Queue, input func([]*packet.Packet)) {
+	batch := make([]*packet.Packet, 64)
+	for {
+		n, err := q.Recv(batch)
+		if err != nil {
+			return
+		}
+		input(batch[:n])
+		clear(batch[:n])
+	}
 }
 
 // Socket makes a socket (socket(2)). typ may hold SOCK_NONBLOCK; SOCK_CLOEXEC is

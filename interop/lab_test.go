@@ -23,6 +23,7 @@ type setup struct {
 	toKernel, toUsock link.Impairment
 	seed              uint64
 	offload           bool // large segments and unfinished checksums, up to the impairment
+	queues            int  // of the TUN device; 0: one
 	tcp               *usock.TCPConfig
 	sysctl            map[string]string // of the kernel, by paths relative to /proc/sys/net
 }

@@ -96,7 +96,7 @@ func (n *namespace) attach(t *testing.T, s *setup) (tun link.Link) {
 				return err
 			}
 		}
-		tun, err = link.TUN(link.DeviceConfig{MTU: 1500, Up: true, NoOffload: !s.offload})
+		tun, err = link.TUN(link.DeviceConfig{MTU: 1500, Up: true, NoOffload: !s.offload, Queues: s.queues})
 		if err != nil {
 			return err
 		}

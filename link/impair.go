@@ -47,6 +47,9 @@ type ImpairStats struct {
 // The link takes no segments larger than its MTU, so that chance treats each
 // packet by itself; larger ones that l receives are cut up.
 //
+// A Queued link becomes one without queues: the impairments of a direction are of all its packets,
+// in one order.
+//
 // Packets leave at their exact times, as far as the clock goes: each time
 // follows from those before it and not from when a timer went off. With nothing
 // but loss, corruption and duplication, packets are carried on the goroutine that

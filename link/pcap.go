@@ -22,7 +22,7 @@ const (
 
 // Pcap returns a link that carries packets as l does and records them to w, each
 // direction that which names. On a loopback link every packet is sent and
-// received: one direction is enough. The link is Direct if l is.
+// received: one direction is enough. The link is Direct or Queued if l is.
 //
 // Packets are recorded with their checksums filled in, whoever was to do so, and
 // with the process and the socket that sent them, if known, as a comment, such as
@@ -35,6 +35,9 @@ func Pcap(l Link, w *PcapWriter, which Directions) Link {
 	}
 	if d, ok := l.(Direct); ok {
 		return &pcapDirect{p, d}
+	}
+	if q, ok := l.(Queued); ok {
+		return newPcapQueued(p, q)
 	}
 	return p
 }
@@ -57,21 +60,60 @@ func (p *pcap) UseClock(c clock.Clock) {
 }
 
 // Send implements Link.
-func (p *pcap) Send(batch []*Packet) int {
+func (p *pcap) Send(batch []*Packet) int { return p.send(p.Link, batch) }
+
+// Recv implements Link.
+func (p *pcap) Recv(batch []*Packet) (int, error) { return p.recv(p.Link, batch) }
+
+// send records what is sent by q, which is the link or a queue of it.
+func (p *pcap) send(q Queue, batch []*Packet) int {
 	if p.which&Sent != 0 {
 		p.w.record(p, Sent, batch)
 	}
-	return p.Link.Send(batch)
+	return q.Send(batch)
 }
 
-// Recv implements Link.
-func (p *pcap) Recv(batch []*Packet) (int, error) {
-	n, err := p.Link.Recv(batch)
+// recv records what comes by q.
+func (p *pcap) recv(q Queue, batch []*Packet) (int, error) {
+	n, err := q.Recv(batch)
 	if p.which&Received != 0 && n > 0 {
 		p.w.record(p, Received, batch[:n])
 	}
 	return n, err
 }
+
+// pcapQueued records a link with several queues, all of them as one interface.
+type pcapQueued struct {
+	*pcap
+	inner  Queued
+	queues []Queue
+}
+
+func newPcapQueued(p *pcap, inner Queued) *pcapQueued {
+	q := &pcapQueued{pcap: p, inner: inner}
+	for _, one := range inner.Queues() {
+		q.queues = append(q.queues, recordedQueue{p, one})
+	}
+	return q
+}
+
+// Queues implements Queued.
+func (p *pcapQueued) Queues() []Queue { return p.queues }
+
+// QueueOf implements Queued.
+func (p *pcapQueued) QueueOf(k *Packet) int { return p.inner.QueueOf(k) }
+
+// recordedQueue is a queue whose packets p records.
+type recordedQueue struct {
+	p *pcap
+	q Queue
+}
+
+// Send implements Queue.
+func (r recordedQueue) Send(batch []*Packet) int { return r.p.send(r.q, batch) }
+
+// Recv implements Queue.
+func (r recordedQueue) Recv(batch []*Packet) (int, error) { return r.p.recv(r.q, batch) }
 
 type pcapDirect struct {
 	*pcap

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -23,13 +24,15 @@ import (
 // The device is made in the network namespace of the calling thread. TCP segments
 // of up to 64 KiB pass it whole and without checksums, both ways, by the virtio-net
 // header.
+//
+// With several queues (DeviceConfig.Queues) the link is Queued.
 func TUN(c DeviceConfig) (Link, error) { return openDevice(c, IP) }
 
 // TAP opens a TAP device, which carries Ethernet frames. Frames makes of it a
 // link that carries IP.
 func TAP(c DeviceConfig) (Link, error) { return openDevice(c, Ethernet) }
 
-// kernelDevice is a TUN or TAP device. Reading and writing wait in the runtime's
+// kernelDevice is a TUN or TAP device, or a queue of one. Reading and writing wait in the runtime's
 // poller; each wake-up carries as many packets as there are, one system call each.
 type kernelDevice struct {
 	file *os.File
@@ -125,56 +128,93 @@ func openDevice(c DeviceConfig, m Medium) (Link, error) {
 	if len(c.Name) > maxName {
 		return nil, fmt.Errorf("%s: a device's name has at most %d bytes", c.Name, maxName)
 	}
-	fd, err := unix.Open(device, unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, openError(err)
+	if err := c.checkQueues(m); err != nil {
+		return nil, err
 	}
-	info, err := setUp(fd, c, m)
+	fds, err := attach(&c, m)
+	var info Info
+	if err == nil {
+		info, err = setUp(c, m)
+	}
 	if err != nil {
-		unix.Close(fd)
+		for _, fd := range fds {
+			unix.Close(fd)
+		}
 		return nil, err
 	}
 	// Only now: the poller takes no descriptor that has no device yet.
-	file := os.NewFile(uintptr(fd), device)
-	raw, err := file.SyscallConn()
-	if err != nil {
-		file.Close()
-		return nil, err
+	var queues []Link
+	for _, fd := range fds {
+		queues = append(queues, newDevice(fd, info))
 	}
-	d := &kernelDevice{file: file, raw: raw, info: info}
-	if m == Ethernet {
+	if len(queues) == 1 {
+		return queues[0], nil
+	}
+	return newQueued(info, queues), nil
+}
+
+// newDevice returns the device, or the queue of one, that fd is attached to.
+func newDevice(fd int, info Info) *kernelDevice {
+	d := &kernelDevice{file: os.NewFile(uintptr(fd), device), info: info}
+	d.raw, _ = d.file.SyscallConn() // fails without a file only
+	if info.Medium == Ethernet {
 		d.skip = ethernetLen
 	}
 	d.in.read, d.out.write = d.read, d.write
-	return d, nil
+	return d
 }
 
-// setUp attaches fd to its device and sets that up.
-func setUp(fd int, c DeviceConfig, m Medium) (Info, error) {
-	ifr, err := unix.NewIfreq(c.Name)
-	if err != nil {
-		return Info{}, fmt.Errorf("device %s: %w", c.Name, err)
-	}
-	mode, kind := uint16(unix.IFF_TUN), "TUN"
+// kind is what a device of the medium is called.
+func kind(m Medium) string {
 	if m == Ethernet {
-		mode, kind = unix.IFF_TAP, "TAP"
+		return "TAP"
 	}
-	ifr.SetUint16(mode | unix.IFF_NO_PI | unix.IFF_VNET_HDR)
-	if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, ifr); err != nil {
-		return Info{}, attachError(c.Name, kind, err)
-	}
-	info := Info{Name: ifr.Name(), Medium: m, Checksum: !c.NoOffload, CRC32c: true, Segments: !c.NoOffload}
-	if m == Ethernet {
-		info.Address = c.Address
-		if info.Address == (hardware{}) {
-			info.Address = randomAddress()
+	return "TUN"
+}
+
+// attach opens as many descriptors as the device shall have queues, and attaches them to it. It
+// gives c the name of the device. The descriptors are the caller's, also with an error.
+func attach(c *DeviceConfig, m Medium) (fds []int, err error) {
+	for range max(c.Queues, 1) {
+		fd, err := unix.Open(device, unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return fds, openError(err)
+		}
+		fds = append(fds, fd)
+		if c.Queues > 1 && len(fds) == 1 {
+			if has, err := unix.IoctlGetUint32(fd, unix.TUNGETFEATURES); err != nil || has&unix.IFF_MULTI_QUEUE == 0 {
+				return fds, errNoQueues
+			}
+		}
+
+		// The first one may make the device and choose its number.
+		if c.Name, err = attachOne(fd, *c, m); err != nil {
+			return fds, err
 		}
 	}
-	fail := func(what string, err error) (Info, error) {
-		return Info{}, fmt.Errorf("%s device %s: %s: %w", kind, info.Name, what, err)
+	return fds, nil
+}
+
+// attachOne attaches fd to the device and says what is carried by it. It returns the device's name.
+func attachOne(fd int, c DeviceConfig, m Medium) (string, error) {
+	ifr, err := unix.NewIfreq(c.Name)
+	if err != nil {
+		return "", fmt.Errorf("device %s: %w", c.Name, err)
 	}
+	flags := uint16(unix.IFF_TUN)
+	if m == Ethernet {
+		flags = unix.IFF_TAP
+	}
+	if c.Queues > 1 {
+		flags |= unix.IFF_MULTI_QUEUE
+	}
+	ifr.SetUint16(flags | unix.IFF_NO_PI | unix.IFF_VNET_HDR)
+	if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, ifr); err != nil {
+		return "", attachError(c, m, err)
+	}
+	name := ifr.Name()
 	if err := unix.IoctlSetPointerInt(fd, unix.TUNSETVNETHDRSZ, vnetLen); err != nil {
-		return fail("set the header's size", err)
+		return "", deviceError(name, m, "set the header's size", err)
 	}
 	offloads := 0
 
@@ -184,8 +224,25 @@ func setUp(fd int, c DeviceConfig, m Medium) (Info, error) {
 		offloads = unix.TUN_F_CSUM | unix.TUN_F_TSO4 | unix.TUN_F_TSO6 | unix.TUN_F_TSO_ECN
 	}
 	if err := unix.IoctlSetInt(fd, unix.TUNSETOFFLOAD, offloads); err != nil {
-		return fail("set offloads", err)
+		return "", deviceError(name, m, "set offloads", err)
 	}
+	return name, nil
+}
+
+func deviceError(name string, m Medium, what string, err error) error {
+	return fmt.Errorf("%s device %s: %s: %w", kind(m), name, what, err)
+}
+
+// setUp sets up the device, which is there, and describes it.
+func setUp(c DeviceConfig, m Medium) (Info, error) {
+	info := Info{Name: c.Name, Medium: m, Checksum: !c.NoOffload, CRC32c: true, Segments: !c.NoOffload}
+	if m == Ethernet {
+		info.Address = c.Address
+		if info.Address == (hardware{}) {
+			info.Address = randomAddress()
+		}
+	}
+	fail := func(what string, err error) (Info, error) { return Info{}, deviceError(c.Name, m, what, err) }
 	s, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return fail("open a socket", err)
@@ -198,7 +255,8 @@ func setUp(fd int, c DeviceConfig, m Medium) (Info, error) {
 			return fail(fmt.Sprintf("set the MTU to %d", c.MTU), err)
 		}
 	}
-	if ifr, err = unix.NewIfreq(info.Name); err == nil {
+	ifr, err := unix.NewIfreq(info.Name)
+	if err == nil {
 		err = unix.IoctlIfreq(s, unix.SIOCGIFMTU, ifr)
 	}
 	if err != nil {
@@ -237,19 +295,29 @@ func openError(err error) error {
 	return fmt.Errorf("open %s: %w%s", device, err, hint)
 }
 
+// errNoQueues is of kernels before 3.8 and of systems that imitate Linux.
+var errNoQueues = fmt.Errorf("this kernel has no TUN devices with several queues: open one with one: %w", errors.ErrUnsupported)
+
 // attachError says what to do about a device that cannot be made or attached to.
-func attachError(name, kind string, err error) error {
+func attachError(c DeviceConfig, m Medium, err error) error {
 	hint := ""
 	switch {
 	case errors.Is(err, unix.EPERM):
-		mode := map[string]string{"TUN": "tun", "TAP": "tap"}[kind]
-		hint = fmt.Sprintf(": this takes CAP_NET_ADMIN, or a device made by root: ip tuntap add dev %s mode %s user NAME", name, mode)
+		hint = ": this takes CAP_NET_ADMIN, or a device made by root: ip tuntap add dev " + c.Name + " mode " + strings.ToLower(kind(m))
+		if c.Queues > 1 {
+			hint += " multi_queue"
+		}
+		hint += " user NAME"
 	case errors.Is(err, unix.EBUSY):
 		hint = ": another program has it open"
+	case errors.Is(err, unix.EINVAL) && c.Queues > 1:
+		hint = ": there is a device of that name that is no " + kind(m) + " device of several queues (multi_queue of ip tuntap)"
 	case errors.Is(err, unix.EINVAL):
-		hint = ": there is a device of that name that is no single-queue " + kind + " device"
+		hint = ": there is a device of that name that is no single-queue " + kind(m) + " device"
+	case errors.Is(err, unix.E2BIG):
+		hint = fmt.Sprintf(": a device has at most %d queues, those of other programs included", maxQueues)
 	}
-	return fmt.Errorf("%s device %s: %w%s", kind, name, err, hint)
+	return fmt.Errorf("%s device %s: %w%s", kind(m), c.Name, err, hint)
 }
 
 // Info implements Link.

@@ -287,7 +287,7 @@ func TestDeviceErrors(t *testing.T) {
 		{openError(unix.ENOENT), "open /dev/net/tun: no such file or directory: load the kernel's module tun, or give the container the device"},
 		{openError(unix.EACCES), "open /dev/net/tun: permission denied: let the user read and write it, or give the container the device"},
 		{openError(unix.EMFILE), "open /dev/net/tun: too many open files"},
-		{attachError("tun0", "TAP", unix.EPERM), "TAP device tun0: operation not permitted: this takes CAP_NET_ADMIN, or a device made by root: ip tuntap add dev tun0 mode tap user NAME"},
+		{attachError(DeviceConfig{Name: "tun0"}, Ethernet, unix.EPERM), "TAP device tun0: operation not permitted: this takes CAP_NET_ADMIN, or a device made by root: ip tuntap add dev tun0 mode tap user NAME"},
 	} {
 		if c.err.Error() != c.want {
 			t.Errorf("%s\nwant %s", c.err, c.want)

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"syscall"
 
-	"usock/internal/relay"
 	"usock/packet"
 )
 
@@ -20,11 +19,21 @@ type IfaceConfig struct {
 
 	// Out takes the packets to the link. Without one the interface is the host's
 	// built-in loopback: packets go through the host's loopback queue, trusted.
-	Out *relay.Relay
+	Out Port
 
 	Checksum bool // the link takes packets without transport checksum
 	CRC32c   bool // and those without CRC32c
 	Segments bool // the link takes TCP segments larger than the MTU
+}
+
+// Port is where packets leave for a link: a relay.Relay, or for a link with several queues a
+// relay.Spread.
+type Port interface {
+	// Push takes p over, and reports false if it was dropped. The host's lock is held.
+	Push(p *packet.Packet) bool
+
+	// Dropped returns how many packets the port or the link had no room for.
+	Dropped() uint64
 }
 
 const (

@@ -136,3 +136,45 @@ func TestRelayLater(t *testing.T) {
 		t.Errorf("%d of %d carried", len(to.got), turn+1)
 	}
 }
+
+// Each packet takes the relay that is chosen for it, and while one of the places is busy the others are sent to.
+func TestSpread(t *testing.T) {
+	busy := &place{t: t, started: make(chan struct{}), proceed: make(chan struct{})}
+	free := &place{t: t}
+	s := &Spread{Choose: func(p *packet.Packet) int { return int(binary.BigEndian.Uint32(p.Front()) & 1) }}
+	for _, to := range []Sender{busy, free} {
+		s.To = append(s.To, &Relay{To: to, Bound: 2})
+	}
+	s.Push(numbered(0))
+	done := make(chan struct{})
+	go func() { s.To[0].Flush(); close(done) }()
+	<-busy.started
+	for _, n := range []uint32{1, 3} {
+		if !s.Push(numbered(n)) {
+			t.Errorf("packet %d dropped", n)
+		}
+		s.To[1].Flush()
+	}
+	if len(free.got) != 2 {
+		t.Errorf("%d packets came to one place while the other was busy, want 2", len(free.got))
+	}
+	for n := range uint32(3) { // the third does not fit
+		if ok := s.Push(numbered(2 * n)); ok != (n < 2) {
+			t.Errorf("packet %d while its place is busy: %v", n, ok)
+		}
+	}
+	free.full = true
+	s.Push(numbered(5))
+	s.To[1].Flush()
+	if n := s.Dropped(); n != 2 {
+		t.Errorf("%d dropped, want one by each", n)
+	}
+	busy.proceed <- struct{}{}
+	<-busy.started
+	busy.proceed <- struct{}{}
+	<-done
+	s.Close()
+	if s.Push(numbered(6)) || s.Push(numbered(7)) {
+		t.Error("a closed relay took a packet")
+	}
+}

@@ -1,0 +1,28 @@
+package relay
+
+import "usock/packet"
+
+// Spread is several relays, to places that are sent to at once, and the choice among them. It is made
+// by setting the fields, which stay as they are.
+type Spread struct {
+	To     []*Relay
+	Choose func(*packet.Packet) int // the index in To of the relay that a packet goes by
+}
+
+// Push is Push of the packet's relay.
+func (s *Spread) Push(p *packet.Packet) bool { return s.To[s.Choose(p)].Push(p) }
+
+// Dropped returns how many packets the relays or their places had no room for.
+func (s *Spread) Dropped() (n uint64) {
+	for _, r := range s.To {
+		n += r.Dropped()
+	}
+	return n
+}
+
+// Close closes the relays.
+func (s *Spread) Close() {
+	for _, r := range s.To {
+		r.Close()
+	}
+}
