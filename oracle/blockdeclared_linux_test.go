@@ -20,6 +20,9 @@ var declaredWaiting = []declaration{
 	{name: "connect/backlog full, shut down/unix stream", reason: unixAnew},
 	{name: "connect/backlog full, two callers/unix stream", sometimes: true, reason: inTurn},
 	{name: "poll/out/closed/unix stream", sometimes: true, reason: unixAnew},
+
+	// What two receivers are both woken for.
+	{name: "left/two receivers, reset/unix stream", sometimes: true, reason: firstWoken},
 }
 
 // The reasons.
@@ -30,4 +33,5 @@ const (
 	peekers     = "Two receives that peek at the datagram that comes both see it; Linux wakes one of them."
 	unixAnew    = "A call on AF_UNIX that waits for room looks at everything anew: its own shutdown, the peer's, a new peer. Linux's sleeps on, and tells a pending error before EPIPE."
 	inTurn      = "Of several sockets that wait for room at one AF_UNIX socket any may be the next; Linux has them take turns."
+	firstWoken  = "A reset wakes both receivers, and who runs first has the error; the one that has some bytes already drops it, and the other then sees the end (unix_stream_read_generic). Who is first the scheduler decides, on Linux as well."
 )

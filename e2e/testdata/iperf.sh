@@ -1,7 +1,17 @@
 # iperf3 with each option that goes to a socket.
-iperf3 -s -p 5299 >/dev/null 2>&1 & s=$!
-until (exec 3<>/dev/tcp/127.0.0.1/5299) 2>/dev/null; do sleep 0.05; done
+# The server closes its listener after each client, were it one that only looks, and says when it has the next.
+iperf3 -s -p 5299 --forceflush >log 2>&1 & s=$!
+heard=0
+ready() {
+	for _ in $(seq 100); do
+		n=$(grep -c 'Server listening' log)
+		[ "$n" -gt $heard ] && break
+		sleep 0.05
+	done
+	heard=$n
+}
 with() {
+	ready
 	iperf3 -c "$addr" -p 5299 -n 1M "$@" >out 2>&1
 	echo "$* -> $? $(grep -iE 'error|warn|unable' out)"
 }
