@@ -5,6 +5,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -111,26 +112,8 @@ func newcomer(p *pair, t Task) (Result, error) {
 	}
 	var m meter
 	failed := make(chan error, 8*residents)
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				failed <- err
-				return
-			}
-			go func() { failed <- echo(c) }()
-		}
-	}()
-	go func() {
-		for {
-			c, err := quiet.Accept()
-			if err != nil {
-				failed <- err
-				return
-			}
-			c.Close()
-		}
-	}()
+	go acceptAll(l, failed, func(c net.Conn) { go func() { failed <- echo(c) }() })
+	go acceptAll(quiet, failed, func(c net.Conn) { c.Close() })
 	resident := func() error {
 		c, err := p.client.DialTCP(p.at(port))
 		if err != nil {

@@ -172,6 +172,18 @@ func roundTrips(n int) func(*pair, Task) (Result, error) {
 	}
 }
 
+// acceptAll calls f with each connection that comes, until the listener fails.
+func acceptAll(l net.Listener, failed chan<- error, f func(net.Conn)) {
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			failed <- err
+			return
+		}
+		f(c)
+	}
+}
+
 // connect has clients connect, send a byte, read one and close, one connection
 // after the other. The server serves each connection on a goroutine of its own.
 func connect(clients int) func(*pair, Task) (Result, error) {
@@ -182,22 +194,15 @@ func connect(clients int) func(*pair, Task) (Result, error) {
 		}
 		var m meter
 		failed := make(chan error, clients+1)
-		go func() {
-			for {
-				c, err := l.Accept()
-				if err != nil {
-					failed <- err
-					return
+		go acceptAll(l, failed, func(c net.Conn) {
+			go func() {
+				b := make([]byte, 1)
+				if _, err := c.Read(b); err == nil {
+					c.Write(b)
 				}
-				go func() {
-					b := make([]byte, 1)
-					if _, err := c.Read(b); err == nil {
-						c.Write(b)
-					}
-					c.Close()
-				}()
-			}
-		}()
+				c.Close()
+			}()
+		})
 		for range clients {
 			go func() {
 				b := make([]byte, 1)

@@ -57,7 +57,7 @@ type queuedLink struct {
 	err     error        // mu: the first with which a queue ended
 }
 
-// queuedBound is how many packets come holds before the readers wait.
+// queuedBound is how many packets came holds before the readers wait.
 const queuedBound = 256
 
 // newQueued makes a link of queues, which it closes when it is closed.
