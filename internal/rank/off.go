@@ -1,4 +1,4 @@
-//go:build !lockrank
+//go:build !lockrank || !(amd64 || arm64)
 
 package rank
 

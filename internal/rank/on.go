@@ -1,12 +1,9 @@
-//go:build lockrank
+//go:build lockrank && (amd64 || arm64)
 
 package rank
 
 import (
-	"bytes"
 	"fmt"
-	"runtime"
-	"strconv"
 	"sync"
 )
 
@@ -21,22 +18,17 @@ const (
 
 var names = [...]string{domain: "domain", lane: "lane", set: "set", timeWait: "TIME-WAIT", ports: "ports", leaf: "leaf"}
 
-// held is the ranks of the locks that a goroutine has, by its number.
-var (
-	mu   sync.Mutex
-	held = make(map[int][]int)
-)
+// shards is how many parts held has, so that checking does not make one queue of all goroutines.
+const shards = 256
 
-// goroutine returns the number of the goroutine that calls.
-func goroutine() int {
-	var b [64]byte
-	f := bytes.Fields(b[:runtime.Stack(b[:], false)])
-	n, err := strconv.Atoi(string(f[1]))
-	if err != nil {
-		panic(err)
-	}
-	return n
+// held is the ranks of the locks that each goroutine has, by the goroutine.
+var held [shards]struct {
+	mu sync.Mutex
+	of map[uintptr][]int
 }
+
+// g returns what tells the goroutine that calls from all others that live. Nobody ends with a lock.
+func g() uintptr
 
 // take notes a lock of rank r, and panics if whoever waits for it may not.
 func take(r int) {
@@ -44,29 +36,31 @@ func take(r int) {
 }
 
 func note(r int, may func(h int) bool) {
-	mu.Lock()
-	defer mu.Unlock()
-	g := goroutine()
-	for _, h := range held[g] {
+	g := g()
+	part := &held[g>>8%shards]
+	part.mu.Lock()
+	defer part.mu.Unlock()
+	for _, h := range part.of[g] {
 		if !may(h) {
 			panic(fmt.Sprintf("rank: a goroutine that has a lock of rank %q takes one of rank %q", names[h], names[r]))
 		}
 	}
-	held[g] = append(held[g], r)
+	if part.of == nil {
+		part.of = make(map[uintptr][]int)
+	}
+	part.of[g] = append(part.of[g], r)
 }
 
 // put notes that a lock of rank r is free again. Whoever has taken it gives it back.
 func put(r int) {
-	mu.Lock()
-	defer mu.Unlock()
-	g := goroutine()
-	l := held[g]
+	g := g()
+	part := &held[g>>8%shards]
+	part.mu.Lock()
+	defer part.mu.Unlock()
+	l := part.of[g]
 	for i := len(l) - 1; i >= 0; i-- {
 		if l[i] == r {
-			held[g] = append(l[:i], l[i+1:]...)
-			if len(held[g]) == 0 {
-				delete(held, g)
-			}
+			part.of[g] = append(l[:i], l[i+1:]...) // which stays when empty: there are no more g than goroutines at once
 			return
 		}
 	}
