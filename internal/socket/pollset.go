@@ -34,7 +34,7 @@ type PollSet struct {
 
 	mu      rank.Set
 	items   map[*Socket]*item // mu, like all below
-	ready   []*item           // told, and not yet found idle by Wait
+	ready   itemList          // told, and not yet found idle by Wait
 	queue   wait.Queue        // goroutines in Wait
 	idle    []*wait.Waiter    // for reuse
 	close   bool
@@ -49,8 +49,42 @@ type item struct {
 	s      *Socket
 	mask   wait.Events
 	data   any
-	listed bool // in set.ready
-	gone   bool // removed
+	listed bool  // in set.ready
+	next   *item // there
+	gone   bool  // removed
+}
+
+// itemList is a queue of items, each at most once.
+type itemList struct {
+	first, last *item
+	n           int
+}
+
+// push puts i at the end, if it is not listed yet.
+func (l *itemList) push(i *item) {
+	if i.listed {
+		return
+	}
+	i.listed = true
+	if l.last == nil {
+		l.first = i
+	} else {
+		l.last.next = i
+	}
+	l.last = i
+	l.n++
+}
+
+// pop takes the first item out; the list must not be empty.
+func (l *itemList) pop() *item {
+	i := l.first
+	l.first = i.next
+	if l.first == nil {
+		l.last = nil
+	}
+	i.next, i.listed = nil, false
+	l.n--
+	return i
 }
 
 // NewPollSet returns an empty set for sockets of h.
@@ -106,9 +140,8 @@ func (p *PollSet) setOnReady(f func(*host.Domain)) {
 
 // list puts i among those to be looked at, and returns what is to be called once mu is free.
 func (p *PollSet) list(i *item, l *wait.List) func(*host.Domain) {
-	if !i.listed && !i.gone {
-		i.listed = true
-		p.ready = append(p.ready, i)
+	if !i.gone {
+		p.ready.push(i)
 	}
 	if !p.queue.Empty() {
 		p.queue.Notify(wait.In, l)
@@ -212,7 +245,7 @@ func (p *PollSet) Wait(ctx context.Context, out []Event) (int, error) {
 			return n, err
 		}
 		p.mu.Lock()
-		if len(p.ready) > 0 || p.close || p.host.Closed() {
+		if p.ready.n > 0 || p.close || p.host.Closed() {
 			p.mu.Unlock()
 			continue
 		}
@@ -262,11 +295,8 @@ func (p *PollSet) collect(out []Event) (n int, err error) {
 	}
 
 	// Those alone that are listed by now: a level-triggered one would come again and again.
-	for k := len(p.ready); k > 0 && len(p.ready) > 0 && n < len(out); k-- {
-		i := p.ready[0]
-		p.ready[0] = nil
-		p.ready = p.ready[1:]
-		i.listed = false
+	for k := p.ready.n; k > 0 && p.ready.n > 0 && n < len(out); k-- {
+		i := p.ready.pop()
 		if i.gone {
 			continue
 		}
@@ -297,9 +327,8 @@ func (p *PollSet) take(i *item, out *Event) bool {
 	switch {
 	case i.mask&OneShot != 0:
 		i.mask, i.Mask = OneShot, 0
-	case i.mask&EdgeTriggered == 0 && !i.listed:
-		i.listed = true
-		p.ready = append(p.ready, i)
+	case i.mask&EdgeTriggered == 0:
+		p.ready.push(i)
 	}
 	return true
 }
@@ -325,7 +354,7 @@ func (p *PollSet) Close() error {
 	}
 	var l wait.List
 	p.mu.Lock()
-	p.ready = nil
+	p.ready = itemList{}
 	p.queue.Notify(wait.In, &l)
 	p.mu.Unlock()
 	l.Signal()
