@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -27,6 +28,7 @@ type LockShare struct {
 	Number  int     // how many there are
 	Sum     float64 // the shares of all added up
 	Busiest float64 // the share of that which is held most
+	Least   float64 // and of that which is held least: a bound of how long all were held at once
 }
 
 // lockWord is where the state of a sync.Mutex lies in the memory of the process.
@@ -38,46 +40,107 @@ type lockWord struct {
 // locked is the bit of a sync.Mutex's first word that says that it is held.
 const locked = 1
 
-// lockLister is a host that tells of its locks: those that exist at the time, by name.
-type lockLister interface {
-	Locks() map[string][]*sync.Mutex
-}
-
-// hostLocks finds the locks of a usock host: as it tells itself, or else the one that
-// its field h, the lock domain, has as mu. It finds none where neither is there.
+// hostLocks finds the locks of a usock host: all mutexes that can be reached from it by pointers, slices and
+// interfaces within the packages of the stack, each by the name of the type that has it. The host must be at rest.
+// What is found is what exists at the time; maps are left out, whose sockets the registry has, too.
 func hostLocks(of string, host any) (words []lockWord) {
-	if l, ok := host.(lockLister); ok {
-		for name, all := range l.Locks() {
-			for _, m := range all {
-				words = append(words, lockWord{of + name, unsafe.Pointer(m)})
-			}
-		}
-		return words
-	}
-	h := reflect.ValueOf(host)
-	if h.Kind() != reflect.Pointer || h.Elem().Kind() != reflect.Struct {
+	if host == nil {
 		return nil
 	}
-	domain := h.Elem().FieldByName("h")
-	if !domain.IsValid() || domain.Kind() != reflect.Pointer || domain.Elem().Kind() != reflect.Struct {
-		return nil
-	}
-	mu := domain.Elem().FieldByName("mu")
-	if !mu.IsValid() || !isMutex(mu.Type()) {
-		return nil
-	}
-	return []lockWord{{of + "host", mu.Addr().UnsafePointer()}}
+	w := walker{of: of, seen: make(map[visit]bool)}
+	w.walk(reflect.ValueOf(host), "")
+	return w.words
 }
 
-// isMutex reports whether a value of type t begins with a sync.Mutex.
-func isMutex(t reflect.Type) bool {
-	for t.Kind() == reflect.Struct && t.NumField() > 0 {
-		if t == reflect.TypeFor[sync.Mutex]() {
-			return true
+// walker looks for mutexes.
+type walker struct {
+	of    string
+	seen  map[visit]bool
+	words []lockWord
+}
+
+// visit is a place in memory and what it is taken for.
+type visit struct {
+	at unsafe.Pointer
+	as reflect.Type
+}
+
+// outside are the packages of usock into which the walk does not go: what is there is not the host's alone.
+var outside = []string{"usock/clock", "usock/link", "usock/packet", "usock/trace"}
+
+// walk looks at v, which is in a struct of the named type owner.
+func (w *walker) walk(v reflect.Value, owner string) {
+	switch v.Kind() {
+	case reflect.Interface:
+		if !v.IsNil() {
+			w.walk(v.Elem(), owner)
 		}
-		t = t.Field(0).Type
+	case reflect.Pointer:
+		at := visit{v.UnsafePointer(), v.Type()}
+		if !v.IsNil() && !w.seen[at] {
+			w.seen[at] = true
+			w.walk(v.Elem(), owner)
+		}
+	case reflect.Slice, reflect.Array:
+		if !holds(v.Type().Elem().Kind()) {
+			return
+		}
+		for i := range v.Len() {
+			w.walk(v.Index(i), owner)
+		}
+	case reflect.Struct:
+		w.structure(v, owner)
+	}
+}
+
+// holds reports whether there can be a mutex in, or behind, what is of the kind.
+func holds(k reflect.Kind) bool {
+	switch k {
+	case reflect.Interface, reflect.Pointer, reflect.Slice, reflect.Array, reflect.Struct:
+		return true
 	}
 	return false
+}
+
+func (w *walker) structure(v reflect.Value, owner string) {
+	t := v.Type()
+	switch pkg := t.PkgPath(); {
+	case t == reflect.TypeFor[sync.Mutex]():
+		if !v.CanAddr() {
+			return
+		}
+		at := visit{v.Addr().UnsafePointer(), t}
+		if !w.seen[at] {
+			w.seen[at] = true
+			w.words = append(w.words, lockWord{w.of + owner, at.at})
+		}
+		return
+	case pkg == "sync/atomic" && strings.HasPrefix(t.Name(), "Pointer["):
+		// Its first field is an array of no pointers, which tells the type of what its last one points to.
+		if p := v.FieldByName("v").UnsafePointer(); p != nil {
+			w.walk(reflect.NewAt(t.Field(0).Type.Elem().Elem(), p), owner)
+		}
+		return
+	case pkg != "" && (pkg != "main" && pkg != "usock" && !strings.HasPrefix(pkg, "usock/") || slices.Contains(outside, pkg)):
+		return
+	}
+	// A type that is nothing but a mutex has no name that tells something.
+	if t.Name() != "" && !isMutex(t) {
+		owner = t.String()
+	}
+	for i := range v.NumField() {
+		if holds(v.Field(i).Kind()) {
+			w.walk(v.Field(i), owner)
+		}
+	}
+}
+
+// isMutex reports whether a value of type t is a sync.Mutex and nothing else.
+func isMutex(t reflect.Type) bool {
+	for t.Kind() == reflect.Struct && t.NumField() == 1 {
+		t = t.Field(0).Type
+	}
+	return t == reflect.TypeFor[sync.Mutex]()
 }
 
 // locks returns the locks of the pair's usock hosts.
@@ -171,8 +234,11 @@ func (l *lockWatch) stop() error {
 func shares(words []lockWord, seen *looks) map[string]LockShare {
 	all := make(map[string]LockShare)
 	for i, w := range words {
-		s := all[w.name]
+		s, ok := all[w.name]
 		share := float64(seen.Held[i]) / float64(max(seen.Looks, 1))
+		if !ok || share < s.Least {
+			s.Least = share
+		}
 		s.Number++
 		s.Sum += share
 		s.Busiest = max(s.Busiest, share)
@@ -240,35 +306,37 @@ func (l *looks) read(words []uint32) error {
 	return nil
 }
 
-// lockTable tells for how much of the wall time locks were held, and which rate the
-// busiest of them would allow if it were always held: the ceiling of the host, however
-// many processors there are.
+// lockTable tells for how much of the wall time locks were held, and which rate would have all of a name always
+// held: the ceiling of the host, however many processors there are. Lanes and domains grow in number with processors
+// and connections.
 func (r *Report) lockTable(b *strings.Builder) {
 	begun := false
 	for _, x := range r.Rows {
 		for _, name := range sortedKeys(x.Locks) {
-			if !begun {
-				begun = true
-				b.WriteString("\n| usock's locks, on two processors | lock | number | held, % of wall time, all together | the busiest | unit | rate beside it | ceiling that follows |\n" +
-					"|---|---|---|---|---|---|---|---|\n")
-			}
-			var sum, busiest []float64
+			var sum, busiest, least []float64
 			n := 0
 			for _, s := range x.Locks[name] {
-				sum, busiest = append(sum, 100*s.Sum), append(busiest, 100*s.Busiest)
+				sum, busiest, least = append(sum, 100*s.Sum), append(busiest, 100*s.Busiest), append(least, 100*s.Least)
 				n = max(n, s.Number)
 			}
-			fmt.Fprintf(b, "| %s | %s | %d | %s | %s | %s | %s | %s |\n", x.Title, name, n,
-				number(median(sum)), number(median(busiest)), x.Unit, number(median(x.LockRates)), x.ceiling(median(busiest)))
+			if median(sum) < 1 {
+				continue
+			}
+			if !begun {
+				begun = true
+				b.WriteString("\n| usock's locks, on two processors (from 1 % on) | lock of | number | held, % of wall time, all together | the busiest | the least busy | unit | rate beside it | ceiling that follows |\n" +
+					"|---|---|---|---|---|---|---|---|---|\n")
+			}
+			fmt.Fprintf(b, "| %s | %s | %d | %s | %s | %s | %s | %s | %s |\n", x.Title, name, n,
+				number(median(sum)), number(median(busiest)), number(median(least)), x.Unit, number(median(x.LockRates)), x.ceiling(median(sum)/float64(n)))
 		}
 	}
 }
 
-// ceiling is the rate beside which the lock was held for so many percent, scaled to a
-// lock that is always held.
+// ceiling is the rate beside which locks were held for so many percent, scaled to locks that are always held.
 func (x *Row) ceiling(percent float64) string {
 	rate := median(x.LockRates)
-	if x.w.less || percent < 1 {
+	if x.w.less || percent <= 0 {
 		return "–"
 	}
 	return number(rate * 100 / percent)
