@@ -3,6 +3,7 @@ package host
 import (
 	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"usock/internal/rank"
 
@@ -17,16 +18,22 @@ type Domain struct {
 	host *Host
 	box  atomic.Pointer[box] // nil until something was left for the domain
 	mu   rank.Domain
-
-	in    uint16 // the lane that has entered it, plus one; 0: none, or the whole host is entered. Guarded by mu
-	home  uint16 // which lane it is entered in where there is a choice, and where its timers are
-	whole bool   // it is the whole host
+	lane *Lane // that has entered it; else the first one, which works for the whole host. Guarded by mu
 }
 
 // NewDomain returns a domain of h.
 func (h *Host) NewDomain() *Domain {
-	return &Domain{host: h, home: uint16(h.homes.Add(1))}
+	return &Domain{host: h, lane: &h.lanes[0]}
 }
+
+// home returns a number by which domains are spread over what there are a few of: the lanes in which they are entered
+// where there is a choice, and the parts of the timers. It is made of the address, which no object changes.
+func (d *Domain) home() int {
+	return int(uint32(uintptr(unsafe.Pointer(d))>>5) * 0x9e3779b1 >> 16)
+}
+
+// isWhole reports whether d is the whole host.
+func (d *Domain) isWhole() bool { return d == &d.host.Domain }
 
 // Host returns the host that the domain is of.
 func (d *Domain) Host() *Host { return d.host }
@@ -35,21 +42,21 @@ func (d *Domain) Host() *Host { return d.host }
 // this or another domain of the host.
 func (d *Domain) Enter() {
 	h := d.host
-	if d.whole || h.one {
+	if h.one || d.isWhole() {
 		h.enter()
 		return
 	}
 	// The domain before the lane: who waits for the one must not keep the other from those that the
 	// whole host waits for.
-	d.mu.Lock()
-	l := h.acquire(d.home)
+	d.lock()
+	l := h.acquire(d.home())
 	if h.serial.Load() {
 		l.mu.Unlock()
 		d.mu.Unlock()
 		h.enter()
 		return
 	}
-	d.in, l.dom = uint16(l.ID+1), d
+	d.lane, l.dom = l, d
 	if d.left() {
 		l.drain(d)
 	}
@@ -63,15 +70,10 @@ func (d *Domain) EnterWhole() { d.host.enter() }
 func (d *Domain) Leave() { d.Lane().Leave() }
 
 // Lane returns the lane of whoever has entered the domain, or the whole host.
-func (d *Domain) Lane() *Lane {
-	if d.in != 0 {
-		return &d.host.lanes[d.in-1]
-	}
-	return &d.host.lanes[0]
-}
+func (d *Domain) Lane() *Lane { return d.lane }
 
 // InWhole reports whether whoever has entered the domain has the whole host.
-func (d *Domain) InWhole() bool { return d.in == 0 }
+func (d *Domain) InWhole() bool { return d.lane.whole }
 
 // Now returns the time since the host's epoch. All calls between Enter and Leave
 // return the same. The domain must be entered, as for all below but where they say otherwise.
@@ -104,7 +106,7 @@ func (d *Domain) SetTimer(e *timer.Entry, at time.Duration) { d.shard().set(e, a
 // RemoveTimer takes e out of the queue.
 func (d *Domain) RemoveTimer(e *timer.Entry) { d.shard().remove(e) }
 
-func (d *Domain) shard() *shard { return &d.host.shards[int(d.home)&(len(d.host.shards)-1)] }
+func (d *Domain) shard() *shard { return &d.host.shards[d.home()&(len(d.host.shards)-1)] }
 
 // Notify tells those who wait in q that ev happened; goroutines are signalled
 // after Leave has unlocked.

@@ -32,7 +32,6 @@ type Host struct {
 	one    bool          // there is one lane: every entry is one of the whole host
 	serial atomic.Bool   // every entry is one of the whole host; changed there
 	closed atomic.Bool   // changed in the whole host
-	homes  atomic.Uint32 // the last domain's home
 
 	tracing tracing // see there
 }
@@ -57,7 +56,7 @@ func New(c clock.Clock) *Host {
 // NewWithLanes is New with n lanes, a power of two.
 func NewWithLanes(c clock.Clock, n int) *Host {
 	h := &Host{clock: c, one: n == 1, lanes: make([]Lane, n), shards: make([]shard, n)}
-	h.Domain.host, h.Domain.whole = h, true
+	h.Domain.host, h.Domain.lane = h, &h.lanes[0]
 	h.serial.Store(h.one)
 	for i := range h.lanes {
 		h.lanes[i].host, h.lanes[i].ID = h, i
@@ -92,7 +91,7 @@ func (h *Host) enter() {
 // leaves it.
 func (h *Host) EnterLane(number int) *Lane {
 	if !h.serial.Load() {
-		l := h.acquire(uint16(number))
+		l := h.acquire(number)
 		if !h.serial.Load() {
 			return l
 		}
@@ -103,16 +102,16 @@ func (h *Host) EnterLane(number int) *Lane {
 }
 
 // acquire locks a lane that is free, if possible the home, else waits for the home.
-func (h *Host) acquire(home uint16) *Lane {
+func (h *Host) acquire(home int) *Lane {
 	mask := len(h.lanes) - 1
 	for i := range h.lanes {
-		l := &h.lanes[(int(home)+i)&mask]
+		l := &h.lanes[(home+i)&mask]
 		if l.mu.TryLock() {
 			l.fresh = false
 			return l
 		}
 	}
-	l := &h.lanes[int(home)&mask]
+	l := &h.lanes[home&mask]
 	l.mu.Lock()
 	l.fresh = false
 	return l

@@ -86,7 +86,7 @@ func (l *Lane) Visit(d *Domain) bool {
 	if !d.mu.TryLock() {
 		return false
 	}
-	d.in, l.dom = uint16(l.ID+1), d
+	d.lane, l.dom = l, d
 	return true
 }
 
@@ -96,7 +96,7 @@ func (l *Lane) Found(d *Domain) {
 		l.depart()
 	}
 	if !l.whole && d.mu.TryLock() {
-		d.in, l.dom = uint16(l.ID+1), d
+		d.lane, l.dom = l, d
 	}
 }
 
@@ -126,7 +126,7 @@ func (l *Lane) depart() {
 	if d == nil {
 		return
 	}
-	l.dom, d.in = nil, 0
+	l.dom, d.lane = nil, &l.host.lanes[0]
 	d.mu.Unlock()
 	if d.left() {
 		l.visits = append(l.visits, d)
@@ -138,35 +138,41 @@ func (l *Lane) depart() {
 const maxDrained = 4096
 
 // run takes the packets that the host has sent to itself, and does what is in the boxes of the domains that
-// are to be visited, until there is nothing left.
+// are to be visited, until there is nothing left. The lane is in no domain then.
 func (l *Lane) run() {
 	for {
-		if p := l.loop.Pop(); p != nil {
+		for p := l.loop.Pop(); p != nil; p = l.loop.Pop() {
 			l.host.Input(l, p)
-			continue
 		}
-		l.depart()
-		n := len(l.visits)
-		if n == 0 {
+		if l.dom != nil {
+			l.depart()
+		}
+		if len(l.visits) == 0 {
 			return
 		}
-		d := l.visits[0]
-		copy(l.visits, l.visits[1:])
-		l.visits[n-1] = nil
-		l.visits = l.visits[:n-1]
-		switch {
-		case !d.left():
-		case l.drained > maxDrained:
-			l.after = append(l.after, func() {
-				clock.Go(l.host.clock, func() {
-					d.Enter()
-					d.Leave()
-				})
+		l.visit()
+	}
+}
+
+// visit goes into the next of the domains that are to be visited.
+func (l *Lane) visit() {
+	n := len(l.visits)
+	d := l.visits[0]
+	copy(l.visits, l.visits[1:])
+	l.visits[n-1] = nil
+	l.visits = l.visits[:n-1]
+	switch {
+	case !d.left():
+	case l.drained > maxDrained:
+		l.after = append(l.after, func() {
+			clock.Go(l.host.clock, func() {
+				d.Enter()
+				d.Leave()
 			})
-		case d.mu.TryLock():
-			d.in, l.dom = uint16(l.ID+1), d
-			l.drain(d)
-		}
+		})
+	case d.mu.TryLock():
+		d.lane, l.dom = l, d
+		l.drain(d)
 	}
 }
 
@@ -179,8 +185,8 @@ func (l *Lane) Leave() {
 
 	// First: what the host sends to itself can set timers, wake programs and fill relays, all of
 	// which the rest carries out.
-	traced := false
-	if l.whole {
+	whole, traced := l.whole, false
+	if whole {
 		for p := l.loop.Pop(); p != nil; p = l.loop.Pop() {
 			h.Input(l, p)
 		}
@@ -194,6 +200,29 @@ func (l *Lane) Leave() {
 
 	// All that is done without the lock is taken along, as others enter as soon as it is free.
 	wakes := l.wakes.Take()
+	if traced || l.yield || len(l.dirty)|len(l.after)|len(l.wholes) != 0 {
+		l.leave(whole, traced, wakes)
+		return
+	}
+	l.drained = 0
+	l.unlock(whole)
+	wakes.Signal()
+}
+
+// unlock unlocks the lane, or all.
+func (l *Lane) unlock(whole bool) {
+	if whole {
+		l.whole = false
+		for i := len(l.host.lanes) - 1; i > 0; i-- {
+			l.host.lanes[i].mu.Unlock()
+		}
+	}
+	l.mu.Unlock()
+}
+
+// leave is the rest of Leave where there is more to be done without the lock than to wake programs.
+func (l *Lane) leave(whole, traced bool, wakes wait.List) {
+	h := l.host
 	var calls [maxDirty]func()
 	after := append(calls[:0], l.after...)
 	clear(l.after)
@@ -206,13 +235,7 @@ func (l *Lane) Leave() {
 	l.wholes = nil
 	yield := l.yield
 	l.yield, l.drained = false, 0
-	if l.whole {
-		l.whole = false
-		for i := len(h.lanes) - 1; i > 0; i-- {
-			h.lanes[i].mu.Unlock()
-		}
-	}
-	l.mu.Unlock()
+	l.unlock(whole)
 
 	// Programs before packets: a flush may run a whole other host on this goroutine, and nobody
 	// need wait for that.
