@@ -92,9 +92,9 @@ type Setting struct {
 
 // SetOpts sets several options at once, up to the first that fails.
 func (s *Socket) SetOpts(list []Setting) error {
-	return s.whole(func() error {
-		for _, o := range list {
-			if err := s.set(o.Level, o.Name, o.Value); err != nil {
+	return s.locked(func() error {
+		for ; len(list) > 0; list = list[1:] { // after ErrWhole from where it stopped
+			if err := s.set(list[0].Level, list[0].Name, list[0].Value); err != nil {
 				return err
 			}
 		}
