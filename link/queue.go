@@ -2,6 +2,7 @@ package link
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"usock/packet"
 )
@@ -17,6 +18,8 @@ type inbox struct {
 	draining bool            // mu: Deliver hands on what was queued before
 	closed   bool            // mu
 	queue    packet.Queue    // mu
+
+	flows atomic.Pointer[func([]*Packet)] // changed under mu: deliver, if it may be called by several goroutines at once
 }
 
 // queueBound is how many packets wait for a Recv.
@@ -86,6 +89,7 @@ func (b *inbox) close() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.closed = true
+	b.flows.Store(nil)
 	b.queue.Free()
 	b.arrived.Broadcast()
 }
