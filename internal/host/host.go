@@ -117,11 +117,12 @@ func (h *Host) acquire(home int) *Lane {
 	return l
 }
 
-// Timers returns how many timers have a deadline.
+// Timers returns how many timers have a deadline. The whole host must be entered, and the locks of those that are
+// Loose must be free.
 func (h *Host) Timers() int {
 	n := 0
 	for i := range h.shards {
-		n += h.shards[i].active()
+		n += h.shards[i].queue.Active()
 	}
 	return n
 }

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"sync"
 	"time"
 
 	"usock/internal/timer"
@@ -11,9 +12,11 @@ type Homed interface {
 	Home() *Domain
 }
 
-// Loose is a timer's owner that has locks of its own: it is told in a lane that is in no domain.
+// Loose is a timer's owner that has a lock of its own, within which its timer is set and removed: it is told in a lane
+// that is in no domain.
 type Loose interface {
-	ExpiredIn(l *Lane, now time.Duration)
+	sync.Locker
+	timer.Expirer // with the lock held
 }
 
 // SetLoose is Domain.SetTimer for an owner that is Loose. The number says which of the host's alarms it is for, and
@@ -35,8 +38,14 @@ func (s *shard) set(e *timer.Entry, at time.Duration) {
 		s.queue.Set(e, at) // whoever leaves the host sets the alarm
 		return
 	}
+	if e.Put(at) {
+		s.enqueue(e)
+	}
+}
+
+func (s *shard) enqueue(e *timer.Entry) {
 	s.mu.Lock()
-	s.queue.Set(e, at)
+	s.queue.Queue(e)
 	s.rearm()
 	s.mu.Unlock()
 }
@@ -63,15 +72,12 @@ func (s *shard) remove(e *timer.Entry) {
 		s.queue.Remove(e)
 		return
 	}
+	if e.Gone() {
+		return
+	}
 	s.mu.Lock()
 	s.queue.Remove(e)
 	s.mu.Unlock()
-}
-
-func (s *shard) active() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.queue.Active()
 }
 
 func (s *shard) stop() {
@@ -95,8 +101,7 @@ func (s *shard) expire() {
 		return
 	}
 
-	// Who is due leaves the queue under its lock, and is told in its domain, where it may have been set
-	// anew meanwhile.
+	// Who is due leaves the queue under its lock, and is told in its domain.
 	var due []*timer.Entry
 	s.mu.Lock()
 	s.armed = timer.Never
@@ -106,18 +111,18 @@ func (s *shard) expire() {
 	s.rearm()
 	s.mu.Unlock()
 	for _, e := range due {
-		s.tell(e)
+		s.visit(e)
 	}
 }
 
-// tell tells the owner of e that its deadline has passed, if it was not set anew.
-func (s *shard) tell(e *timer.Entry) {
+// visit goes to where e is owned, to tell of its deadline.
+func (s *shard) visit(e *timer.Entry) {
 	h := s.host
 	if o, ok := e.On.(Loose); ok {
 		l := h.EnterLane(0)
-		if s.claim(e) {
-			o.ExpiredIn(l, l.Now())
-		}
+		o.Lock()
+		s.tell(e, l.Now())
+		o.Unlock()
 		l.Leave()
 		return
 	}
@@ -126,14 +131,25 @@ func (s *shard) tell(e *timer.Entry) {
 		d = o.Home()
 	}
 	d.Enter()
-	if s.claim(e) && !h.closed.Load() {
-		e.On.Expired(e, d.Now())
+	if !h.closed.Load() {
+		s.tell(e, d.Now())
 	}
 	d.Leave()
 }
 
-func (s *shard) claim(e *timer.Entry) bool {
+// tell tells the owner of e that its deadline has passed, unless that was moved or taken away since it was queued.
+func (s *shard) tell(e *timer.Entry, now time.Duration) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.queue.Claim(e)
+	claimed := s.queue.Claim(e)
+	s.mu.Unlock()
+	if !claimed {
+		return
+	}
+	passed, later := e.Passed(now)
+	switch {
+	case passed:
+		e.On.Expired(e, now)
+	case later:
+		s.enqueue(e)
+	}
 }

@@ -231,18 +231,19 @@ type timeWait struct {
 
 func (w *timeWait) tcpNode() {}
 
-// Expired implements timer.Expirer.
+// Lock implements host.Loose.
+func (w *timeWait) Lock() { w.mu.Lock() }
+
+// Unlock implements host.Loose.
+func (w *timeWait) Unlock() { w.mu.Unlock() }
+
+// Expired implements timer.Expirer. It is locked, or the host has one lane.
 func (w *timeWait) Expired(*timer.Entry, time.Duration) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	if w.node.owner != nil {
 		inc(&w.proto.Stats.TW)
 		w.end(false)
 	}
 }
-
-// ExpiredIn implements host.Loose.
-func (w *timeWait) ExpiredIn(*host.Lane, time.Duration) { w.Expired(&w.timer, 0) }
 
 // setTimer gives the state's end as the deadline.
 func (w *timeWait) setTimer() {

@@ -4,8 +4,11 @@
 // Moving a deadline later costs nothing until the old one is reached: protocols
 // re-arm on nearly every packet, and nearly always to later.
 //
-// timer imports only the standard library. A queue and its entries are guarded by one
-// lock. Times are durations since the host's epoch.
+// A queue and its entries are guarded by one lock, or by two: that of whoever owns an entry, and the queue's. Then the
+// owner calls Put, Passed and Gone, and only where these say so the queue is locked within, for Queue and Remove. Whoever
+// has the queue locked calls Due, and then Claim with both locks, for each entry, the owner's taken first.
+//
+// timer imports only the standard library. Times are durations since the host's epoch.
 package timer
 
 import (
@@ -20,9 +23,13 @@ const Never = time.Duration(math.MaxInt64)
 type Entry struct {
 	On Expirer
 
-	at    time.Duration // the deadline asked for; Never when stopped
-	index int32         // place in the heap plus one; 0: not queued; due: taken by Due, and not claimed
+	at     time.Duration // the owner's: the deadline asked for; Never when stopped
+	looked uint32        // the owner's: unit of the time at which the queue looks at it; 0: it does not
+	index  int32         // the queue's: place in the heap plus one; 0: not queued; due: taken by Due, and not claimed
 }
+
+// unit returns the time in units of 2^20 ns, modulo 2^31, and a bit that makes it more than 0.
+func unit(at time.Duration) uint32 { return uint32(at>>20) | 1<<31 }
 
 // Expirer is told that its entry's deadline has passed. The entry is no longer
 // queued then and may be set again.
@@ -44,7 +51,7 @@ type slot struct {
 // away included.
 func (q *Queue) Len() int { return len(q.heap) }
 
-// Active returns the number of entries that have a deadline.
+// Active returns the number of entries that have a deadline. It takes all locks.
 func (q *Queue) Active() int {
 	n := 0
 	for _, s := range q.heap {
@@ -60,43 +67,76 @@ const due = -1
 
 // At returns the entry's deadline, Never if it has none.
 func (e *Entry) At() time.Duration {
-	if e.index <= 0 {
+	if e.looked == 0 {
 		return Never
 	}
 	return e.at
 }
 
-// Set gives e the deadline at, in place of any it had. Never stops it.
+// Set gives e the deadline at, in place of any it had. Never stops it. It is for a queue with one lock.
 func (q *Queue) Set(e *Entry, at time.Duration) {
-	if e.index <= 0 {
-		e.index = 0
-		if at == Never {
-			return
-		}
+	if e.looked == 0 && at == Never {
+		return
+	}
+	e.at, e.looked = at, unit(at)
+	q.place(e)
+}
+
+// Put gives e the deadline at, in place of any it had, and reports whether Queue is to be called: it is not where the
+// queue looks at the entry in time. Never stops it. It takes the owner's lock.
+func (e *Entry) Put(at time.Duration) bool {
+	if at == Never {
 		e.at = at
-		q.heap = append(q.heap, slot{at, e})
+		return false
+	}
+	// Where both are in one unit, the queue knows better.
+	u := unit(at)
+	in := e.looked != 0 && int32((u-e.looked)<<1) > 0
+	e.at = at
+	if !in {
+		e.looked = u
+	}
+	return !in
+}
+
+// Queue has the queue look at e in time for what Put was given last. It takes both locks.
+func (q *Queue) Queue(e *Entry) { q.place(e) }
+
+// place puts e into the heap, or moves it to the front.
+func (q *Queue) place(e *Entry) {
+	if e.index <= 0 {
+		q.heap = append(q.heap, slot{e.at, e})
 		q.up(len(q.heap) - 1)
 		return
 	}
-	e.at = at
-	if i := int(e.index) - 1; at < q.heap[i].key {
-		q.heap[i].key = at
+	if i := int(e.index) - 1; e.at < q.heap[i].key {
+		q.heap[i].key = e.at
 		q.up(i)
 	}
 }
 
-// Remove takes e out at once, so that nothing refers to its owner any more.
+// Remove takes e out at once, so that nothing refers to its owner any more. It takes both locks.
 func (q *Queue) Remove(e *Entry) {
+	e.at, e.looked = Never, 0
 	if e.index <= 0 {
 		e.index = 0
 		return
 	}
+	q.out(e)
+}
+
+// Gone reports whether e is not in the queue, nor taken by Due, so that it need not be removed. It takes the owner's
+// lock.
+func (e *Entry) Gone() bool { return e.looked == 0 }
+
+// out takes e out of the heap.
+func (q *Queue) out(e *Entry) {
 	i := int(e.index) - 1
 	last := len(q.heap) - 1
 	moved := q.heap[last]
 	q.heap[last] = slot{}
 	q.heap = q.heap[:last]
-	e.index, e.at = 0, Never
+	e.index = 0
 	if i != last {
 		q.heap[i] = moved
 		q.down(i)
@@ -130,33 +170,35 @@ func (q *Queue) Expire(now time.Duration) {
 	}
 }
 
-// Due takes out the entries whose deadline is now or earlier, and appends them to out: for those whose
-// owners cannot be told under the lock of the queue. Whoever tells them calls Claim first.
+// Due takes out the entries at which it is time to look, and appends them to out. It takes the queue's lock.
 func (q *Queue) Due(now time.Duration, out []*Entry) []*Entry {
 	for len(q.heap) > 0 && q.heap[0].key <= now {
 		e := q.heap[0].e
-		if e.at > now && e.at != Never {
-			q.heap[0].key = e.at
-			q.down(0)
-			continue
-		}
-		passed := e.at <= now
-		q.Remove(e)
-		if passed {
-			e.index = due
-			out = append(out, e)
-		}
+		q.out(e)
+		e.index = due
+		out = append(out, e)
 	}
 	return out
 }
 
-// Claim reports, once, that e was taken by Due and not set or removed since.
+// Claim reports, once, that e was taken by Due and neither queued anew nor removed since. Then Passed is called.
 func (q *Queue) Claim(e *Entry) bool {
 	if e.index != due {
 		return false
 	}
 	e.index = 0
 	return true
+}
+
+// Passed reports whether the deadline of an entry that was claimed is now or earlier; the entry has none any more. Else
+// it reports whether there is a later one, for which Queue is to be called. It takes the owner's lock.
+func (e *Entry) Passed(now time.Duration) (passed, later bool) {
+	e.looked = 0
+	if e.at <= now {
+		e.at = Never
+		return true, false
+	}
+	return false, e.Put(e.at)
 }
 
 const arity = 4
