@@ -46,7 +46,7 @@ func (d *Domain) Enter() {
 	if h.serial.Load() {
 		l.mu.Unlock()
 		d.mu.Unlock()
-		h.enter()
+		d.EnterWhole()
 		return
 	}
 	d.in, l.dom = uint16(l.ID+1), d
@@ -56,7 +56,12 @@ func (d *Domain) Enter() {
 }
 
 // EnterWhole locks the whole host, and the domain with it. Leave leaves it.
-func (d *Domain) EnterWhole() { d.host.enter() }
+func (d *Domain) EnterWhole() {
+	d.host.enter()
+	if d.left() {
+		d.host.lanes[0].drain(d)
+	}
+}
 
 // Leave carries out what the entry has brought about and unlocks the domain, or the whole host. See the
 // package comment.

@@ -76,7 +76,10 @@ func (l *Lane) Send(r *relay.Relay, p *packet.Packet) {
 // busy, or have something in its box that comes first. Then the caller leaves what he has for it (Post). Only
 // those who take packets call it (Host.Input, and who has come by Host.EnterLane).
 func (l *Lane) Visit(d *Domain) bool {
-	if l.whole || l.dom == d {
+	if l.whole {
+		return !d.left()
+	}
+	if l.dom == d {
 		return true
 	}
 	if l.pinned || d.left() {
@@ -90,20 +93,24 @@ func (l *Lane) Visit(d *Domain) bool {
 	return true
 }
 
-// Found has the lane go into a domain that nobody else knows of yet.
-func (l *Lane) Found(d *Domain) {
-	if !l.whole {
-		l.depart()
+// Found returns a domain for what is to be made, and has the lane be there: a new one, or that in whose
+// box the lane is at work, which it may not leave.
+func (l *Lane) Found() *Domain {
+	if l.pinned && !l.whole {
+		return l.dom
 	}
-	if !l.whole && d.mu.TryLock() {
+	d := l.host.NewDomain()
+	l.depart()
+	if !l.whole && d.mu.TryLock() { // nobody else knows of it yet
 		d.in, l.dom = uint16(l.ID+1), d
 	}
+	return d
 }
 
 // Post has t done in d: now if the lane is there, else before it leaves the host, or by whoever is in d.
 // Everything that is posted to a domain is done in that order.
 func (l *Lane) Post(d *Domain, t Task, p *packet.Packet) {
-	if l.whole || l.dom == d && !d.left() {
+	if (l.whole || l.dom == d) && !d.left() {
 		t.Run(l, p)
 		return
 	}
@@ -163,6 +170,8 @@ func (l *Lane) run() {
 					d.Leave()
 				})
 			})
+		case l.whole:
+			l.drain(d)
 		case d.mu.TryLock():
 			d.in, l.dom = uint16(l.ID+1), d
 			l.drain(d)
@@ -179,17 +188,13 @@ func (l *Lane) Leave() {
 
 	// First: what the host sends to itself can set timers, wake programs and fill relays, all of
 	// which the rest carries out.
+	l.run()
 	traced := false
 	if l.whole {
-		for p := l.loop.Pop(); p != nil; p = l.loop.Pop() {
-			h.Input(l, p)
-		}
 		if h.one {
 			h.shards[0].arm(l)
 		}
 		traced = h.tracing.on.Load() && h.tracing.queueTraced()
-	} else {
-		l.run()
 	}
 
 	// All that is done without the lock is taken along, as others enter as soon as it is free.
