@@ -109,6 +109,10 @@ func (d *Domain) SetTimer(e *timer.Entry, at time.Duration) { d.shard().set(e, a
 // RemoveTimer takes e out of the queue.
 func (d *Domain) RemoveTimer(e *timer.Entry) { d.shard().remove(e) }
 
+// Deadline returns the deadline that e has, which may have passed without its owner having been told yet;
+// timer.Never: none.
+func (d *Domain) Deadline(e *timer.Entry) time.Duration { return d.shard().deadline(e) }
+
 func (d *Domain) shard() *shard { return &d.host.shards[int(d.home)&(len(d.host.shards)-1)] }
 
 // Notify tells those who wait in q that ev happened; goroutines are signalled

@@ -25,6 +25,11 @@ func (h *Host) SetLoose(n int, e *timer.Entry, at time.Duration) {
 // RemoveLoose takes such an entry out.
 func (h *Host) RemoveLoose(n int, e *timer.Entry) { h.shards[n&(len(h.shards)-1)].remove(e) }
 
+// LooseDeadline is Domain.Deadline for such an entry.
+func (h *Host) LooseDeadline(n int, e *timer.Entry) time.Duration {
+	return h.shards[n&(len(h.shards)-1)].deadline(e)
+}
+
 func (s *shard) init(h *Host) {
 	s.host, s.armed = h, timer.Never
 	s.alarm = h.clock.NewAlarm(s.expire)
@@ -66,6 +71,16 @@ func (s *shard) remove(e *timer.Entry) {
 	s.mu.Lock()
 	s.queue.Remove(e)
 	s.mu.Unlock()
+}
+
+// deadline returns when e is due. The alarm moves entries with no lane taken.
+func (s *shard) deadline(e *timer.Entry) time.Duration {
+	if s.host.one {
+		return e.At()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return e.At()
 }
 
 func (s *shard) active() int {

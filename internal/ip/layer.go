@@ -207,7 +207,7 @@ func (l *Layer) Expired(_ *timer.Entry, now time.Duration) {
 
 // arm makes the layer's timer go off at at or earlier.
 func (l *Layer) arm(at time.Duration) {
-	if at < l.timer.At() {
+	if at < l.host.Deadline(&l.timer) {
 		l.host.SetTimer(&l.timer, at)
 	}
 }

@@ -58,9 +58,10 @@ func (q *Queue) Active() int {
 // due is the index of an entry that Due has returned.
 const due = -1
 
-// At returns the entry's deadline, Never if it has none.
+// At returns the entry's deadline, Never if it has none. Of one that Due has taken and nobody claimed it
+// is the one that has passed. The lock of the queue is held.
 func (e *Entry) At() time.Duration {
-	if e.index <= 0 {
+	if e.index == 0 {
 		return Never
 	}
 	return e.at
@@ -140,10 +141,10 @@ func (q *Queue) Due(now time.Duration, out []*Entry) []*Entry {
 			q.down(0)
 			continue
 		}
-		passed := e.at <= now
+		at := e.at
 		q.Remove(e)
-		if passed {
-			e.index = due
+		if at <= now {
+			e.index, e.at = due, at
 			out = append(out, e)
 		}
 	}
