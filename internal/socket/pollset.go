@@ -35,6 +35,8 @@ type PollSet struct {
 	mu      rank.Set
 	items   map[*Socket]*item // mu, like all below
 	ready   []*item           // told, and not yet found idle by Wait
+	taking  int               // taken off ready, and being looked at
+	missed  bool              // somebody has begun to wait meanwhile
 	queue   wait.Queue        // goroutines in Wait
 	idle    []*wait.Waiter    // for reuse
 	close   bool
@@ -50,6 +52,7 @@ type item struct {
 	mask   wait.Events
 	data   any
 	listed bool // in set.ready
+	spent  bool // has had its one shot
 	gone   bool // removed
 }
 
@@ -67,6 +70,10 @@ func (i *item) Notify(_ *wait.Entry, _ wait.Events, l *wait.List) {
 		// Wait look again, as the host may be what closes.
 		p.drop(i)
 		p.queue.Notify(wait.In, l)
+		p.mu.Unlock()
+		return
+	}
+	if i.spent {
 		p.mu.Unlock()
 		return
 	}
@@ -153,7 +160,7 @@ func (p *PollSet) Modify(s *Socket, mask wait.Events, data any) error {
 		p.mu.Unlock()
 		return syscall.ENOENT
 	}
-	i.mask, i.Mask, i.data = mask, mask, data
+	i.mask, i.Mask, i.data, i.spent = mask, mask, data, false
 	p.mu.Unlock()
 	p.look(i)
 	return nil
@@ -216,6 +223,7 @@ func (p *PollSet) Wait(ctx context.Context, out []Event) (int, error) {
 			p.mu.Unlock()
 			continue
 		}
+		p.missed = p.missed || p.taking > 0
 		w := p.waiter()
 		w.Mask = wait.In
 		p.queue.Add(&w.Entry)
@@ -255,8 +263,12 @@ func (p *PollSet) waiter() *wait.Waiter {
 // collect takes events off the ready list. A level-triggered socket goes to its
 // end again, so that it is looked at the next time and the others have their turn.
 func (p *PollSet) collect(out []Event) (n int, err error) {
+	var l wait.List
 	p.mu.Lock()
-	defer p.mu.Unlock()
+	defer func() {
+		p.mu.Unlock()
+		l.Signal()
+	}()
 	if p.close || p.host.Closed() {
 		return 0, syscall.EBADF
 	}
@@ -270,11 +282,21 @@ func (p *PollSet) collect(out []Event) (n int, err error) {
 		if i.gone {
 			continue
 		}
+		p.taking++
 		p.mu.Unlock()
 		ok := p.take(i, &out[n])
 		p.mu.Lock()
+		p.taking--
 		if ok {
 			n++
+		}
+	}
+
+	// Who has found nothing while it was in this one's hands is told of what is still ready.
+	if p.missed && p.taking == 0 {
+		p.missed = false
+		if len(p.ready) > 0 {
+			p.queue.Notify(wait.In, &l)
 		}
 	}
 	return n, nil
@@ -290,13 +312,13 @@ func (p *PollSet) take(i *item, out *Event) bool {
 	ev := p.readiness(i)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if ev == 0 || i.gone {
+	if ev == 0 || i.gone || i.spent {
 		return false
 	}
 	*out = Event{ev, i.data}
 	switch {
 	case i.mask&OneShot != 0:
-		i.mask, i.Mask = OneShot, 0
+		i.spent = true
 	case i.mask&EdgeTriggered == 0 && !i.listed:
 		i.listed = true
 		p.ready = append(p.ready, i)
