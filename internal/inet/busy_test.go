@@ -45,3 +45,23 @@ func TestBusySocket(t *testing.T) {
 		}
 	})
 }
+
+// What waits for a busy socket is bounded.
+func TestBusyForLong(t *testing.T) {
+	const bound = 16 << 10
+	m := newWide(t, addrA+"/24")
+	s := m.open("udp4").at(addrA + ":7")
+	s.Host.Enter()
+	b := udpTo(7, "one", 0)
+	batch := make([][]byte, bound+100)
+	for i := range batch {
+		batch[i] = b
+	}
+	<-m.comes(batch...)
+	s.Host.Leave()
+	m.do(func() {
+		if n := m.eth.Stats().RxDropped; n != 100 {
+			t.Errorf("%d of %d packets dropped, want 100", n, len(batch))
+		}
+	})
+}

@@ -232,8 +232,15 @@ func (l *Lane) InWhole(p *packet.Packet, m *Meta) {
 }
 
 // Busy is for a transport that cannot go into d for what it was given by Input (host.Lane.Visit): it gets
-// that once more, from whoever can.
-func (l *Lane) Busy(d *host.Domain, p *packet.Packet, m *Meta) { l.at.Post(d, l.keep(m), p) }
+// that once more, from whoever can. It is dropped if too many wait already.
+func (l *Lane) Busy(d *host.Domain, p *packet.Packet, m *Meta) {
+	if d.Full() {
+		l.carried(m.Iface).RxDropped++
+		p.Free()
+		return
+	}
+	l.at.Post(d, l.keep(m), p)
+}
 
 // delivery is what the header said of a packet that waits for its transport to take it.
 type delivery struct {
