@@ -115,7 +115,9 @@ func (l *Lane) Post(d *Domain, t Task, p *packet.Packet) {
 		return
 	}
 	d.leaveFor(t, p)
-	l.visits = append(l.visits, d)
+	if n := len(l.visits); n == 0 || l.visits[n-1] != d {
+		l.visits = append(l.visits, d)
+	}
 }
 
 // AfterWhole has f called in the whole host before whoever is in the lane goes on; at once if he has it.

@@ -177,7 +177,9 @@ func (p *PollSet) Remove(s *Socket) error {
 	if i == nil {
 		return syscall.ENOENT
 	}
-	p.drop(i)
+	if p.drop(i); len(p.items) == 0 {
+		p.queue.Notify(wait.In, s.Host.Wakes()) // see untilClosed
+	}
 	return nil
 }
 
@@ -227,9 +229,15 @@ func (p *PollSet) Wait(ctx context.Context, out []Event) (int, error) {
 		w := p.waiter()
 		w.Mask = wait.In
 		p.queue.Add(&w.Entry)
+		empty := len(p.items) == 0
 		p.mu.Unlock()
+		stop := func() {}
+		if empty {
+			stop = p.untilClosed()
+		}
 		c := call{ctx: ctx}
 		received := c.wait(w)
+		stop()
 		p.mu.Lock()
 		w.Remove()
 		if !received && w.Listed() {
@@ -247,6 +255,24 @@ func (p *PollSet) Wait(ctx context.Context, out []Event) (int, error) {
 			return 0, context.Cause(ctx)
 		}
 	}
+}
+
+// untilClosed has those in Wait look again when the host is closed, of which an empty set hears by no socket.
+func (p *PollSet) untilClosed() (stop func()) {
+	stop = p.host.AtClose(p.wake)
+	if p.host.Closed() {
+		var l wait.List
+		p.wake(&l)
+		l.Signal()
+	}
+	return stop
+}
+
+// wake has those in Wait look again.
+func (p *PollSet) wake(l *wait.List) {
+	p.mu.Lock()
+	p.queue.Notify(wait.In, l)
+	p.mu.Unlock()
 }
 
 // waiter returns a waiter that is in no queue. mu is held.

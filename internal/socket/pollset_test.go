@@ -327,3 +327,39 @@ func TestPollSetInHands(t *testing.T) {
 		}
 	}
 }
+
+// The end of the host ends a Wait also where no socket is in the set, or none any more.
+func TestPollSetHostClosed(t *testing.T) {
+	for _, had := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWatched(t, 1)
+			if had {
+				w.add(0, wait.In)
+			}
+			told := make(chan error, 1)
+			go func() {
+				_, err := w.set.Wait(t.Context(), make([]Event, 1))
+				told <- err
+			}()
+			synctest.Wait()
+			if had {
+				w.set.Remove(w.s[0])
+				synctest.Wait()
+			}
+			h := w.s[0].Host.Host()
+			h.Enter()
+			h.Close()
+			h.Leave()
+			synctest.Wait()
+			select {
+			case err := <-told:
+				if err != syscall.EBADF {
+					t.Error(err)
+				}
+			default:
+				t.Error("it waits still")
+				w.set.Close()
+			}
+		})
+	}
+}
