@@ -126,3 +126,41 @@ func TestFoundInBox(t *testing.T) {
 	}
 	a.Leave()
 }
+
+// In no domain does time go back, though whoever comes had looked at the clock before the one who was there last.
+func TestTimeInDomain(t *testing.T) {
+	h := NewWithLanes(clock.System(), 2)
+	d := h.NewDomain()
+	for _, visit := range []func(l *Lane){
+		func(l *Lane) {
+			if !l.Visit(d) {
+				t.Fatal("the domain is busy")
+			}
+		},
+		func(l *Lane) {
+			var got []int
+			l.Post(d, did{n: 1, to: &got, do: func(l *Lane) { l.Now() }}, nil)
+			l.run()
+		},
+	} {
+		l := h.EnterLane(0)
+		l.Now()
+		var last time.Duration
+		left := make(chan struct{})
+		go func() {
+			for begin := d.Clock().Now(); d.Clock().Now() == begin; {
+				runtime.Gosched()
+			}
+			d.Enter()
+			last = d.Now()
+			d.Leave()
+			close(left)
+		}()
+		await(t, left)
+		visit(l)
+		if now := l.Now(); now < last {
+			t.Errorf("%v after %v", now, last)
+		}
+		l.Leave()
+	}
+}

@@ -21,6 +21,8 @@ type Domain struct {
 	in    uint16 // the lane that has entered it, plus one; 0: none, or the whole host is entered. Guarded by mu
 	home  uint16 // which lane it is entered in where there is a choice, and where its timers are
 	whole bool   // it is the whole host
+
+	seen time.Duration // the last time that it was told by a lane. Guarded by mu
 }
 
 // NewDomain returns a domain of h.
@@ -49,7 +51,7 @@ func (d *Domain) Enter() {
 		d.EnterWhole()
 		return
 	}
-	d.in, l.dom = uint16(l.ID+1), d
+	l.goInto(d)
 	if d.left() {
 		l.drain(d)
 	}

@@ -39,7 +39,8 @@ type Lane struct {
 	_ [64]byte // others' lanes are on other cache lines
 }
 
-// Now returns the time since the host's epoch, the same for the whole entry.
+// Now returns the time since the host's epoch. It is the same for the whole entry, unless that goes into a domain
+// that has seen a later one.
 func (l *Lane) Now() time.Duration {
 	if !l.fresh {
 		l.now, l.fresh = l.host.clock.Now(), true
@@ -89,8 +90,17 @@ func (l *Lane) Visit(d *Domain) bool {
 	if !d.mu.TryLock() {
 		return false
 	}
-	d.in, l.dom = uint16(l.ID+1), d
+	l.goInto(d)
 	return true
+}
+
+// goInto has the lane be in d, which is locked. Others may have come later than the lane, and have been in d
+// before: in no domain does time go back.
+func (l *Lane) goInto(d *Domain) {
+	d.in, l.dom = uint16(l.ID+1), d
+	if l.fresh && l.now < d.seen {
+		l.fresh = false
+	}
 }
 
 // Found returns a domain for what is to be made, and has the lane be there: a new one, or that in whose
@@ -102,7 +112,7 @@ func (l *Lane) Found() *Domain {
 	d := l.host.NewDomain()
 	l.depart()
 	if !l.whole && d.mu.TryLock() { // nobody else knows of it yet
-		d.in, l.dom = uint16(l.ID+1), d
+		l.goInto(d)
 	}
 	return d
 }
@@ -136,6 +146,9 @@ func (l *Lane) depart() {
 		return
 	}
 	l.dom, d.in = nil, 0
+	if l.fresh {
+		d.seen = l.now
+	}
 	d.mu.Unlock()
 	if d.left() {
 		l.visits = append(l.visits, d)
@@ -175,7 +188,7 @@ func (l *Lane) run() {
 		case l.whole:
 			l.drain(d)
 		case d.mu.TryLock():
-			d.in, l.dom = uint16(l.ID+1), d
+			l.goInto(d)
 			l.drain(d)
 		}
 	}
