@@ -37,6 +37,16 @@ func (d *Domain) left() bool {
 	return b != nil && b.n.Load() > 0
 }
 
+// maxBox is how many packets wait in a box, as in a port (maxQueue): whoever has the domain may have been taken
+// off his processor.
+const maxBox = maxQueue
+
+// Full reports whether there is no room for more packets for the domain. Anybody may ask.
+func (d *Domain) Full() bool {
+	b := d.box.Load()
+	return b != nil && b.n.Load() >= maxBox
+}
+
 // leaveFor puts a task into the box.
 func (d *Domain) leaveFor(t Task, p *packet.Packet) {
 	b := d.box.Load()

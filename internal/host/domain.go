@@ -53,17 +53,22 @@ func (d *Domain) Enter() {
 	if h.serial.Load() {
 		l.mu.Unlock()
 		d.mu.Unlock()
-		h.enter()
+		d.EnterWhole()
 		return
 	}
-	d.lane, l.dom = l, d
+	l.goInto(d)
 	if d.left() {
 		l.drain(d)
 	}
 }
 
 // EnterWhole locks the whole host, and the domain with it. Leave leaves it.
-func (d *Domain) EnterWhole() { d.host.enter() }
+func (d *Domain) EnterWhole() {
+	d.host.enter()
+	if d.left() {
+		d.host.lanes[0].drain(d)
+	}
+}
 
 // Leave carries out what the entry has brought about and unlocks the domain, or the whole host. See the
 // package comment.

@@ -1,7 +1,9 @@
 package host
 
 import (
+	"maps"
 	"runtime"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -9,6 +11,7 @@ import (
 
 	"usock/clock"
 	"usock/internal/timer"
+	"usock/internal/wait"
 	"usock/packet"
 	"usock/trace"
 )
@@ -34,6 +37,9 @@ type Host struct {
 	closed atomic.Bool   // changed in the whole host
 
 	tracing tracing // see there
+
+	endsMu rank.Leaf
+	ends   map[*func(*wait.List)]struct{} // endsMu: to be called by Close
 }
 
 // lanesPerProcessor is how many entries there may be at once for each processor: those that Go has
@@ -127,7 +133,7 @@ func (h *Host) Timers() int {
 	return n
 }
 
-// Close stops the alarms. Entering goes on to work, but no timer expires any
+// Close stops the alarms, and wakes whom AtClose is for. Entering goes on to work, but no timer expires any
 // more. The whole host must be entered.
 func (h *Host) Close() {
 	h.closed.Store(true)
@@ -136,6 +142,29 @@ func (h *Host) Close() {
 	}
 	for i := range h.lanes {
 		h.lanes[i].loop.Free()
+	}
+	h.endsMu.Lock()
+	ends := slices.Collect(maps.Keys(h.ends))
+	h.endsMu.Unlock()
+	for _, f := range ends {
+		(*f)(h.Wakes())
+	}
+}
+
+// AtClose has f called when the host is closed, with the whole host entered, to say who is to be signalled
+// then, unless stop is called before. Who has called AtClose looks at Closed after that. The host need not be
+// entered.
+func (h *Host) AtClose(f func(*wait.List)) (stop func()) {
+	h.endsMu.Lock()
+	defer h.endsMu.Unlock()
+	if h.ends == nil {
+		h.ends = make(map[*func(*wait.List)]struct{})
+	}
+	h.ends[&f] = struct{}{}
+	return func() {
+		h.endsMu.Lock()
+		defer h.endsMu.Unlock()
+		delete(h.ends, &f)
 	}
 }
 

@@ -39,7 +39,7 @@ type Lane struct {
 	_ [64]byte // others' lanes are on other cache lines
 }
 
-// Now returns the time since the host's epoch, the same for the whole entry.
+// Now returns the time since the host's epoch, the same for all that is done in one domain.
 func (l *Lane) Now() time.Duration {
 	if !l.fresh {
 		l.now, l.fresh = l.host.clock.Now(), true
@@ -76,7 +76,10 @@ func (l *Lane) Send(r *relay.Relay, p *packet.Packet) {
 // busy, or have something in its box that comes first. Then the caller leaves what he has for it (Post). Only
 // those who take packets call it (Host.Input, and who has come by Host.EnterLane).
 func (l *Lane) Visit(d *Domain) bool {
-	if l.whole || l.dom == d {
+	if l.whole {
+		return !d.left()
+	}
+	if l.dom == d {
 		return true
 	}
 	if l.pinned || d.left() {
@@ -86,29 +89,45 @@ func (l *Lane) Visit(d *Domain) bool {
 	if !d.mu.TryLock() {
 		return false
 	}
-	d.lane, l.dom = l, d
+	l.goInto(d)
 	return true
 }
 
-// Found has the lane go into a domain that nobody else knows of yet.
-func (l *Lane) Found(d *Domain) {
-	if !l.whole {
-		l.depart()
+// goInto has the lane be in d, which is locked. Others may have come later than the lane, and have been in d
+// before: in no domain does time go back.
+func (l *Lane) goInto(d *Domain) {
+	d.lane, l.dom = l, d
+	l.fresh = false
+}
+
+// Refresh has Now look at the clock again: for what is in no domain, and was seen by another lane before.
+func (l *Lane) Refresh() { l.fresh = false }
+
+// Found returns a domain for what is to be made, and has the lane be there: a new one, or that in whose
+// box the lane is at work, which it may not leave.
+func (l *Lane) Found() *Domain {
+	if l.pinned && !l.whole {
+		return l.dom
 	}
-	if !l.whole && d.mu.TryLock() {
-		d.lane, l.dom = l, d
+	d := l.host.NewDomain()
+	l.depart()
+	if !l.whole && d.mu.TryLock() { // nobody else knows of it yet
+		l.goInto(d)
 	}
+	return d
 }
 
 // Post has t done in d: now if the lane is there, else before it leaves the host, or by whoever is in d.
 // Everything that is posted to a domain is done in that order.
 func (l *Lane) Post(d *Domain, t Task, p *packet.Packet) {
-	if l.whole || l.dom == d && !d.left() {
+	if (l.whole || l.dom == d) && !d.left() {
 		t.Run(l, p)
 		return
 	}
 	d.leaveFor(t, p)
-	l.visits = append(l.visits, d)
+	if n := len(l.visits); n == 0 || l.visits[n-1] != d {
+		l.visits = append(l.visits, d)
+	}
 }
 
 // AfterWhole has f called in the whole host before whoever is in the lane goes on; at once if he has it.
@@ -170,8 +189,10 @@ func (l *Lane) visit() {
 				d.Leave()
 			})
 		})
+	case l.whole:
+		l.drain(d)
 	case d.mu.TryLock():
-		d.lane, l.dom = l, d
+		l.goInto(d)
 		l.drain(d)
 	}
 }
@@ -185,17 +206,13 @@ func (l *Lane) Leave() {
 
 	// First: what the host sends to itself can set timers, wake programs and fill relays, all of
 	// which the rest carries out.
+	l.run()
 	whole, traced := l.whole, false
 	if whole {
-		for p := l.loop.Pop(); p != nil; p = l.loop.Pop() {
-			h.Input(l, p)
-		}
 		if h.one {
 			h.shards[0].arm(l)
 		}
 		traced = h.tracing.on.Load() && h.tracing.queueTraced()
-	} else {
-		l.run()
 	}
 
 	// All that is done without the lock is taken along, as others enter as soon as it is free.

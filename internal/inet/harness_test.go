@@ -77,7 +77,42 @@ func (m *machine) arrive(b []byte) {
 }
 
 func newMachine(t testing.TB, c *clock.Manual, cfg Config, addrs ...string) *machine {
-	m := &machine{t: t, clock: c, h: host.New(c), lacks: map[int]bool{}}
+	m := machineOf(t, host.New(c), cfg, addrs...)
+	m.clock = c
+	return m
+}
+
+// newWide returns a machine with several lanes, on the system's clock.
+func newWide(t testing.TB, addrs ...string) *machine {
+	packet.Track(true)
+	live := packet.Live()
+	m := machineOf(t, host.NewWithLanes(clock.System(), 4), Config{}, addrs...)
+	t.Cleanup(func() {
+		m.do(func() { m.st.Close() })
+		m.do(m.h.Close)
+		if n := packet.Live() - live; n != 0 {
+			t.Errorf("%d blocks not released", n)
+		}
+	})
+	return m
+}
+
+// comes has packets come from the wire in a lane of their own. What it returns ends once they are received.
+func (m *machine) comes(b ...[]byte) (done chan struct{}) {
+	var batch []*packet.Packet
+	for _, b := range b {
+		batch = append(batch, packet.FromBytes(b))
+	}
+	done = make(chan struct{})
+	go func() {
+		m.st.IP.Input(m.eth, batch)
+		close(done)
+	}()
+	return done
+}
+
+func machineOf(t testing.TB, h *host.Host, cfg Config, addrs ...string) *machine {
+	m := &machine{t: t, h: h, lacks: map[int]bool{}}
 	cfg.Sockets = socket.NewRegistry(m.h)
 	cfg.Seed = 7
 	cfg.Capable = func(n int) bool { return !m.lacks[n] }

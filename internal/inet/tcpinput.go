@@ -109,7 +109,7 @@ func (t *tcpProto) inputOther(found nodeOwner, p *packet.Packet, m *ip.Meta, k *
 }
 
 // birthplace returns the domain of a connection that is to be, and has the lane go there: that of its other
-// end, if it is on this host, else a new one. It reports false if the lane could not.
+// end, if it is on this host, else one that is found. It reports false if the lane could not.
 func (t *tcpProto) birthplace(m *ip.Meta, k *tuple) (d *host.Domain, there bool) {
 	at := m.Lane.At()
 	other := tuple{laddr: k.raddr, raddr: k.laddr, lport: k.rport, rport: k.lport}
@@ -119,9 +119,7 @@ func (t *tcpProto) birthplace(m *ip.Meta, k *tuple) (d *host.Domain, there bool)
 	if t.Host.Alone() {
 		return &t.Host.Domain, true
 	}
-	d = t.Host.NewDomain()
-	at.Found(d)
-	return d, true
+	return at.Found(), true
 }
 
 // segment gives a connection its segment.
@@ -314,6 +312,7 @@ func (w *timeWait) segment(l *tcpEndpoint, m *ip.Meta, seg *tcp.Segment, d *host
 		t.stray(l, &k, m, seg, 0, d) // it has ended since it was found
 		return
 	}
+	m.Lane.At().Refresh() // it is in no domain, where time would not go back
 	does := w.state.Segment(m.Lane.At().Now(), seg, &reply)
 	iss := uint32(0)
 	switch {

@@ -285,13 +285,20 @@ func (i *Iface) remove(a netip.Prefix) {
 	l := i.layer
 	n := slices.Index(i.addrs, a)
 	i.addrs = slices.Delete(i.addrs, n, n+1)
+	o := l.own[a.Addr()]
 	delete(l.own, a.Addr())
 	if b, ok := directedBroadcast(a); ok {
 		if l.broadcasts[b]--; l.broadcasts[b] == 0 {
 			delete(l.broadcasts, b)
 		}
 	}
+
+	// The network's route stays with its first address (Linux, fib_del_ifaddr).
+	if o != nil && o.src != a.Addr() {
+		return
+	}
 	l.routes(a.Addr()).remove(Route{Dst: a.Masked(), Iface: i, Src: a.Addr()})
+
 	// Another address of the same network takes over as its source.
 	heir := netip.Addr{}
 	for _, p := range i.addrs {

@@ -172,6 +172,8 @@ func TestNetworkOfAddresses(t *testing.T) {
 		t.Error("the generation did not change")
 	}
 	check("two", b.l.AddAddr(b.eth, prefix("192.0.2.2/24")), 1, true)
+	check("the second is gone", b.l.RemoveAddr(b.eth, prefix("192.0.2.2/24")), 1, true)
+	check("two again", b.l.AddAddr(b.eth, prefix("192.0.2.2/24")), 1, true)
 	check("of another network", b.l.AddAddr(b.eth, prefix("192.0.2.129/25")), 1, true)
 	gen = b.l.Generation()
 	check("the first is gone", b.l.RemoveAddr(b.eth, prefix("192.0.2.1/24")), 1, true)

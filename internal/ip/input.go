@@ -2,7 +2,7 @@ package ip
 
 import (
 	"net/netip"
-	"slices"
+	"sync"
 
 	"usock/internal/host"
 	"usock/internal/wire"
@@ -50,8 +50,7 @@ func (l *Lane) receive(i *Iface, p *packet.Packet, copied bool) {
 	l.again(i, p, copied)
 }
 
-// again is receive for a packet that is counted already: one that had to wait for the domain that it is
-// for, or for the whole host.
+// again is receive for a packet that is counted already: one that had to wait for the whole host.
 func (l *Lane) again(i *Iface, p *packet.Packet, copied bool) {
 	if l.closed || i == nil || i.index == 0 {
 		p.Free()
@@ -228,27 +227,51 @@ func (l *Lane) inWhole(i *Iface, p *packet.Packet, copied bool) {
 // InWhole is for a transport that needs the whole host for what it was given by Input: it gets that once
 // more, with the whole host entered.
 func (l *Lane) InWhole(p *packet.Packet, m *Meta) {
-	layer, meta := l.Layer, *m
-	meta.Header = slices.Clone(m.Header)
-	meta.Lane = layer.Whole()
-	l.at.AfterWhole(func() {
-		if layer.closed {
-			p.Free()
-			return
-		}
-		layer.Whole().deliver(p, &meta)
-	})
+	w := l.keep(m)
+	l.at.AfterWhole(func() { w.Run(w.layer.Whole().at, p) })
 }
 
-// Busy is for a transport that cannot go into d for what it was given by Input (host.Lane.Visit): the
-// packet is received again by whoever can.
+// Busy is for a transport that cannot go into d for what it was given by Input (host.Lane.Visit): it gets
+// that once more, from whoever can. It is dropped if too many wait already.
 func (l *Lane) Busy(d *host.Domain, p *packet.Packet, m *Meta) {
-	copy(p.Prepend(len(m.Header)), m.Header)
-	l.at.Post(d, m.Iface, p)
+	if d.Full() {
+		l.carried(m.Iface).RxDropped++
+		p.Free()
+		return
+	}
+	l.at.Post(d, l.keep(m), p)
+}
+
+// delivery is what the header said of a packet that waits for its transport to take it.
+type delivery struct {
+	layer  *Layer
+	meta   Meta
+	header []byte
+}
+
+var deliveries = sync.Pool{New: func() any { return new(delivery) }}
+
+// keep returns a copy of what was found out of a packet, whose header is consumed.
+func (l *Lane) keep(m *Meta) *delivery {
+	w := deliveries.Get().(*delivery)
+	w.layer, w.meta = l.Layer, *m
+	w.header = append(w.header[:0], m.Header...)
+	w.meta.Header = w.header
+	return w
 }
 
 // Run implements host.Task.
-func (i *Iface) Run(at *host.Lane, p *packet.Packet) { i.layer.lanes[at.ID].again(i, p, true) }
+func (w *delivery) Run(at *host.Lane, p *packet.Packet) {
+	l := w.layer.lanes[at.ID]
+	if l.closed || w.meta.Iface.index == 0 {
+		p.Free()
+	} else {
+		w.meta.Lane = l
+		l.give(l.table.Transport[w.meta.Proto], p, &w.meta)
+	}
+	w.layer, w.meta = nil, Meta{}
+	deliveries.Put(w)
+}
 
 // standsIn reports whether this host takes what came on i for dst, which is not its own.
 func (l *Layer) standsIn(i *Iface, dst netip.Addr) bool {
@@ -487,27 +510,35 @@ func (l *Lane) deliver(p *packet.Packet, m *Meta) {
 		return
 	}
 
-	// A transport that does not want it has no such port; without a transport nobody knows the
-	// protocol. A raw socket that has taken a copy does know it.
+	// Without a transport nobody knows the protocol. A raw socket that has taken a copy does know it.
 	t := l.table.Transport[m.Proto]
 	if t != nil || tapped {
 		l.Stats.InDelivers++
 	} else {
 		l.Stats.InUnknownProtos++
 	}
-	if t != nil && t.Input(p, m) {
-		return
-	}
 	switch {
-	case m.V6 && t != nil:
-		l.sendError6(p, m, wire.ICMPv6Unreachable, wire.ICMPv6PortUnreachable, 0)
 	case t != nil:
-		l.sendError4(p, m, true, wire.ICMPv4Unreachable, wire.ICMPv4PortUnreachable, 0)
+		l.give(t, p, m)
+		return
 	case tapped || m.V6 && m.Proto == wire.IPv6NoNext:
 	case m.V6:
 		l.sendError6(p, m, wire.ICMPv6ParameterProblem, wire.ICMPv6UnknownNext, uint32(l.nextAt(m)))
 	default:
 		l.sendError4(p, m, true, wire.ICMPv4Unreachable, wire.ICMPv4ProtoUnreachable, 0)
+	}
+	p.Free()
+}
+
+// give hands a datagram to its transport, and takes it over. What that does not want has no such port.
+func (l *Lane) give(t Transport, p *packet.Packet, m *Meta) {
+	if t.Input(p, m) {
+		return
+	}
+	if m.V6 {
+		l.sendError6(p, m, wire.ICMPv6Unreachable, wire.ICMPv6PortUnreachable, 0)
+	} else {
+		l.sendError4(p, m, true, wire.ICMPv4Unreachable, wire.ICMPv4PortUnreachable, 0)
 	}
 	p.Free()
 }

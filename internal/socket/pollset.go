@@ -35,6 +35,8 @@ type PollSet struct {
 	mu      rank.Set
 	items   map[*Socket]*item // mu, like all below
 	ready   itemList          // told, and not yet found idle by Wait
+	taking  int               // taken off ready, and being looked at
+	missed  bool              // somebody has begun to wait meanwhile
 	queue   wait.Queue        // goroutines in Wait
 	idle    []*wait.Waiter    // for reuse
 	close   bool
@@ -51,6 +53,7 @@ type item struct {
 	data   any
 	listed bool  // in set.ready
 	next   *item // there
+	spent  bool  // has had its one shot
 	gone   bool  // removed
 }
 
@@ -101,6 +104,10 @@ func (i *item) Notify(_ *wait.Entry, _ wait.Events, l *wait.List) {
 		// Wait look again, as the host may be what closes.
 		p.drop(i)
 		p.queue.Notify(wait.In, l)
+		p.mu.Unlock()
+		return
+	}
+	if i.spent {
 		p.mu.Unlock()
 		return
 	}
@@ -186,7 +193,7 @@ func (p *PollSet) Modify(s *Socket, mask wait.Events, data any) error {
 		p.mu.Unlock()
 		return syscall.ENOENT
 	}
-	i.mask, i.Mask, i.data = mask, mask, data
+	i.mask, i.Mask, i.data, i.spent = mask, mask, data, false
 	p.mu.Unlock()
 	p.look(i)
 	return nil
@@ -203,7 +210,9 @@ func (p *PollSet) Remove(s *Socket) error {
 	if i == nil {
 		return syscall.ENOENT
 	}
-	p.drop(i)
+	if p.drop(i); len(p.items) == 0 {
+		p.queue.Notify(wait.In, s.Host.Wakes()) // see untilClosed
+	}
 	return nil
 }
 
@@ -249,12 +258,19 @@ func (p *PollSet) Wait(ctx context.Context, out []Event) (int, error) {
 			p.mu.Unlock()
 			continue
 		}
+		p.missed = p.missed || p.taking > 0
 		w := p.waiter()
 		w.Mask = wait.In
 		p.queue.Add(&w.Entry)
+		empty := len(p.items) == 0
 		p.mu.Unlock()
+		stop := func() {}
+		if empty {
+			stop = p.untilClosed()
+		}
 		c := call{ctx: ctx}
 		received := c.wait(w)
+		stop()
 		p.mu.Lock()
 		w.Remove()
 		if !received && w.Listed() {
@@ -274,6 +290,24 @@ func (p *PollSet) Wait(ctx context.Context, out []Event) (int, error) {
 	}
 }
 
+// untilClosed has those in Wait look again when the host is closed, of which an empty set hears by no socket.
+func (p *PollSet) untilClosed() (stop func()) {
+	stop = p.host.AtClose(p.wake)
+	if p.host.Closed() {
+		var l wait.List
+		p.wake(&l)
+		l.Signal()
+	}
+	return stop
+}
+
+// wake has those in Wait look again.
+func (p *PollSet) wake(l *wait.List) {
+	p.mu.Lock()
+	p.queue.Notify(wait.In, l)
+	p.mu.Unlock()
+}
+
 // waiter returns a waiter that is in no queue. mu is held.
 func (p *PollSet) waiter() *wait.Waiter {
 	n := len(p.idle)
@@ -288,8 +322,12 @@ func (p *PollSet) waiter() *wait.Waiter {
 // collect takes events off the ready list. A level-triggered socket goes to its
 // end again, so that it is looked at the next time and the others have their turn.
 func (p *PollSet) collect(out []Event) (n int, err error) {
+	var l wait.List
 	p.mu.Lock()
-	defer p.mu.Unlock()
+	defer func() {
+		p.mu.Unlock()
+		l.Signal()
+	}()
 	if p.close || p.host.Closed() {
 		return 0, syscall.EBADF
 	}
@@ -300,11 +338,21 @@ func (p *PollSet) collect(out []Event) (n int, err error) {
 		if i.gone {
 			continue
 		}
+		p.taking++
 		p.mu.Unlock()
 		ok := p.take(i, &out[n])
 		p.mu.Lock()
+		p.taking--
 		if ok {
 			n++
+		}
+	}
+
+	// Who has found nothing while it was in this one's hands is told of what is still ready.
+	if p.missed && p.taking == 0 {
+		p.missed = false
+		if p.ready.n > 0 {
+			p.queue.Notify(wait.In, &l)
 		}
 	}
 	return n, nil
@@ -320,13 +368,13 @@ func (p *PollSet) take(i *item, out *Event) bool {
 	ev := p.readiness(i)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if ev == 0 || i.gone {
+	if ev == 0 || i.gone || i.spent {
 		return false
 	}
 	*out = Event{ev, i.data}
 	switch {
 	case i.mask&OneShot != 0:
-		i.mask, i.Mask = OneShot, 0
+		i.spent = true
 	case i.mask&EdgeTriggered == 0:
 		p.ready.push(i)
 	}

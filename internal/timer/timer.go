@@ -65,7 +65,8 @@ func (q *Queue) Active() int {
 // due is the index of an entry that Due has returned.
 const due = -1
 
-// At returns the entry's deadline, Never if it has none.
+// At returns the entry's deadline, Never if it has none. Of one that Due has taken and nobody claimed it
+// is the one that has passed. It takes the owner's lock.
 func (e *Entry) At() time.Duration {
 	if e.looked == 0 {
 		return Never
