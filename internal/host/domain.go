@@ -44,9 +44,10 @@ func (d *Domain) Enter() {
 	d.mu.Lock()
 	l := h.acquire(d.home)
 	if h.serial.Load() {
+		// What was left meanwhile was left to whoever has the domain, who has to look after it.
 		l.mu.Unlock()
 		d.mu.Unlock()
-		h.enter()
+		d.EnterWhole()
 		return
 	}
 	d.in, l.dom = uint16(l.ID+1), d
@@ -56,7 +57,12 @@ func (d *Domain) Enter() {
 }
 
 // EnterWhole locks the whole host, and the domain with it. Leave leaves it.
-func (d *Domain) EnterWhole() { d.host.enter() }
+func (d *Domain) EnterWhole() {
+	d.host.enter()
+	if d.left() {
+		d.host.lanes[0].drain(d)
+	}
+}
 
 // Leave carries out what the entry has brought about and unlocks the domain, or the whole host. See the
 // package comment.

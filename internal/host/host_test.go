@@ -185,3 +185,101 @@ func TestContention(t *testing.T) {
 		t.Errorf("%d goroutines at once, %d entries", most, n)
 	}
 }
+
+// task is a Task that is a function.
+type task func(*Lane)
+
+func (f task) Run(l *Lane, _ *packet.Packet) { f(l) }
+
+// What makes something new while it is done in a busy domain's stead does not take the lane out of that: the rest
+// of what was left there comes yet.
+func TestFoundStays(t *testing.T) {
+	h := NewWithLanes(clock.System(), 4)
+	d := h.NewDomain()
+	l := h.EnterLane(0)
+	d.mu.TryLock() // busy
+	var first, second, third *Domain
+	free := false
+	l.Post(d, task(func(l *Lane) { first = l.Found() }), nil)
+	l.Post(d, task(func(l *Lane) {
+		second = l.Domain()
+		if free = d.mu.TryLock(); free {
+			d.mu.Unlock()
+		}
+	}), nil)
+	d.mu.Unlock()
+	l.Leave()
+	if first != d || second != d || free {
+		t.Errorf("what is new is in the right domain: %v, what comes then: %v, which others may enter: %v", first == d, second == d, free)
+	}
+	l = h.EnterLane(0)
+	if third = l.Found(); third == d || l.Domain() != third {
+		t.Error("without need it was put into a domain that there was")
+	}
+	l.Leave()
+}
+
+// Whoever locks a domain and then waits for a lane has to look after what was left there meanwhile, whatever
+// becomes of the host before he gets one.
+func TestLeftToSerial(t *testing.T) {
+	h := NewWithLanes(clock.System(), 2)
+	d := h.NewDomain()
+	l0, l1 := h.EnterLane(0), h.EnterLane(1)
+	entered := make(chan bool)
+	go func() {
+		d.Enter()
+		entered <- d.InWhole()
+		d.Leave()
+	}()
+	for d.mu.TryLock() {
+		d.mu.Unlock()
+		runtime.Gosched()
+	}
+	done := false
+	l0.Post(d, task(func(*Lane) { done = true }), nil)
+	h.serial.Store(true)
+	l0.Leave()
+	l1.Leave()
+	if whole := <-entered; !whole {
+		t.Fatal("a lane was entered")
+	}
+	h.Enter()
+	defer h.Leave()
+	if !done {
+		t.Error("what was left is there still")
+	}
+}
+
+// What somebody leaves in a domain comes before what he then does in the whole host.
+func TestLeftBeforeWhole(t *testing.T) {
+	for i, whole := range []func(h *Host, d *Domain, f Task){
+		func(h *Host, d *Domain, f Task) {
+			h.Enter()
+			if l := h.Lane(); l.Visit(d) {
+				t.Error("something comes first")
+			}
+			h.Lane().Post(d, f, nil)
+		},
+		func(h *Host, d *Domain, f Task) {
+			d.EnterWhole()
+			f.Run(d.Lane(), nil)
+		},
+	} {
+		h := NewWithLanes(clock.System(), 2)
+		d := h.NewDomain()
+		l := h.EnterLane(0)
+		d.mu.TryLock() // by somebody who waits for a lane
+		var got []int
+		l.Post(d, task(func(*Lane) { got = append(got, 1) }), nil)
+		l.Leave()
+		whole(h, d, task(func(*Lane) { got = append(got, 2) }))
+		if !h.Lane().Visit(d) {
+			t.Error("something is there still")
+		}
+		h.Leave()
+		d.mu.Unlock()
+		if len(got) != 2 || got[0] != 1 {
+			t.Errorf("%d: %v", i, got)
+		}
+	}
+}

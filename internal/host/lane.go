@@ -76,7 +76,10 @@ func (l *Lane) Send(r *relay.Relay, p *packet.Packet) {
 // busy, or have something in its box that comes first. Then the caller leaves what he has for it (Post). Only
 // those who take packets call it (Host.Input, and who has come by Host.EnterLane).
 func (l *Lane) Visit(d *Domain) bool {
-	if l.whole || l.dom == d {
+	if l.whole {
+		return !d.left()
+	}
+	if l.dom == d {
 		return true
 	}
 	if l.pinned || d.left() {
@@ -90,19 +93,27 @@ func (l *Lane) Visit(d *Domain) bool {
 	return true
 }
 
-// Found has the lane go into a domain that nobody else knows of yet.
-func (l *Lane) Found(d *Domain) {
+// Found returns a domain for something new, and has the lane go there: one that nobody else knows of yet, or that
+// in which the lane has to stay. Only those call it who may call Visit.
+func (l *Lane) Found() *Domain {
+	if l.pinned && !l.whole {
+		return l.dom
+	}
+	d := l.host.NewDomain()
 	if !l.whole {
 		l.depart()
-	}
-	if !l.whole && d.mu.TryLock() {
+		d.mu.TryLock()
 		d.in, l.dom = uint16(l.ID+1), d
 	}
+	return d
 }
 
 // Post has t done in d: now if the lane is there, else before it leaves the host, or by whoever is in d.
 // Everything that is posted to a domain is done in that order.
 func (l *Lane) Post(d *Domain, t Task, p *packet.Packet) {
+	if l.whole && d.left() {
+		l.drain(d) // whoever has locked the domain waits for a lane
+	}
 	if l.whole || l.dom == d && !d.left() {
 		t.Run(l, p)
 		return

@@ -109,7 +109,7 @@ func (t *tcpProto) inputOther(found nodeOwner, p *packet.Packet, m *ip.Meta, k *
 }
 
 // birthplace returns the domain of a connection that is to be, and has the lane go there: that of its other
-// end, if it is on this host, else a new one. It reports false if the lane could not.
+// end, if it is on this host, else a new one, or where the lane has to stay. It reports false if the lane could not.
 func (t *tcpProto) birthplace(m *ip.Meta, k *tuple) (d *host.Domain, there bool) {
 	at := m.Lane.At()
 	other := tuple{laddr: k.raddr, raddr: k.laddr, lport: k.rport, rport: k.lport}
@@ -119,9 +119,7 @@ func (t *tcpProto) birthplace(m *ip.Meta, k *tuple) (d *host.Domain, there bool)
 	if t.Host.Alone() {
 		return &t.Host.Domain, true
 	}
-	d = t.Host.NewDomain()
-	at.Found(d)
-	return d, true
+	return at.Found(), true
 }
 
 // segment gives a connection its segment.
