@@ -107,6 +107,10 @@ func (d *Domain) After(f func()) {
 // domain, which is the one that its owner names (Homed), or by the whole host.
 func (d *Domain) SetTimer(e *timer.Entry, at time.Duration) { d.shard().set(e, at) }
 
+// AdvanceTimer is SetTimer for an entry that several share: an earlier deadline that its owner has not been told of
+// stays.
+func (d *Domain) AdvanceTimer(e *timer.Entry, at time.Duration) { d.shard().advance(e, at) }
+
 // RemoveTimer takes e out of the queue.
 func (d *Domain) RemoveTimer(e *timer.Entry) { d.shard().remove(e) }
 

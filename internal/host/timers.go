@@ -41,6 +41,17 @@ func (s *shard) set(e *timer.Entry, at time.Duration) {
 	s.mu.Unlock()
 }
 
+func (s *shard) advance(e *timer.Entry, at time.Duration) {
+	if s.host.one {
+		s.queue.Advance(e, at)
+		return
+	}
+	s.mu.Lock()
+	s.queue.Advance(e, at)
+	s.rearm()
+	s.mu.Unlock()
+}
+
 // rearm sets the alarm for an earlier deadline only. One that goes off too soon finds nothing due and is set
 // anew, which is cheaper than to move it with each segment. mu is held.
 func (s *shard) rearm() {

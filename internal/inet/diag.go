@@ -51,7 +51,7 @@ func (t *tcpProto) describeConn(o nodeOwner) (in socket.Info, ok bool) {
 		in.ID, in.Owner, six = o.sid, o.pid, o.six
 		o.describe(&in)
 	case *timeWait:
-		in.State, six, in.Left = ssStates[tcp.TimeWait], o.six, max(o.timer.At()-t.Host.Now(), 0)
+		in.State, six, in.Left = ssStates[tcp.TimeWait], o.six, max(o.state.Expires()-t.Host.Now(), 0)
 		in.Local = addrPort(o.laddr, o.lport)
 		in.Peer = addrPort(o.raddr, o.rport)
 	}

@@ -230,17 +230,22 @@ type timeWait struct {
 func (w *timeWait) tcpNode() {}
 
 // Expired implements timer.Expirer.
-func (w *timeWait) Expired(*timer.Entry, time.Duration) {
+func (w *timeWait) Expired(_ *timer.Entry, now time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.node.owner != nil {
-		inc(&w.proto.Stats.TW)
-		w.end(false)
+	if w.node.owner == nil {
+		return
 	}
+	if w.state.Expires() > now {
+		w.setTimer() // a segment has come first, after which 2 MSL begin anew
+		return
+	}
+	inc(&w.proto.Stats.TW)
+	w.end(false)
 }
 
 // ExpiredIn implements host.Loose.
-func (w *timeWait) ExpiredIn(*host.Lane, time.Duration) { w.Expired(&w.timer, 0) }
+func (w *timeWait) ExpiredIn(_ *host.Lane, now time.Duration) { w.Expired(&w.timer, now) }
 
 // setTimer gives the state's end as the deadline.
 func (w *timeWait) setTimer() {

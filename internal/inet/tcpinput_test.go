@@ -184,6 +184,36 @@ func TestTimeWaitExpires(t *testing.T) {
 	}
 }
 
+// A segment that begins 2 MSL anew holds also against an alarm that has gone off already (RFC 9293, section
+// 3.10.7.4), and where it is not answered, as it comes too soon after another.
+func TestTimeWaitBeginsAnew(t *testing.T) {
+	a, b := newPair(t, Config{})
+	c, s := joined(t, a, b, addrB+":80")
+	local := c.local()
+	c.Close()
+	s.Close()
+	ack := segment{addrB + ":80", local, wire.TCP{Flags: wire.ACK, Seq: 1, Ack: 1}, "", false}
+	a.clock.Advance(time.Minute - time.Second)
+	a.took()
+	a.cut = true
+	a.arrive(ack.packet())
+	a.clock.Advance(100 * time.Millisecond)
+	a.arrive(ack.packet())
+	if n := len(a.segments()); n != 1 {
+		t.Errorf("%d answers", n)
+	}
+	k := tuple{laddr: addr(addrA), raddr: addr(addrB), lport: addrport(local).Port(), rport: 80}
+	w := a.st.tcp.conns.find(&k).(*timeWait)
+	a.do(func() { w.ExpiredIn(a.h.Lane(), a.h.Now()) }) // as of an alarm that has waited for w
+	a.clock.Advance(time.Minute - 1)
+	if a.connections() != 1 {
+		t.Fatal("over too early")
+	}
+	if a.clock.Advance(1); a.connections() != 0 || a.timers() != 0 {
+		t.Errorf("%d connections, %d timers", a.connections(), a.timers())
+	}
+}
+
 // IP_MINTTL drops what came from farther away, of connections and of listeners, and counts it
 // (RFC 5082).
 func TestMinTTL(t *testing.T) {

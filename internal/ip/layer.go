@@ -207,7 +207,5 @@ func (l *Layer) Expired(_ *timer.Entry, now time.Duration) {
 
 // arm makes the layer's timer go off at at or earlier.
 func (l *Layer) arm(at time.Duration) {
-	if at < l.timer.At() {
-		l.host.SetTimer(&l.timer, at)
-	}
+	l.host.AdvanceTimer(&l.timer, at)
 }

@@ -85,6 +85,15 @@ func (q *Queue) Set(e *Entry, at time.Duration) {
 	}
 }
 
+// Advance is Set for who shares an entry: a deadline that is earlier stays, and so does one that has passed if its
+// owner is yet to be told (Due), who then looks at all that the entry is for.
+func (q *Queue) Advance(e *Entry, at time.Duration) {
+	if e.index == due || e.index > 0 && e.at <= at {
+		return
+	}
+	q.Set(e, at)
+}
+
 // Remove takes e out at once, so that nothing refers to its owner any more.
 func (q *Queue) Remove(e *Entry) {
 	if e.index <= 0 {

@@ -112,3 +112,26 @@ func BenchmarkRearmLater(b *testing.B) {
 		q.Set(&o.Entry, time.Duration(i+1))
 	}
 }
+
+// Who shares an entry makes no deadline later, and takes none from those who are to be told.
+func TestAdvance(t *testing.T) {
+	var q Queue
+	var told []int
+	o := &owner{told: &told}
+	o.On = o
+	for _, c := range []struct{ at, want time.Duration }{{20, 20}, {30, 20}, {10, 10}, {Never, 10}} {
+		if q.Advance(&o.Entry, c.at); o.At() != c.want {
+			t.Errorf("after %d: %d, want %d", c.at, o.At(), c.want)
+		}
+	}
+	if due := q.Due(15, nil); len(due) != 1 || due[0] != &o.Entry {
+		t.Fatal(due)
+	}
+	q.Advance(&o.Entry, 100)
+	if !q.Claim(&o.Entry) {
+		t.Error("it is told no more")
+	}
+	if q.Advance(&o.Entry, 50); o.At() != 50 {
+		t.Errorf("at %d, want 50", o.At())
+	}
+}
