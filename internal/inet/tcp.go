@@ -223,7 +223,10 @@ func (t *tcpProto) Peer(s *socket.Socket) (abi.Addr, error) {
 func (t *tcpProto) Ready(s *socket.Socket) wait.Events {
 	e := endpointOf(s)
 	if e.listener != nil {
-		if e.listener.head != nil {
+		l := e.listener
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.head != nil {
 			return wait.In
 		}
 		return 0
@@ -409,7 +412,7 @@ func (t *tcpProto) Close(s *socket.Socket) {
 		t.stopListening(e)
 	}
 	now := e.now()
-	e.s = nil
+	e.s, e.parent = nil, nil // also where the socket is closed before it has adopted its connection
 	e.pid = s.Owner
 	switch st := e.conn.State(); {
 	case st == tcp.Closed || st == tcp.SynSent:

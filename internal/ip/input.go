@@ -228,6 +228,7 @@ func (l *Lane) inWhole(i *Iface, p *packet.Packet, copied bool) {
 // InWhole is for a transport that needs the whole host for what it was given by Input: it gets that once
 // more, with the whole host entered.
 func (l *Lane) InWhole(p *packet.Packet, m *Meta) {
+	l.Stats.InDelivers-- // it is delivered once more
 	layer, meta := l.Layer, *m
 	meta.Header = slices.Clone(m.Header)
 	meta.Lane = layer.Whole()
@@ -243,6 +244,7 @@ func (l *Lane) InWhole(p *packet.Packet, m *Meta) {
 // Busy is for a transport that cannot go into d for what it was given by Input (host.Lane.Visit): the
 // packet is received again by whoever can.
 func (l *Lane) Busy(d *host.Domain, p *packet.Packet, m *Meta) {
+	l.Stats.InDelivers-- // it is delivered once more
 	copy(p.Prepend(len(m.Header)), m.Header)
 	l.at.Post(d, m.Iface, p)
 }
