@@ -45,7 +45,7 @@ func (t *tcpProto) describeConn(o nodeOwner) (in socket.Info, ok bool) {
 	six := false
 	switch o := o.(type) {
 	case *tcpEndpoint:
-		if o.s != nil {
+		if o.s != nil || o.taken {
 			return in, false
 		}
 		in.ID, in.Owner, six = o.sid, o.pid, o.six

@@ -317,7 +317,8 @@ func TestCookieTwice(t *testing.T) {
 	}
 }
 
-// A socket that is closed between being accepted and having its connection gives back all that this has.
+// A socket that is accepted and does not have its connection yet is listed once, and if it is closed then gives back
+// all that this has.
 func TestClosedBeforeAdopted(t *testing.T) {
 	a, b := newPair(t, Config{})
 	l := b.open("tcp4").at(addrB + ":80")
@@ -327,6 +328,9 @@ func TestClosedBeforeAdopted(t *testing.T) {
 		n, err := b.st.tcp.Accept(l.Socket, 0)
 		if err != nil {
 			t.Fatal(err)
+		}
+		if list := b.st.Sockets(); len(list) != 2 {
+			t.Errorf("it is listed twice: %+v", list)
 		}
 		n.CloseLocked()
 		b.st.tcp.Adopt(n)
