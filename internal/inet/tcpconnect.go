@@ -196,9 +196,9 @@ func (t *tcpProto) freeNamed(k *tuple) (iss uint32, err error) {
 			return iss, err
 		}
 		t.ports.mu.Unlock()
-		busy.mu.Lock()
-		busy.mu.Unlock()
+		busy.mu.Lock() // in the order that those who are at it have
 		t.ports.mu.Lock()
+		busy.mu.Unlock()
 	}
 }
 
