@@ -51,6 +51,7 @@ func (d *Domain) Enter() {
 	d.lock()
 	l := h.acquire(d.home())
 	if h.serial.Load() {
+		// What was left meanwhile was left to whoever has the domain, who has to look after it.
 		l.mu.Unlock()
 		d.mu.Unlock()
 		d.EnterWhole()

@@ -32,9 +32,9 @@ type Host struct {
 	clock  clock.Clock
 	lanes  []Lane
 	shards []shard
-	one    bool          // there is one lane: every entry is one of the whole host
-	serial atomic.Bool   // every entry is one of the whole host; changed there
-	closed atomic.Bool   // changed in the whole host
+	one    bool        // there is one lane: every entry is one of the whole host
+	serial atomic.Bool // every entry is one of the whole host; changed there
+	closed atomic.Bool // changed in the whole host
 
 	tracing tracing // see there
 
@@ -128,7 +128,9 @@ func (h *Host) acquire(home int) *Lane {
 func (h *Host) Timers() int {
 	n := 0
 	for i := range h.shards {
+		h.shards[i].mu.Lock()
 		n += h.shards[i].queue.Active()
+		h.shards[i].mu.Unlock()
 	}
 	return n
 }

@@ -185,3 +185,36 @@ func TestContention(t *testing.T) {
 		t.Errorf("%d goroutines at once, %d entries", most, n)
 	}
 }
+
+// task is a Task that is a function.
+type task func(*Lane)
+
+func (f task) Run(l *Lane, _ *packet.Packet) { f(l) }
+
+// What makes something new while it is done in a busy domain's stead does not take the lane out of that: the rest
+// of what was left there comes yet.
+func TestFoundStays(t *testing.T) {
+	h := NewWithLanes(clock.System(), 4)
+	d := h.NewDomain()
+	l := h.EnterLane(0)
+	d.mu.TryLock() // busy
+	var first, second, third *Domain
+	free := false
+	l.Post(d, task(func(l *Lane) { first = l.Found() }), nil)
+	l.Post(d, task(func(l *Lane) {
+		second = l.Domain()
+		if free = d.mu.TryLock(); free {
+			d.mu.Unlock()
+		}
+	}), nil)
+	d.mu.Unlock()
+	l.Leave()
+	if first != d || second != d || free {
+		t.Errorf("what is new is in the right domain: %v, what comes then: %v, which others may enter: %v", first == d, second == d, free)
+	}
+	l = h.EnterLane(0)
+	if third = l.Found(); third == d || l.Domain() != third {
+		t.Error("without need it was put into a domain that there was")
+	}
+	l.Leave()
+}

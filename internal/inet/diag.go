@@ -45,13 +45,13 @@ func (t *tcpProto) describeConn(o nodeOwner) (in socket.Info, ok bool) {
 	six := false
 	switch o := o.(type) {
 	case *tcpEndpoint:
-		if o.s != nil {
+		if o.s != nil || o.taken {
 			return in, false
 		}
 		in.ID, in.Owner, six = o.sid, o.pid, o.six
 		o.describe(&in)
 	case *timeWait:
-		in.State, six, in.Left = ssStates[tcp.TimeWait], o.six, max(o.timer.At()-t.Host.Now(), 0)
+		in.State, six, in.Left = ssStates[tcp.TimeWait], o.six, max(o.state.Expires()-t.Host.Now(), 0)
 		in.Local = addrPort(o.laddr, o.lport)
 		in.Peer = addrPort(o.raddr, o.rport)
 	}

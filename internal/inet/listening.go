@@ -50,7 +50,7 @@ func (s *Stack) Originate(from, to netip.AddrPort) (*socket.Socket, error) {
 	}
 	k := tuple{laddr: from.Addr(), raddr: to.Addr(), lport: from.Port(), rport: to.Port()}
 	t.ports.mu.Lock()
-	iss, err := t.free(&k, true)
+	iss, _, err := t.free(&k, true)
 	t.ports.mu.Unlock()
 	if err != nil {
 		return nil, err

@@ -100,6 +100,7 @@ type tcpEndpoint struct {
 	inq       bool // TCP_INQ
 	lingering bool // close(2) waits for the peer's acknowledgement
 	deferred  bool // connect waits for the first send, which goes with the SYN
+	taken     bool // out of the accept queue, for a socket that is not closed; s may not be set yet
 }
 
 // now returns the time. e's domain is entered.
@@ -223,7 +224,10 @@ func (t *tcpProto) Peer(s *socket.Socket) (abi.Addr, error) {
 func (t *tcpProto) Ready(s *socket.Socket) wait.Events {
 	e := endpointOf(s)
 	if e.listener != nil {
-		if e.listener.head != nil {
+		l := e.listener
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.head != nil {
 			return wait.In
 		}
 		return 0
@@ -409,7 +413,7 @@ func (t *tcpProto) Close(s *socket.Socket) {
 		t.stopListening(e)
 	}
 	now := e.now()
-	e.s = nil
+	e.s, e.parent, e.taken = nil, nil, false // also where the socket is closed before it has adopted its connection
 	e.pid = s.Owner
 	switch st := e.conn.State(); {
 	case st == tcp.Closed || st == tcp.SynSent:

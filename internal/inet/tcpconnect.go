@@ -174,7 +174,7 @@ func (t *tcpProto) claimTuple(e *tcpEndpoint, k *tuple, path *ip.Path) (iss uint
 	e.addr, e.laddr = path.Src, path.Src
 	if e.bucket == nil {
 		iss, err = t.choosePort(e, k)
-	} else if iss, err = t.free(k, true); err == nil {
+	} else if iss, err = t.freeNamed(k); err == nil {
 		e.tuple = *k
 		if !t.conns.add(&e.node, e) {
 			err = syscall.EADDRNOTAVAIL // somebody has come meanwhile
@@ -185,6 +185,21 @@ func (t *tcpProto) claimTuple(e *tcpEndpoint, k *tuple, path *ip.Path) (iss uint
 		e.unaddressed()
 	}
 	return iss, err
+}
+
+// freeNamed is free for a port that the program has named, which has to be told how it is. The table of ports is
+// locked, but not all the time.
+func (t *tcpProto) freeNamed(k *tuple) (iss uint32, err error) {
+	for {
+		var busy *timeWait
+		if iss, busy, err = t.free(k, true); busy == nil {
+			return iss, err
+		}
+		t.ports.mu.Unlock()
+		busy.mu.Lock() // in the order that those who are at it have
+		t.ports.mu.Lock()
+		busy.mu.Unlock()
+	}
 }
 
 // params returns what a connection of e starts from. It is valid until the next
@@ -242,26 +257,27 @@ func (t *tcpProto) tsOffset(k *tuple) uint32 {
 // free reports whether a connection k may begin, and with which initial sequence
 // number. A TIME-WAIT gives way if the new connection's numbers cannot be taken for
 // the old one's (RFC 6191; Linux, tcp_twsk_unique), and, where the port is not the
-// program's choice, some time has passed. The table of ports is locked.
-func (t *tcpProto) free(k *tuple, chosen bool) (iss uint32, err error) {
+// program's choice, some time has passed. One that others are at, who may wait for the table of ports, is returned:
+// it is taken for as long. The table of ports is locked.
+func (t *tcpProto) free(k *tuple, chosen bool) (iss uint32, busy *timeWait, err error) {
 	switch o := t.conns.find(k).(type) {
 	case nil:
-		return t.isn(k), nil
+		return t.isn(k), nil, nil
 	case *timeWait:
-		// One that others are at is taken: they would wait for the table of ports.
 		if !o.mu.TryLock() {
+			busy = o
 			break
 		}
 		defer o.mu.Unlock()
 		if o.node.owner == nil {
-			return t.isn(k), nil
+			return t.isn(k), nil, nil
 		}
 		if next, ok := o.state.Reusable(t.Host.Clock().Now(), chosen); ok {
 			o.end(true)
-			return next, nil
+			return next, nil, nil
 		}
 	}
-	return 0, syscall.EADDRNOTAVAIL
+	return 0, busy, syscall.EADDRNOTAVAIL
 }
 
 // choosePort picks an ephemeral port for k (RFC 6056, section 3.3.3: an offset by
@@ -320,7 +336,7 @@ func (t *tcpProto) tryPort(k *tuple, s *portSearch, pair, odd uint32) (iss uint3
 	}
 	lasts := true
 	if t.ports.sharable(k.lport) {
-		if iss, err = t.free(k, false); err == nil {
+		if iss, _, err = t.free(k, false); err == nil {
 			return iss, nil
 		}
 		w, ok := t.conns.find(k).(*timeWait)

@@ -132,7 +132,11 @@ func (t *tcpProto) takeCookie(l *tcpEndpoint, k *tuple, seg *tcp.Segment, d *hos
 	}
 	c := t.child(l, k, d)
 	if c == nil {
-		return false
+		// It is dropped: another of the peer's segments has made the connection meanwhile, which a reset would end,
+		// or there is no way back (Linux, cookie_v4_check).
+		inc(&t.Stats.ListenDrops)
+		seg.Data.Release()
+		return true
 	}
 	state := tcp.CookieState{MSS: cookieMSS[mss]}
 	p := t.childParams(l, c, iss)

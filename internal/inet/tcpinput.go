@@ -236,11 +236,16 @@ func (w *timeWait) Lock() { w.mu.Lock() }
 func (w *timeWait) Unlock() { w.mu.Unlock() }
 
 // Expired implements timer.Expirer. It is locked, or the host has one lane.
-func (w *timeWait) Expired(*timer.Entry, time.Duration) {
-	if w.node.owner != nil {
-		inc(&w.proto.Stats.TW)
-		w.end(false)
+func (w *timeWait) Expired(_ *timer.Entry, now time.Duration) {
+	if w.node.owner == nil {
+		return
 	}
+	if w.state.Expires() > now {
+		w.setTimer() // a segment has come first, after which 2 MSL begin anew
+		return
+	}
+	inc(&w.proto.Stats.TW)
+	w.end(false)
 }
 
 // setTimer gives the state's end as the deadline.

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"runtime"
 	"syscall"
 	"testing"
 	"time"
@@ -181,6 +182,63 @@ func TestTimeWaitExpires(t *testing.T) {
 	a.clock.Advance(1)
 	if a.connections() != 0 || a.st.tcp.Stats.TW != 1 || a.st.tcp.timeWaits.Load() != 0 || a.st.tcp.ports.buckets.n != 0 {
 		t.Errorf("%d connections, %d ports", a.connections(), a.st.tcp.ports.buckets.n)
+	}
+}
+
+// A connect from a port that the program names waits for those who are at the TIME-WAIT before it: they do not make
+// it fail.
+func TestTimeWaitBusy(t *testing.T) {
+	const local, remote = addrA + ":5000", addrB + ":80"
+	a, b := newPair(t, Config{})
+	l := b.open("tcp4").at(remote)
+	l.Listen(5)
+	c := a.open("tcp4").set(abi.SOL_SOCKET, abi.SO_REUSEADDR, 1).at(local).with(remote)
+	c.Close()
+	l.accept().Close()
+	a.clock.Advance(2 * time.Second)
+	k := tuple{laddr: addr(addrA), raddr: addr(addrB), lport: 5000, rport: 80}
+	w := a.st.tcp.conns.find(&k).(*timeWait)
+	c = a.open("tcp4").set(abi.SOL_SOCKET, abi.SO_REUSEADDR, 1)
+	c.at(local)
+	done := make(chan error, 1)
+	w.mu.Lock()
+	go func() { done <- c.connect(remote) }()
+	for range 1000 {
+		runtime.Gosched()
+	}
+	w.mu.Unlock()
+	if err := <-done; err != syscall.EINPROGRESS || c.state() != "ESTAB" {
+		t.Errorf("%v, %s", err, c.state())
+	}
+}
+
+// A segment that begins 2 MSL anew holds also against an alarm that has gone off already (RFC 9293, section
+// 3.10.7.4), and where it is not answered, as it comes too soon after another.
+func TestTimeWaitBeginsAnew(t *testing.T) {
+	a, b := newPair(t, Config{})
+	c, s := joined(t, a, b, addrB+":80")
+	local := c.local()
+	c.Close()
+	s.Close()
+	ack := segment{addrB + ":80", local, wire.TCP{Flags: wire.ACK, Seq: 1, Ack: 1}, "", false}
+	a.clock.Advance(time.Minute - time.Second)
+	a.took()
+	a.cut = true
+	a.arrive(ack.packet())
+	a.clock.Advance(100 * time.Millisecond)
+	a.arrive(ack.packet())
+	if n := len(a.segments()); n != 1 {
+		t.Errorf("%d answers", n)
+	}
+	k := tuple{laddr: addr(addrA), raddr: addr(addrB), lport: addrport(local).Port(), rport: 80}
+	w := a.st.tcp.conns.find(&k).(*timeWait)
+	a.do(func() { w.Expired(&w.timer, a.h.Now()) }) // as of an alarm that has waited for w
+	a.clock.Advance(time.Minute - 1)
+	if a.connections() != 1 {
+		t.Fatal("over too early")
+	}
+	if a.clock.Advance(1); a.connections() != 0 || a.timers() != 0 {
+		t.Errorf("%d connections, %d timers", a.connections(), a.timers())
 	}
 }
 

@@ -164,7 +164,7 @@ func (t *tcpProto) Accept(s *socket.Socket, _ int) (*socket.Socket, error) {
 	if l.head == nil {
 		l.tail = nil
 	}
-	c.nextUp = nil
+	c.nextUp, c.taken = nil, true
 	l.mu.Unlock()
 	l.length.Add(-1)
 	n := t.NewSocketIn(c.dom, t, int(s.Domain), int(s.Type), int(s.Protocol))

@@ -204,6 +204,17 @@ func (s *Socket) TakeErr() error {
 // wakeAll has everyone who waits look again. Locked.
 func (s *Socket) wakeAll() { s.Notify(wait.In | wait.Out | wait.Err | wait.Hup) }
 
+// SetOwner says on behalf of which process the socket acts.
+func (s *Socket) SetOwner(pid int32) {
+	s.locked(func() error {
+		if s.spans() {
+			return ErrWhole // connections have it from their listener
+		}
+		s.Owner = pid
+		return nil
+	})
+}
+
 // Closed reports whether Close was called. Locked.
 func (s *Socket) Closed() bool { return s.closed }
 

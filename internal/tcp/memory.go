@@ -109,7 +109,9 @@ func (s *sender) starved(t *tcb) bool {
 		return false
 	}
 	m.starved.Store(true)
-	return true
+
+	// Pressure may have ended before it was known that somebody waits: then nobody is told of it.
+	return m.pressed()
 }
 
 // mayHold reports whether there is memory for what comes next.
