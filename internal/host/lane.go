@@ -218,7 +218,7 @@ func (l *Lane) Leave() {
 	// All that is done without the lock is taken along, as others enter as soon as it is free.
 	wakes := l.wakes.Take()
 	if traced || l.yield || len(l.dirty)|len(l.after)|len(l.wholes) != 0 {
-		l.leave(whole, traced, wakes)
+		l.finish(whole, traced, wakes)
 		return
 	}
 	l.drained = 0
@@ -237,8 +237,8 @@ func (l *Lane) unlock(whole bool) {
 	l.mu.Unlock()
 }
 
-// leave is the rest of Leave where there is more to be done without the lock than to wake programs.
-func (l *Lane) leave(whole, traced bool, wakes wait.List) {
+// finish is the rest of Leave where there is more to be done without the lock than to wake programs.
+func (l *Lane) finish(whole, traced bool, wakes wait.List) {
 	h := l.host
 	var calls [maxDirty]func()
 	after := append(calls[:0], l.after...)

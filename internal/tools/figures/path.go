@@ -38,8 +38,9 @@ var sendPath = []step{
 	{"relay.Relay.Push", 15},
 	{"host.Domain.Leave", 3},
 	{"host.Lane.Leave", 17},
-	{"relay.Relay.Flush", 18},
-	{"link.Link.Send", 19},
+	{"host.Lane.finish", 18},
+	{"relay.Relay.Flush", 19},
+	{"link.Link.Send", 20},
 }
 
 // broken returns which calls of a way are not in the source.
