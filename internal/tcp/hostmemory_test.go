@@ -1,6 +1,7 @@
 package tcp
 
 import (
+	"fmt"
 	"strconv"
 	"testing"
 
@@ -17,6 +18,12 @@ func (s *script) scarce(n int) {
 	m.pressure.Store(m.Used() > s.cfg.Mem[1])
 }
 
+// exact has every byte charged at once.
+func (s *script) exact() *script {
+	s.cfg.Mem[0] = 0
+	return s
+}
+
 func (s *script) wantUsed(n int) {
 	s.t.Helper()
 	if got := s.cfg.Memory.Used(); got != n {
@@ -26,7 +33,7 @@ func (s *script) wantUsed(n int) {
 
 // Whatever the queues hold is charged, and given back.
 func TestMemoryAccount(t *testing.T) {
-	tc := newScript(t, plain)
+	tc := newScript(t, plain).exact()
 	tc.connect()
 	tc.wantUsed(0)
 	tc.write(1000)
@@ -56,7 +63,7 @@ func TestMemoryAccount(t *testing.T) {
 	tc.out = nil
 
 	// What is there to be read after the end, until it is let go.
-	tc = newScript(t, plain)
+	tc = newScript(t, plain).exact()
 	tc.connect()
 	tc.recv("P. 1+10 ack 1")
 	tc.recv("R. 11 ack 1")
@@ -68,12 +75,36 @@ func TestMemoryAccount(t *testing.T) {
 
 // An urgent byte that a read passes over is given back, though nothing follows it.
 func TestMemoryOfUrgentByte(t *testing.T) {
-	tc := newScript(t, plain)
+	tc := newScript(t, plain).exact()
 	tc.connect()
 	tc.recv("PU. 1+1 ack 1 urg 1")
 	tc.wantUsed(256)
 	tc.call(func(c *Conn) { c.PassUrgent(tc.now) })
 	tc.wantUsed(0)
+	tc.out = nil
+}
+
+// Small changes are not told of, until nothing is held any more or memory is scarce; large ones are, roughly.
+func TestMemorySlack(t *testing.T) {
+	tc := newScript(t, plain)
+	tc.connect()
+	tc.recv("P. 1+100 ack 1")
+	tc.wantUsed(0)
+	used := 0
+	for i := range 40 {
+		tc.recv(fmt.Sprintf("P. %d+1400 ack 1", 101+1400*i))
+		held := 256 + 2048*(i+1)
+		if got := tc.cfg.Memory.Used(); got < used || held-got > leastSlack+got/8 || got > held {
+			t.Fatalf("%d bytes are in use, of %d", got, held)
+		}
+		used = tc.cfg.Memory.Used()
+	}
+	tc.out = nil
+	tc.scarce(1 << 20)
+	tc.recv("P. 56101+100 ack 1")
+	tc.wantUsed(1<<20 + 2*256 + 40*2048)
+	tc.read(1<<20, 40*1400+200)
+	tc.wantUsed(1 << 20)
 	tc.out = nil
 }
 

@@ -9,7 +9,8 @@ import (
 
 // What all connections of a host may hold together (tcp_mem), and how many of them no program holds any
 // more (tcp_max_orphans). A connection charges what its queues hold, blocks and not bytes, at the end of
-// each call that may have changed it (account).
+// each call that may have changed it (account). The account is one for all processors, so that a connection tells it of
+// small changes (slack) only while memory is scarce, or once it holds nothing any more.
 //
 //	used    0 ──────────── Mem[0] ──────── Mem[1] ──────── Mem[2] ───────
 //	        buffers grow    │ pressure ends  │ pressure begins │ nothing more
@@ -57,9 +58,24 @@ func (c *Conn) account() {
 	if c.rcv.ooo != nil {
 		n += c.rcv.ooo.q.Mem()
 	}
-	if n != c.held {
+	if n == c.held {
+		return
+	}
+	if d, slack := n-c.held, c.slack(); n == 0 || d < -slack || d > slack {
 		c.charge(n)
 	}
+}
+
+// leastSlack is two blocks for packets of an Ethernet link, or some more small ones: what a connection that goes to and
+// fro holds. For as many bytes of each connection pressure may begin too late.
+const leastSlack = 4 << 10
+
+// slack returns by how many bytes what the connection holds may differ from what the account says.
+func (t *tcb) slack() int {
+	if t.cfg.Memory.pressed() {
+		return 0
+	}
+	return min(leastSlack+t.held/8, t.cfg.Mem[0]>>10)
 }
 
 // charge makes n the bytes that the connection is charged with.
