@@ -101,9 +101,9 @@ func TestMemorySlack(t *testing.T) {
 	}
 	tc.out = nil
 	tc.scarce(1 << 20)
-	tc.recv("P. 56101+100 ack 1")
-	tc.wantUsed(1<<20 + 2*256 + 40*2048)
-	tc.read(1<<20, 40*1400+200)
+	tc.recv("P. 56101+1400 ack 1")
+	tc.wantUsed(1<<20 + 256 + 41*2048)
+	tc.read(1<<20, 41*1400+100)
 	tc.wantUsed(1 << 20)
 	tc.out = nil
 }
