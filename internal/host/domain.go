@@ -48,7 +48,9 @@ func (d *Domain) Enter() {
 	}
 	// The domain before the lane: who waits for the one must not keep the other from those that the
 	// whole host waits for.
-	d.lock()
+	if !d.mu.TryLock() {
+		d.lockSlow()
+	}
 	l := h.acquire(d.home())
 	if h.serial.Load() {
 		// What was left meanwhile was left to whoever has the domain, who has to look after it.

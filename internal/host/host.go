@@ -109,17 +109,23 @@ func (h *Host) EnterLane(number int) *Lane {
 
 // acquire locks a lane that is free, if possible the home, else waits for the home.
 func (h *Host) acquire(home int) *Lane {
+	l := &h.lanes[home&(len(h.lanes)-1)]
+	if !l.mu.TryLock() {
+		l = h.acquireSlow(home)
+	}
+	l.fresh = false
+	return l
+}
+
+func (h *Host) acquireSlow(home int) *Lane {
 	mask := len(h.lanes) - 1
 	for i := range h.lanes {
-		l := &h.lanes[(home+i)&mask]
-		if l.mu.TryLock() {
-			l.fresh = false
+		if l := &h.lanes[(home+i)&mask]; l.mu.TryLock() {
 			return l
 		}
 	}
 	l := &h.lanes[home&mask]
 	l.mu.Lock()
-	l.fresh = false
 	return l
 }
 

@@ -51,14 +51,11 @@ func (m *mutex) lockSlow() {
 	m.Lane.Lock()
 }
 
-// lock locks the domain. Those who meet there are the two ends of a connection, which hold it for less than a
+// lockSlow locks the domain where that was not free at first. Those who meet there are the two ends of a connection, which hold it for less than a
 // microsecond, and wait for it for about as long before they let the scheduler know.
 //
 // Measured on two processors, against sync.Mutex alone: one round trip 1.05 times as fast, one bulk stream 1.1.
-func (d *Domain) lock() {
-	if d.mu.TryLock() {
-		return
-	}
+func (d *Domain) lockSlow() {
 	for i := range domainSpins {
 		for range mutexPause + i {
 			pause()
