@@ -21,6 +21,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"usock/internal/host"
 )
 
 // LockShare is for how much of the time the locks of one name were held.
@@ -41,14 +43,20 @@ type lockWord struct {
 const locked = 1
 
 // hostLocks finds the locks of a usock host: all mutexes that can be reached from it by pointers, slices and
-// interfaces within the packages of the stack, each by the name of the type that has it. The host must be at rest.
+// interfaces within the packages of the stack, each by the name of the type that has it. The host is at rest
+// meanwhile: whoever works with it waits.
 // What is found is what exists at the time; maps are left out, whose sockets the registry has, too.
-func hostLocks(of string, host any) (words []lockWord) {
-	if host == nil {
+func hostLocks(of string, h any) (words []lockWord) {
+	if h == nil {
 		return nil
 	}
 	w := walker{of: of, seen: make(map[visit]bool)}
-	w.walk(reflect.ValueOf(host), "")
+	defer func() {
+		if w.entered != nil {
+			w.entered.Leave()
+		}
+	}()
+	w.walk(reflect.ValueOf(h), "")
 	return w.words
 }
 
@@ -57,6 +65,8 @@ type walker struct {
 	of    string
 	seen  map[visit]bool
 	words []lockWord
+
+	entered *host.Host // that all behind it belongs to
 }
 
 // visit is a place in memory and what it is taken for.
@@ -79,11 +89,18 @@ func (w *walker) walk(v reflect.Value, owner string) {
 		at := visit{v.UnsafePointer(), v.Type()}
 		if !v.IsNil() && !w.seen[at] {
 			w.seen[at] = true
+			if at.as == reflect.TypeFor[*host.Host]() && w.entered == nil {
+				w.entered = (*host.Host)(at.at)
+				w.entered.Enter()
+			}
 			w.walk(v.Elem(), owner)
 		}
 	case reflect.Slice, reflect.Array:
 		if !holds(v.Type().Elem().Kind()) {
 			return
+		}
+		if v.Kind() == reflect.Slice {
+			v = v.Slice(0, v.Len()) // what has a lock of its own may be cut meanwhile
 		}
 		for i := range v.Len() {
 			w.walk(v.Index(i), owner)
@@ -175,7 +192,7 @@ type lockWatch struct {
 	shares map[string]LockShare
 
 	cmd *exec.Cmd
-	in  io.Closer
+	in  io.WriteCloser
 	out bytes.Buffer
 }
 
@@ -207,13 +224,17 @@ func (l *lockWatch) start() error {
 	if err != nil {
 		return err
 	}
-	l.cmd = exec.Command("/proc/self/exe", "-look", string(arg))
+	l.cmd = exec.Command("/proc/self/exe", "-look")
 	l.cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
 	l.cmd.Stdout, l.cmd.Stderr = &l.out, os.Stderr
 	if l.in, err = l.cmd.StdinPipe(); err != nil {
 		return err
 	}
-	return l.cmd.Start()
+	if err := l.cmd.Start(); err != nil {
+		return err
+	}
+	_, err = l.in.Write(append(arg, '\n'))
+	return err
 }
 
 // stop has it end and takes what it has seen.
@@ -247,10 +268,10 @@ func shares(words []lockWord, seen *looks) map[string]LockShare {
 	return all
 }
 
-// look is the other process's part: it looks until its standard input ends.
-func look(arg string) error {
+// look is the other process's part: it is told on its standard input what to look at, and looks until that ends.
+func look() error {
 	var l looks
-	if err := json.Unmarshal([]byte(arg), &l); err != nil {
+	if err := json.NewDecoder(os.Stdin).Decode(&l); err != nil {
 		return err
 	}
 	var stopped atomic.Bool
