@@ -11,7 +11,7 @@ import (
 )
 
 // length is how long is simulated, ns.
-const length = 10e6
+const length = 4e6
 
 func main() {
 	file := flag.String("measured", "model/measured.json", "the `file` that bench -cores -json has written")
@@ -55,7 +55,7 @@ func (m *measured) growth(out io.Writer, cores []int) error {
 	for _, n := range cores {
 		fmt.Fprintf(out, " %d |", n)
 	}
-	fmt.Fprintf(out, " 2:1 predicted | measured | first used up | in use at each number, %% |\n|---|%s---|---|---|---|\n", strings.Repeat("---|", len(cores)))
+	fmt.Fprintf(out, " one core | the last | 2:1 predicted | measured | first used up | in use at each number, %% |\n|---|%s---|---|---|---|---|---|\n", strings.Repeat("---|", len(cores)))
 	for _, w := range workloads {
 		one, err := m.at(w, 1, nil)
 		if err != nil {
@@ -85,10 +85,10 @@ func (m *measured) growth(out io.Writer, cores []int) error {
 			}
 		}
 		ratio := "–"
-		if r := m.rate(w.measured, 2); r > 0 && !strings.Contains(w.name, "TUN") && w.name[0] != 't' {
+		if r := m.rate(w.measured, 2); r > 0 && !w.link {
 			ratio = fmt.Sprintf("%.2f", r/m.rate(w.measured, 1))
 		}
-		fmt.Fprintf(out, " %.2f | %s | %s | %s |\n", two.ops/one.ops, ratio, name, strings.Join(use, ", "))
+		fmt.Fprintf(out, " %.0fk/s | %.0fk/s | %.2f | %s | %s | %s |\n", one.ops/1e3, last.ops/1e3, two.ops/one.ops, ratio, name, strings.Join(use, ", "))
 	}
 	return nil
 }
@@ -119,7 +119,7 @@ func busiest(r result) int {
 // whole tells what entries of the whole host leave of the round trips beside them.
 func (m *measured) whole(out io.Writer, cores []int) error {
 	rates := []float64{100, 1e3, 1e4, 1e5}
-	fmt.Fprintf(out, "\n| entries of the whole host beside round trips, wanted a second: had, their µs, what is left of the round trips |")
+	fmt.Fprint(out, "\n| entries of the whole host wanted a second: had, µs of one, round trips left |")
 	for _, r := range rates {
 		fmt.Fprintf(out, " %.0f |", r)
 	}
@@ -134,7 +134,11 @@ func (m *measured) whole(out io.Writer, cores []int) error {
 			for _, rate := range rates {
 				x, _ := m.machine(workloads[0], n)
 				x.wholeEvery, x.gate = 1e9/rate, gate
-				r := x.run(max(length, 5e9/rate))
+				r := x.run(max(length, 4e9/rate))
+				if r.wholes == 0 {
+					fmt.Fprint(out, " none |")
+					continue
+				}
 				fmt.Fprintf(out, " %.0f, %.0f, %.0f %% |", r.wholes, r.wholeTook/1e3, 100*r.ops/base.ops)
 			}
 			fmt.Fprintln(out)

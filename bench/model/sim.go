@@ -1,9 +1,6 @@
 package main
 
-import (
-	"container/heap"
-	"math/rand/v2"
-)
+import "math/rand/v2"
 
 // All times are ns.
 
@@ -79,22 +76,42 @@ type event struct {
 	parked int
 }
 
-const whole = -1
-
+// events are a heap, the earliest first, and those of a time in the order in which they were put in.
 type events []event
 
-func (e events) Len() int { return len(e) }
-func (e events) Less(i, j int) bool {
+func (e events) less(i, j int) bool {
 	return e[i].at < e[j].at || e[i].at == e[j].at && e[i].seq < e[j].seq
 }
-func (e events) Swap(i, j int) { e[i], e[j] = e[j], e[i] }
-func (e *events) Push(x any)   { *e = append(*e, x.(event)) }
-func (e *events) Pop() any {
-	old := *e
-	x := old[len(old)-1]
-	*e = old[:len(old)-1]
-	return x
+
+func (e *events) push(x event) {
+	*e = append(*e, x)
+	h := *e
+	for i := len(h) - 1; i > 0 && h.less(i, (i-1)/2); i = (i - 1) / 2 {
+		h[i], h[(i-1)/2] = h[(i-1)/2], h[i]
+	}
 }
+
+func (e *events) pop() event {
+	h := *e
+	first, n := h[0], len(h)-1
+	h[0] = h[n]
+	h = h[:n]
+	for i := 0; 2*i+1 < n; {
+		k := 2*i + 1
+		if k+1 < n && h.less(k+1, k) {
+			k++
+		}
+		if !h.less(k, i) {
+			break
+		}
+		h[i], h[k] = h[k], h[i]
+		i = k
+	}
+	*e = h
+	return first
+}
+
+const whole = -1
 
 // core is where a core is in its operation.
 type core struct {
@@ -149,7 +166,7 @@ func (m machine) run(length float64) result {
 		s.push(m.wholeEvery, whole, 0)
 	}
 	for warm := false; len(s.q) > 0; {
-		e := heap.Pop(&s.q).(event)
+		e := s.q.pop()
 		if e.at > 1.1*length {
 			break
 		}
@@ -209,7 +226,7 @@ func (s *sim) result(length float64) result {
 
 func (s *sim) push(in float64, core, parked int) {
 	s.seq++
-	heap.Push(&s.q, event{s.now + in, s.seq, core, parked})
+	s.q.push(event{s.now + in, s.seq, core, parked})
 }
 
 // transfer is what a line takes from the core that had it.

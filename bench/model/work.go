@@ -45,6 +45,7 @@ type workload struct {
 	per            float64 // operations a unit of the measured figure
 	entries        int
 	uses           []use
+	link           bool // a sender's half of a datagram's work, and what the link takes besides; not measured
 }
 
 // The uses were counted in the sources: charges of tcp.Memory with a counter there (6 a round trip, 8 a connection, 40
@@ -56,11 +57,11 @@ func charges(n int) use { u := account; u.times = n; return u }
 var workloads = []workload{
 	{"round trips", "round-trips-64", 1, 4, []use{
 		charges(6), {lock: "inet.connStripe", n: 64, times: 1, lines: 1},
-	}},
-	{"UDP, a pair a core", "udp-64-2", 1, 2, nil},
+	}, false},
+	{"UDP, a pair a core", "udp-64-2", 1, 2, nil, false},
 	{"net/http", "http", 1, 6, []use{
 		charges(6), {lock: "inet.connStripe", n: 64, times: 1, lines: 1}, {lock: "host.shard", n: lanesPer * perCore, times: 2, lines: 2},
-	}},
+	}, false},
 	{"connect and close", "connect-64", 1, 10, []use{
 		charges(8),
 		{lock: "inet.connStripe", n: 64, times: 10, lines: 1},
@@ -72,14 +73,14 @@ var workloads = []workload{
 		{name: "tcpProto.timeWaits (line)", n: 1, times: 2, lines: 1, hold: atomicAdd},
 		{name: "Stack.prf (line)", n: 1, times: 3, lines: 1, hold: atomicAdd},
 		{name: "Stack.paths (line)", n: 1, times: 2, lines: 1, hold: 2 * atomicAdd}, // readers of an RWMutex count themselves
-	}},
-	{"bulk, a MB", "bulk-8", 125, 32, []use{charges(40), {lock: "inet.connStripe", n: 64, times: 8, lines: 1}}},
+	}, false},
+	{"bulk, a MB", "bulk-8", 125, 32, []use{charges(40), {lock: "inet.connStripe", n: 64, times: 8, lines: 1}}, false},
 	{"small packets to a TUN, one queue", "udp-64-2", 1, 1, []use{
 		{name: "relay", n: 1, times: 1, lines: 2, hold: lockFree}, {name: "queue of the device", n: 1, times: 1, lines: 2, hold: tunWrite},
-	}},
+	}, true},
 	{"the same, a queue a core", "udp-64-2", 1, 1, []use{
 		{name: "relay", n: perCore, times: 1, lines: 2, hold: lockFree}, {name: "queue of the device", n: perCore, times: 1, lines: 2, hold: tunWrite},
-	}},
+	}, true},
 }
 
 // measured is what is read of the file that `bench -cores -json` writes.
@@ -184,6 +185,9 @@ func (m *measured) machine(w workload, cores int) (machine, error) {
 	}
 	var steps []step
 	own := 1e9 / one
+	if w.link {
+		own /= 2
+	}
 	for _, u := range w.uses {
 		c := class{name: u.name, n: u.n, hold: u.hold, lines: u.lines, line: strings.HasSuffix(u.name, "(line)")}
 		if u.n < 0 {
@@ -195,7 +199,9 @@ func (m *measured) machine(w workload, cores int) (machine, error) {
 				c.hold = min(max(sum/(rate*w.per)*1e9/float64(u.times), lockFree), longest)
 			}
 		}
-		own -= float64(u.times) * c.hold
+		if !w.link {
+			own -= float64(u.times) * c.hold
+		}
 		for range u.times {
 			steps = append(steps, step{use: len(x.classes)})
 		}
