@@ -95,6 +95,38 @@ func TestHostLocks(t *testing.T) {
 	}
 }
 
+// The locks of a host that works are found while it rests, and it goes on afterwards.
+func TestLocksOfBusyHost(t *testing.T) {
+	p, err := usockPair(loopback)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, server, err := p.connections(4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var m meter
+	for i := range client {
+		go echo(server[i])
+		go bounce(client[i], &m)
+	}
+	for range 20 {
+		found := make(map[string]bool)
+		for _, w := range p.locks() {
+			found[w.name] = true
+		}
+		for _, name := range []string{"host.Lane", "host.Domain", "inet.portTable", "socket.Registry"} {
+			if !found[name] {
+				t.Fatalf("no lock of %s among %v", name, found)
+			}
+		}
+	}
+	for before := m.total(); m.total() == before; {
+		time.Sleep(time.Millisecond)
+	}
+	m.stopped.Store(true)
+}
+
 // Looks see which locks are held.
 func TestLooks(t *testing.T) {
 	held, free := [2]sync.Mutex{}, sync.Mutex{}
