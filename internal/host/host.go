@@ -33,6 +33,8 @@ type Host struct {
 	lanes  []Lane
 	shards []shard
 	one    bool        // there is one lane: every entry is one of the whole host
+	gate   rank.Gate   // of who waits for all lanes
+	shut   atomic.Bool // he does: nobody else takes a lane
 	serial atomic.Bool // every entry is one of the whole host; changed there
 	closed atomic.Bool // changed in the whole host
 
@@ -83,10 +85,21 @@ func (h *Host) Clock() clock.Clock { return h.clock }
 // Alone reports whether all entries are of the whole host, for good.
 func (h *Host) Alone() bool { return h.one }
 
-// enter takes all lanes, and returns the one that works for them.
+// enter takes all lanes.
+//
+// Whoever has a lane may have lost his processor, on which Go runs others by turns, each of which takes another lane: so
+// he would have it back only when they have nothing to do. They wait at the gate instead.
 func (h *Host) enter() {
-	for i := range h.lanes {
-		h.lanes[i].mu.Lock()
+	if h.one {
+		h.lanes[0].mu.Lock()
+	} else {
+		h.gate.Lock()
+		h.shut.Store(true)
+		for i := range h.lanes {
+			h.lanes[i].mu.Lock()
+		}
+		h.shut.Store(false)
+		h.gate.Unlock()
 	}
 	l := &h.lanes[0]
 	l.whole, l.fresh = true, false
@@ -109,6 +122,10 @@ func (h *Host) EnterLane(number int) *Lane {
 
 // acquire locks a lane that is free, if possible the home, else waits for the home.
 func (h *Host) acquire(home int) *Lane {
+	if h.shut.Load() {
+		h.gate.Lock()
+		h.gate.Unlock() //lint:ignore SA2001 it is only waited for
+	}
 	l := &h.lanes[home&(len(h.lanes)-1)]
 	if !l.mu.TryLock() {
 		l = h.acquireSlow(home)

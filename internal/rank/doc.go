@@ -2,6 +2,7 @@
 // while all those that it has are of lower ranks.
 //
 //	Domain      what one connection or socket is
+//	Gate        who waits for the whole host
 //	Lane        an entry; the whole host is all of them, in their order
 //	Set         a poll set
 //	TimeWait    a connection in TIME-WAIT

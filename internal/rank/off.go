@@ -7,6 +7,7 @@ import "sync"
 // The ranks.
 type (
 	Domain   = sync.Mutex
+	Gate     = sync.Mutex
 	Lane     = sync.Mutex
 	Set      = sync.Mutex
 	TimeWait = sync.Mutex

@@ -9,6 +9,7 @@ import (
 
 const (
 	domain = 1 + iota
+	gate
 	lane
 	set
 	timeWait
@@ -16,7 +17,7 @@ const (
 	leaf
 )
 
-var names = [...]string{domain: "domain", lane: "lane", set: "set", timeWait: "TIME-WAIT", ports: "ports", leaf: "leaf"}
+var names = [...]string{domain: "domain", gate: "gate", lane: "lane", set: "set", timeWait: "TIME-WAIT", ports: "ports", leaf: "leaf"}
 
 // shards is how many parts held has, so that checking does not make one queue of all goroutines.
 const shards = 256
@@ -99,6 +100,15 @@ func (m *Domain) TryLock() bool { return m.try(domain) }
 
 // Unlock unlocks it.
 func (m *Domain) Unlock() { m.unlock(domain) }
+
+// Gate is a lock of its rank.
+type Gate struct{ mutex }
+
+// Lock locks it, or panics if that may not be.
+func (m *Gate) Lock() { m.lock(gate) }
+
+// Unlock unlocks it.
+func (m *Gate) Unlock() { m.unlock(gate) }
 
 // Lane is a lock of its rank.
 type Lane struct{ mutex }
