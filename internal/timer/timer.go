@@ -24,12 +24,9 @@ type Entry struct {
 	On Expirer
 
 	at     time.Duration // the owner's: the deadline asked for; Never when stopped
-	looked uint32        // the owner's: unit of the time at which the queue looks at it; 0: it does not
+	looked time.Duration // the owner's: the queue looks at it by then; 0: it does not
 	index  int32         // the queue's: place in the heap plus one; 0: not queued; due: taken by Due, and not claimed
 }
-
-// unit returns the time in units of 2^20 ns, modulo 2^31, and a bit that makes it more than 0.
-func unit(at time.Duration) uint32 { return uint32(at>>20) | 1<<31 }
 
 // Expirer is told that its entry's deadline has passed. The entry is no longer
 // queued then and may be set again.
@@ -79,7 +76,7 @@ func (q *Queue) Set(e *Entry, at time.Duration) {
 	if e.looked == 0 && at == Never {
 		return
 	}
-	e.at, e.looked = at, unit(at)
+	e.at, e.looked = at, max(at, 1)
 	q.place(e)
 }
 
@@ -90,12 +87,10 @@ func (e *Entry) Put(at time.Duration) bool {
 		e.at = at
 		return false
 	}
-	// Where both are in one unit, the queue knows better.
-	u := unit(at)
-	in := e.looked != 0 && int32((u-e.looked)<<1) > 0
+	in := e.looked != 0 && e.looked <= at
 	e.at = at
 	if !in {
-		e.looked = u
+		e.looked = max(at, 1)
 	}
 	return !in
 }

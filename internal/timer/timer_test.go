@@ -95,7 +95,7 @@ func TestQueueOfTwoLocks(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		const (
 			n    = 40
-			half = 1 << 19 // of what the entry tells the queue's times by
+			half = 1 << 19
 		)
 		var (
 			q     Queue
@@ -117,6 +117,9 @@ func TestQueueOfTwoLocks(t *testing.T) {
 			"put": func(t *rapid.T) {
 				i := rapid.IntRange(0, n-1).Draw(t, "i")
 				at := now + half*time.Duration(rapid.IntRange(-5, 100).Draw(t, "in"))
+				if rapid.IntRange(0, 9).Draw(t, "far") == 0 {
+					at = now + time.Duration(rapid.IntRange(1, 400).Draw(t, "days"))*24*time.Hour
+				}
 				if rapid.IntRange(0, 9).Draw(t, "stop") == 0 {
 					at = Never
 				}
