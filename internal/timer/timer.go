@@ -24,9 +24,16 @@ type Entry struct {
 	On Expirer
 
 	at     time.Duration // the owner's: the deadline asked for; Never when stopped
-	looked time.Duration // the owner's: the queue looks at it by then; 0: it does not
+	looked uint32        // the owner's: unit of the time at which the queue looks at it; 0: it does not
 	index  int32         // the queue's: place in the heap plus one; 0: not queued; due: taken by Due, and not claimed
 }
+
+// unit returns the time in units of 2^20 ns, modulo 2^31, and a bit that makes it more than 0.
+func unit(at time.Duration) uint32 { return uint32(at>>20) | 1<<31 }
+
+// farthest is how far ahead the queue looks at an entry at most, less than half of what units tell apart (13 days):
+// one with a later deadline is queued anew then.
+const farthest = 6 * 24 * time.Hour
 
 // Expirer is told that its entry's deadline has passed. The entry is no longer
 // queued then and may be set again.
@@ -76,8 +83,8 @@ func (q *Queue) Set(e *Entry, at time.Duration) {
 	if e.looked == 0 && at == Never {
 		return
 	}
-	e.at, e.looked = at, max(at, 1)
-	q.place(e)
+	e.at, e.looked = at, unit(at)
+	q.place(e, at)
 }
 
 // Put gives e the deadline at, in place of any it had, and reports whether Queue is to be called: it is not where the
@@ -87,26 +94,32 @@ func (e *Entry) Put(at time.Duration) bool {
 		e.at = at
 		return false
 	}
-	in := e.looked != 0 && e.looked <= at
+	// Where both are in one unit, the queue knows better.
+	u := unit(at)
+	in := e.looked != 0 && int32((u-e.looked)<<1) > 0
 	e.at = at
 	if !in {
-		e.looked = max(at, 1)
+		e.looked = u
 	}
 	return !in
 }
 
 // Queue has the queue look at e in time for what Put was given last. It takes both locks.
-func (q *Queue) Queue(e *Entry) { q.place(e) }
+func (q *Queue) Queue(e *Entry, now time.Duration) {
+	at := min(e.at, now+farthest)
+	e.looked = unit(at)
+	q.place(e, at)
+}
 
-// place puts e into the heap, or moves it to the front.
-func (q *Queue) place(e *Entry) {
+// place puts e into the heap, to be looked at by then, or moves it to the front.
+func (q *Queue) place(e *Entry, at time.Duration) {
 	if e.index <= 0 {
-		q.heap = append(q.heap, slot{e.at, e})
+		q.heap = append(q.heap, slot{at, e})
 		q.up(len(q.heap) - 1)
 		return
 	}
-	if i := int(e.index) - 1; e.at < q.heap[i].key {
-		q.heap[i].key = e.at
+	if i := int(e.index) - 1; at < q.heap[i].key {
+		q.heap[i].key = at
 		q.up(i)
 	}
 }

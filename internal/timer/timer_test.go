@@ -95,7 +95,7 @@ func TestQueueOfTwoLocks(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		const (
 			n    = 40
-			half = 1 << 19
+			half = 1 << 19 // of what the entry tells the queue's times by
 		)
 		var (
 			q     Queue
@@ -124,7 +124,7 @@ func TestQueueOfTwoLocks(t *testing.T) {
 					at = Never
 				}
 				if all[i].Put(at) {
-					q.Queue(&all[i])
+					q.Queue(&all[i], now)
 				}
 				model[i] = at
 			},
@@ -137,6 +137,9 @@ func TestQueueOfTwoLocks(t *testing.T) {
 			},
 			"due": func(t *rapid.T) {
 				now += half * time.Duration(rapid.IntRange(0, 50).Draw(t, "by"))
+				if rapid.IntRange(0, 9).Draw(t, "far") == 0 {
+					now += time.Duration(rapid.IntRange(1, 30).Draw(t, "days")) * 24 * time.Hour
+				}
 				due = q.Due(now, due)
 			},
 			"tell": func(t *rapid.T) {
@@ -158,7 +161,7 @@ func TestQueueOfTwoLocks(t *testing.T) {
 					model[i] = Never
 				}
 				if later {
-					q.Queue(e)
+					q.Queue(e, now)
 				}
 			},
 			"": func(t *rapid.T) {
