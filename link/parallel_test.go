@@ -64,7 +64,7 @@ func TestPipeFlowsMerged(t *testing.T) {
 	})
 }
 
-// What is sent by flows can be received, and after the end that receives is closed it is dropped.
+// What is sent by flows can be received, up to a bound, and after the end that receives is closed it is dropped.
 func TestPipeFlowsReceived(t *testing.T) {
 	leakCheck(t)
 	a, b := parallelPipe()
@@ -82,8 +82,16 @@ func TestPipeFlowsReceived(t *testing.T) {
 		}
 		p.Free()
 	}
+	if n := a.SendFlow(numbered(0, queueBound+10)); n != queueBound {
+		t.Errorf("%d accepted of %d, want %d", n, queueBound+10, queueBound)
+	}
+	if n := a.SendFlow(numbered(0, 10)); n != 0 {
+		t.Errorf("%d accepted by a full end", n)
+	}
 	b.Close()
-	a.SendFlow(numbered(0, 10))
+	if n := a.SendFlow(numbered(0, 10)); n != 0 {
+		t.Errorf("%d accepted by a closed end", n)
+	}
 	a.Close()
 	a.SendFlow(numbered(0, 10))
 	b.DeliverFlows(func([]*Packet) { t.Error("delivered by a closed link") })

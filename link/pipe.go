@@ -48,7 +48,7 @@ type memory struct {
 	*inbox
 	to    *inbox
 	info  Info
-	merge relay.Relay // to the other end, for flows that it takes one after another
+	merge relay.Relay // to the other end, for flows that it is delivered one after another
 }
 
 // Info implements Link.
@@ -66,7 +66,11 @@ func (m *memory) SendFlow(batch []*Packet) int {
 		(*f)(batch)
 		return len(batch)
 	}
-	n := 0
+	n, deliver := m.to.store(batch)
+	if deliver == nil {
+		return n
+	}
+	n = 0
 	for _, p := range batch {
 		if m.merge.Push(p) {
 			n++

@@ -45,7 +45,7 @@ func (s *shard) set(e *timer.Entry, at time.Duration) {
 
 func (s *shard) enqueue(e *timer.Entry) {
 	s.mu.Lock()
-	s.queue.Queue(e)
+	s.queue.Queue(e, s.host.clock.Now())
 	s.rearm()
 	s.mu.Unlock()
 }

@@ -38,3 +38,22 @@ func TestDueDeadline(t *testing.T) {
 		t.Errorf("a deadline of %v after it was told", at)
 	}
 }
+
+// A deadline that comes nearer from far away, past a stop or not, is not lost.
+func TestNearerDeadline(t *testing.T) {
+	h := NewWithLanes(clock.System(), 2)
+	for days := time.Duration(1); days <= 400; days++ {
+		for _, stopped := range []bool{false, true} {
+			x := &told{c: make(chan struct{})}
+			x.On = x
+			h.Enter()
+			h.SetTimer(&x.Entry, h.Now()+days*24*time.Hour)
+			if stopped {
+				h.SetTimer(&x.Entry, timer.Never)
+			}
+			h.SetTimer(&x.Entry, h.Now())
+			h.Leave()
+			await(t, x.c)
+		}
+	}
+}

@@ -3,8 +3,11 @@ package inet
 import (
 	"encoding/binary"
 	"net/netip"
+	"runtime"
+	"syscall"
 	"testing"
 
+	"usock/internal/abi"
 	"usock/internal/ip"
 	"usock/internal/wire"
 )
@@ -62,6 +65,28 @@ func TestBusyForLong(t *testing.T) {
 	m.do(func() {
 		if n := m.eth.Stats().RxDropped; n != 100 {
 			t.Errorf("%d of %d packets dropped, want 100", n, len(batch))
+		}
+	})
+}
+
+// An alarm that has gone off looks at a connection's timer while the socket is connected anew (with the race detector).
+func TestAlarmWhileConnecting(t *testing.T) {
+	m := newWide(t, addrA+"/24")
+	s := m.open("tcp4")
+	to := s.sockaddr(addrB + ":80")
+	m.do(func() {
+		tcp := m.st.tcp
+		if err := tcp.Connect(s.Socket, to); err != nil && err != syscall.EINPROGRESS {
+			t.Fatal(err)
+		}
+		e := endpointOf(s.Socket)
+		e.dom.SetTimer(&e.timer, m.h.Now())
+		for m.h.Timers() > 0 { // until the alarm has taken it
+			runtime.Gosched()
+		}
+		tcp.Connect(s.Socket, abi.Addr{Family: abi.AF_UNSPEC})
+		if err := tcp.Connect(s.Socket, to); err != nil && err != syscall.EINPROGRESS {
+			t.Fatal(err)
 		}
 	})
 }

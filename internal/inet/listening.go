@@ -81,6 +81,5 @@ func (t *tcpProto) standIn(k *tuple) (*socket.Socket, error) {
 	}
 	e := endpointOf(n)
 	e.tuple, e.addr, e.named = *k, k.laddr, true
-	e.timer.On = e
 	return n, nil
 }

@@ -135,6 +135,7 @@ func (t *tcpProto) Attach(s *socket.Socket) error {
 	e.six = s.Domain == abi.AF_INET6
 	e.addr = e.wildcard()
 	e.conn.Init(t.cfg)
+	e.timer.On = e // once: an alarm that has gone off reads it in no domain
 	s.PCB = e
 	s.Opt.RcvBuf, s.Opt.SndBuf = int32(t.cfg.RMem[1]), int32(t.cfg.WMem[1])
 	return nil

@@ -147,7 +147,6 @@ func (t *tcpProto) begin(e *tcpEndpoint, a abi.Addr, fo tcp.FastOpen) error {
 		return err
 	}
 	e.path, e.scope, e.label = path, int32(device), 0
-	e.timer.On = e
 	e.phase = connecting
 	e.s.Err = 0
 	inc(&t.Stats.ActiveOpens)

@@ -31,6 +31,10 @@ type Entry struct {
 // unit returns the time in units of 2^20 ns, modulo 2^31, and a bit that makes it more than 0.
 func unit(at time.Duration) uint32 { return uint32(at>>20) | 1<<31 }
 
+// farthest is how far ahead the queue looks at an entry at most, less than half of what units tell apart (13 days):
+// one with a later deadline is queued anew then.
+const farthest = 6 * 24 * time.Hour
+
 // Expirer is told that its entry's deadline has passed. The entry is no longer
 // queued then and may be set again.
 type Expirer interface {
@@ -80,7 +84,7 @@ func (q *Queue) Set(e *Entry, at time.Duration) {
 		return
 	}
 	e.at, e.looked = at, unit(at)
-	q.place(e)
+	q.place(e, at)
 }
 
 // Put gives e the deadline at, in place of any it had, and reports whether Queue is to be called: it is not where the
@@ -101,17 +105,21 @@ func (e *Entry) Put(at time.Duration) bool {
 }
 
 // Queue has the queue look at e in time for what Put was given last. It takes both locks.
-func (q *Queue) Queue(e *Entry) { q.place(e) }
+func (q *Queue) Queue(e *Entry, now time.Duration) {
+	at := min(e.at, now+farthest)
+	e.looked = unit(at)
+	q.place(e, at)
+}
 
-// place puts e into the heap, or moves it to the front.
-func (q *Queue) place(e *Entry) {
+// place puts e into the heap, to be looked at by then, or moves it to the front.
+func (q *Queue) place(e *Entry, at time.Duration) {
 	if e.index <= 0 {
-		q.heap = append(q.heap, slot{e.at, e})
+		q.heap = append(q.heap, slot{at, e})
 		q.up(len(q.heap) - 1)
 		return
 	}
-	if i := int(e.index) - 1; e.at < q.heap[i].key {
-		q.heap[i].key = e.at
+	if i := int(e.index) - 1; at < q.heap[i].key {
+		q.heap[i].key = at
 		q.up(i)
 	}
 }

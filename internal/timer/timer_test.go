@@ -117,11 +117,14 @@ func TestQueueOfTwoLocks(t *testing.T) {
 			"put": func(t *rapid.T) {
 				i := rapid.IntRange(0, n-1).Draw(t, "i")
 				at := now + half*time.Duration(rapid.IntRange(-5, 100).Draw(t, "in"))
+				if rapid.IntRange(0, 9).Draw(t, "far") == 0 {
+					at = now + time.Duration(rapid.IntRange(1, 400).Draw(t, "days"))*24*time.Hour
+				}
 				if rapid.IntRange(0, 9).Draw(t, "stop") == 0 {
 					at = Never
 				}
 				if all[i].Put(at) {
-					q.Queue(&all[i])
+					q.Queue(&all[i], now)
 				}
 				model[i] = at
 			},
@@ -134,6 +137,9 @@ func TestQueueOfTwoLocks(t *testing.T) {
 			},
 			"due": func(t *rapid.T) {
 				now += half * time.Duration(rapid.IntRange(0, 50).Draw(t, "by"))
+				if rapid.IntRange(0, 9).Draw(t, "far") == 0 {
+					now += time.Duration(rapid.IntRange(1, 30).Draw(t, "days")) * 24 * time.Hour
+				}
 				due = q.Due(now, due)
 			},
 			"tell": func(t *rapid.T) {
@@ -155,7 +161,7 @@ func TestQueueOfTwoLocks(t *testing.T) {
 					model[i] = Never
 				}
 				if later {
-					q.Queue(e)
+					q.Queue(e, now)
 				}
 			},
 			"": func(t *rapid.T) {
