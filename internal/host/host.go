@@ -33,8 +33,8 @@ type Host struct {
 	lanes  []Lane
 	shards []shard
 	one    bool        // there is one lane: every entry is one of the whole host
-	gate   rank.Gate   // of who waits for all lanes
-	shut   atomic.Bool // he does: nobody else takes a lane
+	gate   rank.Gate   // of who waits for a lane that is taken
+	shut   atomic.Bool // he does: nobody else takes one
 	serial atomic.Bool // every entry is one of the whole host; changed there
 	closed atomic.Bool // changed in the whole host
 
@@ -86,23 +86,33 @@ func (h *Host) Clock() clock.Clock { return h.clock }
 func (h *Host) Alone() bool { return h.one }
 
 // enter takes all lanes.
-//
-// Whoever has a lane may have lost his processor, on which Go runs others by turns, each of which takes another lane: so
-// he would have it back only when they have nothing to do. They wait at the gate instead.
 func (h *Host) enter() {
 	if h.one {
 		h.lanes[0].mu.Lock()
 	} else {
-		h.gate.Lock()
-		h.shut.Store(true)
+		h.shutGate()
 		for i := range h.lanes {
 			h.lanes[i].mu.Lock()
 		}
-		h.shut.Store(false)
-		h.gate.Unlock()
+		h.openGate()
 	}
 	l := &h.lanes[0]
 	l.whole, l.fresh = true, false
+}
+
+// shutGate has those who come wait at the gate.
+//
+// Whoever has a lane may have lost his processor, on which Go runs others by turns, each of which takes another lane: so
+// he would have it back only when they have nothing to do, and who waits for his lane would wait as long.
+func (h *Host) shutGate() {
+	h.gate.Lock()
+	h.shut.Store(true)
+}
+
+// openGate ends the effect of shutGate.
+func (h *Host) openGate() {
+	h.shut.Store(false)
+	h.gate.Unlock()
 }
 
 // EnterLane enters a lane that is in no domain: for packets that come from outside, whose domains are found
@@ -141,6 +151,8 @@ func (h *Host) acquireSlow(home int) *Lane {
 			return l
 		}
 	}
+	h.shutGate()
+	defer h.openGate()
 	l := &h.lanes[home&mask]
 	l.mu.Lock()
 	return l
