@@ -4,6 +4,7 @@ import (
 	"io"
 	"runtime"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 )
@@ -15,6 +16,8 @@ func TestNewcomerBesideTraffic(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var traffic sync.WaitGroup
+	defer traffic.Wait() // blocks are counted by the next test
 	defer h.Close()
 	l, err := h.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -29,8 +32,8 @@ func TestNewcomerBesideTraffic(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		go io.Copy(s, s)
-		go func() {
+		traffic.Go(func() { io.Copy(s, s) })
+		traffic.Go(func() {
 			for b := []byte{1}; ; {
 				if _, err := c.Write(b); err != nil {
 					return
@@ -39,7 +42,7 @@ func TestNewcomerBesideTraffic(t *testing.T) {
 					return
 				}
 			}
-		}()
+		})
 	}
 
 	const calls = 200
