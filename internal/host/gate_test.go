@@ -3,6 +3,7 @@ package host
 import (
 	"runtime"
 	"testing"
+	"time"
 
 	"usock/clock"
 )
@@ -11,7 +12,7 @@ import (
 func TestGate(t *testing.T) {
 	h, d, a, b := twoLanes()
 	first := busy(d) // waits for a lane
-	for !h.shut.Load() {
+	for h.gate.c.Load() == nil {
 		runtime.Gosched()
 	}
 	second := make(chan struct{})
@@ -29,7 +30,7 @@ func TestGate(t *testing.T) {
 	b.Leave()
 	await(t, first)
 	await(t, second)
-	if h.shut.Load() {
+	if h.gate.c.Load() != nil {
 		t.Error("the gate is shut")
 	}
 }
@@ -63,5 +64,31 @@ func TestGateOfMany(t *testing.T) {
 	}
 	for range 12 {
 		await(t, done)
+	}
+}
+
+// Who enters again and again yields once his turn is over, and who comes now and then does not.
+func TestTurn(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		every  time.Duration
+		yields int // in 10 turns
+	}{
+		{"again and again", time.Microsecond, 9},
+		{"with short pauses", pauses / 2, 9},
+		{"now and then", pauses + 1, 0},
+	} {
+		var l Lane
+		yields := 0
+		for l.now = time.Hour; l.now < time.Hour+10*turn; l.now += c.every {
+			l.takeTurn()
+			if l.yield {
+				yields++
+			}
+			l.yield = false
+		}
+		if yields < c.yields-1 || yields > c.yields {
+			t.Errorf("%s: %d yields, want %d", c.name, yields, c.yields)
+		}
 	}
 }

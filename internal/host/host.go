@@ -32,9 +32,8 @@ type Host struct {
 	clock  clock.Clock
 	lanes  []Lane
 	shards []shard
-	one    bool        // there is one lane: every entry is one of the whole host
-	gate   rank.Gate   // of who waits for a lane that is taken
-	shut   atomic.Bool // he does: nobody else takes one
+	one    bool // there is one lane: every entry is one of the whole host
+	gate   gate
 	serial atomic.Bool // every entry is one of the whole host; changed there
 	closed atomic.Bool // changed in the whole host
 
@@ -90,29 +89,13 @@ func (h *Host) enter() {
 	if h.one {
 		h.lanes[0].mu.Lock()
 	} else {
-		h.shutGate()
+		h.gate.shut()
 		for i := range h.lanes {
 			h.lanes[i].mu.Lock()
 		}
-		h.openGate()
 	}
 	l := &h.lanes[0]
 	l.whole, l.fresh = true, false
-}
-
-// shutGate has those who come wait at the gate.
-//
-// Whoever has a lane may have lost his processor, on which Go runs others by turns, each of which takes another lane: so
-// he would have it back only when they have nothing to do, and who waits for his lane would wait as long.
-func (h *Host) shutGate() {
-	h.gate.Lock()
-	h.shut.Store(true)
-}
-
-// openGate ends the effect of shutGate.
-func (h *Host) openGate() {
-	h.shut.Store(false)
-	h.gate.Unlock()
 }
 
 // EnterLane enters a lane that is in no domain: for packets that come from outside, whose domains are found
@@ -130,29 +113,35 @@ func (h *Host) EnterLane(number int) *Lane {
 	return &h.lanes[0]
 }
 
-// acquire locks a lane that is free, if possible the home, else waits for the home.
+// acquire locks a lane that is free, if possible the home.
 func (h *Host) acquire(home int) *Lane {
-	if h.shut.Load() {
-		h.gate.Lock()
-		h.gate.Unlock() //lint:ignore SA2001 it is only waited for
+	if l := &h.lanes[home&(len(h.lanes)-1)]; h.gate.c.Load() == nil && l.mu.TryLock() {
+		l.fresh = false
+		return l
 	}
-	l := &h.lanes[home&(len(h.lanes)-1)]
-	if !l.mu.TryLock() {
-		l = h.acquireSlow(home)
-	}
+	l := h.acquireSlow(home)
 	l.fresh = false
 	return l
 }
 
 func (h *Host) acquireSlow(home int) *Lane {
 	mask := len(h.lanes) - 1
+	h.gate.pass()
 	for i := range h.lanes {
 		if l := &h.lanes[(home+i)&mask]; l.mu.TryLock() {
 			return l
 		}
 	}
-	h.shutGate()
-	defer h.openGate()
+
+	// Those who have lost their processors come to their end first, so that this is rare.
+	h.gate.shut()
+	defer h.gate.open()
+	for i := range h.lanes {
+		if l := &h.lanes[(home+1+i)&mask]; i < mask {
+			l.mu.Lock()
+			l.mu.Unlock() //lint:ignore SA2001 it is only waited for
+		}
+	}
 	l := &h.lanes[home&mask]
 	l.mu.Lock()
 	return l

@@ -107,6 +107,9 @@ type Gate struct{ mutex }
 // Lock locks it, or panics if that may not be.
 func (m *Gate) Lock() { m.lock(gate) }
 
+// TryLock locks it if it is free.
+func (m *Gate) TryLock() bool { return m.try(gate) }
+
 // Unlock unlocks it.
 func (m *Gate) Unlock() { m.unlock(gate) }
 
