@@ -14,18 +14,18 @@ import (
 type gate struct {
 	mu rank.Gate // of him who has shut it, until he opens it
 
+	closed atomic.Bool // changed with want: n is more than 0
+
 	want rank.Leaf
-	n    int                           // want: who have shut it or are about to
-	c    atomic.Pointer[chan struct{}] // changed with want: closed once they have opened it; nil: it is open
+	n    int           // want: who have shut it or are about to
+	wait chan struct{} // want: closed once they have opened it; nil: nobody waits
 }
 
 // shut shuts the gate, and waits until nobody else has it shut.
 func (g *gate) shut() {
 	g.want.Lock()
-	if g.n++; g.n == 1 {
-		c := make(chan struct{})
-		g.c.Store(&c)
-	}
+	g.n++
+	g.closed.Store(true)
 	g.want.Unlock()
 	g.mu.Lock()
 }
@@ -35,14 +35,29 @@ func (g *gate) open() {
 	g.mu.Unlock()
 	g.want.Lock()
 	if g.n--; g.n == 0 {
-		close(*g.c.Swap(nil))
+		g.closed.Store(false)
+		if g.wait != nil {
+			close(g.wait)
+			g.wait = nil
+		}
 	}
 	g.want.Unlock()
 }
 
 // pass waits while the gate is shut.
 func (g *gate) pass() {
-	if c := g.c.Load(); c != nil {
-		<-*c
+	if !g.closed.Load() {
+		return
 	}
+	g.want.Lock()
+	if g.n == 0 {
+		g.want.Unlock()
+		return
+	}
+	if g.wait == nil {
+		g.wait = make(chan struct{})
+	}
+	c := g.wait
+	g.want.Unlock()
+	<-c
 }

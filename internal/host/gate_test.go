@@ -12,7 +12,7 @@ import (
 func TestGate(t *testing.T) {
 	h, d, a, b := twoLanes()
 	first := busy(d) // waits for a lane
-	for h.gate.c.Load() == nil {
+	for !h.gate.closed.Load() {
 		runtime.Gosched()
 	}
 	second := make(chan struct{})
@@ -30,7 +30,7 @@ func TestGate(t *testing.T) {
 	b.Leave()
 	await(t, first)
 	await(t, second)
-	if h.gate.c.Load() != nil {
+	if h.gate.closed.Load() {
 		t.Error("the gate is shut")
 	}
 }

@@ -115,7 +115,7 @@ func (h *Host) EnterLane(number int) *Lane {
 
 // acquire locks a lane that is free, if possible the home.
 func (h *Host) acquire(home int) *Lane {
-	if l := &h.lanes[home&(len(h.lanes)-1)]; h.gate.c.Load() == nil && l.mu.TryLock() {
+	if l := &h.lanes[home&(len(h.lanes)-1)]; !h.gate.closed.Load() && l.mu.TryLock() {
 		l.fresh = false
 		return l
 	}
