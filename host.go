@@ -25,7 +25,7 @@ import (
 // the sockets that were made on it. It has no goroutine of its own but one for
 // each link that cannot deliver by itself, or for each queue of it.
 type Host struct {
-	h     *host.Domain
+	h     *host.Host
 	name  string
 	stack *inet.Stack
 	unix  *unix.Domain
@@ -225,7 +225,13 @@ func (h *Host) attach(l link.Link, c ip.IfaceConfig) (*ip.Iface, error) {
 	}
 	queues := []link.Queue{l}
 	var out port
-	if q, ok := l.(link.Queued); ok {
+	parallel, _ := l.(link.Parallel)
+	if h.h.Alone() {
+		parallel = nil
+	}
+	if parallel != nil {
+		out = h.flows(parallel)
+	} else if q, ok := l.(link.Queued); ok {
 		queues = q.Queues()
 		out = h.spread(q)
 	} else {
@@ -236,10 +242,10 @@ func (h *Host) attach(l link.Link, c ip.IfaceConfig) (*ip.Iface, error) {
 	ifc := h.stack.IP.AddIface(c)
 	h.h.Leave()
 	h.links = append(h.links, attached{l, ifc, out, ifc.Index()})
-	input := func(batch []*packet.Packet) {
-		h.h.Enter()
-		h.stack.IP.Input(ifc, batch)
-		h.h.Leave()
+	input := func(batch []*packet.Packet) { h.stack.IP.Input(ifc, batch) }
+	if parallel != nil {
+		parallel.DeliverFlows(input)
+		return ifc, nil
 	}
 	if d, ok := l.(link.Direct); ok {
 		d.Deliver(input)
@@ -259,6 +265,22 @@ func (h *Host) spread(l link.Queued) *relay.Spread {
 	}
 	return s
 }
+
+// flows returns the port of a link through which flows pass side by side: as many relays as there are lanes.
+func (h *Host) flows(l link.Parallel) *relay.Spread {
+	n := h.h.Lanes()
+	s := &relay.Spread{Choose: func(p *packet.Packet) int { return int(l.Flow(p) % uint64(n)) }}
+	for range n {
+		s.To = append(s.To, h.h.NewPort(sendFlow{l}))
+	}
+	return s
+}
+
+// sendFlow is the relays' end of such a link.
+type sendFlow struct{ link.Parallel }
+
+// Send implements relay.Sender.
+func (s sendFlow) Send(batch []*packet.Packet) int { return s.SendFlow(batch) }
 
 // receive hands on what comes by a queue, until that ends.
 func receive(q link.Queue, input func([]*packet.Packet)) {
@@ -289,12 +311,13 @@ func (h *Host) open(domain, typ, protocol int) (*socket.Socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	h.h.Enter()
-	defer h.h.Leave()
-	if h.h.Closed() {
+	d := h.stack.DomainFor(c.proto)
+	d.Enter()
+	defer d.Leave()
+	if d.Closed() {
 		return nil, syscall.ENETDOWN
 	}
-	s := h.stack.NewSocket(c.proto, c.domain, c.typ, c.protocol)
+	s := h.stack.NewSocketIn(d, c.proto, c.domain, c.typ, c.protocol)
 	if err := c.proto.Attach(s); err != nil {
 		h.stack.Forget(s)
 		return nil, err

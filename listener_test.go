@@ -1,8 +1,12 @@
 package usock_test
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
+	"runtime"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"usock"
@@ -279,4 +283,47 @@ func TestHold(t *testing.T) {
 	l.Hold(0)
 	connect(true)
 	connect(false)
+}
+
+// What is asked of a listener, and told it, goes with the connections that come meanwhile in their own lock domains:
+// for the race detector.
+func TestListenerMeanwhile(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(4))
+	h := must[*usock.Host](t)(usock.NewHost(usock.Config{Privileged: true}))
+	defer h.Close()
+	l := must[*usock.Socket](t)(h.Socket(usock.AF_INET, usock.SOCK_STREAM, 0))
+	if err := errors.Join(l.Bind(usock.Inet(netip.MustParseAddrPort("127.0.0.1:80"))), l.Listen(1000)); err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	var done atomic.Bool
+	all.Go(func() {
+		for pid := int32(1); !done.Load(); pid++ {
+			l.Events()
+			l.SetOwner(pid)
+			l.Hold(0)
+		}
+	})
+	const each, clients = 20, 4
+	var dialled sync.WaitGroup
+	for range clients {
+		dialled.Go(func() {
+			for range each {
+				c, err := h.Dial("tcp", "127.0.0.1:80")
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				c.Close()
+			}
+		})
+	}
+	dialled.Wait()
+	done.Store(true)
+	all.Wait()
+	for range each * clients {
+		if _, _, err := l.Accept(); err != nil {
+			t.Error(err)
+		}
+	}
 }

@@ -36,11 +36,7 @@ func (s *Socket) Host() *Host { return s.host }
 
 // SetOwner says on behalf of which process the socket acts, for captures and
 // listings.
-func (s *Socket) SetOwner(pid int32) {
-	s.in.Host.Enter()
-	s.in.Owner = pid
-	s.in.Host.Leave()
-}
+func (s *Socket) SetOwner(pid int32) { s.in.SetOwner(pid) }
 
 // SetNonblock makes all calls non-blocking, or blocking again (O_NONBLOCK).
 func (s *Socket) SetNonblock(on bool) { s.in.SetNonblock(on) }

@@ -154,7 +154,7 @@ func (h *Host) counters() Stats {
 	defer h.h.Leave()
 	t, u := h.stack.Stats()
 	return Stats{
-		IP: IPStats(h.stack.IP.Counters()), ICMP: ICMPStats(h.stack.IP.ICMP), TCP: TCPStats(t), UDP: UDPStats(u),
+		IP: IPStats(h.stack.IP.Counters()), ICMP: ICMPStats(h.stack.IP.ICMPCounters()), TCP: TCPStats(t), UDP: UDPStats(u),
 		Sockets: SocketCounts{TCPMem: h.stack.TCPMemory()},
 	}
 }

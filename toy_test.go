@@ -135,7 +135,7 @@ func (t *toy) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 	clear(h)
 	binary.BigEndian.PutUint16(h, e.local().Port())
 	binary.BigEndian.PutUint16(h[2:], to.Port())
-	return n, t.stack.IP.Output(p, &path, &ip.Out{Proto: toyNumber, Checksum: toyChecksum})
+	return n, t.stack.IP.Whole().Output(p, &path, &ip.Out{Proto: toyNumber, Checksum: toyChecksum})
 }
 
 func (t *toy) Recv(s *socket.Socket, m *socket.Msg) (int, error) {

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"unsafe"
 )
 
 // A child runs on the processors that it is given, and its parent goes on on its own.
@@ -54,43 +55,84 @@ func TestProcessors(t *testing.T) {
 	}
 }
 
-// lister is a host that tells of its locks.
-type lister map[string][]*sync.Mutex
-
-func (l lister) Locks() map[string][]*sync.Mutex { return l }
-
-func TestHostLocks(t *testing.T) {
-	words := hostLocks("client's ", lister{"listener": {new(sync.Mutex)}, "connection": {new(sync.Mutex), new(sync.Mutex)}})
-	names := make(map[string]int)
-	for _, w := range words {
-		names[w.name]++
+// owner and its kin are what a host is like, for the walk that looks for locks.
+type (
+	owner struct {
+		table *part
+		list  []*part
+		at    atomic.Pointer[part]
+		any   any
+		other *time.Timer
+		count int
 	}
-	if len(words) != 3 || names["client's listener"] != 1 || names["client's connection"] != 2 {
-		t.Errorf("locks %v", words)
-	}
-	type mutex struct{ sync.Mutex }
-	type domain struct {
+	part struct {
 		before int
-		mu     mutex
+		mu     named
+		back   *owner
 	}
-	host := &struct{ h *domain }{&domain{before: 1, mu: mutex{}}}
-	if words := hostLocks("", host); len(words) != 1 || words[0].name != "host" {
+	named struct{ sync.Mutex }
+)
+
+// Every mutex behind pointers, slices, interfaces and atomic pointers is found once, by the type that has it.
+func TestHostLocks(t *testing.T) {
+	h := &owner{table: new(part), list: []*part{new(part), nil}, any: new(part), other: new(time.Timer)}
+	h.at.Store(new(part))
+	h.table.back = h
+	h.list[1] = h.list[0]
+	words := hostLocks("client's ", h)
+	if len(words) != 4 {
 		t.Errorf("locks %v", words)
 	}
-	for _, other := range []any{nil, 1, &struct{}{}, &struct{ h int }{}, &struct{ h *struct{} }{new(struct{})},
-		&struct{ h *struct{ mu int } }{new(struct{ mu int })}} {
+	for _, w := range words {
+		if w.name != "client's main.part" {
+			t.Errorf("lock %q", w.name)
+		}
+	}
+	for _, other := range []any{nil, 1, &struct{}{}, &struct{ h int }{}, (*owner)(nil), &owner{}} {
 		if words := hostLocks("", other); words != nil {
 			t.Errorf("locks %v of %T", words, other)
 		}
 	}
 }
 
+// The locks of a host that works are found while it rests, and it goes on afterwards.
+func TestLocksOfBusyHost(t *testing.T) {
+	p, err := usockPair(loopback)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, server, err := p.connections(4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var m meter
+	for i := range client {
+		go echo(server[i])
+		go bounce(client[i], &m)
+	}
+	for range 20 {
+		found := make(map[string]bool)
+		for _, w := range p.locks() {
+			found[w.name] = true
+		}
+		for _, name := range []string{"host.Lane", "host.Domain", "inet.portTable", "socket.Registry"} {
+			if !found[name] {
+				t.Fatalf("no lock of %s among %v", name, found)
+			}
+		}
+	}
+	for before := m.total(); m.total() == before; {
+		time.Sleep(time.Millisecond)
+	}
+	m.stopped.Store(true)
+}
+
 // Looks see which locks are held.
 func TestLooks(t *testing.T) {
-	locks := lister{"held": {new(sync.Mutex), new(sync.Mutex)}, "free": {new(sync.Mutex)}}
-	locks["held"][0].Lock()
-	defer locks["held"][0].Unlock()
-	words := hostLocks("", locks)
+	held, free := [2]sync.Mutex{}, sync.Mutex{}
+	held[0].Lock()
+	defer held[0].Unlock()
+	words := []lockWord{{"held", unsafe.Pointer(&held[0])}, {"held", unsafe.Pointer(&held[1])}, {"free", unsafe.Pointer(&free)}}
 	l := looks{PID: os.Getpid()}
 	for _, w := range words {
 		l.Addresses = append(l.Addresses, uintptr(w.at))
@@ -105,10 +147,10 @@ func TestLooks(t *testing.T) {
 		t.Fatal("never looked")
 	}
 	got := shares(words, &l)
-	if want := (LockShare{2, 1, 1}); got["held"] != want {
+	if want := (LockShare{2, 1, 1, 0}); got["held"] != want {
 		t.Errorf("held: %v, want %v", got["held"], want)
 	}
-	if want := (LockShare{1, 0, 0}); got["free"] != want {
+	if want := (LockShare{1, 0, 0, 0}); got["free"] != want {
 		t.Errorf("free: %v, want %v", got["free"], want)
 	}
 }

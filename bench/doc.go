@@ -18,6 +18,8 @@
 // "fairness" (work_fair.go) of both reports. The settings that both print are asked of the
 // stacks (settings.go).
 //
+// What more processors would bring is predicted from that by command bench/model.
+//
 // The work (work_*.go) sees a stack only as a network: the net package's Conn,
 // Listener and PacketConn, the interfaces that a Go program uses. What a stack is
 // made of is in usock.go, gvisor.go and kernel.go; what its best settings are is

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,6 +21,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"usock/internal/host"
 )
 
 // LockShare is for how much of the time the locks of one name were held.
@@ -27,6 +30,7 @@ type LockShare struct {
 	Number  int     // how many there are
 	Sum     float64 // the shares of all added up
 	Busiest float64 // the share of that which is held most
+	Least   float64 // and of that which is held least: a bound of how long all were held at once
 }
 
 // lockWord is where the state of a sync.Mutex lies in the memory of the process.
@@ -38,46 +42,122 @@ type lockWord struct {
 // locked is the bit of a sync.Mutex's first word that says that it is held.
 const locked = 1
 
-// lockLister is a host that tells of its locks: those that exist at the time, by name.
-type lockLister interface {
-	Locks() map[string][]*sync.Mutex
+// hostLocks finds the locks of a usock host: all mutexes that can be reached from it by pointers, slices and
+// interfaces within the packages of the stack, each by the name of the type that has it. The host is at rest
+// meanwhile: whoever works with it waits.
+// What is found is what exists at the time; maps are left out, whose sockets the registry has, too.
+func hostLocks(of string, h any) (words []lockWord) {
+	if h == nil {
+		return nil
+	}
+	w := walker{of: of, seen: make(map[visit]bool)}
+	defer func() {
+		if w.entered != nil {
+			w.entered.Leave()
+		}
+	}()
+	w.walk(reflect.ValueOf(h), "")
+	return w.words
 }
 
-// hostLocks finds the locks of a usock host: as it tells itself, or else the one that
-// its field h, the lock domain, has as mu. It finds none where neither is there.
-func hostLocks(of string, host any) (words []lockWord) {
-	if l, ok := host.(lockLister); ok {
-		for name, all := range l.Locks() {
-			for _, m := range all {
-				words = append(words, lockWord{of + name, unsafe.Pointer(m)})
+// walker looks for mutexes.
+type walker struct {
+	of    string
+	seen  map[visit]bool
+	words []lockWord
+
+	entered *host.Host // that all behind it belongs to
+}
+
+// visit is a place in memory and what it is taken for.
+type visit struct {
+	at unsafe.Pointer
+	as reflect.Type
+}
+
+// outside are the packages of usock into which the walk does not go: what is there is not the host's alone.
+var outside = []string{"usock/clock", "usock/link", "usock/packet", "usock/trace"}
+
+// walk looks at v, which is in a struct of the named type owner.
+func (w *walker) walk(v reflect.Value, owner string) {
+	switch v.Kind() {
+	case reflect.Interface:
+		if !v.IsNil() {
+			w.walk(v.Elem(), owner)
+		}
+	case reflect.Pointer:
+		at := visit{v.UnsafePointer(), v.Type()}
+		if !v.IsNil() && !w.seen[at] {
+			w.seen[at] = true
+			if at.as == reflect.TypeFor[*host.Host]() && w.entered == nil {
+				w.entered = (*host.Host)(at.at)
+				w.entered.Enter()
 			}
+			w.walk(v.Elem(), owner)
 		}
-		return words
+	case reflect.Slice, reflect.Array:
+		if !holds(v.Type().Elem().Kind()) {
+			return
+		}
+		if v.Kind() == reflect.Slice {
+			v = v.Slice(0, v.Len()) // what has a lock of its own may be cut meanwhile
+		}
+		for i := range v.Len() {
+			w.walk(v.Index(i), owner)
+		}
+	case reflect.Struct:
+		w.structure(v, owner)
 	}
-	h := reflect.ValueOf(host)
-	if h.Kind() != reflect.Pointer || h.Elem().Kind() != reflect.Struct {
-		return nil
-	}
-	domain := h.Elem().FieldByName("h")
-	if !domain.IsValid() || domain.Kind() != reflect.Pointer || domain.Elem().Kind() != reflect.Struct {
-		return nil
-	}
-	mu := domain.Elem().FieldByName("mu")
-	if !mu.IsValid() || !isMutex(mu.Type()) {
-		return nil
-	}
-	return []lockWord{{of + "host", mu.Addr().UnsafePointer()}}
 }
 
-// isMutex reports whether a value of type t begins with a sync.Mutex.
-func isMutex(t reflect.Type) bool {
-	for t.Kind() == reflect.Struct && t.NumField() > 0 {
-		if t == reflect.TypeFor[sync.Mutex]() {
-			return true
-		}
-		t = t.Field(0).Type
+// holds reports whether there can be a mutex in, or behind, what is of the kind.
+func holds(k reflect.Kind) bool {
+	switch k {
+	case reflect.Interface, reflect.Pointer, reflect.Slice, reflect.Array, reflect.Struct:
+		return true
 	}
 	return false
+}
+
+func (w *walker) structure(v reflect.Value, owner string) {
+	t := v.Type()
+	switch pkg := t.PkgPath(); {
+	case t == reflect.TypeFor[sync.Mutex]():
+		if !v.CanAddr() {
+			return
+		}
+		at := visit{v.Addr().UnsafePointer(), t}
+		if !w.seen[at] {
+			w.seen[at] = true
+			w.words = append(w.words, lockWord{w.of + owner, at.at})
+		}
+		return
+	case pkg == "sync/atomic" && strings.HasPrefix(t.Name(), "Pointer["):
+		// Its first field is an array of no pointers, which tells the type of what its last one points to.
+		if p := v.FieldByName("v").UnsafePointer(); p != nil {
+			w.walk(reflect.NewAt(t.Field(0).Type.Elem().Elem(), p), owner)
+		}
+		return
+	case pkg != "" && (pkg != "main" && pkg != "usock" && !strings.HasPrefix(pkg, "usock/") || slices.Contains(outside, pkg)):
+		return
+	}
+	// A type that is nothing but a mutex has no name that tells something.
+	if t.Name() != "" && !isMutex(t) {
+		owner = t.String()
+	}
+	for i := range v.NumField() {
+		if holds(v.Field(i).Kind()) {
+			w.walk(v.Field(i), owner)
+		}
+	}
+}
+
+// isMutex reports whether a value of type t is a sync.Mutex and nothing else.
+func isMutex(t reflect.Type) bool {
+	for t.Kind() == reflect.Struct && t.NumField() == 1 {
+		t = t.Field(0).Type
+	}
+	return t == reflect.TypeFor[sync.Mutex]()
 }
 
 // locks returns the locks of the pair's usock hosts.
@@ -112,7 +192,7 @@ type lockWatch struct {
 	shares map[string]LockShare
 
 	cmd *exec.Cmd
-	in  io.Closer
+	in  io.WriteCloser
 	out bytes.Buffer
 }
 
@@ -144,13 +224,17 @@ func (l *lockWatch) start() error {
 	if err != nil {
 		return err
 	}
-	l.cmd = exec.Command("/proc/self/exe", "-look", string(arg))
+	l.cmd = exec.Command("/proc/self/exe", "-look")
 	l.cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
 	l.cmd.Stdout, l.cmd.Stderr = &l.out, os.Stderr
 	if l.in, err = l.cmd.StdinPipe(); err != nil {
 		return err
 	}
-	return l.cmd.Start()
+	if err := l.cmd.Start(); err != nil {
+		return err
+	}
+	_, err = l.in.Write(append(arg, '\n'))
+	return err
 }
 
 // stop has it end and takes what it has seen.
@@ -171,8 +255,11 @@ func (l *lockWatch) stop() error {
 func shares(words []lockWord, seen *looks) map[string]LockShare {
 	all := make(map[string]LockShare)
 	for i, w := range words {
-		s := all[w.name]
+		s, ok := all[w.name]
 		share := float64(seen.Held[i]) / float64(max(seen.Looks, 1))
+		if !ok || share < s.Least {
+			s.Least = share
+		}
 		s.Number++
 		s.Sum += share
 		s.Busiest = max(s.Busiest, share)
@@ -181,10 +268,10 @@ func shares(words []lockWord, seen *looks) map[string]LockShare {
 	return all
 }
 
-// look is the other process's part: it looks until its standard input ends.
-func look(arg string) error {
+// look is the other process's part: it is told on its standard input what to look at, and looks until that ends.
+func look() error {
 	var l looks
-	if err := json.Unmarshal([]byte(arg), &l); err != nil {
+	if err := json.NewDecoder(os.Stdin).Decode(&l); err != nil {
 		return err
 	}
 	var stopped atomic.Bool
@@ -240,35 +327,37 @@ func (l *looks) read(words []uint32) error {
 	return nil
 }
 
-// lockTable tells for how much of the wall time locks were held, and which rate the
-// busiest of them would allow if it were always held: the ceiling of the host, however
-// many processors there are.
+// lockTable tells for how much of the wall time locks were held, and which rate would have all of a name always
+// held: the ceiling of the host, however many processors there are. Lanes and domains grow in number with processors
+// and connections.
 func (r *Report) lockTable(b *strings.Builder) {
 	begun := false
 	for _, x := range r.Rows {
 		for _, name := range sortedKeys(x.Locks) {
-			if !begun {
-				begun = true
-				b.WriteString("\n| usock's locks, on two processors | lock | number | held, % of wall time, all together | the busiest | unit | rate beside it | ceiling that follows |\n" +
-					"|---|---|---|---|---|---|---|---|\n")
-			}
-			var sum, busiest []float64
+			var sum, busiest, least []float64
 			n := 0
 			for _, s := range x.Locks[name] {
-				sum, busiest = append(sum, 100*s.Sum), append(busiest, 100*s.Busiest)
+				sum, busiest, least = append(sum, 100*s.Sum), append(busiest, 100*s.Busiest), append(least, 100*s.Least)
 				n = max(n, s.Number)
 			}
-			fmt.Fprintf(b, "| %s | %s | %d | %s | %s | %s | %s | %s |\n", x.Title, name, n,
-				number(median(sum)), number(median(busiest)), x.Unit, number(median(x.LockRates)), x.ceiling(median(busiest)))
+			if median(sum) < 1 {
+				continue
+			}
+			if !begun {
+				begun = true
+				b.WriteString("\n| usock's locks, on two processors (from 1 % on) | lock of | number | held, % of wall time, all together | the busiest | the least busy | unit | rate beside it | ceiling that follows |\n" +
+					"|---|---|---|---|---|---|---|---|---|\n")
+			}
+			fmt.Fprintf(b, "| %s | %s | %d | %s | %s | %s | %s | %s | %s |\n", x.Title, name, n,
+				number(median(sum)), number(median(busiest)), number(median(least)), x.Unit, number(median(x.LockRates)), x.ceiling(median(sum)/float64(n)))
 		}
 	}
 }
 
-// ceiling is the rate beside which the lock was held for so many percent, scaled to a
-// lock that is always held.
+// ceiling is the rate beside which locks were held for so many percent, scaled to locks that are always held.
 func (x *Row) ceiling(percent float64) string {
 	rate := median(x.LockRates)
-	if x.w.less || percent < 1 {
+	if x.w.less || percent <= 0 {
 		return "–"
 	}
 	return number(rate * 100 / percent)

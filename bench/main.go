@@ -50,7 +50,7 @@ func run() error {
 		svgDir   = flag.String("svg", "", "write the plots into this `directory`")
 		cores    = flag.Bool("cores", false, "measure on one processor and on two: how each stack grows")
 		cpus     = flag.String("cpus", "", "the two processors for that, `A,B`: the first alone, and both")
-		looks    = flag.String("look", "", "look at the locks of another process: `task`")
+		looks    = flag.Bool("look", false, "look at the locks of another process, which standard input tells")
 	)
 	flag.StringVar(&o.before, "before", "", "with -cores: another `binary` of bench, built with usock before, to take turns with")
 	flag.Float64Var(&o.quiet, "quiet", 0, "measure again, up to twice, what had more foreign `load` than so many processors; the quietest counts")
@@ -62,8 +62,8 @@ func run() error {
 	if *child != "" {
 		return serve(*child)
 	}
-	if *looks != "" {
-		return look(*looks)
+	if *looks {
+		return look()
 	}
 	err := usable(o.before)
 	if err != nil {

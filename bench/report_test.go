@@ -150,7 +150,7 @@ func grown() *Report {
 	r.row("udp-64-2").Neighbours = []float64{45, 50, 230}
 	w, _ := findWorkload("udp-64-2")
 	for _, share := range []float64{0.5, 0.4, 0.6} {
-		r.addLocks(w, Result{Value: 150, Locks: map[string]LockShare{"host": {1, share, share}, "connection": {4, 0.3, 0.1}}})
+		r.addLocks(w, Result{Value: 150, Locks: map[string]LockShare{"host": {1, share, share, share}, "connection": {4, 0.3, 0.1, 0.05}}})
 	}
 	r.Settings = map[string]string{"kernel": "congestion control cubic"}
 	return r
@@ -167,8 +167,8 @@ func TestGrowthTable(t *testing.T) {
 		"≥ 700,000 on one: met, ≥ 1,200,000 on two: missed |",
 		"| UDP, 64 bytes, two pairs, received | 1/s | 100 ±5% | 90.0 ±5% | 0.90 | 1.00 | 2.00 | ≥ 0.95 on one: met |",
 		"| 1-byte round trip, p50 | µs | 2.00 ±5% | 2.00 ±5% | 1.00 | 1.00 | 0.50 | ≥ 0.97 on one: met, ≥ 0.97 on two: missed |",
-		"| UDP, 64 bytes, two pairs, received | connection | 4 | 30.0 | 10.0 | 1/s | 150 | 1500 |",
-		"| UDP, 64 bytes, two pairs, received | host | 1 | 50.0 | 50.0 | 1/s | 150 | 300 |",
+		"| UDP, 64 bytes, two pairs, received | connection | 4 | 30.0 | 10.0 | 5.00 | 1/s | 150 | 2000 |",
+		"| UDP, 64 bytes, two pairs, received | host | 1 | 50.0 | 50.0 | 50.0 | 1/s | 150 | 300 |",
 		"| UDP, 64 bytes, two pairs, received: CPU µs | 10.0 | 18.0 | – | – | 2.00 | 5.00 |",
 		"- kernel: congestion control cubic",
 	)

@@ -82,6 +82,22 @@ type Direct interface {
 	Deliver(f func(batch []*Packet))
 }
 
+// Parallel is a Direct link through which packets of different flows pass at once, on as many processors. Who
+// uses SendFlow or DeliverFlows does not use Send, Recv or Deliver of the same end.
+type Parallel interface {
+	Direct
+
+	// Flow returns a number that is the same for all packets of a flow, so that they stay in order. It may be
+	// called by several goroutines at once, and leaves p, a complete packet, as it is.
+	Flow(p *Packet) uint64
+
+	// SendFlow is Send for several goroutines at once. Those of a flow are sent by one at a time.
+	SendFlow(batch []*Packet) int
+
+	// DeliverFlows is Deliver for an f that may be called by several goroutines at once.
+	DeliverFlows(f func(batch []*Packet))
+}
+
 // Timed is a Link that keeps time, or wraps one that may: it delays packets, stamps them,
 // or waits for answers.
 type Timed interface {

@@ -1,5 +1,7 @@
 package link
 
+import "usock/internal/relay"
+
 // PipeConfig describes a pipe. Its zero value is a pipe like a host's loopback:
 // packets of 64 KiB, segments as large as they come.
 type PipeConfig struct {
@@ -14,7 +16,7 @@ type PipeConfig struct {
 // Pipe returns the two ends of a wire in memory. What is sent into one comes out of
 // the other, in order and without loss as long as it is received; checksums are
 // neither computed nor checked. An end whose other end is closed drops what it is
-// sent.
+// sent. Both ends are Parallel.
 func Pipe(c PipeConfig) (Direct, Direct) {
 	if c.MTU == 0 {
 		c.MTU = memoryMTU
@@ -31,6 +33,9 @@ func Pipe(c PipeConfig) (Direct, Direct) {
 		}
 	}
 	ends[0].to, ends[1].to = ends[1].inbox, ends[0].inbox
+	for _, e := range ends {
+		e.merge = relay.Relay{To: (*portInbox)(e.to), Bound: queueBound, Later: func(f func()) { go f() }}
+	}
 	return ends[0], ends[1]
 }
 
@@ -41,8 +46,9 @@ const memoryMTU = 65536
 // on the goroutine that sends.
 type memory struct {
 	*inbox
-	to   *inbox
-	info Info
+	to    *inbox
+	info  Info
+	merge relay.Relay // to the other end, for flows that it is delivered one after another
 }
 
 // Info implements Link.
@@ -51,8 +57,42 @@ func (m *memory) Info() Info { return m.info }
 // Send implements Link.
 func (m *memory) Send(batch []*Packet) int { return m.to.put(batch) }
 
+// Flow implements Parallel.
+func (m *memory) Flow(p *Packet) uint64 { return flowHash(p) }
+
+// SendFlow implements Parallel.
+func (m *memory) SendFlow(batch []*Packet) int {
+	if f := m.to.flows.Load(); f != nil {
+		(*f)(batch)
+		return len(batch)
+	}
+	n, deliver := m.to.store(batch)
+	if deliver == nil {
+		return n
+	}
+	n = 0
+	for _, p := range batch {
+		if m.merge.Push(p) {
+			n++
+		}
+	}
+	m.merge.Flush()
+	return n
+}
+
+// DeliverFlows implements Parallel.
+func (m *memory) DeliverFlows(f func([]*Packet)) {
+	m.Deliver(f)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.closed {
+		m.flows.Store(&f)
+	}
+}
+
 // Close implements Link.
 func (m *memory) Close() error {
+	m.merge.Close()
 	m.inbox.close()
 	return nil
 }

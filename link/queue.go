@@ -2,6 +2,7 @@ package link
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"usock/packet"
 )
@@ -17,6 +18,8 @@ type inbox struct {
 	draining bool            // mu: Deliver hands on what was queued before
 	closed   bool            // mu
 	queue    packet.Queue    // mu
+
+	flows atomic.Pointer[func([]*Packet)] // changed under mu: deliver, if it may be called by several goroutines at once
 }
 
 // queueBound is how many packets wait for a Recv.
@@ -31,14 +34,21 @@ func newInbox() *inbox {
 // put takes over the packets of batch and returns how many it accepted. Calls must
 // not be made from two goroutines at once.
 func (b *inbox) put(batch []*Packet) int {
-	b.mu.Lock()
-	if f := b.deliver; f != nil && !b.draining && !b.closed {
-		b.mu.Unlock()
+	n, f := b.store(batch)
+	if f != nil {
 		f(batch)
-		return len(batch)
 	}
+	return n
+}
+
+// store is put for several goroutines at once, but for what is to be delivered: that remains the caller's, for the
+// function that is returned.
+func (b *inbox) store(batch []*Packet) (n int, deliver func([]*Packet)) {
+	b.mu.Lock()
 	defer b.mu.Unlock()
-	n := 0
+	if b.deliver != nil && !b.draining && !b.closed {
+		return len(batch), b.deliver
+	}
 	for _, p := range batch {
 		if b.closed || b.queue.Len() >= b.bound {
 			p.Free()
@@ -48,7 +58,7 @@ func (b *inbox) put(batch []*Packet) int {
 		n++
 	}
 	b.arrived.Signal()
-	return n
+	return n, nil
 }
 
 // Recv implements Link.
@@ -86,6 +96,7 @@ func (b *inbox) close() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.closed = true
+	b.flows.Store(nil)
 	b.queue.Free()
 	b.arrived.Broadcast()
 }

@@ -48,17 +48,17 @@ var house = map[string][]string{
 
 	// Domains and protocols.
 	"internal/inet": {
-		"packet", "internal/abi", "internal/bpf", "internal/host", "internal/ip",
+		"internal/rank", "packet", "internal/abi", "internal/bpf", "internal/host", "internal/ip",
 		"internal/sctp", "internal/socket", "internal/tcp", "internal/timer", "internal/wait", "internal/wire", "trace",
 	},
 	"internal/unix":   {"packet", "internal/abi", "internal/host", "internal/socket", "internal/wait"},
-	"internal/socket": {"packet", "internal/abi", "internal/host", "internal/timer", "internal/wait", "trace"},
+	"internal/socket": {"internal/rank", "packet", "internal/abi", "internal/host", "internal/timer", "internal/wait", "trace"},
 	"internal/ip": {
-		"packet", "internal/host", "internal/offload", "internal/relay", "internal/timer", "internal/wire",
+		"internal/rank", "packet", "internal/host", "internal/offload", "internal/relay", "internal/timer", "internal/wire",
 	},
 
 	// The lock domain.
-	"internal/host": {"packet", "clock", "internal/relay", "internal/timer", "internal/wait", "trace"},
+	"internal/host": {"internal/rank", "packet", "clock", "internal/relay", "internal/timer", "internal/wait", "trace"},
 
 	// Pure cores. timer is for its Never and wait for its event masks: no queue of
 	// either is theirs.
@@ -74,6 +74,7 @@ var house = map[string][]string{
 	// The ground.
 	"internal/offload":    {"packet", "internal/wire"},
 	"internal/relay":      {"packet"},
+	"internal/rank":       {},
 	"internal/abi":        {},
 	"internal/abi/gen":    {},
 	"internal/rtnl":       {"github.com/mdlayher/netlink"},

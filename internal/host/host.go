@@ -1,8 +1,13 @@
 package host
 
 import (
+	"maps"
 	"runtime"
+	"slices"
+	"sync/atomic"
 	"time"
+
+	"usock/internal/rank"
 
 	"usock/clock"
 	"usock/internal/timer"
@@ -11,196 +16,198 @@ import (
 	"usock/trace"
 )
 
-// Domain is a lock domain. Make one with New.
-type Domain struct {
-	// Input takes a packet that the host has sent to itself. It is called with
-	// the lock held. Set once, before the first Enter.
-	Input func(*packet.Packet)
+// Host is the lock domains of a network host, and the lanes in which they are entered. Make one with
+// New. The Domain that it has is the whole host: who has entered that is alone in it.
+type Host struct {
+	Domain
+
+	// Input takes a packet that the host has sent to itself. It is called in a lane that is in no
+	// domain, or in that of whoever sent the packet, or in the whole host. Set once, before the first
+	// Enter.
+	Input func(*Lane, *packet.Packet)
 	// Traced, if not nil, is told where to put events; nil: nobody listens any more. It is
-	// called with the lock held. Set once, before the first Enter.
+	// called in the whole host. Set once, before the first Enter.
 	Traced func(*trace.Log)
 
-	mu    mutex
-	clock clock.Clock
-	alarm clock.Alarm
-
-	// All below is guarded by mu.
-
-	now    time.Duration // read from the clock, if fresh
-	fresh  bool
-	timers timer.Queue
-	armed  time.Duration // when the alarm goes off; timer.Never: not set
-	loop   packet.Queue
-	dirty  []*port // ports that have packets to be sent after unlocking
-	wakes  wait.List
-	idle   []*wait.Waiter // waiters for reuse
-	after  []func()       // to be called after unlocking
-	closed bool
-	yield  bool // Leave lets other goroutines run
+	clock  clock.Clock
+	lanes  []Lane
+	shards []shard
+	one    bool // there is one lane: every entry is one of the whole host
+	gate   gate
+	serial atomic.Bool // every entry is one of the whole host; changed there
+	closed atomic.Bool // changed in the whole host
 
 	tracing tracing // see there
+
+	endsMu rank.Leaf
+	ends   map[*func(*wait.List)]struct{} // endsMu: to be called by Close
 }
 
-// New returns a host on the clock c.
-func New(c clock.Clock) *Domain {
-	h := &Domain{clock: c, armed: timer.Never}
-	h.alarm = c.NewAlarm(h.expire)
+// lanesPerProcessor is how many entries there may be at once for each processor: those that Go has
+// taken off it in midst of one keep their lanes.
+const lanesPerProcessor = 4
+
+// New returns a host on the clock c. With a clock of its own a network is to be a function of its
+// seed: such a host has one lane, and so has nothing to do with how goroutines are scheduled. So has one that is
+// made where there is one processor, which has no use for more.
+func New(c clock.Clock) *Host {
+	n := 1
+	if clock.IsSystem(c) && runtime.GOMAXPROCS(0) > 1 {
+		for n < lanesPerProcessor*runtime.GOMAXPROCS(0) {
+			n *= 2
+		}
+	}
+	return NewWithLanes(c, n)
+}
+
+// NewWithLanes is New with n lanes, a power of two.
+func NewWithLanes(c clock.Clock, n int) *Host {
+	h := &Host{clock: c, one: n == 1, lanes: make([]Lane, n), shards: make([]shard, n)}
+	h.Domain.host, h.Domain.lane = h, &h.lanes[0]
+	h.serial.Store(h.one)
+	for i := range h.lanes {
+		h.lanes[i].host, h.lanes[i].ID = h, i
+		h.shards[i].init(h)
+	}
 	return h
 }
 
-// Enter locks the host.
-func (h *Domain) Enter() {
-	h.mu.Lock()
-	h.fresh = false
-}
+// Lanes returns how many lanes there are.
+func (h *Host) Lanes() int { return len(h.lanes) }
 
-// Now returns the time since the host's epoch. All calls between Enter and Leave
-// return the same. The lock must be held.
-func (h *Domain) Now() time.Duration {
-	if !h.fresh {
-		h.now, h.fresh = h.clock.Now(), true
-	}
-	return h.now
-}
+// LaneAt returns the lane with the number, for those who keep something for each.
+func (h *Host) LaneAt(n int) *Lane { return &h.lanes[n] }
 
 // Clock returns the host's clock.
-func (h *Domain) Clock() clock.Clock { return h.clock }
+func (h *Host) Clock() clock.Clock { return h.clock }
+
+// Alone reports whether all entries are of the whole host, for good.
+func (h *Host) Alone() bool { return h.one }
+
+// enter takes all lanes.
+func (h *Host) enter() {
+	if h.one {
+		h.lanes[0].mu.Lock()
+	} else {
+		h.gate.shut()
+		for i := range h.lanes {
+			h.lanes[i].mu.Lock()
+		}
+	}
+	l := &h.lanes[0]
+	l.whole, l.fresh = true, false
+}
+
+// EnterLane enters a lane that is in no domain: for packets that come from outside, whose domains are found
+// by looking at them. The number tells who comes, so that different ones take different lanes. Lane.Leave
+// leaves it.
+func (h *Host) EnterLane(number int) *Lane {
+	if !h.serial.Load() {
+		l := h.acquire(number)
+		if !h.serial.Load() {
+			return l
+		}
+		l.mu.Unlock()
+	}
+	h.enter()
+	return &h.lanes[0]
+}
+
+// acquire locks a lane that is free, if possible the home.
+func (h *Host) acquire(home int) *Lane {
+	if l := &h.lanes[home&(len(h.lanes)-1)]; !h.gate.closed.Load() && l.mu.TryLock() {
+		l.fresh = false
+		return l
+	}
+	l := h.acquireSlow(home)
+	l.fresh = false
+	return l
+}
+
+func (h *Host) acquireSlow(home int) *Lane {
+	mask := len(h.lanes) - 1
+	h.gate.pass()
+	for i := range h.lanes {
+		if l := &h.lanes[(home+i)&mask]; l.mu.TryLock() {
+			return l
+		}
+	}
+
+	// Those who have lost their processors come to their end first, so that this is rare.
+	h.gate.shut()
+	defer h.gate.open()
+	for i := range h.lanes {
+		if l := &h.lanes[(home+1+i)&mask]; i < mask {
+			l.mu.Lock()
+			l.mu.Unlock() //lint:ignore SA2001 it is only waited for
+		}
+	}
+	l := &h.lanes[home&mask]
+	l.mu.Lock()
+	return l
+}
+
+// Timers returns how many timers have a deadline. The whole host must be entered, and the locks of those that are
+// Loose must be free.
+func (h *Host) Timers() int {
+	n := 0
+	for i := range h.shards {
+		h.shards[i].mu.Lock()
+		n += h.shards[i].queue.Active()
+		h.shards[i].mu.Unlock()
+	}
+	return n
+}
+
+// Close stops the alarms, and wakes whom AtClose is for. Entering goes on to work, but no timer expires any
+// more. The whole host must be entered.
+func (h *Host) Close() {
+	h.closed.Store(true)
+	for i := range h.shards {
+		h.shards[i].stop()
+	}
+	for i := range h.lanes {
+		h.lanes[i].loop.Free()
+	}
+	h.endsMu.Lock()
+	ends := slices.Collect(maps.Keys(h.ends))
+	h.endsMu.Unlock()
+	for _, f := range ends {
+		(*f)(h.Wakes())
+	}
+}
+
+// AtClose has f called when the host is closed, with the whole host entered, to say who is to be signalled
+// then, unless stop is called before. Who has called AtClose looks at Closed after that. The host need not be
+// entered.
+func (h *Host) AtClose(f func(*wait.List)) (stop func()) {
+	h.endsMu.Lock()
+	defer h.endsMu.Unlock()
+	if h.ends == nil {
+		h.ends = make(map[*func(*wait.List)]struct{})
+	}
+	h.ends[&f] = struct{}{}
+	return func() {
+		h.endsMu.Lock()
+		defer h.endsMu.Unlock()
+		delete(h.ends, &f)
+	}
+}
+
+// Closed reports whether Close was called.
+func (h *Host) Closed() bool { return h.closed.Load() }
 
 // Wall returns the time of day on the host's clock.
-func (h *Domain) Wall() time.Time { return clock.Wall(h.clock) }
+func (h *Host) Wall() time.Time { return clock.Wall(h.clock) }
 
-// Stamp returns Wall in ns since 1970: what packets are stamped with.
-func (h *Domain) Stamp() int64 { return h.Wall().UnixNano() }
+// setSerial makes every entry one of the whole host, or not any more. The whole host must be entered.
+func (h *Host) setSerial(on bool) { h.serial.Store(on || h.one) }
 
-// maxDirty is how many ports a Leave flushes, and functions it calls, without allocating.
-const maxDirty = 4
-
-// Leave carries out what the entry has brought about and unlocks the host. See
-// the package comment.
-func (h *Domain) Leave() {
-	// First: what the host sends to itself can set timers, wake programs and fill ports, all of
-	// which the rest of Leave carries out.
-	for p := h.loop.Pop(); p != nil; p = h.loop.Pop() {
-		h.Input(p)
-	}
-
-	// Earlier deadlines only. An alarm that goes off too soon finds nothing due and is set
-	// anew, which is cheaper than to move it with each segment.
-	if next := h.timers.Next(); next < h.armed && !h.closed {
-		h.armed = next
-		h.alarm.Set(next - h.Now())
-	}
-	traced := h.tracing.on.Load() && h.tracing.queueTraced()
-
-	// All that is done without the lock is taken along, as others enter as soon as it is free.
-	wakes := h.wakes.Take()
-	var calls [maxDirty]func()
-	after := append(calls[:0], h.after...)
-	clear(h.after)
-	h.after = h.after[:0]
-	var few [maxDirty]*port
-	dirty := few[:0]
-	if len(h.dirty) > 0 {
-		dirty = append(dirty, h.dirty...)
-		for _, p := range dirty {
-			// Before unlocking: what others push while this flush runs makes the port dirty
-			// again.
-			p.dirty = false
-		}
-		clear(h.dirty)
-		h.dirty = h.dirty[:0]
-	}
-	yield := h.yield
-	h.yield = false
-	h.mu.Unlock()
-
-	// Programs before packets: a flush may run a whole other host on this goroutine, and nobody
-	// need wait for that.
-	wakes.Signal()
-	for _, f := range after {
-		f()
-	}
-	for _, p := range dirty {
-		p.Flush()
-	}
-	if traced {
-		h.tracing.handOn()
-	}
-	if yield {
-		runtime.Gosched()
-	}
+// shard is a part of the host's timers, with a lock and an alarm of its own.
+type shard struct {
+	mu    rank.Leaf
+	host  *Host
+	queue timer.Queue
+	armed time.Duration // when the alarm goes off; timer.Never: not set
+	alarm clock.Alarm
 }
-
-// Yield has the goroutine that leaves the host let others run once: what it brings finds no room, and those
-// who are to take it wait for a processor, on which Go would leave it for 10 ms. The lock must be held.
-func (h *Domain) Yield() { h.yield = true }
-
-func (h *Domain) expire() {
-	h.Enter()
-
-	// It has gone off: Leave sets it for what is next.
-	h.armed = timer.Never
-	if !h.closed {
-		h.timers.Expire(h.Now())
-	}
-	h.Leave()
-}
-
-// Loop queues a packet that the host sends to itself. The lock must be held.
-func (h *Domain) Loop(p *packet.Packet) { h.loop.Push(p) }
-
-// After has f called by the goroutine that leaves the host, once it has unlocked: f may
-// enter the host. The lock must be held.
-func (h *Domain) After(f func()) { h.after = append(h.after, f) }
-
-// SetTimer gives e the deadline at; timer.Never stops it. The lock must be held.
-func (h *Domain) SetTimer(e *timer.Entry, at time.Duration) { h.timers.Set(e, at) }
-
-// RemoveTimer takes e out of the queue. The lock must be held.
-func (h *Domain) RemoveTimer(e *timer.Entry) { h.timers.Remove(e) }
-
-// Timers returns how many timers have a deadline. The lock must be held.
-func (h *Domain) Timers() int { return h.timers.Active() }
-
-// Notify tells those who wait in q that ev happened; goroutines are signalled
-// after Leave has unlocked. The lock must be held.
-func (h *Domain) Notify(q *wait.Queue, ev wait.Events) {
-	if !q.Empty() {
-		q.Notify(ev, &h.wakes)
-	}
-}
-
-// Wake has w signalled once Leave has unlocked. The lock must be held.
-func (h *Domain) Wake(w *wait.Waiter) { h.wakes.Push(w) }
-
-// Waiter returns a waiter that is in no queue. The lock must be held.
-func (h *Domain) Waiter() *wait.Waiter {
-	if n := len(h.idle); n > 0 {
-		w := h.idle[n-1]
-		h.idle[n-1] = nil
-		h.idle = h.idle[:n-1]
-		return w
-	}
-	return wait.NewWaiter()
-}
-
-// PutWaiter takes w back. It must be in no queue and have no signal under way.
-// The lock must be held.
-func (h *Domain) PutWaiter(w *wait.Waiter) {
-	w.Mask, w.Exclusive = 0, false
-
-	if len(h.idle) < 64 {
-		h.idle = append(h.idle, w)
-	}
-}
-
-// Close stops the alarm. Entering goes on to work, but no timer expires any
-// more. The lock must be held.
-func (h *Domain) Close() {
-	h.closed = true
-	h.alarm.Stop()
-	h.loop.Free()
-}
-
-// Closed reports whether Close was called. The lock must be held.
-func (h *Domain) Closed() bool { return h.closed }

@@ -57,7 +57,7 @@ func TestPortOrder(t *testing.T) {
 		wg.Go(func() {
 			for i := range each {
 				h.Enter()
-				p.Push(packet.FromBytes([]byte{byte(g), byte(i), byte(i >> 8)}))
+				h.Lane().Send(p, packet.FromBytes([]byte{byte(g), byte(i), byte(i >> 8)}))
 				h.Leave()
 			}
 		})
@@ -87,12 +87,12 @@ func TestPortReentry(t *testing.T) {
 	s.do = func() {
 		if n++; n < 1000 {
 			h.Enter()
-			p.Push(packet.FromBytes([]byte{1}))
+			h.Lane().Send(p, packet.FromBytes([]byte{1}))
 			h.Leave()
 		}
 	}
 	h.Enter()
-	p.Push(packet.FromBytes([]byte{1}))
+	h.Lane().Send(p, packet.FromBytes([]byte{1}))
 	h.Leave()
 	for end := time.Now().Add(10 * time.Second); s.len() < 1000; {
 		if time.Now().After(end) {
@@ -104,17 +104,17 @@ func TestPortReentry(t *testing.T) {
 func TestLoop(t *testing.T) {
 	h := New(clock.System())
 	var got []byte
-	h.Input = func(p *packet.Packet) {
+	h.Input = func(l *Lane, p *packet.Packet) {
 		b := p.Payload.Front()[0]
 		got = append(got, b)
 		p.Free()
 		if b < 5 {
-			h.Loop(packet.FromBytes([]byte{b + 1}))
-			h.Loop(packet.FromBytes([]byte{b + 10}))
+			l.Loop(packet.FromBytes([]byte{b + 1}))
+			l.Loop(packet.FromBytes([]byte{b + 10}))
 		}
 	}
 	h.Enter()
-	h.Loop(packet.FromBytes([]byte{1}))
+	h.Lane().Loop(packet.FromBytes([]byte{1}))
 	h.Leave()
 	want := []byte{1, 2, 11, 3, 12, 4, 13, 5, 14}
 	if string(got) != string(want) {
@@ -184,4 +184,37 @@ func TestContention(t *testing.T) {
 	if most != 1 || n != goroutines*entries {
 		t.Errorf("%d goroutines at once, %d entries", most, n)
 	}
+}
+
+// task is a Task that is a function.
+type task func(*Lane)
+
+func (f task) Run(l *Lane, _ *packet.Packet) { f(l) }
+
+// What makes something new while it is done in a busy domain's stead does not take the lane out of that: the rest
+// of what was left there comes yet.
+func TestFoundStays(t *testing.T) {
+	h := NewWithLanes(clock.System(), 4)
+	d := h.NewDomain()
+	l := h.EnterLane(0)
+	d.mu.TryLock() // busy
+	var first, second, third *Domain
+	free := false
+	l.Post(d, task(func(l *Lane) { first = l.Found() }), nil)
+	l.Post(d, task(func(l *Lane) {
+		second = l.Domain()
+		if free = d.mu.TryLock(); free {
+			d.mu.Unlock()
+		}
+	}), nil)
+	d.mu.Unlock()
+	l.Leave()
+	if first != d || second != d || free {
+		t.Errorf("what is new is in the right domain: %v, what comes then: %v, which others may enter: %v", first == d, second == d, free)
+	}
+	l = h.EnterLane(0)
+	if third = l.Found(); third == d || l.Domain() != third {
+		t.Error("without need it was put into a domain that there was")
+	}
+	l.Leave()
 }

@@ -44,7 +44,7 @@ type listener struct {
 
 // Trace has f called with all events from now on, until stop is called. f is called by one
 // goroutine at a time, without the lock; the slice is the caller's, f must not keep it.
-func (h *Domain) Trace(f func([]trace.Event)) (stop func()) {
+func (h *Host) Trace(f func([]trace.Event)) (stop func()) {
 	l := &listener{f: f}
 	t := &h.tracing
 	h.Enter()
@@ -68,7 +68,7 @@ func (h *Domain) Trace(f func([]trace.Event)) (stop func()) {
 }
 
 // setTracing tells those who make events whether somebody listens. Locked.
-func (h *Domain) setTracing() {
+func (h *Host) setTracing() {
 	t := &h.tracing
 	t.mu.Lock()
 	on := len(t.listeners) > 0
@@ -77,6 +77,9 @@ func (h *Domain) setTracing() {
 		return
 	}
 	t.on.Store(on)
+
+	// Events have one order, and those who make them no lock for it.
+	h.setSerial(on)
 
 	// Whoever makes events has the log's address, or none: one comparison where nobody listens.
 	log := &t.log
@@ -89,11 +92,8 @@ func (h *Domain) setTracing() {
 	}
 }
 
-// Tracing reports whether somebody listens to events. It may be called without the lock.
-func (h *Domain) Tracing() bool { return h.tracing.on.Load() }
-
-// Log returns where events go; nil if nobody listens. The lock must be held.
-func (h *Domain) Log() *trace.Log {
+// log returns where events go; nil if nobody listens. The whole host must be entered.
+func (h *Host) log() *trace.Log {
 	if !h.tracing.on.Load() {
 		return nil
 	}

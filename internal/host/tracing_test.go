@@ -11,7 +11,7 @@ import (
 )
 
 // happen logs n events, numbered from first on, in one entry.
-func happen(h *Domain, first, n int) {
+func happen(h *Host, first, n int) {
 	h.Enter()
 	if log := h.Log(); log != nil {
 		for i := range n {

@@ -359,7 +359,7 @@ func TestUDPLookup(t *testing.T) {
 		if got != c.want {
 			t.Errorf("%s: delivered to %d, want %d", c.name, got, c.want)
 		}
-		stats := b.st.udp.Stats
+		stats := b.st.udpStats()
 		if c.want < 0 && (stats.NoPorts != 1 || stats.InDatagrams != 0) || c.want >= 0 && (stats.InDatagrams != 1 || stats.NoPorts != 0) {
 			t.Errorf("%s: %+v", c.name, stats)
 		}
@@ -529,11 +529,11 @@ func TestPathCache(t *testing.T) {
 		}
 		for i := range 3 * maxPaths {
 			a.st.path(netip.AddrFrom4([4]byte{127, 0, byte(i >> 8), byte(i)}), netip.Addr{}, 0)
-			if len(a.st.paths) > maxPaths {
-				t.Fatalf("%d paths", len(a.st.paths))
+			if len(a.st.paths.of) > maxPaths {
+				t.Fatalf("%d paths", len(a.st.paths.of))
 			}
 		}
-		n := a.st.IP.Stats.OutNoRoutes
+		n := a.st.IP.Counters().OutNoRoutes
 		for _, c := range []struct {
 			dst   string
 			index int
@@ -541,10 +541,10 @@ func TestPathCache(t *testing.T) {
 			count uint64
 		}{{"8.8.8.8", 0, syscall.ENETUNREACH, 1}, {"8.8.8.8", 9, syscall.ENODEV, 0}, {"2002::1", 9, syscall.ENETUNREACH, 1}} {
 			_, err := a.st.path(addr(c.dst), netip.Addr{}, c.index)
-			if got := a.st.IP.Stats.OutNoRoutes - n; err != c.want || got != c.count {
+			if got := a.st.IP.Counters().OutNoRoutes - n; err != c.want || got != c.count {
 				t.Errorf("%+v: %v, counted %d", c, err, got)
 			}
-			n = a.st.IP.Stats.OutNoRoutes
+			n = a.st.IP.Counters().OutNoRoutes
 		}
 	})
 }

@@ -30,19 +30,13 @@ func addrPort(a netip.Addr, port uint16) abi.Addr { return abi.AddrFrom(netip.Ad
 
 // ListRest implements socket.Lister: the connections without socket, by the slots of their table.
 func (t *tcpProto) ListRest(out []socket.Info, place, n int) ([]socket.Info, int) {
-	slots := t.conns.slots
-	end := min(place+n, len(slots))
-	for _, k := range slots[min(place, end):end] {
-		for ; k != nil; k = k.next {
-			if in, ok := t.describeConn(k.owner); ok {
-				out = append(out, in)
-			}
+	owners, next := t.conns.part(place, n)
+	for _, o := range owners {
+		if in, ok := t.describeConn(o); ok {
+			out = append(out, in)
 		}
 	}
-	if end < len(slots) {
-		return out, end
-	}
-	return out, 0
+	return out, next
 }
 
 // describeConn tells of a connection, unless it has a socket.
@@ -51,13 +45,13 @@ func (t *tcpProto) describeConn(o nodeOwner) (in socket.Info, ok bool) {
 	six := false
 	switch o := o.(type) {
 	case *tcpEndpoint:
-		if o.s != nil {
+		if o.s != nil || o.taken {
 			return in, false
 		}
 		in.ID, in.Owner, six = o.sid, o.pid, o.six
 		o.describe(&in)
 	case *timeWait:
-		in.State, six, in.Left = ssStates[tcp.TimeWait], o.six, max(o.timer.At()-t.Host.Now(), 0)
+		in.State, six, in.Left = ssStates[tcp.TimeWait], o.six, max(o.state.Expires()-t.Host.Now(), 0)
 		in.Local = addrPort(o.laddr, o.lport)
 		in.Peer = addrPort(o.raddr, o.rport)
 	}
@@ -83,7 +77,7 @@ func (t *tcpProto) Describe(s *socket.Socket, in *socket.Info) {
 func (e *tcpEndpoint) describe(in *socket.Info) {
 	in.Local = addrPort(valid(e.laddr, e.addr), e.lport)
 	if l := e.listener; l != nil {
-		in.State, in.RecvQ, in.SendQ = socket.Listening, l.waiting(), l.backlog
+		in.State, in.RecvQ, in.SendQ = socket.Listening, l.waiting(), int(l.backlog)
 		return
 	}
 	in.State = ssStates[e.conn.State()]
@@ -101,7 +95,7 @@ func (e *tcpEndpoint) describe(in *socket.Info) {
 // info fills in what TCP_INFO tells of e. The core, which knows no network layer,
 // counts the headers of IPv4 in the path's MTU.
 func (e *tcpEndpoint) info(in *tcp.Info) {
-	e.conn.Info(e.proto.Host.Now(), in)
+	e.conn.Info(e.now(), in)
 	if in.PMTU != 0 && e.raddr.Is6() {
 		in.PMTU += 20
 	}

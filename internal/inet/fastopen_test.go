@@ -133,7 +133,7 @@ func TestFastOpenOffer(t *testing.T) {
 				t.Errorf("%s: received %q", c.name, got)
 			}
 		}
-		s := &a.st.tcp.Stats
+		s := a.st.tcp.Stats
 		for name, n := range map[string]uint64{"asked": s.TCPFastOpenCookieReqd, "wrong": s.TCPFastOpenPassiveFail, "before": s.TCPFastOpenPassiveAltKey, "full": s.TCPFastOpenListenOverflow} {
 			if want := name == c.count; (n == 1) != want || n > 1 {
 				t.Errorf("%s: counted %d as %s", c.name, n, name)
@@ -290,7 +290,7 @@ func TestFastOpenSend(t *testing.T) {
 		k := client{a, to}
 		a.cut = true
 		if c.cookie != "" {
-			a.st.tcp.fastOpen = map[netip.Addr]fastOpenServer{addr(addrB): {mss: 536, nCookie: uint8(len(c.cookie)), cookie: [16]byte([]byte(c.cookie + "0123456789")[:16])}}
+			a.st.tcp.fastOpen.of = map[netip.Addr]fastOpenServer{addr(addrB): {mss: 536, nCookie: uint8(len(c.cookie)), cookie: [16]byte([]byte(c.cookie + "0123456789")[:16])}}
 		}
 		s := a.open("tcp4")
 		if c.set != nil {
@@ -363,11 +363,11 @@ func TestFastOpenSendWaits(t *testing.T) {
 			k := client{a, to}
 			a.cut = true
 			if c.known {
-				a.st.tcp.fastOpen = map[netip.Addr]fastOpenServer{addr(addrB): {mss: 536, nCookie: 8, cookie: [16]byte{1}}}
+				a.st.tcp.fastOpen.of = map[netip.Addr]fastOpenServer{addr(addrB): {mss: 536, nCookie: 8, cookie: [16]byte{1}}}
 			}
 			s := a.open("tcp4")
 			s.SetNonblock(false)
-			s.Opt.SndTimeo = 900 * time.Millisecond // less than the first retransmission takes
+			s.SetTimeo(0, 900*time.Millisecond) // less than the first retransmission takes
 			type result struct {
 				n   int
 				err error
@@ -422,7 +422,7 @@ func TestFastOpenServers(t *testing.T) {
 		if got := open(i, cookieOption(fmt.Sprintf("%08d", i), false)); got != "ask" {
 			t.Fatalf("server %d: %s", i, got)
 		}
-		if n := len(a.st.tcp.fastOpen); n != i+1 {
+		if n := len(a.st.tcp.fastOpen.of); n != i+1 {
 			t.Fatalf("%d servers are known of %d", n, i+1)
 		}
 	}
@@ -431,11 +431,11 @@ func TestFastOpenServers(t *testing.T) {
 			t.Errorf("server %d: %s, want %s", i, got, want)
 		}
 	}
-	if n := len(a.st.tcp.fastOpen); n != maxFastOpenServers {
+	if n := len(a.st.tcp.fastOpen.of); n != maxFastOpenServers {
 		t.Errorf("%d servers are known", n)
 	}
 	open(maxFastOpenServers, cookieOption("the last", false))
-	if n, want := len(a.st.tcp.fastOpen), maxFastOpenServers-maxFastOpenServers/4; n != want {
+	if n, want := len(a.st.tcp.fastOpen.of), maxFastOpenServers-maxFastOpenServers/4; n != want {
 		t.Errorf("%d servers are known, want %d", n, want)
 	}
 	if got, want := open(maxFastOpenServers, cookieOption("", false)), fmt.Sprintf("%x", "the last"); got != want {
@@ -517,7 +517,7 @@ func TestFastOpenConnect(t *testing.T) {
 		a, _ := newPair(t, opens(c.bits))
 		a.cut = true
 		if c.cookie {
-			a.st.tcp.fastOpen = map[netip.Addr]fastOpenServer{addr(addrB): {mss: 536, nCookie: 8, cookie: [16]byte{1}}}
+			a.st.tcp.fastOpen.of = map[netip.Addr]fastOpenServer{addr(addrB): {mss: 536, nCookie: 8, cookie: [16]byte{1}}}
 		}
 		s := a.open("tcp4").set(abi.SOL_TCP, abi.TCP_FASTOPEN_CONNECT, 1)
 		if c.noCookie {

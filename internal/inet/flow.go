@@ -71,7 +71,7 @@ const (
 func (t *tcpProto) ask(k *tuple, m *ip.Meta, seg *tcp.Segment, iss uint32) {
 	seg.Data.Release() // comes again, as it is not acknowledged
 	if t.flows >= maxAsked {
-		t.Stats.FlowDrops++
+		inc(&t.Stats.FlowDrops)
 		return
 	}
 	f := &Flow{
@@ -144,7 +144,7 @@ func (f *Flow) Accept() (*socket.Socket, error) {
 	if iss == 0 {
 		iss = t.isn(&k)
 	}
-	e.conn.Accept(t.Host.Now(), t.params(e, iss), &f.syn)
+	e.conn.Accept(e.now(), t.params(e, iss), &f.syn)
 	t.update(e, 0)
 	return s, nil
 }
@@ -154,8 +154,8 @@ func (f *Flow) Refuse() {
 	if f.Waiting() {
 		f.forget()
 		if rst, ok := tcp.ResetFor(&f.syn); ok {
-			f.t.Stats.OutRsts++
-			f.t.answer(&f.tuple, 0, &rst)
+			inc(&f.t.Stats.OutRsts)
+			f.t.answer(f.t.IP.Whole(), &f.tuple, 0, &rst)
 		}
 	}
 }

@@ -170,8 +170,8 @@ func (s *Stack) sendOne(d *Datagram, path *ip.Path, data [][]byte, size int) err
 		p.SegmentSize = uint16(size)
 	}
 	(&wire.UDP{SrcPort: d.Src.Port(), DstPort: d.Dst.Port(), Len: uint16(udpHeader + n)}).Put(p.Prepend(udpHeader))
-	s.udp.Stats.OutDatagrams++
-	return s.IP.Output(p, path, &ip.Out{
+	s.lanes[0].udp.OutDatagrams++
+	return s.IP.Whole().Output(p, path, &ip.Out{
 		Src: d.Src.Addr(), Dst: d.Dst.Addr(), Proto: ip.ProtoUDP, Checksum: udpKind.sum,
 		TTL: d.TTL, TOS: d.TOS, DontFragment: d.DontFragment,
 	})
@@ -189,7 +189,7 @@ func (s *Stack) SendEchoReply(e *Echo) error {
 		typ, o.Proto = wire.ICMPv6EchoReply, ip.ProtoICMPv6
 	}
 	s.putICMP(p, wire.ICMP{Type: typ, Info: echoInfo(e.ID, e.Seq)}, &o)
-	return s.IP.Output(p, path, &o)
+	return s.IP.Whole().Output(p, path, &o)
 }
 
 func echoInfo(id, seq uint16) uint32 { return uint32(id)<<16 | uint32(seq) }
@@ -260,7 +260,7 @@ func (s *Stack) sendError(e *Error, p *packet.Packet) error {
 		return err
 	}
 	s.putICMP(p, wire.ICMP{Type: e.Type, Code: e.Code, Info: e.Info}, &o)
-	return s.IP.Output(p, path, &o)
+	return s.IP.Whole().Output(p, path, &o)
 }
 
 // FailSend gives the UDP socket at local a pending error, if it has that peer or, unless

@@ -31,7 +31,7 @@ const (
 type machine struct {
 	t     testing.TB
 	clock *clock.Manual
-	h     *host.Domain
+	h     *host.Host
 	st    *Stack
 	lo    *ip.Iface
 	eth   *ip.Iface
@@ -51,7 +51,7 @@ func (m *machine) Send(batch []*packet.Packet) int {
 			continue
 		}
 		m.to.h.Enter()
-		m.to.st.IP.Input(m.to.eth, []*packet.Packet{p})
+		m.to.st.IP.Whole().Input(m.to.eth, []*packet.Packet{p})
 		m.to.h.Leave()
 	}
 	return len(batch)
@@ -73,11 +73,46 @@ func (m *machine) do(f func()) {
 
 // arrive has the wire deliver a packet.
 func (m *machine) arrive(b []byte) {
-	m.do(func() { m.st.IP.Input(m.eth, []*packet.Packet{packet.FromBytes(b)}) })
+	m.do(func() { m.st.IP.Whole().Input(m.eth, []*packet.Packet{packet.FromBytes(b)}) })
 }
 
 func newMachine(t testing.TB, c *clock.Manual, cfg Config, addrs ...string) *machine {
-	m := &machine{t: t, clock: c, h: host.New(c), lacks: map[int]bool{}}
+	m := machineOf(t, host.New(c), cfg, addrs...)
+	m.clock = c
+	return m
+}
+
+// newWide returns a machine with several lanes, on the system's clock.
+func newWide(t testing.TB, addrs ...string) *machine {
+	packet.Track(true)
+	live := packet.Live()
+	m := machineOf(t, host.NewWithLanes(clock.System(), 4), Config{}, addrs...)
+	t.Cleanup(func() {
+		m.do(func() { m.st.Close() })
+		m.do(m.h.Close)
+		if n := packet.Live() - live; n != 0 {
+			t.Errorf("%d blocks not released", n)
+		}
+	})
+	return m
+}
+
+// comes has packets come from the wire in a lane of their own. What it returns ends once they are received.
+func (m *machine) comes(b ...[]byte) (done chan struct{}) {
+	var batch []*packet.Packet
+	for _, b := range b {
+		batch = append(batch, packet.FromBytes(b))
+	}
+	done = make(chan struct{})
+	go func() {
+		m.st.IP.Input(m.eth, batch)
+		close(done)
+	}()
+	return done
+}
+
+func machineOf(t testing.TB, h *host.Host, cfg Config, addrs ...string) *machine {
+	m := &machine{t: t, h: h, lacks: map[int]bool{}}
 	cfg.Sockets = socket.NewRegistry(m.h)
 	cfg.Seed = 7
 	cfg.Capable = func(n int) bool { return !m.lacks[n] }
@@ -380,4 +415,10 @@ func TestHarness(t *testing.T) {
 			t.Errorf("%q", got)
 		}
 	}
+}
+
+// udpStats returns what UDP has counted.
+func (s *Stack) udpStats() UDPStats {
+	_, u := s.Stats()
+	return u
 }

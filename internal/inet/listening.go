@@ -49,7 +49,9 @@ func (s *Stack) Originate(from, to netip.AddrPort) (*socket.Socket, error) {
 		return nil, err
 	}
 	k := tuple{laddr: from.Addr(), raddr: to.Addr(), lport: from.Port(), rport: to.Port()}
-	iss, err := t.free(&k, true)
+	t.ports.mu.Lock()
+	iss, _, err := t.free(&k, true)
+	t.ports.mu.Unlock()
 	if err != nil {
 		return nil, err
 	}
@@ -60,8 +62,8 @@ func (s *Stack) Originate(from, to netip.AddrPort) (*socket.Socket, error) {
 	e := endpointOf(n)
 	e.path, e.phase = path, connecting
 	t.conns.add(&e.node, e)
-	t.Stats.ActiveOpens++
-	e.conn.Connect(t.Host.Now(), t.params(e, iss))
+	inc(&t.Stats.ActiveOpens)
+	e.conn.Connect(e.now(), t.params(e, iss))
 	t.update(e, 0)
 	return n, nil
 }
@@ -79,6 +81,5 @@ func (t *tcpProto) standIn(k *tuple) (*socket.Socket, error) {
 	}
 	e := endpointOf(n)
 	e.tuple, e.addr, e.named = *k, k.laddr, true
-	e.timer.On = e
 	return n, nil
 }

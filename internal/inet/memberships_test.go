@@ -383,8 +383,8 @@ func TestGroupDelivery(t *testing.T) {
 	// What nobody takes is counted, and not answered.
 	a, b := newPair(t, Config{})
 	s := a.open("udp4").set(abi.SOL_SOCKET, abi.SO_BROADCAST, 1)
-	if err := s.send("x", "10.0.0.255:7"); err != nil || b.st.udp.Stats.IgnoredMulti != 1 || b.st.udp.Stats.NoPorts != 0 || len(b.took()) != 0 {
-		t.Errorf("%v, %+v", err, b.st.udp.Stats)
+	if err := s.send("x", "10.0.0.255:7"); err != nil || b.st.udpStats().IgnoredMulti != 1 || b.st.udpStats().NoPorts != 0 || len(b.took()) != 0 {
+		t.Errorf("%v, %+v", err, b.st.udpStats())
 	}
 }
 

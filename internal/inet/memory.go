@@ -24,13 +24,13 @@ func limitMemory(c *tcp.Settings) error {
 	return nil
 }
 
-// TCPMemory returns how many bytes the queues of all TCP connections hold. Locked.
+// TCPMemory returns how many bytes the queues of all TCP connections hold.
 func (s *Stack) TCPMemory() int { return s.tcp.cfg.Memory.Used() }
 
-// relieve follows whatever may have freed memory.
-func (t *tcpProto) relieve() {
+// relieve follows whatever e did that may have freed memory.
+func (t *tcpProto) relieve(e *tcpEndpoint) {
 	if t.cfg.Memory.Relieved() {
-		t.tellRelieved()
+		e.dom.Lane().AfterWhole(t.tellRelieved)
 	}
 }
 

@@ -55,7 +55,7 @@ func TestMemoryAgainIsTold(t *testing.T) {
 	}
 	list := make([]socket.Event, 9)
 	set.Wait(noContext, list)
-	a.do(a.st.tcp.relieve)
+	a.do(func() { a.st.tcp.relieve(endpointOf(room.Socket)) })
 	if n, _ := set.Wait(noContext, list); n != 0 {
 		t.Errorf("%d are told where nobody was without: %+v", n, list[:n])
 	}

@@ -263,7 +263,7 @@ func (p *pingProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 		}
 		binary.BigEndian.PutUint16(b[2:], sum.Sum())
 	}
-	e.stack.IP.ICMP.CountOut(e.v6(), b[0])
+	e.stack.IP.In(e.s.Host).ICMP.CountOut(e.v6(), b[0])
 	return n, e.output(k, path, &o, &c, 0, n)
 }
 

@@ -3,6 +3,8 @@ package inet
 import (
 	"net/netip"
 	"syscall"
+
+	"usock/internal/rank"
 )
 
 // Port ranges (net.ipv4.ip_local_port_range, ip_unprivileged_port_start).
@@ -55,8 +57,11 @@ func (k *bucket) lets(b *binding) bool {
 	return b.reuseport && k.lead != nil && sameAddr(k.lead, b, true, false)
 }
 
-// portTable is the ports of one protocol.
+// portTable is the ports of one protocol, and guards the bindings that are in it. Whoever has the whole host
+// needs no lock.
 type portTable struct {
+	mu rank.Ports
+
 	buckets bucketTable
 	spare   []*bucket   // empty ones, for reuse
 	v6only  int         // bindings that are

@@ -2,7 +2,8 @@ package inet
 
 import (
 	"iter"
-	"sync"
+
+	"usock/internal/rank"
 
 	"usock/internal/socket"
 )
@@ -19,7 +20,7 @@ import (
 // late). Whatever changes the outcome of a receive other than by its datagram has
 // calls enter the host again (recall): a pending error, a deadline, MSG_PEEK.
 type prefetched struct {
-	mu   sync.Mutex // taken after the host's lock, if both are
+	mu   rank.Leaf
 	list [maxPrefetch]datagram
 	next int // list[next:end] is what is left
 	end  int

@@ -178,7 +178,7 @@ func (e *rawEndpoint) countICMP(b []byte, o *ip.Out) {
 		b, proto = b[int(b[0]&15)*4:], ip.ProtoICMP
 	}
 	if v6 := proto == ip.ProtoICMPv6; len(b) > 0 && (v6 || proto == ip.ProtoICMP) {
-		e.stack.IP.ICMP.CountOut(v6, b[0])
+		e.stack.IP.In(e.s.Host).ICMP.CountOut(v6, b[0])
 	}
 }
 
@@ -287,6 +287,16 @@ func (r *rawProto) Queued(s *socket.Socket) (in, out int) { return rawOf(s).queu
 func (r *rawProto) Holds(s *socket.Socket) (received, sent int, drops uint32) {
 	received, drops = rawOf(s).holds()
 	return received, 0, drops
+}
+
+// Has implements ip.Raw.
+func (r *rawProto) Has(proto uint8) bool {
+	for _, e := range r.all {
+		if uint8(e.s.Protocol) == proto {
+			return true
+		}
+	}
+	return false
 }
 
 // Tap implements ip.Raw.

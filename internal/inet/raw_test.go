@@ -308,7 +308,7 @@ func TestPing(t *testing.T) {
 		s.Close()
 		other.Close()
 	}
-	if n := a.st.IP.ICMP; n.OutEchos != 8 || n.InEchoReps != 8 {
+	if n := a.st.IP.ICMPCounters(); n.OutEchos != 8 || n.InEchoReps != 8 {
 		t.Errorf("%+v", n)
 	}
 }
@@ -630,7 +630,7 @@ func TestRawCountsICMP(t *testing.T) {
 		if err := a.open(c.kind).send(c.data, c.to); err != nil {
 			t.Fatal(c, err)
 		}
-		if n := a.st.IP.ICMP; n.OutEchos != c.echo || n.OutMsgs != c.all {
+		if n := a.st.IP.ICMPCounters(); n.OutEchos != c.echo || n.OutMsgs != c.all {
 			t.Errorf("%s sends %q: %d echo requests, %d messages", c.kind, c.data, n.OutEchos, n.OutMsgs)
 		}
 	}

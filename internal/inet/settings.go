@@ -62,7 +62,7 @@ func (t *tcpProto) telling(rows []socket.Option) []socket.Option {
 			err := set(s, v)
 			if e := endpointOf(s); err == nil && e.path != nil && e.conn.State() != tcp.Closed {
 				local, remote := netip.AddrPortFrom(e.laddr, e.lport), netip.AddrPortFrom(e.raddr, e.rport)
-				t.Host.After(func() { t.settings(local, remote) })
+				s.Host.After(func() { t.settings(local, remote) })
 			}
 			return err
 		}

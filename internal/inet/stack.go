@@ -7,7 +7,11 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"sync"
+	"sync/atomic"
 	"syscall"
+
+	"usock/internal/rank"
 
 	"usock/internal/host"
 	"usock/internal/ip"
@@ -38,12 +42,13 @@ type Config struct {
 // Stack is the Internet protocols of one host.
 type Stack struct {
 	*socket.Registry
-	Host *host.Domain
+	Host *host.Host
 	IP   *ip.Layer
 
 	capable    func(capability int) bool
+	lanes      []*lane // by number
 	prf        prf
-	paths      map[pathKey]*ip.Path
+	paths      paths
 	flows      map[uint32]*flowLease // leased flow labels
 	flowsOwned bool                  // one of them was not for everyone
 	handler    Handler
@@ -60,14 +65,17 @@ type Stack struct {
 
 // New returns the stack of h. It fails for an unknown congestion control, or if
 // the system has no randomness to give.
-func New(h *host.Domain, c Config) (*Stack, error) {
+func New(h *host.Host, c Config) (*Stack, error) {
 	s := &Stack{
 		Host:     h,
 		Registry: c.Sockets,
 		capable:  c.Capable,
-		paths:    make(map[pathKey]*ip.Path),
+		paths:    paths{of: make(map[pathKey]*ip.Path)},
 		handler:  c.Handler,
 		watcher:  c.Watcher, settings: c.Settings,
+	}
+	for range h.Lanes() {
+		s.lanes = append(s.lanes, new(lane))
 	}
 	if err := s.prf.init(c.Seed); err != nil {
 		return nil, err
@@ -163,11 +171,21 @@ type pathKey struct {
 // maxPaths bounds the cache of paths.
 const maxPaths = 1024
 
-// path returns the path to dst, from the cache if it is there and current.
+// paths is the cache of paths. Endpoints keep theirs: it is asked where connections begin.
+type paths struct {
+	mu rank.LeafRW
+	of map[pathKey]*ip.Path
+}
+
+// path returns the path to dst, from the cache if it is there and current. A domain is entered.
 func (s *Stack) path(dst, src netip.Addr, ifindex int) (*ip.Path, error) {
 	k := pathKey{dst, src, ifindex}
-	if p := s.paths[k]; p != nil && p.Gen == s.IP.Generation() {
-		return p, nil
+	c := &s.paths
+	c.mu.RLock()
+	found := c.of[k]
+	c.mu.RUnlock()
+	if found != nil && found.Gen == s.IP.Generation() {
+		return found, nil
 	}
 	p, err := s.IP.Route(dst, src, ifindex)
 	if err == syscall.ENODEV && dst.Is6() {
@@ -175,24 +193,52 @@ func (s *Stack) path(dst, src netip.Addr, ifindex int) (*ip.Path, error) {
 	}
 	if err != nil {
 		if err == syscall.ENETUNREACH {
-			s.IP.Stats.OutNoRoutes++
+			s.IP.NoRoute()
 		}
 		return nil, err
 	}
-	if len(s.paths) >= maxPaths {
-		clear(s.paths)
+	c.mu.Lock()
+	if len(c.of) >= maxPaths {
+		clear(c.of)
 	}
-	s.paths[k] = &p
+	c.of[k] = &p
+	c.mu.Unlock()
 	return &p, nil
 }
 
+// lane is what one entry into the host works with (host.Lane), and what has been counted in it.
+type lane struct {
+	in, out tcp.Segment // a segment on its way in, and one out
+	ipOut   ip.Out
+	start   tcp.Params
+
+	inSegs, outSegs uint64
+	udp             UDPStats
+
+	_ [64]byte // others' are on other cache lines
+}
+
+// lane returns what belongs to the lane of whoever has entered d.
+func (s *Stack) lane(d *host.Domain) *lane { return s.lanes[d.Lane().ID] }
+
+// at returns what belongs to the lane that a packet is received in.
+func (s *Stack) at(m *ip.Meta) *lane { return s.lanes[m.Lane.At().ID] }
+
 // prf is a keyed pseudo-random function over short messages of one length:
 // CBC-MAC with AES under a key of the stack's own.
+//
+// Several goroutines may ask at the same time.
 type prf struct {
 	block cipher.Block
-	state [aes.BlockSize]byte
-	seed  [aes.BlockSize]byte
-	n     uint64
+	n     atomic.Uint64
+	bytes sync.Pool // of *[aes.BlockSize]byte: what a cipher is given is on the heap
+}
+
+func (f *prf) scratch() *[aes.BlockSize]byte {
+	if b, ok := f.bytes.Get().(*[aes.BlockSize]byte); ok {
+		return b
+	}
+	return new([aes.BlockSize]byte)
 }
 
 // init makes the key, of the seed if that is not 0.
@@ -215,29 +261,34 @@ func (f *prf) sum(label byte, t *tuple) (hi, lo uint64) { return f.sumWith(label
 
 // sumWith is sum with one more argument.
 func (f *prf) sumWith(label byte, t *tuple, extra uint64) (hi, lo uint64) {
-	f.state = [aes.BlockSize]byte{label}
-	binary.BigEndian.PutUint64(f.state[8:], extra)
-	binary.BigEndian.PutUint16(f.state[2:], t.lport)
-	binary.BigEndian.PutUint16(f.state[4:], t.rport)
-	f.block.Encrypt(f.state[:], f.state[:])
-	f.mix(t.laddr.As16())
-	f.mix(t.raddr.As16())
-	return binary.BigEndian.Uint64(f.state[:]), binary.BigEndian.Uint64(f.state[8:])
+	state := f.scratch()
+	*state = [aes.BlockSize]byte{label}
+	binary.BigEndian.PutUint64(state[8:], extra)
+	binary.BigEndian.PutUint16(state[2:], t.lport)
+	binary.BigEndian.PutUint16(state[4:], t.rport)
+	f.block.Encrypt(state[:], state[:])
+	f.mix(state, t.laddr.As16())
+	f.mix(state, t.raddr.As16())
+	hi, lo = binary.BigEndian.Uint64(state[:]), binary.BigEndian.Uint64(state[8:])
+	f.bytes.Put(state)
+	return hi, lo
 }
 
-func (f *prf) mix(b [16]byte) {
-	for i := range f.state {
-		f.state[i] ^= b[i]
+func (f *prf) mix(state *[aes.BlockSize]byte, b [16]byte) {
+	for i := range state {
+		state[i] ^= b[i]
 	}
-	f.block.Encrypt(f.state[:], f.state[:])
+	f.block.Encrypt(state[:], state[:])
 }
 
 // random returns a number that nobody else can predict: the cipher in counter
 // mode.
 func (f *prf) random() uint64 {
-	f.n++
-	f.seed = [aes.BlockSize]byte{0: 0xff}
-	binary.BigEndian.PutUint64(f.seed[8:], f.n)
-	f.block.Encrypt(f.seed[:], f.seed[:])
-	return binary.BigEndian.Uint64(f.seed[:])
+	seed := f.scratch()
+	*seed = [aes.BlockSize]byte{0: 0xff}
+	binary.BigEndian.PutUint64(seed[8:], f.n.Add(1))
+	f.block.Encrypt(seed[:], seed[:])
+	out := binary.BigEndian.Uint64(seed[:])
+	f.bytes.Put(seed)
+	return out
 }

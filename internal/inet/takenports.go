@@ -3,6 +3,7 @@ package inet
 import (
 	"math/bits"
 	"net/netip"
+	"sync/atomic"
 )
 
 // The search for an ephemeral port looks at one after another. Where most connections to one
@@ -64,7 +65,8 @@ type destination struct {
 // takenPorts are, by destination, ports that a search has found to be another connection's, or
 // bind's. A port leaves the set when that ends.
 type takenPorts struct {
-	of map[destination]*portBits
+	of   map[destination]*portBits // guarded by the lock of the table of ports
+	some atomic.Bool               // there are any
 }
 
 // begin makes the set of a destination, in place of any other if there are too many.
@@ -83,6 +85,7 @@ func (t *takenPorts) begin(d destination) *portBits {
 	}
 	b := new(portBits)
 	t.of[d] = b
+	t.some.Store(true)
 	return b
 }
 
@@ -100,6 +103,7 @@ func (t *takenPorts) gone(k *tuple) {
 		// One that a search has begun and found nothing for goes, too: the next search begins anew.
 		if b.n == 0 {
 			delete(t.of, d)
+			t.some.Store(len(t.of) > 0)
 		}
 	}
 }
@@ -115,5 +119,6 @@ func (t *takenPorts) unbound(port uint16) {
 				delete(t.of, d)
 			}
 		}
+		t.some.Store(len(t.of) > 0)
 	}
 }

@@ -23,12 +23,16 @@ func connectAll(t *testing.T, st *Stack, k tuple) map[uint16]*tcpEndpoint {
 			t.Fatalf("port %d twice", k.lport)
 		}
 		all[k.lport] = e
-		e.tuple = k
-		st.tcp.conns.add(&e.node, e)
 	}
 }
 
 func (e *tcpEndpoint) gone() {
+	e.goneInSecret()
+	e.proto.vacated(&e.tuple)
+}
+
+// goneInSecret is gone without a word to those who remember what is taken.
+func (e *tcpEndpoint) goneInSecret() {
 	e.proto.conns.remove(&e.node)
 	e.proto.ports.remove(&e.binding)
 }
@@ -55,16 +59,12 @@ func TestPortsExhausted(t *testing.T) {
 
 	// What is free behind the set's back is not found: nothing was looked at.
 	secret := all[50000]
-	st.tcp.conns.taken = nil
-	secret.gone()
-	st.tcp.conns.taken = &st.tcp.taken
+	secret.goneInSecret()
 	try := func() (uint16, error) {
 		e, k := &tcpEndpoint{proto: st.tcp}, k
 		_, err := st.tcp.choosePort(e, &k)
 		if err == nil {
-			e.tuple = k
 			all[k.lport] = e
-			st.tcp.conns.add(&e.node, e)
 		}
 		return k.lport, err
 	}
@@ -91,11 +91,11 @@ func TestPortsExhausted(t *testing.T) {
 	w.tuple, w.addr, w.auto = tuple{lo, lo, 44444, 80}, lo, true
 	st.tcp.conns.add(&w.node, w)
 	st.tcp.ports.add(&w.binding, 44444)
-	st.tcp.timeWaits++
+	st.tcp.timeWaits.Add(1)
 	if _, err := try(); err != syscall.EADDRNOTAVAIL {
 		t.Errorf("a TIME-WAIT has given way: %v", err)
 	}
-	w.end()
+	w.end(false)
 	if got, err := try(); got != 44444 || err != nil {
 		t.Errorf("port %d, %v; want 44444", got, err)
 	}
@@ -132,7 +132,6 @@ func TestPortsNearlyExhausted(t *testing.T) {
 			t.Fatal(err)
 		}
 		found[k.lport]++
-		e.tuple = k
 		e.gone()
 	}
 	for _, p := range left {

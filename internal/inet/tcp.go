@@ -2,10 +2,12 @@ package inet
 
 import (
 	"net/netip"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"usock/internal/abi"
+	"usock/internal/host"
 	"usock/internal/ip"
 	"usock/internal/socket"
 	"usock/internal/tcp"
@@ -15,7 +17,8 @@ import (
 	"usock/trace"
 )
 
-// tcpProto is the row of SOCK_STREAM: all TCP endpoints of a host.
+// tcpProto is the row of SOCK_STREAM: all TCP endpoints of a host. Tables have locks of their own, which are
+// taken within a domain; who listens where changes only in the whole host.
 type tcpProto struct {
 	*Stack
 	cfg       *tcp.Config
@@ -24,25 +27,22 @@ type tcpProto struct {
 	taken     takenPorts
 	listeners map[uint16][]*tcpEndpoint
 	// portCounters are the increments of RFC 6056's double-hash port selection.
-	portCounters [256]uint32
-	fastOpen     map[netip.Addr]fastOpenServer // what is known of servers
-	fastOpenKeys fastOpenKeys                  // of listeners without their own
-	timeWaits    int
+	portCounters [256]uint32 // guarded by the lock of ports
+	fastOpen     fastOpenServers
+	fastOpenKeys fastOpenKeys // of listeners without their own
+	timeWaits    atomic.Int32
 	flows        int // that wait for an answer
 	options      *socket.Options
-	in, out      tcp.Segment // scratch: a segment on its way in, and one out
-	ipOut        ip.Out      // scratch
-	start        tcp.Params  // scratch
-	spare        []*timeWait // for reuse
-	Stats        tcp.Counters
+	Stats        *tcp.Counters // of what is rare; the rest is in the lanes
 }
 
 func newTCP(s *Stack, cfg *tcp.Config) *tcpProto {
-	t := &tcpProto{Stack: s, cfg: cfg, listeners: make(map[uint16][]*tcpEndpoint), fastOpen: make(map[netip.Addr]fastOpenServer)}
-	cfg.Counters = &t.Stats
-	t.conns.init(s.prf.random(), s.prf.random())
+	t := &tcpProto{Stack: s, cfg: cfg, listeners: make(map[uint16][]*tcpEndpoint)}
+	t.Stats = cfg.Counters
+	t.fastOpen.of = make(map[netip.Addr]fastOpenServer)
+	t.conns.init(len(s.lanes), s.prf.random(), s.prf.random())
 	t.ports.init(true)
-	t.ports.taken, t.conns.taken = &t.taken, &t.taken
+	t.ports.taken = &t.taken
 	t.fastOpenKeys.derive(&s.prf)
 	t.options = NewOptions(t.telling(ipRows), t.telling(ip6Rows), deviceRows(s), streamGroups(), t.telling(tcpRows(t)))
 	return t
@@ -74,6 +74,7 @@ type tcpEndpoint struct {
 	ipState
 	timer timer.Entry
 	proto *tcpProto
+	dom   *host.Domain
 	s     *socket.Socket // nil: not accepted yet, or closed
 	path  *ip.Path       // nil until there is a peer
 	conn  tcp.Conn
@@ -83,8 +84,7 @@ type tcpEndpoint struct {
 	nextUp   *tcpEndpoint // behind this one in the accept queue
 
 	stamps   *tcpStamps
-	lis      *listener        // whose count of Fast Open children this one is in
-	fastOpts *fastOpenOptions // nil: none is set
+	fastOpts *fastOpenOptions // nil: none is set, and it is no child
 
 	sid            uint64 // socket's number, which packets carry
 	rcvBuf, sndBuf int32  // bytes asked for by SO_RCVBUF and SO_SNDBUF; 0: tuned
@@ -100,7 +100,14 @@ type tcpEndpoint struct {
 	inq       bool // TCP_INQ
 	lingering bool // close(2) waits for the peer's acknowledgement
 	deferred  bool // connect waits for the first send, which goes with the SYN
+	taken     bool // out of the accept queue, for a socket that is not closed; s may not be set yet
 }
+
+// now returns the time. e's domain is entered.
+func (e *tcpEndpoint) now() time.Duration { return e.dom.Now() }
+
+// Home implements host.Homed.
+func (e *tcpEndpoint) Home() *host.Domain { return e.dom }
 
 // owner returns the process on whose behalf e acts.
 func (e *tcpEndpoint) owner() int32 {
@@ -124,10 +131,11 @@ func endpointOf(s *socket.Socket) *tcpEndpoint { return s.PCB.(*tcpEndpoint) }
 
 // Attach implements socket.Proto.
 func (t *tcpProto) Attach(s *socket.Socket) error {
-	e := &tcpEndpoint{proto: t, s: s, sid: s.ID}
+	e := &tcpEndpoint{proto: t, dom: s.Host, s: s, sid: s.ID}
 	e.six = s.Domain == abi.AF_INET6
 	e.addr = e.wildcard()
 	e.conn.Init(t.cfg)
+	e.timer.On = e // once: an alarm that has gone off reads it in no domain
 	s.PCB = e
 	s.Opt.RcvBuf, s.Opt.SndBuf = int32(t.cfg.RMem[1]), int32(t.cfg.WMem[1])
 	return nil
@@ -136,7 +144,7 @@ func (t *tcpProto) Attach(s *socket.Socket) error {
 // tcpKind is the facts of TCP's row.
 var tcpKind = kind{
 	Kind: socket.Kind{
-		Name: "tcp", Stream: true, Level: abi.SOL_TCP, IntsFirst: true,
+		Name: "tcp", Stream: true, Own: true, Level: abi.SOL_TCP, IntsFirst: true,
 		NotInts: []int{abi.TCP_CONGESTION, abi.TCP_ULP, abi.TCP_FASTOPEN_KEY},
 	},
 	sum: 16, ports: true, group: true, single: true, other: syscall.EINVAL,
@@ -148,7 +156,8 @@ func (t *tcpProto) Kind() *socket.Kind { return &tcpKind.Kind }
 // Options implements socket.Proto.
 func (t *tcpProto) Options() *socket.Options { return t.options }
 
-// claim fills in what the socket's options say of its binding.
+// claim fills in what the socket's options say of its binding. The table of ports is locked, or the whole host
+// entered.
 func (e *tcpEndpoint) claim() {
 	e.reuse = e.s.Opt.Has(socket.ReuseAddr)
 	e.reuseport = e.s.Opt.Has(socket.ReusePort)
@@ -216,7 +225,10 @@ func (t *tcpProto) Peer(s *socket.Socket) (abi.Addr, error) {
 func (t *tcpProto) Ready(s *socket.Socket) wait.Events {
 	e := endpointOf(s)
 	if e.listener != nil {
-		if e.listener.head != nil {
+		l := e.listener
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.head != nil {
 			return wait.In
 		}
 		return 0
@@ -328,6 +340,9 @@ func (t *tcpProto) Shutdown(s *socket.Socket, how int) error {
 	if e.listener != nil {
 		// The reading half of a listener is its listening.
 		if how != abi.SHUT_WR {
+			if !s.Host.InWhole() {
+				return socket.ErrWhole
+			}
 			t.stopListening(e)
 			s.Notify(wait.In | wait.Out | wait.Hup)
 		}
@@ -345,7 +360,7 @@ func (t *tcpProto) Shutdown(s *socket.Socket, how int) error {
 		s.Notify(wait.In | wait.Out | wait.Hup)
 		return nil
 	}
-	now := t.Host.Now()
+	now := e.now()
 	ev := wait.Events(0)
 	if how != abi.SHUT_WR {
 		e.conn.ShutdownRead(now)
@@ -373,7 +388,7 @@ func (t *tcpProto) Linger(s *socket.Socket) bool {
 			return false
 		}
 		e.lingering = true
-		e.conn.ShutdownWrite(t.Host.Now())
+		e.conn.ShutdownWrite(e.now())
 		t.update(e, 0)
 	}
 	return e.lingering && lingers(e.conn.State())
@@ -384,6 +399,12 @@ func lingers(st tcp.State) bool {
 	return st == tcp.FinWait1 || st == tcp.Closing || st == tcp.LastAck
 }
 
+// Spans implements socket.Spanner: others look at listeners, and at leased flow labels.
+func (t *tcpProto) Spans(s *socket.Socket) bool {
+	e := endpointOf(s)
+	return e.listener != nil || len(e.ip().leases) > 0
+}
+
 // Close implements socket.Proto.
 func (t *tcpProto) Close(s *socket.Socket) {
 	e := endpointOf(s)
@@ -392,17 +413,17 @@ func (t *tcpProto) Close(s *socket.Socket) {
 	if e.listener != nil {
 		t.stopListening(e)
 	}
-	now := t.Host.Now()
-	e.s = nil
+	now := e.now()
+	e.s, e.parent, e.taken = nil, nil, false // also where the socket is closed before it has adopted its connection
 	e.pid = s.Owner
 	switch st := e.conn.State(); {
 	case st == tcp.Closed || st == tcp.SynSent:
 		e.conn.Abort(now)
 	case s.Opt.Linger == 0:
 		if read, came := e.conn.Received(); read == came {
-			t.Stats.TCPAbortOnData++
+			inc(&t.Stats.TCPAbortOnData)
 		} else {
-			t.Stats.TCPAbortOnClose++
+			inc(&t.Stats.TCPAbortOnClose)
 		}
 		e.conn.Abort(now)
 	default:
@@ -419,7 +440,7 @@ func (t *tcpProto) close() {
 			t.unhash(o)
 			o.release()
 		case *timeWait:
-			o.end()
+			o.end(false)
 		case *Flow:
 			o.forget()
 		}
@@ -443,10 +464,10 @@ func (e *tcpEndpoint) disconnect() {
 	if err != 0 && e.s != nil {
 		e.s.Err = err
 	}
-	now := t.Host.Now()
+	now := e.now()
 	e.conn.Abort(now)
-	for e.conn.Poll(now, &t.out) {
-		t.transmit(e, &t.out)
+	for out := &t.lane(e.dom).out; e.conn.Poll(now, out); {
+		t.transmit(e, out)
 	}
 	t.sign(e)
 	t.unhash(e)
@@ -456,17 +477,19 @@ func (e *tcpEndpoint) disconnect() {
 	e.conn.Init(t.cfg)
 	*e.conn.Options() = opt
 	e.raddr, e.rport, e.path = netip.Addr{}, 0, nil
+	t.ports.mu.Lock()
 	if !e.explicit && !idle {
 		t.ports.remove(&e.binding)
 		e.auto = false
 	}
 	e.unaddressed()
+	t.ports.mu.Unlock()
 	e.deferred = false
 	e.phase = unconnected
-	t.relieve()
+	t.relieve(e)
 }
 
-// unaddressed is unnamed for what getsockname tells as well.
+// unaddressed is unnamed for what getsockname tells as well. The table of ports is locked.
 func (e *tcpEndpoint) unaddressed() {
 	e.unnamed()
 	if e.laddr = e.addr; e.addr.IsUnspecified() {
@@ -476,20 +499,38 @@ func (e *tcpEndpoint) unaddressed() {
 
 // unhash takes e out of the table of connections and stops its timer.
 func (t *tcpProto) unhash(e *tcpEndpoint) {
-	t.conns.remove(&e.node)
-	t.Host.RemoveTimer(&e.timer)
+	if t.conns.remove(&e.node) {
+		t.vacated(&e.tuple)
+	}
+	e.dom.RemoveTimer(&e.timer)
 	if e.counted {
 		e.counted = false
-		e.parent.listener.incomplete--
+		e.parent.listener.incomplete.Add(-1)
 	}
 	e.settled()
+}
+
+// vacated is told of a tuple that has left the table of connections.
+func (t *tcpProto) vacated(k *tuple) {
+	if t.taken.some.Load() {
+		t.ports.mu.Lock()
+		t.taken.gone(k)
+		t.ports.mu.Unlock()
+	}
+}
+
+// unbind gives e's port back, if it has one.
+func (t *tcpProto) unbind(b *binding) {
+	t.ports.mu.Lock()
+	t.ports.remove(b)
+	t.ports.mu.Unlock()
 }
 
 // release frees what e holds; nothing refers to it any more.
 func (e *tcpEndpoint) release() {
 	if !e.released {
 		e.released = true
-		e.proto.ports.remove(&e.binding)
+		e.proto.unbind(&e.binding)
 		e.conn.Release()
 	}
 }
@@ -497,9 +538,9 @@ func (e *tcpEndpoint) release() {
 // update follows every change to a connection: it sends what is to be sent,
 // re-arms the timer, tells those who wait, and looks after the endpoint's life.
 func (t *tcpProto) update(e *tcpEndpoint, ev wait.Events) {
-	now := t.Host.Now()
-	for e.conn.Poll(now, &t.out) {
-		t.transmit(e, &t.out)
+	now := e.now()
+	for out := &t.lane(e.dom).out; e.conn.Poll(now, out); {
+		t.transmit(e, out)
 	}
 	if t.cfg.Trace != nil {
 		e.conn.Tell(now)
@@ -515,7 +556,7 @@ func (t *tcpProto) update(e *tcpEndpoint, ev wait.Events) {
 		t.toTimeWait(e)
 	default:
 		if e.node.owner != nil {
-			t.Host.SetTimer(&e.timer, e.conn.Deadline())
+			e.dom.SetTimer(&e.timer, e.conn.Deadline())
 		}
 		if st >= tcp.Established {
 			if e.counted {
@@ -537,7 +578,7 @@ func (t *tcpProto) update(e *tcpEndpoint, ev wait.Events) {
 	if ev != 0 && e.s != nil {
 		e.s.Notify(ev)
 	}
-	t.relieve()
+	t.relieve(e)
 }
 
 // sign completes the events of a core that no update follows.
@@ -549,7 +590,7 @@ func (t *tcpProto) sign(e *tcpEndpoint) {
 
 // sign completes an event of the core's.
 func (e *tcpEndpoint) sign(ev *trace.Event) {
-	ev.Time, ev.Protocol = e.proto.Host.Now(), abi.IPPROTO_TCP
+	ev.Time, ev.Protocol = e.now(), abi.IPPROTO_TCP
 	ev.Local, ev.Peer = netip.AddrPortFrom(e.laddr, e.lport), netip.AddrPortFrom(e.raddr, e.rport)
 	ev.Owner = e.owner()
 	if e.s != nil {
@@ -563,11 +604,11 @@ func (t *tcpProto) closed(e *tcpEndpoint) {
 	switch {
 	case e.s != nil:
 		if !e.explicit {
-			t.ports.remove(&e.binding)
+			t.unbind(&e.binding)
 		}
-	case e.parent != nil && e.queued():
+	case e.queued():
 		// It waits to be accepted: the program shall see the reset.
-		t.ports.remove(&e.binding)
+		t.unbind(&e.binding)
 	default:
 		e.release()
 	}
@@ -584,12 +625,13 @@ func (t *tcpProto) transmit(e *tcpEndpoint, seg *tcp.Segment) {
 	if e.path.Gen != t.IP.Generation() {
 		if p, err := t.path(e.raddr, e.laddr, int(e.device)); err == nil {
 			e.path = p
-			e.conn.LowerPathMSS(t.Host.Now(), p.MTU-ipHeaderLen(e.raddr.Is4())-20)
+			e.conn.LowerPathMSS(e.now(), p.MTU-ipHeaderLen(e.raddr.Is4())-20)
 		}
 	}
 	p := packet.New()
 	p.Owner = packet.Owner{PID: e.owner(), Socket: e.sid}
-	o := &t.ipOut
+	lane := t.lane(e.dom)
+	o := &lane.ipOut
 	*o = ip.Out{Src: e.laddr, Dst: e.raddr, Proto: ip.ProtoTCP, Checksum: tcpKind.sum}
 	opt := e.ip()
 	opt.out(o, e.raddr)
@@ -605,12 +647,12 @@ func (t *tcpProto) transmit(e *tcpEndpoint, seg *tcp.Segment) {
 		// The core keeps to the path's MTU itself, but for probes of it.
 		o.DontFragment, o.IgnorePathMTU = true, true
 	}
-	t.put(p, seg, &e.tuple, o)
-	t.IP.Output(p, e.path, o)
+	lane.put(p, seg, &e.tuple, o)
+	t.IP.In(e.dom).Output(p, e.path, o)
 }
 
 // put puts a segment into p, which it leaves empty.
-func (t *tcpProto) put(p *packet.Packet, seg *tcp.Segment, k *tuple, o *ip.Out) {
+func (l *lane) put(p *packet.Packet, seg *tcp.Segment, k *tuple, o *ip.Out) {
 	seg.SrcPort, seg.DstPort = k.lport, k.rport
 	p.Payload, seg.Data = seg.Data, packet.Vec{}
 	p.SegmentSize = seg.SegmentSize
@@ -618,13 +660,15 @@ func (t *tcpProto) put(p *packet.Packet, seg *tcp.Segment, k *tuple, o *ip.Out) 
 	if seg.ECT {
 		o.TOS |= 2
 	}
-	t.Stats.OutSegs += seg.Segments()
+	l.outSegs += seg.Segments()
 }
 
 // send sends a segment of no connection.
-func (t *tcpProto) send(seg *tcp.Segment, k *tuple, path *ip.Path) {
-	t.ipOut = ip.Out{Src: k.laddr, Dst: k.raddr, Proto: ip.ProtoTCP, Checksum: tcpKind.sum, DontFragment: true}
+func (t *tcpProto) send(l *ip.Lane, seg *tcp.Segment, k *tuple, path *ip.Path) {
+	lane := t.lanes[l.At().ID]
+	o := &lane.ipOut
+	*o = ip.Out{Src: k.laddr, Dst: k.raddr, Proto: ip.ProtoTCP, Checksum: tcpKind.sum, DontFragment: true}
 	p := packet.New()
-	t.put(p, seg, k, &t.ipOut)
-	t.IP.Output(p, path, &t.ipOut)
+	lane.put(p, seg, k, o)
+	l.Output(p, path, o)
 }

@@ -151,7 +151,7 @@ func TestStreamClose(t *testing.T) {
 		if got := s.text(); got != c.peer {
 			t.Errorf("%s: the peer receives %q, want %q", c.name, got, c.peer)
 		}
-		if c.stat != nil && c.stat(&a.st.tcp.Stats) != 1 {
+		if c.stat != nil && c.stat(a.st.tcp.Stats) != 1 {
 			t.Errorf("%s: %+v", c.name, a.st.tcp.Stats)
 		}
 		s.Close()
@@ -161,14 +161,14 @@ func TestStreamClose(t *testing.T) {
 			t.Errorf("%s: %d connections are left", c.name, n)
 		}
 		a.clock.Advance(61 * time.Second)
-		if n, m := a.connections(), b.connections(); n+m != 0 || a.st.tcp.timeWaits != 0 || a.timers()+b.timers() != 0 {
+		if n, m := a.connections(), b.connections(); n+m != 0 || a.st.tcp.timeWaits.Load() != 0 || a.timers()+b.timers() != 0 {
 			t.Errorf("%s: %d and %d connections are left, %d timers", c.name, n, m, a.timers())
 		}
 	}
 }
 
 func (m *machine) connections() (n int) {
-	m.do(func() { n = m.st.tcp.conns.n })
+	m.do(func() { n = m.st.tcp.conns.len() })
 	return n
 }
 

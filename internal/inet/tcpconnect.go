@@ -26,6 +26,9 @@ func (t *tcpProto) Connect(s *socket.Socket, a abi.Addr) error {
 	e := endpointOf(s)
 	if a.Family == abi.AF_UNSPEC {
 		if e.listener != nil {
+			if !s.Host.InWhole() {
+				return socket.ErrWhole
+			}
 			t.stopListening(e)
 		}
 		e.disconnect()
@@ -138,25 +141,15 @@ func (t *tcpProto) begin(e *tcpEndpoint, a abi.Addr, fo tcp.FastOpen) error {
 		}
 		e.setFlow(flow)
 	}
-	e.claim()
 	k := tuple{laddr: path.Src, raddr: path.Dst, lport: e.lport, rport: a.Port}
-	e.addr, e.laddr = path.Src, path.Src
-	iss := uint32(0)
-	if e.bucket != nil {
-		iss, err = t.free(&k, true)
-	} else {
-		iss, err = t.choosePort(e, &k)
-	}
+	iss, err := t.claimTuple(e, &k, path)
 	if err != nil {
-		e.unaddressed()
 		return err
 	}
-	e.tuple, e.path, e.scope, e.label = k, path, int32(device), 0
-	t.conns.add(&e.node, e)
-	e.timer.On = e
+	e.path, e.scope, e.label = path, int32(device), 0
 	e.phase = connecting
 	e.s.Err = 0
-	t.Stats.ActiveOpens++
+	inc(&t.Stats.ActiveOpens)
 	p := t.params(e, iss)
 	if e.asked = fo.Ask; e.asked {
 		p.FastOpen = t.knownFastOpen(e)
@@ -166,16 +159,53 @@ func (t *tcpProto) begin(e *tcpEndpoint, a abi.Addr, fo tcp.FastOpen) error {
 			e.deferred = p.FastOpen.Wait
 		}
 	}
-	e.conn.Connect(t.Host.Now(), p)
+	e.conn.Connect(e.now(), p)
 	t.update(e, 0)
 	return nil
+}
+
+// claimTuple has e stand in the table of connections for k, with a port of its choice if e has none, and returns
+// the initial sequence number.
+func (t *tcpProto) claimTuple(e *tcpEndpoint, k *tuple, path *ip.Path) (iss uint32, err error) {
+	t.ports.mu.Lock()
+	defer t.ports.mu.Unlock()
+	e.claim()
+	e.addr, e.laddr = path.Src, path.Src
+	if e.bucket == nil {
+		iss, err = t.choosePort(e, k)
+	} else if iss, err = t.freeNamed(k); err == nil {
+		e.tuple = *k
+		if !t.conns.add(&e.node, e) {
+			err = syscall.EADDRNOTAVAIL // somebody has come meanwhile
+		}
+	}
+	if err != nil {
+		e.tuple.raddr, e.tuple.rport = netip.Addr{}, 0
+		e.unaddressed()
+	}
+	return iss, err
+}
+
+// freeNamed is free for a port that the program has named, which has to be told how it is. The table of ports is
+// locked, but not all the time.
+func (t *tcpProto) freeNamed(k *tuple) (iss uint32, err error) {
+	for {
+		var busy *timeWait
+		if iss, busy, err = t.free(k, true); busy == nil {
+			return iss, err
+		}
+		t.ports.mu.Unlock()
+		busy.mu.Lock() // in the order that those who are at it have
+		t.ports.mu.Lock()
+		busy.mu.Unlock()
+	}
 }
 
 // params returns what a connection of e starts from. It is valid until the next
 // call.
 func (t *tcpProto) params(e *tcpEndpoint, iss uint32) *tcp.Params {
 	fixed := ipHeaderLen(e.raddr.Is4()) + 20
-	p := &t.start
+	p := &t.lane(e.dom).start
 	*p = tcp.Params{
 		Config:   t.cfg,
 		ISS:      iss,
@@ -212,7 +242,7 @@ func ipHeaderLen(v4 bool) int {
 // keyed function of the tuple (RFC 6528, section 3).
 func (t *tcpProto) isn(k *tuple) uint32 {
 	hi, _ := t.prf.sum(labelISN, k)
-	return uint32(t.Host.Now().Nanoseconds()/4000) + uint32(hi)
+	return uint32(t.Host.Clock().Now().Nanoseconds()/4000) + uint32(hi)
 }
 
 // tsOffset returns what a connection's timestamps are offset by: one number for
@@ -226,18 +256,27 @@ func (t *tcpProto) tsOffset(k *tuple) uint32 {
 // free reports whether a connection k may begin, and with which initial sequence
 // number. A TIME-WAIT gives way if the new connection's numbers cannot be taken for
 // the old one's (RFC 6191; Linux, tcp_twsk_unique), and, where the port is not the
-// program's choice, some time has passed.
-func (t *tcpProto) free(k *tuple, chosen bool) (iss uint32, err error) {
+// program's choice, some time has passed. One that others are at, who may wait for the table of ports, is returned:
+// it is taken for as long. The table of ports is locked.
+func (t *tcpProto) free(k *tuple, chosen bool) (iss uint32, busy *timeWait, err error) {
 	switch o := t.conns.find(k).(type) {
 	case nil:
-		return t.isn(k), nil
+		return t.isn(k), nil, nil
 	case *timeWait:
-		if next, ok := o.state.Reusable(t.Host.Now(), chosen); ok {
-			o.end()
-			return next, nil
+		if !o.mu.TryLock() {
+			busy = o
+			break
+		}
+		defer o.mu.Unlock()
+		if o.node.owner == nil {
+			return t.isn(k), nil, nil
+		}
+		if next, ok := o.state.Reusable(t.Host.Clock().Now(), chosen); ok {
+			o.end(true)
+			return next, nil, nil
 		}
 	}
-	return 0, syscall.EADDRNOTAVAIL
+	return 0, busy, syscall.EADDRNOTAVAIL
 }
 
 // choosePort picks an ephemeral port for k (RFC 6056, section 3.3.3: an offset by
@@ -269,6 +308,10 @@ func (t *tcpProto) choosePort(e *tcpEndpoint, k *tuple) (iss uint32, err error) 
 					}
 					continue
 				}
+				e.tuple = *k
+				if !t.conns.add(&e.node, e) {
+					continue
+				}
 				e.auto = true
 				t.ports.add(&e.binding, k.lport)
 				return iss, nil
@@ -292,16 +335,25 @@ func (t *tcpProto) tryPort(k *tuple, s *portSearch, pair, odd uint32) (iss uint3
 	}
 	lasts := true
 	if t.ports.sharable(k.lport) {
-		if iss, err = t.free(k, false); err == nil {
+		if iss, _, err = t.free(k, false); err == nil {
 			return iss, nil
 		}
 		w, ok := t.conns.find(k).(*timeWait)
-		lasts = !ok || !w.state.Yields()
+		lasts = !ok || !w.yields()
 	}
 	if lasts && s.taken != nil {
 		s.taken.add(pair, odd)
 	}
 	return 0, syscall.EADDRNOTAVAIL
+}
+
+// yields reports whether the state gives way to a new connection later; it does so where others are at it.
+func (w *timeWait) yields() bool {
+	if !w.mu.TryLock() {
+		return true
+	}
+	defer w.mu.Unlock()
+	return w.state.Yields()
 }
 
 // Error implements ip.Transport: an ICMP error about a segment of ours (RFC 5927).
@@ -325,7 +377,7 @@ func (t *tcpProto) Error(x *ip.Error) {
 		}
 		in.MSS = e.path.MTU - ipHeaderLen(e.raddr.Is4()) - 20
 	}
-	t.update(e, e.conn.ICMP(t.Host.Now(), &in))
+	t.update(e, e.conn.ICMP(e.now(), &in))
 }
 
 func be16(b []byte) uint16 { return uint16(b[0])<<8 | uint16(b[1]) }

@@ -3,6 +3,8 @@ package inet
 import (
 	"time"
 
+	"usock/internal/host"
+	"usock/internal/ip"
 	"usock/internal/tcp"
 	"usock/internal/wire"
 )
@@ -46,14 +48,14 @@ func (t *tcpProto) cookie(k *tuple, irs uint32, count uint64, mss int) uint32 {
 }
 
 // sendCookie answers a SYN with a cookie.
-func (t *tcpProto) sendCookie(l *tcpEndpoint, k *tuple, seg *tcp.Segment) {
+func (t *tcpProto) sendCookie(l *tcpEndpoint, k *tuple, at *ip.Lane, seg *tcp.Segment, d *host.Domain) {
 	defer seg.Data.Release()
-	t.Stats.TCPReqQFullDoCookies++
+	inc(&t.Stats.TCPReqQFullDoCookies)
 	path, err := t.path(k.raddr, k.laddr, int(l.s.Opt.Device))
 	if err != nil {
 		return
 	}
-	now := t.Host.Now()
+	now := at.At().Now()
 	o, says := &seg.Options, seg.Options.MSS
 	if says == 0 {
 		says = assumedMSS(k.raddr)
@@ -63,7 +65,7 @@ func (t *tcpProto) sendCookie(l *tcpEndpoint, k *tuple, seg *tcp.Segment) {
 		mss++
 	}
 	// The state is made as for any SYN, asked for its SYN-ACK, and forgotten.
-	c := &tcpEndpoint{proto: t, path: path}
+	c := &tcpEndpoint{proto: t, dom: d, path: path}
 	c.tuple = *k
 	c.conn.Init(t.cfg)
 	p := t.params(c, t.cookie(k, seg.Seq, uint64(now/cookiePeriod), mss))
@@ -72,8 +74,8 @@ func (t *tcpProto) sendCookie(l *tcpEndpoint, k *tuple, seg *tcp.Segment) {
 	syn := tcp.Segment{TCP: seg.TCP}
 	syn.Options.HasFastOpen = false
 	c.conn.Accept(now, p, &syn)
-	if c.conn.Poll(now, &t.out) {
-		a := &t.out.Options
+	if out := &t.lane(d).out; c.conn.Poll(now, out) {
+		a := &out.Options
 		if a.HasTimestamp {
 			bits := uint32(noWScale)
 			if o.HasWScale {
@@ -82,7 +84,7 @@ func (t *tcpProto) sendCookie(l *tcpEndpoint, k *tuple, seg *tcp.Segment) {
 			if o.SACKPermitted {
 				bits |= stampSACK
 			}
-			if t.out.Flags&wire.ECE != 0 {
+			if out.Flags&wire.ECE != 0 {
 				bits |= stampECN
 			}
 			clock := a.TSVal - p.TSOffset
@@ -93,21 +95,21 @@ func (t *tcpProto) sendCookie(l *tcpEndpoint, k *tuple, seg *tcp.Segment) {
 			a.TSVal = stamp + p.TSOffset
 		} else {
 			a.HasWScale, a.SACKPermitted = false, false
-			t.out.Flags &^= wire.ECE
+			out.Flags &^= wire.ECE
 		}
-		t.send(&t.out, k, path)
-		t.Stats.SyncookiesSent++
+		t.send(at, out, k, path)
+		inc(&t.Stats.SyncookiesSent)
 	}
 	t.sign(c)
 	c.conn.Release()
-	l.listener.overflow = now
+	l.listener.overflow.Store(int64(now))
 }
 
 // takeCookie makes a connection from an ACK that carries a good cookie, and reports
-// whether it did.
-func (t *tcpProto) takeCookie(l *tcpEndpoint, k *tuple, seg *tcp.Segment) bool {
-	q, now := l.listener, t.Host.Now()
-	if q.overflow == 0 || now-q.overflow > cookieFresh {
+// whether it did. The connection is in the domain d.
+func (t *tcpProto) takeCookie(l *tcpEndpoint, k *tuple, seg *tcp.Segment, d *host.Domain) bool {
+	q, now := l.listener, d.Now()
+	if at := time.Duration(q.overflow.Load()); at == 0 || now-at > cookieFresh {
 		return false
 	}
 	iss, irs := seg.Ack-1, seg.Seq-1
@@ -118,19 +120,23 @@ func (t *tcpProto) takeCookie(l *tcpEndpoint, k *tuple, seg *tcp.Segment) bool {
 		count--
 	}
 	if t.cookie(k, irs, count, mss) != iss {
-		t.Stats.SyncookiesFailed++
+		inc(&t.Stats.SyncookiesFailed)
 		return false
 	}
 	if q.full() {
 		// Taken as lost: data that the peer repeats brings the cookie again.
-		t.Stats.ListenOverflows++
-		t.Stats.ListenDrops++
+		inc(&t.Stats.ListenOverflows)
+		inc(&t.Stats.ListenDrops)
 		seg.Data.Release()
 		return true
 	}
-	c := t.child(l, k)
+	c := t.child(l, k, d)
 	if c == nil {
-		return false
+		// It is dropped: another of the peer's segments has made the connection meanwhile, which a reset would end,
+		// or there is no way back (Linux, cookie_v4_check).
+		inc(&t.Stats.ListenDrops)
+		seg.Data.Release()
+		return true
 	}
 	state := tcp.CookieState{MSS: cookieMSS[mss]}
 	p := t.childParams(l, c, iss)
@@ -143,7 +149,7 @@ func (t *tcpProto) takeCookie(l *tcpEndpoint, k *tuple, seg *tcp.Segment) bool {
 			state.HasWScale, state.WScale = true, uint8(s)
 		}
 	}
-	t.Stats.SyncookiesRecv++
+	inc(&t.Stats.SyncookiesRecv)
 	c.conn.AcceptCookie(now, p, seg, &state)
 	t.update(c, c.conn.Segment(now, seg))
 	return true

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"syscall"
 
+	"usock/internal/rank"
+
 	"usock/internal/abi"
 	"usock/internal/socket"
 	"usock/internal/tcp"
@@ -36,10 +38,18 @@ const (
 	triedBoth // neither was answered: the standard form, for good
 )
 
+// fastOpenServers are what a host's clients remember.
+type fastOpenServers struct {
+	mu rank.Leaf
+	of map[netip.Addr]fastOpenServer
+}
+
 // knownFastOpen returns what the SYN of e, whose peer is chosen, may have. It is to wait for data
 // where data may go with it.
 func (t *tcpProto) knownFastOpen(e *tcpEndpoint) tcp.FastOpen {
-	k := t.fastOpen[e.raddr]
+	t.fastOpen.mu.Lock()
+	k := t.fastOpen.of[e.raddr]
+	t.fastOpen.mu.Unlock()
 	f := tcp.FastOpen{Ask: true, MSS: k.mss}
 	if t.cfg.FastOpen&tcp.FastOpenClientNoCookie != 0 || e.fastOpen().noCookie {
 		f.NoCookie = true
@@ -60,12 +70,15 @@ func (t *tcpProto) rememberFastOpen(e *tcpEndpoint) {
 	if !ok {
 		return
 	}
-	k, known := t.fastOpen[e.raddr]
-	if !known && len(t.fastOpen) >= maxFastOpenServers {
-		all := slices.SortedFunc(maps.Keys(t.fastOpen), netip.Addr.Compare)
+	t.fastOpen.mu.Lock()
+	defer t.fastOpen.mu.Unlock()
+	servers := t.fastOpen.of
+	k, known := servers[e.raddr]
+	if !known && len(servers) >= maxFastOpenServers {
+		all := slices.SortedFunc(maps.Keys(servers), netip.Addr.Compare)
 		from := int(t.prf.random() % uint64(len(all)))
 		for i := range len(all)/4 + 1 { // many at once, so that the sorting is seldom
-			delete(t.fastOpen, all[(from+i)%len(all)])
+			delete(servers, all[(from+i)%len(all)])
 		}
 	}
 	k.mss = a.MSS
@@ -79,7 +92,7 @@ func (t *tcpProto) rememberFastOpen(e *tcpEndpoint) {
 		}
 		k.tryExp = max(k.tryExp, try)
 	}
-	t.fastOpen[e.raddr] = k
+	servers[e.raddr] = k
 }
 
 // sendFastOpen is sendto with MSG_FASTOPEN, and the first send after a deferred connect: connect and
@@ -179,18 +192,26 @@ func firstBytes(views []packet.View, n int) []packet.View {
 	return views
 }
 
-// offerFastOpen says how a SYN is answered by Fast Open (Linux, tcp_try_fastopen).
-func (t *tcpProto) offerFastOpen(l *tcpEndpoint, k *tuple, seg *tcp.Segment) (f tcp.ServerFastOpen) {
-	q, o := l.listener, &seg.Options
+// offerFastOpen says how a SYN, for which l has made c, is answered by Fast Open (Linux, tcp_try_fastopen). If
+// it is answered with data, c is counted.
+func (t *tcpProto) offerFastOpen(l, c *tcpEndpoint, seg *tcp.Segment) (f tcp.ServerFastOpen) {
+	q, o, k := l.listener, &seg.Options, &c.tuple
 	if o.HasFastOpen && o.NCookie == 0 {
-		t.Stats.TCPFastOpenCookieReqd++
+		inc(&t.Stats.TCPFastOpenCookieReqd)
 	}
 	opts := l.fastOpen()
 	if t.cfg.FastOpen&tcp.FastOpenServer == 0 || opts.queue == 0 || !o.HasFastOpen && seg.Data.Len() == 0 {
 		return f
 	}
-	if q.fast >= int(opts.queue) && !q.forgetReset(t.Host.Now()) {
-		t.Stats.TCPFastOpenListenOverflow++
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	defer func() {
+		if f.Data {
+			q.fast++
+		}
+	}()
+	if q.fast >= int(opts.queue) && !q.forgetReset(c.now()) {
+		inc(&t.Stats.TCPFastOpenListenOverflow)
 		return f
 	}
 	if t.cfg.FastOpen&tcp.FastOpenServerNoCookie != 0 || opts.noCookie {
@@ -212,12 +233,12 @@ func (t *tcpProto) offerFastOpen(l *tcpEndpoint, k *tuple, seg *tcp.Segment) (f 
 	}
 	switch i := keys.find(o.Cookie[:o.NCookie], k); {
 	case i < 0:
-		t.Stats.TCPFastOpenPassiveFail++
+		inc(&t.Stats.TCPFastOpenPassiveFail)
 	case i == 0:
 		return tcp.ServerFastOpen{Data: true}
 	default:
 		// Made with the key before: it is good, and the new one takes its place.
-		t.Stats.TCPFastOpenPassiveAltKey++
+		inc(&t.Stats.TCPFastOpenPassiveAltKey)
 		f.Data = true
 	}
 	return f
@@ -226,6 +247,7 @@ func (t *tcpProto) offerFastOpen(l *tcpEndpoint, k *tuple, seg *tcp.Segment) (f 
 // fastOpenOptions are the options of Fast Open that a socket has set.
 type fastOpenOptions struct {
 	keys     *fastOpenKeys // TCP_FASTOPEN_KEY; nil: the host's
+	lis      *listener     // of a child in SYN-RECEIVED: the listener that counts it
 	queue    int32         // TCP_FASTOPEN of a listener
 	connect  bool          // TCP_FASTOPEN_CONNECT
 	noCookie bool          // TCP_FASTOPEN_NO_COOKIE

@@ -3,6 +3,9 @@ package inet
 import (
 	"time"
 
+	"usock/internal/rank"
+
+	"usock/internal/host"
 	"usock/internal/ip"
 	"usock/internal/tcp"
 	"usock/internal/timer"
@@ -10,78 +13,136 @@ import (
 	"usock/packet"
 )
 
-// Input implements ip.Transport: the way in of every segment.
+// Input implements ip.Transport: the way in of every segment. It is taken in the domain of its connection;
+// where the lane cannot go there at once, somebody else takes it.
 func (t *tcpProto) Input(p *packet.Packet, m *ip.Meta) bool {
 	if m.Broadcast || m.Dst.IsMulticast() {
 		p.Free() // not to a host alone: nothing of TCP's (Linux, tcp_v4_rcv)
 		return true
 	}
-	t.Stats.InSegs++
-	seg := &t.in
+	lane := t.at(m)
+	seg := &lane.in
 	n, err := seg.TCP.Parse(p.Front())
 	if err != nil {
-		t.Stats.InErrs++
+		lane.inSegs++
+		inc(&t.Stats.InErrs)
 		p.Free()
 		return true
 	}
 	if !p.Trusted && !tcpKind.sum.OK(p, m) {
-		t.Stats.InErrs++
-		t.Stats.InCsumErrors++
+		lane.inSegs++
+		inc(&t.Stats.InErrs)
+		inc(&t.Stats.InCsumErrors)
 		p.Free()
 		return true
 	}
 	k := tuple{laddr: m.Dst, raddr: m.Src, lport: seg.DstPort, rport: seg.SrcPort}
 	found := t.conns.find(&k)
-	if e, ok := found.(*tcpEndpoint); ok && !e.keep(p, m, 0, n) {
-		p.Free()
-		return true
+	e, ok := found.(*tcpEndpoint)
+	for ok {
+		if !m.Lane.At().Visit(e.dom) {
+			m.Lane.Busy(e.dom, p, m)
+			return true
+		}
+		if e.node.owner != nil && e.tuple == k {
+			break
+		}
+		found = t.conns.find(&k) // it has gone while nobody was in its domain
+		e, ok = found.(*tcpEndpoint)
 	}
-	var l *tcpEndpoint
-	if found == nil {
-		if l = t.listenerFor(&k, m.Iface.Index()); l != nil && !l.keep(p, m, 0, n) {
+	if ok {
+		lane.inSegs++
+		if !e.keep(p, m, 0, n) {
 			p.Free()
 			return true
 		}
+		t.consume(seg, p, m, n)
+		t.segment(e, m, seg)
+		return true
 	}
+	return t.inputOther(found, p, m, &k, n)
+}
+
+// consume moves the data of a segment out of its packet.
+func (t *tcpProto) consume(seg *tcp.Segment, p *packet.Packet, m *ip.Meta, n int) {
 	p.Consume(n)
 	seg.Data, p.Payload = p.Payload, packet.Vec{}
 	seg.CE = m.TOS&3 == 3
 	p.Free()
+}
 
+// inputOther is Input for a segment of no connection: of one that was, or of one that is to be.
+func (t *tcpProto) inputOther(found nodeOwner, p *packet.Packet, m *ip.Meta, k *tuple, n int) bool {
+	lane := t.at(m)
+	seg := &lane.in
+	l := t.listenerFor(k, m.Iface.Index())
+	opens := seg.Flags&(wire.SYN|wire.ACK|wire.RST) == wire.SYN
+	if _, flow := found.(*Flow); !m.Lane.At().Whole() && (flow || l == nil && opens && t.asks(m)) {
+		m.Lane.InWhole(p, m)
+		return true
+	}
+
+	// What makes a connection is taken in its domain.
+	var d *host.Domain
+	if l != nil && (opens || found == nil && seg.Flags&wire.ACK != 0 && l.listener.overflow.Load() != 0) {
+		there := false
+		if d, there = t.birthplace(m, k); !there {
+			m.Lane.Busy(d, p, m)
+			return true
+		}
+	}
+	lane.inSegs++
+	if found == nil && l != nil && !l.keep(p, m, 0, n) {
+		p.Free()
+		return true
+	}
+	t.consume(seg, p, m, n)
 	switch o := found.(type) {
-	case *tcpEndpoint:
-		t.segment(o, m, seg)
 	case *timeWait:
-		o.segment(seg, m)
+		o.segment(l, m, seg, d)
 	case *Flow:
 		o.segment(m, seg)
 	default:
-		t.stray(l, &k, m, seg, 0)
+		t.stray(l, k, m, seg, 0, d)
 	}
 	return true
+}
+
+// birthplace returns the domain of a connection that is to be, and has the lane go there: that of its other
+// end, if it is on this host, else one that is found. It reports false if the lane could not.
+func (t *tcpProto) birthplace(m *ip.Meta, k *tuple) (d *host.Domain, there bool) {
+	at := m.Lane.At()
+	other := tuple{laddr: k.raddr, raddr: k.laddr, lport: k.rport, rport: k.lport}
+	if e, ok := t.conns.find(&other).(*tcpEndpoint); ok {
+		return e.dom, at.Visit(e.dom)
+	}
+	if t.Host.Alone() {
+		return &t.Host.Domain, true
+	}
+	return at.Found(), true
 }
 
 // segment gives a connection its segment.
 func (t *tcpProto) segment(e *tcpEndpoint, m *ip.Meta, seg *tcp.Segment) {
 	if ttl := e.ip().minTTL; m.TTL < ttl {
-		t.Stats.TCPMinTTLDrop++
+		inc(&t.Stats.TCPMinTTLDrop)
 		seg.Data.Release()
 		return
 	}
 	if e.counted && e.parent.listener.full() && seg.Flags&(wire.RST|wire.SYN) == 0 {
 		// The accept queue is full: the ACK is taken as lost, and the SYN-ACK will be
 		// repeated, or the peer is told (Linux, tcp_check_req; tcp_abort_on_overflow).
-		t.Stats.ListenOverflows++
-		t.Stats.ListenDrops++
+		inc(&t.Stats.ListenOverflows)
+		inc(&t.Stats.ListenDrops)
 		seg.Data.Release()
 		if t.cfg.AbortOnOverflow {
-			e.conn.Abort(t.Host.Now())
+			e.conn.Abort(e.now())
 			t.update(e, 0)
 		}
 		return
 	}
 	_, before := e.conn.Received()
-	ev := e.conn.Segment(t.Host.Now(), seg)
+	ev := e.conn.Segment(e.now(), seg)
 	_, after := e.conn.Received()
 	e.cameUpTo(before, after)
 	t.update(e, ev)
@@ -89,8 +150,9 @@ func (t *tcpProto) segment(e *tcpEndpoint, m *ip.Meta, seg *tcp.Segment) {
 
 // stray deals with a segment of no connection: a SYN for the listener l, if there is one,
 // or one to be answered with a reset (RFC 9293, sections 3.10.7.1 and 3.10.7.2). A SYN
-// that replaces a connection in TIME-WAIT brings the initial sequence number along.
-func (t *tcpProto) stray(l *tcpEndpoint, k *tuple, m *ip.Meta, seg *tcp.Segment, iss uint32) {
+// that replaces a connection in TIME-WAIT brings the initial sequence number along. What may become a connection
+// does so in the domain d, where the lane is.
+func (t *tcpProto) stray(l *tcpEndpoint, k *tuple, m *ip.Meta, seg *tcp.Segment, iss uint32, d *host.Domain) {
 	if seg.Flags&wire.RST != 0 {
 		seg.Data.Release()
 		return
@@ -98,12 +160,12 @@ func (t *tcpProto) stray(l *tcpEndpoint, k *tuple, m *ip.Meta, seg *tcp.Segment,
 	if l != nil && m.TTL >= l.ip().minTTL {
 		switch {
 		case seg.Flags&(wire.SYN|wire.ACK|wire.FIN) == wire.SYN:
-			t.arrived(l, k, seg, iss)
+			t.arrived(l, k, m, seg, iss, d)
 			return
 		case seg.Flags&wire.ACK == 0:
 			seg.Data.Release()
 			return
-		case seg.Flags&wire.SYN == 0 && t.takeCookie(l, k, seg):
+		case seg.Flags&wire.SYN == 0 && d != nil && t.takeCookie(l, k, seg, d):
 			return
 		}
 	}
@@ -121,21 +183,24 @@ func (t *tcpProto) reset(k *tuple, m *ip.Meta, seg *tcp.Segment) {
 	if !ok {
 		return
 	}
-	t.Stats.OutRsts++
+	inc(&t.Stats.OutRsts)
 	t.reply(k, m, &rst)
 }
 
 // reply sends a segment without a connection.
-func (t *tcpProto) reply(k *tuple, m *ip.Meta, seg *tcp.Segment) { t.answer(k, scopeOf(m), seg) }
+func (t *tcpProto) reply(k *tuple, m *ip.Meta, seg *tcp.Segment) {
+	t.answer(m.Lane, k, scopeOf(m), seg)
+}
 
 // answer is reply where the interface of a link-local peer is known.
-func (t *tcpProto) answer(k *tuple, scope int, seg *tcp.Segment) {
+func (t *tcpProto) answer(l *ip.Lane, k *tuple, scope int, seg *tcp.Segment) {
 	path, err := t.path(k.raddr, k.laddr, scope)
 	if err != nil {
 		return
 	}
-	t.out = *seg
-	t.send(&t.out, k, path)
+	out := &t.lanes[l.At().ID].out
+	*out = *seg
+	t.send(l, out, k, path)
 }
 
 // scopeOf returns the interface by which a link-local sender is answered.
@@ -150,8 +215,11 @@ func scopeOf(m *ip.Meta) int {
 // (net.ipv4.tcp_max_tw_buckets).
 const maxTimeWaits = 262144
 
-// timeWait is what is left of a connection in TIME-WAIT.
+// timeWait is what is left of a connection in TIME-WAIT. It is in no domain, but has a lock: all that it does is
+// to answer, and to make room.
 type timeWait struct {
+	mu rank.TimeWait
+
 	node
 	binding
 	timer timer.Entry
@@ -161,33 +229,43 @@ type timeWait struct {
 
 func (w *timeWait) tcpNode() {}
 
-// Expired implements timer.Expirer.
-func (w *timeWait) Expired(*timer.Entry, time.Duration) {
-	w.proto.Stats.TW++
-	w.end()
+// Lock implements host.Loose.
+func (w *timeWait) Lock() { w.mu.Lock() }
+
+// Unlock implements host.Loose.
+func (w *timeWait) Unlock() { w.mu.Unlock() }
+
+// Expired implements timer.Expirer. It is locked, or the host has one lane.
+func (w *timeWait) Expired(_ *timer.Entry, now time.Duration) {
+	if w.node.owner == nil {
+		return
+	}
+	if w.state.Expires() > now {
+		w.setTimer() // a segment has come first, after which 2 MSL begin anew
+		return
+	}
+	inc(&w.proto.Stats.TW)
+	w.end(false)
 }
 
-// end ends the state. The record may be reused at once.
-func (w *timeWait) end() {
+// setTimer gives the state's end as the deadline.
+func (w *timeWait) setTimer() {
+	w.proto.Host.SetLoose(int(w.rport), &w.timer, w.state.Expires())
+}
+
+// end ends the state. ports says that the table of ports is locked already.
+func (w *timeWait) end(ports bool) {
 	t := w.proto
-	t.conns.remove(&w.node)
-	t.Host.RemoveTimer(&w.timer)
+	if !ports {
+		t.ports.mu.Lock()
+		defer t.ports.mu.Unlock()
+	}
+	if t.conns.remove(&w.node) {
+		t.taken.gone(&w.tuple)
+	}
+	t.Host.RemoveLoose(int(w.rport), &w.timer)
 	t.ports.remove(&w.binding)
-	t.timeWaits--
-	if len(t.spare) < maxSpare {
-		*w = timeWait{}
-		t.spare = append(t.spare, w)
-	}
-}
-
-// timeWait returns an empty record.
-func (t *tcpProto) timeWait() *timeWait {
-	if n := len(t.spare); n > 0 {
-		w := t.spare[n-1]
-		t.spare = t.spare[:n-1]
-		return w
-	}
-	return new(timeWait)
+	t.timeWaits.Add(-1)
 }
 
 // toTimeWait replaces a connection by a record. A socket that is still open keeps
@@ -200,47 +278,64 @@ func (t *tcpProto) toTimeWait(e *tcpEndpoint) {
 		return
 	}
 	state, ok := e.conn.TimeWait()
-	if !ok || t.timeWaits >= maxTimeWaits {
-		t.Stats.TCPTimeWaitOverflow++
+	if !ok || t.timeWaits.Load() >= maxTimeWaits {
+		inc(&t.Stats.TCPTimeWaitOverflow)
 		t.closed(e)
 		return
 	}
-	w := t.timeWait()
-	w.proto, w.state = t, state
+	w := &timeWait{proto: t, state: state}
 	w.tuple = e.tuple
 	w.addr, w.device, w.reuse, w.reuseport = e.addr, e.device, e.reuse, e.reuseport
 	w.auto, w.v6only, w.six = e.auto, e.v6only, e.six
 	w.timer.On = w
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	port := e.lport
-	t.closed(e)
-	t.timeWaits++
-	t.conns.add(&w.node, w)
+	t.timeWaits.Add(1)
+
+	// At no time does the tuple, or the port, seem to be free.
+	t.ports.mu.Lock()
+	if e.s == nil || !e.explicit {
+		t.ports.remove(&e.binding)
+	}
 	t.ports.add(&w.binding, port)
-	t.Host.SetTimer(&w.timer, state.Expires())
+	t.ports.mu.Unlock()
+	t.conns.replace(&e.node, &w.node, w)
+	t.closed(e)
+	w.setTimer()
 }
 
-// segment takes a segment that arrived for the connection that was.
-func (w *timeWait) segment(seg *tcp.Segment, m *ip.Meta) {
+// segment takes a segment that arrived for the connection that was. One that opens a new one for the listener l
+// does so in the domain d.
+func (w *timeWait) segment(l *tcpEndpoint, m *ip.Meta, seg *tcp.Segment, d *host.Domain) {
 	t := w.proto
 	var reply tcp.Segment
 	k := w.tuple
-	switch w.state.Segment(t.Host.Now(), seg, &reply) {
-	case tcp.Reply:
-		seg.Data.Release()
+	w.mu.Lock()
+	if w.node.owner == nil {
+		w.mu.Unlock()
+		t.stray(l, &k, m, seg, 0, d) // it has ended since it was found
+		return
+	}
+	m.Lane.At().Refresh() // it is in no domain, where time would not go back
+	does := w.state.Segment(m.Lane.At().Now(), seg, &reply)
+	iss := uint32(0)
+	switch {
+	case does == tcp.Reply:
+		w.setTimer()
+	case does == tcp.Reuse && (l != nil || t.asks(m)):
+		iss = w.state.NextISS()
+		w.end(false)
+	case does == tcp.End:
+		w.end(false)
+	}
+	w.mu.Unlock()
+	if does == tcp.Reuse && (l != nil || t.asks(m)) {
+		t.stray(l, &k, m, seg, iss, d)
+		return
+	}
+	seg.Data.Release()
+	if does == tcp.Reply {
 		t.reply(&k, m, &reply)
-		t.Host.SetTimer(&w.timer, w.state.Expires())
-	case tcp.Reuse:
-		if l := t.listenerFor(&k, m.Iface.Index()); l != nil || t.asks(m) {
-			iss := w.state.NextISS()
-			w.end()
-			t.stray(l, &k, m, seg, iss)
-			return
-		}
-		seg.Data.Release()
-	case tcp.End:
-		seg.Data.Release()
-		w.end()
-	default:
-		seg.Data.Release()
 	}
 }

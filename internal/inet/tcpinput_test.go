@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"runtime"
 	"syscall"
 	"testing"
 	"time"
@@ -88,7 +89,7 @@ func TestStraySegments(t *testing.T) {
 			}
 			got += fmt.Sprintf(" %d %d", h.Seq, h.Ack)
 		}
-		n := b.st.tcp.Stats
+		n, _ := b.st.Stats()
 		if got != c.want || n.InSegs != 1 || (n.OutRsts == 1) != (c.want != "") || (n.InCsumErrors == 1) != c.bad || (n.InErrs == 1) != c.bad {
 			t.Errorf("%s: %q, want %q; %d %d %d %d", c.name, got, c.want, n.InSegs, n.OutRsts, n.InErrs, n.InCsumErrors)
 		}
@@ -105,11 +106,11 @@ func TestStraySegments(t *testing.T) {
 	_, b := newPair(t, Config{})
 	b.arrive(segment{from, "10.0.0.255:80", wire.TCP{Flags: wire.SYN}, "", false}.packet())
 	b.arrive(segment{from, "224.0.0.1:80", wire.TCP{Flags: wire.SYN}, "", false}.packet())
-	if n := b.st.tcp.Stats; n.InSegs != 0 || len(b.took()) != 0 {
+	if n, _ := b.st.Stats(); n.InSegs != 0 || len(b.took()) != 0 {
 		t.Errorf("%+v", n)
 	}
 	b.arrive(whole(addrA, addrB, ip.ProtoTCP, make([]byte, 19)))
-	if n := b.st.tcp.Stats; n.InSegs != 1 || n.InErrs != 1 || len(b.took()) != 0 {
+	if n, _ := b.st.Stats(); n.InSegs != 1 || n.InErrs != 1 || len(b.took()) != 0 {
 		t.Errorf("%+v", n)
 	}
 }
@@ -126,7 +127,7 @@ func TestTimeWait(t *testing.T) {
 	s := l.accept()
 	c.Close()
 	s.Close()
-	if a.connections() != 1 || a.st.tcp.timeWaits != 1 || b.connections() != 0 {
+	if a.connections() != 1 || a.st.tcp.timeWaits.Load() != 1 || b.connections() != 0 {
 		t.Fatal(a.connections(), b.connections())
 	}
 	var rest []socket.Info
@@ -139,8 +140,8 @@ func TestTimeWait(t *testing.T) {
 	}
 	a.clock.Advance(2 * time.Second)
 	c = a.open("tcp4").set(abi.SOL_SOCKET, abi.SO_REUSEADDR, 1).at(local).with(remote)
-	if a.st.tcp.timeWaits != 0 || c.state() != "ESTAB" || l.accept().remote() != local {
-		t.Errorf("%d in TIME-WAIT, %s", a.st.tcp.timeWaits, c.state())
+	if a.st.tcp.timeWaits.Load() != 0 || c.state() != "ESTAB" || l.accept().remote() != local {
+		t.Errorf("%d in TIME-WAIT, %s", a.st.tcp.timeWaits.Load(), c.state())
 	}
 
 	// At the server: a SYN that goes on with the numbers is let in, what else comes is answered.
@@ -151,20 +152,20 @@ func TestTimeWait(t *testing.T) {
 	s = l.accept()
 	s.Close()
 	c.Close()
-	if b.st.tcp.timeWaits != 1 {
+	if b.st.tcp.timeWaits.Load() != 1 {
 		t.Fatal("no TIME-WAIT")
 	}
 	b.took()
 	b.cut = true
 	b.arrive(segment{local, remote, wire.TCP{Flags: wire.ACK, Seq: 1, Ack: 1}, "", false}.packet())
-	if out := b.segments(); len(out) != 1 || out[0].Flags != wire.ACK || b.st.tcp.timeWaits != 1 {
+	if out := b.segments(); len(out) != 1 || out[0].Flags != wire.ACK || b.st.tcp.timeWaits.Load() != 1 {
 		t.Errorf("%+v", out)
 	}
 	b.cut = false
 	b.clock.Advance(2 * time.Second)
 	a.open("tcp4").at(local).with(remote)
-	if _, err := l.Accept(noContext); err != nil || b.st.tcp.timeWaits != 0 {
-		t.Errorf("%v, %d in TIME-WAIT", err, b.st.tcp.timeWaits)
+	if _, err := l.Accept(noContext); err != nil || b.st.tcp.timeWaits.Load() != 0 {
+		t.Errorf("%v, %d in TIME-WAIT", err, b.st.tcp.timeWaits.Load())
 	}
 }
 
@@ -179,18 +180,65 @@ func TestTimeWaitExpires(t *testing.T) {
 		t.Error("over too early")
 	}
 	a.clock.Advance(1)
-	if a.connections() != 0 || a.st.tcp.Stats.TW != 1 || a.st.tcp.timeWaits != 0 || a.st.tcp.ports.buckets.n != 0 {
+	if a.connections() != 0 || a.st.tcp.Stats.TW != 1 || a.st.tcp.timeWaits.Load() != 0 || a.st.tcp.ports.buckets.n != 0 {
 		t.Errorf("%d connections, %d ports", a.connections(), a.st.tcp.ports.buckets.n)
 	}
-	// The record serves the next one.
-	if len(a.st.tcp.spare) != 1 {
-		t.Errorf("%d records to spare", len(a.st.tcp.spare))
+}
+
+// A connect from a port that the program names waits for those who are at the TIME-WAIT before it: they do not make
+// it fail.
+func TestTimeWaitBusy(t *testing.T) {
+	const local, remote = addrA + ":5000", addrB + ":80"
+	a, b := newPair(t, Config{})
+	l := b.open("tcp4").at(remote)
+	l.Listen(5)
+	c := a.open("tcp4").set(abi.SOL_SOCKET, abi.SO_REUSEADDR, 1).at(local).with(remote)
+	c.Close()
+	l.accept().Close()
+	a.clock.Advance(2 * time.Second)
+	k := tuple{laddr: addr(addrA), raddr: addr(addrB), lport: 5000, rport: 80}
+	w := a.st.tcp.conns.find(&k).(*timeWait)
+	c = a.open("tcp4").set(abi.SOL_SOCKET, abi.SO_REUSEADDR, 1)
+	c.at(local)
+	done := make(chan error, 1)
+	w.mu.Lock()
+	go func() { done <- c.connect(remote) }()
+	for range 1000 {
+		runtime.Gosched()
 	}
-	c, s = joined(t, a, b, addrB+":80")
+	w.mu.Unlock()
+	if err := <-done; err != syscall.EINPROGRESS || c.state() != "ESTAB" {
+		t.Errorf("%v, %s", err, c.state())
+	}
+}
+
+// A segment that begins 2 MSL anew holds also against an alarm that has gone off already (RFC 9293, section
+// 3.10.7.4), and where it is not answered, as it comes too soon after another.
+func TestTimeWaitBeginsAnew(t *testing.T) {
+	a, b := newPair(t, Config{})
+	c, s := joined(t, a, b, addrB+":80")
+	local := c.local()
 	c.Close()
 	s.Close()
-	if len(a.st.tcp.spare) != 0 || a.st.tcp.timeWaits != 1 {
-		t.Errorf("%d records to spare", len(a.st.tcp.spare))
+	ack := segment{addrB + ":80", local, wire.TCP{Flags: wire.ACK, Seq: 1, Ack: 1}, "", false}
+	a.clock.Advance(time.Minute - time.Second)
+	a.took()
+	a.cut = true
+	a.arrive(ack.packet())
+	a.clock.Advance(100 * time.Millisecond)
+	a.arrive(ack.packet())
+	if n := len(a.segments()); n != 1 {
+		t.Errorf("%d answers", n)
+	}
+	k := tuple{laddr: addr(addrA), raddr: addr(addrB), lport: addrport(local).Port(), rport: 80}
+	w := a.st.tcp.conns.find(&k).(*timeWait)
+	a.do(func() { w.Expired(&w.timer, a.h.Now()) }) // as of an alarm that has waited for w
+	a.clock.Advance(time.Minute - 1)
+	if a.connections() != 1 {
+		t.Fatal("over too early")
+	}
+	if a.clock.Advance(1); a.connections() != 0 || a.timers() != 0 {
+		t.Errorf("%d connections, %d timers", a.connections(), a.timers())
 	}
 }
 
@@ -228,8 +276,20 @@ func TestMinTTL(t *testing.T) {
 
 // The table of connections finds each of many, and none that has gone, as it grows and shrinks.
 func TestConnTable(t *testing.T) {
+	for _, lanes := range []int{1, 8} {
+		t.Run(fmt.Sprint(lanes, " lanes"), func(t *testing.T) { testConnTable(t, lanes) })
+	}
+}
+
+func testConnTable(t *testing.T, lanes int) {
 	var table connTable
-	table.init(0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9)
+	table.init(lanes, 0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9)
+	slots := func() (all []*node) {
+		for i := range table.stripes {
+			all = append(all, table.stripes[i].slots...)
+		}
+		return all
+	}
 	var all []*tcpEndpoint
 	key := func(i int) tuple {
 		k := tuple{laddr: addr(addrA), raddr: netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}), lport: uint16(i % 7), rport: uint16(i % 11)}
@@ -240,8 +300,8 @@ func TestConnTable(t *testing.T) {
 	}
 	check := func(from, to int) {
 		t.Helper()
-		if table.n != to-from {
-			t.Errorf("%d in the table, want %d", table.n, to-from)
+		if table.len() != to-from {
+			t.Errorf("%d in the table, want %d", table.len(), to-from)
 		}
 		seen := 0
 		table.each(func(nodeOwner) { seen++ })
@@ -255,15 +315,15 @@ func TestConnTable(t *testing.T) {
 			}
 		}
 		longest := 0
-		for _, n := range table.slots {
+		for _, n := range slots() {
 			k := 0
 			for ; n != nil; n = n.next {
 				k++
 			}
 			longest = max(longest, k)
 		}
-		if longest > 12 || len(table.slots) > max(8*(to-from), minSlots)*2 {
-			t.Errorf("%d in one slot, %d slots for %d", longest, len(table.slots), to-from)
+		if longest > 12 || len(slots()) > max(8*(to-from), minSlots, 4*len(table.stripes))*2 {
+			t.Errorf("%d in one slot, %d slots for %d", longest, len(slots()), to-from)
 		}
 	}
 	const most = 1000
@@ -271,7 +331,9 @@ func TestConnTable(t *testing.T) {
 		e := new(tcpEndpoint)
 		e.tuple = key(i)
 		all = append(all, e)
-		table.add(&e.node, e)
+		if !table.add(&e.node, e) || table.add(&node{tuple: e.tuple}, e) {
+			t.Fatal("a tuple that is there is added, or one that is not refused")
+		}
 	}
 	check(0, most)
 	for i := range most {
@@ -282,7 +344,7 @@ func TestConnTable(t *testing.T) {
 		}
 	}
 	check(most, most)
-	if len(table.slots) != minSlots {
-		t.Errorf("%d slots", len(table.slots))
+	if len(slots()) > max(minSlots, 4*len(table.stripes)) {
+		t.Errorf("%d slots", len(slots()))
 	}
 }

@@ -3,13 +3,19 @@ package inet
 import (
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"syscall"
 	"time"
 
+	"usock/internal/rank"
+
 	"usock/internal/abi"
+	"usock/internal/host"
+	"usock/internal/ip"
 	"usock/internal/socket"
 	"usock/internal/tcp"
 	"usock/internal/wait"
+	"usock/packet"
 )
 
 // listener is what a listening endpoint has besides: its two queues.
@@ -19,36 +25,44 @@ import (
 // Both are bounded by the backlog, by Linux's rule: a queue of more than backlog
 // is full. A SYN that finds the accept queue full is dropped, as is the ACK that
 // would complete a handshake then; both are repeated by the peer.
+//
+// Connections come to it from their own domains, several at once: what they count is atomic, and the accept queue
+// has a lock. The options of a listening socket change in the whole host only, so that they may be read in any
+// domain. Those who wait for connections are told in the socket's domain.
 type listener struct {
-	backlog    int
-	incomplete int          // connections in SYN-RECEIVED
-	head, tail *tcpEndpoint // the accept queue
-	length     int
-	held       int             // accepted, and counted all the same (socket.AcceptHolder)
+	e          *tcpEndpoint
+	backlog    int32        // changed in the whole host
+	incomplete atomic.Int32 // connections in SYN-RECEIVED
+	length     atomic.Int32 // of the accept queue
+	held       atomic.Int32 // accepted, and counted all the same (socket.AcceptHolder)
+	overflow   atomic.Int64 // when the incomplete queue was full last, a time.Duration; 0: never
+
+	mu         rank.Leaf
+	head, tail *tcpEndpoint    // the accept queue
 	fast       int             // Fast Open children in SYN-RECEIVED, and those that resets has
 	resets     []time.Duration // of Fast Open children that were reset: until when they count
-	overflow   time.Duration   // when the incomplete queue was full last; 0: never
 }
 
-func (l *listener) full() bool { return l.waiting() > l.backlog }
+func (l *listener) full() bool { return l.waiting() > int(l.backlog) }
 
-func (l *listener) waiting() int { return l.length + l.held }
+func (l *listener) waiting() int { return int(l.length.Load() + l.held.Load()) }
+
+// Run implements host.Task: a connection has come.
+func (l *listener) Run(*host.Lane, *packet.Packet) {
+	if s := l.e.s; s != nil && l.e.listener == l {
+		s.Notify(wait.In)
+	}
+}
 
 // Hold implements socket.AcceptHolder.
 func (t *tcpProto) Hold(s *socket.Socket, n int) {
 	if l := endpointOf(s).listener; l != nil {
-		l.held = n
+		l.held.Store(int32(n))
 	}
 }
 
-// queued reports whether e waits in its parent's accept queue.
-func (e *tcpEndpoint) queued() bool {
-	if e.parent == nil || e.parent.listener == nil {
-		return false
-	}
-	l := e.parent.listener
-	return e == l.tail || e.nextUp != nil
-}
+// queued reports whether e waits to be accepted.
+func (e *tcpEndpoint) queued() bool { return e.parent != nil && !e.counted }
 
 // Listen implements socket.Proto.
 func (t *tcpProto) Listen(s *socket.Socket, backlog int) error {
@@ -58,7 +72,7 @@ func (t *tcpProto) Listen(s *socket.Socket, backlog int) error {
 		backlog = abi.SOMAXCONN
 	}
 	if e.listener != nil {
-		e.listener.backlog = backlog
+		e.listener.backlog = int32(backlog)
 		return nil
 	}
 	if e.conn.State() != tcp.Closed || e.phase != unconnected {
@@ -80,7 +94,7 @@ func (t *tcpProto) Listen(s *socket.Socket, backlog int) error {
 		}
 		e.bucket.noted(&e.binding)
 	}
-	e.listener = &listener{backlog: backlog}
+	e.listener = &listener{e: e, backlog: int32(backlog)}
 	const unasked = tcp.FastOpenServer | tcp.FastOpenListeners
 	if t.cfg.FastOpen&unasked == unasked && e.fastOpen().queue == 0 {
 		e.ownFastOpen().queue = int32(backlog)
@@ -91,7 +105,7 @@ func (t *tcpProto) Listen(s *socket.Socket, backlog int) error {
 }
 
 // stopListening ends the listener: connections that nobody has accepted are reset,
-// incomplete ones forgotten (Linux, inet_csk_listen_stop).
+// incomplete ones forgotten (Linux, inet_csk_listen_stop). The whole host is entered.
 func (t *tcpProto) stopListening(e *tcpEndpoint) {
 	l := t.listeners[e.lport]
 	for i, o := range l {
@@ -111,15 +125,16 @@ func (t *tcpProto) stopListening(e *tcpEndpoint) {
 	for c := q.head; c != nil; c = c.nextUp {
 		lost = append(lost, c)
 	}
-	q.head, q.tail, q.length = nil, nil, 0
+	q.head, q.tail = nil, nil
+	q.length.Store(0)
 	for _, c := range lost {
 		c.parent, c.nextUp = nil, nil
-		c.conn.Abort(t.Host.Now())
+		c.conn.Abort(c.now())
 		t.update(c, 0)
 	}
-	if q.incomplete > 0 {
+	if q.incomplete.Load() > 0 {
 		t.conns.each(func(o nodeOwner) {
-			if c, ok := o.(*tcpEndpoint); ok && c.parent == e {
+			if c, ok := o.(*tcpEndpoint); ok && c.parent == e && c.counted {
 				t.unhash(c)
 				c.parent = nil
 				c.release()
@@ -139,25 +154,37 @@ func (t *tcpProto) Accept(s *socket.Socket, _ int) (*socket.Socket, error) {
 	if l == nil {
 		return nil, syscall.EINVAL
 	}
+	l.mu.Lock()
 	c := l.head
 	if c == nil {
+		l.mu.Unlock()
 		return nil, syscall.EAGAIN
 	}
 	l.head = c.nextUp
 	if l.head == nil {
 		l.tail = nil
 	}
-	l.length--
-	c.nextUp, c.parent = nil, nil
-	n := t.NewSocket(t, int(s.Domain), int(s.Type), int(s.Protocol))
+	c.nextUp, c.taken = nil, true
+	l.mu.Unlock()
+	l.length.Add(-1)
+	n := t.NewSocketIn(c.dom, t, int(s.Domain), int(s.Type), int(s.Protocol))
 	n.Opt = s.Opt
 	n.Owner = s.Owner
 	n.PCB = c
-	c.s, c.sid, c.pid, c.phase = n, n.ID, s.Owner, connected
+	return n, nil
+}
+
+// Adopt implements socket.Adopter.
+func (t *tcpProto) Adopt(n *socket.Socket) {
+	c := endpointOf(n)
+	if c.s != nil || n.Closed() {
+		return
+	}
+	c.parent = nil
+	c.s, c.sid, c.pid, c.phase = n, n.ID, n.Owner, connected
 	if c.conn.State() == tcp.Closed {
 		c.path = nil
 	}
-	return n, nil
 }
 
 // listenerFor finds the socket that listens for k: on the packet's own address
@@ -207,23 +234,22 @@ func (b *binding) score(addr netip.Addr, ifindex int) int {
 
 const sameFamily = 1
 
-// arrived takes a segment that belongs to no connection to a listener, and reports
-// whether there is one.
-func (t *tcpProto) arrived(l *tcpEndpoint, k *tuple, seg *tcp.Segment, iss uint32) {
+// arrived takes a SYN to a listener, in the domain d.
+func (t *tcpProto) arrived(l *tcpEndpoint, k *tuple, m *ip.Meta, seg *tcp.Segment, iss uint32, d *host.Domain) {
 	q := l.listener
 	if q.full() {
-		t.Stats.ListenOverflows++
-		t.Stats.ListenDrops++
+		inc(&t.Stats.ListenOverflows)
+		inc(&t.Stats.ListenDrops)
 		seg.Data.Release()
 		return
 	}
-	if q.incomplete > q.backlog {
-		t.sendCookie(l, k, seg)
+	if q.incomplete.Load() > q.backlog {
+		t.sendCookie(l, k, m.Lane, seg, d)
 		return
 	}
-	c := t.child(l, k)
+	c := t.child(l, k, d)
 	if c == nil {
-		t.Stats.ListenDrops++
+		inc(&t.Stats.ListenDrops)
 		seg.Data.Release()
 		return
 	}
@@ -231,14 +257,13 @@ func (t *tcpProto) arrived(l *tcpEndpoint, k *tuple, seg *tcp.Segment, iss uint3
 		iss = t.isn(k)
 	}
 	p := t.childParams(l, c, iss)
-	p.ServerFastOpen = t.offerFastOpen(l, k, seg)
-	c.conn.Accept(t.Host.Now(), p, seg)
+	p.ServerFastOpen = t.offerFastOpen(l, c, seg)
+	c.conn.Accept(c.now(), p, seg)
 	seg.Data.Release()
 	if p.ServerFastOpen.Data {
 		// The program has the connection at once (RFC 7413, section 4.2.2).
 		t.queueUp(c)
-		c.fast, c.lis = true, q
-		q.fast++
+		c.fast, c.ownFastOpen().lis = true, q
 	}
 	t.update(c, 0)
 }
@@ -255,16 +280,18 @@ func (e *tcpEndpoint) settled() {
 	if !e.fast {
 		return
 	}
-	q := e.lis
-	e.fast, e.lis = false, nil
+	q := e.fastOpts.lis
+	e.fast, e.fastOpts.lis = false, nil
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	if e.s != nil && e.conn.State() == tcp.Closed && e.conn.Err() == syscall.ECONNRESET {
-		q.resets = append(q.resets, e.proto.Host.Now()+resetCounts)
+		q.resets = append(q.resets, e.now()+resetCounts)
 		return
 	}
 	q.fast--
 }
 
-// forgetReset makes room for a Fast Open child where one that was reset has counted for long enough.
+// forgetReset makes room for a Fast Open child where one that was reset has counted for long enough. mu is held.
 func (l *listener) forgetReset(now time.Duration) bool {
 	if len(l.resets) == 0 || l.resets[0] > now {
 		return false
@@ -274,14 +301,14 @@ func (l *listener) forgetReset(now time.Duration) bool {
 	return true
 }
 
-// child makes an endpoint of a listener for the connection k; nil if there is no
-// path to the peer.
-func (t *tcpProto) child(l *tcpEndpoint, k *tuple) *tcpEndpoint {
+// child makes an endpoint of a listener for the connection k in the domain d; nil if there is no
+// path to the peer, or somebody else has the connection by now.
+func (t *tcpProto) child(l *tcpEndpoint, k *tuple, d *host.Domain) *tcpEndpoint {
 	path, err := t.path(k.raddr, k.laddr, int(l.s.Opt.Device))
 	if err != nil {
 		return nil
 	}
-	c := &tcpEndpoint{proto: t, parent: l, path: path, pid: l.s.Owner}
+	c := &tcpEndpoint{proto: t, dom: d, parent: l, path: path, pid: l.s.Owner}
 	c.tuple, c.scope = *k, int32(path.Iface.Index())
 	c.addr, c.reuse, c.reuseport, c.device = k.laddr, l.reuse, l.reuseport, l.device
 	c.six, c.named, c.v6only = l.six, l.named, l.v6only
@@ -290,10 +317,15 @@ func (t *tcpProto) child(l *tcpEndpoint, k *tuple) *tcpEndpoint {
 	c.conn.Init(t.cfg)
 	c.timer.On = c
 	c.rcvBuf, c.sndBuf = l.rcvBuf, l.sndBuf
+	if !t.conns.add(&c.node, c) {
+		c.conn.Release()
+		return nil
+	}
 	c.counted = true
-	l.listener.incomplete++
-	t.conns.add(&c.node, c)
+	l.listener.incomplete.Add(1)
+	t.ports.mu.Lock()
 	t.ports.add(&c.binding, k.lport)
+	t.ports.mu.Unlock()
 	return c
 }
 
@@ -307,15 +339,18 @@ func (t *tcpProto) childParams(l, c *tcpEndpoint, iss uint32) *tcp.Params {
 // queueUp moves a connection to the accept queue: its handshake is complete, or it
 // came with a Fast Open cookie.
 func (t *tcpProto) queueUp(e *tcpEndpoint) {
-	l := e.parent.listener
+	p := e.parent
+	l := p.listener
 	e.counted = false
-	l.incomplete--
+	l.incomplete.Add(-1)
+	l.mu.Lock()
 	if l.tail != nil {
 		l.tail.nextUp = e
 	} else {
 		l.head = e
 	}
 	l.tail = e
-	l.length++
-	e.parent.s.Notify(wait.In)
+	l.mu.Unlock()
+	l.length.Add(1)
+	e.dom.Lane().Post(p.dom, l, nil)
 }

@@ -10,10 +10,12 @@ import (
 	"time"
 
 	"usock/internal/abi"
+	"usock/internal/ip"
 	"usock/internal/socket"
 	"usock/internal/tcp"
 	"usock/internal/wait"
 	"usock/internal/wire"
+	"usock/packet"
 )
 
 // The accept queue takes one more than the backlog, in order; what comes then is dropped and comes again
@@ -283,4 +285,57 @@ func TestCookieAge(t *testing.T) {
 			t.Errorf("after %v: %v", c.after, err)
 		}
 	}
+}
+
+// The last ACK of a handshake by cookie and the data behind it may come at the same time: what finds the connection
+// made does not reset it.
+func TestCookieTwice(t *testing.T) {
+	_, b := newPair(t, Config{})
+	b.cut = true
+	l := b.open("tcp4").at(addrB + ":80")
+	l.Listen(1)
+	for i := range 2 {
+		b.arrive(segment{fmt.Sprintf("10.0.0.9:%d", i+1), addrB + ":80", wire.TCP{Flags: wire.SYN, Seq: 1, Window: 1000}, "", false}.packet())
+	}
+	b.took()
+	b.arrive(segment{addrA + ":5000", addrB + ":80", wire.TCP{Flags: wire.SYN, Seq: 1000, Window: 1000}, "", false}.packet())
+	out := b.segments()
+	if len(out) != 1 || b.st.tcp.Stats.SyncookiesSent != 1 {
+		t.Fatal(out)
+	}
+	ack := segment{addrA + ":5000", addrB + ":80", wire.TCP{Flags: wire.ACK, Seq: 1001, Ack: out[0].Seq + 1, Window: 1000}, "", false}
+	b.arrive(ack.packet())
+	b.do(func() { // as if it had looked for the connection before
+		k := tuple{laddr: addr(addrB), raddr: addr(addrA), lport: 80, rport: 5000}
+		m := &ip.Meta{Iface: b.eth, Lane: b.st.IP.Whole(), Src: k.raddr, Dst: k.laddr, TTL: 64}
+		seg := &tcp.Segment{TCP: ack.TCP}
+		seg.Data.Append(packet.Copy([]byte("data")))
+		b.st.tcp.stray(endpointOf(l.Socket), &k, m, seg, 0, &b.h.Domain)
+	})
+	if out := b.segments(); len(out) != 0 || l.accept().state() != "ESTAB" {
+		t.Errorf("answered with %+v", out)
+	}
+}
+
+// A socket that is accepted and does not have its connection yet is listed once, and if it is closed then gives back
+// all that this has.
+func TestClosedBeforeAdopted(t *testing.T) {
+	a, b := newPair(t, Config{})
+	l := b.open("tcp4").at(addrB + ":80")
+	l.Listen(5)
+	a.open("tcp4").with(addrB+":80").send("data", "-")
+	b.do(func() {
+		n, err := b.st.tcp.Accept(l.Socket, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if list := b.st.Sockets(); len(list) != 2 {
+			t.Errorf("it is listed twice: %+v", list)
+		}
+		n.CloseLocked()
+		b.st.tcp.Adopt(n)
+		if c := endpointOf(n); c.s != nil || !c.released || b.st.TCPMemory() != 0 {
+			t.Errorf("released: %v, %d bytes", c.released, b.st.TCPMemory())
+		}
+	})
 }

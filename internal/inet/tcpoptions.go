@@ -24,13 +24,13 @@ func (t *tcpProto) pushRows() []socket.Option {
 	return []socket.Option{
 		t.boolRow(abi.TCP_NODELAY,
 			func(s *socket.Socket) bool { return optsOf(s).NoDelay },
-			func(s *socket.Socket, on bool) { connOf(s).SetNoDelay(t.Host.Now(), on) }),
+			func(s *socket.Socket, on bool) { connOf(s).SetNoDelay(s.Host.Now(), on) }),
 		t.boolRow(abi.TCP_CORK,
 			func(s *socket.Socket) bool { return optsOf(s).Cork },
-			func(s *socket.Socket, on bool) { connOf(s).SetCork(t.Host.Now(), on) }),
+			func(s *socket.Socket, on bool) { connOf(s).SetCork(s.Host.Now(), on) }),
 		t.boolRow(abi.TCP_QUICKACK,
 			func(s *socket.Socket) bool { return connOf(s).QuickAck() },
-			func(s *socket.Socket, on bool) { connOf(s).SetQuickAck(t.Host.Now(), on) }),
+			func(s *socket.Socket, on bool) { connOf(s).SetQuickAck(s.Host.Now(), on) }),
 	}
 }
 
@@ -48,7 +48,7 @@ func (t *tcpProto) timerRows() []socket.Option {
 			}),
 		t.intRow(abi.TCP_KEEPIDLE,
 			func(s *socket.Socket) int { return seconds(int(optsOf(s).KeepIdle), t.cfg.KeepIdle) },
-			func(s *socket.Socket, v int) error { return connOf(s).SetKeepIdle(t.Host.Now(), v) }),
+			func(s *socket.Socket, v int) error { return connOf(s).SetKeepIdle(s.Host.Now(), v) }),
 		t.intRow(abi.TCP_KEEPINTVL,
 			func(s *socket.Socket) int { return seconds(int(optsOf(s).KeepIntvl), t.cfg.KeepIntvl) },
 			func(s *socket.Socket, v int) error { return connOf(s).SetKeepIntvl(v) }),
@@ -56,7 +56,7 @@ func (t *tcpProto) timerRows() []socket.Option {
 			func(s *socket.Socket) int { return orDefault(int(optsOf(s).KeepCnt), t.cfg.KeepCnt) },
 			func(s *socket.Socket, v int) error { return connOf(s).SetKeepCnt(v) }),
 		t.flagRow(abi.SO_KEEPALIVE, socket.KeepAlive,
-			func(s *socket.Socket, on bool) { connOf(s).SetKeepAlive(t.Host.Now(), on) }),
+			func(s *socket.Socket, on bool) { connOf(s).SetKeepAlive(s.Host.Now(), on) }),
 		t.intRow(abi.TCP_SYNCNT,
 			func(s *socket.Socket) int { return orDefault(int(optsOf(s).SynCnt), t.cfg.SynRetries) },
 			func(s *socket.Socket, v int) error { return connOf(s).SetSynCnt(v) }),
@@ -80,7 +80,7 @@ func (t *tcpProto) sizeRows() []socket.Option {
 		t.intRow(abi.TCP_MAXSEG,
 			func(s *socket.Socket) int {
 				var in tcp.Info
-				connOf(s).Info(t.Host.Now(), &in)
+				connOf(s).Info(s.Host.Now(), &in)
 				if st := connOf(s).State(); st == tcp.Closed && optsOf(s).MaxSeg != 0 {
 					return int(optsOf(s).MaxSeg)
 				}
@@ -116,7 +116,7 @@ func (t *tcpProto) sizeRows() []socket.Option {
 					most = n / 2
 				}
 				s.Opt.RcvLowat = int32(max(min(v, most), 1))
-				connOf(s).SetRcvLowat(t.Host.Now(), int(s.Opt.RcvLowat))
+				connOf(s).SetRcvLowat(s.Host.Now(), int(s.Opt.RcvLowat))
 				s.Notify(t.Ready(s))
 				return nil
 			}),
@@ -250,7 +250,7 @@ func (t *tcpProto) stateRows() []socket.Option {
 				if len(v) == 0 {
 					return syscall.ENOENT
 				}
-				err := connOf(s).SetCC(t.Host.Now(), string(v))
+				err := connOf(s).SetCC(s.Host.Now(), string(v))
 				t.sign(endpointOf(s))
 				return err
 			},
@@ -305,7 +305,7 @@ func (t *tcpProto) stateRows() []socket.Option {
 			},
 		},
 		t.flagRow(abi.SO_OOBINLINE, socket.OOBInline,
-			func(s *socket.Socket, on bool) { connOf(s).SetOOBInline(t.Host.Now(), on) }),
+			func(s *socket.Socket, on bool) { connOf(s).SetOOBInline(s.Host.Now(), on) }),
 	}
 }
 
@@ -342,7 +342,7 @@ func streamGroups() []socket.Option {
 
 func (t *tcpProto) fixRcvBuf(s *socket.Socket) {
 	endpointOf(s).rcvBuf = s.Opt.RcvBuf
-	endpointOf(s).conn.SetRcvBuf(t.Host.Now(), int(s.Opt.RcvBuf))
+	endpointOf(s).conn.SetRcvBuf(s.Host.Now(), int(s.Opt.RcvBuf))
 }
 
 func (t *tcpProto) fixSndBuf(s *socket.Socket) {

@@ -68,7 +68,7 @@ func (t *tcpProto) recv(e *tcpEndpoint, m *socket.Msg) (int, error) {
 	case m.Before > 0 && e.conn.MarkAt(off):
 		return 0, nil // one receive does not go past the mark
 	case flags&abi.MSG_PEEK == 0 && m.Max > 0:
-		e.conn.PassUrgent(t.Host.Now())
+		e.conn.PassUrgent(e.now())
 	}
 	if e.conn.BufferedFrom(off) > 0 {
 		return t.take(e, m, off, flags), nil
@@ -119,7 +119,7 @@ func (t *tcpProto) take(e *tcpEndpoint, m *socket.Msg, off, flags int) int {
 	if flags&abi.MSG_PEEK != 0 {
 		m.Data = e.conn.Peek(m.Max, off, m.Data)
 	} else {
-		m.Data = e.conn.Read(t.Host.Now(), m.Max, m.Data)
+		m.Data = e.conn.Read(e.now(), m.Max, m.Data)
 	}
 	n := 0
 	for _, v := range m.Data[had:] {

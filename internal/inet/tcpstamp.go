@@ -68,7 +68,7 @@ func (e *tcpEndpoint) cameUpTo(before, to uint64) {
 	if len(st.came) == maxArrivals {
 		st.came = append(st.came[:0], st.came[1:]...)
 	}
-	st.came = append(st.came, arrival{before, to, e.proto.Host.Stamp()})
+	st.came = append(st.came, arrival{before, to, e.dom.Stamp()})
 }
 
 // cameAt returns when the byte in front of an offset has come; 0 if that is not known. What
@@ -166,7 +166,7 @@ func (e *tcpEndpoint) stampSent() (ev wait.Events) {
 			}
 			x.flags &^= k.flag
 			if len(st.errors) < maxErrors {
-				q := queuedError{key: x.key, origin: originTimestamping, at: e.proto.Host.Stamp()}
+				q := queuedError{key: x.key, origin: originTimestamping, at: e.dom.Stamp()}
 				q.Errno, q.Info = syscall.ENOMSG, k.kind
 				st.errors = append(st.errors, q)
 			}

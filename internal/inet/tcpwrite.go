@@ -18,7 +18,7 @@ func empty(data []packet.View) bool {
 // write hands m's views to the core, as far as there is room, and ends what the call has to say of
 // them. What is left of a view that was cut is m.Rest.
 func (t *tcpProto) write(e *tcpEndpoint, m *socket.Msg) int {
-	n, now := 0, t.Host.Now()
+	n, now := 0, e.now()
 	m.Rest = packet.View{}
 	for i, v := range m.Data {
 		size := v.Len()

@@ -2,8 +2,11 @@ package inet
 
 import (
 	"encoding/binary"
+	"math"
 	"math/bits"
 	"net/netip"
+
+	"usock/internal/rank"
 )
 
 // tuple is what identifies a connection (RFC 9293, section 3.1): addresses
@@ -13,7 +16,8 @@ type tuple struct {
 	lport, rport uint16
 }
 
-// node is an entry of a connTable. It is embedded in what it stands for.
+// node is an entry of a connTable. It is embedded in what it stands for. The table guards it, but for owner:
+// that changes under the lock of the table and of what the node stands for, either of which is enough to read it.
 type node struct {
 	tuple
 	next  *node
@@ -24,18 +28,36 @@ type node struct {
 type nodeOwner interface{ tcpNode() }
 
 // connTable finds connections by their tuple: chained hashing under a key of its
-// own, so that a peer cannot choose tuples that share a chain.
+// own, so that a peer cannot choose tuples that share a chain. It is cut into stripes with locks of their own,
+// so that those who look for different connections seldom meet.
 type connTable struct {
-	slots []*node
-	n     int
-	key   [2]uint64
-	taken *takenPorts // told of tuples that are gone; may be nil
+	stripes []connStripe
+	key     [2]uint64
 }
 
-const minSlots = 64
+type connStripe struct {
+	mu    rank.Leaf
+	slots []*node
+	n     int
 
-func (t *connTable) init(key0, key1 uint64) {
-	t.slots = make([]*node, minSlots)
+	_ [24]byte // a cache line has one
+}
+
+const (
+	minSlots  = 64 // of all stripes together
+	maxStripe = 64
+)
+
+// init makes the table for so many lanes.
+func (t *connTable) init(lanes int, key0, key1 uint64) {
+	n := 1
+	if lanes > 1 {
+		n = maxStripe
+	}
+	t.stripes = make([]connStripe, n)
+	for i := range t.stripes {
+		t.stripes[i].slots = make([]*node, minSlots/n)
+	}
 	t.key = [2]uint64{key0 | 1, key1 | 1}
 }
 
@@ -44,65 +66,102 @@ func mix(a, b uint64) uint64 {
 	return hi ^ lo
 }
 
-func (t *connTable) slot(k *tuple) *(*node) {
+func (t *connTable) hash(k *tuple) uint64 {
 	l, r := k.laddr.As16(), k.raddr.As16()
 	h := mix(binary.LittleEndian.Uint64(l[8:])^t.key[0], binary.LittleEndian.Uint64(r[8:])^t.key[1])
 	if !k.laddr.Is4() {
 		h ^= mix(binary.LittleEndian.Uint64(l[:])^t.key[1], binary.LittleEndian.Uint64(r[:])^t.key[0])
 	}
-	h = mix(h^(uint64(k.lport)<<16|uint64(k.rport)), t.key[0])
-	return &t.slots[h&uint64(len(t.slots)-1)]
+	return mix(h^(uint64(k.lport)<<16|uint64(k.rport)), t.key[0])
 }
+
+// stripe returns the part of the table with the hash h.
+func (t *connTable) stripe(h uint64) *connStripe { return &t.stripes[h>>32&uint64(len(t.stripes)-1)] }
+
+func (s *connStripe) slot(h uint64) **node { return &s.slots[h&uint64(len(s.slots)-1)] }
 
 // find returns the owner of the connection k, nil if there is none.
-func (t *connTable) find(k *tuple) nodeOwner {
-	for n := *t.slot(k); n != nil; n = n.next {
+func (t *connTable) find(k *tuple) (o nodeOwner) {
+	h := t.hash(k)
+	s := t.stripe(h)
+	s.mu.Lock()
+	for n := *s.slot(h); n != nil; n = n.next {
 		if n.tuple == *k {
-			return n.owner
-		}
-	}
-	return nil
-}
-
-// add enters n for o. The tuple must not be in the table.
-func (t *connTable) add(n *node, o nodeOwner) {
-	if t.n >= len(t.slots) {
-		t.resize(2 * len(t.slots))
-	}
-	p := t.slot(&n.tuple)
-	n.next, n.owner = *p, o
-	*p = n
-	t.n++
-}
-
-// remove takes n out, if it is in.
-func (t *connTable) remove(n *node) {
-	if n.owner == nil {
-		return
-	}
-	for p := t.slot(&n.tuple); *p != nil; p = &(*p).next {
-		if *p == n {
-			*p = n.next
-			n.next, n.owner = nil, nil
-			t.n--
+			o = n.owner
 			break
 		}
 	}
-	if t.taken != nil {
-		t.taken.gone(&n.tuple)
+	s.mu.Unlock()
+	return o
+}
+
+// add enters n for o, and reports whether nobody had its tuple.
+func (t *connTable) add(n *node, o nodeOwner) bool {
+	h := t.hash(&n.tuple)
+	s := t.stripe(h)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for x := *s.slot(h); x != nil; x = x.next {
+		if x.tuple == n.tuple {
+			return false
+		}
 	}
-	if len(t.slots) > minSlots && t.n < len(t.slots)/8 {
-		t.resize(len(t.slots) / 2)
+	if s.n >= len(s.slots) {
+		t.resize(s, 2*len(s.slots))
+	}
+	p := s.slot(h)
+	n.next, n.owner = *p, o
+	*p = n
+	s.n++
+	return true
+}
+
+// remove takes n out, and reports whether it was in. What n stands for is locked.
+func (t *connTable) remove(n *node) bool {
+	if n.owner == nil {
+		return false
+	}
+	h := t.hash(&n.tuple)
+	s := t.stripe(h)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for p := s.slot(h); *p != nil; p = &(*p).next {
+		if *p == n {
+			*p = n.next
+			n.next, n.owner = nil, nil
+			s.n--
+			break
+		}
+	}
+	if len(s.slots) > minSlots/len(t.stripes) && s.n < len(s.slots)/8 {
+		t.resize(s, len(s.slots)/2)
+	}
+	return true
+}
+
+// replace puts n in the place of old, which is in the table and has the same tuple.
+func (t *connTable) replace(old, n *node, o nodeOwner) {
+	h := t.hash(&n.tuple)
+	s := t.stripe(h)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for p := s.slot(h); *p != nil; p = &(*p).next {
+		if *p == old {
+			*p = n
+			n.next, n.owner = old.next, o
+			old.next, old.owner = nil, nil
+			return
+		}
 	}
 }
 
-func (t *connTable) resize(size int) {
-	old := t.slots
-	t.slots = make([]*node, size)
+func (t *connTable) resize(s *connStripe, size int) {
+	old := s.slots
+	s.slots = make([]*node, size)
 	for _, n := range old {
 		for n != nil {
 			next := n.next
-			p := t.slot(&n.tuple)
+			p := s.slot(t.hash(&n.tuple))
 			n.next = *p
 			*p = n
 			n = next
@@ -110,14 +169,37 @@ func (t *connTable) resize(size int) {
 	}
 }
 
-// each calls f with every owner. f may remove the one that it is given.
-func (t *connTable) each(f func(nodeOwner)) {
-	var all []nodeOwner
-	for _, n := range t.slots {
-		for ; n != nil; n = n.next {
-			all = append(all, n.owner)
+// len returns how many there are. The whole host is entered.
+func (t *connTable) len() (n int) {
+	for i := range t.stripes {
+		n += t.stripes[i].n
+	}
+	return n
+}
+
+// part returns the owners at n places of the table from place on, and the next place, 0 after the last. The whole
+// host is entered.
+func (t *connTable) part(place, n int) (out []nodeOwner, next int) {
+	at := 0
+	for i := range t.stripes {
+		for _, x := range t.stripes[i].slots {
+			if at >= place+n {
+				return out, at
+			}
+			if at >= place {
+				for ; x != nil; x = x.next {
+					out = append(out, x.owner)
+				}
+			}
+			at++
 		}
 	}
+	return out, 0
+}
+
+// each calls f with every owner. f may remove the one that it is given. The whole host is entered.
+func (t *connTable) each(f func(nodeOwner)) {
+	all, _ := t.part(0, math.MaxInt/2)
 	for _, o := range all {
 		f(o)
 	}

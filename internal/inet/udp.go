@@ -14,14 +14,13 @@ import (
 	"usock/trace"
 )
 
-// udpProto is the row of SOCK_DGRAM: all UDP endpoints of a host.
+// udpProto is the row of SOCK_DGRAM: all UDP endpoints of a host. Who has which port, address and peer changes
+// only in the whole host.
 type udpProto struct {
 	*Stack
 	ports   portTable
 	byPort  map[uint16][]*udpEndpoint
 	options *socket.Options
-	ipOut   ip.Out // scratch
-	Stats   UDPStats
 }
 
 // UDPStats is what UDP has counted of both families, by Linux's names in the Udp line of
@@ -85,7 +84,7 @@ func (u *udpProto) Attach(s *socket.Socket) error {
 
 // udpKind is the facts of UDP's row.
 var udpKind = kind{
-	Kind: socket.Kind{Name: "udp", Level: abi.SOL_UDP, IntsFirst: true},
+	Kind: socket.Kind{Name: "udp", Own: true, Level: abi.SOL_UDP, IntsFirst: true},
 	sum:  6, ports: true, group: true, group6: true, unspec: true, plain4: true, other: syscall.EINVAL,
 	segment: segmentSize,
 }
@@ -177,6 +176,9 @@ func (u *udpProto) letGo(e *udpEndpoint) {
 
 // Connect implements socket.Proto: it fixes the peer, or dissolves that.
 func (u *udpProto) Connect(s *socket.Socket, a abi.Addr) error {
+	if !s.Host.InWhole() {
+		return socket.ErrWhole
+	}
 	e := udpOf(s)
 	if a.Family == abi.AF_UNSPEC {
 		e.dissolve()
@@ -202,7 +204,12 @@ func (u *udpProto) Connect(s *socket.Socket, a abi.Addr) error {
 // autobind gives e a port, if it has none. It comes before the checks of a call's
 // address (Linux, inet_autobind).
 func (u *udpProto) autobind(e *udpEndpoint, to uint16) error {
-	if !e.bound() && u.claimPort(e, 0, u.elsewhere(to)) != nil {
+	switch {
+	case e.bound():
+		return nil
+	case !e.s.Host.InWhole():
+		return socket.ErrWhole
+	case u.claimPort(e, 0, u.elsewhere(to)) != nil:
 		return syscall.EAGAIN
 	}
 	return nil
@@ -404,7 +411,8 @@ func (u *udpProto) send(e *udpEndpoint, m *socket.Msg, path *ip.Path, port uint1
 	binary.BigEndian.PutUint16(h[2:], port)
 	binary.BigEndian.PutUint16(h[4:], uint16(n+udpHeader))
 	h[6], h[7] = 0, 0
-	o := &u.ipOut
+	lane := u.lane(s.Host)
+	o := &lane.ipOut
 	*o = ip.Out{Src: path.Src, Dst: path.Dst, Proto: ip.ProtoUDP, Checksum: udpKind.sum}
 	if s.Opt.Has(socket.NoCheck) && path.Dst.Is4() {
 		o.Checksum = 0 // none is computed: zero says so (RFC 768)
@@ -412,7 +420,7 @@ func (u *udpProto) send(e *udpEndpoint, m *socket.Msg, path *ip.Path, port uint1
 	if err := e.output(p, path, o, c, port, n); err != nil {
 		return err
 	}
-	u.Stats.OutDatagrams++
+	lane.udp.OutDatagrams++
 	return nil
 }
 
@@ -421,7 +429,7 @@ func (u *udpProto) send(e *udpEndpoint, m *socket.Msg, path *ip.Path, port uint1
 func (d *dgram) output(p *packet.Packet, path *ip.Path, o *ip.Out, c *sendControl, port uint16, n int) error {
 	d.outOptions(o, c, port)
 	stamp := d.stampFor(c, o)
-	if err := d.stack.IP.Output(p, path, o); err != nil {
+	if err := d.stack.IP.In(d.s.Host).Output(p, path, o); err != nil {
 		return err
 	}
 	if d.s.Host.Tracing() {
@@ -556,6 +564,12 @@ func (u *udpProto) Recv(s *socket.Socket, m *socket.Msg) (int, error) {
 // Shutdown implements socket.Proto.
 func (u *udpProto) Shutdown(s *socket.Socket, how int) error { return udpOf(s).shutdown(how) }
 
+// Spans implements socket.Spanner: others look at who is bound.
+func (u *udpProto) Spans(s *socket.Socket) bool {
+	e := udpOf(s)
+	return e.bound() || len(e.ip().groups) > 0 || len(e.ip().leases) > 0
+}
+
 // Close implements socket.Proto.
 func (u *udpProto) Close(s *socket.Socket) {
 	e := udpOf(s)
@@ -588,7 +602,7 @@ func (u *udpProto) Holds(s *socket.Socket) (received, sent int, drops uint32) {
 func (u *udpProto) Input(p *packet.Packet, m *ip.Meta) bool {
 	h, err := wire.ParseUDP(p.Front())
 	if err != nil || int(h.Len) > p.Len() {
-		u.Stats.InErrors++
+		u.at(m).udp.InErrors++
 		if u.Host.Tracing() {
 			u.tellStray(p, m, trace.BadChecksum)
 		}
@@ -597,11 +611,11 @@ func (u *udpProto) Input(p *packet.Packet, m *ip.Meta) bool {
 	}
 	p.Truncate(int(h.Len))
 	if !p.Trusted && (h.Checksum != 0 || m.V6) && !udpKind.sum.OK(p, m) {
-		u.Stats.InErrors++
+		u.at(m).udp.InErrors++
 		if u.Host.Tracing() {
 			u.tellStray(p, m, trace.BadChecksum)
 		}
-		u.Stats.InCsumErrors++
+		u.at(m).udp.InCsumErrors++
 		p.Free()
 		return true
 	}
@@ -610,12 +624,16 @@ func (u *udpProto) Input(p *packet.Packet, m *ip.Meta) bool {
 	}
 	e := u.lookup(m.Dst, m.Src, h.DstPort, h.SrcPort, m.Iface.Index())
 	switch {
+	case e == nil && !m.Lane.At().Whole():
+		m.Lane.InWhole(p, m)
+	case e != nil && !m.Lane.At().Visit(e.s.Host):
+		m.Lane.Busy(e.s.Host, p, m)
 	case e != nil:
 		u.deliver(e, p, m, h.SrcPort)
 	case u.asks(m):
 		u.askUDP(p, m, &h)
 	default:
-		u.Stats.NoPorts++
+		u.at(m).udp.NoPorts++
 		if u.Host.Tracing() {
 			u.tellStray(p, m, trace.NoSocket)
 		}
@@ -678,7 +696,7 @@ func (e *udpEndpoint) scoreFor(dst, src netip.Addr, sport uint16, ifindex int) i
 	return n + b
 }
 
-// inputGroup gives a datagram to a group or to all to every socket that it fits.
+// inputGroup gives a datagram to a group or to all to every socket that it fits. The whole host is entered.
 func (u *udpProto) inputGroup(p *packet.Packet, m *ip.Meta, h *wire.UDP) bool {
 	var last *udpEndpoint
 	for _, e := range u.byPort[h.DstPort] {
@@ -694,7 +712,7 @@ func (u *udpProto) inputGroup(p *packet.Packet, m *ip.Meta, h *wire.UDP) bool {
 		if u.Host.Tracing() {
 			u.tellStray(p, m, trace.NoSocket)
 		}
-		u.Stats.IgnoredMulti++
+		u.at(m).udp.IgnoredMulti++
 		p.Free()
 		return true
 	}

@@ -155,7 +155,7 @@ func TestUDPOverflow(t *testing.T) {
 	for i := range 20 {
 		s.send(fmt.Sprintf("%02d%s", i, strings.Repeat("x", 500)), addrB+":7")
 	}
-	stats := b.st.udp.Stats
+	stats := b.st.udpStats()
 	n := int(stats.InDatagrams)
 	if n == 0 || n >= 20 || stats.RcvbufErrors != uint64(20-n) || stats.InErrors != stats.RcvbufErrors {
 		t.Errorf("%+v", stats)
@@ -221,7 +221,7 @@ func TestUDPMalformed(t *testing.T) {
 		}
 		r := b.open(kind).at(at)
 		b.arrive(udp(src, dst, c.edit))
-		got, n := r.text(), b.st.udp.Stats
+		got, n := r.text(), b.st.udpStats()
 		if (got == "data") != c.good || n.InCsumErrors != c.sums || (n.InErrors == 0) != c.good || (n.InDatagrams == 1) != c.good || len(b.took()) != 0 {
 			t.Errorf("%s: %q, %+v", c.name, got, n)
 		}

@@ -124,7 +124,7 @@ func (e *udpEndpoint) accept(p *packet.Packet, m *ip.Meta, sport uint16) {
 
 // acceptOne queues what passes the filter, and counts it.
 func (e *udpEndpoint) acceptOne(p *packet.Packet, m *ip.Meta, sport uint16) {
-	n := &e.stack.udp.Stats
+	n := &e.stack.at(m).udp
 	if !e.keep(p, m, 0, udpHeader) {
 		n.InErrors++
 		e.drops++
@@ -164,7 +164,7 @@ type run struct {
 func (e *udpEndpoint) coalesce(p *packet.Packet, m *ip.Meta, sport uint16) bool {
 	n := p.Len()
 	r := &e.run
-	now := e.stack.Host.Now()
+	now := e.s.Host.Now()
 	if m.Iface.Flags()&ip.FlagLoopback != 0 || e.queue.len() == 0 || n == 0 {
 		*r = run{at: now, count: 1}
 		return false

@@ -54,7 +54,7 @@ func TestHeadersInPieces(t *testing.T) {
 				for _, padding := range []int{0, 1, 30} {
 					b := newBench(t, Config{})
 					p := pieces(append(slices.Clone(whole), make([]byte, padding)...), inHead, cut)
-					b.do(func() { b.l.Input(b.eth, []*packet.Packet{p}) })
+					b.do(func() { b.l.Whole().Input(b.eth, []*packet.Packet{p}) })
 					g := b.udp.one()
 					if !bytes.Equal(g.header, whole[:headers]) || !bytes.Equal(g.data, body) || g.meta.Proto != ProtoUDP {
 						t.Fatalf("%s, cut at %d, %d more: %x %x", name, cut, padding, g.header, g.data)
@@ -80,7 +80,7 @@ func TestTransportHeaderInPieces(t *testing.T) {
 			front := 0
 			b.l.table.Transport[c.proto] = fronts{&front}
 			p := pieces(packetBytes(peerA, hostA, c.proto, c.body, nil), true, 20, 20+cut)
-			b.do(func() { b.l.Input(b.eth, []*packet.Packet{p}) })
+			b.do(func() { b.l.Whole().Input(b.eth, []*packet.Packet{p}) })
 			if front < c.whole {
 				t.Errorf("protocol %d, cut at %d: %d bytes in one piece, want %d", c.proto, cut, front, c.whole)
 			}
@@ -139,7 +139,7 @@ func TestStandsIn(t *testing.T) {
 				t.Errorf("Foreign is %v: %v: %d delivered", foreign, c, n)
 			}
 			b.do(func() {
-				b.l.Input(b.lo, []*packet.Packet{packet.FromBytes(packetBytes(c.src, c.dst, ProtoUDP, udpHeader(0), nil))})
+				b.l.Whole().Input(b.lo, []*packet.Packet{packet.FromBytes(packetBytes(c.src, c.dst, ProtoUDP, udpHeader(0), nil))})
 			})
 			if n := len(b.udp.take()); (n == 1) != (c.dst == "127.0.0.1" || c.dst == "::1") {
 				t.Errorf("Foreign is %v: %v by loopback: %d delivered", foreign, c, n)
@@ -180,7 +180,7 @@ func TestIncludedOnLoopback(t *testing.T) {
 		p := packet.FromBytes(c.raw)
 		p.Owner = packet.Owner{PID: 7}
 		b.do(func() {
-			if err := b.l.Output(p, &path, &Out{HeaderIncluded: true}); err != nil {
+			if err := b.l.Whole().Output(p, &path, &Out{HeaderIncluded: true}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -188,8 +188,8 @@ func TestIncludedOnLoopback(t *testing.T) {
 			t.Errorf("%+v", g.meta)
 		}
 	}
-	if len(b.sent()) != 0 || b.l.Stats.InMartians != 0 {
-		t.Errorf("%+v", b.l.Stats)
+	if len(b.sent()) != 0 || b.l.Whole().Stats.InMartians != 0 {
+		t.Errorf("%+v", b.l.Whole().Stats)
 	}
 }
 
@@ -252,7 +252,7 @@ func TestDelivers(t *testing.T) {
 				src, dst = peerB, hostB
 			}
 			b.arrive(packetBytes(src, dst, c.proto, udpHeader(0), nil))
-			got := fmt.Sprint(len(b.udp.take()) == 1, b.l.Stats.InDelivers, b.l.Stats.InUnknownProtos, len(b.sent()), r.n)
+			got := fmt.Sprint(len(b.udp.take()) == 1, b.l.Whole().Stats.InDelivers, b.l.Whole().Stats.InUnknownProtos, len(b.sent()), r.n)
 			if want := fmt.Sprint(c.transport, c.delivered, c.unknown, c.unreachable, c.tapped); got != want {
 				t.Errorf("%s, IPv6 %v: %s, want %s", c.name, v6, got, want)
 			}
@@ -263,7 +263,7 @@ func TestDelivers(t *testing.T) {
 	b.l.table.Transport[ProtoICMP], b.l.table.Transport[ProtoICMPv6] = nil, nil
 	b.arrive(packetBytes(peerA, hostA, ProtoICMPv6, icmp4(wire.ICMPv6Echo, 0, 0, nil), nil))
 	b.arrive(packetBytes(peerB, hostB, ProtoICMP, icmp4(wire.ICMPv4Echo, 0, 0, nil), nil))
-	if b.l.ICMP.InMsgs != 0 || b.l.Stats.InUnknownProtos != 2 {
-		t.Errorf("%+v %+v", b.l.ICMP, b.l.Stats)
+	if b.l.Whole().ICMP.InMsgs != 0 || b.l.Whole().Stats.InUnknownProtos != 2 {
+		t.Errorf("%+v %+v", b.l.Whole().ICMP, b.l.Whole().Stats)
 	}
 }

@@ -15,7 +15,7 @@ import (
 func BenchmarkPipe(b *testing.B) {
 	left, right := link.Pipe(link.PipeConfig{MTU: 1500, SmallSegments: true})
 	n := 0
-	var hosts [2]*host.Domain
+	var hosts [2]*host.Host
 	var layers [2]*Layer
 	for k, end := range []link.Direct{left, right} {
 		h := host.New(clock.System())
@@ -30,7 +30,7 @@ func BenchmarkPipe(b *testing.B) {
 		h.Leave()
 		end.Deliver(func(batch []*packet.Packet) {
 			h.Enter()
-			l.Input(i, batch)
+			l.Whole().Input(i, batch)
 			h.Leave()
 		})
 	}
@@ -53,7 +53,7 @@ func BenchmarkPipe(b *testing.B) {
 		copy(p.Prepend(len(head)), head)
 		data.Retain()
 		p.Payload.Append(data)
-		layers[0].Output(p, &path, &o)
+		layers[0].Whole().Output(p, &path, &o)
 		if k%32 == 31 {
 			hosts[0].Leave()
 		}

@@ -84,7 +84,7 @@ func TestForwardCRC32c(t *testing.T) {
 		head, data, want := crcPacket(c.size)
 		p := packet.FromBytes(packetBytes(peerA, "10.1.0.2", protoCRC, slices.Concat(head, data), nil))
 		p.ChecksumStart, p.ChecksumOffset, p.CRC32c = wire.IPv4MinLen, crcAt, true
-		r.do(func() { r.l.Input(r.eth, []*packet.Packet{p}) })
+		r.do(func() { r.l.Whole().Input(r.eth, []*packet.Packet{p}) })
 		if noted := r.wire1.out[0].CRC32c; noted != c.left {
 			t.Errorf("%+v: left to the link: %v", c.to, noted)
 		}

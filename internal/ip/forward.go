@@ -9,7 +9,7 @@ import (
 )
 
 // forward4 passes on a packet that is for another host, or drops it.
-func (l *Layer) forward4(i *Iface, p *packet.Packet, h *wire.IPv4, n int) {
+func (l *Lane) forward4(i *Iface, p *packet.Packet, h *wire.IPv4, n int) {
 	if !l.mayForward(i, p, h.Dst) {
 		return
 	}
@@ -69,11 +69,11 @@ func (l *Layer) forward4(i *Iface, p *packet.Packet, h *wire.IPv4, n int) {
 	}
 	h.Put(p.Prepend(n))
 	l.Stats.ForwDatagrams++
-	path.Iface.transmit(p)
+	l.transmit(path.Iface, p)
 }
 
 // forward6 passes on a packet that is for another host, or drops it.
-func (l *Layer) forward6(i *Iface, p *packet.Packet, h *wire.IPv6) {
+func (l *Lane) forward6(i *Iface, p *packet.Packet, h *wire.IPv6) {
 	if !l.mayForward(i, p, h.Dst) {
 		return
 	}
@@ -133,24 +133,24 @@ func (l *Layer) forward6(i *Iface, p *packet.Packet, h *wire.IPv6) {
 	}
 	h.Put(p.Prepend(wire.IPv6Len))
 	l.Stats.ForwDatagrams++
-	path.Iface.transmit(p)
+	l.transmit(path.Iface, p)
 }
 
 // forwardSegments cuts a large segment for an interface that takes none.
-func (l *Layer) forwardSegments(p *packet.Packet, path *Path) {
+func (l *Lane) forwardSegments(p *packet.Packet, path *Path) {
 	l.Stats.ForwDatagrams++
-	offload.Segment(p, path.Iface.transmit)
+	offload.Segment(p, func(p *packet.Packet) { l.transmit(path.Iface, p) })
 }
 
 // mayForward frees p and returns false if it cannot be passed on at all.
-func (l *Layer) mayForward(i *Iface, p *packet.Packet, dst netip.Addr) bool {
+func (l *Lane) mayForward(i *Iface, p *packet.Packet, dst netip.Addr) bool {
 	// Link-local destinations stay on their link, and 127.0.0.0/8 and ::1 in their host:
 	// whoever forwards them opens services to a network that trust it not to come there.
 	if l.cfg.Forwarding && !i.cfg.Loopback && !dst.IsLinkLocalUnicast() && !dst.IsLoopback() {
 		return true
 	}
 	l.Stats.InAddrErrors++
-	i.stats.RxDropped++
+	l.carried(i).RxDropped++
 	p.Free()
 	return false
 }

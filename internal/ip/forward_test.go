@@ -61,7 +61,7 @@ func TestForward(t *testing.T) {
 		p := packet.New()
 		copy(p.Prepend(60), in)
 		p.Payload.Append(packet.Copy(in[60:]))
-		r.do(func() { r.l.Input(r.eth, []*packet.Packet{p}) })
+		r.do(func() { r.l.Whole().Input(r.eth, []*packet.Packet{p}) })
 		if out := r.sent1(); len(out) != 1 || !bytes.Equal(out[0], want) {
 			t.Errorf("%v from the head", c)
 		}
@@ -72,8 +72,8 @@ func TestForward(t *testing.T) {
 	if out := r.sent1(); len(out) != 1 || !bytes.Equal(out[0][20:], opts) || wire.ChecksumOf(out[0]) != 0 {
 		t.Errorf("%x", out)
 	}
-	if r.l.Stats.ForwDatagrams != 5 {
-		t.Errorf("%+v", r.l.Stats)
+	if r.l.Whole().Stats.ForwDatagrams != 5 {
+		t.Errorf("%+v", r.l.Whole().Stats)
 	}
 }
 
@@ -169,7 +169,7 @@ func TestForwardSegments(t *testing.T) {
 			p.Payload.Append(packet.Copy([]byte{byte(sum.Partial() >> 8), byte(sum.Partial())}))
 			p.Payload.Append(packet.Copy(in[net+18:]))
 			p.SegmentSize, p.ChecksumStart, p.ChecksumOffset = 1000, uint16(net), 16
-			r.do(func() { r.l.Input(r.eth, []*packet.Packet{p}) })
+			r.do(func() { r.l.Whole().Input(r.eth, []*packet.Packet{p}) })
 			out := r.sent1()
 			want := 5
 			if takes {

@@ -10,7 +10,7 @@ import (
 // fragment4 sends p, which begins behind the IPv4 header h, in pieces (RFC 791,
 // section 3.2). Each piece's payload is copied into a block of its own: a piece of
 // a packet may need more views than a packet has.
-func (l *Layer) fragment4(p *packet.Packet, path *Path, h *wire.IPv4, mtu int, o *Out) error {
+func (l *Lane) fragment4(p *packet.Packet, path *Path, h *wire.IPv4, mtu int, o *Out) error {
 	defer p.Free()
 	base, more, opts := int(h.FragmentOff), h.MoreFragments, h.Options
 
@@ -52,7 +52,7 @@ func (l *Layer) fragment4(p *packet.Packet, path *Path, h *wire.IPv4, mtu int, o
 
 // fragment6 sends p, which begins behind the IPv6 header h, in pieces (RFC 8200,
 // section 4.5).
-func (l *Layer) fragment6(p *packet.Packet, path *Path, h *wire.IPv6, mtu int, o *Out) error {
+func (l *Lane) fragment6(p *packet.Packet, path *Path, h *wire.IPv6, mtu int, o *Out) error {
 	defer p.Free()
 	const hl = wire.IPv6Len + wire.IPv6FragmentLen
 	room := (mtu - hl) &^ 7

@@ -65,7 +65,7 @@ func TestFragmentsRoundTrip(t *testing.T) {
 					t.Fatal("checksum")
 				}
 			}
-			if o.l.frags.cost != 0 || len(o.l.frags.all) != 0 || o.l.Stats.ReasmOKs != 20 {
+			if o.l.frags.cost != 0 || len(o.l.frags.all) != 0 || o.l.Whole().Stats.ReasmOKs != 20 {
 				t.Errorf("left over: %d bytes, %d datagrams", o.l.frags.cost, len(o.l.frags.all))
 			}
 		}
@@ -189,7 +189,7 @@ func TestReassemblyRefuses(t *testing.T) {
 			if len(b.udp.take()) != 0 {
 				t.Errorf("%s: delivered", c.name)
 			}
-			if b.l.Stats.ReasmFails == 0 {
+			if b.l.Whole().Stats.ReasmFails == 0 {
 				t.Errorf("%s: not given up", c.name)
 			}
 		}
@@ -201,8 +201,8 @@ func TestReassemblySizes(t *testing.T) {
 	b.arrive(frag4(1, 0, true, pattern(9)))       // not a multiple of 8
 	b.arrive(frag4(1, 65528, false, pattern(16))) // beyond 65535
 	b.arrive(frag4(1, 8, false, nil))
-	if b.l.Stats.InHdrErrors != 3 || len(b.l.frags.all) != 0 || len(b.sent()) != 0 {
-		t.Errorf("%+v", b.l.Stats)
+	if b.l.Whole().Stats.InHdrErrors != 3 || len(b.l.frags.all) != 0 || len(b.sent()) != 0 {
+		t.Errorf("%+v", b.l.Whole().Stats)
 	}
 	problem := func(in []byte, pointer uint32) {
 		t.Helper()
@@ -250,7 +250,7 @@ func TestReassemblyTimeout(t *testing.T) {
 	if e.Type != wire.ICMPv6TimeExceeded || e.Code != wire.ICMPReassembly || h6.Dst != addr(peerB) || !bytes.Equal(m[8:], first6) {
 		t.Errorf("%+v", e)
 	}
-	if len(b.l.frags.all) != 0 || b.l.frags.cost != 0 || b.l.Stats.ReasmFails != 3 || b.h.Timers() != 0 {
+	if len(b.l.frags.all) != 0 || b.l.frags.cost != 0 || b.l.Whole().Stats.ReasmFails != 3 || b.h.Timers() != 0 {
 		t.Errorf("%d left, %d bytes, %d timers", len(b.l.frags.all), b.l.frags.cost, b.h.Timers())
 	}
 }
@@ -277,7 +277,7 @@ func TestReassemblyBounds(t *testing.T) {
 	for i := range reasmPieces + 1 {
 		b.arrive(frag4(1, 16*(reasmPieces+1-i), true, pattern(8)))
 	}
-	if len(b.l.frags.all) != 0 || b.l.Stats.ReasmOverlaps != 0 {
+	if len(b.l.frags.all) != 0 || b.l.Whole().Stats.ReasmOverlaps != 0 {
 		t.Error("too many pieces held")
 	}
 }
@@ -342,7 +342,7 @@ func TestReassemblyECN(t *testing.T) {
 		if in := b.udp.take(); c.want < 0 && len(in) != 0 || c.want >= 0 && (len(in) != 1 || int(in[0].meta.TOS) != c.want) {
 			t.Errorf("%+v: %+v", c, in)
 		}
-		if fails := b.l.Stats.ReasmFails != 0; fails != (c.want < 0) || len(b.l.frags.all) != 0 {
+		if fails := b.l.Whole().Stats.ReasmFails != 0; fails != (c.want < 0) || len(b.l.frags.all) != 0 {
 			t.Errorf("%+v: given up: %v", c, fails)
 		}
 	}
@@ -390,7 +390,7 @@ func TestLargeSegments(t *testing.T) {
 			h := wire.TCP{Flags: wire.ACK}
 			h.Put(p.Prepend(wire.TCPMinLen))
 			b.h.Enter()
-			err := b.l.Output(p, &path, &Out{Proto: ProtoTCP, Checksum: sumTCP, DontFragment: true})
+			err := b.l.Whole().Output(p, &path, &Out{Proto: ProtoTCP, Checksum: sumTCP, DontFragment: true})
 			b.h.Leave()
 			if takes != (err == nil) || !takes && !errors.Is(err, syscall.EMSGSIZE) {
 				t.Error(err)
@@ -412,7 +412,7 @@ func TestHeaderIncluded(t *testing.T) {
 		p := packet.FromBytes(raw)
 		b.h.Enter()
 		defer b.h.Leave()
-		return b.l.Output(p, &path, &Out{HeaderIncluded: true})
+		return b.l.Whole().Output(p, &path, &Out{HeaderIncluded: true})
 	}
 	raw := packetBytes(peerA, peerA, 99, pattern(30), func(h *wire.IPv4, _ *wire.IPv6) { h.TTL, h.ID, h.Src = 3, 0, addr("0.0.0.0") })
 	raw[2], raw[3], raw[10], raw[11] = 9, 9, 9, 9 // length and checksum are Linux's to fill in
@@ -447,7 +447,7 @@ func TestOutputLoopbackStaysIn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b.do(func() { b.l.Output(packet.FromBytes(udpHeader(0)), &path, &Out{Proto: ProtoUDP}) })
+		b.do(func() { b.l.Whole().Output(packet.FromBytes(udpHeader(0)), &path, &Out{Proto: ProtoUDP}) })
 		if len(b.sent()) != 0 {
 			t.Errorf("%+v left the host", c)
 		}

@@ -44,7 +44,7 @@ func FuzzLayerInput(f *testing.F) {
 		copy(p.Prepend(k), in)
 		p.Payload.Append(packet.Copy(in[k:]))
 		p.Trusted = trusted
-		b.do(func() { b.l.Input(b.eth, []*packet.Packet{p}) })
+		b.do(func() { b.l.Whole().Input(b.eth, []*packet.Packet{p}) })
 		for _, out := range b.sent() {
 			switch {
 			case len(out) > 0 && out[0]>>4 == 4:

@@ -9,7 +9,7 @@ import (
 )
 
 // inputICMP4 takes over an ICMP message (RFC 1122, section 3.2.2).
-func (l *Layer) inputICMP4(p *packet.Packet, m *Meta) {
+func (l *Lane) inputICMP4(p *packet.Packet, m *Meta) {
 	l.ICMP.InMsgs++
 	h, err := wire.ParseICMP(p.Front())
 	if err != nil {
@@ -44,7 +44,7 @@ func (l *Layer) inputICMP4(p *packet.Packet, m *Meta) {
 }
 
 // inputICMP6 takes over an ICMPv6 message (RFC 4443).
-func (l *Layer) inputICMP6(p *packet.Packet, m *Meta) {
+func (l *Lane) inputICMP6(p *packet.Packet, m *Meta) {
 	l.ICMP.InMsgs++
 	h, err := wire.ParseICMP(p.Front())
 	if err != nil {
@@ -79,13 +79,13 @@ func (l *Layer) inputICMP6(p *packet.Packet, m *Meta) {
 }
 
 // badICMP drops a message that makes no sense.
-func (l *Layer) badICMP(i *Iface, p *packet.Packet) {
+func (l *Lane) badICMP(i *Iface, p *packet.Packet) {
 	l.ICMP.InErrors++
-	i.stats.RxErrors++
+	l.carried(i).RxErrors++
 	p.Free()
 }
 
-func (l *Layer) toTransport(p *packet.Packet, m *Meta) {
+func (l *Lane) toTransport(p *packet.Packet, m *Meta) {
 	if t := l.table.Transport[m.Proto]; t == nil || !t.Input(p, m) {
 		p.Free()
 	}
@@ -103,14 +103,14 @@ func sumOf(p *packet.Packet, start uint16) uint16 {
 }
 
 // asked answers an echo request, if nobody else does.
-func (l *Layer) asked(p *packet.Packet, m *Meta, h wire.ICMP, reply uint8) {
+func (l *Lane) asked(p *packet.Packet, m *Meta, h wire.ICMP, reply uint8) {
 	if l.table.Echo == nil || !l.table.Echo(p, m, h) {
 		l.echo(p, m, h, reply)
 	}
 }
 
 // echo turns the request p into the reply. Its data is sent back as it lies.
-func (l *Layer) echo(p *packet.Packet, m *Meta, h wire.ICMP, reply uint8) {
+func (l *Lane) echo(p *packet.Packet, m *Meta, h wire.ICMP, reply uint8) {
 	// From the address that was asked, so that the asker knows the answer; a group has none to
 	// answer from.
 	src, ifindex := m.Dst, 0
@@ -156,7 +156,7 @@ const (
 // sendError4 answers the packet p, whose header m.Header was consumed, with an ICMP
 // error, unless the rules forbid one (RFC 1122, section 3.2.2). p stays the
 // caller's. firstFragment is false for later fragments.
-func (l *Layer) sendError4(p *packet.Packet, m *Meta, firstFragment bool, typ, code uint8, info uint32) {
+func (l *Lane) sendError4(p *packet.Packet, m *Meta, firstFragment bool, typ, code uint8, info uint32) {
 	// One packet to everybody must not bring an answer of each: that is how networks are
 	// flooded with the address of a victim.
 	if m.Broadcast || m.Multicast() || !firstFragment {
@@ -181,7 +181,7 @@ func (l *Layer) sendError4(p *packet.Packet, m *Meta, firstFragment bool, typ, c
 
 // sendError6 answers the packet p with an ICMPv6 error, unless the rules forbid one
 // (RFC 4443, section 2.4(e)). p stays the caller's.
-func (l *Layer) sendError6(p *packet.Packet, m *Meta, typ, code uint8, info uint32) {
+func (l *Lane) sendError6(p *packet.Packet, m *Meta, typ, code uint8, info uint32) {
 	if m.Src.IsUnspecified() || m.Src.IsMulticast() {
 		return
 	}
@@ -203,7 +203,7 @@ func (l *Layer) sendError6(p *packet.Packet, m *Meta, typ, code uint8, info uint
 
 // sendError builds the message and sends it. room is how much of the packet may be
 // quoted.
-func (l *Layer) sendError(p *packet.Packet, m *Meta, proto uint8, h wire.ICMP, room int) {
+func (l *Lane) sendError(p *packet.Packet, m *Meta, proto uint8, h wire.ICMP, room int) {
 	src, ifindex := netip.Addr{}, 0
 
 	// From where the packet was sent to, if that is ours: the sender believes nobody else as

@@ -63,8 +63,8 @@ func TestEchoFromLink(t *testing.T) {
 	if n := len(b.sent()); n != 0 {
 		t.Errorf("%d answers", n)
 	}
-	if b.l.ICMP.InCsumErrors != 2 || b.l.ICMP.InErrors != 2 {
-		t.Errorf("%+v", b.l.ICMP)
+	if b.l.Whole().ICMP.InCsumErrors != 2 || b.l.Whole().ICMP.InErrors != 2 {
+		t.Errorf("%+v", b.l.Whole().ICMP)
 	}
 }
 

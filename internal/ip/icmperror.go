@@ -8,7 +8,7 @@ import (
 
 // error4 reports the ICMP error h, whose message is b, to the protocol that sent
 // the quoted packet.
-func (l *Layer) error4(b []byte, m *Meta, h wire.ICMP) {
+func (l *Lane) error4(b []byte, m *Meta, h wire.ICMP) {
 	// Only about packets that this host may have sent: with its source, and the first fragment,
 	// which alone has the ports. Whether it was really sent, the transport knows (RFC 5927).
 	q, n, err := wire.ParseIPv4(b[wire.ICMPLen:])
@@ -69,7 +69,7 @@ func plateau(n int) int {
 
 // error6 reports the ICMPv6 error h, whose message is b, to the protocol that sent
 // the quoted packet.
-func (l *Layer) error6(b []byte, m *Meta, h wire.ICMP) {
+func (l *Lane) error6(b []byte, m *Meta, h wire.ICMP) {
 	q, err := wire.ParseIPv6(b[wire.ICMPLen:])
 	if err != nil {
 		l.ICMP.InErrors++
@@ -126,7 +126,7 @@ func (l *Layer) error6(b []byte, m *Meta, h wire.ICMP) {
 	l.report(&e)
 }
 
-func (l *Layer) report(e *Error) {
+func (l *Lane) report(e *Error) {
 	// Raw sockets see errors of all protocols, also of those that have no transport here.
 	if l.table.Raw != nil {
 		l.table.Raw.Error(e)

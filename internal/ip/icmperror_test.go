@@ -124,7 +124,7 @@ func TestQuotation(t *testing.T) {
 		if told := len(all.errs) == 1; told != c.told || told && !bytes.Equal(all.errs[0].Quote, c.want) || r.errs != len(all.errs) {
 			t.Errorf("%s: %+v; raw sockets are told of %d", c.name, all.errs, r.errs)
 		}
-		if bad := b.l.ICMP.InErrors != 0; bad != c.bad {
+		if bad := b.l.Whole().ICMP.InErrors != 0; bad != c.bad {
 			t.Errorf("%s: counts as bad: %v", c.name, bad)
 		}
 	}
@@ -185,7 +185,7 @@ func TestErrorsOnlyAbout(t *testing.T) {
 			b.l.AddRoute(Route{Dst: prefix("::/0"), Via: addr(peerB)})
 		})
 		b.arrive(c.in)
-		if n := len(b.sent()); n != c.sent || int(b.l.ICMP.OutMsgs) != n {
+		if n := len(b.sent()); n != c.sent || int(b.l.Whole().ICMP.OutMsgs) != n {
 			t.Errorf("%s: %d errors, want %d", c.name, n, c.sent)
 		}
 	}
@@ -254,7 +254,7 @@ func TestErrorHeader(t *testing.T) {
 		}
 	}
 	b.do(func() {
-		b.l.Input(eth1, []*packet.Packet{packet.FromBytes(packetBytes("fe80::2", "fe80::9", ProtoUDP, udpHeader(0), nil))})
+		b.l.Whole().Input(eth1, []*packet.Packet{packet.FromBytes(packetBytes("fe80::2", "fe80::9", ProtoUDP, udpHeader(0), nil))})
 	})
 	if len(b.sent()) != 0 {
 		t.Error("the answer has left by the other link")
@@ -265,14 +265,14 @@ func TestErrorHeader(t *testing.T) {
 	}
 	// Any other one is answered the way that leads to him.
 	b.do(func() {
-		b.l.Input(eth1, []*packet.Packet{packet.FromBytes(packetBytes(peerB, hostB, ProtoUDP, udpHeader(0), nil)), packet.FromBytes(packetBytes(peerB, hostB, ProtoICMPv6, icmp6(peerB, hostB, wire.ICMPv6Echo, 0, 0, nil), nil))})
+		b.l.Whole().Input(eth1, []*packet.Packet{packet.FromBytes(packetBytes(peerB, hostB, ProtoUDP, udpHeader(0), nil)), packet.FromBytes(packetBytes(peerB, hostB, ProtoICMPv6, icmp6(peerB, hostB, wire.ICMPv6Echo, 0, 0, nil), nil))})
 	})
 	if n, m := len(b.sent()), len(w1.sent()); n != 2 || m != 0 {
 		t.Errorf("%d answers by the way to the asker, %d by that on which he asked", n, m)
 	}
 	// The answer to a link-local asker leaves by his link.
 	b.do(func() {
-		b.l.Input(eth1, []*packet.Packet{packet.FromBytes(packetBytes("fe80::2", "ff02::1", ProtoICMPv6, icmp6("fe80::2", "ff02::1", wire.ICMPv6Echo, 0, 0, nil), nil))})
+		b.l.Whole().Input(eth1, []*packet.Packet{packet.FromBytes(packetBytes("fe80::2", "ff02::1", ProtoICMPv6, icmp6("fe80::2", "ff02::1", wire.ICMPv6Echo, 0, 0, nil), nil))})
 	})
 	if _, h, _ := validate(t, w1.oneSent()); h.Src != addr("fe80::9") || h.Dst != addr("fe80::2") || len(b.sent()) != 0 {
 		t.Errorf("%+v", h)
@@ -295,7 +295,7 @@ func TestEchoReply(t *testing.T) {
 		p.Owner = packet.Owner{PID: 7}
 		p.ChecksumStart, p.ChecksumOffset = 20, 6
 		p.Trusted = true
-		b.do(func() { b.l.Input(b.eth, []*packet.Packet{p}) })
+		b.do(func() { b.l.Whole().Input(b.eth, []*packet.Packet{p}) })
 		if len(b.wire.out) != 1 {
 			t.Fatalf("%s: %d packets", c.reply, len(b.wire.out))
 		}
@@ -318,8 +318,8 @@ func TestEchoReply(t *testing.T) {
 			t.Errorf("%s: %+v", c.reply, m)
 		}
 	}
-	if b.l.ICMP.InMsgs != 2 || b.l.ICMP.InEchos != 2 || b.l.ICMP.OutMsgs != 2 || b.l.ICMP.OutEchoReps != 2 {
-		t.Errorf("%+v", b.l.ICMP)
+	if b.l.Whole().ICMP.InMsgs != 2 || b.l.Whole().ICMP.InEchos != 2 || b.l.Whole().ICMP.OutMsgs != 2 || b.l.Whole().ICMP.OutEchoReps != 2 {
+		t.Errorf("%+v", b.l.Whole().ICMP)
 	}
 	// An asker to whom no way leads gets none; neither do all at once; nor does what is too short.
 	for _, in := range [][]byte{
@@ -334,8 +334,8 @@ func TestEchoReply(t *testing.T) {
 			t.Errorf("%x is answered", in)
 		}
 	}
-	if b.l.ICMP.InErrors != 2 {
-		t.Errorf("%+v", b.l.ICMP)
+	if b.l.Whole().ICMP.InErrors != 2 {
+		t.Errorf("%+v", b.l.Whole().ICMP)
 	}
 }
 

@@ -57,8 +57,8 @@ func limited(v6 bool, h *wire.ICMP) bool {
 }
 
 // mayTell reports whether an error may be sent to a destination now, and counts what is withheld.
-func (l *Layer) mayTell(to netip.Addr) bool {
-	now := l.host.Now()
+func (l *Lane) mayTell(to netip.Addr) bool {
+	now := l.at.Now()
 	switch {
 	case !l.limits.hostAllows(now):
 		l.ICMP.OutRateLimitGlobal++

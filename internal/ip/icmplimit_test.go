@@ -81,8 +81,8 @@ func TestErrorHostLimit(t *testing.T) {
 	if n, most := len(b.l.limits.recent)+len(b.l.limits.older), 3*errorBurst*hostPerSec; n > most {
 		t.Errorf("%d destinations remembered, want at most %d", n, most)
 	}
-	if b.l.ICMP.OutRateLimitGlobal != uint64(at-sent) || b.l.ICMP.OutRateLimitHost != 0 {
-		t.Errorf("counted: %+v", b.l.ICMP)
+	if b.l.Whole().ICMP.OutRateLimitGlobal != uint64(at-sent) || b.l.Whole().ICMP.OutRateLimitHost != 0 {
+		t.Errorf("counted: %+v", b.l.Whole().ICMP)
 	}
 	b.clock.Advance(time.Second)
 	if n := b.refused(addr("10.0.0.3"), 1, 20); n != errorBurst {
@@ -179,7 +179,7 @@ func TestIdentTellsNothing(t *testing.T) {
 	b := newBench(t, Config{})
 	to := addr(peerA)
 	ident := func() (n uint16) {
-		b.do(func() { n = b.l.ident(to) })
+		b.do(func() { n = b.l.Whole().ident(to) })
 		return n
 	}
 	if n := ident(); ident() != n+1 {

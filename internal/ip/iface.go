@@ -5,6 +5,7 @@ import (
 	"slices"
 	"syscall"
 
+	"usock/internal/relay"
 	"usock/packet"
 )
 
@@ -29,8 +30,8 @@ type IfaceConfig struct {
 // Port is where packets leave for a link: a relay.Relay, or for a link with several queues a
 // relay.Spread.
 type Port interface {
-	// Push takes p over, and reports false if it was dropped. The host's lock is held.
-	Push(p *packet.Packet) bool
+	// For returns the relay that a packet goes by.
+	For(p *packet.Packet) *relay.Relay
 
 	// Dropped returns how many packets the port or the link had no room for.
 	Dropped() uint64
@@ -61,13 +62,18 @@ const (
 type Iface struct {
 	layer  *Layer
 	cfg    IfaceConfig
-	index  int
+	index  int // 0: removed
+	number int // index, for good
 	addrs  []netip.Prefix
 	groups map[netip.Addr]*group
-	stats  IfaceStats
+	lanes  []ifaceLane // by the lane's number
 
 	reports reports
+}
 
+// ifaceLane is what the packets of one lane leave behind on an interface. A cache line has one.
+type ifaceLane struct {
+	stats    IfaceStats
 	admitted admission
 }
 
@@ -95,7 +101,7 @@ func (l *Layer) AddIface(c IfaceConfig) *Iface {
 
 	// Indices are never used again: a socket or route that still names a removed interface
 	// finds nothing, not another one.
-	i := &Iface{layer: l, cfg: c, index: len(l.ifaces) + 1, groups: make(map[netip.Addr]*group)}
+	i := &Iface{layer: l, cfg: c, index: len(l.ifaces) + 1, number: len(l.ifaces) + 1, groups: make(map[netip.Addr]*group), lanes: make([]ifaceLane, l.host.Lanes())}
 	l.ifaces = append(l.ifaces, i)
 	if c.Loopback && l.lo == nil {
 		l.lo = i
@@ -120,7 +126,8 @@ func (l *Layer) RemoveIface(i *Iface) {
 	l.rt4.removeIface(i)
 	l.rt6.removeIface(i)
 	l.frags.removeIface(i)
-	l.Stats.add(&i.stats)
+	carried := i.carried()
+	l.Whole().Stats.add(&carried)
 	l.ifaces[i.index-1] = nil
 	i.index = 0 // copies that are on their way to it are dropped by receive
 	if l.lo == i {
@@ -181,9 +188,28 @@ func (i *Iface) Flags() IfaceFlags {
 	return FlagUp | FlagMulticast
 }
 
-// Stats returns the interface's counters.
+// carried returns what all lanes have counted.
+func (i *Iface) carried() (sum IfaceStats) {
+	for k := range i.lanes {
+		sum.add(&i.lanes[k].stats)
+	}
+	return sum
+}
+
+func (s *IfaceStats) add(o *IfaceStats) {
+	s.RxPackets += o.RxPackets
+	s.RxBytes += o.RxBytes
+	s.RxErrors += o.RxErrors
+	s.RxDropped += o.RxDropped
+	s.TxPackets += o.TxPackets
+	s.TxBytes += o.TxBytes
+	s.TxErrors += o.TxErrors
+	s.TxDropped += o.TxDropped
+}
+
+// Stats returns the interface's counters. The whole host must be entered.
 func (i *Iface) Stats() IfaceStats {
-	s := i.stats
+	s := i.carried()
 	if i.cfg.Out != nil {
 		s.TxDropped += i.cfg.Out.Dropped()
 	}
@@ -259,13 +285,20 @@ func (i *Iface) remove(a netip.Prefix) {
 	l := i.layer
 	n := slices.Index(i.addrs, a)
 	i.addrs = slices.Delete(i.addrs, n, n+1)
+	o := l.own[a.Addr()]
 	delete(l.own, a.Addr())
 	if b, ok := directedBroadcast(a); ok {
 		if l.broadcasts[b]--; l.broadcasts[b] == 0 {
 			delete(l.broadcasts, b)
 		}
 	}
+
+	// The network's route stays with its first address (Linux, fib_del_ifaddr).
+	if o != nil && o.src != a.Addr() {
+		return
+	}
 	l.routes(a.Addr()).remove(Route{Dst: a.Masked(), Iface: i, Src: a.Addr()})
+
 	// Another address of the same network takes over as its source.
 	heir := netip.Addr{}
 	for _, p := range i.addrs {
@@ -324,12 +357,13 @@ func (l *Layer) IsBroadcast(a netip.Addr) bool {
 }
 
 // transmit sends p, a complete packet, through the interface and takes it over.
-func (i *Iface) transmit(p *packet.Packet) {
-	i.stats.TxPackets++
-	i.stats.TxBytes += uint64(p.Len())
+func (l *Lane) transmit(i *Iface, p *packet.Packet) {
+	c := l.carried(i)
+	c.TxPackets++
+	c.TxBytes += uint64(p.Len())
 	if i.cfg.Out == nil {
-		i.layer.host.Loop(p)
+		l.at.Loop(p)
 		return
 	}
-	i.cfg.Out.Push(p)
+	l.at.Send(i.cfg.Out.For(p), p)
 }

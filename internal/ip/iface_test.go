@@ -78,12 +78,12 @@ func TestRemoveIface(t *testing.T) {
 		b.l.Join(b.eth, group, &Filter{})
 	})
 	b.arrive(frag4(1, 0, true, pattern(8)))
-	b.do(func() { b.l.Input(b.lo, []*packet.Packet{packet.FromBytes(frag6(1, 0, true, pattern(8)))}) })
+	b.do(func() { b.l.Whole().Input(b.lo, []*packet.Packet{packet.FromBytes(frag6(1, 0, true, pattern(8)))}) })
 
 	gen := b.l.Generation()
 	b.do(func() {
 		// A copy of what was sent to the group is on its way in when the interface goes.
-		if err := b.l.Output(packet.FromBytes(udpHeader(0)), &path, &Out{Proto: ProtoUDP}); err != nil {
+		if err := b.l.Whole().Output(packet.FromBytes(udpHeader(0)), &path, &Out{Proto: ProtoUDP}); err != nil {
 			t.Error(err)
 		}
 		b.l.RemoveIface(b.eth)
@@ -98,8 +98,8 @@ func TestRemoveIface(t *testing.T) {
 	if r := b.l.Routes(); len(r) != 0 {
 		t.Errorf("routes are left: %v", r)
 	}
-	if n := len(b.l.frags.all); n != 1 || b.l.Stats.ReasmFails != 1 || len(b.l.frags.all) == 1 && b.l.frags.all[key(frag6(1, 0, true, nil))] == nil {
-		t.Errorf("%d datagrams are kept, %d given up", n, b.l.Stats.ReasmFails)
+	if n := len(b.l.frags.all); n != 1 || b.l.Whole().Stats.ReasmFails != 1 || len(b.l.frags.all) == 1 && b.l.frags.all[key(frag6(1, 0, true, nil))] == nil {
+		t.Errorf("%d datagrams are kept, %d given up", n, b.l.Whole().Stats.ReasmFails)
 	}
 	b.do(func() {
 		for what, err := range map[string]error{
@@ -111,10 +111,10 @@ func TestRemoveIface(t *testing.T) {
 				t.Errorf("%s: %v", what, err)
 			}
 		}
-		if err := b.l.Output(packet.FromBytes(udpHeader(0)), &path, &Out{Proto: ProtoUDP}); !errors.Is(err, syscall.ENETDOWN) {
+		if err := b.l.Whole().Output(packet.FromBytes(udpHeader(0)), &path, &Out{Proto: ProtoUDP}); !errors.Is(err, syscall.ENETDOWN) {
 			t.Error(err)
 		}
-		b.l.Input(b.eth, []*packet.Packet{packet.FromBytes(packetBytes(peerA, hostA, ProtoUDP, udpHeader(0), nil))})
+		b.l.Whole().Input(b.eth, []*packet.Packet{packet.FromBytes(packetBytes(peerA, hostA, ProtoUDP, udpHeader(0), nil))})
 	})
 	if len(b.udp.take()) != 0 || len(b.sent()) != 0 {
 		t.Error("packets pass")
@@ -172,6 +172,8 @@ func TestNetworkOfAddresses(t *testing.T) {
 		t.Error("the generation did not change")
 	}
 	check("two", b.l.AddAddr(b.eth, prefix("192.0.2.2/24")), 1, true)
+	check("the second is gone", b.l.RemoveAddr(b.eth, prefix("192.0.2.2/24")), 1, true)
+	check("two again", b.l.AddAddr(b.eth, prefix("192.0.2.2/24")), 1, true)
 	check("of another network", b.l.AddAddr(b.eth, prefix("192.0.2.129/25")), 1, true)
 	gen = b.l.Generation()
 	check("the first is gone", b.l.RemoveAddr(b.eth, prefix("192.0.2.1/24")), 1, true)
@@ -265,7 +267,7 @@ func TestIfaceStats(t *testing.T) {
 	}
 	b.do(func() {
 		for range 3 {
-			b.l.Output(packet.FromBytes(udpHeader(0)), &path, &Out{Proto: ProtoUDP})
+			b.l.Whole().Output(packet.FromBytes(udpHeader(0)), &path, &Out{Proto: ProtoUDP})
 		}
 	})
 	if got, want := eth1.Stats(), (IfaceStats{TxPackets: 3, TxBytes: 3 * 28, TxDropped: 2}); got != want {
@@ -276,7 +278,7 @@ func TestIfaceStats(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.do(func() { b.l.Output(packet.FromBytes(udpHeader(0)), &path, &Out{Proto: ProtoUDP}) })
+	b.do(func() { b.l.Whole().Output(packet.FromBytes(udpHeader(0)), &path, &Out{Proto: ProtoUDP}) })
 	b.udp.one()
 	if got, want := b.lo.Stats(), (IfaceStats{TxPackets: 1, TxBytes: 48, RxPackets: 1, RxBytes: 48}); got != want {
 		t.Errorf("%+v, want %+v", got, want)

@@ -24,17 +24,17 @@ const internetworkControl = 0xc0
 
 // inputIGMP takes over a message. What comes from farther than the link, with a hop count other
 // than 1, is nobody's question here (RFC 3376, section 4).
-func (l *Layer) inputIGMP(p *packet.Packet, m *Meta) {
+func (l *Lane) inputIGMP(p *packet.Packet, m *Meta) {
 	defer p.Free()
 	if !pullUp(p, p.Len()) || p.Len() < wire.IGMPMinLen || m.TTL != 1 || !p.Trusted && sumOf(p, 0) != 0 {
-		m.Iface.stats.RxErrors++
+		l.carried(m.Iface).RxErrors++
 		return
 	}
 	switch b := p.Front(); b[0] {
 	case wire.IGMPQuery:
 		q, err := wire.ParseIGMPQuery(b)
 		if err != nil {
-			m.Iface.stats.RxErrors++
+			l.carried(m.Iface).RxErrors++
 			return
 		}
 		m.Iface.asked(false, &q)
@@ -67,7 +67,7 @@ func (i *Iface) sendIGMP(g wire.GroupGeneration, records []wire.GroupRecord) {
 			break
 		}
 	}
-	i.layer.Output(packet.FromBytes(b), i.direct(src, dst), &Out{
+	i.layer.Whole().Output(packet.FromBytes(b), i.direct(src, dst), &Out{
 		Proto: ProtoIGMP, TTL: 1, TOS: internetworkControl, DontFragment: true, NoLoop: true, Options: routerAlert4,
 	})
 }

@@ -2,23 +2,32 @@ package ip
 
 import (
 	"net/netip"
+	"sync"
 
+	"usock/internal/host"
 	"usock/internal/wire"
 	"usock/packet"
 )
 
 // Input takes over the packets of batch, which a link delivered to i. The slice
-// stays the caller's.
+// stays the caller's. The host must not be entered.
 func (l *Layer) Input(i *Iface, batch []*packet.Packet) {
+	at := l.host.EnterLane(i.number)
+	l.lanes[at.ID].Input(i, batch)
+	at.Leave()
+}
+
+// Input is Layer.Input in a lane.
+func (l *Lane) Input(i *Iface, batch []*packet.Packet) {
 	for _, p := range batch {
 		l.receive(i, p, false)
 	}
 }
 
 // inputLooped takes a packet from the host's loopback queue.
-func (l *Layer) inputLooped(p *packet.Packet) {
+func (l *Lane) inputLooped(p *packet.Packet) {
 	i, copied := l.lo, false
-	if len(l.looped) > 0 {
+	if l.at.Whole() && len(l.looped) > 0 {
 		if at, ok := l.looped[p]; ok {
 			delete(l.looped, p)
 			i, copied = at, true
@@ -29,20 +38,30 @@ func (l *Layer) inputLooped(p *packet.Packet) {
 
 // receive takes over a packet that came in on i. copied says that it is a copy of
 // one that this host has sent there.
-func (l *Layer) receive(i *Iface, p *packet.Packet, copied bool) {
+func (l *Lane) receive(i *Iface, p *packet.Packet, copied bool) {
 	// A packet may have been on its way when the interface or the layer went.
 	if l.closed || i == nil || i.index == 0 {
 		p.Free()
 		return
 	}
-	i.stats.RxPackets++
-	i.stats.RxBytes += uint64(p.Len())
+	c := l.carried(i)
+	c.RxPackets++
+	c.RxBytes += uint64(p.Len())
+	l.again(i, p, copied)
+}
+
+// again is receive for a packet that is counted already: one that had to wait for the whole host.
+func (l *Lane) again(i *Iface, p *packet.Packet, copied bool) {
+	if l.closed || i == nil || i.index == 0 {
+		p.Free()
+		return
+	}
 	b := p.Front()
 	if len(b) == 0 {
 		l.malformed(i, p)
 		return
 	}
-	l.meta = Meta{Iface: i}
+	l.meta = Meta{Iface: i, Lane: l}
 	switch b[0] >> 4 {
 	case 4:
 		if p = l.input4(i, p, copied); p != nil {
@@ -57,22 +76,22 @@ func (l *Layer) receive(i *Iface, p *packet.Packet, copied bool) {
 	}
 }
 
-func (l *Layer) malformed(i *Iface, p *packet.Packet) {
+func (l *Lane) malformed(i *Iface, p *packet.Packet) {
 	l.Stats.InHdrErrors++
-	i.stats.RxErrors++
+	l.carried(i).RxErrors++
 	p.Free()
 }
 
 // truncated drops a packet that is shorter than its header says.
-func (l *Layer) truncated(i *Iface, p *packet.Packet) {
+func (l *Lane) truncated(i *Iface, p *packet.Packet) {
 	l.Stats.InTruncatedPkts++
-	i.stats.RxErrors++
+	l.carried(i).RxErrors++
 	p.Free()
 }
 
-func (l *Layer) martian(i *Iface, p *packet.Packet) {
+func (l *Lane) martian(i *Iface, p *packet.Packet) {
 	l.Stats.InMartians++
-	i.stats.RxDropped++
+	l.carried(i).RxDropped++
 	p.Free()
 }
 
@@ -98,7 +117,7 @@ func pullUp(p *packet.Packet, n int) bool {
 
 // keepHeader stores the first n bytes of p as the packet's header and consumes
 // them. What stands in the head stays there; bytes of a block may go with it.
-func (l *Layer) keepHeader(p *packet.Packet, n int) {
+func (l *Lane) keepHeader(p *packet.Packet, n int) {
 	m := &l.meta
 	if h := p.Head(); len(h) >= n && m.Header == nil {
 		m.Header = h[:n:n]
@@ -116,7 +135,7 @@ func (l *Layer) keepHeader(p *packet.Packet, n int) {
 
 // input4 takes an IPv4 packet and returns what is to be delivered with l.meta; nil: nothing. The caller
 // delivers: a goroutine's stack need not hold this frame and the transport's at once.
-func (l *Layer) input4(i *Iface, p *packet.Packet, copied bool) *packet.Packet {
+func (l *Lane) input4(i *Iface, p *packet.Packet, copied bool) *packet.Packet {
 	if !pullUp(p, wire.IPv4MinLen) || !pullUp(p, int(p.Front()[0]&15)*4) {
 		l.malformed(i, p)
 		return nil
@@ -148,7 +167,7 @@ func (l *Layer) input4(i *Iface, p *packet.Packet, copied bool) *packet.Packet {
 	m.Src, m.Dst, m.Proto, m.TTL, m.TOS, m.DontFragment = h.Src, h.Dst, h.Proto, h.TTL, h.TOS, h.DontFragment
 
 	// Addresses that were plausible a moment ago still are, as long as nothing was configured.
-	known := i.admitted.has(h.Src, h.Dst, l.gen)
+	known := i.lanes[l.at.ID].admitted.has(h.Src, h.Dst, l.gen)
 	mine := p.ForHost && i.cfg.Loopback
 	local := known || mine || l.IsLocal(h.Dst)
 	if !known && !mine {
@@ -158,8 +177,13 @@ func (l *Layer) input4(i *Iface, p *packet.Packet, copied bool) *packet.Packet {
 			return nil
 		}
 		if local && !copied {
-			i.admitted = admission{h.Src, h.Dst, l.gen}
+			i.lanes[l.at.ID].admitted = admission{h.Src, h.Dst, l.gen}
 		}
+	}
+
+	if !l.at.Whole() && (h.Options != nil || h.IsFragment() || !l.lean(h.Proto) || !local && (h.Dst.IsMulticast() || !l.standsIn(i, h.Dst))) {
+		l.inWhole(i, p, copied)
+		return nil
 	}
 
 	// Options come before anything is decided by the destination: a source route would change
@@ -174,7 +198,7 @@ func (l *Layer) input4(i *Iface, p *packet.Packet, copied bool) *packet.Packet {
 		}
 		if h.Dst.IsMulticast() && !i.hears(h.Dst, h.Src) && (h.Proto != ProtoIGMP || i.groups[h.Dst] == nil) {
 			l.Stats.InAddrErrors++
-			i.stats.RxDropped++
+			l.carried(i).RxDropped++
 			p.Free()
 			return nil
 		}
@@ -186,6 +210,67 @@ func (l *Layer) input4(i *Iface, p *packet.Packet, copied bool) *packet.Packet {
 		return l.frags.input4(p, m, &h)
 	}
 	return p
+}
+
+// lean reports whether packets of the protocol for one address of the host are taken in any lane. All
+// others need the whole host: they change what everybody reads, or are for more than one.
+func (l *Lane) lean(proto uint8) bool {
+	return (proto == ProtoTCP || proto == ProtoUDP) && (l.table.Raw == nil || !l.table.Raw.Has(proto))
+}
+
+// inWhole has a packet, of which nothing is consumed yet, received in the whole host.
+func (l *Lane) inWhole(i *Iface, p *packet.Packet, copied bool) {
+	layer := l.Layer
+	l.at.AfterWhole(func() { layer.Whole().again(i, p, copied) })
+}
+
+// InWhole is for a transport that needs the whole host for what it was given by Input: it gets that once
+// more, with the whole host entered.
+func (l *Lane) InWhole(p *packet.Packet, m *Meta) {
+	w := l.keep(m)
+	l.at.AfterWhole(func() { w.Run(w.layer.Whole().at, p) })
+}
+
+// Busy is for a transport that cannot go into d for what it was given by Input (host.Lane.Visit): it gets
+// that once more, from whoever can. It is dropped if too many wait already.
+func (l *Lane) Busy(d *host.Domain, p *packet.Packet, m *Meta) {
+	if d.Full() {
+		l.carried(m.Iface).RxDropped++
+		p.Free()
+		return
+	}
+	l.at.Post(d, l.keep(m), p)
+}
+
+// delivery is what the header said of a packet that waits for its transport to take it.
+type delivery struct {
+	layer  *Layer
+	meta   Meta
+	header []byte
+}
+
+var deliveries = sync.Pool{New: func() any { return new(delivery) }}
+
+// keep returns a copy of what was found out of a packet, whose header is consumed.
+func (l *Lane) keep(m *Meta) *delivery {
+	w := deliveries.Get().(*delivery)
+	w.layer, w.meta = l.Layer, *m
+	w.header = append(w.header[:0], m.Header...)
+	w.meta.Header = w.header
+	return w
+}
+
+// Run implements host.Task.
+func (w *delivery) Run(at *host.Lane, p *packet.Packet) {
+	l := w.layer.lanes[at.ID]
+	if l.closed || w.meta.Iface.index == 0 {
+		p.Free()
+	} else {
+		w.meta.Lane = l
+		l.give(l.table.Transport[w.meta.Proto], p, &w.meta)
+	}
+	w.layer, w.meta = nil, Meta{}
+	deliveries.Put(w)
 }
 
 // standsIn reports whether this host takes what came on i for dst, which is not its own.
@@ -210,7 +295,7 @@ func (l *Layer) plausible4(i *Iface, h *wire.IPv4, broadcast bool) bool {
 
 // checkOptions4 frees p and returns false if its options forbid to accept it:
 // they make no sense, or ask for source routing (RFC 7126, sections 4.3 and 4.4).
-func (l *Layer) checkOptions4(p *packet.Packet, m *Meta, h *wire.IPv4) bool {
+func (l *Lane) checkOptions4(p *packet.Packet, m *Meta, h *wire.IPv4) bool {
 	at := wire.CheckIPv4Options(h.Options)
 	if at >= 0 {
 		n := h.Len()
@@ -237,7 +322,7 @@ func (l *Layer) checkOptions4(p *packet.Packet, m *Meta, h *wire.IPv4) bool {
 }
 
 // input6 is input4 for IPv6: the headers behind the first are the caller's, too.
-func (l *Layer) input6(i *Iface, p *packet.Packet, copied bool) *packet.Packet {
+func (l *Lane) input6(i *Iface, p *packet.Packet, copied bool) *packet.Packet {
 	if !pullUp(p, wire.IPv6Len) {
 		l.malformed(i, p)
 		return nil
@@ -259,9 +344,13 @@ func (l *Layer) input6(i *Iface, p *packet.Packet, copied bool) *packet.Packet {
 	m.V6 = true
 	m.Src, m.Dst, m.Proto, m.TTL, m.TOS, m.Flow = h.Src, h.Dst, h.Next, h.HopLimit, h.TOS, h.Flow
 	m.DontFragment = p.DontFragment
-	known := i.admitted.has(h.Src, h.Dst, l.gen) || p.ForHost && i.cfg.Loopback
+	known := i.lanes[l.at.ID].admitted.has(h.Src, h.Dst, l.gen) || p.ForHost && i.cfg.Loopback
 	if !known && !copied && !l.plausible6(i, &h) {
 		l.martian(i, p)
+		return nil
+	}
+	if !l.at.Whole() && (!l.lean(h.Next) || h.Dst.IsMulticast() || !known && l.own[h.Dst] == nil && !l.standsIn(i, h.Dst)) {
+		l.inWhole(i, p, copied)
 		return nil
 	}
 	switch {
@@ -269,7 +358,7 @@ func (l *Layer) input6(i *Iface, p *packet.Packet, copied bool) *packet.Packet {
 	case h.Dst.IsMulticast():
 		if !i.hears(h.Dst, h.Src) && !(pullUp(p, wire.IPv6Len+1) && i.asksAbout(&h, p.Front())) {
 			l.Stats.InAddrErrors++
-			i.stats.RxDropped++
+			l.carried(i).RxDropped++
 			p.Free()
 			return nil
 		}
@@ -284,7 +373,7 @@ func (l *Layer) input6(i *Iface, p *packet.Packet, copied bool) *packet.Packet {
 		l.forward6(i, p, &h)
 		return nil
 	case !copied:
-		i.admitted = admission{h.Src, h.Dst, l.gen}
+		i.lanes[l.at.ID].admitted = admission{h.Src, h.Dst, l.gen}
 	}
 	l.keepHeader(p, wire.IPv6Len)
 	return p
@@ -316,7 +405,7 @@ func (l *Layer) plausible6(i *Iface, h *wire.IPv6) bool {
 
 // chain6 goes through the extension headers, of which the first has type m.Proto,
 // and delivers what they lead to.
-func (l *Layer) chain6(p *packet.Packet, m *Meta, first bool) {
+func (l *Lane) chain6(p *packet.Packet, m *Meta, first bool) {
 	for {
 		if !isExtension(m.Proto) {
 			l.deliver(p, m)
@@ -367,9 +456,9 @@ func isExtension(next uint8) bool {
 }
 
 // fault6 answers and frees a packet whose extension headers cannot be accepted.
-func (l *Layer) fault6(p *packet.Packet, m *Meta, c *wire.IPv6Chain) {
+func (l *Lane) fault6(p *packet.Packet, m *Meta, c *wire.IPv6Chain) {
 	l.Stats.InHdrErrors++
-	m.Iface.stats.RxErrors++
+	l.carried(m.Iface).RxErrors++
 	if c.Fault == wire.Complain || c.Fault == wire.ComplainHost && !m.Multicast() {
 		at := len(m.Header) + c.Pointer
 		if c.Pointer < 0 {
@@ -395,7 +484,7 @@ func (l *Layer) nextAt(m *Meta) int {
 }
 
 // deliver hands a whole datagram to the transport, and takes it over.
-func (l *Layer) deliver(p *packet.Packet, m *Meta) {
+func (l *Lane) deliver(p *packet.Packet, m *Meta) {
 	if !ensureTransport(p, m.Proto) {
 		l.malformed(m.Iface, p)
 		return
@@ -421,27 +510,35 @@ func (l *Layer) deliver(p *packet.Packet, m *Meta) {
 		return
 	}
 
-	// A transport that does not want it has no such port; without a transport nobody knows the
-	// protocol. A raw socket that has taken a copy does know it.
+	// Without a transport nobody knows the protocol. A raw socket that has taken a copy does know it.
 	t := l.table.Transport[m.Proto]
 	if t != nil || tapped {
 		l.Stats.InDelivers++
 	} else {
 		l.Stats.InUnknownProtos++
 	}
-	if t != nil && t.Input(p, m) {
-		return
-	}
 	switch {
-	case m.V6 && t != nil:
-		l.sendError6(p, m, wire.ICMPv6Unreachable, wire.ICMPv6PortUnreachable, 0)
 	case t != nil:
-		l.sendError4(p, m, true, wire.ICMPv4Unreachable, wire.ICMPv4PortUnreachable, 0)
+		l.give(t, p, m)
+		return
 	case tapped || m.V6 && m.Proto == wire.IPv6NoNext:
 	case m.V6:
 		l.sendError6(p, m, wire.ICMPv6ParameterProblem, wire.ICMPv6UnknownNext, uint32(l.nextAt(m)))
 	default:
 		l.sendError4(p, m, true, wire.ICMPv4Unreachable, wire.ICMPv4ProtoUnreachable, 0)
+	}
+	p.Free()
+}
+
+// give hands a datagram to its transport, and takes it over. What that does not want has no such port.
+func (l *Lane) give(t Transport, p *packet.Packet, m *Meta) {
+	if t.Input(p, m) {
+		return
+	}
+	if m.V6 {
+		l.sendError6(p, m, wire.ICMPv6Unreachable, wire.ICMPv6PortUnreachable, 0)
+	} else {
+		l.sendError4(p, m, true, wire.ICMPv4Unreachable, wire.ICMPv4PortUnreachable, 0)
 	}
 	p.Free()
 }

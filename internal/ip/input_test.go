@@ -59,7 +59,7 @@ func TestInputSplit(t *testing.T) {
 				}
 				p.Payload.Append(packet.Copy(whole[cut : cut+1]))
 				p.Payload.Append(packet.Copy(whole[cut+1:]))
-				b.do(func() { b.l.Input(b.eth, []*packet.Packet{p}) })
+				b.do(func() { b.l.Whole().Input(b.eth, []*packet.Packet{p}) })
 				g := b.udp.one()
 				if !slices.Equal(g.data, body) || !slices.Equal(g.header, whole[:len(whole)-len(body)]) {
 					t.Fatalf("cut at %d: %x", cut, g.header)
@@ -108,8 +108,8 @@ func TestInputExtensionHeaders(t *testing.T) {
 	}
 }
 
-// atomic returns a packet of n fragment headers that are about no fragment (RFC 6946), and a datagram.
-func atomic(n int) []byte {
+// atomicFragments returns a packet of n fragment headers that are about no fragment (RFC 6946), and a datagram.
+func atomicFragments(n int) []byte {
 	var b []byte
 	for i := range n {
 		next := uint8(wire.IPv6Fragment)
@@ -125,7 +125,7 @@ func atomic(n int) []byte {
 func TestManyHeaders(t *testing.T) {
 	b := newBenchIface(t, Config{}, IfaceConfig{Name: "eth0", MTU: 65535})
 	perHeader := func(n int) time.Duration {
-		in := atomic(n)
+		in := atomicFragments(n)
 		least := time.Hour
 		for range 10 {
 			began := time.Now()
@@ -152,9 +152,9 @@ func TestInputMartians(t *testing.T) {
 		{"::1", hostB}, {peerB, "::1"}, {"ff02::1", hostB}, {peerB, "::"}, {hostB, hostB},
 		{"::ffff:10.0.0.2", hostB}, {peerB, "::ffff:10.0.0.1"}, {peerB, "ff01::1"}, {peerB, "ff00::1"},
 	} {
-		martians := b.l.Stats.InMartians
+		martians := b.l.Whole().Stats.InMartians
 		b.arrive(packetBytes(c.src, c.dst, ProtoUDP, udpHeader(0), nil))
-		if len(b.udp.take()) != 0 || b.l.Stats.InMartians != martians+1 || len(b.sent()) != 0 {
+		if len(b.udp.take()) != 0 || b.l.Whole().Stats.InMartians != martians+1 || len(b.sent()) != 0 {
 			t.Errorf("%v accepted", c)
 		}
 	}
@@ -173,9 +173,9 @@ func TestInputNotLocal(t *testing.T) {
 		{peerA, "10.0.0.77"}, {peerA, "8.8.8.8"}, {peerA, "224.5.6.7"}, {peerA, "10.0.1.255"},
 		{peerB, "2001:db8::77"}, {"fe80::2", "fe80::77"}, {peerB, "ff02::77"},
 	} {
-		n := b.l.Stats.InAddrErrors
+		n := b.l.Whole().Stats.InAddrErrors
 		b.arrive(packetBytes(c.src, c.dst, ProtoUDP, udpHeader(0), nil))
-		if len(b.udp.take()) != 0 || b.l.Stats.InAddrErrors != n+1 || len(b.sent()) != 0 {
+		if len(b.udp.take()) != 0 || b.l.Whole().Stats.InAddrErrors != n+1 || len(b.sent()) != 0 {
 			t.Errorf("%v: not dropped silently", c)
 		}
 	}
@@ -199,9 +199,9 @@ func TestInputMalformed(t *testing.T) {
 		"payload missing":    good6[:47],
 		"options":            packetBytes(peerA, hostA, ProtoUDP, udpHeader(0), func(h *wire.IPv4, _ *wire.IPv6) { h.Options = []byte{7, 1, 0, 0} }),
 	} {
-		n := b.l.Stats.InHdrErrors + b.l.Stats.InTruncatedPkts
+		n := b.l.Whole().Stats.InHdrErrors + b.l.Whole().Stats.InTruncatedPkts
 		b.arrive(p)
-		if len(b.udp.take()) != 0 || b.l.Stats.InHdrErrors+b.l.Stats.InTruncatedPkts != n+1 {
+		if len(b.udp.take()) != 0 || b.l.Whole().Stats.InHdrErrors+b.l.Whole().Stats.InTruncatedPkts != n+1 {
 			t.Errorf("%s: accepted", name)
 		}
 	}
@@ -211,11 +211,11 @@ func TestInputMalformed(t *testing.T) {
 		t.Errorf("%+v", h)
 	}
 	b.arrive(edit(good, 8, 9)) // header checksum
-	if len(b.udp.take()) != 0 || b.l.Stats.InCsumErrors != 1 {
+	if len(b.udp.take()) != 0 || b.l.Whole().Stats.InCsumErrors != 1 {
 		t.Error("bad header checksum accepted")
 	}
 	b.arrive(packetBytes(peerA, hostA, ProtoUDP, udpHeader(0), func(h *wire.IPv4, _ *wire.IPv6) { h.Options = []byte{wire.IPv4OptLSRR, 7, 4, 1, 2, 3, 4, 0} }))
-	if len(b.udp.take()) != 0 || b.l.Stats.InMartians != 1 {
+	if len(b.udp.take()) != 0 || b.l.Whole().Stats.InMartians != 1 {
 		t.Error("source route accepted")
 	}
 }
@@ -232,7 +232,7 @@ func TestClosed(t *testing.T) {
 	b.arrive(frag4(1, 8, true, pattern(8)))
 	b.arrive(packetBytes(peerA, hostA, ProtoUDP, udpHeader(0), nil))
 	b.h.Enter()
-	err = b.l.Output(packet.FromBytes(udpHeader(0)), &path, &Out{Proto: ProtoUDP})
+	err = b.l.Whole().Output(packet.FromBytes(udpHeader(0)), &path, &Out{Proto: ProtoUDP})
 	b.h.Leave()
 	if len(b.udp.take()) != 0 || len(b.l.frags.all) != 0 || b.h.Timers() != 0 || !errors.Is(err, syscall.ENETDOWN) || len(b.sent()) != 0 {
 		t.Error("still at work", err)
@@ -248,6 +248,7 @@ type tap struct {
 
 func (r *tap) Tap(*packet.Packet, *Meta) bool { r.n++; return r.take }
 func (r *tap) Error(*Error)                   { r.errs++ }
+func (r *tap) Has(uint8) bool                 { return true }
 
 func TestRawTap(t *testing.T) {
 	b := newBench(t, Config{})
@@ -284,7 +285,7 @@ func TestMulticast(t *testing.T) {
 			p := packet.New()
 			copy(p.Prepend(wire.UDPLen), udpHeader(0))
 			b.do(func() {
-				if err := b.l.Output(p, &path, &o); err != nil {
+				if err := b.l.Whole().Output(p, &path, &o); err != nil {
 					t.Error(err)
 				}
 			})
@@ -377,7 +378,7 @@ func TestLinkLocalNeedsItsLink(t *testing.T) {
 	in := packetBytes("fe80::2", "fe80::1", ProtoUDP, udpHeader(0), nil)
 	b.arrive(in)
 	b.udp.one()
-	b.do(func() { b.l.Input(other, []*packet.Packet{packet.FromBytes(in)}) })
+	b.do(func() { b.l.Whole().Input(other, []*packet.Packet{packet.FromBytes(in)}) })
 	if len(b.udp.take()) != 0 {
 		t.Error("accepted on another link")
 	}
@@ -402,7 +403,7 @@ func TestNoAllocations(t *testing.T) {
 			b.h.Enter()
 			p := packet.New()
 			copy(p.Prepend(len(head)), head)
-			b.l.Output(p, &path, &o)
+			b.l.Whole().Output(p, &path, &o)
 			b.h.Leave()
 		})
 		if got != 0 && !raceEnabled {
@@ -433,7 +434,7 @@ func BenchmarkLoopback(b *testing.B) {
 				tb.h.Enter()
 				p := packet.New()
 				copy(p.Prepend(len(head)), head)
-				tb.l.Output(p, &path, &o)
+				tb.l.Whole().Output(p, &path, &o)
 				tb.h.Leave()
 			}
 		})
@@ -451,7 +452,7 @@ func TestAdmissionEnds(t *testing.T) {
 		}
 		b.do(func() { b.l.AddAddr(b.eth, prefix(c.src+"/32")) })
 		b.arrive(in)
-		if len(b.udp.take()) != 0 || b.l.Stats.InMartians != 1 {
+		if len(b.udp.take()) != 0 || b.l.Whole().Stats.InMartians != 1 {
 			t.Error("accepted from this host's own address")
 		}
 		b.do(func() { b.l.RemoveAddr(b.eth, prefix(c.src+"/32")) })
@@ -459,7 +460,7 @@ func TestAdmissionEnds(t *testing.T) {
 		b.udp.one()
 		b.do(func() { b.l.RemoveAddr(b.eth, prefix(c.own)) })
 		b.arrive(in)
-		if len(b.udp.take()) != 0 || b.l.Stats.InAddrErrors != 1 {
+		if len(b.udp.take()) != 0 || b.l.Whole().Stats.InAddrErrors != 1 {
 			t.Error("accepted for an address that was removed")
 		}
 	}

@@ -32,7 +32,7 @@ const (
 // are refused.
 type kernelTest struct {
 	t    *testing.T
-	h    *host.Domain
+	h    *host.Host
 	l    *Layer
 	errs chan Error
 }
@@ -94,7 +94,7 @@ func newKernelTest(t *testing.T) *kernelTest {
 				return
 			}
 			k.h.Enter()
-			k.l.Input(tun, batch[:n])
+			k.l.Whole().Input(tun, batch[:n])
 			k.h.Leave()
 		}
 	})
@@ -132,7 +132,7 @@ func (s *echoServer) send(dst netip.Addr, port uint16, data []byte) {
 	p := packet.FromBytes(data)
 	h := wire.UDP{SrcPort: 7, DstPort: port, Len: uint16(wire.UDPLen + len(data))}
 	h.Put(p.Prepend(wire.UDPLen))
-	if err := s.l.Output(p, &path, &Out{Proto: ProtoUDP, Checksum: sumUDP}); err != nil {
+	if err := s.l.Whole().Output(p, &path, &Out{Proto: ProtoUDP, Checksum: sumUDP}); err != nil {
 		s.t.Error(err)
 	}
 }
@@ -189,7 +189,7 @@ func TestKernelUDP(t *testing.T) {
 	}
 	k.h.Enter()
 	defer k.h.Leave()
-	if s := k.l.Stats; s.ReasmOKs != 8 || s.FragOKs != 8 || s.ReasmFails != 0 || s.InHdrErrors != 0 || s.InCsumErrors != 0 {
+	if s := k.l.Whole().Stats; s.ReasmOKs != 8 || s.FragOKs != 8 || s.ReasmFails != 0 || s.InHdrErrors != 0 || s.InCsumErrors != 0 {
 		t.Errorf("%+v", s)
 	}
 }

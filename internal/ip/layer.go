@@ -3,7 +3,10 @@ package ip
 import (
 	"math/rand/v2"
 	"net/netip"
+	"sync/atomic"
 	"time"
+
+	"usock/internal/rank"
 
 	"usock/internal/host"
 	"usock/internal/timer"
@@ -43,6 +46,10 @@ type Raw interface {
 
 	// Error reports an ICMP error before the transport hears of it.
 	Error(e *Error)
+
+	// Has reports whether somebody may want packets of the protocol. It is called in any lane, Tap and Error
+	// in the whole host.
+	Has(proto uint8) bool
 }
 
 // Table is the protocol table. For ICMP and ICMPv6, which the layer serves itself,
@@ -62,22 +69,23 @@ type Config struct {
 	Forwarding bool          // pass packets on between links
 	Foreign    bool          // packets for others are for this host, which answers in their place
 	HopLimit   uint8         // of packets that ask for none of their own; 0: 64
-	Rand       func() uint64 // nil: a generator with a random seed
+	Rand       func() uint64 // nil: a generator with a random seed; called by several goroutines at once
 }
 
 const defaultHopLimit = 64
 
-// Layer is the IP layer of one host. The host's lock guards all of it.
+// Layer is the IP layer of one host. What is configured, and what is learnt of paths, changes only while
+// the whole host is entered; who has entered any of its domains may read it. The rest is in its lanes.
 type Layer struct {
-	Stats LayerStats
-	ICMP  ICMPStats
-
-	host  *host.Domain
+	host  *host.Host
+	lanes []*Lane // by number
 	cfg   Config
 	table Table
 	gen   uint32
 
 	closed bool
+
+	noRoutes atomic.Uint64 // OutNoRoutes
 
 	ifaces     []*Iface // by index-1; nil where removed
 	lo         *Iface
@@ -90,16 +98,43 @@ type Layer struct {
 	limits   limiter
 	timer    timer.Entry // the earliest of mtus, frags and reports of groups
 
+	identMu  rank.Leaf // of idents
 	identKey [2]uint64 // of the hash that chooses an ident
 	idents   [256]identCounter
 
 	// looped says which interface a packet in the host's loopback queue stands
 	// for, if it is not lo: copies of multicasts and broadcasts.
 	looped map[*packet.Packet]*Iface
+}
+
+// Lane is a layer as those see it who are in one lane of the host: packets are sent and received in it.
+type Lane struct {
+	*Layer
+	at *host.Lane
+
+	Stats LayerStats
+	ICMP  ICMPStats
 
 	meta    Meta   // of the packet that is being received
 	scratch []byte // its header, where that is not in the packet's head
+
+	_ [64]byte // another lane's is on another cache line
 }
+
+// Lane returns the layer in a lane.
+func (l *Layer) Lane(at *host.Lane) *Lane { return l.lanes[at.ID] }
+
+// In returns the layer in the lane of whoever has entered d.
+func (l *Layer) In(d *host.Domain) *Lane { return l.lanes[d.Lane().ID] }
+
+// Whole returns the layer in the lane of whoever has entered the whole host.
+func (l *Layer) Whole() *Lane { return l.lanes[0] }
+
+// At returns the host's lane.
+func (l *Lane) At() *host.Lane { return l.at }
+
+// carried returns where the lane counts what i carries.
+func (l *Lane) carried(i *Iface) *IfaceStats { return &i.lanes[l.at.ID].stats }
 
 // ownAddr is an address of this host.
 type ownAddr struct {
@@ -108,12 +143,12 @@ type ownAddr struct {
 }
 
 // New returns the layer of h and makes it the receiver of h's loopback queue.
-func New(h *host.Domain, cfg Config, table *Table) *Layer {
+func New(h *host.Host, cfg Config, table *Table) *Layer {
 	if cfg.HopLimit == 0 {
 		cfg.HopLimit = defaultHopLimit
 	}
 	if cfg.Rand == nil {
-		cfg.Rand = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())).Uint64
+		cfg.Rand = rand.Uint64
 	}
 	l := &Layer{
 		host:       h,
@@ -135,7 +170,10 @@ func New(h *host.Domain, cfg Config, table *Table) *Layer {
 	for i := range l.idents {
 		l.idents[i].last = uint16(cfg.Rand())
 	}
-	h.Input = l.inputLooped
+	for n := range h.Lanes() {
+		l.lanes = append(l.lanes, &Lane{Layer: l, at: h.LaneAt(n)})
+	}
+	h.Input = func(at *host.Lane, p *packet.Packet) { l.lanes[at.ID].inputLooped(p) }
 	return l
 }
 

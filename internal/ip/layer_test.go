@@ -81,7 +81,7 @@ func (w *wireSender) Send(batch []*packet.Packet) int {
 type bench struct {
 	t     testing.TB
 	clock *clock.Manual
-	h     *host.Domain
+	h     *host.Host
 	l     *Layer
 	lo    *Iface
 	eth   *Iface
@@ -163,7 +163,7 @@ func (b *bench) oneSent() []byte {
 
 // arrive has the link deliver the packet with the bytes.
 func (b *bench) arrive(bytes []byte) {
-	b.do(func() { b.l.Input(b.eth, []*packet.Packet{packet.FromBytes(bytes)}) })
+	b.do(func() { b.l.Whole().Input(b.eth, []*packet.Packet{packet.FromBytes(bytes)}) })
 }
 
 func (b *bench) route(dst, src string, ifindex int) (Path, error) {
@@ -192,7 +192,7 @@ func (b *bench) send(dst string, head, data []byte, o Out) error {
 	}
 	b.h.Enter()
 	defer b.h.Leave()
-	return b.l.Output(p, &path, &o)
+	return b.l.Whole().Output(p, &path, &o)
 }
 
 func addr(s string) netip.Addr { return netip.MustParseAddr(s) }

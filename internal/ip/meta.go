@@ -9,6 +9,7 @@ import (
 type Meta struct {
 	Src, Dst  netip.Addr
 	Iface     *Iface // where the packet came in; for looped packets where it went out
+	Lane      *Lane  // that it is received in
 	Flow      uint32 // IPv6 flow label
 	Proto     uint8
 	TTL       uint8 // time to live or hop limit

@@ -24,7 +24,7 @@ const routerAlertOption = 5
 // inputMLD takes over a query or a report of the first version. What does not come from the link,
 // or does not say that routers are to look at it, is dropped (RFC 3810, section 6.2; RFC 2710,
 // section 4).
-func (l *Layer) inputMLD(p *packet.Packet, m *Meta, typ uint8) {
+func (l *Lane) inputMLD(p *packet.Packet, m *Meta, typ uint8) {
 	defer p.Free()
 	if !pullUp(p, p.Len()) || m.TTL != 1 || !m.Src.IsLinkLocalUnicast() || !alertsRouters(m.Header) || p.Len() < wire.MLDMinLen {
 		l.ICMP.InErrors++
@@ -92,7 +92,7 @@ func (i *Iface) sendMLD(g wire.GroupGeneration, records []wire.GroupRecord) {
 	c.AddPseudo(src, dst, ProtoICMPv6, len(b))
 	c.Add(b)
 	binary.BigEndian.PutUint16(b[2:], c.Sum())
-	l := i.layer
+	l := i.layer.Whole()
 	l.ICMP.CountOut(true, b[0])
 	p := packet.FromBytes(b)
 	copy(p.Prepend(len(routerAlert6)), routerAlert6)

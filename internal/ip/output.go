@@ -54,7 +54,7 @@ type Out struct {
 
 // Output sends p, which begins with the transport header, along path. It takes
 // over p, also when it fails.
-func (l *Layer) Output(p *packet.Packet, path *Path, o *Out) error {
+func (l *Lane) Output(p *packet.Packet, path *Path, o *Out) error {
 	if l.closed || path.Iface == nil || path.Iface.index == 0 {
 		p.Free()
 		return syscall.ENETDOWN
@@ -140,7 +140,7 @@ func (l *Layer) Output(p *packet.Packet, path *Path, o *Out) error {
 
 // send passes a complete packet to the path's interface, and a copy to this host
 // where it belongs to a group or network that hears itself.
-func (l *Layer) send(p *packet.Packet, path *Path, src, dst netip.Addr, o *Out) {
+func (l *Lane) send(p *packet.Packet, path *Path, src, dst netip.Addr, o *Out) {
 	i := path.Iface
 
 	// Of several fragments the first, which has the ports.
@@ -152,15 +152,18 @@ func (l *Layer) send(p *packet.Packet, path *Path, src, dst netip.Addr, o *Out) 
 		// it back.
 		if path.Broadcast || !o.NoLoop && i.hears(dst, src) {
 			c := p.Clone()
-			l.looped[c] = i
-			l.host.Loop(c)
+			layer := l.Layer
+			l.at.AfterWhole(func() {
+				layer.looped[c] = i
+				layer.Whole().at.Loop(c)
+			})
 		}
 		if o.HostOnly {
 			p.Free()
 			return
 		}
 	}
-	i.transmit(p)
+	l.transmit(i, p)
 }
 
 // identCounter is what destinations that share it have their identifications from.
@@ -173,16 +176,18 @@ type identCounter struct {
 // Destinations share counters by hash, so that one does not learn another's rate
 // (RFC 7739), and a number does not come back early (RFC 6864, section
 // 4.3).
-func (l *Layer) ident(dst netip.Addr) uint16 {
+func (l *Lane) ident(dst netip.Addr) uint16 {
 	// A hash with a secret key: who sees the numbers for one destination cannot tell which
 	// others share its counter.
 	b := dst.As16()
 	hi, lo := bits.Mul64(binary.LittleEndian.Uint64(b[:])^l.identKey[0], binary.LittleEndian.Uint64(b[8:])^l.identKey[1])
 	c := &l.idents[(hi^lo)%uint64(len(l.idents))]
+	l.identMu.Lock()
+	defer l.identMu.Unlock()
 
 	// Nor can who has found such a one count what was sent to it: each millisecond may have taken
 	// a number, or not (Linux, ip_idents_reserve).
-	now := uint32(l.host.Now() / time.Millisecond)
+	now := uint32(l.at.Now() / time.Millisecond)
 	if gone := now - c.at; gone > 0 {
 		c.last += uint16(l.cfg.Rand() % uint64(gone))
 	}
@@ -192,7 +197,7 @@ func (l *Layer) ident(dst netip.Addr) uint16 {
 }
 
 // outputIncluded sends a packet that brings its own network header.
-func (l *Layer) outputIncluded(p *packet.Packet, path *Path, o *Out) error {
+func (l *Lane) outputIncluded(p *packet.Packet, path *Path, o *Out) error {
 	// The program's packet is one of bytes: no note of it can be trusted to be true of them.
 	n := p.Len()
 	b := p.AppendTo(make([]byte, 0, n))
@@ -219,7 +224,7 @@ func (l *Layer) outputIncluded(p *packet.Packet, path *Path, o *Out) error {
 // complete4 fills in what a raw socket's IPv4 header leaves open, and reports whether its
 // length is one. What else stands in it is the receiver's business (Linux,
 // raw_send_hdrinc).
-func (l *Layer) complete4(b []byte, path *Path) bool {
+func (l *Lane) complete4(b []byte, path *Path) bool {
 	if len(b) < wire.IPv4MinLen {
 		return false
 	}

@@ -47,7 +47,7 @@ func TestOutputHeader(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.o.Proto, c.o.Checksum = ProtoUDP, sumUDP
-		b.do(func() { err = b.l.Output(datagram(), &path, &c.o) })
+		b.do(func() { err = b.l.Whole().Output(datagram(), &path, &c.o) })
 		h4, h6, _ := validate(t, b.oneSent())
 		got := fmt.Sprintln(h4.Src, h4.Dst, h4.TOS, h4.TTL, 0)
 		if addr(c.dst).Is6() {
@@ -56,8 +56,8 @@ func TestOutputHeader(t *testing.T) {
 		if err != nil || got != c.want+"\n" {
 			t.Errorf("%s: %q, want %q, %v", c.name, got, c.want, err)
 		}
-		if b.l.Stats.OutRequests != 1 {
-			t.Errorf("%s: %+v", c.name, b.l.Stats)
+		if b.l.Whole().Stats.OutRequests != 1 {
+			t.Errorf("%s: %+v", c.name, b.l.Whole().Stats)
 		}
 	}
 }
@@ -72,9 +72,9 @@ func TestOutputMartian(t *testing.T) {
 			t.Fatal(err)
 		}
 		o.Proto = ProtoUDP
-		b.do(func() { err = b.l.Output(packet.FromBytes(udpHeader(0)), &path, &o) })
-		if err != nil || len(b.sent()) != 0 || b.l.Stats.InMartians != uint64(i+1) {
-			t.Errorf("%+v: %v, %+v", o, err, b.l.Stats)
+		b.do(func() { err = b.l.Whole().Output(packet.FromBytes(udpHeader(0)), &path, &o) })
+		if err != nil || len(b.sent()) != 0 || b.l.Whole().Stats.InMartians != uint64(i+1) {
+			t.Errorf("%+v: %v, %+v", o, err, b.l.Whole().Stats)
 		}
 	}
 }
@@ -181,8 +181,8 @@ func TestIdent(t *testing.T) {
 	host := newBench(t, Config{Rand: func() uint64 { return 0x123456789abcdef }})
 	before := host.l.idents
 	for i := range 1000 {
-		host.l.ident(addr(fmt.Sprintf("10.%d.%d.1", i/200, i%200)))
-		host.l.ident(addr(fmt.Sprintf("2001:db8::%x", i)))
+		host.l.Whole().ident(addr(fmt.Sprintf("10.%d.%d.1", i/200, i%200)))
+		host.l.Whole().ident(addr(fmt.Sprintf("2001:db8::%x", i)))
 	}
 	changed := 0
 	for i := range before {
@@ -236,7 +236,7 @@ func TestOwnCopies(t *testing.T) {
 			if c.member {
 				b.l.Join(b.eth, addr(c.dst), &Filter{})
 			}
-			if err := b.l.Output(datagram(), &path, &c.o); err != nil {
+			if err := b.l.Whole().Output(datagram(), &path, &c.o); err != nil {
 				t.Error(err)
 			}
 		})
@@ -266,7 +266,7 @@ func TestIncludedHeader(t *testing.T) {
 		p.Owner = packet.Owner{PID: 7}
 		b.h.Enter()
 		defer b.h.Leave()
-		return b.l.Output(p, &path, &Out{HeaderIncluded: true})
+		return b.l.Whole().Output(p, &path, &Out{HeaderIncluded: true})
 	}
 	for _, c := range []struct {
 		name string
@@ -327,7 +327,7 @@ func TestIncludedToGroup(t *testing.T) {
 		for _, src := range []string{c.src, path.Src.String()} {
 			b.do(func() {
 				p := packet.FromBytes(packetBytes(src, c.group, ProtoUDP, udpHeader(0), nil))
-				if err := b.l.Output(p, &path, &Out{HeaderIncluded: true}); err != nil {
+				if err := b.l.Whole().Output(p, &path, &Out{HeaderIncluded: true}); err != nil {
 					t.Error(err)
 				}
 			})

@@ -72,7 +72,7 @@ func TestForwardCounters(t *testing.T) {
 		if len(c.in) > 2500 {
 			p.SegmentSize = 1000
 		}
-		r.do(func() { r.l.Input(r.eth, []*packet.Packet{p}) })
+		r.do(func() { r.l.Whole().Input(r.eth, []*packet.Packet{p}) })
 		if got := nonzero(r.l.Counters()); got != "InReceives 1 "+c.want {
 			t.Errorf("%s: %s, want %s", c.name, got, c.want)
 		}
@@ -86,11 +86,11 @@ func TestForwardNotLoopback(t *testing.T) {
 		r.l.AddRoute(Route{Dst: prefix("192.0.2.0/24"), Iface: r.lo})
 		r.l.AddRoute(Route{Dst: prefix("2001:db8:7::/64"), Iface: r.lo})
 		for _, in := range [][]byte{packetBytes(peerA, "10.1.0.2", 99, nil, nil), packetBytes(peerB, "2001:db8:1::2", 99, nil, nil)} {
-			r.l.Input(r.lo, []*packet.Packet{packet.FromBytes(in)})
+			r.l.Whole().Input(r.lo, []*packet.Packet{packet.FromBytes(in)})
 		}
 	})
-	if len(r.sent())+len(r.sent1()) != 0 || r.l.Stats.InAddrErrors != 2 || r.lo.Stats().RxDropped != 2 {
-		t.Errorf("passed on from loopback: %+v", r.l.Stats)
+	if len(r.sent())+len(r.sent1()) != 0 || r.l.Whole().Stats.InAddrErrors != 2 || r.lo.Stats().RxDropped != 2 {
+		t.Errorf("passed on from loopback: %+v", r.l.Whole().Stats)
 	}
 	for _, in := range [][]byte{packetBytes(peerA, "192.0.2.1", 99, nil, nil), packetBytes(peerB, "2001:db8:7::1", 99, nil, nil)} {
 		r.clock.Advance(maxTokens)
@@ -130,7 +130,7 @@ func TestForwardChecksums(t *testing.T) {
 					if left {
 						p.ChecksumStart, p.ChecksumOffset = uint16(at), 6
 					}
-					r.do(func() { r.l.Input(r.eth, []*packet.Packet{p}) })
+					r.do(func() { r.l.Whole().Input(r.eth, []*packet.Packet{p}) })
 					note := r.wire1.out[0].ChecksumOffset != 0
 					out := r.sent1()
 					got := fmt.Sprintf("%x", out[0][at+6:at+8])
@@ -155,7 +155,7 @@ func TestForwardOptions(t *testing.T) {
 		for _, cut := range []int{20, 24, 100} {
 			r := newRouter(t, IfaceConfig{})
 			p := pieces(in, inHead && cut < 100, cut)
-			r.do(func() { r.l.Input(r.eth, []*packet.Packet{p}) })
+			r.do(func() { r.l.Whole().Input(r.eth, []*packet.Packet{p}) })
 			for _, f := range r.sent1() {
 				h, n, err := wire.ParseIPv4(f)
 				if err != nil || !bytes.Equal(h.Options, opts) || wire.ChecksumOf(f[:n]) != 0 || h.TTL != 63 {

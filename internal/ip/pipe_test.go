@@ -20,7 +20,7 @@ import (
 // counts answers.
 type member struct {
 	t       *testing.T
-	h       *host.Domain
+	h       *host.Host
 	l       *Layer
 	answers map[uint32]int // by number of the request
 }
@@ -43,7 +43,7 @@ func newMember(t *testing.T, end link.Direct, addrs ...string) *member {
 	m.h.Leave()
 	end.Deliver(func(batch []*packet.Packet) {
 		m.h.Enter()
-		m.l.Input(i, batch)
+		m.l.Whole().Input(i, batch)
 		m.h.Leave()
 	})
 	t.Cleanup(func() {
@@ -91,7 +91,7 @@ func (m *member) send(dst netip.Addr, port uint16, id uint32, n int) {
 	binary.BigEndian.PutUint32(p.Prepend(4), id)
 	h := wire.UDP{SrcPort: 9, DstPort: port, Len: uint16(wire.UDPLen + 4 + n)}
 	h.Put(p.Prepend(wire.UDPLen))
-	if err := m.l.Output(p, &path, &Out{Proto: ProtoUDP, Checksum: sumUDP}); err != nil {
+	if err := m.l.Whole().Output(p, &path, &Out{Proto: ProtoUDP, Checksum: sumUDP}); err != nil {
 		m.t.Error(err)
 	}
 }
@@ -138,7 +138,7 @@ func TestPipeBetweenHosts(t *testing.T) {
 				}
 			}
 			m.h.Enter()
-			if s := m.l.Stats; s.InHdrErrors+s.InCsumErrors+s.InMartians+s.ReasmFails != 0 || mtu != 0 && s.ReasmOKs == 0 {
+			if s := m.l.Whole().Stats; s.InHdrErrors+s.InCsumErrors+s.InMartians+s.ReasmFails != 0 || mtu != 0 && s.ReasmOKs == 0 {
 				t.Errorf("%+v", s)
 			}
 			m.h.Leave()
@@ -175,7 +175,7 @@ func TestLoopbackRecorded(t *testing.T) {
 	m.h.Leave()
 	lo.Deliver(func(batch []*packet.Packet) {
 		m.h.Enter()
-		m.l.Input(i, batch)
+		m.l.Whole().Input(i, batch)
 		m.h.Leave()
 	})
 	for id, dst := range []string{"127.0.0.1", "::1", "127.1.2.3"} {

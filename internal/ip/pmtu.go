@@ -34,7 +34,7 @@ func (l *Layer) PathMTU(dst netip.Addr) int {
 		return 0
 	}
 	m, ok := l.mtus[dst]
-	if !ok || m.expires <= l.host.Now() {
+	if !ok || m.expires <= l.host.Clock().Now() {
 		return 0
 	}
 	return m.mtu

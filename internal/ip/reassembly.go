@@ -123,7 +123,7 @@ func (r *reassembly) forget(x *partial) {
 }
 
 func (r *reassembly) fail(x *partial) {
-	r.layer.Stats.ReasmFails++
+	r.layer.Whole().Stats.ReasmFails++
 	r.drop(x)
 }
 
@@ -147,7 +147,7 @@ func (r *reassembly) expire(now time.Duration) {
 	next := timer.Never
 	for _, q := range [...]*partialList{&r.v4, &r.v6} {
 		for x := q.first; x != nil && x.expires <= now; x = q.first {
-			r.layer.Stats.ReasmTimeout++
+			r.layer.Whole().Stats.ReasmTimeout++
 			r.timeExceeded(x)
 			r.fail(x)
 		}
@@ -171,9 +171,9 @@ func (r *reassembly) timeExceeded(x *partial) {
 	m := x.meta
 	m.Header = x.header
 	if m.V6 {
-		r.layer.sendError6(p, &m, wire.ICMPv6TimeExceeded, wire.ICMPReassembly, 0)
+		r.layer.Whole().sendError6(p, &m, wire.ICMPv6TimeExceeded, wire.ICMPReassembly, 0)
 	} else {
-		r.layer.sendError4(p, &m, true, wire.ICMPv4TimeExceeded, wire.ICMPReassembly, 0)
+		r.layer.Whole().sendError4(p, &m, true, wire.ICMPv4TimeExceeded, wire.ICMPReassembly, 0)
 	}
 	p.Free()
 }
@@ -186,7 +186,7 @@ func (r *reassembly) input4(p *packet.Packet, m *Meta, h *wire.IPv4) *packet.Pac
 	// A middle piece that does not end at a multiple of eight leaves a gap that nothing can
 	// fill; one that ends beyond the largest datagram is the ping of death.
 	if h.MoreFragments && n&7 != 0 || int(h.FragmentOff)+n+len(m.Header) > maxLen4 || n == 0 {
-		r.layer.malformed(m.Iface, p)
+		r.layer.Whole().malformed(m.Iface, p)
 		return nil
 	}
 	k := fragKey{h.Src, h.Dst, uint32(h.ID), h.Proto}
@@ -198,8 +198,8 @@ func (r *reassembly) input4(p *packet.Packet, m *Meta, h *wire.IPv4) *packet.Pac
 func (r *reassembly) input6(p *packet.Packet, m *Meta, f *wire.FragmentHeader, at int) *packet.Packet {
 	n := p.Len()
 	if f.Off == 0 && incomplete(f.Next, p) {
-		r.layer.sendError6(p, m, wire.ICMPv6ParameterProblem, wire.ICMPv6Incomplete, 0)
-		r.layer.malformed(m.Iface, p)
+		r.layer.Whole().sendError6(p, m, wire.ICMPv6ParameterProblem, wire.ICMPv6Incomplete, 0)
+		r.layer.Whole().malformed(m.Iface, p)
 		return nil
 	}
 	problem := uint32(0)
@@ -210,10 +210,10 @@ func (r *reassembly) input6(p *packet.Packet, m *Meta, f *wire.FragmentHeader, a
 		problem = uint32(at + 2) // fragment offset
 	}
 	if problem != 0 {
-		r.layer.sendError6(p, m, wire.ICMPv6ParameterProblem, wire.ICMPv6ErroneousField, problem)
+		r.layer.Whole().sendError6(p, m, wire.ICMPv6ParameterProblem, wire.ICMPv6ErroneousField, problem)
 	}
 	if problem != 0 || n == 0 {
-		r.layer.malformed(m.Iface, p)
+		r.layer.Whole().malformed(m.Iface, p)
 		return nil
 	}
 	k := fragKey{m.Src, m.Dst, f.ID, 0}
@@ -248,7 +248,7 @@ func incomplete(next uint8, p *packet.Packet) bool {
 // one that came twice is ignored.
 func (r *reassembly) insert(p *packet.Packet, m *Meta, k fragKey, off int, more bool, wait time.Duration) *packet.Packet {
 	defer p.Free()
-	r.layer.Stats.ReasmReqds++
+	r.layer.Whole().Stats.ReasmReqds++
 	x := r.all[k]
 	if x == nil {
 		x = &partial{
@@ -280,7 +280,7 @@ func (r *reassembly) insert(p *packet.Packet, m *Meta, k fragKey, off int, more 
 	if i > 0 && x.pieces[i-1].end() > off || i < len(x.pieces) && x.pieces[i].off < end ||
 		len(x.pieces) >= reasmPieces {
 		if len(x.pieces) < reasmPieces {
-			r.layer.Stats.ReasmOverlaps++
+			r.layer.Whole().Stats.ReasmOverlaps++
 		}
 		r.fail(x)
 		return nil
@@ -361,6 +361,6 @@ func (r *reassembly) complete(x *partial, m *Meta) *packet.Packet {
 		m.TOS |= 3
 	}
 	r.drop(x)
-	l.Stats.ReasmOKs++
+	l.Whole().Stats.ReasmOKs++
 	return p
 }

@@ -637,8 +637,8 @@ func TestGroupCounters(t *testing.T) {
 		InMsgs: 4, InGroupMembQueries: 1, InGroupMembResponses: 1, InGroupMembReductions: 1, InMLDv2Reports: 1,
 		OutMsgs: 3, OutMLDv2Reports: 1, OutGroupMembResponses: 1, OutGroupMembReductions: 1,
 	}
-	if b.l.ICMP != want {
-		t.Errorf("%+v, want %+v", b.l.ICMP, want)
+	if b.l.Whole().ICMP != want {
+		t.Errorf("%+v, want %+v", b.l.Whole().ICMP, want)
 	}
 }
 

@@ -1,6 +1,9 @@
 package ip
 
-import "usock/internal/wire"
+import (
+	"usock/internal/host"
+	"usock/internal/wire"
+)
 
 // LayerStats is what the layer has counted of both families, by Linux's names in the Ip line of
 // /proc/net/snmp and the IpExt line of /proc/net/netstat. usock.IPStats has the same fields,
@@ -43,13 +46,26 @@ type ICMPStats struct {
 	OutRateLimitHost, OutRateLimitGlobal          uint64
 }
 
-// Counters returns what the layer has counted, with what its interfaces have carried.
+// Counters returns what the layer has counted, with what its interfaces have carried. The whole host must
+// be entered.
 func (l *Layer) Counters() LayerStats {
-	out := l.Stats
+	out := LayerStats{OutNoRoutes: l.noRoutes.Load()}
+	for _, lane := range l.lanes {
+		host.AddCounters(&out, &lane.Stats)
+	}
 	for _, i := range l.ifaces {
 		if i != nil {
-			out.add(&i.stats)
+			carried := i.carried()
+			out.add(&carried)
 		}
+	}
+	return out
+}
+
+// ICMPCounters returns what the layer has counted of ICMP. The whole host must be entered.
+func (l *Layer) ICMPCounters() (out ICMPStats) {
+	for _, lane := range l.lanes {
+		host.AddCounters(&out, &lane.ICMP)
 	}
 	return out
 }
@@ -104,3 +120,6 @@ func (s *ICMPStats) of(v6 bool, typ uint8) (in, out *uint64) {
 	}
 	return nil, nil
 }
+
+// NoRoute counts a packet, or a connection, for which there was no way.
+func (l *Layer) NoRoute() { l.noRoutes.Add(1) }

@@ -77,7 +77,7 @@ func TestCounters(t *testing.T) {
 			if got := nonzero(r.l.Counters()); got != c.ip {
 				t.Errorf("IP: %q, want %q", got, c.ip)
 			}
-			if got := nonzero(r.l.ICMP); got != c.icmp {
+			if got := nonzero(r.l.Whole().ICMP); got != c.icmp {
 				t.Errorf("ICMP: %q, want %q", got, c.icmp)
 			}
 		})
@@ -96,7 +96,7 @@ func TestCountersLater(t *testing.T) {
 	for range errorBurst + 1 {
 		b.arrive(packetBytes(peerA, hostA, 99, nil, nil))
 	}
-	if got, want := nonzero(b.l.ICMP), fmt.Sprintf("OutMsgs %d OutDestUnreachs %d OutRateLimitHost 1", errorBurst, errorBurst); got != want {
+	if got, want := nonzero(b.l.Whole().ICMP), fmt.Sprintf("OutMsgs %d OutDestUnreachs %d OutRateLimitHost 1", errorBurst, errorBurst); got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 	before := b.l.Counters()

@@ -110,19 +110,19 @@ func TestReassemblyGivesUpOldest(t *testing.T) {
 		// The oldest, then many of the other family, until one has to go.
 		b.arrive(old[k])
 		n := 0
-		for i := 2; b.l.Stats.ReasmFails == 0; i++ {
+		for i := 2; b.l.Whole().Stats.ReasmFails == 0; i++ {
 			b.arrive(later[1-k](i))
 			n++
 		}
-		if b.l.Stats.ReasmFails != 1 || len(b.l.frags.all) != n {
-			t.Errorf("%s: %d given up, %d wait, of %d", first, b.l.Stats.ReasmFails, len(b.l.frags.all), n+1)
+		if b.l.Whole().Stats.ReasmFails != 1 || len(b.l.frags.all) != n {
+			t.Errorf("%s: %d given up, %d wait, of %d", first, b.l.Whole().Stats.ReasmFails, len(b.l.frags.all), n+1)
 		}
 		if b.arrive(end[k]); len(b.udp.take()) != 0 {
 			t.Errorf("%s: the oldest is not the one that went", first)
 		}
 		// Now one of the other family again, from its list's front.
-		fails := b.l.Stats.ReasmFails
-		for i := 1000; b.l.Stats.ReasmFails == fails; i++ {
+		fails := b.l.Whole().Stats.ReasmFails
+		for i := 1000; b.l.Whole().Stats.ReasmFails == fails; i++ {
 			b.arrive(later[k](i))
 		}
 		if _, is := b.l.frags.all[key(later[1-k](2))]; is {
@@ -207,8 +207,8 @@ func TestReassemblyEnds(t *testing.T) {
 			b.arrive(frag4(1, s.off, s.more, data[s.off:s.off+s.n]))
 		}
 		in := b.udp.take()
-		if b.l.Stats.ReasmFails != c.fails || (len(in) == 1) != (c.whole != 0) || len(in) == 1 && !bytes.Equal(in[0].data, data[:c.whole]) {
-			t.Errorf("%s: %d given up, %d delivered", c.name, b.l.Stats.ReasmFails, len(in))
+		if b.l.Whole().Stats.ReasmFails != c.fails || (len(in) == 1) != (c.whole != 0) || len(in) == 1 && !bytes.Equal(in[0].data, data[:c.whole]) {
+			t.Errorf("%s: %d given up, %d delivered", c.name, b.l.Whole().Stats.ReasmFails, len(in))
 		}
 	}
 	b := newBenchIface(t, Config{}, IfaceConfig{Name: "eth0", MTU: 65535})
@@ -216,9 +216,9 @@ func TestReassemblyEnds(t *testing.T) {
 		off, n int
 		ok     bool
 	}{{32768, 32747, true}, {32768, 32748, false}, {65512, 3, true}, {65512, 4, false}} {
-		bad := b.l.Stats.InHdrErrors
+		bad := b.l.Whole().Stats.InHdrErrors
 		b.arrive(frag4(2, c.off, false, pattern(c.n)))
-		if ok := b.l.Stats.InHdrErrors == bad; ok != c.ok {
+		if ok := b.l.Whole().Stats.InHdrErrors == bad; ok != c.ok {
 			t.Errorf("IPv4, %d bytes at %d: %v", c.n, c.off, ok)
 		}
 		b.do(b.l.frags.clear)
@@ -246,7 +246,7 @@ func TestReassemblyTrust(t *testing.T) {
 		for i, trust := range []bool{c.first, c.last} {
 			p := packet.FromBytes(frag4(1, i*8, i == 0, pattern(8)))
 			p.Trusted, p.Owner.PID = trust, int32(i+7)
-			b.do(func() { b.l.Input(b.eth, []*packet.Packet{p}) })
+			b.do(func() { b.l.Whole().Input(b.eth, []*packet.Packet{p}) })
 		}
 		if trusted != c.whole || owner.PID != 7 {
 			t.Errorf("%+v: trusted %v, of program %d", c, trusted, owner.PID)
@@ -261,7 +261,7 @@ func TestReassemblyTrust(t *testing.T) {
 	for _, unverified := range []bool{false, true} {
 		p := packet.FromBytes(pattern(3000))
 		p.Owner.PID = 7
-		b.do(func() { err = b.l.Output(p, &path, &Out{Proto: 99, Unverified: unverified}) })
+		b.do(func() { err = b.l.Whole().Output(p, &path, &Out{Proto: 99, Unverified: unverified}) })
 		if err != nil || len(b.wire.out) != 3 {
 			t.Fatalf("%d fragments, %v", len(b.wire.out), err)
 		}
@@ -299,7 +299,7 @@ func TestReassemblyCopies(t *testing.T) {
 		held := block.View(0, n).Cap()
 		p := packet.New()
 		p.Payload.Append(block.View(0, n))
-		b.do(func() { b.l.Input(b.eth, []*packet.Packet{p}) })
+		b.do(func() { b.l.Whole().Input(b.eth, []*packet.Packet{p}) })
 		cost := b.l.frags.cost - partialCost - pieceCost
 		if copied := cost < held; copied != c.copied || cost < c.n {
 			t.Errorf("%+v: charged %d of %d", c, cost, held)
@@ -360,8 +360,8 @@ func TestFragmentSizes(t *testing.T) {
 			if got != " "+c.want || !bytes.Equal(joined, whole) {
 				t.Errorf("%s, %d in the head: %s, want %s", c.name, head, got, c.want)
 			}
-			if n := uint64(len(out)); b.l.Stats.FragCreates != n || b.l.Stats.FragOKs != 1 {
-				t.Errorf("%s: %+v", c.name, b.l.Stats)
+			if n := uint64(len(out)); b.l.Whole().Stats.FragCreates != n || b.l.Whole().Stats.FragOKs != 1 {
+				t.Errorf("%s: %+v", c.name, b.l.Whole().Stats)
 			}
 		}
 	}
@@ -395,7 +395,7 @@ func TestCloseForgets(t *testing.T) {
 	b.arrive(frag4(1, 0, true, pattern(8)))
 	b.do(func() {
 		b.l.LowerPathMTU(addr(peerA), 1000)
-		b.l.Output(datagram(), &path, &Out{Proto: ProtoUDP})
+		b.l.Whole().Output(datagram(), &path, &Out{Proto: ProtoUDP})
 		b.l.Close()
 		if len(b.l.looped) != 0 || len(b.l.frags.all) != 0 || b.l.frags.cost != 0 {
 			t.Error("something is kept")

@@ -28,7 +28,6 @@ type Relay struct {
 	To    Sender         // called without a lock
 	Bound int            // packets that wait at most
 	Later func(f func()) // has another goroutine, or this one afterwards, call f
-	Idle  func()         // if not nil, called by a Push that finds nobody who hands on
 
 	mu      sync.Mutex
 	queue   packet.Queue
@@ -49,14 +48,12 @@ func (r *Relay) Push(p *packet.Packet) bool {
 		return false
 	}
 	r.queue.Push(p)
-	idle := !r.busy
 	r.mu.Unlock()
-
-	if idle && r.Idle != nil {
-		r.Idle()
-	}
 	return true
 }
+
+// For returns the relay that p goes by: r, whatever it is.
+func (r *Relay) For(*packet.Packet) *Relay { return r }
 
 // Dropped returns how many packets the relay or the place had no room for.
 func (r *Relay) Dropped() uint64 {

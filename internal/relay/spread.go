@@ -9,8 +9,8 @@ type Spread struct {
 	Choose func(*packet.Packet) int // the index in To of the relay that a packet goes by
 }
 
-// Push is Push of the packet's relay.
-func (s *Spread) Push(p *packet.Packet) bool { return s.To[s.Choose(p)].Push(p) }
+// For returns the relay of a packet.
+func (s *Spread) For(p *packet.Packet) *Relay { return s.To[s.Choose(p)] }
 
 // Dropped returns how many packets the relays or their places had no room for.
 func (s *Spread) Dropped() (n uint64) {

@@ -48,7 +48,7 @@ func TestProtocolKnowsWhoWaits(t *testing.T) {
 		l.in, l.room, l.ready = []string{"data"}, 10, []*Socket{newFake(t, stream())}
 		s := newFake(t, l)
 		s.SetNonblock(c.nonblock)
-		s.Opt.RcvTimeo, s.Opt.SndTimeo = c.rcv, c.snd
+		s.SetTimeo(c.rcv, c.snd)
 		s.Recv(noContext, make([]byte, 4), &Msg{Flags: c.flags})
 		s.Send(noContext, []byte("data"), &Msg{Flags: c.flags})
 		l.in = []string{"data"}
@@ -82,9 +82,9 @@ func TestSettingsOfCallsThatWait(t *testing.T) {
 		after time.Duration // when the call ends where nothing comes; 0: never
 	}{
 		{"O_NONBLOCK", func(*Socket) {}, func(s *Socket) { s.SetNonblock(true) }, 0},
-		{"a time", func(*Socket) {}, func(s *Socket) { s.Opt.RcvTimeo, s.Opt.SndTimeo = time.Second, time.Second }, 0},
-		{"a shorter time", func(s *Socket) { s.Opt.RcvTimeo, s.Opt.SndTimeo = 4*time.Second, 4*time.Second }, func(s *Socket) { s.Opt.RcvTimeo, s.Opt.SndTimeo = time.Second, time.Second }, 4 * time.Second},
-		{"no time any more", func(s *Socket) { s.Opt.RcvTimeo, s.Opt.SndTimeo = 4*time.Second, 4*time.Second }, func(s *Socket) { s.Opt.RcvTimeo, s.Opt.SndTimeo = 0, 0 }, 4 * time.Second},
+		{"a time", func(*Socket) {}, func(s *Socket) { s.SetTimeo(time.Second, time.Second) }, 0},
+		{"a shorter time", func(s *Socket) { s.SetTimeo(4*time.Second, 4*time.Second) }, func(s *Socket) { s.SetTimeo(time.Second, time.Second) }, 4 * time.Second},
+		{"no time any more", func(s *Socket) { s.SetTimeo(4*time.Second, 4*time.Second) }, func(s *Socket) { s.SetTimeo(0, 0) }, 4 * time.Second},
 	} {
 		for _, k := range waitingCalls {
 			if k.name == "poll" {

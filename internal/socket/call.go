@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"usock/internal/abi"
+	"usock/internal/host"
 	"usock/internal/timer"
 	"usock/internal/wait"
 	"usock/packet"
@@ -37,9 +38,11 @@ func (c *call) begin() {
 	if c.always {
 		return
 	}
-	c.limit = c.s.Opt.SndTimeo
-	if c.mask&wait.In != 0 {
-		c.limit = c.s.Opt.RcvTimeo
+	if r := c.s.Opt.rare; r != nil {
+		c.limit = r.sndTimeo
+		if c.mask&wait.In != 0 {
+			c.limit = r.rcvTimeo
+		}
 	}
 	c.nowait = c.nowait || c.s.nonblock || c.limit < 0
 }
@@ -61,6 +64,14 @@ func (c *call) lost() bool { return c.dissolved != c.s.Dissolved }
 // ErrNever is EAGAIN of a call that never waits, as of MSG_ERRQUEUE and of the urgent byte.
 var ErrNever error = neverWaits{}
 
+// ErrWhole is returned by a Proto that needs the whole host for what it is asked to do, and has done nothing of
+// it: it is called again with the whole host entered. It is never returned then.
+var ErrWhole error = needsWhole{}
+
+type needsWhole struct{}
+
+func (needsWhole) Error() string { return "the whole host is needed" }
+
 type neverWaits struct{}
 
 func (neverWaits) Error() string { return syscall.EAGAIN.Error() }
@@ -73,6 +84,9 @@ type timeout struct {
 
 // Expired implements timer.Expirer.
 func (t *timeout) Expired(*timer.Entry, time.Duration) { t.s.wakeAll() }
+
+// Home implements host.Homed.
+func (t *timeout) Home() *host.Domain { return t.s.Host }
 
 func (c *call) deadline() time.Duration {
 	d := c.s.deadlines.Load()
@@ -106,7 +120,11 @@ func (c *call) do(op func() error) error {
 			err = os.ErrDeadlineExceeded
 			break
 		}
-		if err = op(); err == ErrNever {
+		if err = op(); err == ErrWhole {
+			h.Leave()
+			h.EnterWhole()
+			continue
+		} else if err == ErrNever {
 			err = syscall.EAGAIN
 			break
 		} else if err != syscall.EAGAIN || c.nowait {
@@ -181,9 +199,28 @@ func (c *call) wait(w *wait.Waiter) bool {
 	}
 }
 
-// locked runs op under the lock unless the socket is closed.
+// locked runs op in the socket's domain, or in the whole host if op says so, unless the socket is closed.
 func (s *Socket) locked(op func() error) error {
 	s.Host.Enter()
+	defer s.Host.Leave()
+	if s.closed {
+		return syscall.EBADF
+	}
+	err := op()
+	if err != ErrWhole {
+		return err
+	}
+	s.Host.Leave()
+	s.Host.EnterWhole()
+	if s.closed {
+		return syscall.EBADF
+	}
+	return op()
+}
+
+// whole is locked for what always needs the whole host.
+func (s *Socket) whole(op func() error) error {
+	s.Host.EnterWhole()
 	defer s.Host.Leave()
 	if s.closed {
 		return syscall.EBADF
@@ -191,16 +228,29 @@ func (s *Socket) locked(op func() error) error {
 	return op()
 }
 
+// Spanner is a Proto of whose sockets others than their own domains read something.
+type Spanner interface {
+	// Spans reports whether the socket's options change, and it is closed, only while the whole host is
+	// entered. The socket's domain is entered.
+	Spans(*Socket) bool
+}
+
+// spans reports whether what is done to the socket needs the whole host, which is not entered.
+func (s *Socket) spans() bool {
+	p, ok := s.Proto.(Spanner)
+	return ok && !s.Host.InWhole() && p.Spans(s)
+}
+
 // Bind gives the socket its local address (bind(2)).
 func (s *Socket) Bind(a abi.Addr) error {
-	err := s.locked(func() error { return s.Proto.Bind(s, a) })
+	err := s.whole(func() error { return s.Proto.Bind(s, a) })
 	s.called("bind", 0, err)
 	return err
 }
 
 // Listen makes the socket accept connections (listen(2)).
 func (s *Socket) Listen(backlog int) error {
-	err := s.locked(func() error { return s.Proto.Listen(s, backlog) })
+	err := s.whole(func() error { return s.Proto.Listen(s, backlog) })
 	s.called("listen", 0, err)
 	return err
 }
@@ -340,9 +390,27 @@ func (s *Socket) FinishConnect() error {
 // Accept takes the next connection (accept(2)).
 func (s *Socket) Accept(ctx context.Context) (n *Socket, err error) {
 	c := call{s: s, ctx: ctx, mask: wait.In}
-	err = c.do(func() (err error) { n, err = s.Proto.Accept(s, c.flags(0)); return err })
+	p, adopts := s.Proto.(Adopter)
+	err = c.do(func() (err error) {
+		if n, err = s.Proto.Accept(s, c.flags(0)); err == nil && adopts && s.Host.InWhole() {
+			p.Adopt(n)
+		}
+		return err
+	})
+	if err == nil && adopts {
+		n.Host.Enter()
+		p.Adopt(n)
+		n.Host.Leave()
+	}
 	s.accepted(n, err)
 	return n, err
+}
+
+// Adopter is a Proto whose connections have lock domains of their own before they are accepted.
+type Adopter interface {
+	// Adopt makes a socket that Accept has returned that of its connection. It is called in that socket's
+	// domain, or the whole host, and has no effect the second time, nor on a closed socket.
+	Adopt(*Socket)
 }
 
 // chunk is how many bytes of a stream are copied before they are sent.
@@ -552,6 +620,10 @@ func (s *Socket) Close() error {
 		s.Host.Enter()
 	}
 	defer s.Host.Leave()
+	if !s.closed && s.spans() {
+		s.Host.Leave()
+		s.Host.EnterWhole()
+	}
 	var err error
 	if s.closed {
 		err = syscall.EBADF
@@ -588,7 +660,8 @@ func (s *Socket) linger(d time.Duration) {
 	})
 }
 
-// CloseLocked is Close for those who hold the lock. It does not linger.
+// CloseLocked is Close for those who have entered the socket's domain, or the whole host where the socket
+// spans that. It does not linger.
 func (s *Socket) CloseLocked() {
 	if s.closed {
 		return

@@ -446,7 +446,7 @@ func TestCallsAreTold(t *testing.T) {
 	s.Owner = 7
 	var told []trace.Event
 	s.Bind(local) // nobody listens
-	stop := s.Host.Trace(func(e []trace.Event) { told = append(told, e...) })
+	stop := s.Host.Host().Trace(func(e []trace.Event) { told = append(told, e...) })
 	v := packet.Copy([]byte("xy"))
 	s.Bind(local)
 	s.Listen(1)

@@ -93,8 +93,8 @@ type Setting struct {
 // SetOpts sets several options at once, up to the first that fails.
 func (s *Socket) SetOpts(list []Setting) error {
 	return s.locked(func() error {
-		for _, o := range list {
-			if err := s.set(o.Level, o.Name, o.Value); err != nil {
+		for ; len(list) > 0; list = list[1:] { // after ErrWhole from where it stopped
+			if err := s.set(list[0].Level, list[0].Name, list[0].Value); err != nil {
 				return err
 			}
 		}
@@ -110,7 +110,22 @@ func (s *Socket) set(level, name int, v []byte) error {
 	if o == nil || o.Set == nil {
 		return s.noOption(level, true)
 	}
+	if !s.Host.InWhole() && (!s.own(level, name) || s.spans()) {
+		return ErrWhole
+	}
 	return o.Set(s, v)
+}
+
+// own reports whether an option is about the socket alone. Others are about groups, addresses, ports and
+// labels, which are the host's.
+func (s *Socket) own(level, name int) bool {
+	switch level {
+	case abi.SOL_SOCKET:
+		return name != abi.SO_BINDTODEVICE && name != abi.SO_BINDTOIFINDEX
+	case s.Proto.Kind().Level:
+		return s.Proto.Kind().Own
+	}
+	return false
 }
 
 // GetOpt stores an option's value, cut to len(v), and returns how many bytes it
@@ -240,14 +255,17 @@ const (
 
 // timeoOption is a bound of how long calls wait. One that is negative has them not wait
 // at all, and reads as 0 (Linux, sock_set_timeout).
-func timeoOption(name int, field func(*Socket) *time.Duration) Option {
+func timeoOption(name int, field func(*rare) *time.Duration) Option {
 	return Option{
 		Level: abi.SOL_SOCKET, Name: name,
-		Get: func(s *Socket, b []byte) ([]byte, error) { return abi.AppendTimeval(b, *field(s)), nil },
+		Get: func(s *Socket, b []byte) ([]byte, error) {
+			r := s.rare()
+			return abi.AppendTimeval(b, *field(&r)), nil
+		},
 		Set: func(s *Socket, v []byte) error {
 			d, err := abi.ParseTimeval(v)
 			if err == nil {
-				*field(s) = d
+				s.setRare(func(r *rare) { *field(r) = d })
 			}
 			return err
 		},
@@ -369,11 +387,11 @@ var common = NewOptions([]Option{
 			s.Priority = int32(v)
 			return nil
 		}),
-	timeoOption(abi.SO_RCVTIMEO, func(s *Socket) *time.Duration { return &s.Opt.RcvTimeo }),
-	timeoOption(abi.SO_SNDTIMEO, func(s *Socket) *time.Duration { return &s.Opt.SndTimeo }),
+	timeoOption(abi.SO_RCVTIMEO, func(r *rare) *time.Duration { return &r.rcvTimeo }),
+	timeoOption(abi.SO_SNDTIMEO, func(r *rare) *time.Duration { return &r.sndTimeo }),
 	// The same, with a struct timeval of 64-bit words everywhere.
-	timeoOption(abi.SO_RCVTIMEO_NEW, func(s *Socket) *time.Duration { return &s.Opt.RcvTimeo }),
-	timeoOption(abi.SO_SNDTIMEO_NEW, func(s *Socket) *time.Duration { return &s.Opt.SndTimeo }),
+	timeoOption(abi.SO_RCVTIMEO_NEW, func(r *rare) *time.Duration { return &r.rcvTimeo }),
+	timeoOption(abi.SO_SNDTIMEO_NEW, func(r *rare) *time.Duration { return &r.sndTimeo }),
 	{
 		Level: abi.SOL_SOCKET, Name: abi.SO_LINGER,
 		Get: func(s *Socket, b []byte) ([]byte, error) {

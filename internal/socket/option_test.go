@@ -123,7 +123,7 @@ func TestCommonOptions(t *testing.T) {
 	} {
 		c.check(t, s)
 	}
-	if s.Opt.RcvTimeo >= 0 {
+	if s.rare().rcvTimeo >= 0 {
 		t.Error("a negative time waits") // though it reads as none
 	}
 

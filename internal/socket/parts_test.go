@@ -140,7 +140,7 @@ func TestSendOpens(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newFake(t, &opener{stream(), c.why, c.went})
 				defer s.Close()
-				s.Opt.SndTimeo = limit
+				s.SetTimeo(0, limit)
 				began := time.Now()
 				m := Msg{Opening: syscall.EPIPE, Len: 77} // of an earlier use
 				n, err := s.Send(noContext, []byte("data"), &m)
@@ -166,7 +166,7 @@ func TestSendTimeOfParts(t *testing.T) {
 			f.kind.Parted = parted
 			s := newFake(t, f)
 			defer s.Close()
-			s.Opt.SndTimeo = 3 * time.Second
+			s.SetTimeo(0, 3*time.Second)
 			began := time.Now()
 			call := begin(func() (int, error) { return s.Send(noContext, []byte("data"), &Msg{}) })
 			time.Sleep(2 * time.Second)
@@ -193,7 +193,7 @@ func TestTimeOfCallIsTakenOff(t *testing.T) {
 			f := stream()
 			s := newFake(t, f)
 			defer s.Close()
-			s.Opt.RcvTimeo, s.Opt.SndTimeo = time.Hour, time.Hour
+			s.SetTimeo(time.Hour, time.Hour)
 			call := begin(func() (int, error) {
 				n, err := k.call(noContext, s, abi.MSG_TRUNC) // and throws away what comes
 				return n, err
@@ -201,7 +201,7 @@ func TestTimeOfCallIsTakenOff(t *testing.T) {
 			s.change(k.event(), func() { f.err = syscall.EPIPE; f.ready = []*Socket{s} })
 			<-call
 			s.Host.Enter()
-			if n := s.Host.Timers(); n != 0 {
+			if n := s.Host.Host().Timers(); n != 0 {
 				t.Errorf("%s: %d timers", k.name, n)
 			}
 			s.Host.Leave()

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"syscall"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"usock/clock"
 	"usock/internal/abi"
@@ -94,7 +96,7 @@ func TestPollSetTriggers(t *testing.T) {
 
 	// Errors and the end of both directions are reported to all, but to one that has had its shot.
 	all(wait.Err, func(f *fake) { f.more = wait.Err | wait.Hup })
-	w.want(8, "0:18", "1:18", "2:18")
+	w.want(8, "0:18", "1:18")
 	w.want(8, "0:18")
 	if err := w.set.Modify(w.s[2], wait.Out|OneShot, "two"); err != nil {
 		t.Error(err)
@@ -280,5 +282,84 @@ func TestPollSetOnReady(t *testing.T) {
 	}
 	if after != 2 || locked != 2 {
 		t.Errorf("called %d times, want 2; and %d", after, locked)
+	}
+}
+
+// Who looks at a set while another goroutine has the only socket that is ready in its hands is told of it all
+// the same, as it goes on to be ready.
+func TestPollSetInHands(t *testing.T) {
+	h := host.NewWithLanes(clock.System(), 2)
+	f := stream()
+	f.kind.Own = true
+	r := NewRegistry(h)
+	d := h.NewDomain()
+	d.Enter()
+	s := r.NewSocketIn(d, f, abi.AF_INET, abi.SOCK_STREAM, 6)
+	d.Leave()
+	set := NewPollSet(h)
+	if err := set.Add(s, wait.In, 0); err != nil {
+		t.Fatal(err)
+	}
+	s.change(wait.In, func() { f.in = []string{"a"} })
+
+	d.Enter() // nobody can look whether it is ready
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	told := make(chan error)
+	for _, until := range []func() bool{
+		func() bool { return set.ready.n == 0 },
+		func() bool { return !set.queue.Empty() },
+	} {
+		go func() {
+			_, err := set.Wait(ctx, make([]Event, 1))
+			told <- err
+		}()
+		for ok := false; !ok; runtime.Gosched() {
+			set.mu.Lock()
+			ok = until()
+			set.mu.Unlock()
+		}
+	}
+	d.Leave()
+	for range 2 {
+		if err := <-told; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// The end of the host ends a Wait also where no socket is in the set, or none any more.
+func TestPollSetHostClosed(t *testing.T) {
+	for _, had := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWatched(t, 1)
+			if had {
+				w.add(0, wait.In)
+			}
+			told := make(chan error, 1)
+			go func() {
+				_, err := w.set.Wait(t.Context(), make([]Event, 1))
+				told <- err
+			}()
+			synctest.Wait()
+			if had {
+				w.set.Remove(w.s[0])
+				synctest.Wait()
+			}
+			h := w.s[0].Host.Host()
+			h.Enter()
+			h.Close()
+			h.Leave()
+			synctest.Wait()
+			select {
+			case err := <-told:
+				if err != syscall.EBADF {
+					t.Error(err)
+				}
+			default:
+				t.Error("it waits still")
+				w.set.Close()
+			}
+		})
 	}
 }

@@ -1,24 +1,55 @@
 package socket
 
-import "usock/internal/host"
+import (
+	"usock/internal/rank"
 
-// Registry is the open sockets of a host, whatever their family. The host's lock guards it.
-// A socket stands in it once, however many addresses or associations it has.
+	"usock/internal/host"
+)
+
+// Registry is the open sockets of a host, whatever their family. A socket stands in it once, however many
+// addresses or associations it has. Those who make and forget sockets have entered a domain of the host; who
+// goes over them has the whole host.
 type Registry struct {
-	host *host.Domain
-	ids  uint64    // the last socket's number
-	all  []*Socket // each at its slot
-	also []Lister  // those that list more than sockets
+	host *host.Host
+	also []Lister // those that list more than sockets
+
+	mu  rank.Leaf
+	ids uint64    // the last socket's number
+	all []*Socket // each at its slot
 }
 
 // NewRegistry returns a registry for the sockets of h.
-func NewRegistry(h *host.Domain) *Registry { return &Registry{host: h} }
+func NewRegistry(h *host.Host) *Registry { return &Registry{host: h} }
 
-// NewSocket returns a socket of the row, which stays in the registry until it is forgotten.
+// Housed is a Proto whose sockets are all in one lock domain.
+type Housed interface{ House() *host.Domain }
+
+// DomainFor returns the lock domain that a socket of the row is to be in: one of its own, the row's, or the whole
+// host.
+func (r *Registry) DomainFor(p Proto) *host.Domain {
+	if h, ok := p.(Housed); ok {
+		return h.House()
+	}
+	if p.Kind().Own && !r.host.Alone() {
+		return r.host.NewDomain()
+	}
+	return &r.host.Domain
+}
+
+// NewSocket is NewSocketIn for a new domain, or for that of the row. Who calls it has entered that, or the
+// whole host.
 func (r *Registry) NewSocket(p Proto, domain, typ, protocol int) *Socket {
+	return r.NewSocketIn(r.DomainFor(p), p, domain, typ, protocol)
+}
+
+// NewSocketIn returns a socket of the row in the lock domain d, which is entered, or the whole host. It stays in the
+// registry until it is forgotten.
+func (r *Registry) NewSocketIn(d *host.Domain, p Proto, domain, typ, protocol int) *Socket {
+	s := newSocket(d, p, domain, typ, protocol)
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.ids++
-	s := newSocket(r.host, p, domain, typ, protocol, r.ids)
-	s.slot = int32(len(r.all))
+	s.ID, s.slot = r.ids, int32(len(r.all))
 	r.all = append(r.all, s)
 	return s
 }
@@ -26,6 +57,8 @@ func (r *Registry) NewSocket(p Proto, domain, typ, protocol int) *Socket {
 // Forget takes a closed socket out: the last one takes its place. One that is out already
 // is left alone.
 func (r *Registry) Forget(s *Socket) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	last := len(r.all) - 1
 	if i := int(s.slot); i <= last && r.all[i] == s {
 		moved := r.all[last]

@@ -15,7 +15,7 @@ func TestRegistry(t *testing.T) {
 	r := NewRegistry(host.New(&clock.Manual{}))
 	var all []*Socket
 	for range 10 {
-		all = append(all, r.NewSocket(nil, abi.AF_INET, abi.SOCK_DGRAM, 0))
+		all = append(all, r.NewSocketIn(&r.host.Domain, nil, abi.AF_INET, abi.SOCK_DGRAM, 0))
 	}
 	want := func(n int) {
 		t.Helper()

@@ -13,7 +13,7 @@ import (
 )
 
 // Proto is one row of the protocol table: what a domain, type and protocol do.
-// Every method is called with the host's lock held and never blocks: EAGAIN means
+// Every method is called with the socket's lock domain entered, or the whole host, and never blocks: EAGAIN means
 // 'wait for readiness and call again', but where the flags have MSG_DONTWAIT, as they do
 // whenever a call must not wait; ErrNever is EAGAIN for those that never wait. Other errors
 // are syscall.Errno values.
@@ -117,13 +117,11 @@ type Opt struct {
 	RcvBuf   int32  // bytes, as getsockopt returns them: twice what was asked for
 	SndBuf   int32
 	RcvLowat int32
-	Stamping uint32        // SO_TIMESTAMPING
-	PeekOff  int32         // SO_PEEK_OFF: where peeking begins; negative: at the front
-	Device   int32         // interface index of SO_BINDTODEVICE; 0: none
-	Linger   int32         // seconds; negative: off, and -1-n the seconds that are kept
-	RcvTimeo time.Duration // 0: none; negative: no waiting at all
-	SndTimeo time.Duration
-	unseen   *unseen // nil: none of these is set
+	Stamping uint32 // SO_TIMESTAMPING
+	PeekOff  int32  // SO_PEEK_OFF: where peeking begins; negative: at the front
+	Device   int32  // interface index of SO_BINDTODEVICE; 0: none
+	Linger   int32  // seconds; negative: off, and -1-n the seconds that are kept
+	rare     *rare  // nil: none of these is set
 }
 
 // Has reports whether all flags of f are set.
@@ -138,8 +136,8 @@ func (o *Opt) Set(f uint32, on bool) {
 	}
 }
 
-// Socket is an endpoint of communication. Its fields are guarded by the host's
-// lock, but for those that never change.
+// Socket is an endpoint of communication. Its fields are guarded by its lock domain, but for those that never
+// change.
 type Socket struct {
 	// Set by newSocket and never changed.
 	Host                   *host.Domain
@@ -171,9 +169,9 @@ type Socket struct {
 const defaultBuf = 212992
 
 // newSocket returns a socket of h without control block.
-func newSocket(h *host.Domain, p Proto, domain, typ, protocol int, id uint64) *Socket {
+func newSocket(h *host.Domain, p Proto, domain, typ, protocol int) *Socket {
 	s := &Socket{
-		Host: h, Proto: p, ID: id,
+		Host: h, Proto: p,
 		Domain: int16(domain), Type: int16(typ), Protocol: int16(protocol),
 	}
 	s.Opt.RcvBuf, s.Opt.SndBuf, s.Opt.RcvLowat, s.Opt.Linger, s.Opt.PeekOff = defaultBuf, defaultBuf, 1, -1, -1
@@ -205,6 +203,17 @@ func (s *Socket) TakeErr() error {
 
 // wakeAll has everyone who waits look again. Locked.
 func (s *Socket) wakeAll() { s.Notify(wait.In | wait.Out | wait.Err | wait.Hup) }
+
+// SetOwner says on behalf of which process the socket acts.
+func (s *Socket) SetOwner(pid int32) {
+	s.locked(func() error {
+		if s.spans() {
+			return ErrWhole // connections have it from their listener
+		}
+		s.Owner = pid
+		return nil
+	})
+}
 
 // Closed reports whether Close was called. Locked.
 func (s *Socket) Closed() bool { return s.closed }
@@ -239,6 +248,9 @@ var ended deadlines
 
 // Expired implements timer.Expirer.
 func (d *deadline) Expired(*timer.Entry, time.Duration) { d.s.wakeAll() }
+
+// Home implements host.Homed.
+func (d *deadline) Home() *host.Domain { return d.s.Host }
 
 // SetReadDeadline has receives and accepts that are not done by t fail with
 // os.ErrDeadlineExceeded, those that wait now included. The zero time is none.

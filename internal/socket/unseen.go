@@ -3,15 +3,24 @@ package socket
 import (
 	"encoding/binary"
 	"syscall"
+	"time"
 
 	"usock/internal/abi"
 )
 
+// rare are the values of options that few sockets set. Never changed: accepted sockets share
+// their listener's.
+type rare struct {
+	rcvTimeo time.Duration // 0: none; negative: no waiting at all
+	sndTimeo time.Duration
+
+	unseen
+}
+
 // unseen are the values of options about what usock does not have: a routing policy by
 // marks, drivers that are polled, processors of their own for packets, times at which a
 // network card sends. No program can see an effect of them on Linux either, on a network
-// like the host's, but reads back what it has set. Never changed: accepted sockets share
-// their listener's.
+// like the host's, but reads back what it has set.
 type unseen struct {
 	mark       uint32
 	busyPoll   int32 // µs
@@ -24,20 +33,25 @@ type unseen struct {
 	maxPacing  uint64 // SO_MAX_PACING_RATE, plus 1; 0: none
 }
 
-// unseen returns the values.
-func (s *Socket) unseen() unseen {
-	if s.Opt.unseen == nil {
-		return unseen{}
+// rare returns the values.
+func (s *Socket) rare() rare {
+	if s.Opt.rare == nil {
+		return rare{}
 	}
-	return *s.Opt.unseen
+	return *s.Opt.rare
 }
 
-// setUnseen changes values by f.
-func (s *Socket) setUnseen(f func(*unseen)) error {
-	v := s.unseen()
+// setRare changes values by f.
+func (s *Socket) setRare(f func(*rare)) error {
+	v := s.rare()
 	f(&v)
-	s.Opt.unseen = &v
+	s.Opt.rare = &v
 	return nil
+}
+
+// SetTimeo sets SO_RCVTIMEO and SO_SNDTIMEO. 0: none; negative: no waiting at all. Locked.
+func (s *Socket) SetTimeo(rcv, snd time.Duration) {
+	s.setRare(func(r *rare) { r.rcvTimeo, r.sndTimeo = rcv, snd })
 }
 
 // UnseenOptions returns the rows of the options that have no effect a program could
@@ -45,20 +59,20 @@ func (s *Socket) setUnseen(f func(*unseen)) error {
 func UnseenOptions(may May) []Option {
 	return []Option{
 		IntOption(abi.SOL_SOCKET, abi.SO_MARK,
-			func(s *Socket) int { return int(int32(s.unseen().mark)) },
+			func(s *Socket) int { return int(int32(s.rare().mark)) },
 			func(s *Socket, v int) error {
 				if !may(s, abi.CAP_NET_RAW, abi.CAP_NET_ADMIN) {
 					return syscall.EPERM
 				}
-				return s.setUnseen(func(u *unseen) { u.mark = uint32(v) })
+				return s.setRare(func(u *rare) { u.mark = uint32(v) })
 			}),
 		IntOption(abi.SOL_SOCKET, abi.SO_BUSY_POLL,
-			func(s *Socket) int { return int(s.unseen().busyPoll) },
+			func(s *Socket) int { return int(s.rare().busyPoll) },
 			func(s *Socket, v int) error {
 				if v < 0 {
 					return syscall.EINVAL
 				}
-				return s.setUnseen(func(u *unseen) { u.busyPoll = int32(v) })
+				return s.setRare(func(u *rare) { u.busyPoll = int32(v) })
 			}),
 		BoolOption(abi.SOL_SOCKET, abi.SO_DEBUG,
 			func(s *Socket) bool { return s.Opt.Has(Debug) },
@@ -70,36 +84,36 @@ func UnseenOptions(may May) []Option {
 				return nil
 			}),
 		BoolOption(abi.SOL_SOCKET, abi.SO_PREFER_BUSY_POLL,
-			func(s *Socket) bool { return s.unseen().preferBusy },
+			func(s *Socket) bool { return s.rare().preferBusy },
 			func(s *Socket, on bool) error {
 				if on && !may(s, abi.CAP_NET_ADMIN) {
 					return syscall.EPERM
 				}
-				return s.setUnseen(func(u *unseen) { u.preferBusy = on })
+				return s.setRare(func(u *rare) { u.preferBusy = on })
 			}),
 		IntOption(abi.SOL_SOCKET, abi.SO_BUSY_POLL_BUDGET, nil,
 			func(s *Socket, v int) error {
 				switch {
-				case int32(v) > s.unseen().budget && !may(s, abi.CAP_NET_ADMIN):
+				case int32(v) > s.rare().budget && !may(s, abi.CAP_NET_ADMIN):
 					return syscall.EPERM
 				case v < 0 || v > 0xffff:
 					return syscall.EINVAL
 				}
-				return s.setUnseen(func(u *unseen) { u.budget = int32(v) })
+				return s.setRare(func(u *rare) { u.budget = int32(v) })
 			}),
 		IntOption(abi.SOL_SOCKET, abi.SO_INCOMING_CPU,
-			func(s *Socket) int { return int(s.unseen().cpu) - 1 },
+			func(s *Socket) int { return int(s.rare().cpu) - 1 },
 			func(s *Socket, v int) error {
-				return s.setUnseen(func(u *unseen) { u.cpu = int32(v) + 1 })
+				return s.setRare(func(u *rare) { u.cpu = int32(v) + 1 })
 			}),
 		PacingOption(
-			func(s *Socket) uint64 { return s.unseen().maxPacing - 1 },
-			func(s *Socket, rate uint64) { s.setUnseen(func(u *unseen) { u.maxPacing = rate + 1 }) }),
+			func(s *Socket) uint64 { return s.rare().maxPacing - 1 },
+			func(s *Socket, rate uint64) { s.setRare(func(u *rare) { u.maxPacing = rate + 1 }) }),
 		readOnly(abi.SO_INCOMING_NAPI_ID, func(*Socket) int { return 0 }),
 		{
 			Level: abi.SOL_SOCKET, Name: abi.SO_TXTIME,
 			Get: func(s *Socket, b []byte) ([]byte, error) {
-				u := s.unseen()
+				u := s.rare()
 				return abi.AppendInt(abi.AppendInt(b, int(u.clock)), int(u.txFlags)), nil
 			},
 			Set: func(s *Socket, v []byte) error { return s.setTxTime(v, may) },
@@ -152,8 +166,8 @@ func (s *Socket) setTxTime(v []byte, may May) error {
 	case clock != realtime && clock != monotonic && clock != tai:
 		return syscall.EINVAL
 	}
-	return s.setUnseen(func(u *unseen) { u.clock, u.txFlags, u.txTime = clock, f, true })
+	return s.setRare(func(u *rare) { u.clock, u.txFlags, u.txTime = clock, f, true })
 }
 
 // TxTime reports whether sends may say when they are to leave (SCM_TXTIME).
-func (s *Socket) TxTime() bool { return s.unseen().txTime }
+func (s *Socket) TxTime() bool { return s.rare().txTime }

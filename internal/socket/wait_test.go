@@ -91,11 +91,11 @@ func TestEndsOfWaiting(t *testing.T) {
 		{"non-blocking", true, true, 0, func(s *Socket) { s.SetNonblock(true) }, 0, syscall.EAGAIN},
 		{"non-blocking from the start", true, true, 0, func(s *Socket) { s.InitNonblock() }, 0, syscall.EAGAIN},
 		{"blocking again", true, true, 0, func(s *Socket) { s.SetNonblock(true); s.SetNonblock(false) }, -1, nil},
-		{"a time to receive", true, false, 0, func(s *Socket) { s.Opt.RcvTimeo = 3 * time.Second }, 3 * time.Second, syscall.EAGAIN},
-		{"a time to receive, of others", false, true, 0, func(s *Socket) { s.Opt.RcvTimeo = 3 * time.Second }, -1, nil},
-		{"a time to send", false, true, 0, func(s *Socket) { s.Opt.SndTimeo = 3 * time.Second }, 3 * time.Second, syscall.EAGAIN},
-		{"a time to send, of others", true, false, 0, func(s *Socket) { s.Opt.SndTimeo = 3 * time.Second }, -1, nil},
-		{"no time at all", true, true, 0, func(s *Socket) { s.Opt.RcvTimeo, s.Opt.SndTimeo = -1, -1 }, 0, syscall.EAGAIN},
+		{"a time to receive", true, false, 0, func(s *Socket) { s.SetTimeo(3*time.Second, 0) }, 3 * time.Second, syscall.EAGAIN},
+		{"a time to receive, of others", false, true, 0, func(s *Socket) { s.SetTimeo(3*time.Second, 0) }, -1, nil},
+		{"a time to send", false, true, 0, func(s *Socket) { s.SetTimeo(0, 3*time.Second) }, 3 * time.Second, syscall.EAGAIN},
+		{"a time to send, of others", true, false, 0, func(s *Socket) { s.SetTimeo(0, 3*time.Second) }, -1, nil},
+		{"no time at all", true, true, 0, func(s *Socket) { s.SetTimeo(-1, -1) }, 0, syscall.EAGAIN},
 		{"a deadline", true, true, 0, func(s *Socket) { s.SetDeadline(time.Now().Add(2 * time.Second)) }, 2 * time.Second, os.ErrDeadlineExceeded},
 		{"a deadline to read", true, false, 0, func(s *Socket) { s.SetReadDeadline(time.Now().Add(2 * time.Second)) }, 2 * time.Second, os.ErrDeadlineExceeded},
 		{"a deadline to write", true, false, 0, func(s *Socket) { s.SetWriteDeadline(time.Now().Add(2 * time.Second)) }, -1, nil},
@@ -104,11 +104,11 @@ func TestEndsOfWaiting(t *testing.T) {
 		{"a deadline that passes now", true, true, 0, func(s *Socket) { s.SetDeadline(time.Now()) }, 0, os.ErrDeadlineExceeded},
 		{"a deadline that is taken off", true, true, 0, func(s *Socket) { s.SetDeadline(time.Now().Add(-time.Second)); s.SetDeadline(time.Time{}) }, -1, nil},
 		{"a deadline and a longer time", true, true, 0, func(s *Socket) {
-			s.Opt.RcvTimeo, s.Opt.SndTimeo = 3*time.Second, 3*time.Second
+			s.SetTimeo(3*time.Second, 3*time.Second)
 			s.SetDeadline(time.Now().Add(2 * time.Second))
 		}, 2 * time.Second, os.ErrDeadlineExceeded},
 		{"a time and a later deadline", true, true, 0, func(s *Socket) {
-			s.Opt.RcvTimeo, s.Opt.SndTimeo = time.Second, time.Second
+			s.SetTimeo(time.Second, time.Second)
 			s.SetDeadline(time.Now().Add(2 * time.Second))
 		}, time.Second, syscall.EAGAIN},
 		{"closed", true, true, 0, func(s *Socket) { s.Close() }, 0, syscall.EBADF},
@@ -142,7 +142,7 @@ func TestEndsOfWaiting(t *testing.T) {
 					}
 				}
 				s.Host.Enter()
-				if n := s.Host.Timers(); n > 2 || c.after == 3*time.Second && n != 0 {
+				if n := s.Host.Host().Timers(); n > 2 || c.after == 3*time.Second && n != 0 {
 					t.Errorf("%s, %s: %d timers are left", c.name, k.name, n)
 				}
 				if s.Waited() {
@@ -191,7 +191,7 @@ func TestPollWaits(t *testing.T) {
 		f := stream()
 		s := newFake(t, f)
 		s.SetNonblock(true)
-		s.Opt.RcvTimeo, s.Opt.SndTimeo = time.Second, -1
+		s.SetTimeo(time.Second, -1)
 		call := begin(func() (int, error) {
 			ev, err := s.Poll(noContext, wait.In)
 			return int(ev), err
@@ -325,9 +325,9 @@ func TestConnectWaits(t *testing.T) {
 		{"connected later, told so", under(nil), func(*Socket) {}, 2, nil},
 		{"refused later", under(syscall.ECONNREFUSED), func(*Socket) {}, 2, syscall.ECONNREFUSED},
 		{"non-blocking", under(nil), func(s *Socket) { s.SetNonblock(true) }, 0, syscall.EINPROGRESS},
-		{"the time is up", func(int) error { return syscall.EINPROGRESS }, func(s *Socket) { s.Opt.SndTimeo = time.Second }, 0, syscall.EINPROGRESS},
-		{"under way already", func(int) error { return syscall.EALREADY }, func(s *Socket) { s.Opt.SndTimeo = time.Second }, 0, syscall.EALREADY},
-		{"the time is up after a while", under(syscall.EALREADY), func(s *Socket) { s.Opt.SndTimeo = time.Second }, 1, syscall.EINPROGRESS},
+		{"the time is up", func(int) error { return syscall.EINPROGRESS }, func(s *Socket) { s.SetTimeo(0, time.Second) }, 0, syscall.EINPROGRESS},
+		{"under way already", func(int) error { return syscall.EALREADY }, func(s *Socket) { s.SetTimeo(0, time.Second) }, 0, syscall.EALREADY},
+		{"the time is up after a while", under(syscall.EALREADY), func(s *Socket) { s.SetTimeo(0, time.Second) }, 1, syscall.EINPROGRESS},
 		{"a deadline", under(syscall.EALREADY), func(s *Socket) { s.SetWriteDeadline(time.Now().Add(time.Second)) }, 0, os.ErrDeadlineExceeded},
 	} {
 		synctest.Test(t, func(t *testing.T) {
@@ -410,7 +410,7 @@ func TestCloseLingers(t *testing.T) {
 		{"the time is up", 3, true, func(*Socket) {}, 3 * time.Second, "linger linger close"},
 		{"non-blocking", 3, true, func(s *Socket) { s.SetNonblock(true) }, 3 * time.Second, "linger linger close"},
 		{"with a deadline that has passed", 3, true, func(s *Socket) { s.SetDeadline(time.Now().Add(-1)) }, 3 * time.Second, "linger linger close"},
-		{"with another limit", 3, true, func(s *Socket) { s.Opt.SndTimeo = time.Second }, 3 * time.Second, "linger linger close"},
+		{"with another limit", 3, true, func(s *Socket) { s.SetTimeo(0, time.Second) }, 3 * time.Second, "linger linger close"},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			l := &lingerer{stream(), c.left}

@@ -196,7 +196,7 @@ func (r *receiver) ackExpired(t *tcb, now time.Duration) {
 		r.ack.ato = ackMin
 	}
 
-	t.count().DelayedACKs++
+	inc(&t.count().DelayedACKs)
 	t.ackNow()
 }
 

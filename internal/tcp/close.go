@@ -75,7 +75,7 @@ func (c *Conn) letGo(now time.Duration) {
 	case unread:
 		// Data that the program will not read is lost, and the peer must not believe it taken
 		// (RFC 9293 §3.6.1, SHLD-3).
-		c.count().TCPAbortOnClose++
+		inc(&c.count().TCPAbortOnClose)
 		c.resetNow()
 		c.over()
 		return
@@ -114,7 +114,7 @@ func (c *Conn) orphanFinWait2(now time.Duration) {
 	switch s := c.opt.Linger2; {
 	case s < 0:
 		// TCP_LINGER2 below zero: the peer's direction is given up rather than waited for.
-		c.count().TCPAbortOnLinger++
+		inc(&c.count().TCPAbortOnLinger)
 		c.resetNow()
 		c.over()
 		return
@@ -197,7 +197,7 @@ func (c *Conn) fail(err syscall.Errno) {
 	// What a listener has not handed out yet is no attempt of anybody's (Linux counts only those
 	// that a segment ends: endSynRcvd).
 	if c.state == SynSent || c.state == SynRcvd && !c.embryonic() {
-		c.count().AttemptFails++
+		inc(&c.count().AttemptFails)
 	}
 	c.err = err
 	c.over()

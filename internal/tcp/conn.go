@@ -283,7 +283,7 @@ func (t *tcb) setState(s State) {
 		t.dropOrphan()
 	}
 	if s == Closed && (before == Established || before == CloseWait) {
-		t.count().EstabResets++
+		inc(&t.count().EstabResets)
 	}
 	if t.cfg.Trace != nil {
 		t.tellState(before)

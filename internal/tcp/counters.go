@@ -1,11 +1,13 @@
 package tcp
 
+import "sync/atomic"
+
 // Counters is what all TCP of a host has counted, by Linux's names: the Tcp line of
 // /proc/net/snmp and the TcpExt line of /proc/net/netstat. A counter counts when Linux's does.
 // usock.TCPStats has the same fields, and says what each is.
 //
 // The core counts what is rare. What every segment would count, its owner counts: InSegs,
-// OutSegs, InErrs, and all that is about listeners.
+// OutSegs, InErrs, and all that is about listeners. Several connections count at the same time.
 type Counters struct {
 	ActiveOpens, PassiveOpens uint64
 	AttemptFails              uint64
@@ -58,3 +60,9 @@ type Counters struct {
 
 // count returns the counters of the host.
 func (t *tcb) count() *Counters { return t.cfg.Counters }
+
+// inc counts one more.
+func inc(n *uint64) { atomic.AddUint64(n, 1) }
+
+// add counts so many more.
+func add(n *uint64, more uint64) { atomic.AddUint64(n, more) }

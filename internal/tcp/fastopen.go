@@ -80,8 +80,8 @@ func (c *Conn) acceptFastOpen(now time.Duration, p *Params, syn *Segment) {
 	// The cookie proves the address: the server may answer before the handshake has ended (RFC
 	// 7413 §4.2.2).
 	c.flags |= serverFast
-	c.count().PassiveOpens++
-	c.count().TCPFastOpenPassive++
+	inc(&c.count().PassiveOpens)
+	inc(&c.count().TCPFastOpenPassive)
 	c.snd.wnd, c.snd.maxWnd = uint32(syn.Window), uint32(syn.Window)
 	c.snd.growSndBuf(&c.tcb, uint32(c.cfg.InitialCwnd))
 	c.snd.small = origin
@@ -185,10 +185,10 @@ func (c *Conn) ackedSYNData(now time.Duration, ack uint64) {
 	c.snd.una = ack
 	c.snd.q.Drop(ack)
 	if nxt := c.snd.nxt; ack == nxt {
-		c.count().TCPFastOpenActive++
+		inc(&c.count().TCPFastOpenActive)
 		c.snd.forgetSYNData(&c.tcb)
 	} else {
-		c.count().TCPFastOpenActiveFail++
+		inc(&c.count().TCPFastOpenActiveFail)
 		c.snd.forgetSYNData(&c.tcb)
 		c.snd.resendSYNData(&c.tcb, now, nxt)
 	}

@@ -99,9 +99,10 @@ func (j *joined) wantTold() {
 		if !j.waits[i] || j.shut[i] || c.snd.q.Len() > 0 {
 			continue
 		}
-		had, starved := c.flags, c.cfg.Memory.starved
+		had, starved := c.flags, c.cfg.Memory.starved.Load()
 		ready := c.Ready()
-		c.flags, c.cfg.Memory.starved = had, starved // a poll would have it be told
+		c.flags = had // a poll would have it be told
+		c.cfg.Memory.starved.Store(starved)
 		if ready&wait.Out != 0 {
 			j.t.Fatalf("side %d may write %d bytes, and was not told", i, c.SendSpace())
 		}
@@ -455,8 +456,8 @@ func runJoined(t testing.TB, script []byte) {
 		j.wantTold()
 	}
 	j.finish()
-	if m := cfg.Memory; m.used != 0 || m.holders != 0 || m.orphans != 0 {
-		t.Fatalf("%d bytes of %d connections and %d orphans are left", m.used, m.holders, m.orphans)
+	if m := cfg.Memory; m.Used() != 0 || m.holders.Load() != 0 || m.orphans.Load() != 0 {
+		t.Fatalf("%d bytes of %d connections and %d orphans are left", m.Used(), m.holders.Load(), m.orphans.Load())
 	}
 	if n := packet.Live() - before; n != 0 {
 		t.Fatalf("%d blocks leak", n)

@@ -127,7 +127,7 @@ func (c *Conn) inSynSent(now time.Duration, s *Segment) {
 			!c.snd.plausibleEcho(&c.tcb, now, s.Options.TSEcr)
 		if ack <= origin || ack > c.snd.nxt || tsBad {
 			if ack > origin && ack <= c.snd.nxt {
-				c.count().PAWSActive++
+				inc(&c.count().PAWSActive)
 			} else if c.snd.retrans == 0 && c.timer.rtx != never {
 				// The reset frees the ports of what the peer has taken us for: the SYN that follows it
 				// finds it gone (Linux, tcp_rcv_synsent_state_process).
@@ -265,7 +265,7 @@ func (c *Conn) inSynRcvd(now time.Duration, s *Segment) {
 			if c.flags&active != 0 {
 				// The SYN that has crossed ours is challenged as in a connection that is made:
 				// the SYN-ACK has its timer (Linux, tcp_validate_incoming).
-				c.count().TCPSYNChallenge++
+				inc(&c.count().TCPSYNChallenge)
 				c.rcv.challenge(&c.tcb, now)
 				return
 			}
@@ -330,7 +330,7 @@ func (c *Conn) endSynRcvd(now time.Duration, seq uint64, s *Segment, embryonic b
 	case embryonic:
 		// Back to LISTEN, says RFC 9293 §3.10.7.4 (second and fourth check). Here that is the
 		// listener's own endpoint: this one is over, and no program has seen it.
-		c.count().AttemptFails++
+		inc(&c.count().AttemptFails)
 		c.fail(syscall.ECONNRESET)
 		c.answerReset(s)
 	case s.Flags&wire.RST == 0 || seq != c.rcv.nxt:
@@ -360,7 +360,7 @@ func (c *Conn) completeSynRcvd(now time.Duration, seq, ack uint64, s *Segment) {
 
 	c.todo &^= todoSYN
 	if c.embryonic() {
-		c.count().PassiveOpens++
+		inc(&c.count().PassiveOpens)
 	}
 	c.established(now)
 	if c.flags&active != 0 && c.lazy != nil && c.lazy.fo.syn {
@@ -380,7 +380,7 @@ func (c *Conn) completeSynRcvd(now time.Duration, seq, ack uint64, s *Segment) {
 func (c *Conn) deferAccept(s *Segment) bool {
 	if c.opt.DeferAccept > 0 && c.flags&active == 0 && s.Data.Len() == 0 &&
 		s.Flags&wire.FIN == 0 && c.snd.retrans < c.opt.DeferAccept {
-		c.count().TCPDeferAcceptDrop++
+		inc(&c.count().TCPDeferAcceptDrop)
 		return true
 	}
 	return false

@@ -1,6 +1,7 @@
 package tcp
 
 import (
+	"fmt"
 	"strconv"
 	"testing"
 
@@ -12,21 +13,27 @@ import (
 func (s *script) scarce(n int) {
 	s.cfg.Mem = [3]int{512 << 10, 1 << 20, 2<<20 - 1}
 	m := s.cfg.Memory
-	m.used += n
-	m.holders++
-	m.pressure = m.used > s.cfg.Mem[1]
+	m.used.Add(int64(n))
+	m.holders.Add(1)
+	m.pressure.Store(m.Used() > s.cfg.Mem[1])
+}
+
+// exact has every byte charged at once.
+func (s *script) exact() *script {
+	s.cfg.Mem[0] = 0
+	return s
 }
 
 func (s *script) wantUsed(n int) {
 	s.t.Helper()
-	if got := s.cfg.Memory.used; got != n {
+	if got := s.cfg.Memory.Used(); got != n {
 		s.t.Errorf("%d bytes are in use, want %d", got, n)
 	}
 }
 
 // Whatever the queues hold is charged, and given back.
 func TestMemoryAccount(t *testing.T) {
-	tc := newScript(t, plain)
+	tc := newScript(t, plain).exact()
 	tc.connect()
 	tc.wantUsed(0)
 	tc.write(1000)
@@ -36,8 +43,8 @@ func TestMemoryAccount(t *testing.T) {
 	tc.wantUsed(2<<10 + 256)
 	tc.recv("P. 201+100 ack 1")
 	tc.wantUsed(2<<10 + 512)
-	if tc.cfg.Memory.holders != 1 {
-		t.Errorf("%d connections hold something", tc.cfg.Memory.holders)
+	if tc.cfg.Memory.holders.Load() != 1 {
+		t.Errorf("%d connections hold something", tc.cfg.Memory.holders.Load())
 	}
 	tc.recv(". 301 ack 1001")
 	tc.wantUsed(512)
@@ -46,8 +53,8 @@ func TestMemoryAccount(t *testing.T) {
 	tc.recv("P. 101+100 ack 1001")
 	tc.read(500, 200)
 	tc.wantUsed(0)
-	if tc.cfg.Memory.holders != 0 {
-		t.Errorf("%d connections hold something", tc.cfg.Memory.holders)
+	if tc.cfg.Memory.holders.Load() != 0 {
+		t.Errorf("%d connections hold something", tc.cfg.Memory.holders.Load())
 	}
 	tc.write(10)
 	tc.recv("P. 301+10 ack 1001")
@@ -56,7 +63,7 @@ func TestMemoryAccount(t *testing.T) {
 	tc.out = nil
 
 	// What is there to be read after the end, until it is let go.
-	tc = newScript(t, plain)
+	tc = newScript(t, plain).exact()
 	tc.connect()
 	tc.recv("P. 1+10 ack 1")
 	tc.recv("R. 11 ack 1")
@@ -68,12 +75,36 @@ func TestMemoryAccount(t *testing.T) {
 
 // An urgent byte that a read passes over is given back, though nothing follows it.
 func TestMemoryOfUrgentByte(t *testing.T) {
-	tc := newScript(t, plain)
+	tc := newScript(t, plain).exact()
 	tc.connect()
 	tc.recv("PU. 1+1 ack 1 urg 1")
 	tc.wantUsed(256)
 	tc.call(func(c *Conn) { c.PassUrgent(tc.now) })
 	tc.wantUsed(0)
+	tc.out = nil
+}
+
+// Small changes are not told of, until nothing is held any more or memory is scarce; large ones are, roughly.
+func TestMemorySlack(t *testing.T) {
+	tc := newScript(t, plain)
+	tc.connect()
+	tc.recv("P. 1+100 ack 1")
+	tc.wantUsed(0)
+	used := 0
+	for i := range 40 {
+		tc.recv(fmt.Sprintf("P. %d+1400 ack 1", 101+1400*i))
+		held := 256 + 2048*(i+1)
+		if got := tc.cfg.Memory.Used(); got < used || held-got > leastSlack+got/8 || got > held {
+			t.Fatalf("%d bytes are in use, of %d", got, held)
+		}
+		used = tc.cfg.Memory.Used()
+	}
+	tc.out = nil
+	tc.scarce(1 << 20)
+	tc.recv("P. 56101+1400 ack 1")
+	tc.wantUsed(1<<20 + 256 + 41*2048)
+	tc.read(1<<20, 41*1400+100)
+	tc.wantUsed(1 << 20)
 	tc.out = nil
 }
 
@@ -84,8 +115,8 @@ func TestMemoryPressure(t *testing.T) {
 	tc.connect()
 	in := func(on bool, n uint64) {
 		t.Helper()
-		if tc.cfg.Memory.pressure != on || tc.cfg.Counters.TCPMemoryPressures != n {
-			t.Errorf("pressure %v, the %d. time, want %v, %d", tc.cfg.Memory.pressure, tc.cfg.Counters.TCPMemoryPressures, on, n)
+		if tc.cfg.Memory.pressed() != on || tc.cfg.Counters.TCPMemoryPressures != n {
+			t.Errorf("pressure %v, the %d. time, want %v, %d", tc.cfg.Memory.pressed(), tc.cfg.Counters.TCPMemoryPressures, on, n)
 		}
 	}
 	tc.recv("P. 1+10 ack 1")
@@ -130,12 +161,12 @@ func TestMemoryOfSender(t *testing.T) {
 	tc.recv(". 1 ack 4097")
 
 	// Who has less than his share goes on below the last limit.
-	tc.cfg.Memory.used = 3 << 19
+	tc.cfg.Memory.used.Store(3 << 19)
 	if n := tc.c.Room(60000); n != 60000 {
 		t.Fatalf("room for %d bytes", n)
 	}
 	tc.queueRaw(60000)
-	tc.cfg.Memory.holders = 100
+	tc.cfg.Memory.holders.Store(100)
 	if tc.c.SendSpace() != 0 {
 		t.Error("more than a share")
 	}
@@ -143,7 +174,7 @@ func TestMemoryOfSender(t *testing.T) {
 	if tc.cfg.Memory.Relieved() {
 		t.Error("relieved too early")
 	}
-	tc.cfg.Memory.used = 500 << 10
+	tc.cfg.Memory.used.Store(500 << 10)
 	tc.recv("P. 1+10 ack 4097")
 	if !tc.cfg.Memory.Relieved() || tc.cfg.Memory.Relieved() {
 		t.Error("not relieved once")
@@ -209,7 +240,8 @@ func TestMemoryOfReceiver(t *testing.T) {
 	tc.want(". 1 ack 3001 win 0")
 	tc.wantCounts("PruneCalled 2 TCPRcvQDrop 1")
 	tc.read(1000, 1000)
-	tc.cfg.Memory.used, tc.cfg.Memory.pressure = 0, false
+	tc.cfg.Memory.used.Store(0)
+	tc.cfg.Memory.pressure.Store(false)
 	tc.recv(". 3000 ack 1") // a probe
 	tc.want(". 1 ack 3001 win 5000")
 	tc.rest()
@@ -297,13 +329,14 @@ func TestMemoryHearsBehindWindowTakenBack(t *testing.T) {
 	tc.recv("P. 1+1000 ack 1")
 	tc.want(". 1001 ack 1001")
 	edge := int(tc.c.rcv.adv) - origin
-	others := tc.cfg.Memory.used
+	others := tc.cfg.Memory.used.Load()
 	tc.scarce(2 << 20)
 	tc.cfg.RMem[0] = 256
 	tc.recv(". 1001+1000 ack 1")
 	tc.want(". 1001 ack 1001 win 0")
 	tc.read(1000, 1000)
-	tc.cfg.Memory.used, tc.cfg.Memory.pressure = others, false
+	tc.cfg.Memory.used.Store(others)
+	tc.cfg.Memory.pressure.Store(false)
 	tc.out = nil // the window opens
 	tc.recv(". 1001+500 ack 1")
 	tc.want(". 1001 ack 1501")

@@ -75,7 +75,7 @@ func (c *Conn) inSynchronized(now time.Duration, s *Segment) {
 		// The peer has ended its direction: there is no more text (RFC 9293 §3.10.7.4).
 		// What repeats something is acknowledged again.
 		if s.Len() > 0 && seq < c.rcv.nxt {
-			c.count().DelayedACKLost++
+			inc(&c.count().DelayedACKLost)
 			c.rcv.duplicate(&c.tcb, seq, s)
 			c.ackNow()
 		}
@@ -87,7 +87,7 @@ func (c *Conn) inSynchronized(now time.Duration, s *Segment) {
 			if seq+uint64(s.Data.Len()) > c.rcv.nxt && s.Data.Len() > 0 {
 				// Data for a program that has gone: it is lost, and the peer is told so (RFC 9293
 				// §3.6.1, SHLD-3).
-				c.count().TCPAbortOnData++
+				inc(&c.count().TCPAbortOnData)
 				c.fail(syscall.ECONNRESET)
 				c.resetWith(s.Ack)
 				return
@@ -104,7 +104,7 @@ func (c *Conn) acceptable(now time.Duration, seq uint64, s *Segment) bool {
 		// A RST is let on: it may come from a host that has lost its clock, and its number is
 		// checked (RFC 7323 §5.3 R1).
 		if s.Flags&wire.RST == 0 {
-			c.count().PAWSEstab++
+			inc(&c.count().PAWSEstab)
 			c.rcv.answerOld(&c.tcb, now, seq, s, &c.count().TCPACKSkippedPAWS)
 			return false
 		}
@@ -154,9 +154,9 @@ func (c *Conn) acceptable(now time.Duration, seq uint64, s *Segment) bool {
 // challengeSYN answers a SYN that comes to a synchronized connection (RFC 5961 §4.2).
 func (c *Conn) challengeSYN(now time.Duration) {
 	if c.state == Established {
-		c.count().InErrs++
+		inc(&c.count().InErrs)
 	}
-	c.count().TCPSYNChallenge++
+	inc(&c.count().TCPSYNChallenge)
 	c.rcv.challenge(&c.tcb, now)
 }
 
@@ -257,7 +257,7 @@ func (c *Conn) inData(now time.Duration, s *Segment, seq uint64) {
 		return
 	}
 
-	if c.cfg.Memory.pressure && s.Data.Len() > 0 && !c.makeRoom(s, seq) {
+	if c.cfg.Memory.pressed() && s.Data.Len() > 0 && !c.makeRoom(s, seq) {
 		return
 	}
 

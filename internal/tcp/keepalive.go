@@ -82,6 +82,6 @@ func (c *Conn) keepExpired(now time.Duration) {
 	// say.
 	c.snd.probes = min(c.snd.probes+1, 254)
 	c.todo |= todoProbe
-	c.count().TCPKeepAlive++
+	inc(&c.count().TCPKeepAlive)
 	c.timer.keep = now + c.keepIntvl()
 }

@@ -298,7 +298,7 @@ func (s *sender) markLost(t *tcb, now time.Duration, i place, why trace.Why) uin
 
 		// A probe was no repair of a loss, and none is lost again with it.
 		if l := &f.loss; !l.tlpRetrans || l.tlpHigh != r.end() || r.sent > 2 {
-			t.count().TCPLostRetransmit++
+			inc(&t.count().TCPLostRetransmit)
 		}
 	}
 

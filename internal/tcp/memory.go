@@ -1,6 +1,7 @@
 package tcp
 
 import (
+	"sync/atomic"
 	"time"
 
 	"usock/internal/wait"
@@ -8,7 +9,8 @@ import (
 
 // What all connections of a host may hold together (tcp_mem), and how many of them no program holds any
 // more (tcp_max_orphans). A connection charges what its queues hold, blocks and not bytes, at the end of
-// each call that may have changed it (account).
+// each call that may have changed it (account). The account is one for all processors, so that a connection tells it of
+// small changes (slack) only while memory is scarce, or once it holds nothing any more.
 //
 //	used    0 ──────────── Mem[0] ──────── Mem[1] ──────── Mem[2] ───────
 //	        buffers grow    │ pressure ends  │ pressure begins │ nothing more
@@ -19,25 +21,24 @@ import (
 // (WMem[0], RMem[0]). Below that everybody may send and receive, and a segment is taken by a receiver who
 // holds none: whatever the others do, each connection goes on (Linux, __sk_mem_raise_allocated).
 
-// Memory is the account of a host's connections.
+// Memory is the account of a host's connections, which charge it at the same time, each by itself.
 type Memory struct {
-	used     int  // bytes in all queues
-	holders  int  // connections that hold any
-	orphans  int  // connections without program that have not sent everything
-	pressure bool // used was above Mem[1], and not yet back at Mem[0]
-	starved  bool // a sender has waited for memory
-	relieved bool // pressure has ended since
+	used     atomic.Int64 // bytes in all queues
+	holders  atomic.Int64 // connections that hold any
+	orphans  atomic.Int64 // connections without program that have not sent everything
+	pressure atomic.Bool  // used was above Mem[1], and not yet back at Mem[0]
+	starved  atomic.Bool  // a sender has waited for memory
+	relieved atomic.Bool  // pressure has ended since
 }
 
 // Used returns how many bytes the queues hold.
-func (m *Memory) Used() int { return m.used }
+func (m *Memory) Used() int { return int(m.used.Load()) }
 
 // Relieved reports, once, that senders that have waited for memory need not wait any more.
-func (m *Memory) Relieved() bool {
-	r := m.relieved
-	m.relieved = false
-	return r
-}
+func (m *Memory) Relieved() bool { return m.relieved.Load() && m.relieved.Swap(false) }
+
+// pressed reports whether memory is scarce.
+func (m *Memory) pressed() bool { return m.pressure.Load() }
 
 // ScaleTo sets the limits that are 0 to what Linux has on a machine with that many bytes of memory: a
 // sixteenth of it is where pressure begins (tcp_init_mem), and there is an orphan for each 256 KiB.
@@ -57,9 +58,24 @@ func (c *Conn) account() {
 	if c.rcv.ooo != nil {
 		n += c.rcv.ooo.q.Mem()
 	}
-	if n != c.held {
+	if n == c.held {
+		return
+	}
+	if d, slack := n-c.held, c.slack(); n == 0 || d < -slack || d > slack {
 		c.charge(n)
 	}
+}
+
+// leastSlack is two blocks for packets of an Ethernet link, or some more small ones: what a connection that goes to and
+// fro holds. For as many bytes of each connection pressure may begin too late.
+const leastSlack = 4 << 10
+
+// slack returns by how many bytes what the connection holds may differ from what the account says.
+func (t *tcb) slack() int {
+	if t.cfg.Memory.pressed() {
+		return 0
+	}
+	return min(leastSlack+t.held/8, t.cfg.Mem[0]>>10)
 }
 
 // charge makes n the bytes that the connection is charged with.
@@ -67,20 +83,22 @@ func (t *tcb) charge(n int) {
 	m := t.cfg.Memory
 	switch {
 	case t.held == 0:
-		m.holders++
+		m.holders.Add(1)
 	case n == 0:
-		m.holders--
+		m.holders.Add(-1)
 	}
-	m.used += n - t.held
+	used := int(m.used.Add(int64(n - t.held)))
 	t.held = n
 
-	switch {
-	case !m.pressure && m.used > t.cfg.Mem[1]:
-		m.pressure = true
-		t.count().TCPMemoryPressures++
-	case m.pressure && m.used <= t.cfg.Mem[0]:
-		m.pressure = false
-		m.relieved, m.starved = m.relieved || m.starved, false
+	switch pressure := m.pressed(); {
+	case !pressure && used > t.cfg.Mem[1]:
+		m.pressure.Store(true)
+		inc(&t.count().TCPMemoryPressures)
+	case pressure && used <= t.cfg.Mem[0]:
+		m.pressure.Store(false)
+		if m.starved.Swap(false) {
+			m.relieved.Store(true)
+		}
 	}
 }
 
@@ -88,7 +106,7 @@ func (t *tcb) charge(n int) {
 // has more than its share of what is scarce.
 func (t *tcb) overShare() bool {
 	m := t.cfg.Memory
-	return m.used > t.cfg.Mem[2] || t.held*m.holders >= t.cfg.Mem[2]
+	return m.Used() > t.cfg.Mem[2] || t.held*int(m.holders.Load()) >= t.cfg.Mem[2]
 }
 
 // least returns how many bytes may be queued whatever others do. They are counted without the rest of
@@ -103,16 +121,18 @@ func (s *sender) least(t *tcb) int {
 // starved reports whether the program has to wait for memory before it writes.
 func (s *sender) starved(t *tcb) bool {
 	m := t.cfg.Memory
-	if !m.pressure || s.least(t) > 0 || !t.overShare() {
+	if !m.pressed() || s.least(t) > 0 || !t.overShare() {
 		return false
 	}
-	m.starved = true
-	return true
+	m.starved.Store(true)
+
+	// Pressure may have ended before it was known that somebody waits: then nobody is told of it.
+	return m.pressed()
 }
 
 // mayHold reports whether there is memory for what comes next.
 func (r *receiver) mayHold(t *tcb) bool {
-	if !t.cfg.Memory.pressure {
+	if !t.cfg.Memory.pressed() {
 		return true
 	}
 	n := r.q.Mem()
@@ -129,12 +149,12 @@ func (c *Conn) makeRoom(s *Segment, seq uint64) bool {
 		return true
 	}
 	r := &c.rcv
-	c.count().PruneCalled++
+	inc(&c.count().PruneCalled)
 	r.ssthresh = min(r.ssthresh, 4*uint32(r.advMSS))
 
 	// A SACK is no promise (RFC 2018 §8). What lies behind the segment is worth less than it.
 	if o := r.ooo; o != nil && !o.q.Empty() && o.q.End() > seq {
-		c.count().OfoPruned++
+		inc(&c.count().OfoPruned)
 		for !o.q.Empty() && o.q.End() > seq && !r.mayHold(&c.tcb) {
 			o.q.DropBack()
 			c.account()
@@ -148,12 +168,12 @@ func (c *Conn) makeRoom(s *Segment, seq uint64) bool {
 		}
 	}
 	if r.q.Mem() > int(r.bufSize) {
-		c.count().RcvPruned++
+		inc(&c.count().RcvPruned)
 	}
 
 	c.ackNow()
 	if seq > r.nxt {
-		c.count().TCPOFODrop++
+		inc(&c.count().TCPOFODrop)
 		return false
 	}
 
@@ -163,7 +183,7 @@ func (c *Conn) makeRoom(s *Segment, seq uint64) bool {
 	if r.q.Len() == 0 {
 		return true
 	}
-	c.count().TCPRcvQDrop++
+	inc(&c.count().TCPRcvQDrop)
 	c.events |= wait.In // reading makes room, however much it waits for
 	return false
 }
@@ -175,7 +195,7 @@ const minSndBuf = 4608
 func (c *Conn) addOrphan() (tooMany bool) {
 	if c.flags&countedOrphan == 0 {
 		c.flags |= countedOrphan
-		c.cfg.Memory.orphans++
+		c.cfg.Memory.orphans.Add(1)
 	}
 	return c.oom(0)
 }
@@ -184,7 +204,7 @@ func (c *Conn) addOrphan() (tooMany bool) {
 func (t *tcb) dropOrphan() {
 	if t.flags&countedOrphan != 0 {
 		t.flags &^= countedOrphan
-		t.cfg.Memory.orphans--
+		t.cfg.Memory.orphans.Add(-1)
 	}
 }
 
@@ -192,12 +212,12 @@ func (t *tcb) dropOrphan() {
 // shift, or too little memory (Linux, tcp_check_oom).
 func (c *Conn) oom(shift int) bool {
 	m := c.cfg.Memory
-	return m.orphans<<shift > c.cfg.MaxOrphans || c.snd.q.Mem() > minSndBuf && m.used > c.cfg.Mem[2]
+	return int(m.orphans.Load())<<shift > c.cfg.MaxOrphans || c.snd.q.Mem() > minSndBuf && m.Used() > c.cfg.Mem[2]
 }
 
 // abortOnMemory ends an orphan for which there is no room, with a reset if told is set.
 func (c *Conn) abortOnMemory(told bool) {
-	c.count().TCPAbortOnMemory++
+	inc(&c.count().TCPAbortOnMemory)
 	if told {
 		c.resetNow()
 	}

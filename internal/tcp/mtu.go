@@ -230,7 +230,7 @@ func (s *sender) ackedMTUProbe(t *tcb, now time.Duration) {
 
 	// It has arrived: the size is proven.
 	m.low, m.size = m.size, 0
-	t.count().TCPMTUPSuccess++
+	inc(&t.count().TCPMTUPSuccess)
 	s.setMSS(t)
 }
 
@@ -258,7 +258,7 @@ func (s *sender) mtuProbeFailed(t *tcb, now time.Duration) bool {
 	}
 	m.high, m.size = m.size-1, 0
 	b.at(i).why = trace.ByMTU
-	t.count().TCPMTUPFail++
+	inc(&t.count().TCPMTUPFail)
 	return true
 }
 

@@ -4,7 +4,7 @@ import "testing"
 
 func (s *script) wantOrphans(n int) {
 	s.t.Helper()
-	if got := s.cfg.Memory.orphans; got != n {
+	if got := int(s.cfg.Memory.orphans.Load()); got != n {
 		s.t.Errorf("%d orphans, want %d", got, n)
 	}
 }
@@ -65,7 +65,7 @@ func TestOrphansCounted(t *testing.T) {
 func TestTooManyOrphans(t *testing.T) {
 	tc := newScript(t, plain)
 	tc.cfg.MaxOrphans = 5
-	tc.cfg.Memory.orphans = 4
+	tc.cfg.Memory.orphans.Store(4)
 	tc.connect()
 	tc.write(100)
 	tc.want("P. 1+100 ack 1")
@@ -74,7 +74,8 @@ func TestTooManyOrphans(t *testing.T) {
 	tc.wantOrphans(5)
 
 	two := newScript(t, plain)
-	two.cfg.MaxOrphans, two.cfg.Memory.orphans = 5, 5
+	two.cfg.MaxOrphans = 5
+	two.cfg.Memory.orphans.Store(5)
 	two.connect()
 	two.write(100)
 	two.want("P. 1+100 ack 1")
@@ -114,7 +115,8 @@ func TestOrphanTimers(t *testing.T) {
 	tc.want("F. 101 ack 1")
 	tc.wantAfter(leastRTO, "P. 1+100 ack 1")
 	tc.out = nil
-	tc.cfg.MaxOrphans, tc.cfg.Memory.orphans = 5, 6
+	tc.cfg.MaxOrphans = 5
+	tc.cfg.Memory.orphans.Store(6)
 	tc.wantAfter(2*leastRTO, "R. 102 ack 1")
 	tc.wantState(Closed)
 	tc.wantOrphans(5)
@@ -125,7 +127,8 @@ func TestOrphanTimers(t *testing.T) {
 	tc.recv(". 1 ack 1 win 0")
 	tc.write(100)
 	tc.close()
-	tc.cfg.MaxOrphans, tc.cfg.Memory.orphans = 5, 6
+	tc.cfg.MaxOrphans = 5
+	tc.cfg.Memory.orphans.Store(6)
 	tc.wantAfter(leastRTO, "R. 1 ack 1")
 	tc.wantState(Closed)
 
@@ -134,7 +137,8 @@ func TestOrphanTimers(t *testing.T) {
 	tc.recv(". 1 ack 1 win 0")
 	tc.write(100)
 	tc.close()
-	tc.cfg.MaxOrphans, tc.cfg.Memory.orphans = 5, 3
+	tc.cfg.MaxOrphans = 5
+	tc.cfg.Memory.orphans.Store(3)
 	for range 200 {
 		tc.sleep(secs(1))
 		tc.out = nil               // probes

@@ -40,7 +40,7 @@ func (r *receiver) queueOutOfOrder(t *tcb, now time.Duration, s *Segment, seq ui
 	}
 
 	t.stats.oooPackets++
-	t.count().TCPOFOQueue++
+	inc(&t.count().TCPOFOQueue)
 	added := 0
 	var dup span // what was held already
 	r.measureMSS(s.Data.Len(), s.Flags)
@@ -60,7 +60,7 @@ func (r *receiver) queueOutOfOrder(t *tcb, now time.Duration, s *Segment, seq ui
 
 		// Blocks may be up to twice as large as what they hold. A peer that sends single bytes
 		// far apart would have each hold a whole block.
-		if (o.q.Mem() > int(r.bufSize) || t.cfg.Memory.pressure) && 2*n < v.Cap() {
+		if (o.q.Mem() > int(r.bufSize) || t.cfg.Memory.pressed()) && 2*n < v.Cap() {
 			v = packet.Copy(v.Bytes()) // rather than hold a large block for a few bytes
 		} else {
 			v.Retain()
@@ -84,7 +84,7 @@ func (r *receiver) queueOutOfOrder(t *tcb, now time.Duration, s *Segment, seq ui
 	if t.flags&useSACK != 0 {
 		o.dsack = dup
 		if dup.end != 0 {
-			t.count().TCPDSACKOfoSent++
+			inc(&t.count().TCPDSACKOfoSent)
 		}
 	}
 	if end > seq && t.flags&useSACK != 0 {
@@ -195,9 +195,9 @@ func (r *receiver) duplicate(t *tcb, seq uint64, s *Segment) {
 
 	r.ooo.dsack = span{seq, end}
 	if seq < r.nxt {
-		t.count().TCPDSACKOldSent++
+		inc(&t.count().TCPDSACKOldSent)
 	} else {
-		t.count().TCPDSACKOfoSent++
+		inc(&t.count().TCPDSACKOfoSent)
 	}
 }
 

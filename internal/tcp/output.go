@@ -276,7 +276,7 @@ func (s *sender) sendNew(t *tcb, now time.Duration, seg *Segment, n, mss int, pr
 
 	// TLP.end_seq and TLP.is_retrans (RFC 8985 §7.3).
 	if t.todo&todoTLP != 0 {
-		t.count().TCPLossProbes++
+		inc(&t.count().TCPLossProbes)
 		f.loss.tlpHigh, f.loss.tlpRetrans = s.nxt, false
 	}
 	t.todo &^= todoForce | todoProbe | todoTLP

@@ -141,7 +141,7 @@ func (c *Conn) buildReset(now time.Duration, s *Segment) {
 	}
 
 	c.stats.segsOut++
-	c.count().OutRsts++
+	inc(&c.count().OutRsts)
 	if c.cfg.Trace != nil {
 		c.tellSent(s)
 	}
@@ -193,10 +193,10 @@ func (c *Conn) buildSYN(now time.Duration, s *Segment) {
 	c.stats.segsOut++
 	if c.flags&synOnce != 0 {
 		c.stats.retransSegs++
-		c.count().RetransSegs++
-		c.count().TCPSynRetrans++
+		inc(&c.count().RetransSegs)
+		inc(&c.count().TCPSynRetrans)
 		if passive {
-			c.count().OutSegs++ // of what is sent again Linux counts SYN-ACKs alone
+			inc(&c.count().OutSegs) // of what is sent again Linux counts SYN-ACKs alone
 		}
 	}
 

@@ -247,7 +247,7 @@ func (s *sender) checkReordering(t *tcb, low uint64) {
 	}
 	l.rack.seen = true
 	t.stats.reordSeen++
-	t.count().TCPSACKReorder++
+	inc(&t.count().TCPSACKReorder)
 }
 
 // rackTimeout detects losses when the reordering timer has expired.

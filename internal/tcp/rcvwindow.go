@@ -42,7 +42,7 @@ func (r *receiver) wouldAdvertise(t *tcb) uint32 {
 	// (RFC 9293 §3.8.6.2.2), nor is a sixteenth of the buffer (Linux).
 	if free < full/2 {
 		r.ack.quick = 0
-		if t.cfg.Memory.pressure {
+		if t.cfg.Memory.pressed() {
 			r.ssthresh = min(r.ssthresh, 4*uint32(r.advMSS))
 		}
 		free = free >> r.wscale << r.wscale
@@ -132,7 +132,7 @@ func (r *receiver) heardBehind(t *tcb, seq, end uint64) bool {
 // growWindow lets the advertised window grow as data arrives, by two segments for
 // each full one. The sender is told of it at once (Linux, tcp_grow_window).
 func (r *receiver) growWindow(t *tcb, n int) {
-	if t.cfg.Memory.pressure {
+	if t.cfg.Memory.pressed() {
 		return
 	}
 
@@ -226,7 +226,7 @@ func (r *receiver) rightSize(t *tcb, now time.Duration) {
 func (r *receiver) growRcvBuf(t *tcb, space uint64) {
 	old := uint64(max(r.drsSpace, 1))
 	r.drsSpace = uint32(min(space, 1<<30))
-	if t.flags&fixedRcv != 0 || t.cfg.Memory.pressure {
+	if t.flags&fixedRcv != 0 || t.cfg.Memory.pressed() {
 		return
 	}
 

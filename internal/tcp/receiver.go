@@ -110,7 +110,7 @@ func (r *receiver) trim(t *tcb, now time.Duration, s *Segment, seq uint64) (star
 	switch {
 	case end < r.nxt || end == r.nxt && !fin && n > 0 && seq < r.nxt:
 		// All of it is old.
-		t.count().DelayedACKLost++
+		inc(&t.count().DelayedACKLost)
 		r.duplicate(t, seq, s)
 		r.quickAck(now, quickCount)
 		t.ackNow()
@@ -144,7 +144,7 @@ func (r *receiver) trim(t *tcb, now time.Duration, s *Segment, seq uint64) (star
 func (r *receiver) deliver(t *tcb, now time.Duration, s *Segment, n int) {
 	q := &r.q
 
-	if q.Mem() > int(r.bufSize) || t.cfg.Memory.pressure {
+	if q.Mem() > int(r.bufSize) || t.cfg.Memory.pressed() {
 		// A peer that sends little at a time must not cost more memory than the buffer's size, nor
 		// what others need.
 		r.pushDense(s)
@@ -192,7 +192,7 @@ func (r *receiver) answerOld(t *tcb, now time.Duration, seq uint64, s *Segment, 
 		// The peer sends again what has come: our acknowledgments were lost, and it needs this
 		// one.
 		if seq < r.nxt {
-			t.count().DelayedACKLost++
+			inc(&t.count().DelayedACKLost)
 			r.duplicate(t, seq, s)
 			r.quickAck(now, quickCount)
 		}
@@ -207,7 +207,7 @@ func (r *receiver) oowAllowed(t *tcb, now time.Duration, skipped *uint64) bool {
 	// One limit for invalid segments of all kinds: whoever sends them in turns gains nothing
 	// (RFC 5961 §7).
 	if r.ack.oowAt != 0 && now-r.ack.oowAt < t.cfg.InvalidRateLimit {
-		*skipped++
+		inc(skipped)
 		return false
 	}
 
@@ -219,7 +219,7 @@ func (r *receiver) oowAllowed(t *tcb, now time.Duration, skipped *uint64) bool {
 // challenge sends a challenge ACK (RFC 5961).
 func (r *receiver) challenge(t *tcb, now time.Duration) {
 	if r.oowAllowed(t, now, &t.count().TCPACKSkippedChallenge) {
-		t.count().TCPChallengeACK++
+		inc(&t.count().TCPChallengeACK)
 		t.ackNow()
 	}
 }

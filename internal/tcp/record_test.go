@@ -260,7 +260,7 @@ func TestShortWriteIsTold(t *testing.T) {
 	tc.connect()
 	tc.scarce(2 << 20)
 	tc.queue(tc.c.Room(60000))
-	tc.cfg.Memory.used = 0
+	tc.cfg.Memory.used.Store(0)
 	tc.recv("P. 1+10 ack 1")
 	if !tc.cfg.Memory.Relieved() {
 		t.Error("not relieved")

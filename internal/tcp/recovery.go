@@ -35,11 +35,11 @@ func (s *sender) advanceRecovery(t *tcb, now time.Duration, a *ackInfo) {
 		if s.tryUndo(t, now, a) {
 			switch {
 			case done:
-				t.count().TCPFullUndo++
+				inc(&t.count().TCPFullUndo)
 			case a.acked > 0 && s.delayedOnly(t):
-				t.count().TCPPartialUndo++
+				inc(&t.count().TCPPartialUndo)
 			default:
-				t.count().TCPDSACKUndo++
+				inc(&t.count().TCPDSACKUndo)
 			}
 			s.endReduction(t, now)
 		} else if done && a.acked > 0 {
@@ -77,7 +77,7 @@ func (s *sender) advanceRecovery(t *tcb, now time.Duration, a *ackInfo) {
 // has ended (Linux, tcp_try_undo_dsack).
 func (s *sender) undoLate(t *tcb, now time.Duration, a *ackInfo) {
 	if s.flight.loss.state == cc.Open && a.dsack && s.tryUndo(t, now, a) {
-		t.count().TCPDSACKUndo++
+		inc(&t.count().TCPDSACKUndo)
 	}
 }
 
@@ -126,9 +126,9 @@ func (s *sender) identifyLost(t *tcb, now time.Duration, a *ackInfo) {
 // enterRecovery begins fast recovery (RFC 6675 §5; RFC 6937).
 func (s *sender) enterRecovery(t *tcb, now time.Duration) {
 	if t.flags&useSACK != 0 {
-		t.count().TCPSackRecovery++
+		inc(&t.count().TCPSackRecovery)
 	} else {
-		t.count().TCPRenoRecovery++
+		inc(&t.count().TCPRenoRecovery)
 	}
 
 	s.beginReduction(t, now, cc.Recovery, cc.ByLoss)
@@ -330,7 +330,7 @@ func (s *sender) onTimeout(t *tcb, now time.Duration) {
 	reneged := b.n > 0 && b.at(b.first()).flags&segSacked != 0
 
 	if reneged {
-		t.count().TCPSACKReneging++
+		inc(&t.count().TCPSACKReneging)
 	}
 
 	if l.state <= cc.CWR || l.state == cc.Loss && s.una >= l.high || !l.undo {
@@ -386,7 +386,7 @@ func (s *sender) onTimeout(t *tcb, now time.Duration) {
 func (s *sender) inLoss(t *tcb, now time.Duration, a *ackInfo) bool {
 	l := &s.flight.loss
 	if a.acked > 0 && s.tryUndo(t, now, a) || s.undoByFRTO(t, now, a) {
-		t.count().TCPLossUndo++
+		inc(&t.count().TCPLossUndo)
 		s.endReduction(t, now)
 		return false
 	}
@@ -427,7 +427,7 @@ func (s *sender) undoByFRTO(t *tcb, now time.Duration, a *ackInfo) bool {
 
 	// An acknowledgment of what was sent once, and before the timeout, cannot be an answer to
 	// the retransmission: it was late, and nothing was lost.
-	t.count().TCPSpuriousRTOs++
+	inc(&t.count().TCPSpuriousRTOs)
 	s.undoReduction(t, now)
 	return true
 }

@@ -61,9 +61,9 @@ func (s *sender) buildRetransmission(t *tcb, now time.Duration, seg *Segment, sa
 	switch {
 	case timer:
 	case l.state == cc.Loss:
-		t.count().TCPSlowStartRetrans += segs
+		add(&t.count().TCPSlowStartRetrans, segs)
 	default:
-		t.count().TCPFastRetrans += segs
+		add(&t.count().TCPFastRetrans, segs)
 	}
 	return true, true
 }
@@ -163,7 +163,7 @@ func (t *tcb) countResent(seg *Segment) uint32 {
 	t.stats.retransBytes += n
 	t.stats.bytesSent += n
 	t.stats.dataOut += segs
-	t.count().RetransSegs += uint64(segs)
+	add(&t.count().RetransSegs, uint64(segs))
 	return segs
 }
 

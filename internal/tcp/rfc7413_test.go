@@ -162,7 +162,7 @@ func TestFastOpenRetry(t *testing.T) {
 
 // Section 4.2.2: the server takes the data and answers before the handshake ends.
 func TestFastOpenServer(t *testing.T) {
-	tc := newScript(t, plain)
+	tc := newScript(t, plain).exact()
 	g, _ := tc.parse("S 0 <mss 1460>")
 	withData(tc, &g, 100)
 	tc.p.ServerFastOpen = ServerFastOpen{Data: true}

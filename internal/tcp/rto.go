@@ -81,7 +81,7 @@ func (c *Conn) retransmitExpired(now time.Duration) {
 	}
 
 	if !(c.state == SynRcvd && c.embryonic()) {
-		c.count().TCPTimeouts++
+		inc(&c.count().TCPTimeouts)
 	}
 	if c.gaveUp(now) || c.orphanAborted(now, c.rtt.timeout() < c.cfg.MaxRTO) {
 		return
@@ -227,7 +227,7 @@ func (c *Conn) timedOut() {
 		err = c.lazy.softErr
 	}
 	if !(c.state == SynRcvd && c.embryonic()) {
-		c.count().TCPAbortOnTimeout++
+		inc(&c.count().TCPAbortOnTimeout)
 	}
 	c.fail(err)
 }

@@ -40,9 +40,9 @@ func (s *sender) takeSACK(t *tcb, now time.Duration, ack uint64, o *wire.TCPOpti
 
 	if sp, ok := s.sackSpan(blocks[0]); ok && s.isDSACK(sp, ack, blocks) {
 		if sp.end <= ack {
-			t.count().TCPDSACKRecv++
+			inc(&t.count().TCPDSACKRecv)
 		} else {
-			t.count().TCPDSACKOfoRecv++
+			inc(&t.count().TCPDSACKOfoRecv)
 		}
 		s.takeDSACK(t, now, sp, a)
 
@@ -102,7 +102,7 @@ func (s *sender) takeDSACK(t *tcb, now time.Duration, sp span, a *ackInfo) {
 	segs := uint32((sp.end - sp.start + mss - 1) / mss)
 	a.dsack = true
 	t.stats.dsackDups += segs
-	t.count().TCPDSACKRecvSegs += uint64(segs)
+	add(&t.count().TCPDSACKRecvSegs, uint64(segs))
 
 	// A DSACK of the probe is no sign of reordering: it was sent on suspicion (RFC 8985
 	// §7.4.2).

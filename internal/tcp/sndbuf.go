@@ -21,7 +21,7 @@ func (c *Conn) Write(now time.Duration, v packet.View) int {
 	c.flags &^= moreHeld | moreTail
 	c.snd.checkAppLimited(&c.tcb)
 
-	if c.cfg.Memory.pressure && 2*n < v.Cap() {
+	if c.cfg.Memory.pressed() && 2*n < v.Cap() {
 		w := packet.Copy(v.Bytes()) // rather than hold a large block for a part of it
 		v.Release()
 		v = w
@@ -91,9 +91,9 @@ func (c *Conn) Room(n int) int {
 	m := c.cfg.Memory
 	switch {
 	case space == 0:
-	case m.pressure && c.overShare():
+	case m.pressed() && c.overShare():
 		if space = min(space, c.snd.least(&c.tcb)); n > space {
-			m.starved = true
+			m.starved.Store(true)
 		}
 	case n > space:
 		size := int(c.snd.largeMSS(&c.tcb))
@@ -199,7 +199,7 @@ func (s *sender) usefulSndBuf(t *tcb) uint64 {
 // growSndBuf lets the send buffer hold twice the window of n segments, as Linux
 // counts the memory of a segment.
 func (s *sender) growSndBuf(t *tcb, n uint32) {
-	if t.flags&fixedSnd != 0 || t.cfg.Memory.pressure {
+	if t.flags&fixedSnd != 0 || t.cfg.Memory.pressed() {
 		return
 	}
 

@@ -71,7 +71,7 @@ func (s *sender) ackTLP(t *tcb, now time.Duration, ack uint64, a *ackInfo) {
 		// By now the answers to both copies have come, and none said that the segment came twice:
 		// the probe repaired a loss, which counts as one (RFC 8985 §7.4.2). Nothing is left to
 		// recover, so that the reduction ends as it begins.
-		t.count().TCPLossProbeRecovery++
+		inc(&t.count().TCPLossProbeRecovery)
 		l.tlpHigh = 0
 		f := s.flight
 		if l.state == cc.Open {
@@ -116,6 +116,6 @@ func (s *sender) buildTLP(t *tcb, now time.Duration, seg *Segment, sackLen uint3
 		t.cfg.Trace.Note(trace.ByProbe, b.at(b.find(start)).sent)
 	}
 	l.tlpHigh, l.tlpRetrans = s.nxt, true
-	t.count().TCPLossProbes++
+	inc(&t.count().TCPLossProbes)
 	return true
 }

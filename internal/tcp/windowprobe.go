@@ -44,7 +44,7 @@ func (c *Conn) windowProbeExpired(now time.Duration) {
 		c.snd.probes, c.rtt.backoff = 0, 0
 	} else {
 		c.todo |= todoProbe
-		c.count().TCPWinProbe++
+		inc(&c.count().TCPWinProbe)
 		c.snd.probes = min(c.snd.probes+1, 254)
 		if int(c.rtt.backoff) < c.cfg.Retries2 {
 			c.rtt.backoff++

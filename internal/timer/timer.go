@@ -4,8 +4,11 @@
 // Moving a deadline later costs nothing until the old one is reached: protocols
 // re-arm on nearly every packet, and nearly always to later.
 //
-// timer imports only the standard library. Everything is guarded by the host's
-// lock. Times are durations since the host's epoch.
+// A queue and its entries are guarded by one lock, or by two: that of whoever owns an entry, and the queue's. Then the
+// owner calls Put, Passed and Gone, and only where these say so the queue is locked within, for Queue and Remove. Whoever
+// has the queue locked calls Due, and then Claim with both locks, for each entry, the owner's taken first.
+//
+// timer imports only the standard library. Times are durations since the host's epoch.
 package timer
 
 import (
@@ -20,9 +23,17 @@ const Never = time.Duration(math.MaxInt64)
 type Entry struct {
 	On Expirer
 
-	at    time.Duration // the deadline asked for; Never when stopped
-	index int32         // place in the heap plus one; 0: not queued
+	at     time.Duration // the owner's: the deadline asked for; Never when stopped
+	looked uint32        // the owner's: unit of the time at which the queue looks at it; 0: it does not
+	index  int32         // the queue's: place in the heap plus one; 0: not queued; due: taken by Due, and not claimed
 }
+
+// unit returns the time in units of 2^20 ns, modulo 2^31, and a bit that makes it more than 0.
+func unit(at time.Duration) uint32 { return uint32(at>>20) | 1<<31 }
+
+// farthest is how far ahead the queue looks at an entry at most, less than half of what units tell apart (13 days):
+// one with a later deadline is queued anew then.
+const farthest = 6 * 24 * time.Hour
 
 // Expirer is told that its entry's deadline has passed. The entry is no longer
 // queued then and may be set again.
@@ -44,7 +55,7 @@ type slot struct {
 // away included.
 func (q *Queue) Len() int { return len(q.heap) }
 
-// Active returns the number of entries that have a deadline.
+// Active returns the number of entries that have a deadline. It takes all locks.
 func (q *Queue) Active() int {
 	n := 0
 	for _, s := range q.heap {
@@ -55,43 +66,86 @@ func (q *Queue) Active() int {
 	return n
 }
 
-// At returns the entry's deadline, Never if it has none.
+// due is the index of an entry that Due has returned.
+const due = -1
+
+// At returns the entry's deadline, Never if it has none. Of one that Due has taken and nobody claimed it
+// is the one that has passed. It takes the owner's lock.
 func (e *Entry) At() time.Duration {
-	if e.index == 0 {
+	if e.looked == 0 {
 		return Never
 	}
 	return e.at
 }
 
-// Set gives e the deadline at, in place of any it had. Never stops it.
+// Set gives e the deadline at, in place of any it had. Never stops it. It is for a queue with one lock.
 func (q *Queue) Set(e *Entry, at time.Duration) {
-	if e.index == 0 {
-		if at == Never {
-			return
-		}
+	if e.looked == 0 && at == Never {
+		return
+	}
+	e.at, e.looked = at, unit(at)
+	q.place(e, at)
+}
+
+// Put gives e the deadline at, in place of any it had, and reports whether Queue is to be called: it is not where the
+// queue looks at the entry in time. Never stops it. It takes the owner's lock.
+func (e *Entry) Put(at time.Duration) bool {
+	if at == Never {
 		e.at = at
+		return false
+	}
+	// Where both are in one unit, the queue knows better.
+	u := unit(at)
+	in := e.looked != 0 && int32((u-e.looked)<<1) > 0
+	e.at = at
+	if !in {
+		e.looked = u
+	}
+	return !in
+}
+
+// Queue has the queue look at e in time for what Put was given last. It takes both locks.
+func (q *Queue) Queue(e *Entry, now time.Duration) {
+	at := min(e.at, now+farthest)
+	e.looked = unit(at)
+	q.place(e, at)
+}
+
+// place puts e into the heap, to be looked at by then, or moves it to the front.
+func (q *Queue) place(e *Entry, at time.Duration) {
+	if e.index <= 0 {
 		q.heap = append(q.heap, slot{at, e})
 		q.up(len(q.heap) - 1)
 		return
 	}
-	e.at = at
 	if i := int(e.index) - 1; at < q.heap[i].key {
 		q.heap[i].key = at
 		q.up(i)
 	}
 }
 
-// Remove takes e out at once, so that nothing refers to its owner any more.
+// Remove takes e out at once, so that nothing refers to its owner any more. It takes both locks.
 func (q *Queue) Remove(e *Entry) {
-	if e.index == 0 {
+	e.at, e.looked = Never, 0
+	if e.index <= 0 {
+		e.index = 0
 		return
 	}
+	q.out(e)
+}
+
+// Gone reports whether e is not in the queue, nor taken by Due, so that it need not be removed. It takes the owner's
+// lock.
+func (e *Entry) Gone() bool { return e.looked == 0 }
+
+// out takes e out of the heap.
+func (q *Queue) out(e *Entry) {
 	i := int(e.index) - 1
 	last := len(q.heap) - 1
 	moved := q.heap[last]
 	q.heap[last] = slot{}
 	q.heap = q.heap[:last]
-	e.index, e.at = 0, Never
+	e.index = 0
 	if i != last {
 		q.heap[i] = moved
 		q.down(i)
@@ -117,12 +171,43 @@ func (q *Queue) Expire(now time.Duration) {
 			q.down(0)
 			continue
 		}
-		due := e.at <= now
+		passed := e.at <= now
 		q.Remove(e)
-		if due {
+		if passed {
 			e.On.Expired(e, now)
 		}
 	}
+}
+
+// Due takes out the entries at which it is time to look, and appends them to out. It takes the queue's lock.
+func (q *Queue) Due(now time.Duration, out []*Entry) []*Entry {
+	for len(q.heap) > 0 && q.heap[0].key <= now {
+		e := q.heap[0].e
+		q.out(e)
+		e.index = due
+		out = append(out, e)
+	}
+	return out
+}
+
+// Claim reports, once, that e was taken by Due and neither queued anew nor removed since. Then Passed is called.
+func (q *Queue) Claim(e *Entry) bool {
+	if e.index != due {
+		return false
+	}
+	e.index = 0
+	return true
+}
+
+// Passed reports whether the deadline of an entry that was claimed is now or earlier; the entry has none any more. Else
+// it reports whether there is a later one, for which Queue is to be called. It takes the owner's lock.
+func (e *Entry) Passed(now time.Duration) (passed, later bool) {
+	e.looked = 0
+	if e.at <= now {
+		e.at = Never
+		return true, false
+	}
+	return false, e.Put(e.at)
 }
 
 const arity = 4

@@ -90,6 +90,98 @@ func TestQueue(t *testing.T) {
 	})
 }
 
+// The same with two locks, of owners and of the queue: what is due is told later, when its owner may have changed it.
+func TestQueueOfTwoLocks(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		const (
+			n    = 40
+			half = 1 << 19 // of what the entry tells the queue's times by
+		)
+		var (
+			q     Queue
+			all   [n]Entry
+			model [n]time.Duration
+			due   []*Entry // taken by Due, and not told yet
+			now   time.Duration
+		)
+		for i := range model {
+			model[i] = Never
+		}
+		index := func(e *Entry) int {
+			return slices.IndexFunc(all[:], func(o Entry) bool { return o.On == e.On })
+		}
+		for i := range all {
+			all[i].On = &owner{id: i}
+		}
+		t.Repeat(map[string]func(*rapid.T){
+			"put": func(t *rapid.T) {
+				i := rapid.IntRange(0, n-1).Draw(t, "i")
+				at := now + half*time.Duration(rapid.IntRange(-5, 100).Draw(t, "in"))
+				if rapid.IntRange(0, 9).Draw(t, "far") == 0 {
+					at = now + time.Duration(rapid.IntRange(1, 400).Draw(t, "days"))*24*time.Hour
+				}
+				if rapid.IntRange(0, 9).Draw(t, "stop") == 0 {
+					at = Never
+				}
+				if all[i].Put(at) {
+					q.Queue(&all[i], now)
+				}
+				model[i] = at
+			},
+			"remove": func(t *rapid.T) {
+				i := rapid.IntRange(0, n-1).Draw(t, "i")
+				if !all[i].Gone() {
+					q.Remove(&all[i])
+				}
+				model[i] = Never
+			},
+			"due": func(t *rapid.T) {
+				now += half * time.Duration(rapid.IntRange(0, 50).Draw(t, "by"))
+				if rapid.IntRange(0, 9).Draw(t, "far") == 0 {
+					now += time.Duration(rapid.IntRange(1, 30).Draw(t, "days")) * 24 * time.Hour
+				}
+				due = q.Due(now, due)
+			},
+			"tell": func(t *rapid.T) {
+				now += half * time.Duration(rapid.IntRange(0, 5).Draw(t, "by"))
+				if len(due) == 0 {
+					return
+				}
+				e := due[0]
+				due = due[1:]
+				if !q.Claim(e) {
+					return
+				}
+				i := index(e)
+				passed, later := e.Passed(now)
+				if passed != (model[i] <= now) || later != (model[i] > now && model[i] != Never) {
+					t.Fatalf("at %d passed %v, later %v, deadline %d", now, passed, later, model[i])
+				}
+				if passed {
+					model[i] = Never
+				}
+				if later {
+					q.Queue(e, now)
+				}
+			},
+			"": func(t *rapid.T) {
+				next := q.Next()
+				for i, at := range model {
+					if all[i].At() != at {
+						t.Fatalf("entry %d: at %d, want %d", i, all[i].At(), at)
+					}
+					waits := slices.ContainsFunc(due, func(e *Entry) bool { return index(e) == i && e.index == taken })
+					if at < next && !waits {
+						t.Fatalf("next %d, but a deadline is %d, of entry %d", next, at, i)
+					}
+				}
+			},
+		})
+	})
+}
+
+const taken = due // the test has a list of that name
+
 func TestOrder(t *testing.T) {
 	var q Queue
 	var told []int

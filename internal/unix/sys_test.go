@@ -88,7 +88,7 @@ func (n names) text(a abi.Addr) string {
 // user is usock as the system of a script.
 type user struct {
 	names
-	h       *host.Domain
+	h       *host.Host
 	d       *Domain
 	sockets *socket.Registry
 	fds     []*socket.Socket

@@ -150,7 +150,7 @@ func TestSendPath(t *testing.T) {
 		t.Error(wrong)
 	}
 
-	short := []step{{"usock.Socket.Send", -1}, {"ip.Layer.Output", 0}, {"ip.Layer.noSuchThing", 1}}
+	short := []step{{"usock.Socket.Send", -1}, {"ip.Lane.Output", 0}, {"ip.Lane.noSuchThing", 1}}
 	if got := broken(module, short); len(got) != 2 {
 		t.Errorf("broken = %q, want the call that is not made and the name that is not there", got)
 	}

@@ -31,13 +31,16 @@ var sendPath = []step{
 	{"tcp.buildData", 8},
 	{"tcp.sendNew", 9},
 	{"inet.tcpProto.transmit", 7},
-	{"ip.Layer.Output", 11},
-	{"ip.Layer.send", 12},
-	{"ip.Iface.transmit", 13},
-	{"relay.Relay.Push", 14},
+	{"ip.Lane.Output", 11},
+	{"ip.Lane.send", 12},
+	{"ip.Lane.transmit", 13},
+	{"host.Lane.Send", 14},
+	{"relay.Relay.Push", 15},
 	{"host.Domain.Leave", 3},
-	{"relay.Relay.Flush", 16},
-	{"link.Link.Send", 17},
+	{"host.Lane.Leave", 17},
+	{"host.Lane.finish", 18},
+	{"relay.Relay.Flush", 19},
+	{"link.Link.Send", 20},
 }
 
 // broken returns which calls of a way are not in the source.

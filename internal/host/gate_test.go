@@ -1,0 +1,94 @@
+package host
+
+import (
+	"runtime"
+	"testing"
+	"time"
+
+	"usock/clock"
+)
+
+// Who waits for a lane that is taken has the others wait at the gate, however many lanes are free by then.
+func TestGate(t *testing.T) {
+	h, d, a, b := twoLanes()
+	first := busy(d) // waits for a lane
+	for !h.gate.closed.Load() {
+		runtime.Gosched()
+	}
+	second := make(chan struct{})
+	e := h.NewDomain()
+	go func() {
+		e.Enter()
+		e.Leave()
+		close(second)
+	}()
+	for e.mu.TryLock() { // until it waits, too
+		e.mu.Unlock()
+		runtime.Gosched()
+	}
+	a.Leave()
+	b.Leave()
+	await(t, first)
+	await(t, second)
+	if h.gate.closed.Load() {
+		t.Error("the gate is shut")
+	}
+}
+
+// Entries of all kinds at once come to their end.
+func TestGateOfMany(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(4))
+	h := NewWithLanes(clock.System(), 2)
+	done := make(chan struct{})
+	const each = 2000
+	for i := range 12 {
+		go func() {
+			d := h.NewDomain()
+			for k := range each {
+				switch {
+				case i%4 == 3 && k%16 == 0:
+					h.Enter()
+					h.Leave()
+				case i%4 == 2:
+					h.EnterLane(i).Leave()
+				default:
+					d.Enter()
+					if k%64 == 0 {
+						runtime.Gosched()
+					}
+					d.Leave()
+				}
+			}
+			done <- struct{}{}
+		}()
+	}
+	for range 12 {
+		await(t, done)
+	}
+}
+
+// Who enters again and again yields once his turn is over, and who comes now and then does not.
+func TestTurn(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		every  time.Duration
+		yields int // in 10 turns
+	}{
+		{"again and again", time.Microsecond, 9},
+		{"with short pauses", pauses / 2, 9},
+		{"now and then", pauses + 1, 0},
+	} {
+		var l Lane
+		yields := 0
+		for l.now = time.Hour; l.now < time.Hour+10*turn; l.now += c.every {
+			l.takeTurn()
+			if l.yield {
+				yields++
+			}
+			l.yield = false
+		}
+		if yields < c.yields-1 || yields > c.yields {
+			t.Errorf("%s: %d yields, want %d", c.name, yields, c.yields)
+		}
+	}
+}

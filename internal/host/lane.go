@@ -1,0 +1,325 @@
+package host
+
+import (
+	"runtime"
+	"time"
+
+	"usock/clock"
+	"usock/internal/relay"
+	"usock/internal/wait"
+	"usock/packet"
+)
+
+// Lane is what one entry into the host works with: the time, the packets that it sends, those whom it
+// wakes. At any time a lane belongs to one entry; who has all of them has the whole host. Nobody waits for
+// a domain while he has a lane.
+type Lane struct {
+	mu   mutex
+	host *Host
+	ID   int // from 0
+
+	// All below is guarded by mu.
+
+	dom    *Domain // that it is in; nil: none
+	whole  bool    // all lanes are taken; this one works for them
+	pinned bool    // it stays in dom
+	yield  bool    // others are let run at the end
+	fresh  bool
+
+	since time.Duration // when entries began that follow each other closely
+	last  time.Duration // when the last of them was
+
+	now     time.Duration // read from the clock, if fresh
+	loop    packet.Queue  // sent by the host to itself
+	visits  []*Domain     // into whose boxes something was put
+	drained int           // tasks that were done for others
+	wakes   wait.List
+	idle    []*wait.Waiter // for reuse
+	dirty   []*relay.Relay // that have packets to be sent after unlocking
+	after   []func()       // to be called after unlocking
+	wholes  []func()       // to be called in the whole host
+
+	_ [64]byte // others' lanes are on other cache lines
+}
+
+// Now returns the time since the host's epoch, the same for all that is done in one domain.
+func (l *Lane) Now() time.Duration {
+	if !l.fresh {
+		l.now, l.fresh = l.host.clock.Now(), true
+	}
+	return l.now
+}
+
+// Host returns the host that the lane is of.
+func (l *Lane) Host() *Host { return l.host }
+
+// Whole reports whether the entry has the whole host.
+func (l *Lane) Whole() bool { return l.whole }
+
+// Domain returns the domain that the lane is in; nil: none, or the whole host.
+func (l *Lane) Domain() *Domain { return l.dom }
+
+// Loop queues a packet that the host sends to itself.
+func (l *Lane) Loop(p *packet.Packet) { l.loop.Push(p) }
+
+// Send puts a packet into a relay, which is flushed once the host is left.
+func (l *Lane) Send(r *relay.Relay, p *packet.Packet) {
+	if !r.Push(p) {
+		return
+	}
+	for _, o := range l.dirty {
+		if o == r {
+			return
+		}
+	}
+	l.dirty = append(l.dirty, r)
+}
+
+// Visit has the lane go into d, out of the domain that it was in, and reports whether it is there: d may be
+// busy, or have something in its box that comes first. Then the caller leaves what he has for it (Post). Only
+// those who take packets call it (Host.Input, and who has come by Host.EnterLane).
+func (l *Lane) Visit(d *Domain) bool {
+	if l.whole {
+		return !d.left()
+	}
+	if l.dom == d {
+		return true
+	}
+	if l.pinned || d.left() {
+		return false
+	}
+	l.depart()
+	if !d.mu.TryLock() {
+		return false
+	}
+	l.goInto(d)
+	return true
+}
+
+// goInto has the lane be in d, which is locked. Others may have come later than the lane, and have been in d
+// before: in no domain does time go back.
+func (l *Lane) goInto(d *Domain) {
+	d.lane, l.dom = l, d
+	l.fresh = false
+}
+
+// Refresh has Now look at the clock again: for what is in no domain, and was seen by another lane before.
+func (l *Lane) Refresh() { l.fresh = false }
+
+// Found returns a domain for what is to be made, and has the lane be there: a new one, or that in whose
+// box the lane is at work, which it may not leave.
+func (l *Lane) Found() *Domain {
+	if l.pinned && !l.whole {
+		return l.dom
+	}
+	d := l.host.NewDomain()
+	l.depart()
+	if !l.whole && d.mu.TryLock() { // nobody else knows of it yet
+		l.goInto(d)
+	}
+	return d
+}
+
+// Post has t done in d: now if the lane is there, else before it leaves the host, or by whoever is in d.
+// Everything that is posted to a domain is done in that order.
+func (l *Lane) Post(d *Domain, t Task, p *packet.Packet) {
+	if (l.whole || l.dom == d) && !d.left() {
+		t.Run(l, p)
+		return
+	}
+	d.leaveFor(t, p)
+	if n := len(l.visits); n == 0 || l.visits[n-1] != d {
+		l.visits = append(l.visits, d)
+	}
+}
+
+// AfterWhole has f called in the whole host before whoever is in the lane goes on; at once if he has it.
+func (l *Lane) AfterWhole(f func()) {
+	if l.whole {
+		f()
+		return
+	}
+	l.wholes = append(l.wholes, f)
+}
+
+// depart unlocks the domain that the lane is in.
+func (l *Lane) depart() {
+	d := l.dom
+	if d == nil {
+		return
+	}
+	l.dom, d.lane = nil, &l.host.lanes[0]
+	d.mu.Unlock()
+	if d.left() {
+		l.visits = append(l.visits, d)
+	}
+}
+
+// maxDrained is after how many tasks for others a lane leaves the rest to another goroutine, so that no
+// program's call carries the others' packets for ever.
+const maxDrained = 4096
+
+// run takes the packets that the host has sent to itself, and does what is in the boxes of the domains that
+// are to be visited, until there is nothing left. The lane is in no domain then.
+func (l *Lane) run() {
+	for {
+		for p := l.loop.Pop(); p != nil; p = l.loop.Pop() {
+			l.host.Input(l, p)
+		}
+		if l.dom != nil {
+			l.depart()
+		}
+		if len(l.visits) == 0 {
+			return
+		}
+		l.visit()
+	}
+}
+
+// visit goes into the next of the domains that are to be visited.
+func (l *Lane) visit() {
+	n := len(l.visits)
+	d := l.visits[0]
+	copy(l.visits, l.visits[1:])
+	l.visits[n-1] = nil
+	l.visits = l.visits[:n-1]
+	switch {
+	case !d.left():
+	case l.drained > maxDrained:
+		l.after = append(l.after, func() {
+			clock.Go(l.host.clock, func() {
+				d.Enter()
+				d.Leave()
+			})
+		})
+	case l.whole:
+		l.drain(d)
+	case d.mu.TryLock():
+		l.goInto(d)
+		l.drain(d)
+	}
+}
+
+// maxDirty is how many relays an entry flushes, and functions it calls, without allocating.
+const maxDirty = 4
+
+// Leave ends an entry: it carries out what that has brought about, and unlocks. See the package comment.
+func (l *Lane) Leave() {
+	h := l.host
+
+	if l.fresh && !l.whole {
+		l.takeTurn()
+	}
+
+	// First: what the host sends to itself can set timers, wake programs and fill relays, all of
+	// which the rest carries out.
+	l.run()
+	whole, traced := l.whole, false
+	if whole {
+		if h.one {
+			h.shards[0].arm(l)
+		}
+		traced = h.tracing.on.Load() && h.tracing.queueTraced()
+	}
+
+	// All that is done without the lock is taken along, as others enter as soon as it is free.
+	wakes := l.wakes.Take()
+	if traced || l.yield || len(l.dirty)|len(l.after)|len(l.wholes) != 0 {
+		l.finish(whole, traced, wakes)
+		return
+	}
+	l.drained = 0
+	l.unlock(whole)
+	wakes.Signal()
+}
+
+// turn is for how long goroutines that wake each other keep others from running, and not for Go's 10 ms: who is taken
+// off his processor at the end of these has a lane, more often than not, and keeps it until all others have had their
+// turns. So he lets them run before, at a time when he has none.
+const turn = 500 * time.Microsecond
+
+// pauses is after how long without an entry a turn begins anew: who comes now and then yields to nobody.
+const pauses = 100 * time.Microsecond
+
+// takeTurn has the goroutine yield, once the turn is over. The lane has looked at the clock.
+func (l *Lane) takeTurn() {
+	if l.now-l.last > pauses {
+		l.since = l.now
+	}
+	l.last = l.now
+	if l.now-l.since > turn {
+		l.since, l.yield = l.now, true
+	}
+}
+
+// unlock unlocks the lane, or all.
+func (l *Lane) unlock(whole bool) {
+	if whole {
+		l.whole = false
+		for i := len(l.host.lanes) - 1; i > 0; i-- {
+			l.host.lanes[i].mu.Unlock()
+		}
+	}
+	l.mu.Unlock()
+	if whole && !l.host.one {
+		l.host.gate.open()
+	}
+}
+
+// finish is the rest of Leave where there is more to be done without the lock than to wake programs.
+func (l *Lane) finish(whole, traced bool, wakes wait.List) {
+	h := l.host
+	var calls [maxDirty]func()
+	after := append(calls[:0], l.after...)
+	clear(l.after)
+	l.after = l.after[:0]
+	var few [maxDirty]*relay.Relay
+	dirty := append(few[:0], l.dirty...)
+	clear(l.dirty)
+	l.dirty = l.dirty[:0]
+	wholes := l.wholes
+	l.wholes = nil
+	yield := l.yield
+	l.yield, l.drained = false, 0
+	l.unlock(whole)
+
+	// Programs before packets: a flush may run a whole other host on this goroutine, and nobody
+	// need wait for that.
+	wakes.Signal()
+	for _, f := range wholes {
+		h.Enter()
+		f()
+		h.Leave()
+	}
+	for _, f := range after {
+		f()
+	}
+	for _, r := range dirty {
+		r.Flush()
+	}
+	if traced {
+		h.tracing.handOn()
+	}
+	if yield {
+		runtime.Gosched()
+	}
+}
+
+// waiter returns a waiter that is in no queue.
+func (l *Lane) waiter() *wait.Waiter {
+	if n := len(l.idle); n > 0 {
+		w := l.idle[n-1]
+		l.idle[n-1] = nil
+		l.idle = l.idle[:n-1]
+		return w
+	}
+	return wait.NewWaiter()
+}
+
+// putWaiter takes w back.
+func (l *Lane) putWaiter(w *wait.Waiter) {
+	w.Mask, w.Exclusive = 0, false
+	if len(l.idle) < 64 {
+		l.idle = append(l.idle, w)
+	}
+}

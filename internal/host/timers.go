@@ -1,0 +1,155 @@
+package host
+
+import (
+	"sync"
+	"time"
+
+	"usock/internal/timer"
+)
+
+// Homed is a timer's owner whose deadline is told in its domain. Others are told in the whole host.
+type Homed interface {
+	Home() *Domain
+}
+
+// Loose is a timer's owner that has a lock of its own, within which its timer is set and removed: it is told in a lane
+// that is in no domain.
+type Loose interface {
+	sync.Locker
+	timer.Expirer // with the lock held
+}
+
+// SetLoose is Domain.SetTimer for an owner that is Loose. The number says which of the host's alarms it is for, and
+// is always the same for an entry. Some lane of the host is taken.
+func (h *Host) SetLoose(n int, e *timer.Entry, at time.Duration) {
+	h.shards[n&(len(h.shards)-1)].set(e, at)
+}
+
+// RemoveLoose takes such an entry out.
+func (h *Host) RemoveLoose(n int, e *timer.Entry) { h.shards[n&(len(h.shards)-1)].remove(e) }
+
+func (s *shard) init(h *Host) {
+	s.host, s.armed = h, timer.Never
+	s.alarm = h.clock.NewAlarm(s.expire)
+}
+
+func (s *shard) set(e *timer.Entry, at time.Duration) {
+	if s.host.one {
+		s.queue.Set(e, at) // whoever leaves the host sets the alarm
+		return
+	}
+	if e.Put(at) {
+		s.enqueue(e)
+	}
+}
+
+func (s *shard) enqueue(e *timer.Entry) {
+	s.mu.Lock()
+	s.queue.Queue(e, s.host.clock.Now())
+	s.rearm()
+	s.mu.Unlock()
+}
+
+// rearm sets the alarm for an earlier deadline only. One that goes off too soon finds nothing due and is set
+// anew, which is cheaper than to move it with each segment. mu is held.
+func (s *shard) rearm() {
+	if next := s.queue.Next(); next < s.armed && !s.host.closed.Load() {
+		s.armed = next
+		s.alarm.Set(next - s.host.clock.Now())
+	}
+}
+
+// arm is rearm for a host of one lane.
+func (s *shard) arm(l *Lane) {
+	if next := s.queue.Next(); next < s.armed && !s.host.closed.Load() {
+		s.armed = next
+		s.alarm.Set(next - l.Now())
+	}
+}
+
+func (s *shard) remove(e *timer.Entry) {
+	if s.host.one {
+		s.queue.Remove(e)
+		return
+	}
+	if e.Gone() {
+		return
+	}
+	s.mu.Lock()
+	s.queue.Remove(e)
+	s.mu.Unlock()
+}
+
+func (s *shard) stop() {
+	s.mu.Lock()
+	s.alarm.Stop()
+	s.mu.Unlock()
+}
+
+// expire is the alarm.
+func (s *shard) expire() {
+	h := s.host
+	if h.one {
+		h.Enter()
+
+		// It has gone off: leaving sets it for what is next.
+		s.armed = timer.Never
+		if !h.closed.Load() {
+			s.queue.Expire(h.Now())
+		}
+		h.Leave()
+		return
+	}
+
+	// Who is due leaves the queue under its lock, and is told in its domain.
+	var due []*timer.Entry
+	s.mu.Lock()
+	s.armed = timer.Never
+	if !h.closed.Load() {
+		due = s.queue.Due(h.clock.Now(), nil)
+	}
+	s.rearm()
+	s.mu.Unlock()
+	for _, e := range due {
+		s.visit(e)
+	}
+}
+
+// visit goes to where e is owned, to tell of its deadline.
+func (s *shard) visit(e *timer.Entry) {
+	h := s.host
+	if o, ok := e.On.(Loose); ok {
+		l := h.EnterLane(0)
+		o.Lock()
+		s.tell(e, l.Now())
+		o.Unlock()
+		l.Leave()
+		return
+	}
+	d := &h.Domain
+	if o, ok := e.On.(Homed); ok {
+		d = o.Home()
+	}
+	d.Enter()
+	if !h.closed.Load() {
+		s.tell(e, d.Now())
+	}
+	d.Leave()
+}
+
+// tell tells the owner of e that its deadline has passed, unless that was moved or taken away since it was queued.
+func (s *shard) tell(e *timer.Entry, now time.Duration) {
+	s.mu.Lock()
+	claimed := s.queue.Claim(e)
+	s.mu.Unlock()
+	if !claimed {
+		return
+	}
+	passed, later := e.Passed(now)
+	switch {
+	case passed:
+		e.On.Expired(e, now)
+	case later:
+		s.enqueue(e)
+	}
+}
