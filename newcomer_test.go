@@ -2,12 +2,27 @@ package usock
 
 import (
 	"io"
+	"net"
 	"runtime"
 	"slices"
 	"sync"
 	"testing"
 	"time"
 )
+
+// connected returns both ends of a connection from h to its listener l.
+func connected(t *testing.T, h *Host, l net.Listener) (client, server *TCPConn) {
+	t.Helper()
+	c, err := h.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c.(*TCPConn), s.(*TCPConn)
+}
 
 // Who needs the whole host gets it beside connections that keep all processors busy.
 func TestNewcomerBesideTraffic(t *testing.T) {
@@ -24,14 +39,7 @@ func TestNewcomerBesideTraffic(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 64 {
-		c, err := h.Dial("tcp", l.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		s, err := l.Accept()
-		if err != nil {
-			t.Fatal(err)
-		}
+		c, s := connected(t, h, l)
 		traffic.Go(func() { io.Copy(s, s) })
 		traffic.Go(func() {
 			for b := []byte{1}; ; {

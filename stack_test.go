@@ -43,15 +43,7 @@ func TestStacksStaySmall(t *testing.T) {
 	const n = 400
 	clients, servers := make([]*TCPConn, n), make([]*TCPConn, n)
 	for i := range n {
-		c, err := h.Dial("tcp", l.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		s, err := l.Accept()
-		if err != nil {
-			t.Fatal(err)
-		}
-		clients[i], servers[i] = c.(*TCPConn), s.(*TCPConn)
+		clients[i], servers[i] = connected(t, h, l)
 	}
 
 	for _, c := range []struct {

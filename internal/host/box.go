@@ -4,7 +4,6 @@ import (
 	"sync/atomic"
 
 	"usock/internal/rank"
-
 	"usock/packet"
 )
 

@@ -5,9 +5,8 @@ import (
 	"time"
 	"unsafe"
 
-	"usock/internal/rank"
-
 	"usock/clock"
+	"usock/internal/rank"
 	"usock/internal/timer"
 	"usock/internal/wait"
 	"usock/trace"

@@ -7,9 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"usock/internal/rank"
-
 	"usock/clock"
+	"usock/internal/rank"
 	"usock/internal/timer"
 	"usock/internal/wait"
 	"usock/packet"
@@ -136,11 +135,10 @@ func (h *Host) acquireSlow(home int) *Lane {
 	// Those who have lost their processors come to their end first, so that this is rare.
 	h.gate.shut()
 	defer h.gate.open()
-	for i := range h.lanes {
-		if l := &h.lanes[(home+1+i)&mask]; i < mask {
-			l.mu.Lock()
-			l.mu.Unlock() //lint:ignore SA2001 it is only waited for
-		}
+	for i := 1; i < len(h.lanes); i++ {
+		l := &h.lanes[(home+i)&mask]
+		l.mu.Lock()
+		l.mu.Unlock() //lint:ignore SA2001 it is only waited for
 	}
 	l := &h.lanes[home&mask]
 	l.mu.Lock()

@@ -4,7 +4,6 @@ import (
 	"iter"
 
 	"usock/internal/rank"
-
 	"usock/internal/socket"
 )
 

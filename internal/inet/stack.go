@@ -11,10 +11,9 @@ import (
 	"sync/atomic"
 	"syscall"
 
-	"usock/internal/rank"
-
 	"usock/internal/host"
 	"usock/internal/ip"
+	"usock/internal/rank"
 	"usock/internal/socket"
 	"usock/internal/tcp"
 	"usock/trace"

@@ -7,9 +7,8 @@ import (
 	"slices"
 	"syscall"
 
-	"usock/internal/rank"
-
 	"usock/internal/abi"
+	"usock/internal/rank"
 	"usock/internal/socket"
 	"usock/internal/tcp"
 	"usock/packet"

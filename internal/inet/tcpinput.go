@@ -3,10 +3,9 @@ package inet
 import (
 	"time"
 
-	"usock/internal/rank"
-
 	"usock/internal/host"
 	"usock/internal/ip"
+	"usock/internal/rank"
 	"usock/internal/tcp"
 	"usock/internal/timer"
 	"usock/internal/wire"

@@ -7,11 +7,10 @@ import (
 	"syscall"
 	"time"
 
-	"usock/internal/rank"
-
 	"usock/internal/abi"
 	"usock/internal/host"
 	"usock/internal/ip"
+	"usock/internal/rank"
 	"usock/internal/socket"
 	"usock/internal/tcp"
 	"usock/internal/wait"

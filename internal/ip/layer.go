@@ -6,9 +6,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"usock/internal/rank"
-
 	"usock/internal/host"
+	"usock/internal/rank"
 	"usock/internal/timer"
 	"usock/internal/wire"
 	"usock/packet"

@@ -7,9 +7,8 @@ import (
 	"sync/atomic"
 	"syscall"
 
-	"usock/internal/rank"
-
 	"usock/internal/host"
+	"usock/internal/rank"
 	"usock/internal/wait"
 )
 

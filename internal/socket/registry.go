@@ -1,9 +1,8 @@
 package socket
 
 import (
-	"usock/internal/rank"
-
 	"usock/internal/host"
+	"usock/internal/rank"
 )
 
 // Registry is the open sockets of a host, whatever their family. A socket stands in it once, however many
