@@ -39,7 +39,7 @@ type Lane struct {
 	after   []func()       // to be called after unlocking
 	wholes  []func()       // to be called in the whole host
 
-	_ [64]byte // others' lanes are on other cache lines
+	_ [CacheLine]byte // others' lanes are on other cache lines
 }
 
 // Now returns the time since the host's epoch, the same for all that is done in one domain.

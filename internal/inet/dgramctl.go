@@ -64,7 +64,10 @@ func (d *dgram) control(b []byte, g *datagram) []byte {
 func (d *dgram) destinationControl(b []byte, level, name int, g *datagram) []byte {
 	port := d.lport
 	if !d.kind.ports {
-		h := g.p.Payload.Front()
+		var h []byte
+		if views := g.views(); len(views) > 0 {
+			h = views[0].Bytes()
+		}
 		if d.kind.header4 && g.dst.Is4() && len(h) > 0 {
 			h = h[min(len(h), int(h[0]&15)*4):]
 		}

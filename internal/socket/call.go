@@ -538,7 +538,7 @@ func (c *call) sendRecord(p []byte, m *Msg) (int, error) {
 // SO_RCVLOWAT. Once it has taken some, nothing that ends its waiting is an error.
 func (s *Socket) Recv(ctx context.Context, p []byte, m *Msg) (n int, err error) {
 	if n, ok := s.recvPrefetched(p, m); ok {
-		return s.received(n, nil)
+		return n, nil
 	}
 	c := receiving(s, ctx, m, len(p))
 	for {
