@@ -341,7 +341,7 @@ func (d *dgram) deliver(m *socket.Msg, views []packet.View, skip int) int {
 // ready is the poll mask of a datagram socket (Linux, datagram_poll).
 func (d *dgram) ready() wait.Events {
 	ev := wait.Out
-	if d.s.Err != 0 || len(d.errors) > 0 {
+	if d.s.Err() != 0 || len(d.errors) > 0 {
 		ev |= wait.Err
 	}
 	if d.readable() {
