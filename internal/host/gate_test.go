@@ -2,6 +2,8 @@ package host
 
 import (
 	"runtime"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -32,6 +34,90 @@ func TestGate(t *testing.T) {
 	await(t, second)
 	if h.gate.closed.Load() {
 		t.Error("the gate is shut")
+	}
+}
+
+// Who waits at the gate goes on, though there is always somebody who has it shut.
+func TestGateNeverOpen(t *testing.T) {
+	var g gate
+	shutters := func(n int) bool {
+		g.want.Lock()
+		defer g.want.Unlock()
+		return g.n == n
+	}
+	waits := func() bool {
+		g.want.Lock()
+		defer g.want.Unlock()
+		return g.wait != nil
+	}
+	g.shut()
+	for range 2 {
+		passed := make(chan struct{})
+		go func() {
+			g.pass()
+			close(passed)
+		}()
+		for !waits() {
+			runtime.Gosched()
+		}
+		for range maxShut {
+			if !waits() {
+				t.Fatal("who waits goes on before others have had their turns")
+			}
+			next := make(chan struct{})
+			go func() {
+				g.shut()
+				close(next)
+			}()
+			for !shutters(2) {
+				runtime.Gosched()
+			}
+			g.open()
+			await(t, next)
+		}
+		await(t, passed)
+		if !g.closed.Load() {
+			t.Error("the gate is open")
+		}
+	}
+	g.open()
+	if g.closed.Load() {
+		t.Error("the gate is shut")
+	}
+	g.pass()
+}
+
+// Those who enter domains do so beside others who take the whole host again and again.
+func TestEntriesBesideWholes(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
+	h := NewWithLanes(clock.System(), 8)
+	var stop atomic.Bool
+	var wholes sync.WaitGroup
+	defer wholes.Wait()
+	defer stop.Store(true)
+	var n atomic.Int64
+	for range 8 {
+		wholes.Go(func() {
+			for !stop.Load() {
+				h.Enter()
+				h.Leave()
+				n.Add(1)
+			}
+		})
+	}
+	for n.Load() < 1<<16 {
+		runtime.Gosched()
+	}
+	for range 200 {
+		done := make(chan struct{})
+		go func() {
+			d := h.NewDomain()
+			d.Enter()
+			d.Leave()
+			h.EnterLane(0).Leave()
+			close(done)
+		}()
+		await(t, done)
 	}
 }
 
