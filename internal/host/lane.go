@@ -298,7 +298,7 @@ func (l *Lane) finish(whole, traced bool, wakes wait.List) {
 		r.Flush()
 	}
 	if traced {
-		h.tracing.handOn()
+		h.handOn()
 	}
 	if yield {
 		runtime.Gosched()
