@@ -50,7 +50,20 @@ func TestGateNeverOpen(t *testing.T) {
 		defer g.want.Unlock()
 		return g.wait != nil
 	}
-	g.shut()
+	type shutter struct{ has, opens, gone chan struct{} }
+	shut := func() shutter {
+		s := shutter{make(chan struct{}), make(chan struct{}), make(chan struct{})}
+		go func() {
+			g.shut()
+			close(s.has)
+			<-s.opens
+			g.open()
+			close(s.gone)
+		}()
+		return s
+	}
+	has := shut()
+	await(t, has.has)
 	for range 2 {
 		passed := make(chan struct{})
 		go func() {
@@ -64,23 +77,22 @@ func TestGateNeverOpen(t *testing.T) {
 			if !waits() {
 				t.Fatal("who waits goes on before others have had their turns")
 			}
-			next := make(chan struct{})
-			go func() {
-				g.shut()
-				close(next)
-			}()
+			next := shut()
 			for !shutters(2) {
 				runtime.Gosched()
 			}
-			g.open()
-			await(t, next)
+			close(has.opens)
+			await(t, next.has)
+			await(t, has.gone)
+			has = next
 		}
 		await(t, passed)
 		if !g.closed.Load() {
 			t.Error("the gate is open")
 		}
 	}
-	g.open()
+	close(has.opens)
+	await(t, has.gone)
 	if g.closed.Load() {
 		t.Error("the gate is shut")
 	}

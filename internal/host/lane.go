@@ -291,17 +291,26 @@ func (l *Lane) finish(whole, traced bool, wakes wait.List) {
 		f()
 		h.Leave()
 	}
-	for _, f := range after {
-		f()
-	}
-	for _, r := range dirty {
-		r.Flush()
-	}
-	if traced {
-		h.handOn()
-	}
+	h.carryOut(after, dirty, traced)
 	if yield {
 		runtime.Gosched()
+	}
+}
+
+// carryOut calls the functions, flushes the relays and hands events on, each also where one before it panics or ends its
+// goroutine: they are the user's, or call the user's links and listeners, and what the others are for is others'.
+func (h *Host) carryOut(after []func(), dirty []*relay.Relay, traced bool) {
+	switch {
+	case len(after) > 0:
+		defer h.carryOut(after[1:], dirty, traced)
+		after[0]()
+	case len(dirty) > 0:
+		if len(dirty) > 1 || traced {
+			defer h.carryOut(nil, dirty[1:], traced)
+		}
+		dirty[0].Flush()
+	case traced:
+		h.handOn()
 	}
 }
 
