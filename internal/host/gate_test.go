@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"unsafe"
 
 	"usock/clock"
 )
@@ -165,28 +166,39 @@ func TestGateOfMany(t *testing.T) {
 	}
 }
 
-// Who enters again and again yields once his turn is over, and who comes now and then does not.
+// Who enters again and again beside others yields once his turn is over. Who comes now and then does not, nor who is alone.
 func TestTurn(t *testing.T) {
+	h := NewWithLanes(clock.System(), 2)
+	d := [2]*Domain{h.NewDomain(), h.NewDomain()}
 	for _, c := range []struct {
 		name   string
 		every  time.Duration
-		yields int // in 10 turns
+		others int
+		yields int // of each, in 10 turns
 	}{
-		{"again and again", time.Microsecond, 9},
-		{"with short pauses", pauses / 2, 9},
-		{"now and then", pauses + 1, 0},
+		{"again and again", time.Microsecond, 1, 9},
+		{"with short pauses", pauses / 2, 1, 9},
+		{"now and then", pauses + 1, 1, 0},
+		{"alone", time.Microsecond, 0, 0},
 	} {
-		var l Lane
-		yields := 0
-		for l.now = time.Hour; l.now < time.Hour+10*turn; l.now += c.every {
-			l.takeTurn()
-			if l.yield {
-				yields++
+		var lanes [2]Lane
+		var yields [2]int
+		h.turned.Store(uintptr(unsafe.Pointer(d[0])))
+		for now := time.Hour; now < time.Hour+10*turn; now += c.every {
+			for i := range 1 + c.others {
+				l := &lanes[i]
+				l.host, l.dom, l.now = h, d[i], now
+				l.takeTurn()
+				if l.yield {
+					yields[i]++
+				}
+				l.yield = false
 			}
-			l.yield = false
 		}
-		if yields < c.yields-1 || yields > c.yields {
-			t.Errorf("%s: %d yields, want %d", c.name, yields, c.yields)
+		for i, n := range yields[:1+c.others] {
+			if n < c.yields-1 || n > c.yields {
+				t.Errorf("%s: %d yields of number %d, want %d", c.name, n, i, c.yields)
+			}
 		}
 	}
 }

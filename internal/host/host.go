@@ -36,6 +36,8 @@ type Host struct {
 	serial atomic.Bool // every entry is one of the whole host; changed there
 	closed atomic.Bool // changed in the whole host
 
+	turned atomic.Uintptr // address of the domain in which a turn was over last (Lane.takeTurn); it keeps nothing alive
+
 	tracing tracing // see there
 
 	endsMu rank.Leaf
