@@ -92,7 +92,7 @@ func (h *Host) enter() {
 	} else {
 		h.gate.shut()
 		for i := range h.lanes {
-			h.lanes[i].mu.Lock()
+			h.lanes[i].mu.lockAlone()
 		}
 	}
 	l := &h.lanes[0]
@@ -139,11 +139,11 @@ func (h *Host) acquireSlow(home int) *Lane {
 	defer h.gate.open()
 	for i := 1; i < len(h.lanes); i++ {
 		l := &h.lanes[(home+i)&mask]
-		l.mu.Lock()
+		l.mu.lockAlone()
 		l.mu.Unlock() //lint:ignore SA2001 it is only waited for
 	}
 	l := &h.lanes[home&mask]
-	l.mu.Lock()
+	l.mu.lockAlone()
 	return l
 }
 
