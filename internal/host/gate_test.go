@@ -121,7 +121,7 @@ func TestEntriesBesideWholes(t *testing.T) {
 	for n.Load() < 1<<16 {
 		runtime.Gosched()
 	}
-	for range 200 {
+	for range 50 {
 		done := make(chan struct{})
 		go func() {
 			d := h.NewDomain()
