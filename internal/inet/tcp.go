@@ -94,6 +94,7 @@ type tcpEndpoint struct {
 
 	phase     phase
 	counted   bool // in the listener's count of incomplete connections
+	placed    bool // it has reserved a place in the accept queue
 	released  bool
 	fast      bool // in the listener's count of Fast Open children in SYN-RECEIVED
 	asked     bool // the SYN asked for a Fast Open cookie
