@@ -1,7 +1,6 @@
 package inet
 
 import (
-	"slices"
 	"time"
 
 	"usock/internal/host"
@@ -121,18 +120,11 @@ func (t *tcpProto) takeCookie(l *tcpEndpoint, k *tuple, seg *tcp.Segment, d *hos
 		count--
 	}
 	if t.cookie(k, irs, count, mss) != iss {
-		if q.hasRefused(k) {
-			inc(&t.Stats.ListenDrops)
-			seg.Data.Release()
-			return true
-		}
 		inc(&t.Stats.SyncookiesFailed)
 		return false
 	}
 	if !q.reserve() {
-		// Taken as lost: data that the peer repeats brings the cookie again. What it sends behind that brings none, and
-		// must not be answered with a reset.
-		q.refuse(k)
+		// Taken as lost: data that the peer repeats brings the cookie again.
 		inc(&t.Stats.ListenOverflows)
 		inc(&t.Stats.ListenDrops)
 		seg.Data.Release()
@@ -148,7 +140,6 @@ func (t *tcpProto) takeCookie(l *tcpEndpoint, k *tuple, seg *tcp.Segment, d *hos
 		return true
 	}
 	c.placed = true
-	q.forgetRefused(k)
 	state := tcp.CookieState{MSS: cookieMSS[mss]}
 	p := t.childParams(l, c, iss)
 	if o := &seg.Options; o.HasTimestamp && t.cfg.Timestamps {
@@ -165,34 +156,4 @@ func (t *tcpProto) takeCookie(l *tcpEndpoint, k *tuple, seg *tcp.Segment, d *hos
 	t.update(c, c.conn.Segment(now, seg))
 	q.unreserve(c)
 	return true
-}
-
-// maxRefused is how many connections a listener remembers whose cookies it has found no place for.
-const maxRefused = 8
-
-// refuse remembers a connection whose cookie was good, instead of the oldest.
-func (l *listener) refuse(k *tuple) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if slices.Contains(l.refused, *k) {
-		return
-	}
-	if len(l.refused) == maxRefused {
-		l.refused = slices.Delete(l.refused, 0, 1)
-	}
-	l.refused = append(l.refused, *k)
-}
-
-// hasRefused reports whether the connection is remembered.
-func (l *listener) hasRefused(k *tuple) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return slices.Contains(l.refused, *k)
-}
-
-// forgetRefused is for one that has come about.
-func (l *listener) forgetRefused(k *tuple) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.refused = slices.DeleteFunc(l.refused, func(o tuple) bool { return o == *k })
 }

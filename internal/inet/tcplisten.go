@@ -40,7 +40,6 @@ type listener struct {
 	head, tail *tcpEndpoint    // the accept queue
 	fast       int             // Fast Open children in SYN-RECEIVED, and those that resets has
 	resets     []time.Duration // of Fast Open children that were reset: until when they count
-	refused    []tuple         // of connections that came with a cookie when there was no place
 }
 
 func (l *listener) full() bool { return l.waiting() > int(l.backlog) }

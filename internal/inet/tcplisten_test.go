@@ -182,40 +182,6 @@ func TestListenerLookup(t *testing.T) {
 	}
 }
 
-// Whose cookie has found no place is not reset for what he sends behind it, and has his connection once he repeats what
-// brings the cookie.
-func TestCookieWithoutPlace(t *testing.T) {
-	_, b := newPair(t, Config{})
-	b.cut = true
-	l := b.open("tcp4").at(addrB + ":80")
-	l.Listen(0)
-	from := func(port int, flags wire.TCPFlags, seq, ack uint32, data string) []wire.TCP {
-		b.took()
-		b.arrive(segment{fmt.Sprintf("%s:%d", addrA, port), addrB + ":80", wire.TCP{Flags: flags, Seq: seq, Ack: ack, Window: 1000}, data, false}.packet())
-		return b.segments()
-	}
-	first := from(1, wire.SYN, 1000, 0, "")[0].Seq + 1
-	second := from(2, wire.SYN, 1000, 0, "")[0].Seq + 1 // a cookie
-	from(1, wire.ACK, 1001, first, "")
-	for _, data := range []string{"", "one"} {
-		if out := from(2, wire.ACK, 1001, second, data); len(out) != 0 {
-			t.Errorf("without a place: %+v", out)
-		}
-	}
-	l.accept()
-	if out := from(2, wire.ACK, 1004, second, "two"); len(out) != 0 {
-		t.Errorf("what comes behind a cookie that has found no place is answered with %+v", out)
-	}
-	from(2, wire.ACK, 1001, second, "one")
-	from(2, wire.ACK, 1004, second, "two")
-	if got := l.accept().text(); got != "onetwo" {
-		t.Errorf("received %q", got)
-	}
-	if out := from(3, wire.ACK, 1004, second, "two"); len(out) != 1 || out[0].Flags&wire.RST == 0 {
-		t.Errorf("a stranger is answered with %+v", out)
-	}
-}
-
 // With more incomplete connections than the backlog, SYNs are answered with cookies, from which the ACK
 // makes the connection: with the MSS, the window scale and SACK of the SYN (RFC 4987, section 3.6).
 func TestSYNCookies(t *testing.T) {
