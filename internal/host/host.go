@@ -140,7 +140,7 @@ func (h *Host) acquireSlow(home int) *Lane {
 	for i := 1; i < len(h.lanes); i++ {
 		l := &h.lanes[(home+i)&mask]
 		l.mu.lockAlone()
-		l.mu.Unlock() //lint:ignore SA2001 it is only waited for
+		l.mu.Unlock() // it is only waited for
 	}
 	l := &h.lanes[home&mask]
 	l.mu.lockAlone()
