@@ -12,20 +12,9 @@ import (
 // and not sent whole takes a TSN without a chunk, so that there is something to pass over even where
 // all that was sent of it has been acknowledged.
 
-// Policy says when a message is given up (RFC 3758, section 4, and RFC 7496, section 3), with Linux's numbers.
-type Policy uint16
-
-// The policies.
-const (
-	PolicyNone Policy = 0x0000
-	PolicyTTL  Policy = 0x0010 // so many milliseconds after it was sent by the program
-	PolicyRTX  Policy = 0x0020 // when a chunk has been sent again so many times
-	PolicyPrio Policy = 0x0030 // when a message that is worth more, of a smaller number, needs its room
-)
-
 // outlived reports whether a message's time is over.
 func (s *sender) outlived(now time.Duration, m *message) bool {
-	if m.policy != PolicyTTL || now <= m.until {
+	if m.policy != PRTTL || now <= m.until {
 		return false
 	}
 	return s.partial || !m.begun()
@@ -73,7 +62,7 @@ func (s *sender) giveUp(m *message) {
 	s.turn++
 }
 
-// prune gives up messages of PolicyPrio that are worth less than one of the priority prio, the least worth
+// prune gives up messages of PRPrio that are worth less than one of the priority prio, the least worth
 // first, until need bytes are free (RFC 7496, section 3.3), and returns how many are.
 func (s *sender) prune(prio, need uint32) uint32 {
 	before := s.queued
@@ -91,7 +80,7 @@ func (s *sender) prune(prio, need uint32) uint32 {
 // leastWorth returns the message of the largest number above prio, the newest of them.
 func (s *sender) leastWorth(prio uint32) (worst *message) {
 	consider := func(m *message) {
-		if m.policy != PolicyPrio || m.value <= prio || m.fate&fateAbandoned != 0 {
+		if m.policy != PRPrio || m.value <= prio || m.fate&fateAbandoned != 0 {
 			return
 		}
 		if worst == nil || m.value > worst.value || m.value == worst.value && m.arrived > worst.arrived {

@@ -44,9 +44,9 @@ type flow struct {
 }
 
 // start makes a path ready to be sent to. Slow start goes on up to the peer's window, as section 7.2.1 allows.
-func (f *flow) start(mtu, overhead uint32, arwnd uint32, b *RTOBounds) {
+func (f *flow) start(mtu, overhead uint32, arwnd uint32, b *rtoBounds) {
 	*f = flow{t3: timer.Never, mtu: mtu, room: mtu - overhead}
-	f.rto = b.Initial
+	f.rto = b.initial
 	f.cwnd = min(4*mtu, max(2*mtu, 4380))
 	f.ssthresh = arwnd
 }

@@ -16,7 +16,7 @@ type outMessage struct {
 	to        *flow // SCTP_ADDR_OVER; nil: wherever new data goes
 	unordered bool
 	immediate bool // SCTP_SACK_IMMEDIATELY: the last chunk asks for a SACK (RFC 9260, section 6.2)
-	policy    Policy
+	policy    PRPolicy
 	value     uint32 // of the policy: ms, retransmissions, or priority
 }
 
@@ -38,10 +38,10 @@ type message struct {
 	fsn     uint32 // of the next fragment
 	chunks  uint32 // outstanding or abandoned, and not acknowledged cumulatively
 	fate    fate
-	until   time.Duration // of PolicyTTL: when it is given up
+	until   time.Duration // of PRTTL: when it is given up
 	arrived uint64        // counts messages, as they were sent by the program
-	id      uint64 // Stream Sequence Number, or Message Identifier, once the first chunk is cut
-	tsn     uint64 // of the first chunk
+	id      uint64        // Stream Sequence Number, or Message Identifier, once the first chunk is cut
+	tsn     uint64        // of the first chunk
 }
 
 // fate is what became of a message.

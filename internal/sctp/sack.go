@@ -93,7 +93,7 @@ func (s *sender) acked(now time.Duration, tsn uint64, c *sentChunk) {
 		s.unmark(c)
 	default:
 		if f.timed == tsn {
-			f.sample(now-f.timedAt, s.rto)
+			f.sample(now-f.timedAt, &s.rto)
 		}
 		s.settle(tsn, c)
 		f.earliest = f.earliest || tsn == f.low
@@ -220,7 +220,7 @@ func (s *sender) countMisses(advanced bool) {
 
 // lose has a chunk that was lost be sent again, or be given up if its message is not worth it.
 func (s *sender) lose(tsn uint64, c *sentChunk) {
-	if m := c.msg; m.policy == PolicyRTX && s.partial && uint32(c.sends) > m.value {
+	if m := c.msg; m.policy == PRRtx && s.partial && uint32(c.sends) > m.value {
 		s.abandon(m)
 		return
 	}
@@ -231,7 +231,7 @@ func (s *sender) lose(tsn uint64, c *sentChunk) {
 func (s *sender) timeout(now time.Duration, f *flow) {
 	s.turn++
 	f.t3 = timer.Never
-	f.backOff(s.rto) // E2
+	f.backOff(&s.rto) // E2
 	if f.flight > 0 {
 		f.collapse() // E1
 		s.fastExit = 0

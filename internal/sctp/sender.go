@@ -67,7 +67,7 @@ type sender struct {
 
 // senderOptions are what the program and the handshake decide.
 type senderOptions struct {
-	rto         *RTOBounds
+	rto         rtoBounds
 	maxBurst    uint32 // packets; 0: no limit
 	maxSeg      uint32 // SCTP_MAXSEG: most user data in a chunk; 0: what the PMTU allows
 	noDelay     bool   // SCTP_NODELAY
@@ -76,34 +76,32 @@ type senderOptions struct {
 	partial     bool   // the peer knows FORWARD-TSN (RFC 3758)
 }
 
-// begin sets the initial TSN and the bounds of the RTO, which stay the owner's.
-func (s *sender) begin(tsn uint32, rto *RTOBounds) {
-	*s = sender{senderOptions: s.senderOptions}
-	s.rto = rto
+// begin sets the initial TSN.
+func (s *sender) begin(tsn uint32) {
 	s.una = epoch + uint64(tsn)
 	s.nxt, s.markFrom = s.una, s.una
 	s.highGap, s.ahead = s.una-1, s.una-1
 }
 
 // agree takes the window and the number of streams of the handshake. Messages of streams that there are not have failed.
-func (s *sender) agree(arwnd uint32, streams int) {
+func (s *sender) agree(arwnd uint32, streams uint16) {
 	s.arwnd = arwnd
 	for _, f := range s.flows {
 		f.ssthresh = arwnd // as Linux; section 7.2.1 allows any
 	}
 	s.streams.each(func(st *outStream) {
-		if int(st.number) >= streams {
+		if st.number >= streams {
 			for st.head != nil {
 				s.giveUp(st.head)
 			}
 		}
 	})
-	s.streams.n = streams
+	s.streams.n = int(streams)
 }
 
 // addFlow takes another path, whose packets have overhead bytes of headers in front of the chunks.
-func (s *sender) addFlow(f *flow, mtu, overhead uint32) {
-	f.start(mtu, overhead, s.arwnd, s.rto)
+func (s *sender) addFlow(f *flow, mtu, overhead int) {
+	f.start(uint32(mtu), uint32(overhead), s.arwnd, &s.rto)
 	s.flows = append(s.flows, f)
 	if s.primary == nil {
 		s.primary, s.retran = f, f
@@ -139,8 +137,8 @@ func (s *sender) removeFlow(f *flow) {
 }
 
 // setMTU takes the PMTU of a path.
-func (s *sender) setMTU(f *flow, mtu, overhead uint32) {
-	f.mtu, f.room = mtu, mtu-overhead
+func (s *sender) setMTU(f *flow, mtu, overhead int) {
+	f.mtu, f.room = uint32(mtu), uint32(mtu-overhead)
 }
 
 // headerLen is the size of a data chunk without user data.
@@ -153,7 +151,7 @@ func (s *sender) headerLen() uint32 {
 
 // maxPayload is the most user data of a chunk: what fits into a packet of every path, so that each of them
 // can take it when it is sent again (RFC 9260, section 6.9).
-func (s *sender) maxPayload() uint32 {
+func (s *sender) maxPayload() int {
 	n := uint32(maxChunk)
 	for _, f := range s.flows {
 		n = min(n, f.room)
@@ -162,7 +160,7 @@ func (s *sender) maxPayload() uint32 {
 	if s.maxSeg != 0 {
 		n = min(n, s.maxSeg)
 	}
-	return max(n, 4)
+	return int(max(n, 4))
 }
 
 // maxChunk is the longest chunk, padded.
@@ -174,7 +172,7 @@ func (s *sender) push(now time.Duration, o *outMessage, views []packet.View) {
 	m := newMessage(o, views)
 	s.arrived++
 	m.arrived = s.arrived
-	if m.policy == PolicyTTL {
+	if m.policy == PRTTL {
 		m.until = now + time.Duration(m.value)*time.Millisecond
 	}
 	s.queued += m.n

@@ -152,7 +152,7 @@ func (s *sender) route(m *message) *flow {
 
 // cutting says how many bytes of m the next chunk takes, 0 if the packet has no room that is worth it.
 func (s *sender) cutting(m *message, f *flow, l *load) uint32 {
-	rest, most := m.n-m.cut, s.maxPayload()
+	rest, most := m.n-m.cut, uint32(s.maxPayload())
 	room := l.room - int(s.headerLen())
 	if int(min(rest, most)) <= room {
 		return min(rest, most)
