@@ -19,10 +19,11 @@ func (r *receiver) window() uint32 {
 		return w
 	}
 
-	// Where pieces are small memory is used up before the window is: what is left of it is told in bytes
-	// of pieces like those that are held.
-	left := uint64(r.bufSize - min(r.bufSize, r.charged))
-	return min(w, uint32(left*uint64(r.payload)/uint64(r.charged)))
+	// Where pieces are small memory is used up before the window is: once half of it is, what is left is
+	// told in bytes of pieces like those that are held.
+	left := r.bufSize - min(r.bufSize, r.charged)
+	like := uint32(uint64(left) * uint64(r.payload) / uint64(r.charged))
+	return min(w, max(like, left-min(left, r.bufSize/2)))
 }
 
 // advertise returns the a_rwnd to be told now.
