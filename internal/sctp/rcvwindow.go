@@ -61,11 +61,9 @@ func (r *receiver) admit(tsn uint64, n uint32) bool {
 		}
 	}
 
-	// The program has read all that there is, and waits for this.
-	if p := r.partial; tsn == r.cum+1 && (r.ready.first == nil || p != nil && p.n == 0 && r.ready.first == p) {
-		if p == nil {
-			r.relieve()
-		}
+	// The program has read all that it can, and waits for this.
+	if tsn == r.cum+1 && !r.readable() {
+		r.relieve()
 		return r.charged < 2*r.bufSize
 	}
 	return false
@@ -78,7 +76,7 @@ func (r *receiver) renege(tsn uint64, cost uint32) {
 	for free := max(cost, r.bufSize/16); r.charged+free > r.bufSize; {
 		var worst *run
 		for x := r.held.first; x != nil; x = x.hnext {
-			if x.low > tsn && x != r.partial && (worst == nil || x.high > worst.high) {
+			if x.low > tsn && !x.ready && (worst == nil || x.high > worst.high) {
 				worst = x
 			}
 		}
