@@ -65,13 +65,10 @@ func (a *Assoc) rest(now time.Duration, r *chunks) {
 	if a.state == Closed {
 		return
 	}
-	if r.bad {
-		a.abort(wire.CauseProtocolViolation, []byte("chunk of a wrong length"))
-		return
-	}
 	a.heard = now
 	if r.sawData {
 		a.rcv.packet(now)
+		a.startAutoClose(now)
 		if a.state == ShutdownSent {
 			// Data that comes then is answered at once, by the SHUTDOWN as well (section 9.2).
 			a.rcv.ackNow()
