@@ -198,7 +198,8 @@ func (r *receiver) finish(x *run) {
 // mayBegin reports whether a run is the beginning of a message whose turn it is, with nothing missing in front: what
 // continues it comes soon.
 func (r *receiver) mayBegin(x *run) bool {
-	return x.stream != nil && !x.ready && x.begin && !x.end && x.low <= r.cum && (x.unordered || x.id == x.stream.next)
+	return x.stream != nil && !x.ready && x.begin && !x.end && x.low <= r.cum &&
+		(x.unordered || x.id == x.stream.next) && !r.waits(x)
 }
 
 // deliverPart gives the program a message that is not whole.
