@@ -137,6 +137,9 @@ func (h *halves) poll() {
 				again = true
 			}
 		}
+
+		// What was to be sent again may have been given up instead.
+		again = again || h.snd.forward
 	}
 	if h.rcv.sackDue(h.now) {
 		h.sacks++

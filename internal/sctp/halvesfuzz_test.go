@@ -9,10 +9,10 @@ import (
 	"usock/packet"
 )
 
-// script is a source of decisions: the fuzzer's bytes, and zeros behind them.
-type script []byte
+// choices is a source of decisions: the fuzzer's bytes, and zeros behind them.
+type choices []byte
 
-func (s *script) byte() byte {
+func (s *choices) byte() byte {
 	if len(*s) == 0 {
 		return 0
 	}
@@ -22,7 +22,7 @@ func (s *script) byte() byte {
 }
 
 // n returns a number below n.
-func (s *script) n(n int) int { return (int(s.byte())<<8 | int(s.byte())) % n }
+func (s *choices) n(n int) int { return (int(s.byte())<<8 | int(s.byte())) % n }
 
 // FuzzHalves has a sender and a receiver with a network between them that does what the script says. What is reliable arrives
 // once, whole and in the order of its stream; what is not arrives so or has failed. Nothing is left behind.
@@ -53,7 +53,7 @@ func TestHalvesRandom(t *testing.T) {
 }
 
 func fuzzHalves(t *testing.T, b []byte) {
-	s := script(b)
+	s := choices(b)
 	packet.Track(true)
 	live := packet.Live()
 	z := newFuzzed(t, &s)
@@ -69,7 +69,7 @@ func fuzzHalves(t *testing.T, b []byte) {
 // fuzzed is an association that a script drives, and what was sent by it.
 type fuzzed struct {
 	*halves
-	s      *script
+	s      *choices
 	n      int
 	sent   map[uint32]string // by the PPID
 	may    map[uint32]bool   // may have failed
@@ -77,7 +77,7 @@ type fuzzed struct {
 	latest map[uint16]uint32
 }
 
-func newFuzzed(t *testing.T, s *script) *fuzzed {
+func newFuzzed(t *testing.T, s *choices) *fuzzed {
 	z := &fuzzed{s: s, sent: map[uint32]string{}, may: map[uint32]bool{}, latest: map[uint16]uint32{}}
 	flags := s.byte()
 	z.halves = newHalves(t, func(h *halves) {
