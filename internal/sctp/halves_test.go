@@ -137,6 +137,9 @@ func (h *halves) poll() {
 				again = true
 			}
 		}
+
+		// What was to be sent again may have been given up instead.
+		again = again || h.snd.forward
 	}
 	if h.rcv.sackDue(h.now) {
 		h.sacks++
@@ -287,6 +290,9 @@ func (h *halves) arrive(w *flying) {
 func (h *halves) recv() {
 	var m inMessage
 	for {
+		for h.rcv.pdAborted(&m) {
+			delete(h.parts, partKey{m.stream, m.unordered, m.mid})
+		}
 		views, ok := h.rcv.take(1<<20, nil, &m)
 		if !ok {
 			break
@@ -300,9 +306,6 @@ func (h *halves) recv() {
 			h.read = append(h.read, got{m, h.parts[key]})
 			delete(h.parts, key)
 		}
-	}
-	for h.rcv.pdAborted(&m) {
-		delete(h.parts, partKey{m.stream, m.unordered, m.mid})
 	}
 	h.check()
 }

@@ -39,7 +39,9 @@ func (a *Assoc) Poll(now time.Duration, out *Out) bool {
 			return true
 		}
 	}
-	return false
+
+	// What was to leave may have been given up instead.
+	return a.snd.forward && a.build(now, out, a.use)
 }
 
 // buildProbe builds a probe for the path MTU, alone in its packet.

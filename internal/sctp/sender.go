@@ -138,6 +138,7 @@ func (s *sender) removeFlow(f *flow) {
 			}
 		}
 	}
+	s.forward = s.ahead >= s.una // its timer may have been f's
 	s.turn++
 }
 
