@@ -112,6 +112,8 @@ type Config struct {
 
 	// Rand fills b with random bytes that nobody can guess: tags, initial TSNs, secrets, nonces.
 	Rand func(b []byte)
+
+	secret secret
 }
 
 // Counters count what Linux's /proc/net/sctp/snmp has.
@@ -227,7 +229,6 @@ type SendInfo struct {
 	Stream    uint16
 	Unordered bool
 	SackNow   bool   // SCTP_SACK_IMMEDIATELY
-	More      bool   // explicit EOR: the message goes on in the next call
 	PPID      uint32 // as in the packet: network order is the program's business
 	Context   uint32
 	Dst       netip.Addr // SCTP_ADDR_OVER: this path; not valid: the primary one

@@ -6,134 +6,242 @@ import (
 	"time"
 
 	"usock/internal/wait"
-	"usock/packet"
 )
 
-// Assoc is one association.
-type Assoc struct{}
+// The life of an association:
+//
+//	         Connect                      INIT: answered, nothing kept
+//	            |                            |
+//	       COOKIE-WAIT                       |
+//	            |  INIT ACK                  |
+//	      COOKIE-ECHOED                      |
+//	            |  COOKIE ACK                |  COOKIE ECHO
+//	            `------> ESTABLISHED <-------'
+//	    Shutdown |                     | SHUTDOWN arrives
+//	   SHUTDOWN-PENDING          SHUTDOWN-RECEIVED
+//	    all acked|                     | all acked
+//	      SHUTDOWN-SENT                |
+//	             | SHUTDOWN ACK        |  (both at once: from SHUTDOWN-SENT, too)
+//	             |               SHUTDOWN-ACK-SENT
+//	             |                     | SHUTDOWN COMPLETE
+//	             `------> CLOSED <-----'
+//
+// From every state an ABORT, one's own or the peer's, and too many packets without an answer lead to
+// CLOSED. What the peer has sent before can still be read there. A peer that restarts makes an
+// association begin anew in its place (collision.go).
 
-// Endpoint is what answers packets on a port without keeping anything.
-type Endpoint struct {
-	Config  *Config
-	Port    uint16
-	Local   []netip.Addr // addresses that associations have at this end: those bound, or all of the host
-	Options Options      // of associations that peers open
-	Listen  bool         // associations that peers open are welcome
+// Assoc is one association. Its zero value is CLOSED.
+type Assoc struct {
+	cfg    *Config
+	opt    Options
+	snd    sender
+	rcv    receiver
+	state  State
+	todo   todo
+	flags  flags
+	err    syscall.Errno // pending error
+	events wait.Events   // that happened in the current call
+
+	port, peerPort uint16
+	tag, peerTag   uint32 // Verification Tags: that of packets that arrive, that of packets that leave
+	tie, peerTie   uint32 // Tie-Tags: by them a cookie shows that it is of this association's restart
+	tsn            uint32 // initial TSN
+	out, in        uint16 // streams, as offered, then as agreed
+	caps           caps   // agreed
+	errors         uint16 // error count of the association
+	initErrors     uint16 // packets of the handshake without an answer
+	peerAdaptation uint32
+
+	paths   []*path
+	primary *path // the program's choice
+	use     *path // where data goes
+	lost    *path // where a packet was lost last, nil: nowhere since it carried something
+	ctl     *path // where the chunks of handshake and shutdown go
+	ackTo   *path // where the last DATA came from
+
+	local   []netip.Addr // addresses of this end that the peer is told of
+	opening *opening     // nil once the handshake is over
+	replies []reply      // answers that wait for Poll
+	notes   []note       // notifications that wait for Recv
+	noted   uint64       // notifications so far
+
+	timer timers
+	heard time.Duration // when the peer was last heard of
 }
 
-// Answer takes a packet for which there is no association. It returns the association that the packet
-// brings about, which the owner then treats as if he had called Packet; and whether *out is to be sent.
-func (e *Endpoint) Answer(now time.Duration, in *In, out *Out) (a *Assoc, send bool) {
-	return nil, false
+// todo is what Poll has to send besides data, acknowledgments and heartbeats.
+type todo uint16
+
+const (
+	todoInit todo = 1 << iota
+	todoCookieEcho
+	todoCookieAck
+	todoShutdown
+	todoShutdownAck
+	todoShutdownComplete
+	todoAbort // with opening or not, the cause is in abortCause
+)
+
+type flags uint16
+
+const (
+	addrsChanged flags = 1 << iota
+	hasAdaptation
+	over      // the end was told
+	passive   // the peer has opened the association
+	wantClose // the program has asked for the end
+)
+
+// timers are the association's deadlines besides those of the paths; timer.Never where there is none.
+type timers struct {
+	t1    time.Duration // T1-init or T1-cookie
+	t2    time.Duration // T2-shutdown
+	t5    time.Duration // T5-shutdown-guard
+	close time.Duration // autoclose
 }
 
-// OutOfTheBlue answers a packet to a port on which there is no endpoint (RFC 9260, section 8.4).
-func OutOfTheBlue(in *In, out *Out) (send bool) { return false }
-
-// Addrs calls f with the addresses that an INIT, INIT ACK or ASCONF at the packet's start names: an
-// association that is not found by the source address may be by one of these (RFC 9260, section 5.1.2).
-func (in *In) Addrs(f func(netip.Addr) bool) {}
-
-// Connect opens the association: INIT is sent.
-func (a *Assoc) Connect(now time.Duration, e *Endpoint, p *Params) wait.Events { return 0 }
-
-// Packet takes a packet from the association's peer, or an INIT that names one of his addresses. The
-// references of in.Body pass to the association.
-func (a *Assoc) Packet(now time.Duration, in *In) wait.Events { return 0 }
-
-// ICMP takes an ICMP error.
-func (a *Assoc) ICMP(now time.Duration, e *ICMPError) wait.Events { return 0 }
-
-// Expire is called when Deadline has passed.
-func (a *Assoc) Expire(now time.Duration) wait.Events { return 0 }
-
-// Deadline returns when Expire is to be called; timer.Never: not at all.
-func (a *Assoc) Deadline() time.Duration { return 0 }
-
-// Unrouted returns an address of the peer whose route the association has to know, if any.
-func (a *Assoc) Unrouted() (dst netip.Addr, ok bool) { return dst, false }
-
-// SetRoute says how dst is reached: from which address, not valid where there is no route, and with
-// which MTU. The owner calls it anew when routes change.
-func (a *Assoc) SetRoute(dst, src netip.Addr, mtu int) {}
-
-// Poll builds the next packet into *out, or declines.
-func (a *Assoc) Poll(now time.Duration, out *Out) bool { return false }
-
-// Send queues a message, whose references pass to the association if it returns no error: EAGAIN
-// where there is no room (SendSpace), EMSGSIZE, EINVAL for a stream that there is not, EPIPE.
-func (a *Assoc) Send(now time.Duration, info *SendInfo, data []packet.View) (wait.Events, syscall.Errno) {
-	return 0, 0
+// opening is what an association has until it is established.
+type opening struct {
+	cookie   []byte // to be echoed
+	unknown  []byte // parameters of the INIT ACK to be reported
+	stale    uint32 // µs by which the last cookie was too old: another is asked for that lives longer
+	sent     time.Duration
+	timeouts int
+	rto      time.Duration
 }
 
-// SendSpace returns how many bytes of messages fit into the send buffer.
-func (a *Assoc) SendSpace() int { return 0 }
-
-// Recv takes up to n bytes of the message at the head of the queue and appends their views, which the
-// caller owns, to dst; or it takes the notification there. It reports false if there is neither.
-func (a *Assoc) Recv(now time.Duration, n int, dst []packet.View) (views []packet.View, r Received, ok bool) {
-	return dst, r, false
+// reply is a chunk that answers a packet.
+type reply struct {
+	dst, src netip.Addr
+	tag      uint32
+	chunk    []byte
+	alone    bool // not with others: INIT ACK, or with another tag
 }
 
-// Peek is Recv of what stays in the queue.
-func (a *Assoc) Peek(n int, dst []packet.View) (views []packet.View, r Received, ok bool) {
-	return dst, r, false
+// maxReplies is how many answers wait for Poll at most: a packet can ask for many.
+const maxReplies = 16
+
+// reply queues an answer to a packet.
+func (a *Assoc) reply(in *In, tag uint32, chunk []byte, alone bool) {
+	if len(a.replies) < maxReplies {
+		a.replies = append(a.replies, reply{in.Src, in.Dst, tag, chunk, alone})
+	}
 }
 
-// Queued returns how many messages and notifications, or parts of a message that is partially
-// delivered, have come to the head of the queue since the association began: with it an owner of
-// several associations keeps the order among them.
-func (a *Assoc) Queued() uint64 { return 0 }
+// setup begins an association with nothing agreed.
+func (a *Assoc) setup(c *Config, o *Options, port, peerPort uint16) {
+	*a = Assoc{cfg: c, opt: *o, port: port, peerPort: peerPort}
+	a.timer = timers{never, never, never, never}
+	a.tie, a.peerTie = c.random32(), c.random32()
+	a.snd.rto = rtoBounds{o.RTOInitial, o.RTOMin, o.RTOMax}
+	a.snd.maxBurst, a.snd.maxSeg, a.snd.noDelay = o.MaxBurst, o.MaxSeg, o.NoDelay
+	a.rcv.sackDelay, a.rcv.sackFreq, a.rcv.pdPoint = o.SackDelay, o.SackFreq, o.PDPoint
+}
 
-// Shutdown ends the association once all that was sent is acknowledged.
-func (a *Assoc) Shutdown(now time.Duration) wait.Events { return 0 }
-
-// Abort ends the association with an ABORT that carries the reason (User-Initiated Abort).
-func (a *Assoc) Abort(now time.Duration, reason []byte) wait.Events { return 0 }
-
-// Release frees everything that the association holds. It is CLOSED afterwards.
-func (a *Assoc) Release() {}
+// agree sets what both ends have told of streams and extensions.
+func (a *Assoc) agree(tsn, peerTSN uint32, arwnd uint32, out, in uint16, c caps) {
+	a.tsn, a.out, a.in, a.caps = tsn, out, in, c
+	a.snd.interleaved = c&capIData != 0
+	a.rcv.interleaved = a.snd.interleaved
+	a.snd.agree(arwnd, out)
+	a.rcv.begin(peerTSN, in, uint32(a.opt.RcvBuf))
+}
 
 // State returns the state.
-func (a *Assoc) State() State { return 0 }
-
-// Ready returns what can be done now.
-func (a *Assoc) Ready() wait.Events { return 0 }
-
-// TakeError returns the pending error and forgets it.
-func (a *Assoc) TakeError() syscall.Errno { return 0 }
+func (a *Assoc) State() State { return a.state }
 
 // Options returns the options.
-func (a *Assoc) Options() *Options { return nil }
-
-// Status returns what SCTP_STATUS tells.
-func (a *Assoc) Status() Status { return Status{} }
+func (a *Assoc) Options() *Options { return &a.opt }
 
 // Ports returns this end's and the peer's port.
-func (a *Assoc) Ports() (port, peer uint16) { return 0, 0 }
+func (a *Assoc) Ports() (port, peer uint16) { return a.port, a.peerPort }
 
 // Tags returns this end's verification tag, which arriving packets carry, and the peer's.
-func (a *Assoc) Tags() (tag, peer uint32) { return 0, 0 }
+func (a *Assoc) Tags() (tag, peer uint32) { return a.tag, a.peerTag }
 
-// Peers returns the peer's addresses, the primary path's first. The owner looks at it after each call
-// of which AddrsChanged says so.
-func (a *Assoc) Peers(dst []netip.Addr) []netip.Addr { return dst }
+// take returns the events that happened in the call that ends now.
+func (a *Assoc) take() wait.Events {
+	ev := a.events
+	a.events = 0
+	return ev
+}
 
-// AddrsChanged reports whether Peers has changed since it was last called.
-func (a *Assoc) AddrsChanged() bool { return false }
+// TakeError returns the pending error and forgets it.
+func (a *Assoc) TakeError() syscall.Errno {
+	err := a.err
+	a.err = 0
+	return err
+}
 
-// Local returns the addresses of this end that the peer knows.
-func (a *Assoc) Local() []netip.Addr { return nil }
+// Ready returns what can be done now.
+func (a *Assoc) Ready() wait.Events {
+	var ev wait.Events
+	if a.readable() {
+		ev |= wait.In
+	}
+	switch a.state {
+	case Closed:
+		if a.flags&over != 0 {
+			ev |= wait.In | wait.Hup | wait.RdHup
+		}
+	case CookieWait, CookieEchoed, Established:
+		if a.SendSpace() > 0 {
+			ev |= wait.Out
+		}
+	case ShutdownReceived, ShutdownAckSent:
+		ev |= wait.In | wait.RdHup
+	}
+	if a.err != 0 {
+		ev |= wait.Err
+	}
+	return ev
+}
 
-// Path returns what is known of the path to an address of the peer, false if there is none; an
-// address that is not valid is the primary path's.
-func (a *Assoc) Path(addr netip.Addr) (PathInfo, bool) { return PathInfo{}, false }
+// setState takes a transition.
+func (a *Assoc) setState(s State) {
+	before := a.state
+	a.state = s
+	if s != Closed {
+		return
+	}
+	switch before {
+	case Established, ShutdownReceived, ShutdownPending:
+		a.cfg.Counters.Aborteds++
+	case ShutdownSent, ShutdownAckSent:
+		a.cfg.Counters.Shutdowns++
+	}
+}
 
-// SetPath changes the parameters of the path to addr, of all paths if addr is not valid.
-func (a *Assoc) SetPath(now time.Duration, addr netip.Addr, o *PathOptions) syscall.Errno { return 0 }
+// end is the last transition: nothing is sent any more but what todo and replies hold, and the program
+// is told.
+func (a *Assoc) end(err syscall.Errno, state int32, cause uint16, causes []byte) {
+	if a.state == Closed {
+		return
+	}
+	a.setState(Closed)
+	a.err = err
+	a.timer = timers{never, never, never, never}
+	a.opening = nil
+	a.flags |= over
+	a.snd.fail()
+	a.tellFailed()
+	a.notify(Notification{
+		Type: EventAssocChange, State: state, Error: uint32(cause), Data: causes,
+		OutStreams: a.out, InStreams: a.in,
+	})
+	a.events |= wait.In | wait.Out | wait.Hup | wait.RdHup
+	if err != 0 {
+		a.events |= wait.Err
+	}
+}
 
-// SetPrimary makes the path to addr the primary one.
-func (a *Assoc) SetPrimary(now time.Duration, addr netip.Addr) syscall.Errno { return 0 }
-
-// Heartbeat sends a HEARTBEAT to addr now (SPP_HB_DEMAND).
-func (a *Assoc) Heartbeat(now time.Duration, addr netip.Addr) syscall.Errno { return 0 }
+// Release frees everything that the association holds. It is CLOSED afterwards.
+func (a *Assoc) Release() {
+	a.state = Closed
+	a.todo, a.replies, a.notes = 0, nil, nil
+	a.timer = timers{never, never, never, never}
+	if a.cfg != nil {
+		a.snd.free()
+		a.rcv.free()
+	}
+}
