@@ -104,8 +104,9 @@ type sctpEndpoint struct {
 	// What is to be read: an entry for each message and notification, in the order in which they
 	// have come, whose association knows it.
 	arrived []*sctpAssoc
-	read    int // entries of arrived that were read
-	wmem    int // bytes of all associations that were sent and not acknowledged
+	read    int    // entries of arrived that were read
+	rest    []byte // of a notification of which a part was read
+	wmem    int    // bytes of all associations that were sent and not acknowledged
 
 	opts     sctp.Options
 	own      sctpOptions
@@ -124,9 +125,9 @@ type sctpDefaults struct {
 // sctpOptions are the options that the core does not know.
 type sctpOptions struct {
 	sctpDefaults
-	unmapped         bool   // SCTP_I_WANT_MAPPED_V4_ADDR is off
-	rcvinfo, nxtinfo bool   // SCTP_RECVRCVINFO, SCTP_RECVNXTINFO
-	reuse            bool   // SCTP_REUSE_PORT
+	unmapped         bool // SCTP_I_WANT_MAPPED_V4_ADDR is off
+	rcvinfo, nxtinfo bool // SCTP_RECVRCVINFO, SCTP_RECVNXTINFO
+	reuse            bool // SCTP_REUSE_PORT
 }
 
 // sctpState is what Linux's sk_state says of a socket of SCTP.

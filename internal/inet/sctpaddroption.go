@@ -38,10 +38,10 @@ func (t *sctpProto) addrRows() []socket.Option {
 			return err
 		}),
 		told(abi.SCTP_GET_LOCAL_ADDRS, func(e *sctpEndpoint, x *sctpAssoc) ([]netip.Addr, uint16, error) {
-			if x != nil {
-				return x.core.Local(), e.lport, nil
+			if x == nil {
+				return e.local(), e.lport, nil
 			}
-			return e.local(), e.lport, nil
+			return x.core.Local(), e.lport, nil
 		}),
 		told(abi.SCTP_GET_PEER_ADDRS, func(e *sctpEndpoint, x *sctpAssoc) ([]netip.Addr, uint16, error) {
 			if x == nil {
