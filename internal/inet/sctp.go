@@ -30,7 +30,7 @@ type sctpProto struct {
 	cfg       *sctp.Config
 	ports     portTable
 	listeners map[uint16][]*sctpEndpoint
-	assocs    map[sctpPeer]*sctpAssoc // those of several endpoints on one port are chained by next
+	assocs    map[sctpPeer]*sctpEntry
 	byID      map[int32]*sctpAssoc
 	lastID    int32
 	options   *socket.Options
@@ -51,7 +51,7 @@ func newSCTP(s *Stack) *sctpProto {
 	t := &sctpProto{
 		Stack:     s,
 		listeners: make(map[uint16][]*sctpEndpoint),
-		assocs:    make(map[sctpPeer]*sctpAssoc),
+		assocs:    make(map[sctpPeer]*sctpEntry),
 		byID:      make(map[int32]*sctpAssoc),
 		lastID:    abi.SCTP_ALL_ASSOC,
 		cfg: &sctp.Config{
@@ -503,5 +503,12 @@ func (t *sctpProto) settle(e *sctpEndpoint) {
 	}
 	for len(e.locals) > 0 {
 		t.unbind(e, 0)
+	}
+}
+
+// close drops everything without a word to the peers.
+func (t *sctpProto) close() {
+	for _, x := range t.byID {
+		t.drop(x)
 	}
 }

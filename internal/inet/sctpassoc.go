@@ -10,7 +10,6 @@ import (
 	"usock/internal/sctp"
 	"usock/internal/timer"
 	"usock/internal/wait"
-	"usock/packet"
 )
 
 // sctpAssoc is an association: the core, and what a host has around it.

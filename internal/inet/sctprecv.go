@@ -1,8 +1,8 @@
 package inet
 
 import (
+	"encoding/binary"
 	"net/netip"
-	"slices"
 	"syscall"
 
 	"usock/internal/abi"
@@ -245,11 +245,11 @@ func (x *sctpAssoc) notification(n *sctp.Notification) []byte {
 		v = &abi.SCTPRemoteError{SCTPNotification: head, Error: uint16(n.Error), AssocID: x.id}
 	case sctp.EventSendFailed:
 		i := x.failed(&n.Info)
-		v = &abi.SCTPSendFailed{SCTPNotification: head, Error: n.Error, AssocID: x.id, Info: abi.SCTPSndrcvinfo{
+		v = &abi.SCTPSendFailed{SCTPNotification: head, Error: rawCause(n.Error), AssocID: x.id, Info: abi.SCTPSndrcvinfo{
 			Stream: i.SID, Flags: i.Flags, PPID: i.PPID, Context: i.Context, AssocID: x.id,
 		}}
 	case sctp.EventSendFailedEvent:
-		v = &abi.SCTPSendFailedEvent{SCTPNotification: head, Error: n.Error, AssocID: x.id, Info: x.failed(&n.Info)}
+		v = &abi.SCTPSendFailedEvent{SCTPNotification: head, Error: rawCause(n.Error), AssocID: x.id, Info: x.failed(&n.Info)}
 	case sctp.EventShutdown, sctp.EventSenderDry:
 		v = &abi.SCTPShutdownEvent{SCTPNotification: head, AssocID: x.id}
 	case sctp.EventAdaptation:
@@ -281,4 +281,9 @@ func (x *sctpAssoc) failed(i *sctp.SendInfo) abi.SCTPSndinfo {
 		out.Flags |= abi.SCTP_UNORDERED
 	}
 	return out
+}
+
+// rawCause is a cause code as Linux has it in a number of 32 bits: the two bytes of the packet.
+func rawCause(code uint32) uint32 {
+	return uint32(binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, uint16(code))))
 }
