@@ -65,8 +65,9 @@ type Assoc struct {
 	notes   []note       // notifications that wait for Recv
 	noted   uint64       // notifications so far
 
-	timer timers
-	heard time.Duration // when the peer was last heard of
+	timer   timers
+	heard   time.Duration // when the peer was last heard of
+	builder builder       // of the packet that Poll builds
 }
 
 // todo is what Poll has to send besides data, acknowledgments and heartbeats.

@@ -30,7 +30,7 @@ func (a *Assoc) Send(now time.Duration, info *SendInfo, data []packet.View) (wai
 	}
 	m := outMessage{
 		stream: info.Stream, ppid: info.PPID, context: info.Context,
-		unordered: info.Unordered, immediate: info.SackNow,
+		unordered: info.Unordered, immediate: info.SackNow, policy: info.PR, value: info.PRValue,
 	}
 	if p := a.path(info.Dst); p != nil {
 		m.to = &p.flow
@@ -154,7 +154,7 @@ func (a *Assoc) Status() Status {
 	if a.primary != nil {
 		s.Primary = a.primary.addr
 	}
-	s.RWnd, s.Unacked, s.Pending = a.snd.rwnd, a.snd.unacked(), int(a.rcv.delivered-a.rcv.read)
+	s.RWnd, s.Unacked, s.Pending = a.snd.rwnd(), a.snd.unacked(), int(a.rcv.delivered-a.rcv.read)
 	return s
 }
 

@@ -22,8 +22,8 @@ func (a *Assoc) notify(n Notification) {
 func (a *Assoc) tellFailed() {
 	for m := a.snd.takeFailed(); m != nil; m = a.snd.takeFailed() {
 		if a.opt.Events.Has(EventSendFailed) || a.opt.Events.Has(EventSendFailedEvent) {
-			n := Notification{Type: EventSendFailed, Flags: DataUnsent, Data: m.bytes()}
-			if m.sent {
+			n := Notification{Type: EventSendFailed, Flags: DataUnsent, Data: bytesOf(m)}
+			if m.begun() {
 				n.Flags = DataSent
 			}
 			n.Info = SendInfo{Stream: m.stream, Unordered: m.unordered, SackNow: m.immediate, PPID: m.ppid, Context: m.context}
@@ -33,4 +33,13 @@ func (a *Assoc) tellFailed() {
 		}
 		m.free()
 	}
+}
+
+// bytesOf returns a copy of a message.
+func bytesOf(m *message) []byte {
+	b := make([]byte, 0, m.n)
+	for _, v := range m.views {
+		b = append(b, v.Bytes()...)
+	}
+	return b
 }
