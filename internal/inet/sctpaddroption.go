@@ -6,7 +6,6 @@ import (
 	"syscall"
 
 	"usock/internal/abi"
-	"usock/internal/sctp"
 	"usock/internal/socket"
 )
 
@@ -27,16 +26,17 @@ func (t *sctpProto) addrRows() []socket.Option {
 			return sctpOf(s).addrs(v, f)
 		}}
 	}
+	connectx := row(abi.SCTP_SOCKOPT_CONNECTX, func(e *sctpEndpoint, peers []abi.Addr) error {
+		if err := t.connect(e, peers); err != nil {
+			return err
+		}
+		return syscall.EINPROGRESS
+	})
+	connectx.Connects = true
 	return []socket.Option{
 		row(abi.SCTP_SOCKOPT_BINDX_ADD, t.bindAll),
 		row(abi.SCTP_SOCKOPT_BINDX_REM, t.unbindAll),
-		row(abi.SCTP_SOCKOPT_CONNECTX, func(e *sctpEndpoint, peers []abi.Addr) error {
-			x, err := t.connect(e, peers)
-			if err == nil && x.core.State() < sctp.Established {
-				err = syscall.EINPROGRESS
-			}
-			return err
-		}),
+		connectx,
 		told(abi.SCTP_GET_LOCAL_ADDRS, func(e *sctpEndpoint, x *sctpAssoc) ([]netip.Addr, uint16, error) {
 			if x == nil {
 				return e.local(), e.lport, nil

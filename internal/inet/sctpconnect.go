@@ -16,8 +16,7 @@ func (t *sctpProto) Connect(s *socket.Socket, a abi.Addr) error {
 	if a.Family == abi.AF_UNSPEC {
 		return syscall.EOPNOTSUPP
 	}
-	_, err := t.connect(sctpOf(s), []abi.Addr{a})
-	if err != nil {
+	if err := t.connect(sctpOf(s), []abi.Addr{a}); err != nil {
 		return err
 	}
 	return syscall.EINPROGRESS
@@ -25,28 +24,28 @@ func (t *sctpProto) Connect(s *socket.Socket, a abi.Addr) error {
 
 // connect opens an association with a peer, of whom the caller knows some addresses (Linux,
 // __sctp_connect).
-func (t *sctpProto) connect(e *sctpEndpoint, peers []abi.Addr) (*sctpAssoc, error) {
+func (t *sctpProto) connect(e *sctpEndpoint, peers []abi.Addr) error {
 	if e.state == sctpEstablished || e.state == sctpClosing || !e.many && e.state == sctpListening {
-		return nil, syscall.EISCONN
+		return syscall.EISCONN
 	}
 	first, err := t.peerAddr(e, peers[0])
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if x := t.findOf(e, netip.AddrPortFrom(first, peers[0].Port)); x != nil {
 		if x.core.State() >= sctp.Established {
-			return nil, syscall.EISCONN
+			return syscall.EISCONN
 		}
-		return nil, syscall.EALREADY
+		return syscall.EALREADY
 	}
 	x, err := t.open(e, peers, &e.opts)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	e.peer = netip.AddrPortFrom(first, peers[0].Port)
 	e.s.Err = 0
 	e.trying = x
-	return x, nil
+	return nil
 }
 
 // open begins an association of e with the peer that has the addresses. Its options may be others than

@@ -339,13 +339,18 @@ func (s *Socket) Poll(ctx context.Context, mask wait.Events) (ev wait.Events, er
 // Connect connects to a, or sets a datagram socket's peer (connect(2)). It waits
 // for the outcome unless the socket is non-blocking, which gives EINPROGRESS.
 func (s *Socket) Connect(ctx context.Context, a abi.Addr) error {
+	return s.connect(ctx, func() error { return s.Proto.Connect(s, a) })
+}
+
+// connect is Connect by whatever call begins to connect.
+func (s *Socket) connect(ctx context.Context, begin func() error) error {
 	c := call{s: s, ctx: ctx, mask: wait.Out}
 	var first error // why the call waits
 	err := c.do(func() (err error) {
 		f, finishes := s.Proto.(Finisher)
 		switch {
 		case first == nil || !finishes:
-			err = s.Proto.Connect(s, a)
+			err = begin()
 		case c.lost():
 			return syscall.EPIPE
 		default:
