@@ -418,6 +418,23 @@ type Adopter interface {
 	Adopt(*Socket)
 }
 
+// Peeler is a Proto whose sockets have several associations, each of which can become a socket of its
+// own.
+type Peeler interface {
+	// Peel makes a socket of the association. Locked.
+	Peel(s *Socket, assoc int32) (*Socket, error)
+}
+
+// Peel makes a socket of an association of s (sctp_peeloff(3)); ENOPROTOOPT where there are none.
+func (s *Socket) Peel(assoc int32) (n *Socket, err error) {
+	p, ok := s.Proto.(Peeler)
+	if !ok {
+		return nil, syscall.ENOPROTOOPT
+	}
+	err = s.locked(func() (err error) { n, err = p.Peel(s, assoc); return err })
+	return n, err
+}
+
 // chunk is how many bytes of a stream are copied before they are sent.
 const chunk = packet.MaxBlock
 
