@@ -136,7 +136,9 @@ func (a *Assoc) setup(c *Config, o *Options, port, peerPort uint16) {
 	a.tie, a.peerTie = c.random32(), c.random32()
 	a.snd.rto = rtoBounds{o.RTOInitial, o.RTOMin, o.RTOMax}
 	a.snd.maxBurst, a.snd.maxSeg, a.snd.noDelay = o.MaxBurst, o.MaxSeg, o.NoDelay
+	a.rcv.bufSize, a.rcv.mtu = uint32(o.RcvBuf), leastMTU
 	a.rcv.sackDelay, a.rcv.sackFreq, a.rcv.pdPoint = o.SackDelay, o.SackFreq, o.PDPoint
+	a.rcv.ack.at = never
 }
 
 // agree sets what both ends have told of streams and extensions.
@@ -144,8 +146,9 @@ func (a *Assoc) agree(tsn, peerTSN uint32, arwnd uint32, out, in uint16, c caps)
 	a.tsn, a.out, a.in, a.caps = tsn, out, in, c
 	a.snd.interleaved = c&capIData != 0
 	a.rcv.interleaved = a.snd.interleaved
+	a.snd.partial = c&capPR != 0
 	a.snd.agree(arwnd, out)
-	a.rcv.begin(peerTSN, in, uint32(a.opt.RcvBuf))
+	a.rcv.begin(peerTSN, in)
 }
 
 // State returns the state.

@@ -102,7 +102,7 @@ func (a *Assoc) Next() (r RcvInfo, length int, ok bool) {
 func (a *Assoc) rcvInfo(m *inMessage) RcvInfo {
 	r := RcvInfo{
 		Stream: m.stream, SSN: uint32(m.ssn), Unordered: m.unordered, PPID: m.ppid,
-		TSN: m.tsn, CumTSN: m.cumTSN, Context: a.opt.Context, EOR: m.eor,
+		TSN: m.tsn, CumTSN: uint32(a.rcv.cum), Context: a.opt.Context, EOR: m.eor,
 	}
 	if a.rcv.interleaved {
 		r.SSN = m.mid
@@ -145,6 +145,7 @@ func (a *Assoc) SetRoute(dst, src netip.Addr, mtu int) {
 			mtu = int(p.opt.PathMTU)
 		}
 		a.snd.setMTU(&p.flow, mtu, p.headers())
+		a.rcv.mtu = p.flow.mtu
 	}
 }
 

@@ -48,7 +48,7 @@ func checkAssoc(t testing.TB, a *Assoc, now time.Duration) {
 		if p.flight > 0 && p.t3 == never && a.state != CookieEchoed {
 			bad("T3-rtx does not run")
 		}
-		if p.flight == 0 && p.t3 != never && !s.forward && s.ahead < s.una {
+		if p.flight == 0 && p.t3 != never && s.marked == 0 && !s.forward && s.ahead < s.una {
 			bad("T3-rtx runs for nothing")
 		}
 	}

@@ -131,14 +131,12 @@ func (a *Assoc) restart(now time.Duration, in *In, k *cookie) {
 	closing := a.state == ShutdownPending || a.state == ShutdownSent
 	a.snd.fail()
 	a.tellFailed()
-	a.snd.free()
-	local, paths, primary := a.local, a.paths, a.primary.addr
-	fresh := Assoc{
-		rcv: a.rcv, notes: a.notes, noted: a.noted, err: a.err, events: a.events, flags: a.flags &^ hasAdaptation,
-	}
-	cfg, opt, port, peerPort := a.cfg, a.opt, a.port, a.peerPort
-	a.setup(cfg, &opt, port, peerPort)
-	a.rcv, a.notes, a.noted, a.err, a.events, a.flags = fresh.rcv, fresh.notes, fresh.noted, fresh.err, fresh.events, fresh.flags
+	a.rcv.abandon()
+	old, opt := *a, a.opt
+	a.setup(a.cfg, &opt, a.port, a.peerPort)
+	a.rcv, a.notes, a.noted, a.err, a.events = old.rcv, old.notes, old.noted, old.err, old.events
+	a.flags = old.flags &^ hasAdaptation
+	local, paths, primary := old.local, old.paths, old.primary.addr
 	a.local = local
 	a.snd.begin(k.tsn)
 	for _, old := range paths {
@@ -165,4 +163,14 @@ func (a *Assoc) restart(now time.Duration, in *In, k *cookie) {
 	if closing {
 		a.shutdown(now)
 	}
+}
+
+// abandon drops what is not whole, and forgets which TSNs have come: there is a new numbering.
+func (r *receiver) abandon() {
+	for x := r.held.first; x != nil; x = r.held.first {
+		r.abort(x)
+	}
+	r.tsns.drop()
+	r.streams.pages = nil
+	r.ack = acking{at: never}
 }

@@ -26,34 +26,48 @@ func (x *run) describe() inMessage {
 	return m
 }
 
+// next returns the message that is read next, nil if there is none to be read. While one is delivered in part it is that
+// one, or where others may come between, the first of which there is something.
+func (r *receiver) next() *run {
+	x := r.ready.first
+	for x != nil && x.n == 0 && r.mixed {
+		x = x.rnext
+	}
+	if x == nil || x.n == 0 {
+		return nil
+	}
+	return x
+}
+
 // readable says that take has something.
-func (r *receiver) readable() bool { return r.ready.first != nil && r.ready.first.n > 0 }
+func (r *receiver) readable() bool { return r.next() != nil }
 
 // front describes the message that is read next (MSG_PEEK).
 func (r *receiver) front(m *inMessage) bool {
-	if !r.readable() {
-		return false
+	x := r.next()
+	if x != nil {
+		*m = x.describe()
 	}
-	*m = r.ready.first.describe()
-	return true
+	return x != nil
 }
 
-// behind describes the one after that (SCTP_NXTINFO).
+// behind describes the one after that, if it is there (SCTP_NXTINFO).
 func (r *receiver) behind(m *inMessage) bool {
-	if r.ready.n < 2 {
+	x := r.next()
+	if x == nil || x.rnext == nil {
 		return false
 	}
-	*m = r.ready.first.rnext.describe()
+	*m = x.rnext.describe()
 	return true
 }
 
 // take moves up to most bytes of the message that is read next to dst, with their references, and describes what was
 // moved. It reports false if there is nothing.
 func (r *receiver) take(most int, dst []packet.View, m *inMessage) ([]packet.View, bool) {
-	if !r.readable() {
+	x := r.next()
+	if x == nil {
 		return dst, false
 	}
-	x := r.ready.first
 	*m = x.describe()
 	left := uint32(min(most, int(x.n)))
 	x.n -= left
@@ -80,7 +94,7 @@ func (r *receiver) take(most int, dst []packet.View, m *inMessage) ([]packet.Vie
 	}
 
 	if m.eor {
-		r.ready.pop()
+		r.ready.remove(x)
 		r.freeRun(x)
 		r.read++
 	}
@@ -90,10 +104,11 @@ func (r *receiver) take(most int, dst []packet.View, m *inMessage) ([]packet.Vie
 
 // peek appends views of up to most bytes of the message that is read next, from byte off on, to dst. Each has a reference.
 func (r *receiver) peek(off, most int, dst []packet.View) []packet.View {
-	if !r.readable() {
+	x := r.next()
+	if x == nil {
 		return dst
 	}
-	for q := r.ready.first.head; q != nil && most > 0; q = q.next {
+	for q := x.head; q != nil && most > 0; q = q.next {
 		if off >= q.view.Len() {
 			off -= q.view.Len()
 			continue

@@ -101,7 +101,8 @@ func without(addrs []netip.Addr, but netip.Addr) (out []netip.Addr) {
 
 // firstWindow is the a_rwnd of INIT and INIT ACK.
 func firstWindow(o *Options) uint32 {
-	r := receiver{bufSize: uint32(o.RcvBuf)}
+	var r receiver
+	r.bufSize = uint32(o.RcvBuf)
 	return r.initialWindow()
 }
 

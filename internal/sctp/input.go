@@ -185,7 +185,7 @@ func (a *Assoc) inData(now time.Duration, r *chunks, c *wire.Chunk) bool {
 	}
 	var own packet.Vec
 	v, off := r.payload(&own)
-	res := a.rcv.data(now, &d, v, off, r.n)
+	res := a.rcv.data(&d, v, off, r.n)
 	own.Release()
 	switch res {
 	case dataBadStream:

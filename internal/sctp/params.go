@@ -46,9 +46,6 @@ func (o *Options) offers() (c caps) {
 // built are the extensions that there are.
 const built caps = 0
 
-// minWindow is the least a_rwnd that an INIT may have (RFC 9260, section 3.3.2).
-const minWindow = 1500
-
 // maxPaths is the number of addresses of a peer that are used: each is probed, and a single forged
 // INIT must not have this end send to many.
 const maxPaths = 32

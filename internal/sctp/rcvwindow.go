@@ -19,10 +19,11 @@ func (r *receiver) window() uint32 {
 		return w
 	}
 
-	// Where pieces are small memory is used up before the window is: what is left of it is told in bytes
-	// of pieces like those that are held.
-	left := uint64(r.bufSize - min(r.bufSize, r.charged))
-	return min(w, uint32(left*uint64(r.payload)/uint64(r.charged)))
+	// Where pieces are small memory is used up before the window is: once half of it is, what is left is
+	// told in bytes of pieces like those that are held.
+	left := r.bufSize - min(r.bufSize, r.charged)
+	like := uint32(uint64(left) * uint64(r.payload) / uint64(r.charged))
+	return min(w, max(like, left-min(left, r.bufSize/2)))
 }
 
 // advertise returns the a_rwnd to be told now.
@@ -60,11 +61,9 @@ func (r *receiver) admit(tsn uint64, n uint32) bool {
 		}
 	}
 
-	// The program has read all that there is, and waits for this.
-	if p := r.partial; tsn == r.cum+1 && (r.ready.first == nil || p != nil && p.n == 0 && r.ready.first == p) {
-		if p == nil {
-			r.relieve()
-		}
+	// The program has read all that it can, and waits for this.
+	if tsn == r.cum+1 && !r.readable() {
+		r.relieve()
 		return r.charged < 2*r.bufSize
 	}
 	return false
@@ -77,7 +76,7 @@ func (r *receiver) renege(tsn uint64, cost uint32) {
 	for free := max(cost, r.bufSize/16); r.charged+free > r.bufSize; {
 		var worst *run
 		for x := r.held.first; x != nil; x = x.hnext {
-			if x.low > tsn && x != r.partial && (worst == nil || x.high > worst.high) {
+			if x.low > tsn && !x.ready && (worst == nil || x.high > worst.high) {
 				worst = x
 			}
 		}

@@ -165,12 +165,10 @@ func (r *receiver) settle(x *run) {
 	}
 
 	switch {
-	case r.partial != nil:
+	case r.parts > 0 && !r.mixed:
 	case r.pdPoint > 0 && x.n >= r.pdPoint && r.mayBegin(x):
 		r.deliverPart(x)
-	case r.ready.first == nil && r.window() < r.mtu:
-		// The window is full of beginnings. If nothing of them is given to the program, they stay
-		// beginnings (RFC 9260, section 6.9).
+	case r.window() < r.mtu && !r.readable():
 		r.relieve()
 	}
 }
@@ -188,8 +186,8 @@ func (r *receiver) finish(x *run) {
 	x.list().remove(x)
 	r.held.remove(x)
 	x.stream = nil
-	if r.partial == x {
-		r.partial = nil // it is already
+	if x.ready {
+		r.parts-- // it is already
 		return
 	}
 	x.ready = true
@@ -197,24 +195,29 @@ func (r *receiver) finish(x *run) {
 	r.delivered++
 }
 
-// mayBegin reports whether a run is the beginning of a message whose turn it is.
+// mayBegin reports whether a run is the beginning of a message whose turn it is, with nothing missing in front: what
+// continues it comes soon.
 func (r *receiver) mayBegin(x *run) bool {
-	return x.stream != nil && x.begin && !x.end && (x.unordered || x.id == x.stream.next)
+	return x.stream != nil && !x.ready && x.begin && !x.end && x.low <= r.cum && (x.unordered || x.id == x.stream.next)
 }
 
-// deliverPart gives the program a message that is not whole. Until it is, no other is read.
+// deliverPart gives the program a message that is not whole.
 func (r *receiver) deliverPart(x *run) {
-	r.partial = x
+	r.parts++
 	x.ready = true
 	r.ready.push(x)
 	r.delivered++
 }
 
-// relieve delivers the longest beginning in part.
+// relieve delivers the longest beginning in part: where the window is full of beginnings, and nothing of them is given
+// to the program, they stay beginnings (RFC 9260, section 6.9).
 func (r *receiver) relieve() {
+	if r.parts > 0 && !r.mixed {
+		return
+	}
 	var best *run
 	for x := r.held.first; x != nil; x = x.hnext {
-		if r.mayBegin(x) && x.low <= r.cum && (best == nil || x.n > best.n) {
+		if r.mayBegin(x) && (best == nil || x.n > best.n) {
 			best = x
 		}
 	}
@@ -302,8 +305,8 @@ func (r *receiver) purge(list *streamRuns, id, tsn uint64) {
 
 // abort drops a message that will never be whole. If the program has a part of it, it must be told.
 func (r *receiver) abort(x *run) {
-	if r.partial == x {
-		r.partial = nil
+	if x.ready {
+		r.parts--
 		r.ready.remove(x)
 		r.read++
 		r.aborted = append(r.aborted, x.describe())

@@ -36,7 +36,7 @@ type receiver struct {
 	streams  inStreams
 	held     runList // runs that are not ready, or are being delivered in part
 	ready    runQueue
-	partial  *run // is being delivered before it is whole; nil: none
+	parts    int // messages that are being delivered before they are whole
 	aborted  []inMessage
 	skips    bool // FORWARD-TSN has come: chunks of messages that were passed over may come late
 	lastKnow bool // lastEnd is known: cum was not skipped
@@ -62,6 +62,7 @@ type receiverOptions struct {
 	pdPoint     uint32        // SCTP_PARTIAL_DELIVERY_POINT in bytes; 0: only where the window would stay shut
 	mtu         uint32        // of the path that data comes by: what the window opens by at least
 	interleaved bool          // I-DATA (RFC 8260)
+	mixed       bool          // while a message is delivered in part others may be, which I-DATA is for: SCTP_FRAGMENT_INTERLEAVE of 2
 }
 
 // begin sets the peer's initial TSN, and how many streams it may use. The buffer's size is known.
@@ -222,13 +223,16 @@ func (r *receiver) forward(f *wire.ForwardTSN) bool {
 // free lets go of everything.
 func (r *receiver) free() {
 	for x := r.held.first; x != nil; x = r.held.first {
+		if x.ready {
+			r.ready.remove(x)
+		}
 		r.discard(x)
 	}
 	for x := r.ready.first; x != nil; x = r.ready.first {
 		r.ready.pop()
 		r.freeRun(x)
 	}
-	r.partial = nil
+	r.parts = 0
 	r.tsns.drop()
 	r.high = r.cum
 }

@@ -208,6 +208,9 @@ func (s *sender) countMisses(advanced bool) {
 		}
 		c.state |= chunkFast
 		s.lose(t, c)
+		if f.flight == 0 && s.ahead < s.una {
+			f.t3 = timer.Never // sent again by another path, it runs there
+		}
 		lost = true
 	}
 	if lost {

@@ -12,7 +12,7 @@ func (a *Assoc) Deadline() time.Duration {
 	if a.state == Closed {
 		return never
 	}
-	d := min(a.timer.t1, a.timer.t2, a.timer.t5, a.timer.close, a.rcv.sackAt)
+	d := min(a.timer.t1, a.timer.t2, a.timer.t5, a.timer.close, a.rcv.ack.at)
 	for _, p := range a.paths {
 		d = min(d, p.t3, p.hb.at, p.probe.at)
 	}
@@ -32,7 +32,7 @@ func (a *Assoc) Expire(now time.Duration) wait.Events {
 	case a.timer.t2 <= now:
 		a.t2Expired(now)
 	}
-	if a.rcv.sackAt <= now {
+	if a.rcv.ack.at <= now {
 		a.cfg.Counters.DelaySackExpireds++
 		a.rcv.ackNow()
 	}
