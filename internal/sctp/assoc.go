@@ -229,10 +229,7 @@ func (a *Assoc) end(err syscall.Errno, state int32, cause uint16, causes []byte)
 	a.flags |= over
 	a.snd.fail()
 	a.tellFailed()
-	a.notify(Notification{
-		Type: EventAssocChange, State: state, Error: uint32(cause), Data: causes,
-		OutStreams: a.out, InStreams: a.in,
-	})
+	a.notify(Notification{Type: EventAssocChange, State: state, Error: uint32(cause), Data: causes})
 	a.events |= wait.In | wait.Out | wait.Hup | wait.RdHup
 	if err != 0 {
 		a.events |= wait.Err
