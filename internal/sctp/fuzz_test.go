@@ -1,8 +1,8 @@
 package sctp
 
 import (
-	"bytes"
 	"encoding/binary"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -248,7 +248,7 @@ func (c *chance) read(i int, k *talk, part *[]byte) {
 
 // No message is lost, doubled or out of its stream's order, whatever the network does.
 func TestChance(t *testing.T) {
-	n := 60
+	n := *seeds
 	if testing.Short() {
 		n = 10
 	}
@@ -275,4 +275,5 @@ func TestChance(t *testing.T) {
 	}
 }
 
-var _ = bytes.Equal
+// seeds is how many networks TestChance tries.
+var seeds = flag.Int("seeds", 60, "networks of chance to try")
