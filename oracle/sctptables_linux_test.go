@@ -1,0 +1,9 @@
+package oracle
+
+// sctpTables are the sequences of SCTP.
+var sctpTables = []struct {
+	name  string
+	cases func() []sequence
+}{
+	{"one", func() []sequence { return oneCases }},
+}
