@@ -13,8 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"usock/internal/uml"
 )
 
@@ -50,10 +48,6 @@ func playInMachine(data []byte) (out []byte, err error) {
 	if err := json.Unmarshal(data, &p); err != nil {
 		return nil, err
 	}
-	device.Do(func() { err = unix.Mount("devtmpfs", "/dev", "devtmpfs", 0, "") }) // its /dev/net/tun
-	if err != nil {
-		return nil, err
-	}
 	done := make(chan struct{})
 	go func() {
 		runtime.LockOSThread() // for good: the thread ends with the goroutine
@@ -74,8 +68,6 @@ func playInMachine(data []byte) (out []byte, err error) {
 	<-done
 	return out, err
 }
-
-var device sync.Once
 
 // played is a sequence for the machine.
 type played struct {
