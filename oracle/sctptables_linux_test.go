@@ -6,4 +6,7 @@ var sctpTables = []struct {
 	cases func() []sequence
 }{
 	{"one", func() []sequence { return oneCases }},
+	{"onestates", oneStateCases},
+	{"many", func() []sequence { return manyCases }},
+	{"manystates", manyStateCases},
 }
