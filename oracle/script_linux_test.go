@@ -19,7 +19,7 @@ import (
 // script carries out lines on a system. Each line gives a result, which two
 // systems must agree on. The lines are
 //
-//	a = KIND [nonblock…]           a = socket DOMAIN TYPE PROTOCOL
+//	a = KIND[!]                    a = socket DOMAIN TYPE PROTOCOL
 //	c = accept a                   a close
 //	p = peeloff a ID [FLAGS]
 //	a bind ADDR     a connect ADDR     a finish ADDR  a listen N
@@ -152,6 +152,7 @@ func (c *script) make(name, kind string, args []string) string {
 	if kind == "peeloff" {
 		return c.peeloff(name, args)
 	}
+	kind, quick := strings.CutSuffix(kind, "!")
 	k, ok := kinds[kind]
 	if kind == "socket" {
 		k = [3]int{number(args[0]), number(args[1]), number(args[2])}
@@ -161,6 +162,9 @@ func (c *script) make(name, kind string, args []string) string {
 	s, err := c.sys.socket(k[0], k[1], k[2])
 	if err == nil {
 		c.fds[name] = s
+		if quick {
+			err = c.quicken(s)
+		}
 	}
 	return errname(err)
 }

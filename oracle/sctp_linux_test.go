@@ -177,35 +177,62 @@ func recordSCTP(t *testing.T, m *uml.Machine, cases []sequence) []recording {
 	return out
 }
 
+// tries is how often a sequence may be played until it is as it should be: the machine has one processor, and packets
+// of one line may be on their way when the next one runs.
+const tries = 6
+
+// recordTwice plays sequences until each has given the same answers twice.
+func recordTwice(t *testing.T, m *uml.Machine, cases []sequence) []recording {
+	last := make(map[string]string)
+	same := make(map[string]recording)
+	left := cases
+	for try := 0; try < tries && len(left) > 0; try++ {
+		list := recordSCTP(t, m, left)
+		left = slices.DeleteFunc(slices.Clone(left), func(c sequence) bool {
+			r := list[slices.IndexFunc(list, func(r recording) bool { return r.Name == c.name })]
+			text := formatRecordings([]recording{r})
+			ok := last[c.name] == text
+			last[c.name], same[c.name] = text, r
+			return ok
+		})
+	}
+	for _, c := range left {
+		t.Errorf("%s: no two answers are the same", c.name)
+	}
+	var out []recording
+	for _, c := range cases {
+		out = append(out, same[c.name])
+	}
+	return out
+}
+
 // TestSCTPKernel holds the golden file to the kernel.
 func TestSCTPKernel(t *testing.T) {
 	m := bootSCTP(t)
 	cases := sctpCases()
 	if *updateSCTP {
-		if err := os.WriteFile(goldenSCTP, []byte(formatRecordings(recordSCTP(t, m, cases))), 0o644); err != nil {
+		if err := os.WriteFile(goldenSCTP, []byte(formatRecordings(recordTwice(t, m, cases))), 0o644); err != nil {
 			t.Fatal(err)
 		}
+		return
 	}
 	golden := readGolden(t)
-	for try := 0; len(cases) > 0; try++ {
-		var odd []sequence // who may have met a busy machine
+	if len(cases) != len(golden) {
+		t.Fatalf("%d sequences, %d in %s: go test ./oracle -run TestSCTPKernel -update", len(cases), len(golden), goldenSCTP)
+	}
+	for try := range tries {
+		var odd []sequence
 		for i, r := range recordSCTP(t, m, cases) {
 			got, want := formatRecordings([]recording{r}), formatRecordings([]recording{golden[r.Name]})
 			if got == want {
 				continue
 			}
 			odd = append(odd, cases[i])
-			if try == 2 {
-				t.Errorf("%s: the kernel says\n%s\nand %s\n%s", r.Name, got, goldenSCTP, want)
+			if try == tries-1 {
+				t.Errorf("the kernel says\n%s\nand %s\n%s", got, goldenSCTP, want)
 			}
 		}
-		if try == 2 {
-			break
-		}
 		cases = odd
-	}
-	if cases := sctpCases(); len(cases) != len(golden) {
-		t.Errorf("%d sequences, %d in %s: go test ./oracle -run TestSCTPKernel -update", len(cases), len(golden), goldenSCTP)
 	}
 }
 

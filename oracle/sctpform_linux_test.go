@@ -18,7 +18,7 @@ import (
 //	assoc  an association's id; 0, 1 and 2 are FUTURE, CURRENT and ALL, others A1, A2 in the order in which they are seen
 //	addr   a sockaddr_storage          ip4, ip6  an address
 //	tsn    T1+3: how far from the first one that was seen
-//	time   what the clock decides: "some" unless it is 0
+//	time   what the clock decides, and is not shown
 //	u8s u16s assocs addrs bytes    what is left, in hexadecimal if it is bytes
 //
 // A structure is written as its fields that are not zero, NAME=VALUE. A field without a name stands alone.
@@ -112,7 +112,7 @@ func (c *script) show(f form, b []byte) string {
 		if len(b) < w {
 			break
 		}
-		if v := b[:w]; slices.ContainsFunc(v, func(x byte) bool { return x != 0 }) || len(f) == 1 {
+		if v := b[:w]; x.kind != "time" && slices.ContainsFunc(v, func(x byte) bool { return x != 0 }) || len(f) == 1 {
 			put(x.name, c.showField(x.kind, v))
 		}
 		b = b[w:]
@@ -143,8 +143,6 @@ func (c *script) showField(kind string, b []byte) string {
 		return c.seen.assoc(int32(binary.NativeEndian.Uint32(b)))
 	case "tsn":
 		return c.seen.tsn(binary.NativeEndian.Uint32(b))
-	case "time":
-		return "some"
 	case "addr":
 		return c.ports.text(b)
 	case "ip4", "ip6":
@@ -164,7 +162,11 @@ func (c *script) showRest(kind string, b []byte) string {
 			if binary.NativeEndian.Uint16(b) == abi.AF_INET6 {
 				n = 28
 			}
-			if len(b) < n || binary.NativeEndian.Uint16(b) == 0 {
+			if binary.NativeEndian.Uint16(b) == 0 {
+				break
+			}
+			if len(b) < n {
+				out, b = append(out, fmt.Sprintf("%d bytes of another", len(b))), nil
 				break
 			}
 			out = append(out, c.ports.text(b[:n]))

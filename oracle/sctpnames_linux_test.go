@@ -15,8 +15,10 @@ const solSCTP = 132
 // msgNotification is the flag of a message that is a notification.
 const msgNotification = 0x8000
 
-// The options whose values have descriptors.
+// Options that scripts use without their names. The values of the last two have descriptors.
 const (
+	sctpNodelay      = 3
+	sctpDelayedSACK  = 16
 	sctpPeeloff      = 102
 	sctpPeeloffFlags = 122
 )

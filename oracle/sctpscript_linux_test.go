@@ -15,6 +15,16 @@ type peeler interface {
 	peeloff(s int, assoc int32, flags int) (int, error)
 }
 
+// quicken has a socket neither hold messages back nor acknowledgments, so that what has been sent is there at once: kinds
+// of sockets with an exclamation mark.
+func (c *script) quicken(s int) error {
+	err := c.sys.setopt(s, solSCTP, sctpNodelay, abi.AppendInt(nil, 1))
+	if err != nil {
+		return err
+	}
+	return c.sys.setopt(s, solSCTP, sctpDelayedSACK, c.pack(newForm("assoc:id u32:delay u32:freq"), []string{"freq=1"}))
+}
+
 // sctpOptionLine carries out
 //
 //	a set sctp:NAME[/SIZE] FIELDS…     a get sctp:NAME[/SIZE] FIELDS…
@@ -42,6 +52,9 @@ func (c *script) sctpOptionLine(s int, verb string, args []string) string {
 	v, err := c.sys.getopt(s, solSCTP, o.number, v)
 	if err != nil {
 		return errname(err)
+	}
+	if len(v) == 4 && full == 8 && o.form[0].kind == "assoc" {
+		return fmt.Sprintf("4 bytes %d", binary.NativeEndian.Uint32(v)) // the option's older form: a number alone
 	}
 	out := c.show(o.form, v)
 	if len(v) != full || out == "" {

@@ -9,4 +9,6 @@ var sctpTables = []struct {
 	{"onestates", oneStateCases},
 	{"many", func() []sequence { return manyCases }},
 	{"manystates", manyStateCases},
+	{"options", sctpOptionCases},
+	{"values", func() []sequence { return sctpValueCases }},
 }
