@@ -82,12 +82,10 @@ func recordAlone(k *script, lines []string) (out []step) {
 	shown := make(map[string][3]string)
 	for _, line := range lines {
 		st := step{Line: line, Result: k.run(line), Looks: make(map[string][3]string)}
-		now := k.allLooks()
-		for same := 0; same < 2; same++ {
+		was, now := map[string][3]string(nil), k.allLooks()
+		for !equalLooks(was, now) {
 			time.Sleep(2 * time.Millisecond)
-			if was := now; !equalLooks(was, k.allLooks()) {
-				same, now = 0, k.allLooks()
-			}
+			was, now = now, k.allLooks()
 		}
 		for s, l := range now {
 			if was, ok := shown[s]; !ok || was != l {

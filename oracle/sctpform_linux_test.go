@@ -1,6 +1,7 @@
 package oracle
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
@@ -176,6 +177,9 @@ func (c *script) showRest(kind string, b []byte) string {
 		for ; len(b) >= width; b = b[width:] {
 			out = append(out, c.showField(strings.TrimSuffix(kind, "s"), b[:width]))
 		}
+	}
+	if kind == "bytes" && len(b) > 32 {
+		return fmt.Sprintf("%d bytes, sha256 %.5x", len(b), sha256.Sum256(b))
 	}
 	if slices.ContainsFunc(b, func(x byte) bool { return x != 0 }) || kind == "bytes" {
 		out = append(out, hex.EncodeToString(b))

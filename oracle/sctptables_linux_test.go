@@ -11,4 +11,10 @@ var sctpTables = []struct {
 	{"manystates", manyStateCases},
 	{"options", sctpOptionCases},
 	{"values", func() []sequence { return sctpValueCases }},
+	{"messages", func() []sequence { return sctpMessageCases }},
+	{"events", func() []sequence { return sctpEventCases }},
+	{"peeloff", func() []sequence { return sctpPeelCases }},
+	{"addresses", func() []sequence { return sctpAddressCases }},
+	{"six", sctpSixCases},
+	{"extensions", func() []sequence { return sctpExtensionCases }},
 }
