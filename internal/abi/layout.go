@@ -121,6 +121,18 @@ func (c *coder) u32(v ...*uint32) {
 	}
 }
 
+// be32 is be16 of 4 bytes.
+func (c *coder) be32(v *uint32) {
+	p := c.next(4, 4)
+	switch {
+	case p == nil:
+	case c.put:
+		binary.BigEndian.PutUint32(p, *v)
+	default:
+		*v = binary.BigEndian.Uint32(p)
+	}
+}
+
 func (c *coder) i32(v ...*int32) {
 	for _, v := range v {
 		u := uint32(*v)

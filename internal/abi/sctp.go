@@ -14,7 +14,7 @@ func (x *SCTPInitmsg) layout(c *coder) {
 // SCTP_DEFAULT_SEND_PARAM.
 type SCTPSndrcvinfo struct {
 	Stream, Ssn, Flags uint16
-	PPID               uint32 // in the byte order that the program chooses
+	PPID               uint32 // as in the packet: programs swap it
 	Context            uint32
 	Timetolive         uint32 // ms
 	TSN, Cumtsn        uint32
@@ -23,7 +23,8 @@ type SCTPSndrcvinfo struct {
 
 func (x *SCTPSndrcvinfo) layout(c *coder) {
 	c.u16(&x.Stream, &x.Ssn, &x.Flags)
-	c.u32(&x.PPID, &x.Context, &x.Timetolive, &x.TSN, &x.Cumtsn)
+	c.be32(&x.PPID)
+	c.u32(&x.Context, &x.Timetolive, &x.TSN, &x.Cumtsn)
 	c.i32(&x.AssocID)
 }
 
@@ -36,7 +37,8 @@ type SCTPSndinfo struct {
 
 func (x *SCTPSndinfo) layout(c *coder) {
 	c.u16(&x.SID, &x.Flags)
-	c.u32(&x.PPID, &x.Context)
+	c.be32(&x.PPID)
+	c.u32(&x.Context)
 	c.i32(&x.AssocID)
 }
 
@@ -49,7 +51,8 @@ type SCTPRcvinfo struct {
 
 func (x *SCTPRcvinfo) layout(c *coder) {
 	c.u16(&x.SID, &x.Ssn, &x.Flags)
-	c.u32(&x.PPID, &x.TSN, &x.Cumtsn, &x.Context)
+	c.be32(&x.PPID)
+	c.u32(&x.TSN, &x.Cumtsn, &x.Context)
 	c.i32(&x.AssocID)
 }
 
@@ -62,7 +65,8 @@ type SCTPNxtinfo struct {
 
 func (x *SCTPNxtinfo) layout(c *coder) {
 	c.u16(&x.SID, &x.Flags)
-	c.u32(&x.PPID, &x.Length)
+	c.be32(&x.PPID)
+	c.u32(&x.Length)
 	c.i32(&x.AssocID)
 }
 
@@ -117,7 +121,9 @@ type SCTPAssocChange struct {
 
 func (x *SCTPAssocChange) layout(c *coder) {
 	x.SCTPNotification.layout(c)
-	c.u16(&x.State, &x.Error, &x.OutboundStreams, &x.InboundStreams)
+	c.u16(&x.State)
+	c.be16(&x.Error) // a cause code, as in the packet
+	c.u16(&x.OutboundStreams, &x.InboundStreams)
 	c.i32(&x.AssocID)
 }
 
