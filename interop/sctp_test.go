@@ -157,6 +157,9 @@ func converse(t *testing.T, a, b sctpSocket, notes []*note) {
 	}
 }
 
+// ppid is the first of payload protocol identifiers that are nobody's: tshark looks into what it takes for somebody's.
+const ppid = 0x75736f00
+
 // random returns n random bytes.
 func random(r *rand.Rand, n int) []byte {
 	b := make([]byte, n)
@@ -178,7 +181,7 @@ func TestSCTPTransfer(t *testing.T) {
 				r := rand.New(rand.NewPCG(1, 2))
 				var notes []*note
 				for i, n := range messageSizes {
-					notes = append(notes, &note{data: random(r, n), stream: uint16(i % 3), ppid: uint32(n)})
+					notes = append(notes, &note{data: random(r, n), stream: uint16(i % 3), ppid: ppid + uint32(i)})
 				}
 				converse(t, c, s, notes)
 				converse(t, s, c, notes)
@@ -197,7 +200,7 @@ func TestSCTPStreams(t *testing.T) {
 				r := rand.New(rand.NewPCG(3, 4))
 				var notes []*note
 				for i := range 200 {
-					notes = append(notes, &note{data: random(r, 1+r.IntN(5000)), stream: uint16(r.IntN(10)), unordered: i%7 == 0, ppid: uint32(i)})
+					notes = append(notes, &note{data: random(r, 1+r.IntN(5000)), stream: uint16(r.IntN(10)), unordered: i%7 == 0, ppid: ppid + uint32(i)})
 				}
 				converse(t, c, s, notes)
 				converse(t, s, c, notes)
@@ -215,7 +218,7 @@ func TestSCTPShutdown(t *testing.T) {
 				ends := map[string][]sctpSocket{"client": {c, s}, "server": {s, c}, "both": {c, s}}[first]
 				var err error
 				for i := range 20 {
-					err = errors.Join(err, say(ends[0], &note{data: bytes.Repeat([]byte{byte(i + 1)}, 3000)}))
+					err = errors.Join(err, say(ends[0], &note{data: bytes.Repeat([]byte{byte(i + 1)}, 3000), ppid: ppid}))
 				}
 				err = errors.Join(err, ends[0].shutdown())
 				if first == "both" {
@@ -250,7 +253,7 @@ func TestSCTPAbort(t *testing.T) {
 			if server {
 				c, s = s, c
 			}
-			converse(t, c, s, []*note{{data: []byte("before")}})
+			converse(t, c, s, []*note{{data: []byte("before"), ppid: ppid}})
 			linger := abi.AppendInt(abi.AppendInt(nil, 1), 0)
 			if err := errors.Join(c.set(abi.SOL_SOCKET, abi.SO_LINGER, linger), c.close()); err != nil {
 				t.Fatal(err)
