@@ -78,3 +78,17 @@ func (r *receiver) appendECNE(b []byte, room int) []byte {
 	}
 	return wire.AppendTSN(b, wire.ChunkECNE, uint32(r.ecn.tsn))
 }
+
+// inECN takes an ECNE or a CWR.
+func (a *Assoc) inECN(c *wire.Chunk) {
+	tsn, err := wire.ParseTSN(c.Value)
+	if err != nil || a.caps&capECN == 0 {
+		return
+	}
+	switch {
+	case c.Type == wire.ChunkCWR:
+		a.rcv.onCWR(tsn)
+	case a.state == Established || a.state == ShutdownPending || a.state == ShutdownReceived:
+		a.snd.onECNE(tsn)
+	}
+}

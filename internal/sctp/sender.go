@@ -207,9 +207,6 @@ func (s *sender) probing() bool {
 // empty says that nothing waits and nothing is outstanding.
 func (s *sender) empty() bool { return s.messages == 0 && s.una == s.nxt }
 
-// cumTSN is the Cumulative TSN Ack Point, as it is on the wire.
-func (s *sender) cumTSN() uint32 { return uint32(s.una - 1) }
-
 // unacked is the number of chunks that are not acknowledged cumulatively (SCTP_STATUS).
 func (s *sender) unacked() int { return int(s.nxt - s.una) }
 
