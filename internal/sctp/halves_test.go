@@ -363,10 +363,11 @@ func (h *halves) checkSender() {
 	h.t.Helper()
 	s := &h.snd
 	flight, marked, count := map[*flow]uint32{}, uint32(0), map[*message]uint32{}
-	queued, messages, waiting := uint32(0), uint32(0), uint32(0)
+	queued, messages, waiting, unacked := uint32(0), uint32(0), uint32(0), map[uint16]uint32{}
 	for t := s.una; t < s.nxt; t++ {
 		c := s.chunks.at(t)
 		count[c.msg]++
+		unacked[c.msg.stream]++
 		if c.outstanding() {
 			flight[c.flow] += c.n
 			if t < c.flow.low {
@@ -405,8 +406,11 @@ func (h *halves) checkSender() {
 		h.t.Fatalf("in flight %d of %d, marked %d of %d", s.inFlight, sum, s.marked, marked)
 	}
 	s.streams.each(func(st *outStream) {
-		if (st.head != nil) != (st.place != 0) {
+		if (st.head != nil && !st.held) != (st.place != 0) {
 			h.t.Fatalf("stream %d: place %d", st.number, st.place)
+		}
+		if st.unacked != unacked[st.number] {
+			h.t.Fatalf("stream %d: %d chunks of %d are not acknowledged", st.number, st.unacked, unacked[st.number])
 		}
 		for m := st.head; m != nil; m = m.next {
 			messages++

@@ -315,19 +315,3 @@ func (r *receiver) abort(x *run) {
 	}
 	r.discard(x)
 }
-
-// resetStream begins a stream anew (RFC 6525, section 5.2.2): the next message is number 0.
-func (r *receiver) resetStream(number uint16) {
-	if int(number) >= r.streams.n {
-		return
-	}
-	st := r.streams.at(number)
-	for x := st.ordered.first; x != nil; x = st.ordered.first {
-		r.abort(x)
-	}
-	for x := st.unordered.first; x != nil; x = st.unordered.first {
-		r.abort(x)
-	}
-	st.next = (st.next + 1<<32 - 1) &^ (1<<32 - 1)
-	st.umid, st.unext = st.next, 0
-}

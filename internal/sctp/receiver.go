@@ -50,6 +50,7 @@ type receiver struct {
 
 	delivered, read uint64 // messages that have become ready, and that were read, in all: notifications are ordered by these
 	ack             acking
+	ecn             ecnReceiver
 
 	receiverOptions
 }
@@ -100,6 +101,9 @@ func (r *receiver) data(d *inData, p *packet.Vec, off, n int) dataResult {
 	}
 
 	tsn := wide(r.cum, d.TSN)
+	if r.ecn.lowest == 0 || tsn < r.ecn.lowest {
+		r.ecn.lowest = tsn
+	}
 	switch {
 	case tsn <= r.cum || r.tsns.seen(tsn, r.cum):
 		r.ack.duplicate(d.TSN)

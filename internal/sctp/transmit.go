@@ -204,6 +204,7 @@ func (s *sender) cut(st *outStream, m *message, n uint32, x *packet.Vec) (uint64
 	m.cut += n
 	m.fsn++
 	m.chunks++
+	st.unacked++
 	s.waiting -= n
 	if m.cut == m.n {
 		state |= chunkEnd
