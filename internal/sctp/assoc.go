@@ -39,6 +39,7 @@ type Assoc struct {
 	state  State
 	todo   todo
 	flags  flags
+	caps   caps          // agreed
 	err    syscall.Errno // pending error
 	events wait.Events   // that happened in the current call
 
@@ -47,7 +48,6 @@ type Assoc struct {
 	tie, peerTie   uint32 // Tie-Tags: by them a cookie shows that it is of this association's restart
 	tsn            uint32 // initial TSN
 	out, in        uint16 // streams, as offered, then as agreed
-	caps           caps   // agreed
 	errors         uint16 // error count of the association
 	initErrors     uint16 // packets of the handshake without an answer
 	peerAdaptation uint32
@@ -65,9 +65,8 @@ type Assoc struct {
 	notes   []note       // notifications that wait for Recv
 	noted   uint64       // notifications so far
 
-	timer   timers
-	heard   time.Duration // when the peer was last heard of
-	builder builder       // of the packet that Poll builds
+	timer timers
+	heard time.Duration // when the peer was last heard of
 }
 
 // todo is what Poll has to send besides data, acknowledgments and heartbeats.

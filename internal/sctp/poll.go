@@ -201,7 +201,7 @@ type builder struct {
 func (a *Assoc) begin(out *Out, p *path) *builder {
 	*out = Out{}
 	out.SrcPort, out.DstPort, out.VTag = a.port, a.peerPort, a.peerTag
-	b := &a.builder
+	b := &out.build
 	*b = builder{a: a, out: out, room: leastMTU - 40 - wire.SCTPLen}
 	if p != nil {
 		out.Src, out.Dst = p.src, p.addr
