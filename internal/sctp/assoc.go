@@ -46,7 +46,7 @@ type Assoc struct {
 	port, peerPort uint16
 	tag, peerTag   uint32 // Verification Tags: that of packets that arrive, that of packets that leave
 	tie, peerTie   uint32 // Tie-Tags: by them a cookie shows that it is of this association's restart
-	tsn            uint32 // initial TSN
+	tsn, peerTSN   uint32 // initial TSNs
 	out, in        uint16 // streams, as offered, then as agreed
 	errors         uint16 // error count of the association
 	initErrors     uint16 // packets of the handshake without an answer
@@ -60,6 +60,7 @@ type Assoc struct {
 	ackTo   *path // where the last DATA came from
 
 	local   []netip.Addr // addresses of this end that the peer is told of
+	reconf  *reconf      // nil until it is needed
 	opening *opening     // nil once the handshake is over
 	replies []reply      // answers that wait for Poll
 	notes   []note       // notifications that wait for Recv
@@ -140,7 +141,8 @@ func (a *Assoc) setup(c *Config, o *Options, port, peerPort uint16) {
 
 // agree sets what both ends have told of streams and extensions.
 func (a *Assoc) agree(tsn, peerTSN uint32, arwnd uint32, out, in uint16, c caps) {
-	a.tsn, a.out, a.in, a.caps = tsn, out, in, c
+	a.tsn, a.peerTSN, a.out, a.in, a.caps = tsn, peerTSN, out, in, c
+	a.reconf = nil
 	a.snd.interleaved = c&capIData != 0
 	a.rcv.interleaved = a.snd.interleaved
 	a.snd.partial = c&capPR != 0
