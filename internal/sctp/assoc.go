@@ -144,6 +144,7 @@ func (a *Assoc) agree(tsn, peerTSN uint32, arwnd uint32, out, in uint16, c caps)
 	a.tsn, a.out, a.in, a.caps = tsn, out, in, c
 	a.snd.interleaved = c&capIData != 0
 	a.rcv.interleaved = a.snd.interleaved
+	a.rcv.mixed = a.rcv.interleaved || a.opt.Interleave == 2
 	a.snd.partial = c&capPR != 0
 	a.snd.agree(arwnd, out)
 	a.rcv.begin(peerTSN, in)
@@ -227,6 +228,8 @@ func (a *Assoc) end(err syscall.Errno, state int32, cause uint16, causes []byte)
 	a.flags |= over
 	a.snd.fail()
 	a.tellFailed()
+	a.rcv.abandon()
+	a.tellAborted()
 	a.notify(Notification{Type: EventAssocChange, State: state, Error: uint32(cause), Data: causes})
 	a.events |= wait.In | wait.Out | wait.Hup | wait.RdHup
 	if err != 0 {
