@@ -179,7 +179,7 @@ type inStreams struct {
 
 type inPage [1 << inPageShift]inStream
 
-const inPageShift = 3
+const inPageShift = 2
 
 func (t *inStreams) at(number uint16) *inStream {
 	k := int(number >> inPageShift)
