@@ -145,6 +145,7 @@ func (a *Assoc) agree(tsn, peerTSN uint32, arwnd uint32, out, in uint16, c caps)
 	a.reconf = nil
 	a.snd.interleaved = c&capIData != 0
 	a.rcv.interleaved = a.snd.interleaved
+	a.rcv.mixed = a.rcv.interleaved || a.opt.Interleave == 2
 	a.snd.partial = c&capPR != 0
 	a.snd.agree(arwnd, out)
 	a.rcv.begin(peerTSN, in)
@@ -228,6 +229,8 @@ func (a *Assoc) end(err syscall.Errno, state int32, cause uint16, causes []byte)
 	a.flags |= over
 	a.snd.fail()
 	a.tellFailed()
+	a.rcv.abandon()
+	a.tellAborted()
 	a.notify(Notification{Type: EventAssocChange, State: state, Error: uint32(cause), Data: causes})
 	a.events |= wait.In | wait.Out | wait.Hup | wait.RdHup
 	if err != 0 {

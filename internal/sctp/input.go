@@ -225,12 +225,7 @@ func (a *Assoc) inForward(r *chunks, c *wire.Chunk) bool {
 		return false
 	}
 	r.sawData = true
-	var m inMessage
-	for a.rcv.pdAborted(&m) {
-		a.notify(Notification{
-			Type: EventPartialDelivery, State: PartialDeliveryAborted, Stream: m.stream, Ind: uint32(m.ssn),
-		})
-	}
+	a.tellAborted()
 	return true
 }
 

@@ -71,9 +71,10 @@ func (r *receiver) begin(tsn uint32, streams uint16) {
 	r.cum = epoch + uint64(tsn) - 1
 	r.high = r.cum
 	r.lastKnow, r.lastEnd = true, true
-	r.streams.n = int(streams)
-	r.edge = uint64(r.initialWindow())
-	r.ack.at = timer.Never
+	r.streams = inStreams{n: int(streams)}
+	r.skips = false
+	r.edge = r.got + uint64(r.window())
+	r.ack, r.ecn = acking{at: timer.Never}, ecnReceiver{}
 	r.ack.immediate = true // the first packet, for the peer's first round trip
 }
 

@@ -65,12 +65,7 @@ func (r *receiver) resetStream(number uint16) {
 
 // renumber begins the TSNs anew (section 5.2.4): what lies behind a gap is dropped.
 func (r *receiver) renumber(tsn uint32) {
-	for x := r.held.first; x != nil; {
-		next := x.hnext
-		r.abort(x)
-		x = next
-	}
-	r.tsns.drop()
+	r.abandon()
 	r.cum = epoch + uint64(tsn) - 1
 	r.high = r.cum
 	r.lastKnow, r.lastEnd = true, true
