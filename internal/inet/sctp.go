@@ -91,7 +91,7 @@ type sctpEndpoint struct {
 	six    bool
 	many   bool // one-to-many style
 	peeled bool // of an association that was one of such a socket
-	state  sctpState
+	stage  sctpStage
 
 	assocs  *sctpAssoc // a list; of one-to-one style it has one
 	last    *sctpAssoc
@@ -130,11 +130,11 @@ type sctpOptions struct {
 	reuse            bool // SCTP_REUSE_PORT
 }
 
-// sctpState is what Linux's sk_state says of a socket of SCTP.
-type sctpState uint8
+// sctpStage is what Linux's sk_state says of a socket of SCTP.
+type sctpStage uint8
 
 const (
-	sctpClosed      sctpState = iota // one-to-many style: always, unless it listens
+	sctpClosed      sctpStage = iota // one-to-many style: always, unless it listens
 	sctpEstablished                  // one-to-one style: there is an association, or was one
 	sctpClosing                      // one of both sides has shut it down
 	sctpListening
@@ -189,7 +189,7 @@ func (e *sctpEndpoint) claimFor(b *binding) {
 	b.reuseport = e.s.Opt.Has(socket.ReusePort)
 	b.device = e.s.Opt.Device
 	b.v6only = e.six && e.ip().v6only
-	b.listening = e.state == sctpListening
+	b.listening = e.stage == sctpListening
 }
 
 // has reports whether addr is one of the endpoint's own.
@@ -336,7 +336,7 @@ func (t *sctpProto) Name(s *socket.Socket) abi.Addr {
 // Peer implements socket.Proto.
 func (t *sctpProto) Peer(s *socket.Socket) (abi.Addr, error) {
 	e := sctpOf(s)
-	if !e.peer.IsValid() || e.state == sctpClosed {
+	if !e.peer.IsValid() || e.stage == sctpClosed {
 		return abi.Addr{}, syscall.ENOTCONN
 	}
 	return addrOf(s, e.peer.Addr(), e.peer.Port(), uint32(s.Opt.Device)), nil
@@ -345,7 +345,7 @@ func (t *sctpProto) Peer(s *socket.Socket) (abi.Addr, error) {
 // Ready implements socket.Proto (Linux, sctp_poll).
 func (t *sctpProto) Ready(s *socket.Socket) wait.Events {
 	e := sctpOf(s)
-	if e.one() && e.state == sctpListening {
+	if e.one() && e.stage == sctpListening {
 		if len(e.waiting) > 0 {
 			return wait.In
 		}
@@ -364,7 +364,7 @@ func (t *sctpProto) Ready(s *socket.Socket) wait.Events {
 	if e.read < len(e.arrived) {
 		ev |= wait.In
 	}
-	if e.one() && e.state == sctpClosed {
+	if e.one() && e.stage == sctpClosed {
 		return ev
 	}
 	if e.space() > 0 {
@@ -405,7 +405,7 @@ func (t *sctpProto) Describe(s *socket.Socket, in *socket.Info) {
 	}
 	in.V6Only = e.six && e.ip().v6only
 	in.SendQ = e.wmem
-	switch e.state {
+	switch e.stage {
 	case sctpListening:
 		in.State, in.RecvQ, in.SendQ = socket.Listening, len(e.waiting), e.backlog
 	case sctpEstablished:
@@ -432,20 +432,20 @@ func (t *sctpProto) Owner(_ int, local, remote netip.AddrPort) int32 {
 // Shutdown implements socket.Proto (Linux, inet_shutdown and sctp_shutdown).
 func (t *sctpProto) Shutdown(s *socket.Socket, how int) error {
 	e := sctpOf(s)
-	if e.state == sctpListening {
+	if e.stage == sctpListening {
 		if how == abi.SHUT_WR {
 			return nil
 		}
 		return syscall.EOPNOTSUPP // sctp_disconnect
 	}
 	var err error
-	if e.state == sctpClosed {
+	if e.stage == sctpClosed {
 		err = syscall.ENOTCONN
 	}
 	e.shutRD = e.shutRD || how != abi.SHUT_WR
 	e.shutWR = e.shutWR || how != abi.SHUT_RD
 	if x := e.only(); x != nil && e.one() && how != abi.SHUT_RD {
-		e.state = sctpClosing
+		e.stage = sctpClosing
 		t.update(x, x.core.Shutdown(t.now()))
 	}
 	s.Notify(wait.In | wait.Out | wait.Hup | wait.RdHup)
@@ -457,7 +457,7 @@ func (t *sctpProto) now() time.Duration { return t.Host.Now() }
 // Linger implements socket.Lingerer: of one-to-one style close waits until the association is over.
 func (t *sctpProto) Linger(s *socket.Socket) bool {
 	e := sctpOf(s)
-	if !e.one() || e.state == sctpListening {
+	if !e.one() || e.stage == sctpListening {
 		return false
 	}
 	if !e.lingerer {

@@ -128,8 +128,11 @@ func (t *sctpProto) update(x *sctpAssoc, ev wait.Events) {
 	}
 	e.wmem, x.wmem = e.wmem+wmem-x.wmem, wmem
 	for q := x.core.Queued(); x.queued < q; x.queued++ {
-		e.arrived = append(e.arrived, x)
-		x.unread++
+		x.arrive()
+		ev |= wait.In
+	}
+	if x.unread == 0 && x.core.Readable() {
+		x.arrive() // the rest of a message that was read in part
 		ev |= wait.In
 	}
 	if st := x.core.State(); st != x.state {
@@ -143,6 +146,12 @@ func (t *sctpProto) update(x *sctpAssoc, ev wait.Events) {
 	}
 }
 
+// arrive puts an entry for x into its endpoint's queue.
+func (x *sctpAssoc) arrive() {
+	x.e.arrived = append(x.e.arrived, x)
+	x.unread++
+}
+
 // entered follows an association into another state (Linux, sctp_cmd_new_state).
 func (t *sctpProto) entered(x *sctpAssoc, st sctp.State) wait.Events {
 	e := x.e
@@ -152,12 +161,12 @@ func (t *sctpProto) entered(x *sctpAssoc, st sctp.State) wait.Events {
 		x.made = true
 		ev |= wait.Out
 	}
-	if e.one() && e.state != sctpListening {
+	if e.one() && e.stage != sctpListening {
 		switch {
-		case st == sctp.Established && e.state == sctpClosed:
-			e.state = sctpEstablished
-		case (st == sctp.ShutdownReceived || st == sctp.ShutdownAckSent) && e.state == sctpEstablished:
-			e.state, e.shutRD = sctpClosing, true
+		case st == sctp.Established && e.stage == sctpClosed:
+			e.stage = sctpEstablished
+		case (st == sctp.ShutdownReceived || st == sctp.ShutdownAckSent) && e.stage == sctpEstablished:
+			e.stage, e.shutRD = sctpClosing, true
 			ev |= wait.In | wait.RdHup
 		}
 	}

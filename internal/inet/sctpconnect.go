@@ -25,7 +25,7 @@ func (t *sctpProto) Connect(s *socket.Socket, a abi.Addr) error {
 // connect opens an association with a peer, of whom the caller knows some addresses (Linux,
 // __sctp_connect).
 func (t *sctpProto) connect(e *sctpEndpoint, peers []abi.Addr) error {
-	if e.state == sctpEstablished || e.state == sctpClosing || !e.many && e.state == sctpListening {
+	if e.stage == sctpEstablished || e.stage == sctpClosing || !e.many && e.stage == sctpListening {
 		return syscall.EISCONN
 	}
 	first, err := t.peerAddr(e, peers[0])
@@ -120,7 +120,7 @@ func (t *sctpProto) FinishConnect(s *socket.Socket, waiting bool) error {
 	e := sctpOf(s)
 	x := e.trying
 	switch {
-	case x == nil && e.state == sctpEstablished, x == nil && e.state == sctpClosing:
+	case x == nil && e.stage == sctpEstablished, x == nil && e.stage == sctpClosing:
 		return nil
 	case x == nil:
 		return syscall.ENOTCONN
@@ -143,24 +143,24 @@ func (t *sctpProto) Listen(s *socket.Socket, backlog int) error {
 	switch {
 	case backlog < 0 || e.peeled:
 		return syscall.EINVAL
-	case e.state != sctpClosed && e.state != sctpListening:
+	case e.stage != sctpClosed && e.stage != sctpListening:
 		return syscall.EINVAL
 	case backlog == 0:
 		t.stopListening(e)
 		return nil
 	}
 	e.backlog = min(backlog, abi.SOMAXCONN)
-	if e.state == sctpListening {
+	if e.stage == sctpListening {
 		return nil
 	}
-	e.state = sctpListening
+	e.stage = sctpListening
 	e.claim()
 	err := t.autobind(e)
 	if err == nil && slices.ContainsFunc(e.locals, func(b *binding) bool { return t.ports.conflict(b, e.lport) }) {
 		err = syscall.EADDRINUSE
 	}
 	if err != nil {
-		e.state = sctpClosed
+		e.stage = sctpClosed
 		e.claim()
 		return err
 	}
@@ -173,9 +173,9 @@ func (t *sctpProto) Listen(s *socket.Socket, backlog int) error {
 
 // stopListening ends the listening of a socket.
 func (t *sctpProto) stopListening(e *sctpEndpoint) {
-	if e.state == sctpListening {
+	if e.stage == sctpListening {
 		t.listens(e, false)
-		e.state = sctpClosed
+		e.stage = sctpClosed
 		e.claim()
 	}
 }
@@ -186,7 +186,7 @@ func (t *sctpProto) Accept(s *socket.Socket, _ int) (*socket.Socket, error) {
 	switch {
 	case e.many || e.peeled:
 		return nil, syscall.EOPNOTSUPP
-	case e.state != sctpListening:
+	case e.stage != sctpListening:
 		return nil, syscall.EINVAL
 	case len(e.waiting) == 0:
 		return nil, syscall.EAGAIN
@@ -213,7 +213,7 @@ func (t *sctpProto) branch(e *sctpEndpoint, x *sctpAssoc, typ int) *socket.Socke
 	n := t.NewSocket(t, int(s.Domain), typ, int(s.Protocol))
 	n.Opt, n.Owner = s.Opt, s.Owner
 	b := &sctpEndpoint{
-		proto: t, s: n, six: e.six, peeled: typ == abi.SOCK_SEQPACKET, state: sctpEstablished,
+		proto: t, s: n, six: e.six, peeled: typ == abi.SOCK_SEQPACKET, stage: sctpEstablished,
 		name: e.name, lport: e.lport, opts: e.opts, own: e.own, holder: binding{six: e.six},
 	}
 	b.ipState.inherit(&e.ipState)
@@ -240,9 +240,9 @@ func (t *sctpProto) branch(e *sctpEndpoint, x *sctpAssoc, typ int) *socket.Socke
 	}
 	switch st := x.core.State(); st {
 	case sctp.ShutdownReceived, sctp.ShutdownAckSent:
-		b.state, b.shutRD = sctpClosing, true
+		b.stage, b.shutRD = sctpClosing, true
 	case sctp.Closed:
-		b.state, b.shutRD = sctpClosed, true
+		b.stage, b.shutRD = sctpClosed, true
 		t.drop(x)
 	}
 	e.s.Notify(wait.Out)

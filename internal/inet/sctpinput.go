@@ -90,7 +90,7 @@ func (t *sctpProto) answer(l *sctpEndpoint, in *sctp.In, m *ip.Meta) {
 func (t *sctpProto) endpoint(e *sctpEndpoint) *sctp.Endpoint {
 	return &sctp.Endpoint{
 		Config: t.cfg, Port: e.lport, Local: e.local(), Options: e.opts,
-		Listen: e.state == sctpListening && (e.many || len(e.waiting) <= e.backlog),
+		Listen: e.stage == sctpListening && (e.many || len(e.waiting) <= e.backlog),
 	}
 }
 

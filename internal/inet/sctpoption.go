@@ -22,7 +22,7 @@ func sctpRows(t *sctpProto) []socket.Option {
 // was peeled off, it is the only one, whatever the number (Linux, sctp_id2assoc).
 func (e *sctpEndpoint) assoc(id int32) *sctpAssoc {
 	if !e.many {
-		if e.state == sctpEstablished || e.state == sctpClosing {
+		if e.stage == sctpEstablished || e.stage == sctpClosing {
 			return e.assocs
 		}
 		return nil
@@ -193,7 +193,7 @@ func (t *sctpProto) socketRows() []socket.Option {
 		force(abi.SO_RCVBUFFORCE, func(s *socket.Socket, v int) { s.Opt.RcvBuf = socket.Force(v, socket.MinRcvBuf) }),
 		force(abi.SO_SNDBUFFORCE, func(s *socket.Socket, v int) { s.Opt.SndBuf = socket.Force(v, socket.MinSndBuf) }),
 		socket.BoolOption(abi.SOL_SOCKET, abi.SO_ACCEPTCONN,
-			func(s *socket.Socket) bool { return sctpOf(s).state == sctpListening }, nil),
+			func(s *socket.Socket) bool { return sctpOf(s).stage == sctpListening }, nil),
 		// Nothing that leaves is told of.
 		socket.StampingOption(abi.SOF_TIMESTAMPING_TX_RECORD|abi.SOF_TIMESTAMPING_OPT_ID,
 			func(*socket.Socket, uint32) error { return nil }),

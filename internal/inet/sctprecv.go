@@ -17,7 +17,7 @@ func (t *sctpProto) Recv(s *socket.Socket, m *socket.Msg) (int, error) {
 	e := sctpOf(s)
 	flags := m.Flags
 	m.Flags = 0
-	if e.one() && e.state == sctpListening {
+	if e.one() && e.stage == sctpListening {
 		return 0, syscall.ENOTCONN
 	}
 	x := e.next()
@@ -121,7 +121,7 @@ func (e *sctpEndpoint) nothing(flags int) error {
 	switch {
 	case e.shutRD:
 		return nil
-	case flags&abi.MSG_DONTWAIT == 0 && e.count == 0 && e.state != sctpListening:
+	case flags&abi.MSG_DONTWAIT == 0 && e.count == 0 && e.stage != sctpListening:
 		return syscall.ENOTCONN
 	}
 	return syscall.EAGAIN

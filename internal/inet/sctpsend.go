@@ -111,7 +111,7 @@ type sctpMessage struct {
 
 // parseSend reads what a send asks for (Linux, sctp_sendmsg_parse and sctp_sendmsg_get_daddr).
 func (t *sctpProto) parseSend(e *sctpEndpoint, m *socket.Msg) (w sctpMessage, err error) {
-	if e.one() && e.state == sctpListening {
+	if e.one() && e.stage == sctpListening {
 		return w, syscall.EPIPE
 	}
 	for _, v := range m.Data {
@@ -222,7 +222,7 @@ func (t *sctpProto) openFor(e *sctpEndpoint, m *socket.Msg, w *sctpMessage) (*sc
 	switch {
 	case w.flags&(abi.SCTP_EOF|abi.SCTP_ABORT) != 0:
 		return nil, syscall.EINVAL
-	case e.one() && e.state != sctpClosed:
+	case e.one() && e.stage != sctpClosed:
 		return nil, syscall.EADDRNOTAVAIL
 	}
 	opts := e.opts

@@ -134,10 +134,8 @@ func (a *Assoc) setup(c *Config, o *Options, port, peerPort uint16) {
 	*a = Assoc{cfg: c, opt: *o, port: port, peerPort: peerPort}
 	a.timer = timers{never, never, never, never}
 	a.tie, a.peerTie = c.random32(), c.random32()
-	a.snd.rto = rtoBounds{o.RTOInitial, o.RTOMin, o.RTOMax}
-	a.snd.maxBurst, a.snd.maxSeg, a.snd.noDelay = o.MaxBurst, o.MaxSeg, o.NoDelay
-	a.rcv.bufSize, a.rcv.mtu = uint32(o.RcvBuf), leastMTU
-	a.rcv.sackDelay, a.rcv.sackFreq, a.rcv.pdPoint = o.SackDelay, o.SackFreq, o.PDPoint
+	a.heed()
+	a.rcv.mtu = leastMTU
 	a.rcv.ack.at = never
 }
 

@@ -25,8 +25,18 @@ func (a *Assoc) Send(now time.Duration, info *SendInfo, data []packet.View) (wai
 		return 0, syscall.EINVAL // section 3.3.1: there is no DATA without data
 	case n > a.opt.SndBuf || a.opt.NoFragment && n > a.snd.maxPayload():
 		return 0, syscall.EMSGSIZE
-	case a.SendSpace() == 0:
-		return 0, syscall.EAGAIN
+	}
+	if space := a.SendSpace(); space < n && a.caps&capPR != 0 {
+		// What is worth less makes room (RFC 7496, section 4.3).
+		prio := uint32(0)
+		if info.PR == PRPrio {
+			prio = info.PRValue
+		}
+		a.snd.prune(prio, uint32(n-space))
+		a.tellFailed()
+	}
+	if a.SendSpace() == 0 {
+		return a.take(), syscall.EAGAIN
 	}
 	m := outMessage{
 		stream: info.Stream, ppid: info.PPID, context: info.Context,

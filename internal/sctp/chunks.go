@@ -41,8 +41,7 @@ func (r *chunks) next() (c wire.Chunk, ok bool) {
 	h := r.bytes(r.at, min(wire.ChunkHeaderLen, r.end-r.at))
 	t, flags, n, err := wire.ParseChunkHeader(h)
 	if err != nil || n > r.end-r.at {
-		r.bad = true
-		r.at = r.end
+		r.at = r.end // a partial chunk is dropped (section 6.10)
 		return c, false
 	}
 	c.Type, c.Flags = t, flags

@@ -1,8 +1,8 @@
 package sctp
 
 import (
-	"bytes"
 	"encoding/binary"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -22,6 +22,8 @@ type chance struct {
 	spread    time.Duration // added by chance: it reorders
 	cut       map[int]bool  // networks that carry nothing
 	lost      int
+	nets      int
+	cuts      bool // networks fail now and then, but for one
 }
 
 // flight is a packet on its way.
@@ -34,7 +36,7 @@ type flight struct {
 func newChance(t testing.TB, seed uint64, nets int) *chance {
 	rnd := rand.New(rand.NewPCG(seed, 7))
 	mtus := []int{576, 1280, 1500, 9000}
-	c := &chance{pair: newPair(t, mtus[rnd.IntN(len(mtus))], nets), rnd: rnd, cut: map[int]bool{}}
+	c := &chance{pair: newPair(t, mtus[rnd.IntN(len(mtus))], nets), rnd: rnd, cut: map[int]bool{}, nets: nets}
 	c.delay = time.Duration(1+rnd.IntN(50)) * time.Millisecond
 	c.spread = time.Duration(rnd.IntN(30)) * time.Millisecond
 	c.loss, c.dup = rnd.Float64()*0.15, rnd.Float64()*0.05
@@ -49,6 +51,7 @@ func newChance(t testing.TB, seed uint64, nets int) *chance {
 		o.SackFreq = uint32(1 + rnd.IntN(3))
 		o.MaxRetrans, o.MaxInitRetrans = 1000, 1000
 		o.RTOMax = 4 * time.Second
+		o.IData = rnd.IntN(2) == 0
 	}
 	return c
 }
@@ -97,6 +100,12 @@ func (c *chance) step() bool {
 	}
 	if at == never {
 		return false
+	}
+	if c.cuts && c.rnd.IntN(300) == 0 {
+		clear(c.cut)
+		for k, alive := 0, c.rnd.IntN(c.nets); k < c.nets; k++ {
+			c.cut[k] = k != alive && c.rnd.IntN(2) == 0
+		}
 	}
 	c.now = max(c.now, at)
 	if next < 0 {
@@ -248,7 +257,7 @@ func (c *chance) read(i int, k *talk, part *[]byte) {
 
 // No message is lost, doubled or out of its stream's order, whatever the network does.
 func TestChance(t *testing.T) {
-	n := 60
+	n := *seeds
 	if testing.Short() {
 		n = 10
 	}
@@ -264,6 +273,7 @@ func TestChance(t *testing.T) {
 					t.Fatal("not connected")
 				}
 			}
+			c.cuts = seed%2 == 0
 			c.converse(100)
 			c.end[0].a.Release()
 			c.end[1].a.Release()
@@ -275,4 +285,5 @@ func TestChance(t *testing.T) {
 	}
 }
 
-var _ = bytes.Equal
+// seeds is how many networks TestChance tries.
+var seeds = flag.Int("seeds", 60, "networks of chance to try")

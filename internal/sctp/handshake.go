@@ -161,6 +161,7 @@ func (a *Assoc) establish(now time.Duration) {
 	a.errors, a.initErrors = 0, 0
 	a.todo &^= todoCookieEcho | todoInit
 	a.heard = now
+	a.startAutoClose(now)
 	a.choosePaths()
 	for _, p := range a.paths {
 		a.startHeartbeat(now, p)

@@ -62,9 +62,12 @@ func (a *Assoc) heartbeatExpired(now time.Duration, p *path) {
 			a.end(syscall.ETIMEDOUT, CommLost, 0, nil)
 			return
 		}
-		p.hb.at = a.nextHeartbeat(p.hb.last, p)
-		if p.hb.at > now {
-			return
+
+		// Where it matters, the next one goes at once.
+		if p.state == PathActive || p.state == PathInactive {
+			if p.hb.at = a.nextHeartbeat(p.hb.last, p); p.hb.at > now {
+				return
+			}
 		}
 	}
 

@@ -65,13 +65,10 @@ func (a *Assoc) rest(now time.Duration, r *chunks) {
 	if a.state == Closed {
 		return
 	}
-	if r.bad {
-		a.abort(wire.CauseProtocolViolation, []byte("chunk of a wrong length"))
-		return
-	}
 	a.heard = now
 	if r.sawData {
 		a.rcv.packet(now)
+		a.startAutoClose(now)
 		if a.state == ShutdownSent {
 			// Data that comes then is answered at once, by the SHUTDOWN as well (section 9.2).
 			a.rcv.ackNow()
@@ -121,6 +118,11 @@ func (a *Assoc) chunk(now time.Duration, r *chunks, c *wire.Chunk) bool {
 		return false
 	case wire.ChunkInit, wire.ChunkCookieEcho:
 		return false // they come first in a packet, or not at all (section 6.10)
+	case wire.ChunkForwardTSN, wire.ChunkIForwardTSN:
+		if a.caps&capPR == 0 {
+			return a.inUnknown(r.in, c)
+		}
+		return a.inForward(r, c)
 	case wire.ChunkPad, wire.ChunkECNE, wire.ChunkCWR:
 	default:
 		return a.inUnknown(r.in, c)
@@ -198,6 +200,26 @@ func (a *Assoc) inData(now time.Duration, r *chunks, c *wire.Chunk) bool {
 	case dataViolation:
 		a.abort(wire.CauseProtocolViolation, []byte("DATA that no sender sends"))
 		return false
+	}
+	return true
+}
+
+// inForward takes a FORWARD-TSN or I-FORWARD-TSN (RFC 3758, section 3.6; RFC 8260, section 2.3.2).
+func (a *Assoc) inForward(r *chunks, c *wire.Chunk) bool {
+	if !a.state.takesData() {
+		return true
+	}
+	f, err := wire.ParseForwardTSN(c.Type, c.Value)
+	if err != nil || f.Interleaved != (a.caps&capIData != 0) || !a.rcv.forward(&f) {
+		a.abort(wire.CauseProtocolViolation, []byte("FORWARD-TSN that no sender sends"))
+		return false
+	}
+	r.sawData = true
+	var m inMessage
+	for a.rcv.pdAborted(&m) {
+		a.notify(Notification{
+			Type: EventPartialDelivery, State: PartialDeliveryAborted, Stream: m.stream, Ind: uint32(m.ssn),
+		})
 	}
 	return true
 }

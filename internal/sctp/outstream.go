@@ -85,3 +85,10 @@ func (o *outStreams) each(f func(*outStream)) {
 		}
 	}
 }
+
+// setSchedule sets a stream's priority or weight (SCTP_STREAM_SCHEDULER_VALUE).
+func (s *sender) setSchedule(number, value uint16) {
+	st := s.streams.at(number)
+	st.prio = value
+	s.schedule.changed(st)
+}

@@ -166,6 +166,7 @@ type builder struct {
 	a     *Assoc
 	out   *Out
 	room  int           // bytes that are left for chunks
+	full  bool          // the head takes nothing more: there is to be room for a SACK in it
 	block *packet.Block // where bytes go, nil: into the head
 	from  int           // of the block: what is not in out.Body yet
 	at    int
@@ -215,7 +216,7 @@ func (b *builder) close() {
 // bytes returns n bytes of the packet to be written to.
 func (b *builder) bytes(n int) []byte {
 	b.room -= n
-	if b.block == nil && b.out.Body.Len() == 0 && int(b.out.nhead)+n <= headCap {
+	if !b.full && b.block == nil && b.out.Body.Len() == 0 && int(b.out.nhead)+n <= headCap {
 		i := int(b.out.nhead)
 		b.out.nhead += uint8(n)
 		return b.out.head[i : i+n]
@@ -266,6 +267,7 @@ const lent = 512
 func (b *builder) data(d *outData) {
 	n := d.payload.Len()
 	d.put(b.bytes(d.headerLen()))
+	b.full = b.a.rcv.sackPending()
 	pad := wire.Pad4(n) - n
 
 	// Behind the views room is left for one of the bytes that follow.

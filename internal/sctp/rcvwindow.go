@@ -15,15 +15,19 @@ const minWindow = 1500
 func (r *receiver) window() uint32 {
 	w := r.initialWindow()
 	w -= min(w, r.payload)
-	if r.payload == 0 {
+
+	// Where pieces are small memory is used up before the window is. When half of it is, what is left is told in
+	// bytes of pieces like those that are held.
+	if r.charged <= r.bufSize/2 {
 		return w
 	}
+	left := uint64(r.bufSize - min(r.bufSize, r.charged))
+	return min(w, uint32(left*uint64(r.payload)/uint64(r.charged)))
+}
 
-	// Where pieces are small memory is used up before the window is: once half of it is, what is left is
-	// told in bytes of pieces like those that are held.
-	left := r.bufSize - min(r.bufSize, r.charged)
-	like := uint32(uint64(left) * uint64(r.payload) / uint64(r.charged))
-	return min(w, max(like, left-min(left, r.bufSize/2)))
+// short says that there may be no room for another packet.
+func (r *receiver) short() bool {
+	return r.payload+r.mtu > r.initialWindow() || r.charged+r.mtu > r.bufSize
 }
 
 // advertise returns the a_rwnd to be told now.

@@ -168,7 +168,7 @@ func (r *receiver) settle(x *run) {
 	case r.parts > 0 && !r.mixed:
 	case r.pdPoint > 0 && x.n >= r.pdPoint && r.mayBegin(x):
 		r.deliverPart(x)
-	case r.window() < r.mtu && !r.readable():
+	case r.short() && !r.readable():
 		r.relieve()
 	}
 }

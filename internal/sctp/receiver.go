@@ -199,6 +199,9 @@ func (r *receiver) forward(f *wire.ForwardTSN) bool {
 	if tsn > r.cum+maxAhead {
 		return false
 	}
+	if r.high > r.cum {
+		r.ack.immediate = true
+	}
 	for i := range f.Streams() {
 		if int(f.Stream(i).Stream) >= r.streams.n {
 			return false

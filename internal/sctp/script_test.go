@@ -319,7 +319,11 @@ func (s *script) chunk(text string, b []byte) []byte {
 	if len(w) > 0 && w[0] == "T" {
 		c.Flags = wire.FlagT
 	}
-	switch c.Type {
+	typ := c.Type
+	if strings.HasPrefix(name, "0x") {
+		typ = 0xff // as it is written
+	}
+	switch typ {
 	case wire.ChunkData:
 		return s.dataChunk(b, w, k)
 	case wire.ChunkSack:
@@ -763,3 +767,22 @@ func (s *script) confirm(letters string) {
 
 // heartbeatTo is what the HEARTBEAT that was last sent to an address holds.
 func (s *script) heartbeatTo(letter string) []byte { return s.peer.heartbeats[letter] }
+
+// rest asserts that these packets are left and no others.
+func (s *script) rest(texts ...string) {
+	s.t.Helper()
+	for _, x := range texts {
+		s.want(x)
+	}
+	s.wantIdle("nothing but the rest")
+}
+
+func itoa(n uint32) string  { return strconv.Itoa(int(n)) }
+func hexOf(b []byte) string { return hex.EncodeToString(b) }
+
+// noPF are an association's path options without quick failover (RFC 7829).
+func noPF(a *Assoc) *PathOptions {
+	o := a.opt.Path
+	o.PFRetrans = o.MaxRetrans
+	return &o
+}

@@ -76,11 +76,16 @@ type senderOptions struct {
 	partial     bool   // the peer knows FORWARD-TSN (RFC 3758)
 }
 
-// begin sets the initial TSN.
+// begin sets the initial TSN, of an association that begins or, with nothing queued, of one that begins anew.
 func (s *sender) begin(tsn uint32) {
 	s.una = epoch + uint64(tsn)
 	s.nxt, s.markFrom = s.una, s.una
 	s.highGap, s.ahead = s.una-1, s.una-1
+	s.fastExit = 0
+	s.streams.each(func(st *outStream) { st.ssn, st.umid = 0, 0 })
+	for _, f := range s.flows {
+		f.start(f.mtu, f.mtu-f.room, s.arwnd, &s.rto)
+	}
 }
 
 // agree takes the window and the number of streams of the handshake. Messages of streams that there are not have failed.
