@@ -212,12 +212,16 @@ func (a *Assoc) SetPath(now time.Duration, addr netip.Addr, o *PathOptions) sysc
 		if addr.IsValid() && p.addr != addr {
 			continue
 		}
+		search := p.opt.ProbeIntvl != o.ProbeIntvl || p.opt.NoPMTUD != o.NoPMTUD
 		p.opt = *o
 		mtu := p.routeMTU
 		if o.NoPMTUD && o.PathMTU != 0 {
 			mtu = int(o.PathMTU)
 		}
 		a.snd.setMTU(&p.flow, mtu, p.headers())
+		if search {
+			a.startProbe(now, p)
+		}
 		if a.state.beats() && !p.hb.waiting && p.confirmed() {
 			p.hb.at = a.nextHeartbeat(now, p)
 		}

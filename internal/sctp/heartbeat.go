@@ -23,6 +23,7 @@ const heartbeatInfoLen = 35
 func (a *Assoc) startHeartbeat(now time.Duration, p *path) {
 	p.hb.waiting, p.hb.due = false, false
 	p.hb.used = now
+	a.startProbe(now, p)
 	if p.confirmed() {
 		p.hb.at = a.nextHeartbeat(now, p)
 	} else {
@@ -127,6 +128,7 @@ func (a *Assoc) inHeartbeatAck(now time.Duration, c *wire.Chunk) {
 	a.alive(p)
 	if p.state == PathUnconfirmed {
 		a.setPathState(p, PathActive, 0)
+		a.startProbe(now, p)
 	}
 	p.hb.at = a.nextHeartbeat(p.hb.last, p)
 }

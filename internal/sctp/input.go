@@ -246,6 +246,7 @@ func (a *Assoc) acked(now time.Duration, res sackResult) {
 		return
 	}
 	if res.old {
+		a.allAcked(now) // a SHUTDOWN is one all the same
 		return
 	}
 	for _, p := range a.paths {

@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"usock/internal/wire"
 	"usock/packet"
 )
 
@@ -259,5 +258,3 @@ func BenchmarkBulk(b *testing.B) {
 		})
 	}
 }
-
-var _ = wire.FlagT

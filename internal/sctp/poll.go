@@ -35,11 +35,23 @@ func (a *Assoc) Poll(now time.Duration, out *Out) bool {
 		return true
 	}
 	for _, p := range a.paths {
-		if a.build(now, out, p) {
+		if a.build(now, out, p) || p.probe.due && a.buildProbe(now, out, p) {
 			return true
 		}
 	}
 	return false
+}
+
+// buildProbe builds a probe for the path MTU, alone in its packet.
+func (a *Assoc) buildProbe(now time.Duration, out *Out, p *path) bool {
+	if !a.state.beats() {
+		p.probe.due = false
+		return false
+	}
+	b := a.begin(out, p)
+	b.room = int(p.probe.size) - p.headers()
+	b.chunk(a.probeChunks(now, p))
+	return b.finish()
 }
 
 // buildReply builds an answer to a packet: what goes back the same way with the same tag goes with it.

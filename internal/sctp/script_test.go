@@ -46,7 +46,7 @@ import (
 // not looked at if left out, but for gap, dup, T and causes, which are none then.
 
 type script struct {
-	t    *testing.T
+	t    testing.TB
 	cfg  *Config
 	e    Endpoint
 	o    *Options
@@ -94,7 +94,22 @@ func ms(n int) time.Duration { return time.Duration(n) * time.Millisecond }
 
 type scriptOption func(*script)
 
+// newScript makes a core and asserts at the end that nothing is left over.
 func newScript(t *testing.T, opts ...scriptOption) *script {
+	t.Helper()
+	s := makeScript(t, opts...)
+	t.Cleanup(func() {
+		if !t.Failed() && len(s.out) > 0 {
+			t.Errorf("left over at the end: %s", s.format(&s.out[0]))
+		}
+		if s.a != nil {
+			s.a.Release()
+		}
+	})
+	return s
+}
+
+func makeScript(t testing.TB, opts ...scriptOption) *script {
 	t.Helper()
 	s := &script{t: t, now: 100 * time.Second, mtu: 1500, rnd: rand.NewChaCha8([32]byte{1})}
 	s.cfg = &Config{Settings: *DefaultSettings(), Counters: new(Counters), Rand: func(b []byte) { s.rnd.Read(b) }}
@@ -109,14 +124,6 @@ func newScript(t *testing.T, opts ...scriptOption) *script {
 	for _, o := range opts {
 		o(s)
 	}
-	t.Cleanup(func() {
-		if !t.Failed() && len(s.out) > 0 {
-			t.Errorf("left over at the end: %s", s.format(&s.out[0]))
-		}
-		if s.a != nil {
-			s.a.Release()
-		}
-	})
 	return s
 }
 

@@ -46,6 +46,9 @@ func (a *Assoc) Expire(now time.Duration) wait.Events {
 		if p.hb.at <= now && a.state != Closed {
 			a.heartbeatExpired(now, p)
 		}
+		if p.probe.at <= now {
+			a.probeExpired(now, p)
+		}
 	}
 	if a.timer.close <= now && a.state != Closed {
 		a.cfg.Counters.AutocloseExpireds++
