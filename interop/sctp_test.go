@@ -229,9 +229,9 @@ func TestSCTPShutdown(t *testing.T) {
 				}
 				for i := range 20 {
 					if first == "both" {
-					return // nobody is told
-				}
-				if n, err := hear(ends[1]); err != nil || len(n.data) != 3000 || n.data[0] != byte(i+1) {
+						return // nobody is told
+					}
+					if n, err := hear(ends[1]); err != nil || len(n.data) != 3000 || n.data[0] != byte(i+1) {
 						t.Fatalf("message %d: %v, %v", i, n, err)
 					}
 				}
