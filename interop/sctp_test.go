@@ -255,8 +255,7 @@ func TestSCTPAbort(t *testing.T) {
 				c, s = s, c
 			}
 			converse(t, c, s, []*note{{data: []byte("before"), ppid: ppid}})
-			linger := abi.AppendInt(abi.AppendInt(nil, 1), 0)
-			if err := errors.Join(c.set(abi.SOL_SOCKET, abi.SO_LINGER, linger), c.close()); err != nil {
+			if err := errors.Join(c.set(abi.SOL_SOCKET, abi.SO_LINGER, abortive), c.close()); err != nil {
 				t.Fatal(err)
 			}
 			if n, err := hear(s); !errors.Is(err, syscall.ECONNRESET) {
