@@ -27,6 +27,7 @@ func (s *sender) abandon(m *message) {
 		*c = sentChunk{msg: m, flow: s.retran, off: m.cut, state: chunkAbandoned | chunkEnd}
 		s.nxt++
 		m.chunks++
+		s.streams.at(m.stream).unacked++
 	}
 	s.giveUp(m)
 }
@@ -90,11 +91,11 @@ func (s *sender) leastWorth(prio uint32) (worst *message) {
 	for t := s.una; t < s.nxt; t++ {
 		consider(s.chunks.at(t).msg)
 	}
-	for _, st := range s.schedule.heap {
+	s.streams.each(func(st *outStream) {
 		for m := st.head; m != nil; m = m.next {
 			consider(m)
 		}
-	}
+	})
 	return worst
 }
 

@@ -26,17 +26,30 @@ func (x *run) describe() inMessage {
 	return m
 }
 
-// next returns the message that is read next, nil if there is none to be read. While one is delivered in part it is that
-// one, or where others may come between, the first of which there is something.
+// next returns the message that is read next, nil if there is none to be read. While one is delivered in part none
+// follows it, or none of its stream where others may come between: a program knows a part by its stream.
 func (r *receiver) next() *run {
 	x := r.ready.first
-	for x != nil && x.n == 0 && r.mixed {
+	for r.mixed && x != nil && (x.n == 0 || r.waits(x)) {
 		x = x.rnext
 	}
 	if x == nil || x.n == 0 {
 		return nil
 	}
 	return x
+}
+
+// waits reports whether a message of x's stream is delivered in part, and there is nothing of it now.
+func (r *receiver) waits(x *run) bool {
+	if r.parts == 0 {
+		return false
+	}
+	for o := r.ready.first; o != nil && o != x; o = o.rnext {
+		if o.number == x.number && !o.whole() {
+			return true
+		}
+	}
+	return false
 }
 
 // readable says that take has something.

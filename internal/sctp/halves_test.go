@@ -137,6 +137,9 @@ func (h *halves) poll() {
 				again = true
 			}
 		}
+
+		// What was to be sent again may have been given up instead.
+		again = again || h.snd.forward
 	}
 	if h.rcv.sackDue(h.now) {
 		h.sacks++
@@ -287,6 +290,9 @@ func (h *halves) arrive(w *flying) {
 func (h *halves) recv() {
 	var m inMessage
 	for {
+		for h.rcv.pdAborted(&m) {
+			delete(h.parts, partKey{m.stream, m.unordered, m.mid})
+		}
 		views, ok := h.rcv.take(1<<20, nil, &m)
 		if !ok {
 			break
@@ -300,9 +306,6 @@ func (h *halves) recv() {
 			h.read = append(h.read, got{m, h.parts[key]})
 			delete(h.parts, key)
 		}
-	}
-	for h.rcv.pdAborted(&m) {
-		delete(h.parts, partKey{m.stream, m.unordered, m.mid})
 	}
 	h.check()
 }
@@ -360,10 +363,11 @@ func (h *halves) checkSender() {
 	h.t.Helper()
 	s := &h.snd
 	flight, marked, count := map[*flow]uint32{}, uint32(0), map[*message]uint32{}
-	queued, messages, waiting := uint32(0), uint32(0), uint32(0)
+	queued, messages, waiting, unacked := uint32(0), uint32(0), uint32(0), map[uint16]uint32{}
 	for t := s.una; t < s.nxt; t++ {
 		c := s.chunks.at(t)
 		count[c.msg]++
+		unacked[c.msg.stream]++
 		if c.outstanding() {
 			flight[c.flow] += c.n
 			if t < c.flow.low {
@@ -402,8 +406,11 @@ func (h *halves) checkSender() {
 		h.t.Fatalf("in flight %d of %d, marked %d of %d", s.inFlight, sum, s.marked, marked)
 	}
 	s.streams.each(func(st *outStream) {
-		if (st.head != nil) != (st.place != 0) {
+		if (st.head != nil && !st.held) != (st.place != 0) {
 			h.t.Fatalf("stream %d: place %d", st.number, st.place)
+		}
+		if st.unacked != unacked[st.number] {
+			h.t.Fatalf("stream %d: %d chunks of %d are not acknowledged", st.number, st.unacked, unacked[st.number])
 		}
 		for m := st.head; m != nil; m = m.next {
 			messages++

@@ -67,6 +67,9 @@ func (a *Assoc) rest(now time.Duration, r *chunks) {
 	}
 	a.heard = now
 	if r.sawData {
+		if r.in.CE && a.caps&capECN != 0 {
+			a.rcv.congested()
+		}
 		a.rcv.packet(now)
 		a.startAutoClose(now)
 		if a.state == ShutdownSent {
@@ -123,7 +126,9 @@ func (a *Assoc) chunk(now time.Duration, r *chunks, c *wire.Chunk) bool {
 			return a.inUnknown(r.in, c)
 		}
 		return a.inForward(r, c)
-	case wire.ChunkPad, wire.ChunkECNE, wire.ChunkCWR:
+	case wire.ChunkECNE, wire.ChunkCWR:
+		a.inECN(c)
+	case wire.ChunkPad:
 	default:
 		return a.inUnknown(r.in, c)
 	}

@@ -10,7 +10,6 @@ import (
 // outMessage is a message as the program sends it.
 type outMessage struct {
 	stream    uint16
-	flags     uint16 // as the owner likes: kept for notifications
 	ppid      uint32
 	context   uint32
 	to        *flow // SCTP_ADDR_OVER; nil: wherever new data goes

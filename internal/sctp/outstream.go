@@ -5,6 +5,8 @@ type outStream struct {
 	head, tail *message
 	number     uint16
 	prio       uint16 // of SchedPriority: less is sooner; of SchedWeighted: the weight
+	held       bool   // nothing leaves: the stream is about to begin anew
+	unacked    uint32 // chunks that are not acknowledged cumulatively
 	place      int32  // in the scheduler's heap, plus one; 0: nothing waits
 	ssn        uint64 // Stream Sequence Number, or MID, of the next ordered message
 	umid       uint64 // MID of the next unordered message

@@ -16,7 +16,7 @@ const (
 	capPR     caps = 1 << iota // RFC 3758
 	capReConf                  // RFC 6525
 	capIData                   // RFC 8260
-	capECN                     // RFC 9260, appendix A
+	capECN                     // RFC 4960, appendix A
 )
 
 // extensions are the chunk types by which Supported Extensions tells of a capability.
@@ -44,7 +44,7 @@ func (o *Options) offers() (c caps) {
 }
 
 // built are the extensions that there are.
-const built = capPR | capIData
+const built = capPR | capIData | capECN
 
 // maxPaths is the number of addresses of a peer that are used: each is probed, and a single forged
 // INIT must not have this end send to many.

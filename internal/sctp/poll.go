@@ -39,7 +39,9 @@ func (a *Assoc) Poll(now time.Duration, out *Out) bool {
 			return true
 		}
 	}
-	return false
+
+	// What was to leave may have been given up instead.
+	return a.snd.forward && a.build(now, out, a.use)
 }
 
 // buildProbe builds a probe for the path MTU, alone in its packet.
@@ -121,7 +123,11 @@ func (a *Assoc) build(now time.Duration, out *Out, p *path) bool {
 	}
 	if p == a.ackTo && a.rcv.sackDue(now) {
 		var buf [512]byte
-		b.chunk(a.rcv.appendSack(buf[:0], min(b.room, len(buf))))
+		b.chunk(a.sack(buf[:0], min(b.room, len(buf))))
+	}
+	if a.snd.ecn.cwrDue && p == a.use {
+		var buf [tsnChunkLen]byte
+		b.chunk(a.snd.appendCWR(buf[:0], b.room))
 	}
 	if p.hb.due && a.state.beats() {
 		b.chunk(a.heartbeat(now, p))
@@ -135,6 +141,12 @@ func (a *Assoc) build(now time.Duration, out *Out, p *path) bool {
 		a.data(now, b, p)
 	}
 	return b.finish()
+}
+
+// sack writes a SACK, and an ECNE in front of it where the peer has to be told of congestion.
+func (a *Assoc) sack(b []byte, room int) []byte {
+	b = a.rcv.appendECNE(b, room)
+	return a.rcv.appendSack(b, room-len(b))
 }
 
 // control writes the chunks of the handshake's and the association's end.
@@ -164,10 +176,11 @@ func (a *Assoc) data(now time.Duration, b *builder, p *path) {
 			a.cfg.Counters.OutOrderChunks++
 		}
 	}
+	b.out.ECT = l.n > 0 && a.caps&capECN != 0
 	if l.n > 0 && p == a.ackTo && a.state != CookieEchoed && a.rcv.sackPending() {
 		if room := min(b.room, headCap-int(b.out.nhead)); room >= wire.SackLen(0, 0) {
 			var buf [headCap]byte
-			b.first(a.rcv.appendSack(buf[:0], room))
+			b.first(a.sack(buf[:0], room))
 		}
 	}
 }
@@ -193,7 +206,6 @@ func (a *Assoc) begin(out *Out, p *path) *builder {
 	if p != nil {
 		out.Src, out.Dst = p.src, p.addr
 		b.room = int(p.room)
-		out.ECT = false
 	}
 	return b
 }

@@ -35,7 +35,7 @@ func (r *receiver) packet(now time.Duration) {
 	if !k.data {
 		return
 	}
-	k.data = false
+	k.data, r.ecn.lowest = false, 0
 	k.packets++
 	switch {
 	case k.immediate, r.high > r.cum, k.packets >= r.sackFreq, r.sackDelay <= 0:

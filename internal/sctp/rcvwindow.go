@@ -46,7 +46,7 @@ func (r *receiver) advertise() uint32 {
 // opened says that the program has read something. The peer is told at once if the window has grown by much.
 func (r *receiver) opened() {
 	told, w := uint32(r.edge-min(r.edge, r.got)), r.window()
-	if w > told && w-told >= max(r.bufSize>>4, r.mtu) {
+	if w > told && w-told >= max(r.bufSize>>4, min(r.mtu, r.initialWindow()/4)) {
 		r.ack.now = true
 	}
 }

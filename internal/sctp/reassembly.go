@@ -15,15 +15,15 @@ func (r *receiver) place(tsn uint64, d *inData, p *packet.Vec, off, n int) (*run
 	if !ok {
 		return nil, false
 	}
-	if !unordered && id < st.next {
+	list, over := &st.ordered, st.next
+	if unordered {
+		list, over = &st.unordered, st.unext
+	}
+	if id < over {
 		// Its turn is over. Of a message that was given up a chunk may come late.
 		return nil, r.skips
 	}
 
-	list := &st.ordered
-	if unordered {
-		list = &st.unordered
-	}
 	prev := list.last
 	for prev != nil && !prev.before(id, pos) {
 		prev = prev.sprev
@@ -198,7 +198,8 @@ func (r *receiver) finish(x *run) {
 // mayBegin reports whether a run is the beginning of a message whose turn it is, with nothing missing in front: what
 // continues it comes soon.
 func (r *receiver) mayBegin(x *run) bool {
-	return x.stream != nil && !x.ready && x.begin && !x.end && x.low <= r.cum && (x.unordered || x.id == x.stream.next)
+	return x.stream != nil && !x.ready && x.begin && !x.end && x.low <= r.cum &&
+		(x.unordered || x.id == x.stream.next) && !r.waits(x)
 }
 
 // deliverPart gives the program a message that is not whole.
@@ -253,7 +254,7 @@ func (r *receiver) skip(tsn uint64, f *wire.ForwardTSN) {
 		k := f.Stream(i)
 		st := r.streams.at(k.Stream)
 		if k.Unordered {
-			r.purge(&st.unordered, wide(st.umid, k.MID), tsn)
+			r.skipUnordered(st, wide(st.umid, k.MID))
 			continue
 		}
 		id := wide16(st.next, uint16(k.MID))
@@ -292,15 +293,13 @@ func (r *receiver) skipOrdered(st *inStream, id uint64) {
 	r.deliver(st)
 }
 
-// purge drops the unordered messages up to the number id of which something came by a TSN up to tsn, and that are not whole.
-func (r *receiver) purge(list *streamRuns, id, tsn uint64) {
-	for x := list.first; x != nil && x.id <= id; {
-		next := x.snext
-		if x.low <= tsn {
-			r.abort(x)
-		}
-		x = next
+// skipUnordered drops what there is of unordered messages of a stream up to the number id. Those that went before in the
+// stream have TSNs below, and so are whole or given up, too.
+func (r *receiver) skipUnordered(st *inStream, id uint64) {
+	for x := st.unordered.first; x != nil && x.id <= id; x = st.unordered.first {
+		r.abort(x)
 	}
+	st.unext = max(st.unext, id+1)
 }
 
 // abort drops a message that will never be whole. If the program has a part of it, it must be told.
@@ -315,20 +314,4 @@ func (r *receiver) abort(x *run) {
 		r.lastKnow = false // its rest may still come
 	}
 	r.discard(x)
-}
-
-// resetStream begins a stream anew (RFC 6525, section 5.2.2): the next message is number 0.
-func (r *receiver) resetStream(number uint16) {
-	if int(number) >= r.streams.n {
-		return
-	}
-	st := r.streams.at(number)
-	for x := st.ordered.first; x != nil; x = st.ordered.first {
-		r.abort(x)
-	}
-	for x := st.unordered.first; x != nil; x = st.unordered.first {
-		r.abort(x)
-	}
-	st.next = (st.next + 1<<32 - 1) &^ (1<<32 - 1)
-	st.umid = st.next
 }

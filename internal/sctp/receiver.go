@@ -50,6 +50,7 @@ type receiver struct {
 
 	delivered, read uint64 // messages that have become ready, and that were read, in all: notifications are ordered by these
 	ack             acking
+	ecn             ecnReceiver
 
 	receiverOptions
 }
@@ -62,7 +63,7 @@ type receiverOptions struct {
 	pdPoint     uint32        // SCTP_PARTIAL_DELIVERY_POINT in bytes; 0: only where the window would stay shut
 	mtu         uint32        // of the path that data comes by: what the window opens by at least
 	interleaved bool          // I-DATA (RFC 8260)
-	mixed       bool          // while a message is delivered in part others may be, which I-DATA is for: SCTP_FRAGMENT_INTERLEAVE of 2
+	mixed       bool          // while a message is delivered in part those of other streams may be read, which I-DATA is for: SCTP_FRAGMENT_INTERLEAVE of 2
 }
 
 // begin sets the peer's initial TSN, and how many streams it may use. The buffer's size is known.
@@ -100,6 +101,9 @@ func (r *receiver) data(d *inData, p *packet.Vec, off, n int) dataResult {
 	}
 
 	tsn := wide(r.cum, d.TSN)
+	if r.ecn.lowest == 0 || tsn < r.ecn.lowest {
+		r.ecn.lowest = tsn
+	}
 	switch {
 	case tsn <= r.cum || r.tsns.seen(tsn, r.cum):
 		r.ack.duplicate(d.TSN)

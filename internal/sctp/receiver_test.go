@@ -279,19 +279,6 @@ func TestParts(t *testing.T) {
 	}
 }
 
-// TestResetStream: RFC 6525. The next message of the stream is number 0.
-func TestResetStream(t *testing.T) {
-	for _, interleaved := range []bool{false, true} {
-		r := newReceives(t, func(r *receives) { r.interleaved = interleaved })
-		r.message(1, 2, 0, "BE", "a")
-		r.message(2, 2, 1, "BE", "b")
-		r.resetStream(2)
-		r.resetStream(10)
-		r.message(3, 2, 0, "BE", "c")
-		r.want("2.0:a", "2.1:b", "2.0:c")
-	}
-}
-
 // forwards takes a FORWARD-TSN.
 func (r *receives) forwards(tsn int, streams ...wire.Skipped) bool {
 	b := wire.AppendForwardTSN(nil, r.interleaved, uint32(r.first)+uint32(tsn)-1, streams)

@@ -116,7 +116,8 @@ func (q *runQueue) remove(x *run) {
 type inStream struct {
 	ordered, unordered streamRuns
 	next               uint64 // Stream Sequence Number or MID of the message whose turn it is
-	umid               uint64 // a MID of unordered messages that came
+	umid               uint64 // highest MID of unordered messages that came
+	unext              uint64 // unordered messages of a MID below were given up, or came
 }
 
 // streamRuns are the runs of a stream that are not ready, in order.

@@ -59,6 +59,7 @@ type sender struct {
 	turn     uint32 // counts events that may open a window
 	urgent   bool   // the next packet of retransmissions goes whatever cwnd is (sections 6.3.3 E3 and 7.2.4)
 	forward  bool   // FORWARD-TSN is due
+	ecn      ecnSender
 	failed   failed
 	skipped  []wire.Skipped // of the last FORWARD-TSN: kept for its array
 
@@ -82,7 +83,8 @@ func (s *sender) begin(tsn uint32) {
 	s.nxt, s.markFrom = s.una, s.una
 	s.highGap, s.ahead = s.una-1, s.una-1
 	s.fastExit = 0
-	s.streams.each(func(st *outStream) { st.ssn, st.umid = 0, 0 })
+	s.ecn = ecnSender{}
+	s.streams.each(func(st *outStream) { st.ssn, st.umid, st.held = 0, 0, false })
 	for _, f := range s.flows {
 		f.start(f.mtu, f.mtu-f.room, s.arwnd, &s.rto)
 	}
@@ -131,13 +133,14 @@ func (s *sender) removeFlow(f *flow) {
 			c.flow = s.retran
 		}
 	}
-	for _, st := range s.schedule.heap {
+	s.streams.each(func(st *outStream) {
 		for m := st.head; m != nil; m = m.next {
 			if m.to == f {
 				m.to = nil
 			}
 		}
-	}
+	})
+	s.forward = s.ahead >= s.una // its timer may have been f's
 	s.turn++
 }
 
@@ -186,7 +189,9 @@ func (s *sender) push(now time.Duration, o *outMessage, views []packet.View) {
 
 	st := s.streams.at(m.stream)
 	st.push(m)
-	s.schedule.join(st)
+	if !st.held {
+		s.schedule.join(st)
+	}
 	s.turn++
 }
 
@@ -201,9 +206,6 @@ func (s *sender) probing() bool {
 
 // empty says that nothing waits and nothing is outstanding.
 func (s *sender) empty() bool { return s.messages == 0 && s.una == s.nxt }
-
-// cumTSN is the Cumulative TSN Ack Point, as it is on the wire.
-func (s *sender) cumTSN() uint32 { return uint32(s.una - 1) }
 
 // unacked is the number of chunks that are not acknowledged cumulatively (SCTP_STATUS).
 func (s *sender) unacked() int { return int(s.nxt - s.una) }
@@ -257,6 +259,7 @@ func (s *sender) free() {
 func (s *sender) drop(c *sentChunk) {
 	m := c.msg
 	*c = sentChunk{}
+	s.streams.at(m.stream).unacked--
 	if m.chunks--; m.chunks > 0 {
 		return
 	}

@@ -24,7 +24,7 @@ func (l *load) take(length uint32) {
 
 // fits reports whether a chunk that was cut before may be added.
 func (l *load) fits(length uint32) bool {
-	return int(length) <= l.room || l.n == 0 && l.bare
+	return wire.Pad4(int(length)) <= l.room || l.n == 0 && l.bare
 }
 
 // outData is a DATA or I-DATA chunk that leaves.
@@ -153,7 +153,7 @@ func (s *sender) route(m *message) *flow {
 // cutting says how many bytes of m the next chunk takes, 0 if the packet has no room that is worth it.
 func (s *sender) cutting(m *message, f *flow, l *load) uint32 {
 	rest, most := m.n-m.cut, uint32(s.maxPayload())
-	room := l.room - int(s.headerLen())
+	room := l.room&^3 - int(s.headerLen()) // chunks are padded
 	if int(min(rest, most)) <= room {
 		return min(rest, most)
 	}
@@ -165,7 +165,7 @@ func (s *sender) cutting(m *message, f *flow, l *load) uint32 {
 	case room < minCut || rest <= most && l.n > 0:
 		return 0 // a message that fits into the next packet whole is not torn for this one
 	}
-	return uint32(room) &^ 3
+	return uint32(room)
 }
 
 // minCut is the least that is cut off a message to fill a packet.
@@ -204,6 +204,7 @@ func (s *sender) cut(st *outStream, m *message, n uint32, x *packet.Vec) (uint64
 	m.cut += n
 	m.fsn++
 	m.chunks++
+	st.unacked++
 	s.waiting -= n
 	if m.cut == m.n {
 		state |= chunkEnd
