@@ -142,16 +142,6 @@ func (u *user) close(s int) error {
 	return k.Close()
 }
 
-// peeloff implements peeler. Sockets of scripts are non-blocking, whatever the flags.
-func (u *user) peeloff(s int, assoc int32, flags int) (int, error) {
-	n, err := u.fds[s].PeelOff(assoc)
-	if err != nil {
-		return -1, err
-	}
-	n.SetNonblock(true)
-	return u.put(n), nil
-}
-
 func (u *user) name(s int) ([]byte, error) {
 	a, err := u.fds[s].GetSockName()
 	if err != nil {
@@ -189,7 +179,7 @@ func (u *user) send(s int, m message) (int, error) {
 func (u *user) peeloff(s int, assoc int32, flags int) (int, error) {
 	n, err := u.fds[s].PeelOff(assoc)
 	if err != nil {
-		return 0, err
+		return -1, err
 	}
 	n.SetNonblock(true)
 	return u.put(n), nil
