@@ -141,7 +141,7 @@ func (t *sctpProto) FinishConnect(s *socket.Socket, waiting bool) error {
 func (t *sctpProto) Listen(s *socket.Socket, backlog int) error {
 	e := sctpOf(s)
 	switch {
-	case backlog < 0 || e.peeled:
+	case e.peeled:
 		return syscall.EINVAL
 	case e.stage != sctpClosed && e.stage != sctpListening:
 		return syscall.EINVAL
@@ -149,7 +149,10 @@ func (t *sctpProto) Listen(s *socket.Socket, backlog int) error {
 		t.stopListening(e)
 		return nil
 	}
-	e.backlog = min(backlog, abi.SOMAXCONN)
+	if backlog < 0 || backlog > abi.SOMAXCONN {
+		backlog = abi.SOMAXCONN // unsigned on Linux
+	}
+	e.backlog = backlog
 	if e.stage == sctpListening {
 		return nil
 	}

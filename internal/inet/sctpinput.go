@@ -131,8 +131,11 @@ func (t *sctpProto) transmit(x *sctpAssoc, out *sctp.Out) {
 	t.ipOut = ip.Out{Src: out.Src, Dst: out.Dst, Proto: ip.ProtoSCTP, Checksum: sctpKind.sum}
 	opt := e.ip()
 	opt.out(&t.ipOut, out.Dst)
-	if info, ok := x.core.Path(out.Dst); ok && info.Options.HasDSCP {
-		t.ipOut.TOS = info.Options.DSCP&^3 | t.ipOut.TOS&3
+	if info, ok := x.core.Path(out.Dst); ok {
+		if o := &info.Options; o.HasDSCP {
+			t.ipOut.TOS = o.DSCP&^3 | t.ipOut.TOS&3
+		}
+		t.ipOut.Flow = info.Options.FlowLabel
 	}
 	if out.ECT {
 		t.ipOut.TOS = t.ipOut.TOS&^3 | 2
@@ -175,7 +178,10 @@ func (x *sctpAssoc) look(w *sctpWay) {
 	if w.path == nil {
 		x.core.SetRoute(w.dst, netip.Addr{}, 0)
 	} else {
-		x.core.SetRoute(w.dst, w.path.Src, w.path.MTU)
+		x.core.SetRoute(w.dst, w.path.Src, w.path.MTU&^3) // chunks are multiples of 4 bytes
+		if p, ok := x.core.Path(netip.Addr{}); ok && p.Addr == w.dst {
+			x.e.name = w.path.Src // Linux, sctp_transport_route
+		}
 	}
 }
 

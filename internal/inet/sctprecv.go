@@ -3,6 +3,7 @@ package inet
 import (
 	"encoding/binary"
 	"net/netip"
+	"slices"
 	"syscall"
 
 	"usock/internal/abi"
@@ -17,7 +18,10 @@ func (t *sctpProto) Recv(s *socket.Socket, m *socket.Msg) (int, error) {
 	e := sctpOf(s)
 	flags := m.Flags
 	m.Flags = 0
-	if e.one() && e.stage == sctpListening {
+	switch {
+	case flags&abi.MSG_ERRQUEUE != 0:
+		return 0, socket.ErrNever // no error is queued
+	case e.one() && e.stage == sctpListening:
 		return 0, syscall.ENOTCONN
 	}
 	x := e.next()
@@ -67,8 +71,19 @@ func (t *sctpProto) Recv(s *socket.Socket, m *socket.Msg) (int, error) {
 }
 
 // next returns the association of the message or notification that is to be read; nil: there is none.
+// Where a message was read in part its rest comes before all else, unless SCTP_FRAGMENT_INTERLEAVE
+// lets others go before.
 func (e *sctpEndpoint) next() *sctpAssoc {
 	e.skip()
+	if x := e.begun; x != nil && e.opts.Interleave == 0 && e.rest == nil {
+		switch {
+		case x.unread > 0 && x.core.Readable():
+			return x
+		case !x.over:
+			return nil
+		}
+		e.begun = nil
+	}
 	if e.read < len(e.arrived) {
 		return e.arrived[e.read]
 	}
@@ -83,19 +98,20 @@ func (e *sctpEndpoint) skip() {
 		if x != nil && x.core.Readable() {
 			break
 		}
-		e.pop()
+		e.pop(x)
 	}
 	if e.read == len(e.arrived) {
 		e.arrived, e.read = e.arrived[:0], 0
 	}
 }
 
-// pop takes the first entry of the queue out, and frees an association that is over with the last
-// thing that it had to tell.
-func (e *sctpEndpoint) pop() {
-	x := e.arrived[e.read]
-	e.arrived[e.read] = nil
-	e.read++
+// pop takes the first entry for x out of the queue, and frees an association that is over with the
+// last thing that it had to tell.
+func (e *sctpEndpoint) pop(x *sctpAssoc) {
+	i := e.read + slices.Index(e.arrived[e.read:], x)
+	if e.arrived[i] = nil; i == e.read {
+		e.read++
+	}
 	if x == nil {
 		return
 	}
@@ -106,8 +122,10 @@ func (e *sctpEndpoint) pop() {
 
 // taken follows a read of x's; whole says that it was the end of its entry.
 func (e *sctpEndpoint) taken(x *sctpAssoc, whole bool) {
+	e.begun = x
 	if whole {
-		e.pop()
+		e.begun = nil
+		e.pop(x)
 	}
 	e.skip()
 }
@@ -158,14 +176,14 @@ func (e *sctpEndpoint) discard() (unread bool) {
 	for x := e.next(); x != nil; x = e.next() {
 		if e.rest != nil {
 			e.rest = nil
-			e.pop()
+			e.pop(x)
 			continue
 		}
 		views, r, ok := x.core.Recv(x.now(), maxQueued, nil)
 		packet.ReleaseAll(views)
 		unread = unread || ok && r.Notification == nil
 		if !ok || r.EOR || r.Notification != nil {
-			e.pop()
+			e.pop(x)
 		}
 	}
 	return unread
