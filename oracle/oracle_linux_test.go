@@ -25,6 +25,7 @@ type sequence struct {
 	but          []int  // those that an unprivileged one has all the same
 	plain        bool   // receives are recvfrom
 	fastOpen     string // net.ipv4.tcp_fastopen; "": as it is
+	sysctl       string // NAME=VALUE of net.sctp
 	races        bool   // of calls that wait: which of them is first decides, on both systems
 }
 

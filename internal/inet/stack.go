@@ -58,6 +58,7 @@ type Stack struct {
 
 	tcp  *tcpProto
 	udp  *udpProto
+	sctp *sctpProto
 	ping *pingProto
 	raw  *rawProto
 }
@@ -100,6 +101,7 @@ func New(h *host.Host, c Config) (*Stack, error) {
 	s.tcp = newTCP(s, cfg)
 	h.Traced = func(l *trace.Log) { cfg.Trace = l }
 	s.udp = newUDP(s)
+	s.sctp = newSCTP(s)
 	s.ping = newPing(s)
 	s.raw = newRaw(s)
 	table := &ip.Table{Raw: s.raw}
@@ -147,6 +149,9 @@ func (s *Stack) TCP() Protocol { return s.tcp }
 // UDP returns the row of SOCK_DGRAM.
 func (s *Stack) UDP() Protocol { return s.udp }
 
+// SCTP returns the rows of SOCK_STREAM and SOCK_SEQPACKET with IPPROTO_SCTP.
+func (s *Stack) SCTP() Protocol { return s.sctp }
+
 // Ping returns the row of SOCK_DGRAM with IPPROTO_ICMP or IPPROTO_ICMPV6.
 func (s *Stack) Ping() Protocol { return s.ping }
 
@@ -159,6 +164,7 @@ func (s *Stack) Close() {
 	s.IP.Close()
 	s.Each((*socket.Socket).CloseLocked)
 	s.tcp.close()
+	s.sctp.close()
 }
 
 // pathKey is what a path is found by.

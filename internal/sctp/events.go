@@ -1,0 +1,76 @@
+package sctp
+
+import (
+	"slices"
+
+	"usock/internal/wait"
+)
+
+// note is a notification that waits for Recv, behind so many messages since the association began.
+type note struct {
+	behind uint64
+	n      Notification
+}
+
+// notify queues a notification that the program asks for, behind the messages that are there.
+func (a *Assoc) notify(n Notification) {
+	if !a.opt.Events.Has(n.Type) {
+		return
+	}
+	a.notes = append(a.notes, note{a.rcv.delivered, n})
+	a.noted++
+	a.events |= wait.In
+}
+
+// tellAborted tells of messages that were given up while they were delivered in part: where their parts end.
+func (a *Assoc) tellAborted() {
+	var m inMessage
+	for a.rcv.pdAborted(&m) {
+		if !a.opt.Events.Has(EventPartialDelivery) {
+			continue
+		}
+		n := Notification{Type: EventPartialDelivery, State: PartialDeliveryAborted, Stream: m.stream, Ind: uint32(m.ssn)}
+		at := slices.IndexFunc(a.notes, func(o note) bool { return o.behind > m.behind })
+		if at < 0 {
+			at = len(a.notes)
+		}
+		a.notes = slices.Insert(a.notes, at, note{m.behind, n})
+		a.noted++
+		a.events |= wait.In
+	}
+}
+
+// TellDry queues the notification that all messages were acknowledged, if they were: one who asks for it
+// is told at once (RFC 6458, section 6.1.9).
+func (a *Assoc) TellDry() wait.Events {
+	if a.state != Closed && a.snd.empty() {
+		a.notify(Notification{Type: EventSenderDry})
+	}
+	return a.take()
+}
+
+// tellFailed tells of the messages that are given up.
+func (a *Assoc) tellFailed() {
+	for m := a.snd.takeFailed(); m != nil; m = a.snd.takeFailed() {
+		if a.opt.Events.Has(EventSendFailed) || a.opt.Events.Has(EventSendFailedEvent) {
+			n := Notification{Type: EventSendFailed, Flags: DataUnsent, Data: bytesOf(m)}
+			if m.begun() {
+				n.Flags = DataSent
+			}
+			n.Info = SendInfo{Stream: m.stream, Unordered: m.unordered, SackNow: m.immediate, PPID: m.ppid, Context: m.context}
+			a.notify(n)
+			n.Type = EventSendFailedEvent
+			a.notify(n)
+		}
+		m.free()
+	}
+}
+
+// bytesOf returns a copy of a message.
+func bytesOf(m *message) []byte {
+	b := make([]byte, 0, m.n)
+	for _, v := range m.views {
+		b = append(b, v.Bytes()...)
+	}
+	return b
+}
