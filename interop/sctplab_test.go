@@ -148,18 +148,18 @@ func (l *sctpLab) judge() {
 		if err := w.Close(); err != nil {
 			l.t.Error(err)
 		}
-		if bad := l.tshark(i, "_ws.malformed || sctp.checksum.status == 0 || _ws.expert.severity == error"); len(bad) > 0 {
+		if bad := l.packets(i, "_ws.malformed || sctp.checksum.status == 0 || _ws.expert.severity == error"); len(bad) > 0 {
 			l.t.Errorf("tshark finds fault with %d packets, the first\n%s", len(bad), strings.Join(bad[:min(len(bad), 5)], "\n"))
 		}
 		if l.t.Failed() {
-			list := l.tshark(i, "sctp || icmp || icmpv6")
+			list := l.packets(i, "sctp || icmp || icmpv6")
 			l.t.Logf("the last of %d packets of network %d:\n%s", len(list), i, strings.Join(list[max(0, len(list)-60):], "\n"))
 		}
 	}
 }
 
-// tshark returns the lines about packets of a capture that a filter finds.
-func (l *sctpLab) tshark(capture int, filter string) []string {
+// packets returns tshark's lines about the packets of a capture that a filter finds.
+func (l *sctpLab) packets(capture int, filter string) []string {
 	path, err := exec.LookPath("tshark")
 	if err != nil {
 		if os.Getenv("CI") == "true" {

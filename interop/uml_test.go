@@ -54,7 +54,7 @@ func boot() error {
 	var args []string
 	for i, name := range []string{card, card2} {
 		path := filepath.Join(dir, name)
-		if b.cards[i], err = link.ListenFrames(path, link.FrameSocketConfig{}); err == nil {
+		if b.cards[i], err = link.ListenFrames(path, link.FrameSocketConfig{Name: fmt.Sprintf("frames%d", i)}); err == nil {
 			err = os.Chmod(path, 0o777)
 		}
 		if err != nil {

@@ -93,20 +93,20 @@ type sctpEndpoint struct {
 	peeled bool // of an association that was one of such a socket
 	stage  sctpStage
 
-	assocs  *sctpAssoc // a list; of one-to-one style it has one
+	assocs  *sctpAssoc // a list; of one-to-one style it has one, or those to be accepted
 	last    *sctpAssoc
 	count   int
-	trying  *sctpAssoc   // what connect waits for
-	waiting []*sctpAssoc // one-to-one style: to be accepted
+	trying  *sctpAssoc // what connect waits for
 	backlog int
 	peer    netip.AddrPort // of getpeername: the address that connect, accept or peeloff gave
 
 	// What is to be read: an entry for each message and notification, in the order in which they
 	// have come, whose association knows it.
 	arrived []*sctpAssoc
-	read    int    // entries of arrived that were read
-	rest    []byte // of a notification of which a part was read
-	wmem    int    // bytes of all associations that were sent and not acknowledged
+	read    int        // entries of arrived that were read
+	rest    []byte     // of a notification of which a part was read
+	begun   *sctpAssoc // of its message at the head a part was read
+	wmem    int        // bytes of all associations that were sent and not acknowledged
 
 	opts     sctp.Options
 	own      sctpOptions
@@ -116,10 +116,12 @@ type sctpEndpoint struct {
 	lingerer bool    // close waits for its associations
 }
 
-// sctpDefaults are what is added to the messages of an association that say nothing themselves.
+// sctpDefaults are what the core does not know of an association: what is added to its messages that
+// say nothing themselves, and what is told of its paths.
 type sctpDefaults struct {
 	flags      uint16 // SCTP_*: SCTP_DEFAULT_SNDINFO's, and the policy of SCTP_DEFAULT_PRINFO
 	timeToLive uint32 // ms, or the policy's value
+	exposePF   uint8  // SCTP_EXPOSE_POTENTIALLY_FAILED_STATE
 }
 
 // sctpOptions are the options that the core does not know.
@@ -146,6 +148,7 @@ func sctpOf(s *socket.Socket) *sctpEndpoint { return s.PCB.(*sctpEndpoint) }
 func (t *sctpProto) Attach(s *socket.Socket) error {
 	e := &sctpEndpoint{proto: t, s: s, six: s.Domain == abi.AF_INET6, many: s.Type == abi.SOCK_SEQPACKET}
 	e.opts = t.cfg.DefaultOptions()
+	e.opts.PDPoint = 0
 	s.Opt.RcvBuf, s.Opt.SndBuf = int32(e.opts.RcvBuf), int32(e.opts.SndBuf)
 	e.holder.six = e.six
 	s.PCB = e
@@ -336,17 +339,21 @@ func (t *sctpProto) Name(s *socket.Socket) abi.Addr {
 // Peer implements socket.Proto.
 func (t *sctpProto) Peer(s *socket.Socket) (abi.Addr, error) {
 	e := sctpOf(s)
-	if !e.peer.IsValid() || e.stage == sctpClosed {
+	if !e.peer.IsValid() {
 		return abi.Addr{}, syscall.ENOTCONN
 	}
-	return addrOf(s, e.peer.Addr(), e.peer.Port(), uint32(s.Opt.Device)), nil
+	a := addrOf(s, e.peer.Addr(), e.peer.Port(), uint32(s.Opt.Device))
+	if e.stage == sctpClosed {
+		return a, syscall.ENOTCONN // accept tells the address all the same
+	}
+	return a, nil
 }
 
 // Ready implements socket.Proto (Linux, sctp_poll).
 func (t *sctpProto) Ready(s *socket.Socket) wait.Events {
 	e := sctpOf(s)
 	if e.one() && e.stage == sctpListening {
-		if len(e.waiting) > 0 {
+		if e.assocs != nil {
 			return wait.In
 		}
 		return 0
@@ -361,7 +368,7 @@ func (t *sctpProto) Ready(s *socket.Socket) wait.Events {
 			ev |= wait.Hup
 		}
 	}
-	if e.read < len(e.arrived) {
+	if e.next() != nil {
 		ev |= wait.In
 	}
 	if e.one() && e.stage == sctpClosed {
@@ -379,8 +386,7 @@ func (e *sctpEndpoint) space() int { return e.opts.SndBuf - e.wmem }
 // Queued implements socket.Proto.
 func (t *sctpProto) Queued(s *socket.Socket) (in, out int) {
 	e := sctpOf(s)
-	if e.read < len(e.arrived) {
-		x := e.arrived[e.read]
+	if x := e.next(); x != nil {
 		views, r, ok := x.core.Peek(maxQueued, nil)
 		for _, v := range views {
 			in += v.Len()
@@ -407,7 +413,7 @@ func (t *sctpProto) Describe(s *socket.Socket, in *socket.Info) {
 	in.SendQ = e.wmem
 	switch e.stage {
 	case sctpListening:
-		in.State, in.RecvQ, in.SendQ = socket.Listening, len(e.waiting), e.backlog
+		in.State, in.RecvQ, in.SendQ = socket.Listening, e.count, e.backlog
 	case sctpEstablished:
 		in.State = socket.Established
 	case sctpClosing:

@@ -14,10 +14,11 @@ import (
 
 // sctpAssoc is an association: the core, and what a host has around it.
 type sctpAssoc struct {
-	core  *sctp.Assoc
-	e     *sctpEndpoint
-	timer timer.Entry
-	id    int32 // sctp_assoc_t
+	core   *sctp.Assoc
+	e      *sctpEndpoint
+	timer  timer.Entry
+	number int32 // by which the host knows it
+	id     int32 // sctp_assoc_t: the same, once the peer has answered (Linux, sctp_process_init); 0 before
 	sctpDefaults
 
 	next, prev *sctpAssoc // of the endpoint's
@@ -49,8 +50,8 @@ func (t *sctpProto) adopt(e *sctpEndpoint, core *sctp.Assoc) *sctpAssoc {
 	for t.lastID++; t.lastID <= 0 || t.byID[t.lastID] != nil; t.lastID++ {
 		t.lastID = max(t.lastID, 2)
 	}
-	x.id = t.lastID
-	t.byID[x.id] = x
+	x.number = t.lastID
+	t.byID[x.number] = x
 	_, x.peer = core.Ports()
 	x.join(e)
 	return x
@@ -122,6 +123,9 @@ func (t *sctpProto) update(x *sctpAssoc, ev wait.Events) {
 		t.rehash(x)
 	}
 	e := x.e
+	if st := x.core.State(); st != sctp.Closed && st != sctp.CookieWait {
+		x.id = x.number
+	}
 	wmem := e.opts.SndBuf - x.core.SendSpace()
 	if wmem < x.wmem {
 		ev |= wait.Out
@@ -179,7 +183,7 @@ func (t *sctpProto) entered(x *sctpAssoc, st sctp.State) wait.Events {
 // ended follows the end of an association.
 func (t *sctpProto) ended(x *sctpAssoc) wait.Events {
 	e, err := x.e, x.core.TakeError()
-	if slices.Contains(e.waiting, x) {
+	if e.one() && e.stage == sctpListening {
 		t.forget(x)
 		return 0 // accept gives it all the same
 	}
@@ -199,7 +203,7 @@ func (t *sctpProto) drop(x *sctpAssoc) {
 	t.forget(x)
 	x.part()
 	x.over = true
-	delete(t.byID, x.id)
+	delete(t.byID, x.number)
 	if x.unread == 0 {
 		x.core.Release()
 	}

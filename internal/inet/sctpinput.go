@@ -78,11 +78,7 @@ func (t *sctpProto) answer(l *sctpEndpoint, in *sctp.In, m *ip.Meta) {
 	if core == nil {
 		return
 	}
-	x := t.adopt(l, core)
-	if !l.many {
-		l.waiting = append(l.waiting, x)
-	}
-	t.update(x, wait.In)
+	t.update(t.adopt(l, core), wait.In)
 }
 
 // endpoint returns what answers packets for e without an association, and what its associations
@@ -90,7 +86,7 @@ func (t *sctpProto) answer(l *sctpEndpoint, in *sctp.In, m *ip.Meta) {
 func (t *sctpProto) endpoint(e *sctpEndpoint) *sctp.Endpoint {
 	return &sctp.Endpoint{
 		Config: t.cfg, Port: e.lport, Local: e.local(), Options: e.opts,
-		Listen: e.stage == sctpListening && (e.many || len(e.waiting) <= e.backlog),
+		Listen: e.stage == sctpListening && (e.many || e.count <= e.backlog),
 	}
 }
 
@@ -131,8 +127,11 @@ func (t *sctpProto) transmit(x *sctpAssoc, out *sctp.Out) {
 	t.ipOut = ip.Out{Src: out.Src, Dst: out.Dst, Proto: ip.ProtoSCTP, Checksum: sctpKind.sum}
 	opt := e.ip()
 	opt.out(&t.ipOut, out.Dst)
-	if info, ok := x.core.Path(out.Dst); ok && info.Options.HasDSCP {
-		t.ipOut.TOS = info.Options.DSCP&^3 | t.ipOut.TOS&3
+	if info, ok := x.core.Path(out.Dst); ok {
+		if o := &info.Options; o.HasDSCP {
+			t.ipOut.TOS = o.DSCP&^3 | t.ipOut.TOS&3
+		}
+		t.ipOut.Flow = info.Options.FlowLabel
 	}
 	if out.ECT {
 		t.ipOut.TOS = t.ipOut.TOS&^3 | 2
@@ -175,7 +174,10 @@ func (x *sctpAssoc) look(w *sctpWay) {
 	if w.path == nil {
 		x.core.SetRoute(w.dst, netip.Addr{}, 0)
 	} else {
-		x.core.SetRoute(w.dst, w.path.Src, w.path.MTU)
+		x.core.SetRoute(w.dst, w.path.Src, min(w.path.MTU, 65535)&^3) // chunks are multiples of 4 bytes
+		if p, ok := x.core.Path(netip.Addr{}); ok && p.Addr == w.dst {
+			x.e.name = w.path.Src // Linux, sctp_transport_route
+		}
 	}
 }
 

@@ -118,6 +118,9 @@ func (t *sctpProto) eventRows() []socket.Option {
 					x.core.Options().Events = e.opts.Events
 					x.changed()
 				}
+				if x := e.assoc(0); x != nil && e.opts.Events.Has(sctp.EventSenderDry) {
+					e.proto.update(x, x.core.TellDry())
+				}
 				return nil
 			},
 		},
@@ -136,8 +139,11 @@ func (t *sctpProto) eventRows() []socket.Option {
 				if v.Type < abi.SCTP_SN_TYPE_BASE || v.Type > abi.SCTP_SN_TYPE_MAX {
 					return syscall.EINVAL
 				}
-				return e.each(v.AssocID, func(_ *sctpAssoc, o *sctp.Options) {
+				return e.each(v.AssocID, func(x *sctpAssoc, o *sctp.Options) {
 					o.Events = o.Events.With(sctp.EventType(v.Type), v.On != 0)
+					if x != nil && v.On != 0 && v.Type == abi.SCTP_SENDER_DRY_EVENT {
+						e.proto.update(x, x.core.TellDry())
+					}
 				})
 			}),
 	}
@@ -166,7 +172,7 @@ func (t *sctpProto) statusRows() []socket.Option {
 			},
 		}),
 		supportRow(abi.SCTP_PR_SUPPORTED, func(o *sctp.Options) *bool { return &o.PR }),
-		supportRow(abi.SCTP_ECN_SUPPORTED, func(o *sctp.Options) *bool { return &o.ECN }),
+		t.interleavingRow(),
 	}
 }
 
@@ -181,6 +187,73 @@ func supportRow(name int, field func(*sctp.Options) *bool) socket.Option {
 			*field(&e.opts) = v.Value != 0
 			return nil
 		})
+}
+
+// interleavingRow is SCTP_INTERLEAVING_SUPPORTED, which takes net.sctp.intl_enable and
+// SCTP_FRAGMENT_INTERLEAVE.
+func (t *sctpProto) interleavingRow() socket.Option {
+	return longer(assocValue, valueRow(abi.SCTP_INTERLEAVING_SUPPORTED, false,
+		func(_ *sctpEndpoint, _ *sctpAssoc, o *sctp.Options) uint32 { return uint32(toInt(o.IData)) },
+		func(e *sctpEndpoint, v *abi.SCTPAssocValue) error {
+			if _, err := e.future(v.AssocID); err != nil {
+				return err
+			}
+			if !t.cfg.Interleave || e.opts.Interleave == 0 {
+				return syscall.EPERM
+			}
+			e.opts.IData = v.Value != 0
+			return nil
+		}))
+}
+
+// assocValue is the size of a struct sctp_assoc_value, and of a struct sctp_stream_value.
+var assocValue = abi.Sizeof(&abi.SCTPAssocValue{})
+
+// schedulerRows are about which stream's message goes next.
+func (t *sctpProto) schedulerRows() []socket.Option {
+	scheduler := valueRow(abi.SCTP_STREAM_SCHEDULER, false,
+		func(_ *sctpEndpoint, _ *sctpAssoc, o *sctp.Options) uint32 { return uint32(o.Scheduler) },
+		func(e *sctpEndpoint, v *abi.SCTPAssocValue) error {
+			if v.Value > abi.SCTP_SS_MAX {
+				return syscall.EINVAL
+			}
+			return e.each(v.AssocID, func(_ *sctpAssoc, o *sctp.Options) { o.Scheduler = uint16(v.Value) })
+		})
+	return []socket.Option{longer(assocValue, scheduler), longer(assocValue, structRow(abi.SCTP_STREAM_SCHEDULER_VALUE,
+		func(e *sctpEndpoint, v *abi.SCTPStreamValue) (err error) {
+			x := e.assoc(v.AssocID)
+			if x == nil {
+				return syscall.EINVAL
+			}
+			value, errno := x.core.StreamValue(v.StreamID)
+			v.StreamValue = value
+			return orNil(errno)
+		},
+		func(e *sctpEndpoint, v *abi.SCTPStreamValue) error {
+			x := e.assoc(v.AssocID)
+			switch {
+			case x == nil && v.AssocID != abi.SCTP_CURRENT_ASSOC && e.many:
+				return syscall.EINVAL
+			case x != nil:
+				return orNil(x.core.SetStreamValue(v.StreamID, v.StreamValue))
+			case !e.many:
+				return nil
+			}
+			for x := e.assocs; x != nil; x = x.next {
+				if errno := x.core.SetStreamValue(v.StreamID, v.StreamValue); errno != 0 {
+					return errno
+				}
+			}
+			return nil
+		}))}
+}
+
+// orNil is an errno as an error, nil for 0.
+func orNil(e syscall.Errno) error {
+	if e != 0 {
+		return e
+	}
+	return nil
 }
 
 func (e *sctpEndpoint) getStatus(v *abi.SCTPStatus) error {

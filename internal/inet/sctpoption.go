@@ -15,7 +15,7 @@ import (
 // sctpRows are SCTP's options: those at SOL_SCTP, and those at SOL_SOCKET that it has its own way with.
 func sctpRows(t *sctpProto) []socket.Option {
 	return slices.Concat(t.socketRows(), t.flagRows(), t.assocRows(), t.ackRows(), t.messageRows(), t.eventRows(),
-		t.pathRows(), t.statusRows(), t.addrRows())
+		t.pathRows(), t.statusRows(), t.schedulerRows(), t.addrRows())
 }
 
 // assoc returns the association that a program names; nil: none. Of one-to-one style, and of one that
@@ -27,7 +27,7 @@ func (e *sctpEndpoint) assoc(id int32) *sctpAssoc {
 		}
 		return nil
 	}
-	if x := e.proto.byID[id]; x != nil && x.e == e {
+	if x := e.proto.byID[id]; x != nil && x.e == e && x.id == id {
 		return x
 	}
 	return nil
@@ -489,7 +489,10 @@ func (t *sctpProto) ackRows() []socket.Option {
 		return nil
 	}
 	set := func(e *sctpEndpoint, v *abi.SCTPSackInfo) error {
-		if v.Delay > maxSackDelay {
+		switch {
+		case v.Delay == 0 && v.Freq == 0:
+			return nil
+		case v.Delay > maxSackDelay:
 			return syscall.EINVAL
 		}
 		return e.each(v.AssocID, func(_ *sctpAssoc, o *sctp.Options) {

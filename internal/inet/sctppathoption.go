@@ -35,6 +35,7 @@ func (t *sctpProto) pathRows() []socket.Option {
 		}
 		return sctpOf(s).setPathParams(&v)
 	}
+	thresholds := abi.Sizeof(&abi.SCTPPaddrthldsV2{})
 	return []socket.Option{
 		params,
 		structRow(abi.SCTP_PRIMARY_ADDR,
@@ -57,10 +58,7 @@ func (t *sctpProto) pathRows() []socket.Option {
 				}
 				errno := x.core.SetPrimary(x.now(), addr)
 				e.proto.update(x, 0)
-				if errno != 0 {
-					return errno
-				}
-				return nil
+				return orNil(errno)
 			}),
 		structRow(abi.SCTP_GET_PEER_ADDR_INFO, func(e *sctpEndpoint, v *abi.SCTPPaddrinfo) error {
 			x, addr, err := e.path(v.AssocID, v.Address)
@@ -68,29 +66,55 @@ func (t *sctpProto) pathRows() []socket.Option {
 				return err
 			}
 			p, _ := x.core.Path(addr)
+			if p.State == sctp.PathPF && x.exposePF == exposeNever {
+				return syscall.EACCES
+			}
 			*v = x.pathInfo(&p)
 			return nil
 		}, nil),
-		structRow(abi.SCTP_PEER_ADDR_THLDS,
-			func(e *sctpEndpoint, v *abi.SCTPPaddrthlds) error {
-				var full abi.SCTPPaddrthldsV2
-				full.SCTPPaddrthlds = *v
-				err := e.getThresholds(&full)
-				*v = full.SCTPPaddrthlds
-				return err
-			},
-			func(e *sctpEndpoint, v *abi.SCTPPaddrthlds) error { return e.setThresholds(v, nil) }),
-		structRow(abi.SCTP_PEER_ADDR_THLDS_V2, (*sctpEndpoint).getThresholds,
+		valueRow(abi.SCTP_EXPOSE_POTENTIALLY_FAILED_STATE, false,
+			func(e *sctpEndpoint, x *sctpAssoc, _ *sctp.Options) uint32 { return uint32(e.defaultsFor(x).exposePF) },
+			(*sctpEndpoint).setExposePF),
+		// What is read is the longer structure in either case: the shorter one has room for it.
+		longer(thresholds, structRow(abi.SCTP_PEER_ADDR_THLDS, (*sctpEndpoint).getThresholds,
+			func(e *sctpEndpoint, v *abi.SCTPPaddrthldsV2) error { return e.setThresholds(&v.SCTPPaddrthlds, nil) })),
+		longer(thresholds, structRow(abi.SCTP_PEER_ADDR_THLDS_V2, (*sctpEndpoint).getThresholds,
 			func(e *sctpEndpoint, v *abi.SCTPPaddrthldsV2) error {
 				if v.Pathpfthld > v.Pathcpthld {
 					return syscall.EINVAL
 				}
 				return e.setThresholds(&v.SCTPPaddrthlds, &v.Pathcpthld)
-			}),
+			})),
 	}
 }
 
-// any reports whether an address is none in particular.
+// Values of SCTP_EXPOSE_POTENTIALLY_FAILED_STATE (Linux, SCTP_PF_EXPOSE_*).
+const (
+	exposeUnset = iota // paths are asked about
+	exposeNever
+	exposeTold // and notifications tell of them
+)
+
+func (e *sctpEndpoint) setExposePF(v *abi.SCTPAssocValue) error {
+	if v.Value > exposeTold {
+		return syscall.EINVAL
+	}
+	x, err := e.future(v.AssocID)
+	if err != nil {
+		return err
+	}
+	e.defaultsFor(x).exposePF = uint8(v.Value)
+	return e.setPaths(x, netip.Addr{}, func(p *sctp.PathOptions) { p.ExposePF = v.Value == exposeTold })
+}
+
+// longer is the row o of a structure of n bytes, which takes more than those.
+func longer(n int, o socket.Option) socket.Option {
+	set := o.Set
+	o.Set = func(s *socket.Socket, v []byte) error { return set(s, v[:min(len(v), n)]) }
+	return o
+}
+
+// anyAddr reports whether an address is none in particular.
 func anyAddr(a abi.Addr) bool { return !a.IP.IsValid() || a.IP.Unmap().IsUnspecified() }
 
 // path returns the association that a program names together with one of its peer's addresses (Linux,
@@ -165,6 +189,9 @@ func (e *sctpEndpoint) getPathParams(v *abi.SCTPPaddrparams) error {
 		return err
 	}
 	o := e.optionsFor(x)
+	if addr.IsValid() {
+		v.Address = e.show(addr, x.peer)
+	}
 	*v = abi.SCTPPaddrparams{
 		AssocID: v.AssocID, Address: v.Address, Hbinterval: millis(p.HBInterval), Pathmaxrxt: p.MaxRetrans,
 		Pathmtu: p.PathMTU, Sackdelay: millis(o.SackDelay),
@@ -173,10 +200,8 @@ func (e *sctpEndpoint) getPathParams(v *abi.SCTPPaddrparams) error {
 	if p.SackDelay != 0 {
 		v.Sackdelay = millis(p.SackDelay)
 	}
-	if x != nil {
-		if info, ok := x.core.Path(addr); ok {
-			v.Pathmtu = uint32(info.MTU)
-		}
+	if info, ok := e.pathOf(x, addr); ok {
+		v.Pathmtu = uint32(info.MTU)
 	}
 	if p.NoHB {
 		v.Flags ^= abi.SPP_HB_ENABLE | abi.SPP_HB_DISABLE
@@ -187,7 +212,7 @@ func (e *sctpEndpoint) getPathParams(v *abi.SCTPPaddrparams) error {
 	if o.SackFreq == 1 {
 		v.Flags ^= abi.SPP_SACKDELAY_ENABLE | abi.SPP_SACKDELAY_DISABLE
 	}
-	if p.HasFlow {
+	if info, ok := e.pathOf(x, addr); p.HasFlow && (!ok || info.Addr.Is6()) {
 		v.Flags |= abi.SPP_IPV6_FLOWLABEL
 		v.Ipv6Flowlabel = p.FlowLabel
 	}
@@ -196,6 +221,14 @@ func (e *sctpEndpoint) getPathParams(v *abi.SCTPPaddrparams) error {
 		v.Dscp = p.DSCP
 	}
 	return nil
+}
+
+// pathOf returns what is known of the path to addr, or of the primary one.
+func (e *sctpEndpoint) pathOf(x *sctpAssoc, addr netip.Addr) (info sctp.PathInfo, ok bool) {
+	if x != nil {
+		info, ok = x.core.Path(addr)
+	}
+	return info, ok
 }
 
 // setPathParams is SCTP_PEER_ADDR_PARAMS (Linux, sctp_setsockopt_peer_addr_params).
@@ -247,7 +280,7 @@ func (e *sctpEndpoint) setPathParams(v *abi.SCTPPaddrparams) error {
 		if v.Pathmaxrxt != 0 {
 			p.MaxRetrans = v.Pathmaxrxt
 		}
-		if on(abi.SPP_IPV6_FLOWLABEL) {
+		if on(abi.SPP_IPV6_FLOWLABEL) && e.six {
 			p.FlowLabel, p.HasFlow = v.Ipv6Flowlabel&0xfffff, true
 		}
 		if on(abi.SPP_DSCP) {

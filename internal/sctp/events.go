@@ -40,6 +40,15 @@ func (a *Assoc) tellAborted() {
 	}
 }
 
+// TellDry queues the notification that all messages were acknowledged, if they were: one who asks for it
+// is told at once (RFC 6458, section 6.1.9).
+func (a *Assoc) TellDry() wait.Events {
+	if a.state != Closed && a.snd.empty() {
+		a.notify(Notification{Type: EventSenderDry})
+	}
+	return a.take()
+}
+
 // tellFailed tells of the messages that are given up.
 func (a *Assoc) tellFailed() {
 	for m := a.snd.takeFailed(); m != nil; m = a.snd.takeFailed() {

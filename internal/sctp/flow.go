@@ -47,9 +47,12 @@ type flow struct {
 func (f *flow) start(mtu, overhead uint32, arwnd uint32, b *rtoBounds) {
 	*f = flow{t3: timer.Never, mtu: mtu, room: mtu - overhead}
 	f.rto = b.initial
-	f.cwnd = min(4*mtu, max(2*mtu, 4380))
+	f.cwnd = initialWindow(mtu)
 	f.ssthresh = arwnd
 }
+
+// initialWindow is cwnd of a path that was not sent to yet (section 7.2.1).
+func initialWindow(mtu uint32) uint32 { return min(4*mtu, max(2*mtu, 4380)) }
 
 // idle reduces the window of a path that was not sent to: by half for each RTO (section 7.2.1).
 func (f *flow) idle(now time.Duration) {

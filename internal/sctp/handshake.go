@@ -173,6 +173,7 @@ func (a *Assoc) establish(now time.Duration) {
 	if a.flags&hasAdaptation != 0 {
 		a.notify(Notification{Type: EventAdaptation, Ind: a.peerAdaptation})
 	}
+	a.notify(Notification{Type: EventAuth, State: NoAuth}) // chunks are not authenticated: RFC 4895 is not built
 	a.events |= wait.Out
 }
 

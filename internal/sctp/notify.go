@@ -55,6 +55,8 @@ const (
 
 	PartialDeliveryAborted = 0 // PartialDelivery
 
+	NoAuth = 2 // Auth: the peer does not authenticate chunks
+
 	DataUnsent = 0 // SendFailed: of its Flags
 	DataSent   = 1
 )

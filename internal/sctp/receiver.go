@@ -24,7 +24,7 @@ import (
 //
 // Memory is counted in two ways. The window is user data, half of SO_RCVBUF, as blocks may be up to
 // twice as large as what they hold. What is charged has an overhead for each piece, too, and is never more than
-// SO_RCVBUF: a peer that sends single bytes is told of a smaller window, and what it sends all the same is
+// twice SO_RCVBUF: a peer that sends single bytes is told of a smaller window, and what it sends all the same is
 // dropped. Where the chunk that all wait for finds no room, what came highest goes instead: a Gap Ack
 // Block is no promise (RFC 9260, section 6.2).
 

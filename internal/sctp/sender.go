@@ -148,6 +148,9 @@ func (s *sender) removeFlow(f *flow) {
 // setMTU takes the PMTU of a path.
 func (s *sender) setMTU(f *flow, mtu, overhead int) {
 	f.mtu, f.room = uint32(mtu), uint32(mtu-overhead)
+	if f.lastSent == 0 {
+		f.cwnd = initialWindow(f.mtu)
+	}
 }
 
 // headerLen is the size of a data chunk without user data.
