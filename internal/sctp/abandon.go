@@ -111,8 +111,7 @@ func (s *sender) advance() {
 
 // appendForward writes a FORWARD-TSN or I-FORWARD-TSN chunk of at most room bytes behind b, for a packet that leaves by f, if one is due.
 func (s *sender) appendForward(now time.Duration, f *flow, b []byte, room int) []byte {
-	if !s.forward || s.ahead < s.una {
-		s.forward = false
+	if !s.forward {
 		return b
 	}
 

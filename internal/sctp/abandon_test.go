@@ -105,8 +105,8 @@ func TestRtx(t *testing.T) {
 		s.timeout(s.now, s.f)
 		s.want(s.tsns(s.f), "")
 		s.want(s.forwardTSN(100), "2 0.0")
-		if s.fails() != 1 || s.queued != 0 {
-			t.Fatalf("queued %d", s.queued)
+		if s.fails() != 1 || s.queued != 0 || s.urgent {
+			t.Fatalf("queued %d, urgent %v", s.queued, s.urgent)
 		}
 		s.sack(2)
 		if !s.empty() {
@@ -192,13 +192,21 @@ func TestPrune(t *testing.T) {
 	}
 	s.want(s.packet(s.f), "1:0.0(100)EB 2:1.0(100)EB 3:2.0(100)EB 4:3.0(100)EB")
 	s.message(outMessage{stream: 7, policy: PRPrio, value: 5}, 100)
-	if n := s.prune(4, 150); n != 200 {
+	if n := s.prune(4, 50); n != 100 {
+		t.Fatalf("%d bytes are free", n)
+	}
+	if m := s.takeFailed(); m.stream != 2 {
+		t.Fatalf("stream %d: not the newest of the least worth", m.stream)
+	} else {
+		m.free()
+	}
+	if n := s.prune(4, 100); n != 100 {
 		t.Fatalf("%d bytes are free", n)
 	}
 	if n := s.prune(2, 1000); n != 200 {
 		t.Fatalf("%d bytes are free", n)
 	}
-	if s.queued != 100 || s.fails() != 4 {
+	if s.queued != 100 || s.fails() != 3 {
 		t.Fatalf("queued %d", s.queued)
 	}
 	s.want(s.forwardTSN(100), "3 0.0 1.0 2.0")

@@ -98,7 +98,12 @@ func TestIdle(t *testing.T) {
 		s.tsns(s.f)
 		s.sack(1)
 		s.f.cwnd = 40000
-		s.now += time.Duration(c.rtos)*s.f.rto + time.Millisecond
+		for range c.rtos {
+			s.now += s.f.rto
+			s.tsns(s.f) // nothing is sent
+			s.tsns(s.f)
+		}
+		s.now += time.Millisecond
 		s.queue(full)
 		s.tsns(s.f)
 		s.windows(c.cwnd, c.ssthresh, 0, full)

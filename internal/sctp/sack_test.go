@@ -57,6 +57,15 @@ func TestRenege(t *testing.T) {
 	s.now += s.f.rto
 	s.timeout(s.now, s.f)
 	s.want(s.tsns(s.f), "1 | 3")
+
+	// The earliest is 1 again, whatever was the earliest before.
+	s.queue(full)
+	s.sack(0, 1, 3)
+	s.tsns(s.f)
+	s.sack(0, 2, 3)
+	s.now += 10 * time.Millisecond
+	s.sack(1, 2, 3)
+	s.timer(s.f.rto)
 }
 
 // TestFastRetransmit: 7.2.4. Three reports of what is missing have it sent again at once, with half the window, once a round trip.
@@ -183,8 +192,16 @@ func TestTimerRules(t *testing.T) {
 	s.timer(2900 * time.Millisecond) // the earliest is still outstanding
 	s.sack(1, 2, 2)                  // R3
 	s.timer(time.Second)
+	s.queue(full, full)
+	s.tsns(s.f)
 	s.now += 100 * time.Millisecond
-	s.sack(3) // R2
+	s.sack(1, 2, 3)
+	s.timer(time.Second) // 3 was the earliest then
+	s.now += 100 * time.Millisecond
+	s.sack(1, 2, 3, 5, 5)
+	s.timer(900 * time.Millisecond)
+	s.sack(4)
+	s.sack(5) // R2
 	s.timer(0)
 }
 

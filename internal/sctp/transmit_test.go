@@ -69,9 +69,20 @@ func TestRoom(t *testing.T) {
 	if s.next(s.now, s.f, &l, &d) {
 		t.Fatal("a message is torn for little room")
 	}
+	s.message(outMessage{}, 300)
 	l = load{room: 1000}
 	if !s.next(s.now, s.f, &l, &d) || d.payload.Len() != 984 || l.room != 0 || l.n != 1 {
 		t.Fatalf("%d bytes, room %d", d.payload.Len(), l.room)
+	}
+	s.packet(s.f)
+
+	// What fits to the byte is not cut.
+	s.want(s.packet(s.f), "3:0.0(564)E 4:0.1(300)EB")
+	s.message(outMessage{}, 300)
+	s.f.cwnd = 1 << 20
+	l = load{room: 316}
+	if !s.next(s.now, s.f, &l, &d) || d.payload.Len() != 300 {
+		t.Fatalf("%d bytes", d.payload.Len())
 	}
 }
 
