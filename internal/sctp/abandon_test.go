@@ -45,7 +45,8 @@ func (s *sends) fails() (n int) {
 	return n
 }
 
-// TestTTL: a message whose time is over is not sent, or not sent again, and the peer is told to pass over it.
+// TestTTL: a message whose time is over is not sent, or not sent again, and the peer is told to pass
+// over it.
 func TestTTL(t *testing.T) {
 	s := newSends(t)
 	s.message(outMessage{stream: 1, policy: PRTTL, value: 3000}, 10)
@@ -76,7 +77,8 @@ func TestTTL(t *testing.T) {
 	}
 }
 
-// TestTTLWithoutPR: a peer that does not know FORWARD-TSN gets all of what was begun, and nothing of what was not.
+// TestTTLWithoutPR: a peer that does not know FORWARD-TSN gets all of what was begun, and nothing of
+// what was not.
 func TestTTLWithoutPR(t *testing.T) {
 	s := newSends(t, func(s *sends) { s.partial = false })
 	s.message(outMessage{policy: PRTTL, value: 10}, 10)
@@ -128,7 +130,8 @@ func TestFastLossGivesUp(t *testing.T) {
 	s.want(s.forwardTSN(100), "1 1.0")
 }
 
-// TestGivenUpHalfway: of a message of which a part was sent and acknowledged the rest takes one number, which is passed over.
+// TestGivenUpHalfway: of a message of which a part was sent and acknowledged the rest takes one number,
+// which is passed over.
 func TestGivenUpHalfway(t *testing.T) {
 	for _, interleaved := range []bool{false, true} {
 		s := newSends(t, func(s *sends) { s.interleaved = interleaved })

@@ -44,7 +44,8 @@ type flow struct {
 	reduced uint32 // turn in which the window was last reduced for a loss
 }
 
-// start makes a path ready to be sent to. Slow start goes on up to the peer's window, as section 7.2.1 allows.
+// start makes a path ready to be sent to. Slow start goes on up to the peer's window, as section 7.2.1
+// allows.
 func (f *flow) start(mtu, overhead uint32, arwnd uint32, b *rtoBounds) {
 	*f = flow{t3: timer.Never, mtu: mtu, room: mtu - overhead}
 	f.rto = b.initial
@@ -55,7 +56,8 @@ func (f *flow) start(mtu, overhead uint32, arwnd uint32, b *rtoBounds) {
 // initialWindow is cwnd of a path that was not sent to yet (section 7.2.1).
 func initialWindow(mtu uint32) uint32 { return min(4*mtu, max(2*mtu, 4380)) }
 
-// idle reduces the window of a path that was not sent to: by half for each RTO (section 7.2.1). It may be called at any time.
+// idle reduces the window of a path that was not sent to: by half for each RTO (section 7.2.1). It may
+// be called at any time.
 func (f *flow) idle(now time.Duration) {
 	if f.flight > 0 || f.lastSent == 0 {
 		return

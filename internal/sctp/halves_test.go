@@ -13,8 +13,8 @@ import (
 	"usock/packet"
 )
 
-// halves is a sender and a receiver with a network between them, in virtual time: enough of an association
-// to carry data one way. Each path takes delay, and does to packets what net says.
+// halves is a sender and a receiver with a network between them, in virtual time: enough of an
+// association to carry data one way. Each path takes delay, and does to packets what net says.
 type halves struct {
 	t     testing.TB
 	now   time.Duration
@@ -496,7 +496,8 @@ func lossy(rnd *rand.Rand, loss, twice, late float64) func(*flow) passage {
 }
 
 // TestTransfer has messages of all sizes and kinds arrive whole and in the order of their streams over
-// networks that lose, double and reorder packets, with and without I-DATA, by every scheduler, over one path and two.
+// networks that lose, double and reorder packets, with and without I-DATA, by every scheduler, over one
+// path and two.
 func TestTransfer(t *testing.T) {
 	for seed := uint64(1); seed <= 60; seed++ {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { transfer(t, seed, 150, 0.03, 0.02, 0.1) })

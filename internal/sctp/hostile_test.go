@@ -11,8 +11,8 @@ import (
 	"usock/packet"
 )
 
-// FuzzSenderHostile has a peer acknowledge whatever it likes. The sender's accounts stay right, and it neither panics nor forgets a
-// message.
+// FuzzSenderHostile has a peer acknowledge whatever it likes. The sender's accounts stay right, and it
+// neither panics nor forgets a message.
 func FuzzSenderHostile(f *testing.F) {
 	for seed := range uint64(10) {
 		f.Add(randomBytes(seed, 300))
@@ -83,7 +83,8 @@ func senderHostile(t *testing.T, b []byte) {
 	}
 }
 
-// FuzzReceiverHostile has a peer send whatever chunks it likes. The receiver's accounts stay right, and its memory is bounded.
+// FuzzReceiverHostile has a peer send whatever chunks it likes. The receiver's accounts stay right, and
+// its memory is bounded.
 func FuzzReceiverHostile(f *testing.F) {
 	for seed := range uint64(10) {
 		f.Add(randomBytes(seed, 300))

@@ -68,7 +68,8 @@ func TestRenege(t *testing.T) {
 	s.timer(s.f.rto)
 }
 
-// TestFastRetransmit: 7.2.4. Three reports of what is missing have it sent again at once, with half the window, once a round trip.
+// TestFastRetransmit: 7.2.4. Three reports of what is missing have it sent again at once, with half the
+// window, once a round trip.
 func TestFastRetransmit(t *testing.T) {
 	s := newSends(t)
 	s.f.cwnd = 10 * full
@@ -110,8 +111,8 @@ func TestFastRetransmit(t *testing.T) {
 	}
 }
 
-// TestHTNA: 7.2.4. A SACK reports missing what was sent before the highest TSN that it acknowledges newly, and in Fast Recovery, if
-// it acknowledges cumulatively, all that is missing.
+// TestHTNA: 7.2.4. A SACK reports missing what was sent before the highest TSN that it acknowledges
+// newly, and in Fast Recovery, if it acknowledges cumulatively, all that is missing.
 func TestHTNA(t *testing.T) {
 	s := newSends(t)
 	s.f.cwnd = 20 * full
@@ -205,7 +206,8 @@ func TestTimerRules(t *testing.T) {
 	s.timer(0)
 }
 
-// TestWindow: 6.1 A. The peer's window is what it told less what is outstanding; where it is shut one chunk probes it.
+// TestWindow: 6.1 A. The peer's window is what it told less what is outstanding; where it is shut one
+// chunk probes it.
 func TestWindow(t *testing.T) {
 	s := newSends(t)
 	s.queue(full)

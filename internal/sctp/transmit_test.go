@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// TestFragments: 6.9. Fragments fill packets; B and E mark the ends, and a message has one Stream Sequence Number.
+// TestFragments: 6.9. Fragments fill packets; B and E mark the ends, and a message has one Stream
+// Sequence Number.
 func TestFragments(t *testing.T) {
 	s := newSends(t)
 	s.message(outMessage{stream: 3, ppid: 7}, 2*full+100)
@@ -49,8 +50,8 @@ func TestMaxPayload(t *testing.T) {
 	}
 }
 
-// TestBundling: 6.10. Messages share packets; one that would fit into the next packet is not torn, one that would not fills this
-// one up.
+// TestBundling: 6.10. Messages share packets; one that would fit into the next packet is not torn, one
+// that would not fills this one up.
 func TestBundling(t *testing.T) {
 	s := newSends(t)
 	s.queue(500, 501, 500, 3000)
@@ -86,7 +87,8 @@ func TestRoom(t *testing.T) {
 	}
 }
 
-// TestSmallerMTU: 7.3. A chunk that was cut keeps its size, and goes alone in a packet that IP fragments. New ones are smaller.
+// TestSmallerMTU: 7.3. A chunk that was cut keeps its size, and goes alone in a packet that IP
+// fragments. New ones are smaller.
 func TestSmallerMTU(t *testing.T) {
 	s := newSends(t)
 	s.queue(2*full, 100)
@@ -134,7 +136,8 @@ func TestNagleFullBuffer(t *testing.T) {
 	s.want(s.packet(s.f), "2:0.1(40)EB 3:0.2(40)EB")
 }
 
-// TestRetransmissionsFirst: 6.1 C. Nothing new leaves before what is marked, which may go elsewhere (6.4.1).
+// TestRetransmissionsFirst: 6.1 C. Nothing new leaves before what is marked, which may go elsewhere
+// (6.4.1).
 func TestRetransmissionsFirst(t *testing.T) {
 	s := newSends(t)
 	other := new(flow)
@@ -185,7 +188,8 @@ func TestDownFlow(t *testing.T) {
 	s.want(s.packet(s.f), "1:0.0(100)EB")
 }
 
-// TestUnordered: an unordered message takes no Stream Sequence Number; with I-DATA it has numbers of its own.
+// TestUnordered: an unordered message takes no Stream Sequence Number; with I-DATA it has numbers of
+// its own.
 func TestUnordered(t *testing.T) {
 	for _, c := range []struct {
 		interleaved bool
@@ -210,7 +214,8 @@ func TestImmediate(t *testing.T) {
 	s.want(s.packet(s.f), "2:0.0(10)EI")
 }
 
-// TestViews: a message of many views is cut where a packet's payload has no room for more, and what is sent again is the same.
+// TestViews: a message of many views is cut where a packet's payload has no room for more, and what is
+// sent again is the same.
 func TestViews(t *testing.T) {
 	h := newHalves(t)
 	lose := true
