@@ -300,11 +300,18 @@ func (x *sctpAssoc) notification(n *sctp.Notification) []byte {
 	return abi.AppendNotification(nil, v, n.Data)
 }
 
+// Of a message that has failed Linux tells the flags of its DATA chunk, and not those that it was sent
+// with: B, E and U (RFC 9260, section 3.3.1).
+const (
+	wholeChunk     = 3
+	unorderedChunk = 4
+)
+
 // failed says how a message was sent that has failed.
 func (x *sctpAssoc) failed(i *sctp.SendInfo) abi.SCTPSndinfo {
-	out := abi.SCTPSndinfo{SID: i.Stream, PPID: i.PPID, Context: i.Context, AssocID: x.id}
+	out := abi.SCTPSndinfo{SID: i.Stream, Flags: wholeChunk, PPID: i.PPID, Context: i.Context, AssocID: x.id}
 	if i.Unordered {
-		out.Flags |= abi.SCTP_UNORDERED
+		out.Flags |= unorderedChunk
 	}
 	return out
 }

@@ -228,7 +228,7 @@ func (a *Assoc) end(err syscall.Errno, state int32, cause uint16, causes []byte)
 	a.opening = nil
 	a.flags |= over
 	a.snd.fail()
-	a.tellFailed()
+	a.tellFailed(cause)
 	a.rcv.abandon()
 	a.tellAborted()
 	a.notify(Notification{Type: EventAssocChange, State: state, Error: uint32(cause), Data: causes})

@@ -33,7 +33,7 @@ func (a *Assoc) Send(now time.Duration, info *SendInfo, data []packet.View) (wai
 			prio = info.PRValue
 		}
 		a.snd.prune(prio, uint32(n-space))
-		a.tellFailed()
+		a.tellFailed(0)
 	}
 	if a.SendSpace() == 0 {
 		return a.take(), syscall.EAGAIN
