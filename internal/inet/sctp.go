@@ -93,11 +93,10 @@ type sctpEndpoint struct {
 	peeled bool // of an association that was one of such a socket
 	stage  sctpStage
 
-	assocs  *sctpAssoc // a list; of one-to-one style it has one
+	assocs  *sctpAssoc // a list; of one-to-one style it has one, or those to be accepted
 	last    *sctpAssoc
 	count   int
-	trying  *sctpAssoc   // what connect waits for
-	waiting []*sctpAssoc // one-to-one style: to be accepted
+	trying  *sctpAssoc // what connect waits for
 	backlog int
 	peer    netip.AddrPort // of getpeername: the address that connect, accept or peeloff gave
 
@@ -340,17 +339,21 @@ func (t *sctpProto) Name(s *socket.Socket) abi.Addr {
 // Peer implements socket.Proto.
 func (t *sctpProto) Peer(s *socket.Socket) (abi.Addr, error) {
 	e := sctpOf(s)
-	if !e.peer.IsValid() || e.stage == sctpClosed {
+	if !e.peer.IsValid() {
 		return abi.Addr{}, syscall.ENOTCONN
 	}
-	return addrOf(s, e.peer.Addr(), e.peer.Port(), uint32(s.Opt.Device)), nil
+	a := addrOf(s, e.peer.Addr(), e.peer.Port(), uint32(s.Opt.Device))
+	if e.stage == sctpClosed {
+		return a, syscall.ENOTCONN // accept tells the address all the same
+	}
+	return a, nil
 }
 
 // Ready implements socket.Proto (Linux, sctp_poll).
 func (t *sctpProto) Ready(s *socket.Socket) wait.Events {
 	e := sctpOf(s)
 	if e.one() && e.stage == sctpListening {
-		if len(e.waiting) > 0 {
+		if e.assocs != nil {
 			return wait.In
 		}
 		return 0
@@ -410,7 +413,7 @@ func (t *sctpProto) Describe(s *socket.Socket, in *socket.Info) {
 	in.SendQ = e.wmem
 	switch e.stage {
 	case sctpListening:
-		in.State, in.RecvQ, in.SendQ = socket.Listening, len(e.waiting), e.backlog
+		in.State, in.RecvQ, in.SendQ = socket.Listening, e.count, e.backlog
 	case sctpEstablished:
 		in.State = socket.Established
 	case sctpClosing:

@@ -26,17 +26,24 @@ func (t *sctpProto) addrRows() []socket.Option {
 			return sctpOf(s).addrs(v, f)
 		}}
 	}
-	connectx := row(abi.SCTP_SOCKOPT_CONNECTX, func(e *sctpEndpoint, peers []abi.Addr) error {
-		if err := t.connect(e, peers); err != nil {
-			return err
-		}
-		return syscall.EINPROGRESS
-	})
-	connectx.Connects = true
+	connectx := func(name int, named bool) socket.Option {
+		o := row(name, func(e *sctpEndpoint, peers []abi.Addr) error {
+			if err := t.connect(e, peers); err != nil {
+				return err
+			}
+			if named {
+				e.trying.id = e.trying.number
+			}
+			return syscall.EINPROGRESS
+		})
+		o.Connects = true
+		return o
+	}
 	return []socket.Option{
 		row(abi.SCTP_SOCKOPT_BINDX_ADD, t.bindAll),
 		row(abi.SCTP_SOCKOPT_BINDX_REM, t.unbindAll),
-		connectx,
+		connectx(abi.SCTP_SOCKOPT_CONNECTX, true),
+		connectx(abi.SCTP_SOCKOPT_CONNECTX_OLD, false),
 		told(abi.SCTP_GET_LOCAL_ADDRS, func(e *sctpEndpoint, x *sctpAssoc) ([]netip.Addr, uint16, error) {
 			if x == nil {
 				return e.local(), e.lport, nil
@@ -79,18 +86,12 @@ func packed(b []byte) (list []abi.Addr, err error) {
 	return list, nil
 }
 
-// bindAll gives e all addresses, or none (Linux, sctp_bindx_add).
+// bindAll gives e all addresses. If that fails it takes those off again that it gave, but for the last
+// one that e has (Linux, sctp_bindx_add).
 func (t *sctpProto) bindAll(e *sctpEndpoint, list []abi.Addr) error {
-	before := len(e.locals)
-	name := e.name
-	for _, a := range list {
+	for i, a := range list {
 		if err := t.bind(e, a); err != nil {
-			for len(e.locals) > before {
-				t.unbind(e, len(e.locals)-1)
-			}
-			if e.name = name; before == 0 {
-				e.lport = 0
-			}
+			t.unbindAll(e, list[:i])
 			return err
 		}
 	}

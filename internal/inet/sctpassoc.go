@@ -183,7 +183,7 @@ func (t *sctpProto) entered(x *sctpAssoc, st sctp.State) wait.Events {
 // ended follows the end of an association.
 func (t *sctpProto) ended(x *sctpAssoc) wait.Events {
 	e, err := x.e, x.core.TakeError()
-	if slices.Contains(e.waiting, x) {
+	if e.one() && e.stage == sctpListening {
 		t.forget(x)
 		return 0 // accept gives it all the same
 	}

@@ -25,7 +25,10 @@ func (t *sctpProto) Connect(s *socket.Socket, a abi.Addr) error {
 // connect opens an association with a peer, of whom the caller knows some addresses (Linux,
 // __sctp_connect).
 func (t *sctpProto) connect(e *sctpEndpoint, peers []abi.Addr) error {
-	if e.stage == sctpEstablished || e.stage == sctpClosing || !e.many && e.stage == sctpListening {
+	if f := peers[0].Family; f != abi.AF_INET && f != abi.AF_INET6 {
+		return syscall.EINVAL
+	}
+	if e.stage == sctpEstablished || e.stage == sctpClosing || e.one() && e.stage == sctpListening {
 		return syscall.EISCONN
 	}
 	first, err := t.peerAddr(e, peers[0])
@@ -42,17 +45,18 @@ func (t *sctpProto) connect(e *sctpEndpoint, peers []abi.Addr) error {
 	if err != nil {
 		return err
 	}
-	e.peer = netip.AddrPortFrom(first, peers[0].Port)
+	last := peers[len(peers)-1]
+	e.peer = netip.AddrPortFrom(last.IP.Unmap(), last.Port)
 	e.s.Err = 0
 	e.trying = x
 	return nil
 }
 
 // open begins an association of e with the peer that has the addresses. Its options may be others than
-// the socket's.
+// the socket's. What the first address brings about stays where one of the others is wrong.
 func (t *sctpProto) open(e *sctpEndpoint, peers []abi.Addr, opts *sctp.Options) (*sctpAssoc, error) {
 	p := sctp.Params{PeerPort: peers[0].Port, Options: *opts}
-	for _, a := range peers {
+	for i, a := range peers {
 		addr, err := t.peerAddr(e, a)
 		if err == nil && a.Port != p.PeerPort {
 			err = syscall.EINVAL
@@ -63,12 +67,18 @@ func (t *sctpProto) open(e *sctpEndpoint, peers []abi.Addr, opts *sctp.Options) 
 		if !slices.Contains(p.Peers, addr) {
 			p.Peers = append(p.Peers, addr)
 		}
-	}
-	if t.peeledOff(e, netip.AddrPortFrom(p.Peers[0], p.PeerPort)) {
-		return nil, syscall.EADDRNOTAVAIL
-	}
-	if err := t.autobind(e); err != nil {
-		return nil, err
+		if i > 0 {
+			continue
+		}
+		if t.peeledOff(e, netip.AddrPortFrom(addr, p.PeerPort)) {
+			return nil, syscall.EADDRNOTAVAIL
+		}
+		if err := t.autobind(e); err != nil {
+			return nil, err
+		}
+		if path := t.pathFrom(e, addr); path != nil {
+			e.name = path.Src
+		}
 	}
 	p.Port = e.lport
 	core := new(sctp.Assoc)
@@ -102,7 +112,7 @@ func (t *sctpProto) peerAddr(e *sctpEndpoint, a abi.Addr) (netip.Addr, error) {
 		return addr, err
 	}
 	switch {
-	case addr.IsUnspecified(), addr.IsMulticast(), t.IP.IsBroadcast(addr):
+	case addr.IsUnspecified(), addr.IsMulticast(), unusable(addr):
 		return addr, syscall.EINVAL
 	case needsScope(addr):
 		if t.IP.Iface(int(a.Scope)) == nil {
@@ -113,6 +123,16 @@ func (t *sctpProto) peerAddr(e *sctpEndpoint, a abi.Addr) (netip.Addr, error) {
 		}
 	}
 	return addr, nil
+}
+
+// unusable reports whether no peer has the address (Linux, IS_IPV4_UNUSABLE_ADDRESS).
+func unusable(a netip.Addr) bool {
+	return slices.ContainsFunc(unusable4[:], func(p netip.Prefix) bool { return p.Contains(a) })
+}
+
+var unusable4 = [...]netip.Prefix{
+	netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("192.88.99.0/24"),
+	netip.MustParsePrefix("198.18.0.0/15"), netip.MustParsePrefix("255.255.255.255/32"),
 }
 
 // FinishConnect implements socket.Finisher (Linux, sctp_wait_for_connect).
@@ -191,12 +211,10 @@ func (t *sctpProto) Accept(s *socket.Socket, _ int) (*socket.Socket, error) {
 		return nil, syscall.EOPNOTSUPP
 	case e.stage != sctpListening:
 		return nil, syscall.EINVAL
-	case len(e.waiting) == 0:
+	case e.assocs == nil:
 		return nil, syscall.EAGAIN
 	}
-	x := e.waiting[0]
-	e.waiting = slices.Delete(e.waiting, 0, 1)
-	return t.branch(e, x, abi.SOCK_STREAM), nil
+	return t.branch(e, e.assocs, abi.SOCK_STREAM), nil
 }
 
 // Peel makes a socket of its own of an association of a socket of one-to-many style (Linux,

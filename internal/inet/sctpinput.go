@@ -78,11 +78,7 @@ func (t *sctpProto) answer(l *sctpEndpoint, in *sctp.In, m *ip.Meta) {
 	if core == nil {
 		return
 	}
-	x := t.adopt(l, core)
-	if !l.many {
-		l.waiting = append(l.waiting, x)
-	}
-	t.update(x, wait.In)
+	t.update(t.adopt(l, core), wait.In)
 }
 
 // endpoint returns what answers packets for e without an association, and what its associations
@@ -90,7 +86,7 @@ func (t *sctpProto) answer(l *sctpEndpoint, in *sctp.In, m *ip.Meta) {
 func (t *sctpProto) endpoint(e *sctpEndpoint) *sctp.Endpoint {
 	return &sctp.Endpoint{
 		Config: t.cfg, Port: e.lport, Local: e.local(), Options: e.opts,
-		Listen: e.stage == sctpListening && (e.many || len(e.waiting) <= e.backlog),
+		Listen: e.stage == sctpListening && (e.many || e.count <= e.backlog),
 	}
 }
 
@@ -178,7 +174,7 @@ func (x *sctpAssoc) look(w *sctpWay) {
 	if w.path == nil {
 		x.core.SetRoute(w.dst, netip.Addr{}, 0)
 	} else {
-		x.core.SetRoute(w.dst, w.path.Src, w.path.MTU&^3) // chunks are multiples of 4 bytes
+		x.core.SetRoute(w.dst, w.path.Src, min(w.path.MTU, 65535)&^3) // chunks are multiples of 4 bytes
 		if p, ok := x.core.Path(netip.Addr{}); ok && p.Addr == w.dst {
 			x.e.name = w.path.Src // Linux, sctp_transport_route
 		}

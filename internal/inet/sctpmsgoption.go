@@ -192,7 +192,7 @@ func supportRow(name int, field func(*sctp.Options) *bool) socket.Option {
 // interleavingRow is SCTP_INTERLEAVING_SUPPORTED, which takes net.sctp.intl_enable and
 // SCTP_FRAGMENT_INTERLEAVE.
 func (t *sctpProto) interleavingRow() socket.Option {
-	return valueRow(abi.SCTP_INTERLEAVING_SUPPORTED, false,
+	return longer(assocValue, valueRow(abi.SCTP_INTERLEAVING_SUPPORTED, false,
 		func(_ *sctpEndpoint, _ *sctpAssoc, o *sctp.Options) uint32 { return uint32(toInt(o.IData)) },
 		func(e *sctpEndpoint, v *abi.SCTPAssocValue) error {
 			if _, err := e.future(v.AssocID); err != nil {
@@ -203,8 +203,11 @@ func (t *sctpProto) interleavingRow() socket.Option {
 			}
 			e.opts.IData = v.Value != 0
 			return nil
-		})
+		}))
 }
+
+// assocValue is the size of a struct sctp_assoc_value, and of a struct sctp_stream_value.
+var assocValue = abi.Sizeof(&abi.SCTPAssocValue{})
 
 // schedulerRows are about which stream's message goes next.
 func (t *sctpProto) schedulerRows() []socket.Option {
@@ -216,7 +219,7 @@ func (t *sctpProto) schedulerRows() []socket.Option {
 			}
 			return e.each(v.AssocID, func(_ *sctpAssoc, o *sctp.Options) { o.Scheduler = uint16(v.Value) })
 		})
-	return []socket.Option{scheduler, structRow(abi.SCTP_STREAM_SCHEDULER_VALUE,
+	return []socket.Option{longer(assocValue, scheduler), longer(assocValue, structRow(abi.SCTP_STREAM_SCHEDULER_VALUE,
 		func(e *sctpEndpoint, v *abi.SCTPStreamValue) (err error) {
 			x := e.assoc(v.AssocID)
 			if x == nil {
@@ -242,7 +245,7 @@ func (t *sctpProto) schedulerRows() []socket.Option {
 				}
 			}
 			return nil
-		})}
+		}))}
 }
 
 // orNil is an errno as an error, nil for 0.

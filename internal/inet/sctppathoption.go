@@ -35,6 +35,7 @@ func (t *sctpProto) pathRows() []socket.Option {
 		}
 		return sctpOf(s).setPathParams(&v)
 	}
+	thresholds := abi.Sizeof(&abi.SCTPPaddrthldsV2{})
 	return []socket.Option{
 		params,
 		structRow(abi.SCTP_PRIMARY_ADDR,
@@ -75,9 +76,9 @@ func (t *sctpProto) pathRows() []socket.Option {
 			func(e *sctpEndpoint, x *sctpAssoc, _ *sctp.Options) uint32 { return uint32(e.defaultsFor(x).exposePF) },
 			(*sctpEndpoint).setExposePF),
 		// What is read is the longer structure in either case: the shorter one has room for it.
-		longer(structRow(abi.SCTP_PEER_ADDR_THLDS, (*sctpEndpoint).getThresholds,
+		longer(thresholds, structRow(abi.SCTP_PEER_ADDR_THLDS, (*sctpEndpoint).getThresholds,
 			func(e *sctpEndpoint, v *abi.SCTPPaddrthldsV2) error { return e.setThresholds(&v.SCTPPaddrthlds, nil) })),
-		longer(structRow(abi.SCTP_PEER_ADDR_THLDS_V2, (*sctpEndpoint).getThresholds,
+		longer(thresholds, structRow(abi.SCTP_PEER_ADDR_THLDS_V2, (*sctpEndpoint).getThresholds,
 			func(e *sctpEndpoint, v *abi.SCTPPaddrthldsV2) error {
 				if v.Pathpfthld > v.Pathcpthld {
 					return syscall.EINVAL
@@ -106,12 +107,10 @@ func (e *sctpEndpoint) setExposePF(v *abi.SCTPAssocValue) error {
 	return e.setPaths(x, netip.Addr{}, func(p *sctp.PathOptions) { p.ExposePF = v.Value == exposeTold })
 }
 
-// longer is the row o of a struct sctp_paddrthlds, which takes more bytes than that has.
-func longer(o socket.Option) socket.Option {
+// longer is the row o of a structure of n bytes, which takes more than those.
+func longer(n int, o socket.Option) socket.Option {
 	set := o.Set
-	o.Set = func(s *socket.Socket, v []byte) error {
-		return set(s, v[:min(len(v), abi.Sizeof(&abi.SCTPPaddrthldsV2{}))])
-	}
+	o.Set = func(s *socket.Socket, v []byte) error { return set(s, v[:min(len(v), n)]) }
 	return o
 }
 
@@ -190,6 +189,9 @@ func (e *sctpEndpoint) getPathParams(v *abi.SCTPPaddrparams) error {
 		return err
 	}
 	o := e.optionsFor(x)
+	if addr.IsValid() {
+		v.Address = e.show(addr, x.peer)
+	}
 	*v = abi.SCTPPaddrparams{
 		AssocID: v.AssocID, Address: v.Address, Hbinterval: millis(p.HBInterval), Pathmaxrxt: p.MaxRetrans,
 		Pathmtu: p.PathMTU, Sackdelay: millis(o.SackDelay),
@@ -278,7 +280,7 @@ func (e *sctpEndpoint) setPathParams(v *abi.SCTPPaddrparams) error {
 		if v.Pathmaxrxt != 0 {
 			p.MaxRetrans = v.Pathmaxrxt
 		}
-		if on(abi.SPP_IPV6_FLOWLABEL) {
+		if on(abi.SPP_IPV6_FLOWLABEL) && e.six {
 			p.FlowLabel, p.HasFlow = v.Ipv6Flowlabel&0xfffff, true
 		}
 		if on(abi.SPP_DSCP) {

@@ -59,13 +59,12 @@ func (t *sctpProto) Recv(s *socket.Socket, m *socket.Msg) (int, error) {
 	if r.EOR {
 		m.Flags |= abi.MSG_EOR
 	}
-	more := !r.EOR
+	if m.Want {
+		m.Control = e.control(m.Control[:0], x, &r, peek)
+	}
 	if !peek {
 		e.taken(x, r.EOR)
 		t.update(x, 0)
-	}
-	if m.Want {
-		m.Control = e.control(m.Control[:0], x, &r, more)
 	}
 	return n, nil
 }
@@ -161,12 +160,12 @@ func (e *sctpEndpoint) rested(x *sctpAssoc, m *socket.Msg, peek bool) int {
 	if peek {
 		return n
 	}
+	if m.Want {
+		m.Control = e.nextControl(m.Control[:0], x, false)
+	}
 	if e.rest = e.rest[n:]; len(e.rest) == 0 {
 		e.rest = nil
 		e.taken(x, true)
-	}
-	if m.Want {
-		m.Control = e.nextControl(m.Control[:0])
 	}
 	return n
 }
@@ -189,12 +188,9 @@ func (e *sctpEndpoint) discard() (unread bool) {
 	return unread
 }
 
-// control appends the control messages of a message that was received. more says that a part of it
-// stays to be read.
-func (e *sctpEndpoint) control(b []byte, x *sctpAssoc, r *sctp.Received, more bool) []byte {
-	if !more {
-		b = e.nextControl(b)
-	}
+// control appends the control messages of a message of x's that was received, or peeked at.
+func (e *sctpEndpoint) control(b []byte, x *sctpAssoc, r *sctp.Received, peeked bool) []byte {
+	b = e.nextControl(b, x, peeked || !r.EOR)
 	flags := uint16(0)
 	cum := uint32(0)
 	if r.Unordered {
@@ -215,28 +211,40 @@ func (e *sctpEndpoint) control(b []byte, x *sctpAssoc, r *sctp.Received, more bo
 	return b
 }
 
-// nextControl appends SCTP_NXTINFO, if it is asked for and there is a next message.
-func (e *sctpEndpoint) nextControl(b []byte) []byte {
-	x := e.next()
-	if !e.own.nxtinfo || x == nil {
+// nextControl appends SCTP_NXTINFO of what comes behind the first thing to be read, which is of x's, if
+// that is asked for. here says that the first thing is in the queue still.
+func (e *sctpEndpoint) nextControl(b []byte, x *sctpAssoc, here bool) []byte {
+	if !e.own.nxtinfo {
 		return b
 	}
-	views, r, ok := x.core.Peek(maxQueued, nil)
-	n := 0
-	for _, v := range views {
-		n += v.Len()
+	i := e.read + slices.Index(e.arrived[e.read:], x) + 1
+	for i < len(e.arrived) && e.arrived[i] == nil {
+		i++
 	}
-	packet.ReleaseAll(views)
-	if !ok {
+	if i >= len(e.arrived) {
 		return b
 	}
-	info := abi.SCTPNxtinfo{SID: r.Stream, PPID: r.PPID, Length: uint32(n), AssocID: x.id}
+	y := e.arrived[i]
+	info := abi.SCTPNxtinfo{AssocID: y.id}
+	var r sctp.RcvInfo
+	n, ok := 0, false
+	if y == x && here {
+		if r, n, ok = x.core.Next(); !ok {
+			return b
+		}
+	} else {
+		views, got, _ := y.core.Peek(maxQueued, nil)
+		for _, v := range views {
+			n += v.Len()
+		}
+		packet.ReleaseAll(views)
+		if r = got.RcvInfo; got.Notification != nil {
+			n, info.Flags = len(y.notification(got.Notification)), abi.SCTP_NOTIFICATION
+		}
+	}
+	info.SID, info.PPID, info.Length = r.Stream, r.PPID, uint32(n)
 	if r.Unordered {
-		info.Flags = abi.SCTP_UNORDERED
-	}
-	if r.Notification != nil {
-		info.Flags |= abi.SCTP_NOTIFICATION
-		info.Length = uint32(len(x.notification(r.Notification)))
+		info.Flags |= abi.SCTP_UNORDERED
 	}
 	return appendInfo(b, abi.SCTP_NXTINFO, &info)
 }

@@ -16,7 +16,7 @@ type sctpControl struct {
 	info  *abi.SCTPSndrcvinfo // of SCTP_SNDRCV or SCTP_SNDINFO
 	timed bool                // it is of SCTP_SNDRCV, which has a time to live
 	pr    *abi.SCTPPrinfo
-	peers []abi.Addr // SCTP_DSTADDRV4 and SCTP_DSTADDRV6; without port
+	peers []abi.Cmsg // SCTP_DSTADDRV4 and SCTP_DSTADDRV6
 }
 
 // sendFlags are what a program may ask for of a message.
@@ -80,16 +80,11 @@ func (c *sctpControl) parse(m abi.Cmsg) error {
 		if c.pr.Policy == abi.SCTP_PR_SCTP_NONE {
 			c.pr.Value = 0
 		}
-	case abi.SCTP_DSTADDRV4:
-		if len(m.Data) < 4 {
-			return syscall.EINVAL
-		}
-		c.peers = append(c.peers, abi.Addr{Family: abi.AF_INET, IP: netip.AddrFrom4([4]byte(m.Data[:4]))})
-	case abi.SCTP_DSTADDRV6:
-		if len(m.Data) < 16 {
-			return syscall.EINVAL
-		}
-		c.peers = append(c.peers, abi.Addr{Family: abi.AF_INET6, IP: netip.AddrFrom16([16]byte(m.Data[:16]))})
+	case abi.SCTP_AUTHINFO:
+		// It says nothing of an association without authentication, as all are (RFC 4895 is not built).
+		return exact(m.Data, &abi.SCTPAuthinfo{})
+	case abi.SCTP_DSTADDRV4, abi.SCTP_DSTADDRV6:
+		c.peers = append(c.peers, m)
 	default:
 		return syscall.EINVAL
 	}
@@ -230,8 +225,16 @@ func (t *sctpProto) openFor(e *sctpEndpoint, m *socket.Msg, w *sctpMessage) (*sc
 		setInit(&opts, w.init)
 	}
 	peers := []abi.Addr{m.Addr}
-	for _, a := range w.peers {
-		a.Port = m.Addr.Port
+	for _, k := range w.peers {
+		a := abi.Addr{Port: m.Addr.Port}
+		switch {
+		case k.Type == abi.SCTP_DSTADDRV4 && len(k.Data) >= 4:
+			a.Family, a.IP = abi.AF_INET, netip.AddrFrom4([4]byte(k.Data[:4]))
+		case k.Type == abi.SCTP_DSTADDRV6 && len(k.Data) >= 16:
+			a.Family, a.IP = abi.AF_INET6, netip.AddrFrom16([16]byte(k.Data[:16]))
+		default:
+			return nil, syscall.EINVAL
+		}
 		peers = append(peers, a)
 	}
 	if int(w.stream) >= int(opts.OutStreams) {

@@ -39,6 +39,7 @@ type Out struct {
 
 	head  [headCap]byte
 	nhead uint8
+	build builder
 }
 
 // Head returns the bytes behind the common header that stand before Body.
@@ -183,17 +184,17 @@ type Options struct {
 // PathOptions are the parameters of a path.
 type PathOptions struct {
 	HBInterval  time.Duration
-	NoHB        bool // no heartbeats
+	ProbeIntvl  time.Duration // of packetization layer path MTU discovery; 0: off
+	SackDelay   time.Duration // 0: the association's
+	PathMTU     uint32        // with NoPMTUD: the fixed path MTU
+	FlowLabel   uint32
 	MaxRetrans  uint16
 	PFRetrans   uint16
 	PSRetrans   uint16
-	NoPMTUD     bool
-	PathMTU     uint32        // with NoPMTUD: the fixed path MTU
-	ProbeIntvl  time.Duration // of packetization layer path MTU discovery; 0: off
-	EncapPort   uint16        // the peer's UDP port (RFC 6951); 0: no encapsulation
-	SackDelay   time.Duration // 0: the association's
+	EncapPort   uint16 // the peer's UDP port (RFC 6951); 0: no encapsulation
 	DSCP        uint8
-	FlowLabel   uint32
+	NoHB        bool // no heartbeats
+	NoPMTUD     bool
 	HasDSCP     bool
 	HasFlow     bool
 	ExposePF    bool // SCTP_EXPOSE_POTENTIALLY_FAILED_STATE: tell of it

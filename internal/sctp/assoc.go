@@ -39,15 +39,15 @@ type Assoc struct {
 	state  State
 	todo   todo
 	flags  flags
+	caps   caps          // agreed
 	err    syscall.Errno // pending error
 	events wait.Events   // that happened in the current call
 
 	port, peerPort uint16
 	tag, peerTag   uint32 // Verification Tags: that of packets that arrive, that of packets that leave
 	tie, peerTie   uint32 // Tie-Tags: by them a cookie shows that it is of this association's restart
-	tsn            uint32 // initial TSN
+	tsn, peerTSN   uint32 // initial TSNs
 	out, in        uint16 // streams, as offered, then as agreed
-	caps           caps   // agreed
 	errors         uint16 // error count of the association
 	initErrors     uint16 // packets of the handshake without an answer
 	peerAdaptation uint32
@@ -60,14 +60,14 @@ type Assoc struct {
 	ackTo   *path // where the last DATA came from
 
 	local   []netip.Addr // addresses of this end that the peer is told of
+	reconf  *reconf      // nil until it is needed
 	opening *opening     // nil once the handshake is over
 	replies []reply      // answers that wait for Poll
 	notes   []note       // notifications that wait for Recv
 	noted   uint64       // notifications so far
 
-	timer   timers
-	heard   time.Duration // when the peer was last heard of
-	builder builder       // of the packet that Poll builds
+	timer timers
+	heard time.Duration // when the peer was last heard of
 }
 
 // todo is what Poll has to send besides data, acknowledgments and heartbeats.
@@ -141,9 +141,11 @@ func (a *Assoc) setup(c *Config, o *Options, port, peerPort uint16) {
 
 // agree sets what both ends have told of streams and extensions.
 func (a *Assoc) agree(tsn, peerTSN uint32, arwnd uint32, out, in uint16, c caps) {
-	a.tsn, a.out, a.in, a.caps = tsn, out, in, c
+	a.tsn, a.peerTSN, a.out, a.in, a.caps = tsn, peerTSN, out, in, c
+	a.reconf = nil
 	a.snd.interleaved = c&capIData != 0
 	a.rcv.interleaved = a.snd.interleaved
+	a.rcv.mixed = a.rcv.interleaved || a.opt.Interleave == 2
 	a.snd.partial = c&capPR != 0
 	a.snd.agree(arwnd, out)
 	a.rcv.begin(peerTSN, in)
@@ -227,6 +229,8 @@ func (a *Assoc) end(err syscall.Errno, state int32, cause uint16, causes []byte)
 	a.flags |= over
 	a.snd.fail()
 	a.tellFailed()
+	a.rcv.abandon()
+	a.tellAborted()
 	a.notify(Notification{Type: EventAssocChange, State: state, Error: uint32(cause), Data: causes})
 	a.events |= wait.In | wait.Out | wait.Hup | wait.RdHup
 	if err != 0 {

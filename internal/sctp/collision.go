@@ -132,6 +132,7 @@ func (a *Assoc) restart(now time.Duration, in *In, k *cookie) {
 	a.snd.fail()
 	a.tellFailed()
 	a.rcv.abandon()
+	a.tellAborted()
 	old, opt := *a, a.opt
 	a.setup(a.cfg, &opt, a.port, a.peerPort)
 	a.rcv, a.notes, a.noted, a.err, a.events = old.rcv, old.notes, old.noted, old.err, old.events
@@ -163,14 +164,4 @@ func (a *Assoc) restart(now time.Duration, in *In, k *cookie) {
 	if closing {
 		a.shutdown(now)
 	}
-}
-
-// abandon drops what is not whole, and forgets which TSNs have come: there is a new numbering.
-func (r *receiver) abandon() {
-	for x := r.held.first; x != nil; x = r.held.first {
-		r.abort(x)
-	}
-	r.tsns.drop()
-	r.streams.pages = nil
-	r.ack = acking{at: never}
 }

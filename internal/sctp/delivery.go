@@ -10,8 +10,9 @@ type inMessage struct {
 	ppid      uint32
 	tsn       uint32 // of the first chunk of which something is left
 	unordered bool
-	eor       bool // the message ends with what was taken, or is whole
-	length    int  // bytes of it that are there to be read
+	eor       bool   // the message ends with what was taken, or is whole
+	length    int    // bytes of it that are there to be read
+	behind    uint64 // of pdAborted: the count of messages read (receiver.read) from which on the program is told
 }
 
 // describe returns what the program is told of x.
@@ -106,7 +107,7 @@ func (r *receiver) take(most int, dst []packet.View, m *inMessage) ([]packet.Vie
 		r.freePiece(q)
 	}
 
-	if m.eor {
+	if m.eor || x.cut && x.n == 0 {
 		r.ready.remove(x)
 		r.freeRun(x)
 		r.read++
@@ -135,8 +136,7 @@ func (r *receiver) peek(off, most int, dst []packet.View) []packet.View {
 	return dst
 }
 
-// pdAborted hands over that a message was given up of which the program may have read a part
-// (SCTP_PARTIAL_DELIVERY_EVENT).
+// pdAborted hands over that a message was given up that is delivered in part (SCTP_PARTIAL_DELIVERY_EVENT).
 func (r *receiver) pdAborted(m *inMessage) bool {
 	if len(r.aborted) == 0 {
 		return false

@@ -1,6 +1,10 @@
 package sctp
 
-import "usock/internal/wait"
+import (
+	"slices"
+
+	"usock/internal/wait"
+)
 
 // note is a notification that waits for Recv, behind so many messages since the association began.
 type note struct {
@@ -16,6 +20,24 @@ func (a *Assoc) notify(n Notification) {
 	a.notes = append(a.notes, note{a.rcv.delivered, n})
 	a.noted++
 	a.events |= wait.In
+}
+
+// tellAborted tells of messages that were given up while they were delivered in part: where their parts end.
+func (a *Assoc) tellAborted() {
+	var m inMessage
+	for a.rcv.pdAborted(&m) {
+		if !a.opt.Events.Has(EventPartialDelivery) {
+			continue
+		}
+		n := Notification{Type: EventPartialDelivery, State: PartialDeliveryAborted, Stream: m.stream, Ind: uint32(m.ssn)}
+		at := slices.IndexFunc(a.notes, func(o note) bool { return o.behind > m.behind })
+		if at < 0 {
+			at = len(a.notes)
+		}
+		a.notes = slices.Insert(a.notes, at, note{m.behind, n})
+		a.noted++
+		a.events |= wait.In
+	}
 }
 
 // TellDry queues the notification that all messages were acknowledged, if they were: one who asks for it

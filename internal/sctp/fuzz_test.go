@@ -189,8 +189,9 @@ func (k *talk) read(t testing.TB, b []byte) {
 // converse has both ends send messages and read them, until all have come; then the first shuts down.
 func (c *chance) converse(messages int) {
 	var talks [2]talk // by who sends
-	var parts [2][]byte
+	var parts [2]map[uint16][]byte // with I-DATA those of several streams come mixed
 	for i := range talks {
+		parts[i] = map[uint16][]byte{}
 		talks[i] = talk{total: messages, next: map[uint16]uint32{}, due: map[uint16]uint32{}, loose: map[uint32]int{}}
 	}
 	closed := false
@@ -211,7 +212,7 @@ func (c *chance) converse(messages int) {
 				}
 				k.sent++
 			}
-			c.read(i, &talks[1-i], &parts[i])
+			c.read(i, &talks[1-i], parts[i])
 		}
 		c.pump()
 		if done := talks[0].got == messages && talks[1].got == messages; done && !closed {
@@ -237,7 +238,7 @@ func (c *chance) converse(messages int) {
 }
 
 // read reads some of what has come to end i.
-func (c *chance) read(i int, k *talk, part *[]byte) {
+func (c *chance) read(i int, k *talk, parts map[uint16][]byte) {
 	a := c.end[i].a
 	for range c.rnd.IntN(6) {
 		v, r, ok := a.Recv(c.now, 1+c.rnd.IntN(1<<16), nil)
@@ -245,12 +246,12 @@ func (c *chance) read(i int, k *talk, part *[]byte) {
 			return
 		}
 		for _, x := range v {
-			*part = append(*part, x.Bytes()...)
+			parts[r.Stream] = append(parts[r.Stream], x.Bytes()...)
 			x.Release()
 		}
 		if r.EOR {
-			k.read(c.t, *part)
-			*part = nil
+			k.read(c.t, parts[r.Stream])
+			delete(parts, r.Stream)
 		}
 	}
 }

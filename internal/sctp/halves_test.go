@@ -29,6 +29,7 @@ type halves struct {
 
 	read      []got // what the program has read
 	parts     map[partKey]string
+	aborted   []inMessage
 	violation dataResult
 	packets   int // of DATA that were sent
 	sacks     int
@@ -291,6 +292,11 @@ func (h *halves) recv() {
 	var m inMessage
 	for {
 		for h.rcv.pdAborted(&m) {
+			h.aborted = append(h.aborted, m)
+		}
+		for len(h.aborted) > 0 && h.aborted[0].behind <= h.rcv.read {
+			m = h.aborted[0]
+			h.aborted = h.aborted[1:]
 			delete(h.parts, partKey{m.stream, m.unordered, m.mid})
 		}
 		views, ok := h.rcv.take(1<<20, nil, &m)

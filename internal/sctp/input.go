@@ -121,6 +121,11 @@ func (a *Assoc) chunk(now time.Duration, r *chunks, c *wire.Chunk) bool {
 		return false
 	case wire.ChunkInit, wire.ChunkCookieEcho:
 		return false // they come first in a packet, or not at all (section 6.10)
+	case wire.ChunkReConfig:
+		if a.caps&capReConf == 0 {
+			return a.inUnknown(r.in, c)
+		}
+		return a.inReConfig(r.in, c)
 	case wire.ChunkForwardTSN, wire.ChunkIForwardTSN:
 		if a.caps&capPR == 0 {
 			return a.inUnknown(r.in, c)
@@ -220,12 +225,7 @@ func (a *Assoc) inForward(r *chunks, c *wire.Chunk) bool {
 		return false
 	}
 	r.sawData = true
-	var m inMessage
-	for a.rcv.pdAborted(&m) {
-		a.notify(Notification{
-			Type: EventPartialDelivery, State: PartialDeliveryAborted, Stream: m.stream, Ind: uint32(m.ssn),
-		})
-	}
+	a.tellAborted()
 	return true
 }
 

@@ -48,7 +48,7 @@ type outStreams struct {
 
 type outPage [1 << outPageShift]outStream
 
-const outPageShift = 3
+const outPageShift = 2
 
 // at returns the stream of the number, which is below n.
 func (o *outStreams) at(number uint16) *outStream {

@@ -44,7 +44,7 @@ func (o *Options) offers() (c caps) {
 }
 
 // built are the extensions that there are.
-const built = capPR | capIData | capECN
+const built = capPR | capIData | capECN | capReConf
 
 // maxPaths is the number of addresses of a peer that are used: each is probed, and a single forged
 // INIT must not have this end send to many.

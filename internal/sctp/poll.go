@@ -121,6 +121,9 @@ func (a *Assoc) build(now time.Duration, out *Out, p *path) bool {
 	if p == a.ctl && a.todo != 0 {
 		a.control(b)
 	}
+	if p == a.ctl && a.reconf != nil && a.reconf.due {
+		b.chunk(a.reconfChunk(now, p))
+	}
 	if p == a.ackTo && a.rcv.sackDue(now) {
 		var buf [512]byte
 		b.chunk(a.sack(buf[:0], min(b.room, len(buf))))
@@ -201,7 +204,7 @@ type builder struct {
 func (a *Assoc) begin(out *Out, p *path) *builder {
 	*out = Out{}
 	out.SrcPort, out.DstPort, out.VTag = a.port, a.peerPort, a.peerTag
-	b := &a.builder
+	b := &out.build
 	*b = builder{a: a, out: out, room: leastMTU - 40 - wire.SCTPLen}
 	if p != nil {
 		out.Src, out.Dst = p.src, p.addr

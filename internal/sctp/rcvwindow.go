@@ -8,6 +8,9 @@ const pieceCost = 256
 // initialWindow is the a_rwnd of INIT and INIT ACK.
 func (r *receiver) initialWindow() uint32 { return max(r.bufSize/2, minWindow) }
 
+// memory is what may be charged: a window full of small messages, of 100 bytes, fits.
+func (r *receiver) memory() uint32 { return 2 * r.bufSize }
+
 // minWindow is the least that the RFC lets an end advertise (RFC 9260, section 3.3.2).
 const minWindow = 1500
 
@@ -18,16 +21,16 @@ func (r *receiver) window() uint32 {
 
 	// Where pieces are small memory is used up before the window is. When half of it is, what is left is told in
 	// bytes of pieces like those that are held.
-	if r.charged <= r.bufSize/2 {
+	if r.charged <= r.memory()/2 {
 		return w
 	}
-	left := uint64(r.bufSize - min(r.bufSize, r.charged))
+	left := uint64(r.memory() - min(r.memory(), r.charged))
 	return min(w, uint32(left*uint64(r.payload)/uint64(r.charged)))
 }
 
 // short says that there may be no room for another packet.
 func (r *receiver) short() bool {
-	return r.payload+r.mtu > r.initialWindow() || r.charged+r.mtu > r.bufSize
+	return r.payload+r.mtu > r.initialWindow() || r.charged+r.mtu > r.memory()
 }
 
 // advertise returns the a_rwnd to be told now.
@@ -55,12 +58,12 @@ func (r *receiver) opened() {
 // before it.
 func (r *receiver) admit(tsn uint64, n uint32) bool {
 	cost := n + pieceCost
-	if r.charged == 0 || r.charged+cost <= r.bufSize {
+	if r.charged == 0 || r.charged+cost <= r.memory() {
 		return true
 	}
 	if tsn < r.high {
 		r.renege(tsn, cost)
-		if r.charged+cost <= r.bufSize {
+		if r.charged+cost <= r.memory() {
 			return true
 		}
 	}
@@ -68,7 +71,7 @@ func (r *receiver) admit(tsn uint64, n uint32) bool {
 	// The program has read all that it can, and waits for this.
 	if tsn == r.cum+1 && !r.readable() {
 		r.relieve()
-		return r.charged < 2*r.bufSize
+		return r.charged < 2*r.memory()
 	}
 	return false
 }
@@ -77,7 +80,7 @@ func (r *receiver) admit(tsn uint64, n uint32) bool {
 // Gap Ack Blocks have acknowledged (RFC 9260, section 6.2).
 func (r *receiver) renege(tsn uint64, cost uint32) {
 	// More than needed, as each one is searched for.
-	for free := max(cost, r.bufSize/16); r.charged+free > r.bufSize; {
+	for free := max(cost, r.memory()/16); r.charged+free > r.memory(); {
 		var worst *run
 		for x := r.held.first; x != nil; x = x.hnext {
 			if x.low > tsn && !x.ready && (worst == nil || x.high > worst.high) {

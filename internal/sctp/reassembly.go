@@ -302,16 +302,38 @@ func (r *receiver) skipUnordered(st *inStream, id uint64) {
 	st.unext = max(st.unext, id+1)
 }
 
-// abort drops a message that will never be whole. If the program has a part of it, it must be told.
+// abort drops a message that will never be whole. If it was delivered in part the program may have read some of it, and
+// reads what there is before it is told.
 func (r *receiver) abort(x *run) {
-	if x.ready {
-		r.parts--
-		r.ready.remove(x)
-		r.read++
-		r.aborted = append(r.aborted, x.describe())
-	}
 	if !r.interleaved && x.last == r.cum && !x.end {
 		r.lastKnow = false // its rest may still come
 	}
-	r.discard(x)
+	if !x.ready {
+		r.discard(x)
+		return
+	}
+
+	r.parts--
+	m, at := x.describe(), r.ready.place(x)
+	if x.n > 0 {
+		x.list().remove(x)
+		r.held.remove(x)
+		x.stream, x.cut = nil, true
+		m.behind = r.read + at + 1
+	} else {
+		r.ready.remove(x)
+		r.discard(x)
+		r.read++
+		m.behind = r.read + at
+	}
+	r.aborted = append(r.aborted, m)
+}
+
+// abandon drops all that is not whole: the association is over, or begins anew.
+func (r *receiver) abandon() {
+	for x := r.held.first; x != nil; x = r.held.first {
+		r.abort(x)
+	}
+	r.tsns.drop()
+	r.high = r.cum
 }

@@ -24,7 +24,7 @@ import (
 //
 // Memory is counted in two ways. The window is user data, half of SO_RCVBUF, as blocks may be up to
 // twice as large as what they hold. What is charged has an overhead for each piece, too, and is never more than
-// SO_RCVBUF: a peer that sends single bytes is told of a smaller window, and what it sends all the same is
+// twice SO_RCVBUF: a peer that sends single bytes is told of a smaller window, and what it sends all the same is
 // dropped. Where the chunk that all wait for finds no room, what came highest goes instead: a Gap Ack
 // Block is no promise (RFC 9260, section 6.2).
 
@@ -71,9 +71,10 @@ func (r *receiver) begin(tsn uint32, streams uint16) {
 	r.cum = epoch + uint64(tsn) - 1
 	r.high = r.cum
 	r.lastKnow, r.lastEnd = true, true
-	r.streams.n = int(streams)
-	r.edge = uint64(r.initialWindow())
-	r.ack.at = timer.Never
+	r.streams = inStreams{n: int(streams)}
+	r.skips = false
+	r.edge = r.got + uint64(r.window())
+	r.ack, r.ecn = acking{at: timer.Never}, ecnReceiver{}
 	r.ack.immediate = true // the first packet, for the peer's first round trip
 }
 

@@ -366,3 +366,19 @@ func TestAbortedPart(t *testing.T) {
 	r.message(3, 1, 1, "BE", "next")
 	r.want("1.1:next")
 }
+
+// TestAbortedUnread: of a part that was not read yet the program reads what there is, and is told then.
+func TestAbortedUnread(t *testing.T) {
+	r := newReceives(t, func(r *receives) { r.pdPoint = 4 })
+	r.chunk(1, 1, 0, "B", "abcdef")
+	r.message(3, 2, 0, "BE", "other")
+	r.forwards(2, wire.Skipped{Stream: 1})
+	var m inMessage
+	if !r.pdAborted(&m) || m.behind != r.read+1 {
+		t.Fatalf("%+v", m)
+	}
+	r.want("1.0:abcdef...", "2.0:other")
+	if r.read != 2 || r.charged != 0 {
+		t.Fatalf("read %d, charged %d", r.read, r.charged)
+	}
+}

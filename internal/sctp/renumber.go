@@ -46,8 +46,9 @@ func (r *receiver) reached(tsn uint32) bool { return wide(r.cum, tsn) <= r.cum }
 
 // resetStream has the next message of an incoming stream be number 0 (section 5.2.2). What is not whole is dropped.
 func (r *receiver) resetStream(number uint16) {
-	if int(number) >= r.streams.n {
-		return
+	k := int(number >> inPageShift)
+	if k >= len(r.streams.pages) || r.streams.pages[k] == nil {
+		return // nothing has come in it
 	}
 	st := r.streams.at(number)
 	for x := st.ordered.first; x != nil; x = st.ordered.first {
@@ -64,12 +65,7 @@ func (r *receiver) resetStream(number uint16) {
 
 // renumber begins the TSNs anew (section 5.2.4): what lies behind a gap is dropped.
 func (r *receiver) renumber(tsn uint32) {
-	for x := r.held.first; x != nil; {
-		next := x.hnext
-		r.abort(x)
-		x = next
-	}
-	r.tsns.drop()
+	r.abandon()
 	r.cum = epoch + uint64(tsn) - 1
 	r.high = r.cum
 	r.lastKnow, r.lastEnd = true, true

@@ -25,6 +25,7 @@ type run struct {
 	begin, end bool   // the first chunk begins the message, the last one ends it
 	unordered  bool
 	ready      bool // in receiver.ready
+	cut        bool // nothing more comes of it
 }
 
 // piece is user data of a chunk, or of several in a row that lie in one block in a row.
@@ -92,6 +93,14 @@ func (q *runQueue) pop() {
 	}
 	x.rnext = nil
 	q.n--
+}
+
+// place is how many messages are in front of x.
+func (q *runQueue) place(x *run) (n uint64) {
+	for o := q.first; o != x; o = o.rnext {
+		n++
+	}
+	return n
 }
 
 // remove takes x out, wherever it stands.
@@ -170,7 +179,7 @@ type inStreams struct {
 
 type inPage [1 << inPageShift]inStream
 
-const inPageShift = 3
+const inPageShift = 2
 
 func (t *inStreams) at(number uint16) *inStream {
 	k := int(number >> inPageShift)

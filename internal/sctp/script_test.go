@@ -39,6 +39,8 @@ import (
 //	COOKIE-ECHO [HEX], COOKIE-ACK, HEARTBEAT [HEX], HEARTBEAT-ACK [HEX]
 //	SHUTDOWN CUM, SHUTDOWN-ACK, SHUTDOWN-COMPLETE [T]
 //	ABORT [T] [cause=N[:HEX]] ..., ERROR cause=N[:HEX] ...
+//	RE-CONFIG [out=SEQ,RESP,LAST[,STREAM...]] [in=SEQ[,STREAM...]] [tsn=SEQ] [addout=SEQ,N] [addin=SEQ,N]
+//	          [resp=SEQ,RESULT[,OWN,NEXT]]       OWN and NEXT are absolute
 //	0xNN [HEX]                                   any chunk
 //
 // TSNs are relative: each side's first is 1. A COOKIE-ECHO without bytes has the cookie that came last, a
@@ -69,6 +71,7 @@ type peerState struct {
 	addrs     string // of "BC": those named in INIT
 
 	heartbeats map[string][]byte // by the address that they went to
+	params     []string          // of each INIT and INIT ACK, besides those written
 }
 
 type sentPacket struct {
@@ -348,6 +351,8 @@ func (s *script) chunk(text string, b []byte) []byte {
 		return s.initChunk(b, c.Type, k, one)
 	case wire.ChunkShutdown:
 		return wire.AppendTSN(b, c.Type, s.peer.coreTSN-1+s.number(w[0]))
+	case wire.ChunkReConfig:
+		c.Value = s.reconfValue(k)
 	case wire.ChunkAbort, wire.ChunkError:
 		for _, x := range k["cause"] {
 			n, v, _ := strings.Cut(x, ":")
@@ -394,7 +399,7 @@ func (s *script) initChunk(b []byte, t wire.ChunkType, k map[string][]string, on
 	for _, l := range addrs {
 		i.Params = wire.AppendAddr(i.Params, scriptAddrs[l][0])
 	}
-	for _, x := range k["param"] {
+	for _, x := range append(k["param"], s.peer.params...) {
 		n, v, _ := strings.Cut(x, ":")
 		i.Params = (&wire.TLV{Type: uint16(s.number(n)), Value: s.hex(v)}).Append(i.Params)
 	}
@@ -499,6 +504,8 @@ func (s *script) formatChunk(c *wire.Chunk) string {
 	case wire.ChunkShutdown:
 		tsn, _ := wire.ParseTSN(c.Value)
 		return fmt.Sprintf("SHUTDOWN %d", int32(tsn-s.peer.tsn+1))
+	case wire.ChunkReConfig:
+		return t + s.formatReconf(c.Value)
 	case wire.ChunkAbort, wire.ChunkError, wire.ChunkShutdownComplete:
 		if c.Flags&wire.FlagT != 0 {
 			t += " T"
@@ -719,6 +726,23 @@ func noteText(n *Notification) string {
 		return fmt.Sprintf("error %d:%x", n.Error, n.Data)
 	case EventShutdown:
 		return "shutdown"
+	case EventStreamReset, EventStreamChange, EventAssocReset:
+		s := map[EventType]string{EventStreamReset: "reset", EventStreamChange: "change", EventAssocReset: "assoc reset"}[n.Type]
+		for _, x := range []struct {
+			bit  uint16
+			name string
+		}{{ResetIncoming, "in"}, {ResetOutgoing, "out"}, {ResetDenied, "denied"}, {ResetFailed, "failed"}} {
+			if n.Flags&x.bit != 0 {
+				s += " " + x.name
+			}
+		}
+		switch n.Type {
+		case EventStreamReset:
+			return fmt.Sprint(s, " ", n.Streams)
+		case EventStreamChange:
+			return fmt.Sprintf("%s %d/%d", s, n.OutStreams, n.InStreams)
+		}
+		return fmt.Sprint(s, " ", n.LocalTSN, " ", n.RemoteTSN)
 	case EventSenderDry:
 		return "dry"
 	case EventAdaptation:

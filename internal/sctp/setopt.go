@@ -27,6 +27,7 @@ func (a *Assoc) heed() {
 	a.snd.maxBurst, a.snd.maxSeg, a.snd.noDelay = o.MaxBurst, o.MaxSeg, o.NoDelay
 	a.rcv.sackDelay, a.rcv.sackFreq, a.rcv.pdPoint = o.SackDelay, o.SackFreq, o.PDPoint
 	a.rcv.bufSize = uint32(o.RcvBuf)
+	a.rcv.mixed = a.rcv.interleaved || o.Interleave == 2
 	if k := Sched(o.Scheduler); a.snd.schedule.kind != k {
 		a.snd.schedule.set(k)
 	}

@@ -12,7 +12,11 @@ func (a *Assoc) Deadline() time.Duration {
 	if a.state == Closed {
 		return never
 	}
-	d := min(a.timer.t1, a.timer.t2, a.timer.t5, a.timer.close, a.rcv.ack.at)
+	d := never
+	if a.reconf != nil {
+		d = a.reconf.at
+	}
+	d = min(d, a.timer.t1, a.timer.t2, a.timer.t5, a.timer.close, a.rcv.ack.at)
 	for _, p := range a.paths {
 		d = min(d, p.t3, p.hb.at, p.probe.at)
 	}
@@ -49,6 +53,9 @@ func (a *Assoc) Expire(now time.Duration) wait.Events {
 		if p.probe.at <= now {
 			a.probeExpired(now, p)
 		}
+	}
+	if r := a.reconf; r != nil && r.at <= now && a.state != Closed {
+		a.t4Expired(now)
 	}
 	if a.timer.close <= now && a.state != Closed {
 		a.cfg.Counters.AutocloseExpireds++

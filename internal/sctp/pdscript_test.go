@@ -1,0 +1,37 @@
+package sctp
+
+import "testing"
+
+// TestPartialDeliveryEvents: a program that reads a message in part is told when it is given up, before it reads another.
+func TestPartialDeliveryEvents(t *testing.T) {
+	part := func(tc *script) {
+		tc.o.PDPoint = 100
+		tc.open()
+		tc.want("INIT")
+		tc.recv("INIT-ACK param=0xc000:")
+		tc.want("COOKIE-ECHO")
+		tc.recv("COOKIE-ACK")
+		tc.wantNote("COMM-UP 10/10")
+		tc.recv("DATA 1 B 0:0 200")
+		tc.want("SACK 1")
+	}
+	runCases(t, []scriptCase{
+		{name: "RFC 6458, 6.1.7: FORWARD-TSN passes over the rest", run: func(tc *script) {
+			part(tc)
+			tc.wantRead(1000, "0:0 200")
+			tc.recv("DATA 3 BE 1:0 10")
+			tc.want("SACK 1 gap=2-2")
+			tc.recv("FORWARD-TSN " + tsnHex(tc.peer.tsn, 2) + "00000000")
+			tc.want("SACK 3")
+			tc.wantNote("type 0x8006")
+			tc.wantRead(1000, "1:0 10 eor")
+		}},
+		{name: "what was not read comes first", run: func(tc *script) {
+			part(tc)
+			tc.recv("ABORT")
+			tc.wantRead(1000, "0:0 200")
+			tc.wantNote("type 0x8006")
+			tc.wantNote("COMM-LOST")
+		}},
+	})
+}
