@@ -36,6 +36,7 @@ func (s *sender) abandon(m *message) {
 func (s *sender) giveUp(m *message) {
 	m.fate |= fateAbandoned
 	s.queued -= m.left
+	s.held--
 	m.left = 0
 	if m.cut < m.n {
 		s.waiting -= m.n - m.cut

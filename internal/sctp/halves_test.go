@@ -423,6 +423,15 @@ func (h *halves) checkSender() {
 			waiting += m.n - m.cut
 		}
 	})
+	held := messages
+	for m := range count {
+		if m.fate&fateAbandoned == 0 && m.cut == m.n {
+			held++
+		}
+	}
+	if held != s.held {
+		h.t.Fatalf("%d messages of %d are held", s.held, held)
+	}
 	if queued+waiting != s.queued || waiting != s.waiting || messages != s.messages {
 		h.t.Fatalf("queued %d of %d, waiting %d of %d, messages %d of %d", s.queued, queued+waiting, s.waiting, waiting, s.messages, messages)
 	}

@@ -44,7 +44,8 @@ type sender struct {
 	flows           []*flow
 	primary, retran *flow // where new data goes, and what is marked; set by the owner
 
-	queued   uint32 // bytes of user data, waiting or sent and not acknowledged cumulatively: SO_SNDBUF
+	queued   uint32 // bytes of user data, waiting or sent and not acknowledged cumulatively
+	held     uint32 // messages of which there is something among these
 	waiting  uint32 // of these, bytes that no chunk was cut of
 	messages uint32 // with a part that is waiting
 	inFlight uint32 // bytes outstanding, on all flows
@@ -187,6 +188,7 @@ func (s *sender) push(now time.Duration, o *outMessage, views []packet.View) {
 		m.until = now + time.Duration(m.value)*time.Millisecond
 	}
 	s.queued += m.n
+	s.held++
 	s.waiting += m.n
 	s.messages++
 
@@ -197,6 +199,12 @@ func (s *sender) push(now time.Duration, o *outMessage, views []packet.View) {
 	}
 	s.turn++
 }
+
+// messageCost is what a message is charged to SO_SNDBUF beside its bytes: itself, its chunks, and a block that is not full.
+const messageCost = 256
+
+// charged is what counts against SO_SNDBUF.
+func (s *sender) charged() int { return int(s.queued) + messageCost*int(s.held) }
 
 // rwnd is what is left of the peer's window (section 6.2.1).
 func (s *sender) rwnd() uint32 { return s.arwnd - min(s.arwnd, s.inFlight) }
@@ -269,6 +277,7 @@ func (s *sender) drop(c *sentChunk) {
 	switch {
 	case m.fate&fateAbandoned == 0:
 		if m.cut == m.n {
+			s.held--
 			m.free()
 		}
 	case m.fate&fateReturned != 0:
