@@ -70,6 +70,7 @@ type sender struct {
 // senderOptions are what the program and the handshake decide.
 type senderOptions struct {
 	rto         rtoBounds
+	bufSize     int    // SO_SNDBUF; 0: no limit
 	maxBurst    uint32 // packets; 0: no limit
 	maxSeg      uint32 // SCTP_MAXSEG: most user data in a chunk; 0: what the PMTU allows
 	noDelay     bool   // SCTP_NODELAY

@@ -177,6 +177,12 @@ func (s *sender) waits(m *message, n uint32, f *flow, l *load) bool {
 	if s.noDelay || s.flush || l.n > 0 || s.inFlight == 0 || m.begun() || n < m.n {
 		return false
 	}
+
+	// Where packets are large the buffer may be full before one is: the program, which has no room left,
+	// cannot bring the company.
+	if s.bufSize > 0 && s.charged() >= s.bufSize/2 {
+		return false
+	}
 	return s.waiting+s.messages*s.headerLen() < f.room
 }
 

@@ -112,6 +112,17 @@ func TestNagle(t *testing.T) {
 	s.want(s.packet(s.f), "7:0.5(548)E")
 }
 
+// TestNagleFullBuffer: where half of SO_SNDBUF is used nothing waits for a packet that may never be full.
+func TestNagleFullBuffer(t *testing.T) {
+	s := newSends(t, func(s *sends) { s.noDelay, s.bufSize = false, 2*(3*messageCost+120) })
+	s.queue(40)
+	s.want(s.packet(s.f), "1:0.0(40)EB")
+	s.queue(40)
+	s.want(s.packet(s.f), "")
+	s.queue(40)
+	s.want(s.packet(s.f), "2:0.1(40)EB 3:0.2(40)EB")
+}
+
 // TestRetransmissionsFirst: 6.1 C. Nothing new leaves before what is marked, which may go elsewhere (6.4.1).
 func TestRetransmissionsFirst(t *testing.T) {
 	s := newSends(t)
