@@ -211,3 +211,22 @@ func TestSCTPAddressAdded(t *testing.T) {
 		l.carried(0, "sctp.chunk_type == 128")
 	})
 }
+
+// A path that marks packets instead of losing them: whoever receives the marks tells (ECNE), and whoever sends answers (CWR).
+func TestSCTPMarks(t *testing.T) {
+	eachSide(t, 1, func(t *testing.T, l *sctpLab, from, to sctpStack) {
+		l.impair(0, "rate=20mbit,mark=10kb,limit=1mb")
+		c, s := associate(t, from, to, false, wide)
+		r := rand.New(rand.NewPCG(11, 12))
+		var notes []*note
+		for i := range 40 {
+			notes = append(notes, &note{data: random(r, 20_000), ppid: ppid + uint32(i)})
+		}
+		converse(t, c, s, notes)
+		converse(t, s, c, notes)
+		for _, ip := range []string{from.addrs[0].String(), to.addrs[0].String()} {
+			l.carried(0, "sctp.chunk_type == 12 && ip.src == "+ip)
+			l.carried(0, "sctp.chunk_type == 13 && ip.src == "+ip)
+		}
+	})
+}
