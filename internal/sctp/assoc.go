@@ -115,6 +115,7 @@ type opening struct {
 type reply struct {
 	dst, src netip.Addr
 	tag      uint32
+	encap    uint16
 	chunk    []byte
 	alone    bool // not with others: INIT ACK, or with another tag
 }
@@ -125,7 +126,7 @@ const maxReplies = 16
 // reply queues an answer to a packet.
 func (a *Assoc) reply(in *In, tag uint32, chunk []byte, alone bool) {
 	if len(a.replies) < maxReplies {
-		a.replies = append(a.replies, reply{in.Src, in.Dst, tag, chunk, alone})
+		a.replies = append(a.replies, reply{in.Src, in.Dst, tag, in.Encap, chunk, alone})
 	}
 }
 

@@ -59,9 +59,18 @@ func (e *Endpoint) answerInit(now time.Duration, in *In, v []byte, out *Out) boo
 		tag: c.tag(), tsn: c.random32(), out: o.OutStreams, in: o.MaxInStreams,
 		rwnd: firstWindow(o), caps: p.caps & o.offers(),
 	}
-	local := told(e.Local, in.Src, c.Scope)
+	local := e.told(in.Src, in.Encap)
 	out.answer(in, p.Tag, c.initAck(now, in, &p, &k, local, o))
 	return true
+}
+
+// told returns those of the endpoint's addresses that a peer is told of. What goes in UDP may be
+// translated on its way, where inner addresses mean nothing: only that of the packet counts then.
+func (e *Endpoint) told(dst netip.Addr, encap uint16) []netip.Addr {
+	if encap != 0 {
+		return nil
+	}
+	return told(e.Local, dst, e.Config.Scope)
 }
 
 // initAck builds the INIT ACK for a peer's INIT; of the cookie, what this end chooses is set: tag, TSN,
@@ -124,7 +133,8 @@ func staleCookie(late time.Duration) []byte {
 func (e *Endpoint) accept(now time.Duration, in *In, k *cookie) *Assoc {
 	a := new(Assoc)
 	a.setup(e.Config, &e.Options, k.port, k.peerPort)
-	a.local = told(e.Local, in.Src, e.Config.Scope)
+	a.local = e.told(in.Src, in.Encap)
+	a.opt.Path.EncapPort = in.Encap
 	a.flags |= passive
 	for _, addr := range k.peers {
 		a.addPath(addr)
@@ -219,7 +229,7 @@ func hasCause(b []byte, t uint16) bool {
 // answer makes *o a packet of one chunk back to where in came from.
 func (o *Out) answer(in *In, tag uint32, chunk []byte) {
 	*o = Out{Src: in.Dst, Dst: in.Src}
-	o.SrcPort, o.DstPort, o.VTag = in.DstPort, in.SrcPort, tag
+	o.SrcPort, o.DstPort, o.VTag, o.Encap = in.DstPort, in.SrcPort, tag, in.Encap
 	o.Body.Append(packet.Copy(chunk))
 }
 

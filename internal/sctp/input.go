@@ -32,12 +32,24 @@ func (a *Assoc) Packet(now time.Duration, in *In) wait.Events {
 		a.inForeign(in, &c)
 		return a.take()
 	default:
+		a.encapsulated(in)
 		if !a.chunk(now, &r, &c) {
 			return a.take()
 		}
 	}
 	a.rest(now, &r)
 	return a.take()
+}
+
+// encapsulated goes by how the peer's packets come: its UDP port may change on the way (RFC 6951, section
+// 5.4), or there be no UDP.
+func (a *Assoc) encapsulated(in *In) {
+	p := a.path(in.Src)
+	if p == nil || p.opt.EncapPort == in.Encap {
+		return
+	}
+	p.opt.EncapPort = in.Encap
+	a.snd.setMTU(&p.flow, int(p.flow.mtu), p.headers())
 }
 
 // inForeign takes a packet whose tag is not this end's (section 8.5.1): what a peer without association

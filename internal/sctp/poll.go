@@ -62,13 +62,13 @@ func (a *Assoc) buildReply(out *Out) {
 	if a.todo&todoAbort != 0 {
 		// The last packet of the association.
 		a.todo = 0
-		r.dst, r.src, r.tag, r.alone = a.ctl.addr, a.ctl.src, a.peerTag, true
+		r.dst, r.src, r.tag, r.encap, r.alone = a.ctl.addr, a.ctl.src, a.peerTag, a.ctl.opt.EncapPort, true
 	}
 	b := a.begin(out, nil)
-	out.Src, out.Dst, out.VTag = r.src, r.dst, r.tag
+	out.Src, out.Dst, out.VTag, out.Encap = r.src, r.dst, r.tag, r.encap
 	n := 0
 	for _, q := range a.replies {
-		if n > 0 && (q.alone || r.alone || q.dst != r.dst || q.src != r.src || q.tag != r.tag || len(q.chunk) > b.room) {
+		if n > 0 && (q.alone || r.alone || q.dst != r.dst || q.src != r.src || q.tag != r.tag || q.encap != r.encap || len(q.chunk) > b.room) {
 			break
 		}
 		b.chunk(q.chunk)
@@ -207,7 +207,7 @@ func (a *Assoc) begin(out *Out, p *path) *builder {
 	b := &out.build
 	*b = builder{a: a, out: out, room: leastMTU - 40 - wire.SCTPLen}
 	if p != nil {
-		out.Src, out.Dst = p.src, p.addr
+		out.Src, out.Dst, out.Encap = p.src, p.addr, p.opt.EncapPort
 		b.room = int(p.room)
 	}
 	return b
