@@ -67,8 +67,8 @@ func (b *bottleneck) advance(until time.Duration) {
 	b.pump()
 }
 
-// beside sends messages of 64 KiB on stream 0 without pause, and one of 100 bytes every 100 ms on stream 1, and returns how long
-// those take on average.
+// beside sends messages of 64 KiB on stream 0 without pause, and one of 100 bytes every 100 ms on
+// stream 1, and returns how long those take on average.
 func beside(t *testing.T, idata bool, sched Sched) time.Duration {
 	b := newBottleneck(t, 2<<20, 16<<10, 5*time.Millisecond)
 	for i := range b.end {
@@ -120,8 +120,8 @@ func beside(t *testing.T, idata bool, sched Sched) time.Duration {
 	return sum / time.Duration(got)
 }
 
-// TestSmallBesideBulk: what I-DATA and the schedulers are for (RFC 8260). A small message does not wait until a large one of another stream
-// is over.
+// TestSmallBesideBulk: what I-DATA and the schedulers are for (RFC 8260). A small message does not wait
+// until a large one of another stream is over.
 func TestSmallBesideBulk(t *testing.T) {
 	fcfs := beside(t, false, SchedFCFS)
 	data := beside(t, false, SchedPriority)
