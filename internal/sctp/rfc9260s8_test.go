@@ -499,6 +499,34 @@ func TestRFC9260ICMP(t *testing.T) {
 			tc.want("DATA 1 B 0:0 952")
 			tc.want("DATA 2 E 0:0 500")
 		}},
+		{name: "ICMP4 what was sent larger goes in fragments", run: func(tc *script) {
+			tc.connect()
+			tc.send(1452)
+			tc.want("DATA 1 BE 0:0 1452")
+			tc.icmp(&ICMPError{MTU: 1000})
+			tc.advance(ms(1000))
+			if !tc.out[0].Fragment {
+				tc.t.Fatal("it may not be fragmented")
+			}
+			tc.want("DATA 1 BE 0:0 1452")
+			tc.recv("SACK 1")
+			tc.wantNote("dry")
+			tc.send(952)
+			if tc.out[0].Fragment {
+				tc.t.Fatal("it may be fragmented")
+			}
+			tc.want("DATA 2 BE 0:1 952")
+		}},
+		{name: "ICMP4 next to nothing", run: func(tc *script) {
+			tc.connect()
+			tc.icmp(&ICMPError{MTU: 100})
+			tc.send(500)
+			if !tc.out[0].Fragment {
+				tc.t.Fatal("it may not be fragmented")
+			}
+			tc.want("DATA 1 B 0:0 464")
+			tc.want("DATA 2 E 0:0 36")
+		}},
 		{name: "ICMP7 another tag is nothing", run: func(tc *script) {
 			tc.connect()
 			tc.icmp(&ICMPError{MTU: 1000, VTag: 9})
