@@ -11,11 +11,7 @@ import (
 // Abort ends the association with an ABORT that carries the reason (section 9.1).
 func (a *Assoc) Abort(now time.Duration, reason []byte) wait.Events {
 	if a.state != Closed {
-		var b []byte
-		if len(reason) > 0 {
-			b = appendCause(nil, wire.CauseUserAbort, reason)
-		}
-		a.abortAs(syscall.ECONNABORTED, b, wire.CauseUserAbort)
+		a.abortAs(syscall.ECONNABORTED, appendCause(nil, wire.CauseUserAbort, reason), wire.CauseUserAbort)
 	}
 	return a.take()
 }
@@ -98,7 +94,7 @@ func (a *Assoc) inStaleCookie(now time.Duration, v []byte) {
 	a.opening.stale = uint32(v[0])<<24 | uint32(v[1])<<16 | uint32(v[2])<<8 | uint32(v[3])
 	a.opening.cookie, a.opening.timeouts = nil, 0
 	a.timer.t1 = never
-	a.peerTag = 0
+	a.peerTag, a.auth = 0, nil
 	a.setState(CookieWait)
 	a.todo = todoInit
 }

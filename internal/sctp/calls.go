@@ -33,7 +33,7 @@ func (a *Assoc) Send(now time.Duration, info *SendInfo, data []packet.View) (wai
 			prio = info.PRValue
 		}
 		a.snd.prune(prio, uint32(n-space))
-		a.tellFailed()
+		a.tellFailed(0)
 	}
 	if a.SendSpace() == 0 {
 		return a.take(), syscall.EAGAIN
@@ -154,7 +154,7 @@ func (a *Assoc) SetRoute(dst, src netip.Addr, mtu int) {
 		if p.opt.NoPMTUD && p.opt.PathMTU != 0 {
 			mtu = int(p.opt.PathMTU)
 		}
-		a.snd.setMTU(&p.flow, mtu, p.headers())
+		a.snd.setMTU(&p.flow, mtu, a.headers(p))
 		a.rcv.mtu = p.flow.mtu
 	}
 }
@@ -166,6 +166,7 @@ func (a *Assoc) Status() Status {
 		s.Primary = a.primary.addr
 	}
 	s.RWnd, s.Unacked, s.Pending = a.snd.rwnd(), a.snd.unacked(), int(a.rcv.delivered-a.rcv.read)
+	s.Missing = a.rcv.missing()
 	return s
 }
 
@@ -218,7 +219,7 @@ func (a *Assoc) SetPath(now time.Duration, addr netip.Addr, o *PathOptions) sysc
 		if o.NoPMTUD && o.PathMTU != 0 {
 			mtu = int(o.PathMTU)
 		}
-		a.snd.setMTU(&p.flow, mtu, p.headers())
+		a.snd.setMTU(&p.flow, mtu, a.headers(p))
 		if search {
 			a.startProbe(now, p)
 		}
