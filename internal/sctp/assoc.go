@@ -61,6 +61,7 @@ type Assoc struct {
 
 	local   []netip.Addr // addresses of this end that the peer is told of
 	reconf  *reconf      // nil until it is needed
+	auth    *auth        // nil: chunks are not authenticated
 	opening *opening     // nil once the handshake is over
 	replies []reply      // answers that wait for Poll
 	notes   []note       // notifications that wait for Recv
@@ -105,6 +106,7 @@ type timers struct {
 type opening struct {
 	cookie   []byte // to be echoed
 	unknown  []byte // parameters of the INIT ACK to be reported
+	vector   []byte // this end's key vector (RFC 4895)
 	stale    uint32 // µs by which the last cookie was too old: another is asked for that lives longer
 	sent     time.Duration
 	timeouts int

@@ -364,7 +364,7 @@ func TestAbortedPart(t *testing.T) {
 	r.want("1.0:abcdef...")
 	r.forwards(2, wire.Skipped{Stream: 1})
 	var m inMessage
-	if !r.pdAborted(&m) || m.stream != 1 || m.ssn != 0 || r.pdAborted(&m) || r.parts != 0 || r.ready.first != nil {
+	if !r.pdAborted(&m) || m.behind != 1 || r.read != 1 || m.stream != 1 || m.ssn != 0 || r.pdAborted(&m) || r.parts != 0 || r.ready.first != nil {
 		t.Fatalf("%+v", m)
 	}
 	r.message(3, 1, 1, "BE", "next")
