@@ -4,6 +4,7 @@ package oracle
 var declaredSCTP = []declaration{
 	{line: "? ?et sctp:*", what: "result", usock: "ENOPROTOOPT", reason: notBuilt},
 	{name: "values/unknown", line: "a get 132:111 16", reason: notBuilt},
+	{name: "values/unknown", line: "a get 132:102", reason: notBuilt},
 
 	// What time or memory decides.
 	{line: "? get sctp:status*", usock: "*rto=1000*", kernel: "*rto=3000*", reason: handshakeTime},
@@ -36,6 +37,7 @@ var declaredSCTP = []declaration{
 	// Addresses.
 	{name: "one/short names", line: "b bind *", reason: lengths},
 	{name: "six/family", line: "e connect lo6:9/2?", reason: lengths},
+	{name: "six/family", line: "e connect far6:9", what: "e name", reason: lengths},
 	{name: "one/unreachable", line: "c connect zero:7000", reason: scopes},
 	{name: "one/bound and connected", line: "e connect lo:7000", reason: scopes},
 	{name: "one/bound and connected", line: "u = accept l", reason: scopes},
