@@ -9,8 +9,8 @@ import (
 	"usock/packet"
 )
 
-// transfer is one message behind the other from the first end to the second.
-type transfer struct {
+// haul is one message behind the other from the first end to the second.
+type haul struct {
 	*chance
 	sent, got int
 	last      time.Duration // when a message was last read
@@ -19,7 +19,7 @@ type transfer struct {
 }
 
 // run goes on for d.
-func (x *transfer) run(d time.Duration) {
+func (x *haul) run(d time.Duration) {
 	a := x.end[0].a
 	for end := x.now + d; x.now < end; {
 		for a.SendSpace() > 100000 {
@@ -49,7 +49,7 @@ func (x *transfer) run(d time.Duration) {
 }
 
 // read reads what has come, which is to be the next messages.
-func (x *transfer) read() {
+func (x *haul) read() {
 	for {
 		v, r, ok := x.end[1].a.Recv(x.now, 2000, nil)
 		if !ok {
@@ -91,7 +91,7 @@ func TestFailover(t *testing.T) {
 		}
 	}
 	a := c.end[0].a
-	x := &transfer{chance: c, last: c.now}
+	x := &haul{chance: c, last: c.now}
 
 	x.run(2 * time.Second)
 	if a.use != a.primary || x.gap > 100*time.Millisecond {
