@@ -10,7 +10,7 @@ import (
 )
 
 // asconfPair are two connected ends of one network each, which may change their addresses.
-func asconfPair(t *testing.T) *pair {
+func asconfPair(t testing.TB) *pair {
 	p := authPair(t, nil, AuthKey{ID: 1, Secret: []byte("k")})
 	for i := range p.end {
 		o := &p.end[i].e.Options
