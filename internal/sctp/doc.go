@@ -25,6 +25,41 @@
 // an essay at the head of its file. Assoc joins them: it takes the states' transitions, keeps the
 // paths to the peer's addresses, calls the half that is concerned, and builds what leaves.
 //
+// The files of the halves, by what they are about:
+//
+//	sender.go message.go                        the sender: messages that wait
+//	outstream.go scheduler.go                   which of them is next
+//	transmit.go                                 chunks that leave
+//	outstanding.go sack.go                      what became of them
+//	flow.go rtt.go                              what a path carries
+//	abandon.go                                  what is given up
+//
+//	receiver.go tsnmap.go                       the receiver: what has come
+//	run.go reassembly.go                        messages that are put together
+//	delivery.go                                 messages that are read
+//	rcvack.go rcvwindow.go                      what it tells, and what there is room for
+//
+//	serial.go ecn.go renumber.go                both
+//
+// The files, by what they are about:
+//
+//	assoc.go api.go notify.go setopt.go calls.go         what an association is and can be told
+//	endpoint.go cookie.go params.go random.go            answers without state
+//	input.go chunks.go handshake.go collision.go         packets that arrive, and the states
+//	shutdown.go abort.go                                 the end
+//	poll.go                                              packets that leave
+//	path.go heartbeat.go pmtu.go timers.go               paths, and time
+//	reconf.go auth.go asconf.go ecn.go                   what is agreed to beside
+//	events.go                                            what the program is told
+//
+//	sender.go message.go outstream.go scheduler.go       the sender: messages that wait
+//	transmit.go outstanding.go flow.go rtt.go            what leaves, on which path, and when
+//	sack.go abandon.go                                   what became of it
+//
+//	receiver.go tsnmap.go reassembly.go run.go           the receiver: what has come
+//	delivery.go rcvack.go rcvwindow.go                   who gets it, and what the peer is told
+//	renumber.go serial.go                                numbers
+//
 // sctp may import packet, wire, wait, timer (for Never) and the standard library. Begin with
 // assoc.go, then input.go and poll.go.
 package sctp
