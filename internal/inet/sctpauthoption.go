@@ -17,7 +17,8 @@ func (t *sctpProto) authRows() []socket.Option {
 	return []socket.Option{
 		supportRow(abi.SCTP_AUTH_SUPPORTED, func(o *sctp.Options) *bool { return &o.Auth }, func(x sctp.Extensions) bool { return x.Auth }),
 		supportRow(abi.SCTP_ASCONF_SUPPORTED, func(o *sctp.Options) *bool { return &o.Asconf }, func(x sctp.Extensions) bool { return x.Asconf }),
-		structRow(abi.SCTP_AUTH_CHUNK, nil, (*sctpEndpoint).addAuthChunk),
+		with(func(e *sctpEndpoint) bool { return e.opts.Auth }, syscall.EACCES,
+			structRow(abi.SCTP_AUTH_CHUNK, nil, (*sctpEndpoint).addAuthChunk)),
 		{Level: abi.SOL_SCTP, Name: abi.SCTP_HMAC_IDENT, Ask: getHMACs, Set: setHMACs},
 		{Level: abi.SOL_SCTP, Name: abi.SCTP_AUTH_KEY, Set: setAuthKey},
 		keyRow(abi.SCTP_AUTH_ACTIVE_KEY, (*sctp.Assoc).SetActiveAuthKey, (*sctpEndpoint).activeKey),
@@ -35,8 +36,21 @@ func (t *sctpProto) authRows() []socket.Option {
 			}
 			return x.core.LocalAuthChunks(), nil
 		}),
-		structRow(abi.SCTP_SET_PEER_PRIMARY_ADDR, nil, (*sctpEndpoint).setPeerPrimary),
+		with(func(e *sctpEndpoint) bool { return e.opts.Asconf }, syscall.EPERM,
+			structRow(abi.SCTP_SET_PEER_PRIMARY_ADDR, nil, (*sctpEndpoint).setPeerPrimary)),
 	}
+}
+
+// with is the row o, whose value is looked at only where an extension is on.
+func with(on func(*sctpEndpoint) bool, off syscall.Errno, o socket.Option) socket.Option {
+	set := o.Set
+	o.Set = func(s *socket.Socket, v []byte) error {
+		if !on(sctpOf(s)) {
+			return off
+		}
+		return set(s, v)
+	}
+	return o
 }
 
 // auth returns what is set for the associations to come.
@@ -118,9 +132,6 @@ func setAuthKey(s *socket.Socket, b []byte) error {
 
 // addAuthChunk is SCTP_AUTH_CHUNK.
 func (e *sctpEndpoint) addAuthChunk(v *abi.SCTPAuthchunk) error {
-	if !e.opts.Auth {
-		return syscall.EACCES
-	}
 	switch wire.ChunkType(v.Chunk) {
 	case wire.ChunkInit, wire.ChunkInitAck, wire.ChunkShutdownComplete, wire.ChunkAuth:
 		return syscall.EINVAL
@@ -217,9 +228,6 @@ func chunksRow(name int, get func(*sctpEndpoint, *sctpAssoc) ([]byte, error)) so
 
 // setPeerPrimary is SCTP_SET_PEER_PRIMARY_ADDR.
 func (e *sctpEndpoint) setPeerPrimary(v *abi.SCTPPrim) error {
-	if !e.opts.Asconf {
-		return syscall.EPERM
-	}
 	x := e.assoc(v.AssocID)
 	if x == nil {
 		return syscall.EINVAL
