@@ -343,7 +343,8 @@ func (h *Host) Addrs() []netip.Prefix {
 
 // Close ends the host: every socket, timer and link. Calls that wait fail with
 // EBADF. Peers hear nothing more, as when a machine loses its power; close the
-// sockets first to end connections in order.
+// sockets first to end connections in order. Close waits for the goroutines that read links (link.TUN):
+// a function that the host calls, which may be one of them, must not call it where there are any.
 func (h *Host) Close() error {
 	h.mu.Lock()
 	if h.closed {

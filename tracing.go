@@ -6,9 +6,10 @@ import "usock/trace"
 // until stop is called: the events of one entry of the host together, in order. f is called by
 // one goroutine at a time, with no lock held, and may use the host, and stop; it must not keep the slice.
 //
-// Who calls f is whoever has brought the events about, unless another call of f is under way: so f
-// should neither take long nor wait for packets, which the goroutine that waits may have to carry, and it
-// must not close a host with a link that is read by a goroutine (link.TUN), for which Close waits.
+// Who calls f is whoever has brought the events about, unless another call of f is under way, and for no more than
+// some thousand events, after which a goroutine of its own goes on: so f should neither take long nor wait for
+// packets, which the goroutine that waits may have to carry, and it must not close a host with a link that is
+// read by a goroutine (link.TUN), for which Close waits.
 //
 // When 65,536 events wait for f, others are left out, and an event of kind trace.Missed says how many, in their
 // place. Listeners do not hold each other up. After a panic of f it is called again with later events.

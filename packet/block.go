@@ -70,9 +70,16 @@ func (b *Block) Cap() int { return len(b.data) }
 // Retain adds a reference.
 func (b *Block) Retain() { b.refs.Add(1) }
 
+// RetainBy adds n references, for who gives out as many views and does not want to touch the
+// count for each: others may give theirs back meanwhile.
+func (b *Block) RetainBy(n int) { b.refs.Add(int32(n)) }
+
 // Release gives a reference back; the last one frees the block.
-func (b *Block) Release() {
-	switch n := b.refs.Add(-1); {
+func (b *Block) Release() { b.ReleaseBy(1) }
+
+// ReleaseBy gives n references back.
+func (b *Block) ReleaseBy(n int) {
+	switch n := b.refs.Add(int32(-n)); {
 	case n == 0:
 		if tracking.Load() {
 			live.Add(-1)

@@ -25,6 +25,20 @@ func (h *Host) NewDomain() *Domain {
 	return &Domain{host: h, lane: &h.lanes[0]}
 }
 
+// NewDomainApart returns a domain that shares no cache line with another: for what is entered from two
+// processors for each packet.
+func (h *Host) NewDomainApart() *Domain {
+	d := new(struct {
+		Domain
+		_ [CacheLine - unsafe.Sizeof(Domain{})%CacheLine]byte
+	})
+	d.Domain = Domain{host: h, lane: &h.lanes[0]}
+	return &d.Domain
+}
+
+// CacheLine is the size in bytes of what processors take from each other.
+const CacheLine = 64
+
 // home returns a number by which domains are spread over what there are a few of: the lanes in which they are entered
 // where there is a choice, and the parts of the timers. It is made of the address, which no object changes.
 func (d *Domain) home() int {

@@ -36,6 +36,8 @@ type Host struct {
 	serial atomic.Bool // every entry is one of the whole host; changed there
 	closed atomic.Bool // changed in the whole host
 
+	turned atomic.Uintptr // address of the domain in which a turn was over last (Lane.takeTurn); it keeps nothing alive
+
 	tracing tracing // see there
 
 	endsMu rank.Leaf
@@ -90,7 +92,7 @@ func (h *Host) enter() {
 	} else {
 		h.gate.shut()
 		for i := range h.lanes {
-			h.lanes[i].mu.Lock()
+			h.lanes[i].mu.lockAlone()
 		}
 	}
 	l := &h.lanes[0]
@@ -137,11 +139,11 @@ func (h *Host) acquireSlow(home int) *Lane {
 	defer h.gate.open()
 	for i := 1; i < len(h.lanes); i++ {
 		l := &h.lanes[(home+i)&mask]
-		l.mu.Lock()
-		l.mu.Unlock() //lint:ignore SA2001 it is only waited for
+		l.mu.lockAlone()
+		l.mu.Unlock() // it is only waited for
 	}
 	l := &h.lanes[home&mask]
-	l.mu.Lock()
+	l.mu.lockAlone()
 	return l
 }
 

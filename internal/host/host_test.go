@@ -186,6 +186,32 @@ func TestContention(t *testing.T) {
 	}
 }
 
+// What an entry has brought about for others comes, also where a function of the user's panics or ends the goroutine.
+func TestAfterPanics(t *testing.T) {
+	for name, does := range map[string]func(){"panic": func() { panic("user") }, "end": runtime.Goexit} {
+		h := NewWithLanes(clock.System(), 2)
+		d := h.NewDomain()
+		s := &sink{}
+		p := h.NewPort(s)
+		called := 0
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			defer func() { recover() }()
+			d.Enter()
+			d.Lane().Send(p, packet.FromBytes([]byte{1}))
+			d.After(does)
+			d.After(func() { called++ })
+			d.Leave()
+		})
+		wg.Wait()
+		if called != 1 || s.len() != 1 {
+			t.Errorf("%s: the next function was called %d times, %d packets were sent; want 1 and 1", name, called, s.len())
+		}
+		d.Enter()
+		d.Leave()
+	}
+}
+
 // task is a Task that is a function.
 type task func(*Lane)
 

@@ -3,6 +3,7 @@ package host
 import (
 	"runtime"
 	"time"
+	"unsafe"
 
 	"usock/clock"
 	"usock/internal/relay"
@@ -39,7 +40,7 @@ type Lane struct {
 	after   []func()       // to be called after unlocking
 	wholes  []func()       // to be called in the whole host
 
-	_ [64]byte // others' lanes are on other cache lines
+	_ [CacheLine]byte // others' lanes are on other cache lines
 }
 
 // Now returns the time since the host's epoch, the same for all that is done in one domain.
@@ -241,14 +242,18 @@ const turn = 500 * time.Microsecond
 // pauses is after how long without an entry a turn begins anew: who comes now and then yields to nobody.
 const pauses = 100 * time.Microsecond
 
-// takeTurn has the goroutine yield, once the turn is over. The lane has looked at the clock.
+// takeTurn has the goroutine yield, once the turn is over, unless the last turn was over in the same domain: then no
+// entry of others waits to be gone on with, and Go's 10 ms are as fair to the rest of the program as to this. The lane has
+// looked at the clock.
 func (l *Lane) takeTurn() {
 	if l.now-l.last > pauses {
 		l.since = l.now
 	}
 	l.last = l.now
 	if l.now-l.since > turn {
-		l.since, l.yield = l.now, true
+		l.since = l.now
+		in := uintptr(unsafe.Pointer(l.dom))
+		l.yield = l.yield || l.host.turned.Swap(in) != in
 	}
 }
 
@@ -291,17 +296,26 @@ func (l *Lane) finish(whole, traced bool, wakes wait.List) {
 		f()
 		h.Leave()
 	}
-	for _, f := range after {
-		f()
-	}
-	for _, r := range dirty {
-		r.Flush()
-	}
-	if traced {
-		h.tracing.handOn()
-	}
+	h.carryOut(after, dirty, traced)
 	if yield {
 		runtime.Gosched()
+	}
+}
+
+// carryOut calls the functions, flushes the relays and hands events on, each also where one before it panics or ends its
+// goroutine: they are the user's, or call the user's links and listeners, and what the others are for is others'.
+func (h *Host) carryOut(after []func(), dirty []*relay.Relay, traced bool) {
+	switch {
+	case len(after) > 0:
+		defer h.carryOut(after[1:], dirty, traced)
+		after[0]()
+	case len(dirty) > 0:
+		if len(dirty) > 1 || traced {
+			defer h.carryOut(nil, dirty[1:], traced)
+		}
+		dirty[0].Flush()
+	case traced:
+		h.handOn()
 	}
 }
 

@@ -33,14 +33,31 @@ func (m *mutex) Lock() {
 	}
 }
 
-func (m *mutex) lockSlow() {
+// lockAlone is Lock for who has the gate shut, so that nobody else queues for the mutex. He does not let others run before
+// he queues: whoever has the mutex would unlock it meanwhile, and he would wait for his processor behind goroutines that
+// have nothing to do with it.
+func (m *mutex) lockAlone() {
+	if !m.TryLock() && !m.spin() {
+		m.Lane.Lock()
+	}
+}
+
+// spin tries a few times.
+func (m *mutex) spin() bool {
 	for range mutexSpins {
 		for range mutexPause {
 			pause()
 		}
 		if m.TryLock() {
-			return
+			return true
 		}
+	}
+	return false
+}
+
+func (m *mutex) lockSlow() {
+	if m.spin() {
+		return
 	}
 	for range mutexYields {
 		runtime.Gosched()

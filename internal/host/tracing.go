@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"usock/clock"
 	"usock/trace"
 )
 
@@ -126,17 +127,23 @@ func (t *tracing) queueTraced() bool {
 
 // handOn calls the listeners that nobody calls already until their queues are empty. Without
 // the host's lock.
-func (t *tracing) handOn() {
+func (h *Host) handOn() {
+	t := &h.tracing
 	t.mu.Lock()
 	listeners := t.listeners
 	t.mu.Unlock()
 	for _, l := range listeners {
-		t.handTo(l)
+		h.handTo(l)
 	}
 }
 
+// maxHanded is after how many events a goroutine leaves the rest to another one, so that no program's call carries
+// the others' events for ever.
+const maxHanded = 4096
+
 // handTo calls one listener.
-func (t *tracing) handTo(l *listener) {
+func (h *Host) handTo(l *listener) {
+	t := &h.tracing
 	t.mu.Lock()
 	defer t.mu.Unlock()
 
@@ -145,9 +152,21 @@ func (t *tracing) handTo(l *listener) {
 		return
 	}
 	l.busy = true
-	defer func() { l.busy = false }() // a listener that panics is called again
-	for len(l.queue) > 0 {
+	goesOn := false
+	defer func() { l.busy = goesOn }() // a listener that panics is called again
+	for handed := 0; len(l.queue) > 0; {
+		if handed >= maxHanded {
+			goesOn = true
+			clock.Go(h.clock, func() {
+				t.mu.Lock()
+				l.busy = false
+				t.mu.Unlock()
+				h.handTo(l)
+			})
+			return
+		}
 		events := l.queue
+		handed += len(events)
 		if l.missed > 0 {
 			last := events[len(events)-1]
 			events = append(events, trace.Event{Time: last.Time, Kind: trace.Missed, Result: l.missed})

@@ -188,3 +188,34 @@ func TestLongQueueIsGivenBack(t *testing.T) {
 		t.Errorf("room for %d and %d events is kept", cap(l.spare), cap(l.queue))
 	}
 }
+
+// Whose call has begun to tell a listener of events is let go, though there are always more of them.
+func TestListenerNeverIdle(t *testing.T) {
+	h := New(clock.System())
+	var over atomic.Bool
+	var n numbers
+	idle := make(chan struct{})
+	defer h.Trace(func(e []trace.Event) {
+		n.hear(e)
+		if over.Load() {
+			close(idle)
+			return
+		}
+		var other sync.WaitGroup
+		other.Go(func() { happen(h, len(n.got), 1) })
+		other.Wait()
+	})()
+	done := make(chan struct{})
+	go func() {
+		happen(h, 0, 1)
+		close(done)
+	}()
+	await(t, done)
+	over.Store(true)
+	await(t, idle)
+	for i, got := range n.got {
+		if got != i {
+			t.Fatalf("event %d is number %d", i, got)
+		}
+	}
+}

@@ -2,8 +2,10 @@ package inet
 
 import (
 	"encoding/binary"
+	"fmt"
 	"net/netip"
 	"runtime"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -89,4 +91,49 @@ func TestAlarmWhileConnecting(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// However many connections complete their handshakes at one time, with and without a cookie, the accept queue has one
+// more than the backlog.
+func TestAcceptQueueBound(t *testing.T) {
+	const backlog, clients, rounds = 1, 16, 60
+	m := newWide(t, addrB+"/24")
+	for round := range rounds {
+		port := 1000 + round
+		at := fmt.Sprintf("%s:%d", addrB, port)
+		l := m.open("tcp4").at(at)
+		l.Listen(backlog)
+		var acks [][]byte
+		m.took()
+		for i := range clients {
+			from := fmt.Sprintf("%s:%d", addrA, 5000+i)
+			<-m.comes(segment{from, at, wire.TCP{Flags: wire.SYN, Seq: 1000, Window: 1000}, "", false}.packet())
+			out := m.segments()
+			if len(out) != 1 || out[0].Flags != wire.SYN|wire.ACK {
+				t.Fatalf("a SYN is answered with %+v", out)
+			}
+			acks = append(acks, segment{from, at, wire.TCP{Flags: wire.ACK, Seq: 1001, Ack: out[0].Seq + 1, Window: 1000}, "", false}.packet())
+		}
+		var all sync.WaitGroup
+		begin := make(chan struct{})
+		for _, ack := range acks {
+			all.Go(func() {
+				<-begin
+				<-m.comes(ack)
+			})
+		}
+		close(begin)
+		all.Wait()
+		m.do(func() {
+			q := endpointOf(l.Socket).listener
+			n := 0
+			for e := q.head; e != nil; e = e.nextUp {
+				n++
+			}
+			if n != backlog+1 || q.waiting() != n {
+				t.Errorf("round %d: %d connections wait to be accepted, and %d are counted; want %d", round, n, q.waiting(), backlog+1)
+			}
+			l.CloseLocked()
+		})
+	}
 }

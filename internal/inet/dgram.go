@@ -6,6 +6,7 @@ import (
 	"syscall"
 
 	"usock/internal/abi"
+	"usock/internal/host"
 	"usock/internal/ip"
 	"usock/internal/socket"
 	"usock/internal/wait"
@@ -30,27 +31,32 @@ type dgram struct {
 	path         *ip.Path // to the peer, or to where was sent last
 	pathDst      netip.Addr
 
-	queue dgramQueue
-	bytes int // what the queue costs, and what was fetched from it
-	drops uint32
-
-	prefetched atomic.Pointer[prefetched] // nil until it is worth while
-	fetched    int                        // bytes of prefetched's datagrams, to be given back
-
-	run  run        // of UDP_GRO
-	auto *autoLabel // nil until an IPv6 datagram was sent
-
-	txKey  uint32 // the next number of SOF_TIMESTAMPING_OPT_ID
-	zeroID uint32 // and of MSG_ZEROCOPY
+	auto   *autoLabel // nil until an IPv6 datagram was sent
+	txKey  uint32     // the next number of SOF_TIMESTAMPING_OPT_ID
+	zeroID uint32     // and of MSG_ZEROCOPY
 
 	arrival        socket.Arrival // of the last that the program has
 	errors         []queuedError
 	shutRD, shutWR bool
+
+	prefetched atomic.Pointer[prefetched] // nil until it is worth while
+
+	// What is written for each datagram that comes is on other cache lines than what is read for each
+	// that the program takes, which may be on another processor.
+	_       [host.CacheLine]byte
+	queue   dgramQueue
+	bytes   int // what the queue costs, and what was fetched from it
+	fetched int // bytes of prefetched's datagrams, to be given back
+	drops   uint32
+	run     run // of UDP_GRO
+	_       [host.CacheLine]byte
 }
 
 // datagram is one that has been received.
 type datagram struct {
-	p       *packet.Packet // its bytes are the payload
+	one     [1]packet.View // its bytes, with a reference, unless they are in many
+	many    *packet.Packet // whose payload has several views; nil: they are in one
+	cost    int32          // what it counts against the receive buffer
 	src     netip.Addr
 	dst     netip.Addr
 	sport   uint16
@@ -63,6 +69,40 @@ type datagram struct {
 	segment uint16 // it is several of so many bytes each, the last one perhaps shorter; 0: one
 	options []byte // IPv4 options
 	peeked  bool   // was seen by MSG_PEEK
+}
+
+// len returns how many bytes the datagram has.
+func (g *datagram) len() int {
+	if g.many != nil {
+		return g.many.Payload.Len()
+	}
+	return g.one[0].Len()
+}
+
+// views are the datagram's bytes.
+func (g *datagram) views() []packet.View {
+	switch {
+	case g.many != nil:
+		return g.many.Payload.Views()
+	case g.one[0].Len() == 0:
+		return nil
+	}
+	return g.one[:]
+}
+
+// release gives the datagram's bytes back.
+func (g *datagram) release() {
+	packet.ReleaseAll(g.views())
+	g.forget()
+}
+
+// forget is release for who has taken the references over.
+func (g *datagram) forget() {
+	if g.many != nil {
+		g.many.Payload = packet.Vec{}
+		g.many.Free()
+	}
+	g.one[0], g.many = packet.View{}, nil
 }
 
 // queuedError is an ICMP error kept for MSG_ERRQUEUE (ip(7), IP_RECVERR), or the time at
@@ -127,12 +167,13 @@ func (d *dgram) push(p *packet.Packet, m *ip.Meta, sport uint16) bool {
 		p.Free()
 		return false
 	}
-	p.Owner.PID = int32(cost) // what to give back; the owner's note has done its work
+	size := p.Len()
 	g := d.queue.push()
 	*g = datagram{
-		p: p, src: m.Src, dst: m.Dst, sport: sport, ttl: m.TTL, tos: m.TOS,
+		cost: int32(cost), src: m.Src, dst: m.Dst, sport: sport, ttl: m.TTL, tos: m.TOS,
 		ifindex: int32(m.Iface.Index()), drops: d.drops, flow: m.Flow, segment: p.SegmentSize,
 	}
+	d.take(g, p)
 	if !m.V6 && len(m.Header) > wire.IPv4MinLen {
 		g.options = arrivedOptions(m, d.s.Host.Wall())
 	}
@@ -140,11 +181,30 @@ func (d *dgram) push(p *packet.Packet, m *ip.Meta, sport uint16) bool {
 		g.at = d.s.Host.Stamp()
 	}
 	d.bytes += cost
+	d.queue.last.cost += cost
 	if d.s.Host.Tracing() {
-		d.tellArrived(m, sport, p.Len(), trace.NoReason)
+		d.tellArrived(m, sport, size, trace.NoReason)
 	}
 	d.s.Notify(wait.In)
 	return true
+}
+
+// take puts the payload of p, which it takes over, into g, the last datagram of the queue. Where others
+// wait, too, the receiver is slower than the senders, or on another processor, and bytes that are few are copied.
+func (d *dgram) take(g *datagram, p *packet.Packet) {
+	views := p.Payload.Views()
+	switch {
+	case len(views) > 1:
+		g.many = p
+		return
+	case len(views) == 0:
+	case d.queue.len() >= minPrefetch && views[0].Len() <= maxCopied:
+		g.one[0] = d.queue.last.copy(views[0].Bytes())
+	default:
+		g.one[0] = views[0]
+		p.Payload = packet.Vec{}
+	}
+	p.Free()
 }
 
 // room reports whether the queue may hold cost more bytes. One datagram always fits.
@@ -152,16 +212,17 @@ func (d *dgram) room(cost int) bool {
 	return d.bytes+cost <= int(d.s.Opt.RcvBuf) || d.queue.len() == 0
 }
 
-// charge changes what a queued datagram costs.
+// charge changes what the last datagram of the queue costs.
 func (d *dgram) charge(g *datagram, cost int) {
-	d.bytes += cost - int(g.p.Owner.PID)
-	g.p.Owner.PID = int32(cost)
+	d.bytes += cost - int(g.cost)
+	d.queue.last.cost += cost - int(g.cost)
+	g.cost = int32(cost)
 }
 
 // pop takes the first datagram out of the queue.
 func (d *dgram) pop() datagram {
 	g := d.queue.pop()
-	d.bytes -= int(g.p.Owner.PID)
+	d.bytes -= int(g.cost)
 	if d.queue.len() == 0 {
 		d.run = run{}
 	}
@@ -171,7 +232,12 @@ func (d *dgram) pop() datagram {
 // drain empties the queues.
 func (d *dgram) drain() {
 	for g, ok := d.first(); ok; g, ok = d.first() {
-		g.p.Free()
+		g.release()
+	}
+	if a := d.prefetched.Load(); a != nil {
+		a.mu.Lock()
+		d.settle(a)
+		a.mu.Unlock()
 	}
 	d.queue.free()
 	d.errors = nil
@@ -193,7 +259,9 @@ func (d *dgram) recv(m *socket.Msg) (int, error) {
 		g, ok = d.first()
 	} else if at, skip := d.peek(); at != nil {
 		g, ok = *at, true
-		g.p.Payload.Retain()
+		for _, v := range g.views() {
+			v.Retain()
+		}
 		at.peeked = true
 		n := d.receive(m, &g, skip, flags)
 		d.s.Received(&d.arrival, g.at)
@@ -217,12 +285,12 @@ func (d *dgram) recv(m *socket.Msg) (int, error) {
 // receive fills m in from the datagram, from the byte at skip on, and, unless it was
 // peeked at, frees that.
 func (d *dgram) receive(m *socket.Msg, g *datagram, skip, flags int) int {
-	m.Len = g.p.Len()
+	m.Len = g.len()
 	m.Addr = addrOf(d.s, g.src, g.sport, uint32(g.ifindex))
 	if m.Want {
 		m.Control = d.control(m.Control[:0], g)
 	}
-	n := d.deliver(m, &g.p.Payload, skip)
+	n := d.deliver(m, g.views(), skip)
 	if m.Max < m.Len && m.Max <= m.Len-skip {
 		m.Flags |= abi.MSG_TRUNC
 	}
@@ -230,8 +298,7 @@ func (d *dgram) receive(m *socket.Msg, g *datagram, skip, flags int) int {
 		n = m.Len
 	}
 	if flags&abi.MSG_PEEK == 0 {
-		g.p.Payload = packet.Vec{}
-		g.p.Free()
+		g.forget()
 	}
 	return n
 }
@@ -244,7 +311,7 @@ func (d *dgram) peek() (g *datagram, skip int) {
 		return d.waiting(), 0
 	}
 	for g := range d.all() {
-		n := g.p.Len()
+		n := g.len()
 		if skip < n || skip == 0 && !g.peeked {
 			return g, skip
 		}
@@ -253,11 +320,11 @@ func (d *dgram) peek() (g *datagram, skip int) {
 	return nil, 0
 }
 
-// deliver moves the views of the payload from the byte at skip on to m, as far as they
+// deliver moves the views from the byte at skip on to m, as far as they
 // fit, and returns how many bytes that are.
-func (d *dgram) deliver(m *socket.Msg, payload *packet.Vec, skip int) int {
+func (d *dgram) deliver(m *socket.Msg, views []packet.View, skip int) int {
 	n := 0
-	for _, v := range payload.Views() {
+	for _, v := range views {
 		from := min(skip, v.Len())
 		skip -= from
 		k := min(v.Len()-from, m.Max-n)
@@ -274,7 +341,7 @@ func (d *dgram) deliver(m *socket.Msg, payload *packet.Vec, skip int) int {
 // ready is the poll mask of a datagram socket (Linux, datagram_poll).
 func (d *dgram) ready() wait.Events {
 	ev := wait.Out
-	if d.s.Err != 0 || len(d.errors) > 0 {
+	if d.s.Err() != 0 || len(d.errors) > 0 {
 		ev |= wait.Err
 	}
 	if d.readable() {
@@ -351,7 +418,7 @@ func (d *dgram) queued() (in, out int) {
 	if g == nil {
 		return 0, 0
 	}
-	return g.p.Len(), 0
+	return g.len(), 0
 }
 
 // icmp takes an ICMP error about a datagram to dst that this socket sent.

@@ -64,7 +64,10 @@ func (d *dgram) control(b []byte, g *datagram) []byte {
 func (d *dgram) destinationControl(b []byte, level, name int, g *datagram) []byte {
 	port := d.lport
 	if !d.kind.ports {
-		h := g.p.Payload.Front()
+		var h []byte
+		if views := g.views(); len(views) > 0 {
+			h = views[0].Bytes()
+		}
 		if d.kind.header4 && g.dst.Is4() && len(h) > 0 {
 			h = h[min(len(h), int(h[0]&15)*4):]
 		}
@@ -144,7 +147,7 @@ func (d *dgram) parseControl(m *socket.Msg) (c sendControl, err error) {
 		case k.Level == abi.SOL_SOCKET && k.Type == abi.SO_TIMESTAMPING:
 			c.stamps, err = stampFlags(k)
 		case k.Level == abi.SOL_SOCKET && k.Type == abi.SCM_TS_OPT_ID:
-			if len(k.Data) != 4 || d.s.Opt.Stamping&abi.SOF_TIMESTAMPING_OPT_ID == 0 {
+			if len(k.Data) != 4 || d.s.Opt.Stamping()&abi.SOF_TIMESTAMPING_OPT_ID == 0 {
 				err = syscall.EINVAL
 				break
 			}
@@ -305,10 +308,10 @@ func (d *dgram) recvError(m *socket.Msg) (int, error) {
 	x := d.errors[0]
 	d.errors = append(d.errors[:0], d.errors[1:]...)
 	if x.origin == 0 {
-		d.s.Err = 0 // of the others there is nothing to tell otherwise
+		d.s.KeepErr(0) // of the others there is nothing to tell otherwise
 	}
 	if len(d.errors) > 0 && d.errors[0].origin == 0 {
-		d.s.Err = d.errors[0].Errno
+		d.s.KeepErr(d.errors[0].Errno)
 		d.recall()
 	}
 	m.Flags |= abi.MSG_ERRQUEUE

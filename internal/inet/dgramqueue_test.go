@@ -1,8 +1,11 @@
 package inet
 
 import (
+	"bytes"
 	"slices"
 	"testing"
+
+	"usock/packet"
 
 	"pgregory.net/rapid"
 )
@@ -38,6 +41,22 @@ func TestDgramQueue(t *testing.T) {
 			"pop":       func(t *rapid.T) { pop(t, rapid.IntRange(1, ownChunk+1).Draw(t, "n")) },
 			"pop many":  func(t *rapid.T) { pop(t, rapid.IntRange(1, 3*pooledChunk).Draw(t, "n")) },
 			"pop all":   func(t *rapid.T) { pop(t, len(want)) },
+			"detach": func(t *rapid.T) {
+				if q.len() == 0 {
+					return
+				}
+				c, from, to := q.detach()
+				if more := rapid.IntRange(0, 2*pooledChunk).Draw(t, "n"); more > 0 {
+					push(t, more) // while the chunk is away
+				}
+				for i := range c.p[from:to] {
+					if g := &c.p[from+i]; g.sport != want[i] {
+						t.Fatalf("detached %d, want %d", g.sport, want[i])
+					}
+				}
+				want = want[to-from:]
+				q.takeBack(c)
+			},
 			"free": func(t *rapid.T) {
 				q.free()
 				want = nil
@@ -148,6 +167,61 @@ func TestDgramQueueGivesBack(t *testing.T) {
 			}
 			have[c] = true
 		}
+	}
+}
+
+// Small datagrams that wait with others are copied to one block, which is free once they all are, in whatever
+// order, and the chunk is given back.
+func TestDgramQueueCopies(t *testing.T) {
+	packet.Track(true)
+	t.Cleanup(func() { packet.Track(false) })
+	before := packet.Live()
+	var q dgramQueue
+	var want [][]byte
+	for i := range ownChunk + pooledChunk {
+		b := bytes.Repeat([]byte{byte(i)}, i*maxCopied/(ownChunk+pooledChunk-1))
+		g := q.push()
+		g.one[0] = q.last.copy(b)
+		want = append(want, b)
+	}
+	if got := packet.Live() - before; got != 2 {
+		t.Fatalf("%d blocks for two chunks", got)
+	}
+	var held []packet.View
+	for i := 0; q.len() > 0; i++ {
+		g := q.pop()
+		if v := g.one[0]; !bytes.Equal(v.Bytes(), want[i]) {
+			t.Fatalf("datagram %d: %x, want %x", i, v.Bytes(), want[i])
+		} else if i%7 == 0 {
+			held = append(held, v)
+		} else {
+			v.Release()
+		}
+	}
+	if got := packet.Live() - before; got != 2 {
+		t.Fatalf("%d blocks with views of both", got)
+	}
+	for i, v := range held {
+		if b := v.Bytes(); !bytes.Equal(b, want[7*i]) {
+			t.Fatalf("view %d: %x", i, b)
+		}
+		v.Release()
+	}
+	if got := packet.Live() - before; got != 0 {
+		t.Fatalf("%d blocks are left", got)
+	}
+
+	// A chunk that is not full gives back what nobody has used of its room.
+	q.push().one[0] = q.last.copy([]byte("x"))
+	c, from, _ := q.detach()
+	v := c.p[from].one[0]
+	q.takeBack(c)
+	if got := packet.Live() - before; got != 1 || string(v.Bytes()) != "x" {
+		t.Fatalf("%d blocks, %q", got, v.Bytes())
+	}
+	v.Release()
+	if got := packet.Live() - before; got != 0 {
+		t.Fatalf("%d blocks are left", got)
 	}
 }
 

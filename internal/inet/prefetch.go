@@ -7,12 +7,12 @@ import (
 	"usock/internal/socket"
 )
 
-// prefetched is datagrams that were taken out of a receive queue for calls to come. A
-// receiver that has found several of them enters the host once for all: it does
-// not compete for the host's lock with the sender of each.
+// prefetched is datagrams that were taken out of a receive queue for calls to come: a chunk
+// of it. A receiver that has found several of them enters the socket's domain once for all: it
+// does not compete for that with the sender of each.
 //
 //	push ──► dgram.queue ──fetch──► prefetched ──RecvPrefetched──► program
-//	   (host's lock)   (host's lock)   (its own lock)
+//	     (domain)        (domain)        (its own lock)
 //
 // What stands in prefetched came before what stands in the queue. Its bytes count
 // against the receive buffer until the next fetch (Linux, udp_rmem_release, is as
@@ -20,25 +20,21 @@ import (
 // calls enter the host again (recall): a pending error, a deadline, MSG_PEEK.
 type prefetched struct {
 	mu   rank.Leaf
-	list [maxPrefetch]datagram
-	next int // list[next:end] is what is left
+	c    *chunk // detached from the queue; nil: there is none
+	next int    // c.p[next:end] is what is left
 	end  int
 	held bool // calls are to enter the host
 }
 
-const (
-	maxPrefetch = 32
-	// minPrefetch is how many datagrams must wait for a fetch to be worth while.
-	minPrefetch = 4
-)
+// minPrefetch is how many datagrams must wait for a fetch to be worth while.
+const minPrefetch = 4
 
 // take takes the first datagram. free says that the caller has not entered the
 // host.
 func (a *prefetched) take(free bool) (g datagram, ok bool) {
 	a.mu.Lock()
 	if a.next < a.end && !(free && a.held) {
-		g, ok = a.list[a.next], true
-		a.list[a.next].p = nil
+		g, ok = a.c.p[a.next], true
 		a.next++
 	}
 	a.mu.Unlock()
@@ -54,7 +50,15 @@ func (a *prefetched) peek() (*datagram, bool) {
 		return nil, false
 	}
 	a.held = true
-	return &a.list[a.next], true
+	return &a.c.p[a.next], true
+}
+
+// left are the datagrams that nobody has taken. a is locked.
+func (a *prefetched) left() []datagram {
+	if a.c == nil {
+		return nil
+	}
+	return a.c.p[a.next:a.end]
 }
 
 func (a *prefetched) empty() bool {
@@ -78,20 +82,27 @@ func (d *dgram) fetch() {
 	if a.next < a.end {
 		return
 	}
-	d.bytes -= d.fetched
-	d.fetched = 0
-	a.next, a.end, a.held = 0, 0, false
+	d.settle(a)
+	a.held = false
 	if !d.prefetchPays() {
 		return
 	}
 	d.s.Received(&d.arrival, 0)
-	for a.end < maxPrefetch && d.queue.len() > 0 {
-		before := d.bytes
-		a.list[a.end] = d.pop()
-		a.end++
-		d.fetched += before - d.bytes
-		d.bytes = before
+	a.c, a.next, a.end = d.queue.detach()
+	d.fetched = a.c.cost
+	if d.queue.len() == 0 {
+		d.run = run{}
 	}
+}
+
+// settle gives back what was fetched and is used up.
+func (d *dgram) settle(a *prefetched) {
+	if a.c != nil {
+		d.queue.takeBack(a.c)
+	}
+	a.c, a.next, a.end = nil, 0, 0
+	d.bytes -= d.fetched
+	d.fetched = 0
 }
 
 // prefetchPays reports whether datagrams are to be set aside. SO_PEEK_OFF counts what is
@@ -104,7 +115,7 @@ func (d *dgram) prefetchPays() bool {
 func (u *udpProto) RecvPrefetched(s *socket.Socket, m *socket.Msg) (int, bool) {
 	d := &udpOf(s).dgram
 	a := d.prefetched.Load()
-	if a == nil {
+	if a == nil || u.Host.Tracing() {
 		return 0, false
 	}
 	g, ok := a.take(true)
@@ -153,7 +164,7 @@ func (d *dgram) all() iter.Seq[*datagram] {
 		if a := d.prefetched.Load(); a != nil {
 			a.mu.Lock()
 			a.held = true
-			left := a.list[a.next:a.end]
+			left := a.left()
 			a.mu.Unlock()
 			for i := range left {
 				if !yield(&left[i]) {

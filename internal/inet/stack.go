@@ -220,7 +220,7 @@ type lane struct {
 	inSegs, outSegs uint64
 	udp             UDPStats
 
-	_ [64]byte // others' are on other cache lines
+	_ [host.CacheLine]byte // others' are on other cache lines
 }
 
 // lane returns what belongs to the lane of whoever has entered d.

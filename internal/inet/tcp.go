@@ -94,6 +94,7 @@ type tcpEndpoint struct {
 
 	phase     phase
 	counted   bool // in the listener's count of incomplete connections
+	placed    bool // it has reserved a place in the accept queue
 	released  bool
 	fast      bool // in the listener's count of Fast Open children in SYN-RECEIVED
 	asked     bool // the SYN asked for a Fast Open cookie
@@ -237,7 +238,7 @@ func (t *tcpProto) Ready(s *socket.Socket) wait.Events {
 	if e.deferred {
 		ev |= wait.Out
 	}
-	if s.Err != 0 || e.stamps != nil && len(e.stamps.errors) > 0 {
+	if s.Err() != 0 || e.stamps != nil && len(e.stamps.errors) > 0 {
 		ev |= wait.Err
 	}
 	return ev
@@ -293,7 +294,7 @@ func (t *tcpProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 	case st == tcp.SynSent || st == tcp.SynRcvd && !e.fast:
 		return 0, syscall.EAGAIN
 	}
-	if m.Before > 0 && (s.Err != 0 || e.conn.Err() != nil) {
+	if m.Before > 0 && (s.Err() != 0 || e.conn.Err() != nil) {
 		return 0, syscall.EPIPE // the error stays for the next call (Linux, tcp_sendmsg_locked)
 	}
 	if err := e.takeErr(); err != nil {
@@ -305,7 +306,7 @@ func (t *tcpProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 	if e.conn.SendSpace() <= 0 && !empty(m.Data) {
 		return 0, syscall.EAGAIN
 	}
-	if s.Opt.Stamping != 0 || len(m.Control) > 0 {
+	if s.Opt.Stamping() != 0 || len(m.Control) > 0 {
 		var err error
 		if m.Stamps, err = t.stampsOf(s, m.Control); err != nil {
 			return 0, err
@@ -462,7 +463,7 @@ func (e *tcpEndpoint) disconnect() {
 		err = syscall.ECONNRESET
 	}
 	if err != 0 && e.s != nil {
-		e.s.Err = err
+		e.s.KeepErr(err)
 	}
 	now := e.now()
 	e.conn.Abort(now)

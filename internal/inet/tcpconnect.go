@@ -148,7 +148,7 @@ func (t *tcpProto) begin(e *tcpEndpoint, a abi.Addr, fo tcp.FastOpen) error {
 	}
 	e.path, e.scope, e.label = path, int32(device), 0
 	e.phase = connecting
-	e.s.Err = 0
+	e.s.KeepErr(0)
 	inc(&t.Stats.ActiveOpens)
 	p := t.params(e, iss)
 	if e.asked = fo.Ask; e.asked {

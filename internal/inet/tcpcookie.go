@@ -123,7 +123,7 @@ func (t *tcpProto) takeCookie(l *tcpEndpoint, k *tuple, seg *tcp.Segment, d *hos
 		inc(&t.Stats.SyncookiesFailed)
 		return false
 	}
-	if q.full() {
+	if !q.reserve() {
 		// Taken as lost: data that the peer repeats brings the cookie again.
 		inc(&t.Stats.ListenOverflows)
 		inc(&t.Stats.ListenDrops)
@@ -134,10 +134,12 @@ func (t *tcpProto) takeCookie(l *tcpEndpoint, k *tuple, seg *tcp.Segment, d *hos
 	if c == nil {
 		// It is dropped: another of the peer's segments has made the connection meanwhile, which a reset would end,
 		// or there is no way back (Linux, cookie_v4_check).
+		q.length.Add(-1)
 		inc(&t.Stats.ListenDrops)
 		seg.Data.Release()
 		return true
 	}
+	c.placed = true
 	state := tcp.CookieState{MSS: cookieMSS[mss]}
 	p := t.childParams(l, c, iss)
 	if o := &seg.Options; o.HasTimestamp && t.cfg.Timestamps {
@@ -152,5 +154,6 @@ func (t *tcpProto) takeCookie(l *tcpEndpoint, k *tuple, seg *tcp.Segment, d *hos
 	inc(&t.Stats.SyncookiesRecv)
 	c.conn.AcceptCookie(now, p, seg, &state)
 	t.update(c, c.conn.Segment(now, seg))
+	q.unreserve(c)
 	return true
 }

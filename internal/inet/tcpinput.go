@@ -128,23 +128,31 @@ func (t *tcpProto) segment(e *tcpEndpoint, m *ip.Meta, seg *tcp.Segment) {
 		seg.Data.Release()
 		return
 	}
-	if e.counted && e.parent.listener.full() && seg.Flags&(wire.RST|wire.SYN) == 0 {
-		// The accept queue is full: the ACK is taken as lost, and the SYN-ACK will be
-		// repeated, or the peer is told (Linux, tcp_check_req; tcp_abort_on_overflow).
-		inc(&t.Stats.ListenOverflows)
-		inc(&t.Stats.ListenDrops)
-		seg.Data.Release()
-		if t.cfg.AbortOnOverflow {
-			e.conn.Abort(e.now())
-			t.update(e, 0)
+	var reserved *listener
+	if e.counted && seg.Flags&(wire.RST|wire.SYN) == 0 {
+		l := e.parent.listener
+		if !l.reserve() {
+			// The accept queue is full: the ACK is taken as lost, and the SYN-ACK will be
+			// repeated, or the peer is told (Linux, tcp_check_req; tcp_abort_on_overflow).
+			inc(&t.Stats.ListenOverflows)
+			inc(&t.Stats.ListenDrops)
+			seg.Data.Release()
+			if t.cfg.AbortOnOverflow {
+				e.conn.Abort(e.now())
+				t.update(e, 0)
+			}
+			return
 		}
-		return
+		e.placed, reserved = true, l
 	}
 	_, before := e.conn.Received()
 	ev := e.conn.Segment(e.now(), seg)
 	_, after := e.conn.Received()
 	e.cameUpTo(before, after)
 	t.update(e, ev)
+	if reserved != nil {
+		reserved.unreserve(e)
+	}
 }
 
 // stray deals with a segment of no connection: a SYN for the listener l, if there is one,
@@ -267,6 +275,15 @@ func (w *timeWait) end(ports bool) {
 	t.timeWaits.Add(-1)
 }
 
+// mayTimeWait counts one connection more in TIME-WAIT, if there is room for it.
+func (t *tcpProto) mayTimeWait() bool {
+	if t.timeWaits.Add(1) > maxTimeWaits {
+		t.timeWaits.Add(-1)
+		return false
+	}
+	return true
+}
+
 // toTimeWait replaces a connection by a record. A socket that is still open keeps
 // the endpoint for what there is to be read.
 func (t *tcpProto) toTimeWait(e *tcpEndpoint) {
@@ -277,7 +294,7 @@ func (t *tcpProto) toTimeWait(e *tcpEndpoint) {
 		return
 	}
 	state, ok := e.conn.TimeWait()
-	if !ok || t.timeWaits.Load() >= maxTimeWaits {
+	if !ok || !t.mayTimeWait() {
 		inc(&t.Stats.TCPTimeWaitOverflow)
 		t.closed(e)
 		return
@@ -290,7 +307,6 @@ func (t *tcpProto) toTimeWait(e *tcpEndpoint) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	port := e.lport
-	t.timeWaits.Add(1)
 
 	// At no time does the tuple, or the port, seem to be free.
 	t.ports.mu.Lock()

@@ -32,7 +32,7 @@ type listener struct {
 	e          *tcpEndpoint
 	backlog    int32        // changed in the whole host
 	incomplete atomic.Int32 // connections in SYN-RECEIVED
-	length     atomic.Int32 // of the accept queue
+	length     atomic.Int32 // of the accept queue, with the places that are reserved
 	held       atomic.Int32 // accepted, and counted all the same (socket.AcceptHolder)
 	overflow   atomic.Int64 // when the incomplete queue was full last, a time.Duration; 0: never
 
@@ -43,6 +43,29 @@ type listener struct {
 }
 
 func (l *listener) full() bool { return l.waiting() > int(l.backlog) }
+
+// reserve takes a place in the accept queue, if there is one: several connections may complete their handshakes at one
+// time, each in its own domain. The endpoint that it is for notes that (placed), and whoever has reserved it gives back
+// what has not become a member (unreserve).
+func (l *listener) reserve() bool {
+	for {
+		n := l.length.Load()
+		if n+l.held.Load() > l.backlog {
+			return false
+		}
+		if l.length.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
+// unreserve gives back the place that e has not taken.
+func (l *listener) unreserve(e *tcpEndpoint) {
+	if e.placed {
+		e.placed = false
+		l.length.Add(-1)
+	}
+}
 
 func (l *listener) waiting() int { return int(l.length.Load() + l.held.Load()) }
 
@@ -350,6 +373,9 @@ func (t *tcpProto) queueUp(e *tcpEndpoint) {
 	}
 	l.tail = e
 	l.mu.Unlock()
-	l.length.Add(1)
+	if !e.placed {
+		l.length.Add(1)
+	}
+	e.placed = false
 	e.dom.Lane().Post(p.dom, l, nil)
 }

@@ -106,7 +106,7 @@ func (t *tcpProto) sizeRows() []socket.Option {
 				return nil
 			}),
 		socket.IntOption(abi.SOL_SOCKET, abi.SO_RCVLOWAT,
-			func(s *socket.Socket) int { return int(s.Opt.RcvLowat) },
+			func(s *socket.Socket) int { return int(s.Opt.RcvLowat()) },
 			func(s *socket.Socket, v int) error {
 				if v < 0 {
 					v = 1<<31 - 1
@@ -115,8 +115,9 @@ func (t *tcpProto) sizeRows() []socket.Option {
 				if n := int(endpointOf(s).rcvBuf); n != 0 {
 					most = n / 2
 				}
-				s.Opt.RcvLowat = int32(max(min(v, most), 1))
-				connOf(s).SetRcvLowat(s.Host.Now(), int(s.Opt.RcvLowat))
+				v = max(min(v, most), 1)
+				s.SetRcvLowat(v)
+				connOf(s).SetRcvLowat(s.Host.Now(), v)
 				s.Notify(t.Ready(s))
 				return nil
 			}),

@@ -76,7 +76,7 @@ func (t *tcpProto) recv(e *tcpEndpoint, m *socket.Msg) (int, error) {
 	if e.conn.EOF() {
 		return 0, nil
 	}
-	if m.Before > 0 && (s.Err != 0 || e.conn.Err() != nil || e.conn.State() == tcp.Closed) {
+	if m.Before > 0 && (s.Err() != 0 || e.conn.Err() != nil || e.conn.State() == tcp.Closed) {
 		return 0, nil // the next call's
 	}
 	if err := e.takeErr(); err != nil {

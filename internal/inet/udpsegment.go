@@ -170,7 +170,7 @@ func (e *udpEndpoint) coalesce(p *packet.Packet, m *ip.Meta, sport uint16) bool 
 		return false
 	}
 	g := e.queue.back()
-	size, have := int(g.segment), g.p.Len()
+	size, have := int(g.segment), g.len()
 	if size == 0 {
 		size = have
 	}
@@ -184,15 +184,18 @@ func (e *udpEndpoint) coalesce(p *packet.Packet, m *ip.Meta, sport uint16) bool 
 			return false
 		}
 		r.block = packet.NewBlock(packet.MaxBlock)
-		g.p.Payload.CopyTo(r.block.Bytes(), 0)
-		g.p.Payload.Release()
+		at := 0
+		for _, v := range g.views() {
+			at += copy(r.block.Bytes()[at:], v.Bytes())
+		}
+		g.release()
 		e.charge(g, packet.MaxBlock+overhead)
 	} else {
 		r.block.Retain() // the reference of the view that is replaced
-		g.p.Payload.Release()
+		g.release()
 	}
 	p.Payload.CopyTo(r.block.Bytes()[have:have+n], 0)
-	g.p.Payload.Append(r.block.View(0, have+n))
+	g.one[0] = r.block.View(0, have+n)
 	g.segment = uint16(size)
 	r.count++
 	p.Free()

@@ -117,7 +117,7 @@ type Lane struct {
 	meta    Meta   // of the packet that is being received
 	scratch []byte // its header, where that is not in the packet's head
 
-	_ [64]byte // another lane's is on another cache line
+	_ [host.CacheLine]byte // another lane's is on another cache line
 }
 
 // Lane returns the layer in a lane.

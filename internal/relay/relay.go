@@ -62,41 +62,44 @@ func (r *Relay) Dropped() uint64 {
 	return r.dropped
 }
 
-// Flush hands on what is queued, unless someone is doing so.
+// Flush hands on what is queued, unless someone is doing so. Where the place panics or ends the goroutine, the rest waits
+// for the next Flush.
 func (r *Relay) Flush() {
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	if r.busy {
-		r.mu.Unlock()
 		return
 	}
 	r.busy = true
+	goesOn := false
+	defer func() { r.busy = goesOn }()
 
 	for range relayTurn {
 		n := r.queue.PopTo(r.batch[:])
 		if n == 0 {
-			r.busy = false
-			r.mu.Unlock()
 			return
 		}
-		r.mu.Unlock()
-
-		sent := r.To.Send(r.batch[:n])
-		clear(r.batch[:n])
-
-		r.mu.Lock()
+		sent := r.send(r.batch[:n])
 		r.dropped += uint64(n - sent)
 	}
 
-	r.mu.Unlock()
-
 	// The turn is over. Until it goes on there is somebody at it, so that nobody else's call gets
 	// these packets to carry.
+	goesOn = true
 	r.Later(func() {
 		r.mu.Lock()
 		r.busy = false
 		r.mu.Unlock()
 		r.Flush()
 	})
+}
+
+// send hands on a batch without the lock, which its caller holds, and holds again whatever the place does.
+func (r *Relay) send(batch []*packet.Packet) int {
+	r.mu.Unlock()
+	defer r.mu.Lock()
+	defer clear(batch)
+	return r.To.Send(batch)
 }
 
 // Close frees what is queued, and what is pushed from now on.

@@ -113,6 +113,40 @@ func TestRelayDrops(t *testing.T) {
 	}
 }
 
+// fickle is a place that does something before it takes what it is sent.
+type fickle struct {
+	place
+	does func()
+}
+
+func (f *fickle) Send(batch []*packet.Packet) int {
+	f.does()
+	return f.place.Send(batch)
+}
+
+// A place that panics, or ends the goroutine that sends to it, is sent to again.
+func TestPlacePanics(t *testing.T) {
+	for name, does := range map[string]func(){"panic": func() { panic("place") }, "end": runtime.Goexit} {
+		to := &fickle{place: place{t: t}, does: does}
+		r := &Relay{To: to, Bound: 2, Later: func(f func()) { go f() }}
+		r.Push(numbered(0))
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			defer func() { recover() }()
+			r.Flush()
+		})
+		wg.Wait()
+		to.does = func() {}
+		if !r.Push(numbered(1)) {
+			t.Fatalf("%s: the relay has no room", name)
+		}
+		r.Flush()
+		if len(to.got) != 1 || to.got[0] != 1 {
+			t.Errorf("%s: %v arrived afterwards, want 1", name, to.got)
+		}
+	}
+}
+
 // What is beyond one goroutine's turn is carried when Later says so, and not before.
 func TestRelayLater(t *testing.T) {
 	const turn = relayBatch * relayTurn

@@ -188,7 +188,7 @@ func (k *talk) read(t testing.TB, b []byte) {
 
 // converse has both ends send messages and read them, until all have come; then the first shuts down.
 func (c *chance) converse(messages int) {
-	var talks [2]talk // by who sends
+	var talks [2]talk              // by who sends
 	var parts [2]map[uint16][]byte // with I-DATA those of several streams come mixed
 	for i := range talks {
 		parts[i] = map[uint16][]byte{}

@@ -122,7 +122,7 @@ func makeScript(t testing.TB, opts ...scriptOption) *script {
 	s.o = &s.e.Options
 	s.o.Path.NoHB = true
 	s.o.NoDelay = true
-	s.o.Events = (^EventMask(0)).With(EventAuth, false) // that the peer has no AUTH is told each time
+	s.o.Events = (^EventMask(0)).With(EventAuth, false)                                    // that the peer has no AUTH is told each time
 	s.peer = peerState{tag: 0x77000001, tsn: 0xffff_fffe, heartbeats: map[string][]byte{}} // its numbers wrap soon
 	for _, o := range opts {
 		o(s)

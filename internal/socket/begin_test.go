@@ -6,6 +6,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unsafe"
 
 	"usock/internal/abi"
 	"usock/internal/wait"
@@ -167,7 +168,7 @@ func TestRecvWaitsForEnough(t *testing.T) {
 				l := &listener{fake: stream()}
 				s := newFake(t, l)
 				defer s.Close()
-				s.Opt.RcvLowat = c.low
+				s.SetRcvLowat(int(c.low))
 				var got string
 				call := begin(func() (int, error) {
 					if views {
@@ -193,7 +194,7 @@ func TestRecvWaitsForEnough(t *testing.T) {
 					s.change(wait.In, func() {
 						l.in = []string{data}
 						if i == 0 && c.later != 0 {
-							s.Opt.RcvLowat = c.later
+							s.SetRcvLowat(int(c.later))
 						}
 						given = append(given, l.before[len(l.before)-1])
 					})
@@ -214,5 +215,12 @@ func TestRecvWaitsForEnough(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A socket is two cache lines: an idle connection has two of them.
+func TestSocketSize(t *testing.T) {
+	if n := unsafe.Sizeof(Socket{}); n > 128 {
+		t.Errorf("%d bytes", n)
 	}
 }

@@ -511,7 +511,7 @@ func (c *call) sendViews(m *Msg, before int) (n int, err error) {
 	m.Before, m.Opening, m.Len = before, 0, 0
 	err = c.do(func() (err error) {
 		if c.lost() {
-			if before == 0 && s.Err != 0 {
+			if before == 0 && s.Err() != 0 {
 				return s.TakeErr()
 			}
 			return syscall.EPIPE
@@ -560,7 +560,7 @@ func (c *call) sendRecord(p []byte, m *Msg) (int, error) {
 // SO_RCVLOWAT. Once it has taken some, nothing that ends its waiting is an error.
 func (s *Socket) Recv(ctx context.Context, p []byte, m *Msg) (n int, err error) {
 	if n, ok := s.recvPrefetched(p, m); ok {
-		return s.received(n, nil)
+		return n, nil
 	}
 	c := receiving(s, ctx, m, len(p))
 	for {
@@ -615,7 +615,7 @@ func (c *receive) recvViews(m *Msg, before int) (got int, err error) {
 	m.Max, m.Before = c.size-before, before
 	err = c.do(func() (err error) {
 		if c.enough == 0 {
-			c.enough = max(1, min(int(s.Opt.RcvLowat), c.size))
+			c.enough = max(1, min(int(s.Opt.RcvLowat()), c.size))
 			if c.asked&abi.MSG_OOB != 0 {
 				c.enough = 1
 			} else if c.asked&abi.MSG_WAITALL != 0 {

@@ -50,7 +50,7 @@ func TestRecvStream(t *testing.T) {
 		f.in, f.eof, f.err = slices.Clone(c.in), c.eof, c.fail
 		s := newFake(t, f)
 		if c.flags&rcvLowat != 0 {
-			s.Opt.RcvLowat = 7
+			s.SetRcvLowat(int(7))
 		}
 		b := make([]byte, c.room)
 		n, err := s.Recv(noContext, b, &Msg{Flags: c.flags &^ rcvLowat})
@@ -316,10 +316,10 @@ func TestPrefetched(t *testing.T) {
 		{"a deadline to write", Msg{}, func() { s.SetWriteDeadline(time.Now().Add(time.Hour)) }, true},
 		{"a deadline to read", Msg{}, func() { s.SetReadDeadline(time.Now().Add(time.Hour)) }, false},
 		{"one that was taken off", Msg{}, func() { s.SetReadDeadline(time.Time{}) }, true},
-		{"an error", Msg{}, func() { s.Err = syscall.EPIPE }, false},
+		{"an error", Msg{}, func() { s.KeepErr(syscall.EPIPE) }, false},
 	} {
 		s.Host.Enter()
-		s.Err = 0
+		s.KeepErr(0)
 		s.Host.Leave()
 		c.set()
 		s.Host.Enter()
@@ -405,7 +405,7 @@ func TestAsked(t *testing.T) {
 	}
 	s.Host.Enter()
 	s.SetErr(syscall.EPIPE)
-	check("error", s.TakeErr(), syscall.EPIPE, s.Err == 0)
+	check("error", s.TakeErr(), syscall.EPIPE, s.Err() == 0)
 	check("no error", s.TakeErr(), nil, !s.Closed() && !s.Waited())
 	s.Host.Leave()
 

@@ -374,7 +374,7 @@ var common = NewOptions([]Option{
 	readOnly(abi.SO_PROTOCOL, func(s *Socket) int { return int(s.Protocol) }),
 	readOnly(abi.SO_ACCEPTCONN, func(s *Socket) int { return 0 }),
 	readOnly(abi.SO_SNDLOWAT, func(s *Socket) int { return 1 }),
-	readOnly(abi.SO_ERROR, func(s *Socket) int { e := s.Err; s.Err = 0; return int(e) }),
+	readOnly(abi.SO_ERROR, func(s *Socket) int { e := s.Err(); s.KeepErr(0); return int(e) }),
 	IntOption(abi.SOL_SOCKET, abi.SO_RCVBUF,
 		func(s *Socket) int { return int(s.Opt.RcvBuf) },
 		func(s *Socket, v int) error { s.SetRcvBuf(v); return nil }),
@@ -382,12 +382,12 @@ var common = NewOptions([]Option{
 		func(s *Socket) int { return int(s.Opt.SndBuf) },
 		func(s *Socket, v int) error { s.SetSndBuf(v); s.RoomMade(); return nil }),
 	IntOption(abi.SOL_SOCKET, abi.SO_RCVLOWAT,
-		func(s *Socket) int { return int(s.Opt.RcvLowat) },
+		func(s *Socket) int { return int(s.Opt.RcvLowat()) },
 		func(s *Socket, v int) error {
 			if v < 0 {
 				v = int(^uint32(0) >> 1)
 			}
-			s.Opt.RcvLowat = int32(max(v, 1))
+			s.SetRcvLowat(max(v, 1))
 			return nil
 		}),
 	IntOption(abi.SOL_SOCKET, abi.SO_PRIORITY,

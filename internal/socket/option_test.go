@@ -127,7 +127,7 @@ func TestCommonOptions(t *testing.T) {
 		t.Error("a negative time waits") // though it reads as none
 	}
 
-	s.Err = syscall.ECONNREFUSED
+	s.KeepErr(syscall.ECONNREFUSED)
 	for _, want := range []int{int(syscall.ECONNREFUSED), 0} {
 		(&setAndGet{"SO_ERROR", abi.SO_ERROR, nil, nil, 0, ints(want), nil}).check(t, s)
 	}
@@ -451,7 +451,8 @@ func TestStampingOption(t *testing.T) {
 		{0, id | abi.SOF_TIMESTAMPING_TX_ACK, false, false, true, abi.SOF_TIMESTAMPING_TX_SOFTWARE, id | abi.SOF_TIMESTAMPING_TX_SOFTWARE},
 		{0, id | abi.SOF_TIMESTAMPING_TX_ACK, false, false, true, 0, id},
 	} {
-		o.Flags, o.Stamping = c.flags, c.stamping
+		o.Flags = c.flags
+		s.setStamping(c.stamping)
 		if o.WantsArrival() != c.wants || o.Tells() != c.tells || o.SendStamping(c.said, c.ask) != c.sends {
 			t.Errorf("%+v: %v %v %#x", c, o.WantsArrival(), o.Tells(), o.SendStamping(c.said, c.ask))
 		}
@@ -481,7 +482,8 @@ func TestArrivalMessages(t *testing.T) {
 		{0, abi.SOF_TIMESTAMPING_RX_SOFTWARE, at, ""},
 		{0, abi.SOF_TIMESTAMPING_SOFTWARE, 0, ""},
 	} {
-		s.Opt.Flags, s.Opt.Stamping = c.flags, c.stamping
+		s.Opt.Flags = c.flags
+		s.setStamping(c.stamping)
 		msgs, err := abi.ParseCmsgs(s.AppendArrival(nil, c.at))
 		got := ""
 		for _, m := range msgs {
@@ -494,7 +496,8 @@ func TestArrivalMessages(t *testing.T) {
 			t.Errorf("%+v: %q, %v", c, got, err)
 		}
 	}
-	s.Opt.Flags, s.Opt.Stamping = Timestamp, 0
+	s.Opt.Flags = Timestamp
+	s.setStamping(0)
 	before := time.Now().Unix()
 	msgs, _ := abi.ParseCmsgs(s.AppendArrival(nil, 0))
 	if len(msgs) != 1 || int64(binary.NativeEndian.Uint64(msgs[0].Data)) < before {
@@ -541,13 +544,15 @@ func TestStamp(t *testing.T) {
 		t.Error(at, err)
 	}
 	for _, c := range []struct{ flags, stamping uint32 }{{Timestamp, 0}, {TimestampNS, 0}, {0, abi.SOF_TIMESTAMPING_SOFTWARE}} {
-		s.Opt.Flags, s.Opt.Stamping = c.flags|StampAsked, c.stamping
+		s.Opt.Flags = c.flags | StampAsked
+		s.setStamping(c.stamping)
 		received(88)
 		if at, err := s.Stamp(); at.UnixNano() != 77 || err != nil {
 			t.Errorf("%+v: %v %v", c, at, err)
 		}
 	}
-	s.Opt.Flags, s.Opt.Stamping = 0, 0
+	s.Opt.Flags = 0
+	s.setStamping(0)
 	received(99) // nobody has asked
 	s.Opt.Flags = StampAsked
 	if at, _ := s.Stamp(); at.UnixNano() != 77 {

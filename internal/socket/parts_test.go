@@ -98,10 +98,10 @@ func TestSendOfLostConnection(t *testing.T) {
 				if !still(call) {
 					t.Error("does not wait")
 				}
-				s.change(wait.Out, func() { s.Dissolved++; s.Err = c.err; f.room = 99 })
+				s.change(wait.Out, func() { s.Dissolved++; s.KeepErr(c.err); f.room = 99 })
 				d := <-call
-				if d.n != c.n || d.err != c.want || s.Err != c.left || strings.Join(f.sent, "") != "data"[:c.n] {
-					t.Errorf("%+v: %+v, left %v, sent %q", c, d, s.Err, f.sent)
+				if d.n != c.n || d.err != c.want || s.Err() != c.left || strings.Join(f.sent, "") != "data"[:c.n] {
+					t.Errorf("%+v: %+v, left %v, sent %q", c, d, s.Err(), f.sent)
 				}
 			})
 		}
@@ -268,7 +268,7 @@ func TestUrgentByteIsOne(t *testing.T) {
 		f := stream()
 		f.oob = "!"
 		s := newFake(t, f)
-		s.Opt.RcvLowat = c.low
+		s.SetRcvLowat(int(c.low))
 		b := make([]byte, 3)
 		if n, err := s.Recv(noContext, b, &Msg{Flags: abi.MSG_OOB | c.flags}); n != 1 || err != nil || b[0] != '!' {
 			t.Errorf("%+v: %d, %v", c, n, err)

@@ -22,7 +22,7 @@ func (m *Msg) plain() bool { return m.Flags&^abi.MSG_DONTWAIT == 0 && !m.Want }
 // MayPrefetch reports whether records may be set aside by a Recv of m: the calls to
 // come need not look at a deadline. Locked.
 func (s *Socket) MayPrefetch(m *Msg) bool {
-	return m.plain() && s.Err == 0 && !s.hasDeadline(true, false)
+	return m.plain() && s.Err() == 0 && !s.hasDeadline(true, false)
 }
 
 // recvPrefetched is Recv of a record that was set aside.

@@ -29,10 +29,15 @@ func (r *Registry) DomainFor(p Proto) *host.Domain {
 	if h, ok := p.(Housed); ok {
 		return h.House()
 	}
-	if p.Kind().Own && !r.host.Alone() {
+	switch k := p.Kind(); {
+	case !k.Own || r.host.Alone():
+		return &r.host.Domain
+	case k.Stream:
 		return r.host.NewDomain()
+	default:
+		// Who sends enters the receiver's domain, while the receiver is on another processor.
+		return r.host.NewDomainApart()
 	}
-	return &r.host.Domain
 }
 
 // NewSocket is NewSocketIn for a new domain, or for that of the row. Who calls it has entered that, or the

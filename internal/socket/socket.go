@@ -116,8 +116,6 @@ type Opt struct {
 	Flags    uint32 // ReuseAddr and so on
 	RcvBuf   int32  // bytes, as getsockopt returns them: twice what was asked for
 	SndBuf   int32
-	RcvLowat int32
-	Stamping uint32 // SO_TIMESTAMPING
 	PeekOff  int32  // SO_PEEK_OFF: where peeking begins; negative: at the front
 	Device   int32  // interface index of SO_BINDTODEVICE; 0: none
 	Linger   int32  // seconds; negative: off, and -1-n the seconds that are kept
@@ -140,18 +138,19 @@ func (o *Opt) Set(f uint32, on bool) {
 // change.
 type Socket struct {
 	// Set by newSocket and never changed.
-	Host                   *host.Domain
-	Proto                  Proto
-	Domain, Type, Protocol int16
+	Host         *host.Domain
+	Proto        Proto
+	Domain, Type int8
+	Protocol     int16
 
-	nonblock, closed bool // guarded by the lock
+	nonblock, closed bool  // guarded by the lock
+	pending          int16 // error, an errno; 0: none
 
 	// Never changed either.
 	ID uint64
 
 	PCB   any // the protocol's control block
 	Opt   Opt
-	Err   syscall.Errno // pending error; 0: none
 	slot  int32         // place in the registry
 	Owner int32         // process on whose behalf the socket acts; 0: this one
 
@@ -172,9 +171,9 @@ const defaultBuf = 212992
 func newSocket(h *host.Domain, p Proto, domain, typ, protocol int) *Socket {
 	s := &Socket{
 		Host: h, Proto: p,
-		Domain: int16(domain), Type: int16(typ), Protocol: int16(protocol),
+		Domain: int8(domain), Type: int8(typ), Protocol: int16(protocol),
 	}
-	s.Opt.RcvBuf, s.Opt.SndBuf, s.Opt.RcvLowat, s.Opt.Linger, s.Opt.PeekOff = defaultBuf, defaultBuf, 1, -1, -1
+	s.Opt.RcvBuf, s.Opt.SndBuf, s.Opt.Linger, s.Opt.PeekOff = defaultBuf, defaultBuf, -1, -1
 	return s
 }
 
@@ -184,20 +183,26 @@ func (s *Socket) Notify(ev wait.Events) { s.Host.Notify(&s.queue, ev) }
 // Waited reports whether anyone waits for the socket or watches it. Locked.
 func (s *Socket) Waited() bool { return !s.queue.Empty() }
 
+// Err returns the pending error; 0: there is none. Locked.
+func (s *Socket) Err() syscall.Errno { return syscall.Errno(s.pending) }
+
+// KeepErr makes e the pending error for those who ask, and tells nobody; 0: there is none any more. Locked.
+func (s *Socket) KeepErr(e syscall.Errno) { s.pending = int16(e) }
+
 // SetErr makes e the pending error. Locked.
 func (s *Socket) SetErr(e syscall.Errno) {
-	s.Err = e
+	s.KeepErr(e)
 	s.recall()
 	s.Notify(wait.Err | wait.In | wait.Out)
 }
 
 // TakeErr returns the pending error and clears it; nil if there is none. Locked.
 func (s *Socket) TakeErr() error {
-	if s.Err == 0 {
+	e := s.Err()
+	if e == 0 {
 		return nil
 	}
-	e := s.Err
-	s.Err = 0
+	s.KeepErr(0)
 	return e
 }
 

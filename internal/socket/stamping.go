@@ -18,7 +18,7 @@ func StampingOption(refused uint32, fresh func(s *Socket, flags uint32) error) O
 	return Option{
 		Level: abi.SOL_SOCKET, Name: abi.SO_TIMESTAMPING,
 		Get: func(s *Socket, b []byte) ([]byte, error) {
-			return abi.AppendInt(abi.AppendInt(b, int(s.Opt.Stamping)), 0), nil
+			return abi.AppendInt(abi.AppendInt(b, int(s.Opt.Stamping())), 0), nil
 		},
 		Set: func(s *Socket, v []byte) error {
 			f := binary.NativeEndian.Uint32(v)
@@ -32,12 +32,12 @@ func StampingOption(refused uint32, fresh func(s *Socket, flags uint32) error) O
 			case f&refused != 0:
 				return syscall.ENOPROTOOPT
 			}
-			if f&^s.Opt.Stamping&abi.SOF_TIMESTAMPING_OPT_ID != 0 {
+			if f&^s.Opt.Stamping()&abi.SOF_TIMESTAMPING_OPT_ID != 0 {
 				if err := fresh(s, f); err != nil {
 					return err
 				}
 			}
-			s.Opt.Stamping = f
+			s.setStamping(f)
 			s.recall()
 			return nil
 		},
@@ -46,19 +46,19 @@ func StampingOption(refused uint32, fresh func(s *Socket, flags uint32) error) O
 
 // WantsArrival reports whether the time of arrival is to be noted.
 func (o *Opt) WantsArrival() bool {
-	return o.Flags&stamps != 0 || o.Stamping&abi.SOF_TIMESTAMPING_RX_SOFTWARE != 0
+	return o.Flags&stamps != 0 || o.Stamping()&abi.SOF_TIMESTAMPING_RX_SOFTWARE != 0
 }
 
 // Tells reports whether software's stamps are told at all.
-func (o *Opt) Tells() bool { return o.Stamping&abi.SOF_TIMESTAMPING_SOFTWARE != 0 }
+func (o *Opt) Tells() bool { return o.Stamping()&abi.SOF_TIMESTAMPING_SOFTWARE != 0 }
 
 // SendStamping returns the flags of a send: those of the option, in which a control message
 // may have replaced what is to be stamped.
 func (o *Opt) SendStamping(said bool, flags uint32) uint32 {
 	if said {
-		return o.Stamping&^abi.SOF_TIMESTAMPING_TX_RECORD | flags
+		return o.Stamping()&^abi.SOF_TIMESTAMPING_TX_RECORD | flags
 	}
-	return o.Stamping
+	return o.Stamping()
 }
 
 // AppendArrival appends the control messages about when something has come, at, in ns of

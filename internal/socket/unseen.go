@@ -13,6 +13,8 @@ import (
 type rare struct {
 	rcvTimeo time.Duration // 0: none; negative: no waiting at all
 	sndTimeo time.Duration
+	rcvLowat int32  // 0: 1
+	stamping uint32 // SO_TIMESTAMPING
 
 	unseen
 }
@@ -52,6 +54,32 @@ func (s *Socket) setRare(f func(*rare)) error {
 // SetTimeo sets SO_RCVTIMEO and SO_SNDTIMEO. 0: none; negative: no waiting at all. Locked.
 func (s *Socket) SetTimeo(rcv, snd time.Duration) {
 	s.setRare(func(r *rare) { r.rcvTimeo, r.sndTimeo = rcv, snd })
+}
+
+// RcvLowat returns SO_RCVLOWAT, at least 1.
+func (o *Opt) RcvLowat() int32 {
+	if o.rare == nil {
+		return 1
+	}
+	return max(o.rare.rcvLowat, 1)
+}
+
+// SetRcvLowat sets SO_RCVLOWAT. Locked.
+func (s *Socket) SetRcvLowat(n int) {
+	s.setRare(func(r *rare) { r.rcvLowat = int32(n) })
+}
+
+// Stamping returns SO_TIMESTAMPING, SOF_TIMESTAMPING_*.
+func (o *Opt) Stamping() uint32 {
+	if o.rare == nil {
+		return 0
+	}
+	return o.rare.stamping
+}
+
+// setStamping sets SO_TIMESTAMPING. Locked.
+func (s *Socket) setStamping(flags uint32) {
+	s.setRare(func(r *rare) { r.stamping = flags })
 }
 
 // UnseenOptions returns the rows of the options that have no effect a program could

@@ -143,7 +143,7 @@ func (e *endpoint) uncharge(n int) {
 // ready is unix_poll and unix_dgram_poll.
 func (e *endpoint) ready() wait.Events {
 	var ev wait.Events
-	if e.sock.Err != 0 {
+	if e.sock.Err() != 0 {
 		ev |= wait.Err
 	}
 	if e.shut == shutBoth {

@@ -39,8 +39,10 @@ var sendPath = []step{
 	{"host.Domain.Leave", 3},
 	{"host.Lane.Leave", 17},
 	{"host.Lane.finish", 18},
-	{"relay.Relay.Flush", 19},
-	{"link.Link.Send", 20},
+	{"host.Host.carryOut", 19},
+	{"relay.Relay.Flush", 20},
+	{"relay.Relay.send", 21},
+	{"link.Link.Send", 22},
 }
 
 // broken returns which calls of a way are not in the source.
