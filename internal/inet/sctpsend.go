@@ -254,10 +254,14 @@ func (t *sctpProto) openFor(e *sctpEndpoint, m *socket.Msg, w *sctpMessage) (*sc
 		}
 		peers = append(peers, a)
 	}
-	if int(w.stream) >= int(opts.OutStreams) {
+	p, err := t.reach(e, peers, &opts)
+	switch {
+	case err != nil:
+		return nil, err
+	case w.stream >= opts.OutStreams:
 		return nil, syscall.EINVAL
 	}
-	return t.open(e, peers, &opts)
+	return t.open(e, p), nil
 }
 
 // ends does what the flags of a message say of its association's end, and reports whether that was all

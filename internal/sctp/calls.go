@@ -166,6 +166,7 @@ func (a *Assoc) Status() Status {
 		s.Primary = a.primary.addr
 	}
 	s.RWnd, s.Unacked, s.Pending = a.snd.rwnd(), a.snd.unacked(), int(a.rcv.delivered-a.rcv.read)
+	s.Missing = a.rcv.missing()
 	return s
 }
 

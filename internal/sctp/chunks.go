@@ -14,7 +14,6 @@ type chunks struct {
 	user int    // where the user data of the last chunk begins, which is DATA
 	n    int    // and its length
 	buf  []byte // of what was copied
-	bad  bool   // a chunk was cut short
 
 	sawData bool // there was DATA that was taken
 }

@@ -53,13 +53,13 @@ func (a *Assoc) TellDry() wait.Events {
 func (a *Assoc) tellFailed(cause uint16) {
 	for m := a.snd.takeFailed(); m != nil; m = a.snd.takeFailed() {
 		if a.opt.Events.Has(EventSendFailed) || a.opt.Events.Has(EventSendFailedEvent) {
-			n := Notification{Type: EventSendFailedEvent, Flags: DataUnsent, Error: uint32(cause), Data: bytesOf(m)}
+			n := Notification{Type: EventSendFailed, Flags: DataUnsent, Error: uint32(cause), Data: bytesOf(m)}
 			if m.begun() {
 				n.Flags = DataSent
 			}
 			n.Info = SendInfo{Stream: m.stream, Unordered: m.unordered, SackNow: m.immediate, PPID: m.ppid, Context: m.context}
 			a.notify(n)
-			n.Type = EventSendFailed
+			n.Type = EventSendFailedEvent
 			a.notify(n)
 		}
 		m.free()

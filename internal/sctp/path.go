@@ -22,7 +22,6 @@ type path struct {
 	opt       PathOptions
 	state     PathState
 	routed    bool   // the owner has said how it is reached
-	useful    bool   // it was told to the program as available
 	errors    uint16 // error count: packets without answer in a row
 	routeMTU  int
 	hb        heartbeat
