@@ -132,7 +132,7 @@ func (s *sock) ready(events uint32) {
 	if events&unix.EPOLLHUP != 0 {
 		f.hungUp = true
 	}
-	if events&unix.EPOLLERR != 0 && s.stream && s.up.half == ended {
+	if events&unix.EPOLLERR != 0 && s.up.half == ended {
 		s.abort = true // closed, with data unread
 	}
 	if !s.toEnd {
@@ -176,6 +176,10 @@ func (s *sock) afterEnd(ev usock.Events) {
 // pump moves what can be moved, in both directions.
 func (s *sock) pump() {
 	if s.far.fd < 0 {
+		return
+	}
+	if s.sctp != nil {
+		s.pumpMessages()
 		return
 	}
 	if !s.stream {

@@ -359,7 +359,7 @@ func (t *sctpProto) Ready(s *socket.Socket) wait.Events {
 		return 0
 	}
 	ev := wait.Events(0)
-	if s.Err != 0 {
+	if s.Err() != 0 {
 		ev |= wait.Err
 	}
 	if e.shutRD {

@@ -48,7 +48,7 @@ func (t *sctpProto) connect(e *sctpEndpoint, peers []abi.Addr) error {
 	x := t.open(e, p)
 	last := peers[len(peers)-1]
 	e.peer = netip.AddrPortFrom(last.IP.Unmap(), last.Port)
-	e.s.Err = 0
+	e.s.KeepErr(0)
 	e.trying = x
 	return nil
 }
