@@ -45,7 +45,7 @@ import (
 type sctpSock struct {
 	one       bool            // one-to-one style
 	unread    sender          // of the message that the program's end has
-	fillers   int             // messages at the head of what the far end has that are not the program's
+	fillers   int             // messages that the far end has, with which the program's end is not writable
 	tokens    int             // a listener's
 	listening bool            // of one-to-one style
 	accepted  []*usock.Socket // and could not be given to the program yet
@@ -138,7 +138,7 @@ func (s *sock) messagesUp() (more bool) {
 			s.messagesClosed()
 			return false
 		}
-		if !s.far.readable || s.up.half == ended {
+		if !s.far.readable || s.up.half == ended || s.sctp.fillers > 0 && !s.far.ended {
 			return false
 		}
 		if moved >= maxRound {
@@ -153,7 +153,7 @@ func (s *sock) messagesUp() (more bool) {
 			s.far.readable = e != unix.EAGAIN
 			return s.far.readable
 		case s.sctp.fillers > 0:
-			s.sctp.fillers-- // nobody waits for the outcome any more
+			s.sctp.fillers-- // it is closed
 		case n > 0:
 			s.held = append(s.held, bytes.Clone(b[:n]))
 		case polled(s.far.fd)&unix.POLLRDHUP == 0:
