@@ -61,6 +61,8 @@ type Assoc struct {
 
 	local   []netip.Addr // addresses of this end that the peer is told of
 	reconf  *reconf      // nil until it is needed
+	asconf  *asconf      // nil until it is needed
+	auth    *auth        // nil: chunks are not authenticated
 	opening *opening     // nil once the handshake is over
 	replies []reply      // answers that wait for Poll
 	notes   []note       // notifications that wait for Recv
@@ -105,6 +107,7 @@ type timers struct {
 type opening struct {
 	cookie   []byte // to be echoed
 	unknown  []byte // parameters of the INIT ACK to be reported
+	vector   []byte // this end's key vector (RFC 4895)
 	stale    uint32 // µs by which the last cookie was too old: another is asked for that lives longer
 	sent     time.Duration
 	timeouts int
@@ -115,6 +118,7 @@ type opening struct {
 type reply struct {
 	dst, src netip.Addr
 	tag      uint32
+	encap    uint16
 	chunk    []byte
 	alone    bool // not with others: INIT ACK, or with another tag
 }
@@ -125,7 +129,7 @@ const maxReplies = 16
 // reply queues an answer to a packet.
 func (a *Assoc) reply(in *In, tag uint32, chunk []byte, alone bool) {
 	if len(a.replies) < maxReplies {
-		a.replies = append(a.replies, reply{in.Src, in.Dst, tag, chunk, alone})
+		a.replies = append(a.replies, reply{in.Src, in.Dst, tag, in.Encap, chunk, alone})
 	}
 }
 
@@ -142,7 +146,7 @@ func (a *Assoc) setup(c *Config, o *Options, port, peerPort uint16) {
 // agree sets what both ends have told of streams and extensions.
 func (a *Assoc) agree(tsn, peerTSN uint32, arwnd uint32, out, in uint16, c caps) {
 	a.tsn, a.peerTSN, a.out, a.in, a.caps = tsn, peerTSN, out, in, c
-	a.reconf = nil
+	a.reconf, a.asconf = nil, nil
 	a.snd.interleaved = c&capIData != 0
 	a.rcv.interleaved = a.snd.interleaved
 	a.rcv.mixed = a.rcv.interleaved || a.opt.Interleave == 2

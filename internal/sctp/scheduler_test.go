@@ -26,7 +26,8 @@ func (s *sends) order() string {
 	}
 }
 
-// TestSchedulers: RFC 8260, section 3, by messages that are small, and by messages of several chunks with and without I-DATA.
+// TestSchedulers: RFC 8260, section 3, by messages that are small, and by messages of several chunks
+// with and without I-DATA.
 func TestSchedulers(t *testing.T) {
 	for _, c := range []struct {
 		kind               Sched
@@ -80,9 +81,17 @@ func TestScheduleChange(t *testing.T) {
 	s.schedule.set(SchedPriority)
 	s.setSchedule(1, 9)
 	s.want(s.order(), "2331")
+
+	s = newSends(t)
+	for _, stream := range []uint16{3, 2, 1, 3} {
+		s.message(outMessage{stream: stream}, 20)
+	}
+	s.schedule.set(SchedRR)
+	s.want(s.order(), "3213")
 }
 
-// TestShares: over a long time bytes are shared equally, or by weight, whatever the sizes of messages are.
+// TestShares: over a long time bytes are shared equally, or by weight, whatever the sizes of messages
+// are.
 func TestShares(t *testing.T) {
 	for _, weighted := range []bool{false, true} {
 		s := newSends(t, func(s *sends) { s.interleaved = true })
