@@ -214,10 +214,15 @@ func (s *sock) messagesDown() (more bool) {
 	for s.far.writable && s.down.half != ended {
 		if unsent(s.far.fd) > 0 {
 			s.full()
-			if unsent(s.far.fd) > 0 {
+			switch {
+			case unsent(s.far.fd) == 0: // it was taken meanwhile
+			case s.down.empty() && s.lastIsGiven():
+				s.endDown()
+				return false
+			default:
 				return false
 			}
-			s.far.writable = true // it was taken meanwhile
+			s.far.writable = true
 		}
 		b, from := s.down.buf, s.down.from
 		if s.down.empty() {
@@ -237,9 +242,7 @@ func (s *sock) messagesDown() (more bool) {
 				return true
 			}
 			if n == 0 {
-				s.down.half = ended
-				sysShutdown(s.far.fd, unix.SHUT_WR)
-				s.hush(s.up.half == ended)
+				s.endDown()
 				return false
 			}
 			b, from = s.l.downBuf[:n], sender{from: m.Name, flags: m.Flags, control: bytes.Clone(m.Control)}
@@ -263,6 +266,25 @@ func (s *sock) messagesDown() (more bool) {
 		}
 	}
 	return false
+}
+
+// lastIsGiven reports whether nothing comes behind what the program's end has: poll is to show that before
+// it is read.
+func (s *sock) lastIsGiven() bool {
+	if s.u.Events()&usock.POLLRDHUP == 0 {
+		return false
+	}
+	m := &s.l.message
+	m.Bufs, m.Control = append(m.Bufs[:0], s.l.control[:1]), nil
+	n, err := s.u.RecvMsg(context.Background(), m, usock.MSG_PEEK|usock.MSG_DONTWAIT)
+	return n == 0 && err == nil
+}
+
+// endDown says that nothing more comes.
+func (s *sock) endDown() {
+	s.down.half = ended
+	sysShutdown(s.far.fd, unix.SHUT_WR)
+	s.hush(s.up.half == ended)
 }
 
 // parted reports whether nothing can come: a socket that does not listen has no association (Linux,
@@ -471,8 +493,10 @@ func (c *call) listenMessages(backlog int) result {
 	}
 	if x.one && x.listening != (backlog != 0) {
 		if x.listening = backlog != 0; x.listening {
+			c.l.messageListeners[s] = struct{}{}
 			s.fillMessages(c.dup)
 		} else {
+			delete(c.l.messageListeners, s)
 			s.acceptNone(c.dup)
 			s.unfillMessages()
 		}
@@ -481,11 +505,24 @@ func (c *call) listenMessages(backlog int) result {
 	return c.ok()
 }
 
+// checkMessageListeners releases the listeners that the program has closed, so that a connect to one is refused.
+func (l *loop) checkMessageListeners() {
+	for s := range l.messageListeners {
+		s.catchUp()
+	}
+}
+
+// catchUp takes note of what the program has done with its end, announced by the kernel or not yet.
+func (s *sock) catchUp() {
+	s.far.ended = s.far.ended || polled(s.far.fd)&unix.POLLHUP != 0
+	s.drain()
+}
+
 // drainMessages takes note of which sockets of SCTP's the program has closed, and of what it has sent.
 func (l *loop) drainMessages() {
 	for _, s := range l.socks {
 		if s.sctp != nil && s.state == connected {
-			s.drain()
+			s.catchUp()
 		}
 	}
 }
@@ -493,6 +530,7 @@ func (l *loop) drainMessages() {
 // connectMessages is connect(2), for which begin has the stack begin it. then is told how it has ended.
 func (c *call) connectMessages(begin func() error, then func(*call, syscall.Errno) result) result {
 	s := c.s
+	c.l.checkMessageListeners()
 	s.drain()
 	err := begin()
 	e := errno(err)

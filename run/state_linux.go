@@ -364,6 +364,7 @@ func (s *sock) release() {
 		delete(s.l.socks, s.id)
 	}
 	delete(s.l.silent, s)
+	delete(s.l.messageListeners, s)
 	s.l.space.give(1)
 }
 
