@@ -43,12 +43,13 @@ import (
 
 // sctpSock is what an SCTP socket has besides.
 type sctpSock struct {
-	one       bool            // one-to-one style
-	unread    sender          // of the message that the program's end has
-	fillers   int             // messages that the far end has, with which the program's end is not writable
-	tokens    int             // a listener's
-	listening bool            // of one-to-one style
-	accepted  []*usock.Socket // and could not be given to the program yet
+	one        bool            // one-to-one style
+	unread     sender          // of the message that the program's end has
+	connecting bool            // an association is being made, for which the program does not wait in a call
+	listening  bool            // of one-to-one style
+	fillers    int             // messages that the far end has, with which the program's end is not writable
+	tokens     int             // a listener's
+	accepted   []*usock.Socket // and could not be given to the program yet
 }
 
 // messagePair returns the program's end and the far end of an SCTP socket.
@@ -76,10 +77,11 @@ func boundMessages(u *usock.Socket, fd int) {
 }
 
 // newMessages makes the socket of the stack's u, with an end for the program, fd. The caller has
-// taken the space for it, and gets that back where it fails.
+// taken the space for it, which is given back where it fails.
 func (l *loop) newMessages(u *usock.Socket, nonb int) (s *sock, fd int, e syscall.Errno) {
 	fd, far, e := messagePair(u, nonb)
 	if e != 0 {
+		l.space.give(1)
 		return nil, -1, e
 	}
 	s = l.adopt(fd, u, false)
@@ -87,9 +89,10 @@ func (l *loop) newMessages(u *usock.Socket, nonb int) (s *sock, fd int, e syscal
 	s.sctp = &sctpSock{one: typ == usock.SOCK_STREAM}
 	s.to(connected)
 	if e := s.setFar(far); e != 0 {
+		s.abandon()
 		sysClose(far)
 		sysClose(fd)
-		return s, -1, e
+		return nil, -1, e
 	}
 	return s, fd, 0
 }
@@ -107,16 +110,20 @@ func (c *call) messageSocket(u *usock.Socket, typ int) result {
 // pumpMessages moves messages in both directions.
 func (s *sock) pumpMessages() {
 	x := s.sctp
-	if x.listening {
-		s.announce()
-	} else if x.fillers > 0 {
+	more := false
+	switch {
+	case x.listening:
+		more = s.announce()
+	case x.connecting:
 		s.messagesOutcome()
+	case x.fillers > 0:
+		s.unfillMessages()
 	}
 	if s.state == over || s.far.fd < 0 {
 		return
 	}
-	more := s.messagesUp()
-	if s.state == connected && !x.listening && x.fillers == 0 {
+	more = s.messagesUp() || more
+	if s.state == connected && !x.listening && !x.connecting && x.fillers == 0 {
 		more = s.messagesDown() || more
 	}
 	if s.state == connected && s.up.half == ended {
@@ -252,13 +259,12 @@ func (s *sock) messagesDown() (more bool) {
 			s.sctp.unread = from
 			s.l.drop(&s.down.pending)
 			s.wakeAll()
-		case unix.EAGAIN, unix.ENOBUFS, unix.ENOMEM:
+		case unix.EAGAIN, unix.EINTR, unix.ENOBUFS, unix.ENOMEM:
 			if s.down.empty() {
 				s.l.keep(&s.down.pending, &s.l.downBuf, b)
 				s.down.from = from
 			}
-			s.full()
-			return false
+			return true // nothing tells when there is memory again
 		default: // the program has closed it, which the pump upwards sees
 			s.abort = s.abort || from.flags&usock.MSG_NOTIFICATION == 0
 			s.l.drop(&s.down.pending)
@@ -335,17 +341,17 @@ func (s *sock) fillMessages(dup int) {
 
 // unfillMessages makes it writable again.
 func (s *sock) unfillMessages() {
+	s.sctp.connecting = false
 	s.reach(func(dup int) {
 		if dup >= 0 {
 			boundMessages(s.u, dup)
 		}
 		for ; s.sctp.fillers > 0 && s.far.fd >= 0; s.sctp.fillers-- {
-			if _, e := sysRecv(s.far.fd, s.l.control[:1], 0); e == unix.EAGAIN {
-				s.sctp.fillers = 0
-				break
+			if _, e := sysRecv(s.far.fd, s.l.control[:1], 0); e != 0 && e != unix.EAGAIN {
+				break // it is tried again
 			}
 		}
-		s.pump()
+		s.l.later(s)
 		s.wakeAll()
 	})
 }
@@ -358,20 +364,22 @@ func (s *sock) messagesOutcome() {
 	case 0:
 		s.unfillMessages()
 	default:
-		s.sctp.fillers = 0
+		s.sctp.connecting, s.sctp.fillers = false, 0
 		s.brokeDown(e)
 	}
 }
 
 // announce shows at a listener's end whether there is something to accept. Each one that comes is
-// an edge for EPOLLET.
-func (s *sock) announce() {
+// an edge for EPOLLET. It reports whether it is to be tried again.
+func (s *sock) announce() (again bool) {
 	if n := len(s.sctp.accepted); n == 0 && s.u.Events()&usock.POLLIN == 0 || s.sctp.tokens >= maxTokens {
-		return
+		return false
 	}
-	if _, e := sysSend(s.far.fd, []byte{0}); e == 0 {
+	_, e := sysSend(s.far.fd, []byte{0})
+	if e == 0 {
 		s.sctp.tokens++
 	}
+	return e != 0 && e != unix.EPIPE && s.sctp.tokens == 0
 }
 
 const maxTokens = 16
@@ -384,7 +392,9 @@ func (s *sock) acceptNone(dup int) {
 	}
 	for ; s.sctp.tokens > 0; s.sctp.tokens-- {
 		var b [1]byte
-		sysRecv(dup, b[:], 0)
+		if _, e := sysRecv(dup, b[:], 0); e != 0 && e != unix.EAGAIN {
+			break // it is tried again
+		}
 	}
 }
 
@@ -452,7 +462,6 @@ func (c *call) giveMessages(u *usock.Socket, flags int, give func(n *sock, fd in
 	}
 	n, fd, e := c.l.newMessages(u, flags&unix.SOCK_NONBLOCK)
 	if e != 0 {
-		c.l.space.give(1)
 		return c.lacksOwn(e)
 	}
 	got, e := give(n, fd)
@@ -468,6 +477,15 @@ func (c *call) giveMessages(u *usock.Socket, flags int, give func(n *sock, fd in
 		n.pump()
 	}
 	return result{val: int64(got), how: done}
+}
+
+// refuse ends the associations that a listener has accepted and the program has not got.
+func (x *sctpSock) refuse() {
+	for _, u := range x.accepted {
+		u.SetSockOpt(usock.SOL_SOCKET, usock.SO_LINGER, lingerAbort)
+		u.Close()
+	}
+	x.accepted = nil
 }
 
 // abandon forgets s, but not the stack's socket.
@@ -548,6 +566,7 @@ func (c *call) connectMessages(begin func() error, then func(*call, syscall.Errn
 		return then(c, 0)
 	case nonblocking(c.dup):
 		if s.sctp.one {
+			s.sctp.connecting = true
 			s.fillMessages(c.dup)
 			s.pump()
 		}
@@ -589,8 +608,12 @@ func (c *call) renewMessages() syscall.Errno {
 	s.renewed(fd)
 	s.to(connected)
 	s.abort = false
-	e = s.setFar(far)
-	s.hush(false)
+	if e = s.setFar(far); e != 0 {
+		sysClose(far)
+		s.spoiled()
+	} else {
+		s.hush(false)
+	}
 	c.reregister(number)
 	return e
 }
@@ -624,6 +647,9 @@ func (c *call) receiveMessagePart(b []byte, m *message) (r received, e syscall.E
 	}
 	if m.flags&usock.MSG_ERRQUEUE != 0 {
 		return c.receiveStack(b, m.flags)
+	}
+	if !s.down.empty() && s.messagesDown() {
+		return r, unix.EAGAIN
 	}
 	have := max(0, unread(c.dup))
 	if have == 0 && s.state == connected && s.down.half != ended {
@@ -660,7 +686,10 @@ func (c *call) receiveMessagePart(b []byte, m *message) (r received, e syscall.E
 	}
 	if m.flags&usock.MSG_PEEK == 0 {
 		if n > len(b) {
-			s.queue(whole[len(b):n])
+			if e := s.queue(whole[len(b):n]); e != 0 {
+				s.down.buf, s.down.from = whole[len(b):n], from
+				s.l.later(s)
+			}
 		} else {
 			s.far.writable = true
 			s.l.later(s)

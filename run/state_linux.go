@@ -348,6 +348,9 @@ func (s *sock) release() {
 	if s.listen != nil {
 		s.unlisten()
 	}
+	if s.sctp != nil {
+		s.sctp.refuse()
+	}
 	s.to(released)
 	for len(s.waiting) > 0 {
 		s.waiting[0].end(result{err: unix.EBADF})
