@@ -252,19 +252,17 @@ func callSocket(c *call) result {
 		c.l.space.give(1)
 		return c.failErr(err)
 	}
-	stream := typ&usock.SOCK_TYPE_MASK == usock.SOCK_STREAM
-	var records *sctpEnd
-	if isSCTP(typ&usock.SOCK_TYPE_MASK, protocol) {
-		records, stream = &sctpEnd{one: stream}, false
+	if protocol == usock.IPPROTO_SCTP || typ&usock.SOCK_TYPE_MASK == usock.SOCK_SEQPACKET {
+		return c.messageSocket(u, typ)
 	}
-	fd, far, e := programEnd(stream, records != nil, typ&unix.SOCK_NONBLOCK)
+	stream := typ&usock.SOCK_TYPE_MASK == usock.SOCK_STREAM
+	fd, far, e := programEnd(stream, typ&unix.SOCK_NONBLOCK)
 	if e != 0 {
 		c.l.space.give(1)
 		u.Close()
 		return c.lacksOwn(e)
 	}
 	s := c.l.adopt(fd, u, stream)
-	s.sctp = records
 	c.onFail(s.release)
 	if far >= 0 {
 		if e := s.setFar(far); e != 0 {
@@ -288,15 +286,12 @@ func callSocket(c *call) result {
 	return result{how: done}
 }
 
-// programEnd returns the program's end of a new socket and, of one that is no stream, its
+// programEnd returns the program's end of a new socket and, of a datagram socket, its
 // far end. It is never left half-made.
-func programEnd(stream, sctp bool, nonb int) (fd, far int, e syscall.Errno) {
-	switch {
-	case stream:
+func programEnd(stream bool, nonb int) (fd, far int, e syscall.Errno) {
+	if stream {
 		fd, e = sysSocket(unix.SOCK_STREAM | nonb)
 		return fd, -1, e
-	case sctp:
-		return sctpPair(nonb)
 	}
 	return datagramPair(nonb)
 }

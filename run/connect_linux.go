@@ -18,7 +18,7 @@ func callConnect(c *call) result {
 	}
 	switch {
 	case c.s.sctp != nil:
-		return c.connectSCTP(a)
+		return c.connectMessages(func() error { return c.s.u.Connect(a) }, (*call).fail)
 	case !c.s.stream:
 		c.s.drain() // what was sent goes to the peer of then
 		err := c.s.u.Connect(a)

@@ -80,11 +80,7 @@ const farEvents = unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET
 
 // setFar makes fd the far end.
 func (s *sock) setFar(fd int) syscall.Errno {
-	events := uint32(farEvents)
-	if s.sctp != nil {
-		events |= unix.EPOLLOUT // the program has read
-	}
-	if e := s.l.watch(fd, events, s); e != 0 {
+	if e := s.l.watch(fd, farEvents, s); e != 0 {
 		return e
 	}
 	s.far, s.wide = end{fd: fd, writable: true}, false
@@ -136,7 +132,7 @@ func (s *sock) ready(events uint32) {
 	if events&unix.EPOLLHUP != 0 {
 		f.hungUp = true
 	}
-	if events&unix.EPOLLERR != 0 && s.stream && s.up.half == ended {
+	if events&unix.EPOLLERR != 0 && s.up.half == ended {
 		s.abort = true // closed, with data unread
 	}
 	if !s.toEnd {
@@ -183,7 +179,7 @@ func (s *sock) pump() {
 		return
 	}
 	if s.sctp != nil {
-		s.pumpSCTP()
+		s.pumpMessages()
 		return
 	}
 	if !s.stream {

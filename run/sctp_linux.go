@@ -11,37 +11,53 @@ import (
 	"golang.org/x/sys/unix"
 
 	"usock"
-	"usock/internal/abi"
 )
 
-// SCTP's sockets, of either style.
+// SCTP's sockets, of both styles.
 //
-// The program's end is half of an AF_UNIX SOCK_SEQPACKET pair, which keeps messages whole both ways.
+// A program's end is one half of an AF_UNIX pair of type SOCK_SEQPACKET from the
+// beginning to the end, whatever the socket does: of all that the kernel has, only this
+// keeps what one write has written together, knows the end of a stream and a reset, and
+// tells the far end at once when it is closed. So there is no joining here, and no state
+// but those of a stream that has its peer:
 //
-//	write, send ─► far end ─► held ─► usock.Socket
-//	recvmsg ◄── program's queue: one message, or the bait ◄── usock.Socket
-//	                   ▲ head: whose it is, and how it came
+//   - A listener's end shows that there is something to accept by a token, a message that
+//     nobody is to read. All accepts are trapped, and the last one takes the tokens out.
+//   - One that connects without waiting is filled, as a stream's is, and so is a listener: it
+//     is not writable then.
+//   - Where an association of one-to-one style has broken down the far end is closed with a
+//     byte unread, which the program's end shows as an error. If it is to connect again it is
+//     given another pair in place of the old one.
 //
-// One message at a time lies in the program's queue, and the next one follows once it is empty. So head
-// is about that message whichever way the others were read, and what a trapped receive has no room for
-// is put back. (A plain read that has no room for all loses the rest: the kernel cuts it.)
+// Messages are handed down one at a time, the next when the program has taken the last.
+// What is kept of it here, its source, its control messages and its flags, is thus of the
+// one that the program's end has, and when a trapped receive has room for a part alone
+// the rest goes back to where it was, with nothing before it: what poll, FIONREAD and the
+// next receive see is the rest. A receive that finds nothing there takes its message from the
+// stack, in the program's own measure. Up, the kernel has a message for each write; a trapped
+// send goes after those.
 //
-// A listening socket of one-to-one style is readable while connections wait: the bait is a byte that
-// stands for them.
-type sctpEnd struct {
-	one        bool   // one-to-one style
-	head       sender // of the message in the program's queue
-	bait       bool   // it is no message
-	ended      bool   // the program's end was told that nothing comes any more
-	connecting bool   // an attempt is under way: what the program writes waits for its outcome
+// A receive that is not trapped (read, or recv without an address) is the kernel's, which takes a
+// message whole: if it is longer than the buffer the rest is lost, where SCTP would keep it.
+// No filter can tell such a read of a socket from all the others.
+
+// sctpSock is what an SCTP socket has besides.
+type sctpSock struct {
+	one        bool            // one-to-one style
+	unread     sender          // of the message that the program's end has
+	connecting bool            // an association is being made, for which the program does not wait in a call
+	listening  bool            // of one-to-one style
+	fillers    int             // messages that the far end has, with which the program's end is not writable
+	tokens     int             // a listener's
+	accepted   []*usock.Socket // and could not be given to the program yet
 }
 
-// sctpPair is datagramPair for a socket of SCTP.
-func sctpPair(nonb int) (fd, far int, e syscall.Errno) {
-	fd, far, e = sysSocketpair(unix.SOCK_SEQPACKET)
-	if e != 0 {
+// messagePair returns the program's end and the far end of an SCTP socket.
+func messagePair(u *usock.Socket, nonb int) (fd, far int, e syscall.Errno) {
+	if fd, far, e = sysSocketpair(unix.SOCK_SEQPACKET); e != 0 {
 		return -1, -1, e
 	}
+	boundMessages(u, fd)
 	unix.SetNonblock(far, true)
 	if nonb != 0 {
 		unix.SetNonblock(fd, true)
@@ -49,319 +65,673 @@ func sctpPair(nonb int) (fd, far int, e syscall.Errno) {
 	return fd, far, 0
 }
 
-// isSCTP reports whether socket(2)'s arguments are of SCTP.
-func isSCTP(typ, protocol int) bool {
-	return typ == usock.SOCK_SEQPACKET || typ == usock.SOCK_STREAM && protocol == usock.IPPROTO_SCTP
-}
+// messageReserve is what the kernel wants of SO_SNDBUF besides a message
+// (net/unix/af_unix.c, unix_dgram_sendmsg).
+const messageReserve = 32
 
-// pumpSCTP moves messages in both directions.
-func (s *sock) pumpSCTP() {
-	s.messagesUp()
-	if s.state != released {
-		s.messagesDown()
-		s.wakeAll()
+// boundMessages has the program's end take messages as long as the stack does. The kernel doubles the value.
+func boundMessages(u *usock.Socket, fd int) {
+	if n, err := u.GetSockOptInt(usock.SOL_SOCKET, usock.SO_SNDBUF); err == nil {
+		sysSetInt(fd, unix.SO_SNDBUF, (n+messageReserve+1)/2)
 	}
 }
 
-// messagesUp sends what the program has sent without a trap, and closes the socket once the program
-// has and all of it is sent.
-func (s *sock) messagesUp() {
-	if s.settling() {
+// newMessages makes the socket of the stack's u, with an end for the program, fd. The caller has
+// taken the space for it, which is given back where it fails.
+func (l *loop) newMessages(u *usock.Socket, nonb int) (s *sock, fd int, e syscall.Errno) {
+	fd, far, e := messagePair(u, nonb)
+	if e != 0 {
+		l.space.give(1)
+		return nil, -1, e
+	}
+	s = l.adopt(fd, u, false)
+	typ, _ := u.GetSockOptInt(usock.SOL_SOCKET, usock.SO_TYPE)
+	s.sctp = &sctpSock{one: typ == usock.SOCK_STREAM}
+	s.to(connected)
+	if e := s.setFar(far); e != 0 {
+		s.abandon()
+		sysClose(far)
+		sysClose(fd)
+		return nil, -1, e
+	}
+	return s, fd, 0
+}
+
+// messageSocket is socket(2), for which u was made.
+func (c *call) messageSocket(u *usock.Socket, typ int) result {
+	c.l.space.give(1) // giveMessages takes it
+	r := c.giveMessages(u, typ, func(_ *sock, fd int) (int, syscall.Errno) { return c.answerFD(fd, typ&unix.SOCK_CLOEXEC) })
+	if r.err != 0 {
+		u.Close()
+	}
+	return r
+}
+
+// pumpMessages moves messages in both directions.
+func (s *sock) pumpMessages() {
+	x := s.sctp
+	more := false
+	switch {
+	case x.listening:
+		more = s.announce()
+	case x.connecting:
+		s.messagesOutcome()
+	case x.fillers > 0:
+		s.unfillMessages()
+	}
+	if s.state == over || s.far.fd < 0 {
 		return
 	}
+	more = s.messagesUp() || more
+	if s.state == connected && !x.listening && !x.connecting && x.fillers == 0 {
+		more = s.messagesDown() || more
+	}
+	if s.state == connected && s.up.half == ended {
+		s.lookClosed()
+	}
+	if more {
+		s.l.later(s)
+	}
+}
+
+// messagesUp sends what the program has sent without a trap. It reports whether it stopped only to
+// let others have their turn.
+func (s *sock) messagesUp() (more bool) {
 	for moved := 0; ; {
-		if len(s.held) == 0 {
-			n, e := sysRecv(s.far.fd, s.l.arrivalsRoom(), 0)
-			switch {
-			case e == closedUnread:
-				s.reset()
-				return
-			case e != 0:
-				return
-			case n == 0:
-				s.lookClosedSCTP()
-				return
-			}
-			s.held = append(s.held, bytes.Clone(s.l.arrivalsRoom()[:n]))
+		if !s.sendMessages(&moved) {
+			return false
 		}
-		n, err := s.u.Send(s.held[0], usock.MSG_NOSIGNAL)
-		e := errno(err)
-		if e == unix.EAGAIN {
-			return
+		if s.state == closing {
+			s.messagesClosed()
+			return false
 		}
-		if shift(&s.held); e != 0 {
-			s.err = e
+		if !s.far.readable || s.up.half == ended || s.sctp.fillers > 0 && !s.far.ended {
+			return false
 		}
-		if moved += datagramCost + n; moved > maxRound {
-			s.l.later(s)
-			return
+		if moved >= maxRound {
+			return true
+		}
+		b := s.l.arrivalsRoom()
+		n, e := sysRecv(s.far.fd, b, 0)
+		switch {
+		case e == closedUnread:
+			s.abort = s.abort || !s.sctp.listening && s.sctp.unread.flags&usock.MSG_NOTIFICATION == 0
+		case e != 0:
+			s.far.readable = e != unix.EAGAIN
+			return s.far.readable
+		case s.sctp.fillers > 0:
+			s.sctp.fillers-- // it is closed
+		case n > 0:
+			s.held = append(s.held, bytes.Clone(b[:n]))
+		case polled(s.far.fd)&unix.POLLRDHUP == 0:
+			// Nothing was written: SCTP has no such message.
+		case s.up.half == ending:
+			s.endSent()
+			s.hush(s.shutRd || s.down.half == ended)
+		default:
+			s.messagesClosed()
+			return false
 		}
 	}
 }
 
-// lookClosedSCTP looks whether the program has closed a socket of which nothing more comes. The far end
-// shows a close and a shutdown alike where nothing goes to the program any more.
-func (s *sock) lookClosedSCTP() {
+// sendMessages sends what was taken from the far end, and reports whether that is all sent.
+func (s *sock) sendMessages(moved *int) bool {
+	for len(s.held) > 0 {
+		b := s.held[0]
+		_, err := s.u.Send(b, usock.MSG_NOSIGNAL|usock.MSG_DONTWAIT)
+		e := errno(err)
+		if e == unix.EAGAIN {
+			return false
+		}
+		*moved += datagramCost + len(b)
+		shift(&s.held)
+		switch {
+		case e == 0 || s.state == closing:
+		case s.sctp.one && s.down.half == ended:
+			s.held = nil
+			s.brokeDown(unix.EPIPE)
+			return false
+		default:
+			s.err = e
+		}
+	}
+	s.held = nil
+	return true
+}
+
+// messagesClosed says that the program has closed its end. What it has sent goes out first.
+func (s *sock) messagesClosed() {
 	switch {
-	case polled(s.far.fd)&unix.POLLHUP == 0:
-	case s.shutRd || s.sctp.ended:
-		s.hush(true)
-		s.l.scanner.soon()
+	case s.state == released:
+	case len(s.held) > 0 && !s.abort:
+		if s.state == connected {
+			s.to(closing)
+		}
+	case s.abort:
+		s.reset()
 	default:
 		s.release()
 	}
 }
 
-// settling looks whether an attempt to connect is under way still.
-func (s *sock) settling() bool {
-	if s.sctp.connecting {
-		e := errno(s.u.FinishConnect())
-		if e == unix.EALREADY {
-			return true
+// messagesDown hands the program its next message, if it has taken the last. It reports whether it
+// stopped only to let others have their turn.
+func (s *sock) messagesDown() (more bool) {
+	for s.far.writable && s.down.half != ended {
+		if unsent(s.far.fd) > 0 {
+			s.full()
+			switch {
+			case unsent(s.far.fd) == 0: // it was taken meanwhile
+			case s.down.empty() && s.lastIsGiven():
+				s.endDown()
+				return false
+			default:
+				return false
+			}
+			s.far.writable = true
 		}
-		s.sctp.connecting = false
-		if e != 0 {
-			s.err = e
+		b, from := s.down.buf, s.down.from
+		if s.down.empty() {
+			m := &s.l.message
+			m.Bufs, m.Control = append(m.Bufs[:0], s.l.downBuf), s.l.control[:]
+			n, err := s.u.RecvMsg(context.Background(), m, 0)
+			switch e := errno(err); {
+			case e == unix.EAGAIN && s.up.half == ended && s.parted():
+				n = 0 // ENOTCONN, on Linux, to who may wait: this is what the kernel can tell
+			case e == unix.EAGAIN:
+				return false
+			case e != 0 && s.sctp.one:
+				s.brokeDown(e)
+				return false
+			case e != 0:
+				s.err = e
+				return true
+			}
+			if n == 0 {
+				s.endDown()
+				return false
+			}
+			b, from = s.l.downBuf[:n], sender{from: m.Name, flags: m.Flags, control: bytes.Clone(m.Control)}
+		}
+		switch e := s.queue(b); e {
+		case 0:
+			s.sctp.unread = from
+			s.l.drop(&s.down.pending)
+			s.wakeAll()
+		case unix.EAGAIN, unix.EINTR, unix.ENOBUFS, unix.ENOMEM:
+			if s.down.empty() {
+				s.l.keep(&s.down.pending, &s.l.downBuf, b)
+				s.down.from = from
+			}
+			return true // nothing tells when there is memory again
+		default: // the program has closed it, which the pump upwards sees
+			s.abort = s.abort || from.flags&usock.MSG_NOTIFICATION == 0
+			s.l.drop(&s.down.pending)
+			s.far.writable = false
 		}
 	}
 	return false
 }
 
-// messagesDown hands the program the next message, if it has read the last one.
-func (s *sock) messagesDown() {
-	p := s.sctp
-	if p.ended || s.far.fd < 0 || unsent(s.far.fd) > 0 {
-		return
-	}
-	p.bait = false
-	if on, _ := s.u.GetSockOptInt(usock.SOL_SOCKET, usock.SO_ACCEPTCONN); p.one && on != 0 {
-		if s.u.Events()&usock.POLLIN != 0 {
-			_, e := sysSend(s.far.fd, []byte{0})
-			p.bait = e == 0
-		}
-		return
+// lastIsGiven reports whether nothing comes behind what the program's end has: poll is to show that before
+// it is read.
+func (s *sock) lastIsGiven() bool {
+	if s.u.Events()&usock.POLLRDHUP == 0 {
+		return false
 	}
 	m := &s.l.message
-	m.Bufs, m.Control = append(m.Bufs[:0], s.l.downBuf), s.l.control[:]
-	n, err := s.u.RecvMsg(context.Background(), m, usock.MSG_DONTWAIT)
-	switch e := errno(err); {
-	case e == unix.EAGAIN:
-	case e != 0 || n == 0:
-		// A plain read is told of an error as of an end: the kernel has no other word for it.
-		if s.err = e; p.one {
-			p.ended = true
-			sysShutdown(s.far.fd, unix.SHUT_WR)
+	m.Bufs, m.Control = append(m.Bufs[:0], s.l.control[:1]), nil
+	n, err := s.u.RecvMsg(context.Background(), m, usock.MSG_PEEK|usock.MSG_DONTWAIT)
+	return n == 0 && err == nil
+}
+
+// endDown says that nothing more comes.
+func (s *sock) endDown() {
+	s.down.half = ended
+	sysShutdown(s.far.fd, unix.SHUT_WR)
+	s.hush(s.up.half == ended)
+}
+
+// parted reports whether nothing can come: a socket that does not listen has no association (Linux,
+// sctp_wait_for_packet).
+func (s *sock) parted() bool {
+	if on, _ := s.u.GetSockOptInt(usock.SOL_SOCKET, usock.SO_ACCEPTCONN); on != 0 {
+		return false
+	}
+	if s.sctp.one {
+		_, err := s.u.GetSockOpt(usock.SOL_SCTP, usock.SCTP_STATUS, make([]byte, sizeStatus))
+		return err != nil
+	}
+	var count [4]byte
+	n, err := s.u.GetSockOpt(usock.SOL_SCTP, usock.SCTP_GET_ASSOC_NUMBER, count[:])
+	return err == nil && n == len(count) && count == [4]byte{}
+}
+
+// sizeStatus is more than struct sctp_status has bytes.
+const sizeStatus = 256
+
+// brokeDown passes on that the association of a socket of one-to-one style is over: connected → over.
+func (s *sock) brokeDown(e syscall.Errno) {
+	if s.state != connected {
+		return
+	}
+	s.err = e
+	s.to(over)
+	s.wakeAll()
+	s.reach(func(dup int) {
+		if s.state == over && s.far.fd >= 0 {
+			s.breakFar(dup)
 		}
+		s.wakeAll()
+	})
+}
+
+// fillMessages makes the program's end, of which dup is a duplicate, not writable.
+func (s *sock) fillMessages(dup int) {
+	sysSetInt(dup, unix.SO_SNDBUF, 1)
+	var junk [2048]byte
+	for {
+		if _, e := sysSend(dup, junk[:]); e != 0 {
+			return
+		}
+		s.sctp.fillers++
+	}
+}
+
+// unfillMessages makes it writable again.
+func (s *sock) unfillMessages() {
+	s.sctp.connecting = false
+	s.reach(func(dup int) {
+		if dup >= 0 {
+			boundMessages(s.u, dup)
+		}
+		for ; s.sctp.fillers > 0 && s.far.fd >= 0; s.sctp.fillers-- {
+			if _, e := sysRecv(s.far.fd, s.l.control[:1], 0); e != 0 && e != unix.EAGAIN {
+				break // it is tried again
+			}
+		}
+		s.l.later(s)
+		s.wakeAll()
+	})
+}
+
+// messagesOutcome looks what has become of an association that is being made, for which the program
+// does not wait in a call.
+func (s *sock) messagesOutcome() {
+	switch e := errno(s.u.FinishConnect()); e {
+	case unix.EALREADY:
+	case 0:
+		s.unfillMessages()
 	default:
-		p.head = sender{from: m.Name, flags: m.Flags, control: bytes.Clone(m.Control)}
-		if e := s.queue(s.l.downBuf[:n]); e != 0 && e != unix.EPIPE {
-			s.err = e
+		s.sctp.connecting, s.sctp.fillers = false, 0
+		s.brokeDown(e)
+	}
+}
+
+// announce shows at a listener's end whether there is something to accept. Each one that comes is
+// an edge for EPOLLET. It reports whether it is to be tried again.
+func (s *sock) announce() (again bool) {
+	if n := len(s.sctp.accepted); n == 0 && s.u.Events()&usock.POLLIN == 0 || s.sctp.tokens >= maxTokens {
+		return false
+	}
+	_, e := sysSend(s.far.fd, []byte{0})
+	if e == 0 {
+		s.sctp.tokens++
+	}
+	return e != 0 && e != unix.EPIPE && s.sctp.tokens == 0
+}
+
+const maxTokens = 16
+
+// acceptNone takes the tokens out of a listener's end, of which dup is a duplicate, if there is nothing
+// to accept any more.
+func (s *sock) acceptNone(dup int) {
+	if len(s.sctp.accepted) > 0 || s.u.Events()&usock.POLLIN != 0 {
+		return
+	}
+	for ; s.sctp.tokens > 0; s.sctp.tokens-- {
+		var b [1]byte
+		if _, e := sysRecv(dup, b[:], 0); e != 0 && e != unix.EAGAIN {
+			break // it is tried again
 		}
 	}
 }
 
-// receiveSCTP takes the next message from the program's end into b, or as much of it as b has room for.
-func (c *call) receiveSCTP(b []byte, m *message) (r received, e syscall.Errno) {
-	s := c.s
-	if m.flags&usock.MSG_ERRQUEUE != 0 {
-		return c.receiveStack(b, m.flags)
+// acceptMessages is accept(2).
+func (c *call) acceptMessages(flags int) result {
+	r := c.tryAcceptMessages(flags)
+	switch {
+	case r.how != park:
+		return r
+	case !c.t.room():
+		return c.fail(unix.EMFILE)
+	case nonblocking(c.dup):
+		return c.fail(unix.EAGAIN)
 	}
-	look := m.flags & usock.MSG_PEEK
-	whole := make([]byte, pumpSize)
-	var h unix.Msghdr
-	n, e := 0, syscall.Errno(unix.EAGAIN)
-	if !s.sctp.bait {
-		if n, e = c.take(whole, &h, look); e == unix.EAGAIN {
-			s.messagesDown()
-			n, e = c.take(whole, &h, look)
+	return c.park(&c.s.waiting, func(c *call) result { return c.tryAcceptMessages(flags) }, c.s.times[rcvTimeo], unix.EAGAIN)
+}
+
+func (c *call) tryAcceptMessages(flags int) result {
+	s, x := c.s, c.s.sctp
+	if len(x.accepted) == 0 {
+		u, _, err := s.u.Accept()
+		switch e := errno(err); e {
+		case 0:
+			u.SetNonblock(true)
+			x.accepted = append(x.accepted, u)
+		case unix.EAGAIN:
+			s.acceptNone(c.dup)
+			return result{how: park}
+		default:
+			return c.failErr(err)
+		}
+	}
+	u := x.accepted[0]
+	peer, _ := u.GetPeerName()
+	r := c.giveMessages(u, flags, func(n *sock, fd int) (int, syscall.Errno) {
+		if args := &c.n.data.args; args[1] != 0 {
+			if e := c.storeAddr(peer, args[1], args[2]); e != 0 {
+				return -1, e
+			}
+		}
+		x.accepted = slices.Delete(x.accepted, 0, 1)
+		n.times = s.times
+		s.setNative(fd)
+		n.native = slices.Clone(s.native)
+		got, e := c.answerFD(fd, flags&unix.SOCK_CLOEXEC)
+		if e != 0 {
+			x.accepted = slices.Insert(x.accepted, 0, u)
+		}
+		return got, e
+	})
+	if r.err == 0 {
+		s.acceptNone(c.dup)
+	} else {
+		s.wakeAll()
+	}
+	return r
+}
+
+// giveMessages gives the program an end of the stack's socket u. give does that, and returns its number.
+// Where it fails u is as it was.
+func (c *call) giveMessages(u *usock.Socket, flags int, give func(n *sock, fd int) (int, syscall.Errno)) result {
+	if !c.l.space.take(1) {
+		c.l.space.tell()
+		return c.fail(unix.EMFILE)
+	}
+	n, fd, e := c.l.newMessages(u, flags&unix.SOCK_NONBLOCK)
+	if e != 0 {
+		return c.lacksOwn(e)
+	}
+	got, e := give(n, fd)
+	sysClose(fd)
+	if e != 0 {
+		n.abandon()
+		return c.lacks(e)
+	}
+	if n.state != released {
+		n.seen(c.t, got)
+		n.own(c)
+		n.watchStack()
+		n.pump()
+	}
+	return result{val: int64(got), how: done}
+}
+
+// refuse ends the associations that a listener has accepted and the program has not got.
+func (x *sctpSock) refuse() {
+	for _, u := range x.accepted {
+		u.SetSockOpt(usock.SOL_SOCKET, usock.SO_LINGER, lingerAbort)
+		u.Close()
+	}
+	x.accepted = nil
+}
+
+// abandon forgets s, but not the stack's socket.
+func (s *sock) abandon() {
+	s.to(released)
+	s.dropFar()
+	if s.l.socks[s.id] == s {
+		delete(s.l.socks, s.id)
+	}
+	s.l.space.give(1)
+}
+
+// listenMessages is listen(2).
+func (c *call) listenMessages(backlog int) result {
+	s, x := c.s, c.s.sctp
+	err := s.u.Listen(backlog)
+	if errno(err) == unix.EADDRINUSE {
+		c.l.drainMessages()
+		err = s.u.Listen(backlog)
+	}
+	if err != nil {
+		return c.failErr(err)
+	}
+	if x.one && x.listening != (backlog != 0) {
+		if x.listening = backlog != 0; x.listening {
+			c.l.messageListeners[s] = struct{}{}
+			s.fillMessages(c.dup)
+		} else {
+			delete(c.l.messageListeners, s)
+			s.acceptNone(c.dup)
+			s.unfillMessages()
+		}
+	}
+	s.pump()
+	return c.ok()
+}
+
+// checkMessageListeners releases the listeners that the program has closed, so that a connect to one is refused.
+func (l *loop) checkMessageListeners() {
+	for s := range l.messageListeners {
+		s.catchUp()
+	}
+}
+
+// catchUp takes note of what the program has done with its end, announced by the kernel or not yet.
+func (s *sock) catchUp() {
+	s.far.ended = s.far.ended || polled(s.far.fd)&unix.POLLHUP != 0
+	s.drain()
+}
+
+// drainMessages takes note of which sockets of SCTP's the program has closed, and of what it has sent.
+func (l *loop) drainMessages() {
+	for _, s := range l.socks {
+		if s.sctp != nil && s.state == connected {
+			s.catchUp()
+		}
+	}
+}
+
+// connectMessages is connect(2), for which begin has the stack begin it. then is told how it has ended.
+func (c *call) connectMessages(begin func() error, then func(*call, syscall.Errno) result) result {
+	s := c.s
+	c.l.checkMessageListeners()
+	s.drain()
+	err := begin()
+	e := errno(err)
+	if e == unix.EINPROGRESS && s.state == over {
+		c.noteRegistrations()
+		if e := c.renewMessages(); e != 0 {
+			return c.lacks(e)
 		}
 	}
 	switch {
-	case (e == unix.EAGAIN || e == 0 && n == 0) && s.err != 0:
-		e, s.err = s.err, 0
-		return r, e
-	case e == unix.EAGAIN && s.sctp.bait:
-		return r, unix.ENOTCONN
-	case e != 0 || n == 0:
-		return r, e
-	}
-	head := &s.sctp.head
-	r.n = int64(copy(b, whole[:n]))
-	r.data, r.name, r.control, r.flags = b[:r.n], head.from, head.control, head.flags
-	if rest := whole[r.n:n]; len(rest) > 0 {
-		r.flags &^= usock.MSG_EOR
-		if look == 0 {
-			s.queue(rest)
+	case e != unix.EINPROGRESS:
+		if e != 0 {
+			return c.failErr(err)
 		}
-	} else if look == 0 {
-		s.l.later(s)
+		return then(c, 0)
+	case nonblocking(c.dup):
+		if s.sctp.one {
+			s.sctp.connecting = true
+			s.fillMessages(c.dup)
+			s.pump()
+		}
+		return then(c, e)
 	}
-	return r, 0
+	s.err = 0
+	wait := func(c *call) result {
+		e := errno(c.s.u.FinishConnect())
+		if e == unix.EALREADY {
+			return result{how: park}
+		}
+		return then(c, e)
+	}
+	if r := wait(c); r.how != park {
+		return r
+	}
+	return c.park(&s.waiting, wait, s.times[sndTimeo], unix.EINPROGRESS)
 }
 
-// sendSCTP sends a message by the stack, after what was sent without a trap.
-func (c *call) sendSCTP(m *message) result {
-	if c.s.messagesUp(); len(c.s.held) > 0 {
+// renewMessages gives the program another end in place of the one that has shown an error.
+func (c *call) renewMessages() syscall.Errno {
+	s, nonb := c.s, 0
+	if nonblocking(c.dup) {
+		nonb = unix.SOCK_NONBLOCK
+	}
+	fd, far, e := messagePair(s.u, nonb)
+	if e != 0 {
+		return e
+	}
+	number := s.fd
+	if e := c.replaceFD(fd, number, c.closeOnExec()); e != 0 {
+		sysClose(far)
+		sysClose(fd)
+		return e
+	}
+	sysClose(c.dup)
+	c.dup = fd
+	*s.sctp = sctpSock{one: s.sctp.one}
+	s.renewed(fd)
+	s.to(connected)
+	s.abort = false
+	if e = s.setFar(far); e != 0 {
+		sysClose(far)
+		s.spoiled()
+	} else {
+		s.hush(false)
+	}
+	c.reregister(number)
+	return e
+}
+
+// trySendMessage sends a message after those that were sent without a trap, or waits for room.
+func (c *call) trySendMessage(m *message) result {
+	s := c.s
+	if s.drain(); len(s.held) > 0 {
 		return result{how: park}
+	}
+	if e := s.err; e != 0 && s.state == connected {
+		s.err = 0
+		return c.fail(e)
+	}
+	if m.total > len(c.l.msgBuf) {
+		c.l.msgBuf = make([]byte, m.total) // SO_SNDBUF allows it, or the stack refuses it
 	}
 	return c.sendStack(m)
 }
 
-// connectSCTP is connect. The program's end is writable while it is under way; what is written waits.
-func (c *call) connectSCTP(a usock.Addr) result {
+// receiveMessagePart receives what b has room for of the next message: of the one that the program's
+// end has, or else the stack. What is left of the former goes back to the program's end.
+func (c *call) receiveMessagePart(b []byte, m *message) (r received, e syscall.Errno) {
 	s := c.s
-	s.messagesUp() // what was sent goes to whom it was for
-	err := s.u.Connect(a)
-	switch e := errno(err); {
-	case e != unix.EINPROGRESS:
-		return c.failErr(err)
-	case nonblocking(c.dup):
-		s.sctp.connecting = true
-		return c.fail(e)
+	if s.sctp.listening {
+		return c.receiveStack(b, m.flags|usock.MSG_DONTWAIT)
 	}
-	try := func(c *call) result {
-		if e := errno(c.s.u.FinishConnect()); e != unix.EALREADY {
-			return c.fail(e)
+	if e := s.err; e != 0 && s.state == connected {
+		s.err = 0
+		return r, e
+	}
+	if m.flags&usock.MSG_ERRQUEUE != 0 {
+		return c.receiveStack(b, m.flags)
+	}
+	if !s.down.empty() && s.messagesDown() {
+		return r, unix.EAGAIN
+	}
+	have := max(0, unread(c.dup))
+	if have == 0 && s.state == connected && s.down.half != ended {
+		switch r, e = c.receiveStack(b, m.flags|usock.MSG_DONTWAIT); {
+		case e == 0 && r.n == 0:
+			s.pump() // the end of the stream
+		case e == unix.EAGAIN && c.mayWait(m) && s.parted():
+			e = unix.ENOTCONN
+		case e != 0 && e != unix.EAGAIN && s.sctp.one:
+			s.brokeDown(e)
+			e = s.told()
 		}
-		return result{how: park}
+		return r, e
 	}
-	if r := try(c); r.how != park {
-		return r
+	whole := b
+	if have > len(b) {
+		whole = make([]byte, have)
 	}
-	return c.park(&s.waiting, try, s.times[sndTimeo], unix.EINPROGRESS)
+	n, e := c.take(whole, new(unix.Msghdr), m.flags&usock.MSG_PEEK)
+	if e != 0 {
+		if s.state == over && s.raised && e != unix.EAGAIN {
+			return r, s.told()
+		}
+		return r, e
+	}
+	if n == 0 {
+		return r, 0
+	}
+	from := s.sctp.unread
+	r = received{data: whole[:min(n, len(b))], name: from.from, control: from.control, flags: from.flags}
+	r.n = int64(len(r.data))
+	if n > len(b) {
+		r.flags &^= usock.MSG_EOR
+	}
+	if m.flags&usock.MSG_PEEK == 0 {
+		if n > len(b) {
+			if e := s.queue(whole[len(b):n]); e != 0 {
+				s.down.buf, s.down.from = whole[len(b):n], from
+				s.l.later(s)
+			}
+		} else {
+			s.far.writable = true
+			s.l.later(s)
+		}
+	}
+	return r, 0
 }
 
-// acceptSCTP is accept4 on a socket of one-to-one style.
-func (c *call) acceptSCTP(flags int) result {
+// told takes the error of an association that has broken down.
+func (s *sock) told() syscall.Errno {
+	s.raised = false
+	if e := s.takeError(); e != 0 {
+		return e
+	}
+	return unix.ECONNRESET
+}
+
+// shutdownMessages is shutdown(2). What was sent goes before the end.
+func (c *call) shutdownMessages(how int) result {
 	s := c.s
-	if !c.l.space.take(1) {
-		return c.lacksOwn(unix.EMFILE)
-	}
-	u, from, err := s.u.Accept()
-	if err != nil {
-		c.l.space.give(1)
-		if errno(err) == unix.EAGAIN {
-			return result{how: park}
+	writes := how != unix.SHUT_RD
+	s.drain()
+	if writes && len(s.held) > 0 {
+		if how == unix.SHUT_RDWR {
+			s.u.Shutdown(usock.SHUT_RD)
 		}
-		return c.failErr(err)
-	}
-	if s.sctp.bait && s.u.Events()&usock.POLLIN == 0 {
-		s.sctp.bait = false
-		sysRecv(c.dup, make([]byte, 1), 0)
-	}
-	n, fd, e := c.newSCTP(u, true, flags)
-	if e != 0 {
-		return c.undone(e)
-	}
-	defer sysClose(fd)
-	if args := &c.n.data.args; args[1] != 0 {
-		if e := c.storeAddr(from, args[1], args[2]); e != 0 {
-			return c.undone(e)
-		}
-	}
-	got, e := c.answerFD(fd, flags&unix.SOCK_CLOEXEC)
-	if e != 0 {
-		return c.undone(e)
-	}
-	n.arrived(c, got)
-	return result{how: done}
-}
-
-// newSCTP makes the sock of an association that has become a socket of its own, and the program's end
-// of it. A descriptor was counted for it; should the call fail it goes.
-func (c *call) newSCTP(u *usock.Socket, one bool, flags int) (n *sock, fd int, e syscall.Errno) {
-	u.SetNonblock(true)
-	fd, far, e := sctpPair(flags & unix.SOCK_NONBLOCK)
-	if e != 0 {
-		c.l.space.give(1)
-		u.Close()
-		return nil, -1, e
-	}
-	n = c.l.adopt(fd, u, false)
-	n.sctp, n.times = &sctpEnd{one: one}, c.s.times
-	c.onFail(n.release)
-	if e := n.setFar(far); e != 0 {
-		sysClose(far)
-		sysClose(fd)
-		return nil, -1, e
-	}
-	return n, fd, 0
-}
-
-// arrived begins the life of a socket that the program has got as descriptor fd.
-func (s *sock) arrived(c *call, fd int) {
-	s.seen(c.t, fd)
-	s.own(c)
-	s.watchStack()
-	s.hush(true)
-	s.pumpSCTP()
-}
-
-// peelOff is SCTP_SOCKOPT_PEELOFF, or with flags SCTP_SOCKOPT_PEELOFF_FLAGS, which give the program a
-// descriptor (sctp_peeloff(3)): v is the structure that it lies in.
-func (c *call) peelOff(v []byte) result {
-	args := &c.n.data.args
-	var p abi.SCTPPeeloffFlags
-	whole := append(slices.Clone(v), make([]byte, 4)...)
-	if err := abi.ParseStruct(whole, &p); err != nil || int(p.Flags)&^(unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC) != 0 {
-		return c.fail(unix.EINVAL)
-	}
-	if e := c.write(args[3], v); e != 0 { // that it can be stored is to be known before
-		return c.fail(e)
-	}
-	if !c.l.space.take(1) {
-		return c.lacksOwn(unix.EMFILE)
-	}
-	u, err := c.s.u.PeelOff(p.AssocID)
-	if err != nil {
-		c.l.space.give(1)
+		s.up.half = ending
+	} else if err := s.u.Shutdown(how); err != nil {
 		return c.failErr(err)
 	}
-	n, fd, e := c.newSCTP(u, false, int(p.Flags))
-	if e != 0 {
-		return c.undone(e)
+	if writes {
+		if s.up.half != ending {
+			s.up.half = ended
+		}
+		sysShutdown(c.dup, unix.SHUT_WR)
 	}
-	defer sysClose(fd)
-	got, e := c.addFD(fd, int(p.Flags)&unix.SOCK_CLOEXEC, false)
-	if e != 0 {
-		return c.undone(e)
+	if how != unix.SHUT_WR {
+		s.shutRd = true
+		s.down.half = ended
+		sysShutdown(s.far.fd, unix.SHUT_WR)
 	}
-	p.SD = int32(got)
-	n.arrived(c, got)
-	if e := c.write(args[3], abi.AppendStruct(nil, &p)[:len(v)]); e != 0 {
-		return c.fail(e)
-	}
-	return c.answer(int64(got))
-}
-
-// sctpClosed says that the program has closed its end. What it has sent before goes first.
-func (s *sock) sctpClosed() {
-	if s.state == released {
-		return
-	}
-	if s.shutRd = false; len(s.held) == 0 {
-		s.messagesUp()
-	}
-	if len(s.held) == 0 {
-		s.release()
-	}
-}
-
-// shutdownSCTP is shutdown. A socket of one-to-many style has no use for it.
-func (c *call) shutdownSCTP(how int) result {
-	s := c.s
-	s.messagesUp()
-	err := s.u.Shutdown(how)
-	if e := errno(err); s.sctp.one && (e == 0 || e == unix.ENOTCONN) {
-		s.shutRd = s.shutRd || how != unix.SHUT_WR
-		sysShutdown(c.dup, how)
-	}
+	s.hush(s.up.half == ended && s.down.half == ended)
 	s.wakeAll()
-	return c.failErr(err)
-}
-
-// peelSizes are the sizes of the structures of the options that give a descriptor, by name.
-var peelSizes = map[int]int{
-	usock.SCTP_SOCKOPT_PEELOFF:       abi.Sizeof(&abi.SCTPPeeloff{}),
-	usock.SCTP_SOCKOPT_PEELOFF_FLAGS: abi.Sizeof(&abi.SCTPPeeloffFlags{}),
+	return c.ok()
 }

@@ -196,7 +196,7 @@ func (c *call) trySend(m *message) result {
 	s := c.s
 	switch {
 	case s.sctp != nil:
-		return c.sendSCTP(m)
+		return c.trySendMessage(m)
 	case !s.stream:
 		return c.sendDatagram(m)
 	case m.flags&usock.MSG_FASTOPEN != 0:

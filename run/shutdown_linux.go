@@ -15,7 +15,7 @@ func callShutdown(c *call) result {
 	case how < unix.SHUT_RD || how > unix.SHUT_RDWR:
 		return c.fail(unix.EINVAL)
 	case s.sctp != nil:
-		return c.shutdownSCTP(how)
+		return c.shutdownMessages(how)
 	case !s.stream:
 		return c.shutdownDatagrams(how)
 	case s.state == connected:

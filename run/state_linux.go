@@ -124,12 +124,12 @@ type sock struct {
 	inq    bool           // TCP_INQ
 
 	listen *listenQueue // listening
+	sctp   *sctpSock    // SCTP's
 	scan   uint64       // the last scan begun before it came, or got its name
 	from   senders      // datagrams: where the program's unread ones are from
 	most   int          // datagrams: how many can be unread
 	peer   bool         // datagrams: it is connected, and sends without a trap
 	held   [][]byte     // datagrams: taken from the far end, and not sent yet
-	sctp   *sctpEnd     // of a socket of SCTP; nil: it is another's
 
 	waiting waiters // calls that wait for it
 
@@ -348,6 +348,9 @@ func (s *sock) release() {
 	if s.listen != nil {
 		s.unlisten()
 	}
+	if s.sctp != nil {
+		s.sctp.refuse()
+	}
 	s.to(released)
 	for len(s.waiting) > 0 {
 		s.waiting[0].end(result{err: unix.EBADF})
@@ -364,6 +367,7 @@ func (s *sock) release() {
 		delete(s.l.socks, s.id)
 	}
 	delete(s.l.silent, s)
+	delete(s.l.messageListeners, s)
 	s.l.space.give(1)
 }
 
@@ -372,7 +376,7 @@ func (s *sock) release() {
 // stream that it has sent: what comes before a close is the program's by then.
 func (s *sock) closed() {
 	if s.sctp != nil {
-		s.sctpClosed()
+		s.messagesClosed()
 		return
 	}
 	if !s.stream {
