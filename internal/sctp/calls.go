@@ -52,7 +52,7 @@ func (a *Assoc) Send(now time.Duration, info *SendInfo, data []packet.View) (wai
 
 // SendSpace returns how many bytes of messages fit into the send buffer. A message is taken whole if
 // there is room for one byte of it.
-func (a *Assoc) SendSpace() int { return max(a.opt.SndBuf-int(a.snd.queued), 0) }
+func (a *Assoc) SendSpace() int { return max(a.opt.SndBuf-a.snd.charged(), 0) }
 
 // readable reports whether Recv has something.
 func (a *Assoc) readable() bool { return len(a.notes) > 0 || a.rcv.readable() }
