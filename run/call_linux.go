@@ -240,6 +240,9 @@ func callSocket(c *call) result {
 	if e := badSocket(domain, typ); e != 0 {
 		return c.fail(e)
 	}
+	if e := lacksSCTP(typ&usock.SOCK_TYPE_MASK, protocol); e != 0 {
+		return c.failErr(e)
+	}
 	if !c.l.space.take(1) {
 		if !c.scanned && c.l.scanner.worth() {
 			return c.afterScan(callSocket) // some may be closed
@@ -281,6 +284,18 @@ func callSocket(c *call) result {
 	s.watchStack()
 	s.hush(true)
 	return result{how: done}
+}
+
+// lacksSCTP says how a socket of SCTP is refused, which the host has and a program cannot hold: its end
+// would have to keep messages whole, of which a read may take a part.
+func lacksSCTP(typ, protocol int) syscall.Errno {
+	switch {
+	case typ == usock.SOCK_SEQPACKET:
+		return unix.ESOCKTNOSUPPORT
+	case typ == usock.SOCK_STREAM && protocol == usock.IPPROTO_SCTP:
+		return unix.EPROTONOSUPPORT
+	}
+	return 0
 }
 
 // programEnd returns the program's end of a new socket and, of a datagram socket, its

@@ -228,7 +228,7 @@ func (t *sctpProto) bind(e *sctpEndpoint, a abi.Addr) error {
 	if port != 0 && port < unprivilegedStart && !t.capable(abi.CAP_NET_BIND_SERVICE) {
 		return syscall.EACCES
 	}
-	if e.has(addr) {
+	if e.has(addr) || addr.IsUnspecified() && e.bound() {
 		return syscall.EINVAL
 	}
 	b := &binding{addr: addr}

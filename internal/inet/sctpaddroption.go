@@ -98,28 +98,37 @@ func (t *sctpProto) bindAll(e *sctpEndpoint, list []abi.Addr) error {
 	return nil
 }
 
-// unbindAll takes addresses from e, of which one must be left (Linux, sctp_bindx_rem).
+// unbindAll takes addresses from e, of which one must be left. If that fails it gives those back that it
+// took (Linux, sctp_bindx_rem).
 func (t *sctpProto) unbindAll(e *sctpEndpoint, list []abi.Addr) error {
-	for _, a := range list {
-		if len(e.locals) < 2 {
-			return syscall.EBUSY
-		}
-		addr, err := e.family(a)
-		if err != nil {
+	for i, a := range list {
+		if err := t.unbindOne(e, a); err != nil {
+			t.bindAll(e, list[:i])
 			return err
 		}
-		if addr.IsMulticast() {
-			return syscall.EADDRNOTAVAIL
-		}
-		if a.Port != 0 && a.Port != e.lport {
-			return syscall.EINVAL
-		}
-		i := slices.IndexFunc(e.locals, func(b *binding) bool { return b.addr == addr })
-		if i < 0 {
-			return syscall.EINVAL
-		}
-		t.unbind(e, i)
 	}
+	return nil
+}
+
+func (t *sctpProto) unbindOne(e *sctpEndpoint, a abi.Addr) error {
+	if len(e.locals) < 2 {
+		return syscall.EBUSY
+	}
+	addr, err := e.family(a)
+	if err != nil {
+		return err
+	}
+	if addr.IsMulticast() {
+		return syscall.EADDRNOTAVAIL
+	}
+	if a.Port != 0 && a.Port != e.lport {
+		return syscall.EINVAL
+	}
+	i := slices.IndexFunc(e.locals, func(b *binding) bool { return b.addr == addr })
+	if i < 0 {
+		return syscall.EINVAL
+	}
+	t.unbind(e, i)
 	return nil
 }
 

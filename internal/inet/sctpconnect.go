@@ -41,10 +41,11 @@ func (t *sctpProto) connect(e *sctpEndpoint, peers []abi.Addr) error {
 		}
 		return syscall.EALREADY
 	}
-	x, err := t.open(e, peers, &e.opts)
+	p, err := t.reach(e, peers, &e.opts)
 	if err != nil {
 		return err
 	}
+	x := t.open(e, p)
 	last := peers[len(peers)-1]
 	e.peer = netip.AddrPortFrom(last.IP.Unmap(), last.Port)
 	e.s.Err = 0
@@ -52,10 +53,11 @@ func (t *sctpProto) connect(e *sctpEndpoint, peers []abi.Addr) error {
 	return nil
 }
 
-// open begins an association of e with the peer that has the addresses. Its options may be others than
-// the socket's. What the first address brings about stays where one of the others is wrong.
-func (t *sctpProto) open(e *sctpEndpoint, peers []abi.Addr, opts *sctp.Options) (*sctpAssoc, error) {
-	p := sctp.Params{PeerPort: peers[0].Port, Options: *opts}
+// reach returns what an association of e begins with, with the peer that has the addresses. What the first
+// address brings about, a port and the socket's name, stays where one of the others is wrong. The options
+// may be others than the socket's.
+func (t *sctpProto) reach(e *sctpEndpoint, peers []abi.Addr, opts *sctp.Options) (*sctp.Params, error) {
+	p := &sctp.Params{PeerPort: peers[0].Port, Options: *opts}
 	for i, a := range peers {
 		addr, err := t.peerAddr(e, a)
 		if err == nil && a.Port != p.PeerPort {
@@ -81,11 +83,16 @@ func (t *sctpProto) open(e *sctpEndpoint, peers []abi.Addr, opts *sctp.Options) 
 		}
 	}
 	p.Port = e.lport
+	return p, nil
+}
+
+// open begins the association.
+func (t *sctpProto) open(e *sctpEndpoint, p *sctp.Params) *sctpAssoc {
 	core := new(sctp.Assoc)
-	ev := core.Connect(t.now(), t.endpoint(e), &p)
+	ev := core.Connect(t.now(), t.endpoint(e), p)
 	x := t.adopt(e, core)
 	t.update(x, ev)
-	return x, nil
+	return x
 }
 
 // peeledOff reports whether another socket of e's port has an association with the peer.

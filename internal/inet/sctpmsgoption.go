@@ -264,7 +264,7 @@ func (e *sctpEndpoint) getStatus(v *abi.SCTPStatus) error {
 	st := x.core.Status()
 	*v = abi.SCTPStatus{
 		AssocID: x.id, State: st.State.Linux(), Rwnd: st.RWnd,
-		Unackdata: uint16(st.Unacked), Penddata: uint16(st.Pending),
+		Unackdata: uint16(st.Unacked), Penddata: uint16(st.Missing),
 		Instrms: st.InStreams, Outstrms: st.OutStreams, FragmentationPoint: uint32(st.FragmentPoint),
 	}
 	if p, ok := x.core.Path(st.Primary); ok {

@@ -15,7 +15,7 @@ import (
 // sctpRows are SCTP's options: those at SOL_SCTP, and those at SOL_SOCKET that it has its own way with.
 func sctpRows(t *sctpProto) []socket.Option {
 	return slices.Concat(t.socketRows(), t.flagRows(), t.assocRows(), t.ackRows(), t.messageRows(), t.eventRows(),
-		t.pathRows(), t.statusRows(), t.schedulerRows(), t.addrRows())
+		t.pathRows(), t.statusRows(), t.schedulerRows(), t.reconfRows(), t.addrRows())
 }
 
 // assoc returns the association that a program names; nil: none. Of one-to-one style, and of one that
@@ -227,7 +227,7 @@ func (t *sctpProto) flagRows() []socket.Option {
 		styled(severalPeers, lengthOf(4, sctpInt(abi.SCTP_AUTOCLOSE,
 			func(e *sctpEndpoint) int { return int(e.opts.AutoClose / time.Second) },
 			func(e *sctpEndpoint, v int) error {
-				e.opts.AutoClose = time.Duration(min(uint32(v), math.MaxInt32/1000)) * time.Second
+				e.opts.AutoClose = time.Duration(min(uint32(v), maxAutoClose)) * time.Second
 				return nil
 			}))),
 		lengthOf(4, sctpInt(abi.SCTP_FRAGMENT_INTERLEAVE,
@@ -251,12 +251,16 @@ func (t *sctpProto) flagRows() []socket.Option {
 				return nil
 			},
 			func(e *sctpEndpoint, v *abi.SCTPSetadaptation) error {
-				e.opts.Adaptation, e.opts.HasAdapt = v.AdaptationInd, true
+				e.opts.Adaptation, e.opts.HasAdapt = v.AdaptationInd, v.AdaptationInd != 0 // Linux tells no zero
 				return nil
 			}),
 		t.reusePortRow(),
 	}
 }
+
+// maxAutoClose is net.sctp.max_autoclose in s, by which Linux bounds SCTP_AUTOCLOSE: what a number of
+// its ticks can hold, 100 a second.
+const maxAutoClose = math.MaxInt32 / 100
 
 // reusePortRow is SCTP_REUSE_PORT.
 func (t *sctpProto) reusePortRow() socket.Option {

@@ -157,11 +157,11 @@ func (e *sctpEndpoint) rested(x *sctpAssoc, m *socket.Msg, peek bool) int {
 	if p, ok := x.core.Path(netip.Addr{}); ok {
 		m.Addr = e.show(p.Addr, x.peer)
 	}
+	if m.Want {
+		m.Control = e.nextControl(m.Control[:0], x, peek, false)
+	}
 	if peek {
 		return n
-	}
-	if m.Want {
-		m.Control = e.nextControl(m.Control[:0], x, false)
 	}
 	if e.rest = e.rest[n:]; len(e.rest) == 0 {
 		e.rest = nil
@@ -190,7 +190,7 @@ func (e *sctpEndpoint) discard() (unread bool) {
 
 // control appends the control messages of a message of x's that was received, or peeked at.
 func (e *sctpEndpoint) control(b []byte, x *sctpAssoc, r *sctp.Received, peeked bool) []byte {
-	b = e.nextControl(b, x, peeked || !r.EOR)
+	b = e.nextControl(b, x, peeked, !r.EOR)
 	flags := uint16(0)
 	cum := uint32(0)
 	if r.Unordered {
@@ -211,13 +211,17 @@ func (e *sctpEndpoint) control(b []byte, x *sctpAssoc, r *sctp.Received, peeked 
 	return b
 }
 
-// nextControl appends SCTP_NXTINFO of what comes behind the first thing to be read, which is of x's, if
-// that is asked for. here says that the first thing is in the queue still.
-func (e *sctpEndpoint) nextControl(b []byte, x *sctpAssoc, here bool) []byte {
+// nextControl appends SCTP_NXTINFO, if that is asked for: of what is behind the first thing to be read,
+// which is of x's; of that itself where it was only peeked at, as on Linux. part says that a part of the
+// first one stays.
+func (e *sctpEndpoint) nextControl(b []byte, x *sctpAssoc, peeked, part bool) []byte {
 	if !e.own.nxtinfo {
 		return b
 	}
-	i := e.read + slices.Index(e.arrived[e.read:], x) + 1
+	i := e.read + slices.Index(e.arrived[e.read:], x)
+	if !peeked {
+		i++
+	}
 	for i < len(e.arrived) && e.arrived[i] == nil {
 		i++
 	}
@@ -228,7 +232,7 @@ func (e *sctpEndpoint) nextControl(b []byte, x *sctpAssoc, here bool) []byte {
 	info := abi.SCTPNxtinfo{AssocID: y.id}
 	var r sctp.RcvInfo
 	n, ok := 0, false
-	if y == x && here {
+	if y == x && part && !peeked {
 		if r, n, ok = x.core.Next(); !ok {
 			return b
 		}
@@ -300,11 +304,18 @@ func (x *sctpAssoc) notification(n *sctp.Notification) []byte {
 	return abi.AppendNotification(nil, v, n.Data)
 }
 
+// Of a message that has failed Linux tells the flags of its DATA chunk, and not those that it was sent
+// with: B, E and U (RFC 9260, section 3.3.1).
+const (
+	wholeChunk     = 3
+	unorderedChunk = 4
+)
+
 // failed says how a message was sent that has failed.
 func (x *sctpAssoc) failed(i *sctp.SendInfo) abi.SCTPSndinfo {
-	out := abi.SCTPSndinfo{SID: i.Stream, PPID: i.PPID, Context: i.Context, AssocID: x.id}
+	out := abi.SCTPSndinfo{SID: i.Stream, Flags: wholeChunk, PPID: i.PPID, Context: i.Context, AssocID: x.id}
 	if i.Unordered {
-		out.Flags |= abi.SCTP_UNORDERED
+		out.Flags |= unorderedChunk
 	}
 	return out
 }

@@ -13,8 +13,9 @@ import (
 // sctpControl is what the control messages of a send say (Linux, struct sctp_cmsgs).
 type sctpControl struct {
 	init  *abi.SCTPInitmsg
-	info  *abi.SCTPSndrcvinfo // of SCTP_SNDRCV or SCTP_SNDINFO
-	timed bool                // it is of SCTP_SNDRCV, which has a time to live
+	info  *abi.SCTPSndrcvinfo // of SCTP_SNDRCV and SCTP_SNDINFO, which comes first
+	snd   bool                // it is of SCTP_SNDINFO
+	timed bool                // it has the time to live of SCTP_SNDRCV
 	pr    *abi.SCTPPrinfo
 	peers []abi.Cmsg // SCTP_DSTADDRV4 and SCTP_DSTADDRV6
 }
@@ -40,9 +41,6 @@ func (t *sctpProto) parseSCTPControl(s *socket.Socket, b []byte) (c sctpControl,
 			return c, err
 		}
 	}
-	if c.info != nil && int(c.info.Flags)&^sendFlags != 0 {
-		return c, syscall.EINVAL
-	}
 	return c, nil
 }
 
@@ -60,15 +58,34 @@ func (c *sctpControl) parse(m abi.Cmsg) error {
 		c.init = new(abi.SCTPInitmsg)
 		return exact(m.Data, c.init)
 	case abi.SCTP_SNDRCV:
-		c.info, c.timed = new(abi.SCTPSndrcvinfo), true
-		return exact(m.Data, c.info)
+		var v abi.SCTPSndrcvinfo
+		if err := exact(m.Data, &v); err != nil {
+			return err
+		}
+		if int(v.Flags)&^sendFlags != 0 {
+			return syscall.EINVAL
+		}
+		if c.timed = true; !c.snd {
+			c.info = &v
+		} else {
+			c.info.Timetolive = v.Timetolive
+		}
 	case abi.SCTP_SNDINFO:
 		var v abi.SCTPSndinfo
 		if err := exact(m.Data, &v); err != nil {
 			return err
 		}
-		c.timed = false
-		c.info = &abi.SCTPSndrcvinfo{Stream: v.SID, Flags: v.Flags, PPID: v.PPID, Context: v.Context, AssocID: v.AssocID}
+		if int(v.Flags)&^sendFlags != 0 {
+			return syscall.EINVAL
+		}
+		life := uint32(0)
+		if c.info != nil {
+			life = c.info.Timetolive
+		}
+		c.snd = true
+		c.info = &abi.SCTPSndrcvinfo{
+			Stream: v.SID, Flags: v.Flags, PPID: v.PPID, Context: v.Context, Timetolive: life, AssocID: v.AssocID,
+		}
 	case abi.SCTP_PRINFO:
 		c.pr = new(abi.SCTPPrinfo)
 		if err := exact(m.Data, c.pr); err != nil {
@@ -237,10 +254,14 @@ func (t *sctpProto) openFor(e *sctpEndpoint, m *socket.Msg, w *sctpMessage) (*sc
 		}
 		peers = append(peers, a)
 	}
-	if int(w.stream) >= int(opts.OutStreams) {
+	p, err := t.reach(e, peers, &opts)
+	switch {
+	case err != nil:
+		return nil, err
+	case w.stream >= opts.OutStreams:
 		return nil, syscall.EINVAL
 	}
-	return t.open(e, peers, &opts)
+	return t.open(e, p), nil
 }
 
 // ends does what the flags of a message say of its association's end, and reports whether that was all

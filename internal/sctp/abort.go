@@ -11,11 +11,7 @@ import (
 // Abort ends the association with an ABORT that carries the reason (section 9.1).
 func (a *Assoc) Abort(now time.Duration, reason []byte) wait.Events {
 	if a.state != Closed {
-		var b []byte
-		if len(reason) > 0 {
-			b = appendCause(nil, wire.CauseUserAbort, reason)
-		}
-		a.abortAs(syscall.ECONNABORTED, b, wire.CauseUserAbort)
+		a.abortAs(syscall.ECONNABORTED, appendCause(nil, wire.CauseUserAbort, reason), wire.CauseUserAbort)
 	}
 	return a.take()
 }

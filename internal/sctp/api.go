@@ -303,6 +303,7 @@ type Status struct {
 	RWnd                  uint32 // the peer's
 	Unacked               int    // DATA chunks
 	Pending               int    // messages that were received and not read
+	Missing               int    // TSNs that have not come, below the highest that has
 	InStreams, OutStreams uint16
 	FragmentPoint         int
 	Primary               netip.Addr

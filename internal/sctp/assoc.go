@@ -228,11 +228,11 @@ func (a *Assoc) end(err syscall.Errno, state int32, cause uint16, causes []byte)
 	a.timer = timers{never, never, never, never}
 	a.opening = nil
 	a.flags |= over
-	a.snd.fail()
-	a.tellFailed()
 	a.rcv.abandon()
 	a.tellAborted()
 	a.notify(Notification{Type: EventAssocChange, State: state, Error: uint32(cause), Data: causes})
+	a.snd.fail()
+	a.tellFailed(cause)
 	a.events |= wait.In | wait.Out | wait.Hup | wait.RdHup
 	if err != 0 {
 		a.events |= wait.Err

@@ -33,7 +33,7 @@ func (a *Assoc) Send(now time.Duration, info *SendInfo, data []packet.View) (wai
 			prio = info.PRValue
 		}
 		a.snd.prune(prio, uint32(n-space))
-		a.tellFailed()
+		a.tellFailed(0)
 	}
 	if a.SendSpace() == 0 {
 		return a.take(), syscall.EAGAIN
@@ -166,6 +166,7 @@ func (a *Assoc) Status() Status {
 		s.Primary = a.primary.addr
 	}
 	s.RWnd, s.Unacked, s.Pending = a.snd.rwnd(), a.snd.unacked(), int(a.rcv.delivered-a.rcv.read)
+	s.Missing = a.rcv.missing()
 	return s
 }
 

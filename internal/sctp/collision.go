@@ -130,7 +130,7 @@ func (a *Assoc) collide(now time.Duration, in *In, k *cookie) {
 func (a *Assoc) restart(now time.Duration, in *In, k *cookie) {
 	closing := a.state == ShutdownPending || a.state == ShutdownSent
 	a.snd.fail()
-	a.tellFailed()
+	a.tellFailed(0)
 	a.rcv.abandon()
 	a.tellAborted()
 	old, opt := *a, a.opt

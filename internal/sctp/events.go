@@ -49,11 +49,11 @@ func (a *Assoc) TellDry() wait.Events {
 	return a.take()
 }
 
-// tellFailed tells of the messages that are given up.
-func (a *Assoc) tellFailed() {
+// tellFailed tells of the messages that are given up, and for which cause.
+func (a *Assoc) tellFailed(cause uint16) {
 	for m := a.snd.takeFailed(); m != nil; m = a.snd.takeFailed() {
 		if a.opt.Events.Has(EventSendFailed) || a.opt.Events.Has(EventSendFailedEvent) {
-			n := Notification{Type: EventSendFailed, Flags: DataUnsent, Data: bytesOf(m)}
+			n := Notification{Type: EventSendFailed, Flags: DataUnsent, Error: uint32(cause), Data: bytesOf(m)}
 			if m.begun() {
 				n.Flags = DataSent
 			}

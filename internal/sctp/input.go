@@ -276,7 +276,7 @@ func (a *Assoc) acked(now time.Duration, res sackResult) {
 	if res.room {
 		a.events |= wait.Out
 	}
-	a.tellFailed()
+	a.tellFailed(0)
 	if res.newly && a.snd.empty() && a.state == Established {
 		a.notify(Notification{Type: EventSenderDry})
 	}

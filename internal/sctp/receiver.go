@@ -247,3 +247,13 @@ func (r *receiver) free() {
 	r.tsns.drop()
 	r.high = r.cum
 }
+
+// missing returns how many TSNs have not come below the highest that has.
+func (r *receiver) missing() (n int) {
+	for tsn := r.cum + 1; tsn < r.high; tsn++ {
+		if !r.tsns.seen(tsn, r.cum) {
+			n++
+		}
+	}
+	return n
+}

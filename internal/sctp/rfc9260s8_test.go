@@ -91,9 +91,9 @@ func TestRFC9260Faults(t *testing.T) {
 			tc.advance(ms(1))
 			tc.wantState(Closed)
 			tc.wantError(syscall.ETIMEDOUT)
-			tc.wantNote("failed 0:10 sent")
-			tc.wantNote("failed 0:10 sent")
 			tc.wantNote("COMM-LOST")
+			tc.wantNote("failed 0:10 sent")
+			tc.wantNote("failed 0:10 sent")
 			tc.wantIdle("the peer is not there")
 		}},
 		{name: "8.1 an answer clears the count", opts: []scriptOption{retrans(3, 5)}, run: func(tc *script) {
@@ -334,9 +334,9 @@ func TestRFC9260End(t *testing.T) {
 			tc.pump()
 			tc.want("ABORT cause=12:627965")
 			tc.wantState(Closed)
-			tc.wantNote("failed 0:10 sent")
-			tc.wantNote("failed 0:10 sent")
 			tc.wantNote("COMM-LOST 12")
+			tc.wantNote("failed 0:10 sent")
+			tc.wantNote("failed 0:10 sent")
 		}},
 		{name: "9.1 ABORT before there is a peer", run: func(tc *script) {
 			tc.open()
