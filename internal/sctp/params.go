@@ -50,6 +50,10 @@ const built = capPR | capIData | capECN | capReConf
 // INIT must not have this end send to many.
 const maxPaths = 32
 
+// maxReported bounds the unknown parameters that are reported, in bytes: an answer must fit into a
+// packet, and whoever forges an INIT must not have this end send much more than he did.
+const maxReported = 256
+
 // peerInit is an INIT or INIT ACK that has arrived, with its parameters.
 type peerInit struct {
 	wire.Init
@@ -126,7 +130,7 @@ func (p *peerInit) param(t wire.ChunkType, x wire.TLV) bool {
 			p.adaptation, p.hasAdaptation = binary.BigEndian.Uint32(x.Value), true
 		}
 	default:
-		if wire.ParamReport(x.Type) {
+		if wire.ParamReport(x.Type) && len(p.unknown)+x.Len() <= maxReported {
 			p.unknown = x.Append(p.unknown)
 		}
 		return wire.ParamSkip(x.Type)
