@@ -36,6 +36,10 @@ type answer struct {
 	next, own uint32 // Receiver's and Sender's Next TSN
 }
 
+// maxNamed is how many streams the requests of one chunk name at most, with which it still fits into an IP
+// packet: about 64 KiB, less two requests and the headers before them.
+const maxNamed = (1<<16 - 128) / 2
+
 // Which requests of the peer are granted (Options.Reset), with the bits of SCTP_ENABLE_STREAM_RESET.
 const (
 	GrantStreams = 1 << iota
@@ -79,6 +83,16 @@ func (a *Assoc) ResetStreams(now time.Duration, outgoing, incoming bool, streams
 	}
 	if !outgoing && !incoming {
 		return syscall.EINVAL
+	}
+	n := 0
+	if outgoing {
+		n += len(streams)
+	}
+	if incoming {
+		n += len(streams)
+	}
+	if n > maxNamed {
+		return syscall.EINVAL // Linux, sctp_send_reset_streams
 	}
 	for _, n := range streams {
 		if outgoing && n >= a.out || incoming && n >= a.in {
@@ -289,6 +303,9 @@ func (a *Assoc) grant(q *wire.ReConf) answer {
 		a.eachStream(streams, a.in, a.rcv.resetStream)
 		a.notify(Notification{Type: EventStreamReset, Flags: ResetIncoming, Streams: streams})
 	case wire.ParamIncomingReset:
+		if len(streams) > maxNamed {
+			return answer{result: wire.ReConfDenied} // this end's own request would be longer
+		}
 		if !a.canReset(streams) {
 			return answer{result: wire.ReConfWait}
 		}
