@@ -62,6 +62,7 @@ func (a *Assoc) readable() bool { return len(a.notes) > 0 || a.rcv.readable() }
 func (a *Assoc) Recv(now time.Duration, n int, dst []packet.View) (views []packet.View, r Received, ok bool) {
 	if note := a.note(); note != nil {
 		got := *note
+		a.noteBytes -= got.cost()
 		a.notes = a.notes[1:]
 		if len(a.notes) == 0 {
 			a.notes = nil

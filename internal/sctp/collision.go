@@ -135,7 +135,8 @@ func (a *Assoc) restart(now time.Duration, in *In, k *cookie) {
 	a.tellAborted()
 	old, opt := *a, a.opt
 	a.setup(a.cfg, &opt, a.port, a.peerPort)
-	a.rcv, a.notes, a.noted, a.err, a.events = old.rcv, old.notes, old.noted, old.err, old.events
+	a.rcv, a.err, a.events = old.rcv, old.err, old.events
+	a.notes, a.noteBytes, a.noted = old.notes, old.noteBytes, old.noted
 	a.flags = old.flags &^ hasAdaptation
 	local, paths, primary := old.local, old.paths, old.primary.addr
 	a.local = local
