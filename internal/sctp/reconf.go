@@ -121,6 +121,7 @@ func (a *Assoc) ResetAssoc(now time.Duration) syscall.Errno {
 		return syscall.EAGAIN
 	}
 	a.hold(nil, true)
+	a.rcv.asked = true
 	a.ask(request{ReConf: wire.ReConf{Type: wire.ParamTSNReset}})
 	return 0
 }
@@ -371,7 +372,10 @@ func (a *Assoc) grantTSNs() answer {
 	if !a.snd.empty() {
 		return answer{result: wire.ReConfWait}
 	}
-	w := answer{result: wire.ReConfPerformed, tsns: true, next: uint32(a.rcv.cum) + 1<<31, own: uint32(a.snd.nxt)}
+
+	// Where the answer is lost, and what is sent behind it is not, the peer must not take that for what
+	// was to come before: this end's TSNs, too, go on farther away than a peer takes any from.
+	w := answer{result: wire.ReConfPerformed, tsns: true, next: uint32(a.rcv.cum) + 1<<31, own: uint32(a.snd.nxt) + 1<<17}
 	a.renumber(w.own, w.next)
 	return w
 }
@@ -416,6 +420,7 @@ func (a *Assoc) inAnswer(w *wire.ReConf) {
 		n.Type, n.Flags = EventStreamReset, n.Flags|ResetIncoming
 	case wire.ParamTSNReset:
 		a.hold(nil, false)
+		a.rcv.asked, a.rcv.limit = false, 0
 		if ok && w.HasTSNs {
 			a.renumber(w.RcvrTSN, w.SenderTSN)
 			return
