@@ -240,9 +240,6 @@ func callSocket(c *call) result {
 	if e := badSocket(domain, typ); e != 0 {
 		return c.fail(e)
 	}
-	if e := lacksSCTP(typ&usock.SOCK_TYPE_MASK, protocol); e != 0 {
-		return c.failErr(e)
-	}
 	if !c.l.space.take(1) {
 		if !c.scanned && c.l.scanner.worth() {
 			return c.afterScan(callSocket) // some may be closed
@@ -256,13 +253,18 @@ func callSocket(c *call) result {
 		return c.failErr(err)
 	}
 	stream := typ&usock.SOCK_TYPE_MASK == usock.SOCK_STREAM
-	fd, far, e := programEnd(stream, typ&unix.SOCK_NONBLOCK)
+	var records *sctpEnd
+	if isSCTP(typ&usock.SOCK_TYPE_MASK, protocol) {
+		records, stream = &sctpEnd{one: stream}, false
+	}
+	fd, far, e := programEnd(stream, records != nil, typ&unix.SOCK_NONBLOCK)
 	if e != 0 {
 		c.l.space.give(1)
 		u.Close()
 		return c.lacksOwn(e)
 	}
 	s := c.l.adopt(fd, u, stream)
+	s.sctp = records
 	c.onFail(s.release)
 	if far >= 0 {
 		if e := s.setFar(far); e != 0 {
@@ -286,24 +288,15 @@ func callSocket(c *call) result {
 	return result{how: done}
 }
 
-// lacksSCTP says how a socket of SCTP is refused, which the host has and a program cannot hold: its end
-// would have to keep messages whole, of which a read may take a part.
-func lacksSCTP(typ, protocol int) syscall.Errno {
-	switch {
-	case typ == usock.SOCK_SEQPACKET:
-		return unix.ESOCKTNOSUPPORT
-	case typ == usock.SOCK_STREAM && protocol == usock.IPPROTO_SCTP:
-		return unix.EPROTONOSUPPORT
-	}
-	return 0
-}
-
-// programEnd returns the program's end of a new socket and, of a datagram socket, its
+// programEnd returns the program's end of a new socket and, of one that is no stream, its
 // far end. It is never left half-made.
-func programEnd(stream bool, nonb int) (fd, far int, e syscall.Errno) {
-	if stream {
+func programEnd(stream, sctp bool, nonb int) (fd, far int, e syscall.Errno) {
+	switch {
+	case stream:
 		fd, e = sysSocket(unix.SOCK_STREAM | nonb)
 		return fd, -1, e
+	case sctp:
+		return sctpPair(nonb)
 	}
 	return datagramPair(nonb)
 }

@@ -81,7 +81,7 @@ func callListen(c *call) result {
 	if errno(err) == unix.EADDRINUSE && !c.scanned && c.l.scanner.worth() {
 		return c.afterScan(callListen) // it may be held by a socket that the program has closed
 	}
-	if err != nil {
+	if err != nil || s.sctp != nil {
 		return c.failErr(err)
 	}
 	if s.listen == nil || s.listen.shut {
@@ -288,6 +288,9 @@ func (c *call) accept(flags int) result {
 
 func (c *call) tryAccept(flags int) result {
 	s := c.s
+	if s.sctp != nil {
+		return c.acceptSCTP(flags)
+	}
 	if s.listen == nil {
 		u, _, err := s.u.Accept()
 		if err == nil {

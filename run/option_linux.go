@@ -160,6 +160,11 @@ func callGetsockopt(c *call) result {
 	switch {
 	case isFilter(level, name):
 		return c.getFilter(size, args[3], args[4])
+	case c.s.sctp != nil && level == usock.SOL_SCTP && peelSizes[name] != 0:
+		if len(v) < peelSizes[name] {
+			return c.fail(unix.EINVAL)
+		}
+		return c.peelOff(v[:peelSizes[name]])
 	case level == usock.SOL_SOCKET && name == usock.SO_ERROR:
 		n = copy(v, abi.AppendInt(nil, c.socketError()))
 	case c.s.lowWater(level, name):
@@ -307,7 +312,7 @@ func (c *call) askedValue(level, name int, addr uint64, size int) ([]byte, sysca
 		whole, each = msfilterSize, msfilterSource
 	case (level == usock.SOL_IP || level == usock.SOL_IPV6) && name == usock.MCAST_MSFILTER:
 		whole, each = groupSize, groupSource
-	case level == usock.SOL_IPV6 && name == usock.IPV6_FLOWLABEL_MGR:
+	case level == usock.SOL_IPV6 && name == usock.IPV6_FLOWLABEL_MGR, level == usock.SOL_SCTP:
 	default:
 		return make([]byte, min(size, maxOption)), 0
 	}

@@ -129,6 +129,7 @@ type sock struct {
 	most   int          // datagrams: how many can be unread
 	peer   bool         // datagrams: it is connected, and sends without a trap
 	held   [][]byte     // datagrams: taken from the far end, and not sent yet
+	sctp   *sctpEnd     // of a socket of SCTP; nil: it is another's
 
 	waiting waiters // calls that wait for it
 
@@ -370,6 +371,10 @@ func (s *sock) release() {
 // come to nobody with a reset. They came after the close, and so after the end of the
 // stream that it has sent: what comes before a close is the program's by then.
 func (s *sock) closed() {
+	if s.sctp != nil {
+		s.sctpClosed()
+		return
+	}
 	if !s.stream {
 		s.datagramsClosed()
 		return

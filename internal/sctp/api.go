@@ -180,6 +180,8 @@ type Options struct {
 	Asconf bool   // RFC 5061
 	Reset  uint32 // SCTP_ENABLE_STREAM_RESET: which requests of the peer are granted
 
+	AuthSetup *AuthOptions // nil: nothing is set; not changed once an association has it
+
 	Events EventMask // which notifications are queued
 
 	Default SendInfo // SCTP_DEFAULT_SNDINFO and SCTP_DEFAULT_PRINFO

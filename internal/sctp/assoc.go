@@ -61,6 +61,8 @@ type Assoc struct {
 
 	local   []netip.Addr // addresses of this end that the peer is told of
 	reconf  *reconf      // nil until it is needed
+	asconf  *asconf      // nil until it is needed
+	auth    *auth        // nil: chunks are not authenticated
 	opening *opening     // nil once the handshake is over
 	replies []reply      // answers that wait for Poll
 	notes   []note       // notifications that wait for Recv
@@ -107,6 +109,7 @@ type timers struct {
 type opening struct {
 	cookie   []byte // to be echoed
 	unknown  []byte // parameters of the INIT ACK to be reported
+	vector   []byte // this end's key vector (RFC 4895)
 	stale    uint32 // µs by which the last cookie was too old: another is asked for that lives longer
 	sent     time.Duration
 	timeouts int
@@ -145,7 +148,7 @@ func (a *Assoc) setup(c *Config, o *Options, port, peerPort uint16) {
 // agree sets what both ends have told of streams and extensions.
 func (a *Assoc) agree(tsn, peerTSN uint32, arwnd uint32, out, in uint16, c caps) {
 	a.tsn, a.peerTSN, a.out, a.in, a.caps = tsn, peerTSN, out, in, c
-	a.reconf = nil
+	a.reconf, a.asconf = nil, nil
 	a.snd.interleaved = c&capIData != 0
 	a.rcv.interleaved = a.snd.interleaved
 	a.rcv.mixed = a.rcv.interleaved || a.opt.Interleave == 2

@@ -155,7 +155,7 @@ func (a *Assoc) SetRoute(dst, src netip.Addr, mtu int) {
 		if p.opt.NoPMTUD && p.opt.PathMTU != 0 {
 			mtu = int(p.opt.PathMTU)
 		}
-		a.snd.setMTU(&p.flow, mtu, p.headers())
+		a.snd.setMTU(&p.flow, mtu, a.headers(p))
 		a.rcv.mtu = p.flow.mtu
 	}
 }
@@ -220,7 +220,7 @@ func (a *Assoc) SetPath(now time.Duration, addr netip.Addr, o *PathOptions) sysc
 		if o.NoPMTUD && o.PathMTU != 0 {
 			mtu = int(o.PathMTU)
 		}
-		a.snd.setMTU(&p.flow, mtu, p.headers())
+		a.snd.setMTU(&p.flow, mtu, a.headers(p))
 		if search {
 			a.startProbe(now, p)
 		}

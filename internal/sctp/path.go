@@ -21,6 +21,7 @@ type path struct {
 	addr, src netip.Addr // src: this end's address, not valid: what the route gives
 	opt       PathOptions
 	state     PathState
+	tiny      bool   // the path carries less than minPathMTU
 	routed    bool   // the owner has said how it is reached
 	errors    uint16 // error count: packets without answer in a row
 	routeMTU  int
@@ -53,6 +54,9 @@ func (p *path) headers() int {
 	return n
 }
 
+// headers is what a path's packets with data have before the data chunks.
+func (a *Assoc) headers(p *path) int { return p.headers() + a.auth.overhead() }
+
 // leastMTU is assumed where no route says more: every IPv6 link carries it (RFC 8200), and the IPv4
 // ones that do not fragment it.
 const leastMTU = 1280
@@ -62,7 +66,7 @@ func (a *Assoc) addPath(addr netip.Addr) *path {
 	p := &path{addr: addr, opt: a.opt.Path, state: PathUnconfirmed, routeMTU: leastMTU}
 	p.hb.at, p.probe.at = never, never
 	a.paths = append(a.paths, p)
-	a.snd.addFlow(&p.flow, leastMTU, p.headers())
+	a.snd.addFlow(&p.flow, leastMTU, a.headers(p))
 	a.flags |= addrsChanged
 	return p
 }
@@ -197,13 +201,9 @@ func (a *Assoc) failed(now time.Duration, p *path) bool {
 		a.errors++ // an address that was never confirmed does not speak for the peer (section 5.4)
 	}
 	switch {
+	case p.state == PathUnconfirmed: // and stays so: it is asked for until it answers
 	case p.errors > p.opt.MaxRetrans:
-		if p.state == PathUnconfirmed {
-			p.state = PathInactive
-			a.choosePaths()
-		} else {
-			a.setPathState(p, PathInactive, 0)
-		}
+		a.setPathState(p, PathInactive, 0)
 	case p.errors > p.opt.PFRetrans && p.opt.PFRetrans < p.opt.MaxRetrans && p.state == PathActive:
 		a.setPathState(p, PathPF, 0)
 	}

@@ -51,7 +51,7 @@ func (a *Assoc) buildProbe(now time.Duration, out *Out, p *path) bool {
 		return false
 	}
 	b := a.begin(out, p)
-	b.room = int(p.probe.size) - p.headers()
+	b.room = int(p.probe.size) - p.headers() - b.auth
 	b.chunk(a.probeChunks(now, p))
 	return b.finish()
 }
@@ -65,6 +65,9 @@ func (a *Assoc) buildReply(out *Out) {
 		r.dst, r.src, r.tag, r.encap, r.alone = a.ctl.addr, a.ctl.src, a.peerTag, a.ctl.opt.EncapPort, true
 	}
 	b := a.begin(out, nil)
+	if r.tag != a.peerTag {
+		b.unauthenticated()
+	}
 	out.Src, out.Dst, out.VTag, out.Encap = r.src, r.dst, r.tag, r.encap
 	n := 0
 	for _, q := range a.replies {
@@ -124,6 +127,9 @@ func (a *Assoc) build(now time.Duration, out *Out, p *path) bool {
 	if p == a.ctl && a.reconf != nil && a.reconf.due {
 		b.chunk(a.reconfChunk(now, p))
 	}
+	if p == a.ctl && a.asconf != nil && a.asconf.due {
+		b.chunk(a.asconfChunk(now, p))
+	}
 	if p == a.ackTo && a.rcv.sackDue(now) {
 		var buf [512]byte
 		b.chunk(a.sack(buf[:0], min(b.room, len(buf))))
@@ -180,7 +186,7 @@ func (a *Assoc) data(now time.Duration, b *builder, p *path) {
 		}
 	}
 	b.out.ECT = l.n > 0 && a.caps&capECN != 0
-	if l.n > 0 && p == a.ackTo && a.state != CookieEchoed && a.rcv.sackPending() {
+	if l.n > 0 && p == a.ackTo && b.auth == 0 && a.state != CookieEchoed && a.rcv.sackPending() {
 		if room := min(b.room, headCap-int(b.out.nhead)); room >= wire.SackLen(0, 0) {
 			var buf [headCap]byte
 			b.first(a.sack(buf[:0], room))
@@ -194,6 +200,9 @@ type builder struct {
 	a     *Assoc
 	out   *Out
 	room  int           // bytes that are left for chunks
+	auth  int           // length of the AUTH chunk at the packet's start; 0: there is none
+	must  bool          // it has to be there
+	tiny  bool          // IP may fragment the packet, however small
 	full  bool          // the head takes nothing more: there is to be room for a SACK in it
 	block *packet.Block // where bytes go, nil: into the head
 	from  int           // of the block: what is not in out.Body yet
@@ -208,21 +217,45 @@ func (a *Assoc) begin(out *Out, p *path) *builder {
 	*b = builder{a: a, out: out, room: leastMTU - 40 - wire.SCTPLen}
 	if p != nil {
 		out.Src, out.Dst, out.Encap = p.src, p.addr, p.opt.EncapPort
-		b.room = int(p.room)
+		b.room, b.tiny = int(p.room), p.tiny
+	}
+	if x := a.auth; x != nil && x.must != (chunkSet{}) {
+		b.auth = x.len()
+		x.open(out.head[:b.auth])
+		out.nhead = uint8(b.auth)
+		if p == nil || x.overhead() == 0 {
+			b.room -= b.auth // else it is off already
+		}
 	}
 	return b
 }
 
-func (b *builder) empty() bool { return b.out.nhead == 0 && b.block == nil && b.out.Body.Len() == 0 }
+// unauthenticated takes the AUTH chunk out.
+func (b *builder) unauthenticated() {
+	n := uint8(b.auth)
+	copy(b.out.head[:], b.out.head[n:b.out.nhead])
+	b.out.nhead -= n
+	b.auth = 0
+}
+
+func (b *builder) empty() bool {
+	return int(b.out.nhead) == b.auth && b.block == nil && b.out.Body.Len() == 0
+}
 
 // finish ends the packet. It reports false if nothing stands in it.
 func (b *builder) finish() bool {
 	b.close()
+	if b.auth > 0 && !b.must {
+		b.unauthenticated()
+	}
 	if b.out.nhead == 0 && b.out.Body.Len() == 0 {
 		return false
 	}
 	b.a.cfg.Counters.OutPackets++
-	b.out.Fragment = b.room < 0
+	b.out.Fragment = b.room < 0 || b.tiny
+	if b.auth > 0 {
+		b.a.auth.seal(b.a.opt.AuthSetup, b.out)
+	}
 	return true
 }
 
@@ -272,8 +305,14 @@ func (b *builder) rest() int {
 func (b *builder) chunk(c []byte) {
 	if len(c) > 0 {
 		b.a.cfg.Counters.OutCtrlChunks++
+		b.needs(wire.ChunkType(c[0]))
 		copy(b.bytes(len(c)), c)
 	}
+}
+
+// needs notes that a chunk of a type is written.
+func (b *builder) needs(t wire.ChunkType) {
+	b.must = b.must || b.auth > 0 && b.a.auth.must.has(t)
 }
 
 // first writes a chunk in front of all others, of which not more stands in the head than leaves room for it.
@@ -293,6 +332,7 @@ const lent = 512
 // data writes a DATA chunk.
 func (b *builder) data(d *outData) {
 	n := d.payload.Len()
+	b.needs(d.chunkType())
 	d.put(b.bytes(d.headerLen()))
 	b.full = b.a.rcv.sackPending()
 	pad := wire.Pad4(n) - n

@@ -59,7 +59,7 @@ func TestRFC6951(t *testing.T) {
 			tc.want("udp=40000 HEARTBEAT-ACK")
 			tc.a.Abort(tc.now, nil)
 			tc.pump()
-			tc.want("udp=40000 ABORT")
+			tc.want("udp=40000 ABORT cause=12")
 		}},
 	})
 }

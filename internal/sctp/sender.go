@@ -171,10 +171,11 @@ func (s *sender) maxPayload() int {
 	for _, f := range s.flows {
 		n = min(n, f.room)
 	}
-	n = (n - s.headerLen()) &^ 3 // a longer chunk would be padded beyond the room
+	n -= s.headerLen()
 	if s.maxSeg != 0 {
 		n = min(n, s.maxSeg)
 	}
+	n &^= 3 // a longer chunk would be padded, perhaps beyond the room
 	return int(max(n, 4))
 }
 

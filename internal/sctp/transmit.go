@@ -43,6 +43,14 @@ func (d *outData) headerLen() int {
 	return wire.DataLen
 }
 
+// chunkType is the chunk's type.
+func (d *outData) chunkType() wire.ChunkType {
+	if d.interleaved {
+		return wire.ChunkIData
+	}
+	return wire.ChunkData
+}
+
 // put writes the header, of headerLen bytes. The owner pads behind the payload.
 func (d *outData) put(b []byte) {
 	if !d.interleaved {

@@ -17,11 +17,11 @@ func TestFragments(t *testing.T) {
 	s.want(s.packet(s.f), "")
 }
 
-// TestMaxSeg: SCTP_MAXSEG bounds the user data of a chunk.
+// TestMaxSeg: SCTP_MAXSEG bounds the user data of a chunk, which is a multiple of four but at the end.
 func TestMaxSeg(t *testing.T) {
 	s := newSends(t, func(s *sends) { s.maxSeg = 501 })
 	s.queue(1100)
-	s.want(s.packet(s.f), "1:0.0(501)B 2:0.0(501) 3:0.0(98)E")
+	s.want(s.packet(s.f), "1:0.0(500)B 2:0.0(500) 3:0.0(100)E")
 }
 
 // TestMaxPayload: what fits into every path's packets, with padding.
