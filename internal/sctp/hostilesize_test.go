@@ -47,3 +47,27 @@ func TestJumboInit(t *testing.T) {
 	p.end[1].a.Packet(p.now, jumboIn(pairAddr(0, 0), pairAddr(1, 0), 1000, 1001, jumbo(wire.ChunkInit)))
 	p.pump()
 }
+
+// Nor do the key vectors of one, which the cookie holds.
+func TestJumboVectors(t *testing.T) {
+	for _, typ := range []uint16{wire.ParamRandom, wire.ParamChunkList, wire.ParamHMACAlgo} {
+		p := newPair(t, 1500, 1)
+		p.end[1].e.Options.Auth = true
+		i := wire.Init{Tag: 7, ARwnd: 65536, OutStreams: 1, InStreams: 1, TSN: 1}
+		for _, x := range []uint16{wire.ParamRandom, wire.ParamChunkList, wire.ParamHMACAlgo} {
+			v := make([]byte, 32)
+			if x == typ {
+				v = make([]byte, 65000)
+			}
+			v[1] = HMACSHA1
+			i.Params = (&wire.TLV{Type: x, Value: v}).Append(i.Params)
+		}
+		i.Params = (&wire.TLV{Type: wire.ParamExtensions, Value: []byte{byte(wire.ChunkAuth)}}).Append(i.Params)
+		var o Out
+		_, send := p.end[1].e.Answer(p.now, jumboIn(pairAddr(0, 0), pairAddr(1, 0), 1000, 1001, i.Append(nil, wire.ChunkInit)), &o)
+		if !send || o.Len() > 1500 {
+			t.Errorf("%#x: an answer of %d bytes", typ, o.Len())
+		}
+		o.Body.Release()
+	}
+}
