@@ -2,6 +2,7 @@ package inet
 
 import (
 	"net/netip"
+	"slices"
 
 	"usock/internal/abi"
 	"usock/internal/ip"
@@ -48,6 +49,9 @@ func (t *sctpProto) Input(p *packet.Packet, m *ip.Meta) bool {
 	p.Consume(wire.SCTPLen)
 	in.Head = p.Head()
 	in.Body, p.Payload = p.Payload, packet.Vec{}
+	if x != nil && !x.core.Concerns(t.now(), in) {
+		x = t.concerned(in)
+	}
 	if x == nil {
 		x = t.findNamed(in)
 	}
@@ -115,6 +119,9 @@ func (t *sctpProto) put(p *packet.Packet, out *sctp.Out, path *ip.Path) {
 // transmit sends a packet of an association; without a route it is dropped.
 func (t *sctpProto) transmit(x *sctpAssoc, out *sctp.Out) {
 	path := x.way(out.Dst)
+	if path == nil && !slices.Contains(x.peers, out.Dst) {
+		path, _ = t.path(out.Dst, out.Src, x.e.device()) // it answers a packet that has named one of the peer's
+	}
 	if path == nil {
 		out.Body.Release()
 		return
@@ -181,13 +188,18 @@ func (x *sctpAssoc) look(w *sctpWay) {
 	}
 }
 
+// device is what SO_BINDTODEVICE says.
+func (e *sctpEndpoint) device() int {
+	if e.s == nil {
+		return 0
+	}
+	return int(e.s.Opt.Device)
+}
+
 // pathFrom returns the path from one of e's addresses to dst: that of the route, if it is one of
 // them, else the first from which there is a route (Linux, sctp_v4_get_dst). nil: there is none.
 func (t *sctpProto) pathFrom(e *sctpEndpoint, dst netip.Addr) *ip.Path {
-	device := 0
-	if e.s != nil {
-		device = int(e.s.Opt.Device)
-	}
+	device := e.device()
 	path, err := t.path(dst, netip.Addr{}, device)
 	if err == nil && e.has(path.Src) {
 		return path
@@ -208,20 +220,24 @@ func (t *sctpProto) Error(x *ip.Error) {
 	if len(x.Quote) < 8 {
 		return
 	}
-	a := t.find(be16(x.Quote), netip.AddrPortFrom(x.Dst, be16(x.Quote[2:])), x.Src)
-	if a == nil {
-		return
-	}
 	in := sctp.ICMPError{Peer: x.Dst, VTag: be32(x.Quote[4:]), Errno: x.Errno, MTU: x.MTU}
 	const typeInit, initTag = 12, 16 // in the quote, of a packet that begins with an INIT
 	if in.VTag == 0 && len(x.Quote) >= initTag+4 && wire.ChunkType(x.Quote[typeInit]) == wire.ChunkInit {
 		in.Init = be32(x.Quote[initTag:])
 	}
 	in.Proto = !x.V6 && x.Type == wire.ICMPv4Unreachable && x.Code == codeNoProtocol
-	if x.MTU != 0 && a.e.ip().discovery(x.Dst) == abi.PMTUDISC_DONT {
+
+	// Of several the tag says which one is meant.
+	for at := t.assocs[sctpPeer{be16(x.Quote), netip.AddrPortFrom(x.Dst, be16(x.Quote[2:]))}]; at != nil; at = at.next {
+		a := at.x
+		if _, peer := a.core.Tags(); peer != in.VTag || !a.e.has(x.Src) {
+			continue
+		}
+		if x.MTU == 0 || a.e.ip().discovery(x.Dst) != abi.PMTUDISC_DONT {
+			t.update(a, a.core.ICMP(t.now(), &in))
+		}
 		return
 	}
-	t.update(a, a.core.ICMP(t.now(), &in))
 }
 
 // codeNoProtocol is of an ICMP error: the peer's host has no SCTP.

@@ -47,24 +47,39 @@ func (t *sctpProto) find(port uint16, peer netip.AddrPort, local netip.Addr) *sc
 	return nil
 }
 
+// concerned returns the association that a packet is of by its source; nil: none.
+func (t *sctpProto) concerned(in *sctp.In) *sctpAssoc {
+	for at := t.assocs[sctpPeer{in.DstPort, netip.AddrPortFrom(in.Src, in.SrcPort)}]; at != nil; at = at.next {
+		if at.x.e.has(in.Dst) && at.x.core.Concerns(t.now(), in) {
+			return at.x
+		}
+	}
+	return nil
+}
+
 // findNamed returns the association of one of the addresses that a packet names, whose source is of
 // none (RFC 9260, section 5.1.2); nil: none.
 func (t *sctpProto) findNamed(in *sctp.In) (x *sctpAssoc) {
 	in.Addrs(func(a netip.Addr) bool {
-		x = t.find(in.DstPort, netip.AddrPortFrom(a, in.SrcPort), in.Dst)
+		for at := t.assocs[sctpPeer{in.DstPort, netip.AddrPortFrom(a, in.SrcPort)}]; at != nil && x == nil; at = at.next {
+			if at.x.e.has(in.Dst) && at.x.core.Confirmed(a) {
+				x = at.x
+			}
+		}
 		return x == nil
 	})
 	return x
 }
 
-// findOf returns e's own association with the peer; nil: none.
-func (t *sctpProto) findOf(e *sctpEndpoint, peer netip.AddrPort) *sctpAssoc {
+// findOf returns e's own association with the peer, of several the one that has shown the address to be
+// its own; nil: none.
+func (t *sctpProto) findOf(e *sctpEndpoint, peer netip.AddrPort) (x *sctpAssoc) {
 	for at := t.assocs[sctpPeer{e.lport, peer}]; at != nil; at = at.next {
-		if at.x.e == e {
-			return at.x
+		if at.x.e == e && (x == nil || !x.core.Confirmed(peer.Addr())) {
+			x = at.x
 		}
 	}
-	return nil
+	return x
 }
 
 // listenerFor finds the socket that listens on a local address and port: on the address itself

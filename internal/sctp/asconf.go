@@ -34,6 +34,10 @@ type addrRequest struct {
 // maxRequests is how many requests go in one ASCONF.
 const maxRequests = 8
 
+// maxAck bounds what is told of an ASCONF in bytes. It grows by what is refused, and what is not told of
+// behind that counts as refused (section 5.2): no more is done then.
+const maxAck = 512
+
 // dynamic returns the state, made of the initial TSNs (section 4.1.1).
 func (a *Assoc) dynamic() *asconf {
 	if a.asconf == nil {
@@ -149,7 +153,7 @@ func (a *Assoc) inAsconf(now time.Duration, in *In, c *wire.Chunk) {
 	d.peerSerial++
 	ack := wire.Asconf{Serial: x.Serial}
 	failed := false
-	for b := rest; len(b) > 0; {
+	for b := rest; len(b) > 0 && len(ack.Params) < maxAck; {
 		var q wire.TLV
 		if q, b, err = wire.ParseTLV(b); err != nil {
 			break
@@ -204,7 +208,7 @@ func (a *Assoc) changeAddr(now time.Duration, in *In, typ uint16, v []byte) uint
 		a.startHeartbeat(now, p)
 	case typ == wire.ParamDeleteIP && any:
 		// Section 4.2.2: all but the one that the packet came from.
-		if p == nil {
+		if p == nil || !p.confirmed() {
 			return wire.CauseUnresolvable
 		}
 		for _, q := range slices.Clone(a.paths) {
@@ -216,7 +220,7 @@ func (a *Assoc) changeAddr(now time.Duration, in *In, typ uint16, v []byte) uint
 		switch {
 		case p == nil:
 			return wire.CauseUnresolvable
-		case len(a.paths) == 1:
+		case len(a.paths) == 1, !a.confirmedBeside(p):
 			return wire.CauseDeleteLast
 		case addr == in.Src:
 			return wire.CauseDeleteSource
@@ -231,6 +235,11 @@ func (a *Assoc) changeAddr(now time.Duration, in *In, typ uint16, v []byte) uint
 		return wire.CauseUnrecognizedParams
 	}
 	return 0
+}
+
+// confirmedBeside reports whether another address than p's is known to be the peer's.
+func (a *Assoc) confirmedBeside(p *path) bool {
+	return slices.ContainsFunc(a.paths, func(q *path) bool { return q != p && q.confirmed() })
 }
 
 // removeAddr forgets an address of the peer.

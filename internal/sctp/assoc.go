@@ -68,6 +68,8 @@ type Assoc struct {
 	notes   []note       // notifications that wait for Recv
 	noted   uint64       // notifications so far
 
+	noteBytes int // what those that wait are charged
+
 	timer timers
 	heard time.Duration // when the peer was last heard of
 }
@@ -245,7 +247,7 @@ func (a *Assoc) end(err syscall.Errno, state int32, cause uint16, causes []byte)
 // Release frees everything that the association holds. It is CLOSED afterwards.
 func (a *Assoc) Release() {
 	a.state = Closed
-	a.todo, a.replies, a.notes = 0, nil, nil
+	a.todo, a.replies, a.notes, a.noteBytes = 0, nil, nil, 0
 	a.timer = timers{never, never, never, never}
 	if a.cfg != nil {
 		a.snd.free()

@@ -267,8 +267,8 @@ func (x *auth) verify(o *AuthOptions, r *chunks, v *wire.Auth) verified {
 // inAuth takes an AUTH chunk. It reports false if the rest of the packet is to be discarded.
 func (a *Assoc) inAuth(r *chunks, c *wire.Chunk) bool {
 	v, err := wire.ParseAuth(c.Value)
-	if err != nil {
-		return false
+	if err != nil || r.authentic {
+		return false // one is all that a packet may have
 	}
 	switch a.auth.verify(a.opt.AuthSetup, r, &v) {
 	case authUnknownHMAC:

@@ -55,13 +55,14 @@ func (a *Assoc) Send(now time.Duration, info *SendInfo, data []packet.View) (wai
 func (a *Assoc) SendSpace() int { return max(a.opt.SndBuf-a.snd.charged(), 0) }
 
 // readable reports whether Recv has something.
-func (a *Assoc) readable() bool { return len(a.notes) > 0 || a.rcv.readable() }
+func (a *Assoc) readable() bool { return a.note() != nil || a.rcv.readable() }
 
 // Recv takes up to n bytes of the message at the head of the queue and appends their views, which the
 // caller owns, to dst; or it takes the notification there. It reports false if there is neither.
 func (a *Assoc) Recv(now time.Duration, n int, dst []packet.View) (views []packet.View, r Received, ok bool) {
 	if note := a.note(); note != nil {
 		got := *note
+		a.noteBytes -= got.cost()
 		a.notes = a.notes[1:]
 		if len(a.notes) == 0 {
 			a.notes = nil

@@ -116,6 +116,27 @@ func (a *Assoc) inCookieEcho(now time.Duration, in *In, v []byte, r *chunks, au 
 	return true
 }
 
+// Confirmed reports whether an address is known to be the peer's: an association speaks for no other (section
+// 5.4), as anybody can name any.
+func (a *Assoc) Confirmed(addr netip.Addr) bool {
+	p := a.path(addr)
+	return p != nil && p.confirmed()
+}
+
+// Concerns reports whether a packet from one of the peer's addresses is the association's. Where the
+// address is not confirmed it has to show it, by the tag or by a cookie that was made for it.
+func (a *Assoc) Concerns(now time.Duration, in *In) bool {
+	if in.VTag == a.tag || a.Confirmed(in.Src) {
+		return true
+	}
+	_, _, c, ok := in.echo()
+	if !ok {
+		return false
+	}
+	k, ok := a.cfg.openCookie(now, c.Value)
+	return ok && (k.tag == a.tag || k.tie == a.tie && k.peerTie == a.peerTie)
+}
+
 // collide takes the cookie of a handshake that the peer has begun while ours was under way: its tag
 // is what counts from now on, and what else it has told in that INIT (case B).
 func (a *Assoc) collide(now time.Duration, in *In, k *cookie) {
@@ -141,16 +162,17 @@ func (a *Assoc) restart(now time.Duration, in *In, k *cookie) {
 	a.tellAborted()
 	old, opt := *a, a.opt
 	a.setup(a.cfg, &opt, a.port, a.peerPort)
-	a.rcv, a.notes, a.noted, a.err, a.events = old.rcv, old.notes, old.noted, old.err, old.events
+	a.rcv, a.err, a.events = old.rcv, old.err, old.events
+	a.notes, a.noteBytes, a.noted = old.notes, old.noteBytes, old.noted
 	a.flags = old.flags &^ hasAdaptation
 	local, paths, primary := old.local, old.paths, old.primary.addr
 	a.local = local
 	a.snd.begin(k.tsn)
 	for _, old := range paths {
 		p := a.addPath(old.addr)
-		p.src, p.opt, p.state = old.src, old.opt, old.state
+		p.src, p.opt, p.state, p.doubted = old.src, old.opt, old.state, old.doubted
 		if p.addr == in.Src {
-			p.state = PathActive
+			p.state, p.doubted = PathActive, false
 		}
 	}
 	a.primary = a.path(primary)

@@ -12,31 +12,46 @@ type note struct {
 	n      Notification
 }
 
+// cost is what a notification that waits is charged: itself, and what it refers to.
+func (n *Notification) cost() int { return 256 + len(n.Data) + 2*len(n.Streams) }
+
 // notify queues a notification that the program asks for, behind the messages that are there.
-func (a *Assoc) notify(n Notification) {
-	if !a.opt.Events.Has(n.Type) {
+func (a *Assoc) notify(n Notification) { a.insert(len(a.notes), note{a.rcv.delivered, n}) }
+
+// insert queues a notification at a place. While those that nobody reads fill the receive buffer, one that a
+// peer can bring about as often as he likes is lost.
+func (a *Assoc) insert(at int, n note) {
+	if !a.opt.Events.Has(n.n.Type) || a.noteBytes > a.opt.RcvBuf && n.n.recurs() {
 		return
 	}
-	a.notes = append(a.notes, note{a.rcv.delivered, n})
+	a.noteBytes += n.n.cost()
+	a.notes = slices.Insert(a.notes, at, n)
 	a.noted++
 	a.events |= wait.In
+}
+
+// recurs reports whether a peer can bring the notification about again and again: it tells of no message
+// of the program's, nor of the association's begin or end.
+func (n *Notification) recurs() bool {
+	switch n.Type {
+	case EventSendFailed, EventSendFailedEvent, EventSenderDry, EventShutdown:
+		return false
+	case EventAssocChange:
+		return n.State == Restart
+	}
+	return true
 }
 
 // tellAborted tells of messages that were given up while they were delivered in part: where their parts end.
 func (a *Assoc) tellAborted() {
 	var m inMessage
 	for a.rcv.pdAborted(&m) {
-		if !a.opt.Events.Has(EventPartialDelivery) {
-			continue
-		}
 		n := Notification{Type: EventPartialDelivery, State: PartialDeliveryAborted, Stream: m.stream, Ind: uint32(m.ssn)}
 		at := slices.IndexFunc(a.notes, func(o note) bool { return o.behind > m.behind })
 		if at < 0 {
 			at = len(a.notes)
 		}
-		a.notes = slices.Insert(a.notes, at, note{m.behind, n})
-		a.noted++
-		a.events |= wait.In
+		a.insert(at, note{m.behind, n})
 	}
 }
 

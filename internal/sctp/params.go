@@ -54,6 +54,13 @@ const built = capPR | capIData | capECN | capReConf | capAuth | capAsconf
 // INIT must not have this end send to many.
 const maxPaths = 32
 
+// maxReported bounds the unknown parameters that are reported, in bytes: an answer must fit into a
+// packet, and whoever forges an INIT must not have this end send much more than he did.
+const maxReported = 256
+
+// maxVector bounds CHUNKS and HMAC-ALGO in bytes, which the cookie has to hold: there are 256 types.
+const maxVector = 256
+
 // peerInit is an INIT or INIT ACK that has arrived, with its parameters.
 type peerInit struct {
 	wire.Init
@@ -123,6 +130,10 @@ func (p *peerInit) param(t wire.ChunkType, x wire.TLV) bool {
 		return false
 	case wire.ParamSupportedAddrTypes, wire.ParamUnrecognized, wire.ParamPadding:
 	case wire.ParamRandom, wire.ParamChunkList, wire.ParamHMACAlgo:
+		if n := len(x.Value); n > maxVector || x.Type == wire.ParamRandom && n != randomLen {
+			p.cause = appendCause(nil, wire.CauseProtocolViolation, []byte("key vector of a wrong length")) // RFC 4895, section 6.1
+			return false
+		}
 		p.vectors[x.Type-wire.ParamRandom] = x.Append(nil)
 	case wire.ParamECN:
 		p.caps |= capECN
@@ -139,7 +150,7 @@ func (p *peerInit) param(t wire.ChunkType, x wire.TLV) bool {
 			p.adaptation, p.hasAdaptation = binary.BigEndian.Uint32(x.Value), true
 		}
 	default:
-		if wire.ParamReport(x.Type) {
+		if wire.ParamReport(x.Type) && len(p.unknown)+x.Len() <= maxReported {
 			p.unknown = x.Append(p.unknown)
 		}
 		return wire.ParamSkip(x.Type)

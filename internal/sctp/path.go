@@ -23,6 +23,7 @@ type path struct {
 	state     PathState
 	tiny      bool   // the path carries less than minPathMTU
 	routed    bool   // the owner has said how it is reached
+	doubted   bool   // inactive, and was never anything but unconfirmed before
 	errors    uint16 // error count: packets without answer in a row
 	routeMTU  int
 	hb        heartbeat
@@ -40,7 +41,7 @@ type heartbeat struct {
 }
 
 // confirmed reports whether the address is known to be the peer's.
-func (p *path) confirmed() bool { return p.state != PathUnconfirmed }
+func (p *path) confirmed() bool { return p.state != PathUnconfirmed && !p.doubted }
 
 // headers is what the path's packets have before the chunks, in bytes.
 func (p *path) headers() int {
@@ -130,7 +131,9 @@ func (p *path) rank() int {
 	case PathPF:
 		return 2
 	case PathInactive:
-		return 1
+		if !p.doubted {
+			return 1
+		}
 	}
 	return 0
 }
@@ -161,7 +164,7 @@ func (a *Assoc) setPathState(p *path, s PathState, cause uint32) {
 	if before == s {
 		return
 	}
-	p.state = s
+	p.state, p.doubted = s, false
 	switch {
 	case s == PathActive && before == PathUnconfirmed:
 		a.notifyPath(p, AddrConfirmed, cause)

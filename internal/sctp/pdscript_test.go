@@ -1,6 +1,10 @@
 package sctp
 
-import "testing"
+import (
+	"testing"
+
+	"usock/internal/wait"
+)
 
 // TestPartialDeliveryEvents: a program that reads a message in part is told when it is given up, before
 // it reads another.
@@ -26,6 +30,17 @@ func TestPartialDeliveryEvents(t *testing.T) {
 			tc.want("SACK 3")
 			tc.wantNote("type 0x8006")
 			tc.wantRead(1000, "1:0 10 eor")
+		}},
+		{name: "a notification behind a message that is not whole is not to be read yet", run: func(tc *script) {
+			part(tc)
+			tc.wantRead(1000, "0:0 200")
+			tc.recv("ERROR cause=99:0011")
+			if tc.a.Readable() || tc.a.Ready()&wait.In != 0 {
+				tc.t.Error("readable, and nothing is there")
+			}
+			tc.recv("DATA 2 E 0:0 5")
+			tc.wantRead(1000, "0:0 5 eor")
+			tc.wantNote("error 99:0011")
 		}},
 		{name: "what was not read comes first", run: func(tc *script) {
 			part(tc)

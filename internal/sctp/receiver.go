@@ -38,9 +38,11 @@ type receiver struct {
 	ready    runQueue
 	parts    int // messages that are being delivered before they are whole
 	aborted  []inMessage
-	skips    bool // FORWARD-TSN has come: chunks of messages that were passed over may come late
-	lastKnow bool // lastEnd is known: cum was not skipped
-	lastEnd  bool // chunk cum was the end of its message
+	asked    bool   // the peer was asked to begin TSNs anew, and has not answered yet
+	limit    uint64 // TSNs above wait for that answer; 0: none do
+	skips    bool   // FORWARD-TSN has come: chunks of messages that were passed over may come late
+	lastKnow bool   // lastEnd is known: cum was not skipped
+	lastEnd  bool   // chunk cum was the end of its message
 
 	payload uint32 // bytes of user data that are held, read ones excepted
 	charged uint32 // the same, with overhead
@@ -75,7 +77,7 @@ func (r *receiver) begin(tsn uint32, streams uint16) {
 	r.high = r.cum
 	r.lastKnow, r.lastEnd = true, true
 	r.streams = inStreams{n: int(streams)}
-	r.skips = false
+	r.skips, r.asked, r.limit = false, false, 0
 	r.edge = r.got + uint64(r.window())
 	r.ack, r.ecn = acking{at: timer.Never}, ecnReceiver{}
 	r.ack.immediate = true // the first packet, for the peer's first round trip
@@ -112,7 +114,7 @@ func (r *receiver) data(d *inData, p *packet.Vec, off, n int) dataResult {
 	case tsn <= r.cum || r.tsns.seen(tsn, r.cum):
 		r.ack.duplicate(d.TSN)
 		return dataTaken
-	case tsn > r.cum+maxAhead:
+	case tsn > r.cum+maxAhead, r.limit != 0 && tsn > r.limit:
 		r.ack.immediate = true
 		return dataTaken
 	}
@@ -139,6 +141,12 @@ func (r *receiver) data(d *inData, p *packet.Vec, off, n int) dataResult {
 	}
 
 	x, ok := r.place(tsn, d, p, off, n)
+	if !ok && r.asked {
+		// The peer has begun anew, and its answer was lost. It will come, and this again.
+		r.limit = tsn - 1
+		r.ack.immediate = true
+		return dataTaken
+	}
 	if !ok {
 		return dataViolation
 	}

@@ -36,6 +36,10 @@ type answer struct {
 	next, own uint32 // Receiver's and Sender's Next TSN
 }
 
+// maxNamed is how many streams the requests of one chunk name at most, with which it still fits into an IP
+// packet: about 64 KiB, less two requests and the headers before them.
+const maxNamed = (1<<16 - 128) / 2
+
 // Which requests of the peer are granted (Options.Reset), with the bits of SCTP_ENABLE_STREAM_RESET.
 const (
 	GrantStreams = 1 << iota
@@ -80,6 +84,16 @@ func (a *Assoc) ResetStreams(now time.Duration, outgoing, incoming bool, streams
 	if !outgoing && !incoming {
 		return syscall.EINVAL
 	}
+	n := 0
+	if outgoing {
+		n += len(streams)
+	}
+	if incoming {
+		n += len(streams)
+	}
+	if n > maxNamed {
+		return syscall.EINVAL // Linux, sctp_send_reset_streams
+	}
 	for _, n := range streams {
 		if outgoing && n >= a.out || incoming && n >= a.in {
 			return syscall.EINVAL
@@ -107,6 +121,7 @@ func (a *Assoc) ResetAssoc(now time.Duration) syscall.Errno {
 		return syscall.EAGAIN
 	}
 	a.hold(nil, true)
+	a.rcv.asked = true
 	a.ask(request{ReConf: wire.ReConf{Type: wire.ParamTSNReset}})
 	return 0
 }
@@ -289,6 +304,9 @@ func (a *Assoc) grant(q *wire.ReConf) answer {
 		a.eachStream(streams, a.in, a.rcv.resetStream)
 		a.notify(Notification{Type: EventStreamReset, Flags: ResetIncoming, Streams: streams})
 	case wire.ParamIncomingReset:
+		if len(streams) > maxNamed {
+			return answer{result: wire.ReConfDenied} // this end's own request would be longer
+		}
 		if !a.canReset(streams) {
 			return answer{result: wire.ReConfWait}
 		}
@@ -354,7 +372,10 @@ func (a *Assoc) grantTSNs() answer {
 	if !a.snd.empty() {
 		return answer{result: wire.ReConfWait}
 	}
-	w := answer{result: wire.ReConfPerformed, tsns: true, next: uint32(a.rcv.cum) + 1<<31, own: uint32(a.snd.nxt)}
+
+	// Where the answer is lost, and what is sent behind it is not, the peer must not take that for what
+	// was to come before: this end's TSNs, too, go on farther away than a peer takes any from.
+	w := answer{result: wire.ReConfPerformed, tsns: true, next: uint32(a.rcv.cum) + 1<<31, own: uint32(a.snd.nxt) + 1<<17}
 	a.renumber(w.own, w.next)
 	return w
 }
@@ -399,6 +420,7 @@ func (a *Assoc) inAnswer(w *wire.ReConf) {
 		n.Type, n.Flags = EventStreamReset, n.Flags|ResetIncoming
 	case wire.ParamTSNReset:
 		a.hold(nil, false)
+		a.rcv.asked, a.rcv.limit = false, 0
 		if ok && w.HasTSNs {
 			a.renumber(w.RcvrTSN, w.SenderTSN)
 			return

@@ -71,6 +71,7 @@ func (r *receiver) renumber(tsn uint32) {
 	r.cum = epoch + uint64(tsn) - 1
 	r.high = r.cum
 	r.lastKnow, r.lastEnd = true, true
+	r.limit = 0
 	r.ack.dups = r.ack.dups[:0]
 	r.ecn = ecnReceiver{}
 }

@@ -212,10 +212,10 @@ var reconfCases = []scriptCase{
 		tc.recv("DATA 1 BE 0:0 10")
 		tc.want("SACK 1")
 		tc.recv("RE-CONFIG tsn=1")
-		next := tc.peer.tsn + 1<<31
-		tc.want(fmt.Sprintf("RE-CONFIG resp=1,1,%d,%d", tc.peer.coreTSN, next))
+		own, next := tc.peer.coreTSN+1<<17, tc.peer.tsn+1<<31 // own: a peer that misses the answer takes none of it
+		tc.want(fmt.Sprintf("RE-CONFIG resp=1,1,%d,%d", own, next))
 		tc.wantRead(100, "0:0 10 eor")
-		tc.wantNote(fmt.Sprintf("assoc reset %d %d", tc.peer.coreTSN, next))
+		tc.wantNote(fmt.Sprintf("assoc reset %d %d", own, next))
 		tc.peer.tsn = next
 		tc.recv("DATA 1 BE 0:0 20")
 		tc.wantRead(100, "0:0 20 eor")

@@ -16,7 +16,16 @@ type sackResult struct {
 }
 
 // onSACK takes a SACK (RFC 9260, section 6.2.1).
-func (s *sender) onSACK(now time.Duration, k *wire.Sack) (res sackResult) {
+func (s *sender) onSACK(now time.Duration, k *wire.Sack) sackResult { return s.onAck(now, k, true) }
+
+// onCumTSN takes the Cumulative TSN Ack of a SHUTDOWN chunk: a SACK that tells nothing else. That it has
+// no Gap Ack Blocks does not mean that the peer has dropped what they had acknowledged (section 3.3.8).
+func (s *sender) onCumTSN(now time.Duration, tsn uint32) sackResult {
+	return s.onAck(now, &wire.Sack{CumTSN: tsn, ARwnd: s.arwnd}, false)
+}
+
+// onAck takes an acknowledgment, which tells of gaps or not.
+func (s *sender) onAck(now time.Duration, k *wire.Sack, tells bool) (res sackResult) {
 	cum := wide(s.una-1, k.CumTSN)
 	if cum >= s.nxt {
 		return sackResult{invalid: true}
@@ -32,7 +41,7 @@ func (s *sender) onSACK(now time.Duration, k *wire.Sack) (res sackResult) {
 	advanced := cum >= s.una
 	queued := s.queued
 	s.acknowledge(now, cum)
-	gaps := s.takeGaps(now, cum, k)
+	gaps := tells && s.takeGaps(now, cum, k)
 	s.arwnd = k.ARwnd
 
 	// Fast Recovery is over when all is acknowledged that was outstanding when it began (section
@@ -58,11 +67,6 @@ func (s *sender) onSACK(now time.Duration, k *wire.Sack) (res sackResult) {
 		s.chunks.release()
 	}
 	return res
-}
-
-// onCumTSN takes the Cumulative TSN Ack of a SHUTDOWN chunk: a SACK that tells nothing else.
-func (s *sender) onCumTSN(now time.Duration, tsn uint32) sackResult {
-	return s.onSACK(now, &wire.Sack{CumTSN: tsn, ARwnd: s.arwnd})
 }
 
 // acknowledge takes the chunks up to cum off.

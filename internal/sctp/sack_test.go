@@ -50,6 +50,24 @@ func TestSackGaps(t *testing.T) {
 	s.windows(20*full, testWindow, 0, 8*full) // 3, 4, 5, 9 and 10 were dropped by the peer
 }
 
+// TestShutdownKeepsGaps: section 3.3.8. A SHUTDOWN has no Gap Ack Blocks, and takes none back.
+func TestShutdownKeepsGaps(t *testing.T) {
+	s := newSends(t)
+	s.queue(3 * full)
+	s.tsns(s.f)
+	s.sack(0, 2, 3)
+	flight := s.f.flight
+	s.onCumTSN(s.now, uint32(s.first-1))
+	if s.f.flight != flight || s.highGap != s.first+2 {
+		t.Fatalf("%d bytes outstanding of %d", s.f.flight, flight)
+	}
+	s.onCumTSN(s.now, uint32(s.first))
+	if s.f.flight != 0 {
+		t.Fatalf("%d bytes outstanding", s.f.flight)
+	}
+	s.sack(3)
+}
+
 // TestRenege: 6.2.1 D iii. What the peer has dropped is outstanding again, and T3-rtx runs for it (R4).
 func TestRenege(t *testing.T) {
 	s := newSends(t)
