@@ -278,3 +278,49 @@ func TestSCTPRefused(t *testing.T) {
 		}
 	})
 }
+
+// Sockets of one-to-many style on both sides: associations begin with a message, answers go by the association's
+// id, and one is peeled off.
+func TestSCTPMany(t *testing.T) {
+	eachSide(t, 1, func(t *testing.T, l *sctpLab, from, to sctpStack) {
+		server, err := to.open(abi.SOCK_SEQPACKET, false, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer server.close()
+		at := netip.AddrPortFrom(to.addrs[0], port)
+		if err := errors.Join(server.bind(at), server.listen()); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 3 {
+			c, err := from.open(abi.SOCK_SEQPACKET, false, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.close()
+			text := fmt.Sprintf("from %d", i)
+			if err := c.send(uml.Message{Data: []byte(text), Addr: abi.AddrFrom(at)}); err != nil {
+				t.Fatal(err)
+			}
+			m, err := server.recv(100)
+			if err != nil || string(m.Data) != text {
+				t.Fatalf("%q, %v; want %q", m.Data, err, text)
+			}
+			var info abi.SCTPRcvinfo
+			list, err := abi.ParseCmsgs(m.Control)
+			if err != nil || len(list) != 1 || abi.ParseStruct(list[0].Data, &info) != nil {
+				t.Fatalf("control messages %v, %v", list, err)
+			}
+			answer := uml.Message{
+				Data:    []byte("to " + text),
+				Control: abi.AppendCmsg(nil, abi.SOL_SCTP, abi.SCTP_SNDINFO, structure(&abi.SCTPSndinfo{AssocID: info.AssocID, PPID: ppid})),
+			}
+			if err := server.send(answer); err != nil {
+				t.Fatal(err)
+			}
+			if n, err := hear(c); err != nil || !bytes.Equal(n.data, answer.Data) || n.ppid != ppid {
+				t.Fatalf("%v, %v; want %q", n, err, answer.Data)
+			}
+		}
+	})
+}

@@ -6,15 +6,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"errors"
+	"flag"
 	"fmt"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -49,13 +47,30 @@ type sctpStack struct {
 // sctpLab is two stacks with one network or two between them.
 type sctpLab struct {
 	t        *testing.T
-	kernel   *uml.Machine
-	far      sctpStack // User-mode Linux
-	near     sctpStack // usock
-	host     *usock.Host
+	kernels  []*umlKernel
+	far      sctpStack        // User-mode Linux
+	near     sctpStack        // usock
+	host     *usock.Host      // nil: a second kernel is in its place
 	imp      []*link.Impaired // of each network
 	pcaps    []*link.PcapWriter
 	captures []string
+	wanted   []expectation
+}
+
+// expectation is that a filter of tshark's finds a packet of a network in the end, or none.
+type expectation struct {
+	network int
+	filter  string
+	some    bool
+}
+
+// carried and not say what a network has had to carry when the test ends.
+func (l *sctpLab) carried(network int, filter string) {
+	l.wanted = append(l.wanted, expectation{network, filter, true})
+}
+
+func (l *sctpLab) not(network int, filter string) {
+	l.wanted = append(l.wanted, expectation{network, filter, false})
 }
 
 // The networks: usock has the first address, the kernel the second.
@@ -64,56 +79,109 @@ var sctpNets = [2][2]netip.Prefix{
 	{netip.MustParsePrefix("10.79.0.1/24"), netip.MustParsePrefix("10.79.0.2/24")},
 }
 
-var sctpModules = sync.OnceValue(func() error { return booted.machine.Load(uml.SCTP...) })
+var twoKernels = flag.Bool("kernels", false, "have a second kernel in usock's place in tests of SCTP: a test of the tests")
 
 // newSCTPLab returns a lab with so many networks.
 func newSCTPLab(t *testing.T, networks int) *sctpLab {
 	t.Helper()
-	k := newMachine(t)
-	if err := sctpModules(); err != nil {
-		t.Fatal(err)
-	}
-	l := &sctpLab{t: t, kernel: k.Machine}
-	l.far = sctpStack{name: "kernel", six: kernel6.Addr(), socket: func(family, typ int) (sctpSocket, error) {
-		s, err := k.Socket(family, typ, abi.IPPROTO_SCTP)
-		return kernelSCTP{s}, err
-	}}
-	var config usock.Config
-	for i := range networks {
-		at := sctpNets[i]
-		ours, theirs := at[:1], at[1:]
-		if i == 0 {
-			ours, theirs = []netip.Prefix{at[0], usock6}, []netip.Prefix{at[1], kernel6}
-		}
-		device := framed(t, k.plug(t, []string{card, card2}[i], 1500, theirs...), ours...)
+	l := &sctpLab{t: t}
+	k := l.boot(&booted)
+	l.far = sctpStack{name: "kernel", six: kernel6.Addr(), socket: k.sctp}
+	l.near = sctpStack{name: "usock", six: usock6.Addr(), socket: l.hostSocket}
+	for i, at := range sctpNets[:networks] {
+		l.near.addrs, l.far.addrs = append(l.near.addrs, at[0].Addr()), append(l.far.addrs, at[1].Addr())
+		device := framed(t, k.plug(t, cards[i], 1500, far(i)...), near(i)...)
 		imp, err := link.Impair(device, link.ImpairConfig{Seed: uint64(i + 1), MTU: device.Info().MTU})
 		if err != nil {
 			t.Fatal(err)
 		}
 		l.imp = append(l.imp, imp)
-		config.Interfaces = append(config.Interfaces, usock.Interface{Link: l.capture(imp), Addrs: ours})
-		l.near.addrs, l.far.addrs = append(l.near.addrs, at[0].Addr()), append(l.far.addrs, at[1].Addr())
 	}
-	config.Privileged = true
-	var err error
-	if l.host, err = usock.NewHost(config); err != nil {
-		t.Fatal(err)
+	if *twoKernels {
+		l.secondKernel()
+	} else {
+		l.newHost()
 	}
 	t.Cleanup(l.judge)
-	l.near.name, l.near.six = "usock", usock6.Addr()
-	l.near.socket = func(family, typ int) (sctpSocket, error) {
-		s, err := l.host.Socket(family, typ, abi.IPPROTO_SCTP)
-		return hostSCTP{s}, err
-	}
-	s, err := l.near.socket(abi.AF_INET, abi.SOCK_STREAM)
-	if errors.Is(err, syscall.EPROTONOSUPPORT) {
-		t.Skip("a host has no SCTP")
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.close()
 	return l
+}
+
+var cards = []string{card, card2}
+
+// near are the addresses of usock's end of a network, far those of the kernel's.
+func near(network int) []netip.Prefix { return ends(network, 0, usock6) }
+func far(network int) []netip.Prefix  { return ends(network, 1, kernel6) }
+
+func ends(network, end int, six netip.Prefix) []netip.Prefix {
+	if network == 0 {
+		return []netip.Prefix{sctpNets[network][end], six}
+	}
+	return []netip.Prefix{sctpNets[network][end]}
+}
+
+// boot returns a machine with SCTP.
+func (l *sctpLab) boot(b *machine) *umlKernel {
+	l.t.Helper()
+	k := b.take(l.t)
+	b.sctp.Do(func() { b.err = k.Load(uml.SCTP...) })
+	if b.err != nil {
+		l.t.Fatal(b.err)
+	}
+	l.kernels = append(l.kernels, k)
+	return k
+}
+
+func (k *umlKernel) sctp(family, typ int) (sctpSocket, error) {
+	s, err := k.Socket(family, typ, abi.IPPROTO_SCTP)
+	return kernelSCTP{s}, err
+}
+
+func (l *sctpLab) hostSocket(family, typ int) (sctpSocket, error) {
+	s, err := l.host.Socket(family, typ, abi.IPPROTO_SCTP)
+	return hostSCTP{s}, err
+}
+
+// newHost has a host at the networks.
+func (l *sctpLab) newHost() {
+	l.t.Helper()
+	config := usock.Config{Privileged: true}
+	for i, imp := range l.imp {
+		config.Interfaces = append(config.Interfaces, usock.Interface{Link: l.capture(imp), Addrs: near(i)})
+	}
+	var err error
+	if l.host, err = usock.NewHost(config); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// secondKernel has another kernel at the networks.
+func (l *sctpLab) secondKernel() {
+	l.t.Helper()
+	k := l.boot(&second)
+	l.near.name, l.near.socket = "second kernel", k.sctp
+	for i, imp := range l.imp {
+		a, b := l.capture(imp), framed(l.t, k.plug(l.t, cards[i], 1500, near(i)...), far(i)...)
+		go pass(a, b)
+		go pass(b, a)
+		l.t.Cleanup(func() {
+			a.Close()
+			b.Close()
+		})
+	}
+}
+
+// pass sends on one link what comes by another, until that ends.
+func pass(from, to link.Link) {
+	batch := make([]*link.Packet, 64)
+	for {
+		n, err := from.Recv(batch)
+		for sent := 0; sent < n; {
+			sent += max(to.Send(batch[sent:n]), 1)
+		}
+		if err != nil {
+			return
+		}
+	}
 }
 
 // impair has a network be as the text says, both ways.
@@ -143,13 +211,23 @@ func (l *sctpLab) capture(inner link.Link) link.Link {
 
 // judge has tshark find malformed packets and wrong checksums in the captures.
 func (l *sctpLab) judge() {
-	l.host.Close()
+	if l.host != nil {
+		l.host.Close()
+	}
 	for i, w := range l.pcaps {
 		if err := w.Close(); err != nil {
 			l.t.Error(err)
 		}
 		if bad := l.packets(i, "_ws.malformed || sctp.checksum.status == 0 || _ws.expert.severity == error"); len(bad) > 0 {
 			l.t.Errorf("tshark finds fault with %d packets, the first\n%s", len(bad), strings.Join(bad[:min(len(bad), 5)], "\n"))
+		}
+		for _, x := range l.wanted {
+			if x.network != i {
+				continue
+			}
+			if list := l.packets(i, x.filter); (len(list) > 0) != x.some {
+				l.t.Errorf("%d packets of network %d are %s", len(list), i, x.filter)
+			}
 		}
 		if l.t.Failed() {
 			list := l.packets(i, "sctp || icmp || icmpv6")
@@ -179,8 +257,14 @@ func (l *sctpLab) packets(capture int, filter string) []string {
 
 // eachSide runs a test with either stack as the one that connects.
 func eachSide(t *testing.T, networks int, f func(t *testing.T, l *sctpLab, from, to sctpStack)) {
-	t.Run("usock connects", func(t *testing.T) { l := newSCTPLab(t, networks); f(t, l, l.near, l.far) })
-	t.Run("usock serves", func(t *testing.T) { l := newSCTPLab(t, networks); f(t, l, l.far, l.near) })
+	t.Run("usock connects", func(t *testing.T) {
+		l := newSCTPLab(t, networks)
+		f(t, l, l.near, l.far)
+	})
+	t.Run("usock serves", func(t *testing.T) {
+		l := newSCTPLab(t, networks)
+		f(t, l, l.far, l.near)
+	})
 }
 
 // kernelSCTP is a socket of the kernel's.

@@ -7,10 +7,10 @@ import (
 	"usock/internal/wire"
 )
 
-// A message that is not worth sending any more is abandoned (RFC 3758): the peer is told by FORWARD-TSN to
-// take its chunks for received. Of a message of which nothing was sent nobody is told. One that was begun
-// and not sent whole takes a TSN without a chunk, so that there is something to pass over even where
-// all that was sent of it has been acknowledged.
+// A message that is not worth sending any more is abandoned (RFC 3758): the peer is told by FORWARD-TSN
+// to take its chunks for received. Of a message of which nothing was sent nobody is told. One that was
+// begun and not sent whole takes a TSN without a chunk, so that there is something to pass over even
+// where all that was sent of it has been acknowledged.
 
 // outlived reports whether a message's time is over.
 func (s *sender) outlived(now time.Duration, m *message) bool {
@@ -36,6 +36,7 @@ func (s *sender) abandon(m *message) {
 func (s *sender) giveUp(m *message) {
 	m.fate |= fateAbandoned
 	s.queued -= m.left
+	s.held--
 	m.left = 0
 	if m.cut < m.n {
 		s.waiting -= m.n - m.cut
@@ -108,10 +109,10 @@ func (s *sender) advance() {
 	}
 }
 
-// appendForward writes a FORWARD-TSN or I-FORWARD-TSN chunk of at most room bytes behind b, for a packet that leaves by f, if one is due.
+// appendForward writes a FORWARD-TSN or I-FORWARD-TSN chunk of at most room bytes behind b, for a
+// packet that leaves by f, if one is due.
 func (s *sender) appendForward(now time.Duration, f *flow, b []byte, room int) []byte {
-	if !s.forward || s.ahead < s.una {
-		s.forward = false
+	if !s.forward {
 		return b
 	}
 

@@ -45,7 +45,8 @@ func (s *sends) fails() (n int) {
 	return n
 }
 
-// TestTTL: a message whose time is over is not sent, or not sent again, and the peer is told to pass over it.
+// TestTTL: a message whose time is over is not sent, or not sent again, and the peer is told to pass
+// over it.
 func TestTTL(t *testing.T) {
 	s := newSends(t)
 	s.message(outMessage{stream: 1, policy: PRTTL, value: 3000}, 10)
@@ -76,7 +77,8 @@ func TestTTL(t *testing.T) {
 	}
 }
 
-// TestTTLWithoutPR: a peer that does not know FORWARD-TSN gets all of what was begun, and nothing of what was not.
+// TestTTLWithoutPR: a peer that does not know FORWARD-TSN gets all of what was begun, and nothing of
+// what was not.
 func TestTTLWithoutPR(t *testing.T) {
 	s := newSends(t, func(s *sends) { s.partial = false })
 	s.message(outMessage{policy: PRTTL, value: 10}, 10)
@@ -105,8 +107,8 @@ func TestRtx(t *testing.T) {
 		s.timeout(s.now, s.f)
 		s.want(s.tsns(s.f), "")
 		s.want(s.forwardTSN(100), "2 0.0")
-		if s.fails() != 1 || s.queued != 0 {
-			t.Fatalf("queued %d", s.queued)
+		if s.fails() != 1 || s.queued != 0 || s.urgent {
+			t.Fatalf("queued %d, urgent %v", s.queued, s.urgent)
 		}
 		s.sack(2)
 		if !s.empty() {
@@ -128,7 +130,8 @@ func TestFastLossGivesUp(t *testing.T) {
 	s.want(s.forwardTSN(100), "1 1.0")
 }
 
-// TestGivenUpHalfway: of a message of which a part was sent and acknowledged the rest takes one number, which is passed over.
+// TestGivenUpHalfway: of a message of which a part was sent and acknowledged the rest takes one number,
+// which is passed over.
 func TestGivenUpHalfway(t *testing.T) {
 	for _, interleaved := range []bool{false, true} {
 		s := newSends(t, func(s *sends) { s.interleaved = interleaved })
@@ -192,13 +195,21 @@ func TestPrune(t *testing.T) {
 	}
 	s.want(s.packet(s.f), "1:0.0(100)EB 2:1.0(100)EB 3:2.0(100)EB 4:3.0(100)EB")
 	s.message(outMessage{stream: 7, policy: PRPrio, value: 5}, 100)
-	if n := s.prune(4, 150); n != 200 {
+	if n := s.prune(4, 50); n != 100 {
+		t.Fatalf("%d bytes are free", n)
+	}
+	if m := s.takeFailed(); m.stream != 2 {
+		t.Fatalf("stream %d: not the newest of the least worth", m.stream)
+	} else {
+		m.free()
+	}
+	if n := s.prune(4, 100); n != 100 {
 		t.Fatalf("%d bytes are free", n)
 	}
 	if n := s.prune(2, 1000); n != 200 {
 		t.Fatalf("%d bytes are free", n)
 	}
-	if s.queued != 100 || s.fails() != 4 {
+	if s.queued != 100 || s.fails() != 3 {
 		t.Fatalf("queued %d", s.queued)
 	}
 	s.want(s.forwardTSN(100), "3 0.0 1.0 2.0")

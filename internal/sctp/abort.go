@@ -94,7 +94,7 @@ func (a *Assoc) inStaleCookie(now time.Duration, v []byte) {
 	a.opening.stale = uint32(v[0])<<24 | uint32(v[1])<<16 | uint32(v[2])<<8 | uint32(v[3])
 	a.opening.cookie, a.opening.timeouts = nil, 0
 	a.timer.t1 = never
-	a.peerTag = 0
+	a.peerTag, a.auth = 0, nil
 	a.setState(CookieWait)
 	a.todo = todoInit
 }

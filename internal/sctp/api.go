@@ -19,6 +19,8 @@ type In struct {
 	Head []byte
 	Body packet.Vec
 
+	Encap uint16 // source port of the UDP packet that it was in (RFC 6951); 0: none
+
 	CE bool // the IP header was marked Congestion Experienced (RFC 3168)
 }
 
@@ -30,6 +32,8 @@ type Out struct {
 	Src netip.Addr // not valid: whatever the owner's route to Dst gives
 	Dst netip.Addr
 	wire.SCTP
+
+	Encap uint16 // goes in a UDP packet to this port (RFC 6951); 0: does not
 
 	// Body is what stands behind Head; its references pass to the caller of Poll.
 	Body packet.Vec
@@ -175,6 +179,8 @@ type Options struct {
 	Auth   bool   // RFC 4895
 	Asconf bool   // RFC 5061
 	Reset  uint32 // SCTP_ENABLE_STREAM_RESET: which requests of the peer are granted
+
+	AuthSetup *AuthOptions // nil: nothing is set; not changed once an association has it
 
 	Events EventMask // which notifications are queued
 

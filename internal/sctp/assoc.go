@@ -61,6 +61,7 @@ type Assoc struct {
 
 	local   []netip.Addr // addresses of this end that the peer is told of
 	reconf  *reconf      // nil until it is needed
+	auth    *auth        // nil: chunks are not authenticated
 	opening *opening     // nil once the handshake is over
 	replies []reply      // answers that wait for Poll
 	notes   []note       // notifications that wait for Recv
@@ -105,6 +106,7 @@ type timers struct {
 type opening struct {
 	cookie   []byte // to be echoed
 	unknown  []byte // parameters of the INIT ACK to be reported
+	vector   []byte // this end's key vector (RFC 4895)
 	stale    uint32 // µs by which the last cookie was too old: another is asked for that lives longer
 	sent     time.Duration
 	timeouts int
@@ -115,6 +117,7 @@ type opening struct {
 type reply struct {
 	dst, src netip.Addr
 	tag      uint32
+	encap    uint16
 	chunk    []byte
 	alone    bool // not with others: INIT ACK, or with another tag
 }
@@ -125,7 +128,7 @@ const maxReplies = 16
 // reply queues an answer to a packet.
 func (a *Assoc) reply(in *In, tag uint32, chunk []byte, alone bool) {
 	if len(a.replies) < maxReplies {
-		a.replies = append(a.replies, reply{in.Src, in.Dst, tag, chunk, alone})
+		a.replies = append(a.replies, reply{in.Src, in.Dst, tag, in.Encap, chunk, alone})
 	}
 }
 

@@ -52,7 +52,7 @@ func (a *Assoc) Send(now time.Duration, info *SendInfo, data []packet.View) (wai
 
 // SendSpace returns how many bytes of messages fit into the send buffer. A message is taken whole if
 // there is room for one byte of it.
-func (a *Assoc) SendSpace() int { return max(a.opt.SndBuf-int(a.snd.queued), 0) }
+func (a *Assoc) SendSpace() int { return max(a.opt.SndBuf-a.snd.charged(), 0) }
 
 // readable reports whether Recv has something.
 func (a *Assoc) readable() bool { return len(a.notes) > 0 || a.rcv.readable() }
@@ -154,7 +154,7 @@ func (a *Assoc) SetRoute(dst, src netip.Addr, mtu int) {
 		if p.opt.NoPMTUD && p.opt.PathMTU != 0 {
 			mtu = int(p.opt.PathMTU)
 		}
-		a.snd.setMTU(&p.flow, mtu, p.headers())
+		a.snd.setMTU(&p.flow, mtu, a.headers(p))
 		a.rcv.mtu = p.flow.mtu
 	}
 }
@@ -219,7 +219,7 @@ func (a *Assoc) SetPath(now time.Duration, addr netip.Addr, o *PathOptions) sysc
 		if o.NoPMTUD && o.PathMTU != 0 {
 			mtu = int(o.PathMTU)
 		}
-		a.snd.setMTU(&p.flow, mtu, p.headers())
+		a.snd.setMTU(&p.flow, mtu, a.headers(p))
 		if search {
 			a.startProbe(now, p)
 		}

@@ -15,7 +15,9 @@ type chunks struct {
 	n    int    // and its length
 	buf  []byte // of what was copied
 
-	sawData bool // there was DATA that was taken
+	sealed    int  // where what AUTH covers begins, of a COOKIE ECHO's packet
+	authentic bool // what follows is covered by AUTH (RFC 4895)
+	sawData   bool // there was DATA that was taken
 }
 
 // chunks begins at the first one.
@@ -86,4 +88,18 @@ func (r *chunks) payload(own *packet.Vec) (p *packet.Vec, off int) {
 	}
 	own.Append(packet.Copy(r.bytes(r.user, r.n)))
 	return own, 0
+}
+
+// each calls f with the bytes from offset off on.
+func (r *chunks) each(off int, f func([]byte)) {
+	if off < len(r.in.Head) {
+		f(r.in.Head[off:])
+	}
+	at := len(r.in.Head)
+	for _, v := range r.in.Body.Views() {
+		if off < at+v.Len() {
+			f(v.Bytes()[max(off-at, 0):])
+		}
+		at += v.Len()
+	}
 }

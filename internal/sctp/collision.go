@@ -45,9 +45,14 @@ func (a *Assoc) inInit(now time.Duration, in *In, v []byte) {
 	}
 	switch a.state {
 	case CookieWait:
+		k.own = a.opening.vector
 	case CookieEchoed:
+		k.own = a.opening.vector
 		k.tie, k.peerTie = a.tie, a.peerTie
 	default:
+		if k.caps&capAuth != 0 {
+			k.own = a.cfg.ownVector(a.opt.AuthSetup)
+		}
 		k.tie, k.peerTie = a.tie, a.peerTie
 		k.tag, k.tsn = a.cfg.tag(), a.cfg.random32()
 	}
@@ -67,9 +72,9 @@ func (a *Assoc) strange(src netip.Addr, addrs []netip.Addr) (out []byte) {
 
 // inCookieEcho takes a COOKIE ECHO from the peer of an association (section 5.2.4). It reports false if
 // the rest of the packet is not to be looked at.
-func (a *Assoc) inCookieEcho(now time.Duration, in *In, v []byte) bool {
+func (a *Assoc) inCookieEcho(now time.Duration, in *In, v []byte, r *chunks, au *wire.Auth) bool {
 	k, ok := a.cfg.openCookie(now, v)
-	if !ok || !k.fits(in) {
+	if !ok || !k.fits(in) || !k.mayEcho(a.opt.AuthSetup, r, au) {
 		return false
 	}
 	ours, peers := k.tag == a.tag, k.peerTag == a.peerTag
@@ -120,6 +125,7 @@ func (a *Assoc) collide(now time.Duration, in *In, k *cookie) {
 		a.peerAdaptation = k.adaptation
 	}
 	a.agree(a.tsn, k.peerTSN, k.peerRwnd, min(a.opt.OutStreams, k.peerIn), min(a.opt.MaxInStreams, k.peerOut), k.caps)
+	a.authenticate(k.own, k.peer)
 	a.usePeers(k.peers[0], k.peers[1:])
 	a.cfg.Counters.PassiveEstabs++
 	a.establish(now)

@@ -18,6 +18,7 @@ import (
 //	          TSNs, a_rwnd, streams (to send, to take), ports; the peer's adaptation indication
 //	 6        whether there is one, what the peer is capable of, the number of addresses
 //	17 each   our address, the peer's that the INIT came from, and those that it named
+//	         the key vectors of both ends, each behind its length in 2 bytes
 
 // cookie is what a State Cookie says.
 type cookie struct {
@@ -34,6 +35,7 @@ type cookie struct {
 	caps            caps
 	local           netip.Addr
 	peers           []netip.Addr
+	own, peer       []byte // key vectors (RFC 4895)
 }
 
 const (
@@ -96,6 +98,9 @@ func (c *Config) sealCookie(now time.Duration, k *cookie) []byte {
 	for _, a := range k.peers {
 		b = appendCookieAddr(b, a)
 	}
+	for _, v := range [...][]byte{k.own, k.peer} {
+		b = append(binary.BigEndian.AppendUint16(b, uint16(len(v))), v...)
+	}
 	sum := mac(&c.secret.key[0], b[macLen:])
 	copy(b, sum[:])
 	return b
@@ -144,6 +149,12 @@ func (c *Config) openCookie(now time.Duration, b []byte) (k cookie, ok bool) {
 	k.peers = make([]netip.Addr, n-1)
 	for i := range k.peers {
 		k.peers[i], b = nextCookieAddr(b)
+	}
+	for _, v := range [...]*[]byte{&k.own, &k.peer} {
+		if n := int(binary.BigEndian.Uint16(b)); n > 0 {
+			*v = append([]byte(nil), b[2:2+n]...)
+		}
+		b = b[2+int(binary.BigEndian.Uint16(b)):]
 	}
 	return k, true
 }

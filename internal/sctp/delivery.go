@@ -27,8 +27,9 @@ func (x *run) describe() inMessage {
 	return m
 }
 
-// next returns the message that is read next, nil if there is none to be read. While one is delivered in part none
-// follows it, or none of its stream where others may come between: a program knows a part by its stream.
+// next returns the message that is read next, nil if there is none to be read. While one is delivered
+// in part none follows it, or none of its stream where others may come between: a program knows a part
+// by its stream.
 func (r *receiver) next() *run {
 	x := r.ready.first
 	for r.mixed && x != nil && (x.n == 0 || r.waits(x)) {
@@ -75,8 +76,8 @@ func (r *receiver) behind(m *inMessage) bool {
 	return true
 }
 
-// take moves up to most bytes of the message that is read next to dst, with their references, and describes what was
-// moved. It reports false if there is nothing.
+// take moves up to most bytes of the message that is read next to dst, with their references, and
+// describes what was moved. It reports false if there is nothing.
 func (r *receiver) take(most int, dst []packet.View, m *inMessage) ([]packet.View, bool) {
 	x := r.next()
 	if x == nil {
@@ -116,7 +117,8 @@ func (r *receiver) take(most int, dst []packet.View, m *inMessage) ([]packet.Vie
 	return dst, true
 }
 
-// peek appends views of up to most bytes of the message that is read next, from byte off on, to dst. Each has a reference.
+// peek appends views of up to most bytes of the message that is read next, from byte off on, to dst.
+// Each has a reference.
 func (r *receiver) peek(off, most int, dst []packet.View) []packet.View {
 	x := r.next()
 	if x == nil {
@@ -136,7 +138,8 @@ func (r *receiver) peek(off, most int, dst []packet.View) []packet.View {
 	return dst
 }
 
-// pdAborted hands over that a message was given up that is delivered in part (SCTP_PARTIAL_DELIVERY_EVENT).
+// pdAborted hands over that a message was given up that is delivered in part
+// (SCTP_PARTIAL_DELIVERY_EVENT).
 func (r *receiver) pdAborted(m *inMessage) bool {
 	if len(r.aborted) == 0 {
 		return false

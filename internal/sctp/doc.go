@@ -25,6 +25,22 @@
 // an essay at the head of its file. Assoc joins them: it takes the states' transitions, keeps the
 // paths to the peer's addresses, calls the half that is concerned, and builds what leaves.
 //
+// The files of the halves, by what they are about:
+//
+//	sender.go message.go                        the sender: messages that wait
+//	outstream.go scheduler.go                   which of them is next
+//	transmit.go                                 chunks that leave
+//	outstanding.go sack.go                      what became of them
+//	flow.go rtt.go                              what a path carries
+//	abandon.go                                  what is given up
+//
+//	receiver.go tsnmap.go                       the receiver: what has come
+//	run.go reassembly.go                        messages that are put together
+//	delivery.go                                 messages that are read
+//	rcvack.go rcvwindow.go                      what it tells, and what there is room for
+//
+//	serial.go ecn.go renumber.go                both
+//
 // sctp may import packet, wire, wait, timer (for Never) and the standard library. Begin with
 // assoc.go, then input.go and poll.go.
 package sctp

@@ -2,9 +2,10 @@ package sctp
 
 import "usock/internal/wire"
 
-// Explicit congestion notification (RFC 4960, appendix A; RFC 9260 leaves it to another document, and Linux has it so).
-// A packet of DATA that was marked on its way is told of by ECNE in front of each SACK, with the lowest TSN of the packet. The
-// sender reduces its window as for a loss, once for what is outstanding, and says so by CWR, which ends the telling.
+// Explicit congestion notification (RFC 4960, appendix A; RFC 9260 leaves it to another document, and
+// Linux has it so). A packet of DATA that was marked on its way is told of by ECNE in front of each
+// SACK, with the lowest TSN of the packet. The sender reduces its window as for a loss, once for what
+// is outstanding, and says so by CWR, which ends the telling.
 
 // ecnSender is what the sender knows of it.
 type ecnSender struct {

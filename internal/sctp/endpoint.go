@@ -3,6 +3,7 @@ package sctp
 import (
 	"encoding/binary"
 	"net/netip"
+	"slices"
 	"time"
 
 	"usock/internal/wire"
@@ -22,24 +23,23 @@ type Endpoint struct {
 // association that the packet brings about, which the owner then treats as if he had called Packet, or
 // whether *out is to be sent.
 func (e *Endpoint) Answer(now time.Duration, in *In, out *Out) (a *Assoc, send bool) {
-	c, ok := in.first()
-	switch {
-	case ok && e.Listen && c.Type == wire.ChunkInit && in.VTag == 0:
+	if c, ok := in.first(); ok && e.Listen && c.Type == wire.ChunkInit && in.VTag == 0 {
 		defer in.Body.Release()
 		return nil, in.alone(&c) && e.answerInit(now, in, c.Value, out)
-	case ok && e.Listen && c.Type == wire.ChunkCookieEcho:
-		if k, ok := e.Config.openCookie(now, c.Value); ok && k.fits(in) {
-			if late := k.late(now); late > 0 {
-				in.Body.Release()
-				out.answer(in, k.peerTag, staleCookie(late))
-				return nil, true
-			}
-			return e.accept(now, in, &k), false
-		}
-
+	}
+	if r, au, c, ok := in.echo(); ok && e.Listen {
 		// Signed by nobody here, or of another packet: nothing is said (section 5.1.5, step 2).
-		in.Body.Release()
-		return nil, false
+		k, ok := e.Config.openCookie(now, c.Value)
+		if !ok || !k.fits(in) || !k.mayEcho(e.Options.AuthSetup, &r, au) {
+			in.Body.Release()
+			return nil, false
+		}
+		if late := k.late(now); late > 0 {
+			in.Body.Release()
+			out.answer(in, k.peerTag, staleCookie(late))
+			return nil, true
+		}
+		return e.accept(now, in, &k, &r), false
 	}
 	return nil, OutOfTheBlue(in, out)
 }
@@ -59,9 +59,21 @@ func (e *Endpoint) answerInit(now time.Duration, in *In, v []byte, out *Out) boo
 		tag: c.tag(), tsn: c.random32(), out: o.OutStreams, in: o.MaxInStreams,
 		rwnd: firstWindow(o), caps: p.caps & o.offers(),
 	}
-	local := told(e.Local, in.Src, c.Scope)
+	if k.caps&capAuth != 0 {
+		k.own = c.ownVector(o.AuthSetup)
+	}
+	local := e.told(in.Src, in.Encap)
 	out.answer(in, p.Tag, c.initAck(now, in, &p, &k, local, o))
 	return true
+}
+
+// told returns those of the endpoint's addresses that a peer is told of. What goes in UDP may be
+// translated on its way, where inner addresses mean nothing: only that of the packet counts then.
+func (e *Endpoint) told(dst netip.Addr, encap uint16) []netip.Addr {
+	if encap != 0 {
+		return nil
+	}
+	return told(e.Local, dst, e.Config.Scope)
 }
 
 // initAck builds the INIT ACK for a peer's INIT; of the cookie, what this end chooses is set: tag, TSN,
@@ -76,11 +88,14 @@ func (c *Config) initAck(now time.Duration, in *In, p *peerInit, k *cookie, loca
 	k.peerOut, k.peerIn = p.OutStreams, p.InStreams
 	k.adaptation, k.hasAdaptation = p.adaptation, p.hasAdaptation
 	k.local = in.Dst
+	if k.caps&capAuth != 0 {
+		k.peer = slices.Concat(p.vectors[:]...)
+	}
 	k.peers = append([]netip.Addr{in.Src}, without(p.addrs, in.Src)...)
 
 	i := wire.Init{Tag: k.tag, ARwnd: k.rwnd, OutStreams: k.out, InStreams: k.in, TSN: k.tsn}
 	i.Params = (&wire.TLV{Type: wire.ParamStateCookie, Value: c.sealCookie(now, k)}).Append(nil)
-	i.Params = appendParams(i.Params, local, o, k.caps)
+	i.Params = appendParams(i.Params, local, o, k.caps, k.own)
 	for b := p.unknown; len(b) > 0; {
 		var x wire.TLV
 		x, b, _ = wire.ParseTLV(b)
@@ -121,10 +136,11 @@ func staleCookie(late time.Duration) []byte {
 }
 
 // accept makes the association of a cookie, and gives it the packet.
-func (e *Endpoint) accept(now time.Duration, in *In, k *cookie) *Assoc {
+func (e *Endpoint) accept(now time.Duration, in *In, k *cookie, r *chunks) *Assoc {
 	a := new(Assoc)
 	a.setup(e.Config, &e.Options, k.port, k.peerPort)
-	a.local = told(e.Local, in.Src, e.Config.Scope)
+	a.local = e.told(in.Src, in.Encap)
+	a.opt.Path.EncapPort = in.Encap
 	a.flags |= passive
 	for _, addr := range k.peers {
 		a.addPath(addr)
@@ -140,9 +156,7 @@ func (e *Endpoint) accept(now time.Duration, in *In, k *cookie) *Assoc {
 		a.ctl = p
 	}
 	a.todo |= todoCookieAck
-	r := in.chunks()
-	r.next()
-	a.rest(now, &r)
+	a.rest(now, r)
 	in.Body.Release()
 	return a
 }
@@ -156,6 +170,7 @@ func (a *Assoc) takeCookie(k *cookie) {
 	}
 	a.snd.begin(k.tsn)
 	a.agree(k.tsn, k.peerTSN, k.peerRwnd, min(k.out, k.peerIn), min(k.in, k.peerOut), k.caps)
+	a.authenticate(k.own, k.peer)
 }
 
 // OutOfTheBlue answers a packet that is of no association and for no endpoint that would take it
@@ -219,7 +234,7 @@ func hasCause(b []byte, t uint16) bool {
 // answer makes *o a packet of one chunk back to where in came from.
 func (o *Out) answer(in *In, tag uint32, chunk []byte) {
 	*o = Out{Src: in.Dst, Dst: in.Src}
-	o.SrcPort, o.DstPort, o.VTag = in.DstPort, in.SrcPort, tag
+	o.SrcPort, o.DstPort, o.VTag, o.Encap = in.DstPort, in.SrcPort, tag, in.Encap
 	o.Body.Append(packet.Copy(chunk))
 }
 

@@ -17,6 +17,7 @@ import (
 type flow struct {
 	t3       time.Duration // when T3-rtx expires; timer.Never: it does not run
 	lastSent time.Duration // when DATA was last sent; 0: never
+	idled    time.Duration // the window has been reduced for being idle until then
 	rtt
 
 	cwnd, ssthresh uint32
@@ -43,7 +44,8 @@ type flow struct {
 	reduced uint32 // turn in which the window was last reduced for a loss
 }
 
-// start makes a path ready to be sent to. Slow start goes on up to the peer's window, as section 7.2.1 allows.
+// start makes a path ready to be sent to. Slow start goes on up to the peer's window, as section 7.2.1
+// allows.
 func (f *flow) start(mtu, overhead uint32, arwnd uint32, b *rtoBounds) {
 	*f = flow{t3: timer.Never, mtu: mtu, room: mtu - overhead}
 	f.rto = b.initial
@@ -54,16 +56,24 @@ func (f *flow) start(mtu, overhead uint32, arwnd uint32, b *rtoBounds) {
 // initialWindow is cwnd of a path that was not sent to yet (section 7.2.1).
 func initialWindow(mtu uint32) uint32 { return min(4*mtu, max(2*mtu, 4380)) }
 
-// idle reduces the window of a path that was not sent to: by half for each RTO (section 7.2.1).
+// idle reduces the window of a path that was not sent to: by half for each RTO (section 7.2.1). It may
+// be called at any time.
 func (f *flow) idle(now time.Duration) {
 	if f.flight > 0 || f.lastSent == 0 {
 		return
 	}
-	n := (now - f.lastSent) / max(f.rto, time.Millisecond)
-	if n == 0 || f.cwnd <= 4*f.mtu {
+	since, rto := max(f.lastSent, f.idled), max(f.rto, time.Millisecond)
+	n := (now - since) / rto
+	if n <= 0 {
 		return
 	}
-	f.ssthresh = f.cwnd
+	f.idled = since + n*rto
+	if f.cwnd <= 4*f.mtu {
+		return
+	}
+	if since == f.lastSent {
+		f.ssthresh = f.cwnd // before the first reduction
+	}
 	for ; n > 0 && f.cwnd > 4*f.mtu; n-- {
 		f.cwnd = max(f.cwnd/2, 4*f.mtu)
 	}

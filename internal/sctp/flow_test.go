@@ -19,7 +19,8 @@ func TestInitialWindow(t *testing.T) {
 	}
 }
 
-// TestSlowStart: 7.2.1. What was acknowledged is added, a PMTU at most for each SACK, if the window was used.
+// TestSlowStart: 7.2.1. What was acknowledged is added, a PMTU at most for each SACK, if the window was
+// used.
 func TestSlowStart(t *testing.T) {
 	s := newSends(t)
 	s.queue(20 * full)
@@ -54,8 +55,8 @@ func TestCongestionAvoidance(t *testing.T) {
 	s.windows(4380+1500, 4000, 4*full-4380, 2*full)
 }
 
-// TestCongestionAvoidanceUnused: partial_bytes_acked does not add up to more than a window while the window is not used,
-// and is forgotten when nothing is outstanding.
+// TestCongestionAvoidanceUnused: partial_bytes_acked does not add up to more than a window while the
+// window is not used, and is forgotten when nothing is outstanding.
 func TestCongestionAvoidanceUnused(t *testing.T) {
 	s := newSends(t)
 	s.f.ssthresh, s.f.cwnd = 4000, 4*full
@@ -98,7 +99,12 @@ func TestIdle(t *testing.T) {
 		s.tsns(s.f)
 		s.sack(1)
 		s.f.cwnd = 40000
-		s.now += time.Duration(c.rtos)*s.f.rto + time.Millisecond
+		for range c.rtos {
+			s.now += s.f.rto
+			s.tsns(s.f) // nothing is sent
+			s.tsns(s.f)
+		}
+		s.now += time.Millisecond
 		s.queue(full)
 		s.tsns(s.f)
 		s.windows(c.cwnd, c.ssthresh, 0, full)

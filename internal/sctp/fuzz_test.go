@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"usock/internal/wire"
 	"usock/packet"
 )
 
@@ -52,6 +53,14 @@ func newChance(t testing.TB, seed uint64, nets int) *chance {
 		o.MaxRetrans, o.MaxInitRetrans = 1000, 1000
 		o.RTOMax = 4 * time.Second
 		o.IData = rnd.IntN(2) == 0
+		if o.Auth = seed%4 == 3; o.Auth {
+			o.AuthSetup = &AuthOptions{HMACs: []uint16{HMACSHA1}, Keys: []AuthKey{{ID: 1, Secret: []byte("x")}}, Active: 1}
+			for _, t := range []wire.ChunkType{wire.ChunkData, wire.ChunkIData, wire.ChunkSack, wire.ChunkCookieEcho, wire.ChunkHeartbeat} {
+				if rnd.IntN(2) == 0 {
+					o.AuthSetup.Chunks = append(o.AuthSetup.Chunks, byte(t))
+				}
+			}
+		}
 	}
 	return c
 }
@@ -288,3 +297,68 @@ func TestChance(t *testing.T) {
 
 // seeds is how many networks TestChance tries.
 var seeds = flag.Int("seeds", 60, "networks of chance to try")
+
+// A peer that loses its state in the middle of a conversation begins anew, and what is said then comes whole.
+func TestChanceRestart(t *testing.T) {
+	packet.Track(true)
+	defer packet.Track(false)
+	for seed := range uint64(*seeds) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			before := packet.Live()
+			c := newChance(t, seed, 1+int(seed%2))
+			c.end[1].e.Options.Events = EventMask(0).With(EventAssocChange, true)
+			c.connect()
+			established := func() bool {
+				a, b := c.end[0].a, c.end[1].a
+				return b != nil && a.State() == Established && b.State() == Established && a.tag == b.peerTag && a.peerTag == b.tag
+			}
+			until := func(what string, done func() bool) {
+				for i := 0; !done(); i++ {
+					if i > 100000 || !c.step() {
+						t.Fatal(what)
+					}
+				}
+			}
+			until("not connected", established)
+			for i := range c.end {
+				for n := range 20 {
+					v := views(make([]byte, 1+n*n*20))
+					if _, err := c.end[i].a.Send(c.now, &SendInfo{}, v); err != 0 {
+						packet.ReleaseAll(v)
+					}
+				}
+			}
+			for range c.rnd.IntN(40) {
+				c.step()
+			}
+			c.end[0].a.Release()
+			c.connect()
+			until("not connected again", established)
+
+			// What was sent before is out of the way: all of it is either read or failed.
+			old := c.end[1].a
+			restarts := 0
+			for {
+				v, r, ok := old.Recv(c.now, 1<<20, nil)
+				if !ok {
+					break
+				}
+				packet.ReleaseAll(v)
+				if n := r.Notification; n != nil && n.State == Restart {
+					restarts++
+				}
+			}
+			if restarts != 1 {
+				t.Fatalf("%d restarts were told", restarts)
+			}
+			c.pump()
+			c.converse(40)
+			c.end[0].a.Release()
+			c.end[1].a.Release()
+			c.drop()
+			if n := packet.Live() - before; n != 0 {
+				t.Fatalf("%d blocks leak", n)
+			}
+		})
+	}
+}

@@ -13,8 +13,8 @@ import (
 	"usock/packet"
 )
 
-// halves is a sender and a receiver with a network between them, in virtual time: enough of an association
-// to carry data one way. Each path takes delay, and does to packets what net says.
+// halves is a sender and a receiver with a network between them, in virtual time: enough of an
+// association to carry data one way. Each path takes delay, and does to packets what net says.
 type halves struct {
 	t     testing.TB
 	now   time.Duration
@@ -361,81 +361,88 @@ func (h *halves) want(data ...string) {
 // check holds the halves to their invariants.
 func (h *halves) check() {
 	h.t.Helper()
-	h.checkSender()
-	h.checkReceiver()
+	checkSender(h.t, &h.snd)
+	checkReceiver(h.t, &h.rcv)
 }
 
-func (h *halves) checkSender() {
-	h.t.Helper()
-	s := &h.snd
+func checkSender(t testing.TB, s *sender) {
+	t.Helper()
 	flight, marked, count := map[*flow]uint32{}, uint32(0), map[*message]uint32{}
 	queued, messages, waiting, unacked := uint32(0), uint32(0), uint32(0), map[uint16]uint32{}
-	for t := s.una; t < s.nxt; t++ {
-		c := s.chunks.at(t)
+	for tsn := s.una; tsn < s.nxt; tsn++ {
+		c := s.chunks.at(tsn)
 		count[c.msg]++
 		unacked[c.msg.stream]++
 		if c.outstanding() {
 			flight[c.flow] += c.n
-			if t < c.flow.low {
-				h.t.Fatalf("TSN %d is outstanding below low %d", t, c.flow.low)
+			if tsn < c.flow.low {
+				t.Fatalf("TSN %d is outstanding below low %d", tsn, c.flow.low)
 			}
 		}
 		if c.state&chunkMarked != 0 {
 			marked++
-			if t < s.markFrom {
-				h.t.Fatalf("TSN %d is marked below %d", t, s.markFrom)
+			if tsn < s.markFrom {
+				t.Fatalf("TSN %d is marked below %d", tsn, s.markFrom)
 			}
 		}
 		if c.msg.fate&fateAbandoned == 0 {
 			queued += c.n
 		}
-		if c.state&chunkAcked != 0 && t > s.highGap {
-			h.t.Fatalf("TSN %d is acknowledged beyond %d", t, s.highGap)
+		if c.state&chunkAcked != 0 && tsn > s.highGap {
+			t.Fatalf("TSN %d is acknowledged beyond %d", tsn, s.highGap)
 		}
 	}
 	for m, n := range count {
 		if m.chunks != n {
-			h.t.Fatalf("a message counts %d chunks of %d", m.chunks, n)
+			t.Fatalf("a message counts %d chunks of %d", m.chunks, n)
 		}
 	}
 	sum := uint32(0)
 	for _, f := range s.flows {
 		if f.flight != flight[f] {
-			h.t.Fatalf("flight is %d, of chunks %d", f.flight, flight[f])
+			t.Fatalf("flight is %d, of chunks %d", f.flight, flight[f])
 		}
 		if f.flight > 0 && f.t3 == timer.Never {
-			h.t.Fatal("something is outstanding, and T3-rtx does not run")
+			t.Fatal("something is outstanding, and T3-rtx does not run")
 		}
 		sum += f.flight
 	}
 	if sum != s.inFlight || marked != s.marked {
-		h.t.Fatalf("in flight %d of %d, marked %d of %d", s.inFlight, sum, s.marked, marked)
+		t.Fatalf("in flight %d of %d, marked %d of %d", s.inFlight, sum, s.marked, marked)
 	}
 	s.streams.each(func(st *outStream) {
 		if (st.head != nil && !st.held) != (st.place != 0) {
-			h.t.Fatalf("stream %d: place %d", st.number, st.place)
+			t.Fatalf("stream %d: place %d", st.number, st.place)
 		}
 		if st.unacked != unacked[st.number] {
-			h.t.Fatalf("stream %d: %d chunks of %d are not acknowledged", st.number, st.unacked, unacked[st.number])
+			t.Fatalf("stream %d: %d chunks of %d are not acknowledged", st.number, st.unacked, unacked[st.number])
 		}
 		for m := st.head; m != nil; m = m.next {
 			messages++
 			waiting += m.n - m.cut
 		}
 	})
+	held := messages
+	for m := range count {
+		if m.fate&fateAbandoned == 0 && m.cut == m.n {
+			held++
+		}
+	}
+	if held != s.held {
+		t.Fatalf("%d messages of %d are held", s.held, held)
+	}
 	if queued+waiting != s.queued || waiting != s.waiting || messages != s.messages {
-		h.t.Fatalf("queued %d of %d, waiting %d of %d, messages %d of %d", s.queued, queued+waiting, s.waiting, waiting, s.messages, messages)
+		t.Fatalf("queued %d of %d, waiting %d of %d, messages %d of %d", s.queued, queued+waiting, s.waiting, waiting, s.messages, messages)
 	}
 	for i, st := range s.schedule.heap {
 		if int(st.place) != i+1 || i > 0 && s.schedule.less(st, s.schedule.heap[(i-1)/2]) {
-			h.t.Fatal("the schedule is no heap")
+			t.Fatal("the schedule is no heap")
 		}
 	}
 }
 
-func (h *halves) checkReceiver() {
-	h.t.Helper()
-	r := &h.rcv
+func checkReceiver(t testing.TB, r *receiver) {
+	t.Helper()
 	payload, charged, stored := uint32(0), uint32(0), uint64(0)
 	count := func(x *run) {
 		n := uint32(0)
@@ -444,11 +451,11 @@ func (h *halves) checkReceiver() {
 			charged += pieceCost
 			stored += uint64(q.view.Cap())
 			if q.next == nil && q != x.tail {
-				h.t.Fatal("the last piece is not the tail")
+				t.Fatal("the last piece is not the tail")
 			}
 		}
 		if n != x.n {
-			h.t.Fatalf("a run has %d bytes of %d", x.n, n)
+			t.Fatalf("a run has %d bytes of %d", x.n, n)
 		}
 		payload += n
 	}
@@ -463,13 +470,13 @@ func (h *halves) checkReceiver() {
 		n++
 	}
 	if charged += payload; payload != r.payload || charged != r.charged || stored != r.stored || n != r.ready.n {
-		h.t.Fatalf("payload %d of %d, charged %d of %d, stored %d of %d", r.payload, payload, r.charged, charged, r.stored, stored)
+		t.Fatalf("payload %d of %d, charged %d of %d, stored %d of %d", r.payload, payload, r.charged, charged, r.stored, stored)
 	}
 	if r.high < r.cum || (r.high > r.cum) != (r.tsns.a != nil) {
-		h.t.Fatalf("high %d, cum %d, map %v", r.high, r.cum, r.tsns.a != nil)
+		t.Fatalf("high %d, cum %d, map %v", r.high, r.cum, r.tsns.a != nil)
 	}
 	if r.high > r.cum && (!r.tsns.seen(r.high, r.cum) || r.tsns.seen(r.cum+1, r.cum)) {
-		h.t.Fatalf("the map does not fit cum %d and high %d", r.cum, r.high)
+		t.Fatalf("the map does not fit cum %d and high %d", r.cum, r.high)
 	}
 }
 
@@ -489,7 +496,8 @@ func lossy(rnd *rand.Rand, loss, twice, late float64) func(*flow) passage {
 }
 
 // TestTransfer has messages of all sizes and kinds arrive whole and in the order of their streams over
-// networks that lose, double and reorder packets, with and without I-DATA, by every scheduler, over one path and two.
+// networks that lose, double and reorder packets, with and without I-DATA, by every scheduler, over one
+// path and two.
 func TestTransfer(t *testing.T) {
 	for seed := uint64(1); seed <= 60; seed++ {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { transfer(t, seed, 150, 0.03, 0.02, 0.1) })

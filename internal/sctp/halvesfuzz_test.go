@@ -24,8 +24,9 @@ func (s *choices) byte() byte {
 // n returns a number below n.
 func (s *choices) n(n int) int { return (int(s.byte())<<8 | int(s.byte())) % n }
 
-// FuzzHalves has a sender and a receiver with a network between them that does what the script says. What is reliable arrives
-// once, whole and in the order of its stream; what is not arrives so or has failed. Nothing is left behind.
+// FuzzHalves has a sender and a receiver with a network between them that does what the script says.
+// What is reliable arrives once, whole and in the order of its stream; what is not arrives so or has
+// failed. Nothing is left behind.
 func FuzzHalves(f *testing.F) {
 	rnd := rand.New(rand.NewPCG(5, 6))
 	for range 20 {

@@ -2,6 +2,7 @@ package sctp
 
 import (
 	"net/netip"
+	"slices"
 	"syscall"
 	"time"
 
@@ -14,7 +15,7 @@ func (a *Assoc) Connect(now time.Duration, e *Endpoint, p *Params) wait.Events {
 	a.setup(e.Config, &p.Options, p.Port, p.PeerPort)
 	a.tag, a.tsn = a.cfg.tag(), a.cfg.random32()
 	a.out, a.in = p.Options.OutStreams, p.Options.MaxInStreams
-	a.local = told(e.Local, p.Peers[0], a.cfg.Scope)
+	a.local = e.told(p.Peers[0], p.Options.Path.EncapPort)
 	a.snd.begin(a.tsn)
 	for _, addr := range p.Peers {
 		// What the program says is the peer's address (section 5.4).
@@ -24,6 +25,9 @@ func (a *Assoc) Connect(now time.Duration, e *Endpoint, p *Params) wait.Events {
 	a.ctl, a.ackTo = a.primary, a.primary
 	a.choosePaths()
 	a.opening = &opening{rto: a.opt.RTOInitial}
+	if a.opt.offers()&capAuth != 0 {
+		a.opening.vector = a.cfg.ownVector(a.opt.AuthSetup)
+	}
 	a.setState(CookieWait)
 	a.todo |= todoInit
 	return a.take()
@@ -32,7 +36,7 @@ func (a *Assoc) Connect(now time.Duration, e *Endpoint, p *Params) wait.Events {
 // init builds the INIT.
 func (a *Assoc) init() []byte {
 	i := wire.Init{Tag: a.tag, ARwnd: firstWindow(&a.opt), OutStreams: a.out, InStreams: a.in, TSN: a.tsn}
-	i.Params = appendParams(nil, a.local, &a.opt, a.opt.offers())
+	i.Params = appendParams(nil, a.local, &a.opt, a.opt.offers(), a.opening.vector)
 	if us := a.opening.stale; us != 0 {
 		// As much as the last cookie was late, and a second time for what this one may be (section 5.2.6).
 		i.Params = wire.AppendParam32(i.Params, wire.ParamCookiePreservative, us/500)
@@ -82,6 +86,7 @@ func (a *Assoc) inInitAck(now time.Duration, in *In, c *wire.Chunk) {
 	a.agree(a.tsn, p.TSN, p.ARwnd, min(a.out, p.InStreams), min(a.in, p.OutStreams), p.caps&a.opt.offers())
 	a.usePeers(in.Src, p.addrs)
 	o := a.opening
+	a.authenticate(o.vector, slices.Concat(p.vectors[:]...))
 	o.cookie = append([]byte(nil), p.cookie...)
 	o.unknown = p.unknown
 	o.timeouts = 0
@@ -173,8 +178,21 @@ func (a *Assoc) establish(now time.Duration) {
 	if a.flags&hasAdaptation != 0 {
 		a.notify(Notification{Type: EventAdaptation, Ind: a.peerAdaptation})
 	}
-	a.notify(Notification{Type: EventAuth, State: NoAuth}) // chunks are not authenticated: RFC 4895 is not built
+	if a.auth == nil {
+		a.notify(Notification{Type: EventAuth, State: NoAuth})
+	}
 	a.events |= wait.Out
+}
+
+// authenticate begins to authenticate chunks, if that was agreed to.
+func (a *Assoc) authenticate(own, peer []byte) {
+	a.auth = nil
+	if a.caps&capAuth != 0 {
+		a.auth = newAuth(own, peer)
+	}
+	for _, p := range a.paths {
+		a.snd.setMTU(&p.flow, int(p.flow.mtu), a.headers(p))
+	}
 }
 
 // t1Expired sends INIT or COOKIE ECHO again, or gives up (section 4, notes 2 and 3; 5.1.6).

@@ -18,26 +18,40 @@ func (a *Assoc) Packet(now time.Duration, in *In) wait.Events {
 	if !ok || a.state == Closed {
 		return 0
 	}
+	echo, au, cookie, isEcho := in.echo()
 	switch {
 	case c.Type == wire.ChunkInit:
 		if in.VTag == 0 && in.alone(&c) {
 			a.inInit(now, in, c.Value)
 		}
 		return a.take()
-	case c.Type == wire.ChunkCookieEcho:
-		if !a.inCookieEcho(now, in, c.Value) {
+	case isEcho:
+		if !a.inCookieEcho(now, in, cookie.Value, &echo, au) {
 			return a.take()
 		}
+		r = echo
 	case in.VTag != a.tag:
 		a.inForeign(in, &c)
 		return a.take()
 	default:
+		a.encapsulated(in)
 		if !a.chunk(now, &r, &c) {
 			return a.take()
 		}
 	}
 	a.rest(now, &r)
 	return a.take()
+}
+
+// encapsulated goes by how the peer's packets come: its UDP port may change on the way (RFC 6951, section
+// 5.4), or there be no UDP.
+func (a *Assoc) encapsulated(in *In) {
+	p := a.path(in.Src)
+	if p == nil || p.opt.EncapPort == in.Encap {
+		return
+	}
+	p.opt.EncapPort = in.Encap
+	a.snd.setMTU(&p.flow, int(p.flow.mtu), a.headers(p))
 }
 
 // inForeign takes a packet whose tag is not this end's (section 8.5.1): what a peer without association
@@ -90,6 +104,9 @@ func (a *Assoc) chunk(now time.Duration, r *chunks, c *wire.Chunk) bool {
 	if c.Type != wire.ChunkData && c.Type != wire.ChunkIData {
 		a.cfg.Counters.InCtrlChunks++
 	}
+	if a.auth != nil && a.auth.wants.has(c.Type) && !r.authentic {
+		return true // RFC 4895, section 6.3
+	}
 	switch c.Type {
 	case wire.ChunkData, wire.ChunkIData:
 		return a.inData(now, r, c)
@@ -121,6 +138,11 @@ func (a *Assoc) chunk(now time.Duration, r *chunks, c *wire.Chunk) bool {
 		return false
 	case wire.ChunkInit, wire.ChunkCookieEcho:
 		return false // they come first in a packet, or not at all (section 6.10)
+	case wire.ChunkAuth:
+		if a.auth == nil {
+			return a.inUnknown(r.in, c)
+		}
+		return a.inAuth(r, c)
 	case wire.ChunkReConfig:
 		if a.caps&capReConf == 0 {
 			return a.inUnknown(r.in, c)

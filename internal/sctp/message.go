@@ -19,9 +19,9 @@ type outMessage struct {
 	value     uint32 // of the policy: ms, retransmissions, or priority
 }
 
-// message is a message that is queued, or of which something is outstanding. Its chunks are cut when they
-// leave, so that they suit the path as it is then; they refer to the message, and it goes with the last of
-// them.
+// message is a message that is queued, or of which something is outstanding. Its chunks are cut when
+// they leave, so that they suit the path as it is then; they refer to the message, and it goes with the
+// last of them.
 type message struct {
 	outMessage
 	next, prev *message // in its stream's queue, or (next) among those that have failed
@@ -85,7 +85,8 @@ func (m *message) free() {
 // begun reports whether a chunk of it was given a TSN.
 func (m *message) begun() bool { return m.cut > 0 }
 
-// slice sets x to the bytes from off on, n of them or as many as it has room for, and returns how many. It takes no reference.
+// slice sets x to the bytes from off on, n of them or as many as it has room for, and returns how many.
+// It takes no reference.
 func (m *message) slice(off, n uint32, x *packet.Vec) uint32 {
 	x.Moved()
 

@@ -55,7 +55,9 @@ const (
 
 	PartialDeliveryAborted = 0 // PartialDelivery
 
-	NoAuth = 2 // Auth: the peer does not authenticate chunks
+	AuthNewKey  = 0 // Auth: Ind is its number
+	AuthFreeKey = 1
+	NoAuth      = 2 // the peer does not authenticate chunks
 
 	DataUnsent = 0 // SendFailed: of its Flags
 	DataSent   = 1

@@ -16,6 +16,7 @@ const (
 	capPR     caps = 1 << iota // RFC 3758
 	capReConf                  // RFC 6525
 	capIData                   // RFC 8260
+	capAuth                    // RFC 4895
 	capECN                     // RFC 4960, appendix A
 )
 
@@ -28,6 +29,7 @@ var extensions = []struct {
 	{capPR, wire.ChunkForwardTSN, 0},
 	{capReConf, wire.ChunkReConfig, 0},
 	{capIData, wire.ChunkIData, 0},
+	{capAuth, wire.ChunkAuth, 0},
 }
 
 // offers returns what this end offers.
@@ -35,7 +37,7 @@ func (o *Options) offers() (c caps) {
 	for _, x := range [...]struct {
 		on  bool
 		cap caps
-	}{{o.PR, capPR}, {o.ReConf, capReConf}, {o.IData, capIData}, {o.ECN, capECN}} {
+	}{{o.PR, capPR}, {o.ReConf, capReConf}, {o.IData, capIData}, {o.ECN, capECN}, {o.Auth, capAuth}} {
 		if x.on {
 			c |= x.cap
 		}
@@ -44,7 +46,7 @@ func (o *Options) offers() (c caps) {
 }
 
 // built are the extensions that there are.
-const built = capPR | capIData | capECN | capReConf
+const built = capPR | capIData | capECN | capReConf | capAuth
 
 // maxPaths is the number of addresses of a peer that are used: each is probed, and a single forged
 // INIT must not have this end send to many.
@@ -60,6 +62,7 @@ type peerInit struct {
 	hasAdaptation bool
 	preserve      time.Duration // Cookie Preservative: added to the life of the cookie
 	unknown       []byte        // parameters that are to be reported, as they came, padded
+	vectors       [3][]byte     // RANDOM, CHUNKS and HMAC-ALGO as they came, without padding
 	cause         []byte        // not nil: why there can be no association
 }
 
@@ -86,6 +89,10 @@ func parseInit(t wire.ChunkType, v []byte) (p peerInit, ok bool) {
 			break
 		}
 	}
+	p.caps &^= capAuth
+	if p.vectors[0] != nil && p.vectors[2] != nil {
+		p.caps |= capAuth
+	}
 	if t == wire.ChunkInitAck && p.cause == nil && len(p.cookie) == 0 {
 		p.cause = appendCause(nil, wire.CauseMissingParam, []byte{0, 0, 0, 1, 0, byte(wire.ParamStateCookie)})
 	}
@@ -111,6 +118,8 @@ func (p *peerInit) param(t wire.ChunkType, x wire.TLV) bool {
 		p.cause = appendCause(nil, wire.CauseUnresolvable, x.Append(nil))
 		return false
 	case wire.ParamSupportedAddrTypes, wire.ParamUnrecognized, wire.ParamPadding:
+	case wire.ParamRandom, wire.ParamChunkList, wire.ParamHMACAlgo:
+		p.vectors[x.Type-wire.ParamRandom] = x.Append(nil)
 	case wire.ParamECN:
 		p.caps |= capECN
 	case wire.ParamForwardTSN:
@@ -147,7 +156,7 @@ func appendCause(b []byte, t uint16, v []byte) []byte {
 
 // appendParams writes the parameters that INIT and INIT ACK have in common behind b: addresses of this
 // end, if the peer is to know of more than the one that the packet leaves from, and extensions.
-func appendParams(b []byte, local []netip.Addr, o *Options, c caps) []byte {
+func appendParams(b []byte, local []netip.Addr, o *Options, c caps, vector []byte) []byte {
 	if len(local) > 1 {
 		for _, a := range local {
 			b = wire.AppendAddr(b, a)
@@ -170,6 +179,9 @@ func appendParams(b []byte, local []netip.Addr, o *Options, c caps) []byte {
 	}
 	if list != nil {
 		b = (&wire.TLV{Type: wire.ParamExtensions, Value: list}).Append(b)
+	}
+	if c&capAuth != 0 {
+		eachVector(vector, func(x wire.TLV) { b = x.Append(b) })
 	}
 	if o.HasAdapt {
 		b = wire.AppendParam32(b, wire.ParamAdaptationInd, o.Adaptation)

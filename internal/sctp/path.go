@@ -53,6 +53,9 @@ func (p *path) headers() int {
 	return n
 }
 
+// headers is what a path's packets with data have before the data chunks.
+func (a *Assoc) headers(p *path) int { return p.headers() + a.auth.overhead() }
+
 // leastMTU is assumed where no route says more: every IPv6 link carries it (RFC 8200), and the IPv4
 // ones that do not fragment it.
 const leastMTU = 1280
@@ -62,7 +65,7 @@ func (a *Assoc) addPath(addr netip.Addr) *path {
 	p := &path{addr: addr, opt: a.opt.Path, state: PathUnconfirmed, routeMTU: leastMTU}
 	p.hb.at, p.probe.at = never, never
 	a.paths = append(a.paths, p)
-	a.snd.addFlow(&p.flow, leastMTU, p.headers())
+	a.snd.addFlow(&p.flow, leastMTU, a.headers(p))
 	a.flags |= addrsChanged
 	return p
 }

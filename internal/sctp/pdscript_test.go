@@ -2,7 +2,8 @@ package sctp
 
 import "testing"
 
-// TestPartialDeliveryEvents: a program that reads a message in part is told when it is given up, before it reads another.
+// TestPartialDeliveryEvents: a program that reads a message in part is told when it is given up, before
+// it reads another.
 func TestPartialDeliveryEvents(t *testing.T) {
 	part := func(tc *script) {
 		tc.o.PDPoint = 100

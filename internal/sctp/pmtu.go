@@ -54,7 +54,7 @@ func (a *Assoc) startProbe(now time.Duration, p *path) {
 	p.probe.high = uint16(min(p.routeMTU, 65532))
 	p.probe.low = minPathMTU
 	a.probeFrom(p, probeBase, min(basePMTU, p.probe.high))
-	a.snd.setMTU(&p.flow, int(p.probe.size), p.headers())
+	a.snd.setMTU(&p.flow, int(p.probe.size), a.headers(p))
 }
 
 // probeFrom tries a size.
@@ -88,14 +88,14 @@ func (a *Assoc) probeFailed(now time.Duration, p *path) {
 	switch q.state {
 	case probeBase:
 		// Less than the base: the least is used, and the base tried now and then (the state ERROR).
-		a.snd.setMTU(&p.flow, minPathMTU, p.headers())
+		a.snd.setMTU(&p.flow, minPathMTU, a.headers(p))
 		q.tries, q.at = 0, now+p.opt.ProbeIntvl
 	case probeSearch:
 		q.high = q.size - 1
 		a.search(now, p)
 	case probeComplete:
 		// A black hole (RFC 8899, section 4.3).
-		a.snd.setMTU(&p.flow, int(min(basePMTU, q.low)), p.headers())
+		a.snd.setMTU(&p.flow, int(min(basePMTU, q.low)), a.headers(p))
 		q.high, q.low = q.size-1, minPathMTU
 		a.probeFrom(p, probeBase, min(basePMTU, q.high))
 	}
@@ -139,7 +139,7 @@ func (a *Assoc) probed(now time.Duration, p *path, nonce uint64, size int) {
 	switch q.state {
 	case probeBase, probeSearch:
 		q.low = q.size
-		a.snd.setMTU(&p.flow, size, p.headers())
+		a.snd.setMTU(&p.flow, size, a.headers(p))
 		a.search(now, p)
 	case probeComplete:
 		q.at = now + p.opt.ProbeIntvl
@@ -166,7 +166,7 @@ func (a *Assoc) lowerMTU(p *path, mtu int) {
 	if mtu >= int(p.flow.mtu) {
 		return
 	}
-	a.snd.setMTU(&p.flow, mtu, p.headers())
+	a.snd.setMTU(&p.flow, mtu, a.headers(p))
 	if q.state != probeOff {
 		q.high, q.low = uint16(mtu), minPathMTU
 		a.probeFrom(p, probeBase, min(basePMTU, q.high))

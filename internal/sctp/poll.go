@@ -51,7 +51,7 @@ func (a *Assoc) buildProbe(now time.Duration, out *Out, p *path) bool {
 		return false
 	}
 	b := a.begin(out, p)
-	b.room = int(p.probe.size) - p.headers()
+	b.room = int(p.probe.size) - p.headers() - b.auth
 	b.chunk(a.probeChunks(now, p))
 	return b.finish()
 }
@@ -62,13 +62,16 @@ func (a *Assoc) buildReply(out *Out) {
 	if a.todo&todoAbort != 0 {
 		// The last packet of the association.
 		a.todo = 0
-		r.dst, r.src, r.tag, r.alone = a.ctl.addr, a.ctl.src, a.peerTag, true
+		r.dst, r.src, r.tag, r.encap, r.alone = a.ctl.addr, a.ctl.src, a.peerTag, a.ctl.opt.EncapPort, true
 	}
 	b := a.begin(out, nil)
-	out.Src, out.Dst, out.VTag = r.src, r.dst, r.tag
+	if r.tag != a.peerTag {
+		b.unauthenticated()
+	}
+	out.Src, out.Dst, out.VTag, out.Encap = r.src, r.dst, r.tag, r.encap
 	n := 0
 	for _, q := range a.replies {
-		if n > 0 && (q.alone || r.alone || q.dst != r.dst || q.src != r.src || q.tag != r.tag || len(q.chunk) > b.room) {
+		if n > 0 && (q.alone || r.alone || q.dst != r.dst || q.src != r.src || q.tag != r.tag || q.encap != r.encap || len(q.chunk) > b.room) {
 			break
 		}
 		b.chunk(q.chunk)
@@ -180,7 +183,7 @@ func (a *Assoc) data(now time.Duration, b *builder, p *path) {
 		}
 	}
 	b.out.ECT = l.n > 0 && a.caps&capECN != 0
-	if l.n > 0 && p == a.ackTo && a.state != CookieEchoed && a.rcv.sackPending() {
+	if l.n > 0 && p == a.ackTo && b.auth == 0 && a.state != CookieEchoed && a.rcv.sackPending() {
 		if room := min(b.room, headCap-int(b.out.nhead)); room >= wire.SackLen(0, 0) {
 			var buf [headCap]byte
 			b.first(a.sack(buf[:0], room))
@@ -194,6 +197,8 @@ type builder struct {
 	a     *Assoc
 	out   *Out
 	room  int           // bytes that are left for chunks
+	auth  int           // length of the AUTH chunk at the packet's start; 0: there is none
+	must  bool          // it has to be there
 	full  bool          // the head takes nothing more: there is to be room for a SACK in it
 	block *packet.Block // where bytes go, nil: into the head
 	from  int           // of the block: what is not in out.Body yet
@@ -207,22 +212,46 @@ func (a *Assoc) begin(out *Out, p *path) *builder {
 	b := &out.build
 	*b = builder{a: a, out: out, room: leastMTU - 40 - wire.SCTPLen}
 	if p != nil {
-		out.Src, out.Dst = p.src, p.addr
+		out.Src, out.Dst, out.Encap = p.src, p.addr, p.opt.EncapPort
 		b.room = int(p.room)
+	}
+	if x := a.auth; x != nil && x.must != (chunkSet{}) {
+		b.auth = x.len()
+		x.open(out.head[:b.auth])
+		out.nhead = uint8(b.auth)
+		if p == nil || x.overhead() == 0 {
+			b.room -= b.auth // else it is off already
+		}
 	}
 	return b
 }
 
-func (b *builder) empty() bool { return b.out.nhead == 0 && b.block == nil && b.out.Body.Len() == 0 }
+// unauthenticated takes the AUTH chunk out.
+func (b *builder) unauthenticated() {
+	n := uint8(b.auth)
+	copy(b.out.head[:], b.out.head[n:b.out.nhead])
+	b.out.nhead -= n
+	b.auth = 0
+}
+
+func (b *builder) empty() bool {
+	return int(b.out.nhead) == b.auth && b.block == nil && b.out.Body.Len() == 0
+}
 
 // finish ends the packet. It reports false if nothing stands in it.
 func (b *builder) finish() bool {
 	b.close()
+	if b.auth > 0 && !b.must {
+		b.unauthenticated()
+	}
 	if b.out.nhead == 0 && b.out.Body.Len() == 0 {
 		return false
 	}
 	b.a.cfg.Counters.OutPackets++
 	b.out.Fragment = b.room < 0
+	if b.auth > 0 {
+		b.a.auth.seal(b.a.opt.AuthSetup, b.out)
+	}
 	return true
 }
 
@@ -272,8 +301,14 @@ func (b *builder) rest() int {
 func (b *builder) chunk(c []byte) {
 	if len(c) > 0 {
 		b.a.cfg.Counters.OutCtrlChunks++
+		b.needs(wire.ChunkType(c[0]))
 		copy(b.bytes(len(c)), c)
 	}
+}
+
+// needs notes that a chunk of a type is written.
+func (b *builder) needs(t wire.ChunkType) {
+	b.must = b.must || b.auth > 0 && b.a.auth.must.has(t)
 }
 
 // first writes a chunk in front of all others, of which not more stands in the head than leaves room for it.
@@ -293,6 +328,7 @@ const lent = 512
 // data writes a DATA chunk.
 func (b *builder) data(d *outData) {
 	n := d.payload.Len()
+	b.needs(d.chunkType())
 	d.put(b.bytes(d.headerLen()))
 	b.full = b.a.rcv.sackPending()
 	pad := wire.Pad4(n) - n

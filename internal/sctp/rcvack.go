@@ -7,8 +7,8 @@ import (
 	"usock/internal/wire"
 )
 
-// acking is when a SACK leaves (RFC 9260, section 6.2): with the second packet of DATA, after sackDelay at the latest, and at
-// once where something is missing, came twice, or was sent with the I bit.
+// acking is when a SACK leaves (RFC 9260, section 6.2): with the second packet of DATA, after sackDelay
+// at the latest, and at once where something is missing, came twice, or was sent with the I bit.
 type acking struct {
 	at        time.Duration // when one is due; never: none is
 	packets   uint32        // of DATA that are not acknowledged

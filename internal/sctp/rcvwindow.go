@@ -2,7 +2,8 @@ package sctp
 
 import "usock/packet"
 
-// pieceCost is what a piece is charged beside its bytes: itself, its run, and a block that holds little else.
+// pieceCost is what a piece is charged beside its bytes: itself, its run, and a block that holds little
+// else.
 const pieceCost = 256
 
 // initialWindow is the a_rwnd of INIT and INIT ACK.
@@ -19,8 +20,8 @@ func (r *receiver) window() uint32 {
 	w := r.initialWindow()
 	w -= min(w, r.payload)
 
-	// Where pieces are small memory is used up before the window is. When half of it is, what is left is told in
-	// bytes of pieces like those that are held.
+	// Where pieces are small memory is used up before the window is. When half of it is, what is left
+	// is told in bytes of pieces like those that are held.
 	if r.charged <= r.memory()/2 {
 		return w
 	}
@@ -46,7 +47,8 @@ func (r *receiver) advertise() uint32 {
 	return told
 }
 
-// opened says that the program has read something. The peer is told at once if the window has grown by much.
+// opened says that the program has read something. The peer is told at once if the window has grown by
+// much.
 func (r *receiver) opened() {
 	told, w := uint32(r.edge-min(r.edge, r.got)), r.window()
 	if w > told && w-told >= max(r.bufSize>>4, min(r.mtu, r.initialWindow()/4)) {
@@ -76,8 +78,8 @@ func (r *receiver) admit(tsn uint64, n uint32) bool {
 	return false
 }
 
-// renege drops what came highest, as long as it came behind tsn, until cost bytes are free: a sender keeps what only
-// Gap Ack Blocks have acknowledged (RFC 9260, section 6.2).
+// renege drops what came highest, as long as it came behind tsn, until cost bytes are free: a sender
+// keeps what only Gap Ack Blocks have acknowledged (RFC 9260, section 6.2).
 func (r *receiver) renege(tsn uint64, cost uint32) {
 	// More than needed, as each one is searched for.
 	for free := max(cost, r.memory()/16); r.charged+free > r.memory(); {
@@ -107,8 +109,8 @@ func (r *receiver) renege(tsn uint64, cost uint32) {
 
 // newPiece returns a piece that refers to v.
 func (r *receiver) newPiece(tsn uint64, v packet.View) *piece {
-	// Blocks may be up to twice as large as what they hold. A peer that sends little in each packet would have
-	// each hold a whole block.
+	// Blocks may be up to twice as large as what they hold. A peer that sends little in each packet
+	// would have each hold a whole block.
 	if r.stored+uint64(v.Cap()) > uint64(r.bufSize) && 2*v.Len() < v.Cap() {
 		v = packet.Copy(v.Bytes())
 	} else {

@@ -17,7 +17,8 @@ func (r *receives) arwnd() uint32 {
 	return k.ARwnd
 }
 
-// TestReceiveWindow: the window is half of the buffer less what is not read, and opens by a packet at least (6.2).
+// TestReceiveWindow: the window is half of the buffer less what is not read, and opens by a packet at
+// least (6.2).
 func TestReceiveWindow(t *testing.T) {
 	r := newReceives(t)
 	if w := r.initialWindow(); w != 1<<15 {
@@ -36,7 +37,8 @@ func TestReceiveWindow(t *testing.T) {
 		t.Fatal(w)
 	}
 
-	// What is read opens it by little steps that nobody is told of, and then by one that the peer is told of at once.
+	// What is read opens it by little steps that nobody is told of, and then by one that the peer is
+	// told of at once.
 	for n, want := range []uint32{768, 2768, 2768, 4768} {
 		r.takeMessage(1000)
 		if w := r.arwnd(); w != want {
@@ -55,8 +57,8 @@ func TestReceiveWindow(t *testing.T) {
 	}
 }
 
-// TestTinyChunks: a peer that sends single bytes cannot have more memory held than twice SO_RCVBUF, is told of a smaller window, and
-// goes on when the program reads.
+// TestTinyChunks: a peer that sends single bytes cannot have more memory held than twice SO_RCVBUF, is
+// told of a smaller window, and goes on when the program reads.
 func TestTinyChunks(t *testing.T) {
 	r := newReceives(t)
 	tsn := 0
@@ -87,7 +89,8 @@ func TestTinyChunks(t *testing.T) {
 	}
 }
 
-// TestMakeRoom: 6.2. In a buffer for six messages the chunk that all wait for finds room: what came highest goes, and is no longer told of.
+// TestMakeRoom: 6.2. In a buffer for six messages the chunk that all wait for finds room: what came
+// highest goes, and is no longer told of.
 func TestMakeRoom(t *testing.T) {
 	for _, interleaved := range []bool{false, true} {
 		r := newReceives(t, func(r *receives) { r.bufSize, r.interleaved = 4700, interleaved })

@@ -5,8 +5,8 @@ import (
 	"usock/packet"
 )
 
-// place puts a chunk's data where it belongs, and returns the run that it is a part of then; nil where it is
-// dropped. It reports false where the chunk contradicts others.
+// place puts a chunk's data where it belongs, and returns the run that it is a part of then; nil where
+// it is dropped. It reports false where the chunk contradicts others.
 func (r *receiver) place(tsn uint64, d *inData, p *packet.Vec, off, n int) (*run, bool) {
 	st := r.streams.at(d.Stream)
 	begin, end := d.Flags&wire.DataB != 0, d.Flags&wire.DataE != 0
@@ -195,8 +195,8 @@ func (r *receiver) finish(x *run) {
 	r.delivered++
 }
 
-// mayBegin reports whether a run is the beginning of a message whose turn it is, with nothing missing in front: what
-// continues it comes soon.
+// mayBegin reports whether a run is the beginning of a message whose turn it is, with nothing missing
+// in front: what continues it comes soon.
 func (r *receiver) mayBegin(x *run) bool {
 	return x.stream != nil && !x.ready && x.begin && !x.end && x.low <= r.cum &&
 		(x.unordered || x.id == x.stream.next) && !r.waits(x)
@@ -210,8 +210,8 @@ func (r *receiver) deliverPart(x *run) {
 	r.delivered++
 }
 
-// relieve delivers the longest beginning in part: where the window is full of beginnings, and nothing of them is given
-// to the program, they stay beginnings (RFC 9260, section 6.9).
+// relieve delivers the longest beginning in part: where the window is full of beginnings, and nothing
+// of them is given to the program, they stay beginnings (RFC 9260, section 6.9).
 func (r *receiver) relieve() {
 	if r.parts > 0 && !r.mixed {
 		return
@@ -246,8 +246,8 @@ func (r *receiver) freeRun(x *run) {
 	runs.Put(x)
 }
 
-// skip drops what FORWARD-TSN or I-FORWARD-TSN says nobody should wait for: what is not whole of the messages that
-// it names, and without I-DATA whatever is not whole up to its TSN.
+// skip drops what FORWARD-TSN or I-FORWARD-TSN says nobody should wait for: what is not whole of the
+// messages that it names, and without I-DATA whatever is not whole up to its TSN.
 func (r *receiver) skip(tsn uint64, f *wire.ForwardTSN) {
 	r.skips = true
 	for i := range f.Streams() {
@@ -278,7 +278,8 @@ func (r *receiver) skip(tsn uint64, f *wire.ForwardTSN) {
 	}
 }
 
-// skipOrdered passes over the messages of a stream up to the number id. Those that are whole are delivered.
+// skipOrdered passes over the messages of a stream up to the number id. Those that are whole are
+// delivered.
 func (r *receiver) skipOrdered(st *inStream, id uint64) {
 	for x := st.ordered.first; x != nil && x.id <= id; {
 		next := x.snext
@@ -293,8 +294,8 @@ func (r *receiver) skipOrdered(st *inStream, id uint64) {
 	r.deliver(st)
 }
 
-// skipUnordered drops what there is of unordered messages of a stream up to the number id. Those that went before in the
-// stream have TSNs below, and so are whole or given up, too.
+// skipUnordered drops what there is of unordered messages of a stream up to the number id. Those that
+// went before in the stream have TSNs below, and so are whole or given up, too.
 func (r *receiver) skipUnordered(st *inStream, id uint64) {
 	for x := st.unordered.first; x != nil && x.id <= id; x = st.unordered.first {
 		r.abort(x)
@@ -302,8 +303,8 @@ func (r *receiver) skipUnordered(st *inStream, id uint64) {
 	st.unext = max(st.unext, id+1)
 }
 
-// abort drops a message that will never be whole. If it was delivered in part the program may have read some of it, and
-// reads what there is before it is told.
+// abort drops a message that will never be whole. If it was delivered in part the program may have read
+// some of it, and reads what there is before it is told.
 func (r *receiver) abort(x *run) {
 	if !r.interleaved && x.last == r.cum && !x.end {
 		r.lastKnow = false // its rest may still come

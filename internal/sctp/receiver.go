@@ -23,10 +23,10 @@ import (
 // program reads. Payloads stay where they came: a run is a list of views.
 //
 // Memory is counted in two ways. The window is user data, half of SO_RCVBUF, as blocks may be up to
-// twice as large as what they hold. What is charged has an overhead for each piece, too, and is never more than
-// twice SO_RCVBUF: a peer that sends single bytes is told of a smaller window, and what it sends all the same is
-// dropped. Where the chunk that all wait for finds no room, what came highest goes instead: a Gap Ack
-// Block is no promise (RFC 9260, section 6.2).
+// twice as large as what they hold. What is charged has an overhead for each piece, too, and is never
+// more than twice SO_RCVBUF: a peer that sends single bytes is told of a smaller window, and what it
+// sends all the same is dropped. Where the chunk that all wait for finds no room, what came highest
+// goes instead: a Gap Ack Block is no promise (RFC 9260, section 6.2).
 
 // receiver is the half of an association that takes the peer's data. TSNs are 64-bit numbers (serial.go).
 type receiver struct {
@@ -63,7 +63,10 @@ type receiverOptions struct {
 	pdPoint     uint32        // SCTP_PARTIAL_DELIVERY_POINT in bytes; 0: only where the window would stay shut
 	mtu         uint32        // of the path that data comes by: what the window opens by at least
 	interleaved bool          // I-DATA (RFC 8260)
-	mixed       bool          // while a message is delivered in part those of other streams may be read, which I-DATA is for: SCTP_FRAGMENT_INTERLEAVE of 2
+
+	// While a message is delivered in part those of other streams may be read: with I-DATA, and with a
+	// SCTP_FRAGMENT_INTERLEAVE of 2.
+	mixed bool
 }
 
 // begin sets the peer's initial TSN, and how many streams it may use. The buffer's size is known.
@@ -147,8 +150,8 @@ func (r *receiver) data(d *inData, p *packet.Vec, off, n int) dataResult {
 	return dataTaken
 }
 
-// adjoins reports whether a chunk agrees with its neighbours: without I-DATA a message's chunks have TSNs in a row, so that
-// where one ends the next begins and nowhere else.
+// adjoins reports whether a chunk agrees with its neighbours: without I-DATA a message's chunks have
+// TSNs in a row, so that where one ends the next begins and nowhere else.
 func (r *receiver) adjoins(tsn uint64, flags uint8) bool {
 	begin, end := flags&wire.DataB != 0, flags&wire.DataE != 0
 	switch {
@@ -192,8 +195,8 @@ func (r *receiver) pass(n uint64) {
 	}
 }
 
-// forward takes a FORWARD-TSN or I-FORWARD-TSN: all up to its TSN counts as received (RFC 3758, section 3.6). It reports false
-// for a protocol violation.
+// forward takes a FORWARD-TSN or I-FORWARD-TSN: all up to its TSN counts as received (RFC 3758, section
+// 3.6). It reports false for a protocol violation.
 func (r *receiver) forward(f *wire.ForwardTSN) bool {
 	r.ack.data = true
 	tsn := wide(r.cum, f.CumTSN)

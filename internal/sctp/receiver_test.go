@@ -55,7 +55,8 @@ func TestSackFrequency(t *testing.T) {
 	r.wantSack("5")
 }
 
-// TestGaps: 6.7. While something is missing each packet is acknowledged at once, as is the one that fills the gap and each duplicate.
+// TestGaps: 6.7. While something is missing each packet is acknowledged at once, as is the one that
+// fills the gap and each duplicate.
 func TestGaps(t *testing.T) {
 	r := newReceives(t)
 	r.message(2, 0, 1, "BE", "b")
@@ -81,7 +82,8 @@ func TestGaps(t *testing.T) {
 	r.wantSack("6" + strings.Repeat(",6", maxDups))
 }
 
-// TestSackRoom: as many blocks as there is room for, those nearest to the Cumulative TSN, and no duplicates rather than no blocks.
+// TestSackRoom: as many blocks as there is room for, those nearest to the Cumulative TSN, and no
+// duplicates rather than no blocks.
 func TestSackRoom(t *testing.T) {
 	r := newReceives(t)
 	for i := 2; i <= 20; i += 2 {
@@ -180,7 +182,8 @@ func TestInterleaved(t *testing.T) {
 	r.want("1.0U:cC", "1.0:aA!", "1.1:later")
 }
 
-// TestViolations: chunks that contradict others, by the TSNs of their neighbours and by what their message has already.
+// TestViolations: chunks that contradict others, by the TSNs of their neighbours and by what their
+// message has already.
 func TestViolations(t *testing.T) {
 	type chunk struct {
 		tsn            int
@@ -317,7 +320,8 @@ func TestForward(t *testing.T) {
 	r.wantSack("1000")
 }
 
-// TestForwardPart: what was received of a message that is given up is dropped, also where the rest comes late.
+// TestForwardPart: what was received of a message that is given up is dropped, also where the rest
+// comes late.
 func TestForwardPart(t *testing.T) {
 	r := newReceives(t)
 	r.chunk(2, 1, 0, "", "b")
@@ -360,7 +364,7 @@ func TestAbortedPart(t *testing.T) {
 	r.want("1.0:abcdef...")
 	r.forwards(2, wire.Skipped{Stream: 1})
 	var m inMessage
-	if !r.pdAborted(&m) || m.stream != 1 || m.ssn != 0 || r.pdAborted(&m) || r.parts != 0 || r.ready.first != nil {
+	if !r.pdAborted(&m) || m.behind != 1 || r.read != 1 || m.stream != 1 || m.ssn != 0 || r.pdAborted(&m) || r.parts != 0 || r.ready.first != nil {
 		t.Fatalf("%+v", m)
 	}
 	r.message(3, 1, 1, "BE", "next")

@@ -32,7 +32,8 @@ func newReceives(t testing.TB, set ...func(r *receives)) *receives {
 	return r
 }
 
-// chunk takes a chunk: of a TSN, stream, Stream Sequence Number or MID, flags as "BEUI" and, of I-DATA, the FSN.
+// chunk takes a chunk: of a TSN, stream, Stream Sequence Number or MID, flags as "BEUI" and, of I-DATA,
+// the FSN.
 func (r *receives) chunk(tsn int, stream, number uint32, flags, data string, fsn ...uint32) dataResult {
 	r.t.Helper()
 	d := inData{Data: wire.Data{
@@ -64,7 +65,8 @@ func (r *receives) message(tsn int, stream, number uint32, flags string, data st
 	r.packet(r.now)
 }
 
-// want fails unless the program reads these messages: "stream.number:data", U where unordered, and ... where it is not the end.
+// want fails unless the program reads these messages: "stream.number:data", U where unordered, and ...
+// where it is not the end.
 func (r *receives) want(want ...string) {
 	r.t.Helper()
 	var have []string
@@ -104,7 +106,8 @@ func (r *receives) takeMessage(n int) (string, bool) {
 	return s, true
 }
 
-// sack returns the SACK that is due: "cum from-to ... dup", with the duplicates behind a comma, "" if none is.
+// sack returns the SACK that is due: "cum from-to ... dup", with the duplicates behind a comma, "" if
+// none is.
 func (r *receives) sack() string {
 	r.t.Helper()
 	if !r.sackDue(r.now) {

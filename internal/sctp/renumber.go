@@ -1,6 +1,7 @@
 package sctp
 
-// Stream reconfiguration (RFC 6525), as far as it concerns the halves: streams that begin anew or are added, and TSNs that do.
+// Stream reconfiguration (RFC 6525), as far as it concerns the halves: streams that begin anew or are
+// added, and TSNs that do.
 
 // streamEmpty says that nothing of an outgoing stream waits or is outstanding: it may begin anew.
 func (s *sender) streamEmpty(number uint16) bool {
@@ -8,8 +9,8 @@ func (s *sender) streamEmpty(number uint16) bool {
 	return st == nil || st.head == nil && st.unacked == 0
 }
 
-// hold has nothing of an outgoing stream leave, while the peer is asked to have it begin anew (RFC 6525, section 5.1.2),
-// or has it go on.
+// hold has nothing of an outgoing stream leave, while the peer is asked to have it begin anew (RFC
+// 6525, section 5.1.2), or has it go on.
 func (s *sender) hold(number uint16, held bool) {
 	st := s.streams.at(number)
 	st.held = held
@@ -44,7 +45,8 @@ func (s *sender) renumber(tsn uint32) {
 // reached says that all up to a TSN has come: what a peer asks for once it has may be done.
 func (r *receiver) reached(tsn uint32) bool { return wide(r.cum, tsn) <= r.cum }
 
-// resetStream has the next message of an incoming stream be number 0 (section 5.2.2). What is not whole is dropped.
+// resetStream has the next message of an incoming stream be number 0 (section 5.2.2). What is not whole
+// is dropped.
 func (r *receiver) resetStream(number uint16) {
 	k := int(number >> inPageShift)
 	if k >= len(r.streams.pages) || r.streams.pages[k] == nil {

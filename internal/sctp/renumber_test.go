@@ -22,7 +22,8 @@ func TestResetIncoming(t *testing.T) {
 	}
 }
 
-// TestResetOutgoing: a stream that is held keeps its messages until the peer has agreed, and begins with number 0 then.
+// TestResetOutgoing: a stream that is held keeps its messages until the peer has agreed, and begins
+// with number 0 then.
 func TestResetOutgoing(t *testing.T) {
 	s := newSends(t)
 	if !s.streamEmpty(3) {

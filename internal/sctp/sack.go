@@ -102,8 +102,8 @@ func (s *sender) acked(now time.Duration, tsn uint64, c *sentChunk) {
 	f.htna = max(f.htna, tsn)
 }
 
-// takeGaps takes the Gap Ack Blocks, and reports whether there are any. Blocks are in order, and lie apart: what is
-// not so, or was never sent, is passed over.
+// takeGaps takes the Gap Ack Blocks, and reports whether there are any. Blocks are in order, and lie
+// apart: what is not so, or was never sent, is passed over.
 func (s *sender) takeGaps(now time.Duration, cum uint64, k *wire.Sack) bool {
 	high := cum
 	for i := range k.Gaps() {
@@ -126,9 +126,9 @@ func (s *sender) takeGaps(now time.Duration, cum uint64, k *wire.Sack) bool {
 	return high > cum
 }
 
-// renege takes back that the chunks of [from, to) were acknowledged by gap blocks, where they were: the peer
-// has dropped them (section 6.2.1 D iii). They are outstanding again, and T3-rtx will have them sent again if the peer does not
-// tell of them anew.
+// renege takes back that the chunks of [from, to) were acknowledged by gap blocks, where they were: the
+// peer has dropped them (section 6.2.1 D iii). They are outstanding again, and T3-rtx will have them
+// sent again if the peer does not tell of them anew.
 func (s *sender) renege(now time.Duration, from, to uint64) {
 	for t := from; t < to; t++ {
 		c := s.chunks.at(t)

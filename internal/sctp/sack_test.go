@@ -57,9 +57,19 @@ func TestRenege(t *testing.T) {
 	s.now += s.f.rto
 	s.timeout(s.now, s.f)
 	s.want(s.tsns(s.f), "1 | 3")
+
+	// The earliest is 1 again, whatever was the earliest before.
+	s.queue(full)
+	s.sack(0, 1, 3)
+	s.tsns(s.f)
+	s.sack(0, 2, 3)
+	s.now += 10 * time.Millisecond
+	s.sack(1, 2, 3)
+	s.timer(s.f.rto)
 }
 
-// TestFastRetransmit: 7.2.4. Three reports of what is missing have it sent again at once, with half the window, once a round trip.
+// TestFastRetransmit: 7.2.4. Three reports of what is missing have it sent again at once, with half the
+// window, once a round trip.
 func TestFastRetransmit(t *testing.T) {
 	s := newSends(t)
 	s.f.cwnd = 10 * full
@@ -101,8 +111,8 @@ func TestFastRetransmit(t *testing.T) {
 	}
 }
 
-// TestHTNA: 7.2.4. A SACK reports missing what was sent before the highest TSN that it acknowledges newly, and in Fast Recovery, if
-// it acknowledges cumulatively, all that is missing.
+// TestHTNA: 7.2.4. A SACK reports missing what was sent before the highest TSN that it acknowledges
+// newly, and in Fast Recovery, if it acknowledges cumulatively, all that is missing.
 func TestHTNA(t *testing.T) {
 	s := newSends(t)
 	s.f.cwnd = 20 * full
@@ -183,12 +193,21 @@ func TestTimerRules(t *testing.T) {
 	s.timer(2900 * time.Millisecond) // the earliest is still outstanding
 	s.sack(1, 2, 2)                  // R3
 	s.timer(time.Second)
+	s.queue(full, full)
+	s.tsns(s.f)
 	s.now += 100 * time.Millisecond
-	s.sack(3) // R2
+	s.sack(1, 2, 3)
+	s.timer(time.Second) // 3 was the earliest then
+	s.now += 100 * time.Millisecond
+	s.sack(1, 2, 3, 5, 5)
+	s.timer(900 * time.Millisecond)
+	s.sack(4)
+	s.sack(5) // R2
 	s.timer(0)
 }
 
-// TestWindow: 6.1 A. The peer's window is what it told less what is outstanding; where it is shut one chunk probes it.
+// TestWindow: 6.1 A. The peer's window is what it told less what is outstanding; where it is shut one
+// chunk probes it.
 func TestWindow(t *testing.T) {
 	s := newSends(t)
 	s.queue(full)

@@ -26,7 +26,8 @@ func (s *sends) order() string {
 	}
 }
 
-// TestSchedulers: RFC 8260, section 3, by messages that are small, and by messages of several chunks with and without I-DATA.
+// TestSchedulers: RFC 8260, section 3, by messages that are small, and by messages of several chunks
+// with and without I-DATA.
 func TestSchedulers(t *testing.T) {
 	for _, c := range []struct {
 		kind               Sched
@@ -82,7 +83,8 @@ func TestScheduleChange(t *testing.T) {
 	s.want(s.order(), "2331")
 }
 
-// TestShares: over a long time bytes are shared equally, or by weight, whatever the sizes of messages are.
+// TestShares: over a long time bytes are shared equally, or by weight, whatever the sizes of messages
+// are.
 func TestShares(t *testing.T) {
 	for _, weighted := range []bool{false, true} {
 		s := newSends(t, func(s *sends) { s.interleaved = true })

@@ -28,7 +28,7 @@ import (
 //
 // A packet is written
 //
-//	[@ADDR] [tag=N] CHUNK; CHUNK ...
+//	[@ADDR] [tag=N] [udp=PORT] CHUNK; CHUNK ...
 //
 // where ADDR is one of the peer's addresses A, B, C (A if left out), and the tag is the right one if left
 // out; tag=own is that of packets in the other direction. Chunks are
@@ -241,7 +241,7 @@ func (s *script) packet(text string) *In {
 			if tag != "own" {
 				in.VTag = s.number(tag)
 			}
-		})
+		}, func(port string) { in.Encap = uint16(s.number(port)) })
 	if strings.HasPrefix(text, "INIT ") || text == "INIT" {
 		in.VTag = 0
 	}
@@ -253,7 +253,7 @@ func (s *script) packet(text string) *In {
 }
 
 // envelope reads what stands before the chunks.
-func (s *script) envelope(text string, addr, tag func(string)) string {
+func (s *script) envelope(text string, addr, tag, udp func(string)) string {
 	for {
 		word, rest, _ := strings.Cut(text, " ")
 		switch {
@@ -261,6 +261,8 @@ func (s *script) envelope(text string, addr, tag func(string)) string {
 			addr(word[1:])
 		case strings.HasPrefix(word, "tag="):
 			tag(word[4:])
+		case strings.HasPrefix(word, "udp="):
+			udp(word[4:])
 		default:
 			return text
 		}
@@ -457,6 +459,9 @@ func (s *script) format(p *sentPacket) string {
 	default:
 		head += fmt.Sprintf("tag=%#x ", p.VTag)
 	}
+	if p.Encap != 0 {
+		head += fmt.Sprintf("udp=%d ", p.Encap)
+	}
 	return head + strings.Join(parts, "; ")
 }
 
@@ -571,8 +576,8 @@ func (s *script) want(text string) {
 	g := s.format(&got)
 	gotHead, wantHead := "", ""
 	collect := func(to *string, mark string) func(string) { return func(x string) { *to += mark + x + " " } }
-	gb := s.envelope(g, collect(&gotHead, "@"), collect(&gotHead, "tag="))
-	wb := s.envelope(text, collect(&wantHead, "@"), collect(&wantHead, "tag="))
+	gb := s.envelope(g, collect(&gotHead, "@"), collect(&gotHead, "tag="), collect(&gotHead, "udp="))
+	wb := s.envelope(text, collect(&wantHead, "@"), collect(&wantHead, "tag="), collect(&wantHead, "udp="))
 	gc, wc := strings.Split(gb, "; "), strings.Split(wb, "; ")
 	ok := strings.TrimPrefix(wantHead, "@A ") == gotHead && len(gc) == len(wc)
 	for i := 0; ok && i < len(gc); i++ {

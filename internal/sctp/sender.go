@@ -22,8 +22,8 @@ import (
 //
 // A chunk that has a TSN is outstanding, acknowledged by a gap block, marked for retransmission, or
 // abandoned. What is outstanding counts into the flight of the flow that it last left by, and into
-// inFlight; a chunk that is marked counts nowhere until it is sent again. The peer's window, rwnd, is what
-// it last advertised less inFlight.
+// inFlight; a chunk that is marked counts nowhere until it is sent again. The peer's window, rwnd, is
+// what it last advertised less inFlight.
 //
 // Messages are cut into chunks as late as can be, when a packet has room: the chunk suits the PMTU
 // of then, and a message that is given up before takes no numbers. A chunk that has been cut keeps its
@@ -44,7 +44,8 @@ type sender struct {
 	flows           []*flow
 	primary, retran *flow // where new data goes, and what is marked; set by the owner
 
-	queued   uint32 // bytes of user data, waiting or sent and not acknowledged cumulatively: SO_SNDBUF
+	queued   uint32 // bytes of user data, waiting or sent and not acknowledged cumulatively
+	held     uint32 // messages of which there is something among these
 	waiting  uint32 // of these, bytes that no chunk was cut of
 	messages uint32 // with a part that is waiting
 	inFlight uint32 // bytes outstanding, on all flows
@@ -69,6 +70,7 @@ type sender struct {
 // senderOptions are what the program and the handshake decide.
 type senderOptions struct {
 	rto         rtoBounds
+	bufSize     int    // SO_SNDBUF; 0: no limit
 	maxBurst    uint32 // packets; 0: no limit
 	maxSeg      uint32 // SCTP_MAXSEG: most user data in a chunk; 0: what the PMTU allows
 	noDelay     bool   // SCTP_NODELAY
@@ -77,7 +79,8 @@ type senderOptions struct {
 	partial     bool   // the peer knows FORWARD-TSN (RFC 3758)
 }
 
-// begin sets the initial TSN, of an association that begins or, with nothing queued, of one that begins anew.
+// begin sets the initial TSN, of an association that begins or, with nothing queued, of one that begins
+// anew.
 func (s *sender) begin(tsn uint32) {
 	s.una = epoch + uint64(tsn)
 	s.nxt, s.markFrom = s.una, s.una
@@ -90,7 +93,8 @@ func (s *sender) begin(tsn uint32) {
 	}
 }
 
-// agree takes the window and the number of streams of the handshake. Messages of streams that there are not have failed.
+// agree takes the window and the number of streams of the handshake. Messages of streams that there are
+// not have failed.
 func (s *sender) agree(arwnd uint32, streams uint16) {
 	s.arwnd = arwnd
 	for _, f := range s.flows {
@@ -115,8 +119,8 @@ func (s *sender) addFlow(f *flow, mtu, overhead int) {
 	}
 }
 
-// removeFlow forgets a path. What is outstanding there is sent again by another one: the owner has set primary
-// and retran before.
+// removeFlow forgets a path. What is outstanding there is sent again by another one: the owner has set
+// primary and retran before.
 func (s *sender) removeFlow(f *flow) {
 	for i, o := range s.flows {
 		if o == f {
@@ -160,25 +164,26 @@ func (s *sender) headerLen() uint32 {
 	return wire.DataLen
 }
 
-// maxPayload is the most user data of a chunk: what fits into a packet of every path, so that each of them
-// can take it when it is sent again (RFC 9260, section 6.9).
+// maxPayload is the most user data of a chunk: what fits into a packet of every path, so that each of
+// them can take it when it is sent again (RFC 9260, section 6.9).
 func (s *sender) maxPayload() int {
 	n := uint32(maxChunk)
 	for _, f := range s.flows {
 		n = min(n, f.room)
 	}
-	n = (n - s.headerLen()) &^ 3 // a longer chunk would be padded beyond the room
+	n -= s.headerLen()
 	if s.maxSeg != 0 {
 		n = min(n, s.maxSeg)
 	}
+	n &^= 3 // a longer chunk would be padded, perhaps beyond the room
 	return int(max(n, 4))
 }
 
 // maxChunk is the longest chunk, padded.
 const maxChunk = 1<<16 - 4
 
-// push takes a message over, with the references of its views. It holds a byte or more, and its stream's number is below
-// that of the streams agreed; the owner has seen to it that there is room.
+// push takes a message over, with the references of its views. It holds a byte or more, and its
+// stream's number is below that of the streams agreed; the owner has seen to it that there is room.
 func (s *sender) push(now time.Duration, o *outMessage, views []packet.View) {
 	m := newMessage(o, views)
 	s.arrived++
@@ -187,6 +192,7 @@ func (s *sender) push(now time.Duration, o *outMessage, views []packet.View) {
 		m.until = now + time.Duration(m.value)*time.Millisecond
 	}
 	s.queued += m.n
+	s.held++
 	s.waiting += m.n
 	s.messages++
 
@@ -198,11 +204,18 @@ func (s *sender) push(now time.Duration, o *outMessage, views []packet.View) {
 	s.turn++
 }
 
+// messageCost is what a message is charged to SO_SNDBUF beside its bytes: itself, its chunks, and a
+// block that is not full.
+const messageCost = 256
+
+// charged is what counts against SO_SNDBUF.
+func (s *sender) charged() int { return int(s.queued) + messageCost*int(s.held) }
+
 // rwnd is what is left of the peer's window (section 6.2.1).
 func (s *sender) rwnd() uint32 { return s.arwnd - min(s.arwnd, s.inFlight) }
 
-// probing says that what is outstanding probes a window that is shut: if the peer answers, timeouts are no errors
-// (section 6.1 A).
+// probing says that what is outstanding probes a window that is shut: if the peer answers, timeouts are
+// no errors (section 6.1 A).
 func (s *sender) probing() bool {
 	return s.nxt > s.una && s.arwnd < s.chunks.at(s.una).n
 }
@@ -222,7 +235,8 @@ func (s *sender) deadline() time.Duration {
 	return at
 }
 
-// takeFailed hands over a message that the peer will never have, nil if there is none. The owner frees it.
+// takeFailed hands over a message that the peer will never have, nil if there is none. The owner frees
+// it.
 func (s *sender) takeFailed() *message { return s.failed.take() }
 
 // fail has every message that was not acknowledged fail: the association is over.
@@ -269,6 +283,7 @@ func (s *sender) drop(c *sentChunk) {
 	switch {
 	case m.fate&fateAbandoned == 0:
 		if m.cut == m.n {
+			s.held--
 			m.free()
 		}
 	case m.fate&fateReturned != 0:

@@ -24,7 +24,7 @@ func (a *Assoc) OptionsChanged(now time.Duration) wait.Events {
 func (a *Assoc) heed() {
 	o := &a.opt
 	a.snd.rto = rtoBounds{o.RTOInitial, o.RTOMin, o.RTOMax}
-	a.snd.maxBurst, a.snd.maxSeg, a.snd.noDelay = o.MaxBurst, o.MaxSeg, o.NoDelay
+	a.snd.maxBurst, a.snd.maxSeg, a.snd.noDelay, a.snd.bufSize = o.MaxBurst, o.MaxSeg, o.NoDelay, o.SndBuf
 	a.rcv.sackDelay, a.rcv.sackFreq, a.rcv.pdPoint = o.SackDelay, o.SackFreq, o.PDPoint
 	a.rcv.bufSize = uint32(o.RcvBuf)
 	a.rcv.mixed = a.rcv.interleaved || o.Interleave == 2

@@ -43,6 +43,14 @@ func (d *outData) headerLen() int {
 	return wire.DataLen
 }
 
+// chunkType is the chunk's type.
+func (d *outData) chunkType() wire.ChunkType {
+	if d.interleaved {
+		return wire.ChunkIData
+	}
+	return wire.ChunkData
+}
+
 // put writes the header, of headerLen bytes. The owner pads behind the payload.
 func (d *outData) put(b []byte) {
 	if !d.interleaved {
@@ -53,8 +61,8 @@ func (d *outData) put(b []byte) {
 	i.Put(b, d.payload.Len())
 }
 
-// next chooses the next chunk for a packet that leaves by f, or declines. What it chooses is sent: the owner sends the
-// packet.
+// next chooses the next chunk for a packet that leaves by f, or declines. What it chooses is sent: the
+// owner sends the packet.
 func (s *sender) next(now time.Duration, f *flow, l *load, d *outData) bool {
 	if l.n == 0 {
 		f.idle(now)
@@ -171,10 +179,16 @@ func (s *sender) cutting(m *message, f *flow, l *load) uint32 {
 // minCut is the least that is cut off a message to fill a packet.
 const minCut = 256
 
-// waits reports whether a chunk of n bytes waits for company: Nagle's algorithm. A full packet does not wait, nor the
-// rest of a message that was cut, nor anything while nothing is outstanding.
+// waits reports whether a chunk of n bytes waits for company: Nagle's algorithm. A full packet does not
+// wait, nor the rest of a message that was cut, nor anything while nothing is outstanding.
 func (s *sender) waits(m *message, n uint32, f *flow, l *load) bool {
 	if s.noDelay || s.flush || l.n > 0 || s.inFlight == 0 || m.begun() || n < m.n {
+		return false
+	}
+
+	// Where packets are large the buffer may be full before one is: the program, which has no room left,
+	// cannot bring the company.
+	if s.bufSize > 0 && s.charged() >= s.bufSize/2 {
 		return false
 	}
 	return s.waiting+s.messages*s.headerLen() < f.room

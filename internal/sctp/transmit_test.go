@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// TestFragments: 6.9. Fragments fill packets; B and E mark the ends, and a message has one Stream Sequence Number.
+// TestFragments: 6.9. Fragments fill packets; B and E mark the ends, and a message has one Stream
+// Sequence Number.
 func TestFragments(t *testing.T) {
 	s := newSends(t)
 	s.message(outMessage{stream: 3, ppid: 7}, 2*full+100)
@@ -16,11 +17,11 @@ func TestFragments(t *testing.T) {
 	s.want(s.packet(s.f), "")
 }
 
-// TestMaxSeg: SCTP_MAXSEG bounds the user data of a chunk.
+// TestMaxSeg: SCTP_MAXSEG bounds the user data of a chunk, which is a multiple of four but at the end.
 func TestMaxSeg(t *testing.T) {
 	s := newSends(t, func(s *sends) { s.maxSeg = 501 })
 	s.queue(1100)
-	s.want(s.packet(s.f), "1:0.0(501)B 2:0.0(501) 3:0.0(98)E")
+	s.want(s.packet(s.f), "1:0.0(500)B 2:0.0(500) 3:0.0(100)E")
 }
 
 // TestMaxPayload: what fits into every path's packets, with padding.
@@ -49,8 +50,8 @@ func TestMaxPayload(t *testing.T) {
 	}
 }
 
-// TestBundling: 6.10. Messages share packets; one that would fit into the next packet is not torn, one that would not fills this
-// one up.
+// TestBundling: 6.10. Messages share packets; one that would fit into the next packet is not torn, one
+// that would not fills this one up.
 func TestBundling(t *testing.T) {
 	s := newSends(t)
 	s.queue(500, 501, 500, 3000)
@@ -69,13 +70,25 @@ func TestRoom(t *testing.T) {
 	if s.next(s.now, s.f, &l, &d) {
 		t.Fatal("a message is torn for little room")
 	}
+	s.message(outMessage{}, 300)
 	l = load{room: 1000}
 	if !s.next(s.now, s.f, &l, &d) || d.payload.Len() != 984 || l.room != 0 || l.n != 1 {
 		t.Fatalf("%d bytes, room %d", d.payload.Len(), l.room)
 	}
+	s.packet(s.f)
+
+	// What fits to the byte is not cut.
+	s.want(s.packet(s.f), "3:0.0(564)E 4:0.1(300)EB")
+	s.message(outMessage{}, 300)
+	s.f.cwnd = 1 << 20
+	l = load{room: 316}
+	if !s.next(s.now, s.f, &l, &d) || d.payload.Len() != 300 {
+		t.Fatalf("%d bytes", d.payload.Len())
+	}
 }
 
-// TestSmallerMTU: 7.3. A chunk that was cut keeps its size, and goes alone in a packet that IP fragments. New ones are smaller.
+// TestSmallerMTU: 7.3. A chunk that was cut keeps its size, and goes alone in a packet that IP
+// fragments. New ones are smaller.
 func TestSmallerMTU(t *testing.T) {
 	s := newSends(t)
 	s.queue(2*full, 100)
@@ -112,7 +125,19 @@ func TestNagle(t *testing.T) {
 	s.want(s.packet(s.f), "7:0.5(548)E")
 }
 
-// TestRetransmissionsFirst: 6.1 C. Nothing new leaves before what is marked, which may go elsewhere (6.4.1).
+// TestNagleFullBuffer: where half of SO_SNDBUF is used nothing waits for a packet that may never be full.
+func TestNagleFullBuffer(t *testing.T) {
+	s := newSends(t, func(s *sends) { s.noDelay, s.bufSize = false, 2*(3*messageCost+120) })
+	s.queue(40)
+	s.want(s.packet(s.f), "1:0.0(40)EB")
+	s.queue(40)
+	s.want(s.packet(s.f), "")
+	s.queue(40)
+	s.want(s.packet(s.f), "2:0.1(40)EB 3:0.2(40)EB")
+}
+
+// TestRetransmissionsFirst: 6.1 C. Nothing new leaves before what is marked, which may go elsewhere
+// (6.4.1).
 func TestRetransmissionsFirst(t *testing.T) {
 	s := newSends(t)
 	other := new(flow)
@@ -163,7 +188,8 @@ func TestDownFlow(t *testing.T) {
 	s.want(s.packet(s.f), "1:0.0(100)EB")
 }
 
-// TestUnordered: an unordered message takes no Stream Sequence Number; with I-DATA it has numbers of its own.
+// TestUnordered: an unordered message takes no Stream Sequence Number; with I-DATA it has numbers of
+// its own.
 func TestUnordered(t *testing.T) {
 	for _, c := range []struct {
 		interleaved bool
@@ -188,7 +214,8 @@ func TestImmediate(t *testing.T) {
 	s.want(s.packet(s.f), "2:0.0(10)EI")
 }
 
-// TestViews: a message of many views is cut where a packet's payload has no room for more, and what is sent again is the same.
+// TestViews: a message of many views is cut where a packet's payload has no room for more, and what is
+// sent again is the same.
 func TestViews(t *testing.T) {
 	h := newHalves(t)
 	lose := true

@@ -7,8 +7,9 @@ import (
 	"usock/internal/wire"
 )
 
-// tsnMap says which TSNs behind the Cumulative TSN have come, and which of them begin and end a message. It
-// takes a ring of words, from a pool, as long as there is a gap; while TSNs come in a row there is none.
+// tsnMap says which TSNs behind the Cumulative TSN have come, and which of them begin and end a
+// message. It takes a ring of words, from a pool, as long as there is a gap; while TSNs come in a row
+// there is none.
 type tsnMap struct {
 	a *tsnArray
 }
