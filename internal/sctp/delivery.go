@@ -113,6 +113,9 @@ func (r *receiver) take(most int, dst []packet.View, m *inMessage) ([]packet.Vie
 		r.freeRun(x)
 		r.read++
 	}
+	if r.short() && !r.readable() {
+		r.relieve()
+	}
 	r.opened()
 	return dst, true
 }

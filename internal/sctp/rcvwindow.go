@@ -29,9 +29,9 @@ func (r *receiver) window() uint32 {
 	return min(w, uint32(left*uint64(r.payload)/uint64(r.charged)))
 }
 
-// short says that there may be no room for another packet.
+// short says that there is no room, or no memory.
 func (r *receiver) short() bool {
-	return r.payload+r.mtu > r.initialWindow() || r.charged+r.mtu > r.memory()
+	return r.payload >= r.initialWindow() || r.charged >= r.memory()
 }
 
 // advertise returns the a_rwnd to be told now.

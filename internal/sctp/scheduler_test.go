@@ -81,6 +81,13 @@ func TestScheduleChange(t *testing.T) {
 	s.schedule.set(SchedPriority)
 	s.setSchedule(1, 9)
 	s.want(s.order(), "2331")
+
+	s = newSends(t)
+	for _, stream := range []uint16{3, 2, 1, 3} {
+		s.message(outMessage{stream: stream}, 20)
+	}
+	s.schedule.set(SchedRR)
+	s.want(s.order(), "3213")
 }
 
 // TestShares: over a long time bytes are shared equally, or by weight, whatever the sizes of messages
