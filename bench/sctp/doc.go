@@ -15,8 +15,8 @@
 //
 // Every measurement is a process of its own. For each work the ways take turns, and the one that
 // begins moves on with every round; a figure is the median of the rounds, beside it stands half the
-// distance between the quartiles. Buffers of all are of 1 MiB, and nothing waits for company
-// (SCTP_NODELAY).
+// distance between the quartiles. Buffers of all are of 1 MiB. SCTP_NODELAY is set where a message is
+// waited for, and not, as by default, where messages are sent as fast as they go.
 //
 // libusrsctp's side is a C program, testdata/usrsctp.c, which is compiled when the bench runs: it takes
 // a C compiler and libusrsctp-dev. It is a module of its own, for pion.

@@ -167,7 +167,7 @@ func (t task) do() (result, error) {
 	if k == nil || w == nil {
 		return result{}, fmt.Errorf("no work %q by way %q", t.Work, t.Way)
 	}
-	s, err := w.open()
+	s, err := w.open(k.prompt)
 	if err != nil {
 		return result{}, err
 	}

@@ -22,15 +22,16 @@ type usockStack struct {
 	l      *usock.Socket
 	to     usock.Addr
 	over   string // what packets go through
+	prompt bool   // SCTP_NODELAY
 	say    string // settings
 }
 
-func usockLoopback() (*usockStack, error) {
+func usockLoopback(prompt bool) (*usockStack, error) {
 	h, err := usock.NewHost(usock.Config{Privileged: true})
 	if err != nil {
 		return nil, err
 	}
-	return newUsock(h, h, netip.AddrFrom4([4]byte{127, 0, 0, 1}), "the host's loopback")
+	return newUsock(h, h, netip.AddrFrom4([4]byte{127, 0, 0, 1}), "the host's loopback", prompt)
 }
 
 // The addresses of two hosts.
@@ -39,16 +40,16 @@ var (
 	serverIP = netip.AddrFrom4([4]byte{10, 0, 0, 2})
 )
 
-func usockUDP() (*usockStack, error) {
+func usockUDP(prompt bool) (*usockStack, error) {
 	a, b, err := udpLinks()
 	if err != nil {
 		return nil, err
 	}
-	return usockTwo(a, b, "UDP sockets on loopback")
+	return usockTwo(a, b, "UDP sockets on loopback", prompt)
 }
 
 // usockTwo is two hosts on a wire.
-func usockTwo(a, b link.Link, over string) (*usockStack, error) {
+func usockTwo(a, b link.Link, over string, prompt bool) (*usockStack, error) {
 	host := func(l link.Link, ip netip.Addr) (*usock.Host, error) {
 		return usock.NewHost(usock.Config{Privileged: true, Interfaces: []usock.Interface{
 			{Link: l, Addrs: []netip.Prefix{netip.PrefixFrom(ip, 24)}},
@@ -62,11 +63,11 @@ func usockTwo(a, b link.Link, over string) (*usockStack, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newUsock(client, server, serverIP, over)
+	return newUsock(client, server, serverIP, over, prompt)
 }
 
-func newUsock(client, server *usock.Host, at netip.Addr, over string) (*usockStack, error) {
-	u := &usockStack{client: client, to: usock.Inet(netip.AddrPortFrom(at, 5000)), over: over}
+func newUsock(client, server *usock.Host, at netip.Addr, over string, prompt bool) (*usockStack, error) {
+	u := &usockStack{client: client, to: usock.Inet(netip.AddrPortFrom(at, 5000)), over: over, prompt: prompt}
 	var err error
 	if u.l, err = u.socket(server); err == nil {
 		err = u.l.Bind(u.to)
@@ -88,6 +89,9 @@ func (u *usockStack) socket(h *usock.Host) (*usock.Socket, error) {
 		if err := s.SetSockOptInt(usock.SOL_SOCKET, name, bufferSize/2); err != nil {
 			return nil, err
 		}
+	}
+	if !u.prompt {
+		return s, nil
 	}
 	return s, s.SetSockOptInt(usock.SOL_SCTP, usock.SCTP_NODELAY, 1)
 }
@@ -119,7 +123,7 @@ func (u *usockStack) describe(s *usock.Socket) {
 	}
 	snd, _ := s.GetSockOptInt(usock.SOL_SOCKET, usock.SO_SNDBUF)
 	rcv, _ := s.GetSockOptInt(usock.SOL_SOCKET, usock.SO_RCVBUF)
-	u.say = fmt.Sprintf("SO_SNDBUF %d and SO_RCVBUF %d, SCTP_NODELAY, %s, both ends in one process, path MTU %d", snd, rcv, u.over, u.pathMTU(s))
+	u.say = fmt.Sprintf("SO_SNDBUF %d and SO_RCVBUF %d, %s, both ends in one process, path MTU %d", snd, rcv, u.over, u.pathMTU(s))
 }
 
 // pathMTU is what SCTP_STATUS says.

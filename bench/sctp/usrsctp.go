@@ -57,8 +57,12 @@ func (t task) usrsctp() (res result, err error) {
 	if err != nil {
 		return res, err
 	}
-	figure, settings, _ := strings.Cut(strings.TrimSpace(string(out)), " ")
+	figure, rest, _ := strings.Cut(strings.TrimSpace(string(out)), " ")
+	each, settings, _ := strings.Cut(rest, " ")
 	res.Settings = "libusrsctp " + usrsctpVersion() + ": " + settings
+	if v, err := strconv.ParseFloat(each, 64); err == nil && v > 0 {
+		res.More = map[string]float64{processorTime: v}
+	}
 	res.Value, err = strconv.ParseFloat(figure, 64)
 	return res, err
 }

@@ -34,14 +34,14 @@ const bufferSize = 1 << 20
 // way is a column of the table.
 type way struct {
 	name string
-	open func() (stack, error) // nil: the work is done by a program of its own
+	open func(prompt bool) (stack, error) // nil: the work is done by a program of its own
 }
 
 var ways = []way{
-	{"usock", func() (stack, error) { return usockLoopback() }},
-	{"usock-udp", func() (stack, error) { return usockUDP() }},
+	{"usock", func(prompt bool) (stack, error) { return usockLoopback(prompt) }},
+	{"usock-udp", func(prompt bool) (stack, error) { return usockUDP(prompt) }},
 	{"usrsctp", nil},
-	{"pion", func() (stack, error) { return newPion(), nil }},
+	{"pion", func(bool) (stack, error) { return newPion(), nil }},
 }
 
 func findWay(name string) *way {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -19,6 +20,7 @@ type work struct {
 	less              bool    // less is better
 	times             float64 // bar: usock to the better of the others
 	value             float64 // bar: the figure itself
+	prompt            bool    // a small message does not wait for company (SCTP_NODELAY)
 	only              string  // the way that is measured alone; "": all are
 	run               func(s stack, d time.Duration) (result, error)
 }
@@ -26,10 +28,10 @@ type work struct {
 var works = []work{
 	{name: "bulk", title: "bulk, messages of 64 KiB", unit: "MB/s", times: 3, run: flood(64<<10, 64<<10/1e6)},
 	{name: "small", title: "bulk, messages of 100 bytes", unit: "1/s", times: 2, run: flood(100, 1)},
-	{name: "rr", title: "round trip of 100 bytes, p50", unit: "µs", less: true, times: 0.5, run: roundTrips},
+	{name: "rr", title: "round trip of 100 bytes, p50", unit: "µs", less: true, times: 0.5, prompt: true, run: roundTrips},
 	{name: "setup", title: "associations set up and ended", unit: "1/s", times: 2, run: setups},
 	{name: "idle", title: "idle association, both ends, resident", unit: "byte", less: true, value: 4096, run: idle},
-	{name: "beside", title: "small message beside bulk, I-DATA: mean delay without to with", unit: "times", value: 4, only: "usock", run: beside},
+	{name: "beside", title: "small message beside bulk, I-DATA: mean delay without to with", unit: "times", value: 4, prompt: true, only: "usock", run: beside},
 }
 
 func findWork(name string) *work {
@@ -92,18 +94,33 @@ func flood(n int, scale float64) func(stack, time.Duration) (result, error) {
 		}
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		begin, first := time.Now(), bytes.Load()
+		begin, first, used := time.Now(), bytes.Load(), processor()
 		if err := wait(d); err != nil {
 			return result{}, err
 		}
 		took, came := time.Since(begin), bytes.Load()-first
+		used = processor() - used
 		runtime.ReadMemStats(&after)
 		messages := float64(came) / float64(n)
 		return result{
 			Value: messages / took.Seconds() * scale,
-			More:  map[string]float64{"allocations a message": float64(after.Mallocs-before.Mallocs) / messages},
+			More: map[string]float64{
+				"allocations a message": float64(after.Mallocs-before.Mallocs) / messages,
+				processorTime:           float64(used) / 1e3 / messages,
+			},
 		}, nil
 	}
+}
+
+const processorTime = "processor time for a message, both ends, µs"
+
+// processor returns the processor time that this process has used.
+func processor() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // roundTrips sends a message there and back; the figure is the median in µs.

@@ -1,6 +1,6 @@
 /*
- * The work of the bench on libusrsctp: usrsctp WORK SECONDS PORT prints the figure, and the
- * settings behind it. Two processes, a stack in each, have UDP sockets on loopback, PORT and the
+ * The work of the bench on libusrsctp: usrsctp WORK SECONDS PORT prints the figure,
+ * the processor time for a message, and the settings. Two processes, a stack in each, have UDP sockets on loopback, PORT and the
  * next one, in which SCTP's packets travel (RFC 6951).
  */
 #include <arpa/inet.h>
@@ -30,6 +30,9 @@ static struct {
 } *shared;
 
 static int encapsulation; /* the client's UDP port; the server's is the next */
+static int no_delay;      /* SCTP_NODELAY */
+static pid_t server;
+static double each; /* processor time for a message, in microseconds; 0: not measured */
 static unsigned char data[most];
 
 static void fail(const char *what)
@@ -43,6 +46,17 @@ static double now(void)
 	struct timespec t;
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return t.tv_sec + t.tv_nsec * 1e-9;
+}
+
+/* Processor time that this process and the server have used, in seconds. */
+static double used(void)
+{
+	clockid_t clock;
+	struct timespec a, b = { 0 };
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &a);
+	if (clock_getcpuclockid(server, &clock) == 0)
+		clock_gettime(clock, &b);
+	return a.tv_sec + b.tv_sec + (a.tv_nsec + b.tv_nsec) * 1e-9;
 }
 
 static void nap(void) { usleep(1000); }
@@ -59,10 +73,10 @@ static struct socket *opened(int at, int to_encapsulation)
 	struct socket *s = usrsctp_socket(AF_INET, SOCK_STREAM, IPPROTO_SCTP, NULL, NULL, 0, NULL);
 	if (s == NULL)
 		fail("socket");
-	int size = buffer, on = 1;
+	int size = buffer;
 	set(s, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
 	set(s, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
-	set(s, IPPROTO_SCTP, SCTP_NODELAY, &on, sizeof on);
+	set(s, IPPROTO_SCTP, SCTP_NODELAY, &no_delay, sizeof no_delay);
 	struct sctp_udpencaps e = { .sue_port = htons(to_encapsulation) };
 	e.sue_address.ss_family = AF_INET;
 	set(s, IPPROTO_SCTP, SCTP_REMOTE_UDP_ENCAPS_PORT, &e, sizeof e);
@@ -166,7 +180,7 @@ static double round_trips(struct socket *s, double seconds)
 /* The messages a second that come, of n bytes. */
 static double flood(struct socket *s, size_t n, double seconds)
 {
-	double begin = now(), from = 0;
+	double begin = now(), from = 0, spent = 0;
 	long before = 0;
 	for (;;) {
 		give(s, n);
@@ -174,9 +188,12 @@ static double flood(struct socket *s, size_t n, double seconds)
 		if (from == 0 && t > begin + warmup) {
 			from = t;
 			before = shared->messages;
+			spent = used();
 		}
-		if (from != 0 && t > from + seconds)
+		if (from != 0 && t > from + seconds) {
+			each = (used() - spent) / (shared->messages - before) * 1e6;
 			return (shared->messages - before) / (t - from);
+		}
 	}
 }
 
@@ -225,8 +242,8 @@ static void measure(const char *work, double seconds)
 		v = setups(seconds);
 	else
 		v = idle();
-	printf("%g SO_SNDBUF and SO_RCVBUF %d, SCTP_NODELAY, UDP encapsulation on loopback, a process for each end, path MTU %u\n",
-	       v, buffer, s == NULL ? 0 : path_mtu(s));
+	printf("%g %g SO_SNDBUF and SO_RCVBUF %d, UDP encapsulation on loopback, a process for each end, path MTU %u\n",
+	       v, each, buffer, s == NULL ? 0 : path_mtu(s));
 	fflush(stdout);
 }
 
@@ -235,10 +252,11 @@ int main(int argc, char **argv)
 	if (argc != 4)
 		return 2;
 	encapsulation = atoi(argv[3]);
+	no_delay = strcmp(argv[1], "rr") == 0;
 	shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (shared == MAP_FAILED)
 		fail("mmap");
-	pid_t server = fork();
+	server = fork();
 	if (server < 0)
 		fail("fork");
 	usrsctp_init(encapsulation + (server == 0), NULL, NULL);
