@@ -1,9 +1,9 @@
 package oracle
 
 import (
+	"flag"
 	"fmt"
 	"runtime/debug"
-	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -45,6 +45,7 @@ func replaySCTP(t *testing.T, c sequence, want recording) (found []difference) {
 				delete(looks, name)
 			}
 		}
+		s.allLooks() // ports have the names of who shows them last
 		found = append(found, s.compareLooks(c.name, line, looks, nil, last)...)
 	}
 	return found
@@ -75,16 +76,19 @@ func TestSCTP(t *testing.T) {
 					}
 				})
 			}
-			same := 0
+			played, same := 0, 0
 			for i, c := range cases {
 				if c.sysctl == "" { // a host has no such settings
+					played++
 					next <- i
 				}
 			}
 			close(next)
 			wg.Wait()
-			for _, found := range all {
-				same += min(1-min(len(found), 1), 1)
+			for i, found := range all {
+				if len(found) == 0 && cases[i].sysctl == "" {
+					same++
+				}
 				for _, d := range found {
 					if !excused(declaredSCTP, d, used) {
 						t.Errorf("%s: %v", d.name, d)
@@ -93,10 +97,10 @@ func TestSCTP(t *testing.T) {
 					}
 				}
 			}
-			t.Logf("%d of %d sequences are as the kernel's", same, len(cases))
+			t.Logf("%d of %d sequences are as the kernel's", same, played)
 		})
 	}
-	if t.Failed() || slices.Contains(used, 0) {
+	if run := flag.Lookup("test.run").Value.String(); run == "" || run == "TestSCTP$" {
 		for i, n := range used {
 			if n == 0 && !declaredSCTP[i].sometimes {
 				t.Errorf("declared, but there is no such difference: %+v", declaredSCTP[i])

@@ -360,7 +360,6 @@ func (c *call) shutdownSCTP(how int) result {
 	return c.failErr(err)
 }
 
-
 // peelSizes are the sizes of the structures of the options that give a descriptor, by name.
 var peelSizes = map[int]int{
 	usock.SCTP_SOCKOPT_PEELOFF:       abi.Sizeof(&abi.SCTPPeeloff{}),

@@ -61,6 +61,7 @@ type Assoc struct {
 
 	local   []netip.Addr // addresses of this end that the peer is told of
 	reconf  *reconf      // nil until it is needed
+	asconf  *asconf      // nil until it is needed
 	auth    *auth        // nil: chunks are not authenticated
 	opening *opening     // nil once the handshake is over
 	replies []reply      // answers that wait for Poll
@@ -145,7 +146,7 @@ func (a *Assoc) setup(c *Config, o *Options, port, peerPort uint16) {
 // agree sets what both ends have told of streams and extensions.
 func (a *Assoc) agree(tsn, peerTSN uint32, arwnd uint32, out, in uint16, c caps) {
 	a.tsn, a.peerTSN, a.out, a.in, a.caps = tsn, peerTSN, out, in, c
-	a.reconf = nil
+	a.reconf, a.asconf = nil, nil
 	a.snd.interleaved = c&capIData != 0
 	a.rcv.interleaved = a.snd.interleaved
 	a.rcv.mixed = a.rcv.interleaved || a.opt.Interleave == 2

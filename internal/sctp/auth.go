@@ -77,12 +77,18 @@ func (s *chunkSet) add(types []byte) {
 const randomLen = 32
 
 // ownVector makes this end's parameters.
-func (c *Config) ownVector(o *AuthOptions) []byte {
+func (c *Config) ownVector(opt *Options) []byte {
+	o := opt.AuthSetup
+	chunks := o.chunks()
+	if opt.Asconf {
+		// RFC 5061, section 4.1: these are never taken without.
+		chunks = append(slices.Clone(chunks), byte(wire.ChunkAsconf), byte(wire.ChunkAsconfAck))
+	}
 	var r [randomLen]byte
 	c.Rand(r[:])
 	v := tlv(nil, wire.ParamRandom, r[:])
-	if len(o.chunks()) > 0 {
-		v = tlv(v, wire.ParamChunkList, o.chunks())
+	if len(chunks) > 0 {
+		v = tlv(v, wire.ParamChunkList, chunks)
 	}
 	var ids []byte
 	for _, id := range o.hmacs() {

@@ -51,7 +51,7 @@ func (a *Assoc) inInit(now time.Duration, in *In, v []byte) {
 		k.tie, k.peerTie = a.tie, a.peerTie
 	default:
 		if k.caps&capAuth != 0 {
-			k.own = a.cfg.ownVector(a.opt.AuthSetup)
+			k.own = a.cfg.ownVector(&a.opt)
 		}
 		k.tie, k.peerTie = a.tie, a.peerTie
 		k.tag, k.tsn = a.cfg.tag(), a.cfg.random32()

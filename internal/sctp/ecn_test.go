@@ -46,6 +46,21 @@ func TestECNSender(t *testing.T) {
 	cwr(0)
 }
 
+// TestECNPath: the window is that of the path by which the chunk left.
+func TestECNPath(t *testing.T) {
+	s := newSends(t)
+	other := new(flow)
+	s.addFlow(other, testMTU, testOverhead)
+	other.cwnd = 20000
+	s.message(outMessage{to: other}, 100)
+	s.want(s.packet(other), "1:0.0(100)EB")
+	s.onECNE(uint32(s.first))
+	s.windows(4380, testWindow, 0, 0)
+	if other.cwnd != 10000 {
+		t.Fatalf("cwnd %d", other.cwnd)
+	}
+}
+
 // TestECNReceiver: what was marked is told of with each SACK until CWR comes.
 func TestECNReceiver(t *testing.T) {
 	r := newReceives(t)

@@ -60,7 +60,7 @@ func (e *Endpoint) answerInit(now time.Duration, in *In, v []byte, out *Out) boo
 		rwnd: firstWindow(o), caps: p.caps & o.offers(),
 	}
 	if k.caps&capAuth != 0 {
-		k.own = c.ownVector(o.AuthSetup)
+		k.own = c.ownVector(o)
 	}
 	local := e.told(in.Src, in.Encap)
 	out.answer(in, p.Tag, c.initAck(now, in, &p, &k, local, o))
@@ -238,10 +238,30 @@ func (o *Out) answer(in *In, tag uint32, chunk []byte) {
 	o.Body.Append(packet.Copy(chunk))
 }
 
-// Addrs calls f with the addresses that an INIT or INIT ACK at the packet's start names: an
+// asconfAddr calls f with the address by which an ASCONF is to be found (RFC 5061, section 4.1.1).
+func (in *In) asconfAddr(c *wire.Chunk, f func(netip.Addr) bool) {
+	x, err := wire.ParseAsconf(c.Value)
+	if err != nil {
+		return
+	}
+	if p, _, err := wire.ParseTLV(x.Params); err == nil {
+		if a, err := wire.ParseAddr(p.Type, p.Value); err == nil {
+			f(a)
+		}
+	}
+}
+
+// Addrs calls f with the addresses that an INIT, INIT ACK or ASCONF at the packet's start names: an
 // association that is not found by the source address may be by one of these (section 5.1.2).
 func (in *In) Addrs(f func(netip.Addr) bool) {
-	c, ok := in.first()
+	r := in.chunks()
+	c, ok := r.next()
+	if ok && c.Type == wire.ChunkAuth {
+		if c, ok = r.next(); ok && c.Type == wire.ChunkAsconf {
+			in.asconfAddr(&c, f)
+		}
+		return
+	}
 	if !ok || c.Type != wire.ChunkInit && c.Type != wire.ChunkInitAck {
 		return
 	}

@@ -76,6 +76,15 @@ func TestCongestionAvoidanceUnused(t *testing.T) {
 	s.windows(4*full, 4000, 0, 0)
 }
 
+// TestGrowExact: the window grows when it has been acknowledged to the byte.
+func TestGrowExact(t *testing.T) {
+	f := flow{cwnd: 3000, ssthresh: 2000, pba: 2000, acked: 1000, before: 3000, flight: 2000, mtu: 1500}
+	f.grow(false)
+	if f.cwnd != 4500 || f.pba != 0 {
+		t.Fatalf("cwnd %d, pba %d", f.cwnd, f.pba)
+	}
+}
+
 // TestMaxBurst: 6.1 D. A SACK that opens the window wide has four packets leave.
 func TestMaxBurst(t *testing.T) {
 	s := newSends(t, func(s *sends) { s.maxBurst = 4 })
@@ -86,6 +95,10 @@ func TestMaxBurst(t *testing.T) {
 	s.sack(2)
 	s.want(s.tsns(s.f), "6 | 7 | 8 | 9 | 10")
 	s.windows(40*full, testWindow, 0, 8*full)
+
+	// A message of the program begins another burst.
+	s.queue(1)
+	s.want(s.tsns(s.f), "11 | 12 | 13 | 14 | 15")
 }
 
 // TestIdle: 7.2.1. The window of a path that is not sent to is halved once an RTO, down to four packets.
@@ -109,6 +122,17 @@ func TestIdle(t *testing.T) {
 		s.tsns(s.f)
 		s.windows(c.cwnd, c.ssthresh, 0, full)
 	}
+}
+
+// TestIdleSmall: a window of less than four packets stays as it is.
+func TestIdleSmall(t *testing.T) {
+	s := newSends(t)
+	s.queue(full)
+	s.tsns(s.f)
+	s.sack(1)
+	s.now += 5 * s.f.rto
+	s.tsns(s.f)
+	s.windows(4380, testWindow, 0, 0)
 }
 
 // TestTimeout: 7.2.3, 6.3.3. One packet at once, the rest as cwnd allows.

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"usock/internal/wire"
 	"usock/packet"
 )
 
@@ -52,7 +53,8 @@ func FuzzPacket(f *testing.F) {
 		for _, text := range []string{
 			"INIT param=0xffff:01 addr=B", "INIT-ACK", "COOKIE-ACK", "DATA 1 B 0:0 20; DATA 2 E 0:0 5", "SACK 1 gap=2-2 dup=1",
 			"SHUTDOWN 0", "SHUTDOWN-ACK", "SHUTDOWN-COMPLETE", "ABORT cause=12:00", "ERROR cause=3:00000001", "HEARTBEAT",
-			"0xc0 0000000000010001", "0xff 00; 0x7f", "0xc2 0000000000010000000000010000", "0x40 000000010000000000000000000000000102",
+			"0xc0 0000000000010001", "RE-CONFIG out=1,0,0,1 in=2", "RE-CONFIG tsn=1", "RE-CONFIG addout=1,5 addin=2,1",
+			"RE-CONFIG resp=1,1", "0xff 00; 0x7f", "0xc2 0000000000010000000000010000", "0x40 000000010000000000000000000000000102",
 		} {
 			f.Add(state, byte(3), uint16(0), seed(newFuzzScript(f), text))
 		}
@@ -112,7 +114,10 @@ func FuzzPacket(f *testing.F) {
 
 // newFuzzScript is newScript without its end.
 func newFuzzScript(t testing.TB) *script {
-	return makeScript(t, multihomed("AB"), func(s *script) { s.o.PR, s.o.IData = true, false })
+	return makeScript(t, multihomed("AB"), func(s *script) {
+		s.o.PR, s.o.IData, s.o.ReConf, s.o.Reset = true, false, true, GrantStreams|GrantAssoc|GrantChange
+		s.peer.params = []string{"0x8008:82c0", "0xc000:"}
+	})
 }
 
 // A cookie that was not made here is never taken for one.
@@ -129,6 +134,40 @@ func FuzzCookie(f *testing.F) {
 		}
 		if ok && (got.tag != 1 || got.peerTag != 2 || got.life != time.Minute || got.peers[0] != k.peers[0] || got.local != k.local) {
 			t.Fatalf("%+v", got)
+		}
+	})
+}
+
+// Whatever an authenticated ASCONF or ASCONF-ACK holds, the association keeps a path.
+func FuzzAsconf(f *testing.F) {
+	add := func(typ uint16, addr netip.Addr) []byte {
+		return (&wire.AsconfParam{CorrelationID: 1, Rest: wire.AppendAddr(nil, addr)}).Append(nil, typ)
+	}
+	for _, typ := range []uint16{wire.ParamAddIP, wire.ParamDeleteIP, wire.ParamSetPrimary, wire.ParamErrorCause, 99} {
+		for _, addr := range []netip.Addr{pairAddr(0, 0), pairAddr(0, 1), netip.IPv4Unspecified(), netip.MustParseAddr("fd00::1")} {
+			f.Add(wire.AppendAddr(nil, pairAddr(0, 0)), add(wire.ParamAddIP, pairAddr(0, 3)), add(typ, addr))
+		}
+	}
+	f.Fuzz(func(t *testing.T, first, second, third []byte) {
+		if len(first)+len(second)+len(third) > 8192 {
+			return
+		}
+		p := asconfPair(t)
+		b := p.end[1].a
+		b.AddAddr(p.now, pairAddr(1, 1))
+		params := append(append(append([]byte(nil), first...), second...), third...)
+		in := In{Src: pairAddr(0, 0), Dst: pairAddr(1, 0)}
+		for range 2 {
+			b.inAsconf(p.now, &in, &wire.Chunk{Value: (&wire.Asconf{Serial: b.peerTSN, Params: params}).Append(nil, 0)[4:]})
+			p.pump()
+			b.inAsconfAck(p.now, &wire.Chunk{Value: (&wire.Asconf{Serial: b.tsn, Params: params}).Append(nil, 0)[4:]})
+			p.pump()
+		}
+		if len(b.paths) == 0 || len(b.local) == 0 || b.path(b.primary.addr) != b.primary || b.path(b.ctl.addr) != b.ctl || b.path(b.use.addr) != b.use {
+			t.Fatal("a path that there is not")
+		}
+		for i := range p.end {
+			p.end[i].a.Release()
 		}
 	})
 }

@@ -26,7 +26,7 @@ func (a *Assoc) Connect(now time.Duration, e *Endpoint, p *Params) wait.Events {
 	a.choosePaths()
 	a.opening = &opening{rto: a.opt.RTOInitial}
 	if a.opt.offers()&capAuth != 0 {
-		a.opening.vector = a.cfg.ownVector(a.opt.AuthSetup)
+		a.opening.vector = a.cfg.ownVector(&a.opt)
 	}
 	a.setState(CookieWait)
 	a.todo |= todoInit

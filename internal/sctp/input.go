@@ -143,6 +143,14 @@ func (a *Assoc) chunk(now time.Duration, r *chunks, c *wire.Chunk) bool {
 			return a.inUnknown(r.in, c)
 		}
 		return a.inAuth(r, c)
+	case wire.ChunkAsconf, wire.ChunkAsconfAck:
+		switch {
+		case a.caps&capAsconf == 0 || a.auth == nil:
+			return a.inUnknown(r.in, c)
+		case c.Type == wire.ChunkAsconfAck:
+			return a.inAsconfAck(now, c)
+		}
+		a.inAsconf(now, r.in, c)
 	case wire.ChunkReConfig:
 		if a.caps&capReConf == 0 {
 			return a.inUnknown(r.in, c)

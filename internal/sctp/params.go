@@ -17,6 +17,7 @@ const (
 	capReConf                  // RFC 6525
 	capIData                   // RFC 8260
 	capAuth                    // RFC 4895
+	capAsconf                  // RFC 5061
 	capECN                     // RFC 4960, appendix A
 )
 
@@ -30,6 +31,7 @@ var extensions = []struct {
 	{capReConf, wire.ChunkReConfig, 0},
 	{capIData, wire.ChunkIData, 0},
 	{capAuth, wire.ChunkAuth, 0},
+	{capAsconf, wire.ChunkAsconf, wire.ChunkAsconfAck},
 }
 
 // offers returns what this end offers.
@@ -37,7 +39,7 @@ func (o *Options) offers() (c caps) {
 	for _, x := range [...]struct {
 		on  bool
 		cap caps
-	}{{o.PR, capPR}, {o.ReConf, capReConf}, {o.IData, capIData}, {o.ECN, capECN}, {o.Auth, capAuth}} {
+	}{{o.PR, capPR}, {o.ReConf, capReConf}, {o.IData, capIData}, {o.ECN, capECN}, {o.Auth, capAuth}, {o.Asconf && o.Auth, capAsconf}} {
 		if x.on {
 			c |= x.cap
 		}
@@ -46,7 +48,7 @@ func (o *Options) offers() (c caps) {
 }
 
 // built are the extensions that there are.
-const built = capPR | capIData | capECN | capReConf | capAuth
+const built = capPR | capIData | capECN | capReConf | capAuth | capAsconf
 
 // maxPaths is the number of addresses of a peer that are used: each is probed, and a single forged
 // INIT must not have this end send to many.
@@ -92,6 +94,8 @@ func parseInit(t wire.ChunkType, v []byte) (p peerInit, ok bool) {
 	p.caps &^= capAuth
 	if p.vectors[0] != nil && p.vectors[2] != nil {
 		p.caps |= capAuth
+	} else {
+		p.caps &^= capAsconf
 	}
 	if t == wire.ChunkInitAck && p.cause == nil && len(p.cookie) == 0 {
 		p.cause = appendCause(nil, wire.CauseMissingParam, []byte{0, 0, 0, 1, 0, byte(wire.ParamStateCookie)})

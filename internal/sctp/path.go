@@ -200,13 +200,9 @@ func (a *Assoc) failed(now time.Duration, p *path) bool {
 		a.errors++ // an address that was never confirmed does not speak for the peer (section 5.4)
 	}
 	switch {
+	case p.state == PathUnconfirmed: // and stays so: it is asked for until it answers
 	case p.errors > p.opt.MaxRetrans:
-		if p.state == PathUnconfirmed {
-			p.state = PathInactive
-			a.choosePaths()
-		} else {
-			a.setPathState(p, PathInactive, 0)
-		}
+		a.setPathState(p, PathInactive, 0)
 	case p.errors > p.opt.PFRetrans && p.opt.PFRetrans < p.opt.MaxRetrans && p.state == PathActive:
 		a.setPathState(p, PathPF, 0)
 	}

@@ -127,6 +127,9 @@ func (a *Assoc) build(now time.Duration, out *Out, p *path) bool {
 	if p == a.ctl && a.reconf != nil && a.reconf.due {
 		b.chunk(a.reconfChunk(now, p))
 	}
+	if p == a.ctl && a.asconf != nil && a.asconf.due {
+		b.chunk(a.asconfChunk(now, p))
+	}
 	if p == a.ackTo && a.rcv.sackDue(now) {
 		var buf [512]byte
 		b.chunk(a.sack(buf[:0], min(b.room, len(buf))))

@@ -320,6 +320,26 @@ func TestForward(t *testing.T) {
 	r.wantSack("1000")
 }
 
+// TestForwardBounds: one that says what is known changes nothing, one that goes as far as a gap block
+// could tell is taken, and where TSNs begin anew no chunk is late.
+func TestForwardBounds(t *testing.T) {
+	r := newReceives(t)
+	r.message(1, 0, 0, "BE", "a")
+	r.forwards(1)
+	if res := r.chunk(2, 0, 1, "E", "b"); res != dataViolation {
+		t.Fatal(res)
+	}
+	if !r.forwards(1 + maxAhead) {
+		t.Fatal("refused")
+	}
+	r.begin(7, 10)
+	r.first = r.cum + 1
+	r.message(1, 0, 0, "BE", "c")
+	if res := r.chunk(2, 0, 0, "BE", "d"); res != dataViolation {
+		t.Fatal(res)
+	}
+}
+
 // TestForwardPart: what was received of a message that is given up is dropped, also where the rest
 // comes late.
 func TestForwardPart(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 )
 
 // authPair are two ends of which both want the chunk types authenticated, with the keys.
-func authPair(t *testing.T, chunks []wire.ChunkType, keys ...AuthKey) *pair {
+func authPair(t testing.TB, chunks []wire.ChunkType, keys ...AuthKey) *pair {
 	p := newPair(t, 1500, 1)
 	for i := range p.end {
 		o := &p.end[i].e.Options

@@ -22,6 +22,14 @@ func TestSackInvalid(t *testing.T) {
 	if res := s.sack(1); res.newly || res.room {
 		t.Fatalf("%+v", res)
 	}
+	a := s.chunks.a
+	defer func() {
+		for i := range a.c {
+			if a.c[i] != (sentChunk{}) {
+				t.Errorf("chunk %d is given back with what it held", i)
+			}
+		}
+	}()
 	if res := s.sack(2); !res.newly || !s.empty() || s.queued != 0 {
 		t.Fatalf("%+v, queued %d", res, s.queued)
 	}

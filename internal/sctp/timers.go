@@ -16,6 +16,9 @@ func (a *Assoc) Deadline() time.Duration {
 	if a.reconf != nil {
 		d = a.reconf.at
 	}
+	if a.asconf != nil {
+		d = min(d, a.asconf.at)
+	}
 	d = min(d, a.timer.t1, a.timer.t2, a.timer.t5, a.timer.close, a.rcv.ack.at)
 	for _, p := range a.paths {
 		d = min(d, p.t3, p.hb.at, p.probe.at)
@@ -56,6 +59,9 @@ func (a *Assoc) Expire(now time.Duration) wait.Events {
 	}
 	if r := a.reconf; r != nil && r.at <= now && a.state != Closed {
 		a.t4Expired(now)
+	}
+	if d := a.asconf; d != nil && d.at <= now && a.state != Closed {
+		a.asconfExpired(now)
 	}
 	if a.timer.close <= now && a.state != Closed {
 		a.cfg.Counters.AutocloseExpireds++
