@@ -21,6 +21,7 @@ type path struct {
 	addr, src netip.Addr // src: this end's address, not valid: what the route gives
 	opt       PathOptions
 	state     PathState
+	tiny      bool   // the path carries less than minPathMTU
 	routed    bool   // the owner has said how it is reached
 	errors    uint16 // error count: packets without answer in a row
 	routeMTU  int

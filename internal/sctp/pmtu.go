@@ -154,8 +154,15 @@ func (a *Assoc) probed(now time.Duration, p *path, nonce uint64, size int) {
 // lowerMTU goes by an ICMP error that says that packets to p are too large (section 7.3).
 func (a *Assoc) lowerMTU(p *path, mtu int) {
 	q := &p.probe
-	if p.opt.NoPMTUD || mtu < minPathMTU {
+	if p.opt.NoPMTUD {
 		return
+	}
+	switch {
+	case p.addr.Is6():
+		mtu = max(mtu, leastMTU) // RFC 8201, section 4
+	case mtu < minPathMTU:
+		// Less is not worth packets of its own: IP fragments them.
+		mtu, p.tiny = minPathMTU, true
 	}
 	if q.state == probeSearch && mtu > int(q.low) && mtu < int(q.size) {
 		// Of the probe (RFC 8899, section 4.6.2).

@@ -41,6 +41,7 @@ func (a *Assoc) Poll(now time.Duration, out *Out) bool {
 	}
 
 	// What was to leave may have been given up instead.
+	a.tellFailed(0)
 	return a.snd.forward && a.build(now, out, a.use)
 }
 
@@ -202,6 +203,7 @@ type builder struct {
 	room  int           // bytes that are left for chunks
 	auth  int           // length of the AUTH chunk at the packet's start; 0: there is none
 	must  bool          // it has to be there
+	tiny  bool          // IP may fragment the packet, however small
 	full  bool          // the head takes nothing more: there is to be room for a SACK in it
 	block *packet.Block // where bytes go, nil: into the head
 	from  int           // of the block: what is not in out.Body yet
@@ -216,7 +218,7 @@ func (a *Assoc) begin(out *Out, p *path) *builder {
 	*b = builder{a: a, out: out, room: leastMTU - 40 - wire.SCTPLen}
 	if p != nil {
 		out.Src, out.Dst, out.Encap = p.src, p.addr, p.opt.EncapPort
-		b.room = int(p.room)
+		b.room, b.tiny = int(p.room), p.tiny
 	}
 	if x := a.auth; x != nil && x.must != (chunkSet{}) {
 		b.auth = x.len()
@@ -251,7 +253,7 @@ func (b *builder) finish() bool {
 		return false
 	}
 	b.a.cfg.Counters.OutPackets++
-	b.out.Fragment = b.room < 0
+	b.out.Fragment = b.room < 0 || b.tiny
 	if b.auth > 0 {
 		b.a.auth.seal(b.a.opt.AuthSetup, b.out)
 	}

@@ -48,51 +48,55 @@ func talkOnce(t *testing.T, p *pair, from, n int) bool {
 	return len(got) == 1 && len(got[0]) == n
 }
 
-// RFC 4895: authenticated chunks.
-func TestRFC4895(t *testing.T) {
-	data := []wire.ChunkType{wire.ChunkData}
-	key := AuthKey{ID: 3, Secret: []byte("secret")}
+var (
+	authData = []wire.ChunkType{wire.ChunkData}
+	someKey  = AuthKey{ID: 3, Secret: []byte("secret")}
+)
 
-	t.Run("6.1 and 6.2 the key, and what the HMAC is over", func(t *testing.T) {
-		p := authPair(t, data, key)
-		p.connect()
-		a, seen := p.end[0].a, 0
-		first, last := a.auth.own, a.auth.peer
-		if bytes.Compare(first, last) > 0 {
-			first, last = last, first
-		}
-		if len(first) != 4+32+4+1+4+4 || len(last) != len(first) {
-			t.Fatalf("vectors of %d and %d bytes", len(first), len(last))
-		}
-		secret := append(append([]byte("secret"), first...), last...)
-		p.carry = func(from int, in *In) {
-			b := in.Body.AppendTo(append([]byte(nil), in.Head...))
-			if from == 0 {
-				c, _, _ := wire.ParseChunk(b)
-				v, err := wire.ParseAuth(c.Value)
-				if c.Type != wire.ChunkAuth || err != nil || v.KeyID != 3 || v.HMACID != HMACSHA256 {
-					t.Fatalf("no AUTH: %x", b)
-				}
-				got := bytes.Clone(v.HMAC)
-				clear(b[8:40])
-				h := hmac.New(sha256.New, secret)
-				h.Write(b)
-				if !hmac.Equal(got, h.Sum(nil)) {
-					t.Fatal("another HMAC")
-				}
-				seen++
+// RFC 4895: 6.1 and 6.2 the key, and what the HMAC is over.
+func TestRFC4895Key(t *testing.T) {
+	p := authPair(t, authData, someKey)
+	p.connect()
+	a, seen := p.end[0].a, 0
+	first, last := a.auth.own, a.auth.peer
+	if bytes.Compare(first, last) > 0 {
+		first, last = last, first
+	}
+	if len(first) != 4+32+4+1+4+4 || len(last) != len(first) {
+		t.Fatalf("vectors of %d and %d bytes", len(first), len(last))
+	}
+	secret := append(append([]byte("secret"), first...), last...)
+	p.carry = func(from int, in *In) {
+		b := in.Body.AppendTo(append([]byte(nil), in.Head...))
+		if from == 0 {
+			c, _, _ := wire.ParseChunk(b)
+			v, err := wire.ParseAuth(c.Value)
+			if c.Type != wire.ChunkAuth || err != nil || v.KeyID != 3 || v.HMACID != HMACSHA256 {
+				t.Fatalf("no AUTH: %x", b)
 			}
-			p.arrive(1-from, in)
-		}
-		for _, n := range []int{10, 1000, 5000} {
-			if !talkOnce(t, p, 0, n) {
-				t.Fatalf("%d bytes have not come", n)
+			got := bytes.Clone(v.HMAC)
+			clear(b[8:40])
+			h := hmac.New(sha256.New, secret)
+			h.Write(b)
+			if !hmac.Equal(got, h.Sum(nil)) {
+				t.Fatal("another HMAC")
 			}
+			seen++
 		}
-		if seen < 5 {
-			t.Fatal("too few packets")
+		p.arrive(1-from, in)
+	}
+	for _, n := range []int{10, 1000, 5000} {
+		if !talkOnce(t, p, 0, n) {
+			t.Fatalf("%d bytes have not come", n)
 		}
-	})
+	}
+	if seen < 5 {
+		t.Fatal("too few packets")
+	}
+}
+
+// RFC 4895: what is not authentic.
+func TestRFC4895Forged(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		change func(b []byte) []byte
@@ -106,7 +110,7 @@ func TestRFC4895(t *testing.T) {
 		{"6.3 a hash that there is not", func(b []byte) []byte { b[7] = 2; return b }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			p := authPair(t, data, key)
+			p := authPair(t, authData, someKey)
 			p.connect()
 			errors := 0
 			p.carry = func(from int, in *In) {
@@ -134,87 +138,97 @@ func TestRFC4895(t *testing.T) {
 			}
 		})
 	}
-	t.Run("COOKIE ECHO behind AUTH", func(t *testing.T) {
-		p := authPair(t, []wire.ChunkType{wire.ChunkCookieEcho, wire.ChunkCookieAck, wire.ChunkHeartbeat, wire.ChunkSack}, key)
-		behind := 0
+}
+
+// RFC 4895: COOKIE ECHO behind AUTH.
+func TestRFC4895CookieEcho(t *testing.T) {
+	p := authPair(t, []wire.ChunkType{wire.ChunkCookieEcho, wire.ChunkCookieAck, wire.ChunkHeartbeat, wire.ChunkSack}, someKey)
+	behind := 0
+	p.carry = func(from int, in *In) {
+		if r, au, _, ok := in.echo(); ok && au != nil && r.sealed > 0 {
+			behind++
+		}
+		p.arrive(1-from, in)
+	}
+	p.connect()
+	if behind != 1 || p.end[1].a == nil || p.end[0].a.State() != Established || !talkOnce(t, p, 0, 2000) {
+		t.Fatal("not connected")
+	}
+}
+
+// RFC 4895: COOKIE ECHO without AUTH, or with another key.
+func TestRFC4895CookieEchoForged(t *testing.T) {
+	for _, change := range []func(b []byte) []byte{
+		func(b []byte) []byte { return b[40:] },
+		func(b []byte) []byte { b[20] ^= 1; return b },
+	} {
+		p := authPair(t, []wire.ChunkType{wire.ChunkCookieEcho}, someKey)
 		p.carry = func(from int, in *In) {
-			if r, au, _, ok := in.echo(); ok && au != nil && r.sealed > 0 {
-				behind++
+			if _, _, _, ok := in.echo(); ok {
+				flat(in, change)
 			}
 			p.arrive(1-from, in)
 		}
 		p.connect()
-		if behind != 1 || p.end[1].a == nil || p.end[0].a.State() != Established || !talkOnce(t, p, 0, 2000) {
-			t.Fatal("not connected")
+		if p.end[1].a != nil {
+			t.Fatal("an association was made")
 		}
-	})
-	t.Run("COOKIE ECHO without AUTH, or with another key", func(t *testing.T) {
-		for _, change := range []func(b []byte) []byte{
-			func(b []byte) []byte { return b[40:] },
-			func(b []byte) []byte { b[20] ^= 1; return b },
-		} {
-			p := authPair(t, []wire.ChunkType{wire.ChunkCookieEcho}, key)
-			p.carry = func(from int, in *In) {
-				if _, _, _, ok := in.echo(); ok {
-					flat(in, change)
-				}
-				p.arrive(1-from, in)
-			}
-			p.connect()
-			if p.end[1].a != nil {
-				t.Fatal("an association was made")
-			}
+	}
+}
+
+// RFC 4895: other keys than the peer's: nothing comes.
+func TestRFC4895OtherKeys(t *testing.T) {
+	p := authPair(t, authData, someKey)
+	p.end[1].e.Options.AuthSetup = &AuthOptions{Chunks: []byte{0}, Keys: []AuthKey{{ID: 3, Secret: []byte("other")}}, Active: 3}
+	p.connect()
+	if talkOnce(t, p, 0, 100) {
+		t.Fatal("it was taken")
+	}
+}
+
+// RFC 4895: only one end can: nothing is authenticated.
+func TestRFC4895OneEnd(t *testing.T) {
+	p := authPair(t, authData, someKey)
+	p.end[1].e.Options.Auth = false
+	p.connect()
+	if p.end[0].a.auth != nil || p.end[1].a.auth != nil || !talkOnce(t, p, 0, 100) {
+		t.Fatal("AUTH was agreed to")
+	}
+}
+
+// RFC 4895: keys: another one, no longer, forgotten.
+func TestRFC4895Keys(t *testing.T) {
+	p := authPair(t, authData, someKey)
+	p.connect()
+	a, b := p.end[0].a, p.end[1].a
+	for _, x := range []struct {
+		what string
+		got  syscall.Errno
+		want syscall.Errno
+	}{
+		{"a key that there is not", a.SetActiveAuthKey(5), syscall.EINVAL},
+		{"the active one is forgotten", a.DeleteAuthKey(3), syscall.EINVAL},
+		{"the active one is deactivated", a.DeactivateAuthKey(3), syscall.EINVAL},
+		{"one that there is not is forgotten", a.DeleteAuthKey(5), syscall.EINVAL},
+	} {
+		if x.got != x.want {
+			t.Fatalf("%s: %v", x.what, x.got)
 		}
-	})
-	t.Run("other keys than the peer's: nothing comes", func(t *testing.T) {
-		p := authPair(t, data, key)
-		p.end[1].e.Options.AuthSetup = &AuthOptions{Chunks: []byte{0}, Keys: []AuthKey{{ID: 3, Secret: []byte("other")}}, Active: 3}
-		p.connect()
-		if talkOnce(t, p, 0, 100) {
-			t.Fatal("it was taken")
-		}
-	})
-	t.Run("only one end can: nothing is authenticated", func(t *testing.T) {
-		p := authPair(t, data, key)
-		p.end[1].e.Options.Auth = false
-		p.connect()
-		if p.end[0].a.auth != nil || p.end[1].a.auth != nil || !talkOnce(t, p, 0, 100) {
-			t.Fatal("AUTH was agreed to")
-		}
-	})
-	t.Run("keys: another one, no longer, forgotten", func(t *testing.T) {
-		p := authPair(t, data, key)
-		p.connect()
-		a, b := p.end[0].a, p.end[1].a
-		for _, x := range []struct {
-			what string
-			got  syscall.Errno
-			want syscall.Errno
-		}{
-			{"a key that there is not", a.SetActiveAuthKey(5), syscall.EINVAL},
-			{"the active one is forgotten", a.DeleteAuthKey(3), syscall.EINVAL},
-			{"the active one is deactivated", a.DeactivateAuthKey(3), syscall.EINVAL},
-			{"one that there is not is forgotten", a.DeleteAuthKey(5), syscall.EINVAL},
-		} {
-			if x.got != x.want {
-				t.Fatalf("%s: %v", x.what, x.got)
-			}
-		}
-		a.SetAuthKey(5, []byte("five"))
-		b.SetAuthKey(5, []byte("five"))
-		if errno := a.SetActiveAuthKey(5); errno != 0 || !talkOnceNote(t, p, 5) {
-			t.Fatal(errno)
-		}
-		if errno := a.DeactivateAuthKey(3); errno != 0 || a.SetActiveAuthKey(3) != syscall.EINVAL {
-			t.Fatal(errno)
-		}
-		if errno := a.DeleteAuthKey(3); errno != 0 {
-			t.Fatal(errno)
-		}
-		if string(b.PeerAuthChunks()) != "\x00" || string(b.LocalAuthChunks()) != "\x00" {
-			t.Fatal("the chunks")
-		}
-	})
+	}
+	a.SetAuthKey(5, []byte("five"))
+	b.SetAuthKey(5, []byte("five"))
+	if errno := a.SetActiveAuthKey(5); errno != 0 || !talkOnceNote(t, p, 5) {
+		t.Fatal(errno)
+	}
+	if errno := a.DeactivateAuthKey(3); errno != 0 || a.SetActiveAuthKey(3) != syscall.EINVAL {
+		t.Fatal(errno)
+	}
+	if errno := a.DeleteAuthKey(3); errno != 0 {
+		t.Fatal(errno)
+	}
+	if string(b.PeerAuthChunks()) != "\x00" || string(b.LocalAuthChunks()) != "\x00" {
+		t.Fatal("the chunks")
+	}
 }
 
 // talkOnceNote sends a message, and reports whether it has come behind the notification of a new key.

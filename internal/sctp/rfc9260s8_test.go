@@ -73,207 +73,203 @@ func TestRFC9260Chunks(t *testing.T) {
 }
 
 // RFC 9260, section 8: faults.
-func TestRFC9260Faults(t *testing.T) {
-	retrans := func(assoc, path int) scriptOption {
-		return func(s *script) { s.o.MaxRetrans, s.o.Path.MaxRetrans = uint16(assoc), uint16(path) }
-	}
-	beats := func(s *script) { s.o.Path.NoHB, s.o.Path.HBInterval = false, 5*time.Second }
-	runCases(t, []scriptCase{
-		{name: "8.1 too many retransmissions", opts: []scriptOption{retrans(3, 5)}, run: func(tc *script) {
-			tc.connect()
+func TestRFC9260Faults(t *testing.T) { runCases(t, faultCases) }
+
+var faultCases = []scriptCase{
+	{name: "8.1 too many retransmissions", opts: []scriptOption{retrans(3, 5)}, run: func(tc *script) {
+		tc.connect()
+		tc.send(10)
+		tc.want("DATA 1 BE 0:0 10")
+		for _, d := range []int{1000, 2000, 4000} {
+			tc.wantAfter(ms(d), "DATA 1 BE 0:0 10")
+		}
+		tc.advance(ms(7999))
+		tc.wantState(Established)
+		tc.advance(ms(1))
+		tc.wantState(Closed)
+		tc.wantError(syscall.ETIMEDOUT)
+		tc.wantNote("COMM-LOST")
+		tc.wantNote("failed 0:10 sent")
+		tc.wantNote("failed 0:10 sent")
+		tc.wantIdle("the peer is not there")
+	}},
+	{name: "8.1 an answer clears the count", opts: []scriptOption{retrans(3, 5)}, run: func(tc *script) {
+		tc.connect()
+		for range 4 {
 			tc.send(10)
-			tc.want("DATA 1 BE 0:0 10")
-			for _, d := range []int{1000, 2000, 4000} {
-				tc.wantAfter(ms(d), "DATA 1 BE 0:0 10")
-			}
-			tc.advance(ms(7999))
-			tc.wantState(Established)
-			tc.advance(ms(1))
-			tc.wantState(Closed)
-			tc.wantError(syscall.ETIMEDOUT)
-			tc.wantNote("COMM-LOST")
-			tc.wantNote("failed 0:10 sent")
-			tc.wantNote("failed 0:10 sent")
-			tc.wantIdle("the peer is not there")
-		}},
-		{name: "8.1 an answer clears the count", opts: []scriptOption{retrans(3, 5)}, run: func(tc *script) {
-			tc.connect()
-			for range 4 {
-				tc.send(10)
-				tc.out = nil
-				tc.advance(ms(7001))
-				tc.out = nil
-				n := uint32(tc.a.snd.nxt - 1)
-				tc.recv("SACK " + itoa(n-tc.peer.coreTSN+1))
-				tc.wantNote("dry")
-			}
-			tc.wantState(Established)
-		}},
-		{name: "8.3 heartbeats on an idle path", opts: []scriptOption{beats}, run: func(tc *script) {
-			tc.connect()
-			tc.advance(5499 * time.Millisecond)
-			tc.wantIdle("HB.interval and half the RTO have not passed")
-			tc.advance(1001 * time.Millisecond)
-			tc.want("HEARTBEAT")
-			tc.recv("HEARTBEAT-ACK")
-			tc.advance(5499 * time.Millisecond)
-			tc.wantIdle("again")
-			tc.advance(1001 * time.Millisecond)
-			tc.want("HEARTBEAT")
-			tc.recv("HEARTBEAT-ACK")
-		}},
-		{name: "8.3 heartbeats that are not answered fail the path and the association", opts: []scriptOption{beats, retrans(2, 1)}, run: func(tc *script) {
-			tc.connect()
-			tc.advance(60 * time.Second)
-			tc.wantState(Closed)
-			tc.wantError(syscall.ETIMEDOUT)
-			tc.rest("HEARTBEAT", "HEARTBEAT", "HEARTBEAT")
-			tc.wantNote("A unreachable")
-			tc.wantNote("COMM-LOST")
-		}},
-		{name: "8.3 a HEARTBEAT is answered with what it holds", run: func(tc *script) {
-			tc.connect()
-			tc.recv("HEARTBEAT 0001000801020304")
-			tc.want("HEARTBEAT-ACK 0001000801020304")
-		}},
-		{name: "8.3 a HEARTBEAT ACK that nobody asked for", opts: []scriptOption{beats}, run: func(tc *script) {
-			tc.connect()
-			tc.advance(7 * time.Second)
-			tc.want("HEARTBEAT")
-			forged := append([]byte(nil), tc.peer.heartbeat...)
-			forged[30] ^= 1
-			tc.recv("HEARTBEAT-ACK " + hexOf(forged))
-			if !tc.a.paths[0].hb.waiting {
-				tc.t.Fatal("it was taken for the answer")
-			}
-			tc.recv("HEARTBEAT-ACK")
-			if tc.a.paths[0].hb.waiting {
-				tc.t.Fatal("it was not taken for the answer")
-			}
-			tc.recv("HEARTBEAT-ACK 00010004")
-			tc.recv("HEARTBEAT-ACK")
-			tc.wantState(Established)
-		}},
-		{name: "5.4 addresses are confirmed by their own heartbeats", opts: []scriptOption{multihomed("AB")}, run: func(tc *script) {
-			tc.accept()
-			tc.want("@B HEARTBEAT")
-			tc.wantAfter(ms(1000), "@B HEARTBEAT")
-			tc.recv("@B HEARTBEAT-ACK")
-			tc.wantNote("B confirmed")
-			tc.advance(time.Minute)
-			tc.wantIdle("no heartbeats are asked for")
-		}},
-		{name: "5.4 data does not go to an address that is not confirmed", opts: []scriptOption{multihomed("AB")}, run: func(tc *script) {
-			tc.accept()
-			tc.want("@B HEARTBEAT")
-			tc.send(10)
-			tc.want("DATA 1 BE 0:0 10")
-			tc.advance(ms(1000))
-			tc.want("DATA 1 BE 0:0 10")
-			tc.want("@B HEARTBEAT")
-		}},
-		{name: "6.4 what was lost is sent again elsewhere, new data goes to the primary", opts: []scriptOption{multihomed("AB")}, run: func(tc *script) {
-			tc.accept()
-			tc.confirm("B")
-			tc.a.SetPath(tc.now, netip.Addr{}, noPF(tc.a))
-			tc.send(10)
-			tc.want("DATA 1 BE 0:0 10")
-			tc.wantAfter(ms(1000), "@B DATA 1 BE 0:0 10")
-			tc.recv("@B SACK 1")
+			tc.out = nil
+			tc.advance(ms(7001))
+			tc.out = nil
+			n := uint32(tc.a.snd.nxt - 1)
+			tc.recv("SACK " + itoa(n-tc.peer.coreTSN+1))
 			tc.wantNote("dry")
+		}
+		tc.wantState(Established)
+	}},
+	{name: "8.3 heartbeats on an idle path", opts: []scriptOption{beats}, run: func(tc *script) {
+		tc.connect()
+		tc.advance(5499 * time.Millisecond)
+		tc.wantIdle("HB.interval and half the RTO have not passed")
+		tc.advance(1001 * time.Millisecond)
+		tc.want("HEARTBEAT")
+		tc.recv("HEARTBEAT-ACK")
+		tc.advance(5499 * time.Millisecond)
+		tc.wantIdle("again")
+		tc.advance(1001 * time.Millisecond)
+		tc.want("HEARTBEAT")
+		tc.recv("HEARTBEAT-ACK")
+	}},
+	{name: "8.3 heartbeats that are not answered fail the path and the association", opts: []scriptOption{beats, retrans(2, 1)}, run: func(tc *script) {
+		tc.connect()
+		tc.advance(60 * time.Second)
+		tc.wantState(Closed)
+		tc.wantError(syscall.ETIMEDOUT)
+		tc.rest("HEARTBEAT", "HEARTBEAT", "HEARTBEAT")
+		tc.wantNote("A unreachable")
+		tc.wantNote("COMM-LOST")
+	}},
+	{name: "8.3 a HEARTBEAT is answered with what it holds", run: func(tc *script) {
+		tc.connect()
+		tc.recv("HEARTBEAT 0001000801020304")
+		tc.want("HEARTBEAT-ACK 0001000801020304")
+	}},
+	{name: "8.3 a HEARTBEAT ACK that nobody asked for", opts: []scriptOption{beats}, run: func(tc *script) {
+		tc.connect()
+		tc.advance(7 * time.Second)
+		tc.want("HEARTBEAT")
+		forged := append([]byte(nil), tc.peer.heartbeat...)
+		forged[30] ^= 1
+		tc.recv("HEARTBEAT-ACK " + hexOf(forged))
+		if !tc.a.paths[0].hb.waiting {
+			tc.t.Fatal("it was taken for the answer")
+		}
+		tc.recv("HEARTBEAT-ACK")
+		if tc.a.paths[0].hb.waiting {
+			tc.t.Fatal("it was not taken for the answer")
+		}
+		tc.recv("HEARTBEAT-ACK 00010004")
+		tc.recv("HEARTBEAT-ACK")
+		tc.wantState(Established)
+	}},
+	{name: "5.4 addresses are confirmed by their own heartbeats", opts: []scriptOption{multihomed("AB")}, run: func(tc *script) {
+		tc.accept()
+		tc.want("@B HEARTBEAT")
+		tc.wantAfter(ms(1000), "@B HEARTBEAT")
+		tc.recv("@B HEARTBEAT-ACK")
+		tc.wantNote("B confirmed")
+		tc.advance(time.Minute)
+		tc.wantIdle("no heartbeats are asked for")
+	}},
+	{name: "5.4 data does not go to an address that is not confirmed", opts: []scriptOption{multihomed("AB")}, run: func(tc *script) {
+		tc.accept()
+		tc.want("@B HEARTBEAT")
+		tc.send(10)
+		tc.want("DATA 1 BE 0:0 10")
+		tc.advance(ms(1000))
+		tc.want("DATA 1 BE 0:0 10")
+		tc.want("@B HEARTBEAT")
+	}},
+	{name: "6.4 what was lost is sent again elsewhere, new data goes to the primary", opts: []scriptOption{multihomed("AB")}, run: func(tc *script) {
+		tc.accept()
+		tc.confirm("B")
+		tc.a.SetPath(tc.now, netip.Addr{}, noPF(tc.a))
+		tc.send(10)
+		tc.want("DATA 1 BE 0:0 10")
+		tc.wantAfter(ms(1000), "@B DATA 1 BE 0:0 10")
+		tc.recv("@B SACK 1")
+		tc.wantNote("dry")
+		tc.send(10)
+		tc.want("DATA 2 BE 0:1 10")
+	}},
+	{name: "6.2 and 6.4 a SACK goes where the data came from", opts: []scriptOption{multihomed("AB")}, run: func(tc *script) {
+		tc.accept()
+		tc.confirm("B")
+		tc.recv("@B DATA 1 BE 0:0 10")
+		tc.want("@B SACK 1")
+		tc.recv("DATA 2 BE 0:1 10; DATA 3 BE 0:2 10")
+		tc.recv("DATA 4 BE 0:3 10")
+		tc.want("SACK 4")
+	}},
+	{name: "8.2 a path that fails: another is used, the program is told; it comes back", opts: []scriptOption{multihomed("AB"), retrans(10, 1)}, run: func(tc *script) {
+		tc.accept()
+		tc.confirm("B")
+		tc.a.SetPath(tc.now, netip.Addr{}, noPF(tc.a))
+		for i, ssn := range []string{"0", "1"} {
 			tc.send(10)
-			tc.want("DATA 2 BE 0:1 10")
-		}},
-		{name: "6.2 and 6.4 a SACK goes where the data came from", opts: []scriptOption{multihomed("AB")}, run: func(tc *script) {
-			tc.accept()
-			tc.confirm("B")
-			tc.recv("@B DATA 1 BE 0:0 10")
-			tc.want("@B SACK 1")
-			tc.recv("DATA 2 BE 0:1 10; DATA 3 BE 0:2 10")
-			tc.recv("DATA 4 BE 0:3 10")
-			tc.want("SACK 4")
-		}},
-		{name: "8.2 a path that fails: another is used, the program is told; it comes back", opts: []scriptOption{multihomed("AB"), retrans(10, 1)}, run: func(tc *script) {
-			tc.accept()
-			tc.confirm("B")
-			tc.a.SetPath(tc.now, netip.Addr{}, noPF(tc.a))
-			for i, ssn := range []string{"0", "1"} {
-				tc.send(10)
-				tc.want("DATA " + itoa(uint32(i+1)) + " BE 0:" + ssn + " 10")
-				tc.wantAfter(ms(1000<<i), "@B DATA "+itoa(uint32(i+1))+" BE 0:"+ssn+" 10")
-				tc.recv("@B SACK " + itoa(uint32(i+1)))
-			}
-			tc.wantNote("dry")
-			tc.wantNote("A unreachable")
-			tc.wantNote("dry")
-			tc.send(10)
-			tc.want("@B DATA 3 BE 0:2 10")
-			tc.recv("@B SACK 3")
-			tc.wantNote("dry")
-			if err := tc.a.Heartbeat(tc.now, scriptAddrs["A"][0]); err != 0 {
-				tc.t.Fatal(err)
-			}
-			tc.pump()
-			tc.want("HEARTBEAT")
-			tc.recv("HEARTBEAT-ACK")
-			tc.wantNote("A available")
-			tc.send(10)
-			tc.want("DATA 4 BE 0:3 10")
-		}},
-		{name: "RFC 7829 a path is potentially failed by its first error: new data goes elsewhere", opts: []scriptOption{multihomed("AB")}, run: func(tc *script) {
-			tc.accept()
-			tc.confirm("B")
-			tc.send(10)
-			tc.want("DATA 1 BE 0:0 10")
-			tc.wantAfter(ms(1000), "@B DATA 1 BE 0:0 10")
-			tc.send(10)
-			tc.want("@B DATA 2 BE 0:1 10")
-			if i, _ := tc.a.Path(scriptAddrs["A"][0]); i.State != PathPF {
-				tc.t.Fatalf("state %v", i.State)
-			}
-			tc.recv("@B SACK 2")
-			tc.wantNote("dry")
-		}},
-		{name: "SCTP_PRIMARY_ADDR", opts: []scriptOption{multihomed("AB")}, run: func(tc *script) {
-			tc.accept()
-			tc.confirm("B")
-			if err := tc.a.SetPrimary(tc.now, scriptAddrs["C"][0]); err != syscall.EINVAL {
-				tc.t.Fatal(err)
-			}
-			tc.a.SetPrimary(tc.now, scriptAddrs["B"][0])
-			tc.wantNote("B primary")
-			tc.send(10)
-			tc.want("@B DATA 1 BE 0:0 10")
-		}},
-		{name: "SCTP_ADDR_OVER", opts: []scriptOption{multihomed("AB")}, run: func(tc *script) {
-			tc.accept()
-			tc.confirm("B")
-			tc.sendInfo(10, &SendInfo{Dst: scriptAddrs["B"][0]})
-			tc.want("@B DATA 1 BE 0:0 10")
-		}},
-		{name: "8.5 another tag is nothing", run: func(tc *script) {
-			tc.connect()
-			tc.recv("tag=5 DATA 1 BE 0:0 10")
-			tc.recv("tag=5 ABORT")
-			tc.recv("tag=5 SHUTDOWN 0")
-			tc.recv("tag=5 SACK 5")
-			tc.recv("tag=5 ABORT T")
-			tc.recv("tag=own ABORT")
-			tc.recv("ABORT T")
-			tc.recv("tag=own SHUTDOWN-COMPLETE T")
-			tc.wantState(Established)
-			tc.wantIdle("forged packets do nothing")
-			tc.recv("tag=own ABORT T")
-			tc.wantState(Closed)
-		}},
-		{name: "8.5.1 SHUTDOWN ACK while opening", run: func(tc *script) {
-			tc.open()
-			tc.want("INIT")
-			tc.recv("tag=0x55 SHUTDOWN-ACK")
-			tc.want("tag=0x55 SHUTDOWN-COMPLETE T")
-			tc.wantState(CookieWait)
-		}},
-	})
+			tc.want("DATA " + itoa(uint32(i+1)) + " BE 0:" + ssn + " 10")
+			tc.wantAfter(ms(1000<<i), "@B DATA "+itoa(uint32(i+1))+" BE 0:"+ssn+" 10")
+			tc.recv("@B SACK " + itoa(uint32(i+1)))
+		}
+		tc.wantNote("dry")
+		tc.wantNote("A unreachable")
+		tc.wantNote("dry")
+		tc.send(10)
+		tc.want("@B DATA 3 BE 0:2 10")
+		tc.recv("@B SACK 3")
+		tc.wantNote("dry")
+		if err := tc.a.Heartbeat(tc.now, scriptAddrs["A"][0]); err != 0 {
+			tc.t.Fatal(err)
+		}
+		tc.pump()
+		tc.want("HEARTBEAT")
+		tc.recv("HEARTBEAT-ACK")
+		tc.wantNote("A available")
+		tc.send(10)
+		tc.want("DATA 4 BE 0:3 10")
+	}},
+	{name: "RFC 7829 a path is potentially failed by its first error: new data goes elsewhere", opts: []scriptOption{multihomed("AB")}, run: func(tc *script) {
+		tc.accept()
+		tc.confirm("B")
+		tc.send(10)
+		tc.want("DATA 1 BE 0:0 10")
+		tc.wantAfter(ms(1000), "@B DATA 1 BE 0:0 10")
+		tc.send(10)
+		tc.want("@B DATA 2 BE 0:1 10")
+		if i, _ := tc.a.Path(scriptAddrs["A"][0]); i.State != PathPF {
+			tc.t.Fatalf("state %v", i.State)
+		}
+		tc.recv("@B SACK 2")
+		tc.wantNote("dry")
+	}},
+	{name: "SCTP_PRIMARY_ADDR", opts: []scriptOption{multihomed("AB")}, run: func(tc *script) {
+		tc.accept()
+		tc.confirm("B")
+		if err := tc.a.SetPrimary(tc.now, scriptAddrs["C"][0]); err != syscall.EINVAL {
+			tc.t.Fatal(err)
+		}
+		tc.a.SetPrimary(tc.now, scriptAddrs["B"][0])
+		tc.wantNote("B primary")
+		tc.send(10)
+		tc.want("@B DATA 1 BE 0:0 10")
+	}},
+	{name: "SCTP_ADDR_OVER", opts: []scriptOption{multihomed("AB")}, run: func(tc *script) {
+		tc.accept()
+		tc.confirm("B")
+		tc.sendInfo(10, &SendInfo{Dst: scriptAddrs["B"][0]})
+		tc.want("@B DATA 1 BE 0:0 10")
+	}},
+	{name: "8.5 another tag is nothing", run: func(tc *script) {
+		tc.connect()
+		tc.recv("tag=5 DATA 1 BE 0:0 10")
+		tc.recv("tag=5 ABORT")
+		tc.recv("tag=5 SHUTDOWN 0")
+		tc.recv("tag=5 SACK 5")
+		tc.recv("tag=5 ABORT T")
+		tc.recv("tag=own ABORT")
+		tc.recv("ABORT T")
+		tc.recv("tag=own SHUTDOWN-COMPLETE T")
+		tc.wantState(Established)
+		tc.wantIdle("forged packets do nothing")
+		tc.recv("tag=own ABORT T")
+		tc.wantState(Closed)
+	}},
+	{name: "8.5.1 SHUTDOWN ACK while opening", run: func(tc *script) {
+		tc.open()
+		tc.want("INIT")
+		tc.recv("tag=0x55 SHUTDOWN-ACK")
+		tc.want("tag=0x55 SHUTDOWN-COMPLETE T")
+		tc.wantState(CookieWait)
+	}},
 }
 
 // RFC 9260, section 8.4: packets out of the blue.
@@ -323,175 +319,174 @@ func TestRFC9260OutOfTheBlue(t *testing.T) {
 }
 
 // RFC 9260, section 9: the end.
-func TestRFC9260End(t *testing.T) {
-	shut := func(tc *script) { tc.ev |= tc.a.Shutdown(tc.now); tc.pump() }
-	runCases(t, []scriptCase{
-		{name: "9.1 ABORT of the program, with a reason", run: func(tc *script) {
-			tc.connect()
-			tc.send(10)
-			tc.want("DATA 1 BE 0:0 10")
-			tc.a.Abort(tc.now, []byte("bye"))
-			tc.pump()
-			tc.want("ABORT cause=12:627965")
-			tc.wantState(Closed)
-			tc.wantNote("COMM-LOST 12")
-			tc.wantNote("failed 0:10 sent")
-			tc.wantNote("failed 0:10 sent")
-		}},
-		{name: "9.1 ABORT before there is a peer", run: func(tc *script) {
-			tc.open()
-			tc.want("INIT")
-			tc.a.Abort(tc.now, nil)
-			tc.pump()
-			tc.wantIdle("nobody knows of it")
-			tc.wantState(Closed)
-		}},
-		{name: "9.2 shutdown, begun here", run: func(tc *script) {
-			tc.connect()
-			tc.recv("DATA 1 BE 0:0 10")
-			tc.want("SACK 1")
-			shut(tc)
-			tc.want("SHUTDOWN 1")
-			tc.wantState(ShutdownSent)
-			if err := tc.trySend(1, &SendInfo{}); err != syscall.EPIPE {
-				tc.t.Fatal(err)
+func TestRFC9260End(t *testing.T) { runCases(t, endCases) }
+
+var endCases = []scriptCase{
+	{name: "9.1 ABORT of the program, with a reason", run: func(tc *script) {
+		tc.connect()
+		tc.send(10)
+		tc.want("DATA 1 BE 0:0 10")
+		tc.a.Abort(tc.now, []byte("bye"))
+		tc.pump()
+		tc.want("ABORT cause=12:627965")
+		tc.wantState(Closed)
+		tc.wantNote("COMM-LOST 12")
+		tc.wantNote("failed 0:10 sent")
+		tc.wantNote("failed 0:10 sent")
+	}},
+	{name: "9.1 ABORT before there is a peer", run: func(tc *script) {
+		tc.open()
+		tc.want("INIT")
+		tc.a.Abort(tc.now, nil)
+		tc.pump()
+		tc.wantIdle("nobody knows of it")
+		tc.wantState(Closed)
+	}},
+	{name: "9.2 shutdown, begun here", run: func(tc *script) {
+		tc.connect()
+		tc.recv("DATA 1 BE 0:0 10")
+		tc.want("SACK 1")
+		shut(tc)
+		tc.want("SHUTDOWN 1")
+		tc.wantState(ShutdownSent)
+		if err := tc.trySend(1, &SendInfo{}); err != syscall.EPIPE {
+			tc.t.Fatal(err)
+		}
+		tc.recv("SHUTDOWN-ACK")
+		tc.want("SHUTDOWN-COMPLETE")
+		tc.wantState(Closed)
+		tc.wantRead(100, "0:0 10 eor")
+		tc.wantNote("SHUTDOWN-COMP")
+		tc.wantError(0)
+	}},
+	{name: "9.2 what was sent is acknowledged before", run: func(tc *script) {
+		tc.connect()
+		tc.send(10)
+		tc.want("DATA 1 BE 0:0 10")
+		shut(tc)
+		tc.wantState(ShutdownPending)
+		tc.wantIdle("not all is acknowledged")
+		tc.wantAfter(ms(1000), "DATA 1 BEI 0:0 10")
+		tc.recv("SACK 1")
+		tc.want("SHUTDOWN 0")
+	}},
+	{name: "9.2 shutdown, begun by the peer", run: func(tc *script) {
+		tc.connect()
+		tc.recv("SHUTDOWN 0")
+		tc.want("SHUTDOWN-ACK")
+		tc.wantState(ShutdownAckSent)
+		tc.wantNote("shutdown")
+		tc.recv("SHUTDOWN-COMPLETE")
+		tc.wantState(Closed)
+		tc.wantNote("SHUTDOWN-COMP")
+	}},
+	{name: "9.2 the peer's shutdown waits for what was sent", run: func(tc *script) {
+		tc.connect()
+		tc.send(10)
+		tc.want("DATA 1 BE 0:0 10")
+		tc.send(20)
+		tc.want("DATA 2 BE 0:1 20")
+		tc.recv("SHUTDOWN 1")
+		tc.wantState(ShutdownReceived)
+		tc.wantNote("shutdown")
+		if err := tc.trySend(1, &SendInfo{}); err != syscall.EPIPE {
+			tc.t.Fatal(err)
+		}
+		tc.wantAfter(ms(1000), "DATA 2 BEI 0:1 20")
+		tc.recv("SHUTDOWN 2")
+		tc.want("SHUTDOWN-ACK")
+		tc.recv("SHUTDOWN-COMPLETE")
+		tc.wantState(Closed)
+	}},
+	{name: "9.2 both at once", run: func(tc *script) {
+		tc.connect()
+		shut(tc)
+		tc.want("SHUTDOWN 0")
+		tc.recv("SHUTDOWN 0")
+		tc.want("SHUTDOWN-ACK")
+		tc.wantState(ShutdownAckSent)
+		tc.recv("SHUTDOWN-ACK")
+		tc.want("SHUTDOWN-COMPLETE")
+		tc.wantState(Closed)
+	}},
+	{name: "9.2 data that comes after SHUTDOWN was sent", run: func(tc *script) {
+		tc.connect()
+		shut(tc)
+		tc.want("SHUTDOWN 0")
+		tc.recv("DATA 1 BE 0:0 10")
+		tc.want("SHUTDOWN 1; SACK 1")
+		tc.wantRead(100, "0:0 10 eor")
+	}},
+	{name: "9.2 T2: SHUTDOWN is sent again", opts: []scriptOption{func(s *script) { s.o.MaxRetrans = 2 }}, run: func(tc *script) {
+		tc.connect()
+		shut(tc)
+		tc.want("SHUTDOWN 0")
+		tc.wantAfter(ms(1000), "SHUTDOWN 0")
+		tc.wantAfter(ms(2000), "SHUTDOWN 0")
+		tc.advance(ms(4000))
+		tc.wantState(Closed)
+		tc.wantError(syscall.ETIMEDOUT)
+		tc.wantNote("COMM-LOST")
+	}},
+	{name: "9.2 T2: SHUTDOWN ACK is sent again", run: func(tc *script) {
+		tc.connect()
+		tc.recv("SHUTDOWN 0")
+		tc.want("SHUTDOWN-ACK")
+		tc.wantAfter(ms(1000), "SHUTDOWN-ACK")
+		tc.recv("SHUTDOWN 0")
+		tc.want("SHUTDOWN-ACK")
+	}},
+	{name: "9.2 T5: a shutdown that does not end", opts: []scriptOption{func(s *script) { s.o.MaxRetrans = 1000; s.o.RTOMax = 10 * time.Second }}, run: func(tc *script) {
+		tc.connect()
+		shut(tc)
+		tc.want("SHUTDOWN 0")
+		for i := 0; tc.a.State() == ShutdownSent; i++ {
+			if i > 100 {
+				tc.t.Fatal("no end")
 			}
-			tc.recv("SHUTDOWN-ACK")
-			tc.want("SHUTDOWN-COMPLETE")
-			tc.wantState(Closed)
-			tc.wantRead(100, "0:0 10 eor")
-			tc.wantNote("SHUTDOWN-COMP")
-			tc.wantError(0)
-		}},
-		{name: "9.2 what was sent is acknowledged before", run: func(tc *script) {
-			tc.connect()
-			tc.send(10)
-			tc.want("DATA 1 BE 0:0 10")
-			shut(tc)
-			tc.wantState(ShutdownPending)
-			tc.wantIdle("not all is acknowledged")
-			tc.wantAfter(ms(1000), "DATA 1 BEI 0:0 10")
-			tc.recv("SACK 1")
-			tc.want("SHUTDOWN 0")
-		}},
-		{name: "9.2 shutdown, begun by the peer", run: func(tc *script) {
-			tc.connect()
-			tc.recv("SHUTDOWN 0")
-			tc.want("SHUTDOWN-ACK")
-			tc.wantState(ShutdownAckSent)
-			tc.wantNote("shutdown")
-			tc.recv("SHUTDOWN-COMPLETE")
-			tc.wantState(Closed)
-			tc.wantNote("SHUTDOWN-COMP")
-		}},
-		{name: "9.2 the peer's shutdown waits for what was sent", run: func(tc *script) {
-			tc.connect()
-			tc.send(10)
-			tc.want("DATA 1 BE 0:0 10")
-			tc.send(20)
-			tc.want("DATA 2 BE 0:1 20")
-			tc.recv("SHUTDOWN 1")
-			tc.wantState(ShutdownReceived)
-			tc.wantNote("shutdown")
-			if err := tc.trySend(1, &SendInfo{}); err != syscall.EPIPE {
-				tc.t.Fatal(err)
-			}
-			tc.wantAfter(ms(1000), "DATA 2 BEI 0:1 20")
-			tc.recv("SHUTDOWN 2")
-			tc.want("SHUTDOWN-ACK")
-			tc.recv("SHUTDOWN-COMPLETE")
-			tc.wantState(Closed)
-		}},
-		{name: "9.2 both at once", run: func(tc *script) {
-			tc.connect()
-			shut(tc)
-			tc.want("SHUTDOWN 0")
-			tc.recv("SHUTDOWN 0")
-			tc.want("SHUTDOWN-ACK")
-			tc.wantState(ShutdownAckSent)
-			tc.recv("SHUTDOWN-ACK")
-			tc.want("SHUTDOWN-COMPLETE")
-			tc.wantState(Closed)
-		}},
-		{name: "9.2 data that comes after SHUTDOWN was sent", run: func(tc *script) {
-			tc.connect()
-			shut(tc)
-			tc.want("SHUTDOWN 0")
-			tc.recv("DATA 1 BE 0:0 10")
-			tc.want("SHUTDOWN 1; SACK 1")
-			tc.wantRead(100, "0:0 10 eor")
-		}},
-		{name: "9.2 T2: SHUTDOWN is sent again", opts: []scriptOption{func(s *script) { s.o.MaxRetrans = 2 }}, run: func(tc *script) {
-			tc.connect()
-			shut(tc)
-			tc.want("SHUTDOWN 0")
-			tc.wantAfter(ms(1000), "SHUTDOWN 0")
-			tc.wantAfter(ms(2000), "SHUTDOWN 0")
-			tc.advance(ms(4000))
-			tc.wantState(Closed)
-			tc.wantError(syscall.ETIMEDOUT)
-			tc.wantNote("COMM-LOST")
-		}},
-		{name: "9.2 T2: SHUTDOWN ACK is sent again", run: func(tc *script) {
-			tc.connect()
-			tc.recv("SHUTDOWN 0")
-			tc.want("SHUTDOWN-ACK")
-			tc.wantAfter(ms(1000), "SHUTDOWN-ACK")
-			tc.recv("SHUTDOWN 0")
-			tc.want("SHUTDOWN-ACK")
-		}},
-		{name: "9.2 T5: a shutdown that does not end", opts: []scriptOption{func(s *script) { s.o.MaxRetrans = 1000; s.o.RTOMax = 10 * time.Second }}, run: func(tc *script) {
-			tc.connect()
-			shut(tc)
-			tc.want("SHUTDOWN 0")
-			for i := 0; tc.a.State() == ShutdownSent; i++ {
-				if i > 100 {
-					tc.t.Fatal("no end")
-				}
-				tc.advance(time.Second)
-				tc.recv("SACK 0")
-			}
-			tc.out = tc.out[len(tc.out)-1:]
-			tc.want("ABORT")
-			tc.wantError(syscall.ETIMEDOUT)
-		}},
-		{name: "9.2 shutdown before the handshake is over", run: func(tc *script) {
-			tc.open()
-			tc.want("INIT")
-			shut(tc)
-			tc.wantState(Closed)
-			tc.wantIdle("nobody knows of it")
-		}},
-		{name: "9.2 SHUTDOWN in COOKIE-ECHOED", run: func(tc *script) {
-			tc.open()
-			tc.want("INIT")
-			tc.recv("INIT-ACK")
-			tc.want("COOKIE-ECHO")
-			tc.recv("SHUTDOWN 0")
-			tc.wantState(CookieEchoed)
-		}},
-		{name: "8.5.1 SHUTDOWN COMPLETE with the reflected tag", run: func(tc *script) {
-			tc.connect()
-			tc.recv("SHUTDOWN 0")
-			tc.want("SHUTDOWN-ACK")
-			tc.recv("tag=own SHUTDOWN-COMPLETE T")
-			tc.wantState(Closed)
-		}},
-		{name: "9.2 SHUTDOWN ACK and COMPLETE when nobody shuts down", run: func(tc *script) {
-			tc.connect()
-			tc.recv("SHUTDOWN-ACK")
-			tc.recv("SHUTDOWN-COMPLETE")
-			tc.wantState(Established)
-			tc.wantIdle("they are nothing")
-		}},
-		{name: "SCTP_AUTOCLOSE", opts: []scriptOption{func(s *script) { s.o.AutoClose = 10 * time.Second }}, run: func(tc *script) {
-			tc.connect()
-			tc.advance(6 * time.Second)
-			tc.recv("DATA 1 BE 0:0 10")
-			tc.want("SACK 1")
-			tc.wantAfter(10*time.Second, "SHUTDOWN 1")
-		}},
-	})
+			tc.advance(time.Second)
+			tc.recv("SACK 0")
+		}
+		tc.out = tc.out[len(tc.out)-1:]
+		tc.want("ABORT")
+		tc.wantError(syscall.ETIMEDOUT)
+	}},
+	{name: "9.2 shutdown before the handshake is over", run: func(tc *script) {
+		tc.open()
+		tc.want("INIT")
+		shut(tc)
+		tc.wantState(Closed)
+		tc.wantIdle("nobody knows of it")
+	}},
+	{name: "9.2 SHUTDOWN in COOKIE-ECHOED", run: func(tc *script) {
+		tc.open()
+		tc.want("INIT")
+		tc.recv("INIT-ACK")
+		tc.want("COOKIE-ECHO")
+		tc.recv("SHUTDOWN 0")
+		tc.wantState(CookieEchoed)
+	}},
+	{name: "8.5.1 SHUTDOWN COMPLETE with the reflected tag", run: func(tc *script) {
+		tc.connect()
+		tc.recv("SHUTDOWN 0")
+		tc.want("SHUTDOWN-ACK")
+		tc.recv("tag=own SHUTDOWN-COMPLETE T")
+		tc.wantState(Closed)
+	}},
+	{name: "9.2 SHUTDOWN ACK and COMPLETE when nobody shuts down", run: func(tc *script) {
+		tc.connect()
+		tc.recv("SHUTDOWN-ACK")
+		tc.recv("SHUTDOWN-COMPLETE")
+		tc.wantState(Established)
+		tc.wantIdle("they are nothing")
+	}},
+	{name: "SCTP_AUTOCLOSE", opts: []scriptOption{func(s *script) { s.o.AutoClose = 10 * time.Second }}, run: func(tc *script) {
+		tc.connect()
+		tc.advance(6 * time.Second)
+		tc.recv("DATA 1 BE 0:0 10")
+		tc.want("SACK 1")
+		tc.wantAfter(10*time.Second, "SHUTDOWN 1")
+	}},
 }
 
 // RFC 9260, section 10: ICMP.
@@ -503,6 +498,34 @@ func TestRFC9260ICMP(t *testing.T) {
 			tc.send(1452)
 			tc.want("DATA 1 B 0:0 952")
 			tc.want("DATA 2 E 0:0 500")
+		}},
+		{name: "ICMP4 what was sent larger goes in fragments", run: func(tc *script) {
+			tc.connect()
+			tc.send(1452)
+			tc.want("DATA 1 BE 0:0 1452")
+			tc.icmp(&ICMPError{MTU: 1000})
+			tc.advance(ms(1000))
+			if !tc.out[0].Fragment {
+				tc.t.Fatal("it may not be fragmented")
+			}
+			tc.want("DATA 1 BE 0:0 1452")
+			tc.recv("SACK 1")
+			tc.wantNote("dry")
+			tc.send(952)
+			if tc.out[0].Fragment {
+				tc.t.Fatal("it may be fragmented")
+			}
+			tc.want("DATA 2 BE 0:1 952")
+		}},
+		{name: "ICMP4 next to nothing", run: func(tc *script) {
+			tc.connect()
+			tc.icmp(&ICMPError{MTU: 100})
+			tc.send(500)
+			if !tc.out[0].Fragment {
+				tc.t.Fatal("it may not be fragmented")
+			}
+			tc.want("DATA 1 B 0:0 464")
+			tc.want("DATA 2 E 0:0 36")
 		}},
 		{name: "ICMP7 another tag is nothing", run: func(tc *script) {
 			tc.connect()
@@ -562,3 +585,14 @@ func TestInitFlood(t *testing.T) {
 		t.Fatal("associations")
 	}
 }
+
+// retrans bounds how often packets are sent again, of the association and of a path.
+func retrans(assoc, path int) scriptOption {
+	return func(s *script) { s.o.MaxRetrans, s.o.Path.MaxRetrans = uint16(assoc), uint16(path) }
+}
+
+// beats has heartbeats go.
+func beats(s *script) { s.o.Path.NoHB, s.o.Path.HBInterval = false, 5*time.Second }
+
+// shut has the program shut down.
+func shut(tc *script) { tc.ev |= tc.a.Shutdown(tc.now); tc.pump() }
