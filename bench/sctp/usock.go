@@ -18,64 +18,66 @@ func closed(err error) bool { return errors.Is(err, net.ErrClosed) }
 
 // usockStack is usock: sockets of one-to-one style.
 type usockStack struct {
+	over       string // what packets go through
+	prompt     bool   // SCTP_NODELAY
+	buffer     int    // SO_SNDBUF and SO_RCVBUF
+	interleave bool   // I-DATA is offered
+
 	client *usock.Host
 	l      *usock.Socket
 	to     usock.Addr
-	over   string // what packets go through
-	prompt bool   // SCTP_NODELAY
 	say    string // settings
 }
 
 func usockLoopback(prompt bool) (*usockStack, error) {
-	h, err := usock.NewHost(usock.Config{Privileged: true})
+	u := &usockStack{over: "the host's loopback", prompt: prompt, buffer: bufferSize}
+	h, err := u.host()
 	if err != nil {
 		return nil, err
 	}
-	return newUsock(h, h, netip.AddrFrom4([4]byte{127, 0, 0, 1}), "the host's loopback", prompt)
+	return u, u.listen(h, h, netip.AddrFrom4([4]byte{127, 0, 0, 1}))
 }
-
-// The addresses of two hosts.
-var (
-	clientIP = netip.AddrFrom4([4]byte{10, 0, 0, 1})
-	serverIP = netip.AddrFrom4([4]byte{10, 0, 0, 2})
-)
 
 func usockUDP(prompt bool) (*usockStack, error) {
 	a, b, err := udpLinks()
 	if err != nil {
 		return nil, err
 	}
-	return usockTwo(a, b, "UDP sockets on loopback", prompt)
+	u := &usockStack{over: "UDP sockets on loopback", prompt: prompt, buffer: bufferSize}
+	return u, u.wire(a, b)
 }
 
-// usockTwo is two hosts on a wire.
-func usockTwo(a, b link.Link, over string, prompt bool) (*usockStack, error) {
-	host := func(l link.Link, ip netip.Addr) (*usock.Host, error) {
-		return usock.NewHost(usock.Config{Privileged: true, Interfaces: []usock.Interface{
-			{Link: l, Addrs: []netip.Prefix{netip.PrefixFrom(ip, 24)}},
-		}})
-	}
-	client, err := host(a, clientIP)
-	if err != nil {
-		return nil, err
-	}
-	server, err := host(b, serverIP)
-	if err != nil {
-		return nil, err
-	}
-	return newUsock(client, server, serverIP, over, prompt)
+// host returns a host with those interfaces.
+func (u *usockStack) host(interfaces ...usock.Interface) (*usock.Host, error) {
+	c := usock.DefaultSCTPConfig()
+	c.Interleave = u.interleave
+	return usock.NewHost(usock.Config{Privileged: true, Interfaces: interfaces, SCTP: c})
 }
 
-func newUsock(client, server *usock.Host, at netip.Addr, over string, prompt bool) (*usockStack, error) {
-	u := &usockStack{client: client, to: usock.Inet(netip.AddrPortFrom(at, 5000)), over: over, prompt: prompt}
-	var err error
+// wire makes two hosts on a wire.
+func (u *usockStack) wire(a, b link.Link) error {
+	clientIP, serverIP := netip.AddrFrom4([4]byte{10, 0, 0, 1}), netip.AddrFrom4([4]byte{10, 0, 0, 2})
+	client, err := u.host(usock.Interface{Link: a, Addrs: []netip.Prefix{netip.PrefixFrom(clientIP, 24)}})
+	if err != nil {
+		return err
+	}
+	server, err := u.host(usock.Interface{Link: b, Addrs: []netip.Prefix{netip.PrefixFrom(serverIP, 24)}})
+	if err != nil {
+		return err
+	}
+	return u.listen(client, server, serverIP)
+}
+
+// listen has the server listen at its address.
+func (u *usockStack) listen(client, server *usock.Host, at netip.Addr) (err error) {
+	u.client, u.to = client, usock.Inet(netip.AddrPortFrom(at, 5000))
 	if u.l, err = u.socket(server); err == nil {
 		err = u.l.Bind(u.to)
 	}
 	if err == nil {
 		err = u.l.Listen(4096)
 	}
-	return u, err
+	return err
 }
 
 // socket returns a socket with the settings of the bench.
@@ -86,14 +88,25 @@ func (u *usockStack) socket(h *usock.Host) (*usock.Socket, error) {
 	}
 	// The kernel's value is twice what is asked for.
 	for _, name := range []int{usock.SO_SNDBUFFORCE, usock.SO_RCVBUFFORCE} {
-		if err := s.SetSockOptInt(usock.SOL_SOCKET, name, bufferSize/2); err != nil {
+		if err := s.SetSockOptInt(usock.SOL_SOCKET, name, u.buffer/2); err != nil {
 			return nil, err
 		}
 	}
-	if !u.prompt {
-		return s, nil
+	if u.prompt {
+		err = s.SetSockOptInt(usock.SOL_SCTP, usock.SCTP_NODELAY, 1)
 	}
-	return s, s.SetSockOptInt(usock.SOL_SCTP, usock.SCTP_NODELAY, 1)
+	if err == nil && u.interleave {
+		err = s.SetSockOptInt(usock.SOL_SCTP, usock.SCTP_FRAGMENT_INTERLEAVE, 1)
+		if err == nil {
+			err = s.SetSockOpt(usock.SOL_SCTP, usock.SCTP_INTERLEAVING_SUPPORTED, assocValue(1))
+		}
+	}
+	return s, err
+}
+
+// assocValue is a struct sctp_assoc_value.
+func assocValue(v uint32) []byte {
+	return binary.NativeEndian.AppendUint32(make([]byte, 4), v)
 }
 
 func (u *usockStack) dial() (conn, error) {
