@@ -47,7 +47,7 @@ type sctpPeer struct {
 	peer netip.AddrPort
 }
 
-func newSCTP(s *Stack) *sctpProto {
+func newSCTP(s *Stack, settings *sctp.Settings) *sctpProto {
 	t := &sctpProto{
 		Stack:     s,
 		listeners: make(map[uint16][]*sctpEndpoint),
@@ -55,7 +55,7 @@ func newSCTP(s *Stack) *sctpProto {
 		byID:      make(map[int32]*sctpAssoc),
 		lastID:    abi.SCTP_ALL_ASSOC,
 		cfg: &sctp.Config{
-			Settings: *sctp.DefaultSettings(), Counters: new(sctp.Counters), Rand: s.prf.fill,
+			Settings: *settings, Counters: new(sctp.Counters), Rand: s.prf.fill,
 		},
 	}
 	t.ports.init(true)

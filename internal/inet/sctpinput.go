@@ -33,10 +33,12 @@ func (t *sctpProto) Input(p *packet.Packet, m *ip.Meta) bool {
 	}
 	in := &t.in
 	*in = sctp.In{Src: m.Src, Dst: m.Dst, SCTP: h, CE: m.TOS&3 == 3}
-	local := netip.AddrPortFrom(m.Dst, h.DstPort)
-	k := tuple{laddr: m.Dst, raddr: m.Src, lport: h.DstPort, rport: h.SrcPort}
 	x := t.find(h.DstPort, netip.AddrPortFrom(m.Src, h.SrcPort), m.Dst)
-	l := t.listenerFor(local, m.Iface.Index(), k)
+	var l *sctpEndpoint
+	if x == nil {
+		k := tuple{laddr: m.Dst, raddr: m.Src, lport: h.DstPort, rport: h.SrcPort}
+		l = t.listenerFor(netip.AddrPortFrom(m.Dst, h.DstPort), m.Iface.Index(), k)
+	}
 	if e := l; x != nil || e != nil {
 		if x != nil {
 			e = x.e

@@ -446,7 +446,7 @@ func (e *sctpEndpoint) setAssocInfo(v *abi.SCTPAssocparams) error {
 // maxSeg is SCTP_MAXSEG: of an association what it cuts messages into.
 func (e *sctpEndpoint) maxSeg(x *sctpAssoc, o *sctp.Options) uint32 {
 	if x != nil {
-		return uint32(x.core.Status().FragmentPoint)
+		return uint32(x.core.FragmentPoint())
 	}
 	return o.MaxSeg
 }

@@ -298,11 +298,10 @@ func (t *sctpProto) queue(x *sctpAssoc, m *socket.Msg, w *sctpMessage) (int, err
 	if w.dst.IsValid() && (e.one() || w.flags&abi.SCTP_ADDR_OVER != 0) {
 		info.Dst = w.dst.Addr()
 	}
-	st := x.core.Status()
 	switch {
 	case w.auth != nil && !x.authenticatedBy(w.auth.Keynumber):
 		return 0, syscall.EINVAL
-	case x.core.Options().NoFragment && w.n > st.FragmentPoint:
+	case x.core.Options().NoFragment && w.n > x.core.FragmentPoint():
 		return 0, syscall.EMSGSIZE
 	case x.state >= sctp.ShutdownPending:
 		return 0, syscall.ESHUTDOWN

@@ -14,6 +14,7 @@ import (
 	"usock/internal/host"
 	"usock/internal/ip"
 	"usock/internal/rank"
+	"usock/internal/sctp"
 	"usock/internal/socket"
 	"usock/internal/tcp"
 	"usock/trace"
@@ -26,6 +27,7 @@ type Config struct {
 	Forwarding bool                      // packets are passed on between links
 	Congestion string                    // "": that of TCP
 	TCP        *tcp.Settings             // nil: the core's defaults
+	SCTP       *sctp.Settings            // nil: the same
 	Seed       uint64                    // of all that is drawn at random; 0: the system's randomness
 	Handler    Handler                   // nil: what nobody has is refused
 	Foreign    bool                      // the host stands in for all others
@@ -101,7 +103,11 @@ func New(h *host.Host, c Config) (*Stack, error) {
 	s.tcp = newTCP(s, cfg)
 	h.Traced = func(l *trace.Log) { cfg.Trace = l }
 	s.udp = newUDP(s)
-	s.sctp = newSCTP(s)
+	sctpSettings := c.SCTP
+	if sctpSettings == nil {
+		sctpSettings = sctp.DefaultSettings()
+	}
+	s.sctp = newSCTP(s, sctpSettings)
 	s.ping = newPing(s)
 	s.raw = newRaw(s)
 	table := &ip.Table{Raw: s.raw}

@@ -162,7 +162,7 @@ func (a *Assoc) SetRoute(dst, src netip.Addr, mtu int) {
 
 // Status returns what SCTP_STATUS tells.
 func (a *Assoc) Status() Status {
-	s := Status{State: a.state, InStreams: a.in, OutStreams: a.out, FragmentPoint: a.snd.maxPayload()}
+	s := Status{State: a.state, InStreams: a.in, OutStreams: a.out, FragmentPoint: a.FragmentPoint()}
 	if a.primary != nil {
 		s.Primary = a.primary.addr
 	}
@@ -170,6 +170,9 @@ func (a *Assoc) Status() Status {
 	s.Missing = a.rcv.missing()
 	return s
 }
+
+// FragmentPoint returns the most user data in a chunk.
+func (a *Assoc) FragmentPoint() int { return a.snd.maxPayload() }
 
 // Peers returns the peer's addresses.
 func (a *Assoc) Peers(dst []netip.Addr) []netip.Addr {
