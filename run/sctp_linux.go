@@ -218,7 +218,7 @@ func (s *sock) messagesClosed() {
 // messagesDown hands the program its next message, if it has taken the last. It reports whether it
 // stopped only to let others have their turn.
 func (s *sock) messagesDown() (more bool) {
-	for s.far.writable && s.down.half != ended {
+	for s.far.writable && s.down.half != ended && s.taking == notTaking {
 		if unsent(s.far.fd) > 0 {
 			s.full()
 			switch {
@@ -669,6 +669,7 @@ func (c *call) receiveMessagePart(b []byte, m *message) (r received, e syscall.E
 		whole = make([]byte, have)
 	}
 	n, e := c.take(whole, new(unix.Msghdr), m.flags&usock.MSG_PEEK)
+	s.l.later(s) // meanwhile nothing was handed down: what was taken is what unread is about
 	if e != 0 {
 		if s.state == over && s.raised && e != unix.EAGAIN {
 			return r, s.told()
@@ -684,15 +685,13 @@ func (c *call) receiveMessagePart(b []byte, m *message) (r received, e syscall.E
 	if n > len(b) {
 		r.flags &^= usock.MSG_EOR
 	}
-	if m.flags&usock.MSG_PEEK == 0 {
-		if n > len(b) {
-			if e := s.queue(whole[len(b):n]); e != 0 {
-				s.down.buf, s.down.from = whole[len(b):n], from
-				s.l.later(s)
-			}
-		} else {
-			s.far.writable = true
-			s.l.later(s)
+	switch {
+	case m.flags&usock.MSG_PEEK != 0:
+	case n <= len(b):
+		s.far.writable = true
+	default:
+		if e := s.queue(whole[len(b):n]); e != 0 {
+			s.down.buf, s.down.from = whole[len(b):n], from
 		}
 	}
 	return r, 0
