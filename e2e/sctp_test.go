@@ -124,3 +124,31 @@ exec 3>&-
 wait $c $s
 cat out`, "hello\n")
 }
+
+// TestSCTPStress has stress-ng's stressor make associations, over IPv4 and IPv6, as fast as it can.
+func TestSCTPStress(t *testing.T) {
+	need(t, "stress-ng", "stress-ng")
+	for _, domain := range []string{"ipv4", "ipv6"} {
+		passes(t, "stress-ng --sctp 2 --sctp-ops 2000 --sctp-domain "+domain+" 2>&1", "successful run completed")
+	}
+}
+
+// TestSCTPNetperfmeter has flows both ways beside an association that controls them, whose messages are
+// read in pieces.
+func TestSCTPNetperfmeter(t *testing.T) {
+	need(t, "netperfmeter", "netperfmeter")
+	r := passes(t, `netperfmeter 9000 >log 2>&1 & s=$!
+until_ok grep 'Passive Mode' log
+netperfmeter 127.0.0.1:9000 -sctp const100:const1000:const100:const1000 -runtime=1 2>&1
+kill -INT $s
+wait $s || :`, "Loss:")
+	var packets []string // sent, received, lost
+	for line := range strings.Lines(r.stdout) {
+		if f := strings.Fields(line); len(f) > 2 && f[1] == "Packets:" {
+			packets = append(packets, f[2])
+		}
+	}
+	if len(packets) != 3 || packets[0] == "0" || packets[1] == "0" {
+		t.Errorf("of packets sent, received and lost there are %q: %s", packets, r.stdout)
+	}
+}

@@ -80,7 +80,11 @@ const farEvents = unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET
 
 // setFar makes fd the far end.
 func (s *sock) setFar(fd int) syscall.Errno {
-	if e := s.l.watch(fd, farEvents, s); e != 0 {
+	events := uint32(farEvents)
+	if s.sctp != nil {
+		events |= unix.EPOLLOUT // the program has taken a message
+	}
+	if e := s.l.watch(fd, events, s); e != 0 {
 		return e
 	}
 	s.far, s.wide = end{fd: fd, writable: true}, false

@@ -220,7 +220,7 @@ func (s *sock) messagesClosed() {
 func (s *sock) messagesDown() (more bool) {
 	for s.far.writable && s.down.half != ended && s.taking == notTaking {
 		if unsent(s.far.fd) > 0 {
-			s.full()
+			s.far.writable = false // until the kernel says that it was taken
 			switch {
 			case unsent(s.far.fd) == 0: // it was taken meanwhile
 			case s.down.empty() && s.lastIsGiven():
@@ -427,7 +427,8 @@ func (c *call) tryAcceptMessages(flags int) result {
 			return c.failErr(err)
 		}
 	}
-	u := x.accepted[0]
+	u := shift(&x.accepted)
+	s.acceptNone(c.dup) // before the program goes on, and polls
 	peer, _ := u.GetPeerName()
 	r := c.giveMessages(u, flags, func(n *sock, fd int) (int, syscall.Errno) {
 		if args := &c.n.data.args; args[1] != 0 {
@@ -435,19 +436,17 @@ func (c *call) tryAcceptMessages(flags int) result {
 				return -1, e
 			}
 		}
-		x.accepted = slices.Delete(x.accepted, 0, 1)
 		n.times = s.times
 		s.setNative(fd)
 		n.native = slices.Clone(s.native)
-		got, e := c.answerFD(fd, flags&unix.SOCK_CLOEXEC)
-		if e != 0 {
-			x.accepted = slices.Insert(x.accepted, 0, u)
-		}
-		return got, e
+		return c.answerFD(fd, flags&unix.SOCK_CLOEXEC)
 	})
-	if r.err == 0 {
-		s.acceptNone(c.dup)
-	} else {
+	if r.err != 0 {
+		if x.accepted = slices.Insert(x.accepted, 0, u); s.state == released {
+			x.refuse()
+			return r
+		}
+		s.pump()
 		s.wakeAll()
 	}
 	return r
