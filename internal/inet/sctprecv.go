@@ -99,8 +99,11 @@ func (e *sctpEndpoint) skip() {
 		}
 		e.pop(x)
 	}
-	if e.read == len(e.arrived) {
-		e.arrived, e.read = e.arrived[:0], 0
+	if e.read >= len(e.arrived)/2 {
+		// What was read goes, also where the queue is never empty.
+		n := copy(e.arrived, e.arrived[e.read:])
+		clear(e.arrived[n:])
+		e.arrived, e.read = e.arrived[:n], 0
 	}
 }
 

@@ -198,7 +198,7 @@ func (a *Assoc) changeAddr(now time.Duration, in *In, typ uint16, v []byte) uint
 		switch {
 		case p != nil:
 			return 0
-		case !usable(addr) || !sameFamily(a.local, in.Src, addr):
+		case len(told([]netip.Addr{addr}, in.Src, a.cfg.Scope)) == 0 || !sameFamily(a.local, in.Src, addr):
 			return wire.CauseUnresolvable
 		case len(a.paths) >= maxPaths:
 			return wire.CauseResource

@@ -32,6 +32,7 @@ func (a *Assoc) inInit(now time.Duration, in *In, v []byte) {
 		a.reply(in, p.Tag, (&wire.Chunk{Type: wire.ChunkAbort, Value: p.cause}).Append(nil), true)
 		return
 	}
+	p.addrs = told(p.addrs, in.Src, a.cfg.Scope)
 	if a.state != CookieWait {
 		if news := a.strange(in.Src, p.addrs); news != nil {
 			cause := appendCause(nil, wire.CauseRestartNewAddrs, news)

@@ -55,6 +55,7 @@ func (e *Endpoint) answerInit(now time.Duration, in *In, v []byte, out *Out) boo
 		return true
 	}
 	c, o := e.Config, &e.Options
+	p.addrs = told(p.addrs, in.Src, c.Scope)
 	k := cookie{
 		tag: c.tag(), tsn: c.random32(), out: o.OutStreams, in: o.MaxInStreams,
 		rwnd: firstWindow(o), caps: p.caps & o.offers(),

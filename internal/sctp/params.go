@@ -205,7 +205,8 @@ func appendParams(b []byte, local []netip.Addr, o *Options, c caps, vector []byt
 }
 
 // told returns those of this end's addresses that the peer at dst is told of (Linux's addr_scope_policy):
-// those that it may be able to reach.
+// those that it may be able to reach. Of the peer's own addresses, no others are believed: they would be
+// somebody else's here.
 func told(local []netip.Addr, dst netip.Addr, policy int) (out []netip.Addr) {
 	far := scopeOf(dst)
 	for _, a := range local {
