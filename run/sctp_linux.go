@@ -219,10 +219,10 @@ func (s *sock) messagesClosed() {
 // stopped only to let others have their turn.
 func (s *sock) messagesDown() (more bool) {
 	for s.far.writable && s.down.half != ended && s.taking == notTaking {
-		if unsent(s.far.fd) > 0 {
+		if !s.taken() {
 			s.far.writable = false // until the kernel says that it was taken
 			switch {
-			case unsent(s.far.fd) == 0: // it was taken meanwhile
+			case s.taken(): // meanwhile
 			case s.down.empty() && s.lastIsGiven():
 				s.endDown()
 				return false
@@ -273,6 +273,10 @@ func (s *sock) messagesDown() (more bool) {
 	}
 	return false
 }
+
+// taken reports whether the program's end has no message. The kernel says that one was taken just before
+// it takes the last of its bytes off the count (net/core/sock.c, sock_wfree).
+func (s *sock) taken() bool { return unsent(s.far.fd) < datagramCost }
 
 // lastIsGiven reports whether nothing comes behind what the program's end has: poll is to show that before
 // it is read.
