@@ -4,8 +4,10 @@ import (
 	"net/netip"
 	"slices"
 	"syscall"
+	"time"
 
 	"usock/internal/abi"
+	"usock/internal/sctp"
 	"usock/internal/socket"
 )
 
@@ -40,8 +42,20 @@ func (t *sctpProto) addrRows() []socket.Option {
 		return o
 	}
 	return []socket.Option{
-		row(abi.SCTP_SOCKOPT_BINDX_ADD, t.bindAll),
-		row(abi.SCTP_SOCKOPT_BINDX_REM, t.unbindAll),
+		row(abi.SCTP_SOCKOPT_BINDX_ADD, func(e *sctpEndpoint, list []abi.Addr) error {
+			if err := t.bindAll(e, list); err != nil {
+				return err
+			}
+			e.tellPeers(list, (*sctp.Assoc).AddAddr)
+			return nil
+		}),
+		row(abi.SCTP_SOCKOPT_BINDX_REM, func(e *sctpEndpoint, list []abi.Addr) error {
+			if err := t.unbindAll(e, list); err != nil {
+				return err
+			}
+			e.tellPeers(list, (*sctp.Assoc).DeleteAddr)
+			return nil
+		}),
 		connectx(abi.SCTP_SOCKOPT_CONNECTX, true),
 		connectx(abi.SCTP_SOCKOPT_CONNECTX_OLD, false),
 		told(abi.SCTP_GET_LOCAL_ADDRS, func(e *sctpEndpoint, x *sctpAssoc) ([]netip.Addr, uint16, error) {
@@ -56,6 +70,19 @@ func (t *sctpProto) addrRows() []socket.Option {
 			}
 			return x.core.Peers(nil), x.peer, nil
 		}),
+	}
+}
+
+// tellPeers tells the peers of addresses that have come or gone, where that was agreed to (RFC 5061).
+func (e *sctpEndpoint) tellPeers(list []abi.Addr, tell func(*sctp.Assoc, time.Duration, netip.Addr) syscall.Errno) {
+	for x := e.assocs; x != nil; x = x.next {
+		if !e.opts.Asconf || !x.core.Agreed().Asconf {
+			continue
+		}
+		for _, a := range list {
+			tell(x.core, x.now(), a.IP.Unmap())
+		}
+		e.proto.update(x, 0)
 	}
 }
 

@@ -171,15 +171,22 @@ func (t *sctpProto) statusRows() []socket.Option {
 				return b, nil
 			},
 		}),
-		supportRow(abi.SCTP_PR_SUPPORTED, func(o *sctp.Options) *bool { return &o.PR }),
+		supportRow(abi.SCTP_PR_SUPPORTED, func(o *sctp.Options) *bool { return &o.PR }, func(x sctp.Extensions) bool { return x.PR }),
+		supportRow(abi.SCTP_ECN_SUPPORTED, func(o *sctp.Options) *bool { return &o.ECN }, func(x sctp.Extensions) bool { return x.ECN }),
 		t.interleavingRow(),
 	}
 }
 
-// supportRow is the row of an option that says whether associations to come offer an extension.
-func supportRow(name int, field func(*sctp.Options) *bool) socket.Option {
+// supportRow is the row of an option that says whether associations to come offer an extension, and of
+// one that is there whether it was agreed to.
+func supportRow(name int, field func(*sctp.Options) *bool, agreed func(sctp.Extensions) bool) socket.Option {
 	return valueRow(name, false,
-		func(_ *sctpEndpoint, _ *sctpAssoc, o *sctp.Options) uint32 { return uint32(toInt(*field(o))) },
+		func(_ *sctpEndpoint, x *sctpAssoc, o *sctp.Options) uint32 {
+			if x != nil {
+				return uint32(toInt(agreed(x.core.Agreed())))
+			}
+			return uint32(toInt(*field(o)))
+		},
 		func(e *sctpEndpoint, v *abi.SCTPAssocValue) error {
 			if _, err := e.future(v.AssocID); err != nil {
 				return err
@@ -193,7 +200,9 @@ func supportRow(name int, field func(*sctp.Options) *bool) socket.Option {
 // SCTP_FRAGMENT_INTERLEAVE.
 func (t *sctpProto) interleavingRow() socket.Option {
 	return longer(assocValue, valueRow(abi.SCTP_INTERLEAVING_SUPPORTED, false,
-		func(_ *sctpEndpoint, _ *sctpAssoc, o *sctp.Options) uint32 { return uint32(toInt(o.IData)) },
+		func(_ *sctpEndpoint, x *sctpAssoc, o *sctp.Options) uint32 {
+			return uint32(toInt(x != nil && x.core.Agreed().IData || x == nil && o.IData))
+		},
 		func(e *sctpEndpoint, v *abi.SCTPAssocValue) error {
 			if _, err := e.future(v.AssocID); err != nil {
 				return err

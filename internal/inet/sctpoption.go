@@ -15,7 +15,7 @@ import (
 // sctpRows are SCTP's options: those at SOL_SCTP, and those at SOL_SOCKET that it has its own way with.
 func sctpRows(t *sctpProto) []socket.Option {
 	return slices.Concat(t.socketRows(), t.flagRows(), t.assocRows(), t.ackRows(), t.messageRows(), t.eventRows(),
-		t.pathRows(), t.statusRows(), t.schedulerRows(), t.reconfRows(), t.addrRows())
+		t.pathRows(), t.statusRows(), t.schedulerRows(), t.reconfRows(), t.authRows(), t.addrRows())
 }
 
 // assoc returns the association that a program names; nil: none. Of one-to-one style, and of one that

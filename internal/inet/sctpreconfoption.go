@@ -12,7 +12,7 @@ import (
 // reconfRows are about the reconfiguration of streams (RFC 6525).
 func (t *sctpProto) reconfRows() []socket.Option {
 	return []socket.Option{
-		supportRow(abi.SCTP_RECONFIG_SUPPORTED, func(o *sctp.Options) *bool { return &o.ReConf }),
+		supportRow(abi.SCTP_RECONFIG_SUPPORTED, func(o *sctp.Options) *bool { return &o.ReConf }, func(x sctp.Extensions) bool { return x.ReConf }),
 		valueRow(abi.SCTP_ENABLE_STREAM_RESET, false,
 			func(_ *sctpEndpoint, _ *sctpAssoc, o *sctp.Options) uint32 { return o.Reset },
 			func(e *sctpEndpoint, v *abi.SCTPAssocValue) error {

@@ -292,7 +292,7 @@ func (x *sctpAssoc) notification(n *sctp.Notification) []byte {
 			SCTPNotification: head, Indication: uint32(n.State), AssocID: x.id, Stream: uint32(n.Stream), Seq: n.Ind,
 		}
 	case sctp.EventAuth:
-		v = &abi.SCTPAuthkeyEvent{SCTPNotification: head, Indication: uint32(n.State), AssocID: x.id}
+		v = &abi.SCTPAuthkeyEvent{SCTPNotification: head, Keynumber: uint16(n.Ind), Indication: uint32(n.State), AssocID: x.id}
 	case sctp.EventStreamReset:
 		var list []byte
 		for _, id := range n.Streams {

@@ -17,6 +17,7 @@ type sctpControl struct {
 	snd   bool                // it is of SCTP_SNDINFO
 	timed bool                // it has the time to live of SCTP_SNDRCV
 	pr    *abi.SCTPPrinfo
+	auth  *abi.SCTPAuthinfo
 	peers []abi.Cmsg // SCTP_DSTADDRV4 and SCTP_DSTADDRV6
 }
 
@@ -98,8 +99,8 @@ func (c *sctpControl) parse(m abi.Cmsg) error {
 			c.pr.Value = 0
 		}
 	case abi.SCTP_AUTHINFO:
-		// It says nothing of an association without authentication, as all are (RFC 4895 is not built).
-		return exact(m.Data, &abi.SCTPAuthinfo{})
+		c.auth = new(abi.SCTPAuthinfo)
+		return exact(m.Data, c.auth)
 	case abi.SCTP_DSTADDRV4, abi.SCTP_DSTADDRV6:
 		c.peers = append(c.peers, m)
 	default:
@@ -299,6 +300,8 @@ func (t *sctpProto) queue(x *sctpAssoc, m *socket.Msg, w *sctpMessage) (int, err
 	}
 	st := x.core.Status()
 	switch {
+	case w.auth != nil && !x.authenticatedBy(w.auth.Keynumber):
+		return 0, syscall.EINVAL
 	case x.core.Options().NoFragment && w.n > st.FragmentPoint:
 		return 0, syscall.EMSGSIZE
 	case x.state >= sctp.ShutdownPending:
@@ -313,6 +316,16 @@ func (t *sctpProto) queue(x *sctpAssoc, m *socket.Msg, w *sctpMessage) (int, err
 	m.Data = m.Data[:0]
 	t.update(x, ev)
 	return w.n, nil
+}
+
+// authenticatedBy reports whether SCTP_AUTHINFO may ask for the key: of an association with
+// authentication it is the active one alone, of others it means nothing.
+func (x *sctpAssoc) authenticatedBy(key uint16) bool {
+	if !x.core.Agreed().Auth {
+		return true
+	}
+	a := x.core.Options().AuthSetup
+	return a == nil && key == 0 || a != nil && key == a.Active
 }
 
 // info is what the core is told of a message: what it says itself, or the association's defaults.

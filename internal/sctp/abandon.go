@@ -60,6 +60,13 @@ func (s *sender) giveUp(m *message) {
 		}
 		c.state |= chunkAbandoned
 	}
+
+	// Nothing is outstanding there any more, unless FORWARD-TSN is.
+	for _, f := range s.flows {
+		if f.flight == 0 && s.ahead < s.una {
+			f.t3 = timer.Never
+		}
+	}
 	s.failed.add(m)
 	s.turn++
 }

@@ -155,6 +155,26 @@ func TestGivenUpHalfway(t *testing.T) {
 	}
 }
 
+// TestTimerGivenUp: where all that was outstanding on a path is given up its timer stops, though
+// FORWARD-TSN cannot pass over it yet.
+func TestTimerGivenUp(t *testing.T) {
+	s := newSends(t)
+	other := new(flow)
+	s.addFlow(other, testMTU, testOverhead)
+	s.message(outMessage{to: other}, 100)
+	s.want(s.packet(other), "1:0.0(100)EB")
+	s.message(outMessage{stream: 1, policy: PRPrio, value: 9}, 100)
+	s.want(s.packet(s.f), "2:1.0(100)EB")
+	s.timer(s.f.rto)
+	s.prune(1, 1)
+	s.timer(0)
+	s.want(s.forwardTSN(100), "")
+	s.sack(1)
+	s.want(s.forwardTSN(100), "2 1.0")
+	s.timer(s.f.rto)
+	s.fails()
+}
+
 // TestForwardRoom: 3.5 C4. Streams that have no room are told of later.
 func TestForwardRoom(t *testing.T) {
 	s := newSends(t)

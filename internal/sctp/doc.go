@@ -41,6 +41,25 @@
 //
 //	serial.go ecn.go renumber.go                both
 //
+// The files, by what they are about:
+//
+//	assoc.go api.go notify.go setopt.go calls.go         what an association is and can be told
+//	endpoint.go cookie.go params.go random.go            answers without state
+//	input.go chunks.go handshake.go collision.go         packets that arrive, and the states
+//	shutdown.go abort.go                                 the end
+//	poll.go                                              packets that leave
+//	path.go heartbeat.go pmtu.go timers.go               paths, and time
+//	reconf.go auth.go asconf.go ecn.go                   what is agreed to beside
+//	events.go                                            what the program is told
+//
+//	sender.go message.go outstream.go scheduler.go       the sender: messages that wait
+//	transmit.go outstanding.go flow.go rtt.go            what leaves, on which path, and when
+//	sack.go abandon.go                                   what became of it
+//
+//	receiver.go tsnmap.go reassembly.go run.go           the receiver: what has come
+//	delivery.go rcvack.go rcvwindow.go                   who gets it, and what the peer is told
+//	renumber.go serial.go                                numbers
+//
 // sctp may import packet, wire, wait, timer (for Never) and the standard library. Begin with
 // assoc.go, then input.go and poll.go.
 package sctp

@@ -26,7 +26,7 @@ func TestPartialDeliveryEvents(t *testing.T) {
 			tc.wantRead(1000, "0:0 200")
 			tc.recv("DATA 3 BE 1:0 10")
 			tc.want("SACK 1 gap=2-2")
-			tc.recv("FORWARD-TSN " + tsnHex(tc.peer.tsn, 2) + "00000000")
+			tc.recv("0xc0 " + tsnHex(tc.peer.tsn, 2) + "00000000")
 			tc.want("SACK 3")
 			tc.wantNote("type 0x8006")
 			tc.wantRead(1000, "1:0 10 eor")

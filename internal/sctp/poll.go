@@ -41,6 +41,7 @@ func (a *Assoc) Poll(now time.Duration, out *Out) bool {
 	}
 
 	// What was to leave may have been given up instead.
+	a.tellFailed(0)
 	return a.snd.forward && a.build(now, out, a.use)
 }
 

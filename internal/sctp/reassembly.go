@@ -304,7 +304,7 @@ func (r *receiver) skipUnordered(st *inStream, id uint64) {
 }
 
 // abort drops a message that will never be whole. If it was delivered in part the program may have read
-// some of it, and reads what there is before it is told.
+// some of it, and is told. What it is about to read of it comes before that.
 func (r *receiver) abort(x *run) {
 	if !r.interleaved && x.last == r.cum && !x.end {
 		r.lastKnow = false // its rest may still come
@@ -315,17 +315,17 @@ func (r *receiver) abort(x *run) {
 	}
 
 	r.parts--
-	m, at := x.describe(), r.ready.place(x)
-	if x.n > 0 {
+	m := x.describe()
+	if x.n > 0 && r.ready.first == x {
 		x.list().remove(x)
 		r.held.remove(x)
 		x.stream, x.cut = nil, true
-		m.behind = r.read + at + 1
+		m.behind = r.read + 1
 	} else {
 		r.ready.remove(x)
 		r.discard(x)
 		r.read++
-		m.behind = r.read + at
+		m.behind = r.read
 	}
 	r.aborted = append(r.aborted, m)
 }

@@ -95,14 +95,6 @@ func (q *runQueue) pop() {
 	q.n--
 }
 
-// place is how many messages are in front of x.
-func (q *runQueue) place(x *run) (n uint64) {
-	for o := q.first; o != x; o = o.rnext {
-		n++
-	}
-	return n
-}
-
 // remove takes x out, wherever it stands.
 func (q *runQueue) remove(x *run) {
 	if q.first == x {

@@ -39,6 +39,8 @@ import (
 //	COOKIE-ECHO [HEX], COOKIE-ACK, HEARTBEAT [HEX], HEARTBEAT-ACK [HEX]
 //	SHUTDOWN CUM, SHUTDOWN-ACK, SHUTDOWN-COMPLETE [T]
 //	ABORT [T] [cause=N[:HEX]] ..., ERROR cause=N[:HEX] ...
+//	FORWARD-TSN CUM [streams=STREAM:SSN,...]
+//	I-DATA TSN FLAGS STREAM:MID:FSN LENGTH
 //	RE-CONFIG [out=SEQ,RESP,LAST[,STREAM...]] [in=SEQ[,STREAM...]] [tsn=SEQ] [addout=SEQ,N] [addin=SEQ,N]
 //	          [resp=SEQ,RESULT[,OWN,NEXT]]       OWN and NEXT are absolute
 //	0xNN [HEX]                                   any chunk
@@ -353,6 +355,15 @@ func (s *script) chunk(text string, b []byte) []byte {
 		return s.initChunk(b, c.Type, k, one)
 	case wire.ChunkShutdown:
 		return wire.AppendTSN(b, c.Type, s.peer.coreTSN-1+s.number(w[0]))
+	case wire.ChunkIData:
+		return s.idataChunk(b, w)
+	case wire.ChunkForwardTSN:
+		var skipped []wire.Skipped
+		for _, x := range list(k["streams"]) {
+			n, ssn, _ := strings.Cut(x, ":")
+			skipped = append(skipped, wire.Skipped{Stream: uint16(s.number(n)), MID: s.number(ssn)})
+		}
+		return wire.AppendForwardTSN(b, false, s.peer.tsn-1+s.number(w[0]), skipped)
 	case wire.ChunkReConfig:
 		c.Value = s.reconfValue(k)
 	case wire.ChunkAbort, wire.ChunkError:
@@ -408,6 +419,30 @@ func (s *script) initChunk(b []byte, t wire.ChunkType, k map[string][]string, on
 	return i.Append(b, t)
 }
 
+func (s *script) idataChunk(b []byte, w []string) []byte {
+	s.t.Helper()
+	place := strings.Split(w[2], ":")
+	d := wire.IData{
+		Flags: flagsOf(w[1]), TSN: s.peer.tsn - 1 + s.number(w[0]),
+		Stream: uint16(s.number(place[0])), MID: s.number(place[1]), FSN: s.number(place[2]),
+	}
+	n := int(s.number(w[3]))
+	at := len(b)
+	b = append(b, make([]byte, wire.IDataLen+wire.Pad4(n))...)
+	d.Put(b[at:], n)
+	return b
+}
+
+// flagsOf reads the flags of DATA and I-DATA.
+func flagsOf(text string) (flags uint8) {
+	for _, f := range dataFlags {
+		if strings.Contains(text, f.letter) {
+			flags |= f.bit
+		}
+	}
+	return flags
+}
+
 var dataFlags = []struct {
 	letter string
 	bit    uint8
@@ -418,12 +453,7 @@ func (s *script) dataChunk(b []byte, w []string, k map[string][]string) []byte {
 	if len(w) != 4 {
 		s.t.Fatalf("DATA %v", w)
 	}
-	d := wire.Data{TSN: s.peer.tsn - 1 + s.number(w[0])}
-	for _, f := range dataFlags {
-		if strings.Contains(w[1], f.letter) {
-			d.Flags |= f.bit
-		}
-	}
+	d := wire.Data{Flags: flagsOf(w[1]), TSN: s.peer.tsn - 1 + s.number(w[0])}
 	st, ssn, _ := strings.Cut(w[2], ":")
 	d.Stream, d.SSN = uint16(s.number(st)), uint16(s.number(ssn))
 	if v := k["ppid"]; v != nil {

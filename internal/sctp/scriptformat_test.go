@@ -41,16 +41,20 @@ func (s *script) formatChunk(c *wire.Chunk) string {
 		if d.Parse(c.Flags, c.Value) != nil {
 			return "malformed DATA"
 		}
-		f := ""
-		for _, x := range dataFlags {
-			if d.Flags&x.bit != 0 {
-				f += x.letter
-			}
+		return fmt.Sprintf("DATA %d %s %d:%d %d ppid=%d", d.TSN-s.peer.coreTSN+1, flagText(d.Flags), d.Stream, d.SSN, len(c.Value)-12, d.PPID)
+	case wire.ChunkIData:
+		var d wire.IData
+		if d.Parse(c.Flags, c.Value) != nil {
+			return "malformed I-DATA"
 		}
-		if f == "" {
-			f = "-"
+		return fmt.Sprintf("I-DATA %d %s %d:%d:%d %d", d.TSN-s.peer.coreTSN+1, flagText(d.Flags), d.Stream, d.MID, d.FSN, len(c.Value)-16)
+	case wire.ChunkForwardTSN:
+		f, _ := wire.ParseForwardTSN(c.Type, c.Value)
+		var streams []string
+		for i := range f.Streams() {
+			streams = append(streams, fmt.Sprintf("%d:%d", f.Stream(i).Stream, f.Stream(i).MID))
 		}
-		return fmt.Sprintf("DATA %d %s %d:%d %d ppid=%d", d.TSN-s.peer.coreTSN+1, f, d.Stream, d.SSN, len(c.Value)-12, d.PPID)
+		return fmt.Sprintf("FORWARD-TSN %d streams=%s", f.CumTSN-s.peer.coreTSN+1, strings.Join(streams, ","))
 	case wire.ChunkSack:
 		k, err := wire.ParseSack(c.Value)
 		if err != nil {
@@ -97,6 +101,19 @@ func (s *script) formatChunk(c *wire.Chunk) string {
 		return fmt.Sprintf("%s %x", t, c.Value)
 	}
 	return fmt.Sprintf("0x%x %x", byte(c.Type), c.Value)
+}
+
+// flagText writes the flags of DATA and I-DATA.
+func flagText(flags uint8) (text string) {
+	for _, x := range dataFlags {
+		if flags&x.bit != 0 {
+			text += x.letter
+		}
+	}
+	if text == "" {
+		text = "-"
+	}
+	return text
 }
 
 // matches reports whether a chunk, as format writes it, is what is wanted.

@@ -23,7 +23,6 @@ func (a *Assoc) shutdown(now time.Duration) {
 	case Established:
 		a.setState(ShutdownPending)
 		a.snd.flush = true
-		a.timer.t5 = now + 5*a.opt.RTOMax
 		a.allAcked(now)
 	}
 }
@@ -37,6 +36,9 @@ func (a *Assoc) allAcked(now time.Duration) {
 	if a.state == ShutdownPending {
 		a.setState(ShutdownSent)
 		a.todo |= todoShutdown
+
+		// It bounds the shutdown, not what was to be sent before.
+		a.timer.t5 = now + 5*a.opt.RTOMax
 	} else {
 		a.setState(ShutdownAckSent)
 		a.todo |= todoShutdownAck

@@ -85,6 +85,7 @@ func (a *Assoc) t3Expired(now time.Duration, p *path) {
 		}
 	}
 	a.snd.timeout(now, &p.flow)
+	a.tellFailed(0)
 }
 
 // startAutoClose begins to wait for the association to be idle for long enough (SCTP_AUTOCLOSE).

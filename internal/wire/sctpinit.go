@@ -112,12 +112,13 @@ func (i *Init) Append(b []byte, t ChunkType) []byte {
 	return closeChunk(b, at)
 }
 
-// ParseAddr reads the value of an address parameter of the type t.
+// ParseAddr reads the value of an address parameter of the type t. An IPv4 address that is mapped to IPv6
+// stays so, which nobody may send (RFC 9260, section 3.3.2.1.2).
 func ParseAddr(t uint16, v []byte) (netip.Addr, error) {
 	switch {
 	case t == ParamIPv4 && len(v) == 4, t == ParamIPv6 && len(v) == 16:
 		a, _ := netip.AddrFromSlice(v)
-		return a.Unmap(), nil
+		return a, nil
 	}
 	return netip.Addr{}, ErrMalformed
 }
