@@ -185,3 +185,25 @@ func TestSCTPPeelInTheMiddle(t *testing.T) {
 		}
 	}
 }
+
+// A socket with hundreds of associations is closed, and its port is free once the peers have agreed; a host that
+// goes away in the middle of that leaves nothing behind (newPair counts the blocks).
+func TestSCTPCloseHundreds(t *testing.T) {
+	for _, leave := range []bool{false, true} {
+		a, b := newPair(t, Config{})
+		l := b.listening("many4", addrB+":7")
+		for range 300 {
+			x := a.open("one4").with(addrB + ":7")
+			if err := x.send("unread", "-"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b.cut = leave
+		l.Close()
+		proto := b.st.SCTP().(*sctpProto)
+		if n := len(proto.byID) + len(proto.assocs); n != 0 {
+			t.Errorf("%d entries are left", n)
+		}
+		b.listening("many4", addrB+":7")
+	}
+}
