@@ -252,6 +252,12 @@ func (t *sctpProto) branch(e *sctpEndpoint, x *sctpAssoc, typ int) *socket.Socke
 		t.ports.add(mine, e.lport)
 		b.locals = append(b.locals, mine)
 	}
+	if e.rest != nil && e.next() == x {
+		b.rest, e.rest = e.rest, nil
+	}
+	if e.begun == x {
+		b.begun, e.begun = x, nil
+	}
 	x.part()
 	x.join(b)
 	for i, o := range e.arrived[e.read:] {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"usock/internal/abi"
 	"usock/internal/ip"
 	"usock/internal/sctp"
 	"usock/internal/wire"
@@ -129,5 +130,80 @@ func TestSCTPQueueStaysShort(t *testing.T) {
 	}
 	if n := len(sctpOf(y.Socket).arrived); n > 4 {
 		t.Errorf("%d entries for one message", n)
+	}
+}
+
+// An association is peeled off while the program is in the middle of its message, or of a notification of
+// it: the new socket has the rest, and the old one is as it was.
+func TestSCTPPeelInTheMiddle(t *testing.T) {
+	for _, what := range []string{"message", "notification"} {
+		a, b := newPair(t, Config{})
+		l := b.listening("many4", addrB+":7")
+		l.events(abi.SCTP_ASSOC_CHANGE)
+		x := a.open("one4").with(addrB + ":7")
+		id := int32(1)
+		if what == "message" {
+			var v abi.SCTPAssocChange
+			abi.ParseStruct([]byte(l.recv(0).data), &v)
+			id = v.AssocID
+			x.send("abcdef", "-")
+			if g := l.recvInto(3, 0); g.data != "abc" {
+				t.Fatalf("%q", g.data)
+			}
+		} else {
+			var v abi.SCTPAssocChange
+			abi.ParseStruct([]byte(l.recvInto(100, abi.MSG_PEEK).data), &v)
+			id = v.AssocID
+			if g := l.recvInto(8, 0); len(g.data) != 8 {
+				t.Fatalf("%q", g.data)
+			}
+			x.send("def", "-")
+		}
+		p, err := b.st.SCTP().(*sctpProto).Peel(l.Socket, id)
+		if err != nil {
+			t.Fatal(what, err)
+		}
+		y := &sock{p, b}
+		if g := l.recv(0); what == "message" && g.err != syscall.EAGAIN {
+			t.Errorf("%s: the old socket has %q, %v", what, g.data, g.err)
+		}
+		if what == "notification" {
+			if g := y.recv(0); len(g.data) != abi.Sizeof(&abi.SCTPAssocChange{})-8 || g.flags != abi.MSG_NOTIFICATION|abi.MSG_EOR {
+				t.Errorf("the rest of the notification: %q, %#x", g.data, g.flags)
+			}
+		}
+		if g := y.recv(0); g.data != "def" {
+			t.Errorf("%s: the new socket has %q, %v", what, g.data, g.err)
+		}
+		z := a.open("one4").with(addrB + ":7")
+		z.send("other", "-")
+		if g := l.recv(0); told(g) != "assoc 0 error 0 streams 10/10" {
+			t.Errorf("%s: then the old socket has %s", what, told(g))
+		}
+		if g := l.recv(0); g.data != "other" {
+			t.Errorf("%s: at last the old socket has %q, %v", what, g.data, g.err)
+		}
+	}
+}
+
+// A socket with hundreds of associations is closed, and its port is free once the peers have agreed; a host that
+// goes away in the middle of that leaves nothing behind (newPair counts the blocks).
+func TestSCTPCloseHundreds(t *testing.T) {
+	for _, leave := range []bool{false, true} {
+		a, b := newPair(t, Config{})
+		l := b.listening("many4", addrB+":7")
+		for range 300 {
+			x := a.open("one4").with(addrB + ":7")
+			if err := x.send("unread", "-"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b.cut = leave
+		l.Close()
+		proto := b.st.SCTP().(*sctpProto)
+		if n := len(proto.byID) + len(proto.assocs); n != 0 {
+			t.Errorf("%d entries are left", n)
+		}
+		b.listening("many4", addrB+":7")
 	}
 }
