@@ -13,11 +13,13 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"usock/internal/uml"
 )
 
 // The kernel that judges SCTP is User-mode Linux, which every machine of the tests can have: this machine's
-// may be without. It plays the sequences in sctpTables, each in a network of its own, and what it answers is
+// may be without. It plays the sequences in sctpTables, each in a network that nobody else uses, and what it answers is
 // kept in the golden file, so that usock is held to it where no kernel starts either.
 
 var updateSCTP = flag.Bool("update", false, "write testdata/sctp.txt anew, from User-mode Linux")
@@ -48,25 +50,81 @@ func playInMachine(data []byte) (out []byte, err error) {
 	if err := json.Unmarshal(data, &p); err != nil {
 		return nil, err
 	}
+	var steps []step
+	err = networks.play(p.Sysctl, func(k *kernel) { steps = recordAlone(newScript(k), p.Lines) })
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(steps)
+}
+
+// pool has networks that were used before: to make one and to take it down takes the machine longest.
+type pool struct {
+	mu   sync.Mutex
+	idle []chan func(own func() *kernel) // mu: each is served by the thread whose network it is
+}
+
+var networks pool
+
+// play carries out f in a network that nobody else uses, with these settings.
+func (p *pool) play(sysctl string, f func(*kernel)) (err error) {
+	n := p.take(sysctl != "")
 	done := make(chan struct{})
-	go func() {
-		runtime.LockOSThread() // for good: the thread ends with the goroutine
+	n <- func(own func() *kernel) {
+		defer close(done)
 		defer func() {
 			if x := recover(); x != nil {
 				err = fmt.Errorf("%v", x)
 			}
-			close(done)
 		}()
-		k := newKernel(nil)
-		defer k.end()
-		for _, s := range strings.Fields(p.Sysctl) {
+		k := own()
+		for _, s := range strings.Fields(sysctl) {
 			name, value, _ := strings.Cut(s, "=")
 			k.must(os.WriteFile("/proc/sys/net/sctp/"+name, []byte(value), 0), s)
 		}
-		out, err = json.Marshal(recordAlone(newScript(k), p.Lines))
-	}()
+		f(k)
+		k.abort()
+		if sysctl != "" {
+			k.end()
+		}
+	}
 	<-done
-	return out, err
+	if err != nil || sysctl != "" {
+		close(n)
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.idle = append(p.idle, n)
+	return nil
+}
+
+// take returns a network, a fresh one if it is asked for.
+func (p *pool) take(fresh bool) chan func(own func() *kernel) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if last := len(p.idle) - 1; last >= 0 && !fresh {
+		n := p.idle[last]
+		p.idle = p.idle[:last]
+		return n
+	}
+	n := make(chan func(own func() *kernel))
+	go func() {
+		runtime.LockOSThread() // for good: the thread ends with the goroutine
+		own := sync.OnceValue(func() *kernel { return newKernel(nil) })
+		for f := range n {
+			f(own)
+		}
+	}()
+	return n
+}
+
+// abort ends what a sequence has left open, so that nothing stays of it.
+func (k *kernel) abort() {
+	for fd := range k.open {
+		unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+		k.close(fd)
+	}
 }
 
 // played is a sequence for the machine.
@@ -83,7 +141,7 @@ func recordAlone(k *script, lines []string) (out []step) {
 	for _, line := range lines {
 		st := step{Line: line, Result: k.run(line), Looks: make(map[string][3]string)}
 		was, now := map[string][3]string(nil), k.allLooks()
-		for !equalLooks(was, now) {
+		for !sendsNothing(line) && !equalLooks(was, now) {
 			time.Sleep(2 * time.Millisecond)
 			was, now = now, k.allLooks()
 		}
@@ -96,6 +154,12 @@ func recordAlone(k *script, lines []string) (out []step) {
 		out = append(out, st)
 	}
 	return out
+}
+
+// sendsNothing says that a line has no packet sent.
+func sendsNothing(line string) bool {
+	f := strings.Fields(line)
+	return f[1] == "get" || f[1] == "=" && f[2] != "accept" && f[2] != "peeloff"
 }
 
 func (c *script) allLooks() map[string][3]string {

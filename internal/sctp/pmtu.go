@@ -174,8 +174,26 @@ func (a *Assoc) lowerMTU(p *path, mtu int) {
 		return
 	}
 	a.snd.setMTU(&p.flow, mtu, a.headers(p))
+	if n := a.snd.resend(&p.flow); n > 0 {
+		a.cfg.Counters.PmtudRetransmits += uint64(n)
+	}
 	if q.state != probeOff {
 		q.high, q.low = uint16(mtu), minPathMTU
 		a.probeFrom(p, probeBase, min(basePMTU, q.high))
 	}
+}
+
+// resend marks what is outstanding on a path and larger than its packets may be: it did not arrive. That
+// says nothing of congestion.
+func (s *sender) resend(f *flow) (n int) {
+	for t := s.una; t < s.nxt; t++ {
+		if c := s.chunks.at(t); c.flow == f && c.outstanding() && s.headerLen()+c.n > f.room {
+			s.mark(t, c)
+			n++
+		}
+	}
+	if f.flight == 0 && n > 0 && s.ahead < s.una {
+		f.t3 = never // it starts anew with what is sent again
+	}
+	return n
 }
