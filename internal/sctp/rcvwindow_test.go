@@ -211,7 +211,7 @@ func TestPartialDelivery(t *testing.T) {
 			t.Fatal("the window stays shut")
 		}
 	}
-	if r.payload < r.initialWindow() {
+	if r.payload < r.initialWindow() || r.payload >= r.initialWindow()+1000 {
 		t.Fatalf("delivered in part with %d bytes held", r.payload)
 	}
 	have, _ := r.takeMessage(1 << 20)

@@ -100,6 +100,25 @@ func TestSackRoom(t *testing.T) {
 	}
 }
 
+// TestGapsGone: what many gaps took is not kept.
+func TestGapsGone(t *testing.T) {
+	r := newReceives(t)
+	for tsn := 2; tsn <= 160; tsn += 2 {
+		r.message(tsn, 0, uint32(tsn-1), "BE", "b")
+	}
+	r.sack()
+	if len(r.ack.gaps) != 80 {
+		t.Fatalf("%d gaps", len(r.ack.gaps))
+	}
+	for tsn := 1; tsn <= 159; tsn += 2 {
+		r.message(tsn, 0, uint32(tsn-1), "BE", "a")
+	}
+	r.wantSack("160")
+	if r.ack.gaps != nil {
+		t.Fatalf("room for %d gaps is kept", cap(r.ack.gaps))
+	}
+}
+
 // TestFarAhead: a TSN that no gap block could tell of is dropped.
 func TestFarAhead(t *testing.T) {
 	r := newReceives(t)
@@ -372,7 +391,11 @@ func TestForwardInterleaved(t *testing.T) {
 	r.want("1.1:d")
 	r.chunk(6, 1, 1, "EU", "C", 1)
 	r.want("1.1U:cC")
-	if res := r.chunk(7, 1, 0, "E", "late", 3); res != dataTaken || r.charged != 0 {
+	r.chunk(7, 3, 0, "B", "goes ")
+	r.forwards(8, wire.Skipped{Stream: 1, MID: 2})
+	r.chunk(9, 3, 0, "E", "on", 1)
+	r.want("3.0:goes on")
+	if res := r.chunk(10, 1, 0, "E", "late", 3); res != dataTaken || r.charged != 0 {
 		t.Fatalf("%d, charged %d", res, r.charged)
 	}
 }
