@@ -16,7 +16,8 @@ import (
 const (
 	besideRate    = 100_000_000 // bits a second
 	besideDelay   = time.Millisecond
-	besideQueue   = 64 << 10
+	besideMark    = 32 << 10 // bytes in the queue from which on packets are marked (ECN)
+	besideQueue   = 1 << 20
 	besideMessage = 1 << 20
 	besideAhead   = 3                     // of these are sent and not received
 	besideEvery   = 20 * time.Millisecond // a small message is sent so often
@@ -25,33 +26,39 @@ const (
 // beside sends a small message now and then on a stream of its own, of priority, beside messages of 1 MiB on another,
 // over a path of 100 Mbit/s. The figure is its mean delay without interleaving, as a multiple of that with it.
 func beside(_ stack, d time.Duration) (result, error) {
-	var delays [2]time.Duration
+	var (
+		delays [2]time.Duration
+		bulk   [2]float64
+	)
 	for i, interleave := range []bool{false, true} {
 		var err error
-		if delays[i], err = smallBesideBulk(interleave, max(d, time.Second)); err != nil {
+		if delays[i], bulk[i], err = smallBesideBulk(interleave, max(d, time.Second)); err != nil {
 			return result{}, err
 		}
 	}
 	ms := func(d time.Duration) float64 { return float64(d) / 1e6 }
 	return result{
 		Value: float64(delays[0]) / float64(delays[1]),
-		More:  map[string]float64{"without, ms": ms(delays[0]), "with, ms": ms(delays[1])},
+		More: map[string]float64{
+			"without, ms": ms(delays[0]), "with, ms": ms(delays[1]),
+			"bulk without, MB/s": bulk[0], "bulk with, MB/s": bulk[1],
+		},
 	}, nil
 }
 
-// smallBesideBulk returns the mean delay of small messages, from send to receive.
-func smallBesideBulk(interleave bool, d time.Duration) (time.Duration, error) {
+// smallBesideBulk returns the mean delay of small messages, from send to receive, and the MB/s of the bulk.
+func smallBesideBulk(interleave bool, d time.Duration) (mean time.Duration, bulk float64, err error) {
 	u, err := slowPath(interleave)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	c, s, err := pair(u)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	client, server := c.(usockConn), s.(usockConn)
 	if err := client.prefer(); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	failed := make(chan error, 3)
 
@@ -76,7 +83,7 @@ func smallBesideBulk(interleave bool, d time.Duration) (time.Duration, error) {
 			}
 		}
 	}()
-	var sum, n atomic.Int64
+	var sum, n, bytes atomic.Int64
 	go func() {
 		came := 0
 		for p := make([]byte, besideMessage); ; {
@@ -86,6 +93,7 @@ func smallBesideBulk(interleave bool, d time.Duration) (time.Duration, error) {
 				return
 			}
 			if k != 8 {
+				bytes.Add(int64(k))
 				for came += k; came >= besideMessage; came -= besideMessage {
 					<-room
 				}
@@ -100,20 +108,20 @@ func smallBesideBulk(interleave bool, d time.Duration) (time.Duration, error) {
 	}()
 	select {
 	case err := <-failed:
-		return 0, err
+		return 0, 0, err
 	case <-time.After(d + d/4):
 	}
 	if n.Load() == 0 {
-		return 0, fmt.Errorf("no small message came within %v", d)
+		return 0, 0, fmt.Errorf("no small message came within %v", d)
 	}
-	return time.Duration(sum.Load() / n.Load()), nil
+	return time.Duration(sum.Load() / n.Load()), float64(bytes.Load()) / 1e6 / time.Since(begin).Seconds(), nil
 }
 
 // slowPath is two hosts on a path that is slower than they are.
 func slowPath(interleave bool) (*usockStack, error) {
 	a, b := link.Pipe(link.PipeConfig{MTU: udpMTU})
 	slow, err := link.Impair(a, link.ImpairConfig{
-		Out: link.Impairment{Rate: besideRate, Delay: besideDelay, Limit: link.Amount{Bytes: besideQueue}},
+		Out: link.Impairment{Rate: besideRate, Delay: besideDelay, Limit: link.Amount{Bytes: besideQueue}, Mark: link.Amount{Bytes: besideMark}},
 		In:  link.Impairment{Delay: besideDelay},
 	})
 	if err != nil {

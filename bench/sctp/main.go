@@ -4,7 +4,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -75,9 +74,6 @@ type result struct {
 	More     map[string]float64 `json:",omitempty"` // what else was counted
 	Settings string
 }
-
-// errNotServed says that a way has no such work.
-var errNotServed = errors.New("not served")
 
 // measure runs everything, in rounds.
 func (o *options) measure() *report {

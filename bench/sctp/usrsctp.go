@@ -23,22 +23,25 @@ var usrsctpProgram = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	usrsctpDir = dir
 	program := filepath.Join(dir, "usrsctp")
 	if err := os.WriteFile(program+".c", usrsctpSource, 0o644); err != nil {
 		return "", err
 	}
 	out, err := exec.Command("gcc", "-O2", "-Wall", "-o", program, program+".c", "-lusrsctp", "-lpthread").CombinedOutput()
 	if err != nil {
-		os.RemoveAll(dir)
 		return "", fmt.Errorf("compiling for libusrsctp (libusrsctp-dev): %w: %s", err, out)
 	}
 	return program, nil
 })
 
-// removeUsrsctp removes what usrsctpProgram has made.
+// usrsctpDir has what usrsctpProgram has made; "": nothing.
+var usrsctpDir string
+
+// removeUsrsctp removes it.
 func removeUsrsctp() {
-	if program, err := usrsctpProgram(); err == nil {
-		os.RemoveAll(filepath.Dir(program))
+	if usrsctpDir != "" {
+		os.RemoveAll(usrsctpDir)
 	}
 }
 

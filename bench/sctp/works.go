@@ -190,7 +190,7 @@ func setups(s stack, d time.Duration) (result, error) {
 
 // idle opens associations that do nothing; the figure is what each adds to the resident memory.
 func idle(s stack, _ time.Duration) (result, error) {
-	const associations = 1000
+	const associations = 3000
 	ends := make([]conn, 0, 2*associations)
 	open := func(n int) error {
 		for range n {

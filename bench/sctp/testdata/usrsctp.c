@@ -18,7 +18,7 @@
 #include <unistd.h>
 #include <usrsctp.h>
 
-enum { port = 5000, buffer = 1 << 20, associations = 1000, most = 1 << 16 };
+enum { port = 5000, buffer = 1 << 20, associations = 3000, most = 1 << 16 };
 
 static const double warmup = 0.2;
 
