@@ -436,18 +436,3 @@ func TestSCTPImplicit(t *testing.T) {
 		t.Errorf("more than the buffer: %v", err)
 	}
 }
-
-// A queue of what is to be read that is never empty does not grow with what was read.
-func TestSCTPQueueBounded(t *testing.T) {
-	e := &sctpEndpoint{}
-	x := &sctpAssoc{e: e}
-	x.arrive()
-	for range 10000 {
-		x.arrive()
-		e.arrived[e.read] = nil
-		e.read++
-	}
-	if got := e.arrived[e.read:]; len(got) != 1 || got[0] != x || cap(e.arrived) > 16 {
-		t.Errorf("%d entries in a queue of %d, want 1 in a short one", len(got), cap(e.arrived))
-	}
-}

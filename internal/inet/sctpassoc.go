@@ -152,13 +152,7 @@ func (t *sctpProto) update(x *sctpAssoc, ev wait.Events) {
 
 // arrive puts an entry for x into its endpoint's queue.
 func (x *sctpAssoc) arrive() {
-	e := x.e
-	if n := len(e.arrived); n == cap(e.arrived) && e.read > n/2 {
-		// Of a queue that is never empty what was read would stay for ever.
-		e.arrived, e.read = e.arrived[:copy(e.arrived, e.arrived[e.read:])], 0
-		clear(e.arrived[len(e.arrived):n])
-	}
-	e.arrived = append(e.arrived, x)
+	x.e.arrived = append(x.e.arrived, x)
 	x.unread++
 }
 

@@ -36,8 +36,7 @@ func (t *sctpProto) Input(p *packet.Packet, m *ip.Meta) bool {
 	x := t.find(h.DstPort, netip.AddrPortFrom(m.Src, h.SrcPort), m.Dst)
 	var l *sctpEndpoint
 	if x == nil {
-		k := tuple{laddr: m.Dst, raddr: m.Src, lport: h.DstPort, rport: h.SrcPort}
-		l = t.listenerFor(netip.AddrPortFrom(m.Dst, h.DstPort), m.Iface.Index(), k)
+		l = t.listening(&h, m)
 	}
 	if e := l; x != nil || e != nil {
 		if x != nil {
@@ -52,7 +51,9 @@ func (t *sctpProto) Input(p *packet.Packet, m *ip.Meta) bool {
 	in.Head = p.Head()
 	in.Body, p.Payload = p.Payload, packet.Vec{}
 	if x != nil && !x.core.Concerns(t.now(), in) {
-		x = t.concerned(in)
+		if x = t.concerned(in); x == nil {
+			l = t.listening(&h, m)
+		}
 	}
 	if x == nil {
 		x = t.findNamed(in)
@@ -72,6 +73,12 @@ func (t *sctpProto) Input(p *packet.Packet, m *ip.Meta) bool {
 	}
 	p.Free()
 	return true
+}
+
+// listening returns the socket that listens for a packet of no association; nil: none does.
+func (t *sctpProto) listening(h *wire.SCTP, m *ip.Meta) *sctpEndpoint {
+	k := tuple{laddr: m.Dst, raddr: m.Src, lport: h.DstPort, rport: h.SrcPort}
+	return t.listenerFor(netip.AddrPortFrom(m.Dst, h.DstPort), m.Iface.Index(), k)
 }
 
 // answer takes a packet of no association to a socket that listens.
