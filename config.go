@@ -88,6 +88,10 @@ type Config struct {
 	// TCP holds the host's settings of TCP: buffer limits, retries, ECN and so on.
 	// nil is DefaultTCPConfig(). It must not be changed while the host is in use.
 	TCP *TCPConfig
+
+	// SCTP holds the host's settings of SCTP. nil is DefaultSCTPConfig(). It must not be changed
+	// while the host is in use.
+	SCTP *SCTPConfig
 }
 
 // Interface is a link of a host with its addresses.

@@ -79,6 +79,7 @@ const (
 	SOL_UDP    = 17
 	SOL_IPV6   = 41
 	SOL_ICMPV6 = 58
+	SOL_SCTP   = 132
 	SOL_RAW    = 255
 )
 
@@ -387,6 +388,253 @@ const (
 // Options at SOL_ICMPV6 (include/uapi/linux/icmpv6.h).
 const (
 	ICMPV6_FILTER = 1
+)
+
+// Options at SOL_SCTP (include/uapi/linux/sctp.h).
+const (
+	SCTP_RTOINFO                         = 0
+	SCTP_ASSOCINFO                       = 1
+	SCTP_INITMSG                         = 2
+	SCTP_NODELAY                         = 3
+	SCTP_AUTOCLOSE                       = 4
+	SCTP_SET_PEER_PRIMARY_ADDR           = 5
+	SCTP_PRIMARY_ADDR                    = 6
+	SCTP_ADAPTATION_LAYER                = 7
+	SCTP_DISABLE_FRAGMENTS               = 8
+	SCTP_PEER_ADDR_PARAMS                = 9
+	SCTP_DEFAULT_SEND_PARAM              = 10
+	SCTP_EVENTS                          = 11
+	SCTP_I_WANT_MAPPED_V4_ADDR           = 12
+	SCTP_MAXSEG                          = 13
+	SCTP_STATUS                          = 14
+	SCTP_GET_PEER_ADDR_INFO              = 15
+	SCTP_DELAYED_SACK                    = 16
+	SCTP_CONTEXT                         = 17
+	SCTP_FRAGMENT_INTERLEAVE             = 18
+	SCTP_PARTIAL_DELIVERY_POINT          = 19
+	SCTP_MAX_BURST                       = 20
+	SCTP_AUTH_CHUNK                      = 21
+	SCTP_HMAC_IDENT                      = 22
+	SCTP_AUTH_KEY                        = 23
+	SCTP_AUTH_ACTIVE_KEY                 = 24
+	SCTP_AUTH_DELETE_KEY                 = 25
+	SCTP_PEER_AUTH_CHUNKS                = 26
+	SCTP_LOCAL_AUTH_CHUNKS               = 27
+	SCTP_GET_ASSOC_NUMBER                = 28
+	SCTP_GET_ASSOC_ID_LIST               = 29
+	SCTP_AUTO_ASCONF                     = 30 // not built: ENOPROTOOPT
+	SCTP_PEER_ADDR_THLDS                 = 31
+	SCTP_RECVRCVINFO                     = 32
+	SCTP_RECVNXTINFO                     = 33
+	SCTP_DEFAULT_SNDINFO                 = 34
+	SCTP_AUTH_DEACTIVATE_KEY             = 35
+	SCTP_REUSE_PORT                      = 36
+	SCTP_PEER_ADDR_THLDS_V2              = 37
+	SCTP_SOCKOPT_BINDX_ADD               = 100
+	SCTP_SOCKOPT_BINDX_REM               = 101
+	SCTP_SOCKOPT_PEELOFF                 = 102 // not built: ENOPROTOOPT
+	SCTP_SOCKOPT_CONNECTX_OLD            = 107
+	SCTP_GET_PEER_ADDRS                  = 108
+	SCTP_GET_LOCAL_ADDRS                 = 109
+	SCTP_SOCKOPT_CONNECTX                = 110
+	SCTP_SOCKOPT_CONNECTX3               = 111 // not built: ENOPROTOOPT
+	SCTP_GET_ASSOC_STATS                 = 112 // not built: ENOPROTOOPT
+	SCTP_PR_SUPPORTED                    = 113
+	SCTP_DEFAULT_PRINFO                  = 114
+	SCTP_PR_ASSOC_STATUS                 = 115 // not built: ENOPROTOOPT
+	SCTP_PR_STREAM_STATUS                = 116 // not built: ENOPROTOOPT
+	SCTP_RECONFIG_SUPPORTED              = 117
+	SCTP_ENABLE_STREAM_RESET             = 118
+	SCTP_RESET_STREAMS                   = 119
+	SCTP_RESET_ASSOC                     = 120
+	SCTP_ADD_STREAMS                     = 121
+	SCTP_SOCKOPT_PEELOFF_FLAGS           = 122 // not built: ENOPROTOOPT
+	SCTP_STREAM_SCHEDULER                = 123
+	SCTP_STREAM_SCHEDULER_VALUE          = 124
+	SCTP_INTERLEAVING_SUPPORTED          = 125
+	SCTP_SENDMSG_CONNECT                 = 126 // not built: ENOPROTOOPT
+	SCTP_EVENT                           = 127
+	SCTP_ASCONF_SUPPORTED                = 128
+	SCTP_AUTH_SUPPORTED                  = 129
+	SCTP_ECN_SUPPORTED                   = 130
+	SCTP_EXPOSE_POTENTIALLY_FAILED_STATE = 131
+	SCTP_REMOTE_UDP_ENCAPS_PORT          = 132 // not built: ENOPROTOOPT
+	SCTP_PLPMTUD_PROBE_INTERVAL          = 133 // not built: ENOPROTOOPT
+)
+
+// Numbers that stand for associations of SCTP.
+const (
+	SCTP_FUTURE_ASSOC  = 0
+	SCTP_CURRENT_ASSOC = 1
+	SCTP_ALL_ASSOC     = 2
+)
+
+// Control messages at SOL_SCTP.
+const (
+	SCTP_INIT      = 0
+	SCTP_SNDRCV    = 1
+	SCTP_SNDINFO   = 2
+	SCTP_RCVINFO   = 3
+	SCTP_NXTINFO   = 4
+	SCTP_PRINFO    = 5
+	SCTP_AUTHINFO  = 6
+	SCTP_DSTADDRV4 = 7
+	SCTP_DSTADDRV6 = 8
+)
+
+// Flags of messages of SCTP (sinfo_flags), and of recv.
+const (
+	SCTP_UNORDERED        = 0x1
+	SCTP_ADDR_OVER        = 0x2
+	SCTP_ABORT            = 0x4
+	SCTP_SACK_IMMEDIATELY = 0x8
+	SCTP_SENDALL          = 0x40
+	SCTP_PR_SCTP_ALL      = 0x80
+	SCTP_EOF              = 0x200
+	SCTP_NOTIFICATION     = 0x8000
+	MSG_NOTIFICATION      = 0x8000
+)
+
+// Policies of partial reliability of SCTP, and those who may abandon messages.
+const (
+	SCTP_PR_SCTP_NONE = 0
+	SCTP_PR_SCTP_TTL  = 0x10
+	SCTP_PR_SCTP_RTX  = 0x20
+	SCTP_PR_SCTP_PRIO = 0x30
+	SCTP_PR_SCTP_MASK = 0x30
+)
+
+// Types of notifications of SCTP (sn_type).
+const (
+	SCTP_SN_TYPE_BASE           = 0x8000
+	SCTP_DATA_IO_EVENT          = 0x8000
+	SCTP_ASSOC_CHANGE           = 0x8001
+	SCTP_PEER_ADDR_CHANGE       = 0x8002
+	SCTP_SEND_FAILED            = 0x8003
+	SCTP_REMOTE_ERROR           = 0x8004
+	SCTP_SHUTDOWN_EVENT         = 0x8005
+	SCTP_PARTIAL_DELIVERY_EVENT = 0x8006
+	SCTP_ADAPTATION_INDICATION  = 0x8007
+	SCTP_AUTHENTICATION_EVENT   = 0x8008
+	SCTP_SENDER_DRY_EVENT       = 0x8009
+	SCTP_STREAM_RESET_EVENT     = 0x800a
+	SCTP_ASSOC_RESET_EVENT      = 0x800b
+	SCTP_STREAM_CHANGE_EVENT    = 0x800c
+	SCTP_SEND_FAILED_EVENT      = 0x800d
+	SCTP_SN_TYPE_MAX            = 0x800d
+)
+
+// States in SCTP_ASSOC_CHANGE.
+const (
+	SCTP_COMM_UP        = 0
+	SCTP_COMM_LOST      = 1
+	SCTP_RESTART        = 2
+	SCTP_SHUTDOWN_COMP  = 3
+	SCTP_CANT_STR_ASSOC = 4
+)
+
+// States in SCTP_PEER_ADDR_CHANGE.
+const (
+	SCTP_ADDR_AVAILABLE          = 0
+	SCTP_ADDR_UNREACHABLE        = 1
+	SCTP_ADDR_REMOVED            = 2
+	SCTP_ADDR_ADDED              = 3
+	SCTP_ADDR_MADE_PRIM          = 4
+	SCTP_ADDR_CONFIRMED          = 5
+	SCTP_ADDR_POTENTIALLY_FAILED = 6
+)
+
+// Errors in notifications of SCTP.
+const (
+	SCTP_FAILED_THRESHOLD       = 0
+	SCTP_RECEIVED_SACK          = 1
+	SCTP_HEARTBEAT_SUCCESS      = 2
+	SCTP_RESPONSE_TO_USER_REQ   = 3
+	SCTP_INTERNAL_ERROR         = 4
+	SCTP_SHUTDOWN_GUARD_EXPIRES = 5
+	SCTP_PEER_FAULTY            = 6
+)
+
+// Flags in SCTP_SEND_FAILED, indications in SCTP_PARTIAL_DELIVERY_EVENT and SCTP_AUTHENTICATION_EVENT.
+const (
+	SCTP_DATA_UNSENT              = 0
+	SCTP_DATA_SENT                = 1
+	SCTP_PARTIAL_DELIVERY_ABORTED = 0
+	SCTP_AUTH_NEW_KEY             = 0
+	SCTP_AUTH_FREE_KEY            = 1
+	SCTP_AUTH_NO_AUTH             = 2
+)
+
+// Flags in SCTP_STREAM_RESET_EVENT, SCTP_ASSOC_RESET_EVENT and SCTP_STREAM_CHANGE_EVENT.
+const (
+	SCTP_STREAM_RESET_INCOMING_SSN = 1
+	SCTP_STREAM_RESET_OUTGOING_SSN = 2
+	SCTP_STREAM_RESET_DENIED       = 4
+	SCTP_STREAM_RESET_FAILED       = 8
+	SCTP_ASSOC_RESET_DENIED        = 4
+	SCTP_ASSOC_RESET_FAILED        = 8
+	SCTP_ASSOC_CHANGE_DENIED       = 4
+	SCTP_ASSOC_CHANGE_FAILED       = 8
+)
+
+// What SCTP_ENABLE_STREAM_RESET allows, and SCTP_RESET_STREAMS asks for.
+const (
+	SCTP_ENABLE_RESET_STREAM_REQ = 1
+	SCTP_ENABLE_RESET_ASSOC_REQ  = 2
+	SCTP_ENABLE_CHANGE_ASSOC_REQ = 4
+	SCTP_ENABLE_STRRESET_MASK    = 7
+	SCTP_STREAM_RESET_INCOMING   = 1
+	SCTP_STREAM_RESET_OUTGOING   = 2
+)
+
+// Flags of SCTP_PEER_ADDR_PARAMS.
+const (
+	SPP_HB_ENABLE         = 1
+	SPP_HB_DISABLE        = 2
+	SPP_HB_DEMAND         = 4
+	SPP_PMTUD_ENABLE      = 8
+	SPP_PMTUD_DISABLE     = 0x10
+	SPP_SACKDELAY_ENABLE  = 0x20
+	SPP_SACKDELAY_DISABLE = 0x40
+	SPP_HB_TIME_IS_ZERO   = 0x80
+	SPP_IPV6_FLOWLABEL    = 0x100
+	SPP_DSCP              = 0x200
+)
+
+// Hashes of SCTP_HMAC_IDENT.
+const (
+	SCTP_AUTH_HMAC_ID_SHA1   = 1
+	SCTP_AUTH_HMAC_ID_SHA256 = 3
+)
+
+// States of paths of SCTP (spinfo_state).
+const (
+	SCTP_INACTIVE    = 0
+	SCTP_PF          = 1
+	SCTP_ACTIVE      = 2
+	SCTP_UNCONFIRMED = 3
+	SCTP_UNKNOWN     = 0xffff
+)
+
+// States of associations of SCTP (sstat_state).
+const (
+	SCTP_EMPTY             = 0
+	SCTP_CLOSED            = 1
+	SCTP_COOKIE_WAIT       = 2
+	SCTP_COOKIE_ECHOED     = 3
+	SCTP_ESTABLISHED       = 4
+	SCTP_SHUTDOWN_PENDING  = 5
+	SCTP_SHUTDOWN_SENT     = 6
+	SCTP_SHUTDOWN_RECEIVED = 7
+	SCTP_SHUTDOWN_ACK_SENT = 8
+)
+
+// Schedulers of streams of SCTP.
+const (
+	SCTP_SS_FCFS = 0
+	SCTP_SS_PRIO = 1
+	SCTP_SS_RR   = 2
+	SCTP_SS_MAX  = 2
 )
 
 // SOMAXCONN is the largest backlog (net.core.somaxconn's default).

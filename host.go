@@ -81,6 +81,7 @@ func NewHost(c Config) (*Host, error) {
 		Forwarding: c.Forward,
 		Congestion: c.Congestion,
 		TCP:        (*tcp.Settings)(c.TCP),
+		SCTP:       c.SCTP.settings(),
 		Seed:       c.Seed,
 	})
 	if err != nil {

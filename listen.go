@@ -157,7 +157,7 @@ func (h *Host) listenUDP(k kind, at netip.AddrPort, control func(string, *Socket
 // bound returns a socket of the kind that is bound to the address.
 func (h *Host) bound(k kind, at netip.AddrPort, prepare func(*Socket), control func(string, *Socket) error) (*Socket, error) {
 	domain := abi.FamilyOf(at.Addr())
-	s, err := h.Socket(domain, k.typ, 0)
+	s, err := h.Socket(domain, k.typ, k.protocol)
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
 	}

@@ -18,9 +18,10 @@ import (
 
 // kind is what a network's name says.
 type kind struct {
-	network string
-	typ     int
-	family  byte // '4', '6' or 0
+	network  string
+	typ      int
+	protocol int  // 0: that of the type
+	family   byte // '4', '6' or 0
 }
 
 func parseNetwork(network string) (kind, error) {
@@ -47,7 +48,10 @@ func (k kind) takes(a netip.Addr) bool {
 
 // addr returns the net.Addr of ap.
 func (k kind) addr(ap netip.AddrPort) net.Addr {
-	if k.typ == abi.SOCK_STREAM {
+	switch {
+	case k.protocol == abi.IPPROTO_SCTP:
+		return SCTPAddr(ap)
+	case k.typ == abi.SOCK_STREAM:
 		return net.TCPAddrFromAddrPort(ap)
 	}
 	return net.UDPAddrFromAddrPort(ap)

@@ -14,6 +14,8 @@ var everyKind = [][3]int{
 	{usock.AF_INET6, usock.SOCK_STREAM, 0},
 	{usock.AF_INET, usock.SOCK_DGRAM, 0},
 	{usock.AF_INET6, usock.SOCK_DGRAM, 0},
+	{usock.AF_INET, usock.SOCK_STREAM, usock.IPPROTO_SCTP},
+	{usock.AF_INET6, usock.SOCK_SEQPACKET, usock.IPPROTO_SCTP},
 	{usock.AF_INET, usock.SOCK_DGRAM, usock.IPPROTO_ICMP},
 	{usock.AF_INET6, usock.SOCK_DGRAM, usock.IPPROTO_ICMPV6},
 	{usock.AF_INET, usock.SOCK_RAW, usock.IPPROTO_ICMP},
@@ -58,8 +60,8 @@ func TestOptionTable(t *testing.T) {
 	for n := usock.MCAST_JOIN_GROUP; n <= usock.MCAST_MSFILTER; n++ {
 		built[option{usock.SOL_IPV6, n}] = true
 	}
-	for _, level := range []int{usock.SOL_SOCKET, usock.SOL_IP, usock.SOL_IPV6, usock.SOL_TCP, usock.SOL_UDP, usock.SOL_ICMPV6} {
-		for n := range 128 {
+	for _, level := range []int{usock.SOL_SOCKET, usock.SOL_IP, usock.SOL_IPV6, usock.SOL_TCP, usock.SOL_UDP, usock.SOL_ICMPV6, usock.SOL_SCTP} {
+		for n := range 160 {
 			if !built[option{level, n}] && knows(t, h, level, n) {
 				t.Errorf("level %d, option %d is not in internal/abi/const.txt", level, n)
 			}

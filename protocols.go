@@ -35,6 +35,8 @@ func protocols(s *inet.Stack, u *unix.Domain) *table {
 	t := &table{unix: u, inet: []row{
 		{typ: abi.SOCK_STREAM, protocol: abi.IPPROTO_TCP, proto: s.TCP()},
 		{typ: abi.SOCK_DGRAM, protocol: abi.IPPROTO_UDP, proto: s.UDP()},
+		{typ: abi.SOCK_STREAM, protocol: abi.IPPROTO_SCTP, byName: true, proto: s.SCTP()},
+		{typ: abi.SOCK_SEQPACKET, protocol: abi.IPPROTO_SCTP, proto: s.SCTP()},
 		{typ: abi.SOCK_DGRAM, protocol: abi.IPPROTO_ICMP, byName: true, only: abi.AF_INET, proto: s.Ping()},
 		{typ: abi.SOCK_DGRAM, protocol: abi.IPPROTO_ICMPV6, byName: true, only: abi.AF_INET6, proto: s.Ping()},
 		{typ: abi.SOCK_RAW, protocol: anyProtocol, byName: true, proto: s.Raw()},

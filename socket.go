@@ -64,6 +64,17 @@ func (s *Socket) AcceptContext(ctx context.Context) (*Socket, Addr, error) {
 	return &Socket{n, s.host}, Addr(peer), nil
 }
 
+// PeelOff makes a socket of its own of an association of an SCTP socket of one-to-many style, whose
+// number notifications and control messages tell (sctp_peeloff(3)). EINVAL: there is no such
+// association; ENOPROTOOPT: the socket is of another protocol.
+func (s *Socket) PeelOff(assoc int32) (*Socket, error) {
+	n, err := s.in.Peel(assoc)
+	if err != nil {
+		return nil, err
+	}
+	return &Socket{n, s.host}, nil
+}
+
 // Connect connects to a, or fixes a datagram socket's peer; an address of family
 // AF_UNSPEC dissolves that again (connect(2)).
 func (s *Socket) Connect(a Addr) error { return s.ConnectContext(context.Background(), a) }

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"usock"
 	"usock/internal/abi"
@@ -245,12 +246,22 @@ func toyHosts(t *testing.T) (hosts [2]*usock.Host, wires [2]*wireLink, socks [2]
 			Link: wires[i], Addrs: []netip.Prefix{netip.PrefixFrom(first, 24), netip.PrefixFrom(second(first), 24)},
 		}}})
 		hosts[i].AddProtocol(usock.SOCK_SEQPACKET, toyNumber, newToy)
-		socks[i] = mustSocket(t, hosts[i], usock.AF_INET, usock.SOCK_SEQPACKET)
+		socks[i] = toySocketOf(t, hosts[i])
 		if err := socks[i].Bind(mustAddr(t, ip+":7")); err != nil {
 			t.Fatal(err)
 		}
 	}
 	return hosts, wires, socks
+}
+
+func toySocketOf(t *testing.T, h *usock.Host) *usock.Socket {
+	t.Helper()
+	s, err := h.Socket(usock.AF_INET, usock.SOCK_SEQPACKET, toyNumber)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.SetDeadline(time.Now().Add(10 * time.Second))
+	return s
 }
 
 func nameOf(t *testing.T, s *usock.Socket) usock.Addr {
@@ -371,7 +382,7 @@ func TestProtocolWithTwoAddresses(t *testing.T) {
 		t.Errorf("listed: %+v", list)
 	}
 	b.Close()
-	again := mustSocket(t, hosts[1], usock.AF_INET, usock.SOCK_SEQPACKET)
+	again := toySocketOf(t, hosts[1])
 	if err := again.Bind(other); err != nil {
 		t.Errorf("the second address of a closed socket: %v", err)
 	}

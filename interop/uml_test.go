@@ -23,8 +23,8 @@ import (
 func TestMain(m *testing.M) {
 	uml.Init()
 	code := m.Run()
-	if booted.machine != nil {
-		if err := errors.Join(booted.cards[0].Close(), booted.cards[1].Close(), booted.machine.Close()); err != nil {
+	for _, b := range []*machine{&booted, &second} {
+		if err := b.close(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			code = 1
 		}
@@ -35,18 +35,21 @@ func TestMain(m *testing.M) {
 // The machine's network cards.
 const card, card2 = "vec0", "vec1"
 
-// booted is the machine that all tests share: its start takes the longest of them.
-var booted struct {
-	once sync.Once
-	err  error
+// machine is one that starts when it is wanted.
+type machine struct {
+	once, sctp sync.Once // sctp: its modules are loaded
+	err        error
 
 	mu      sync.Mutex // held by the test that uses it
 	machine *uml.Machine
 	cards   [2]*link.FrameListener // what the network cards connect to
 }
 
-func boot() error {
-	b := &booted
+// booted is the machine that all tests share: its start takes the longest of them. second is one that
+// some have in usock's place.
+var booted, second machine
+
+func (b *machine) boot() error {
 	dir, err := uml.Dir()
 	if err != nil {
 		return err
@@ -54,7 +57,7 @@ func boot() error {
 	var args []string
 	for i, name := range []string{card, card2} {
 		path := filepath.Join(dir, name)
-		if b.cards[i], err = link.ListenFrames(path, link.FrameSocketConfig{}); err == nil {
+		if b.cards[i], err = link.ListenFrames(path, link.FrameSocketConfig{Name: fmt.Sprintf("frames%d", i)}); err == nil {
 			err = os.Chmod(path, 0o777)
 		}
 		if err != nil {
@@ -68,15 +71,29 @@ func boot() error {
 	return nil
 }
 
+func (b *machine) close() error {
+	if b.machine == nil {
+		return nil
+	}
+	return errors.Join(b.cards[0].Close(), b.cards[1].Close(), b.machine.Close())
+}
+
 // umlKernel is User-mode Linux as a neighbour.
-type umlKernel struct{ *uml.Machine }
+type umlKernel struct {
+	*uml.Machine
+	cards *[2]*link.FrameListener
+}
 
 // newMachine returns the machine, which is the test's alone until it ends. Where it does not start
 // the test is skipped, but not in CI.
 func newMachine(t *testing.T) *umlKernel {
 	t.Helper()
-	b := &booted
-	b.once.Do(func() { b.err = boot() })
+	return booted.take(t)
+}
+
+func (b *machine) take(t *testing.T) *umlKernel {
+	t.Helper()
+	b.once.Do(func() { b.err = b.boot() })
 	if b.err != nil {
 		if os.Getenv("CI") == "true" {
 			t.Fatal(b.err)
@@ -85,7 +102,7 @@ func newMachine(t *testing.T) *umlKernel {
 	}
 	b.mu.Lock()
 	t.Cleanup(b.mu.Unlock)
-	return &umlKernel{b.machine}
+	return &umlKernel{b.machine, &b.cards}
 }
 
 // eachKernel runs the test with each kernel that can be had as the neighbour: this machine's, in a
@@ -142,7 +159,7 @@ func (k *umlKernel) plug(t *testing.T, name string, mtu int, addrs ...netip.Pref
 			t.Error(err)
 		}
 	})
-	l, err := booted.cards[map[string]int{card: 0, card2: 1}[name]].Accept()
+	l, err := k.cards[map[string]int{card: 0, card2: 1}[name]].Accept()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,11 @@ package oracle
 // field but the reason is a pattern; an empty one fits everything.
 // docs/CONFORMANCE.md gives the reasons, in the same words.
 var declared = []declaration{
+	// A kernel without SCTP.
+	{name: "socket/*", line: "a = socket * 132", sometimes: true, reason: noSCTP},
+	{name: "socket/* 0x5*", line: "a = socket * 5 *", sometimes: true, reason: noSCTP},
+	{name: "socket/*", line: "a close", usock: "ok", kernel: "EBADF", sometimes: true, reason: noSCTP},
+
 	// Options that usock does not have.
 	{name: "options/* ip:local_port_range", reason: notBuilt},
 	{name: "options/* ip:options", reason: notBuilt},
@@ -104,6 +109,7 @@ type declaration struct {
 
 // The reasons.
 const (
+	noSCTP        = "SCTP: most kernels do not have it, and say EPROTONOSUPPORT or ESOCKTNOSUPPORT to socket(2). What it does beside one that has it is held to User-mode Linux."
 	notBuilt      = "usock does not have the option or control message: ENOPROTOOPT or EINVAL, where the kernel has it."
 	unknownLevels = "Levels of protocols that the kernel has besides (UDP-Lite, multicast routing): ENOPROTOOPT."
 	ticks         = "The kernel rounds times to its ticks (HZ, chosen at its build); usock keeps what was set."

@@ -10,6 +10,11 @@
 // Calls that wait have scenarios of their own (block_linux_test.go): a call that has
 // begun on both systems, what others do meanwhile, and what comes of it.
 //
+// SCTP is held to User-mode Linux (package internal/uml), since this machine's kernel may have none:
+// it plays the sequences of sctpTables, each in a network of its own, and its answers are kept in
+// testdata/sctp.txt. TestSCTPKernel holds that file to the kernel, TestSCTP holds usock to the file
+// (sctp_linux_test.go).
+//
 // The package has only tests, and only on Linux. Begin with oracle_linux_test.go,
 // then the tables in the cases files.
 package oracle

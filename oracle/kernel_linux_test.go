@@ -215,6 +215,23 @@ func (k *kernel) recv(s, size, room, flags int) (message, int, error) {
 	}, int(n), nil
 }
 
+// peeloff implements peeler.
+func (k *kernel) peeloff(s int, assoc int32, flags int) (int, error) {
+	v := binary.NativeEndian.AppendUint32(nil, uint32(assoc)) // sctp_peeloff_arg_t
+	v = binary.NativeEndian.AppendUint32(v, 0)
+	name := sctpPeeloff
+	if flags >= 0 {
+		v, name = binary.NativeEndian.AppendUint32(v, uint32(flags)), sctpPeeloffFlags
+	}
+	v, err := k.getopt(s, solSCTP, name, v)
+	if err != nil {
+		return -1, err
+	}
+	fd := int(int32(binary.NativeEndian.Uint32(v[4:])))
+	k.block(fd, false)
+	return k.put(fd), nil
+}
+
 func (k *kernel) poll(s int) usock.Events {
 	p := []unix.PollFd{{Fd: int32(s), Events: int16(usock.POLLIN | usock.POLLOUT | usock.POLLPRI | usock.POLLRDHUP)}}
 	_, err := unix.Poll(p, 0)

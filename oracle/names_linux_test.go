@@ -28,7 +28,7 @@ var flagNames = map[string]int{
 	"peek": abi.MSG_PEEK, "trunc": abi.MSG_TRUNC, "waitall": abi.MSG_WAITALL, "oob": abi.MSG_OOB,
 	"eor": abi.MSG_EOR, "more": abi.MSG_MORE, "dontwait": abi.MSG_DONTWAIT, "errqueue": abi.MSG_ERRQUEUE,
 	"dontroute": abi.MSG_DONTROUTE, "confirm": abi.MSG_CONFIRM, "ctrunc": abi.MSG_CTRUNC, "fastopen": abi.MSG_FASTOPEN,
-	"zerocopy": abi.MSG_ZEROCOPY,
+	"zerocopy": abi.MSG_ZEROCOPY, "fin": 0x200,
 }
 
 type optionName struct {

@@ -25,6 +25,7 @@ type sequence struct {
 	but          []int  // those that an unprivileged one has all the same
 	plain        bool   // receives are recvfrom
 	fastOpen     string // net.ipv4.tcp_fastopen; "": as it is
+	sysctl       string // NAME=VALUE of net.sctp
 	races        bool   // of calls that wait: which of them is first decides, on both systems
 }
 
@@ -183,7 +184,7 @@ func TestDeclaredInDocs(t *testing.T) {
 		t.Fatal("docs/CONFORMANCE.md has no section 'Declared differences'")
 	}
 	section, _, _ = strings.Cut(section, "\n## ")
-	for _, d := range slices.Concat(declared, declaredWaiting) {
+	for _, d := range slices.Concat(declared, declaredWaiting, declaredSCTP) {
 		if d.reason == "" || !strings.Contains(section, d.reason) {
 			t.Errorf("docs/CONFORMANCE.md does not say: %q", d.reason)
 		}

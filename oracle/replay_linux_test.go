@@ -7,8 +7,10 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -176,7 +178,8 @@ func replay(t *testing.T, r *recording, by uint16) (out []difference) {
 // compareLooks compares all sockets with what was recorded, and gives them time to
 // settle.
 func (s *script) compareLooks(name, line string, want, library map[string][3]string, last map[string]string) (out []difference) {
-	for x, w := range want {
+	for _, x := range slices.Sorted(maps.Keys(want)) { // who is looked at first has the first name for a port
+		w := want[x]
 		lib, ok := library[x]
 		if !ok {
 			lib = w

@@ -11,6 +11,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"time"
 
 	"usock/internal/abi"
 )
@@ -18,13 +19,15 @@ import (
 // script carries out lines on a system. Each line gives a result, which two
 // systems must agree on. The lines are
 //
-//	a = KIND [nonblock…]           a = socket DOMAIN TYPE PROTOCOL
+//	a = KIND[!]                    a = socket DOMAIN TYPE PROTOCOL
 //	c = accept a                   a close
+//	p = peeloff a ID [FLAGS]
 //	a bind ADDR     a connect ADDR     a finish ADDR  a listen N
 //	a shutdown rd|wr|rdwr|N
-//	a send TEXT [to ADDR] [cmsg OPTION HEX] [FLAG…]
+//	a send TEXT [to ADDR] [cmsg OPTION HEX] [with CONTROL FIELDS…] [FLAG…]
 //	a sendn COUNT …                a sendx HEX …    a echo COUNT …
-//	a recv SIZE [FLAG…]            a drain          a fill
+//	a recv SIZE [room:N] [FLAG…]   a drain          a fill
+//	a await EVENT, until poll has it
 //	a recvx SIZE [FLAG…], of an IPv4 packet, without what differs by nature
 //	a set OPTION N                 a setx OPTION HEX
 //	a get OPTION [SIZE]            a queued         a block on|off
@@ -41,6 +44,7 @@ type script struct {
 	sys   system
 	ports ports
 	fds   map[string]int
+	seen  symbols
 	plain bool // receive by recvfrom: no flags, no control messages
 }
 
@@ -95,6 +99,8 @@ func (c *script) run(line string) string {
 			return errname(err)
 		}
 		return fmt.Sprintf("in %d, out %d", in, out)
+	case "await":
+		return c.await(s, args[0])
 	case "unsent":
 		n, err := c.sys.unsent(s)
 		if err != nil {
@@ -108,6 +114,18 @@ func (c *script) run(line string) string {
 		return "ok"
 	}
 	panic("no such verb: " + line)
+}
+
+// await waits until poll shows an event.
+func (c *script) await(s int, event string) string {
+	for end := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+		if slices.Contains(strings.Split(eventString(c.sys.poll(s)), "|"), event) {
+			return "ok"
+		}
+		if time.Now().After(end) {
+			return "no " + event
+		}
+	}
 }
 
 func number(s string) int {
@@ -131,6 +149,10 @@ func (c *script) make(name, kind string, args []string) string {
 		c.fds[name] = s
 		return "from " + c.ports.text(from)
 	}
+	if kind == "peeloff" {
+		return c.peeloff(name, args)
+	}
+	kind, quick := strings.CutSuffix(kind, "!")
 	k, ok := kinds[kind]
 	if kind == "socket" {
 		k = [3]int{number(args[0]), number(args[1]), number(args[2])}
@@ -140,6 +162,9 @@ func (c *script) make(name, kind string, args []string) string {
 	s, err := c.sys.socket(k[0], k[1], k[2])
 	if err == nil {
 		c.fds[name] = s
+		if quick {
+			err = c.quicken(s)
+		}
 	}
 	return errname(err)
 }
@@ -238,6 +263,8 @@ func (c *script) transfer(s int, verb string, args []string) (string, bool) {
 				}
 				m.control = abi.AppendCmsg(m.control, o.level, o.name, data)
 				i += 2
+			case "with":
+				i += c.with(&m, args[i+1:])
 			default:
 				m.flags |= msgFlag(args[i])
 			}
@@ -248,11 +275,14 @@ func (c *script) transfer(s int, verb string, args []string) (string, bool) {
 		}
 		return fmt.Sprint(n), true
 	case "recv", "recvx":
-		flags := 0
+		flags, room := 0, 512
 		for _, a := range args[1:] {
-			flags |= msgFlag(a)
+			if n, ok := strings.CutPrefix(a, "room:"); ok {
+				room = number(n)
+			} else {
+				flags |= msgFlag(a)
+			}
 		}
-		room := 512
 		if c.plain {
 			room = 0
 		}
@@ -330,7 +360,9 @@ func pattern(n int) []byte {
 // received writes what recvmsg has returned.
 func (c *script) received(m message, n int) string {
 	data := strconv.Quote(string(m.data))
-	if len(m.data) > 32 {
+	if m.flags&msgNotification != 0 {
+		data = c.notification(m.data)
+	} else if len(m.data) > 32 {
 		data = fmt.Sprintf("sha256 %x", sha256.Sum256(m.data))[:20]
 	}
 	out := fmt.Sprintf("%d %s", n, data)
@@ -353,6 +385,8 @@ func (c *script) received(m message, n int) string {
 // control writes a control message, without what the clock or chance has put in.
 func (c *script) control(k abi.Cmsg) string {
 	switch {
+	case k.Level == solSCTP && k.Type < len(sctpControls):
+		return sctpControls[k.Type].name + " " + c.show(sctpControls[k.Type].form, k.Data)
 	case k.Level == abi.SOL_SOCKET:
 		return fmt.Sprintf("%d bytes", len(k.Data))
 	case k.Level == abi.SOL_IP && k.Type == abi.IP_RECVERR, k.Level == abi.SOL_IPV6 && k.Type == abi.IPV6_RECVERR:
@@ -390,6 +424,9 @@ func option(text string) optionName {
 }
 
 func (c *script) option(s int, verb string, args []string) (string, bool) {
+	if len(args) > 0 && strings.HasPrefix(args[0], "sctp:") {
+		return c.sctpOptionLine(s, verb, args), true
+	}
 	switch verb {
 	case "set":
 		o := option(args[0])

@@ -160,7 +160,9 @@ func (u *user) peer(s int) ([]byte, error) {
 
 func (u *user) send(s int, m message) (int, error) {
 	k := u.fds[s]
-	if typ, _ := k.GetSockOptInt(abi.SOL_SOCKET, abi.SO_TYPE); len(m.name) > 0 && (typ != abi.SOCK_STREAM || m.flags&abi.MSG_FASTOPEN != 0) {
+	typ, _ := k.GetSockOptInt(abi.SOL_SOCKET, abi.SO_TYPE)
+	protocol, _ := k.GetSockOptInt(abi.SOL_SOCKET, abi.SO_PROTOCOL)
+	if len(m.name) > 0 && (typ != abi.SOCK_STREAM || protocol == abi.IPPROTO_SCTP || m.flags&abi.MSG_FASTOPEN != 0) {
 		a, err := usock.ParseSockaddr(m.name)
 		if err != nil {
 			return 0, err
@@ -171,6 +173,16 @@ func (u *user) send(s int, m message) (int, error) {
 		return k.SendMsg(context.Background(), &usock.Msg{Bufs: [][]byte{m.data}, Name: a, Control: m.control}, m.flags)
 	}
 	return k.SendMsg(context.Background(), &usock.Msg{Bufs: [][]byte{m.data}, Control: m.control}, m.flags)
+}
+
+// peeloff implements peeler.
+func (u *user) peeloff(s int, assoc int32, flags int) (int, error) {
+	n, err := u.fds[s].PeelOff(assoc)
+	if err != nil {
+		return -1, err
+	}
+	n.SetNonblock(true)
+	return u.put(n), nil
 }
 
 func (u *user) recv(s, size, room, flags int) (message, int, error) {

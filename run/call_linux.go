@@ -252,6 +252,9 @@ func callSocket(c *call) result {
 		c.l.space.give(1)
 		return c.failErr(err)
 	}
+	if protocol == usock.IPPROTO_SCTP || typ&usock.SOCK_TYPE_MASK == usock.SOCK_SEQPACKET {
+		return c.messageSocket(u, typ)
+	}
 	stream := typ&usock.SOCK_TYPE_MASK == usock.SOCK_STREAM
 	fd, far, e := programEnd(stream, typ&unix.SOCK_NONBLOCK)
 	if e != 0 {

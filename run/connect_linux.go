@@ -17,6 +17,8 @@ func callConnect(c *call) result {
 		return c.fail(e)
 	}
 	switch {
+	case c.s.sctp != nil:
+		return c.connectMessages(func() error { return c.s.u.Connect(a) }, (*call).fail)
 	case !c.s.stream:
 		c.s.drain() // what was sent goes to the peer of then
 		err := c.s.u.Connect(a)

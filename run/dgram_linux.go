@@ -296,7 +296,7 @@ func (l *loop) refuseFrom(a usock.Addr, port uint16) {
 		return
 	}
 	for _, s := range l.socks {
-		if s.stream || s.state == released {
+		if s.stream || s.sctp != nil || s.state == released {
 			continue
 		}
 		peer, err := s.u.GetPeerName()

@@ -46,7 +46,8 @@
 // supervisor connects a duplicate of it to a hidden listener of its own (connect_linux.go,
 // join_linux.go); on listen it makes the duplicate listen at a hidden path and connects
 // each connection that the host accepts to it (listen_linux.go). Each pair of ends is proven
-// to be one, by a name. A datagram socket is one half of a pair (dgram_linux.go).
+// to be one, by a name. A datagram socket is one half of a pair (dgram_linux.go), and so is
+// one of SCTP, of either style (sctp_linux.go).
 // state_linux.go has all states of a socket, and the drawing of what may follow what.
 // The inode identifies a socket across dup, fork and descriptor passing (task_linux.go).
 //

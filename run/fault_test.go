@@ -391,6 +391,8 @@ var scenarios = []struct {
 	{"datagram", playDatagram},
 	{"shutdown", playShutdown},
 	{"close", playClose},
+	{"sctp", playSCTP},
+	{"many", playSCTPMany},
 }
 
 func playTransfer(s *script) {
@@ -592,6 +594,63 @@ func playClose(s *script) {
 	var b [1]byte
 	if _, _, err := unix.Recvfrom(c, b[:], unix.MSG_DONTWAIT); err != unix.ECONNRESET && s.strict {
 		s.t.Errorf("after a reset: %v", err)
+	}
+}
+
+// sctp returns a socket of SCTP's, that listens if it is to.
+func (s *script) sctp(typ int, listens bool) (fd int, port uint16, ok bool) {
+	s.t.Helper()
+	c := s.start("socket", unix.AF_INET, uint64(typ), unix.IPPROTO_SCTP)
+	if fd, ok = int(c.val), s.try(c); ok {
+		fd = int(c.val)
+	}
+	if ok && listens {
+		if ok = s.bind(fd, 0) && s.try(s.start("listen", uint64(fd), 8)); ok {
+			port, ok = s.port(fd)
+		}
+	}
+	return fd, port, ok
+}
+
+// playSCTP has an association that is made, ends in order, and is made anew by the same socket.
+func playSCTP(s *script) {
+	l, port, ok := s.sctp(unix.SOCK_STREAM, true)
+	if !ok {
+		return
+	}
+	c, _, ok := s.sctp(unix.SOCK_STREAM, false)
+	if !ok || !s.connect(c, port) {
+		return
+	}
+	a, ok := s.accept(l)
+	if !ok || !s.moves(c, a) {
+		return
+	}
+	s.close(a)
+	s.ends(c)
+	if c, _, ok = s.sctp(unix.SOCK_STREAM|unix.SOCK_NONBLOCK, false); !ok || !s.connect(c, port) {
+		return
+	}
+	s.idle()
+	if a, ok = s.accept(l); ok {
+		s.moves(c, a)
+	}
+}
+
+// playSCTPMany sends to a socket of one-to-many style.
+func playSCTPMany(s *script) {
+	l, port, ok := s.sctp(unix.SOCK_SEQPACKET, true)
+	if !ok {
+		return
+	}
+	c, _, ok := s.sctp(unix.SOCK_SEQPACKET, false)
+	if !ok {
+		return
+	}
+	const text = "one of many"
+	to, size := s.addr(port)
+	if s.try(s.start("sendto", uint64(c), at(s.put([]byte(text))), uint64(len(text)), 0, to, size)) {
+		s.read(l, len(text))
 	}
 }
 

@@ -73,6 +73,9 @@ type taken struct {
 // callListen is listen(fd, backlog).
 func callListen(c *call) result {
 	s, backlog := c.s, int(int32(c.n.data.args[1]))
+	if s.sctp != nil {
+		return c.listenMessages(backlog)
+	}
 	if s.state == over || s.listen != nil && s.listen.shut {
 		c.noteRegistrations()
 	}
@@ -270,6 +273,9 @@ func callAccept4(c *call) result {
 
 func (c *call) accept(flags int) result {
 	s := c.s
+	if s.sctp != nil {
+		return c.acceptMessages(flags)
+	}
 	r := c.tryAccept(flags)
 	switch {
 	case r.how != park && r.err == 0:
@@ -472,6 +478,10 @@ func callBind(c *call) result {
 
 func (c *call) bind(a usock.Addr) result {
 	err := c.s.u.Bind(a)
+	if errno(err) == unix.EADDRINUSE && c.s.sctp != nil {
+		c.l.drainMessages()
+		err = c.s.u.Bind(a)
+	}
 	if errno(err) == unix.EADDRINUSE && !c.scanned && c.l.scanner.worth() {
 		// The port may be held by a socket that the program has closed.
 		return c.afterScan(func(c *call) result { return c.bind(a) })

@@ -73,6 +73,11 @@ func callSetsockopt(c *call) result {
 	if e != 0 {
 		return c.fail(e)
 	}
+	if c.s.sctp != nil {
+		if r, is := c.sctpOption(level, name, v); is {
+			return r
+		}
+	}
 	if level == usock.SOL_TCP && name == usock.TCP_CORK && c.s.joined() {
 		c.s.drain() // what was written before it is not held back by it, or let go
 	}
@@ -103,8 +108,8 @@ func callSetsockopt(c *call) result {
 		c.s.native = slices.DeleteFunc(c.s.native, func(o nativeOption) bool { return o.name == name })
 		c.s.native = append(c.s.native, nativeOption{name, v})
 	}
-	if level == usock.SOL_SOCKET && (name == usock.SO_RCVBUF || name == usock.SO_RCVBUFFORCE) && !c.s.stream {
-		c.s.boundQueue()
+	if level == usock.SOL_SOCKET {
+		c.boundEnd(name)
 	}
 	if level == usock.SOL_SOCKET && name == usock.SO_LINGER {
 		l, err := abi.ParseLinger(v)
@@ -114,6 +119,20 @@ func callSetsockopt(c *call) result {
 	c.s.pump()
 	c.s.wakeAll()
 	return c.ok()
+}
+
+// boundEnd has the program's end follow an option of the socket's about its buffers.
+func (c *call) boundEnd(name int) {
+	switch name {
+	case usock.SO_RCVBUF, usock.SO_RCVBUFFORCE:
+		if !c.s.stream && c.s.sctp == nil {
+			c.s.boundQueue()
+		}
+	case usock.SO_SNDBUF, usock.SO_SNDBUFFORCE:
+		if c.s.sctp != nil && c.s.sctp.fillers == 0 {
+			boundMessages(c.s.u, c.dup)
+		}
+	}
 }
 
 // readInq notes whether receives tell what is left (TCP_INQ).
@@ -151,6 +170,11 @@ func callGetsockopt(c *call) result {
 	if size < 0 {
 		return c.fail(unix.EINVAL)
 	}
+	if c.s.sctp != nil {
+		if r, is := c.askSCTP(level, name, args[3], args[4], size); is {
+			return r
+		}
+	}
 	v, e := c.askedValue(level, name, args[3], size)
 	if e != 0 {
 		return c.fail(e)
@@ -178,7 +202,7 @@ func callGetsockopt(c *call) result {
 
 // socketError is SO_ERROR.
 func (c *call) socketError() int {
-	if c.s.stream && c.s.state == over {
+	if c.s.state == over {
 		return int(c.overError())
 	}
 	c.clearNative()
@@ -307,7 +331,7 @@ func (c *call) askedValue(level, name int, addr uint64, size int) ([]byte, sysca
 		whole, each = msfilterSize, msfilterSource
 	case (level == usock.SOL_IP || level == usock.SOL_IPV6) && name == usock.MCAST_MSFILTER:
 		whole, each = groupSize, groupSource
-	case level == usock.SOL_IPV6 && name == usock.IPV6_FLOWLABEL_MGR:
+	case level == usock.SOL_IPV6 && name == usock.IPV6_FLOWLABEL_MGR, level == usock.SOL_SCTP:
 	default:
 		return make([]byte, min(size, maxOption)), 0
 	}

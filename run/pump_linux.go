@@ -80,7 +80,11 @@ const farEvents = unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET
 
 // setFar makes fd the far end.
 func (s *sock) setFar(fd int) syscall.Errno {
-	if e := s.l.watch(fd, farEvents, s); e != 0 {
+	events := uint32(farEvents)
+	if s.sctp != nil {
+		events |= unix.EPOLLOUT // the program has taken a message
+	}
+	if e := s.l.watch(fd, events, s); e != 0 {
 		return e
 	}
 	s.far, s.wide = end{fd: fd, writable: true}, false
@@ -132,7 +136,7 @@ func (s *sock) ready(events uint32) {
 	if events&unix.EPOLLHUP != 0 {
 		f.hungUp = true
 	}
-	if events&unix.EPOLLERR != 0 && s.stream && s.up.half == ended {
+	if events&unix.EPOLLERR != 0 && s.up.half == ended {
 		s.abort = true // closed, with data unread
 	}
 	if !s.toEnd {
@@ -176,6 +180,10 @@ func (s *sock) afterEnd(ev usock.Events) {
 // pump moves what can be moved, in both directions.
 func (s *sock) pump() {
 	if s.far.fd < 0 {
+		return
+	}
+	if s.sctp != nil {
+		s.pumpMessages()
 		return
 	}
 	if !s.stream {

@@ -77,6 +77,8 @@ func (c *call) tryReceive(m *message) result {
 	var e syscall.Errno
 	b := c.l.msgBuf[:min(m.total-m.done, len(c.l.msgBuf))]
 	switch {
+	case s.sctp != nil:
+		got, e = c.receiveMessagePart(b, m)
 	case !s.stream:
 		got, e = c.receiveDatagram(b, m)
 	case s.state == over && m.flags&(usock.MSG_OOB|usock.MSG_ERRQUEUE) == 0:

@@ -195,6 +195,8 @@ func (c *call) sendMessage(m *message) result {
 func (c *call) trySend(m *message) result {
 	s := c.s
 	switch {
+	case s.sctp != nil:
+		return c.trySendMessage(m)
 	case !s.stream:
 		return c.sendDatagram(m)
 	case m.flags&usock.MSG_FASTOPEN != 0:

@@ -14,6 +14,8 @@ func callShutdown(c *call) result {
 	switch {
 	case how < unix.SHUT_RD || how > unix.SHUT_RDWR:
 		return c.fail(unix.EINVAL)
+	case s.sctp != nil:
+		return c.shutdownMessages(how)
 	case !s.stream:
 		return c.shutdownDatagrams(how)
 	case s.state == connected:

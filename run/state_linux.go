@@ -124,6 +124,7 @@ type sock struct {
 	inq    bool           // TCP_INQ
 
 	listen *listenQueue // listening
+	sctp   *sctpSock    // SCTP's
 	scan   uint64       // the last scan begun before it came, or got its name
 	from   senders      // datagrams: where the program's unread ones are from
 	most   int          // datagrams: how many can be unread
@@ -347,6 +348,9 @@ func (s *sock) release() {
 	if s.listen != nil {
 		s.unlisten()
 	}
+	if s.sctp != nil {
+		s.sctp.refuse()
+	}
 	s.to(released)
 	for len(s.waiting) > 0 {
 		s.waiting[0].end(result{err: unix.EBADF})
@@ -363,6 +367,7 @@ func (s *sock) release() {
 		delete(s.l.socks, s.id)
 	}
 	delete(s.l.silent, s)
+	delete(s.l.messageListeners, s)
 	s.l.space.give(1)
 }
 
@@ -370,6 +375,10 @@ func (s *sock) release() {
 // come to nobody with a reset. They came after the close, and so after the end of the
 // stream that it has sent: what comes before a close is the program's by then.
 func (s *sock) closed() {
+	if s.sctp != nil {
+		s.messagesClosed()
+		return
+	}
 	if !s.stream {
 		s.datagramsClosed()
 		return

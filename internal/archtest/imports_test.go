@@ -30,7 +30,7 @@ var house = map[string][]string{
 	// What users import.
 	".": {
 		"clock", "internal/abi", "internal/host", "internal/inet", "internal/ip", "internal/relay", "internal/socket",
-		"internal/tcp", "internal/timer", "internal/unix", "internal/wait", "link", "packet", "cc", "trace",
+		"internal/sctp", "internal/tcp", "internal/timer", "internal/unix", "internal/wait", "link", "packet", "cc", "trace",
 		"golang.org/x/net/dns/", "golang.org/x/net/ipv4", "golang.org/x/sys/unix",
 	},
 	"clock":   {},

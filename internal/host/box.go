@@ -13,6 +13,12 @@ type Task interface {
 	Run(l *Lane, p *packet.Packet)
 }
 
+// Call is a Task that is a function, and takes no packet.
+type Call func()
+
+// Run implements Task.
+func (c Call) Run(*Lane, *packet.Packet) { c() }
+
 // box is what others have left for a domain that was busy, first in, first out.
 //
 // Whoever leaves something then tries to enter the domain, to do it himself; whoever has it entered looks

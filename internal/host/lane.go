@@ -38,7 +38,7 @@ type Lane struct {
 	idle    []*wait.Waiter // for reuse
 	dirty   []*relay.Relay // that have packets to be sent after unlocking
 	after   []func()       // to be called after unlocking
-	wholes  []func()       // to be called in the whole host
+	wholes  []left         // to be done in the whole host
 
 	_ [CacheLine]byte // others' lanes are on other cache lines
 }
@@ -134,13 +134,13 @@ func (l *Lane) Post(d *Domain, t Task, p *packet.Packet) {
 	}
 }
 
-// AfterWhole has f called in the whole host before whoever is in the lane goes on; at once if he has it.
-func (l *Lane) AfterWhole(f func()) {
+// AfterWhole has t done in the whole host before whoever is in the lane goes on; at once if he has it.
+func (l *Lane) AfterWhole(t Task, p *packet.Packet) {
 	if l.whole {
-		f()
+		t.Run(l, p)
 		return
 	}
-	l.wholes = append(l.wholes, f)
+	l.wholes = append(l.wholes, left{t, p})
 }
 
 // depart unlocks the domain that the lane is in.
@@ -291,9 +291,14 @@ func (l *Lane) finish(whole, traced bool, wakes wait.List) {
 	// Programs before packets: a flush may run a whole other host on this goroutine, and nobody
 	// need wait for that.
 	wakes.Signal()
-	for _, f := range wholes {
+	if len(wholes) > 0 {
 		h.Enter()
-		f()
+		for _, x := range wholes {
+			x.task.Run(&h.lanes[0], x.p)
+		}
+		if clear(wholes); l.wholes == nil {
+			l.wholes = wholes[:0] // for reuse: who has the whole host has the lane
+		}
 		h.Leave()
 	}
 	h.carryOut(after, dirty, traced)

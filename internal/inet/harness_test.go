@@ -123,6 +123,7 @@ func machineOf(t testing.TB, h *host.Host, cfg Config, addrs ...string) *machine
 		}
 		m.st.Register(ip.ProtoTCP, m.st.TCP())
 		m.st.Register(ip.ProtoUDP, m.st.UDP())
+		m.st.Register(ip.ProtoSCTP, m.st.SCTP())
 		m.st.Register(ip.ProtoICMP, m.st.Ping())
 		m.st.Register(ip.ProtoICMPv6, m.st.Ping())
 		m.lo = m.st.IP.AddIface(ip.IfaceConfig{Name: "lo", Loopback: true})
@@ -166,7 +167,8 @@ type sock struct {
 	m *machine
 }
 
-// open returns a socket by its kind: tcp4, tcp6, udp4, udp6, ping4, ping6, raw4:NUMBER, raw6:NUMBER.
+// open returns a socket by its kind: tcp4, tcp6, udp4, udp6, ping4, ping6, raw4:NUMBER, raw6:NUMBER,
+// and of SCTP's styles one4, one6, many4, many6.
 func (m *machine) open(kind string) *sock {
 	m.t.Helper()
 	s, err := m.tryOpen(kind)
@@ -194,6 +196,10 @@ func (m *machine) tryOpen(kind string) (*sock, error) {
 		if domain == abi.AF_INET6 {
 			protocol = abi.IPPROTO_ICMPV6
 		}
+	case "one":
+		p, typ, protocol = m.st.SCTP(), abi.SOCK_STREAM, abi.IPPROTO_SCTP
+	case "many":
+		p, typ, protocol = m.st.SCTP(), abi.SOCK_SEQPACKET, abi.IPPROTO_SCTP
 	case "raw":
 		p, typ = m.st.Raw(), abi.SOCK_RAW
 		fmt.Sscan(number, &protocol)

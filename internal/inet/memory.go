@@ -3,6 +3,7 @@ package inet
 import (
 	"fmt"
 
+	"usock/internal/host"
 	"usock/internal/socket"
 	"usock/internal/tcp"
 	"usock/internal/wait"
@@ -30,7 +31,7 @@ func (s *Stack) TCPMemory() int { return s.tcp.cfg.Memory.Used() }
 // relieve follows whatever e did that may have freed memory.
 func (t *tcpProto) relieve(e *tcpEndpoint) {
 	if t.cfg.Memory.Relieved() {
-		e.dom.Lane().AfterWhole(t.tellRelieved)
+		e.dom.Lane().AfterWhole(host.Call(t.tellRelieved), nil)
 	}
 }
 

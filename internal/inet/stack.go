@@ -14,6 +14,7 @@ import (
 	"usock/internal/host"
 	"usock/internal/ip"
 	"usock/internal/rank"
+	"usock/internal/sctp"
 	"usock/internal/socket"
 	"usock/internal/tcp"
 	"usock/trace"
@@ -26,6 +27,7 @@ type Config struct {
 	Forwarding bool                      // packets are passed on between links
 	Congestion string                    // "": that of TCP
 	TCP        *tcp.Settings             // nil: the core's defaults
+	SCTP       *sctp.Settings            // nil: the same
 	Seed       uint64                    // of all that is drawn at random; 0: the system's randomness
 	Handler    Handler                   // nil: what nobody has is refused
 	Foreign    bool                      // the host stands in for all others
@@ -58,6 +60,7 @@ type Stack struct {
 
 	tcp  *tcpProto
 	udp  *udpProto
+	sctp *sctpProto
 	ping *pingProto
 	raw  *rawProto
 }
@@ -100,6 +103,11 @@ func New(h *host.Host, c Config) (*Stack, error) {
 	s.tcp = newTCP(s, cfg)
 	h.Traced = func(l *trace.Log) { cfg.Trace = l }
 	s.udp = newUDP(s)
+	sctpSettings := c.SCTP
+	if sctpSettings == nil {
+		sctpSettings = sctp.DefaultSettings()
+	}
+	s.sctp = newSCTP(s, sctpSettings)
 	s.ping = newPing(s)
 	s.raw = newRaw(s)
 	table := &ip.Table{Raw: s.raw}
@@ -147,6 +155,9 @@ func (s *Stack) TCP() Protocol { return s.tcp }
 // UDP returns the row of SOCK_DGRAM.
 func (s *Stack) UDP() Protocol { return s.udp }
 
+// SCTP returns the rows of SOCK_STREAM and SOCK_SEQPACKET with IPPROTO_SCTP.
+func (s *Stack) SCTP() Protocol { return s.sctp }
+
 // Ping returns the row of SOCK_DGRAM with IPPROTO_ICMP or IPPROTO_ICMPV6.
 func (s *Stack) Ping() Protocol { return s.ping }
 
@@ -159,6 +170,7 @@ func (s *Stack) Close() {
 	s.IP.Close()
 	s.Each((*socket.Socket).CloseLocked)
 	s.tcp.close()
+	s.sctp.close()
 }
 
 // pathKey is what a path is found by.

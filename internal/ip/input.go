@@ -220,15 +220,31 @@ func (l *Lane) lean(proto uint8) bool {
 
 // inWhole has a packet, of which nothing is consumed yet, received in the whole host.
 func (l *Lane) inWhole(i *Iface, p *packet.Packet, copied bool) {
-	layer := l.Layer
-	l.at.AfterWhole(func() { layer.Whole().again(i, p, copied) })
+	if copied {
+		l.at.AfterWhole((*copyArrival)(i), p)
+	} else {
+		l.at.AfterWhole((*arrival)(i), p)
+	}
+}
+
+// arrival is an interface as what takes a packet in the whole host, copyArrival as what takes a copy.
+type (
+	arrival     Iface
+	copyArrival Iface
+)
+
+// Run implements host.Task.
+func (i *arrival) Run(_ *host.Lane, p *packet.Packet) { i.layer.Whole().again((*Iface)(i), p, false) }
+
+// Run implements host.Task.
+func (i *copyArrival) Run(_ *host.Lane, p *packet.Packet) {
+	i.layer.Whole().again((*Iface)(i), p, true)
 }
 
 // InWhole is for a transport that needs the whole host for what it was given by Input: it gets that once
 // more, with the whole host entered.
 func (l *Lane) InWhole(p *packet.Packet, m *Meta) {
-	w := l.keep(m)
-	l.at.AfterWhole(func() { w.Run(w.layer.Whole().at, p) })
+	l.at.AfterWhole(l.keep(m), p)
 }
 
 // Busy is for a transport that cannot go into d for what it was given by Input (host.Lane.Visit): it gets

@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"time"
 
+	"usock/internal/host"
 	"usock/internal/wire"
 	"usock/packet"
 )
@@ -153,10 +154,10 @@ func (l *Lane) send(p *packet.Packet, path *Path, src, dst netip.Addr, o *Out) {
 		if path.Broadcast || !o.NoLoop && i.hears(dst, src) {
 			c := p.Clone()
 			layer := l.Layer
-			l.at.AfterWhole(func() {
+			l.at.AfterWhole(host.Call(func() {
 				layer.looped[c] = i
 				layer.Whole().at.Loop(c)
-			})
+			}), nil)
 		}
 		if o.HostOnly {
 			p.Free()

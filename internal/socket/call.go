@@ -339,13 +339,18 @@ func (s *Socket) Poll(ctx context.Context, mask wait.Events) (ev wait.Events, er
 // Connect connects to a, or sets a datagram socket's peer (connect(2)). It waits
 // for the outcome unless the socket is non-blocking, which gives EINPROGRESS.
 func (s *Socket) Connect(ctx context.Context, a abi.Addr) error {
+	return s.connect(ctx, func() error { return s.Proto.Connect(s, a) })
+}
+
+// connect is Connect by whatever call begins to connect.
+func (s *Socket) connect(ctx context.Context, begin func() error) error {
 	c := call{s: s, ctx: ctx, mask: wait.Out}
 	var first error // why the call waits
 	err := c.do(func() (err error) {
 		f, finishes := s.Proto.(Finisher)
 		switch {
 		case first == nil || !finishes:
-			err = s.Proto.Connect(s, a)
+			err = begin()
 		case c.lost():
 			return syscall.EPIPE
 		default:
@@ -411,6 +416,23 @@ type Adopter interface {
 	// Adopt makes a socket that Accept has returned that of its connection. It is called in that socket's
 	// domain, or the whole host, and has no effect the second time, nor on a closed socket.
 	Adopt(*Socket)
+}
+
+// Peeler is a Proto whose sockets have several associations, each of which can become a socket of its
+// own.
+type Peeler interface {
+	// Peel makes a socket of the association. Locked.
+	Peel(s *Socket, assoc int32) (*Socket, error)
+}
+
+// Peel makes a socket of an association of s (sctp_peeloff(3)); ENOPROTOOPT where there are none.
+func (s *Socket) Peel(assoc int32) (n *Socket, err error) {
+	p, ok := s.Proto.(Peeler)
+	if !ok {
+		return nil, syscall.ENOPROTOOPT
+	}
+	err = s.locked(func() (err error) { n, err = p.Peel(s, assoc); return err })
+	return n, err
 }
 
 // chunk is how many bytes of a stream are copied before they are sent.

@@ -1,6 +1,7 @@
 package socket
 
 import (
+	"context"
 	"syscall"
 	"time"
 
@@ -25,6 +26,8 @@ type Option struct {
 	// Byte says that getsockopt stores an int below 256 as one byte, if the caller's
 	// buffer is shorter than an int (Linux, do_ip_getsockopt).
 	Byte bool
+	// Connects says that Set begins to connect, and the call goes on as connect(2) does.
+	Connects bool
 }
 
 // Options is an option table, for look-up.
@@ -81,7 +84,16 @@ func (s *Socket) noOption(level int, set bool) error {
 // SetOpt sets an option (setsockopt(2)). ENOPROTOOPT for one that the socket does
 // not have.
 func (s *Socket) SetOpt(level, name int, v []byte) error {
-	return s.locked(func() error { return s.set(level, name, v) })
+	return s.SetOptContext(context.Background(), level, name, v)
+}
+
+// SetOptContext is SetOpt, of an option that connects given up when ctx ends.
+func (s *Socket) SetOptContext(ctx context.Context, level, name int, v []byte) error {
+	set := func() error { return s.set(level, name, v) }
+	if o := s.option(level, name); o != nil && o.Connects {
+		return s.connect(ctx, set)
+	}
+	return s.locked(set)
 }
 
 // Setting is an option and its value.

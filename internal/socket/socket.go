@@ -113,13 +113,13 @@ const stamps = Timestamp | TimestampNS | StampAsked
 
 // Options every socket has (socket(7)).
 type Opt struct {
-	Flags    uint32 // ReuseAddr and so on
-	RcvBuf   int32  // bytes, as getsockopt returns them: twice what was asked for
-	SndBuf   int32
-	PeekOff  int32  // SO_PEEK_OFF: where peeking begins; negative: at the front
-	Device   int32  // interface index of SO_BINDTODEVICE; 0: none
-	Linger   int32  // seconds; negative: off, and -1-n the seconds that are kept
-	rare     *rare  // nil: none of these is set
+	Flags   uint32 // ReuseAddr and so on
+	RcvBuf  int32  // bytes, as getsockopt returns them: twice what was asked for
+	SndBuf  int32
+	PeekOff int32 // SO_PEEK_OFF: where peeking begins; negative: at the front
+	Device  int32 // interface index of SO_BINDTODEVICE; 0: none
+	Linger  int32 // seconds; negative: off, and -1-n the seconds that are kept
+	rare    *rare // nil: none of these is set
 }
 
 // Has reports whether all flags of f are set.
@@ -151,8 +151,8 @@ type Socket struct {
 
 	PCB   any // the protocol's control block
 	Opt   Opt
-	slot  int32         // place in the registry
-	Owner int32         // process on whose behalf the socket acts; 0: this one
+	slot  int32 // place in the registry
+	Owner int32 // process on whose behalf the socket acts; 0: this one
 
 	// Dissolved counts how often a connection of the socket was dissolved or an attempt to
 	// connect has failed: calls that wait from before then are not about what comes after.

@@ -28,6 +28,7 @@ type request struct {
 	A, B, C     int    `json:",omitempty"` // domain, type, protocol; level, name; flags; a length
 	Millis      int    `json:",omitempty"` // how long to wait at most
 	Addr, Data  []byte `json:",omitempty"`
+	Control     []byte `json:",omitempty"`
 	Path        string `json:",omitempty"`
 	Bytes, Seed int64  `json:",omitempty"`
 	File        string `json:",omitempty"` // where Data is, if it is long
@@ -41,6 +42,8 @@ type response struct {
 	Errno      syscall.Errno `json:",omitempty"`
 	Error      string        `json:",omitempty"` // where there is no errno
 	Addr, Data []byte        `json:",omitempty"`
+	Control    []byte        `json:",omitempty"`
+	Flags      int           `json:",omitempty"`
 	File       string        `json:",omitempty"` // where Data is, if it is long
 }
 
@@ -192,7 +195,9 @@ var operations = map[string]func(r *request, out *response) error{
 		}
 		return address(unix.SYS_ACCEPT, r.FD, out)
 	},
-	"name": func(r *request, out *response) error { return address(unix.SYS_GETSOCKNAME, r.FD, out) },
+	"name":    func(r *request, out *response) error { return address(unix.SYS_GETSOCKNAME, r.FD, out) },
+	"sendmsg": sendMessage,
+	"recvmsg": receiveMessage,
 	"send": func(r *request, out *response) (err error) {
 		out.N, err = call(unix.SYS_SENDTO, r.FD, r.Data, len(r.Data), r.A, r.Addr, len(r.Addr))
 		return err
@@ -214,7 +219,8 @@ var operations = map[string]func(r *request, out *response) error{
 	},
 	"get": func(r *request, out *response) error {
 		n := uint32(r.C)
-		out.Data = make([]byte, n)
+		out.Data = make([]byte, max(r.C, len(r.Data)))
+		copy(out.Data, r.Data)
 		_, err := call(unix.SYS_GETSOCKOPT, r.FD, r.A, r.B, out.Data, &n)
 		out.Data = out.Data[:n]
 		return err
@@ -232,6 +238,15 @@ var operations = map[string]func(r *request, out *response) error{
 		out.Data, out.N, err = Sink(descriptor(r.FD))
 		return err
 	},
+}
+
+// Answer has the machine carry out f for Ask with the name: a program that boots itself can do more in
+// there than calls of sockets. It is called before Init.
+func Answer(name string, f func(data []byte) ([]byte, error)) {
+	operations[name] = func(r *request, out *response) (err error) {
+		out.Data, err = f(r.Data)
+		return err
+	}
 }
 
 func carryOut(r *request) (out response) {

@@ -86,12 +86,11 @@ func Boot(ctx context.Context, dir string, args ...string) (*Machine, error) {
 		return nil, m.fail("it did not come up")
 	}
 	m.live()
-	for _, name := range modules {
-		if _, err := m.call(request{Op: "module", Path: name}); err != nil {
-			return nil, errors.Join(fmt.Errorf("module %s: %w", name, err), m.Close())
-		}
+	err = m.Load(modules...)
+	if err == nil {
+		err = m.up("lo")
 	}
-	if err := m.up("lo"); err != nil {
+	if err != nil {
 		return nil, errors.Join(err, m.Close())
 	}
 	return m, nil
@@ -221,6 +220,25 @@ func (m *Machine) Close() error {
 		err = m.fail("it ended")
 	}
 	return err
+}
+
+// Load loads modules of the kernel in this order, by their paths below its folder of modules, as net/sctp/sctp.
+func (m *Machine) Load(names ...string) error {
+	for _, name := range names {
+		if _, err := m.call(request{Op: "module", Path: name}); err != nil {
+			return fmt.Errorf("module %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// SCTP are the modules that SCTP takes, in order.
+var SCTP = []string{"net/ipv4/udp_tunnel", "net/ipv6/ip6_udp_tunnel", "net/sctp/sctp"}
+
+// Ask has the machine carry out what Answer has been given for the name, and returns its answer.
+func (m *Machine) Ask(name string, data []byte) ([]byte, error) {
+	r, err := m.call(request{Op: name, Data: data})
+	return r.Data, err
 }
 
 // ReadFile returns the content of a file as the machine sees it, such as one of /proc.

@@ -6,11 +6,13 @@ import (
 	"errors"
 	"net/netip"
 	"reflect"
+	"strings"
 	"testing"
 )
 
+// unhex reads hexadecimal digits, between which spaces may stand.
 func unhex(s string) []byte {
-	b, err := hex.DecodeString(s)
+	b, err := hex.DecodeString(strings.ReplaceAll(s, " ", ""))
 	if err != nil {
 		panic(err)
 	}

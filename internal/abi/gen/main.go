@@ -1,5 +1,5 @@
 // Command gen makes of the table const.txt the constants of package abi and of the package at the
-// top, and the list of what is not built in docs/CONFORMANCE.md. It is run by go generate
+// top, abi's table of options, and the list of what is not built in docs/CONFORMANCE.md. It is run by go generate
 // ./internal/abi, in that folder.
 package main
 
@@ -73,17 +73,27 @@ func generate(table, root string) (map[string][]byte, error) {
 	if out[conformance], err = listed(doc, groups); err != nil {
 		return nil, err
 	}
-	if out[root+"/internal/abi/const.go"], err = format.Source([]byte(constants("abi", groups) + options(groups))); err != nil {
-		return nil, err
+	for name, text := range map[string]string{
+		"/internal/abi/const.go":   constants("abi", groups),
+		"/internal/abi/options.go": options(groups),
+		"/const.go":                constants("usock", groups),
+	} {
+		if out[root+name], err = format.Source([]byte(text)); err != nil {
+			return nil, err
+		}
 	}
-	out[root+"/const.go"], err = format.Source([]byte(constants("usock", groups)))
-	return out, err
+	return out, nil
+}
+
+// head returns how a file of the package begins.
+func head(pkg string) string {
+	return "// Code generated from internal/abi/const.txt by go generate ./internal/abi. DO NOT EDIT.\n\npackage " + pkg + "\n"
 }
 
 // constants returns the declarations of all rows.
 func constants(pkg string, groups []group) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "// Code generated from internal/abi/const.txt by go generate ./internal/abi. DO NOT EDIT.\n\npackage %s\n", pkg)
+	b.WriteString(head(pkg))
 	for _, g := range groups {
 		fmt.Fprintf(&b, "\n%s\nconst (\n", wrap("//", "//", g.heading))
 		for _, r := range g.rows {
@@ -119,7 +129,7 @@ func wrap(first, next, text string) string {
 // options returns the declaration of the table's options.
 func options(groups []group) string {
 	var b strings.Builder
-	b.WriteString(`
+	b.WriteString(head("abi") + `
 // Option is an option of getsockopt(2) and setsockopt(2).
 type Option struct {
 	Level, Number int

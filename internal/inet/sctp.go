@@ -1,0 +1,520 @@
+package inet
+
+import (
+	"net/netip"
+	"slices"
+	"syscall"
+	"time"
+
+	"usock/internal/abi"
+	"usock/internal/ip"
+	"usock/internal/sctp"
+	"usock/internal/socket"
+	"usock/internal/wait"
+	"usock/packet"
+)
+
+// sctpProto is the rows of SOCK_STREAM and SOCK_SEQPACKET with IPPROTO_SCTP: all SCTP endpoints of a
+// host, and their associations. It has the whole host.
+//
+//	socket ──► sctpEndpoint ◄── listeners, by port
+//	               │ ▲  binding: a claim to the port for each local address
+//	               ▼ │
+//	           sctpAssoc ◄── assocs, by local port, peer's address and peer's port: once for each path
+//	                 core: the protocol
+//
+// An endpoint whose socket is closed lives until its last association is over, and keeps its port
+// as long.
+type sctpProto struct {
+	*Stack
+	cfg       *sctp.Config
+	ports     portTable
+	listeners map[uint16][]*sctpEndpoint
+	assocs    map[sctpPeer]*sctpEntry
+	byID      map[int32]*sctpAssoc
+	lastID    int32
+	options   *socket.Options
+
+	in    sctp.In // a packet on its way in, and one out
+	out   sctp.Out
+	ipOut ip.Out
+}
+
+// sctpPeer is what an association is found by. One port of this end may have several with a peer,
+// if endpoints with other addresses share it.
+type sctpPeer struct {
+	port uint16
+	peer netip.AddrPort
+}
+
+func newSCTP(s *Stack, settings *sctp.Settings) *sctpProto {
+	t := &sctpProto{
+		Stack:     s,
+		listeners: make(map[uint16][]*sctpEndpoint),
+		assocs:    make(map[sctpPeer]*sctpEntry),
+		byID:      make(map[int32]*sctpAssoc),
+		lastID:    abi.SCTP_ALL_ASSOC,
+		cfg: &sctp.Config{
+			Settings: *settings, Counters: new(sctp.Counters), Rand: s.prf.fill,
+		},
+	}
+	t.ports.init(true)
+	t.options = NewOptions(ipRows, ip6Rows, deviceRows(s), streamGroups(), sctpRows(t))
+	return t
+}
+
+// fill fills b with random bytes.
+func (f *prf) fill(b []byte) {
+	for len(b) > 0 {
+		v := f.random()
+		for range min(8, len(b)) {
+			b[0], b, v = byte(v), b[1:], v>>8
+		}
+	}
+}
+
+// sctpKind is the facts of SCTP's rows.
+var sctpKind = kind{
+	Kind: socket.Kind{Name: "sctp", Level: abi.SOL_SCTP},
+	sum:  ip.CRC32c | 8, ports: true,
+}
+
+// sctpEndpoint is an SCTP control block: a socket's local addresses, options and associations.
+type sctpEndpoint struct {
+	ipState
+	proto *sctpProto
+	s     *socket.Socket // nil: closed, while associations end
+
+	locals []*binding // one for each address, all of one port
+	lport  uint16
+	name   netip.Addr // what getsockname tells: the address that was bound last
+	six    bool
+	many   bool // one-to-many style
+	peeled bool // of an association that was one of such a socket
+	stage  sctpStage
+
+	assocs  *sctpAssoc // a list; of one-to-one style it has one, or those to be accepted
+	last    *sctpAssoc
+	count   int
+	trying  *sctpAssoc // what connect waits for
+	backlog int
+	peer    netip.AddrPort // of getpeername: the address that connect, accept or peeloff gave
+
+	// What is to be read: an entry for each message and notification, in the order in which they
+	// have come, whose association knows it.
+	arrived []*sctpAssoc
+	read    int        // entries of arrived that were read
+	rest    []byte     // of a notification of which a part was read
+	begun   *sctpAssoc // of its message at the head a part was read
+	wmem    int        // bytes of all associations that were sent and not acknowledged
+
+	opts     sctp.Options
+	own      sctpOptions
+	shutRD   bool
+	shutWR   bool
+	holder   binding // of an endpoint without an address yet: what its options say
+	lingerer bool    // close waits for its associations
+}
+
+// sctpDefaults are what the core does not know of an association: what is added to its messages that
+// say nothing themselves, and what is told of its paths.
+type sctpDefaults struct {
+	flags      uint16 // SCTP_*: SCTP_DEFAULT_SNDINFO's, and the policy of SCTP_DEFAULT_PRINFO
+	timeToLive uint32 // ms, or the policy's value
+	exposePF   uint8  // SCTP_EXPOSE_POTENTIALLY_FAILED_STATE
+}
+
+// sctpOptions are the options that the core does not know.
+type sctpOptions struct {
+	sctpDefaults
+	unmapped         bool // SCTP_I_WANT_MAPPED_V4_ADDR is off
+	rcvinfo, nxtinfo bool // SCTP_RECVRCVINFO, SCTP_RECVNXTINFO
+	reuse            bool // SCTP_REUSE_PORT
+}
+
+// sctpStage is what Linux's sk_state says of a socket of SCTP.
+type sctpStage uint8
+
+const (
+	sctpClosed      sctpStage = iota // one-to-many style: always, unless it listens
+	sctpEstablished                  // one-to-one style: there is an association, or was one
+	sctpClosing                      // one of both sides has shut it down
+	sctpListening
+)
+
+func sctpOf(s *socket.Socket) *sctpEndpoint { return s.PCB.(*sctpEndpoint) }
+
+// Attach implements socket.Proto.
+func (t *sctpProto) Attach(s *socket.Socket) error {
+	e := &sctpEndpoint{proto: t, s: s, six: s.Domain == abi.AF_INET6, many: s.Type == abi.SOCK_SEQPACKET}
+	e.opts = t.cfg.DefaultOptions()
+	e.opts.PDPoint = 0
+	s.Opt.RcvBuf, s.Opt.SndBuf = int32(e.opts.RcvBuf), int32(e.opts.SndBuf)
+	e.holder.six = e.six
+	s.PCB = e
+	return nil
+}
+
+// Kind implements socket.Proto.
+func (t *sctpProto) Kind() *socket.Kind { return &sctpKind.Kind }
+
+// Options implements socket.Proto.
+func (t *sctpProto) Options() *socket.Options { return t.options }
+
+func (e *sctpEndpoint) bound() bool { return e.lport != 0 }
+
+func (e *sctpEndpoint) mtu() int {
+	if x := e.only(); x != nil {
+		if p, ok := x.core.Path(netip.Addr{}); ok {
+			return p.MTU
+		}
+	}
+	return 0
+}
+
+// to4 reports whether the socket has an IPv4 address alone: Linux has no rule for SCTP that asks.
+func (e *sctpEndpoint) to4() bool { return false }
+
+// claim fills in what the socket's options say of its bindings.
+func (e *sctpEndpoint) claim() {
+	e.claimFor(&e.holder)
+	for _, b := range e.locals {
+		e.claimFor(b)
+	}
+	if e.bound() {
+		e.proto.ports.changed(e.lport)
+	}
+}
+
+func (e *sctpEndpoint) claimFor(b *binding) {
+	b.six = e.six
+	b.reuse = e.s.Opt.Has(socket.ReuseAddr) || e.own.reuse
+	b.reuseport = e.s.Opt.Has(socket.ReusePort)
+	b.device = e.s.Opt.Device
+	b.v6only = e.six && e.ip().v6only
+	b.listening = e.stage == sctpListening
+}
+
+// has reports whether addr is one of the endpoint's own.
+func (e *sctpEndpoint) has(addr netip.Addr) bool {
+	return slices.ContainsFunc(e.locals, func(b *binding) bool { return b.score(addr, int(b.device)) > 0 })
+}
+
+// Bind implements socket.Proto.
+func (t *sctpProto) Bind(s *socket.Socket, a abi.Addr) error {
+	e := sctpOf(s)
+	if e.bound() {
+		return syscall.EINVAL
+	}
+	return t.bind(e, a)
+}
+
+// bind gives e one more address (Linux, sctp_do_bind).
+func (t *sctpProto) bind(e *sctpEndpoint, a abi.Addr) error {
+	addr, err := e.family(a)
+	if err != nil {
+		return err
+	}
+	if err := t.bindable(e, addr, a.Scope); err != nil {
+		return err
+	}
+	port := a.Port
+	switch {
+	case e.bound() && port == 0:
+		port = e.lport
+	case e.bound() && port != e.lport:
+		return syscall.EINVAL
+	}
+	if port != 0 && port < unprivilegedStart && !t.capable(abi.CAP_NET_BIND_SERVICE) {
+		return syscall.EACCES
+	}
+	if e.has(addr) || addr.IsUnspecified() && e.bound() {
+		return syscall.EINVAL
+	}
+	b := &binding{addr: addr}
+	e.claimFor(b)
+	if err := t.ports.bind(b, port, 0, t.prf.random()); err != nil {
+		return err
+	}
+	e.lport = b.bucket.port
+	e.locals = append(e.locals, b)
+	e.name = addr
+	return nil
+}
+
+// family returns the IP address that a means to the socket, unmapped; EINVAL if it is of a family
+// that the socket has nothing to do with (Linux, sctp_sockaddr_af).
+func (e *sctpEndpoint) family(a abi.Addr) (netip.Addr, error) {
+	switch {
+	case a.Family == abi.AF_INET && !e.six, a.Family == abi.AF_INET && !e.ip().v6only:
+		return a.IP, nil
+	case a.Family == abi.AF_INET6 && e.six:
+		addr := a.IP.Unmap()
+		if addr.Is4() && e.ip().v6only {
+			return addr, syscall.EINVAL
+		}
+		return addr, nil
+	}
+	return netip.Addr{}, syscall.EINVAL
+}
+
+// bindable reports why addr is none that the endpoint can have (Linux, sctp_inet_bind_verify and
+// sctp_inet6_bind_verify).
+func (t *sctpProto) bindable(e *sctpEndpoint, addr netip.Addr, scope uint32) error {
+	switch {
+	case addr.IsUnspecified():
+		return nil
+	case addr.IsMulticast() || t.IP.IsBroadcast(addr):
+		return syscall.EADDRNOTAVAIL
+	case needsScope(addr) && scope == 0:
+		return syscall.EADDRNOTAVAIL
+	case !t.IP.IsLocal(addr) && !e.ip().freebind:
+		return syscall.EADDRNOTAVAIL
+	}
+	if needsScope(addr) {
+		if i := t.IP.Iface(int(scope)); i == nil || !has(i, addr) {
+			return syscall.EADDRNOTAVAIL
+		}
+		e.s.Opt.Device = int32(scope)
+	}
+	return nil
+}
+
+// autobind gives e the wildcard address and a free port, if it has none.
+func (t *sctpProto) autobind(e *sctpEndpoint) error {
+	if e.bound() {
+		return nil
+	}
+	wildcard := abi.Addr{Family: abi.AF_INET, IP: netip.IPv4Unspecified()}
+	if e.six {
+		wildcard = abi.Addr{Family: abi.AF_INET6, IP: netip.IPv6Unspecified()}
+	}
+	if t.bind(e, wildcard) != nil {
+		return syscall.EAGAIN
+	}
+	return nil
+}
+
+// unbind takes an address from e.
+func (t *sctpProto) unbind(e *sctpEndpoint, i int) {
+	t.ports.remove(e.locals[i])
+	e.locals = slices.Delete(e.locals, i, i+1)
+}
+
+// local returns the addresses that an association of e has at this end: those that were bound, or
+// all of the host that the wildcard stands for. Which of them a peer is told, the core decides.
+func (e *sctpEndpoint) local() []netip.Addr {
+	var out []netip.Addr
+	for _, b := range e.locals {
+		if !b.addr.IsUnspecified() {
+			out = append(out, b.addr)
+			continue
+		}
+		for _, i := range e.proto.IP.Ifaces() {
+			for _, p := range i.Addrs() {
+				a := p.Addr()
+				if b.score(a, i.Index()) > 0 && !slices.Contains(out, a) {
+					out = append(out, a)
+				}
+			}
+		}
+	}
+	return out
+}
+
+// show returns an address of e's as the program sees it.
+func (e *sctpEndpoint) show(a netip.Addr, port uint16) abi.Addr {
+	if e.six && e.own.unmapped && a.Is4() {
+		return abi.Addr{Family: abi.AF_INET, IP: a, Port: port}
+	}
+	return addrOf(e.s, a, port, uint32(e.s.Opt.Device))
+}
+
+// Name implements socket.Proto.
+func (t *sctpProto) Name(s *socket.Socket) abi.Addr {
+	e := sctpOf(s)
+	return addrOf(s, e.name, e.lport, uint32(s.Opt.Device))
+}
+
+// Peer implements socket.Proto.
+func (t *sctpProto) Peer(s *socket.Socket) (abi.Addr, error) {
+	e := sctpOf(s)
+	if !e.peer.IsValid() {
+		return abi.Addr{}, syscall.ENOTCONN
+	}
+	a := addrOf(s, e.peer.Addr(), e.peer.Port(), uint32(s.Opt.Device))
+	if e.stage == sctpClosed {
+		return a, syscall.ENOTCONN // accept tells the address all the same
+	}
+	return a, nil
+}
+
+// Ready implements socket.Proto (Linux, sctp_poll).
+func (t *sctpProto) Ready(s *socket.Socket) wait.Events {
+	e := sctpOf(s)
+	if e.one() && e.stage == sctpListening {
+		if e.assocs != nil {
+			return wait.In
+		}
+		return 0
+	}
+	ev := wait.Events(0)
+	if s.Err() != 0 {
+		ev |= wait.Err
+	}
+	if e.shutRD {
+		ev |= wait.In | wait.RdHup
+		if e.shutWR {
+			ev |= wait.Hup
+		}
+	}
+	if e.next() != nil {
+		ev |= wait.In
+	}
+	if e.one() && e.stage == sctpClosed {
+		return ev
+	}
+	if e.space() > 0 {
+		ev |= wait.Out
+	}
+	return ev
+}
+
+// space returns how many bytes the send buffer has room for.
+func (e *sctpEndpoint) space() int { return e.opts.SndBuf - e.wmem }
+
+// Queued implements socket.Proto.
+func (t *sctpProto) Queued(s *socket.Socket) (in, out int) {
+	e := sctpOf(s)
+	if x := e.next(); x != nil {
+		views, r, ok := x.core.Peek(maxQueued, nil)
+		for _, v := range views {
+			in += v.Len()
+		}
+		packet.ReleaseAll(views)
+		if ok && r.Notification != nil {
+			in = len(x.notification(r.Notification))
+		}
+	}
+	return in, e.wmem
+}
+
+// maxQueued is more than any message has.
+const maxQueued = 1 << 30
+
+// Describe implements socket.Proto.
+func (t *sctpProto) Describe(s *socket.Socket, in *socket.Info) {
+	e := sctpOf(s)
+	in.Local = addrPort(e.name, e.lport)
+	if !e.name.IsValid() {
+		in.Local = addrPort(e.holder.wildcard(), 0)
+	}
+	in.V6Only = e.six && e.ip().v6only
+	in.SendQ = e.wmem
+	switch e.stage {
+	case sctpListening:
+		in.State, in.RecvQ, in.SendQ = socket.Listening, e.count, e.backlog
+	case sctpEstablished:
+		in.State = socket.Established
+	case sctpClosing:
+		in.State = "CLOSING"
+	}
+	if e.peer.IsValid() {
+		in.Peer = addrPort(e.peer.Addr(), e.peer.Port())
+	}
+}
+
+// Owner implements Protocol.
+func (t *sctpProto) Owner(_ int, local, remote netip.AddrPort) int32 {
+	if x := t.find(local.Port(), remote, local.Addr()); x != nil && x.e.s != nil {
+		return x.e.s.Owner
+	}
+	if e := t.listenerFor(local, 0, tuple{}); e != nil {
+		return e.s.Owner
+	}
+	return 0
+}
+
+// Shutdown implements socket.Proto (Linux, inet_shutdown and sctp_shutdown).
+func (t *sctpProto) Shutdown(s *socket.Socket, how int) error {
+	e := sctpOf(s)
+	if e.stage == sctpListening {
+		if how == abi.SHUT_WR {
+			return nil
+		}
+		return syscall.EOPNOTSUPP // sctp_disconnect
+	}
+	var err error
+	if e.stage == sctpClosed {
+		err = syscall.ENOTCONN
+	}
+	e.shutRD = e.shutRD || how != abi.SHUT_WR
+	e.shutWR = e.shutWR || how != abi.SHUT_RD
+	if x := e.only(); x != nil && e.one() && how != abi.SHUT_RD {
+		e.stage = sctpClosing
+		t.update(x, x.core.Shutdown(t.now()))
+	}
+	s.Notify(wait.In | wait.Out | wait.Hup | wait.RdHup)
+	return err
+}
+
+func (t *sctpProto) now() time.Duration { return t.Host.Now() }
+
+// Linger implements socket.Lingerer: of one-to-one style close waits until the association is over.
+func (t *sctpProto) Linger(s *socket.Socket) bool {
+	e := sctpOf(s)
+	if !e.one() || e.stage == sctpListening {
+		return false
+	}
+	if !e.lingerer {
+		e.lingerer = true
+		t.endAll(e)
+	}
+	return e.count > 0
+}
+
+// Close implements socket.Proto (Linux, sctp_close).
+func (t *sctpProto) Close(s *socket.Socket) {
+	e := sctpOf(s)
+	t.Forget(s)
+	e.endFlows(t.Stack)
+	t.stopListening(e)
+	t.endAll(e)
+	e.s = nil
+	t.settle(e)
+}
+
+// endAll ends the associations of a socket that is closed: by SHUTDOWN, or by ABORT where something
+// was not read, or SO_LINGER is set with no time.
+func (t *sctpProto) endAll(e *sctpEndpoint) {
+	unread := e.discard()
+	for x := e.assocs; x != nil; {
+		next := x.next
+		switch {
+		case x.core.State() == sctp.Closed:
+			t.drop(x)
+		case unread || x.core.Status().Pending > 0 || e.s.Opt.Linger == 0:
+			t.update(x, x.core.Abort(t.now(), nil))
+		default:
+			t.update(x, x.core.Shutdown(t.now()))
+		}
+		x = next
+	}
+}
+
+// settle frees what a closed endpoint holds once its last association is over.
+func (t *sctpProto) settle(e *sctpEndpoint) {
+	if e.s != nil || e.count > 0 {
+		return
+	}
+	for len(e.locals) > 0 {
+		t.unbind(e, 0)
+	}
+}
+
+// close drops everything without a word to the peers.
+func (t *sctpProto) close() {
+	for _, x := range t.byID {
+		t.drop(x)
+	}
+}

@@ -1,0 +1,244 @@
+package inet
+
+import (
+	"net/netip"
+	"slices"
+	"syscall"
+	"time"
+
+	"usock/internal/ip"
+	"usock/internal/sctp"
+	"usock/internal/timer"
+	"usock/internal/wait"
+)
+
+// sctpAssoc is an association: the core, and what a host has around it.
+type sctpAssoc struct {
+	core   *sctp.Assoc
+	e      *sctpEndpoint
+	timer  timer.Entry
+	number int32 // by which the host knows it
+	id     int32 // sctp_assoc_t: the same, once the peer has answered (Linux, sctp_process_init); 0 before
+	sctpDefaults
+
+	next, prev *sctpAssoc // of the endpoint's
+
+	peers []netip.Addr // by which it stands in the table
+	peer  uint16       // their port
+	ways  []sctpWay
+	gen   uint32 // of the routes when ways was looked up
+
+	state  sctp.State // as update has seen it last
+	queued uint64     // messages and notifications that the endpoint has been told of
+	unread int        // entries of the endpoint's queue
+	wmem   int        // what it counts for in the endpoint's
+	made   bool       // it was established
+	late   bool       // it has ended as the peer did not answer
+	over   bool       // it is no longer the endpoint's, but for what is to be read
+}
+
+// sctpWay is the route to one of the peer's addresses.
+type sctpWay struct {
+	dst  netip.Addr
+	path *ip.Path // nil: there is none
+}
+
+// adopt has e be the association's endpoint.
+func (t *sctpProto) adopt(e *sctpEndpoint, core *sctp.Assoc) *sctpAssoc {
+	x := &sctpAssoc{core: core, sctpDefaults: e.own.sctpDefaults}
+	x.timer.On = x
+	for t.lastID++; t.lastID <= 0 || t.byID[t.lastID] != nil; t.lastID++ {
+		t.lastID = max(t.lastID, 2)
+	}
+	x.number = t.lastID
+	t.byID[x.number] = x
+	_, x.peer = core.Ports()
+	x.join(e)
+	return x
+}
+
+// join puts x at the end of e's list.
+func (x *sctpAssoc) join(e *sctpEndpoint) {
+	x.e, x.prev, x.next = e, e.last, nil
+	if e.last != nil {
+		e.last.next = x
+	} else {
+		e.assocs = x
+	}
+	e.last = x
+	e.count++
+	e.wmem += x.wmem
+}
+
+// part takes x out of its endpoint's list.
+func (x *sctpAssoc) part() {
+	e := x.e
+	if x.prev != nil {
+		x.prev.next = x.next
+	} else {
+		e.assocs = x.next
+	}
+	if x.next != nil {
+		x.next.prev = x.prev
+	} else {
+		e.last = x.prev
+	}
+	x.next, x.prev = nil, nil
+	e.count--
+	e.wmem -= x.wmem
+}
+
+// only returns the association of a socket of one-to-one style, or that was peeled off; nil: none.
+func (e *sctpEndpoint) only() *sctpAssoc {
+	if e.many {
+		return nil
+	}
+	return e.assocs
+}
+
+// one reports whether the socket is of one-to-one style. One of an association that was peeled off is
+// of neither.
+func (e *sctpEndpoint) one() bool { return !e.many && !e.peeled }
+
+// now returns the time.
+func (x *sctpAssoc) now() time.Duration { return x.e.proto.now() }
+
+// Expired implements timer.Expirer.
+func (x *sctpAssoc) Expired(_ *timer.Entry, now time.Duration) {
+	x.e.proto.update(x, x.core.Expire(now))
+}
+
+// update follows every change to an association: it looks up routes, sends what is to be sent,
+// re-arms the timer, tells those who wait, and looks after the association's life.
+func (t *sctpProto) update(x *sctpAssoc, ev wait.Events) {
+	if x.over {
+		return
+	}
+	now := t.now()
+	x.route()
+	for x.core.Poll(now, &t.out) {
+		t.transmit(x, &t.out)
+	}
+	if x.core.AddrsChanged() {
+		t.rehash(x)
+	}
+	e := x.e
+	if st := x.core.State(); st != sctp.Closed && st != sctp.CookieWait {
+		x.id = x.number
+	}
+	wmem := e.opts.SndBuf - x.core.SendSpace()
+	if wmem < x.wmem {
+		ev |= wait.Out
+	}
+	e.wmem, x.wmem = e.wmem+wmem-x.wmem, wmem
+	for q := x.core.Queued(); x.queued < q; x.queued++ {
+		x.arrive()
+		ev |= wait.In
+	}
+	if x.unread == 0 && x.core.Readable() {
+		x.arrive() // the rest of a message that was read in part
+		ev |= wait.In
+	}
+	if st := x.core.State(); st != x.state {
+		ev |= t.entered(x, st)
+	}
+	if !x.over {
+		t.Host.SetTimer(&x.timer, x.core.Deadline())
+	}
+	if ev != 0 && e.s != nil {
+		e.s.Notify(ev)
+	}
+}
+
+// arrive puts an entry for x into its endpoint's queue.
+func (x *sctpAssoc) arrive() {
+	x.e.arrived = append(x.e.arrived, x)
+	x.unread++
+}
+
+// entered follows an association into another state (Linux, sctp_cmd_new_state).
+func (t *sctpProto) entered(x *sctpAssoc, st sctp.State) wait.Events {
+	e := x.e
+	x.state = st
+	ev := wait.Events(0)
+	if st >= sctp.Established {
+		x.made = true
+		ev |= wait.Out
+	}
+	if e.one() && e.stage != sctpListening {
+		switch {
+		case st == sctp.Established && e.stage == sctpClosed:
+			e.stage = sctpEstablished
+		case (st == sctp.ShutdownReceived || st == sctp.ShutdownAckSent) && e.stage == sctpEstablished:
+			e.stage, e.shutRD = sctpClosing, true
+			ev |= wait.In | wait.RdHup
+		}
+	}
+	if st == sctp.Closed {
+		ev |= t.ended(x)
+	}
+	return ev
+}
+
+// ended follows the end of an association.
+func (t *sctpProto) ended(x *sctpAssoc) wait.Events {
+	e, err := x.e, x.core.TakeError()
+	if e.one() && e.stage == sctpListening {
+		t.forget(x)
+		return 0 // accept gives it all the same
+	}
+	x.late = err == syscall.ETIMEDOUT
+	if !e.many && err != 0 && e.s != nil {
+		e.s.SetErr(err)
+	}
+	t.drop(x)
+	return wait.In | wait.Out | wait.Err | wait.Hup
+}
+
+// drop takes an association from its endpoint. What it has for the program stays to be read.
+func (t *sctpProto) drop(x *sctpAssoc) {
+	if x.over {
+		return
+	}
+	t.forget(x)
+	x.part()
+	x.over = true
+	delete(t.byID, x.number)
+	if x.unread == 0 {
+		x.core.Release()
+	}
+	t.settle(x.e)
+	if e := x.e; e.lingerer && e.count == 0 && e.s != nil {
+		e.s.Notify(wait.Out)
+	}
+}
+
+// forget takes an association out of the table, and stops its timer.
+func (t *sctpProto) forget(x *sctpAssoc) {
+	for _, a := range x.peers {
+		t.unhash(x, a)
+	}
+	x.peers = nil
+	t.Host.RemoveTimer(&x.timer)
+}
+
+func (x *sctpAssoc) key(a netip.Addr) sctpPeer {
+	return sctpPeer{x.e.lport, netip.AddrPortFrom(a, x.peer)}
+}
+
+// rehash has x stand in the table by its peer's addresses of now.
+func (t *sctpProto) rehash(x *sctpAssoc) {
+	peers := x.core.Peers(nil)
+	for _, a := range x.peers {
+		if !slices.Contains(peers, a) {
+			t.unhash(x, a)
+		}
+	}
+	for _, a := range peers {
+		if !slices.Contains(x.peers, a) {
+			t.hash(x, a)
+		}
+	}
+	x.peers = peers
+	x.ways = slices.DeleteFunc(x.ways, func(w sctpWay) bool { return !slices.Contains(peers, w.dst) })
+}

@@ -1,0 +1,209 @@
+package inet
+
+import (
+	"encoding/binary"
+	"math/rand/v2"
+	"net/netip"
+	"syscall"
+	"testing"
+	"time"
+
+	"usock/internal/abi"
+	"usock/internal/ip"
+	"usock/internal/sctp"
+	"usock/internal/wire"
+	"usock/packet"
+)
+
+// stranger is a core at the other end of a machine's wire, with addresses that may be anybody's.
+type stranger struct {
+	m *machine
+	e sctp.Endpoint
+	a *sctp.Assoc
+}
+
+// stranger opens an association with port 7 from the first of the addresses, and names all of them.
+func (m *machine) stranger(port uint16, addrs ...string) *stranger {
+	m.t.Helper()
+	rnd := rand.NewChaCha8([32]byte{byte(len(addrs)), byte(port)})
+	c := &sctp.Config{Settings: *sctp.DefaultSettings(), Counters: new(sctp.Counters), Rand: func(b []byte) { rnd.Read(b) }}
+	c.Scope = sctp.ScopeOff
+	w := &stranger{m: m, e: sctp.Endpoint{Config: c, Port: port, Options: c.DefaultOptions()}, a: new(sctp.Assoc)}
+	for _, s := range addrs {
+		w.e.Local = append(w.e.Local, netip.MustParseAddr(s))
+	}
+	w.a.Connect(m.clock.Now(), &w.e, &sctp.Params{
+		Port: port, PeerPort: 7, Peers: []netip.Addr{netip.MustParseAddr(addrB)}, Options: w.e.Options,
+	})
+	m.t.Cleanup(w.a.Release)
+	w.pump()
+	return w
+}
+
+// pump carries packets between the two; those to other addresses than the stranger's first are lost.
+func (w *stranger) pump() {
+	for {
+		for dst, ok := w.a.Unrouted(); ok; dst, ok = w.a.Unrouted() {
+			w.a.SetRoute(dst, w.e.Local[0], 1500)
+		}
+		var out sctp.Out
+		for w.a.Poll(w.m.clock.Now(), &out) {
+			b := make([]byte, wire.SCTPLen)
+			out.SCTP.Put(b)
+			b = out.Body.AppendTo(append(b, out.Head()...))
+			out.Body.Release()
+			var sum wire.CRC32c
+			sum.Add(b)
+			binary.LittleEndian.PutUint32(b[8:], uint32(sum))
+			w.m.arrive(whole(w.e.Local[0].String(), out.Dst.String(), ip.ProtoSCTP, b))
+		}
+		sent := w.m.took()
+		if len(sent) == 0 {
+			return
+		}
+		for _, p := range sent {
+			dst, _ := netip.AddrFromSlice(p[16:20])
+			h, _ := wire.ParseSCTP(p[20:])
+			if dst != w.e.Local[0] || h.DstPort != w.e.Port {
+				continue
+			}
+			in := sctp.In{Src: netip.MustParseAddr(addrB), Dst: dst, SCTP: h}
+			in.Body.Append(packet.Copy(p[20+wire.SCTPLen:]))
+			w.a.Packet(w.m.clock.Now(), &in)
+		}
+	}
+}
+
+// says has a stranger say something, which the socket is to read.
+func (w *stranger) says(l *sock, text string) {
+	w.m.t.Helper()
+	v := []packet.View{packet.Copy([]byte(text))}
+	if _, errno := w.a.Send(w.m.clock.Now(), &sctp.SendInfo{}, v); errno != 0 {
+		packet.ReleaseAll(v)
+		w.m.t.Errorf("%v: %v", w.e.Local[0], errno)
+		return
+	}
+	w.pump()
+	if g := l.recv(0); g.data != text {
+		w.m.t.Errorf("of %v: %q, %v", w.e.Local[0], g.data, g.err)
+	}
+}
+
+// A peer that names an address of another's association is refused, and told so (RFC 9260, section 5.2.2).
+func TestSCTPNamesAnothers(t *testing.T) {
+	_, b := newPair(t, Config{})
+	b.to = nil
+	l := b.listening("many4", addrB+":7")
+	v := b.stranger(9, "10.0.0.8")
+	v.says(l, "before")
+	w := b.stranger(9, "10.0.0.9", "10.0.0.8")
+	if st, err := w.a.State(), w.a.TakeError(); st != sctp.Closed || err != syscall.ECONNREFUSED {
+		t.Errorf("%v, %v", st, err)
+	}
+	v.says(l, "after")
+}
+
+// One that names the address of who has no association yet, and cannot show it to be its own, does not
+// keep him from having one (RFC 5062, section 3.2).
+func TestSCTPCampedAddress(t *testing.T) {
+	_, b := newPair(t, Config{})
+	b.to = nil
+	l := b.listening("many4", addrB+":7")
+	w := b.stranger(9, "10.0.0.9", "10.0.0.8")
+	v := b.stranger(9, "10.0.0.8")
+	v.says(l, "mine")
+	w.says(l, "other")
+	v.says(l, "mine again")
+}
+
+// A queue that is never empty, as the peer is always a message ahead, does not grow by what was read.
+func TestSCTPQueueStaysShort(t *testing.T) {
+	a, b := newPair(t, Config{})
+	x, y := sctpPair(t, a, b)
+	x.send("0", "-")
+	for range 1000 {
+		x.send("1", "-")
+		if g := y.recv(0); g.err != nil {
+			t.Fatal(g.err)
+		}
+		a.clock.Advance(300 * time.Millisecond)
+	}
+	if n := len(sctpOf(y.Socket).arrived); n > 4 {
+		t.Errorf("%d entries for one message", n)
+	}
+}
+
+// An association is peeled off while the program is in the middle of its message, or of a notification of
+// it: the new socket has the rest, and the old one is as it was.
+func TestSCTPPeelInTheMiddle(t *testing.T) {
+	for _, what := range []string{"message", "notification"} {
+		a, b := newPair(t, Config{})
+		l := b.listening("many4", addrB+":7")
+		l.events(abi.SCTP_ASSOC_CHANGE)
+		x := a.open("one4").with(addrB + ":7")
+		id := int32(1)
+		if what == "message" {
+			var v abi.SCTPAssocChange
+			abi.ParseStruct([]byte(l.recv(0).data), &v)
+			id = v.AssocID
+			x.send("abcdef", "-")
+			if g := l.recvInto(3, 0); g.data != "abc" {
+				t.Fatalf("%q", g.data)
+			}
+		} else {
+			var v abi.SCTPAssocChange
+			abi.ParseStruct([]byte(l.recvInto(100, abi.MSG_PEEK).data), &v)
+			id = v.AssocID
+			if g := l.recvInto(8, 0); len(g.data) != 8 {
+				t.Fatalf("%q", g.data)
+			}
+			x.send("def", "-")
+		}
+		p, err := b.st.SCTP().(*sctpProto).Peel(l.Socket, id)
+		if err != nil {
+			t.Fatal(what, err)
+		}
+		y := &sock{p, b}
+		if g := l.recv(0); what == "message" && g.err != syscall.EAGAIN {
+			t.Errorf("%s: the old socket has %q, %v", what, g.data, g.err)
+		}
+		if what == "notification" {
+			if g := y.recv(0); len(g.data) != abi.Sizeof(&abi.SCTPAssocChange{})-8 || g.flags != abi.MSG_NOTIFICATION|abi.MSG_EOR {
+				t.Errorf("the rest of the notification: %q, %#x", g.data, g.flags)
+			}
+		}
+		if g := y.recv(0); g.data != "def" {
+			t.Errorf("%s: the new socket has %q, %v", what, g.data, g.err)
+		}
+		z := a.open("one4").with(addrB + ":7")
+		z.send("other", "-")
+		if g := l.recv(0); told(g) != "assoc 0 error 0 streams 10/10" {
+			t.Errorf("%s: then the old socket has %s", what, told(g))
+		}
+		if g := l.recv(0); g.data != "other" {
+			t.Errorf("%s: at last the old socket has %q, %v", what, g.data, g.err)
+		}
+	}
+}
+
+// A socket with hundreds of associations is closed, and its port is free once the peers have agreed; a host that
+// goes away in the middle of that leaves nothing behind (newPair counts the blocks).
+func TestSCTPCloseHundreds(t *testing.T) {
+	for _, leave := range []bool{false, true} {
+		a, b := newPair(t, Config{})
+		l := b.listening("many4", addrB+":7")
+		for range 300 {
+			x := a.open("one4").with(addrB + ":7")
+			if err := x.send("unread", "-"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b.cut = leave
+		l.Close()
+		proto := b.st.SCTP().(*sctpProto)
+		if n := len(proto.byID) + len(proto.assocs); n != 0 {
+			t.Errorf("%d entries are left", n)
+		}
+		b.listening("many4", addrB+":7")
+	}
+}

@@ -1,0 +1,253 @@
+package inet
+
+import (
+	"net/netip"
+	"slices"
+
+	"usock/internal/abi"
+	"usock/internal/ip"
+	"usock/internal/sctp"
+	"usock/internal/wait"
+	"usock/internal/wire"
+	"usock/packet"
+)
+
+// Input implements ip.Transport: the way in of every packet.
+func (t *sctpProto) Input(p *packet.Packet, m *ip.Meta) bool {
+	if m.Broadcast || m.Dst.IsMulticast() {
+		p.Free() // RFC 9260, section 8.4, rule 1
+		return true
+	}
+	c := t.cfg.Counters
+	c.InPackets++
+	h, err := wire.ParseSCTP(p.Front())
+	if err != nil {
+		c.InPktDiscards++
+		p.Free()
+		return true
+	}
+	if !p.Trusted && !sctpKind.sum.OK(p, m) {
+		c.ChecksumErrors++
+		p.Free()
+		return true
+	}
+	in := &t.in
+	*in = sctp.In{Src: m.Src, Dst: m.Dst, SCTP: h, CE: m.TOS&3 == 3}
+	x := t.find(h.DstPort, netip.AddrPortFrom(m.Src, h.SrcPort), m.Dst)
+	var l *sctpEndpoint
+	if x == nil {
+		l = t.listening(&h, m)
+	}
+	if e := l; x != nil || e != nil {
+		if x != nil {
+			e = x.e
+		}
+		if !e.keep(p, m, 0, wire.SCTPLen) {
+			p.Free()
+			return true
+		}
+	}
+	p.Consume(wire.SCTPLen)
+	in.Head = p.Head()
+	in.Body, p.Payload = p.Payload, packet.Vec{}
+	if x != nil && !x.core.Concerns(t.now(), in) {
+		if x = t.concerned(in); x == nil {
+			l = t.listening(&h, m)
+		}
+	}
+	if x == nil {
+		x = t.findNamed(in)
+	}
+	switch {
+	case x != nil:
+		t.update(x, x.core.Packet(t.now(), in))
+	case l != nil:
+		t.answer(l, in, m)
+	default:
+		send := sctp.OutOfTheBlue(in, &t.out)
+		c.OutOfBlues++
+		in.Body.Release()
+		if send {
+			t.reply(m)
+		}
+	}
+	p.Free()
+	return true
+}
+
+// listening returns the socket that listens for a packet of no association; nil: none does.
+func (t *sctpProto) listening(h *wire.SCTP, m *ip.Meta) *sctpEndpoint {
+	k := tuple{laddr: m.Dst, raddr: m.Src, lport: h.DstPort, rport: h.SrcPort}
+	return t.listenerFor(netip.AddrPortFrom(m.Dst, h.DstPort), m.Iface.Index(), k)
+}
+
+// answer takes a packet of no association to a socket that listens.
+func (t *sctpProto) answer(l *sctpEndpoint, in *sctp.In, m *ip.Meta) {
+	core, send := t.endpoint(l).Answer(t.now(), in, &t.out)
+	in.Body.Release()
+	if send {
+		t.reply(m)
+	}
+	if core == nil {
+		return
+	}
+	t.update(t.adopt(l, core), wait.In)
+}
+
+// endpoint returns what answers packets for e without an association, and what its associations
+// begin with.
+func (t *sctpProto) endpoint(e *sctpEndpoint) *sctp.Endpoint {
+	return &sctp.Endpoint{
+		Config: t.cfg, Port: e.lport, Local: e.local(), Options: e.opts,
+		Listen: e.stage == sctpListening && (e.many || e.count <= e.backlog),
+	}
+}
+
+// reply sends the packet that answers one of no association, the way back.
+func (t *sctpProto) reply(m *ip.Meta) {
+	path, err := t.path(m.Src, m.Dst, linkOf(m.Src, uint32(m.Iface.Index())))
+	if err != nil {
+		t.out.Body.Release()
+		return
+	}
+	t.ipOut = ip.Out{Src: m.Dst, Dst: m.Src, Proto: ip.ProtoSCTP, Checksum: sctpKind.sum}
+	t.put(packet.New(), &t.out, path)
+}
+
+// put sends what a core has built.
+func (t *sctpProto) put(p *packet.Packet, out *sctp.Out, path *ip.Path) {
+	p.Payload, out.Body = out.Body, packet.Vec{}
+	head := out.Head()
+	b := p.Prepend(wire.SCTPLen + len(head))
+	out.SCTP.Put(b)
+	copy(b[wire.SCTPLen:], head)
+	t.cfg.Counters.OutPackets++
+	t.IP.In(&t.Host.Domain).Output(p, path, &t.ipOut)
+}
+
+// transmit sends a packet of an association; without a route it is dropped.
+func (t *sctpProto) transmit(x *sctpAssoc, out *sctp.Out) {
+	path := x.way(out.Dst)
+	if path == nil && !slices.Contains(x.peers, out.Dst) {
+		path, _ = t.path(out.Dst, out.Src, x.e.device()) // it answers a packet that has named one of the peer's
+	}
+	if path == nil {
+		out.Body.Release()
+		return
+	}
+	e := x.e
+	p := packet.New()
+	if e.s != nil {
+		p.Owner = packet.Owner{PID: e.s.Owner, Socket: e.s.ID}
+	}
+	t.ipOut = ip.Out{Src: out.Src, Dst: out.Dst, Proto: ip.ProtoSCTP, Checksum: sctpKind.sum}
+	opt := e.ip()
+	opt.out(&t.ipOut, out.Dst)
+	if info, ok := x.core.Path(out.Dst); ok {
+		if o := &info.Options; o.HasDSCP {
+			t.ipOut.TOS = o.DSCP&^3 | t.ipOut.TOS&3
+		}
+		t.ipOut.Flow = info.Options.FlowLabel
+	}
+	if out.ECT {
+		t.ipOut.TOS = t.ipOut.TOS&^3 | 2
+	}
+	if opt.discovery(out.Dst) != abi.PMTUDISC_DONT && !out.Fragment {
+		// The core keeps to the path's MTU itself, but for probes of it.
+		t.ipOut.DontFragment, t.ipOut.IgnorePathMTU = true, true
+	}
+	t.put(p, out, path)
+}
+
+// way returns the path to an address of the peer; nil: there is none.
+func (x *sctpAssoc) way(dst netip.Addr) *ip.Path {
+	for i := range x.ways {
+		if x.ways[i].dst == dst {
+			return x.ways[i].path
+		}
+	}
+	return nil
+}
+
+// route looks up how the addresses are reached that the core asks for, and all anew once routes have
+// changed.
+func (x *sctpAssoc) route() {
+	if gen := x.e.proto.IP.Generation(); x.gen != gen {
+		x.gen = gen
+		for i := range x.ways {
+			x.look(&x.ways[i])
+		}
+	}
+	for dst, ok := x.core.Unrouted(); ok; dst, ok = x.core.Unrouted() {
+		x.ways = append(x.ways, sctpWay{dst: dst})
+		x.look(&x.ways[len(x.ways)-1])
+	}
+}
+
+// look brings a way up to date.
+func (x *sctpAssoc) look(w *sctpWay) {
+	w.path = x.e.proto.pathFrom(x.e, w.dst)
+	if w.path == nil {
+		x.core.SetRoute(w.dst, netip.Addr{}, 0)
+	} else {
+		x.core.SetRoute(w.dst, w.path.Src, min(w.path.MTU, 65535)&^3) // chunks are multiples of 4 bytes
+		if p, ok := x.core.Path(netip.Addr{}); ok && p.Addr == w.dst {
+			x.e.name = w.path.Src // Linux, sctp_transport_route
+		}
+	}
+}
+
+// device is what SO_BINDTODEVICE says.
+func (e *sctpEndpoint) device() int {
+	if e.s == nil {
+		return 0
+	}
+	return int(e.s.Opt.Device)
+}
+
+// pathFrom returns the path from one of e's addresses to dst: that of the route, if it is one of
+// them, else the first from which there is a route (Linux, sctp_v4_get_dst). nil: there is none.
+func (t *sctpProto) pathFrom(e *sctpEndpoint, dst netip.Addr) *ip.Path {
+	device := e.device()
+	path, err := t.path(dst, netip.Addr{}, device)
+	if err == nil && e.has(path.Src) {
+		return path
+	}
+	for _, b := range e.locals {
+		if b.addr.IsUnspecified() || b.addr.Is4() != dst.Is4() {
+			continue
+		}
+		if path, err := t.path(dst, b.addr, device); err == nil {
+			return path
+		}
+	}
+	return nil
+}
+
+// Error implements ip.Transport: an ICMP error about a packet of ours.
+func (t *sctpProto) Error(x *ip.Error) {
+	if len(x.Quote) < 8 {
+		return
+	}
+	in := sctp.ICMPError{Peer: x.Dst, VTag: be32(x.Quote[4:]), Errno: x.Errno, MTU: x.MTU}
+	const typeInit, initTag = 12, 16 // in the quote, of a packet that begins with an INIT
+	if in.VTag == 0 && len(x.Quote) >= initTag+4 && wire.ChunkType(x.Quote[typeInit]) == wire.ChunkInit {
+		in.Init = be32(x.Quote[initTag:])
+	}
+	in.Proto = !x.V6 && x.Type == wire.ICMPv4Unreachable && x.Code == codeNoProtocol
+
+	// Of several the tag says which one is meant.
+	for at := t.assocs[sctpPeer{be16(x.Quote), netip.AddrPortFrom(x.Dst, be16(x.Quote[2:]))}]; at != nil; at = at.next {
+		a := at.x
+		if _, peer := a.core.Tags(); peer != in.VTag || !a.e.has(x.Src) {
+			continue
+		}
+		if x.MTU == 0 || a.e.ip().discovery(x.Dst) != abi.PMTUDISC_DONT {
+			t.update(a, a.core.ICMP(t.now(), &in))
+		}
+		return
+	}
+}
+
+// codeNoProtocol is of an ICMP error: the peer's host has no SCTP.
+const codeNoProtocol = 2

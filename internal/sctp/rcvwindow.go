@@ -1,0 +1,136 @@
+package sctp
+
+import "usock/packet"
+
+// pieceCost is what a piece is charged beside its bytes: itself, its run, and a block that holds little
+// else.
+const pieceCost = 256
+
+// initialWindow is the a_rwnd of INIT and INIT ACK.
+func (r *receiver) initialWindow() uint32 { return max(r.bufSize/2, minWindow) }
+
+// memory is what may be charged: a window full of small messages, of 100 bytes, fits.
+func (r *receiver) memory() uint32 { return 2 * r.bufSize }
+
+// minWindow is the least that the RFC lets an end advertise (RFC 9260, section 3.3.2).
+const minWindow = 1500
+
+// window is the user data that there is room for.
+func (r *receiver) window() uint32 {
+	w := r.initialWindow()
+	w -= min(w, r.payload)
+
+	// Where pieces are small memory is used up before the window is. When half of it is, what is left
+	// is told in bytes of pieces like those that are held.
+	if r.charged <= r.memory()/2 {
+		return w
+	}
+	left := uint64(r.memory() - min(r.memory(), r.charged))
+	return min(w, uint32(left*uint64(r.payload)/uint64(r.charged)))
+}
+
+// short says that there is no room, or no memory.
+func (r *receiver) short() bool {
+	return r.payload >= r.initialWindow() || r.charged >= r.memory()
+}
+
+// advertise returns the a_rwnd to be told now.
+func (r *receiver) advertise() uint32 {
+	told, w := uint32(r.edge-min(r.edge, r.got)), r.window()
+
+	// It grows by a packet at least, or the sender would fill it with small ones (silly window
+	// avoidance; RFC 9260, section 6.2).
+	if w < told || w-told >= min(r.mtu, r.initialWindow()/2) {
+		told = w
+	}
+	r.edge = r.got + uint64(told)
+	return told
+}
+
+// opened says that the program has read something. The peer is told at once if the window has grown by
+// much.
+func (r *receiver) opened() {
+	told, w := uint32(r.edge-min(r.edge, r.got)), r.window()
+	if w > told && w-told >= max(r.bufSize>>4, min(r.mtu, r.initialWindow()/4)) {
+		r.ack.now = true
+	}
+}
+
+// admit reports whether there is room for a chunk of n bytes. What came highest makes room for what came
+// before it.
+func (r *receiver) admit(tsn uint64, n uint32) bool {
+	cost := n + pieceCost
+	if r.charged == 0 || r.charged+cost <= r.memory() {
+		return true
+	}
+	if tsn < r.high {
+		r.renege(tsn, cost)
+		if r.charged+cost <= r.memory() {
+			return true
+		}
+	}
+
+	// The program has read all that it can, and waits for this.
+	if tsn == r.cum+1 && !r.readable() {
+		r.relieve()
+		return r.charged < 2*r.memory()
+	}
+	return false
+}
+
+// renege drops what came highest, as long as it came behind tsn, until cost bytes are free: a sender
+// keeps what only Gap Ack Blocks have acknowledged (RFC 9260, section 6.2).
+func (r *receiver) renege(tsn uint64, cost uint32) {
+	// More than needed, as each one is searched for.
+	for free := max(cost, r.memory()/16); r.charged+free > r.memory(); {
+		var worst *run
+		for x := r.held.first; x != nil; x = x.hnext {
+			if x.low > tsn && !x.ready && (worst == nil || x.high > worst.high) {
+				worst = x
+			}
+		}
+		if worst == nil {
+			break
+		}
+		if r.interleaved {
+			for q := worst.head; q != nil; q = q.next {
+				r.tsns.clear(q.tsn)
+			}
+		} else {
+			r.tsns.forget(worst.first, worst.last+1)
+		}
+		r.got -= uint64(worst.n) // it will come again
+		r.discard(worst)
+	}
+	if r.high = r.tsns.top(r.cum, r.high); r.high == r.cum {
+		r.tsns.release()
+	}
+}
+
+// newPiece returns a piece that refers to v.
+func (r *receiver) newPiece(tsn uint64, v packet.View) *piece {
+	// Blocks may be up to twice as large as what they hold. A peer that sends little in each packet
+	// would have each hold a whole block.
+	if r.stored+uint64(v.Cap()) > uint64(r.bufSize) && 2*v.Len() < v.Cap() {
+		v = packet.Copy(v.Bytes())
+	} else {
+		v.Retain()
+	}
+	q := pieces.Get().(*piece)
+	q.view, q.tsn = v, tsn
+	n := uint32(v.Len())
+	r.payload += n
+	r.charged += n + pieceCost
+	r.stored += uint64(v.Cap())
+	return q
+}
+
+// freePiece takes a piece, whose reference has gone, out of the accounts.
+func (r *receiver) freePiece(q *piece) {
+	n := uint32(q.view.Len())
+	r.payload -= n
+	r.charged -= n + pieceCost
+	r.stored -= uint64(q.view.Cap())
+	*q = piece{}
+	pieces.Put(q)
+}

@@ -1,0 +1,77 @@
+package sctp
+
+// Stream reconfiguration (RFC 6525), as far as it concerns the halves: streams that begin anew or are
+// added, and TSNs that do.
+
+// streamEmpty says that nothing of an outgoing stream waits or is outstanding: it may begin anew.
+func (s *sender) streamEmpty(number uint16) bool {
+	st := s.streams.known(number)
+	return st == nil || st.head == nil && st.unacked == 0
+}
+
+// hold has nothing of an outgoing stream leave, while the peer is asked to have it begin anew (RFC
+// 6525, section 5.1.2), or has it go on.
+func (s *sender) hold(number uint16, held bool) {
+	st := s.streams.at(number)
+	st.held = held
+	switch {
+	case st.head == nil:
+	case held:
+		s.schedule.leave(st)
+	default:
+		s.schedule.join(st)
+		s.turn++
+	}
+}
+
+// resetStream has the next message of an outgoing stream be number 0.
+func (s *sender) resetStream(number uint16) {
+	if st := s.streams.known(number); st != nil {
+		st.ssn, st.umid = 0, 0
+	}
+}
+
+// renumber begins the TSNs anew, with nothing outstanding (section 5.1.4).
+func (s *sender) renumber(tsn uint32) {
+	s.una = epoch + uint64(tsn)
+	s.nxt, s.markFrom = s.una, s.una
+	s.highGap, s.ahead = s.una-1, s.una-1
+	s.fastExit, s.ecn.exit = 0, 0
+	for _, f := range s.flows {
+		f.timed, f.low = 0, 0
+	}
+}
+
+// reached says that all up to a TSN has come: what a peer asks for once it has may be done.
+func (r *receiver) reached(tsn uint32) bool { return wide(r.cum, tsn) <= r.cum }
+
+// resetStream has the next message of an incoming stream be number 0 (section 5.2.2). What is not whole
+// is dropped.
+func (r *receiver) resetStream(number uint16) {
+	k := int(number >> inPageShift)
+	if k >= len(r.streams.pages) || r.streams.pages[k] == nil {
+		return // nothing has come in it
+	}
+	st := r.streams.at(number)
+	for x := st.ordered.first; x != nil; x = st.ordered.first {
+		r.abort(x)
+	}
+	for x := st.unordered.first; x != nil; x = st.unordered.first {
+		r.abort(x)
+	}
+
+	// The next number whose low bits, of a Stream Sequence Number or a MID, are 0.
+	st.next = (st.next + 1<<32 - 1) &^ (1<<32 - 1)
+	st.umid, st.unext = st.next, 0
+}
+
+// renumber begins the TSNs anew (section 5.2.4): what lies behind a gap is dropped.
+func (r *receiver) renumber(tsn uint32) {
+	r.abandon()
+	r.cum = epoch + uint64(tsn) - 1
+	r.high = r.cum
+	r.lastKnow, r.lastEnd = true, true
+	r.limit = 0
+	r.ack.dups = r.ack.dups[:0]
+	r.ecn = ecnReceiver{}
+}

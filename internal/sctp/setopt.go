@@ -1,0 +1,60 @@
+package sctp
+
+import (
+	"syscall"
+	"time"
+
+	"usock/internal/wait"
+)
+
+// OptionsChanged has the association heed what its owner has written through Options. What the
+// handshake has settled, such as the number of streams, stays as it is.
+func (a *Assoc) OptionsChanged(now time.Duration) wait.Events {
+	if a.cfg == nil {
+		return 0
+	}
+	a.heed()
+	if a.opt.AutoClose == 0 {
+		a.timer.close = never
+	}
+	return a.take()
+}
+
+// heed hands the halves what is theirs of the options.
+func (a *Assoc) heed() {
+	o := &a.opt
+	a.snd.rto = rtoBounds{o.RTOInitial, o.RTOMin, o.RTOMax}
+	a.snd.maxBurst, a.snd.maxSeg, a.snd.noDelay, a.snd.bufSize = o.MaxBurst, o.MaxSeg, o.NoDelay, o.SndBuf
+	a.rcv.sackDelay, a.rcv.sackFreq, a.rcv.pdPoint = o.SackDelay, o.SackFreq, o.PDPoint
+	a.rcv.bufSize = uint32(o.RcvBuf)
+	a.rcv.mixed = a.rcv.interleaved || o.Interleave == 2
+	if k := Sched(o.Scheduler); a.snd.schedule.kind != k {
+		a.snd.schedule.set(k)
+	}
+}
+
+// SetStreamValue sets what the scheduler goes by for an outgoing stream, its priority or weight
+// (SCTP_STREAM_SCHEDULER_VALUE).
+func (a *Assoc) SetStreamValue(stream, value uint16) syscall.Errno {
+	if stream >= a.out {
+		return syscall.EINVAL
+	}
+	st := a.snd.streams.at(stream)
+	st.prio = value
+	a.snd.schedule.changed(st)
+	return 0
+}
+
+// StreamValue returns it.
+func (a *Assoc) StreamValue(stream uint16) (value uint16, errno syscall.Errno) {
+	if stream >= a.out {
+		return 0, syscall.EINVAL
+	}
+	if st := a.snd.streams.known(stream); st != nil {
+		value = st.prio
+	}
+	return value, 0
+}
+
+// Readable reports whether Recv has something.
+func (a *Assoc) Readable() bool { return a.readable() }

@@ -1,0 +1,739 @@
+//go:build amd64 || arm64
+
+package run
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"usock"
+)
+
+// SCTP's sockets, of both styles.
+//
+// A program's end is one half of an AF_UNIX pair of type SOCK_SEQPACKET from the
+// beginning to the end, whatever the socket does: of all that the kernel has, only this
+// keeps what one write has written together, knows the end of a stream and a reset, and
+// tells the far end at once when it is closed. So there is no joining here, and no state
+// but those of a stream that has its peer:
+//
+//   - A listener's end shows that there is something to accept by a token, a message that
+//     nobody is to read. All accepts are trapped, and the last one takes the tokens out.
+//   - One that connects without waiting is filled, as a stream's is, and so is a listener: it
+//     is not writable then.
+//   - Where an association of one-to-one style has broken down the far end is closed with a
+//     byte unread, which the program's end shows as an error. If it is to connect again it is
+//     given another pair in place of the old one.
+//
+// Messages are handed down one at a time, the next when the program has taken the last.
+// What is kept of it here, its source, its control messages and its flags, is thus of the
+// one that the program's end has, and when a trapped receive has room for a part alone
+// the rest goes back to where it was, with nothing before it: what poll, FIONREAD and the
+// next receive see is the rest. A receive that finds nothing there takes its message from the
+// stack, in the program's own measure. Up, the kernel has a message for each write; a trapped
+// send goes after those.
+//
+// A receive that is not trapped (read, or recv without an address) is the kernel's, which takes a
+// message whole: if it is longer than the buffer the rest is lost, where SCTP would keep it.
+// No filter can tell such a read of a socket from all the others.
+
+// sctpSock is what an SCTP socket has besides.
+type sctpSock struct {
+	one        bool            // one-to-one style
+	unread     sender          // of the message that the program's end has
+	connecting bool            // an association is being made, for which the program does not wait in a call
+	listening  bool            // of one-to-one style
+	fillers    int             // messages that the far end has, with which the program's end is not writable
+	tokens     int             // a listener's
+	accepted   []*usock.Socket // and could not be given to the program yet
+}
+
+// messagePair returns the program's end and the far end of an SCTP socket.
+func messagePair(u *usock.Socket, nonb int) (fd, far int, e syscall.Errno) {
+	if fd, far, e = sysSocketpair(unix.SOCK_SEQPACKET); e != 0 {
+		return -1, -1, e
+	}
+	boundMessages(u, fd)
+	unix.SetNonblock(far, true)
+	if nonb != 0 {
+		unix.SetNonblock(fd, true)
+	}
+	return fd, far, 0
+}
+
+// messageReserve is what the kernel wants of SO_SNDBUF besides a message
+// (net/unix/af_unix.c, unix_dgram_sendmsg).
+const messageReserve = 32
+
+// boundMessages has the program's end take messages as long as the stack does. The kernel doubles the value.
+func boundMessages(u *usock.Socket, fd int) {
+	if n, err := u.GetSockOptInt(usock.SOL_SOCKET, usock.SO_SNDBUF); err == nil {
+		sysSetInt(fd, unix.SO_SNDBUF, (n+messageReserve+1)/2)
+	}
+}
+
+// newMessages makes the socket of the stack's u, with an end for the program, fd. The caller has
+// taken the space for it, which is given back where it fails.
+func (l *loop) newMessages(u *usock.Socket, nonb int) (s *sock, fd int, e syscall.Errno) {
+	fd, far, e := messagePair(u, nonb)
+	if e != 0 {
+		l.space.give(1)
+		return nil, -1, e
+	}
+	s = l.adopt(fd, u, false)
+	typ, _ := u.GetSockOptInt(usock.SOL_SOCKET, usock.SO_TYPE)
+	s.sctp = &sctpSock{one: typ == usock.SOCK_STREAM}
+	s.to(connected)
+	if e := s.setFar(far); e != 0 {
+		s.abandon()
+		sysClose(far)
+		sysClose(fd)
+		return nil, -1, e
+	}
+	return s, fd, 0
+}
+
+// messageSocket is socket(2), for which u was made.
+func (c *call) messageSocket(u *usock.Socket, typ int) result {
+	c.l.space.give(1) // giveMessages takes it
+	r := c.giveMessages(u, typ, func(_ *sock, fd int) (int, syscall.Errno) { return c.answerFD(fd, typ&unix.SOCK_CLOEXEC) })
+	if r.err != 0 {
+		u.Close()
+	}
+	return r
+}
+
+// pumpMessages moves messages in both directions.
+func (s *sock) pumpMessages() {
+	x := s.sctp
+	more := false
+	switch {
+	case x.listening:
+		more = s.announce()
+	case x.connecting:
+		s.messagesOutcome()
+	case x.fillers > 0:
+		s.unfillMessages()
+	}
+	if s.state == over || s.far.fd < 0 {
+		return
+	}
+	more = s.messagesUp() || more
+	if s.state == connected && !x.listening && !x.connecting && x.fillers == 0 {
+		more = s.messagesDown() || more
+	}
+	if s.state == connected && s.up.half == ended {
+		s.lookClosed()
+	}
+	if more {
+		s.l.later(s)
+	}
+}
+
+// messagesUp sends what the program has sent without a trap. It reports whether it stopped only to
+// let others have their turn.
+func (s *sock) messagesUp() (more bool) {
+	for moved := 0; ; {
+		if !s.sendMessages(&moved) {
+			return false
+		}
+		if s.state == closing {
+			s.messagesClosed()
+			return false
+		}
+		if !s.far.readable || s.up.half == ended || s.sctp.fillers > 0 && !s.far.ended {
+			return false
+		}
+		if moved >= maxRound {
+			return true
+		}
+		b := s.l.arrivalsRoom()
+		n, e := sysRecv(s.far.fd, b, 0)
+		switch {
+		case e == closedUnread:
+			s.abort = s.abort || !s.sctp.listening && s.sctp.unread.flags&usock.MSG_NOTIFICATION == 0
+		case e != 0:
+			s.far.readable = e != unix.EAGAIN
+			return s.far.readable
+		case s.sctp.fillers > 0:
+			s.sctp.fillers-- // it is closed
+		case n > 0:
+			s.held = append(s.held, bytes.Clone(b[:n]))
+		case polled(s.far.fd)&unix.POLLRDHUP == 0:
+			// Nothing was written: SCTP has no such message.
+		case s.up.half == ending:
+			s.endSent()
+			s.hush(s.shutRd || s.down.half == ended)
+		default:
+			s.messagesClosed()
+			return false
+		}
+	}
+}
+
+// sendMessages sends what was taken from the far end, and reports whether that is all sent.
+func (s *sock) sendMessages(moved *int) bool {
+	for len(s.held) > 0 {
+		b := s.held[0]
+		_, err := s.u.Send(b, usock.MSG_NOSIGNAL|usock.MSG_DONTWAIT)
+		e := errno(err)
+		if e == unix.EAGAIN {
+			return false
+		}
+		*moved += datagramCost + len(b)
+		shift(&s.held)
+		switch {
+		case e == 0 || s.state == closing:
+		case s.sctp.one && s.down.half == ended:
+			s.held = nil
+			s.brokeDown(unix.EPIPE)
+			return false
+		default:
+			s.err = e
+		}
+	}
+	s.held = nil
+	return true
+}
+
+// messagesClosed says that the program has closed its end. What it has sent goes out first.
+func (s *sock) messagesClosed() {
+	switch {
+	case s.state == released:
+	case len(s.held) > 0 && !s.abort:
+		if s.state == connected {
+			s.to(closing)
+		}
+	case s.abort:
+		s.reset()
+	default:
+		s.release()
+	}
+}
+
+// messagesDown hands the program its next message, if it has taken the last. It reports whether it
+// stopped only to let others have their turn.
+func (s *sock) messagesDown() (more bool) {
+	for s.far.writable && s.down.half != ended && s.taking == notTaking {
+		if !s.taken() {
+			s.far.writable = false // until the kernel says that it was taken
+			switch {
+			case s.taken(): // meanwhile
+			case s.down.empty() && s.lastIsGiven():
+				s.endDown()
+				return false
+			default:
+				return false
+			}
+			s.far.writable = true
+		}
+		b, from := s.down.buf, s.down.from
+		if s.down.empty() {
+			m := &s.l.message
+			m.Bufs, m.Control = append(m.Bufs[:0], s.l.downBuf), s.l.control[:]
+			n, err := s.u.RecvMsg(context.Background(), m, 0)
+			switch e := errno(err); {
+			case e == unix.EAGAIN && s.up.half == ended && s.parted():
+				n = 0 // ENOTCONN, on Linux, to who may wait: this is what the kernel can tell
+			case e == unix.EAGAIN:
+				return false
+			case e != 0 && s.sctp.one:
+				s.brokeDown(e)
+				return false
+			case e != 0:
+				s.err = e
+				return true
+			}
+			if n == 0 {
+				s.endDown()
+				return false
+			}
+			b, from = s.l.downBuf[:n], sender{from: m.Name, flags: m.Flags, control: bytes.Clone(m.Control)}
+		}
+		switch e := s.queue(b); e {
+		case 0:
+			s.sctp.unread = from
+			s.l.drop(&s.down.pending)
+			s.wakeAll()
+		case unix.EAGAIN, unix.EINTR, unix.ENOBUFS, unix.ENOMEM:
+			if s.down.empty() {
+				s.l.keep(&s.down.pending, &s.l.downBuf, b)
+				s.down.from = from
+			}
+			return true // nothing tells when there is memory again
+		default: // the program has closed it, which the pump upwards sees
+			s.abort = s.abort || from.flags&usock.MSG_NOTIFICATION == 0
+			s.l.drop(&s.down.pending)
+			s.far.writable = false
+		}
+	}
+	return false
+}
+
+// taken reports whether the program's end has no message. The kernel says that one was taken just before
+// it takes the last of its bytes off the count (net/core/sock.c, sock_wfree).
+func (s *sock) taken() bool { return unsent(s.far.fd) < datagramCost }
+
+// lastIsGiven reports whether nothing comes behind what the program's end has: poll is to show that before
+// it is read.
+func (s *sock) lastIsGiven() bool {
+	if s.u.Events()&usock.POLLRDHUP == 0 {
+		return false
+	}
+	m := &s.l.message
+	m.Bufs, m.Control = append(m.Bufs[:0], s.l.control[:1]), nil
+	n, err := s.u.RecvMsg(context.Background(), m, usock.MSG_PEEK|usock.MSG_DONTWAIT)
+	return n == 0 && err == nil
+}
+
+// endDown says that nothing more comes.
+func (s *sock) endDown() {
+	s.down.half = ended
+	sysShutdown(s.far.fd, unix.SHUT_WR)
+	s.hush(s.up.half == ended)
+}
+
+// parted reports whether nothing can come: a socket that does not listen has no association (Linux,
+// sctp_wait_for_packet).
+func (s *sock) parted() bool {
+	if on, _ := s.u.GetSockOptInt(usock.SOL_SOCKET, usock.SO_ACCEPTCONN); on != 0 {
+		return false
+	}
+	if s.sctp.one {
+		_, err := s.u.GetSockOpt(usock.SOL_SCTP, usock.SCTP_STATUS, make([]byte, sizeStatus))
+		return err != nil
+	}
+	var count [4]byte
+	n, err := s.u.GetSockOpt(usock.SOL_SCTP, usock.SCTP_GET_ASSOC_NUMBER, count[:])
+	return err == nil && n == len(count) && count == [4]byte{}
+}
+
+// sizeStatus is more than struct sctp_status has bytes.
+const sizeStatus = 256
+
+// brokeDown passes on that the association of a socket of one-to-one style is over: connected → over.
+func (s *sock) brokeDown(e syscall.Errno) {
+	if s.state != connected {
+		return
+	}
+	s.err = e
+	s.to(over)
+	s.wakeAll()
+	s.reach(func(dup int) {
+		if s.state == over && s.far.fd >= 0 {
+			s.breakFar(dup)
+		}
+		s.wakeAll()
+	})
+}
+
+// fillMessages makes the program's end, of which dup is a duplicate, not writable.
+func (s *sock) fillMessages(dup int) {
+	sysSetInt(dup, unix.SO_SNDBUF, 1)
+	var junk [2048]byte
+	for {
+		if _, e := sysSend(dup, junk[:]); e != 0 {
+			return
+		}
+		s.sctp.fillers++
+	}
+}
+
+// unfillMessages makes it writable again.
+func (s *sock) unfillMessages() {
+	s.sctp.connecting = false
+	s.reach(func(dup int) {
+		if dup >= 0 {
+			boundMessages(s.u, dup)
+		}
+		for ; s.sctp.fillers > 0 && s.far.fd >= 0; s.sctp.fillers-- {
+			if _, e := sysRecv(s.far.fd, s.l.control[:1], 0); e != 0 && e != unix.EAGAIN {
+				break // it is tried again
+			}
+		}
+		s.l.later(s)
+		s.wakeAll()
+	})
+}
+
+// messagesOutcome looks what has become of an association that is being made, for which the program
+// does not wait in a call.
+func (s *sock) messagesOutcome() {
+	switch e := errno(s.u.FinishConnect()); e {
+	case unix.EALREADY:
+	case 0:
+		s.unfillMessages()
+	default:
+		s.sctp.connecting, s.sctp.fillers = false, 0
+		s.brokeDown(e)
+	}
+}
+
+// announce shows at a listener's end whether there is something to accept. Each one that comes is
+// an edge for EPOLLET. It reports whether it is to be tried again.
+func (s *sock) announce() (again bool) {
+	if n := len(s.sctp.accepted); n == 0 && s.u.Events()&usock.POLLIN == 0 || s.sctp.tokens >= maxTokens {
+		return false
+	}
+	_, e := sysSend(s.far.fd, []byte{0})
+	if e == 0 {
+		s.sctp.tokens++
+	}
+	return e != 0 && e != unix.EPIPE && s.sctp.tokens == 0
+}
+
+const maxTokens = 16
+
+// acceptNone takes the tokens out of a listener's end, of which dup is a duplicate, if there is nothing
+// to accept any more.
+func (s *sock) acceptNone(dup int) {
+	if len(s.sctp.accepted) > 0 || s.u.Events()&usock.POLLIN != 0 {
+		return
+	}
+	for ; s.sctp.tokens > 0; s.sctp.tokens-- {
+		var b [1]byte
+		if _, e := sysRecv(dup, b[:], 0); e != 0 && e != unix.EAGAIN {
+			break // it is tried again
+		}
+	}
+}
+
+// acceptMessages is accept(2).
+func (c *call) acceptMessages(flags int) result {
+	r := c.tryAcceptMessages(flags)
+	switch {
+	case r.how != park:
+		return r
+	case !c.t.room():
+		return c.fail(unix.EMFILE)
+	case nonblocking(c.dup):
+		return c.fail(unix.EAGAIN)
+	}
+	return c.park(&c.s.waiting, func(c *call) result { return c.tryAcceptMessages(flags) }, c.s.times[rcvTimeo], unix.EAGAIN)
+}
+
+func (c *call) tryAcceptMessages(flags int) result {
+	s, x := c.s, c.s.sctp
+	if len(x.accepted) == 0 {
+		u, _, err := s.u.Accept()
+		switch e := errno(err); e {
+		case 0:
+			u.SetNonblock(true)
+			x.accepted = append(x.accepted, u)
+		case unix.EAGAIN:
+			s.acceptNone(c.dup)
+			return result{how: park}
+		default:
+			return c.failErr(err)
+		}
+	}
+	u := shift(&x.accepted)
+	s.acceptNone(c.dup) // before the program goes on, and polls
+	peer, _ := u.GetPeerName()
+	r := c.giveMessages(u, flags, func(n *sock, fd int) (int, syscall.Errno) {
+		if args := &c.n.data.args; args[1] != 0 {
+			if e := c.storeAddr(peer, args[1], args[2]); e != 0 {
+				return -1, e
+			}
+		}
+		n.times = s.times
+		s.setNative(fd)
+		n.native = slices.Clone(s.native)
+		return c.answerFD(fd, flags&unix.SOCK_CLOEXEC)
+	})
+	if r.err != 0 {
+		if x.accepted = slices.Insert(x.accepted, 0, u); s.state == released {
+			x.refuse()
+			return r
+		}
+		s.pump()
+		s.wakeAll()
+	}
+	return r
+}
+
+// giveMessages gives the program an end of the stack's socket u. give does that, and returns its number.
+// Where it fails u is as it was.
+func (c *call) giveMessages(u *usock.Socket, flags int, give func(n *sock, fd int) (int, syscall.Errno)) result {
+	if !c.l.space.take(1) {
+		c.l.space.tell()
+		return c.fail(unix.EMFILE)
+	}
+	n, fd, e := c.l.newMessages(u, flags&unix.SOCK_NONBLOCK)
+	if e != 0 {
+		return c.lacksOwn(e)
+	}
+	got, e := give(n, fd)
+	sysClose(fd)
+	if e != 0 {
+		n.abandon()
+		return c.lacks(e)
+	}
+	if n.state != released {
+		n.seen(c.t, got)
+		n.own(c)
+		n.watchStack()
+		n.pump()
+	}
+	return result{val: int64(got), how: done}
+}
+
+// refuse ends the associations that a listener has accepted and the program has not got.
+func (x *sctpSock) refuse() {
+	for _, u := range x.accepted {
+		u.SetSockOpt(usock.SOL_SOCKET, usock.SO_LINGER, lingerAbort)
+		u.Close()
+	}
+	x.accepted = nil
+}
+
+// abandon forgets s, but not the stack's socket.
+func (s *sock) abandon() {
+	s.to(released)
+	s.dropFar()
+	if s.l.socks[s.id] == s {
+		delete(s.l.socks, s.id)
+	}
+	s.l.space.give(1)
+}
+
+// listenMessages is listen(2).
+func (c *call) listenMessages(backlog int) result {
+	s, x := c.s, c.s.sctp
+	err := s.u.Listen(backlog)
+	if errno(err) == unix.EADDRINUSE {
+		c.l.drainMessages()
+		err = s.u.Listen(backlog)
+	}
+	if err != nil {
+		return c.failErr(err)
+	}
+	if x.one && x.listening != (backlog != 0) {
+		if x.listening = backlog != 0; x.listening {
+			c.l.messageListeners[s] = struct{}{}
+			s.fillMessages(c.dup)
+		} else {
+			delete(c.l.messageListeners, s)
+			s.acceptNone(c.dup)
+			s.unfillMessages()
+		}
+	}
+	s.pump()
+	return c.ok()
+}
+
+// checkMessageListeners releases the listeners that the program has closed, so that a connect to one is refused.
+func (l *loop) checkMessageListeners() {
+	for s := range l.messageListeners {
+		s.catchUp()
+	}
+}
+
+// catchUp takes note of what the program has done with its end, announced by the kernel or not yet.
+func (s *sock) catchUp() {
+	s.far.ended = s.far.ended || polled(s.far.fd)&unix.POLLHUP != 0
+	s.drain()
+}
+
+// drainMessages takes note of which sockets of SCTP's the program has closed, and of what it has sent.
+func (l *loop) drainMessages() {
+	for _, s := range l.socks {
+		if s.sctp != nil && s.state == connected {
+			s.catchUp()
+		}
+	}
+}
+
+// connectMessages is connect(2), for which begin has the stack begin it. then is told how it has ended.
+func (c *call) connectMessages(begin func() error, then func(*call, syscall.Errno) result) result {
+	s := c.s
+	c.l.checkMessageListeners()
+	s.drain()
+	err := begin()
+	e := errno(err)
+	if e == unix.EINPROGRESS && s.state == over {
+		c.noteRegistrations()
+		if e := c.renewMessages(); e != 0 {
+			return c.lacks(e)
+		}
+	}
+	switch {
+	case e != unix.EINPROGRESS:
+		if e != 0 {
+			return c.failErr(err)
+		}
+		return then(c, 0)
+	case nonblocking(c.dup):
+		if s.sctp.one {
+			s.sctp.connecting = true
+			s.fillMessages(c.dup)
+			s.pump()
+		}
+		return then(c, e)
+	}
+	s.err = 0
+	wait := func(c *call) result {
+		e := errno(c.s.u.FinishConnect())
+		if e == unix.EALREADY {
+			return result{how: park}
+		}
+		return then(c, e)
+	}
+	if r := wait(c); r.how != park {
+		return r
+	}
+	return c.park(&s.waiting, wait, s.times[sndTimeo], unix.EINPROGRESS)
+}
+
+// renewMessages gives the program another end in place of the one that has shown an error.
+func (c *call) renewMessages() syscall.Errno {
+	s, nonb := c.s, 0
+	if nonblocking(c.dup) {
+		nonb = unix.SOCK_NONBLOCK
+	}
+	fd, far, e := messagePair(s.u, nonb)
+	if e != 0 {
+		return e
+	}
+	number := s.fd
+	if e := c.replaceFD(fd, number, c.closeOnExec()); e != 0 {
+		sysClose(far)
+		sysClose(fd)
+		return e
+	}
+	sysClose(c.dup)
+	c.dup = fd
+	*s.sctp = sctpSock{one: s.sctp.one}
+	s.renewed(fd)
+	s.to(connected)
+	s.abort = false
+	if e = s.setFar(far); e != 0 {
+		sysClose(far)
+		s.spoiled()
+	} else {
+		s.hush(false)
+	}
+	c.reregister(number)
+	return e
+}
+
+// trySendMessage sends a message after those that were sent without a trap, or waits for room.
+func (c *call) trySendMessage(m *message) result {
+	s := c.s
+	if s.drain(); len(s.held) > 0 {
+		return result{how: park}
+	}
+	if e := s.err; e != 0 && s.state == connected {
+		s.err = 0
+		return c.fail(e)
+	}
+	if m.total > len(c.l.msgBuf) {
+		c.l.msgBuf = make([]byte, m.total) // SO_SNDBUF allows it, or the stack refuses it
+	}
+	return c.sendStack(m)
+}
+
+// receiveMessagePart receives what b has room for of the next message: of the one that the program's
+// end has, or else the stack. What is left of the former goes back to the program's end.
+func (c *call) receiveMessagePart(b []byte, m *message) (r received, e syscall.Errno) {
+	s := c.s
+	if s.sctp.listening {
+		return c.receiveStack(b, m.flags|usock.MSG_DONTWAIT)
+	}
+	if e := s.err; e != 0 && s.state == connected {
+		s.err = 0
+		return r, e
+	}
+	if m.flags&usock.MSG_ERRQUEUE != 0 {
+		return c.receiveStack(b, m.flags)
+	}
+	if !s.down.empty() && s.messagesDown() {
+		return r, unix.EAGAIN
+	}
+	have := max(0, unread(c.dup))
+	if have == 0 && s.state == connected && s.down.half != ended {
+		switch r, e = c.receiveStack(b, m.flags|usock.MSG_DONTWAIT); {
+		case e == 0 && r.n == 0:
+			s.pump() // the end of the stream
+		case e == unix.EAGAIN && c.mayWait(m) && s.parted():
+			e = unix.ENOTCONN
+		case e != 0 && e != unix.EAGAIN && s.sctp.one:
+			s.brokeDown(e)
+			e = s.told()
+		}
+		return r, e
+	}
+	whole := b
+	if have > len(b) {
+		whole = make([]byte, have)
+	}
+	n, e := c.take(whole, new(unix.Msghdr), m.flags&usock.MSG_PEEK)
+	s.l.later(s) // meanwhile nothing was handed down: what was taken is what unread is about
+	if e != 0 {
+		if s.state == over && s.raised && e != unix.EAGAIN {
+			return r, s.told()
+		}
+		return r, e
+	}
+	if n == 0 {
+		return r, 0
+	}
+	from := s.sctp.unread
+	r = received{data: whole[:min(n, len(b))], name: from.from, control: from.control, flags: from.flags}
+	r.n = int64(len(r.data))
+	if n > len(b) {
+		r.flags &^= usock.MSG_EOR
+	}
+	switch {
+	case m.flags&usock.MSG_PEEK != 0:
+	case n <= len(b):
+		s.far.writable = true
+	default:
+		if e := s.queue(whole[len(b):n]); e != 0 {
+			s.down.buf, s.down.from = whole[len(b):n], from
+		}
+	}
+	return r, 0
+}
+
+// told takes the error of an association that has broken down.
+func (s *sock) told() syscall.Errno {
+	s.raised = false
+	if e := s.takeError(); e != 0 {
+		return e
+	}
+	return unix.ECONNRESET
+}
+
+// shutdownMessages is shutdown(2). What was sent goes before the end.
+func (c *call) shutdownMessages(how int) result {
+	s := c.s
+	writes := how != unix.SHUT_RD
+	s.drain()
+	if writes && len(s.held) > 0 {
+		if how == unix.SHUT_RDWR {
+			s.u.Shutdown(usock.SHUT_RD)
+		}
+		s.up.half = ending
+	} else if err := s.u.Shutdown(how); err != nil {
+		return c.failErr(err)
+	}
+	if writes {
+		if s.up.half != ending {
+			s.up.half = ended
+		}
+		sysShutdown(c.dup, unix.SHUT_WR)
+	}
+	if how != unix.SHUT_WR {
+		s.shutRd = true
+		s.down.half = ended
+		sysShutdown(s.far.fd, unix.SHUT_WR)
+	}
+	s.hush(s.up.half == ended && s.down.half == ended)
+	s.wakeAll()
+	return c.ok()
+}

@@ -1,0 +1,55 @@
+package usock
+
+import (
+	"time"
+
+	"usock/internal/sctp"
+)
+
+// SCTPConfig is a host's settings of SCTP, which Linux has in net.sctp: each field names its sysctl.
+// DefaultSCTPConfig has Linux's values; the zero SCTPConfig has no extension and no timer, and is of no use.
+//
+// What is offered to peers is chosen for each socket as well (SCTP_PR_SUPPORTED and its neighbours).
+type SCTPConfig struct {
+	PRSCTP     bool // prsctp_enable: messages may be given up (RFC 3758)
+	ReConf     bool // reconf_enable: streams can be reset and added (RFC 6525)
+	Auth       bool // auth_enable: chunks can be authenticated (RFC 4895)
+	Addip      bool // addip_enable: addresses can be added and removed (RFC 5061)
+	Interleave bool // intl_enable: messages of several streams can be interleaved (RFC 8260)
+	ECN        bool // ecn_enable (RFC 9260, appendix A)
+
+	RcvBuf, SndBuf int           // sctp_rmem, sctp_wmem: a socket's buffers at first, in bytes
+	SackDelay      time.Duration // sack_timeout
+	HBInterval     time.Duration // hb_interval
+	ProbeInterval  time.Duration // plpmtud_probe_interval (RFC 8899); 0: no path MTU is searched for
+	RTOInitial     time.Duration // rto_initial
+	RTOMin, RTOMax time.Duration // rto_min, rto_max
+	MaxRetrans     int           // association_max_retrans
+	PathMaxRetrans int           // path_max_retrans
+	MaxInitRetrans int           // max_init_retransmits
+	PFRetrans      int           // pf_retrans (RFC 7829)
+}
+
+// DefaultSCTPConfig returns Linux's settings.
+func DefaultSCTPConfig() *SCTPConfig {
+	s := sctp.DefaultSettings()
+	return &SCTPConfig{
+		PRSCTP: s.PRSCTP, ReConf: s.ReConf, Auth: s.Auth, Addip: s.Addip, Interleave: s.Interleave, ECN: s.ECN,
+		RcvBuf: s.RcvBuf, SndBuf: s.SndBuf, SackDelay: s.SackDelay, HBInterval: s.HBInterval, ProbeInterval: s.ProbeInterval,
+		RTOInitial: s.RTOInitial, RTOMin: s.RTOMin, RTOMax: s.RTOMax,
+		MaxRetrans: s.MaxRetrans, PathMaxRetrans: s.PathMaxRetrans, MaxInitRetrans: s.MaxInitRetrans, PFRetrans: s.PFRetrans,
+	}
+}
+
+// settings returns the core's; of nil its defaults.
+func (c *SCTPConfig) settings() *sctp.Settings {
+	s := sctp.DefaultSettings()
+	if c == nil {
+		return s
+	}
+	s.PRSCTP, s.ReConf, s.Auth, s.Addip, s.Interleave, s.ECN = c.PRSCTP, c.ReConf, c.Auth, c.Addip, c.Interleave, c.ECN
+	s.RcvBuf, s.SndBuf, s.SackDelay, s.HBInterval, s.ProbeInterval = c.RcvBuf, c.SndBuf, c.SackDelay, c.HBInterval, c.ProbeInterval
+	s.RTOInitial, s.RTOMin, s.RTOMax = c.RTOInitial, c.RTOMin, c.RTOMax
+	s.MaxRetrans, s.PathMaxRetrans, s.MaxInitRetrans, s.PFRetrans = c.MaxRetrans, c.PathMaxRetrans, c.MaxInitRetrans, c.PFRetrans
+	return s
+}
