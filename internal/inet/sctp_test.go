@@ -436,3 +436,19 @@ func TestSCTPImplicit(t *testing.T) {
 		t.Errorf("more than the buffer: %v", err)
 	}
 }
+
+// Each packet is counted once, on both sides of the wire.
+func TestSCTPPacketsCounted(t *testing.T) {
+	a, b := newPair(t, Config{})
+	x, y := sctpPair(t, a, b)
+	x.send("hello", "-")
+	if g := y.recv(0); g.data != "hello" {
+		t.Fatalf("%q, %v", g.data, g.err)
+	}
+	for _, m := range []*machine{a, b} {
+		sent, came := m.st.sctp.cfg.Counters.OutPackets, m.to.st.sctp.cfg.Counters.InPackets
+		if n := uint64(len(m.sent)); n == 0 || sent != n || came != n {
+			t.Errorf("%d packets on the wire, %d sent, %d received", n, sent, came)
+		}
+	}
+}

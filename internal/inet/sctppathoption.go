@@ -197,9 +197,6 @@ func (e *sctpEndpoint) getPathParams(v *abi.SCTPPaddrparams) error {
 		Pathmtu: p.PathMTU, Sackdelay: millis(o.SackDelay),
 		Flags: abi.SPP_HB_ENABLE | abi.SPP_PMTUD_ENABLE | abi.SPP_SACKDELAY_ENABLE,
 	}
-	if p.SackDelay != 0 {
-		v.Sackdelay = millis(p.SackDelay)
-	}
 	if info, ok := e.pathOf(x, addr); ok {
 		v.Pathmtu = uint32(info.MTU)
 	}

@@ -12,7 +12,6 @@ import (
 // references of in.Body pass to the association.
 func (a *Assoc) Packet(now time.Duration, in *In) wait.Events {
 	defer in.Body.Release()
-	a.cfg.Counters.InPackets++
 	r := in.chunks()
 	c, ok := r.next()
 	if !ok || a.state == Closed {

@@ -252,7 +252,6 @@ func (b *builder) finish() bool {
 	if b.out.nhead == 0 && b.out.Body.Len() == 0 {
 		return false
 	}
-	b.a.cfg.Counters.OutPackets++
 	b.out.Fragment = b.room < 0 || b.tiny
 	if b.auth > 0 {
 		b.a.auth.seal(b.a.opt.AuthSetup, b.out)
