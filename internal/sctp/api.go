@@ -66,7 +66,6 @@ type ICMPError struct {
 // association uses them.
 type Settings struct {
 	RTOInitial, RTOMin, RTOMax time.Duration
-	RTOAlphaExp, RTOBetaExp    int // the estimators' shifts
 	CookieLife                 time.Duration
 	CookiePreserve             bool // a peer may ask for a longer life of its cookie
 	MaxBurst                   int
@@ -90,7 +89,6 @@ type Settings struct {
 func DefaultSettings() *Settings {
 	return &Settings{
 		RTOInitial: 3 * time.Second, RTOMin: time.Second, RTOMax: 60 * time.Second,
-		RTOAlphaExp: 3, RTOBetaExp: 2,
 		CookieLife: 60 * time.Second, CookiePreserve: true,
 		MaxBurst: 4, MaxRetrans: 10, PathMaxRetrans: 5, MaxInitRetrans: 8,
 		PFRetrans: 0, PSRetrans: 0xffff,
@@ -121,19 +119,18 @@ type Config struct {
 	secret secret
 }
 
-// Counters count what Linux's /proc/net/sctp/snmp has.
+// Counters count by the names of Linux's /proc/net/sctp/snmp. Packets, the out of the blue and wrong checksums are the
+// owner's to count.
 type Counters struct {
-	ActiveEstabs, PassiveEstabs, Aborteds, Shutdowns               uint64
-	OutOfBlues, ChecksumErrors                                     uint64
-	OutCtrlChunks, OutOrderChunks, OutUnorderChunks                uint64
-	InCtrlChunks, InOrderChunks, InUnorderChunks                   uint64
-	FragUsrMsgs, ReasmUsrMsgs                                      uint64
-	OutPackets, InPackets                                          uint64
-	T1InitExpireds, T1CookieExpireds, T2ShutdownExpireds           uint64
-	T3RtxExpireds, T4RtoExpireds, T5ShutdownGuardExpireds          uint64
-	DelaySackExpireds, AutocloseExpireds                           uint64
-	T3Retransmits, PmtudRetransmits, FastRetransmits               uint64
-	InPktSoftirq, InPktBacklog, InPktDiscards, InDataChunkDiscards uint64
+	ActiveEstabs, PassiveEstabs, Aborteds, Shutdowns      uint64
+	OutOfBlues, ChecksumErrors                            uint64
+	OutCtrlChunks, OutOrderChunks, OutUnorderChunks       uint64
+	InCtrlChunks, InOrderChunks, InUnorderChunks          uint64
+	OutPackets, InPackets                                 uint64
+	T1InitExpireds, T1CookieExpireds, T2ShutdownExpireds  uint64
+	T3RtxExpireds, T4RtoExpireds, T5ShutdownGuardExpireds uint64
+	DelaySackExpireds, AutocloseExpireds                  uint64
+	PmtudRetransmits, InPktDiscards                       uint64
 }
 
 // Options are what a program sets for an association before or while it lives. A socket has them for
@@ -189,22 +186,20 @@ type Options struct {
 
 // PathOptions are the parameters of a path.
 type PathOptions struct {
-	HBInterval  time.Duration
-	ProbeIntvl  time.Duration // of packetization layer path MTU discovery; 0: off
-	SackDelay   time.Duration // 0: the association's
-	PathMTU     uint32        // with NoPMTUD: the fixed path MTU
-	FlowLabel   uint32
-	MaxRetrans  uint16
-	PFRetrans   uint16
-	PSRetrans   uint16
-	EncapPort   uint16 // the peer's UDP port (RFC 6951); 0: no encapsulation
-	DSCP        uint8
-	NoHB        bool // no heartbeats
-	NoPMTUD     bool
-	HasDSCP     bool
-	HasFlow     bool
-	ExposePF    bool // SCTP_EXPOSE_POTENTIALLY_FAILED_STATE: tell of it
-	ExposeUnset bool
+	HBInterval time.Duration
+	ProbeIntvl time.Duration // of packetization layer path MTU discovery; 0: off
+	PathMTU    uint32        // with NoPMTUD: the fixed path MTU
+	FlowLabel  uint32
+	MaxRetrans uint16
+	PFRetrans  uint16
+	PSRetrans  uint16
+	EncapPort  uint16 // the peer's UDP port (RFC 6951); 0: no encapsulation
+	DSCP       uint8
+	NoHB       bool // no heartbeats
+	NoPMTUD    bool
+	HasDSCP    bool
+	HasFlow    bool
+	ExposePF   bool // SCTP_EXPOSE_POTENTIALLY_FAILED_STATE: tell of it
 }
 
 // DefaultOptions returns the options of a socket that nobody has set any of.
