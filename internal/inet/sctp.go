@@ -34,6 +34,7 @@ type sctpProto struct {
 	byID      map[int32]*sctpAssoc
 	lastID    int32
 	options   *socket.Options
+	initial   *sctp.Options // of a socket that nobody has set any of
 
 	in    sctp.In // a packet on its way in, and one out
 	out   sctp.Out
@@ -58,6 +59,8 @@ func newSCTP(s *Stack, settings *sctp.Settings) *sctpProto {
 			Settings: *settings, Counters: new(sctp.Counters), Rand: s.prf.fill,
 		},
 	}
+	t.initial = t.cfg.DefaultOptions()
+	t.initial.PDPoint = 0
 	t.ports.init(true)
 	t.options = NewOptions(ipRows, ip6Rows, deviceRows(s), streamGroups(), sctpRows(t))
 	return t
@@ -108,7 +111,7 @@ type sctpEndpoint struct {
 	begun   *sctpAssoc // of its message at the head a part was read
 	wmem    int        // bytes of all associations that were sent and not acknowledged
 
-	opts     sctp.Options
+	options  *sctp.Options // of associations to come; shared: never changed, but replaced
 	own      sctpOptions
 	shutRD   bool
 	shutWR   bool
@@ -147,9 +150,8 @@ func sctpOf(s *socket.Socket) *sctpEndpoint { return s.PCB.(*sctpEndpoint) }
 // Attach implements socket.Proto.
 func (t *sctpProto) Attach(s *socket.Socket) error {
 	e := &sctpEndpoint{proto: t, s: s, six: s.Domain == abi.AF_INET6, many: s.Type == abi.SOCK_SEQPACKET}
-	e.opts = t.cfg.DefaultOptions()
-	e.opts.PDPoint = 0
-	s.Opt.RcvBuf, s.Opt.SndBuf = int32(e.opts.RcvBuf), int32(e.opts.SndBuf)
+	e.options = t.initial
+	s.Opt.RcvBuf, s.Opt.SndBuf = int32(e.options.RcvBuf), int32(e.options.SndBuf)
 	e.holder.six = e.six
 	s.PCB = e
 	return nil
@@ -381,7 +383,7 @@ func (t *sctpProto) Ready(s *socket.Socket) wait.Events {
 }
 
 // space returns how many bytes the send buffer has room for.
-func (e *sctpEndpoint) space() int { return e.opts.SndBuf - e.wmem }
+func (e *sctpEndpoint) space() int { return e.options.SndBuf - e.wmem }
 
 // Queued implements socket.Proto.
 func (t *sctpProto) Queued(s *socket.Socket) (in, out int) {

@@ -76,7 +76,7 @@ func (t *sctpProto) addrRows() []socket.Option {
 // tellPeers tells the peers of addresses that have come or gone, where that was agreed to (RFC 5061).
 func (e *sctpEndpoint) tellPeers(list []abi.Addr, tell func(*sctp.Assoc, time.Duration, netip.Addr) syscall.Errno) {
 	for x := e.assocs; x != nil; x = x.next {
-		if !e.opts.Asconf || !x.core.Agreed().Asconf {
+		if !e.options.Asconf || !x.core.Agreed().Asconf {
 			continue
 		}
 		for _, a := range list {

@@ -126,7 +126,7 @@ func (t *sctpProto) update(x *sctpAssoc, ev wait.Events) {
 	if st := x.core.State(); st != sctp.Closed && st != sctp.CookieWait {
 		x.id = x.number
 	}
-	wmem := e.opts.SndBuf - x.core.SendSpace()
+	wmem := e.options.SndBuf - x.core.SendSpace()
 	if wmem < x.wmem {
 		ev |= wait.Out
 	}

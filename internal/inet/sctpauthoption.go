@@ -17,7 +17,7 @@ func (t *sctpProto) authRows() []socket.Option {
 	return []socket.Option{
 		supportRow(abi.SCTP_AUTH_SUPPORTED, func(o *sctp.Options) *bool { return &o.Auth }, func(x sctp.Extensions) bool { return x.Auth }),
 		supportRow(abi.SCTP_ASCONF_SUPPORTED, func(o *sctp.Options) *bool { return &o.Asconf }, func(x sctp.Extensions) bool { return x.Asconf }),
-		with(func(e *sctpEndpoint) bool { return e.opts.Auth }, syscall.EACCES,
+		with(func(e *sctpEndpoint) bool { return e.options.Auth }, syscall.EACCES,
 			structRow(abi.SCTP_AUTH_CHUNK, nil, (*sctpEndpoint).addAuthChunk)),
 		{Level: abi.SOL_SCTP, Name: abi.SCTP_HMAC_IDENT, Ask: getHMACs, Set: setHMACs},
 		{Level: abi.SOL_SCTP, Name: abi.SCTP_AUTH_KEY, Set: setAuthKey},
@@ -36,7 +36,7 @@ func (t *sctpProto) authRows() []socket.Option {
 			}
 			return x.core.LocalAuthChunks(), nil
 		}),
-		with(func(e *sctpEndpoint) bool { return e.opts.Asconf }, syscall.EPERM,
+		with(func(e *sctpEndpoint) bool { return e.options.Asconf }, syscall.EPERM,
 			structRow(abi.SCTP_SET_PEER_PRIMARY_ADDR, nil, (*sctpEndpoint).setPeerPrimary)),
 	}
 }
@@ -55,15 +55,15 @@ func with(on func(*sctpEndpoint) bool, off syscall.Errno, o socket.Option) socke
 
 // auth returns what is set for the associations to come.
 func (e *sctpEndpoint) auth() sctp.AuthOptions {
-	if e.opts.AuthSetup == nil {
+	if e.options.AuthSetup == nil {
 		return sctp.AuthOptions{}
 	}
-	return *e.opts.AuthSetup
+	return *e.options.AuthSetup
 }
 
 // mayAuth says how an option about authentication fails for the association, or for those to come.
 func (e *sctpEndpoint) mayAuth(x *sctpAssoc) error {
-	if x != nil && x.core.Agreed().Auth || x == nil && e.opts.Auth {
+	if x != nil && x.core.Agreed().Auth || x == nil && e.options.Auth {
 		return nil
 	}
 	return syscall.EACCES
@@ -82,7 +82,7 @@ func (e *sctpEndpoint) eachKey(id int32, change func(*sctp.Assoc) syscall.Errno)
 		if x != nil {
 			core = x.core
 		} else {
-			core.Options().AuthSetup = o.AuthSetup
+			core.Change().AuthSetup = o.AuthSetup
 		}
 		err = orNil(change(core))
 		o.AuthSetup = core.Options().AuthSetup
@@ -140,7 +140,7 @@ func (e *sctpEndpoint) addAuthChunk(v *abi.SCTPAuthchunk) error {
 	if !slices.Contains(a.Chunks, v.Chunk) {
 		a.Chunks = append(slices.Clone(a.Chunks), v.Chunk)
 	}
-	e.opts.AuthSetup = &a
+	e.change().AuthSetup = &a
 	return nil
 }
 
@@ -153,7 +153,7 @@ func setHMACs(s *socket.Socket, b []byte) error {
 	e := sctpOf(s)
 	var v abi.SCTPHmacalgo
 	switch {
-	case !e.opts.Auth:
+	case !e.options.Auth:
 		return syscall.EACCES
 	case abi.ParseStruct(b, &v) != nil:
 		return syscall.EINVAL
@@ -175,13 +175,13 @@ func setHMACs(s *socket.Socket, b []byte) error {
 	}
 	a := e.auth()
 	a.HMACs = list
-	e.opts.AuthSetup = &a
+	e.change().AuthSetup = &a
 	return nil
 }
 
 func getHMACs(s *socket.Socket, v []byte) ([]byte, error) {
 	e := sctpOf(s)
-	if !e.opts.Auth {
+	if !e.options.Auth {
 		return nil, syscall.EACCES
 	}
 	list := e.auth().HMACs

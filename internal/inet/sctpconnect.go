@@ -41,7 +41,7 @@ func (t *sctpProto) connect(e *sctpEndpoint, peers []abi.Addr) error {
 		}
 		return syscall.EALREADY
 	}
-	p, err := t.reach(e, peers, &e.opts)
+	p, err := t.reach(e, peers, e.options)
 	if err != nil {
 		return err
 	}
@@ -57,7 +57,7 @@ func (t *sctpProto) connect(e *sctpEndpoint, peers []abi.Addr) error {
 // address brings about, a port and the socket's name, stays where one of the others is wrong. The options
 // may be others than the socket's.
 func (t *sctpProto) reach(e *sctpEndpoint, peers []abi.Addr, opts *sctp.Options) (*sctp.Params, error) {
-	p := &sctp.Params{PeerPort: peers[0].Port, Options: *opts}
+	p := &sctp.Params{PeerPort: peers[0].Port, Options: opts}
 	for i, a := range peers {
 		addr, err := t.peerAddr(e, a)
 		if err == nil && a.Port != p.PeerPort {
@@ -242,7 +242,7 @@ func (t *sctpProto) branch(e *sctpEndpoint, x *sctpAssoc, typ int) *socket.Socke
 	n.Opt, n.Owner = s.Opt, s.Owner
 	b := &sctpEndpoint{
 		proto: t, s: n, six: e.six, peeled: typ == abi.SOCK_SEQPACKET, stage: sctpEstablished,
-		name: e.name, lport: e.lport, opts: e.opts, own: e.own, holder: binding{six: e.six},
+		name: e.name, lport: e.lport, options: e.options, own: e.own, holder: binding{six: e.six},
 	}
 	b.ipState.inherit(&e.ipState)
 	n.PCB = b

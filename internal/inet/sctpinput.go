@@ -98,7 +98,7 @@ func (t *sctpProto) answer(l *sctpEndpoint, in *sctp.In, m *ip.Meta) {
 // begin with.
 func (t *sctpProto) endpoint(e *sctpEndpoint) *sctp.Endpoint {
 	return &sctp.Endpoint{
-		Config: t.cfg, Port: e.lport, Local: e.local(), Options: e.opts,
+		Config: t.cfg, Port: e.lport, Local: e.local(), Options: e.options,
 		Listen: e.stage == sctpListening && (e.many || e.count <= e.backlog),
 	}
 }

@@ -102,7 +102,7 @@ func (t *sctpProto) eventRows() []socket.Option {
 				}
 				var v abi.SCTPEventSubscribe
 				for i := range v {
-					v[i] = uint8(toInt(sctpOf(s).opts.Events.Has(sctp.EventDataIO + sctp.EventType(i))))
+					v[i] = uint8(toInt(sctpOf(s).options.Events.Has(sctp.EventDataIO + sctp.EventType(i))))
 				}
 				return v[:min(len(b), len(v))], nil
 			},
@@ -111,14 +111,15 @@ func (t *sctpProto) eventRows() []socket.Option {
 				if len(b) > len(abi.SCTPEventSubscribe{}) {
 					return syscall.EINVAL
 				}
+				events := &e.change().Events
 				for i, on := range b {
-					e.opts.Events = e.opts.Events.With(sctp.EventDataIO+sctp.EventType(i), on != 0)
+					*events = events.With(sctp.EventDataIO+sctp.EventType(i), on != 0)
 				}
 				for x := e.assocs; x != nil; x = x.next {
-					x.core.Options().Events = e.opts.Events
+					x.core.Change().Events = e.options.Events
 					x.changed()
 				}
-				if x := e.assoc(0); x != nil && e.opts.Events.Has(sctp.EventSenderDry) {
+				if x := e.assoc(0); x != nil && e.options.Events.Has(sctp.EventSenderDry) {
 					e.proto.update(x, x.core.TellDry())
 				}
 				return nil
@@ -191,7 +192,7 @@ func supportRow(name int, field func(*sctp.Options) *bool, agreed func(sctp.Exte
 			if _, err := e.future(v.AssocID); err != nil {
 				return err
 			}
-			*field(&e.opts) = v.Value != 0
+			*field(e.change()) = v.Value != 0
 			return nil
 		})
 }
@@ -207,10 +208,10 @@ func (t *sctpProto) interleavingRow() socket.Option {
 			if _, err := e.future(v.AssocID); err != nil {
 				return err
 			}
-			if !t.cfg.Interleave || e.opts.Interleave == 0 {
+			if !t.cfg.Interleave || e.options.Interleave == 0 {
 				return syscall.EPERM
 			}
-			e.opts.IData = v.Value != 0
+			e.change().IData = v.Value != 0
 			return nil
 		}))
 }

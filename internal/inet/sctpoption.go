@@ -42,19 +42,26 @@ func (e *sctpEndpoint) future(id int32) (*sctpAssoc, error) {
 	return x, nil
 }
 
-// optionsFor returns the options of the association, or of those to come.
+// change returns the options of the associations to come, to be changed.
+func (e *sctpEndpoint) change() *sctp.Options {
+	o := *e.options
+	e.options = &o
+	return &o
+}
+
+// optionsFor returns the options of the association, or of those to come, to be read.
 func (e *sctpEndpoint) optionsFor(x *sctpAssoc) *sctp.Options {
 	if x != nil {
 		return x.core.Options()
 	}
-	return &e.opts
+	return e.options
 }
 
 // each calls f for the associations that an option is set for by SCTP_CURRENT_ASSOC, SCTP_ALL_ASSOC or
 // a number, and with nil where it is about those to come.
 func (e *sctpEndpoint) each(id int32, f func(x *sctpAssoc, o *sctp.Options)) error {
 	if x := e.assoc(id); x != nil {
-		f(x, x.core.Options())
+		f(x, x.core.Change())
 		x.changed()
 		return nil
 	}
@@ -65,11 +72,11 @@ func (e *sctpEndpoint) each(id int32, f func(x *sctpAssoc, o *sctp.Options)) err
 		id = abi.SCTP_FUTURE_ASSOC
 	}
 	if id != abi.SCTP_CURRENT_ASSOC {
-		f(nil, &e.opts)
+		f(nil, e.change())
 	}
 	if id != abi.SCTP_FUTURE_ASSOC {
 		for x := e.assocs; x != nil; x = x.next {
-			f(x, x.core.Options())
+			f(x, x.core.Change())
 			x.changed()
 		}
 	}
@@ -169,10 +176,10 @@ func severalPeers(e *sctpEndpoint) bool { return !e.one() }
 func (t *sctpProto) socketRows() []socket.Option {
 	resize := func(s *socket.Socket) {
 		e := sctpOf(s)
-		e.opts.RcvBuf, e.opts.SndBuf = int(s.Opt.RcvBuf), int(s.Opt.SndBuf)
+		to := func(o *sctp.Options) { o.RcvBuf, o.SndBuf = int(s.Opt.RcvBuf), int(s.Opt.SndBuf) }
+		to(e.change())
 		for x := e.assocs; x != nil; x = x.next {
-			o := x.core.Options()
-			o.RcvBuf, o.SndBuf = e.opts.RcvBuf, e.opts.SndBuf
+			to(x.core.Change())
 			x.changed()
 		}
 		s.RoomMade()
@@ -204,10 +211,10 @@ func (t *sctpProto) socketRows() []socket.Option {
 func (t *sctpProto) flagRows() []socket.Option {
 	// both is an option of the socket and of all its associations.
 	both := func(name int, field func(*sctp.Options) *bool) socket.Option {
-		return sctpFlag(name, func(e *sctpEndpoint) bool { return *field(&e.opts) }, func(e *sctpEndpoint, on bool) {
-			*field(&e.opts) = on
+		return sctpFlag(name, func(e *sctpEndpoint) bool { return *field(e.options) }, func(e *sctpEndpoint, on bool) {
+			*field(e.change()) = on
 			for x := e.assocs; x != nil; x = x.next {
-				*field(x.core.Options()) = on
+				*field(x.core.Change()) = on
 				x.changed()
 			}
 		})
@@ -225,33 +232,34 @@ func (t *sctpProto) flagRows() []socket.Option {
 			func(e *sctpEndpoint) bool { return e.own.nxtinfo },
 			func(e *sctpEndpoint, on bool) { e.own.nxtinfo = on }),
 		styled(severalPeers, lengthOf(4, sctpInt(abi.SCTP_AUTOCLOSE,
-			func(e *sctpEndpoint) int { return int(e.opts.AutoClose / time.Second) },
+			func(e *sctpEndpoint) int { return int(e.options.AutoClose / time.Second) },
 			func(e *sctpEndpoint, v int) error {
-				e.opts.AutoClose = time.Duration(min(uint32(v), maxAutoClose)) * time.Second
+				e.change().AutoClose = time.Duration(min(uint32(v), maxAutoClose)) * time.Second
 				return nil
 			}))),
 		lengthOf(4, sctpInt(abi.SCTP_FRAGMENT_INTERLEAVE,
-			func(e *sctpEndpoint) int { return toInt(e.opts.Interleave != 0) },
+			func(e *sctpEndpoint) int { return toInt(e.options.Interleave != 0) },
 			func(e *sctpEndpoint, v int) error {
-				e.opts.Interleave = uint32(toInt(v != 0))
+				e.change().Interleave = uint32(toInt(v != 0))
 				return nil
 			})),
 		lengthOf(4, sctpInt(abi.SCTP_PARTIAL_DELIVERY_POINT,
-			func(e *sctpEndpoint) int { return int(e.opts.PDPoint) },
+			func(e *sctpEndpoint) int { return int(e.options.PDPoint) },
 			func(e *sctpEndpoint, v int) error {
 				if uint32(v) > uint32(e.s.Opt.RcvBuf)/2 {
 					return syscall.EINVAL
 				}
-				e.opts.PDPoint = uint32(v)
+				e.change().PDPoint = uint32(v)
 				return nil
 			})),
 		structRow(abi.SCTP_ADAPTATION_LAYER,
 			func(e *sctpEndpoint, v *abi.SCTPSetadaptation) error {
-				v.AdaptationInd = e.opts.Adaptation
+				v.AdaptationInd = e.options.Adaptation
 				return nil
 			},
 			func(e *sctpEndpoint, v *abi.SCTPSetadaptation) error {
-				e.opts.Adaptation, e.opts.HasAdapt = v.AdaptationInd, v.AdaptationInd != 0 // Linux tells no zero
+				o := e.change()
+				o.Adaptation, o.HasAdapt = v.AdaptationInd, v.AdaptationInd != 0 // Linux tells no zero
 				return nil
 			}),
 		t.reusePortRow(),
@@ -304,7 +312,7 @@ func (t *sctpProto) assocRows() []socket.Option {
 	return []socket.Option{
 		structRow(abi.SCTP_INITMSG,
 			func(e *sctpEndpoint, v *abi.SCTPInitmsg) error {
-				o := &e.opts
+				o := e.options
 				*v = abi.SCTPInitmsg{
 					NumOstreams: o.OutStreams, MaxInstreams: o.MaxInStreams, MaxAttempts: o.MaxInitRetrans,
 					MaxInitTimeo: uint16(millis(o.MaxInitTimeout)),
@@ -314,7 +322,7 @@ func (t *sctpProto) assocRows() []socket.Option {
 				}
 				return nil
 			},
-			func(e *sctpEndpoint, v *abi.SCTPInitmsg) error { setInit(&e.opts, v); return nil }),
+			func(e *sctpEndpoint, v *abi.SCTPInitmsg) error { setInit(e.change(), v); return nil }),
 		structRow(abi.SCTP_RTOINFO, (*sctpEndpoint).getRTO, (*sctpEndpoint).setRTO),
 		structRow(abi.SCTP_ASSOCINFO, (*sctpEndpoint).getAssocInfo, (*sctpEndpoint).setAssocInfo),
 		valueRow(abi.SCTP_MAX_BURST, true,

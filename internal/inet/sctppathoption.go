@@ -161,12 +161,12 @@ func (e *sctpEndpoint) paths(id int32, a abi.Addr) (*sctpAssoc, netip.Addr, *sct
 // setPaths changes the parameters of a path, of all paths, or of those to come.
 func (e *sctpEndpoint) setPaths(x *sctpAssoc, addr netip.Addr, f func(*sctp.PathOptions)) error {
 	if x == nil {
-		f(&e.opts.Path)
+		f(&e.change().Path)
 		return nil
 	}
 	addrs := []netip.Addr{addr}
 	if !addr.IsValid() {
-		f(&x.core.Options().Path)
+		f(&x.core.Change().Path)
 		addrs = x.core.Peers(nil)
 	}
 	for _, a := range addrs {

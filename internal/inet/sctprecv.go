@@ -74,7 +74,7 @@ func (t *sctpProto) Recv(s *socket.Socket, m *socket.Msg) (int, error) {
 // lets others go before.
 func (e *sctpEndpoint) next() *sctpAssoc {
 	e.skip()
-	if x := e.begun; x != nil && e.opts.Interleave == 0 && e.rest == nil {
+	if x := e.begun; x != nil && e.options.Interleave == 0 && e.rest == nil {
 		switch {
 		case x.unread > 0 && x.core.Readable():
 			return x
@@ -205,7 +205,7 @@ func (e *sctpEndpoint) control(b []byte, x *sctpAssoc, r *sctp.Received, peeked 
 			Context: r.Context, AssocID: x.id,
 		})
 	}
-	if e.opts.Events.Has(sctp.EventDataIO) {
+	if e.options.Events.Has(sctp.EventDataIO) {
 		b = appendInfo(b, abi.SCTP_SNDRCV, &abi.SCTPSndrcvinfo{
 			Stream: r.Stream, Ssn: uint16(r.SSN), Flags: flags, PPID: r.PPID, TSN: r.TSN, Cumtsn: cum,
 			Context: r.Context, AssocID: x.id,

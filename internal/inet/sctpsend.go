@@ -130,7 +130,7 @@ func (t *sctpProto) parseSend(e *sctpEndpoint, m *socket.Msg) (w sctpMessage, er
 	for _, v := range m.Data {
 		w.n += v.Len()
 	}
-	if w.n > e.opts.SndBuf {
+	if w.n > e.options.SndBuf {
 		return w, syscall.EMSGSIZE
 	}
 	if w.sctpControl, err = t.parseSCTPControl(e.s, m.Control); err != nil {
@@ -238,9 +238,11 @@ func (t *sctpProto) openFor(e *sctpEndpoint, m *socket.Msg, w *sctpMessage) (*sc
 	case e.one() && e.stage != sctpClosed:
 		return nil, syscall.EADDRNOTAVAIL
 	}
-	opts := e.opts
+	opts := e.options
 	if w.init != nil {
-		setInit(&opts, w.init)
+		o := *opts
+		setInit(&o, w.init)
+		opts = &o
 	}
 	peers := []abi.Addr{m.Addr}
 	for _, k := range w.peers {
@@ -255,7 +257,7 @@ func (t *sctpProto) openFor(e *sctpEndpoint, m *socket.Msg, w *sctpMessage) (*sc
 		}
 		peers = append(peers, a)
 	}
-	p, err := t.reach(e, peers, &opts)
+	p, err := t.reach(e, peers, opts)
 	switch {
 	case err != nil:
 		return nil, err

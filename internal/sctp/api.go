@@ -134,8 +134,9 @@ type Counters struct {
 }
 
 // Options are what a program sets for an association before or while it lives. A socket has them for
-// the associations to come; an association has a copy. The Set methods of Assoc change those whose
-// change has an effect of its own; the others may be written through Assoc.Options.
+// the associations to come. Sockets and associations share what none of them has changed: who changes
+// options changes a copy of them. The Set methods of Assoc change those whose change has an effect of
+// its own; the others may be written through Assoc.Change.
 type Options struct {
 	// SCTP_INITMSG
 	OutStreams     uint16
@@ -203,8 +204,8 @@ type PathOptions struct {
 }
 
 // DefaultOptions returns the options of a socket that nobody has set any of.
-func (c *Config) DefaultOptions() Options {
-	return Options{
+func (c *Config) DefaultOptions() *Options {
+	return &Options{
 		OutStreams: 10, MaxInStreams: 65535, MaxInitRetrans: uint16(c.MaxInitRetrans),
 		RTOInitial: c.RTOInitial, RTOMin: c.RTOMin, RTOMax: c.RTOMax,
 		MaxRetrans: uint16(c.MaxRetrans), CookieLife: c.CookieLife,
@@ -223,7 +224,7 @@ func (c *Config) DefaultOptions() Options {
 type Params struct {
 	Port, PeerPort uint16
 	Peers          []netip.Addr // the first is tried first
-	Options        Options
+	Options        *Options     // shared
 }
 
 // SendInfo says how a message is sent: struct sctp_sndinfo and sctp_prinfo.

@@ -33,7 +33,7 @@ import (
 // Assoc is one association. Its zero value is CLOSED.
 type Assoc struct {
 	cfg    *Config
-	opt    Options
+	opt    *Options // shared: never changed, but replaced
 	snd    sender
 	rcv    receiver
 	state  State
@@ -137,7 +137,7 @@ func (a *Assoc) reply(in *In, tag uint32, chunk []byte, alone bool) {
 
 // setup begins an association with nothing agreed.
 func (a *Assoc) setup(c *Config, o *Options, port, peerPort uint16) {
-	*a = Assoc{cfg: c, opt: *o, port: port, peerPort: peerPort}
+	*a = Assoc{cfg: c, opt: o, port: port, peerPort: peerPort}
 	a.timer = timers{never, never, never, never}
 	a.tie, a.peerTie = c.random32(), c.random32()
 	a.heed()
@@ -160,8 +160,18 @@ func (a *Assoc) agree(tsn, peerTSN uint32, arwnd uint32, out, in uint16, c caps)
 // State returns the state.
 func (a *Assoc) State() State { return a.state }
 
-// Options returns the options.
-func (a *Assoc) Options() *Options { return &a.opt }
+// Options returns the options, to be read.
+func (a *Assoc) Options() *Options { return a.opt }
+
+// Change returns the options, to be changed. OptionsChanged has to follow.
+func (a *Assoc) Change() *Options {
+	o := new(Options)
+	if a.opt != nil {
+		*o = *a.opt
+	}
+	a.opt = o
+	return o
+}
 
 // Ports returns this end's and the peer's port.
 func (a *Assoc) Ports() (port, peer uint16) { return a.port, a.peerPort }

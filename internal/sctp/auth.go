@@ -376,7 +376,7 @@ func (o *AuthOptions) clone() *AuthOptions {
 }
 
 func (a *Assoc) setAuth(o *AuthOptions) {
-	a.opt.AuthSetup = o
+	a.Change().AuthSetup = o
 	if a.auth != nil {
 		a.auth.key = [2]keyFor{}
 	}

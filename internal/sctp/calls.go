@@ -201,7 +201,7 @@ func (a *Assoc) Path(addr netip.Addr) (i PathInfo, ok bool) {
 	}
 	return PathInfo{
 		Addr: p.addr, State: p.state, Primary: p == a.primary, Cwnd: int(p.cwnd),
-		SRTT: p.srtt, RTO: p.flow.rto, MTU: int(p.flow.mtu), Options: p.opt,
+		SRTT: p.srtt, RTO: p.flow.rto, MTU: int(p.flow.mtu), Options: *p.opt,
 	}, true
 }
 
@@ -211,14 +211,15 @@ func (a *Assoc) SetPath(now time.Duration, addr netip.Addr, o *PathOptions) sysc
 		return syscall.EINVAL
 	}
 	if !addr.IsValid() {
-		a.opt.Path = *o
+		a.Change().Path = *o
 	}
+	opt := *o
 	for _, p := range a.paths {
 		if addr.IsValid() && p.addr != addr {
 			continue
 		}
 		search := p.opt.ProbeIntvl != o.ProbeIntvl || p.opt.NoPMTUD != o.NoPMTUD
-		p.opt = *o
+		p.opt = &opt
 		mtu := p.routeMTU
 		if o.NoPMTUD && o.PathMTU != 0 {
 			mtu = int(o.PathMTU)

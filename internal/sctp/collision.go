@@ -41,7 +41,7 @@ func (a *Assoc) inInit(now time.Duration, in *In, v []byte) {
 		}
 	}
 	k := cookie{
-		out: a.opt.OutStreams, in: a.opt.MaxInStreams, rwnd: firstWindow(&a.opt), caps: p.caps & a.opt.offers(),
+		out: a.opt.OutStreams, in: a.opt.MaxInStreams, rwnd: firstWindow(a.opt), caps: p.caps & a.opt.offers(),
 		tag: a.tag, tsn: a.tsn,
 	}
 	switch a.state {
@@ -52,12 +52,12 @@ func (a *Assoc) inInit(now time.Duration, in *In, v []byte) {
 		k.tie, k.peerTie = a.tie, a.peerTie
 	default:
 		if k.caps&capAuth != 0 {
-			k.own = a.cfg.ownVector(&a.opt)
+			k.own = a.cfg.ownVector(a.opt)
 		}
 		k.tie, k.peerTie = a.tie, a.peerTie
 		k.tag, k.tsn = a.cfg.tag(), a.cfg.random32()
 	}
-	a.reply(in, p.Tag, a.cfg.initAck(now, in, &p, &k, a.local, &a.opt), true)
+	a.reply(in, p.Tag, a.cfg.initAck(now, in, &p, &k, a.local, a.opt), true)
 }
 
 // strange returns those addresses, as parameters, that are none of the peer's: whoever could add one
@@ -161,8 +161,8 @@ func (a *Assoc) restart(now time.Duration, in *In, k *cookie) {
 	a.tellFailed(0)
 	a.rcv.abandon()
 	a.tellAborted()
-	old, opt := *a, a.opt
-	a.setup(a.cfg, &opt, a.port, a.peerPort)
+	old := *a
+	a.setup(a.cfg, a.opt, a.port, a.peerPort)
 	a.rcv, a.err, a.events = old.rcv, old.err, old.events
 	a.notes, a.noteBytes, a.noted = old.notes, old.noteBytes, old.noted
 	a.flags = old.flags &^ hasAdaptation

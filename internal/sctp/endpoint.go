@@ -15,7 +15,7 @@ type Endpoint struct {
 	Config  *Config
 	Port    uint16
 	Local   []netip.Addr // addresses that associations have at this end: those bound, or all of the host
-	Options Options      // of associations that peers open
+	Options *Options     // of associations that peers open: shared
 	Listen  bool         // associations that peers open are welcome
 }
 
@@ -54,7 +54,7 @@ func (e *Endpoint) answerInit(now time.Duration, in *In, v []byte, out *Out) boo
 		out.answer(in, p.Tag, (&wire.Chunk{Type: wire.ChunkAbort, Value: p.cause}).Append(nil))
 		return true
 	}
-	c, o := e.Config, &e.Options
+	c, o := e.Config, e.Options
 	p.addrs = told(p.addrs, in.Src, c.Scope)
 	k := cookie{
 		tag: c.tag(), tsn: c.random32(), out: o.OutStreams, in: o.MaxInStreams,
@@ -139,9 +139,11 @@ func staleCookie(late time.Duration) []byte {
 // accept makes the association of a cookie, and gives it the packet.
 func (e *Endpoint) accept(now time.Duration, in *In, k *cookie, r *chunks) *Assoc {
 	a := new(Assoc)
-	a.setup(e.Config, &e.Options, k.port, k.peerPort)
+	a.setup(e.Config, e.Options, k.port, k.peerPort)
 	a.local = e.told(in.Src, in.Encap)
-	a.opt.Path.EncapPort = in.Encap
+	if in.Encap != a.opt.Path.EncapPort {
+		a.Change().Path.EncapPort = in.Encap
+	}
 	a.flags |= passive
 	for _, addr := range k.peers {
 		a.addPath(addr)

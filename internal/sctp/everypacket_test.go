@@ -64,7 +64,7 @@ func newCourse(t testing.TB, x *exchange, happens map[int]mishap) *course {
 	c := &course{pair: newPair(t, 1500, max(x.nets, 1)), x: x, happens: happens}
 	for i := range c.end {
 		c.read[i], c.due[i], c.parts[i] = map[uint32]int{}, map[uint16]uint32{}, map[uint16][]byte{}
-		o := &c.end[i].e.Options
+		o := c.end[i].e.Options
 		o.RTOInitial, o.RTOMin = time.Second, 200*time.Millisecond
 		o.NoDelay = true
 		if x.set != nil {

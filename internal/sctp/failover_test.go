@@ -80,7 +80,7 @@ func TestFailover(t *testing.T) {
 	c.delay = 10 * time.Millisecond
 	c.carry = c.launch
 	for i := range c.end {
-		o := &c.end[i].e.Options
+		o := c.end[i].e.Options
 		o.Events = EventMask(0).With(EventPeerAddrChange, true)
 		o.Path.HBInterval, o.Path.MaxRetrans = time.Second, 2
 	}

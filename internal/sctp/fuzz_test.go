@@ -43,7 +43,7 @@ func newChance(t testing.TB, seed uint64, nets int) *chance {
 	c.loss, c.dup = rnd.Float64()*0.15, rnd.Float64()*0.05
 	c.carry = c.launch
 	for i := range c.end {
-		o := &c.end[i].e.Options
+		o := c.end[i].e.Options
 		o.Path.HBInterval = 5 * time.Second
 		o.NoDelay = rnd.IntN(2) == 0
 		o.OutStreams = uint16(1 + rnd.IntN(4))

@@ -12,8 +12,8 @@ func TestReconfTooLong(t *testing.T) {
 	streams := make([]uint16, 65535)
 	set := func(o *Options) { o.ReConf, o.Reset, o.OutStreams = true, GrantStreams, 65535 }
 	p := newPair(t, 1500, 1)
-	set(&p.end[0].e.Options)
-	set(&p.end[1].e.Options)
+	set(p.end[0].e.Options)
+	set(p.end[1].e.Options)
 	p.connect()
 	a := p.end[0].a
 	if errno := a.ResetStreams(p.now, true, false, streams); errno != syscall.EINVAL {
@@ -33,7 +33,7 @@ func TestReconfTooLong(t *testing.T) {
 func TestReconfAskedTooMuch(t *testing.T) {
 	p := newPair(t, 65535, 1)
 	for i := range p.end {
-		o := &p.end[i].e.Options
+		o := p.end[i].e.Options
 		o.ReConf, o.Reset, o.OutStreams = true, GrantStreams, 65535
 	}
 	p.connect()

@@ -72,7 +72,7 @@ func (b *bottleneck) advance(until time.Duration) {
 func beside(t *testing.T, idata bool, sched Sched) time.Duration {
 	b := newBottleneck(t, 2<<20, 16<<10, 5*time.Millisecond)
 	for i := range b.end {
-		o := &b.end[i].e.Options
+		o := b.end[i].e.Options
 		o.IData, o.Interleave, o.Scheduler = idata, 2, uint16(sched)
 	}
 	b.connect()

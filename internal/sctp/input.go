@@ -49,7 +49,9 @@ func (a *Assoc) encapsulated(in *In) {
 	if p == nil || p.opt.EncapPort == in.Encap {
 		return
 	}
-	p.opt.EncapPort = in.Encap
+	opt := *p.opt
+	opt.EncapPort = in.Encap
+	p.opt = &opt
 	a.snd.setMTU(&p.flow, int(p.flow.mtu), a.headers(p))
 }
 

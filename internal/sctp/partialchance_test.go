@@ -31,7 +31,7 @@ func TestChancePartial(t *testing.T) {
 			before := packet.Live()
 			c := newChance(t, seed, 1+int(seed%2))
 			for i := range c.end {
-				o := &c.end[i].e.Options
+				o := c.end[i].e.Options
 				o.Events = ^EventMask(0)
 				o.RTOMax = time.Minute // and so the guard of the shutdown is long
 				o.OutStreams, o.Scheduler = 4, uint16(seed%uint64(numScheds))

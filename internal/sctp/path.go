@@ -18,8 +18,8 @@ const never = timer.Never
 //	inactive             it has failed: only heartbeats go there (section 8.2)
 type path struct {
 	flow
-	addr, src netip.Addr // src: this end's address, not valid: what the route gives
-	opt       PathOptions
+	addr, src netip.Addr   // src: this end's address, not valid: what the route gives
+	opt       *PathOptions // shared: never changed, but replaced
 	state     PathState
 	tiny      bool   // the path carries less than minPathMTU
 	routed    bool   // the owner has said how it is reached
@@ -64,7 +64,7 @@ const leastMTU = 1280
 
 // addPath adds the path to addr, unconfirmed.
 func (a *Assoc) addPath(addr netip.Addr) *path {
-	p := &path{addr: addr, opt: a.opt.Path, state: PathUnconfirmed, routeMTU: leastMTU}
+	p := &path{addr: addr, opt: &a.opt.Path, state: PathUnconfirmed, routeMTU: leastMTU}
 	p.hb.at, p.probe.at = never, never
 	a.paths = append(a.paths, p)
 	a.snd.addFlow(&p.flow, leastMTU, a.headers(p))

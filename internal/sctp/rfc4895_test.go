@@ -15,7 +15,7 @@ import (
 func authPair(t testing.TB, chunks []wire.ChunkType, keys ...AuthKey) *pair {
 	p := newPair(t, 1500, 1)
 	for i := range p.end {
-		o := &p.end[i].e.Options
+		o := p.end[i].e.Options
 		o.Auth, o.Events = true, EventMask(0).With(EventAuth, true)
 		o.AuthSetup = &AuthOptions{Keys: keys}
 		for _, c := range chunks {

@@ -13,7 +13,7 @@ import (
 func asconfPair(t testing.TB) *pair {
 	p := authPair(t, nil, AuthKey{ID: 1, Secret: []byte("k")})
 	for i := range p.end {
-		o := &p.end[i].e.Options
+		o := p.end[i].e.Options
 		o.Asconf, o.Events = true, EventMask(0).With(EventPeerAddrChange, true)
 		o.Path.NoHB = true
 	}

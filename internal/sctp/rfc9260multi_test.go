@@ -12,7 +12,7 @@ func TestRFC9260Multihoming(t *testing.T) { runCases(t, multihomingCases) }
 
 // openTo opens the association to addresses of the peer's.
 func openTo(tc *script, letters string) {
-	p := Params{Port: scriptPort, PeerPort: peerPort, Options: *tc.o}
+	p := Params{Port: scriptPort, PeerPort: peerPort, Options: tc.o}
 	for _, l := range letters {
 		p.Peers = append(p.Peers, scriptAddrs[string(l)][0])
 	}

@@ -121,7 +121,7 @@ func makeScript(t testing.TB, opts ...scriptOption) *script {
 	s.cfg.RTOInitial = time.Second
 	s.e = Endpoint{Config: s.cfg, Port: scriptPort, Local: []netip.Addr{scriptAddrs["A"][1]}, Listen: true}
 	s.e.Options = s.cfg.DefaultOptions()
-	s.o = &s.e.Options
+	s.o = s.e.Options
 	s.o.Path.NoHB = true
 	s.o.NoDelay = true
 	s.o.Events = (^EventMask(0)).With(EventAuth, false)                                    // that the peer has no AUTH is told each time
@@ -613,7 +613,7 @@ func (s *script) wantNote(text string) {
 func (s *script) open() {
 	s.t.Helper()
 	s.a = new(Assoc)
-	p := Params{Port: scriptPort, PeerPort: peerPort, Peers: []netip.Addr{scriptAddrs["A"][0]}, Options: *s.o}
+	p := Params{Port: scriptPort, PeerPort: peerPort, Peers: []netip.Addr{scriptAddrs["A"][0]}, Options: s.o}
 	s.ev |= s.a.Connect(s.now, &s.e, &p)
 	s.pump()
 }

@@ -7,7 +7,7 @@ import (
 	"usock/internal/wait"
 )
 
-// OptionsChanged has the association heed what its owner has written through Options. What the
+// OptionsChanged has the association heed what its owner has written through Change. What the
 // handshake has settled, such as the number of streams, stays as it is.
 func (a *Assoc) OptionsChanged(now time.Duration) wait.Events {
 	if a.cfg == nil {
@@ -22,11 +22,16 @@ func (a *Assoc) OptionsChanged(now time.Duration) wait.Events {
 
 // heed hands the halves what is theirs of the options.
 func (a *Assoc) heed() {
-	o := &a.opt
+	o := a.opt
 	a.snd.rto = rtoBounds{o.RTOInitial, o.RTOMin, o.RTOMax}
 	a.snd.maxBurst, a.snd.maxSeg, a.snd.noDelay, a.snd.bufSize = o.MaxBurst, o.MaxSeg, o.NoDelay, o.SndBuf
 	a.rcv.sackDelay, a.rcv.sackFreq, a.rcv.pdPoint = o.SackDelay, o.SackFreq, o.PDPoint
 	a.rcv.bufSize = uint32(o.RcvBuf)
+	for _, p := range a.paths {
+		if *p.opt == o.Path {
+			p.opt = &o.Path // and nothing refers to what the options were before
+		}
+	}
 	a.rcv.mixed = a.rcv.interleaved || o.Interleave == 2
 	if k := Sched(o.Scheduler); a.snd.schedule.kind != k {
 		a.snd.schedule.set(k)
