@@ -99,7 +99,7 @@ func (s *sender) leastWorth(prio uint32) (worst *message) {
 	for t := s.una; t < s.nxt; t++ {
 		consider(s.chunks.at(t).msg)
 	}
-	s.streams.each(func(st *outStream) {
+	s.eachStream(func(st *outStream) {
 		for m := st.head; m != nil; m = m.next {
 			consider(m)
 		}

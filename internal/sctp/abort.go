@@ -41,7 +41,7 @@ func (a *Assoc) abortAs(err syscall.Errno, causes []byte, cause uint16) {
 	a.todo = 0
 	if a.peerTag != 0 {
 		a.todo = todoAbort
-		a.replies = append(a.replies[:0], reply{chunk: (&wire.Chunk{Type: wire.ChunkAbort, Value: causes}).Append(nil)})
+		a.makeWaiting().replies = []reply{{chunk: (&wire.Chunk{Type: wire.ChunkAbort, Value: causes}).Append(nil)}}
 	}
 }
 
@@ -52,7 +52,11 @@ func (a *Assoc) inAbort(c *wire.Chunk) {
 		cause = x.Type
 	}
 	causes := append([]byte(nil), c.Value...)
-	a.todo, a.replies = 0, nil
+	a.todo = 0
+	if w := a.waiting; w != nil {
+		w.replies = nil
+		a.waited()
+	}
 	if a.state == CookieWait || a.state == CookieEchoed {
 		a.end(syscall.ECONNREFUSED, CantStart, cause, causes)
 		return
@@ -93,7 +97,7 @@ func (a *Assoc) inStaleCookie(now time.Duration, v []byte) {
 	}
 	a.opening.stale = uint32(v[0])<<24 | uint32(v[1])<<16 | uint32(v[2])<<8 | uint32(v[3])
 	a.opening.cookie, a.opening.timeouts = nil, 0
-	a.timer.t1 = never
+	a.opening.t1 = never
 	a.peerTag, a.auth = 0, nil
 	a.setState(CookieWait)
 	a.todo = todoInit

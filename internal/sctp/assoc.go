@@ -64,11 +64,8 @@ type Assoc struct {
 	asconf  *asconf      // nil until it is needed
 	auth    *auth        // nil: chunks are not authenticated
 	opening *opening     // nil once the handshake is over
-	replies []reply      // answers that wait for Poll
-	notes   []note       // notifications that wait for Recv
+	waiting *waiting     // nil: nothing of it
 	noted   uint64       // notifications so far
-
-	noteBytes int // what those that wait are charged
 
 	timer timers
 	heard time.Duration // when the peer was last heard of
@@ -99,7 +96,6 @@ const (
 
 // timers are the association's deadlines besides those of the paths; timer.Never where there is none.
 type timers struct {
-	t1    time.Duration // T1-init or T1-cookie
 	t2    time.Duration // T2-shutdown
 	t5    time.Duration // T5-shutdown-guard
 	close time.Duration // autoclose
@@ -114,6 +110,45 @@ type opening struct {
 	sent     time.Duration
 	timeouts int
 	rto      time.Duration
+	t1       time.Duration // when T1-init or T1-cookie expires
+}
+
+// waiting is what waits for others besides messages, which is seldom anything.
+type waiting struct {
+	replies   []reply // for Poll
+	notes     []note  // for Recv
+	noteBytes int     // what notes are charged
+}
+
+// makeWaiting returns what waits, to be added to.
+func (a *Assoc) makeWaiting() *waiting {
+	if a.waiting == nil {
+		a.waiting = new(waiting)
+	}
+	return a.waiting
+}
+
+// waited says that something that has waited is gone.
+func (a *Assoc) waited() {
+	if w := a.waiting; w != nil && len(w.replies) == 0 && len(w.notes) == 0 {
+		a.waiting = nil
+	}
+}
+
+// replies returns the answers that wait for Poll.
+func (a *Assoc) replies() []reply {
+	if a.waiting == nil {
+		return nil
+	}
+	return a.waiting.replies
+}
+
+// notes returns the notifications that wait for Recv.
+func (a *Assoc) notes() []note {
+	if a.waiting == nil {
+		return nil
+	}
+	return a.waiting.notes
 }
 
 // reply is a chunk that answers a packet.
@@ -130,15 +165,15 @@ const maxReplies = 16
 
 // reply queues an answer to a packet.
 func (a *Assoc) reply(in *In, tag uint32, chunk []byte, alone bool) {
-	if len(a.replies) < maxReplies {
-		a.replies = append(a.replies, reply{in.Src, in.Dst, tag, in.Encap, chunk, alone})
+	if w := a.makeWaiting(); len(w.replies) < maxReplies {
+		w.replies = append(w.replies, reply{in.Src, in.Dst, tag, in.Encap, chunk, alone})
 	}
 }
 
 // setup begins an association with nothing agreed.
 func (a *Assoc) setup(c *Config, o *Options, port, peerPort uint16) {
 	*a = Assoc{cfg: c, opt: o, port: port, peerPort: peerPort}
-	a.timer = timers{never, never, never, never}
+	a.timer = timers{never, never, never}
 	a.tie, a.peerTie = c.random32(), c.random32()
 	a.heed()
 	a.rcv.mtu = leastMTU
@@ -240,7 +275,7 @@ func (a *Assoc) end(err syscall.Errno, state int32, cause uint16, causes []byte)
 	}
 	a.setState(Closed)
 	a.err = err
-	a.timer = timers{never, never, never, never}
+	a.timer = timers{never, never, never}
 	a.opening = nil
 	a.flags |= over
 	a.rcv.abandon()
@@ -257,8 +292,8 @@ func (a *Assoc) end(err syscall.Errno, state int32, cause uint16, causes []byte)
 // Release frees everything that the association holds. It is CLOSED afterwards.
 func (a *Assoc) Release() {
 	a.state = Closed
-	a.todo, a.replies, a.notes, a.noteBytes = 0, nil, nil, 0
-	a.timer = timers{never, never, never, never}
+	a.todo, a.waiting = 0, nil
+	a.timer = timers{never, never, never}
 	if a.cfg != nil {
 		a.snd.free()
 		a.rcv.free()

@@ -62,11 +62,10 @@ func (a *Assoc) readable() bool { return a.note() != nil || a.rcv.readable() }
 func (a *Assoc) Recv(now time.Duration, n int, dst []packet.View) (views []packet.View, r Received, ok bool) {
 	if note := a.note(); note != nil {
 		got := *note
-		a.noteBytes -= got.cost()
-		a.notes = a.notes[1:]
-		if len(a.notes) == 0 {
-			a.notes = nil
-		}
+		w := a.waiting
+		w.noteBytes -= got.cost()
+		w.notes = w.notes[1:]
+		a.waited()
 		return dst, Received{Notification: &got}, true
 	}
 	var m inMessage
@@ -94,17 +93,19 @@ func (a *Assoc) Peek(n int, dst []packet.View) (views []packet.View, r Received,
 
 // note returns the notification at the head of the queue, nil if a message stands there, or nothing.
 func (a *Assoc) note() *Notification {
-	if len(a.notes) == 0 || a.notes[0].behind > a.rcv.read {
+	notes := a.notes()
+	if len(notes) == 0 || notes[0].behind > a.rcv.read {
 		return nil
 	}
-	return &a.notes[0].n
+	return &notes[0].n
 }
 
 // Next returns what SCTP_NXTINFO tells: of the message behind the one that Recv would take, with its
 // length as far as it is there. It reports false if there is none or it is a notification.
 func (a *Assoc) Next() (r RcvInfo, length int, ok bool) {
 	var m inMessage
-	if a.note() != nil || len(a.notes) > 0 && a.notes[0].behind <= a.rcv.read+1 || !a.rcv.behind(&m) {
+	notes := a.notes()
+	if a.note() != nil || len(notes) > 0 && notes[0].behind <= a.rcv.read+1 || !a.rcv.behind(&m) {
 		return r, 0, false
 	}
 	return a.rcvInfo(&m), m.length, true

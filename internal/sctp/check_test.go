@@ -23,7 +23,7 @@ func checkAssoc(t testing.TB, a *Assoc, now time.Duration) {
 		}
 		return
 	case CookieWait, CookieEchoed:
-		if a.timer.t1 == never && a.todo == 0 {
+		if a.opening.t1 == never && a.todo == 0 {
 			bad("T1 does not run")
 		}
 		if a.opening == nil {

@@ -164,7 +164,10 @@ func (a *Assoc) restart(now time.Duration, in *In, k *cookie) {
 	old := *a
 	a.setup(a.cfg, a.opt, a.port, a.peerPort)
 	a.rcv, a.err, a.events = old.rcv, old.err, old.events
-	a.notes, a.noteBytes, a.noted = old.notes, old.noteBytes, old.noted
+	a.noted = old.noted
+	if notes := old.notes(); notes != nil {
+		a.waiting = &waiting{notes: notes, noteBytes: old.waiting.noteBytes}
+	}
 	a.flags = old.flags &^ hasAdaptation
 	local, paths, primary := old.local, old.paths, old.primary.addr
 	a.local = local

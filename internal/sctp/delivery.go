@@ -31,6 +31,9 @@ func (x *run) describe() inMessage {
 // in part none follows it, or none of its stream where others may come between: a program knows a part
 // by its stream.
 func (r *receiver) next() *run {
+	if r.incoming == nil {
+		return nil
+	}
 	x := r.ready.first
 	for r.mixed && x != nil && (x.n == 0 || r.waits(x)) {
 		x = x.rnext
@@ -144,7 +147,7 @@ func (r *receiver) peek(off, most int, dst []packet.View) []packet.View {
 // pdAborted hands over that a message was given up that is delivered in part
 // (SCTP_PARTIAL_DELIVERY_EVENT).
 func (r *receiver) pdAborted(m *inMessage) bool {
-	if len(r.aborted) == 0 {
+	if r.incoming == nil || len(r.aborted) == 0 {
 		return false
 	}
 	*m = r.aborted[0]

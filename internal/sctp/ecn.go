@@ -17,7 +17,7 @@ type ecnSender struct {
 // onECNE takes an ECNE.
 func (s *sender) onECNE(tsn uint32) {
 	t := wide(s.una-1, tsn)
-	if t >= s.nxt {
+	if t >= s.nxt || s.outgoing == nil {
 		return // of what was never sent
 	}
 	if t > s.ecn.exit {
@@ -39,7 +39,7 @@ func (s *sender) onECNE(tsn uint32) {
 
 // appendCWR writes a CWR behind b, if one is due and has room.
 func (s *sender) appendCWR(b []byte, room int) []byte {
-	if !s.ecn.cwrDue || room < tsnChunkLen {
+	if s.outgoing == nil || !s.ecn.cwrDue || room < tsnChunkLen {
 		return b
 	}
 	s.ecn.cwrDue = false
@@ -58,7 +58,7 @@ type ecnReceiver struct {
 
 // congested says that the packet whose chunks were taken was marked. It is called before packet.
 func (r *receiver) congested() {
-	if r.ecn.lowest == 0 {
+	if r.incoming == nil || r.ecn.lowest == 0 {
 		return
 	}
 	r.ecn.tsn, r.ecn.telling = r.ecn.lowest, true
@@ -67,14 +67,14 @@ func (r *receiver) congested() {
 
 // onCWR takes a CWR.
 func (r *receiver) onCWR(tsn uint32) {
-	if r.ecn.telling && wide(r.ecn.tsn, tsn) >= r.ecn.tsn {
+	if r.incoming != nil && r.ecn.telling && wide(r.ecn.tsn, tsn) >= r.ecn.tsn {
 		r.ecn.telling = false
 	}
 }
 
 // appendECNE writes an ECNE behind b, if the SACK that follows goes with one and there is room for both.
 func (r *receiver) appendECNE(b []byte, room int) []byte {
-	if !r.ecn.telling || room < tsnChunkLen+wire.SackLen(0, 0) {
+	if r.incoming == nil || !r.ecn.telling || room < tsnChunkLen+wire.SackLen(0, 0) {
 		return b
 	}
 	return wire.AppendTSN(b, wire.ChunkECNE, uint32(r.ecn.tsn))

@@ -16,16 +16,20 @@ type note struct {
 func (n *Notification) cost() int { return 256 + len(n.Data) + 2*len(n.Streams) }
 
 // notify queues a notification that the program asks for, behind the messages that are there.
-func (a *Assoc) notify(n Notification) { a.insert(len(a.notes), note{a.rcv.delivered, n}) }
+func (a *Assoc) notify(n Notification) { a.insert(len(a.notes()), note{a.rcv.delivered, n}) }
 
 // insert queues a notification at a place. While those that nobody reads fill the receive buffer, one that a
 // peer can bring about as often as he likes is lost.
 func (a *Assoc) insert(at int, n note) {
-	if !a.opt.Events.Has(n.n.Type) || a.noteBytes > a.opt.RcvBuf && n.n.recurs() {
+	if !a.opt.Events.Has(n.n.Type) {
 		return
 	}
-	a.noteBytes += n.n.cost()
-	a.notes = slices.Insert(a.notes, at, n)
+	w := a.makeWaiting()
+	if w.noteBytes > a.opt.RcvBuf && n.n.recurs() {
+		return
+	}
+	w.noteBytes += n.n.cost()
+	w.notes = slices.Insert(w.notes, at, n)
 	a.noted++
 	a.events |= wait.In
 }
@@ -47,9 +51,10 @@ func (a *Assoc) tellAborted() {
 	var m inMessage
 	for a.rcv.pdAborted(&m) {
 		n := Notification{Type: EventPartialDelivery, State: PartialDeliveryAborted, Stream: m.stream, Ind: uint32(m.ssn)}
-		at := slices.IndexFunc(a.notes, func(o note) bool { return o.behind > m.behind })
+		notes := a.notes()
+		at := slices.IndexFunc(notes, func(o note) bool { return o.behind > m.behind })
 		if at < 0 {
-			at = len(a.notes)
+			at = len(notes)
 		}
 		a.insert(at, note{m.behind, n})
 	}

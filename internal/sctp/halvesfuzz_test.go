@@ -88,7 +88,7 @@ func newFuzzed(t *testing.T, s *choices) *fuzzed {
 		h.rcv.bufSize = []uint32{1 << 12, 1 << 14, 1 << 18}[s.n(3)]
 		h.rcv.pdPoint = []uint32{0, 1, 3000}[s.n(3)]
 		h.snd.maxBurst = uint32(s.n(5))
-		h.snd.schedule.kind = Sched(s.n(int(numScheds)))
+		h.snd.setScheduler(Sched(s.n(int(numScheds))))
 	})
 	if flags&8 != 0 {
 		z.path()
@@ -119,7 +119,7 @@ func (z *fuzzed) step() {
 	case 3:
 		z.snd.setMTU(z.paths[s.n(len(z.paths))], 400+s.n(2000), testOverhead)
 	case 4:
-		z.snd.schedule.set(Sched(s.n(int(numScheds))))
+		z.snd.setScheduler(Sched(s.n(int(numScheds))))
 		z.snd.setSchedule(uint16(s.n(5)), uint16(s.n(5)))
 	case 5:
 		z.snd.prune(uint32(s.n(4)), uint32(s.n(5000)))
@@ -190,7 +190,7 @@ func (z *fuzzed) end() {
 	if len(z.sent) > len(z.fails) {
 		t.Fatalf("%d messages did not come, %d have failed", len(z.sent), len(z.fails))
 	}
-	if r := &z.rcv; r.payload != 0 || r.charged != 0 || r.stored != 0 || r.held.first != nil || r.parts != 0 || r.tsns.a != nil {
+	if r := &z.rcv; r.payload != 0 || r.charged != 0 || r.stored != 0 || r.holds() || r.parts != 0 || r.tsns.a != nil {
 		t.Fatalf("the receiver holds %d bytes, charged %d", r.payload, r.charged)
 	}
 	z.close()

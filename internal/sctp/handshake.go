@@ -24,7 +24,7 @@ func (a *Assoc) Connect(now time.Duration, e *Endpoint, p *Params) wait.Events {
 	a.primary = a.paths[0]
 	a.ctl, a.ackTo = a.primary, a.primary
 	a.choosePaths()
-	a.opening = &opening{rto: a.opt.RTOInitial}
+	a.opening = &opening{rto: a.opt.RTOInitial, t1: never}
 	if a.opt.offers()&capAuth != 0 {
 		a.opening.vector = a.cfg.ownVector(a.opt)
 	}
@@ -92,7 +92,7 @@ func (a *Assoc) inInitAck(now time.Duration, in *In, c *wire.Chunk) {
 	o.timeouts = 0
 	o.rto = a.opt.RTOInitial
 	a.setState(CookieEchoed)
-	a.timer.t1 = never
+	o.t1 = never
 	a.todo |= todoCookieEcho
 }
 
@@ -162,7 +162,6 @@ func (a *Assoc) inCookieAck(now time.Duration) {
 func (a *Assoc) establish(now time.Duration) {
 	a.setState(Established)
 	a.opening = nil
-	a.timer.t1 = never
 	a.errors, a.initErrors = 0, 0
 	a.todo &^= todoCookieEcho | todoInit
 	a.heard = now
@@ -197,7 +196,7 @@ func (a *Assoc) authenticate(own, peer []byte) {
 
 // t1Expired sends INIT or COOKIE ECHO again, or gives up (section 4, notes 2 and 3; 5.1.6).
 func (a *Assoc) t1Expired(now time.Duration) {
-	a.timer.t1 = never
+	a.opening.t1 = never
 	a.initErrors++
 	if a.state == CookieWait {
 		a.cfg.Counters.T1InitExpireds++

@@ -137,6 +137,7 @@ func receiverHostile(t *testing.T, b []byte) {
 			if c.n(3) > 0 {
 				tsn += c.n(12) - 3
 			}
+			r.makeIncoming()
 			st := r.streams.at(uint16(c.n(4)))
 			number := uint32(st.next) + uint32(c.n(4))
 			r.chunk(max(tsn, 1), uint32(c.n(4)), number, flags, strings.Repeat("x", 1+c.n(1500)), uint32(c.n(4)))
@@ -152,7 +153,7 @@ func receiverHostile(t *testing.T, b []byte) {
 	}
 	r.abandon()
 	checkReceiver(t, &r.receiver)
-	if r.held.first != nil || r.parts != 0 {
+	if r.holds() || r.parts != 0 {
 		t.Fatal("something is held")
 	}
 }

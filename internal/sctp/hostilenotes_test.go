@@ -13,7 +13,7 @@ func TestNotesUnread(t *testing.T) {
 	for range 1000 {
 		tc.recv("ERROR" + strings.Repeat(" cause=99:00112233", 20))
 	}
-	if n := len(tc.a.notes); n > 100 {
+	if n := len(tc.a.notes()); n > 100 {
 		t.Errorf("%d notifications wait", n)
 	}
 	tc.recv("ABORT cause=12:00")
@@ -28,7 +28,7 @@ func TestNotesUnread(t *testing.T) {
 	if last == nil || last.Type != EventAssocChange || last.State != CommLost {
 		t.Errorf("the last notification is %v", last)
 	}
-	if tc.a.noteBytes != 0 {
-		t.Errorf("%d bytes are counted of none", tc.a.noteBytes)
+	if w := tc.a.waiting; w != nil {
+		t.Errorf("%d bytes are counted of none", w.noteBytes)
 	}
 }

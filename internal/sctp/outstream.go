@@ -41,20 +41,17 @@ func (st *outStream) remove(m *message) {
 
 // outStreams is the table of streams, by number. A page of it is made when one of its streams is first
 // used: an association may have 65535 of them and use few.
-type outStreams struct {
-	pages []*outPage
-	n     int // streams, as agreed
-}
+type outStreams struct{ pages []*outPage }
 
 type outPage [1 << outPageShift]outStream
 
 const outPageShift = 2
 
-// at returns the stream of the number, which is below n.
+// at returns the stream of the number, which is below that of the streams agreed.
 func (o *outStreams) at(number uint16) *outStream {
 	k := int(number >> outPageShift)
 	if k >= len(o.pages) {
-		pages := make([]*outPage, k+1, max(k+1, min(2*k, (o.n-1)>>outPageShift+1)))
+		pages := make([]*outPage, k+1, max(k+1, 2*k))
 		copy(pages, o.pages)
 		o.pages = pages
 	}
@@ -90,7 +87,15 @@ func (o *outStreams) each(f func(*outStream)) {
 
 // setSchedule sets a stream's priority or weight (SCTP_STREAM_SCHEDULER_VALUE).
 func (s *sender) setSchedule(number, value uint16) {
+	s.makeOutgoing()
 	st := s.streams.at(number)
 	st.prio = value
 	s.schedule.changed(st)
+}
+
+// setScheduler chooses the stream scheduler (SCTP_STREAM_SCHEDULER).
+func (s *sender) setScheduler(k Sched) {
+	if s.scheduler = k; s.outgoing != nil && s.schedule.kind != k {
+		s.schedule.set(k)
+	}
 }

@@ -10,7 +10,7 @@ import (
 // Poll builds the next packet into *out, or declines. It is the only builder of an association's
 // packets. The references of out.Body are the caller's; what *out held before is overwritten.
 func (a *Assoc) Poll(now time.Duration, out *Out) bool {
-	if len(a.replies) > 0 {
+	if len(a.replies()) > 0 {
 		a.buildReply(out)
 		return true
 	}
@@ -59,7 +59,8 @@ func (a *Assoc) buildProbe(now time.Duration, out *Out, p *path) bool {
 
 // buildReply builds an answer to a packet: what goes back the same way with the same tag goes with it.
 func (a *Assoc) buildReply(out *Out) {
-	r := a.replies[0]
+	replies := a.replies()
+	r := replies[0]
 	if a.todo&todoAbort != 0 {
 		// The last packet of the association.
 		a.todo = 0
@@ -71,17 +72,15 @@ func (a *Assoc) buildReply(out *Out) {
 	}
 	out.Src, out.Dst, out.VTag, out.Encap = r.src, r.dst, r.tag, r.encap
 	n := 0
-	for _, q := range a.replies {
+	for _, q := range replies {
 		if n > 0 && (q.alone || r.alone || q.dst != r.dst || q.src != r.src || q.tag != r.tag || q.encap != r.encap || len(q.chunk) > b.room) {
 			break
 		}
 		b.chunk(q.chunk)
 		n++
 	}
-	a.replies = a.replies[n:]
-	if len(a.replies) == 0 {
-		a.replies = nil
-	}
+	a.waiting.replies = replies[n:]
+	a.waited()
 	b.finish()
 }
 
@@ -95,7 +94,7 @@ func (a *Assoc) buildInit(now time.Duration, out *Out) bool {
 	out.VTag = 0
 	b.chunk(a.init())
 	a.opening.sent = now
-	a.timer.t1 = now + a.opening.rto
+	a.opening.t1 = now + a.opening.rto
 	return b.finish()
 }
 
@@ -114,7 +113,7 @@ func (a *Assoc) buildCookieEcho(now time.Duration, out *Out) bool {
 		o.unknown = nil
 	}
 	o.sent = now
-	a.timer.t1 = now + o.rto
+	o.t1 = now + o.rto
 	a.data(now, b, a.ctl)
 	return b.finish()
 }
@@ -135,7 +134,7 @@ func (a *Assoc) build(now time.Duration, out *Out, p *path) bool {
 		var buf [512]byte
 		b.chunk(a.sack(buf[:0], min(b.room, len(buf))))
 	}
-	if a.snd.ecn.cwrDue && p == a.use {
+	if a.snd.outgoing != nil && a.snd.ecn.cwrDue && p == a.use {
 		var buf [tsnChunkLen]byte
 		b.chunk(a.snd.appendCWR(buf[:0], b.room))
 	}

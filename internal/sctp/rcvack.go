@@ -15,18 +15,16 @@ type acking struct {
 	data      bool          // the packet that is being processed has DATA
 	immediate bool          // and is to be acknowledged at once
 	now       bool          // one is due
-	dups      []uint32      // TSNs that came twice
-	gaps      []wire.GapBlock
 }
 
 // maxDups bounds the duplicates that a SACK tells, as Linux does.
 const maxDups = 16
 
-func (k *acking) duplicate(tsn uint32) {
-	if len(k.dups) < maxDups {
-		k.dups = append(k.dups, tsn)
+func (r *receiver) duplicate(tsn uint32) {
+	if len(r.dups) < maxDups {
+		r.dups = append(r.dups, tsn)
 	}
-	k.immediate = true
+	r.ack.immediate = true
 }
 
 // packet says that a packet has been processed.
@@ -35,7 +33,10 @@ func (r *receiver) packet(now time.Duration) {
 	if !k.data {
 		return
 	}
-	k.data, r.ecn.lowest = false, 0
+	k.data = false
+	if r.incoming != nil {
+		r.ecn.lowest = 0
+	}
 	k.packets++
 	switch {
 	case k.immediate, r.high > r.cum, k.packets >= r.sackFreq, r.sackDelay <= 0:
@@ -57,18 +58,22 @@ func (r *receiver) sackPending() bool { return r.ack.now || r.ack.packets > 0 }
 // appendSack writes a SACK of at most room bytes behind b: it counts as sent.
 func (r *receiver) appendSack(b []byte, room int) []byte {
 	k := &r.ack
-	most := max(room-wire.SackLen(0, 0), 0) / 4
-	k.gaps = k.gaps[:0]
-	if r.high > r.cum {
-		k.gaps = r.tsns.gaps(k.gaps, r.cum, r.high, most)
-	}
-	dups := k.dups[:min(len(k.dups), most-len(k.gaps))]
-	b = wire.AppendSack(b, uint32(r.cum), r.advertise(), k.gaps, dups)
-
 	k.at, k.packets, k.now, k.immediate = timer.Never, 0, false, false
-	k.dups = k.dups[:0]
-	if len(k.gaps) == 0 && cap(k.gaps) > 64 {
-		k.gaps = nil
+	if r.incoming == nil {
+		return wire.AppendSack(b, uint32(r.cum), r.advertise(), nil, nil)
+	}
+
+	most := max(room-wire.SackLen(0, 0), 0) / 4
+	r.gaps = r.gaps[:0]
+	if r.high > r.cum {
+		r.gaps = r.tsns.gaps(r.gaps, r.cum, r.high, most)
+	}
+	dups := r.dups[:min(len(r.dups), most-len(r.gaps))]
+	b = wire.AppendSack(b, uint32(r.cum), r.advertise(), r.gaps, dups)
+
+	r.dups = r.dups[:0]
+	if len(r.gaps) == 0 && cap(r.gaps) > 64 {
+		r.gaps = nil
 	}
 	return b
 }

@@ -332,6 +332,9 @@ func (r *receiver) abort(x *run) {
 
 // abandon drops all that is not whole: the association is over, or begins anew.
 func (r *receiver) abandon() {
+	if r.incoming == nil {
+		return
+	}
 	for x := r.held.first; x != nil; x = r.held.first {
 		r.abort(x)
 	}

@@ -33,11 +33,8 @@ type receiver struct {
 	cum      uint64 // Cumulative TSN
 	high     uint64 // highest TSN that has come
 	tsns     tsnMap // of (cum, high]
-	streams  inStreams
-	held     runList // runs that are not ready, or are being delivered in part
-	ready    runQueue
-	parts    int // messages that are being delivered before they are whole
-	aborted  []inMessage
+	inbound  int    // streams, as agreed
+	parts    int    // messages that are being delivered before they are whole
 	asked    bool   // the peer was asked to begin TSNs anew, and has not answered yet
 	limit    uint64 // TSNs above wait for that answer; 0: none do
 	skips    bool   // FORWARD-TSN has come: chunks of messages that were passed over may come late
@@ -52,9 +49,28 @@ type receiver struct {
 
 	delivered, read uint64 // messages that have become ready, and that were read, in all: notifications are ordered by these
 	ack             acking
-	ecn             ecnReceiver
+
+	*incoming // nil until something has come
 
 	receiverOptions
+}
+
+// incoming is what receiving messages needs.
+type incoming struct {
+	streams inStreams
+	held    runList // runs that are not ready, or are being delivered in part
+	ready   runQueue
+	aborted []inMessage
+	dups    []uint32 // TSNs that came twice since the last SACK
+	gaps    []wire.GapBlock
+	ecn     ecnReceiver
+}
+
+// makeIncoming has what receiving messages needs be there.
+func (r *receiver) makeIncoming() {
+	if r.incoming == nil {
+		r.incoming = new(incoming)
+	}
 }
 
 // receiverOptions are what the program and the handshake decide.
@@ -76,10 +92,13 @@ func (r *receiver) begin(tsn uint32, streams uint16) {
 	r.cum = epoch + uint64(tsn) - 1
 	r.high = r.cum
 	r.lastKnow, r.lastEnd = true, true
-	r.streams = inStreams{n: int(streams)}
+	r.inbound = int(streams)
 	r.skips, r.asked, r.limit = false, false, 0
 	r.edge = r.got + uint64(r.window())
-	r.ack, r.ecn = acking{at: timer.Never}, ecnReceiver{}
+	r.ack = acking{at: timer.Never}
+	if r.incoming != nil {
+		r.streams, r.dups, r.ecn = inStreams{}, r.dups[:0], ecnReceiver{}
+	}
 	r.ack.immediate = true // the first packet, for the peer's first round trip
 }
 
@@ -106,13 +125,14 @@ func (r *receiver) data(d *inData, p *packet.Vec, off, n int) dataResult {
 		return dataNone
 	}
 
+	r.makeIncoming()
 	tsn := wide(r.cum, d.TSN)
 	if r.ecn.lowest == 0 || tsn < r.ecn.lowest {
 		r.ecn.lowest = tsn
 	}
 	switch {
 	case tsn <= r.cum || r.tsns.seen(tsn, r.cum):
-		r.ack.duplicate(d.TSN)
+		r.duplicate(d.TSN)
 		return dataTaken
 	case tsn > r.cum+maxAhead, r.limit != 0 && tsn > r.limit:
 		r.ack.immediate = true
@@ -125,7 +145,7 @@ func (r *receiver) data(d *inData, p *packet.Vec, off, n int) dataResult {
 	if !r.interleaved && !r.adjoins(tsn, d.Flags) {
 		return dataViolation
 	}
-	if int(d.Stream) >= r.streams.n {
+	if int(d.Stream) >= r.inbound {
 		r.arrived(tsn, d.Flags)
 		return dataBadStream
 	}
@@ -219,11 +239,12 @@ func (r *receiver) forward(f *wire.ForwardTSN) bool {
 		r.ack.immediate = true
 	}
 	for i := range f.Streams() {
-		if int(f.Stream(i).Stream) >= r.streams.n {
+		if int(f.Stream(i).Stream) >= r.inbound {
 			return false
 		}
 	}
 
+	r.makeIncoming()
 	if r.high > r.cum {
 		r.tsns.forget(r.cum+1, min(tsn, r.high)+1)
 	}
@@ -241,6 +262,9 @@ func (r *receiver) forward(f *wire.ForwardTSN) bool {
 
 // free lets go of everything.
 func (r *receiver) free() {
+	if r.incoming == nil {
+		return
+	}
 	for x := r.held.first; x != nil; x = r.held.first {
 		if x.ready {
 			r.ready.remove(x)

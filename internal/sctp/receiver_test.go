@@ -107,15 +107,15 @@ func TestGapsGone(t *testing.T) {
 		r.message(tsn, 0, uint32(tsn-1), "BE", "b")
 	}
 	r.sack()
-	if len(r.ack.gaps) != 80 {
-		t.Fatalf("%d gaps", len(r.ack.gaps))
+	if len(r.gaps) != 80 {
+		t.Fatalf("%d gaps", len(r.gaps))
 	}
 	for tsn := 1; tsn <= 159; tsn += 2 {
 		r.message(tsn, 0, uint32(tsn-1), "BE", "a")
 	}
 	r.wantSack("160")
-	if r.ack.gaps != nil {
-		t.Fatalf("room for %d gaps is kept", cap(r.ack.gaps))
+	if r.gaps != nil {
+		t.Fatalf("room for %d gaps is kept", cap(r.gaps))
 	}
 }
 
@@ -176,7 +176,7 @@ func TestReassembly(t *testing.T) {
 					}
 				}
 				r.want("1.0" + flag + ":aabbbccccddddd")
-				if r.payload != 0 || r.charged != 0 || r.held.first != nil || r.tsns.a != nil {
+				if r.payload != 0 || r.charged != 0 || r.holds() || r.tsns.a != nil {
 					t.Fatalf("%v: something is left", order)
 				}
 			}
@@ -375,7 +375,7 @@ func TestForwardPart(t *testing.T) {
 		t.Fatal(res)
 	}
 	r.want("1.0U:u", "1.1:f")
-	if r.charged != 0 || r.held.first != nil {
+	if r.charged != 0 || r.holds() {
 		t.Fatalf("charged %d", r.charged)
 	}
 }

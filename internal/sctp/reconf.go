@@ -318,7 +318,7 @@ func (a *Assoc) grant(q *wire.ReConf) answer {
 			return answer{result: wire.ReConfDenied}
 		}
 		a.in += q.New
-		a.rcv.streams.n = int(a.in)
+		a.rcv.inbound = int(a.in)
 		a.notify(Notification{Type: EventStreamChange, InStreams: q.New})
 	case wire.ParamAddIncoming:
 		if q.New == 0 || int(a.out)+int(q.New) > 65535 {
@@ -429,7 +429,6 @@ func (a *Assoc) inAnswer(w *wire.ReConf) {
 	case wire.ParamAddOutgoing:
 		if ok {
 			a.out += q.New
-			a.snd.streams.n = int(a.out)
 		}
 		n.Type, n.OutStreams = EventStreamChange, q.New
 	case wire.ParamAddIncoming:

@@ -5,13 +5,14 @@ package sctp
 
 // streamEmpty says that nothing of an outgoing stream waits or is outstanding: it may begin anew.
 func (s *sender) streamEmpty(number uint16) bool {
-	st := s.streams.known(number)
+	st := s.known(number)
 	return st == nil || st.head == nil && st.unacked == 0
 }
 
 // hold has nothing of an outgoing stream leave, while the peer is asked to have it begin anew (RFC
 // 6525, section 5.1.2), or has it go on.
 func (s *sender) hold(number uint16, held bool) {
+	s.makeOutgoing()
 	st := s.streams.at(number)
 	st.held = held
 	switch {
@@ -26,7 +27,7 @@ func (s *sender) hold(number uint16, held bool) {
 
 // resetStream has the next message of an outgoing stream be number 0.
 func (s *sender) resetStream(number uint16) {
-	if st := s.streams.known(number); st != nil {
+	if st := s.known(number); st != nil {
 		st.ssn, st.umid = 0, 0
 	}
 }
@@ -36,7 +37,10 @@ func (s *sender) renumber(tsn uint32) {
 	s.una = epoch + uint64(tsn)
 	s.nxt, s.markFrom = s.una, s.una
 	s.highGap, s.ahead = s.una-1, s.una-1
-	s.fastExit, s.ecn.exit = 0, 0
+	s.fastExit = 0
+	if s.outgoing != nil {
+		s.ecn.exit = 0
+	}
 	for _, f := range s.flows {
 		f.timed, f.low = 0, 0
 	}
@@ -49,7 +53,7 @@ func (r *receiver) reached(tsn uint32) bool { return wide(r.cum, tsn) <= r.cum }
 // is dropped.
 func (r *receiver) resetStream(number uint16) {
 	k := int(number >> inPageShift)
-	if k >= len(r.streams.pages) || r.streams.pages[k] == nil {
+	if r.incoming == nil || k >= len(r.streams.pages) || r.streams.pages[k] == nil {
 		return // nothing has come in it
 	}
 	st := r.streams.at(number)
@@ -72,6 +76,7 @@ func (r *receiver) renumber(tsn uint32) {
 	r.high = r.cum
 	r.lastKnow, r.lastEnd = true, true
 	r.limit = 0
-	r.ack.dups = r.ack.dups[:0]
-	r.ecn = ecnReceiver{}
+	if r.incoming != nil {
+		r.dups, r.ecn = r.dups[:0], ecnReceiver{}
+	}
 }

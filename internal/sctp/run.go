@@ -164,10 +164,7 @@ func (x *run) list() *streamRuns {
 }
 
 // inStreams is the table of incoming streams, as outStreams is of the others.
-type inStreams struct {
-	pages []*inPage
-	n     int
-}
+type inStreams struct{ pages []*inPage }
 
 type inPage [1 << inPageShift]inStream
 
@@ -176,7 +173,7 @@ const inPageShift = 2
 func (t *inStreams) at(number uint16) *inStream {
 	k := int(number >> inPageShift)
 	if k >= len(t.pages) {
-		pages := make([]*inPage, k+1, max(k+1, min(2*k, (t.n-1)>>inPageShift+1)))
+		pages := make([]*inPage, k+1, max(k+1, 2*k))
 		copy(pages, t.pages)
 		t.pages = pages
 	}

@@ -43,7 +43,7 @@ func TestSchedulers(t *testing.T) {
 		t.Run(fmt.Sprint(c.kind), func(t *testing.T) {
 			begin := func(interleaved bool) *sends {
 				s := newSends(t, func(s *sends) { s.interleaved = interleaved })
-				s.schedule.set(c.kind)
+				s.setScheduler(c.kind)
 				for i, prio := range []uint16{7, 2, 4} {
 					s.setSchedule(uint16(i), prio)
 				}
@@ -78,7 +78,7 @@ func TestScheduleChange(t *testing.T) {
 		s.message(outMessage{stream: stream}, 20)
 		s.setSchedule(stream, stream)
 	}
-	s.schedule.set(SchedPriority)
+	s.setScheduler(SchedPriority)
 	s.setSchedule(1, 9)
 	s.want(s.order(), "2331")
 
@@ -86,7 +86,7 @@ func TestScheduleChange(t *testing.T) {
 	for _, stream := range []uint16{3, 2, 1, 3} {
 		s.message(outMessage{stream: stream}, 20)
 	}
-	s.schedule.set(SchedRR)
+	s.setScheduler(SchedRR)
 	s.want(s.order(), "3213")
 }
 
@@ -95,9 +95,9 @@ func TestScheduleChange(t *testing.T) {
 func TestShares(t *testing.T) {
 	for _, weighted := range []bool{false, true} {
 		s := newSends(t, func(s *sends) { s.interleaved = true })
-		s.schedule.set(SchedFair)
+		s.setScheduler(SchedFair)
 		if weighted {
-			s.schedule.set(SchedWeighted)
+			s.setScheduler(SchedWeighted)
 		}
 		rnd := rand.New(rand.NewPCG(1, 2))
 		sent := map[uint16]int{}
@@ -130,7 +130,7 @@ func TestShares(t *testing.T) {
 // TestLateComer: who was silent does not have all to itself until it has caught up.
 func TestLateComer(t *testing.T) {
 	s := newSends(t, func(s *sends) { s.interleaved = true })
-	s.schedule.set(SchedFair)
+	s.setScheduler(SchedFair)
 	for range 40 {
 		s.message(outMessage{stream: 1}, 1448)
 	}

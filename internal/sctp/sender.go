@@ -38,8 +38,8 @@ import (
 type sender struct {
 	una, nxt uint64 // lowest TSN that is not acknowledged cumulatively, next TSN to be given
 	chunks   sentChunks
-	streams  outStreams
-	schedule schedule
+
+	*outgoing // nil until there is a message: many associations only listen, or wait
 
 	flows           []*flow
 	primary, retran *flow // where new data goes, and what is marked; set by the owner
@@ -60,11 +60,40 @@ type sender struct {
 	turn     uint32 // counts events that may open a window
 	urgent   bool   // the next packet of retransmissions goes whatever cwnd is (sections 6.3.3 E3 and 7.2.4)
 	forward  bool   // FORWARD-TSN is due
+
+	senderOptions
+}
+
+// outgoing is what sending messages needs.
+type outgoing struct {
+	streams  outStreams
+	schedule schedule
 	ecn      ecnSender
 	failed   failed
 	skipped  []wire.Skipped // of the last FORWARD-TSN: kept for its array
+}
 
-	senderOptions
+// makeOutgoing has what sending messages needs be there.
+func (s *sender) makeOutgoing() {
+	if s.outgoing == nil {
+		s.outgoing = new(outgoing)
+		s.schedule.kind = s.scheduler
+	}
+}
+
+// known returns the stream of the number if it was used, else nil.
+func (s *sender) known(number uint16) *outStream {
+	if s.outgoing == nil {
+		return nil
+	}
+	return s.streams.known(number)
+}
+
+// eachStream calls f for every stream that was used.
+func (s *sender) eachStream(f func(*outStream)) {
+	if s.outgoing != nil {
+		s.streams.each(f)
+	}
 }
 
 // senderOptions are what the program and the handshake decide.
@@ -77,6 +106,7 @@ type senderOptions struct {
 	flush       bool   // nothing waits for company: the association is shutting down
 	interleaved bool   // I-DATA (RFC 8260)
 	partial     bool   // the peer knows FORWARD-TSN (RFC 3758)
+	scheduler   Sched
 }
 
 // begin sets the initial TSN, of an association that begins or, with nothing queued, of one that begins
@@ -86,8 +116,10 @@ func (s *sender) begin(tsn uint32) {
 	s.nxt, s.markFrom = s.una, s.una
 	s.highGap, s.ahead = s.una-1, s.una-1
 	s.fastExit = 0
-	s.ecn = ecnSender{}
-	s.streams.each(func(st *outStream) { st.ssn, st.umid, st.held = 0, 0, false })
+	if s.outgoing != nil {
+		s.ecn = ecnSender{}
+	}
+	s.eachStream(func(st *outStream) { st.ssn, st.umid, st.held = 0, 0, false })
 	for _, f := range s.flows {
 		f.start(f.mtu, f.mtu-f.room, s.arwnd, &s.rto)
 	}
@@ -100,14 +132,13 @@ func (s *sender) agree(arwnd uint32, streams uint16) {
 	for _, f := range s.flows {
 		f.ssthresh = arwnd // as Linux; section 7.2.1 allows any
 	}
-	s.streams.each(func(st *outStream) {
+	s.eachStream(func(st *outStream) {
 		if st.number >= streams {
 			for st.head != nil {
 				s.giveUp(st.head)
 			}
 		}
 	})
-	s.streams.n = int(streams)
 }
 
 // addFlow takes another path, whose packets have overhead bytes of headers in front of the chunks.
@@ -137,7 +168,7 @@ func (s *sender) removeFlow(f *flow) {
 			c.flow = s.retran
 		}
 	}
-	s.streams.each(func(st *outStream) {
+	s.eachStream(func(st *outStream) {
 		for m := st.head; m != nil; m = m.next {
 			if m.to == f {
 				m.to = nil
@@ -185,6 +216,7 @@ const maxChunk = 1<<16 - 4
 // push takes a message over, with the references of its views. It holds a byte or more, and its
 // stream's number is below that of the streams agreed; the owner has seen to it that there is room.
 func (s *sender) push(now time.Duration, o *outMessage, views []packet.View) {
+	s.makeOutgoing()
 	m := newMessage(o, views)
 	s.arrived++
 	m.arrived = s.arrived
@@ -237,7 +269,12 @@ func (s *sender) deadline() time.Duration {
 
 // takeFailed hands over a message that the peer will never have, nil if there is none. The owner frees
 // it.
-func (s *sender) takeFailed() *message { return s.failed.take() }
+func (s *sender) takeFailed() *message {
+	if s.outgoing == nil {
+		return nil
+	}
+	return s.failed.take()
+}
 
 // fail has every message that was not acknowledged fail: the association is over.
 func (s *sender) fail() {
@@ -247,7 +284,7 @@ func (s *sender) fail() {
 			s.giveUp(m)
 		}
 	}
-	s.streams.each(func(st *outStream) {
+	s.eachStream(func(st *outStream) {
 		for st.head != nil {
 			s.giveUp(st.head)
 		}

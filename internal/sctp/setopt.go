@@ -33,9 +33,7 @@ func (a *Assoc) heed() {
 		}
 	}
 	a.rcv.mixed = a.rcv.interleaved || o.Interleave == 2
-	if k := Sched(o.Scheduler); a.snd.schedule.kind != k {
-		a.snd.schedule.set(k)
-	}
+	a.snd.setScheduler(Sched(o.Scheduler))
 }
 
 // SetStreamValue sets what the scheduler goes by for an outgoing stream, its priority or weight
@@ -44,9 +42,7 @@ func (a *Assoc) SetStreamValue(stream, value uint16) syscall.Errno {
 	if stream >= a.out {
 		return syscall.EINVAL
 	}
-	st := a.snd.streams.at(stream)
-	st.prio = value
-	a.snd.schedule.changed(st)
+	a.snd.setSchedule(stream, value)
 	return 0
 }
 
@@ -55,7 +51,7 @@ func (a *Assoc) StreamValue(stream uint16) (value uint16, errno syscall.Errno) {
 	if stream >= a.out {
 		return 0, syscall.EINVAL
 	}
-	if st := a.snd.streams.known(stream); st != nil {
+	if st := a.snd.known(stream); st != nil {
 		value = st.prio
 	}
 	return value, 0

@@ -13,13 +13,16 @@ func (a *Assoc) Deadline() time.Duration {
 		return never
 	}
 	d := never
+	if a.opening != nil {
+		d = a.opening.t1
+	}
 	if a.reconf != nil {
-		d = a.reconf.at
+		d = min(d, a.reconf.at)
 	}
 	if a.asconf != nil {
 		d = min(d, a.asconf.at)
 	}
-	d = min(d, a.timer.t1, a.timer.t2, a.timer.t5, a.timer.close, a.rcv.ack.at)
+	d = min(d, a.timer.t2, a.timer.t5, a.timer.close, a.rcv.ack.at)
 	for _, p := range a.paths {
 		d = min(d, p.t3, p.hb.at, p.probe.at)
 	}
@@ -32,7 +35,7 @@ func (a *Assoc) Expire(now time.Duration) wait.Events {
 		return 0
 	}
 	switch {
-	case a.timer.t1 <= now:
+	case a.opening != nil && a.opening.t1 <= now:
 		a.t1Expired(now)
 	case a.timer.t5 <= now:
 		a.t5Expired()

@@ -64,6 +64,9 @@ func (d *outData) put(b []byte) {
 // next chooses the next chunk for a packet that leaves by f, or declines. What it chooses is sent: the
 // owner sends the packet.
 func (s *sender) next(now time.Duration, f *flow, l *load, d *outData) bool {
+	if s.outgoing == nil {
+		return false
+	}
 	if l.n == 0 {
 		f.idle(now)
 		s.schedule.packet()
