@@ -152,7 +152,7 @@ func (a *Assoc) SetRoute(dst, src netip.Addr, mtu int) {
 		p.src = src
 	}
 	if mtu != 0 {
-		p.routeMTU = mtu
+		p.routeMTU = int32(mtu)
 		if p.opt.NoPMTUD && p.opt.PathMTU != 0 {
 			mtu = int(p.opt.PathMTU)
 		}
@@ -221,7 +221,7 @@ func (a *Assoc) SetPath(now time.Duration, addr netip.Addr, o *PathOptions) sysc
 		}
 		search := p.opt.ProbeIntvl != o.ProbeIntvl || p.opt.NoPMTUD != o.NoPMTUD
 		p.opt = &opt
-		mtu := p.routeMTU
+		mtu := int(p.routeMTU)
 		if o.NoPMTUD && o.PathMTU != 0 {
 			mtu = int(o.PathMTU)
 		}

@@ -29,7 +29,6 @@ type flow struct {
 	timed   uint64 // TSN of the chunk whose round trip is being measured; 0: none
 	timedAt time.Duration
 	low     uint64 // no chunk below is outstanding here
-	down    bool   // the owner's: no message that asks for this path gets it
 
 	// Of the SACK that was last processed: bytes that it acknowledged, which the owner takes for
 	// a sign of life where they are more than 0, what was outstanding before it, the highest TSN
@@ -39,6 +38,7 @@ type flow struct {
 	htna     uint64
 	earliest bool
 
+	down    bool   // the owner's: no message that asks for this path gets it
 	burst   uint32 // window in force for what one event has leave
 	turn    uint32 // of the sender, that burst is of
 	reduced uint32 // turn in which the window was last reduced for a loss

@@ -21,13 +21,13 @@ type path struct {
 	addr, src netip.Addr   // src: this end's address, not valid: what the route gives
 	opt       *PathOptions // shared: never changed, but replaced
 	state     PathState
+	routeMTU  int32
+	errors    uint16 // error count: packets without answer in a row
 	tiny      bool   // the path carries less than minPathMTU
 	routed    bool   // the owner has said how it is reached
 	doubted   bool   // inactive, and was never anything but unconfirmed before
-	errors    uint16 // error count: packets without answer in a row
-	routeMTU  int
 	hb        heartbeat
-	probe     probe
+	probe     *probe // nil: its MTU is not searched for
 }
 
 // heartbeat is a path's state of section 8.3.
@@ -65,7 +65,7 @@ const leastMTU = 1280
 // addPath adds the path to addr, unconfirmed.
 func (a *Assoc) addPath(addr netip.Addr) *path {
 	p := &path{addr: addr, opt: &a.opt.Path, state: PathUnconfirmed, routeMTU: leastMTU}
-	p.hb.at, p.probe.at = never, never
+	p.hb.at = never
 	a.paths = append(a.paths, p)
 	a.snd.addFlow(&p.flow, leastMTU, a.headers(p))
 	a.flags |= addrsChanged

@@ -18,10 +18,9 @@ import (
 type probeState uint8
 
 const (
-	probeOff      probeState = iota
-	probeBase                // is the base size answered?
-	probeSearch              // sizes up to high are tried
-	probeComplete            // the size is checked each interval
+	probeBase     probeState = iota // is the base size answered?
+	probeSearch                     // sizes up to high are tried
+	probeComplete                   // the size is checked each interval
 )
 
 // probe is a path's search for its MTU.
@@ -47,26 +46,25 @@ const (
 
 // startProbe begins the search on a path.
 func (a *Assoc) startProbe(now time.Duration, p *path) {
-	p.probe = probe{at: never}
+	p.probe = nil
 	if p.opt.ProbeIntvl == 0 || p.opt.NoPMTUD || !p.confirmed() || !a.state.beats() {
 		return
 	}
-	p.probe.high = uint16(min(p.routeMTU, 65532))
-	p.probe.low = minPathMTU
+	p.probe = &probe{at: never, low: minPathMTU, high: uint16(min(p.routeMTU, 65532))}
 	a.probeFrom(p, probeBase, min(basePMTU, p.probe.high))
 	a.snd.setMTU(&p.flow, int(p.probe.size), a.headers(p))
 }
 
 // probeFrom tries a size.
 func (a *Assoc) probeFrom(p *path, s probeState, size uint16) {
-	q := &p.probe
+	q := p.probe
 	q.state, q.size = s, size&^3
 	q.tries, q.waiting, q.due, q.at = 0, false, true, never
 }
 
 // probeExpired tries again, or goes by that the size does not arrive.
 func (a *Assoc) probeExpired(now time.Duration, p *path) {
-	q := &p.probe
+	q := p.probe
 	q.at = never
 	if !a.state.beats() {
 		return
@@ -84,7 +82,7 @@ func (a *Assoc) probeExpired(now time.Duration, p *path) {
 
 // probeFailed goes by that packets of the size are lost.
 func (a *Assoc) probeFailed(now time.Duration, p *path) {
-	q := &p.probe
+	q := p.probe
 	switch q.state {
 	case probeBase:
 		// Less than the base: the least is used, and the base tried now and then (the state ERROR).
@@ -103,7 +101,7 @@ func (a *Assoc) probeFailed(now time.Duration, p *path) {
 
 // search tries the next size, or is content.
 func (a *Assoc) search(now time.Duration, p *path) {
-	q := &p.probe
+	q := p.probe
 	if q.high < q.low+probeStep {
 		q.state, q.size, q.checks, q.tries = probeComplete, q.low, 0, 0
 		q.at = now + p.opt.ProbeIntvl
@@ -118,7 +116,7 @@ func (a *Assoc) search(now time.Duration, p *path) {
 
 // probeChunks builds a probe: HEARTBEAT, and PAD up to the size.
 func (a *Assoc) probeChunks(now time.Duration, p *path) []byte {
-	q := &p.probe
+	q := p.probe
 	q.due, q.waiting = false, true
 	q.nonce, q.at = a.cfg.random64(), now+max(p.flow.rto, time.Second)
 	b := heartbeatChunk(p.addr, now, q.nonce, int(q.size))
@@ -130,8 +128,8 @@ func (a *Assoc) probeChunks(now time.Duration, p *path) []byte {
 
 // probed takes the answer to a probe of so many bytes.
 func (a *Assoc) probed(now time.Duration, p *path, nonce uint64, size int) {
-	q := &p.probe
-	if !q.waiting || nonce != q.nonce || size != int(q.size) {
+	q := p.probe
+	if q == nil || !q.waiting || nonce != q.nonce || size != int(q.size) {
 		return
 	}
 	q.waiting, q.tries = false, 0
@@ -143,7 +141,7 @@ func (a *Assoc) probed(now time.Duration, p *path, nonce uint64, size int) {
 		a.search(now, p)
 	case probeComplete:
 		q.at = now + p.opt.ProbeIntvl
-		if q.checks++; q.checks >= raiseAfter && int(q.low)+probeStep <= p.routeMTU {
+		if q.checks++; q.checks >= raiseAfter && int32(q.low)+probeStep <= p.routeMTU {
 			q.high = uint16(min(p.routeMTU, 65532))
 			q.size = q.low
 			a.search(now, p)
@@ -153,7 +151,7 @@ func (a *Assoc) probed(now time.Duration, p *path, nonce uint64, size int) {
 
 // lowerMTU goes by an ICMP error that says that packets to p are too large (section 7.3).
 func (a *Assoc) lowerMTU(p *path, mtu int) {
-	q := &p.probe
+	q := p.probe
 	if p.opt.NoPMTUD {
 		return
 	}
@@ -164,7 +162,7 @@ func (a *Assoc) lowerMTU(p *path, mtu int) {
 		// Less is not worth packets of its own: IP fragments them.
 		mtu, p.tiny = minPathMTU, true
 	}
-	if q.state == probeSearch && mtu > int(q.low) && mtu < int(q.size) {
+	if q != nil && q.state == probeSearch && mtu > int(q.low) && mtu < int(q.size) {
 		// Of the probe (RFC 8899, section 4.6.2).
 		q.high = uint16(mtu)
 		a.probeFrom(p, probeSearch, q.high)
@@ -177,7 +175,7 @@ func (a *Assoc) lowerMTU(p *path, mtu int) {
 	if n := a.snd.resend(&p.flow); n > 0 {
 		a.cfg.Counters.PmtudRetransmits += uint64(n)
 	}
-	if q.state != probeOff {
+	if q != nil {
 		q.high, q.low = uint16(mtu), minPathMTU
 		a.probeFrom(p, probeBase, min(basePMTU, q.high))
 	}

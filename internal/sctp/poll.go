@@ -35,7 +35,7 @@ func (a *Assoc) Poll(now time.Duration, out *Out) bool {
 		return true
 	}
 	for _, p := range a.paths {
-		if a.build(now, out, p) || p.probe.due && a.buildProbe(now, out, p) {
+		if a.build(now, out, p) || p.probe != nil && p.probe.due && a.buildProbe(now, out, p) {
 			return true
 		}
 	}

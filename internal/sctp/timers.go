@@ -24,7 +24,10 @@ func (a *Assoc) Deadline() time.Duration {
 	}
 	d = min(d, a.timer.t2, a.timer.t5, a.timer.close, a.rcv.ack.at)
 	for _, p := range a.paths {
-		d = min(d, p.t3, p.hb.at, p.probe.at)
+		d = min(d, p.t3, p.hb.at)
+		if p.probe != nil {
+			d = min(d, p.probe.at)
+		}
 	}
 	return d
 }
@@ -56,7 +59,7 @@ func (a *Assoc) Expire(now time.Duration) wait.Events {
 		if p.hb.at <= now && a.state != Closed {
 			a.heartbeatExpired(now, p)
 		}
-		if p.probe.at <= now {
+		if p.probe != nil && p.probe.at <= now {
 			a.probeExpired(now, p)
 		}
 	}
