@@ -30,7 +30,7 @@ type sctpProto struct {
 	cfg       *sctp.Config
 	ports     portTable
 	listeners map[uint16][]*sctpEndpoint
-	assocs    map[sctpPeer]*sctpEntry
+	assocs    map[sctpPeer]*sctpPath
 	byID      map[int32]*sctpAssoc
 	lastID    int32
 	options   *socket.Options
@@ -44,15 +44,15 @@ type sctpProto struct {
 // sctpPeer is what an association is found by. One port of this end may have several with a peer,
 // if endpoints with other addresses share it.
 type sctpPeer struct {
-	port uint16
-	peer netip.AddrPort
+	addr       netip.Addr
+	port, peer uint16 // this end's, the peer's
 }
 
 func newSCTP(s *Stack, settings *sctp.Settings) *sctpProto {
 	t := &sctpProto{
 		Stack:     s,
 		listeners: make(map[uint16][]*sctpEndpoint),
-		assocs:    make(map[sctpPeer]*sctpEntry),
+		assocs:    make(map[sctpPeer]*sctpPath),
 		byID:      make(map[int32]*sctpAssoc),
 		lastID:    abi.SCTP_ALL_ASSOC,
 		cfg: &sctp.Config{

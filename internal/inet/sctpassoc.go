@@ -23,10 +23,9 @@ type sctpAssoc struct {
 
 	next, prev *sctpAssoc // of the endpoint's
 
-	peers []netip.Addr // by which it stands in the table
-	peer  uint16       // their port
-	ways  []sctpWay
-	gen   uint32 // of the routes when ways was looked up
+	paths *sctpPath // a list
+	gen   uint32    // of the routes when those of paths were looked up
+	peer  uint16    // port
 
 	state  sctp.State // as update has seen it last
 	queued uint64     // messages and notifications that the endpoint has been told of
@@ -37,10 +36,23 @@ type sctpAssoc struct {
 	over   bool       // it is no longer the endpoint's, but for what is to be read
 }
 
-// sctpWay is the route to one of the peer's addresses.
-type sctpWay struct {
-	dst  netip.Addr
-	path *ip.Path // nil: there is none
+// sctpPath is what a host knows of an address of an association's peer: its place in the table, and how it is
+// reached.
+type sctpPath struct {
+	x     *sctpAssoc
+	addr  netip.Addr
+	route *ip.Path  // nil: there is none
+	next  *sctpPath // of the association
+	same  *sctpPath // in the table: of others with these ports and address
+}
+
+// path returns what is known of an address of the peer; nil: it is none.
+func (x *sctpAssoc) path(addr netip.Addr) *sctpPath {
+	p := x.paths
+	for p != nil && p.addr != addr {
+		p = p.next
+	}
+	return p
 }
 
 // adopt has e be the association's endpoint.
@@ -115,12 +127,12 @@ func (t *sctpProto) update(x *sctpAssoc, ev wait.Events) {
 		return
 	}
 	now := t.now()
+	if x.core.AddrsChanged() {
+		t.rehash(x)
+	}
 	x.route()
 	for x.core.Poll(now, &t.out) {
 		t.transmit(x, &t.out)
-	}
-	if x.core.AddrsChanged() {
-		t.rehash(x)
 	}
 	e := x.e
 	if st := x.core.State(); st != sctp.Closed && st != sctp.CookieWait {
@@ -215,30 +227,29 @@ func (t *sctpProto) drop(x *sctpAssoc) {
 
 // forget takes an association out of the table, and stops its timer.
 func (t *sctpProto) forget(x *sctpAssoc) {
-	for _, a := range x.peers {
-		t.unhash(x, a)
+	for p := x.paths; p != nil; p = p.next {
+		t.unhash(p)
 	}
-	x.peers = nil
+	x.paths = nil
 	t.Host.RemoveTimer(&x.timer)
-}
-
-func (x *sctpAssoc) key(a netip.Addr) sctpPeer {
-	return sctpPeer{x.e.lport, netip.AddrPortFrom(a, x.peer)}
 }
 
 // rehash has x stand in the table by its peer's addresses of now.
 func (t *sctpProto) rehash(x *sctpAssoc) {
 	peers := x.core.Peers(nil)
-	for _, a := range x.peers {
-		if !slices.Contains(peers, a) {
-			t.unhash(x, a)
+	for at := &x.paths; *at != nil; {
+		p := *at
+		if slices.Contains(peers, p.addr) {
+			at = &p.next
+			continue
 		}
+		*at = p.next
+		t.unhash(p)
 	}
 	for _, a := range peers {
-		if !slices.Contains(x.peers, a) {
-			t.hash(x, a)
+		if x.path(a) == nil {
+			x.paths = &sctpPath{x: x, addr: a, next: x.paths}
+			t.hash(x.paths)
 		}
 	}
-	x.peers = peers
-	x.ways = slices.DeleteFunc(x.ways, func(w sctpWay) bool { return !slices.Contains(peers, w.dst) })
 }

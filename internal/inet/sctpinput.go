@@ -2,7 +2,6 @@ package inet
 
 import (
 	"net/netip"
-	"slices"
 
 	"usock/internal/abi"
 	"usock/internal/ip"
@@ -127,8 +126,10 @@ func (t *sctpProto) put(p *packet.Packet, out *sctp.Out, path *ip.Path) {
 
 // transmit sends a packet of an association; without a route it is dropped.
 func (t *sctpProto) transmit(x *sctpAssoc, out *sctp.Out) {
-	path := x.way(out.Dst)
-	if path == nil && !slices.Contains(x.peers, out.Dst) {
+	var path *ip.Path
+	if p := x.path(out.Dst); p != nil {
+		path = p.route
+	} else {
 		path, _ = t.path(out.Dst, out.Src, x.e.device()) // it answers a packet that has named one of the peer's
 	}
 	if path == nil {
@@ -159,40 +160,29 @@ func (t *sctpProto) transmit(x *sctpAssoc, out *sctp.Out) {
 	t.put(p, out, path)
 }
 
-// way returns the path to an address of the peer; nil: there is none.
-func (x *sctpAssoc) way(dst netip.Addr) *ip.Path {
-	for i := range x.ways {
-		if x.ways[i].dst == dst {
-			return x.ways[i].path
-		}
-	}
-	return nil
-}
-
 // route looks up how the addresses are reached that the core asks for, and all anew once routes have
 // changed.
 func (x *sctpAssoc) route() {
 	if gen := x.e.proto.IP.Generation(); x.gen != gen {
 		x.gen = gen
-		for i := range x.ways {
-			x.look(&x.ways[i])
+		for p := x.paths; p != nil; p = p.next {
+			x.look(p)
 		}
 	}
-	for dst, ok := x.core.Unrouted(); ok; dst, ok = x.core.Unrouted() {
-		x.ways = append(x.ways, sctpWay{dst: dst})
-		x.look(&x.ways[len(x.ways)-1])
+	for addr, ok := x.core.Unrouted(); ok; addr, ok = x.core.Unrouted() {
+		x.look(x.path(addr))
 	}
 }
 
-// look brings a way up to date.
-func (x *sctpAssoc) look(w *sctpWay) {
-	w.path = x.e.proto.pathFrom(x.e, w.dst)
-	if w.path == nil {
-		x.core.SetRoute(w.dst, netip.Addr{}, 0)
+// look brings the route of a path up to date.
+func (x *sctpAssoc) look(p *sctpPath) {
+	p.route = x.e.proto.pathFrom(x.e, p.addr)
+	if p.route == nil {
+		x.core.SetRoute(p.addr, netip.Addr{}, 0)
 	} else {
-		x.core.SetRoute(w.dst, w.path.Src, min(w.path.MTU, 65535)&^3) // chunks are multiples of 4 bytes
-		if p, ok := x.core.Path(netip.Addr{}); ok && p.Addr == w.dst {
-			x.e.name = w.path.Src // Linux, sctp_transport_route
+		x.core.SetRoute(p.addr, p.route.Src, min(p.route.MTU, 65535)&^3) // chunks are multiples of 4 bytes
+		if q, ok := x.core.Path(netip.Addr{}); ok && q.Addr == p.addr {
+			x.e.name = p.route.Src // Linux, sctp_transport_route
 		}
 	}
 }
@@ -237,7 +227,7 @@ func (t *sctpProto) Error(x *ip.Error) {
 	in.Proto = !x.V6 && x.Type == wire.ICMPv4Unreachable && x.Code == codeNoProtocol
 
 	// Of several the tag says which one is meant.
-	for at := t.assocs[sctpPeer{be16(x.Quote), netip.AddrPortFrom(x.Dst, be16(x.Quote[2:]))}]; at != nil; at = at.next {
+	for at := t.assocs[sctpPeer{x.Dst, be16(x.Quote), be16(x.Quote[2:])}]; at != nil; at = at.same {
 		a := at.x
 		if _, peer := a.core.Tags(); peer != in.VTag || !a.e.has(x.Src) {
 			continue

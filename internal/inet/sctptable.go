@@ -7,25 +7,22 @@ import (
 	"usock/internal/sctp"
 )
 
-// sctpEntry is an association in the table, and others with the same ports and address of the peer.
-type sctpEntry struct {
-	x    *sctpAssoc
-	next *sctpEntry
-}
+func (p *sctpPath) key() sctpPeer { return sctpPeer{p.addr, p.x.e.lport, p.x.peer} }
 
-// hash enters x by an address of its peer.
-func (t *sctpProto) hash(x *sctpAssoc, a netip.Addr) {
-	k := x.key(a)
-	t.assocs[k] = &sctpEntry{x, t.assocs[k]}
+// hash enters a path into the table.
+func (t *sctpProto) hash(p *sctpPath) {
+	k := p.key()
+	p.same = t.assocs[k]
+	t.assocs[k] = p
 }
 
 // unhash undoes hash.
-func (t *sctpProto) unhash(x *sctpAssoc, a netip.Addr) {
-	k := x.key(a)
+func (t *sctpProto) unhash(p *sctpPath) {
+	k := p.key()
 	head := t.assocs[k]
-	for at := &head; *at != nil; at = &(*at).next {
-		if (*at).x == x {
-			*at = (*at).next
+	for at := &head; *at != nil; at = &(*at).same {
+		if *at == p {
+			*at = p.same
 			break
 		}
 	}
@@ -39,7 +36,7 @@ func (t *sctpProto) unhash(x *sctpAssoc, a netip.Addr) {
 // find returns the association of a port with the peer that has the address local at this end; nil:
 // none. If local is not valid, any will do.
 func (t *sctpProto) find(port uint16, peer netip.AddrPort, local netip.Addr) *sctpAssoc {
-	for at := t.assocs[sctpPeer{port, peer}]; at != nil; at = at.next {
+	for at := t.assocs[sctpPeer{peer.Addr(), port, peer.Port()}]; at != nil; at = at.same {
 		if !local.IsValid() || at.x.e.has(local) {
 			return at.x
 		}
@@ -49,7 +46,7 @@ func (t *sctpProto) find(port uint16, peer netip.AddrPort, local netip.Addr) *sc
 
 // concerned returns the association that a packet is of by its source; nil: none.
 func (t *sctpProto) concerned(in *sctp.In) *sctpAssoc {
-	for at := t.assocs[sctpPeer{in.DstPort, netip.AddrPortFrom(in.Src, in.SrcPort)}]; at != nil; at = at.next {
+	for at := t.assocs[sctpPeer{in.Src, in.DstPort, in.SrcPort}]; at != nil; at = at.same {
 		if at.x.e.has(in.Dst) && at.x.core.Concerns(t.now(), in) {
 			return at.x
 		}
@@ -61,7 +58,7 @@ func (t *sctpProto) concerned(in *sctp.In) *sctpAssoc {
 // none (RFC 9260, section 5.1.2); nil: none.
 func (t *sctpProto) findNamed(in *sctp.In) (x *sctpAssoc) {
 	in.Addrs(func(a netip.Addr) bool {
-		for at := t.assocs[sctpPeer{in.DstPort, netip.AddrPortFrom(a, in.SrcPort)}]; at != nil && x == nil; at = at.next {
+		for at := t.assocs[sctpPeer{a, in.DstPort, in.SrcPort}]; at != nil && x == nil; at = at.same {
 			if at.x.e.has(in.Dst) && at.x.core.Confirmed(a) {
 				x = at.x
 			}
@@ -74,7 +71,7 @@ func (t *sctpProto) findNamed(in *sctp.In) (x *sctpAssoc) {
 // findOf returns e's own association with the peer, of several the one that has shown the address to be
 // its own; nil: none.
 func (t *sctpProto) findOf(e *sctpEndpoint, peer netip.AddrPort) (x *sctpAssoc) {
-	for at := t.assocs[sctpPeer{e.lport, peer}]; at != nil; at = at.next {
+	for at := t.assocs[sctpPeer{peer.Addr(), e.lport, peer.Port()}]; at != nil; at = at.same {
 		if at.x.e == e && (x == nil || !x.core.Confirmed(peer.Addr())) {
 			x = at.x
 		}
