@@ -88,19 +88,23 @@ type sctpEndpoint struct {
 	proto *sctpProto
 	s     *socket.Socket // nil: closed, while associations end
 
-	locals []*binding // one for each address, all of one port
-	lport  uint16
-	name   netip.Addr // what getsockname tells: the address that was bound last
-	six    bool
-	many   bool // one-to-many style
-	peeled bool // of an association that was one of such a socket
-	stage  sctpStage
+	locals   []*binding // one for each address, all of one port
+	first    binding    // one of these, if there are any
+	name     netip.Addr // what getsockname tells: the address that was bound last
+	lport    uint16
+	stage    sctpStage
+	six      bool
+	many     bool // one-to-many style
+	peeled   bool // of an association that was one of such a socket
+	shutRD   bool
+	shutWR   bool
+	lingerer bool // close waits for its associations
 
 	assocs  *sctpAssoc // a list; of one-to-one style it has one, or those to be accepted
 	last    *sctpAssoc
-	count   int
-	trying  *sctpAssoc // what connect waits for
-	backlog int
+	count   int32
+	backlog int32
+	trying  *sctpAssoc     // what connect waits for
 	peer    netip.AddrPort // of getpeername: the address that connect, accept or peeloff gave
 
 	// What is to be read: an entry for each message and notification, in the order in which they
@@ -111,12 +115,8 @@ type sctpEndpoint struct {
 	begun   *sctpAssoc // of its message at the head a part was read
 	wmem    int        // bytes of all associations that were sent and not acknowledged
 
-	options  *sctp.Options // of associations to come; shared: never changed, but replaced
-	own      sctpOptions
-	shutRD   bool
-	shutWR   bool
-	holder   binding // of an endpoint without an address yet: what its options say
-	lingerer bool    // close waits for its associations
+	options *sctp.Options // of associations to come; shared: never changed, but replaced
+	own     sctpOptions
 }
 
 // sctpDefaults are what the core does not know of an association: what is added to its messages that
@@ -152,7 +152,6 @@ func (t *sctpProto) Attach(s *socket.Socket) error {
 	e := &sctpEndpoint{proto: t, s: s, six: s.Domain == abi.AF_INET6, many: s.Type == abi.SOCK_SEQPACKET}
 	e.options = t.initial
 	s.Opt.RcvBuf, s.Opt.SndBuf = int32(e.options.RcvBuf), int32(e.options.SndBuf)
-	e.holder.six = e.six
 	s.PCB = e
 	return nil
 }
@@ -179,7 +178,6 @@ func (e *sctpEndpoint) to4() bool { return false }
 
 // claim fills in what the socket's options say of its bindings.
 func (e *sctpEndpoint) claim() {
-	e.claimFor(&e.holder)
 	for _, b := range e.locals {
 		e.claimFor(b)
 	}
@@ -195,6 +193,14 @@ func (e *sctpEndpoint) claimFor(b *binding) {
 	b.device = e.s.Opt.Device
 	b.v6only = e.six && e.ip().v6only
 	b.listening = e.stage == sctpListening
+}
+
+// spare returns a binding that is not bound.
+func (e *sctpEndpoint) spare() *binding {
+	if e.first.bucket == nil {
+		return &e.first
+	}
+	return new(binding)
 }
 
 // has reports whether addr is one of the endpoint's own.
@@ -233,7 +239,8 @@ func (t *sctpProto) bind(e *sctpEndpoint, a abi.Addr) error {
 	if e.has(addr) || addr.IsUnspecified() && e.bound() {
 		return syscall.EINVAL
 	}
-	b := &binding{addr: addr}
+	b := e.spare()
+	b.addr = addr
 	e.claimFor(b)
 	if err := t.ports.bind(b, port, 0, t.prf.random()); err != nil {
 		return err
@@ -409,13 +416,13 @@ func (t *sctpProto) Describe(s *socket.Socket, in *socket.Info) {
 	e := sctpOf(s)
 	in.Local = addrPort(e.name, e.lport)
 	if !e.name.IsValid() {
-		in.Local = addrPort(e.holder.wildcard(), 0)
+		in.Local = addrPort((&binding{six: e.six}).wildcard(), 0)
 	}
 	in.V6Only = e.six && e.ip().v6only
 	in.SendQ = e.wmem
 	switch e.stage {
 	case sctpListening:
-		in.State, in.RecvQ, in.SendQ = socket.Listening, e.count, e.backlog
+		in.State, in.RecvQ, in.SendQ = socket.Listening, int(e.count), int(e.backlog)
 	case sctpEstablished:
 		in.State = socket.Established
 	case sctpClosing:

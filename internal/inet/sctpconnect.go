@@ -179,7 +179,7 @@ func (t *sctpProto) Listen(s *socket.Socket, backlog int) error {
 	if backlog < 0 || backlog > abi.SOMAXCONN {
 		backlog = abi.SOMAXCONN // unsigned on Linux
 	}
-	e.backlog = backlog
+	e.backlog = int32(backlog)
 	if e.stage == sctpListening {
 		return nil
 	}
@@ -242,12 +242,13 @@ func (t *sctpProto) branch(e *sctpEndpoint, x *sctpAssoc, typ int) *socket.Socke
 	n.Opt, n.Owner = s.Opt, s.Owner
 	b := &sctpEndpoint{
 		proto: t, s: n, six: e.six, peeled: typ == abi.SOCK_SEQPACKET, stage: sctpEstablished,
-		name: e.name, lport: e.lport, options: e.options, own: e.own, holder: binding{six: e.six},
+		name: e.name, lport: e.lport, options: e.options, own: e.own,
 	}
 	b.ipState.inherit(&e.ipState)
 	n.PCB = b
 	for _, l := range e.locals {
-		mine := &binding{addr: l.addr}
+		mine := b.spare()
+		mine.addr = l.addr
 		b.claimFor(mine)
 		t.ports.add(mine, e.lport)
 		b.locals = append(b.locals, mine)

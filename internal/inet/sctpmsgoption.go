@@ -156,7 +156,7 @@ func (t *sctpProto) statusRows() []socket.Option {
 		structRow(abi.SCTP_STATUS, (*sctpEndpoint).getStatus, nil),
 		styled(severalPeers, socket.Option{
 			Level: abi.SOL_SCTP, Name: abi.SCTP_GET_ASSOC_NUMBER, Room: 4,
-			Get: func(s *socket.Socket, b []byte) ([]byte, error) { return abi.AppendInt(b, sctpOf(s).count), nil },
+			Get: func(s *socket.Socket, b []byte) ([]byte, error) { return abi.AppendInt(b, int(sctpOf(s).count)), nil },
 		}),
 		styled(severalPeers, socket.Option{
 			Level: abi.SOL_SCTP, Name: abi.SCTP_GET_ASSOC_ID_LIST,
