@@ -151,7 +151,7 @@ func sctpOf(s *socket.Socket) *sctpEndpoint { return s.PCB.(*sctpEndpoint) }
 func (t *sctpProto) Attach(s *socket.Socket) error {
 	e := &sctpEndpoint{proto: t, s: s, six: s.Domain == abi.AF_INET6, many: s.Type == abi.SOCK_SEQPACKET}
 	e.options = t.initial
-	s.Opt.RcvBuf, s.Opt.SndBuf = int32(e.options.RcvBuf), int32(e.options.SndBuf)
+	s.Opt.RcvBuf, s.Opt.SndBuf = int32(t.cfg.RcvBuf), int32(t.cfg.SndBuf)
 	s.PCB = e
 	return nil
 }
@@ -390,7 +390,7 @@ func (t *sctpProto) Ready(s *socket.Socket) wait.Events {
 }
 
 // space returns how many bytes the send buffer has room for.
-func (e *sctpEndpoint) space() int { return e.options.SndBuf - e.wmem }
+func (e *sctpEndpoint) space() int { return int(e.s.Opt.SndBuf) - e.wmem }
 
 // Queued implements socket.Proto.
 func (t *sctpProto) Queued(s *socket.Socket) (in, out int) {

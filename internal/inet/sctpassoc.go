@@ -138,7 +138,7 @@ func (t *sctpProto) update(x *sctpAssoc, ev wait.Events) {
 	if st := x.core.State(); st != sctp.Closed && st != sctp.CookieWait {
 		x.id = x.number
 	}
-	wmem := e.options.SndBuf - x.core.SendSpace()
+	wmem := x.core.Sending()
 	if wmem < x.wmem {
 		ev |= wait.Out
 	}

@@ -28,7 +28,7 @@ func (m *machine) stranger(port uint16, addrs ...string) *stranger {
 	rnd := rand.NewChaCha8([32]byte{byte(len(addrs)), byte(port)})
 	c := &sctp.Config{Settings: *sctp.DefaultSettings(), Counters: new(sctp.Counters), Rand: func(b []byte) { rnd.Read(b) }}
 	c.Scope = sctp.ScopeOff
-	w := &stranger{m: m, e: sctp.Endpoint{Config: c, Port: port, Options: c.DefaultOptions()}, a: new(sctp.Assoc)}
+	w := &stranger{m: m, e: sctp.Endpoint{Config: c, Port: port, Options: c.DefaultOptions(), Buffers: c.DefaultBuffers()}, a: new(sctp.Assoc)}
 	for _, s := range addrs {
 		w.e.Local = append(w.e.Local, netip.MustParseAddr(s))
 	}

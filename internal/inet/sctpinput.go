@@ -97,9 +97,14 @@ func (t *sctpProto) answer(l *sctpEndpoint, in *sctp.In, m *ip.Meta) {
 // begin with.
 func (t *sctpProto) endpoint(e *sctpEndpoint) *sctp.Endpoint {
 	return &sctp.Endpoint{
-		Config: t.cfg, Port: e.lport, Local: e.local(), Options: e.options,
+		Config: t.cfg, Port: e.lport, Local: e.local(), Options: e.options, Buffers: e.buffers(),
 		Listen: e.stage == sctpListening && (e.many || e.count <= e.backlog),
 	}
+}
+
+// buffers returns the sizes of the socket's buffers.
+func (e *sctpEndpoint) buffers() sctp.Buffers {
+	return sctp.Buffers{RcvBuf: int(e.s.Opt.RcvBuf), SndBuf: int(e.s.Opt.SndBuf)}
 }
 
 // reply sends the packet that answers one of no association, the way back.

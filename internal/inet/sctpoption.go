@@ -176,11 +176,8 @@ func severalPeers(e *sctpEndpoint) bool { return !e.one() }
 func (t *sctpProto) socketRows() []socket.Option {
 	resize := func(s *socket.Socket) {
 		e := sctpOf(s)
-		to := func(o *sctp.Options) { o.RcvBuf, o.SndBuf = int(s.Opt.RcvBuf), int(s.Opt.SndBuf) }
-		to(e.change())
 		for x := e.assocs; x != nil; x = x.next {
-			to(x.core.Change())
-			x.changed()
+			e.proto.update(x, x.core.SetBuffers(e.buffers()))
 		}
 		s.RoomMade()
 	}
@@ -415,7 +412,7 @@ func (e *sctpEndpoint) getAssocInfo(v *abi.SCTPAssocparams) error {
 	*v = abi.SCTPAssocparams{AssocID: v.AssocID, Asocmaxrxt: o.MaxRetrans, CookieLife: millis(o.CookieLife)}
 	if x != nil {
 		v.NumberPeerDestinations = uint16(len(x.core.Peers(nil)))
-		v.PeerRwnd, v.LocalRwnd = x.core.Status().RWnd, uint32(o.RcvBuf/2)
+		v.PeerRwnd, v.LocalRwnd = x.core.Status().RWnd, uint32(e.s.Opt.RcvBuf/2)
 	}
 	return nil
 }

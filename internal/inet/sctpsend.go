@@ -130,7 +130,7 @@ func (t *sctpProto) parseSend(e *sctpEndpoint, m *socket.Msg) (w sctpMessage, er
 	for _, v := range m.Data {
 		w.n += v.Len()
 	}
-	if w.n > e.options.SndBuf {
+	if w.n > int(e.s.Opt.SndBuf) {
 		return w, syscall.EMSGSIZE
 	}
 	if w.sctpControl, err = t.parseSCTPControl(e.s, m.Control); err != nil {

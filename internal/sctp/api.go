@@ -166,8 +166,6 @@ type Options struct {
 	HasAdapt   bool   // and whether it is sent in INIT
 	Context    uint32 // SCTP_CONTEXT: of messages that are received
 	AutoClose  time.Duration
-	RcvBuf     int
-	SndBuf     int
 	Scheduler  uint16 // SCTP_STREAM_SCHEDULER
 
 	PR     bool   // PR-SCTP is offered and taken
@@ -184,6 +182,9 @@ type Options struct {
 
 	Default SendInfo // SCTP_DEFAULT_SNDINFO and SCTP_DEFAULT_PRINFO
 }
+
+// Buffers are SO_RCVBUF and SO_SNDBUF in bytes.
+type Buffers struct{ RcvBuf, SndBuf int }
 
 // PathOptions are the parameters of a path.
 type PathOptions struct {
@@ -214,11 +215,13 @@ func (c *Config) DefaultOptions() *Options {
 			PFRetrans: uint16(c.PFRetrans), PSRetrans: uint16(c.PSRetrans), ProbeIntvl: c.ProbeInterval,
 		},
 		SackDelay: c.SackDelay, SackFreq: uint32(c.SackFreq), MaxBurst: uint32(c.MaxBurst),
-		RcvBuf: c.RcvBuf, SndBuf: c.SndBuf,
 		PDPoint: uint32(c.RcvBuf / 2), PR: c.PRSCTP, ReConf: c.ReConf, IData: c.Interleave, ECN: c.ECN,
 		Auth: c.Auth, Asconf: c.Addip,
 	}
 }
+
+// DefaultBuffers returns those of a socket that nobody has set any of.
+func (c *Config) DefaultBuffers() Buffers { return Buffers{c.RcvBuf, c.SndBuf} }
 
 // Params is what an association starts from that this end opens.
 type Params struct {

@@ -171,11 +171,12 @@ func (a *Assoc) reply(in *In, tag uint32, chunk []byte, alone bool) {
 }
 
 // setup begins an association with nothing agreed.
-func (a *Assoc) setup(c *Config, o *Options, port, peerPort uint16) {
+func (a *Assoc) setup(c *Config, o *Options, b Buffers, port, peerPort uint16) {
 	*a = Assoc{cfg: c, opt: o, port: port, peerPort: peerPort}
 	a.timer = timers{never, never, never}
 	a.tie, a.peerTie = c.random32(), c.random32()
 	a.heed()
+	a.snd.bufSize, a.rcv.bufSize = b.SndBuf, uint32(b.RcvBuf)
 	a.rcv.mtu = leastMTU
 	a.rcv.ack.at = never
 }

@@ -23,7 +23,7 @@ func (a *Assoc) Send(now time.Duration, info *SendInfo, data []packet.View) (wai
 		return 0, syscall.EINVAL
 	case n == 0:
 		return 0, syscall.EINVAL // section 3.3.1: there is no DATA without data
-	case n > a.opt.SndBuf || a.opt.NoFragment && n > a.snd.maxPayload():
+	case n > a.snd.bufSize || a.opt.NoFragment && n > a.snd.maxPayload():
 		return 0, syscall.EMSGSIZE
 	}
 	if space := a.SendSpace(); space < n && a.caps&capPR != 0 {
@@ -52,7 +52,10 @@ func (a *Assoc) Send(now time.Duration, info *SendInfo, data []packet.View) (wai
 
 // SendSpace returns how many bytes of messages fit into the send buffer. A message is taken whole if
 // there is room for one byte of it.
-func (a *Assoc) SendSpace() int { return max(a.opt.SndBuf-a.snd.charged(), 0) }
+func (a *Assoc) SendSpace() int { return a.snd.bufSize - a.Sending() }
+
+// Sending returns how much of the send buffer is taken.
+func (a *Assoc) Sending() int { return min(a.snd.charged(), a.snd.bufSize) }
 
 // readable reports whether Recv has something.
 func (a *Assoc) readable() bool { return a.note() != nil || a.rcv.readable() }

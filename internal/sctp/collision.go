@@ -41,7 +41,7 @@ func (a *Assoc) inInit(now time.Duration, in *In, v []byte) {
 		}
 	}
 	k := cookie{
-		out: a.opt.OutStreams, in: a.opt.MaxInStreams, rwnd: firstWindow(a.opt), caps: p.caps & a.opt.offers(),
+		out: a.opt.OutStreams, in: a.opt.MaxInStreams, rwnd: a.rcv.initialWindow(), caps: p.caps & a.opt.offers(),
 		tag: a.tag, tsn: a.tsn,
 	}
 	switch a.state {
@@ -162,7 +162,7 @@ func (a *Assoc) restart(now time.Duration, in *In, k *cookie) {
 	a.rcv.abandon()
 	a.tellAborted()
 	old := *a
-	a.setup(a.cfg, a.opt, a.port, a.peerPort)
+	a.setup(a.cfg, a.opt, Buffers{int(a.rcv.bufSize), a.snd.bufSize}, a.port, a.peerPort)
 	a.rcv, a.err, a.events = old.rcv, old.err, old.events
 	a.noted = old.noted
 	if notes := old.notes(); notes != nil {

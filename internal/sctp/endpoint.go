@@ -16,6 +16,7 @@ type Endpoint struct {
 	Port    uint16
 	Local   []netip.Addr // addresses that associations have at this end: those bound, or all of the host
 	Options *Options     // of associations that peers open: shared
+	Buffers Buffers      // of associations
 	Listen  bool         // associations that peers open are welcome
 }
 
@@ -58,7 +59,7 @@ func (e *Endpoint) answerInit(now time.Duration, in *In, v []byte, out *Out) boo
 	p.addrs = told(p.addrs, in.Src, c.Scope)
 	k := cookie{
 		tag: c.tag(), tsn: c.random32(), out: o.OutStreams, in: o.MaxInStreams,
-		rwnd: firstWindow(o), caps: p.caps & o.offers(),
+		rwnd: firstWindow(e.Buffers.RcvBuf), caps: p.caps & o.offers(),
 	}
 	if k.caps&capAuth != 0 {
 		k.own = c.ownVector(o)
@@ -116,11 +117,7 @@ func without(addrs []netip.Addr, but netip.Addr) (out []netip.Addr) {
 }
 
 // firstWindow is the a_rwnd of INIT and INIT ACK.
-func firstWindow(o *Options) uint32 {
-	var r receiver
-	r.bufSize = uint32(o.RcvBuf)
-	return r.initialWindow()
-}
+func firstWindow(rcvBuf int) uint32 { return max(uint32(rcvBuf)/2, minWindow) }
 
 // fits reports whether the cookie is of the packet's two ports and tag (section 5.1.5, step 3).
 func (k *cookie) fits(in *In) bool {
@@ -139,7 +136,7 @@ func staleCookie(late time.Duration) []byte {
 // accept makes the association of a cookie, and gives it the packet.
 func (e *Endpoint) accept(now time.Duration, in *In, k *cookie, r *chunks) *Assoc {
 	a := new(Assoc)
-	a.setup(e.Config, e.Options, k.port, k.peerPort)
+	a.setup(e.Config, e.Options, e.Buffers, k.port, k.peerPort)
 	a.local = e.told(in.Src, in.Encap)
 	if in.Encap != a.opt.Path.EncapPort {
 		a.Change().Path.EncapPort = in.Encap

@@ -25,7 +25,7 @@ func (a *Assoc) insert(at int, n note) {
 		return
 	}
 	w := a.makeWaiting()
-	if w.noteBytes > a.opt.RcvBuf && n.n.recurs() {
+	if w.noteBytes > int(a.rcv.bufSize) && n.n.recurs() {
 		return
 	}
 	w.noteBytes += n.n.cost()

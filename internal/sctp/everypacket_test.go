@@ -28,13 +28,14 @@ func (m mishap) String() string { return [...]string{"lost", "doubled", "late", 
 // exchange is what two programs do from the first packet to the last: with what happens to which packets
 // it follows from itself, and ends the same.
 type exchange struct {
-	name  string
-	nets  int
-	set   func(o *Options)
-	both  bool // both open
-	says  [2][]said
-	next  func(c *course) // once all of says is read
-	loses bool            // messages may be given up: what is read is in order all the same
+	name   string
+	nets   int
+	set    func(o *Options)
+	rcvBuf int  // 0: as usual
+	both   bool // both open
+	says   [2][]said
+	next   func(c *course) // once all of says is read
+	loses  bool            // messages may be given up: what is read is in order all the same
 }
 
 // said is a message that a program sends.
@@ -69,6 +70,9 @@ func newCourse(t testing.TB, x *exchange, happens map[int]mishap) *course {
 		o.NoDelay = true
 		if x.set != nil {
 			x.set(o)
+		}
+		if x.rcvBuf != 0 {
+			c.end[i].e.Buffers.RcvBuf = x.rcvBuf
 		}
 	}
 	c.end[0].e.Listen = x.both
@@ -242,7 +246,7 @@ var exchanges = []exchange{
 	{name: "fragments", says: [2][]said{some(4, 20000), some(10, 30)}, next: shutdownBy(0)},
 	{name: "I-DATA", set: func(o *Options) { o.IData = true }, says: [2][]said{some(4, 20000), some(10, 30)}, next: shutdownBy(1)},
 	{name: "two networks", nets: 2, says: [2][]said{some(4, 9000), some(10, 30)}, next: shutdownBy(1)},
-	{name: "a small window", set: func(o *Options) { o.RcvBuf = 4096 }, says: [2][]said{some(4, 9000), some(20, 30)}, next: shutdownBy(1)},
+	{name: "a small window", rcvBuf: 4096, says: [2][]said{some(4, 9000), some(20, 30)}, next: shutdownBy(1)},
 	{name: "both open", both: true, says: [2][]said{some(2, 100), some(2, 200)}, next: shutdownBy(0)},
 	{name: "resets", set: func(o *Options) { o.ReConf, o.Reset = true, 7 }, says: [2][]said{some(3, 60), some(3, 50)}, next: resets},
 	{name: "resets with I-DATA", set: func(o *Options) { o.ReConf, o.Reset, o.IData = true, 7, true }, says: [2][]said{some(3, 60), some(3, 5000)}, next: resets},

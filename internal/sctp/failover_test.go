@@ -22,7 +22,7 @@ type haul struct {
 func (x *haul) run(d time.Duration) {
 	a := x.end[0].a
 	for end := x.now + d; x.now < end; {
-		for a.SendSpace() > a.opt.SndBuf-20000 { // a megabyte a second
+		for a.SendSpace() > a.snd.bufSize-20000 { // a megabyte a second
 			m := make([]byte, 1200)
 			m[0], m[1], m[2] = byte(x.sent>>16), byte(x.sent>>8), byte(x.sent)
 			if _, errno := a.Send(x.now, &SendInfo{}, views(m)); errno != 0 {

@@ -47,8 +47,7 @@ func newChance(t testing.TB, seed uint64, nets int) *chance {
 		o.Path.HBInterval = 5 * time.Second
 		o.NoDelay = rnd.IntN(2) == 0
 		o.OutStreams = uint16(1 + rnd.IntN(4))
-		o.RcvBuf = 8192 << rnd.IntN(6)
-		o.SndBuf = 65536 << rnd.IntN(3)
+		c.end[i].e.Buffers = Buffers{8192 << rnd.IntN(6), 65536 << rnd.IntN(3)}
 		o.SackFreq = uint32(1 + rnd.IntN(3))
 		o.MaxRetrans, o.MaxInitRetrans = 1000, 1000
 		o.RTOMax = 4 * time.Second

@@ -12,7 +12,7 @@ import (
 
 // Connect opens the association: INIT is sent.
 func (a *Assoc) Connect(now time.Duration, e *Endpoint, p *Params) wait.Events {
-	a.setup(e.Config, p.Options, p.Port, p.PeerPort)
+	a.setup(e.Config, p.Options, e.Buffers, p.Port, p.PeerPort)
 	a.tag, a.tsn = a.cfg.tag(), a.cfg.random32()
 	a.out, a.in = p.Options.OutStreams, p.Options.MaxInStreams
 	a.local = e.told(p.Peers[0], p.Options.Path.EncapPort)
@@ -35,7 +35,7 @@ func (a *Assoc) Connect(now time.Duration, e *Endpoint, p *Params) wait.Events {
 
 // init builds the INIT.
 func (a *Assoc) init() []byte {
-	i := wire.Init{Tag: a.tag, ARwnd: firstWindow(a.opt), OutStreams: a.out, InStreams: a.in, TSN: a.tsn}
+	i := wire.Init{Tag: a.tag, ARwnd: a.rcv.initialWindow(), OutStreams: a.out, InStreams: a.in, TSN: a.tsn}
 	i.Params = appendParams(nil, a.local, a.opt, a.opt.offers(), a.opening.vector)
 	if us := a.opening.stale; us != 0 {
 		// As much as the last cookie was late, and a second time for what this one may be (section 5.2.6).

@@ -8,7 +8,7 @@ import (
 // Notifications that nobody reads are bounded, however many a peer brings about; the end of the
 // association is told all the same.
 func TestNotesUnread(t *testing.T) {
-	tc := newScript(t, func(s *script) { s.o.Events = ^EventMask(0); s.o.RcvBuf = 8192 })
+	tc := newScript(t, func(s *script) { s.o.Events = ^EventMask(0); s.e.Buffers.RcvBuf = 8192 })
 	tc.accept()
 	for range 1000 {
 		tc.recv("ERROR" + strings.Repeat(" cause=99:00112233", 20))

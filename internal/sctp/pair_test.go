@@ -39,7 +39,7 @@ func newPair(t testing.TB, mtu, n int) *pair {
 		e := &p.end[i].e
 		e.Config = testConfig(byte(i))
 		e.Port, e.Listen = uint16(1000+i), i == 1
-		e.Options = e.Config.DefaultOptions()
+		e.Options, e.Buffers = e.Config.DefaultOptions(), e.Config.DefaultBuffers()
 		for k := range n {
 			e.Local = append(e.Local, pairAddr(i, k))
 		}

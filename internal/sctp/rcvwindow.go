@@ -6,8 +6,8 @@ import "usock/packet"
 // else.
 const pieceCost = 256
 
-// initialWindow is the a_rwnd of INIT and INIT ACK.
-func (r *receiver) initialWindow() uint32 { return max(r.bufSize/2, minWindow) }
+// initialWindow is the window while nothing is held.
+func (r *receiver) initialWindow() uint32 { return firstWindow(int(r.bufSize)) }
 
 // memory is what may be charged: a window full of small messages, of 100 bytes, fits.
 func (r *receiver) memory() uint32 { return 2 * r.bufSize }

@@ -265,7 +265,7 @@ var dataCases = []scriptCase{
 		tc.recv("SACK 1")
 		tc.wantAfter(ms(1000), "DATA 2 BE 0:1 10")
 	}},
-	{name: "EAGAIN, EMSGSIZE and room again", opts: []scriptOption{func(s *script) { s.o.SndBuf = 2000 + 2*messageCost }}, run: func(tc *script) {
+	{name: "EAGAIN, EMSGSIZE and room again", opts: []scriptOption{func(s *script) { s.e.Buffers.SndBuf = 2000 + 2*messageCost }}, run: func(tc *script) {
 		tc.connect()
 		if err := tc.trySend(2001+2*messageCost, &SendInfo{}); err != syscall.EMSGSIZE {
 			tc.t.Fatal(err)

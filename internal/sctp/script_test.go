@@ -120,7 +120,7 @@ func makeScript(t testing.TB, opts ...scriptOption) *script {
 	s.cfg = &Config{Settings: *DefaultSettings(), Counters: new(Counters), Rand: func(b []byte) { s.rnd.Read(b) }}
 	s.cfg.RTOInitial = time.Second
 	s.e = Endpoint{Config: s.cfg, Port: scriptPort, Local: []netip.Addr{scriptAddrs["A"][1]}, Listen: true}
-	s.e.Options = s.cfg.DefaultOptions()
+	s.e.Options, s.e.Buffers = s.cfg.DefaultOptions(), s.cfg.DefaultBuffers()
 	s.o = s.e.Options
 	s.o.Path.NoHB = true
 	s.o.NoDelay = true

@@ -20,13 +20,18 @@ func (a *Assoc) OptionsChanged(now time.Duration) wait.Events {
 	return a.take()
 }
 
+// SetBuffers changes the size of the buffers.
+func (a *Assoc) SetBuffers(b Buffers) wait.Events {
+	a.snd.bufSize, a.rcv.bufSize = b.SndBuf, uint32(b.RcvBuf)
+	return a.take()
+}
+
 // heed hands the halves what is theirs of the options.
 func (a *Assoc) heed() {
 	o := a.opt
 	a.snd.rto = rtoBounds{o.RTOInitial, o.RTOMin, o.RTOMax}
-	a.snd.maxBurst, a.snd.maxSeg, a.snd.noDelay, a.snd.bufSize = o.MaxBurst, o.MaxSeg, o.NoDelay, o.SndBuf
+	a.snd.maxBurst, a.snd.maxSeg, a.snd.noDelay = o.MaxBurst, o.MaxSeg, o.NoDelay
 	a.rcv.sackDelay, a.rcv.sackFreq, a.rcv.pdPoint = o.SackDelay, o.SackFreq, o.PDPoint
-	a.rcv.bufSize = uint32(o.RcvBuf)
 	for _, p := range a.paths {
 		if *p.opt == o.Path {
 			p.opt = &o.Path // and nothing refers to what the options were before

@@ -40,7 +40,7 @@ func TestIdleAssociation(t *testing.T) {
 		for i := range p.end {
 			e := &p.end[i].e
 			e.Port, e.Listen = uint16(1000+i), i == 1
-			e.Options = e.Config.DefaultOptions()
+			e.Options, e.Buffers = e.Config.DefaultOptions(), e.Config.DefaultBuffers()
 			e.Local = pairLocal[i]
 		}
 		p.connect()
