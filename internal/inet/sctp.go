@@ -107,16 +107,19 @@ type sctpEndpoint struct {
 	trying  *sctpAssoc     // what connect waits for
 	peer    netip.AddrPort // of getpeername: the address that connect, accept or peeloff gave
 
-	// What is to be read: an entry for each message and notification, in the order in which they
-	// have come, whose association knows it.
-	arrived []*sctpAssoc
-	read    int        // entries of arrived that were read
-	rest    []byte     // of a notification of which a part was read
-	begun   *sctpAssoc // of its message at the head a part was read
-	wmem    int        // bytes of all associations that were sent and not acknowledged
+	*sctpReading     // nil until something has come
+	wmem         int // bytes of all associations that were sent and not acknowledged
 
 	options *sctp.Options // of associations to come; shared: never changed, but replaced
 	own     sctpOptions
+}
+
+// sctpReading is what a socket's programs are to read.
+type sctpReading struct {
+	arrived []*sctpAssoc // an entry for each message and notification, in the order in which they have come, whose association knows it
+	read    int          // entries of arrived that were read
+	rest    []byte       // of a notification of which a part was read
+	begun   *sctpAssoc   // of its message at the head a part was read
 }
 
 // sctpDefaults are what the core does not know of an association: what is added to its messages that

@@ -164,6 +164,9 @@ func (t *sctpProto) update(x *sctpAssoc, ev wait.Events) {
 
 // arrive puts an entry for x into its endpoint's queue.
 func (x *sctpAssoc) arrive() {
+	if x.e.sctpReading == nil {
+		x.e.sctpReading = new(sctpReading)
+	}
 	x.e.arrived = append(x.e.arrived, x)
 	x.unread++
 }

@@ -253,21 +253,9 @@ func (t *sctpProto) branch(e *sctpEndpoint, x *sctpAssoc, typ int) *socket.Socke
 		t.ports.add(mine, e.lport)
 		b.locals = append(b.locals, mine)
 	}
-	if e.rest != nil && e.next() == x {
-		b.rest, e.rest = e.rest, nil
-	}
-	if e.begun == x {
-		b.begun, e.begun = x, nil
-	}
+	b.sctpReading = e.give(x)
 	x.part()
 	x.join(b)
-	for i, o := range e.arrived[e.read:] {
-		if o == x {
-			b.arrived = append(b.arrived, x)
-			e.arrived[e.read+i] = nil
-		}
-	}
-	e.skip()
 	if p, ok := x.core.Path(netip.Addr{}); ok {
 		b.peer = netip.AddrPortFrom(p.Addr, x.peer)
 	} else if peers := x.core.Peers(nil); len(peers) > 0 {

@@ -73,6 +73,9 @@ func (t *sctpProto) Recv(s *socket.Socket, m *socket.Msg) (int, error) {
 // Where a message was read in part its rest comes before all else, unless SCTP_FRAGMENT_INTERLEAVE
 // lets others go before.
 func (e *sctpEndpoint) next() *sctpAssoc {
+	if e.sctpReading == nil {
+		return nil
+	}
 	e.skip()
 	if x := e.begun; x != nil && e.options.Interleave == 0 && e.rest == nil {
 		switch {
@@ -105,6 +108,28 @@ func (e *sctpEndpoint) skip() {
 		clear(e.arrived[n:])
 		e.arrived, e.read = e.arrived[:n], 0
 	}
+}
+
+// give takes what is to be read of x out of the queue, for another socket.
+func (e *sctpEndpoint) give(x *sctpAssoc) *sctpReading {
+	if e.sctpReading == nil || x.unread == 0 && e.begun != x {
+		return nil
+	}
+	r := new(sctpReading)
+	if e.rest != nil && e.next() == x {
+		r.rest, e.rest = e.rest, nil
+	}
+	if e.begun == x {
+		r.begun, e.begun = x, nil
+	}
+	for i, o := range e.arrived[e.read:] {
+		if o == x {
+			r.arrived = append(r.arrived, x)
+			e.arrived[e.read+i] = nil
+		}
+	}
+	e.skip()
+	return r
 }
 
 // pop takes the first entry for x out of the queue, and frees an association that is over with the
