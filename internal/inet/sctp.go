@@ -30,7 +30,7 @@ type sctpProto struct {
 	cfg       *sctp.Config
 	ports     portTable
 	listeners map[uint16][]*sctpEndpoint
-	assocs    map[sctpPeer]*sctpPath
+	assocs    sctpTable
 	byID      map[int32]*sctpAssoc
 	lastID    int32
 	options   *socket.Options
@@ -52,7 +52,6 @@ func newSCTP(s *Stack, settings *sctp.Settings) *sctpProto {
 	t := &sctpProto{
 		Stack:     s,
 		listeners: make(map[uint16][]*sctpEndpoint),
-		assocs:    make(map[sctpPeer]*sctpPath),
 		byID:      make(map[int32]*sctpAssoc),
 		lastID:    abi.SCTP_ALL_ASSOC,
 		cfg: &sctp.Config{
@@ -61,6 +60,7 @@ func newSCTP(s *Stack, settings *sctp.Settings) *sctpProto {
 	}
 	t.initial = t.cfg.DefaultOptions()
 	t.initial.PDPoint = 0
+	t.assocs.init(s.prf.random(), s.prf.random())
 	t.ports.init(true)
 	t.options = NewOptions(ipRows, ip6Rows, deviceRows(s), streamGroups(), sctpRows(t))
 	return t

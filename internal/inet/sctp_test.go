@@ -346,7 +346,7 @@ func TestSCTPClose(t *testing.T) {
 			t.Errorf("%s: the peer receives %q, want %q", c.how, got, c.want)
 		}
 		var left int
-		a.do(func() { left = len(a.st.sctp.byID) + len(a.st.sctp.assocs) })
+		a.do(func() { left = len(a.st.sctp.byID) + a.st.sctp.assocs.n })
 		if left != 0 {
 			t.Errorf("%s: %d entries are left", c.how, left)
 		}

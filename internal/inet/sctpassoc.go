@@ -39,11 +39,11 @@ type sctpAssoc struct {
 // sctpPath is what a host knows of an address of an association's peer: its place in the table, and how it is
 // reached.
 type sctpPath struct {
-	x     *sctpAssoc
-	addr  netip.Addr
-	route *ip.Path  // nil: there is none
-	next  *sctpPath // of the association
-	same  *sctpPath // in the table: of others with these ports and address
+	x      *sctpAssoc
+	addr   netip.Addr
+	route  *ip.Path  // nil: there is none
+	next   *sctpPath // of the association
+	behind *sctpPath // in the table
 }
 
 // path returns what is known of an address of the peer; nil: it is none.
@@ -231,7 +231,7 @@ func (t *sctpProto) drop(x *sctpAssoc) {
 // forget takes an association out of the table, and stops its timer.
 func (t *sctpProto) forget(x *sctpAssoc) {
 	for p := x.paths; p != nil; p = p.next {
-		t.unhash(p)
+		t.assocs.remove(p)
 	}
 	x.paths = nil
 	t.Host.RemoveTimer(&x.timer)
@@ -247,12 +247,12 @@ func (t *sctpProto) rehash(x *sctpAssoc) {
 			continue
 		}
 		*at = p.next
-		t.unhash(p)
+		t.assocs.remove(p)
 	}
 	for _, a := range peers {
 		if x.path(a) == nil {
 			x.paths = &sctpPath{x: x, addr: a, next: x.paths}
-			t.hash(x.paths)
+			t.assocs.add(x.paths)
 		}
 	}
 }

@@ -201,7 +201,7 @@ func TestSCTPCloseHundreds(t *testing.T) {
 		b.cut = leave
 		l.Close()
 		proto := b.st.SCTP().(*sctpProto)
-		if n := len(proto.byID) + len(proto.assocs); n != 0 {
+		if n := len(proto.byID) + proto.assocs.n; n != 0 {
 			t.Errorf("%d entries are left", n)
 		}
 		b.listening("many4", addrB+":7")

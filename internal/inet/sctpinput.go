@@ -232,7 +232,8 @@ func (t *sctpProto) Error(x *ip.Error) {
 	in.Proto = !x.V6 && x.Type == wire.ICMPv4Unreachable && x.Code == codeNoProtocol
 
 	// Of several the tag says which one is meant.
-	for at := t.assocs[sctpPeer{x.Dst, be16(x.Quote), be16(x.Quote[2:])}]; at != nil; at = at.same {
+	k := sctpPeer{x.Dst, be16(x.Quote), be16(x.Quote[2:])}
+	for at := t.assocs.first(k); at != nil; at = at.behind.of(k) {
 		a := at.x
 		if _, peer := a.core.Tags(); peer != in.VTag || !a.e.has(x.Src) {
 			continue

@@ -1,42 +1,93 @@
 package inet
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"slices"
 
 	"usock/internal/sctp"
 )
 
-func (p *sctpPath) key() sctpPeer { return sctpPeer{p.addr, p.x.e.lport, p.x.peer} }
-
-// hash enters a path into the table.
-func (t *sctpProto) hash(p *sctpPath) {
-	k := p.key()
-	p.same = t.assocs[k]
-	t.assocs[k] = p
+// sctpTable finds the paths of associations: chained hashing under a key of its own, so that peers cannot
+// choose a chain. Those with the same ports and address stand in a chain in the order of their coming, the last
+// first.
+type sctpTable struct {
+	slots  []*sctpPath
+	n      int
+	secret [2]uint64
 }
 
-// unhash undoes hash.
-func (t *sctpProto) unhash(p *sctpPath) {
+func (t *sctpTable) init(key0, key1 uint64) {
+	t.slots = make([]*sctpPath, minSlots)
+	t.secret = [2]uint64{key0 | 1, key1 | 1}
+}
+
+func (t *sctpTable) slot(k *sctpPeer) **sctpPath {
+	a := k.addr.As16()
+	h := mix(binary.LittleEndian.Uint64(a[8:])^t.secret[0], uint64(k.port)<<16|uint64(k.peer)^t.secret[1])
+	h = mix(binary.LittleEndian.Uint64(a[:])^h, t.secret[0])
+	return &t.slots[h&uint64(len(t.slots)-1)]
+}
+
+// first returns the first path with the key, nil if there is none. Others follow: of(k) of what is behind it.
+func (t *sctpTable) first(k sctpPeer) *sctpPath { return (*t.slot(&k)).of(k) }
+
+// of returns the first path with the key of the chain that p begins.
+func (p *sctpPath) of(k sctpPeer) *sctpPath {
+	for p != nil && p.key() != k {
+		p = p.behind
+	}
+	return p
+}
+
+func (p *sctpPath) key() sctpPeer { return sctpPeer{p.addr, p.x.e.lport, p.x.peer} }
+
+func (t *sctpTable) add(p *sctpPath) {
+	if t.n == len(t.slots) {
+		t.resize(2 * t.n)
+	}
 	k := p.key()
-	head := t.assocs[k]
-	for at := &head; *at != nil; at = &(*at).same {
+	at := t.slot(&k)
+	p.behind, *at = *at, p
+	t.n++
+}
+
+func (t *sctpTable) remove(p *sctpPath) {
+	k := p.key()
+	for at := t.slot(&k); *at != nil; at = &(*at).behind {
 		if *at == p {
-			*at = p.same
+			*at, p.behind = p.behind, nil
 			break
 		}
 	}
-	if head == nil {
-		delete(t.assocs, k)
-	} else {
-		t.assocs[k] = head
+	t.n--
+	if n := len(t.slots) / 8; t.n < n && n >= minSlots {
+		t.resize(n)
+	}
+}
+
+func (t *sctpTable) resize(size int) {
+	old := t.slots
+	t.slots = make([]*sctpPath, size)
+	for _, p := range old {
+		for p != nil {
+			next := p.behind
+			k := p.key()
+			at := t.slot(&k)
+			for *at != nil {
+				at = &(*at).behind
+			}
+			p.behind, *at = nil, p
+			p = next
+		}
 	}
 }
 
 // find returns the association of a port with the peer that has the address local at this end; nil:
 // none. If local is not valid, any will do.
 func (t *sctpProto) find(port uint16, peer netip.AddrPort, local netip.Addr) *sctpAssoc {
-	for at := t.assocs[sctpPeer{peer.Addr(), port, peer.Port()}]; at != nil; at = at.same {
+	k := sctpPeer{peer.Addr(), port, peer.Port()}
+	for at := t.assocs.first(k); at != nil; at = at.behind.of(k) {
 		if !local.IsValid() || at.x.e.has(local) {
 			return at.x
 		}
@@ -46,7 +97,8 @@ func (t *sctpProto) find(port uint16, peer netip.AddrPort, local netip.Addr) *sc
 
 // concerned returns the association that a packet is of by its source; nil: none.
 func (t *sctpProto) concerned(in *sctp.In) *sctpAssoc {
-	for at := t.assocs[sctpPeer{in.Src, in.DstPort, in.SrcPort}]; at != nil; at = at.same {
+	k := sctpPeer{in.Src, in.DstPort, in.SrcPort}
+	for at := t.assocs.first(k); at != nil; at = at.behind.of(k) {
 		if at.x.e.has(in.Dst) && at.x.core.Concerns(t.now(), in) {
 			return at.x
 		}
@@ -58,7 +110,8 @@ func (t *sctpProto) concerned(in *sctp.In) *sctpAssoc {
 // none (RFC 9260, section 5.1.2); nil: none.
 func (t *sctpProto) findNamed(in *sctp.In) (x *sctpAssoc) {
 	in.Addrs(func(a netip.Addr) bool {
-		for at := t.assocs[sctpPeer{a, in.DstPort, in.SrcPort}]; at != nil && x == nil; at = at.same {
+		k := sctpPeer{a, in.DstPort, in.SrcPort}
+		for at := t.assocs.first(k); at != nil && x == nil; at = at.behind.of(k) {
 			if at.x.e.has(in.Dst) && at.x.core.Confirmed(a) {
 				x = at.x
 			}
@@ -71,7 +124,8 @@ func (t *sctpProto) findNamed(in *sctp.In) (x *sctpAssoc) {
 // findOf returns e's own association with the peer, of several the one that has shown the address to be
 // its own; nil: none.
 func (t *sctpProto) findOf(e *sctpEndpoint, peer netip.AddrPort) (x *sctpAssoc) {
-	for at := t.assocs[sctpPeer{peer.Addr(), e.lport, peer.Port()}]; at != nil; at = at.same {
+	k := sctpPeer{peer.Addr(), e.lport, peer.Port()}
+	for at := t.assocs.first(k); at != nil; at = at.behind.of(k) {
 		if at.x.e == e && (x == nil || !x.core.Confirmed(peer.Addr())) {
 			x = at.x
 		}
