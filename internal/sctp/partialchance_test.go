@@ -126,6 +126,10 @@ func (k *partialTalk) recv(a *Assoc) {
 				k.fails[n.Info.PPID]++
 			case EventPartialDelivery:
 				delete(k.parts, n.Stream)
+			case EventAssocChange:
+				if n.State == CommLost {
+					k.t.Errorf("the association was lost at %v: cause %d", k.c.now, n.Error)
+				}
 			}
 			continue
 		}

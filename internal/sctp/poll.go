@@ -31,7 +31,7 @@ func (a *Assoc) Poll(now time.Duration, out *Out) bool {
 	if a.todo&(todoCookieAck|todoShutdown|todoShutdownAck) != 0 && a.build(now, out, a.ctl) {
 		return true
 	}
-	if a.rcv.sackDue(now) && a.build(now, out, a.ackTo) {
+	if a.acks(now) && a.build(now, out, a.ackTo) {
 		return true
 	}
 	for _, p := range a.paths {
@@ -130,7 +130,7 @@ func (a *Assoc) build(now time.Duration, out *Out, p *path) bool {
 	if p == a.ctl && a.asconf != nil && a.asconf.due {
 		b.chunk(a.asconfChunk(now, p))
 	}
-	if p == a.ackTo && a.rcv.sackDue(now) {
+	if p == a.ackTo && a.acks(now) {
 		var buf [512]byte
 		b.chunk(a.sack(buf[:0], min(b.room, len(buf))))
 	}
@@ -151,6 +151,10 @@ func (a *Assoc) build(now time.Duration, out *Out, p *path) bool {
 	}
 	return b.finish()
 }
+
+// acks reports whether a SACK has to leave. In SHUTDOWN-ACK-SENT none does: the peer has sent SHUTDOWN, and so
+// has nothing outstanding. He may have no association any more when it comes, and would answer with an ABORT.
+func (a *Assoc) acks(now time.Duration) bool { return a.state != ShutdownAckSent && a.rcv.sackDue(now) }
 
 // sack writes a SACK, and an ECNE in front of it where the peer has to be told of congestion.
 func (a *Assoc) sack(b []byte, room int) []byte {

@@ -436,6 +436,17 @@ var endCases = []scriptCase{
 		tc.recv("SHUTDOWN 0")
 		tc.want("SHUTDOWN-ACK")
 	}},
+	{name: "9.2 behind SHUTDOWN ACK nothing is acknowledged", run: func(tc *script) {
+		tc.connect()
+		tc.recv("DATA 1 BE 0:0 10")
+		tc.want("SACK 1")
+		tc.recv("DATA 2 BE 0:1 10")
+		tc.recv("SHUTDOWN 0")
+		tc.want("SHUTDOWN-ACK")
+		tc.recv("DATA 2 BE 0:1 10")
+		tc.wantIdle("the peer has nothing outstanding, and may be gone")
+		tc.wantAfter(ms(1000), "SHUTDOWN-ACK")
+	}},
 	{name: "9.2 T5: a shutdown that does not end", opts: []scriptOption{func(s *script) { s.o.MaxRetrans = 1000; s.o.RTOMax = 10 * time.Second }}, run: func(tc *script) {
 		tc.connect()
 		shut(tc)

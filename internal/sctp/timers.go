@@ -22,7 +22,10 @@ func (a *Assoc) Deadline() time.Duration {
 	if a.asconf != nil {
 		d = min(d, a.asconf.at)
 	}
-	d = min(d, a.timer.t2, a.timer.t5, a.timer.close, a.rcv.ack.at)
+	d = min(d, a.timer.t2, a.timer.t5, a.timer.close)
+	if a.state != ShutdownAckSent {
+		d = min(d, a.rcv.ack.at)
+	}
 	for _, p := range a.paths {
 		d = min(d, p.t3, p.hb.at)
 		if p.probe != nil {
@@ -45,7 +48,7 @@ func (a *Assoc) Expire(now time.Duration) wait.Events {
 	case a.timer.t2 <= now:
 		a.t2Expired(now)
 	}
-	if a.rcv.ack.at <= now {
+	if a.state != ShutdownAckSent && a.rcv.ack.at <= now {
 		a.cfg.Counters.DelaySackExpireds++
 		a.rcv.ackNow()
 	}
