@@ -166,6 +166,9 @@ func (v View) Release() {
 // what no view covers.
 func (v View) Sole() bool { return v.b.refs.Load() == 1 }
 
+// Shares reports whether both views are of one block.
+func (v View) Shares(o View) bool { return v.b == o.b }
+
 // Join grows the view by next and reports true if next begins in the same block where the view
 // ends. It takes no reference.
 func (v *View) Join(next View) bool {

@@ -450,12 +450,15 @@ func (r *receiver) holds() bool { return r.incoming != nil && r.held.first != ni
 func checkReceiver(t testing.TB, r *receiver) {
 	t.Helper()
 	payload, charged, stored := uint32(0), uint32(0), uint64(0)
+	blocks := map[*piece]int{}
 	count := func(x *run) {
 		n := uint32(0)
 		for q := x.head; q != nil; q = q.next {
 			n += uint32(q.view.Len())
 			charged += pieceCost
-			stored += uint64(q.view.Cap())
+			if blocks[q.first]++; blocks[q.first] == 1 {
+				stored += uint64(q.view.Cap())
+			}
 			if q.next == nil && q != x.tail {
 				t.Fatal("the last piece is not the tail")
 			}
@@ -477,6 +480,11 @@ func checkReceiver(t testing.TB, r *receiver) {
 			n++
 		}
 		queued = r.ready.n
+	}
+	for first, n := range blocks {
+		if first.pieces != n {
+			t.Fatalf("%d pieces of a block, counted %d", n, first.pieces)
+		}
 	}
 	if charged += payload; payload != r.payload || charged != r.charged || stored != r.stored || n != queued {
 		t.Fatalf("payload %d of %d, charged %d of %d, stored %d of %d", r.payload, payload, r.charged, charged, r.stored, stored)

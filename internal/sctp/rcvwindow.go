@@ -109,19 +109,27 @@ func (r *receiver) renege(tsn uint64, cost uint32) {
 
 // newPiece returns a piece that refers to v.
 func (r *receiver) newPiece(tsn uint64, v packet.View) *piece {
-	// Blocks may be up to twice as large as what they hold. A peer that sends little in each packet
-	// would have each hold a whole block.
-	if r.stored+uint64(v.Cap()) > uint64(r.bufSize) && 2*v.Len() < v.Cap() {
-		v = packet.Copy(v.Bytes())
-	} else {
-		v.Retain()
-	}
 	q := pieces.Get().(*piece)
-	q.view, q.tsn = v, tsn
+	first := r.recent
+	switch {
+	case first != nil && first.view.Shares(v):
+		v.Retain() // its block is charged already
+	case r.stored+uint64(v.Cap()) > uint64(r.bufSize) && 2*v.Len() < v.Cap():
+		// Blocks may be up to twice as large as what they hold. A peer that sends little in each
+		// packet would have each hold a whole block.
+		v = packet.Copy(v.Bytes())
+		first = q
+		r.stored += uint64(v.Cap())
+	default:
+		v.Retain()
+		first, r.recent = q, q
+		r.stored += uint64(v.Cap())
+	}
+	*q = piece{view: v, tsn: tsn, first: first}
+	first.pieces++
 	n := uint32(v.Len())
 	r.payload += n
 	r.charged += n + pieceCost
-	r.stored += uint64(v.Cap())
 	return q
 }
 
@@ -130,7 +138,18 @@ func (r *receiver) freePiece(q *piece) {
 	n := uint32(q.view.Len())
 	r.payload -= n
 	r.charged -= n + pieceCost
-	r.stored -= uint64(q.view.Cap())
-	*q = piece{}
-	pieces.Put(q)
+	first := q.first
+	if q.next = nil; first != q {
+		*q = piece{}
+		pieces.Put(q)
+	}
+	if first.pieces--; first.pieces > 0 {
+		return
+	}
+	if r.recent == first {
+		r.recent = nil
+	}
+	r.stored -= uint64(first.view.Cap())
+	*first = piece{}
+	pieces.Put(first)
 }

@@ -60,6 +60,7 @@ type incoming struct {
 	streams inStreams
 	held    runList // runs that are not ready, or are being delivered in part
 	ready   runQueue
+	recent  *piece // the first of the block of which a piece came last; nil: none of it is held
 	aborted []inMessage
 	dups    []uint32 // TSNs that came twice since the last SACK
 	gaps    []wire.GapBlock

@@ -30,9 +30,11 @@ type run struct {
 
 // piece is user data of a chunk, or of several in a row that lie in one block in a row.
 type piece struct {
-	view packet.View
-	next *piece
-	tsn  uint64
+	view   packet.View
+	next   *piece
+	tsn    uint64
+	first  *piece // of the view's block: it counts those that are held
+	pieces int    // of the first: how many are held, with itself
 }
 
 var (
