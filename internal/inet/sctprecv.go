@@ -64,7 +64,9 @@ func (t *sctpProto) Recv(s *socket.Socket, m *socket.Msg) (int, error) {
 	}
 	if !peek {
 		e.taken(x, r.EOR)
-		t.update(x, 0)
+		if x.unread == 0 || x.core.WindowDue() || x.core.Queued() != x.queued {
+			t.update(x, 0)
+		}
 	}
 	return n, nil
 }

@@ -133,6 +133,9 @@ func (a *Assoc) rcvInfo(m *inMessage) RcvInfo {
 // several associations keeps the order among them.
 func (a *Assoc) Queued() uint64 { return a.rcv.delivered + a.noted }
 
+// WindowDue reports whether the peer is to be told of the window at once, as Recv has opened it by much.
+func (a *Assoc) WindowDue() bool { return a.rcv.ack.now }
+
 // Unrouted returns an address of the peer whose route the association has to know, if any.
 func (a *Assoc) Unrouted() (dst netip.Addr, ok bool) {
 	for _, p := range a.paths {
