@@ -22,6 +22,8 @@ type In struct {
 	Encap uint16 // source port of the UDP packet that it was in (RFC 6951); 0: none
 
 	CE bool // the IP header was marked Congestion Experienced (RFC 3168)
+
+	reconfs int // RE-CONFIG chunks of it that were taken
 }
 
 // headCap is what a packet's chunks take of its headroom (packet.Headroom) in bytes at most.

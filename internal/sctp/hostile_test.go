@@ -117,7 +117,7 @@ func receiverHostile(t *testing.T, b []byte) {
 			}
 			r.forwards(next+c.n(10)-3, skips...)
 		case 1:
-			r.resetStream(uint16(c.n(4)))
+			r.resetStreams([]uint16{uint16(c.n(4))})
 		case 2:
 			if c.n(4) == 0 {
 				r.renumber(uint32(c.n(1 << 15)))

@@ -58,3 +58,30 @@ func TestReconfAskedTooMuch(t *testing.T) {
 		t.Error(b.State())
 	}
 }
+
+// Of many requests in one packet a few are granted, and their work is of the streams that are known.
+func TestReconfMany(t *testing.T) {
+	p := newPair(t, 65535, 1)
+	for i := range p.end {
+		o := p.end[i].e.Options
+		o.ReConf, o.Reset, o.OutStreams = true, GrantStreams, 65535
+	}
+	p.connect()
+	a, b := p.end[0].a, p.end[1].a
+	seq := b.reconfig().peerSeq
+	var chunks []byte
+	for i := range 1000 {
+		q := wire.ReConf{Type: wire.ParamOutgoingReset, Seq: seq + uint32(i), LastTSN: uint32(b.rcv.cum)}
+		c := wire.Chunk{Type: wire.ChunkReConfig, Value: q.Append(nil, nil)}
+		chunks = append(chunks, c.Append(nil)...)
+	}
+	in := jumboIn(pairAddr(0, 0), pairAddr(1, 0), a.port, b.port, chunks)
+	in.VTag = b.tag
+	b.Packet(p.now, in)
+	if n := b.reconf.peerSeq - seq; n != maxReConfs {
+		t.Errorf("%d requests of a packet were granted", n)
+	}
+	if b.rcv.incoming != nil {
+		t.Error("a stream was made to begin anew")
+	}
+}

@@ -1,6 +1,11 @@
 package sctp
 
-import "usock/packet"
+import (
+	"cmp"
+	"slices"
+
+	"usock/packet"
+)
 
 // pieceCost is what a piece is charged beside its bytes: itself, its run, and a block that holds little
 // else.
@@ -81,15 +86,17 @@ func (r *receiver) admit(tsn uint64, n uint32) bool {
 // renege drops what came highest, as long as it came behind tsn, until cost bytes are free: a sender
 // keeps what only Gap Ack Blocks have acknowledged (RFC 9260, section 6.2).
 func (r *receiver) renege(tsn uint64, cost uint32) {
-	// More than needed, as each one is searched for.
-	for free := max(cost, r.memory()/16); r.charged+free > r.memory(); {
-		var worst *run
-		for x := r.held.first; x != nil; x = x.hnext {
-			if x.low > tsn && !x.ready && (worst == nil || x.high > worst.high) {
-				worst = x
-			}
+	// More than needed, as they are sorted for it.
+	free := max(cost, r.memory()/16)
+	var held []*run
+	for x := r.held.first; x != nil; x = x.hnext {
+		if x.low > tsn && !x.ready {
+			held = append(held, x)
 		}
-		if worst == nil {
+	}
+	slices.SortFunc(held, func(x, y *run) int { return cmp.Compare(y.high, x.high) })
+	for _, worst := range held {
+		if r.charged+free <= r.memory() {
 			break
 		}
 		if r.interleaved {

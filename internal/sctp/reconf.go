@@ -219,9 +219,14 @@ func (a *Assoc) t4Expired(now time.Duration) {
 	r.due = true
 }
 
+// maxReConfs is how many RE-CONFIG chunks of a packet are taken: nobody has more requests outstanding than stand
+// in one chunk (RFC 6525, section 5.1.1), to which another may answer. What a request of a few bytes asks for
+// may be work for each stream.
+const maxReConfs = 2
+
 // inReConfig takes a RE-CONFIG. It reports false if the association is over by it.
 func (a *Assoc) inReConfig(in *In, c *wire.Chunk) bool {
-	if !a.state.beats() {
+	if in.reconfs++; !a.state.beats() || in.reconfs > maxReConfs {
 		return true
 	}
 	var answers []byte
@@ -301,7 +306,7 @@ func (a *Assoc) grant(q *wire.ReConf) answer {
 	}
 	switch q.Type {
 	case wire.ParamOutgoingReset:
-		a.eachStream(streams, a.in, a.rcv.resetStream)
+		a.rcv.resetStreams(streams)
 		a.notify(Notification{Type: EventStreamReset, Flags: ResetIncoming, Streams: streams})
 	case wire.ParamIncomingReset:
 		if len(streams) > maxNamed {
@@ -385,7 +390,7 @@ func (a *Assoc) renumber(own, peers uint32) {
 	a.snd.renumber(own)
 	a.rcv.renumber(peers)
 	a.eachStream(nil, a.out, a.snd.resetStream)
-	a.eachStream(nil, a.in, a.rcv.resetStream)
+	a.rcv.resetStreams(nil)
 	a.notify(Notification{Type: EventAssocReset, LocalTSN: own, RemoteTSN: peers})
 }
 

@@ -49,14 +49,23 @@ func (s *sender) renumber(tsn uint32) {
 // reached says that all up to a TSN has come: what a peer asks for once it has may be done.
 func (r *receiver) reached(tsn uint32) bool { return wide(r.cum, tsn) <= r.cum }
 
-// resetStream has the next message of an incoming stream be number 0 (section 5.2.2). What is not whole
-// is dropped.
-func (r *receiver) resetStream(number uint16) {
-	k := int(number >> inPageShift)
-	if r.incoming == nil || k >= len(r.streams.pages) || r.streams.pages[k] == nil {
-		return // nothing has come in it
+// resetStreams has the next message of incoming streams be number 0 (section 5.2.2), of all if none is
+// named. What is not whole is dropped.
+func (r *receiver) resetStreams(numbers []uint16) {
+	switch {
+	case r.incoming == nil:
+	case len(numbers) == 0:
+		r.streams.each(r.resetStream)
+	default:
+		for _, n := range numbers {
+			if st := r.streams.known(n); st != nil {
+				r.resetStream(st)
+			}
+		}
 	}
-	st := r.streams.at(number)
+}
+
+func (r *receiver) resetStream(st *inStream) {
 	for x := st.ordered.first; x != nil; x = st.ordered.first {
 		r.abort(x)
 	}

@@ -12,8 +12,8 @@ func TestResetIncoming(t *testing.T) {
 			t.Fatal("reached")
 		}
 		r.message(4, 2, 3, "B", "x")
-		r.resetStream(2)
-		r.resetStream(10)
+		r.resetStreams([]uint16{2})
+		r.resetStreams([]uint16{10})
 		r.message(3, 2, 0, "BE", "c")
 		r.want("2.0:a", "2.1:b", "2.0:c")
 		if r.charged != 0 {

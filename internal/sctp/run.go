@@ -188,3 +188,23 @@ func (t *inStreams) at(number uint16) *inStream {
 	}
 	return &t.pages[k][number&(1<<inPageShift-1)]
 }
+
+// known returns the stream of the number if something has come in it or in a neighbour, else nil.
+func (t *inStreams) known(number uint16) *inStream {
+	k := int(number >> inPageShift)
+	if k >= len(t.pages) || t.pages[k] == nil {
+		return nil
+	}
+	return &t.pages[k][number&(1<<inPageShift-1)]
+}
+
+// each calls f for every stream that is known.
+func (t *inStreams) each(f func(*inStream)) {
+	for _, p := range t.pages {
+		if p != nil {
+			for i := range p {
+				f(&p[i])
+			}
+		}
+	}
+}

@@ -187,7 +187,15 @@ const fastMisses = 3
 // countMisses counts who was reported missing, and marks who was so often enough (section 7.2.4).
 func (s *sender) countMisses(advanced bool) {
 	recovering, lost := s.fastExit != 0, false
-	for t := s.una; t < s.highGap; t++ {
+	end := s.highGap
+	if !recovering || !advanced {
+		newest := uint64(0)
+		for _, f := range s.flows {
+			newest = max(newest, f.htna)
+		}
+		end = min(end, newest)
+	}
+	for t := s.una; t < end; t++ {
 		c := s.chunks.at(t)
 		if !c.outstanding() || c.state&chunkFast != 0 {
 			continue
