@@ -444,6 +444,32 @@ func checkSender(t testing.TB, s *sender) {
 	}
 }
 
+// checkRuns asserts that list and tree of a stream's runs are the same, that they are in order, and the tree
+// balanced.
+func checkRuns(t testing.TB, l *streamRuns) {
+	t.Helper()
+	x, prev := l.first, (*run)(nil)
+	var walk func(*run) int8
+	walk = func(o *run) int8 {
+		if o == nil {
+			return 0
+		}
+		left := walk(o.left)
+		if o != x || o.sprev != prev || prev != nil && !prev.before(o.id, o.first) {
+			t.Fatal("the runs of a stream are out of order")
+		}
+		x, prev = o.snext, o
+		right := walk(o.right)
+		if max(left, right)+1 != o.height || left-right > 1 || right-left > 1 {
+			t.Fatalf("a tree of height %d has sides of %d and %d", o.height, left, right)
+		}
+		return o.height
+	}
+	if walk(l.root); x != nil {
+		t.Fatal("a run is not in the tree")
+	}
+}
+
 // holds says that there are runs that are not ready.
 func (r *receiver) holds() bool { return r.incoming != nil && r.held.first != nil }
 
@@ -485,6 +511,12 @@ func checkReceiver(t testing.TB, r *receiver) {
 		if first.pieces != n {
 			t.Fatalf("%d pieces of a block, counted %d", n, first.pieces)
 		}
+	}
+	if r.incoming != nil {
+		r.streams.each(func(st *inStream) {
+			checkRuns(t, &st.ordered)
+			checkRuns(t, &st.unordered)
+		})
 	}
 	if charged += payload; payload != r.payload || charged != r.charged || stored != r.stored || n != queued {
 		t.Fatalf("payload %d of %d, charged %d of %d, stored %d of %d", r.payload, payload, r.charged, charged, r.stored, stored)

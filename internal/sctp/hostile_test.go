@@ -157,3 +157,20 @@ func receiverHostile(t *testing.T, b []byte) {
 		t.Fatal("something is held")
 	}
 }
+
+// A peer that leaves a hole behind each of tens of thousands of chunks, the last one first, has each of them
+// looked for in few steps.
+func TestManyHoles(t *testing.T) {
+	for _, interleaved := range []bool{false, true} {
+		r := newReceives(t, func(r *receives) { r.bufSize, r.interleaved = 1<<30, interleaved })
+		const n = maxAhead / 2
+		for i := n; i > 0; i-- {
+			r.message(2*i, 0, uint32(i), "BE", "x")
+		}
+		st := r.streams.at(0)
+		if h := int(st.ordered.root.height); h > 24 { // 1.44 times the logarithm
+			t.Errorf("%d runs are looked through in %d steps", n, h)
+		}
+		checkReceiver(t, &r.receiver)
+	}
+}

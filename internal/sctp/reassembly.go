@@ -24,10 +24,7 @@ func (r *receiver) place(tsn uint64, d *inData, p *packet.Vec, off, n int) (*run
 		return nil, r.skips
 	}
 
-	prev := list.last
-	for prev != nil && !prev.before(id, pos) {
-		prev = prev.sprev
-	}
+	prev := list.before(id, pos)
 	next := list.first
 	if prev != nil {
 		next = prev.snext

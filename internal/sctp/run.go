@@ -10,6 +10,7 @@ import (
 type run struct {
 	stream       *inStream
 	sprev, snext *run // in its stream, by id and first
+	left, right  *run // and in the tree of these (runtree.go)
 	hprev, hnext *run // in receiver.held
 	rnext        *run // in receiver.ready
 
@@ -26,6 +27,7 @@ type run struct {
 	unordered  bool
 	ready      bool // in receiver.ready
 	cut        bool // nothing more comes of it
+	height     int8 // of the tree that it is the root of
 }
 
 // piece is user data of a chunk, or of several in a row that lie in one block in a row.
@@ -121,40 +123,6 @@ type inStream struct {
 	next               uint64 // Stream Sequence Number or MID of the message whose turn it is
 	umid               uint64 // highest MID of unordered messages that came
 	unext              uint64 // unordered messages of a MID below were given up, or came
-}
-
-// streamRuns are the runs of a stream that are not ready, in order.
-type streamRuns struct{ first, last *run }
-
-// insert puts x behind o, or in front of all where o is nil.
-func (l *streamRuns) insert(o, x *run) {
-	next := l.first
-	if o != nil {
-		next = o.snext
-		o.snext = x
-	} else {
-		l.first = x
-	}
-	x.sprev, x.snext = o, next
-	if next != nil {
-		next.sprev = x
-	} else {
-		l.last = x
-	}
-}
-
-func (l *streamRuns) remove(x *run) {
-	if x.sprev != nil {
-		x.sprev.snext = x.snext
-	} else {
-		l.first = x.snext
-	}
-	if x.snext != nil {
-		x.snext.sprev = x.sprev
-	} else {
-		l.last = x.sprev
-	}
-	x.sprev, x.snext = nil, nil
 }
 
 // list is where x stands in its stream.
