@@ -23,7 +23,7 @@ type In struct {
 
 	CE bool // the IP header was marked Congestion Experienced (RFC 3168)
 
-	reconfs int // RE-CONFIG chunks of it that were taken
+	dear int // chunks of it whose work may be more than their bytes
 }
 
 // headCap is what a packet's chunks take of its headroom (packet.Headroom) in bytes at most.

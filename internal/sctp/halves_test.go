@@ -388,6 +388,12 @@ func checkSender(t testing.TB, s *sender) {
 		if c.msg.fate&fateAbandoned == 0 {
 			queued += c.n
 		}
+		if acked := c.state&chunkAcked != 0; acked != (s.chunks.seek(tsn, tsn+1, true) == tsn) {
+			t.Fatalf("TSN %d: acknowledged %v, and not in the map", tsn, acked)
+		}
+		if c.outstanding() && c.state&chunkFast == 0 && tsn < s.missFrom {
+			t.Fatalf("TSN %d can be missed below %d", tsn, s.missFrom)
+		}
 		if c.state&chunkAcked != 0 && tsn > s.highGap {
 			t.Fatalf("TSN %d is acknowledged beyond %d", tsn, s.highGap)
 		}

@@ -78,7 +78,7 @@ func TestReconfMany(t *testing.T) {
 	in := jumboIn(pairAddr(0, 0), pairAddr(1, 0), a.port, b.port, chunks)
 	in.VTag = b.tag
 	b.Packet(p.now, in)
-	if n := b.reconf.peerSeq - seq; n != maxReConfs {
+	if n := b.reconf.peerSeq - seq; n != maxDear {
 		t.Errorf("%d requests of a packet were granted", n)
 	}
 	if b.rcv.incoming != nil {

@@ -112,7 +112,9 @@ func (a *Assoc) chunk(now time.Duration, r *chunks, c *wire.Chunk) bool {
 	case wire.ChunkData, wire.ChunkIData:
 		return a.inData(now, r, c)
 	case wire.ChunkSack:
-		a.inSack(now, c)
+		if !r.in.tooDear() {
+			a.inSack(now, c)
+		}
 	case wire.ChunkHeartbeat:
 		a.inHeartbeat(r.in, c)
 	case wire.ChunkHeartbeatAck:
@@ -156,10 +158,16 @@ func (a *Assoc) chunk(now time.Duration, r *chunks, c *wire.Chunk) bool {
 		if a.caps&capReConf == 0 {
 			return a.inUnknown(r.in, c)
 		}
+		if r.in.tooDear() {
+			return true
+		}
 		return a.inReConfig(r.in, c)
 	case wire.ChunkForwardTSN, wire.ChunkIForwardTSN:
 		if a.caps&capPR == 0 {
 			return a.inUnknown(r.in, c)
+		}
+		if r.in.tooDear() {
+			return true
 		}
 		return a.inForward(r, c)
 	case wire.ChunkECNE, wire.ChunkCWR:
@@ -258,6 +266,17 @@ func (a *Assoc) inForward(r *chunks, c *wire.Chunk) bool {
 	r.sawData = true
 	a.tellAborted()
 	return true
+}
+
+// maxDear is how many chunks of a packet are taken whose few bytes may be work for each chunk that is
+// outstanding or held, or for each stream: a sender has one SACK in a packet, one FORWARD-TSN, and a RE-CONFIG
+// or two. What more there is is not heard; where it matters it comes again.
+const maxDear = 4
+
+// tooDear counts such a chunk, and reports whether it is one too many.
+func (in *In) tooDear() bool {
+	in.dear++
+	return in.dear > maxDear
 }
 
 // inSack takes a SACK (section 6.2.1).

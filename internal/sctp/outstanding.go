@@ -1,6 +1,9 @@
 package sctp
 
-import "sync"
+import (
+	"math/bits"
+	"sync"
+)
 
 // sentChunk is a DATA chunk that has a TSN.
 type sentChunk struct {
@@ -37,6 +40,7 @@ type sentChunks struct {
 
 type chunkArray struct {
 	c     []sentChunk
+	acked []uint64 // a bit for each: that of a TSN is TSN%64 of word TSN/64, and words are a ring, too
 	class int
 }
 
@@ -52,7 +56,8 @@ func newChunkArray(class int) *chunkArray {
 	if a, _ := chunkArrays[class].Get().(*chunkArray); a != nil {
 		return a
 	}
-	return &chunkArray{make([]sentChunk, chunkArrayMin<<(chunkArrayShift*class)), class}
+	n := chunkArrayMin << (chunkArrayShift * class)
+	return &chunkArray{make([]sentChunk, n), make([]uint64, (n+63)/64), class}
 }
 
 func (q *sentChunks) at(tsn uint64) *sentChunk { return &q.a.c[tsn&uint64(len(q.a.c)-1)] }
@@ -67,13 +72,42 @@ func (q *sentChunks) push(una, nxt uint64) *sentChunk {
 		q.a = newChunkArray(old.a.class + 1)
 		for t := una; t < nxt; t++ {
 			*q.at(t) = *old.at(t)
+			q.setAcked(t, old.at(t).state&chunkAcked != 0)
 			*old.at(t) = sentChunk{}
 		}
 		old.release()
 	}
 	c := q.at(nxt)
 	*c = sentChunk{}
+	q.setAcked(nxt, false)
 	return c
+}
+
+// setAcked notes that a chunk was acknowledged by a Gap Ack Block, or was not.
+func (q *sentChunks) setAcked(tsn uint64, acked bool) {
+	w, bit := &q.a.acked[tsn>>6&uint64(len(q.a.acked)-1)], uint64(1)<<(tsn&63)
+	if c := q.at(tsn); acked {
+		c.state |= chunkAcked
+		*w |= bit
+	} else {
+		c.state &^= chunkAcked
+		*w &^= bit
+	}
+}
+
+// seek returns the first TSN of [from, to) that is acknowledged so, or is not; to if there is none.
+func (q *sentChunks) seek(from, to uint64, acked bool) uint64 {
+	for from < to {
+		w := q.a.acked[from>>6&uint64(len(q.a.acked)-1)]
+		if !acked {
+			w = ^w
+		}
+		if w >>= from & 63; w != 0 {
+			return min(from+uint64(bits.TrailingZeros64(w)), to)
+		}
+		from = (from | 63) + 1
+	}
+	return to
 }
 
 // release gives the array back, of which every chunk has been cleared: an association that has nothing

@@ -219,14 +219,9 @@ func (a *Assoc) t4Expired(now time.Duration) {
 	r.due = true
 }
 
-// maxReConfs is how many RE-CONFIG chunks of a packet are taken: nobody has more requests outstanding than stand
-// in one chunk (RFC 6525, section 5.1.1), to which another may answer. What a request of a few bytes asks for
-// may be work for each stream.
-const maxReConfs = 2
-
 // inReConfig takes a RE-CONFIG. It reports false if the association is over by it.
 func (a *Assoc) inReConfig(in *In, c *wire.Chunk) bool {
-	if in.reconfs++; !a.state.beats() || in.reconfs > maxReConfs {
+	if !a.state.beats() {
 		return true
 	}
 	var answers []byte

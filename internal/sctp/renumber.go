@@ -39,7 +39,7 @@ func (s *sender) renumber(tsn uint32) {
 	s.highGap, s.ahead = s.una-1, s.una-1
 	s.fastExit = 0
 	if s.outgoing != nil {
-		s.ecn.exit = 0
+		s.ecn.exit, s.missFrom = 0, 0
 	}
 	for _, f := range s.flows {
 		f.timed, f.low = 0, 0

@@ -117,11 +117,9 @@ func (s *sender) takeGaps(now time.Duration, cum uint64, k *wire.Sack) bool {
 			continue
 		}
 		s.renege(now, high+1, start)
-		for t := start; t <= end; t++ {
-			if c := s.chunks.at(t); c.state&chunkAcked == 0 {
-				s.acked(now, t, c)
-				c.state |= chunkAcked
-			}
+		for t := s.chunks.seek(start, end+1, false); t <= end; t = s.chunks.seek(t+1, end+1, false) {
+			s.acked(now, t, s.chunks.at(t))
+			s.chunks.setAcked(t, true)
 		}
 		high = end
 	}
@@ -134,12 +132,10 @@ func (s *sender) takeGaps(now time.Duration, cum uint64, k *wire.Sack) bool {
 // peer has dropped them (section 6.2.1 D iii). They are outstanding again, and T3-rtx will have them
 // sent again if the peer does not tell of them anew.
 func (s *sender) renege(now time.Duration, from, to uint64) {
-	for t := from; t < to; t++ {
+	for t := s.chunks.seek(from, to, true); t < to; t = s.chunks.seek(t+1, to, true) {
 		c := s.chunks.at(t)
-		if c.state&chunkAcked == 0 {
-			continue
-		}
-		c.state &^= chunkAcked
+		s.chunks.setAcked(t, false)
+		s.missFrom = min(s.missFrom, t)
 		if c.state&chunkAbandoned != 0 {
 			continue
 		}
@@ -195,11 +191,14 @@ func (s *sender) countMisses(advanced bool) {
 		}
 		end = min(end, newest)
 	}
-	for t := s.una; t < end; t++ {
+	begin := max(s.missFrom, s.una)
+	s.missFrom = max(begin, end)
+	for t := begin; t < end; t++ {
 		c := s.chunks.at(t)
 		if !c.outstanding() || c.state&chunkFast != 0 {
 			continue
 		}
+		s.missFrom = min(s.missFrom, t) // at least until it is lost
 
 		// A chunk is missing for sure only where one that was sent later has come now (HTNA), by the
 		// same path: another may simply take longer. In Fast Recovery what is acknowledged

@@ -68,6 +68,7 @@ type sender struct {
 type outgoing struct {
 	streams  outStreams
 	schedule schedule
+	missFrom uint64 // no chunk below can be missed, as countMisses counts
 	ecn      ecnSender
 	failed   failed
 	skipped  []wire.Skipped // of the last FORWARD-TSN: kept for its array
@@ -117,7 +118,7 @@ func (s *sender) begin(tsn uint32) {
 	s.highGap, s.ahead = s.una-1, s.una-1
 	s.fastExit = 0
 	if s.outgoing != nil {
-		s.ecn = ecnSender{}
+		s.ecn, s.missFrom = ecnSender{}, 0
 	}
 	s.eachStream(func(st *outStream) { st.ssn, st.umid, st.held = 0, 0, false })
 	for _, f := range s.flows {

@@ -242,6 +242,7 @@ func (s *sender) leave(now time.Duration, f *flow, tsn uint64, c *sentChunk) {
 	f.low = min(f.low, tsn)
 	f.flight += c.n
 	s.inFlight += c.n
+	s.missFrom = min(s.missFrom, tsn)
 	f.lastSent = max(now, 1)
 
 	// Rule R1 of section 6.3.2. It starts anew with the earliest chunk that is outstanding, which
