@@ -174,3 +174,58 @@ func TestManyHoles(t *testing.T) {
 		checkReceiver(t, &r.receiver)
 	}
 }
+
+// A peer that has only every second chunk, and says so again and again, has what is missed counted until it is
+// lost, and not looked through any more.
+func TestSackHoles(t *testing.T) {
+	s := newSends(t)
+	s.f.cwnd = 1 << 20
+	const n = 10000
+	for range n {
+		s.queue(1)
+	}
+	for s.packet(s.f) != "" {
+	}
+	var gaps []int
+	for i := 2; i < n-100; i += 2 {
+		gaps = append(gaps, i, i)
+	}
+	for i := range 40 {
+		top := n - 100 + 2*i
+		s.sack(0, append(gaps, top, top)...)
+		if left := s.highGap - s.missFrom; i > fastMisses && left > 2*(fastMisses+1) {
+			t.Fatalf("SACK %d has %d chunks looked through", i, left)
+		}
+		gaps = append(gaps, top, top)
+		checkSender(t, &s.sender)
+	}
+	if want := uint32(n-100)/2 + 40 - fastMisses; s.marked < want-1 {
+		t.Errorf("%d chunks are lost, want %d", s.marked, want)
+	}
+}
+
+// Of many SACKs in one packet some are heard.
+func TestManySacks(t *testing.T) {
+	p := newPair(t, 1500, 1)
+	p.end[0].e.Options.NoDelay = true
+	p.connect()
+	a, b := p.end[0].a, p.end[1].a
+	p.carry = func(_ int, in *In) { in.Body.Release() }
+	for range 20 {
+		a.Send(p.now, &SendInfo{}, views(make([]byte, 10)))
+		p.pump()
+	}
+	una := a.snd.una
+	var chunks []byte
+	for i := range uint32(10) {
+		chunks = wire.AppendSack(chunks, uint32(una)+i, testWindow, nil, nil)
+	}
+	in := jumboIn(pairAddr(1, 0), pairAddr(0, 0), b.port, a.port, chunks)
+	in.VTag = a.tag
+	a.Packet(p.now, in)
+	if n := a.snd.una - una; n != maxDear {
+		t.Errorf("%d chunks were acknowledged", n)
+	}
+	a.Release()
+	b.Release()
+}
