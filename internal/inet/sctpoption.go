@@ -49,6 +49,14 @@ func (e *sctpEndpoint) change() *sctp.Options {
 	return &o
 }
 
+// changeFor returns the options of the association, or of those to come, to be changed.
+func (e *sctpEndpoint) changeFor(x *sctpAssoc) *sctp.Options {
+	if x != nil {
+		return x.core.Change()
+	}
+	return e.change()
+}
+
 // optionsFor returns the options of the association, or of those to come, to be read.
 func (e *sctpEndpoint) optionsFor(x *sctpAssoc) *sctp.Options {
 	if x != nil {
@@ -393,6 +401,7 @@ func (e *sctpEndpoint) setRTO(v *abi.SCTPRtoinfo) error {
 	if least > most {
 		return syscall.EINVAL
 	}
+	o = e.changeFor(x)
 	if v.Initial != 0 {
 		o.RTOInitial = ofMillis(v.Initial)
 	}
@@ -435,7 +444,7 @@ func (e *sctpEndpoint) setAssocInfo(v *abi.SCTPAssocparams) error {
 			return syscall.EINVAL
 		}
 	}
-	o := e.optionsFor(x)
+	o := e.changeFor(x)
 	if v.Asocmaxrxt != 0 {
 		o.MaxRetrans = v.Asocmaxrxt
 	}
@@ -477,7 +486,7 @@ func (e *sctpEndpoint) setMaxSeg(v *abi.SCTPAssocValue) error {
 	if n := int(v.Value); n != 0 && (n < least || n > sctpMaxChunk-head) {
 		return syscall.EINVAL
 	}
-	o.MaxSeg = v.Value
+	e.changeFor(x).MaxSeg = v.Value
 	if x != nil {
 		x.changed()
 	}

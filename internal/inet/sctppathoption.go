@@ -252,7 +252,7 @@ func (e *sctpEndpoint) setPathParams(v *abi.SCTPPaddrparams) error {
 			return errno
 		}
 	}
-	o := e.optionsFor(x)
+	o := e.changeFor(x)
 	switch {
 	case on(abi.SPP_SACKDELAY_DISABLE):
 		o.SackFreq = 1

@@ -35,7 +35,7 @@
 //	abandon.go                                  what is given up
 //
 //	receiver.go tsnmap.go                       the receiver: what has come
-//	run.go reassembly.go                        messages that are put together
+//	run.go runtree.go reassembly.go             messages that are put together
 //	delivery.go                                 messages that are read
 //	rcvack.go rcvwindow.go                      what it tells, and what there is room for
 //

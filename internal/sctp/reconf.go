@@ -373,8 +373,9 @@ func (a *Assoc) grantTSNs() answer {
 		return answer{result: wire.ReConfWait}
 	}
 
-	// Where the answer is lost, and what is sent behind it is not, the peer must not take that for what
-	// was to come before: this end's TSNs, too, go on farther away than a peer takes any from.
+	// This end's next TSN SHOULD be the highest that was sent, plus 1. But where the answer is lost, and what is sent
+	// behind it is not, a peer would take that for what was to come before, acknowledge it, and drop it with
+	// the answer that comes again: so they go on farther away than a peer takes any from.
 	w := answer{result: wire.ReConfPerformed, tsns: true, next: uint32(a.rcv.cum) + 1<<31, own: uint32(a.snd.nxt) + 1<<17}
 	a.renumber(w.own, w.next)
 	return w
