@@ -28,6 +28,13 @@ type SCTPConfig struct {
 	PathMaxRetrans int           // path_max_retrans
 	MaxInitRetrans int           // max_init_retransmits
 	PFRetrans      int           // pf_retrans (RFC 7829)
+	PSRetrans      int           // ps_retrans (RFC 7829, section 5)
+	PFExpose       int           // pf_expose: 0, 1 or 2 (SCTP_EXPOSE_POTENTIALLY_FAILED_STATE)
+	MaxBurst       int           // max_burst, in packets
+
+	ValidCookieLife time.Duration // valid_cookie_life
+	MaxAutoclose    time.Duration // max_autoclose: what SCTP_AUTOCLOSE is bounded by
+	SndBufPolicy    bool          // sndbuf_policy: each association has a send buffer of its own
 }
 
 // DefaultSCTPConfig returns Linux's settings.
@@ -38,6 +45,8 @@ func DefaultSCTPConfig() *SCTPConfig {
 		RcvBuf: s.RcvBuf, SndBuf: s.SndBuf, SackDelay: s.SackDelay, HBInterval: s.HBInterval, ProbeInterval: s.ProbeInterval,
 		RTOInitial: s.RTOInitial, RTOMin: s.RTOMin, RTOMax: s.RTOMax,
 		MaxRetrans: s.MaxRetrans, PathMaxRetrans: s.PathMaxRetrans, MaxInitRetrans: s.MaxInitRetrans, PFRetrans: s.PFRetrans,
+		PSRetrans: s.PSRetrans, PFExpose: s.PFExpose, MaxBurst: s.MaxBurst,
+		ValidCookieLife: s.CookieLife, MaxAutoclose: s.MaxAutoClose, SndBufPolicy: s.SndBufPolicy,
 	}
 }
 
@@ -51,5 +60,7 @@ func (c *SCTPConfig) settings() *sctp.Settings {
 	s.RcvBuf, s.SndBuf, s.SackDelay, s.HBInterval, s.ProbeInterval = c.RcvBuf, c.SndBuf, c.SackDelay, c.HBInterval, c.ProbeInterval
 	s.RTOInitial, s.RTOMin, s.RTOMax = c.RTOInitial, c.RTOMin, c.RTOMax
 	s.MaxRetrans, s.PathMaxRetrans, s.MaxInitRetrans, s.PFRetrans = c.MaxRetrans, c.PathMaxRetrans, c.MaxInitRetrans, c.PFRetrans
+	s.PSRetrans, s.PFExpose, s.MaxBurst = c.PSRetrans, c.PFExpose, c.MaxBurst
+	s.CookieLife, s.MaxAutoClose, s.SndBufPolicy = c.ValidCookieLife, c.MaxAutoclose, c.SndBufPolicy
 	return s
 }

@@ -149,6 +149,8 @@ func (t *sctpProto) Attach(s *socket.Socket) error {
 	e := &sctpEndpoint{proto: t, s: s, six: s.Domain == abi.AF_INET6, many: s.Type == abi.SOCK_SEQPACKET}
 	e.opts = t.cfg.DefaultOptions()
 	e.opts.PDPoint = 0
+	e.own.exposePF = uint8(t.cfg.PFExpose)
+	e.opts.Path.ExposePF = t.cfg.PFExpose == exposeTold
 	s.Opt.RcvBuf, s.Opt.SndBuf = int32(e.opts.RcvBuf), int32(e.opts.SndBuf)
 	e.holder.six = e.six
 	s.PCB = e
@@ -380,7 +382,7 @@ func (t *sctpProto) Ready(s *socket.Socket) wait.Events {
 	return ev
 }
 
-// space returns how many bytes the send buffer has room for.
+// space returns how many bytes the send buffer has room for: the socket's, which its associations share.
 func (e *sctpEndpoint) space() int { return e.opts.SndBuf - e.wmem }
 
 // Queued implements socket.Proto.

@@ -2,7 +2,6 @@ package inet
 
 import (
 	"encoding/binary"
-	"math"
 	"slices"
 	"syscall"
 	"time"
@@ -227,7 +226,7 @@ func (t *sctpProto) flagRows() []socket.Option {
 		styled(severalPeers, lengthOf(4, sctpInt(abi.SCTP_AUTOCLOSE,
 			func(e *sctpEndpoint) int { return int(e.opts.AutoClose / time.Second) },
 			func(e *sctpEndpoint, v int) error {
-				e.opts.AutoClose = time.Duration(min(uint32(v), maxAutoClose)) * time.Second
+				e.opts.AutoClose = min(time.Duration(uint32(v))*time.Second, t.cfg.MaxAutoClose)
 				return nil
 			}))),
 		lengthOf(4, sctpInt(abi.SCTP_FRAGMENT_INTERLEAVE,
@@ -257,10 +256,6 @@ func (t *sctpProto) flagRows() []socket.Option {
 		t.reusePortRow(),
 	}
 }
-
-// maxAutoClose is net.sctp.max_autoclose in s, by which Linux bounds SCTP_AUTOCLOSE: what a number of
-// its ticks can hold, 100 a second.
-const maxAutoClose = math.MaxInt32 / 100
 
 // reusePortRow is SCTP_REUSE_PORT.
 func (t *sctpProto) reusePortRow() socket.Option {

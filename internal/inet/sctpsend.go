@@ -305,7 +305,7 @@ func (t *sctpProto) queue(x *sctpAssoc, m *socket.Msg, w *sctpMessage) (int, err
 		return 0, syscall.EMSGSIZE
 	case x.state >= sctp.ShutdownPending:
 		return 0, syscall.ESHUTDOWN
-	case e.space() <= 0:
+	case e.space() <= 0 && !t.cfg.SndBufPolicy, x.core.SendSpace() <= 0:
 		return 0, syscall.EAGAIN
 	}
 	ev, errno := x.core.Send(t.now(), &info, m.Data)

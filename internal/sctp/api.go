@@ -1,6 +1,7 @@
 package sctp
 
 import (
+	"math"
 	"net/netip"
 	"syscall"
 	"time"
@@ -74,6 +75,9 @@ type Settings struct {
 	MaxInitRetrans             int
 	PFRetrans                  int // errors behind which a path is potentially failed (RFC 7829)
 	PSRetrans                  int // errors behind which the primary path is switched for good
+	PFExpose                   int // what is told of potentially failed paths: the owner's to go by
+	MaxAutoClose               time.Duration
+	SndBufPolicy               bool // each association has a send buffer of its own: the owner's to go by
 	HBInterval                 time.Duration
 	SackDelay                  time.Duration
 	SackFreq                   int
@@ -92,6 +96,7 @@ func DefaultSettings() *Settings {
 		CookieLife: 60 * time.Second, CookiePreserve: true,
 		MaxBurst: 4, MaxRetrans: 10, PathMaxRetrans: 5, MaxInitRetrans: 8,
 		PFRetrans: 0, PSRetrans: 0xffff,
+		MaxAutoClose: math.MaxInt32 / 100 * time.Second, // what a number of Linux's ticks can hold, 100 a second
 		HBInterval: 30 * time.Second, SackDelay: 200 * time.Millisecond, SackFreq: 2,
 		RcvBuf: 212992, SndBuf: 212992,
 		Scope: ScopeAll, PRSCTP: true, ECN: true,
