@@ -148,7 +148,7 @@ func sctpOf(s *socket.Socket) *sctpEndpoint { return s.PCB.(*sctpEndpoint) }
 func (t *sctpProto) Attach(s *socket.Socket) error {
 	e := &sctpEndpoint{proto: t, s: s, six: s.Domain == abi.AF_INET6, many: s.Type == abi.SOCK_SEQPACKET}
 	e.opts = t.cfg.DefaultOptions()
-	e.opts.PDPoint = 0
+	e.opts.PDPoint, e.opts.IData = 0, false
 	e.own.exposePF = uint8(t.cfg.PFExpose)
 	e.opts.Path.ExposePF = t.cfg.PFExpose == exposeTold
 	s.Opt.RcvBuf, s.Opt.SndBuf = int32(e.opts.RcvBuf), int32(e.opts.SndBuf)
@@ -168,7 +168,9 @@ func (e *sctpEndpoint) bound() bool { return e.lport != 0 }
 func (e *sctpEndpoint) mtu() int {
 	if x := e.only(); x != nil {
 		if p, ok := x.core.Path(netip.Addr{}); ok {
-			return p.MTU
+			if path := x.way(p.Addr); path != nil {
+				return min(path.MTU, mostPacket(p.Addr))
+			}
 		}
 	}
 	return 0
@@ -335,7 +337,7 @@ func (e *sctpEndpoint) show(a netip.Addr, port uint16) abi.Addr {
 // Name implements socket.Proto.
 func (t *sctpProto) Name(s *socket.Socket) abi.Addr {
 	e := sctpOf(s)
-	return addrOf(s, e.name, e.lport, uint32(s.Opt.Device))
+	return e.show(e.name, e.lport)
 }
 
 // Peer implements socket.Proto.
@@ -344,7 +346,7 @@ func (t *sctpProto) Peer(s *socket.Socket) (abi.Addr, error) {
 	if !e.peer.IsValid() {
 		return abi.Addr{}, syscall.ENOTCONN
 	}
-	a := addrOf(s, e.peer.Addr(), e.peer.Port(), uint32(s.Opt.Device))
+	a := e.show(e.peer.Addr(), e.peer.Port())
 	if e.stage == sctpClosed {
 		return a, syscall.ENOTCONN // accept tells the address all the same
 	}
@@ -452,6 +454,11 @@ func (t *sctpProto) Shutdown(s *socket.Socket, how int) error {
 	}
 	e.shutRD = e.shutRD || how != abi.SHUT_WR
 	e.shutWR = e.shutWR || how != abi.SHUT_RD
+	if how != abi.SHUT_WR {
+		for x := e.assocs; x != nil; x = x.next {
+			x.core.Deafen()
+		}
+	}
 	if x := e.only(); x != nil && e.one() && how != abi.SHUT_RD {
 		e.stage = sctpClosing
 		t.update(x, x.core.Shutdown(t.now()))

@@ -245,6 +245,9 @@ func (t *sctpProto) branch(e *sctpEndpoint, x *sctpAssoc, typ int) *socket.Socke
 		name: e.name, lport: e.lport, opts: e.opts, own: e.own, holder: binding{six: e.six},
 	}
 	b.ipState.inherit(&e.ipState)
+	if b.ipState.opts != nil {
+		b.ipState.opts.tos = 0 // Linux, sctp_copy_sock
+	}
 	n.PCB = b
 	for _, l := range e.locals {
 		mine := &binding{addr: l.addr}

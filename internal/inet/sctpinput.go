@@ -46,6 +46,9 @@ func (t *sctpProto) Input(p *packet.Packet, m *ip.Meta) bool {
 			p.Free()
 			return true
 		}
+		if e.s != nil && e.s.Opt.WantsArrival() {
+			in.At = e.s.Host.Stamp()
+		}
 	}
 	p.Consume(wire.SCTPLen)
 	in.Head = p.Head()
@@ -179,8 +182,12 @@ func (x *sctpAssoc) route() {
 		}
 	}
 	for dst, ok := x.core.Unrouted(); ok; dst, ok = x.core.Unrouted() {
-		x.ways = append(x.ways, sctpWay{dst: dst})
-		x.look(&x.ways[len(x.ways)-1])
+		i := slices.IndexFunc(x.ways, func(w sctpWay) bool { return w.dst == dst })
+		if i < 0 {
+			i = len(x.ways)
+			x.ways = append(x.ways, sctpWay{dst: dst})
+		}
+		x.look(&x.ways[i])
 	}
 }
 
@@ -190,11 +197,19 @@ func (x *sctpAssoc) look(w *sctpWay) {
 	if w.path == nil {
 		x.core.SetRoute(w.dst, netip.Addr{}, 0)
 	} else {
-		x.core.SetRoute(w.dst, w.path.Src, min(w.path.MTU, 65535)&^3) // chunks are multiples of 4 bytes
+		x.core.SetRoute(w.dst, w.path.Src, min(w.path.MTU, mostPacket(w.dst))&^3) // chunks are multiples of 4 bytes
 		if p, ok := x.core.Path(netip.Addr{}); ok && p.Addr == w.dst {
 			x.e.name = w.path.Src // Linux, sctp_transport_route
 		}
 	}
+}
+
+// mostPacket is the most that an IP packet to dst has in bytes: IPv6 does not count its header.
+func mostPacket(dst netip.Addr) int {
+	if dst.Is4() {
+		return 1<<16 - 1
+	}
+	return 1<<16 - 1 + ipHeaderLen(false)
 }
 
 // device is what SO_BINDTODEVICE says.

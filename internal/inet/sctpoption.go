@@ -402,7 +402,8 @@ func (e *sctpEndpoint) getAssocInfo(v *abi.SCTPAssocparams) error {
 	*v = abi.SCTPAssocparams{AssocID: v.AssocID, Asocmaxrxt: o.MaxRetrans, CookieLife: millis(o.CookieLife)}
 	if x != nil {
 		v.NumberPeerDestinations = uint16(len(x.core.Peers(nil)))
-		v.PeerRwnd, v.LocalRwnd = x.core.Status().RWnd, uint32(o.RcvBuf/2)
+		st := x.core.Status()
+		v.PeerRwnd, v.LocalRwnd = st.RWnd, st.Advertised
 	}
 	return nil
 }

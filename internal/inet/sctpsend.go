@@ -295,6 +295,7 @@ func (t *sctpProto) ends(x *sctpAssoc, m *socket.Msg, w *sctpMessage) (done bool
 func (t *sctpProto) queue(x *sctpAssoc, m *socket.Msg, w *sctpMessage) (int, error) {
 	e := x.e
 	info := x.info(w)
+	info.More = m.Flags&abi.MSG_MORE != 0
 	if w.dst.IsValid() && (e.one() || w.flags&abi.SCTP_ADDR_OVER != 0) {
 		info.Dst = w.dst.Addr()
 	}

@@ -22,6 +22,8 @@ type In struct {
 
 	Encap uint16 // source port of the UDP packet that it was in (RFC 6951); 0: none
 
+	At int64 // when it came, by a clock of the owner's: RcvInfo.At of its messages
+
 	CE bool // the IP header was marked Congestion Experienced (RFC 3168)
 }
 
@@ -97,7 +99,7 @@ func DefaultSettings() *Settings {
 		MaxBurst: 4, MaxRetrans: 10, PathMaxRetrans: 5, MaxInitRetrans: 8,
 		PFRetrans: 0, PSRetrans: 0xffff,
 		MaxAutoClose: math.MaxInt32 / 100 * time.Second, // what a number of Linux's ticks can hold, 100 a second
-		HBInterval: 30 * time.Second, SackDelay: 200 * time.Millisecond, SackFreq: 2,
+		HBInterval:   30 * time.Second, SackDelay: 200 * time.Millisecond, SackFreq: 2,
 		RcvBuf: 212992, SndBuf: 212992,
 		Scope: ScopeAll, PRSCTP: true, ECN: true,
 	}
@@ -241,6 +243,7 @@ type SendInfo struct {
 	Dst       netip.Addr // SCTP_ADDR_OVER: this path; not valid: the primary one
 	PR        PRPolicy
 	PRValue   uint32 // TTL in ms, retransmissions or priority, by the policy
+	More      bool   // MSG_MORE: it waits for company, whatever SCTP_NODELAY says
 }
 
 // PRPolicy is a policy of partial reliability, with Linux's numbers (RFC 7496).
@@ -261,7 +264,8 @@ type RcvInfo struct {
 	Unordered bool
 	PPID      uint32
 	TSN       uint32 // of the first fragment that this is a part of
-	CumTSN    uint32
+	CumTSN    uint32 // when the first fragment had come
+	At        int64  // In.At of that fragment
 	Context   uint32
 	Src       netip.Addr
 	EOR       bool // the message ends with these bytes
@@ -306,6 +310,7 @@ type Status struct {
 	Unacked               int    // DATA chunks
 	Pending               int    // messages that were received and not read
 	Missing               int    // TSNs that have not come, below the highest that has
+	Advertised            uint32 // what is left of the window that the peer was told of last
 	InStreams, OutStreams uint16
 	FragmentPoint         int
 	Primary               netip.Addr

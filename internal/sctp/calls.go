@@ -46,9 +46,14 @@ func (a *Assoc) Send(now time.Duration, info *SendInfo, data []packet.View) (wai
 		m.to = &p.flow
 	}
 	a.startAutoClose(now)
+	a.snd.more = info.More
 	a.snd.push(now, &m, data)
 	return a.take(), 0
 }
+
+// Deafen says that the program reads no more (SHUT_RD): messages that are not there yet are taken from the
+// peer and dropped. Notifications are not.
+func (a *Assoc) Deafen() { a.rcv.deaf = true }
 
 // SendSpace returns how many bytes of messages fit into the send buffer. A message is taken whole if
 // there is room for one byte of it.
@@ -113,7 +118,7 @@ func (a *Assoc) Next() (r RcvInfo, length int, ok bool) {
 func (a *Assoc) rcvInfo(m *inMessage) RcvInfo {
 	r := RcvInfo{
 		Stream: m.stream, SSN: uint32(m.ssn), Unordered: m.unordered, PPID: m.ppid,
-		TSN: m.tsn, CumTSN: uint32(a.rcv.cum), Context: a.opt.Context, EOR: m.eor,
+		TSN: m.tsn, CumTSN: m.cum, At: m.at, Context: a.opt.Context, EOR: m.eor,
 	}
 	if a.rcv.interleaved {
 		r.SSN = m.mid
@@ -168,6 +173,7 @@ func (a *Assoc) Status() Status {
 	}
 	s.RWnd, s.Unacked, s.Pending = a.snd.rwnd(), a.snd.unacked(), int(a.rcv.delivered-a.rcv.read)
 	s.Missing = a.rcv.missing()
+	s.Advertised = uint32(a.rcv.edge - min(a.rcv.edge, a.rcv.got))
 	return s
 }
 

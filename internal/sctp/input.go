@@ -220,6 +220,7 @@ func (a *Assoc) inData(now time.Duration, r *chunks, c *wire.Chunk) bool {
 	} else {
 		a.cfg.Counters.InOrderChunks++
 	}
+	d.at = r.in.At
 	r.sawData = true
 	if p := a.path(r.in.Src); p != nil {
 		a.ackTo = p // section 6.2: the SACK goes where the DATA came from
@@ -289,7 +290,7 @@ func (a *Assoc) acked(now time.Duration, res sackResult) {
 	for _, p := range a.paths {
 		if p.acked > 0 {
 			p.acked = 0
-			a.alive(p)
+			a.alive(p, ReceivedSACK)
 		}
 	}
 	a.errors = 0

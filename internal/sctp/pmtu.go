@@ -135,7 +135,7 @@ func (a *Assoc) probed(now time.Duration, p *path, nonce uint64, size int) {
 		return
 	}
 	q.waiting, q.tries = false, 0
-	a.alive(p)
+	a.alive(p, HeartbeatSuccess)
 	switch q.state {
 	case probeBase, probeSearch:
 		q.low = q.size

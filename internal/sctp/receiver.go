@@ -69,6 +69,8 @@ type receiverOptions struct {
 	// While a message is delivered in part those of other streams may be read: with I-DATA, and with a
 	// SCTP_FRAGMENT_INTERLEAVE of 2.
 	mixed bool
+
+	deaf bool // the program reads no more: what has not come yet is dropped
 }
 
 // begin sets the peer's initial TSN, and how many streams it may use. The buffer's size is known.
@@ -87,6 +89,7 @@ func (r *receiver) begin(tsn uint32, streams uint16) {
 type inData struct {
 	wire.Data
 	mid, fsn uint32 // of I-DATA
+	at       int64  // of the packet, as In has it
 }
 
 // dataResult is what a chunk came to.
@@ -152,6 +155,9 @@ func (r *receiver) data(d *inData, p *packet.Vec, off, n int) dataResult {
 	}
 	r.arrived(tsn, d.Flags)
 	if x != nil {
+		if x.tsn == tsn {
+			x.cum, x.at = r.cum, d.at
+		}
 		r.got += uint64(n)
 		r.settle(x)
 	}

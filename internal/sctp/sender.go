@@ -74,6 +74,7 @@ type senderOptions struct {
 	maxBurst    uint32 // packets; 0: no limit
 	maxSeg      uint32 // SCTP_MAXSEG: most user data in a chunk; 0: what the PMTU allows
 	noDelay     bool   // SCTP_NODELAY
+	more        bool   // the program has said that more follows what it sent last (MSG_MORE)
 	flush       bool   // nothing waits for company: the association is shutting down
 	interleaved bool   // I-DATA (RFC 8260)
 	partial     bool   // the peer knows FORWARD-TSN (RFC 3758)
@@ -189,7 +190,11 @@ func (s *sender) push(now time.Duration, o *outMessage, views []packet.View) {
 	s.arrived++
 	m.arrived = s.arrived
 	if m.policy == PRTTL {
-		m.until = now + time.Duration(m.value)*time.Millisecond
+		// A lifetime of none is over before it begins, as Linux has it.
+		m.until = -1
+		if m.value > 0 {
+			m.until = now + time.Duration(m.value)*time.Millisecond
+		}
 	}
 	s.queued += m.n
 	s.held++

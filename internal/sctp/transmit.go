@@ -180,9 +180,13 @@ func (s *sender) cutting(m *message, f *flow, l *load) uint32 {
 const minCut = 256
 
 // waits reports whether a chunk of n bytes waits for company: Nagle's algorithm. A full packet does not
-// wait, nor the rest of a message that was cut, nor anything while nothing is outstanding.
+// wait, nor the rest of a message that was cut, nor anything while nothing is outstanding, unless the
+// program asks for it (MSG_MORE).
 func (s *sender) waits(m *message, n uint32, f *flow, l *load) bool {
-	if s.noDelay || s.flush || l.n > 0 || s.inFlight == 0 || m.begun() || n < m.n {
+	if s.flush || l.n > 0 || m.begun() || n < m.n {
+		return false
+	}
+	if !s.more && (s.noDelay || s.inFlight == 0) {
 		return false
 	}
 
