@@ -207,6 +207,11 @@ func (e *sctpEndpoint) has(addr netip.Addr) bool {
 // Bind implements socket.Proto.
 func (t *sctpProto) Bind(s *socket.Socket, a abi.Addr) error {
 	e := sctpOf(s)
+	switch a.Family {
+	case abi.AF_INET, abi.AF_INET6, abi.AF_UNSPEC:
+	default:
+		return syscall.EAFNOSUPPORT // inet_bind, not SCTP
+	}
 	if e.bound() {
 		return syscall.EINVAL
 	}

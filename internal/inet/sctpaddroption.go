@@ -82,6 +82,9 @@ func (e *sctpEndpoint) tellPeers(list []abi.Addr, tell func(*sctp.Assoc, time.Du
 		for _, a := range list {
 			tell(x.core, x.now(), a.IP.Unmap())
 		}
+		for i := range x.ways {
+			x.look(&x.ways[i])
+		}
 		e.proto.update(x, 0)
 	}
 }

@@ -138,8 +138,8 @@ func unusable(a netip.Addr) bool {
 }
 
 var unusable4 = [...]netip.Prefix{
-	netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("192.88.99.0/24"),
-	netip.MustParsePrefix("198.18.0.0/15"), netip.MustParsePrefix("255.255.255.255/32"),
+	netip.MustParsePrefix("192.88.99.0/24"), netip.MustParsePrefix("198.18.0.0/15"),
+	netip.MustParsePrefix("255.255.255.255/32"),
 }
 
 // FinishConnect implements socket.Finisher (Linux, sctp_wait_for_connect).

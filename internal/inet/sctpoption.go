@@ -233,6 +233,7 @@ func (t *sctpProto) flagRows() []socket.Option {
 			func(e *sctpEndpoint) int { return toInt(e.opts.Interleave != 0) },
 			func(e *sctpEndpoint, v int) error {
 				e.opts.Interleave = uint32(toInt(v != 0))
+				e.opts.IData = e.opts.IData && v != 0
 				return nil
 			})),
 		lengthOf(4, sctpInt(abi.SCTP_PARTIAL_DELIVERY_POINT,

@@ -1,6 +1,7 @@
 package inet
 
 import (
+	"math"
 	"net/netip"
 	"syscall"
 
@@ -197,8 +198,8 @@ func (e *sctpEndpoint) getPathParams(v *abi.SCTPPaddrparams) error {
 		Pathmtu: p.PathMTU, Sackdelay: millis(o.SackDelay),
 		Flags: abi.SPP_HB_ENABLE | abi.SPP_PMTUD_ENABLE | abi.SPP_SACKDELAY_ENABLE,
 	}
-	if info, ok := e.pathOf(x, addr); ok {
-		v.Pathmtu = uint32(info.MTU)
+	if x != nil {
+		v.Pathmtu = x.mtu(addr)
 	}
 	if p.NoHB {
 		v.Flags ^= abi.SPP_HB_ENABLE | abi.SPP_HB_DISABLE
@@ -218,6 +219,17 @@ func (e *sctpEndpoint) getPathParams(v *abi.SCTPPaddrparams) error {
 		v.Dscp = p.DSCP
 	}
 	return nil
+}
+
+// mtu returns the MTU of the path to addr, the least of all where addr is not valid.
+func (x *sctpAssoc) mtu(addr netip.Addr) uint32 {
+	least := math.MaxInt32
+	for _, a := range x.core.Peers(nil) {
+		if p, ok := x.core.Path(a); ok && (!addr.IsValid() || a == addr) {
+			least = min(least, p.MTU)
+		}
+	}
+	return uint32(least)
 }
 
 // pathOf returns what is known of the path to addr, or of the primary one.

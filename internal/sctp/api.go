@@ -243,7 +243,9 @@ type SendInfo struct {
 	Dst       netip.Addr // SCTP_ADDR_OVER: this path; not valid: the primary one
 	PR        PRPolicy
 	PRValue   uint32 // TTL in ms, retransmissions or priority, by the policy
-	More      bool   // MSG_MORE: it waits for company, whatever SCTP_NODELAY says
+	Key       uint16 // SCTP_AUTHINFO: with HasKey, the key by which it is authenticated
+	HasKey    bool
+	More      bool // MSG_MORE: it waits for company, whatever SCTP_NODELAY says
 }
 
 // PRPolicy is a policy of partial reliability, with Linux's numbers (RFC 7496).

@@ -45,6 +45,9 @@ func (a *Assoc) Send(now time.Duration, info *SendInfo, data []packet.View) (wai
 	if p := a.path(info.Dst); p != nil {
 		m.to = &p.flow
 	}
+	if info.HasKey && a.auth != nil && info.Key != a.opt.AuthSetup.active() {
+		m.key = a.opt.AuthSetup.key(info.Key)
+	}
 	a.startAutoClose(now)
 	a.snd.more = info.More
 	a.snd.push(now, &m, data)

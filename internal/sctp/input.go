@@ -298,6 +298,7 @@ func (a *Assoc) acked(now time.Duration, res sackResult) {
 		a.events |= wait.Out
 	}
 	a.tellFailed(0)
+	a.tellFreed()
 	if res.newly && a.snd.empty() && a.state == Established {
 		a.notify(Notification{Type: EventSenderDry})
 	}

@@ -175,10 +175,11 @@ func (a *Assoc) control(b *builder) {
 
 // data fills the packet up with data, and a SACK that does not have to go yet with it.
 func (a *Assoc) data(now time.Duration, b *builder, p *path) {
-	l := load{room: b.room, bare: b.empty()}
+	l := load{room: b.room, bare: b.empty(), keyed: b.must}
 	var d outData
 	for a.snd.next(now, &p.flow, &l, &d) {
 		b.data(&d)
+		l.keyed, b.key = b.must, l.key
 		p.hb.used = now
 		if d.Flags&wire.DataU != 0 {
 			a.cfg.Counters.OutUnorderChunks++
@@ -203,6 +204,7 @@ type builder struct {
 	room  int           // bytes that are left for chunks
 	auth  int           // length of the AUTH chunk at the packet's start; 0: there is none
 	must  bool          // it has to be there
+	key   *AuthKey      // that data asks for; nil: the active one
 	tiny  bool          // IP may fragment the packet, however small
 	full  bool          // the head takes nothing more: there is to be room for a SACK in it
 	block *packet.Block // where bytes go, nil: into the head
@@ -254,7 +256,7 @@ func (b *builder) finish() bool {
 	}
 	b.out.Fragment = b.room < 0 || b.tiny
 	if b.auth > 0 {
-		b.a.auth.seal(b.a.opt.AuthSetup, b.out)
+		b.a.auth.seal(b.a.opt.AuthSetup.sends(b.key), b.out)
 	}
 	return true
 }

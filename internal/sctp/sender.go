@@ -225,6 +225,20 @@ func (s *sender) probing() bool {
 	return s.nxt > s.una && s.arwnd < s.chunks.at(s.una).n
 }
 
+// needsKey reports whether a message waits or is outstanding that is authenticated by the key.
+func (s *sender) needsKey(id uint16) (found bool) {
+	is := func(m *message) bool { return m.key != nil && m.key.ID == id }
+	for t := s.una; t < s.nxt && !found; t++ {
+		found = is(s.chunks.at(t).msg)
+	}
+	s.streams.each(func(st *outStream) {
+		for m := st.head; m != nil && !found; m = m.next {
+			found = is(m)
+		}
+	})
+	return found
+}
+
 // empty says that nothing waits and nothing is outstanding.
 func (s *sender) empty() bool { return s.messages == 0 && s.una == s.nxt }
 

@@ -10,10 +10,21 @@ import (
 
 // load is the DATA of a packet that is being built.
 type load struct {
-	room   int  // bytes that are left for chunks
-	n      int  // DATA chunks that were chosen; a packet is begun with 0
-	bare   bool // nothing else stands in the packet: a chunk that is too long may go, and IP fragments it
-	urgent bool // goes whatever the congestion window is
+	room   int      // bytes that are left for chunks
+	n      int      // DATA chunks that were chosen; a packet is begun with 0
+	bare   bool     // nothing else stands in the packet: a chunk that is too long may go, and IP fragments it
+	urgent bool     // goes whatever the congestion window is
+	keyed  bool     // the packet is authenticated by key, and takes no message of another
+	key    *AuthKey // nil: the active one
+}
+
+// of reports whether the packet takes chunks of a message: all of it are authenticated by one key.
+func (l *load) of(m *message) bool {
+	if l.keyed && m.key != l.key {
+		return false
+	}
+	l.key = m.key
+	return true
 }
 
 // take has the load hold a chunk of so many bytes.
@@ -91,7 +102,7 @@ func (s *sender) nextMarked(now time.Duration, f *flow, l *load, d *outData) boo
 	}
 
 	length := s.headerLen() + c.n
-	if !l.fits(length) {
+	if !l.fits(length) || !l.of(c.msg) {
 		return false
 	}
 	if l.n == 0 {
@@ -136,7 +147,7 @@ func (s *sender) nextNew(now time.Duration, f *flow, l *load, d *outData) bool {
 	if n > s.rwnd() && s.inFlight > 0 {
 		return false
 	}
-	if s.waits(m, n, f, l) {
+	if s.waits(m, n, f, l) || !l.of(m) {
 		return false
 	}
 
