@@ -146,6 +146,7 @@ func (h *Host) AddInterface(i Interface) error {
 				return fmt.Errorf("usock: route to %v on %s: %w", r.Dst, info.Name, err)
 			}
 		}
+		h.stack.AddrsChanged()
 		return nil
 	})
 	if err != nil {
@@ -200,6 +201,7 @@ func (h *Host) detach(which func(attached) bool) error {
 
 	h.h.Enter()
 	h.stack.IP.RemoveIface(a.iface)
+	h.stack.AddrsChanged()
 	h.h.Leave()
 	a.port.Close()
 	return a.link.Close()

@@ -130,6 +130,7 @@ type sctpOptions struct {
 	unmapped         bool // SCTP_I_WANT_MAPPED_V4_ADDR is off
 	rcvinfo, nxtinfo bool // SCTP_RECVRCVINFO, SCTP_RECVNXTINFO
 	reuse            bool // SCTP_REUSE_PORT
+	autoAsconf       bool // SCTP_AUTO_ASCONF
 }
 
 // sctpStage is what Linux's sk_state says of a socket of SCTP.

@@ -221,12 +221,21 @@ var assocValue = abi.Sizeof(&abi.SCTPAssocValue{})
 // schedulerRows are about which stream's message goes next.
 func (t *sctpProto) schedulerRows() []socket.Option {
 	scheduler := valueRow(abi.SCTP_STREAM_SCHEDULER, false,
-		func(_ *sctpEndpoint, _ *sctpAssoc, o *sctp.Options) uint32 { return uint32(o.Scheduler) },
+		func(_ *sctpEndpoint, _ *sctpAssoc, o *sctp.Options) uint32 {
+			if sctp.Sched(o.Scheduler) == sctp.SchedPackets {
+				return abi.SCTP_SS_RR_PKT
+			}
+			return uint32(o.Scheduler)
+		},
 		func(e *sctpEndpoint, v *abi.SCTPAssocValue) error {
-			if v.Value > abi.SCTP_SS_MAX {
+			k := uint16(v.Value)
+			switch {
+			case v.Value == abi.SCTP_SS_RR_PKT:
+				k = uint16(sctp.SchedPackets)
+			case v.Value > abi.SCTP_SS_MAX:
 				return syscall.EINVAL
 			}
-			return e.each(v.AssocID, func(_ *sctpAssoc, o *sctp.Options) { o.Scheduler = uint16(v.Value) })
+			return e.each(v.AssocID, func(_ *sctpAssoc, o *sctp.Options) { o.Scheduler = k })
 		})
 	return []socket.Option{longer(assocValue, scheduler), longer(assocValue, structRow(abi.SCTP_STREAM_SCHEDULER_VALUE,
 		func(e *sctpEndpoint, v *abi.SCTPStreamValue) (err error) {

@@ -14,7 +14,7 @@ import (
 // sctpRows are SCTP's options: those at SOL_SCTP, and those at SOL_SOCKET that it has its own way with.
 func sctpRows(t *sctpProto) []socket.Option {
 	return slices.Concat(t.socketRows(), t.flagRows(), t.assocRows(), t.ackRows(), t.messageRows(), t.eventRows(),
-		t.pathRows(), t.statusRows(), t.schedulerRows(), t.reconfRows(), t.authRows(), t.addrRows())
+		t.pathRows(), t.statusRows(), t.countRows(), t.schedulerRows(), t.reconfRows(), t.authRows(), t.addrRows())
 }
 
 // assoc returns the association that a program names; nil: none. Of one-to-one style, and of one that
@@ -313,11 +313,11 @@ func (t *sctpProto) assocRows() []socket.Option {
 			func(e *sctpEndpoint, v *abi.SCTPInitmsg) error { setInit(&e.opts, v); return nil }),
 		structRow(abi.SCTP_RTOINFO, (*sctpEndpoint).getRTO, (*sctpEndpoint).setRTO),
 		structRow(abi.SCTP_ASSOCINFO, (*sctpEndpoint).getAssocInfo, (*sctpEndpoint).setAssocInfo),
-		valueRow(abi.SCTP_MAX_BURST, true,
+		unshortened(valueRow(abi.SCTP_MAX_BURST, true,
 			func(_ *sctpEndpoint, _ *sctpAssoc, o *sctp.Options) uint32 { return o.MaxBurst },
 			func(e *sctpEndpoint, v *abi.SCTPAssocValue) error {
 				return e.each(v.AssocID, func(_ *sctpAssoc, o *sctp.Options) { o.MaxBurst = v.Value })
-			}),
+			})),
 		valueRow(abi.SCTP_MAXSEG, true, (*sctpEndpoint).maxSeg, (*sctpEndpoint).setMaxSeg),
 		valueRow(abi.SCTP_CONTEXT, false,
 			func(_ *sctpEndpoint, _ *sctpAssoc, o *sctp.Options) uint32 { return o.Context },
@@ -325,6 +325,17 @@ func (t *sctpProto) assocRows() []socket.Option {
 				return e.each(v.AssocID, func(_ *sctpAssoc, o *sctp.Options) { o.Context = v.Value })
 			}),
 	}
+}
+
+// unshortened is the row o, which leaves the length of a buffer that is too long as it is, and what stands
+// behind the value.
+func unshortened(o socket.Option) socket.Option {
+	ask := o.Ask
+	o.Ask = func(s *socket.Socket, b []byte) ([]byte, error) {
+		v, err := ask(s, b)
+		return append(v, b[min(len(v), len(b)):]...), err
+	}
+	return o
 }
 
 // valueRow is the row of a struct sctp_assoc_value; short says that an int is taken, too, for the

@@ -155,6 +155,9 @@ func (s *Stack) TCP() Protocol { return s.tcp }
 // UDP returns the row of SOCK_DGRAM.
 func (s *Stack) UDP() Protocol { return s.udp }
 
+// AddrsChanged says that the host has other addresses now.
+func (s *Stack) AddrsChanged() { s.sctp.addrsChanged() }
+
 // SCTP returns the rows of SOCK_STREAM and SOCK_SEQPACKET with IPPROTO_SCTP.
 func (s *Stack) SCTP() Protocol { return s.sctp }
 

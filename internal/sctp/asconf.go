@@ -69,6 +69,19 @@ func (a *Assoc) DeleteAddr(now time.Duration, addr netip.Addr) syscall.Errno {
 	return 0
 }
 
+// SetLocal tells the peer how the addresses of this end that it may know of have changed.
+func (a *Assoc) SetLocal(now time.Duration, addrs []netip.Addr) {
+	addrs = told(addrs, a.primary.addr, a.cfg.Scope)
+	for _, addr := range addrs {
+		a.AddAddr(now, addr)
+	}
+	for _, addr := range a.local {
+		if !slices.Contains(addrs, addr) {
+			a.DeleteAddr(now, addr)
+		}
+	}
+}
+
 // SetPeerPrimary asks the peer to send to an address of this end (SCTP_SET_PEER_PRIMARY_ADDR).
 func (a *Assoc) SetPeerPrimary(now time.Duration, addr netip.Addr) syscall.Errno {
 	if !slices.Contains(a.local, addr) {

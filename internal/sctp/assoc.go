@@ -70,6 +70,9 @@ type Assoc struct {
 
 	noteBytes int // what those that wait are charged
 
+	stats   Stats
+	highest maxRTO
+
 	timer timers
 	heard time.Duration // when the peer was last heard of
 }

@@ -158,6 +158,10 @@ func (a *Assoc) SetRoute(dst, src netip.Addr, mtu int) {
 	if src.IsValid() && !p.src.IsValid() {
 		p.src = src
 	}
+	if mtu == 0 && !p.src.IsValid() {
+		// Messages are not cut for a path that nothing can take.
+		a.snd.setMTU(&p.flow, maxChunk, a.headers(p))
+	}
 	if mtu != 0 {
 		p.routeMTU = mtu
 		if p.opt.NoPMTUD && p.opt.PathMTU != 0 {

@@ -12,6 +12,8 @@ import (
 // references of in.Body pass to the association.
 func (a *Assoc) Packet(now time.Duration, in *In) wait.Events {
 	defer in.Body.Release()
+	defer a.observe()
+	a.stats.InPackets++
 	r := in.chunks()
 	c, ok := r.next()
 	if !ok || a.state == Closed {
@@ -102,6 +104,7 @@ func (a *Assoc) rest(now time.Duration, r *chunks) {
 func (a *Assoc) chunk(now time.Duration, r *chunks, c *wire.Chunk) bool {
 	if c.Type != wire.ChunkData && c.Type != wire.ChunkIData {
 		a.cfg.Counters.InCtrlChunks++
+		a.stats.InCtrlChunks++
 	}
 	if a.auth != nil && a.auth.wants.has(c.Type) && !r.authentic {
 		return true // RFC 4895, section 6.3
@@ -220,6 +223,7 @@ func (a *Assoc) inData(now time.Duration, r *chunks, c *wire.Chunk) bool {
 	} else {
 		a.cfg.Counters.InOrderChunks++
 	}
+	a.count(a.rcv.judge(&d), d.Flags)
 	d.at = r.in.At
 	r.sawData = true
 	if p := a.path(r.in.Src); p != nil {
@@ -242,6 +246,20 @@ func (a *Assoc) inData(now time.Duration, r *chunks, c *wire.Chunk) bool {
 		return false
 	}
 	return true
+}
+
+// count counts a chunk of data by what is known of its TSN.
+func (a *Assoc) count(j tsnJudgement, flags uint8) {
+	switch {
+	case j == tsnSeen:
+		a.stats.InDupChunks++
+	case j == tsnTooHigh:
+		a.stats.OutOfSeqTSNs++
+	case flags&wire.DataU != 0:
+		a.stats.InUnorderChunks++
+	default:
+		a.stats.InOrder++
+	}
 }
 
 // inForward takes a FORWARD-TSN or I-FORWARD-TSN (RFC 3758, section 3.6; RFC 8260, section 2.3.2).
@@ -267,10 +285,12 @@ func (a *Assoc) inSack(now time.Duration, c *wire.Chunk) {
 		return
 	}
 	k, err := wire.ParseSack(c.Value)
+	a.stats.InSacks++
 	if err != nil {
 		a.abort(wire.CauseProtocolViolation, []byte("SACK of a wrong length"))
 		return
 	}
+	a.stats.GapAcks += uint64(k.Gaps())
 	a.acked(now, a.snd.onSACK(now, &k))
 }
 

@@ -69,6 +69,7 @@ func (a *Assoc) addPath(addr netip.Addr) *path {
 	a.paths = append(a.paths, p)
 	a.snd.addFlow(&p.flow, leastMTU, a.headers(p))
 	a.flags |= addrsChanged
+	a.observe()
 	return p
 }
 

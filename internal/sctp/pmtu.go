@@ -104,7 +104,7 @@ func (a *Assoc) probeFailed(now time.Duration, p *path) {
 // search tries the next size, or is content.
 func (a *Assoc) search(now time.Duration, p *path) {
 	q := &p.probe
-	if q.high < q.low+probeStep {
+	if int(q.high) < int(q.low)+probeStep {
 		q.state, q.size, q.checks, q.tries = probeComplete, q.low, 0, 0
 		q.at = now + p.opt.ProbeIntvl
 		return

@@ -155,6 +155,7 @@ func (a *Assoc) build(now time.Duration, out *Out, p *path) bool {
 
 // sack writes a SACK, and an ECNE in front of it where the peer has to be told of congestion.
 func (a *Assoc) sack(b []byte, room int) []byte {
+	a.stats.OutSacks++
 	b = a.rcv.appendECNE(b, room)
 	return a.rcv.appendSack(b, room-len(b))
 }
@@ -185,6 +186,14 @@ func (a *Assoc) data(now time.Duration, b *builder, p *path) {
 			a.cfg.Counters.OutUnorderChunks++
 		} else {
 			a.cfg.Counters.OutOrderChunks++
+		}
+		switch {
+		case d.again:
+			a.stats.RtxChunks++
+		case d.Flags&wire.DataU != 0:
+			a.stats.OutUnorderChunks++
+		default:
+			a.stats.OutOrder++
 		}
 	}
 	b.out.ECT = l.n > 0 && a.caps&capECN != 0
@@ -254,6 +263,7 @@ func (b *builder) finish() bool {
 	if b.out.nhead == 0 && b.out.Body.Len() == 0 {
 		return false
 	}
+	b.a.stats.OutPackets++
 	b.out.Fragment = b.room < 0 || b.tiny
 	if b.auth > 0 {
 		b.a.auth.seal(b.a.opt.AuthSetup.sends(b.key), b.out)
@@ -307,6 +317,7 @@ func (b *builder) rest() int {
 func (b *builder) chunk(c []byte) {
 	if len(c) > 0 {
 		b.a.cfg.Counters.OutCtrlChunks++
+		b.a.stats.OutCtrlChunks++
 		b.needs(wire.ChunkType(c[0]))
 		copy(b.bytes(len(c)), c)
 	}
@@ -325,6 +336,7 @@ func (b *builder) first(c []byte) {
 	b.out.nhead += uint8(len(c))
 	b.room -= len(c)
 	b.a.cfg.Counters.OutCtrlChunks++
+	b.a.stats.OutCtrlChunks++
 }
 
 // lent is how long user data is at most that is copied into the packet: as many bytes cost less than

@@ -113,11 +113,11 @@ func (r *receiver) data(d *inData, p *packet.Vec, off, n int) dataResult {
 	if r.ecn.lowest == 0 || tsn < r.ecn.lowest {
 		r.ecn.lowest = tsn
 	}
-	switch {
-	case tsn <= r.cum || r.tsns.seen(tsn, r.cum):
+	switch r.judge(d) {
+	case tsnSeen:
 		r.ack.duplicate(d.TSN)
 		return dataTaken
-	case tsn > r.cum+maxAhead, r.limit != 0 && tsn > r.limit:
+	case tsnTooHigh:
 		r.ack.immediate = true
 		return dataTaken
 	}
@@ -162,6 +162,25 @@ func (r *receiver) data(d *inData, p *packet.Vec, off, n int) dataResult {
 		r.settle(x)
 	}
 	return dataTaken
+}
+
+// tsnJudgement is what is known of a chunk by its TSN alone.
+type tsnJudgement uint8
+
+const (
+	tsnNew tsnJudgement = iota
+	tsnSeen
+	tsnTooHigh
+)
+
+func (r *receiver) judge(d *inData) tsnJudgement {
+	switch tsn := wide(r.cum, d.TSN); {
+	case tsn <= r.cum || r.tsns.seen(tsn, r.cum):
+		return tsnSeen
+	case tsn > r.cum+maxAhead, r.limit != 0 && tsn > r.limit:
+		return tsnTooHigh
+	}
+	return tsnNew
 }
 
 // adjoins reports whether a chunk agrees with its neighbours: without I-DATA a message's chunks have

@@ -62,6 +62,7 @@ type sender struct {
 	forward  bool   // FORWARD-TSN is due
 	ecn      ecnSender
 	failed   failed
+	given    *givenUp       // nil: nothing was given up
 	skipped  []wire.Skipped // of the last FORWARD-TSN: kept for its array
 
 	senderOptions

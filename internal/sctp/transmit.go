@@ -42,6 +42,7 @@ func (l *load) fits(length uint32) bool {
 type outData struct {
 	wire.Data
 	interleaved bool // I-DATA
+	again       bool // it is sent again
 	mid, fsn    uint32
 	payload     packet.Vec // lent until the sender is called again: who keeps a view retains it
 }
@@ -269,6 +270,7 @@ func (s *sender) describe(tsn uint64, c *sentChunk, d *outData) {
 	d.interleaved = s.interleaved
 	d.Data = wire.Data{TSN: uint32(tsn), Stream: m.stream, PPID: m.ppid}
 	d.mid, d.fsn = uint32(m.id), c.fsn
+	d.again = c.sends > 1
 	if c.state&chunkBegin != 0 {
 		d.Flags |= wire.DataB
 	}
