@@ -452,7 +452,6 @@ const (
 	SCTP_STREAM_SCHEDULER                = 123
 	SCTP_STREAM_SCHEDULER_VALUE          = 124
 	SCTP_INTERLEAVING_SUPPORTED          = 125
-	SCTP_SENDMSG_CONNECT                 = 126 // not built: ENOPROTOOPT
 	SCTP_EVENT                           = 127
 	SCTP_ASCONF_SUPPORTED                = 128
 	SCTP_AUTH_SUPPORTED                  = 129
@@ -460,6 +459,11 @@ const (
 	SCTP_EXPOSE_POTENTIALLY_FAILED_STATE = 131
 	SCTP_REMOTE_UDP_ENCAPS_PORT          = 132 // not built: ENOPROTOOPT
 	SCTP_PLPMTUD_PROBE_INTERVAL          = 133
+)
+
+// What Linux's security modules know a send by that connects: no option, though its number is among them.
+const (
+	SCTP_SENDMSG_CONNECT = 126
 )
 
 // Numbers that stand for associations of SCTP.
