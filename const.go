@@ -459,6 +459,7 @@ const (
 	SCTP_EXPOSE_POTENTIALLY_FAILED_STATE = 131
 	SCTP_REMOTE_UDP_ENCAPS_PORT          = 132 // not built: ENOPROTOOPT
 	SCTP_PLPMTUD_PROBE_INTERVAL          = 133
+	SCTP_ACCEPT_ZERO_CHECKSUM            = 0x100
 )
 
 // What Linux's security modules know a send by that connects: no option, though its number is among them.
@@ -631,6 +632,12 @@ const (
 	SCTP_SHUTDOWN_SENT     = 6
 	SCTP_SHUTDOWN_RECEIVED = 7
 	SCTP_SHUTDOWN_ACK_SENT = 8
+)
+
+// Methods of error detection of SCTP_ACCEPT_ZERO_CHECKSUM (RFC 9653), an option that Linux does not have.
+const (
+	SCTP_EDMID_NONE             = 0
+	SCTP_EDMID_LOWER_LAYER_DTLS = 1
 )
 
 // Stream schedulers of SCTP; FC and WFQ as in Linux 6.4, and RR_PKT with a number of usock's own: Linux has

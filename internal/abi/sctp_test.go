@@ -140,7 +140,8 @@ func TestSCTPLayouts(t *testing.T) {
 }
 
 // beyond are names that Linux 6.1's header does not have: of later kernels, and of usock alone.
-var beyond = []string{"SCTP_SS_FC", "SCTP_SS_WFQ", "SCTP_SS_MAX", "SCTP_SS_RR_PKT"}
+var beyond = []string{"SCTP_SS_FC", "SCTP_SS_WFQ", "SCTP_SS_MAX", "SCTP_SS_RR_PKT",
+	"SCTP_ACCEPT_ZERO_CHECKSUM", "SCTP_EDMID_NONE", "SCTP_EDMID_LOWER_LAYER_DTLS"}
 
 // Every number of SCTP in the table is that of the header.
 func TestSCTPNumbers(t *testing.T) {

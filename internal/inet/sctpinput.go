@@ -26,14 +26,18 @@ func (t *sctpProto) Input(p *packet.Packet, m *ip.Meta) bool {
 		p.Free()
 		return true
 	}
+	x := t.find(h.DstPort, netip.AddrPortFrom(m.Src, h.SrcPort), m.Dst)
+	zero := false
 	if !p.Trusted && !sctpKind.sum.OK(p, m) {
-		c.ChecksumErrors++
-		p.Free()
-		return true
+		// Without a checksum it may be an association's that has agreed to it (RFC 9653).
+		if zero = h.Checksum == 0 && x != nil && x.core.Options().EDMID != 0; !zero {
+			c.ChecksumErrors++
+			p.Free()
+			return true
+		}
 	}
 	in := &t.in
-	*in = sctp.In{Src: m.Src, Dst: m.Dst, SCTP: h, CE: m.TOS&3 == 3}
-	x := t.find(h.DstPort, netip.AddrPortFrom(m.Src, h.SrcPort), m.Dst)
+	*in = sctp.In{Src: m.Src, Dst: m.Dst, SCTP: h, CE: m.TOS&3 == 3, ZeroSum: zero}
 	var l *sctpEndpoint
 	if x == nil {
 		l = t.listening(&h, m)
@@ -144,6 +148,9 @@ func (t *sctpProto) transmit(x *sctpAssoc, out *sctp.Out) {
 		p.Owner = packet.Owner{PID: e.s.Owner, Socket: e.s.ID}
 	}
 	t.ipOut = ip.Out{Src: out.Src, Dst: out.Dst, Proto: ip.ProtoSCTP, Checksum: sctpKind.sum}
+	if out.ZeroSum {
+		t.ipOut.Checksum = 0
+	}
 	opt := e.ip()
 	opt.out(&t.ipOut, out.Dst)
 	if info, ok := x.core.Path(out.Dst); ok {

@@ -174,8 +174,19 @@ func (t *sctpProto) statusRows() []socket.Option {
 		supportRow(abi.SCTP_PR_SUPPORTED, func(o *sctp.Options) *bool { return &o.PR }, func(x sctp.Extensions) bool { return x.PR }),
 		supportRow(abi.SCTP_ECN_SUPPORTED, func(o *sctp.Options) *bool { return &o.ECN }, func(x sctp.Extensions) bool { return x.ECN }),
 		t.interleavingRow(),
+		zeroSumRow,
 	}
 }
+
+// zeroSumRow is SCTP_ACCEPT_ZERO_CHECKSUM (RFC 9653, section 6.1), of the associations to come: the program says
+// what protects their packets instead of the checksum.
+var zeroSumRow = setOnly(lengthOf(4, sctpInt(abi.SCTP_ACCEPT_ZERO_CHECKSUM, nil, func(e *sctpEndpoint, v int) error {
+	if v != abi.SCTP_EDMID_NONE && v != abi.SCTP_EDMID_LOWER_LAYER_DTLS {
+		return syscall.EINVAL
+	}
+	e.opts.EDMID = uint32(v)
+	return nil
+})))
 
 // supportRow is the row of an option that says whether associations to come offer an extension, and of
 // one that is there whether it was agreed to.

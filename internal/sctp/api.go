@@ -24,6 +24,8 @@ type In struct {
 
 	At int64 // when it came, by a clock of the owner's: RcvInfo.At of its messages
 
+	ZeroSum bool // its checksum is zero, which is wrong (RFC 9653)
+
 	CE bool // the IP header was marked Congestion Experienced (RFC 3168)
 }
 
@@ -41,6 +43,7 @@ type Out struct {
 	// Body is what stands behind Head; its references pass to the caller of Poll.
 	Body packet.Vec
 
+	ZeroSum  bool // leaves with a checksum of zero (RFC 9653)
 	ECT      bool // mark the packet ECT(0)
 	Fragment bool // IP may fragment it: it is larger than what the path is known to carry
 
@@ -182,6 +185,7 @@ type Options struct {
 	ECN    bool   // explicit congestion notification
 	Auth   bool   // RFC 4895
 	Asconf bool   // RFC 5061
+	EDMID  uint32 // SCTP_ACCEPT_ZERO_CHECKSUM: what protects packets instead of the checksum; 0: nothing does
 	Reset  uint32 // SCTP_ENABLE_STREAM_RESET: which requests of the peer are granted
 
 	AuthSetup *AuthOptions // nil: nothing is set; not changed once an association has it

@@ -23,6 +23,10 @@ type Endpoint struct {
 // association that the packet brings about, which the owner then treats as if he had called Packet, or
 // whether *out is to be sent.
 func (e *Endpoint) Answer(now time.Duration, in *In, out *Out) (a *Assoc, send bool) {
+	if in.ZeroSum {
+		in.Body.Release()
+		return nil, false // RFC 9653, section 5.3
+	}
 	if c, ok := in.first(); ok && e.Listen && c.Type == wire.ChunkInit && in.VTag == 0 {
 		defer in.Body.Release()
 		return nil, in.alone(&c) && e.answerInit(now, in, c.Value, out)
@@ -58,7 +62,7 @@ func (e *Endpoint) answerInit(now time.Duration, in *In, v []byte, out *Out) boo
 	p.addrs = told(p.addrs, in.Src, c.Scope)
 	k := cookie{
 		tag: c.tag(), tsn: c.random32(), out: o.OutStreams, in: o.MaxInStreams,
-		rwnd: firstWindow(o), caps: p.caps & o.offers(),
+		rwnd: firstWindow(o), caps: p.agreed(o),
 	}
 	if k.caps&capAuth != 0 {
 		k.own = c.ownVector(o)
@@ -171,6 +175,7 @@ func (a *Assoc) takeCookie(k *cookie) {
 	}
 	a.snd.begin(k.tsn)
 	a.agree(k.tsn, k.peerTSN, k.peerRwnd, min(k.out, k.peerIn), min(k.in, k.peerOut), k.caps)
+	a.heedZeroSum(k.caps)
 	a.authenticate(k.own, k.peer)
 }
 
@@ -178,8 +183,8 @@ func (a *Assoc) takeCookie(k *cookie) {
 // (section 8.4), whose references it takes.
 func OutOfTheBlue(in *In, out *Out) (send bool) {
 	defer in.Body.Release()
-	if !usable(in.Src) {
-		return false // rule 1
+	if !usable(in.Src) || in.ZeroSum {
+		return false // rule 1; RFC 9653, section 5.3
 	}
 	var first wire.Chunk
 	r := in.chunks()

@@ -83,7 +83,7 @@ func (a *Assoc) inInitAck(now time.Duration, in *In, c *wire.Chunk) {
 		a.flags |= hasAdaptation
 		a.peerAdaptation = p.adaptation
 	}
-	a.agree(a.tsn, p.TSN, p.ARwnd, min(a.out, p.InStreams), min(a.in, p.OutStreams), p.caps&a.opt.offers())
+	a.agree(a.tsn, p.TSN, p.ARwnd, min(a.out, p.InStreams), min(a.in, p.OutStreams), p.agreed(&a.opt))
 	a.usePeers(in.Src, told(p.addrs, in.Src, a.cfg.Scope))
 	o := a.opening
 	a.authenticate(o.vector, slices.Concat(p.vectors[:]...))

@@ -20,6 +20,9 @@ func (a *Assoc) Packet(now time.Duration, in *In) wait.Events {
 		return 0
 	}
 	echo, au, cookie, isEcho := in.echo()
+	if in.ZeroSum && !a.takesZeroSum(in, c.Type, isEcho) {
+		return 0
+	}
 	switch {
 	case c.Type == wire.ChunkInit:
 		if in.VTag == 0 && in.alone(&c) {

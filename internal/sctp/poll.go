@@ -68,6 +68,7 @@ func (a *Assoc) buildReply(out *Out) {
 	b := a.begin(out, nil)
 	if r.tag != a.peerTag {
 		b.unauthenticated()
+		b.sum = true // as out of the blue
 	}
 	out.Src, out.Dst, out.VTag, out.Encap = r.src, r.dst, r.tag, r.encap
 	n := 0
@@ -214,6 +215,7 @@ type builder struct {
 	auth  int           // length of the AUTH chunk at the packet's start; 0: there is none
 	must  bool          // it has to be there
 	key   *AuthKey      // that data asks for; nil: the active one
+	sum   bool          // the packet has its checksum, whatever was agreed to
 	tiny  bool          // IP may fragment the packet, however small
 	full  bool          // the head takes nothing more: there is to be room for a SACK in it
 	block *packet.Block // where bytes go, nil: into the head
@@ -264,6 +266,7 @@ func (b *builder) finish() bool {
 		return false
 	}
 	b.a.stats.OutPackets++
+	b.out.ZeroSum = b.a.caps&capZeroSum != 0 && !b.sum
 	b.out.Fragment = b.room < 0 || b.tiny
 	if b.auth > 0 {
 		b.a.auth.seal(b.a.opt.AuthSetup.sends(b.key), b.out)
@@ -326,6 +329,7 @@ func (b *builder) chunk(c []byte) {
 // needs notes that a chunk of a type is written.
 func (b *builder) needs(t wire.ChunkType) {
 	b.must = b.must || b.auth > 0 && b.a.auth.must.has(t)
+	b.sum = b.sum || needsSum(t)
 }
 
 // first writes a chunk in front of all others, of which not more stands in the head than leaves room for it.
