@@ -41,7 +41,7 @@ var declaredSCTP = []declaration{
 // The reasons.
 const (
 	handshakeTime   = "SCTP: usock takes a first round-trip time from the handshake (RFC 9260, section 6.3.1), Linux from the first message or heartbeat."
-	probes          = "SCTP: usock probes addresses that are not confirmed at once (RFC 9260, section 5.4), Linux after an RTO; and the error of SCTP_PEER_ADDR_CHANGE is Linux's own."
+	probes          = "SCTP: usock probes addresses that are not confirmed at once (RFC 9260, section 5.4), Linux after an RTO."
 	pieces          = "SCTP: how much of a message that is delivered in part is there at a time depends on when it is read, and on the window's accounting."
 	optionLengths   = "SCTP: SCTP_GET_LOCAL_ADDRS leaves its structure's head out of Linux's optlen; usock tells what it has written."
 	counted         = "SCTP: SCTP_GET_ASSOC_STATS has the highest RTO in ms, Linux in its ticks; and it counts the heartbeats that confirm addresses at once."
