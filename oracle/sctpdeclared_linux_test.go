@@ -22,6 +22,7 @@ var declaredSCTP = []declaration{
 	{line: "? get sctp:laddrs*", reason: optionLengths},
 	{line: "? queued", reason: sctpQueues},
 	{name: "values/path, connected", line: "c get sctp:status id=A1", reason: windows},
+	{name: "values/given up", line: "c get sctp:pr_assoc_status id=A1 policy=0x[28]0", what: "result", reason: arrived},
 	{name: "values/scheduler", line: "c set sctp:scheduler value=[34]", what: "result", usock: "ok", kernel: "EINVAL", reason: schedulers},
 	{name: "extensions/auth", line: "a get sctp:hmac_ident", what: "result", usock: "8 bytes n=2 ids=3,1", reason: hashes},
 	{name: "extensions/addresses that change, not authenticated", reason: unauthenticated},
@@ -45,6 +46,7 @@ const (
 	pieces          = "SCTP: how much of a message that is delivered in part is there at a time depends on when it is read, and on the window's accounting."
 	optionLengths   = "SCTP: SCTP_GET_LOCAL_ADDRS leaves its structure's head out of Linux's optlen; usock tells what it has written."
 	counted         = "SCTP: SCTP_GET_ASSOC_STATS has the highest RTO in ms, Linux in its ticks; and it counts the heartbeats that confirm addresses at once."
+	arrived         = "SCTP: SCTP_PR_ASSOC_STATUS counts on Linux, as given up, a message that was not to be sent again and has arrived."
 	schedulers      = "SCTP: the schedulers SCTP_SS_FC and SCTP_SS_WFQ, which Linux has since 6.4."
 	hashes          = "SCTP: SCTP_HMAC_IDENT begins with SHA-256 and SHA-1, with SHA-1 alone on Linux."
 	unauthenticated = "SCTP: addresses change only where chunks are authenticated (RFC 5061): there is no addip_noauth_enable."
