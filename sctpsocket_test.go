@@ -126,6 +126,27 @@ func TestSCTPAutoAsconf(t *testing.T) {
 	}
 }
 
+// A host counts what SCTP does, and its sockets.
+func TestSCTPStats(t *testing.T) {
+	h := newHost(t, usock.Config{})
+	client, server := sctpConns(t, h, h, "127.0.0.1:7000")
+	st := h.Stats()
+	if c := st.SCTP; c.CurrEstab != 2 || c.ActiveEstabs != 1 || c.PassiveEstabs != 1 || c.InPackets != c.OutPackets || c.InPackets < 4 {
+		t.Errorf("%+v", c)
+	}
+	if st.Sockets.SCTP != 3 || st.Sockets.Raw != 0 {
+		t.Errorf("%+v, want a listener and two ends", st.Sockets)
+	}
+	client.SetLinger(0)
+	client.Close()
+	if _, err := server.Read(make([]byte, 1)); err == nil {
+		t.Error("the association was aborted")
+	}
+	if c := h.Stats().SCTP; c.CurrEstab != 0 || c.Aborteds != 2 {
+		t.Errorf("%+v", c)
+	}
+}
+
 // The schedulers have Linux's numbers, of 6.4 where it has them since then.
 func TestSCTPSchedulers(t *testing.T) {
 	s := sctpMany(t, newHost(t, usock.Config{}), 7000)

@@ -145,6 +145,26 @@ func TestSCTPZeroChecksum(t *testing.T) {
 	}
 }
 
+// What comes and is nobody's, or makes no sense, is counted.
+func TestSCTPStrayPackets(t *testing.T) {
+	_, b := newPair(t, Config{})
+	b.to = nil
+	data := make([]byte, wire.SCTPLen)
+	(&wire.SCTP{SrcPort: 9, DstPort: 7, VTag: 1}).Put(data)
+	data = (&wire.Chunk{Type: wire.ChunkHeartbeat}).Append(data)
+	var sum wire.CRC32c
+	sum.Add(data)
+	binary.LittleEndian.PutUint32(data[8:], uint32(sum))
+	b.arrive(whole("10.0.0.8", addrB, ip.ProtoSCTP, data))
+	b.arrive(whole("10.0.0.8", addrB, ip.ProtoSCTP, data[:8]))
+	data[8]++
+	b.arrive(whole("10.0.0.8", addrB, ip.ProtoSCTP, data))
+	c, estab := b.st.SCTPStats()
+	if c.InPackets != 3 || c.OutOfBlues != 1 || c.InPktDiscards != 1 || c.ChecksumErrors != 1 || c.OutPackets != 1 || estab != 0 {
+		t.Errorf("%+v", c)
+	}
+}
+
 // A peer that names an address of another's association is refused, and told so (RFC 9260, section 5.2.2).
 func TestSCTPNamesAnothers(t *testing.T) {
 	_, b := newPair(t, Config{})

@@ -23,7 +23,7 @@ var formCases = []scriptCase{
 		in := tc.packet(b)
 		v := in.Body.AppendTo(nil)
 		in.Body.Release()
-		v[1] = 0xf3      // B and E
+		v[1] = 0xf3 // B and E
 		tc.recvBytes(v)
 		tc.want("SACK 1")
 		tc.wantNote("0:0 4 eor")
