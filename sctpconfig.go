@@ -15,7 +15,7 @@ type SCTPConfig struct {
 	ReConf     bool // reconf_enable: streams can be reset and added (RFC 6525)
 	Auth       bool // auth_enable: chunks can be authenticated (RFC 4895)
 	Addip      bool // addip_enable: addresses can be added and removed (RFC 5061)
-	Interleave bool // intl_enable: messages of several streams can be interleaved (RFC 8260)
+	Interleave bool // intl_enable: messages of several streams can be interleaved where a socket asks for it (RFC 8260)
 	ECN        bool // ecn_enable (RFC 9260, appendix A)
 
 	RcvBuf, SndBuf int           // sctp_rmem, sctp_wmem: a socket's buffers at first, in bytes
