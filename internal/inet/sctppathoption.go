@@ -73,24 +73,7 @@ func (t *sctpProto) pathRows() []socket.Option {
 			*v = x.pathInfo(&p)
 			return nil
 		}, nil),
-		structRow(abi.SCTP_PLPMTUD_PROBE_INTERVAL,
-			func(e *sctpEndpoint, v *abi.SCTPProbeinterval) error {
-				_, _, p, err := e.paths(v.AssocID, v.Address)
-				if err == nil {
-					v.Interval = millis(p.ProbeIntvl)
-				}
-				return err
-			},
-			func(e *sctpEndpoint, v *abi.SCTPProbeinterval) error {
-				if v.Interval != 0 && v.Interval < leastProbeInterval {
-					return syscall.EINVAL
-				}
-				x, addr, _, err := e.paths(v.AssocID, v.Address)
-				if err != nil {
-					return err
-				}
-				return e.setPaths(x, addr, func(p *sctp.PathOptions) { p.ProbeIntvl = ofMillis(v.Interval) })
-			}),
+		probeRow,
 		valueRow(abi.SCTP_EXPOSE_POTENTIALLY_FAILED_STATE, false,
 			func(e *sctpEndpoint, x *sctpAssoc, _ *sctp.Options) uint32 { return uint32(e.defaultsFor(x).exposePF) },
 			(*sctpEndpoint).setExposePF),
@@ -106,6 +89,26 @@ func (t *sctpProto) pathRows() []socket.Option {
 			})),
 	}
 }
+
+// probeRow is the interval of probes of the path MTU (RFC 8899).
+var probeRow = structRow(abi.SCTP_PLPMTUD_PROBE_INTERVAL,
+	func(e *sctpEndpoint, v *abi.SCTPProbeinterval) error {
+		_, _, p, err := e.paths(v.AssocID, v.Address)
+		if err == nil {
+			v.Interval = millis(p.ProbeIntvl)
+		}
+		return err
+	},
+	func(e *sctpEndpoint, v *abi.SCTPProbeinterval) error {
+		if v.Interval != 0 && v.Interval < leastProbeInterval {
+			return syscall.EINVAL
+		}
+		x, addr, _, err := e.paths(v.AssocID, v.Address)
+		if err != nil {
+			return err
+		}
+		return e.setPaths(x, addr, func(p *sctp.PathOptions) { p.ProbeIntvl = ofMillis(v.Interval) })
+	})
 
 // leastProbeInterval is the least time between probes of a path's MTU in ms (Linux, SCTP_PROBE_TIMER_MIN).
 const leastProbeInterval = 5000
