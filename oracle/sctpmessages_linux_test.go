@@ -23,7 +23,7 @@ var sctpMessageCases = []sequence{
 	{name: "authentication keys", lines: onePair + `c send a with authinfo key=1; c send a with authinfo key=0; s recv 9`},
 	{name: "held back", lines: onePair + `c send a more; s recv 9; c send b more; s recv 9; c send c; s recv 9; s recv 9; s recv 9; c send d more; c shutdown wr; s recv 9; s recv 9`},
 	{name: "stamps", lines: onePair + `s set so:timestamp 1; s set sctp:events assoc=1 shutdown=1; s set sctp:recvrcvinfo 1; c send x; s recv 9; c sendn 100000; s recv 100000; c send "" with sndrcv flags=0x200; c close; s recv 100; s recv 100`},
-	{name: "shut down for reading, of many", lines: manyPair + `l set sctp:events assoc=1 shutdown=1; c send a to lo:7000; l shutdown rd; c send b to lo:7000; l recv 9; l recv 9; c close; l recv 100; l recv 100`},
+	{name: "shut down for reading, of many", lines: manyPair + `l set sctp:events assoc=1 shutdown=1; c send a to lo:7000; l shutdown rd; c send b to lo:7000; l recv 9; l recv 9; d = many!; d send c to lo:7000; l recv 100; l recv 100; c close; l recv 100; l recv 100`},
 	{name: "record ends", lines: onePair + `c send abc more; c send def; s recv 9; s recv 9; c send ghi eor; s recv 2; s recv 2; s recv 2`},
 	{name: "peeking", lines: onePair + `s set sctp:recvrcvinfo 1; s set sctp:recvnxtinfo 1; c send abc; c send def; s recv 9 peek; s recv 2 peek; s recv 2; s recv 9 peek; s recv 9; s recv 9 peek; s recv 0 peek; s recv 9; s recv 9 peek`},
 	{name: "peeking at a notification", lines: told + `c send x to lo:7000; l recv 4 peek; l recv 400 peek; l recv 4; l recv 400; l recv 400; l recv 400`},
