@@ -19,7 +19,7 @@ var declaredSCTP = []declaration{
 	{name: "messages/interleaving of levels", line: "l recv *", sometimes: true, reason: pieces},
 
 	// What options say.
-	{line: "? get sctp:laddrs*", reason: optionLengths},
+	{line: "? get sctp:laddrs*", what: "result", usock: "*", kernel: "* bytes*", reason: optionLengths},
 	{line: "? queued", reason: sctpQueues},
 	{name: "values/path, connected", line: "c get sctp:status id=A1", reason: windows},
 	{name: "values/given up", line: "c get sctp:pr_assoc_status id=A1 policy=0x[28]0", what: "result", reason: arrived},

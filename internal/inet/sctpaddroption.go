@@ -170,7 +170,7 @@ func (e *sctpEndpoint) addrs(v []byte, f func(*sctpEndpoint, *sctpAssoc) ([]neti
 		return nil, err
 	}
 	x := e.assoc(head.AssocID)
-	if x == nil && e.many && head.AssocID != 0 {
+	if x == nil && head.AssocID != 0 {
 		return nil, syscall.EINVAL
 	}
 	list, port, err := f(e, x)
