@@ -28,6 +28,14 @@ type SCTPConfig struct {
 	PathMaxRetrans int           // path_max_retrans
 	MaxInitRetrans int           // max_init_retransmits
 	PFRetrans      int           // pf_retrans (RFC 7829)
+
+	// Associations may travel in UDP (RFC 6951). UDPPort (udp_port) is where the host takes such packets, and
+	// what it sends them from: no socket can bind it then; 0: such packets are taken once a socket has sent
+	// one, at a port that was free. EncapPort (encap_port) is the peers' port, where SCTP_REMOTE_UDP_ENCAPS_PORT
+	// does not say it; 0: associations begin without UDP. EncapVia has that hold for those alone that leave
+	// by the interface of that name. What leaves in UDP tells peers of no other address than its own.
+	UDPPort, EncapPort uint16
+	EncapVia           string
 }
 
 // DefaultSCTPConfig returns Linux's settings.
@@ -38,6 +46,7 @@ func DefaultSCTPConfig() *SCTPConfig {
 		RcvBuf: s.RcvBuf, SndBuf: s.SndBuf, SackDelay: s.SackDelay, HBInterval: s.HBInterval, ProbeInterval: s.ProbeInterval,
 		RTOInitial: s.RTOInitial, RTOMin: s.RTOMin, RTOMax: s.RTOMax,
 		MaxRetrans: s.MaxRetrans, PathMaxRetrans: s.PathMaxRetrans, MaxInitRetrans: s.MaxInitRetrans, PFRetrans: s.PFRetrans,
+		UDPPort: s.UDPPort, EncapPort: s.EncapPort, EncapVia: s.EncapVia,
 	}
 }
 
@@ -51,5 +60,6 @@ func (c *SCTPConfig) settings() *sctp.Settings {
 	s.RcvBuf, s.SndBuf, s.SackDelay, s.HBInterval, s.ProbeInterval = c.RcvBuf, c.SndBuf, c.SackDelay, c.HBInterval, c.ProbeInterval
 	s.RTOInitial, s.RTOMin, s.RTOMax = c.RTOInitial, c.RTOMin, c.RTOMax
 	s.MaxRetrans, s.PathMaxRetrans, s.MaxInitRetrans, s.PFRetrans = c.MaxRetrans, c.PathMaxRetrans, c.MaxInitRetrans, c.PFRetrans
+	s.UDPPort, s.EncapPort, s.EncapVia = c.UDPPort, c.EncapPort, c.EncapVia
 	return s
 }

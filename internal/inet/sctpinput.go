@@ -18,21 +18,27 @@ func (t *sctpProto) Input(p *packet.Packet, m *ip.Meta) bool {
 		p.Free() // RFC 9260, section 8.4, rule 1
 		return true
 	}
+	t.input(p, m, 0)
+	return true
+}
+
+// input takes a packet, which came in UDP from the port encap if that is not 0.
+func (t *sctpProto) input(p *packet.Packet, m *ip.Meta, encap uint16) {
 	c := t.cfg.Counters
 	c.InPackets++
 	h, err := wire.ParseSCTP(p.Front())
 	if err != nil {
 		c.InPktDiscards++
 		p.Free()
-		return true
+		return
 	}
-	if !p.Trusted && !sctpKind.sum.OK(p, m) {
+	if (!p.Trusted || encap != 0) && !sctpKind.sum.OK(p, m) {
 		c.ChecksumErrors++
 		p.Free()
-		return true
+		return
 	}
 	in := &t.in
-	*in = sctp.In{Src: m.Src, Dst: m.Dst, SCTP: h, CE: m.TOS&3 == 3}
+	*in = sctp.In{Src: m.Src, Dst: m.Dst, SCTP: h, Encap: encap, CE: m.TOS&3 == 3}
 	x := t.find(h.DstPort, netip.AddrPortFrom(m.Src, h.SrcPort), m.Dst)
 	var l *sctpEndpoint
 	if x == nil {
@@ -44,7 +50,7 @@ func (t *sctpProto) Input(p *packet.Packet, m *ip.Meta) bool {
 		}
 		if !e.keep(p, m, 0, wire.SCTPLen) {
 			p.Free()
-			return true
+			return
 		}
 	}
 	p.Consume(wire.SCTPLen)
@@ -72,7 +78,6 @@ func (t *sctpProto) Input(p *packet.Packet, m *ip.Meta) bool {
 		}
 	}
 	p.Free()
-	return true
 }
 
 // listening returns the socket that listens for a packet of no association; nil: none does.
@@ -121,6 +126,10 @@ func (t *sctpProto) put(p *packet.Packet, out *sctp.Out, path *ip.Path) {
 	b := p.Prepend(wire.SCTPLen + len(head))
 	out.SCTP.Put(b)
 	copy(b[wire.SCTPLen:], head)
+	if out.Encap != 0 && !t.encapsulate(p, out.Encap) {
+		p.Free()
+		return
+	}
 	t.cfg.Counters.OutPackets++
 	t.IP.In(&t.Host.Domain).Output(p, path, &t.ipOut)
 }
@@ -234,7 +243,10 @@ func (t *sctpProto) Error(x *ip.Error) {
 	if in.VTag == 0 && len(x.Quote) >= initTag+4 && wire.ChunkType(x.Quote[typeInit]) == wire.ChunkInit {
 		in.Init = be32(x.Quote[initTag:])
 	}
-	in.Proto = !x.V6 && x.Type == wire.ICMPv4Unreachable && x.Code == codeNoProtocol
+	in.Proto = x.Type == wire.ICMPv4Unreachable && x.Code == wire.ICMPv4ProtoUnreachable
+	if x.V6 {
+		in.Proto = x.Type == wire.ICMPv6ParameterProblem && x.Code == wire.ICMPv6UnknownNext
+	}
 
 	// Of several the tag says which one is meant.
 	for at := t.assocs[sctpPeer{be16(x.Quote), netip.AddrPortFrom(x.Dst, be16(x.Quote[2:]))}]; at != nil; at = at.next {
@@ -248,6 +260,3 @@ func (t *sctpProto) Error(x *ip.Error) {
 		return
 	}
 }
-
-// codeNoProtocol is of an ICMP error: the peer's host has no SCTP.
-const codeNoProtocol = 2
