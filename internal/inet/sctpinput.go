@@ -255,6 +255,9 @@ func (t *sctpProto) Error(x *ip.Error) {
 			continue
 		}
 		if x.MTU == 0 || a.e.ip().discovery(x.Dst) != abi.PMTUDISC_DONT {
+			if x.MTU != 0 {
+				t.IP.LowerPathMTU(x.Dst, x.MTU) // what was cut larger leaves in fragments
+			}
 			t.update(a, a.core.ICMP(t.now(), &in))
 		}
 		return
