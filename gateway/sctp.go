@@ -55,6 +55,6 @@ func (x *strays) inside(usock.Events) {
 			to = netip.AddrFrom16([16]byte(data[:16]))
 		}
 	})
-	x.g.warn("usock: SCTP to %v was refused: it leaves the run only in UDP; --sctp-encap PORT has it do so, where the peer takes that (RFC 6951), mostly at 9899", to)
+	x.g.warn("usock: SCTP to %v leaves the run in UDP alone, and was refused: --sctp-encap PORT has it do so, with a peer that takes it at that port (RFC 6951; mostly 9899)", to)
 	x.s.Close()
 }
