@@ -48,7 +48,7 @@ def ask(addr, port, udp=None):
     except OSError as e:
         print("connect:", e.strerror)
         return
-    sent = [(bytes([65 + i]) * n, i % 3, 100 + i) for i, n in enumerate([1, 100, 1400, 5000, 30000, 100000, 7])]
+    sent = [(bytes([65 + i]) * n, i % 3, 100 + i) for i, n in enumerate([1, 100, 1400, 5000, 30000, 60000, 7])]
     for m in sent:
         say(s, *m)
     heard = [hear(s) for _ in sent]
