@@ -11,9 +11,9 @@ import (
 	"usock"
 )
 
-// SCTP as it is does not leave: a socket that carries it takes CAP_NET_RAW, and the machine's kernel would answer
-// what comes back with errors of its own, or by its own SCTP. The router, on which nobody listens, aborts such
-// an association, and the user is told of the way that there is. SCTP in UDP is datagrams like others.
+// SCTP as it is does not leave: a socket that carries it takes CAP_NET_RAW, and a kernel that has SCTP itself aborts
+// what comes back. The router, on which nobody listens, aborts such an association at once, and the user is told
+// of the way that there is. SCTP in UDP is datagrams like others.
 
 // strays is a raw socket of the router's. It is shown what SCTP the host sends outside, until some was seen.
 type strays struct {

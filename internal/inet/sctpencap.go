@@ -2,10 +2,13 @@ package inet
 
 import (
 	"encoding/binary"
+	"math"
 	"net/netip"
 
+	"usock/internal/abi"
 	"usock/internal/ip"
 	"usock/internal/sctp"
+	"usock/internal/socket"
 	"usock/internal/wire"
 	"usock/packet"
 )
@@ -29,6 +32,18 @@ func (t *sctpProto) takeUDP(port uint16) error {
 // encapsulated reports whether what arrives at a UDP port is SCTP.
 func (t *sctpProto) encapsulated(port uint16) bool {
 	return t.encap.bucket != nil && t.encap.bucket.port == port
+}
+
+// encapOwner returns the process of the oldest association with packets to the UDP port.
+func (t *sctpProto) encapOwner(peer netip.AddrPort) (owner int32) {
+	first := int32(math.MaxInt32)
+	for n, x := range t.byID {
+		p, ok := x.core.Path(peer.Addr())
+		if ok && p.Options.EncapPort == peer.Port() && x.e.s != nil && n < first {
+			first, owner = n, x.e.s.Owner
+		}
+	}
+	return owner
 }
 
 // encapVia says of an association's paths to come that they are encapsulated where the one that it begins
@@ -91,4 +106,23 @@ func (t *sctpProto) encapError(x *ip.Error) {
 		y.Type, y.Code = wire.ICMPv6ParameterProblem, wire.ICMPv6UnknownNext
 	}
 	t.Error(&y)
+}
+
+// encapRow is SCTP_REMOTE_UDP_ENCAPS_PORT: the peer's port of a path, of all paths, or of those to come.
+func encapRow() socket.Option {
+	return structRow(abi.SCTP_REMOTE_UDP_ENCAPS_PORT,
+		func(e *sctpEndpoint, v *abi.SCTPUdpencaps) error {
+			_, _, p, err := e.paths(v.AssocID, v.Address)
+			if err == nil {
+				v.Port = p.EncapPort
+			}
+			return err
+		},
+		func(e *sctpEndpoint, v *abi.SCTPUdpencaps) error {
+			x, addr, _, err := e.paths(v.AssocID, v.Address)
+			if err != nil {
+				return err
+			}
+			return e.setPaths(x, addr, func(p *sctp.PathOptions) { p.EncapPort = v.Port })
+		})
 }

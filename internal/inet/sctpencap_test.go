@@ -241,6 +241,21 @@ func TestSCTPEncapPort(t *testing.T) {
 	})
 }
 
+// What travels in UDP is the socket's owner's.
+func TestSCTPEncapOwner(t *testing.T) {
+	a, _ := encapPair(t)
+	x, y := a.sctpOver()
+	x.SetOwner(4711)
+	for remote, want := range map[string]int32{addrB + ":1234": 4711, addrB + ":1235": 0, addrA + ":1234": 0} {
+		a.do(func() {
+			if got := a.st.Owner(abi.IPPROTO_UDP, addrport(addrA+":9899"), addrport(remote)); got != want {
+				t.Errorf("to %s: %d, want %d", remote, got, want)
+			}
+		})
+	}
+	y.Close()
+}
+
 // What the settings say of an interface is for those associations that leave by it, and the option says otherwise.
 func TestSCTPEncapVia(t *testing.T) {
 	cfg := encapsulating(portA, portB)

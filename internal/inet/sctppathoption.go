@@ -75,21 +75,7 @@ func (t *sctpProto) pathRows() []socket.Option {
 		valueRow(abi.SCTP_EXPOSE_POTENTIALLY_FAILED_STATE, false,
 			func(e *sctpEndpoint, x *sctpAssoc, _ *sctp.Options) uint32 { return uint32(e.defaultsFor(x).exposePF) },
 			(*sctpEndpoint).setExposePF),
-		structRow(abi.SCTP_REMOTE_UDP_ENCAPS_PORT,
-			func(e *sctpEndpoint, v *abi.SCTPUdpencaps) error {
-				_, _, p, err := e.paths(v.AssocID, v.Address)
-				if err == nil {
-					v.Port = p.EncapPort
-				}
-				return err
-			},
-			func(e *sctpEndpoint, v *abi.SCTPUdpencaps) error {
-				x, addr, _, err := e.paths(v.AssocID, v.Address)
-				if err != nil {
-					return err
-				}
-				return e.setPaths(x, addr, func(p *sctp.PathOptions) { p.EncapPort = v.Port })
-			}),
+		encapRow(),
 		// What is read is the longer structure in either case: the shorter one has room for it.
 		longer(thresholds, structRow(abi.SCTP_PEER_ADDR_THLDS, (*sctpEndpoint).getThresholds,
 			func(e *sctpEndpoint, v *abi.SCTPPaddrthldsV2) error { return e.setThresholds(&v.SCTPPaddrthlds, nil) })),

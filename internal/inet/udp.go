@@ -743,5 +743,8 @@ func (u *udpProto) Owner(_ int, local, remote netip.AddrPort) int32 {
 	if e := u.lookup(local.Addr(), remote.Addr(), local.Port(), remote.Port(), 0); e != nil {
 		return e.s.Owner
 	}
+	if u.sctp.encapsulated(local.Port()) {
+		return u.sctp.encapOwner(remote)
+	}
 	return 0
 }
