@@ -40,7 +40,7 @@ var usrsctpProgram = sync.OnceValues(func() (string, error) {
 })
 
 // usrsctpPort is the UDP port of usock's host: tshark knows it for SCTP's.
-const usrsctpPort = 9899
+const usrsctpPort = encapPort
 
 // usrsctpLab is a host whose SCTP reaches the machine in UDP, by a gateway, where libusrsctp is.
 type usrsctpLab struct {
