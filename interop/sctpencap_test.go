@@ -24,7 +24,7 @@ func TestSCTPInUDP(t *testing.T) {
 				x, y := associate(t, from, to, v6, extended(inUDP))
 				r := rand.New(rand.NewPCG(7, 8))
 				var notes []*note
-				for i, n := range messageSizes {
+				for i, n := range messageSizes[:len(messageSizes)-1] { // but for the one that takes seconds
 					notes = append(notes, &note{data: random(r, n), stream: uint16(i % 3), ppid: ppid + uint32(i)})
 				}
 				converse(t, x, y, notes)
