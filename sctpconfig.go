@@ -35,6 +35,14 @@ type SCTPConfig struct {
 	ValidCookieLife time.Duration // valid_cookie_life
 	MaxAutoclose    time.Duration // max_autoclose: what SCTP_AUTOCLOSE is bounded by
 	SndBufPolicy    bool          // sndbuf_policy: each association has a send buffer of its own
+
+	// Associations may travel in UDP (RFC 6951). UDPPort (udp_port) is where the host takes such packets, and
+	// what it sends them from: no socket can bind it then; 0: such packets are taken once a socket has sent
+	// one, at a port that was free. EncapPort (encap_port) is the peers' port, where SCTP_REMOTE_UDP_ENCAPS_PORT
+	// does not say it; 0: associations begin without UDP. EncapVia has that hold for those alone that leave
+	// by the interface of that name. What leaves in UDP tells peers of no other address than its own.
+	UDPPort, EncapPort uint16
+	EncapVia           string
 }
 
 // DefaultSCTPConfig returns Linux's settings.
@@ -47,6 +55,7 @@ func DefaultSCTPConfig() *SCTPConfig {
 		MaxRetrans: s.MaxRetrans, PathMaxRetrans: s.PathMaxRetrans, MaxInitRetrans: s.MaxInitRetrans, PFRetrans: s.PFRetrans,
 		PSRetrans: s.PSRetrans, PFExpose: s.PFExpose, MaxBurst: s.MaxBurst,
 		ValidCookieLife: s.CookieLife, MaxAutoclose: s.MaxAutoClose, SndBufPolicy: s.SndBufPolicy,
+		UDPPort: s.UDPPort, EncapPort: s.EncapPort, EncapVia: s.EncapVia,
 	}
 }
 
@@ -62,5 +71,6 @@ func (c *SCTPConfig) settings() *sctp.Settings {
 	s.MaxRetrans, s.PathMaxRetrans, s.MaxInitRetrans, s.PFRetrans = c.MaxRetrans, c.PathMaxRetrans, c.MaxInitRetrans, c.PFRetrans
 	s.PSRetrans, s.PFExpose, s.MaxBurst = c.PSRetrans, c.PFExpose, c.MaxBurst
 	s.CookieLife, s.MaxAutoClose, s.SndBufPolicy = c.ValidCookieLife, c.MaxAutoclose, c.SndBufPolicy
+	s.UDPPort, s.EncapPort, s.EncapVia = c.UDPPort, c.EncapPort, c.EncapVia
 	return s
 }

@@ -2,7 +2,6 @@ package oracle
 
 // declaredSCTP are the differences from the kernel's SCTP that are known, as declared has them.
 var declaredSCTP = []declaration{
-	{line: "? ?et sctp:encaps_port*", what: "result", usock: "ENOPROTOOPT", reason: notBuilt},
 	{name: "values/unknown", line: "a get 132:111 16", reason: notBuilt},
 	{name: "values/unknown", line: "a get 132:102", reason: notBuilt},
 

@@ -30,6 +30,8 @@ func completeRun(c *cobra.Command) {
 		"publish": {"auto", "auto/tcp", "auto/udp"},
 		"addr":    {"10.1.2.0/24"},
 		"host":    nil,
+
+		"sctp-encap": {"9899"},
 	} {
 		c.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(list, cobra.ShellCompDirectiveNoFileComp))
 	}

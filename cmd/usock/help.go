@@ -25,6 +25,8 @@ const runExamples = `  # A download over a bad way to the world, and its packets
   usock run --isolated -- ./test
   # A name for a server (but with --isolated it takes a name server on the loopback interface)
   usock run --host db=192.0.2.7 --host db=2001:db8::7 -- ./client db
+  # SCTP with a peer outside that takes it in UDP, and peers from outside that send it so
+  usock run --sctp-encap 9899 -p 9899/udp -- sctp_darn -H 0 -P 5000 -h 192.0.2.7 -p 5000 -s
   # Another inner network; servers of that network outside cannot be reached then
   usock run --addr 10.1.2.0/24 -- ip -4 address
   # The packets as they pass; the program's output goes elsewhere

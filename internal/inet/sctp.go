@@ -34,6 +34,7 @@ type sctpProto struct {
 	byID      map[int32]*sctpAssoc
 	lastID    int32
 	options   *socket.Options
+	encap     binding // of the UDP port that encapsulated packets have at this end
 
 	in    sctp.In // a packet on its way in, and one out
 	out   sctp.Out

@@ -80,6 +80,7 @@ func (t *sctpProto) reach(e *sctpEndpoint, peers []abi.Addr, opts *sctp.Options)
 		}
 		if path := t.pathFrom(e, addr); path != nil {
 			e.name = path.Src
+			t.encapVia(path, &p.Options.Path)
 		}
 	}
 	p.Port = e.lport

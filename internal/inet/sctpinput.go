@@ -18,26 +18,32 @@ func (t *sctpProto) Input(p *packet.Packet, m *ip.Meta) bool {
 		p.Free() // RFC 9260, section 8.4, rule 1
 		return true
 	}
+	t.input(p, m, 0)
+	return true
+}
+
+// input takes a packet, which came in UDP from the port encap if that is not 0.
+func (t *sctpProto) input(p *packet.Packet, m *ip.Meta, encap uint16) {
 	c := t.cfg.Counters
 	c.InPackets++
 	h, err := wire.ParseSCTP(p.Front())
 	if err != nil {
 		c.InPktDiscards++
 		p.Free()
-		return true
+		return
 	}
 	x := t.find(h.DstPort, netip.AddrPortFrom(m.Src, h.SrcPort), m.Dst)
 	zero := false
-	if !p.Trusted && !sctpKind.sum.OK(p, m) {
+	if (!p.Trusted || encap != 0) && !sctpKind.sum.OK(p, m) {
 		// Without a checksum it may be an association's that has agreed to it (RFC 9653).
 		if zero = h.Checksum == 0 && x != nil && x.core.Options().EDMID != 0; !zero {
 			c.ChecksumErrors++
 			p.Free()
-			return true
+			return
 		}
 	}
 	in := &t.in
-	*in = sctp.In{Src: m.Src, Dst: m.Dst, SCTP: h, CE: m.TOS&3 == 3, ZeroSum: zero}
+	*in = sctp.In{Src: m.Src, Dst: m.Dst, SCTP: h, Encap: encap, CE: m.TOS&3 == 3, ZeroSum: zero}
 	var l *sctpEndpoint
 	if x == nil {
 		l = t.listening(&h, m)
@@ -48,7 +54,7 @@ func (t *sctpProto) Input(p *packet.Packet, m *ip.Meta) bool {
 		}
 		if !e.keep(p, m, 0, wire.SCTPLen) {
 			p.Free()
-			return true
+			return
 		}
 		if e.s != nil && e.s.Opt.WantsArrival() {
 			in.At = e.s.Host.Stamp()
@@ -79,7 +85,6 @@ func (t *sctpProto) Input(p *packet.Packet, m *ip.Meta) bool {
 		}
 	}
 	p.Free()
-	return true
 }
 
 // listening returns the socket that listens for a packet of no association; nil: none does.
@@ -128,6 +133,10 @@ func (t *sctpProto) put(p *packet.Packet, out *sctp.Out, path *ip.Path) {
 	b := p.Prepend(wire.SCTPLen + len(head))
 	out.SCTP.Put(b)
 	copy(b[wire.SCTPLen:], head)
+	if out.Encap != 0 && !t.encapsulate(p, out.Encap) {
+		p.Free()
+		return
+	}
 	t.cfg.Counters.OutPackets++
 	t.IP.In(&t.Host.Domain).Output(p, path, &t.ipOut)
 }
@@ -256,7 +265,10 @@ func (t *sctpProto) Error(x *ip.Error) {
 	if in.VTag == 0 && len(x.Quote) >= initTag+4 && wire.ChunkType(x.Quote[typeInit]) == wire.ChunkInit {
 		in.Init = be32(x.Quote[initTag:])
 	}
-	in.Proto = !x.V6 && x.Type == wire.ICMPv4Unreachable && x.Code == codeNoProtocol
+	in.Proto = x.Type == wire.ICMPv4Unreachable && x.Code == wire.ICMPv4ProtoUnreachable
+	if x.V6 {
+		in.Proto = x.Type == wire.ICMPv6ParameterProblem && x.Code == wire.ICMPv6UnknownNext
+	}
 
 	// Of several the tag says which one is meant.
 	for at := t.assocs[sctpPeer{be16(x.Quote), netip.AddrPortFrom(x.Dst, be16(x.Quote[2:]))}]; at != nil; at = at.next {
@@ -265,11 +277,11 @@ func (t *sctpProto) Error(x *ip.Error) {
 			continue
 		}
 		if x.MTU == 0 || a.e.ip().discovery(x.Dst) != abi.PMTUDISC_DONT {
+			if x.MTU != 0 {
+				t.IP.LowerPathMTU(x.Dst, x.MTU) // what was cut larger leaves in fragments
+			}
 			t.update(a, a.core.ICMP(t.now(), &in))
 		}
 		return
 	}
 }
-
-// codeNoProtocol is of an ICMP error: the peer's host has no SCTP.
-const codeNoProtocol = 2

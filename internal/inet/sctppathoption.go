@@ -77,6 +77,7 @@ func (t *sctpProto) pathRows() []socket.Option {
 		valueRow(abi.SCTP_EXPOSE_POTENTIALLY_FAILED_STATE, false,
 			func(e *sctpEndpoint, x *sctpAssoc, _ *sctp.Options) uint32 { return uint32(e.defaultsFor(x).exposePF) },
 			(*sctpEndpoint).setExposePF),
+		encapRow(),
 		// What is read is the longer structure in either case: the shorter one has room for it.
 		longer(thresholds, structRow(abi.SCTP_PEER_ADDR_THLDS, (*sctpEndpoint).getThresholds,
 			func(e *sctpEndpoint, v *abi.SCTPPaddrthldsV2) error { return e.setThresholds(&v.SCTPPaddrthlds, nil) })),

@@ -108,6 +108,11 @@ func New(h *host.Host, c Config) (*Stack, error) {
 		sctpSettings = sctp.DefaultSettings()
 	}
 	s.sctp = newSCTP(s, sctpSettings)
+	if port := sctpSettings.UDPPort; port != 0 {
+		if err := s.sctp.takeUDP(port); err != nil {
+			return nil, err
+		}
+	}
 	s.ping = newPing(s)
 	s.raw = newRaw(s)
 	table := &ip.Table{Raw: s.raw}

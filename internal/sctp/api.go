@@ -90,7 +90,9 @@ type Settings struct {
 	Scope                      int // net.sctp.addr_scope_policy: ScopeOff to ScopeLink
 	PRSCTP, ReConf, Auth       bool
 	Addip, Interleave, ECN     bool
-	EncapPort                  int           // where UDP encapsulation is received; 0: it is off
+	UDPPort                    uint16        // of this host, where UDP encapsulation is received; 0: it is off
+	EncapPort                  uint16        // the peers' UDP port; 0: no encapsulation
+	EncapVia                   string        // the interface by which it leaves in UDP; "": whichever
 	ProbeInterval              time.Duration // of path MTU discovery (RFC 8899); 0: off
 }
 
@@ -215,13 +217,17 @@ type PathOptions struct {
 
 // DefaultOptions returns the options of a socket that nobody has set any of.
 func (c *Config) DefaultOptions() Options {
+	encap := c.EncapPort
+	if c.EncapVia != "" {
+		encap = 0 // the route says
+	}
 	return Options{
 		OutStreams: 10, MaxInStreams: 65535, MaxInitRetrans: uint16(c.MaxInitRetrans),
 		RTOInitial: c.RTOInitial, RTOMin: c.RTOMin, RTOMax: c.RTOMax,
 		MaxRetrans: uint16(c.MaxRetrans), CookieLife: c.CookieLife,
 		Path: PathOptions{
 			HBInterval: c.HBInterval, MaxRetrans: uint16(c.PathMaxRetrans),
-			PFRetrans: uint16(c.PFRetrans), PSRetrans: uint16(c.PSRetrans), ProbeIntvl: c.ProbeInterval,
+			PFRetrans: uint16(c.PFRetrans), PSRetrans: uint16(c.PSRetrans), ProbeIntvl: c.ProbeInterval, EncapPort: encap,
 		},
 		SackDelay: c.SackDelay, SackFreq: uint32(c.SackFreq), MaxBurst: uint32(c.MaxBurst),
 		RcvBuf: c.RcvBuf, SndBuf: c.SndBuf,

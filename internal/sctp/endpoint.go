@@ -201,8 +201,11 @@ func OutOfTheBlue(in *In, out *Out) (send bool) {
 			if c.Type == wire.ChunkInit && len(c.Value) >= 4 && in.VTag == 0 {
 				// Rule 3: an INIT for which there can be no association.
 				tag := binary.BigEndian.Uint32(c.Value)
+				if tag == 0 {
+					return false // nobody has that
+				}
 				out.answer(in, tag, (&wire.Chunk{Type: wire.ChunkAbort}).Append(nil))
-				return tag != 0
+				return true
 			}
 		}
 		switch {

@@ -33,6 +33,7 @@ func (a *Assoc) Packet(now time.Duration, in *In) wait.Events {
 		if !a.inCookieEcho(now, in, cookie.Value, &echo, au) {
 			return a.take()
 		}
+		a.encapsulated(in)
 		r = echo
 	case in.VTag != a.tag:
 		a.inForeign(in, &c)
