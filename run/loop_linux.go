@@ -58,6 +58,7 @@ type loop struct {
 	silent           map[*sock]struct{} // whose end the kernel does not announce
 	ports            map[uint16][]*sock // listeners
 	messageListeners map[*sock]struct{} // SCTP's, of one-to-one style
+	lastMarked       uint               // of the numbers given
 	netlinks         map[inode]*netlinkSock
 	netlink          netlinkPorts
 	cookie           uint64 // of the supervisor's network namespace; 0: not known

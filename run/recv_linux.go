@@ -16,7 +16,8 @@ import (
 // callRecvfrom is recvfrom(fd, buf, len, flags, addr, addrlen).
 func callRecvfrom(c *call) result {
 	m := c.plainMessage()
-	if c.urgent(m) {
+	m.h.name = c.n.data.args[4]
+	if c.urgent(m) || c.kernelServes(m, nativeRecv) {
 		return result{how: byKernel}
 	}
 	return c.receiveMessage(m)

@@ -23,8 +23,8 @@ import (
 //
 //   - A listener's end shows that there is something to accept by a token, a message that
 //     nobody is to read. All accepts are trapped, and the last one takes the tokens out.
-//   - One that connects without waiting is filled, as a stream's is, and so is a listener: it
-//     is not writable then.
+//   - One that is not to be writable is filled, as a stream's is that connects: one that has no
+//     association yet, a listener, and one whose send buffer was full for a call that does not wait.
 //   - Where an association of one-to-one style has broken down the far end is closed with a
 //     byte unread, which the program's end shows as an error. If it is to connect again it is
 //     given another pair in place of the old one.
@@ -37,9 +37,9 @@ import (
 // stack, in the program's own measure. Up, the kernel has a message for each write; a trapped
 // send goes after those.
 //
-// A receive that is not trapped (read, or recv without an address) is the kernel's, which takes a
-// message whole: if it is longer than the buffer the rest is lost, where SCTP would keep it.
-// No filter can tell such a read of a socket from all the others.
+// The calls that the filter does not stop on other sockets (read and write among them) it stops by the
+// descriptor's number, which is a marked one (marked_linux.go). Where that could not be, they are
+// the kernel's: a receive takes a message whole, and if it is longer than the buffer the rest is lost.
 
 // sctpSock is what an SCTP socket has besides.
 type sctpSock struct {
@@ -100,7 +100,16 @@ func (l *loop) newMessages(u *usock.Socket, nonb int) (s *sock, fd int, e syscal
 // messageSocket is socket(2), for which u was made.
 func (c *call) messageSocket(u *usock.Socket, typ int) result {
 	c.l.space.give(1) // giveMessages takes it
-	r := c.giveMessages(u, typ, func(_ *sock, fd int) (int, syscall.Errno) { return c.answerFD(fd, typ&unix.SOCK_CLOEXEC) })
+	r := c.giveMessages(u, typ, func(s *sock, fd int) (int, syscall.Errno) {
+		n, e := c.giveMarked(fd, typ&unix.SOCK_CLOEXEC)
+		if e != 0 {
+			return n, e
+		}
+		if s.sctp.one && isMarked(n) { // else a write is the kernel's, and is to fail rather than to wait
+			s.fillMessages(fd)
+		}
+		return n, c.answerNumber(n)
+	})
 	if r.err != 0 {
 		u.Close()
 	}
@@ -116,14 +125,14 @@ func (s *sock) pumpMessages() {
 		more = s.announce()
 	case x.connecting:
 		s.messagesOutcome()
-	case x.fillers > 0:
+	case x.fillers > 0 && s.u.Events()&usock.POLLOUT != 0:
 		s.unfillMessages()
 	}
 	if s.state == over || s.far.fd < 0 {
 		return
 	}
 	more = s.messagesUp() || more
-	if s.state == connected && !x.listening && !x.connecting && x.fillers == 0 {
+	if s.state == connected && !x.listening && !x.connecting {
 		more = s.messagesDown() || more
 	}
 	if s.state == connected && s.up.half == ended {
@@ -218,6 +227,10 @@ func (s *sock) messagesClosed() {
 // messagesDown hands the program its next message, if it has taken the last. It reports whether it
 // stopped only to let others have their turn.
 func (s *sock) messagesDown() (more bool) {
+	if !s.far.writable && s.down.half != ended && s.taking == notTaking && s.down.empty() && s.lastIsGiven() {
+		s.endDown() // it came after the message that was not taken yet
+		return false
+	}
 	for s.far.writable && s.down.half != ended && s.taking == notTaking {
 		if !s.taken() {
 			s.far.writable = false // until the kernel says that it was taken
@@ -443,7 +456,11 @@ func (c *call) tryAcceptMessages(flags int) result {
 		n.times = s.times
 		s.setNative(fd)
 		n.native = slices.Clone(s.native)
-		return c.answerFD(fd, flags&unix.SOCK_CLOEXEC)
+		got, e := c.giveMarked(fd, flags&unix.SOCK_CLOEXEC)
+		if e != 0 {
+			return got, e
+		}
+		return got, c.answerNumber(got)
 	})
 	if r.err != 0 {
 		if x.accepted = slices.Insert(x.accepted, 0, u); s.state == released {
@@ -519,7 +536,6 @@ func (c *call) listenMessages(backlog int) result {
 		} else {
 			delete(c.l.messageListeners, s)
 			s.acceptNone(c.dup)
-			s.unfillMessages()
 		}
 	}
 	s.pump()
@@ -566,6 +582,7 @@ func (c *call) connectMessages(begin func() error, then func(*call, syscall.Errn
 		if e != 0 {
 			return c.failErr(err)
 		}
+		s.pump() // it is writable
 		return then(c, 0)
 	case nonblocking(c.dup):
 		if s.sctp.one {
@@ -619,22 +636,6 @@ func (c *call) renewMessages() syscall.Errno {
 	}
 	c.reregister(number)
 	return e
-}
-
-// trySendMessage sends a message after those that were sent without a trap, or waits for room.
-func (c *call) trySendMessage(m *message) result {
-	s := c.s
-	if s.drain(); len(s.held) > 0 {
-		return result{how: park}
-	}
-	if e := s.err; e != 0 && s.state == connected {
-		s.err = 0
-		return c.fail(e)
-	}
-	if m.total > len(c.l.msgBuf) {
-		c.l.msgBuf = make([]byte, m.total) // SO_SNDBUF allows it, or the stack refuses it
-	}
-	return c.sendStack(m)
 }
 
 // receiveMessagePart receives what b has room for of the next message: of the one that the program's

@@ -125,7 +125,7 @@ func (c *call) peelOff(addr, length uint64, size, whole int) result {
 	}
 	u.SetNonblock(true)
 	r := c.giveMessages(u, flags, func(n *sock, fd int) (int, syscall.Errno) {
-		got, e := c.addFD(fd, flags&unix.SOCK_CLOEXEC, false)
+		got, e := c.giveMarked(fd, flags&unix.SOCK_CLOEXEC)
 		if e != 0 {
 			return -1, e
 		}
