@@ -124,8 +124,8 @@ func callWritev(c *call) result {
 		return result{how: byKernel}
 	}
 	m, e := c.vectorMessage()
-	if e != 0 {
-		return c.fail(e)
+	if e != 0 || m.total == 0 {
+		return c.fail(e) // nothing is no message here (Linux, do_iter_write)
 	}
 	return c.sendMessage(m)
 }

@@ -120,6 +120,14 @@ func (c *call) loadMessage(addr uint64, flags int) (m message, e syscall.Errno) 
 	return m, e
 }
 
+// loadControl reads the control messages of a message that is sent.
+func (c *call) loadControl(m *message) ([]byte, syscall.Errno) {
+	if m.h.controlLen >= maxOption-1 {
+		return nil, unix.ENOBUFS // sock_kmalloc
+	}
+	return c.bytes(m.h.control, m.h.controlLen, maxOption)
+}
+
 // plainMessage returns the message of a sendto or recvfrom.
 func (c *call) plainMessage() *message {
 	args := &c.n.data.args

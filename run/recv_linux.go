@@ -98,6 +98,9 @@ func (c *call) tryReceive(m *message) result {
 		return c.moved(m, e)
 	}
 	if e := c.writev(got.data, m.rest()); e != 0 {
+		if s.sctp != nil {
+			c.dropMessage(&got, m)
+		}
 		return c.fail(e)
 	}
 	if e := c.storeRest(m, &got); e != 0 {

@@ -227,9 +227,16 @@ func (s *sock) messagesClosed() {
 // messagesDown hands the program its next message, if it has taken the last. It reports whether it
 // stopped only to let others have their turn.
 func (s *sock) messagesDown() (more bool) {
-	if !s.far.writable && s.down.half != ended && s.taking == notTaking && s.down.empty() && s.lastIsGiven() {
-		s.endDown() // it came after the message that was not taken yet
-		return false
+	if !s.far.writable && s.down.half != ended && s.taking == notTaking && s.down.empty() {
+		// What has come after the message that was not taken yet, poll is to show all the same.
+		if s.lastIsGiven() {
+			s.endDown()
+			return false
+		}
+		if s.sctp.one && s.u.Events()&usock.POLLERR != 0 {
+			s.brokeDown(s.takeError())
+			return false
+		}
 	}
 	for s.far.writable && s.down.half != ended && s.taking == notTaking {
 		if !s.taken() {
@@ -598,6 +605,7 @@ func (c *call) connectMessages(begin func() error, then func(*call, syscall.Errn
 		if e == unix.EALREADY {
 			return result{how: park}
 		}
+		c.s.pump() // it is writable
 		return then(c, e)
 	}
 	if r := wait(c); r.how != park {
@@ -656,17 +664,14 @@ func (c *call) receiveMessagePart(b []byte, m *message) (r received, e syscall.E
 		return r, unix.EAGAIN
 	}
 	have := max(0, unread(c.dup))
-	if have == 0 && s.state == connected && s.down.half != ended {
-		switch r, e = c.receiveStack(b, m.flags|usock.MSG_DONTWAIT); {
-		case e == 0 && r.n == 0:
-			s.pump() // the end of the stream
-		case e == unix.EAGAIN && c.mayWait(m) && s.parted():
-			e = unix.ENOTCONN
-		case e != 0 && e != unix.EAGAIN && s.sctp.one:
-			s.brokeDown(e)
-			e = s.told()
-		}
-		return r, e
+	switch {
+	case have == 0 && s.takesNoMore() && !s.down.empty():
+		return s.takeRest(b, m), 0
+	case have == 0:
+		return c.receiveNext(b, m)
+	case s.state == over && s.raised:
+		s.raised = false
+		c.clearNative() // what came before it is told first (Linux, sctp_skb_recv_datagram)
 	}
 	whole := b
 	if have > len(b) {
@@ -674,14 +679,8 @@ func (c *call) receiveMessagePart(b []byte, m *message) (r received, e syscall.E
 	}
 	n, e := c.take(whole, new(unix.Msghdr), m.flags&usock.MSG_PEEK)
 	s.l.later(s) // meanwhile nothing was handed down: what was taken is what unread is about
-	if e != 0 {
-		if s.state == over && s.raised && e != unix.EAGAIN {
-			return r, s.told()
-		}
+	if e != 0 || n == 0 {
 		return r, e
-	}
-	if n == 0 {
-		return r, 0
 	}
 	from := s.sctp.unread
 	r = received{data: whole[:min(n, len(b))], name: from.from, control: from.control, flags: from.flags}
@@ -701,13 +700,63 @@ func (c *call) receiveMessagePart(b []byte, m *message) (r received, e syscall.E
 	return r, 0
 }
 
-// told takes the error of an association that has broken down.
-func (s *sock) told() syscall.Errno {
-	s.raised = false
-	if e := s.takeError(); e != 0 {
-		return e
+// takesNoMore reports whether nothing can be handed to the program's end any more: poll shows the end of
+// an association, or its failure, behind the last message. The rest of that stays here.
+func (s *sock) takesNoMore() bool { return s.down.half == ended || s.state == over }
+
+// takeRest receives what b has room for of that rest.
+func (s *sock) takeRest(b []byte, m *message) received {
+	p := &s.down
+	n := copy(b, p.buf[p.off:])
+	r := received{data: b[:n], n: int64(n), name: p.from.from, control: p.from.control, flags: p.from.flags}
+	if p.off+n < len(p.buf) {
+		r.flags &^= usock.MSG_EOR
 	}
-	return unix.ECONNRESET
+	switch {
+	case m.flags&usock.MSG_PEEK != 0:
+	case p.off+n == len(p.buf):
+		s.l.drop(&p.pending)
+	default:
+		p.off += n
+	}
+	return r
+}
+
+// receiveNext is receiveMessagePart where the program's end has nothing.
+func (c *call) receiveNext(b []byte, m *message) (r received, e syscall.Errno) {
+	s := c.s
+	if s.state == over {
+		if e := c.overError(); e != 0 {
+			return r, e
+		}
+	}
+	r, e = c.receiveStack(b, m.flags|usock.MSG_DONTWAIT)
+	if e != 0 && e != unix.EAGAIN && s.sctp.one && s.state == connected {
+		s.brokeDown(e)
+		e = c.overError()
+	}
+	switch {
+	case e == 0 && r.n == 0:
+		s.pump() // the end of the stream
+	case e == unix.EAGAIN && c.mayWait(m) && s.parted():
+		e = unix.ENOTCONN
+	}
+	return r, e
+}
+
+// dropMessage drops the rest of a message that could not be stored, as Linux does (sctp_recvmsg).
+func (c *call) dropMessage(got *received, m *message) {
+	if m.flags&usock.MSG_PEEK != 0 {
+		return
+	}
+	rest := message{flags: usock.MSG_DONTWAIT}
+	for got.flags&usock.MSG_EOR == 0 && got.n > 0 {
+		next, e := c.receiveMessagePart(c.l.msgBuf, &rest)
+		if e != 0 {
+			return
+		}
+		*got = next
+	}
 }
 
 // shutdownMessages is shutdown(2). What was sent goes before the end.

@@ -3,6 +3,8 @@
 package run
 
 import (
+	"golang.org/x/sys/unix"
+
 	"usock"
 	"usock/internal/abi"
 )
@@ -21,6 +23,14 @@ func (c *call) trySendMessage(m *message) result {
 	if e := s.err; e != 0 && s.state == connected {
 		s.err = 0
 		return c.fail(e)
+	}
+	if s.state == over {
+		if m.waits {
+			return c.fail(unix.ESRCH) // it has waited for room (Linux, sctp_wait_for_sndbuf)
+		}
+		if e := c.overError(); e != 0 {
+			return c.fail(e)
+		}
 	}
 	if m.total > len(c.l.msgBuf) {
 		c.l.msgBuf = make([]byte, m.total) // SO_SNDBUF allows it, or the stack refuses it
@@ -54,5 +64,6 @@ func (c *call) opened(m *message) result {
 	if err == nil && abi.ParseStruct(v, &status) == nil && (status.State == usock.SCTP_COOKIE_WAIT || status.State == usock.SCTP_COOKIE_ECHOED) {
 		return result{how: park}
 	}
+	c.s.pump() // a socket of one-to-one style is writable now
 	return c.answer(int64(m.done))
 }

@@ -262,7 +262,7 @@ func (c *call) sendStack(m *message) result {
 		m.to = out.Name
 	}
 	if m.h.control != 0 && m.h.controlLen > 0 {
-		if out.Control, e = c.bytes(m.h.control, m.h.controlLen, 1<<16); e != 0 {
+		if out.Control, e = c.loadControl(m); e != 0 {
 			return c.fail(e)
 		}
 	}
@@ -300,7 +300,7 @@ func (c *call) failSend(m *message, e syscall.Errno) result {
 func (c *call) sendStream(m *message) result {
 	if m.done == 0 && m.h.control != 0 && m.h.controlLen > 0 {
 		// The stack judges it: an AF_UNIX socket would send descriptors.
-		control, e := c.bytes(m.h.control, m.h.controlLen, 1<<16)
+		control, e := c.loadControl(m)
 		if e != 0 {
 			return c.fail(e)
 		}
