@@ -41,6 +41,20 @@ func TestSCTPEnds(t *testing.T) {
 	}
 }
 
+// TestSCTPCalls has programs ask for much, for little and for nonsense, and share sockets between threads and
+// processes that end as they like. They say the same with Linux's own SCTP, and on one processor.
+func TestSCTPCalls(t *testing.T) {
+	need(t, machine.Kernel, "user-mode-linux")
+	need(t, "taskset", "util-linux")
+	needC(t)
+	want := uml(t, "python3 "+script(t, "modules.py")+" "+sctpModules+"\nip link set lo up\nsctpcalls 50\nsctpshared")
+	for _, how := range []string{"", "taskset -c 0 "} {
+		if got := passes(t, how+"sctpcalls 1000\n"+how+"sctpshared").stdout; got != want {
+			t.Errorf("under %susock run they say\n%s\nwith Linux's\n%s", how, got, want)
+		}
+	}
+}
+
 // TestSCTPIperf moves as much as it can, in both directions and over several streams. Its --nstreams
 // brings a limit of its own, which -b 0 lifts.
 func TestSCTPIperf(t *testing.T) {

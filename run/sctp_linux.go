@@ -29,13 +29,15 @@ import (
 //     byte unread, which the program's end shows as an error. If it is to connect again it is
 //     given another pair in place of the old one.
 //
-// Messages are handed down one at a time, the next when the program has taken the last.
-// What is kept of it here, its source, its control messages and its flags, is thus of the
-// one that the program's end has, and when a trapped receive has room for a part alone
-// the rest goes back to where it was, with nothing before it: what poll, FIONREAD and the
-// next receive see is the rest. A receive that finds nothing there takes its message from the
-// stack, in the program's own measure. Up, the kernel has a message for each write; a trapped
-// send goes after those.
+// The program's end shows the first message that the stack has, by a copy: for poll, for FIONREAD, and for
+// a receive that the kernel carries out. The message itself stays in the stack until it is received. So what comes
+// with it is what the socket's options are by then, a receive that has room for a part leaves the rest, and the peer's window
+// is what the program has not read. A trapped receive takes the copy away, receives from the stack, and has
+// the next one shown, or the rest. Where the kernel has given the copy to the program the message is dropped
+// from the stack. Up, the kernel has a message for each write; a trapped send goes after those.
+//
+// Poll shows the end of an association behind the last message, and no copy can be shown any more then. So that
+// the message is known to be the last it is taken from the stack, and lies in down from then on.
 //
 // The calls that the filter does not stop on other sockets (read and write among them) it stops by the
 // descriptor's number, which is a marked one (marked_linux.go). Where that could not be, they are
@@ -44,7 +46,8 @@ import (
 // sctpSock is what an SCTP socket has besides.
 type sctpSock struct {
 	one        bool            // one-to-one style
-	unread     sender          // of the message that the program's end has
+	shown      int             // bytes of the message that the program's end shows; 0: none
+	flags      int             // of that message
 	connecting bool            // an association is being made, for which the program does not wait in a call
 	listening  bool            // of one-to-one style
 	fillers    int             // messages that the far end has, with which the program's end is not writable
@@ -164,7 +167,7 @@ func (s *sock) messagesUp() (more bool) {
 		n, e := sysRecv(s.far.fd, b, 0)
 		switch {
 		case e == closedUnread:
-			s.abort = s.abort || !s.sctp.listening && s.sctp.unread.flags&usock.MSG_NOTIFICATION == 0
+			s.abort = s.abort || !s.sctp.listening && s.sctp.flags&usock.MSG_NOTIFICATION == 0
 		case e != 0:
 			s.far.readable = e != unix.EAGAIN
 			return s.far.readable
@@ -220,48 +223,34 @@ func (s *sock) messagesClosed() {
 	case s.abort:
 		s.reset()
 	default:
+		if s.sctp.shown > 0 {
+			s.dropShown() // it was read, or is a notification: no reason for an ABORT
+		}
 		s.release()
 	}
 }
 
-// messagesDown hands the program its next message, if it has taken the last. It reports whether it
-// stopped only to let others have their turn.
-func (s *sock) messagesDown() (more bool) {
-	if !s.far.writable && s.down.half != ended && s.taking == notTaking && s.down.empty() {
-		// What has come after the message that was not taken yet, poll is to show all the same.
-		if s.lastIsGiven() {
-			s.endDown()
-			return false
-		}
-		if s.sctp.one && s.u.Events()&usock.POLLERR != 0 {
-			s.brokeDown(s.takeError())
-			return false
-		}
-	}
-	for s.far.writable && s.down.half != ended && s.taking == notTaking {
-		if !s.taken() {
-			s.far.writable = false // until the kernel says that it was taken
-			switch {
-			case s.taken(): // meanwhile
-			case s.down.empty() && s.lastIsGiven():
-				s.endDown()
-				return false
-			default:
+// messagesDown shows the program its next message, if it has taken the last. It reports whether it is to
+// be tried again.
+func (s *sock) messagesDown() (again bool) {
+	x := s.sctp
+	for s.down.half != ended && s.taking == notTaking {
+		if x.shown > 0 {
+			if !s.taken() {
+				s.showEnd()
 				return false
 			}
-			s.far.writable = true
+			s.dropShown()
 		}
-		b, from := s.down.buf, s.down.from
+		b := s.down.buf[s.down.off:]
 		if s.down.empty() {
-			m := &s.l.message
-			m.Bufs, m.Control = append(m.Bufs[:0], s.l.downBuf), s.l.control[:]
-			n, err := s.u.RecvMsg(context.Background(), m, 0)
-			switch e := errno(err); {
+			n, flags, e := s.lookAhead()
+			switch {
 			case e == unix.EAGAIN && s.up.half == ended && s.parted():
 				n = 0 // ENOTCONN, on Linux, to who may wait: this is what the kernel can tell
 			case e == unix.EAGAIN:
 				return false
-			case e != 0 && s.sctp.one:
+			case e != 0 && x.one:
 				s.brokeDown(e)
 				return false
 			case e != 0:
@@ -272,43 +261,70 @@ func (s *sock) messagesDown() (more bool) {
 				s.endDown()
 				return false
 			}
-			b, from = s.l.downBuf[:n], sender{from: m.Name, flags: m.Flags, control: bytes.Clone(m.Control)}
+			b, x.flags = s.l.downBuf[:n], flags
 		}
 		switch e := s.queue(b); e {
 		case 0:
-			s.sctp.unread = from
-			s.l.drop(&s.down.pending)
-			s.wakeAll()
+			x.shown = len(b)
 		case unix.EAGAIN, unix.EINTR, unix.ENOBUFS, unix.ENOMEM:
-			if s.down.empty() {
-				s.l.keep(&s.down.pending, &s.l.downBuf, b)
-				s.down.from = from
-			}
 			return true // nothing tells when there is memory again
 		default: // the program has closed it, which the pump upwards sees
-			s.abort = s.abort || from.flags&usock.MSG_NOTIFICATION == 0
-			s.l.drop(&s.down.pending)
-			s.far.writable = false
+			s.abort = s.abort || x.flags&usock.MSG_NOTIFICATION == 0
+			return false
 		}
 	}
 	return false
 }
 
+// lookAhead reads the stack's first message into the loop's buffer, and leaves it there.
+func (s *sock) lookAhead() (n, flags int, e syscall.Errno) {
+	m := &s.l.message
+	m.Bufs, m.Control = append(m.Bufs[:0], s.l.downBuf), nil
+	n, err := s.u.RecvMsg(context.Background(), m, usock.MSG_PEEK|usock.MSG_DONTWAIT)
+	return n, m.Flags, errno(err)
+}
+
+// dropShown drops what the kernel has given to the program.
+func (s *sock) dropShown() {
+	n := s.sctp.shown
+	s.sctp.shown = 0
+	if s.down.empty() {
+		s.u.Recv(s.l.downBuf[:n], usock.MSG_DONTWAIT)
+		return
+	}
+	if s.down.off += n; s.down.off >= len(s.down.buf) {
+		s.l.drop(&s.down.pending)
+	}
+}
+
+// showEnd has poll show what comes behind the message that the program's end shows, if that is the end.
+func (s *sock) showEnd() {
+	events := s.u.Events()
+	switch {
+	case s.sctp.one && events&usock.POLLERR != 0:
+		s.brokeDown(s.takeError())
+		return
+	case events&usock.POLLRDHUP == 0:
+		return
+	}
+	if s.down.empty() {
+		m := &s.l.message
+		m.Bufs, m.Control = append(m.Bufs[:0], s.l.downBuf[:s.sctp.shown]), s.l.control[:]
+		n, err := s.u.RecvMsg(context.Background(), m, usock.MSG_DONTWAIT)
+		if err != nil || n == 0 {
+			return
+		}
+		s.down.buf = bytes.Clone(s.l.downBuf[:n])
+		s.down.from = sender{from: m.Name, flags: m.Flags, control: bytes.Clone(m.Control)}
+	}
+	if n, _, e := s.lookAhead(); n == 0 && e == 0 {
+		s.endDown()
+	}
+}
+
 // taken reports whether the program's end has no message. The kernel says that one was taken just before
 // it takes the last of its bytes off the count (net/core/sock.c, sock_wfree).
 func (s *sock) taken() bool { return unsent(s.far.fd) < datagramCost }
-
-// lastIsGiven reports whether nothing comes behind what the program's end has: poll is to show that before
-// it is read.
-func (s *sock) lastIsGiven() bool {
-	if s.u.Events()&usock.POLLRDHUP == 0 {
-		return false
-	}
-	m := &s.l.message
-	m.Bufs, m.Control = append(m.Bufs[:0], s.l.control[:1]), nil
-	n, err := s.u.RecvMsg(context.Background(), m, usock.MSG_PEEK|usock.MSG_DONTWAIT)
-	return n == 0 && err == nil
-}
 
 // endDown says that nothing more comes.
 func (s *sock) endDown() {
@@ -646,8 +662,7 @@ func (c *call) renewMessages() syscall.Errno {
 	return e
 }
 
-// receiveMessagePart receives what b has room for of the next message: of the one that the program's
-// end has, or else the stack. What is left of the former goes back to the program's end.
+// receiveMessagePart receives what b has room for of the next message.
 func (c *call) receiveMessagePart(b []byte, m *message) (r received, e syscall.Errno) {
 	s := c.s
 	if s.sctp.listening {
@@ -660,51 +675,57 @@ func (c *call) receiveMessagePart(b []byte, m *message) (r received, e syscall.E
 	if m.flags&usock.MSG_ERRQUEUE != 0 {
 		return c.receiveStack(b, m.flags)
 	}
-	if !s.down.empty() && s.messagesDown() {
-		return r, unix.EAGAIN
-	}
-	have := max(0, unread(c.dup))
-	switch {
-	case have == 0 && s.takesNoMore() && !s.down.empty():
-		return s.takeRest(b, m), 0
-	case have == 0:
-		return c.receiveNext(b, m)
-	case s.state == over && s.raised:
-		s.raised = false
-		c.clearNative() // what came before it is told first (Linux, sctp_skb_recv_datagram)
-	}
-	whole := b
-	if have > len(b) {
-		whole = make([]byte, have)
-	}
-	n, e := c.take(whole, new(unix.Msghdr), m.flags&usock.MSG_PEEK)
-	s.l.later(s) // meanwhile nothing was handed down: what was taken is what unread is about
-	if e != 0 || n == 0 {
-		return r, e
-	}
-	from := s.sctp.unread
-	r = received{data: whole[:min(n, len(b))], name: from.from, control: from.control, flags: from.flags}
-	r.n = int64(len(r.data))
-	if n > len(b) {
-		r.flags &^= usock.MSG_EOR
-	}
-	switch {
-	case m.flags&usock.MSG_PEEK != 0:
-	case n <= len(b):
-		s.far.writable = true
-	default:
-		if e := s.queue(whole[len(b):n]); e != 0 {
-			s.down.buf, s.down.from = whole[len(b):n], from
+	if m.flags&usock.MSG_PEEK == 0 {
+		if e := c.takeShown(); e != 0 {
+			return r, e
 		}
 	}
-	return r, 0
+	if !s.down.empty() {
+		r = s.takeRest(b, m)
+		s.pump()
+		return r, 0
+	}
+	r, e = c.receiveStack(b, m.flags|usock.MSG_DONTWAIT)
+	if e != 0 && e != unix.EAGAIN && s.sctp.one {
+		s.brokeDown(e)
+	}
+	if e != 0 && s.state == over {
+		if told := c.overError(); told != 0 {
+			return r, told
+		}
+	}
+	switch {
+	case e == 0:
+		s.pump() // what is next, before the program polls
+	case e == unix.EAGAIN && c.mayWait(m) && s.parted():
+		e = unix.ENOTCONN
+	}
+	return r, e
 }
 
-// takesNoMore reports whether nothing can be handed to the program's end any more: poll shows the end of
-// an association, or its failure, behind the last message. The rest of that stays here.
-func (s *sock) takesNoMore() bool { return s.down.half == ended || s.state == over }
+// takeShown takes the copy of a message off the program's end, if there is one.
+func (c *call) takeShown() syscall.Errno {
+	s := c.s
+	if s.sctp.shown == 0 {
+		return 0
+	}
+	if s.state == over && s.raised {
+		s.raised = false
+		c.clearNative() // the error is told behind the message (Linux, sctp_skb_recv_datagram)
+	}
+	var b [1]byte
+	_, e := c.take(b[:], new(unix.Msghdr), 0)
+	switch {
+	case e == 0:
+		s.sctp.shown = 0
+	case e == unix.EAGAIN && s.taking == notTaking && s.sctp.shown > 0:
+		s.dropShown() // the kernel has given it to the program
+		e = 0
+	}
+	return e
+}
 
-// takeRest receives what b has room for of that rest.
+// takeRest receives what b has room for of the message that was taken from the stack before.
 func (s *sock) takeRest(b []byte, m *message) received {
 	p := &s.down
 	n := copy(b, p.buf[p.off:])
@@ -720,28 +741,6 @@ func (s *sock) takeRest(b []byte, m *message) received {
 		p.off += n
 	}
 	return r
-}
-
-// receiveNext is receiveMessagePart where the program's end has nothing.
-func (c *call) receiveNext(b []byte, m *message) (r received, e syscall.Errno) {
-	s := c.s
-	if s.state == over {
-		if e := c.overError(); e != 0 {
-			return r, e
-		}
-	}
-	r, e = c.receiveStack(b, m.flags|usock.MSG_DONTWAIT)
-	if e != 0 && e != unix.EAGAIN && s.sctp.one && s.state == connected {
-		s.brokeDown(e)
-		e = c.overError()
-	}
-	switch {
-	case e == 0 && r.n == 0:
-		s.pump() // the end of the stream
-	case e == unix.EAGAIN && c.mayWait(m) && s.parted():
-		e = unix.ENOTCONN
-	}
-	return r, e
 }
 
 // dropMessage drops the rest of a message that could not be stored, as Linux does (sctp_recvmsg).

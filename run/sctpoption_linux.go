@@ -119,6 +119,8 @@ func (c *call) peelOff(addr, length uint64, size, whole int) result {
 		return c.fail(e) // as nothing was done yet
 	}
 	c.s.drain()
+	c.takeShown() // it may go to the new socket
+	defer c.s.l.later(c.s)
 	u, err := c.s.u.PeelOff(int32(binary.NativeEndian.Uint32(arg)))
 	if err != nil {
 		return c.failErr(err)
