@@ -246,7 +246,7 @@ func (s *sock) messagesDown() (again bool) {
 		if s.down.empty() {
 			n, flags, e := s.lookAhead()
 			switch {
-			case e == unix.EAGAIN && s.up.half == ended && s.parted():
+			case e == unix.EAGAIN && s.up.half == ended && !isMarked(s.fd) && s.parted():
 				n = 0 // ENOTCONN, on Linux, to who may wait: this is what the kernel can tell
 			case e == unix.EAGAIN:
 				return false

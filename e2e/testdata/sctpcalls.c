@@ -238,6 +238,8 @@ static void states(void)
 	printf(" write %s", err(write(s, b, 1)));
 	printf(" its write %s", err(write(c, b, 1)));
 	printf(" its read %s", err(recv(c, b, 1, MSG_DONTWAIT)));
+	printf(" its mask %#x", until(c, 0, POLLOUT));
+	printf(" its read that waits %s", err(read(c, b, 1)));
 	printf(" again %s\n", err(shutdown(c, SHUT_WR)));
 	done(c, s);
 	done(one, many);
