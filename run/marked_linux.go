@@ -24,7 +24,6 @@ import (
 const (
 	firstMarked = 896 // a multiple of markedRange; with it below FD_SETSIZE, for select(2)
 	markedRange = 128 // a power of two
-	markedTries = 8   // how many numbers are looked at
 
 	// Numbers below the range that are free as long as ordinary files are far from it. To give a
 	// number closes the file that another thread of the program has got under it a moment ago.
@@ -65,26 +64,55 @@ func (c *call) answerNumber(n int) syscall.Errno {
 	return c.l.notify.send(&response{id: c.n.id, val: int64(n)})
 }
 
-// freeMarked returns a number of the range that the calling process does not use.
+// freeMarked returns the first number of the range that the calling process does not use: programs rely on
+// a number being used again that was closed. So they do between protocols (iperf3 has a listener of SCTP's take
+// the place of TCP's in a set for select, by its number): there is no marked one for what may be such.
 func (c *call) freeMarked() (int, bool) {
-	dir := "/proc/" + strconv.Itoa(c.t.tid) + "/fd/"
+	dir, err := unix.Open("/proc/"+strconv.Itoa(c.t.tid)+"/fd", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return 0, false
+	}
+	defer sysClose(dir)
 	isFree := func(n int) bool {
 		var st unix.Stat_t
-		return unix.Lstat(dir+strconv.Itoa(n), &st) == unix.ENOENT
+		return unix.Fstatat(dir, strconv.Itoa(n), &st, unix.AT_SYMLINK_NOFOLLOW) == unix.ENOENT
 	}
-	for n := firstMarked - belowMarked; n < firstMarked; n++ {
-		if !isFree(n) {
+	lowest := 0
+	for ; !isFree(lowest); lowest++ {
+		if lowest == firstMarked-belowMarked {
 			return 0, false
 		}
 	}
-	for range markedTries {
-		n := firstMarked + int(c.l.lastMarked%markedRange)
-		c.l.lastMarked++
-		if isFree(n) {
-			return n, true
+	if lowest <= unix.Stderr || c.l.vacated[place{c.t.process(), lowest}] {
+		return 0, false
+	}
+	for _, s := range c.l.socks {
+		if s.state == listening && s.pid == c.t.process() && s.fd == lowest {
+			return 0, false // it is closed, which nothing has told yet
+		}
+	}
+	for n := firstMarked - belowMarked; n < firstMarked+markedRange; n++ {
+		if free := isFree(n); free == (n >= firstMarked) {
+			return n, free
 		}
 	}
 	return 0, false
+}
+
+// place is a descriptor's number in a process.
+type place struct {
+	pid int32
+	fd  int
+}
+
+const manyPlaces = 4096
+
+// vacate notes where a listener was that is closed.
+func (l *loop) vacate(s *sock) {
+	if len(l.vacated) >= manyPlaces {
+		clear(l.vacated)
+	}
+	l.vacated[place{s.pid, s.fd}] = true
 }
 
 // isMarked reports whether a descriptor has a marked number.
