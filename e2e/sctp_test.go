@@ -65,7 +65,8 @@ func TestSCTPIperf(t *testing.T) {
 listening log
 iperf3 --sctp -c 127.0.0.1 -p 5298 -n 4M `+flags+`
 wait $server`, "iperf Done")
-			if !strings.Contains(r.stdout, "4.00 MBytes") {
+			// It sends one message more if it looks for something else at the end.
+			if !strings.Contains(r.stdout, "4.00 MBytes") && !strings.Contains(r.stdout, "4.06 MBytes") {
 				t.Errorf("not all was moved: %s", r.stdout)
 			}
 		})

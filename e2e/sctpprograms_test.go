@@ -3,6 +3,8 @@
 package e2e
 
 import (
+	"context"
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -35,11 +37,13 @@ wait $s || :`)
 	}
 }
 
-// TestSCTPDiameter has two Diameter nodes find each other and part.
+// TestSCTPDiameter has two Diameter nodes find each other and part. They want an address that is not of loopback.
 func TestSCTPDiameter(t *testing.T) {
 	need(t, "freeDiameterd", "freediameter")
 	need(t, "openssl", "openssl")
-	r := passes(t, `node() {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	c, marker := command(t, ctx, "--", "sh", "-c", fmt.Sprintf(prelude, bin)+`node() {
 	openssl req -x509 -newkey rsa:2048 -nodes -keyout key$1 -out cert$1 -days 30 -subj /CN=peer$1.example.net 2>/dev/null
 	cat >conf$1 <<X
 Identity = "peer$1.example.net";
@@ -64,9 +68,11 @@ until_ok grep 'sent a DPR' log2
 kill $b
 wait $a $b || :
 grep -h ' Connected to' log1 log2`)
+	reaches(c)
+	r := finish(t, ctx, c, marker)
 	for _, peer := range []string{"'peer1.example.net' (SCTP,", "'peer2.example.net' (SCTP,"} {
 		if !strings.Contains(r.stdout, peer) {
-			t.Errorf("no %s in %s", peer, r.stdout)
+			t.Errorf("exit status %d, no %s in %s\nstderr: %s", r.code, peer, r.stdout, r.stderr)
 		}
 	}
 }
