@@ -10,7 +10,7 @@
 // descriptor of the kernel: an AF_UNIX socket whose other end, the far end, is the
 // supervisor's. Bytes are pumped between the far end and the host's socket. So read,
 // write, poll, select, epoll, dup, fork, exec, descriptor passing, sendfile, splice
-// and close are the kernel's own and cost nothing extra.
+// and close are the kernel's own and cost nothing extra. SCTP's are an exception (marked_linux.go).
 //
 //	program                       supervisor
 //	┌──────────────┐ trapped      ┌───────────────────────────────┐
