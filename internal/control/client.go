@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"sync"
 	"syscall"
 	"time"
 )
@@ -129,44 +128,4 @@ func ended(err error) error {
 func Ended(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, errEnded) ||
 		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
-}
-
-// Found is a run, or why it does not answer.
-type Found struct {
-	ID     string
-	Client *Client // nil: Err
-	Err    error
-}
-
-// Find connects to all runs of this user's, those that end meanwhile left out.
-func Find() []Found {
-	dirs := Dirs()
-	var list []Found
-	for _, d := range dirs {
-		ids, _ := d.IDs()
-		part := make([]Found, len(ids))
-		var wait sync.WaitGroup
-		for i, id := range ids {
-			wait.Go(func() {
-				c, err := d.dial(id)
-				part[i] = Found{id, c, err}
-			})
-		}
-		wait.Wait()
-		d.Close()
-		for _, f := range part {
-			if f.Err == nil || !Ended(f.Err) {
-				list = append(list, f)
-			}
-		}
-	}
-	return list
-}
-
-func (d *Dir) dial(id string) (*Client, error) {
-	c, err := d.connect(id)
-	if err != nil {
-		return nil, err
-	}
-	return newClient(c)
 }

@@ -3,9 +3,27 @@ package ss
 import (
 	"bufio"
 	"io"
+	"os"
 	"strconv"
 	"strings"
+	"sync"
 )
+
+// machine are the services of this machine.
+var machine = sync.OnceValue(func() *Services {
+	f, err := os.Open("/etc/services")
+	if err != nil {
+		return ReadServices(strings.NewReader("")) // a machine may have none
+	}
+	defer f.Close()
+	return ReadServices(f)
+})
+
+// ServiceName returns the name that this machine has for a port; "" for none.
+func ServiceName(port uint16, proto string) string { return machine().Name(port, proto) }
+
+// ServiceNumber returns the port that this machine has for a name.
+func ServiceNumber(name string) (uint16, bool) { return machine().Number(name) }
 
 // Services are the names of ports, as services(5) has them.
 type Services struct {

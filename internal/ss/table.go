@@ -84,7 +84,7 @@ func (t *Table) Write(w io.Writer, rows []Row) error {
 	if t.Process {
 		out.WriteString("Process")
 	}
-	t.end(&out)
+	out.WriteByte('\n')
 	for i := range rows {
 		t.line(&out, &list[i], &width)
 		t.rest(&out, &rows[i], length)
@@ -146,9 +146,6 @@ func (t *Table) address(s *control.Socket, addr string) (host, port string) {
 		return addr, "*"
 	}
 	if host, port = addr[:i], addr[i+1:]; host == "[::]" {
-		host = any
-	}
-	if host == "[::]" && s.Proto != "tcp" && !s.V6Only {
 		host = any
 	}
 	if port == "0" {
@@ -237,8 +234,6 @@ func pad(out *strings.Builder, n int) {
 	}
 }
 
-func (t *Table) end(out *strings.Builder) { out.WriteByte('\n') }
-
 // rest writes what stands behind the columns, or on lines of its own.
 func (t *Table) rest(out *strings.Builder, r *Row, length int) {
 	if t.Process && r.Users != "" {
@@ -249,10 +244,10 @@ func (t *Table) rest(out *strings.Builder, r *Row, length int) {
 			out.WriteString(r.Users)
 		}
 	}
-	t.end(out)
+	out.WriteByte('\n')
 	if t.Detail && r.Socket.TCP != nil {
 		t.words(out, Details(r.Socket.TCP, r.Socket.Congestion))
-		t.end(out)
+		out.WriteByte('\n')
 	}
 }
 
