@@ -18,6 +18,7 @@ type client struct {
 	s     *Server
 	conn  *net.UnixConn
 	r     *bufio.Reader
+	line  []byte     // for replies that are long
 	mu    sync.Mutex // held while something is written
 	busy  bool       // s.mu
 	since time.Time  // s.mu
@@ -115,6 +116,16 @@ func (c *client) write(v any) error {
 		return err
 	}
 	return c.writeLine(append(b, '\n'), writeTime)
+}
+
+// reply writes a reply.
+func (c *client) reply(r *control.Reply, within time.Duration) error {
+	b, err := r.Append(c.line[:0])
+	if err != nil {
+		return err
+	}
+	c.line = b
+	return c.writeLine(b, within)
 }
 
 // writeLine writes a line, for which the client may take a time; 0: any.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"syscall"
 
 	"usock/internal/control"
 	"usock/internal/ss"
@@ -66,6 +67,9 @@ type stream struct {
 	missed int           // mu: behind the queue's last one
 }
 
+// errAgain is how an event tells of EAGAIN.
+var errAgain = syscall.EAGAIN.Error()
+
 // kindsOf returns the bits of kinds.
 func kindsOf(names []string) (bits uint64, err error) {
 	for _, name := range names {
@@ -82,8 +86,11 @@ func kindsOf(names []string) (bits uint64, err error) {
 
 // wants reports whether the client has asked for such an event.
 func (st *stream) wants(e *trace.Event) bool {
-	if e.Kind == trace.Missed {
+	switch {
+	case e.Kind == trace.Missed:
 		return true
+	case e.Kind == trace.Called && e.Err == errAgain && !st.q.Looks:
+		return false
 	}
 	return (st.kinds == 0 || st.kinds&(1<<e.Kind) != 0) && (st.q.Process == 0 || st.q.Process == e.Owner) &&
 		st.filter.Match(&ss.Ends{Local: e.Local, Peer: e.Peer})

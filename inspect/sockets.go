@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"fmt"
+	"iter"
 	"net/netip"
 	"os"
 	"slices"
@@ -23,25 +24,40 @@ func (c *client) sockets(q *control.Request) error {
 	if err != nil {
 		return c.fail(q.ID, control.Invalid, err.Error())
 	}
-	v := view{names: make(map[int32]string), detail: q.Detail, devices: make(map[int]string)}
+	v := view{names: make(map[int32]string), detail: q.Detail, devices: make(map[int]string), self: int32(os.Getpid())}
 	if q.Inodes && c.s.config.Ends != nil {
 		v.ends = c.s.config.Ends()
 	}
 	for _, i := range c.s.config.Host.Interfaces() {
 		v.devices[i.Index] = i.Name
 	}
-	for place := 0; ; {
-		list, next := c.s.config.Host.SocketsFrom(place, page)
-		list = slices.DeleteFunc(list, func(in usock.SocketInfo) bool {
+	list := c.s.config.Host.SocketPages(page)
+	if q.Detail {
+		list = detailed(c.s.config.Host)
+	}
+	for part := range list {
+		part = slices.DeleteFunc(part, func(in usock.SocketInfo) bool {
 			return !listed(&in) || !chosen(q, &in) || !filter.Match(&ss.Ends{State: in.State, Local: in.Local, Peer: in.Peer})
 		})
-		r := control.Reply{ID: q.ID, Sockets: v.describe(list), Done: next == 0}
-		if len(list) > 0 || r.Done {
-			if err := c.write(&r); err != nil || r.Done {
-				return err
+		if len(part) == 0 {
+			continue
+		}
+		if err := c.reply(&control.Reply{ID: q.ID, Sockets: v.describe(part)}, writeTime); err != nil {
+			return err
+		}
+	}
+	return c.reply(&control.Reply{ID: q.ID, Done: true}, writeTime)
+}
+
+// detailed is SocketPages with what TCP knows.
+func detailed(h *usock.Host) iter.Seq[[]usock.SocketInfo] {
+	return func(yield func([]usock.SocketInfo) bool) {
+		for place, next := 0, 1; next != 0; place = next {
+			var list []usock.SocketInfo
+			if list, next = h.SocketsFrom(place, page); !yield(list) {
+				return
 			}
 		}
-		place = next
 	}
 }
 
@@ -68,17 +84,20 @@ type view struct {
 	names   map[int32]string // of processes
 	devices map[int]string
 	detail  bool
+	self    int32
 	ends    func([]usock.SocketInfo, []uint32) // nil: they are not asked for
 	inodes  []uint32
+	out     []control.Socket
 }
 
-// describe tells of sockets.
+// describe tells of sockets, until it is called again.
 func (v *view) describe(list []usock.SocketInfo) []control.Socket {
 	v.inodes = append(v.inodes[:0], make([]uint32, len(list))...)
 	if v.ends != nil {
 		v.ends(list, v.inodes)
 	}
-	out := make([]control.Socket, len(list))
+	out := append(v.out[:0], make([]control.Socket, len(list))...)
+	v.out = out
 	for i := range list {
 		in := &list[i]
 		s := &out[i]
@@ -93,7 +112,7 @@ func (v *view) describe(list []usock.SocketInfo) []control.Socket {
 		}
 		if in.RcvBuf != 0 { // it has a socket, and so a process
 			if s.Process == 0 {
-				s.Process = int32(os.Getpid())
+				s.Process = v.self
 			}
 			s.Program = programName(v.names, s.Process)
 		}

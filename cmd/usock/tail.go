@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -24,7 +25,7 @@ func tailCmd() *cobra.Command {
 each event, until Ctrl-C or the end of the runs. Without --kind it tells of calls that
 programs make on their sockets, with results, of connections that change state, wait, or
 lose data, and of what is refused or dropped; --all adds each segment, acknowledgment,
-timer and window. A stream's bytes are pumped: the sends and receives that are told of are
+timer and window, and calls that have found nothing to do. A stream's bytes are pumped: the sends and receives that are told of are
 usock's, on the program's behalf.
 
 A filter is that of usock ss, without states. What has no addresses yet passes none that
@@ -86,7 +87,7 @@ func (t *tail) follow(out, say io.Writer) error {
 	q := control.Request{Do: control.DoEvents, Filter: t.filter, Kinds: t.kinds, Process: t.process, Text: !t.asJSON}
 	switch {
 	case t.all:
-		q.Kinds = nil
+		q.Kinds, q.Looks = nil, true
 	case len(t.kinds) == 0:
 		q.Kinds = tailKinds
 	}
@@ -121,8 +122,9 @@ func (t *tail) follow(out, say io.Writer) error {
 // print writes an event.
 func (t *tail) print(w *bufio.Writer, c *control.Client, e *control.Event, several bool) {
 	if t.asJSON {
-		// The event's own object, with two fields in front.
-		fmt.Fprintf(w, `{"run":%q,"program":%q,%s`+"\n", c.Run.ID, e.Program, strings.TrimPrefix(string(e.Data), "{"))
+		// The event's own object, with two fields in front. An id needs no quoting.
+		program, _ := json.Marshal(e.Program)
+		fmt.Fprintf(w, `{"run":"%s","program":%s,%s`+"\n", c.Run.ID, program, strings.TrimPrefix(string(e.Data), "{"))
 		return
 	}
 	if several {

@@ -18,6 +18,8 @@ type Client struct {
 	conn *net.UnixConn
 	r    *bufio.Reader
 	last int64 // number of the last request
+
+	known map[string]string // strings of sockets
 }
 
 // maxReply bounds a line of a server's.
@@ -25,7 +27,7 @@ const maxReply = 16 << 20
 
 // newClient reads a server's greeting.
 func newClient(c *net.UnixConn) (*Client, error) {
-	x := &Client{conn: c, r: bufio.NewReaderSize(c, 256<<10)}
+	x := &Client{conn: c, known: make(map[string]string), r: bufio.NewReaderSize(c, 256<<10)}
 	c.SetReadDeadline(time.Now().Add(connectTime))
 	line, err := x.line()
 	if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -83,8 +85,12 @@ func (c *Client) Do(q Request, f func(*Reply) error) error {
 		if err != nil {
 			return ended(err)
 		}
-		r := new(Reply)
-		if err := json.Unmarshal(line, r); err != nil {
+		r, ok := readSockets(line, c.known)
+		if !ok {
+			r = new(Reply)
+			err = json.Unmarshal(line, r)
+		}
+		if err != nil {
 			return fmt.Errorf("a reply that is none: %w", err)
 		}
 		if done, err := c.take(r, f); done || err != nil {

@@ -179,6 +179,7 @@ func (d *Dir) Listen() (*net.UnixListener, string, error) {
 			return nil, "", err
 		}
 		l.SetUnlinkOnClose(false)
+		unix.Fchmodat(d.fd, unnamed+id, 0o600, 0) // the directory is closed to others anyway
 		err = unix.Renameat2(d.fd, unnamed+id, d.fd, id, unix.RENAME_NOREPLACE)
 		if err == unix.EINVAL || err == unix.ENOSYS { // a file system without that flag
 			err = unix.Renameat(d.fd, unnamed+id, d.fd, id)

@@ -55,6 +55,7 @@ type Request struct {
 	// Of events.
 	Kinds   []string `json:"kinds,omitempty"`   // in the words of package trace; none: all
 	Process int32    `json:"process,omitempty"` // 0: all
+	Looks   bool     `json:"looks,omitempty"`   // calls, too, that have found nothing to do (EAGAIN): usock's own, mostly
 	Text    bool     `json:"text,omitempty"`    // each with a line for people
 }
 
