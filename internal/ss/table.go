@@ -81,8 +81,8 @@ func (t *Table) Write(w io.Writer, rows []Row) error {
 	var out strings.Builder
 	out.Grow((len(rows) + 1) * (length + 8))
 	t.line(&out, &titles, &width)
-	if t.Process {
-		out.WriteString("Process")
+	if title := "Process"; t.Process && (t.Width == 0 || length+len(title) <= t.Width) {
+		out.WriteString(title)
 	}
 	out.WriteByte('\n')
 	for i := range rows {
@@ -162,7 +162,7 @@ func (t *Table) address(s *control.Socket, addr string) (host, port string) {
 }
 
 // leastHost is how narrow a column of addresses may become.
-const leastHost = 12
+const leastHost = len("Local Address")
 
 // fit makes the columns of addresses as narrow as the terminal wants it.
 func (t *Table) fit(width *[columns]int) {
