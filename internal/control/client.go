@@ -10,7 +10,12 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"usock/clock"
 )
+
+// machine is the clock by which other processes are waited for.
+var machine = clock.System()
 
 // Client is a connection to a run's control socket. One goroutine uses it.
 type Client struct {
@@ -28,7 +33,7 @@ const maxReply = 16 << 20
 // newClient reads a server's greeting.
 func newClient(c *net.UnixConn) (*Client, error) {
 	x := &Client{conn: c, known: make(map[string]string), r: bufio.NewReaderSize(c, 256<<10)}
-	c.SetReadDeadline(time.Now().Add(connectTime))
+	c.SetReadDeadline(clock.Wall(machine).Add(connectTime))
 	line, err := x.line()
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		err = errors.New("that run does not answer: its usock may be stopped")

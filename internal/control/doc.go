@@ -6,5 +6,5 @@
 // its run for a name. Package inspect serves one, Dial and Client use one. Who connects is
 // judged by what the kernel knows of it (judge, peer_linux.go).
 //
-// The package imports the standard library and x/sys/unix. Begin with message.go.
+// The package imports the clock and x/sys/unix. Begin with message.go.
 package control
