@@ -37,7 +37,7 @@ func (c *client) sockets(q *control.Request) error {
 	}
 	for part := range list {
 		part = slices.DeleteFunc(part, func(in usock.SocketInfo) bool {
-			return !listed(&in) || !chosen(q, &in) || !filter.Match(&ss.Ends{State: in.State, Local: in.Local, Peer: in.Peer})
+			return !listed(&in) || !chosen(q, &in) || !filter.Match(&ss.Ends{State: in.State, Local: address(&in, in.Local), Peer: address(&in, in.Peer)})
 		})
 		if len(part) == 0 {
 			continue
@@ -105,7 +105,7 @@ func (v *view) describe(list []usock.SocketInfo) []control.Socket {
 			ID: in.ID, Proto: in.Proto, State: in.State, RecvQ: in.RecvQ, SendQ: in.SendQ,
 			Process: in.Owner, Inode: v.inodes[i], Drops: in.Drops, V6: in.Domain == usock.AF_INET6, V6Only: in.V6Only,
 			Congestion: in.Congestion, Left: in.TimeWait.Milliseconds(), Device: v.devices[in.Interface],
-			Local: text(in.Local), Peer: text(in.Peer),
+			Local: text(address(in, in.Local)), Peer: text(address(in, in.Peer)),
 		}
 		if in.Domain == usock.AF_UNIX {
 			s.Local, s.Peer = in.Path, in.PeerPath
@@ -121,6 +121,14 @@ func (v *view) describe(list []usock.SocketInfo) []control.Socket {
 		}
 	}
 	return out
+}
+
+// address returns an address as its socket has it: one of IPv6 has IPv4 mapped.
+func address(in *usock.SocketInfo, a netip.AddrPort) netip.AddrPort {
+	if in.Domain == usock.AF_INET6 && a.Addr().Is4() {
+		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr().As16()), a.Port())
+	}
+	return a
 }
 
 func text(a netip.AddrPort) string {

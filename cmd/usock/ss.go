@@ -90,6 +90,8 @@ func (s *ssFlags) states() ss.States {
 		return ss.All
 	case s.listening:
 		return ss.Listening
+	case (s.udp || s.raw) && !s.tcp && !s.sctp && !s.unix:
+		return ss.Established // the one that is connected
 	}
 	return ss.Connected
 }
@@ -170,19 +172,22 @@ func printJSON(out io.Writer, rows []ss.Row) error {
 }
 
 // users fills in who has the sockets: by their descriptors and, where those cannot be
-// seen, by what the run knows.
+// seen or there are none, as in Go programs with a host, by what the run knows. Of a run's
+// connection that waits to be accepted nobody has a descriptor yet.
 func users(rows []ss.Row) {
 	wanted := make(map[uint32]bool)
+	kernels := make(map[string]bool) // runs whose sockets have inodes
 	for i := range rows {
 		if n := rows[i].Socket.Inode; n != 0 {
 			wanted[n] = true
+			kernels[rows[i].Run] = true
 		}
 	}
 	found := ss.Holders(wanted)
 	for i := range rows {
 		s := &rows[i].Socket
 		list := found[s.Inode]
-		if len(list) == 0 && s.Process != 0 && s.Program != "" {
+		if len(list) == 0 && s.Program != "" && (s.Inode != 0 || !kernels[rows[i].Run]) {
 			list = []ss.Holder{{PID: int(s.Process), Name: s.Program, FD: -1}}
 		}
 		rows[i].Users = ss.Users(list)

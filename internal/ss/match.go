@@ -101,8 +101,9 @@ const All = States(1<<11 - 1)
 
 // Sets of states, as ss chooses by its flags (misc/ss.c, main).
 var (
-	Listening = bit("LISTEN") | bit("UNCONN")
-	Connected = All &^ (Listening | bit("TIME-WAIT") | bit("SYN-RECV"))
+	Established = bit("ESTAB")
+	Listening   = bit("LISTEN") | bit("UNCONN")
+	Connected   = All &^ (Listening | bit("TIME-WAIT") | bit("SYN-RECV"))
 )
 
 func bit(printed string) States {
