@@ -329,6 +329,12 @@ func TestSeeIsRefused(t *testing.T) {
 			t.Error(got)
 		}
 	}
+	var done string
+	other.tell(&done, "pretend", filepath.Dir(where))
+	out, err := s.look("ps").CombinedOutput()
+	if err != nil || !strings.HasPrefix(string(out), "usock: run 0000aaaa: a program that runs under usock listens there, and is no run\n") || !strings.Contains(string(out), "web") {
+		t.Errorf("%v: %s", err, out)
+	}
 	if os.Getuid() != 0 {
 		t.Skip("another user is needed")
 	}

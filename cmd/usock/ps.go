@@ -136,7 +136,7 @@ func (p *ps) table(out io.Writer, list []psRun) error {
 	for i := range list {
 		r := &list[i]
 		rows = append(rows, []string{
-			r.ID, dash(r.Name), age(r.Age), strconv.Itoa(r.Sockets), ss.Rate(r.RxRate), ss.Rate(r.TxRate), programText(r.Program), dash(printable(r.Shape)),
+			r.ID, dash(r.Name), age(r.Age), strconv.Itoa(r.Sockets), ss.Rate(r.RxRate), ss.Rate(r.TxRate), programText(r.Program), dash(r.Shape),
 		})
 	}
 	const program = 6
@@ -193,7 +193,7 @@ func programText(argv []string) string {
 		return "-"
 	}
 	words := append([]string{filepath.Base(argv[0])}, argv[1:]...)
-	return printable(strings.Join(words, " "))
+	return control.Printable(strings.Join(words, " "))
 }
 
 // age is a time in seconds in at most two units.

@@ -119,11 +119,12 @@ func (s *ssFlags) show(out io.Writer, width int, say io.Writer) error {
 		Detail: s.info || s.asJSON, Inodes: true,
 	}
 	var rows []ss.Row
-	for _, c := range clients {
+	title := titles(clients)
+	for i, c := range clients {
 		err := c.Do(q, func(r *control.Reply) error {
-			for i := range r.Sockets {
-				if x := &r.Sockets[i]; s.v4 == s.v6 || s.v6 == x.V6 {
-					rows = append(rows, ss.Row{Run: runTitle(&c.Run), Socket: *x})
+			for k := range r.Sockets {
+				if x := &r.Sockets[k]; s.v4 == s.v6 || s.v6 == x.V6 {
+					rows = append(rows, ss.Row{Run: title[i], Socket: *x})
 				}
 			}
 			return nil

@@ -94,13 +94,17 @@ func (t *tail) follow(out, say io.Writer) error {
 	var mu sync.Mutex // of what follows
 	w := bufio.NewWriter(out)
 	errs := make(chan error, len(clients))
-	for _, c := range clients {
+	title := titles(clients)
+	if len(clients) == 1 {
+		title[0] = "" // it need not be said
+	}
+	for i, c := range clients {
 		go func() {
 			err := c.Do(q, func(r *control.Reply) error {
 				mu.Lock()
 				defer mu.Unlock()
-				for i := range r.Events {
-					t.print(w, c, &r.Events[i], len(clients) > 1)
+				for k := range r.Events {
+					t.print(w, &c.Run, title[i], &r.Events[k])
 				}
 				return w.Flush()
 			})
@@ -119,16 +123,16 @@ func (t *tail) follow(out, say io.Writer) error {
 	return err
 }
 
-// print writes an event.
-func (t *tail) print(w *bufio.Writer, c *control.Client, e *control.Event, several bool) {
+// print writes an event of a run, behind a title.
+func (t *tail) print(w *bufio.Writer, run *control.Run, title string, e *control.Event) {
 	if t.asJSON {
 		// The event's own object, with two fields in front. An id needs no quoting.
 		program, _ := json.Marshal(e.Program)
-		fmt.Fprintf(w, `{"run":"%s","program":%s,%s`+"\n", c.Run.ID, program, strings.TrimPrefix(string(e.Data), "{"))
+		fmt.Fprintf(w, `{"run":"%s","program":%s,%s`+"\n", run.ID, program, strings.TrimPrefix(string(e.Data), "{"))
 		return
 	}
-	if several {
-		w.WriteString(runTitle(&c.Run) + " ")
+	if title != "" {
+		w.WriteString(title + " ")
 	}
 	text := e.Text
 	if e.Program != "" {

@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -51,12 +50,20 @@ func closeAll(list []*control.Client) {
 	}
 }
 
-// runTitle is what stands for a run in a column.
-func runTitle(r *control.Run) string {
-	if r.Name != "" {
-		return r.Name
+// titles returns what stands for each run in a column: its name, if it has one for itself, or its id.
+func titles(list []*control.Client) []string {
+	count := make(map[string]int)
+	for _, c := range list {
+		count[c.Run.Name]++
 	}
-	return r.ID
+	out := make([]string, len(list))
+	for i, c := range list {
+		out[i] = c.Run.ID
+		if name := c.Run.Name; name != "" && count[name] == 1 {
+			out[i] = name
+		}
+	}
+	return out
 }
 
 // runAndFilter cuts the arguments into a run's name and a filter.
@@ -157,18 +164,8 @@ func screen(text string, rows int) string {
 	const home, clearLine, clearRest = "\x1b[H", "\x1b[K", "\x1b[J"
 	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 	if rows > 0 && len(lines) > rows-1 {
-		more := fmt.Sprintf("... and %d lines more", len(lines)-rows+2)
-		lines = append(lines[:max(rows-2, 0)], more)
+		kept := max(rows-2, 0)
+		lines = append(lines[:kept], fmt.Sprintf("... and %d lines more", len(lines)-kept))
 	}
 	return home + strings.Join(lines, clearLine+"\r\n") + clearLine + "\r\n" + clearRest
-}
-
-// printable is a text without what would change a terminal.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return '?'
-	}, s)
 }

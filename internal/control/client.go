@@ -42,6 +42,7 @@ func newClient(c *net.UnixConn) (*Client, error) {
 	if err == nil {
 		err = json.Unmarshal(line, &g)
 	}
+	g.Error.tame()
 	switch {
 	case err != nil:
 	case g.Error != nil:
@@ -57,6 +58,7 @@ func newClient(c *net.UnixConn) (*Client, error) {
 	}
 	c.SetReadDeadline(time.Time{})
 	x.Run = *g.Run
+	x.Run.tame()
 	return x, nil
 }
 
@@ -94,6 +96,7 @@ func (c *Client) Do(q Request, f func(*Reply) error) error {
 		if !ok {
 			r = new(Reply)
 			err = json.Unmarshal(line, r)
+			r.tame()
 		}
 		if err != nil {
 			return fmt.Errorf("a reply that is none: %w", err)

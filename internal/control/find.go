@@ -1,6 +1,7 @@
 package control
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -39,13 +40,28 @@ func Find() (list []Found) {
 	return list
 }
 
+// errPretends is a control socket of somebody who has no business to have one.
+var errPretends = errors.New("a program that runs under usock listens there, and is no run")
+
 // dial connects to a run.
 func (d *Dir) dial(id string) (*Client, error) {
 	c, err := d.connect(id)
 	if err != nil {
 		return nil, err
 	}
-	return newClient(c)
+	// Who listens is judged as who connects: a program of a run could pretend to be another one.
+	switch e := Judge(c); e {
+	case nil:
+		return newClient(c)
+	case errEndedPeer:
+		err = errEnded
+	case errInRun:
+		err = errPretends
+	default:
+		err = fmt.Errorf("who listens there: %w", e)
+	}
+	c.Close()
+	return nil, err
 }
 
 // Pick returns the run that is called so: by its id, by its name, or by the beginning of its id

@@ -26,13 +26,6 @@ import (
 // A process's parents lead to its supervisor, whatever it does: the supervisor is the reaper of
 // its orphans (PR_SET_CHILD_SUBREAPER).
 
-var (
-	errUser      = &Error{Refused, "this is another user's run"}
-	errNamespace = &Error{Refused, "this run cannot see the process that asks: ask from the run's own PID namespace"}
-	errInRun     = &Error{Refused, "a program that runs under usock may not look at runs"}
-	errEndedPeer = &Error{Refused, "the process that has connected is gone"}
-)
-
 // peer is the process that has connected.
 type peer struct {
 	pid   int
