@@ -115,6 +115,10 @@ func TestNonsenseIsRefused(t *testing.T) {
 			t.Errorf("%s: status %d\n%s\nwant\n%s", c.flags, status, got, c.line)
 		}
 	}
+}
+
+// TestOtherCommandsRefuse is what commands other than usock run say of nonsense.
+func TestOtherCommandsRefuse(t *testing.T) {
 	for args, line := range map[string]string{
 		"run":             "no program is named: usock run [flags] -- PROGRAM [ARGS]",
 		"go":              `there is no command "go" (usock --help shows those that there are; a program is run by usock run -- go)`,
