@@ -124,7 +124,7 @@ func (s *ssFlags) show(out io.Writer, width int, say io.Writer) error {
 		err := c.Do(q, func(r *control.Reply) error {
 			for k := range r.Sockets {
 				if x := &r.Sockets[k]; s.v4 == s.v6 || s.v6 == x.V6 {
-					rows = append(rows, ss.Row{Run: title[i], Socket: *x})
+					rows = append(rows, ss.Row{Run: title[i], Socket: x})
 				}
 			}
 			return nil
@@ -156,7 +156,7 @@ func printJSON(out io.Writer, rows []ss.Row) error {
 	for i := range rows {
 		b, err := json.Marshal(struct {
 			Run string `json:"run"`
-			control.Socket
+			*control.Socket
 		}{rows[i].Run, rows[i].Socket})
 		if err != nil {
 			return err
@@ -186,7 +186,7 @@ func users(rows []ss.Row) {
 	}
 	found := ss.Holders(wanted)
 	for i := range rows {
-		s := &rows[i].Socket
+		s := rows[i].Socket
 		list := found[s.Inode]
 		if len(list) == 0 && s.Program != "" && (s.Inode != 0 || !kernels[rows[i].Run]) {
 			list = []ss.Holder{{PID: int(s.Process), Name: s.Program, FD: -1}}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"strings"
 	"testing"
@@ -25,16 +26,20 @@ func served(t testing.TB, n int) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { h.Close() })
+	var l net.Listener
 	for i := range n {
 		// Not so many that the client ports for one listener run out.
 		const each = 20000
 		addr := fmt.Sprintf("127.0.0.1:%d", 1024+i/each)
 		if i%each == 0 {
-			if _, err := h.Listen("tcp", addr); err != nil {
+			if l, err = h.Listen("tcp", addr); err != nil {
 				t.Fatal(err)
 			}
 		}
 		if _, err := h.Dial("tcp", addr); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := l.Accept(); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -133,7 +133,7 @@ func TestPrintJSON(t *testing.T) {
 		want string
 	}{
 		{nil, "[]\n"},
-		{[]ss.Row{{Run: "a", Socket: control.Socket{Proto: "udp", State: "UNCONN"}}, {Run: "b"}},
+		{[]ss.Row{{Run: "a", Socket: &control.Socket{Proto: "udp", State: "UNCONN"}}, {Run: "b", Socket: new(control.Socket)}},
 			`[{"run":"a","proto":"udp","state":"UNCONN","recv_q":0,"send_q":0},` + "\n" + `{"run":"b","proto":"","state":"","recv_q":0,"send_q":0}]` + "\n"},
 	} {
 		var out bytes.Buffer

@@ -13,7 +13,7 @@ import (
 // Row is a line of a table.
 type Row struct {
 	Run    string // whose it is, if the table has that column
-	Socket control.Socket
+	Socket *control.Socket
 	Users  string // as Process.Users gives it
 }
 
@@ -108,7 +108,7 @@ func (t *Table) has(k int) bool {
 
 // cells are a row's texts.
 func (t *Table) cells(r *Row) cells {
-	s := &r.Socket
+	s := r.Socket
 	c := cells{colRun: r.Run, colNetid: s.Proto, colState: s.State, colRecvQ: strconv.Itoa(s.RecvQ), colSendQ: strconv.Itoa(s.SendQ)}
 	if s.Proto == "unix" {
 		c[colLocal], c[colLocalPort] = orAny(s.Local), "*"

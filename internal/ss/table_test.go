@@ -8,13 +8,13 @@ import (
 )
 
 var rows = []Row{
-	{Run: "web", Users: `users:(("curl",pid=7,fd=3))`, Socket: control.Socket{
+	{Run: "web", Users: `users:(("curl",pid=7,fd=3))`, Socket: &control.Socket{
 		Proto: "tcp", State: "ESTAB", SendQ: 12, Local: "10.0.0.1:40000", Peer: "93.184.216.34:443", Congestion: "cubic", TCP: &control.TCP{RTO: 204000, SndMSS: 1448}}},
-	{Run: "db", Socket: control.Socket{Proto: "udp", State: "UNCONN", Local: "0.0.0.0:53"}},
-	{Run: "db", Socket: control.Socket{Proto: "tcp", State: "LISTEN", RecvQ: 1, SendQ: 128, V6: true, Local: "[::]:80"}},
-	{Run: "db", Socket: control.Socket{Proto: "tcp", State: "LISTEN", V6: true, V6Only: true, Local: "[::]:81", Device: "lo"}},
-	{Run: "db", Socket: control.Socket{Proto: "tcp", State: "ESTAB", V6: true, Local: "[2001:db8:1234:5678:9abc:def0:1234:5678]:443", Peer: "[2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff]:55555"}},
-	{Run: "db", Socket: control.Socket{Proto: "unix", State: "ESTAB", Local: "@a", Peer: ""}},
+	{Run: "db", Socket: &control.Socket{Proto: "udp", State: "UNCONN", Local: "0.0.0.0:53"}},
+	{Run: "db", Socket: &control.Socket{Proto: "tcp", State: "LISTEN", RecvQ: 1, SendQ: 128, V6: true, Local: "[::]:80"}},
+	{Run: "db", Socket: &control.Socket{Proto: "tcp", State: "LISTEN", V6: true, V6Only: true, Local: "[::]:81", Device: "lo"}},
+	{Run: "db", Socket: &control.Socket{Proto: "tcp", State: "ESTAB", V6: true, Local: "[2001:db8:1234:5678:9abc:def0:1234:5678]:443", Peer: "[2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff]:55555"}},
+	{Run: "db", Socket: &control.Socket{Proto: "unix", State: "ESTAB", Local: "@a", Peer: ""}},
 }
 
 func service(port uint16, proto string) string {
