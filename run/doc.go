@@ -57,6 +57,6 @@
 // too (netlink_linux.go), and requests of ioctl about interfaces are answered on all sockets
 // (interface_linux.go): by the host, and not by the machine.
 //
-// run may import usock, link, internal/abi and internal/rtnl. Begin with run_linux.go, then
+// run may import usock, link, internal/abi, internal/control and internal/rtnl. Begin with run_linux.go, then
 // loop_linux.go.
 package run
