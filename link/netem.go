@@ -44,6 +44,21 @@ type netem struct {
 	closed bool
 	stats  ImpairStats
 	batch  [64]*Packet
+	seen   func(p *Packet, fate string) // see watch
+}
+
+// What becomes of a packet that is not carried.
+const (
+	fateLoss = "loss"       // by chance
+	fateFull = "queue full" // for want of room
+)
+
+// watch has f called with each packet as it comes, before it is changed, and with what becomes of it: "" if it is
+// to be carried. f is called with the netem locked, and must not keep the packet.
+func (d *netem) watch(f func(p *Packet, fate string)) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.seen = f
 }
 
 const never = time.Duration(math.MaxInt64)
@@ -107,7 +122,18 @@ func (d *netem) push(batch []*Packet) {
 // admit draws what becomes of p, and queues it.
 func (d *netem) admit(p *Packet, now time.Duration) {
 	d.stats.Packets++
-	if d.lose() {
+	lost := d.lose()
+	if d.seen != nil {
+		fate := ""
+		switch {
+		case lost:
+			fate = fateLoss
+		case d.full(p):
+			fate = fateFull
+		}
+		d.seen(p, fate)
+	}
+	if lost {
 		d.stats.Lost++
 		p.Free()
 		return
@@ -158,9 +184,7 @@ func (d *netem) enqueue(p *Packet, now time.Duration) {
 		return
 	}
 
-	// An empty queue takes any packet: one larger than the limit would else never pass.
-	packets, bytes := d.queue.Len(), d.queue.Bytes()
-	if limit := d.imp.limit(); packets > 0 && (limit.reached(packets, 0) || limit.reached(0, bytes+p.Len()-1)) {
+	if d.full(p) {
 		d.stats.Dropped++
 		p.Free()
 		return
@@ -168,6 +192,7 @@ func (d *netem) enqueue(p *Packet, now time.Duration) {
 
 	// Marked on the way in, by the queue that this packet makes: as a router does that marks
 	// what it would else have to drop soon (RFC 3168).
+	packets, bytes := d.queue.Len(), d.queue.Bytes()
 	if d.imp.Mark.reached(packets+1, bytes+p.Len()) && mark(p) {
 		d.stats.Marked++
 	}
@@ -175,6 +200,14 @@ func (d *netem) enqueue(p *Packet, now time.Duration) {
 		d.done = now + d.sending(p)
 	}
 	d.queue.Push(p)
+}
+
+// full reports whether the rate's queue has no room for p. An empty queue takes any packet: one larger than the limit
+// would else never pass.
+func (d *netem) full(p *Packet) bool {
+	packets, bytes := d.queue.Len(), d.queue.Bytes()
+	limit := d.imp.limit()
+	return packets > 0 && (limit.reached(packets, 0) || limit.reached(0, bytes+p.Len()-1))
 }
 
 // sending is how long the rate takes for p.
