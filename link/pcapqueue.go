@@ -120,7 +120,7 @@ func (p *PcapWriter) begins() {
 		p.preface = p.appendInterface(p.preface, p.ifaces[i].info)
 	}
 	p.preface = appendNames(p.preface, p.hosts.list)
-	p.file = pcapFile{size: int64(len(p.preface)), begun: p.now()}
+	p.file = pcapFile{size: int64(len(p.preface))}
 }
 
 // nextFile ends the file and begins another.

@@ -99,7 +99,7 @@ type PcapWriter struct {
 type pcapFile struct {
 	size    int64 // bytes that are not in buf any more
 	packets int
-	begun   uint64 // when, in ns
+	begun   uint64 // when its first packet came, in ns
 }
 
 // pcapIface is a link that is recorded.
@@ -197,8 +197,11 @@ func (p *PcapWriter) record(l *pcap, d Directions, batch []*Packet, fate string)
 		return
 	}
 	now := p.now()
-	if p.c.Every != 0 && now-p.file.begun >= uint64(p.c.Every) && p.file.packets > 0 {
+	if p.c.Every != 0 && p.file.packets > 0 && now-p.file.begun >= uint64(p.c.Every) {
 		p.nextFile()
+	}
+	if p.file.packets == 0 {
+		p.file.begun = now
 	}
 	c := &p.ifaces[l.iface].counts
 	for _, k := range batch {

@@ -34,16 +34,28 @@ func inWord(c byte) bool {
 	return c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '.' || c == '_'
 }
 
-// lex cuts a filter into tokens; the last one is empty.
+// lex cuts a filter into tokens; the last one is the end.
 //
 // A hyphen within a word is the word's (tcp-syn, http-alt, 6000-6010), as in tcpdump. A colon belongs to an address
-// of IPv6, but between brackets it is a sign (tcp[12:1]).
+// of IPv6, but between brackets it is a sign (tcp[12:1]). What is between quotation marks is a word.
 func lex(filter string) ([]token, error) {
 	var tokens []token
 	depth := 0
 	for i := 0; i < len(filter); {
 		if strings.IndexByte(" \t\r\n", filter[i]) >= 0 {
 			i++
+			continue
+		}
+		if q := filter[i]; q == '"' || q == '\'' {
+			n := strings.IndexByte(filter[i+1:], q)
+			if n < 0 {
+				return nil, &Error{filter, i, "a quotation is not closed; add the mark again"}
+			}
+			if n == 0 {
+				return nil, &Error{filter, i, "there is nothing between the marks"}
+			}
+			tokens = append(tokens, token{filter[i+1 : i+1+n], i})
+			i += n + 2
 			continue
 		}
 		n := wordLen(filter[i:], depth == 0)
