@@ -74,6 +74,7 @@ ended. usock itself writes nothing but what must be known, a line each, on stder
 	c.Flags().SetInterspersed(false)
 	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "say on stderr what the run is, and name calls that usock does not have and the kernel has")
 	s.flags(c.Flags())
+	s.runFlags(c.Flags())
 	c.Flags().Var(&stdout, "stdout", "the program's stdout goes to this `FILE`; it must be elsewhere than what --pcap writes")
 	out.flags(c.Flags(), &s)
 	completeRun(c)
@@ -153,6 +154,7 @@ func runProgram(args []string, verbose bool, stdout string, s *shape, out *outsi
 	if err := s.open(); err != nil {
 		return err
 	}
+	defer func() { s.keys.close() }()
 	prepared, err := run.Prepare([]string{"/proc/self/exe", guardName})
 	if err != nil {
 		return err
@@ -163,7 +165,9 @@ func runProgram(args []string, verbose bool, stdout string, s *shape, out *outsi
 		return err
 	}
 	surviveWriting()
-	s.record()
+	if err := s.record(); err != nil {
+		return err
+	}
 	who := new(run.Caller)
 	config := usock.Config{
 		Name:     "run",
@@ -182,7 +186,7 @@ func runProgram(args []string, verbose bool, stdout string, s *shape, out *outsi
 		return err
 	}
 	o := run.Options{
-		Host: host, Caller: who, Path: path, Argv: args, Env: os.Environ(),
+		Host: host, Caller: who, Path: path, Argv: args, Env: s.environ(os.Environ()),
 		Packets: s.loopback() != nil,
 		Stdin:   os.Stdin, Stdout: programOut, Stderr: os.Stderr,
 		Prepared: prepared, Warn: os.Stderr,
@@ -193,6 +197,9 @@ func runProgram(args []string, verbose bool, stdout string, s *shape, out *outsi
 	}
 	if s.w != nil {
 		o.Named = s.w.Name
+		for _, h := range out.hosts.list {
+			s.w.Resolved(h.Addr, h.Name)
+		}
 	}
 	if out.gateway != nil {
 		o.Outside = out.gateway
@@ -201,6 +208,7 @@ func runProgram(args []string, verbose bool, stdout string, s *shape, out *outsi
 	out.close()
 	host.Close()
 	if err != nil {
+		s.keys.close()
 		execFailed(path, err)
 		return err
 	}
