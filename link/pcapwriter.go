@@ -251,10 +251,12 @@ func (p *PcapWriter) owner(l *pcap, d Directions, k *Packet) packet.Owner {
 	flow, ok := pcapfilter.FlowOf(k.Front())
 	switch {
 	case !ok:
-	case d == Sent && k.Owner != (packet.Owner{}):
+	case d == Sent && k.Owner.PID != 0:
 		p.flows.sent(flow, k.Owner)
-	case d == Received && k.Owner == (packet.Owner{}):
-		return p.flows.owner(flow)
+	case d == Received && k.Owner.PID == 0:
+		if whose := p.flows.owner(flow); whose.PID != 0 {
+			return whose // and not the socket of another host that has sent it
+		}
 	}
 	return k.Owner
 }

@@ -30,6 +30,9 @@ func completeRun(c *cobra.Command) {
 		"publish": {"auto", "auto/tcp", "auto/udp"},
 		"addr":    {"10.1.2.0/24"},
 		"host":    nil,
+
+		filterFlag: {"tcp port 443", "udp port 53", "not icmp", "tcp[tcpflags] & (tcp-syn|tcp-fin|tcp-rst) != 0"},
+		forFlag:    {":443"}, snapFlag: {"128"}, sizeFlag: {"100mb"}, everyFlag: {"10m", "1h"}, filesFlag: {"10"},
 	} {
 		c.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(list, cobra.ShellCompDirectiveNoFileComp))
 	}

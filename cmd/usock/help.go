@@ -29,6 +29,10 @@ const runExamples = `  # A download over a bad way to the world, and its packets
   usock run --addr 10.1.2.0/24 -- ip -4 address
   # The packets as they pass; the program's output goes elsewhere
   usock run --pcap - --stdout /dev/stderr -- curl https://example.com/ | tshark -r -
+  # What curl says over TLS, open to Wireshark, and only that; a new file each 100 MB, the last five
+  usock run --tls-keys --pcap-for curl --pcap-size 100mb --pcap-files 5 --pcap trace.pcapng -- ./script
+  # The beginnings of what goes to a database, a file for each hour
+  usock run --pcap-filter 'tcp port 5432' --pcap-snaplen 128 --pcap-every 1h --pcap db.pcapng -- ./server
   # Which calls the program makes that usock does not have
   usock run --verbose -- ./program`
 
