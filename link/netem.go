@@ -4,6 +4,7 @@ import (
 	"container/heap"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -44,7 +45,8 @@ type netem struct {
 	closed bool
 	stats  ImpairStats
 	batch  [64]*Packet
-	seen   func(p *Packet, fate string) // see watch
+
+	watchers []*watcher
 }
 
 // What becomes of a packet that is not carried.
@@ -53,12 +55,20 @@ const (
 	fateFull = "queue full" // for want of room
 )
 
-// watch has f called with each packet as it comes, before it is changed, and with what becomes of it: "" if it is
-// to be carried. f is called with the netem locked, and must not keep the packet.
-func (d *netem) watch(f func(p *Packet, fate string)) {
+// watcher is told of each packet as it comes, before it is changed, and of what becomes of it: "" if it is to be
+// carried. It is called with the netem locked, and must not keep the packet.
+type watcher struct{ see func(p *Packet, fate string) }
+
+// watch has w told, until stop is called.
+func (d *netem) watch(w *watcher) (stop func()) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.seen = f
+	d.watchers = append(d.watchers, w)
+	return func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.watchers = slices.DeleteFunc(d.watchers, func(x *watcher) bool { return x == w })
+	}
 }
 
 const never = time.Duration(math.MaxInt64)
@@ -123,7 +133,7 @@ func (d *netem) push(batch []*Packet) {
 func (d *netem) admit(p *Packet, now time.Duration) {
 	d.stats.Packets++
 	lost := d.lose()
-	if d.seen != nil {
+	if len(d.watchers) > 0 {
 		fate := ""
 		switch {
 		case lost:
@@ -131,7 +141,9 @@ func (d *netem) admit(p *Packet, now time.Duration) {
 		case d.full(p):
 			fate = fateFull
 		}
-		d.seen(p, fate)
+		for _, w := range d.watchers {
+			w.see(p, fate)
+		}
 	}
 	if lost {
 		d.stats.Lost++

@@ -25,14 +25,11 @@ const (
 // On an Impaired link those that it loses are in the capture as well, with a comment such as
 // "dropped: loss" or "dropped: queue full".
 func Pcap(l Link, w *PcapWriter, which Directions) Link {
-	info := l.Info()
-	p := &pcap{Link: l, w: w, which: which, iface: w.addInterface(info)}
-	if i, ok := l.(*Impaired); ok {
-		p.watch(i)
+	p := &pcap{Link: l, which: which, to: w.Interface(l.Info())}
+	if which == BothWays {
+		p.to.learn()
 	}
-	if info.Medium == Ethernet {
-		p.network = ethernetLen
-	}
+	_, p.watches = p.to.watch(l, which)
 	if d, ok := l.(Direct); ok {
 		return &pcapDirect{p, d}
 	}
@@ -44,19 +41,14 @@ func Pcap(l Link, w *PcapWriter, which Directions) Link {
 
 type pcap struct {
 	Link
-	w     *PcapWriter
-	which Directions
-
-	iface   uint32
-	network int  // where packets have their network header
+	to      *PcapInterface
+	which   Directions
 	watches bool // what is sent is recorded where the link decides what becomes of it
 }
 
-const ethernetLen = 14
-
 // UseClock implements Timed.
 func (p *pcap) UseClock(c clock.Clock) {
-	p.w.useClock(c)
+	p.to.w.UseClock(c)
 	UseClock(p.Link, c)
 }
 
@@ -69,32 +61,16 @@ func (p *pcap) Recv(batch []*Packet) (int, error) { return p.recv(p.Link, batch)
 // send records what is sent by q, which is the link or a queue of it.
 func (p *pcap) send(q Queue, batch []*Packet) int {
 	if p.which&Sent != 0 && !p.watches {
-		p.w.record(p, Sent, batch, "")
+		p.to.record(Sent, batch, "")
 	}
 	return q.Send(batch)
-}
-
-// watch has the packets that an impaired link loses recorded, and those that it is to carry together with them, so that
-// each is there once.
-func (p *pcap) watch(i *Impaired) {
-	p.watches = true
-	if p.which&Sent != 0 {
-		i.out.watch(func(k *Packet, fate string) { p.w.record(p, Sent, []*Packet{k}, fate) })
-	}
-	if p.which&Received != 0 {
-		i.in.watch(func(k *Packet, fate string) {
-			if fate != "" {
-				p.w.record(p, Received, []*Packet{k}, fate)
-			}
-		})
-	}
 }
 
 // recv records what comes by q.
 func (p *pcap) recv(q Queue, batch []*Packet) (int, error) {
 	n, err := q.Recv(batch)
 	if p.which&Received != 0 && n > 0 {
-		p.w.record(p, Received, batch[:n], "")
+		p.to.record(Received, batch[:n], "")
 	}
 	return n, err
 }
@@ -144,7 +120,10 @@ func (p *pcapDirect) Deliver(f func([]*Packet)) {
 		return
 	}
 	p.direct.Deliver(func(batch []*Packet) {
-		p.w.record(p.pcap, Received, batch, "")
+		p.to.record(Received, batch, "")
 		f(batch)
 	})
 }
+
+// recorded returns the link that is recorded.
+func (p *pcap) recorded() Link { return p.Link }

@@ -182,7 +182,7 @@ func (p *PcapWriter) statistics() {
 }
 
 // packet writes a packet, before it the process whose it is if that is new, and behind it what became of it.
-func (p *PcapWriter) packet(l *pcap, d Directions, now uint64, k *Packet, whose packet.Owner, fate string) {
+func (p *PcapWriter) packet(i *PcapInterface, d Directions, now uint64, k *Packet, whose packet.Owner, fate string) {
 	process, known := uint32(0), false
 	if whose.PID != 0 {
 		p.buf, process, known = p.names.tell(p.buf, whose.PID)
@@ -190,14 +190,14 @@ func (p *PcapWriter) packet(l *pcap, d Directions, now uint64, k *Packet, whose 
 	n := k.Len()
 	kept := min(n, p.c.SnapLen)
 	b, at := begin(p.buf, blockPacket)
-	b = le.AppendUint32(b, l.iface)
+	b = le.AppendUint32(b, i.index)
 	b = le.AppendUint32(b, uint32(now>>32))
 	b = le.AppendUint32(b, uint32(now))
 	b = le.AppendUint32(b, uint32(kept))
 	b = le.AppendUint32(b, uint32(n))
 	start := len(b)
 	b = k.AppendTo(b)
-	offload.CompleteCopy(b[start+min(l.network, n):], k)
+	offload.CompleteCopy(b[start+min(i.network, n):], k)
 	b = pad(b[:start+kept])
 	flags := uint32(flagOutbound)
 	if d == Received {

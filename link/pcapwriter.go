@@ -8,9 +8,7 @@ import (
 	"time"
 
 	"usock/clock"
-	"usock/internal/offload"
 	"usock/internal/pcapfilter"
-	"usock/packet"
 )
 
 // PcapConfig says what a capture has, and where it goes. The zero value has all of all packets, in one file.
@@ -144,8 +142,15 @@ func (c PcapConfig) NewWriter(w io.Writer) (*PcapWriter, error) {
 	return p, nil
 }
 
-// useClock has the writer take its times from c, if it is the first to be named.
-func (p *PcapWriter) useClock(c clock.Clock) {
+// InBackground has a goroutine write, also where the writer is a regular file: who records waits for nobody.
+func (p *PcapWriter) InBackground() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.direct = false
+}
+
+// UseClock has the writer take its times from c, if it is the first to be named.
+func (p *PcapWriter) UseClock(c clock.Clock) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.told {
@@ -160,21 +165,6 @@ func (p *PcapWriter) now() uint64 { return uint64(clock.Wall(p.clock).UnixNano()
 // maxSnapLen is tcpdump's.
 const maxSnapLen = 262144
 
-// addInterface describes a link and returns its number.
-func (p *PcapWriter) addInterface(info Info) uint32 {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	n := uint32(len(p.ifaces))
-	p.ifaces = append(p.ifaces, pcapIface{info: info})
-	if p.err != nil || p.closed {
-		return n
-	}
-	p.begun()
-	p.buf = p.appendInterface(p.buf, info)
-	p.write()
-	return n
-}
-
 // Resolved says that a name stands for an address: a reader of the capture shows it in the address's place. The name that
 // was told first remains.
 func (p *PcapWriter) Resolved(a netip.Addr, name string) {
@@ -187,76 +177,4 @@ func (p *PcapWriter) Resolved(a netip.Addr, name string) {
 	p.begun()
 	p.buf = appendNames(p.buf, p.hosts.list[len(p.hosts.list)-1:])
 	p.write()
-}
-
-// record writes the packets, which stay the caller's, and what became of them ("": they are carried).
-func (p *PcapWriter) record(l *pcap, d Directions, batch []*Packet, fate string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.err != nil || p.closed {
-		return
-	}
-	now := p.now()
-	if p.c.Every != 0 && p.file.packets > 0 && now-p.file.begun >= uint64(p.c.Every) {
-		p.nextFile()
-	}
-	if p.file.packets == 0 {
-		p.file.begun = now
-	}
-	c := &p.ifaces[l.iface].counts
-	for _, k := range batch {
-		c.passed++
-		whose := p.owner(l, d, k)
-		if !p.matches(l, k, whose) {
-			continue
-		}
-		c.matched++
-		if p.c.Size != 0 && p.file.packets > 0 && p.file.size+int64(len(p.buf)+min(k.Len(), p.c.SnapLen)+pcapExtra) > p.c.Size {
-			p.nextFile()
-		}
-		if !p.room(k.Len()) {
-			c.dropped++
-			p.queue.dropped++
-			continue
-		}
-		p.packet(l, d, now, k, whose, fate)
-		p.count++
-		p.file.packets++
-	}
-	p.write()
-}
-
-// matches reports whether the capture is to have k. The caller holds mu, as for those below.
-func (p *PcapWriter) matches(l *pcap, k *Packet, whose packet.Owner) bool {
-	if len(p.c.Filters) == 0 {
-		return true
-	}
-	p.whole = k.AppendTo(p.whole[:0])
-	b := p.whole[min(l.network, len(p.whole)):]
-	offload.CompleteCopy(b, k)
-	who := pcapfilter.Process{PID: whose.PID, Program: p.names.of(whose.PID)}
-	for _, f := range p.c.Filters {
-		if !f.f.Match(b, len(b), who) {
-			return false
-		}
-	}
-	return true
-}
-
-// owner returns whose a packet is; of one that is received, who has sent to where it comes from.
-func (p *PcapWriter) owner(l *pcap, d Directions, k *Packet) packet.Owner {
-	if l.which != BothWays || l.network != 0 {
-		return k.Owner
-	}
-	flow, ok := pcapfilter.FlowOf(k.Front())
-	switch {
-	case !ok:
-	case d == Sent && k.Owner.PID != 0:
-		p.flows.sent(flow, k.Owner)
-	case d == Received && k.Owner.PID == 0:
-		if whose := p.flows.owner(flow); whose.PID != 0 {
-			return whose // and not the socket of another host that has sent it
-		}
-	}
-	return k.Owner
 }
