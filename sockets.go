@@ -1,6 +1,7 @@
 package usock
 
 import (
+	"iter"
 	"net/netip"
 	"time"
 
@@ -50,9 +51,32 @@ func (h *Host) SocketsFrom(place, n int) (list []SocketInfo, next int) {
 	return infos(part), next
 }
 
+// SocketPages is Sockets in parts of at most n, for who looks at many, without what TCP knows of connections
+// (SocketInfo.TCP). As with SocketsFrom, the host's lock is held for a part at a time. A part is good until the
+// next one.
+func (h *Host) SocketPages(n int) iter.Seq[[]SocketInfo] {
+	return func(yield func([]SocketInfo) bool) {
+		n := max(n, 1)
+		var part []socket.Info
+		var list []SocketInfo
+		for place, next := 0, 1; next != 0; place = next {
+			h.h.Enter()
+			part, next = h.stack.ListBrief(part[:0], place, n)
+			h.h.Leave()
+			list = appendInfos(list[:0], part)
+			if !yield(list) {
+				return
+			}
+		}
+	}
+}
+
 // infos is what the registry tells of sockets as users see it.
 func infos(list []socket.Info) []SocketInfo {
-	out := make([]SocketInfo, 0, len(list))
+	return appendInfos(make([]SocketInfo, 0, len(list)), list)
+}
+
+func appendInfos(out []SocketInfo, list []socket.Info) []SocketInfo {
 	for i := range list {
 		in := &list[i]
 		s := SocketInfo{

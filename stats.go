@@ -163,15 +163,10 @@ func (h *Host) counters() Stats {
 func (h *Host) countSockets() SocketCounts {
 	const part = 256
 	var n SocketCounts
-	for at := 0; ; {
-		list, next := h.SocketsFrom(at, part)
+	for list := range h.SocketPages(part) {
 		for i := range list {
 			n.count(&list[i])
 		}
-		if next == 0 {
-			break
-		}
-		at = next
 	}
 	return n
 }

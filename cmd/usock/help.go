@@ -33,6 +33,8 @@ const runExamples = `  # A download over a bad way to the world, and its packets
   usock run --tls-keys --pcap-for curl --pcap-size 100mb --pcap-files 5 --pcap trace.pcapng -- ./script
   # The beginnings of what goes to a database, a file for each hour
   usock run --pcap-filter 'tcp port 5432' --pcap-snaplen 128 --pcap-every 1h --pcap db.pcapng -- ./server
+  # A run with a name, by which another terminal looks at it: usock ss -i web
+  usock run --name web --publish 8080:8000 -- ./server
   # Which calls the program makes that usock does not have
   usock run --verbose -- ./program`
 
@@ -44,3 +46,34 @@ const demoExamples = `  # 64 MiB over a link in memory
   # A narrow link that marks, and one that damages, doubles and delays
   usock demo --size 4 --rate 20mbit --limit 100 --mark 30kb --mtu 1500
   usock demo --size 4 --reorder 1%,3ms --duplicate 0.1% --corrupt 0.01%`
+
+// psExamples has each flag of usock ps.
+const psExamples = `  # What runs, and how fast
+  usock ps
+  # The same, every second
+  usock ps --watch
+  # For programs
+  usock ps --json`
+
+// ssExamples has each flag of usock ss.
+const ssExamples = `  # All connections, with their processes
+  usock ss -p
+  # What a run called web listens on
+  usock ss -tul -n web
+  # How its connections to port 443 do, each second
+  usock ss -t -i --watch=1s web dport = :443
+  # All sockets of IPv6, SCTP, ping and in Go programs
+  usock ss -a -6
+  usock ss -a -4 -S -w -x
+  # For programs
+  usock ss --json state established dst 10.0.0.0/8`
+
+// tailExamples has each flag of usock tail.
+const tailExamples = `  # What a run called web does
+  usock tail web
+  # Connects and their like of one process
+  usock tail --kind called --pid 4711
+  # All that happens to connections with port 443
+  usock tail --all web dport = :443
+  # For programs
+  usock tail --json`

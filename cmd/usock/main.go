@@ -14,7 +14,7 @@ import (
 
 // commands are the constructors of the subcommands, in the order of the help.
 var commands = []func() *cobra.Command{
-	runCmd, demoCmd, versionCmd, guardCmd,
+	runCmd, psCmd, ssCmd, tailCmd, demoCmd, versionCmd, guardCmd,
 }
 
 // exitOwn is the status where usock run itself has failed: the program was not started,

@@ -25,6 +25,7 @@ func runCmd() *cobra.Command {
 	var verbose bool
 	var out outside
 	var s shape
+	var name nameValue
 	stdout := fileValue{hint: "give one, such as /dev/stderr"}
 	c := &cobra.Command{
 		Use:   runName + " [flags] -- PROGRAM [ARGS]",
@@ -68,7 +69,7 @@ ended. usock itself writes nothing but what must be known, a line each, on stder
 			return nil
 		},
 		RunE: func(_ *cobra.Command, args []string) error {
-			return runProgram(args, verbose, stdout.name, &s, &out)
+			return runProgram(args, verbose, stdout.name, string(name), &s, &out)
 		},
 	}
 	c.Flags().SetInterspersed(false)
@@ -77,6 +78,7 @@ ended. usock itself writes nothing but what must be known, a line each, on stder
 	s.runFlags(c.Flags())
 	c.Flags().Var(&stdout, "stdout", "the program's stdout goes to this `FILE`; it must be elsewhere than what --pcap writes")
 	out.flags(c.Flags(), &s)
+	c.Flags().Var(&name, "name", "call the run `NAME` in usock ps, ss and tail, beside its id")
 	completeRun(c)
 	return c
 }
@@ -143,7 +145,7 @@ func programStdout(name string, s *shape) (*os.File, error) {
 	return f, apart(s.file, f, os.Stderr, s)
 }
 
-func runProgram(args []string, verbose bool, stdout string, s *shape, out *outside) error {
+func runProgram(args []string, verbose bool, stdout, name string, s *shape, out *outside) error {
 	path := findProgram(args[0])
 	if err := out.check(s); err != nil {
 		return err
@@ -190,7 +192,8 @@ func runProgram(args []string, verbose bool, stdout string, s *shape, out *outsi
 		Packets: s.loopback() != nil,
 		Stdin:   os.Stdin, Stdout: programOut, Stderr: os.Stderr,
 		Prepared: prepared, Warn: os.Stderr,
-		Absent: nameDaemons, Reaches: !out.isolated,
+		Absent: append(controlDirs(), nameDaemons...), Reaches: !out.isolated,
+		Ends: new(run.Ends),
 	}
 	if verbose {
 		o.Title, o.Log = title(args[0], s, out), os.Stderr
@@ -204,7 +207,9 @@ func runProgram(args []string, verbose bool, stdout string, s *shape, out *outsi
 	if out.gateway != nil {
 		o.Outside = out.gateway
 	}
+	views := serveViews(&o, name, s, verbose)
 	st, err := run.Run(o)
+	views.Close()
 	out.close()
 	host.Close()
 	if err != nil {

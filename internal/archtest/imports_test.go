@@ -39,12 +39,12 @@ var house = map[string][]string{
 	"trace":   {},
 	"link":    {"packet", "clock", "internal/offload", "internal/pcapfilter", "internal/relay", "internal/wire", "golang.org/x/sys/", "golang.zx2c4.com/wireguard/"},
 	"sim":     {".", "clock", "link"},
-	"inspect": {".", "link"},
+	"inspect": {".", "trace", "internal/control", "internal/ss"},
 	"gateway": {".", "clock", "link", "golang.org/x/sys/", "golang.org/x/net/dns/"},
-	"run":     {".", "clock", "link", "internal/abi", "internal/rtnl", "golang.org/x/sys/", "golang.org/x/net/bpf"},
+	"run":     {".", "clock", "link", "internal/abi", "internal/control", "internal/rtnl", "golang.org/x/sys/", "golang.org/x/net/bpf"},
 
 	// The command.
-	"cmd/usock": {".", "gateway", "link", "run", "inspect", "github.com/spf13/", "golang.org/x/term", "golang.org/x/sys/"},
+	"cmd/usock": {".", "gateway", "link", "run", "inspect", "trace", "internal/control", "internal/ss", "github.com/spf13/", "golang.org/x/term", "golang.org/x/sys/"},
 
 	// Domains and protocols.
 	"internal/inet": {
@@ -64,6 +64,10 @@ var house = map[string][]string{
 	// either is theirs.
 	"internal/tcp":  {"cc", "packet", "internal/buf", "internal/congestion", "internal/timer", "internal/wait", "internal/wire", "trace"},
 	"internal/sctp": {"packet", "cc", "internal/buf", "internal/congestion", "internal/timer", "internal/wait", "internal/wire"},
+
+	// What is said of a host to who looks at it, and how that is printed.
+	"internal/control": {"clock", "golang.org/x/sys/unix"},
+	"internal/ss":      {"internal/control"},
 
 	// A kernel for tests.
 	"internal/uml": {"clock", "internal/abi", "golang.org/x/sys/"},
