@@ -101,6 +101,8 @@ func (c *client) do(q *control.Request) error {
 		return c.sockets(q)
 	case control.DoEvents:
 		return c.events(q)
+	case control.DoCapture:
+		return c.capture(q)
 	}
 	return c.fail(q.ID, control.Unknown, fmt.Sprintf("there is no request %q in version %d", q.Do, control.Version))
 }

@@ -20,6 +20,7 @@ const (
 // processNames are the names of programs, by process.
 type processNames struct {
 	by   map[int32]string
+	ask  func(pid int32) string // PcapConfig.Program
 	told map[int32]uint32 // the process's place in list
 	list []process        // those that the file has blocks of
 }
@@ -30,27 +31,36 @@ type process struct {
 }
 
 // of returns the name of the program that a process runs; "": it is not known.
-func (n *processNames) of(pid int32) string { return n.by[pid] }
-
-// Name says that a process runs a program of that name, which its packets
-// have from then on beside its number. A later name of the same process, which has executed
-// another program or is another one, takes its place. At most 64 bytes of a name are kept.
-func (p *PcapWriter) Name(pid int32, name string) {
-	name = strings.ToValidUTF8(name[:min(len(name), maxNameLen)], "")
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	n := &p.names
-	if n.by[pid] == name {
-		return
+func (n *processNames) of(pid int32) string {
+	name, ok := n.by[pid]
+	if !ok && n.ask != nil && pid != 0 {
+		name = n.ask(pid)
+		n.set(pid, name)
 	}
+	return name
+}
+
+// set notes a name.
+func (n *processNames) set(pid int32, name string) {
 	if len(n.by) >= maxNames {
 		clear(n.by) // most have ended long ago, and the others are named again
 	}
 	if n.by == nil {
 		n.by = make(map[int32]string)
 	}
-	n.by[pid] = name
+	n.by[pid] = strings.ToValidUTF8(name[:min(len(name), maxNameLen)], "")
 	delete(n.told, pid)
+}
+
+// Name says that a process runs a program of that name, which its packets
+// have from then on beside its number. A later name of the same process, which has executed
+// another program or is another one, takes its place. At most 64 bytes of a name are kept.
+func (p *PcapWriter) Name(pid int32, name string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if old, ok := p.names.by[pid]; !ok || old != name {
+		p.names.set(pid, name)
+	}
 }
 
 // tell appends a process's block, if it is not in the file, and returns its place among them; not ok: there are too
@@ -65,7 +75,7 @@ func (n *processNames) tell(b []byte, pid int32) (_ []byte, place uint32, ok boo
 	if n.told == nil {
 		n.told = make(map[int32]uint32)
 	}
-	x := process{pid, n.by[pid]}
+	x := process{pid, n.of(pid)}
 	place = uint32(len(n.list))
 	n.list = append(n.list, x)
 	n.told[pid] = place

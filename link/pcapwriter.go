@@ -19,6 +19,10 @@ type PcapConfig struct {
 	// Filters, of which a packet must match each, say which are recorded.
 	Filters []*PcapFilter
 
+	// Program, if not nil, is asked for the name of a process's program when the process's first packet comes and Name
+	// has not told it. It is called with locks held, and must be quick.
+	Program func(pid int32) string
+
 	// Next, if not nil, returns the writer of the next file, which is begun before one would have more than Size bytes,
 	// and when one is as old as Every; each is without effect if 0. Each file is a whole capture and can be read alone. Next
 	// is called by the goroutine that writes and is to end the writer before; its error ends the recording.
@@ -134,6 +138,7 @@ func (c PcapConfig) NewWriter(w io.Writer) (*PcapWriter, error) {
 		c.Hold = pcapHold
 	}
 	p := &PcapWriter{w: w, c: c, clock: clock.System(), direct: isRegular(w) && c.Secrets == nil}
+	p.names.ask = c.Program
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.begins()

@@ -77,3 +77,17 @@ const tailExamples = `  # What a run called web does
   usock tail --all web dport = :443
   # For programs
   usock tail --json`
+
+// captureExamples has each flag of usock capture.
+const captureExamples = `  # What a run called web sends and receives from now on
+  usock capture --write trace.pcapng web
+  # As it passes, of one program and of one port
+  usock capture --for curl --for :53 | tshark -r -
+  # The beginnings of connections
+  usock capture --filter 'tcp[tcpflags] & tcp-syn != 0' --snaplen 128 --write syns.pcapng`
+
+// extcapExamples has each flag of usock extcap.
+const extcapExamples = `  # Wireshark lists running programs among its interfaces from now on
+  usock extcap
+  # In another folder than Wireshark's own
+  usock extcap --dir /usr/lib/x86_64-linux-gnu/wireshark/extcap`
