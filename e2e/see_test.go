@@ -20,6 +20,9 @@ import (
 	"time"
 )
 
+// seer is a user of whom nothing else runs meanwhile, where the tests run as root.
+var seer = 61000 + uint32(os.Getpid())%1000
+
 // seen is a run that goes on while it is looked at.
 type seen struct {
 	t      *testing.T
@@ -36,10 +39,10 @@ func see(t *testing.T, xdg string, flags ...string) *seen {
 	t.Helper()
 	need(t, "python3", "python3")
 	ctx, cancel := context.WithTimeout(context.Background(), 2*limit)
-	c, _ := command(t, ctx, append(flags, "--", "python3", script(t, "see.py"))...)
+	c, _ := commandAs(t, ctx, seer, append(flags, "--", "python3", script(t, "see.py"))...)
 	s := &seen{t: t, c: c, xdg: xdg}
 	if xdg == "" {
-		s.xdg = c.Dir
+		s.xdg = c.Dir // which is the user's
 		if err := os.Chmod(c.Dir, 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -181,6 +184,9 @@ func TestSeeAsSS(t *testing.T) {
 			"dst 127.0.0.1", "dst 127.0.0.0/8:8000", "src [::1]", "src [::1]:8082", "dst 10.0.0.0/8", "state established dst 127.0.0.1 sport gt 8000",
 		} {
 			args := strings.Fields(flags + " " + filter)
+			if strings.Contains(flags, "4") && strings.Contains(filter, "[") || strings.Contains(flags, "6") && strings.Contains(filter, ".") {
+				continue // ss takes no address of the other family then
+			}
 			var inside string
 			s.tell(&inside, append([]string{"ss", "-H"}, args...)...)
 			outside := s.sees(append([]string{"ss", args[0], "web"}, args[1:]...)...)
@@ -356,7 +362,7 @@ func TestSeeNowhere(t *testing.T) {
 	}
 	const user = 65531
 	dir := fmt.Sprintf("/tmp/usock-%d", user)
-	if err := os.Mkdir(dir, 0o700); err != nil {
+	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	defer os.Remove(dir)

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"sync"
 	"time"
 
@@ -16,7 +15,7 @@ import (
 // client is a connection.
 type client struct {
 	s     *Server
-	conn  *net.UnixConn
+	conn  *wire
 	r     *bufio.Reader
 	line  []byte     // for replies that are long
 	mu    sync.Mutex // held while something is written

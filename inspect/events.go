@@ -164,7 +164,7 @@ func (st *stream) write(list []trace.Event) error {
 			return err
 		}
 		out := &r.Events[i]
-		out.Data, out.Program = b, programName(st.names, e.Owner)
+		out.Data, out.Program = b, programName(st.c.s.gate, st.names, e.Owner)
 		if st.q.Text {
 			out.Text = e.String()
 		}

@@ -133,7 +133,7 @@ func TestRequests(t *testing.T) {
 		time.Since(time.UnixMilli(r.Start)) > time.Minute || time.Since(time.UnixMilli(r.Epoch)) > time.Minute {
 		t.Errorf("%+v", g)
 	}
-	name := programName(map[int32]string{}, int32(os.Getpid()))
+	name := programName(make(gate, 1), map[int32]string{}, int32(os.Getpid()))
 	for _, s := range []struct{ say, want string }{
 		{`{"id":1,"do":"sockets","states":["LISTEN"]}`, fmt.Sprintf(`{"id":1,"sockets":[{"id":1,"proto":"tcp","state":"LISTEN","recv_q":0,"send_q":4096,"local":"127.0.0.1:8000","process":%d,"program":%q}]}`, os.Getpid(), name)},
 		{"", `{"id":1,"done":true}`},

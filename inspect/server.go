@@ -32,6 +32,7 @@ type Server struct {
 	run    control.Run
 	dir    *control.Dir
 	l      *net.UnixListener
+	gate   gate
 	done   sync.WaitGroup
 
 	mu      sync.Mutex
@@ -41,7 +42,7 @@ type Server struct {
 
 const (
 	// maxClients are served at a time. One that has asked for nothing for a while gives way.
-	maxClients = 32
+	maxClients = 16
 	idleTime   = time.Second
 
 	// acceptPause is how long a server without descriptors waits until it looks again.
@@ -88,7 +89,7 @@ func Serve(c Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		config: c, dir: dir, l: l, clients: make(map[*client]struct{}),
+		config: c, dir: dir, l: l, gate: make(gate, inCalls), clients: make(map[*client]struct{}),
 		run: control.Run{
 			ID: id, Name: c.Name, Program: c.Program, PID: os.Getpid(), Start: time.Now().UnixMilli(),
 			Epoch: c.Host.Epoch().UnixMilli(), Shape: c.Shape,
@@ -140,7 +141,12 @@ func (s *Server) accept() {
 
 // serve greets who has connected and, if he may ask, serves him.
 func (s *Server) serve(conn *net.UnixConn) {
-	c := &client{s: s, conn: conn, since: time.Now()}
+	w, err := newWire(conn, s.gate)
+	if err != nil {
+		conn.Close()
+		return
+	}
+	c := &client{s: s, conn: w, since: time.Now()}
 	refusal := control.Judge(conn)
 	if refusal == nil {
 		refusal = s.admit(c)
@@ -167,7 +173,7 @@ func (s *Server) admit(c *client) *control.Error {
 	if s.closed {
 		return &control.Error{Code: control.Refused, Text: "the run ends"}
 	}
-	if len(s.clients) >= maxClients {
+	if len(s.clients) >= mostClients() {
 		var oldest *client
 		for o := range s.clients {
 			if !o.busy && c.since.Sub(o.since) > idleTime && (oldest == nil || o.since.Before(oldest.since)) {
@@ -175,7 +181,7 @@ func (s *Server) admit(c *client) *control.Error {
 			}
 		}
 		if oldest == nil {
-			return &control.Error{Code: control.Busy, Text: fmt.Sprintf("%d others look at this run already", maxClients)}
+			return &control.Error{Code: control.Busy, Text: fmt.Sprintf("%d others look at this run already", len(s.clients))}
 		}
 		oldest.conn.Close()
 		delete(s.clients, oldest)

@@ -1,7 +1,6 @@
 package inspect
 
 import (
-	"fmt"
 	"iter"
 	"net/netip"
 	"os"
@@ -24,7 +23,7 @@ func (c *client) sockets(q *control.Request) error {
 	if err != nil {
 		return c.fail(q.ID, control.Invalid, err.Error())
 	}
-	v := view{names: make(map[int32]string), detail: q.Detail, devices: make(map[int]string), self: int32(os.Getpid())}
+	v := view{names: make(map[int32]string), detail: q.Detail, devices: make(map[int]string), self: int32(os.Getpid()), gate: c.s.gate}
 	if q.Inodes && c.s.config.Ends != nil {
 		v.ends = c.s.config.Ends()
 	}
@@ -84,6 +83,7 @@ type view struct {
 	names   map[int32]string // of processes
 	devices map[int]string
 	detail  bool
+	gate    gate
 	self    int32
 	ends    func([]usock.SocketInfo, []uint32) // nil: they are not asked for
 	inodes  []uint32
@@ -114,7 +114,7 @@ func (v *view) describe(list []usock.SocketInfo) []control.Socket {
 			if s.Process == 0 {
 				s.Process = v.self
 			}
-			s.Program = programName(v.names, s.Process)
+			s.Program = programName(v.gate, v.names, s.Process)
 		}
 		if v.detail {
 			s.TCP = (*control.TCP)(in.TCP)
@@ -140,10 +140,10 @@ func text(a netip.AddrPort) string {
 
 // programName returns the name of a process's program; "" for one that is gone. What
 // would change a terminal is left out. known are those that were looked up.
-func programName(known map[int32]string, pid int32) string {
+func programName(g gate, known map[int32]string, pid int32) string {
 	name, ok := known[pid]
 	if !ok && pid != 0 {
-		b, _ := os.ReadFile(fmt.Sprintf("/proc/%s/comm", strconv.Itoa(int(pid))))
+		b, _ := g.readFile("/proc/" + strconv.Itoa(int(pid)) + "/comm")
 		name = strings.Map(func(r rune) rune {
 			if unicode.IsPrint(r) {
 				return r

@@ -14,6 +14,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"usock/link"
+
+	"usock/internal/ss"
 )
 
 // complaint runs the command, which must refuse what it is given, and returns its error
@@ -102,6 +104,9 @@ func TestNonsenseIsRefused(t *testing.T) {
 		{"--pcap /dev/fd/999", "--pcap /dev/fd/999: no such descriptor is open; name a file that you can write, or a descriptor that is open for writing"},
 		{"--stdout=", `--stdout "": no file is named; give one, such as /dev/stderr` + flags},
 		{"--stdout /", "--stdout /: is a directory; name a file that you can write"},
+		{"--name=", `--name "": "" begins a filter of usock ss; take another name` + flags},
+		{"--name dst", `--name dst: "dst" begins a filter of usock ss; take another name` + flags},
+		{"--name a/b", "--name a/b: a name has letters, digits, '.', '_' and '-', and begins with a letter or digit" + flags},
 		{"--nonsense", "unknown flag: --nonsense" + flags},
 		{"-x", "unknown shorthand flag: 'x' in -x" + flags},
 	} {
@@ -118,6 +123,16 @@ func TestNonsenseIsRefused(t *testing.T) {
 		"demo --size -1":  "--size -1 is out of range",
 		"demo --size x":   "--size x: a whole number is wanted (usock demo --help shows the flags)",
 		"version 1":       `usock version takes no arguments, and "1" is one (usock version --help)`,
+		"ps web":          `usock ps takes no arguments, and "web" is one (usock ps --help)`,
+		"ps --watch=0":    "--watch 0: give how often to look, 100ms or more, such as 2s (usock ps --help shows the flags)",
+		"ss --watch=x":    "--watch x: give how often to look, 100ms or more, such as 2s (usock ss --help shows the flags)",
+		"ss state open":   `bad filter: "open" is no state; give established, syn-sent, syn-recv, fin-wait-1, fin-wait-2, time-wait, closed, close-wait, last-ack, listening, closing, all, connected, synchronized, bucket or big`,
+		"ss web state":    "bad filter: state wants a state, such as established or listening",
+		"ss web db":       `after a run comes a filter: bad filter: "db" is neither src, dst, sport nor dport`,
+		"ss sport = :x":   `bad filter: there is no service "x"; give a port, such as :443`,
+		"ss dev eth0":     "bad filter: dev is the kernel's, and no matter of usock's sockets",
+		"tail --kind x":   "--kind x: there are sent, received, acknowledged, lost, state, window, rate, timer set, timer expired, stalled, called, dropped, refused, missed",
+		"tail --pid x":    "--pid x: a whole number is wanted (usock tail --help shows the flags)",
 		"demo --jitter 1": "--jitter 1: the unit is missing, as in 1ms (usock demo --help shows the flags)",
 	} {
 		if got, _ := complaint(t, strings.Fields(args)...); got != line {
@@ -269,6 +284,10 @@ func TestCompletion(t *testing.T) {
 		{[]string{"run", "--loss", ""}, "1%\ngemodel,1%,30%\n:36\n"},
 		{[]string{"demo", "--mtu", ""}, "1280\n1500\n9000\n:36\n"},
 		{[]string{"run", "--pcap", ""}, ":0\n"}, // files
+		{[]string{"ss", "web", ""}, "state\nexclude\nsrc\ndst\nsport\ndport\n:4\n"},
+		{[]string{"ss", "web", "state", ""}, strings.Join(ss.StateWords(), "\n") + "\n:4\n"},
+		{[]string{"tail", "web", "sport", ""}, "=\n:4\n"},
+		{[]string{"tail", "--kind", ""}, strings.Join(eventKinds(), "\n") + "\n:4\n"},
 		{[]string{"run", "--", "a", ""}, ":0\n"},
 		{[]string{"run", "--", dir + "/"}, ":0\n"},
 		{[]string{"completion", "b"}, "bash\tGenerate the autocompletion script for bash\n:4\n"},

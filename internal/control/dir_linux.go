@@ -49,15 +49,19 @@ func Dirs() (list []*Dir) {
 // MakeDir opens the first directory that can have control sockets, and makes it if it is not
 // there.
 func MakeDir() (*Dir, error) {
-	var errs []error
+	var why error
 	for _, p := range Paths() {
 		d, err := open(p, true)
-		if err == nil {
+		switch {
+		case err == nil:
 			return d, nil
+		case why == nil:
+			why = err
+		default:
+			why = fmt.Errorf("%w; %w", why, err)
 		}
-		errs = append(errs, err)
 	}
-	return nil, errors.Join(errs...)
+	return nil, why
 }
 
 // open opens a directory and looks whose it is.
