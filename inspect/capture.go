@@ -15,7 +15,7 @@ var errCaptured = errors.New("the capture has ended")
 // afterwards.
 func (c *client) capture(q *control.Request) error {
 	names := make(map[int32]string)
-	config := link.PcapConfig{SnapLen: q.SnapLen, Program: func(pid int32) string { return programName(names, pid) }}
+	config := link.PcapConfig{SnapLen: q.SnapLen, Program: func(pid int32) string { return programName(c.s.gate, names, pid) }}
 	for _, text := range q.Packets {
 		f, err := link.ParsePcapFilter(text)
 		if err != nil {

@@ -121,7 +121,7 @@ func (c *Client) Capture(q Request, w io.Writer) error {
 	if r.Error != nil {
 		return r.Error
 	}
-	_, err = c.r.WriteTo(w)
+	_, err = c.r.WriteTo(struct{ io.Writer }{w}) // by plain writes, whose errors are those of files
 	return err
 }
 
