@@ -38,7 +38,9 @@ func (c *client) capture(q *control.Request) error {
 	if err != nil {
 		return err
 	}
-	c.await() // its error is that he sends nothing more
+	if c.s.captures(c) {
+		c.await() // its error is that he sends nothing more
+	}
 	stop()
 	if err := w.Close(); err != nil {
 		return err

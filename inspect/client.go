@@ -21,6 +21,8 @@ type client struct {
 	mu    sync.Mutex // held while something is written
 	busy  bool       // s.mu
 	since time.Time  // s.mu
+
+	captures bool // s.mu: the connection carries a capture
 }
 
 const (

@@ -209,9 +209,9 @@ func runProgram(args []string, verbose bool, stdout, name string, s *shape, out 
 	}
 	views := serveViews(&o, name, s, verbose)
 	st, err := run.Run(o)
-	views.Close()
 	out.close()
 	host.Close()
+	views.Close() // after what the host sends at its end
 	if err != nil {
 		s.keys.close()
 		execFailed(path, err)
