@@ -21,8 +21,8 @@ const (
 type processNames struct {
 	by   map[int32]string
 	ask  func(pid int32) string // PcapConfig.Program
-	told map[int32]uint32 // the process's place in list
-	list []process        // those that the file has blocks of
+	told map[int32]uint32       // the process's place in list
+	list []process              // those that the file has blocks of
 }
 
 type process struct {

@@ -136,4 +136,5 @@ type Socket struct {
 	Congestion string `json:"congestion,omitempty"`
 	Left       int64  `json:"time_wait_ms,omitempty"`
 	TCP        *TCP   `json:"tcp,omitempty"`
+	Stall      string `json:"stall,omitempty"` // who waits for whom, in words
 }
