@@ -8,6 +8,7 @@ import (
 	"usock/internal/abi"
 	"usock/internal/socket"
 	"usock/internal/tcp"
+	"usock/trace"
 )
 
 // SocketInfo describes a socket as ss(8) lists it, or a connection that outlives
@@ -24,6 +25,10 @@ type SocketInfo struct {
 	Drops          uint64   // datagrams lost because the receive queue was full
 	TCP            *TCPInfo // connections only
 	Congestion     string   // the name of a connection's congestion control
+
+	// Waits is whom a connection's sender waits for, as an event of kind trace.Stalled says, where TCP is there too;
+	// trace.ByNobody: data moves.
+	Waits trace.Why
 
 	V6Only         bool          // IPV6_V6ONLY
 	RcvBuf, SndBuf int           // SO_RCVBUF and SO_SNDBUF; 0 of what has no socket
@@ -90,7 +95,7 @@ func appendInfos(out []SocketInfo, list []socket.Info) []SocketInfo {
 			s.Local, s.Peer = in.Local.AddrPort(), in.Peer.AddrPort()
 		}
 		if t, ok := in.Detail.(*tcp.Info); ok {
-			s.TCP = (*TCPInfo)(t)
+			s.TCP, s.Waits = (*TCPInfo)(t), in.Waits
 		}
 		out = append(out, s)
 	}

@@ -21,6 +21,8 @@ type client struct {
 	mu    sync.Mutex // held while something is written
 	busy  bool       // s.mu
 	since time.Time  // s.mu
+
+	captures bool // s.mu: the connection carries a capture
 }
 
 const (
@@ -100,6 +102,8 @@ func (c *client) do(q *control.Request) error {
 		return c.sockets(q)
 	case control.DoEvents:
 		return c.events(q)
+	case control.DoCapture:
+		return c.capture(q)
 	}
 	return c.fail(q.ID, control.Unknown, fmt.Sprintf("there is no request %q in version %d", q.Do, control.Version))
 }

@@ -45,6 +45,9 @@ const (
 	maxClients = 16
 	idleTime   = time.Second
 
+	// endTime is what a client may take for the rest of a capture when the server ends.
+	endTime = time.Second
+
 	// acceptPause is how long a server without descriptors waits until it looks again.
 	acceptPause = 100 * time.Millisecond
 )
@@ -102,7 +105,8 @@ func Serve(c Config) (*Server, error) {
 // ID returns the id by which users can call the run.
 func (s *Server) ID() string { return s.run.ID }
 
-// Close ends all connections, and removes the socket.
+// Close ends all connections, and removes the socket. Captures are written to their end before, for which a client may take
+// a second.
 func (s *Server) Close() error {
 	if s == nil {
 		return nil
@@ -111,7 +115,12 @@ func (s *Server) Close() error {
 	was := s.closed
 	s.closed = true
 	for c := range s.clients {
-		c.conn.Close()
+		if c.captures {
+			c.conn.CloseRead() // as if the client had ended it
+			c.conn.SetWriteDeadline(time.Now().Add(endTime))
+		} else {
+			c.conn.Close()
+		}
 	}
 	s.mu.Unlock()
 	if was {
@@ -195,6 +204,14 @@ func (s *Server) forget(c *client) {
 	s.mu.Lock()
 	delete(s.clients, c)
 	s.mu.Unlock()
+}
+
+// captures notes that a client's connection carries a capture from now on; not ok: the server is closed.
+func (s *Server) captures(c *client) (ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.captures = true
+	return !s.closed
 }
 
 // mark says whether a client is being served, or since when it asks for nothing.

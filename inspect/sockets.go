@@ -117,7 +117,7 @@ func (v *view) describe(list []usock.SocketInfo) []control.Socket {
 			s.Program = programName(v.gate, v.names, s.Process)
 		}
 		if v.detail {
-			s.TCP = (*control.TCP)(in.TCP)
+			s.TCP, s.Stall = (*control.TCP)(in.TCP), Stall(in)
 		}
 	}
 	return out

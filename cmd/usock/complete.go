@@ -35,6 +35,8 @@ func completeRun(c *cobra.Command) {
 		"host":    nil,
 
 		"sctp-encap": {"9899"},
+		filterFlag: filterExamples,
+		forFlag:    {":443"}, snapFlag: {"128"}, sizeFlag: {"100mb"}, everyFlag: {"10m", "1h"}, filesFlag: {"10"},
 	} {
 		c.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(list, cobra.ShellCompDirectiveNoFileComp))
 	}
@@ -110,3 +112,13 @@ func completeTail(c *cobra.Command) {
 	c.ValidArgsFunction = completeRuns
 	c.RegisterFlagCompletionFunc("kind", cobra.FixedCompletions(eventKinds(), cobra.ShellCompDirectiveNoFileComp))
 }
+
+func completeCapture(c *cobra.Command) {
+	c.ValidArgsFunction = completeRuns
+	for name, list := range map[string][]string{"filter": filterExamples, "for": {":443"}, "snaplen": {"128"}} {
+		c.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(list, cobra.ShellCompDirectiveNoFileComp))
+	}
+}
+
+// filterExamples are filters of packets.
+var filterExamples = []string{"tcp port 443", "udp port 53", "not icmp", "tcp[tcpflags] & (tcp-syn|tcp-fin|tcp-rst) != 0"}

@@ -31,6 +31,10 @@ const runExamples = `  # A download over a bad way to the world, and its packets
   usock run --addr 10.1.2.0/24 -- ip -4 address
   # The packets as they pass; the program's output goes elsewhere
   usock run --pcap - --stdout /dev/stderr -- curl https://example.com/ | tshark -r -
+  # What curl says over TLS, open to Wireshark, and only that; a new file each 100 MB, the last five
+  usock run --tls-keys --pcap-for curl --pcap-size 100mb --pcap-files 5 --pcap trace.pcapng -- ./script
+  # The beginnings of what goes to a database, a file for each hour
+  usock run --pcap-filter 'tcp port 5432' --pcap-snaplen 128 --pcap-every 1h --pcap db.pcapng -- ./server
   # A run with a name, by which another terminal looks at it: usock ss -i web
   usock run --name web --publish 8080:8000 -- ./server
   # Which calls the program makes that usock does not have
@@ -75,3 +79,17 @@ const tailExamples = `  # What a run called web does
   usock tail --all web dport = :443
   # For programs
   usock tail --json`
+
+// captureExamples has each flag of usock capture.
+const captureExamples = `  # What a run called web sends and receives from now on
+  usock capture --write trace.pcapng web
+  # As it passes, of one program and of one port
+  usock capture --for curl --for :53 | tshark -r -
+  # The beginnings of connections
+  usock capture --filter 'tcp[tcpflags] & tcp-syn != 0' --snaplen 128 --write syns.pcapng`
+
+// extcapExamples has each flag of usock extcap.
+const extcapExamples = `  # Wireshark lists running programs among its interfaces from now on
+  usock extcap
+  # In another folder than Wireshark's own
+  usock extcap --dir /usr/lib/x86_64-linux-gnu/wireshark/extcap`

@@ -245,7 +245,7 @@ func TestExamples(t *testing.T) {
 			}
 			own, _, _ := strings.Cut(rest, " -- ")
 			c := command(t, name)
-			if err := c.ParseFlags(strings.Fields(own)); err != nil {
+			if err := c.ParseFlags(words(own)); err != nil {
 				t.Errorf("%s: %v", line, err)
 			}
 			c.Flags().Visit(func(f *pflag.Flag) { used[f.Name] = true })
@@ -256,6 +256,18 @@ func TestExamples(t *testing.T) {
 			}
 		})
 	}
+}
+
+// words splits a line as a shell does, but for escapes: what is between apostrophes is not cut.
+func words(line string) (list []string) {
+	for i, part := range strings.Split(line, "'") {
+		if i%2 == 1 {
+			list = append(list, part)
+		} else {
+			list = append(list, strings.Fields(part)...)
+		}
+	}
+	return list
 }
 
 func command(t *testing.T, name string) *cobra.Command {

@@ -98,6 +98,9 @@ func (o *outside) open(c *usock.Config, s *shape) error {
 	if o.verbose {
 		g.Log = os.Stderr
 	}
+	if s.w != nil {
+		g.Named = s.w.Resolved
+	}
 	if err := o.flows.open(s.file); err != nil {
 		return err
 	}

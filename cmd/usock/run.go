@@ -76,6 +76,7 @@ ended. usock itself writes nothing but what must be known, a line each, on stder
 	c.Flags().SetInterspersed(false)
 	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "say on stderr what the run is, and name calls that usock does not have and the kernel has")
 	s.flags(c.Flags())
+	s.runFlags(c.Flags())
 	c.Flags().Var(&stdout, "stdout", "the program's stdout goes to this `FILE`; it must be elsewhere than what --pcap writes")
 	out.flags(c.Flags(), &s)
 	c.Flags().Var(&name, "name", "call the run `NAME` in usock ps, ss and tail, beside its id")
@@ -156,6 +157,7 @@ func runProgram(args []string, verbose bool, stdout, name string, s *shape, out 
 	if err := s.open(); err != nil {
 		return err
 	}
+	defer func() { s.keys.close() }()
 	prepared, err := run.Prepare([]string{"/proc/self/exe", guardName})
 	if err != nil {
 		return err
@@ -166,7 +168,9 @@ func runProgram(args []string, verbose bool, stdout, name string, s *shape, out 
 		return err
 	}
 	surviveWriting()
-	s.record()
+	if err := s.record(); err != nil {
+		return err
+	}
 	who := new(run.Caller)
 	config := usock.Config{
 		Name:     "run",
@@ -185,7 +189,7 @@ func runProgram(args []string, verbose bool, stdout, name string, s *shape, out 
 		return err
 	}
 	o := run.Options{
-		Host: host, Caller: who, Path: path, Argv: args, Env: os.Environ(),
+		Host: host, Caller: who, Path: path, Argv: args, Env: s.environ(os.Environ()),
 		Packets: s.loopback() != nil,
 		Stdin:   os.Stdin, Stdout: programOut, Stderr: os.Stderr,
 		Prepared: prepared, Warn: os.Stderr,
@@ -197,16 +201,20 @@ func runProgram(args []string, verbose bool, stdout, name string, s *shape, out 
 	}
 	if s.w != nil {
 		o.Named = s.w.Name
+		for _, h := range out.hosts.list {
+			s.w.Resolved(h.Addr, h.Name)
+		}
 	}
 	if out.gateway != nil {
 		o.Outside = out.gateway
 	}
 	views := serveViews(&o, name, s, verbose)
 	st, err := run.Run(o)
-	views.Close()
 	out.close()
 	host.Close()
+	views.Close() // after what the host sends at its end
 	if err != nil {
+		s.keys.close()
 		execFailed(path, err)
 		return err
 	}

@@ -107,6 +107,30 @@ func (c *Client) Do(q Request, f func(*Reply) error) error {
 	}
 }
 
+// Capture has the run's packets recorded to w, until StopCapture is called or the run ends. The client is of no
+// use afterwards but to be closed.
+func (c *Client) Capture(q Request, w io.Writer) error {
+	if err := c.send(&q); err != nil {
+		return err
+	}
+	line, err := c.line()
+	if err != nil {
+		return ended(err)
+	}
+	var r Reply
+	if err := json.Unmarshal(line, &r); err != nil {
+		return fmt.Errorf("a reply that is none: %w", err)
+	}
+	if r.Error != nil {
+		return r.Error
+	}
+	_, err = c.r.WriteTo(struct{ io.Writer }{w}) // by plain writes, whose errors are those of files
+	return err
+}
+
+// StopCapture ends a capture that another goroutine carries out.
+func (c *Client) StopCapture() error { return c.conn.CloseWrite() }
+
 // send numbers a request and writes it.
 func (c *Client) send(q *Request) error {
 	c.last++

@@ -36,6 +36,7 @@ const (
 	DoStats   = "stats"
 	DoSockets = "sockets"
 	DoEvents  = "events"
+	DoCapture = "capture"
 )
 
 // Request is a line of a client's.
@@ -57,6 +58,12 @@ type Request struct {
 	Process int32    `json:"process,omitempty"` // 0: all
 	Looks   bool     `json:"looks,omitempty"`   // calls, too, that have found nothing to do (EAGAIN): usock's own, mostly
 	Text    bool     `json:"text,omitempty"`    // each with a line for people
+
+	// Of capture: filters as pcap-filter(7) has them, of which a packet must match each, and how many bytes of each packet
+	// are recorded; 0: all. Behind the reply, which is not Done, the connection carries a capture in pcapng. It
+	// ends when the client sends something, or nothing more; the server closes the connection then.
+	Packets []string `json:"packets,omitempty"`
+	SnapLen int      `json:"snaplen,omitempty"`
 }
 
 // Reply is a line of a server's. A request has one or more; the last has Done.
@@ -129,4 +136,5 @@ type Socket struct {
 	Congestion string `json:"congestion,omitempty"`
 	Left       int64  `json:"time_wait_ms,omitempty"`
 	TCP        *TCP   `json:"tcp,omitempty"`
+	Stall      string `json:"stall,omitempty"` // who waits for whom, in words
 }

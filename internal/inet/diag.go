@@ -91,6 +91,7 @@ func (e *tcpEndpoint) describe(in *socket.Info) {
 		info := new(tcp.Info)
 		e.info(info)
 		in.Detail = info
+		in.Waits = e.conn.WaitsFor(e.now())
 	}
 }
 

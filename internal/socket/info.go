@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"usock/internal/abi"
+	"usock/trace"
 )
 
 // Info describes one socket, or a connection that has none any more or not yet.
@@ -25,6 +26,7 @@ type Info struct {
 	Device                 int // SO_BINDTODEVICE; 0: none
 	Congestion             string
 	Left                   time.Duration // of TIME-WAIT
+	Waits                  trace.Why     // whom the sender waits for, if there is Detail
 	Detail                 any           // what its protocol alone has to tell: *tcp.Info
 }
 
