@@ -422,7 +422,7 @@ const (
 	SCTP_LOCAL_AUTH_CHUNKS               = 27
 	SCTP_GET_ASSOC_NUMBER                = 28
 	SCTP_GET_ASSOC_ID_LIST               = 29
-	SCTP_AUTO_ASCONF                     = 30 // not built: ENOPROTOOPT
+	SCTP_AUTO_ASCONF                     = 30
 	SCTP_PEER_ADDR_THLDS                 = 31
 	SCTP_RECVRCVINFO                     = 32
 	SCTP_RECVNXTINFO                     = 33
@@ -438,11 +438,11 @@ const (
 	SCTP_GET_LOCAL_ADDRS                 = 109
 	SCTP_SOCKOPT_CONNECTX                = 110
 	SCTP_SOCKOPT_CONNECTX3               = 111 // not built: ENOPROTOOPT
-	SCTP_GET_ASSOC_STATS                 = 112 // not built: ENOPROTOOPT
+	SCTP_GET_ASSOC_STATS                 = 112
 	SCTP_PR_SUPPORTED                    = 113
 	SCTP_DEFAULT_PRINFO                  = 114
-	SCTP_PR_ASSOC_STATUS                 = 115 // not built: ENOPROTOOPT
-	SCTP_PR_STREAM_STATUS                = 116 // not built: ENOPROTOOPT
+	SCTP_PR_ASSOC_STATUS                 = 115
+	SCTP_PR_STREAM_STATUS                = 116
 	SCTP_RECONFIG_SUPPORTED              = 117
 	SCTP_ENABLE_STREAM_RESET             = 118
 	SCTP_RESET_STREAMS                   = 119
@@ -452,14 +452,19 @@ const (
 	SCTP_STREAM_SCHEDULER                = 123
 	SCTP_STREAM_SCHEDULER_VALUE          = 124
 	SCTP_INTERLEAVING_SUPPORTED          = 125
-	SCTP_SENDMSG_CONNECT                 = 126 // not built: ENOPROTOOPT
 	SCTP_EVENT                           = 127
 	SCTP_ASCONF_SUPPORTED                = 128
 	SCTP_AUTH_SUPPORTED                  = 129
 	SCTP_ECN_SUPPORTED                   = 130
 	SCTP_EXPOSE_POTENTIALLY_FAILED_STATE = 131
-	SCTP_REMOTE_UDP_ENCAPS_PORT          = 132 // not built: ENOPROTOOPT
-	SCTP_PLPMTUD_PROBE_INTERVAL          = 133 // not built: ENOPROTOOPT
+	SCTP_REMOTE_UDP_ENCAPS_PORT          = 132
+	SCTP_PLPMTUD_PROBE_INTERVAL          = 133
+	SCTP_ACCEPT_ZERO_CHECKSUM            = 0x100
+)
+
+// What Linux's security modules know a send by that connects: no option, though its number is among them.
+const (
+	SCTP_SENDMSG_CONNECT = 126
 )
 
 // Numbers that stand for associations of SCTP.
@@ -629,12 +634,22 @@ const (
 	SCTP_SHUTDOWN_ACK_SENT = 8
 )
 
-// Schedulers of streams of SCTP.
+// Methods of error detection of SCTP_ACCEPT_ZERO_CHECKSUM (RFC 9653), an option that Linux does not have.
 const (
-	SCTP_SS_FCFS = 0
-	SCTP_SS_PRIO = 1
-	SCTP_SS_RR   = 2
-	SCTP_SS_MAX  = 2
+	SCTP_EDMID_NONE             = 0
+	SCTP_EDMID_LOWER_LAYER_DTLS = 1
+)
+
+// Stream schedulers of SCTP; FC and WFQ as in Linux 6.4, and RR_PKT with a number of usock's own: Linux has
+// none.
+const (
+	SCTP_SS_FCFS   = 0
+	SCTP_SS_PRIO   = 1
+	SCTP_SS_RR     = 2
+	SCTP_SS_FC     = 3
+	SCTP_SS_WFQ    = 4
+	SCTP_SS_MAX    = 4
+	SCTP_SS_RR_PKT = 0x100
 )
 
 // SOMAXCONN is the largest backlog (net.core.somaxconn's default).

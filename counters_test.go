@@ -232,7 +232,7 @@ func TestCountersTested(t *testing.T) {
 		"TCPTimeWaitOverflow": true, // beyond 262144 connections in TIME-WAIT
 	}
 	var tests strings.Builder
-	for _, dir := range []string{".", "internal/tcp", "internal/ip", "internal/inet"} {
+	for _, dir := range []string{".", "internal/tcp", "internal/ip", "internal/inet", "internal/sctp"} {
 		files, err := filepath.Glob(filepath.Join(dir, "*_test.go"))
 		if err != nil || len(files) == 0 {
 			t.Fatal(dir, err)
@@ -245,7 +245,7 @@ func TestCountersTested(t *testing.T) {
 			tests.Write(b)
 		}
 	}
-	for _, section := range []any{usock.IPStats{}, usock.ICMPStats{}, usock.TCPStats{}, usock.UDPStats{}} {
+	for _, section := range []any{usock.IPStats{}, usock.ICMPStats{}, usock.TCPStats{}, usock.UDPStats{}, usock.SCTPStats{}} {
 		v := reflect.TypeOf(section)
 		for i := range v.NumField() {
 			if name := v.Field(i).Name; !strings.Contains(tests.String(), name) && !untested[name] {

@@ -36,10 +36,12 @@ type Host struct {
 	search   []string
 	resolver Resolver
 
-	mu      sync.Mutex
-	links   []attached     // mu
-	readers sync.WaitGroup // goroutines that read links
-	closed  bool           // mu
+	mu    sync.Mutex
+	links []attached // mu
+
+	recorders []*recorder    // mu; not changed in place
+	readers   sync.WaitGroup // goroutines that read links
+	closed    bool           // mu
 
 	watchers map[*func()]struct{} // mu: OnChange
 }
@@ -146,6 +148,7 @@ func (h *Host) AddInterface(i Interface) error {
 				return fmt.Errorf("usock: route to %v on %s: %w", r.Dst, info.Name, err)
 			}
 		}
+		h.stack.AddrsChanged()
 		return nil
 	})
 	if err != nil {
@@ -200,6 +203,7 @@ func (h *Host) detach(which func(attached) bool) error {
 
 	h.h.Enter()
 	h.stack.IP.RemoveIface(a.iface)
+	h.stack.AddrsChanged()
 	h.h.Leave()
 	a.port.Close()
 	return a.link.Close()
@@ -243,6 +247,9 @@ func (h *Host) attach(l link.Link, c ip.IfaceConfig) (*ip.Iface, error) {
 	ifc := h.stack.IP.AddIface(c)
 	h.h.Leave()
 	h.links = append(h.links, attached{l, ifc, out, ifc.Index()})
+	for _, r := range h.recorders {
+		r.attach(ifc, l)
+	}
 	input := func(batch []*packet.Packet) { h.stack.IP.Input(ifc, batch) }
 	if parallel != nil {
 		parallel.DeliverFlows(input)

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"syscall"
 
 	"usock/internal/abi"
 )
@@ -176,6 +177,26 @@ func (h *Host) sockaddrs(addrs []netip.Addr, port uint16) (v []byte) {
 		v = h.inet(netip.AddrPortFrom(a, port)).AppendSockaddr(v)
 	}
 	return v
+}
+
+// ConnectX opens an association of an SCTP socket with a peer that has all the addresses, which are of one
+// port, and returns its number, by which a socket of one-to-many style knows it (sctp_connectx(3)). With
+// EINPROGRESS there is a number, too.
+func (s *Socket) ConnectX(ctx context.Context, peers ...Addr) (assoc int32, err error) {
+	var v []byte
+	for _, a := range peers {
+		v = a.AppendSockaddr(v)
+	}
+	err = s.in.SetOptContext(ctx, abi.SOL_SCTP, abi.SCTP_SOCKOPT_CONNECTX, v)
+	if err != nil && err != syscall.EINPROGRESS {
+		return 0, err
+	}
+	info := abi.SCTPPaddrinfo{Address: abi.Addr(peers[0])}
+	b := abi.AppendStruct(nil, &info)
+	if _, e := s.GetSockOpt(abi.SOL_SCTP, abi.SCTP_GET_PEER_ADDR_INFO, b); e == nil {
+		abi.ParseStruct(b, &info)
+	}
+	return info.AssocID, err
 }
 
 // Accept waits for the next association: an *SCTPConn.

@@ -15,7 +15,7 @@ type SCTPConfig struct {
 	ReConf     bool // reconf_enable: streams can be reset and added (RFC 6525)
 	Auth       bool // auth_enable: chunks can be authenticated (RFC 4895)
 	Addip      bool // addip_enable: addresses can be added and removed (RFC 5061)
-	Interleave bool // intl_enable: messages of several streams can be interleaved (RFC 8260)
+	Interleave bool // intl_enable: messages of several streams can be interleaved where a socket asks for it (RFC 8260)
 	ECN        bool // ecn_enable (RFC 9260, appendix A)
 
 	RcvBuf, SndBuf int           // sctp_rmem, sctp_wmem: a socket's buffers at first, in bytes
@@ -28,6 +28,21 @@ type SCTPConfig struct {
 	PathMaxRetrans int           // path_max_retrans
 	MaxInitRetrans int           // max_init_retransmits
 	PFRetrans      int           // pf_retrans (RFC 7829)
+	PSRetrans      int           // ps_retrans (RFC 7829, section 5)
+	PFExpose       int           // pf_expose: 0, 1 or 2 (SCTP_EXPOSE_POTENTIALLY_FAILED_STATE)
+	MaxBurst       int           // max_burst, in packets
+
+	ValidCookieLife time.Duration // valid_cookie_life
+	MaxAutoclose    time.Duration // max_autoclose: what SCTP_AUTOCLOSE is bounded by
+	SndBufPolicy    bool          // sndbuf_policy: each association has a send buffer of its own
+
+	// Associations may travel in UDP (RFC 6951). UDPPort (udp_port) is where the host takes such packets, and
+	// what it sends them from: no socket can bind it then; 0: such packets are taken once a socket has sent
+	// one, at a port that was free. EncapPort (encap_port) is the peers' port, where SCTP_REMOTE_UDP_ENCAPS_PORT
+	// does not say it; 0: associations begin without UDP. EncapVia has that hold for those alone that leave
+	// by the interface of that name. What leaves in UDP tells peers of no other address than its own.
+	UDPPort, EncapPort uint16
+	EncapVia           string
 }
 
 // DefaultSCTPConfig returns Linux's settings.
@@ -38,6 +53,9 @@ func DefaultSCTPConfig() *SCTPConfig {
 		RcvBuf: s.RcvBuf, SndBuf: s.SndBuf, SackDelay: s.SackDelay, HBInterval: s.HBInterval, ProbeInterval: s.ProbeInterval,
 		RTOInitial: s.RTOInitial, RTOMin: s.RTOMin, RTOMax: s.RTOMax,
 		MaxRetrans: s.MaxRetrans, PathMaxRetrans: s.PathMaxRetrans, MaxInitRetrans: s.MaxInitRetrans, PFRetrans: s.PFRetrans,
+		PSRetrans: s.PSRetrans, PFExpose: s.PFExpose, MaxBurst: s.MaxBurst,
+		ValidCookieLife: s.CookieLife, MaxAutoclose: s.MaxAutoClose, SndBufPolicy: s.SndBufPolicy,
+		UDPPort: s.UDPPort, EncapPort: s.EncapPort, EncapVia: s.EncapVia,
 	}
 }
 
@@ -51,5 +69,8 @@ func (c *SCTPConfig) settings() *sctp.Settings {
 	s.RcvBuf, s.SndBuf, s.SackDelay, s.HBInterval, s.ProbeInterval = c.RcvBuf, c.SndBuf, c.SackDelay, c.HBInterval, c.ProbeInterval
 	s.RTOInitial, s.RTOMin, s.RTOMax = c.RTOInitial, c.RTOMin, c.RTOMax
 	s.MaxRetrans, s.PathMaxRetrans, s.MaxInitRetrans, s.PFRetrans = c.MaxRetrans, c.PathMaxRetrans, c.MaxInitRetrans, c.PFRetrans
+	s.PSRetrans, s.PFExpose, s.MaxBurst = c.PSRetrans, c.PFExpose, c.MaxBurst
+	s.CookieLife, s.MaxAutoClose, s.SndBufPolicy = c.ValidCookieLife, c.MaxAutoclose, c.SndBufPolicy
+	s.UDPPort, s.EncapPort, s.EncapVia = c.UDPPort, c.EncapPort, c.EncapVia
 	return s
 }

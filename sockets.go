@@ -1,12 +1,14 @@
 package usock
 
 import (
+	"iter"
 	"net/netip"
 	"time"
 
 	"usock/internal/abi"
 	"usock/internal/socket"
 	"usock/internal/tcp"
+	"usock/trace"
 )
 
 // SocketInfo describes a socket as ss(8) lists it, or a connection that outlives
@@ -23,6 +25,10 @@ type SocketInfo struct {
 	Drops          uint64   // datagrams lost because the receive queue was full
 	TCP            *TCPInfo // connections only
 	Congestion     string   // the name of a connection's congestion control
+
+	// Waits is whom a connection's sender waits for, as an event of kind trace.Stalled says, where TCP is there too;
+	// trace.ByNobody: data moves.
+	Waits trace.Why
 
 	V6Only         bool          // IPV6_V6ONLY
 	RcvBuf, SndBuf int           // SO_RCVBUF and SO_SNDBUF; 0 of what has no socket
@@ -50,9 +56,32 @@ func (h *Host) SocketsFrom(place, n int) (list []SocketInfo, next int) {
 	return infos(part), next
 }
 
+// SocketPages is Sockets in parts of at most n, for who looks at many, without what TCP knows of connections
+// (SocketInfo.TCP). As with SocketsFrom, the host's lock is held for a part at a time. A part is good until the
+// next one.
+func (h *Host) SocketPages(n int) iter.Seq[[]SocketInfo] {
+	return func(yield func([]SocketInfo) bool) {
+		n := max(n, 1)
+		var part []socket.Info
+		var list []SocketInfo
+		for place, next := 0, 1; next != 0; place = next {
+			h.h.Enter()
+			part, next = h.stack.ListBrief(part[:0], place, n)
+			h.h.Leave()
+			list = appendInfos(list[:0], part)
+			if !yield(list) {
+				return
+			}
+		}
+	}
+}
+
 // infos is what the registry tells of sockets as users see it.
 func infos(list []socket.Info) []SocketInfo {
-	out := make([]SocketInfo, 0, len(list))
+	return appendInfos(make([]SocketInfo, 0, len(list)), list)
+}
+
+func appendInfos(out []SocketInfo, list []socket.Info) []SocketInfo {
 	for i := range list {
 		in := &list[i]
 		s := SocketInfo{
@@ -66,7 +95,7 @@ func infos(list []socket.Info) []SocketInfo {
 			s.Local, s.Peer = in.Local.AddrPort(), in.Peer.AddrPort()
 		}
 		if t, ok := in.Detail.(*tcp.Info); ok {
-			s.TCP = (*TCPInfo)(t)
+			s.TCP, s.Waits = (*TCPInfo)(t), in.Waits
 		}
 		out = append(out, s)
 	}

@@ -1,5 +1,7 @@
 package usock
 
+import "usock/internal/sctp"
+
 // Stats is what a host has counted since it was made. A counter that Linux has, too, has its
 // name in /proc/net/snmp and /proc/net/netstat, and counts packets of both families. What an
 // interface counts is in InterfaceInfo.Stats, what a connection counts in TCPInfo, and the
@@ -9,6 +11,7 @@ type Stats struct {
 	ICMP    ICMPStats
 	TCP     TCPStats
 	UDP     UDPStats
+	SCTP    SCTPStats
 	Sockets SocketCounts
 }
 
@@ -126,6 +129,37 @@ type UDPStats struct {
 	IgnoredMulti uint64 // to a group or to all, and for no socket
 }
 
+// SCTPStats counts the packets and associations of SCTP by the names of /proc/net/sctp/snmp.
+type SCTPStats struct {
+	CurrEstab                                             uint64 // associations that are established or shutting down
+	ActiveEstabs, PassiveEstabs                           uint64 // that were established, from this end and from the other
+	Aborteds, Shutdowns                                   uint64 // that ended by ABORT or time, and by SHUTDOWN
+	OutOfBlues, ChecksumErrors                            uint64 // packets of no association, and with a wrong checksum
+	OutCtrlChunks, OutOrderChunks, OutUnorderChunks       uint64
+	InCtrlChunks, InOrderChunks, InUnorderChunks          uint64
+	OutPackets, InPackets                                 uint64
+	T1InitExpireds, T1CookieExpireds, T2ShutdownExpireds  uint64 // timers that have expired
+	T3RtxExpireds, T4RtoExpireds, T5ShutdownGuardExpireds uint64
+	DelaySackExpireds, AutocloseExpireds                  uint64
+	PmtudRetransmits                                      uint64 // chunks sent again as the path's MTU is less
+	InPktDiscards                                         uint64 // packets that make no sense
+}
+
+// sctpStats are the core's, with how many associations there are.
+func sctpStats(c sctp.Counters, estab int) SCTPStats {
+	return SCTPStats{
+		CurrEstab: uint64(estab), ActiveEstabs: c.ActiveEstabs, PassiveEstabs: c.PassiveEstabs,
+		Aborteds: c.Aborteds, Shutdowns: c.Shutdowns, OutOfBlues: c.OutOfBlues, ChecksumErrors: c.ChecksumErrors,
+		OutCtrlChunks: c.OutCtrlChunks, OutOrderChunks: c.OutOrderChunks, OutUnorderChunks: c.OutUnorderChunks,
+		InCtrlChunks: c.InCtrlChunks, InOrderChunks: c.InOrderChunks, InUnorderChunks: c.InUnorderChunks,
+		OutPackets: c.OutPackets, InPackets: c.InPackets,
+		T1InitExpireds: c.T1InitExpireds, T1CookieExpireds: c.T1CookieExpireds, T2ShutdownExpireds: c.T2ShutdownExpireds,
+		T3RtxExpireds: c.T3RtxExpireds, T4RtoExpireds: c.T4RtoExpireds, T5ShutdownGuardExpireds: c.T5ShutdownGuardExpireds,
+		DelaySackExpireds: c.DelaySackExpireds, AutocloseExpireds: c.AutocloseExpireds,
+		PmtudRetransmits: c.PmtudRetransmits, InPktDiscards: c.InPktDiscards,
+	}
+}
+
 // SocketCounts says how many sockets there are, as /proc/net/sockstat does.
 type SocketCounts struct {
 	Used        int // sockets of all domains
@@ -134,6 +168,7 @@ type SocketCounts struct {
 	TCPTimeWait int
 	TCPMem      int // bytes that the queues of TCP hold; Linux counts pages
 	UDP         int
+	SCTP        int // SCTP sockets of both styles
 	Ping        int // sockets of ICMP echo requests
 	Raw         int
 	Unix        int
@@ -155,6 +190,7 @@ func (h *Host) counters() Stats {
 	t, u := h.stack.Stats()
 	return Stats{
 		IP: IPStats(h.stack.IP.Counters()), ICMP: ICMPStats(h.stack.IP.ICMPCounters()), TCP: TCPStats(t), UDP: UDPStats(u),
+		SCTP:    sctpStats(h.stack.SCTPStats()),
 		Sockets: SocketCounts{TCPMem: h.stack.TCPMemory()},
 	}
 }
@@ -163,15 +199,10 @@ func (h *Host) counters() Stats {
 func (h *Host) countSockets() SocketCounts {
 	const part = 256
 	var n SocketCounts
-	for at := 0; ; {
-		list, next := h.SocketsFrom(at, part)
+	for list := range h.SocketPages(part) {
 		for i := range list {
 			n.count(&list[i])
 		}
-		if next == 0 {
-			break
-		}
-		at = next
 	}
 	return n
 }
@@ -187,6 +218,8 @@ func (n *SocketCounts) count(s *SocketInfo) {
 		n.TCP++
 	case s.Proto == "udp":
 		n.UDP++
+	case s.Proto == "sctp":
+		n.SCTP++
 	case s.Proto == "icmp":
 		n.Ping++
 	case s.Proto == "unix":

@@ -1,6 +1,18 @@
 package usock
 
-import "usock/trace"
+import (
+	"time"
+
+	"usock/clock"
+	"usock/trace"
+)
+
+// Epoch returns the time of day of the host's epoch, from which the times of events count
+// (trace.NewWriter). Where somebody sets the machine's date, it moves.
+func (h *Host) Epoch() time.Time {
+	c := h.h.Clock()
+	return clock.Wall(c).Add(-c.Now())
+}
 
 // Trace has f called with what the host's stack and the calls on its sockets do from now on,
 // until stop is called: the events of one entry of the host together, in order. f is called by

@@ -41,6 +41,20 @@ func TestSCTPEnds(t *testing.T) {
 	}
 }
 
+// TestSCTPCalls has programs ask for much, for little and for nonsense, and share sockets between threads and
+// processes that end as they like. They say the same with Linux's own SCTP, and on one processor.
+func TestSCTPCalls(t *testing.T) {
+	need(t, machine.Kernel, "user-mode-linux")
+	need(t, "taskset", "util-linux")
+	needC(t)
+	want := uml(t, "python3 "+script(t, "modules.py")+" "+sctpModules+"\nip link set lo up\nsctpcalls 50\nsctpshared")
+	for _, how := range []string{"", "taskset -c 0 "} {
+		if got := passes(t, how+"sctpcalls 1000\n"+how+"sctpshared").stdout; got != want {
+			t.Errorf("under %susock run they say\n%s\nwith Linux's\n%s", how, got, want)
+		}
+	}
+}
+
 // TestSCTPIperf moves as much as it can, in both directions and over several streams. Its --nstreams
 // brings a limit of its own, which -b 0 lifts.
 func TestSCTPIperf(t *testing.T) {
@@ -51,7 +65,8 @@ func TestSCTPIperf(t *testing.T) {
 listening log
 iperf3 --sctp -c 127.0.0.1 -p 5298 -n 4M `+flags+`
 wait $server`, "iperf Done")
-			if !strings.Contains(r.stdout, "4.00 MBytes") {
+			// It sends one message more if it looks for something else at the end.
+			if !strings.Contains(r.stdout, "4.00 MBytes") && !strings.Contains(r.stdout, "4.06 MBytes") {
 				t.Errorf("not all was moved: %s", r.stdout)
 			}
 		})
@@ -82,7 +97,7 @@ tested 5: status 0
 tested -60000: status 0
 1200000 bytes
 status: ESTABLISHED
-`+strings.Repeat("DATA(13):  hello there.\nDATA(11):  and again.\n", 2), "by SCTP\n")
+`+strings.Repeat("DATA(13):  hello there.\nDATA(11):  and again.\n", 2), "recv: Transport endpoint is not connected\n", "by SCTP\n")
 }
 
 // TestSCTPSocat has socat listen and connect. SCTP has no half-closed state, so the one that answers has to

@@ -40,6 +40,10 @@ type Config struct {
 	// FlowLog, if not nil, has a record of each flow. It is the caller's.
 	FlowLog *FlowLog
 
+	// Named, if not nil, is told which name an address was given for by Hosts or a name server, each time. It is called on
+	// the gateway's goroutine and must not block.
+	Named func(netip.Addr, string)
+
 	// Log, if not nil, is told what is published.
 	Log io.Writer
 

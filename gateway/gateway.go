@@ -186,6 +186,9 @@ func (g *Gateway) openLink(c *Config) error {
 	}
 	g.set = g.router.NewPollSet()
 	g.set.AfterReady(func() { g.leave(func() { g.serve(g.set) }) })
+	if err := g.watchSCTP(); err != nil {
+		return err
+	}
 	var l link.Link = inside
 	if c.Link != nil {
 		l = c.Link(l)
@@ -216,6 +219,11 @@ func (g *Gateway) Start(host *usock.Host) error {
 	if g.isolated {
 		return nil
 	}
+	g.leave(func() {
+		for _, p := range g.ports {
+			g.look(p.proto, p.inner) // of what the host itself listens on (usock.SCTPConfig.UDPPort)
+		}
+	})
 	return g.routes.open(g)
 }
 

@@ -35,6 +35,12 @@ type run struct {
 
 func newRun(t *testing.T, c Config) *run {
 	t.Helper()
+	return newRunWith(t, c, nil)
+}
+
+// newRunWith is newRun of a host with settings of SCTP.
+func newRunWith(t *testing.T, c Config, sctp *usock.SCTPConfig) *run {
+	t.Helper()
 	before := descriptors(t)
 	r := &run{t: t, warn: new(bytes.Buffer)}
 	c.Warn = r.warn
@@ -42,7 +48,7 @@ func newRun(t *testing.T, c Config) *run {
 	if r.g, err = New(c); err != nil {
 		t.Fatal(err)
 	}
-	conf := usock.Config{Flows: &side{g: r.g, own: true}, Listening: r.g.Listening, StreamSettings: r.g.StreamSettings, Privileged: true}
+	conf := usock.Config{Flows: &side{g: r.g, own: true}, Listening: r.g.Listening, StreamSettings: r.g.StreamSettings, Privileged: true, SCTP: sctp}
 	if !c.Isolated {
 		conf.Interfaces = []usock.Interface{r.g.Interface()}
 	}

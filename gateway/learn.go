@@ -15,9 +15,9 @@ import (
 	"usock"
 )
 
-// watches reports whether somebody wants to know of each flow: rules, or a log.
+// watches reports whether somebody wants to know of names: rules, a log of flows, or who asked for them.
 func (g *Gateway) watches(c *Config) bool {
-	return !c.Isolated && (len(c.Rules) > 0 || c.FlowLog != nil)
+	return !c.Isolated && (len(c.Rules) > 0 || c.FlowLog != nil || c.Named != nil)
 }
 
 // govern has the gateway do as the configuration's rules and log say. The names are read.
@@ -26,6 +26,7 @@ func (g *Gateway) govern(c *Config) {
 		return
 	}
 	g.flowLog, g.table = c.FlowLog, newNameTable()
+	g.table.named = c.Named
 	file, _ := os.ReadFile("/etc/hosts")
 	for line := range strings.Lines(string(file)) {
 		line, _, _ = strings.Cut(line, "#")

@@ -14,8 +14,9 @@ import (
 type nameTable struct {
 	fixed  map[netip.Addr][]string // that the machine or the user says
 	given  map[netip.Addr]*givenNames
-	recent list.List // of *givenNames, the one that was given last in front
-	gen    uint64    // changes when what of returns does for some address
+	recent list.List                // of *givenNames, the one that was given last in front
+	named  func(netip.Addr, string) // is told of each; may be nil
+	gen    uint64                   // changes when what of returns does for some address
 }
 
 // givenNames are the names of an address, the one that was asked for last in front.
@@ -63,6 +64,9 @@ func (t *nameTable) give(addr netip.Addr, names []string) {
 		t.gen++
 	}
 	t.recent.MoveToFront(g.place)
+	if t.named != nil {
+		t.named(addr, bare(names[0]))
+	}
 	for _, n := range slices.Backward(names) {
 		n = bare(n)
 		switch i := slices.Index(g.names, n); {

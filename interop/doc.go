@@ -9,7 +9,8 @@
 //
 // SCTP is tested beside User-mode Linux alone (sctplab_test.go): over one network between the two
 // or two, with either stack as the one that connects; tshark finds no malformed packet and no wrong
-// checksum in any capture.
+// checksum in any capture. Its second peer is libusrsctp, a program's own stack, to which it goes in UDP by a
+// gateway (usrsctp_test.go); the third one, pion's, is in a module of its own (pion).
 //
 // Tests skip what cannot be had; with CI=true in the environment User-mode Linux must be.
 // Large transfers are asked for by a flag:

@@ -144,7 +144,9 @@ func (l *sctpLab) hostSocket(family, typ int) (sctpSocket, error) {
 // newHost has a host at the networks.
 func (l *sctpLab) newHost() {
 	l.t.Helper()
-	config := usock.Config{Privileged: true}
+	config := usock.Config{Privileged: true, SCTP: usock.DefaultSCTPConfig()}
+	config.SCTP.Interleave = true // sockets may ask for it
+	config.SCTP.UDPPort = encapPort
 	for i, imp := range l.imp {
 		config.Interfaces = append(config.Interfaces, usock.Interface{Link: l.capture(imp), Addrs: near(i)})
 	}

@@ -4,6 +4,7 @@ import (
 	"container/heap"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -44,6 +45,30 @@ type netem struct {
 	closed bool
 	stats  ImpairStats
 	batch  [64]*Packet
+
+	watchers []*watcher
+}
+
+// What becomes of a packet that is not carried.
+const (
+	fateLoss = "loss"       // by chance
+	fateFull = "queue full" // for want of room
+)
+
+// watcher is told of each packet as it comes, before it is changed, and of what becomes of it: "" if it is to be
+// carried. It is called with the netem locked, and must not keep the packet.
+type watcher struct{ see func(p *Packet, fate string) }
+
+// watch has w told, until stop is called.
+func (d *netem) watch(w *watcher) (stop func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.watchers = append(d.watchers, w)
+	return func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.watchers = slices.DeleteFunc(d.watchers, func(x *watcher) bool { return x == w })
+	}
 }
 
 const never = time.Duration(math.MaxInt64)
@@ -107,7 +132,20 @@ func (d *netem) push(batch []*Packet) {
 // admit draws what becomes of p, and queues it.
 func (d *netem) admit(p *Packet, now time.Duration) {
 	d.stats.Packets++
-	if d.lose() {
+	lost := d.lose()
+	if len(d.watchers) > 0 {
+		fate := ""
+		switch {
+		case lost:
+			fate = fateLoss
+		case d.full(p):
+			fate = fateFull
+		}
+		for _, w := range d.watchers {
+			w.see(p, fate)
+		}
+	}
+	if lost {
 		d.stats.Lost++
 		p.Free()
 		return
@@ -158,9 +196,7 @@ func (d *netem) enqueue(p *Packet, now time.Duration) {
 		return
 	}
 
-	// An empty queue takes any packet: one larger than the limit would else never pass.
-	packets, bytes := d.queue.Len(), d.queue.Bytes()
-	if limit := d.imp.limit(); packets > 0 && (limit.reached(packets, 0) || limit.reached(0, bytes+p.Len()-1)) {
+	if d.full(p) {
 		d.stats.Dropped++
 		p.Free()
 		return
@@ -168,6 +204,7 @@ func (d *netem) enqueue(p *Packet, now time.Duration) {
 
 	// Marked on the way in, by the queue that this packet makes: as a router does that marks
 	// what it would else have to drop soon (RFC 3168).
+	packets, bytes := d.queue.Len(), d.queue.Bytes()
 	if d.imp.Mark.reached(packets+1, bytes+p.Len()) && mark(p) {
 		d.stats.Marked++
 	}
@@ -175,6 +212,14 @@ func (d *netem) enqueue(p *Packet, now time.Duration) {
 		d.done = now + d.sending(p)
 	}
 	d.queue.Push(p)
+}
+
+// full reports whether the rate's queue has no room for p. An empty queue takes any packet: one larger than the limit
+// would else never pass.
+func (d *netem) full(p *Packet) bool {
+	packets, bytes := d.queue.Len(), d.queue.Bytes()
+	limit := d.imp.limit()
+	return packets > 0 && (limit.reached(packets, 0) || limit.reached(0, bytes+p.Len()-1))
 }
 
 // sending is how long the rate takes for p.

@@ -1,30 +1,137 @@
 package link
 
-import "strings"
+import (
+	"net/netip"
+	"strings"
 
-// names are those of programs, by process, for the comments of a capture.
-type names map[int32]string
-
-const (
-	maxNames   = 1 << 15 // processes; that is what Linux has at one time unless told otherwise
-	maxNameLen = 64      // bytes
+	"usock/internal/pcapfilter"
+	"usock/packet"
 )
 
-// Name says that a process runs a program of that name, which the comments of its packets
+// What a capture knows of the packets' makers.
+const (
+	maxNames     = 1 << 15 // processes; that is what Linux has at one time unless told otherwise
+	maxNameLen   = 64      // bytes
+	maxHostNames = 1 << 15 // addresses
+	maxHostName  = 255     // bytes
+	maxFlows     = 1 << 15 // of each generation
+)
+
+// processNames are the names of programs, by process.
+type processNames struct {
+	by   map[int32]string
+	ask  func(pid int32) string // PcapConfig.Program
+	told map[int32]uint32       // the process's place in list
+	list []process              // those that the file has blocks of
+}
+
+type process struct {
+	pid  int32
+	name string
+}
+
+// of returns the name of the program that a process runs; "": it is not known.
+func (n *processNames) of(pid int32) string {
+	name, ok := n.by[pid]
+	if !ok && n.ask != nil && pid != 0 {
+		name = n.ask(pid)
+		n.set(pid, name)
+	}
+	return name
+}
+
+// set notes a name.
+func (n *processNames) set(pid int32, name string) {
+	if len(n.by) >= maxNames {
+		clear(n.by) // most have ended long ago, and the others are named again
+	}
+	if n.by == nil {
+		n.by = make(map[int32]string)
+	}
+	n.by[pid] = strings.ToValidUTF8(name[:min(len(name), maxNameLen)], "")
+	delete(n.told, pid)
+}
+
+// Name says that a process runs a program of that name, which its packets
 // have from then on beside its number. A later name of the same process, which has executed
 // another program or is another one, takes its place. At most 64 bytes of a name are kept.
 func (p *PcapWriter) Name(pid int32, name string) {
-	name = strings.ToValidUTF8(name[:min(len(name), maxNameLen)], "")
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.names[pid] == name {
+	if old, ok := p.names.by[pid]; !ok || old != name {
+		p.names.set(pid, name)
+	}
+}
+
+// tell appends a process's block, if it is not in the file, and returns its place among them; not ok: there are too
+// many.
+func (n *processNames) tell(b []byte, pid int32) (_ []byte, place uint32, ok bool) {
+	if place, ok := n.told[pid]; ok {
+		return b, place, true
+	}
+	if len(n.list) >= maxNames {
+		return b, 0, false
+	}
+	if n.told == nil {
+		n.told = make(map[int32]uint32)
+	}
+	x := process{pid, n.of(pid)}
+	place = uint32(len(n.list))
+	n.list = append(n.list, x)
+	n.told[pid] = place
+	return appendProcess(b, x.pid, x.name), place, true
+}
+
+// anew has the processes told again, in another file.
+func (n *processNames) anew() {
+	n.list = nil
+	clear(n.told)
+}
+
+// hostNames are the names of addresses.
+type hostNames struct {
+	list  []hostName
+	known map[netip.Addr]bool
+}
+
+// add notes a name, and reports whether it is to be told.
+func (n *hostNames) add(a netip.Addr, name string) bool {
+	name = strings.TrimSuffix(name, ".")
+	if !a.IsValid() || name == "" || len(name) > maxHostName || strings.IndexByte(name, 0) >= 0 || n.known[a] || len(n.list) >= maxHostNames {
+		return false
+	}
+	if n.known == nil {
+		n.known = make(map[netip.Addr]bool)
+	}
+	n.known[a] = true
+	n.list = append(n.list, hostName{a, name})
+	return true
+}
+
+// pcapFlows says who has sent from where to where. When there are many, those that have not been seen for long are
+// forgotten: they are kept in two generations.
+type pcapFlows struct {
+	young, old map[pcapfilter.Flow]packet.Owner
+}
+
+func (f *pcapFlows) sent(flow pcapfilter.Flow, whose packet.Owner) {
+	if f.young[flow] == whose {
 		return
 	}
-	if len(p.names) >= maxNames {
-		clear(p.names) // most have ended long ago, and the others are named again
+	if len(f.young) >= maxFlows {
+		f.old, f.young = f.young, nil
 	}
-	if p.names == nil {
-		p.names = make(names)
+	if f.young == nil {
+		f.young = make(map[pcapfilter.Flow]packet.Owner)
 	}
-	p.names[pid] = name
+	f.young[flow] = whose
+}
+
+// owner returns who sends to where a packet of a flow comes from.
+func (f *pcapFlows) owner(flow pcapfilter.Flow) packet.Owner {
+	back := flow.Reverse()
+	if whose, ok := f.young[back]; ok {
+		return whose
+	}
+	return f.old[back]
 }

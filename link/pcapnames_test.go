@@ -39,7 +39,7 @@ func TestPcapNames(t *testing.T) {
 		w.Name(pid, "one of many")
 	}
 	send(999 + 2*maxNames)
-	if n := len(w.names); n > maxNames {
+	if n := len(w.names.by); n > maxNames {
 		t.Errorf("%d names are kept", n)
 	}
 	if err := w.Close(); err != nil {

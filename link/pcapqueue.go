@@ -1,9 +1,11 @@
 package link
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"usock/clock"
@@ -11,10 +13,13 @@ import (
 
 // Bounds of what is recorded and not yet written.
 const (
+	pcapHold = 500 * time.Millisecond // how long packets wait for secrets
+	pcapHeld = 4 << 20                // bytes that do
+
 	pcapPending = 16 << 20 // bytes in all
 	pcapChunk   = 256 << 10
 	pcapMuch    = 64 << 10 // what is written to a regular file at once
-	pcapExtra   = 256      // of a packet's block beside the packet
+	pcapExtra   = 384      // of a packet's block beside the packet, and of its process's
 	pcapSpares  = 4
 
 	// closePatience is how long Close waits for a writer that takes nothing.
@@ -36,11 +41,13 @@ var ErrPcapStuck = errors.New("the writer takes nothing")
 type pcapQueue struct {
 	full    []chunk // behind each other, before buf
 	spares  [][]byte
+	first   bool          // buf begins a file that is still to be opened
 	bytes   int           // in full and under way; not those of buf
 	under   int           // packets under way
 	taken   uint64        // Writes that have returned
 	running bool          // the goroutine is
 	idle    chan struct{} // closed when it ends; nil: nobody waits for that
+	awake   chan struct{} // closed when what is held is to be written; nil: the goroutine does not hold
 	dropped uint64        // packets left out
 }
 
@@ -48,10 +55,10 @@ type pcapQueue struct {
 type chunk struct {
 	b       []byte
 	packets int
+	born    uint64 // when it was begun, of the machine's clock
+	preface []byte // how its file begins, if it is the file's first
+	first   bool   // the file is still to be opened
 }
-
-// pcapCounts are a link's packets.
-type pcapCounts struct{ passed, dropped uint64 }
 
 // room makes room in buf for the block of a packet of n bytes, or reports that the
 // writer is too far behind. The caller holds mu, as for all below.
@@ -64,23 +71,70 @@ func (p *PcapWriter) room(n int) bool {
 		return false
 	}
 	if len(p.buf) > 0 && len(p.buf)+n > pcapChunk {
-		q.full = append(q.full, chunk{p.buf, p.count})
-		q.bytes += len(p.buf)
-		p.buf, p.count = nil, 0
+		p.fill()
 	}
-	if p.buf == nil {
-		if k := len(q.spares); k > 0 {
-			p.buf, q.spares = q.spares[k-1], q.spares[:k-1]
-		} else {
-			p.buf = make([]byte, 0, pcapChunk)
-		}
-	}
+	p.begun()
 	return true
+}
+
+// fill has what is in buf wait to be written.
+func (p *PcapWriter) fill() {
+	if c := p.take(); c.some() {
+		p.queue.full = append(p.queue.full, c)
+	}
+}
+
+// some reports whether there is something to write.
+func (c *chunk) some() bool { return len(c.b) > 0 || len(c.preface) > 0 }
+
+// take makes a chunk of what is in buf.
+func (p *PcapWriter) take() chunk {
+	c := chunk{p.buf, p.count, p.born, p.preface, p.queue.first}
+	p.file.size += int64(len(p.buf))
+	p.queue.bytes += len(c.b) + len(c.preface)
+	p.buf, p.count, p.preface, p.queue.first = nil, 0, nil, false
+	return c
+}
+
+// begun has a buf.
+func (p *PcapWriter) begun() {
+	if p.buf != nil {
+		return
+	}
+	q := &p.queue
+	p.born = uint64(clock.System().Now())
+	if k := len(q.spares); k > 0 {
+		p.buf, q.spares = q.spares[k-1], q.spares[:k-1]
+	} else {
+		p.buf = make([]byte, 0, pcapChunk)
+	}
+}
+
+// begins has a file begin with what comes next.
+func (p *PcapWriter) begins() {
+	p.queue.first = true
+	p.names.anew()
+	p.preface = appendSection(nil)
+	for i := range p.ifaces {
+		p.ifaces[i].counts = pcapCounts{}
+		p.preface = p.appendInterface(p.preface, p.ifaces[i].info)
+	}
+	p.preface = appendNames(p.preface, p.hosts.list)
+	p.file = pcapFile{size: int64(len(p.preface))}
+}
+
+// nextFile ends the file and begins another.
+func (p *PcapWriter) nextFile() {
+	p.begun()
+	p.statistics()
+	p.fill()
+	p.begins()
 }
 
 // write has the goroutine write what there is. Where a write makes nobody late (direct),
 // whoever records writes, once there is much, while it is in the processor's cache.
 func (p *PcapWriter) write() {
+	pending := p.queue.bytes + len(p.buf) + len(p.preface)
 	switch {
 	case p.direct:
 		for p.err == nil && p.queue.bytes+len(p.buf) >= pcapMuch {
@@ -88,7 +142,10 @@ func (p *PcapWriter) write() {
 			p.writeNext()
 			p.mu.Lock()
 		}
-	case len(p.buf) > 0:
+	case pending > 0:
+		if pending >= pcapHeld {
+			p.wake()
+		}
 		p.start()
 	}
 }
@@ -101,32 +158,78 @@ func (p *PcapWriter) start() {
 	}
 }
 
+// wake has the goroutine hold nothing back.
+func (p *PcapWriter) wake() {
+	if p.queue.awake != nil {
+		close(p.queue.awake)
+		p.queue.awake = nil
+	}
+}
+
 // next takes the blocks that are to be written next.
 func (p *PcapWriter) next() (c chunk, ok bool) {
 	q := &p.queue
-	switch {
-	case p.err != nil:
+	if p.err != nil {
 		return chunk{}, false
-	case len(q.full) > 0:
+	}
+	if len(q.full) > 0 {
 		c = q.full[0]
 		q.full[0] = chunk{}
 		if q.full = q.full[1:]; len(q.full) == 0 {
 			q.full = nil
 		}
 		return c, true
-	case len(p.buf) > 0:
-		c = chunk{p.buf, p.count}
-		q.bytes += len(p.buf)
-		p.buf, p.count = nil, 0
-		return c, true
 	}
-	return chunk{}, false
+	c = p.take()
+	return c, c.some()
 }
 
 // run is the goroutine that writes.
 func (p *PcapWriter) run() {
-	for p.writeNext() {
+	for {
+		p.hold()
+		if !p.writeNext() {
+			return
+		}
 	}
+}
+
+// hold waits until what is to be written next is old enough for its secrets to be known.
+func (p *PcapWriter) hold() {
+	if p.c.Secrets == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	q := &p.queue
+	born := p.born
+	switch {
+	case len(q.full) > 0:
+		born = q.full[0].born
+	case p.buf == nil:
+		return
+	}
+	if p.closed || p.err != nil || q.bytes+len(p.buf) >= pcapHeld {
+		return
+	}
+	system := clock.System()
+	left := time.Duration(born) + p.c.Hold - system.Now()
+	if left <= 0 {
+		return
+	}
+	awake := make(chan struct{})
+	q.awake = awake
+	p.mu.Unlock()
+	due := make(chan struct{})
+	alarm := system.NewAlarm(func() { close(due) })
+	alarm.Set(left)
+	select {
+	case <-awake:
+	case <-due:
+	}
+	alarm.Stop()
+	p.mu.Lock()
+	q.awake = nil
 }
 
 // writeNext writes the next blocks, and reports whether there may be more for the
@@ -148,10 +251,10 @@ func (p *PcapWriter) writeNext() bool {
 	}
 	q.under = c.packets
 	p.mu.Unlock()
-	_, err := p.w.Write(c.b)
+	err := p.put(&c)
 	p.mu.Lock()
 	q.taken++
-	q.bytes -= len(c.b)
+	q.bytes -= len(c.b) + len(c.preface)
 	if err != nil && p.err == nil {
 		p.give(err) // c is left out, too
 	}
@@ -160,6 +263,46 @@ func (p *PcapWriter) writeNext() bool {
 		q.spares = append(q.spares, c.b[:0])
 	}
 	return true
+}
+
+// maxSecrets is how many bytes of secrets a further file has: the last ones.
+const maxSecrets = 1 << 20
+
+// put writes a chunk to its file, behind what must be before it. The caller holds writing.
+func (p *PcapWriter) put(c *chunk) error {
+	if c.first {
+		w, err := p.c.Next()
+		if err != nil {
+			return err
+		}
+		p.w = w
+	}
+	before := c.preface
+	if p.c.Secrets != nil {
+		news := p.c.Secrets()
+		p.secrets = append(p.secrets, news...)
+		if drop := len(p.secrets) - maxSecrets; drop > 0 {
+			if n := bytes.IndexByte(p.secrets[drop:], '\n'); n >= 0 {
+				drop += n + 1
+			}
+			p.secrets = slices.Clone(p.secrets[drop:])
+		}
+		if c.first {
+			news = p.secrets
+		}
+		if len(news) > 0 {
+			before = appendSecrets(slices.Clip(before), news)
+		}
+	}
+	for _, b := range [][]byte{before, c.b} {
+		if len(b) == 0 {
+			continue
+		}
+		if _, err := p.w.Write(b); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // isRegular reports whether w is a regular file.
@@ -177,11 +320,12 @@ func (p *PcapWriter) give(err error) {
 	q := &p.queue
 	p.err = err
 	for _, c := range q.full {
-		q.bytes -= len(c.b)
+		q.bytes -= len(c.b) + len(c.preface)
 		q.dropped += uint64(c.packets)
 	}
 	q.dropped += uint64(p.count + q.under)
-	q.full, q.spares, p.buf, p.count = nil, nil, nil, 0
+	q.full, q.spares, p.buf, p.count, p.preface = nil, nil, nil, 0, nil
+	p.wake()
 }
 
 // Dropped returns how many packets were left out so far because the writer was too far
@@ -209,10 +353,12 @@ func (p *PcapWriter) Close() error {
 	defer p.mu.Unlock()
 	q := &p.queue
 	if !p.closed && p.err == nil {
+		p.begun()
 		p.statistics()
 		p.start()
 	}
 	p.closed = true
+	p.wake()
 	real := clock.System() // a goroutine writes, whatever the clock of the packets
 	for q.running && p.err == nil {
 		if q.idle == nil {

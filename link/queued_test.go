@@ -237,7 +237,7 @@ func TestQueuedSend(t *testing.T) {
 func passed(w *PcapWriter) uint64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.ifaces[0].passed
+	return w.ifaces[0].counts.passed
 }
 
 // A recording of a link with queues has queues, too, and is of all of them.

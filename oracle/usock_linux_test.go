@@ -44,15 +44,17 @@ func kernelLimits(t testing.TB) *usock.TCPConfig {
 // newUserWith is newUser of a program that has the capabilities which capable tells, on a host
 // with these settings of TCP.
 func newUserWith(t testing.TB, capable func(int) bool, tcp *usock.TCPConfig) *user {
-	h, err := usock.NewHost(usock.Config{
-		Capable:    capable,
-		TCP:        tcp,
-		Congestion: "reno", // what every namespace may choose
-		Interfaces: []usock.Interface{{
-			Link:  &sink{closed: make(chan struct{})},
-			Addrs: []netip.Prefix{netip.MustParsePrefix(t0Addr + "/24")},
-		}},
-	})
+	return newUserOf(t, usock.Config{Capable: capable, TCP: tcp})
+}
+
+// newUserOf is newUser on a host of these settings.
+func newUserOf(t testing.TB, c usock.Config) *user {
+	c.Congestion = "reno" // what every namespace may choose
+	c.Interfaces = []usock.Interface{{
+		Link:  &sink{closed: make(chan struct{})},
+		Addrs: []netip.Prefix{netip.MustParsePrefix(t0Addr + "/24")},
+	}}
+	h, err := usock.NewHost(c)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,10 +20,15 @@ func connectKernel(c *call) result {
 		return passes
 	}
 	a, e := c.loadAddr(c.n.data.args[1], n)
-	if e == 0 && a.Family == unix.AF_UNIX && c.l.absent[socketPath(a.Path)] {
+	if e == 0 && a.Family == unix.AF_UNIX && c.l.isAbsent(socketPath(a.Path)) {
 		return c.fail(unix.ENOENT)
 	}
 	return passes
+}
+
+// isAbsent reports whether a path is absent, or in a directory that is.
+func (l *loop) isAbsent(name string) bool {
+	return l.absent[name] || l.absent[path.Dir(name)+"/"]
 }
 
 const sizeofFamily = 2
@@ -32,7 +37,11 @@ const sizeofFamily = 2
 func absentPaths(list []string) map[string]bool {
 	m := make(map[string]bool, len(list))
 	for _, p := range list {
-		m[socketPath(p)] = true
+		name := socketPath(p)
+		if strings.HasSuffix(p, "/") {
+			name += "/"
+		}
+		m[name] = true
 	}
 	return m
 }

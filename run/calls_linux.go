@@ -46,6 +46,12 @@ func rows() []row {
 		{"sendmmsg", 307, 269, always, callSendmmsg, netlinkSendmmsg, 0},
 		{"unshare", 272, 97, unsharesNet, callNamespace, nil, free},
 		{"setns", 308, 268, joinsNet, callNamespace, nil, free},
+		{"read", 0, 63, onMarked, callRead, nil, 0},
+		{"write", 1, 64, onMarked, callWrite, nil, 0},
+		{"readv", 19, 65, onMarked, callReadv, nil, 0},
+		{"writev", 20, 66, onMarked, callWritev, nil, 0},
+		{"fcntl", 72, 25, duplicates, callFcntl, nil, gives},
+		{"dup", 32, 23, onMarked, callDup, nil, gives},
 		{"io_uring_setup", 425, 425, never, nil, nil, free},
 		{"landlock_create_ruleset", 444, 444, always, callLandlock, nil, free},
 	}

@@ -10,7 +10,7 @@
 // descriptor of the kernel: an AF_UNIX socket whose other end, the far end, is the
 // supervisor's. Bytes are pumped between the far end and the host's socket. So read,
 // write, poll, select, epoll, dup, fork, exec, descriptor passing, sendfile, splice
-// and close are the kernel's own and cost nothing extra.
+// and close are the kernel's own and cost nothing extra. SCTP's are an exception (marked_linux.go).
 //
 //	program                       supervisor
 //	┌──────────────┐ trapped      ┌───────────────────────────────┐
@@ -57,6 +57,6 @@
 // too (netlink_linux.go), and requests of ioctl about interfaces are answered on all sockets
 // (interface_linux.go): by the host, and not by the machine.
 //
-// run may import usock, link, internal/abi and internal/rtnl. Begin with run_linux.go, then
+// run may import usock, link, internal/abi, internal/control and internal/rtnl. Begin with run_linux.go, then
 // loop_linux.go.
 package run

@@ -108,6 +108,7 @@ func joinsNet(a *assembler) {
 // descriptor is a socket with the same meaning. But AF_UNIX does not wait for all that a peek
 // wants.
 func receives(a *assembler) {
+	marked(a)
 	noAddress(a)
 	a.jump(bpf.JumpBitsSet, ^uint32(nativeRecv), "notify", "")
 	a.jump(bpf.JumpBitsSet, msgWaitAll, "", "allow")
@@ -120,6 +121,7 @@ func sends(a *assembler) {
 	if a.seen {
 		flags &^= msgMore
 	}
+	marked(a)
 	noAddress(a)
 	a.jump(bpf.JumpEqual, 0, "send", "")
 	a.jump(bpf.JumpBitsSet, ^flags, "notify", "allow")

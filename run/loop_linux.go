@@ -60,7 +60,8 @@ type loop struct {
 	messageListeners map[*sock]struct{} // SCTP's, of one-to-one style
 	netlinks         map[inode]*netlinkSock
 	netlink          netlinkPorts
-	cookie           uint64 // of the supervisor's network namespace; 0: not known
+	vacated          map[place]bool // by listeners of TCP's
+	cookie           uint64         // of the supervisor's network namespace; 0: not known
 	tasks            map[int]*task
 	procs            map[int32]*process
 	dir              hiddenDir
@@ -140,7 +141,7 @@ func newLoop(h *usock.Host, who *Caller, log *logger) (l *loop, err error) {
 		host: h, caller: who, set: h.NewPollSet(), calls: callTable(), log: log, notifyFD: -1, epoll: -1, wake: -1, probe: -1,
 		batch: make([]unix.EpollEvent, 0, 128), stack: make([]usock.Event, 16),
 		socks: make(map[inode]*sock), silent: make(map[*sock]struct{}),
-		ports: make(map[uint16][]*sock), messageListeners: make(map[*sock]struct{}), netlinks: make(map[inode]*netlinkSock), tasks: make(map[int]*task), procs: make(map[int32]*process),
+		ports: make(map[uint16][]*sock), messageListeners: make(map[*sock]struct{}), vacated: make(map[place]bool), netlinks: make(map[inode]*netlinkSock), tasks: make(map[int]*task), procs: make(map[int32]*process),
 		downBuf: make([]byte, pumpSize), msgBuf: make([]byte, pumpSize),
 	}
 	l.dir = newHiddenDir()

@@ -16,7 +16,8 @@ import (
 // it was moved: a call that moves a stream's bytes and waits in between goes on where
 // it was.
 type message struct {
-	hdr   uint64 // of its struct msghdr; 0: a sendto or recvfrom
+	hdr   uint64 // of its struct msghdr; 0: another call's
+	bare  bool   // a read's or write's
 	h     msghdr
 	spans []span
 	total int
@@ -25,8 +26,10 @@ type message struct {
 	base  uint64 // of a peek: how many bytes were taken off the program's end before it
 	waits bool   // its call waits: that O_NONBLOCK is set meanwhile is not about it
 
-	opened   bool // its call has begun a connection, which is made
-	received bool // by a receive, which tells more than the bytes' count
+	opened   bool       // its call has begun a connection, which is made
+	to       usock.Addr // it was sent to
+	opens    int32      // SCTP: the association that it was sent to, which it may have opened
+	received bool       // by a receive, which tells more than the bytes' count
 }
 
 // rest returns the spans of what was not moved yet.
@@ -117,6 +120,14 @@ func (c *call) loadMessage(addr uint64, flags int) (m message, e syscall.Errno) 
 	return m, e
 }
 
+// loadControl reads the control messages of a message that is sent.
+func (c *call) loadControl(m *message) ([]byte, syscall.Errno) {
+	if m.h.controlLen >= maxOption-1 {
+		return nil, unix.ENOBUFS // sock_kmalloc
+	}
+	return c.bytes(m.h.control, m.h.controlLen, maxOption)
+}
+
 // plainMessage returns the message of a sendto or recvfrom.
 func (c *call) plainMessage() *message {
 	args := &c.n.data.args
@@ -171,7 +182,7 @@ const maxMany = 1 << 20
 func (c *call) storeRest(m *message, got *received) syscall.Errno {
 	if m.hdr == 0 {
 		args := &c.n.data.args
-		if args[4] == 0 {
+		if m.bare || args[4] == 0 {
 			return 0
 		}
 		return c.storeName(got.sockaddr(), args[4], args[5])

@@ -32,6 +32,7 @@ const (
 	offMsgLen     = 56
 	iovecSize     = 16
 	maxIovec      = 1024 // UIO_MAXIOV
+	sizeofStorage = 128  // struct sockaddr_storage
 	maxTransfer   = 0x7ffff000
 )
 
@@ -57,6 +58,7 @@ func parseMsghdr(b []byte) (h msghdr, e syscall.Errno) {
 	if int32(h.nameLen) < 0 {
 		return h, syscall.EINVAL
 	}
+	h.nameLen = min(h.nameLen, sizeofStorage)
 	if h.iovLen > maxIovec {
 		return h, syscall.EMSGSIZE
 	}

@@ -27,6 +27,7 @@ func TestParseMsghdr(t *testing.T) {
 		{"plain", hdr(0, 0, 1, 0, 0), 0},
 		{"a length without a name", hdr(0, 1<<31, 1, 0, 0), 0},
 		{"a negative length of the name", hdr(1, 1<<31, 1, 0, 0), syscall.EINVAL},
+		{"a long name", hdr(1, 1000, 1, 0, 0), 0},
 		{"as many pieces as allowed", hdr(0, 0, maxIovec, 0, 0), 0},
 		{"too many pieces", hdr(0, 0, maxIovec+1, 0, 0), syscall.EMSGSIZE},
 		{"control of 2 GiB", hdr(0, 0, 1, 1, 1<<31), syscall.ENOBUFS},
@@ -35,6 +36,9 @@ func TestParseMsghdr(t *testing.T) {
 		h, e := parseMsghdr(c.b)
 		if e != c.e {
 			t.Errorf("%s: %v, want %v", c.name, e, c.e)
+		}
+		if e == 0 && h.nameLen > sizeofStorage {
+			t.Errorf("%s: a name of %d bytes", c.name, h.nameLen)
 		}
 		if h.name == 0 && h.nameLen != 0 {
 			t.Errorf("%s: a length of no name: %d", c.name, h.nameLen)

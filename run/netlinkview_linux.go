@@ -62,10 +62,7 @@ const socketsAtOnce = 64
 // listSockets lists the sockets of a protocol, part by part.
 func (l *loop) listSockets(protocol uint8) func() ([]rtnl.Socket, bool) {
 	name := diagProtocols[protocol]
-	ends := make(map[uint64]*sock, len(l.socks))
-	for _, s := range l.socks {
-		ends[s.u.ID()] = s
-	}
+	ends := l.endsByID()
 	users := make(map[int32]uint32)
 	place := 0
 	return func() (list []rtnl.Socket, more bool) {

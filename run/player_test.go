@@ -325,6 +325,7 @@ func (p *player) replaceFD(id uint64, fd, target, flags int) syscall.Errno {
 	if e := failing(opAddFD); e != 0 {
 		return e
 	}
+	p.fds[target] = true
 	return errno(unix.Dup3(fd, target, flags))
 }
 

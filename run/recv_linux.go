@@ -16,7 +16,8 @@ import (
 // callRecvfrom is recvfrom(fd, buf, len, flags, addr, addrlen).
 func callRecvfrom(c *call) result {
 	m := c.plainMessage()
-	if c.urgent(m) {
+	m.h.name = c.n.data.args[4]
+	if c.urgent(m) || c.kernelServes(m, nativeRecv) {
 		return result{how: byKernel}
 	}
 	return c.receiveMessage(m)
@@ -97,6 +98,9 @@ func (c *call) tryReceive(m *message) result {
 		return c.moved(m, e)
 	}
 	if e := c.writev(got.data, m.rest()); e != 0 {
+		if s.sctp != nil {
+			c.dropMessage(&got, m)
+		}
 		return c.fail(e)
 	}
 	if e := c.storeRest(m, &got); e != 0 {

@@ -40,7 +40,8 @@ type Options struct {
 	Reaches bool
 
 	// Absent are paths of AF_UNIX sockets whose servers are not to be seen: a program's
-	// connect fails with ENOENT, as if there were none. /var/run in a path is /run. It is a
+	// connect fails with ENOENT, as if there were none. A path that ends in a slash stands for
+	// all that are in that directory. /var/run in a path is /run. It is a
 	// convenience, which has programs take the other way that they have, and no barrier:
 	// other paths lead to the same socket, and a thread can change the address between the
 	// look and the kernel's connect.
@@ -57,6 +58,9 @@ type Options struct {
 	// Named, if not nil, is called when a socket comes to belong to a process, with the name
 	// of that process's program (comm in proc(5)), for captures. It must not wait.
 	Named func(pid int32, name string)
+
+	// Ends, if not nil, tells of the programs' ends of sockets while the run goes on.
+	Ends *Ends
 
 	// Title, if not empty, is the first line that Log receives: what is run, and how.
 	Title string

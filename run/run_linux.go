@@ -68,6 +68,8 @@ func Run(o Options) (Status, error) {
 	}
 	raiseDescriptors()
 	l.do(l.space.measure)
+	o.Ends.open(l)
+	defer o.Ends.close()
 	go sigs.forward(pid)
 	st := children.wait(pid)
 	endDescendants(children, p.guard.pid())

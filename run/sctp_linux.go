@@ -23,28 +23,31 @@ import (
 //
 //   - A listener's end shows that there is something to accept by a token, a message that
 //     nobody is to read. All accepts are trapped, and the last one takes the tokens out.
-//   - One that connects without waiting is filled, as a stream's is, and so is a listener: it
-//     is not writable then.
+//   - One that is not to be writable is filled, as a stream's is that connects: one that has no
+//     association yet, a listener, and one whose send buffer was full for a call that does not wait.
 //   - Where an association of one-to-one style has broken down the far end is closed with a
 //     byte unread, which the program's end shows as an error. If it is to connect again it is
 //     given another pair in place of the old one.
 //
-// Messages are handed down one at a time, the next when the program has taken the last.
-// What is kept of it here, its source, its control messages and its flags, is thus of the
-// one that the program's end has, and when a trapped receive has room for a part alone
-// the rest goes back to where it was, with nothing before it: what poll, FIONREAD and the
-// next receive see is the rest. A receive that finds nothing there takes its message from the
-// stack, in the program's own measure. Up, the kernel has a message for each write; a trapped
-// send goes after those.
+// The program's end shows the first message that the stack has, by a copy: for poll, for FIONREAD, and for
+// a receive that the kernel carries out. The message itself stays in the stack until it is received. So what comes
+// with it is what the socket's options are by then, a receive that has room for a part leaves the rest, and the peer's window
+// is what the program has not read. A trapped receive takes the copy away, receives from the stack, and has
+// the next one shown, or the rest. Where the kernel has given the copy to the program the message is dropped
+// from the stack. Up, the kernel has a message for each write; a trapped send goes after those.
 //
-// A receive that is not trapped (read, or recv without an address) is the kernel's, which takes a
-// message whole: if it is longer than the buffer the rest is lost, where SCTP would keep it.
-// No filter can tell such a read of a socket from all the others.
+// Poll shows the end of an association behind the last message, and no copy can be shown any more then. So that
+// the message is known to be the last it is taken from the stack, and lies in down from then on.
+//
+// The calls that the filter does not stop on other sockets (read and write among them) it stops by the
+// descriptor's number, which is a marked one (marked_linux.go). Where that could not be, they are
+// the kernel's: a receive takes a message whole, and if it is longer than the buffer the rest is lost.
 
 // sctpSock is what an SCTP socket has besides.
 type sctpSock struct {
 	one        bool            // one-to-one style
-	unread     sender          // of the message that the program's end has
+	shown      int             // bytes of the message that the program's end shows; 0: none
+	flags      int             // of that message
 	connecting bool            // an association is being made, for which the program does not wait in a call
 	listening  bool            // of one-to-one style
 	fillers    int             // messages that the far end has, with which the program's end is not writable
@@ -100,7 +103,16 @@ func (l *loop) newMessages(u *usock.Socket, nonb int) (s *sock, fd int, e syscal
 // messageSocket is socket(2), for which u was made.
 func (c *call) messageSocket(u *usock.Socket, typ int) result {
 	c.l.space.give(1) // giveMessages takes it
-	r := c.giveMessages(u, typ, func(_ *sock, fd int) (int, syscall.Errno) { return c.answerFD(fd, typ&unix.SOCK_CLOEXEC) })
+	r := c.giveMessages(u, typ, func(s *sock, fd int) (int, syscall.Errno) {
+		n, e := c.giveMarked(fd, typ&unix.SOCK_CLOEXEC)
+		if e != 0 {
+			return n, e
+		}
+		if s.sctp.one && isMarked(n) { // else a write is the kernel's, and is to fail rather than to wait
+			s.fillMessages(fd)
+		}
+		return n, c.answerNumber(n)
+	})
 	if r.err != 0 {
 		u.Close()
 	}
@@ -116,14 +128,14 @@ func (s *sock) pumpMessages() {
 		more = s.announce()
 	case x.connecting:
 		s.messagesOutcome()
-	case x.fillers > 0:
+	case x.fillers > 0 && s.u.Events()&usock.POLLOUT != 0:
 		s.unfillMessages()
 	}
 	if s.state == over || s.far.fd < 0 {
 		return
 	}
 	more = s.messagesUp() || more
-	if s.state == connected && !x.listening && !x.connecting && x.fillers == 0 {
+	if s.state == connected && !x.listening && !x.connecting {
 		more = s.messagesDown() || more
 	}
 	if s.state == connected && s.up.half == ended {
@@ -155,7 +167,7 @@ func (s *sock) messagesUp() (more bool) {
 		n, e := sysRecv(s.far.fd, b, 0)
 		switch {
 		case e == closedUnread:
-			s.abort = s.abort || !s.sctp.listening && s.sctp.unread.flags&usock.MSG_NOTIFICATION == 0
+			s.abort = s.abort || !s.sctp.listening && s.sctp.flags&usock.MSG_NOTIFICATION == 0
 		case e != 0:
 			s.far.readable = e != unix.EAGAIN
 			return s.far.readable
@@ -211,37 +223,34 @@ func (s *sock) messagesClosed() {
 	case s.abort:
 		s.reset()
 	default:
+		if s.sctp.shown > 0 {
+			s.dropShown() // it was read, or is a notification: no reason for an ABORT
+		}
 		s.release()
 	}
 }
 
-// messagesDown hands the program its next message, if it has taken the last. It reports whether it
-// stopped only to let others have their turn.
-func (s *sock) messagesDown() (more bool) {
-	for s.far.writable && s.down.half != ended && s.taking == notTaking {
-		if !s.taken() {
-			s.far.writable = false // until the kernel says that it was taken
-			switch {
-			case s.taken(): // meanwhile
-			case s.down.empty() && s.lastIsGiven():
-				s.endDown()
-				return false
-			default:
+// messagesDown shows the program its next message, if it has taken the last. It reports whether it is to
+// be tried again.
+func (s *sock) messagesDown() (again bool) {
+	x := s.sctp
+	for s.down.half != ended && s.taking == notTaking {
+		if x.shown > 0 {
+			if !s.taken() {
+				s.showEnd()
 				return false
 			}
-			s.far.writable = true
+			s.dropShown()
 		}
-		b, from := s.down.buf, s.down.from
+		b := s.down.buf[s.down.off:]
 		if s.down.empty() {
-			m := &s.l.message
-			m.Bufs, m.Control = append(m.Bufs[:0], s.l.downBuf), s.l.control[:]
-			n, err := s.u.RecvMsg(context.Background(), m, 0)
-			switch e := errno(err); {
-			case e == unix.EAGAIN && s.up.half == ended && s.parted():
+			n, flags, e := s.lookAhead()
+			switch {
+			case e == unix.EAGAIN && s.up.half == ended && !isMarked(s.fd) && s.parted():
 				n = 0 // ENOTCONN, on Linux, to who may wait: this is what the kernel can tell
 			case e == unix.EAGAIN:
 				return false
-			case e != 0 && s.sctp.one:
+			case e != 0 && x.one:
 				s.brokeDown(e)
 				return false
 			case e != 0:
@@ -252,43 +261,70 @@ func (s *sock) messagesDown() (more bool) {
 				s.endDown()
 				return false
 			}
-			b, from = s.l.downBuf[:n], sender{from: m.Name, flags: m.Flags, control: bytes.Clone(m.Control)}
+			b, x.flags = s.l.downBuf[:n], flags
 		}
 		switch e := s.queue(b); e {
 		case 0:
-			s.sctp.unread = from
-			s.l.drop(&s.down.pending)
-			s.wakeAll()
+			x.shown = len(b)
 		case unix.EAGAIN, unix.EINTR, unix.ENOBUFS, unix.ENOMEM:
-			if s.down.empty() {
-				s.l.keep(&s.down.pending, &s.l.downBuf, b)
-				s.down.from = from
-			}
 			return true // nothing tells when there is memory again
 		default: // the program has closed it, which the pump upwards sees
-			s.abort = s.abort || from.flags&usock.MSG_NOTIFICATION == 0
-			s.l.drop(&s.down.pending)
-			s.far.writable = false
+			s.abort = s.abort || x.flags&usock.MSG_NOTIFICATION == 0
+			return false
 		}
 	}
 	return false
 }
 
+// lookAhead reads the stack's first message into the loop's buffer, and leaves it there.
+func (s *sock) lookAhead() (n, flags int, e syscall.Errno) {
+	m := &s.l.message
+	m.Bufs, m.Control = append(m.Bufs[:0], s.l.downBuf), nil
+	n, err := s.u.RecvMsg(context.Background(), m, usock.MSG_PEEK|usock.MSG_DONTWAIT)
+	return n, m.Flags, errno(err)
+}
+
+// dropShown drops what the kernel has given to the program.
+func (s *sock) dropShown() {
+	n := s.sctp.shown
+	s.sctp.shown = 0
+	if s.down.empty() {
+		s.u.Recv(s.l.downBuf[:n], usock.MSG_DONTWAIT)
+		return
+	}
+	if s.down.off += n; s.down.off >= len(s.down.buf) {
+		s.l.drop(&s.down.pending)
+	}
+}
+
+// showEnd has poll show what comes behind the message that the program's end shows, if that is the end.
+func (s *sock) showEnd() {
+	events := s.u.Events()
+	switch {
+	case s.sctp.one && events&usock.POLLERR != 0:
+		s.brokeDown(s.takeError())
+		return
+	case events&usock.POLLRDHUP == 0:
+		return
+	}
+	if s.down.empty() {
+		m := &s.l.message
+		m.Bufs, m.Control = append(m.Bufs[:0], s.l.downBuf[:s.sctp.shown]), s.l.control[:]
+		n, err := s.u.RecvMsg(context.Background(), m, usock.MSG_DONTWAIT)
+		if err != nil || n == 0 {
+			return
+		}
+		s.down.buf = bytes.Clone(s.l.downBuf[:n])
+		s.down.from = sender{from: m.Name, flags: m.Flags, control: bytes.Clone(m.Control)}
+	}
+	if n, _, e := s.lookAhead(); n == 0 && e == 0 {
+		s.endDown()
+	}
+}
+
 // taken reports whether the program's end has no message. The kernel says that one was taken just before
 // it takes the last of its bytes off the count (net/core/sock.c, sock_wfree).
 func (s *sock) taken() bool { return unsent(s.far.fd) < datagramCost }
-
-// lastIsGiven reports whether nothing comes behind what the program's end has: poll is to show that before
-// it is read.
-func (s *sock) lastIsGiven() bool {
-	if s.u.Events()&usock.POLLRDHUP == 0 {
-		return false
-	}
-	m := &s.l.message
-	m.Bufs, m.Control = append(m.Bufs[:0], s.l.control[:1]), nil
-	n, err := s.u.RecvMsg(context.Background(), m, usock.MSG_PEEK|usock.MSG_DONTWAIT)
-	return n == 0 && err == nil
-}
 
 // endDown says that nothing more comes.
 func (s *sock) endDown() {
@@ -443,7 +479,11 @@ func (c *call) tryAcceptMessages(flags int) result {
 		n.times = s.times
 		s.setNative(fd)
 		n.native = slices.Clone(s.native)
-		return c.answerFD(fd, flags&unix.SOCK_CLOEXEC)
+		got, e := c.giveMarked(fd, flags&unix.SOCK_CLOEXEC)
+		if e != 0 {
+			return got, e
+		}
+		return got, c.answerNumber(got)
 	})
 	if r.err != 0 {
 		if x.accepted = slices.Insert(x.accepted, 0, u); s.state == released {
@@ -519,7 +559,6 @@ func (c *call) listenMessages(backlog int) result {
 		} else {
 			delete(c.l.messageListeners, s)
 			s.acceptNone(c.dup)
-			s.unfillMessages()
 		}
 	}
 	s.pump()
@@ -566,6 +605,7 @@ func (c *call) connectMessages(begin func() error, then func(*call, syscall.Errn
 		if e != 0 {
 			return c.failErr(err)
 		}
+		s.pump() // it is writable
 		return then(c, 0)
 	case nonblocking(c.dup):
 		if s.sctp.one {
@@ -581,6 +621,7 @@ func (c *call) connectMessages(begin func() error, then func(*call, syscall.Errn
 		if e == unix.EALREADY {
 			return result{how: park}
 		}
+		c.s.pump() // it is writable
 		return then(c, e)
 	}
 	if r := wait(c); r.how != park {
@@ -621,24 +662,7 @@ func (c *call) renewMessages() syscall.Errno {
 	return e
 }
 
-// trySendMessage sends a message after those that were sent without a trap, or waits for room.
-func (c *call) trySendMessage(m *message) result {
-	s := c.s
-	if s.drain(); len(s.held) > 0 {
-		return result{how: park}
-	}
-	if e := s.err; e != 0 && s.state == connected {
-		s.err = 0
-		return c.fail(e)
-	}
-	if m.total > len(c.l.msgBuf) {
-		c.l.msgBuf = make([]byte, m.total) // SO_SNDBUF allows it, or the stack refuses it
-	}
-	return c.sendStack(m)
-}
-
-// receiveMessagePart receives what b has room for of the next message: of the one that the program's
-// end has, or else the stack. What is left of the former goes back to the program's end.
+// receiveMessagePart receives what b has room for of the next message.
 func (c *call) receiveMessagePart(b []byte, m *message) (r received, e syscall.Errno) {
 	s := c.s
 	if s.sctp.listening {
@@ -651,62 +675,87 @@ func (c *call) receiveMessagePart(b []byte, m *message) (r received, e syscall.E
 	if m.flags&usock.MSG_ERRQUEUE != 0 {
 		return c.receiveStack(b, m.flags)
 	}
-	if !s.down.empty() && s.messagesDown() {
-		return r, unix.EAGAIN
-	}
-	have := max(0, unread(c.dup))
-	if have == 0 && s.state == connected && s.down.half != ended {
-		switch r, e = c.receiveStack(b, m.flags|usock.MSG_DONTWAIT); {
-		case e == 0 && r.n == 0:
-			s.pump() // the end of the stream
-		case e == unix.EAGAIN && c.mayWait(m) && s.parted():
-			e = unix.ENOTCONN
-		case e != 0 && e != unix.EAGAIN && s.sctp.one:
-			s.brokeDown(e)
-			e = s.told()
+	if m.flags&usock.MSG_PEEK == 0 {
+		if e := c.takeShown(); e != 0 {
+			return r, e
 		}
-		return r, e
 	}
-	whole := b
-	if have > len(b) {
-		whole = make([]byte, have)
-	}
-	n, e := c.take(whole, new(unix.Msghdr), m.flags&usock.MSG_PEEK)
-	s.l.later(s) // meanwhile nothing was handed down: what was taken is what unread is about
-	if e != 0 {
-		if s.state == over && s.raised && e != unix.EAGAIN {
-			return r, s.told()
-		}
-		return r, e
-	}
-	if n == 0 {
+	if !s.down.empty() {
+		r = s.takeRest(b, m)
+		s.pump()
 		return r, 0
 	}
-	from := s.sctp.unread
-	r = received{data: whole[:min(n, len(b))], name: from.from, control: from.control, flags: from.flags}
-	r.n = int64(len(r.data))
-	if n > len(b) {
+	r, e = c.receiveStack(b, m.flags|usock.MSG_DONTWAIT)
+	if e != 0 && e != unix.EAGAIN && s.sctp.one {
+		s.brokeDown(e)
+	}
+	if e != 0 && s.state == over {
+		if told := c.overError(); told != 0 {
+			return r, told
+		}
+	}
+	switch {
+	case e == 0:
+		s.pump() // what is next, before the program polls
+	case e == unix.EAGAIN && c.mayWait(m) && s.parted():
+		e = unix.ENOTCONN
+	}
+	return r, e
+}
+
+// takeShown takes the copy of a message off the program's end, if there is one.
+func (c *call) takeShown() syscall.Errno {
+	s := c.s
+	if s.sctp.shown == 0 {
+		return 0
+	}
+	if s.state == over && s.raised {
+		s.raised = false
+		c.clearNative() // the error is told behind the message (Linux, sctp_skb_recv_datagram)
+	}
+	var b [1]byte
+	_, e := c.take(b[:], new(unix.Msghdr), 0)
+	switch {
+	case e == 0:
+		s.sctp.shown = 0
+	case e == unix.EAGAIN && s.taking == notTaking && s.sctp.shown > 0:
+		s.dropShown() // the kernel has given it to the program
+		e = 0
+	}
+	return e
+}
+
+// takeRest receives what b has room for of the message that was taken from the stack before.
+func (s *sock) takeRest(b []byte, m *message) received {
+	p := &s.down
+	n := copy(b, p.buf[p.off:])
+	r := received{data: b[:n], n: int64(n), name: p.from.from, control: p.from.control, flags: p.from.flags}
+	if p.off+n < len(p.buf) {
 		r.flags &^= usock.MSG_EOR
 	}
 	switch {
 	case m.flags&usock.MSG_PEEK != 0:
-	case n <= len(b):
-		s.far.writable = true
+	case p.off+n == len(p.buf):
+		s.l.drop(&p.pending)
 	default:
-		if e := s.queue(whole[len(b):n]); e != 0 {
-			s.down.buf, s.down.from = whole[len(b):n], from
-		}
+		p.off += n
 	}
-	return r, 0
+	return r
 }
 
-// told takes the error of an association that has broken down.
-func (s *sock) told() syscall.Errno {
-	s.raised = false
-	if e := s.takeError(); e != 0 {
-		return e
+// dropMessage drops the rest of a message that could not be stored, as Linux does (sctp_recvmsg).
+func (c *call) dropMessage(got *received, m *message) {
+	if m.flags&usock.MSG_PEEK != 0 {
+		return
 	}
-	return unix.ECONNRESET
+	rest := message{flags: usock.MSG_DONTWAIT}
+	for got.flags&usock.MSG_EOR == 0 && got.n > 0 {
+		next, e := c.receiveMessagePart(c.l.msgBuf, &rest)
+		if e != 0 {
+			return
+		}
+		*got = next
+	}
 }
 
 // shutdownMessages is shutdown(2). What was sent goes before the end.

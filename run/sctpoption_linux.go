@@ -119,13 +119,15 @@ func (c *call) peelOff(addr, length uint64, size, whole int) result {
 		return c.fail(e) // as nothing was done yet
 	}
 	c.s.drain()
+	c.takeShown() // it may go to the new socket
+	defer c.s.l.later(c.s)
 	u, err := c.s.u.PeelOff(int32(binary.NativeEndian.Uint32(arg)))
 	if err != nil {
 		return c.failErr(err)
 	}
 	u.SetNonblock(true)
 	r := c.giveMessages(u, flags, func(n *sock, fd int) (int, syscall.Errno) {
-		got, e := c.addFD(fd, flags&unix.SOCK_CLOEXEC, false)
+		got, e := c.giveMarked(fd, flags&unix.SOCK_CLOEXEC)
 		if e != 0 {
 			return -1, e
 		}

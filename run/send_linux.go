@@ -17,8 +17,12 @@ func callSendto(c *call) result {
 	args := &c.n.data.args
 	m := c.plainMessage()
 	m.h.name, m.h.nameLen = args[4], uint32(args[5])
-	if m.h.name == 0 && m.flags == 0 {
-		return result{how: byKernel} // it is as long as what musl sends to netlink
+	allowed := nativeSend
+	if c.l.packets {
+		allowed &^= msgMore
+	}
+	if c.kernelServes(m, allowed) { // it may be as long as what musl sends to netlink
+		return result{how: byKernel}
 	}
 	return c.sendMessage(m)
 }
@@ -255,9 +259,10 @@ func (c *call) sendStack(m *message) result {
 		if out.Name, e = c.loadAddr(m.h.name, uint64(m.h.nameLen)); e != 0 {
 			return c.fail(e)
 		}
+		m.to = out.Name
 	}
 	if m.h.control != 0 && m.h.controlLen > 0 {
-		if out.Control, e = c.bytes(m.h.control, m.h.controlLen, 1<<16); e != 0 {
+		if out.Control, e = c.loadControl(m); e != 0 {
 			return c.fail(e)
 		}
 	}
@@ -295,7 +300,7 @@ func (c *call) failSend(m *message, e syscall.Errno) result {
 func (c *call) sendStream(m *message) result {
 	if m.done == 0 && m.h.control != 0 && m.h.controlLen > 0 {
 		// The stack judges it: an AF_UNIX socket would send descriptors.
-		control, e := c.bytes(m.h.control, m.h.controlLen, 1<<16)
+		control, e := c.loadControl(m)
 		if e != 0 {
 			return c.fail(e)
 		}

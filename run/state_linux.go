@@ -346,6 +346,7 @@ func (s *sock) release() {
 		return
 	}
 	if s.listen != nil {
+		s.l.vacate(s)
 		s.unlisten()
 	}
 	if s.sctp != nil {

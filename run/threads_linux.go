@@ -39,8 +39,9 @@ const (
 	// that of os/signal, Run, the forwarder of signals (at the terminal), the wait for
 	// the guard, the writer of a capture, one that waits in the network poller, one
 	// that ends after it has started the program, a link's reader, a timer's and a
-	// relay's goroutine in a system call. Four more are for what was forgotten.
-	spareThreads = 16
+	// relay's goroutine in a system call, and three of a control socket (package inspect: one that
+	// accepts, two in calls). Four more are for what was forgotten.
+	spareThreads = 19
 
 	// guardThreads are the guard's: it has one processor and reads from a pipe.
 	guardThreads = 4

@@ -7,8 +7,11 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"usock/internal/control"
 )
 
 // Some system calls of the loop can be made to take as long as a program likes:
@@ -102,6 +105,14 @@ func (l *loop) stop() {
 	l.log.close()
 }
 
+// markThread gives the thread the name by which control sockets know a supervisor, and refuse
+// what comes of it. It lasts as long as the loop, which is longer than any program does.
+func markThread() {
+	var name [16]byte // TASK_COMM_LEN
+	copy(name[:], control.Mark)
+	unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(&name[0])), 0, 0, 0)
+}
+
 // thread runs the loop whenever it gets the turn, on a thread of its own whose signals
 // are blocked. It returns when the loop is done.
 func (l *loop) thread(ready chan<- struct{}) {
@@ -109,6 +120,7 @@ func (l *loop) thread(ready chan<- struct{}) {
 	if _, err := blockSignals(); err != nil {
 		panic(err) // the call fails for wrong arguments only
 	}
+	markThread()
 	l.turns.free.Add(1)
 	close(ready)
 	for {

@@ -7,6 +7,9 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"usock/internal/control"
+	"usock/internal/ss"
 )
 
 // completeShape has a shell complete the values of the link's flags.
@@ -30,6 +33,10 @@ func completeRun(c *cobra.Command) {
 		"publish": {"auto", "auto/tcp", "auto/udp"},
 		"addr":    {"10.1.2.0/24"},
 		"host":    nil,
+
+		"sctp-encap": {"9899"},
+		filterFlag: filterExamples,
+		forFlag:    {":443"}, snapFlag: {"128"}, sizeFlag: {"100mb"}, everyFlag: {"10m", "1h"}, filesFlag: {"10"},
 	} {
 		c.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(list, cobra.ShellCompDirectiveNoFileComp))
 	}
@@ -63,3 +70,55 @@ func programs(path, begun string) (list []string) {
 	slices.Sort(list)
 	return slices.Compact(list)
 }
+
+// completeRuns offers the names and ids of runs, and what begins a filter.
+func completeRuns(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return completeFilter(args), cobra.ShellCompDirectiveNoFileComp
+	}
+	var list []string
+	for _, f := range control.Find() {
+		if f.Client == nil {
+			continue
+		}
+		if r := &f.Client.Run; r.Name != "" {
+			list = append(list, r.Name+"\t"+programText(r.Program))
+		} else {
+			list = append(list, r.ID+"\t"+programText(r.Program))
+		}
+		f.Client.Close()
+	}
+	return append(list, filterWords...), cobra.ShellCompDirectiveNoFileComp
+}
+
+var filterWords = []string{"state", "exclude", "src", "dst", "sport", "dport"}
+
+// completeFilter offers what may follow the words of a filter.
+func completeFilter(args []string) []string {
+	switch args[len(args)-1] {
+	case "state", "exclude":
+		return ss.StateWords()
+	case "sport", "dport":
+		return []string{"="}
+	}
+	return filterWords
+}
+
+func completeSS(c *cobra.Command) {
+	c.ValidArgsFunction = completeRuns
+}
+
+func completeTail(c *cobra.Command) {
+	c.ValidArgsFunction = completeRuns
+	c.RegisterFlagCompletionFunc("kind", cobra.FixedCompletions(eventKinds(), cobra.ShellCompDirectiveNoFileComp))
+}
+
+func completeCapture(c *cobra.Command) {
+	c.ValidArgsFunction = completeRuns
+	for name, list := range map[string][]string{"filter": filterExamples, "for": {":443"}, "snaplen": {"128"}} {
+		c.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(list, cobra.ShellCompDirectiveNoFileComp))
+	}
+}
+
+// filterExamples are filters of packets.
+var filterExamples = []string{"tcp port 443", "udp port 53", "not icmp", "tcp[tcpflags] & (tcp-syn|tcp-fin|tcp-rst) != 0"}

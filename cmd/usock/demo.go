@@ -77,7 +77,9 @@ func (d *demo) run() error {
 	if err := d.shape.open(); err != nil {
 		return err
 	}
-	d.shape.record()
+	if err := d.shape.record(); err != nil {
+		return err
+	}
 	alpha, beta, err := d.hosts()
 	if err != nil {
 		return err

@@ -25,10 +25,18 @@ const runExamples = `  # A download over a bad way to the world, and its packets
   usock run --isolated -- ./test
   # A name for a server (but with --isolated it takes a name server on the loopback interface)
   usock run --host db=192.0.2.7 --host db=2001:db8::7 -- ./client db
+  # SCTP with a peer outside that takes it in UDP, and peers from outside that send it so
+  usock run --sctp-encap 9899 -p 9899/udp -- sctp_darn -H 0 -P 5000 -h 192.0.2.7 -p 5000 -s
   # Another inner network; servers of that network outside cannot be reached then
   usock run --addr 10.1.2.0/24 -- ip -4 address
   # The packets as they pass; the program's output goes elsewhere
   usock run --pcap - --stdout /dev/stderr -- curl https://example.com/ | tshark -r -
+  # What curl says over TLS, open to Wireshark, and only that; a new file each 100 MB, the last five
+  usock run --tls-keys --pcap-for curl --pcap-size 100mb --pcap-files 5 --pcap trace.pcapng -- ./script
+  # The beginnings of what goes to a database, a file for each hour
+  usock run --pcap-filter 'tcp port 5432' --pcap-snaplen 128 --pcap-every 1h --pcap db.pcapng -- ./server
+  # A run with a name, by which another terminal looks at it: usock ss -i web
+  usock run --name web --publish 8080:8000 -- ./server
   # Which calls the program makes that usock does not have
   usock run --verbose -- ./program`
 
@@ -40,3 +48,48 @@ const demoExamples = `  # 64 MiB over a link in memory
   # A narrow link that marks, and one that damages, doubles and delays
   usock demo --size 4 --rate 20mbit --limit 100 --mark 30kb --mtu 1500
   usock demo --size 4 --reorder 1%,3ms --duplicate 0.1% --corrupt 0.01%`
+
+// psExamples has each flag of usock ps.
+const psExamples = `  # What runs, and how fast
+  usock ps
+  # The same, every second
+  usock ps --watch
+  # For programs
+  usock ps --json`
+
+// ssExamples has each flag of usock ss.
+const ssExamples = `  # All connections, with their processes
+  usock ss -p
+  # What a run called web listens on
+  usock ss -tul -n web
+  # How its connections to port 443 do, each second
+  usock ss -t -i --watch=1s web dport = :443
+  # All sockets of IPv6, SCTP, ping and in Go programs
+  usock ss -a -6
+  usock ss -a -4 -S -w -x
+  # For programs
+  usock ss --json state established dst 10.0.0.0/8`
+
+// tailExamples has each flag of usock tail.
+const tailExamples = `  # What a run called web does
+  usock tail web
+  # Connects and their like of one process
+  usock tail --kind called --pid 4711
+  # All that happens to connections with port 443
+  usock tail --all web dport = :443
+  # For programs
+  usock tail --json`
+
+// captureExamples has each flag of usock capture.
+const captureExamples = `  # What a run called web sends and receives from now on
+  usock capture --write trace.pcapng web
+  # As it passes, of one program and of one port
+  usock capture --for curl --for :53 | tshark -r -
+  # The beginnings of connections
+  usock capture --filter 'tcp[tcpflags] & tcp-syn != 0' --snaplen 128 --write syns.pcapng`
+
+// extcapExamples has each flag of usock extcap.
+const extcapExamples = `  # Wireshark lists running programs among its interfaces from now on
+  usock extcap
+  # In another folder than Wireshark's own
+  usock extcap --dir /usr/lib/x86_64-linux-gnu/wireshark/extcap`

@@ -14,7 +14,7 @@ import (
 
 // commands are the constructors of the subcommands, in the order of the help.
 var commands = []func() *cobra.Command{
-	runCmd, demoCmd, versionCmd, guardCmd,
+	runCmd, psCmd, ssCmd, tailCmd, captureCmd, extcapCmd, demoCmd, versionCmd, guardCmd,
 }
 
 // exitOwn is the status where usock run itself has failed: the program was not started,
@@ -23,6 +23,9 @@ var commands = []func() *cobra.Command{
 const exitOwn = 125
 
 func main() {
+	if isExtcap(os.Args[1:]) {
+		os.Exit(extcap(os.Args[1:], os.Stdout, os.Stderr))
+	}
 	root := rootCmd()
 	if c, err := root.ExecuteC(); err != nil {
 		fmt.Fprintln(os.Stderr, "usock:", err)

@@ -14,6 +14,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"usock/link"
+
+	"usock/internal/ss"
 )
 
 // complaint runs the command, which must refuse what it is given, and returns its error
@@ -91,6 +93,9 @@ func TestNonsenseIsRefused(t *testing.T) {
 		{"--isolated --delay 1ms --on outside", "--on outside: an isolated run has no way to the outside; leave out --isolated or --on"},
 		{"--isolated=maybe", "--isolated maybe: give true or false, or nothing" + flags},
 		{"--isolated --addr 10.1.2.0/24", "--addr 10.1.2.0/24: an isolated run has no inner network; leave out --isolated or --addr"},
+		{"--isolated --sctp-encap 9899", "--sctp-encap 9899: an isolated run has no way to the outside; leave out --isolated or --sctp-encap"},
+		{"--sctp-encap 0", `--sctp-encap 0: "0" is no port: those are 1 to 65535` + flags},
+		{"--sctp-encap sctp", `--sctp-encap sctp: "sctp" is no port: those are 1 to 65535` + flags},
 		{"--isolated -p 80", "-p 80: nothing enters an isolated run; leave out --isolated or -p"},
 		{"--addr 10.1.2.3", "--addr 10.1.2.3: this is no network; give an address and its length, such as 10.1.2.0/24" + flags},
 		{"--addr=", `--addr "": this is no network; give an address and its length, such as 10.1.2.0/24` + flags},
@@ -102,6 +107,9 @@ func TestNonsenseIsRefused(t *testing.T) {
 		{"--pcap /dev/fd/999", "--pcap /dev/fd/999: no such descriptor is open; name a file that you can write, or a descriptor that is open for writing"},
 		{"--stdout=", `--stdout "": no file is named; give one, such as /dev/stderr` + flags},
 		{"--stdout /", "--stdout /: is a directory; name a file that you can write"},
+		{"--name=", `--name "": "" begins a filter of usock ss; take another name` + flags},
+		{"--name dst", `--name dst: "dst" begins a filter of usock ss; take another name` + flags},
+		{"--name a/b", "--name a/b: a name has letters, digits, '.', '_' and '-', and begins with a letter or digit" + flags},
 		{"--nonsense", "unknown flag: --nonsense" + flags},
 		{"-x", "unknown shorthand flag: 'x' in -x" + flags},
 	} {
@@ -110,6 +118,10 @@ func TestNonsenseIsRefused(t *testing.T) {
 			t.Errorf("%s: status %d\n%s\nwant\n%s", c.flags, status, got, c.line)
 		}
 	}
+}
+
+// TestOtherCommandsRefuse is what commands other than usock run say of nonsense.
+func TestOtherCommandsRefuse(t *testing.T) {
 	for args, line := range map[string]string{
 		"run":             "no program is named: usock run [flags] -- PROGRAM [ARGS]",
 		"go":              `there is no command "go" (usock --help shows those that there are; a program is run by usock run -- go)`,
@@ -118,6 +130,16 @@ func TestNonsenseIsRefused(t *testing.T) {
 		"demo --size -1":  "--size -1 is out of range",
 		"demo --size x":   "--size x: a whole number is wanted (usock demo --help shows the flags)",
 		"version 1":       `usock version takes no arguments, and "1" is one (usock version --help)`,
+		"ps web":          `usock ps takes no arguments, and "web" is one (usock ps --help)`,
+		"ps --watch=0":    "--watch 0: give how often to look, 100ms or more, such as 2s (usock ps --help shows the flags)",
+		"ss --watch=x":    "--watch x: give how often to look, 100ms or more, such as 2s (usock ss --help shows the flags)",
+		"ss state open":   `bad filter: "open" is no state; give established, syn-sent, syn-recv, fin-wait-1, fin-wait-2, time-wait, closed, close-wait, last-ack, listening, closing, all, connected, synchronized, bucket or big`,
+		"ss web state":    "bad filter: state wants a state, such as established or listening",
+		"ss web db":       `after a run comes a filter: bad filter: "db" is neither src, dst, sport nor dport`,
+		"ss sport = :x":   `bad filter: there is no service "x"; give a port, such as :443`,
+		"ss dev eth0":     "bad filter: dev is the kernel's, and no matter of usock's sockets",
+		"tail --kind x":   "--kind x: there are sent, received, acknowledged, lost, state, window, rate, timer set, timer expired, stalled, called, dropped, refused, missed",
+		"tail --pid x":    "--pid x: a whole number is wanted (usock tail --help shows the flags)",
 		"demo --jitter 1": "--jitter 1: the unit is missing, as in 1ms (usock demo --help shows the flags)",
 	} {
 		if got, _ := complaint(t, strings.Fields(args)...); got != line {
@@ -223,7 +245,7 @@ func TestExamples(t *testing.T) {
 			}
 			own, _, _ := strings.Cut(rest, " -- ")
 			c := command(t, name)
-			if err := c.ParseFlags(strings.Fields(own)); err != nil {
+			if err := c.ParseFlags(words(own)); err != nil {
 				t.Errorf("%s: %v", line, err)
 			}
 			c.Flags().Visit(func(f *pflag.Flag) { used[f.Name] = true })
@@ -234,6 +256,18 @@ func TestExamples(t *testing.T) {
 			}
 		})
 	}
+}
+
+// words splits a line as a shell does, but for escapes: what is between apostrophes is not cut.
+func words(line string) (list []string) {
+	for i, part := range strings.Split(line, "'") {
+		if i%2 == 1 {
+			list = append(list, part)
+		} else {
+			list = append(list, strings.Fields(part)...)
+		}
+	}
+	return list
 }
 
 func command(t *testing.T, name string) *cobra.Command {
@@ -257,6 +291,10 @@ func TestCompletion(t *testing.T) {
 		{[]string{"run", "--loss", ""}, "1%\ngemodel,1%,30%\n:36\n"},
 		{[]string{"demo", "--mtu", ""}, "1280\n1500\n9000\n:36\n"},
 		{[]string{"run", "--pcap", ""}, ":0\n"}, // files
+		{[]string{"ss", "web", ""}, "state\nexclude\nsrc\ndst\nsport\ndport\n:4\n"},
+		{[]string{"ss", "web", "state", ""}, strings.Join(ss.StateWords(), "\n") + "\n:4\n"},
+		{[]string{"tail", "web", "sport", ""}, "=\n:4\n"},
+		{[]string{"tail", "--kind", ""}, strings.Join(eventKinds(), "\n") + "\n:4\n"},
 		{[]string{"run", "--", "a", ""}, ":0\n"},
 		{[]string{"run", "--", dir + "/"}, ":0\n"},
 		{[]string{"completion", "b"}, "bash\tGenerate the autocompletion script for bash\n:4\n"},

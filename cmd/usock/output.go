@@ -58,7 +58,7 @@ const fifoPatience = 300 * time.Millisecond
 
 // fifoReader is a program that reads what a flag's FIFO is given.
 func fifoReader(flag string) string {
-	if flag == pcapFlag {
+	if isRecording(flag) {
 		return "tshark -i"
 	}
 	return "cat"
@@ -79,7 +79,7 @@ func openOutput(flag, name string, say io.Writer) (*os.File, error) {
 		if err != nil {
 			return nil, bad(err, "name a file that you can write, or a descriptor that is open for writing")
 		}
-		if term.IsTerminal(int(f.Fd())) && flag == pcapFlag {
+		if term.IsTerminal(int(f.Fd())) && isRecording(flag) {
 			f.Close()
 			return nil, fmt.Errorf("%s %s: a recording is not for a terminal; pipe it into a reader, such as tshark -r -, or name a file", flag, name)
 		}
@@ -105,8 +105,12 @@ func openOutput(flag, name string, say io.Writer) (*os.File, error) {
 
 const (
 	pcapFlag   = "--pcap"
+	writeFlag  = "--write"
 	stdoutFlag = "--stdout"
 )
+
+// isRecording reports whether a flag names a recording.
+func isRecording(flag string) bool { return flag == pcapFlag || flag == writeFlag }
 
 // apart looks whether the capture has its file for itself: stdout and stderr are the
 // program's.

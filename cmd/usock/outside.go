@@ -21,6 +21,7 @@ type outside struct {
 	rules    rules
 	denyWith denyWith
 	flows    flowLog
+	encap    portValue // of SCTP in UDP
 
 	gateway *gateway.Gateway
 }
@@ -41,6 +42,7 @@ func (o *outside) flags(f *pflag.FlagSet, s *shape) {
 	f.Var(&o.denyWith, "deny-with", "`HOW` to refuse: prohibit (by ICMP; EHOSTUNREACH, or EACCES of IPv6), reset (ECONNREFUSED) or drop (no answer) (default prohibit)")
 	f.Var(&o.flows, "log-flows", "write a line of JSON for each flow to or from the outside, at its end, to this `FILE`")
 	f.Var(&o.network, "addr", "the inner IPv4 `NETWORK`, such as 10.1.2.0/24, which hides the outer one; without it one that the machine has no route to")
+	f.Var(&o.encap, "sctp-encap", "send SCTP to the outside in UDP (RFC 6951), to this `PORT` of the peer's, such as 9899, and take it at the same port of the run's")
 	f.StringArrayVarP(&o.publish, "publish", "p", nil, "reach a port of the run at one of this machine: `[ADDR:]PORT[:INNER][/udp]`, ranges of these, or auto for each port that the program listens on; without ADDR at 127.0.0.1 and ::1")
 }
 
@@ -70,6 +72,9 @@ func (o *outside) check(s *shape) error {
 		if o.flows.path != "" {
 			return fmt.Errorf("--log-flows %s: an isolated run has no flows to the outside; leave out --isolated or --log-flows", o.flows.path)
 		}
+		if o.encap != 0 {
+			return fmt.Errorf("--sctp-encap %v: an isolated run has no way to the outside; leave out --isolated or --sctp-encap", &o.encap)
+		}
 		if len(o.publish) > 0 {
 			return fmt.Errorf("-p %s: nothing enters an isolated run; leave out --isolated or -p", o.publish[0])
 		}
@@ -92,6 +97,9 @@ func (o *outside) open(c *usock.Config, s *shape) error {
 	}
 	if o.verbose {
 		g.Log = os.Stderr
+	}
+	if s.w != nil {
+		g.Named = s.w.Resolved
 	}
 	if err := o.flows.open(s.file); err != nil {
 		return err
@@ -117,7 +125,12 @@ func (o *outside) open(c *usock.Config, s *shape) error {
 	}
 	c.Listening = o.gateway.Listening
 	c.StreamSettings = o.gateway.StreamSettings
-	c.Interfaces = append(c.Interfaces, o.gateway.Interface())
+	way := o.gateway.Interface()
+	c.Interfaces = append(c.Interfaces, way)
+	if o.encap != 0 {
+		c.SCTP = usock.DefaultSCTPConfig()
+		c.SCTP.UDPPort, c.SCTP.EncapPort, c.SCTP.EncapVia = uint16(o.encap), uint16(o.encap), way.Link.Info().Name
+	}
 	return nil
 }
 

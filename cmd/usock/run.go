@@ -25,6 +25,7 @@ func runCmd() *cobra.Command {
 	var verbose bool
 	var out outside
 	var s shape
+	var name nameValue
 	stdout := fileValue{hint: "give one, such as /dev/stderr"}
 	c := &cobra.Command{
 		Use:   runName + " [flags] -- PROGRAM [ARGS]",
@@ -39,7 +40,8 @@ The host has a loopback interface and eth0, which leads to the networks that thi
 machine reaches: usock carries on each connection and datagram by a socket of its own,
 as the user who runs it. A port of 127.0.0.1 or ::1 that nobody in the run has is this
 machine's own; the machine is reached by its other addresses, too, and by its name.
-Nothing comes in but by -p. With --isolated nothing leaves, either. The link's flags
+Nothing comes in but by -p. SCTP leaves only in UDP, by --sctp-encap or a program's own
+SCTP_REMOTE_UDP_ENCAPS_PORT; to rules and --log-flows it is UDP. With --isolated nothing leaves, either. The link's flags
 (--delay, --loss, --rate and their like) act on both interfaces, each way, or on one
 with --on; a recording has both. This is no sandbox: a run reaches what its user's
 programs reach, but for what rules deny. What netlink and ioctl tell of interfaces,
@@ -68,14 +70,16 @@ ended. usock itself writes nothing but what must be known, a line each, on stder
 			return nil
 		},
 		RunE: func(_ *cobra.Command, args []string) error {
-			return runProgram(args, verbose, stdout.name, &s, &out)
+			return runProgram(args, verbose, stdout.name, string(name), &s, &out)
 		},
 	}
 	c.Flags().SetInterspersed(false)
 	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "say on stderr what the run is, and name calls that usock does not have and the kernel has")
 	s.flags(c.Flags())
+	s.runFlags(c.Flags())
 	c.Flags().Var(&stdout, "stdout", "the program's stdout goes to this `FILE`; it must be elsewhere than what --pcap writes")
 	out.flags(c.Flags(), &s)
+	c.Flags().Var(&name, "name", "call the run `NAME` in usock ps, ss and tail, beside its id")
 	completeRun(c)
 	return c
 }
@@ -142,7 +146,7 @@ func programStdout(name string, s *shape) (*os.File, error) {
 	return f, apart(s.file, f, os.Stderr, s)
 }
 
-func runProgram(args []string, verbose bool, stdout string, s *shape, out *outside) error {
+func runProgram(args []string, verbose bool, stdout, name string, s *shape, out *outside) error {
 	path := findProgram(args[0])
 	if err := out.check(s); err != nil {
 		return err
@@ -153,6 +157,7 @@ func runProgram(args []string, verbose bool, stdout string, s *shape, out *outsi
 	if err := s.open(); err != nil {
 		return err
 	}
+	defer func() { s.keys.close() }()
 	prepared, err := run.Prepare([]string{"/proc/self/exe", guardName})
 	if err != nil {
 		return err
@@ -163,7 +168,9 @@ func runProgram(args []string, verbose bool, stdout string, s *shape, out *outsi
 		return err
 	}
 	surviveWriting()
-	s.record()
+	if err := s.record(); err != nil {
+		return err
+	}
 	who := new(run.Caller)
 	config := usock.Config{
 		Name:     "run",
@@ -182,25 +189,32 @@ func runProgram(args []string, verbose bool, stdout string, s *shape, out *outsi
 		return err
 	}
 	o := run.Options{
-		Host: host, Caller: who, Path: path, Argv: args, Env: os.Environ(),
+		Host: host, Caller: who, Path: path, Argv: args, Env: s.environ(os.Environ()),
 		Packets: s.loopback() != nil,
 		Stdin:   os.Stdin, Stdout: programOut, Stderr: os.Stderr,
 		Prepared: prepared, Warn: os.Stderr,
-		Absent: nameDaemons, Reaches: !out.isolated,
+		Absent: append(controlDirs(), nameDaemons...), Reaches: !out.isolated,
+		Ends: new(run.Ends),
 	}
 	if verbose {
 		o.Title, o.Log = title(args[0], s, out), os.Stderr
 	}
 	if s.w != nil {
 		o.Named = s.w.Name
+		for _, h := range out.hosts.list {
+			s.w.Resolved(h.Addr, h.Name)
+		}
 	}
 	if out.gateway != nil {
 		o.Outside = out.gateway
 	}
+	views := serveViews(&o, name, s, verbose)
 	st, err := run.Run(o)
 	out.close()
 	host.Close()
+	views.Close() // after what the host sends at its end
 	if err != nil {
+		s.keys.close()
 		execFailed(path, err)
 		return err
 	}

@@ -3,8 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
-	"syscall"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -23,11 +21,9 @@ type shape struct {
 	texts      map[string]string // the impairment's options, as they were given
 	seed       seedValue
 	mtu        mtuValue
-	pcap       fileValue
 	on         string // where the impairment acts: onLoopback, onOutside or both
 
-	file *os.File
-	w    *link.PcapWriter
+	recording
 }
 
 // option is one of the impairment's options as a flag.
@@ -54,8 +50,7 @@ func (o *option) Set(text string) error {
 }
 
 func (s *shape) flags(f *pflag.FlagSet) {
-	s.pcap.hint = "give one, such as trace.pcapng, or - for stdout"
-	f.Var(&s.pcap, "pcap", "record all packets to this `FILE`, in pcapng; - is stdout, a FIFO waits for its reader")
+	s.recording.flags(f)
 	for _, o := range link.ImpairmentOptions() {
 		f.Var(&option{shape: s, name: o.Name}, o.Name, o.Usage)
 	}
@@ -68,7 +63,7 @@ func (s *shape) check() error {
 	if err := s.impairment.Check(); err != nil {
 		return fmt.Errorf("the link's flags do not fit together: %w (--help shows them)", err)
 	}
-	return nil
+	return s.recording.check()
 }
 
 // open checks the flags and opens the recording's file.
@@ -82,19 +77,7 @@ func (s *shape) open() error {
 	if s.seed == 0 {
 		s.seed = seedValue(time.Now().UnixNano())
 	}
-	if s.pcap.name == "" {
-		return nil
-	}
-	var err error
-	s.file, err = openOutput(pcapFlag, s.pcap.name, os.Stderr)
-	return err
-}
-
-// record begins the recording.
-func (s *shape) record() {
-	if s.file != nil {
-		s.w = link.NewPcapWriter(s.file, 0)
-	}
+	return s.recording.open()
 }
 
 // loopback returns the host's loopback link as the flags want it; nil if they want
@@ -128,47 +111,4 @@ func (s *shape) shaped(acts bool, c link.ImpairConfig, seen link.Directions) fun
 		}
 		return l
 	}
-}
-
-// close ends the recording. Its error says that packets are missing.
-func (s *shape) close() error {
-	if s.w == nil {
-		return nil
-	}
-	err := s.w.Close()
-	if e := s.file.Close(); err == nil { // ends a Write that is stuck
-		err = e
-	}
-	return recordingError(s.pcap.name, err, s.w.Dropped())
-}
-
-// recordingError says what became of a recording from which packets were left out. After an
-// error nobody has counted them.
-func recordingError(name string, err error, missing uint64) error {
-	packets := fmt.Sprintf("%d packets are missing", missing)
-	if missing == 1 {
-		packets = "1 packet is missing"
-	}
-	switch {
-	case err == nil && missing == 0:
-		return nil
-	case err == nil:
-		return fmt.Errorf("the recording to %s has gaps: %s, as what reads it fell behind; record to a file", name, packets)
-	case errors.Is(err, link.ErrPcapStuck):
-		return fmt.Errorf("the recording to %s has no end: what reads it takes nothing; %s", name, packets)
-	case errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.ECONNRESET):
-		return fmt.Errorf("the recording to %s was cut short: its reader has gone", name)
-	}
-	hint := ""
-	switch {
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		hint = "; make room, or record to another disk"
-	case errors.Is(err, syscall.EFBIG):
-		hint = "; raise the limit of file sizes (ulimit -f)"
-	}
-	var e syscall.Errno
-	if errors.As(err, &e) {
-		err = e // without the path, which is there already
-	}
-	return fmt.Errorf("the recording to %s was cut short: %w%s", name, err, hint)
 }

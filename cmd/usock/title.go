@@ -15,18 +15,12 @@ func title(program string, s *shape, o *outside) string {
 	if o.isolated {
 		b.WriteString(", isolated")
 	}
-	if s.impaired || s.mtu != 0 {
+	if text := s.String(); text != "" {
 		where := map[string]string{onBoth: "on both of its links", onLoopback: "on its loopback link", onOutside: "on its way outside"}[s.on]
 		if o.isolated {
 			where = "on its loopback link"
 		}
-		fmt.Fprintf(&b, "; %s:", where)
-		for _, x := range link.ImpairmentOptions() {
-			if text := s.texts[x.Name]; text != "" {
-				fmt.Fprintf(&b, " --%s %s", x.Name, text)
-			}
-		}
-		fmt.Fprintf(&b, " --mtu %d", s.mtu)
+		fmt.Fprintf(&b, "; %s: %s", where, text)
 		if s.impaired {
 			fmt.Fprintf(&b, " --seed %d", s.seed)
 		}
@@ -34,5 +28,20 @@ func title(program string, s *shape, o *outside) string {
 	if s.pcap.name != "" {
 		fmt.Fprintf(&b, "; recording to %s", s.pcap.name)
 	}
+	return b.String()
+}
+
+// String is what is done to the links, as flags; "" for nothing.
+func (s *shape) String() string {
+	if !s.impaired && s.mtu == 0 {
+		return ""
+	}
+	var b strings.Builder
+	for _, x := range link.ImpairmentOptions() {
+		if text := s.texts[x.Name]; text != "" {
+			fmt.Fprintf(&b, "--%s %s ", x.Name, text)
+		}
+	}
+	fmt.Fprintf(&b, "--mtu %d", s.mtu)
 	return b.String()
 }

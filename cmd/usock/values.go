@@ -111,3 +111,27 @@ func (v *networkValue) Set(text string) error {
 	v.Prefix = p
 	return nil
 }
+
+// portValue is --sctp-encap; 0: it was not given.
+type portValue uint16
+
+// String implements pflag.Value.
+func (v *portValue) String() string {
+	if *v == 0 {
+		return ""
+	}
+	return strconv.Itoa(int(*v))
+}
+
+// Type implements pflag.Value.
+func (v *portValue) Type() string { return "PORT" }
+
+// Set implements pflag.Value.
+func (v *portValue) Set(text string) error {
+	n, err := port(text)
+	if err != nil {
+		return err
+	}
+	*v = portValue(n)
+	return nil
+}

@@ -37,14 +37,14 @@ var house = map[string][]string{
 	"packet":  {},
 	"cc":      {},
 	"trace":   {},
-	"link":    {"packet", "clock", "internal/offload", "internal/relay", "internal/wire", "golang.org/x/sys/", "golang.zx2c4.com/wireguard/"},
+	"link":    {"packet", "clock", "internal/offload", "internal/pcapfilter", "internal/relay", "internal/wire", "golang.org/x/sys/", "golang.zx2c4.com/wireguard/"},
 	"sim":     {".", "clock", "link"},
-	"inspect": {".", "link"},
+	"inspect": {".", "trace", "internal/control", "internal/ss", "golang.org/x/sys/unix"},
 	"gateway": {".", "clock", "link", "golang.org/x/sys/", "golang.org/x/net/dns/"},
-	"run":     {".", "clock", "link", "internal/abi", "internal/rtnl", "golang.org/x/sys/", "golang.org/x/net/bpf"},
+	"run":     {".", "clock", "link", "internal/abi", "internal/control", "internal/rtnl", "golang.org/x/sys/", "golang.org/x/net/bpf"},
 
 	// The command.
-	"cmd/usock": {".", "gateway", "link", "run", "inspect", "github.com/spf13/", "golang.org/x/term", "golang.org/x/sys/"},
+	"cmd/usock": {".", "gateway", "link", "run", "inspect", "trace", "internal/control", "internal/ss", "github.com/spf13/", "golang.org/x/term", "golang.org/x/sys/"},
 
 	// Domains and protocols.
 	"internal/inet": {
@@ -65,6 +65,10 @@ var house = map[string][]string{
 	"internal/tcp":  {"cc", "packet", "internal/buf", "internal/congestion", "internal/timer", "internal/wait", "internal/wire", "trace"},
 	"internal/sctp": {"packet", "cc", "internal/buf", "internal/congestion", "internal/timer", "internal/wait", "internal/wire"},
 
+	// What is said of a host to who looks at it, and how that is printed.
+	"internal/control": {"clock", "golang.org/x/sys/unix"},
+	"internal/ss":      {"internal/control"},
+
 	// A kernel for tests.
 	"internal/uml": {"clock", "internal/abi", "golang.org/x/sys/"},
 
@@ -79,6 +83,7 @@ var house = map[string][]string{
 	"internal/abi/gen":    {},
 	"internal/rtnl":       {"github.com/mdlayher/netlink"},
 	"internal/bpf":        {},
+	"internal/pcapfilter": {"internal/wire"},
 	"internal/wire":       {},
 	"internal/congestion": {"cc"},
 	"internal/buf":        {"packet"},

@@ -86,10 +86,13 @@ func (e *tcpEndpoint) describe(in *socket.Info) {
 	}
 	in.Peer = addrPort(e.raddr, e.rport)
 	in.RecvQ, in.SendQ = e.conn.Buffered(), e.conn.Outstanding()
-	info := new(tcp.Info)
-	e.info(info)
-	in.Detail = info
 	in.Congestion = e.conn.CC()
+	if !in.Brief {
+		info := new(tcp.Info)
+		e.info(info)
+		in.Detail = info
+		in.Waits = e.conn.WaitsFor(e.now())
+	}
 }
 
 // info fills in what TCP_INFO tells of e. The core, which knows no network layer,

@@ -138,13 +138,16 @@ func machineOf(t testing.TB, h *host.Host, cfg Config, addrs ...string) *machine
 }
 
 // newPair returns two machines, the first of which has the configuration.
-func newPair(t testing.TB, cfg Config) (a, b *machine) {
+func newPair(t testing.TB, cfg Config) (a, b *machine) { return pairOf(t, cfg, Config{}) }
+
+// pairOf returns two machines of the configurations.
+func pairOf(t testing.TB, of, other Config) (a, b *machine) {
 	packet.Track(true)
 	live := packet.Live()
 	c := &clock.Manual{}
 	c.Advance(time.Hour)
-	a = newMachine(t, c, cfg, addrA+"/24", addrA6+"/64", "fe80::1/64")
-	b = newMachine(t, c, Config{}, addrB+"/24", addrB6+"/64", "fe80::2/64")
+	a = newMachine(t, c, of, addrA+"/24", addrA6+"/64", "fe80::1/64")
+	b = newMachine(t, c, other, addrB+"/24", addrB6+"/64", "fe80::2/64")
 	a.to, b.to = b, a
 	t.Cleanup(func() {
 		for _, m := range []*machine{a, b} {

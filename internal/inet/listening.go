@@ -15,7 +15,7 @@ func (s *Stack) portChanged(proto int, port uint16) {
 }
 
 // Listening returns the local addresses on which TCP sockets listen on the port, or of the
-// UDP sockets that have it by bind. The wildcard of IPv4 is among them for a socket of both
+// UDP sockets that have it by bind, or of SCTP in UDP. The wildcard of IPv4 is among them for a socket of both
 // families. Locked.
 func (s *Stack) Listening(proto int, port uint16) []netip.Addr {
 	var out []netip.Addr
@@ -35,6 +35,9 @@ func (s *Stack) Listening(proto int, port uint16) []netip.Addr {
 		if e.explicit {
 			add(&e.binding)
 		}
+	}
+	if b := &s.sctp.encap; b.explicit && s.sctp.encapsulated(port) {
+		add(b)
 	}
 	return out
 }

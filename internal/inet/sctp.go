@@ -35,6 +35,7 @@ type sctpProto struct {
 	lastID    int32
 	options   *socket.Options
 	initial   *sctp.Options // of a socket that nobody has set any of
+	encap     binding       // of the UDP port that encapsulated packets have at this end
 
 	in    sctp.In // a packet on its way in, and one out
 	out   sctp.Out
@@ -59,7 +60,8 @@ func newSCTP(s *Stack, settings *sctp.Settings) *sctpProto {
 		},
 	}
 	t.initial = t.cfg.DefaultOptions()
-	t.initial.PDPoint = 0
+	t.initial.PDPoint, t.initial.IData = 0, false
+	t.initial.Path.ExposePF = t.cfg.PFExpose == exposeTold
 	t.assocs.init(s.prf.random(), s.prf.random())
 	t.ports.init(true)
 	t.options = NewOptions(ipRows, ip6Rows, deviceRows(s), streamGroups(), sctpRows(t))
@@ -136,6 +138,7 @@ type sctpOptions struct {
 	unmapped         bool // SCTP_I_WANT_MAPPED_V4_ADDR is off
 	rcvinfo, nxtinfo bool // SCTP_RECVRCVINFO, SCTP_RECVNXTINFO
 	reuse            bool // SCTP_REUSE_PORT
+	autoAsconf       bool // SCTP_AUTO_ASCONF
 }
 
 // sctpStage is what Linux's sk_state says of a socket of SCTP.
@@ -153,7 +156,7 @@ func sctpOf(s *socket.Socket) *sctpEndpoint { return s.PCB.(*sctpEndpoint) }
 // Attach implements socket.Proto.
 func (t *sctpProto) Attach(s *socket.Socket) error {
 	e := &sctpEndpoint{proto: t, s: s, six: s.Domain == abi.AF_INET6, many: s.Type == abi.SOCK_SEQPACKET}
-	e.options = t.initial
+	e.options, e.own.exposePF = t.initial, uint8(t.cfg.PFExpose)
 	s.Opt.RcvBuf, s.Opt.SndBuf = int32(t.cfg.RcvBuf), int32(t.cfg.SndBuf)
 	s.PCB = e
 	return nil
@@ -170,7 +173,9 @@ func (e *sctpEndpoint) bound() bool { return e.lport != 0 }
 func (e *sctpEndpoint) mtu() int {
 	if x := e.only(); x != nil {
 		if p, ok := x.core.Path(netip.Addr{}); ok {
-			return p.MTU
+			if q := x.path(p.Addr); q != nil && q.route != nil {
+				return min(q.route.MTU, mostPacket(q.addr))
+			}
 		}
 	}
 	return 0
@@ -214,6 +219,11 @@ func (e *sctpEndpoint) has(addr netip.Addr) bool {
 // Bind implements socket.Proto.
 func (t *sctpProto) Bind(s *socket.Socket, a abi.Addr) error {
 	e := sctpOf(s)
+	switch a.Family {
+	case abi.AF_INET, abi.AF_INET6, abi.AF_UNSPEC:
+	default:
+		return syscall.EAFNOSUPPORT // inet_bind, not SCTP
+	}
 	if e.bound() {
 		return syscall.EINVAL
 	}
@@ -345,7 +355,7 @@ func (e *sctpEndpoint) show(a netip.Addr, port uint16) abi.Addr {
 // Name implements socket.Proto.
 func (t *sctpProto) Name(s *socket.Socket) abi.Addr {
 	e := sctpOf(s)
-	return addrOf(s, e.name, e.lport, uint32(s.Opt.Device))
+	return e.show(e.name, e.lport)
 }
 
 // Peer implements socket.Proto.
@@ -354,7 +364,7 @@ func (t *sctpProto) Peer(s *socket.Socket) (abi.Addr, error) {
 	if !e.peer.IsValid() {
 		return abi.Addr{}, syscall.ENOTCONN
 	}
-	a := addrOf(s, e.peer.Addr(), e.peer.Port(), uint32(s.Opt.Device))
+	a := e.show(e.peer.Addr(), e.peer.Port())
 	if e.stage == sctpClosed {
 		return a, syscall.ENOTCONN // accept tells the address all the same
 	}
@@ -392,7 +402,7 @@ func (t *sctpProto) Ready(s *socket.Socket) wait.Events {
 	return ev
 }
 
-// space returns how many bytes the send buffer has room for.
+// space returns how many bytes the send buffer has room for: the socket's, which its associations share.
 func (e *sctpEndpoint) space() int { return int(e.s.Opt.SndBuf) - e.wmem }
 
 // Queued implements socket.Proto.
@@ -462,6 +472,11 @@ func (t *sctpProto) Shutdown(s *socket.Socket, how int) error {
 	}
 	e.shutRD = e.shutRD || how != abi.SHUT_WR
 	e.shutWR = e.shutWR || how != abi.SHUT_RD
+	if how != abi.SHUT_WR {
+		for x := e.assocs; x != nil; x = x.next {
+			x.core.Deafen()
+		}
+	}
 	if x := e.only(); x != nil && e.one() && how != abi.SHUT_RD {
 		e.stage = sctpClosing
 		t.update(x, x.core.Shutdown(t.now()))

@@ -23,7 +23,7 @@ func (m *machine) listening(kind, at string) *sock {
 }
 
 // sctpPair returns the two ends of an association of one-to-one style.
-func sctpPair(t *testing.T, a, b *machine) (x, y *sock) {
+func sctpPair(t testing.TB, a, b *machine) (x, y *sock) {
 	t.Helper()
 	l := b.listening("one4", addrB+":7")
 	x = a.open("one4").with(addrB + ":7")

@@ -82,6 +82,9 @@ func (e *sctpEndpoint) tellPeers(list []abi.Addr, tell func(*sctp.Assoc, time.Du
 		for _, a := range list {
 			tell(x.core, x.now(), a.IP.Unmap())
 		}
+		for p := x.paths; p != nil; p = p.next {
+			x.look(p)
+		}
 		e.proto.update(x, 0)
 	}
 }
@@ -167,7 +170,7 @@ func (e *sctpEndpoint) addrs(v []byte, f func(*sctpEndpoint, *sctpAssoc) ([]neti
 		return nil, err
 	}
 	x := e.assoc(head.AssocID)
-	if x == nil && e.many && head.AssocID != 0 {
+	if x == nil && head.AssocID != 0 {
 		return nil, syscall.EINVAL
 	}
 	list, port, err := f(e, x)

@@ -58,6 +58,9 @@ func (x *sctpAssoc) path(addr netip.Addr) *sctpPath {
 // adopt has e be the association's endpoint.
 func (t *sctpProto) adopt(e *sctpEndpoint, core *sctp.Assoc) *sctpAssoc {
 	x := &sctpAssoc{core: core, sctpDefaults: e.own.sctpDefaults}
+	if e.many && e.shutRD {
+		core.Deafen()
+	}
 	x.timer.On = x
 	for t.lastID++; t.lastID <= 0 || t.byID[t.lastID] != nil; t.lastID++ {
 		t.lastID = max(t.lastID, 2)

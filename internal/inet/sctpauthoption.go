@@ -2,6 +2,7 @@ package inet
 
 import (
 	"encoding/binary"
+	"maps"
 	"slices"
 	"syscall"
 
@@ -18,12 +19,12 @@ func (t *sctpProto) authRows() []socket.Option {
 		supportRow(abi.SCTP_AUTH_SUPPORTED, func(o *sctp.Options) *bool { return &o.Auth }, func(x sctp.Extensions) bool { return x.Auth }),
 		supportRow(abi.SCTP_ASCONF_SUPPORTED, func(o *sctp.Options) *bool { return &o.Asconf }, func(x sctp.Extensions) bool { return x.Asconf }),
 		with(func(e *sctpEndpoint) bool { return e.options.Auth }, syscall.EACCES,
-			structRow(abi.SCTP_AUTH_CHUNK, nil, (*sctpEndpoint).addAuthChunk)),
+			setOnly(structRow(abi.SCTP_AUTH_CHUNK, nil, (*sctpEndpoint).addAuthChunk))),
 		{Level: abi.SOL_SCTP, Name: abi.SCTP_HMAC_IDENT, Ask: getHMACs, Set: setHMACs},
-		{Level: abi.SOL_SCTP, Name: abi.SCTP_AUTH_KEY, Set: setAuthKey},
+		setOnly(socket.Option{Level: abi.SOL_SCTP, Name: abi.SCTP_AUTH_KEY, Set: setAuthKey}),
 		keyRow(abi.SCTP_AUTH_ACTIVE_KEY, (*sctp.Assoc).SetActiveAuthKey, (*sctpEndpoint).activeKey),
-		keyRow(abi.SCTP_AUTH_DELETE_KEY, (*sctp.Assoc).DeleteAuthKey, nil),
-		keyRow(abi.SCTP_AUTH_DEACTIVATE_KEY, (*sctp.Assoc).DeactivateAuthKey, nil),
+		setOnly(keyRow(abi.SCTP_AUTH_DELETE_KEY, (*sctp.Assoc).DeleteAuthKey, nil)),
+		setOnly(keyRow(abi.SCTP_AUTH_DEACTIVATE_KEY, (*sctp.Assoc).DeactivateAuthKey, nil)),
 		chunksRow(abi.SCTP_PEER_AUTH_CHUNKS, func(_ *sctpEndpoint, x *sctpAssoc) ([]byte, error) {
 			if x == nil {
 				return nil, syscall.EINVAL
@@ -36,8 +37,35 @@ func (t *sctpProto) authRows() []socket.Option {
 			}
 			return x.core.LocalAuthChunks(), nil
 		}),
+		sctpInt(abi.SCTP_AUTO_ASCONF,
+			func(e *sctpEndpoint) int { return toInt(e.own.autoAsconf) },
+			func(e *sctpEndpoint, v int) error {
+				if v != 0 && !e.everywhere() {
+					return syscall.EINVAL
+				}
+				e.own.autoAsconf = v != 0
+				return nil
+			}),
 		with(func(e *sctpEndpoint) bool { return e.options.Asconf }, syscall.EPERM,
 			structRow(abi.SCTP_SET_PEER_PRIMARY_ADDR, nil, (*sctpEndpoint).setPeerPrimary)),
+	}
+}
+
+// everywhere reports whether the endpoint is bound to the wildcard address.
+func (e *sctpEndpoint) everywhere() bool {
+	return len(e.locals) == 1 && e.locals[0].addr.IsUnspecified()
+}
+
+// addrsChanged tells the peers of sockets that ask for it (SCTP_AUTO_ASCONF) that the host has other
+// addresses now.
+func (t *sctpProto) addrsChanged() {
+	for _, id := range slices.Sorted(maps.Keys(t.byID)) {
+		x := t.byID[id]
+		if x == nil || x.over || !x.e.own.autoAsconf || !x.e.everywhere() || !x.core.Agreed().Asconf {
+			continue
+		}
+		x.core.SetLocal(x.now(), x.e.local())
+		t.update(x, 0)
 	}
 }
 
@@ -50,6 +78,12 @@ func with(on func(*sctpEndpoint) bool, off syscall.Errno, o socket.Option) socke
 		}
 		return set(s, v)
 	}
+	return o
+}
+
+// setOnly is the row o, of which getsockopt says EOPNOTSUPP.
+func setOnly(o socket.Option) socket.Option {
+	o.Ask = func(*socket.Socket, []byte) ([]byte, error) { return nil, syscall.EOPNOTSUPP }
 	return o
 }
 

@@ -80,6 +80,7 @@ func (t *sctpProto) reach(e *sctpEndpoint, peers []abi.Addr, opts *sctp.Options)
 		}
 		if path := t.pathFrom(e, addr); path != nil {
 			e.name = path.Src
+			p.Options = t.encapVia(path, p.Options)
 		}
 	}
 	p.Port = e.lport
@@ -138,8 +139,8 @@ func unusable(a netip.Addr) bool {
 }
 
 var unusable4 = [...]netip.Prefix{
-	netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("192.88.99.0/24"),
-	netip.MustParsePrefix("198.18.0.0/15"), netip.MustParsePrefix("255.255.255.255/32"),
+	netip.MustParsePrefix("192.88.99.0/24"), netip.MustParsePrefix("198.18.0.0/15"),
+	netip.MustParsePrefix("255.255.255.255/32"),
 }
 
 // FinishConnect implements socket.Finisher (Linux, sctp_wait_for_connect).
@@ -245,6 +246,9 @@ func (t *sctpProto) branch(e *sctpEndpoint, x *sctpAssoc, typ int) *socket.Socke
 		name: e.name, lport: e.lport, options: e.options, own: e.own,
 	}
 	b.ipState.inherit(&e.ipState)
+	if b.ipState.opts != nil {
+		b.ipState.opts.tos = 0 // Linux, sctp_copy_sock
+	}
 	n.PCB = b
 	for _, l := range e.locals {
 		mine := b.spare()

@@ -20,15 +20,26 @@ type stranger struct {
 	m *machine
 	e sctp.Endpoint
 	a *sctp.Assoc
+
+	sums [2]int // packets that came with a checksum, and without
 }
 
 // stranger opens an association with port 7 from the first of the addresses, and names all of them.
 func (m *machine) stranger(port uint16, addrs ...string) *stranger {
 	m.t.Helper()
+	return m.strangerOf(port, nil, addrs...)
+}
+
+// strangerOf is stranger with options of its own.
+func (m *machine) strangerOf(port uint16, set func(*sctp.Options), addrs ...string) *stranger {
+	m.t.Helper()
 	rnd := rand.NewChaCha8([32]byte{byte(len(addrs)), byte(port)})
 	c := &sctp.Config{Settings: *sctp.DefaultSettings(), Counters: new(sctp.Counters), Rand: func(b []byte) { rnd.Read(b) }}
 	c.Scope = sctp.ScopeOff
 	w := &stranger{m: m, e: sctp.Endpoint{Config: c, Port: port, Options: c.DefaultOptions(), Buffers: c.DefaultBuffers()}, a: new(sctp.Assoc)}
+	if set != nil {
+		set(w.e.Options)
+	}
 	for _, s := range addrs {
 		w.e.Local = append(w.e.Local, netip.MustParseAddr(s))
 	}
@@ -54,7 +65,9 @@ func (w *stranger) pump() {
 			out.Body.Release()
 			var sum wire.CRC32c
 			sum.Add(b)
-			binary.LittleEndian.PutUint32(b[8:], uint32(sum))
+			if !out.ZeroSum {
+				binary.LittleEndian.PutUint32(b[8:], uint32(sum))
+			}
 			w.m.arrive(whole(w.e.Local[0].String(), out.Dst.String(), ip.ProtoSCTP, b))
 		}
 		sent := w.m.took()
@@ -67,7 +80,8 @@ func (w *stranger) pump() {
 			if dst != w.e.Local[0] || h.DstPort != w.e.Port {
 				continue
 			}
-			in := sctp.In{Src: netip.MustParseAddr(addrB), Dst: dst, SCTP: h}
+			w.sums[toInt(h.Checksum == 0)]++
+			in := sctp.In{Src: netip.MustParseAddr(addrB), Dst: dst, SCTP: h, ZeroSum: h.Checksum == 0}
 			in.Body.Append(packet.Copy(p[20+wire.SCTPLen:]))
 			w.a.Packet(w.m.clock.Now(), &in)
 		}
@@ -86,6 +100,68 @@ func (w *stranger) says(l *sock, text string) {
 	w.pump()
 	if g := l.recv(0); g.data != text {
 		w.m.t.Errorf("of %v: %q, %v", w.e.Local[0], g.data, g.err)
+	}
+}
+
+// Packets without checksum leave and are taken where both ends have asked for it (RFC 9653), and no others are.
+func TestSCTPZeroChecksum(t *testing.T) {
+	for _, on := range []bool{false, true} {
+		_, b := newPair(t, Config{})
+		b.to = nil
+		l := b.listening("many4", addrB+":7")
+		v := abi.AppendInt(nil, toInt(on))
+		if err := l.SetOpt(abi.SOL_SCTP, abi.SCTP_ACCEPT_ZERO_CHECKSUM, v); err != nil {
+			t.Fatal(err)
+		}
+		w := b.strangerOf(9, func(o *sctp.Options) { o.EDMID = sctp.EDMIDDTLS }, "10.0.0.8")
+		w.says(l, "one")
+		w.says(l, "two")
+		if with, without := w.sums[0], w.sums[1]; with == 0 || (without > 0) != on {
+			t.Errorf("asked for: %v; %d packets with a checksum and %d without", on, with, without)
+		}
+		if n := b.st.sctp.cfg.Counters.ChecksumErrors; n != 0 {
+			t.Errorf("%d checksums were wrong", n)
+		}
+
+		// Of nobody's association, and where it was not asked for, such a packet is dropped.
+		data := make([]byte, wire.SCTPLen+wire.ChunkHeaderLen)
+		_, peer := w.a.Tags()
+		src := map[bool]string{false: "10.0.0.8", true: "10.0.0.9"}[on]
+		h := wire.SCTP{SrcPort: 9, DstPort: 7, VTag: peer}
+		h.Put(data)
+		copy(data[wire.SCTPLen:], (&wire.Chunk{Type: wire.ChunkCookieAck}).Append(nil))
+		b.arrive(whole(src, addrB, ip.ProtoSCTP, data))
+		if n := b.st.sctp.cfg.Counters.ChecksumErrors; n != 1 {
+			t.Errorf("asked for: %v; %d checksums were wrong, want 1", on, n)
+		}
+		if sent := b.took(); len(sent) > 0 {
+			t.Errorf("answered: %x", sent)
+		}
+	}
+	_, b := newPair(t, Config{})
+	l := b.listening("many4", addrB+":7")
+	if err := l.SetOpt(abi.SOL_SCTP, abi.SCTP_ACCEPT_ZERO_CHECKSUM, abi.AppendInt(nil, 2)); err != syscall.EINVAL {
+		t.Errorf("another method: %v", err)
+	}
+}
+
+// What comes and is nobody's, or makes no sense, is counted.
+func TestSCTPStrayPackets(t *testing.T) {
+	_, b := newPair(t, Config{})
+	b.to = nil
+	data := make([]byte, wire.SCTPLen)
+	(&wire.SCTP{SrcPort: 9, DstPort: 7, VTag: 1}).Put(data)
+	data = (&wire.Chunk{Type: wire.ChunkHeartbeat}).Append(data)
+	var sum wire.CRC32c
+	sum.Add(data)
+	binary.LittleEndian.PutUint32(data[8:], uint32(sum))
+	b.arrive(whole("10.0.0.8", addrB, ip.ProtoSCTP, data))
+	b.arrive(whole("10.0.0.8", addrB, ip.ProtoSCTP, data[:8]))
+	data[8]++
+	b.arrive(whole("10.0.0.8", addrB, ip.ProtoSCTP, data))
+	c, estab := b.st.SCTPStats()
+	if c.InPackets != 3 || c.OutOfBlues != 1 || c.InPktDiscards != 1 || c.ChecksumErrors != 1 || c.OutPackets != 1 || estab != 0 {
+		t.Errorf("%+v", c)
 	}
 }
 

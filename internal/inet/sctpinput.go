@@ -17,22 +17,32 @@ func (t *sctpProto) Input(p *packet.Packet, m *ip.Meta) bool {
 		p.Free() // RFC 9260, section 8.4, rule 1
 		return true
 	}
+	t.input(p, m, 0)
+	return true
+}
+
+// input takes a packet, which came in UDP from the port encap if that is not 0.
+func (t *sctpProto) input(p *packet.Packet, m *ip.Meta, encap uint16) {
 	c := t.cfg.Counters
 	c.InPackets++
 	h, err := wire.ParseSCTP(p.Front())
 	if err != nil {
 		c.InPktDiscards++
 		p.Free()
-		return true
+		return
 	}
-	if !p.Trusted && !sctpKind.sum.OK(p, m) {
-		c.ChecksumErrors++
-		p.Free()
-		return true
+	x := t.find(h.DstPort, netip.AddrPortFrom(m.Src, h.SrcPort), m.Dst)
+	zero := false
+	if (!p.Trusted || encap != 0) && !sctpKind.sum.OK(p, m) {
+		// Without a checksum it may be an association's that has agreed to it (RFC 9653).
+		if zero = h.Checksum == 0 && x != nil && x.core.Options().EDMID != 0; !zero {
+			c.ChecksumErrors++
+			p.Free()
+			return
+		}
 	}
 	in := &t.in
-	*in = sctp.In{Src: m.Src, Dst: m.Dst, SCTP: h, CE: m.TOS&3 == 3}
-	x := t.find(h.DstPort, netip.AddrPortFrom(m.Src, h.SrcPort), m.Dst)
+	*in = sctp.In{Src: m.Src, Dst: m.Dst, SCTP: h, Encap: encap, CE: m.TOS&3 == 3, ZeroSum: zero}
 	var l *sctpEndpoint
 	if x == nil {
 		l = t.listening(&h, m)
@@ -43,7 +53,10 @@ func (t *sctpProto) Input(p *packet.Packet, m *ip.Meta) bool {
 		}
 		if !e.keep(p, m, 0, wire.SCTPLen) {
 			p.Free()
-			return true
+			return
+		}
+		if e.s != nil && e.s.Opt.WantsArrival() {
+			in.At = e.s.Host.Stamp()
 		}
 	}
 	p.Consume(wire.SCTPLen)
@@ -71,7 +84,6 @@ func (t *sctpProto) Input(p *packet.Packet, m *ip.Meta) bool {
 		}
 	}
 	p.Free()
-	return true
 }
 
 // listening returns the socket that listens for a packet of no association; nil: none does.
@@ -125,6 +137,10 @@ func (t *sctpProto) put(p *packet.Packet, out *sctp.Out, path *ip.Path) {
 	b := p.Prepend(wire.SCTPLen + len(head))
 	out.SCTP.Put(b)
 	copy(b[wire.SCTPLen:], head)
+	if out.Encap != 0 && !t.encapsulate(p, out.Encap) {
+		p.Free()
+		return
+	}
 	t.cfg.Counters.OutPackets++
 	t.IP.In(&t.Host.Domain).Output(p, path, &t.ipOut)
 }
@@ -147,6 +163,9 @@ func (t *sctpProto) transmit(x *sctpAssoc, out *sctp.Out) {
 		p.Owner = packet.Owner{PID: e.s.Owner, Socket: e.s.ID}
 	}
 	t.ipOut = ip.Out{Src: out.Src, Dst: out.Dst, Proto: ip.ProtoSCTP, Checksum: sctpKind.sum}
+	if out.ZeroSum {
+		t.ipOut.Checksum = 0
+	}
 	opt := e.ip()
 	opt.out(&t.ipOut, out.Dst)
 	if info, ok := x.core.Path(out.Dst); ok {
@@ -185,11 +204,19 @@ func (x *sctpAssoc) look(p *sctpPath) {
 	if p.route == nil {
 		x.core.SetRoute(p.addr, netip.Addr{}, 0)
 	} else {
-		x.core.SetRoute(p.addr, p.route.Src, min(p.route.MTU, 65535)&^3) // chunks are multiples of 4 bytes
+		x.core.SetRoute(p.addr, p.route.Src, min(p.route.MTU, mostPacket(p.addr))&^3) // chunks are multiples of 4 bytes
 		if q, ok := x.core.Path(netip.Addr{}); ok && q.Addr == p.addr {
 			x.e.name = p.route.Src // Linux, sctp_transport_route
 		}
 	}
+}
+
+// mostPacket is the most that an IP packet to dst has in bytes: IPv6 does not count its header.
+func mostPacket(dst netip.Addr) int {
+	if dst.Is4() {
+		return 1<<16 - 1
+	}
+	return 1<<16 - 1 + ipHeaderLen(false)
 }
 
 // device is what SO_BINDTODEVICE says.
@@ -229,7 +256,10 @@ func (t *sctpProto) Error(x *ip.Error) {
 	if in.VTag == 0 && len(x.Quote) >= initTag+4 && wire.ChunkType(x.Quote[typeInit]) == wire.ChunkInit {
 		in.Init = be32(x.Quote[initTag:])
 	}
-	in.Proto = !x.V6 && x.Type == wire.ICMPv4Unreachable && x.Code == codeNoProtocol
+	in.Proto = x.Type == wire.ICMPv4Unreachable && x.Code == wire.ICMPv4ProtoUnreachable
+	if x.V6 {
+		in.Proto = x.Type == wire.ICMPv6ParameterProblem && x.Code == wire.ICMPv6UnknownNext
+	}
 
 	// Of several the tag says which one is meant.
 	k := sctpPeer{x.Dst, be16(x.Quote), be16(x.Quote[2:])}
@@ -239,11 +269,11 @@ func (t *sctpProto) Error(x *ip.Error) {
 			continue
 		}
 		if x.MTU == 0 || a.e.ip().discovery(x.Dst) != abi.PMTUDISC_DONT {
+			if x.MTU != 0 {
+				t.IP.LowerPathMTU(x.Dst, x.MTU) // what was cut larger leaves in fragments
+			}
 			t.update(a, a.core.ICMP(t.now(), &in))
 		}
 		return
 	}
 }
-
-// codeNoProtocol is of an ICMP error: the peer's host has no SCTP.
-const codeNoProtocol = 2

@@ -175,8 +175,19 @@ func (t *sctpProto) statusRows() []socket.Option {
 		supportRow(abi.SCTP_PR_SUPPORTED, func(o *sctp.Options) *bool { return &o.PR }, func(x sctp.Extensions) bool { return x.PR }),
 		supportRow(abi.SCTP_ECN_SUPPORTED, func(o *sctp.Options) *bool { return &o.ECN }, func(x sctp.Extensions) bool { return x.ECN }),
 		t.interleavingRow(),
+		zeroSumRow,
 	}
 }
+
+// zeroSumRow is SCTP_ACCEPT_ZERO_CHECKSUM (RFC 9653, section 6.1), of the associations to come: the program says
+// what protects their packets instead of the checksum.
+var zeroSumRow = setOnly(lengthOf(4, sctpInt(abi.SCTP_ACCEPT_ZERO_CHECKSUM, nil, func(e *sctpEndpoint, v int) error {
+	if v != abi.SCTP_EDMID_NONE && v != abi.SCTP_EDMID_LOWER_LAYER_DTLS {
+		return syscall.EINVAL
+	}
+	e.change().EDMID = uint32(v)
+	return nil
+})))
 
 // supportRow is the row of an option that says whether associations to come offer an extension, and of
 // one that is there whether it was agreed to.
@@ -222,12 +233,21 @@ var assocValue = abi.Sizeof(&abi.SCTPAssocValue{})
 // schedulerRows are about which stream's message goes next.
 func (t *sctpProto) schedulerRows() []socket.Option {
 	scheduler := valueRow(abi.SCTP_STREAM_SCHEDULER, false,
-		func(_ *sctpEndpoint, _ *sctpAssoc, o *sctp.Options) uint32 { return uint32(o.Scheduler) },
+		func(_ *sctpEndpoint, _ *sctpAssoc, o *sctp.Options) uint32 {
+			if sctp.Sched(o.Scheduler) == sctp.SchedPackets {
+				return abi.SCTP_SS_RR_PKT
+			}
+			return uint32(o.Scheduler)
+		},
 		func(e *sctpEndpoint, v *abi.SCTPAssocValue) error {
-			if v.Value > abi.SCTP_SS_MAX {
+			k := uint16(v.Value)
+			switch {
+			case v.Value == abi.SCTP_SS_RR_PKT:
+				k = uint16(sctp.SchedPackets)
+			case v.Value > abi.SCTP_SS_MAX:
 				return syscall.EINVAL
 			}
-			return e.each(v.AssocID, func(_ *sctpAssoc, o *sctp.Options) { o.Scheduler = uint16(v.Value) })
+			return e.each(v.AssocID, func(_ *sctpAssoc, o *sctp.Options) { o.Scheduler = k })
 		})
 	return []socket.Option{longer(assocValue, scheduler), longer(assocValue, structRow(abi.SCTP_STREAM_SCHEDULER_VALUE,
 		func(e *sctpEndpoint, v *abi.SCTPStreamValue) (err error) {

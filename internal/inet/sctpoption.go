@@ -2,7 +2,6 @@ package inet
 
 import (
 	"encoding/binary"
-	"math"
 	"slices"
 	"syscall"
 	"time"
@@ -15,7 +14,7 @@ import (
 // sctpRows are SCTP's options: those at SOL_SCTP, and those at SOL_SOCKET that it has its own way with.
 func sctpRows(t *sctpProto) []socket.Option {
 	return slices.Concat(t.socketRows(), t.flagRows(), t.assocRows(), t.ackRows(), t.messageRows(), t.eventRows(),
-		t.pathRows(), t.statusRows(), t.schedulerRows(), t.reconfRows(), t.authRows(), t.addrRows())
+		t.pathRows(), t.statusRows(), t.countRows(), t.schedulerRows(), t.reconfRows(), t.authRows(), t.addrRows())
 }
 
 // assoc returns the association that a program names; nil: none. Of one-to-one style, and of one that
@@ -239,13 +238,14 @@ func (t *sctpProto) flagRows() []socket.Option {
 		styled(severalPeers, lengthOf(4, sctpInt(abi.SCTP_AUTOCLOSE,
 			func(e *sctpEndpoint) int { return int(e.options.AutoClose / time.Second) },
 			func(e *sctpEndpoint, v int) error {
-				e.change().AutoClose = time.Duration(min(uint32(v), maxAutoClose)) * time.Second
+				e.change().AutoClose = min(time.Duration(uint32(v))*time.Second, t.cfg.MaxAutoClose)
 				return nil
 			}))),
 		lengthOf(4, sctpInt(abi.SCTP_FRAGMENT_INTERLEAVE,
 			func(e *sctpEndpoint) int { return toInt(e.options.Interleave != 0) },
 			func(e *sctpEndpoint, v int) error {
-				e.change().Interleave = uint32(toInt(v != 0))
+				o := e.change()
+				o.Interleave, o.IData = uint32(toInt(v != 0)), o.IData && v != 0
 				return nil
 			})),
 		lengthOf(4, sctpInt(abi.SCTP_PARTIAL_DELIVERY_POINT,
@@ -270,10 +270,6 @@ func (t *sctpProto) flagRows() []socket.Option {
 		t.reusePortRow(),
 	}
 }
-
-// maxAutoClose is net.sctp.max_autoclose in s, by which Linux bounds SCTP_AUTOCLOSE: what a number of
-// its ticks can hold, 100 a second.
-const maxAutoClose = math.MaxInt32 / 100
 
 // reusePortRow is SCTP_REUSE_PORT.
 func (t *sctpProto) reusePortRow() socket.Option {
@@ -330,11 +326,11 @@ func (t *sctpProto) assocRows() []socket.Option {
 			func(e *sctpEndpoint, v *abi.SCTPInitmsg) error { setInit(e.change(), v); return nil }),
 		structRow(abi.SCTP_RTOINFO, (*sctpEndpoint).getRTO, (*sctpEndpoint).setRTO),
 		structRow(abi.SCTP_ASSOCINFO, (*sctpEndpoint).getAssocInfo, (*sctpEndpoint).setAssocInfo),
-		valueRow(abi.SCTP_MAX_BURST, true,
+		unshortened(valueRow(abi.SCTP_MAX_BURST, true,
 			func(_ *sctpEndpoint, _ *sctpAssoc, o *sctp.Options) uint32 { return o.MaxBurst },
 			func(e *sctpEndpoint, v *abi.SCTPAssocValue) error {
 				return e.each(v.AssocID, func(_ *sctpAssoc, o *sctp.Options) { o.MaxBurst = v.Value })
-			}),
+			})),
 		valueRow(abi.SCTP_MAXSEG, true, (*sctpEndpoint).maxSeg, (*sctpEndpoint).setMaxSeg),
 		valueRow(abi.SCTP_CONTEXT, false,
 			func(_ *sctpEndpoint, _ *sctpAssoc, o *sctp.Options) uint32 { return o.Context },
@@ -342,6 +338,17 @@ func (t *sctpProto) assocRows() []socket.Option {
 				return e.each(v.AssocID, func(_ *sctpAssoc, o *sctp.Options) { o.Context = v.Value })
 			}),
 	}
+}
+
+// unshortened is the row o, which leaves the length of a buffer that is too long as it is, and what stands
+// behind the value.
+func unshortened(o socket.Option) socket.Option {
+	ask := o.Ask
+	o.Ask = func(s *socket.Socket, b []byte) ([]byte, error) {
+		v, err := ask(s, b)
+		return append(v, b[min(len(v), len(b)):]...), err
+	}
+	return o
 }
 
 // valueRow is the row of a struct sctp_assoc_value; short says that an int is taken, too, for the
@@ -421,7 +428,8 @@ func (e *sctpEndpoint) getAssocInfo(v *abi.SCTPAssocparams) error {
 	*v = abi.SCTPAssocparams{AssocID: v.AssocID, Asocmaxrxt: o.MaxRetrans, CookieLife: millis(o.CookieLife)}
 	if x != nil {
 		v.NumberPeerDestinations = uint16(len(x.core.Peers(nil)))
-		v.PeerRwnd, v.LocalRwnd = x.core.Status().RWnd, uint32(e.s.Opt.RcvBuf/2)
+		st := x.core.Status()
+		v.PeerRwnd, v.LocalRwnd = st.RWnd, st.Advertised
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package inet
 
 import (
+	"math"
 	"net/netip"
 	"syscall"
 
@@ -72,9 +73,11 @@ func (t *sctpProto) pathRows() []socket.Option {
 			*v = x.pathInfo(&p)
 			return nil
 		}, nil),
+		probeRow,
 		valueRow(abi.SCTP_EXPOSE_POTENTIALLY_FAILED_STATE, false,
 			func(e *sctpEndpoint, x *sctpAssoc, _ *sctp.Options) uint32 { return uint32(e.defaultsFor(x).exposePF) },
 			(*sctpEndpoint).setExposePF),
+		encapRow(),
 		// What is read is the longer structure in either case: the shorter one has room for it.
 		longer(thresholds, structRow(abi.SCTP_PEER_ADDR_THLDS, (*sctpEndpoint).getThresholds,
 			func(e *sctpEndpoint, v *abi.SCTPPaddrthldsV2) error { return e.setThresholds(&v.SCTPPaddrthlds, nil) })),
@@ -87,6 +90,29 @@ func (t *sctpProto) pathRows() []socket.Option {
 			})),
 	}
 }
+
+// probeRow is the interval of probes of the path MTU (RFC 8899).
+var probeRow = structRow(abi.SCTP_PLPMTUD_PROBE_INTERVAL,
+	func(e *sctpEndpoint, v *abi.SCTPProbeinterval) error {
+		_, _, p, err := e.paths(v.AssocID, v.Address)
+		if err == nil {
+			v.Interval = millis(p.ProbeIntvl)
+		}
+		return err
+	},
+	func(e *sctpEndpoint, v *abi.SCTPProbeinterval) error {
+		if v.Interval != 0 && v.Interval < leastProbeInterval {
+			return syscall.EINVAL
+		}
+		x, addr, _, err := e.paths(v.AssocID, v.Address)
+		if err != nil {
+			return err
+		}
+		return e.setPaths(x, addr, func(p *sctp.PathOptions) { p.ProbeIntvl = ofMillis(v.Interval) })
+	})
+
+// leastProbeInterval is the least time between probes of a path's MTU in ms (Linux, SCTP_PROBE_TIMER_MIN).
+const leastProbeInterval = 5000
 
 // Values of SCTP_EXPOSE_POTENTIALLY_FAILED_STATE (Linux, SCTP_PF_EXPOSE_*).
 const (
@@ -197,8 +223,8 @@ func (e *sctpEndpoint) getPathParams(v *abi.SCTPPaddrparams) error {
 		Pathmtu: p.PathMTU, Sackdelay: millis(o.SackDelay),
 		Flags: abi.SPP_HB_ENABLE | abi.SPP_PMTUD_ENABLE | abi.SPP_SACKDELAY_ENABLE,
 	}
-	if info, ok := e.pathOf(x, addr); ok {
-		v.Pathmtu = uint32(info.MTU)
+	if x != nil {
+		v.Pathmtu = x.mtu(addr)
 	}
 	if p.NoHB {
 		v.Flags ^= abi.SPP_HB_ENABLE | abi.SPP_HB_DISABLE
@@ -218,6 +244,17 @@ func (e *sctpEndpoint) getPathParams(v *abi.SCTPPaddrparams) error {
 		v.Dscp = p.DSCP
 	}
 	return nil
+}
+
+// mtu returns the MTU of the path to addr, the least of all where addr is not valid.
+func (x *sctpAssoc) mtu(addr netip.Addr) uint32 {
+	least := math.MaxInt32
+	for _, a := range x.core.Peers(nil) {
+		if p, ok := x.core.Path(a); ok && (!addr.IsValid() || a == addr) {
+			least = min(least, p.MTU)
+		}
+	}
+	return uint32(least)
 }
 
 // pathOf returns what is known of the path to addr, or of the primary one.

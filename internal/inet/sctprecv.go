@@ -60,7 +60,7 @@ func (t *sctpProto) Recv(s *socket.Socket, m *socket.Msg) (int, error) {
 		m.Flags |= abi.MSG_EOR
 	}
 	if m.Want {
-		m.Control = e.control(m.Control[:0], x, &r, peek)
+		m.Control = e.control(s.AppendArrival(m.Control[:0], r.At), x, &r, peek)
 	}
 	if !peek {
 		e.taken(x, r.EOR)
@@ -188,7 +188,7 @@ func (e *sctpEndpoint) rested(x *sctpAssoc, m *socket.Msg, peek bool) int {
 		m.Addr = e.show(p.Addr, x.peer)
 	}
 	if m.Want {
-		m.Control = e.nextControl(m.Control[:0], x, peek, false)
+		m.Control = e.nextControl(e.s.AppendArrival(m.Control[:0], 0), x, peek, false)
 	}
 	if peek {
 		return n
@@ -327,7 +327,8 @@ func (x *sctpAssoc) notification(n *sctp.Notification) []byte {
 		}
 		return abi.AppendNotification(nil, &abi.SCTPStreamResetEvent{SCTPNotification: head, AssocID: x.id}, list)
 	case sctp.EventAssocReset:
-		v = &abi.SCTPAssocResetEvent{SCTPNotification: head, AssocID: x.id, LocalTSN: n.LocalTSN, RemoteTSN: n.RemoteTSN}
+		// Linux has the peer's as the local one.
+		v = &abi.SCTPAssocResetEvent{SCTPNotification: head, AssocID: x.id, LocalTSN: n.RemoteTSN, RemoteTSN: n.LocalTSN}
 	case sctp.EventStreamChange:
 		v = &abi.SCTPStreamChangeEvent{SCTPNotification: head, AssocID: x.id, Instrms: n.InStreams, Outstrms: n.OutStreams}
 	}

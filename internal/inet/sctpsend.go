@@ -297,17 +297,21 @@ func (t *sctpProto) ends(x *sctpAssoc, m *socket.Msg, w *sctpMessage) (done bool
 func (t *sctpProto) queue(x *sctpAssoc, m *socket.Msg, w *sctpMessage) (int, error) {
 	e := x.e
 	info := x.info(w)
+	info.More = m.Flags&abi.MSG_MORE != 0
+	if w.auth != nil {
+		info.Key, info.HasKey = w.auth.Keynumber, true
+	}
 	if w.dst.IsValid() && (e.one() || w.flags&abi.SCTP_ADDR_OVER != 0) {
 		info.Dst = w.dst.Addr()
 	}
 	switch {
-	case w.auth != nil && !x.authenticatedBy(w.auth.Keynumber):
+	case w.auth != nil && !x.core.AuthKeyFor(w.auth.Keynumber):
 		return 0, syscall.EINVAL
 	case x.core.Options().NoFragment && w.n > x.core.FragmentPoint():
 		return 0, syscall.EMSGSIZE
 	case x.state >= sctp.ShutdownPending:
 		return 0, syscall.ESHUTDOWN
-	case e.space() <= 0:
+	case e.space() <= 0 && !t.cfg.SndBufPolicy, x.core.SendSpace() <= 0:
 		return 0, syscall.EAGAIN
 	}
 	ev, errno := x.core.Send(t.now(), &info, m.Data)
@@ -317,16 +321,6 @@ func (t *sctpProto) queue(x *sctpAssoc, m *socket.Msg, w *sctpMessage) (int, err
 	m.Data = m.Data[:0]
 	t.update(x, ev)
 	return w.n, nil
-}
-
-// authenticatedBy reports whether SCTP_AUTHINFO may ask for the key: of an association with
-// authentication it is the active one alone, of others it means nothing.
-func (x *sctpAssoc) authenticatedBy(key uint16) bool {
-	if !x.core.Agreed().Auth {
-		return true
-	}
-	a := x.core.Options().AuthSetup
-	return a == nil && key == 0 || a != nil && key == a.Active
 }
 
 // info is what the core is told of a message: what it says itself, or the association's defaults.

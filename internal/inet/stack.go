@@ -108,6 +108,11 @@ func New(h *host.Host, c Config) (*Stack, error) {
 		sctpSettings = sctp.DefaultSettings()
 	}
 	s.sctp = newSCTP(s, sctpSettings)
+	if port := sctpSettings.UDPPort; port != 0 {
+		if err := s.sctp.takeUDP(port); err != nil {
+			return nil, err
+		}
+	}
 	s.ping = newPing(s)
 	s.raw = newRaw(s)
 	table := &ip.Table{Raw: s.raw}
@@ -154,6 +159,9 @@ func (s *Stack) TCP() Protocol { return s.tcp }
 
 // UDP returns the row of SOCK_DGRAM.
 func (s *Stack) UDP() Protocol { return s.udp }
+
+// AddrsChanged says that the host has other addresses now.
+func (s *Stack) AddrsChanged() { s.sctp.addrsChanged() }
 
 // SCTP returns the rows of SOCK_STREAM and SOCK_SEQPACKET with IPPROTO_SCTP.
 func (s *Stack) SCTP() Protocol { return s.sctp }

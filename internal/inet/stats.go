@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 
 	"usock/internal/host"
+	"usock/internal/sctp"
 	"usock/internal/tcp"
 )
 
@@ -17,6 +18,16 @@ func (s *Stack) Stats() (tcp.Counters, UDPStats) {
 	}
 	t.OutSegs -= t.RetransSegs // what leaves is counted, and Linux leaves out what is sent again
 	return t, u
+}
+
+// SCTPStats returns SCTP's counters, and how many associations are established or shutting down.
+func (s *Stack) SCTPStats() (c sctp.Counters, estab int) {
+	for _, x := range s.sctp.byID {
+		if x.core.State() >= sctp.Established {
+			estab++
+		}
+	}
+	return *s.sctp.cfg.Counters, estab
 }
 
 // inc counts what is rare: in one place for all lanes.

@@ -180,19 +180,18 @@ func (t *connTable) len() (n int) {
 // part returns the owners at n places of the table from place on, and the next place, 0 after the last. The whole
 // host is entered.
 func (t *connTable) part(place, n int) (out []nodeOwner, next int) {
-	at := 0
+	first := 0 // the place of the stripe's first slot
 	for i := range t.stripes {
-		for _, x := range t.stripes[i].slots {
-			if at >= place+n {
-				return out, at
+		slots := t.stripes[i].slots
+		for at := max(place-first, 0); at < len(slots); at++ {
+			if first+at >= place+n {
+				return out, first + at
 			}
-			if at >= place {
-				for ; x != nil; x = x.next {
-					out = append(out, x.owner)
-				}
+			for x := slots[at]; x != nil; x = x.next {
+				out = append(out, x.owner)
 			}
-			at++
 		}
+		first += len(slots)
 	}
 	return out, 0
 }

@@ -630,6 +630,9 @@ func (u *udpProto) Input(p *packet.Packet, m *ip.Meta) bool {
 		m.Lane.Busy(e.s.Host, p, m)
 	case e != nil:
 		u.deliver(e, p, m, h.SrcPort)
+	case u.sctp.encapsulated(h.DstPort):
+		u.at(m).udp.InDatagrams++
+		u.sctp.decapsulate(p, m, h.SrcPort)
 	case u.asks(m):
 		u.askUDP(p, m, &h)
 	default:
@@ -727,6 +730,8 @@ func (u *udpProto) Error(x *ip.Error) {
 	}
 	if e := u.lookup(x.Src, x.Dst, be16(x.Quote), be16(x.Quote[2:]), 0); e != nil {
 		e.icmp(x, be16(x.Quote[2:]), x.Quote[udpHeader:])
+	} else if u.sctp.encapsulated(be16(x.Quote)) {
+		u.sctp.encapError(x)
 	}
 }
 
@@ -737,6 +742,9 @@ func (u *udpProto) Describe(s *socket.Socket, in *socket.Info) { udpOf(s).descri
 func (u *udpProto) Owner(_ int, local, remote netip.AddrPort) int32 {
 	if e := u.lookup(local.Addr(), remote.Addr(), local.Port(), remote.Port(), 0); e != nil {
 		return e.s.Owner
+	}
+	if u.sctp.encapsulated(local.Port()) {
+		return u.sctp.encapOwner(remote)
 	}
 	return 0
 }

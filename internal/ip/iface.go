@@ -142,6 +142,11 @@ func (l *Layer) RemoveIface(i *Iface) {
 	l.changed()
 }
 
+// Tap has f called with each packet that leaves by an interface, and with each that comes in by one that is not the loopback
+// interface; nil: nobody is. f is called in the packet's lane, by several goroutines at once, and must not keep or change
+// the packet. The caller has the whole host.
+func (l *Layer) Tap(f func(i *Iface, p *packet.Packet, sent bool)) { l.tap = f }
+
 // Ifaces returns the interfaces, in the order of their indices.
 func (l *Layer) Ifaces() []*Iface {
 	return slices.DeleteFunc(slices.Clone(l.ifaces), func(i *Iface) bool { return i == nil })
@@ -361,6 +366,9 @@ func (l *Lane) transmit(i *Iface, p *packet.Packet) {
 	c := l.carried(i)
 	c.TxPackets++
 	c.TxBytes += uint64(p.Len())
+	if l.tap != nil {
+		l.tap(i, p, true)
+	}
 	if i.cfg.Out == nil {
 		l.at.Loop(p)
 		return

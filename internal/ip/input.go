@@ -47,6 +47,9 @@ func (l *Lane) receive(i *Iface, p *packet.Packet, copied bool) {
 	c := l.carried(i)
 	c.RxPackets++
 	c.RxBytes += uint64(p.Len())
+	if l.tap != nil && !copied && !i.cfg.Loopback {
+		l.tap(i, p, false)
+	}
 	l.again(i, p, copied)
 }
 

@@ -104,6 +104,8 @@ type Layer struct {
 	// looped says which interface a packet in the host's loopback queue stands
 	// for, if it is not lo: copies of multicasts and broadcasts.
 	looped map[*packet.Packet]*Iface
+
+	tap func(i *Iface, p *packet.Packet, sent bool) // see Tap
 }
 
 // Lane is a layer as those see it who are in one lane of the host: packets are sent and received in it.

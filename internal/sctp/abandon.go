@@ -1,6 +1,7 @@
 package sctp
 
 import (
+	"syscall"
 	"time"
 
 	"usock/internal/timer"
@@ -20,8 +21,75 @@ func (s *sender) outlived(now time.Duration, m *message) bool {
 	return s.partial || !m.begun()
 }
 
+// givenUp counts messages that were abandoned, for SCTP_PR_ASSOC_STATUS and SCTP_PR_STREAM_STATUS (RFC 7496,
+// sections 4.3 and 4.4).
+type givenUp struct {
+	all     prCounts
+	streams map[uint16]*prCounts
+}
+
+// prCounts counts them by policy.
+type prCounts [3]PRStatus
+
+// PRStatus says how many messages were abandoned.
+type PRStatus struct {
+	Unsent uint64 // nothing of them was sent
+	Sent   uint64
+}
+
+// status returns the count of a policy; PRNone: of all.
+func (c *prCounts) status(p PRPolicy) (sum PRStatus) {
+	for i, n := range c {
+		if p == PRNone || i == int(p>>4)-1 {
+			sum.Unsent += n.Unsent
+			sum.Sent += n.Sent
+		}
+	}
+	return sum
+}
+
+func (c *prCounts) add(m *message) {
+	n := &c[m.policy>>4-1]
+	if m.begun() {
+		n.Sent++
+	} else {
+		n.Unsent++
+	}
+}
+
+func (s *sender) countGivenUp(m *message) {
+	if s.given == nil {
+		s.given = &givenUp{streams: make(map[uint16]*prCounts)}
+	}
+	if s.given.streams[m.stream] == nil {
+		s.given.streams[m.stream] = new(prCounts)
+	}
+	s.given.all.add(m)
+	s.given.streams[m.stream].add(m)
+}
+
+// PRStatus returns how many messages were abandoned by a policy, by all for PRNone.
+func (a *Assoc) PRStatus(p PRPolicy) (st PRStatus) {
+	if o := a.snd.outgoing; o != nil && o.given != nil {
+		st = o.given.all.status(p)
+	}
+	return st
+}
+
+// StreamPRStatus is PRStatus of a stream; EINVAL if there is no such stream.
+func (a *Assoc) StreamPRStatus(stream uint16, p PRPolicy) (st PRStatus, errno syscall.Errno) {
+	if stream >= a.out {
+		return st, syscall.EINVAL
+	}
+	if o := a.snd.outgoing; o != nil && o.given != nil && o.given.streams[stream] != nil {
+		st = o.given.streams[stream].status(p)
+	}
+	return st, 0
+}
+
 // abandon gives a message up whose chunks the peer is told of.
 func (s *sender) abandon(m *message) {
+	s.countGivenUp(m)
 	if m.cut < m.n && m.begun() {
 		c := s.chunks.push(s.una, s.nxt)
 		*c = sentChunk{msg: m, flow: s.retran, off: m.cut, state: chunkAbandoned | chunkEnd}

@@ -1,6 +1,7 @@
 package sctp
 
 import (
+	"math"
 	"net/netip"
 	"syscall"
 	"time"
@@ -21,6 +22,10 @@ type In struct {
 
 	Encap uint16 // source port of the UDP packet that it was in (RFC 6951); 0: none
 
+	At int64 // when it came, by a clock of the owner's: RcvInfo.At of its messages
+
+	ZeroSum bool // its checksum is zero, which is wrong (RFC 9653)
+
 	CE bool // the IP header was marked Congestion Experienced (RFC 3168)
 
 	dear int // chunks of it whose work may be more than their bytes
@@ -40,6 +45,7 @@ type Out struct {
 	// Body is what stands behind Head; its references pass to the caller of Poll.
 	Body packet.Vec
 
+	ZeroSum  bool // leaves with a checksum of zero (RFC 9653)
 	ECT      bool // mark the packet ECT(0)
 	Fragment bool // IP may fragment it: it is larger than what the path is known to carry
 
@@ -76,6 +82,9 @@ type Settings struct {
 	MaxInitRetrans             int
 	PFRetrans                  int // errors behind which a path is potentially failed (RFC 7829)
 	PSRetrans                  int // errors behind which the primary path is switched for good
+	PFExpose                   int // what is told of potentially failed paths: the owner's to go by
+	MaxAutoClose               time.Duration
+	SndBufPolicy               bool // each association has a send buffer of its own: the owner's to go by
 	HBInterval                 time.Duration
 	SackDelay                  time.Duration
 	SackFreq                   int
@@ -83,7 +92,9 @@ type Settings struct {
 	Scope                      int // net.sctp.addr_scope_policy: ScopeOff to ScopeLink
 	PRSCTP, ReConf, Auth       bool
 	Addip, Interleave, ECN     bool
-	EncapPort                  int           // where UDP encapsulation is received; 0: it is off
+	UDPPort                    uint16        // of this host, where UDP encapsulation is received; 0: it is off
+	EncapPort                  uint16        // the peers' UDP port; 0: no encapsulation
+	EncapVia                   string        // the interface by which it leaves in UDP; "": whichever
 	ProbeInterval              time.Duration // of path MTU discovery (RFC 8899); 0: off
 }
 
@@ -94,7 +105,8 @@ func DefaultSettings() *Settings {
 		CookieLife: 60 * time.Second, CookiePreserve: true,
 		MaxBurst: 4, MaxRetrans: 10, PathMaxRetrans: 5, MaxInitRetrans: 8,
 		PFRetrans: 0, PSRetrans: 0xffff,
-		HBInterval: 30 * time.Second, SackDelay: 200 * time.Millisecond, SackFreq: 2,
+		MaxAutoClose: math.MaxInt32 / 100 * time.Second, // what a number of Linux's ticks can hold, 100 a second
+		HBInterval:   30 * time.Second, SackDelay: 200 * time.Millisecond, SackFreq: 2,
 		RcvBuf: 212992, SndBuf: 212992,
 		Scope: ScopeAll, PRSCTP: true, ECN: true,
 	}
@@ -176,6 +188,7 @@ type Options struct {
 	ECN    bool   // explicit congestion notification
 	Auth   bool   // RFC 4895
 	Asconf bool   // RFC 5061
+	EDMID  uint32 // SCTP_ACCEPT_ZERO_CHECKSUM: what protects packets instead of the checksum; 0: nothing does
 	Reset  uint32 // SCTP_ENABLE_STREAM_RESET: which requests of the peer are granted
 
 	AuthSetup *AuthOptions // nil: nothing is set; not changed once an association has it
@@ -208,13 +221,17 @@ type PathOptions struct {
 
 // DefaultOptions returns the options of a socket that nobody has set any of.
 func (c *Config) DefaultOptions() *Options {
+	encap := c.EncapPort
+	if c.EncapVia != "" {
+		encap = 0 // the route says
+	}
 	return &Options{
 		OutStreams: 10, MaxInStreams: 65535, MaxInitRetrans: uint16(c.MaxInitRetrans),
 		RTOInitial: c.RTOInitial, RTOMin: c.RTOMin, RTOMax: c.RTOMax,
 		MaxRetrans: uint16(c.MaxRetrans), CookieLife: c.CookieLife,
 		Path: PathOptions{
 			HBInterval: c.HBInterval, MaxRetrans: uint16(c.PathMaxRetrans),
-			PFRetrans: uint16(c.PFRetrans), PSRetrans: uint16(c.PSRetrans), ProbeIntvl: c.ProbeInterval,
+			PFRetrans: uint16(c.PFRetrans), PSRetrans: uint16(c.PSRetrans), ProbeIntvl: c.ProbeInterval, EncapPort: encap,
 		},
 		SackDelay: c.SackDelay, SackFreq: uint32(c.SackFreq), MaxBurst: uint32(c.MaxBurst),
 		PDPoint: uint32(c.RcvBuf / 2), PR: c.PRSCTP, ReConf: c.ReConf, IData: c.Interleave, ECN: c.ECN,
@@ -242,6 +259,9 @@ type SendInfo struct {
 	Dst       netip.Addr // SCTP_ADDR_OVER: this path; not valid: the primary one
 	PR        PRPolicy
 	PRValue   uint32 // TTL in ms, retransmissions or priority, by the policy
+	Key       uint16 // SCTP_AUTHINFO: with HasKey, the key by which it is authenticated
+	HasKey    bool
+	More      bool // MSG_MORE: it waits for company, whatever SCTP_NODELAY says
 }
 
 // PRPolicy is a policy of partial reliability, with Linux's numbers (RFC 7496).
@@ -262,7 +282,8 @@ type RcvInfo struct {
 	Unordered bool
 	PPID      uint32
 	TSN       uint32 // of the first fragment that this is a part of
-	CumTSN    uint32
+	CumTSN    uint32 // when the first fragment had come
+	At        int64  // In.At of that fragment
 	Context   uint32
 	Src       netip.Addr
 	EOR       bool // the message ends with these bytes
@@ -307,6 +328,7 @@ type Status struct {
 	Unacked               int    // DATA chunks
 	Pending               int    // messages that were received and not read
 	Missing               int    // TSNs that have not come, below the highest that has
+	Advertised            uint32 // what is left of the window that the peer was told of last
 	InStreams, OutStreams uint16
 	FragmentPoint         int
 	Primary               netip.Addr

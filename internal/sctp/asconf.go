@@ -62,7 +62,24 @@ func (a *Assoc) DeleteAddr(now time.Duration, addr netip.Addr) syscall.Errno {
 	case len(a.local) == 1:
 		return syscall.EBUSY
 	}
-	return a.askAddr(wire.ParamDeleteIP, addr)
+	if errno := a.askAddr(wire.ParamDeleteIP, addr); errno != 0 {
+		return errno
+	}
+	a.leaveAddr(addr) // the request must not come from there (section 4.2.2)
+	return 0
+}
+
+// SetLocal tells the peer how the addresses of this end that it may know of have changed.
+func (a *Assoc) SetLocal(now time.Duration, addrs []netip.Addr) {
+	addrs = told(addrs, a.primary.addr, a.cfg.Scope)
+	for _, addr := range addrs {
+		a.AddAddr(now, addr)
+	}
+	for _, addr := range a.local {
+		if !slices.Contains(addrs, addr) {
+			a.DeleteAddr(now, addr)
+		}
+	}
 }
 
 // SetPeerPrimary asks the peer to send to an address of this end (SCTP_SET_PEER_PRIMARY_ADDR).
@@ -275,7 +292,7 @@ func (a *Assoc) inAsconfAck(now time.Duration, c *wire.Chunk) bool {
 			refused[v.CorrelationID] = true
 		}
 	}
-	a.alive(a.ctl)
+	a.alive(a.ctl, 0)
 	for _, q := range d.asked[:d.flying] {
 		if !refused[q.id] {
 			a.addrChanged(q)
@@ -295,10 +312,15 @@ func (a *Assoc) addrChanged(q addrRequest) {
 		a.local = append(slices.Clone(a.local), q.addr)
 	case wire.ParamDeleteIP:
 		a.local = without(a.local, q.addr)
-		for _, p := range a.paths {
-			if p.src == q.addr {
-				p.src, p.routed = netip.Addr{}, false
-			}
+		a.leaveAddr(q.addr)
+	}
+}
+
+// leaveAddr has nothing be sent from an address of this end any more: the routes are asked for anew.
+func (a *Assoc) leaveAddr(addr netip.Addr) {
+	for _, p := range a.paths {
+		if p.src == addr {
+			p.src, p.routed = netip.Addr{}, false
 		}
 	}
 }

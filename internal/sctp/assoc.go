@@ -67,6 +67,9 @@ type Assoc struct {
 	waiting *waiting     // nil: nothing of it
 	noted   uint64       // notifications so far
 
+	stats   Stats
+	highest maxRTO
+
 	timer timers
 	heard time.Duration // when the peer was last heard of
 }

@@ -23,7 +23,8 @@ type AuthOptions struct {
 	Chunks []byte   // SCTP_AUTH_CHUNK: types that are taken only if they are authenticated
 	HMACs  []uint16 // SCTP_HMAC_IDENT, the best first; none: SHA-256, SHA-1
 	Keys   []AuthKey
-	Active uint16 // SCTP_AUTH_ACTIVE_KEY: by which is sent
+	Active uint16 // SCTP_AUTH_ACTIVE_KEY: by which is sent what does not name another
+	NoNull bool   // the number 0 was deleted
 }
 
 // AuthKey is an endpoint pair shared key. The number 0 has no secret where the program sets none.
@@ -49,11 +50,12 @@ type auth struct {
 	hmac      uint16    // that is sent: the first of the peer's that is known
 	takes     []uint16  // that are taken
 	key       [2]keyFor // the last ones that were made
+	freeing   []uint16  // keys that were deactivated while messages still waited for them
 }
 
 // keyFor is an association shared key.
 type keyFor struct {
-	id  uint16
+	of  *AuthKey
 	key []byte
 }
 
@@ -171,31 +173,47 @@ func (x *auth) overhead() int {
 // len is the length of an AUTH chunk.
 func (x *auth) len() int { return 8 + hmacs[x.hmac]().Size() }
 
-// keyOf returns the association shared key of a number (section 6.1), false if there is no such key.
-func (x *auth) keyOf(o *AuthOptions, id uint16, sending bool) ([]byte, bool) {
-	var secret []byte
-	i := -1
+// key returns the key of a number, nil if there is none.
+func (o *AuthOptions) key(id uint16) *AuthKey {
 	if o != nil {
-		i = slices.IndexFunc(o.Keys, func(k AuthKey) bool { return k.ID == id })
+		if i := slices.IndexFunc(o.Keys, func(k AuthKey) bool { return k.ID == id }); i >= 0 {
+			return &o.Keys[i]
+		}
 	}
-	switch {
-	case i >= 0 && sending && o.Keys[i].Deactivated, i < 0 && id != 0:
-		return nil, false
-	case i >= 0:
-		secret = o.Keys[i].Secret
+	if id == 0 && (o == nil || !o.NoNull) {
+		return &nullKey
 	}
+	return nil
+}
+
+var nullKey AuthKey
+
+// shared returns the association shared key of an endpoint pair shared key (section 6.1).
+func (x *auth) shared(of *AuthKey) []byte {
 	for i := range x.key {
-		if k := &x.key[i]; k.key != nil && k.id == id {
-			return k.key, true
+		if x.key[i].of == of {
+			return x.key[i].key
 		}
 	}
 	first, last := x.own, x.peer
 	if len(first) > len(last) || len(first) == len(last) && bytes.Compare(first, last) > 0 {
 		first, last = last, first
 	}
-	k := keyFor{id, slices.Concat(secret, first, last)}
+	k := keyFor{of, slices.Concat(of.Secret, first, last)}
 	x.key[1], x.key[0] = x.key[0], k
-	return k.key, true
+	return k.key
+}
+
+// sends returns the key by which a packet is authenticated: the one that its messages ask for, else the
+// active one.
+func (o *AuthOptions) sends(asked *AuthKey) *AuthKey {
+	if asked != nil {
+		return asked
+	}
+	if k := o.key(o.active()); k != nil && !k.Deactivated {
+		return k
+	}
+	return &nullKey
 }
 
 // active is the number of the key by which is sent.
@@ -215,15 +233,9 @@ func (x *auth) open(b []byte) {
 }
 
 // seal sets the key and the HMAC of the AUTH chunk that stands first in a packet.
-func (x *auth) seal(o *AuthOptions, out *Out) {
-	id := o.active()
-	key, ok := x.keyOf(o, id, true)
-	if !ok {
-		id = 0
-		key, _ = x.keyOf(nil, 0, true)
-	}
-	binary.BigEndian.PutUint16(out.head[4:], id)
-	h := hmac.New(hmacs[x.hmac], key)
+func (x *auth) seal(k *AuthKey, out *Out) {
+	binary.BigEndian.PutUint16(out.head[4:], k.ID)
+	h := hmac.New(hmacs[x.hmac], x.shared(k))
 	h.Write(out.Head())
 	for _, v := range out.Body.Views() {
 		h.Write(v.Bytes())
@@ -245,12 +257,12 @@ func (x *auth) verify(o *AuthOptions, r *chunks, v *wire.Auth) verified {
 	if !slices.Contains(x.takes, v.HMACID) || hmacs[v.HMACID] == nil {
 		return authUnknownHMAC
 	}
-	key, ok := x.keyOf(o, v.KeyID, false)
+	k := o.key(v.KeyID)
 	size := hmacs[v.HMACID]().Size()
-	if !ok || len(v.HMAC) != size {
+	if k == nil || len(v.HMAC) != size {
 		return authForged
 	}
-	h := hmac.New(hmacs[v.HMACID], key)
+	h := hmac.New(hmacs[v.HMACID], x.shared(k))
 	h.Write(append((&wire.Auth{KeyID: v.KeyID, HMACID: v.HMACID}).Append(nil)[:2], 0, byte(8+size)))
 	var ids [4]byte
 	binary.BigEndian.PutUint16(ids[:], v.KeyID)
@@ -327,8 +339,7 @@ func (a *Assoc) SetAuthKey(id uint16, secret []byte) {
 // SetActiveAuthKey has packets be authenticated by a key (SCTP_AUTH_ACTIVE_KEY).
 func (a *Assoc) SetActiveAuthKey(id uint16) syscall.Errno {
 	o := a.opt.AuthSetup.clone()
-	i := slices.IndexFunc(o.Keys, func(k AuthKey) bool { return k.ID == id })
-	if i >= 0 && o.Keys[i].Deactivated || i < 0 && id != 0 {
+	if k := o.key(id); k == nil || k.Deactivated {
 		return syscall.EINVAL
 	}
 	o.Active = id
@@ -340,11 +351,11 @@ func (a *Assoc) SetActiveAuthKey(id uint16) syscall.Errno {
 // it any more (SCTP_AUTH_DEACTIVATE_KEY). The active one stays.
 func (a *Assoc) DeleteAuthKey(id uint16) syscall.Errno {
 	o := a.opt.AuthSetup.clone()
-	n := len(o.Keys)
-	o.Keys = slices.DeleteFunc(o.Keys, func(k AuthKey) bool { return k.ID == id })
-	if id == o.Active || len(o.Keys) == n {
+	if id == o.Active || o.key(id) == nil {
 		return syscall.EINVAL
 	}
+	o.Keys = slices.DeleteFunc(o.Keys, func(k AuthKey) bool { return k.ID == id })
+	o.NoNull = o.NoNull || id == 0
 	a.setAuth(o)
 	return 0
 }
@@ -352,17 +363,43 @@ func (a *Assoc) DeleteAuthKey(id uint16) syscall.Errno {
 // DeactivateAuthKey: see DeleteAuthKey.
 func (a *Assoc) DeactivateAuthKey(id uint16) syscall.Errno {
 	o := a.opt.AuthSetup.clone()
-	i := slices.IndexFunc(o.Keys, func(k AuthKey) bool { return k.ID == id })
-	if id == o.Active || i < 0 {
+	if id == o.Active || o.key(id) == nil {
 		return syscall.EINVAL
 	}
-	o.Keys[i].Deactivated = true
+	if o.key(id) == &nullKey {
+		o.Keys = append(o.Keys, nullKey)
+	}
+	o.key(id).Deactivated = true
 	a.setAuth(o)
 	if a.auth != nil {
-		// Each packet is complete when it leaves: nothing waits for the key.
-		a.notify(Notification{Type: EventAuth, State: AuthFreeKey, Ind: uint32(id)})
+		a.auth.freeing = append(a.auth.freeing, id)
+		a.tellFreed()
 	}
 	return 0
+}
+
+// tellFreed tells of keys that were deactivated once no message waits for them any more.
+func (a *Assoc) tellFreed() {
+	if a.auth == nil || len(a.auth.freeing) == 0 {
+		return
+	}
+	a.auth.freeing = slices.DeleteFunc(a.auth.freeing, func(id uint16) bool {
+		if a.snd.needsKey(id) {
+			return false
+		}
+		a.notify(Notification{Type: EventAuth, State: AuthFreeKey, Ind: uint32(id)})
+		return true
+	})
+}
+
+// AuthKeyFor reports whether a message can be sent by the key of a number (SCTP_AUTHINFO). Where the peer
+// does not want data authenticated it means nothing.
+func (a *Assoc) AuthKeyFor(id uint16) bool {
+	if a.auth == nil || !a.auth.must.has(wire.ChunkData) {
+		return true
+	}
+	k := a.opt.AuthSetup.key(id)
+	return k != nil && !k.Deactivated
 }
 
 // clone returns a copy: a socket's associations begin with the same one.
@@ -376,6 +413,7 @@ func (o *AuthOptions) clone() *AuthOptions {
 }
 
 func (a *Assoc) setAuth(o *AuthOptions) {
+	o.NoNull = o.NoNull && !slices.ContainsFunc(o.Keys, func(k AuthKey) bool { return k.ID == 0 })
 	a.Change().AuthSetup = o
 	if a.auth != nil {
 		a.auth.key = [2]keyFor{}

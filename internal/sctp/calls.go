@@ -45,10 +45,18 @@ func (a *Assoc) Send(now time.Duration, info *SendInfo, data []packet.View) (wai
 	if p := a.path(info.Dst); p != nil {
 		m.to = &p.flow
 	}
+	if info.HasKey && a.auth != nil && info.Key != a.opt.AuthSetup.active() {
+		m.key = a.opt.AuthSetup.key(info.Key)
+	}
 	a.startAutoClose(now)
+	a.snd.more = info.More
 	a.snd.push(now, &m, data)
 	return a.take(), 0
 }
+
+// Deafen says that the program reads no more (SHUT_RD): messages that are not there yet are taken from the
+// peer and dropped. Notifications are not.
+func (a *Assoc) Deafen() { a.rcv.deaf = true }
 
 // SendSpace returns how many bytes of messages fit into the send buffer. A message is taken whole if
 // there is room for one byte of it.
@@ -117,7 +125,7 @@ func (a *Assoc) Next() (r RcvInfo, length int, ok bool) {
 func (a *Assoc) rcvInfo(m *inMessage) RcvInfo {
 	r := RcvInfo{
 		Stream: m.stream, SSN: uint32(m.ssn), Unordered: m.unordered, PPID: m.ppid,
-		TSN: m.tsn, CumTSN: uint32(a.rcv.cum), Context: a.opt.Context, EOR: m.eor,
+		TSN: m.tsn, CumTSN: m.cum, At: m.at, Context: a.opt.Context, EOR: m.eor,
 	}
 	if a.rcv.interleaved {
 		r.SSN = m.mid
@@ -157,6 +165,10 @@ func (a *Assoc) SetRoute(dst, src netip.Addr, mtu int) {
 	if src.IsValid() && !p.src.IsValid() {
 		p.src = src
 	}
+	if mtu == 0 && !p.src.IsValid() {
+		// Messages are not cut for a path that nothing can take.
+		a.snd.setMTU(&p.flow, maxChunk, a.headers(p))
+	}
 	if mtu != 0 {
 		p.routeMTU = int32(mtu)
 		if p.opt.NoPMTUD && p.opt.PathMTU != 0 {
@@ -175,6 +187,7 @@ func (a *Assoc) Status() Status {
 	}
 	s.RWnd, s.Unacked, s.Pending = a.snd.rwnd(), a.snd.unacked(), int(a.rcv.delivered-a.rcv.read)
 	s.Missing = a.rcv.missing()
+	s.Advertised = uint32(a.rcv.edge - min(a.rcv.edge, a.rcv.got))
 	return s
 }
 

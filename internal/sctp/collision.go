@@ -41,7 +41,7 @@ func (a *Assoc) inInit(now time.Duration, in *In, v []byte) {
 		}
 	}
 	k := cookie{
-		out: a.opt.OutStreams, in: a.opt.MaxInStreams, rwnd: a.rcv.initialWindow(), caps: p.caps & a.opt.offers(),
+		out: a.opt.OutStreams, in: a.opt.MaxInStreams, rwnd: a.rcv.initialWindow(), caps: p.agreed(a.opt),
 		tag: a.tag, tsn: a.tsn,
 	}
 	switch a.state {
@@ -147,6 +147,7 @@ func (a *Assoc) collide(now time.Duration, in *In, k *cookie) {
 		a.peerAdaptation = k.adaptation
 	}
 	a.agree(a.tsn, k.peerTSN, k.peerRwnd, min(a.opt.OutStreams, k.peerIn), min(a.opt.MaxInStreams, k.peerOut), k.caps)
+	a.heedZeroSum(k.caps)
 	a.authenticate(k.own, k.peer)
 	a.usePeers(k.peers[0], k.peers[1:])
 	a.cfg.Counters.PassiveEstabs++

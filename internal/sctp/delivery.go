@@ -9,6 +9,8 @@ type inMessage struct {
 	mid       uint32
 	ppid      uint32
 	tsn       uint32 // of the first chunk of which something is left
+	cum       uint32 // Cumulative TSN when the message's first chunk had come
+	at        int64  // when that came, as In has it
 	unordered bool
 	eor       bool   // the message ends with what was taken, or is whole
 	length    int    // bytes of it that are there to be read
@@ -18,7 +20,7 @@ type inMessage struct {
 // describe returns what the program is told of x.
 func (x *run) describe() inMessage {
 	m := inMessage{
-		stream: x.number, ssn: uint16(x.id), mid: uint32(x.id), ppid: x.ppid, tsn: uint32(x.tsn),
+		stream: x.number, ssn: uint16(x.id), mid: uint32(x.id), ppid: x.ppid, tsn: uint32(x.tsn), cum: uint32(x.cum), at: x.at,
 		unordered: x.unordered, eor: x.whole(), length: int(x.n),
 	}
 	if x.head != nil {

@@ -49,8 +49,8 @@
 //	shutdown.go abort.go                                 the end
 //	poll.go                                              packets that leave
 //	path.go heartbeat.go pmtu.go timers.go               paths, and time
-//	reconf.go auth.go asconf.go ecn.go                   what is agreed to beside
-//	events.go                                            what the program is told
+//	reconf.go auth.go asconf.go ecn.go zerosum.go        what is agreed to beside
+//	events.go stats.go                                   what the program is told
 //
 //	sender.go message.go outstream.go scheduler.go       the sender: messages that wait
 //	transmit.go outstanding.go flow.go rtt.go            what leaves, on which path, and when

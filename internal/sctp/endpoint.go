@@ -24,6 +24,10 @@ type Endpoint struct {
 // association that the packet brings about, which the owner then treats as if he had called Packet, or
 // whether *out is to be sent.
 func (e *Endpoint) Answer(now time.Duration, in *In, out *Out) (a *Assoc, send bool) {
+	if in.ZeroSum {
+		in.Body.Release()
+		return nil, false // RFC 9653, section 5.3
+	}
 	if c, ok := in.first(); ok && e.Listen && c.Type == wire.ChunkInit && in.VTag == 0 {
 		defer in.Body.Release()
 		return nil, in.alone(&c) && e.answerInit(now, in, c.Value, out)
@@ -59,7 +63,7 @@ func (e *Endpoint) answerInit(now time.Duration, in *In, v []byte, out *Out) boo
 	p.addrs = told(p.addrs, in.Src, c.Scope)
 	k := cookie{
 		tag: c.tag(), tsn: c.random32(), out: o.OutStreams, in: o.MaxInStreams,
-		rwnd: firstWindow(e.Buffers.RcvBuf), caps: p.caps & o.offers(),
+		rwnd: firstWindow(e.Buffers.RcvBuf), caps: p.agreed(o),
 	}
 	if k.caps&capAuth != 0 {
 		k.own = c.ownVector(o)
@@ -170,6 +174,7 @@ func (a *Assoc) takeCookie(k *cookie) {
 	}
 	a.snd.begin(k.tsn)
 	a.agree(k.tsn, k.peerTSN, k.peerRwnd, min(k.out, k.peerIn), min(k.in, k.peerOut), k.caps)
+	a.heedZeroSum(k.caps)
 	a.authenticate(k.own, k.peer)
 }
 
@@ -177,8 +182,8 @@ func (a *Assoc) takeCookie(k *cookie) {
 // (section 8.4), whose references it takes.
 func OutOfTheBlue(in *In, out *Out) (send bool) {
 	defer in.Body.Release()
-	if !usable(in.Src) {
-		return false // rule 1
+	if !usable(in.Src) || in.ZeroSum {
+		return false // rule 1; RFC 9653, section 5.3
 	}
 	var first wire.Chunk
 	r := in.chunks()
@@ -195,8 +200,11 @@ func OutOfTheBlue(in *In, out *Out) (send bool) {
 			if c.Type == wire.ChunkInit && len(c.Value) >= 4 && in.VTag == 0 {
 				// Rule 3: an INIT for which there can be no association.
 				tag := binary.BigEndian.Uint32(c.Value)
+				if tag == 0 {
+					return false // nobody has that
+				}
 				out.answer(in, tag, (&wire.Chunk{Type: wire.ChunkAbort}).Append(nil))
-				return tag != 0
+				return true
 			}
 		}
 		switch {

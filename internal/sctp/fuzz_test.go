@@ -52,6 +52,7 @@ func newChance(t testing.TB, seed uint64, nets int) *chance {
 		o.MaxRetrans, o.MaxInitRetrans = 1000, 1000
 		o.RTOMax = 4 * time.Second
 		o.IData = rnd.IntN(2) == 0
+		o.EDMID = uint32(seed / 4 % 2)
 		if o.Auth = seed%4 == 3; o.Auth {
 			o.AuthSetup = &AuthOptions{HMACs: []uint16{HMACSHA1}, Keys: []AuthKey{{ID: 1, Secret: []byte("x")}}, Active: 1}
 			for _, t := range []wire.ChunkType{wire.ChunkData, wire.ChunkIData, wire.ChunkSack, wire.ChunkCookieEcho, wire.ChunkHeartbeat} {

@@ -51,7 +51,7 @@ func FuzzPacket(f *testing.F) {
 	}
 	for state := range byte(8) {
 		for _, text := range []string{
-			"INIT param=0xffff:01 addr=B", "INIT-ACK", "COOKIE-ACK", "DATA 1 B 0:0 20; DATA 2 E 0:0 5", "SACK 1 gap=2-2 dup=1",
+			"INIT param=0xffff:01 addr=B", "INIT param=0x8001:00000001", "INIT-ACK", "COOKIE-ACK", "DATA 1 B 0:0 20; DATA 2 E 0:0 5", "SACK 1 gap=2-2 dup=1",
 			"SHUTDOWN 0", "SHUTDOWN-ACK", "SHUTDOWN-COMPLETE", "ABORT cause=12:00", "ERROR cause=3:00000001", "HEARTBEAT",
 			"0xc0 0000000000010001", "RE-CONFIG out=1,0,0,1 in=2", "RE-CONFIG tsn=1", "RE-CONFIG addout=1,5 addin=2,1",
 			"RE-CONFIG resp=1,1", "0xff 00; 0x7f", "0xc2 0000000000010000000000010000", "0x40 000000010000000000000000000000000102",
@@ -72,6 +72,7 @@ func FuzzPacket(f *testing.F) {
 			in := &In{Src: scriptAddrs["A"][0], Dst: scriptAddrs["A"][1]}
 			in.SrcPort, in.DstPort = peerPort, scriptPort
 			in.VTag = [...]uint32{0, tc.peer.coreTag, tc.peer.tag, tc.peer.coreTag}[tag%4]
+			in.ZeroSum = tag&4 != 0
 			k := min(int(cut), len(b))
 			in.Head = b[:k]
 			in.Body.Append(packet.Copy(b[k:]))
@@ -116,7 +117,8 @@ func FuzzPacket(f *testing.F) {
 func newFuzzScript(t testing.TB) *script {
 	return makeScript(t, multihomed("AB"), func(s *script) {
 		s.o.PR, s.o.IData, s.o.ReConf, s.o.Reset = true, false, true, GrantStreams|GrantAssoc|GrantChange
-		s.peer.params = []string{"0x8008:82c0", "0xc000:"}
+		s.o.EDMID = EDMIDDTLS
+		s.peer.params = []string{"0x8008:82c0", "0xc000:", "0x8001:00000001"}
 	})
 }
 

@@ -41,7 +41,10 @@ func (a *Assoc) init() []byte {
 		// As much as the last cookie was late, and a second time for what this one may be (section 5.2.6).
 		i.Params = wire.AppendParam32(i.Params, wire.ParamCookiePreservative, us/500)
 	}
-	i.Params = (&wire.TLV{Type: wire.ParamSupportedAddrTypes, Value: families(a.local, a.ctl.addr)}).Append(i.Params)
+	if a.ctl.opt.EncapPort == 0 {
+		// In UDP there are no addresses to choose from, and WebRTC's stacks do not know the parameter.
+		i.Params = (&wire.TLV{Type: wire.ParamSupportedAddrTypes, Value: families(a.local, a.ctl.addr)}).Append(i.Params)
+	}
 	return i.Append(nil, wire.ChunkInit)
 }
 
@@ -83,7 +86,7 @@ func (a *Assoc) inInitAck(now time.Duration, in *In, c *wire.Chunk) {
 		a.flags |= hasAdaptation
 		a.peerAdaptation = p.adaptation
 	}
-	a.agree(a.tsn, p.TSN, p.ARwnd, min(a.out, p.InStreams), min(a.in, p.OutStreams), p.caps&a.opt.offers())
+	a.agree(a.tsn, p.TSN, p.ARwnd, min(a.out, p.InStreams), min(a.in, p.OutStreams), p.agreed(a.opt))
 	a.usePeers(in.Src, told(p.addrs, in.Src, a.cfg.Scope))
 	o := a.opening
 	a.authenticate(o.vector, slices.Concat(p.vectors[:]...))

@@ -125,9 +125,9 @@ func (a *Assoc) inHeartbeatAck(now time.Duration, c *wire.Chunk) {
 	}
 	p.hb.waiting = false
 	p.sample(now-sent, &a.snd.rto)
-	a.alive(p)
+	a.alive(p, HeartbeatSuccess)
 	if p.state == PathUnconfirmed {
-		a.setPathState(p, PathActive, 0)
+		a.setPathState(p, PathActive, HeartbeatSuccess)
 		a.startProbe(now, p)
 	}
 	p.hb.at = a.nextHeartbeat(p.hb.last, p)

@@ -28,7 +28,7 @@ func (p *pair) authentic(src netip.Addr, body []byte) {
 	out.nhead = uint8(a.auth.len())
 	a.auth.open(out.head[:out.nhead])
 	out.Body.Append(packet.Copy(body))
-	a.auth.seal(a.opt.AuthSetup, &out)
+	a.auth.seal(a.opt.AuthSetup.sends(nil), &out)
 	in := &In{Src: src, Dst: pairAddr(1, 0), SCTP: wire.SCTP{SrcPort: a.port, DstPort: b.port, VTag: b.tag}}
 	in.Head, in.Body = out.Head(), out.Body
 	b.Packet(p.now, in)
@@ -85,7 +85,7 @@ func TestManyAuth(t *testing.T) {
 	a.auth.open(inner.head[:inner.nhead])
 	hb := (&wire.Chunk{Type: wire.ChunkHeartbeat, Value: []byte{0, 1, 0, 4}}).Append(nil)
 	inner.Body.Append(packet.Copy(hb))
-	a.auth.seal(nil, &inner)
+	a.auth.seal(&nullKey, &inner)
 	answers := 0
 	p.carry = func(from int, in *In) { answers++; in.Body.Release() }
 	p.authentic(pairAddr(0, 0), append(append([]byte(nil), inner.Head()...), hb...))

@@ -12,12 +12,17 @@ import (
 // references of in.Body pass to the association.
 func (a *Assoc) Packet(now time.Duration, in *In) wait.Events {
 	defer in.Body.Release()
+	defer a.observe()
+	a.stats.InPackets++
 	r := in.chunks()
 	c, ok := r.next()
 	if !ok || a.state == Closed {
 		return 0
 	}
 	echo, au, cookie, isEcho := in.echo()
+	if in.ZeroSum && !a.takesZeroSum(in, c.Type, isEcho) {
+		return 0
+	}
 	switch {
 	case c.Type == wire.ChunkInit:
 		if in.VTag == 0 && in.alone(&c) {
@@ -28,6 +33,7 @@ func (a *Assoc) Packet(now time.Duration, in *In) wait.Events {
 		if !a.inCookieEcho(now, in, cookie.Value, &echo, au) {
 			return a.take()
 		}
+		a.encapsulated(in)
 		r = echo
 	case in.VTag != a.tag:
 		a.inForeign(in, &c)
@@ -104,6 +110,7 @@ func (a *Assoc) rest(now time.Duration, r *chunks) {
 func (a *Assoc) chunk(now time.Duration, r *chunks, c *wire.Chunk) bool {
 	if c.Type != wire.ChunkData && c.Type != wire.ChunkIData {
 		a.cfg.Counters.InCtrlChunks++
+		a.stats.InCtrlChunks++
 	}
 	if a.auth != nil && a.auth.wants.has(c.Type) && !r.authentic {
 		return true // RFC 4895, section 6.3
@@ -230,6 +237,8 @@ func (a *Assoc) inData(now time.Duration, r *chunks, c *wire.Chunk) bool {
 	} else {
 		a.cfg.Counters.InOrderChunks++
 	}
+	a.count(a.rcv.judge(&d), d.Flags)
+	d.at = r.in.At
 	r.sawData = true
 	if p := a.path(r.in.Src); p != nil {
 		a.ackTo = p // section 6.2: the SACK goes where the DATA came from
@@ -251,6 +260,20 @@ func (a *Assoc) inData(now time.Duration, r *chunks, c *wire.Chunk) bool {
 		return false
 	}
 	return true
+}
+
+// count counts a chunk of data by what is known of its TSN.
+func (a *Assoc) count(j tsnJudgement, flags uint8) {
+	switch {
+	case j == tsnSeen:
+		a.stats.InDupChunks++
+	case j == tsnTooHigh:
+		a.stats.OutOfSeqTSNs++
+	case flags&wire.DataU != 0:
+		a.stats.InUnorderChunks++
+	default:
+		a.stats.InOrder++
+	}
 }
 
 // inForward takes a FORWARD-TSN or I-FORWARD-TSN (RFC 3758, section 3.6; RFC 8260, section 2.3.2).
@@ -287,10 +310,12 @@ func (a *Assoc) inSack(now time.Duration, c *wire.Chunk) {
 		return
 	}
 	k, err := wire.ParseSack(c.Value)
+	a.stats.InSacks++
 	if err != nil {
 		a.abort(wire.CauseProtocolViolation, []byte("SACK of a wrong length"))
 		return
 	}
+	a.stats.GapAcks += uint64(k.Gaps())
 	a.acked(now, a.snd.onSACK(now, &k))
 }
 
@@ -310,7 +335,7 @@ func (a *Assoc) acked(now time.Duration, res sackResult) {
 	for _, p := range a.paths {
 		if p.acked > 0 {
 			p.acked = 0
-			a.alive(p)
+			a.alive(p, ReceivedSACK)
 		}
 	}
 	a.errors = 0
@@ -318,6 +343,7 @@ func (a *Assoc) acked(now time.Duration, res sackResult) {
 		a.events |= wait.Out
 	}
 	a.tellFailed(0)
+	a.tellFreed()
 	if res.newly && a.snd.empty() && a.state == Established {
 		a.notify(Notification{Type: EventSenderDry})
 	}

@@ -14,7 +14,8 @@ type outMessage struct {
 	context   uint32
 	to        *flow // SCTP_ADDR_OVER; nil: wherever new data goes
 	unordered bool
-	immediate bool // SCTP_SACK_IMMEDIATELY: the last chunk asks for a SACK (RFC 9260, section 6.2)
+	immediate bool     // SCTP_SACK_IMMEDIATELY: the last chunk asks for a SACK (RFC 9260, section 6.2)
+	key       *AuthKey // that it is authenticated by; nil: the active one
 	policy    PRPolicy
 	value     uint32 // of the policy: ms, retransmissions, or priority
 }

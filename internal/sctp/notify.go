@@ -53,6 +53,9 @@ const (
 	AddrConfirmed   = 5
 	AddrPF          = 6
 
+	ReceivedSACK     = 1 // PeerAddrChange: of its Error, where the path works
+	HeartbeatSuccess = 2
+
 	PartialDeliveryAborted = 0 // PartialDelivery
 
 	AuthNewKey  = 0 // Auth: Ind is its number
@@ -68,7 +71,7 @@ type Notification struct {
 	Type  EventType
 	Flags uint16
 	State int32
-	Error uint32 // cause code, as in the packet; of PeerAddrChange and PartialDelivery 0
+	Error uint32 // cause code, as in the packet; of PeerAddrChange what shows that the path works; of PartialDelivery 0
 
 	OutStreams, InStreams uint16 // AssocChange, StreamChange
 

@@ -87,7 +87,7 @@ func (p *pair) pump() {
 // send brings a packet of end i on its way.
 func (p *pair) send(i int, o *Out) {
 	in := &p.end[1-i].in
-	*in = In{Src: o.Src, Dst: o.Dst, SCTP: o.SCTP, Head: o.Head(), Body: o.Body}
+	*in = In{Src: o.Src, Dst: o.Dst, SCTP: o.SCTP, Head: o.Head(), Body: o.Body, ZeroSum: o.ZeroSum}
 	if p.carry != nil {
 		p.carry(i, in)
 		return

@@ -13,12 +13,14 @@ import (
 type caps uint16
 
 const (
-	capPR     caps = 1 << iota // RFC 3758
-	capReConf                  // RFC 6525
-	capIData                   // RFC 8260
-	capAuth                    // RFC 4895
-	capAsconf                  // RFC 5061
-	capECN                     // RFC 4960, appendix A
+	capPR           caps = 1 << iota // RFC 3758
+	capReConf                        // RFC 6525
+	capIData                         // RFC 8260
+	capAuth                          // RFC 4895
+	capAsconf                        // RFC 5061
+	capECN                           // RFC 4960, appendix A
+	capZeroSum                       // RFC 9653: the peer takes packets without checksum
+	capTakesZeroSum                  // and this end has told that it does: no agreement
 )
 
 // extensions are the chunk types by which Supported Extensions tells of a capability.
@@ -39,7 +41,8 @@ func (o *Options) offers() (c caps) {
 	for _, x := range [...]struct {
 		on  bool
 		cap caps
-	}{{o.PR, capPR}, {o.ReConf, capReConf}, {o.IData, capIData}, {o.ECN, capECN}, {o.Auth, capAuth}, {o.Asconf && o.Auth, capAsconf}} {
+	}{{o.PR, capPR}, {o.ReConf, capReConf}, {o.IData, capIData}, {o.ECN, capECN}, {o.Auth, capAuth}, {o.Asconf && o.Auth, capAsconf},
+		{o.EDMID != 0, capZeroSum | capTakesZeroSum}} {
 		if x.on {
 			c |= x.cap
 		}
@@ -48,7 +51,16 @@ func (o *Options) offers() (c caps) {
 }
 
 // built are the extensions that there are.
-const built = capPR | capIData | capECN | capReConf | capAuth | capAsconf
+const built = capPR | capIData | capECN | capReConf | capAuth | capAsconf | capZeroSum | capTakesZeroSum
+
+// agreed returns what is to hold between the peer and an end of these options.
+func (p *peerInit) agreed(o *Options) caps {
+	c := p.caps & o.offers()
+	if p.edmid == o.EDMID {
+		c |= capZeroSum & o.offers()
+	}
+	return c | capTakesZeroSum&o.offers()
+}
 
 // maxPaths is the number of addresses of a peer that are used: each is probed, and a single forged
 // INIT must not have this end send to many.
@@ -69,6 +81,7 @@ type peerInit struct {
 	caps          caps
 	adaptation    uint32
 	hasAdaptation bool
+	edmid         uint32        // Error Detection Method Identifier of RFC 9653; 0: none
 	preserve      time.Duration // Cookie Preservative: added to the life of the cookie
 	unknown       []byte        // parameters that are to be reported, as they came, padded
 	vectors       [3][]byte     // RANDOM, CHUNKS and HMAC-ALGO as they came, without padding
@@ -137,6 +150,10 @@ func (p *peerInit) param(t wire.ChunkType, x wire.TLV) bool {
 		p.vectors[x.Type-wire.ParamRandom] = x.Append(nil)
 	case wire.ParamECN:
 		p.caps |= capECN
+	case wire.ParamZeroChecksum:
+		if len(x.Value) == 4 {
+			p.edmid = binary.BigEndian.Uint32(x.Value)
+		}
 	case wire.ParamForwardTSN:
 		p.caps |= capPR
 	case wire.ParamExtensions:
@@ -197,6 +214,9 @@ func appendParams(b []byte, local []netip.Addr, o *Options, c caps, vector []byt
 	}
 	if c&capAuth != 0 {
 		eachVector(vector, func(x wire.TLV) { b = x.Append(b) })
+	}
+	if o.EDMID != 0 {
+		b = wire.AppendParam32(b, wire.ParamZeroChecksum, o.EDMID)
 	}
 	if o.HasAdapt {
 		b = wire.AppendParam32(b, wire.ParamAdaptationInd, o.Adaptation)

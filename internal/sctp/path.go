@@ -69,6 +69,7 @@ func (a *Assoc) addPath(addr netip.Addr) *path {
 	a.paths = append(a.paths, p)
 	a.snd.addFlow(&p.flow, leastMTU, a.headers(p))
 	a.flags |= addrsChanged
+	a.observe()
 	return p
 }
 
@@ -184,15 +185,15 @@ func (a *Assoc) notifyPath(p *path, state int32, cause uint32) {
 }
 
 // alive says that the path has carried something there and back: its error count and the
-// association's are cleared (section 8.1, 8.2).
-func (a *Assoc) alive(p *path) {
+// association's are cleared (section 8.1, 8.2). by is what shows it.
+func (a *Assoc) alive(p *path, by uint32) {
 	p.errors, a.errors = 0, 0
 	if a.lost == p {
 		a.lost = nil
 		a.choosePaths()
 	}
 	if p.state != PathActive && p.state != PathUnconfirmed {
-		a.setPathState(p, PathActive, 0)
+		a.setPathState(p, PathActive, by)
 	}
 }
 

@@ -102,7 +102,7 @@ func (a *Assoc) probeFailed(now time.Duration, p *path) {
 // search tries the next size, or is content.
 func (a *Assoc) search(now time.Duration, p *path) {
 	q := p.probe
-	if q.high < q.low+probeStep {
+	if int(q.high) < int(q.low)+probeStep {
 		q.state, q.size, q.checks, q.tries = probeComplete, q.low, 0, 0
 		q.at = now + p.opt.ProbeIntvl
 		return
@@ -133,7 +133,7 @@ func (a *Assoc) probed(now time.Duration, p *path, nonce uint64, size int) {
 		return
 	}
 	q.waiting, q.tries = false, 0
-	a.alive(p)
+	a.alive(p, HeartbeatSuccess)
 	switch q.state {
 	case probeBase, probeSearch:
 		q.low = q.size

@@ -69,6 +69,7 @@ func (a *Assoc) buildReply(out *Out) {
 	b := a.begin(out, nil)
 	if r.tag != a.peerTag {
 		b.unauthenticated()
+		b.sum = true // as out of the blue
 	}
 	out.Src, out.Dst, out.VTag, out.Encap = r.src, r.dst, r.tag, r.encap
 	n := 0
@@ -158,6 +159,7 @@ func (a *Assoc) acks(now time.Duration) bool { return a.state != ShutdownAckSent
 
 // sack writes a SACK, and an ECNE in front of it where the peer has to be told of congestion.
 func (a *Assoc) sack(b []byte, room int) []byte {
+	a.stats.OutSacks++
 	b = a.rcv.appendECNE(b, room)
 	return a.rcv.appendSack(b, room-len(b))
 }
@@ -178,15 +180,24 @@ func (a *Assoc) control(b *builder) {
 
 // data fills the packet up with data, and a SACK that does not have to go yet with it.
 func (a *Assoc) data(now time.Duration, b *builder, p *path) {
-	l := load{room: b.room, bare: b.empty()}
+	l := load{room: b.room, bare: b.empty(), keyed: b.must}
 	var d outData
 	for a.snd.next(now, &p.flow, &l, &d) {
 		b.data(&d)
+		l.keyed, b.key = b.must, l.key
 		p.hb.used = now
 		if d.Flags&wire.DataU != 0 {
 			a.cfg.Counters.OutUnorderChunks++
 		} else {
 			a.cfg.Counters.OutOrderChunks++
+		}
+		switch {
+		case d.again:
+			a.stats.RtxChunks++
+		case d.Flags&wire.DataU != 0:
+			a.stats.OutUnorderChunks++
+		default:
+			a.stats.OutOrder++
 		}
 	}
 	b.out.ECT = l.n > 0 && a.caps&capECN != 0
@@ -206,6 +217,8 @@ type builder struct {
 	room  int           // bytes that are left for chunks
 	auth  int           // length of the AUTH chunk at the packet's start; 0: there is none
 	must  bool          // it has to be there
+	key   *AuthKey      // that data asks for; nil: the active one
+	sum   bool          // the packet has its checksum, whatever was agreed to
 	tiny  bool          // IP may fragment the packet, however small
 	full  bool          // the head takes nothing more: there is to be room for a SACK in it
 	block *packet.Block // where bytes go, nil: into the head
@@ -255,9 +268,11 @@ func (b *builder) finish() bool {
 	if b.out.nhead == 0 && b.out.Body.Len() == 0 {
 		return false
 	}
+	b.a.stats.OutPackets++
+	b.out.ZeroSum = b.a.caps&capZeroSum != 0 && !b.sum
 	b.out.Fragment = b.room < 0 || b.tiny
 	if b.auth > 0 {
-		b.a.auth.seal(b.a.opt.AuthSetup, b.out)
+		b.a.auth.seal(b.a.opt.AuthSetup.sends(b.key), b.out)
 	}
 	return true
 }
@@ -308,6 +323,7 @@ func (b *builder) rest() int {
 func (b *builder) chunk(c []byte) {
 	if len(c) > 0 {
 		b.a.cfg.Counters.OutCtrlChunks++
+		b.a.stats.OutCtrlChunks++
 		b.needs(wire.ChunkType(c[0]))
 		copy(b.bytes(len(c)), c)
 	}
@@ -316,6 +332,7 @@ func (b *builder) chunk(c []byte) {
 // needs notes that a chunk of a type is written.
 func (b *builder) needs(t wire.ChunkType) {
 	b.must = b.must || b.auth > 0 && b.a.auth.must.has(t)
+	b.sum = b.sum || needsSum(t)
 }
 
 // first writes a chunk in front of all others, of which not more stands in the head than leaves room for it.
@@ -326,6 +343,7 @@ func (b *builder) first(c []byte) {
 	b.out.nhead += uint8(len(c))
 	b.room -= len(c)
 	b.a.cfg.Counters.OutCtrlChunks++
+	b.a.stats.OutCtrlChunks++
 }
 
 // lent is how long user data is at most that is copied into the packet: as many bytes cost less than

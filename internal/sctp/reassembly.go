@@ -155,15 +155,16 @@ func (r *receiver) join(x, y *run) {
 
 // settle looks what has become of a run that has grown: whether messages of its stream are ready now.
 func (r *receiver) settle(x *run) {
+	n, whole := x.n, x.whole()
 	if st := x.stream; !x.unordered {
 		r.deliver(st)
-	} else if x.whole() {
+	} else if whole {
 		r.finish(x)
 	}
 
 	switch {
 	case r.parts > 0 && !r.mixed:
-	case r.pdPoint > 0 && x.n >= r.pdPoint && r.mayBegin(x):
+	case !whole && r.pdPoint > 0 && n >= r.pdPoint && r.mayBegin(x):
 		r.deliverPart(x)
 	case r.short() && !r.readable():
 		r.relieve()
@@ -183,8 +184,13 @@ func (r *receiver) finish(x *run) {
 	x.list().remove(x)
 	r.held.remove(x)
 	x.stream = nil
-	if x.ready {
+	switch {
+	case x.ready:
 		r.parts-- // it is already
+		return
+	case r.deaf:
+		r.freeRun(x)
+		r.opened()
 		return
 	}
 	x.ready = true
@@ -201,6 +207,12 @@ func (r *receiver) mayBegin(x *run) bool {
 
 // deliverPart gives the program a message that is not whole.
 func (r *receiver) deliverPart(x *run) {
+	if r.deaf {
+		r.freePieces(x)
+		x.tail, x.n = nil, 0
+		r.opened()
+		return
+	}
 	r.parts++
 	x.ready = true
 	r.ready.push(x)
@@ -233,14 +245,18 @@ func (r *receiver) discard(x *run) {
 
 // freeRun lets go of a run that is in no list.
 func (r *receiver) freeRun(x *run) {
+	r.freePieces(x)
+	*x = run{}
+	runs.Put(x)
+}
+
+func (r *receiver) freePieces(x *run) {
 	for q := x.head; q != nil; q = x.head {
 		x.head = q.next
 		v := q.view
 		r.freePiece(q)
 		v.Release()
 	}
-	*x = run{}
-	runs.Put(x)
 }
 
 // skip drops what FORWARD-TSN or I-FORWARD-TSN says nobody should wait for: what is not whole of the

@@ -86,6 +86,8 @@ type receiverOptions struct {
 	// While a message is delivered in part those of other streams may be read: with I-DATA, and with a
 	// SCTP_FRAGMENT_INTERLEAVE of 2.
 	mixed bool
+
+	deaf bool // the program reads no more: what has not come yet is dropped
 }
 
 // begin sets the peer's initial TSN, and how many streams it may use. The buffer's size is known.
@@ -107,6 +109,7 @@ func (r *receiver) begin(tsn uint32, streams uint16) {
 type inData struct {
 	wire.Data
 	mid, fsn uint32 // of I-DATA
+	at       int64  // of the packet, as In has it
 }
 
 // dataResult is what a chunk came to.
@@ -131,11 +134,11 @@ func (r *receiver) data(d *inData, p *packet.Vec, off, n int) dataResult {
 	if r.ecn.lowest == 0 || tsn < r.ecn.lowest {
 		r.ecn.lowest = tsn
 	}
-	switch {
-	case tsn <= r.cum || r.tsns.seen(tsn, r.cum):
+	switch r.judge(d) {
+	case tsnSeen:
 		r.duplicate(d.TSN)
 		return dataTaken
-	case tsn > r.cum+maxAhead, r.limit != 0 && tsn > r.limit:
+	case tsnTooHigh:
 		r.ack.immediate = true
 		return dataTaken
 	}
@@ -173,10 +176,32 @@ func (r *receiver) data(d *inData, p *packet.Vec, off, n int) dataResult {
 	}
 	r.arrived(tsn, d.Flags)
 	if x != nil {
+		if x.tsn == tsn {
+			x.cum, x.at = r.cum, d.at
+		}
 		r.got += uint64(n)
 		r.settle(x)
 	}
 	return dataTaken
+}
+
+// tsnJudgement is what is known of a chunk by its TSN alone.
+type tsnJudgement uint8
+
+const (
+	tsnNew tsnJudgement = iota
+	tsnSeen
+	tsnTooHigh
+)
+
+func (r *receiver) judge(d *inData) tsnJudgement {
+	switch tsn := wide(r.cum, d.TSN); {
+	case tsn <= r.cum || r.tsns.seen(tsn, r.cum):
+		return tsnSeen
+	case tsn > r.cum+maxAhead, r.limit != 0 && tsn > r.limit:
+		return tsnTooHigh
+	}
+	return tsnNew
 }
 
 // adjoins reports whether a chunk agrees with its neighbours: without I-DATA a message's chunks have

@@ -398,7 +398,7 @@ func (a *Assoc) inAnswer(w *wire.ReConf) {
 		return // T4 goes on
 	}
 	q := a.answered(i)
-	a.alive(a.ctl)
+	a.alive(a.ctl, 0)
 	ok := w.Result == wire.ReConfPerformed || w.Result == wire.ReConfNothing
 	n := Notification{Streams: q.streams}
 	switch {

@@ -177,3 +177,23 @@ func TestRFC5061NotAgreed(t *testing.T) {
 		t.Fatal(errno)
 	}
 }
+
+// RFC 5061, section 4.2.2: the request to delete an address does not leave from it. Routes are asked for anew.
+func TestRFC5061DeleteSource(t *testing.T) {
+	p := asconfPair(t)
+	a, b := p.end[0].a, p.end[1].a
+	a.AddAddr(p.now, second)
+	p.pump()
+	if errno := a.DeleteAddr(p.now, pairAddr(0, 0)); errno != 0 {
+		t.Fatal(errno)
+	}
+	dst, ok := a.Unrouted()
+	if !ok || dst != pairAddr(1, 0) {
+		t.Fatalf("%v, %v: the route is still that from the address", dst, ok)
+	}
+	a.SetRoute(dst, second, 1500)
+	p.pump()
+	if len(a.Local()) != 1 || len(b.Peers(nil)) != 1 || b.Peers(nil)[0] != second {
+		t.Errorf("%v, %v", a.Local(), b.Peers(nil))
+	}
+}

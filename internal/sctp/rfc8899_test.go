@@ -115,3 +115,29 @@ func TestRFC8899(t *testing.T) {
 		}},
 	})
 }
+
+// The search ends, however large the link's packets are.
+func TestProbeLargeLink(t *testing.T) {
+	for _, mtu := range []int{65532, 65535, 1 << 20} {
+		a := new(Assoc)
+		c := testConfig(0)
+		o := c.DefaultOptions()
+		o.Path.ProbeIntvl = 5 * time.Second
+		a.setup(c, o, c.DefaultBuffers(), 1, 2)
+		p := a.addPath(pairAddr(1, 0))
+		a.primary, a.use, a.ctl, a.ackTo = p, p, p, p
+		p.state, p.routeMTU = PathActive, int32(mtu)
+		a.setState(Established)
+		a.startProbe(0, p)
+		for i := 0; p.probe.state != probeComplete; i++ {
+			if i > 40 {
+				t.Fatalf("of a link of %d bytes: no end at %d to %d", mtu, p.probe.low, p.probe.high)
+			}
+			p.probe.waiting = true
+			a.probed(0, p, p.probe.nonce, int(p.probe.size))
+		}
+		if p.probe.low != 65532 {
+			t.Errorf("of a link of %d bytes: %d", mtu, p.probe.low)
+		}
+	}
+}

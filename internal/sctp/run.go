@@ -23,6 +23,8 @@ type run struct {
 	last       uint64 // of its last chunk
 	low, high  uint64 // lowest and highest TSN
 	tsn        uint64 // of its first chunk
+	cum        uint64 // Cumulative TSN when that had come
+	at         int64  // when that came, as In has it
 	begin, end bool   // the first chunk begins the message, the last one ends it
 	unordered  bool
 	ready      bool // in receiver.ready

@@ -28,8 +28,9 @@ import (
 //
 // A packet is written
 //
-//	[@ADDR] [tag=N] [udp=PORT] CHUNK; CHUNK ...
+//	[@ADDR] [tag=N] [udp=PORT] [zero] CHUNK; CHUNK ...
 //
+// with zero for one without checksum,
 // where ADDR is one of the peer's addresses A, B, C (A if left out), and the tag is the right one if left
 // out; tag=own is that of packets in the other direction. Chunks are
 //
@@ -243,7 +244,7 @@ func (s *script) packet(text string) *In {
 			if tag != "own" {
 				in.VTag = s.number(tag)
 			}
-		}, func(port string) { in.Encap = uint16(s.number(port)) })
+		}, func(port string) { in.Encap = uint16(s.number(port)) }, func(string) { in.ZeroSum = true })
 	if strings.HasPrefix(text, "INIT ") || text == "INIT" {
 		in.VTag = 0
 	}
@@ -255,7 +256,7 @@ func (s *script) packet(text string) *In {
 }
 
 // envelope reads what stands before the chunks.
-func (s *script) envelope(text string, addr, tag, udp func(string)) string {
+func (s *script) envelope(text string, addr, tag, udp, zero func(string)) string {
 	for {
 		word, rest, _ := strings.Cut(text, " ")
 		switch {
@@ -265,6 +266,8 @@ func (s *script) envelope(text string, addr, tag, udp func(string)) string {
 			tag(word[4:])
 		case strings.HasPrefix(word, "udp="):
 			udp(word[4:])
+		case word == "zero":
+			zero("")
 		default:
 			return text
 		}
@@ -480,8 +483,8 @@ func (s *script) want(text string) {
 	g := s.format(&got)
 	gotHead, wantHead := "", ""
 	collect := func(to *string, mark string) func(string) { return func(x string) { *to += mark + x + " " } }
-	gb := s.envelope(g, collect(&gotHead, "@"), collect(&gotHead, "tag="), collect(&gotHead, "udp="))
-	wb := s.envelope(text, collect(&wantHead, "@"), collect(&wantHead, "tag="), collect(&wantHead, "udp="))
+	gb := s.envelope(g, collect(&gotHead, "@"), collect(&gotHead, "tag="), collect(&gotHead, "udp="), collect(&gotHead, "zero"))
+	wb := s.envelope(text, collect(&wantHead, "@"), collect(&wantHead, "tag="), collect(&wantHead, "udp="), collect(&wantHead, "zero"))
 	gc, wc := strings.Split(gb, "; "), strings.Split(wb, "; ")
 	ok := strings.TrimPrefix(wantHead, "@A ") == gotHead && len(gc) == len(wc)
 	for i := 0; ok && i < len(gc); i++ {

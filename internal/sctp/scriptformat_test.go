@@ -30,6 +30,9 @@ func (s *script) format(p *sentPacket) string {
 	if p.Encap != 0 {
 		head += fmt.Sprintf("udp=%d ", p.Encap)
 	}
+	if p.ZeroSum {
+		head += "zero "
+	}
 	return head + strings.Join(parts, "; ")
 }
 

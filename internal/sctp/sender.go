@@ -71,6 +71,7 @@ type outgoing struct {
 	missFrom uint64 // no chunk below can be missed, as countMisses counts
 	ecn      ecnSender
 	failed   failed
+	given    *givenUp       // nil: nothing was given up
 	skipped  []wire.Skipped // of the last FORWARD-TSN: kept for its array
 }
 
@@ -104,6 +105,7 @@ type senderOptions struct {
 	maxBurst    uint32 // packets; 0: no limit
 	maxSeg      uint32 // SCTP_MAXSEG: most user data in a chunk; 0: what the PMTU allows
 	noDelay     bool   // SCTP_NODELAY
+	more        bool   // the program has said that more follows what it sent last (MSG_MORE)
 	flush       bool   // nothing waits for company: the association is shutting down
 	interleaved bool   // I-DATA (RFC 8260)
 	partial     bool   // the peer knows FORWARD-TSN (RFC 3758)
@@ -222,7 +224,11 @@ func (s *sender) push(now time.Duration, o *outMessage, views []packet.View) {
 	s.arrived++
 	m.arrived = s.arrived
 	if m.policy == PRTTL {
-		m.until = now + time.Duration(m.value)*time.Millisecond
+		// A lifetime of none is over before it begins, as Linux has it.
+		m.until = -1
+		if m.value > 0 {
+			m.until = now + time.Duration(m.value)*time.Millisecond
+		}
 	}
 	s.queued += m.n
 	s.held++
@@ -251,6 +257,20 @@ func (s *sender) rwnd() uint32 { return s.arwnd - min(s.arwnd, s.inFlight) }
 // no errors (section 6.1 A).
 func (s *sender) probing() bool {
 	return s.nxt > s.una && s.arwnd < s.chunks.at(s.una).n
+}
+
+// needsKey reports whether a message waits or is outstanding that is authenticated by the key.
+func (s *sender) needsKey(id uint16) (found bool) {
+	is := func(m *message) bool { return m.key != nil && m.key.ID == id }
+	for t := s.una; t < s.nxt && !found; t++ {
+		found = is(s.chunks.at(t).msg)
+	}
+	s.eachStream(func(st *outStream) {
+		for m := st.head; m != nil && !found; m = m.next {
+			found = is(m)
+		}
+	})
+	return found
 }
 
 // empty says that nothing waits and nothing is outstanding.

@@ -40,6 +40,7 @@ func (a *Assoc) Expire(now time.Duration) wait.Events {
 	if a.state == Closed {
 		return 0
 	}
+	defer a.observe()
 	switch {
 	case a.opening != nil && a.opening.t1 <= now:
 		a.t1Expired(now)

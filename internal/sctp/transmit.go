@@ -10,10 +10,21 @@ import (
 
 // load is the DATA of a packet that is being built.
 type load struct {
-	room   int  // bytes that are left for chunks
-	n      int  // DATA chunks that were chosen; a packet is begun with 0
-	bare   bool // nothing else stands in the packet: a chunk that is too long may go, and IP fragments it
-	urgent bool // goes whatever the congestion window is
+	room   int      // bytes that are left for chunks
+	n      int      // DATA chunks that were chosen; a packet is begun with 0
+	bare   bool     // nothing else stands in the packet: a chunk that is too long may go, and IP fragments it
+	urgent bool     // goes whatever the congestion window is
+	keyed  bool     // the packet is authenticated by key, and takes no message of another
+	key    *AuthKey // nil: the active one
+}
+
+// of reports whether the packet takes chunks of a message: all of it are authenticated by one key.
+func (l *load) of(m *message) bool {
+	if l.keyed && m.key != l.key {
+		return false
+	}
+	l.key = m.key
+	return true
 }
 
 // take has the load hold a chunk of so many bytes.
@@ -31,6 +42,7 @@ func (l *load) fits(length uint32) bool {
 type outData struct {
 	wire.Data
 	interleaved bool // I-DATA
+	again       bool // it is sent again
 	mid, fsn    uint32
 	payload     packet.Vec // lent until the sender is called again: who keeps a view retains it
 }
@@ -94,7 +106,7 @@ func (s *sender) nextMarked(now time.Duration, f *flow, l *load, d *outData) boo
 	}
 
 	length := s.headerLen() + c.n
-	if !l.fits(length) {
+	if !l.fits(length) || !l.of(c.msg) {
 		return false
 	}
 	if l.n == 0 {
@@ -139,7 +151,7 @@ func (s *sender) nextNew(now time.Duration, f *flow, l *load, d *outData) bool {
 	if n > s.rwnd() && s.inFlight > 0 {
 		return false
 	}
-	if s.waits(m, n, f, l) {
+	if s.waits(m, n, f, l) || !l.of(m) {
 		return false
 	}
 
@@ -183,9 +195,13 @@ func (s *sender) cutting(m *message, f *flow, l *load) uint32 {
 const minCut = 256
 
 // waits reports whether a chunk of n bytes waits for company: Nagle's algorithm. A full packet does not
-// wait, nor the rest of a message that was cut, nor anything while nothing is outstanding.
+// wait, nor the rest of a message that was cut, nor anything while nothing is outstanding, unless the
+// program asks for it (MSG_MORE).
 func (s *sender) waits(m *message, n uint32, f *flow, l *load) bool {
-	if s.noDelay || s.flush || l.n > 0 || s.inFlight == 0 || m.begun() || n < m.n {
+	if s.flush || l.n > 0 || m.begun() || n < m.n {
+		return false
+	}
+	if !s.more && (s.noDelay || s.inFlight == 0) {
 		return false
 	}
 
@@ -258,6 +274,7 @@ func (s *sender) describe(tsn uint64, c *sentChunk, d *outData) {
 	d.interleaved = s.interleaved
 	d.Data = wire.Data{TSN: uint32(tsn), Stream: m.stream, PPID: m.ppid}
 	d.mid, d.fsn = uint32(m.id), c.fsn
+	d.again = c.sends > 1
 	if c.state&chunkBegin != 0 {
 		d.Flags |= wire.DataB
 	}

@@ -7,10 +7,12 @@ import (
 	"time"
 
 	"usock/internal/abi"
+	"usock/trace"
 )
 
 // Info describes one socket, or a connection that has none any more or not yet.
 type Info struct {
+	Brief                  bool   // nobody asks for Detail
 	ID                     uint64 // 0: without socket
 	Kind                   *Kind
 	Domain, Type, Protocol int
@@ -24,6 +26,7 @@ type Info struct {
 	Device                 int // SO_BINDTODEVICE; 0: none
 	Congestion             string
 	Left                   time.Duration // of TIME-WAIT
+	Waits                  trace.Why     // whom the sender waits for, if there is Detail
 	Detail                 any           // what its protocol alone has to tell: *tcp.Info
 }
 
@@ -51,7 +54,14 @@ func (r *Registry) ListAlso(l Lister) {
 // List appends what stands at n places from place on, 0 first, and returns the next place; 0
 // after the last. If sockets come or go between two calls, some may be missing or listed twice.
 // Locked.
-func (r *Registry) List(out []Info, place, n int) ([]Info, int) {
+func (r *Registry) List(out []Info, place, n int) ([]Info, int) { return r.list(out, place, n, false) }
+
+// ListBrief is List with the sockets' Brief set. Locked.
+func (r *Registry) ListBrief(out []Info, place, n int) ([]Info, int) {
+	return r.list(out, place, n, true)
+}
+
+func (r *Registry) list(out []Info, place, n int, brief bool) ([]Info, int) {
 	// The lists' places take turns: those of list k are k, k+lists, k+2*lists and so on.
 	lists := len(r.also) + 1
 	k, at := place%lists, place/lists
@@ -61,7 +71,7 @@ func (r *Registry) List(out []Info, place, n int) ([]Info, int) {
 	} else {
 		end := min(at+n, len(r.all))
 		for _, s := range r.all[min(at, end):end] {
-			out = append(out, s.info())
+			out = append(out, s.info(brief))
 		}
 		if end < len(r.all) {
 			next = end
@@ -91,9 +101,9 @@ func (r *Registry) Sockets() []Info {
 }
 
 // info tells of s.
-func (s *Socket) info() Info {
+func (s *Socket) info(brief bool) Info {
 	in := Info{
-		Kind: s.Proto.Kind(), State: Unconnected,
+		Brief: brief, Kind: s.Proto.Kind(), State: Unconnected,
 		ID: s.ID, Domain: int(s.Domain), Type: int(s.Type), Protocol: int(s.Protocol), Owner: s.Owner,
 		RcvBuf: int(s.Opt.RcvBuf), SndBuf: int(s.Opt.SndBuf), Device: int(s.Opt.Device),
 	}

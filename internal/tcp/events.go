@@ -217,6 +217,9 @@ func (c *Conn) Tell(now time.Duration) {
 	}
 }
 
+// WaitsFor says whom the sender waits for, once Poll has declined: as an event of kind trace.Stalled does.
+func (c *Conn) WaitsFor(now time.Duration) trace.Why { return c.stall(now) }
+
 // stall says whom the sender waits for, now that Poll declines. The order is that of what would
 // still be in the way if the others were not.
 func (c *Conn) stall(now time.Duration) trace.Why {

@@ -1,0 +1,47 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"usock/inspect"
+	"usock/internal/control"
+	"usock/run"
+)
+
+// nameValue is --name.
+type nameValue string
+
+// String implements pflag.Value.
+func (v *nameValue) String() string { return string(*v) }
+
+// Type implements pflag.Value.
+func (v *nameValue) Type() string { return "NAME" }
+
+// Set implements pflag.Value.
+func (v *nameValue) Set(text string) error {
+	if err := inspect.CheckName(text); err != nil {
+		return err
+	}
+	*v = nameValue(text)
+	return nil
+}
+
+// controlDirs are the paths of control sockets, in the form of run.Options.Absent: programs
+// under usock find none there. Who goes another way is refused by the socket itself.
+func controlDirs() (list []string) {
+	for _, p := range control.Paths() {
+		list = append(list, p+"/")
+	}
+	return list
+}
+
+// serveViews opens the run's control socket. A run goes on without one, and says so to who has given
+// it a name or wants to know.
+func serveViews(o *run.Options, name string, s *shape, verbose bool) *inspect.Server {
+	v, err := inspect.Serve(inspect.Config{Host: o.Host, Name: name, Program: o.Argv, Shape: s.String(), Ends: o.Ends.List})
+	if err != nil && (name != "" || verbose) {
+		fmt.Fprintf(os.Stderr, "usock: usock ps, ss and tail will not see this run: no control socket: %v\n", err)
+	}
+	return v
+}

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"testing"
+
+	"usock"
+	"usock/inspect"
+)
+
+// served is a host with n connections, both ends of each on it, and a control socket.
+func served(t testing.TB, n int) {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("XDG_RUNTIME_DIR", dir)
+	h, err := usock.NewHost(usock.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { h.Close() })
+	var l net.Listener
+	for i := range n {
+		// Not so many that the client ports for one listener run out.
+		const each = 20000
+		addr := fmt.Sprintf("127.0.0.1:%d", 1024+i/each)
+		if i%each == 0 {
+			if l, err = h.Listen("tcp", addr); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := h.Dial("tcp", addr); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := l.Accept(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, err := inspect.Serve(inspect.Config{Host: h, Name: "many"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+}
+
+// TestManySockets lists more sockets than a page has, each once.
+func TestManySockets(t *testing.T) {
+	served(t, 3000)
+	for _, f := range []ssFlags{{run: "many", numeric: true}, {run: "many", numeric: true, info: true}} {
+		var out bytes.Buffer
+		if err := f.show(&out, 0, io.Discard); err != nil {
+			t.Fatal(err)
+		}
+		seen := make(map[string]bool)
+		for line := range strings.Lines(out.String()) {
+			if words := strings.Fields(line); words[0] == "tcp" {
+				seen[words[4]+" "+words[5]] = true
+			}
+		}
+		if len(seen) != 6000 {
+			t.Errorf("info %v: %d connections", f.info, len(seen))
+		}
+	}
+}
+
+// BenchmarkSS is usock ss of a host with 100,000 sockets, but for the start of its process.
+func BenchmarkSS(b *testing.B) {
+	served(b, 50_000)
+	f := ssFlags{run: "many"}
+	for b.Loop() {
+		if err := f.show(io.Discard, 0, io.Discard); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

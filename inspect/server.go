@@ -1,0 +1,222 @@
+package inspect
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"usock"
+	"usock/internal/control"
+	"usock/internal/ss"
+)
+
+// Config says what is served.
+type Config struct {
+	Host    *usock.Host
+	Name    string   // by which users can call it, beside its id; "": none
+	Program []string // with its arguments; nil: this process's
+	Shape   string   // what is done to its links, in words
+
+	// Ends, if not nil, begins a look at a list of sockets. What it returns is called with the
+	// parts of the list, to add what waits elsewhere to the queues of each socket, and to say
+	// which inode of the kernel's belongs to it, 0 for none ([usock/run.Ends]).
+	Ends func() func(list []usock.SocketInfo, inodes []uint32)
+}
+
+// Server serves a host's control socket.
+type Server struct {
+	config Config
+	run    control.Run
+	dir    *control.Dir
+	l      *net.UnixListener
+	gate   gate
+	done   sync.WaitGroup
+
+	mu      sync.Mutex
+	clients map[*client]struct{} // mu
+	closed  bool                 // mu
+}
+
+const (
+	// maxClients are served at a time. One that has asked for nothing for a while gives way.
+	maxClients = 16
+	idleTime   = time.Second
+
+	// endTime is what a client may take for the rest of a capture when the server ends.
+	endTime = time.Second
+
+	// acceptPause is how long a server without descriptors waits until it looks again.
+	acceptPause = 100 * time.Millisecond
+)
+
+// maxName bounds a name.
+const maxName = 64
+
+// CheckName says what is wrong with a run's name; nil: nothing.
+func CheckName(name string) error {
+	if len(name) > maxName {
+		return fmt.Errorf("a name has at most %d characters", maxName)
+	}
+	for i, c := range []byte(name) {
+		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+		if !letter && (i == 0 || c != '.' && c != '_' && c != '-') {
+			return errors.New("a name has letters, digits, '.', '_' and '-', and begins with a letter or digit")
+		}
+	}
+	if name == "" || ss.Begins(name) {
+		return fmt.Errorf("%q begins a filter of usock ss; take another name", name)
+	}
+	return nil
+}
+
+// Serve begins to serve.
+func Serve(c Config) (*Server, error) {
+	if c.Name != "" {
+		if err := CheckName(c.Name); err != nil {
+			return nil, err
+		}
+	}
+	if c.Program == nil {
+		c.Program = os.Args
+	}
+	dir, err := control.MakeDir()
+	if err != nil {
+		return nil, err
+	}
+	l, id, err := dir.Listen()
+	if err != nil {
+		dir.Close()
+		return nil, err
+	}
+	s := &Server{
+		config: c, dir: dir, l: l, gate: make(gate, inCalls), clients: make(map[*client]struct{}),
+		run: control.Run{
+			ID: id, Name: c.Name, Program: c.Program, PID: os.Getpid(), Start: time.Now().UnixMilli(),
+			Epoch: c.Host.Epoch().UnixMilli(), Shape: c.Shape,
+		},
+	}
+	s.done.Go(s.accept)
+	return s, nil
+}
+
+// ID returns the id by which users can call the run.
+func (s *Server) ID() string { return s.run.ID }
+
+// Close ends all connections, and removes the socket. Captures are written to their end before, for which a client may take
+// a second.
+func (s *Server) Close() error {
+	if s == nil {
+		return nil
+	}
+	s.mu.Lock()
+	was := s.closed
+	s.closed = true
+	for c := range s.clients {
+		if c.captures {
+			c.conn.CloseRead() // as if the client had ended it
+			c.conn.SetWriteDeadline(time.Now().Add(endTime))
+		} else {
+			c.conn.Close()
+		}
+	}
+	s.mu.Unlock()
+	if was {
+		return nil
+	}
+	s.dir.Remove(s.run.ID)
+	err := s.l.Close()
+	s.done.Wait()
+	s.dir.Close()
+	return err
+}
+
+// accept takes connections until the server is closed.
+func (s *Server) accept() {
+	for {
+		conn, err := s.l.AcceptUnix()
+		switch {
+		case err == nil:
+			s.serve(conn)
+		case errors.Is(err, net.ErrClosed):
+			return
+		default:
+			time.Sleep(acceptPause) // no descriptor: those who wait are served when there is one
+		}
+	}
+}
+
+// serve greets who has connected and, if he may ask, serves him.
+func (s *Server) serve(conn *net.UnixConn) {
+	w, err := newWire(conn, s.gate)
+	if err != nil {
+		conn.Close()
+		return
+	}
+	c := &client{s: s, conn: w, since: time.Now()}
+	refusal := control.Judge(conn)
+	if refusal == nil {
+		refusal = s.admit(c)
+	}
+	g := control.Greeting{Version: control.Version, Run: &s.run, Error: refusal}
+	if refusal != nil {
+		g.Run = nil
+	}
+	// The first line of a connection has room in its buffer.
+	if err := c.write(&g); err != nil || refusal != nil {
+		s.forget(c)
+		return
+	}
+	s.done.Go(func() {
+		defer s.forget(c)
+		c.serve()
+	})
+}
+
+// admit adds a client. Where there are too many, one that has asked for nothing for a while has to go.
+func (s *Server) admit(c *client) *control.Error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return &control.Error{Code: control.Refused, Text: "the run ends"}
+	}
+	if len(s.clients) >= mostClients() {
+		var oldest *client
+		for o := range s.clients {
+			if !o.busy && c.since.Sub(o.since) > idleTime && (oldest == nil || o.since.Before(oldest.since)) {
+				oldest = o
+			}
+		}
+		if oldest == nil {
+			return &control.Error{Code: control.Busy, Text: fmt.Sprintf("%d others look at this run already", len(s.clients))}
+		}
+		oldest.conn.Close()
+		delete(s.clients, oldest)
+	}
+	s.clients[c] = struct{}{}
+	return nil
+}
+
+func (s *Server) forget(c *client) {
+	c.conn.Close()
+	s.mu.Lock()
+	delete(s.clients, c)
+	s.mu.Unlock()
+}
+
+// captures notes that a client's connection carries a capture from now on; not ok: the server is closed.
+func (s *Server) captures(c *client) (ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.captures = true
+	return !s.closed
+}
+
+// mark says whether a client is being served, or since when it asks for nothing.
+func (s *Server) mark(c *client, busy bool) {
+	s.mu.Lock()
+	c.busy, c.since = busy, time.Now()
+	s.mu.Unlock()
+}

@@ -1,0 +1,156 @@
+package inspect
+
+import (
+	"iter"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"usock"
+	"usock/internal/control"
+	"usock/internal/ss"
+)
+
+// page is how many of the host's sockets are looked at in one step, and stand in a reply at most.
+const page = 512
+
+// sockets lists the host's sockets, page by page.
+func (c *client) sockets(q *control.Request) error {
+	filter, err := ss.Parse(q.Filter, ss.ServiceNumber)
+	if err != nil {
+		return c.fail(q.ID, control.Invalid, err.Error())
+	}
+	v := view{names: make(map[int32]string), detail: q.Detail, devices: make(map[int]string), self: int32(os.Getpid()), gate: c.s.gate}
+	if q.Inodes && c.s.config.Ends != nil {
+		v.ends = c.s.config.Ends()
+	}
+	for _, i := range c.s.config.Host.Interfaces() {
+		v.devices[i.Index] = i.Name
+	}
+	list := c.s.config.Host.SocketPages(page)
+	if q.Detail {
+		list = detailed(c.s.config.Host)
+	}
+	for part := range list {
+		part = slices.DeleteFunc(part, func(in usock.SocketInfo) bool {
+			return !listed(&in) || !chosen(q, &in) || !filter.Match(&ss.Ends{State: in.State, Local: address(&in, in.Local), Peer: address(&in, in.Peer)})
+		})
+		if len(part) == 0 {
+			continue
+		}
+		if err := c.reply(&control.Reply{ID: q.ID, Sockets: v.describe(part)}, writeTime); err != nil {
+			return err
+		}
+	}
+	return c.reply(&control.Reply{ID: q.ID, Done: true}, writeTime)
+}
+
+// detailed is SocketPages with what TCP knows.
+func detailed(h *usock.Host) iter.Seq[[]usock.SocketInfo] {
+	return func(yield func([]usock.SocketInfo) bool) {
+		for place, next := 0, 1; next != 0; place = next {
+			var list []usock.SocketInfo
+			if list, next = h.SocketsFrom(place, page); !yield(list) {
+				return
+			}
+		}
+	}
+}
+
+// listed reports whether the kernel would list the socket: one without a port is in none of
+// its tables, and of a connection in TIME-WAIT the record alone is.
+func listed(in *usock.SocketInfo) bool {
+	if in.Domain == usock.AF_UNIX {
+		return true
+	}
+	if in.Local.Port() == 0 {
+		return false
+	}
+	return in.Proto != "tcp" || in.State != "UNCONN" && (in.State != "TIME-WAIT" || in.ID == 0)
+}
+
+// chosen reports whether a request wants a socket, whatever its filter.
+func chosen(q *control.Request, in *usock.SocketInfo) bool {
+	return (len(q.Protocols) == 0 || slices.Contains(q.Protocols, in.Proto)) &&
+		(len(q.States) == 0 || slices.Contains(q.States, in.State))
+}
+
+// view is what the parts of a list have in common.
+type view struct {
+	names   map[int32]string // of processes
+	devices map[int]string
+	detail  bool
+	gate    gate
+	self    int32
+	ends    func([]usock.SocketInfo, []uint32) // nil: they are not asked for
+	inodes  []uint32
+	out     []control.Socket
+}
+
+// describe tells of sockets, until it is called again.
+func (v *view) describe(list []usock.SocketInfo) []control.Socket {
+	v.inodes = append(v.inodes[:0], make([]uint32, len(list))...)
+	if v.ends != nil {
+		v.ends(list, v.inodes)
+	}
+	out := append(v.out[:0], make([]control.Socket, len(list))...)
+	v.out = out
+	for i := range list {
+		in := &list[i]
+		s := &out[i]
+		*s = control.Socket{
+			ID: in.ID, Proto: in.Proto, State: in.State, RecvQ: in.RecvQ, SendQ: in.SendQ,
+			Process: in.Owner, Inode: v.inodes[i], Drops: in.Drops, V6: in.Domain == usock.AF_INET6, V6Only: in.V6Only,
+			Congestion: in.Congestion, Left: in.TimeWait.Milliseconds(), Device: v.devices[in.Interface],
+			Local: text(address(in, in.Local)), Peer: text(address(in, in.Peer)),
+		}
+		if in.Domain == usock.AF_UNIX {
+			s.Local, s.Peer = in.Path, in.PeerPath
+		}
+		if in.RcvBuf != 0 { // it has a socket, and so a process
+			if s.Process == 0 {
+				s.Process = v.self
+			}
+			s.Program = programName(v.gate, v.names, s.Process)
+		}
+		if v.detail {
+			s.TCP, s.Stall = (*control.TCP)(in.TCP), Stall(in)
+		}
+	}
+	return out
+}
+
+// address returns an address as its socket has it: one of IPv6 has IPv4 mapped.
+func address(in *usock.SocketInfo, a netip.AddrPort) netip.AddrPort {
+	if in.Domain == usock.AF_INET6 && a.Addr().Is4() {
+		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr().As16()), a.Port())
+	}
+	return a
+}
+
+func text(a netip.AddrPort) string {
+	if !a.IsValid() {
+		return ""
+	}
+	return a.String()
+}
+
+// programName returns the name of a process's program; "" for one that is gone. What
+// would change a terminal is left out. known are those that were looked up.
+func programName(g gate, known map[int32]string, pid int32) string {
+	name, ok := known[pid]
+	if !ok && pid != 0 {
+		b, _ := g.readFile("/proc/" + strconv.Itoa(int(pid)) + "/comm")
+		name = strings.Map(func(r rune) rune {
+			if unicode.IsPrint(r) {
+				return r
+			}
+			return -1
+		}, strings.TrimSpace(string(b)))
+		known[pid] = name
+	}
+	return name
+}

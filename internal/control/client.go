@@ -1,0 +1,169 @@
+package control
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"syscall"
+	"time"
+
+	"usock/clock"
+)
+
+// machine is the clock by which other processes are waited for.
+var machine = clock.System()
+
+// Client is a connection to a run's control socket. One goroutine uses it.
+type Client struct {
+	Run  Run
+	conn *net.UnixConn
+	r    *bufio.Reader
+	last int64 // number of the last request
+
+	known map[string]string // strings of sockets
+}
+
+// maxReply bounds a line of a server's.
+const maxReply = 16 << 20
+
+// newClient reads a server's greeting.
+func newClient(c *net.UnixConn) (*Client, error) {
+	x := &Client{conn: c, known: make(map[string]string), r: bufio.NewReaderSize(c, 256<<10)}
+	c.SetReadDeadline(clock.Wall(machine).Add(connectTime))
+	line, err := x.line()
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = errors.New("that run does not answer: its usock may be stopped")
+	}
+	var g Greeting
+	if err == nil {
+		err = json.Unmarshal(line, &g)
+	}
+	g.Error.tame()
+	switch {
+	case err != nil:
+	case g.Error != nil:
+		err = g.Error
+	case g.Version != Version:
+		err = fmt.Errorf("that run is of another version of usock: its control socket speaks %d, and this is %d", g.Version, Version)
+	case g.Run == nil:
+		err = errors.New("that run does not say what it is")
+	}
+	if err != nil {
+		c.Close()
+		return nil, err
+	}
+	c.SetReadDeadline(time.Time{})
+	x.Run = *g.Run
+	x.Run.tame()
+	return x, nil
+}
+
+// Close ends the connection, and a call that is under way.
+func (c *Client) Close() error { return c.conn.Close() }
+
+// line reads a line, which is good until the next one.
+func (c *Client) line() ([]byte, error) {
+	line, err := c.r.ReadSlice('\n')
+	if err != bufio.ErrBufferFull {
+		return line, err
+	}
+	long := append([]byte(nil), line...)
+	for err == bufio.ErrBufferFull && len(long) < maxReply {
+		line, err = c.r.ReadSlice('\n')
+		long = append(long, line...)
+	}
+	if err == bufio.ErrBufferFull {
+		err = errors.New("a reply is too long")
+	}
+	return long, err
+}
+
+// Do sends a request and has f called with each reply, until the last one or an error of f's.
+func (c *Client) Do(q Request, f func(*Reply) error) error {
+	if err := c.send(&q); err != nil {
+		return err
+	}
+	for {
+		line, err := c.line()
+		if err != nil {
+			return ended(err)
+		}
+		r, ok := readSockets(line, c.known)
+		if !ok {
+			r = new(Reply)
+			err = json.Unmarshal(line, r)
+			r.tame()
+		}
+		if err != nil {
+			return fmt.Errorf("a reply that is none: %w", err)
+		}
+		if done, err := c.take(r, f); done || err != nil {
+			return err
+		}
+	}
+}
+
+// Capture has the run's packets recorded to w, until StopCapture is called or the run ends. The client is of no
+// use afterwards but to be closed.
+func (c *Client) Capture(q Request, w io.Writer) error {
+	if err := c.send(&q); err != nil {
+		return err
+	}
+	line, err := c.line()
+	if err != nil {
+		return ended(err)
+	}
+	var r Reply
+	if err := json.Unmarshal(line, &r); err != nil {
+		return fmt.Errorf("a reply that is none: %w", err)
+	}
+	if r.Error != nil {
+		return r.Error
+	}
+	_, err = c.r.WriteTo(struct{ io.Writer }{w}) // by plain writes, whose errors are those of files
+	return err
+}
+
+// StopCapture ends a capture that another goroutine carries out.
+func (c *Client) StopCapture() error { return c.conn.CloseWrite() }
+
+// send numbers a request and writes it.
+func (c *Client) send(q *Request) error {
+	c.last++
+	q.ID = c.last
+	b, err := json.Marshal(q)
+	if err != nil {
+		return err
+	}
+	_, err = c.conn.Write(append(b, '\n'))
+	return ended(err)
+}
+
+// take hands a reply on, and reports whether it was the request's last.
+func (c *Client) take(r *Reply, f func(*Reply) error) (done bool, err error) {
+	if r.ID != c.last {
+		return false, nil // of a request before
+	}
+	if r.Error != nil {
+		return true, r.Error
+	}
+	return r.Done, f(r)
+}
+
+// ended is what is said where a connection has ended.
+func ended(err error) error {
+	if err == nil || errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	return fmt.Errorf("the run has ended: %w", err)
+}
+
+// Ended reports whether an error of Do is that the run has ended.
+func Ended(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, errEnded) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}

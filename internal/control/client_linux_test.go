@@ -1,0 +1,114 @@
+package control
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"testing"
+)
+
+// says is a server that says lines to whoever connects, and reads what he says.
+func says(t *testing.T, lines ...string) (*Dir, string) {
+	t.Helper()
+	d := openDir(t)
+	l, id, err := d.Listen()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.AcceptUnix()
+			if err != nil {
+				return
+			}
+			go func(c *net.UnixConn) {
+				defer c.Close()
+				io.WriteString(c, strings.Join(lines, "\n"))
+				io.Copy(io.Discard, c)
+			}(c)
+		}
+	}()
+	return d, id
+}
+
+// TestGreetings has what no server of this version says refused, in words.
+func TestGreetings(t *testing.T) {
+	for line, want := range map[string]string{
+		`{"usock":1,"run":{"id":"x"}}` + "\n":                                    "",
+		`{"usock":2,"run":{"id":"x"}}` + "\n":                                    "that run is of another version of usock: its control socket speaks 2, and this is 1",
+		`{"usock":1}` + "\n":                                                     "that run does not say what it is",
+		`{"usock":1,"error":{"code":"busy","text":"too\u001b[31m many"}}` + "\n": "too[31m many",
+		"SSH-2.0\n": "invalid character 'S' looking for beginning of value",
+	} {
+		d, id := says(t, line)
+		c, err := d.dial(id)
+		switch {
+		case err == nil:
+			c.Close()
+			if want != "" {
+				t.Errorf("%s is taken", line)
+			}
+		case err.Error() != want:
+			t.Errorf("%s: %v, want %s", line, err, want)
+		}
+	}
+}
+
+// TestHostileServer has a client not show what would change a terminal, nor take a line without end.
+func TestHostileServer(t *testing.T) {
+	const esc = "\\u001b[2J"
+	d, id := says(t,
+		`{"usock":1,"run":{"id":"a`+esc+`","name":"b`+esc+`","shape":"c`+esc+`"}}`,
+		`{"id":1,"sockets":[{"proto":"t`+esc+`","state":"s`+esc+`","recv_q":0,"send_q":0,"local":"l`+esc+`","peer":"p\u009b","program":"\u202e"}]}`,
+		`{"id":1,"events":[{"event":{},"text":"t`+esc+`","program":"p\n"}]}`,
+		`{"id":0,"done":true}`, // of no request
+		strings.Repeat("x", maxReply+1))
+	c, err := d.dial(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if c.Run.ID+c.Run.Name+c.Run.Shape != "a[2Jb[2Jc[2J" {
+		t.Errorf("%+v", c.Run)
+	}
+	var told []byte
+	err = c.Do(Request{Do: DoSockets}, func(r *Reply) error {
+		b, err := json.Marshal(r)
+		told = append(told, b...)
+		return err
+	})
+	if err == nil || !strings.Contains(err.Error(), "a reply is too long") {
+		t.Error(err)
+	}
+	want := `{"id":1,"sockets":[{"proto":"t[2J","state":"s[2J","recv_q":0,"send_q":0,"local":"l[2J","peer":"p"}]}` +
+		`{"id":1,"events":[{"event":{},"text":"t[2J","program":"p"}]}`
+	if string(told) != want {
+		t.Errorf("got  %s\nwant %s", told, want)
+	}
+}
+
+// TestEnd tells the end of a run from other errors.
+func TestEnd(t *testing.T) {
+	d := openDir(t)
+	l, id, err := d.Listen()
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		c, _ := l.AcceptUnix()
+		io.WriteString(c, `{"usock":1,"run":{"id":"x"}}`+"\n")
+		l.Close()
+		c.Close()
+	}()
+	c, err := d.dial(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = c.Do(Request{Do: DoTraffic}, func(*Reply) error { return errors.New("no reply") })
+	if !Ended(err) || Ended(&Error{Busy, "x"}) || Ended(nil) {
+		t.Error(err)
+	}
+}

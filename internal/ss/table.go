@@ -1,0 +1,282 @@
+package ss
+
+import (
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"usock/internal/control"
+)
+
+// Row is a line of a table.
+type Row struct {
+	Run    string // whose it is, if the table has that column
+	Socket *control.Socket
+	Users  string // as Process.Users gives it
+}
+
+// Table says how sockets are printed: as ss does, in columns as wide as what is in them, the
+// addresses at their ports.
+//
+// Where Width is less than a row needs, the processes and the details go to lines of their
+// own, and then addresses lose their middles.
+type Table struct {
+	Run, Netid, State, Process, Detail bool // which columns there are
+	Width                              int  // of the terminal; 0: any
+
+	Service func(port uint16, proto string) string // the name of a port, "" for none; nil: numbers
+}
+
+// The columns. Of an address the port is a column of its own.
+const (
+	colRun = iota
+	colNetid
+	colState
+	colRecvQ
+	colSendQ
+	colLocal
+	colLocalPort
+	colPeer
+	colPeerPort
+	columns
+)
+
+type cells [columns]string
+
+// cut stands for the middle of an address.
+const cut = "…"
+
+// Sort puts rows in ss's order of protocols, and leaves it else as it is.
+func Sort(rows []Row) {
+	rank := func(r Row) int { return slices.Index(protocols, r.Socket.Proto) }
+	slices.SortStableFunc(rows, func(a, b Row) int { return rank(a) - rank(b) })
+}
+
+var protocols = []string{"unix", "raw", "icmp", "udp", "tcp", "sctp"}
+
+// Write prints the rows under a line of titles.
+func (t *Table) Write(w io.Writer, rows []Row) error {
+	titles := cells{"Run", "Netid", "State", "Recv-Q", "Send-Q", "Local Address", "Port", "Peer Address", "Port"}
+	var width [columns]int
+	for i, s := range titles {
+		width[i] = len(s)
+	}
+	list := make([]cells, len(rows))
+	for i := range rows {
+		list[i] = t.cells(&rows[i])
+		for k, s := range list[i] {
+			width[k] = max(width[k], utf8.RuneCountInString(s))
+		}
+	}
+	t.fit(&width)
+	length := 0
+	for k := range width {
+		if t.has(k) {
+			length += width[k] + 1
+		}
+	}
+
+	var out strings.Builder
+	out.Grow((len(rows) + 1) * (length + 8))
+	t.line(&out, &titles, &width)
+	if title := "Process"; t.Process && (t.Width == 0 || length+len(title) <= t.Width) {
+		out.WriteString(title)
+	}
+	out.WriteByte('\n')
+	for i := range rows {
+		t.line(&out, &list[i], &width)
+		t.rest(&out, &rows[i], length)
+	}
+	_, err := io.WriteString(w, out.String())
+	return err
+}
+
+// has reports whether the table has a column.
+func (t *Table) has(k int) bool {
+	switch k {
+	case colRun:
+		return t.Run
+	case colNetid:
+		return t.Netid
+	case colState:
+		return t.State
+	}
+	return true
+}
+
+// cells are a row's texts.
+func (t *Table) cells(r *Row) cells {
+	s := r.Socket
+	c := cells{colRun: r.Run, colNetid: s.Proto, colState: s.State, colRecvQ: strconv.Itoa(s.RecvQ), colSendQ: strconv.Itoa(s.SendQ)}
+	if s.Proto == "unix" {
+		c[colLocal], c[colLocalPort] = orAny(s.Local), "*"
+		c[colPeer], c[colPeerPort] = orAny(s.Peer), "*"
+		return c
+	}
+	c[colLocal], c[colLocalPort] = t.address(s, s.Local)
+	c[colPeer], c[colPeerPort] = t.address(s, s.Peer)
+	if s.Device != "" && !strings.Contains(c[colLocal], "%") {
+		c[colLocal] += "%" + s.Device
+	}
+	return c
+}
+
+func orAny(s string) string {
+	if s == "" {
+		return "*"
+	}
+	return s
+}
+
+// address is an address as ss has it: a socket of IPv6 that takes IPv4, too, is bound to *.
+func (t *Table) address(s *control.Socket, addr string) (host, port string) {
+	any := "0.0.0.0"
+	if s.V6 {
+		if any = "*"; s.V6Only {
+			any = "[::]"
+		}
+	}
+	if addr == "" {
+		return any, "*"
+	}
+	i := strings.LastIndexByte(addr, ':')
+	if i < 0 {
+		return addr, "*"
+	}
+	if host, port = addr[:i], addr[i+1:]; host == "[::]" {
+		host = any
+	}
+	if port == "0" {
+		return host, "*"
+	}
+	if t.Service != nil {
+		if n, err := strconv.ParseUint(port, 10, 16); err == nil {
+			if name := t.Service(uint16(n), s.Proto); name != "" {
+				port = name
+			}
+		}
+	}
+	return host, port
+}
+
+// leastHost is how narrow a column of addresses may become.
+const leastHost = len("Local Address")
+
+// fit makes the columns of addresses as narrow as the terminal wants it.
+func (t *Table) fit(width *[columns]int) {
+	if t.Width == 0 {
+		return
+	}
+	over := -t.Width
+	for k, n := range width {
+		if t.has(k) {
+			over += n + 1
+		}
+	}
+	over-- // there is no blank behind the last one
+	for ; over > 0; over-- {
+		k := colLocal
+		if width[colPeer] > width[colLocal] {
+			k = colPeer
+		}
+		if width[k] <= leastHost {
+			return
+		}
+		width[k]--
+	}
+}
+
+// line writes the columns.
+func (t *Table) line(out *strings.Builder, c *cells, width *[columns]int) {
+	for k, s := range c {
+		if !t.has(k) {
+			continue
+		}
+		n := utf8.RuneCountInString(s)
+		if n > width[k] {
+			s, n = shorten(s, width[k]), width[k]
+		}
+		right := k == colLocal || k == colPeer
+		if right {
+			pad(out, width[k]-n)
+		}
+		out.WriteString(s)
+		switch {
+		case right:
+			out.WriteByte(':')
+		case k == colPeerPort && !t.Process:
+		default:
+			pad(out, width[k]-n+1)
+		}
+	}
+}
+
+// shorten leaves n characters of s and takes its middle.
+func shorten(s string, n int) string {
+	if n < 2 {
+		return cut
+	}
+	r := []rune(s)
+	head := (n - 1) / 2
+	return string(r[:head]) + cut + string(r[len(r)-(n-1-head):])
+}
+
+const blanks = "                                                                "
+
+func pad(out *strings.Builder, n int) {
+	for ; n > len(blanks); n -= len(blanks) {
+		out.WriteString(blanks)
+	}
+	if n > 0 {
+		out.WriteString(blanks[:n])
+	}
+}
+
+// rest writes what stands behind the columns, or on lines of its own.
+func (t *Table) rest(out *strings.Builder, r *Row, length int) {
+	if t.Process && r.Users != "" {
+		if t.Width > 0 && length+len(r.Users) > t.Width {
+			out.WriteByte('\n')
+			t.words(out, []string{r.Users})
+		} else {
+			out.WriteString(r.Users)
+		}
+	}
+	out.WriteByte('\n')
+	if t.Detail && r.Socket.TCP != nil {
+		t.words(out, Details(r.Socket.TCP, r.Socket.Congestion))
+		out.WriteByte('\n')
+		if stall := strings.Fields(r.Socket.Stall); len(stall) > 0 {
+			t.words(out, append([]string{"waits:"}, stall...))
+			out.WriteByte('\n')
+		}
+	}
+}
+
+// indent is before details.
+const indent = "\t "
+
+// tab is how far a tabulator leads.
+const tab = 8
+
+// words writes words on lines that the terminal has room for, but for the end of the last one.
+func (t *Table) words(out *strings.Builder, list []string) {
+	at := 0
+	for i, s := range list {
+		switch {
+		case i == 0:
+			out.WriteString(indent)
+			at = tab + 1
+		case t.Width > 0 && at+1+len(s) > t.Width:
+			out.WriteString("\n" + indent)
+			at = tab + 1
+		default:
+			out.WriteByte(' ')
+			at++
+		}
+		out.WriteString(s)
+		at += len(s)
+	}
+}

@@ -1,0 +1,164 @@
+package link
+
+import (
+	"usock/internal/offload"
+	"usock/internal/pcapfilter"
+	"usock/packet"
+)
+
+// PcapInterface is a link as a capture has it. Pcap makes one for a link that it wraps; others are for who sees packets
+// elsewhere.
+type PcapInterface struct {
+	w       *PcapWriter
+	index   uint32
+	network int  // where packets have their network header
+	learns  bool // w.mu: those that are received are whose the flow is
+}
+
+const ethernetLen = 14
+
+// Interface describes a link in the capture. Packets that are recorded to it later have the link's name.
+func (p *PcapWriter) Interface(info Info) *PcapInterface {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	i := &PcapInterface{w: p, index: uint32(len(p.ifaces))}
+	if info.Medium == Ethernet {
+		i.network = ethernetLen
+	}
+	p.ifaces = append(p.ifaces, pcapIface{info: info})
+	if p.err == nil && !p.closed {
+		p.begun()
+		p.buf = p.appendInterface(p.buf, info)
+		p.write()
+	}
+	return i
+}
+
+// Record records packets, which stay the caller's, as sent or as received. It may be called by several goroutines at once, and
+// waits for nothing but a regular file.
+func (i *PcapInterface) Record(d Directions, batch []*Packet) { i.record(d, batch, "") }
+
+// learn has packets that are received be those of the process that has sent the other way.
+func (i *PcapInterface) learn() {
+	i.w.mu.Lock()
+	defer i.w.mu.Unlock()
+	i.learns = i.network == 0
+}
+
+// Watch has the packets that an impaired link is given to send recorded, and of those that it receives the ones that it loses,
+// each with what becomes of it, until stop is called. Not ok: the link is not impaired, and the caller is to record what
+// it sends.
+func (i *PcapInterface) Watch(l Link) (stop func(), ok bool) {
+	i.learn()
+	return i.watch(l, BothWays)
+}
+
+func (i *PcapInterface) watch(l Link, which Directions) (stop func(), ok bool) {
+	for {
+		if p, ok := l.(interface{ recorded() Link }); ok {
+			l = p.recorded()
+			continue
+		}
+		break
+	}
+	m, ok := l.(*Impaired)
+	if !ok {
+		return nil, false
+	}
+	sees := func(d Directions, all bool) *watcher {
+		one := make([]*Packet, 1) // the watcher is called with the netem locked
+		return &watcher{func(k *Packet, fate string) {
+			if all || fate != "" {
+				one[0] = k
+				i.record(d, one, fate)
+			}
+		}}
+	}
+	var ends []func()
+	if which&Sent != 0 {
+		ends = append(ends, m.out.watch(sees(Sent, true)))
+	}
+	if which&Received != 0 {
+		ends = append(ends, m.in.watch(sees(Received, false)))
+	}
+	return func() {
+		for _, end := range ends {
+			end()
+		}
+	}, true
+}
+
+// record records packets and what became of them ("": they are carried).
+func (i *PcapInterface) record(d Directions, batch []*Packet, fate string) {
+	p := i.w
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.err != nil || p.closed {
+		return
+	}
+	now := p.now()
+	if p.c.Every != 0 && p.file.packets > 0 && now-p.file.begun >= uint64(p.c.Every) {
+		p.nextFile()
+	}
+	if p.file.packets == 0 {
+		p.file.begun = now
+	}
+	for _, k := range batch {
+		whose := i.owner(d, k)
+		matches := i.matches(k, whose)
+		if matches && p.c.Size != 0 && p.file.packets > 0 && p.file.size+int64(len(p.buf)+min(k.Len(), p.c.SnapLen)+pcapExtra) > p.c.Size {
+			p.nextFile()
+		}
+		c := &p.ifaces[i.index].counts // of this file
+		c.passed++
+		if !matches {
+			continue
+		}
+		c.matched++
+		if !p.room(k.Len()) {
+			c.dropped++
+			p.queue.dropped++
+			continue
+		}
+		p.packet(i, d, now, k, whose, fate)
+		p.count++
+		p.file.packets++
+	}
+	p.write()
+}
+
+// matches reports whether the capture is to have k. The caller holds the writer's mu, as for those below.
+func (i *PcapInterface) matches(k *Packet, whose packet.Owner) bool {
+	p := i.w
+	if len(p.c.Filters) == 0 {
+		return true
+	}
+	p.whole = k.AppendTo(p.whole[:0])
+	b := p.whole[min(i.network, len(p.whole)):]
+	offload.CompleteCopy(b, k)
+	who := pcapfilter.Process{PID: whose.PID, Program: p.names.of(whose.PID)}
+	for _, f := range p.c.Filters {
+		if !f.f.Match(b, len(b), who) {
+			return false
+		}
+	}
+	return true
+}
+
+// owner returns whose a packet is; of one that is received, who has sent to where it comes from.
+func (i *PcapInterface) owner(d Directions, k *Packet) packet.Owner {
+	if !i.learns {
+		return k.Owner
+	}
+	flow, ok := pcapfilter.FlowOf(k.Front())
+	switch {
+	case !ok:
+	case d == Sent && k.Owner.PID != 0:
+		i.w.flows.sent(flow, k.Owner)
+	case d == Received && k.Owner.PID == 0:
+		if whose := i.w.flows.owner(flow); whose.PID != 0 {
+			return whose // and not the socket of another host that has sent it
+		}
+	}
+	return k.Owner
+}

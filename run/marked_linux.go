@@ -1,0 +1,222 @@
+//go:build amd64 || arm64
+
+package run
+
+import (
+	"strconv"
+	"syscall"
+
+	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
+)
+
+// Marked descriptors: numbers by which the filter knows SCTP's sockets.
+//
+// Read and write are the kernel's on whatever a program holds: the filter sees a number and no file, and to
+// stop each read of each file would cost all programs much. But no file of the kernel's does what SCTP does,
+// which keeps what one write has written together, and the rest of a message for the next read. So SCTP's
+// descriptors get numbers of a range that other files reach only where a program holds hundreds, and
+// there the filter stops these calls, too. What else has a number of the range goes on to the kernel.
+//
+// The numbers are the program's to change: a descriptor that dup2(2) has put elsewhere, or SCM_RIGHTS has
+// brought, is served as the kernel can. So is one for which there is no number, as the range is full
+// or RLIMIT_NOFILE below it.
+const (
+	firstMarked = 896 // a multiple of markedRange; with it below FD_SETSIZE, for select(2)
+	markedRange = 128 // a power of two
+
+	// Numbers below the range that are free as long as ordinary files are far from it. To give a
+	// number closes the file that another thread of the program has got under it a moment ago.
+	belowMarked = 4
+)
+
+// marked has a call whose first argument is in the range trapped.
+func marked(a *assembler) {
+	a.load(arg(0))
+	a.code = append(a.code, bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: ^uint32(markedRange - 1)})
+	a.jump(bpf.JumpEqual, firstMarked, "notify", "")
+}
+
+func onMarked(a *assembler) {
+	marked(a)
+	a.ret(retAllow)
+}
+
+// duplicates is for fcntl(2).
+func duplicates(a *assembler) {
+	a.load(arg(1))
+	a.jump(bpf.JumpEqual, unix.F_DUPFD, "dup", "")
+	a.jump(bpf.JumpEqual, unix.F_DUPFD_CLOEXEC, "dup", "allow")
+}
+
+// giveMarked gives the program a copy of fd under a marked number, if there is one, or else as addFD does.
+func (c *call) giveMarked(fd, flags int) (int, syscall.Errno) {
+	if n, ok := c.freeMarked(); ok {
+		if e := c.replaceFD(fd, n, flags); e == 0 || isGone(e) {
+			return n, e
+		}
+	}
+	return c.addFD(fd, flags, false)
+}
+
+// answerNumber answers the call with the number of a descriptor that the program was given.
+func (c *call) answerNumber(n int) syscall.Errno {
+	return c.l.notify.send(&response{id: c.n.id, val: int64(n)})
+}
+
+// freeMarked returns the first number of the range that the calling process does not use: programs rely on
+// a number being used again that was closed. So they do between protocols (iperf3 has a listener of SCTP's take
+// the place of TCP's in a set for select, by its number): there is no marked one for what may be such.
+func (c *call) freeMarked() (int, bool) {
+	dir, err := unix.Open("/proc/"+strconv.Itoa(c.t.tid)+"/fd", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return 0, false
+	}
+	defer sysClose(dir)
+	isFree := func(n int) bool {
+		var st unix.Stat_t
+		return unix.Fstatat(dir, strconv.Itoa(n), &st, unix.AT_SYMLINK_NOFOLLOW) == unix.ENOENT
+	}
+	lowest := 0
+	for ; !isFree(lowest); lowest++ {
+		if lowest == firstMarked-belowMarked {
+			return 0, false
+		}
+	}
+	if lowest <= unix.Stderr || c.l.vacated[place{c.t.process(), lowest}] {
+		return 0, false
+	}
+	for _, s := range c.l.socks {
+		if s.state == listening && s.pid == c.t.process() && s.fd == lowest {
+			return 0, false // it is closed, which nothing has told yet
+		}
+	}
+	for n := firstMarked - belowMarked; n < firstMarked+markedRange; n++ {
+		if free := isFree(n); free == (n >= firstMarked) {
+			return n, free
+		}
+	}
+	return 0, false
+}
+
+// place is a descriptor's number in a process.
+type place struct {
+	pid int32
+	fd  int
+}
+
+const manyPlaces = 4096
+
+// vacate notes where a listener was that is closed.
+func (l *loop) vacate(s *sock) {
+	if len(l.vacated) >= manyPlaces {
+		clear(l.vacated)
+	}
+	l.vacated[place{s.pid, s.fd}] = true
+}
+
+// isMarked reports whether a descriptor has a marked number.
+func isMarked(fd int) bool { return fd&^(markedRange-1) == firstMarked }
+
+// callRead is read(fd, buf, count).
+func callRead(c *call) result {
+	if c.s.sctp == nil {
+		return result{how: byKernel}
+	}
+	return c.readMessage(c.bareMessage())
+}
+
+// callWrite is write(fd, buf, count).
+func callWrite(c *call) result {
+	if c.s.sctp == nil {
+		return result{how: byKernel}
+	}
+	return c.sendMessage(c.bareMessage())
+}
+
+// callReadv is readv(fd, iov, iovcnt).
+func callReadv(c *call) result {
+	if c.s.sctp == nil {
+		return result{how: byKernel}
+	}
+	m, e := c.vectorMessage()
+	if e != 0 {
+		return c.fail(e)
+	}
+	return c.readMessage(m)
+}
+
+// callWritev is writev(fd, iov, iovcnt).
+func callWritev(c *call) result {
+	if c.s.sctp == nil {
+		return result{how: byKernel}
+	}
+	m, e := c.vectorMessage()
+	if e != 0 || m.total == 0 {
+		return c.fail(e) // nothing is no message here (Linux, do_iter_write)
+	}
+	return c.sendMessage(m)
+}
+
+// readMessage is receiveMessage for read(2), for which no room is no question (Linux, sock_read_iter).
+func (c *call) readMessage(m *message) result {
+	if m.total == 0 {
+		return c.answer(0)
+	}
+	return c.receiveMessage(m)
+}
+
+// bareMessage returns the message of a read or write.
+func (c *call) bareMessage() *message {
+	args := &c.n.data.args
+	m := &message{bare: true, total: int(min(args[2], maxTransfer))}
+	m.spans = []span{{args[1], uint64(m.total)}}
+	return m
+}
+
+// vectorMessage returns the message of a readv or writev.
+func (c *call) vectorMessage() (*message, syscall.Errno) {
+	args := &c.n.data.args
+	if args[2] > maxIovec {
+		return nil, unix.EINVAL
+	}
+	iov := make([]byte, args[2]*iovecSize)
+	if e := c.read(args[1], iov); e != 0 {
+		return nil, e
+	}
+	m := &message{bare: true}
+	var e syscall.Errno
+	m.spans, m.total, e = parseIovecs(iov)
+	return m, e
+}
+
+// callDup is dup(fd).
+func callDup(c *call) result { return c.duplicate(0, 0) }
+
+// callFcntl is fcntl(fd, F_DUPFD or F_DUPFD_CLOEXEC, least).
+func callFcntl(c *call) result {
+	args := &c.n.data.args
+	flags := 0
+	if int32(args[1]) == unix.F_DUPFD_CLOEXEC {
+		flags = unix.O_CLOEXEC
+	}
+	return c.duplicate(int(int32(args[2])), flags)
+}
+
+// duplicate gives the program another number of its descriptor, a marked one if that is at least least.
+func (c *call) duplicate(least, flags int) result {
+	if c.s.sctp == nil || least > firstMarked {
+		return result{how: byKernel}
+	}
+	n, ok := c.freeMarked()
+	if !ok || c.replaceFD(c.dup, n, flags) != 0 {
+		return result{how: byKernel}
+	}
+	return c.answer(int64(n))
+}
+
+// kernelServes reports whether the kernel carries out a call without address that is trapped for its
+// number alone. allowed are the flags with which it would not have been trapped elsewhere.
+func (c *call) kernelServes(m *message, allowed int) bool {
+	return c.s.sctp == nil && m.h.name == 0 && m.flags&^allowed == 0 && m.flags&peekAll != peekAll
+}
