@@ -81,11 +81,7 @@ func only(name string, say io.Writer) (*control.Client, error) {
 		return clients[0], nil
 	}
 	defer closeAll(clients)
-	var names []string
-	for _, c := range clients {
-		names = append(names, runTitle(&c.Run))
-	}
-	return nil, fmt.Errorf("there are %d runs: say which, %s", len(names), strings.Join(names, ", "))
+	return nil, fmt.Errorf("there are %d runs: say which, %s", len(clients), strings.Join(titles(clients), ", "))
 }
 
 func (x *capture) run(name string) error {

@@ -35,8 +35,8 @@ func completeRun(c *cobra.Command) {
 		"host":    nil,
 
 		"sctp-encap": {"9899"},
-		filterFlag: filterExamples,
-		forFlag:    {":443"}, snapFlag: {"128"}, sizeFlag: {"100mb"}, everyFlag: {"10m", "1h"}, filesFlag: {"10"},
+		filterFlag:   filterExamples,
+		forFlag:      {":443"}, snapFlag: {"128"}, sizeFlag: {"100mb"}, everyFlag: {"10m", "1h"}, filesFlag: {"10"},
 	} {
 		c.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(list, cobra.ShellCompDirectiveNoFileComp))
 	}

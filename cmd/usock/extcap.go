@@ -202,7 +202,7 @@ func listExtcap(out io.Writer) error {
 			title = string(r[:79]) + "…"
 		}
 		// What would end a value is not in it.
-		title = strings.NewReplacer("{", "(", "}", ")").Replace(printable(title))
+		title = strings.NewReplacer("{", "(", "}", ")").Replace(control.Printable(title))
 		fmt.Fprintf(out, "interface {value=%s%s}{display=%s}\n", extcapValue, c.Run.ID, title)
 	}
 	return nil
