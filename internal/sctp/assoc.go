@@ -67,8 +67,8 @@ type Assoc struct {
 	waiting *waiting     // nil: nothing of it
 	noted   uint64       // notifications so far
 
-	stats   Stats
-	highest maxRTO
+	low   [numOften]uint16 // bits of counts: tally has the rest
+	tally *tally           // nil until it is needed
 
 	timer timers
 	heard time.Duration // when the peer was last heard of

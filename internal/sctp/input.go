@@ -13,7 +13,7 @@ import (
 func (a *Assoc) Packet(now time.Duration, in *In) wait.Events {
 	defer in.Body.Release()
 	defer a.observe()
-	a.stats.InPackets++
+	a.count(inPackets)
 	r := in.chunks()
 	c, ok := r.next()
 	if !ok || a.state == Closed {
@@ -110,7 +110,7 @@ func (a *Assoc) rest(now time.Duration, r *chunks) {
 func (a *Assoc) chunk(now time.Duration, r *chunks, c *wire.Chunk) bool {
 	if c.Type != wire.ChunkData && c.Type != wire.ChunkIData {
 		a.cfg.Counters.InCtrlChunks++
-		a.stats.InCtrlChunks++
+		a.count(inCtrlChunks)
 	}
 	if a.auth != nil && a.auth.wants.has(c.Type) && !r.authentic {
 		return true // RFC 4895, section 6.3
@@ -237,7 +237,7 @@ func (a *Assoc) inData(now time.Duration, r *chunks, c *wire.Chunk) bool {
 	} else {
 		a.cfg.Counters.InOrderChunks++
 	}
-	a.count(a.rcv.judge(&d), d.Flags)
+	a.countData(a.rcv.judge(&d), d.Flags)
 	d.at = r.in.At
 	r.sawData = true
 	if p := a.path(r.in.Src); p != nil {
@@ -262,17 +262,18 @@ func (a *Assoc) inData(now time.Duration, r *chunks, c *wire.Chunk) bool {
 	return true
 }
 
-// count counts a chunk of data by what is known of its TSN.
-func (a *Assoc) count(j tsnJudgement, flags uint8) {
+// countData counts a chunk of data by what is known of its TSN.
+func (a *Assoc) countData(j tsnJudgement, flags uint8) {
+	t := a.makeTally()
 	switch {
 	case j == tsnSeen:
-		a.stats.InDupChunks++
+		t.InDupChunks++
 	case j == tsnTooHigh:
-		a.stats.OutOfSeqTSNs++
+		t.OutOfSeqTSNs++
 	case flags&wire.DataU != 0:
-		a.stats.InUnorderChunks++
+		t.InUnorderChunks++
 	default:
-		a.stats.InOrder++
+		t.InOrder++
 	}
 }
 
@@ -310,12 +311,12 @@ func (a *Assoc) inSack(now time.Duration, c *wire.Chunk) {
 		return
 	}
 	k, err := wire.ParseSack(c.Value)
-	a.stats.InSacks++
+	a.makeTally().InSacks++
 	if err != nil {
 		a.abort(wire.CauseProtocolViolation, []byte("SACK of a wrong length"))
 		return
 	}
-	a.stats.GapAcks += uint64(k.Gaps())
+	a.makeTally().GapAcks += uint64(k.Gaps())
 	a.acked(now, a.snd.onSACK(now, &k))
 }
 

@@ -75,6 +75,9 @@ func (a *Assoc) addPath(addr netip.Addr) *path {
 
 // dropPath forgets a path; what is under way there is sent on another.
 func (a *Assoc) dropPath(p *path) {
+	if a.paths[0] == p {
+		a.makeTally() // which remembers it
+	}
 	for i := range a.paths {
 		if a.paths[i] == p {
 			a.paths = append(a.paths[:i], a.paths[i+1:]...)

@@ -159,7 +159,7 @@ func (a *Assoc) acks(now time.Duration) bool { return a.state != ShutdownAckSent
 
 // sack writes a SACK, and an ECNE in front of it where the peer has to be told of congestion.
 func (a *Assoc) sack(b []byte, room int) []byte {
-	a.stats.OutSacks++
+	a.makeTally().OutSacks++
 	b = a.rcv.appendECNE(b, room)
 	return a.rcv.appendSack(b, room-len(b))
 }
@@ -193,11 +193,11 @@ func (a *Assoc) data(now time.Duration, b *builder, p *path) {
 		}
 		switch {
 		case d.again:
-			a.stats.RtxChunks++
+			a.makeTally().RtxChunks++
 		case d.Flags&wire.DataU != 0:
-			a.stats.OutUnorderChunks++
+			a.makeTally().OutUnorderChunks++
 		default:
-			a.stats.OutOrder++
+			a.makeTally().OutOrder++
 		}
 	}
 	b.out.ECT = l.n > 0 && a.caps&capECN != 0
@@ -268,7 +268,7 @@ func (b *builder) finish() bool {
 	if b.out.nhead == 0 && b.out.Body.Len() == 0 {
 		return false
 	}
-	b.a.stats.OutPackets++
+	b.a.count(outPackets)
 	b.out.ZeroSum = b.a.caps&capZeroSum != 0 && !b.sum
 	b.out.Fragment = b.room < 0 || b.tiny
 	if b.auth > 0 {
@@ -323,7 +323,7 @@ func (b *builder) rest() int {
 func (b *builder) chunk(c []byte) {
 	if len(c) > 0 {
 		b.a.cfg.Counters.OutCtrlChunks++
-		b.a.stats.OutCtrlChunks++
+		b.a.count(outCtrlChunks)
 		b.needs(wire.ChunkType(c[0]))
 		copy(b.bytes(len(c)), c)
 	}
@@ -343,7 +343,7 @@ func (b *builder) first(c []byte) {
 	b.out.nhead += uint8(len(c))
 	b.room -= len(c)
 	b.a.cfg.Counters.OutCtrlChunks++
-	b.a.stats.OutCtrlChunks++
+	b.a.count(outCtrlChunks)
 }
 
 // lent is how long user data is at most that is copied into the packet: as many bytes cost less than

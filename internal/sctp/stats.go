@@ -18,24 +18,66 @@ type Stats struct {
 	OutCtrlChunks, InCtrlChunks uint64
 }
 
-// maxRTO is the highest RTO since it was last asked for, and whose it was.
-type maxRTO struct {
-	rto  time.Duration
-	addr netip.Addr
+// tally is what an association has counted and seen. One that idles has none: there it counts nothing but what is
+// often, and no RTO was higher than the initial one of the first path.
+type tally struct {
+	Stats
+	rto  time.Duration // the highest one since it was last asked for
+	addr netip.Addr    // whose it was
+}
+
+// makeTally returns the tally, to be added to.
+func (a *Assoc) makeTally() *tally {
+	if a.tally == nil {
+		a.tally = &tally{rto: a.snd.rto.initial}
+		if len(a.paths) > 0 {
+			a.tally.addr = a.paths[0].addr
+		}
+	}
+	return a.tally
+}
+
+// often is what every association counts.
+type often uint8
+
+const (
+	inPackets often = iota
+	outPackets
+	inCtrlChunks
+	outCtrlChunks
+	numOften
+)
+
+// of returns the count of k's in s, which lacks the low 16 bits.
+func (k often) of(s *Stats) *uint64 {
+	return [numOften]*uint64{&s.InPackets, &s.OutPackets, &s.InCtrlChunks, &s.OutCtrlChunks}[k]
+}
+
+func (a *Assoc) count(k often) {
+	if a.low[k]++; a.low[k] == 0 {
+		*k.of(&a.makeTally().Stats) += 1 << 16
+	}
 }
 
 // observe notes the RTOs of now.
 func (a *Assoc) observe() {
 	for _, p := range a.paths {
-		if p.rto > a.highest.rto {
-			a.highest = maxRTO{p.rto, p.addr}
+		if a.tally == nil && p.rto <= a.snd.rto.initial {
+			continue
+		}
+		if t := a.makeTally(); p.rto > t.rto {
+			t.rto, t.addr = p.rto, p.addr
 		}
 	}
 }
 
 // Stats returns the counts, and the highest RTO since the last call with the address that had it.
 func (a *Assoc) Stats() (s Stats, rto time.Duration, addr netip.Addr) {
-	rto, addr = a.highest.rto, a.highest.addr
-	a.highest.rto = a.opt.RTOMin
-	return a.stats, rto, addr
+	t := a.makeTally()
+	s, rto, addr = t.Stats, t.rto, t.addr
+	for k := range numOften {
+		*k.of(&s) += uint64(a.low[k])
+	}
+	t.rto = a.opt.RTOMin
+	return s, rto, addr
 }
