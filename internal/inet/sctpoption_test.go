@@ -158,26 +158,3 @@ func TestSCTPReconfiguration(t *testing.T) {
 		t.Errorf("a list that is cut: %v", err)
 	}
 }
-
-// What a socket sets is its own: others share what it began with.
-func TestSCTPOptionsAreShared(t *testing.T) {
-	a, _ := newPair(t, Config{})
-	before := *a.st.sctp.initial
-	s := a.open("one4")
-	for name, v := range map[int]abi.Layout{
-		abi.SCTP_RTOINFO:          &abi.SCTPRtoinfo{Initial: 77, Max: 777, Min: 7},
-		abi.SCTP_ASSOCINFO:        &abi.SCTPAssocparams{Asocmaxrxt: 3, CookieLife: 5},
-		abi.SCTP_MAXSEG:           &abi.SCTPAssocValue{Value: 700},
-		abi.SCTP_PEER_ADDR_PARAMS: &abi.SCTPPaddrparams{Sackdelay: 300, Flags: abi.SPP_SACKDELAY_ENABLE},
-	} {
-		if err := s.SetOpt(abi.SOL_SCTP, name, abi.AppendStruct(nil, v)); err != nil {
-			t.Error(name, err)
-		}
-	}
-	if *a.st.sctp.initial != before {
-		t.Error("another socket begins with what this one has set")
-	}
-	if o := sctpOf(s.Socket).options; o.RTOMax != ofMillis(777) || o.MaxRetrans != 3 || o.MaxSeg != 700 || o.SackDelay != ofMillis(300) {
-		t.Errorf("%+v", o)
-	}
-}
