@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -276,15 +277,21 @@ static void unread(void)
 	printf(" %s\n", err(send(c, b, 1, MSG_NOSIGNAL)));
 	close(c);
 	pair(&c, &s);
+	volatile int *wrote = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	must(wrote != MAP_FAILED, "mmap");
 	pid_t p = fork();
 	if (p == 0) {
 		close(s);
-		for (;;)
+		for (;; ++*wrote)
 			if (write(c, b, sizeof b) < 0)
 				_exit(errno);
 	}
 	close(c);
-	usleep(100000); /* it waits for room */
+	/* It waits for room once it has written about as much as before, and no more for a while. */
+	for (int last = 0, quiet = 0; quiet < 100; usleep(5000)) {
+		quiet = *wrote == last && last > n / 2 ? quiet + 1 : 0;
+		last = *wrote;
+	}
 	close(s);
 	int st;
 	waitpid(p, &st, 0);
