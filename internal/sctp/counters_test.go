@@ -2,6 +2,7 @@ package sctp
 
 import (
 	"fmt"
+	"math"
 	"reflect"
 	"strings"
 	"testing"
@@ -149,5 +150,28 @@ func TestShutdownGuardCounter(t *testing.T) {
 	tc.out = nil
 	if n := tc.cfg.Counters.T5ShutdownGuardExpireds; n != 1 {
 		t.Errorf("T5ShutdownGuardExpireds is %d", n)
+	}
+}
+
+// An association that idles has no tally, and counts and tells all the same, beyond 16 bits too. The highest RTO is
+// that of before, whatever has become of the option and the path meanwhile.
+func TestTally(t *testing.T) {
+	tc := newScript(t)
+	tc.connect()
+	if tc.a.tally != nil {
+		t.Fatal("a tally of nothing")
+	}
+	was, addr := tc.a.opt.RTOInitial, tc.a.paths[0].addr
+	tc.a.low[inPackets] = math.MaxUint16
+	tc.recv("HEARTBEAT 00010008aabbccdd")
+	tc.out = nil
+	tc.a.Change().RTOInitial = was / 2
+	tc.a.OptionsChanged(tc.now)
+	st, rto, of := tc.a.Stats()
+	if st.InPackets != 1<<16 || st.OutPackets < 2 || st.InCtrlChunks < 2 || rto != was || of != addr {
+		t.Errorf("%+v, an RTO of %v to %v, want %v to %v", st, rto, of, was, addr)
+	}
+	if _, rto, _ = tc.a.Stats(); rto != tc.a.opt.RTOMin {
+		t.Errorf("the highest RTO is %v, after it was asked for", rto)
 	}
 }
