@@ -125,7 +125,7 @@ func TestTop(t *testing.T) {
 	x.tmux("resize-window", "-x", "20", "-y", "5")
 	x.shows(`^usock top  1 run, \d…\nPROCESS +RCVQ SNDQ *\n(python3 +\d+ +\d+\n){2}r:rate \?:help q:quit\n$`)
 	x.tmux("resize-window", "-x", "100", "-y", "30")
-	x.shows(`(?m)^PROCESS.* LOCAL .* PEER .* STATE .* RX .* TX .* RCVQ .* SNDQ .* RETR .* RTT .* WAITS`)
+	x.shows(`(?m)^PROCESS +LOCAL +PEER +STATE +RX +TX +RCVQ +SNDQ +RETR +RTT +WAITS$`)
 
 	// A filter.
 	x.keys("/")
