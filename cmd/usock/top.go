@@ -62,8 +62,21 @@ type topFlags struct {
 	run   string
 }
 
-// errNoTerminal is what is said where no screen can be drawn.
-var errNoTerminal = errors.New("usock top draws on a terminal, and stdin and stdout are none: usock top --once prints a screen as text")
+// drawable says why no screen can be drawn on a terminal of a kind ($TERM); nil: one can.
+func drawable(in, out bool, kind string) error {
+	const instead = ": usock top --once prints a screen as text"
+	switch {
+	case !in && !out:
+		return errors.New("usock top draws on a terminal, and stdin and stdout are none" + instead)
+	case !in:
+		return errors.New("usock top takes keys from a terminal, and stdin is none" + instead)
+	case !out:
+		return errors.New("usock top draws on a terminal, and stdout is none" + instead)
+	case kind == "dumb":
+		return errors.New("usock top cannot draw on a terminal of type dumb ($TERM)" + instead)
+	}
+	return nil
+}
 
 func (t *topFlags) show() error {
 	if t.width != 0 && !t.once {
@@ -73,8 +86,10 @@ func (t *topFlags) show() error {
 	defer cancel()
 	w := top.NewWatcher(t.query)
 	w.Every = time.Duration(t.every)
-	if !t.once && (!term.IsTerminal(int(os.Stdin.Fd())) || !term.IsTerminal(int(os.Stdout.Fd())) || os.Getenv("TERM") == "dumb") {
-		return errNoTerminal
+	if !t.once {
+		if err := drawable(term.IsTerminal(int(os.Stdin.Fd())), term.IsTerminal(int(os.Stdout.Fd())), os.Getenv("TERM")); err != nil {
+			return err
+		}
 	}
 	if t.run != "" {
 		f, err := control.Pick(control.Find(), t.run)

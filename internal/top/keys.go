@@ -36,8 +36,6 @@ func (m *Model) key(k tea.KeyPressMsg) tea.Cmd {
 	switch {
 	case name == "ctrl+c":
 		return tea.Quit
-	case name == "ctrl+z":
-		return tea.Suspend
 	case m.prompt != nil:
 		return m.type_(name, k.Text)
 	case m.help:

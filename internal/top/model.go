@@ -23,24 +23,23 @@ type Config struct {
 
 // Model is what is on the screen.
 type Model struct {
-	config  Config
-	now     time.Time
-	found   []string
-	runs    []*run
-	rows    []*row // of all runs, sorted
-	query   Query
-	order   Order
-	turned  bool // the other way round
-	paused  bool
-	help    bool
-	prompt  *prompt // nil: keys are commands
-	width   int
-	height  int
-	cursor  int // the row that is selected
-	first   int // the row at the top of the table
-	chosen  key // the row of the cursor
-	pinned  bool
-	columns []shown
+	config Config
+	now    time.Time
+	found  []string
+	runs   []*run
+	rows   []*row // of all runs, sorted
+	query  Query
+	order  Order
+	turned bool // the other way round
+	paused bool
+	help   bool
+	prompt *prompt // nil: keys are commands
+	width  int
+	height int
+	cursor int // the row that is selected
+	first  int // the row at the top of the table
+	chosen key // the row of the cursor
+	pinned bool
 }
 
 // run is a run as far as it is known.
