@@ -91,6 +91,7 @@ func (t *topFlags) show() error {
 			return err
 		}
 	}
+	again := false
 	if t.run != "" {
 		f, err := control.Pick(control.Find(), t.run)
 		if err != nil {
@@ -98,9 +99,10 @@ func (t *topFlags) show() error {
 		}
 		f.Client.Close()
 		id, name := f.ID, f.Client.Run.Name
+		again = name != ""
 		w.Wanted = func(r *control.Run) bool { return r.ID == id || name != "" && r.Name == name }
 	}
-	m := top.New(top.Config{Name: t.run, Every: w.Every, Query: t.query, Order: top.Order(t.order), Ask: w.Ask})
+	m := top.New(top.Config{Name: t.run, Again: again, Every: w.Every, Query: t.query, Order: top.Order(t.order), Ask: w.Ask})
 	if t.once {
 		return t.print(ctx, w, m, os.Stdout, os.Stderr)
 	}

@@ -15,6 +15,7 @@ import (
 // Config says what a Model begins with.
 type Config struct {
 	Name  string // of the run that is looked at; "": all
+	Again bool   // another run that is called so will be looked at, too
 	Every time.Duration
 	Query Query
 	Order Order

@@ -465,7 +465,9 @@ func TestComeAndGo(t *testing.T) {
 		t.Error(s.Heard())
 	}
 	s.config.Name = "web"
-	shows("web has ended")
+	shows("web has ended\n")
+	s.config.Again = true
+	shows("web has ended; another run of that name will be shown\n")
 	if s.keys("ctrl+c"); !s.quit {
 		t.Error("Ctrl-C did not quit")
 	}

@@ -126,8 +126,10 @@ func (m *Model) nothing() string {
 	switch {
 	case m.now.IsZero():
 		return "looking for runs ..."
-	case len(m.runs) == 0 && m.config.Name != "":
+	case len(m.runs) == 0 && m.config.Again:
 		return m.config.Name + " has ended; another run of that name will be shown"
+	case len(m.runs) == 0 && m.config.Name != "":
+		return m.config.Name + " has ended"
 	case len(m.runs) == 0:
 		return "nothing runs under usock; usock run starts it, and it will be shown"
 	case m.query.Filter != "":
