@@ -10,6 +10,7 @@ import (
 
 	"usock/internal/control"
 	"usock/internal/ss"
+	"usock/internal/top"
 )
 
 // completeShape has a shell complete the values of the link's flags.
@@ -106,6 +107,13 @@ func completeFilter(args []string) []string {
 
 func completeSS(c *cobra.Command) {
 	c.ValidArgsFunction = completeRuns
+}
+
+func completeTop(c *cobra.Command) {
+	c.ValidArgsFunction = completeRuns
+	for name, list := range map[string][]string{"sort": top.Orders(), "every": {"500ms", "2s", "10s"}, "width": {"80", "132"}} {
+		c.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(list, cobra.ShellCompDirectiveNoFileComp|cobra.ShellCompDirectiveKeepOrder))
+	}
 }
 
 func completeTail(c *cobra.Command) {

@@ -70,6 +70,16 @@ const ssExamples = `  # All connections, with their processes
   # For programs
   usock ss --json state established dst 10.0.0.0/8`
 
+// topExamples has each flag of usock top.
+const topExamples = `  # What all runs do, as it goes
+  usock top
+  # The retransmissions of a run called web, on its connections to port 443, every five seconds
+  usock top --sort retrans --every 5s web dport = :443
+  # With listeners, and those in TIME-WAIT
+  usock top -a web
+  # One screen as text, for a report
+  usock top --once --width 132 --sort waits web`
+
 // tailExamples has each flag of usock tail.
 const tailExamples = `  # What a run called web does
   usock tail web

@@ -16,6 +16,7 @@ import (
 	"usock/link"
 
 	"usock/internal/ss"
+	"usock/internal/top"
 )
 
 // complaint runs the command, which must refuse what it is given, and returns its error
@@ -138,6 +139,12 @@ func TestOtherCommandsRefuse(t *testing.T) {
 		"ss web db":       `after a run comes a filter: bad filter: "db" is neither src, dst, sport nor dport`,
 		"ss sport = :x":   `bad filter: there is no service "x"; give a port, such as :443`,
 		"ss dev eth0":     "bad filter: dev is the kernel's, and no matter of usock's sockets",
+		"top --sort x":    "--sort x: give rate, retrans, queues, waits, rtt or name (usock top --help shows the flags)",
+		"top --width 5":   "--width 5: give a number of columns, 20 to 1000 (usock top --help shows the flags)",
+		"top --width 80":  "--width is for --once: a terminal has its own",
+		"top --every 0":   "--every 0: give how often to look, 100ms or more, such as 2s (usock top --help shows the flags)",
+		"top state open":  `bad filter: "open" is no state; give established, syn-sent, syn-recv, fin-wait-1, fin-wait-2, time-wait, closed, close-wait, last-ack, listening, closing, all, connected, synchronized, bucket or big`,
+		"top web db":      `after a run comes a filter: bad filter: "db" is neither src, dst, sport nor dport`,
 		"tail --kind x":   "--kind x: there are sent, received, acknowledged, lost, state, window, rate, timer set, timer expired, stalled, called, dropped, refused, missed",
 		"tail --pid x":    "--pid x: a whole number is wanted (usock tail --help shows the flags)",
 		"demo --jitter 1": "--jitter 1: the unit is missing, as in 1ms (usock demo --help shows the flags)",
@@ -231,7 +238,7 @@ func TestVersion(t *testing.T) {
 
 // TestExamples looks that each flag has an example, and that the examples are right.
 func TestExamples(t *testing.T) {
-	for _, name := range []string{"run", "demo"} {
+	for _, name := range []string{"run", "demo", "top"} {
 		c := command(t, name)
 		used := make(map[string]bool)
 		for line := range strings.Lines(c.Example) {
@@ -294,6 +301,8 @@ func TestCompletion(t *testing.T) {
 		{[]string{"ss", "web", ""}, "state\nexclude\nsrc\ndst\nsport\ndport\n:4\n"},
 		{[]string{"ss", "web", "state", ""}, strings.Join(ss.StateWords(), "\n") + "\n:4\n"},
 		{[]string{"tail", "web", "sport", ""}, "=\n:4\n"},
+		{[]string{"top", "--sort", ""}, strings.Join(top.Orders(), "\n") + "\n:36\n"},
+		{[]string{"top", "web", ""}, "state\nexclude\nsrc\ndst\nsport\ndport\n:4\n"},
 		{[]string{"tail", "--kind", ""}, strings.Join(eventKinds(), "\n") + "\n:4\n"},
 		{[]string{"run", "--", "a", ""}, ":0\n"},
 		{[]string{"run", "--", dir + "/"}, ":0\n"},

@@ -79,7 +79,7 @@ ended. usock itself writes nothing but what must be known, a line each, on stder
 	s.runFlags(c.Flags())
 	c.Flags().Var(&stdout, "stdout", "the program's stdout goes to this `FILE`; it must be elsewhere than what --pcap writes")
 	out.flags(c.Flags(), &s)
-	c.Flags().Var(&name, "name", "call the run `NAME` in usock ps, ss and tail, beside its id")
+	c.Flags().Var(&name, "name", "call the run `NAME` in usock ps, ss, top and tail, beside its id")
 	completeRun(c)
 	return c
 }

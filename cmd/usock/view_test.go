@@ -152,3 +152,25 @@ func TestWatchOnce(t *testing.T) {
 		t.Error(shown, err)
 	}
 }
+
+// TestDrawable has each reason why no screen can be drawn told, with what to do instead.
+func TestDrawable(t *testing.T) {
+	for _, c := range []struct {
+		in, out    bool
+		kind, want string
+	}{
+		{true, true, "xterm", ""}, {true, true, "dumb", "of type dumb ($TERM)"}, {false, true, "xterm", "stdin is none"},
+		{true, false, "xterm", "stdout is none"}, {false, false, "", "stdin and stdout are none"},
+	} {
+		got := ""
+		if err := drawable(c.in, c.out, c.kind); err != nil {
+			got = strings.TrimPrefix(err.Error(), "usock top ")
+			if !strings.HasSuffix(got, c.want+": usock top --once prints a screen as text") {
+				t.Errorf("%+v: %s", c, got)
+			}
+		}
+		if (got == "") != (c.want == "") {
+			t.Errorf("%+v: %q", c, got)
+		}
+	}
+}

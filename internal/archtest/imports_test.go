@@ -44,7 +44,7 @@ var house = map[string][]string{
 	"run":     {".", "clock", "link", "internal/abi", "internal/control", "internal/rtnl", "golang.org/x/sys/", "golang.org/x/net/bpf"},
 
 	// The command.
-	"cmd/usock": {".", "gateway", "link", "run", "inspect", "trace", "internal/control", "internal/ss", "github.com/spf13/", "golang.org/x/term", "golang.org/x/sys/"},
+	"cmd/usock": {".", "gateway", "link", "run", "inspect", "trace", "internal/control", "internal/ss", "internal/top", "charm.land/bubbletea/", "github.com/spf13/", "golang.org/x/term", "golang.org/x/sys/"},
 
 	// Domains and protocols.
 	"internal/inet": {
@@ -68,6 +68,7 @@ var house = map[string][]string{
 	// What is said of a host to who looks at it, and how that is printed.
 	"internal/control": {"clock", "golang.org/x/sys/unix"},
 	"internal/ss":      {"internal/control"},
+	"internal/top":     {"clock", "internal/control", "internal/ss", "charm.land/bubbletea/", "github.com/charmbracelet/x/ansi"},
 
 	// A kernel for tests.
 	"internal/uml": {"clock", "internal/abi", "golang.org/x/sys/"},

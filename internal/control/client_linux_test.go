@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"net"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -62,7 +64,8 @@ func TestHostileServer(t *testing.T) {
 	const esc = "\\u001b[2J"
 	d, id := says(t,
 		`{"usock":1,"run":{"id":"a`+esc+`","name":"b`+esc+`","shape":"c`+esc+`"}}`,
-		`{"id":1,"sockets":[{"proto":"t`+esc+`","state":"s`+esc+`","recv_q":0,"send_q":0,"local":"l`+esc+`","peer":"p\u009b","program":"\u202e"}]}`,
+		`{"id":1,"sockets":[{"proto":"t`+esc+`","state":"s`+esc+`","recv_q":0,"send_q":0,"local":"l`+esc+`","peer":"p\u009b","program":"\u202e","stall":"w`+esc+`"}]}`,
+		`{"id":1,"traffic":{"at":1,"interfaces":[{"name":"i`+esc+`"}]}}`,
 		`{"id":1,"events":[{"event":{},"text":"t`+esc+`","program":"p\n"}]}`,
 		`{"id":0,"done":true}`, // of no request
 		strings.Repeat("x", maxReply+1))
@@ -83,10 +86,36 @@ func TestHostileServer(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "a reply is too long") {
 		t.Error(err)
 	}
-	want := `{"id":1,"sockets":[{"proto":"t[2J","state":"s[2J","recv_q":0,"send_q":0,"local":"l[2J","peer":"p"}]}` +
+	want := `{"id":1,"sockets":[{"proto":"t[2J","state":"s[2J","recv_q":0,"send_q":0,"local":"l[2J","peer":"p","stall":"w[2J"}]}` +
+		`{"id":1,"traffic":{"at":1,"interfaces":[{"name":"i[2J","rx_packets":0,"rx_bytes":0,"tx_packets":0,"tx_bytes":0}]}}` +
 		`{"id":1,"events":[{"event":{},"text":"t[2J","program":"p"}]}`
 	if string(told) != want {
 		t.Errorf("got  %s\nwant %s", told, want)
+	}
+}
+
+// TestDial connects by an id, and tells a run that has ended from one that is refused.
+func TestDial(t *testing.T) {
+	d, id := says(t, `{"usock":1,"run":{"id":"x","name":"web"}}`+"\n")
+	t.Setenv("XDG_RUNTIME_DIR", filepath.Dir(d.Path()))
+	stale, staleID, err := d.Listen()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stale.Close() // as the kernel closes it when the process is killed
+	if list := IDs(); !slices.Contains(list, id) || !slices.Contains(list, staleID) {
+		t.Errorf("%v: neither of %s and %s may be missing", list, id, staleID)
+	}
+	c, err := Dial(id)
+	if err != nil || c.Run.Name != "web" {
+		t.Fatal(c, err)
+	}
+	c.Close()
+	if _, err := Dial(staleID); !Ended(err) {
+		t.Error(err)
+	}
+	if list := IDs(); !slices.Contains(list, id) || slices.Contains(list, staleID) {
+		t.Errorf("%v: %s is to be left, and %s is not", list, id, staleID)
 	}
 }
 

@@ -40,6 +40,31 @@ func Find() (list []Found) {
 	return list
 }
 
+// IDs lists the ids of this user's runs without a question to them: some may have ended.
+func IDs() (list []string) {
+	for _, d := range Dirs() {
+		ids, _ := d.IDs()
+		list = append(list, ids...)
+		d.Close()
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// Dial connects to the run that has an id. Of one that has ended, which Ended tells by the error, what is left is removed.
+func Dial(id string) (*Client, error) {
+	err := errEnded
+	for _, d := range Dirs() {
+		var c *Client
+		c, err = d.dial(id)
+		d.Close()
+		if err == nil || !Ended(err) {
+			return c, err
+		}
+	}
+	return nil, err
+}
+
 // errPretends is a control socket of somebody who has no business to have one.
 var errPretends = errors.New("a program that runs under usock listens there, and is no run")
 

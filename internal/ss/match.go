@@ -104,6 +104,7 @@ var (
 	Established = bit("ESTAB")
 	Listening   = bit("LISTEN") | bit("UNCONN")
 	Connected   = All &^ (Listening | bit("TIME-WAIT") | bit("SYN-RECV"))
+	Going       = All &^ (bit("LISTEN") | bit("TIME-WAIT")) // what can still carry something
 )
 
 func bit(printed string) States {
