@@ -185,7 +185,7 @@ func (p *PcapWriter) statistics() {
 func (p *PcapWriter) packet(i *PcapInterface, d Directions, now uint64, k *Packet, whose packet.Owner, fate string) {
 	process, known := uint32(0), false
 	if whose.PID != 0 {
-		p.buf, process, known = p.names.tell(p.buf, whose.PID)
+		p.buf, process, known = p.names.tell(p.buf, whose.PID, now)
 	}
 	n := k.Len()
 	kept := min(n, p.c.SnapLen)
@@ -204,7 +204,7 @@ func (p *PcapWriter) packet(i *PcapInterface, d Directions, now uint64, k *Packe
 		flags = flagInbound
 	}
 	b = appendOption32(b, optFlags, flags)
-	b = p.comment(b, whose)
+	b = p.comment(b, whose, now)
 	if fate != "" {
 		b = appendOption(b, optComment, "dropped: "+fate)
 	}
@@ -216,7 +216,7 @@ func (p *PcapWriter) packet(i *PcapInterface, d Directions, now uint64, k *Packe
 }
 
 // comment names the process and the socket behind a packet.
-func (p *PcapWriter) comment(b []byte, whose packet.Owner) []byte {
+func (p *PcapWriter) comment(b []byte, whose packet.Owner, now uint64) []byte {
 	if whose.PID == 0 && whose.Socket == 0 {
 		return b
 	}
@@ -226,7 +226,7 @@ func (p *PcapWriter) comment(b []byte, whose packet.Owner) []byte {
 	if whose.PID != 0 {
 		b = append(b, "pid "...)
 		b = strconv.AppendInt(b, int64(whose.PID), 10)
-		if name := p.names.of(whose.PID); name != "" {
+		if name := p.names.of(whose.PID, now); name != "" {
 			b = append(b, " ("...)
 			b = append(b, name...)
 			b = append(b, ')')

@@ -357,6 +357,36 @@ func TestPcapFilesByTime(t *testing.T) {
 	})
 }
 
+// TestPcapFilesBySizeAndTime: a file that was begun for the size of the one before is as old as its first packet.
+func TestPcapFilesBySizeAndTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var m fileList
+		first, _ := m.next()
+		w, err := PcapConfig{Size: 4096, Every: time.Minute, Next: m.next}.NewWriter(first)
+		if err != nil {
+			t.Fatal(err)
+		}
+		i := w.Interface(Info{})
+		for range 400 {
+			p := owned(1, "x")
+			i.Record(Sent, []*Packet{p})
+			p.Free()
+			time.Sleep(time.Millisecond)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		for k, f := range m.files[:len(m.files)-1] {
+			if f.Len() < 3000 {
+				t.Errorf("file %d has %d bytes only", k, f.Len())
+			}
+		}
+		if len(m.files) < 3 {
+			t.Errorf("%d files", len(m.files))
+		}
+	})
+}
+
 // TestPcapNextFails: a file that cannot be opened ends the recording, which says so and counts.
 func TestPcapNextFails(t *testing.T) {
 	full := errors.New("no more files")

@@ -119,7 +119,7 @@ func (p *PcapWriter) begins() {
 		p.ifaces[i].counts = pcapCounts{}
 		p.preface = p.appendInterface(p.preface, p.ifaces[i].info)
 	}
-	p.preface = appendNames(p.preface, p.hosts.list)
+	p.preface = appendNames(p.preface, p.hosts.last(p.c.Size/4))
 	p.file = pcapFile{size: int64(len(p.preface))}
 }
 
