@@ -27,7 +27,7 @@ func (r *Run) tame() {
 func (r *Reply) tame() {
 	for i := range r.Sockets {
 		s := &r.Sockets[i]
-		for _, text := range []*string{&s.Proto, &s.State, &s.Local, &s.Peer, &s.Program, &s.Device, &s.Congestion} {
+		for _, text := range []*string{&s.Proto, &s.State, &s.Local, &s.Peer, &s.Program, &s.Device, &s.Congestion, &s.Stall} {
 			*text = Printable(*text)
 		}
 	}
