@@ -142,6 +142,9 @@ func (r *recording) openFile() error {
 	if r.split() {
 		r.next++
 		ext := filepath.Ext(name)
+		if filepath.Base(name) == ext { // hidden, and without extension
+			ext = ""
+		}
 		name = fmt.Sprintf("%s-%05d%s", strings.TrimSuffix(name, ext), r.next, ext)
 	}
 	var mode fs.FileMode = anyMode

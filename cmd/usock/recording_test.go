@@ -43,6 +43,26 @@ func TestOldFiles(t *testing.T) {
 	r.file.Close()
 }
 
+// TestFileNumbers puts numbers in front of extensions.
+func TestFileNumbers(t *testing.T) {
+	for name, want := range map[string]string{
+		"trace.pcapng": "trace-00001.pcapng", "trace": "trace-00001", ".trace": ".trace-00001", "a.b/trace": "a.b/trace-00001", "x.tar.gz": "x.tar-00001.gz",
+	} {
+		dir := t.TempDir()
+		if err := os.Mkdir(filepath.Join(dir, "a.b"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		r := recording{pcap: fileValue{name: filepath.Join(dir, name)}, size: 1}
+		if err := r.openFile(); err != nil {
+			t.Fatal(err)
+		}
+		r.file.Close()
+		if _, err := os.Stat(filepath.Join(dir, want)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // TestIsExtcap tells Wireshark's calls from programs with flags of such names.
 func TestIsExtcap(t *testing.T) {
 	for _, x := range []struct {
