@@ -116,6 +116,15 @@ func (p *PcapWriter) appendInterface(b []byte, info Info) []byte {
 	return end(b, at)
 }
 
+// interfacesLen is how long the blocks of interfaces are with which b begins. Nothing may be between them and their section:
+// Wireshark's tools write no file anew whose first block is another.
+func interfacesLen(b []byte) (n int) {
+	for len(b) >= n+8 && le.Uint32(b[n:]) == blockInterface {
+		n += int(le.Uint32(b[n+4:]))
+	}
+	return n
+}
+
 // appendProcess describes a process; packets name it by its place among these blocks of the section.
 func appendProcess(b []byte, pid int32, name string) []byte {
 	b, at := begin(b, blockProcess)

@@ -465,6 +465,38 @@ func TestPcapSecrets(t *testing.T) {
 	})
 }
 
+// TestPcapInterfacesFirst: whatever is known before the first link, that comes first.
+func TestPcapInterfacesFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var file bytes.Buffer
+		n := 0
+		w, err := PcapConfig{Secrets: func() []byte { n++; return fmt.Appendf(nil, "SECRET %d\n", n)[:min(n-1, 1)*9] }}.NewWriter(&file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait() // the section is written
+		w.Resolved(netip.MustParseAddr("10.0.0.2"), "peer.test")
+		i, j := w.Interface(Info{Name: "one"}), w.Interface(Info{Name: "other"})
+		for _, i := range []*PcapInterface{i, j} {
+			p := owned(0, "x")
+			i.Record(Sent, []*Packet{p})
+			p.Free()
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		kinds := make(map[uint32]int)
+		for at, b := range blocksOf(t, file.Bytes()) {
+			if kinds[b.kind]++; at == 1 && b.kind != blockInterface {
+				t.Errorf("the first block is of kind %#x", b.kind)
+			}
+		}
+		if kinds[blockInterface] != 2 || kinds[blockNames] != 1 || kinds[blockSecrets] == 0 || kinds[blockPacket] != 2 {
+			t.Errorf("%v", kinds)
+		}
+	})
+}
+
 // TestPcapParallel records from several goroutines to small files.
 func TestPcapParallel(t *testing.T) {
 	dir := t.TempDir()

@@ -29,6 +29,9 @@ func (p *PcapWriter) Interface(info Info) *PcapInterface {
 	if p.err == nil && !p.closed {
 		p.begun()
 		p.buf = p.appendInterface(p.buf, info)
+		if len(p.ifaces) == 1 {
+			p.buf = appendNames(p.buf, p.hosts.list) // which have waited for it (interfacesLen)
+		}
 		p.write()
 	}
 	return i

@@ -179,7 +179,7 @@ func (p *PcapWriter) Resolved(a netip.Addr, name string) {
 	a = a.Unmap().WithZone("")
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.err != nil || p.closed || !p.hosts.add(a, name) {
+	if p.err != nil || p.closed || !p.hosts.add(a, name) || len(p.ifaces) == 0 {
 		return
 	}
 	p.begun()
