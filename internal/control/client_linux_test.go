@@ -62,7 +62,7 @@ func TestHostileServer(t *testing.T) {
 	const esc = "\\u001b[2J"
 	d, id := says(t,
 		`{"usock":1,"run":{"id":"a`+esc+`","name":"b`+esc+`","shape":"c`+esc+`"}}`,
-		`{"id":1,"sockets":[{"proto":"t`+esc+`","state":"s`+esc+`","recv_q":0,"send_q":0,"local":"l`+esc+`","peer":"p\u009b","program":"\u202e"}]}`,
+		`{"id":1,"sockets":[{"proto":"t`+esc+`","state":"s`+esc+`","recv_q":0,"send_q":0,"local":"l`+esc+`","peer":"p\u009b","program":"\u202e","stall":"w`+esc+`"}]}`,
 		`{"id":1,"events":[{"event":{},"text":"t`+esc+`","program":"p\n"}]}`,
 		`{"id":0,"done":true}`, // of no request
 		strings.Repeat("x", maxReply+1))
@@ -83,10 +83,23 @@ func TestHostileServer(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "a reply is too long") {
 		t.Error(err)
 	}
-	want := `{"id":1,"sockets":[{"proto":"t[2J","state":"s[2J","recv_q":0,"send_q":0,"local":"l[2J","peer":"p"}]}` +
+	want := `{"id":1,"sockets":[{"proto":"t[2J","state":"s[2J","recv_q":0,"send_q":0,"local":"l[2J","peer":"p","stall":"w[2J"}]}` +
 		`{"id":1,"events":[{"event":{},"text":"t[2J","program":"p"}]}`
 	if string(told) != want {
 		t.Errorf("got  %s\nwant %s", told, want)
+	}
+}
+
+// TestHostileCapture has why a capture is refused not change a terminal.
+func TestHostileCapture(t *testing.T) {
+	d, id := says(t, `{"usock":1,"run":{"id":"x"}}`, `{"id":1,"error":{"code":"invalid","text":"no\u001b[2J"}}`+"\n")
+	c, err := d.dial(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.Capture(Request{Do: DoCapture}, io.Discard); err == nil || err.Error() != "no[2J" {
+		t.Errorf("%q", err)
 	}
 }
 
