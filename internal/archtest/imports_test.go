@@ -39,7 +39,7 @@ var house = map[string][]string{
 	"trace":   {},
 	"link":    {"packet", "clock", "internal/offload", "internal/pcapfilter", "internal/relay", "internal/wire", "golang.org/x/sys/", "golang.zx2c4.com/wireguard/"},
 	"sim":     {".", "clock", "link"},
-	"inspect": {".", "trace", "internal/control", "internal/ss", "golang.org/x/sys/unix"},
+	"inspect": {".", "trace", "link", "internal/control", "internal/ss", "golang.org/x/sys/unix"},
 	"gateway": {".", "clock", "link", "golang.org/x/sys/", "golang.org/x/net/dns/"},
 	"run":     {".", "clock", "link", "internal/abi", "internal/control", "internal/rtnl", "golang.org/x/sys/", "golang.org/x/net/bpf"},
 
