@@ -2,6 +2,7 @@ package usock_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -9,10 +10,12 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/gopacket/gopacket/pcapgo"
 
 	"usock"
+	"usock/clock"
 	"usock/link"
 )
 
@@ -131,6 +134,44 @@ func TestRecord(t *testing.T) {
 			t.Error("a closed host is recorded")
 		}
 	})
+}
+
+// stuck is a writer that takes nothing until it is closed.
+type stuck chan struct{}
+
+func (s stuck) Write([]byte) (int, error) {
+	<-s
+	return 0, io.ErrClosedPipe
+}
+
+// TestRecordManual: a host on a clock that its test moves waits for no writer, either.
+func TestRecordManual(t *testing.T) {
+	h := newHost(t, usock.Config{Clock: new(clock.Manual)})
+	to := make(stuck)
+	w := link.NewPcapWriter(to, 0)
+	stop, err := h.Record(w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	here := hears(t, h, "127.0.0.1:7007")
+	said := make(chan struct{})
+	go func() {
+		defer close(said)
+		for range 200 {
+			say(t, h, here, strings.Repeat("much", 2000))
+		}
+	}()
+	select {
+	case <-said:
+	case <-time.After(10 * time.Second):
+		t.Error("who sends waits for the recording")
+	}
+	close(to)
+	<-said
+	stop()
+	if err := w.Close(); !errors.Is(err, io.ErrClosedPipe) {
+		t.Errorf("closed: %v", err)
+	}
 }
 
 // TestRecordBusy begins and ends recordings while many send, on links and to themselves.

@@ -14,8 +14,7 @@ var errCaptured = errors.New("the capture has ended")
 // capture sends the host's packets until the client sends something or nothing more. The connection is of no use
 // afterwards.
 func (c *client) capture(q *control.Request) error {
-	names := make(map[int32]string)
-	config := link.PcapConfig{SnapLen: q.SnapLen, Program: func(pid int32) string { return programName(c.s.gate, names, pid) }}
+	config := link.PcapConfig{SnapLen: q.SnapLen, Program: func(pid int32) string { return programName(c.s.gate, make(map[int32]string), pid) }}
 	for _, text := range q.Packets {
 		f, err := link.ParsePcapFilter(text)
 		if err != nil {

@@ -293,6 +293,19 @@ func TestIdleClientsGiveWay(t *testing.T) {
 	}
 }
 
+// TestLongGreeting: who does not read the greeting of a program with very many arguments keeps nobody waiting.
+func TestLongGreeting(t *testing.T) {
+	x := serve(t, Config{Program: []string{"program", strings.Repeat("argument ", 1<<18)}})
+	for range 3 {
+		x.dial()
+	}
+	c := x.dial()
+	c.SetDeadline(time.Now().Add(writeTime / 2))
+	if line := c.line(); !strings.HasPrefix(line, `{"usock":1,"run":{"id":"`+x.s.ID()) {
+		t.Errorf("greeting: %.80s", line)
+	}
+}
+
 // TestEvents has a connection's calls and states told, filtered, in order, until something
 // else is asked for.
 func TestEvents(t *testing.T) {

@@ -164,14 +164,16 @@ func (s *Server) serve(conn *net.UnixConn) {
 	if refusal != nil {
 		g.Run = nil
 	}
-	// The first line of a connection has room in its buffer.
-	if err := c.write(&g); err != nil || refusal != nil {
+	if refusal != nil {
+		c.write(&g) // the first line of a connection has room in its buffer
 		s.forget(c)
 		return
 	}
 	s.done.Go(func() {
 		defer s.forget(c)
-		c.serve()
+		if c.write(&g) == nil { // there may be no room for all of a program's arguments
+			c.serve()
+		}
 	})
 }
 

@@ -116,6 +116,15 @@ func (p *PcapWriter) appendInterface(b []byte, info Info) []byte {
 	return end(b, at)
 }
 
+// interfacesLen is how long the blocks of interfaces are with which b begins. Nothing may be between them and their section:
+// Wireshark's tools write no file anew whose first block is another.
+func interfacesLen(b []byte) (n int) {
+	for len(b) >= n+8 && le.Uint32(b[n:]) == blockInterface {
+		n += int(le.Uint32(b[n+4:]))
+	}
+	return n
+}
+
 // appendProcess describes a process; packets name it by its place among these blocks of the section.
 func appendProcess(b []byte, pid int32, name string) []byte {
 	b, at := begin(b, blockProcess)
@@ -185,7 +194,7 @@ func (p *PcapWriter) statistics() {
 func (p *PcapWriter) packet(i *PcapInterface, d Directions, now uint64, k *Packet, whose packet.Owner, fate string) {
 	process, known := uint32(0), false
 	if whose.PID != 0 {
-		p.buf, process, known = p.names.tell(p.buf, whose.PID)
+		p.buf, process, known = p.names.tell(p.buf, whose.PID, now)
 	}
 	n := k.Len()
 	kept := min(n, p.c.SnapLen)
@@ -204,7 +213,7 @@ func (p *PcapWriter) packet(i *PcapInterface, d Directions, now uint64, k *Packe
 		flags = flagInbound
 	}
 	b = appendOption32(b, optFlags, flags)
-	b = p.comment(b, whose)
+	b = p.comment(b, whose, now)
 	if fate != "" {
 		b = appendOption(b, optComment, "dropped: "+fate)
 	}
@@ -216,7 +225,7 @@ func (p *PcapWriter) packet(i *PcapInterface, d Directions, now uint64, k *Packe
 }
 
 // comment names the process and the socket behind a packet.
-func (p *PcapWriter) comment(b []byte, whose packet.Owner) []byte {
+func (p *PcapWriter) comment(b []byte, whose packet.Owner, now uint64) []byte {
 	if whose.PID == 0 && whose.Socket == 0 {
 		return b
 	}
@@ -226,7 +235,7 @@ func (p *PcapWriter) comment(b []byte, whose packet.Owner) []byte {
 	if whose.PID != 0 {
 		b = append(b, "pid "...)
 		b = strconv.AppendInt(b, int64(whose.PID), 10)
-		if name := p.names.of(whose.PID); name != "" {
+		if name := p.names.of(whose.PID, now); name != "" {
 			b = append(b, " ("...)
 			b = append(b, name...)
 			b = append(b, ')')

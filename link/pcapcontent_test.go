@@ -357,6 +357,36 @@ func TestPcapFilesByTime(t *testing.T) {
 	})
 }
 
+// TestPcapFilesBySizeAndTime: a file that was begun for the size of the one before is as old as its first packet.
+func TestPcapFilesBySizeAndTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var m fileList
+		first, _ := m.next()
+		w, err := PcapConfig{Size: 4096, Every: time.Minute, Next: m.next}.NewWriter(first)
+		if err != nil {
+			t.Fatal(err)
+		}
+		i := w.Interface(Info{})
+		for range 400 {
+			p := owned(1, "x")
+			i.Record(Sent, []*Packet{p})
+			p.Free()
+			time.Sleep(time.Millisecond)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		for k, f := range m.files[:len(m.files)-1] {
+			if f.Len() < 3000 {
+				t.Errorf("file %d has %d bytes only", k, f.Len())
+			}
+		}
+		if len(m.files) < 3 {
+			t.Errorf("%d files", len(m.files))
+		}
+	})
+}
+
 // TestPcapNextFails: a file that cannot be opened ends the recording, which says so and counts.
 func TestPcapNextFails(t *testing.T) {
 	full := errors.New("no more files")
@@ -431,6 +461,38 @@ func TestPcapSecrets(t *testing.T) {
 		}
 		if want := []string{"FIRST", "one", "two", "LAST"}; !slices.Equal(got, want) {
 			t.Errorf("%q", got)
+		}
+	})
+}
+
+// TestPcapInterfacesFirst: whatever is known before the first link, that comes first.
+func TestPcapInterfacesFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var file bytes.Buffer
+		n := 0
+		w, err := PcapConfig{Secrets: func() []byte { n++; return fmt.Appendf(nil, "SECRET %d\n", n)[:min(n-1, 1)*9] }}.NewWriter(&file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait() // the section is written
+		w.Resolved(netip.MustParseAddr("10.0.0.2"), "peer.test")
+		i, j := w.Interface(Info{Name: "one"}), w.Interface(Info{Name: "other"})
+		for _, i := range []*PcapInterface{i, j} {
+			p := owned(0, "x")
+			i.Record(Sent, []*Packet{p})
+			p.Free()
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		kinds := make(map[uint32]int)
+		for at, b := range blocksOf(t, file.Bytes()) {
+			if kinds[b.kind]++; at == 1 && b.kind != blockInterface {
+				t.Errorf("the first block is of kind %#x", b.kind)
+			}
+		}
+		if kinds[blockInterface] != 2 || kinds[blockNames] != 1 || kinds[blockSecrets] == 0 || kinds[blockPacket] != 2 {
+			t.Errorf("%v", kinds)
 		}
 	})
 }

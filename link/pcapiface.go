@@ -29,6 +29,9 @@ func (p *PcapWriter) Interface(info Info) *PcapInterface {
 	if p.err == nil && !p.closed {
 		p.begun()
 		p.buf = p.appendInterface(p.buf, info)
+		if len(p.ifaces) == 1 {
+			p.buf = appendNames(p.buf, p.hosts.list) // which have waited for it (interfacesLen)
+		}
 		p.write()
 	}
 	return i
@@ -100,12 +103,9 @@ func (i *PcapInterface) record(d Directions, batch []*Packet, fate string) {
 	if p.c.Every != 0 && p.file.packets > 0 && now-p.file.begun >= uint64(p.c.Every) {
 		p.nextFile()
 	}
-	if p.file.packets == 0 {
-		p.file.begun = now
-	}
 	for _, k := range batch {
 		whose := i.owner(d, k)
-		matches := i.matches(k, whose)
+		matches := i.matches(k, whose, now)
 		if matches && p.c.Size != 0 && p.file.packets > 0 && p.file.size+int64(len(p.buf)+min(k.Len(), p.c.SnapLen)+pcapExtra) > p.c.Size {
 			p.nextFile()
 		}
@@ -122,13 +122,16 @@ func (i *PcapInterface) record(d Directions, batch []*Packet, fate string) {
 		}
 		p.packet(i, d, now, k, whose, fate)
 		p.count++
+		if p.file.packets == 0 {
+			p.file.begun = now
+		}
 		p.file.packets++
 	}
 	p.write()
 }
 
 // matches reports whether the capture is to have k. The caller holds the writer's mu, as for those below.
-func (i *PcapInterface) matches(k *Packet, whose packet.Owner) bool {
+func (i *PcapInterface) matches(k *Packet, whose packet.Owner, now uint64) bool {
 	p := i.w
 	if len(p.c.Filters) == 0 {
 		return true
@@ -136,7 +139,7 @@ func (i *PcapInterface) matches(k *Packet, whose packet.Owner) bool {
 	p.whole = k.AppendTo(p.whole[:0])
 	b := p.whole[min(i.network, len(p.whole)):]
 	offload.CompleteCopy(b, k)
-	who := pcapfilter.Process{PID: whose.PID, Program: p.names.of(whose.PID)}
+	who := pcapfilter.Process{PID: whose.PID, Program: p.names.of(whose.PID, now)}
 	for _, f := range p.c.Filters {
 		if !f.f.Match(b, len(b), who) {
 			return false

@@ -3,6 +3,7 @@ package link
 import (
 	"net/netip"
 	"strings"
+	"time"
 
 	"usock/internal/pcapfilter"
 	"usock/packet"
@@ -15,11 +16,13 @@ const (
 	maxHostNames = 1 << 15 // addresses
 	maxHostName  = 255     // bytes
 	maxFlows     = 1 << 15 // of each generation
+
+	nameAge = 250 * time.Millisecond // after which a name that was asked for is asked for again
 )
 
 // processNames are the names of programs, by process.
 type processNames struct {
-	by   map[int32]string
+	by   map[int32]program
 	ask  func(pid int32) string // PcapConfig.Program
 	told map[int32]uint32       // the process's place in list
 	list []process              // those that the file has blocks of
@@ -30,26 +33,40 @@ type process struct {
 	name string
 }
 
-// of returns the name of the program that a process runs; "": it is not known.
-func (n *processNames) of(pid int32) string {
-	name, ok := n.by[pid]
-	if !ok && n.ask != nil && pid != 0 {
-		name = n.ask(pid)
-		n.set(pid, name)
-	}
-	return name
+// program is a program that a process runs.
+type program struct {
+	name  string
+	asked bool   // and not told by Name
+	at    uint64 // when it was asked for, in ns
 }
 
-// set notes a name.
-func (n *processNames) set(pid int32, name string) {
+// of returns the name of the program that a process runs; "": it is not known.
+func (n *processNames) of(pid int32, now uint64) string {
+	x, ok := n.by[pid]
+	if n.ask == nil || pid == 0 || ok && !(x.asked && now-x.at >= uint64(nameAge)) {
+		return x.name
+	}
+	name := n.ask(pid)
+	if name == "" {
+		name = x.name // it has ended: its last packets are still its
+	}
+	return n.set(pid, program{name, true, now})
+}
+
+// set notes a program and returns its name, as far as it is kept.
+func (n *processNames) set(pid int32, x program) string {
+	x.name = strings.ToValidUTF8(x.name[:min(len(x.name), maxNameLen)], "")
+	if n.by[pid].name != x.name {
+		delete(n.told, pid)
+	}
 	if len(n.by) >= maxNames {
 		clear(n.by) // most have ended long ago, and the others are named again
 	}
 	if n.by == nil {
-		n.by = make(map[int32]string)
+		n.by = make(map[int32]program)
 	}
-	n.by[pid] = strings.ToValidUTF8(name[:min(len(name), maxNameLen)], "")
-	delete(n.told, pid)
+	n.by[pid] = x
+	return x.name
 }
 
 // Name says that a process runs a program of that name, which its packets
@@ -58,14 +75,13 @@ func (n *processNames) set(pid int32, name string) {
 func (p *PcapWriter) Name(pid int32, name string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if old, ok := p.names.by[pid]; !ok || old != name {
-		p.names.set(pid, name)
-	}
+	p.names.set(pid, program{name: name})
 }
 
 // tell appends a process's block, if it is not in the file, and returns its place among them; not ok: there are too
 // many.
-func (n *processNames) tell(b []byte, pid int32) (_ []byte, place uint32, ok bool) {
+func (n *processNames) tell(b []byte, pid int32, now uint64) (_ []byte, place uint32, ok bool) {
+	name := n.of(pid, now)
 	if place, ok := n.told[pid]; ok {
 		return b, place, true
 	}
@@ -75,7 +91,7 @@ func (n *processNames) tell(b []byte, pid int32) (_ []byte, place uint32, ok boo
 	if n.told == nil {
 		n.told = make(map[int32]uint32)
 	}
-	x := process{pid, n.of(pid)}
+	x := process{pid, name}
 	place = uint32(len(n.list))
 	n.list = append(n.list, x)
 	n.told[pid] = place
@@ -106,6 +122,21 @@ func (n *hostNames) add(a netip.Addr, name string) bool {
 	n.known[a] = true
 	n.list = append(n.list, hostName{a, name})
 	return true
+}
+
+// last returns the names that were told last, in at most so many bytes of blocks; 0: all.
+func (n *hostNames) last(most int64) []hostName {
+	at := len(n.list)
+	if most == 0 {
+		return n.list
+	}
+	for ; at > 0; at-- {
+		const around = 4 + 16 + 1 + 3 // the record's head, an address, the name's end, padding
+		if most -= int64(around + len(n.list[at-1].name)); most < 0 {
+			break
+		}
+	}
+	return n.list[at:]
 }
 
 // pcapFlows says who has sent from where to where. When there are many, those that have not been seen for long are

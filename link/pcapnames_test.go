@@ -2,8 +2,13 @@ package link
 
 import (
 	"bytes"
+	"fmt"
+	"net/netip"
+	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"usock/packet"
 )
@@ -54,5 +59,85 @@ func TestPcapNames(t *testing.T) {
 		if n := strings.Count(file.String(), want); n != 1 {
 			t.Errorf("%q is there %d times", want, n)
 		}
+	}
+}
+
+// TestPcapAsks: a process that executes another program, and one that has its number, have the new name soon; one that is gone
+// keeps its own.
+func TestPcapAsks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var file bytes.Buffer
+		runs, asked := "sh", 0
+		w, err := PcapConfig{Program: func(int32) string { asked++; return runs }}.NewWriter(&file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		i := w.Interface(Info{})
+		for _, runs = range []string{"sh", "sh", "curl", "curl", ""} {
+			time.Sleep(nameAge)
+			for range 10 {
+				p := owned(7, "x")
+				i.Record(Sent, []*Packet{p})
+				p.Free()
+			}
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		var processes, packets []string
+		for _, b := range blocksOf(t, file.Bytes()) {
+			switch b.kind {
+			case blockProcess:
+				processes = append(processes, b.options[optName]...)
+			case blockPacket:
+				packets = append(packets, fmt.Sprint(b.process(), b.comments()))
+			}
+		}
+		if want := []string{"sh", "curl"}; !slices.Equal(processes, want) {
+			t.Errorf("processes %q", processes)
+		}
+		want := append(slices.Repeat([]string{"0 [pid 7 (sh) socket 3]"}, 20), slices.Repeat([]string{"1 [pid 7 (curl) socket 3]"}, 30)...)
+		if !slices.Equal(packets, want) {
+			t.Errorf("packets %q", packets)
+		}
+		if asked != 5 {
+			t.Errorf("asked %d times", asked)
+		}
+	})
+}
+
+// TestPcapFilesNames: names that are many leave room for packets in each file.
+func TestPcapFilesNames(t *testing.T) {
+	var m fileList
+	first, _ := m.next()
+	w, err := PcapConfig{Size: 8192, Next: m.next}.NewWriter(first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := w.Interface(Info{})
+	for k := range 1000 {
+		w.Resolved(netip.AddrFrom4([4]byte{10, 0, byte(k >> 8), byte(k)}), fmt.Sprintf("host%04d.test", k))
+	}
+	const sent = 500
+	for range sent {
+		p := owned(7, "x")
+		i.Record(Sent, []*Packet{p})
+		p.Free()
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for k, f := range m.files[1:] {
+		n += len(packetsOf(blocksOf(t, f.Bytes())))
+		if f.Len() > 8192+300 {
+			t.Errorf("file %d has %d bytes", k+1, f.Len())
+		}
+		if b := f.String(); !strings.Contains(b, "host0999.test") || strings.Contains(b, "host0000.test") {
+			t.Errorf("file %d has not the last names, and those alone", k+1)
+		}
+	}
+	if n == 0 || len(m.files) > 20 {
+		t.Errorf("%d packets in %d files", n, len(m.files))
 	}
 }

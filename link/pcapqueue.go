@@ -119,7 +119,7 @@ func (p *PcapWriter) begins() {
 		p.ifaces[i].counts = pcapCounts{}
 		p.preface = p.appendInterface(p.preface, p.ifaces[i].info)
 	}
-	p.preface = appendNames(p.preface, p.hosts.list)
+	p.preface = appendNames(p.preface, p.hosts.last(p.c.Size/4))
 	p.file = pcapFile{size: int64(len(p.preface))}
 }
 
@@ -277,7 +277,7 @@ func (p *PcapWriter) put(c *chunk) error {
 		}
 		p.w = w
 	}
-	before := c.preface
+	before, behind := c.preface, c.b
 	if p.c.Secrets != nil {
 		news := p.c.Secrets()
 		p.secrets = append(p.secrets, news...)
@@ -291,10 +291,12 @@ func (p *PcapWriter) put(c *chunk) error {
 			news = p.secrets
 		}
 		if len(news) > 0 {
-			before = appendSecrets(slices.Clip(before), news)
+			n := interfacesLen(behind)
+			before = appendSecrets(append(slices.Clip(before), behind[:n]...), news)
+			behind = behind[n:]
 		}
 	}
-	for _, b := range [][]byte{before, c.b} {
+	for _, b := range [][]byte{before, behind} {
 		if len(b) == 0 {
 			continue
 		}

@@ -20,11 +20,13 @@ type PcapConfig struct {
 	Filters []*PcapFilter
 
 	// Program, if not nil, is asked for the name of a process's program when the process's first packet comes and Name
-	// has not told it. It is called with locks held, and must be quick.
+	// has not told it, and, as it may execute another, again with packets that come a quarter of a second later or more;
+	// "": it is not known. It is called with locks held, and must be quick.
 	Program func(pid int32) string
 
 	// Next, if not nil, returns the writer of the next file, which is begun before one would have more than Size bytes,
-	// and when one is as old as Every; each is without effect if 0. Each file is a whole capture and can be read alone. Next
+	// and when one is as old as Every; each is without effect if 0. Each file is a whole capture and can be read alone (of
+	// names of addresses that were told before it, the last ones, in a quarter of Size; secrets are not counted). Next
 	// is called by the goroutine that writes and is to end the writer before; its error ends the recording.
 	Next  func() (io.Writer, error)
 	Size  int64
@@ -82,6 +84,7 @@ type PcapWriter struct {
 	clock   clock.Clock  // mu
 	told    bool         // mu: clock is a host's
 	direct  bool         // mu: whoever records writes
+	behind  bool         // mu: a goroutine does, whatever the clock
 	buf     []byte       // mu: the blocks being filled
 	born    uint64       // mu: when buf was begun, of the machine's clock, in ns
 	count   int          // mu: packets in buf
@@ -147,11 +150,11 @@ func (c PcapConfig) NewWriter(w io.Writer) (*PcapWriter, error) {
 	return p, nil
 }
 
-// InBackground has a goroutine write, also where the writer is a regular file: who records waits for nobody.
+// InBackground has a goroutine write, also where the writer is a regular file, and on any clock: who records waits for nobody.
 func (p *PcapWriter) InBackground() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.direct = false
+	p.direct, p.behind = false, true
 }
 
 // UseClock has the writer take its times from c, if it is the first to be named.
@@ -160,7 +163,7 @@ func (p *PcapWriter) UseClock(c clock.Clock) {
 	defer p.mu.Unlock()
 	if !p.told {
 		p.clock, p.told = c, true
-		p.direct = p.direct || !clock.IsSystem(c)
+		p.direct = p.direct || !p.behind && !clock.IsSystem(c)
 	}
 }
 
@@ -176,7 +179,7 @@ func (p *PcapWriter) Resolved(a netip.Addr, name string) {
 	a = a.Unmap().WithZone("")
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.err != nil || p.closed || !p.hosts.add(a, name) {
+	if p.err != nil || p.closed || !p.hosts.add(a, name) || len(p.ifaces) == 0 {
 		return
 	}
 	p.begun()

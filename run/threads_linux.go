@@ -28,6 +28,9 @@ import (
 //   - a thread for each processor that Go code runs on, which maxProcs bounds and
 //     keepThreads fixes: the runtime would follow the CPUs that a container is given
 //     later;
+//   - one more for each processor: a thread gives its processor up before it is in the
+//     list of idle ones (findRunnable, stopm), and where the kernel lets it wait in
+//     between, who takes the processor finds the list one shorter;
 //   - a thread for each goroutine that is locked to one, or in a system call that
 //     takes long: spareThreads, and what the caller asks for.
 const (
@@ -61,7 +64,7 @@ var errNoThreads = errors.New("no room for the supervisor's threads: raise the l
 func keepThreads(n int) error {
 	procs := min(runtime.GOMAXPROCS(0), maxProcs)
 	runtime.GOMAXPROCS(procs) // also if it is the same: it is not changed by itself any more
-	n += procs + spareThreads
+	n += 2*procs + spareThreads
 	if err := roomFor(n + otherProcesses); err != nil {
 		return err
 	}

@@ -99,7 +99,7 @@ func (x *capture) record(name string) error {
 		return err
 	}
 	defer c.Close()
-	f, err := openOutput(writeFlag, x.to.name, os.Stderr)
+	f, err := openOutput(writeFlag, x.to.name, anyMode, os.Stderr)
 	if err != nil {
 		return err
 	}
@@ -108,6 +108,7 @@ func (x *capture) record(name string) error {
 	signal.Notify(quit, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	go func() {
 		<-quit
+		signal.Stop(quit) // again, it ends this process: the run may be stopped, and the file's reader stuck
 		c.StopCapture()
 	}()
 	err = c.Capture(q, f)

@@ -109,9 +109,9 @@ func extcapFolder() (string, error) {
 	return filepath.Join(home, ".local/lib/wireshark/extcap"), nil
 }
 
-// isExtcap reports whether Wireshark calls.
+// isExtcap reports whether Wireshark calls: it gives flags alone, and to a command of usock's belong the flags behind it.
 func isExtcap(args []string) bool {
-	return slices.ContainsFunc(args, func(a string) bool { return strings.HasPrefix(a, extcapPrefix) || a == extcapCapture })
+	return len(args) > 0 && strings.HasPrefix(args[0], "-") && slices.ContainsFunc(args, func(a string) bool { return strings.HasPrefix(a, extcapPrefix) || a == extcapCapture })
 }
 
 // extcapCall is what Wireshark asks for.

@@ -64,9 +64,9 @@ func fifoReader(flag string) string {
 	return "cat"
 }
 
-// openOutput opens what a flag names for writing. A FIFO without reader is waited for,
-// which says, after a moment.
-func openOutput(flag, name string, say io.Writer) (*os.File, error) {
+// openOutput opens what a flag names for writing; a file that is not there gets the mode, less the umask. A FIFO without
+// reader is waited for, which says, after a moment.
+func openOutput(flag, name string, mode fs.FileMode, say io.Writer) (*os.File, error) {
 	bad := func(err error, what string) error {
 		var e *fs.PathError
 		if errors.As(err, &e) {
@@ -91,7 +91,7 @@ func openOutput(flag, name string, say io.Writer) (*os.File, error) {
 		})
 		defer note.Stop()
 	}
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666)
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
 	switch {
 	case err == nil:
 		return f, nil
@@ -102,6 +102,9 @@ func openOutput(flag, name string, say io.Writer) (*os.File, error) {
 	}
 	return nil, bad(err, "name a file that you can write")
 }
+
+// anyMode is the mode of files that are for whom the umask lets.
+const anyMode = 0o666
 
 const (
 	pcapFlag   = "--pcap"

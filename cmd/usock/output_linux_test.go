@@ -38,7 +38,7 @@ func lateReader(t *testing.T, flag, reader string) {
 		b, _ := io.ReadAll(f)
 		read <- string(line[:n]) + string(b)
 	}()
-	f, err := openOutput(flag, name, tell)
+	f, err := openOutput(flag, name, anyMode, tell)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +63,7 @@ func TestFIFOWithReader(t *testing.T) {
 	defer r.Close()
 	var said bytes.Buffer
 	begin := time.Now()
-	f, err := openOutput(pcapFlag, name, &said)
+	f, err := openOutput(pcapFlag, name, anyMode, &said)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +91,7 @@ func TestDescriptors(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, x := range [][2]int{{pair[0], pair[1]}, {ends[0], ends[1]}} {
-		f, err := openOutput(pcapFlag, inherited(x[1]), io.Discard)
+		f, err := openOutput(pcapFlag, inherited(x[1]), anyMode, io.Discard)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -102,7 +102,7 @@ func TestDescriptors(t *testing.T) {
 			t.Errorf("%q, %v", b[:max(n, 0)], err)
 		}
 	}
-	if _, err := openOutput(pcapFlag, inherited(ends[0]), io.Discard); err == nil || !strings.Contains(err.Error(), "open for reading only") {
+	if _, err := openOutput(pcapFlag, inherited(ends[0]), anyMode, io.Discard); err == nil || !strings.Contains(err.Error(), "open for reading only") {
 		t.Errorf("the end of a pipe that is read: %v", err)
 	}
 	file, err := os.Create(filepath.Join(t.TempDir(), "file"))
@@ -112,7 +112,7 @@ func TestDescriptors(t *testing.T) {
 	defer file.Close()
 	io.WriteString(file, "head ")
 	name := strings.Replace(inherited(int(file.Fd())), "/dev/fd", "/proc/self/fd", 1)
-	f, err := openOutput(pcapFlag, name, io.Discard)
+	f, err := openOutput(pcapFlag, name, anyMode, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +126,7 @@ func TestDescriptors(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer own.Close()
-	if _, err := openOutput(pcapFlag, "/dev/fd/"+strconv.Itoa(int(own.Fd())), io.Discard); err == nil || !strings.Contains(err.Error(), "no such descriptor is open") {
+	if _, err := openOutput(pcapFlag, "/dev/fd/"+strconv.Itoa(int(own.Fd())), anyMode, io.Discard); err == nil || !strings.Contains(err.Error(), "no such descriptor is open") {
 		t.Errorf("a descriptor of one's own: %v", err)
 	}
 	for _, fd := range []int{pair[0], pair[1], ends[0], ends[1]} {

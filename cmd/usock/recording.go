@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -29,9 +30,27 @@ type recording struct {
 
 	keys *keyLog
 	file *os.File // that is written to
-	old  []string // files before it
-	next int      // its number
+	old  []oldFile
+	next int // its number
 	w    *link.PcapWriter
+}
+
+// oldFile is a file before the one that is written to.
+type oldFile struct {
+	name string
+	is   fs.FileInfo
+}
+
+// remove removes the file, if the name is still its.
+func (o *oldFile) remove() error {
+	is, err := os.Lstat(o.name)
+	if err == nil && os.SameFile(is, o.is) {
+		err = os.Remove(o.name)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 func (r *recording) flags(f *pflag.FlagSet) {
@@ -123,14 +142,21 @@ func (r *recording) openFile() error {
 	if r.split() {
 		r.next++
 		ext := filepath.Ext(name)
+		if filepath.Base(name) == ext { // hidden, and without extension
+			ext = ""
+		}
 		name = fmt.Sprintf("%s-%05d%s", strings.TrimSuffix(name, ext), r.next, ext)
 	}
-	f, err := openOutput(pcapFlag, name, os.Stderr)
+	var mode fs.FileMode = anyMode
+	if r.tlsKeys {
+		mode = 0o600
+	}
+	f, err := openOutput(pcapFlag, name, mode, os.Stderr)
 	if err != nil {
 		return err
 	}
 	if st, err := f.Stat(); r.tlsKeys && err == nil && st.Mode().IsRegular() {
-		if err := f.Chmod(0o600); err != nil {
+		if err := f.Chmod(mode); err != nil {
 			f.Close()
 			return fmt.Errorf("%s %s: %w: with --%s nobody else may read it; name a file of your own", pcapFlag, name, errors.Unwrap(err), keysFlag)
 		}
@@ -145,10 +171,13 @@ func (r *recording) nextFile() (io.Writer, error) {
 	if err := r.openFile(); err != nil {
 		return nil, err
 	}
-	r.old = append(r.old, done.Name())
-	err := done.Close()
+	is, err := done.Stat()
+	if e := done.Close(); err == nil {
+		err = e
+	}
+	r.old = append(r.old, oldFile{done.Name(), is})
 	for r.most > 0 && len(r.old) >= r.most {
-		if e := os.Remove(r.old[0]); err == nil && !errors.Is(e, os.ErrNotExist) {
+		if e := r.old[0].remove(); err == nil {
 			err = e
 		}
 		r.old = r.old[1:]

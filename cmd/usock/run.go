@@ -136,7 +136,7 @@ func programStdout(name string, s *shape) (*os.File, error) {
 	f := os.Stdout
 	if name != "" {
 		var err error
-		if f, err = openOutput(stdoutFlag, name, os.Stderr); err != nil {
+		if f, err = openOutput(stdoutFlag, name, anyMode, os.Stderr); err != nil {
 			return nil, err
 		}
 	}

@@ -122,6 +122,7 @@ func (c *Client) Capture(q Request, w io.Writer) error {
 		return fmt.Errorf("a reply that is none: %w", err)
 	}
 	if r.Error != nil {
+		r.Error.tame()
 		return r.Error
 	}
 	_, err = c.r.WriteTo(struct{ io.Writer }{w}) // by plain writes, whose errors are those of files

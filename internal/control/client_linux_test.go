@@ -119,6 +119,19 @@ func TestDial(t *testing.T) {
 	}
 }
 
+// TestHostileCapture has why a capture is refused not change a terminal.
+func TestHostileCapture(t *testing.T) {
+	d, id := says(t, `{"usock":1,"run":{"id":"x"}}`, `{"id":1,"error":{"code":"invalid","text":"no\u001b[2J"}}`+"\n")
+	c, err := d.dial(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.Capture(Request{Do: DoCapture}, io.Discard); err == nil || err.Error() != "no[2J" {
+		t.Errorf("%q", err)
+	}
+}
+
 // TestEnd tells the end of a run from other errors.
 func TestEnd(t *testing.T) {
 	d := openDir(t)

@@ -8,7 +8,8 @@
 // of processes stand beside it.
 //
 // A relation holds only where the packet has all the headers that it asks for. tcpdump looks at the first one's of a sum alone,
-// and reads the others where they would be.
+// and reads the others where they would be. The operators % and ^ bind as in C; libpcap gives them no precedence, so that there
+// all that follows them belongs to their right side.
 //
 // Begin with parse.go, whose head has the grammar.
 package pcapfilter

@@ -67,7 +67,7 @@ var expressions = []string{
 	"tcp src or dst port 443", "port 80 or 443", "port 80 or 443 or 22", "tcp port 80 or 443", "src port 80 or 443", "tcp dst port 80 or src 10.0.0.1", "port (80 or 443)", "port (80 or 443) and tcp", "tcp port (22 or 80 or 443)",
 	"port not 80", "host (10.0.0.1 or 10.0.0.2)",
 	"portrange 6000-6010", "tcp portrange 1-100", "src portrange 6000-6004", "dst portrange 6001-60000", "portrange 6010-6000", "udp src portrange 53-53",
-	"proto 6", "proto 17", "ip proto 132", `ip proto \tcp`, `ip6 proto \udp`, "ip6 proto 58", "ip proto 1 or 2", `proto \sctp`, "ip6 proto 200",
+	"proto 6", "proto 17", "ip proto 132", `ip proto \tcp`, `ip6 proto \udp`, "ip6 proto 58", "ip proto 1 or 2", `proto \sctp`, "ip6 proto 200", "proto 44", "ip6 proto 44", "ip6 and not proto 44", "ip proto 44",
 	"less 48", "greater 200", "len > 100", "len <= 60", "len = 60", "len == 60", "len != 60", "100 < len", "len - 20 > 40", "len > 2 * 30",
 	"tcp or udp", "tcp and port 80", "tcp && (port 80 || port 443)", "tcp or udp and port 80", "udp and port 53 or tcp", "not (tcp or udp)", "not tcp and not udp", "(tcp)", "((tcp or (udp)) and (ip6))",
 	"not host 10.0.0.1 and tcp", "not (host 10.0.0.1 and tcp)", "ip and not tcp port 80", "host 10.0.0.1 and 10.0.0.2", "host 10.0.0.1 or 10.0.0.2",
@@ -77,6 +77,7 @@ var expressions = []string{
 	"ip and tcp[13] & 2 != 0", "ip and tcp[tcpflags] & tcp-syn != 0", "ip and tcp[tcpflags] & (tcp-syn|tcp-fin) != 0", "ip and tcp[tcpflags] == tcp-syn|tcp-ack", "ip and tcp[tcpflags] & (tcp-syn | tcp-ack) == tcp-ack", "ip and tcp[2:2] = 80", "ip and tcp[0:2] = tcp[2:2]", "ip and udp[4:2] > 100", "ip and udp[0:2] + 1 = 54", "ip and sctp[0:2] = 443",
 	"ip and (tcp[12] >> 4) * 4 > 20", "tcp and ip[6:2] & 0x1fff = 0 and ((ip[2:2] - ((ip[0]&0xf)<<2)) - ((tcp[12]&0xf0)>>2)) != 0", "ip and tcp[(tcp[12]>>4)*4] = 1", "ip and tcp[100] = 1", "ip and not tcp[100] = 1", "ip and not tcp[500] = 1", "ip[500] = 1", "not ip[500] = 1",
 	"icmp[icmptype] = icmp-echo", "icmp[0] = 0", "icmp[icmpcode] = 80", "icmp[icmptype] != icmp-echo and icmp[icmptype] != icmp-echoreply", "ip and udp[8] ^ 1 = 0", "ip and udp[8] % 3 = 2", "ip and udp[8] / 2 = 4", "len * 2 > 200", "1 = 1", "1 + 1 = 2 and tcp", "(1 + 1) * 2 = 4", "(tcp and len > 60) or (udp and len < 60)", "(len > 60)", "((len)) > 60", "not len > 60", "(ip[8]) = 64 or (udp)",
+	"ip and tcp[-2] = 1", "ip and not tcp[-2] = 1", "ip[-1] != 0",
 	"1 | 2 & 4 = 1", "1 << 1 + 1 = 4", "7 - 2 - 1 = 4",
 	"port http", "tcp port https", "port domain", "udp port domain", "tcp port ssh or http", "portrange 22-80",
 }

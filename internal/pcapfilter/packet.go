@@ -33,6 +33,7 @@ type packet struct {
 	n       int    // its length on the wire
 	version int    // 4, 6, or 0 where it is neither
 	proto   uint8  // over IP; of IPv6 behind a fragment header
+	frag    bool   // IPv6 has a fragment header
 	upper   int    // where the transport header begins; 0: nowhere in this packet
 	src     netip.Addr
 	dst     netip.Addr
@@ -68,7 +69,7 @@ func (p *packet) parse(b []byte, n int, who Process) {
 		p.dst = netip.AddrFrom16([16]byte(b[24:]))
 		p.upper = wire.IPv6Len
 		if p.proto == protoFrag {
-			p.upper = 0
+			p.upper, p.frag = 0, true
 			if len(b) > wire.IPv6Len {
 				p.proto = b[wire.IPv6Len]
 			}

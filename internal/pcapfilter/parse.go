@@ -481,7 +481,7 @@ func (p *parser) proto(q qualifiers) (matcher, error) {
 	if err != nil {
 		return nil, p.fail("a protocol is to stand here, 0 to 255 or a name such as tcp")
 	}
-	var m matcher = func(k *packet) bool { return k.version != 0 && k.proto == uint8(n) }
+	var m matcher = func(k *packet) bool { return k.version != 0 && (k.proto == uint8(n) || n == protoFrag && k.frag) }
 	switch q.protocol {
 	case "":
 	case "ip", "ip6":
