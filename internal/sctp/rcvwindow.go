@@ -65,12 +65,12 @@ func (r *receiver) opened() {
 // before it.
 func (r *receiver) admit(tsn uint64, n uint32) bool {
 	cost := n + pieceCost
-	if r.charged == 0 || r.charged+cost <= r.memory() {
+	if r.charged == 0 || r.fits(cost) {
 		return true
 	}
 	if tsn < r.high {
 		r.renege(tsn, cost)
-		if r.charged+cost <= r.memory() {
+		if r.fits(cost) {
 			return true
 		}
 	}
@@ -81,6 +81,12 @@ func (r *receiver) admit(tsn uint64, n uint32) bool {
 		return r.charged < 2*r.memory()
 	}
 	return false
+}
+
+// fits reports whether the window is open, and cost can be charged. A window that is shut takes no probe either: one that
+// is acknowledged would be followed by the next, and the sender never know that it has to wait.
+func (r *receiver) fits(cost uint32) bool {
+	return r.payload < r.initialWindow() && r.charged+cost <= r.memory()
 }
 
 // renege drops what came highest, as long as it came behind tsn, until cost bytes are free: a sender
@@ -96,7 +102,7 @@ func (r *receiver) renege(tsn uint64, cost uint32) {
 	}
 	slices.SortFunc(held, func(x, y *run) int { return cmp.Compare(y.high, x.high) })
 	for _, worst := range held {
-		if r.charged+free <= r.memory() {
+		if r.fits(free) {
 			break
 		}
 		if r.interleaved {

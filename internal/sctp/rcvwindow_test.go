@@ -158,11 +158,40 @@ func TestTinyChunks(t *testing.T) {
 	}
 }
 
+// TestShutWindow: 6.2. A window that is shut takes no probe, however much memory there is, and says so; the same chunk
+// is taken once the program has read.
+func TestShutWindow(t *testing.T) {
+	r := newReceives(t, func(r *receives) { r.bufSize = 10_000 })
+	data := strings.Repeat("x", 1000)
+	tsn := 1
+	for ; tsn <= 5; tsn++ {
+		r.message(tsn, 0, uint32(tsn-1), "BE", data)
+	}
+	if w := r.arwnd(); w != 0 || r.charged > r.memory()/2 {
+		t.Fatalf("window %d, charged %d", w, r.charged)
+	}
+	for range 3 {
+		r.message(tsn, 0, uint32(tsn-1), "BE", data)
+		if s := r.anySack(100); s != "5" || r.payload != 5000 {
+			t.Fatalf("%s, %d bytes", s, r.payload)
+		}
+	}
+	for range 5 {
+		if _, ok := r.takeMessage(10_000); !ok {
+			t.Fatal("not there")
+		}
+	}
+	r.message(tsn, 0, uint32(tsn-1), "BE", data)
+	if s := r.anySack(100); s != "6" {
+		t.Fatal(s)
+	}
+}
+
 // TestMakeRoom: 6.2. In a buffer for six messages the chunk that all wait for finds room: what came
 // highest goes, and is no longer told of.
 func TestMakeRoom(t *testing.T) {
 	for _, interleaved := range []bool{false, true} {
-		r := newReceives(t, func(r *receives) { r.bufSize, r.interleaved = 4700, interleaved })
+		r := newReceives(t, func(r *receives) { r.bufSize, r.interleaved = 11_800, interleaved })
 		data := strings.Repeat("x", 1000)
 		for i := 2; i <= 7; i++ {
 			if i != 4 {
