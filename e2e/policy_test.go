@@ -658,9 +658,11 @@ func knock(proto string, from netip.AddrPort, to string, silence bool) string {
 	}
 	defer c.Close()
 	c.SetDeadline(time.Now().Add(wait))
-	c.Write([]byte("x"))
 	b := make([]byte, 10)
-	k, err := c.Read(b)
+	k := 0
+	if _, err = c.Write([]byte("x")); !errors.Is(err, syscall.ECONNRESET) { // who hears of the reset first has taken it from the other
+		k, err = c.Read(b)
+	}
 	switch {
 	case err == nil && string(b[:k]) == "x":
 		return "ok"
