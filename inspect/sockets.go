@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
 
 	"usock"
 	"usock/internal/control"
@@ -144,12 +143,7 @@ func programName(g gate, known map[int32]string, pid int32) string {
 	name, ok := known[pid]
 	if !ok && pid != 0 {
 		b, _ := g.readFile("/proc/" + strconv.Itoa(int(pid)) + "/comm")
-		name = strings.Map(func(r rune) rune {
-			if unicode.IsPrint(r) {
-				return r
-			}
-			return -1
-		}, strings.TrimSpace(string(b)))
+		name = control.Printable(strings.TrimSpace(string(b)))
 		known[pid] = name
 	}
 	return name
