@@ -2,43 +2,14 @@
  * exec or not, processes that are killed, readers that stop, associations that another thread has. It
  * says the same on Linux and under usock run. */
 #define _GNU_SOURCE
-#include <arpa/inet.h>
-#include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
-enum { SCTP = 132, PEELOFF = 102, EVENTS = 11 };
-
-static void must(int ok, const char *what)
-{
-	if (ok)
-		return;
-	printf("%s: %s\n", what, strerrorname_np(errno));
-	fflush(stdout);
-	exit(1);
-}
-
-static const char *err(long r)
-{
-	static char b[4][32];
-	static int i;
-
-	i = (i + 1) % 4;
-	if (r < 0)
-		return strerrorname_np(errno);
-	snprintf(b[i], sizeof b[i], "%ld", r);
-	return b[i];
-}
+#include "sctptest.h"
 
 static int until(int fd, int events)
 {
@@ -46,45 +17,6 @@ static int until(int fd, int events)
 
 	poll(&p, 1, 5000);
 	return p.revents & events;
-}
-
-static int sctp(int type)
-{
-	int fd = socket(AF_INET, type, SCTP);
-
-	must(fd >= 0, "socket");
-	return fd;
-}
-
-static struct sockaddr_in where(int fd)
-{
-	struct sockaddr_in a;
-	socklen_t n = sizeof a;
-
-	must(getsockname(fd, (struct sockaddr *)&a, &n) == 0, "getsockname");
-	return a;
-}
-
-static int listener(int type)
-{
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	int fd = sctp(type);
-
-	must(bind(fd, (struct sockaddr *)&a, sizeof a) == 0, "bind");
-	must(listen(fd, 1000) == 0, "listen");
-	return fd;
-}
-
-static void pair(int *c, int *s)
-{
-	int l = listener(SOCK_STREAM);
-	struct sockaddr_in a = where(l);
-
-	*c = sctp(SOCK_STREAM);
-	must(connect(*c, (struct sockaddr *)&a, sizeof a) == 0, "connect");
-	*s = accept(l, 0, 0);
-	must(*s >= 0, "accept");
-	close(l);
 }
 
 /* Children write in turn, each a message of its own length; and each reads a piece of what comes. */
@@ -341,7 +273,7 @@ static void threads(void)
 	struct work w[4];
 	char on[] = {1, 1}, b[200];
 
-	setsockopt(m, SCTP, EVENTS, on, sizeof on);
+	setsockopt(m, SCTP, SCTP_EVENTS, on, sizeof on);
 	pthread_barrier_init(&start, 0, 5);
 	for (int i = 0; i < 4; i++) {
 		c[i] = sctp(SOCK_STREAM);
