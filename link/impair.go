@@ -38,6 +38,19 @@ type ImpairStats struct {
 	Waiting    int    // in the queue and under way
 }
 
+// add adds what t has counted.
+func (s *ImpairStats) add(t ImpairStats) {
+	s.Packets += t.Packets
+	s.Lost += t.Lost
+	s.Dropped += t.Dropped
+	s.Marked += t.Marked
+	s.Corrupted += t.Corrupted
+	s.Duplicated += t.Duplicated
+	s.Reordered += t.Reordered
+	s.Carried += t.Carried
+	s.Waiting += t.Waiting
+}
+
 // Impair returns a link that carries packets as l does, but worse. It closes l
 // when it is closed. l must carry IP.
 //
@@ -69,8 +82,8 @@ func Impair(l Link, c ImpairConfig) (*Impaired, error) {
 	if c.MTU > 0 {
 		i.info.MTU = min(i.info.MTU, c.MTU)
 	}
-	i.out = newNetem(c.Clock, c.Out, c.Seed, 0, func(batch []*Packet) { l.Send(batch) })
-	i.in = newNetem(c.Clock, c.In, c.Seed, 1, func(batch []*Packet) { i.inbox.put(batch) })
+	i.out = newWay(c.Clock, c.Out, c.Seed, 0, func(batch []*Packet) { l.Send(batch) })
+	i.in = newWay(c.Clock, c.In, c.Seed, 1, func(batch []*Packet) { i.inbox.put(batch) })
 
 	// A link in memory brings packets on the goroutine that sends them, which no other need
 	// wait for.
@@ -87,7 +100,7 @@ type Impaired struct {
 	*inbox  // what came through in
 	inner   Link
 	info    Info
-	out, in *netem
+	out, in *way
 	reader  sync.WaitGroup
 }
 
@@ -118,16 +131,35 @@ func (i *Impaired) Set(out, in Impairment) error {
 	if err := in.Check(); err != nil {
 		return err
 	}
+	i.out.base.set(out)
+	i.in.base.set(in)
+	return nil
+}
+
+// SetStages changes the stages of both directions, while packets travel. What is in stages that are no more comes out of them
+// at its time.
+func (i *Impaired) SetStages(out, in Stages) error {
+	if err := out.check(); err != nil {
+		return err
+	}
+	if err := in.check(); err != nil {
+		return err
+	}
 	i.out.set(out)
 	i.in.set(in)
 	return nil
 }
 
 // Get returns the impairments.
-func (i *Impaired) Get() (out, in Impairment) { return i.out.get(), i.in.get() }
+func (i *Impaired) Get() (out, in Impairment) { return i.out.base.get(), i.in.base.get() }
 
-// Stats returns the counters of both directions.
+// Stats returns the counters of both directions, with their stages.
 func (i *Impaired) Stats() (out, in ImpairStats) { return i.out.statistics(), i.in.statistics() }
+
+// StageStats returns the counters of the stage of that name in both directions: nothing of a direction that has none.
+func (i *Impaired) StageStats(name string) (out, in ImpairStats) {
+	return i.out.stage(name), i.in.stage(name)
+}
 
 // Close implements Link. What is under way is lost.
 func (i *Impaired) Close() error {

@@ -47,6 +47,7 @@ type netem struct {
 	batch  [64]*Packet
 
 	watchers []*watcher
+	stage    string // the name of the stage that it is; "": it is what all packets pass at last
 }
 
 // What becomes of a packet that is not carried.
@@ -59,16 +60,17 @@ const (
 // carried. It is called with the netem locked, and must not keep the packet.
 type watcher struct{ see func(p *Packet, fate string) }
 
-// watch has w told, until stop is called.
-func (d *netem) watch(w *watcher) (stop func()) {
+// watch has w told, until unwatch.
+func (d *netem) watch(w *watcher) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.watchers = append(d.watchers, w)
-	return func() {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		d.watchers = slices.DeleteFunc(d.watchers, func(x *watcher) bool { return x == w })
-	}
+}
+
+func (d *netem) unwatch(w *watcher) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.watchers = slices.DeleteFunc(d.watchers, func(x *watcher) bool { return x == w })
 }
 
 const never = time.Duration(math.MaxInt64)
@@ -102,6 +104,13 @@ func (d *netem) useClock(c clock.Clock) {
 	if !d.given && d.stats.Packets == 0 {
 		d.setClock(c)
 	}
+}
+
+// clockNow is the time on the netem's clock.
+func (d *netem) clockNow() time.Duration {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.clock.Now()
 }
 
 // now is the time since the netem was made. The caller holds mu.
@@ -141,9 +150,7 @@ func (d *netem) admit(p *Packet, now time.Duration) {
 		case d.full(p):
 			fate = fateFull
 		}
-		for _, w := range d.watchers {
-			w.see(p, fate)
-		}
+		d.tell(p, fate)
 	}
 	if lost {
 		d.stats.Lost++
@@ -164,6 +171,19 @@ func (d *netem) admit(p *Packet, now time.Duration) {
 		return
 	}
 	d.enqueue(p, now)
+}
+
+// tell has the watchers told of p: by a stage only if it loses it, as others will tell of it else.
+func (d *netem) tell(p *Packet, fate string) {
+	if d.stage != "" {
+		if fate == "" {
+			return
+		}
+		fate += " (" + d.stage + ")"
+	}
+	for _, w := range d.watchers {
+		w.see(p, fate)
+	}
 }
 
 func (d *netem) chance(p float64) bool { return p > 0 && d.rnd.Float64() < p }
