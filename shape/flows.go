@@ -127,16 +127,17 @@ func (h *header) ends() (e ends, rises bool) {
 
 func less(a, b [2]uint64) bool { return a[0] < b[0] || a[0] == b[0] && a[1] < b[1] }
 
-// flows knows of each flow who has begun it.
+// flows knows of each flow who has begun it. Of more than maxFlows it forgets those of which nothing came for longest.
 type flows struct {
-	mu    sync.Mutex
-	begun map[ends]bool // mu: whether its low end has
+	mu     sync.Mutex
+	recent map[ends]bool // mu: whether its low end has
+	before map[ends]bool // mu: those that have become old when recent was full
 }
 
-// maxFlows bounds what is remembered.
-const maxFlows = 1 << 16
+// maxFlows bounds what is remembered in each of the two maps.
+const maxFlows = 1 << 15
 
-func newFlows() *flows { return &flows{begun: make(map[ends]bool)} }
+func newFlows() *flows { return &flows{recent: make(map[ends]bool)} }
 
 // The directions, as the indices of a loopback link's stages.
 const (
@@ -154,13 +155,14 @@ func (f *flows) direction(p *link.Packet) int {
 	e, rises := h.ends()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	low, known := f.begun[e]
+	low, known := f.recent[e]
+	if !known {
+		low, known = f.before[e]
+		f.remember(e, low)
+	}
 	if !known || h.begins || h.answers {
 		low = rises != h.answers
-		if !known && len(f.begun) >= maxFlows {
-			f.forget()
-		}
-		f.begun[e] = low
+		f.recent[e] = low
 	}
 	if low == rises {
 		return up
@@ -168,12 +170,10 @@ func (f *flows) direction(p *link.Packet) int {
 	return down
 }
 
-// forget makes room: it forgets half of the flows, whichever. One of them that goes on is up from who sends next. The caller holds mu.
-func (f *flows) forget() {
-	for e := range f.begun {
-		if len(f.begun) <= maxFlows/2 {
-			return
-		}
-		delete(f.begun, e)
+// remember has a flow be a recent one. The caller holds mu.
+func (f *flows) remember(e ends, low bool) {
+	if len(f.recent) >= maxFlows {
+		f.before, f.recent = f.recent, make(map[ends]bool)
 	}
+	f.recent[e] = low
 }

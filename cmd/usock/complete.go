@@ -11,6 +11,8 @@ import (
 	"usock/internal/control"
 	"usock/internal/ss"
 	"usock/internal/top"
+	"usock/link"
+	"usock/shape"
 )
 
 // completeShape has a shell complete the values of the link's flags.
@@ -19,6 +21,12 @@ func completeShape(c *cobra.Command) {
 		"delay": {"20ms", "150ms"}, "jitter": {"5ms"}, "loss": {"1%", "gemodel,1%,30%"}, "rate": {"1mbit", "20mbit"},
 		"limit": {"100", "64kb"}, "mark": {"20", "30kb"}, "reorder": {"1%", "1%,3ms"}, "duplicate": {"0.1%"}, "corrupt": {"0.01%"},
 		"mtu": {"1280", "1500", "9000"}, "seed": nil,
+	}
+	for _, p := range shape.Profiles() {
+		examples["profile"] = append(examples["profile"], p.Name)
+	}
+	for _, o := range link.ImpairmentOptions() {
+		examples[upward+o.Name], examples[downward+o.Name] = examples[o.Name], examples[o.Name]
 	}
 	for name, list := range examples {
 		c.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(list, cobra.ShellCompDirectiveNoFileComp|cobra.ShellCompDirectiveKeepOrder))

@@ -18,11 +18,12 @@ import (
 
 	"usock"
 	"usock/link"
+	"usock/shape"
 )
 
 // demo carries a file from one host to another, both of which it makes.
 type demo struct {
-	shape shape
+	shape conditions
 	file  string
 	size  int64 // MiB
 	out   io.Writer
@@ -140,9 +141,9 @@ func (d *demo) hosts() (alpha, beta *usock.Host, err error) {
 }
 
 // wire returns the link as the flags want it in both directions.
-func (s *shape) wire(l link.Link) (link.Link, error) {
-	if s.impaired || s.mtu != 0 {
-		worse, err := link.Impair(l, link.ImpairConfig{Out: s.impairment, In: s.impairment, Seed: uint64(s.seed), MTU: int(s.mtu)})
+func (s *conditions) wire(l link.Link) (link.Link, error) {
+	if s.impaired() || s.mtu != 0 {
+		worse, err := shape.Impair(l, s.shape, s.config())
 		if err != nil {
 			return nil, err
 		}

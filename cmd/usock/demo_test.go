@@ -11,7 +11,6 @@ import (
 	"testing"
 
 	"usock"
-	"usock/link"
 )
 
 func TestDemo(t *testing.T) {
@@ -32,7 +31,7 @@ func TestDemo(t *testing.T) {
 			d := &demo{file: path, out: &out}
 			d.shape.seed = 1
 			for name, text := range c.options {
-				if err := (&option{shape: &d.shape, name: name}).Set(text); err != nil {
+				if err := (&option{of: &d.shape, name: name}).Set(text); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -83,7 +82,7 @@ func TestDemoErrors(t *testing.T) {
 		{file: filepath.Join(t.TempDir(), "missing")},
 		{file: t.TempDir()},
 		{size: -1},
-		{size: 1, shape: shape{impairment: link.Impairment{Jitter: 1}}},
+		{size: 1, shape: conditions{options: []*option{{name: "jitter", text: "1ms"}}}},
 	} {
 		var out strings.Builder
 		d.out = &out

@@ -190,7 +190,7 @@ func TestTitle(t *testing.T) {
 		"--on outside --loss 2% --seed 7":          "curl runs on usock's sockets; on its way outside: --loss 2% --mtu 1500 --seed 7",
 		"--isolated --mtu 9000":                    "curl runs on usock's sockets, isolated; on its loopback link: --mtu 9000",
 	} {
-		var s shape
+		var s conditions
 		var o outside
 		f := pflag.NewFlagSet("run", pflag.ContinueOnError)
 		s.flags(f)

@@ -117,7 +117,7 @@ func isRecording(flag string) bool { return flag == pcapFlag || flag == writeFla
 
 // apart looks whether the capture has its file for itself: stdout and stderr are the
 // program's.
-func apart(capture, stdout, stderr *os.File, s *shape) error {
+func apart(capture, stdout, stderr *os.File, s *conditions) error {
 	for _, x := range []struct {
 		f       *os.File
 		name    string

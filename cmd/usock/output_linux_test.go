@@ -146,7 +146,7 @@ func TestApart(t *testing.T) {
 	}
 	dir := t.TempDir()
 	a, again, other, null := create(dir+"/a"), create(dir+"/a"), create(dir+"/b"), create("/dev/null")
-	s := &shape{recording: recording{pcap: fileValue{name: "-"}}}
+	s := &conditions{recording: recording{pcap: fileValue{name: "-"}}}
 	for _, c := range []struct {
 		capture, stdout, stderr *os.File
 		line                    string

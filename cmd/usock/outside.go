@@ -33,7 +33,7 @@ const (
 	onOutside  = "outside"
 )
 
-func (o *outside) flags(f *pflag.FlagSet, s *shape) {
+func (o *outside) flags(f *pflag.FlagSet, s *conditions) {
 	f.StringVar(&s.on, "on", onBoth, "`WHERE` the link's flags act: outside, on the way to the outside; loopback, on the run's own; both")
 	f.BoolVar(&o.isolated, "isolated", false, "nothing leaves the run or enters it")
 	f.Var(&o.hosts, "host", "a name that the run knows, as `NAME=ADDR`; once for each of its addresses")
@@ -47,7 +47,7 @@ func (o *outside) flags(f *pflag.FlagSet, s *shape) {
 }
 
 // check looks whether the flags fit together.
-func (o *outside) check(s *shape) error {
+func (o *outside) check(s *conditions) error {
 	switch s.on {
 	case onBoth, onLoopback, onOutside:
 	default:
@@ -56,7 +56,7 @@ func (o *outside) check(s *shape) error {
 	if len(o.rules.list) == 0 && o.denyWith.text != "" {
 		return errors.New("--deny-with says how what rules deny is refused, and there is neither --allow nor --deny")
 	}
-	if s.on != onBoth && !s.impaired && s.mtu == 0 {
+	if s.on != onBoth && !s.impaired() && s.mtu == 0 {
 		return fmt.Errorf("--on %s says where --delay, --loss and their like act, and there are none", s.on)
 	}
 	if o.isolated {
@@ -83,7 +83,7 @@ func (o *outside) check(s *shape) error {
 }
 
 // open makes the gateway and its part of the host's configuration.
-func (o *outside) open(c *usock.Config, s *shape) error {
+func (o *outside) open(c *usock.Config, s *conditions) error {
 	g := gateway.Config{
 		Warn: os.Stderr, Link: s.outside(), Hosts: o.hosts.list, Isolated: o.isolated, Network: o.network.Prefix,
 		Rules: o.rules.list, DenyWith: o.denyWith.how,

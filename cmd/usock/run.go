@@ -24,7 +24,7 @@ const runName = "run"
 func runCmd() *cobra.Command {
 	var verbose bool
 	var out outside
-	var s shape
+	var s conditions
 	var name nameValue
 	stdout := fileValue{hint: "give one, such as /dev/stderr"}
 	c := &cobra.Command{
@@ -132,7 +132,7 @@ func execFailed(path string, err error) {
 
 // programStdout opens the program's stdout: the file of that name, or this process's. A
 // recording must not go there.
-func programStdout(name string, s *shape) (*os.File, error) {
+func programStdout(name string, s *conditions) (*os.File, error) {
 	f := os.Stdout
 	if name != "" {
 		var err error
@@ -146,7 +146,7 @@ func programStdout(name string, s *shape) (*os.File, error) {
 	return f, apart(s.file, f, os.Stderr, s)
 }
 
-func runProgram(args []string, verbose bool, stdout, name string, s *shape, out *outside) error {
+func runProgram(args []string, verbose bool, stdout, name string, s *conditions, out *outside) error {
 	path := findProgram(args[0])
 	if err := out.check(s); err != nil {
 		return err

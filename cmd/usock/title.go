@@ -3,13 +3,11 @@ package main
 import (
 	"fmt"
 	"strings"
-
-	"usock/link"
 )
 
 // title is what usock run -v says when the program starts: what the run reaches, what is
 // done to its links, with the seed that does the same again, and where they are recorded.
-func title(program string, s *shape, o *outside) string {
+func title(program string, s *conditions, o *outside) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s runs on usock's sockets", program)
 	if o.isolated {
@@ -21,7 +19,7 @@ func title(program string, s *shape, o *outside) string {
 			where = "on its loopback link"
 		}
 		fmt.Fprintf(&b, "; %s: %s", where, text)
-		if s.impaired {
+		if s.impaired() {
 			fmt.Fprintf(&b, " --seed %d", s.seed)
 		}
 	}
@@ -32,15 +30,16 @@ func title(program string, s *shape, o *outside) string {
 }
 
 // String is what is done to the links, as flags; "" for nothing.
-func (s *shape) String() string {
-	if !s.impaired && s.mtu == 0 {
+func (s *conditions) String() string {
+	if !s.impaired() && s.mtu == 0 {
 		return ""
 	}
 	var b strings.Builder
-	for _, x := range link.ImpairmentOptions() {
-		if text := s.texts[x.Name]; text != "" {
-			fmt.Fprintf(&b, "--%s %s ", x.Name, text)
-		}
+	if s.profile.Name != "" {
+		fmt.Fprintf(&b, "--profile %s ", s.profile.Name)
+	}
+	for _, o := range s.options {
+		fmt.Fprintf(&b, "--%s%s %s ", o.direction, o.name, o.text)
 	}
 	fmt.Fprintf(&b, "--mtu %d", s.mtu)
 	return b.String()
