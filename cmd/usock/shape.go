@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"usock/clock"
 	"usock/link"
 	"usock/shape"
 )
@@ -24,7 +25,8 @@ type conditions struct {
 	shape   shape.Shape
 	seed    seedValue
 	mtu     mtuValue
-	on      string // where the shape acts: onLoopback, onOutside or both
+	clock   *clock.Precise // of the shape; nil: the host's
+	on      string         // where the shape acts: onLoopback, onOutside or both
 
 	recording
 }
@@ -60,6 +62,14 @@ func (o *option) Set(text string) error {
 		return cause // without the option and its text, which the flag's error names
 	}
 	return err
+}
+
+// compare orders options as they are applied: those of both directions first, each by its place in the help.
+func (o *option) compare(p *option) int {
+	place := func(o *option) int {
+		return slices.IndexFunc(link.ImpairmentOptions(), func(x link.ImpairmentOption) bool { return x.Name == o.name })
+	}
+	return cmp.Or(cmp.Compare(len(o.direction), len(p.direction)), cmp.Compare(place(o), place(p)))
 }
 
 // apply sets the option in the directions that it is of.
@@ -124,7 +134,7 @@ func (s *conditions) check() error {
 func (s *conditions) build() error {
 	s.shape = s.profile.Shape
 	s.shape.Course.Steps = slices.Clone(s.shape.Course.Steps)
-	slices.SortStableFunc(s.options, func(a, b *option) int { return cmp.Compare(len(a.direction), len(b.direction)) })
+	slices.SortFunc(s.options, (*option).compare)
 	s.shape.OneWay = s.profile.Name == ""
 	for _, o := range s.options {
 		if err := o.apply(&s.shape.Up, &s.shape.Down); err != nil {
@@ -152,7 +162,22 @@ func (s *conditions) open() error {
 	if s.seed == 0 {
 		s.seed = seedValue(time.Now().UnixNano())
 	}
+	if s.impaired() {
+		// Without one, delays are up to a millisecond longer.
+		if c, err := clock.NewPrecise(); err == nil {
+			s.clock = c
+		}
+	}
 	return s.recording.open()
+}
+
+// close ends the recording, and the clock.
+func (s *conditions) close() error {
+	err := s.recording.close()
+	if s.clock != nil {
+		s.clock.Close()
+	}
+	return err
 }
 
 // loopback returns the host's loopback link as the flags want it; nil if they want
@@ -169,7 +194,11 @@ func (s *conditions) outside() func(link.Link) link.Link {
 }
 
 func (s *conditions) config() shape.Config {
-	return shape.Config{Seed: uint64(s.seed), MTU: int(s.mtu)}
+	c := shape.Config{Seed: uint64(s.seed), MTU: int(s.mtu)}
+	if s.clock != nil {
+		c.Clock = s.clock
+	}
+	return c
 }
 
 // shaped returns what makes a link as the flags want it, which act on it or do not; nil if
