@@ -38,10 +38,10 @@ var house = map[string][]string{
 	"cc":      {},
 	"trace":   {},
 	"link":    {"packet", "clock", "internal/offload", "internal/pcapfilter", "internal/relay", "internal/wire", "golang.org/x/sys/", "golang.zx2c4.com/wireguard/"},
-	"shape":   {"clock", "link", "internal/wire"},
+	"shape":   {"clock", "link", "internal/target", "internal/wire"},
 	"sim":     {".", "clock", "link", "shape"},
 	"inspect": {".", "link", "trace", "internal/control", "internal/ss", "golang.org/x/sys/unix"},
-	"gateway": {".", "clock", "link", "golang.org/x/sys/", "golang.org/x/net/dns/"},
+	"gateway": {".", "clock", "link", "internal/target", "golang.org/x/sys/", "golang.org/x/net/dns/"},
 	"run":     {".", "clock", "link", "internal/abi", "internal/control", "internal/rtnl", "golang.org/x/sys/", "golang.org/x/net/bpf"},
 
 	// The command.
@@ -86,6 +86,7 @@ var house = map[string][]string{
 	"internal/rtnl":       {"github.com/mdlayher/netlink"},
 	"internal/bpf":        {},
 	"internal/pcapfilter": {"internal/wire"},
+	"internal/target":     {},
 	"internal/wire":       {},
 	"internal/congestion": {"cc"},
 	"internal/buf":        {"packet"},
