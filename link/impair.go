@@ -108,6 +108,9 @@ type Impaired struct {
 	reader  sync.WaitGroup
 }
 
+// impaired returns the link: of what embeds one, that.
+func (i *Impaired) impaired() *Impaired { return i }
+
 // Info implements Link.
 func (i *Impaired) Info() Info { return i.info }
 

@@ -19,6 +19,9 @@ type Config struct {
 	// MTU, if not zero and less than the link's, is the MTU that the link shows.
 	MTU int
 
+	// Standby says that a shape may come later (link.ImpairConfig).
+	Standby bool
+
 	// Clock is where time comes from; nil: from the host that takes the link, and from the machine until one does.
 	Clock clock.Clock
 
@@ -36,7 +39,7 @@ func Impair(l link.Link, s Shape, c Config) (*Link, error) {
 	if err := s.Check(); err != nil {
 		return nil, err
 	}
-	i, err := link.Impair(l, link.ImpairConfig{Seed: c.Seed, MTU: c.MTU, Clock: c.Clock})
+	i, err := link.Impair(l, link.ImpairConfig{Seed: c.Seed, MTU: c.MTU, Standby: c.Standby, Clock: c.Clock})
 	if err != nil {
 		return nil, err
 	}

@@ -53,6 +53,28 @@ const demoExamples = `  # 64 MiB over a link in memory
   usock demo --size 4 --rate 20mbit --limit 100 --mark 30kb --mtu 1500
   usock demo --size 4 --reorder 1%,3ms --duplicate 0.1% --corrupt 0.01%`
 
+// setExamples has each flag of usock set.
+const setExamples = `  # What is done to the only run's packets now
+  usock set
+  # A run called web gets a longer way, and a narrow one up
+  usock set web delay 300ms up-rate 1mbit
+  # Another network, without the delay
+  usock set web profile slow-3g delay none
+  # Only what goes to a database is slow, and not any more what was UDP
+  usock set web --rule 'to db:5432: delay 50ms' --no-rule 'udp: delay 200ms'
+  # As it was at the start
+  usock set --reset web`
+
+// cutExamples are of usock cut.
+const cutExamples = `  # The cable is pulled
+  usock cut web
+  # One server is gone
+  usock cut web 'to db:5432'`
+
+// healExamples are of usock heal.
+const healExamples = `  # And is there again
+  usock heal web`
+
 // psExamples has each flag of usock ps.
 const psExamples = `  # What runs, and how fast
   usock ps

@@ -210,7 +210,7 @@ func runProgram(args []string, verbose bool, stdout, name string, s *conditions,
 	if out.gateway != nil {
 		o.Outside = out.gateway
 	}
-	views := serveViews(&o, name, s, verbose)
+	views := serveViews(&o, name, s, out, verbose)
 	st, err := run.Run(o)
 	out.close()
 	host.Close()
