@@ -5,6 +5,7 @@ import socket
 import struct
 import subprocess
 import sys
+import time
 
 LOOP = "127.0.0.1"
 
@@ -51,6 +52,8 @@ a, _ = l.accept()
 six = socket.create_server(("::", 8081), family=socket.AF_INET6, dualstack_ipv6=True)
 only = socket.create_server(("::1", 8082), family=socket.AF_INET6)
 d = socket.create_connection(("::1", 8081))
+d.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+pong = None  # the other end of d
 e = socket.create_connection((LOOP, 8081))
 u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 u.bind(("0.0.0.0", 5300))
@@ -66,7 +69,16 @@ assert len(a.recv(300, socket.MSG_PEEK)) > 0
 say("ready")
 for line in sys.stdin:
     words = line.split()
-    if words[0] == "pid":
+    if words[0] == "trip":
+        pong = pong or six.accept()[0]
+        begun = time.monotonic()
+        d.sendall(b"?")
+        pong.recv(1)
+        pong.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        pong.sendall(b"!")
+        d.recv(1)
+        say(json.dumps(time.monotonic() - begun))
+    elif words[0] == "pid":
         say(json.dumps([os.getpid(), c.fileno(), l.fileno()]))
     elif words[0] == "info":
         say(json.dumps(info(c)))
