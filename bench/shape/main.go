@@ -64,9 +64,9 @@ func run(runs int, each time.Duration, md string) error {
 	}
 	defer os.RemoveAll(dir)
 	usock, toxi := filepath.Join(dir, "usock"), filepath.Join(dir, "toxiproxy")
-	for path, pkg := range map[string]string{usock: "usock/cmd/usock", toxi: "github.com/Shopify/toxiproxy/v2/cmd/server"} {
-		if out, err := exec.Command("go", "build", "-o", path, pkg).CombinedOutput(); err != nil {
-			return fmt.Errorf("%s: %w\n%s", pkg, err, out)
+	for _, args := range [][]string{{"-C", "../..", "-o", usock, "./cmd/usock"}, {"-o", toxi, "github.com/Shopify/toxiproxy/v2/cmd/server"}} {
+		if out, err := exec.Command("go", append([]string{"build"}, args...)...).CombinedOutput(); err != nil {
+			return fmt.Errorf("go build %s: %w\n%s", strings.Join(args, " "), err, out)
 		}
 	}
 	self, err := os.Executable()
