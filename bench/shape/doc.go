@@ -12,8 +12,8 @@
 // The program is this one: a server and a client of TCP in one process. It sends 1-byte requests and receives answers of 1 KiB, one
 // after the other, or receives as much as comes.
 //
-// What is asked for is D each way and R, of packets with their headers under usock, of bytes of the stream by toxiproxy. A row without a
-// rate leaves it out.
+// What is asked for is D each way, and R for the bytes of a stream: toxiproxy counts those; usock's rate is that of packets with their
+// headers, and is 1500/1448 of R. A row without a rate leaves it out.
 //
 // The ways take turns, and the one that begins moves on with every round; a figure is the median of the rounds.
 //

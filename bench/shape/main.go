@@ -121,7 +121,7 @@ func measure(way string, q request, each time.Duration, self, usock, toxi string
 	case "usock":
 		flags := []string{usock, "run", "--isolated", "--delay", q.delay.String()}
 		if q.rate > 0 {
-			flags = append(flags, "--rate", fmt.Sprintf("%dmbit", q.rate))
+			flags = append(flags, "--rate", fmt.Sprintf("%dkbit", q.rate*1000*1500/1448))
 		}
 		args = append(append(flags, "--"), args...)
 	case "toxiproxy":
