@@ -147,6 +147,7 @@ func (s *conditions) wire(l link.Link) (link.Link, error) {
 		if err != nil {
 			return nil, err
 		}
+		s.links = append(s.links, worse)
 		l = worse
 	}
 	if s.w != nil {

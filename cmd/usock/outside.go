@@ -98,8 +98,8 @@ func (o *outside) open(c *usock.Config, s *conditions) error {
 	if o.verbose {
 		g.Log = os.Stderr
 	}
-	if s.w != nil {
-		g.Named = s.w.Resolved
+	if s.asks() {
+		g.Named = s.resolved
 	}
 	if err := o.flows.open(s.file); err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"usock/gateway"
 	"usock/link"
 	"usock/shape"
 )
@@ -21,16 +22,20 @@ const impairedMTU = 1500
 type conditions struct {
 	profile profileValue
 	options []*option // those that were given
+	rules   shapeRules
 	shape   shape.Shape
 	seed    seedValue
 	mtu     mtuValue
 	on      string // where the shape acts: onLoopback, onOutside or both
+	links   []*shape.Link
 
 	recording
 }
 
 // impaired reports whether anything is done to packets.
-func (s *conditions) impaired() bool { return s.profile.Name != "" || len(s.options) > 0 }
+func (s *conditions) impaired() bool {
+	return s.profile.Name != "" || len(s.options) > 0 || len(s.rules.list) > 0
+}
 
 // option is one of the impairment's options as a flag, of both directions or of one.
 type option struct {
@@ -108,6 +113,7 @@ func (s *conditions) flags(f *pflag.FlagSet) {
 			f.Lookup(direction + o.Name).Hidden = true
 		}
 	}
+	f.Var(&s.rules, "rule", "do something to some of the packets, as a `RULE` says: 'udp: delay 200ms', 'to api.test:443 from 10s until 20s: loss 30%', 'process curl connection 2: cut'")
 	f.Var(&s.seed, "seed", "of the random choices that --loss and others make, a `NUMBER`; without it, or 0: another one each time")
 	f.Var(&s.mtu, "mtu", fmt.Sprintf("largest packet in `BYTES`, %d to %d; without it %d if the link is impaired", minMTU, maxMTU, impairedMTU))
 }
@@ -138,6 +144,7 @@ func (s *conditions) build() error {
 		}
 		s.shape.OneWay = s.shape.OneWay && o.direction == ""
 	}
+	s.shape.Rules = slices.Concat(s.shape.Rules, s.rules.list)
 	return s.shape.Check()
 }
 
@@ -169,7 +176,9 @@ func (s *conditions) outside() func(link.Link) link.Link {
 }
 
 func (s *conditions) config() shape.Config {
-	return shape.Config{Seed: uint64(s.seed), MTU: int(s.mtu)}
+	c := shape.Config{Seed: uint64(s.seed), MTU: int(s.mtu)}
+	c.Suffixes, c.Dots = gateway.Search()
+	return c
 }
 
 // shaped returns what makes a link as the flags want it, which act on it or do not; nil if
@@ -185,6 +194,7 @@ func (s *conditions) shaped(acts bool, c shape.Config, seen link.Directions) fun
 			if err != nil {
 				panic(err) // open has checked the shape, and the links carry IP
 			}
+			s.links = append(s.links, i)
 			l = i
 		}
 		if s.w != nil {

@@ -41,6 +41,9 @@ func (s *conditions) String() string {
 	for _, o := range s.options {
 		fmt.Fprintf(&b, "--%s%s %s ", o.direction, o.name, o.text)
 	}
+	for i := range s.rules.list {
+		fmt.Fprintf(&b, "--rule %s ", quoted(s.rules.list[i].String()))
+	}
 	fmt.Fprintf(&b, "--mtu %d", s.mtu)
 	return b.String()
 }

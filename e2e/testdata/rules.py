@@ -1,0 +1,48 @@
+# What rules do to a program's packets, as the program sees it. The first argument says what it does.
+import socket, sys, threading, time
+
+def echo_udp(s):
+    while True:
+        data, peer = s.recvfrom(2048)
+        s.sendto(data, peer)
+
+def echo_tcp(l):
+    while True:
+        c, _ = l.accept()
+        threading.Thread(target=serve, args=(c,), daemon=True).start()
+
+def serve(c):
+    while data := c.recv(2048):
+        c.sendall(data)
+    c.close()
+
+def servers(host='127.0.0.1'):
+    u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    u.bind((host, 0))
+    l = socket.create_server((host, 0))
+    threading.Thread(target=echo_udp, args=(u,), daemon=True).start()
+    threading.Thread(target=echo_tcp, args=(l,), daemon=True).start()
+    return u.getsockname(), l.getsockname()
+
+# How long an exchange takes, in words: a rule's delay is 200 ms each way.
+def took(f):
+    begun = time.monotonic()
+    f()
+    return 'late' if time.monotonic() - begun >= 0.4 else 'soon'
+
+def ask_udp(to):
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.sendto(b'x', to)
+    s.recvfrom(10)
+
+def ask_tcp(to):
+    with socket.create_connection(to) as c:
+        c.sendall(b'x')
+        c.recv(10)
+
+def echo():
+    u, l = servers()
+    print('udp', took(lambda: ask_udp(u)))
+    print('tcp', took(lambda: ask_tcp(l)))
+
+globals()[sys.argv[1]](*sys.argv[2:])
