@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"usock/internal/target"
 	"usock/link"
@@ -15,7 +16,6 @@ import (
 type parser struct {
 	words []word
 	at    int
-	end   int // the column behind the text
 	r     Rule
 
 	given map[string]bool // which words of those below have been
@@ -54,9 +54,12 @@ func effects() (list []string) {
 
 // fault returns an error at the next word, or behind the last one.
 func (p *parser) fault(format string, args ...any) error {
-	w := word{column: p.end}
+	w := word{column: 1}
 	if p.at < len(p.words) {
 		w = p.words[p.at]
+	} else if p.at > 0 {
+		last := &p.words[p.at-1]
+		w.column = last.column + utf8.RuneCountInString(last.raw)
 	}
 	return w.fault(format, args...)
 }

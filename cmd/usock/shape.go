@@ -23,6 +23,7 @@ type conditions struct {
 	profile profileValue
 	options []*option // those that were given
 	rules   shapeRules
+	script  scriptValue
 	shape   shape.Shape
 	seed    seedValue
 	mtu     mtuValue
@@ -74,7 +75,7 @@ func (o *option) apply(up, down *link.Impairment) error {
 		m   *link.Impairment
 	}{{downward, up}, {upward, down}} {
 		// A way that is cut stays so: a share of loss in its place would join it.
-		if o.direction == m.not || o.name == "loss" && m.m.Loss == 1 && o.of.profile.Name != "" {
+		if o.direction == m.not || o.name == "loss" && m.m.Loss == 1 && (o.of.profile.Name != "" || o.of.script.changes()) {
 			continue
 		}
 		if err := m.m.Set(o.name, o.text); err != nil {
@@ -114,37 +115,40 @@ func (s *conditions) flags(f *pflag.FlagSet) {
 		}
 	}
 	f.Var(&s.rules, "rule", "do something to some of the packets, as a `RULE` says: 'udp: delay 200ms', 'to api.test:443 from 10s until 20s: loss 30%', 'process curl connection 2: cut'")
+	f.Var(&s.script, "script", "do what this `FILE` says: rules and how the link changes, a line each, checked before the start (usock check)")
 	f.Var(&s.seed, "seed", "of the random choices that --loss and others make, a `NUMBER`; without it, or 0: another one each time")
 	f.Var(&s.mtu, "mtu", fmt.Sprintf("largest packet in `BYTES`, %d to %d; without it %d if the link is impaired", minMTU, maxMTU, impairedMTU))
 }
 
 // check makes the shape of the flags, and looks whether they fit together.
 func (s *conditions) check() error {
+	if err := s.script.read(); err != nil {
+		return err
+	}
 	if err := s.build(); err != nil {
 		return fmt.Errorf("the link's flags do not fit together: %w (--help shows them)", err)
 	}
 	return s.recording.check()
 }
 
-// build makes the shape: the profile's, in which those flags that are of both directions, and then those of one, win.
+// build makes the shape: the profile's or the script's, in which those flags that are of both directions, and then those of one, win.
 func (s *conditions) build() error {
 	s.shape = s.profile.Shape
-	s.shape.Course.Steps = slices.Clone(s.shape.Course.Steps)
-	slices.SortStableFunc(s.options, func(a, b *option) int { return cmp.Compare(len(a.direction), len(b.direction)) })
-	s.shape.OneWay = s.profile.Name == ""
-	for _, o := range s.options {
-		if err := o.apply(&s.shape.Up, &s.shape.Down); err != nil {
-			return err
+	if s.script.changes() {
+		if s.profile.Name != "" {
+			return fmt.Errorf("--profile %s says what the link is, and so does %s; its line would be profile %s", s.profile.Name, s.script.name, s.profile.Name)
 		}
-		for i := range s.shape.Course.Steps {
-			step := &s.shape.Course.Steps[i]
-			if err := o.apply(&step.Up, &step.Down); err != nil {
-				return err
-			}
+		s.shape.Up, s.shape.Down, s.shape.Course = s.script.shape.Up, s.script.shape.Down, s.script.shape.Course
+	}
+	s.shape.OneWay = s.profile.Name == "" && !s.script.changes()
+	slices.SortStableFunc(s.options, func(a, b *option) int { return cmp.Compare(len(a.direction), len(b.direction)) })
+	for _, o := range s.options {
+		if err := s.shape.Each(o.apply); err != nil {
+			return err
 		}
 		s.shape.OneWay = s.shape.OneWay && o.direction == ""
 	}
-	s.shape.Rules = slices.Concat(s.shape.Rules, s.rules.list)
+	s.shape.Rules = slices.Concat(s.shape.Rules, s.script.shape.Rules, s.rules.list)
 	return s.shape.Check()
 }
 

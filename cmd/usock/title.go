@@ -38,6 +38,9 @@ func (s *conditions) String() string {
 	if s.profile.Name != "" {
 		fmt.Fprintf(&b, "--profile %s ", s.profile.Name)
 	}
+	if s.script.name != "" {
+		fmt.Fprintf(&b, "--script %s ", s.script.name)
+	}
 	for _, o := range s.options {
 		fmt.Fprintf(&b, "--%s%s %s ", o.direction, o.name, o.text)
 	}
