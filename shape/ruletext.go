@@ -142,6 +142,8 @@ func (p *parser) unknown(w *word) error {
 		return w.fault("%q is an effect, and a colon stands before that; %s", w.text, ruleForm)
 	case colon && slices.Contains(all, before) && slices.Contains(effects(), after):
 		return w.fault("a space stands behind the colon: %s: %s", before, after)
+	case strings.Trim(w.text, "0123456789") == "":
+		return w.fault("%q is no condition; a port stands with its host, and a colon before it: to api.test:%s", w.text, w.text)
 	case strings.ContainsAny(w.text, ".:/*"):
 		return w.fault("%q is no condition; where packets go to is said by to %s, where they come from by from %s", w.text, w.text, w.text)
 	}
@@ -258,8 +260,10 @@ func (p *parser) checkTargets() error {
 	if to, from := p.r.to, p.r.from; to != nil && from != nil && to.Proto != 0 && from.Proto != 0 && to.Proto != from.Proto {
 		return p.words[0].fault("no packet is of two protocols")
 	}
-	if len(p.given) > 1 && p.given["any"] {
-		return p.words[0].fault("any stands for all packets, and alone: leave it out")
+	for _, part := range slices.Concat([]string{"a protocol"}, valueWords) {
+		if p.given["any"] && p.given[part] {
+			return p.words[0].fault("any stands for all packets, and %s is for some: leave any out", part)
+		}
 	}
 	return nil
 }

@@ -18,8 +18,8 @@ const runExamples = `  # A download over a bad way to the world, and its packets
   # One server is far away, and for ten seconds its packets are lost; datagrams come late; a program's second connection is dead
   usock run --rule 'to api.test: delay 100ms' --rule 'to api.test from 10s until 20s: loss 30%' -- ./client
   usock run --rule 'udp: delay 200ms' --rule 'process curl connection 2: cut' -- ./test
-  # The same from a file, checked before
-  usock check bad-day.usock && usock run --script bad-day.usock -- ./client
+  # The same from a file, which usock check checks
+  usock run --script bad-day.usock -- ./client
   # Only the way to the outside is bad, and carries small packets; the run's own loopback is good
   usock run --on outside --delay 150ms --mtu 1280 -- sh -c './server & ./client'
   # A server, reached at 127.0.0.1:8080 and, for DNS, at port 5353; others reach nothing of the run
