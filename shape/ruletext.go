@@ -19,8 +19,9 @@ type parser struct {
 	r     Rule
 
 	given map[string]bool // which words of those below have been
-	clock [lastTime]*word // the times, each where it stands
+	clock [lastTime]*word // the words before times that are there
 	times [lastTime]time.Duration
+	texts [lastTime]string // as they are written
 }
 
 // The words of a condition that have no value and those that have one, and all words of times.
@@ -299,16 +300,16 @@ func (p *parser) time(w *word, i int, v *word) (err error) {
 		return w.fault("%s TIME is there twice", timeWords[i])
 	}
 	p.given[timeWords[i]+" TIME"] = true
-	p.clock[i] = w
+	p.clock[i], p.texts[i] = w, v.text
 	p.times[i], err = parseTime(v)
 	return err
 }
 
 // setTimes looks whether the times fit together, and sets them.
 func (p *parser) setTimes() error {
-	w, d, c := &p.r.times, &p.times, &p.clock
+	w, d, c, text := &p.r.times, &p.times, &p.clock, &p.texts
 	if c[atTime] != nil && c[fromTime] != nil {
-		return c[atTime].fault("at %v or from %v? One of them is when it begins", d[atTime], d[fromTime])
+		return c[atTime].fault("at %s or from %s? One of them is when it begins", text[atTime], text[fromTime])
 	}
 	begins := fromTime
 	if c[atTime] != nil {
@@ -320,18 +321,18 @@ func (p *parser) setTimes() error {
 	case c[forTime] != nil && length == 0:
 		return c[forTime].fault("for no time it is never; give for 2s")
 	case c[untilTime] != nil && w.until <= w.from:
-		return c[untilTime].fault("until %v ends before it begins", w.until)
+		return c[untilTime].fault("until %s ends before it begins", text[untilTime])
 	case c[everyTime] != nil && c[forTime] == nil:
-		return c[everyTime].fault("every %v for how long? Give every %v for 2s", d[everyTime], d[everyTime])
+		return c[everyTime].fault("every %s for how long? Give every %s for 2s", text[everyTime], text[everyTime])
 	case c[everyTime] != nil && length >= d[everyTime]:
-		return c[everyTime].fault("for %v of every %v is always", length, d[everyTime])
+		return c[forTime].fault("for %s of every %s is always", text[forTime], text[everyTime])
 	case c[everyTime] != nil:
 		w.every, w.length = d[everyTime], length
 	case c[forTime] == nil:
 	case c[begins] == nil:
-		return c[forTime].fault("for %v from when on? Give at 5s for %v, or every 30s for %v", length, length, length)
+		return c[forTime].fault("for %s from when on? Give at 5s for %s, or every 30s for %s", text[forTime], text[forTime], text[forTime])
 	case c[untilTime] != nil:
-		return c[forTime].fault("for %v or until %v? One of them is when it ends", length, w.until)
+		return c[forTime].fault("for %s or until %s? One of them is when it ends", text[forTime], text[untilTime])
 	default:
 		w.until = w.from + length
 	}

@@ -213,11 +213,11 @@ func (s *script) rule(words []word) error {
 
 // state is what a link is between two changes.
 type state struct {
-	up, down   link.Impairment
-	within     *Course // of the profile: how they change by themselves
-	cut        [2]bool
-	rules      []Rule // of the profile
-	hasProfile bool
+	up, down link.Impairment
+	within   *Course       // of the profile: how they change by themselves
+	since    time.Duration // when that has begun
+	cut      [2]bool
+	rules    []Rule // of the profile
 }
 
 // change reads what a change does, and notes it.
@@ -243,7 +243,7 @@ func (s *script) change(at time.Duration, way uint8, first word, words []word) e
 			return words[0].fault("a profile is of both directions")
 		}
 		c.do = func(x *state) error {
-			*x = state{up: p.Shape.Up, down: p.Shape.Down, cut: x.cut, rules: p.Shape.Rules, hasProfile: true}
+			*x = state{up: p.Shape.Up, down: p.Shape.Down, cut: x.cut, rules: p.Shape.Rules, since: at}
 			if p.Shape.Course.Steps != nil {
 				x.within = &p.Shape.Course
 			}
@@ -329,12 +329,23 @@ func (x *state) each(way uint8, f func(*link.Impairment) error) error {
 	if err := both(&x.up, &x.down); err != nil {
 		return err
 	}
-	return x.within.each(both, &x.within)
+	return x.within.each(func(up, down *link.Impairment) error {
+		cut := [2]bool{up.Loss == 1, down.Loss == 1}
+		if err := both(up, down); err != nil {
+			return err
+		}
+		for dir, m := range [2]*link.Impairment{up, down} {
+			if cut[dir] { // it stays so: a share of loss in its place would join it
+				m.Loss, m.Burst = 1, link.Burst{}
+			}
+		}
+		return nil
+	}, &x.within)
 }
 
 // step is the state from a time on.
 func (x *state) step(at time.Duration) Step {
-	s := Step{At: at, Up: x.up, Down: x.down, Within: x.within}
+	s := Step{At: at, Up: x.up, Down: x.down, Within: x.within, Since: at - x.since}
 	cut := func(up, down *link.Impairment) error {
 		for dir, m := range [2]*link.Impairment{up, down} {
 			if x.cut[dir] {

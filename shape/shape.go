@@ -38,8 +38,9 @@ type Step struct {
 	At       time.Duration // since the beginning, or since that of the course's turn
 	Up, Down link.Impairment
 
-	// Within, if not nil, is how they change during the step, whose beginning is the course's.
+	// Within, if not nil, is how they change during the step, at whose beginning it has gone on for Since.
 	Within *Course
+	Since  time.Duration
 }
 
 // Each has f change the two directions, as they are at first and in all steps of the course, which the shape has for its own then.
@@ -121,6 +122,9 @@ func (c *Course) check() error {
 			if err := s.Within.check(); err != nil {
 				return fmt.Errorf("from %v: %w", s.At, err)
 			}
+			if s.Since < 0 {
+				return fmt.Errorf("from %v: what is within begins later", s.At)
+			}
 		}
 	}
 	switch {
@@ -158,6 +162,7 @@ func (c *Course) at(t time.Duration) (now *Step, next time.Duration) {
 		next = turn + c.Every + c.Steps[0].At
 	}
 	if now != nil && now.Within != nil {
+		begun -= now.Since
 		inner, then := now.Within.at(t - begun)
 		if inner != nil {
 			now = inner
