@@ -104,6 +104,9 @@ type Impaired struct {
 	reader  sync.WaitGroup
 }
 
+// impaired returns i, of who has embedded it as well.
+func (i *Impaired) impaired() *Impaired { return i }
+
 // Info implements Link.
 func (i *Impaired) Info() Info { return i.info }
 

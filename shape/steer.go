@@ -33,7 +33,7 @@ type steering struct {
 	cache [cacheSize]atomic.Pointer[verdict]
 }
 
-const cacheSize = 1 << 9
+const cacheSize = 1 << 12
 
 // set is a set of rules, by their places.
 type set [MaxRules / 64]uint64
