@@ -35,7 +35,7 @@ type conditions struct {
 
 // impaired reports whether anything is done to packets.
 func (s *conditions) impaired() bool {
-	return s.profile.Name != "" || len(s.options) > 0 || len(s.rules.list) > 0
+	return s.profile.Name != "" || s.script.name != "" || len(s.options) > 0 || len(s.rules.list) > 0
 }
 
 // option is one of the impairment's options as a flag, of both directions or of one.

@@ -1,5 +1,5 @@
 # What rules do to a program's packets, as the program sees it. The first argument says what it does.
-import socket, sys, threading, time
+import os, socket, sys, threading, time
 
 def echo_udp(s):
     while True:
@@ -44,5 +44,47 @@ def echo():
     u, l = servers()
     print('udp', took(lambda: ask_udp(u)))
     print('tcp', took(lambda: ask_tcp(l)))
+
+# A server that other processes ask, whose port goes to a file.
+def serve_at(file):
+    u, l = servers()
+    with open(file + '.new', 'w') as f:
+        f.write(str(l[1]))
+    os.rename(file + '.new', file)
+    threading.Event().wait()
+
+def ask(port):
+    print(took(lambda: ask_tcp(('127.0.0.1', int(port)))))
+
+# Connections one after the other, of which some come to nothing.
+def several(n):
+    u, l = servers()
+    for i in range(int(n)):
+        with socket.socket() as c:
+            c.settimeout(0.5)
+            try:
+                c.connect(l)
+                print(i + 1, 'is there')
+            except TimeoutError:
+                print(i + 1, 'timed out')
+
+# Datagrams, one each 10 ms, for a time.
+def tick(seconds):
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.bind(('127.0.0.1', 0))
+    end = time.monotonic() + float(seconds)
+    while time.monotonic() < end:
+        s.sendto(b'x', s.getsockname())
+        time.sleep(0.01)
+
+# A server's address before and after its name has been asked for.
+def named(name, addr, port):
+    to = (addr, int(port))
+    connect = lambda: socket.create_connection(to).close()
+    begun = time.monotonic(); connect(); before = time.monotonic() - begun
+    socket.getaddrinfo(name, port)
+    begun = time.monotonic(); connect(); after = time.monotonic() - begun
+    print('before', 'late' if before >= 0.4 else 'soon')
+    print('after', 'late' if after >= 0.4 else 'soon')
 
 globals()[sys.argv[1]](*sys.argv[2:])
