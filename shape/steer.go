@@ -33,7 +33,7 @@ type steering struct {
 	cache []atomic.Pointer[verdict] // of cacheSize, where packets are asked about
 }
 
-const cacheSize = 1 << 12
+const cacheSize = 1 << 13
 
 // set is a set of rules, by their places.
 type set [MaxRules / 64]uint64

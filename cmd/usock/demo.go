@@ -124,6 +124,8 @@ func (d *demo) hosts() (alpha, beta *usock.Host, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	d.shape.resolved(alphaAddr.Addr(), "alpha")
+	d.shape.resolved(betaAddr.Addr(), "beta")
 	alpha, err = usock.NewHost(usock.Config{
 		Name: "alpha", Interfaces: []usock.Interface{{Link: worse, Addrs: []netip.Prefix{alphaAddr}}},
 	})
