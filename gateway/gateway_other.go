@@ -18,6 +18,9 @@ func New(Config) (*Gateway, error) {
 	return nil, errors.New("a gateway needs Linux, and this is " + runtime.GOOS)
 }
 
+// Search returns none.
+func Search() (suffixes []string, dots int) { return nil, 0 }
+
 // Interface returns none.
 func (*Gateway) Interface() usock.Interface { return usock.Interface{} }
 

@@ -227,6 +227,18 @@ func readNames(hosts []Host, alone, watched bool) (*names, error) {
 	return n, nil
 }
 
+// Search returns how programs' resolvers make long names of short ones, by /etc/resolv.conf: the suffixes, in lower case with a dot before
+// them, and with how many dots a name is long.
+func Search() (suffixes []string, dots int) {
+	machine, _ := os.Hostname()
+	text, _ := os.ReadFile("/etc/resolv.conf")
+	conf := parseResolvConf(string(text), machine)
+	for _, s := range conf.search {
+		suffixes = append(suffixes, "."+bare(s))
+	}
+	return suffixes, conf.ndots
+}
+
 // namedIn reports whether a name stands in a hosts(5) file.
 func namedIn(text, name string) bool {
 	for line := range strings.Lines(text) {

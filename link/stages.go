@@ -141,9 +141,10 @@ func (w *way) set(to Stages) {
 		}
 		s.list = append(s.list, st)
 	}
-	if w.stages.Store(s); len(s.list) == 0 {
-		w.stages.Store(nil)
+	if len(s.list) == 0 {
+		s = nil // packets that come meanwhile are to find none that cannot be asked
 	}
+	w.stages.Store(s)
 	for _, x := range old {
 		w.left = append(w.left, x)
 	}

@@ -62,6 +62,9 @@ func (f *flows) find(h *header) (x *flow, rises bool) {
 	if x == nil {
 		if x = f.before[e]; x == nil {
 			x = f.begun(h, rises)
+			if h.quoted {
+				return x, rises // it may have been anybody's
+			}
 		}
 		if len(f.recent) >= maxFlows {
 			f.before, f.recent = f.recent, make(map[ends]*flow)

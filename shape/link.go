@@ -221,6 +221,7 @@ func (l *Link) stage() error {
 	if len(s.rules) == 0 {
 		return l.SetStages(link.Stages{}, link.Stages{})
 	}
+	s.open()
 	toward := func(dir int) link.Stages {
 		return link.Stages{List: s.stages(""), Next: func(p *link.Packet, now time.Duration, from int) int {
 			return s.first(s.verdict(p), now, from, dir)
@@ -244,6 +245,7 @@ func (l *Link) loopStages(s *steering) link.Stages {
 	if len(list) == 0 {
 		return link.Stages{}
 	}
+	s.open()
 	return link.Stages{List: list, Next: func(p *link.Packet, now time.Duration, from int) int {
 		v := s.verdict(p)
 		if rule := s.first(v, now, (from+1-v.dir)/2, v.dir); rule < len(s.rules) {

@@ -49,6 +49,7 @@ func Profiles() []Profile {
 		apple("apple-wifi-ac", way(250*mbit, 1*ms), way(100*mbit, 1*ms)),
 		apple("apple-very-bad", lossy(way(1*mbit, 500*ms), 0.1), lossy(way(1*mbit, 500*ms), 0.1)),
 		apple("apple-100-loss", link.Impairment{Loss: 1}, link.Impairment{Loss: 1}),
+		lateDNS(),
 
 		geo(),
 		leo(),
@@ -123,6 +124,20 @@ func strays(m link.Impairment, by time.Duration) link.Impairment {
 func bursts(m link.Impairment) link.Impairment {
 	m.Burst = link.Burst{Enter: 0.0068, Leave: 1. / 3, LossBad: 1}
 	return m
+}
+
+// lateDNS is a network whose name servers take their time.
+func lateDNS() Profile {
+	p := apple("apple-high-latency-dns", link.Impairment{}, link.Impairment{})
+	p.About = "answers of name servers take 3s longer"
+	for _, text := range []string{"down to :53: delay 3s"} {
+		r, err := ParseRule(text)
+		if err != nil {
+			panic(err)
+		}
+		p.Shape.Rules = append(p.Shape.Rules, r)
+	}
+	return p
 }
 
 // geo is a way by a satellite that stands at 35,786 km: up and down by it is 240 ms and more, each way, and the modems' turns

@@ -123,7 +123,12 @@ func ParseRule(text string) (Rule, error) {
 	if err != nil {
 		return Rule{}, err
 	}
-	p := parser{words: words, end: len([]rune(text)) + 1}
+	return ruleOf(words)
+}
+
+// ruleOf makes a rule of its words.
+func ruleOf(words []word) (Rule, error) {
+	p := parser{words: words}
 	r, err := p.rule()
 	if err != nil {
 		return Rule{}, err

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"usock/internal/target"
 	"usock/link"
@@ -15,12 +16,12 @@ import (
 type parser struct {
 	words []word
 	at    int
-	end   int // the column behind the text
 	r     Rule
 
 	given map[string]bool // which words of those below have been
-	clock [lastTime]*word // the times, each where it stands
+	clock [lastTime]*word // the words before times that are there
 	times [lastTime]time.Duration
+	texts [lastTime]string // as they are written
 }
 
 // The words of a condition that have no value and those that have one, and all words of times.
@@ -54,9 +55,12 @@ func effects() (list []string) {
 
 // fault returns an error at the next word, or behind the last one.
 func (p *parser) fault(format string, args ...any) error {
-	w := word{column: p.end}
+	w := word{column: 1}
 	if p.at < len(p.words) {
 		w = p.words[p.at]
+	} else if p.at > 0 {
+		last := &p.words[p.at-1]
+		w.column = last.column + utf8.RuneCountInString(last.raw)
 	}
 	return w.fault(format, args...)
 }
@@ -139,6 +143,8 @@ func (p *parser) unknown(w *word) error {
 		return w.fault("%q is an effect, and a colon stands before that; %s", w.text, ruleForm)
 	case colon && slices.Contains(all, before) && slices.Contains(effects(), after):
 		return w.fault("a space stands behind the colon: %s: %s", before, after)
+	case strings.Trim(w.text, "0123456789") == "":
+		return w.fault("%q is no condition; a port stands with its host, and a colon before it: to api.test:%s", w.text, w.text)
 	case strings.ContainsAny(w.text, ".:/*"):
 		return w.fault("%q is no condition; where packets go to is said by to %s, where they come from by from %s", w.text, w.text, w.text)
 	}
@@ -255,8 +261,10 @@ func (p *parser) checkTargets() error {
 	if to, from := p.r.to, p.r.from; to != nil && from != nil && to.Proto != 0 && from.Proto != 0 && to.Proto != from.Proto {
 		return p.words[0].fault("no packet is of two protocols")
 	}
-	if len(p.given) > 1 && p.given["any"] {
-		return p.words[0].fault("any stands for all packets, and alone: leave it out")
+	for _, part := range slices.Concat([]string{"a protocol"}, valueWords) {
+		if p.given["any"] && p.given[part] {
+			return p.words[0].fault("any stands for all packets, and %s is for some: leave any out", part)
+		}
 	}
 	return nil
 }
@@ -292,16 +300,16 @@ func (p *parser) time(w *word, i int, v *word) (err error) {
 		return w.fault("%s TIME is there twice", timeWords[i])
 	}
 	p.given[timeWords[i]+" TIME"] = true
-	p.clock[i] = w
+	p.clock[i], p.texts[i] = w, v.text
 	p.times[i], err = parseTime(v)
 	return err
 }
 
 // setTimes looks whether the times fit together, and sets them.
 func (p *parser) setTimes() error {
-	w, d, c := &p.r.times, &p.times, &p.clock
+	w, d, c, text := &p.r.times, &p.times, &p.clock, &p.texts
 	if c[atTime] != nil && c[fromTime] != nil {
-		return c[atTime].fault("at %v or from %v? One of them is when it begins", d[atTime], d[fromTime])
+		return c[atTime].fault("at %s or from %s? One of them is when it begins", text[atTime], text[fromTime])
 	}
 	begins := fromTime
 	if c[atTime] != nil {
@@ -313,18 +321,18 @@ func (p *parser) setTimes() error {
 	case c[forTime] != nil && length == 0:
 		return c[forTime].fault("for no time it is never; give for 2s")
 	case c[untilTime] != nil && w.until <= w.from:
-		return c[untilTime].fault("until %v ends before it begins", w.until)
+		return c[untilTime].fault("until %s ends before it begins", text[untilTime])
 	case c[everyTime] != nil && c[forTime] == nil:
-		return c[everyTime].fault("every %v for how long? Give every %v for 2s", d[everyTime], d[everyTime])
+		return c[everyTime].fault("every %s for how long? Give every %s for 2s", text[everyTime], text[everyTime])
 	case c[everyTime] != nil && length >= d[everyTime]:
-		return c[everyTime].fault("for %v of every %v is always", length, d[everyTime])
+		return c[forTime].fault("for %s of every %s is always", text[forTime], text[everyTime])
 	case c[everyTime] != nil:
 		w.every, w.length = d[everyTime], length
 	case c[forTime] == nil:
 	case c[begins] == nil:
-		return c[forTime].fault("for %v from when on? Give at 5s for %v, or every 30s for %v", length, length, length)
+		return c[forTime].fault("for %s from when on? Give at 5s for %s, or every 30s for %s", text[forTime], text[forTime], text[forTime])
 	case c[untilTime] != nil:
-		return c[forTime].fault("for %v or until %v? One of them is when it ends", length, w.until)
+		return c[forTime].fault("for %s or until %s? One of them is when it ends", text[forTime], text[untilTime])
 	default:
 		w.until = w.from + length
 	}

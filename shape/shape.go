@@ -3,6 +3,7 @@ package shape
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"usock/link"
@@ -36,6 +37,42 @@ type Course struct {
 type Step struct {
 	At       time.Duration // since the beginning, or since that of the course's turn
 	Up, Down link.Impairment
+
+	// Within, if not nil, is how they change during the step, at whose beginning it has gone on for Since.
+	Within *Course
+	Since  time.Duration
+}
+
+// Each has f change the two directions, as they are at first and in all steps of the course, which the shape has for its own then.
+func (s *Shape) Each(f func(up, down *link.Impairment) error) error {
+	if err := f(&s.Up, &s.Down); err != nil {
+		return err
+	}
+	c := &s.Course
+	if err := c.each(f, &c); err != nil {
+		return err
+	}
+	s.Course = *c
+	return nil
+}
+
+// each has f change all steps of a copy, to which it has to point. c may be nil.
+func (c *Course) each(f func(up, down *link.Impairment) error, to **Course) error {
+	if c == nil {
+		return nil
+	}
+	out := &Course{slices.Clone(c.Steps), c.Every}
+	for i := range out.Steps {
+		s := &out.Steps[i]
+		if err := f(&s.Up, &s.Down); err != nil {
+			return err
+		}
+		if err := s.Within.each(f, &s.Within); err != nil {
+			return err
+		}
+	}
+	*to = out
+	return nil
 }
 
 // Check returns an error for a shape that makes no sense.
@@ -84,6 +121,14 @@ func (c *Course) check() error {
 		if err := checkBoth(&s.Up, &s.Down); err != nil {
 			return fmt.Errorf("from %v: %w", s.At, err)
 		}
+		if s.Within != nil {
+			if err := s.Within.check(); err != nil {
+				return fmt.Errorf("from %v: %w", s.At, err)
+			}
+			if s.Since < 0 {
+				return fmt.Errorf("from %v: what is within begins later", s.At)
+			}
+		}
 	}
 	switch {
 	case c.Every < 0 || c.Every > 0 && c.Every <= last:
@@ -103,18 +148,31 @@ func (c *Course) at(t time.Duration) (now *Step, next time.Duration) {
 	if c.Every > 0 {
 		turn = t / c.Every * c.Every
 	}
+	begun := time.Duration(0)
 	if turn > 0 {
 		now = &c.Steps[len(c.Steps)-1] // of the turn before, until the first step of this one
+		begun = turn - c.Every + now.At
 	}
 	for i := range c.Steps {
-		if s := &c.Steps[i]; turn+s.At > t {
-			return now, turn + s.At
-		} else {
-			now = s
+		s := &c.Steps[i]
+		if turn+s.At > t {
+			next = turn + s.At
+			break
+		}
+		now, begun = s, turn+s.At
+	}
+	if next == 0 && c.Every > 0 {
+		next = turn + c.Every + c.Steps[0].At
+	}
+	if now != nil && now.Within != nil {
+		begun -= now.Since
+		inner, then := now.Within.at(t - begun)
+		if inner != nil {
+			now = inner
+		}
+		if then > 0 && (next == 0 || begun+then < next) {
+			next = begun + then
 		}
 	}
-	if c.Every > 0 {
-		return now, turn + c.Every + c.Steps[0].At
-	}
-	return now, 0
+	return now, next
 }

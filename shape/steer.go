@@ -30,10 +30,10 @@ type steering struct {
 
 	begun atomic.Int64 // the beginning, on the link's clock
 	now   atomic.Pointer[moment]
-	cache [cacheSize]atomic.Pointer[verdict]
+	cache []atomic.Pointer[verdict] // of cacheSize, where packets are asked about
 }
 
-const cacheSize = 1 << 9
+const cacheSize = 1 << 13
 
 // set is a set of rules, by their places.
 type set [MaxRules / 64]uint64
@@ -148,6 +148,13 @@ func (s *steering) look(now time.Duration) *moment {
 	}
 	s.now.Store(m)
 	return m
+}
+
+// open makes ready for packets.
+func (s *steering) open() {
+	if s.cache == nil {
+		s.cache = make([]atomic.Pointer[verdict], cacheSize)
+	}
 }
 
 // start sets the beginning.

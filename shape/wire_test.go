@@ -70,11 +70,7 @@ func rules(t testing.TB, texts ...string) (list []shape.Rule) {
 func (x *passage) send(d described) string {
 	x.t.Helper()
 	b := d.bytes(x.t)
-	p := packet.FromBytes(b)
-	if d.head > 0 {
-		p = packet.FromBytes(b[d.head:])
-		copy(p.Prepend(d.head), b)
-	}
+	p := packetOf(b, d.head)
 	p.Owner.PID = int32(d.pid)
 	if d.in {
 		x.far.Send([]*link.Packet{p})
@@ -283,4 +279,12 @@ func (x *passage) run(line string) {
 	if got != want {
 		x.t.Errorf("%v %s: %s, want %s", begun, what, got, want)
 	}
+}
+
+// packetOf is a packet of these bytes, so many of which are its head.
+func packetOf(b []byte, head int) *link.Packet {
+	head = min(head, len(b))
+	p := packet.FromBytes(b[head:])
+	copy(p.Prepend(head), b)
+	return p
 }

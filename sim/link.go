@@ -1,10 +1,12 @@
 package sim
 
 import (
+	"fmt"
 	"io"
 	"sync/atomic"
 
 	"usock/link"
+	"usock/shape"
 )
 
 // LinkConfig says how a link begins.
@@ -12,6 +14,10 @@ type LinkConfig struct {
 	MTU  int             // 0: 1500
 	To   link.Impairment // from the first host to the second
 	Back link.Impairment // from the second host to the first
+
+	// Shape is in place of To and Back, or beside them its rules alone: a profile, rules, what changes with time. Up is to the
+	// second host. Rules know the hosts by their names.
+	Shape shape.Shape
 
 	// BlackHole, if not 0, is the length in bytes of the largest packet that comes
 	// through. Larger ones are lost without a word, MTU or not.
@@ -25,13 +31,24 @@ type LinkConfig struct {
 // Both is a link that is the same both ways.
 func Both(m link.Impairment) LinkConfig { return LinkConfig{To: m, Back: m} }
 
+// Shaped is a link as a script says (shape.ParseScript): "profile slow-3g", or "to server:443 from 1s until 2s: cut". It panics if that is
+// none.
+func Shaped(script string) LinkConfig {
+	s, err := shape.ParseScript(script)
+	if err != nil {
+		panic(fmt.Sprintf("sim: %q: %v", script, err))
+	}
+	return LinkConfig{Shape: s}
+}
+
 // Link is a link between two hosts.
 type Link struct {
 	a, b    *Host
 	index   int
 	config  LinkConfig
 	seed    uint64
-	imp     *link.Impaired
+	imp     *shape.Link
+	shape   shape.Shape // but for Cut
 	ends    [2]link.Link
 	pcaps   [2]*link.PcapWriter
 	largest atomic.Int64 // bytes; 0: any packet passes
@@ -62,11 +79,23 @@ func (l *Link) open() error {
 		MTU:           l.config.MTU,
 		SmallSegments: true,
 	})
-	imp, err := link.Impair(x, link.ImpairConfig{Out: l.config.To, In: l.config.Back, Seed: l.seed, Clock: l.a.net.clock})
+	l.shape = l.config.Shape
+	if none := (link.Impairment{}); l.config.To != none || l.config.Back != none {
+		l.shape.Up, l.shape.Down, l.shape.Course = l.config.To, l.config.Back, shape.Course{}
+	}
+	imp, err := shape.Impair(x, l.shape, shape.Config{Seed: l.seed, Clock: l.a.net.clock})
 	if err != nil {
 		return err
 	}
 	l.imp = imp
+	if len(l.shape.Rules) > 0 {
+		for _, h := range l.a.net.hosts {
+			for _, k := range h.links {
+				imp.Resolved(k.addr4(h), h.name)
+				imp.Resolved(k.addr6(h), h.name)
+			}
+		}
+	}
 	l.ends = [2]link.Link{&hole{Direct: imp, l: l}, y}
 	for i, w := range [2]io.Writer{l.config.Capture, l.config.CaptureFar} {
 		if w != nil {
@@ -93,10 +122,15 @@ func (l *Link) close() {
 // short cuts an interface's name to Linux's length.
 func short(s string) string { return s[:min(len(s), 15)] }
 
-// Set changes the link while it carries packets.
+// Set changes the link while it carries packets, and ends what changes by itself. Rules go on.
 func (l *Link) Set(to, back link.Impairment) error {
-	l.config.To, l.config.Back = to, back
-	return l.imp.Set(to, back)
+	s := l.shape
+	s.Up, s.Down, s.Course = to, back, shape.Course{}
+	err := l.imp.SetShape(s)
+	if err == nil {
+		l.shape = s
+	}
+	return err
 }
 
 // Cut parts the two hosts: nothing comes through until Heal.
@@ -104,21 +138,24 @@ func (l *Link) Cut() { l.CutTo(true, true) }
 
 // CutTo breaks the direction to the second host, or back, or both.
 func (l *Link) CutTo(to, back bool) {
-	m, k := l.config.To, l.config.Back
-	if to {
-		m.Loss, m.Burst = 1, link.Burst{}
-	}
-	if back {
-		k.Loss, k.Burst = 1, link.Burst{}
-	}
-	if err := l.imp.Set(m, k); err != nil {
-		l.a.net.t.Fatalf("sim: %v", err)
-	}
+	s := l.shape
+	s.Each(func(up, down *link.Impairment) error {
+		if to {
+			up.Loss, up.Burst = 1, link.Burst{}
+		}
+		if back {
+			down.Loss, down.Burst = 1, link.Burst{}
+		}
+		return nil
+	})
+	l.set(s)
 }
 
 // Heal ends a Cut.
-func (l *Link) Heal() {
-	if err := l.imp.Set(l.config.To, l.config.Back); err != nil {
+func (l *Link) Heal() { l.set(l.shape) }
+
+func (l *Link) set(s shape.Shape) {
+	if err := l.imp.SetShape(s); err != nil {
 		l.a.net.t.Fatalf("sim: %v", err)
 	}
 }

@@ -27,7 +27,8 @@ func shapeExamples() map[string][]string {
 	examples := map[string][]string{
 		"delay": {"20ms", "150ms"}, "jitter": {"5ms"}, "loss": {"1%", "gemodel,1%,30%"}, "rate": {"1mbit", "20mbit"},
 		"limit": {"100", "64kb"}, "mark": {"20", "30kb"}, "reorder": {"1%", "1%,3ms"}, "duplicate": {"0.1%"}, "corrupt": {"0.01%"},
-		"mtu": {"1280", "1500", "9000"}, "seed": nil,
+		"rule": {"any: delay 200ms", "udp: loss 10%", "to api.test:443 from 10s until 20s: loss 30%", "process curl connection 2: cut"},
+		"mtu":  {"1280", "1500", "9000"}, "seed": nil,
 	}
 	for _, p := range shape.Profiles() {
 		examples["profile"] = append(examples["profile"], p.Name)

@@ -124,6 +124,8 @@ func (d *demo) hosts() (alpha, beta *usock.Host, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	d.shape.resolved(alphaAddr.Addr(), "alpha")
+	d.shape.resolved(betaAddr.Addr(), "beta")
 	alpha, err = usock.NewHost(usock.Config{
 		Name: "alpha", Interfaces: []usock.Interface{{Link: worse, Addrs: []netip.Prefix{alphaAddr}}},
 	})
@@ -147,6 +149,7 @@ func (s *conditions) wire(l link.Link) (link.Link, error) {
 		if err != nil {
 			return nil, err
 		}
+		s.links.add(l.Info().Name, worse)
 		l = worse
 	}
 	if s.w != nil {

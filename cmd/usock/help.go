@@ -15,6 +15,11 @@ const runExamples = `  # A download over a bad way to the world, and its packets
   usock run --delay 60ms --jitter 20ms --loss gemodel,1%,30% --rate 5mbit --limit 64kb -- ./client
   # ECN marks in place of losses; what is lost, doubled, late or damaged is the same each time
   usock run --rate 20mbit --mark 30kb --reorder 1%,3ms --duplicate 0.1% --corrupt 0.01% --seed 7 -- ./client
+  # One server is far away, and for ten seconds its packets are lost; datagrams come late; a program's second connection is dead
+  usock run --rule 'to api.test: delay 100ms' --rule 'to api.test from 10s until 20s: loss 30%' -- ./client
+  usock run --rule 'udp: delay 200ms' --rule 'process curl connection 2: cut' -- ./test
+  # The same from a file, which usock check checks
+  usock run --script bad-day.usock -- ./client
   # Only the way to the outside is bad, and carries small packets; the run's own loopback is good
   usock run --on outside --delay 150ms --mtu 1280 -- sh -c './server & ./client'
   # As on a network that people know; the way up is narrower
@@ -51,6 +56,9 @@ const demoExamples = `  # 64 MiB over a link in memory
   usock demo --size 4 --profile satellite-geo
   # A narrow link that marks, and one that damages, doubles and delays
   usock demo --size 4 --rate 20mbit --limit 100 --mark 30kb --mtu 1500
+  # What a network is that changes, and one that fails now and then
+  usock demo --size 4 --script bad-day.usock
+  usock demo --size 4 --rule 'every 2s for 100ms: cut'
   usock demo --size 4 --reorder 1%,3ms --duplicate 0.1% --corrupt 0.01%`
 
 // setExamples has each flag of usock set.
@@ -74,6 +82,10 @@ const cutExamples = `  # The cable is pulled
 // healExamples are of usock heal.
 const healExamples = `  # And is there again
   usock heal web`
+
+// checkExamples has each flag of usock check.
+const checkExamples = `  # Two scripts, before they are run
+  usock check bad-day.usock worse-day.usock`
 
 // psExamples has each flag of usock ps.
 const psExamples = `  # What runs, and how fast

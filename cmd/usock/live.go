@@ -49,8 +49,8 @@ func (l *live) change(c inspect.Change) (string, error) {
 	if c.Reset {
 		w = l.s.wishes
 	}
-	w.options, w.since = slices.Clone(w.options), slices.Clone(w.since)
-	w.rules = slices.Clone(w.rules)
+	w.options = slices.Clone(w.options)
+	w.rules.list, w.since.list = slices.Clone(w.rules.list), slices.Clone(w.since.list)
 	if err := w.change(c); err != nil {
 		return "", err
 	}
@@ -63,8 +63,8 @@ func (l *live) change(c inspect.Change) (string, error) {
 			return "", err
 		}
 	}
-	for _, m := range l.s.made {
-		if err := m.link.SetShape(s); err != nil {
+	for _, m := range l.s.links.all() {
+		if err := m.SetShape(s); err != nil {
 			return "", err
 		}
 	}
@@ -103,19 +103,17 @@ func (w *wishes) change(c inspect.Change) error {
 		}
 	}
 	for _, text := range c.NoRules {
-		if !remove(&w.since, text) && !remove(&w.rules, text) {
+		if !remove(&w.since.list, text) && !remove(&w.rules.list, text) {
 			return fmt.Errorf("there is no rule '%s'; usock set without a change shows those that there are", text)
 		}
 	}
 	if c.Heal {
-		w.since = slices.DeleteFunc(w.since, cuts)
+		w.since.list = slices.DeleteFunc(w.since.list, cuts)
 	}
 	for _, text := range c.Rules {
-		r, err := shape.ParseRule(text)
-		if err != nil {
+		if err := w.since.Set(text); err != nil {
 			return fmt.Errorf("rule '%s': %w", text, err)
 		}
-		w.since = append(w.since, r)
 	}
 	return nil
 }
@@ -175,7 +173,7 @@ func (l *live) attach() error {
 	s := l.s
 	s.exact()
 	for _, iface := range l.ifaces {
-		if slices.ContainsFunc(s.made, func(m madeLink) bool { return m.iface == iface }) {
+		if slices.ContainsFunc(s.links.all(), func(m shapedLink) bool { return m.iface == iface }) {
 			continue
 		}
 		c := s.config()

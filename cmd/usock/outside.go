@@ -98,9 +98,7 @@ func (o *outside) open(c *usock.Config, s *conditions) error {
 	if o.verbose {
 		g.Log = os.Stderr
 	}
-	if s.w != nil {
-		g.Named = s.w.Resolved
-	}
+	g.Named = s.resolved
 	if err := o.flows.open(s.file); err != nil {
 		return err
 	}

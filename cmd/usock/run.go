@@ -48,7 +48,7 @@ direction, as --up-rate: up is what the program sends, on the loopback interface
 side of a connection sends that has connected. This is no sandbox: a run reaches what its user's
 programs reach, but for what rules deny. What netlink and ioctl tell of interfaces,
 routes and sockets is the run's: ip, ss, getifaddrs.
-` + policyHelp + `
+` + rulesHelp + policyHelp + `
 Names are looked up by the program itself, at the servers of /etc/resolv.conf. A name
 that --host gives, and the machine's own, are answered by usock in their place, with
 each suffix, too, that resolv.conf has programs append (a dot at the name's end: only
@@ -201,11 +201,10 @@ func runProgram(args []string, verbose bool, stdout, name string, s *conditions,
 	if verbose {
 		o.Title, o.Log = title(args[0], s, out), os.Stderr
 	}
-	if s.w != nil {
-		o.Named = s.w.Name
-		for _, h := range out.hosts.list {
-			s.w.Resolved(h.Addr, h.Name)
-		}
+	o.Named = s.runs
+	s.know(out.isolated)
+	for _, h := range out.hosts.list {
+		s.resolved(h.Addr, h.Name)
 	}
 	if out.gateway != nil {
 		o.Outside = out.gateway

@@ -27,28 +27,23 @@ type conditions struct {
 	mtu   mtuValue
 	clock *clock.Precise // of the shape; nil: the host's
 	on    string         // where the shape acts: onLoopback, onOutside or both
-	made  []madeLink     // links that can be shaped
+	links shapedLinks
 
 	recording
-}
-
-// madeLink is a link that can be shaped, and the interface that it is of.
-type madeLink struct {
-	iface string
-	link  *shape.Link
 }
 
 // wishes are what flags, or usock set, say is to be done to packets.
 type wishes struct {
 	profile profileValue
 	options []*option // those that were given
-	rules   []shape.Rule
-	since   []shape.Rule // those that usock set has added
+	rules   shapeRules
+	script  scriptValue
+	since   shapeRules // those that usock set has added
 }
 
 // impaired reports whether anything is done to packets.
 func (w *wishes) impaired() bool {
-	return w.profile.Name != "" || len(w.options)+len(w.rules)+len(w.since) > 0
+	return w.profile.Name != "" || w.script.name != "" || len(w.options)+len(w.rules.list)+len(w.since.list) > 0
 }
 
 // option is one of the impairment's options as a flag, of both directions or of one.
@@ -96,7 +91,7 @@ func (o *option) apply(up, down *link.Impairment) error {
 		m   *link.Impairment
 	}{{downward, up}, {upward, down}} {
 		// A way that is cut stays so: a share of loss in its place would join it.
-		if o.direction == m.not || o.name == "loss" && m.m.Loss == 1 && o.of.profile.Name != "" {
+		if o.direction == m.not || o.name == "loss" && m.m.Loss == 1 && (o.of.profile.Name != "" || o.of.script.changes()) {
 			continue
 		}
 		if err := m.m.Set(o.name, o.text); err != nil {
@@ -135,38 +130,42 @@ func (s *conditions) flags(f *pflag.FlagSet) {
 			f.Lookup(direction + o.Name).Hidden = true
 		}
 	}
+	f.Var(&s.rules, "rule", "do something to some of the packets, as a `RULE` says: 'udp: delay 200ms', 'to api.test:443 from 10s until 20s: loss 30%', 'process curl connection 2: cut'")
+	f.Var(&s.script, "script", "do what this `FILE` says: rules and how the link changes, a line each, checked before the start (usock check)")
 	f.Var(&s.seed, "seed", "of the random choices that --loss and others make, a `NUMBER`; without it, or 0: another one each time")
 	f.Var(&s.mtu, "mtu", fmt.Sprintf("largest packet in `BYTES`, %d to %d; without it %d if the link is impaired", minMTU, maxMTU, impairedMTU))
 }
 
 // check makes the shape of the flags, and looks whether they fit together.
 func (s *conditions) check() error {
-	var err error
+	err := s.script.read()
+	if err != nil {
+		return err
+	}
 	if s.shape, err = s.build(); err != nil {
 		return fmt.Errorf("the link's flags do not fit together: %w (--help shows them)", err)
 	}
 	return s.recording.check()
 }
 
-// build makes the shape: the profile's, in which those options that are of both directions, and then those of one, win.
+// build makes the shape: the profile's or the script's, in which those options that are of both directions, and then those of one, win.
 func (w *wishes) build() (shape.Shape, error) {
 	s := w.profile.Shape
-	s.Course.Steps = slices.Clone(s.Course.Steps)
-	slices.SortFunc(w.options, (*option).compare)
-	s.OneWay = w.profile.Name == ""
-	for _, o := range w.options {
-		if err := o.apply(&s.Up, &s.Down); err != nil {
-			return s, err
+	if w.script.changes() {
+		if w.profile.Name != "" {
+			return s, fmt.Errorf("--profile %s says what the link is, and so does %s; its line would be profile %s", w.profile.Name, w.script.name, w.profile.Name)
 		}
-		for i := range s.Course.Steps {
-			step := &s.Course.Steps[i]
-			if err := o.apply(&step.Up, &step.Down); err != nil {
-				return s, err
-			}
+		s.Up, s.Down, s.Course = w.script.shape.Up, w.script.shape.Down, w.script.shape.Course
+	}
+	s.OneWay = w.profile.Name == "" && !w.script.changes()
+	slices.SortFunc(w.options, (*option).compare)
+	for _, o := range w.options {
+		if err := s.Each(o.apply); err != nil {
+			return s, err
 		}
 		s.OneWay = s.OneWay && o.direction == ""
 	}
-	s.Rules = slices.Concat(s.Rules, w.rules, w.since)
+	s.Rules = slices.Concat(s.Rules, w.script.shape.Rules, w.rules.list, w.since.list)
 	return s, s.Check()
 }
 
@@ -176,11 +175,14 @@ func (w *wishes) String() string {
 	if w.profile.Name != "" {
 		words = append(words, "--profile "+w.profile.Name)
 	}
+	if w.script.name != "" {
+		words = append(words, "--script "+w.script.name)
+	}
 	for _, o := range w.options {
 		words = append(words, "--"+o.direction+o.name+" "+o.text)
 	}
-	for _, r := range slices.Concat(w.rules, w.since) {
-		words = append(words, "--rule '"+r.String()+"'")
+	for _, r := range slices.Concat(w.rules.list, w.since.list) {
+		words = append(words, "--rule "+quoted(r.String()))
 	}
 	return strings.Join(words, " ")
 }
@@ -252,6 +254,12 @@ func (s *conditions) shaped(acts bool, c shape.Config, seen link.Directions) fun
 		} else if s.on == onBoth || c.Loopback == (s.on == onLoopback) {
 			c.Standby = true // below the recording, so that it has what a shape to come loses
 			l = s.impair(l, shape.Shape{OneWay: true}, c)
+			i, err := shape.Impair(l, s.shape, c)
+			if err != nil {
+				panic(err) // open has checked the shape, and the links carry IP
+			}
+			s.links = append(s.links, i)
+			l = i
 		}
 		if s.w != nil {
 			l = link.Pcap(l, s.w, seen)
@@ -266,6 +274,6 @@ func (s *conditions) impair(l link.Link, first shape.Shape, c shape.Config) *sha
 	if err != nil {
 		panic(err) // the shape has been checked, and the links carry IP
 	}
-	s.made = append(s.made, madeLink{l.Info().Name, i})
+	s.links.add(l.Info().Name, i)
 	return i
 }

@@ -32,7 +32,7 @@ fi
 text=$(printf 'x%.0s' $(seq 200))
 # -d: it starts no process for a stream, which could outlive it.
 dnsmasq -d -C /dev/null --user=root --pid-file= --no-hosts --no-resolv --local=/test/ --local=/nowhere/ --local=/arpa/ --bind-interfaces --addn-hosts="$dir/many" \
-	--listen-address=127.0.0.1,192.0.2.1 --host-record=server.test,192.0.2.80,2001:db8:1::80 --host-record=db.corp.test,192.0.2.66 \
+	--listen-address=127.0.0.1,192.0.2.1 --host-record=server.test,192.0.2.80,2001:db8:1::80 --host-record=db.corp.test,192.0.2.66 --host-record=near.test,192.0.2.1 \
 	--txt-record="big.test,$text,$text,$text,$text,$text,$text,$text,$text" --txt-record=small.test,hello >"$dir/log" 2>&1 &
 server_pid=$!
 until dig +short +tries=1 +time=1 @"$server" server.test 2>/dev/null | grep -q 192.0.2.80; do kill -0 $server_pid && sleep 0.02; done
