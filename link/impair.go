@@ -89,6 +89,8 @@ func Impair(l Link, c ImpairConfig) (*Impaired, error) {
 	i.out = newWay(c.Clock, c.Out, c.Seed, 0, func(batch []*Packet) { l.Send(batch) })
 	i.in = newWay(c.Clock, c.In, c.Seed, 1, func(batch []*Packet) { i.inbox.put(batch) })
 
+	i.out.base.whole, i.in.base.whole = c.Standby, c.Standby
+
 	// A link in memory brings packets on the goroutine that sends them, which no other need
 	// wait for.
 	if d, ok := l.(Direct); ok {

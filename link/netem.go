@@ -47,6 +47,7 @@ type netem struct {
 	batch  [64]*Packet
 
 	watchers []*watcher
+	whole    bool   // segments are not cut up as long as there is no impairment
 	stage    string // the name of the stage that it is; "": it is what all packets pass at last
 }
 
@@ -129,7 +130,7 @@ func (d *netem) push(batch []*Packet) {
 
 		// Cut up first: a large segment is many packets, and chance, rate and queue are to
 		// treat it so.
-		case p.SegmentSize != 0 && d.imp != (Impairment{}):
+		case p.SegmentSize != 0 && !(d.whole && d.imp == (Impairment{})):
 			offload.Segment(p, func(s *Packet) { d.admit(s, now) })
 		default:
 			d.admit(p, now)

@@ -238,6 +238,7 @@ func (s *conditions) config() shape.Config {
 	if s.clock != nil {
 		c.Clock = s.clock
 	}
+	c.Suffixes, c.Dots = gateway.Search()
 	return c
 }
 
@@ -254,12 +255,6 @@ func (s *conditions) shaped(acts bool, c shape.Config, seen link.Directions) fun
 		} else if s.on == onBoth || c.Loopback == (s.on == onLoopback) {
 			c.Standby = true // below the recording, so that it has what a shape to come loses
 			l = s.impair(l, shape.Shape{OneWay: true}, c)
-			i, err := shape.Impair(l, s.shape, c)
-			if err != nil {
-				panic(err) // open has checked the shape, and the links carry IP
-			}
-			s.links = append(s.links, i)
-			l = i
 		}
 		if s.w != nil {
 			l = link.Pcap(l, s.w, seen)
