@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"usock/clock"
+	"usock/gateway"
 	"usock/link"
 	"usock/shape"
 )
