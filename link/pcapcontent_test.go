@@ -139,6 +139,53 @@ func TestPcapDropped(t *testing.T) {
 	})
 }
 
+// TestPcapDroppedLater: what a queue drops when it has waited is in the capture again, then, with the reason: as sent it
+// was there before that was known. What is received is there once.
+func TestPcapDroppedLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var file bytes.Buffer
+		w := NewPcapWriter(&file, 0)
+		a, b := Pipe(PipeConfig{})
+		slow := Impairment{Rate: 80_000, Queue: Discipline{Kind: CoDel, Target: time.Millisecond, Interval: 10 * time.Millisecond}}
+		i, err := Impair(a, ImpairConfig{Out: slow, In: slow})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := Pcap(i, w, BothWays)
+		l.(Direct).Deliver(sink)
+		b.Deliver(sink)
+		for _, number := range []string{"0", "1", "2", "3", "4"} { // 100 ms each; the third waits for long, with two behind it
+			data := number + strings.Repeat("x", 971)
+			l.Send([]*packet.Packet{owned(7, data)})
+			b.Send([]*packet.Packet{owned(0, data)})
+		}
+		time.Sleep(2 * time.Second)
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		l.Close()
+		b.Close()
+		var got []string
+		last := uint64(0)
+		for _, p := range packetsOf(blocksOf(t, file.Bytes())) {
+			flags := binary.LittleEndian.Uint32([]byte(p.options[optFlags][0]))
+			got = append(got, fmt.Sprint(flags&3, string(p.data()[28:29]), p.comments()[1:]))
+			at := uint64(binary.LittleEndian.Uint32(p.body[4:]))<<32 + uint64(binary.LittleEndian.Uint32(p.body[8:]))
+			if at < last {
+				t.Errorf("packet %d is before the one before it", len(got))
+			}
+			last = at
+		}
+		want := []string{
+			"20[]", "21[]", "22[]", "23[]", "24[]",
+			"10[]", "22[dropped: codel]", "12[dropped: codel]", "11[]", "13[]", "14[]",
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%q", got)
+		}
+	})
+}
+
 // TestPcapProcesses: each process has a block, and another one when it has got another name; packets name it, those that
 // are received by the flow.
 func TestPcapProcesses(t *testing.T) {
