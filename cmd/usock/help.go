@@ -15,6 +15,9 @@ const runExamples = `  # A download over a bad way to the world, and its packets
   usock run --delay 60ms --jitter 20ms --loss gemodel,1%,30% --rate 5mbit --limit 64kb -- ./client
   # ECN marks in place of losses; what is lost, doubled, late or damaged is the same each time
   usock run --rate 20mbit --mark 30kb --reorder 1%,3ms --duplicate 0.1% --corrupt 0.01% --seed 7 -- ./client
+  # A modem's queue of seconds, as many have, and the same with a discipline that keeps it short
+  usock run --rate 5mbit --queue pfifo --limit 1000 -- ./client
+  usock run --rate 5mbit --queue fq_codel -- ./client
   # Only the way to the outside is bad, and carries small packets; the run's own loopback is good
   usock run --on outside --delay 150ms --mtu 1280 -- sh -c './server & ./client'
   # A server, reached at 127.0.0.1:8080 and, for DNS, at port 5353; others reach nothing of the run
@@ -45,6 +48,9 @@ const demoExamples = `  # 64 MiB over a link in memory
   usock demo
   # A file over a bad link, which loses the same packets each time; the packets in another file
   usock demo --file page --delay 20ms --jitter 5ms --loss 1% --seed 7 --pcap trace.pcapng
+  # What a long queue does to everybody's delay, and what CoDel makes of it
+  usock demo --size 4 --delay 10ms --rate 10mbit --queue pfifo
+  usock demo --size 4 --delay 10ms --rate 10mbit --queue codel,target,5ms
   # A narrow link that marks, and one that damages, doubles and delays
   usock demo --size 4 --rate 20mbit --limit 100 --mark 30kb --mtu 1500
   usock demo --size 4 --reorder 1%,3ms --duplicate 0.1% --corrupt 0.01%`
