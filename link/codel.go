@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// codel is CoDel's state of one queue (RFC 8289 section 5), with the numbers of Linux's codel_impl.h.
+// codel is CoDel's state of one queue (RFC 8289 section 5), with the arithmetic of Linux's codel_impl.h.
 //
 // The packet at the head is dropped when, for an interval, no packet has waited for less than the target. From then on
 // further ones are, each interval/sqrt(count) after the one before, until a packet has not waited that long.
@@ -61,7 +61,7 @@ func (c *codel) pop(s *store, f *fifo, now time.Duration) *Packet {
 func (c *codel) next(s *store, f *fifo, now time.Duration) (p *Packet, sojourn time.Duration, drop bool) {
 	p, came := s.pop(f)
 	if p == nil {
-		c.firstAboveTime = 0
+		c.firstAboveTime = 0 // as in the RFC; Linux 6.1 lets it stand where a flow's queue has run empty
 		return nil, 0, false
 	}
 	sojourn = now - came
