@@ -15,7 +15,7 @@ type pie struct {
 	fifo fifo
 
 	updated   time.Duration // when the probability was worked out last
-	prob      uint64        // in parts of maxProb
+	prob      uint64        // in parts of maxProb; more than one after a long flood, as in Linux
 	accuProb  uint64        // sum of the probabilities since the last drop (RFC 8033 section 5.4)
 	burstTime time.Duration // how long packets are yet let pass whatever their delay (section 4.4)
 
