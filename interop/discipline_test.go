@@ -46,7 +46,7 @@ var updateDisciplines = flag.Bool("update", false, "write link/testdata/discipli
 const recordedDisciplines = "../link/testdata/disciplines.txt"
 
 // A sender that was later than this had a machine that had no time for it, and its kernel's timers were late as well.
-const onTime = 20 * time.Millisecond
+const onTime = 50 * time.Millisecond
 
 // The disciplines drop and mark as Linux's do: the same trace of arrivals through both, on a link of the same rate.
 func TestDisciplines(t *testing.T) {

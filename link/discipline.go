@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -91,8 +92,8 @@ const (
 	fifoLimit = 1000 // packets
 )
 
-// word is one of the words that tc has for a discipline.
-type word struct {
+// queueWord is one of the words that tc has for a discipline.
+type queueWord struct {
 	name  string
 	kinds []DisciplineKind
 
@@ -106,41 +107,36 @@ type word struct {
 }
 
 var (
-	codels = []DisciplineKind{CoDel, FQCoDel}
-	fair   = []DisciplineKind{FQCoDel}
-	pies   = []DisciplineKind{PIE}
-	active = []DisciplineKind{CoDel, FQCoDel, PIE}
+	withLaw    = []DisciplineKind{CoDel, FQCoDel, PIE}
+	withCoDel  = []DisciplineKind{CoDel, FQCoDel}
+	withFlows  = []DisciplineKind{FQCoDel}
+	withChance = []DisciplineKind{PIE}
 )
 
-var words = []word{
-	{name: "target", kinds: active, time: func(d *Discipline) *time.Duration { return &d.Target }},
-	{name: "interval", kinds: codels, time: func(d *Discipline) *time.Duration { return &d.Interval }},
-	{name: "tupdate", kinds: pies, time: func(d *Discipline) *time.Duration { return &d.TUpdate }},
-	{name: "ce_threshold", kinds: codels, time: func(d *Discipline) *time.Duration { return &d.CEThreshold }},
-	{name: "flows", kinds: fair, count: func(d *Discipline) *int { return &d.Flows }, least: 1, most: 65536},
-	{name: "quantum", kinds: fair, count: func(d *Discipline) *int { return &d.Quantum }, least: 256, most: 1 << 20},
-	{name: "memory_limit", kinds: fair, count: func(d *Discipline) *int { return &d.MemoryLimit }, least: 4096, most: math.MaxInt32, size: true},
-	{name: "drop_batch", kinds: fair, count: func(d *Discipline) *int { return &d.DropBatch }, least: 1, most: 65536},
-	{name: "alpha", kinds: pies, count: func(d *Discipline) *int { return &d.Alpha }, least: 1, most: 32},
-	{name: "beta", kinds: pies, count: func(d *Discipline) *int { return &d.Beta }, least: 1, most: 32},
-	{name: "bytemode", kinds: pies, flag: func(d *Discipline) *bool { return &d.ByteMode }},
-	{name: "dq_rate_estimator", kinds: pies, flag: func(d *Discipline) *bool { return &d.DQRateEstimator }},
-	{name: "ecn", kinds: active, flag: func(d *Discipline) *bool { return &d.ECN }},
-	{name: "noecn", kinds: active, flag: func(d *Discipline) *bool { return &d.NoECN }},
+var queueWords = []queueWord{
+	{name: "target", kinds: withLaw, time: func(d *Discipline) *time.Duration { return &d.Target }},
+	{name: "interval", kinds: withCoDel, time: func(d *Discipline) *time.Duration { return &d.Interval }},
+	{name: "tupdate", kinds: withChance, time: func(d *Discipline) *time.Duration { return &d.TUpdate }},
+	{name: "ce_threshold", kinds: withCoDel, time: func(d *Discipline) *time.Duration { return &d.CEThreshold }},
+	{name: "flows", kinds: withFlows, count: func(d *Discipline) *int { return &d.Flows }, least: 1, most: 65536},
+	{name: "quantum", kinds: withFlows, count: func(d *Discipline) *int { return &d.Quantum }, least: 256, most: 1 << 20},
+	{name: "memory_limit", kinds: withFlows, count: func(d *Discipline) *int { return &d.MemoryLimit }, least: 4096, most: math.MaxInt32, size: true},
+	{name: "drop_batch", kinds: withFlows, count: func(d *Discipline) *int { return &d.DropBatch }, least: 1, most: 65536},
+	{name: "alpha", kinds: withChance, count: func(d *Discipline) *int { return &d.Alpha }, least: 1, most: 32},
+	{name: "beta", kinds: withChance, count: func(d *Discipline) *int { return &d.Beta }, least: 1, most: 32},
+	{name: "bytemode", kinds: withChance, flag: func(d *Discipline) *bool { return &d.ByteMode }},
+	{name: "dq_rate_estimator", kinds: withChance, flag: func(d *Discipline) *bool { return &d.DQRateEstimator }},
+	{name: "ecn", kinds: withLaw, flag: func(d *Discipline) *bool { return &d.ECN }},
+	{name: "noecn", kinds: withLaw, flag: func(d *Discipline) *bool { return &d.NoECN }},
 }
 
 // of reports whether a discipline has the word.
-func (w *word) of(k DisciplineKind) bool {
-	for _, x := range w.kinds {
-		if x == k {
-			return true
-		}
-	}
-	return false
+func (w *queueWord) of(k DisciplineKind) bool {
+	return slices.Contains(w.kinds, k)
 }
 
 // given reports whether d has a value of the word's.
-func (w *word) given(d *Discipline) bool {
+func (w *queueWord) given(d *Discipline) bool {
 	switch {
 	case w.time != nil:
 		return *w.time(d) != 0
@@ -151,7 +147,7 @@ func (w *word) given(d *Discipline) bool {
 }
 
 // set reads the word's value.
-func (w *word) set(d *Discipline, value string) error {
+func (w *queueWord) set(d *Discipline, value string) error {
 	if w.time != nil {
 		t, err := parseTime(value)
 		if err == nil && t == 0 {
@@ -175,7 +171,7 @@ func (w *word) set(d *Discipline, value string) error {
 }
 
 // check says what is wrong with the word's value in d.
-func (w *word) check(d *Discipline) error {
+func (w *queueWord) check(d *Discipline) error {
 	switch {
 	case !w.given(d):
 		return nil
@@ -192,9 +188,9 @@ func (w *word) check(d *Discipline) error {
 // help says which words a discipline has.
 func (k DisciplineKind) help() string {
 	var have []string
-	for i := range words {
-		if words[i].of(k) {
-			have = append(have, words[i].name)
+	for i := range queueWords {
+		if queueWords[i].of(k) {
+			have = append(have, queueWords[i].name)
 		}
 	}
 	if len(have) == 0 {
@@ -208,8 +204,8 @@ func (d *Discipline) check() error {
 	if int(d.Kind) >= len(disciplineNames) {
 		return fmt.Errorf("%v is none; there are %s", d.Kind, strings.Join(disciplineNames[:], ", "))
 	}
-	for i := range words {
-		if err := words[i].check(d); err != nil {
+	for i := range queueWords {
+		if err := queueWords[i].check(d); err != nil {
 			return err
 		}
 	}
@@ -277,8 +273,8 @@ func (k DisciplineKind) limit() Amount {
 // String returns the discipline in tc's words, as Impairment.Set reads it: "codel,target,5ms,ecn".
 func (d Discipline) String() string {
 	b := []byte(d.Kind.String())
-	for i := range words {
-		w := &words[i]
+	for i := range queueWords {
+		w := &queueWords[i]
 		if !w.given(&d) {
 			continue
 		}
@@ -307,7 +303,7 @@ func timeText(d time.Duration) string {
 func parseDiscipline(text string) (Discipline, error) {
 	parts := strings.Split(text, ",")
 	var d Discipline
-	for string(d.Kind.String()) != parts[0] {
+	for d.Kind.String() != parts[0] {
 		if d.Kind++; int(d.Kind) == len(disciplineNames) {
 			return Discipline{}, fmt.Errorf("%q is no queue: %s", parts[0], strings.Join(disciplineNames[:], ", "))
 		}
@@ -344,9 +340,9 @@ func parseDiscipline(text string) (Discipline, error) {
 	return d, d.check()
 }
 
-func findWord(name string, k DisciplineKind) *word {
-	for i := range words {
-		if w := &words[i]; w.name == name && w.of(k) {
+func findWord(name string, k DisciplineKind) *queueWord {
+	for i := range queueWords {
+		if w := &queueWords[i]; w.name == name && w.of(k) {
 			return w
 		}
 	}

@@ -16,7 +16,7 @@ import (
 //	duplication: the copy follows its original
 //	the rate: a queue that is emptied at Rate bits a second, whose last bit is
 //	   what counts; packets that find it full are dropped, and those that find it
-//	   beyond the mark are marked, if they are ECN-capable
+//	   beyond the mark are marked, if they are ECN-capable; or as Queue has it
 //	the delay, with jitter, or more for packets that are reordered
 //
 // Probabilities are from 0 to 1.

@@ -89,7 +89,7 @@ func TestDemoBufferbloat(t *testing.T) {
 			if err := d.run(); err != nil {
 				t.Fatalf("%v\n%s", err, &out)
 			}
-			got := regexp.MustCompile(`Round trip while idle +([\d.]+) ms in the median of 5, [\d.]+ ms at most, 0 lost\n`+
+			got := regexp.MustCompile(`Round trip while idle +([\d.]+) ms in the median of 5, [\d.]+ ms at most, 0 lost\n` +
 				`Round trip under load +([\d.]+) ms in the median of (\d+), [\d.]+ ms at most, \d+ lost\n`).FindStringSubmatch(out.String())
 			if got == nil {
 				t.Fatalf("no round trips in\n%s", &out)
