@@ -14,7 +14,6 @@ import (
 type kernelTrace struct {
 	queue  string
 	events []kernelEvent
-	came   int
 	fates  []string // of each packet: "", "marked" or "dropped"
 }
 

@@ -173,24 +173,52 @@ func TestPIELeavesShortQueues(t *testing.T) {
 	if w.lost != nil {
 		t.Errorf("%d are lost of a short queue", len(w.lost))
 	}
+
+	// And where the probability has fallen to nothing, what has been summed up is forgotten.
+	w, q = congested(t, "pie", 0)
+	q.accuProb = maxProb
+	if w.add(0, 1, 1, 1500, 0); w.lost != nil || q.accuProb != 0 {
+		t.Errorf("lost %v, %d summed up", w.lost, q.accuProb)
+	}
 }
 
-// The rate at which packets leave is measured over 16 KiB, and the delay follows from it (section 5.3): of 1500 bytes
-// each 10 ms it is 150 kB/s.
+// The rate at which packets leave is measured over 16 KiB, and the delay follows from it (section 5.3). Worked by hand, of
+// 1500 bytes each 10 ms: from 0 on, 16500 bytes have left at 100 ms; from there as many at 210 ms, which counts an eighth.
 func TestPIERate(t *testing.T) {
 	w, q := newPieOf(t, "pie,dq_rate_estimator")
 	w.add(0, 60, 1, 1500, 0)
 	for now := time.Duration(0); now < 300*ms; now += 10 * ms {
 		w.pop(now)
-	}
-	if q.avgDQRate < 149_000 || q.avgDQRate > 166_000 { // the first packet's time is not in it
-		t.Errorf("%d bytes a second", q.avgDQRate)
+		want := int64(0)
+		if now >= 100*ms {
+			want = 165_000
+		}
+		if now >= 210*ms {
+			want = 165_000 - 165_000/8 + 150_000/8
+		}
+		if q.avgDQRate != want {
+			t.Fatalf("at %v: %d bytes a second, want %d", now, q.avgDQRate, want)
+		}
 	}
 	if d := q.qdelay; d < 280*ms || d > 330*ms { // 30 packets of 10 ms
 		t.Errorf("a delay of %v", d)
 	}
 	if q.burstTime != 0 || q.prob == 0 {
 		t.Errorf("%v, %g", q.burstTime, q.share())
+	}
+}
+
+// A measurement begins, and goes on, while 16 KiB wait.
+func TestPIEMeasuresWhileBusy(t *testing.T) {
+	for _, c := range []struct{ packets, count int }{{32, 0}, {31, -1}} {
+		w, q := newPieOf(t, "pie,dq_rate_estimator")
+		w.add(0, c.packets, 1, 1024, 0)
+		for now := time.Duration(0); now < 160*ms; now += 10 * ms {
+			w.pop(now)
+		}
+		if q.dqCount != c.count || q.avgDQRate == 0 {
+			t.Errorf("%d packets: %d counted, %d bytes a second", c.packets, q.dqCount, q.avgDQRate)
+		}
 	}
 }
 
