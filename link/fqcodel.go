@@ -41,7 +41,7 @@ func newFQCodel(e *qdiscEnv) *fqCodel {
 func (q *fqCodel) admit(*Packet, time.Duration) verdict { return verdict{} }
 
 func (q *fqCodel) push(p *Packet, now time.Duration) {
-	i := int32(share(mix(flowHash(p)^q.env.seed), len(q.flows)))
+	i := q.flowOf(p)
 	f := &q.flows[i]
 	q.store.push(&f.fifo, p, now)
 	q.memory += p.Len() + packetMemory
@@ -54,6 +54,11 @@ func (q *fqCodel) push(p *Packet, now time.Duration) {
 	if n.Packets > 1 && (q.memory > q.env.MemoryLimit || limit.reached(n.Packets-1, 0) || limit.reached(0, n.Bytes-1)) {
 		q.dropBatch()
 	}
+}
+
+// flowOf returns the number of a packet's flow: by its addresses and ports, and by the addresses alone of fragments.
+func (q *fqCodel) flowOf(p *Packet) int32 {
+	return int32(share(mix(flowHash(p)^q.env.seed), len(q.flows)))
 }
 
 // dropBatch drops half of what the flow has that has most, but not more packets than a batch: the search for the flow is

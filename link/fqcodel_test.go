@@ -73,6 +73,10 @@ func TestFQCoDelFattest(t *testing.T) {
 	w.wantLost()
 	w.add(0, 1, 1, 1000, 0)
 	w.wantLost("3 queue full", "4 queue full", "5 queue full", "6 queue full")
+	q := w.q.(*fqCodel)
+	if n := q.flows[q.flowOf(queuedPacket(2, 0, 1000, 0))].codel.count; n != 4 {
+		t.Errorf("the flow's CoDel knows of %d drops", n)
+	}
 	if got, want := w.order(0), []int{0, 1, 7, 8, 2, 9, 10}; !slices.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}

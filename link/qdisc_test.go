@@ -131,6 +131,9 @@ func TestDisciplinesKeepCount(t *testing.T) {
 			if p := w.q.take(); p != nil || w.pop(now) != -1 || w.q.waiting() != (Amount{}) {
 				t.Errorf("%v, %+v at the end", p, w.q.waiting())
 			}
+			if w.add(now, 1, 1, 100, 0); w.pop(now) != w.sent-1 {
+				t.Error("what comes after that does not leave")
+			}
 			if n := packet.Live() - before; n != 0 {
 				t.Errorf("%d blocks are left", n)
 			}
