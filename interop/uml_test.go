@@ -21,6 +21,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	uml.Answer("disciplines", playTraces)
 	uml.Init()
 	code := m.Run()
 	for _, b := range []*machine{&booted, &second} {

@@ -33,7 +33,8 @@ type ImpairConfig struct {
 type ImpairStats struct {
 	Packets    uint64 // that came, large segments cut up
 	Lost       uint64 // at random
-	Dropped    uint64 // for want of room in the queue
+	Dropped    uint64 // by the queue: for want of room, or early
+	Early      uint64 // of those, by CoDel or PIE, while there was room
 	Marked     uint64 // with Congestion Experienced
 	Corrupted  uint64
 	Duplicated uint64

@@ -16,7 +16,7 @@ import (
 //	duplication: the copy follows its original
 //	the rate: a queue that is emptied at Rate bits a second, whose last bit is
 //	   what counts; packets that find it full are dropped, and those that find it
-//	   beyond the mark are marked, if they are ECN-capable
+//	   beyond the mark are marked, if they are ECN-capable; or as Queue has it
 //	the delay, with jitter, or more for packets that are reordered
 //
 // Probabilities are from 0 to 1.
@@ -41,12 +41,17 @@ type Impairment struct {
 
 	Rate uint64 // bits a second; 0: unlimited
 
+	// Queue is how packets wait for the rate.
+	Queue Discipline
+
 	// Limit is how much waits for the rate at most: without one, what is sent in
-	// 100 ms, and at least 15000 bytes. An empty queue takes any packet.
+	// 100 ms, and at least 15000 bytes, or, of a Queue by name, Linux's default. An empty
+	// queue takes any packet.
 	Limit Amount
 
 	// Mark is the queue from which on packets that can be are marked with
-	// Congestion Experienced (RFC 3168); without one, none are.
+	// Congestion Experienced (RFC 3168); without one, none are. Of a Queue that drops by
+	// its length only: others mark by rules of their own.
 	Mark Amount
 }
 
@@ -73,6 +78,9 @@ const (
 func (m *Impairment) limit() Amount {
 	if m.Limit != (Amount{}) {
 		return m.Limit
+	}
+	if limit := m.Queue.Kind.limit(); limit != (Amount{}) {
+		return limit
 	}
 
 	// What a router of that rate might have: enough for a flow to fill the link, and not so
@@ -128,6 +136,24 @@ func (m *Impairment) Check() error {
 	case m.Rate == 0 && m.Mark != (Amount{}):
 		return fmt.Errorf("mark: there is a queue only where there is a rate")
 	}
+	return m.checkQueue()
+}
+
+func (m *Impairment) checkQueue() error {
+	kind := m.Queue.Kind
+	if err := m.Queue.check(); err != nil {
+		return fmt.Errorf("queue: %w", err)
+	}
+	switch {
+	case m.Rate == 0 && m.Queue != (Discipline{}):
+		return fmt.Errorf("queue: there is one only where there is a rate; give one, as rate 10mbit")
+	case kind == PFIFO && m.Limit.Bytes != 0:
+		return fmt.Errorf("limit: pfifo counts packets, as limit 100; bfifo counts bytes")
+	case kind == BFIFO && m.Limit.Packets != 0:
+		return fmt.Errorf("limit: bfifo counts bytes, as limit 64kb; pfifo counts packets")
+	case !kind.fifo() && m.Mark != (Amount{}):
+		return fmt.Errorf("mark: %v marks by itself; leave mark out, and give the queue ecn, as queue %v,ecn", kind, kind)
+	}
 	return nil
 }
 
@@ -141,6 +167,7 @@ func ImpairmentOptions() []ImpairmentOption {
 		{"jitter", "how far the delay strays to either side, as 5ms"},
 		{"loss", "share of packets lost, as 1%; or in bursts, gemodel,P,R[,LOSSBAD[,LOSSGOOD]], as gemodel,1%,30%"},
 		{"rate", "bits a second, as 20mbit; bytes a second, as 2mbps"},
+		{"queue", "how packets wait for the rate: drop-tail, pfifo, bfifo, codel, fq_codel or pie, the last three with tc's words, as codel,target,5ms,ecn"},
 		{"limit", "queue before the rate, in packets or bytes, as 100 or 64kb"},
 		{"mark", "queue from which on packets are ECN-marked, in packets or bytes, as 20 or 30kb"},
 		{"reorder", "share of packets held back, and for how long, as 1% or 1%,3ms"},
@@ -161,6 +188,8 @@ func (m *Impairment) Set(option, value string) error {
 		err = m.setLoss(value)
 	case "rate":
 		m.Rate, err = parseRate(value)
+	case "queue":
+		m.Queue, err = parseDiscipline(value)
 	case "limit":
 		m.Limit, err = parseAmount(value)
 	case "mark":

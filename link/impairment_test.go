@@ -79,6 +79,8 @@ func FuzzParseImpairment(f *testing.F) {
 	for _, s := range []string{
 		"delay 40ms jitter 5ms loss 1% rate 20mbit reorder 1% duplicate 0.1% corrupt 0.01%",
 		"delay=40ms,rate=1mbit", "loss gemodel,1%,25%,50%,2%", "rate 2mbps limit 64kb mark 10p",
+		"rate 1mbit queue codel,target,5ms,ecn", "rate 1mbit limit 9 queue fq_codel,flows,16,memory_limit,4mb,noecn",
+		"rate 1mbit queue pie,tupdate,20ms,bytemode,alpha,3", "rate 1mbit queue pfifo", "queue drop-tail",
 	} {
 		f.Add(s)
 	}
@@ -92,6 +94,9 @@ func FuzzParseImpairment(f *testing.F) {
 		}
 		if err := m.Check(); err != nil {
 			t.Errorf("%q passes with %v", s, err)
+		}
+		if queue, err := parseDiscipline(m.Queue.String()); err != nil || queue != m.Queue {
+			t.Errorf("%q: the queue is written as %s, which is %+v, %v", s, m.Queue, queue, err)
 		}
 	})
 }

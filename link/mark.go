@@ -13,24 +13,28 @@ const (
 	ecnCE   = 3
 )
 
+// ecnOf returns the ECN field of an IP packet, 0 (Not-ECT) of what is none.
+func ecnOf(p *Packet) uint8 {
+	b := p.Front()
+	switch {
+	case len(b) < wire.IPv4MinLen:
+		return 0
+	case b[0]>>4 == 4:
+		return b[1] & ecnMask
+	}
+	return b[1] >> 4 & ecnMask
+}
+
 // mark sets Congestion Experienced in p, an IP packet, and reports whether it did
 // so: not for packets that are not ECN-capable, or marked already.
 func mark(p *Packet) bool {
-	b := p.Front()
-	if len(b) < wire.IPv4MinLen {
-		return false
-	}
-	v4 := b[0]>>4 == 4
-	tos := b[1]
-	if !v4 {
-		tos = b[0]<<4 | b[1]>>4
-	}
-
 	// Not-ECT must be dropped instead: its sender would not understand the mark (RFC 3168
 	// section 5).
-	if e := tos & ecnMask; e == 0 || e == ecnCE {
+	if e := ecnOf(p); e == 0 || e == ecnCE {
 		return false
 	}
+	b := p.Front()
+	v4 := b[0]>>4 == 4
 
 	// The header is in a block that others may hold.
 	if len(p.Head()) == 0 {

@@ -10,14 +10,13 @@ import (
 
 	"usock/clock"
 	"usock/internal/offload"
-	"usock/packet"
 )
 
 // netem is one direction of an impaired link. A packet is admitted to the queue that
 // the rate empties, departs from there into the delay, and is carried on when due:
 //
-//	push → admit → queue ─depart→ line ─┐
-//	                        └───→ late ─┴→ carry
+//	push → admit → queue → sending ─depart→ line ─┐
+//	                                   └──→ late ─┴→ carry
 //
 // All times are computed from one another; advance brings the state up to now,
 // whenever it is called. One alarm is set for the next packet that is due or, so
@@ -33,8 +32,10 @@ type netem struct {
 	imp    Impairment
 	rnd    *rand.Rand
 	bad    bool          // state of the bursts' channel
-	queue  packet.Queue  // waits for the rate; the head is being sent
-	done   time.Duration // when the head's last bit has left
+	env    qdiscEnv      // what the queue works with
+	queue  qdisc         // waits for the rate; empty if nothing is being sent
+	sends  *Packet       // what is being sent; nil: nothing
+	done   time.Duration // when its last bit has left
 	line   ring          // in the delay, in order of their times
 	latest time.Duration // of the times in line, so far
 	late   lateHeap      // held back to be overtaken
@@ -58,7 +59,7 @@ const (
 )
 
 // watcher is told of each packet as it comes, before it is changed, and of what becomes of it: "" if it is to be
-// carried. It is called with the netem locked, and must not keep the packet.
+// carried; and again of one that the queue drops later. It is called with the netem locked, and must not keep the packet.
 type watcher struct{ see func(p *Packet, fate string) }
 
 // watch has w told, until unwatch.
@@ -89,6 +90,8 @@ func newNetem(c clock.Clock, imp Impairment, seed, direction uint64, carry func(
 	// The jitter has a generator of its own for each point in time: it is the same whatever
 	// packets come and draw.
 	d.seed = d.rnd.Uint64()
+	d.env = qdiscEnv{queueing: imp.queueing(), rnd: d.rnd, seed: d.seed, lost: d.lost, marked: func() { d.stats.Marked++ }}
+	d.queue = newQdisc(&d.env)
 	d.setClock(c)
 	return d
 }
@@ -142,22 +145,14 @@ func (d *netem) push(batch []*Packet) {
 // admit draws what becomes of p, and queues it.
 func (d *netem) admit(p *Packet, now time.Duration) {
 	d.stats.Packets++
-	lost := d.lose()
-	if len(d.watchers) > 0 {
-		fate := ""
-		switch {
-		case lost:
-			fate = fateLoss
-		case d.full(p):
-			fate = fateFull
-		}
-		d.tell(p, fate)
-	}
-	if lost {
+	if d.lose() {
+		d.tell(p, fateLoss)
 		d.stats.Lost++
 		p.Free()
 		return
 	}
+	v := d.ask(p, now)
+	d.tell(p, v.fate)
 	if d.chance(d.imp.Corrupt) {
 		d.stats.Corrupted++
 		corrupt(p, d.rnd)
@@ -167,11 +162,11 @@ func (d *netem) admit(p *Packet, now time.Duration) {
 
 		// Behind the original, and through the rate as well: the network carries it twice.
 		c := p.Clone()
-		d.enqueue(p, now)
-		d.enqueue(c, now)
+		d.enqueue(p, v, now)
+		d.enqueue(c, d.ask(c, now), now)
 		return
 	}
-	d.enqueue(p, now)
+	d.enqueue(p, v, now)
 }
 
 // tell has the watchers told of p: by a stage only if it loses it, as others will tell of it else.
@@ -209,38 +204,55 @@ func (d *netem) lose() bool {
 	return d.chance(b.LossGood)
 }
 
-// enqueue puts p into the rate's queue, or past it where there is no rate.
-func (d *netem) enqueue(p *Packet, now time.Duration) {
-	// Where the rate has just been taken away, what waits goes first.
-	if d.imp.Rate == 0 && d.queue.Len() == 0 {
-		d.depart(p, now)
-		return
-	}
+// unlimited reports whether packets go past the queue. Where the rate has just been taken away, what waits goes first.
+func (d *netem) unlimited() bool { return d.imp.Rate == 0 && d.sends == nil }
 
-	if d.full(p) {
-		d.stats.Dropped++
-		p.Free()
-		return
+// ask asks the queue, if p is to wait in it, what is to become of it.
+func (d *netem) ask(p *Packet, now time.Duration) verdict {
+	if d.unlimited() {
+		return verdict{}
 	}
-
-	// Marked on the way in, by the queue that this packet makes: as a router does that marks
-	// what it would else have to drop soon (RFC 3168).
-	packets, bytes := d.queue.Len(), d.queue.Bytes()
-	if d.imp.Mark.reached(packets+1, bytes+p.Len()) && mark(p) {
-		d.stats.Marked++
-	}
-	if packets == 0 {
-		d.done = now + d.sending(p)
-	}
-	d.queue.Push(p)
+	return d.queue.admit(p, now)
 }
 
-// full reports whether the rate's queue has no room for p. An empty queue takes any packet: one larger than the limit
-// would else never pass.
-func (d *netem) full(p *Packet) bool {
-	packets, bytes := d.queue.Len(), d.queue.Bytes()
-	limit := d.imp.limit()
-	return packets > 0 && (limit.reached(packets, 0) || limit.reached(0, bytes+p.Len()-1))
+// enqueue puts p into the rate's queue, or past it where there is no rate.
+func (d *netem) enqueue(p *Packet, v verdict, now time.Duration) {
+	switch {
+	case d.unlimited():
+		d.depart(p, now)
+		return
+	case v.fate != "":
+		d.drop(p, v.fate)
+		return
+	}
+	if v.mark && mark(p) {
+		d.stats.Marked++
+	}
+	d.queue.push(p, now)
+	if d.sends == nil {
+		d.send(now)
+	}
+}
+
+// lost is called by the queue for a packet that it had taken and has dropped.
+func (d *netem) lost(p *Packet, fate string) {
+	d.tell(p, fate)
+	d.drop(p, fate)
+}
+
+func (d *netem) drop(p *Packet, fate string) {
+	d.stats.Dropped++
+	if fate != fateFull {
+		d.stats.Early++
+	}
+	p.Free()
+}
+
+// send begins to send the next packet of the queue at the time at.
+func (d *netem) send(at time.Duration) {
+	if d.sends = d.queue.pop(at); d.sends != nil {
+		d.done = at + d.sending(d.sends)
+	}
 }
 
 // sending is how long the rate takes for p.
@@ -253,13 +265,11 @@ func (d *netem) sending(p *Packet) time.Duration {
 
 // advance has those packets depart whose last bit has left by now.
 func (d *netem) advance(now time.Duration) {
-	for d.queue.Len() > 0 && d.done <= now {
+	for d.sends != nil && d.done <= now {
 		// At the time when its last bit has left, and not now: a timer that is late must not
 		// make the link slower.
-		p, at := d.queue.Pop(), d.done
-		if next := d.queue.Peek(); next != nil {
-			d.done += d.sending(next)
-		}
+		p, at := d.sends, d.done
+		d.send(at)
 		d.depart(p, at)
 	}
 }
@@ -306,7 +316,7 @@ func (d *netem) point(n uint64) float64 {
 // next is when the netem has something to do.
 func (d *netem) next() time.Duration {
 	at := never
-	if d.queue.Len() > 0 {
+	if d.sends != nil {
 		at = d.done
 	}
 	if d.line.len() > 0 {
@@ -383,10 +393,26 @@ func (d *netem) set(imp Impairment) {
 	defer d.mu.Unlock()
 
 	// What has left under the old settings has left.
-	d.advance(d.now())
+	now := d.now()
+	d.advance(now)
 	d.imp = imp
+	d.setQueue(imp.queueing(), now)
 	if imp.Burst.Enter == 0 {
 		d.bad = false
+	}
+}
+
+// setQueue changes the queue's settings. What waits goes over to another discipline as if it came now.
+func (d *netem) setQueue(q queueing, now time.Duration) {
+	old := d.env.queueing
+	d.env.queueing = q
+	if q.fits(&old) {
+		return
+	}
+	from := d.queue
+	d.queue = newQdisc(&d.env)
+	for p := from.take(); p != nil; p = from.take() {
+		d.queue.push(p, now)
 	}
 }
 
@@ -400,7 +426,10 @@ func (d *netem) statistics() ImpairStats {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s := d.stats
-	s.Waiting = d.queue.Len() + d.line.len() + len(d.late)
+	s.Waiting = d.queue.waiting().Packets + d.line.len() + len(d.late)
+	if d.sends != nil {
+		s.Waiting++
+	}
 	return s
 }
 
@@ -409,7 +438,13 @@ func (d *netem) close() {
 	defer d.mu.Unlock()
 	d.closed = true
 	d.alarm.Stop()
-	d.queue.Free()
+	if d.sends != nil {
+		d.sends.Free()
+		d.sends = nil
+	}
+	for p := d.queue.take(); p != nil; p = d.queue.take() {
+		p.Free()
+	}
 	for d.line.len() > 0 {
 		d.line.pop().p.Free()
 	}

@@ -23,7 +23,8 @@ const (
 // the process's that has last sent the other way, with the same addresses and ports.
 //
 // On an Impaired link those that it loses are in the capture as well, with a comment such as
-// "dropped: loss" or "dropped: queue full".
+// "dropped: loss", "dropped: queue full" or, by the queue's discipline, "dropped: codel". What is sent and then
+// dropped after it has waited is there twice: without the comment when it was sent, and with it when it was dropped.
 func Pcap(l Link, w *PcapWriter, which Directions) Link {
 	p := &pcap{Link: l, which: which, to: w.Interface(l.Info())}
 	if which == BothWays {

@@ -139,6 +139,51 @@ func TestPcapDropped(t *testing.T) {
 	})
 }
 
+// TestPcapDroppedLater: what a queue drops when it has waited is in the capture again, then, with the reason: as sent it
+// was there before that was known. What is received is there once.
+func TestPcapDroppedLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var file bytes.Buffer
+		w := NewPcapWriter(&file, 0)
+		a, b := Pipe(PipeConfig{})
+		slow := Impairment{Rate: 80_000, Queue: Discipline{Kind: CoDel, Target: time.Millisecond, Interval: 10 * time.Millisecond}}
+		i, err := Impair(a, ImpairConfig{Out: slow, In: slow})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := Pcap(i, w, BothWays)
+		l.(Direct).Deliver(sink)
+		b.Deliver(sink)
+		for _, number := range []string{"0", "1", "2", "3", "4"} { // 100 ms each; the third waits for long, with two behind it
+			data := number + strings.Repeat("x", 971)
+			l.Send([]*packet.Packet{owned(7, data)})
+			b.Send([]*packet.Packet{owned(0, data)})
+		}
+		time.Sleep(2 * time.Second)
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		l.Close()
+		b.Close()
+		got := map[uint32][]string{} // the two directions have timers of their own, which go off at the same time
+		last := uint64(0)
+		for _, p := range packetsOf(blocksOf(t, file.Bytes())) {
+			flags := binary.LittleEndian.Uint32([]byte(p.options[optFlags][0]))
+			got[flags&3] = append(got[flags&3], fmt.Sprint(string(p.data()[28:29]), p.comments()[1:]))
+			at := uint64(binary.LittleEndian.Uint32(p.body[4:]))<<32 + uint64(binary.LittleEndian.Uint32(p.body[8:]))
+			if at < last {
+				t.Errorf("a packet of %v is behind one of %v", at, last)
+			}
+			last = at
+		}
+		sent := []string{"0[]", "1[]", "2[]", "3[]", "4[]", "2[dropped: codel]"}
+		received := []string{"0[]", "2[dropped: codel]", "1[]", "3[]", "4[]"}
+		if !slices.Equal(got[flagOutbound], sent) || !slices.Equal(got[flagInbound], received) {
+			t.Errorf("sent %q, received %q", got[flagOutbound], got[flagInbound])
+		}
+	})
+}
+
 // TestPcapProcesses: each process has a block, and another one when it has got another name; packets name it, those that
 // are received by the flow.
 func TestPcapProcesses(t *testing.T) {

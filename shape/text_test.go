@@ -13,7 +13,7 @@ import (
 const (
 	ruleForm = "a rule is a condition, a colon and an effect, such as 'udp: delay 200ms'"
 	words    = "there are any, up, down, tcp, udp, sctp, icmp, to, from, process, pid, connection, until, at, for and every"
-	effects  = "there are delay, jitter, loss, rate, limit, mark, reorder, duplicate, corrupt and cut"
+	effects  = "there are delay, jitter, loss, rate, queue, limit, mark, reorder, duplicate, corrupt and cut"
 )
 
 // TestRuleErrors has rules that are none, and what is said of them.

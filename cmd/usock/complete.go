@@ -26,6 +26,7 @@ func completeShape(c *cobra.Command) {
 func shapeExamples() map[string][]string {
 	examples := map[string][]string{
 		"delay": {"20ms", "150ms"}, "jitter": {"5ms"}, "loss": {"1%", "gemodel,1%,30%"}, "rate": {"1mbit", "20mbit"},
+		"queue": {"drop-tail", "pfifo", "bfifo", "codel", "codel,ecn", "fq_codel", "pie", "pie,ecn"},
 		"limit": {"100", "64kb"}, "mark": {"20", "30kb"}, "reorder": {"1%", "1%,3ms"}, "duplicate": {"0.1%"}, "corrupt": {"0.01%"},
 		"rule": {"any: delay 200ms", "udp: loss 10%", "to api.test:443 from 10s until 20s: loss 30%", "process curl connection 2: cut"},
 		"mtu":  {"1280", "1500", "9000"}, "seed": nil,

@@ -41,7 +41,9 @@ func demoCmd() *cobra.Command {
 		Long: `Demo starts two hosts, joins them by a link in memory, carries a file from one to
 the other over usock's TCP, and checks that its SHA-256 digest is the same there.
 Then it shows the sockets of both hosts as ss(8) would. With --profile, --delay, --loss and
-the like the link is a worse one; the file goes up (--up-rate and the like).
+the like the link is a worse one; the file goes up (--up-rate and the like). Where the link has a rate
+it says how long a small packet's round trip takes before the transfer and during it: the difference is
+bufferbloat, the delay of a queue, which --queue may shorten.
 
 The exit status is 1 if the digests differ.`,
 		Example: demoExamples,
@@ -176,6 +178,12 @@ func (d *demo) transfer(alpha, beta *usock.Host, src io.Reader, size int64) erro
 	defer l.Close()
 	fmt.Fprintf(d.out, "%s (%s) sends %d bytes to %s (%s) over TCP\n",
 		alpha.Name(), alphaAddr.Addr(), size, beta.Name(), betaAddr.Addr())
+	var delay *bloat
+	if d.shape.shape.Up.Rate != 0 {
+		if delay, err = newBloat(alpha, beta); err != nil {
+			return err
+		}
+	}
 	received, shown := make(chan outcome, 1), make(chan struct{})
 	closed := make(chan struct{})
 	go func() {
@@ -191,7 +199,13 @@ func (d *demo) transfer(alpha, beta *usock.Host, src io.Reader, size int64) erro
 		return err
 	}
 	defer c.Close()
+	if delay != nil {
+		delay.load()
+	}
 	sent, back, err := send(c, src, size)
+	if delay != nil {
+		delay.end()
+	}
 	if err != nil {
 		c.Close()
 		return errors.Join(err, (<-received).err)
@@ -199,6 +213,9 @@ func (d *demo) transfer(alpha, beta *usock.Host, src io.Reader, size int64) erro
 	got := <-received
 	if got.err != nil {
 		return got.err
+	}
+	if delay != nil {
+		delay.print(d.out)
 	}
 	for _, h := range []*usock.Host{alpha, beta} {
 		fmt.Fprintln(d.out)

@@ -7,8 +7,10 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"usock"
 )
@@ -58,6 +60,48 @@ func TestDemo(t *testing.T) {
 				if !regexp.MustCompile(want).MatchString(got) {
 					t.Errorf("nothing matches %s in\n%s", want, got)
 				}
+			}
+		})
+	}
+}
+
+// A queue of a thousand packets makes everybody wait; CoDel does not let it stand, and FQ-CoDel lets others pass it. Of
+// 2 MiB in virtual time, at 10 Mbit/s and a round trip of 20 ms.
+func TestDemoBufferbloat(t *testing.T) {
+	for _, c := range []struct {
+		queue       string
+		least, most float64 // ms under load, in the median
+	}{
+		{"pfifo", 40, 1300},
+		{"codel", 20, 35},
+		{"fq_codel", 20, 25},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var out strings.Builder
+			d := &demo{size: 2, out: &out}
+			d.shape.seed = 1
+			for _, o := range [][2]string{{"delay", "10ms"}, {"rate", "10mbit"}, {"queue", c.queue}} {
+				if err := (&option{of: &d.shape.wishes, name: o[0]}).Set(o[1]); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := d.run(); err != nil {
+				t.Fatalf("%v\n%s", err, &out)
+			}
+			got := regexp.MustCompile(`Round trip while idle +([\d.]+) ms in the median of 5, [\d.]+ ms at most, 0 lost\n` +
+				`Round trip under load +([\d.]+) ms in the median of (\d+), [\d.]+ ms at most, \d+ lost\n`).FindStringSubmatch(out.String())
+			if got == nil {
+				t.Fatalf("no round trips in\n%s", &out)
+			}
+			idle, _ := strconv.ParseFloat(got[1], 64)
+			busy, _ := strconv.ParseFloat(got[2], 64)
+			n, _ := strconv.Atoi(got[3])
+			t.Logf("%s: %s", c.queue, got[0])
+			if idle < 20 || idle > 20.5 || busy < c.least || busy > c.most || n < 10 {
+				t.Errorf("%s:\n%s", c.queue, &out)
+			}
+			if strings.Contains(out.String(), bloatPort) {
+				t.Errorf("the echo's sockets are shown:\n%s", &out)
 			}
 		})
 	}

@@ -20,6 +20,9 @@ const runExamples = `  # A download over a bad way to the world, and its packets
   usock run --rule 'udp: delay 200ms' --rule 'process curl connection 2: cut' -- ./test
   # The same from a file, which usock check checks
   usock run --script bad-day.usock -- ./client
+  # A modem's queue of seconds, as many have, and the same with a discipline that keeps it short
+  usock run --rate 5mbit --queue pfifo --limit 1000 -- ./client
+  usock run --rate 5mbit --queue fq_codel -- ./client
   # Only the way to the outside is bad, and carries small packets; the run's own loopback is good
   usock run --on outside --delay 150ms --mtu 1280 -- sh -c './server & ./client'
   # As on a network that people know; the way up is narrower
@@ -54,6 +57,9 @@ const demoExamples = `  # 64 MiB over a link in memory
   usock demo --file page --delay 20ms --jitter 5ms --loss 1% --seed 7 --pcap trace.pcapng
   # A satellite
   usock demo --size 4 --profile satellite-geo
+  # What a long queue does to everybody's delay, and what CoDel makes of it
+  usock demo --size 4 --delay 10ms --rate 10mbit --queue pfifo
+  usock demo --size 4 --delay 10ms --rate 10mbit --queue codel,target,5ms
   # A narrow link that marks, and one that damages, doubles and delays
   usock demo --size 4 --rate 20mbit --limit 100 --mark 30kb --mtu 1500
   # What a network is that changes, and one that fails now and then
