@@ -116,8 +116,8 @@ func (d *netem) clockNow() time.Duration {
 // now is the time since the netem was made. The caller holds mu.
 func (d *netem) now() time.Duration { return d.clock.Now() - d.epoch }
 
-// push takes over the packets of batch.
-func (d *netem) push(batch []*Packet) {
+// push takes over the packets of batch. Those that are fresh have passed no other netem.
+func (d *netem) push(batch []*Packet, fresh bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	now := d.now()
@@ -130,16 +130,16 @@ func (d *netem) push(batch []*Packet) {
 		// Cut up first: a large segment is many packets, and chance, rate and queue are to
 		// treat it so.
 		case p.SegmentSize != 0:
-			offload.Segment(p, func(s *Packet) { d.admit(s, now) })
+			offload.Segment(p, func(s *Packet) { d.admit(s, now, fresh) })
 		default:
-			d.admit(p, now)
+			d.admit(p, now, fresh)
 		}
 	}
 	d.release()
 }
 
 // admit draws what becomes of p, and queues it.
-func (d *netem) admit(p *Packet, now time.Duration) {
+func (d *netem) admit(p *Packet, now time.Duration, fresh bool) {
 	d.stats.Packets++
 	lost := d.lose()
 	if len(d.watchers) > 0 {
@@ -150,7 +150,7 @@ func (d *netem) admit(p *Packet, now time.Duration) {
 		case d.full(p):
 			fate = fateFull
 		}
-		d.tell(p, fate)
+		d.tell(p, fate, fresh)
 	}
 	if lost {
 		d.stats.Lost++
@@ -173,12 +173,12 @@ func (d *netem) admit(p *Packet, now time.Duration) {
 	d.enqueue(p, now)
 }
 
-// tell has the watchers told of p: by a stage only if it loses it, as others will tell of it else.
-func (d *netem) tell(p *Packet, fate string) {
-	if d.stage != "" {
-		if fate == "" {
-			return
-		}
+// tell has the watchers told of p. Where it has passed a stage they know of it, and are told only that it is lost.
+func (d *netem) tell(p *Packet, fate string, fresh bool) {
+	if fate == "" && !fresh {
+		return
+	}
+	if fate != "" && d.stage != "" {
 		fate += " (" + d.stage + ")"
 	}
 	for _, w := range d.watchers {
