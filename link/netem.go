@@ -120,8 +120,8 @@ func (d *netem) clockNow() time.Duration {
 // now is the time since the netem was made. The caller holds mu.
 func (d *netem) now() time.Duration { return d.clock.Now() - d.epoch }
 
-// push takes over the packets of batch.
-func (d *netem) push(batch []*Packet) {
+// push takes over the packets of batch. Those that are fresh have passed no other netem.
+func (d *netem) push(batch []*Packet, fresh bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	now := d.now()
@@ -134,25 +134,25 @@ func (d *netem) push(batch []*Packet) {
 		// Cut up first: a large segment is many packets, and chance, rate and queue are to
 		// treat it so.
 		case p.SegmentSize != 0 && !(d.whole && d.imp == (Impairment{})):
-			offload.Segment(p, func(s *Packet) { d.admit(s, now) })
+			offload.Segment(p, func(s *Packet) { d.admit(s, now, fresh) })
 		default:
-			d.admit(p, now)
+			d.admit(p, now, fresh)
 		}
 	}
 	d.release()
 }
 
 // admit draws what becomes of p, and queues it.
-func (d *netem) admit(p *Packet, now time.Duration) {
+func (d *netem) admit(p *Packet, now time.Duration, fresh bool) {
 	d.stats.Packets++
 	if d.lose() {
-		d.tell(p, fateLoss)
+		d.tell(p, fateLoss, fresh)
 		d.stats.Lost++
 		p.Free()
 		return
 	}
 	v := d.ask(p, now)
-	d.tell(p, v.fate)
+	d.tell(p, v.fate, fresh)
 	if d.chance(d.imp.Corrupt) {
 		d.stats.Corrupted++
 		corrupt(p, d.rnd)
@@ -169,12 +169,12 @@ func (d *netem) admit(p *Packet, now time.Duration) {
 	d.enqueue(p, v, now)
 }
 
-// tell has the watchers told of p: by a stage only if it loses it, as others will tell of it else.
-func (d *netem) tell(p *Packet, fate string) {
-	if d.stage != "" {
-		if fate == "" {
-			return
-		}
+// tell has the watchers told of p. Where it has passed a stage they know of it, and are told only that it is lost.
+func (d *netem) tell(p *Packet, fate string, fresh bool) {
+	if fate == "" && !fresh {
+		return
+	}
+	if fate != "" && d.stage != "" {
 		fate += " (" + d.stage + ")"
 	}
 	for _, w := range d.watchers {
@@ -236,7 +236,7 @@ func (d *netem) enqueue(p *Packet, v verdict, now time.Duration) {
 
 // lost is called by the queue for a packet that it had taken and has dropped.
 func (d *netem) lost(p *Packet, fate string) {
-	d.tell(p, fate)
+	d.tell(p, fate, true)
 	d.drop(p, fate)
 }
 

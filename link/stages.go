@@ -68,14 +68,14 @@ func newWay(c clock.Clock, imp Impairment, seed, number uint64, carry func([]*Pa
 func (w *way) push(batch []*Packet) {
 	s := w.stages.Load()
 	if s == nil {
-		w.base.push(batch)
+		w.base.push(batch, true)
 		return
 	}
-	w.pass(s, batch, 0)
+	w.pass(s, batch, 0, true)
 }
 
-// pass hands packets to the stages that they pass next, in runs of the same.
-func (w *way) pass(s *stageList, batch []*Packet, from int) {
+// pass hands packets to the stages that they pass next, in runs of the same. They are fresh if they have passed none yet.
+func (w *way) pass(s *stageList, batch []*Packet, from int, fresh bool) {
 	now := w.base.clockNow()
 	for len(batch) > 0 {
 		at := min(s.next(batch[0], now, from), len(s.list))
@@ -84,9 +84,9 @@ func (w *way) pass(s *stageList, batch []*Packet, from int) {
 			n++
 		}
 		if at < len(s.list) {
-			s.list[at].push(batch[:n])
+			s.list[at].push(batch[:n], fresh)
 		} else {
-			w.base.push(batch[:n])
+			w.base.push(batch[:n], fresh)
 		}
 		batch = batch[n:]
 	}
@@ -96,11 +96,11 @@ func (w *way) pass(s *stageList, batch []*Packet, from int) {
 func (w *way) leave(from *stage, batch []*Packet) {
 	if s := w.stages.Load(); s != nil {
 		if at := slices.Index(s.list, from); at >= 0 {
-			w.pass(s, batch, at+1)
+			w.pass(s, batch, at+1, false)
 			return
 		}
 	}
-	w.base.push(batch)
+	w.base.push(batch, false)
 }
 
 // check returns an error for stages that make no sense.
@@ -205,7 +205,8 @@ func (w *way) netems() []*netem {
 	return all
 }
 
-// watch has x told of packets, until stop is called: of those that a stage loses by the stage, of all others by the base.
+// watch has x told of packets, until stop is called: of each as it comes to the first stage that it passes, or to the base, and once
+// more if it is lost behind that.
 func (w *way) watch(x *watcher) (stop func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -11,13 +11,14 @@ import (
 	"usock/shape"
 )
 
-// TestCaptureTells has a capture say which rule has lost a packet, as tshark reads it, and the packets in the order in which they come.
+// TestCaptureTells has a capture say which rule has lost a packet, as tshark reads it, and have the packets as they are sent, also those that rules
+// delay: one that is lost behind such a rule is there twice.
 func TestCaptureTells(t *testing.T) {
 	if _, err := exec.LookPath("tshark"); err != nil {
 		t.Skip("tshark is not installed (Debian: apt-get install tshark)")
 	}
 	for _, loopback := range []bool{false, true} {
-		x := newPassage(t, shape.Shape{Rules: rules(t, "to :53: cut", "down tcp: cut", `process "Web Content": loss 100%`, "any: delay 1ms")}, shape.Config{Loopback: loopback})
+		x := newPassage(t, shape.Shape{Rules: rules(t, "to :53: cut", "down tcp: cut", `process "Web Content": loss 100%`, "any: delay 1ms", "to :9: cut")}, shape.Config{Loopback: loopback})
 		var file bytes.Buffer
 		w := link.NewPcapWriter(&file, 0)
 		which := link.BothWays
@@ -37,6 +38,7 @@ func TestCaptureTells(t *testing.T) {
 		}
 		for _, text := range []string{
 			"out udp 10.0.0.1:1000>10.0.0.2:53", "out tcp 10.0.0.1:1000>10.0.0.2:443 syn=1", in + "tcp 10.0.0.2:443>10.0.0.1:1000 synack=1", "out tcp 10.0.0.1:1001>10.0.0.2:443 syn=1 pid=7",
+			"out udp 10.0.0.1:1002>10.0.0.2:9",
 		} {
 			d := describe(t, text)
 			p := packetOf(d.bytes(t), 0)
@@ -57,10 +59,10 @@ func TestCaptureTells(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		}
-		udp, down := "to :53: cut", "down tcp: cut"
+		udp, down, late := "to :53: cut", "down tcp: cut", "to :9: cut"
 		process := `process "Web Content": loss 100%`
 		if loopback {
-			udp, process = udp+", up", process+", up"
+			udp, process, late = udp+", up", process+", up", late+", up"
 		}
 		var got []string
 		for line := range strings.Lines(string(out)) {
@@ -68,7 +70,7 @@ func TestCaptureTells(t *testing.T) {
 				got = append(got, strings.TrimRight(line, "\n"))
 			}
 		}
-		want := []string{"1000\t\tdropped: loss (" + udp + ")", "\t443\tdropped: loss (" + down + ")", "\t1001\tpid 7,dropped: loss (" + process + ")", "\t1000\t"}
+		want := []string{"1000\t\tdropped: loss (" + udp + ")", "\t1000\t", "\t443\tdropped: loss (" + down + ")", "\t1001\tpid 7,dropped: loss (" + process + ")", "1002\t\t", "1002\t\tdropped: loss (" + late + ")"}
 		if !slices.Equal(got, want) {
 			t.Errorf("%q\nwant %q", got, want)
 		}

@@ -45,6 +45,19 @@ func ExampleNewServer() {
 	// Output: 404 Not Found true
 }
 
+// A server whose second connection takes longer, as a rule says in one line.
+func ExampleShaped() {
+	t := new(example) // a test has its *testing.T
+	defer t.end()
+
+	l := sim.NewListener(t, sim.Shaped("to server:80 connection 2: delay 50ms"))
+	l.NewConn()
+	begin := time.Now()
+	l.NewConn()
+	fmt.Println(time.Since(begin) >= 100*time.Millisecond)
+	// Output: true
+}
+
 // A listener, a connection to it, and an error of the test's choice.
 func ExampleNewListener() {
 	t := new(example) // a test has its *testing.T
