@@ -35,6 +35,7 @@ type netem struct {
 	bad    bool          // state of the bursts' channel
 	queue  packet.Queue  // waits for the rate; the head is being sent
 	done   time.Duration // when the head's last bit has left
+	place  place         // in the trace: what the head leaves of it
 	line   ring          // in the delay, in order of their times
 	latest time.Duration // of the times in line, so far
 	late   lateHeap      // held back to be overtaken
@@ -211,7 +212,7 @@ func (d *netem) lose() bool {
 // enqueue puts p into the rate's queue, or past it where there is no rate.
 func (d *netem) enqueue(p *Packet, now time.Duration) {
 	// Where the rate has just been taken away, what waits goes first.
-	if d.imp.Rate == 0 && d.queue.Len() == 0 {
+	if !d.imp.queues() && d.queue.Len() == 0 {
 		d.depart(p, now)
 		return
 	}
@@ -229,7 +230,7 @@ func (d *netem) enqueue(p *Packet, now time.Duration) {
 		d.stats.Marked++
 	}
 	if packets == 0 {
-		d.done = now + d.sending(p)
+		d.done = d.begins(p, now)
 	}
 	d.queue.Push(p)
 }
@@ -257,7 +258,7 @@ func (d *netem) advance(now time.Duration) {
 		// make the link slower.
 		p, at := d.queue.Pop(), d.done
 		if next := d.queue.Peek(); next != nil {
-			d.done += d.sending(next)
+			d.done = d.follows(next, at)
 		}
 		d.depart(p, at)
 	}
@@ -364,6 +365,11 @@ func (d *netem) release() {
 		clear(d.batch[:n])
 	}
 	d.busy = false
+	d.wake()
+}
+
+// wake sets the alarm for what is next.
+func (d *netem) wake() {
 	if at := d.next(); at < d.armed && !d.closed {
 		d.armed = at
 		d.alarm.Set(at - d.now())
@@ -382,8 +388,12 @@ func (d *netem) set(imp Impairment) {
 	defer d.mu.Unlock()
 
 	// What has left under the old settings has left.
-	d.advance(d.now())
-	d.imp = imp
+	now := d.now()
+	d.advance(now)
+	changed := d.imp.Trace != imp.Trace
+	if d.imp = imp; changed {
+		d.retrace(now)
+	}
 	if imp.Burst.Enter == 0 {
 		d.bad = false
 	}

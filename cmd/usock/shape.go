@@ -20,7 +20,8 @@ const impairedMTU = 1500
 // conditions is what is done to a host's links: they are made worse, and recorded.
 type conditions struct {
 	profile profileValue
-	options []*option // those that were given
+	traces  []*traceValue // those that were given, and of both directions first
+	options []*option     // those that were given
 	shape   shape.Shape
 	seed    seedValue
 	mtu     mtuValue
@@ -30,7 +31,9 @@ type conditions struct {
 }
 
 // impaired reports whether anything is done to packets.
-func (s *conditions) impaired() bool { return s.profile.Name != "" || len(s.options) > 0 }
+func (s *conditions) impaired() bool {
+	return s.profile.Name != "" || len(s.traces) > 0 || len(s.options) > 0
+}
 
 // option is one of the impairment's options as a flag, of both directions or of one.
 type option struct {
@@ -72,6 +75,9 @@ func (o *option) apply(up, down *link.Impairment) error {
 		if o.direction == m.not || o.name == "loss" && m.m.Loss == 1 && o.of.profile.Name != "" {
 			continue
 		}
+		if o.name == "rate" {
+			m.m.Trace = nil
+		}
 		if err := m.m.Set(o.name, o.text); err != nil {
 			return err
 		}
@@ -100,6 +106,10 @@ func (v *profileValue) Set(text string) error {
 func (s *conditions) flags(f *pflag.FlagSet) {
 	s.recording.flags(f)
 	f.Var(&s.profile, "profile", "be as the network of this `NAME`, such as slow-3g; usock profiles lists them, and the flags below win over it")
+	for _, direction := range []string{"", upward, downward} {
+		f.Var(&traceValue{of: s, direction: direction}, direction+traceFlag, traceUsage)
+		f.Lookup(direction + traceFlag).Hidden = direction != ""
+	}
 	for _, o := range link.ImpairmentOptions() {
 		f.Var(&option{of: s, name: o.Name}, o.Name, o.Usage)
 		for _, direction := range []string{upward, downward} {
@@ -120,12 +130,16 @@ func (s *conditions) check() error {
 	return s.recording.check()
 }
 
-// build makes the shape: the profile's, in which those flags that are of both directions, and then those of one, win.
+// build makes the shape: the profile's, over which traces win, and over both the other flags: those that are of both directions, and
+// over them those of one.
 func (s *conditions) build() error {
 	s.shape = s.profile.Shape
 	s.shape.Course.Steps = slices.Clone(s.shape.Course.Steps)
 	slices.SortStableFunc(s.options, func(a, b *option) int { return cmp.Compare(len(a.direction), len(b.direction)) })
 	s.shape.OneWay = s.profile.Name == ""
+	if err := s.applyTraces(); err != nil {
+		return err
+	}
 	for _, o := range s.options {
 		if err := o.apply(&s.shape.Up, &s.shape.Down); err != nil {
 			return err
@@ -137,6 +151,9 @@ func (s *conditions) build() error {
 			}
 		}
 		s.shape.OneWay = s.shape.OneWay && o.direction == ""
+	}
+	if err := s.tracesAct(); err != nil {
+		return err
 	}
 	return s.shape.Check()
 }

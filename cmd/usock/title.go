@@ -38,6 +38,9 @@ func (s *conditions) String() string {
 	if s.profile.Name != "" {
 		fmt.Fprintf(&b, "--profile %s ", s.profile.Name)
 	}
+	for _, v := range s.traces {
+		fmt.Fprintf(&b, "--%s%s %s ", v.direction, traceFlag, v.name)
+	}
 	for _, o := range s.options {
 		fmt.Fprintf(&b, "--%s%s %s ", o.direction, o.name, o.text)
 	}

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+
+	"usock/link"
+	"usock/shape"
+)
+
+const (
+	traceFlag  = "trace"
+	traceUsage = "be as this `FILE` says, in each direction, or in one with --up-trace or --down-trace: mahimahi's (each line is the millisecond at which 1,500 bytes may leave), or CSV or JSON of time, rate, delay and loss; it wins over a profile"
+)
+
+// traceValue is --trace, --up-trace or --down-trace.
+type traceValue struct {
+	of        *conditions
+	direction string // upward, downward or "": both
+	name      string // of the file
+	trace     *shape.Trace
+}
+
+// String implements pflag.Value.
+func (v *traceValue) String() string { return v.name }
+
+// Type implements pflag.Value.
+func (v *traceValue) Type() string { return "FILE" }
+
+// Set implements pflag.Value.
+func (v *traceValue) Set(name string) error {
+	if name == "" {
+		return errors.New("no file is named; give one of mahimahi's, or of CSV or JSON")
+	}
+	t, err := readTrace(name)
+	if err != nil {
+		return err
+	}
+	if v.trace == nil {
+		v.of.traces = append(v.of.traces, v)
+	}
+	v.name, v.trace = name, t
+	return nil
+}
+
+// readTrace reads the file of that name. Errors do not name it.
+func readTrace(name string) (*shape.Trace, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, withoutName(err)
+	}
+	defer f.Close()
+	t, err := shape.ParseTrace(f)
+	return t, withoutName(err)
+}
+
+// withoutName is what is wrong with a file whose name is said by who tells.
+func withoutName(err error) error {
+	var e *fs.PathError
+	if errors.As(err, &e) {
+		return e.Err
+	}
+	return err
+}
+
+// directions are those that the trace is for.
+func (v *traceValue) directions() link.Directions {
+	switch v.direction {
+	case upward:
+		return link.Sent
+	case downward:
+		return link.Received
+	}
+	return link.BothWays
+}
+
+// applyTraces has the shape be as the traces say.
+func (s *conditions) applyTraces() error {
+	slices.SortStableFunc(s.traces, func(a, b *traceValue) int { return cmp.Compare(len(a.direction), len(b.direction)) })
+	for _, v := range s.traces {
+		if err := v.trace.Apply(&s.shape, v.directions()); err != nil {
+			return v.fail(err)
+		}
+	}
+	return nil
+}
+
+func (v *traceValue) fail(err error) error {
+	return fmt.Errorf("--%s%s %s: %w", v.direction, traceFlag, v.name, err)
+}
+
+// tracesAct looks whether each trace is left by the flags that win over it.
+func (s *conditions) tracesAct() error {
+	for _, v := range s.traces {
+		t := v.trace.Opportunities()
+		if t != nil && s.shape.Up.Trace != t && s.shape.Down.Trace != t {
+			return v.fail(errors.New("other flags win over all of it, a rate or another trace; leave them out, or it"))
+		}
+	}
+	return nil
+}
