@@ -103,3 +103,13 @@ const extcapExamples = `  # Wireshark lists running programs among its interface
   usock extcap
   # In another folder than Wireshark's own
   usock extcap --dir /usr/lib/x86_64-linux-gnu/wireshark/extcap`
+
+// profileFromExamples has each flag of usock profile from.
+const profileFromExamples = `  # A download, captured where it arrives, and the network that it came through
+  usock profile from --direction down -o lte.csv download.pcapng
+  usock run --trace lte.csv -- ./client
+  # The same for mahimahi, of one connection
+  usock profile from --format mahimahi --direction down --filter 'tcp port 5201' -o lte.down download.pcapng
+  usock run --down-trace lte.down -- ./client
+  # Rates that change fast
+  usock profile from --window 20ms download.pcapng`

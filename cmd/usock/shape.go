@@ -124,6 +124,9 @@ func (s *conditions) flags(f *pflag.FlagSet) {
 
 // check makes the shape of the flags, and looks whether they fit together.
 func (s *conditions) check() error {
+	if err := s.readTraces(); err != nil {
+		return err
+	}
 	if err := s.build(); err != nil {
 		return fmt.Errorf("the link's flags do not fit together: %w (--help shows them)", err)
 	}

@@ -36,26 +36,34 @@ func (v *traceValue) Set(name string) error {
 	if name == "" {
 		return errors.New("no file is named; give one of mahimahi's, or of CSV or JSON")
 	}
-	t, err := readTrace(name)
-	if err != nil {
-		return err
-	}
-	if v.trace == nil {
+	if v.name == "" {
 		v.of.traces = append(v.of.traces, v)
 	}
-	v.name, v.trace = name, t
+	v.name = name
 	return nil
 }
 
-// readTrace reads the file of that name. Errors do not name it.
-func readTrace(name string) (*shape.Trace, error) {
-	f, err := os.Open(name)
+// read reads the file.
+func (v *traceValue) read() error {
+	f, err := os.Open(v.name)
 	if err != nil {
-		return nil, withoutName(err)
+		return v.fail(withoutName(err))
 	}
 	defer f.Close()
-	t, err := shape.ParseTrace(f)
-	return t, withoutName(err)
+	if v.trace, err = shape.ParseTrace(f); err != nil {
+		return v.fail(withoutName(err))
+	}
+	return nil
+}
+
+// readTraces reads the files of all traces.
+func (s *conditions) readTraces() error {
+	for _, v := range s.traces {
+		if err := v.read(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // withoutName is what is wrong with a file whose name is said by who tells.
