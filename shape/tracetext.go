@@ -301,43 +301,43 @@ func csvError(err error) error {
 // jsonText is JSON on the way.
 type jsonText struct {
 	*json.Decoder
-	text []byte
-	line int // of what is before counted
-	from int // where it begins
-	seen int // how far lines are counted
+	text  []byte
+	start int // where the token begins that was read last
+	lines int // that end before seen
+	from  int // where the last one of them does
+	seen  int
 }
 
-// place returns the line and the column of what has been read last.
+// token reads a token.
+func (j *jsonText) token() (json.Token, error) {
+	j.start = int(j.InputOffset())
+	for j.start < len(j.text) && strings.IndexByte(" \t\r\n,:", j.text[j.start]) >= 0 {
+		j.start++
+	}
+	return j.Token()
+}
+
+// place returns the line and the column where the last token begins.
 func (j *jsonText) place() (line, column int) {
-	end := int(j.InputOffset())
-	for ; j.seen < end; j.seen++ {
+	for ; j.seen < j.start; j.seen++ {
 		if j.text[j.seen] == '\n' {
-			j.line, j.from = j.line+1, j.seen+1
+			j.lines, j.from = j.lines+1, j.seen+1
 		}
 	}
-	return j.line, max(end-j.from, 1)
+	return j.lines + 1, j.start - j.from + 1
 }
 
 func (j *jsonText) fail(err error) error {
 	if err == io.EOF {
 		err = errors.New("it ends before the array does")
 	}
-	var e *json.SyntaxError
 	line, column := j.place()
-	if errors.As(err, &e) {
-		rest := j.text[j.seen:max(j.seen, min(int(e.Offset), len(j.text)))]
-		if n := bytes.Count(rest, []byte("\n")); n > 0 {
-			line, column = line+n, 1
-			rest = rest[bytes.LastIndexByte(rest, '\n')+1:]
-		}
-		column = max(column+len(rest)-1, 1)
-	}
 	return at(line, column, err)
 }
 
 // expect reads a delimiter.
 func (j *jsonText) expect(d json.Delim, hint string) error {
-	t, err := j.Token()
+	t, err := j.token()
 	if err == nil && t != d {
 		err = errors.New(hint)
 	}
@@ -349,7 +349,7 @@ func (j *jsonText) expect(d json.Delim, hint string) error {
 
 // parseJSON reads an array of objects.
 func parseJSON(text []byte) (*Trace, error) {
-	j := &jsonText{Decoder: json.NewDecoder(bytes.NewReader(text)), text: text, line: 1}
+	j := &jsonText{Decoder: json.NewDecoder(bytes.NewReader(text)), text: text}
 	j.UseNumber()
 	if err := j.expect('[', `an array of objects is wanted, as [{"time": 0, "rate": "5mbit"}, ...]`); err != nil {
 		return nil, err
@@ -371,7 +371,7 @@ func parseJSON(text []byte) (*Trace, error) {
 	if err := j.expect(']', "the array's end is wanted"); err != nil {
 		return nil, err
 	}
-	if _, err := j.Token(); err != io.EOF {
+	if _, err := j.token(); err != io.EOF {
 		return nil, j.fail(errors.New("something follows the array"))
 	}
 	return out.trace()
@@ -381,7 +381,7 @@ func parseJSON(text []byte) (*Trace, error) {
 func (j *jsonText) fields() (list []field, err error) {
 	var columns []column
 	for j.More() {
-		name, err := j.Token()
+		name, err := j.token()
 		if err != nil {
 			return nil, j.fail(err)
 		}
@@ -389,7 +389,7 @@ func (j *jsonText) fields() (list []field, err error) {
 			return nil, j.fail(err)
 		}
 		c := columns[len(columns)-1]
-		v, err := j.Token()
+		v, err := j.token()
 		if err != nil {
 			return nil, j.fail(err)
 		}
