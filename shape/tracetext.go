@@ -47,7 +47,7 @@ func parseMahimahi(text []byte) (*Trace, error) {
 	}
 	t, err := link.NewTrace(times)
 	if err != nil {
-		return nil, at(len(times), 1, err)
+		return nil, at(max(len(times), 1), 1, err)
 	}
 	return &Trace{opportunities: t}, nil
 }
@@ -247,6 +247,9 @@ func parseCSV(text []byte) (*Trace, error) {
 	r := csv.NewReader(bytes.NewReader(text))
 	r.Comment, r.TrimLeadingSpace, r.FieldsPerRecord = '#', true, -1
 	head, err := r.Read()
+	if err == io.EOF {
+		return nil, at(1, 1, errors.New("no line names columns"))
+	}
 	if err != nil {
 		return nil, csvError(err)
 	}
