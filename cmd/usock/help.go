@@ -15,6 +15,10 @@ const runExamples = `  # A download over a bad way to the world, and its packets
   usock run --delay 60ms --jitter 20ms --loss gemodel,1%,30% --rate 5mbit --limit 64kb -- ./client
   # ECN marks in place of losses; what is lost, doubled, late or damaged is the same each time
   usock run --rate 20mbit --mark 30kb --reorder 1%,3ms --duplicate 0.1% --corrupt 0.01% --seed 7 -- ./client
+  # The downlink of a mobile network as it was measured, in mahimahi's format; the uplink as a table says
+  usock run --down-trace lte.down --up-trace lte-up.csv --delay 30ms -- ./client
+  # A table of times with rate, delay and loss of both directions
+  usock run --trace train.csv -- ./client
   # Only the way to the outside is bad, and carries small packets; the run's own loopback is good
   usock run --on outside --delay 150ms --mtu 1280 -- sh -c './server & ./client'
   # A server, reached at 127.0.0.1:8080 and, for DNS, at port 5353; others reach nothing of the run
@@ -47,6 +51,8 @@ const demoExamples = `  # 64 MiB over a link in memory
   usock demo --file page --delay 20ms --jitter 5ms --loss 1% --seed 7 --pcap trace.pcapng
   # A narrow link that marks, and one that damages, doubles and delays
   usock demo --size 4 --rate 20mbit --limit 100 --mark 30kb --mtu 1500
+  usock demo --size 4 --trace train.csv
+  usock demo --size 4 --down-trace lte.down --up-trace lte.up
   usock demo --size 4 --reorder 1%,3ms --duplicate 0.1% --corrupt 0.01%`
 
 // psExamples has each flag of usock ps.
@@ -105,11 +111,9 @@ const extcapExamples = `  # Wireshark lists running programs among its interface
   usock extcap --dir /usr/lib/x86_64-linux-gnu/wireshark/extcap`
 
 // profileFromExamples has each flag of usock profile from.
-const profileFromExamples = `  # A download, captured where it arrives, and the network that it came through
-  usock profile from --direction down -o lte.csv download.pcapng
-  usock run --trace lte.csv -- ./client
-  # The same for mahimahi, of one connection
+const profileFromExamples = `  # A download, captured where it arrives: the network that it came through, for usock run --trace lte.csv
+  usock profile from --direction down --output lte.csv download.pcapng
+  # The same in mahimahi's format, of one connection, for usock run --down-trace lte.down
   usock profile from --format mahimahi --direction down --filter 'tcp port 5201' -o lte.down download.pcapng
-  usock run --down-trace lte.down -- ./client
   # Rates that change fast
   usock profile from --window 20ms download.pcapng`
