@@ -52,6 +52,8 @@ type attached struct {
 	iface *ip.Iface
 	port  port
 	index int
+
+	before []port // by which packets left until Wrap
 }
 
 // port is where packets leave for a link.
@@ -205,7 +207,7 @@ func (h *Host) detach(which func(attached) bool) error {
 	h.stack.IP.RemoveIface(a.iface)
 	h.stack.AddrsChanged()
 	h.h.Leave()
-	a.port.Close()
+	a.closePorts()
 	return a.link.Close()
 }
 
@@ -246,7 +248,7 @@ func (h *Host) attach(l link.Link, c ip.IfaceConfig) (*ip.Iface, error) {
 	h.h.Enter()
 	ifc := h.stack.IP.AddIface(c)
 	h.h.Leave()
-	h.links = append(h.links, attached{l, ifc, out, ifc.Index()})
+	h.links = append(h.links, attached{link: l, iface: ifc, port: out, index: ifc.Index()})
 	for _, r := range h.recorders {
 		r.attach(ifc, l)
 	}

@@ -41,11 +41,14 @@ const epoch2000 = 946684800
 // Its epoch is the call of System. Its alarms go off on goroutines of their own.
 func System() Clock { return &system{epoch: time.Now()} }
 
-// IsSystem reports whether c was made by System: it goes on by itself, and what is not
+// IsSystem reports whether c was made by System or NewPrecise: it goes on by itself, and what is not
 // done in time comes late.
 func IsSystem(c Clock) bool {
-	_, ok := c.(*system)
-	return ok
+	switch c.(type) {
+	case *system, *Precise:
+		return true
+	}
+	return false
 }
 
 // Go has f called soon, and not by the caller: on a goroutine of its own with the system's

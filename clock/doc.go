@@ -12,11 +12,15 @@
 // uses them, and hosts and links have a seed, what happens is a function of the seeds and
 // the calls alone.
 //
+// # Precise time
+//
+// A [Precise] clock's alarms are as exact as the kernel's timers, where package time's come up to a millisecond late.
+//
 // # The time of day
 //
 // Captures and time stamps need a date. A clock that knows it has a method more,
 // Wall() time.Time; of one that has not, the epoch counts as 2000-01-01 00:00 UTC, as
 // it does in testing/synctest ([Wall]).
 //
-// clock imports the standard library alone.
+// clock imports the standard library and, on Linux, golang.org/x/sys/unix.
 package clock

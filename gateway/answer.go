@@ -5,6 +5,8 @@ package gateway
 import (
 	"encoding/binary"
 
+	"usock/internal/target"
+
 	"golang.org/x/net/dns/dnsmessage"
 )
 
@@ -112,7 +114,7 @@ func (n *names) answer(msg []byte, stream bool) (reply []byte, about string, bar
 	q, ok := parseQuery(msg)
 	var e *entry
 	if ok {
-		e, about = n.known[lower(q.Name.String())], bare(q.Name.String())
+		e, about = n.known[target.Lower(q.Name.String())], bare(q.Name.String())
 	}
 	switch {
 	case e != nil:

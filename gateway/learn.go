@@ -7,7 +7,8 @@ import (
 	"net/netip"
 	"os"
 	"slices"
-	"strings"
+
+	"usock/internal/target"
 
 	"golang.org/x/net/dns/dnsmessage"
 	"golang.org/x/sys/unix"
@@ -28,15 +29,8 @@ func (g *Gateway) govern(c *Config) {
 	g.flowLog, g.table = c.FlowLog, newNameTable()
 	g.table.named = c.Named
 	file, _ := os.ReadFile("/etc/hosts")
-	for line := range strings.Lines(string(file)) {
-		line, _, _ = strings.Cut(line, "#")
-		if f := strings.Fields(line); len(f) > 1 {
-			if a, err := netip.ParseAddr(f[0]); err == nil && a.Zone() == "" {
-				for _, name := range f[1:] {
-					g.table.fix(a, name)
-				}
-			}
-		}
+	for a, name := range target.Hosts(string(file)) {
+		g.table.fix(a, name)
 	}
 	for _, h := range g.names.hosts {
 		g.table.fix(h.Addr, h.Name)
@@ -50,9 +44,9 @@ func (g *Gateway) govern(c *Config) {
 		g.alerts = newLines(c.Warn)
 	}
 	for _, s := range g.names.search {
-		g.policy.search.suffixes = append(g.policy.search.suffixes, "."+bare(s))
+		g.policy.search.Suffixes = append(g.policy.search.Suffixes, "."+bare(s))
 	}
-	g.policy.search.ndots = g.names.ndots
+	g.policy.search.Dots = g.names.ndots
 	if g.policy.byName {
 		g.names.permit = g.policy.mayAllowName
 	}

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 
+	"usock/internal/target"
+
 	"golang.org/x/net/dns/dnsmessage"
 )
 
@@ -53,7 +55,7 @@ func newNames(hosts []Host, conf *resolvConf) (*names, error) {
 		if err := h.Check(); err != nil {
 			return nil, err
 		}
-		given[lower(absolute(h.Name))] = true
+		given[target.Lower(absolute(h.Name))] = true
 	}
 	for _, h := range hosts {
 		if err := n.add(h, conf, given); err != nil {
@@ -75,7 +77,7 @@ func (n *names) add(h Host, conf *resolvConf, given map[string]bool) error {
 	all := []string{full}
 	if full != h.Name && strings.Count(h.Name, ".") < conf.ndots {
 		for _, suffix := range conf.search {
-			if long := full + suffix; len(long) <= maxName+1 && !given[lower(long)] {
+			if long := full + suffix; len(long) <= target.MaxName+1 && !given[target.Lower(long)] {
 				all = append(all, long)
 			}
 		}
@@ -100,7 +102,7 @@ func (n *names) add(h Host, conf *resolvConf, given map[string]bool) error {
 }
 
 func (n *names) entry(name string) *entry {
-	name = lower(name)
+	name = target.Lower(name)
 	e := n.known[name]
 	if e == nil {
 		e = new(entry)
@@ -162,7 +164,7 @@ func parseResolvConf(text, machine string) *resolvConf {
 		case "domain", "search": // the last one counts
 			c.search = nil
 			for _, s := range f[1:] {
-				if checkName(s) == nil {
+				if target.CheckName(s) == nil {
 					c.search = append(c.search, absolute(s))
 				}
 				if f[0] == "domain" {
@@ -182,7 +184,7 @@ func parseResolvConf(text, machine string) *resolvConf {
 	if len(c.servers) == 0 {
 		c.servers = []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1})}
 	}
-	if _, domain, ok := strings.Cut(machine, "."); ok && c.search == nil && checkName(domain) == nil {
+	if _, domain, ok := strings.Cut(machine, "."); ok && c.search == nil && target.CheckName(domain) == nil {
 		c.search = []string{domain + "."}
 	}
 	return c
@@ -207,8 +209,8 @@ func readNames(hosts []Host, alone, watched bool) (*names, error) {
 	text, _ := os.ReadFile("/etc/resolv.conf") // without the file: as if it were empty
 	conf := parseResolvConf(string(text), machine)
 	file, _ := os.ReadFile("/etc/hosts")
-	given := func(h Host) bool { return lower(absolute(h.Name)) == lower(absolute(machine)) }
-	if checkName(machine) == nil && !namedIn(string(file), machine) && !slices.ContainsFunc(hosts, given) {
+	given := func(h Host) bool { return target.Lower(absolute(h.Name)) == target.Lower(absolute(machine)) }
+	if target.CheckName(machine) == nil && !namedIn(string(file), machine) && !slices.ContainsFunc(hosts, given) {
 		hosts = slices.Clone(hosts)
 		for _, a := range machineAddrs(alone) {
 			hosts = append(hosts, Host{machine, a})

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"usock/internal/target"
+
 	"golang.org/x/net/dns/dnsmessage"
 
 	"usock"
@@ -279,9 +281,9 @@ func TestHostsThatMakeNoSense(t *testing.T) {
 	} {
 		h := list[len(list)-1]
 		_, err := newNames(list, conf)
-		if short := strings.TrimSuffix(h.Name, "."); len(short) == maxName {
+		if short := strings.TrimSuffix(h.Name, "."); len(short) == target.MaxName {
 			if err != nil {
-				t.Errorf("a name of %d bytes: %v", maxName, err)
+				t.Errorf("a name of %d bytes: %v", target.MaxName, err)
 			}
 		} else if err == nil {
 			t.Errorf("%q=%v is taken", h.Name, h.Addr)

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"usock/internal/target"
 )
 
 // nameTable knows which names the run's resolver gave for an address. It keeps them for as
@@ -108,7 +110,7 @@ func (t *nameTable) last(addr netip.Addr) string {
 }
 
 // bare returns a name as the table has it: in lower case, without a dot at its end.
-func bare(name string) string { return lower(strings.TrimSuffix(name, ".")) }
+func bare(name string) string { return target.Bare(name) }
 
 // reversed returns the address that a name stands for (PTR; see reverse).
 func reversed(name string) (netip.Addr, bool) {

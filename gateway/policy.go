@@ -3,6 +3,8 @@ package gateway
 import (
 	"net/netip"
 	"syscall"
+
+	"usock/internal/target"
 )
 
 // Refusal is what who asks for a flow that is denied sees.
@@ -25,7 +27,7 @@ type policy struct {
 	listed  bool // one of the rules allows
 	byName  bool // one is about names
 	refusal Refusal
-	search  search
+	search  target.Search
 	names   *nameTable
 }
 
@@ -44,7 +46,7 @@ func newPolicy(rules []Rule, refusal Refusal, names *nameTable) *policy {
 	p := &policy{rules: rules, refusal: refusal, names: names}
 	for i := range rules {
 		p.listed = p.listed || rules[i].Allow
-		p.byName = p.byName || rules[i].names()
+		p.byName = p.byName || rules[i].target.ByName()
 	}
 	return p
 }
@@ -62,7 +64,7 @@ func (p *policy) decide(a *asking) (bool, *Rule) {
 		names = p.names.of(a.host)
 	}
 	for i := range p.rules {
-		if r := &p.rules[i]; r.about(a.proto, a.port) && p.matches(r, a, names) {
+		if r := &p.rules[i]; r.target.About(a.proto, a.port) && p.matches(r, a, names) {
 			return r.Allow, r
 		}
 	}
@@ -72,19 +74,14 @@ func (p *policy) decide(a *asking) (bool, *Rule) {
 // matches reports whether a rule is about the host. What denies the loopback interface denies
 // the machine's other addresses too, which lead to the same servers.
 func (p *policy) matches(r *Rule, a *asking, names []string) bool {
-	switch r.host {
-	case anyHost:
+	switch t := &r.target; t.Host {
+	case target.AnyHost:
 		return true
-	case byAddr:
-		for _, x := range r.prefixes {
-			if x.Contains(a.host) {
-				return true
-			}
-		}
-		return r.loopback && !r.Allow && a.here()
+	case target.ByAddr:
+		return t.Contains(a.host) || t.Loopback && !r.Allow && a.here()
 	}
 	for _, n := range names {
-		if r.matchesName(n, &p.search) {
+		if r.target.MatchesName(n, &p.search) {
 			return true
 		}
 	}
@@ -106,7 +103,7 @@ func (p *policy) mayAllow(about func(*Rule) int) bool {
 		case how == never:
 		case r.Allow:
 			return true
-		case how == always && r.whole():
+		case how == always && r.target.Whole():
 			return false
 		}
 	}
@@ -126,19 +123,18 @@ func (p *policy) mayAllowName(name string) bool {
 		})
 	}
 	return p.mayAllow(func(r *Rule) int {
-		switch {
-		case r.host == anyHost || r.names() && r.matchesName(name, &p.search):
+		switch t := &r.target; {
+		case t.Host == target.AnyHost || t.ByName() && t.MatchesName(name, &p.search):
 			return always
-		case r.host == byAddr && !r.loopback:
+		case t.Host == target.ByAddr && !t.Loopback:
 			return perhaps
 		}
 		return never
 	})
 }
 
-// icmpProto is how rules and records call ICMP of both families: IPPROTO_ICMP, which package
-// syscall has not everywhere.
-const icmpProto = 1
+// icmpProto is how rules and records call ICMP of both families.
+const icmpProto = target.ICMP
 
 // protoText returns a protocol's name.
 func protoText(proto uint8) string {

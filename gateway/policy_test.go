@@ -6,6 +6,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"usock/internal/target"
 )
 
 // rulesOf reads rules as "+RULE" and "-RULE".
@@ -32,7 +34,7 @@ func someTable() *nameTable {
 func policyOf(t testing.TB, rules string, ndots int) *policy {
 	p := newPolicy(rulesOf(t, rules), Prohibit, someTable())
 	if p != nil {
-		p.search = search{[]string{".corp.test"}, ndots}
+		p.search = target.Search{Suffixes: []string{".corp.test"}, Dots: ndots}
 	}
 	return p
 }

@@ -3,10 +3,11 @@ package gateway
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
+
+	"usock/internal/target"
 )
 
 func mustRule(t testing.TB, allow bool, text string) Rule {
@@ -21,22 +22,23 @@ func mustRule(t testing.TB, allow bool, text string) Rule {
 // meaning is what a rule was understood to be.
 func meaning(r *Rule) string {
 	host := "any"
-	switch r.host {
-	case named:
-		host = r.name
-	case below:
-		host = "*." + r.name
-	case byAddr:
-		host = fmt.Sprint(r.prefixes)
+	t := &r.target
+	switch t.Host {
+	case target.Named:
+		host = t.Name
+	case target.Below:
+		host = "*." + t.Name
+	case target.ByAddr:
+		host = fmt.Sprint(t.Prefixes)
 	}
-	if r.absolute {
+	if t.Absolute {
 		host += "."
 	}
 	proto := "all"
-	if r.proto != 0 {
-		proto = protoText(r.proto)
+	if t.Proto != 0 {
+		proto = protoText(t.Proto)
 	}
-	return fmt.Sprintf("%s %v %s", host, r.ports, proto)
+	return fmt.Sprintf("%s %v %s", host, t.Ports, proto)
 }
 
 func TestParseRule(t *testing.T) {
@@ -156,10 +158,10 @@ func FuzzParseRule(f *testing.F) {
 			}
 			return
 		}
-		if r.String() != text || r.proto == icmpProto && r.ports != nil || r.host == byAddr && len(r.prefixes) == 0 {
+		if r.String() != text || r.target.Proto == icmpProto && r.target.Ports != nil || r.target.Host == target.ByAddr && len(r.target.Prefixes) == 0 {
 			t.Errorf("%q: %s", text, meaning(&r))
 		}
-		for _, p := range r.prefixes {
+		for _, p := range r.target.Prefixes {
 			if p.Masked() != p || p.Addr().Is4In6() {
 				t.Errorf("%q: %v", text, p)
 			}
@@ -169,13 +171,13 @@ func FuzzParseRule(f *testing.F) {
 		}
 		table := newNameTable()
 		addr := netip.MustParseAddr("192.0.2.1")
-		if r.names() {
-			table.give(addr, []string{"x." + r.name, r.name})
+		if r.target.ByName() {
+			table.give(addr, []string{"x." + r.target.Name, r.target.Name})
 		}
 		p := newPolicy([]Rule{r}, Prohibit, table)
 		a := asking{proto: syscall.IPPROTO_UDP, host: addr, port: 53, here: func() bool { return false }}
 		allowed, by := p.decide(&a)
-		matches := r.about(a.proto, a.port) && (r.host == anyHost || r.names() || slices.ContainsFunc(r.prefixes, func(p netip.Prefix) bool { return p.Contains(addr) }))
+		matches := r.target.About(a.proto, a.port) && (r.target.Host == target.AnyHost || r.target.ByName() || r.target.Contains(addr))
 		if allowed != matches || (by != nil) != matches {
 			t.Errorf("%q: %v", text, allowed)
 		}

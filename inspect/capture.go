@@ -37,6 +37,7 @@ func (c *client) capture(q *control.Request) error {
 	if err != nil {
 		return err
 	}
+	defer c.s.notes(w)()
 	if c.s.captures(c) {
 		c.await() // its error is that he sends nothing more
 	}

@@ -104,6 +104,8 @@ func (c *client) do(q *control.Request) error {
 		return c.events(q)
 	case control.DoCapture:
 		return c.capture(q)
+	case control.DoSet:
+		return c.set(q)
 	}
 	return c.fail(q.ID, control.Unknown, fmt.Sprintf("there is no request %q in version %d", q.Do, control.Version))
 }

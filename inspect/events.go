@@ -35,6 +35,7 @@ func (c *client) events(q *control.Request) error {
 		return c.fail(q.ID, control.Invalid, err.Error())
 	}
 	stop := c.s.config.Host.Trace(st.put)
+	defer c.s.tells(st)()
 	end := make(chan struct{})
 	var sender sync.WaitGroup
 	sender.Go(func() { st.send(end) })
@@ -89,6 +90,8 @@ func (st *stream) wants(e *trace.Event) bool {
 	switch {
 	case e.Kind == trace.Missed:
 		return true
+	case e.Kind == trace.Shaped: // of no socket
+		return st.kinds == 0 || st.kinds&(1<<e.Kind) != 0
 	case e.Kind == trace.Called && e.Err == errAgain && !st.q.Looks:
 		return false
 	}

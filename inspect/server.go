@@ -11,6 +11,7 @@ import (
 	"usock"
 	"usock/internal/control"
 	"usock/internal/ss"
+	"usock/link"
 )
 
 // Config says what is served.
@@ -19,6 +20,10 @@ type Config struct {
 	Name    string   // by which users can call it, beside its id; "": none
 	Program []string // with its arguments; nil: this process's
 	Shape   string   // what is done to its links, in words
+
+	// Change, if not nil, has something else be done to the host's links, all of it or, with an error, nothing, and
+	// returns that in words. It is called for one client at a time.
+	Change func(Change) (shape string, err error)
 
 	// Ends, if not nil, begins a look at a list of sockets. What it returns is called with the
 	// parts of the list, to add what waits elsewhere to the queues of each socket, and to say
@@ -38,6 +43,11 @@ type Server struct {
 	mu      sync.Mutex
 	clients map[*client]struct{} // mu
 	closed  bool                 // mu
+
+	changing sync.Mutex                    // held while Change is called
+	shape    string                        // mu: as Change has returned it last, else Config.Shape
+	streams  map[*stream]struct{}          // mu: who listens to events
+	writers  map[*link.PcapWriter]struct{} // mu: captures
 }
 
 const (
@@ -93,9 +103,10 @@ func Serve(c Config) (*Server, error) {
 	}
 	s := &Server{
 		config: c, dir: dir, l: l, gate: make(gate, inCalls), clients: make(map[*client]struct{}),
+		shape: c.Shape, streams: make(map[*stream]struct{}), writers: make(map[*link.PcapWriter]struct{}),
 		run: control.Run{
 			ID: id, Name: c.Name, Program: c.Program, PID: os.Getpid(), Start: time.Now().UnixMilli(),
-			Epoch: c.Host.Epoch().UnixMilli(), Shape: c.Shape,
+			Epoch: c.Host.Epoch().UnixMilli(),
 		},
 	}
 	s.done.Go(s.accept)
@@ -160,7 +171,9 @@ func (s *Server) serve(conn *net.UnixConn) {
 	if refusal == nil {
 		refusal = s.admit(c)
 	}
-	g := control.Greeting{Version: control.Version, Run: &s.run, Error: refusal}
+	run := s.run
+	run.Shape = s.shaped()
+	g := control.Greeting{Version: control.Version, Run: &run, Error: refusal}
 	if refusal != nil {
 		g.Run = nil
 	}

@@ -20,6 +20,10 @@ type ImpairConfig struct {
 	// a share of packets lost means something else where packets have 64 KiB.
 	MTU int
 
+	// Standby says that the impairments may come later: until then what l can do for large segments is the link's, too, and
+	// they are carried whole. Those that come to a rate, a delay or chance are cut up first.
+	Standby bool
+
 	// Clock is where the delays' time comes from; nil: that of the host that takes the
 	// link, and the machine's until one does.
 	Clock clock.Clock
@@ -57,7 +61,7 @@ func (s *ImpairStats) add(t ImpairStats) {
 // A loopback link carries every packet out and in: to impair it once, impair one
 // direction.
 //
-// The link takes no segments larger than its MTU, so that chance treats each
+// The link takes no segments larger than its MTU (but see ImpairConfig.Standby), so that chance treats each
 // packet by itself; larger ones that l receives are cut up.
 //
 // A Queued link becomes one without queues: the impairments of a direction are of all its packets,
@@ -78,7 +82,7 @@ func Impair(l Link, c ImpairConfig) (*Impaired, error) {
 		return nil, errors.New("link: only a link that carries IP can be impaired")
 	}
 	i := &Impaired{inner: l, info: l.Info(), inbox: newInbox()}
-	i.info.Segments = false
+	i.info.Segments = i.info.Segments && c.Standby
 	if c.MTU > 0 {
 		i.info.MTU = min(i.info.MTU, c.MTU)
 	}
@@ -103,6 +107,9 @@ type Impaired struct {
 	out, in *way
 	reader  sync.WaitGroup
 }
+
+// impaired returns the link: of what embeds one, that.
+func (i *Impaired) impaired() *Impaired { return i }
 
 // Info implements Link.
 func (i *Impaired) Info() Info { return i.info }

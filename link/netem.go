@@ -130,7 +130,7 @@ func (d *netem) push(batch []*Packet) {
 
 		// Cut up first: a large segment is many packets, and chance, rate and queue are to
 		// treat it so.
-		case p.SegmentSize != 0:
+		case p.SegmentSize != 0 && d.imp != (Impairment{}):
 			offload.Segment(p, func(s *Packet) { d.admit(s, now) })
 		default:
 			d.admit(p, now)

@@ -217,6 +217,10 @@ func (p *PcapWriter) packet(i *PcapInterface, d Directions, now uint64, k *Packe
 	if fate != "" {
 		b = appendOption(b, optComment, "dropped: "+fate)
 	}
+	for _, text := range p.notes {
+		b = appendOption(b, optComment, text)
+	}
+	p.notes = nil
 	if known {
 		b = appendOption32(b, optProcess, process)
 	}

@@ -64,10 +64,11 @@ func (i *PcapInterface) watch(l Link, which Directions) (stop func(), ok bool) {
 		}
 		break
 	}
-	m, ok := l.(*Impaired)
+	of, ok := l.(interface{ impaired() *Impaired })
 	if !ok {
 		return nil, false
 	}
+	m := of.impaired()
 	sees := func(d Directions, all bool) *watcher {
 		one := make([]*Packet, 1) // the watcher is called with the netem locked
 		return &watcher{func(k *Packet, fate string) {

@@ -98,6 +98,7 @@ type PcapWriter struct {
 	closed  bool         // mu
 	names   processNames // mu
 	hosts   hostNames    // mu
+	notes   []string     // mu: that wait for a packet
 }
 
 // pcapFile is how far a file of a capture has come.
@@ -172,6 +173,19 @@ func (p *PcapWriter) now() uint64 { return uint64(clock.Wall(p.clock).UnixNano()
 
 // maxSnapLen is tcpdump's.
 const maxSnapLen = 262144
+
+// Note says something of this moment: the next packet of the capture has it as a comment.
+func (p *PcapWriter) Note(text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.notes = append(p.notes, text)
+	if len(p.notes) > maxNotes {
+		p.notes = p.notes[1:]
+	}
+}
+
+// maxNotes bounds what waits for a packet.
+const maxNotes = 64
 
 // Resolved says that a name stands for an address: a reader of the capture shows it in the address's place. The name that
 // was told first remains.

@@ -74,11 +74,13 @@ func (b *inbox) Recv(batch []*Packet) (int, error) {
 	return b.queue.PopTo(batch), nil
 }
 
-// Deliver implements Direct. Packets that came before are handed on first.
+// Deliver implements Direct. Packets that came before are handed on first. It may be called again: f has what comes from then on, but
+// for what is being delivered.
 func (b *inbox) Deliver(f func([]*Packet)) {
 	var batch [64]*Packet
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.flows.Store(nil)
 	b.deliver, b.draining = f, true
 	for {
 		n := b.queue.PopTo(batch[:])

@@ -1,179 +1,145 @@
 package shape
 
 import (
-	"encoding/binary"
 	"sync"
+	"sync/atomic"
 
-	"usock/internal/wire"
-	"usock/link"
+	"usock/internal/target"
 )
 
-// header is what of a packet tells which flow it belongs to.
-type header struct {
-	src, dst     [2]uint64 // IPv4: the first one is the address
-	sport, dport uint16    // 0 where there are none: other protocols, and fragments
-	proto        uint8
-	v6           bool
-	begins       bool // it is a SYN, or an INIT: its sender has connected
-	answers      bool // a SYN with ACK, or an INIT-ACK
-}
-
-// ends is a flow: what its packets have in common, in both directions.
-type ends struct {
-	low, high         [2]uint64
-	lowPort, highPort uint16
-	proto             uint8
-	v6                bool
-}
-
-// The protocols whose headers begin with the two ports, and ICMP's.
-const (
-	protoICMP   = 1
-	protoTCP    = 6
-	protoUDP    = 17
-	protoICMPv6 = 58
-	protoSCTP   = 132
-)
-
-// parse reads what tells the flow of p, an IP packet, which stays as it is. Not ok: it is none.
-func parse(p *link.Packet) (h header, ok bool) {
-	b := p.Front()
-	if len(b) < wire.IPv4MinLen {
-		return h, false
-	}
-	at := 0
-	switch b[0] >> 4 {
-	case 4:
-		at = int(b[0]&15) * 4
-		h.src[0], h.dst[0] = uint64(binary.BigEndian.Uint32(b[12:])), uint64(binary.BigEndian.Uint32(b[16:]))
-		h.proto = b[9]
-		if at < wire.IPv4MinLen || at > len(b) || binary.BigEndian.Uint16(b[6:])&0x3fff != 0 { // later fragments have no ports
-			return h, at >= wire.IPv4MinLen
-		}
-	case 6:
-		if len(b) < wire.IPv6Len {
-			return h, false
-		}
-		h.v6, h.proto, at = true, b[6], wire.IPv6Len
-		h.src = [2]uint64{binary.BigEndian.Uint64(b[8:]), binary.BigEndian.Uint64(b[16:])}
-		h.dst = [2]uint64{binary.BigEndian.Uint64(b[24:]), binary.BigEndian.Uint64(b[32:])}
-		if !hasPorts(h.proto) && h.proto != protoICMPv6 {
-			chain := wire.WalkIPv6(h.proto, b[at:], true)
-			if chain.Fault != wire.NoFault {
-				return h, true
-			}
-			h.proto, at = chain.Next, at+chain.Len
-		}
-	default:
-		return h, false
-	}
-	h.transport(p, at)
-	return h, true
-}
-
-// transport reads the transport header, which begins at byte at of p: where the head ends before that, in the payload.
-func (h *header) transport(p *link.Packet, at int) {
-	b := p.Front()
-	if n := len(p.Head()); n != 0 && at >= n {
-		b, at = p.Payload.Front(), at-n
-	}
-	if b = b[min(at, len(b)):]; len(b) < 8 {
-		return
-	}
-	switch h.proto {
-	case protoTCP:
-		if len(b) >= wire.TCPMinLen {
-			syn, ack := b[13]&2 != 0, b[13]&16 != 0
-			h.begins, h.answers = syn && !ack, syn && ack
-		}
-	case protoSCTP:
-		const initChunk, initAckChunk, commonHeader = 1, 2, 12
-		if len(b) > commonHeader {
-			h.begins, h.answers = b[commonHeader] == initChunk, b[commonHeader] == initAckChunk
-		}
-	case protoICMP, protoICMPv6:
-		// Echo: the identifier stands for a port, on the side that asks.
-		switch {
-		case h.proto == protoICMP && b[0] == 8, h.proto == protoICMPv6 && b[0] == 128:
-			h.sport = binary.BigEndian.Uint16(b[4:])
-		case h.proto == protoICMP && b[0] == 0, h.proto == protoICMPv6 && b[0] == 129:
-			h.dport = binary.BigEndian.Uint16(b[4:])
-		}
-		return
-	}
-	if hasPorts(h.proto) {
-		h.sport, h.dport = binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:])
-	}
-}
-
-func hasPorts(proto uint8) bool {
-	const dccp, udpLite = 33, 136
-	switch proto {
-	case protoTCP, protoUDP, protoSCTP, dccp, udpLite:
-		return true
-	}
-	return false
-}
-
-// ends returns the flow, and whether the packet goes from its low end to the high one.
-func (h *header) ends() (e ends, rises bool) {
-	rises = less(h.src, h.dst) || h.src == h.dst && h.sport <= h.dport
-	e = ends{h.src, h.dst, h.sport, h.dport, h.proto, h.v6}
-	if !rises {
-		e.low, e.high, e.lowPort, e.highPort = h.dst, h.src, h.dport, h.sport
-	}
-	return e, rises
-}
-
-func less(a, b [2]uint64) bool { return a[0] < b[0] || a[0] == b[0] && a[1] < b[1] }
-
-// flows knows of each flow who has begun it. Of more than maxFlows it forgets those of which nothing came for longest.
+// flows are those of which packets have come lately, with what rules ask of them. Of more than maxFlows it forgets those of which
+// nothing came for longest.
 type flows struct {
-	mu     sync.Mutex
-	recent map[ends]bool // mu: whether its low end has
-	before map[ends]bool // mu: those that have become old when recent was full
+	// gen changes when what was found out about flows may be wrong: it is found out anew with their next packets.
+	gen atomic.Uint64
+
+	mu        sync.Mutex
+	recent    map[ends]*flow // mu
+	before    map[ends]*flow // mu: those that have become old when recent was full
+	fragments [2]map[datagram]ports
 }
 
-// maxFlows bounds what is remembered in each of the two maps.
-const maxFlows = 1 << 15
-
-func newFlows() *flows { return &flows{recent: make(map[ends]bool)} }
-
-// The directions, as the indices of a loopback link's stages.
+// maxFlows bounds what is remembered in each of the two maps, maxDatagrams the datagrams in fragments.
 const (
-	up = iota
-	down
+	maxFlows     = 1 << 15
+	maxDatagrams = 1 << 10
 )
 
-// direction returns which way p goes: up from the end that has connected or, where nobody connects, from that whose packet was
-// the first one.
-func (f *flows) direction(p *link.Packet) int {
-	h, ok := parse(p)
-	if !ok {
-		return up
+// flow is what is known of a flow. flows.mu guards it.
+type flow struct {
+	low    bool     // its low end has connected
+	seen   bool     // that was seen
+	serial uint32   // of the packet that began it
+	pid    [2]int32 // of the high end, and of the low one; 0: not known
+
+	counted, picked set           // rules that have counted it, and those of which it is one of the connections that they are about
+	verdicts        [2]*verdict   // of the packets that come from the high end, and from the low one
+	version         atomic.Uint32 // changes when they are none any more
+}
+
+// datagram is one in fragments, ports are those that its first one has.
+type (
+	datagram struct {
+		src, dst [2]uint64
+		id       uint32
+		proto    uint8
+		v6       bool
+	}
+	ports struct{ src, dst uint16 }
+)
+
+func newFlows() *flows {
+	return &flows{recent: make(map[ends]*flow), fragments: [2]map[datagram]ports{make(map[datagram]ports), nil}}
+}
+
+// find returns the flow of a packet, and whether that goes from its low end to the high one. The caller holds mu.
+func (f *flows) find(h *header) (x *flow, rises bool) {
+	if h.fragment != whole {
+		f.assemble(h)
 	}
 	e, rises := h.ends()
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	low, known := f.recent[e]
-	if !known {
-		low, known = f.before[e]
-		f.remember(e, low)
+	x = f.recent[e]
+	if x == nil {
+		if x = f.before[e]; x == nil {
+			x = f.begun(h, rises)
+		}
+		if len(f.recent) >= maxFlows {
+			f.before, f.recent = f.recent, make(map[ends]*flow)
+			f.gen.Add(1) // those that go on become recent again
+		}
+		f.recent[e] = x
 	}
-	if !known || h.begins || h.answers {
-		low = rises != h.answers
-		f.recent[e] = low
+	if (h.begins || h.answers) && !h.quoted && (!x.seen || x.serial != h.serial) {
+		x.low, x.seen, x.serial, x.pid = rises == h.begins, true, h.serial, [2]int32{}
+		x.counted, x.picked = set{}, set{}
+		x.version.Add(1)
 	}
-	if low == rises {
-		return up
-	}
-	return down
+	return x, rises
 }
 
-// remember has a flow be a recent one. The caller holds mu.
-func (f *flows) remember(e ends, low bool) {
-	if len(f.recent) >= maxFlows {
-		f.before, f.recent = f.recent, make(map[ends]bool)
+// begun is a flow of which h is the first packet that is seen.
+func (f *flows) begun(h *header, rises bool) *flow {
+	x := &flow{low: rises != h.quoted, seen: !h.quoted}
+	switch {
+	case h.proto == target.TCP || h.proto == target.SCTP:
+		// It has begun before: the smaller port is taken for that which was connected to.
+		x.seen = false
+		if h.sport != h.dport {
+			x.low = (h.sport > h.dport) == rises
+		}
+	case h.fragment == laterFragment && h.sport == 0:
+		x.seen = false
 	}
-	f.recent[e] = low
+	return x
+}
+
+// assemble gives later fragments the ports that the first one had, if that has passed.
+func (f *flows) assemble(h *header) {
+	d := datagram{h.src, h.dst, h.id, h.proto, h.v6}
+	if h.quoted {
+		d.src, d.dst = d.dst, d.src
+	}
+	if h.fragment == firstFragment {
+		if h.quoted {
+			return
+		}
+		if len(f.fragments[0]) >= maxDatagrams {
+			f.fragments = [2]map[datagram]ports{make(map[datagram]ports), f.fragments[0]}
+		}
+		f.fragments[0][d] = ports{h.sport, h.dport}
+		return
+	}
+	x, ok := f.fragments[0][d]
+	if !ok {
+		x = f.fragments[1][d]
+	}
+	if h.sport, h.dport = x.src, x.dst; h.quoted {
+		h.sport, h.dport = x.dst, x.src
+	}
+}
+
+// remap has what was counted follow the rules to their new places: to[i] is where the rule i is now, -1 for nowhere.
+func (f *flows) remap(to []int, old, now []uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i, k := range to {
+		if k >= 0 {
+			now[k] = old[i]
+		}
+	}
+	move := func(s set) (out set) {
+		for i, k := range to {
+			if k >= 0 && s.has(i) {
+				out.add(k)
+			}
+		}
+		return out
+	}
+	for _, m := range []map[ends]*flow{f.recent, f.before} {
+		for _, x := range m {
+			if x.counted != (set{}) {
+				x.counted, x.picked = move(x.counted), move(x.picked)
+			}
+		}
+	}
 }

@@ -1,10 +1,13 @@
 package shape
 
 import (
+	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
 	"usock/clock"
+	"usock/internal/target"
 	"usock/link"
 )
 
@@ -16,11 +19,19 @@ type Config struct {
 	// MTU, if not zero and less than the link's, is the MTU that the link shows.
 	MTU int
 
+	// Standby says that a shape may come later (link.ImpairConfig).
+	Standby bool
+
 	// Clock is where time comes from; nil: from the host that takes the link, and from the machine until one does.
 	Clock clock.Clock
 
 	// Loopback says that all packets of the link are sent, in both directions of a shape: a loopback link's.
 	Loopback bool
+
+	// Suffixes are what programs' resolvers append to names with fewer dots than Dots, so that rules about such a name are also
+	// about the longer ones: in lower case, with a dot before them and none behind.
+	Suffixes []string
+	Dots     int
 }
 
 // Impair returns a link that carries packets as l does, but as s says. Time begins when a host takes the link.
@@ -28,11 +39,13 @@ func Impair(l link.Link, s Shape, c Config) (*Link, error) {
 	if err := s.Check(); err != nil {
 		return nil, err
 	}
-	i, err := link.Impair(l, link.ImpairConfig{Seed: c.Seed, MTU: c.MTU, Clock: c.Clock})
+	i, err := link.Impair(l, link.ImpairConfig{Seed: c.Seed, MTU: c.MTU, Standby: c.Standby, Clock: c.Clock})
 	if err != nil {
 		return nil, err
 	}
-	out := &Link{Impaired: i, config: c}
+	out := &Link{Impaired: i, config: c, flows: newFlows()}
+	out.names.search = target.Search{Suffixes: c.Suffixes, Dots: c.Dots}
+	out.steer = newSteering(nil, out.flows, &out.names, &out.programs)
 	out.useClock(c.Clock)
 	if err := out.SetShape(s); err != nil {
 		i.Close()
@@ -46,12 +59,17 @@ type Link struct {
 	*link.Impaired
 	config Config
 
+	flows    *flows
+	names    names
+	programs programs
+
 	mu     sync.Mutex
 	clock  clock.Clock // mu
 	begun  time.Duration
 	alarm  clock.Alarm
 	shape  Shape
-	flows  *flows
+	steer  *steering
+	both   [2]link.Impairment // of the directions, as they are now
 	closed bool
 }
 
@@ -73,6 +91,7 @@ func (l *Link) useClock(c clock.Clock) {
 		l.alarm.Stop()
 	}
 	l.clock, l.begun, l.alarm = c, c.Now(), c.NewAlarm(l.turn)
+	l.steer.start(l.begun)
 	l.goOn()
 }
 
@@ -92,7 +111,59 @@ func (l *Link) SetShape(s Shape) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.shape = s
-	return l.apply()
+	l.ruled()
+	if err := l.apply(); err != nil {
+		return err
+	}
+	return l.stage()
+}
+
+// ruled has rules take the place of others. Those that remain go on to count. The caller holds mu.
+func (l *Link) ruled() {
+	old, rules := l.steer, slices.Clone(l.shape.Rules)
+	l.steer = newSteering(rules, l.flows, &l.names, &l.programs)
+	l.steer.start(l.begun)
+	if !old.counting {
+		return
+	}
+	to := make([]int, len(old.rules))
+	taken := set{}
+	for i := range old.rules {
+		to[i] = -1
+		for k := range rules {
+			if !taken.has(k) && rules[k].text == old.rules[i].text {
+				taken.add(k)
+				to[i] = k
+				break
+			}
+		}
+	}
+	l.flows.remap(to, old.counts, l.steer.counts)
+}
+
+// Resolved says that an address was given for a name: rules about the name are about the address from then on, and about others that
+// were given for it.
+func (l *Link) Resolved(addr netip.Addr, name string) {
+	name = target.Bare(name)
+	if l.names.add(addr, name) && l.steering().asksName(name) {
+		l.flows.gen.Add(1)
+	}
+}
+
+// Program says that a process runs a program of that name. A later one takes its place.
+func (l *Link) Program(pid int32, name string) {
+	name = programName(name)
+	if old := l.programs.set(pid, name); old != name {
+		if s := l.steering(); s.asksProgram(old) || s.asksProgram(name) {
+			l.flows.gen.Add(1)
+		}
+	}
+}
+
+func (l *Link) steering() *steering {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.steer
 }
 
 // turn goes on with the course when its next step's time has come.
@@ -126,36 +197,64 @@ func (l *Link) apply() error {
 	return nil
 }
 
-// set is Impaired.Set for the two directions of a shape. The caller holds mu.
+// set has the two directions be as a shape's. The caller holds mu.
 func (l *Link) set(up, down link.Impairment) error {
-	if !l.config.Loopback {
+	l.both = [2]link.Impairment{up, down}
+	switch {
+	case !l.config.Loopback:
 		return l.Impaired.Set(up, down)
-	}
-	if l.shape.OneWay {
-		if err := l.SetStages(link.Stages{}, link.Stages{}); err != nil {
-			return err
-		}
+	case l.shape.OneWay:
 		return l.Impaired.Set(up, link.Impairment{})
 	}
-
-	// Both directions pass the same way out: each is a stage there, that packets of the other do not pass.
-	if l.flows == nil {
-		l.flows = newFlows()
+	if err := l.Impaired.Set(link.Impairment{}, link.Impairment{}); err != nil {
+		return err
 	}
-	both := []link.Stage{{Name: stageUp, Impairment: up}, {Name: stageDown, Impairment: down}}
-	return l.SetStages(link.Stages{List: both, Next: func(p *link.Packet, _ time.Duration, from int) int {
-		if want := l.flows.direction(p); want >= from {
-			return want
-		}
-		return len(both)
-	}}, link.Stages{})
+	return l.stage()
 }
 
-// The stages of a loopback link's two directions.
-const (
-	stageUp   = "up"
-	stageDown = "down"
-)
+// stage makes the link's stages: one for each rule. The caller holds mu.
+func (l *Link) stage() error {
+	s := l.steer
+	if l.config.Loopback {
+		return l.SetStages(l.loopStages(s), link.Stages{})
+	}
+	if len(s.rules) == 0 {
+		return l.SetStages(link.Stages{}, link.Stages{})
+	}
+	toward := func(dir int) link.Stages {
+		return link.Stages{List: s.stages(""), Next: func(p *link.Packet, now time.Duration, from int) int {
+			return s.first(s.verdict(p), now, from, dir)
+		}}
+	}
+	return l.SetStages(toward(up), toward(down))
+}
+
+// loopStages are the stages of a loopback link, where the packets of both directions pass the same way out: two for each rule, one for
+// each direction, and then two for the shape's directions. Those at the even places are for packets that go up.
+func (l *Link) loopStages(s *steering) link.Stages {
+	var list []link.Stage
+	rise, fall := s.stages(", up"), s.stages(", down")
+	for i := range s.rules {
+		list = append(list, rise[i], fall[i])
+	}
+	base := len(list)
+	if !l.shape.OneWay && (l.both != [2]link.Impairment{} || l.shape.Course.Steps != nil) {
+		list = append(list, link.Stage{Name: "up", Impairment: l.both[up]}, link.Stage{Name: "down", Impairment: l.both[down]})
+	}
+	if len(list) == 0 {
+		return link.Stages{}
+	}
+	return link.Stages{List: list, Next: func(p *link.Packet, now time.Duration, from int) int {
+		v := s.verdict(p)
+		if rule := s.first(v, now, (from+1-v.dir)/2, v.dir); rule < len(s.rules) {
+			return 2*rule + v.dir
+		}
+		if at := base + v.dir; at >= from {
+			return at
+		}
+		return len(list)
+	}}
+}
 
 // Close implements link.Link.
 func (l *Link) Close() error {

@@ -62,6 +62,9 @@ func (s *Shape) Check() error {
 
 func checkBoth(up, down *link.Impairment) error {
 	if err := up.Check(); err != nil {
+		if *up == *down {
+			return err
+		}
 		return fmt.Errorf("up: %w", err)
 	}
 	if err := down.Check(); err != nil {

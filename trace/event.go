@@ -27,8 +27,8 @@ type Event struct {
 	Flags  Flags  // of a segment
 	Times  uint8  // how often this was sent, this time counted: Sent, Lost
 
-	// Of State.
-	Before, State string // RFC 9293's names
+	// Of State, RFC 9293's names; of Shaped, what is done to the host's links, in words.
+	Before, State string
 
 	// Of Window, Rate and Acknowledged: the sender as it is after the event.
 	CWnd, SSThresh uint32 // bytes; NoThreshold: none was found yet
@@ -68,6 +68,7 @@ const (
 	Dropped // a datagram is not for the program, and Why
 	Refused // an ICMP error about what was sent came, of which Err is the meaning; of TCP, about the segment at Seq
 	Missed  // Result events are missing here: who listens was too slow
+	Shaped  // what is done to the host's links has changed
 	kinds
 )
 

@@ -95,6 +95,7 @@ var jsonNames = [kinds]string{
 	State: "tcp:state_updated", Window: "recovery:window_updated", Rate: "recovery:rate_updated", TimerSet: "recovery:timer_set",
 	TimerExpired: "recovery:timer_expired", Stalled: "tcp:stalled", Called: "socket:called",
 	Dropped: "socket:datagram_dropped", Refused: "socket:refused", Missed: "usock:events_missed",
+	Shaped: "usock:links_shaped",
 }
 
 // MarshalJSON implements json.Marshaler: an object with time (ms), name and data.
@@ -124,7 +125,7 @@ func (e *Event) MarshalJSON() ([]byte, error) {
 	case Acknowledged:
 		d.Seq, d.Len = &e.Seq, &e.Len
 		d.sender(e)
-	case State:
+	case State, Shaped:
 		d.Old, d.New = e.Before, e.State
 	case Window:
 		d.Window = &e.Window

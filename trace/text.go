@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -10,7 +11,7 @@ import (
 var kindNames = [kinds]string{
 	Sent: "sent", Received: "received", Acknowledged: "acknowledged", Lost: "lost", State: "state",
 	Window: "window", Rate: "rate", TimerSet: "timer set", TimerExpired: "timer expired",
-	Stalled: "stalled", Called: "called", Dropped: "dropped", Refused: "refused", Missed: "missed",
+	Stalled: "stalled", Called: "called", Dropped: "dropped", Refused: "refused", Missed: "missed", Shaped: "shaped",
 }
 
 var whyNames = [reasons]string{
@@ -145,6 +146,8 @@ func (e *Event) Text() string {
 		b.WriteString(": " + e.Err)
 	case Missed:
 		fmt.Fprintf(&b, "%d events are missing: who listens was too slow", e.Result)
+	case Shaped:
+		b.WriteString("links are shaped: " + cmp.Or(e.State, "not at all"))
 	default:
 		b.WriteString(e.Kind.String())
 	}

@@ -103,6 +103,8 @@ func TestText(t *testing.T) {
 			"peer's window closed: 0",
 			`recovery:window_updated {"trigger":"peer's window closed","window":0}`,
 		},
+		{trace.Event{Kind: trace.Shaped, Before: "--delay 5ms", State: "--delay 9ms"}, "links are shaped: --delay 9ms", `usock:links_shaped {"old":"--delay 5ms","new":"--delay 9ms"}`},
+		{trace.Event{Kind: trace.Shaped, Before: "--delay 5ms"}, "links are shaped: not at all", `usock:links_shaped {"old":"--delay 5ms"}`},
 		{trace.Event{Kind: trace.Rate, Rate: 1000}, "paced at 1000 B/s", `recovery:rate_updated {"rate":1000}`},
 		{
 			trace.Event{Kind: trace.TimerSet, Why: trace.TimerPersist, At: 3 * time.Second},

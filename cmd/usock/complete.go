@@ -17,6 +17,13 @@ import (
 
 // completeShape has a shell complete the values of the link's flags.
 func completeShape(c *cobra.Command) {
+	for name, list := range shapeExamples() {
+		c.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(list, cobra.ShellCompDirectiveNoFileComp|cobra.ShellCompDirectiveKeepOrder))
+	}
+}
+
+// shapeExamples are values of the link's flags.
+func shapeExamples() map[string][]string {
 	examples := map[string][]string{
 		"delay": {"20ms", "150ms"}, "jitter": {"5ms"}, "loss": {"1%", "gemodel,1%,30%"}, "rate": {"1mbit", "20mbit"},
 		"limit": {"100", "64kb"}, "mark": {"20", "30kb"}, "reorder": {"1%", "1%,3ms"}, "duplicate": {"0.1%"}, "corrupt": {"0.01%"},
@@ -28,9 +35,7 @@ func completeShape(c *cobra.Command) {
 	for _, o := range link.ImpairmentOptions() {
 		examples[upward+o.Name], examples[downward+o.Name] = examples[o.Name], examples[o.Name]
 	}
-	for name, list := range examples {
-		c.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(list, cobra.ShellCompDirectiveNoFileComp|cobra.ShellCompDirectiveKeepOrder))
-	}
+	return examples
 }
 
 // completeRun has a shell complete what usock run takes: the values of its flags, and
@@ -85,7 +90,42 @@ func completeRuns(_ *cobra.Command, args []string, _ string) ([]string, cobra.Sh
 	if len(args) > 0 {
 		return completeFilter(args), cobra.ShellCompDirectiveNoFileComp
 	}
-	var list []string
+	return append(runNames(), filterWords...), cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeOneRun offers the names and ids of runs as the only argument.
+func completeOneRun(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return runNames(), cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeSet offers runs, options and their values.
+func completeSet(c *cobra.Command) {
+	c.ValidArgsFunction = func(c *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
+		const directive = cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
+		names := []string{"profile"}
+		for _, o := range link.ImpairmentOptions() {
+			names = append(names, o.Name, upward+o.Name, downward+o.Name)
+		}
+		switch n := len(args); {
+		case n > 0 && slices.Contains(names, args[n-1]):
+			return append(slices.Clone(shapeExamples()[args[n-1]]), none), directive
+		case n == 0:
+			return append(names, runNames()...), directive
+		}
+		return names, directive
+	}
+	for name, list := range map[string][]string{"rule": ruleExamples, "no-rule": nil} {
+		c.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(list, cobra.ShellCompDirectiveNoFileComp))
+	}
+}
+
+// ruleExamples are rules.
+var ruleExamples = []string{"udp: delay 200ms", "to *:443 from 10s until 20s: loss 30%", "process curl: rate 1mbit", "any: cut at 5s for 2s"}
+
+func runNames() (list []string) {
 	for _, f := range control.Find() {
 		if f.Client == nil {
 			continue
@@ -97,7 +137,7 @@ func completeRuns(_ *cobra.Command, args []string, _ string) ([]string, cobra.Sh
 		}
 		f.Client.Close()
 	}
-	return append(list, filterWords...), cobra.ShellCompDirectiveNoFileComp
+	return list
 }
 
 var filterWords = []string{"state", "exclude", "src", "dst", "sport", "dport"}

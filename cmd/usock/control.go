@@ -38,8 +38,10 @@ func controlDirs() (list []string) {
 
 // serveViews opens the run's control socket. A run goes on without one, and says so to who has given
 // it a name or wants to know.
-func serveViews(o *run.Options, name string, s *conditions, verbose bool) *inspect.Server {
-	v, err := inspect.Serve(inspect.Config{Host: o.Host, Name: name, Program: o.Argv, Shape: s.String(), Ends: o.Ends.List})
+func serveViews(o *run.Options, name string, s *conditions, out *outside, verbose bool) *inspect.Server {
+	v, err := inspect.Serve(inspect.Config{
+		Host: o.Host, Name: name, Program: o.Argv, Shape: s.String(), Ends: o.Ends.List, Change: newLive(o.Host, s, out).change,
+	})
 	if err != nil && (name != "" || verbose) {
 		fmt.Fprintf(os.Stderr, "usock: usock ps, ss and tail will not see this run: no control socket: %v\n", err)
 	}

@@ -40,8 +40,8 @@ func demoCmd() *cobra.Command {
 		Short: "Carry a file over TCP between two hosts in this process",
 		Long: `Demo starts two hosts, joins them by a link in memory, carries a file from one to
 the other over usock's TCP, and checks that its SHA-256 digest is the same there.
-Then it shows the sockets of both hosts as ss(8) would. With --delay, --loss and
-the like the link is a worse one.
+Then it shows the sockets of both hosts as ss(8) would. With --profile, --delay, --loss and
+the like the link is a worse one; the file goes up (--up-rate and the like).
 
 The exit status is 1 if the digests differ.`,
 		Example: demoExamples,

@@ -31,7 +31,7 @@ func TestDemo(t *testing.T) {
 			d := &demo{file: path, out: &out}
 			d.shape.seed = 1
 			for name, text := range c.options {
-				if err := (&option{of: &d.shape, name: name}).Set(text); err != nil {
+				if err := (&option{of: &d.shape.wishes, name: name}).Set(text); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -82,7 +82,7 @@ func TestDemoErrors(t *testing.T) {
 		{file: filepath.Join(t.TempDir(), "missing")},
 		{file: t.TempDir()},
 		{size: -1},
-		{size: 1, shape: conditions{options: []*option{{name: "jitter", text: "1ms"}}}},
+		{size: 1, shape: conditions{wishes: wishes{options: []*option{{of: new(wishes), name: "jitter", text: "1ms"}}}}},
 	} {
 		var out strings.Builder
 		d.out = &out

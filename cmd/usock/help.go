@@ -21,6 +21,8 @@ const runExamples = `  # A download over a bad way to the world, and its packets
   usock run --trace train.csv -- ./client
   # Only the way to the outside is bad, and carries small packets; the run's own loopback is good
   usock run --on outside --delay 150ms --mtu 1280 -- sh -c './server & ./client'
+  # As on a network that people know; the way up is narrower
+  usock run --profile slow-3g --up-rate 300kbit -- curl -o page https://example.com/
   # A server, reached at 127.0.0.1:8080 and, for DNS, at port 5353; others reach nothing of the run
   usock run --publish 8080:8000 -p 5353:5300/udp -- ./server
   # Only what is named is reached (which is no sandbox), and a line of JSON says what was; mail is refused at once
@@ -49,11 +51,35 @@ const demoExamples = `  # 64 MiB over a link in memory
   usock demo
   # A file over a bad link, which loses the same packets each time; the packets in another file
   usock demo --file page --delay 20ms --jitter 5ms --loss 1% --seed 7 --pcap trace.pcapng
+  # A satellite
+  usock demo --size 4 --profile satellite-geo
   # A narrow link that marks, and one that damages, doubles and delays
   usock demo --size 4 --rate 20mbit --limit 100 --mark 30kb --mtu 1500
   usock demo --size 4 --trace train.csv
   usock demo --size 4 --down-trace lte.down --up-trace lte.up
   usock demo --size 4 --reorder 1%,3ms --duplicate 0.1% --corrupt 0.01%`
+
+// setExamples has each flag of usock set.
+const setExamples = `  # What is done to the only run's packets now
+  usock set
+  # A run called web gets a longer way, and a narrow one up
+  usock set web delay 300ms up-rate 1mbit
+  # Another network, without the delay
+  usock set web profile slow-3g delay none
+  # Only what goes to a database is slow, and not any more what was UDP
+  usock set web --rule 'to db:5432: delay 50ms' --no-rule 'udp: delay 200ms'
+  # As it was at the start
+  usock set --reset web`
+
+// cutExamples are of usock cut.
+const cutExamples = `  # The cable is pulled
+  usock cut web
+  # One server is gone
+  usock cut web 'to db:5432'`
+
+// healExamples are of usock heal.
+const healExamples = `  # And is there again
+  usock heal web`
 
 // psExamples has each flag of usock ps.
 const psExamples = `  # What runs, and how fast

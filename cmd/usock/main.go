@@ -14,7 +14,7 @@ import (
 
 // commands are the constructors of the subcommands, in the order of the help.
 var commands = []func() *cobra.Command{
-	runCmd, psCmd, ssCmd, topCmd, tailCmd, captureCmd, extcapCmd, demoCmd, profilesCmd, profileCmd, versionCmd, guardCmd,
+	runCmd, psCmd, ssCmd, topCmd, tailCmd, captureCmd, setCmd, cutCmd, healCmd, extcapCmd, demoCmd, profilesCmd, profileCmd, versionCmd, guardCmd,
 }
 
 // exitOwn is the status where usock run itself has failed: the program was not started,

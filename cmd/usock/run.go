@@ -42,8 +42,10 @@ as the user who runs it. A port of 127.0.0.1 or ::1 that nobody in the run has i
 machine's own; the machine is reached by its other addresses, too, and by its name.
 Nothing comes in but by -p. SCTP leaves only in UDP, by --sctp-encap or a program's own
 SCTP_REMOTE_UDP_ENCAPS_PORT; to rules and --log-flows it is UDP. With --isolated nothing leaves, either. The link's flags
-(--delay, --loss, --rate and their like) act on both interfaces, each way, or on one
-with --on; a recording has both. This is no sandbox: a run reaches what its user's
+(--profile, --delay, --loss, --rate and their like) act on both interfaces, each way, or
+on one with --on; a recording has both. With up- or down- before its name a flag is of one
+direction, as --up-rate: up is what the program sends, on the loopback interface what the
+side of a connection sends that has connected. This is no sandbox: a run reaches what its user's
 programs reach, but for what rules deny. What netlink and ioctl tell of interfaces,
 routes and sockets is the run's: ip, ss, getifaddrs.
 ` + policyHelp + `
@@ -208,7 +210,7 @@ func runProgram(args []string, verbose bool, stdout, name string, s *conditions,
 	if out.gateway != nil {
 		o.Outside = out.gateway
 	}
-	views := serveViews(&o, name, s, verbose)
+	views := serveViews(&o, name, s, out, verbose)
 	st, err := run.Run(o)
 	out.close()
 	host.Close()

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
 
+	"usock/clock"
 	"usock/link"
 	"usock/shape"
 )
@@ -19,25 +21,40 @@ const impairedMTU = 1500
 
 // conditions is what is done to a host's links: they are made worse, and recorded.
 type conditions struct {
-	profile profileValue
-	traces  []*traceValue // those that were given, and of both directions first
-	options []*option     // those that were given
-	shape   shape.Shape
-	seed    seedValue
-	mtu     mtuValue
-	on      string // where the shape acts: onLoopback, onOutside or both
+	wishes
+	shape shape.Shape // of the wishes at the start
+	seed  seedValue
+	mtu   mtuValue
+	clock *clock.Precise // of the shape; nil: the host's
+	on    string         // where the shape acts: onLoopback, onOutside or both
+	made  []madeLink     // links that can be shaped
 
 	recording
 }
 
+// madeLink is a link that can be shaped, and the interface that it is of.
+type madeLink struct {
+	iface string
+	link  *shape.Link
+}
+
+// wishes are what flags, or usock set, say is to be done to packets.
+type wishes struct {
+	profile profileValue
+	traces  []*traceValue // those that were given
+	options []*option     // those that were given
+	rules   []shape.Rule
+	since   []shape.Rule // those that usock set has added
+}
+
 // impaired reports whether anything is done to packets.
-func (s *conditions) impaired() bool {
-	return s.profile.Name != "" || len(s.traces) > 0 || len(s.options) > 0
+func (w *wishes) impaired() bool {
+	return w.profile.Name != "" || len(w.traces)+len(w.options)+len(w.rules)+len(w.since) > 0
 }
 
 // option is one of the impairment's options as a flag, of both directions or of one.
 type option struct {
-	of        *conditions
+	of        *wishes
 	direction string // upward, downward or "": both
 	name      string
 	text      string
@@ -63,6 +80,14 @@ func (o *option) Set(text string) error {
 		return cause // without the option and its text, which the flag's error names
 	}
 	return err
+}
+
+// compare orders options as they are applied: those of both directions first, each by its place in the help.
+func (o *option) compare(p *option) int {
+	place := func(o *option) int {
+		return slices.IndexFunc(link.ImpairmentOptions(), func(x link.ImpairmentOption) bool { return x.Name == o.name })
+	}
+	return cmp.Or(cmp.Compare(len(o.direction), len(p.direction)), cmp.Compare(place(o), place(p)))
 }
 
 // apply sets the option in the directions that it is of.
@@ -107,14 +132,14 @@ func (s *conditions) flags(f *pflag.FlagSet) {
 	s.recording.flags(f)
 	f.Var(&s.profile, "profile", "be as the network of this `NAME`, such as slow-3g; usock profiles lists them, and the flags below win over it")
 	for _, direction := range []string{"", upward, downward} {
-		f.Var(&traceValue{of: s, direction: direction}, direction+traceFlag, traceUsage)
+		f.Var(&traceValue{of: &s.wishes, direction: direction}, direction+traceFlag, traceUsage)
 		f.Lookup(direction + traceFlag).Hidden = direction != ""
 	}
 	for _, o := range link.ImpairmentOptions() {
-		f.Var(&option{of: s, name: o.Name}, o.Name, o.Usage)
+		f.Var(&option{of: &s.wishes, name: o.Name}, o.Name, o.Usage)
 		for _, direction := range []string{upward, downward} {
 			// Shown once for all of them, in the help's text.
-			f.Var(&option{of: s, direction: direction, name: o.Name}, direction+o.Name, "--"+o.Name+" of one direction")
+			f.Var(&option{of: &s.wishes, direction: direction, name: o.Name}, direction+o.Name, "--"+o.Name+" of one direction")
 			f.Lookup(direction + o.Name).Hidden = true
 		}
 	}
@@ -127,38 +152,58 @@ func (s *conditions) check() error {
 	if err := s.readTraces(); err != nil {
 		return err
 	}
-	if err := s.build(); err != nil {
+	var err error
+	if s.shape, err = s.build(); err == nil {
+		err = s.tracesAct(&s.shape)
+	}
+	if err != nil {
 		return fmt.Errorf("the link's flags do not fit together: %w (--help shows them)", err)
 	}
 	return s.recording.check()
 }
 
-// build makes the shape: the profile's, over which traces win, and over both the other flags: those that are of both directions, and
-// over them those of one.
-func (s *conditions) build() error {
-	s.shape = s.profile.Shape
-	s.shape.Course.Steps = slices.Clone(s.shape.Course.Steps)
-	slices.SortStableFunc(s.options, func(a, b *option) int { return cmp.Compare(len(a.direction), len(b.direction)) })
-	s.shape.OneWay = s.profile.Name == ""
-	if err := s.applyTraces(); err != nil {
-		return err
+// build makes the shape: the profile's, over which traces win, and over both the options: those that are of both directions, and over
+// them those of one.
+func (w *wishes) build() (shape.Shape, error) {
+	s := w.profile.Shape
+	s.Course.Steps = slices.Clone(s.Course.Steps)
+	slices.SortFunc(w.options, (*option).compare)
+	s.OneWay = w.profile.Name == ""
+	if err := w.applyTraces(&s); err != nil {
+		return s, err
 	}
-	for _, o := range s.options {
-		if err := o.apply(&s.shape.Up, &s.shape.Down); err != nil {
-			return err
+	for _, o := range w.options {
+		if err := o.apply(&s.Up, &s.Down); err != nil {
+			return s, err
 		}
-		for i := range s.shape.Course.Steps {
-			step := &s.shape.Course.Steps[i]
+		for i := range s.Course.Steps {
+			step := &s.Course.Steps[i]
 			if err := o.apply(&step.Up, &step.Down); err != nil {
-				return err
+				return s, err
 			}
 		}
-		s.shape.OneWay = s.shape.OneWay && o.direction == ""
+		s.OneWay = s.OneWay && o.direction == ""
 	}
-	if err := s.tracesAct(); err != nil {
-		return err
+	s.Rules = slices.Concat(s.Rules, w.rules, w.since)
+	return s, s.Check()
+}
+
+// String returns the wishes as flags, in the order in which they are applied; "" for none.
+func (w *wishes) String() string {
+	var words []string
+	if w.profile.Name != "" {
+		words = append(words, "--profile "+w.profile.Name)
 	}
-	return s.shape.Check()
+	for _, v := range w.traces {
+		words = append(words, "--"+v.direction+traceFlag+" "+v.name)
+	}
+	for _, o := range w.options {
+		words = append(words, "--"+o.direction+o.name+" "+o.text)
+	}
+	for _, r := range slices.Concat(w.rules, w.since) {
+		words = append(words, "--rule '"+r.String()+"'")
+	}
+	return strings.Join(words, " ")
 }
 
 // open checks the flags and opens the recording's file.
@@ -172,7 +217,26 @@ func (s *conditions) open() error {
 	if s.seed == 0 {
 		s.seed = seedValue(time.Now().UnixNano())
 	}
+	if s.impaired() {
+		s.exact()
+	}
 	return s.recording.open()
+}
+
+// exact has the shape take its time from a precise clock. Without one, delays are up to a millisecond longer.
+func (s *conditions) exact() {
+	if s.clock == nil {
+		s.clock, _ = clock.NewPrecise()
+	}
+}
+
+// close ends the recording, and the clock.
+func (s *conditions) close() error {
+	err := s.recording.close()
+	if s.clock != nil {
+		s.clock.Close()
+	}
+	return err
 }
 
 // loopback returns the host's loopback link as the flags want it; nil if they want
@@ -189,7 +253,11 @@ func (s *conditions) outside() func(link.Link) link.Link {
 }
 
 func (s *conditions) config() shape.Config {
-	return shape.Config{Seed: uint64(s.seed), MTU: int(s.mtu)}
+	c := shape.Config{Seed: uint64(s.seed), MTU: int(s.mtu)}
+	if s.clock != nil {
+		c.Clock = s.clock
+	}
+	return c
 }
 
 // shaped returns what makes a link as the flags want it, which act on it or do not; nil if
@@ -201,15 +269,24 @@ func (s *conditions) shaped(acts bool, c shape.Config, seen link.Directions) fun
 	}
 	return func(l link.Link) link.Link {
 		if acts {
-			i, err := shape.Impair(l, s.shape, c)
-			if err != nil {
-				panic(err) // open has checked the shape, and the links carry IP
-			}
-			l = i
+			l = s.impair(l, s.shape, c)
+		} else if s.on == onBoth || c.Loopback == (s.on == onLoopback) {
+			c.Standby = true // below the recording, so that it has what a shape to come loses
+			l = s.impair(l, shape.Shape{OneWay: true}, c)
 		}
 		if s.w != nil {
 			l = link.Pcap(l, s.w, seen)
 		}
 		return l
 	}
+}
+
+// impair makes a link that can be shaped.
+func (s *conditions) impair(l link.Link, first shape.Shape, c shape.Config) *shape.Link {
+	i, err := shape.Impair(l, first, c)
+	if err != nil {
+		panic(err) // the shape has been checked, and the links carry IP
+	}
+	s.made = append(s.made, madeLink{l.Info().Name, i})
+	return i
 }

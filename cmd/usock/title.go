@@ -34,16 +34,5 @@ func (s *conditions) String() string {
 	if !s.impaired() && s.mtu == 0 {
 		return ""
 	}
-	var b strings.Builder
-	if s.profile.Name != "" {
-		fmt.Fprintf(&b, "--profile %s ", s.profile.Name)
-	}
-	for _, v := range s.traces {
-		fmt.Fprintf(&b, "--%s%s %s ", v.direction, traceFlag, v.name)
-	}
-	for _, o := range s.options {
-		fmt.Fprintf(&b, "--%s%s %s ", o.direction, o.name, o.text)
-	}
-	fmt.Fprintf(&b, "--mtu %d", s.mtu)
-	return b.String()
+	return strings.TrimPrefix(fmt.Sprintf("%s --mtu %d", s.wishes.String(), s.mtu), " ")
 }

@@ -19,7 +19,7 @@ const (
 
 // traceValue is --trace, --up-trace or --down-trace.
 type traceValue struct {
-	of        *conditions
+	of        *wishes
 	direction string // upward, downward or "": both
 	name      string // of the file
 	trace     *shape.Trace
@@ -57,8 +57,8 @@ func (v *traceValue) read() error {
 }
 
 // readTraces reads the files of all traces.
-func (s *conditions) readTraces() error {
-	for _, v := range s.traces {
+func (w *wishes) readTraces() error {
+	for _, v := range w.traces {
 		if err := v.read(); err != nil {
 			return err
 		}
@@ -86,11 +86,11 @@ func (v *traceValue) directions() link.Directions {
 	return link.BothWays
 }
 
-// applyTraces has the shape be as the traces say.
-func (s *conditions) applyTraces() error {
-	slices.SortStableFunc(s.traces, func(a, b *traceValue) int { return cmp.Compare(len(a.direction), len(b.direction)) })
-	for _, v := range s.traces {
-		if err := v.trace.Apply(&s.shape, v.directions()); err != nil {
+// applyTraces has s be as the traces say: those of both directions first.
+func (w *wishes) applyTraces(s *shape.Shape) error {
+	slices.SortStableFunc(w.traces, func(a, b *traceValue) int { return cmp.Compare(len(a.direction), len(b.direction)) })
+	for _, v := range w.traces {
+		if err := v.trace.Apply(s, v.directions()); err != nil {
 			return v.fail(err)
 		}
 	}
@@ -101,11 +101,11 @@ func (v *traceValue) fail(err error) error {
 	return fmt.Errorf("--%s%s %s: %w", v.direction, traceFlag, v.name, err)
 }
 
-// tracesAct looks whether each trace is left by the flags that win over it.
-func (s *conditions) tracesAct() error {
-	for _, v := range s.traces {
+// tracesAct looks whether the flags that win over a trace leave something of it in s.
+func (w *wishes) tracesAct(s *shape.Shape) error {
+	for _, v := range w.traces {
 		t := v.trace.Opportunities()
-		if t != nil && s.shape.Up.Trace != t && s.shape.Down.Trace != t {
+		if t != nil && s.Up.Trace != t && s.Down.Trace != t {
 			return v.fail(errors.New("other flags win over all of it, a rate or another trace; leave them out, or it"))
 		}
 	}

@@ -115,7 +115,7 @@ func TestDemoTrace(t *testing.T) {
 	d := &demo{size: 2, out: &out}
 	d.shape.seed = 1
 	d.shape.pcap.name = filepath.Join(dir, "demo.pcapng")
-	if err := (&traceValue{of: &d.shape, direction: upward}).Set(plain); err != nil {
+	if err := (&traceValue{of: &d.shape.wishes, direction: upward}).Set(plain); err != nil {
 		t.Fatal(err)
 	}
 	if err := d.run(); err != nil {

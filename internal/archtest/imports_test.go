@@ -30,21 +30,22 @@ var house = map[string][]string{
 	// What users import.
 	".": {
 		"clock", "internal/abi", "internal/host", "internal/inet", "internal/ip", "internal/relay", "internal/socket",
-		"internal/sctp", "internal/tcp", "internal/timer", "internal/unix", "internal/wait", "link", "packet", "cc", "trace",
+		"internal/sctp", "internal/tcp", "internal/timer", "internal/unix", "internal/wait", "link", "packet", "cc", "shape", "trace",
 		"golang.org/x/net/dns/", "golang.org/x/net/ipv4", "golang.org/x/sys/unix",
 	},
-	"clock":   {},
+	"clock":   {"golang.org/x/sys/unix"},
 	"packet":  {},
 	"cc":      {},
 	"trace":   {},
 	"link":    {"packet", "clock", "internal/offload", "internal/pcapfilter", "internal/relay", "internal/wire", "golang.org/x/sys/", "golang.zx2c4.com/wireguard/"},
-	"sim":     {".", "clock", "link"},
+	"shape":   {"clock", "link", "internal/target", "internal/wire"},
+	"sim":     {".", "clock", "link", "shape"},
 	"inspect": {".", "link", "trace", "internal/control", "internal/ss", "golang.org/x/sys/unix"},
-	"gateway": {".", "clock", "link", "golang.org/x/sys/", "golang.org/x/net/dns/"},
+	"gateway": {".", "clock", "link", "internal/target", "golang.org/x/sys/", "golang.org/x/net/dns/"},
 	"run":     {".", "clock", "link", "internal/abi", "internal/control", "internal/rtnl", "golang.org/x/sys/", "golang.org/x/net/bpf"},
 
 	// The command.
-	"cmd/usock": {".", "gateway", "link", "run", "inspect", "trace", "internal/control", "internal/ss", "internal/top", "charm.land/bubbletea/", "github.com/spf13/", "golang.org/x/term", "golang.org/x/sys/"},
+	"cmd/usock": {".", "clock", "gateway", "link", "run", "inspect", "shape", "trace", "internal/control", "internal/ss", "internal/top", "charm.land/bubbletea/", "github.com/spf13/", "golang.org/x/term", "golang.org/x/sys/"},
 
 	// Domains and protocols.
 	"internal/inet": {
@@ -85,6 +86,7 @@ var house = map[string][]string{
 	"internal/rtnl":       {"github.com/mdlayher/netlink"},
 	"internal/bpf":        {},
 	"internal/pcapfilter": {"internal/wire"},
+	"internal/target":     {},
 	"internal/wire":       {},
 	"internal/congestion": {"cc"},
 	"internal/buf":        {"packet"},

@@ -37,6 +37,7 @@ const (
 	DoSockets = "sockets"
 	DoEvents  = "events"
 	DoCapture = "capture"
+	DoSet     = "set"
 )
 
 // Request is a line of a client's.
@@ -64,6 +65,20 @@ type Request struct {
 	// ends when the client sends something, or nothing more; the server closes the connection then.
 	Packets []string `json:"packets,omitempty"`
 	SnapLen int      `json:"snaplen,omitempty"`
+
+	// Of set: what is to be done to the host's links otherwise. What is missing stays as it is.
+	Reset   bool      `json:"reset,omitempty"`    // first of all, what was done at the start
+	Profile string    `json:"profile,omitempty"`  // "none": no profile
+	Options []Setting `json:"options,omitempty"`  // the value "none" takes an option away
+	Rules   []string  `json:"rules,omitempty"`    // more of them, behind the others
+	NoRules []string  `json:"no_rules,omitempty"` // those of these texts are taken away before
+	Heal    bool      `json:"heal,omitempty"`     // and those, since the start, that cut
+}
+
+// Setting is an option of a link's impairment, as --delay or --up-rate without the dashes.
+type Setting struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
 }
 
 // Reply is a line of a server's. A request has one or more; the last has Done.
@@ -73,8 +88,14 @@ type Reply struct {
 	Stats   json.RawMessage `json:"stats,omitempty"` // usock.Stats, with its names
 	Sockets []Socket        `json:"sockets,omitempty"`
 	Events  []Event         `json:"events,omitempty"`
+	Shape   *Shape          `json:"shape,omitempty"`
 	Error   *Error          `json:"error,omitempty"`
 	Done    bool            `json:"done,omitempty"`
+}
+
+// Shape is what is done to a host's links.
+type Shape struct {
+	Text string `json:"text"` // as flags
 }
 
 // Error is why something was not done.

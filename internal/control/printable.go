@@ -41,6 +41,9 @@ func (r *Reply) tame() {
 		e := &r.Events[i]
 		e.Text, e.Program = Printable(e.Text), Printable(e.Program)
 	}
+	if r.Shape != nil {
+		r.Shape.Text = Printable(r.Shape.Text)
+	}
 	r.Error.tame()
 }
 

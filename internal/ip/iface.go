@@ -69,6 +69,8 @@ type Iface struct {
 	lanes  []ifaceLane // by the lane's number
 
 	reports reports
+
+	droppedBefore uint64 // by ports that packets left by before Rewire
 }
 
 // ifaceLane is what the packets of one lane leave behind on an interface. A cache line has one.
@@ -140,6 +142,22 @@ func (l *Layer) RemoveIface(i *Iface) {
 		}
 	}
 	l.changed()
+}
+
+// Rewire has packets leave by another port from now on, to a link that completes checksums or does not. The caller has the whole
+// host.
+func (i *Iface) Rewire(out Port, checksum, crc32c, segments bool) {
+	if i.cfg.Out != nil {
+		i.droppedBefore += i.cfg.Out.Dropped()
+	}
+	i.cfg.Out, i.cfg.Checksum, i.cfg.CRC32c, i.cfg.Segments = out, checksum, crc32c, segments
+	i.layer.changed()
+}
+
+// SetMTU changes the size of the largest packet. Connections learn of it when they send. The caller has the whole host.
+func (i *Iface) SetMTU(mtu int) {
+	i.cfg.MTU = mtu
+	i.layer.changed()
 }
 
 // Tap has f called with each packet that leaves by an interface, and with each that comes in by one that is not the loopback
@@ -215,6 +233,7 @@ func (s *IfaceStats) add(o *IfaceStats) {
 // Stats returns the interface's counters. The whole host must be entered.
 func (i *Iface) Stats() IfaceStats {
 	s := i.carried()
+	s.TxDropped += i.droppedBefore
 	if i.cfg.Out != nil {
 		s.TxDropped += i.cfg.Out.Dropped()
 	}

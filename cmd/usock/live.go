@@ -1,0 +1,199 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+
+	"usock"
+	"usock/inspect"
+	"usock/link"
+	"usock/shape"
+)
+
+// live changes what is done to a run's links while it goes on.
+type live struct {
+	host   *usock.Host
+	s      *conditions
+	ifaces []string // that the shape acts on
+
+	mu  sync.Mutex
+	now wishes // mu
+}
+
+// newLive returns what changes the links of host.
+func newLive(host *usock.Host, s *conditions, out *outside) *live {
+	l := &live{host: host, s: s, now: s.wishes}
+	if s.on != onOutside {
+		l.ifaces = append(l.ifaces, loName)
+	}
+	if s.on != onLoopback && out.gateway != nil && !out.isolated {
+		l.ifaces = append(l.ifaces, out.gateway.Interface().Link.Info().Name)
+	}
+	return l
+}
+
+const loName = "lo"
+
+// none is what takes a profile or an option away.
+const none = "none"
+
+// change carries out what usock set asks for, all of it or nothing.
+func (l *live) change(c inspect.Change) (string, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	w := l.now
+	if c.Reset {
+		w = l.s.wishes
+	}
+	w.options, w.since = slices.Clone(w.options), slices.Clone(w.since)
+	w.rules = slices.Clone(w.rules)
+	if err := w.change(c); err != nil {
+		return "", err
+	}
+	s, err := w.build()
+	if err != nil {
+		return "", err
+	}
+	if w.impaired() {
+		if err := l.attach(); err != nil {
+			return "", err
+		}
+	}
+	for _, m := range l.s.made {
+		if err := m.link.SetShape(s); err != nil {
+			return "", err
+		}
+	}
+	before := l.text()
+	l.now = w
+	text := l.text()
+	if l.s.w != nil && text != before {
+		l.s.w.Note("links are shaped: " + text)
+	}
+	return text, nil
+}
+
+// text is what is done to the links, as flags. The caller holds mu.
+func (l *live) text() string {
+	text := l.now.String()
+	if l.s.mtu != 0 {
+		text = strings.TrimPrefix(fmt.Sprintf("%s --mtu %d", text, l.s.mtu), " ")
+	}
+	return text
+}
+
+// change makes of wishes what usock set asks for.
+func (w *wishes) change(c inspect.Change) error {
+	switch c.Profile {
+	case "":
+	case none:
+		w.profile = profileValue{}
+	default:
+		if err := w.profile.Set(c.Profile); err != nil {
+			return err
+		}
+	}
+	for _, o := range c.Options {
+		if err := w.set(o); err != nil {
+			return err
+		}
+	}
+	for _, text := range c.NoRules {
+		if !remove(&w.since, text) && !remove(&w.rules, text) {
+			return fmt.Errorf("there is no rule '%s'; usock set without a change shows those that there are", text)
+		}
+	}
+	if c.Heal {
+		w.since = slices.DeleteFunc(w.since, cuts)
+	}
+	for _, text := range c.Rules {
+		r, err := shape.ParseRule(text)
+		if err != nil {
+			return fmt.Errorf("rule '%s': %w", text, err)
+		}
+		w.since = append(w.since, r)
+	}
+	return nil
+}
+
+// set sets an option, or takes it away.
+func (w *wishes) set(x inspect.Option) error {
+	o := &option{of: new(wishes), name: x.Name, text: x.Value}
+	for _, direction := range []string{upward, downward} {
+		if rest, ok := strings.CutPrefix(x.Name, direction); ok {
+			o.direction, o.name = direction, rest
+		}
+	}
+	if !slices.ContainsFunc(link.ImpairmentOptions(), func(k link.ImpairmentOption) bool { return k.Name == o.name }) {
+		return fmt.Errorf("%s: no such option of a link; there are profile, %s, each also with up- or down- before it", x.Name, strings.Join(optionNames(), ", "))
+	}
+	w.options = slices.DeleteFunc(w.options, func(k *option) bool { return k.direction == o.direction && k.name == o.name })
+	if x.Value == none {
+		return nil
+	}
+	if err := o.Set(x.Value); err != nil {
+		return fmt.Errorf("%s %q: %w", x.Name, x.Value, err)
+	}
+	w.options = append(w.options, o)
+	return nil
+}
+
+func optionNames() (list []string) {
+	for _, o := range link.ImpairmentOptions() {
+		list = append(list, o.Name)
+	}
+	return list
+}
+
+// remove takes the last rule of that text out of a list.
+func remove(list *[]shape.Rule, text string) bool {
+	if r, err := shape.ParseRule(text); err == nil {
+		text = r.String()
+	}
+	for i := len(*list) - 1; i >= 0; i-- {
+		if (*list)[i].String() == text {
+			*list = slices.Delete(*list, i, i+1)
+			return true
+		}
+	}
+	return false
+}
+
+// cut is a rule's effect that heal takes away.
+const cut = "cut"
+
+// cuts reports whether a rule does nothing but cut.
+func cuts(r shape.Rule) bool { return strings.HasSuffix(r.String(), ": "+cut) }
+
+// attach has all interfaces that the shape acts on be shaped: one that was left alone so far gets another link, and packets of the size that
+// impaired links have. The caller holds mu.
+func (l *live) attach() error {
+	s := l.s
+	s.exact()
+	for _, iface := range l.ifaces {
+		if slices.ContainsFunc(s.made, func(m madeLink) bool { return m.iface == iface }) {
+			continue
+		}
+		c := s.config()
+		c.Loopback, c.Standby = iface == loName, true
+		err := l.host.Wrap(iface, func(inner link.Link) link.Link { return s.impair(inner, shape.Shape{OneWay: true}, c) })
+		if err != nil {
+			return fmt.Errorf("%s: %w", iface, err)
+		}
+	}
+	if s.mtu != 0 {
+		return nil
+	}
+	for _, iface := range l.ifaces {
+		// EINVAL: the link carries no packets as large.
+		if err := l.host.SetMTU(iface, impairedMTU); err != nil && !errors.Is(err, syscall.EINVAL) {
+			return fmt.Errorf("%s: %w", iface, err)
+		}
+	}
+	s.mtu = impairedMTU
+	return nil
+}

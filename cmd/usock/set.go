@@ -1,0 +1,114 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"usock/internal/control"
+	"usock/shape"
+)
+
+func setCmd() *cobra.Command {
+	var q control.Request
+	c := &cobra.Command{
+		Use:   "set [flags] [RUN] [OPTION VALUE]...",
+		Short: "Change what is done to a run's packets while it goes on",
+		Long: `Set changes what is done to the packets of a run: options as usock run has them, without
+their dashes (delay 300ms, up-rate 1mbit, profile slow-3g), and rules. What is not named
+stays as it is; the value none takes an option, or the profile, away. What is under way
+keeps its time. A run that was started with nothing of the kind can be changed, too: its
+links carry packets of 1500 bytes from then on. --on of usock run still says where it acts.
+
+It prints what holds then, and without a change what holds now, as usock ps does. A
+change is an event of usock tail, and a comment in recordings, at the next packet.
+
+RUN may be left out where there is one run.`,
+		Example: setExamples,
+		RunE: func(_ *cobra.Command, args []string) error {
+			name := ""
+			if len(args)%2 == 1 {
+				name, args = args[0], args[1:]
+			}
+			for i := 0; i < len(args); i += 2 {
+				if args[i] == "profile" {
+					q.Profile = args[i+1]
+				} else {
+					q.Options = append(q.Options, control.Setting{Name: args[i], Value: args[i+1]})
+				}
+			}
+			return change(name, q)
+		},
+	}
+	f := c.Flags()
+	f.StringArrayVar(&q.Rules, "rule", nil, "add the `RULE`, as usock run --rule has it, such as 'udp: delay 200ms'; once for each")
+	f.StringArrayVar(&q.NoRules, "no-rule", nil, "take the `RULE` of this text away; once for each")
+	f.BoolVar(&q.Reset, "reset", false, "first of all, go back to what was done at the start of the run")
+	completeSet(c)
+	return c
+}
+
+func cutCmd() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "cut [RUN] [CONDITION]",
+		Short: "Let nothing through on a run's links, or nothing that a condition names",
+		Long: `Cut has all packets of a run be lost from now on, or those that a condition of a rule
+names, as 'to db:5432', until usock heal. It is short for usock set --rule 'CONDITION: cut'.
+
+RUN may be left out where there is one run.`,
+		Example: cutExamples,
+		Args:    cobra.MaximumNArgs(2),
+		RunE: func(_ *cobra.Command, args []string) error {
+			name, condition := "", "any"
+			if n := len(args); n > 0 {
+				// One word is a condition if it can be one.
+				if _, err := shape.ParseRule(args[n-1] + ": " + cut); err == nil || n == 2 {
+					condition, args = args[n-1], args[:n-1]
+				}
+			}
+			if len(args) > 0 {
+				name = args[0]
+			}
+			return change(name, control.Request{Rules: []string{condition + ": " + cut}})
+		},
+	}
+	c.ValidArgsFunction = completeOneRun
+	return c
+}
+
+func healCmd() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "heal [RUN]",
+		Short: "Take back what usock cut has done to a run",
+		Long: `Heal takes away the rules that usock cut, or usock set --rule, has given a run and that do
+nothing but cut. Rules that it was started with stay.
+
+RUN may be left out where there is one run.`,
+		Example: healExamples,
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			return change(strings.Join(args, ""), control.Request{Heal: true})
+		},
+	}
+	c.ValidArgsFunction = completeOneRun
+	return c
+}
+
+// change asks a run for a change, and prints what holds then.
+func change(name string, q control.Request) error {
+	c, err := only(name, os.Stderr)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	q.Do = control.DoSet
+	return c.Do(q, func(r *control.Reply) error {
+		if r.Shape == nil {
+			return nil
+		}
+		fmt.Println(dash(r.Shape.Text))
+		return nil
+	})
+}
