@@ -41,7 +41,7 @@ func TestTraceMessages(t *testing.T) {
 		{"--trace " + plain + " --rate 5mbit", apart + "--trace " + plain + ": other flags win over all of it, a rate or another trace; leave them out, or it" + help},
 		{"--down-trace " + plain + " --down-rate 5mbit", apart + "--down-trace " + plain + ": other flags win over all of it, a rate or another trace; leave them out, or it" + help},
 		{"--trace " + course + " --profile satellite-leo", apart + "--trace " + course + ": there is another course already, and both directions cannot have two" + help},
-		{"--trace " + strays, apart + "from 0s: up: jitter: 5ms strays about a delay, and there is none; give one of 5ms or more" + help},
+		{"--trace " + strays, apart + "from 0s: jitter: 5ms strays about a delay, and there is none; give one of 5ms or more" + help},
 	} {
 		got, status := complaint(t, append(append([]string{"run"}, strings.Fields(c.flags)...), "--", "true")...)
 		if got != c.line || status != exitOwn {
