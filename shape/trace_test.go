@@ -223,8 +223,7 @@ func TestTraceCourses(t *testing.T) {
 // measured is a link of a trace in manual time, over which packets of size bytes are sent down, each gap.
 type measured struct {
 	*clock.Manual
-	sent map[time.Duration]int // packets sent in each step, by its beginning
-	got  []arrival
+	got []arrival
 }
 
 type arrival struct {
