@@ -52,8 +52,14 @@ func (t *Trace) Count(until time.Duration) int {
 	if until < 0 {
 		return 0
 	}
-	turns, in := until/t.Period(), until%t.Period()
-	return int(turns)*len(t.at) + sort.Search(len(t.at), func(i int) bool { return t.at[i] > in })
+	turns, i := t.after(until)
+	return turns*len(t.at) + i
+}
+
+// after returns the first opportunity after a time, in which turn.
+func (t *Trace) after(now time.Duration) (turns, i int) {
+	in := now % t.Period()
+	return int(now / t.Period()), sort.Search(len(t.at), func(i int) bool { return t.at[i] > in })
 }
 
 // in returns how many bytes leave in such a time at most, in the mean.
@@ -70,12 +76,8 @@ type place struct {
 
 // skip goes on to the first opportunity after now: those until then have found nothing that waits.
 func (c *place) skip(t *Trace, now time.Duration) {
-	c.left = TraceBytes
-	if c.turn+t.at[c.i] > now {
-		return
-	}
-	n := t.Count(now)
-	c.turn, c.i = time.Duration(n/len(t.at))*t.Period(), n%len(t.at)
+	turns, i := t.after(now)
+	*c = place{time.Duration(turns) * t.Period(), i, TraceBytes}
 }
 
 // take returns when the last of so many bytes leaves that wait by now.
@@ -110,7 +112,6 @@ func (d *netem) follows(p *Packet, at time.Duration) time.Duration {
 // retrace has what is waiting, the first packet included, wait anew, as the trace has changed: the old one may have had nothing
 // more for long.
 func (d *netem) retrace(now time.Duration) {
-	d.place = place{}
 	if p := d.queue.Peek(); p != nil {
 		d.done = d.begins(p, now)
 		d.wake()

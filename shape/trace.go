@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -90,6 +91,7 @@ func (t *Trace) Apply(s *Shape, to link.Directions) error {
 			}
 		}
 		set(&s.Up, &s.Down)
+		s.Course.Steps = slices.Clone(s.Course.Steps) // others may have them, too
 		for i := range s.Course.Steps {
 			set(&s.Course.Steps[i].Up, &s.Course.Steps[i].Down)
 		}

@@ -35,7 +35,7 @@ func applied(t testing.TB, text string, s Shape, to link.Directions) Shape {
 
 // The three kinds are told apart by what is in them.
 func TestTraceKinds(t *testing.T) {
-	for _, text := range []string{"5\n", "\ufeff0\r\n3\r\n3\r\n\r\n", "  7 \n9"} {
+	for _, text := range []string{"5\n", "604800000\n", "\ufeff0\r\n3\r\n3\r\n\r\n", "  7 \n9"} {
 		if mustParse(t, text).Opportunities() == nil {
 			t.Errorf("%q is not mahimahi's", text)
 		}
@@ -181,6 +181,9 @@ func TestTraceOverProfile(t *testing.T) {
 		t.Fatal(err)
 	}
 	s = applied(t, "10\n20\n", leo.Shape, link.BothWays)
+	if leo.Shape.Course.Steps[0].Down.Trace != nil {
+		t.Error("the profile's own steps have the trace")
+	}
 	for i, step := range s.Course.Steps {
 		if step.Down.Trace == nil || step.Up.Trace == nil || step.Down.Rate != 0 || step.Down.Loss != leo.Shape.Course.Steps[i].Down.Loss {
 			t.Errorf("step %d: %+v", i, step)

@@ -368,6 +368,57 @@ func TestConnection(t *testing.T) {
 	}
 }
 
+// A SYN that is sent twice tells no round trip, and one with another number begins another connection, whose numbers may be lower.
+func TestConnectionsAnew(t *testing.T) {
+	begins := func(at time.Duration, seq uint32, again bool) (list []seen) {
+		list = append(list, seen{at, 1, wire.SYN, seq, 0, 0, link.Sent})
+		if again {
+			list = append(list, seen{at + 30*ms, 1, wire.SYN, seq, 0, 0, link.Sent})
+		}
+		return append(list,
+			seen{at + 40*ms, 2, wire.SYN | wire.ACK, 70, seq + 1, 0, link.Received},
+			seen{at + 40*ms, 1, wire.ACK, seq + 1, 71, 1000, link.Sent},
+			seen{at + 90*ms, 2, wire.ACK, 71, seq + 1001, 1000, link.Received})
+	}
+	for _, c := range []struct {
+		list []seen
+		want time.Duration
+	}{
+		{begins(0, 1000, true), 0},
+		{begins(0, 1000, false), 20 * ms},
+		{slices.Concat(begins(0, 9000, true), begins(time.Second, 500, false)), 20 * ms},
+		{slices.Concat(begins(0, 9000, false), begins(time.Second, 500, true)), 20 * ms},
+		{[]seen{{0, 2, wire.SYN | wire.ACK, 70, 5, 0, link.Received}, {ms, 1, wire.ACK, 5, 71, 0, link.Sent}}, 0},
+	} {
+		n, err := Read(captured(t, c.list), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, w := range []*Way{&n.Up, &n.Down} {
+			if slices.ContainsFunc(w.packets, func(d delivery) bool { return d.size == 0 }) {
+				t.Errorf("%v: a loss", c.list)
+			}
+		}
+		if n.Delay != c.want || len(n.Up.packets) == 0 {
+			t.Errorf("%v: a delay of %v, want %v", c.list, n.Delay, c.want)
+		}
+	}
+}
+
+// Of several interfaces a capture may have packets in another order than that of their times.
+func TestOrder(t *testing.T) {
+	var n Network
+	f := &flow{lowBegins: true}
+	m := meter{seen: []sighting{{at: 3e9, size: 3, flow: f}, {at: 1e9, size: 1, flow: f}, {at: 2e9, size: 2, flow: f, low: true}, {at: 15e8, size: 4, flow: f, low: true}}}
+	m.split(&n)
+	if want := []delivery{{0, 1}, {2 * time.Second, 3}}; !slices.Equal(n.Down.packets, want) {
+		t.Errorf("down %v", n.Down.packets)
+	}
+	if want := []delivery{{500 * ms, 4}, {time.Second, 2}}; !slices.Equal(n.Up.packets, want) {
+		t.Errorf("up %v", n.Up.packets)
+	}
+}
+
 // What usock says that it has dropped was not delivered, and is lost if it was by chance; retransmissions do not count then.
 func TestDropped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
