@@ -14,7 +14,7 @@ import (
 //
 //	loss and corruption, drawn for each packet
 //	duplication: the copy follows its original
-//	the rate: a queue that is emptied at Rate bits a second, whose last bit is
+//	the rate: a queue that is emptied at Rate bits a second, or as Trace says, whose last bit is
 //	   what counts; packets that find it full are dropped, and those that find it
 //	   beyond the mark are marked, if they are ECN-capable; or as Queue has it
 //	the delay, with jitter, or more for packets that are reordered
@@ -41,11 +41,14 @@ type Impairment struct {
 
 	Rate uint64 // bits a second; 0: unlimited
 
+	// Trace, in place of Rate, says when something is sent.
+	Trace *Trace
+
 	// Queue is how packets wait for the rate.
 	Queue Discipline
 
 	// Limit is how much waits for the rate at most: without one, what is sent in
-	// 100 ms, and at least 15000 bytes, or, of a Queue by name, Linux's default. An empty
+	// 100 ms (by a trace: in the mean), and at least 15000 bytes, or, of a Queue by name, Linux's default. An empty
 	// queue takes any packet.
 	Limit Amount
 
@@ -74,6 +77,9 @@ const (
 	maxDelay         = 24 * time.Hour
 )
 
+// queues reports whether packets wait for the rate.
+func (m *Impairment) queues() bool { return m.Rate != 0 || m.Trace != nil }
+
 // limit returns the bounds of the rate's queue.
 func (m *Impairment) limit() Amount {
 	if m.Limit != (Amount{}) {
@@ -83,9 +89,20 @@ func (m *Impairment) limit() Amount {
 		return limit
 	}
 
-	// What a router of that rate might have: enough for a flow to fill the link, and not so
-	// much that delay is all that is seen.
-	bytes := float64(m.Rate) / 8 * defaultQueueTime.Seconds()
+	if m.Trace != nil {
+		return queueOf(m.Trace.in(defaultQueueTime))
+	}
+	return DefaultLimit(m.Rate)
+}
+
+// DefaultLimit returns what waits for a rate at most where no limit is given.
+func DefaultLimit(rate uint64) Amount {
+	return queueOf(float64(rate) / 8 * defaultQueueTime.Seconds())
+}
+
+// queueOf is a queue for what is sent in defaultQueueTime: what a router of that rate might have, enough for a flow to
+// fill the link, and not so much that delay is all that is seen.
+func queueOf(bytes float64) Amount {
 	return Amount{Bytes: int(min(max(bytes, minDefaultQueue), math.MaxInt32))}
 }
 
@@ -131,9 +148,11 @@ func (m *Impairment) Check() error {
 		return fmt.Errorf("loss: either independent or in bursts")
 	case m.Limit.Packets < 0 || m.Limit.Bytes < 0 || m.Mark.Packets < 0 || m.Mark.Bytes < 0:
 		return fmt.Errorf("limit, mark: a negative amount")
-	case m.Rate == 0 && m.Limit != (Amount{}):
+	case m.Rate != 0 && m.Trace != nil:
+		return fmt.Errorf("rate: either a rate or a trace")
+	case !m.queues() && m.Limit != (Amount{}):
 		return fmt.Errorf("limit: there is a queue only where there is a rate")
-	case m.Rate == 0 && m.Mark != (Amount{}):
+	case !m.queues() && m.Mark != (Amount{}):
 		return fmt.Errorf("mark: there is a queue only where there is a rate")
 	}
 	return m.checkQueue()
@@ -145,7 +164,7 @@ func (m *Impairment) checkQueue() error {
 		return fmt.Errorf("queue: %w", err)
 	}
 	switch {
-	case m.Rate == 0 && m.Queue != (Discipline{}):
+	case !m.queues() && m.Queue != (Discipline{}):
 		return fmt.Errorf("queue: there is one only where there is a rate; give one, as rate 10mbit")
 	case kind == PFIFO && m.Limit.Bytes != 0:
 		return fmt.Errorf("limit: pfifo counts packets, as limit 100; bfifo counts bytes")

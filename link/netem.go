@@ -36,6 +36,7 @@ type netem struct {
 	queue  qdisc         // waits for the rate; empty if nothing is being sent
 	sends  *Packet       // what is being sent; nil: nothing
 	done   time.Duration // when its last bit has left
+	place  place         // in the trace: what is being sent leaves of it
 	line   ring          // in the delay, in order of their times
 	latest time.Duration // of the times in line, so far
 	late   lateHeap      // held back to be overtaken
@@ -205,7 +206,7 @@ func (d *netem) lose() bool {
 }
 
 // unlimited reports whether packets go past the queue. Where the rate has just been taken away, what waits goes first.
-func (d *netem) unlimited() bool { return d.imp.Rate == 0 && d.sends == nil }
+func (d *netem) unlimited() bool { return !d.imp.queues() && d.sends == nil }
 
 // ask asks the queue, if p is to wait in it, what is to become of it.
 func (d *netem) ask(p *Packet, now time.Duration) verdict {
@@ -230,7 +231,7 @@ func (d *netem) enqueue(p *Packet, v verdict, now time.Duration) {
 	}
 	d.queue.push(p, now)
 	if d.sends == nil {
-		d.send(now)
+		d.send(now, d.begins)
 	}
 }
 
@@ -248,10 +249,10 @@ func (d *netem) drop(p *Packet, fate string) {
 	p.Free()
 }
 
-// send begins to send the next packet of the queue at the time at.
-func (d *netem) send(at time.Duration) {
+// send begins to send the next packet of the queue at the time at: done tells when its last bit leaves.
+func (d *netem) send(at time.Duration, done func(p *Packet, at time.Duration) time.Duration) {
 	if d.sends = d.queue.pop(at); d.sends != nil {
-		d.done = at + d.sending(d.sends)
+		d.done = done(d.sends, at)
 	}
 }
 
@@ -269,7 +270,7 @@ func (d *netem) advance(now time.Duration) {
 		// At the time when its last bit has left, and not now: a timer that is late must not
 		// make the link slower.
 		p, at := d.sends, d.done
-		d.send(at)
+		d.send(at, d.follows)
 		d.depart(p, at)
 	}
 }
@@ -375,6 +376,11 @@ func (d *netem) release() {
 		clear(d.batch[:n])
 	}
 	d.busy = false
+	d.wake()
+}
+
+// wake sets the alarm for what is next.
+func (d *netem) wake() {
 	if at := d.next(); at < d.armed && !d.closed {
 		d.armed = at
 		d.alarm.Set(at - d.now())
@@ -395,8 +401,12 @@ func (d *netem) set(imp Impairment) {
 	// What has left under the old settings has left.
 	now := d.now()
 	d.advance(now)
+	changed := d.imp.Trace != imp.Trace
 	d.imp = imp
 	d.setQueue(imp.queueing(), now)
+	if changed {
+		d.retrace(now)
+	}
 	if imp.Burst.Enter == 0 {
 		d.bad = false
 	}

@@ -178,5 +178,13 @@ func completeCapture(c *cobra.Command) {
 	}
 }
 
+func completeProfileFrom(c *cobra.Command) {
+	for name, list := range map[string][]string{
+		"filter": filterExamples, "format": {formatCSV, formatMahimahi}, "direction": {onlyDown, onlyUp}, "window": {"20ms", "1s"},
+	} {
+		c.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(list, cobra.ShellCompDirectiveNoFileComp))
+	}
+}
+
 // filterExamples are filters of packets.
 var filterExamples = []string{"tcp port 443", "udp port 53", "not icmp", "tcp[tcpflags] & (tcp-syn|tcp-fin|tcp-rst) != 0"}

@@ -54,6 +54,7 @@ The exit status is 1 if the digests differ.`,
 				out = os.Stderr // stdout is the recording's
 			}
 			d.out, d.live = out, term.IsTerminal(int(out.Fd()))
+			d.shape.exact()
 			return d.run()
 		},
 	}

@@ -23,6 +23,10 @@ const runExamples = `  # A download over a bad way to the world, and its packets
   # A modem's queue of seconds, as many have, and the same with a discipline that keeps it short
   usock run --rate 5mbit --queue pfifo --limit 1000 -- ./client
   usock run --rate 5mbit --queue fq_codel -- ./client
+  # The downlink of a mobile network as it was measured, in mahimahi's format; the uplink as a table says
+  usock run --down-trace lte.down --up-trace lte-up.csv --delay 30ms -- ./client
+  # A table of times with rate, delay and loss of both directions
+  usock run --trace train.csv -- ./client
   # Only the way to the outside is bad, and carries small packets; the run's own loopback is good
   usock run --on outside --delay 150ms --mtu 1280 -- sh -c './server & ./client'
   # As on a network that people know; the way up is narrower
@@ -65,6 +69,8 @@ const demoExamples = `  # 64 MiB over a link in memory
   # What a network is that changes, and one that fails now and then
   usock demo --size 4 --script bad-day.usock
   usock demo --size 4 --rule 'every 2s for 100ms: cut'
+  usock demo --size 4 --trace train.csv
+  usock demo --size 4 --down-trace lte.down --up-trace lte.up
   usock demo --size 4 --reorder 1%,3ms --duplicate 0.1% --corrupt 0.01%`
 
 // setExamples has each flag of usock set.
@@ -147,3 +153,11 @@ const extcapExamples = `  # Wireshark lists running programs among its interface
   usock extcap
   # In another folder than Wireshark's own
   usock extcap --dir /usr/lib/x86_64-linux-gnu/wireshark/extcap`
+
+// profileFromExamples has each flag of usock profile from.
+const profileFromExamples = `  # A download, captured where it arrives: the network that it came through, for usock run --trace lte.csv
+  usock profile from --direction down --output lte.csv download.pcapng
+  # The same in mahimahi's format, of one connection, for usock run --down-trace lte.down
+  usock profile from --format mahimahi --direction down --filter 'tcp port 5201' -o lte.down download.pcapng
+  # Rates that change fast
+  usock profile from --window 20ms download.pcapng`

@@ -14,7 +14,7 @@ import (
 
 // commands are the constructors of the subcommands, in the order of the help.
 var commands = []func() *cobra.Command{
-	runCmd, psCmd, ssCmd, topCmd, tailCmd, captureCmd, setCmd, cutCmd, healCmd, extcapCmd, demoCmd, profilesCmd, checkCmd, versionCmd, guardCmd,
+	runCmd, psCmd, ssCmd, topCmd, tailCmd, captureCmd, setCmd, cutCmd, healCmd, extcapCmd, demoCmd, profilesCmd, profileCmd, checkCmd, versionCmd, guardCmd,
 }
 
 // exitOwn is the status where usock run itself has failed: the program was not started,

@@ -242,7 +242,7 @@ func TestVersion(t *testing.T) {
 
 // TestExamples looks that each flag that help shows has an example, and that the examples are right.
 func TestExamples(t *testing.T) {
-	for _, name := range []string{"run", "demo", "set", "top"} {
+	for _, name := range []string{"run", "demo", "set", "top", "profile from"} {
 		c := command(t, name)
 		used := make(map[string]bool)
 		for line := range strings.Lines(c.Example) {
@@ -283,7 +283,7 @@ func words(line string) (list []string) {
 
 func command(t *testing.T, name string) *cobra.Command {
 	t.Helper()
-	c, _, err := rootCmd().Find([]string{name})
+	c, _, err := rootCmd().Find(strings.Fields(name))
 	if err != nil {
 		t.Fatal(err)
 	}

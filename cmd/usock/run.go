@@ -159,6 +159,9 @@ func runProgram(args []string, verbose bool, stdout, name string, s *conditions,
 	if err := s.open(); err != nil {
 		return err
 	}
+	if s.impaired() {
+		s.exact()
+	}
 	defer func() { s.keys.close() }()
 	prepared, err := run.Prepare([]string{"/proc/self/exe", guardName})
 	if err != nil {

@@ -36,7 +36,8 @@ type conditions struct {
 // wishes are what flags, or usock set, say is to be done to packets.
 type wishes struct {
 	profile profileValue
-	options []*option // those that were given
+	traces  []*traceValue // those that were given
+	options []*option     // those that were given
 	rules   shapeRules
 	script  scriptValue
 	since   shapeRules // those that usock set has added
@@ -44,7 +45,7 @@ type wishes struct {
 
 // impaired reports whether anything is done to packets.
 func (w *wishes) impaired() bool {
-	return w.profile.Name != "" || w.script.name != "" || len(w.options)+len(w.rules.list)+len(w.since.list) > 0
+	return w.profile.Name != "" || w.script.name != "" || len(w.traces)+len(w.options)+len(w.rules.list)+len(w.since.list) > 0
 }
 
 // option is one of the impairment's options as a flag, of both directions or of one.
@@ -95,6 +96,9 @@ func (o *option) apply(up, down *link.Impairment) error {
 		if o.direction == m.not || o.name == "loss" && m.m.Loss == 1 && (o.of.profile.Name != "" || o.of.script.changes()) {
 			continue
 		}
+		if o.name == "rate" {
+			m.m.Trace = nil
+		}
 		if err := m.m.Set(o.name, o.text); err != nil {
 			return err
 		}
@@ -123,6 +127,10 @@ func (v *profileValue) Set(text string) error {
 func (s *conditions) flags(f *pflag.FlagSet) {
 	s.recording.flags(f)
 	f.Var(&s.profile, "profile", "be as the network of this `NAME`, such as slow-3g; usock profiles lists them, and the flags below win over it")
+	for _, direction := range []string{"", upward, downward} {
+		f.Var(&traceValue{of: &s.wishes, direction: direction}, direction+traceFlag, traceUsage)
+		f.Lookup(direction + traceFlag).Hidden = direction != ""
+	}
 	for _, o := range link.ImpairmentOptions() {
 		f.Var(&option{of: &s.wishes, name: o.Name}, o.Name, o.Usage)
 		for _, direction := range []string{upward, downward} {
@@ -139,17 +147,21 @@ func (s *conditions) flags(f *pflag.FlagSet) {
 
 // check makes the shape of the flags, and looks whether they fit together.
 func (s *conditions) check() error {
-	err := s.script.read()
+	err := cmp.Or(s.script.read(), s.readTraces())
 	if err != nil {
 		return err
 	}
-	if s.shape, err = s.build(); err != nil {
+	if s.shape, err = s.build(); err == nil {
+		err = s.tracesAct(&s.shape)
+	}
+	if err != nil {
 		return fmt.Errorf("the link's flags do not fit together: %w (--help shows them)", err)
 	}
 	return s.recording.check()
 }
 
-// build makes the shape: the profile's or the script's, in which those options that are of both directions, and then those of one, win.
+// build makes the shape: the profile's or the script's, over which traces win, and over both the options: those that are of both
+// directions, and over them those of one.
 func (w *wishes) build() (shape.Shape, error) {
 	s := w.profile.Shape
 	if w.script.changes() {
@@ -160,6 +172,9 @@ func (w *wishes) build() (shape.Shape, error) {
 	}
 	s.OneWay = w.profile.Name == "" && !w.script.changes()
 	slices.SortFunc(w.options, (*option).compare)
+	if err := w.applyTraces(&s); err != nil {
+		return s, err
+	}
 	for _, o := range w.options {
 		if err := s.Each(o.apply); err != nil {
 			return s, err
@@ -178,6 +193,9 @@ func (w *wishes) String() string {
 	}
 	if w.script.name != "" {
 		words = append(words, "--script "+w.script.name)
+	}
+	for _, v := range w.traces {
+		words = append(words, "--"+v.direction+traceFlag+" "+v.name)
 	}
 	for _, o := range w.options {
 		words = append(words, "--"+o.direction+o.name+" "+o.text)
@@ -199,13 +217,11 @@ func (s *conditions) open() error {
 	if s.seed == 0 {
 		s.seed = seedValue(time.Now().UnixNano())
 	}
-	if s.impaired() {
-		s.exact()
-	}
 	return s.recording.open()
 }
 
-// exact has the shape take its time from a precise clock. Without one, delays are up to a millisecond longer.
+// exact has a shape take its time from a precise clock, which is not virtual in testing/synctest. Without one, delays are up to a
+// millisecond longer.
 func (s *conditions) exact() {
 	if s.clock == nil {
 		s.clock, _ = clock.NewPrecise()

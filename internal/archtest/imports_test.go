@@ -45,7 +45,7 @@ var house = map[string][]string{
 	"run":     {".", "clock", "link", "internal/abi", "internal/control", "internal/rtnl", "golang.org/x/sys/", "golang.org/x/net/bpf"},
 
 	// The command.
-	"cmd/usock": {".", "clock", "gateway", "link", "run", "inspect", "shape", "trace", "internal/control", "internal/ss", "internal/target", "internal/top", "charm.land/bubbletea/", "github.com/spf13/", "golang.org/x/term", "golang.org/x/sys/"},
+	"cmd/usock": {".", "clock", "gateway", "link", "run", "inspect", "shape", "trace", "internal/control", "internal/measure", "internal/ss", "internal/target", "internal/top", "charm.land/bubbletea/", "github.com/spf13/", "golang.org/x/term", "golang.org/x/sys/"},
 
 	// Domains and protocols.
 	"internal/inet": {
@@ -86,6 +86,8 @@ var house = map[string][]string{
 	"internal/rtnl":       {"github.com/mdlayher/netlink"},
 	"internal/bpf":        {},
 	"internal/pcapfilter": {"internal/wire"},
+	"internal/pcapfile":   {},
+	"internal/measure":    {"link", "internal/pcapfile", "internal/pcapfilter", "internal/wire"},
 	"internal/target":     {},
 	"internal/wire":       {},
 	"internal/congestion": {"cc"},
