@@ -91,6 +91,16 @@ func (s *Socket) mayInterrupt(call string) bool {
 	return s.host.faults != nil && s.host.faults.Interrupts(call)
 }
 
+// connect connects, unless a fault interrupts that: the attempt goes on then.
+func (s *Socket) connect(ctx context.Context, a Addr) error {
+	if s.mayInterrupt("connect") && s.in.Proto.Kind().Stream && !s.in.Nonblock() && s.interrupted("connect") {
+		ended, cancel := context.WithCancelCause(ctx)
+		cancel(syscall.EINTR)
+		ctx = ended
+	}
+	return s.in.Connect(ctx, abi.Addr(a))
+}
+
 // recv receives into p, unless a fault interrupts that.
 func (s *Socket) recv(ctx context.Context, p []byte, m *socket.Msg) (int, error) {
 	if !s.mayInterrupt("recv") || m.Flags&abi.MSG_DONTWAIT != 0 || s.in.Nonblock() {

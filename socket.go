@@ -81,7 +81,7 @@ func (s *Socket) Connect(a Addr) error { return s.ConnectContext(context.Backgro
 
 // ConnectContext is Connect, given up when ctx ends; the attempt itself goes on.
 func (s *Socket) ConnectContext(ctx context.Context, a Addr) error {
-	return s.in.Connect(ctx, abi.Addr(a))
+	return s.connect(ctx, a)
 }
 
 // FinishConnect reports what became of the attempt to connect that an earlier Connect

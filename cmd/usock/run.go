@@ -26,6 +26,7 @@ func runCmd() *cobra.Command {
 	var out outside
 	var s shape
 	var name nameValue
+	var faults faults
 	stdout := fileValue{hint: "give one, such as /dev/stderr"}
 	c := &cobra.Command{
 		Use:   runName + " [flags] -- PROGRAM [ARGS]",
@@ -46,7 +47,7 @@ SCTP_REMOTE_UDP_ENCAPS_PORT; to rules and --log-flows it is UDP. With --isolated
 with --on; a recording has both. This is no sandbox: a run reaches what its user's
 programs reach, but for what rules deny. What netlink and ioctl tell of interfaces,
 routes and sockets is the run's: ip, ss, getifaddrs.
-` + policyHelp + `
+` + policyHelp + faultHelp + `
 Names are looked up by the program itself, at the servers of /etc/resolv.conf. A name
 that --host gives, and the machine's own, are answered by usock in their place, with
 each suffix, too, that resolv.conf has programs append (a dot at the name's end: only
@@ -70,7 +71,7 @@ ended. usock itself writes nothing but what must be known, a line each, on stder
 			return nil
 		},
 		RunE: func(_ *cobra.Command, args []string) error {
-			return runProgram(args, verbose, stdout.name, string(name), &s, &out)
+			return runProgram(args, verbose, stdout.name, string(name), &s, &out, &faults)
 		},
 	}
 	c.Flags().SetInterspersed(false)
@@ -79,6 +80,7 @@ ended. usock itself writes nothing but what must be known, a line each, on stder
 	s.runFlags(c.Flags())
 	c.Flags().Var(&stdout, "stdout", "the program's stdout goes to this `FILE`; it must be elsewhere than what --pcap writes")
 	out.flags(c.Flags(), &s)
+	c.Flags().Var(&faults, "fault", "what goes wrong at the program's calls, a `TEXT` such as 'connect refused to api.test:443 at 10%'; once for each, see above")
 	c.Flags().Var(&name, "name", "call the run `NAME` in usock ps, ss, top and tail, beside its id")
 	completeRun(c)
 	return c
@@ -146,7 +148,7 @@ func programStdout(name string, s *shape) (*os.File, error) {
 	return f, apart(s.file, f, os.Stderr, s)
 }
 
-func runProgram(args []string, verbose bool, stdout, name string, s *shape, out *outside) error {
+func runProgram(args []string, verbose bool, stdout, name string, s *shape, out *outside, faults *faults) error {
 	path := findProgram(args[0])
 	if err := out.check(s); err != nil {
 		return err
@@ -177,7 +179,9 @@ func runProgram(args []string, verbose bool, stdout, name string, s *shape, out 
 		Loopback: s.loopback(),
 		Capable:  who.Capable, // what a program may do on the machine, it may do on the host
 	}
-	out.verbose = verbose
+	config.Faults = faults.open(uint64(s.seed), os.Stderr)
+	defer faults.close()
+	out.verbose, out.faults = verbose, config.Faults
 	if err := out.open(&config, s); err != nil {
 		return err
 	}
@@ -211,6 +215,7 @@ func runProgram(args []string, verbose bool, stdout, name string, s *shape, out 
 	views := serveViews(&o, name, s, verbose)
 	st, err := run.Run(o)
 	out.close()
+	faults.close()
 	host.Close()
 	views.Close() // after what the host sends at its end
 	if err != nil {
