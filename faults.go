@@ -2,8 +2,13 @@ package usock
 
 import (
 	"context"
+	"net"
 	"net/netip"
+	"slices"
 	"syscall"
+	"time"
+
+	"golang.org/x/net/dns/dnsmessage"
 
 	"usock/internal/abi"
 	"usock/internal/inet"
@@ -13,20 +18,31 @@ import (
 
 // hostFaults puts the questions of a host's stack to its Config.Faults.
 type hostFaults struct {
-	of   *shape.Faults
-	name string // the host's
+	of    *shape.Faults
+	name  string // the host's
+	names *Names // that it knows
 }
 
 // streamFaults returns what a stack is to ask; nil: nobody.
-func streamFaults(f *shape.Faults, name string) inet.Faults {
-	if f == nil {
+func streamFaults(c *Config) inet.Faults {
+	if c.Faults == nil {
 		return nil
 	}
-	return hostFaults{f, name}
+	return hostFaults{c.Faults, c.Name, c.Names}
+}
+
+// known tells the names of an address that the host knows without asking.
+func (h hostFaults) known(a netip.Addr) {
+	if _, far := h.of.About(); far {
+		for _, name := range h.names.LookupAddr(a.Unmap()) {
+			h.of.Resolved(a, name)
+		}
+	}
 }
 
 // Connect implements inet.Faults.
 func (h hostFaults) Connect(owner int32, to netip.AddrPort) *inet.StreamFaults {
+	h.known(to.Addr())
 	connect, stream := h.of.Connect(owner, h.name, to)
 	f := streamOf(stream)
 	if connect == nil {
@@ -41,6 +57,7 @@ func (h hostFaults) Connect(owner int32, to netip.AddrPort) *inet.StreamFaults {
 
 // Accept implements inet.Faults.
 func (h hostFaults) Accept(owner int32, at netip.AddrPort) syscall.Errno {
+	h.known(at.Addr())
 	if b := h.of.Accept(owner, h.name, at); b != nil && b.Strike() {
 		return b.Fails()
 	}
@@ -49,6 +66,7 @@ func (h hostFaults) Accept(owner int32, at netip.AddrPort) syscall.Errno {
 
 // Accepted implements inet.Faults.
 func (h hostFaults) Accepted(owner int32, at netip.AddrPort) *inet.StreamFaults {
+	h.known(at.Addr())
 	return streamOf(h.of.Accepted(owner, h.name, at))
 }
 
@@ -74,6 +92,78 @@ func streamOf(list []*shape.Blow) *inet.StreamFaults {
 
 func faultOf(b *shape.Blow) *inet.Fault {
 	return &inet.Fault{Errno: b.Fails(), Wait: b.Wait, After: b.After, Pieces: b.Pieces, Strike: b.Strike}
+}
+
+// The addresses of wrong answers about names, which nobody has (RFC 5737, RFC 3849).
+var (
+	wrong4 = netip.AddrFrom4([4]byte{192, 0, 2, 1})
+	wrong6 = netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 15: 1})
+)
+
+// faultyLookup is lookupName with the faults that strike at its questions: one for each family that is asked for.
+func (r *Resolver) faultyLookup(ctx context.Context, k kind, host string) ([]netip.Addr, error) {
+	var late time.Duration
+	var answer []netip.Addr
+	var err error
+	answered, no4 := false, false
+	for _, q := range [...]struct {
+		other byte // the family of which it is not asked for
+		typ   dnsmessage.Type
+		wrong netip.Addr
+	}{{'6', dnsmessage.TypeA, wrong4}, {'4', dnsmessage.TypeAAAA, wrong6}} {
+		if k.family == q.other {
+			continue
+		}
+		for _, b := range r.h.faults.Question(0, r.h.name, host, uint16(q.typ)) {
+			if !b.Strike() {
+				continue
+			}
+			switch b.Kind {
+			case shape.NameLate:
+				late = max(late, b.Wait) // both are asked at one time
+			case shape.NameNotFound:
+				answered, err = true, notFound(host)
+			case shape.NameServerFails:
+				answered, err = true, &net.DNSError{Err: "server misbehaving", Name: host, IsTemporary: true}
+			case shape.NameWrongFirst:
+				answered, answer = true, append(answer, q.wrong)
+			case shape.NameAAAAOnly:
+				no4 = true
+			}
+		}
+	}
+	if late > 0 {
+		if err := r.h.pause(ctx, late); err != nil {
+			return nil, &net.DNSError{Err: err.Error(), Name: host, IsTimeout: true, IsTemporary: true}
+		}
+	}
+	if !answered {
+		answer, err = r.lookupName(ctx, k, host)
+	}
+	if no4 {
+		answer = slices.DeleteFunc(answer, func(a netip.Addr) bool { return a.Is4() })
+	}
+	for _, a := range answer {
+		r.h.faults.Resolved(a, host)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return answer, nil
+}
+
+// pause waits for a time of the host's clock, or until the context ends, whose error it returns.
+func (h *Host) pause(ctx context.Context, d time.Duration) error {
+	over := make(chan struct{})
+	a := h.h.Clock().NewAlarm(func() { close(over) })
+	a.Set(d)
+	defer a.Stop()
+	select {
+	case <-over:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // interrupted reports whether a fault interrupts a call that would wait.

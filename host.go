@@ -87,7 +87,7 @@ func NewHost(c Config) (*Host, error) {
 		TCP:        (*tcp.Settings)(c.TCP),
 		SCTP:       c.SCTP.settings(),
 		Seed:       c.Seed,
-		Faults:     streamFaults(c.Faults, c.Name),
+		Faults:     streamFaults(&c),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("usock: %w", err)

@@ -116,6 +116,12 @@ func (f *Faults) Interrupts(call string) bool {
 	return slices.ContainsFunc(f.list, func(x Fault) bool { return x.Kind == Interrupt && x.Call == call })
 }
 
+// The types of records with addresses (RFC 1035, RFC 3596).
+const (
+	typeA    = 1
+	typeAAAA = 28
+)
+
 // asker is who asks, and about what.
 type asker struct {
 	pid  int32
@@ -189,6 +195,9 @@ func (f *Faults) ask(where place, a asker) (blows []*Blow) {
 // look counts the question for a fault whose kind and process are right, and returns what strikes; nil: nothing. mu is held.
 func (f *Faults) look(i int, x *Fault, a *asker) *Blow {
 	if x.Name != "" && !matchesName(x.Name, a.name.name) {
+		return nil
+	}
+	if typ := a.name.typ; x.Kind == NameAAAAOnly && typ != typeA || x.Kind == NameWrongFirst && typ != typeA && typ != typeAAAA {
 		return nil
 	}
 	if !x.To.matches(a.to, func(addr netip.Addr) []string { return f.names[addr] }) {

@@ -130,6 +130,7 @@ func (o *outside) tellFaults(g *gateway.Config) {
 	if o.faults == nil {
 		return
 	}
+	g.Faults = o.faults
 	for _, h := range o.hosts.list {
 		o.faults.Resolved(h.Addr, h.Name)
 	}
