@@ -54,6 +54,13 @@ func (p *faultParser) fail(format string, args ...any) {
 	}
 }
 
+// keep has the error be that of an earlier place, unless there is one.
+func (p *faultParser) keep(at *faultParser) {
+	if p.err == nil {
+		p.err = at.err
+	}
+}
+
 // wants fails as the word is none of those that may stand here.
 func (p *faultParser) wants(words ...string) {
 	list := words[0]
@@ -150,7 +157,12 @@ func (p *faultParser) reset(f *Fault) {
 		p.choose("accept")
 		return
 	}
-	f.Kind, f.After = ResetSent, p.bytes()
+	f.Kind = ResetSent
+	at := *p
+	if f.After = p.bytes(); f.After == 0 {
+		at.fail("%q: a reset comes behind the first byte at the earliest; a connection that is broken from the first is \"reset at accept\"", at.word)
+		p.keep(&at)
+	}
 	if p.take("received") {
 		f.Kind = ResetReceived
 	} else {
@@ -207,7 +219,7 @@ func (p *faultParser) condition(f *Fault) {
 		twice = f.To != Peer{}
 		if w := places[f.Kind]; w == atName || w == atSocket {
 			at.fail("%q has no peer, and so no to; %s", f.what(), map[place]string{atName: "for NAME says which", atSocket: "process NAME says whose"}[w])
-			p.err = at.err
+			p.keep(&at)
 			return
 		}
 		f.To = p.peer()
@@ -215,7 +227,7 @@ func (p *faultParser) condition(f *Fault) {
 		twice = f.Name != ""
 		if places[f.Kind] != atName {
 			at.fail("for is a condition of dns; to NAME says where %q strikes", f.what())
-			p.err = at.err
+			p.keep(&at)
 			return
 		}
 		f.Name = p.name()
@@ -234,7 +246,7 @@ func (p *faultParser) condition(f *Fault) {
 	}
 	if twice {
 		at.fail("%q stands twice", at.word)
-		p.err = at.err
+		p.keep(&at)
 	}
 }
 
