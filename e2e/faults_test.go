@@ -137,7 +137,8 @@ func checkResets(t *testing.T, file string, sent, received int) {
 		if s == nil {
 			s, up = of[from], false
 		}
-		if s.reset >= 0 && up == (to == sent) {
+		resets := up == (s == of[sent]) // it is of the end that resets
+		if s.reset >= 0 && resets {
 			t.Errorf("behind the RST: %s", line) // the other end may not have it yet
 		}
 		if up && size > 0 {
@@ -145,7 +146,7 @@ func checkResets(t *testing.T, file string, sent, received int) {
 		}
 		if reset == "1" || reset == "True" {
 			s.reset = seq
-			if up != (to == sent) {
+			if !resets {
 				t.Errorf("the RST is the other end's: %s", line)
 			}
 		}

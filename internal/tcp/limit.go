@@ -19,7 +19,10 @@ func (c *Conn) Unlimit() {
 
 // AtLimit reports whether all bytes that SetLimit lets leave have left, once at least.
 func (c *Conn) AtLimit() bool {
-	return c.limited() && c.state.synchronized() && c.state != TimeWait && c.snd.nxt >= c.lazy.limit
+	if !c.limited() || !c.state.synchronized() || c.state == TimeWait {
+		return false
+	}
+	return min(c.snd.nxt, c.snd.q.End()) >= c.lazy.limit // the FIN is no byte
 }
 
 func (t *tcb) limited() bool { return t.lazy != nil && t.lazy.limit != 0 }
