@@ -56,12 +56,12 @@ func (h hostFaults) Connect(owner int32, to netip.AddrPort) *inet.StreamFaults {
 }
 
 // Accept implements inet.Faults.
-func (h hostFaults) Accept(owner int32, at netip.AddrPort) syscall.Errno {
+func (h hostFaults) Accept(owner int32, at netip.AddrPort) *inet.Fault {
 	h.known(at.Addr())
-	if b := h.of.Accept(owner, h.name, at); b != nil && b.Strike() {
-		return b.Fails()
+	if b := h.of.Accept(owner, h.name, at); b != nil {
+		return faultOf(b)
 	}
-	return 0
+	return nil
 }
 
 // Accepted implements inet.Faults.
@@ -91,7 +91,7 @@ func streamOf(list []*shape.Blow) *inet.StreamFaults {
 }
 
 func faultOf(b *shape.Blow) *inet.Fault {
-	return &inet.Fault{Errno: b.Fails(), Wait: b.Wait, After: b.After, Pieces: b.Pieces, Strike: b.Strike}
+	return &inet.Fault{Text: b.Fault.String(), Errno: b.Fails(), Wait: b.Wait, After: b.After, Pieces: b.Pieces, Strike: b.Strike}
 }
 
 // The addresses of wrong answers about names, which nobody has (RFC 5737, RFC 3849).

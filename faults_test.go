@@ -41,7 +41,7 @@ func faultyHost(t *testing.T, texts ...string) (*usock.Host, func() []string) {
 func listenAt(t *testing.T, h *usock.Host) (*usock.Socket, usock.Addr) {
 	t.Helper()
 	l := mustSocket(t, h, usock.AF_INET, usock.SOCK_STREAM)
-	if err := errors.Join(l.Bind(mustAddr(t, "127.0.0.1:8080")), l.Listen(10)); err != nil {
+	if err := errors.Join(l.Bind(mustAddr(t, "127.0.0.1:8080")), l.Listen(200)); err != nil {
 		t.Fatal(err)
 	}
 	a, _ := l.GetSockName()

@@ -12,6 +12,7 @@ import (
 	"usock/internal/tcp"
 	"usock/internal/timer"
 	"usock/internal/wait"
+	"usock/trace"
 )
 
 // Faults is asked what goes wrong, on purpose, at the calls of programs. It is asked with a socket's domain entered: it must
@@ -19,8 +20,8 @@ import (
 type Faults interface {
 	// Connect is asked about a connection that a process's program begins; nil: nothing happens to it.
 	Connect(owner int32, to netip.AddrPort) *StreamFaults
-	// Accept is asked about one that is there to be accepted; not 0: accept fails, and leaves it where it is.
-	Accept(owner int32, at netip.AddrPort) syscall.Errno
+	// Accept is asked about one that is there to be accepted; not nil: accept fails, and leaves it where it is.
+	Accept(owner int32, at netip.AddrPort) *Fault
 	// Accepted is asked about one that was taken.
 	Accepted(owner int32, at netip.AddrPort) *StreamFaults
 }
@@ -38,6 +39,7 @@ type StreamFaults struct {
 
 // Fault is one thing that is to happen.
 type Fault struct {
+	Text   string
 	Errno  syscall.Errno
 	Wait   time.Duration
 	After  uint64 // bytes
@@ -57,6 +59,7 @@ type faulty struct {
 	holds    bool   // the SYN
 	stopped  bool   // Stop: nothing can be received
 	shut     bool   // PeerStops: nothing leaves
+	cut      bool   // Pieces has struck
 	piece    int    // how many there were
 	received uint64 // bytes
 }
@@ -100,6 +103,19 @@ func (e *tcpEndpoint) afflict(f *StreamFaults) {
 	e.faulty().stop()
 }
 
+// struck has the fault strike, if it does, and tells who listens to events.
+func (e *tcpEndpoint) struck(f *Fault) bool {
+	if !f.Strike() {
+		return false
+	}
+	if log := e.dom.Log(); log != nil {
+		ev := trace.Event{Kind: trace.Struck, Err: f.Text}
+		e.sign(&ev)
+		log.Add(nil, ev)
+	}
+	return true
+}
+
 // attempt has happen what is to happen to the attempt to connect, whose SYN is held.
 func (f *faulty) attempt() {
 	t, c := f.e.proto, f.Connect
@@ -138,7 +154,7 @@ func (f *faulty) sent(ev *wait.Events) bool {
 	r, p := f.ResetSent, f.PeerStops
 	if p != nil && (r == nil || p.After < r.After) {
 		f.PeerStops = nil
-		if p.Strike() {
+		if f.e.struck(p) {
 			f.shut = true
 			f.opens.set(f, p.Wait, func() {
 				f.shut = false
@@ -149,7 +165,7 @@ func (f *faulty) sent(ev *wait.Events) bool {
 		}
 	} else {
 		f.ResetSent = nil
-		if r.Strike() {
+		if f.e.struck(r) {
 			*ev |= f.reset(true)
 			return true
 		}
@@ -182,12 +198,10 @@ func (f *faulty) may(most int) int {
 			most = int(min(uint64(most), x.After-f.received))
 		}
 	}
-	if p := f.Pieces; p != nil && p.Strike != nil {
-		if !p.Strike() {
+	if p := f.Pieces; p != nil && !f.cut {
+		if f.cut = f.e.struck(p); !f.cut {
 			f.Pieces = nil
-			return most
 		}
-		p.Strike = nil // it is told once
 	}
 	if p := f.Pieces; p != nil {
 		most = min(most, p.Pieces[f.piece%len(p.Pieces)])
@@ -204,7 +218,7 @@ func (f *faulty) took(n int) {
 	f.piece++
 	if x := f.ResetReceived; x != nil && f.received >= x.After {
 		f.ResetReceived = nil
-		if st := f.e.conn.State(); st != tcp.Closed && st != tcp.TimeWait && x.Strike() {
+		if st := f.e.conn.State(); st != tcp.Closed && st != tcp.TimeWait && f.e.struck(x) {
 			f.e.proto.update(f.e, f.reset(false))
 			return
 		}
@@ -219,7 +233,7 @@ func (f *faulty) stop() {
 		return
 	}
 	f.Stop = nil
-	if !x.Strike() {
+	if !f.e.struck(x) {
 		return
 	}
 	f.stopped = true
@@ -237,7 +251,7 @@ func (t *tcpProto) beginFaults(e *tcpEndpoint, p *tcp.Params, fo *tcp.FastOpen) 
 	}
 	f := t.faults.Connect(e.owner(), netip.AddrPortFrom(e.raddr, e.rport))
 	if f != nil && f.Connect != nil {
-		if !f.Connect.Strike() {
+		if !e.struck(f.Connect) {
 			f.Connect = nil
 			return f
 		}
@@ -248,8 +262,8 @@ func (t *tcpProto) beginFaults(e *tcpEndpoint, p *tcp.Params, fo *tcp.FastOpen) 
 
 // acceptFault asks whether an accept at e fails that would take a connection.
 func (t *tcpProto) acceptFault(e *tcpEndpoint) error {
-	if errno := t.faults.Accept(e.owner(), netip.AddrPortFrom(e.addr, e.lport)); errno != 0 {
-		return errno
+	if f := t.faults.Accept(e.owner(), netip.AddrPortFrom(e.addr, e.lport)); f != nil && e.struck(f) {
+		return f.Errno
 	}
 	return nil
 }
@@ -269,7 +283,7 @@ func (t *tcpProto) acceptedFaults(c *tcpEndpoint) {
 		return
 	}
 	c.afflict(f)
-	if f.AtAccept != nil && f.AtAccept.Strike() {
+	if f.AtAccept != nil && c.struck(f.AtAccept) {
 		t.update(c, c.faulty().reset(false))
 		return
 	}
