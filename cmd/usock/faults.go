@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"usock/clock"
 	"usock/gateway"
 	"usock/run"
 	shapes "usock/shape"
@@ -114,13 +113,9 @@ func (f *faults) close() {
 	case f.lines <- "": // the end
 	default: // nobody reads
 	}
-	late := make(chan struct{}, 1)
-	grace := clock.System().NewAlarm(func() { late <- struct{}{} })
-	grace.Set(faultGrace)
-	defer grace.Stop()
 	select {
 	case <-f.ended:
-	case <-late:
+	case <-time.After(faultGrace):
 	}
 	f.lines = nil
 }

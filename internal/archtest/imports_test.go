@@ -30,7 +30,7 @@ var house = map[string][]string{
 	// What users import.
 	".": {
 		"clock", "internal/abi", "internal/host", "internal/inet", "internal/ip", "internal/relay", "internal/socket",
-		"internal/sctp", "internal/tcp", "internal/timer", "internal/unix", "internal/wait", "link", "packet", "cc", "trace",
+		"internal/sctp", "internal/tcp", "internal/timer", "internal/unix", "internal/wait", "link", "packet", "cc", "shape", "trace",
 		"golang.org/x/net/dns/", "golang.org/x/net/ipv4", "golang.org/x/sys/unix",
 	},
 	"clock":   {},
@@ -38,13 +38,14 @@ var house = map[string][]string{
 	"cc":      {},
 	"trace":   {},
 	"link":    {"packet", "clock", "internal/offload", "internal/pcapfilter", "internal/relay", "internal/wire", "golang.org/x/sys/", "golang.zx2c4.com/wireguard/"},
-	"sim":     {".", "clock", "link"},
+	"shape":   {"clock", "link"},
+	"sim":     {".", "clock", "link", "shape"},
 	"inspect": {".", "link", "trace", "internal/control", "internal/ss", "golang.org/x/sys/unix"},
-	"gateway": {".", "clock", "link", "golang.org/x/sys/", "golang.org/x/net/dns/"},
+	"gateway": {".", "clock", "link", "shape", "golang.org/x/sys/", "golang.org/x/net/dns/"},
 	"run":     {".", "clock", "link", "internal/abi", "internal/control", "internal/rtnl", "golang.org/x/sys/", "golang.org/x/net/bpf"},
 
 	// The command.
-	"cmd/usock": {".", "gateway", "link", "run", "inspect", "trace", "internal/control", "internal/ss", "internal/top", "charm.land/bubbletea/", "github.com/spf13/", "golang.org/x/term", "golang.org/x/sys/"},
+	"cmd/usock": {".", "gateway", "link", "run", "inspect", "shape", "trace", "internal/control", "internal/ss", "internal/top", "charm.land/bubbletea/", "github.com/spf13/", "golang.org/x/term", "golang.org/x/sys/"},
 
 	// Domains and protocols.
 	"internal/inet": {
