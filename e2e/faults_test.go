@@ -202,6 +202,10 @@ func TestFaultNames(t *testing.T) {
 		fmt.Fprintf(&sh, "%[1]s name late.test; %[1]s name six.test; %[1]s name %[2]s.wrong.test; %[1]s name %[2]s.wrong.test\n", command, faulty[i].language)
 		fmt.Fprintf(&want, "%s late\n2001:db8::7\n%s\n%s\n", both, wrong, both)
 	}
+	// By TCP, and what no fault is about.
+	sh.WriteString("dig +tcp nx.test | grep -o 'status: NXDOMAIN'; dig +tcp server.test | grep -o 'status: SERVFAIL'; dig +tcp +short late.test\n" +
+		"dig +tcp +short many.test | wc -l; dig +short small.test TXT\n")
+	want.WriteString("status: NXDOMAIN\nstatus: SERVFAIL\n192.0.2.7\n60\n\"hello\"\n")
 	if r := lookUpSaying(t, "192.0.2.1", flags, false, sh.String()); r.stdout != want.String() {
 		t.Errorf("stdout: %s\nwant: %s\nstderr: %s", r.stdout, want.String(), r.stderr)
 	}
