@@ -6,6 +6,7 @@ import (
 
 	"usock/clock"
 	"usock/link"
+	"usock/shape"
 )
 
 // Config says how a host is made. The zero value is an unprivileged host with a
@@ -71,6 +72,10 @@ type Config struct {
 	// Cred is who the host's programs are, for AF_UNIX (SO_PEERCRED); nil is this
 	// process. A socket that acts for another process (SetOwner) has its number.
 	Cred *Cred
+
+	// Faults, if not nil, decides what goes wrong, on purpose, at the calls of the host's sockets of the Internet: those of
+	// TCP, the making of sockets, and the lookups of Resolver. It may be shared by hosts.
+	Faults *shape.Faults
 
 	// Clock is where the time comes from; nil is the machine's, which testing/synctest
 	// makes virtual. The host hands it on to links that keep time (link.Timed).

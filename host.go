@@ -19,6 +19,7 @@ import (
 	"usock/internal/unix"
 	"usock/link"
 	"usock/packet"
+	"usock/shape"
 )
 
 // Host is a network host: its interfaces, addresses and routes, its ports, and
@@ -31,6 +32,7 @@ type Host struct {
 	unix  *unix.Domain
 	table *table
 
+	faults   *shape.Faults // nil: nothing goes wrong
 	names    *Names
 	servers  []netip.AddrPort
 	search   []string
@@ -68,7 +70,7 @@ func NewHost(c Config) (*Host, error) {
 	if c.Clock == nil {
 		c.Clock = clock.System()
 	}
-	h := &Host{h: host.New(c.Clock), name: c.Name, names: c.Names, servers: slices.Clone(c.NameServers), search: slices.Clone(c.Search)}
+	h := &Host{h: host.New(c.Clock), name: c.Name, faults: c.Faults, names: c.Names, servers: slices.Clone(c.NameServers), search: slices.Clone(c.Search)}
 	h.resolver.h = h
 	var err error
 	if c.StandIn && c.Flows == nil {
@@ -87,6 +89,7 @@ func NewHost(c Config) (*Host, error) {
 		TCP:        (*tcp.Settings)(c.TCP),
 		SCTP:       c.SCTP.settings(),
 		Seed:       c.Seed,
+		Faults:     streamFaults(&c),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("usock: %w", err)
@@ -309,9 +312,22 @@ func receive(q link.Queue, input func([]*packet.Packet)) {
 // ignored. protocol 0 is the type's default. Errors: EAFNOSUPPORT, EINVAL,
 // ESOCKTNOSUPPORT, EPROTONOSUPPORT, EPERM.
 func (h *Host) Socket(domain, typ, protocol int) (*Socket, error) {
+	return h.SocketFor(0, domain, typ, protocol)
+}
+
+// SocketFor is Socket on behalf of a process (Socket.SetOwner).
+func (h *Host) SocketFor(pid int32, domain, typ, protocol int) (*Socket, error) {
+	if h.faults != nil && domain != abi.AF_UNIX {
+		if b := h.faults.Socket(pid, h.name); b != nil && b.Strike() {
+			return nil, b.Fails()
+		}
+	}
 	in, err := h.open(domain, typ, protocol)
 	if err != nil {
 		return nil, err
+	}
+	if pid != 0 {
+		in.SetOwner(pid)
 	}
 	return &Socket{in, h}, nil
 }

@@ -213,6 +213,10 @@ func (l *TCPListener) AcceptTCP() (*TCPConn, error) {
 		c.s.Close()
 		return nil, l.opError("accept", "getsockname", err)
 	}
+	if !c.peer.IsValid() { // it was reset while it waited, and accept tells the address all the same
+		peer, _ := in.Peer()
+		c.peer = unmapped(Addr(peer))
+	}
 	c.streamDefaults(l.keepAlive, l.keepAliveConfig)
 	return c, nil
 }

@@ -60,6 +60,14 @@ func (r *Resolver) lookup(ctx context.Context, k kind, host string) ([]netip.Add
 	if a, err := netip.ParseAddr(host); err == nil {
 		return []netip.Addr{a}, nil
 	}
+	if r.h.faults != nil {
+		return r.faultyLookup(ctx, k, host)
+	}
+	return r.lookupName(ctx, k, host)
+}
+
+// lookupName is lookup of what is no address.
+func (r *Resolver) lookupName(ctx context.Context, k kind, host string) ([]netip.Addr, error) {
 	key := nameKey(host)
 	if key == "localhost" || strings.HasSuffix(key, ".localhost") {
 		return slices.Clone(loopbacks[:]), nil

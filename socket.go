@@ -56,7 +56,7 @@ func (s *Socket) Accept() (*Socket, Addr, error) { return s.AcceptContext(contex
 
 // AcceptContext is Accept, given up when ctx ends.
 func (s *Socket) AcceptContext(ctx context.Context) (*Socket, Addr, error) {
-	n, err := s.in.Accept(ctx)
+	n, err := s.accept(ctx)
 	if err != nil {
 		return nil, Addr{}, err
 	}
@@ -81,7 +81,7 @@ func (s *Socket) Connect(a Addr) error { return s.ConnectContext(context.Backgro
 
 // ConnectContext is Connect, given up when ctx ends; the attempt itself goes on.
 func (s *Socket) ConnectContext(ctx context.Context, a Addr) error {
-	return s.in.Connect(ctx, abi.Addr(a))
+	return s.connect(ctx, a)
 }
 
 // FinishConnect reports what became of the attempt to connect that an earlier Connect
@@ -131,7 +131,7 @@ func (s *Socket) SendTo(p []byte, flags int, to Addr) (int, error) {
 func (s *Socket) Recv(p []byte, flags int) (int, error) {
 	m := msgPool.Get().(*socket.Msg)
 	m.Flags, m.Want = flags, false
-	n, err := s.in.Recv(context.Background(), p, m)
+	n, err := s.recv(context.Background(), p, m)
 	msgPool.Put(m)
 	return n, err
 }
@@ -140,7 +140,7 @@ func (s *Socket) Recv(p []byte, flags int) (int, error) {
 func (s *Socket) RecvFrom(p []byte, flags int) (int, Addr, error) {
 	m := msgPool.Get().(*socket.Msg)
 	m.Flags, m.Want, m.Addr = flags, false, abi.Addr{}
-	n, err := s.in.Recv(context.Background(), p, m)
+	n, err := s.recv(context.Background(), p, m)
 	from := Addr(m.Addr)
 	msgPool.Put(m)
 	return n, from, err
@@ -168,7 +168,7 @@ func (s *Socket) RecvMsg(ctx context.Context, m *Msg, flags int) (int, error) {
 	} else {
 		p = make([]byte, total(m.Bufs))
 	}
-	n, err := s.in.Recv(ctx, p, in)
+	n, err := s.recv(ctx, p, in)
 	if len(m.Bufs) != 1 {
 		scatter(m.Bufs, p[:min(n, len(p))])
 	}

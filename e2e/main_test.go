@@ -44,7 +44,7 @@ func testMain(m *testing.M) int {
 }
 
 func build() error {
-	for _, b := range []struct{ out, pkg string }{{"usock", "../cmd/usock"}, {"gonet", "./testdata/gonet"}, {"confine", "./testdata/confine"}} {
+	for _, b := range []struct{ out, pkg string }{{"usock", "../cmd/usock"}, {"gonet", "./testdata/gonet"}, {"gofaults", "./testdata/gofaults"}, {"confine", "./testdata/confine"}} {
 		c := exec.Command("go", "build", "-o", filepath.Join(bin, b.out), b.pkg)
 		c.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := c.CombinedOutput(); err != nil {

@@ -21,6 +21,16 @@ var knownNames = []string{"--host", "db=192.0.2.7", "--host", "db=2001:db8::7"}
 // usock run with the flags.
 func lookUp(t *testing.T, server string, flags []string, native bool, sh string) string {
 	t.Helper()
+	r := lookUpSaying(t, server, flags, native, sh)
+	if r.stderr != "" {
+		t.Errorf("stderr, native: %v: %s", native, r.stderr)
+	}
+	return r.stdout
+}
+
+// lookUpSaying is lookUp of a run that may write to stderr.
+func lookUpSaying(t *testing.T, server string, flags []string, native bool, sh string) result {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	dir := t.TempDir()
@@ -41,10 +51,7 @@ func lookUp(t *testing.T, server string, flags []string, native bool, sh string)
 		log, _ := os.ReadFile(filepath.Join(dir, "log"))
 		t.Fatalf("exit status %d, native: %v\nstdout: %s\nstderr: %s\nserver: %s", r.code, native, r.stdout, r.stderr, log)
 	}
-	if r.stderr != "" {
-		t.Errorf("stderr, native: %v: %s", native, r.stderr)
-	}
-	return r.stdout
+	return r
 }
 
 // needNameServer skips the test where there can be no server at port 53.

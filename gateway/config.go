@@ -6,6 +6,7 @@ import (
 
 	"usock/clock"
 	"usock/link"
+	"usock/shape"
 )
 
 // Config says how a gateway is made.
@@ -43,6 +44,9 @@ type Config struct {
 	// Named, if not nil, is told which name an address was given for by Hosts or a name server, each time. It is called on
 	// the gateway's goroutine and must not block.
 	Named func(netip.Addr, string)
+
+	// Faults, if not nil, decides what goes wrong, on purpose, with questions about names to the servers that /etc/resolv.conf names.
+	Faults *shape.Faults
 
 	// Log, if not nil, is told what is published.
 	Log io.Writer

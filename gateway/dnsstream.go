@@ -18,6 +18,7 @@ import (
 // Each message has its length before it (RFC 1035, section 4.2.2).
 type dnsFilter struct {
 	names   *names
+	faults  *nameFaults
 	held    []byte // of the program's, not decided yet
 	answers []byte // for the program, with their lengths
 
@@ -34,7 +35,7 @@ type dnsFilter struct {
 const maxAnswers = 64 << 10
 
 // full reports whether the program is to take answers first.
-func (f *dnsFilter) full() bool { return len(f.answers) >= maxAnswers }
+func (f *dnsFilter) full() bool { return len(f.answers) >= maxAnswers || f.faults.waits() }
 
 // take takes bytes of the program's. next says what becomes of them.
 func (f *dnsFilter) take(b []byte) { f.held = append(f.held, b...) }
@@ -52,7 +53,15 @@ func (f *dnsFilter) next() []byte {
 		if len(b) < size {
 			break
 		}
-		reply, about, barred := f.names.answer(b[len(f.head):size], true)
+		if f.faults != nil && n > 0 || f.faults.decide(b[len(f.head):size]) {
+			break
+		}
+		var about string
+		var barred bool
+		reply := f.faults.taken()
+		if reply == nil {
+			reply, about, barred = f.names.answer(b[len(f.head):size], true)
+		}
 		if reply == nil && !f.names.alone && !barred {
 			n += size
 			continue
@@ -162,11 +171,7 @@ func (g *Gateway) answered(side *side, d *usock.Datagram) bool {
 	if reply == nil {
 		return g.isolated || barred
 	}
-	err := side.host().SendDatagram(&usock.Datagram{Src: d.Dst, Dst: d.Src, Data: [][]byte{reply}})
-	if err != nil {
-		g.warn("usock: the gateway cannot hand on an answer about a name: %v", err)
-	}
-	return true
+	return g.reply(side, d, reply)
 }
 
 // nameStream is a connection to a name server that is not there: the gateway is isolated.
@@ -198,6 +203,7 @@ func (g *Gateway) connectIsolated(f *usock.Flow) {
 	}
 	in.SetSockOptInt(usock.SOL_TCP, usock.TCP_NODELAY, 1)
 	s := &nameStream{g: g, in: in, filter: dnsFilter{names: g.names}}
+	s.filter.faults = g.streamFaults(f.Remote(), f.Local(), s.serve)
 	g.local[s] = struct{}{}
 	if err := g.own.Add(in, usock.POLLIN|usock.POLLOUT|usock.POLLRDHUP|usock.EPOLLET, s); err != nil {
 		s.close()
@@ -244,6 +250,9 @@ func (s *nameStream) serve() {
 		s.filter.next()
 		if s.pending = s.filter.waiting(); len(s.pending) > 0 {
 			continue
+		}
+		if s.filter.faults.waits() {
+			return
 		}
 		n, err := s.in.Recv(s.g.buf, 0)
 		if err == unix.EAGAIN {

@@ -69,6 +69,7 @@ type Gateway struct {
 	denials  denials
 	alerts   *lines // about what is denied; nil: nobody wants to know
 	local    map[*nameStream]struct{}
+	held     map[*clock.Alarm]struct{} // of questions that faults delay
 	told     map[string]bool
 	warnTo   io.Writer
 	logTo    io.Writer
@@ -139,8 +140,11 @@ func New(c Config) (*Gateway, error) {
 	}
 	g.sweeper = g.clock.NewAlarm(func() { g.leave(g.sweep) })
 	var err error
-	if g.names, err = readNames(c.Hosts, c.Isolated, g.watches(&c)); err != nil {
+	if g.names, err = readNames(c.Hosts, c.Isolated, g.watches(&c) || strikesNames(&c)); err != nil {
 		return nil, fmt.Errorf("names: %w", err)
+	}
+	if strikesNames(&c) {
+		g.names.faults = c.Faults
 	}
 	g.govern(&c)
 	if !c.Isolated {
@@ -445,6 +449,7 @@ func (g *Gateway) Close() error {
 		}
 		g.closed = true
 		g.sweeper.Stop()
+		g.forgetHeld()
 		for s := range g.streams {
 			s.acc.is(FlowRunEnded, "")
 			s.abort()

@@ -52,9 +52,9 @@ func (g *Gateway) govern(c *Config) {
 	}
 }
 
-// newFilter makes the filter of a stream to a name server.
-func (g *Gateway) newFilter(f *usock.Flow) *dnsFilter {
-	d := &dnsFilter{names: g.names}
+// newFilter makes the filter of a stream to a name server, which goes on by resume.
+func (g *Gateway) newFilter(f *usock.Flow, resume func()) *dnsFilter {
+	d := &dnsFilter{names: g.names, faults: g.streamFaults(f.Remote(), f.Local(), resume)}
 	if g.table != nil {
 		d.learn = g.learn
 		d.refused = func(name string) { g.denyName(unix.IPPROTO_TCP, f.Remote(), f.Local(), name) }

@@ -63,6 +63,14 @@ func (g *Gateway) carry(side *side, d *usock.Datagram) {
 	if g.forGuest(side, d) {
 		return
 	}
+	if g.names.asked(d.Dst) && g.afflicted(side, d) {
+		return
+	}
+	g.carryOn(side, d)
+}
+
+// carryOn is carry of what no guest has, and no fault strikes at.
+func (g *Gateway) carryOn(side *side, d *usock.Datagram) {
 	if g.names.asked(d.Dst) && g.answered(side, d) {
 		return
 	}

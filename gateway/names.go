@@ -14,6 +14,8 @@ import (
 	"usock/internal/target"
 
 	"golang.org/x/net/dns/dnsmessage"
+
+	"usock/shape"
 )
 
 // names answers the questions about names that the run knows, in place of the name servers
@@ -34,6 +36,8 @@ type names struct {
 	// permit, if not nil, says whether a name, in lower case and without a dot at its end,
 	// may be asked for. Questions about others are refused, and all that is no question.
 	permit func(name string) bool
+	// faults, if not nil, strike at questions.
+	faults *shape.Faults
 	// gave, if not nil, is told of each address that is answered.
 	gave func(addr netip.Addr, names []string)
 }

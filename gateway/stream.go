@@ -132,7 +132,7 @@ func (g *Gateway) connect(side *side, f *usock.Flow) {
 	}
 	s := &stream{g: g, side: side, flow: f, fd: fd, acc: g.newAccount(unix.IPPROTO_TCP, outward, f.Remote(), to)}
 	if g.names.asked(to) {
-		s.filter = g.newFilter(f)
+		s.filter = g.newFilter(f, func() { s.inside(0) })
 	}
 	e = sysConnect(fd, to)
 	if e == unix.ENETUNREACH && !side.own {

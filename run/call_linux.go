@@ -247,7 +247,7 @@ func callSocket(c *call) result {
 		c.l.space.tell()
 		return c.fail(unix.EMFILE)
 	}
-	u, err := c.l.host.Socket(domain, typ&usock.SOCK_TYPE_MASK|usock.SOCK_NONBLOCK, protocol)
+	u, err := c.l.host.SocketFor(c.t.process(), domain, typ&usock.SOCK_TYPE_MASK|usock.SOCK_NONBLOCK, protocol)
 	if err != nil {
 		c.l.space.give(1)
 		return c.failErr(err)

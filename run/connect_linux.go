@@ -111,6 +111,12 @@ func (c *call) connect(a usock.Addr) result {
 	if r.how != park {
 		return r
 	}
+	if c.interrupted("connect") {
+		if r := goOn(c); r.how != park {
+			return r
+		}
+		return c.fail(unix.EINTR)
+	}
 	r = c.park(&s.waiting, wait, s.times[sndTimeo], e)
 	c.waits.leave = goOn
 	return r

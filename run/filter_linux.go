@@ -108,6 +108,10 @@ func joinsNet(a *assembler) {
 // descriptor is a socket with the same meaning. But AF_UNIX does not wait for all that a peek
 // wants.
 func receives(a *assembler) {
+	if a.interrupts {
+		always(a)
+		return
+	}
 	marked(a)
 	noAddress(a)
 	a.jump(bpf.JumpBitsSet, ^uint32(nativeRecv), "notify", "")
@@ -164,9 +168,15 @@ func asksSocket(a *assembler) {
 // arg returns the offset of the lower half of an argument.
 func arg(i int) uint32 { return offArgs + uint32(i)*argSize }
 
+// filterFor is what a filter is for.
+type filterFor struct {
+	seen       bool // Options.Packets
+	interrupts bool // a fault interrupts receives: none is the kernel's own business
+}
+
 // assembler collects instructions with symbolic jumps.
 type assembler struct {
-	seen   bool // Options.Packets
+	filterFor
 	code   []bpf.Instruction
 	labels map[string]int
 	fixes  []fix
@@ -211,9 +221,9 @@ func (a *assembler) finish() []bpf.Instruction {
 }
 
 // filter returns the program that decides which calls are trapped. io_uring is
-// refused, because it would carry out calls that no filter sees. seen is Options.Packets.
-func filter(m *machine, list []row, seen bool) []bpf.Instruction {
-	a := &assembler{seen: seen, labels: make(map[string]int)}
+// refused, because it would carry out calls that no filter sees.
+func filter(m *machine, list []row, what filterFor) []bpf.Instruction {
+	a := &assembler{filterFor: what, labels: make(map[string]int)}
 	a.load(offArch)
 	a.jump(bpf.JumpEqual, m.arch, "", "foreign")
 	a.load(offNr)

@@ -20,7 +20,7 @@ func decide(t *testing.T, arch uint32, nr int, args ...uint64) uint32 {
 // network byte order, so the structure is built in it.
 func decideFor(t *testing.T, m *machine, seen bool, arch uint32, nr int, args ...uint64) uint32 {
 	t.Helper()
-	vm, err := bpf.NewVM(filter(m, rows(), seen))
+	vm, err := bpf.NewVM(filter(m, rows(), filterFor{seen: seen}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +136,7 @@ func TestFilter(t *testing.T) {
 
 // TestFilterSize keeps the program within what the kernel takes.
 func TestFilterSize(t *testing.T) {
-	raw, err := bpf.Assemble(filter(&native, rows(), true))
+	raw, err := bpf.Assemble(filter(&native, rows(), filterFor{seen: true}))
 	if err != nil {
 		t.Fatal(err)
 	}

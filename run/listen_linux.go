@@ -203,7 +203,7 @@ func (s *sock) hold() bool {
 		return false
 	}
 	s.count(1) // before it leaves the host's queue
-	u, _, err := s.u.Accept()
+	u, err := s.u.AcceptAhead()
 	if err != nil {
 		s.count(0)
 		s.l.space.give(1)
@@ -289,6 +289,9 @@ func (c *call) accept(flags int) result {
 	case nonblocking(c.dup):
 		return c.fail(unix.EAGAIN)
 	}
+	if c.interrupted("accept") {
+		return c.fail(unix.EINTR)
+	}
 	return c.park(&s.waiting, func(c *call) result { return c.tryAccept(flags) }, s.times[rcvTimeo], unix.EAGAIN)
 }
 
@@ -317,6 +320,9 @@ func (c *call) tryAccept(flags int) result {
 			return c.fail(unix.EMFILE)
 		}
 		return result{how: park}
+	}
+	if r, struck := c.acceptFault(); struck {
+		return r
 	}
 	n := q.taken[0]
 	q.taken = q.taken[1:]

@@ -120,9 +120,9 @@ func (l listener) replaceFD(id uint64, fd, target, flags int) syscall.Errno {
 // install puts the filter on the calling thread, which must be locked to its
 // goroutine for ever: whatever it starts inherits it. want says that the kernel is
 // to keep a call, once taken, from being interrupted by anything but a fatal signal,
-// and killable whether it does (Linux 5.19). seen is Options.Packets.
-func install(want, seen bool) (l listener, killable bool, err error) {
-	raw, err := bpf.Assemble(filter(&native, rows(), seen))
+// and killable whether it does (Linux 5.19).
+func install(want bool, what filterFor) (l listener, killable bool, err error) {
+	raw, err := bpf.Assemble(filter(&native, rows(), what))
 	if err != nil {
 		return -1, false, err
 	}

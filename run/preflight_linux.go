@@ -145,7 +145,7 @@ func trySockets() error {
 // tryFilter installs the filter on this thread, and looks whether its listener can
 // do what is needed.
 func tryFilter() error {
-	l, _, err := install(true, false)
+	l, _, err := install(true, filterFor{})
 	if err != nil {
 		return err
 	}

@@ -123,7 +123,7 @@ func (s *sock) ready(events uint32) {
 	}
 	if events&(unix.EPOLLOUT|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
 		f.writable = true
-		if f.armed {
+		if f.armed && !s.pieces {
 			f.armed = false
 			s.l.rewatch(f.fd, farEvents)
 		}
@@ -451,7 +451,7 @@ func (s *sock) pumpDown() bool {
 		if !s.down.empty() && !s.sendDown() {
 			return false
 		}
-		if !s.far.writable {
+		if !s.far.writable || s.pieceWaits() {
 			return false
 		}
 		if moved >= maxRound {

@@ -17,7 +17,7 @@ import (
 func callRecvfrom(c *call) result {
 	m := c.plainMessage()
 	m.h.name = c.n.data.args[4]
-	if c.urgent(m) || c.kernelServes(m, nativeRecv) {
+	if c.urgent(m) || c.kernelServes(m, nativeRecv) && !c.l.interrupts {
 		return result{how: byKernel}
 	}
 	return c.receiveMessage(m)
@@ -29,7 +29,7 @@ func callRecvmsg(c *call) result {
 	if e != 0 {
 		return c.fail(e)
 	}
-	if c.plain(&m) && !(c.s.inq && m.h.control != 0) || c.urgent(&m) {
+	if c.plain(&m) && !c.l.interrupts && !(c.s.inq && m.h.control != 0) || c.urgent(&m) {
 		return result{how: byKernel}
 	}
 	return c.receiveMessage(&m)
@@ -63,6 +63,9 @@ func (c *call) receiveMessage(m *message) result {
 	}
 	if !c.mayWait(m) {
 		return c.moved(m, unix.EAGAIN)
+	}
+	if c.interrupted("recv") {
+		return c.moved(m, unix.EINTR)
 	}
 	return c.parkMessage(m, func(c *call) result { return c.tryReceive(m) }, c.s.times[rcvTimeo])
 }
@@ -344,6 +347,9 @@ func (c *call) receiveMany(b *bundle) result {
 		if r.how == park {
 			if !c.mayWait(b.m) {
 				return c.partly(b, unix.EAGAIN)
+			}
+			if c.interrupted("recv") {
+				return c.partly(b, unix.EINTR)
 			}
 			return c.parkMany(b, try, b.until)
 		}

@@ -45,6 +45,9 @@ func Run(o Options) (Status, error) {
 	}
 	defer l.stop()
 	l.packets, l.named, l.reaches = o.Packets, o.Named, o.Reaches
+	if f := o.Host.Faults(); f != nil {
+		l.faulty, l.interrupts = true, f.Interrupts("recv")
+	}
 	l.absent = absentPaths(o.Absent)
 	if o.Outside != nil {
 		l.outside = o.Outside
@@ -114,7 +117,7 @@ func (l *loop) launch(o *Options, can abilities) (pid int, err error) {
 		defer close(started)
 		runtime.LockOSThread() // the thread ends with this goroutine
 		var notify listener
-		if notify, l.killable, err = install(can.trace, o.Packets); err != nil {
+		if notify, l.killable, err = install(can.trace, filterFor{seen: o.Packets, interrupts: l.interrupts}); err != nil {
 			return
 		}
 		if err = l.begin(notify); err != nil {

@@ -42,6 +42,9 @@ func (*Ends) List() func(list []usock.SocketInfo, inodes []uint32) {
 	return func([]usock.SocketInfo, []uint32) {}
 }
 
+// ProgramName returns no name: nothing runs.
+func ProgramName(int32) string { return "?" }
+
 // Exit ends this process with the program's exit status.
 func Exit(st Status) { os.Exit(st.Code) }
 

@@ -116,6 +116,7 @@ type sock struct {
 	giving  bool          // accept gives the program its end, of which the supervisor has a copy still
 	delayed bool          // there was something to pump meanwhile
 	shutRd  bool          // SHUT_RD
+	pieces  bool          // a fault has given the program less than there is (pieceWaits)
 
 	given  uint64         // streams: bytes that the program's end was given, over all
 	native []nativeOption // set on the program's end

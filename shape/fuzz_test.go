@@ -49,12 +49,12 @@ func FuzzTraceMahimahi(f *testing.F) {
 	})
 }
 
-var place = regexp.MustCompile(`^line (\d+), column (\d+): `)
+var placeText = regexp.MustCompile(`^line (\d+), column (\d+): `)
 
 // checkPlace looks whether an error's place is in the text.
 func checkPlace(t *testing.T, text []byte, err error) {
 	t.Helper()
-	m := place.FindStringSubmatch(err.Error())
+	m := placeText.FindStringSubmatch(err.Error())
 	if m == nil {
 		if !strings.Contains(err.Error(), "it says nothing") {
 			t.Fatalf("%q: no place in %v", text, err)

@@ -85,13 +85,14 @@ func split(text string) (list []word, err error) {
 func nearest(given string, list []string) string {
 	best, least := "", 3
 	given = strings.ToLower(given)
-	for _, w := range list {
+	for _, word := range list {
+		w := strings.ToLower(word)
 		d := distance(given, w)
 		if len(w) > 1 && len(given) > 1 && (strings.HasPrefix(w, given) || strings.HasPrefix(given, w)) {
 			d = min(d, 1)
 		}
 		if d < least && d < max(len(w), len(given)) && d*2 <= max(len(w), 2) {
-			best, least = w, d
+			best, least = word, d
 		}
 	}
 	return best

@@ -38,10 +38,14 @@ type Listener struct {
 }
 
 // NewListener returns a listener at port 80 of a host "server", which a link joins to a host
-// "client". All is closed when the test ends. The seed of what the link draws is Seed's.
-func NewListener(t TB, c LinkConfig) *Listener {
+// "client". All is closed when the test ends. The seed of what the link draws is Seed's, and that of the faults, which strike
+// on both hosts.
+func NewListener(t TB, c LinkConfig, faults ...Fault) *Listener {
 	t.Helper()
 	n := New(t, Seed(t))
+	if len(faults) > 0 {
+		n.Faults(faults...)
+	}
 	client, server := n.Host("client"), n.Host("server")
 	way := n.Link(client, server, c)
 	n.Start()
@@ -195,9 +199,9 @@ func (l *Listener) SetCloseError(err error) { l.close.set(err) }
 //
 //	srv := sim.NewServer(t, handler, sim.Both(link.Impairment{Delay: 50 * time.Millisecond}))
 //	r, err := srv.Client().Get(srv.URL)
-func NewServer(t TB, handler http.Handler, c LinkConfig) *httptest.Server {
+func NewServer(t TB, handler http.Handler, c LinkConfig, faults ...Fault) *httptest.Server {
 	t.Helper()
-	l := NewListener(t, c)
+	l := NewListener(t, c, faults...)
 	srv := &httptest.Server{Listener: l, Config: &http.Server{Handler: handler}}
 	srv.Start()
 	t.Cleanup(srv.Close)

@@ -8,6 +8,7 @@ import (
 	"usock"
 	"usock/clock"
 	"usock/link"
+	"usock/shape"
 )
 
 // TB is the part of testing.TB that a network needs.
@@ -26,6 +27,7 @@ type Net struct {
 	links   []*Link
 	started bool
 	ports   uint16
+	faults  *shape.Faults // nil: none
 
 	clock    clock.Clock
 	manual   *clock.Manual     // the clock, if it is one
@@ -105,6 +107,9 @@ func (n *Net) Start() {
 		}
 		if seed := random.Uint64(); c.Seed == 0 {
 			c.Seed = seed | 1
+		}
+		if c.Faults == nil {
+			c.Faults = n.faults
 		}
 		c.Interfaces = h.interfaces()
 		var err error

@@ -43,7 +43,7 @@ type Event struct {
 	// Of Called.
 	Call   string // the call's name
 	Result int    // what it returned
-	Err    string // its error; "": none
+	Err    string // its error; "": none; of Refused and Struck: what it is
 }
 
 // NoThreshold is the SSThresh of a sender that has seen no congestion yet.
@@ -67,6 +67,7 @@ const (
 	Called  // a call of the program ended
 	Dropped // a datagram is not for the program, and Why
 	Refused // an ICMP error about what was sent came, of which Err is the meaning; of TCP, about the segment at Seq
+	Struck  // a fault that somebody has asked for (usock.Config.Faults) strikes, of which Err is the text
 	Missed  // Result events are missing here: who listens was too slow
 	Shaped  // what is done to the host's links has changed
 	kinds

@@ -85,6 +85,7 @@ type data struct {
 	RTT      float64 `json:"latest_rtt,omitempty"`   // ms
 	Rate     uint64  `json:"rate,omitempty"`         // bytes per second
 	At       float64 `json:"at,omitempty"`           // ms since the epoch
+	Fault    string  `json:"fault,omitempty"`
 	Call     string  `json:"call,omitempty"`
 	Result   *int    `json:"result,omitempty"`
 	Error    string  `json:"error,omitempty"`
@@ -94,7 +95,7 @@ var jsonNames = [kinds]string{
 	Sent: "tcp:segment_sent", Received: "tcp:segment_received", Acknowledged: "recovery:acknowledged", Lost: "recovery:segment_lost",
 	State: "tcp:state_updated", Window: "recovery:window_updated", Rate: "recovery:rate_updated", TimerSet: "recovery:timer_set",
 	TimerExpired: "recovery:timer_expired", Stalled: "tcp:stalled", Called: "socket:called",
-	Dropped: "socket:datagram_dropped", Refused: "socket:refused", Missed: "usock:events_missed",
+	Dropped: "socket:datagram_dropped", Refused: "socket:refused", Struck: "usock:fault_struck", Missed: "usock:events_missed",
 	Shaped: "usock:links_shaped",
 }
 
@@ -136,6 +137,8 @@ func (e *Event) MarshalJSON() ([]byte, error) {
 		d.Rate = e.Rate
 	case TimerSet, Stalled:
 		d.At = ms(e.At)
+	case Struck:
+		d.Fault, d.Error = e.Err, ""
 	case Called, Missed:
 		d.Call, d.Result = e.Call, &e.Result
 	}

@@ -11,7 +11,7 @@ import (
 var kindNames = [kinds]string{
 	Sent: "sent", Received: "received", Acknowledged: "acknowledged", Lost: "lost", State: "state",
 	Window: "window", Rate: "rate", TimerSet: "timer set", TimerExpired: "timer expired",
-	Stalled: "stalled", Called: "called", Dropped: "dropped", Refused: "refused", Missed: "missed", Shaped: "shaped",
+	Stalled: "stalled", Called: "called", Dropped: "dropped", Refused: "refused", Struck: "fault", Missed: "missed", Shaped: "shaped",
 }
 
 var whyNames = [reasons]string{
@@ -144,6 +144,8 @@ func (e *Event) Text() string {
 			fmt.Fprintf(&b, " %d", e.Seq)
 		}
 		b.WriteString(": " + e.Err)
+	case Struck:
+		b.WriteString("fault: " + e.Err)
 	case Missed:
 		fmt.Fprintf(&b, "%d events are missing: who listens was too slow", e.Result)
 	case Shaped:

@@ -49,6 +49,7 @@ func TestTextDatagrams(t *testing.T) {
 		{trace.Event{Kind: trace.Dropped, Why: trace.NoRoom, Len: 5}, "dropped 5: no room", `socket:datagram_dropped {"trigger":"no room","length":5}`},
 		{trace.Event{Kind: trace.Refused, Protocol: 17, Err: "connection refused"}, "refused: connection refused", `socket:refused {"error":"connection refused"}`},
 		{trace.Event{Kind: trace.Refused, Protocol: 6, Seq: 9, Err: "no route to host"}, "refused 9: no route to host", `socket:refused {"seq":9,"error":"no route to host"}`},
+		{trace.Event{Kind: trace.Struck, Protocol: 6, Err: "reset after 10 bytes"}, "fault: reset after 10 bytes", `usock:fault_struck {"fault":"reset after 10 bytes"}`},
 	} {
 		c.compare(t)
 	}

@@ -49,6 +49,11 @@ func completeRun(c *cobra.Command) {
 		"publish": {"auto", "auto/tcp", "auto/udp"},
 		"addr":    {"10.1.2.0/24"},
 		"host":    nil,
+		"fault": {
+			"connect refused", "connect timed out after 3s", "connect late by 500ms", "reset after 1000 bytes", "reset at accept",
+			"read in pieces of 1,7,100 bytes", "stop reading for 5s after 64kb", "peer stops reading for 5s after 64kb", "socket fails with EMFILE",
+			"accept fails with ENFILE", "interrupt recv", "dns NXDOMAIN", "dns SERVFAIL", "dns late by 2s", "dns wrong first", "dns AAAA only",
+		},
 
 		"sctp-encap": {"9899"},
 		filterFlag:   filterExamples,

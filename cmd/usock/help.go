@@ -43,6 +43,8 @@ const runExamples = `  # A download over a bad way to the world, and its packets
   usock run --sctp-encap 9899 -p 9899/udp -- sctp_darn -H 0 -P 5000 -h 192.0.2.7 -p 5000 -s
   # Another inner network; servers of that network outside cannot be reached then
   usock run --addr 10.1.2.0/24 -- ip -4 address
+  # How the client does when a connect in ten is refused, and the third connection ends in the midst of an answer
+  usock run --fault 'connect refused to :5432 at 10%' --fault 'reset after 1000 bytes received process client at the 3rd' -- ./client
   # The packets as they pass; the program's output goes elsewhere
   usock run --pcap - --stdout /dev/stderr -- curl https://example.com/ | tshark -r -
   # What curl says over TLS, open to Wireshark, and only that; a new file each 100 MB, the last five

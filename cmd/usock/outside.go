@@ -9,6 +9,7 @@ import (
 
 	"usock"
 	"usock/gateway"
+	shapes "usock/shape"
 )
 
 // outside is the way of a run to the networks of its machine.
@@ -23,6 +24,7 @@ type outside struct {
 	flows    flowLog
 	encap    portValue // of SCTP in UDP
 
+	faults  *shapes.Faults // nil: none
 	gateway *gateway.Gateway
 }
 
@@ -99,6 +101,7 @@ func (o *outside) open(c *usock.Config, s *conditions) error {
 		g.Log = os.Stderr
 	}
 	g.Named = s.resolved
+	o.tellFaults(&g)
 	if err := o.flows.open(s.file); err != nil {
 		return err
 	}

@@ -26,6 +26,7 @@ func runCmd() *cobra.Command {
 	var out outside
 	var s conditions
 	var name nameValue
+	var faults faults
 	stdout := fileValue{hint: "give one, such as /dev/stderr"}
 	c := &cobra.Command{
 		Use:   runName + " [flags] -- PROGRAM [ARGS]",
@@ -48,7 +49,7 @@ direction, as --up-rate: up is what the program sends, on the loopback interface
 side of a connection sends that has connected. This is no sandbox: a run reaches what its user's
 programs reach, but for what rules deny. What netlink and ioctl tell of interfaces,
 routes and sockets is the run's: ip, ss, getifaddrs.
-` + rulesHelp + policyHelp + `
+` + rulesHelp + policyHelp + faultHelp + `
 Names are looked up by the program itself, at the servers of /etc/resolv.conf. A name
 that --host gives, and the machine's own, are answered by usock in their place, with
 each suffix, too, that resolv.conf has programs append (a dot at the name's end: only
@@ -72,7 +73,7 @@ ended. usock itself writes nothing but what must be known, a line each, on stder
 			return nil
 		},
 		RunE: func(_ *cobra.Command, args []string) error {
-			return runProgram(args, verbose, stdout.name, string(name), &s, &out)
+			return runProgram(args, verbose, stdout.name, string(name), &s, &out, &faults)
 		},
 	}
 	c.Flags().SetInterspersed(false)
@@ -81,6 +82,7 @@ ended. usock itself writes nothing but what must be known, a line each, on stder
 	s.runFlags(c.Flags())
 	c.Flags().Var(&stdout, "stdout", "the program's stdout goes to this `FILE`; it must be elsewhere than what --pcap writes")
 	out.flags(c.Flags(), &s)
+	c.Flags().Var(&faults, "fault", "what goes wrong at the program's calls, a `TEXT` such as 'connect refused to api.test:443 at 10%'; once for each, see above")
 	c.Flags().Var(&name, "name", "call the run `NAME` in usock ps, ss, top and tail, beside its id")
 	completeRun(c)
 	return c
@@ -148,7 +150,7 @@ func programStdout(name string, s *conditions) (*os.File, error) {
 	return f, apart(s.file, f, os.Stderr, s)
 }
 
-func runProgram(args []string, verbose bool, stdout, name string, s *conditions, out *outside) error {
+func runProgram(args []string, verbose bool, stdout, name string, s *conditions, out *outside, faults *faults) error {
 	path := findProgram(args[0])
 	if err := out.check(s); err != nil {
 		return err
@@ -182,7 +184,9 @@ func runProgram(args []string, verbose bool, stdout, name string, s *conditions,
 		Loopback: s.loopback(),
 		Capable:  who.Capable, // what a program may do on the machine, it may do on the host
 	}
-	out.verbose = verbose
+	config.Faults = faults.open(uint64(s.seed), os.Stderr)
+	defer faults.close()
+	out.verbose, out.faults = verbose, config.Faults
 	if err := out.open(&config, s); err != nil {
 		return err
 	}
@@ -215,6 +219,7 @@ func runProgram(args []string, verbose bool, stdout, name string, s *conditions,
 	views := serveViews(&o, name, s, out, verbose)
 	st, err := run.Run(o)
 	out.close()
+	faults.close()
 	host.Close()
 	views.Close() // after what the host sends at its end
 	if err != nil {

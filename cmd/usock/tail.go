@@ -24,7 +24,7 @@ func tailCmd() *cobra.Command {
 		Long: `Tail prints what happens from now on in a run, or in all of this user's runs: a line for
 each event, until Ctrl-C or the end of the runs. Without --kind it tells of calls that
 programs make on their sockets, with results, of connections that change state, wait, or
-lose data, and of what is refused or dropped; --all adds each segment, acknowledgment,
+lose data, of what is refused or dropped, and of faults that --fault has strike; --all adds each segment, acknowledgment,
 timer and window, and calls that have found nothing to do. A stream's bytes are pumped: the sends and receives that are told of are
 usock's, on the program's behalf.
 
@@ -58,7 +58,7 @@ func eventKinds() (list []string) {
 
 // tailKinds are told of without --kind and --all.
 var tailKinds = []string{
-	trace.Called.String(), trace.State.String(), trace.Stalled.String(), trace.Lost.String(), trace.Refused.String(), trace.Dropped.String(),
+	trace.Called.String(), trace.State.String(), trace.Stalled.String(), trace.Lost.String(), trace.Refused.String(), trace.Struck.String(), trace.Dropped.String(),
 }
 
 // tail follows events.

@@ -41,7 +41,7 @@ var house = map[string][]string{
 	"shape":   {"clock", "link", "internal/target", "internal/wire"},
 	"sim":     {".", "clock", "link", "shape"},
 	"inspect": {".", "link", "trace", "internal/control", "internal/ss", "golang.org/x/sys/unix"},
-	"gateway": {".", "clock", "link", "internal/target", "golang.org/x/sys/", "golang.org/x/net/dns/"},
+	"gateway": {".", "clock", "link", "shape", "internal/target", "golang.org/x/sys/", "golang.org/x/net/dns/"},
 	"run":     {".", "clock", "link", "internal/abi", "internal/control", "internal/rtnl", "golang.org/x/sys/", "golang.org/x/net/bpf"},
 
 	// The command.

@@ -32,6 +32,9 @@ type Config struct {
 	Handler    Handler                   // nil: what nobody has is refused
 	Foreign    bool                      // the host stands in for all others
 
+	// Faults, if not nil, is asked what goes wrong at the calls of TCP's sockets.
+	Faults Faults
+
 	// Watcher, if not nil, is called unlocked when what Listening returns may have changed.
 	Watcher func(proto int, port uint16)
 
@@ -53,6 +56,7 @@ type Stack struct {
 	flows      map[uint32]*flowLease // leased flow labels
 	flowsOwned bool                  // one of them was not for everyone
 	handler    Handler
+	faults     Faults                             // nil: nothing goes wrong
 	watcher    func(proto int, port uint16)       // nil: nobody
 	settings   func(local, remote netip.AddrPort) // nil: nobody
 
@@ -74,6 +78,7 @@ func New(h *host.Host, c Config) (*Stack, error) {
 		capable:  c.Capable,
 		paths:    paths{of: make(map[pathKey]*ip.Path)},
 		handler:  c.Handler,
+		faults:   c.Faults,
 		watcher:  c.Watcher, settings: c.Settings,
 	}
 	for range h.Lanes() {

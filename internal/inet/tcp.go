@@ -32,6 +32,7 @@ type tcpProto struct {
 	fastOpenKeys fastOpenKeys // of listeners without their own
 	timeWaits    atomic.Int32
 	flows        int // that wait for an answer
+	silences     silences
 	options      *socket.Options
 	Stats        *tcp.Counters // of what is rare; the rest is in the lanes
 }
@@ -83,8 +84,8 @@ type tcpEndpoint struct {
 	parent   *tcpEndpoint // the listener, until accepted
 	nextUp   *tcpEndpoint // behind this one in the accept queue
 
-	stamps   *tcpStamps
-	fastOpts *fastOpenOptions // nil: none is set, and it is no child
+	stamps *tcpStamps
+	few    *fewHave // nil: nothing of it
 
 	sid            uint64 // socket's number, which packets carry
 	rcvBuf, sndBuf int32  // bytes asked for by SO_RCVBUF and SO_SNDBUF; 0: tuned
@@ -237,6 +238,9 @@ func (t *tcpProto) Ready(s *socket.Socket) wait.Events {
 	ev := e.conn.Ready()
 	if e.deferred {
 		ev |= wait.Out
+	}
+	if e.faulty() != nil && e.faulty().stopped {
+		ev &^= wait.In | wait.RdHup | wait.Pri
 	}
 	if s.Err() != 0 || e.stamps != nil && len(e.stamps.errors) > 0 {
 		ev |= wait.Err
@@ -486,6 +490,7 @@ func (e *tcpEndpoint) disconnect() {
 	e.unaddressed()
 	t.ports.mu.Unlock()
 	e.deferred = false
+	e.setFaulty(nil)
 	e.phase = unconnected
 	t.relieve(e)
 }
@@ -504,6 +509,9 @@ func (t *tcpProto) unhash(e *tcpEndpoint) {
 		t.vacated(&e.tuple)
 	}
 	e.dom.RemoveTimer(&e.timer)
+	if e.faulty() != nil {
+		e.faulty().end()
+	}
 	if e.counted {
 		e.counted = false
 		e.parent.listener.incomplete.Add(-1)
@@ -540,8 +548,13 @@ func (e *tcpEndpoint) release() {
 // re-arms the timer, tells those who wait, and looks after the endpoint's life.
 func (t *tcpProto) update(e *tcpEndpoint, ev wait.Events) {
 	now := e.now()
-	for out := &t.lane(e.dom).out; e.conn.Poll(now, out); {
-		t.transmit(e, out)
+	for {
+		for out := &t.lane(e.dom).out; e.conn.Poll(now, out); {
+			t.transmit(e, out)
+		}
+		if e.faulty() == nil || !e.faulty().sent(&ev) {
+			break
+		}
 	}
 	if t.cfg.Trace != nil {
 		e.conn.Tell(now)

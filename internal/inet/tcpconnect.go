@@ -151,6 +151,7 @@ func (t *tcpProto) begin(e *tcpEndpoint, a abi.Addr, fo tcp.FastOpen) error {
 	e.s.KeepErr(0)
 	inc(&t.Stats.ActiveOpens)
 	p := t.params(e, iss)
+	faults := t.beginFaults(e, p, &fo)
 	if e.asked = fo.Ask; e.asked {
 		p.FastOpen = t.knownFastOpen(e)
 		if fo.Wait {
@@ -160,6 +161,12 @@ func (t *tcpProto) begin(e *tcpEndpoint, a abi.Addr, fo tcp.FastOpen) error {
 		}
 	}
 	e.conn.Connect(e.now(), p)
+	if faults != nil {
+		e.afflict(faults)
+	}
+	if p.Hold {
+		e.faulty().attempt()
+	}
 	t.update(e, 0)
 	return nil
 }

@@ -122,7 +122,9 @@ func (t *tcpProto) sendFastOpen(e *tcpEndpoint, m *socket.Msg) (int, error) {
 	if room := e.conn.SYNRoom(); room > 0 {
 		t.writeSYN(e, m, room)
 	}
-	e.conn.SendSYN()
+	if e.faulty() == nil || !e.faulty().holds {
+		e.conn.SendSYN()
+	}
 	t.update(e, 0)
 	switch {
 	case m.Flags&abi.MSG_DONTWAIT == 0:
@@ -252,20 +254,30 @@ type fastOpenOptions struct {
 	noCookie bool          // TCP_FASTOPEN_NO_COOKIE
 }
 
+// fewHave is what few endpoints have: it is made when first needed.
+type fewHave struct {
+	fastOpenOptions
+	faulty *faulty // nil: no fault happens to it
+}
+
+func (e *tcpEndpoint) ownFew() *fewHave {
+	if e.few == nil {
+		e.few = new(fewHave)
+	}
+	return e.few
+}
+
 // fastOpen returns the options, to be read.
 func (e *tcpEndpoint) fastOpen() fastOpenOptions {
-	if e.fastOpts == nil {
+	if e.few == nil {
 		return fastOpenOptions{}
 	}
-	return *e.fastOpts
+	return e.few.fastOpenOptions
 }
 
 // ownFastOpen returns the options, to be set.
 func (e *tcpEndpoint) ownFastOpen() *fastOpenOptions {
-	if e.fastOpts == nil {
-		e.fastOpts = new(fastOpenOptions)
-	}
-	return e.fastOpts
+	return &e.ownFew().fastOpenOptions
 }
 
 // fastOpenKeys are the secrets of a server's cookies: the one that makes them and, after a change, the

@@ -187,7 +187,7 @@ func (t *tcpProto) stray(l *tcpEndpoint, k *tuple, m *ip.Meta, seg *tcp.Segment,
 func (t *tcpProto) reset(k *tuple, m *ip.Meta, seg *tcp.Segment) {
 	rst, ok := tcp.ResetFor(seg)
 	seg.Data.Release()
-	if !ok {
+	if !ok || t.silent(k) {
 		return
 	}
 	inc(&t.Stats.OutRsts)

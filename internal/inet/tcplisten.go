@@ -170,11 +170,16 @@ func (t *tcpProto) stopListening(e *tcpEndpoint) {
 }
 
 // Accept implements socket.Proto.
-func (t *tcpProto) Accept(s *socket.Socket, _ int) (*socket.Socket, error) {
+func (t *tcpProto) Accept(s *socket.Socket, flags int) (*socket.Socket, error) {
 	e := endpointOf(s)
 	l := e.listener
 	if l == nil {
 		return nil, syscall.EINVAL
+	}
+	if t.faults != nil && flags&socket.Ahead == 0 && t.Ready(s) != 0 {
+		if err := t.acceptFault(e); err != nil {
+			return nil, err
+		}
 	}
 	l.mu.Lock()
 	c := l.head
@@ -206,6 +211,9 @@ func (t *tcpProto) Adopt(n *socket.Socket) {
 	c.s, c.sid, c.pid, c.phase = n, n.ID, n.Owner, connected
 	if c.conn.State() == tcp.Closed {
 		c.path = nil
+	}
+	if t.faults != nil {
+		t.acceptedFaults(c)
 	}
 }
 
@@ -302,8 +310,8 @@ func (e *tcpEndpoint) settled() {
 	if !e.fast {
 		return
 	}
-	q := e.fastOpts.lis
-	e.fast, e.fastOpts.lis = false, nil
+	q := e.few.lis
+	e.fast, e.few.lis = false, nil
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if e.s != nil && e.conn.State() == tcp.Closed && e.conn.Err() == syscall.ECONNRESET {

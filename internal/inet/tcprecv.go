@@ -58,6 +58,17 @@ func (t *tcpProto) recv(e *tcpEndpoint, m *socket.Msg) (int, error) {
 	case flags&abi.MSG_OOB != 0:
 		return t.recvUrgent(e, m, flags)
 	}
+	if e.faulty() != nil {
+		if e.faulty().stopped && e.conn.Err() == nil {
+			if m.Before > 0 {
+				return 0, nil
+			}
+			return 0, syscall.EAGAIN
+		}
+		if e.conn.Buffered() > 0 {
+			m.Max = e.faulty().may(m.Max)
+		}
+	}
 	off := 0
 	if flags&abi.MSG_PEEK != 0 {
 		off = e.peekFrom(m)
@@ -132,6 +143,9 @@ func (t *tcpProto) take(e *tcpEndpoint, m *socket.Msg, off, flags int) int {
 	if flags&abi.MSG_PEEK == 0 {
 		e.s.Opt.Taken(n)
 		t.update(e, 0)
+		if e.faulty() != nil {
+			e.faulty().took(n)
+		}
 	} else {
 		e.s.Opt.Peeked(n)
 	}

@@ -393,11 +393,13 @@ func (s *Socket) FinishConnect() error {
 }
 
 // Accept takes the next connection (accept(2)).
-func (s *Socket) Accept(ctx context.Context) (n *Socket, err error) {
+func (s *Socket) Accept(ctx context.Context) (n *Socket, err error) { return s.accept(ctx, 0) }
+
+func (s *Socket) accept(ctx context.Context, flags int) (n *Socket, err error) {
 	c := call{s: s, ctx: ctx, mask: wait.In}
 	p, adopts := s.Proto.(Adopter)
 	err = c.do(func() (err error) {
-		if n, err = s.Proto.Accept(s, c.flags(0)); err == nil && adopts && s.Host.InWhole() {
+		if n, err = s.Proto.Accept(s, c.flags(flags)); err == nil && adopts && s.Host.InWhole() {
 			p.Adopt(n)
 		}
 		return err

@@ -237,6 +237,9 @@ type Params struct {
 	// Options are copied into the connection; nil: those it has.
 	Options *Options
 
+	// Hold has an active open keep its SYN until SendSYN.
+	Hold bool
+
 	// FastOpen is used by an active open.
 	FastOpen FastOpen
 

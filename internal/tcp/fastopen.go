@@ -34,7 +34,7 @@ func (c *Conn) startFastOpen(p *Params) {
 	}
 }
 
-// SendSYN lets the SYN leave that FastOpen.Wait has kept, with what was written by now.
+// SendSYN lets the SYN leave that FastOpen.Wait or Hold has kept, with what was written by now.
 func (c *Conn) SendSYN() {
 	if c.state == SynSent && c.flags&synOnce == 0 {
 		c.todo |= todoSYN

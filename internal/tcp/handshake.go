@@ -18,7 +18,9 @@ func (c *Conn) Connect(now time.Duration, p *Params) {
 	c.rcv.initWindow(&c.tcb, uint32(c.rcv.advMSS))
 	c.snd.una, c.snd.nxt = origin, origin
 	c.setState(SynSent)
-	c.todo |= todoSYN
+	if !p.Hold {
+		c.todo |= todoSYN
+	}
 	c.startFastOpen(p)
 	c.timer.since = now
 }

@@ -228,7 +228,7 @@ func (s *sender) sendNew(t *tcb, now time.Duration, seg *Segment, n, mss int, pr
 		if n > 0 {
 			t.todo &^= todoPush
 		}
-		if t.flags&finQueued != 0 && s.finFits(n) {
+		if s.sndEnd(t) > start+uint64(n) && s.finFits(n) {
 			fl |= wire.FIN
 		}
 	}

@@ -46,15 +46,15 @@ func (c *Conn) endRecord(more bool) {
 	}
 }
 
-// recordEnd returns where the record ends that holds the byte off, or the queue.
+// recordEnd returns where the record ends that holds the byte off, or what there is to send of the queue.
 func (s *sender) recordEnd(t *tcb, off uint64) uint64 {
 	if t.lazy != nil && len(t.lazy.records) > 0 {
 		// Searched for the first end behind off.
 		if i, _ := slices.BinarySearchFunc(t.lazy.records, off+1, record.at); i < len(t.lazy.records) {
-			return t.lazy.records[i].end
+			return t.sendLimit(t.lazy.records[i].end)
 		}
 	}
-	return s.q.End()
+	return t.sendLimit(s.q.End())
 }
 
 // endsRecord reports whether a record ends at off.

@@ -190,10 +190,11 @@ func (s *sender) restart(t *tcb, now time.Duration) {
 
 // sndEnd returns the offset behind everything there is to send, the FIN included.
 func (s *sender) sndEnd(t *tcb) uint64 {
+	end := s.q.End()
 	if t.flags&finQueued != 0 {
-		return s.q.End() + 1
+		end++
 	}
-	return s.q.End()
+	return t.sendLimit(end)
 }
 
 // sndSeq returns the sequence number of an offset of ours.
