@@ -34,6 +34,7 @@ type SocketInfo struct {
 	RcvBuf, SndBuf int           // SO_RCVBUF and SO_SNDBUF; 0 of what has no socket
 	Interface      int           // the index that SO_BINDTODEVICE has chosen; 0: any
 	TimeWait       time.Duration // how long TIME-WAIT lasts yet
+	Age            time.Duration // of a TCP connection, since its handshake began, in ms, modulo 2^32 of them (49 days)
 }
 
 // Sockets lists the host's sockets, the connections that outlive theirs, and those
@@ -76,6 +77,14 @@ func (h *Host) SocketPages(n int) iter.Seq[[]SocketInfo] {
 	}
 }
 
+// tellEnded has f told of connections as users see them.
+func tellEnded(f func(SocketInfo)) func(socket.Info) {
+	if f == nil {
+		return nil
+	}
+	return func(in socket.Info) { f(appendInfos(nil, []socket.Info{in})[0]) }
+}
+
 // infos is what the registry tells of sockets as users see it.
 func infos(list []socket.Info) []SocketInfo {
 	return appendInfos(make([]SocketInfo, 0, len(list)), list)
@@ -87,7 +96,7 @@ func appendInfos(out []SocketInfo, list []socket.Info) []SocketInfo {
 		s := SocketInfo{
 			ID: in.ID, Proto: in.Kind.Name, Domain: in.Domain, State: in.State,
 			RecvQ: in.RecvQ, SendQ: in.SendQ, Owner: in.Owner, Drops: in.Drops, Congestion: in.Congestion,
-			V6Only: in.V6Only, RcvBuf: in.RcvBuf, SndBuf: in.SndBuf, Interface: in.Device, TimeWait: in.Left,
+			V6Only: in.V6Only, RcvBuf: in.RcvBuf, SndBuf: in.SndBuf, Interface: in.Device, TimeWait: in.Left, Age: in.Age,
 		}
 		if in.Domain == abi.AF_UNIX {
 			s.Path, s.PeerPath = pathOf(in.Local), pathOf(in.Peer)

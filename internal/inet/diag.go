@@ -86,13 +86,26 @@ func (e *tcpEndpoint) describe(in *socket.Info) {
 	}
 	in.Peer = addrPort(e.raddr, e.rport)
 	in.RecvQ, in.SendQ = e.conn.Buffered(), e.conn.Outstanding()
-	in.Congestion = e.conn.CC()
+	in.Congestion, in.Age = e.conn.CC(), e.conn.Age(e.now())
 	if !in.Brief {
 		info := new(tcp.Info)
 		e.info(info)
 		in.Detail = info
 		in.Waits = e.conn.WaitsFor(e.now())
 	}
+}
+
+// tellEnd tells who wants to know that a connection has ended, while it has its addresses still.
+func (t *tcpProto) tellEnd(e *tcpEndpoint) {
+	in := socket.Info{
+		Kind: &tcpKind.Kind, Type: abi.SOCK_STREAM, Protocol: abi.IPPROTO_TCP, Domain: abi.AF_INET, ID: e.sid, Owner: e.owner(),
+	}
+	if e.six || e.laddr.Is6() {
+		in.Domain = abi.AF_INET6
+	}
+	e.describe(&in)
+	e.conn.Told()
+	e.dom.After(func() { t.ended(in) })
 }
 
 // info fills in what TCP_INFO tells of e. The core, which knows no network layer,

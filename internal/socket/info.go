@@ -26,6 +26,7 @@ type Info struct {
 	Device                 int // SO_BINDTODEVICE; 0: none
 	Congestion             string
 	Left                   time.Duration // of TIME-WAIT
+	Age                    time.Duration // of a connection of TCP's, since its handshake began
 	Waits                  trace.Why     // whom the sender waits for, if there is Detail
 	Detail                 any           // what its protocol alone has to tell: *tcp.Info
 }

@@ -103,6 +103,13 @@ func (c *Conn) Info(now time.Duration, in *Info) {
 	c.snd.infoFlight(&c.tcb, now, in)
 }
 
+// Age returns how long ago the handshake began, modulo 2^32 ms.
+func (c *Conn) Age(now time.Duration) time.Duration {
+	return time.Duration(clockMS(now)-c.stats.born) * time.Millisecond
+}
+
+func clockMS(now time.Duration) uint32 { return uint32(now / time.Millisecond) }
+
 func ms(d time.Duration) uint32 { return uint32(max(d, 0) / time.Millisecond) }
 
 // infoOptions fills in what the handshake has agreed on.
