@@ -49,6 +49,8 @@ type Info struct {
 	TotalRTOTime                         uint32 // ms
 	ReceivedCE                           uint32
 	ECNMode                              uint8 // 0: off, 1: RFC 3168
+
+	CwndLimited, NagleLimited uint64 // µs; not Linux's
 }
 
 // The flags of Info.Options.
