@@ -40,8 +40,9 @@ func waits(in *usock.SocketInfo) (w [waitings]time.Duration) {
 	return w
 }
 
-// made reports whether a connection was made: its SYN was acknowledged.
-func made(t *usock.TCPInfo) bool { return t.BytesAcked > 0 }
+// made reports whether a connection was made. Of the end that has connected the SYN counts as a byte; the other one has had the
+// peer's window with it.
+func made(t *usock.TCPInfo) bool { return t.BytesAcked > 0 || t.SndWnd > 0 }
 
 // Waited says in words whom a connection waited for most while it lasted: "receiver: ...", "congestion: ...", "path: ...",
 // "program: ..." and "Nagle: ..." are of Stall, "send buffer: ..." is said where SO_SNDBUF was too small. in is what

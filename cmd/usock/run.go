@@ -22,7 +22,7 @@ const (
 const runName = "run"
 
 func runCmd() *cobra.Command {
-	var verbose bool
+	var verbose, summarize bool
 	var out outside
 	var s shape
 	var name nameValue
@@ -59,7 +59,8 @@ look names up (nscd, systemd-resolved) are hidden from programs.
 The exit status is the program's, 126 or 127 if it cannot be executed or is not
 there, and 125 if usock itself fails: before it starts, or, where the program has
 succeeded, because the recording lacks packets. Processes that it leaves behind are
-ended. usock itself writes nothing but what must be known, a line each, on stderr.
+ended. usock itself writes nothing but what must be known, a line each, on stderr, and
+with --summary what was on the run's sockets, also where a signal has ended the program.
 
 ` + runLimits,
 		Example: runExamples,
@@ -70,7 +71,11 @@ ended. usock itself writes nothing but what must be known, a line each, on stder
 			return nil
 		},
 		RunE: func(_ *cobra.Command, args []string) error {
-			return runProgram(args, verbose, stdout.name, string(name), &s, &out)
+			var sum *summary
+			if summarize {
+				sum = new(summary)
+			}
+			return runProgram(args, verbose, stdout.name, string(name), sum, &s, &out)
 		},
 	}
 	c.Flags().SetInterspersed(false)
@@ -80,6 +85,7 @@ ended. usock itself writes nothing but what must be known, a line each, on stder
 	c.Flags().Var(&stdout, "stdout", "the program's stdout goes to this `FILE`; it must be elsewhere than what --pcap writes")
 	out.flags(c.Flags(), &s)
 	c.Flags().Var(&name, "name", "call the run `NAME` in usock ps, ss, top and tail, beside its id")
+	c.Flags().BoolVar(&summarize, "summary", false, "say on stderr at the end what was on the run's sockets: connections, bytes, losses, who waited for whom, and the connections that lasted longest")
 	completeRun(c)
 	return c
 }
@@ -146,7 +152,7 @@ func programStdout(name string, s *shape) (*os.File, error) {
 	return f, apart(s.file, f, os.Stderr, s)
 }
 
-func runProgram(args []string, verbose bool, stdout, name string, s *shape, out *outside) error {
+func runProgram(args []string, verbose bool, stdout, name string, sum *summary, s *shape, out *outside) error {
 	path := findProgram(args[0])
 	if err := out.check(s); err != nil {
 		return err
@@ -177,6 +183,7 @@ func runProgram(args []string, verbose bool, stdout, name string, s *shape, out 
 		Loopback: s.loopback(),
 		Capable:  who.Capable, // what a program may do on the machine, it may do on the host
 	}
+	sum.watch(&config)
 	out.verbose = verbose
 	if err := out.open(&config, s); err != nil {
 		return err
@@ -199,17 +206,15 @@ func runProgram(args []string, verbose bool, stdout, name string, s *shape, out 
 	if verbose {
 		o.Title, o.Log = title(args[0], s, out), os.Stderr
 	}
-	if s.w != nil {
-		o.Named = s.w.Name
-		for _, h := range out.hosts.list {
-			s.w.Resolved(h.Addr, h.Name)
-		}
-	}
+	tellNames(&o, s, out, sum)
 	if out.gateway != nil {
 		o.Outside = out.gateway
 	}
 	views := serveViews(&o, name, s, verbose)
 	st, err := run.Run(o)
+	if err == nil {
+		sum.print(os.Stderr, host)
+	}
 	out.close()
 	host.Close()
 	views.Close() // after what the host sends at its end
@@ -226,4 +231,15 @@ func runProgram(args []string, verbose bool, stdout, name string, s *shape, out 
 	}
 	run.Exit(st)
 	return nil
+}
+
+// tellNames has the names of programs and of addresses told to a recording, and to a summary.
+func tellNames(o *run.Options, s *shape, out *outside, sum *summary) {
+	if s.w != nil {
+		o.Named = s.w.Name
+		for _, h := range out.hosts.list {
+			s.w.Resolved(h.Addr, h.Name)
+		}
+	}
+	sum.name(o)
 }
