@@ -70,6 +70,7 @@ type Gateway struct {
 	alerts   *lines // about what is denied; nil: nobody wants to know
 	local    map[*nameStream]struct{}
 	told     map[string]bool
+	outside  Outside // so far
 	warnTo   io.Writer
 	logTo    io.Writer
 

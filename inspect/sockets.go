@@ -11,6 +11,7 @@ import (
 	"usock"
 	"usock/internal/control"
 	"usock/internal/ss"
+	"usock/trace"
 )
 
 // page is how many of the host's sockets are looked at in one step, and stand in a reply at most.
@@ -25,6 +26,9 @@ func (c *client) sockets(q *control.Request) error {
 	v := view{names: make(map[int32]string), detail: q.Detail, devices: make(map[int]string), self: int32(os.Getpid()), gate: c.s.gate}
 	if q.Inodes && c.s.config.Ends != nil {
 		v.ends = c.s.config.Ends()
+	}
+	if q.Detail {
+		v.outside = c.s.config.Outside
 	}
 	for _, i := range c.s.config.Host.Interfaces() {
 		v.devices[i.Index] = i.Name
@@ -86,6 +90,7 @@ type view struct {
 	self    int32
 	ends    func([]usock.SocketInfo, []uint32) // nil: they are not asked for
 	inodes  []uint32
+	outside func([]usock.SocketInfo, []string) // nil: likewise
 	out     []control.Socket
 }
 
@@ -94,6 +99,11 @@ func (v *view) describe(list []usock.SocketInfo) []control.Socket {
 	v.inodes = append(v.inodes[:0], make([]uint32, len(list))...)
 	if v.ends != nil {
 		v.ends(list, v.inodes)
+	}
+	var outside []string
+	if v.outside != nil {
+		outside = make([]string, len(list))
+		v.outside(list, outside)
 	}
 	out := append(v.out[:0], make([]control.Socket, len(list))...)
 	v.out = out
@@ -118,8 +128,20 @@ func (v *view) describe(list []usock.SocketInfo) []control.Socket {
 		if v.detail {
 			s.TCP, s.Stall = (*control.TCP)(in.TCP), Stall(in)
 		}
+		if outside != nil && outside[i] != "" && beyond(in) {
+			s.Stall = control.Printable(outside[i])
+		}
 	}
 	return out
+}
+
+// beyond reports whether what a socket waits for beyond the host is what it waits for: a program has nothing else to do, or the
+// peer, for whom a gateway stands in, takes no more because of it.
+func beyond(in *usock.SocketInfo) bool {
+	if in.TCP == nil || in.State == "SYN-SENT" || in.Waits == trace.ByWindow {
+		return true
+	}
+	return in.Waits == trace.ByProgram && in.RecvQ == 0 && in.TCP.NotSentBytes == 0
 }
 
 // address returns an address as its socket has it: one of IPv6 has IPv4 mapped.

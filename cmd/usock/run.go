@@ -210,10 +210,10 @@ func runProgram(args []string, verbose bool, stdout, name string, sum *summary, 
 	if out.gateway != nil {
 		o.Outside = out.gateway
 	}
-	views := serveViews(&o, name, s, verbose)
+	views := serveViews(&o, name, s, out)
 	st, err := run.Run(o)
 	if err == nil {
-		sum.print(os.Stderr, host)
+		sum.print(os.Stderr, host, out.gateway)
 	}
 	out.close()
 	host.Close()

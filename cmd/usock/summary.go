@@ -3,9 +3,12 @@ package main
 import (
 	"fmt"
 	"io"
+	"time"
 
 	"usock"
+	"usock/gateway"
 	"usock/inspect"
+	"usock/internal/control"
 	"usock/run"
 )
 
@@ -33,12 +36,34 @@ func (s *summary) name(o *run.Options) {
 	}
 }
 
-// print tells of the run, whose host is open still.
-func (s *summary) print(w io.Writer, h *usock.Host) {
+// print tells of the run, whose host is open still, as is its way to the outside; nil: it has none.
+func (s *summary) print(w io.Writer, h *usock.Host, g *gateway.Gateway) {
 	if s == nil {
 		return
 	}
-	for _, line := range s.all.Lines(h) {
+	lines := s.all.Lines(h)
+	if g != nil {
+		o := g.Outside()
+		lines = append(lines, outsideLines(&o)...)
+	}
+	for _, line := range lines {
 		fmt.Fprintln(w, "usock:", line)
 	}
+}
+
+// outsideLines tell of name servers, and of peers outside that were slow.
+func outsideLines(o *gateway.Outside) (lines []string) {
+	if o.Asked > 0 {
+		what := "the slowest answer took"
+		if o.NoAnswer {
+			what = "the slowest has none after"
+		}
+		lines = append(lines, fmt.Sprintf("names: %d asked for, %d answered; %s %v: %s, by %v", o.Asked, o.Answered, what,
+			o.Slowest.Round(time.Millisecond), control.Printable(o.Name), o.Server))
+	}
+	if o.Full > 0 {
+		lines = append(lines, fmt.Sprintf("outside: no room for what was sent for %v, most of it %v to %v", o.Full.Round(time.Millisecond),
+			o.Fullest.Round(time.Millisecond), o.FullestPeer))
+	}
+	return lines
 }

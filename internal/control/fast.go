@@ -23,7 +23,7 @@ func (r *Reply) Append(b []byte) ([]byte, error) {
 			b = append(b, ',')
 		}
 		var err error
-		if s := &r.Sockets[i]; s.TCP == nil {
+		if s := &r.Sockets[i]; s.TCP == nil && s.Stall == "" {
 			b = s.appendTo(b)
 		} else if b, err = appendValue(b, s); err != nil {
 			return nil, err

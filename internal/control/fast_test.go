@@ -26,6 +26,7 @@ func replies() []Reply {
 		{ID: 2, Sockets: []Socket{full}},
 		{ID: 3, Sockets: []Socket{odd, {ID: 1}}},
 		{ID: 4, Sockets: []Socket{detailed, plainOne}, Done: true},
+		{ID: 4, Sockets: []Socket{{Proto: "udp", Stall: "resolver: no answer"}}},
 		{ID: 5, Error: &Error{Busy, "x"}, Done: true},
 		{ID: 6, Traffic: &Traffic{At: 3}},
 	}
@@ -55,7 +56,7 @@ func TestReadSocketsTakes(t *testing.T) {
 		_, taken := readSockets(line, map[string]string{})
 		plain := len(r.Sockets) > 0
 		for _, s := range r.Sockets {
-			plain = plain && s.TCP == nil && s.Local != "\xff" && (s.Program == "" || s.Program == "curl")
+			plain = plain && s.TCP == nil && s.Stall == "" && s.Local != "\xff" && (s.Program == "" || s.Program == "curl")
 		}
 		if taken != plain {
 			t.Errorf("taken: %v: %s", taken, line)

@@ -248,10 +248,10 @@ func (t *Table) rest(out *strings.Builder, r *Row, length int) {
 	if t.Detail && r.Socket.TCP != nil {
 		t.words(out, Details(r.Socket.TCP, r.Socket.Congestion))
 		out.WriteByte('\n')
-		if stall := strings.Fields(r.Socket.Stall); len(stall) > 0 {
-			t.words(out, append([]string{"waits:"}, stall...))
-			out.WriteByte('\n')
-		}
+	}
+	if stall := strings.Fields(r.Socket.Stall); t.Detail && len(stall) > 0 {
+		t.words(out, append([]string{"waits:"}, stall...))
+		out.WriteByte('\n')
 	}
 }
 

@@ -21,7 +21,7 @@ var commands = []command{
 	{"r", "rate", ByRate, "sort by rate, received and sent together"},
 	{"x", "retrans", ByLoss, "sort by retransmissions, first those of the last interval; datagrams: drops"},
 	{"u", "queues", ByQueues, "sort by what waits in the queues"},
-	{"w", "waits", ByWaits, "sort by who waits: path, receiver, cwnd, program, Nagle, pacing, ack"},
+	{"w", "waits", ByWaits, "sort by who is waited for: path, outside, resolver, receiver, cwnd, ..."},
 	{"t", "rtt", ByRTT, "sort by round-trip time"},
 	{"n", "name", ByProcess, "sort by the process's name"},
 	{"/", "filter", orders, "show only what a filter of usock ss lets pass"},

@@ -90,7 +90,7 @@ const idle = "idle"
 func (r *row) waits() (word string, weight int) {
 	who, _, _ := strings.Cut(r.Stall, ":")
 	switch who {
-	case "path":
+	case "path", "resolver", "outside":
 		return who, 7
 	case "receiver":
 		return who, 6
