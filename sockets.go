@@ -20,11 +20,16 @@ type SocketInfo struct {
 	State          string // as ss names it: "ESTAB", "LISTEN", "TIME-WAIT", "UNCONN", …
 	RecvQ, SendQ   int    // bytes; of a listener: connections that wait, and the backlog
 	Local, Peer    netip.AddrPort
-	Path, PeerPath string   // AF_UNIX: names, "@…" for abstract ones
-	Owner          int32    // process on whose behalf the socket acts; 0: this one
-	Drops          uint64   // datagrams lost because the receive queue was full
-	TCP            *TCPInfo // connections only
-	Congestion     string   // the name of a connection's congestion control
+	Path, PeerPath string // AF_UNIX: names, "@…" for abstract ones
+	Owner          int32  // process on whose behalf the socket acts; 0: this one
+	Drops          uint64 // datagrams lost because the receive queue was full
+
+	// RxBytes and TxBytes are what a socket of UDP, SCTP, for echo requests or a raw one has received and sent, without
+	// headers; what its program has not read is among them but of SCTP. A connection's are in TCP.
+	RxBytes, TxBytes uint64
+
+	TCP        *TCPInfo // connections only
+	Congestion string   // the name of a connection's congestion control
 
 	// Waits is whom a connection's sender waits for, as an event of kind trace.Stalled says, where TCP is there too;
 	// trace.ByNobody: data moves.
@@ -95,7 +100,7 @@ func appendInfos(out []SocketInfo, list []socket.Info) []SocketInfo {
 		in := &list[i]
 		s := SocketInfo{
 			ID: in.ID, Proto: in.Kind.Name, Domain: in.Domain, State: in.State,
-			RecvQ: in.RecvQ, SendQ: in.SendQ, Owner: in.Owner, Drops: in.Drops, Congestion: in.Congestion,
+			RecvQ: in.RecvQ, SendQ: in.SendQ, Owner: in.Owner, Drops: in.Drops, RxBytes: in.RxBytes, TxBytes: in.TxBytes, Congestion: in.Congestion,
 			V6Only: in.V6Only, RcvBuf: in.RcvBuf, SndBuf: in.SndBuf, Interface: in.Device, TimeWait: in.Left, Age: in.Age,
 		}
 		if in.Domain == abi.AF_UNIX {

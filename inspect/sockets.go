@@ -112,7 +112,7 @@ func (v *view) describe(list []usock.SocketInfo) []control.Socket {
 		s := &out[i]
 		*s = control.Socket{
 			ID: in.ID, Proto: in.Proto, State: in.State, RecvQ: in.RecvQ, SendQ: in.SendQ,
-			Process: in.Owner, Inode: v.inodes[i], Drops: in.Drops, V6: in.Domain == usock.AF_INET6, V6Only: in.V6Only,
+			Process: in.Owner, Inode: v.inodes[i], Drops: in.Drops, RxBytes: in.RxBytes, TxBytes: in.TxBytes, V6: in.Domain == usock.AF_INET6, V6Only: in.V6Only,
 			Congestion: in.Congestion, Left: in.TimeWait.Milliseconds(), Device: v.devices[in.Interface],
 			Local: text(address(in, in.Local)), Peer: text(address(in, in.Peer)),
 		}

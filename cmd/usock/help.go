@@ -79,6 +79,8 @@ const topExamples = `  # What all runs do, as it goes
   usock top --sort retrans --every 5s web dport = :443
   # With listeners, and those in TIME-WAIT
   usock top -a web
+  # Which processes send and receive most
+  usock top -p
   # One screen as text, for a report
   usock top --once --width 132 --sort waits web`
 

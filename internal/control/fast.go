@@ -74,6 +74,8 @@ func (s *Socket) appendTo(b []byte) []byte {
 	b = appendText(b, `"program":`, s.Program)
 	b = appendUint(b, `"inode":`, uint64(s.Inode))
 	b = appendUint(b, `"drops":`, s.Drops)
+	b = appendUint(b, `"rx_bytes":`, s.RxBytes)
+	b = appendUint(b, `"tx_bytes":`, s.TxBytes)
 	b = appendTrue(b, `"v6":`, s.V6)
 	b = appendTrue(b, `"v6only":`, s.V6Only)
 	b = appendText(b, `"device":`, s.Device)
@@ -190,6 +192,12 @@ func (p *reader) socket(s *Socket) {
 	}
 	if p.has(`,"drops":`) {
 		s.Drops = p.uint(math.MaxUint64)
+	}
+	if p.has(`,"rx_bytes":`) {
+		s.RxBytes = p.uint(math.MaxUint64)
+	}
+	if p.has(`,"tx_bytes":`) {
+		s.TxBytes = p.uint(math.MaxUint64)
 	}
 	s.V6 = p.has(`,"v6":true`)
 	s.V6Only = p.has(`,"v6only":true`)

@@ -10,7 +10,7 @@ import (
 func replies() []Reply {
 	full := Socket{
 		ID: 1<<64 - 1, Proto: "tcp", State: "ESTAB", RecvQ: -1, SendQ: 1 << 40, Local: "[fe80::1%eth0]:80", Peer: "10.0.0.1:5",
-		Process: -7, Program: "a<b>&\"\\\x01\u00e9\u2028", Inode: 1<<32 - 1, Drops: 3, V6: true, V6Only: true, Device: "eth0",
+		Process: -7, Program: "a<b>&\"\\\x01\u00e9\u2028", Inode: 1<<32 - 1, Drops: 3, RxBytes: 1<<64 - 1, TxBytes: 5, V6: true, V6Only: true, Device: "eth0",
 		Congestion: "cubic", Left: -59000,
 	}
 	detailed := full

@@ -23,6 +23,7 @@ func (d *dgram) describe(in *socket.Info) {
 		in.Peer, in.State = addrPort(d.raddr, d.rport), socket.Established
 	}
 	in.RecvQ, in.Drops = d.bytes, uint64(d.drops)
+	in.RxBytes, in.TxBytes = d.came, d.sent
 }
 
 // addrPort is the address of a socket in a list: what it is on the wire, not mapped.

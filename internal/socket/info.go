@@ -21,6 +21,7 @@ type Info struct {
 	Local, Peer            abi.Addr // of several addresses or associations, the first; the zero Addr: none
 	RecvQ, SendQ           int      // bytes; of a listener: connections waiting, and the backlog
 	Drops                  uint64
+	RxBytes, TxBytes       uint64 // of programs', but for TCP, which tells more in Detail
 	V6Only                 bool
 	RcvBuf, SndBuf         int // bytes; 0: without socket
 	Device                 int // SO_BINDTODEVICE; 0: none
