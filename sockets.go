@@ -98,11 +98,11 @@ func infos(list []socket.Info) []SocketInfo {
 func appendInfos(out []SocketInfo, list []socket.Info) []SocketInfo {
 	for i := range list {
 		in := &list[i]
-		s := SocketInfo{
-			ID: in.ID, Proto: in.Kind.Name, Domain: in.Domain, State: in.State,
-			RecvQ: in.RecvQ, SendQ: in.SendQ, Owner: in.Owner, Drops: in.Drops, RxBytes: in.RxBytes, TxBytes: in.TxBytes, Congestion: in.Congestion,
-			V6Only: in.V6Only, RcvBuf: in.RcvBuf, SndBuf: in.SndBuf, Interface: in.Device, TimeWait: in.Left, Age: in.Age,
-		}
+		out = append(out, SocketInfo{})
+		s := &out[len(out)-1]
+		s.ID, s.Proto, s.Domain, s.State, s.RecvQ, s.SendQ = in.ID, in.Kind.Name, in.Domain, in.State, in.RecvQ, in.SendQ
+		s.Owner, s.Drops, s.RxBytes, s.TxBytes, s.Congestion = in.Owner, in.Drops, in.RxBytes, in.TxBytes, in.Congestion
+		s.V6Only, s.RcvBuf, s.SndBuf, s.Interface, s.TimeWait, s.Age = in.V6Only, in.RcvBuf, in.SndBuf, in.Device, in.Left, in.Age
 		if in.Domain == abi.AF_UNIX {
 			s.Path, s.PeerPath = pathOf(in.Local), pathOf(in.Peer)
 		} else {
@@ -111,7 +111,6 @@ func appendInfos(out []SocketInfo, list []socket.Info) []SocketInfo {
 		if t, ok := in.Detail.(*tcp.Info); ok {
 			s.TCP, s.Waits = (*TCPInfo)(t), in.Waits
 		}
-		out = append(out, s)
 	}
 	return out
 }

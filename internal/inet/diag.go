@@ -31,24 +31,21 @@ func addrPort(a netip.Addr, port uint16) abi.Addr { return abi.AddrFrom(netip.Ad
 
 // ListRest implements socket.Lister: the connections without socket, by the slots of their table.
 func (t *tcpProto) ListRest(out []socket.Info, place, n int) ([]socket.Info, int) {
-	owners, next := t.conns.part(place, n)
-	for _, o := range owners {
-		if in, ok := t.describeConn(o); ok {
-			out = append(out, in)
+	next := t.conns.part(place, n, func(o nodeOwner) {
+		if e, ok := o.(*tcpEndpoint); ok && (e.s != nil || e.taken) {
+			return // that has a socket
 		}
-	}
+		out = append(out, t.describeConn(o))
+	})
 	return out, next
 }
 
-// describeConn tells of a connection, unless it has a socket.
-func (t *tcpProto) describeConn(o nodeOwner) (in socket.Info, ok bool) {
+// describeConn tells of a connection without socket.
+func (t *tcpProto) describeConn(o nodeOwner) (in socket.Info) {
 	in = socket.Info{Kind: &tcpKind.Kind, Type: abi.SOCK_STREAM, Protocol: abi.IPPROTO_TCP}
 	six := false
 	switch o := o.(type) {
 	case *tcpEndpoint:
-		if o.s != nil || o.taken {
-			return in, false
-		}
 		in.ID, in.Owner, six = o.sid, o.pid, o.six
 		o.describe(&in)
 	case *timeWait:
@@ -59,7 +56,7 @@ func (t *tcpProto) describeConn(o nodeOwner) (in socket.Info, ok bool) {
 	if in.Domain = in.Local.Family; six {
 		in.Domain = abi.AF_INET6
 	}
-	return in, true
+	return in
 }
 
 func valid(a, b netip.Addr) netip.Addr {
