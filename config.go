@@ -65,6 +65,12 @@ type Config struct {
 	// It should not take long.
 	StreamSettings func(local, remote netip.AddrPort)
 
+	// Ended, if not nil, is called with each TCP connection that has ended, and each attempt to make one: what it carried, and
+	// how long it lasted (SocketInfo.TCP, Age). Its State is TIME-WAIT, which is about to begin, or UNCONN; where the host
+	// was closed it is what it was before. Handshakes that a listener's peers have not completed are not told. It is called by the goroutine that
+	// brought the end about, with no lock held; several may call at one time. It should not take long.
+	Ended func(SocketInfo)
+
 	// StandIn has the host take what its links bring for addresses that are not its own, and
 	// answer in their place as Flows says. Without, it is dropped, or passed on by a router.
 	StandIn bool

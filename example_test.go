@@ -40,6 +40,29 @@ func Example() {
 	// Output: hello from 127.0.0.1:8080
 }
 
+// A host tells of each connection that has ended: here, of both ends of one.
+func ExampleConfig_ended() {
+	told := make(chan string, 2)
+	h, _ := usock.NewHost(usock.Config{Ended: func(c usock.SocketInfo) {
+		told <- fmt.Sprintf("port 8080: %v; %d bytes received, %d sent", c.Local.Port() == 8080, c.TCP.BytesReceived, c.TCP.BytesSent)
+	}})
+	defer h.Close()
+	l, _ := h.Listen("tcp", "127.0.0.1:8080")
+	client, _ := h.Dial("tcp", "127.0.0.1:8080")
+	server, _ := l.Accept()
+
+	client.Write([]byte("hello"))
+	client.Close()
+	fmt.Println(io.ReadAll(server))
+	server.Close()
+	fmt.Println(<-told)
+	fmt.Println(<-told)
+	// Unordered output:
+	// [104 101 108 108 111] <nil>
+	// port 8080: false; 0 bytes received, 5 sent
+	// port 8080: true; 5 bytes received, 0 sent
+}
+
 // The BSD calls, with Linux's errors.
 func ExampleHost_Socket() {
 	h, _ := usock.NewHost(usock.Config{})

@@ -82,6 +82,7 @@ func NewHost(c Config) (*Host, error) {
 		Handler:    h.handler(c.Flows),
 		Watcher:    c.Listening,
 		Settings:   c.StreamSettings,
+		Ended:      tellEnded(c.Ended),
 		Foreign:    c.StandIn,
 		Capable:    c.capable,
 		Forwarding: c.Forward,

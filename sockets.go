@@ -20,11 +20,16 @@ type SocketInfo struct {
 	State          string // as ss names it: "ESTAB", "LISTEN", "TIME-WAIT", "UNCONN", …
 	RecvQ, SendQ   int    // bytes; of a listener: connections that wait, and the backlog
 	Local, Peer    netip.AddrPort
-	Path, PeerPath string   // AF_UNIX: names, "@…" for abstract ones
-	Owner          int32    // process on whose behalf the socket acts; 0: this one
-	Drops          uint64   // datagrams lost because the receive queue was full
-	TCP            *TCPInfo // connections only
-	Congestion     string   // the name of a connection's congestion control
+	Path, PeerPath string // AF_UNIX: names, "@…" for abstract ones
+	Owner          int32  // process on whose behalf the socket acts; 0: this one
+	Drops          uint64 // datagrams lost because the receive queue was full
+
+	// RxBytes and TxBytes are what a socket of UDP, SCTP, for echo requests or a raw one has received and sent, without
+	// headers; what its program has not read is among them but of SCTP. A connection's are in TCP.
+	RxBytes, TxBytes uint64
+
+	TCP        *TCPInfo // connections only
+	Congestion string   // the name of a connection's congestion control
 
 	// Waits is whom a connection's sender waits for, as an event of kind trace.Stalled says, where TCP is there too;
 	// trace.ByNobody: data moves.
@@ -34,6 +39,7 @@ type SocketInfo struct {
 	RcvBuf, SndBuf int           // SO_RCVBUF and SO_SNDBUF; 0 of what has no socket
 	Interface      int           // the index that SO_BINDTODEVICE has chosen; 0: any
 	TimeWait       time.Duration // how long TIME-WAIT lasts yet
+	Age            time.Duration // of a TCP connection, since its handshake began, in ms, modulo 2^32 of them (49 days)
 }
 
 // Sockets lists the host's sockets, the connections that outlive theirs, and those
@@ -76,6 +82,14 @@ func (h *Host) SocketPages(n int) iter.Seq[[]SocketInfo] {
 	}
 }
 
+// tellEnded has f told of connections as users see them.
+func tellEnded(f func(SocketInfo)) func(socket.Info) {
+	if f == nil {
+		return nil
+	}
+	return func(in socket.Info) { f(appendInfos(nil, []socket.Info{in})[0]) }
+}
+
 // infos is what the registry tells of sockets as users see it.
 func infos(list []socket.Info) []SocketInfo {
 	return appendInfos(make([]SocketInfo, 0, len(list)), list)
@@ -84,11 +98,11 @@ func infos(list []socket.Info) []SocketInfo {
 func appendInfos(out []SocketInfo, list []socket.Info) []SocketInfo {
 	for i := range list {
 		in := &list[i]
-		s := SocketInfo{
-			ID: in.ID, Proto: in.Kind.Name, Domain: in.Domain, State: in.State,
-			RecvQ: in.RecvQ, SendQ: in.SendQ, Owner: in.Owner, Drops: in.Drops, Congestion: in.Congestion,
-			V6Only: in.V6Only, RcvBuf: in.RcvBuf, SndBuf: in.SndBuf, Interface: in.Device, TimeWait: in.Left,
-		}
+		out = append(out, SocketInfo{})
+		s := &out[len(out)-1]
+		s.ID, s.Proto, s.Domain, s.State, s.RecvQ, s.SendQ = in.ID, in.Kind.Name, in.Domain, in.State, in.RecvQ, in.SendQ
+		s.Owner, s.Drops, s.RxBytes, s.TxBytes, s.Congestion = in.Owner, in.Drops, in.RxBytes, in.TxBytes, in.Congestion
+		s.V6Only, s.RcvBuf, s.SndBuf, s.Interface, s.TimeWait, s.Age = in.V6Only, in.RcvBuf, in.SndBuf, in.Device, in.Left, in.Age
 		if in.Domain == abi.AF_UNIX {
 			s.Path, s.PeerPath = pathOf(in.Local), pathOf(in.Peer)
 		} else {
@@ -97,7 +111,6 @@ func appendInfos(out []SocketInfo, list []socket.Info) []SocketInfo {
 		if t, ok := in.Detail.(*tcp.Info); ok {
 			s.TCP, s.Waits = (*TCPInfo)(t), in.Waits
 		}
-		out = append(out, s)
 	}
 	return out
 }

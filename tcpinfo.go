@@ -61,6 +61,10 @@ type TCPInfo struct {
 	TotalRTOTime                 uint32 // ms
 	ReceivedCE                   uint32
 	ECNMode                      uint8 // 0: off, 1: RFC 3168
+
+	// µs of BusyTime in which the congestion window or Nagle's rule was what held data back;
+	// not Linux's, so that Put leaves them out.
+	CwndLimited, NagleLimited uint64
 }
 
 // The flags of TCPInfo.Options (include/uapi/linux/tcp.h).

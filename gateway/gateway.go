@@ -71,6 +71,7 @@ type Gateway struct {
 	local    map[*nameStream]struct{}
 	held     map[*clock.Alarm]struct{} // of questions that faults delay
 	told     map[string]bool
+	outside  Outside // so far
 	warnTo   io.Writer
 	logTo    io.Writer
 

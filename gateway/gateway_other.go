@@ -39,6 +39,12 @@ func (*Gateway) Start(*usock.Host) error { return nil }
 // Attach fails: there is no epoll.
 func (*Gateway) Attach(int) error { return errors.ErrUnsupported }
 
+// Waits leaves the words as they are.
+func (*Gateway) Waits(list []usock.SocketInfo, words []string) {}
+
+// Outside tells of nothing.
+func (*Gateway) Outside() Outside { return Outside{} }
+
 // Event does nothing.
 func (*Gateway) Event(events uint32, id, rest int32) {}
 

@@ -31,9 +31,10 @@ type mapping struct {
 	unread   bool // it stopped receiving to let others have their turn
 	train    train
 	peers    peers
-	asked    []askedFor // of name servers, the last maxAsked, in a ring
-	askedAt  int        // in it
-	long     int        // from how many bytes on the machine does not segment datagrams; 0: not known
+	asked    []askedFor   // of name servers, the last maxAsked, in a ring
+	askedAt  int          // in it
+	open     []unanswered // of programs' to name servers, the oldest first
+	long     int          // from how many bytes on the machine does not segment datagrams; 0: not known
 }
 
 type mappingKey struct {
@@ -102,6 +103,9 @@ func (g *Gateway) carryOn(side *side, d *usock.Datagram) {
 		if g.names.asked(d.Dst) {
 			m.asks(d)
 		}
+	}
+	if g.resolves(d.Dst) {
+		m.inquires(d)
 	}
 	switch {
 	case len(m.waits) > 0:
@@ -235,9 +239,12 @@ func (m *mapping) close(outcome string) {
 		outcome = FlowClosed
 	}
 	m.peers.end(outcome)
+	for i := range m.open {
+		m.g.took(&m.open[i], true)
+	}
 	delete(m.g.mappings, m.key)
 	m.g.drop(m.fd)
-	m.fd, m.waits, m.bytes, m.train = -1, nil, 0, train{}
+	m.fd, m.waits, m.bytes, m.train, m.open = -1, nil, 0, train{}, nil
 }
 
 // dress gives the outer socket what the inner datagram's header says.
@@ -415,6 +422,9 @@ func (m *mapping) receive() {
 		if m.g.table != nil {
 			m.peers.open(m.g, unix.IPPROTO_UDP, inward, d.Dst, d.Src).carried(0, n)
 			m.learnFrom(&d)
+		}
+		if len(m.open) > 0 {
+			m.hears(&d)
 		}
 		if err := m.g.host(m.key.own).SendDatagram(&d); err != nil {
 			m.g.warn("usock: the gateway cannot hand on a datagram from %v: %v", d.Src, err)

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"net/netip"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -45,15 +46,18 @@ type stream struct {
 	urgent   bool // an urgent byte is on its way from outside
 	queued   bool // in g.again
 	gone     bool
-	armed    bool // epoll tells of room outside
-	ends     ends // of the host's connection
-	asked    usock.StreamSettings
-	why      syscall.Errno // the outer connection has ended; 0: by a reset, or not
-	noDelay  bool          // TCP_NODELAY is set
-	sent     bool          // something
-	ended    bool          // outside has said all, or broken the connection: reads go on to the end
-	arrival  arrival       // of an outer client
-	acc      *account
+	began    time.Duration // asked outside
+	// The outer socket has had no room since then, 0 if it has; and before that.
+	fullSince, fullFor time.Duration
+	armed              bool // epoll tells of room outside
+	ends               ends // of the host's connection
+	asked              usock.StreamSettings
+	why                syscall.Errno // the outer connection has ended; 0: by a reset, or not
+	noDelay            bool          // TCP_NODELAY is set
+	sent               bool          // something
+	ended              bool          // outside has said all, or broken the connection: reads go on to the end
+	arrival            arrival       // of an outer client
+	acc                *account
 }
 
 // toRead are the events that a stream is always told of. Of room it is told when it has found
@@ -130,7 +134,7 @@ func (g *Gateway) connect(side *side, f *usock.Flow) {
 	if to.Addr().Is6() || f.TTL() != g.defaultTTL(fd) {
 		setTTL(fd, to.Addr(), f.TTL())
 	}
-	s := &stream{g: g, side: side, flow: f, fd: fd, acc: g.newAccount(unix.IPPROTO_TCP, outward, f.Remote(), to)}
+	s := &stream{g: g, side: side, flow: f, fd: fd, began: g.clock.Now(), acc: g.newAccount(unix.IPPROTO_TCP, outward, f.Remote(), to)}
 	if g.names.asked(to) {
 		s.filter = g.newFilter(f, func() { s.inside(0) })
 	}
@@ -224,13 +228,20 @@ func (s *stream) note(ev uint32) {
 	const over = unix.EPOLLHUP | unix.EPOLLERR
 	s.ended = s.ended || ev&(unix.EPOLLRDHUP|over) != 0
 	s.readable = s.readable || ev&unix.EPOLLIN != 0 || s.ended
-	s.writable = s.writable || ev&(unix.EPOLLOUT|over) != 0
+	if ev&(unix.EPOLLOUT|over) != 0 {
+		s.writable = true
+		s.takes()
+		s.fullSince = 0
+	}
 	s.urgent = s.urgent || ev&unix.EPOLLPRI != 0
 	s.failed = s.failed || ev&unix.EPOLLERR != 0
 }
 
 // full says that the outer socket has no room now.
 func (s *stream) full() {
+	if s.fullSince == 0 {
+		s.fullSince = s.g.clock.Now()
+	}
 	if s.writable = false; !s.armed {
 		s.armed = true
 		s.g.rewatch(s.fd, toRead|unix.EPOLLOUT)
@@ -612,6 +623,7 @@ func (s *stream) end() {
 		return
 	}
 	s.gone = true
+	s.takes()
 	if !s.open {
 		s.g.halfOpen--
 	}

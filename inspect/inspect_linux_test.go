@@ -427,6 +427,38 @@ func TestListenerGoes(t *testing.T) {
 	}
 }
 
+// TestOutside has what is waited for beyond the host told in place of what Stall says, where that is what is in the way.
+func TestOutside(t *testing.T) {
+	x := serve(t, Config{Outside: func(list []usock.SocketInfo, words []string) {
+		for i := range list {
+			words[i] = "outside: \x1bsays"
+		}
+	}})
+	client, server := x.connect("8000")
+	io.WriteString(client, "hello") // which the server's program has not read
+	defer server.Close()
+	sends(t, x.h, 1)
+	u, err := x.h.ListenPacket("udp", "127.0.0.1:8001")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer u.Close()
+	c := x.greeted()
+	for filter, want := range map[string]string{
+		"dport = :8000": `"stall":"outside: says"`, "state established sport = :8000": `"stall":"program: it has not read 5 bytes`, "sport = :8001": `"stall":"outside: says"`,
+	} {
+		c.say(`{"id":1,"do":"sockets","detail":true,"filter":"` + filter + `"}` + "\n")
+		if line := c.line(); !strings.Contains(line, want) {
+			t.Errorf("%s: %s", filter, line)
+		}
+		c.line()
+	}
+	c.say(`{"id":1,"do":"sockets"}` + "\n")
+	if line := c.line(); strings.Contains(line, "stall") {
+		t.Errorf("not asked for: %s", line)
+	}
+}
+
 // TestClose ends the connections and removes the socket.
 func TestClose(t *testing.T) {
 	x := serve(t, Config{})

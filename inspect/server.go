@@ -29,6 +29,10 @@ type Config struct {
 	// parts of the list, to add what waits elsewhere to the queues of each socket, and to say
 	// which inode of the kernel's belongs to it, 0 for none ([usock/run.Ends]).
 	Ends func() func(list []usock.SocketInfo, inodes []uint32)
+
+	// Outside, if not nil, is called with parts of the list of sockets, to say in words what each waits for beyond the host; ""
+	// for nothing ([usock/gateway.Gateway.Waits]).
+	Outside func(list []usock.SocketInfo, words []string)
 }
 
 // Server serves a host's control socket.

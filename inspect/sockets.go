@@ -11,6 +11,7 @@ import (
 	"usock"
 	"usock/internal/control"
 	"usock/internal/ss"
+	"usock/trace"
 )
 
 // page is how many of the host's sockets are looked at in one step, and stand in a reply at most.
@@ -26,6 +27,9 @@ func (c *client) sockets(q *control.Request) error {
 	if q.Inodes && c.s.config.Ends != nil {
 		v.ends = c.s.config.Ends()
 	}
+	if q.Detail {
+		v.outside = c.s.config.Outside
+	}
 	for _, i := range c.s.config.Host.Interfaces() {
 		v.devices[i.Index] = i.Name
 	}
@@ -33,11 +37,20 @@ func (c *client) sockets(q *control.Request) error {
 	if q.Detail {
 		list = detailed(c.s.config.Host)
 	}
+	var ends ss.Ends
 	for part := range list {
-		part = slices.DeleteFunc(part, func(in usock.SocketInfo) bool {
-			return !listed(&in) || !chosen(q, &in) || !filter.Match(&ss.Ends{State: in.State, Local: address(&in, in.Local), Peer: address(&in, in.Peer)})
-		})
-		if len(part) == 0 {
+		n := 0
+		for i := range part {
+			in := &part[i]
+			ends = ss.Ends{State: in.State, Local: address(in, in.Local), Peer: address(in, in.Peer)}
+			if listed(in) && chosen(q, in) && filter.Match(&ends) {
+				if n != i {
+					part[n] = *in
+				}
+				n++
+			}
+		}
+		if part = part[:n]; n == 0 {
 			continue
 		}
 		if err := c.reply(&control.Reply{ID: q.ID, Sockets: v.describe(part)}, writeTime); err != nil {
@@ -86,7 +99,10 @@ type view struct {
 	self    int32
 	ends    func([]usock.SocketInfo, []uint32) // nil: they are not asked for
 	inodes  []uint32
+	outside func([]usock.SocketInfo, []string) // nil: likewise
 	out     []control.Socket
+	text    []byte // of addresses,
+	cuts    []int  // with their ends
 }
 
 // describe tells of sockets, until it is called again.
@@ -95,17 +111,20 @@ func (v *view) describe(list []usock.SocketInfo) []control.Socket {
 	if v.ends != nil {
 		v.ends(list, v.inodes)
 	}
+	var outside []string
+	if v.outside != nil {
+		outside = make([]string, len(list))
+		v.outside(list, outside)
+	}
 	out := append(v.out[:0], make([]control.Socket, len(list))...)
 	v.out = out
+	v.addresses(list, out)
 	for i := range list {
 		in := &list[i]
 		s := &out[i]
-		*s = control.Socket{
-			ID: in.ID, Proto: in.Proto, State: in.State, RecvQ: in.RecvQ, SendQ: in.SendQ,
-			Process: in.Owner, Inode: v.inodes[i], Drops: in.Drops, V6: in.Domain == usock.AF_INET6, V6Only: in.V6Only,
-			Congestion: in.Congestion, Left: in.TimeWait.Milliseconds(), Device: v.devices[in.Interface],
-			Local: text(address(in, in.Local)), Peer: text(address(in, in.Peer)),
-		}
+		s.ID, s.Proto, s.State, s.RecvQ, s.SendQ, s.Process, s.Inode = in.ID, in.Proto, in.State, in.RecvQ, in.SendQ, in.Owner, v.inodes[i]
+		s.Drops, s.RxBytes, s.TxBytes, s.V6, s.V6Only = in.Drops, in.RxBytes, in.TxBytes, in.Domain == usock.AF_INET6, in.V6Only
+		s.Congestion, s.Left, s.Device = in.Congestion, in.TimeWait.Milliseconds(), v.devices[in.Interface]
 		if in.Domain == usock.AF_UNIX {
 			s.Local, s.Peer = in.Path, in.PeerPath
 		}
@@ -118,8 +137,20 @@ func (v *view) describe(list []usock.SocketInfo) []control.Socket {
 		if v.detail {
 			s.TCP, s.Stall = (*control.TCP)(in.TCP), Stall(in)
 		}
+		if outside != nil && outside[i] != "" && beyond(in) {
+			s.Stall = control.Printable(outside[i])
+		}
 	}
 	return out
+}
+
+// beyond reports whether what a socket waits for beyond the host is what it waits for: a program has nothing else to do, or the
+// peer, for whom a gateway stands in, takes no more because of it.
+func beyond(in *usock.SocketInfo) bool {
+	if in.TCP == nil || in.State == "SYN-SENT" || in.Waits == trace.ByWindow {
+		return true
+	}
+	return in.Waits == trace.ByProgram && in.RecvQ == 0 && in.TCP.NotSentBytes == 0
 }
 
 // address returns an address as its socket has it: one of IPv6 has IPv4 mapped.
@@ -130,11 +161,25 @@ func address(in *usock.SocketInfo, a netip.AddrPort) netip.AddrPort {
 	return a
 }
 
-func text(a netip.AddrPort) string {
-	if !a.IsValid() {
-		return ""
+// addresses fills in the addresses, all of which are parts of one text.
+func (v *view) addresses(list []usock.SocketInfo, out []control.Socket) {
+	v.text, v.cuts = v.text[:0], v.cuts[:0]
+	add := func(in *usock.SocketInfo, a netip.AddrPort) {
+		if a.IsValid() {
+			v.text = address(in, a).AppendTo(v.text)
+		}
+		v.cuts = append(v.cuts, len(v.text))
 	}
-	return a.String()
+	for i := range list {
+		add(&list[i], list[i].Local)
+		add(&list[i], list[i].Peer)
+	}
+	all, from := string(v.text), 0
+	for i := range list {
+		local, peer := v.cuts[2*i], v.cuts[2*i+1]
+		out[i].Local, out[i].Peer = all[from:local], all[local:peer]
+		from = peer
+	}
 }
 
 // programName returns the name of a process's program; "" for one that is gone. What

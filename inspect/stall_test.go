@@ -21,6 +21,9 @@ type stalled struct {
 	h    *usock.Host
 	c, s *usock.TCPConn
 	far  *usock.Host
+
+	ended []usock.SocketInfo // of h
+	all   Summary            // of h
 }
 
 // stall makes one, whose round trip is 20 ms.
@@ -31,15 +34,16 @@ func stall(t *testing.T) *stalled {
 	if err != nil {
 		t.Fatal(err)
 	}
-	host := func(l link.Link, addr string) *usock.Host {
-		h, err := usock.NewHost(usock.Config{Interfaces: []usock.Interface{{Link: l, Addrs: []netip.Prefix{netip.MustParsePrefix(addr)}}}})
+	x := &stalled{t: t, bad: bad}
+	host := func(l link.Link, addr string, ended func(usock.SocketInfo)) *usock.Host {
+		h, err := usock.NewHost(usock.Config{Ended: ended, Interfaces: []usock.Interface{{Link: l, Addrs: []netip.Prefix{netip.MustParsePrefix(addr)}}}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { h.Close() })
 		return h
 	}
-	x := &stalled{t: t, bad: bad, h: host(bad, "10.0.0.1/24"), far: host(b, "10.0.0.2/24")}
+	x.h, x.far = host(bad, "10.0.0.1/24", x.end), host(b, "10.0.0.2/24", nil)
 	l, err := x.far.Listen("tcp", "10.0.0.2:8000")
 	if err != nil {
 		t.Fatal(err)
@@ -55,6 +59,12 @@ func stall(t *testing.T) *stalled {
 	x.c, x.s = c.(*usock.TCPConn), s.(*usock.TCPConn)
 	t.Cleanup(func() { c.Close(); s.Close(); l.Close() })
 	return x
+}
+
+// end is told what has ended on h.
+func (x *stalled) end(in usock.SocketInfo) {
+	x.ended = append(x.ended, in)
+	x.all.Ended(in)
 }
 
 // says looks what is said of a host's connection.

@@ -38,11 +38,15 @@ func controlDirs() (list []string) {
 
 // serveViews opens the run's control socket. A run goes on without one, and says so to who has given
 // it a name or wants to know.
-func serveViews(o *run.Options, name string, s *conditions, out *outside, verbose bool) *inspect.Server {
-	v, err := inspect.Serve(inspect.Config{
+func serveViews(o *run.Options, name string, s *conditions, out *outside) *inspect.Server {
+	c := inspect.Config{
 		Host: o.Host, Name: name, Program: o.Argv, Shape: s.String(), Ends: o.Ends.List, Change: newLive(o.Host, s, out).change,
-	})
-	if err != nil && (name != "" || verbose) {
+	}
+	if out.gateway != nil {
+		c.Outside = out.gateway.Waits
+	}
+	v, err := inspect.Serve(c)
+	if err != nil && (name != "" || out.verbose) {
 		fmt.Fprintf(os.Stderr, "usock: usock ps, ss and tail will not see this run: no control socket: %v\n", err)
 	}
 	return v

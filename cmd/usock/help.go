@@ -53,6 +53,8 @@ const runExamples = `  # A download over a bad way to the world, and its packets
   usock run --pcap-filter 'tcp port 5432' --pcap-snaplen 128 --pcap-every 1h --pcap db.pcapng -- ./server
   # A run with a name, by which another terminal looks at it: usock ss -i web
   usock run --name web --publish 8080:8000 -- ./server
+  # Why a download took so long
+  usock run --summary -- curl -o page https://example.com/
   # Which calls the program makes that usock does not have
   usock run --verbose -- ./program`
 
@@ -129,6 +131,8 @@ const topExamples = `  # What all runs do, as it goes
   usock top --sort retrans --every 5s web dport = :443
   # With listeners, and those in TIME-WAIT
   usock top -a web
+  # Which processes send and receive most
+  usock top -p
   # One screen as text, for a report
   usock top --once --width 132 --sort waits web`
 

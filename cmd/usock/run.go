@@ -22,11 +22,11 @@ const (
 const runName = "run"
 
 func runCmd() *cobra.Command {
-	var verbose bool
+	var w wanted
+	var summarize bool
 	var out outside
 	var s conditions
 	var name nameValue
-	var faults faults
 	stdout := fileValue{hint: "give one, such as /dev/stderr"}
 	c := &cobra.Command{
 		Use:   runName + " [flags] -- PROGRAM [ARGS]",
@@ -62,7 +62,8 @@ look names up (nscd, systemd-resolved) are hidden from programs.
 The exit status is the program's, 126 or 127 if it cannot be executed or is not
 there, and 125 if usock itself fails: before it starts, or, where the program has
 succeeded, because the recording lacks packets. Processes that it leaves behind are
-ended. usock itself writes nothing but what must be known, a line each, on stderr.
+ended. usock itself writes nothing but what must be known, a line each, on stderr, and
+with --summary what was on the run's sockets, also where a signal has ended the program.
 
 ` + runLimits,
 		Example: runExamples,
@@ -73,17 +74,22 @@ ended. usock itself writes nothing but what must be known, a line each, on stder
 			return nil
 		},
 		RunE: func(_ *cobra.Command, args []string) error {
-			return runProgram(args, verbose, stdout.name, string(name), &s, &out, &faults)
+			w.stdout, w.name = stdout.name, string(name)
+			if summarize {
+				w.summary = new(summary)
+			}
+			return runProgram(args, &w, &s, &out)
 		},
 	}
 	c.Flags().SetInterspersed(false)
-	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "say on stderr what the run is, and name calls that usock does not have and the kernel has")
+	c.Flags().BoolVarP(&w.verbose, "verbose", "v", false, "say on stderr what the run is, and name calls that usock does not have and the kernel has")
 	s.flags(c.Flags())
 	s.runFlags(c.Flags())
 	c.Flags().Var(&stdout, "stdout", "the program's stdout goes to this `FILE`; it must be elsewhere than what --pcap writes")
 	out.flags(c.Flags(), &s)
-	c.Flags().Var(&faults, "fault", "what goes wrong at the program's calls, a `TEXT` such as 'connect refused to api.test:443 at 10%'; once for each, see above")
+	c.Flags().Var(&w.faults, "fault", "what goes wrong at the program's calls, a `TEXT` such as 'connect refused to api.test:443 at 10%'; once for each, see above")
 	c.Flags().Var(&name, "name", "call the run `NAME` in usock ps, ss, top and tail, beside its id")
+	c.Flags().BoolVar(&summarize, "summary", false, "say on stderr at the end what was on the run's sockets: connections, bytes, losses, who waited for whom, and the connections that lasted longest")
 	completeRun(c)
 	return c
 }
@@ -150,7 +156,17 @@ func programStdout(name string, s *conditions) (*os.File, error) {
 	return f, apart(s.file, f, os.Stderr, s)
 }
 
-func runProgram(args []string, verbose bool, stdout, name string, s *conditions, out *outside, faults *faults) error {
+// wanted is what the flags of usock run say beside what is done to packets and beside the outside.
+type wanted struct {
+	verbose bool
+	stdout  string // the file that the program's goes to; "": this process's
+	name    string
+	summary *summary // nil: none
+	faults  faults
+}
+
+// runProgram runs a program. It returns only if usock itself has failed before.
+func runProgram(args []string, w *wanted, s *conditions, out *outside) error {
 	path := findProgram(args[0])
 	if err := out.check(s); err != nil {
 		return err
@@ -170,7 +186,7 @@ func runProgram(args []string, verbose bool, stdout, name string, s *conditions,
 		return err
 	}
 	defer prepared.Stop()
-	programOut, err := programStdout(stdout, s)
+	programOut, err := programStdout(w.stdout, s)
 	if err != nil {
 		return err
 	}
@@ -184,9 +200,10 @@ func runProgram(args []string, verbose bool, stdout, name string, s *conditions,
 		Loopback: s.loopback(),
 		Capable:  who.Capable, // what a program may do on the machine, it may do on the host
 	}
-	config.Faults = faults.open(uint64(s.seed), os.Stderr)
-	defer faults.close()
-	out.verbose, out.faults = verbose, config.Faults
+	config.Faults = w.faults.open(uint64(s.seed), os.Stderr)
+	defer w.faults.close()
+	w.summary.watch(&config)
+	out.verbose, out.faults = w.verbose, config.Faults
 	if err := out.open(&config, s); err != nil {
 		return err
 	}
@@ -205,21 +222,20 @@ func runProgram(args []string, verbose bool, stdout, name string, s *conditions,
 		Absent: append(controlDirs(), nameDaemons...), Reaches: !out.isolated,
 		Ends: new(run.Ends),
 	}
-	if verbose {
+	if w.verbose {
 		o.Title, o.Log = title(args[0], s, out), os.Stderr
 	}
-	o.Named = s.runs
-	s.know(out.isolated)
-	for _, h := range out.hosts.list {
-		s.resolved(h.Addr, h.Name)
-	}
+	tellNames(&o, s, out, w.summary)
 	if out.gateway != nil {
 		o.Outside = out.gateway
 	}
-	views := serveViews(&o, name, s, out, verbose)
+	views := serveViews(&o, w.name, s, out)
 	st, err := run.Run(o)
+	if err == nil {
+		w.summary.print(os.Stderr, host, out.gateway)
+	}
 	out.close()
-	faults.close()
+	w.faults.close()
 	host.Close()
 	views.Close() // after what the host sends at its end
 	if err != nil {
@@ -235,4 +251,14 @@ func runProgram(args []string, verbose bool, stdout, name string, s *conditions,
 	}
 	run.Exit(st)
 	return nil
+}
+
+// tellNames has the names of programs and of addresses told to a recording, to rules and to a summary.
+func tellNames(o *run.Options, s *conditions, out *outside, sum *summary) {
+	o.Named = s.runs
+	s.know(out.isolated)
+	for _, h := range out.hosts.list {
+		s.resolved(h.Addr, h.Name)
+	}
+	sum.name(o)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -122,6 +123,9 @@ func (s *ssFlags) show(out io.Writer, width int, say io.Writer) error {
 	title := titles(clients)
 	for i, c := range clients {
 		err := c.Do(q, func(r *control.Reply) error {
+			if n := len(r.Sockets); cap(rows)-len(rows) < n {
+				rows = slices.Grow(rows, max(n, len(rows))) // twice as many each time
+			}
 			for k := range r.Sockets {
 				if x := &r.Sockets[k]; s.v4 == s.v6 || s.v6 == x.V6 {
 					rows = append(rows, ss.Row{Run: title[i], Socket: x})

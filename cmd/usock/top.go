@@ -28,7 +28,7 @@ func topCmd() *cobra.Command {
 retransmissions, queues, who waits for whom, round-trip time or name: with the processes
 that have them, what each receives (RX) and sends (TX) in bits a second, and what the
 links of the runs carry. Runs that begin and end meanwhile come and go. The selected
-socket is told of in full below; ? shows the keys.
+socket is told of in full below; b, or -p, has a row for each process; ? shows the keys.
 
 Listeners and TIME-WAIT are left out, unless -a or a filter asks for them. A filter is one
 of usock ss; / changes it. The screen wants a terminal, of any size and over ssh, too;
@@ -46,6 +46,7 @@ of usock ss; / changes it. The screen wants a terminal, of any size and over ssh
 	f.Var(&t.every, "every", "look again each `TIME`")
 	f.Var(&t.order, "sort", "sort by `WHAT`: "+strings.Join(top.Orders(), ", "))
 	f.BoolVarP(&t.query.All, "all", "a", false, "in all states")
+	f.BoolVarP(&t.grouped, "processes", "p", false, "a row for each process in place of each socket")
 	f.BoolVar(&t.once, "once", false, "print one screen as text, with all sockets, and end")
 	f.Var(&t.width, "width", "print lines of so many `COLUMNS`, with --once; without it those of the terminal, or 80")
 	completeTop(c)
@@ -54,12 +55,13 @@ of usock ss; / changes it. The screen wants a terminal, of any size and over ssh
 
 // topFlags are what usock top is asked for.
 type topFlags struct {
-	every everyValue
-	order orderValue
-	query top.Query
-	once  bool
-	width widthValue
-	run   string
+	every   everyValue
+	order   orderValue
+	query   top.Query
+	once    bool
+	grouped bool
+	width   widthValue
+	run     string
 }
 
 // drawable says why no screen can be drawn on a terminal of a kind ($TERM); nil: one can.
@@ -102,7 +104,7 @@ func (t *topFlags) show() error {
 		again = name != ""
 		w.Wanted = func(r *control.Run) bool { return r.ID == id || name != "" && r.Name == name }
 	}
-	m := top.New(top.Config{Name: t.run, Again: again, Every: w.Every, Query: t.query, Order: top.Order(t.order), Ask: w.Ask})
+	m := top.New(top.Config{Name: t.run, Again: again, Every: w.Every, Query: t.query, Order: top.Order(t.order), Grouped: t.grouped, Ask: w.Ask})
 	if t.once {
 		return t.print(ctx, w, m, os.Stdout, os.Stderr)
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"math"
 	"strconv"
+	"strings"
 )
 
 // A host can have very many sockets, and encoding/json takes some microseconds for each. So the
@@ -23,7 +24,7 @@ func (r *Reply) Append(b []byte) ([]byte, error) {
 			b = append(b, ',')
 		}
 		var err error
-		if s := &r.Sockets[i]; s.TCP == nil {
+		if s := &r.Sockets[i]; s.TCP == nil && s.Stall == "" {
 			b = s.appendTo(b)
 		} else if b, err = appendValue(b, s); err != nil {
 			return nil, err
@@ -74,6 +75,8 @@ func (s *Socket) appendTo(b []byte) []byte {
 	b = appendText(b, `"program":`, s.Program)
 	b = appendUint(b, `"inode":`, uint64(s.Inode))
 	b = appendUint(b, `"drops":`, s.Drops)
+	b = appendUint(b, `"rx_bytes":`, s.RxBytes)
+	b = appendUint(b, `"tx_bytes":`, s.TxBytes)
 	b = appendTrue(b, `"v6":`, s.V6)
 	b = appendTrue(b, `"v6only":`, s.V6Only)
 	b = appendText(b, `"device":`, s.Device)
@@ -126,7 +129,7 @@ func appendString(b []byte, s string) []byte {
 // reader reads what Append has written by hand. Once something is not so, bad is set, and
 // what it returns means nothing.
 type reader struct {
-	b   []byte
+	b   string
 	bad bool
 
 	// What the strings of one socket often have in common with those before.
@@ -135,7 +138,7 @@ type reader struct {
 
 // readSockets reads a reply with sockets; false if it is to be left to encoding/json.
 func readSockets(line []byte, known map[string]string) (*Reply, bool) {
-	p := reader{b: line, known: known}
+	p := reader{b: string(line), known: known} // once: what is kept of it are parts
 	r := new(Reply)
 	p.want(`{"id":`)
 	r.ID = p.int()
@@ -191,6 +194,12 @@ func (p *reader) socket(s *Socket) {
 	if p.has(`,"drops":`) {
 		s.Drops = p.uint(math.MaxUint64)
 	}
+	if p.has(`,"rx_bytes":`) {
+		s.RxBytes = p.uint(math.MaxUint64)
+	}
+	if p.has(`,"tx_bytes":`) {
+		s.TxBytes = p.uint(math.MaxUint64)
+	}
 	s.V6 = p.has(`,"v6":true`)
 	s.V6Only = p.has(`,"v6only":true`)
 	if p.has(`,"device":`) {
@@ -207,11 +216,9 @@ func (p *reader) socket(s *Socket) {
 
 // has takes text if it comes next.
 func (p *reader) has(text string) bool {
-	if len(p.b) < len(text) || string(p.b[:len(text)]) != text {
-		return false
-	}
-	p.b = p.b[len(text):]
-	return true
+	rest, ok := strings.CutPrefix(p.b, text)
+	p.b = rest
+	return ok
 }
 
 func (p *reader) want(text string) { p.bad = !p.has(text) || p.bad }
@@ -243,38 +250,36 @@ func (p *reader) uint(most uint64) (n uint64) {
 	return n
 }
 
-// bytes reads a string without escapes.
-func (p *reader) bytes() []byte {
+// string reads a string without escapes.
+func (p *reader) string() string {
 	if !p.has(`"`) {
 		p.bad = true
-		return nil
+		return ""
 	}
-	for i, c := range p.b {
-		if c == '"' {
+	for i := range len(p.b) {
+		if p.b[i] == '"' {
 			s := p.b[:i]
 			p.b = p.b[i+1:]
 			return s
 		}
-		if !plain(c) {
+		if !plain(p.b[i]) {
 			break
 		}
 	}
 	p.bad = true
-	return nil
+	return ""
 }
-
-func (p *reader) string() string { return string(p.bytes()) }
 
 // maxKnown bounds how many strings are remembered.
 const maxKnown = 1024
 
-// common reads a string that others are likely to be, too.
+// common reads a string that others are likely to be, too. It keeps nothing of the line alive.
 func (p *reader) common() string {
-	b := p.bytes()
-	if s, ok := p.known[string(b)]; ok {
+	part := p.string()
+	if s, ok := p.known[part]; ok {
 		return s
 	}
-	s := string(b)
+	s := strings.Clone(part)
 	if len(p.known) < maxKnown {
 		p.known[s] = s
 	}

@@ -10,7 +10,7 @@ import (
 func replies() []Reply {
 	full := Socket{
 		ID: 1<<64 - 1, Proto: "tcp", State: "ESTAB", RecvQ: -1, SendQ: 1 << 40, Local: "[fe80::1%eth0]:80", Peer: "10.0.0.1:5",
-		Process: -7, Program: "a<b>&\"\\\x01\u00e9\u2028", Inode: 1<<32 - 1, Drops: 3, V6: true, V6Only: true, Device: "eth0",
+		Process: -7, Program: "a<b>&\"\\\x01\u00e9\u2028", Inode: 1<<32 - 1, Drops: 3, RxBytes: 1<<64 - 1, TxBytes: 5, V6: true, V6Only: true, Device: "eth0",
 		Congestion: "cubic", Left: -59000,
 	}
 	detailed := full
@@ -26,6 +26,7 @@ func replies() []Reply {
 		{ID: 2, Sockets: []Socket{full}},
 		{ID: 3, Sockets: []Socket{odd, {ID: 1}}},
 		{ID: 4, Sockets: []Socket{detailed, plainOne}, Done: true},
+		{ID: 4, Sockets: []Socket{{Proto: "udp", Stall: "resolver: no answer"}}},
 		{ID: 5, Error: &Error{Busy, "x"}, Done: true},
 		{ID: 6, Traffic: &Traffic{At: 3}},
 	}
@@ -55,7 +56,7 @@ func TestReadSocketsTakes(t *testing.T) {
 		_, taken := readSockets(line, map[string]string{})
 		plain := len(r.Sockets) > 0
 		for _, s := range r.Sockets {
-			plain = plain && s.TCP == nil && s.Local != "\xff" && (s.Program == "" || s.Program == "curl")
+			plain = plain && s.TCP == nil && s.Stall == "" && s.Local != "\xff" && (s.Program == "" || s.Program == "curl")
 		}
 		if taken != plain {
 			t.Errorf("taken: %v: %s", taken, line)

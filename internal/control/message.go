@@ -151,6 +151,8 @@ type Socket struct {
 	Program    string `json:"program,omitempty"` // the name of that process's
 	Inode      uint32 `json:"inode,omitempty"`
 	Drops      uint64 `json:"drops,omitempty"`
+	RxBytes    uint64 `json:"rx_bytes,omitempty"` // but of TCP
+	TxBytes    uint64 `json:"tx_bytes,omitempty"`
 	V6         bool   `json:"v6,omitempty"`
 	V6Only     bool   `json:"v6only,omitempty"`
 	Device     string `json:"device,omitempty"`

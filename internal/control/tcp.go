@@ -1,7 +1,7 @@
 package control
 
 // TCP is what is known of a connection: usock.TCPInfo, whose comments say what each field is,
-// with the names of Linux's struct tcp_info. What is 0 is left out.
+// with the names of Linux's struct tcp_info; the last two are not in that. What is 0 is left out.
 type TCP struct {
 	State              uint8  `json:"state,omitempty"`
 	CAState            uint8  `json:"ca_state,omitempty"`
@@ -64,4 +64,6 @@ type TCP struct {
 	TotalRTOTime       uint32 `json:"total_rto_time,omitempty"`
 	ReceivedCE         uint32 `json:"received_ce,omitempty"`
 	ECNMode            uint8  `json:"ecn_mode,omitempty"`
+	CwndLimited        uint64 `json:"cwnd_limited,omitempty"`
+	NagleLimited       uint64 `json:"nagle_limited,omitempty"`
 }

@@ -34,6 +34,7 @@ type dgram struct {
 	auto   *autoLabel // nil until an IPv6 datagram was sent
 	txKey  uint32     // the next number of SOF_TIMESTAMPING_OPT_ID
 	zeroID uint32     // and of MSG_ZEROCOPY
+	sent   uint64     // bytes of programs'
 
 	arrival        socket.Arrival // of the last that the program has
 	errors         []queuedError
@@ -48,7 +49,8 @@ type dgram struct {
 	bytes   int // what the queue costs, and what was fetched from it
 	fetched int // bytes of prefetched's datagrams, to be given back
 	drops   uint32
-	run     run // of UDP_GRO
+	came    uint64 // bytes of programs', in the queue or out of it
+	run     run    // of UDP_GRO
 	_       [host.CacheLine]byte
 }
 
@@ -168,6 +170,7 @@ func (d *dgram) push(p *packet.Packet, m *ip.Meta, sport uint16) bool {
 		return false
 	}
 	size := p.Len()
+	d.came += uint64(size)
 	g := d.queue.push()
 	*g = datagram{
 		cost: int32(cost), src: m.Src, dst: m.Dst, sport: sport, ttl: m.TTL, tos: m.TOS,

@@ -23,6 +23,7 @@ func (d *dgram) describe(in *socket.Info) {
 		in.Peer, in.State = addrPort(d.raddr, d.rport), socket.Established
 	}
 	in.RecvQ, in.Drops = d.bytes, uint64(d.drops)
+	in.RxBytes, in.TxBytes = d.came, d.sent
 }
 
 // addrPort is the address of a socket in a list: what it is on the wire, not mapped.
@@ -30,24 +31,21 @@ func addrPort(a netip.Addr, port uint16) abi.Addr { return abi.AddrFrom(netip.Ad
 
 // ListRest implements socket.Lister: the connections without socket, by the slots of their table.
 func (t *tcpProto) ListRest(out []socket.Info, place, n int) ([]socket.Info, int) {
-	owners, next := t.conns.part(place, n)
-	for _, o := range owners {
-		if in, ok := t.describeConn(o); ok {
-			out = append(out, in)
+	next := t.conns.part(place, n, func(o nodeOwner) {
+		if e, ok := o.(*tcpEndpoint); ok && (e.s != nil || e.taken) {
+			return // that has a socket
 		}
-	}
+		out = append(out, t.describeConn(o))
+	})
 	return out, next
 }
 
-// describeConn tells of a connection, unless it has a socket.
-func (t *tcpProto) describeConn(o nodeOwner) (in socket.Info, ok bool) {
+// describeConn tells of a connection without socket.
+func (t *tcpProto) describeConn(o nodeOwner) (in socket.Info) {
 	in = socket.Info{Kind: &tcpKind.Kind, Type: abi.SOCK_STREAM, Protocol: abi.IPPROTO_TCP}
 	six := false
 	switch o := o.(type) {
 	case *tcpEndpoint:
-		if o.s != nil || o.taken {
-			return in, false
-		}
 		in.ID, in.Owner, six = o.sid, o.pid, o.six
 		o.describe(&in)
 	case *timeWait:
@@ -58,7 +56,7 @@ func (t *tcpProto) describeConn(o nodeOwner) (in socket.Info, ok bool) {
 	if in.Domain = in.Local.Family; six {
 		in.Domain = abi.AF_INET6
 	}
-	return in, true
+	return in
 }
 
 func valid(a, b netip.Addr) netip.Addr {
@@ -86,13 +84,26 @@ func (e *tcpEndpoint) describe(in *socket.Info) {
 	}
 	in.Peer = addrPort(e.raddr, e.rport)
 	in.RecvQ, in.SendQ = e.conn.Buffered(), e.conn.Outstanding()
-	in.Congestion = e.conn.CC()
+	in.Congestion, in.Age = e.conn.CC(), e.conn.Age(e.now())
 	if !in.Brief {
 		info := new(tcp.Info)
 		e.info(info)
 		in.Detail = info
 		in.Waits = e.conn.WaitsFor(e.now())
 	}
+}
+
+// tellEnd tells who wants to know that a connection has ended, while it has its addresses still.
+func (t *tcpProto) tellEnd(e *tcpEndpoint) {
+	in := socket.Info{
+		Kind: &tcpKind.Kind, Type: abi.SOCK_STREAM, Protocol: abi.IPPROTO_TCP, Domain: abi.AF_INET, ID: e.sid, Owner: e.owner(),
+	}
+	if e.six || e.laddr.Is6() {
+		in.Domain = abi.AF_INET6
+	}
+	e.describe(&in)
+	e.conn.Told()
+	e.dom.After(func() { t.ended(in) })
 }
 
 // info fills in what TCP_INFO tells of e. The core, which knows no network layer,

@@ -109,8 +109,9 @@ type sctpEndpoint struct {
 	trying  *sctpAssoc     // what connect waits for
 	peer    netip.AddrPort // of getpeername: the address that connect, accept or peeloff gave
 
-	*sctpReading     // nil until something has come
-	wmem         int // bytes of all associations that were sent and not acknowledged
+	*sctpReading            // nil until something has come
+	rxBytes, txBytes uint64 // that the program has read and sent
+	wmem             int    // bytes of all associations that were sent and not acknowledged
 
 	options *sctp.Options // of associations to come; shared: never changed, but replaced
 	own     sctpOptions
@@ -433,6 +434,7 @@ func (t *sctpProto) Describe(s *socket.Socket, in *socket.Info) {
 	}
 	in.V6Only = e.six && e.ip().v6only
 	in.SendQ = e.wmem
+	in.RxBytes, in.TxBytes = e.rxBytes, e.txBytes
 	switch e.stage {
 	case sctpListening:
 		in.State, in.RecvQ, in.SendQ = socket.Listening, int(e.count), int(e.backlog)

@@ -63,6 +63,7 @@ func (t *sctpProto) Recv(s *socket.Socket, m *socket.Msg) (int, error) {
 		m.Control = e.control(s.AppendArrival(m.Control[:0], r.At), x, &r, peek)
 	}
 	if !peek {
+		e.rxBytes += uint64(n)
 		e.taken(x, r.EOR)
 		if x.unread == 0 || x.core.WindowDue() || x.core.Queued() != x.queued {
 			t.update(x, 0)

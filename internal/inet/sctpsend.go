@@ -319,6 +319,7 @@ func (t *sctpProto) queue(x *sctpAssoc, m *socket.Msg, w *sctpMessage) (int, err
 		return 0, errno
 	}
 	m.Data = m.Data[:0]
+	e.txBytes += uint64(w.n)
 	t.update(x, ev)
 	return w.n, nil
 }

@@ -41,6 +41,9 @@ type Config struct {
 	// Settings, if not nil, is called unlocked when the program of a connection has set one
 	// of its Settings.
 	Settings func(local, remote netip.AddrPort)
+
+	// Ended, if not nil, is called unlocked with each connection of TCP's that has ended.
+	Ended func(socket.Info)
 }
 
 // Stack is the Internet protocols of one host.
@@ -59,6 +62,7 @@ type Stack struct {
 	faults     Faults                             // nil: nothing goes wrong
 	watcher    func(proto int, port uint16)       // nil: nobody
 	settings   func(local, remote netip.AddrPort) // nil: nobody
+	ended      func(socket.Info)                  // nil: nobody
 
 	protocols [256]Protocol // those registered, by number
 
@@ -79,7 +83,7 @@ func New(h *host.Host, c Config) (*Stack, error) {
 		paths:    paths{of: make(map[pathKey]*ip.Path)},
 		handler:  c.Handler,
 		faults:   c.Faults,
-		watcher:  c.Watcher, settings: c.Settings,
+		watcher:  c.Watcher, settings: c.Settings, ended: c.Ended,
 	}
 	for range h.Lanes() {
 		s.lanes = append(s.lanes, new(lane))
@@ -105,6 +109,7 @@ func New(h *host.Host, c Config) (*Stack, error) {
 			return nil, fmt.Errorf("buffer limits %v: want 0 < least <= initial <= most <= %d", m, maxBufLimit)
 		}
 	}
+	cfg.KeepFlight = s.ended != nil
 	s.tcp = newTCP(s, cfg)
 	h.Traced = func(l *trace.Log) { cfg.Trace = l }
 	s.udp = newUDP(s)

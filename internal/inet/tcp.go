@@ -507,6 +507,9 @@ func (e *tcpEndpoint) unaddressed() {
 func (t *tcpProto) unhash(e *tcpEndpoint) {
 	if t.conns.remove(&e.node) {
 		t.vacated(&e.tuple)
+		if t.ended != nil && !e.counted {
+			t.tellEnd(e)
+		}
 	}
 	e.dom.RemoveTimer(&e.timer)
 	if e.faulty() != nil {

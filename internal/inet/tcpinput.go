@@ -299,6 +299,9 @@ func (t *tcpProto) toTimeWait(e *tcpEndpoint) {
 		t.closed(e)
 		return
 	}
+	if t.ended != nil {
+		t.tellEnd(e)
+	}
 	w := &timeWait{proto: t, state: state}
 	w.tuple = e.tuple
 	w.addr, w.device, w.reuse, w.reuseport = e.addr, e.device, e.reuse, e.reuseport

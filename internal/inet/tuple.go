@@ -177,28 +177,29 @@ func (t *connTable) len() (n int) {
 	return n
 }
 
-// part returns the owners at n places of the table from place on, and the next place, 0 after the last. The whole
-// host is entered.
-func (t *connTable) part(place, n int) (out []nodeOwner, next int) {
+// part calls f with the owners at n places of the table from place on, and returns the next place, 0 after the last. f
+// changes nothing. The whole host is entered.
+func (t *connTable) part(place, n int, f func(nodeOwner)) (next int) {
 	first := 0 // the place of the stripe's first slot
 	for i := range t.stripes {
 		slots := t.stripes[i].slots
 		for at := max(place-first, 0); at < len(slots); at++ {
 			if first+at >= place+n {
-				return out, first + at
+				return first + at
 			}
 			for x := slots[at]; x != nil; x = x.next {
-				out = append(out, x.owner)
+				f(x.owner)
 			}
 		}
 		first += len(slots)
 	}
-	return out, 0
+	return 0
 }
 
 // each calls f with every owner. f may remove the one that it is given. The whole host is entered.
 func (t *connTable) each(f func(nodeOwner)) {
-	all, _ := t.part(0, math.MaxInt/2)
+	var all []nodeOwner
+	t.part(0, math.MaxInt/2, func(o nodeOwner) { all = append(all, o) })
 	for _, o := range all {
 		f(o)
 	}

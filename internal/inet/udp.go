@@ -432,6 +432,7 @@ func (d *dgram) output(p *packet.Packet, path *ip.Path, o *ip.Out, c *sendContro
 	if err := d.stack.IP.In(d.s.Host).Output(p, path, o); err != nil {
 		return err
 	}
+	d.sent += uint64(n)
 	if d.s.Host.Tracing() {
 		d.tellSent(path, port, n)
 	}

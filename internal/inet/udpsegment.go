@@ -138,6 +138,7 @@ func (e *udpEndpoint) acceptOne(p *packet.Packet, m *ip.Meta, sport uint16) {
 	size := p.Len()
 	if e.gro && p.SegmentSize == 0 && e.coalesce(p, m, sport) {
 		n.InDatagrams++
+		e.came += uint64(size)
 		if e.s.Host.Tracing() {
 			e.tellArrived(m, sport, size, trace.NoReason)
 		}

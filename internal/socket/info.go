@@ -21,11 +21,13 @@ type Info struct {
 	Local, Peer            abi.Addr // of several addresses or associations, the first; the zero Addr: none
 	RecvQ, SendQ           int      // bytes; of a listener: connections waiting, and the backlog
 	Drops                  uint64
+	RxBytes, TxBytes       uint64 // of programs', but for TCP, which tells more in Detail
 	V6Only                 bool
 	RcvBuf, SndBuf         int // bytes; 0: without socket
 	Device                 int // SO_BINDTODEVICE; 0: none
 	Congestion             string
 	Left                   time.Duration // of TIME-WAIT
+	Age                    time.Duration // of a connection of TCP's, since its handshake began
 	Waits                  trace.Why     // whom the sender waits for, if there is Detail
 	Detail                 any           // what its protocol alone has to tell: *tcp.Info
 }
@@ -71,7 +73,8 @@ func (r *Registry) list(out []Info, place, n int, brief bool) ([]Info, int) {
 	} else {
 		end := min(at+n, len(r.all))
 		for _, s := range r.all[min(at, end):end] {
-			out = append(out, s.info(brief))
+			out = append(out, Info{})
+			s.info(&out[len(out)-1], brief)
 		}
 		if end < len(r.all) {
 			next = end
@@ -100,13 +103,10 @@ func (r *Registry) Sockets() []Info {
 	return out
 }
 
-// info tells of s.
-func (s *Socket) info(brief bool) Info {
-	in := Info{
-		Brief: brief, Kind: s.Proto.Kind(), State: Unconnected,
-		ID: s.ID, Domain: int(s.Domain), Type: int(s.Type), Protocol: int(s.Protocol), Owner: s.Owner,
-		RcvBuf: int(s.Opt.RcvBuf), SndBuf: int(s.Opt.SndBuf), Device: int(s.Opt.Device),
-	}
-	s.Proto.Describe(s, &in)
-	return in
+// info fills in what there is to tell of s. It writes where that is to be, as it is copied as often as there are sockets.
+func (s *Socket) info(in *Info, brief bool) {
+	in.Brief, in.Kind, in.State = brief, s.Proto.Kind(), Unconnected
+	in.ID, in.Domain, in.Type, in.Protocol, in.Owner = s.ID, int(s.Domain), int(s.Type), int(s.Protocol), s.Owner
+	in.RcvBuf, in.SndBuf, in.Device = int(s.Opt.RcvBuf), int(s.Opt.SndBuf), int(s.Opt.Device)
+	s.Proto.Describe(s, in)
 }

@@ -27,27 +27,33 @@ func ServiceNumber(name string) (uint16, bool) { return machine().Number(name) }
 
 // Services are the names of ports, as services(5) has them.
 type Services struct {
-	names   map[string]string // by port/protocol
+	names   map[wellKnown]string
 	numbers map[string]uint16
+}
+
+// wellKnown is a port of a protocol.
+type wellKnown struct {
+	port  uint16
+	proto string
 }
 
 // ReadServices reads a file such as /etc/services. Of several names for one port the first
 // counts, and of several ports for one name, too.
 func ReadServices(r io.Reader) *Services {
-	s := &Services{make(map[string]string), make(map[string]uint16)}
+	s := &Services{make(map[wellKnown]string), make(map[string]uint16)}
 	for lines := bufio.NewScanner(r); lines.Scan(); {
 		line, _, _ := strings.Cut(lines.Text(), "#")
 		f := strings.Fields(line)
 		if len(f) < 2 {
 			continue
 		}
-		text, _, _ := strings.Cut(f[1], "/")
+		text, proto, _ := strings.Cut(f[1], "/")
 		n, err := strconv.ParseUint(text, 10, 16)
 		if err != nil {
 			continue
 		}
-		if s.names[f[1]] == "" {
-			s.names[f[1]] = f[0]
+		if k := (wellKnown{uint16(n), proto}); s.names[k] == "" {
+			s.names[k] = f[0]
 		}
 		for i, name := range f {
 			if _, known := s.numbers[name]; i != 1 && !known {
@@ -60,7 +66,7 @@ func ReadServices(r io.Reader) *Services {
 
 // Name returns a port's name; "" if it has none.
 func (s *Services) Name(port uint16, proto string) string {
-	return s.names[strconv.Itoa(int(port))+"/"+proto]
+	return s.names[wellKnown{port, proto}]
 }
 
 // Number returns the port of a name.

@@ -1,6 +1,7 @@
 package ss
 
 import (
+	"bufio"
 	"io"
 	"slices"
 	"strconv"
@@ -51,7 +52,10 @@ const cut = "…"
 // Sort puts rows in ss's order of protocols, and leaves it else as it is.
 func Sort(rows []Row) {
 	rank := func(r Row) int { return slices.Index(protocols, r.Socket.Proto) }
-	slices.SortStableFunc(rows, func(a, b Row) int { return rank(a) - rank(b) })
+	order := func(a, b Row) int { return rank(a) - rank(b) }
+	if !slices.IsSortedFunc(rows, order) {
+		slices.SortStableFunc(rows, order)
+	}
 }
 
 var protocols = []string{"unix", "raw", "icmp", "udp", "tcp", "sctp"}
@@ -63,10 +67,10 @@ func (t *Table) Write(w io.Writer, rows []Row) error {
 	for i, s := range titles {
 		width[i] = len(s)
 	}
-	list := make([]cells, len(rows))
+	var c cells
 	for i := range rows {
-		list[i] = t.cells(&rows[i])
-		for k, s := range list[i] {
+		t.cells(&c, &rows[i])
+		for k, s := range c {
 			width[k] = max(width[k], utf8.RuneCountInString(s))
 		}
 	}
@@ -78,19 +82,18 @@ func (t *Table) Write(w io.Writer, rows []Row) error {
 		}
 	}
 
-	var out strings.Builder
-	out.Grow((len(rows) + 1) * (length + 8))
-	t.line(&out, &titles, &width)
+	out := bufio.NewWriterSize(w, 64<<10)
+	t.line(out, &titles, &width)
 	if title := "Process"; t.Process && (t.Width == 0 || length+len(title) <= t.Width) {
 		out.WriteString(title)
 	}
 	out.WriteByte('\n')
 	for i := range rows {
-		t.line(&out, &list[i], &width)
-		t.rest(&out, &rows[i], length)
+		t.cells(&c, &rows[i]) // again, rather than that all are kept
+		t.line(out, &c, &width)
+		t.rest(out, &rows[i], length)
 	}
-	_, err := io.WriteString(w, out.String())
-	return err
+	return out.Flush()
 }
 
 // has reports whether the table has a column.
@@ -106,21 +109,20 @@ func (t *Table) has(k int) bool {
 	return true
 }
 
-// cells are a row's texts.
-func (t *Table) cells(r *Row) cells {
+// cells fills in a row's texts.
+func (t *Table) cells(c *cells, r *Row) {
 	s := r.Socket
-	c := cells{colRun: r.Run, colNetid: s.Proto, colState: s.State, colRecvQ: strconv.Itoa(s.RecvQ), colSendQ: strconv.Itoa(s.SendQ)}
+	*c = cells{colRun: r.Run, colNetid: s.Proto, colState: s.State, colRecvQ: strconv.Itoa(s.RecvQ), colSendQ: strconv.Itoa(s.SendQ)}
 	if s.Proto == "unix" {
 		c[colLocal], c[colLocalPort] = orAny(s.Local), "*"
 		c[colPeer], c[colPeerPort] = orAny(s.Peer), "*"
-		return c
+		return
 	}
 	c[colLocal], c[colLocalPort] = t.address(s, s.Local)
 	c[colPeer], c[colPeerPort] = t.address(s, s.Peer)
 	if s.Device != "" && !strings.Contains(c[colLocal], "%") {
 		c[colLocal] += "%" + s.Device
 	}
-	return c
 }
 
 func orAny(s string) string {
@@ -189,7 +191,7 @@ func (t *Table) fit(width *[columns]int) {
 }
 
 // line writes the columns.
-func (t *Table) line(out *strings.Builder, c *cells, width *[columns]int) {
+func (t *Table) line(out *bufio.Writer, c *cells, width *[columns]int) {
 	for k, s := range c {
 		if !t.has(k) {
 			continue
@@ -225,7 +227,7 @@ func shorten(s string, n int) string {
 
 const blanks = "                                                                "
 
-func pad(out *strings.Builder, n int) {
+func pad(out *bufio.Writer, n int) {
 	for ; n > len(blanks); n -= len(blanks) {
 		out.WriteString(blanks)
 	}
@@ -235,7 +237,7 @@ func pad(out *strings.Builder, n int) {
 }
 
 // rest writes what stands behind the columns, or on lines of its own.
-func (t *Table) rest(out *strings.Builder, r *Row, length int) {
+func (t *Table) rest(out *bufio.Writer, r *Row, length int) {
 	if t.Process && r.Users != "" {
 		if t.Width > 0 && length+len(r.Users) > t.Width {
 			out.WriteByte('\n')
@@ -248,10 +250,10 @@ func (t *Table) rest(out *strings.Builder, r *Row, length int) {
 	if t.Detail && r.Socket.TCP != nil {
 		t.words(out, Details(r.Socket.TCP, r.Socket.Congestion))
 		out.WriteByte('\n')
-		if stall := strings.Fields(r.Socket.Stall); len(stall) > 0 {
-			t.words(out, append([]string{"waits:"}, stall...))
-			out.WriteByte('\n')
-		}
+	}
+	if stall := strings.Fields(r.Socket.Stall); t.Detail && len(stall) > 0 {
+		t.words(out, append([]string{"waits:"}, stall...))
+		out.WriteByte('\n')
 	}
 }
 
@@ -262,7 +264,7 @@ const indent = "\t "
 const tab = 8
 
 // words writes words on lines that the terminal has room for, but for the end of the last one.
-func (t *Table) words(out *strings.Builder, list []string) {
+func (t *Table) words(out *bufio.Writer, list []string) {
 	at := 0
 	for i, s := range list {
 		switch {

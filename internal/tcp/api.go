@@ -85,6 +85,9 @@ type Config struct {
 	// Counters is where all connections count; never nil.
 	Counters *Counters
 
+	// KeepFlight has a connection that is over, or in TIME-WAIT, keep what Info knows of its sending, until Told or Release.
+	KeepFlight bool
+
 	// Memory is the account of all connections; never nil.
 	Memory *Memory
 }

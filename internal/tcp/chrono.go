@@ -4,7 +4,8 @@ import "time"
 
 // chrono says what held a sender back, as Linux's tcpi_busy_time and the two after
 // it do: the time while there was something to deliver, and of it the time that the
-// peer's window or the send buffer was in the way.
+// peer's window or the send buffer was in the way; also, which Linux does not tell, the
+// congestion window or Nagle's rule.
 type chrono struct {
 	kind  chronoKind
 	since time.Duration
@@ -18,6 +19,8 @@ const (
 	chronoBusy
 	chronoWindow
 	chronoBuffer
+	chronoCWnd
+	chronoNagle
 	chronoKinds
 )
 
@@ -33,6 +36,11 @@ func (h *chrono) put(now time.Duration, in *Info) {
 	t := *h
 	t.set(now, chronoIdle)
 	us := func(d time.Duration) uint64 { return uint64(d / time.Microsecond) }
-	in.BusyTime = us(t.spent[chronoBusy] + t.spent[chronoWindow] + t.spent[chronoBuffer])
+	var busy time.Duration
+	for _, d := range t.spent[chronoBusy:] {
+		busy += d
+	}
+	in.BusyTime = us(busy)
 	in.RwndLimited, in.SndbufLimited = us(t.spent[chronoWindow]), us(t.spent[chronoBuffer])
+	in.CwndLimited, in.NagleLimited = us(t.spent[chronoCWnd]), us(t.spent[chronoNagle])
 }

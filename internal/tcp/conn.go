@@ -60,6 +60,7 @@ type stats struct {
 	segsOut, segsIn       uint32
 	dataOut, dataIn       uint32
 	retransSegs           uint32
+	born                  uint32 // ms of the clock, modulo 2^32: when the handshake began
 	retransBytes          uint64
 	bytesAcked, bytesSent uint64
 	oooPackets            uint32
@@ -178,6 +179,7 @@ func (c *Conn) start(now time.Duration, p *Params) {
 
 	c.timer = noTimers()
 	c.timer.heard = now
+	c.stats.born = clockMS(now)
 	if c.opt.RcvLowat == 0 {
 		c.opt.RcvLowat = 1
 	}
@@ -255,6 +257,7 @@ func (c *Conn) Release() {
 	}
 	c.dropOrphan()
 	c.free()
+	c.Told()
 	c.rcv.q.Reset(c.rcv.q.End())
 	c.todo = 0
 	if c.held != 0 {
@@ -262,11 +265,16 @@ func (c *Conn) Release() {
 	}
 }
 
+// Told frees what Config.KeepFlight has kept.
+func (c *Conn) Told() { c.snd.freeFlight(&c.tcb) }
+
 // free gives back what a connection that is over no longer needs: all but what
 // the program can still read.
 func (c *Conn) free() {
 	c.snd.q.Reset(c.snd.q.End())
-	c.snd.freeFlight(&c.tcb)
+	if c.snd.flight != nil && !c.cfg.KeepFlight {
+		c.snd.freeFlight(&c.tcb)
+	}
 
 	// What came out of order never reached the program's queue, and now cannot.
 	if c.rcv.ooo != nil {

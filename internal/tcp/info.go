@@ -49,6 +49,8 @@ type Info struct {
 	TotalRTOTime                         uint32 // ms
 	ReceivedCE                           uint32
 	ECNMode                              uint8 // 0: off, 1: RFC 3168
+
+	CwndLimited, NagleLimited uint64 // µs; not Linux's
 }
 
 // The flags of Info.Options.
@@ -102,6 +104,13 @@ func (c *Conn) Info(now time.Duration, in *Info) {
 	c.infoOptions(in)
 	c.snd.infoFlight(&c.tcb, now, in)
 }
+
+// Age returns how long ago the handshake began, modulo 2^32 ms.
+func (c *Conn) Age(now time.Duration) time.Duration {
+	return time.Duration(clockMS(now)-c.stats.born) * time.Millisecond
+}
+
+func clockMS(now time.Duration) uint32 { return uint32(now / time.Millisecond) }
 
 func ms(d time.Duration) uint32 { return uint32(max(d, 0) / time.Millisecond) }
 

@@ -40,6 +40,28 @@ func TestInfo(t *testing.T) {
 	}
 }
 
+// TestKeepFlight has a connection end, of which Info goes on to tell what was in the way until it was told.
+func TestKeepFlight(t *testing.T) {
+	for _, keep := range []bool{false, true} {
+		tc := newScript(t)
+		tc.p.Config.KeepFlight = keep
+		tc.connectIn(msec(100))
+		tc.write(1000)
+		tc.want("P. 1+1000 ack 1")
+		tc.sleep(msec(100))
+		tc.recv("R 1")
+		tc.wantState(Closed)
+		var in Info
+		tc.c.Info(tc.now, &in)
+		if (in.BusyTime == 100_000) != keep || tc.c.Age(tc.now) != msec(200) {
+			t.Errorf("kept: %v; busy %d µs of %v", keep, in.BusyTime, tc.c.Age(tc.now))
+		}
+		if tc.c.Told(); tc.c.snd.flight != nil {
+			t.Error("it is kept still")
+		}
+	}
+}
+
 // The layout of struct tcp_info.
 func TestInfoPut(t *testing.T) {
 	in := Info{

@@ -57,11 +57,16 @@ func (s *sender) buildData(t *tcb, now time.Duration, seg *Segment, sackLen uint
 		}
 
 		// What is in the way is told to those who ask: the controller (a full window may grow),
-		// tcpi_rwnd_limited, and the timer for probing a window that is closed (RFC 9293
+		// tcpi_rwnd_limited and its kin, and the timer for probing a window that is closed (RFC 9293
 		// §3.8.6.1).
 		f.use.Sent(s.una, s.nxt, inFlight, full)
-		if !full && s.una+uint64(s.wnd) < min(s.q.End(), s.nxt+uint64(s.mss)) {
+		switch {
+		case full:
+			f.chrono.set(now, chronoCWnd)
+		case s.una+uint64(s.wnd) < min(s.q.End(), s.nxt+uint64(s.mss)):
 			f.chrono.set(now, chronoWindow)
+		case !t.opt.Cork && t.flags&moreHeld == 0:
+			f.chrono.set(now, chronoNagle)
 		}
 		if s.una == s.nxt {
 			s.armWindowProbe(t, now)

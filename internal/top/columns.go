@@ -24,8 +24,18 @@ type column struct {
 var columns = []column{
 	{title: "RUN", least: 6, rank: 3, order: orders, text: func(m *Model, r *row, _ int) string { return m.title(r.run) }},
 	{title: "PROCESS", least: 8, rank: 0, order: ByProcess, text: process},
-	{title: "LOCAL", least: 6, rank: 11, order: orders, text: func(_ *Model, r *row, w int) string { return address(r.Local, w) }},
-	{title: "PEER", least: 15, rank: 1, order: orders, text: func(_ *Model, r *row, w int) string { return address(r.Peer, w) }},
+	{title: "LOCAL", least: 6, rank: 11, order: orders, text: func(_ *Model, r *row, w int) string {
+		if r.members != nil {
+			return ""
+		}
+		return address(r.Local, w)
+	}},
+	{title: "PEER", least: 15, rank: 1, order: orders, text: func(_ *Model, r *row, w int) string {
+		if r.members != nil {
+			return r.sockets()
+		}
+		return address(r.Peer, w)
+	}},
 	{title: "STATE", least: 5, rank: 10, order: orders, text: func(_ *Model, r *row, w int) string { return state(r, w) }},
 	{title: "RX", least: 5, rank: 2, order: ByRate, right: true, text: func(_ *Model, r *row, _ int) string { return rate(r, r.rx) }},
 	{title: "TX", least: 5, rank: 2, order: ByRate, right: true, text: func(_ *Model, r *row, _ int) string { return rate(r, r.tx) }},
@@ -56,6 +66,9 @@ func process(_ *Model, r *row, width int) string {
 // state is TCP's; of other protocols their names are worth more.
 func state(r *row, width int) string {
 	s := r.State
+	if r.members != nil {
+		return ""
+	}
 	if r.Proto != "tcp" {
 		if s = r.Proto + " " + r.State; len(s) > width {
 			s = r.Proto

@@ -21,11 +21,12 @@ var commands = []command{
 	{"r", "rate", ByRate, "sort by rate, received and sent together"},
 	{"x", "retrans", ByLoss, "sort by retransmissions, first those of the last interval; datagrams: drops"},
 	{"u", "queues", ByQueues, "sort by what waits in the queues"},
-	{"w", "waits", ByWaits, "sort by who waits: path, receiver, cwnd, program, Nagle, pacing, ack"},
+	{"w", "waits", ByWaits, "sort by who is waited for: path, outside, resolver, receiver, cwnd, ..."},
 	{"t", "rtt", ByRTT, "sort by round-trip time"},
 	{"n", "name", ByProcess, "sort by the process's name"},
 	{"/", "filter", orders, "show only what a filter of usock ss lets pass"},
 	{"p", "pause", orders, "hold the screen still, or let it go on"},
+	{"b", "process", orders, "show a row for each process, or for each socket again"},
 	{"?", "help", orders, "show this page, or the table again"},
 	{"q", "quit", orders, "quit"},
 }
@@ -63,6 +64,10 @@ func (m *Model) key(k tea.KeyPressMsg) tea.Cmd {
 		m.paused = !m.paused
 	case "/":
 		m.prompt = &prompt{text: m.query.Filter}
+	case "b":
+		m.grouped = !m.grouped
+		m.cursor, m.pinned = 0, false
+		m.sort()
 	case "a":
 		m.query.All = !m.query.All
 		return m.ask()

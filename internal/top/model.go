@@ -14,33 +14,36 @@ import (
 
 // Config says what a Model begins with.
 type Config struct {
-	Name  string // of the run that is looked at; "": all
-	Again bool   // another run that is called so will be looked at, too
-	Every time.Duration
-	Query Query
-	Order Order
-	Ask   func(Query) // is called when another query is wanted
+	Name    string // of the run that is looked at; "": all
+	Again   bool   // another run that is called so will be looked at, too
+	Every   time.Duration
+	Query   Query
+	Order   Order
+	Grouped bool        // a row for each process
+	Ask     func(Query) // is called when another query is wanted
 }
 
 // Model is what is on the screen.
 type Model struct {
-	config Config
-	now    time.Time
-	found  []string
-	runs   []*run
-	rows   []*row // of all runs, sorted
-	query  Query
-	order  Order
-	turned bool // the other way round
-	paused bool
-	help   bool
-	prompt *prompt // nil: keys are commands
-	width  int
-	height int
-	cursor int // the row that is selected
-	first  int // the row at the top of the table
-	chosen key // the row of the cursor
-	pinned bool
+	config  Config
+	now     time.Time
+	found   []string
+	runs    []*run
+	rows    []*row // of all runs, sorted
+	sockets int    // how many these are of
+	query   Query
+	order   Order
+	turned  bool // the other way round
+	grouped bool // a row is a process
+	paused  bool
+	help    bool
+	prompt  *prompt // nil: keys are commands
+	width   int
+	height  int
+	cursor  int // the row that is selected
+	first   int // the row at the top of the table
+	chosen  key // the row of the cursor
+	pinned  bool
 }
 
 // run is a run as far as it is known.
@@ -63,7 +66,7 @@ type link struct {
 
 // New returns a model of nothing yet.
 func New(c Config) *Model {
-	return &Model{config: c, query: c.Query, order: c.Order, width: 80, height: 24}
+	return &Model{config: c, query: c.Query, order: c.Order, grouped: c.Grouped, width: 80, height: 24}
 }
 
 // Init implements tea.Model.
@@ -170,7 +173,12 @@ func (m *Model) sort() {
 			m.rows = append(m.rows, x)
 		}
 	}
+	m.sockets = len(m.rows)
 	sorted(m.rows, m.order, m.turned)
+	if m.grouped {
+		m.rows = grouped(m.rows)
+		sorted(m.rows, m.order, m.turned)
+	}
 	if m.pinned {
 		if i := slices.IndexFunc(m.rows, func(r *row) bool { return r.key() == m.chosen }); i >= 0 {
 			m.cursor = i

@@ -183,6 +183,49 @@ func TestScreens(t *testing.T) {
 	}
 }
 
+// TestProcesses has a row for each process, on terminals of all sizes, and those for sockets again.
+func TestProcesses(t *testing.T) {
+	for _, size := range [][2]int{{80, 24}, {132, 40}, {40, 10}} {
+		s := newScreen(t, size[0], size[1])
+		s.pass(1, 4, web, build)
+		sockets := s.text()
+		s.keys("b")
+		s.golden(fmt.Sprintf("processes-%dx%d", size[0], size[1]))
+		if s.keys("b"); s.text() != sockets {
+			t.Errorf("after the processes\n%s", s.text())
+		}
+	}
+	s := newScreen(t, 80, 24)
+	s.pass(1, 4, web, build)
+	s.keys("b", "j")
+	for _, c := range []struct{ key, want string }{
+		{"x", "dnsd[4712] python3[4711] curl[99]"}, {"u", "python3[4711] dnsd[4712] curl[99]"},
+		{"w", "curl[99] python3[4711] dnsd[4712]"}, {"t", "python3[4711] dnsd[4712] curl[99]"}, {"n", "curl[99] dnsd[4712] python3[4711]"},
+		{"r", "python3[4711] dnsd[4712] curl[99]"},
+	} {
+		chosen := s.rows[s.cursor].Program
+		s.keys(c.key)
+		if got := strings.Join(s.column("PROCESS"), " "); got != c.want || s.rows[s.cursor].Program != chosen {
+			t.Errorf("%s: %s, want %s; %s is selected, want %s", c.key, got, c.want, s.rows[s.cursor].Program, chosen)
+		}
+	}
+}
+
+// TestDatagramRates has rates of sockets that are no connections.
+func TestDatagramRates(t *testing.T) {
+	s := newScreen(t, 80, 24)
+	for n := range uint64(2) {
+		s.tell(Found{s.now, []string{web.ID}})
+		s.tell(Look{Run: web, At: s.now, Traffic: traffic(int(n)), Sockets: []control.Socket{
+			{ID: 1, Proto: "udp", State: "UNCONN", RxBytes: 1000 * n, TxBytes: 250 * n}, {ID: 2, Proto: "sctp", State: "ESTAB", RxBytes: 10 * n}, {ID: 3, Proto: "unix", State: "ESTAB"},
+			{ID: 4, Proto: "sctp", State: "LISTEN"},
+		}})
+	}
+	if rx, tx := strings.Join(s.column("RX"), " "), strings.Join(s.column("TX"), " "); rx != "8.00k 80 - -" || tx != "2.00k 0 - -" {
+		t.Errorf("rx %s, tx %s", rx, tx)
+	}
+}
+
 // TestText prints a screen for who has no terminal.
 func TestText(t *testing.T) {
 	s := newScreen(t, 80, 24)
@@ -256,8 +299,8 @@ func TestOrders(t *testing.T) {
 	s := newScreen(t, 80, 24)
 	s.pass(1, 2, web)
 	for _, c := range []struct{ key, title, want string }{
-		{"r", "RX", "0 0 - - 0 8.00M"},
-		{"r", "RX", "8.00M 0 0 0 - -"},
+		{"r", "RX", "0 0 0 0 0 8.00M"},
+		{"r", "RX", "8.00M 0 0 0 0 0"},
 		{"x", "RETR", "600+300 4+2 0 0 0 0"},
 		{"u", "SNDQ", "566K 0 68K 0 0 0"},
 		{"u", "SNDQ", "0 0 0 68K 0 566K"},

@@ -8,11 +8,12 @@ import (
 	"usock/internal/control"
 )
 
-// row is a socket as the screen has it.
+// row is a socket as the screen has it, or all sockets of a process.
 type row struct {
 	control.Socket
-	run   *run
-	fresh bool // it was not in the look before, so that nothing is known of its rates
+	run     *run
+	members []*row // of a process; nil: it is a socket
+	fresh   bool   // it was not in the look before, so that nothing is known of its rates
 
 	rx, tx float64 // bytes a second
 	lost   uint64  // retransmissions; of datagrams those for which there was no room
@@ -30,6 +31,9 @@ func (r *row) key() key {
 	k := key{run: r.run.ID, proto: r.Proto, local: r.Local, peer: r.Peer, id: r.ID}
 	if r.TCP != nil && r.State != listen {
 		k.id = 0
+	}
+	if r.members != nil {
+		k.id = uint64(uint32(r.Process))
 	}
 	return k
 }
@@ -55,31 +59,44 @@ func rowsOf(of *run, list []control.Socket, before map[key]*row, seconds float64
 
 // since reckons rates. Counters that have gone back are those of another connection with the same addresses.
 func (r *row) since(b *row, seconds float64) {
-	var was, is control.TCP
-	if r.TCP != nil && b.TCP != nil {
-		was, is = *b.TCP, *r.TCP
-	}
-	if is.BytesReceived < was.BytesReceived || is.BytesAcked < was.BytesAcked || r.lost < b.lost {
+	rx, tx := r.bytes()
+	rxWas, txWas := b.bytes()
+	if rx < rxWas || tx < txWas || r.lost < b.lost {
 		return
 	}
 	r.fresh = false
-	r.rx = float64(is.BytesReceived-was.BytesReceived) / seconds
-	r.tx = float64(is.BytesAcked-was.BytesAcked) / seconds
+	r.rx, r.tx = float64(rx-rxWas)/seconds, float64(tx-txWas)/seconds
 	r.losing = float64(r.lost-b.lost) / seconds
 }
 
 // listen is the state of sockets with a queue of connections, as ss prints it.
 const listen = "LISTEN"
 
-// counts reports whether the socket counts its bytes: TCP alone does.
-func (r *row) counts() bool { return r.TCP != nil && r.State != listen }
-
-// rtt is the smoothed round-trip time in µs; 0: not known.
-func (r *row) rtt() uint32 {
-	if r.TCP == nil {
-		return 0
+// bytes are those that the socket has received and sent.
+func (r *row) bytes() (rx, tx uint64) {
+	if r.TCP != nil {
+		return r.TCP.BytesReceived, r.TCP.BytesAcked
 	}
-	return r.TCP.RTT
+	return r.RxBytes, r.TxBytes
+}
+
+// counts reports whether the socket counts its bytes: those of AF_UNIX do not.
+func (r *row) counts() bool {
+	return r.State != listen && r.Proto != "unix" && (r.Proto != "tcp" || r.TCP != nil)
+}
+
+// connection reports whether it is one of TCP's.
+func (r *row) connection() bool { return r.TCP != nil && r.State != listen }
+
+// rtt is the smoothed round-trip time in µs, of a process the longest; 0: not known.
+func (r *row) rtt() (us uint32) {
+	if r.TCP != nil {
+		us = r.TCP.RTT
+	}
+	for _, m := range r.members {
+		us = max(us, m.rtt())
+	}
+	return us
 }
 
 // idle is what stands for a program that has nothing to do.
@@ -90,7 +107,7 @@ const idle = "idle"
 func (r *row) waits() (word string, weight int) {
 	who, _, _ := strings.Cut(r.Stall, ":")
 	switch who {
-	case "path":
+	case "path", "resolver", "outside":
 		return who, 7
 	case "receiver":
 		return who, 6
@@ -164,7 +181,7 @@ func sorted(rows []*row, o Order, reversed bool) {
 		if reversed {
 			c = -c
 		}
-		return cmp.Or(c, -compareBool(a.counts(), b.counts()), strings.Compare(a.run.ID, b.run.ID), cmp.Compare(a.ID, b.ID),
+		return cmp.Or(c, -compareBool(a.connection(), b.connection()), strings.Compare(a.run.ID, b.run.ID), cmp.Compare(a.ID, b.ID),
 			strings.Compare(a.Proto, b.Proto), strings.Compare(a.Local, b.Local), strings.Compare(a.Peer, b.Peer))
 	})
 }

@@ -149,11 +149,13 @@ func (m *Model) titleLine(width int) string {
 		}
 	}
 	var retrans, drops sum
-	for _, r := range m.rows {
-		if r.TCP != nil {
-			retrans.add(r)
-		} else {
-			drops.add(r)
+	for _, run := range m.runs {
+		for _, r := range run.rows {
+			if r.TCP != nil {
+				retrans.add(r)
+			} else {
+				drops.add(r)
+			}
 		}
 	}
 	turned := ""
@@ -164,7 +166,11 @@ func (m *Model) titleLine(width int) string {
 	if m.paused {
 		text += styled(reverse, "PAUSED") + "  "
 	}
-	text += fmt.Sprintf("%s, %s by %v%s  rx %s tx %s bit/s  retr %v", count(len(m.runs), "run"), count(len(m.rows), "socket"), m.order, turned, bits(rx), bits(tx), retrans)
+	rows := count(m.sockets, "socket")
+	if m.grouped {
+		rows = processes(len(m.rows))
+	}
+	text += fmt.Sprintf("%s, %s by %v%s  rx %s tx %s bit/s  retr %v", count(len(m.runs), "run"), rows, m.order, turned, bits(rx), bits(tx), retrans)
 	if drops.all > 0 {
 		text += fmt.Sprintf("  drops %v", drops)
 	}
@@ -172,6 +178,13 @@ func (m *Model) titleLine(width int) string {
 		text += "  all states"
 	}
 	return clip(text, width)
+}
+
+func processes(n int) string {
+	if n == 1 {
+		return "1 process"
+	}
+	return fmt.Sprintf("%d processes", n)
 }
 
 // filterLine is the filter that rows have passed.
@@ -239,6 +252,9 @@ func (m *Model) detailLines(n int) []string {
 		who += " of " + m.title(r.run)
 	}
 	ends := address(r.Local, m.width) + " > " + address(r.Peer, m.width)
+	if r.members != nil {
+		who, ends = strings.Replace(who, "  ", " ", 1), r.sockets()
+	}
 	stall := r.Stall
 	if stall == "" {
 		stall = "nobody waits"
@@ -254,6 +270,8 @@ func (m *Model) detailLines(n int) []string {
 	}
 	facts := ""
 	switch {
+	case r.members != nil:
+		facts = r.peers()
 	case r.TCP != nil:
 		facts = strings.Join(ss.Details(r.TCP, r.Congestion), " ")
 	case r.lost > 0:
@@ -330,6 +348,6 @@ func helpLines() []string {
 		"  RCVQ SNDQ  bytes that wait for the program, and for the peer",
 		"  RETR       retransmissions, +N of them in a second; of datagrams: drops",
 		"  WAITS      who is waited for; idle: the program has nothing to do",
-		"  A - is what is not known (yet), and rates of sockets that do not count bytes.",
+		"  A - is what is not known (yet), and rates of listeners.",
 	)
 }

@@ -1,0 +1,185 @@
+//go:build linux
+
+package gateway
+
+import (
+	"bytes"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"usock"
+)
+
+// unanswered is a question of a program to a name server that has no answer yet.
+type unanswered struct {
+	askedFor
+	server netip.AddrPort
+	at     time.Duration
+}
+
+// maxQuestions is how many questions of a socket are looked after: the last ones.
+const maxQuestions = 16
+
+// resolves reports whether at an address there is a name server.
+func (g *Gateway) resolves(a netip.AddrPort) bool { return a.Port() == dnsPort || g.names.asked(a) }
+
+// inquires notes a question that leaves. One that is asked again counts from when it was asked first.
+func (m *mapping) inquires(d *usock.Datagram) {
+	q, ok := questionOf(bytes.Join(d.Data, nil))
+	if !ok || d.SegmentSize > 0 {
+		return
+	}
+	for i := range m.open {
+		if m.open[i].askedFor == q && m.open[i].server == d.Dst {
+			return
+		}
+	}
+	m.g.outside.Asked++
+	if len(m.open) == maxQuestions {
+		m.g.took(&m.open[0], true)
+		m.open = append(m.open[:0], m.open[1:]...)
+	}
+	m.open = append(m.open, unanswered{q, d.Dst, m.used})
+}
+
+// hears notes an answer that has come.
+func (m *mapping) hears(d *usock.Datagram) {
+	q, ok := questionOf(d.Data[0])
+	for i := 0; ok && i < len(m.open); i++ {
+		if m.open[i].askedFor == q && m.open[i].server == d.Src {
+			m.g.outside.Answered++
+			m.g.took(&m.open[i], false)
+			m.open = append(m.open[:i], m.open[i+1:]...)
+			return
+		}
+	}
+}
+
+// took notes how long a question has taken until now.
+func (g *Gateway) took(q *unanswered, none bool) {
+	if d := g.clock.Now() - q.at; d >= g.outside.Slowest {
+		o := &g.outside
+		o.Slowest, o.Name, o.Server, o.NoAnswer = d, q.name, q.server, none
+	}
+}
+
+// Outside tells of the time until now.
+func (g *Gateway) Outside() (o Outside) {
+	g.wait(func() {
+		before := g.outside
+		for _, m := range g.mappings {
+			for i := range m.open {
+				g.took(&m.open[i], true)
+			}
+		}
+		for s := range g.streams {
+			s.takes()
+		}
+		o, g.outside = g.outside, before
+	})
+	return o
+}
+
+// wait has f called by who has the turn, and waits until that is done.
+func (g *Gateway) wait(f func()) {
+	done := make(chan struct{})
+	g.leave(func() {
+		f()
+		close(done)
+	})
+	<-done
+}
+
+// takes notes for how long the outer socket has had no room, up to now.
+func (s *stream) takes() {
+	if s.fullSince == 0 {
+		return
+	}
+	now := s.g.clock.Now()
+	d := now - s.fullSince
+	s.fullFor += d
+	s.fullSince = now
+	o := &s.g.outside
+	if o.Full += d; s.fullFor > o.Fullest {
+		o.Fullest, o.FullestPeer = s.fullFor, s.ends.remote
+	}
+}
+
+// Waits says in words which of the host's sockets wait for the outside, and for what: "resolver: ..." or "outside: ...";
+// of others it leaves what there is. It is for inspect.Config.
+func (g *Gateway) Waits(list []usock.SocketInfo, words []string) {
+	g.wait(func() {
+		now := g.clock.Now()
+		open := g.questions()
+		for i := range list {
+			in := &list[i]
+			switch in.Proto {
+			case "tcp":
+				if s := g.byEnds[ends{in.Local, in.Peer}]; s != nil && !s.gone {
+					if text := s.waitsFor(now); text != "" {
+						words[i] = text
+					}
+				}
+			case "udp":
+				if q := open[in.Local.Port()]; q != nil {
+					words[i] = fmt.Sprintf("resolver: no answer from %v for %s to a question about %s", q.server, brief(now-q.at), q.name)
+				}
+			}
+		}
+	})
+}
+
+// questions are the oldest ones without answer, by the port of the socket that has asked.
+func (g *Gateway) questions() map[uint16]*unanswered {
+	open := make(map[uint16]*unanswered)
+	for key, m := range g.mappings {
+		if len(m.open) > 0 {
+			if q := open[key.src.Port()]; q == nil || m.open[0].at < q.at {
+				open[key.src.Port()] = &m.open[0]
+			}
+		}
+	}
+	return open
+}
+
+// waitsFor says what the stream waits for outside; "": nothing.
+func (s *stream) waitsFor(now time.Duration) string {
+	if !s.open {
+		if s.flow == nil {
+			return "" // it is the run that has to answer
+		}
+		return fmt.Sprintf("outside: %v has not answered the connect for %s", s.ends.remote, brief(now-s.began))
+	}
+	t, err := unix.GetsockoptTCPInfo(s.fd, unix.SOL_TCP, unix.TCP_INFO)
+	if err != nil {
+		return ""
+	}
+	if s.fullSince != 0 && len(s.up.held) > 0 {
+		why := ""
+		switch {
+		case t.Retransmits > 0:
+			why = ", and does not answer"
+		case t.Snd_wnd == 0:
+			why = ", as its window is closed"
+		}
+		return fmt.Sprintf("outside: %v has not taken more for %s%s", s.ends.remote, brief(now-s.fullSince), why)
+	}
+	if silent := time.Duration(t.Last_data_sent) * time.Millisecond; s.sent && t.Last_data_recv > t.Last_data_sent && len(s.down.held) == 0 {
+		return fmt.Sprintf("outside: no answer from %v for %s", s.ends.remote, brief(silent))
+	}
+	return ""
+}
+
+// brief is a time with a few digits.
+func brief(d time.Duration) string {
+	switch {
+	case d >= 10*time.Second:
+		return d.Round(time.Second).String()
+	case d >= time.Second:
+		return d.Round(10 * time.Millisecond).String()
+	}
+	return d.Round(time.Millisecond).String()
+}
