@@ -10,7 +10,6 @@ import (
 // they name an address, have control data or rare flags: each moves all that Linux
 // moves, tells how much it did when it is cut, and consumes nothing with a bad buffer.
 func TestStreamCalls(t *testing.T) {
-	t.Parallel()
 	needC(t)
 	for _, c := range []string{"waitall", "send", "cut", "oob", "fastopen", "badbuf", "timeout", "sndbuf"} {
 		t.Run(c, func(t *testing.T) {
