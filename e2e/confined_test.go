@@ -33,6 +33,7 @@ func deny(rules ...string) (flags []string) {
 // TestWithout runs programs where the kernel is older or a container denies calls, of
 // which usock can do without. The names are confine's.
 func TestWithout(t *testing.T) {
+	t.Parallel()
 	needC(t)
 	need(t, "python3", "python3")
 	exchange := script(t, "exchange.py")

@@ -13,9 +13,12 @@ func python(t *testing.T, name, args, want string) {
 	passes(t, fmt.Sprintf("python3 %s %s", script(t, name), args), want)
 }
 
-func TestPythonHTTP(t *testing.T)     { python(t, "http_server.py", "", "50 pages") }
-func TestPythonAsyncio(t *testing.T)  { python(t, "streams.py", "200", "200 clients") }
-func TestPythonThousand(t *testing.T) { python(t, "streams.py", "1000", "1000 clients") }
+func TestPythonHTTP(t *testing.T)    { python(t, "http_server.py", "", "50 pages") }
+func TestPythonAsyncio(t *testing.T) { python(t, "streams.py", "200", "200 clients") }
+func TestPythonThousand(t *testing.T) {
+	t.Parallel()
+	python(t, "streams.py", "1000", "1000 clients")
+}
 func TestPythonThreading(t *testing.T) {
 	python(t, "socket_server.py", "threading", "30 clients")
 }

@@ -261,7 +261,13 @@ func script(t *testing.T, name string) string {
 		t.Fatal(err)
 	}
 	path := filepath.Join(bin, name)
-	if err := os.WriteFile(path, b, 0o644); err != nil {
+	// Programs of other tests may be reading it.
+	next := fmt.Sprintf("%s.%d", path, runs.Add(1))
+	err = os.WriteFile(next, b, 0o644)
+	if err == nil {
+		err = os.Rename(next, path)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	return path

@@ -32,6 +32,7 @@ func loneNamespace(t *testing.T) string {
 // TestNetlink makes the same calls on netlink sockets, and the same requests about interfaces,
 // in an isolated run and natively where there is a loopback interface and nothing else.
 func TestNetlink(t *testing.T) {
+	t.Parallel()
 	need(t, "python3", "python3")
 	ns := loneNamespace(t)
 	py := script(t, "netlink.py")

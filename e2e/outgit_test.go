@@ -95,6 +95,7 @@ func whole(h http.Handler) http.Handler {
 
 // TestOuterGit clones and pushes over HTTP, with git's own server, and over ssh.
 func TestOuterGit(t *testing.T) {
+	t.Parallel()
 	need(t, "python3", "python3")
 	t.Run("http", func(t *testing.T) {
 		dir := repository(t)

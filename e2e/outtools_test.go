@@ -24,6 +24,7 @@ import (
 // certificate an authority of its own has signed, by HTTP/1.1 and HTTP/2, and many of them side
 // by side.
 func TestOuterCurl(t *testing.T) {
+	t.Parallel()
 	need(t, "curl", "curl")
 	const name = "www.corp.test"
 	ca := filepath.Join(bin, "ca.pem")
@@ -113,6 +114,7 @@ func TestOuterBulk(t *testing.T) {
 // TestOuterDatabases asks a postgres and a redis that run on the machine, on 127.0.0.1, and the
 // postgres by a name that the run knows as well.
 func TestOuterDatabases(t *testing.T) {
+	t.Parallel()
 	t.Run("redis", func(t *testing.T) {
 		need(t, "redis-server", "redis-server")
 		need(t, "redis-cli", "redis-tools")

@@ -54,6 +54,7 @@ func recorded(t *testing.T, outside bool, flags []string, argv ...string) (resul
 
 // TestTLSKeys has the pages that programs fetch over TLS read in the recording, and nowhere else.
 func TestTLSKeys(t *testing.T) {
+	t.Parallel()
 	need(t, "curl", "curl")
 	need(t, "python3", "python3")
 	need(t, "node", "nodejs")
@@ -134,6 +135,7 @@ u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); u.bind(('127.0.0.1', 7002)
 
 // TestRecordingFilters records some of the packets.
 func TestRecordingFilters(t *testing.T) {
+	t.Parallel()
 	need(t, "python3", "python3")
 	for flags, want := range map[string]string{
 		"--pcap-filter udp":                           `17 7002 python3`,
@@ -193,6 +195,7 @@ func TestRecordingSnap(t *testing.T) {
 
 // TestRecordingFiles has the packets in several files, of which the last ones are kept.
 func TestRecordingFiles(t *testing.T) {
+	t.Parallel()
 	need(t, "python3", "python3")
 	of := func(flags ...string) (names []string, bytes int) {
 		r, file := recorded(t, false, append([]string{"--mtu", "1500"}, flags...), "python3", script(t, "traffic.py"), "600")
@@ -226,6 +229,7 @@ func TestRecordingFiles(t *testing.T) {
 
 // TestRecordingTells has what the run knew: the names, and which packets the link has lost.
 func TestRecordingTells(t *testing.T) {
+	t.Parallel()
 	need(t, "python3", "python3")
 	_, file := recorded(t, true, []string{"--host", "peer.test=127.0.0.9", "--loss", "30%", "--seed", "3"}, "python3", "-c",
 		"import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); [s.sendto(b'x', ('127.0.0.9', 9)) for i in range(100)]")

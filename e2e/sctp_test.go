@@ -31,6 +31,7 @@ const sctpModules = "lib/crc-ccitt crypto/hmac net/ipv6/ipv6 net/ipv4/udp_tunnel
 // TestSCTPEnds has a program look at the ends of SCTP's sockets in all that a kernel shows of them. It says
 // the same with Linux's own SCTP, in User-mode Linux.
 func TestSCTPEnds(t *testing.T) {
+	t.Parallel()
 	need(t, machine.Kernel, "user-mode-linux")
 	need(t, "checksctp", "lksctp-tools") // with its library
 	ends := "python3 " + script(t, "sctpends.py")
@@ -44,6 +45,7 @@ func TestSCTPEnds(t *testing.T) {
 // TestSCTPCalls has programs ask for much, for little and for nonsense, and share sockets between threads and
 // processes that end as they like. They say the same with Linux's own SCTP, and on one processor.
 func TestSCTPCalls(t *testing.T) {
+	t.Parallel()
 	need(t, machine.Kernel, "user-mode-linux")
 	need(t, "taskset", "util-linux")
 	needC(t)
@@ -75,6 +77,7 @@ wait $server`, "iperf Done")
 
 // TestSCTPTools runs the programs of lksctp-tools, with libsctp as Debian has it.
 func TestSCTPTools(t *testing.T) {
+	t.Parallel()
 	need(t, "checksctp", "lksctp-tools")
 	needC(t)
 	b, err := os.ReadFile("testdata/lksctp.sh")
@@ -103,6 +106,7 @@ status: ESTABLISHED
 // TestSCTPSocat has socat listen and connect. SCTP has no half-closed state, so the one that answers has to
 // be given its time before the other ends.
 func TestSCTPSocat(t *testing.T) {
+	t.Parallel()
 	need(t, "socat", "socat")
 	passes(t, `head -c 3000000 /dev/urandom >file
 socat -d -d -u SCTP-LISTEN:7400,bind=127.0.0.1 CREATE:copy 2>log & s=$!

@@ -165,6 +165,7 @@ func TestSCTPEncapPublished(t *testing.T) {
 // TestSCTPEncapNetwork has a server three hops away, behind a link with a smaller MTU: messages arrive, and
 // a recording has neither a malformed packet nor a wrong sum.
 func TestSCTPEncapNetwork(t *testing.T) {
+	t.Parallel()
 	need(t, "python3", "python3")
 	need(t, "tshark", "tshark")
 	needUsrsctp(t)

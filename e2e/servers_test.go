@@ -94,6 +94,7 @@ kill $server`)
 }
 
 func TestPostgres(t *testing.T) {
+	t.Parallel()
 	dirs, _ := filepath.Glob("/usr/lib/postgresql/*/bin")
 	if len(dirs) == 0 {
 		t.Skip("postgres is not installed (Debian: apt-get install postgresql)")
@@ -109,6 +110,7 @@ wait $server`, "number of transactions actually processed: 1000/1000")
 }
 
 func TestJava(t *testing.T) {
+	t.Parallel()
 	large(t, "java", "default-jdk-headless")
 	if _, err := exec.LookPath("javac"); err != nil {
 		t.Skip("java has no compiler (Debian: apt-get install default-jdk-headless)")

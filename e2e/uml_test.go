@@ -18,6 +18,7 @@ import (
 // with this machine's files as its root, by way of a file system (hostfs) on which a
 // socket's path does not lead to the socket. It has Yama, too.
 func TestUserModeLinux(t *testing.T) {
+	t.Parallel()
 	need(t, machine.Kernel, "user-mode-linux")
 	need(t, "python3", "python3")
 	need(t, "setpriv", "util-linux")

@@ -75,11 +75,11 @@ func open(path string, create bool) (*Dir, error) {
 	if err := judgeParent(parent); err != nil {
 		return bad(err)
 	}
-	name, made := filepath.Base(path), false
+	name := filepath.Base(path)
 	if create {
 		switch err := unix.Mkdirat(parent, name, 0o700); err {
 		case nil:
-			made = true
+			unix.Fchmodat(parent, name, 0o700, 0) // the umask may have taken away what this user needs
 		case unix.EEXIST:
 		default:
 			return bad(err)
@@ -88,9 +88,6 @@ func open(path string, create bool) (*Dir, error) {
 	fd, err := unix.Openat(parent, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return bad(err)
-	}
-	if made {
-		unix.Fchmod(fd, 0o700) // the umask may have taken away what this user needs
 	}
 	if err := judgeDir(fd); err != nil {
 		unix.Close(fd)

@@ -92,8 +92,13 @@ func TestOpen(t *testing.T) {
 
 // TestOpenWhateverTheUmask makes a directory that its owner can use.
 func TestOpenWhateverTheUmask(t *testing.T) {
+	path := filepath.Join(private(t), "usock")
 	defer unix.Umask(unix.Umask(0o777))
-	dir := openDir(t)
+	dir, err := open(path, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
 	st, err := os.Stat(dir.Path())
 	if err != nil || st.Mode().Perm() != 0o700 {
 		t.Fatal(st, err)

@@ -267,13 +267,9 @@ func (c *chance) read(i int, k *talk, parts map[uint16][]byte) {
 
 // No message is lost, doubled or out of its stream's order, whatever the network does.
 func TestChance(t *testing.T) {
-	n := *seeds
-	if testing.Short() {
-		n = 10
-	}
 	packet.Track(true)
 	defer packet.Track(false)
-	for seed := range uint64(n) {
+	for seed := range uint64(tries(*seeds)) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			before := packet.Live()
 			c := newChance(t, seed, 1+int(seed%3))
@@ -298,11 +294,19 @@ func TestChance(t *testing.T) {
 // seeds is how many networks TestChance tries.
 var seeds = flag.Int("seeds", 60, "networks of chance to try")
 
+// tries is how many of n cases of chance are tried: all, or few with -short.
+func tries(n int) int {
+	if testing.Short() {
+		return max(1, n/6)
+	}
+	return n
+}
+
 // A peer that loses its state in the middle of a conversation begins anew, and what is said then comes whole.
 func TestChanceRestart(t *testing.T) {
 	packet.Track(true)
 	defer packet.Track(false)
-	for seed := range uint64(*seeds) {
+	for seed := range uint64(tries(*seeds)) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			before := packet.Live()
 			c := newChance(t, seed, 1+int(seed%2))

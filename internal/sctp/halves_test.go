@@ -554,7 +554,7 @@ func lossy(rnd *rand.Rand, loss, twice, late float64) func(*flow) passage {
 // networks that lose, double and reorder packets, with and without I-DATA, by every scheduler, over one
 // path and two.
 func TestTransfer(t *testing.T) {
-	for seed := uint64(1); seed <= 60; seed++ {
+	for seed := uint64(1); seed <= uint64(tries(60)); seed++ {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { transfer(t, seed, 150, 0.03, 0.02, 0.1) })
 	}
 }

@@ -41,7 +41,7 @@ func FuzzHalves(f *testing.F) {
 
 // TestHalvesRandom is what the fuzzer does, with scripts by chance.
 func TestHalvesRandom(t *testing.T) {
-	for seed := range uint64(150) {
+	for seed := range uint64(tries(150)) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			rnd := rand.New(rand.NewPCG(seed, 7))
 			b := make([]byte, 200+rnd.IntN(1500))

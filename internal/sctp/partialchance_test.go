@@ -26,7 +26,7 @@ type partialTalk struct {
 func TestChancePartial(t *testing.T) {
 	packet.Track(true)
 	defer packet.Track(false)
-	for seed := range uint64(*seeds) {
+	for seed := range uint64(tries(*seeds)) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			before := packet.Live()
 			c := newChance(t, seed, 1+int(seed%2))
