@@ -91,7 +91,7 @@ func (e *sctpEndpoint) each(id int32, f func(x *sctpAssoc, o *sctp.Options)) err
 }
 
 // changed has the core heed options that were changed.
-func (x *sctpAssoc) changed() { x.e.proto.update(x, x.core.OptionsChanged(x.now())) }
+func (x *sctpAssoc) changed() { x.proto.update(x, x.core.OptionsChanged(x.now())) }
 
 // structRow is the row of an option whose value is a structure. set takes one of exactly its size; get
 // is given what the program has put into it.
