@@ -116,7 +116,8 @@ type sctpEndpoint struct {
 	trying  *sctpAssoc     // what connect waits for
 	peer    netip.AddrPort // of getpeername: the address that connect, accept or peeloff gave
 
-	*sctpReading     // nil until something has come
+	*sctpReading // nil until something has come
+	ahead        aheadOf
 	wmem         int // bytes of all associations that were sent and not acknowledged
 
 	options *sctp.Options // of associations to come; shared: never changed, but replaced
@@ -403,7 +404,7 @@ func (t *sctpProto) Ready(s *socket.Socket) wait.Events {
 			ev |= wait.Hup
 		}
 	}
-	if e.next() != nil {
+	if e.readable() {
 		ev |= wait.In
 	}
 	if e.one() && e.stage == sctpClosed {
@@ -421,6 +422,7 @@ func (e *sctpEndpoint) space() int { return int(e.s.Opt.SndBuf) - e.wmem }
 // Queued implements socket.Proto.
 func (t *sctpProto) Queued(s *socket.Socket) (in, out int) {
 	e := sctpOf(s)
+	e.settle()
 	if x := e.next(); x != nil {
 		views, r, ok := x.core.Peek(maxQueued, nil)
 		for _, v := range views {

@@ -228,7 +228,10 @@ func (t *sctpProto) flagRows() []socket.Option {
 		both(abi.SCTP_DISABLE_FRAGMENTS, func(o *sctp.Options) *bool { return &o.NoFragment }),
 		sctpFlag(abi.SCTP_I_WANT_MAPPED_V4_ADDR,
 			func(e *sctpEndpoint) bool { return !e.own.unmapped },
-			func(e *sctpEndpoint, on bool) { e.own.unmapped = !on }),
+			func(e *sctpEndpoint, on bool) {
+				e.own.unmapped = !on
+				t.Recall(e.s)
+			}),
 		sctpFlag(abi.SCTP_RECVRCVINFO,
 			func(e *sctpEndpoint) bool { return e.own.rcvinfo },
 			func(e *sctpEndpoint, on bool) { e.own.rcvinfo = on }),
