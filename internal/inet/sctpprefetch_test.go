@@ -149,8 +149,9 @@ func TestSCTPFetchedForLittle(t *testing.T) {
 	}
 }
 
-// What was received from copies makes room for the peer once the program has to do with the socket again: a sender that waits
-// for room goes on when the receiver has read all and asks for more, by a receive or by poll.
+// What was received from copies makes room for the peer once the program has to do with the socket again: when the receiver has
+// read all and asks for more, by a receive or by poll, the peer is told of the window, and a sender that waits for room goes
+// on once it has sent again what there was none for.
 func TestSCTPFetchedMakesRoom(t *testing.T) {
 	for _, poll := range []bool{false, true} {
 		x, y := promptPair(t)
@@ -162,6 +163,7 @@ func TestSCTPFetchedMakesRoom(t *testing.T) {
 		if x.ready()&wait.Out != 0 || y.copies() != 0 {
 			t.Fatalf("%d sent: there is room", sent)
 		}
+		y.m.took()
 		received := 0
 		for {
 			if poll && y.ready()&wait.In == 0 {
@@ -172,7 +174,9 @@ func TestSCTPFetchedMakesRoom(t *testing.T) {
 			} else if g.data != "0123456789" {
 				t.Fatalf("%q, %v", g.data, g.err)
 			}
-			received++
+			if received++; received == 40*maxAhead && len(y.m.took()) == 0 {
+				t.Errorf("poll %v: the peer is told of no window while all is received from copies", poll)
+			}
 		}
 		x.m.clock.Advance(sctp.DefaultSettings().RTOMax)
 		for y.plain(100).err == nil {
