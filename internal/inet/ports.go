@@ -58,7 +58,7 @@ func (k *bucket) lets(b *binding) bool {
 }
 
 // portTable is the ports of one protocol, and guards the bindings that are in it. Whoever has the whole host
-// needs no lock.
+// needs no lock, nor does SCTP, whose domain guards its own.
 type portTable struct {
 	mu rank.Ports
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"usock/internal/abi"
+	"usock/internal/host"
 	"usock/internal/ip"
 	"usock/internal/sctp"
 	"usock/internal/socket"
@@ -15,7 +16,8 @@ import (
 )
 
 // sctpProto is the rows of SOCK_STREAM and SOCK_SEQPACKET with IPPROTO_SCTP: all SCTP endpoints of a
-// host, and their associations. It has the whole host.
+// host, and their associations. All of them are in one lock domain, which guards what is here, the ports, too; others
+// come with the whole host.
 //
 //	socket ──► sctpEndpoint ◄── listeners, by port
 //	               │ ▲  binding: a claim to the port for each local address
@@ -27,6 +29,7 @@ import (
 // as long.
 type sctpProto struct {
 	*Stack
+	dom       *host.Domain
 	cfg       *sctp.Config
 	ports     portTable
 	listeners map[uint16][]*sctpEndpoint
@@ -52,12 +55,16 @@ type sctpPeer struct {
 func newSCTP(s *Stack, settings *sctp.Settings) *sctpProto {
 	t := &sctpProto{
 		Stack:     s,
+		dom:       s.Host.NewDomainApart(),
 		listeners: make(map[uint16][]*sctpEndpoint),
 		byID:      make(map[int32]*sctpAssoc),
 		lastID:    abi.SCTP_ALL_ASSOC,
 		cfg: &sctp.Config{
 			Settings: *settings, Counters: new(sctp.Counters), Rand: s.prf.fill,
 		},
+	}
+	if s.Host.Alone() {
+		t.dom = &s.Host.Domain
 	}
 	t.initial = t.cfg.DefaultOptions()
 	t.initial.PDPoint, t.initial.IData = 0, false
@@ -80,7 +87,7 @@ func (f *prf) fill(b []byte) {
 
 // sctpKind is the facts of SCTP's rows.
 var sctpKind = kind{
-	Kind: socket.Kind{Name: "sctp", Level: abi.SOL_SCTP},
+	Kind: socket.Kind{Name: "sctp", Own: true, Level: abi.SOL_SCTP},
 	sum:  ip.CRC32c | 8, ports: true,
 }
 
@@ -109,7 +116,8 @@ type sctpEndpoint struct {
 	trying  *sctpAssoc     // what connect waits for
 	peer    netip.AddrPort // of getpeername: the address that connect, accept or peeloff gave
 
-	*sctpReading            // nil until something has come
+	*sctpReading     // nil until something has come
+	ahead            aheadOf
 	rxBytes, txBytes uint64 // that the program has read and sent
 	wmem             int    // bytes of all associations that were sent and not acknowledged
 
@@ -162,6 +170,12 @@ func (t *sctpProto) Attach(s *socket.Socket) error {
 	s.PCB = e
 	return nil
 }
+
+// House implements socket.Housed.
+func (t *sctpProto) House() *host.Domain { return t.dom }
+
+// Spans implements socket.Spanner: others look at leased flow labels.
+func (t *sctpProto) Spans(s *socket.Socket) bool { return len(sctpOf(s).ip().leases) > 0 }
 
 // Kind implements socket.Proto.
 func (t *sctpProto) Kind() *socket.Kind { return &sctpKind.Kind }
@@ -391,7 +405,7 @@ func (t *sctpProto) Ready(s *socket.Socket) wait.Events {
 			ev |= wait.Hup
 		}
 	}
-	if e.next() != nil {
+	if e.readable() {
 		ev |= wait.In
 	}
 	if e.one() && e.stage == sctpClosed {
@@ -409,6 +423,7 @@ func (e *sctpEndpoint) space() int { return int(e.s.Opt.SndBuf) - e.wmem }
 // Queued implements socket.Proto.
 func (t *sctpProto) Queued(s *socket.Socket) (in, out int) {
 	e := sctpOf(s)
+	e.settle()
 	if x := e.next(); x != nil {
 		views, r, ok := x.core.Peek(maxQueued, nil)
 		for _, v := range views {
@@ -487,7 +502,7 @@ func (t *sctpProto) Shutdown(s *socket.Socket, how int) error {
 	return err
 }
 
-func (t *sctpProto) now() time.Duration { return t.Host.Now() }
+func (t *sctpProto) now() time.Duration { return t.dom.Now() }
 
 // Linger implements socket.Lingerer: of one-to-one style close waits until the association is over.
 func (t *sctpProto) Linger(s *socket.Socket) bool {

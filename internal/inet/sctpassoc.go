@@ -6,6 +6,7 @@ import (
 	"syscall"
 	"time"
 
+	"usock/internal/host"
 	"usock/internal/ip"
 	"usock/internal/sctp"
 	"usock/internal/timer"
@@ -15,6 +16,7 @@ import (
 // sctpAssoc is an association: the core, and what a host has around it.
 type sctpAssoc struct {
 	core   *sctp.Assoc
+	proto  *sctpProto // never changed
 	e      *sctpEndpoint
 	timer  timer.Entry
 	number int32 // by which the host knows it
@@ -57,7 +59,7 @@ func (x *sctpAssoc) path(addr netip.Addr) *sctpPath {
 
 // adopt has e be the association's endpoint.
 func (t *sctpProto) adopt(e *sctpEndpoint, core *sctp.Assoc) *sctpAssoc {
-	x := &sctpAssoc{core: core, sctpDefaults: e.own.sctpDefaults}
+	x := &sctpAssoc{core: core, proto: t, sctpDefaults: e.own.sctpDefaults}
 	if e.many && e.shutRD {
 		core.Deafen()
 	}
@@ -116,11 +118,14 @@ func (e *sctpEndpoint) only() *sctpAssoc {
 func (e *sctpEndpoint) one() bool { return !e.many && !e.peeled }
 
 // now returns the time.
-func (x *sctpAssoc) now() time.Duration { return x.e.proto.now() }
+func (x *sctpAssoc) now() time.Duration { return x.proto.now() }
+
+// Home implements host.Homed.
+func (x *sctpAssoc) Home() *host.Domain { return x.proto.dom }
 
 // Expired implements timer.Expirer.
 func (x *sctpAssoc) Expired(_ *timer.Entry, now time.Duration) {
-	x.e.proto.update(x, x.core.Expire(now))
+	x.proto.update(x, x.core.Expire(now))
 }
 
 // update follows every change to an association: it looks up routes, sends what is to be sent,
@@ -158,7 +163,7 @@ func (t *sctpProto) update(x *sctpAssoc, ev wait.Events) {
 		ev |= t.entered(x, st)
 	}
 	if !x.over {
-		t.Host.SetTimer(&x.timer, x.core.Deadline())
+		t.dom.SetTimer(&x.timer, x.core.Deadline())
 	}
 	if ev != 0 && e.s != nil {
 		e.s.Notify(ev)
@@ -237,7 +242,7 @@ func (t *sctpProto) forget(x *sctpAssoc) {
 		t.assocs.remove(p)
 	}
 	x.paths = nil
-	t.Host.RemoveTimer(&x.timer)
+	t.dom.RemoveTimer(&x.timer)
 }
 
 // rehash has x stand in the table by its peer's addresses of now.

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 
 	"usock/internal/abi"
+	"usock/internal/host"
 	"usock/internal/ip"
 	"usock/internal/sctp"
 	"usock/internal/socket"
@@ -23,13 +24,13 @@ import (
 // Linux sends from port 0 where net.sctp.udp_port is 0, so that nothing comes back. Here a free port is taken
 // once the first packet has to leave: a program needs no setting of the host's to have its option mean something.
 
-// takeUDP claims a UDP port for encapsulated packets; 0 is a free one.
+// takeUDP claims a UDP port for encapsulated packets; 0 is a free one. The whole host is entered.
 func (t *sctpProto) takeUDP(port uint16) error {
 	t.encap.addr, t.encap.six, t.encap.explicit = netip.IPv6Unspecified(), true, port != 0
 	return t.udp.ports.bind(&t.encap, port, 0, t.prf.random())
 }
 
-// encapsulated reports whether what arrives at a UDP port is SCTP.
+// encapsulated reports whether what arrives at a UDP port is SCTP. A lane is taken.
 func (t *sctpProto) encapsulated(port uint16) bool {
 	return t.encap.bucket != nil && t.encap.bucket.port == port
 }
@@ -57,10 +58,19 @@ func (t *sctpProto) encapVia(first *ip.Path, o *sctp.Options) *sctp.Options {
 	return &own
 }
 
-// encapsulate puts a packet into UDP, to the port, and reports false if there is no port to send it from.
-func (t *sctpProto) encapsulate(p *packet.Packet, to uint16) bool {
-	if t.encap.bucket == nil && t.takeUDP(0) != nil {
-		return false
+// encapsulate sends a packet in UDP, to the port; it is dropped if there is no port to send it from.
+func (t *sctpProto) encapsulate(p *packet.Packet, to uint16, path *ip.Path) {
+	if t.encap.bucket == nil {
+		o := t.ipOut
+		t.dom.Lane().AfterWhole(host.Call(func() {
+			if t.encap.bucket == nil && t.takeUDP(0) != nil {
+				p.Free()
+				return
+			}
+			t.ipOut = o
+			t.encapsulate(p, to, path)
+		}), nil)
+		return
 	}
 
 	// What is left to a link is the sum of the outer header.
@@ -74,7 +84,7 @@ func (t *sctpProto) encapsulate(p *packet.Packet, to uint16) bool {
 	h := wire.UDP{SrcPort: t.encap.bucket.port, DstPort: to, Len: uint16(udpHeader + p.Len())}
 	h.Put(p.Prepend(udpHeader))
 	t.ipOut.Proto, t.ipOut.Checksum = ip.ProtoUDP, udpKind.sum
-	return true
+	t.output(p, path)
 }
 
 // decapsulate takes a datagram, or the several that p holds, from a port of the peer's.

@@ -17,8 +17,19 @@ func (t *sctpProto) Input(p *packet.Packet, m *ip.Meta) bool {
 		p.Free() // RFC 9260, section 8.4, rule 1
 		return true
 	}
-	t.input(p, m, 0)
+	if t.enters(p, m) {
+		t.input(p, m, 0)
+	}
 	return true
+}
+
+// enters has the lane that a packet has come in go into SCTP's domain. False: that is busy, and the packet left in its box.
+func (t *sctpProto) enters(p *packet.Packet, m *ip.Meta) bool {
+	if m.Lane.At().Visit(t.dom) {
+		return true
+	}
+	m.Lane.Busy(t.dom, p, m)
+	return false
 }
 
 // input takes a packet, which came in UDP from the port encap if that is not 0.
@@ -137,12 +148,17 @@ func (t *sctpProto) put(p *packet.Packet, out *sctp.Out, path *ip.Path) {
 	b := p.Prepend(wire.SCTPLen + len(head))
 	out.SCTP.Put(b)
 	copy(b[wire.SCTPLen:], head)
-	if out.Encap != 0 && !t.encapsulate(p, out.Encap) {
-		p.Free()
-		return
+	if out.Encap != 0 {
+		t.encapsulate(p, out.Encap, path)
+	} else {
+		t.output(p, path)
 	}
+}
+
+// output sends a packet, of which ipOut says what the network header is to say.
+func (t *sctpProto) output(p *packet.Packet, path *ip.Path) {
 	t.cfg.Counters.OutPackets++
-	t.IP.In(&t.Host.Domain).Output(p, path, &t.ipOut)
+	t.IP.In(t.dom).Output(p, path, &t.ipOut)
 }
 
 // transmit sends a packet of an association; without a route it is dropped.
@@ -187,7 +203,7 @@ func (t *sctpProto) transmit(x *sctpAssoc, out *sctp.Out) {
 // route looks up how the addresses are reached that the core asks for, and all anew once routes have
 // changed.
 func (x *sctpAssoc) route() {
-	if gen := x.e.proto.IP.Generation(); x.gen != gen {
+	if gen := x.proto.IP.Generation(); x.gen != gen {
 		x.gen = gen
 		for p := x.paths; p != nil; p = p.next {
 			x.look(p)
@@ -200,7 +216,7 @@ func (x *sctpAssoc) route() {
 
 // look brings the route of a path up to date.
 func (x *sctpAssoc) look(p *sctpPath) {
-	p.route = x.e.proto.pathFrom(x.e, p.addr)
+	p.route = x.proto.pathFrom(x.e, p.addr)
 	if p.route == nil {
 		x.core.SetRoute(p.addr, netip.Addr{}, 0)
 	} else {

@@ -91,7 +91,7 @@ func (e *sctpEndpoint) each(id int32, f func(x *sctpAssoc, o *sctp.Options)) err
 }
 
 // changed has the core heed options that were changed.
-func (x *sctpAssoc) changed() { x.e.proto.update(x, x.core.OptionsChanged(x.now())) }
+func (x *sctpAssoc) changed() { x.proto.update(x, x.core.OptionsChanged(x.now())) }
 
 // structRow is the row of an option whose value is a structure. set takes one of exactly its size; get
 // is given what the program has put into it.
@@ -228,7 +228,10 @@ func (t *sctpProto) flagRows() []socket.Option {
 		both(abi.SCTP_DISABLE_FRAGMENTS, func(o *sctp.Options) *bool { return &o.NoFragment }),
 		sctpFlag(abi.SCTP_I_WANT_MAPPED_V4_ADDR,
 			func(e *sctpEndpoint) bool { return !e.own.unmapped },
-			func(e *sctpEndpoint, on bool) { e.own.unmapped = !on }),
+			func(e *sctpEndpoint, on bool) {
+				e.own.unmapped = !on
+				t.Recall(e.s)
+			}),
 		sctpFlag(abi.SCTP_RECVRCVINFO,
 			func(e *sctpEndpoint) bool { return e.own.rcvinfo },
 			func(e *sctpEndpoint, on bool) { e.own.rcvinfo = on }),

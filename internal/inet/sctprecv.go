@@ -16,13 +16,20 @@ import (
 // nothing is cut.
 func (t *sctpProto) Recv(s *socket.Socket, m *socket.Msg) (int, error) {
 	e := sctpOf(s)
-	flags := m.Flags
+	flags, mayFetch := m.Flags, s.MayPrefetch(m)
 	m.Flags = 0
 	switch {
 	case flags&abi.MSG_ERRQUEUE != 0:
 		return 0, socket.ErrNever // no error is queued
 	case e.one() && e.stage == sctpListening:
 		return 0, syscall.ENOTCONN
+	}
+	e.settle()
+	if mayFetch && e.fetch(m.Max) {
+		if n, ok := t.RecvPrefetched(s, m); ok {
+			return n, nil
+		}
+		e.settle() // other receivers were faster
 	}
 	x := e.next()
 	if x == nil {
@@ -65,9 +72,7 @@ func (t *sctpProto) Recv(s *socket.Socket, m *socket.Msg) (int, error) {
 	if !peek {
 		e.rxBytes += uint64(n)
 		e.taken(x, r.EOR)
-		if x.unread == 0 || x.core.WindowDue() || x.core.Queued() != x.queued {
-			t.update(x, 0)
-		}
+		e.hasRead(x)
 	}
 	return n, nil
 }
@@ -115,6 +120,7 @@ func (e *sctpEndpoint) skip() {
 
 // give takes what is to be read of x out of the queue, for another socket.
 func (e *sctpEndpoint) give(x *sctpAssoc) *sctpReading {
+	e.settle()
 	if e.sctpReading == nil || x.unread == 0 && e.begun != x {
 		return nil
 	}
@@ -203,6 +209,7 @@ func (e *sctpEndpoint) rested(x *sctpAssoc, m *socket.Msg, peek bool) int {
 
 // discard drops what is to be read and reports whether a message was among it.
 func (e *sctpEndpoint) discard() (unread bool) {
+	e.settle()
 	for x := e.next(); x != nil; x = e.next() {
 		if e.rest != nil {
 			e.rest = nil

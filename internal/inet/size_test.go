@@ -19,6 +19,8 @@ func TestSizes(t *testing.T) {
 	}{
 		{"tcpEndpoint", unsafe.Sizeof(tcpEndpoint{}), 896 - 8},
 		{"socket.Socket", unsafe.Sizeof(socket.Socket{}), 144},
+		{"sctpAssoc", unsafe.Sizeof(sctpAssoc{}), 144},
+		{"sctpEndpoint", unsafe.Sizeof(sctpEndpoint{}), 288},
 		{"timeWait", unsafe.Sizeof(timeWait{}), 256},
 	} {
 		if c.got > c.most {

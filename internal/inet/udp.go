@@ -625,15 +625,17 @@ func (u *udpProto) Input(p *packet.Packet, m *ip.Meta) bool {
 	}
 	e := u.lookup(m.Dst, m.Src, h.DstPort, h.SrcPort, m.Iface.Index())
 	switch {
+	case e == nil && u.sctp.encapsulated(h.DstPort):
+		if u.sctp.enters(p, m) {
+			u.at(m).udp.InDatagrams++
+			u.sctp.decapsulate(p, m, h.SrcPort)
+		}
 	case e == nil && !m.Lane.At().Whole():
 		m.Lane.InWhole(p, m)
 	case e != nil && !m.Lane.At().Visit(e.s.Host):
 		m.Lane.Busy(e.s.Host, p, m)
 	case e != nil:
 		u.deliver(e, p, m, h.SrcPort)
-	case u.sctp.encapsulated(h.DstPort):
-		u.at(m).udp.InDatagrams++
-		u.sctp.decapsulate(p, m, h.SrcPort)
 	case u.asks(m):
 		u.askUDP(p, m, &h)
 	default:

@@ -218,7 +218,7 @@ func (l *Lane) input4(i *Iface, p *packet.Packet, copied bool) *packet.Packet {
 // lean reports whether packets of the protocol for one address of the host are taken in any lane. All
 // others need the whole host: they change what everybody reads, or are for more than one.
 func (l *Lane) lean(proto uint8) bool {
-	return (proto == ProtoTCP || proto == ProtoUDP) && (l.table.Raw == nil || !l.table.Raw.Has(proto))
+	return (proto == ProtoTCP || proto == ProtoUDP || proto == ProtoSCTP) && l.table.Transport[proto] != nil && (l.table.Raw == nil || !l.table.Raw.Has(proto))
 }
 
 // inWhole has a packet, of which nothing is consumed yet, received in the whole host.

@@ -102,6 +102,19 @@ func (a *Assoc) Peek(n int, dst []packet.View) (views []packet.View, r Received,
 	return a.rcv.peek(0, n, dst), r, true
 }
 
+// Ahead copies messages that Recv would take one after the other into b, one behind the other, and notes in ends where each
+// of them ends there: those that are whole and find room, up to the first notification. They stay in the queue, and may
+// stay there when the program has them: they are no more of the buffer than is read before the peer is told (opened). All are from src.
+func (a *Assoc) Ahead(b []byte, ends []uint16) (src netip.Addr, n int) {
+	if a.ackTo == nil || a.note() != nil {
+		return src, 0
+	}
+	if notes := a.notes(); len(notes) > 0 {
+		ends = ends[:min(uint64(len(ends)), notes[0].behind-a.rcv.read)]
+	}
+	return a.ackTo.addr, a.rcv.ahead(b, ends)
+}
+
 // note returns the notification at the head of the queue, nil if a message stands there, or nothing.
 func (a *Assoc) note() *Notification {
 	notes := a.notes()

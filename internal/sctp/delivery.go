@@ -146,6 +146,26 @@ func (r *receiver) peek(off, most int, dst []packet.View) []packet.View {
 	return dst
 }
 
+// ahead copies the messages that are read next to b, and returns how many those are (Assoc.Ahead).
+func (r *receiver) ahead(b []byte, ends []uint16) (n int) {
+	if r.incoming == nil || r.parts > 0 {
+		return 0
+	}
+	at, left := uint32(0), r.bufSize>>4
+	for x := r.ready.first; x != nil && n < len(ends) && at+x.n <= uint32(len(b)); x = x.rnext {
+		if x.n+pieceCost > left || !x.whole() {
+			break
+		}
+		left -= x.n + pieceCost
+		for q := x.head; q != nil; q = q.next {
+			at += uint32(copy(b[at:], q.view.Bytes()))
+		}
+		ends[n] = uint16(at)
+		n++
+	}
+	return n
+}
+
 // pdAborted hands over that a message was given up that is delivered in part
 // (SCTP_PARTIAL_DELIVERY_EVENT).
 func (r *receiver) pdAborted(m *inMessage) bool {

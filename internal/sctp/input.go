@@ -320,13 +320,18 @@ func (a *Assoc) inSack(now time.Duration, c *wire.Chunk) {
 	a.acked(now, a.snd.onSACK(now, &k))
 }
 
+// ackViolation ends an association whose peer acknowledges what was never sent.
+func (a *Assoc) ackViolation() {
+	a.abort(wire.CauseProtocolViolation, []byte("acknowledgment of a TSN that was not sent"))
+}
+
 // acked goes by what a SACK or SHUTDOWN has acknowledged.
 func (a *Assoc) acked(now time.Duration, res sackResult) {
 	if res.invalid && a.rcv.asked {
 		return // of TSNs that begin anew: the answer that says so is still to come
 	}
 	if res.invalid {
-		a.abort(wire.CauseProtocolViolation, []byte("acknowledgment of a TSN that was not sent"))
+		a.ackViolation()
 		return
 	}
 	if res.old {

@@ -56,8 +56,8 @@ var formCases = []scriptCase{
 		tc.connect()
 		tc.recv("SHUTDOWN 5")
 		tc.want("ABORT cause=13")
-		tc.wantNote("shutdown")
 		tc.wantNote("COMM-LOST 13")
+		tc.wantRead(100, "nothing")
 	}},
 	{name: "3.3.10 several causes are told each", run: func(tc *script) {
 		tc.connect()

@@ -24,10 +24,13 @@ func (s *sender) onCumTSN(now time.Duration, tsn uint32) sackResult {
 	return s.onAck(now, &wire.Sack{CumTSN: tsn, ARwnd: s.arwnd}, false)
 }
 
+// unsent reports whether an acknowledgment of tsn is one of what was never sent.
+func (s *sender) unsent(tsn uint32) bool { return wide(s.una-1, tsn) >= s.nxt }
+
 // onAck takes an acknowledgment, which tells of gaps or not.
 func (s *sender) onAck(now time.Duration, k *wire.Sack, tells bool) (res sackResult) {
 	cum := wide(s.una-1, k.CumTSN)
-	if cum >= s.nxt {
+	if s.unsent(k.CumTSN) {
 		return sackResult{invalid: true}
 	}
 	if cum < s.una-1 {

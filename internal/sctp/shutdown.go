@@ -59,6 +59,10 @@ func (a *Assoc) inShutdown(now time.Duration, c *wire.Chunk) {
 	}
 	switch a.state {
 	case Established, ShutdownPending:
+		if a.snd.unsent(tsn) && !a.rcv.asked {
+			a.ackViolation() // before anything else (Linux, sctp_sf_do_9_2_shutdown)
+			return
+		}
 		a.setState(ShutdownReceived)
 		a.snd.flush = true
 		a.timer.close = never

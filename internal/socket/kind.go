@@ -13,7 +13,7 @@ type Kind struct {
 	Stream bool   // bytes, which Send may take in part; else records
 	Parted bool   // SO_SNDTIMEO is for each part of a send by itself
 	Level  int    // of the options of its own (SOL_TCP); SOL_SOCKET: it has none
-	Own    bool   // each socket has a lock domain of its own; else calls have the whole host
+	Own    bool   // calls have the socket's lock domain; else the whole host
 
 	// IntsFirst says that setsockopt at Level looks at the value, an int, before the name
 	// (Linux, do_tcp_setsockopt and udp_lib_setsockopt), but for the options in NotInts.
