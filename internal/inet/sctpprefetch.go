@@ -100,6 +100,9 @@ func (e *sctpEndpoint) settle() {
 	var room [2]packet.View
 	for range taken {
 		views, _, _ := x.core.Recv(x.now(), maxQueued, room[:0])
+		for _, v := range views {
+			e.rxBytes += uint64(v.Len())
+		}
 		packet.ReleaseAll(views)
 		e.taken(x, true)
 	}
