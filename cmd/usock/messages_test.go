@@ -149,7 +149,7 @@ func TestOtherCommandsRefuse(t *testing.T) {
 		"top --every 0":   "--every 0: give how often to look, 100ms or more, such as 2s (usock top --help shows the flags)",
 		"top state open":  `bad filter: "open" is no state; give established, syn-sent, syn-recv, fin-wait-1, fin-wait-2, time-wait, closed, close-wait, last-ack, listening, closing, all, connected, synchronized, bucket or big`,
 		"top web db":      `after a run comes a filter: bad filter: "db" is neither src, dst, sport nor dport`,
-		"tail --kind x":   "--kind x: there are sent, received, acknowledged, lost, state, window, rate, timer set, timer expired, stalled, called, dropped, refused, missed, shaped",
+		"tail --kind x":   "--kind x: there are sent, received, acknowledged, lost, state, window, rate, timer set, timer expired, stalled, called, dropped, refused, fault, missed, shaped",
 		"tail --pid x":    "--pid x: a whole number is wanted (usock tail --help shows the flags)",
 		"demo --jitter 1": "--jitter 1: the unit is missing, as in 1ms (usock demo --help shows the flags)",
 	} {

@@ -46,8 +46,7 @@ type Lane struct {
 // Now returns the time since the host's epoch, the same for all that is done in one domain.
 func (l *Lane) Now() time.Duration {
 	if !l.fresh {
-		// Cores take 0 for a time that never was: what begins at a clock's epoch, as it may with a manual or virtual one, begins at 1.
-		l.now, l.fresh = max(l.host.clock.Now(), 1), true
+		l.now, l.fresh = l.host.clock.Now(), true
 	}
 	return l.now
 }

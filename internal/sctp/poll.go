@@ -94,7 +94,7 @@ func (a *Assoc) buildInit(now time.Duration, out *Out) bool {
 	b := a.begin(out, a.ctl)
 	out.VTag = 0
 	b.chunk(a.init())
-	a.opening.sent = now
+	a.opening.sent = max(now, 1) // 0: it was not
 	a.opening.t1 = now + a.opening.rto
 	return b.finish()
 }
@@ -113,7 +113,7 @@ func (a *Assoc) buildCookieEcho(now time.Duration, out *Out) bool {
 		b.chunk((&wire.Chunk{Type: wire.ChunkError, Value: v}).Append(nil))
 		o.unknown = nil
 	}
-	o.sent = now
+	o.sent = max(now, 1)
 	o.t1 = now + o.rto
 	a.data(now, b, a.ctl)
 	return b.finish()

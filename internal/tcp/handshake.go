@@ -22,7 +22,7 @@ func (c *Conn) Connect(now time.Duration, p *Params) {
 		c.todo |= todoSYN
 	}
 	c.startFastOpen(p)
-	c.timer.since = now
+	c.timer.begin(now)
 }
 
 // Accept opens the connection passively, for a SYN that met a listener: to
@@ -57,7 +57,7 @@ func (c *Conn) accept(now time.Duration, p *Params, syn *Segment) {
 	c.setState(SynRcvd)
 	c.acceptFastOpen(now, p, syn)
 	c.todo |= todoSYN
-	c.timer.since = now
+	c.timer.begin(now)
 }
 
 // AcceptCookie opens the connection for the acknowledgment of a SYN-ACK whose SYN

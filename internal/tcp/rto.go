@@ -89,7 +89,7 @@ func (c *Conn) retransmitExpired(now time.Duration) {
 
 	if c.timer.since == 0 {
 		// What gaveUp goes by: the first timeout of a row.
-		c.timer.since = now
+		c.timer.begin(now)
 	}
 
 	c.snd.retrans = min(c.snd.retrans+1, 254)

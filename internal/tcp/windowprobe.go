@@ -20,7 +20,7 @@ func (c *Conn) windowProbeExpired(now time.Duration) {
 	}
 
 	if c.timer.since == 0 {
-		c.timer.since = now
+		c.timer.begin(now)
 	}
 
 	// A window may stay closed for ever as long as the peer answers (RFC 9293 §3.8.6.1), but for
