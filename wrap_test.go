@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/netip"
 	"sync/atomic"
 	"syscall"
@@ -42,78 +43,106 @@ func TestWrapWhileBytesFlow(t *testing.T) {
 	})
 }
 
-// throughChanges sends bytes from one host to another until the interface's link has changed twice, and looks that they arrive.
-func throughChanges(t *testing.T, from, to *usock.Host, at, iface string) {
+// byteStream is a connection on which bytes flow until it is ended, and are looked at where they arrive.
+type byteStream struct {
+	t        *testing.T
+	received atomic.Int64
+	stop     chan struct{}
+	digests  chan []byte
+}
+
+// startStream begins to send from one host to another.
+func startStream(t *testing.T, from, to *usock.Host, at string) *byteStream {
+	t.Helper()
 	l, err := to.Listen("tcp", at)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	digests := make(chan []byte, 2)
-	received := new(atomic.Int64)
-	go func() {
-		c, err := l.Accept()
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		defer c.Close()
-		sum := sha256.New()
-		buf := make([]byte, 100_000)
-		for {
-			n, err := c.Read(buf)
-			sum.Write(buf[:n])
-			received.Add(int64(n))
-			if err != nil {
-				if err != io.EOF {
-					t.Error(err)
-				}
-				break
-			}
-		}
-		digests <- sum.Sum(nil)
-	}()
+	t.Cleanup(func() { l.Close() })
+	s := &byteStream{t: t, stop: make(chan struct{}), digests: make(chan []byte, 2)}
+	go s.receive(l)
 	c, err := from.Dial("tcp", at)
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { c.Close() })
+	go s.send(c.(*usock.TCPConn))
+	return s
+}
+
+func (s *byteStream) receive(l net.Listener) {
+	c, err := l.Accept()
+	if err != nil {
+		s.t.Error(err)
+		return
+	}
 	defer c.Close()
-	stop := make(chan struct{})
-	go func() {
-		sum := sha256.New()
-		rnd := rand.NewChaCha8([32]byte{1})
-		buf := make([]byte, 70_000)
-		for {
-			select {
-			case <-stop:
-				digests <- sum.Sum(nil)
-				c.(*usock.TCPConn).CloseWrite()
-				return
-			default:
+	sum := sha256.New()
+	buf := make([]byte, 100_000)
+	for {
+		n, err := c.Read(buf)
+		sum.Write(buf[:n])
+		s.received.Add(int64(n))
+		if err != nil {
+			if err != io.EOF {
+				s.t.Error(err)
 			}
-			rnd.Read(buf)
-			sum.Write(buf)
-			if _, err := c.Write(buf); err != nil {
-				t.Error(err)
-				return
-			}
-		}
-	}()
-	more := func(n int64) {
-		t.Helper()
-		goal := received.Load() + n
-		for deadline := time.Now().Add(20 * time.Second); received.Load() < goal; {
-			if time.Now().After(deadline) {
-				t.Fatalf("%d bytes came, want %d", received.Load(), goal)
-			}
-			time.Sleep(100 * time.Microsecond)
+			break
 		}
 	}
-	more(1 << 20)
+	s.digests <- sum.Sum(nil)
+}
+
+func (s *byteStream) send(c *usock.TCPConn) {
+	sum := sha256.New()
+	rnd := rand.NewChaCha8([32]byte{1})
+	buf := make([]byte, 70_000)
+	for {
+		select {
+		case <-s.stop:
+			s.digests <- sum.Sum(nil)
+			c.CloseWrite()
+			return
+		default:
+		}
+		rnd.Read(buf)
+		sum.Write(buf)
+		if _, err := c.Write(buf); err != nil {
+			s.t.Error(err)
+			return
+		}
+	}
+}
+
+// more waits until n bytes more have come.
+func (s *byteStream) more(n int64) {
+	s.t.Helper()
+	goal := s.received.Load() + n
+	for deadline := time.Now().Add(20 * time.Second); s.received.Load() < goal; {
+		if time.Now().After(deadline) {
+			s.t.Fatalf("%d bytes came, want %d", s.received.Load(), goal)
+		}
+		time.Sleep(100 * time.Microsecond)
+	}
+}
+
+// end looks whether what was sent has arrived.
+func (s *byteStream) end() {
+	s.t.Helper()
+	close(s.stop)
+	if a, b := <-s.digests, <-s.digests; !bytes.Equal(a, b) {
+		s.t.Error("the digests differ")
+	}
+}
+
+// throughChanges sends bytes from one host to another until the interface's link has changed twice, and looks that they arrive.
+func throughChanges(t *testing.T, from, to *usock.Host, at, iface string) {
+	s := startStream(t, from, to, at)
+	s.more(1 << 20)
 
 	var imp *link.Impaired
 	var all atomic.Int64
-	err = from.Wrap(iface, func(l link.Link) link.Link {
+	err := from.Wrap(iface, func(l link.Link) link.Link {
 		var err error
 		if imp, err = link.Impair(l, link.ImpairConfig{Standby: true, Seed: 1}); err != nil {
 			t.Fatal(err)
@@ -123,7 +152,7 @@ func throughChanges(t *testing.T, from, to *usock.Host, at, iface string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	more(4 << 20)
+	s.more(4 << 20)
 	if all.Load() == 0 {
 		t.Error("nothing passed by the new link")
 	}
@@ -133,7 +162,7 @@ func throughChanges(t *testing.T, from, to *usock.Host, at, iface string) {
 	if err := imp.Set(link.Impairment{Delay: 2 * time.Millisecond, Loss: 0.001}, link.Impairment{}); err != nil {
 		t.Fatal(err)
 	}
-	more(4 << 20)
+	s.more(4 << 20)
 	if out, _ := imp.Stats(); out.Lost == 0 {
 		t.Errorf("nothing was lost of %+v", out)
 	}
@@ -155,11 +184,8 @@ func throughChanges(t *testing.T, from, to *usock.Host, at, iface string) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	more(1 << 20)
-	close(stop)
-	if a, b := <-digests, <-digests; !bytes.Equal(a, b) {
-		t.Error("the digests differ")
-	}
+	s.more(1 << 20)
+	s.end()
 }
 
 // counting counts what is sent.

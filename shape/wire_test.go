@@ -80,6 +80,8 @@ func (x *passage) send(d described) string {
 	return string(b)
 }
 
+var be = binary.BigEndian
+
 // described is a packet in words: out udp 10.0.0.1:1000>10.0.0.2:53 syn=7.
 type described struct {
 	in       bool
@@ -136,7 +138,6 @@ func end(t testing.TB, text string) netip.AddrPort {
 
 // bytes makes the packet. Checksums are not looked at.
 func (d *described) bytes(t testing.TB) []byte {
-	be := binary.BigEndian
 	b := be.AppendUint16(be.AppendUint16(nil, d.src.Port()), d.dst.Port())
 	proto := map[string]uint8{"udp": 17, "tcp": 6, "sctp": 132, "icmp": 1, "echo": 1, "reply": 1, "gre": 47, "error": 1}[d.proto]
 	v6 := d.src.Addr().Is6()

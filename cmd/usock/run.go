@@ -165,6 +165,13 @@ type wanted struct {
 	faults  faults
 }
 
+// apply has the host's configuration, and the outside, be as wanted.
+func (w *wanted) apply(c *usock.Config, s *conditions, out *outside) {
+	c.Faults = w.faults.open(uint64(s.seed), os.Stderr)
+	w.summary.watch(c)
+	out.verbose, out.faults = w.verbose, c.Faults
+}
+
 // runProgram runs a program. It returns only if usock itself has failed before.
 func runProgram(args []string, w *wanted, s *conditions, out *outside) error {
 	path := findProgram(args[0])
@@ -176,9 +183,6 @@ func runProgram(args []string, w *wanted, s *conditions, out *outside) error {
 	}
 	if err := s.open(); err != nil {
 		return err
-	}
-	if s.impaired() {
-		s.exact()
 	}
 	defer func() { s.keys.close() }()
 	prepared, err := run.Prepare([]string{"/proc/self/exe", guardName})
@@ -194,16 +198,17 @@ func runProgram(args []string, w *wanted, s *conditions, out *outside) error {
 	if err := s.record(); err != nil {
 		return err
 	}
+	if s.impaired() {
+		s.exact()
+	}
 	who := new(run.Caller)
 	config := usock.Config{
 		Name:     "run",
 		Loopback: s.loopback(),
 		Capable:  who.Capable, // what a program may do on the machine, it may do on the host
 	}
-	config.Faults = w.faults.open(uint64(s.seed), os.Stderr)
+	w.apply(&config, s, out)
 	defer w.faults.close()
-	w.summary.watch(&config)
-	out.verbose, out.faults = w.verbose, config.Faults
 	if err := out.open(&config, s); err != nil {
 		return err
 	}

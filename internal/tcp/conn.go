@@ -126,13 +126,10 @@ type timers struct {
 	ack   time.Duration // delayed acknowledgment
 	keep  time.Duration // keepalive, FIN-WAIT-2 or TIME-WAIT
 	pace  time.Duration // when the next segment may leave
-	since time.Duration // when the data that is being retransmitted or probed for was first due; 0: nothing is
+	since time.Duration // when the data that is being retransmitted or probed for was first due; Never: nothing is
 	heard time.Duration // when a segment last arrived
 	kind  rtxKind
 }
-
-// begin notes that something is due from now on, which may be a manual or virtual clock's 0.
-func (t *timers) begin(now time.Duration) { t.since = max(now, 1) }
 
 type rtxKind uint8
 
@@ -151,7 +148,7 @@ func (c *Conn) Init(cfg *Config) {
 }
 
 func noTimers() timers {
-	return timers{rtx: timer.Never, ack: timer.Never, keep: timer.Never, pace: timer.Never}
+	return timers{rtx: timer.Never, ack: timer.Never, keep: timer.Never, pace: timer.Never, since: timer.Never}
 }
 
 // State returns the state.

@@ -22,7 +22,7 @@ func (c *Conn) Connect(now time.Duration, p *Params) {
 		c.todo |= todoSYN
 	}
 	c.startFastOpen(p)
-	c.timer.begin(now)
+	c.timer.since = now
 }
 
 // Accept opens the connection passively, for a SYN that met a listener: to
@@ -57,7 +57,7 @@ func (c *Conn) accept(now time.Duration, p *Params, syn *Segment) {
 	c.setState(SynRcvd)
 	c.acceptFastOpen(now, p, syn)
 	c.todo |= todoSYN
-	c.timer.begin(now)
+	c.timer.since = now
 }
 
 // AcceptCookie opens the connection for the acknowledgment of a SYN-ACK whose SYN
@@ -223,7 +223,7 @@ func (c *Conn) established(now time.Duration) {
 	// From here on ESTABLISHED says what the flag did, and the SYN's timer has nothing to wait
 	// for.
 	c.flags &^= serverFast
-	c.timer.rtx, c.timer.since = timer.Never, 0
+	c.timer.rtx, c.timer.since = timer.Never, timer.Never
 	c.snd.small = c.snd.una
 	c.snd.lastData = now
 	if c.snd.retrans > 0 {

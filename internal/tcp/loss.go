@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"usock/cc"
+	"usock/internal/timer"
 	"usock/internal/wait"
 	"usock/internal/wire"
 	"usock/trace"
@@ -147,7 +148,7 @@ func (s *sender) afterAck(t *tcb, now time.Duration, a *ackInfo) {
 			s.forgetRecords(t)
 		}
 		s.retrans, s.probes = 0, 0
-		t.timer.since = 0
+		t.timer.since = timer.Never
 		s.armRetransmit(t, now, true)
 
 		// Only a program that has found no room waits for it.

@@ -211,7 +211,7 @@ func (c *Conn) buildSYN(now time.Duration, s *Segment) {
 		c.timer.rtx, c.timer.kind = now+c.rtt.timeout(), rtxRTO
 	}
 	if c.flags&synOnce == 0 {
-		c.timer.begin(now)
+		c.timer.since = now
 	}
 	c.flags |= synOnce
 }

@@ -3,6 +3,8 @@ package tcp
 import (
 	"syscall"
 	"time"
+
+	"usock/internal/timer"
 )
 
 // timeoutMin is the shortest wait of a timer, and what comes on top of short ones, for timers that are coarse (Linux,
@@ -87,9 +89,9 @@ func (c *Conn) retransmitExpired(now time.Duration) {
 		return
 	}
 
-	if c.timer.since == 0 {
+	if c.timer.since == timer.Never {
 		// What gaveUp goes by: the first timeout of a row.
-		c.timer.begin(now)
+		c.timer.since = now
 	}
 
 	c.snd.retrans = min(c.snd.retrans+1, 254)
@@ -169,7 +171,7 @@ func (c *Conn) gaveUp(now time.Duration) bool {
 		limit = modelTimeout(c.cfg.Retries2, c.cfg.MinRTO, c.cfg.MaxRTO)
 	}
 
-	if c.timer.since == 0 || now-c.timer.since < limit {
+	if c.timer.since == timer.Never || now-c.timer.since < limit {
 		return false
 	}
 	c.timedOut()
@@ -242,7 +244,7 @@ func (t *tcb) untilUser(now, d time.Duration) time.Duration {
 	// The timer goes off where the limit ends: else a timeout of a minute would be noticed with
 	// the backoff's next expiry, minutes later.
 	u := t.userTimeout()
-	if u == 0 || t.timer.since == 0 {
+	if u == 0 || t.timer.since == timer.Never {
 		return d
 	}
 

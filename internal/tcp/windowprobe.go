@@ -1,6 +1,10 @@
 package tcp
 
-import "time"
+import (
+	"time"
+
+	"usock/internal/timer"
+)
 
 // armWindowProbe sets the timer for probing a window that is closed (RFC 9293 §3.8.6.1).
 func (s *sender) armWindowProbe(t *tcb, now time.Duration) {
@@ -19,8 +23,8 @@ func (c *Conn) windowProbeExpired(now time.Duration) {
 		return
 	}
 
-	if c.timer.since == 0 {
-		c.timer.begin(now)
+	if c.timer.since == timer.Never {
+		c.timer.since = now
 	}
 
 	// A window may stay closed for ever as long as the peer answers (RFC 9293 §3.8.6.1), but for
@@ -84,7 +88,7 @@ func (s *sender) ackedWindowProbe(t *tcb, now time.Duration, sackLen uint32) {
 	next := min(s.q.End(), s.nxt+uint64(s.sendMSS(t, sackLen)))
 	if s.una+uint64(s.wnd) >= next && s.wnd > 0 {
 		// It takes something again: Poll sends it.
-		t.timer.rtx, t.timer.since, t.rtt.backoff = never, 0, 0
+		t.timer.rtx, t.timer.since, t.rtt.backoff = never, never, 0
 		return
 	}
 

@@ -26,6 +26,7 @@ const (
 var longer = map[string]string{
 	"e2e/policyGroups":         "a table of cases, one a line, that is read as one",
 	"internal/inet/deviceRows": "a table of option rows, each a few lines",
+	"shape/TestRules":          "a table of cases, one a line, that is read as one",
 	"run/player_test.go":       "the scripted kernel that the tests of package run play against",
 }
 
