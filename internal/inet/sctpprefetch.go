@@ -97,12 +97,11 @@ func (e *sctpEndpoint) settle() {
 	if taken == 0 {
 		return
 	}
-	var room [2]packet.View
+	x.core.Took(taken)
 	for range taken {
-		views, _, _ := x.core.Recv(x.now(), maxQueued, room[:0])
-		packet.ReleaseAll(views)
-		e.taken(x, true)
+		e.pop(x)
 	}
+	e.skip()
 	e.hasRead(x)
 }
 
