@@ -273,7 +273,7 @@ func TestSCTPFetchedBeforeAborted(t *testing.T) {
 		if err := x.send(strings.Repeat("long", 100000), "-"); err != nil {
 			t.Fatal(err)
 		}
-		b.must(x.SetOpt(abi.SOL_SOCKET, abi.SO_LINGER, []byte{1, 0, 0, 0, 0, 0, 0, 0}))
+		b.must(x.SetOpt(abi.SOL_SOCKET, abi.SO_LINGER, abi.AppendLinger(nil, abi.Linger{On: true})))
 		x.Close()
 		for read() {
 		}
