@@ -2,6 +2,7 @@ package inet
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -321,6 +322,29 @@ func TestSCTPPeel(t *testing.T) {
 	}
 	if err := peeled.Listen(1); err != syscall.EINVAL {
 		t.Errorf("it listens: %v", err)
+	}
+}
+
+// A message that is given up, of which parts were to be read behind others, does not move what was told before it.
+func TestSCTPAbortedBehindTold(t *testing.T) {
+	a, b := newPair(t, Config{})
+	l := b.listening("one4", addrB+":7").set(abi.SOL_SCTP, abi.SCTP_PARTIAL_DELIVERY_POINT, 1000)
+	x := a.open("one4").with(addrB+":7").set(abi.SOL_SCTP, abi.SCTP_NODELAY, 1).set(abi.SOL_SOCKET, abi.SO_SNDBUF, 1<<20)
+	y := l.accept()
+	x.sends(0, 3)
+	y.events(abi.SCTP_SENDER_DRY_EVENT, abi.SCTP_PARTIAL_DELIVERY_EVENT) // the first is told at once
+	x.sends(3, 2)
+	if err := x.send(strings.Repeat("long", 100000), "-"); err != nil {
+		t.Fatal(err)
+	}
+	b.must(x.SetOpt(abi.SOL_SOCKET, abi.SO_LINGER, abi.AppendLinger(nil, abi.Linger{On: true})))
+	x.Close()
+	var all []string
+	for g := y.recv(0); g.err == nil; g = y.recv(0) {
+		all = append(all, told(g))
+	}
+	if want := []string{"notification 0x8006", `"0"`, `"1"`, `"2"`, "dry", `"3"`, `"4"`}; !slices.Equal(all, want) {
+		t.Errorf("%q, want %q", all, want)
 	}
 }
 

@@ -88,6 +88,9 @@ func (e *sctpEndpoint) settle() {
 	}
 	a.mu.Lock()
 	x, taken := a.x, a.taken
+	if taken > 0 {
+		e.rxBytes += uint64(a.ends[taken-1])
+	}
 	if taken < a.n/2 {
 		a.pause = a.n
 	}
@@ -97,15 +100,11 @@ func (e *sctpEndpoint) settle() {
 	if taken == 0 {
 		return
 	}
-	var room [2]packet.View
+	x.core.Took(taken)
 	for range taken {
-		views, _, _ := x.core.Recv(x.now(), maxQueued, room[:0])
-		for _, v := range views {
-			e.rxBytes += uint64(v.Len())
-		}
-		packet.ReleaseAll(views)
-		e.taken(x, true)
+		e.pop(x)
 	}
+	e.skip()
 	e.hasRead(x)
 }
 

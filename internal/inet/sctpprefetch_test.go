@@ -246,6 +246,46 @@ func TestSCTPPeelFetched(t *testing.T) {
 	}
 }
 
+// A message of which parts were to be read behind copies, and that is given up, is told of as without copies: no message
+// comes twice, and no notification is lost with the messages that the program has.
+func TestSCTPFetchedBeforeAborted(t *testing.T) {
+	var want []string
+	for _, copied := range []bool{false, true} {
+		a, b := newPair(t, Config{})
+		l := b.listening("one4", addrB+":7").set(abi.SOL_SCTP, abi.SCTP_PARTIAL_DELIVERY_POINT, 1000)
+		x := a.open("one4").with(addrB+":7").set(abi.SOL_SCTP, abi.SCTP_NODELAY, 1).set(abi.SOL_SOCKET, abi.SO_SNDBUF, 1<<20)
+		y := l.accept().events(abi.SCTP_PARTIAL_DELIVERY_EVENT, abi.SCTP_ASSOC_CHANGE)
+		x.sends(0, 8)
+		var all []string
+		read := func() bool {
+			g := got{}
+			if copied {
+				g = y.plain(100)
+			} else {
+				g = y.recv(0)
+			}
+			all = append(all, told(g))
+			return g.err == nil
+		}
+		for range 5 {
+			read()
+		}
+		if err := x.send(strings.Repeat("long", 100000), "-"); err != nil {
+			t.Fatal(err)
+		}
+		b.must(x.SetOpt(abi.SOL_SOCKET, abi.SO_LINGER, abi.AppendLinger(nil, abi.Linger{On: true})))
+		x.Close()
+		for read() {
+		}
+		if !copied {
+			want = all
+		}
+		if !slices.Equal(all, want) || len(all) != 11 {
+			t.Errorf("copied %v: %q, want %q", copied, all, want)
+		}
+	}
+}
+
 // Many that receive from one socket, while it is sent to, have each message once (with the race detector).
 func TestSCTPFetchedByMany(t *testing.T) {
 	const messages, receivers = 3000, 4

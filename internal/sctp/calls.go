@@ -1,6 +1,7 @@
 package sctp
 
 import (
+	"math"
 	"net/netip"
 	"syscall"
 	"time"
@@ -113,6 +114,17 @@ func (a *Assoc) Ahead(b []byte, ends []uint16) (src netip.Addr, n int) {
 		ends = ends[:min(uint64(len(ends)), notes[0].behind-a.rcv.read)]
 	}
 	return a.ackTo.addr, a.rcv.ahead(b, ends)
+}
+
+// Took takes the first n of the messages that Ahead has copied out of the queue: the program has them. A notification that
+// has come before one of them since then stays.
+func (a *Assoc) Took(n int) {
+	var room [2]packet.View
+	var m inMessage
+	for range n {
+		views, _ := a.rcv.take(math.MaxInt, room[:0], &m)
+		packet.ReleaseAll(views)
+	}
 }
 
 // note returns the notification at the head of the queue, nil if a message stands there, or nothing.

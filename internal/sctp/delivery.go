@@ -15,6 +15,7 @@ type inMessage struct {
 	eor       bool   // the message ends with what was taken, or is whole
 	length    int    // bytes of it that are there to be read
 	behind    uint64 // of pdAborted: the count of messages read (receiver.read) from which on the program is told
+	stood     uint64 // of pdAborted: the count with which it would have been read; 0: its parts stay
 }
 
 // describe returns what the program is told of x.

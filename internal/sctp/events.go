@@ -52,6 +52,11 @@ func (a *Assoc) tellAborted() {
 	for a.rcv.pdAborted(&m) {
 		n := Notification{Type: EventPartialDelivery, State: PartialDeliveryAborted, Stream: m.stream, Ind: uint32(m.ssn)}
 		notes := a.notes()
+		for i := range notes {
+			if notes[i].behind < m.stood {
+				notes[i].behind++ // it counts as read, and those before it are still to be
+			}
+		}
 		at := slices.IndexFunc(notes, func(o note) bool { return o.behind > m.behind })
 		if at < 0 {
 			at = len(notes)

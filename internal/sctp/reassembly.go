@@ -335,6 +335,10 @@ func (r *receiver) abort(x *run) {
 		x.stream, x.cut = nil, true
 		m.behind = r.read + 1
 	} else {
+		m.stood = r.read + 1
+		for o := r.ready.first; o != x; o = o.rnext {
+			m.stood++
+		}
 		r.ready.remove(x)
 		r.discard(x)
 		r.read++
