@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/netip"
 	"regexp"
+	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,8 +24,10 @@ type stalled struct {
 	c, s *usock.TCPConn
 	far  *usock.Host
 
-	ended []usock.SocketInfo // of h
-	all   Summary            // of h
+	all Summary // of h
+
+	mu    sync.Mutex
+	ended []usock.SocketInfo // mu; of h
 }
 
 // stall makes one, whose round trip is 20 ms.
@@ -63,8 +67,17 @@ func stall(t *testing.T) *stalled {
 
 // end is told what has ended on h.
 func (x *stalled) end(in usock.SocketInfo) {
+	x.mu.Lock()
 	x.ended = append(x.ended, in)
+	x.mu.Unlock()
 	x.all.Ended(in)
+}
+
+// over returns what has ended on h.
+func (x *stalled) over() []usock.SocketInfo {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return slices.Clone(x.ended)
 }
 
 // says looks what is said of a host's connection.

@@ -77,10 +77,11 @@ func TestWaited(t *testing.T) {
 				c.does(x)
 				x.s.Close()
 				time.Sleep(time.Second)
-				if len(x.ended) != 1 {
-					t.Fatalf("%d have ended", len(x.ended))
+				ended := x.over()
+				if len(ended) != 1 {
+					t.Fatalf("%d have ended", len(ended))
 				}
-				in := &x.ended[0]
+				in := &ended[0]
 				if got := Waited(in); !regexp.MustCompile("^(" + c.want + ")$").MatchString(got) {
 					t.Errorf("%q, want %s", got, c.want)
 				}
@@ -161,7 +162,10 @@ func TestSummary(t *testing.T) {
 		if got != "" {
 			t.Errorf("there is more: %s", got)
 		}
-		if n := cap(x.all.ended.longest); n > 2*maxLongest {
+		x.all.mu.Lock()
+		n := cap(x.all.ended.longest)
+		x.all.mu.Unlock()
+		if n > 2*maxLongest {
 			t.Errorf("%d connections are kept", n)
 		}
 	})
