@@ -336,10 +336,20 @@ func (p *player) finish() {
 	for fd := range k.open {
 		unix.Shutdown(fd, unix.SHUT_RDWR)
 	}
-	for fd := range k.open {
-		unix.Close(fd)
+
+	// Closed when the calls have ended, or are not ended by that: a call that has been interrupted, or has not begun, would else be made
+	// with a number that another scenario has by then.
+	closed := false
+	end := func() {
+		if !closed {
+			for fd := range k.open {
+				unix.Close(fd)
+			}
+			clear(k.open)
+			closed = true
+		}
 	}
-	clear(k.open)
+	defer end()
 	p.bubble.run(func() {
 		p.u.sys.end()
 		for _, b := range p.calls {
@@ -357,6 +367,9 @@ func (p *player) finish() {
 		}
 		if left == "" {
 			return
+		}
+		if time.Since(begin) > time.Second {
+			end()
 		}
 		if time.Since(begin) > stuck {
 			panic(p.name + ": nothing ends the kernel's call: " + left)
