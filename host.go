@@ -257,18 +257,26 @@ func (h *Host) attach(l link.Link, c ip.IfaceConfig) (*ip.Iface, error) {
 		r.attach(ifc, l)
 	}
 	input := func(batch []*packet.Packet) { h.stack.IP.Input(ifc, batch) }
-	if parallel != nil {
-		parallel.DeliverFlows(input)
-		return ifc, nil
-	}
-	if d, ok := l.(link.Direct); ok {
-		d.Deliver(input)
+	if h.deliver(l, input) {
 		return ifc, nil
 	}
 	for _, q := range queues {
 		h.readers.Go(func() { receive(q, input) })
 	}
 	return ifc, nil
+}
+
+// deliver has the packets of a link that hands them over itself go to input; false: it does not.
+func (h *Host) deliver(l link.Link, input func([]*packet.Packet)) bool {
+	if p, ok := l.(link.Parallel); ok && !h.h.Alone() {
+		p.DeliverFlows(input)
+		return true
+	}
+	d, ok := l.(link.Direct)
+	if ok {
+		d.Deliver(input)
+	}
+	return ok
 }
 
 // spread returns the port of a link with several queues: a relay for each, so that they are sent to side by side.

@@ -4,7 +4,6 @@ import (
 	"slices"
 	"syscall"
 
-	"usock/internal/ip"
 	"usock/link"
 	"usock/packet"
 )
@@ -37,14 +36,15 @@ func (h *Host) Wrap(name string, wrap func(link.Link) link.Link) error {
 	if _, ok := own.(link.Direct); !ok {
 		return syscall.EOPNOTSUPP
 	}
+	input := func(batch []*packet.Packet) { h.stack.IP.Input(i, batch) }
 	outer, ok := wrap(own).(link.Direct)
 	if !ok || outer.Info().Medium != link.IP {
-		h.deliver(own, i)
+		h.deliver(own, input)
 		return syscall.EOPNOTSUPP
 	}
 	link.UseClock(outer, h.h.Clock())
 	out := h.h.NewPort(outer)
-	outer.Deliver(func(batch []*packet.Packet) { h.stack.IP.Input(i, batch) })
+	outer.Deliver(input)
 	info := outer.Info()
 	h.h.Enter()
 	i.Rewire(out, info.Checksum, info.CRC32c, info.Segments)
@@ -60,16 +60,6 @@ func (h *Host) Wrap(name string, wrap func(link.Link) link.Link) error {
 		r.attach(i, outer)
 	}
 	return nil
-}
-
-// deliver has a link's packets come in by the interface again. The caller holds mu.
-func (h *Host) deliver(l link.Link, i *ip.Iface) {
-	input := func(batch []*packet.Packet) { h.stack.IP.Input(i, batch) }
-	if p, ok := l.(link.Parallel); ok && !h.h.Alone() {
-		p.DeliverFlows(input)
-		return
-	}
-	l.(link.Direct).Deliver(input)
 }
 
 // SetMTU changes the size of the largest packet of an interface (SIOCSIFMTU of netdevice(7)). Connections keep to it from the next

@@ -22,7 +22,7 @@ func flowHash(p *Packet) uint64 {
 			return 0
 		}
 		src, dst := uint64(bits4(h.Src)), uint64(bits4(h.Dst))
-		if h.IsFragment() || !hasPorts(h.Proto) {
+		if h.IsFragment() || !wire.HasPorts(h.Proto) {
 			return joinEnds(mix(src), mix(dst), 0)
 		}
 		sport, dport := ports(p, n)
@@ -34,25 +34,15 @@ func flowHash(p *Packet) uint64 {
 	}
 	src, dst := mix6(h.Src), mix6(h.Dst)
 	next, at := h.Next, wire.IPv6Len
-	if !hasPorts(next) {
+	if !wire.HasPorts(next) {
 		chain := wire.WalkIPv6(next, b[at:], true)
-		if chain.Fault != wire.NoFault || !hasPorts(chain.Next) {
+		if chain.Fault != wire.NoFault || !wire.HasPorts(chain.Next) {
 			return joinEnds(src, dst, 0)
 		}
 		next, at = chain.Next, at+chain.Len
 	}
 	sport, dport := ports(p, at)
 	return joinEnds(mix(src^sport), mix(dst^dport), next)
-}
-
-// hasPorts reports whether a protocol's header begins with the two ports: TCP, UDP, DCCP, SCTP and
-// UDP-Lite (IANA, protocol numbers).
-func hasPorts(proto uint8) bool {
-	switch proto {
-	case 6, 17, 33, 132, 136:
-		return true
-	}
-	return false
 }
 
 // ports returns the ports of the transport header that begins at byte at of p: of what remains of

@@ -200,7 +200,7 @@ func swapEnds(b []byte) []byte {
 	switch {
 	case len(b) >= wire.IPv4MinLen && b[0] == 0x45:
 		addrs, n, at = 12, 4, wire.IPv4MinLen
-	case len(b) >= wire.IPv6Len && b[0]>>4 == 6 && hasPorts(b[6]):
+	case len(b) >= wire.IPv6Len && b[0]>>4 == 6 && wire.HasPorts(b[6]):
 		addrs, n, at = 8, 16, wire.IPv6Len
 	default:
 		return nil

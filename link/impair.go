@@ -48,6 +48,7 @@ func (s *ImpairStats) add(t ImpairStats) {
 	s.Packets += t.Packets
 	s.Lost += t.Lost
 	s.Dropped += t.Dropped
+	s.Early += t.Early
 	s.Marked += t.Marked
 	s.Corrupted += t.Corrupted
 	s.Duplicated += t.Duplicated

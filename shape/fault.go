@@ -279,9 +279,8 @@ func (p *Peer) matches(a netip.AddrPort, names func(netip.Addr) []string) bool {
 		(p.Name == "" || slices.ContainsFunc(names(addr), func(n string) bool { return matchesName(p.Name, n) }))
 }
 
-// matchesName reports whether a name is the one that is meant.
+// matchesName reports whether a name, as target.Bare has it, is the one that is meant.
 func matchesName(meant, name string) bool {
-	name = strings.ToLower(strings.TrimSuffix(name, "."))
 	if end, ok := strings.CutPrefix(meant, "*"); ok {
 		return strings.HasSuffix(name, end)
 	}

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"usock/internal/target"
 )
 
 // FaultError says what in the text of a fault cannot be read.
@@ -375,7 +377,7 @@ func (p *faultParser) peer() (peer Peer) {
 			break
 		}
 		p.checkName(host)
-		peer.Name = lowerName(host)
+		peer.Name = target.Bare(host)
 	}
 	p.next()
 	return peer
@@ -383,12 +385,10 @@ func (p *faultParser) peer() (peer Peer) {
 
 func (p *faultParser) name() string {
 	p.checkName(p.word)
-	name := lowerName(p.word)
+	name := target.Bare(p.word)
 	p.next()
 	return name
 }
-
-func lowerName(s string) string { return strings.ToLower(strings.TrimSuffix(s, ".")) }
 
 // checkName fails if a word is no name: letters, digits, hyphens and underscores, with dots between them.
 func (p *faultParser) checkName(s string) {

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"sync"
 	"syscall"
+
+	"usock/internal/target"
 )
 
 // Faults decides what strikes: a list of faults, a seed and what has happened so far. Of the same questions in the same
@@ -25,9 +27,10 @@ type Faults struct {
 	at   [atName + 1]bool // some fault is of this place
 	far  bool             // some fault is about a name that connections go to
 
+	names names // that addresses were given for
+
 	mu    sync.Mutex
-	count []count                 // mu: of each fault
-	names map[netip.Addr][]string // mu: what addresses were given for
+	count []count // mu: of each fault
 }
 
 // count is what a fault has seen.
@@ -74,7 +77,7 @@ func (s FaultStruck) String() string {
 
 // NewFaults returns what decides about a list of faults.
 func NewFaults(seed uint64, list ...Fault) *Faults {
-	f := &Faults{seed: seed, list: slices.Clone(list), count: make([]count, len(list)), names: make(map[netip.Addr][]string)}
+	f := &Faults{seed: seed, list: slices.Clone(list), count: make([]count, len(list))}
 	for i := range list {
 		f.at[places[list[i].Kind]] = true
 		f.far = f.far || list[i].To.Name != ""
@@ -96,14 +99,8 @@ func ParseFaults(seed uint64, texts ...string) (*Faults, error) {
 
 // Resolved tells for which name an address was given, so that faults to the name strike at it.
 func (f *Faults) Resolved(a netip.Addr, name string) {
-	if !f.far {
-		return
-	}
-	name, a = lowerName(name), a.Unmap().WithZone("")
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if !slices.Contains(f.names[a], name) {
-		f.names[a] = append(f.names[a], name)
+	if f.far {
+		f.names.add(a.WithZone(""), target.Bare(name))
 	}
 }
 
@@ -200,7 +197,7 @@ func (f *Faults) look(i int, x *Fault, a *asker) *Blow {
 	if typ := a.name.typ; x.Kind == NameAAAAOnly && typ != typeA || x.Kind == NameWrongFirst && typ != typeA && typ != typeAAAA {
 		return nil
 	}
-	if !x.To.matches(a.to, func(addr netip.Addr) []string { return f.names[addr] }) {
+	if !x.To.matches(a.to, f.names.of) {
 		return nil
 	}
 	c := &f.count[i]
@@ -278,7 +275,7 @@ func first(list []*Blow) *Blow {
 
 // Question asks about a question for a name's records of a type of DNS's, 1 for A and 28 for AAAA.
 func (f *Faults) Question(pid int32, host, name string, typ uint16) []*Blow {
-	return f.ask(atName, asker{pid: pid, host: host, name: question{lowerName(name), typ}})
+	return f.ask(atName, asker{pid: pid, host: host, name: question{target.Bare(name), typ}})
 }
 
 // Fails is with what the call fails that a blow of one of the kinds with an error strikes at.

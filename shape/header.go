@@ -89,7 +89,7 @@ func (h *header) network(b []byte) (at int, ok bool) {
 		h.v6, h.proto, at = true, b[6], wire.IPv6Len
 		h.src = [2]uint64{binary.BigEndian.Uint64(b[8:]), binary.BigEndian.Uint64(b[16:])}
 		h.dst = [2]uint64{binary.BigEndian.Uint64(b[24:]), binary.BigEndian.Uint64(b[32:])}
-		if !hasPorts(h.proto) && h.proto != icmp6 {
+		if !wire.HasPorts(h.proto) && h.proto != icmp6 {
 			at = h.extensions(b, at)
 		}
 		if h.proto == icmp6 {
@@ -133,7 +133,7 @@ func (h *header) extensions(b []byte, at int) int {
 // transport reads the ports at the start of b, and whether a connection begins.
 func (h *header) transport(b []byte) {
 	const ports = 8 // of all of these headers, as much as an ICMP error quotes at least
-	if len(b) < ports || !hasPorts(h.proto) {
+	if len(b) < ports || !wire.HasPorts(h.proto) {
 		return
 	}
 	h.sport, h.dport = binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:])
@@ -203,15 +203,6 @@ func (h *header) icmp(b []byte) {
 		h.fragment, h.id = q.fragment, q.id // it is looked up, and remembered by, as that one's
 		h.endpoints = endpoints{q.dst, q.src, q.dport, q.sport, q.proto, q.v6, true}
 	}
-}
-
-func hasPorts(proto uint8) bool {
-	const dccp, udpLite = 33, 136
-	switch proto {
-	case target.TCP, target.UDP, target.SCTP, dccp, udpLite:
-		return true
-	}
-	return false
 }
 
 // ends is a flow: what its packets have in common, in both directions.

@@ -79,11 +79,7 @@ func (l *live) change(c inspect.Change) (string, error) {
 
 // text is what is done to the links, as flags. The caller holds mu.
 func (l *live) text() string {
-	text := l.now.String()
-	if l.s.mtu != 0 {
-		text = strings.TrimPrefix(fmt.Sprintf("%s --mtu %d", text, l.s.mtu), " ")
-	}
-	return text
+	return l.s.mtu.behind(l.now.String())
 }
 
 // change makes of wishes what usock set asks for.

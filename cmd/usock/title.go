@@ -31,8 +31,5 @@ func title(program string, s *conditions, o *outside) string {
 
 // String is what is done to the links, as flags; "" for nothing.
 func (s *conditions) String() string {
-	if !s.impaired() && s.mtu == 0 {
-		return ""
-	}
-	return strings.TrimPrefix(fmt.Sprintf("%s --mtu %d", s.wishes.String(), s.mtu), " ")
+	return s.mtu.behind(s.wishes.String())
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strconv"
+	"strings"
 )
 
 // The largest and the smallest MTU that --mtu takes: what IPv6 needs (RFC 8200, section
@@ -23,6 +24,14 @@ func (v *mtuValue) String() string {
 		return ""
 	}
 	return strconv.Itoa(int(*v))
+}
+
+// behind returns flags with --mtu behind them, if it is known.
+func (v mtuValue) behind(flags string) string {
+	if v == 0 {
+		return flags
+	}
+	return strings.TrimPrefix(fmt.Sprintf("%s --mtu %d", flags, v), " ")
 }
 
 // Type implements pflag.Value.
