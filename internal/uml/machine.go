@@ -61,8 +61,9 @@ func Boot(ctx context.Context, dir string, args ...string) (*Machine, error) {
 
 	ctx, cancel := context.WithCancel(ctx)
 	m := &Machine{Dir: dir, cancel: cancel, line: line, calls: make(map[uint64]chan response), over: make(chan struct{})}
-	// The first file that is handed on is descriptor 3.
-	m.command, err = Command(ctx, dir, init, append([]string{"ssl0=fd:3", environment + "=1"}, args...)...)
+	// The first file that is handed on is descriptor 3. The runtime sends its threads no signals: a connect
+	// of SCTP's that Linux begins again after one fails with EISCONN where the association is up by then.
+	m.command, err = Command(ctx, dir, init, append([]string{"ssl0=fd:3", environment + "=1", "GODEBUG=asyncpreemptoff=1"}, args...)...)
 	if err == nil {
 		m.command.ExtraFiles = []*os.File{far}
 		m.command.Stdout, m.command.Stderr = &m.console, &m.console
