@@ -252,6 +252,7 @@ def full():
     ls = listener()
     ls.settimeout(1)  # another process may accept what this one has connected
     held = []
+    others, mine = os.pipe()  # ends when all have closed theirs
     for _ in range(3):
         if os.fork() == 0:
             break
@@ -266,8 +267,10 @@ def full():
         pass
     print("full", flush=True)
     signal.alarm(40)
+    os.close(mine)
+    os.read(others, 1)
     if os.getpid() % 2:
-        ls.settimeout(None)
+        ls.settimeout(None)  # for all: no other may be about to accept what a third one takes
         while True:
             try:
                 held.append(ls.accept()[0])
