@@ -58,6 +58,7 @@ func (b *background) wait() (int, string) {
 
 // TestCaptureOfRun records a run that is going, twice at once.
 func TestCaptureOfRun(t *testing.T) {
+	t.Parallel()
 	s := see(t, "", "--name", "web")
 	var told string
 	all, some := filepath.Join(s.c.Dir, "all.pcapng"), filepath.Join(s.c.Dir, "some.pcapng")
@@ -129,6 +130,7 @@ func TestCaptureKilled(t *testing.T) {
 
 // TestExtcap has usock asked by tshark, which lists the run as an interface and captures from it.
 func TestExtcap(t *testing.T) {
+	t.Parallel()
 	need(t, "tshark", "tshark")
 	s := see(t, "", "--name", "web")
 	dir := filepath.Join(s.c.Dir, "extcap")

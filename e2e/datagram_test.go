@@ -17,6 +17,7 @@ func TestTwinSocat(t *testing.T) {
 
 // TestTwinWaits has calls wait while another thread does something to their socket.
 func TestTwinWaits(t *testing.T) {
+	t.Parallel()
 	everyWay(t, false, func(t *testing.T, w way) { twin(t, w, "python3 "+script(t, "waits.py")) })
 }
 

@@ -46,6 +46,7 @@ func TestNginx(t *testing.T)          { testNginx(t, "") }
 func TestNginxReuseport(t *testing.T) { testNginx(t, "reuseport") }
 
 func TestRedis(t *testing.T) {
+	t.Parallel()
 	need(t, "redis-server", "redis-server")
 	need(t, "redis-benchmark", "redis-tools")
 	passes(t, `redis-server --port 6399 --save '' >/dev/null & server=$!

@@ -13,6 +13,7 @@ import (
 // at once where bytes were left unread or SO_LINGER says so (RFC 1122 4.2.2.13,
 // RFC 2525 2.17).
 func TestEnds(t *testing.T) {
+	t.Parallel()
 	need(t, "python3", "python3")
 	var cases []string
 	for _, how := range []string{"close", "exit", "kill", "dups", "fork", "exec"} {

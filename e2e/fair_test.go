@@ -86,6 +86,7 @@ func TestKilledWithManySockets(t *testing.T) {
 // TestFullStandardError names calls, and a socket that is inherited, on a pipe that is
 // full and that nobody reads.
 func TestFullStandardError(t *testing.T) {
+	t.Parallel()
 	need(t, "python3", "python3")
 	const full = `exec python3 -c '
 import os, socket, sys

@@ -179,6 +179,7 @@ func TestFaultSocket(t *testing.T) {
 // TestFaultNames has programs in each language meet each fault of names, both of those that the run knows and of those that a server
 // does.
 func TestFaultNames(t *testing.T) {
+	t.Parallel()
 	needNameServer(t)
 	flags := []string{"--seed", "7"}
 	for _, x := range []string{"nx", "late", "six", "c.wrong", "go.wrong", "python.wrong", "node.wrong"} {

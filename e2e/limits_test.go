@@ -109,6 +109,7 @@ func TestClosedDatagramsAreReclaimed(t *testing.T) {
 
 // TestSupervisorLimitEnds ends a run that has reached its limit.
 func TestSupervisorLimitEnds(t *testing.T) {
+	t.Parallel()
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
 		t.Run(sig.String(), func(t *testing.T) {
 			if *nativeOnly {

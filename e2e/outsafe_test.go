@@ -49,6 +49,7 @@ func reaching() way {
 // TestOuterMany has many short flows, after which the supervisor has as many descriptors as
 // before and not much more memory.
 func TestOuterMany(t *testing.T) {
+	t.Parallel()
 	need(t, "python3", "python3")
 	n := count(3000, 10000)
 	port := outerServer(t, func(c *net.TCPConn) { io.Copy(c, c) })
@@ -81,6 +82,7 @@ func TestOuterMany(t *testing.T) {
 // TestOuterFew has a run with few descriptors ask for more flows than it can have: they are
 // refused in order, and when they are closed all is well.
 func TestOuterFew(t *testing.T) {
+	t.Parallel()
 	need(t, "python3", "python3")
 	port, echo := outerServer(t, func(c *net.TCPConn) { io.Copy(c, c) }), outerEcho(t)
 	for _, limit := range []int{60, 100} {
@@ -98,6 +100,7 @@ func TestOuterFew(t *testing.T) {
 
 // TestOuterHalfOpen floods a dead end with connects, after which others work at once.
 func TestOuterHalfOpen(t *testing.T) {
+	t.Parallel()
 	need(t, "python3", "python3")
 	n := newNetwork(t)
 	n.outerServers()

@@ -39,6 +39,7 @@ const capSetgid, capSetuid, capNetAdmin = 6, 7, 12
 // TestUntraced runs programs that nobody may look into: what is the kernel's works, what
 // is usock's is refused, and that is explained once. Root's supervisor sees them all the same.
 func TestUntraced(t *testing.T) {
+	t.Parallel()
 	need(t, "python3", "python3")
 	py := script(t, "untraced.py")
 	// A copy of Python that its user can execute and not read.

@@ -145,6 +145,7 @@ func TestKilledSupervisor(t *testing.T) {
 // one with a session of its own, a daemon whose parent has ended, one that takes no SIGTERM,
 // one that is stopped, for which the kernel hangs up on the others when the supervisor ends.
 func TestKilledSupervisorEndsAll(t *testing.T) {
+	t.Parallel()
 	needRoot(t) // the guard's descriptors show when it has found the daemon
 	c, marker := command(t, context.Background(), "--", "sh", "-c", `sleep 1001 &
 setsid sleep 1002 </dev/null >/dev/null 2>&1 &

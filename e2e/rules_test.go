@@ -11,6 +11,7 @@ import (
 
 // TestRules has rules, and what a program sees of them.
 func TestRules(t *testing.T) {
+	t.Parallel()
 	need(t, "python3", "python3")
 	file := script(t, "rules.py")
 	bad := filepath.Join(t.TempDir(), "bad.usock")
@@ -48,6 +49,7 @@ kill $server`}, "soon\nlate\nsoon\n"},
 
 // TestRuleInTime has a rule hold at times, and the capture tell of each packet that it has lost.
 func TestRuleInTime(t *testing.T) {
+	t.Parallel()
 	need(t, "python3", "python3")
 	const rule = "udp every 600ms for 300ms: cut"
 	_, file := recorded(t, false, []string{"--rule", rule}, "python3", script(t, "rules.py"), "tick", "1.3")

@@ -61,6 +61,7 @@ func TestSCTPCalls(t *testing.T) {
 // TestSCTPIperf moves as much as it can, in both directions and over several streams. Its --nstreams
 // brings a limit of its own, which -b 0 lifts.
 func TestSCTPIperf(t *testing.T) {
+	t.Parallel()
 	need(t, "iperf3", "iperf3")
 	for _, flags := range []string{"", "-R", "--nstreams 16 -b 0", "--nstreams 16 -b 0 -R", "-P 3", "-l 100"} {
 		t.Run(strings.TrimSpace("iperf3 "+flags), func(t *testing.T) {
@@ -191,6 +192,7 @@ func TestSCTPStress(t *testing.T) {
 // TestSCTPNetperfmeter has flows both ways beside an association that controls them, whose messages are
 // read in pieces.
 func TestSCTPNetperfmeter(t *testing.T) {
+	t.Parallel()
 	need(t, "netperfmeter", "netperfmeter")
 	r := passes(t, `netperfmeter 9000 >log 2>&1 & s=$!
 until_ok grep 'Passive Mode' log

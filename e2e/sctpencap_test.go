@@ -71,6 +71,7 @@ const cameBack = "came back: True\nport %d\n"
 
 // TestSCTPEncap has programs talk with a peer outside, by a flag and by an option of their own, and without either.
 func TestSCTPEncap(t *testing.T) {
+	t.Parallel()
 	need(t, "python3", "python3")
 	needUsrsctp(t)
 	at, port := outerAddr(t), freeUDP(t)

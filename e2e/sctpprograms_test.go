@@ -11,6 +11,7 @@ import (
 
 // TestSCTPErlang has Erlang's gen_sctp at both ends.
 func TestSCTPErlang(t *testing.T) {
+	t.Parallel()
 	need(t, "erlc", "erlang-base")
 	passes(t, "export HOME=$PWD\nerlc "+script(t, "echo.erl")+"\nerl -noshell -s echo main",
 		"up\n", "got 10000 bytes from {127,0,0,1}\n", "the same true\n", "client shutdown_comp\n", "500 messages\n", "server shutdown_comp\n")
@@ -39,6 +40,7 @@ wait $s || :`)
 
 // TestSCTPDiameter has two Diameter nodes find each other and part. They want an address that is not of loopback.
 func TestSCTPDiameter(t *testing.T) {
+	t.Parallel()
 	need(t, "freeDiameterd", "freediameter")
 	need(t, "openssl", "openssl")
 	ctx, cancel := context.WithTimeout(context.Background(), limit)

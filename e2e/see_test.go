@@ -166,6 +166,7 @@ func TestSee(t *testing.T) {
 
 // TestSeeAsSS has usock ss, from outside, print what ss prints inside of the run.
 func TestSeeAsSS(t *testing.T) {
+	t.Parallel()
 	need(t, "ss", "iproute2")
 	s := see(t, "", "--name", "web")
 	columns := func(text string) []string {
@@ -261,6 +262,7 @@ func TestSeeTail(t *testing.T) {
 
 // TestSeeStale has a look remove what a killed run has left behind.
 func TestSeeStale(t *testing.T) {
+	t.Parallel()
 	s := see(t, "", "--name", "web")
 	other := see(t, s.xdg, "--name", "web")
 	if list := s.ps(); len(list) != 2 {
@@ -351,6 +353,7 @@ func TestSeeIsRefused(t *testing.T) {
 
 // TestSeeStopped has a run that is stopped told of, and the others listed.
 func TestSeeStopped(t *testing.T) {
+	t.Parallel()
 	s := see(t, "", "--name", "web")
 	other := see(t, s.xdg, "--name", "db")
 	other.c.Process.Signal(syscall.SIGSTOP)

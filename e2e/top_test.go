@@ -180,6 +180,7 @@ func TestTopLeavesTheTerminal(t *testing.T) {
 
 // TestTopOnce prints a screen for programs, and says what top wants of a terminal.
 func TestTopOnce(t *testing.T) {
+	t.Parallel()
 	s := see(t, "", "--name", "web")
 	got := s.sees("top", "--once", "--every", "100ms", "--width", "100", "--sort", "queues", "web")
 	for _, want := range []string{"usock top  1 run, ", "\nweb  ", "lo rx ", "PROCESS", " 127.0.0.1:8000 ", " 300 ", "program"} {
