@@ -38,7 +38,11 @@ func (s *sender) onAck(now time.Duration, k *wire.Sack, tells bool) (res sackRes
 	}
 
 	s.turn++
-	for _, f := range s.flows {
+	if s.outgoing == nil {
+		s.arwnd = k.ARwnd
+		return res
+	}
+	for f := s.flows; f != nil; f = f.next {
 		f.acked, f.before, f.htna, f.earliest = 0, f.flight, 0, false
 	}
 	advanced := cum >= s.una
@@ -52,7 +56,7 @@ func (s *sender) onAck(now time.Duration, k *wire.Sack, tells bool) (res sackRes
 	if s.fastExit != 0 && cum >= s.fastExit {
 		s.fastExit = 0
 	}
-	for _, f := range s.flows {
+	for f := s.flows; f != nil; f = f.next {
 		if f.acked > 0 {
 			res.newly = true
 			f.grow(s.fastExit != 0)
@@ -100,7 +104,7 @@ func (s *sender) acked(now time.Duration, tsn uint64, c *sentChunk) {
 		s.unmark(c)
 	default:
 		if f.timed == tsn {
-			f.sample(now-f.timedAt, &s.rto)
+			f.sample(now-f.timedAt, s.rto)
 		}
 		s.settle(tsn, c)
 		f.earliest = f.earliest || tsn == f.low
@@ -189,7 +193,7 @@ func (s *sender) countMisses(advanced bool) {
 	end := s.highGap
 	if !recovering || !advanced {
 		newest := uint64(0)
-		for _, f := range s.flows {
+		for f := s.flows; f != nil; f = f.next {
 			newest = max(newest, f.htna)
 		}
 		end = min(end, newest)
@@ -248,7 +252,7 @@ func (s *sender) lose(tsn uint64, c *sentChunk) {
 func (s *sender) timeout(now time.Duration, f *flow) {
 	s.turn++
 	f.t3 = timer.Never
-	f.backOff(&s.rto) // E2
+	f.backOff(s.rto) // E2
 	if f.flight > 0 {
 		f.collapse() // E1
 		s.fastExit = 0
