@@ -182,7 +182,7 @@ func TestManyHoles(t *testing.T) {
 // lost, and not looked through any more.
 func TestSackHoles(t *testing.T) {
 	s := newSends(t)
-	s.f.cwnd = 1 << 20
+	s.f.cwnd, s.widest = 1<<20, 1<<30
 	const n = 10000
 	for range n {
 		s.queue(1)

@@ -56,6 +56,7 @@ type incoming struct {
 	tsns    tsnMap // of (cum, high]
 	limit   uint64 // TSNs above wait for the answer to asked; 0: none do
 	stored  uint64 // capacity of the blocks of what is held
+	mean    uint32 // of the user data in a chunk, the last ones above all, in bytes/256
 	parts   int    // messages that are being delivered before they are whole
 	streams inStreams
 	held    runList // runs that are not ready, or are being delivered in part
@@ -70,7 +71,7 @@ type incoming struct {
 // makeIncoming has what receiving messages needs be there.
 func (r *receiver) makeIncoming() {
 	if r.incoming == nil {
-		r.incoming = new(incoming)
+		r.incoming = &incoming{mean: r.mtu << 8}
 	}
 }
 
@@ -160,6 +161,7 @@ func (r *receiver) data(d *inData, p *packet.Vec, off, n int) dataResult {
 		r.lastKnow = r.cum != tsn || d.Flags&wire.DataE != 0
 		return dataTaken
 	}
+	r.sized(uint32(n))
 	if !r.admit(tsn, uint32(n)) {
 		r.ack.immediate = true
 		return dataTaken

@@ -49,7 +49,8 @@ func (s *sender) onAck(now time.Duration, k *wire.Sack, tells bool) (res sackRes
 	queued := s.queued
 	s.acknowledge(now, cum)
 	gaps := tells && s.takeGaps(now, cum, k)
-	s.arwnd = k.ARwnd
+	s.arwnd, s.widest = k.ARwnd, max(s.widest, k.ARwnd)
+	s.reprobe()
 
 	// Fast Recovery is over when all is acknowledged that was outstanding when it began (section
 	// 7.2.4).
@@ -156,6 +157,21 @@ func (s *sender) renege(now time.Duration, from, to uint64) {
 		if f.t3 == timer.Never {
 			f.t3 = now + f.rto // rule R4 of section 6.3.2
 		}
+	}
+}
+
+// reprobe has the chunk that found the window shut be sent again once that has room for it: the peer says so as
+// nothing else can tell that it was dropped, but T3-rtx.
+func (s *sender) reprobe() {
+	if s.probe < s.una {
+		return
+	}
+	switch c := s.chunks.at(s.probe); {
+	case !c.outstanding():
+		s.probe = 0
+	case c.n <= s.arwnd:
+		s.mark(s.probe, c)
+		s.probe = 0
 	}
 }
 

@@ -48,6 +48,7 @@ type sender struct {
 	waiting  uint32 // of these, bytes that no chunk was cut of
 	messages uint32 // with a part that is waiting
 	arwnd    uint32 // last a_rwnd
+	widest   uint32 // the largest one
 	turn     uint32 // counts events that may open a window
 	urgent   bool   // the next packet of retransmissions goes whatever cwnd is (sections 6.3.3 E3 and 7.2.4)
 	forward  bool   // FORWARD-TSN is due
@@ -65,6 +66,7 @@ type outgoing struct {
 	fastExit uint64 // Fast Recovery lasts until this is acknowledged; 0: not in Fast Recovery
 	ahead    uint64 // Advanced.Peer.Ack.Point (RFC 3758, section 3.5)
 	missFrom uint64 // no chunk below can be missed, as countMisses counts
+	probe    uint64 // TSN of the chunk that went to a window without room for it; below una: none
 	arrived  uint64 // messages that were ever pushed
 	streams  outStreams
 	schedule schedule
@@ -89,7 +91,7 @@ func (s *sender) makeOutgoing() {
 
 // start has nothing be sent yet from una on.
 func (s *sender) start() {
-	s.markFrom, s.missFrom, s.fastExit = s.una, 0, 0
+	s.markFrom, s.missFrom, s.fastExit, s.probe = s.una, 0, 0, 0
 	s.highGap, s.ahead = s.una-1, s.una-1
 }
 
@@ -140,7 +142,7 @@ func (s *sender) begin(tsn uint32) {
 // agree takes the window and the number of streams of the handshake. Messages of streams that there are
 // not have failed.
 func (s *sender) agree(arwnd uint32, streams uint16) {
-	s.arwnd = arwnd
+	s.arwnd, s.widest = arwnd, arwnd
 	for f := s.flows; f != nil; f = f.next {
 		f.ssthresh = arwnd // as Linux; section 7.2.1 allows any
 	}
@@ -271,6 +273,10 @@ func (s *sender) rwnd() uint32 {
 	}
 	return s.arwnd - min(s.arwnd, s.inFlight)
 }
+
+// crowded says that the peer may have no memory for another chunk, however few bytes it has: each costs it more than
+// these, of a buffer that is twice the widest window as a rule. What found no room would wait for T3-rtx.
+func (s *sender) crowded() bool { return (s.nxt-s.una)*pieceCost > 2*uint64(s.widest) }
 
 // probing says that what is outstanding probes a window that is shut: if the peer answers, timeouts are
 // no errors (section 6.1 A).
