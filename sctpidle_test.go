@@ -7,8 +7,8 @@ import (
 	"usock"
 )
 
-// TestIdleSCTP holds what an idle association of one-to-one style adds to the heap with both ends below
-// 4 KiB: control blocks, sockets, places in tables and timers.
+// TestIdleSCTP holds what an idle association of one-to-one style adds to the heap with both ends: control blocks,
+// sockets, places in tables and timers. Resident it is a fifth more, and is to be below 4 KiB.
 func TestIdleSCTP(t *testing.T) {
 	h := newHost(t, usock.Config{})
 	l, err := h.Socket(usock.AF_INET, usock.SOCK_STREAM, usock.IPPROTO_SCTP)
@@ -58,7 +58,7 @@ func TestIdleSCTP(t *testing.T) {
 	open(n)
 	each := (heap() - before) / n
 	t.Logf("%d bytes", each)
-	if each > 4096 {
+	if each > 3400 {
 		t.Errorf("both ends of an idle association have %d bytes", each)
 	}
 	runtime.KeepAlive(ends)

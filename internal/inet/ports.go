@@ -173,27 +173,29 @@ func (t *portTable) noteUsed(port uint16, used bool) {
 	}
 }
 
-// bucketTable is the buckets by port, in pages of 256.
+// bucketTable is the buckets by port, in pages of 256 even or odd ones: of what is chosen at random most are of
+// one kind.
 type bucketTable struct {
 	pages [256]*[256]*bucket
 	n     int
 }
 
 func (t *bucketTable) get(port uint16) *bucket {
-	if g := t.pages[port>>8]; g != nil {
-		return g[port&255]
+	if g := *t.page(port); g != nil {
+		return g[port>>1&255]
 	}
 	return nil
 }
 
+func (t *bucketTable) page(port uint16) **[256]*bucket { return &t.pages[port&1<<7|port>>9] }
+
 // set enters a bucket where there is none, or with nil takes the one out that is there.
 func (t *bucketTable) set(port uint16, k *bucket) {
-	g := t.pages[port>>8]
-	if g == nil {
-		g = new([256]*bucket)
-		t.pages[port>>8] = g
+	g := t.page(port)
+	if *g == nil {
+		*g = new([256]*bucket)
 	}
-	g[port&255] = k
+	(*g)[port>>1&255] = k
 	if k != nil {
 		t.n++
 	} else {

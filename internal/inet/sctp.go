@@ -43,6 +43,8 @@ type sctpProto struct {
 	in    sctp.In // a packet on its way in, and one out
 	out   sctp.Out
 	ipOut ip.Out
+	at    sctp.Endpoint // of the call that is under way
+	addrs []netip.Addr  // of a call: kept for its array
 }
 
 // sctpPeer is what an association is found by. One port of this end may have several with a peer,
@@ -340,8 +342,9 @@ func (t *sctpProto) unbind(e *sctpEndpoint, i int) {
 
 // local returns the addresses that an association of e has at this end: those that were bound, or
 // all of the host that the wildcard stands for. Which of them a peer is told, the core decides.
-func (e *sctpEndpoint) local() []netip.Addr {
-	var out []netip.Addr
+func (e *sctpEndpoint) local() []netip.Addr { return e.appendLocal(nil) }
+
+func (e *sctpEndpoint) appendLocal(out []netip.Addr) []netip.Addr {
 	for _, b := range e.locals {
 		if !b.addr.IsUnspecified() {
 			out = append(out, b.addr)

@@ -247,7 +247,8 @@ func (t *sctpProto) forget(x *sctpAssoc) {
 
 // rehash has x stand in the table by its peer's addresses of now.
 func (t *sctpProto) rehash(x *sctpAssoc) {
-	peers := x.core.Peers(nil)
+	t.addrs = x.core.Peers(t.addrs[:0])
+	peers := t.addrs
 	for at := &x.paths; *at != nil; {
 		p := *at
 		if slices.Contains(peers, p.addr) {

@@ -117,12 +117,13 @@ func (t *sctpProto) answer(l *sctpEndpoint, in *sctp.In, m *ip.Meta) {
 }
 
 // endpoint returns what answers packets for e without an association, and what its associations
-// begin with.
+// begin with. It holds until the next.
 func (t *sctpProto) endpoint(e *sctpEndpoint) *sctp.Endpoint {
-	return &sctp.Endpoint{
-		Config: t.cfg, Port: e.lport, Local: e.local(), Options: e.options, Buffers: e.buffers(),
+	t.at = sctp.Endpoint{
+		Config: t.cfg, Port: e.lport, Local: e.appendLocal(t.at.Local[:0]), Options: e.options, Buffers: e.buffers(),
 		Listen: e.stage == sctpListening && (e.many || e.count <= e.backlog),
 	}
+	return &t.at
 }
 
 // buffers returns the sizes of the socket's buffers.

@@ -130,7 +130,7 @@ func (s *sender) giveUp(m *message) {
 	}
 
 	// Nothing is outstanding there any more, unless FORWARD-TSN is.
-	for _, f := range s.flows {
+	for f := s.flows; f != nil; f = f.next {
 		if f.flight == 0 && s.ahead < s.una {
 			f.t3 = timer.Never
 		}
@@ -149,8 +149,8 @@ func (s *sender) prune(prio, need uint32) uint32 {
 			break
 		}
 		s.abandon(worst)
+		s.advance()
 	}
-	s.advance()
 	return before - s.queued
 }
 

@@ -131,6 +131,7 @@ type Config struct {
 	Rand func(b []byte)
 
 	secret secret
+	drawn  [8]byte // random bytes on their way
 }
 
 // Counters count by the names of Linux's /proc/net/sctp/snmp. Packets, the out of the blue and wrong checksums are the
@@ -158,8 +159,7 @@ type Options struct {
 	MaxInitRetrans uint16
 	MaxInitTimeout time.Duration
 
-	// SCTP_RTOINFO
-	RTOInitial, RTOMin, RTOMax time.Duration
+	RTOBounds // SCTP_RTOINFO
 
 	// SCTP_ASSOCINFO
 	MaxRetrans uint16
@@ -227,7 +227,7 @@ func (c *Config) DefaultOptions() *Options {
 	}
 	return &Options{
 		OutStreams: 10, MaxInStreams: 65535, MaxInitRetrans: uint16(c.MaxInitRetrans),
-		RTOInitial: c.RTOInitial, RTOMin: c.RTOMin, RTOMax: c.RTOMax,
+		RTOBounds:  RTOBounds{c.RTOInitial, c.RTOMin, c.RTOMax},
 		MaxRetrans: uint16(c.MaxRetrans), CookieLife: c.CookieLife,
 		Path: PathOptions{
 			HBInterval: c.HBInterval, MaxRetrans: uint16(c.PathMaxRetrans),

@@ -140,7 +140,7 @@ func (a *Assoc) asconfExpired(now time.Duration) {
 	if !a.state.beats() || d.flying == 0 {
 		return
 	}
-	a.ctl.backOff(&a.snd.rto)
+	a.ctl.backOff(a.snd.rto)
 	if !a.failed(now, a.ctl) {
 		a.end(syscall.ETIMEDOUT, CommLost, 0, nil)
 		return

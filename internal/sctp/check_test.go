@@ -44,6 +44,12 @@ func checkAssoc(t testing.TB, a *Assoc, now time.Duration) {
 	s := &a.snd
 	flight := uint32(0)
 	for _, p := range a.paths {
+		if p.traffic == nil != (s.outgoing == nil) {
+			bad("a path is not ready for data")
+		}
+		if s.outgoing == nil {
+			continue
+		}
 		flight += p.flight
 		if p.flight > 0 && p.t3 == never && a.state != CookieEchoed {
 			bad("T3-rtx does not run")
@@ -51,6 +57,12 @@ func checkAssoc(t testing.TB, a *Assoc, now time.Duration) {
 		if p.flight == 0 && p.t3 != never && s.marked == 0 && !s.forward && s.ahead < s.una {
 			bad("T3-rtx runs for nothing")
 		}
+	}
+	if s.outgoing == nil {
+		if s.queued != 0 || s.una != s.nxt || s.forward {
+			bad("something is outstanding that was never sent")
+		}
+		return
 	}
 	if flight != s.inFlight {
 		bad("the flights do not add up")

@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
+	"hash"
 	"net/netip"
 	"time"
 )
@@ -47,30 +48,40 @@ const (
 
 // secret signs cookies. The one before is still good for checking.
 type secret struct {
-	key   [2][32]byte
+	mac   [2]hash.Hash // keyed; nil: there is none yet
+	sum   [macLen]byte
 	since time.Duration
-	set   bool
 }
 
 // rotate renews the key once a period has passed, or two, in which case the one before is too old as well.
 func (s *secret) rotate(now time.Duration, rand func([]byte)) {
-	if s.set && now-s.since < secretPeriod {
+	if s.mac[0] != nil && now-s.since < secretPeriod {
 		return
 	}
-	old := !s.set || now-s.since >= 2*secretPeriod
-	s.key[1] = s.key[0]
-	rand(s.key[0][:])
-	if old {
-		rand(s.key[1][:])
+	draw := func() hash.Hash {
+		var key [macLen]byte
+		rand(key[:])
+		return hmac.New(sha256.New, key[:])
 	}
-	s.since, s.set = now, true
+	old := s.mac[0] == nil || now-s.since >= 2*secretPeriod
+	s.mac[0], s.mac[1] = draw(), s.mac[0]
+	if old {
+		s.mac[1] = draw()
+	}
+	s.since = now
 }
 
-func mac(key *[32]byte, b []byte) (sum [macLen]byte) {
-	h := hmac.New(sha256.New, key[:])
+// sign returns the signature of b by the secret of now, 0, or by the one before, 1. It holds until the next.
+func (s *secret) sign(i int, b []byte) []byte {
+	h := s.mac[i]
+	h.Reset()
 	h.Write(b)
-	h.Sum(sum[:0])
-	return sum
+	return h.Sum(s.sum[:0])
+}
+
+// signed reports whether b begins with the signature of the rest.
+func (s *secret) signed(b []byte) bool {
+	return hmac.Equal(s.sign(0, b[macLen:]), b[:macLen]) || hmac.Equal(s.sign(1, b[macLen:]), b[:macLen])
 }
 
 // sealCookie returns the bytes of the cookie.
@@ -101,8 +112,7 @@ func (c *Config) sealCookie(now time.Duration, k *cookie) []byte {
 	for _, v := range [...][]byte{k.own, k.peer} {
 		b = append(binary.BigEndian.AppendUint16(b, uint16(len(v))), v...)
 	}
-	sum := mac(&c.secret.key[0], b[macLen:])
-	copy(b, sum[:])
+	copy(b, c.secret.sign(0, b[macLen:]))
 	return b
 }
 
@@ -123,10 +133,8 @@ func (c *Config) openCookie(now time.Duration, b []byte) (k cookie, ok bool) {
 		return k, false
 	}
 	c.secret.rotate(now, c.Rand)
-	if sum := mac(&c.secret.key[0], b[macLen:]); !hmac.Equal(sum[:], b[:macLen]) {
-		if sum = mac(&c.secret.key[1], b[macLen:]); !hmac.Equal(sum[:], b[:macLen]) {
-			return k, false
-		}
+	if !c.secret.signed(b) {
+		return k, false
 	}
 	b = b[macLen:]
 	next := func() uint64 { v := binary.BigEndian.Uint64(b); b = b[8:]; return v }

@@ -15,18 +15,24 @@ import (
 
 // flow is what the sender knows of one path. The owner's path embeds it, and keeps it at its place.
 type flow struct {
+	next     *flow
+	*traffic               // nil until there is a message, as the sender's outgoing is
 	t3       time.Duration // when T3-rtx expires; timer.Never: it does not run
 	lastSent time.Duration // when DATA was last sent; 0: never
-	idled    time.Duration // the window has been reduced for being idle until then
 	rtt
 
 	cwnd, ssthresh uint32
-	pba            uint32 // partial_bytes_acked
-	flight         uint32 // bytes outstanding
 	mtu            uint32 // PMTU in bytes
 	room           uint32 // bytes for chunks in a packet
+	down           bool   // the owner's: no message that asks for this path gets it
+}
 
-	timed   uint64 // TSN of the chunk whose round trip is being measured; 0: none
+// traffic is what a flow has of the chunks that it carries.
+type traffic struct {
+	flight  uint32        // bytes outstanding
+	pba     uint32        // partial_bytes_acked
+	idled   time.Duration // the window has been reduced for being idle until then
+	timed   uint64        // TSN of the chunk whose round trip is being measured; 0: none
 	timedAt time.Duration
 	low     uint64 // no chunk below is outstanding here
 
@@ -38,7 +44,6 @@ type flow struct {
 	htna     uint64
 	earliest bool
 
-	down    bool   // the owner's: no message that asks for this path gets it
 	burst   uint32 // window in force for what one event has leave
 	turn    uint32 // of the sender, that burst is of
 	reduced uint32 // turn in which the window was last reduced for a loss
@@ -46,9 +51,12 @@ type flow struct {
 
 // start makes a path ready to be sent to. Slow start goes on up to the peer's window, as section 7.2.1
 // allows.
-func (f *flow) start(mtu, overhead uint32, arwnd uint32, b *rtoBounds) {
-	*f = flow{t3: timer.Never, mtu: mtu, room: mtu - overhead}
-	f.rto = b.initial
+func (f *flow) start(mtu, overhead uint32, arwnd uint32, b *RTOBounds) {
+	if f.traffic != nil {
+		*f.traffic = traffic{}
+	}
+	*f = flow{next: f.next, traffic: f.traffic, t3: timer.Never, mtu: mtu, room: mtu - overhead}
+	f.rto = b.RTOInitial
 	f.cwnd = initialWindow(mtu)
 	f.ssthresh = arwnd
 }

@@ -12,7 +12,7 @@ const full = testMTU - testOverhead - 16
 func TestInitialWindow(t *testing.T) {
 	for _, c := range []struct{ mtu, cwnd uint32 }{{512, 2048}, {1280, 4380}, {1500, 4380}, {9000, 18000}, {65535, 131070}} {
 		var f flow
-		f.start(c.mtu, 32, 5000, &rtoBounds{initial: time.Second})
+		f.start(c.mtu, 32, 5000, &RTOBounds{RTOInitial: time.Second})
 		if f.cwnd != c.cwnd || f.ssthresh != 5000 || f.rto != time.Second || f.room != c.mtu-32 {
 			t.Errorf("MTU %d: cwnd %d ssthresh %d RTO %v, want cwnd %d", c.mtu, f.cwnd, f.ssthresh, f.rto, c.cwnd)
 		}
@@ -78,7 +78,7 @@ func TestCongestionAvoidanceUnused(t *testing.T) {
 
 // TestGrowExact: the window grows when it has been acknowledged to the byte.
 func TestGrowExact(t *testing.T) {
-	f := flow{cwnd: 3000, ssthresh: 2000, pba: 2000, acked: 1000, before: 3000, flight: 2000, mtu: 1500}
+	f := flow{cwnd: 3000, ssthresh: 2000, mtu: 1500, traffic: &traffic{pba: 2000, acked: 1000, before: 3000, flight: 2000}}
 	f.grow(false)
 	if f.cwnd != 4500 || f.pba != 0 {
 		t.Fatalf("cwnd %d, pba %d", f.cwnd, f.pba)
@@ -159,9 +159,9 @@ func TestTimeout(t *testing.T) {
 
 // TestRTO: 6.3.1, numbers worked by hand.
 func TestRTO(t *testing.T) {
-	b := rtoBounds{3 * time.Second, time.Second, 60 * time.Second}
+	b := RTOBounds{3 * time.Second, time.Second, 60 * time.Second}
 	ms := time.Millisecond
-	r := rtt{rto: b.initial}
+	r := rtt{rto: b.RTOInitial}
 	for i, c := range []struct{ m, srtt, rttvar, rto time.Duration }{
 		{800 * ms, 800 * ms, 400 * ms, 2400 * ms},
 		{400 * ms, 750 * ms, 400 * ms, 2350 * ms},
@@ -180,12 +180,12 @@ func TestRTO(t *testing.T) {
 	for range 10 {
 		r.backOff(&b)
 	}
-	if r.rto != b.max {
+	if r.rto != b.RTOMax {
 		t.Fatalf("RTO is %v, want RTO.Max", r.rto)
 	}
 	fast := rtt{}
 	fast.sample(0, &b)
-	if fast.rto != b.min || fast.rttvar != granularity || fast.srtt == 0 {
+	if fast.rto != b.RTOMin || fast.rttvar != granularity || fast.srtt == 0 {
 		t.Fatalf("a round trip of nothing makes %+v", fast)
 	}
 }

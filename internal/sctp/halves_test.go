@@ -77,7 +77,7 @@ const (
 // newHalves returns an association with one path; set changes options before it begins.
 func newHalves(t testing.TB, set ...func(h *halves)) *halves {
 	h := &halves{t: t, delay: 10 * time.Millisecond, now: time.Second, parts: map[partKey]string{}}
-	h.snd.rto = rtoBounds{time.Second, 200 * time.Millisecond, 60 * time.Second}
+	h.snd.rto = &RTOBounds{time.Second, 200 * time.Millisecond, 60 * time.Second}
 	h.snd.noDelay = true
 	h.snd.partial = true
 	h.rcv.bufSize = 1 << 18
@@ -367,6 +367,12 @@ func (h *halves) check() {
 
 func checkSender(t testing.TB, s *sender) {
 	t.Helper()
+	if s.outgoing == nil {
+		if s.una != s.nxt || s.queued != 0 || s.waiting != 0 || s.messages != 0 || s.held != 0 {
+			t.Fatal("something is sent that was never queued")
+		}
+		return
+	}
 	flight, marked, count := map[*flow]uint32{}, uint32(0), map[*message]uint32{}
 	queued, messages, waiting, unacked := uint32(0), uint32(0), uint32(0), map[uint16]uint32{}
 	for tsn := s.una; tsn < s.nxt; tsn++ {
@@ -404,7 +410,7 @@ func checkSender(t testing.TB, s *sender) {
 		}
 	}
 	sum := uint32(0)
-	for _, f := range s.flows {
+	for f := s.flows; f != nil; f = f.next {
 		if f.flight != flight[f] {
 			t.Fatalf("flight is %d, of chunks %d", f.flight, flight[f])
 		}
@@ -439,9 +445,6 @@ func checkSender(t testing.TB, s *sender) {
 	}
 	if queued+waiting != s.queued || waiting != s.waiting || messages != s.messages {
 		t.Fatalf("queued %d of %d, waiting %d of %d, messages %d of %d", s.queued, queued+waiting, s.waiting, waiting, s.messages, messages)
-	}
-	if s.outgoing == nil {
-		return
 	}
 	for i, st := range s.schedule.heap {
 		if int(st.place) != i+1 || i > 0 && s.schedule.less(st, s.schedule.heap[(i-1)/2]) {
@@ -481,6 +484,12 @@ func (r *receiver) holds() bool { return r.incoming != nil && r.held.first != ni
 
 func checkReceiver(t testing.TB, r *receiver) {
 	t.Helper()
+	if r.incoming == nil {
+		if r.payload != 0 || r.charged != 0 || r.high != r.cum {
+			t.Fatal("something is held that has never come")
+		}
+		return
+	}
 	payload, charged, stored := uint32(0), uint32(0), uint64(0)
 	blocks := map[*piece]int{}
 	count := func(x *run) {
@@ -500,31 +509,26 @@ func checkReceiver(t testing.TB, r *receiver) {
 		}
 		payload += n
 	}
-	n, queued := 0, 0
-	if r.incoming != nil {
-		for x := r.held.first; x != nil; x = x.hnext {
-			if !x.ready {
-				count(x)
-			}
-		}
-		for x := r.ready.first; x != nil; x = x.rnext {
+	n := 0
+	for x := r.held.first; x != nil; x = x.hnext {
+		if !x.ready {
 			count(x)
-			n++
 		}
-		queued = r.ready.n
+	}
+	for x := r.ready.first; x != nil; x = x.rnext {
+		count(x)
+		n++
 	}
 	for first, n := range blocks {
 		if first.pieces != n {
 			t.Fatalf("%d pieces of a block, counted %d", n, first.pieces)
 		}
 	}
-	if r.incoming != nil {
-		r.streams.each(func(st *inStream) {
-			checkRuns(t, &st.ordered)
-			checkRuns(t, &st.unordered)
-		})
-	}
-	if charged += payload; payload != r.payload || charged != r.charged || stored != r.stored || n != queued {
+	r.streams.each(func(st *inStream) {
+		checkRuns(t, &st.ordered)
+		checkRuns(t, &st.unordered)
+	})
+	if charged += payload; payload != r.payload || charged != r.charged || stored != r.stored || n != r.ready.n {
 		t.Fatalf("payload %d of %d, charged %d of %d, stored %d of %d", r.payload, payload, r.charged, charged, r.stored, stored)
 	}
 	if r.high < r.cum || (r.high > r.cum) != (r.tsns.a != nil) {

@@ -23,7 +23,7 @@ type straight struct {
 
 func newStraight(interleaved bool, mtu int) *straight {
 	d := &straight{now: time.Second}
-	d.snd.rto = rtoBounds{time.Second, time.Second, time.Minute}
+	d.snd.rto = &RTOBounds{time.Second, time.Second, time.Minute}
 	d.snd.interleaved, d.rcv.interleaved, d.rcv.mixed = interleaved, interleaved, interleaved
 	d.snd.noDelay = true
 	d.snd.addFlow(&d.f, mtu, testOverhead)

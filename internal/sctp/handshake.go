@@ -147,7 +147,7 @@ func sameFamily(local []netip.Addr, src, addr netip.Addr) bool {
 // sampled takes the round trip of a handshake's packet that was sent once (section 6.3.1).
 func (a *Assoc) sampled(now time.Duration) {
 	if o := a.opening; o != nil && o.timeouts == 0 && o.sent != 0 {
-		a.ctl.sample(now-o.sent, &a.snd.rto)
+		a.ctl.sample(now-o.sent, a.snd.rto)
 	}
 }
 

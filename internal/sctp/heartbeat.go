@@ -22,7 +22,6 @@ const heartbeatInfoLen = 35
 // startHeartbeat begins the heartbeats of a path.
 func (a *Assoc) startHeartbeat(now time.Duration, p *path) {
 	p.hb.waiting, p.hb.due = false, false
-	p.hb.used = now
 	a.startProbe(now, p)
 	if p.confirmed() {
 		p.hb.at = a.nextHeartbeat(now, p)
@@ -58,7 +57,7 @@ func (a *Assoc) heartbeatExpired(now time.Duration, p *path) {
 	}
 	if p.hb.waiting {
 		p.hb.waiting = false
-		p.backOff(&a.snd.rto)
+		p.backOff(a.snd.rto)
 		if !a.failed(now, p) {
 			a.end(syscall.ETIMEDOUT, CommLost, 0, nil)
 			return
@@ -73,7 +72,7 @@ func (a *Assoc) heartbeatExpired(now time.Duration, p *path) {
 	}
 
 	// What carries data is watched by T3-rtx.
-	if idle := a.nextHeartbeat(p.hb.used, p); p.state == PathActive && idle > now && p.hb.used > p.hb.last {
+	if idle := a.nextHeartbeat(p.lastSent, p); p.state == PathActive && idle > now && p.lastSent > p.hb.last {
 		p.hb.at = idle
 		return
 	}
@@ -124,7 +123,7 @@ func (a *Assoc) inHeartbeatAck(now time.Duration, c *wire.Chunk) {
 		return
 	}
 	p.hb.waiting = false
-	p.sample(now-sent, &a.snd.rto)
+	p.sample(now-sent, a.snd.rto)
 	a.alive(p, HeartbeatSuccess)
 	if p.state == PathUnconfirmed {
 		a.setPathState(p, PathActive, HeartbeatSuccess)

@@ -57,13 +57,16 @@ func senderHostile(t *testing.T, b []byte) {
 			k, _ := wire.ParseSack(wire.AppendSack(nil, cum, uint32(c.n(1<<16)), gaps, nil)[wire.ChunkHeaderLen:])
 			s.onSACK(s.now, &k)
 		case 5:
-			for _, f := range s.flows {
-				if f.t3 <= s.now || c.n(4) == 0 {
+			for f := s.flows; f != nil; f = f.next {
+				if f.t3 <= s.now || s.outgoing != nil && c.n(4) == 0 {
 					s.timeout(s.now, f)
 				}
 			}
 		case 6:
-			s.retran = s.flows[c.n(2)]
+			s.retran = s.flows
+			if c.n(2) == 1 {
+				s.retran = s.flows.next
+			}
 			s.onECNE(uint32(s.una) + uint32(c.n(8)) - 3)
 			s.appendCWR(nil, 8)
 		case 7:
@@ -179,7 +182,7 @@ func TestManyHoles(t *testing.T) {
 // lost, and not looked through any more.
 func TestSackHoles(t *testing.T) {
 	s := newSends(t)
-	s.f.cwnd = 1 << 20
+	s.f.cwnd, s.widest = 1<<20, 1<<30
 	const n = 10000
 	for range n {
 		s.queue(1)

@@ -339,7 +339,7 @@ func (a *Assoc) acked(now time.Duration, res sackResult) {
 		return
 	}
 	for _, p := range a.paths {
-		if p.acked > 0 {
+		if p.traffic != nil && p.acked > 0 {
 			p.acked = 0
 			a.alive(p, ReceivedSACK)
 		}

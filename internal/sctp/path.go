@@ -34,7 +34,6 @@ type path struct {
 type heartbeat struct {
 	at      time.Duration // when the next one is due or, waiting, when the last one counts as lost
 	last    time.Duration // when the last one left
-	used    time.Duration // when data last left
 	nonce   uint64        // of the one that is to be answered
 	waiting bool          // one is not answered yet
 	due     bool          // one is to be sent

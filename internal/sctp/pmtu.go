@@ -190,7 +190,7 @@ func (s *sender) resend(f *flow) (n int) {
 			n++
 		}
 	}
-	if f.flight == 0 && n > 0 && s.ahead < s.una {
+	if n > 0 && f.flight == 0 && s.ahead < s.una {
 		f.t3 = never // it starts anew with what is sent again
 	}
 	return n

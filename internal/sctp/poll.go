@@ -185,7 +185,6 @@ func (a *Assoc) data(now time.Duration, b *builder, p *path) {
 	for a.snd.next(now, &p.flow, &l, &d) {
 		b.data(&d)
 		l.keyed, b.key = b.must, l.key
-		p.hb.used = now
 		if d.Flags&wire.DataU != 0 {
 			a.cfg.Counters.OutUnorderChunks++
 		} else {
@@ -312,7 +311,7 @@ func (b *builder) bytes(n int) []byte {
 // rest is how many bytes may follow.
 func (b *builder) rest() int {
 	room := max(b.room, 0)
-	if s := &b.a.snd; s.marked == 0 {
+	if s := &b.a.snd; s.outgoing == nil || s.marked == 0 {
 		const each = wire.IDataLen + 3
 		room = min(room, int(s.waiting+s.messages*each)+headCap)
 	}

@@ -24,15 +24,25 @@ const minWindow = 1500
 func (r *receiver) window() uint32 {
 	w := r.initialWindow()
 	w -= min(w, r.payload)
-
-	// Where pieces are small memory is used up before the window is. When half of it is, what is left
-	// is told in bytes of pieces like those that are held.
-	if r.charged <= r.memory()/2 {
-		return w
-	}
-	left := uint64(r.memory() - min(r.memory(), r.charged))
-	return min(w, uint32(left*uint64(r.payload)/uint64(r.charged)))
+	return min(w, r.worth(r.charged))
 }
+
+// widest is the window that there is once everything is read.
+func (r *receiver) widest() uint32 { return min(r.initialWindow(), r.worth(0)) }
+
+// worth is the user data that the memory that is not charged has room for, in chunks like those that have come:
+// where they are small it is used up before the window is. An eighth is not told of, for those that are smaller.
+func (r *receiver) worth(charged uint32) uint32 {
+	memory := r.memory() - r.memory()/8
+	memory -= min(memory, charged)
+	if r.incoming == nil {
+		return memory
+	}
+	return uint32(uint64(memory) * uint64(r.mean) / uint64(r.mean+pieceCost<<8))
+}
+
+// sized notes the size of a chunk.
+func (r *receiver) sized(n uint32) { r.mean += n<<5 - r.mean>>3 }
 
 // short says that there is no room, or no memory.
 func (r *receiver) short() bool {
@@ -45,7 +55,7 @@ func (r *receiver) advertise() uint32 {
 
 	// It grows by a packet at least, or the sender would fill it with small ones (silly window
 	// avoidance; RFC 9260, section 6.2).
-	if w < told || w-told >= min(r.mtu, r.initialWindow()/2) {
+	if w < told || w-told >= min(r.mtu, r.widest()/2) {
 		told = w
 	}
 	r.edge = r.got + uint64(told)
@@ -56,7 +66,7 @@ func (r *receiver) advertise() uint32 {
 // much.
 func (r *receiver) opened() {
 	told, w := uint32(r.edge-min(r.edge, r.got)), r.window()
-	if w > told && w-told >= max(r.bufSize>>4, min(r.mtu, r.initialWindow()/4)) {
+	if w > told && w-told >= min(max(r.bufSize>>4, min(r.mtu, r.initialWindow()/4)), r.widest()/2) {
 		r.ack.now = true
 	}
 }

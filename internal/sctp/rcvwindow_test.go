@@ -153,8 +153,16 @@ func TestTinyChunks(t *testing.T) {
 			t.Fatal("not there")
 		}
 	}
-	if w := r.arwnd(); w != r.initialWindow() {
+	if w := r.arwnd(); w != r.widest() || w < 446 || w > 460 { // bytes, of one each, in seven eighths of the memory
 		t.Fatalf("window %d", w)
+	}
+	for range 40 {
+		r.message(tsn+1, 0, uint32(tsn), "BE", strings.Repeat("x", 500))
+		tsn++
+		r.takeMessage(500)
+	}
+	if w := r.arwnd(); w != r.initialWindow() {
+		t.Fatalf("window %d behind large chunks", w)
 	}
 }
 

@@ -32,11 +32,8 @@ import (
 type receiver struct {
 	cum      uint64 // Cumulative TSN
 	high     uint64 // highest TSN that has come
-	tsns     tsnMap // of (cum, high]
 	inbound  int    // streams, as agreed
-	parts    int    // messages that are being delivered before they are whole
 	asked    bool   // the peer was asked to begin TSNs anew, and has not answered yet
-	limit    uint64 // TSNs above wait for that answer; 0: none do
 	skips    bool   // FORWARD-TSN has come: chunks of messages that were passed over may come late
 	lastKnow bool   // lastEnd is known: cum was not skipped
 	lastEnd  bool   // chunk cum was the end of its message
@@ -45,7 +42,6 @@ type receiver struct {
 	charged uint32 // the same, with overhead
 	got     uint64 // bytes of user data that were ever taken
 	edge    uint64 // got + a_rwnd when that was last advertised
-	stored  uint64 // capacity of the blocks of what is held
 
 	delivered, read uint64 // messages that have become ready, and that were read, in all: notifications are ordered by these
 	ack             acking
@@ -57,6 +53,11 @@ type receiver struct {
 
 // incoming is what receiving messages needs.
 type incoming struct {
+	tsns    tsnMap // of (cum, high]
+	limit   uint64 // TSNs above wait for the answer to asked; 0: none do
+	stored  uint64 // capacity of the blocks of what is held
+	mean    uint32 // of the user data in a chunk, the last ones above all, in bytes/256
+	parts   int    // messages that are being delivered before they are whole
 	streams inStreams
 	held    runList // runs that are not ready, or are being delivered in part
 	ready   runQueue
@@ -70,7 +71,7 @@ type incoming struct {
 // makeIncoming has what receiving messages needs be there.
 func (r *receiver) makeIncoming() {
 	if r.incoming == nil {
-		r.incoming = new(incoming)
+		r.incoming = &incoming{mean: r.mtu << 8}
 	}
 }
 
@@ -96,10 +97,11 @@ func (r *receiver) begin(tsn uint32, streams uint16) {
 	r.high = r.cum
 	r.lastKnow, r.lastEnd = true, true
 	r.inbound = int(streams)
-	r.skips, r.asked, r.limit = false, false, 0
+	r.skips, r.asked = false, false
 	r.edge = r.got + uint64(r.window())
 	r.ack = acking{at: timer.Never}
 	if r.incoming != nil {
+		r.limit = 0
 		r.streams, r.dups, r.ecn = inStreams{}, r.dups[:0], ecnReceiver{}
 	}
 	r.ack.immediate = true // the first packet, for the peer's first round trip
@@ -159,6 +161,7 @@ func (r *receiver) data(d *inData, p *packet.Vec, off, n int) dataResult {
 		r.lastKnow = r.cum != tsn || d.Flags&wire.DataE != 0
 		return dataTaken
 	}
+	r.sized(uint32(n))
 	if !r.admit(tsn, uint32(n)) {
 		r.ack.immediate = true
 		return dataTaken
@@ -196,9 +199,15 @@ const (
 
 func (r *receiver) judge(d *inData) tsnJudgement {
 	switch tsn := wide(r.cum, d.TSN); {
-	case tsn <= r.cum || r.tsns.seen(tsn, r.cum):
+	case tsn <= r.cum:
 		return tsnSeen
-	case tsn > r.cum+maxAhead, r.limit != 0 && tsn > r.limit:
+	case tsn > r.cum+maxAhead:
+		return tsnTooHigh
+	case r.incoming == nil:
+		return tsnNew
+	case r.tsns.seen(tsn, r.cum):
+		return tsnSeen
+	case r.limit != 0 && tsn > r.limit:
 		return tsnTooHigh
 	}
 	return tsnNew

@@ -210,7 +210,7 @@ func (a *Assoc) t4Expired(now time.Duration) {
 	if !a.state.beats() || len(r.asked) == 0 {
 		return
 	}
-	a.ctl.backOff(&a.snd.rto)
+	a.ctl.backOff(a.snd.rto)
 	if !a.failed(now, a.ctl) {
 		a.end(syscall.ETIMEDOUT, CommLost, 0, nil)
 		return
@@ -421,7 +421,7 @@ func (a *Assoc) inAnswer(w *wire.ReConf) {
 		n.Type, n.Flags = EventStreamReset, n.Flags|ResetIncoming
 	case wire.ParamTSNReset:
 		a.hold(nil, false)
-		a.rcv.asked, a.rcv.limit = false, 0
+		a.rcv.answered()
 		if ok && w.HasTSNs {
 			a.renumber(w.RcvrTSN, w.SenderTSN)
 			return

@@ -35,14 +35,22 @@ func (s *sender) resetStream(number uint16) {
 // renumber begins the TSNs anew, with nothing outstanding (section 5.1.4).
 func (s *sender) renumber(tsn uint32) {
 	s.una = epoch + uint64(tsn)
-	s.nxt, s.markFrom = s.una, s.una
-	s.highGap, s.ahead = s.una-1, s.una-1
-	s.fastExit = 0
-	if s.outgoing != nil {
-		s.ecn.exit, s.missFrom = 0, 0
+	s.nxt = s.una
+	if s.outgoing == nil {
+		return
 	}
-	for _, f := range s.flows {
+	s.start()
+	s.ecn.exit = 0
+	for f := s.flows; f != nil; f = f.next {
 		f.timed, f.low = 0, 0
+	}
+}
+
+// answered says that the peer, which was asked to begin anew, has answered.
+func (r *receiver) answered() {
+	r.asked = false
+	if r.incoming != nil {
+		r.limit = 0
 	}
 }
 
@@ -84,8 +92,8 @@ func (r *receiver) renumber(tsn uint32) {
 	r.cum = epoch + uint64(tsn) - 1
 	r.high = r.cum
 	r.lastKnow, r.lastEnd = true, true
-	r.limit = 0
 	if r.incoming != nil {
+		r.limit = 0
 		r.dups, r.ecn = r.dups[:0], ecnReceiver{}
 	}
 }

@@ -69,6 +69,21 @@ var windowCases = []scriptCase{
 		tc.send(10)
 		tc.wantIdle("the window is shut")
 		tc.recv("SACK 1 rwnd=5000")
+		tc.want("DATA 2 BE 0:1 10; DATA 3 BE 0:2 10") // the probe found no room, and T3-rtx is not waited for
+		tc.recv("SACK 3")
+		tc.wantNote("dry")
+		tc.wantIdle("all is acknowledged")
+	}},
+	{name: "6.1 A a probe that has arrived is not sent again", run: func(tc *script) {
+		tc.connect()
+		tc.send(10)
+		tc.want("DATA 1 BE 0:0 10")
+		tc.recv("SACK 1 rwnd=0")
+		tc.wantNote("dry")
+		tc.send(10)
+		tc.want("DATA 2 BE 0:1 10")
+		tc.send(10)
+		tc.recv("SACK 2 rwnd=5000")
 		tc.want("DATA 3 BE 0:2 10")
 	}},
 	{name: "6.2 data for which there is no room is dropped, and told of", opts: []scriptOption{func(s *script) { s.e.Buffers.RcvBuf = 8192 }}, run: func(tc *script) {

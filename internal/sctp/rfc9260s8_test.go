@@ -113,7 +113,7 @@ var faultCases = []scriptCase{
 		tc.advance(1001 * time.Millisecond)
 		tc.want("HEARTBEAT")
 		tc.recv("HEARTBEAT-ACK")
-		tc.advance(5499 * time.Millisecond)
+		tc.advance(tc.a.paths[0].hb.last + 5499*time.Millisecond - tc.now)
 		tc.wantIdle("again")
 		tc.advance(1001 * time.Millisecond)
 		tc.want("HEARTBEAT")
@@ -135,7 +135,7 @@ var faultCases = []scriptCase{
 	}},
 	{name: "8.3 a HEARTBEAT ACK that nobody asked for", opts: []scriptOption{beats}, run: func(tc *script) {
 		tc.connect()
-		tc.advance(7 * time.Second)
+		tc.advance(6500 * time.Millisecond)
 		tc.want("HEARTBEAT")
 		forged := append([]byte(nil), tc.peer.heartbeat...)
 		forged[30] ^= 1

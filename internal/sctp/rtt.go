@@ -2,8 +2,8 @@ package sctp
 
 import "time"
 
-// rtoBounds are RTO.Initial, RTO.Min and RTO.Max (RFC 9260, section 16).
-type rtoBounds struct{ initial, min, max time.Duration }
+// RTOBounds are RTO.Initial, RTO.Min and RTO.Max (RFC 9260, section 16).
+type RTOBounds struct{ RTOInitial, RTOMin, RTOMax time.Duration }
 
 // rtt is the round-trip time of a path and what is made of it (RFC 9260, section 6.3.1).
 type rtt struct {
@@ -15,7 +15,7 @@ type rtt struct {
 const granularity = time.Millisecond
 
 // sample takes a measurement, of DATA that was sent once or of a HEARTBEAT.
-func (r *rtt) sample(m time.Duration, b *rtoBounds) {
+func (r *rtt) sample(m time.Duration, b *RTOBounds) {
 	if r.srtt == 0 {
 		// Rule C2.
 		r.srtt, r.rttvar = max(m, 1), m/2
@@ -30,10 +30,10 @@ func (r *rtt) sample(m time.Duration, b *rtoBounds) {
 }
 
 // backOff doubles the RTO (rule E2 of section 6.3.3). The next measurement ends that.
-func (r *rtt) backOff(b *rtoBounds) {
+func (r *rtt) backOff(b *RTOBounds) {
 	r.rto *= 2
 	r.bound(b)
 }
 
 // bound holds to rules C6 and C7.
-func (r *rtt) bound(b *rtoBounds) { r.rto = min(max(r.rto, b.min), b.max) }
+func (r *rtt) bound(b *RTOBounds) { r.rto = min(max(r.rto, b.RTOMin), b.RTOMax) }

@@ -38,21 +38,26 @@ func (s *sender) onAck(now time.Duration, k *wire.Sack, tells bool) (res sackRes
 	}
 
 	s.turn++
-	for _, f := range s.flows {
+	if s.outgoing == nil {
+		s.arwnd = k.ARwnd
+		return res
+	}
+	for f := s.flows; f != nil; f = f.next {
 		f.acked, f.before, f.htna, f.earliest = 0, f.flight, 0, false
 	}
 	advanced := cum >= s.una
 	queued := s.queued
 	s.acknowledge(now, cum)
 	gaps := tells && s.takeGaps(now, cum, k)
-	s.arwnd = k.ARwnd
+	s.arwnd, s.widest = k.ARwnd, max(s.widest, k.ARwnd)
+	s.reprobe()
 
 	// Fast Recovery is over when all is acknowledged that was outstanding when it began (section
 	// 7.2.4).
 	if s.fastExit != 0 && cum >= s.fastExit {
 		s.fastExit = 0
 	}
-	for _, f := range s.flows {
+	for f := s.flows; f != nil; f = f.next {
 		if f.acked > 0 {
 			res.newly = true
 			f.grow(s.fastExit != 0)
@@ -100,7 +105,7 @@ func (s *sender) acked(now time.Duration, tsn uint64, c *sentChunk) {
 		s.unmark(c)
 	default:
 		if f.timed == tsn {
-			f.sample(now-f.timedAt, &s.rto)
+			f.sample(now-f.timedAt, s.rto)
 		}
 		s.settle(tsn, c)
 		f.earliest = f.earliest || tsn == f.low
@@ -155,6 +160,21 @@ func (s *sender) renege(now time.Duration, from, to uint64) {
 	}
 }
 
+// reprobe has the chunk that found the window shut be sent again once that has room for it: the peer says so as
+// nothing else can tell that it was dropped, but T3-rtx.
+func (s *sender) reprobe() {
+	if s.probe < s.una {
+		return
+	}
+	switch c := s.chunks.at(s.probe); {
+	case !c.outstanding():
+		s.probe = 0
+	case c.n <= s.arwnd:
+		s.mark(s.probe, c)
+		s.probe = 0
+	}
+}
+
 // rearm does to a path's T3-rtx what a SACK asks for.
 func (s *sender) rearm(now time.Duration, f *flow) {
 	switch {
@@ -189,7 +209,7 @@ func (s *sender) countMisses(advanced bool) {
 	end := s.highGap
 	if !recovering || !advanced {
 		newest := uint64(0)
-		for _, f := range s.flows {
+		for f := s.flows; f != nil; f = f.next {
 			newest = max(newest, f.htna)
 		}
 		end = min(end, newest)
@@ -248,7 +268,7 @@ func (s *sender) lose(tsn uint64, c *sentChunk) {
 func (s *sender) timeout(now time.Duration, f *flow) {
 	s.turn++
 	f.t3 = timer.Never
-	f.backOff(&s.rto) // E2
+	f.backOff(s.rto) // E2
 	if f.flight > 0 {
 		f.collapse() // E1
 		s.fastExit = 0

@@ -37,26 +37,18 @@ import (
 // (serial.go).
 type sender struct {
 	una, nxt uint64 // lowest TSN that is not acknowledged cumulatively, next TSN to be given
-	chunks   sentChunks
 
 	*outgoing // nil until there is a message: many associations only listen, or wait
 
-	flows           []*flow
+	flows           *flow // a list
 	primary, retran *flow // where new data goes, and what is marked; set by the owner
 
 	queued   uint32 // bytes of user data, waiting or sent and not acknowledged cumulatively
 	held     uint32 // messages of which there is something among these
 	waiting  uint32 // of these, bytes that no chunk was cut of
 	messages uint32 // with a part that is waiting
-	inFlight uint32 // bytes outstanding, on all flows
 	arwnd    uint32 // last a_rwnd
-	arrived  uint64 // messages that were ever pushed
-
-	marked   uint32 // chunks that are marked for retransmission
-	markFrom uint64 // no chunk below is marked
-	highGap  uint64 // highest TSN that gap blocks acknowledge; below una: none
-	fastExit uint64 // Fast Recovery lasts until this is acknowledged; 0: not in Fast Recovery
-	ahead    uint64 // Advanced.Peer.Ack.Point (RFC 3758, section 3.5)
+	widest   uint32 // the largest one
 	turn     uint32 // counts events that may open a window
 	urgent   bool   // the next packet of retransmissions goes whatever cwnd is (sections 6.3.3 E3 and 7.2.4)
 	forward  bool   // FORWARD-TSN is due
@@ -66,9 +58,18 @@ type sender struct {
 
 // outgoing is what sending messages needs.
 type outgoing struct {
+	chunks   sentChunks
+	inFlight uint32 // bytes outstanding, on all flows
+	marked   uint32 // chunks that are marked for retransmission
+	markFrom uint64 // no chunk below is marked
+	highGap  uint64 // highest TSN that gap blocks acknowledge; below una: none
+	fastExit uint64 // Fast Recovery lasts until this is acknowledged; 0: not in Fast Recovery
+	ahead    uint64 // Advanced.Peer.Ack.Point (RFC 3758, section 3.5)
+	missFrom uint64 // no chunk below can be missed, as countMisses counts
+	probe    uint64 // TSN of the chunk that went to a window without room for it; below una: none
+	arrived  uint64 // messages that were ever pushed
 	streams  outStreams
 	schedule schedule
-	missFrom uint64 // no chunk below can be missed, as countMisses counts
 	ecn      ecnSender
 	failed   failed
 	given    *givenUp       // nil: nothing was given up
@@ -77,10 +78,21 @@ type outgoing struct {
 
 // makeOutgoing has what sending messages needs be there.
 func (s *sender) makeOutgoing() {
-	if s.outgoing == nil {
-		s.outgoing = new(outgoing)
-		s.schedule.kind = s.scheduler
+	if s.outgoing != nil {
+		return
 	}
+	s.outgoing = new(outgoing)
+	s.schedule.kind = s.scheduler
+	s.start()
+	for f := s.flows; f != nil; f = f.next {
+		f.traffic = new(traffic)
+	}
+}
+
+// start has nothing be sent yet from una on.
+func (s *sender) start() {
+	s.markFrom, s.missFrom, s.fastExit, s.probe = s.una, 0, 0, 0
+	s.highGap, s.ahead = s.una-1, s.una-1
 }
 
 // known returns the stream of the number if it was used, else nil.
@@ -100,7 +112,7 @@ func (s *sender) eachStream(f func(*outStream)) {
 
 // senderOptions are what the program and the handshake decide.
 type senderOptions struct {
-	rto         rtoBounds
+	rto         *RTOBounds
 	bufSize     int    // SO_SNDBUF; 0: no limit
 	maxBurst    uint32 // packets; 0: no limit
 	maxSeg      uint32 // SCTP_MAXSEG: most user data in a chunk; 0: what the PMTU allows
@@ -116,23 +128,22 @@ type senderOptions struct {
 // anew.
 func (s *sender) begin(tsn uint32) {
 	s.una = epoch + uint64(tsn)
-	s.nxt, s.markFrom = s.una, s.una
-	s.highGap, s.ahead = s.una-1, s.una-1
-	s.fastExit = 0
+	s.nxt = s.una
 	if s.outgoing != nil {
-		s.ecn, s.missFrom = ecnSender{}, 0
+		s.start()
+		s.ecn = ecnSender{}
 	}
 	s.eachStream(func(st *outStream) { st.ssn, st.umid, st.held = 0, 0, false })
-	for _, f := range s.flows {
-		f.start(f.mtu, f.mtu-f.room, s.arwnd, &s.rto)
+	for f := s.flows; f != nil; f = f.next {
+		f.start(f.mtu, f.mtu-f.room, s.arwnd, s.rto)
 	}
 }
 
 // agree takes the window and the number of streams of the handshake. Messages of streams that there are
 // not have failed.
 func (s *sender) agree(arwnd uint32, streams uint16) {
-	s.arwnd = arwnd
-	for _, f := range s.flows {
+	s.arwnd, s.widest = arwnd, arwnd
+	for f := s.flows; f != nil; f = f.next {
 		f.ssthresh = arwnd // as Linux; section 7.2.1 allows any
 	}
 	s.eachStream(func(st *outStream) {
@@ -146,8 +157,15 @@ func (s *sender) agree(arwnd uint32, streams uint16) {
 
 // addFlow takes another path, whose packets have overhead bytes of headers in front of the chunks.
 func (s *sender) addFlow(f *flow, mtu, overhead int) {
-	f.start(uint32(mtu), uint32(overhead), s.arwnd, &s.rto)
-	s.flows = append(s.flows, f)
+	f.start(uint32(mtu), uint32(overhead), s.arwnd, s.rto)
+	if s.outgoing != nil {
+		f.traffic = new(traffic)
+	}
+	at := &s.flows
+	for *at != nil {
+		at = &(*at).next
+	}
+	*at = f
 	if s.primary == nil {
 		s.primary, s.retran = f, f
 	}
@@ -156,13 +174,11 @@ func (s *sender) addFlow(f *flow, mtu, overhead int) {
 // removeFlow forgets a path. What is outstanding there is sent again by another one: the owner has set
 // primary and retran before.
 func (s *sender) removeFlow(f *flow) {
-	for i, o := range s.flows {
-		if o == f {
-			s.flows = append(s.flows[:i], s.flows[i+1:]...)
-			break
-		}
+	at := &s.flows
+	for *at != f {
+		at = &(*at).next
 	}
-	f.t3 = timer.Never
+	*at, f.next, f.t3 = f.next, nil, timer.Never
 	for t := s.una; t < s.nxt; t++ {
 		if c := s.chunks.at(t); c.flow == f {
 			if c.outstanding() {
@@ -178,7 +194,7 @@ func (s *sender) removeFlow(f *flow) {
 			}
 		}
 	})
-	s.forward = s.ahead >= s.una // its timer may have been f's
+	s.forward = s.outgoing != nil && s.ahead >= s.una // its timer may have been f's
 	s.turn++
 }
 
@@ -202,7 +218,7 @@ func (s *sender) headerLen() uint32 {
 // them can take it when it is sent again (RFC 9260, section 6.9).
 func (s *sender) maxPayload() int {
 	n := uint32(maxChunk)
-	for _, f := range s.flows {
+	for f := s.flows; f != nil; f = f.next {
 		n = min(n, f.room)
 	}
 	n -= s.headerLen()
@@ -251,7 +267,16 @@ const messageCost = 256
 func (s *sender) charged() int { return int(s.queued) + messageCost*int(s.held) }
 
 // rwnd is what is left of the peer's window (section 6.2.1).
-func (s *sender) rwnd() uint32 { return s.arwnd - min(s.arwnd, s.inFlight) }
+func (s *sender) rwnd() uint32 {
+	if s.outgoing == nil {
+		return s.arwnd
+	}
+	return s.arwnd - min(s.arwnd, s.inFlight)
+}
+
+// crowded says that the peer may have no memory for another chunk, however few bytes it has: each costs it more than
+// these, of a buffer that is twice the widest window as a rule. What found no room would wait for T3-rtx.
+func (s *sender) crowded() bool { return (s.nxt-s.una)*pieceCost > 2*uint64(s.widest) }
 
 // probing says that what is outstanding probes a window that is shut: if the peer answers, timeouts are
 // no errors (section 6.1 A).
@@ -282,7 +307,7 @@ func (s *sender) unacked() int { return int(s.nxt - s.una) }
 // deadline is when the first T3-rtx expires.
 func (s *sender) deadline() time.Duration {
 	at := timer.Never
-	for _, f := range s.flows {
+	for f := s.flows; f != nil; f = f.next {
 		at = min(at, f.t3)
 	}
 	return at
@@ -299,6 +324,9 @@ func (s *sender) takeFailed() *message {
 
 // fail has every message that was not acknowledged fail: the association is over.
 func (s *sender) fail() {
+	if s.outgoing == nil {
+		return
+	}
 	// What was sent comes first, as it was sent first.
 	for t := s.una; t < s.nxt; t++ {
 		if m := s.chunks.at(t).msg; m.fate&fateAbandoned == 0 {
@@ -317,7 +345,7 @@ func (s *sender) fail() {
 	s.una = s.nxt
 	s.inFlight, s.marked = 0, 0
 	s.forward, s.urgent = false, false
-	for _, f := range s.flows {
+	for f := s.flows; f != nil; f = f.next {
 		f.flight, f.t3, f.timed = 0, timer.Never, 0
 	}
 }

@@ -23,7 +23,7 @@ const testWindow = 1 << 20
 
 func newSends(t testing.TB, set ...func(s *sends)) *sends {
 	s := &sends{t: t, now: time.Second, f: new(flow)}
-	s.rto = rtoBounds{3 * time.Second, time.Second, 60 * time.Second}
+	s.rto = &RTOBounds{3 * time.Second, time.Second, 60 * time.Second}
 	s.noDelay, s.partial = true, true
 	s.addFlow(s.f, testMTU, testOverhead)
 	s.begin(1<<32 - 3)

@@ -29,10 +29,10 @@ func (a *Assoc) SetBuffers(b Buffers) wait.Events {
 // heed hands the halves what is theirs of the options.
 func (a *Assoc) heed() {
 	o := a.opt
-	if len(a.paths) > 0 && o.RTOInitial != a.snd.rto.initial {
+	if len(a.paths) > 0 && o.RTOInitial != a.snd.rto.RTOInitial {
 		a.makeTally() // which remembers it
 	}
-	a.snd.rto = rtoBounds{o.RTOInitial, o.RTOMin, o.RTOMax}
+	a.snd.rto = &o.RTOBounds
 	a.snd.maxBurst, a.snd.maxSeg, a.snd.noDelay = o.MaxBurst, o.MaxSeg, o.NoDelay
 	a.rcv.sackDelay, a.rcv.sackFreq, a.rcv.pdPoint = o.SackDelay, o.SackFreq, o.PDPoint
 	for _, p := range a.paths {

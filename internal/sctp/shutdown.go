@@ -106,7 +106,7 @@ func (a *Assoc) t2Expired(now time.Duration) {
 	a.cfg.Counters.T2ShutdownExpireds++
 	a.timer.t2 = never
 	p := a.ctl
-	p.backOff(&a.snd.rto)
+	p.backOff(a.snd.rto)
 	if !a.failed(now, p) {
 		a.end(syscall.ETIMEDOUT, CommLost, 0, nil)
 		a.todo = 0

@@ -29,7 +29,7 @@ type tally struct {
 // makeTally returns the tally, to be added to.
 func (a *Assoc) makeTally() *tally {
 	if a.tally == nil {
-		a.tally = &tally{rto: a.snd.rto.initial}
+		a.tally = &tally{rto: a.snd.rto.RTOInitial}
 		if len(a.paths) > 0 {
 			a.tally.addr = a.paths[0].addr
 		}
@@ -62,7 +62,7 @@ func (a *Assoc) count(k often) {
 // observe notes the RTOs of now.
 func (a *Assoc) observe() {
 	for _, p := range a.paths {
-		if a.tally == nil && p.rto <= a.snd.rto.initial {
+		if a.tally == nil && p.rto <= a.snd.rto.RTOInitial {
 			continue
 		}
 		if t := a.makeTally(); p.rto > t.rto {

@@ -87,7 +87,7 @@ func (a *Assoc) t3Expired(now time.Duration, p *path) {
 
 	// A closed window is probed for as long as the peer answers (section 6.1 A); before the handshake
 	// is over T1 counts.
-	answered := a.heard >= p.hb.used
+	answered := a.heard >= p.lastSent
 	if a.state != CookieEchoed && !(a.snd.probing() && answered) {
 		if !a.failed(now, p) {
 			a.end(syscall.ETIMEDOUT, CommLost, 0, nil)

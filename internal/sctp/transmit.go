@@ -113,7 +113,7 @@ func (s *sender) nextMarked(now time.Duration, f *flow, l *load, d *outData) boo
 		l.urgent = s.urgent
 		s.urgent = false
 	}
-	if !l.urgent && f.flight >= f.limit(s.turn, s.maxBurst) {
+	if !l.urgent && (f.flight >= f.limit(s.turn, s.maxBurst) || s.inFlight > 0 && c.n > s.rwnd()) {
 		return false
 	}
 
@@ -148,7 +148,8 @@ func (s *sender) nextNew(now time.Duration, f *flow, l *load, d *outData) bool {
 	}
 
 	// Where the window is too small, one chunk may be outstanding, which probes it (section 6.1 A).
-	if n > s.rwnd() && s.inFlight > 0 {
+	shut := n > s.rwnd()
+	if s.inFlight > 0 && (shut || s.crowded()) {
 		return false
 	}
 	if s.waits(m, n, f, l) || !l.of(m) {
@@ -157,6 +158,9 @@ func (s *sender) nextNew(now time.Duration, f *flow, l *load, d *outData) bool {
 
 	tsn, c := s.cut(st, m, n, &d.payload)
 	s.leave(now, f, tsn, c)
+	if shut {
+		s.probe = tsn
+	}
 	if f.timed == 0 {
 		f.timed, f.timedAt = tsn, now
 	}

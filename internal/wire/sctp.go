@@ -1,6 +1,9 @@
 package wire
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"slices"
+)
 
 // SCTPLen is the size of SCTP's common header in bytes.
 const SCTPLen = 12
@@ -130,7 +133,7 @@ func (c *Chunk) Len() int { return Pad4(ChunkHeaderLen + len(c.Value)) }
 
 // Append writes the chunk behind b, padded.
 func (c *Chunk) Append(b []byte) []byte {
-	b, at := openChunk(b, c.Type, c.Flags)
+	b, at := openChunk(slices.Grow(b, c.Len()), c.Type, c.Flags)
 	b = append(b, c.Value...)
 	return closeChunk(b, at)
 }
@@ -192,7 +195,7 @@ func (p *TLV) Len() int { return Pad4(TLVHeaderLen + len(p.Value)) }
 
 // Append writes the parameter or cause behind b, which is padded for it.
 func (p *TLV) Append(b []byte) []byte {
-	b, at := openTLV(b, p.Type)
+	b, at := openTLV(slices.Grow(b, p.Len()+TLVHeaderLen), p.Type)
 	b = append(b, p.Value...)
 	return closeTLV(b, at)
 }

@@ -3,6 +3,7 @@ package wire
 import (
 	"encoding/binary"
 	"net/netip"
+	"slices"
 )
 
 // Parameters of chunks: of RFC 9260 (section 3.3), and of its extensions.
@@ -102,7 +103,7 @@ func ParseInit(v []byte) (i Init, err error) {
 // Append writes a chunk of the type t, INIT or INIT ACK, behind b. Params are as TLV.Append leaves
 // them.
 func (i *Init) Append(b []byte, t ChunkType) []byte {
-	b, at := openChunk(b, t, 0)
+	b, at := openChunk(slices.Grow(b, Pad4(initLen+len(i.Params))), t, 0)
 	b = binary.BigEndian.AppendUint32(b, i.Tag)
 	b = binary.BigEndian.AppendUint32(b, i.ARwnd)
 	b = binary.BigEndian.AppendUint16(b, i.OutStreams)
