@@ -332,6 +332,10 @@ type Status struct {
 	InStreams, OutStreams uint16
 	FragmentPoint         int
 	Primary               netip.Addr
+	Held                  uint32 // bytes of user data that were received and not read
+	Waiting               uint32 // messages that have not left whole
+	Errors                uint16 // packets without answer in a row
+	AckDue                bool   // the next DATA is acknowledged with what came before, or is the first
 }
 
 // PathState is the state of a path, with Linux's numbers (enum sctp_spinfo_state).
@@ -354,4 +358,7 @@ type PathInfo struct {
 	SRTT, RTO time.Duration
 	MTU       int
 	Options   PathOptions
+
+	SSThresh, PartialAcked, InFlight uint32 // bytes
+	Errors                           uint16
 }
