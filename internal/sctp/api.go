@@ -95,6 +95,7 @@ type Settings struct {
 	UDPPort                    uint16        // of this host, where UDP encapsulation is received; 0: it is off
 	EncapPort                  uint16        // the peers' UDP port; 0: no encapsulation
 	EncapVia                   string        // the interface by which it leaves in UDP; "": whichever
+	TranslatedVia              string        // the interface behind which addresses are translated
 	ProbeInterval              time.Duration // of path MTU discovery (RFC 8899); 0: off
 }
 
@@ -182,14 +183,17 @@ type Options struct {
 	AutoClose  time.Duration
 	Scheduler  uint16 // SCTP_STREAM_SCHEDULER
 
-	PR     bool   // PR-SCTP is offered and taken
-	ReConf bool   // stream reconfiguration
-	IData  bool   // message interleaving
-	ECN    bool   // explicit congestion notification
-	Auth   bool   // RFC 4895
-	Asconf bool   // RFC 5061
-	EDMID  uint32 // SCTP_ACCEPT_ZERO_CHECKSUM: what protects packets instead of the checksum; 0: nothing does
-	Reset  uint32 // SCTP_ENABLE_STREAM_RESET: which requests of the peer are granted
+	PR     bool // PR-SCTP is offered and taken
+	ReConf bool // stream reconfiguration
+	IData  bool // message interleaving
+	ECN    bool // explicit congestion notification
+	Auth   bool // RFC 4895
+	Asconf bool // RFC 5061
+
+	Translated bool // the addresses of packets are, on their way: INIT tells no others
+
+	EDMID uint32 // SCTP_ACCEPT_ZERO_CHECKSUM: what protects packets instead of the checksum; 0: nothing does
+	Reset uint32 // SCTP_ENABLE_STREAM_RESET: which requests of the peer are granted
 
 	AuthSetup *AuthOptions // nil: nothing is set; not changed once an association has it
 
