@@ -120,7 +120,7 @@ type ICMPError struct {
 	TTL, TOS   uint8          // of the packet, as it came
 	Type, Code uint8          // of the message: RFC 792, or RFC 4443 for IPv6
 	Info       uint32         // the second word of the message: an MTU
-	Data       [][]byte       // what followed the packet's UDP header, or its ICMP header
+	Data       [][]byte       // what followed the packet's UDP header, or its ICMP header; of SCTP, its header, too
 	ID, Seq    uint16         // of an echo request
 }
 
@@ -136,7 +136,7 @@ func (h *Host) SendEchoReply(e *Echo) error {
 }
 
 // SendICMPError tells e.Src, in the name of e.From, what became of its datagram or echo
-// request. Proto is IPPROTO_UDP, IPPROTO_ICMP or IPPROTO_ICMPV6, else EPROTONOSUPPORT.
+// request. Proto is IPPROTO_UDP, IPPROTO_ICMP, IPPROTO_ICMPV6 or IPPROTO_SCTP, else EPROTONOSUPPORT.
 func (h *Host) SendICMPError(e *ICMPError) error {
 	return h.locked(func() error { return h.stack.SendError((*inet.Error)(e)) })
 }

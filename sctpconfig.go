@@ -43,6 +43,10 @@ type SCTPConfig struct {
 	// by the interface of that name. What leaves in UDP tells peers of no other address than its own.
 	UDPPort, EncapPort uint16
 	EncapVia           string
+
+	// TranslatedVia is the name of an interface behind which addresses are translated: associations that leave by it
+	// tell peers of no other address than their packets', either.
+	TranslatedVia string
 }
 
 // DefaultSCTPConfig returns Linux's settings.
@@ -55,7 +59,7 @@ func DefaultSCTPConfig() *SCTPConfig {
 		MaxRetrans: s.MaxRetrans, PathMaxRetrans: s.PathMaxRetrans, MaxInitRetrans: s.MaxInitRetrans, PFRetrans: s.PFRetrans,
 		PSRetrans: s.PSRetrans, PFExpose: s.PFExpose, MaxBurst: s.MaxBurst,
 		ValidCookieLife: s.CookieLife, MaxAutoclose: s.MaxAutoClose, SndBufPolicy: s.SndBufPolicy,
-		UDPPort: s.UDPPort, EncapPort: s.EncapPort, EncapVia: s.EncapVia,
+		UDPPort: s.UDPPort, EncapPort: s.EncapPort, EncapVia: s.EncapVia, TranslatedVia: s.TranslatedVia,
 	}
 }
 
@@ -71,6 +75,6 @@ func (c *SCTPConfig) settings() *sctp.Settings {
 	s.MaxRetrans, s.PathMaxRetrans, s.MaxInitRetrans, s.PFRetrans = c.MaxRetrans, c.PathMaxRetrans, c.MaxInitRetrans, c.PFRetrans
 	s.PSRetrans, s.PFExpose, s.MaxBurst = c.PSRetrans, c.PFExpose, c.MaxBurst
 	s.CookieLife, s.MaxAutoClose, s.SndBufPolicy = c.ValidCookieLife, c.MaxAutoclose, c.SndBufPolicy
-	s.UDPPort, s.EncapPort, s.EncapVia = c.UDPPort, c.EncapPort, c.EncapVia
+	s.UDPPort, s.EncapPort, s.EncapVia, s.TranslatedVia = c.UDPPort, c.EncapPort, c.EncapVia, c.TranslatedVia
 	return s
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"usock/internal/abi"
+	"usock/internal/inet"
 	"usock/internal/socket"
 	"usock/internal/tcp"
 	"usock/trace"
@@ -30,6 +31,8 @@ type SocketInfo struct {
 
 	TCP        *TCPInfo // connections only
 	Congestion string   // the name of a connection's congestion control
+
+	SCTP *SCTPSocketInfo // SCTP's sockets only
 
 	// Waits is whom a connection's sender waits for, as an event of kind trace.Stalled says, where TCP is there too;
 	// trace.ByNobody: data moves.
@@ -108,9 +111,37 @@ func appendInfos(out []SocketInfo, list []socket.Info) []SocketInfo {
 		} else {
 			s.Local, s.Peer = in.Local.AddrPort(), in.Peer.AddrPort()
 		}
-		if t, ok := in.Detail.(*tcp.Info); ok {
+		switch t := in.Detail.(type) {
+		case *tcp.Info:
 			s.TCP, s.Waits = (*TCPInfo)(t), in.Waits
+		case *inet.SCTPDetail:
+			s.SCTP = sctpSocketInfo(t)
 		}
+	}
+	return out
+}
+
+// SCTPSocketInfo is what there is to tell of a socket of SCTP's alone.
+type SCTPSocketInfo struct {
+	Locals []netip.Addr // that were bound; the wildcard is one
+	Info   []byte       // struct sctp_info (linux/sctp.h) with what it has of sockets
+	Assocs []SCTPAssocInfo
+}
+
+// SCTPAssocInfo describes an association: a socket's own, or one that a listener has to be accepted.
+type SCTPAssocInfo struct {
+	State         int            // Linux's own number of it (enum sctp_state), 3 for ESTABLISHED: one less than SCTP_STATUS's
+	Local, Peer   netip.AddrPort // Peer is the primary address
+	Locals, Peers []netip.Addr
+	Interface     int    // by which packets leave to Peer; 0: there is no route
+	RecvQ, SendQ  int    // bytes
+	Info          []byte // struct sctp_info with what it has of associations
+}
+
+func sctpSocketInfo(d *inet.SCTPDetail) *SCTPSocketInfo {
+	out := &SCTPSocketInfo{Locals: d.Locals, Info: d.Info}
+	for _, a := range d.Assocs {
+		out.Assocs = append(out.Assocs, SCTPAssocInfo(a))
 	}
 	return out
 }

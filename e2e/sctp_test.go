@@ -27,15 +27,16 @@ func TestSCTP(t *testing.T) {
 }
 
 // sctpModules are what SCTP takes of User-mode Linux, in order.
-const sctpModules = "lib/crc-ccitt crypto/hmac net/ipv6/ipv6 net/ipv4/udp_tunnel net/ipv6/ip6_udp_tunnel net/sctp/sctp"
+const sctpModules = "lib/crc-ccitt crypto/hmac net/ipv6/ipv6 net/ipv4/udp_tunnel net/ipv6/ip6_udp_tunnel net/sctp/sctp net/sctp/sctp_diag"
 
-// TestSCTPEnds has a program look at the ends of SCTP's sockets in all that a kernel shows of them. It says
-// the same with Linux's own SCTP, in User-mode Linux.
+// TestSCTPEnds has programs look at the ends of SCTP's sockets in all that a kernel shows of them, and at what ss and
+// netlink tell of sockets and associations. They say the same with Linux's own SCTP, in User-mode Linux.
 func TestSCTPEnds(t *testing.T) {
 	t.Parallel()
 	need(t, machine.Kernel, "user-mode-linux")
 	need(t, "checksctp", "lksctp-tools") // with its library
-	ends := "python3 " + script(t, "sctpends.py")
+	need(t, "ss", "iproute2")
+	ends := "python3 " + script(t, "sctpends.py") + "\npython3 " + script(t, "sctpstat.py")
 	got := passes(t, ends).stdout
 	want := uml(t, "python3 "+script(t, "modules.py")+" "+sctpModules+"\nip link set lo up\n"+ends)
 	if got != want {

@@ -101,7 +101,7 @@ func TestSCTPEncap(t *testing.T) {
 			if o.late || o.code != 0 || o.stdout != c.want {
 				t.Errorf("want %q: %v", c.want, o)
 			}
-			line := fmt.Sprintf("usock: SCTP to %s leaves the run in UDP alone, and was refused: --sctp-encap PORT has it do so, with a peer that takes it at that port (RFC 6951; mostly 9899)\n", at)
+			line := fmt.Sprintf("usock: SCTP to %s was refused: as it is it leaves the run of a user with CAP_NET_RAW alone, on a kernel without SCTP; --sctp-encap PORT has it leave in UDP, with a peer that takes it at that port (RFC 6951; mostly 9899)\n", at)
 			want := 0
 			if c.told {
 				want = 1

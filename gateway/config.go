@@ -20,6 +20,10 @@ type Config struct {
 	// that records it, slows it down, or has a smaller MTU.
 	Link func(link.Link) link.Link
 
+	// SCTP has SCTP leave as it is, where the gateway may have raw sockets (CAP_NET_RAW) and the kernel has no SCTP, which
+	// would abort what comes back: see CarriesSCTP. What is in UDP needs neither.
+	SCTP bool
+
 	// Publish names ports of the machine at which the host's are reached. They are bound by
 	// New, and listen while somebody inside does.
 	Publish []Publish

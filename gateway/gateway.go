@@ -47,6 +47,7 @@ type Gateway struct {
 	halfOpen int
 	mappings map[mappingKey]*mapping
 	echoes   map[echoKey]*echoSocket
+	sctp     [2]*rawSCTP // of IPv4 and IPv6; nil: what the host sends of it does not leave
 	ports    []*port
 	behind   []*port // whose clients wait until there is room for more
 	room     room
@@ -181,6 +182,9 @@ func (g *Gateway) openLink(c *Config) error {
 		return err
 	}
 	inside, outside := link.Pipe(link.PipeConfig{Names: [2]string{"eth0", "gw0"}})
+	if c.SCTP {
+		outside = g.openSCTP(outside)
+	}
 	var err error
 	g.router, err = usock.NewHost(usock.Config{
 		Name: "gateway", Flows: &side{g: g}, StandIn: true, Privileged: true, Clock: g.clock,
@@ -191,6 +195,9 @@ func (g *Gateway) openLink(c *Config) error {
 	}
 	g.set = g.router.NewPollSet()
 	g.set.AfterReady(func() { g.leave(func() { g.serve(g.set) }) })
+	if err := g.startSCTP(); err != nil {
+		return err
+	}
 	if err := g.watchSCTP(); err != nil {
 		return err
 	}
@@ -463,6 +470,11 @@ func (g *Gateway) Close() error {
 		}
 		for _, e := range g.echoes {
 			e.close(FlowRunEnded)
+		}
+		for _, x := range g.sctp {
+			if x != nil {
+				x.close()
+			}
 		}
 		for _, p := range g.ports {
 			p.close(FlowRunEnded)

@@ -33,6 +33,9 @@ func (*Gateway) Listening(int, uint16) {}
 // StreamSettings does nothing.
 func (*Gateway) StreamSettings(local, remote netip.AddrPort) {}
 
+// CarriesSCTP returns false.
+func (*Gateway) CarriesSCTP() bool { return false }
+
 // Start does nothing.
 func (*Gateway) Start(*usock.Host) error { return nil }
 

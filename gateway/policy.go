@@ -143,6 +143,8 @@ func protoText(proto uint8) string {
 		return "tcp"
 	case syscall.IPPROTO_UDP:
 		return "udp"
+	case target.SCTP:
+		return "sctp"
 	}
 	return "icmp"
 }

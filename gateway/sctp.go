@@ -11,9 +11,8 @@ import (
 	"usock"
 )
 
-// SCTP as it is does not leave: a socket that carries it takes CAP_NET_RAW, and a kernel that has SCTP itself aborts
-// what comes back. The router, on which nobody listens, aborts such an association at once, and the user is told
-// of the way that there is. SCTP in UDP is datagrams like others.
+// SCTP as it is leaves where it can (sctpraw.go). Elsewhere the router, on which nobody listens, aborts such an association at
+// once, and the user is told of the way that there is. SCTP in UDP is datagrams like others.
 
 // strays is a raw socket of the router's. It is shown what SCTP the host sends outside, until some was seen.
 type strays struct {
@@ -55,6 +54,6 @@ func (x *strays) inside(usock.Events) {
 			to = netip.AddrFrom16([16]byte(data[:16]))
 		}
 	})
-	x.g.warn("usock: SCTP to %v leaves the run in UDP alone, and was refused: --sctp-encap PORT has it do so, with a peer that takes it at that port (RFC 6951; mostly 9899)", to)
+	x.g.warn("usock: SCTP to %v was refused: as it is it leaves the run of a user with CAP_NET_RAW alone, on a kernel without SCTP; --sctp-encap PORT has it leave in UDP, with a peer that takes it at that port (RFC 6951; mostly 9899)", to)
 	x.s.Close()
 }

@@ -128,7 +128,7 @@ func TestSCTPRefused(t *testing.T) {
 				<-done
 				return told
 			})
-			if got := r.warn.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, fmt.Sprintf("SCTP to %s leaves the run in UDP alone", a)) {
+			if got := r.warn.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, fmt.Sprintf("SCTP to %s was refused: as it is it leaves", a)) {
 				t.Errorf("told: %q", got)
 			}
 		})

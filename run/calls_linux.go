@@ -16,9 +16,10 @@ type row struct {
 type trait uint8
 
 const (
-	free  trait = 1 << iota // its first argument is no socket of the host
-	gives                   // it gives the program a descriptor
-	paths                   // on a socket of the kernel's it may name one that is to be absent
+	free   trait = 1 << iota // its first argument is no socket of the host
+	gives                    // it gives the program a descriptor
+	paths                    // on a socket of the kernel's it may name one that is to be absent
+	either                   // its socket may be its third argument
 )
 
 // rows returns the calls. Those that servers make most come first: the filter looks
@@ -52,6 +53,11 @@ func rows() []row {
 		{"writev", 20, 66, onMarked, callWritev, nil, 0},
 		{"fcntl", 72, 25, duplicates, callFcntl, nil, gives},
 		{"dup", 32, 23, onMarked, callDup, nil, gives},
+		{"close", 3, 57, onMarked, callClose, nil, 0},
+		{"preadv2", 327, 286, onMarked, callPreadv2, nil, 0},
+		{"pwritev2", 328, 287, onMarked, callPwritev2, nil, 0},
+		{"sendfile", 40, 71, onMarked, callSendfile, nil, 0},
+		{"splice", 275, 76, onEither, callSplice, nil, either},
 		{"io_uring_setup", 425, 425, never, nil, nil, free},
 		{"landlock_create_ruleset", 444, 444, always, callLandlock, nil, free},
 	}

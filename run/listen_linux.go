@@ -407,6 +407,7 @@ func (c *call) closeStrangers() bool {
 func (s *sock) accepted(fd int, listener *sock) {
 	listener.setNative(fd)
 	s.native = slices.Clone(listener.native)
+	s.linger = listener.linger
 	if s.state == released {
 		return
 	}

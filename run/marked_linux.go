@@ -8,6 +8,8 @@ import (
 
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
+
+	"usock"
 )
 
 // Marked descriptors: numbers by which the filter knows SCTP's sockets.
@@ -31,14 +33,23 @@ const (
 )
 
 // marked has a call whose first argument is in the range trapped.
-func marked(a *assembler) {
-	a.load(arg(0))
+func marked(a *assembler) { inRange(a, 0) }
+
+func inRange(a *assembler, argument int) {
+	a.load(arg(argument))
 	a.code = append(a.code, bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: ^uint32(markedRange - 1)})
 	a.jump(bpf.JumpEqual, firstMarked, "notify", "")
 }
 
 func onMarked(a *assembler) {
 	marked(a)
+	a.ret(retAllow)
+}
+
+// onEither is for splice(2), whose third argument is a descriptor, too.
+func onEither(a *assembler) {
+	marked(a)
+	inRange(a, 2)
 	a.ret(retAllow)
 }
 
@@ -135,7 +146,9 @@ func callWrite(c *call) result {
 }
 
 // callReadv is readv(fd, iov, iovcnt).
-func callReadv(c *call) result {
+func callReadv(c *call) result { return c.readVector(0) }
+
+func (c *call) readVector(flags int) result {
 	if c.s.sctp == nil {
 		return result{how: byKernel}
 	}
@@ -143,11 +156,14 @@ func callReadv(c *call) result {
 	if e != 0 {
 		return c.fail(e)
 	}
+	m.flags = flags
 	return c.readMessage(m)
 }
 
 // callWritev is writev(fd, iov, iovcnt).
-func callWritev(c *call) result {
+func callWritev(c *call) result { return c.writeVector(0) }
+
+func (c *call) writeVector(flags int) result {
 	if c.s.sctp == nil {
 		return result{how: byKernel}
 	}
@@ -155,7 +171,72 @@ func callWritev(c *call) result {
 	if e != 0 || m.total == 0 {
 		return c.fail(e) // nothing is no message here (Linux, do_iter_write)
 	}
+	m.flags = flags
 	return c.sendMessage(m)
+}
+
+// callPreadv2 is preadv2(fd, iov, iovcnt, low, high, flags).
+func callPreadv2(c *call) result { return c.vectored(c.readVector) }
+
+// callPwritev2 is pwritev2(fd, iov, iovcnt, low, high, flags).
+func callPwritev2(c *call) result { return c.vectored(c.writeVector) }
+
+// vectored has call, which is given flags of a message, be a preadv2 or pwritev2. On a socket these know no
+// position, and no flag does anything but RWF_NOWAIT: what asks for more is the kernel's, which refuses it.
+func (c *call) vectored(call func(flags int) result) result {
+	args := &c.n.data.args
+	if args[3] != noPosition || args[5]&^(rwfHipri|rwfDsync|rwfSync|rwfNowait) != 0 {
+		return result{how: byKernel}
+	}
+	if args[5]&rwfNowait != 0 {
+		return call(usock.MSG_DONTWAIT)
+	}
+	return call(0)
+}
+
+// Arguments of preadv2 and pwritev2 (linux/fs.h).
+const (
+	noPosition = 1<<64 - 1
+	rwfHipri   = 0x1
+	rwfDsync   = 0x2
+	rwfSync    = 0x4
+	rwfNowait  = 0x8
+)
+
+// callSendfile is sendfile(out, in, offset, count).
+func callSendfile(c *call) result { return c.takesFile() }
+
+// callSplice is splice(in, offset, out, offset, len, flags).
+func callSplice(c *call) result {
+	args := &c.n.data.args
+	if c.s.sctp == nil {
+		return result{how: byKernel}
+	}
+	if c.descriptor() != int(int32(args[0])) {
+		return c.takesFile()
+	}
+	if uint64(c.s.sctp.shown) > args[4] {
+		return c.fail(unix.EINVAL) // what the kernel left would be lost; such a program reads then
+	}
+	return result{how: byKernel}
+}
+
+// takesFile has the kernel write to the socket what it takes from a file, if there is somebody to send it to.
+func (c *call) takesFile() result {
+	s, x := c.s, c.s.sctp
+	if x == nil {
+		return result{how: byKernel}
+	}
+	s.drain()
+	if s.state == over {
+		if e := c.overError(); e != 0 {
+			return c.fail(e)
+		}
+	}
+	if s.up.half != flowing || x.listening || s.parted() {
+		return c.failSend(new(message), unix.EPIPE)
+	}
+	return result{how: byKernel}
 }
 
 // readMessage is receiveMessage for read(2), for which no room is no question (Linux, sock_read_iter).

@@ -54,7 +54,9 @@ var tcpStates = map[string]uint8{
 }
 
 // diagProtocols are those that inet_diag tells of, as SocketInfo names them.
-var diagProtocols = map[uint8]string{unix.IPPROTO_TCP: "tcp", unix.IPPROTO_UDP: "udp", unix.IPPROTO_RAW: "raw"}
+var diagProtocols = map[uint8]string{
+	unix.IPPROTO_TCP: "tcp", unix.IPPROTO_UDP: "udp", unix.IPPROTO_SCTP: "sctp", unix.IPPROTO_RAW: "raw",
+}
 
 // socketsAtOnce is how many sockets are looked at in one step.
 const socketsAtOnce = 64
@@ -108,8 +110,42 @@ func describe(in *usock.SocketInfo, s *sock, users map[int32]uint32) rtnl.Socket
 	if in.Owner != 0 {
 		k.UID = userOf(users, in.Owner)
 	}
+	if in.SCTP != nil {
+		describeSCTP(&k, in.SCTP)
+	}
 	return k
 }
+
+// describeSCTP adds what SCTP alone has. There closing is what Linux calls CLOSE-WAIT elsewhere
+// (SCTP_SS_CLOSING).
+func describeSCTP(k *rtnl.Socket, in *usock.SCTPSocketInfo) {
+	withPort := func(list []netip.Addr, port uint16) (out []netip.AddrPort) {
+		for _, a := range list {
+			out = append(out, netip.AddrPortFrom(a, port))
+		}
+		return out
+	}
+	if k.State == tcpStates["CLOSING"] {
+		k.State = tcpStates["CLOSE-WAIT"]
+	}
+	if k.State != tcpStates["LISTEN"] {
+		k.RecvQ, k.SendQ = 0, 0 // what the associations have is theirs
+	}
+	k.Locals, k.Info = withPort(in.Locals, k.Local.Port()), infoBytes(in.Info)
+	for _, x := range in.Assocs {
+		a := *k
+		a.Assoc, a.Assocs, a.State, a.Local, a.Peer = true, nil, uint8(x.State), x.Local, x.Peer
+		a.Link, a.RecvQ, a.SendQ, a.Info = uint32(x.Interface), uint32(x.RecvQ), uint32(x.SendQ), infoBytes(x.Info)
+		a.Locals, a.Peers = withPort(x.Locals, x.Local.Port()), withPort(x.Peers, x.Peer.Port())
+		k.Assocs = append(k.Assocs, a)
+	}
+}
+
+// infoBytes is a structure that is written by copying it.
+type infoBytes []byte
+
+// Put writes it.
+func (b infoBytes) Put(to []byte) int { return copy(to, b) }
 
 // cookieOf makes a number for a connection that has no socket any more: its ports, in a range
 // that the host's numbers do not reach.
@@ -120,8 +156,8 @@ func cookieOf(local, peer netip.AddrPort) uint64 {
 // addQueued counts what lies between the program and the stack: bytes that it has sent and the
 // stack does not have, or that it has been given and has not read.
 func (s *sock) addQueued(k *rtnl.Socket) {
-	if s.listen != nil || s.far.fd < 0 {
-		return
+	if s.listen != nil || s.sctp != nil || s.far.fd < 0 {
+		return // what an end of SCTP's has is the stack's first message, or nobody's
 	}
 	sent := len(s.up.buf) - s.up.off + max(0, unread(s.far.fd)-s.filler-s.peeked)
 	for _, m := range s.held {

@@ -112,8 +112,7 @@ func callSetsockopt(c *call) result {
 		c.boundEnd(name)
 	}
 	if level == usock.SOL_SOCKET && name == usock.SO_LINGER {
-		l, err := abi.ParseLinger(v)
-		c.s.linger = err == nil && l.On && l.Seconds > 0
+		c.s.linger = true
 	}
 	// A call that waits may go on: there is room where SO_SNDBUF was raised.
 	c.s.pump()

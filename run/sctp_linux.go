@@ -513,7 +513,7 @@ func (c *call) giveMessages(u *usock.Socket, flags int, give func(n *sock, fd in
 		n.abandon()
 		return c.lacks(e)
 	}
-	if n.state != released {
+	if n.linger = c.s != nil && c.s.linger; n.state != released {
 		n.seen(c.t, got)
 		n.own(c)
 		n.watchStack()

@@ -121,7 +121,7 @@ type sock struct {
 	given  uint64         // streams: bytes that the program's end was given, over all
 	native []nativeOption // set on the program's end
 	times  [2]timeout     // SO_RCVTIMEO, SO_SNDTIMEO
-	linger bool           // SO_LINGER with a time: close must not wait for it
+	linger bool           // SO_LINGER was set, here or of its listener: the loop must not wait for it
 	inq    bool           // TCP_INQ
 
 	listen *listenQueue // listening
@@ -132,7 +132,9 @@ type sock struct {
 	peer   bool         // datagrams: it is connected, and sends without a trap
 	held   [][]byte     // datagrams: taken from the far end, and not sent yet
 
-	waiting waiters // calls that wait for it
+	waiting   waiters // calls that wait for it
+	lingering waiters // close(2), with SO_LINGER
+	lingered  bool    // what that waits for has come
 
 	dissolved uint32 // how many attempts to connect have failed or were dissolved
 	taking    taking // a call takes from the program's end, and may be away
@@ -360,11 +362,8 @@ func (s *sock) release() {
 	s.dropFar()
 	s.l.drop(&s.up.pending)
 	s.l.drop(&s.down.pending)
-	if s.linger {
-		s.u.SetSockOpt(usock.SOL_SOCKET, usock.SO_LINGER, make([]byte, 8))
-	}
 	s.l.set.Remove(s.u)
-	s.u.Close()
+	s.closeStack()
 	if s.l.socks[s.id] == s {
 		delete(s.l.socks, s.id)
 	}
@@ -390,7 +389,7 @@ func (s *sock) closed() {
 		return
 	}
 	if s.lost || s.state != listening && s.u.Events()&usock.POLLIN != 0 {
-		if on, _ := s.u.GetSockOptInt(usock.SOL_SOCKET, usock.SO_LINGER); on == 0 || s.linger {
+		if l := s.lingers(); !l.On || l.Seconds > 0 {
 			s.u.Shutdown(usock.SHUT_WR)
 		}
 	}

@@ -212,6 +212,15 @@ func (t *task) room() bool {
 	return below < lim.Cur
 }
 
+// descriptor returns the number of the descriptor that the call is about.
+func (c *call) descriptor() int {
+	args := &c.n.data.args
+	if c.row.is&either != 0 && !isMarked(int(int32(args[0]))) {
+		return int(int32(args[2]))
+	}
+	return int(int32(args[0]))
+}
+
 // find duplicates the descriptor that the call names and finds its socket. It
 // returns false for one that is not a socket of the host.
 //
@@ -219,7 +228,7 @@ func (t *task) room() bool {
 // passing. A number of a descriptor says nothing the next moment, so nothing is
 // remembered about it.
 func (c *call) find() (bool, syscall.Errno) {
-	fd := int(int32(c.n.data.args[0]))
+	fd := c.descriptor()
 	if fd < 0 {
 		return false, 0
 	}

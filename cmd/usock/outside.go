@@ -88,7 +88,7 @@ func (o *outside) check(s *conditions) error {
 func (o *outside) open(c *usock.Config, s *conditions) error {
 	g := gateway.Config{
 		Warn: os.Stderr, Link: s.outside(), Hosts: o.hosts.list, Isolated: o.isolated, Network: o.network.Prefix,
-		Rules: o.rules.list, DenyWith: o.denyWith.how,
+		Rules: o.rules.list, DenyWith: o.denyWith.how, SCTP: o.encap == 0,
 	}
 	for _, text := range o.publish {
 		list, err := parsePublish(text)
@@ -128,9 +128,14 @@ func (o *outside) open(c *usock.Config, s *conditions) error {
 	c.StreamSettings = o.gateway.StreamSettings
 	way := o.gateway.Interface()
 	c.Interfaces = append(c.Interfaces, way)
-	if o.encap != 0 {
+	name := way.Link.Info().Name
+	switch {
+	case o.encap != 0:
 		c.SCTP = usock.DefaultSCTPConfig()
-		c.SCTP.UDPPort, c.SCTP.EncapPort, c.SCTP.EncapVia = uint16(o.encap), uint16(o.encap), way.Link.Info().Name
+		c.SCTP.UDPPort, c.SCTP.EncapPort, c.SCTP.EncapVia = uint16(o.encap), uint16(o.encap), name
+	case o.gateway.CarriesSCTP():
+		c.SCTP = usock.DefaultSCTPConfig()
+		c.SCTP.TranslatedVia = name
 	}
 	return nil
 }

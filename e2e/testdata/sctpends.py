@@ -312,6 +312,109 @@ def library():
     lib.sctp_freeladdrs(found)
 
 
-for part in masks, pieces, lambda: whole(200000, 0), lambda: whole(400000, 212992), full, ends, connects, shared, signals, many, library:
+# lingers has close wait for what was sent (SO_LINGER), and not wait where it is not to.
+def lingers():
+    def linger(s, secs):
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('=ii', 1, secs))
+
+    def fill(s):
+        s.setblocking(False)
+        try:
+            while True:
+                s.send(bytes(8192))
+        except BlockingIOError:
+            s.setblocking(True)
+
+    def took(f):
+        begin = time.monotonic()
+        f()
+        return time.monotonic() - begin
+
+    def filled(secs):
+        c, s = pair()
+        linger(c, secs)
+        fill(c)
+        return c, s
+
+    c, s = filled(1)
+    d = c.dup()
+    print('not the last:', took(c.close) < 0.5)
+    print('its time:', 0.9 < took(d.close) < 5)
+
+    c, s = filled(20)
+    t = threading.Thread(target=lambda: list(iter(lambda: s.recv(65536), b'')))
+    t.start()
+    print('until it is read:', took(c.close) < 15)
+    t.join()
+
+    c, s = filled(20)
+    old = signal.signal(signal.SIGALRM, lambda *args: print('a signal'))
+    signal.setitimer(signal.ITIMER_REAL, 0.1)
+    print('ends it:', 0.05 < took(c.close) < 15)
+    signal.signal(signal.SIGALRM, old)
+
+    # What a listener has is its connections', and an exit does not wait, nor have others wait.
+    with listener() as l, socket.create_server(('127.0.0.1', 0)) as t:
+        for server, client in (l, sctp()), (t, socket.socket()):
+            linger(server, 20)
+            client.connect(server.getsockname())
+            s, _ = server.accept()
+            child = os.fork()
+            if child == 0:
+                fill(s)
+                os._exit(0)
+            s.close()
+            print('an exit:', took(lambda: os.waitpid(child, 0)) < 10)
+            client.recv(1)
+            print('others:', took(lambda: sctp().bind(('127.0.0.1', 0))) < 10)
+    c, s = filled(20)
+    linger(c, 0)
+    c.close()
+    print('no time:', of(lambda: [s.recv(65536) for i in range(1000)]))
+
+
+class Iovec(ctypes.Structure):
+    _fields_ = [('base', ctypes.c_void_p), ('len', ctypes.c_size_t)]
+
+
+# moves has bytes moved by other calls than receives and sends.
+def moves():
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def version2(name, s, n, position=-1, flags=0):
+        b = ctypes.create_string_buffer(b'q' * n, n)
+        at = ctypes.addressof(b)
+        f = getattr(libc, name)
+        f.restype, f.argtypes = ctypes.c_ssize_t, [ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_long, ctypes.c_int]
+        r = f(s.fileno(), (Iovec * 2)((at, n // 2), (at + n // 2, n - n // 2)), 2, position, flags)
+        return b.raw[:r] if r >= 0 else errno.errorcode[ctypes.get_errno()]
+
+    def spliced(s):
+        r, w = os.pipe()
+        os.write(w, b'piped')
+        try:
+            return of(os.splice, r, s.fileno(), 5)
+        finally:
+            os.close(r)
+            os.close(w)
+
+    old = signal.signal(signal.SIGPIPE, lambda *args: print('SIGPIPE'))
+    with open(__file__, 'rb') as file:
+        def all(s):
+            return version2('pwritev2', s, 10), of(os.sendfile, s.fileno(), file.fileno(), 0, 30), spliced(s)
+        c, s = pair()
+        print('connected:', all(c), [len(s.recv(100)) for i in range(3)])
+        c.send(b'0123456789')
+        print('pieces:', version2('preadv2', s, 4), version2('preadv2', s, 40))
+        print('a position:', version2('preadv2', s, 4, 0), version2('pwritev2', c, 4, 0))
+        print('an unknown flag:', version2('preadv2', s, 4, -1, 1 << 20), version2('pwritev2', c, 4, -1, 1 << 20))
+        s.shutdown(socket.SHUT_WR)
+        c.recv(1)
+        print('after the end:', all(s))
+        print('before a beginning:', all(sctp()), all(sctp(socket.SOCK_SEQPACKET)))
+    signal.signal(signal.SIGPIPE, old)
+
+
+for part in masks, pieces, lambda: whole(200000, 0), lambda: whole(400000, 212992), full, ends, connects, shared, signals, lingers, moves, many, library:
     part()
     print(flush=True)

@@ -210,7 +210,7 @@ func (s *Stack) putICMP(p *packet.Packet, h wire.ICMP, o *ip.Out) {
 	binary.BigEndian.PutUint16(b[2:], c.Sum())
 }
 
-// SendError sends an ICMP error about a UDP datagram or an echo request. Locked.
+// SendError sends an ICMP error about a UDP datagram, an echo request or a packet of SCTP's. Locked.
 func (s *Stack) SendError(e *Error) error {
 	p, n := packetOf(e.Data)
 	switch e.Proto {
@@ -220,6 +220,7 @@ func (s *Stack) SendError(e *Error) error {
 		(&wire.ICMP{Type: wire.ICMPv4Echo, Info: echoInfo(e.ID, e.Seq)}).Put(p.Prepend(wire.ICMPLen))
 	case ip.ProtoICMPv6:
 		(&wire.ICMP{Type: wire.ICMPv6Echo, Info: echoInfo(e.ID, e.Seq)}).Put(p.Prepend(wire.ICMPLen))
+	case ip.ProtoSCTP: // e.Data has its header
 	default:
 		p.Free()
 		return syscall.EPROTONOSUPPORT

@@ -444,8 +444,9 @@ func (t *sctpProto) Queued(s *socket.Socket) (in, out int) {
 const maxQueued = 1 << 30
 
 // Describe implements socket.Proto.
-func (t *sctpProto) Describe(s *socket.Socket, in *socket.Info) {
-	e := sctpOf(s)
+func (t *sctpProto) Describe(s *socket.Socket, in *socket.Info) { sctpOf(s).describe(in) }
+
+func (e *sctpEndpoint) describe(in *socket.Info) {
 	in.Local = addrPort(e.name, e.lport)
 	if !e.name.IsValid() {
 		in.Local = addrPort((&binding{six: e.six}).wildcard(), 0)
@@ -455,7 +456,10 @@ func (t *sctpProto) Describe(s *socket.Socket, in *socket.Info) {
 	in.RxBytes, in.TxBytes = e.rxBytes, e.txBytes
 	switch e.stage {
 	case sctpListening:
-		in.State, in.RecvQ, in.SendQ = socket.Listening, int(e.count), int(e.backlog)
+		in.State, in.RecvQ, in.SendQ = socket.Listening, 0, int(e.backlog)
+		if !e.many { // there nothing waits to be accepted
+			in.RecvQ = int(e.count)
+		}
 	case sctpEstablished:
 		in.State = socket.Established
 	case sctpClosing:
@@ -463,6 +467,9 @@ func (t *sctpProto) Describe(s *socket.Socket, in *socket.Info) {
 	}
 	if e.peer.IsValid() {
 		in.Peer = addrPort(e.peer.Addr(), e.peer.Port())
+	}
+	if !in.Brief {
+		in.Detail = e.detail()
 	}
 }
 

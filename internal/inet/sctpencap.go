@@ -48,13 +48,18 @@ func (t *sctpProto) encapOwner(peer netip.AddrPort) (owner int32) {
 }
 
 // encapVia returns the options of an association whose paths are encapsulated where the one that it begins with
-// leaves by the interface of the settings.
+// leaves by the interface of the settings, and of one whose addresses are translated there.
 func (t *sctpProto) encapVia(first *ip.Path, o *sctp.Options) *sctp.Options {
-	if o.Path.EncapPort != 0 || t.cfg.EncapVia != first.Iface.Name() {
+	via := first.Iface.Name()
+	encap, translated := o.Path.EncapPort == 0 && t.cfg.EncapVia == via, t.cfg.TranslatedVia == via
+	if !encap && !translated {
 		return o
 	}
 	own := *o
-	own.Path.EncapPort = t.cfg.EncapPort
+	own.Translated = translated
+	if encap {
+		own.Path.EncapPort = t.cfg.EncapPort
+	}
 	return &own
 }
 

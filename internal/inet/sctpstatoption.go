@@ -41,13 +41,19 @@ func (e *sctpEndpoint) getStats(v *abi.SCTPAssocStats) error {
 		return syscall.EINVAL
 	}
 	n, rto, addr := x.core.Stats()
-	*v = abi.SCTPAssocStats{AssocID: v.AssocID, ObsRtoIPAddr: e.show(addr, x.peer), Maxrto: uint64(millis(rto)), SCTPAssocCounts: abi.SCTPAssocCounts{
+	*v = abi.SCTPAssocStats{
+		AssocID: v.AssocID, ObsRtoIPAddr: e.show(addr, x.peer), Maxrto: uint64(millis(rto)), SCTPAssocCounts: assocCounts(n),
+	}
+	return nil
+}
+
+func assocCounts(n sctp.Stats) abi.SCTPAssocCounts {
+	return abi.SCTPAssocCounts{
 		Isacks: n.InSacks, Osacks: n.OutSacks, Opackets: n.OutPackets, Ipackets: n.InPackets,
 		Rtxchunks: n.RtxChunks, Outofseqtsns: n.OutOfSeqTSNs, Idupchunks: n.InDupChunks, Gapcnt: n.GapAcks,
 		Ouodchunks: n.OutUnorderChunks, Iuodchunks: n.InUnorderChunks, Oodchunks: n.OutOrder, Iodchunks: n.InOrder,
 		Octrlchunks: n.OutCtrlChunks, Ictrlchunks: n.InCtrlChunks,
-	}}
-	return nil
+	}
 }
 
 // getPRStatus is SCTP_PR_ASSOC_STATUS and SCTP_PR_STREAM_STATUS: of one policy, or of all.

@@ -11,7 +11,7 @@ import (
 // Socket is what inet_diag tells of a socket.
 type Socket struct {
 	Family  uint8
-	State   uint8 // TCP_*, as Linux numbers them; of other protocols established or close
+	State   uint8 // TCP_*, as Linux numbers them; of other protocols established or close; of an association SCTP's own
 	V6Only  bool
 	Local   netip.AddrPort // an IPv4 address of an IPv6 socket stands as it is
 	Peer    netip.AddrPort
@@ -28,8 +28,13 @@ type Socket struct {
 	Retrans uint8
 
 	Congestion string
-	Info       interface{ Put([]byte) int } // writes a struct tcp_info; nil: none
+	Info       interface{ Put([]byte) int } // writes a struct tcp_info or sctp_info; nil: none
 	ShutDown   uint8                        // 1: for reading, 2: for writing
+
+	// SCTP: addresses, and the associations of a socket, which are without any.
+	Locals, Peers []netip.AddrPort
+	Assoc         bool
+	Assocs        []Socket
 }
 
 // Messages and attributes of NETLINK_SOCK_DIAG (linux/sock_diag.h, inet_diag.h).
@@ -38,10 +43,10 @@ const (
 	sockDiagByFamily = 20
 	sockDestroy      = 21
 
-	sizeDiagReq = 56 // struct inet_diag_req_v2
-	sizeDiagOld = 60 // struct inet_diag_req
-	sizeDiagID  = 48 // struct inet_diag_sockid
-	sizeTCPInfo = 280
+	sizeDiagReq = 56  // struct inet_diag_req_v2
+	sizeDiagOld = 60  // struct inet_diag_req
+	sizeDiagID  = 48  // struct inet_diag_sockid
+	sizeInfo    = 512 // more than a struct tcp_info or sctp_info has
 
 	diagReqBytecode = 1
 	diagReqProtocol = 3
@@ -57,6 +62,7 @@ const (
 	diagTimeWait  = 3 // idiag_timer
 	protocolTCP   = 6
 	protocolUDP   = 17
+	protocolSCTP  = 132
 	protocolRaw   = 255
 
 	stateTimeWait = 6
@@ -127,7 +133,7 @@ func (s *Session) diagOld(r *request) Errno {
 // diagInet answers about the sockets of an IP protocol.
 func (s *Session) diagInet(r *request, q *diagRequest, protocol uint32, a attrs) Errno {
 	switch protocol {
-	case protocolTCP, protocolUDP, protocolRaw:
+	case protocolTCP, protocolUDP, protocolSCTP, protocolRaw:
 	default:
 		if r.flags&nlmDump != 0 {
 			return s.failList(r, ENOENT)
@@ -149,14 +155,16 @@ func (s *Session) diagInet(r *request, q *diagRequest, protocol uint32, a attrs)
 	typ := r.typ
 	s.list(r, 0, func(i int) (answer, bool) {
 		k := &list[i]
-		if !q.wants(k) {
+		if q.protocol != protocolSCTP && !q.wants(k) {
 			return answer{}, false
 		}
 		return k.message(typ, q.protocol, q.ext), true
 	})
 	d := s.dump
 	d.more = func() (more bool) {
-		list, more = next()
+		if list, more = next(); q.protocol == protocolSCTP {
+			list = q.endpoints(list)
+		}
 		d.i, d.n = 0, len(list)
 		return more
 	}
@@ -165,10 +173,14 @@ func (s *Session) diagInet(r *request, q *diagRequest, protocol uint32, a attrs)
 
 // wants reports whether a dump is to tell of a socket (inet_diag_dump_icsk).
 func (q *diagRequest) wants(k *Socket) bool {
-	sport, dport := binary.BigEndian.Uint16(q.id), binary.BigEndian.Uint16(q.id[2:])
-	return (q.family == 0 || k.Family == q.family) && q.states>>k.State&1 != 0 &&
-		(sport == 0 || sport == k.Local.Port()) && (dport == 0 || dport == k.Peer.Port()) &&
+	return (q.family == 0 || k.Family == q.family) && q.states>>k.State&1 != 0 && q.hasPorts(k) &&
 		(q.code == nil || q.code.run(k))
+}
+
+// hasPorts reports whether a socket has the ports that are asked for.
+func (q *diagRequest) hasPorts(k *Socket) bool {
+	sport, dport := binary.BigEndian.Uint16(q.id), binary.BigEndian.Uint16(q.id[2:])
+	return (sport == 0 || sport == k.Local.Port()) && (dport == 0 || dport == k.Peer.Port())
 }
 
 // diagOne looks for the socket that the request names by its addresses, part by part, and
@@ -179,6 +191,13 @@ func (s *Session) diagOne(asked *request, q *diagRequest, next func() ([]Socket,
 		list, more := next()
 		for i := range list {
 			k := &list[i]
+			if q.protocol == protocolSCTP { // whose listeners have no table
+				if a := q.assocOf(k); a != nil {
+					s.found(&r, q, a)
+					return
+				}
+				continue
+			}
 			if q.names(k) {
 				s.found(&r, q, k)
 				return
@@ -255,14 +274,14 @@ func (k *Socket) address(a netip.Addr) (x [16]byte) {
 // message describes the socket (inet_sk_diag_fill, inet_twsk_diag_fill).
 func (k *Socket) message(typ uint16, protocol, ext uint8) answer {
 	timer, expires := uint8(0), uint32(0)
-	if k.State == stateTimeWait {
+	if k.inTimeWait() {
 		timer, expires = diagTimeWait, uint32(k.Left/time.Millisecond)
 	}
 	b := append([]byte{k.Family, k.State, timer, k.Retrans}, k.id()...)
 	for _, v := range []uint32{expires, k.RecvQ, k.SendQ, k.UID, k.Inode} {
 		b = binary.NativeEndian.AppendUint32(b, v)
 	}
-	if k.State == stateTimeWait {
+	if k.inTimeWait() {
 		return answer{typ, b}
 	}
 	asked := func(attr int) bool { return ext>>(attr-1)&1 != 0 }
@@ -275,7 +294,7 @@ func (k *Socket) message(typ uint16, protocol, ext uint8) answer {
 			if asked(diagTClass) {
 				e.Uint8(diagTClass, 0)
 			}
-			if k.State == stateListen || k.State == stateClose {
+			if !k.Assoc && (k.State == stateListen || k.State == stateClose) {
 				only := uint8(0)
 				if k.V6Only {
 					only = 1
@@ -284,16 +303,21 @@ func (k *Socket) message(typ uint16, protocol, ext uint8) answer {
 			}
 		}
 		recv, send := k.RecvQ, k.SendQ
-		if k.State == stateListen {
+		if k.State == stateListen && !k.Assoc {
 			recv, send = 0, 0 // those count connections
 		}
-		if asked(diagMeminfo) {
+		if asked(diagMeminfo) && protocol != protocolSCTP {
 			e.Bytes(diagMeminfo, words(recv, send, 0, send))
 		}
 		if asked(diagSkMeminfo) {
 			e.Bytes(diagSkMeminfo, words(recv, k.RcvBuf, send, k.SndBuf, 0, send, 0, 0, k.Drops))
 		}
-		if protocol != protocolTCP {
+		switch protocol {
+		case protocolSCTP:
+			k.putSCTP(e, asked(diagInfo), asked(diagCong))
+			return
+		case protocolTCP:
+		default:
 			return
 		}
 		if asked(diagInfo) {
@@ -305,13 +329,22 @@ func (k *Socket) message(typ uint16, protocol, ext uint8) answer {
 	})}
 }
 
+// inTimeWait reports whether it is a connection in TIME-WAIT: an association has numbers of its own.
+func (k *Socket) inTimeWait() bool { return k.State == stateTimeWait && !k.Assoc }
+
+// infoBytes returns the struct that Info writes.
+func (k *Socket) infoBytes() []byte {
+	b := make([]byte, sizeInfo)
+	return b[:k.Info.Put(b)]
+}
+
 // tcpInfo returns the socket's struct tcp_info. A listener's counts the connections that wait.
 func (k *Socket) tcpInfo() []byte {
-	b := make([]byte, sizeTCPInfo)
 	if k.Info != nil {
-		return b[:k.Info.Put(b)]
+		return k.infoBytes()
 	}
-	const unacked, sacked = 24, 28
+	const size, unacked, sacked = 280, 24, 28
+	b := make([]byte, size)
 	b[0] = k.State
 	if k.State == stateListen {
 		binary.NativeEndian.PutUint32(b[unacked:], k.RecvQ)

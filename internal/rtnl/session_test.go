@@ -85,6 +85,63 @@ func ports(answers [][]byte) string {
 	return fmt.Sprint(list)
 }
 
+// TestAssociationsAreChosen lists SCTP's sockets: each before its associations, and once.
+func TestAssociationsAreChosen(t *testing.T) {
+	a := netip.MustParseAddrPort
+	assoc := func(state uint8, local, peer string) Socket {
+		return Socket{
+			Family: afInet, State: state, Local: a(local), Peer: a(peer), Cookie: 1, Assoc: true,
+			Locals: []netip.AddrPort{a(local)}, Peers: []netip.AddrPort{a(peer), a("10.0.0.9:4000")},
+		}
+	}
+	list := []Socket{
+		{Family: afInet, State: stateListen, Local: a("0.0.0.0:80"), Cookie: 1, Assocs: []Socket{
+			assoc(3, "127.0.0.1:80", "127.0.0.1:4000"), assoc(stateTimeWait, "127.0.0.1:80", "127.0.0.1:4001"),
+		}},
+		{Family: afInet, State: stateClose, Local: a("127.0.0.1:81")},
+		{Family: afInet6, State: stateListen, Local: a("[::]:82")},
+	}
+	const all = 1<<32 - 1
+	for _, c := range []struct {
+		name         string
+		family       uint8
+		states       uint32
+		sport, dport uint16
+		addr         string // of the peer, for one; "": all
+		want         string
+	}{
+		{"IPv4", afInet, all, 0, 0, "", "[80 80 80]"},
+		{"IPv6", afInet6, all, 0, 0, "", "[82]"},
+		{"listening", afInet, 1 << stateListen, 0, 0, "", "[80]"},
+		{"established", afInet, 1 << 1, 0, 0, "", "[80 80 80]"},
+		{"closed", afInet, 1 << stateClose, 0, 0, "", "[]"},
+		{"a port", afInet6, all, 81, 0, "", "[]"},
+		{"a peer's port", afInet, all, 0, 4001, "", "[80 80]"},
+		{"one", afInet, all, 80, 4000, "127.0.0.1", "[80]"},
+		{"one by another address", afInet, all, 80, 4000, "10.0.0.9", "[80]"},
+		{"one that is not there", afInet, all, 80, 4002, "127.0.0.1", "[]"},
+		{"one of IPv6", afInet6, all, 80, 4000, "127.0.0.1", "[]"},
+	} {
+		b := make([]byte, sizeDiagReq)
+		b[0], b[1], b[2] = c.family, protocolSCTP, 1<<(diagInfo-1)|1<<(diagCong-1)
+		binary.NativeEndian.PutUint32(b[4:], c.states)
+		binary.BigEndian.PutUint16(b[8:], c.sport)
+		binary.BigEndian.PutUint16(b[10:], c.dport)
+		flags := uint16(nlmDump)
+		if c.addr != "" {
+			flags = 0
+			copy(b[12:], netip.MustParseAddr("127.0.0.1").AsSlice())
+			copy(b[28:], netip.MustParseAddr(c.addr).AsSlice())
+			copy(b[48:], bytes.Repeat([]byte{255}, 8)) // no cookie
+		}
+		s := &Session{Source: host(), Port: 5, Protocol: NETLINK_SOCK_DIAG, CapAck: true}
+		s.Sockets = inParts(list)
+		if got := ports(tell(s, msg(sockDiagByFamily, flags, b...))); got != c.want {
+			t.Errorf("%s: %s, want %s", c.name, got, c.want)
+		}
+	}
+}
+
 // TestSocketsAreChosen filters sockets in each of the ways.
 func TestSocketsAreChosen(t *testing.T) {
 	req := func(family byte, states uint32, code ...byte) []byte {

@@ -95,6 +95,7 @@ type Settings struct {
 	UDPPort                    uint16        // of this host, where UDP encapsulation is received; 0: it is off
 	EncapPort                  uint16        // the peers' UDP port; 0: no encapsulation
 	EncapVia                   string        // the interface by which it leaves in UDP; "": whichever
+	TranslatedVia              string        // the interface behind which addresses are translated
 	ProbeInterval              time.Duration // of path MTU discovery (RFC 8899); 0: off
 }
 
@@ -182,14 +183,17 @@ type Options struct {
 	AutoClose  time.Duration
 	Scheduler  uint16 // SCTP_STREAM_SCHEDULER
 
-	PR     bool   // PR-SCTP is offered and taken
-	ReConf bool   // stream reconfiguration
-	IData  bool   // message interleaving
-	ECN    bool   // explicit congestion notification
-	Auth   bool   // RFC 4895
-	Asconf bool   // RFC 5061
-	EDMID  uint32 // SCTP_ACCEPT_ZERO_CHECKSUM: what protects packets instead of the checksum; 0: nothing does
-	Reset  uint32 // SCTP_ENABLE_STREAM_RESET: which requests of the peer are granted
+	PR     bool // PR-SCTP is offered and taken
+	ReConf bool // stream reconfiguration
+	IData  bool // message interleaving
+	ECN    bool // explicit congestion notification
+	Auth   bool // RFC 4895
+	Asconf bool // RFC 5061
+
+	Translated bool // the addresses of packets are, on their way: INIT tells no others
+
+	EDMID uint32 // SCTP_ACCEPT_ZERO_CHECKSUM: what protects packets instead of the checksum; 0: nothing does
+	Reset uint32 // SCTP_ENABLE_STREAM_RESET: which requests of the peer are granted
 
 	AuthSetup *AuthOptions // nil: nothing is set; not changed once an association has it
 
@@ -332,6 +336,10 @@ type Status struct {
 	InStreams, OutStreams uint16
 	FragmentPoint         int
 	Primary               netip.Addr
+	Held                  uint32 // bytes of user data that were received and not read
+	Waiting               uint32 // messages that have not left whole
+	Errors                uint16 // packets without answer in a row
+	AckDue                bool   // the next DATA is acknowledged with what came before, or is the first
 }
 
 // PathState is the state of a path, with Linux's numbers (enum sctp_spinfo_state).
@@ -354,4 +362,7 @@ type PathInfo struct {
 	SRTT, RTO time.Duration
 	MTU       int
 	Options   PathOptions
+
+	SSThresh, PartialAcked, InFlight uint32 // bytes
+	Errors                           uint16
 }

@@ -213,6 +213,8 @@ func (a *Assoc) Status() Status {
 	s.RWnd, s.Unacked, s.Pending = a.snd.rwnd(), a.snd.unacked(), int(a.rcv.delivered-a.rcv.read)
 	s.Missing = a.rcv.missing()
 	s.Advertised = uint32(a.rcv.edge - min(a.rcv.edge, a.rcv.got))
+	s.Held, s.Waiting, s.Errors = a.rcv.payload, a.snd.messages, a.errors
+	s.AckDue = a.rcv.ack.packets > 0 || a.rcv.got == 0
 	return s
 }
 
@@ -222,6 +224,11 @@ func (a *Assoc) FragmentPoint() int { return a.snd.maxPayload() }
 // Peers returns the peer's addresses.
 func (a *Assoc) Peers(dst []netip.Addr) []netip.Addr {
 	a.flags &^= addrsChanged
+	return a.Addrs(dst)
+}
+
+// Addrs is Peers for who only looks: to AddrsChanged it is no call.
+func (a *Assoc) Addrs(dst []netip.Addr) []netip.Addr {
 	for _, p := range a.paths {
 		dst = append(dst, p.addr)
 	}
@@ -247,6 +254,7 @@ func (a *Assoc) Path(addr netip.Addr) (i PathInfo, ok bool) {
 	return PathInfo{
 		Addr: p.addr, State: p.state, Primary: p == a.primary, Cwnd: int(p.cwnd),
 		SRTT: p.srtt, RTO: p.flow.rto, MTU: int(p.flow.mtu), Options: *p.opt,
+		SSThresh: p.ssthresh, PartialAcked: p.pba, InFlight: p.flight, Errors: p.errors,
 	}, true
 }
 

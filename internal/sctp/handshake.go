@@ -15,7 +15,9 @@ func (a *Assoc) Connect(now time.Duration, e *Endpoint, p *Params) wait.Events {
 	a.setup(e.Config, p.Options, e.Buffers, p.Port, p.PeerPort)
 	a.tag, a.tsn = a.cfg.tag(), a.cfg.random32()
 	a.out, a.in = p.Options.OutStreams, p.Options.MaxInStreams
-	a.local = e.told(p.Peers[0], p.Options.Path.EncapPort)
+	if !p.Options.Translated {
+		a.local = e.told(p.Peers[0], p.Options.Path.EncapPort)
+	}
 	a.snd.begin(a.tsn)
 	for _, addr := range p.Peers {
 		// What the program says is the peer's address (section 5.4).

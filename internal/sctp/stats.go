@@ -71,13 +71,21 @@ func (a *Assoc) observe() {
 	}
 }
 
-// Stats returns the counts, and the highest RTO since the last call with the address that had it.
-func (a *Assoc) Stats() (s Stats, rto time.Duration, addr netip.Addr) {
-	t := a.makeTally()
-	s, rto, addr = t.Stats, t.rto, t.addr
+// Counts returns the counts.
+func (a *Assoc) Counts() (s Stats) {
+	if a.tally != nil {
+		s = a.tally.Stats
+	}
 	for k := range numOften {
 		*k.of(&s) += uint64(a.low[k])
 	}
+	return s
+}
+
+// Stats returns the counts, and the highest RTO since the last call with the address that had it.
+func (a *Assoc) Stats() (s Stats, rto time.Duration, addr netip.Addr) {
+	t := a.makeTally()
+	rto, addr = t.rto, t.addr
 	t.rto = a.opt.RTOMin
-	return s, rto, addr
+	return a.Counts(), rto, addr
 }

@@ -1,0 +1,95 @@
+//go:build linux
+
+package gateway
+
+import (
+	"encoding/binary"
+
+	"golang.org/x/sys/unix"
+)
+
+// fragments are those of the host's packets of SCTP that are not whole yet. What an association has cut for a path leaves in
+// fragments once the path has been found to carry less (RFC 9260, section 7.3); raw sockets take whole packets, which the
+// machine cuts again. They come from a host of this process, so they neither overlap nor lie.
+type fragments map[fragmentKey]*fragmented
+
+type fragmentKey struct {
+	ends [2 * 16]byte // source and destination
+	id   uint32
+}
+
+type fragmented struct {
+	header []byte // of the packet
+	data   []byte
+	got    int
+	whole  int // bytes of data; 0: not known
+}
+
+// maxFragmented is how many packets may lack something. Where one more comes, these are given up.
+const maxFragmented = 64
+
+// Fragments: flags and units of RFC 791, and the header of RFC 8200, section 4.5.
+const (
+	moreFragments4 = 0x2000
+	offsetBits4    = 0x1fff
+	nextFragment   = 44
+	lenFragment    = 8
+)
+
+// isFragment reports whether a packet is one, of SCTP's.
+func isFragment(b []byte, v4 bool) bool {
+	if v4 {
+		return binary.BigEndian.Uint16(b[6:])&^dontFragment != 0
+	}
+	return len(b) >= lenIPv6+lenFragment && b[6] == nextFragment && b[lenIPv6] == unix.IPPROTO_SCTP
+}
+
+// add takes a fragment, and returns the packet, if that is whole now.
+func (f fragments) add(b []byte, v4 bool) []byte {
+	var key fragmentKey
+	var header, data []byte
+	var off int
+	var more bool
+	if v4 {
+		at := binary.BigEndian.Uint16(b[6:])
+		off, more = int(at&offsetBits4)*8, at&moreFragments4 != 0
+		copy(key.ends[:], b[12:20])
+		key.id = uint32(binary.BigEndian.Uint16(b[4:]))
+		n := int(b[0]&15) * 4
+		if n < minIPv4 || n > len(b) {
+			return nil
+		}
+		header, data = b[:n], b[n:]
+		header[6], header[7] = 0, 0
+	} else {
+		at := binary.BigEndian.Uint16(b[lenIPv6+2:])
+		off, more = int(at&^7), at&1 != 0
+		copy(key.ends[:], b[8:40])
+		key.id = binary.BigEndian.Uint32(b[lenIPv6+4:])
+		header, data = b[:lenIPv6], b[lenIPv6+lenFragment:]
+		header[6] = unix.IPPROTO_SCTP
+	}
+	p := f[key]
+	if p == nil {
+		if len(f) >= maxFragmented {
+			clear(f)
+		}
+		p = new(fragmented)
+		f[key] = p
+	}
+	if off == 0 {
+		p.header = header
+	}
+	if !more {
+		p.whole = off + len(data)
+	}
+	if n := off + len(data); n > len(p.data) {
+		p.data = append(p.data, make([]byte, n-len(p.data))...)
+	}
+	p.got += copy(p.data[off:], data)
+	if p.whole == 0 || p.got < p.whole {
+		return nil
+	}
+	delete(f, key)
+	return append(p.header, p.data...)
+}
