@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"cmp"
 	"iter"
 	"net/netip"
 	"os"
@@ -37,6 +38,7 @@ func (c *client) sockets(q *control.Request) error {
 	if q.Detail {
 		list = detailed(c.s.config.Host)
 	}
+	out := c.writeAhead()
 	var ends ss.Ends
 	for part := range list {
 		n := 0
@@ -53,9 +55,12 @@ func (c *client) sockets(q *control.Request) error {
 		if part = part[:n]; n == 0 {
 			continue
 		}
-		if err := c.reply(&control.Reply{ID: q.ID, Sockets: v.describe(part)}, writeTime); err != nil {
-			return err
+		if err = out.reply(&control.Reply{ID: q.ID, Sockets: v.describe(part)}); err != nil {
+			break
 		}
+	}
+	if err = cmp.Or(out.end(), err); err != nil {
+		return err
 	}
 	return c.reply(&control.Reply{ID: q.ID, Done: true}, writeTime)
 }

@@ -18,7 +18,8 @@ const (
 
 	pcapPending = 16 << 20 // bytes in all
 	pcapChunk   = 256 << 10
-	pcapMuch    = 64 << 10 // what is written to a regular file at once
+	pcapMuch    = 64 << 10 // what is written to a regular file at once, at least
+	pcapBehind  = 1 << 20  // what may wait for one
 	pcapExtra   = 384      // of a packet's block beside the packet, and of its process's
 	pcapSpares  = 4
 
@@ -131,22 +132,32 @@ func (p *PcapWriter) nextFile() {
 	p.begins()
 }
 
-// write has the goroutine write what there is. Where a write makes nobody late (direct),
-// whoever records writes, once there is much, while it is in the processor's cache.
+// write has the goroutine write what there is. Where a write makes nobody late, whoever records writes: always (direct), while it
+// is in the processor's cache, or what the goroutine leaves (helps).
 func (p *PcapWriter) write() {
 	pending := p.queue.bytes + len(p.buf) + len(p.preface)
 	switch {
 	case p.direct:
-		for p.err == nil && p.queue.bytes+len(p.buf) >= pcapMuch {
-			p.mu.Unlock()
-			p.writeNext()
-			p.mu.Lock()
+		p.writeDownTo(pcapMuch)
+	case p.helps:
+		if pending >= pcapMuch {
+			p.start()
 		}
+		p.writeDownTo(pcapBehind)
 	case pending > 0:
 		if pending >= pcapHeld {
 			p.wake()
 		}
 		p.start()
+	}
+}
+
+// writeDownTo writes, in turns with the goroutine, until less than so many bytes wait.
+func (p *PcapWriter) writeDownTo(bytes int) {
+	for p.err == nil && p.queue.bytes+len(p.buf) >= bytes {
+		p.mu.Unlock()
+		p.writeNext()
+		p.mu.Lock()
 	}
 }
 
@@ -179,6 +190,9 @@ func (p *PcapWriter) next() (c chunk, ok bool) {
 			q.full = nil
 		}
 		return c, true
+	}
+	if p.helps && !p.closed && len(p.buf) < pcapMuch {
+		return chunk{}, false
 	}
 	c = p.take()
 	return c, c.some()

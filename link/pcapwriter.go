@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/netip"
+	"runtime"
 	"sync"
 	"time"
 
@@ -66,9 +67,9 @@ func (f *PcapFilter) String() string { return f.f.String() }
 //
 // The traffic waits for no writer: where one falls behind by more than 16 MiB, the next
 // packets are left out. Dropped counts them, and so do the statistics at the end of the
-// capture. A regular file (an *os.File) blocks nobody: it is written to on the way,
-// 64 KiB at a time, and nothing is left out; so is any writer on a clock other than the
-// machine's, of which none can be late. A writer that fails stops the recording;
+// capture. A regular file (an *os.File) blocks nobody, and nothing is left out: where
+// 1 MiB waits for it, whoever records writes, too. On a clock other than the
+// machine's he always does, whatever the writer, of which none can be late there. A writer that fails stops the recording;
 // Err and Close tell.
 //
 // The times are those of the first host's clock that takes a link which records
@@ -83,7 +84,8 @@ type PcapWriter struct {
 	mu      sync.Mutex
 	clock   clock.Clock  // mu
 	told    bool         // mu: clock is a host's
-	direct  bool         // mu: whoever records writes
+	direct  bool         // mu: whoever records writes, once there is much
+	helps   bool         // mu: likewise, if the goroutine that does falls behind
 	behind  bool         // mu: a goroutine does, whatever the clock
 	buf     []byte       // mu: the blocks being filled
 	born    uint64       // mu: when buf was begun, of the machine's clock, in ns
@@ -141,7 +143,8 @@ func (c PcapConfig) NewWriter(w io.Writer) (*PcapWriter, error) {
 	if c.Hold == 0 {
 		c.Hold = pcapHold
 	}
-	p := &PcapWriter{w: w, c: c, clock: clock.System(), direct: isRegular(w) && c.Secrets == nil}
+	p := &PcapWriter{w: w, c: c, clock: clock.System(), helps: isRegular(w) && c.Secrets == nil}
+	p.direct = p.helps && runtime.GOMAXPROCS(0) == 1
 	p.names.ask = c.Program
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -155,7 +158,7 @@ func (c PcapConfig) NewWriter(w io.Writer) (*PcapWriter, error) {
 func (p *PcapWriter) InBackground() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.direct, p.behind = false, true
+	p.direct, p.helps, p.behind = false, false, true
 }
 
 // UseClock has the writer take its times from c, if it is the first to be named.

@@ -119,16 +119,25 @@ func (s *ssFlags) show(out io.Writer, width int, say io.Writer) error {
 		Do: control.DoSockets, Filter: s.filter, Protocols: s.protocols(), States: states.Names(),
 		Detail: s.info || s.asJSON, Inodes: true,
 	}
-	var rows []ss.Row
+	t := ss.Table{
+		Run: len(clients) > 1, Netid: len(q.Protocols) != 1, State: len(q.States) != 1, Process: s.processes, Detail: s.info, Width: width,
+	}
+	if !s.numeric {
+		t.Service = ss.ServiceName
+	}
+	var kept []ss.Row // what all sockets must be known for
 	title := titles(clients)
 	for i, c := range clients {
 		err := c.Do(q, func(r *control.Reply) error {
-			if n := len(r.Sockets); cap(rows)-len(rows) < n {
-				rows = slices.Grow(rows, max(n, len(rows))) // twice as many each time
+			list := slices.DeleteFunc(r.Sockets, func(x control.Socket) bool { return s.v4 != s.v6 && s.v6 != x.V6 })
+			if s.asJSON || s.processes {
+				list = slices.Clone(list)
 			}
-			for k := range r.Sockets {
-				if x := &r.Sockets[k]; s.v4 == s.v6 || s.v6 == x.V6 {
-					rows = append(rows, ss.Row{Run: title[i], Socket: x})
+			for k := range list {
+				if row := (ss.Row{Run: title[i], Socket: &list[k]}); s.asJSON || s.processes {
+					kept = append(kept, row)
+				} else {
+					t.Add(&row)
 				}
 			}
 			return nil
@@ -138,19 +147,15 @@ func (s *ssFlags) show(out io.Writer, width int, say io.Writer) error {
 		}
 	}
 	if s.asJSON {
-		return printJSON(out, rows)
+		return printJSON(out, kept)
 	}
-	ss.Sort(rows)
 	if s.processes {
-		users(rows)
+		users(kept)
 	}
-	t := ss.Table{
-		Run: len(clients) > 1, Netid: len(q.Protocols) != 1, State: len(q.States) != 1, Process: s.processes, Detail: s.info, Width: width,
+	for i := range kept {
+		t.Add(&kept[i])
 	}
-	if !s.numeric {
-		t.Service = ss.ServiceName
-	}
-	return t.Write(out, rows)
+	return t.Write(out)
 }
 
 // printJSON prints an array, a socket a line.

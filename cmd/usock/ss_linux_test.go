@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"io"
 	"net"
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 
@@ -13,14 +15,19 @@ import (
 	"usock/inspect"
 )
 
-// served is a host with n connections, both ends of each on it, and a control socket.
-func served(t testing.TB, n int) {
+// ownRuns has no other runs be seen than a test's own.
+func ownRuns(t testing.TB) {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.Chmod(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("XDG_RUNTIME_DIR", dir)
+}
+
+// served is a host with n connections, both ends of each on it, and a control socket.
+func served(t testing.TB, n int) {
+	t.Helper()
 	h, err := usock.NewHost(usock.Config{})
 	if err != nil {
 		t.Fatal(err)
@@ -52,6 +59,7 @@ func served(t testing.TB, n int) {
 
 // TestManySockets lists more sockets than a page has, each once.
 func TestManySockets(t *testing.T) {
+	ownRuns(t)
 	served(t, 3000)
 	for _, f := range []ssFlags{{run: "many", numeric: true}, {run: "many", numeric: true, info: true}} {
 		var out bytes.Buffer
@@ -70,13 +78,53 @@ func TestManySockets(t *testing.T) {
 	}
 }
 
-// BenchmarkSS is usock ss of a host with 100,000 sockets, but for the start of its process.
+// BenchmarkSS is usock ss of a host with 100,000 sockets, but for the start of its process: of a host in this process, whose
+// goroutines take turns with those of ss, and in another one.
 func BenchmarkSS(b *testing.B) {
-	served(b, 50_000)
-	f := ssFlags{run: "many"}
-	for b.Loop() {
-		if err := f.show(io.Discard, 0, io.Discard); err != nil {
-			b.Fatal(err)
+	if os.Getenv(servesEnv) != "" {
+		served(b, manyConns)
+		fmt.Println("ready")
+		io.Copy(io.Discard, os.Stdin)
+		return
+	}
+	list := func(b *testing.B) {
+		f := ssFlags{run: "many"}
+		for b.Loop() {
+			if err := f.show(io.Discard, 0, io.Discard); err != nil {
+				b.Fatal(err)
+			}
 		}
 	}
+	b.Run("one process", func(b *testing.B) {
+		ownRuns(b)
+		served(b, manyConns)
+		list(b)
+	})
+	b.Run("two processes", func(b *testing.B) {
+		ownRuns(b)
+		c := exec.Command(os.Args[0], "-test.run=^$", "-test.bench=^BenchmarkSS$", "-test.benchtime=1x")
+		c.Env = append(os.Environ(), servesEnv+"=1")
+		c.Stderr = os.Stderr
+		in, err := c.StdinPipe()
+		if err != nil {
+			b.Fatal(err)
+		}
+		out, err := c.StdoutPipe()
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := c.Start(); err != nil {
+			b.Fatal(err)
+		}
+		defer c.Wait()
+		defer in.Close()
+		for lines := bufio.NewScanner(out); lines.Scan() && lines.Text() != "ready"; {
+		}
+		list(b)
+	})
 }
+
+const (
+	manyConns = 50_000
+	servesEnv = "USOCK_TEST_SERVES" // a process of BenchmarkSS that has the host
+)

@@ -24,7 +24,7 @@ type Client struct {
 	r    *bufio.Reader
 	last int64 // number of the last request
 
-	known map[string]string // strings of sockets
+	sockets reader // of replies that list sockets
 }
 
 // maxReply bounds a line of a server's.
@@ -32,7 +32,7 @@ const maxReply = 16 << 20
 
 // newClient reads a server's greeting.
 func newClient(c *net.UnixConn) (*Client, error) {
-	x := &Client{conn: c, known: make(map[string]string), r: bufio.NewReaderSize(c, 256<<10)}
+	x := &Client{conn: c, sockets: reader{known: make(map[string]string)}, r: bufio.NewReaderSize(c, 256<<10)}
 	c.SetReadDeadline(clock.Wall(machine).Add(connectTime))
 	line, err := x.line()
 	if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -82,7 +82,8 @@ func (c *Client) line() ([]byte, error) {
 	return long, err
 }
 
-// Do sends a request and has f called with each reply, until the last one or an error of f's.
+// Do sends a request and has f called with each reply, until the last one or an error of f's. The reply's sockets are good
+// until f returns; what they are made of may be kept.
 func (c *Client) Do(q Request, f func(*Reply) error) error {
 	if err := c.send(&q); err != nil {
 		return err
@@ -92,7 +93,7 @@ func (c *Client) Do(q Request, f func(*Reply) error) error {
 		if err != nil {
 			return ended(err)
 		}
-		r, ok := readSockets(line, c.known)
+		r, ok := c.sockets.read(line)
 		if !ok {
 			r = new(Reply)
 			err = json.Unmarshal(line, r)

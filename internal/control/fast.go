@@ -111,14 +111,17 @@ func appendText(b []byte, key, s string) []byte {
 	return append(appendString(append(b, key...), s), ',')
 }
 
-// plain reports whether a byte stands for itself in a string of JSON, as encoding/json writes it.
-func plain(c byte) bool {
-	return c >= ' ' && c < 0x7f && c != '"' && c != '\\' && c != '<' && c != '>' && c != '&'
-}
+// plain are the bytes that stand for themselves in a string of JSON, as encoding/json writes it.
+var plain = func() (is [256]bool) {
+	for c := ' '; c < 0x7f; c++ {
+		is[c] = !strings.ContainsRune(`"\<>&`, c)
+	}
+	return is
+}()
 
 func appendString(b []byte, s string) []byte {
 	for i := range len(s) {
-		if !plain(s[i]) {
+		if !plain[s[i]] {
 			text, _ := json.Marshal(s) // of a string it does not fail
 			return append(b, text...)
 		}
@@ -126,19 +129,20 @@ func appendString(b []byte, s string) []byte {
 	return append(append(append(b, '"'), s...), '"')
 }
 
-// reader reads what Append has written by hand. Once something is not so, bad is set, and
-// what it returns means nothing.
+// reader reads what Append has written by hand.
 type reader struct {
-	b   string
-	bad bool
+	b   []byte // what is left of the line
+	bad bool   // something is not so, and what is read means nothing
 
-	// What the strings of one socket often have in common with those before.
-	known map[string]string
+	sockets []Socket
+	known   map[string]string // strings that sockets have in common
+	text    []byte            // the addresses of the line's sockets
+	cuts    []int             // the ends of each in it
 }
 
-// readSockets reads a reply with sockets; false if it is to be left to encoding/json.
-func readSockets(line []byte, known map[string]string) (*Reply, bool) {
-	p := reader{b: string(line), known: known} // once: what is kept of it are parts
+// read reads a reply with sockets, which are good until it is called again; false if it is to be left to encoding/json.
+func (p *reader) read(line []byte) (*Reply, bool) {
+	p.b, p.bad, p.sockets, p.text, p.cuts = line, false, p.sockets[:0], p.text[:0], p.cuts[:0]
 	r := new(Reply)
 	p.want(`{"id":`)
 	r.ID = p.int()
@@ -146,47 +150,58 @@ func readSockets(line []byte, known map[string]string) (*Reply, bool) {
 	if p.bad {
 		return nil, false
 	}
-	r.Sockets = make([]Socket, 0, 512)
+	last := new(Socket)
 	for {
-		r.Sockets = append(r.Sockets, Socket{})
-		p.socket(&r.Sockets[len(r.Sockets)-1])
+		p.sockets = append(p.sockets, Socket{})
+		s := &p.sockets[len(p.sockets)-1]
+		p.socket(s, last)
 		if p.bad || !p.has(",") {
 			break
 		}
+		last = s
 	}
 	p.want("]")
 	r.Done = p.has(doneKey)
 	p.want("}\n")
+	r.Sockets = p.sockets
+	p.addresses()
 	return r, !p.bad && len(p.b) == 0
 }
 
-func (p *reader) socket(s *Socket) {
+// addresses fills in the sockets' addresses, all of which are parts of one string.
+func (p *reader) addresses() {
+	all, from := string(p.text), 0
+	for i := range p.sockets {
+		local, peer := p.cuts[2*i], p.cuts[2*i+1]
+		p.sockets[i].Local, p.sockets[i].Peer = all[from:local], all[local:peer]
+		from = peer
+	}
+}
+
+// socket reads a socket, all but its addresses. last is the one before it.
+func (p *reader) socket(s, last *Socket) {
 	p.want("{")
 	if p.has(`"id":`) {
 		s.ID = p.uint(math.MaxUint64)
 		p.want(",")
 	}
 	p.want(`"proto":`)
-	s.Proto = p.common()
+	s.Proto = p.common(last.Proto)
 	p.want(`,"state":`)
-	s.State = p.common()
+	s.State = p.common(last.State)
 	p.want(`,"recv_q":`)
 	s.RecvQ = int(p.int())
 	p.want(`,"send_q":`)
 	s.SendQ = int(p.int())
-	if p.has(`,"local":`) {
-		s.Local = p.string()
-	}
-	if p.has(`,"peer":`) {
-		s.Peer = p.string()
-	}
+	p.address(`,"local":`)
+	p.address(`,"peer":`)
 	if p.has(`,"process":`) {
 		n := p.int()
 		s.Process = int32(n)
 		p.bad = p.bad || int64(s.Process) != n
 	}
 	if p.has(`,"program":`) {
-		s.Program = p.common()
+		s.Program = p.common(last.Program)
 	}
 	if p.has(`,"inode":`) {
 		s.Inode = uint32(p.uint(math.MaxUint32))
@@ -203,10 +218,10 @@ func (p *reader) socket(s *Socket) {
 	s.V6 = p.has(`,"v6":true`)
 	s.V6Only = p.has(`,"v6only":true`)
 	if p.has(`,"device":`) {
-		s.Device = p.common()
+		s.Device = p.common(last.Device)
 	}
 	if p.has(`,"congestion":`) {
-		s.Congestion = p.common()
+		s.Congestion = p.common(last.Congestion)
 	}
 	if p.has(`,"time_wait_ms":`) {
 		s.Left = p.int()
@@ -216,9 +231,11 @@ func (p *reader) socket(s *Socket) {
 
 // has takes text if it comes next.
 func (p *reader) has(text string) bool {
-	rest, ok := strings.CutPrefix(p.b, text)
-	p.b = rest
-	return ok
+	if len(p.b) < len(text) || string(p.b[:len(text)]) != text {
+		return false
+	}
+	p.b = p.b[len(text):]
+	return true
 }
 
 func (p *reader) want(text string) { p.bad = !p.has(text) || p.bad }
@@ -250,36 +267,45 @@ func (p *reader) uint(most uint64) (n uint64) {
 	return n
 }
 
-// string reads a string without escapes.
-func (p *reader) string() string {
+// string reads a string without escapes. It is a part of the line.
+func (p *reader) string() []byte {
 	if !p.has(`"`) {
 		p.bad = true
-		return ""
+		return nil
 	}
-	for i := range len(p.b) {
-		if p.b[i] == '"' {
+	for i, c := range p.b {
+		if !plain[c] {
 			s := p.b[:i]
+			p.bad = p.bad || c != '"'
 			p.b = p.b[i+1:]
 			return s
 		}
-		if !plain(p.b[i]) {
-			break
-		}
 	}
 	p.bad = true
-	return ""
+	return nil
+}
+
+// address keeps an address behind a key for addresses.
+func (p *reader) address(key string) {
+	if p.has(key) {
+		p.text = append(p.text, p.string()...)
+	}
+	p.cuts = append(p.cuts, len(p.text))
 }
 
 // maxKnown bounds how many strings are remembered.
 const maxKnown = 1024
 
-// common reads a string that others are likely to be, too. It keeps nothing of the line alive.
-func (p *reader) common() string {
+// common reads a string that others are likely to be, too, most of all the one of the socket before.
+func (p *reader) common(last string) string {
 	part := p.string()
-	if s, ok := p.known[part]; ok {
+	if string(part) == last {
+		return last
+	}
+	if s, ok := p.known[string(part)]; ok {
 		return s
 	}
-	s := strings.Clone(part)
+	s := string(part)
 	if len(p.known) < maxKnown {
 		p.known[s] = s
 	}

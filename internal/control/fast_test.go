@@ -32,6 +32,8 @@ func replies() []Reply {
 	}
 }
 
+func newReader() *reader { return &reader{known: make(map[string]string)} }
+
 // TestAppendIsJSON has the writer by hand write what encoding/json does.
 func TestAppendIsJSON(t *testing.T) {
 	for _, r := range replies() {
@@ -53,7 +55,7 @@ func TestAppendIsJSON(t *testing.T) {
 func TestReadSocketsTakes(t *testing.T) {
 	for _, r := range replies() {
 		line, _ := r.Append(nil)
-		_, taken := readSockets(line, map[string]string{})
+		_, taken := newReader().read(line)
 		plain := len(r.Sockets) > 0
 		for _, s := range r.Sockets {
 			plain = plain && s.TCP == nil && s.Stall == "" && s.Local != "\xff" && (s.Program == "" || s.Program == "curl")
@@ -71,7 +73,7 @@ func FuzzReadSockets(f *testing.F) {
 		f.Add(line)
 	}
 	f.Fuzz(func(t *testing.T, line []byte) {
-		got, ok := readSockets(line, map[string]string{})
+		got, ok := newReader().read(line)
 		if !ok {
 			return
 		}

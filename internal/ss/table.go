@@ -2,6 +2,7 @@ package ss
 
 import (
 	"bufio"
+	"encoding/binary"
 	"io"
 	"slices"
 	"strconv"
@@ -18,8 +19,8 @@ type Row struct {
 	Users  string // as Process.Users gives it
 }
 
-// Table says how sockets are printed: as ss does, in columns as wide as what is in them, the
-// addresses at their ports.
+// Table prints sockets as ss does: by ss's order of protocols, else as they were added, in columns as wide as what is in them, the
+// addresses at their ports. Of each it keeps what it will print, and nothing else, as a host can have very many.
 //
 // Where Width is less than a row needs, the processes and the details go to lines of their
 // own, and then addresses lose their middles.
@@ -28,6 +29,44 @@ type Table struct {
 	Width                              int  // of the terminal; 0: any
 
 	Service func(port uint16, proto string) string // the name of a port, "" for none; nil: numbers
+
+	width [columns]int
+	rows  [len(protocols) + 1]rows // by protocol, those of others first
+	row   []byte                   // the last one, for reuse
+}
+
+// rows are the texts of rows: of each its cells, its users and the lines below, all with their lengths before them. They are in
+// pieces, so that none is moved when there are more.
+type rows []*strings.Builder
+
+// piece is how long a piece of rows is.
+const piece = 64 << 10
+
+func (r *rows) add(row []byte) {
+	last := len(*r) - 1
+	if last < 0 || (*r)[last].Len()+len(row) > piece {
+		b := new(strings.Builder)
+		b.Grow(max(piece, len(row)))
+		*r = append(*r, b)
+		last++
+	}
+	(*r)[last].Write(row)
+}
+
+func appendText(b []byte, s string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+// takeText returns the first text of a row, and what is behind it.
+func takeText(row string) (text, rest string) {
+	n, shift, i := 0, 0, 0
+	for ; row[i] >= 0x80; i++ { // as binary.Uvarint reads it
+		n |= int(row[i]&0x7f) << shift
+		shift += 7
+	}
+	n |= int(row[i]) << shift
+	i++
+	return row[i : i+n], row[i+n:]
 }
 
 // The columns. Of an address the port is a column of its own.
@@ -49,30 +88,31 @@ type cells [columns]string
 // cut stands for the middle of an address.
 const cut = "…"
 
-// Sort puts rows in ss's order of protocols, and leaves it else as it is.
-func Sort(rows []Row) {
-	rank := func(r Row) int { return slices.Index(protocols, r.Socket.Proto) }
-	order := func(a, b Row) int { return rank(a) - rank(b) }
-	if !slices.IsSortedFunc(rows, order) {
-		slices.SortStableFunc(rows, order)
+var protocols = [...]string{"unix", "raw", "icmp", "udp", "tcp", "sctp"}
+
+// Add adds a row.
+func (t *Table) Add(r *Row) {
+	var c cells
+	t.cells(&c, r)
+	b := t.row[:0]
+	for k, s := range c {
+		t.width[k] = max(t.width[k], utf8.RuneCountInString(s))
+		if t.has(k) {
+			b = appendText(b, s)
+		}
 	}
+	b = appendText(b, r.Users)
+	b = appendText(b, t.below(r.Socket))
+	t.rows[slices.Index(protocols[:], r.Socket.Proto)+1].add(b)
+	t.row = b
 }
 
-var protocols = []string{"unix", "raw", "icmp", "udp", "tcp", "sctp"}
-
 // Write prints the rows under a line of titles.
-func (t *Table) Write(w io.Writer, rows []Row) error {
+func (t *Table) Write(w io.Writer) error {
 	titles := cells{"Run", "Netid", "State", "Recv-Q", "Send-Q", "Local Address", "Port", "Peer Address", "Port"}
-	var width [columns]int
+	width := t.width
 	for i, s := range titles {
-		width[i] = len(s)
-	}
-	var c cells
-	for i := range rows {
-		t.cells(&c, &rows[i])
-		for k, s := range c {
-			width[k] = max(width[k], utf8.RuneCountInString(s))
-		}
+		width[i] = max(width[i], len(s))
 	}
 	t.fit(&width)
 	length := 0
@@ -88,10 +128,24 @@ func (t *Table) Write(w io.Writer, rows []Row) error {
 		out.WriteString(title)
 	}
 	out.WriteByte('\n')
-	for i := range rows {
-		t.cells(&c, &rows[i]) // again, rather than that all are kept
-		t.line(out, &c, &width)
-		t.rest(out, &rows[i], length)
+	var c cells
+	var users, below string
+	for _, rows := range t.rows {
+		for _, piece := range rows {
+			for rest := piece.String(); rest != ""; {
+				for k := range c {
+					if t.has(k) {
+						c[k], rest = takeText(rest)
+					}
+				}
+				users, rest = takeText(rest)
+				below, rest = takeText(rest)
+				t.line(out, &c, &width)
+				t.users(out, users, length)
+				out.WriteByte('\n')
+				out.WriteString(below)
+			}
+		}
 	}
 	return out.Flush()
 }
@@ -236,25 +290,27 @@ func pad(out *bufio.Writer, n int) {
 	}
 }
 
-// rest writes what stands behind the columns, or on lines of its own.
-func (t *Table) rest(out *bufio.Writer, r *Row, length int) {
-	if t.Process && r.Users != "" {
-		if t.Width > 0 && length+len(r.Users) > t.Width {
-			out.WriteByte('\n')
-			t.words(out, []string{r.Users})
-		} else {
-			out.WriteString(r.Users)
-		}
+// users writes the processes behind the columns, or on a line of their own.
+func (t *Table) users(out *bufio.Writer, users string, length int) {
+	if !t.Process || users == "" {
+		return
 	}
-	out.WriteByte('\n')
-	if t.Detail && r.Socket.TCP != nil {
-		t.words(out, Details(r.Socket.TCP, r.Socket.Congestion))
+	if t.Width > 0 && length+len(users) > t.Width {
 		out.WriteByte('\n')
+		users = t.words([]string{users})
 	}
-	if stall := strings.Fields(r.Socket.Stall); t.Detail && len(stall) > 0 {
-		t.words(out, append([]string{"waits:"}, stall...))
-		out.WriteByte('\n')
+	out.WriteString(users)
+}
+
+// below are the lines below a socket's.
+func (t *Table) below(s *control.Socket) (lines string) {
+	if t.Detail && s.TCP != nil {
+		lines = t.words(Details(s.TCP, s.Congestion)) + "\n"
 	}
+	if stall := strings.Fields(s.Stall); t.Detail && len(stall) > 0 {
+		lines += t.words(append([]string{"waits:"}, stall...)) + "\n"
+	}
+	return lines
 }
 
 // indent is before details.
@@ -263,8 +319,9 @@ const indent = "\t "
 // tab is how far a tabulator leads.
 const tab = 8
 
-// words writes words on lines that the terminal has room for, but for the end of the last one.
-func (t *Table) words(out *bufio.Writer, list []string) {
+// words are words on lines that the terminal has room for, but for the end of the last one.
+func (t *Table) words(list []string) string {
+	var out strings.Builder
 	at := 0
 	for i, s := range list {
 		switch {
@@ -281,4 +338,5 @@ func (t *Table) words(out *bufio.Writer, list []string) {
 		out.WriteString(s)
 		at += len(s)
 	}
+	return out.String()
 }

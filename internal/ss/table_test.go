@@ -1,13 +1,15 @@
 package ss
 
 import (
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	"usock/internal/control"
 )
 
-var rows = []Row{
+var someRows = []Row{
 	{Run: "web", Users: `users:(("curl",pid=7,fd=3))`, Socket: &control.Socket{
 		Proto: "tcp", State: "ESTAB", SendQ: 12, Local: "10.0.0.1:40000", Peer: "93.184.216.34:443", Congestion: "cubic", TCP: &control.TCP{RTO: 204000, SndMSS: 1448}}},
 	{Run: "db", Socket: &control.Socket{Proto: "udp", State: "UNCONN", Local: "0.0.0.0:53"}},
@@ -24,39 +26,48 @@ func service(port uint16, proto string) string {
 	return ""
 }
 
+// written is the table of some rows.
+func written(t *testing.T, table *Table, rows []Row) string {
+	t.Helper()
+	for i := range rows {
+		table.Add(&rows[i])
+	}
+	var out strings.Builder
+	if err := table.Write(&out); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
 func TestTable(t *testing.T) {
 	for _, c := range []struct {
 		table Table
 		rows  []Row
 		want  string
 	}{
-		{Table{State: true}, rows[:1], `
+		{Table{State: true}, someRows[:1], `
 State Recv-Q Send-Q Local Address:Port   Peer Address:Port
 ESTAB 0      12          10.0.0.1:40000 93.184.216.34:443
 `},
-		{Table{Run: true, Netid: true, State: true, Process: true, Detail: true, Service: service}, rows[:4], `
+		{Table{Run: true, Netid: true, State: true, Process: true, Detail: true, Service: service}, someRows[:4], `
 Run Netid State  Recv-Q Send-Q Local Address:Port   Peer Address:Port  Process
+db  udp   UNCONN 0      0            0.0.0.0:53          0.0.0.0:*     
 web tcp   ESTAB  0      12          10.0.0.1:40000 93.184.216.34:https users:(("curl",pid=7,fd=3))
 	 cubic rto:204 mss:1448 retrans:0/0
-db  udp   UNCONN 0      0            0.0.0.0:53          0.0.0.0:*     
 db  tcp   LISTEN 1      128                *:80                *:*     
 db  tcp   LISTEN 0      0            [::]%lo:81             [::]:*     
 `},
 		// On a terminal processes and details have lines of their own, and addresses no middle.
-		{Table{Netid: true, State: true, Process: true, Detail: true, Width: 60}, []Row{rows[0], rows[4], rows[5]}, `
+		{Table{Netid: true, State: true, Process: true, Detail: true, Width: 60}, []Row{someRows[0], someRows[4], someRows[5]}, `
 Netid State Recv-Q Send-Q Local Address:Port   Peer Address:Port  
+unix  ESTAB 0      0                 @a:*                 *:*     
 tcp   ESTAB 0      12          10.0.0.1:40000 93.184.216.34:443   
 	 users:(("curl",pid=7,fd=3))
 	 cubic rto:204 mss:1448 retrans:0/0
 tcp   ESTAB 0      0      [2001:…:5678]:443   [2001:…:ffff]:55555 
-unix  ESTAB 0      0                 @a:*                 *:*     
 `},
 	} {
-		var out strings.Builder
-		if err := c.table.Write(&out, c.rows); err != nil {
-			t.Fatal(err)
-		}
-		if got := "\n" + out.String(); got != c.want {
+		if got := "\n" + written(t, &c.table, c.rows); got != c.want {
 			t.Errorf("%+v\ngot%s\nwant%s", c.table, got, c.want)
 		}
 	}
@@ -65,12 +76,8 @@ unix  ESTAB 0      0                 @a:*                 *:*
 // TestTableFits has no line wider than the terminal, where the columns can be made to fit.
 func TestTableFits(t *testing.T) {
 	for _, width := range []int{72, 80, 100, 120, 200} {
-		var out strings.Builder
 		table := Table{Netid: true, State: true, Process: true, Detail: true, Width: width}
-		if err := table.Write(&out, rows); err != nil {
-			t.Fatal(err)
-		}
-		for line := range strings.Lines(out.String()) {
+		for line := range strings.Lines(written(t, &table, someRows)) {
 			line = strings.ReplaceAll(strings.TrimRight(line, " \n"), "\t", "        ")
 			if n := len([]rune(line)); n > width {
 				t.Errorf("%d columns: %d: %s", width, n, line)
@@ -79,15 +86,36 @@ func TestTableFits(t *testing.T) {
 	}
 }
 
-func TestSort(t *testing.T) {
-	list := append([]Row(nil), rows...)
-	Sort(list)
-	var got []string
-	for _, r := range list {
-		got = append(got, r.Socket.Proto)
+// TestTableSorts has protocols in ss's order, unknown ones first, and rows else in their own, however many pieces they take.
+func TestTableSorts(t *testing.T) {
+	table := Table{Run: true, Netid: true}
+	rows := append([]Row{{Run: "x", Socket: &control.Socket{Proto: "new"}}}, someRows...)
+	const more = 3 * piece / 20
+	for i := range more {
+		rows = append(rows, Row{Run: strconv.Itoa(i), Socket: &control.Socket{Proto: "udp"}})
 	}
-	if s := strings.Join(got, " "); s != "unix udp tcp tcp tcp tcp" || list[2].Run != "web" {
-		t.Error(s)
+	var got []string
+	for line := range strings.Lines(written(t, &table, rows)) {
+		f := strings.Fields(line)
+		got = append(got, f[0]+" "+f[1])
+	}
+	want := []string{"Run Netid", "x new", "db unix", "db udp"}
+	for i := range more {
+		want = append(want, strconv.Itoa(i)+" udp")
+	}
+	if want = append(want, "web tcp", "db tcp", "db tcp", "db tcp"); !slices.Equal(got, want) {
+		t.Errorf("got %d rows, want %d: %.200q", len(got), len(want), got)
+	}
+}
+
+// TestTableLongTexts has texts come back that are longer than a byte tells, and than a piece.
+func TestTableLongTexts(t *testing.T) {
+	for _, n := range []int{127, 128, 300, 2 * piece} {
+		run := strings.Repeat("r", n)
+		table := Table{Run: true}
+		if got := written(t, &table, []Row{{Run: run, Socket: &control.Socket{Proto: "tcp"}}}); !strings.Contains(got, "\n"+run+" 0 ") {
+			t.Errorf("%d characters: %.100q", n, got)
+		}
 	}
 }
 
