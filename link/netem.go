@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"usock/clock"
@@ -26,9 +27,10 @@ type netem struct {
 	seed  uint64
 	given bool // the clock is that of the configuration
 
+	source atomic.Pointer[source] // changes with mu held
+
 	mu     sync.Mutex
-	clock  clock.Clock
-	epoch  time.Duration // on the clock
+	asOf   time.Duration // up to which the state has been brought
 	imp    Impairment
 	rnd    *rand.Rand
 	bad    bool          // state of the bursts' channel
@@ -98,7 +100,26 @@ func newNetem(c clock.Clock, imp Impairment, seed, direction uint64, carry func(
 }
 
 func (d *netem) setClock(c clock.Clock) {
-	d.clock, d.epoch, d.alarm = c, c.Now(), c.NewAlarm(d.fire)
+	d.source.Store(&source{c, c.Now()})
+	d.alarm, d.asOf = c.NewAlarm(d.fire), 0
+}
+
+// source is where a netem's time comes from, and when that began there.
+type source struct {
+	clock.Clock
+	epoch time.Duration
+}
+
+// moment is a time that was read from a source. Its zero value was read nowhere.
+type moment struct {
+	from *source
+	at   time.Duration // on the clock
+}
+
+// moment reads the clock. It needs no lock.
+func (d *netem) moment() moment {
+	s := d.source.Load()
+	return moment{s, s.Now()}
 }
 
 // useClock changes the clock, unless the configuration has named one or there are times
@@ -111,21 +132,23 @@ func (d *netem) useClock(c clock.Clock) {
 	}
 }
 
-// clockNow is the time on the netem's clock.
-func (d *netem) clockNow() time.Duration {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.clock.Now()
+// now is the time since the netem was made. The caller holds mu.
+func (d *netem) now() time.Duration { return d.since(d.moment()) }
+
+// since is now as of a moment: what was read before a lock was waited for is not before what others have read. One of another clock is
+// read anew. The caller holds mu.
+func (d *netem) since(m moment) time.Duration {
+	if m.from != d.source.Load() {
+		m = d.moment()
+	}
+	return max(m.at-m.from.epoch, d.asOf)
 }
 
-// now is the time since the netem was made. The caller holds mu.
-func (d *netem) now() time.Duration { return d.clock.Now() - d.epoch }
-
-// push takes over the packets of batch. Those that are fresh have passed no other netem.
-func (d *netem) push(batch []*Packet, fresh bool) {
+// push takes over the packets of batch, which come at a moment; the zero one is now. Those that are fresh have passed no other netem.
+func (d *netem) push(batch []*Packet, m moment, fresh bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	now := d.now()
+	now := d.since(m)
 	d.advance(now)
 	for _, p := range batch {
 		switch {
@@ -140,7 +163,7 @@ func (d *netem) push(batch []*Packet, fresh bool) {
 			d.admit(p, now, fresh)
 		}
 	}
-	d.release()
+	d.release(now)
 }
 
 // admit draws what becomes of p, and queues it.
@@ -266,6 +289,7 @@ func (d *netem) sending(p *Packet) time.Duration {
 
 // advance has those packets depart whose last bit has left by now.
 func (d *netem) advance(now time.Duration) {
+	d.asOf = now
 	for d.sends != nil && d.done <= now {
 		// At the time when its last bit has left, and not now: a timer that is late must not
 		// make the link slower.
@@ -346,16 +370,14 @@ func (d *netem) due(now time.Duration) *Packet {
 
 // release carries on what is due and sets the alarm. It gives mu up meanwhile; what
 // others push then, it carries too.
-func (d *netem) release() {
+func (d *netem) release(now time.Duration) {
 	// A carry may lead to another push, of this goroutine or another: what it brings is carried
 	// by who is at it already, or the order would be lost and the stack deep.
 	if d.busy {
 		return
 	}
 	d.busy = true
-	for {
-		// Anew in each turn: carrying takes time, and more may be due.
-		now := d.now()
+	for d.next() <= now {
 		d.advance(now)
 		n := 0
 		for n < len(d.batch) {
@@ -366,14 +388,18 @@ func (d *netem) release() {
 			d.batch[n] = p
 			n++
 		}
-		if n == 0 {
-			break
+		if n > 0 {
+			d.stats.Carried += uint64(n)
+			d.mu.Unlock()
+			d.carry(d.batch[:n])
+			d.mu.Lock()
+			clear(d.batch[:n])
 		}
-		d.stats.Carried += uint64(n)
-		d.mu.Unlock()
-		d.carry(d.batch[:n])
-		d.mu.Lock()
-		clear(d.batch[:n])
+
+		// Carrying takes time, and more may be due.
+		if d.next() != never {
+			now = d.now()
+		}
 	}
 	d.busy = false
 	d.wake()
@@ -391,7 +417,7 @@ func (d *netem) fire() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.armed = never
-	d.release()
+	d.release(d.now())
 }
 
 func (d *netem) set(imp Impairment) {

@@ -68,7 +68,7 @@ func newWay(c clock.Clock, imp Impairment, seed, number uint64, carry func([]*Pa
 func (w *way) push(batch []*Packet) {
 	s := w.stages.Load()
 	if s == nil {
-		w.base.push(batch, true)
+		w.base.push(batch, moment{}, true)
 		return
 	}
 	w.pass(s, batch, 0, true)
@@ -76,17 +76,17 @@ func (w *way) push(batch []*Packet) {
 
 // pass hands packets to the stages that they pass next, in runs of the same. They are fresh if they have passed none yet.
 func (w *way) pass(s *stageList, batch []*Packet, from int, fresh bool) {
-	now := w.base.clockNow()
+	now := w.base.moment()
 	for len(batch) > 0 {
-		at := min(s.next(batch[0], now, from), len(s.list))
+		at := min(s.next(batch[0], now.at, from), len(s.list))
 		n := 1
-		for n < len(batch) && min(s.next(batch[n], now, from), len(s.list)) == at {
+		for n < len(batch) && min(s.next(batch[n], now.at, from), len(s.list)) == at {
 			n++
 		}
 		if at < len(s.list) {
-			s.list[at].push(batch[:n], fresh)
+			s.list[at].push(batch[:n], moment{}, fresh)
 		} else {
-			w.base.push(batch[:n], fresh)
+			w.base.push(batch[:n], now, fresh)
 		}
 		batch = batch[n:]
 	}
@@ -100,7 +100,7 @@ func (w *way) leave(from *stage, batch []*Packet) {
 			return
 		}
 	}
-	w.base.push(batch, false)
+	w.base.push(batch, moment{}, false)
 }
 
 // check returns an error for stages that make no sense.

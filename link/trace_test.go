@@ -74,7 +74,7 @@ func departures(imp Impairment, in []offered, alarms bool) (out []time.Duration)
 	for _, p := range in {
 		manual.Advance(p.at - manual.Now())
 		byHand.step(p.at)
-		d.push([]*Packet{packet.FromBytes(make([]byte, p.size))}, true)
+		d.push([]*Packet{packet.FromBytes(make([]byte, p.size))}, moment{}, true)
 	}
 	d.advance(math.MaxInt64 / 4)
 	for d.line.len() > 0 {
@@ -190,7 +190,7 @@ func TestTraceSaturated(t *testing.T) {
 			defer d.close()
 			for manual.Now() < 30*time.Second {
 				for d.statistics().Waiting < 500 {
-					d.push([]*Packet{packet.FromBytes(make([]byte, size))}, true)
+					d.push([]*Packet{packet.FromBytes(make([]byte, size))}, moment{}, true)
 				}
 				manual.Advance(10 * ms)
 			}
@@ -234,7 +234,7 @@ func TestTraceSet(t *testing.T) {
 	})
 	send := func() {
 		for range 2 {
-			d.push([]*Packet{packet.FromBytes(make([]byte, 1500))}, true)
+			d.push([]*Packet{packet.FromBytes(make([]byte, 1500))}, moment{}, true)
 		}
 	}
 	send()
@@ -299,7 +299,7 @@ func BenchmarkNetem(b *testing.B) {
 			for i := 0; i < b.N; i += len(batch) {
 				batch = append(batch[:0], back...)
 				back = back[:0]
-				d.push(batch, true)
+				d.push(batch, moment{}, true)
 				manual.Advance(100 * time.Microsecond)
 			}
 			if n := d.statistics().Carried; n < uint64(b.N) {
@@ -322,7 +322,7 @@ func TestTraceAllocates(t *testing.T) {
 	n := testing.AllocsPerRun(1000, func() {
 		batch = append(batch[:0], back...)
 		back = back[:0]
-		d.push(batch, true)
+		d.push(batch, moment{}, true)
 		manual.Advance(3 * ms)
 	})
 	if n != 0 {

@@ -10,7 +10,8 @@ import (
 // flows are those of which packets have come lately, with what rules ask of them. Of more than maxFlows it forgets those of which
 // nothing came for longest.
 type flows struct {
-	// gen changes when what was found out about flows may be wrong: it is found out anew with their next packets.
+	// gen changes when what was found out about flows may be wrong: it is found out anew with their next packets. It is not 0 where there
+	// are any.
 	gen atomic.Uint64
 
 	mu        sync.Mutex
@@ -32,9 +33,18 @@ type flow struct {
 	serial uint32   // of the packet that began it
 	pid    [2]int32 // of the high end, and of the low one; 0: not known
 
-	counted, picked set           // rules that have counted it, and those of which it is one of the connections that they are about
-	verdicts        [2]*verdict   // of the packets that come from the high end, and from the low one
-	version         atomic.Uint32 // changes when they are none any more
+	counted, picked set         // rules that have counted it, and those of which it is one of the connections that they are about
+	verdicts        [2]*verdict // of the packets that come from the high end, and from the low one
+}
+
+// outdate says that what was decided about the flow may be wrong. The caller holds flows.mu.
+func (x *flow) outdate() {
+	for i, v := range x.verdicts {
+		if v != nil {
+			v.gen.Store(0)
+			x.verdicts[i] = nil
+		}
+	}
 }
 
 // datagram is one in fragments, ports are those that its first one has.
@@ -75,7 +85,7 @@ func (f *flows) find(h *header) (x *flow, rises bool) {
 	if (h.begins || h.answers) && !h.quoted && (!x.seen || x.serial != h.serial) {
 		x.low, x.seen, x.serial, x.pid = rises == h.begins, true, h.serial, [2]int32{}
 		x.counted, x.picked = set{}, set{}
-		x.version.Add(1)
+		x.outdate()
 	}
 	return x, rises
 }

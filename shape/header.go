@@ -39,12 +39,12 @@ const (
 
 const icmp6 = 58
 
-// parse reads what tells the flow of p, an IP packet, which stays as it is. Not ok: it is none.
-func parse(p *link.Packet) (h header, ok bool) {
+// read reads what tells the flow of p, an IP packet, which stays as it is. Not ok: it is none.
+func (h *header) read(p *link.Packet) (ok bool) {
 	b := p.Front()
 	at, ok := h.network(b)
 	if !ok || at < 0 {
-		return h, ok
+		return ok
 	}
 	// Where the head ends before the transport header, that is in the payload.
 	if n := len(p.Head()); n != 0 && at >= n {
@@ -52,14 +52,14 @@ func parse(p *link.Packet) (h header, ok bool) {
 	}
 	if b = b[min(at, len(b)):]; h.proto != target.ICMP {
 		h.transport(b)
-		return h, true
+		return true
 	}
 	const icmpLen = 8
 	if n := len(p.Head()); len(b) == icmpLen && n != 0 && h.isError(b) {
 		b = append(b[:icmpLen:icmpLen], p.Payload.Front()...) // the packet that it quotes
 	}
 	h.icmp(b)
-	return h, true
+	return true
 }
 
 // network reads the IP header at the start of b, and returns where the transport header is; -1: not here, or it cannot be told.
@@ -236,6 +236,12 @@ func address(a [2]uint64, v6 bool) netip.Addr {
 	binary.BigEndian.PutUint64(b[:], a[0])
 	binary.BigEndian.PutUint64(b[8:], a[1])
 	return netip.AddrFrom16(b).Unmap()
+}
+
+// same reports whether both are the same. It is asked about each packet.
+func (e *endpoints) same(o *endpoints) bool {
+	return e.src[0] == o.src[0] && e.dst[0] == o.dst[0] && e.sport == o.sport && e.dport == o.dport && e.proto == o.proto &&
+		e.src[1] == o.src[1] && e.dst[1] == o.dst[1] && e.v6 == o.v6 && e.quoted == o.quoted
 }
 
 // hash spreads flows over the cache.

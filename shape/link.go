@@ -248,10 +248,11 @@ func (l *Link) loopStages(s *steering) link.Stages {
 	s.open()
 	return link.Stages{List: list, Next: func(p *link.Packet, now time.Duration, from int) int {
 		v := s.verdict(p)
-		if rule := s.first(v, now, (from+1-v.dir)/2, v.dir); rule < len(s.rules) {
-			return 2*rule + v.dir
+		dir := int(v.dir)
+		if rule := s.first(v, now, (from+1-dir)/2, dir); rule < len(s.rules) {
+			return 2*rule + dir
 		}
-		if at := base + v.dir; at >= from {
+		if at := base + dir; at >= from {
 			return at
 		}
 		return len(list)

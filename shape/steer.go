@@ -26,14 +26,15 @@ type steering struct {
 	counts    []uint64 // flows.mu: connections of the rules that count them
 	counting  bool     // one of them counts connections
 	byProcess bool     // one asks for the process
-	unread    *verdict // of what is no IP packet
+	unread    verdict  // of what is no IP packet
 
 	begun atomic.Int64 // the beginning, on the link's clock
 	now   atomic.Pointer[moment]
-	cache []atomic.Pointer[verdict] // of cacheSize, where packets are asked about
+	cache [][2]atomic.Pointer[verdict] // of cacheSets, where packets are asked about
 }
 
-const cacheSize = 1 << 13
+// cacheSets is how many verdicts the cache has a place for, and a second one.
+const cacheSets = 1 << 13
 
 // set is a set of rules, by their places.
 type set [MaxRules / 64]uint64
@@ -43,38 +44,33 @@ func (s *set) has(i int) bool { return s[i/64]&(1<<(i%64)) != 0 }
 
 // first returns the first one of those in both sets, from the place on; MaxRules: there is none.
 func (s *set) first(t *set, from int) int {
+	mask := ^uint64(0) << (from % 64)
 	for w := from / 64; w < len(s); w++ {
-		x := s[w] & t[w]
-		if w == from/64 {
-			x &= ^uint64(0) << (from % 64)
-		}
-		if x != 0 {
+		if x := s[w] & t[w] & mask; x != 0 {
 			return w*64 + bits.TrailingZeros64(x)
 		}
+		mask = ^uint64(0)
 	}
 	return MaxRules
 }
 
-// verdict is what was decided about the packets of one direction of a flow. It does not change.
+// verdict is what was decided about the packets of one direction of a flow. But for gen it does not change.
 type verdict struct {
-	of      endpoints
-	by      *steering
-	gen     uint64 // of flows
-	flow    *flow
-	version uint32 // of the flow
-	pid     int32  // of the sender
-	dir     int    // up or down in the flow
-	match   set    // rules that are about the flow
+	of    endpoints
+	gen   atomic.Uint64 // of flows; 0: what is known of the flow is another thing now
+	pid   int32         // of the sender
+	none  bool          // no rule is about the flow
+	dir   uint8         // up or down in the flow
+	by    *steering
+	match set // rules that are about the flow
 }
 
 // holds reports whether a verdict is still right.
-func (v *verdict) holds(s *steering) bool {
-	return v.gen == s.flows.gen.Load() && v.version == v.flow.version.Load() && v.by == s
-}
+func (v *verdict) holds(s *steering) bool { return v.gen.Load() == s.flows.gen.Load() }
 
 // moment is which rules hold for a time, in each direction.
 type moment struct {
-	from, until time.Duration // since the beginning
+	from, until time.Duration // on the link's clock
 	holds       [2]set
 }
 
@@ -85,7 +81,7 @@ const (
 )
 
 func newSteering(rules []Rule, f *flows, n *names, p *programs) *steering {
-	s := &steering{rules: rules, flows: f, names: n, programs: p, counts: make([]uint64, len(rules)), unread: new(verdict)}
+	s := &steering{rules: rules, flows: f, names: n, programs: p, counts: make([]uint64, len(rules))}
 	for i := range rules {
 		r := &rules[i]
 		s.counting = s.counting || r.first > 0
@@ -94,13 +90,16 @@ func newSteering(rules []Rule, f *flows, n *names, p *programs) *steering {
 			s.unread.match.add(i)
 		}
 	}
+	s.unread.none = s.unread.match == set{}
 	f.gen.Add(1)
 	return s
 }
 
 // first returns the first rule, from a place on, that a packet passes which goes in that direction; MaxRules: there is none.
 func (s *steering) first(v *verdict, now time.Duration, from, dir int) int {
-	now -= time.Duration(s.begun.Load())
+	if v.none {
+		return MaxRules
+	}
 	m := s.now.Load()
 	if m == nil || now < m.from || now >= m.until {
 		m = s.look(now)
@@ -130,11 +129,12 @@ func (s *steering) stages(behind string) []link.Stage {
 // look finds out which rules hold at a time.
 func (s *steering) look(now time.Duration) *moment {
 	m := &moment{from: now, until: 1<<63 - 1}
+	begun := time.Duration(s.begun.Load())
 	for i := range s.rules {
 		r := &s.rules[i]
-		holds, until := r.times.at(now)
+		holds, until := r.times.at(now - begun)
 		if until > 0 {
-			m.until = min(m.until, until)
+			m.until = min(m.until, begun+until)
 		}
 		if !holds {
 			continue
@@ -153,7 +153,7 @@ func (s *steering) look(now time.Duration) *moment {
 // open makes ready for packets.
 func (s *steering) open() {
 	if s.cache == nil {
-		s.cache = make([]atomic.Pointer[verdict], cacheSize)
+		s.cache = make([][2]atomic.Pointer[verdict], cacheSets)
 	}
 }
 
@@ -165,20 +165,22 @@ func (s *steering) start(begun time.Duration) {
 
 // verdict returns what is decided about a packet, and decides if nothing is.
 func (s *steering) verdict(p *link.Packet) *verdict {
-	h, ok := parse(p)
-	if !ok {
-		return s.unread
+	var h header
+	if !h.read(p) {
+		return &s.unread
 	}
 	if h.fragment != whole || h.begins || h.answers || h.quoted {
 		return s.decide(p, &h)
 	}
-	slot := &s.cache[h.hash()%cacheSize]
-	v := slot.Load()
-	if v != nil && v.of == h.endpoints && v.holds(s) && (!s.byProcess || p.Owner.PID == 0 || p.Owner.PID == v.pid) {
-		return v
+	places := &s.cache[h.hash()%cacheSets]
+	for i := range places {
+		v := places[i].Load()
+		if v != nil && v.of.same(&h.endpoints) && v.holds(s) && (!s.byProcess || p.Owner.PID == 0 || p.Owner.PID == v.pid) {
+			return v
+		}
 	}
-	v = s.decide(p, &h)
-	slot.Store(v)
+	v := s.decide(p, &h)
+	places[1].Store(places[0].Swap(v))
 	return v
 }
 
@@ -194,18 +196,25 @@ func (s *steering) decide(p *link.Packet, h *header) *verdict {
 	}
 	if pid := p.Owner.PID; pid != 0 && pid != x.pid[side] && !h.quoted {
 		x.pid[side] = pid
-		x.version.Add(1)
+		x.outdate()
 	}
-	if v := x.verdicts[side]; v != nil && v.of == h.endpoints && v.holds(s) {
-		return v
+	old := x.verdicts[side]
+	if old != nil && old.of == h.endpoints && old.holds(s) && old.by == s {
+		return old
 	}
-	v := &verdict{of: h.endpoints, by: s, gen: f.gen.Load(), flow: x, version: x.version.Load(), pid: x.pid[side], dir: up}
+	v := &verdict{of: h.endpoints, by: s, match: s.match(x, h, rises), pid: x.pid[side], dir: up}
+	v.gen.Store(f.gen.Load())
+	v.none = v.match == set{}
 	if rises != x.low {
 		v.dir = down
 	}
-	if v.match = s.match(x, h, rises); !h.quoted { // else rules about icmp are among them
-		x.verdicts[side] = v
+	if h.quoted { // rules about icmp are among those
+		return v
 	}
+	if old != nil {
+		old.gen.Store(0)
+	}
+	x.verdicts[side] = v
 	return v
 }
 

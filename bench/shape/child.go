@@ -52,7 +52,7 @@ func child(args []string) error {
 	if out.P50, out.P99, err = trips(*connect, *each); err != nil {
 		return err
 	}
-	if out.Mbit, err = stream(*connect, *each); err != nil {
+	if out.Came, err = stream(*connect, *each); err != nil {
 		return err
 	}
 	return json.NewEncoder(os.Stdout).Encode(out)
@@ -111,36 +111,31 @@ func trips(at string, each time.Duration) (p50, p99 float64, err error) {
 	return all[len(all)/2], all[len(all)*99/100], nil
 }
 
-// stream returns how many Mbit a second come, after the first third of the time.
-func stream(at string, each time.Duration) (mbit float64, err error) {
+// slot is the time that a stream's bytes are counted for.
+const slot = 100 * time.Millisecond
+
+// stream returns how many bytes come in each slot since the connection was asked for.
+func stream(at string, each time.Duration) (came []int, err error) {
+	begun := time.Now()
 	c, err := net.Dial("tcp", at)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	defer c.Close()
 	if _, err := c.Write([]byte{askStream}); err != nil {
-		return 0, err
+		return nil, err
 	}
 	b := make([]byte, 256<<10)
-	begun := time.Now()
-	from, end := begun.Add(each/3), begun.Add(each)
-	bytes := 0
-	var first time.Time
+	came = make([]int, each/slot)
 	for {
 		n, err := c.Read(b)
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
-		now := time.Now()
-		if now.After(end) {
-			return float64(bytes) * 8 / 1e6 / now.Sub(first).Seconds(), nil
+		i := int(time.Since(begun) / slot)
+		if i >= len(came) {
+			return came, nil
 		}
-		if now.After(from) {
-			if first.IsZero() {
-				first = now
-			} else {
-				bytes += n
-			}
-		}
+		came[i] += n
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -34,8 +35,21 @@ var requests = []request{
 // figures is what the program has measured.
 type figures struct {
 	P50, P99 float64 // ms of a request
-	Mbit     float64 // received a second
+	Came     []int   // bytes of the stream in each slot
 }
+
+// mbit is how many Mbit a second came from one slot until before another one.
+func (f *figures) mbit(from, until int) float64 {
+	bytes := 0
+	for _, n := range f.Came[from:until] {
+		bytes += n
+	}
+	return float64(bytes) * 8 / 1e6 / (time.Duration(until-from) * slot).Seconds()
+}
+
+// first is the beginning: the first second. late is what comes in the second half of the time.
+func (f *figures) first() float64 { return f.mbit(0, min(10, len(f.Came))) }
+func (f *figures) late() float64  { return f.mbit(len(f.Came)/2, len(f.Came)) }
 
 var ways = []string{"usock", "toxiproxy", "plain"}
 
@@ -49,15 +63,20 @@ func main() {
 	}
 	runs := flag.Int("runs", 5, "how often each is measured")
 	each := flag.Duration("time", 3*time.Second, "how long each measurement takes")
+	only := flag.String("only", "", "measure the rows that match this `pattern` only, as '50 Mbit' or library")
 	md := flag.String("md", "", "write the table to this `file` as well")
 	flag.Parse()
-	if err := run(*runs, *each, *md); err != nil {
+	pattern, err := regexp.Compile(*only)
+	if err == nil {
+		err = run(*runs, *each, pattern, *md)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "shape:", err)
 		os.Exit(1)
 	}
 }
 
-func run(runs int, each time.Duration, md string) error {
+func run(runs int, each time.Duration, only *regexp.Regexp, md string) error {
 	dir, err := os.MkdirTemp("", "shape")
 	if err != nil {
 		return err
@@ -74,8 +93,11 @@ func run(runs int, each time.Duration, md string) error {
 		return err
 	}
 	var b strings.Builder
-	b.WriteString("| asked for | way | request, p50, ms | p99, ms | received, Mbit/s |\n|---|---|---|---|---|\n")
+	b.WriteString("| asked for | way | request, p50, ms | p99, ms | received, Mbit/s, in the first second | in the second half |\n|---|---|---|---|---|---|\n")
 	for _, q := range requests {
+		if !only.MatchString(q.title) {
+			continue
+		}
 		got := make(map[string][]figures)
 		for turn := range runs {
 			for i := range ways {
@@ -89,15 +111,18 @@ func run(runs int, each time.Duration, md string) error {
 		}
 		for _, way := range ways {
 			m := func(of func(figures) float64) float64 { return median(got[way], of) }
-			fmt.Fprintf(&b, "| %s | %s | %.2f | %.2f | %.1f |\n", q.title, way,
-				m(func(f figures) float64 { return f.P50 }), m(func(f figures) float64 { return f.P99 }), m(func(f figures) float64 { return f.Mbit }))
+			fmt.Fprintf(&b, "| %s | %s | %.2f | %.2f | %.1f | %.1f |\n", q.title, way,
+				m(func(f figures) float64 { return f.P50 }), m(func(f figures) float64 { return f.P99 }),
+				m(func(f figures) float64 { return f.first() }), m(func(f figures) float64 { return f.late() }))
 		}
 	}
-	late, err := library(runs, self)
-	if err != nil {
-		return err
+	if only.MatchString("library") {
+		late, err := library(runs)
+		if err != nil {
+			return err
+		}
+		b.WriteString("\n" + late)
 	}
-	b.WriteString("\n" + late)
 	fmt.Print(b.String())
 	if md != "" {
 		return os.WriteFile(md, []byte(b.String()), 0o644)
