@@ -31,19 +31,20 @@ func streamFaults(c *Config) inet.Faults {
 	return hostFaults{c.Faults, c.Name, c.Names}
 }
 
-// known tells the names of an address that the host knows without asking.
-func (h hostFaults) known(a netip.Addr) {
-	if _, far := h.of.About(); far {
-		for _, name := range h.names.LookupAddr(a.Unmap()) {
-			h.of.Resolved(a, name)
-		}
+// call is what is asked about. The names of the address are told that the host knows without asking.
+func (h hostFaults) call(c inet.FaultyCall) shape.Call {
+	for _, name := range h.names.LookupAddr(c.To.Addr().Unmap()) {
+		h.of.Resolved(c.To.Addr(), name)
 	}
+	return shape.Call{PID: c.Owner, Host: h.name, Proto: c.Proto, From: c.From, To: c.To}
 }
 
 // Connect implements inet.Faults.
-func (h hostFaults) Connect(owner int32, to netip.AddrPort) *inet.StreamFaults {
-	h.known(to.Addr())
-	connect, stream := h.of.Connect(owner, h.name, to)
+func (h hostFaults) Connect(c inet.FaultyCall) *inet.StreamFaults {
+	if !h.of.Any() {
+		return nil
+	}
+	connect, stream := h.of.Connect(h.call(c))
 	f := streamOf(stream)
 	if connect == nil {
 		return f
@@ -56,18 +57,22 @@ func (h hostFaults) Connect(owner int32, to netip.AddrPort) *inet.StreamFaults {
 }
 
 // Accept implements inet.Faults.
-func (h hostFaults) Accept(owner int32, at netip.AddrPort) *inet.Fault {
-	h.known(at.Addr())
-	if b := h.of.Accept(owner, h.name, at); b != nil {
+func (h hostFaults) Accept(c inet.FaultyCall) *inet.Fault {
+	if !h.of.Any() {
+		return nil
+	}
+	if b := h.of.Accept(h.call(c)); b != nil {
 		return faultOf(b)
 	}
 	return nil
 }
 
 // Accepted implements inet.Faults.
-func (h hostFaults) Accepted(owner int32, at netip.AddrPort) *inet.StreamFaults {
-	h.known(at.Addr())
-	return streamOf(h.of.Accepted(owner, h.name, at))
+func (h hostFaults) Accepted(c inet.FaultyCall) *inet.StreamFaults {
+	if !h.of.Any() {
+		return nil
+	}
+	return streamOf(h.of.Accepted(h.call(c)))
 }
 
 // streamOf is what faults do to a connection; of several of a kind the first counts, and of resets that which comes first. nil:
@@ -94,6 +99,21 @@ func faultOf(b *shape.Blow) *inet.Fault {
 	return &inet.Fault{Text: b.Fault.String(), Errno: b.Fails(), Wait: b.Wait, After: b.After, Pieces: b.Pieces, Strike: b.Strike}
 }
 
+// socketFault is with what a fault has no socket be made; nil: one is.
+func (h *Host) socketFault(pid int32, domain, typ, protocol int) error {
+	if h.faults == nil || domain == abi.AF_UNIX {
+		return nil
+	}
+	c, err := h.table.lookup(domain, typ&^(abi.SOCK_NONBLOCK|abi.SOCK_CLOEXEC), protocol)
+	if err != nil {
+		return nil // there is none
+	}
+	if b := h.faults.Socket(shape.Call{PID: pid, Host: h.name, Proto: uint8(c.protocol)}); b != nil && b.Strike() {
+		return b.Fails()
+	}
+	return nil
+}
+
 // The addresses of wrong answers about names, which nobody has (RFC 5737, RFC 3849).
 var (
 	wrong4 = netip.AddrFrom4([4]byte{192, 0, 2, 1})
@@ -114,7 +134,7 @@ func (r *Resolver) faultyLookup(ctx context.Context, k kind, host string) ([]net
 		if k.family == q.other {
 			continue
 		}
-		for _, b := range r.h.faults.Question(0, r.h.name, host, uint16(q.typ)) {
+		for _, b := range r.h.faults.Question(shape.Call{Host: r.h.name}, host, uint16(q.typ)) {
 			if !b.Strike() {
 				continue
 			}
@@ -172,7 +192,7 @@ func (s *Socket) interrupted(call string) bool {
 		return false
 	}
 	peer, _ := s.in.Peer()
-	b := s.host.faults.Wait(s.in.Owner, s.host.name, call, peer.AddrPort())
+	b := s.host.faults.Wait(shape.Call{PID: s.in.Owner, Host: s.host.name, Proto: uint8(s.in.Protocol), To: peer.AddrPort()}, call)
 	return b != nil && b.Strike()
 }
 

@@ -22,8 +22,7 @@ func strikesNames(c *Config) bool {
 	if c.Faults == nil {
 		return false
 	}
-	questions, _ := c.Faults.About()
-	return questions
+	return c.Faults.About()
 }
 
 // nameVerdict is what faults make of a question.
@@ -48,7 +47,7 @@ func (n *names) strike(msg []byte, stream bool, owner func() int32) (v nameVerdi
 	if stream {
 		limit = wholeSize
 	}
-	for _, b := range n.faults.Question(owner(), "", bare(q.Name.String()), uint16(q.Type)) {
+	for _, b := range n.faults.Question(shape.Call{PID: owner()}, bare(q.Name.String()), uint16(q.Type)) {
 		if b.Kind != shape.NameLate && v.reply != nil || !b.Strike() {
 			continue // the first answer counts
 		}

@@ -6,6 +6,7 @@ import (
 	"syscall"
 	"time"
 
+	"usock/internal/abi"
 	"usock/internal/host"
 	"usock/internal/rank"
 	"usock/internal/socket"
@@ -19,11 +20,18 @@ import (
 // not call the host, nor take long.
 type Faults interface {
 	// Connect is asked about a connection that a process's program begins; nil: nothing happens to it.
-	Connect(owner int32, to netip.AddrPort) *StreamFaults
+	Connect(c FaultyCall) *StreamFaults
 	// Accept is asked about one that is there to be accepted; not nil: accept fails, and leaves it where it is.
-	Accept(owner int32, at netip.AddrPort) *Fault
+	Accept(c FaultyCall) *Fault
 	// Accepted is asked about one that was taken.
-	Accepted(owner int32, at netip.AddrPort) *StreamFaults
+	Accepted(c FaultyCall) *StreamFaults
+}
+
+// FaultyCall is whose call it is, and about what.
+type FaultyCall struct {
+	Owner    int32
+	Proto    uint8
+	From, To netip.AddrPort // the side that connects, and where to; not valid: not known
 }
 
 // StreamFaults is what is to happen to a connection; nil fields: nothing of the kind.
@@ -249,7 +257,7 @@ func (t *tcpProto) beginFaults(e *tcpEndpoint, p *tcp.Params, fo *tcp.FastOpen) 
 	if t.faults == nil {
 		return nil
 	}
-	f := t.faults.Connect(e.owner(), netip.AddrPortFrom(e.raddr, e.rport))
+	f := t.faults.Connect(FaultyCall{e.owner(), abi.IPPROTO_TCP, netip.AddrPortFrom(e.laddr, e.lport), netip.AddrPortFrom(e.raddr, e.rport)})
 	if f != nil && f.Connect != nil {
 		if !e.struck(f.Connect) {
 			f.Connect = nil
@@ -262,7 +270,7 @@ func (t *tcpProto) beginFaults(e *tcpEndpoint, p *tcp.Params, fo *tcp.FastOpen) 
 
 // acceptFault asks whether an accept at e fails that would take a connection.
 func (t *tcpProto) acceptFault(e *tcpEndpoint) error {
-	if f := t.faults.Accept(e.owner(), netip.AddrPortFrom(e.addr, e.lport)); f != nil && e.struck(f) {
+	if f := t.faults.Accept(FaultyCall{Owner: e.owner(), Proto: abi.IPPROTO_TCP, To: netip.AddrPortFrom(e.addr, e.lport)}); f != nil && e.struck(f) {
 		return f.Errno
 	}
 	return nil
@@ -278,7 +286,7 @@ func (t *tcpProto) AcceptFault(s *socket.Socket) error {
 
 // acceptedFaults has happen what is to happen to a connection that was accepted.
 func (t *tcpProto) acceptedFaults(c *tcpEndpoint) {
-	f := t.faults.Accepted(c.owner(), netip.AddrPortFrom(c.laddr, c.lport))
+	f := t.faults.Accepted(FaultyCall{c.owner(), abi.IPPROTO_TCP, netip.AddrPortFrom(c.raddr, c.rport), netip.AddrPortFrom(c.laddr, c.lport)})
 	if f == nil || c.conn.State() == tcp.Closed || c.conn.State() == tcp.TimeWait {
 		return
 	}
