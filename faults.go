@@ -96,7 +96,7 @@ func streamOf(list []*shape.Blow) *inet.StreamFaults {
 }
 
 func faultOf(b *shape.Blow) *inet.Fault {
-	return &inet.Fault{Text: b.Fault.String(), Errno: b.Fails(), Wait: b.Wait, After: b.After, Pieces: b.Pieces, Strike: b.Strike}
+	return &inet.Fault{Text: b.Fault.String(), Errno: b.Fails(), Wait: b.Wait, After: b.After, Pieces: b.Pieces, Strike: b.Strike, Told: func() string { return b.Struck().Note() }}
 }
 
 // socketFault is with what a fault has no socket be made; nil: one is.
@@ -186,14 +186,74 @@ func (h *Host) pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
+// faulty returns what hosts' faults are asked about a call to an address; nil: there are none to ask.
+func (s *Socket) faulty(to abi.Addr) (*shape.Faults, shape.Call) {
+	f := s.host.faults
+	if f == nil || !f.Any() {
+		return nil, shape.Call{}
+	}
+	h := hostFaults{f, s.host.name, s.host.names}
+	return f, h.call(inet.FaultyCall{Owner: s.in.Owner, Proto: uint8(s.in.Protocol), To: to.AddrPort()})
+}
+
 // interrupted reports whether a fault interrupts a call that would wait.
 func (s *Socket) interrupted(call string) bool {
-	if s.host.faults == nil || !s.host.faults.Interrupts(call) {
+	peer, _ := s.in.Peer()
+	f, c := s.faulty(peer)
+	if f == nil {
 		return false
 	}
-	peer, _ := s.in.Peer()
-	b := s.host.faults.Wait(shape.Call{PID: s.in.Owner, Host: s.host.name, Proto: uint8(s.in.Protocol), To: peer.AddrPort()}, call)
+	b := f.Wait(c, call)
 	return b != nil && b.Strike()
+}
+
+// sendFault is with what a fault has the send of m fail; nil: it does not.
+func (s *Socket) sendFault(m *socket.Msg) error {
+	to := m.Addr
+	if !m.HasAddr {
+		to, _ = s.in.Peer()
+	}
+	f, c := s.faulty(to)
+	if f == nil {
+		return nil
+	}
+	if b := f.Send(c); b != nil && b.Strike() {
+		return b.Fails()
+	}
+	return nil
+}
+
+// sendDatagram sends p, unless a fault has that fail.
+func (s *Socket) sendDatagram(ctx context.Context, p []byte, m *socket.Msg) (int, error) {
+	if s.host.faults != nil {
+		if err := s.sendFault(m); err != nil {
+			return 0, err
+		}
+	}
+	return s.in.Send(ctx, p, m)
+}
+
+// send sends p, unless a fault has that fail, or interrupts it. What was sent before counts.
+func (s *Socket) send(ctx context.Context, p []byte, m *socket.Msg) (int, error) {
+	if !s.mayInterrupt("send") || m.Flags&abi.MSG_DONTWAIT != 0 || s.in.Nonblock() {
+		return s.sendDatagram(ctx, p, m)
+	}
+	flags := m.Flags
+	m.Flags |= abi.MSG_DONTWAIT
+	n, err := s.sendDatagram(ctx, p, m)
+	if err != nil && err != syscall.EAGAIN || n == len(p) && err == nil {
+		return n, err
+	}
+	switch {
+	case !s.interrupted("send"):
+	case n > 0:
+		return n, nil
+	default:
+		return 0, syscall.EINTR
+	}
+	m.Flags = flags
+	more, err := s.in.Send(ctx, p[n:], m)
+	return n + more, err
 }
 
 // mayInterrupt reports whether some fault interrupts calls of the name that wait: it is looked first whether this one does.
@@ -250,7 +310,7 @@ func (s *Socket) AcceptAhead() (*Socket, error) {
 // AcceptFault returns the error with which Config.Faults has an accept fail that would take a connection; nil: it does not.
 func (s *Socket) AcceptFault() error { return s.in.AcceptFault() }
 
-// WaitFault returns EINTR where Config.Faults interrupts a call that would wait, recv, accept or connect; nil: it waits. It is for one
+// WaitFault returns EINTR where Config.Faults interrupts a call that would wait, recv, send, accept or connect; nil: it waits. It is for one
 // who waits in the place of the program.
 func (s *Socket) WaitFault(call string) error {
 	if s.interrupted(call) {

@@ -42,6 +42,23 @@ func onMarked(a *assembler) {
 	a.ret(retAllow)
 }
 
+// reads and writes are for read(2), write(2) and those with vectors.
+func reads(a *assembler) {
+	if a.Receives {
+		always(a)
+		return
+	}
+	onMarked(a)
+}
+
+func writes(a *assembler) {
+	if a.Sends {
+		always(a)
+		return
+	}
+	onMarked(a)
+}
+
 // duplicates is for fcntl(2).
 func duplicates(a *assembler) {
 	a.load(arg(1))
@@ -120,7 +137,7 @@ func isMarked(fd int) bool { return fd&^(markedRange-1) == firstMarked }
 
 // callRead is read(fd, buf, count).
 func callRead(c *call) result {
-	if c.s.sctp == nil {
+	if c.s.sctp == nil && !c.l.traps.Receives {
 		return result{how: byKernel}
 	}
 	return c.readMessage(c.bareMessage())
@@ -128,15 +145,21 @@ func callRead(c *call) result {
 
 // callWrite is write(fd, buf, count).
 func callWrite(c *call) result {
-	if c.s.sctp == nil {
+	m := c.bareMessage()
+	if c.kernelWrites(m) {
 		return result{how: byKernel}
 	}
-	return c.sendMessage(c.bareMessage())
+	return c.sendMessage(m)
+}
+
+// kernelWrites reports whether the kernel carries out a write of that message.
+func (c *call) kernelWrites(m *message) bool {
+	return c.s.sctp == nil && (!c.l.traps.Sends || m.total == 0)
 }
 
 // callReadv is readv(fd, iov, iovcnt).
 func callReadv(c *call) result {
-	if c.s.sctp == nil {
+	if c.s.sctp == nil && !c.l.traps.Receives {
 		return result{how: byKernel}
 	}
 	m, e := c.vectorMessage()
@@ -148,12 +171,15 @@ func callReadv(c *call) result {
 
 // callWritev is writev(fd, iov, iovcnt).
 func callWritev(c *call) result {
-	if c.s.sctp == nil {
+	if c.s.sctp == nil && !c.l.traps.Sends {
 		return result{how: byKernel}
 	}
 	m, e := c.vectorMessage()
-	if e != 0 || m.total == 0 {
+	if e != 0 || c.s.sctp != nil && m.total == 0 {
 		return c.fail(e) // nothing is no message here (Linux, do_iter_write)
+	}
+	if c.kernelWrites(m) {
+		return result{how: byKernel}
 	}
 	return c.sendMessage(m)
 }

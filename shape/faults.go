@@ -136,6 +136,14 @@ func (s FaultStruck) String() string {
 	return string(b) + ", " + ordinal(s.N) + ", seed " + strconv.FormatUint(s.Seed, 10)
 }
 
+// Note is what a recording says of it, as link.PcapWriter.Note: that of a reset stands at the RST, or ABORT, by itself.
+func (s FaultStruck) Note() string { return "fault: " + s.String() }
+
+// Resets reports whether it is a packet that resets a connection.
+func (s FaultStruck) Resets() bool {
+	return s.Fault.Kind == ResetSent || s.Fault.Kind == ResetReceived || s.Fault.Kind == ResetAtAccept
+}
+
 // NewFaults returns what decides about a list of faults.
 func NewFaults(seed uint64, list ...Fault) *Faults {
 	f := &Faults{seed: seed}
@@ -211,8 +219,39 @@ func (f *Faults) About() (questions bool) { return f.armed.Load().at[atName] }
 // Interrupts reports whether some fault interrupts a call of the name.
 func (f *Faults) Interrupts(call string) bool { return f.armed.Load().calls[call] }
 
-// Sends reports whether some fault has sends fail.
-func (f *Faults) Sends() bool { return f.armed.Load().at[atSend] }
+// Traps are which calls of programs faults need to be asked about, for who leaves some of them to others as long as nobody does.
+type Traps struct{ Receives, Sends bool }
+
+// Traps returns the traps that the fault needs.
+func (x *Fault) Traps() Traps {
+	return Traps{
+		Receives: x.Kind == Interrupt && x.Call == "recv",
+		Sends:    x.Kind == Interrupt && x.Call == "send" || x.Kind == SendFails,
+	}
+}
+
+// String returns the calls in words.
+func (t Traps) String() string {
+	if t.Sends {
+		return "send"
+	}
+	return "recv"
+}
+
+// Suffice reports whether a fault needs no others.
+func (t Traps) Suffice(x Fault) bool {
+	needs := x.Traps()
+	return (t.Receives || !needs.Receives) && (t.Sends || !needs.Sends)
+}
+
+// Traps returns the traps that the faults need.
+func (f *Faults) Traps() (t Traps) {
+	for _, x := range f.armed.Load().list {
+		needs := x.Traps()
+		t.Receives, t.Sends = t.Receives || needs.Receives, t.Sends || needs.Sends
+	}
+	return t
+}
 
 // Any reports whether there are faults.
 func (f *Faults) Any() bool { return len(f.armed.Load().list) > 0 }

@@ -19,7 +19,7 @@ func title(program string, s *conditions, o *outside) string {
 			where = "on its loopback link"
 		}
 		fmt.Fprintf(&b, "; %s: %s", where, text)
-		if s.impaired() {
+		if s.impaired() || len(s.strikers()) > 0 {
 			fmt.Fprintf(&b, " --seed %d", s.seed)
 		}
 	}

@@ -55,6 +55,8 @@ type Fault struct {
 
 	// Strike is called when it is about to happen, and reports whether it does.
 	Strike func() bool
+	// Told is what recordings say of the packet that it is when it has struck.
+	Told func() string
 }
 
 // faulty is what an endpoint has of faults.
@@ -70,6 +72,7 @@ type faulty struct {
 	cut      bool   // Pieces has struck
 	piece    int    // how many there were
 	received uint64 // bytes
+	told     string // of the RST that is to leave
 }
 
 // faulty returns what e has of faults; nil: nothing.
@@ -174,7 +177,7 @@ func (f *faulty) sent(ev *wait.Events) bool {
 	} else {
 		f.ResetSent = nil
 		if f.e.struck(r) {
-			*ev |= f.reset(true)
+			*ev |= f.reset(r, true)
 			return true
 		}
 	}
@@ -182,9 +185,10 @@ func (f *faulty) sent(ev *wait.Events) bool {
 	return true
 }
 
-// reset ends the connection. Nothing of it leaves behind the RST.
-func (f *faulty) reset(keep bool) wait.Events {
+// reset ends the connection, by the fault that has struck. Nothing of it leaves behind the RST.
+func (f *faulty) reset(by *Fault, keep bool) wait.Events {
 	f.end()
+	f.told = by.Told()
 	f.e.proto.silence(&f.e.tuple)
 	return f.e.conn.Reset(keep)
 }
@@ -227,7 +231,7 @@ func (f *faulty) took(n int) {
 	if x := f.ResetReceived; x != nil && f.received >= x.After {
 		f.ResetReceived = nil
 		if st := f.e.conn.State(); st != tcp.Closed && st != tcp.TimeWait && f.e.struck(x) {
-			f.e.proto.update(f.e, f.reset(false))
+			f.e.proto.update(f.e, f.reset(x, false))
 			return
 		}
 	}
@@ -292,7 +296,7 @@ func (t *tcpProto) acceptedFaults(c *tcpEndpoint) {
 	}
 	c.afflict(f)
 	if f.AtAccept != nil && c.struck(f.AtAccept) {
-		t.update(c, c.faulty().reset(false))
+		t.update(c, c.faulty().reset(f.AtAccept, false))
 		return
 	}
 	t.update(c, 0)
