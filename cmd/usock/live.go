@@ -58,7 +58,7 @@ func (l *live) change(c inspect.Change) (string, error) {
 		return "", err
 	}
 	s, err := w.build()
-	if err == nil {
+	if err == nil && len(c.Traces) > 0 {
 		err = w.tracesAct(&s)
 	}
 	if err != nil {

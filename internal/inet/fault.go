@@ -92,19 +92,19 @@ func (e *tcpEndpoint) setFaulty(f *faulty) {
 // alarm is a timer that calls a function in its endpoint's domain.
 type alarm struct {
 	timer.Entry
-	f  *faulty
-	do func()
+	dom *host.Domain
+	do  func()
 }
 
 // Expired implements timer.Expirer.
 func (a *alarm) Expired(*timer.Entry, time.Duration) { a.do() }
 
 // Home implements host.Homed.
-func (a *alarm) Home() *host.Domain { return a.f.e.dom }
+func (a *alarm) Home() *host.Domain { return a.dom }
 
-func (a *alarm) set(f *faulty, after time.Duration, do func()) {
-	a.f, a.do, a.On = f, do, a
-	f.e.dom.SetTimer(&a.Entry, f.e.now()+after)
+func (a *alarm) set(dom *host.Domain, at time.Duration, do func()) {
+	a.dom, a.do, a.On = dom, do, a
+	dom.SetTimer(&a.Entry, at)
 }
 
 // afflict has the faults happen to e. The connection was started.
@@ -131,7 +131,7 @@ func (e *tcpEndpoint) struck(f *Fault) bool {
 func (f *faulty) attempt() {
 	t, c := f.e.proto, f.Connect
 	f.holds = true
-	f.outcome.set(f, c.Wait, func() {
+	f.outcome.set(f.e.dom, f.e.now()+c.Wait, func() {
 		f.holds = false
 		switch {
 		case f.e.conn.State() != tcp.SynSent:
@@ -167,7 +167,7 @@ func (f *faulty) sent(ev *wait.Events) bool {
 		f.PeerStops = nil
 		if f.e.struck(p) {
 			f.shut = true
-			f.opens.set(f, p.Wait, func() {
+			f.opens.set(f.e.dom, f.e.now()+p.Wait, func() {
 				f.shut = false
 				f.limit()
 				f.e.proto.update(f.e, 0)
@@ -249,7 +249,7 @@ func (f *faulty) stop() {
 		return
 	}
 	f.stopped = true
-	f.goesOn.set(f, x.Wait, func() {
+	f.goesOn.set(f.e.dom, f.e.now()+x.Wait, func() {
 		f.stopped = false
 		f.e.proto.update(f.e, f.e.conn.Ready()&(wait.In|wait.RdHup))
 	})
