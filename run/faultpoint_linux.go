@@ -15,7 +15,7 @@ func (l *loop) faulty() bool { return l.faults != nil && l.faults.Any() }
 
 // interrupted reports whether a fault interrupts the call, which would wait, and is of the name.
 func (c *call) interrupted(name string) bool {
-	return c.l.faulty() && c.waits == nil && c.s.sctp == nil && c.s.u.WaitFault(name) != nil
+	return c.l.faulty() && c.waits == nil && c.s.u.WaitFault(name) != nil
 }
 
 // acceptFault is the result of an accept that a fault strikes at, though there is a connection for it. That stays the first
