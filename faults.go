@@ -96,7 +96,7 @@ func streamOf(list []*shape.Blow) *inet.StreamFaults {
 }
 
 func faultOf(b *shape.Blow) *inet.Fault {
-	return &inet.Fault{Text: b.Fault.String(), Errno: b.Fails(), Wait: b.Wait, After: b.After, Pieces: b.Pieces, Strike: b.Strike, Told: func() string { return b.Struck().Note() }}
+	return &inet.Fault{Text: b.Fault.String(), Errno: b.Fails(), Wait: b.Wait, After: b.After, Pieces: b.Pieces, Strike: b.Strike, Over: b.Over, Told: func() string { return b.Struck().Note() }}
 }
 
 // socketFault is with what a fault has no socket be made; nil: one is.
@@ -186,24 +186,19 @@ func (h *Host) pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// faulty returns what hosts' faults are asked about a call to an address; nil: there are none to ask.
-func (s *Socket) faulty(to abi.Addr) (*shape.Faults, shape.Call) {
-	f := s.host.faults
-	if f == nil || !f.Any() {
-		return nil, shape.Call{}
-	}
-	h := hostFaults{f, s.host.name, s.host.names}
-	return f, h.call(inet.FaultyCall{Owner: s.in.Owner, Proto: uint8(s.in.Protocol), To: to.AddrPort()})
+// faulty is what the host's faults are asked about a call to an address.
+func (s *Socket) faulty(to abi.Addr) shape.Call {
+	h := hostFaults{s.host.faults, s.host.name, s.host.names}
+	return h.call(inet.FaultyCall{Owner: s.in.Owner, Proto: uint8(s.in.Protocol), To: to.AddrPort()})
 }
 
 // interrupted reports whether a fault interrupts a call that would wait.
 func (s *Socket) interrupted(call string) bool {
-	peer, _ := s.in.Peer()
-	f, c := s.faulty(peer)
-	if f == nil {
+	if !s.mayInterrupt(call) {
 		return false
 	}
-	b := f.Wait(c, call)
+	peer, _ := s.in.Peer()
+	b := s.host.faults.Wait(s.faulty(peer), call)
 	return b != nil && b.Strike()
 }
 
@@ -213,11 +208,7 @@ func (s *Socket) sendFault(m *socket.Msg) error {
 	if !m.HasAddr {
 		to, _ = s.in.Peer()
 	}
-	f, c := s.faulty(to)
-	if f == nil {
-		return nil
-	}
-	if b := f.Send(c); b != nil && b.Strike() {
+	if b := s.host.faults.Send(s.faulty(to)); b != nil && b.Strike() {
 		return b.Fails()
 	}
 	return nil
@@ -225,7 +216,7 @@ func (s *Socket) sendFault(m *socket.Msg) error {
 
 // sendDatagram sends p, unless a fault has that fail.
 func (s *Socket) sendDatagram(ctx context.Context, p []byte, m *socket.Msg) (int, error) {
-	if s.host.faults != nil {
+	if f := s.host.faults; f != nil && f.Sends() {
 		if err := s.sendFault(m); err != nil {
 			return 0, err
 		}

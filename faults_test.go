@@ -544,3 +544,21 @@ func TestFaultyInterruptSend(t *testing.T) {
 		t.Errorf("%d bytes have come of %d", n, first+len(big))
 	}
 }
+
+// TestFaultyNoMore takes faults away while connections go on: they are as others then.
+func TestFaultyNoMore(t *testing.T) {
+	h, _ := faultyHost(t, "read in pieces of 1,7 bytes", "reset after 1000 bytes", "interrupt recv")
+	cli, srv := connected(t, h)
+	cli.Send(make([]byte, 900), 0)
+	b := make([]byte, 4096)
+	for _, want := range []int{1, 7, 1} {
+		if n, err := srv.Recv(b, 0); n != want || err != nil {
+			t.Errorf("%d, %v, want %d", n, err, want)
+		}
+	}
+	h.Faults().Set()
+	cli.Send(make([]byte, 3000), 0)
+	if n, err := srv.Recv(b[:891+3000], usock.MSG_WAITALL); n != 891+3000 || err != nil {
+		t.Errorf("without faults %d, %v", n, err)
+	}
+}

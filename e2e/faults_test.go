@@ -209,6 +209,10 @@ func TestFaultNames(t *testing.T) {
 	sh.WriteString("dig +tcp nx.test | grep -o 'status: NXDOMAIN'; dig +tcp server.test | grep -o 'status: SERVFAIL'; dig +tcp +short late.test\n" +
 		"dig +tcp +short many.test | wc -l; dig +short small.test TXT\n")
 	want.WriteString("status: NXDOMAIN\nstatus: SERVFAIL\n192.0.2.7\n60\n\"hello\"\n")
+	// Of other types, and of both transports.
+	sh.WriteString("for way in +notcp +tcp; do dig $way nx.test MX | grep -o 'status: NXDOMAIN'; dig $way server.test TXT | grep -o 'status: SERVFAIL'; " +
+		"echo a: $(dig $way +short six.test); dig $way +short six.test AAAA; done\n")
+	want.WriteString(strings.Repeat("status: NXDOMAIN\nstatus: SERVFAIL\na:\n2001:db8::7\n", 2))
 	if r := lookUpSaying(t, "192.0.2.1", flags, false, sh.String()); r.stdout != want.String() {
 		t.Errorf("stdout: %s\nwant: %s\nstderr: %s", r.stdout, want.String(), r.stderr)
 	}

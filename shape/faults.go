@@ -22,7 +22,8 @@ import (
 type Faults struct {
 	// Program, if not nil, returns the name of a process's program. Set before the first question.
 	Program func(pid int32) string
-	// Log, if not nil, is told of each fault that strikes. Set before the first question.
+	// Log, if not nil, is told of each fault that strikes. Set before the first question. A recording has those that reset a
+	// connection by itself; of others link.PcapWriter.Note can say it (FaultStruck.Note, FaultStruck.Resets).
 	Log func(FaultStruck)
 	// Suffixes and Dots say how programs' resolvers make long names of short ones, as those of Config. Set before the first question.
 	Suffixes []string
@@ -136,10 +137,10 @@ func (s FaultStruck) String() string {
 	return string(b) + ", " + ordinal(s.N) + ", seed " + strconv.FormatUint(s.Seed, 10)
 }
 
-// Note is what a recording says of it, as link.PcapWriter.Note: that of a reset stands at the RST, or ABORT, by itself.
+// Note is what a recording says of it.
 func (s FaultStruck) Note() string { return "fault: " + s.String() }
 
-// Resets reports whether it is a packet that resets a connection.
+// Resets reports whether it is a packet that resets a connection: that says it itself.
 func (s FaultStruck) Resets() bool {
 	return s.Fault.Kind == ResetSent || s.Fault.Kind == ResetReceived || s.Fault.Kind == ResetAtAccept
 }
@@ -253,6 +254,9 @@ func (f *Faults) Traps() (t Traps) {
 	return t
 }
 
+// Sends reports whether some fault has sends fail.
+func (f *Faults) Sends() bool { return f.armed.Load().at[atSend] }
+
 // Any reports whether there are faults.
 func (f *Faults) Any() bool { return len(f.armed.Load().list) > 0 }
 
@@ -304,6 +308,13 @@ func (b *Blow) Strike() bool {
 		f.Log(b.Struck())
 	}
 	return true
+}
+
+// Over reports whether the fault was taken away (Faults.Set): what has begun by it ends, where it can.
+func (b *Blow) Over() bool {
+	b.of.mu.Lock()
+	defer b.of.mu.Unlock()
+	return b.by.gone
 }
 
 // Struck is what the log is told when the blow strikes.

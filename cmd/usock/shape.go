@@ -196,7 +196,15 @@ func (w *wishes) build() (shape.Shape, error) {
 
 // String returns the wishes as flags, in the order in which they are applied; "" for none.
 func (w *wishes) String() string {
-	var words []string
+	words := w.links()
+	for _, f := range w.faults.list {
+		words = append(words, "--fault "+quoted(f.String()))
+	}
+	return strings.Join(words, " ")
+}
+
+// links returns those about packets.
+func (w *wishes) links() (words []string) {
 	if w.profile.Name != "" {
 		words = append(words, "--profile "+w.profile.Name)
 	}
@@ -212,10 +220,7 @@ func (w *wishes) String() string {
 	for _, r := range slices.Concat(w.rules.list, w.since.list) {
 		words = append(words, "--rule "+quoted(r.String()))
 	}
-	for _, f := range w.faults.list {
-		words = append(words, "--fault "+quoted(f.String()))
-	}
-	return strings.Join(words, " ")
+	return words
 }
 
 // open checks the flags and opens the recording's file.

@@ -55,6 +55,8 @@ type Fault struct {
 
 	// Strike is called when it is about to happen, and reports whether it does.
 	Strike func() bool
+	// Over reports whether what has begun with it is to end.
+	Over func() bool
 	// Told is what recordings say of the packet that it is when it has struck.
 	Told func() string
 }
@@ -210,8 +212,8 @@ func (f *faulty) may(most int) int {
 			most = int(min(uint64(most), x.After-f.received))
 		}
 	}
-	if p := f.Pieces; p != nil && !f.cut {
-		if f.cut = f.e.struck(p); !f.cut {
+	if p := f.Pieces; p != nil {
+		if f.cut = f.cut && !p.Over() || !f.cut && f.e.struck(p); !f.cut {
 			f.Pieces = nil
 		}
 	}
@@ -305,7 +307,7 @@ func (t *tcpProto) acceptedFaults(c *tcpEndpoint) {
 // InPieces implements socket.Faulter.
 func (t *tcpProto) InPieces(s *socket.Socket) bool {
 	f := endpointOf(s).faulty()
-	return f != nil && f.Pieces != nil
+	return f != nil && f.Pieces != nil && !f.Pieces.Over()
 }
 
 // silences are connections that a fault has reset: what is still on its way from their peers is not answered, so that the
