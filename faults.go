@@ -13,6 +13,7 @@ import (
 	"usock/internal/abi"
 	"usock/internal/inet"
 	"usock/internal/socket"
+	"usock/internal/wait"
 	"usock/shape"
 )
 
@@ -229,6 +230,12 @@ func (s *Socket) send(ctx context.Context, p []byte, m *socket.Msg) (int, error)
 	if !s.mayInterrupt("send") || m.Flags&abi.MSG_DONTWAIT != 0 || s.in.Nonblock() {
 		return s.sendDatagram(ctx, p, m)
 	}
+	if s.in.Protocol == abi.IPPROTO_SCTP { // whose first message opens an association, for which only a call waits that may
+		if s.in.Ready()&wait.Out == 0 && s.interrupted("send") {
+			return 0, syscall.EINTR
+		}
+		return s.in.Send(ctx, p, m)
+	}
 	flags := m.Flags
 	m.Flags |= abi.MSG_DONTWAIT
 	n, err := s.sendDatagram(ctx, p, m)
@@ -270,14 +277,22 @@ func (s *Socket) recv(ctx context.Context, p []byte, m *socket.Msg) (int, error)
 	flags := m.Flags
 	m.Flags |= abi.MSG_DONTWAIT
 	n, err := s.in.Recv(ctx, p, m)
-	if err != syscall.EAGAIN {
+	waits := err == syscall.EAGAIN || err == nil && 0 < n && n < len(p) && flags&abi.MSG_WAITALL != 0 && s.in.Proto.Kind().Stream
+	switch {
+	case !waits:
 		return n, err
-	}
-	if s.interrupted("recv") {
+	case !s.interrupted("recv"):
+	case n > 0:
+		return n, nil
+	default:
 		return 0, syscall.EINTR
 	}
+	if flags&abi.MSG_PEEK != 0 {
+		n = 0 // it looks at the same again
+	}
 	m.Flags = flags
-	return s.in.Recv(ctx, p, m)
+	more, err := s.in.Recv(ctx, p[n:], m)
+	return n + more, err
 }
 
 // accept accepts, unless a fault interrupts that.

@@ -4,6 +4,8 @@ package run
 
 import (
 	"golang.org/x/sys/unix"
+
+	"usock"
 )
 
 // Faults that the host's Config has strike at the host's calls, most of them by themselves. Those that are about a program's
@@ -16,6 +18,11 @@ func (l *loop) faulty() bool { return l.faults != nil && l.faults.Any() }
 // interrupted reports whether a fault interrupts the call, which would wait, and is of the name.
 func (c *call) interrupted(name string) bool {
 	return c.l.faulty() && c.waits == nil && c.s.u.WaitFault(name) != nil
+}
+
+// sendInterrupted reports whether a fault interrupts the call, which would wait to send m: not for a connection that it has begun.
+func (c *call) sendInterrupted(m *message) bool {
+	return m.flags&usock.MSG_FASTOPEN == 0 && m.opens == 0 && c.interrupted("send")
 }
 
 // acceptFault is the result of an accept that a fault strikes at, though there is a connection for it. That stays the first

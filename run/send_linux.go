@@ -92,7 +92,7 @@ func (c *call) sendMany(b *bundle) result {
 					return c.ended(b, unix.EAGAIN)
 				}
 				r = c.answer(int64(b.m.done))
-			} else if c.interrupted("send") {
+			} else if c.sendInterrupted(b.m) {
 				return c.partly(b, unix.EINTR)
 			} else {
 				return c.parkMany(b, try, c.s.times[sndTimeo])
@@ -194,7 +194,7 @@ func (c *call) sendMessage(m *message) result {
 	if !c.mayWait(m) {
 		return c.moved(m, unix.EAGAIN)
 	}
-	if c.interrupted("send") {
+	if c.sendInterrupted(m) {
 		return c.moved(m, unix.EINTR)
 	}
 	return c.parkMessage(m, func(c *call) result { return c.trySend(m) }, c.s.times[sndTimeo])

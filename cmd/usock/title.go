@@ -13,7 +13,7 @@ func title(program string, s *conditions, o *outside) string {
 	if o.isolated {
 		b.WriteString(", isolated")
 	}
-	if text := s.mtu.behind(strings.Join(s.links(), " ")); text != "" {
+	if text := s.mtu.behind(strings.Join(s.wishes.links(), " ")); text != "" {
 		where := map[string]string{onBoth: "on both of its links", onLoopback: "on its loopback link", onOutside: "on its way outside"}[s.on]
 		if o.isolated {
 			where = "on its loopback link"
