@@ -13,6 +13,7 @@ import (
 	"usock/internal/abi"
 	"usock/internal/inet"
 	"usock/internal/socket"
+	"usock/internal/wait"
 	"usock/shape"
 )
 
@@ -31,19 +32,20 @@ func streamFaults(c *Config) inet.Faults {
 	return hostFaults{c.Faults, c.Name, c.Names}
 }
 
-// known tells the names of an address that the host knows without asking.
-func (h hostFaults) known(a netip.Addr) {
-	if _, far := h.of.About(); far {
-		for _, name := range h.names.LookupAddr(a.Unmap()) {
-			h.of.Resolved(a, name)
-		}
+// call is what is asked about. The names of the address are told that the host knows without asking.
+func (h hostFaults) call(c inet.FaultyCall) shape.Call {
+	for _, name := range h.names.LookupAddr(c.To.Addr().Unmap()) {
+		h.of.Resolved(c.To.Addr(), name)
 	}
+	return shape.Call{PID: c.Owner, Host: h.name, Proto: c.Proto, From: c.From, To: c.To}
 }
 
 // Connect implements inet.Faults.
-func (h hostFaults) Connect(owner int32, to netip.AddrPort) *inet.StreamFaults {
-	h.known(to.Addr())
-	connect, stream := h.of.Connect(owner, h.name, to)
+func (h hostFaults) Connect(c inet.FaultyCall) *inet.StreamFaults {
+	if !h.of.Any() {
+		return nil
+	}
+	connect, stream := h.of.Connect(h.call(c))
 	f := streamOf(stream)
 	if connect == nil {
 		return f
@@ -56,18 +58,22 @@ func (h hostFaults) Connect(owner int32, to netip.AddrPort) *inet.StreamFaults {
 }
 
 // Accept implements inet.Faults.
-func (h hostFaults) Accept(owner int32, at netip.AddrPort) *inet.Fault {
-	h.known(at.Addr())
-	if b := h.of.Accept(owner, h.name, at); b != nil {
+func (h hostFaults) Accept(c inet.FaultyCall) *inet.Fault {
+	if !h.of.Any() {
+		return nil
+	}
+	if b := h.of.Accept(h.call(c)); b != nil {
 		return faultOf(b)
 	}
 	return nil
 }
 
 // Accepted implements inet.Faults.
-func (h hostFaults) Accepted(owner int32, at netip.AddrPort) *inet.StreamFaults {
-	h.known(at.Addr())
-	return streamOf(h.of.Accepted(owner, h.name, at))
+func (h hostFaults) Accepted(c inet.FaultyCall) *inet.StreamFaults {
+	if !h.of.Any() {
+		return nil
+	}
+	return streamOf(h.of.Accepted(h.call(c)))
 }
 
 // streamOf is what faults do to a connection; of several of a kind the first counts, and of resets that which comes first. nil:
@@ -91,7 +97,22 @@ func streamOf(list []*shape.Blow) *inet.StreamFaults {
 }
 
 func faultOf(b *shape.Blow) *inet.Fault {
-	return &inet.Fault{Text: b.Fault.String(), Errno: b.Fails(), Wait: b.Wait, After: b.After, Pieces: b.Pieces, Strike: b.Strike}
+	return &inet.Fault{Text: b.Fault.String(), Errno: b.Fails(), Wait: b.Wait, After: b.After, Pieces: b.Pieces, Strike: b.Strike, Over: b.Over, Told: func() string { return b.Struck().Note() }}
+}
+
+// socketFault is with what a fault has no socket be made; nil: one is.
+func (h *Host) socketFault(pid int32, domain, typ, protocol int) error {
+	if h.faults == nil || domain == abi.AF_UNIX {
+		return nil
+	}
+	c, err := h.table.lookup(domain, typ&^(abi.SOCK_NONBLOCK|abi.SOCK_CLOEXEC), protocol)
+	if err != nil {
+		return nil // there is none
+	}
+	if b := h.faults.Socket(shape.Call{PID: pid, Host: h.name, Proto: uint8(c.protocol)}); b != nil && b.Strike() {
+		return b.Fails()
+	}
+	return nil
 }
 
 // The addresses of wrong answers about names, which nobody has (RFC 5737, RFC 3849).
@@ -114,7 +135,7 @@ func (r *Resolver) faultyLookup(ctx context.Context, k kind, host string) ([]net
 		if k.family == q.other {
 			continue
 		}
-		for _, b := range r.h.faults.Question(0, r.h.name, host, uint16(q.typ)) {
+		for _, b := range r.h.faults.Question(shape.Call{Host: r.h.name}, host, uint16(q.typ)) {
 			if !b.Strike() {
 				continue
 			}
@@ -166,14 +187,71 @@ func (h *Host) pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
+// faulty is what the host's faults are asked about a call to an address.
+func (s *Socket) faulty(to abi.Addr) shape.Call {
+	h := hostFaults{s.host.faults, s.host.name, s.host.names}
+	return h.call(inet.FaultyCall{Owner: s.in.Owner, Proto: uint8(s.in.Protocol), To: to.AddrPort()})
+}
+
 // interrupted reports whether a fault interrupts a call that would wait.
 func (s *Socket) interrupted(call string) bool {
-	if s.host.faults == nil || !s.host.faults.Interrupts(call) {
+	if !s.mayInterrupt(call) {
 		return false
 	}
 	peer, _ := s.in.Peer()
-	b := s.host.faults.Wait(s.in.Owner, s.host.name, call, peer.AddrPort())
+	b := s.host.faults.Wait(s.faulty(peer), call)
 	return b != nil && b.Strike()
+}
+
+// sendFault is with what a fault has the send of m fail; nil: it does not.
+func (s *Socket) sendFault(m *socket.Msg) error {
+	to := m.Addr
+	if !m.HasAddr {
+		to, _ = s.in.Peer()
+	}
+	if b := s.host.faults.Send(s.faulty(to)); b != nil && b.Strike() {
+		return b.Fails()
+	}
+	return nil
+}
+
+// sendDatagram sends p, unless a fault has that fail.
+func (s *Socket) sendDatagram(ctx context.Context, p []byte, m *socket.Msg) (int, error) {
+	if f := s.host.faults; f != nil && f.Sends() {
+		if err := s.sendFault(m); err != nil {
+			return 0, err
+		}
+	}
+	return s.in.Send(ctx, p, m)
+}
+
+// send sends p, unless a fault has that fail, or interrupts it. What was sent before counts.
+func (s *Socket) send(ctx context.Context, p []byte, m *socket.Msg) (int, error) {
+	if !s.mayInterrupt("send") || m.Flags&abi.MSG_DONTWAIT != 0 || s.in.Nonblock() {
+		return s.sendDatagram(ctx, p, m)
+	}
+	if s.in.Protocol == abi.IPPROTO_SCTP { // whose first message opens an association, for which only a call waits that may
+		if s.in.Ready()&wait.Out == 0 && s.interrupted("send") {
+			return 0, syscall.EINTR
+		}
+		return s.in.Send(ctx, p, m)
+	}
+	flags := m.Flags
+	m.Flags |= abi.MSG_DONTWAIT
+	n, err := s.sendDatagram(ctx, p, m)
+	if err != nil && err != syscall.EAGAIN || n == len(p) && err == nil {
+		return n, err
+	}
+	switch {
+	case !s.interrupted("send"):
+	case n > 0:
+		return n, nil
+	default:
+		return 0, syscall.EINTR
+	}
+	m.Flags = flags
+	more, err := s.in.Send(ctx, p[n:], m)
+	return n + more, err
 }
 
 // mayInterrupt reports whether some fault interrupts calls of the name that wait: it is looked first whether this one does.
@@ -199,14 +277,22 @@ func (s *Socket) recv(ctx context.Context, p []byte, m *socket.Msg) (int, error)
 	flags := m.Flags
 	m.Flags |= abi.MSG_DONTWAIT
 	n, err := s.in.Recv(ctx, p, m)
-	if err != syscall.EAGAIN {
+	waits := err == syscall.EAGAIN || err == nil && 0 < n && n < len(p) && flags&abi.MSG_WAITALL != 0 && s.in.Proto.Kind().Stream
+	switch {
+	case !waits:
 		return n, err
-	}
-	if s.interrupted("recv") {
+	case !s.interrupted("recv"):
+	case n > 0:
+		return n, nil
+	default:
 		return 0, syscall.EINTR
 	}
+	if flags&abi.MSG_PEEK != 0 {
+		n = 0 // it looks at the same again
+	}
 	m.Flags = flags
-	return s.in.Recv(ctx, p, m)
+	more, err := s.in.Recv(ctx, p[n:], m)
+	return n + more, err
 }
 
 // accept accepts, unless a fault interrupts that.
@@ -230,7 +316,7 @@ func (s *Socket) AcceptAhead() (*Socket, error) {
 // AcceptFault returns the error with which Config.Faults has an accept fail that would take a connection; nil: it does not.
 func (s *Socket) AcceptFault() error { return s.in.AcceptFault() }
 
-// WaitFault returns EINTR where Config.Faults interrupts a call that would wait, recv, accept or connect; nil: it waits. It is for one
+// WaitFault returns EINTR where Config.Faults interrupts a call that would wait, recv, send, accept or connect; nil: it waits. It is for one
 // who waits in the place of the program.
 func (s *Socket) WaitFault(call string) error {
 	if s.interrupted(call) {

@@ -1,16 +1,20 @@
 package usock_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"usock/link"
 
 	"usock"
 	"usock/shape"
@@ -385,4 +389,176 @@ func TestFaultyNames(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// TestFaultySCTP has associations refused, late and reset: the ABORT comes behind the message that has the byte.
+func TestFaultySCTP(t *testing.T) {
+	for _, c := range []struct {
+		fault string
+		want  error // of the connect
+		after time.Duration
+		gets  int // messages of 400 bytes that the server gets; -1: it is not connected
+	}{
+		{"connect refused sctp", syscall.ECONNREFUSED, 0, -1},
+		{"connect timed out after 3s", syscall.ETIMEDOUT, 3 * time.Second, -1},
+		{"connect late by 500ms to */sctp", nil, 500 * time.Millisecond, 50},
+		{"connect refused tcp", nil, 0, 50},
+		{"reset at accept", nil, 0, 0},
+		{"reset after 1 byte process host at the 1st", nil, 0, 1},
+		{"reset after 12000 bytes", nil, 0, 30},
+		{"reset after 1000 bytes received", nil, 0, 3},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			h, log := faultyHost(t, c.fault)
+			var packets bytes.Buffer
+			w := link.NewPcapWriter(&packets, 0)
+			stop, err := h.Record(w)
+			if err != nil {
+				t.Fatal(err)
+			}
+			l, err := h.Socket(usock.AF_INET, usock.SOCK_STREAM, usock.IPPROTO_SCTP)
+			if err := errors.Join(err, l.Bind(mustAddr(t, "127.0.0.1:8080")), l.Listen(5)); err != nil {
+				t.Fatal(err)
+			}
+			a, _ := l.GetSockName()
+			cli, err := h.Socket(usock.AF_INET, usock.SOCK_STREAM, usock.IPPROTO_SCTP)
+			if err != nil {
+				t.Fatal(err)
+			}
+			began := time.Now()
+			if err := cli.Connect(a); err != c.want || time.Since(began) != c.after {
+				t.Errorf("%s: %v after %v, want %v after %v", c.fault, err, time.Since(began), c.want, c.after)
+			}
+			if c.gets >= 0 {
+				resets := c.gets < 50
+				gets, err := messagesOf(t, l, cli)
+				if gets != c.gets || resets != (err == syscall.ECONNRESET) {
+					t.Errorf("%s: the server gets %d messages, and the client %v", c.fault, gets, err)
+				}
+				stop()
+				w.Close()
+				if told := bytes.Contains(packets.Bytes(), []byte("fault: "+c.fault[:8])); told != resets || resets && len(log()) != 1 {
+					t.Errorf("%s: told in the recording: %v, and %q", c.fault, told, log())
+				}
+			}
+			if i := slices.IndexFunc(h.Sockets(), func(i usock.SocketInfo) bool { return i.State == "COOKIE_WAIT" }); i >= 0 {
+				t.Errorf("%s: left over: %+v", c.fault, h.Sockets()[i])
+			}
+			stop()
+		})
+	}
+}
+
+// messagesOf has a client send 50 messages of 400 bytes to who connects to l, and returns how many came, and the client's error.
+func messagesOf(t *testing.T, l, cli *usock.Socket) (gets int, failed error) {
+	t.Helper()
+	srv, _, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan int)
+	go func() {
+		n := 0
+		for b := make([]byte, 1000); n < 50; n++ {
+			if k, err := srv.Recv(b, 0); k <= 0 || err != nil {
+				break
+			}
+		}
+		srv.Close()
+		done <- n
+	}()
+	for range 50 {
+		if _, err := cli.Send(make([]byte, 400), usock.MSG_NOSIGNAL); err != nil {
+			failed = err
+			break
+		}
+	}
+	if failed == nil {
+		if _, err := cli.Recv(make([]byte, 1), 0); err != nil {
+			failed = err
+		}
+	}
+	return <-done, failed
+}
+
+// TestFaultySend has datagrams be not sent: those of UDP, with and without an address, and by net's types.
+func TestFaultySend(t *testing.T) {
+	h, log := faultyHost(t, "send fails with ENOBUFS to :9 at every 2nd", "send fails with ENOMEM to :10")
+	u := mustSocket(t, h, usock.AF_INET, usock.SOCK_DGRAM)
+	var got []error
+	send := func(err error) { got = append(got, err) }
+	for range 2 {
+		_, err := u.SendTo([]byte("x"), 0, mustAddr(t, "127.0.0.1:9"))
+		send(err)
+	}
+	if err := u.Connect(mustAddr(t, "127.0.0.1:10")); err != nil {
+		t.Fatal(err)
+	}
+	_, err := u.Send([]byte("x"), 0)
+	send(err)
+	c, err := h.Dial("udp", "127.0.0.1:10")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_, err = c.Write([]byte("x"))
+	if errno := syscall.Errno(0); errors.As(err, &errno) {
+		err = errno
+	}
+	send(err)
+	if want := fmt.Sprint([]error{nil, syscall.ENOBUFS, syscall.ENOMEM, syscall.ENOMEM}); fmt.Sprint(got) != want || len(log()) != 3 {
+		t.Errorf("%v, want %s; told %q", got, want, log())
+	}
+	if n := h.Stats().UDP.OutDatagrams; n != 1 {
+		t.Errorf("%d datagrams were sent", n)
+	}
+}
+
+// TestFaultyInterruptSend has a send fail with EINTR that would wait, or say how much it has sent before.
+func TestFaultyInterruptSend(t *testing.T) {
+	h, _ := faultyHost(t, "interrupt send at the 1st", "interrupt send at the 2nd")
+	cli, srv := connected(t, h)
+	big := make([]byte, 16<<20)
+	first, err := cli.Send(big, 0)
+	if first <= 0 || first >= len(big) || err != nil {
+		t.Errorf("what was sent before: %d, %v", first, err)
+	}
+	if n, err := cli.Send(big, 0); n > 0 && err == nil {
+		first += n // more room meanwhile
+	} else if err != syscall.EINTR {
+		t.Errorf("%d, %v", n, err)
+	}
+	if _, err := cli.Send(big, usock.MSG_DONTWAIT); err != syscall.EAGAIN {
+		t.Errorf("one that does not wait: %v", err)
+	}
+	done := make(chan int)
+	go func() {
+		sizes, _ := reads(srv)
+		done <- total(sizes)
+	}()
+	if n, err := cli.Send(big, 0); n != len(big) || err != nil {
+		t.Errorf("one that is not interrupted: %d, %v", n, err)
+	}
+	cli.Close()
+	if n := <-done; n != first+len(big) {
+		t.Errorf("%d bytes have come of %d", n, first+len(big))
+	}
+}
+
+// TestFaultyNoMore takes faults away while connections go on: they are as others then.
+func TestFaultyNoMore(t *testing.T) {
+	h, _ := faultyHost(t, "read in pieces of 1,7 bytes", "reset after 1000 bytes", "interrupt recv")
+	cli, srv := connected(t, h)
+	cli.Send(make([]byte, 900), 0)
+	b := make([]byte, 4096)
+	for _, want := range []int{1, 7, 1} {
+		if n, err := srv.Recv(b, 0); n != want || err != nil {
+			t.Errorf("%d, %v, want %d", n, err, want)
+		}
+	}
+	h.Faults().Set()
+	cli.Send(make([]byte, 3000), 0)
+	if n, err := srv.Recv(b[:891+3000], usock.MSG_WAITALL); n != 891+3000 || err != nil {
+		t.Errorf("without faults %d, %v", n, err)
+	}
 }

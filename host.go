@@ -72,6 +72,9 @@ func NewHost(c Config) (*Host, error) {
 	}
 	h := &Host{h: host.New(c.Clock), name: c.Name, faults: c.Faults, names: c.Names, servers: slices.Clone(c.NameServers), search: slices.Clone(c.Search)}
 	h.resolver.h = h
+	if c.Faults != nil {
+		c.Faults.Begin(c.Clock.Now)
+	}
 	var err error
 	if c.StandIn && c.Flows == nil {
 		return nil, errStandIn
@@ -326,10 +329,8 @@ func (h *Host) Socket(domain, typ, protocol int) (*Socket, error) {
 
 // SocketFor is Socket on behalf of a process (Socket.SetOwner).
 func (h *Host) SocketFor(pid int32, domain, typ, protocol int) (*Socket, error) {
-	if h.faults != nil && domain != abi.AF_UNIX {
-		if b := h.faults.Socket(pid, h.name); b != nil && b.Strike() {
-			return nil, b.Fails()
-		}
+	if err := h.socketFault(pid, domain, typ, protocol); err != nil {
+		return nil, err
 	}
 	in, err := h.open(domain, typ, protocol)
 	if err != nil {

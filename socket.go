@@ -112,7 +112,7 @@ func (s *Socket) FinishConnect() error { return s.in.FinishConnect() }
 func (s *Socket) Send(p []byte, flags int) (int, error) {
 	m := msgPool.Get().(*socket.Msg)
 	m.Flags, m.HasAddr, m.Control = flags, false, nil
-	n, err := s.in.Send(context.Background(), p, m)
+	n, err := s.send(context.Background(), p, m)
 	msgPool.Put(m)
 	return n, err
 }
@@ -121,7 +121,7 @@ func (s *Socket) Send(p []byte, flags int) (int, error) {
 func (s *Socket) SendTo(p []byte, flags int, to Addr) (int, error) {
 	m := msgPool.Get().(*socket.Msg)
 	m.Flags, m.HasAddr, m.Addr, m.Control = flags, true, abi.Addr(to), nil
-	n, err := s.in.Send(context.Background(), p, m)
+	n, err := s.send(context.Background(), p, m)
 	msgPool.Put(m)
 	return n, err
 }
@@ -151,7 +151,7 @@ func (s *Socket) SendMsg(ctx context.Context, m *Msg, flags int) (int, error) {
 	in := msgPool.Get().(*socket.Msg)
 	in.Flags, in.Control = flags, m.Control
 	in.HasAddr, in.Addr = m.Name.Family != abi.AF_UNSPEC, abi.Addr(m.Name)
-	n, err := s.in.Send(ctx, gather(m.Bufs), in)
+	n, err := s.send(ctx, gather(m.Bufs), in)
 	in.Control = nil
 	msgPool.Put(in)
 	return n, err

@@ -71,7 +71,7 @@ func (c *UDPConn) writeMessage(m *ipv4.Message, flags int) (err error) {
 		}
 		in.Addr = abi.Addr(to)
 	}
-	m.N, err = c.s.in.Send(context.Background(), gather(m.Buffers), in)
+	m.N, err = c.s.sendDatagram(context.Background(), gather(m.Buffers), in)
 	in.Control = nil
 	m.NN = len(m.OOB)
 	return sysError("sendmmsg", err)

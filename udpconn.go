@@ -151,7 +151,7 @@ func (c *UDPConn) sendMsg(p, oob []byte, to netip.AddrPort) (n, oobn int, err er
 		}
 		m.Addr = abi.Addr(a)
 	}
-	n, err = c.s.in.Send(context.Background(), p, m)
+	n, err = c.s.sendDatagram(context.Background(), p, m)
 	m.Control = nil
 	if err != nil {
 		return n, 0, sysError("sendmsg", err)

@@ -210,7 +210,51 @@ func TestFaultNames(t *testing.T) {
 	sh.WriteString("dig +tcp nx.test | grep -o 'status: NXDOMAIN'; dig +tcp server.test | grep -o 'status: SERVFAIL'; dig +tcp +short late.test\n" +
 		"dig +tcp +short many.test | wc -l; dig +short small.test TXT\n")
 	want.WriteString("status: NXDOMAIN\nstatus: SERVFAIL\n192.0.2.7\n60\n\"hello\"\n")
+	// Of other types, and of both transports.
+	sh.WriteString("for way in +notcp +tcp; do dig $way nx.test MX | grep -o 'status: NXDOMAIN'; dig $way server.test TXT | grep -o 'status: SERVFAIL'; " +
+		"echo a: $(dig $way +short six.test); dig $way +short six.test AAAA; done\n")
+	want.WriteString(strings.Repeat("status: NXDOMAIN\nstatus: SERVFAIL\na:\n2001:db8::7\n", 2))
 	if r := lookUpSaying(t, "192.0.2.1", flags, false, sh.String()); r.stdout != want.String() {
 		t.Errorf("stdout: %s\nwant: %s\nstderr: %s", r.stdout, want.String(), r.stderr)
+	}
+}
+
+// TestFaultInterrupt has all kinds of calls that wait be interrupted, and what a call has sent before it waits count; and datagrams of UDP
+// be not sent.
+func TestFaultInterrupt(t *testing.T) {
+	t.Parallel()
+	needC(t)
+	flags := []string{"--isolated", "--seed", "7", "--fault", "send fails with ENOBUFS at the 2nd"}
+	for _, n := range []string{"1st", "2nd", "3rd", "4th"} {
+		flags = append(flags, "--fault", "interrupt recv tcp at the "+n, "--fault", "interrupt recv sctp at the "+n)
+	}
+	for _, n := range []string{"1st", "2nd", "3rd", "4th", "5th"} {
+		flags = append(flags, "--fault", "interrupt send tcp at the "+n)
+	}
+	r := usock(t, flags, "eintr")
+	const reads = "read: EINTR\nreadv: EINTR\nrecv: EINTR\nrecvmsg: EINTR\nrecv that does not wait: EAGAIN\nread: 5\n"
+	want := reads + "write: a part\nwrite: EINTR\nwritev: EINTR\nsend: EINTR\nsendmsg: EINTR\nwrite: all\nleft: 0\n" +
+		reads + "UDP: send: 1\nUDP: write: ENOBUFS\nUDP: sendto: 1\nUDP: 1 has come\nUDP: 3 has come\n"
+	if r.code != 0 || r.stdout != want {
+		t.Errorf("exit status %d\n%s\nwant\n%s\nstderr: %s", r.code, r.stdout, want, r.stderr)
+	}
+	if n := strings.Count(r.stderr, "usock: fault: "); n != 14 {
+		t.Errorf("%d faults are told of\n%s", n, r.stderr)
+	}
+}
+
+// TestFaultScript has the faults of a script strike, and a recording say at each place what has struck.
+func TestFaultScript(t *testing.T) {
+	t.Parallel()
+	need(t, "python3", "python3")
+	r := usock(t, []string{"--isolated", "--seed", "7", "--pcap", "packets.pcapng", "--script", script(t, "day.usock")}, fmt.Sprintf("python3 %[1]s 7101 up 5000; python3 %[1]s 7102 up 10; python3 %[1]s 7103 up 10\n", script(t, "faults.py")))
+	if want := "server: 1000 ECONNRESET; client: ECONNRESET\nserver: EMFILE 10; client: EOF\nserver: 10; client: EOF\n"; r.code != 0 || r.stdout != want {
+		t.Fatalf("exit status %d\n%s\nwant\n%s\nstderr: %s", r.code, r.stdout, want, r.stderr)
+	}
+	lines := tsharkLines(t, filepath.Join(r.dir, "packets.pcapng"), "-T", "fields", "-e", "tcp.flags.reset", "-e", "tcp.port", "-e", "frame.comment", "-Y", `frame.comment contains "fault"`)
+	for i, want := range []string{`^(1|True)\t.*fault: reset after 1000 bytes: python3\[\d+\] to 127.0.0.1:7101, 1st, seed 7$`, `^(0|False)\t.*fault: accept fails with EMFILE: python3\[\d+\] to 127.0.0.1:7102, 1st, seed 7$`} {
+		if len(lines) != 2 || !regexp.MustCompile(want).MatchString(lines[i]) {
+			t.Errorf("the recording says %q, want %q", lines, want)
+		}
 	}
 }

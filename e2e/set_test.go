@@ -5,7 +5,9 @@ package e2e
 import (
 	"cmp"
 	"fmt"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -77,6 +79,59 @@ func TestSet(t *testing.T) {
 	}
 }
 
+// TestSetFaults has faults and a trace come and go while a run goes on.
+func TestSetFaults(t *testing.T) {
+	t.Parallel()
+	s := see(t, "", "--name", "web", "--pcap", "x.pcapng")
+	talk := func(want ...string) {
+		t.Helper()
+		var got string
+		if s.tell(&got, "talk"); !slices.Contains(want, got) {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	set := func(want string, args ...string) {
+		t.Helper()
+		if got := s.sees(append([]string{"set", "web"}, args...)...); got != want+"\n" {
+			t.Errorf("%v: %q, want %q", args, got, want)
+		}
+	}
+	talk("done")
+	const refused, reset = "connect refused to :8000", "reset at accept once"
+	set("--fault '"+refused+"'", "--fault", refused)
+	if list := s.ps(); len(list) != 1 || list[0].Shape != "--fault '"+refused+"'" {
+		t.Errorf("%+v", list)
+	}
+	talk("Connection refused")
+	set("--fault '"+reset+"'", "--no-fault", refused, "--fault", reset)
+	talk("Connection reset by peer", "Broken pipe")
+	talk("done")
+
+	s.trip()
+	if err := os.WriteFile(filepath.Join(s.c.Dir, "slow.trace"), []byte("400\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	set("--up-trace slow.trace --fault '"+reset+"' --mtu 1500", "up-trace", "slow.trace")
+	if d := s.trip() + s.trip(); d < 350*time.Millisecond {
+		t.Errorf("two round trips take %v, with a packet each 400ms", d)
+	}
+	set("--fault '"+reset+"' --mtu 1500", "up-trace", "none")
+	if d := s.trip() + s.trip(); d > 300*time.Millisecond {
+		t.Errorf("two round trips take %v, without the trace", d)
+	}
+	set("--mtu 1500", "--reset")
+	s.in.Close()
+	s.c.Wait()
+	lines := strings.Join(tsharkLines(t, filepath.Join(s.c.Dir, "x.pcapng"), "-T", "fields", "-e", "frame.comment"), "\n")
+	for _, want := range []string{
+		"links are shaped: --fault '" + refused + "'", "fault: connect refused: python3[", "fault: reset at accept: python3[", "links are shaped: --up-trace slow.trace",
+	} {
+		if !strings.Contains(lines, want) {
+			t.Errorf("the recording does not say %q", want)
+		}
+	}
+}
+
 // TestSetTold has a change told to who listens to events, and to a recording that began meanwhile.
 func TestSetTold(t *testing.T) {
 	t.Parallel()
@@ -131,13 +186,18 @@ func TestSetRefused(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"set", "web", "foo", "1"}, "foo: no such option of a link; there are profile, delay, jitter, loss, rate, queue, limit, mark, reorder, duplicate, corrupt, each also with up- or down- before it"},
+		{[]string{"set", "web", "foo", "1"}, "foo: no such option of a link; there are profile, trace, delay, jitter, loss, rate, queue, limit, mark, reorder, duplicate, corrupt, each also with up- or down- before it"},
 		{[]string{"set", "web", "delay", "9ms", "loss", "nothing"}, `loss "nothing": not a percentage, as 1%`},
 		{[]string{"set", "web", "delay", "9ms", "jitter", "20ms"}, "jitter: 20ms is more than the delay of 9ms"},
 		{[]string{"set", "web", "profile", "moon"}, `there is no profile "moon"; usock profiles lists them`},
 		{[]string{"set", "web", "--no-rule", "any: cut"}, "there is no rule 'any: cut'; usock set without a change shows those that there are"},
 		{[]string{"set", "web", "--rule", "tpc: cut"}, `rule 'tpc: cut': column 1: "tpc" is no condition; tcp is meant?`},
 		{[]string{"cut", "web", "nobody"}, `rule 'nobody: cut': column 1: "nobody" is no condition`},
+		{[]string{"set", "web", "--fault", "conect refused"}, `fault 'conect refused': column 1: "conect": did you mean "connect"?`},
+		{[]string{"set", "web", "--no-fault", "connect refused"}, "there is no fault 'connect refused' but what a script has; usock set without a change shows those that there are"},
+		{[]string{"set", "web", "--fault", "interrupt recv"}, "fault 'interrupt recv': a run that was started without a fault of recv leaves these calls to the kernel, where none strikes"},
+		{[]string{"set", "web", "delay", "9ms", "up-trace", "/dev/null"}, "--up-trace /dev/null: "},
+		{[]string{"set", "web", "up-trace", "/there/is/none"}, "up-trace /there/is/none: no such file or directory"},
 		{[]string{"set", "moon", "delay", "9ms"}, `there is no run "moon" (usock ps lists those that there are)`},
 	} {
 		cmd := s.look(c.args...)

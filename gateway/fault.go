@@ -17,14 +17,8 @@ import (
 
 // Faults that strike at questions about names (Config.Faults), those that the gateway answers itself and those for name servers.
 
-// strikesNames reports whether some fault is about names.
-func strikesNames(c *Config) bool {
-	if c.Faults == nil {
-		return false
-	}
-	questions, _ := c.Faults.About()
-	return questions
-}
+// strikable reports whether some fault is about names. n may be nil.
+func (n *names) strikable() bool { return n != nil && n.faults != nil && n.faults.About() }
 
 // nameVerdict is what faults make of a question.
 type nameVerdict struct {
@@ -48,7 +42,7 @@ func (n *names) strike(msg []byte, stream bool, owner func() int32) (v nameVerdi
 	if stream {
 		limit = wholeSize
 	}
-	for _, b := range n.faults.Question(owner(), "", bare(q.Name.String()), uint16(q.Type)) {
+	for _, b := range n.faults.Question(shape.Call{PID: owner()}, bare(q.Name.String()), uint16(q.Type)) {
 		if b.Kind != shape.NameLate && v.reply != nil || !b.Strike() {
 			continue // the first answer counts
 		}
@@ -75,7 +69,7 @@ func (g *Gateway) ownerOf(proto int, local, server netip.AddrPort) func() int32 
 
 // afflicted asks what faults make of a datagram to a name server, and reports whether it was answered, or will be, or goes on later.
 func (g *Gateway) afflicted(side *side, d *usock.Datagram) bool {
-	if g.names.faults == nil || d.SegmentSize > 0 && lengthOf(d.Data) > d.SegmentSize { // each comes by itself
+	if !g.names.strikable() || d.SegmentSize > 0 && lengthOf(d.Data) > d.SegmentSize { // each comes by itself
 		return false
 	}
 	msg := bytes.Join(d.Data, nil)
@@ -149,7 +143,7 @@ type nameFaults struct {
 
 // streamFaults returns what a stream has of them that goes on by resume.
 func (g *Gateway) streamFaults(local, server netip.AddrPort, resume func()) *nameFaults {
-	if g.names == nil || g.names.faults == nil {
+	if !g.names.strikable() {
 		return nil
 	}
 	owner := g.ownerOf(unix.IPPROTO_TCP, local, server)

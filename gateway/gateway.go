@@ -142,10 +142,10 @@ func New(c Config) (*Gateway, error) {
 	}
 	g.sweeper = g.clock.NewAlarm(func() { g.leave(g.sweep) })
 	var err error
-	if g.names, err = readNames(c.Hosts, c.Isolated, g.watches(&c) || strikesNames(&c)); err != nil {
+	if g.names, err = readNames(c.Hosts, c.Isolated, g.watches(&c) || c.Faults != nil); err != nil {
 		return nil, fmt.Errorf("names: %w", err)
 	}
-	if strikesNames(&c) {
+	if c.Faults != nil {
 		g.names.faults = c.Faults
 	}
 	g.govern(&c)

@@ -22,6 +22,8 @@ type client struct {
 	busy  bool       // s.mu
 	since time.Time  // s.mu
 
+	pieces []byte // of traces, of the next set
+
 	captures bool // s.mu: the connection carries a capture
 }
 
@@ -104,6 +106,8 @@ func (c *client) do(q *control.Request) error {
 		return c.events(q)
 	case control.DoCapture:
 		return c.capture(q)
+	case control.DoTrace:
+		return c.piece(q)
 	case control.DoSet:
 		return c.set(q)
 	}

@@ -21,8 +21,8 @@ type Config struct {
 	Program []string // with its arguments; nil: this process's
 	Shape   string   // what is done to its links, in words
 
-	// Change, if not nil, has something else be done to the host's links, all of it or, with an error, nothing, and
-	// returns that in words. It is called for one client at a time.
+	// Change, if not nil, has something else be done to the host's links, or faults strike at its calls, all of it or, with an error,
+	// nothing, and returns that in words. It is called for one client at a time.
 	Change func(Change) (shape string, err error)
 
 	// Ends, if not nil, begins a look at a list of sockets. What it returns is called with the

@@ -214,6 +214,9 @@ func (p *PcapWriter) packet(i *PcapInterface, d Directions, now uint64, k *Packe
 	}
 	b = appendOption32(b, optFlags, flags)
 	b = p.comment(b, whose, now)
+	if k.Note != "" {
+		b = appendOption(b, optComment, k.Note)
+	}
 	if fate != "" {
 		b = appendOption(b, optComment, "dropped: "+fate)
 	}

@@ -46,6 +46,9 @@ type Packet struct {
 	// Owner says for whom the packet was sent, 0 and 0 where nobody in particular.
 	Owner Owner
 
+	// Note is what recordings say of the packet; "": nothing.
+	Note string
+
 	next *Packet
 	off  uint8 // Head is head[off:end]
 	end  uint8
@@ -71,7 +74,7 @@ func New() *Packet {
 func (p *Packet) Free() {
 	p.Payload.Release()
 	p.ChecksumStart, p.ChecksumOffset, p.SegmentSize = 0, 0, 0
-	p.CRC32c, p.Trusted, p.ForHost, p.DontFragment, p.Owner, p.next = false, false, false, false, Owner{}, nil
+	p.CRC32c, p.Trusted, p.ForHost, p.DontFragment, p.Owner, p.Note, p.next = false, false, false, false, Owner{}, "", nil
 	pool.Put(p)
 }
 

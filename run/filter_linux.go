@@ -5,6 +5,8 @@ package run
 import (
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
+
+	"usock/shape"
 )
 
 // Offsets in struct seccomp_data, which a filter loads from.
@@ -108,7 +110,7 @@ func joinsNet(a *assembler) {
 // descriptor is a socket with the same meaning. But AF_UNIX does not wait for all that a peek
 // wants.
 func receives(a *assembler) {
-	if a.interrupts {
+	if a.Receives {
 		always(a)
 		return
 	}
@@ -121,6 +123,10 @@ func receives(a *assembler) {
 
 // With MSG_MORE it is, too, where nobody sees packets.
 func sends(a *assembler) {
+	if a.Sends {
+		always(a)
+		return
+	}
 	flags := uint32(nativeSend)
 	if a.seen {
 		flags &^= msgMore
@@ -170,8 +176,9 @@ func arg(i int) uint32 { return offArgs + uint32(i)*argSize }
 
 // filterFor is what a filter is for.
 type filterFor struct {
-	seen       bool // Options.Packets
-	interrupts bool // a fault interrupts receives: none is the kernel's own business
+	seen bool // Options.Packets
+	// Traps are those for faults: of these calls none is the kernel's own business.
+	shape.Traps
 }
 
 // assembler collects instructions with symbolic jumps.

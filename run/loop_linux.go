@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"usock"
+	"usock/shape"
 )
 
 // source is something that epoll watches for the loop.
@@ -29,23 +30,23 @@ type watched struct {
 // events. Nothing in it waits, and nothing takes long: what is of unbounded size is
 // done a slice a round, and notifications are looked for in between.
 type loop struct {
-	host       *usock.Host
-	set        *usock.PollSet
-	calls      map[int32]*row
-	notify     notifier
-	notifyFD   int
-	killable   bool
-	packets    bool                // Options.Packets
-	outside    Worker              // Options.Outside
-	absent     map[string]bool     // Options.Absent, as socketPath has them
-	named      func(int32, string) // Options.Named
-	reaches    bool                // Options.Reaches
-	faulty     bool                // the host's Config has faults
-	interrupts bool                // and some interrupt receives
-	near       nearness
-	log        *logger
-	guard      *guard // nil: none
-	space      space  // for descriptors
+	host     *usock.Host
+	set      *usock.PollSet
+	calls    map[int32]*row
+	notify   notifier
+	notifyFD int
+	killable bool
+	packets  bool                // Options.Packets
+	outside  Worker              // Options.Outside
+	absent   map[string]bool     // Options.Absent, as socketPath has them
+	named    func(int32, string) // Options.Named
+	reaches  bool                // Options.Reaches
+	faults   *shape.Faults       // of the host's Config; nil: none
+	traps    shape.Traps         // that the filter has for them
+	near     nearness
+	log      *logger
+	guard    *guard // nil: none
+	space    space  // for descriptors
 
 	epoll   int
 	sources []watched // by descriptor

@@ -53,6 +53,23 @@ func onEither(a *assembler) {
 	a.ret(retAllow)
 }
 
+// reads and writes are for read(2), write(2) and those with vectors.
+func reads(a *assembler) {
+	if a.Receives {
+		always(a)
+		return
+	}
+	onMarked(a)
+}
+
+func writes(a *assembler) {
+	if a.Sends {
+		always(a)
+		return
+	}
+	onMarked(a)
+}
+
 // duplicates is for fcntl(2).
 func duplicates(a *assembler) {
 	a.load(arg(1))
@@ -131,7 +148,7 @@ func isMarked(fd int) bool { return fd&^(markedRange-1) == firstMarked }
 
 // callRead is read(fd, buf, count).
 func callRead(c *call) result {
-	if c.s.sctp == nil {
+	if c.s.sctp == nil && !c.l.traps.Receives {
 		return result{how: byKernel}
 	}
 	return c.readMessage(c.bareMessage())
@@ -139,17 +156,23 @@ func callRead(c *call) result {
 
 // callWrite is write(fd, buf, count).
 func callWrite(c *call) result {
-	if c.s.sctp == nil {
+	m := c.bareMessage()
+	if c.kernelWrites(m) {
 		return result{how: byKernel}
 	}
-	return c.sendMessage(c.bareMessage())
+	return c.sendMessage(m)
+}
+
+// kernelWrites reports whether the kernel carries out a write of that message.
+func (c *call) kernelWrites(m *message) bool {
+	return c.s.sctp == nil && (!c.l.traps.Sends || m.total == 0)
 }
 
 // callReadv is readv(fd, iov, iovcnt).
 func callReadv(c *call) result { return c.readVector(0) }
 
 func (c *call) readVector(flags int) result {
-	if c.s.sctp == nil {
+	if c.s.sctp == nil && !c.l.traps.Receives {
 		return result{how: byKernel}
 	}
 	m, e := c.vectorMessage()
@@ -164,14 +187,17 @@ func (c *call) readVector(flags int) result {
 func callWritev(c *call) result { return c.writeVector(0) }
 
 func (c *call) writeVector(flags int) result {
-	if c.s.sctp == nil {
+	if c.s.sctp == nil && !c.l.traps.Sends {
 		return result{how: byKernel}
 	}
 	m, e := c.vectorMessage()
-	if e != 0 || m.total == 0 {
+	if e != 0 || c.s.sctp != nil && m.total == 0 {
 		return c.fail(e) // nothing is no message here (Linux, do_iter_write)
 	}
 	m.flags = flags
+	if c.kernelWrites(m) {
+		return result{how: byKernel}
+	}
 	return c.sendMessage(m)
 }
 

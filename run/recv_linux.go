@@ -17,7 +17,7 @@ import (
 func callRecvfrom(c *call) result {
 	m := c.plainMessage()
 	m.h.name = c.n.data.args[4]
-	if c.urgent(m) || c.kernelServes(m, nativeRecv) && !c.l.interrupts {
+	if c.urgent(m) || c.kernelServes(m, nativeRecv) && !c.l.traps.Receives {
 		return result{how: byKernel}
 	}
 	return c.receiveMessage(m)
@@ -29,7 +29,7 @@ func callRecvmsg(c *call) result {
 	if e != 0 {
 		return c.fail(e)
 	}
-	if c.plain(&m) && !c.l.interrupts && !(c.s.inq && m.h.control != 0) || c.urgent(&m) {
+	if c.plain(&m) && !c.l.traps.Receives && !(c.s.inq && m.h.control != 0) || c.urgent(&m) {
 		return result{how: byKernel}
 	}
 	return c.receiveMessage(&m)

@@ -21,7 +21,7 @@ func callSendto(c *call) result {
 	if c.l.packets {
 		allowed &^= msgMore
 	}
-	if c.kernelServes(m, allowed) { // it may be as long as what musl sends to netlink
+	if c.kernelServes(m, allowed) && !c.l.traps.Sends { // it may be as long as what musl sends to netlink
 		return result{how: byKernel}
 	}
 	return c.sendMessage(m)
@@ -33,7 +33,7 @@ func callSendmsg(c *call) result {
 	if e != 0 {
 		return c.fail(e)
 	}
-	if c.plain(&m) && (m.h.control == 0 || m.h.controlLen == 0) {
+	if c.plain(&m) && !c.l.traps.Sends && (m.h.control == 0 || m.h.controlLen == 0) {
 		return result{how: byKernel}
 	}
 	return c.sendMessage(&m)
@@ -92,6 +92,8 @@ func (c *call) sendMany(b *bundle) result {
 					return c.ended(b, unix.EAGAIN)
 				}
 				r = c.answer(int64(b.m.done))
+			} else if c.sendInterrupted(b.m) {
+				return c.partly(b, unix.EINTR)
 			} else {
 				return c.parkMany(b, try, c.s.times[sndTimeo])
 			}
@@ -191,6 +193,9 @@ func (c *call) sendMessage(m *message) result {
 	}
 	if !c.mayWait(m) {
 		return c.moved(m, unix.EAGAIN)
+	}
+	if c.sendInterrupted(m) {
+		return c.moved(m, unix.EINTR)
 	}
 	return c.parkMessage(m, func(c *call) result { return c.trySend(m) }, c.s.times[sndTimeo])
 }

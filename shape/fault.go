@@ -2,12 +2,13 @@ package shape
 
 import (
 	"fmt"
-	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
+	"unicode"
+
+	"usock/internal/target"
 )
 
 // Fault is something that goes wrong at a program's calls: what it is, and the conditions under which it strikes. Its text
@@ -15,8 +16,8 @@ import (
 //
 //	connect refused                            ECONNREFUSED, as from a host with nobody on the port
 //	connect timed out after 3s                 ETIMEDOUT
-//	connect late by 500ms                      the SYN leaves so much later
-//	reset after 1000 bytes                     a RST behind this byte of what the program sends
+//	connect late by 500ms                      the SYN, or INIT, leaves so much later
+//	reset after 1000 bytes                     a RST behind this byte of what the program sends; of SCTP an ABORT
 //	reset after 1000 bytes received            the same of what it receives
 //	reset at accept                            a connection that is broken when it is accepted
 //	read in pieces of 1,7,100 bytes            receives give so much, one after the other, and again from the first
@@ -24,7 +25,8 @@ import (
 //	peer stops reading for 5s after 64kb       what the program sends stays here for so long
 //	socket fails with EMFILE                   or ENFILE, ENOBUFS, ENOMEM
 //	accept fails with ENFILE                   the same; the connection stays in the queue
-//	interrupt recv                             EINTR of a recv, accept or connect that would wait
+//	send fails with ENOBUFS                    or ENOMEM, of a datagram of UDP, which is not sent
+//	interrupt recv                             EINTR of a recv, send, accept or connect that would wait
 //	dns NXDOMAIN                               a name does not exist
 //	dns SERVFAIL                               its server does not know
 //	dns late by 2s                             the answer comes so much later
@@ -33,29 +35,55 @@ import (
 //
 // each with as many of these conditions as it takes, in any order:
 //
-//	to api.test:443       where the connecting side connects to: NAME, *.SUFFIX, ADDRESS or PREFIX, :PORT, or both
+//	to api.test:443       where the connecting side connects to: a target as rules have it (ParseRule)
+//	from 10.0.0.0/8       the connecting side, likewise; of connections that begin
+//	tcp, udp, sctp        the socket's protocol
 //	for api.test          the name that is asked for: NAME or *.SUFFIX
 //	process curl          the program's name (comm in proc(5)); of a host without processes, the host's
+//	pid 4711              the process's number
 //	at 10%                so often, by chance
 //	at the 3rd            the third time that it could strike
 //	at every 5th          the fifth, the tenth and so on
 //	once                  after it has struck it is over
+//	from 10s until 20s    the time of the call, since the beginning; as rules have times
 type Fault struct {
 	Kind   FaultKind
-	Errno  syscall.Errno // SocketFails, AcceptFails
+	Errno  syscall.Errno // SocketFails, AcceptFails, SendFails
 	Wait   time.Duration // ConnectTimeout, ConnectLate, StopReading, PeerStopsReading, NameLate
 	After  uint64        // bytes: ResetSent, ResetReceived, StopReading, PeerStopsReading
 	Pieces []int         // bytes: ReadPieces
-	Call   string        // Interrupt: recv, accept or connect
+	Call   string        // Interrupt: recv, send, accept or connect
 
-	To      Peer
-	Name    string  // of NAME's faults, without a dot at its end; "": any; "*.x": all that end so
+	To      Target
+	From    Target
+	Proto   uint8   // IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP; 0: any
+	Name    Target  // NAME's faults: by name
 	Process string  // "": any
+	PID     int32   // 0: any
 	Percent float64 // 0: always
 	Nth     uint64  // 0: any
 	Every   uint64  // 0: any
 	Once    bool
+
+	times times
 }
+
+// Target is hosts, with ports and a protocol, as the texts of rules and faults have them. Its zero value: all.
+type Target struct {
+	of   *target.Target // nil: all
+	text string
+}
+
+// proto is the protocol that it names, 0 for none.
+func (t Target) proto() uint8 {
+	if t.of == nil {
+		return 0
+	}
+	return t.of.Proto
+}
+
+// String returns the text that it was read from; "" for the zero value.
+func (t Target) String() string { return t.text }
 
 // FaultKind is what goes wrong.
 type FaultKind uint8
@@ -74,6 +102,7 @@ const (
 	PeerStopsReading
 	SocketFails
 	AcceptFails
+	SendFails
 	Interrupt
 	NameNotFound
 	NameServerFails
@@ -92,53 +121,109 @@ const (
 	atAccept         // there is a connection to be accepted
 	atAccepted       // it was
 	atSocket
+	atSend // of a datagram
 	atWait // a call would wait
 	atName // a question about a name
+	places
 )
 
-// places are the kinds' places.
-var places = [...]place{
-	ConnectRefused: atConnect, ConnectTimeout: atConnect, ConnectLate: atConnect,
-	ResetSent: atStream, ResetReceived: atStream, ReadPieces: atStream, StopReading: atStream, PeerStopsReading: atStream,
-	ResetAtAccept: atAccepted, SocketFails: atSocket, AcceptFails: atAccept, Interrupt: atWait,
-	NameNotFound: atName, NameServerFails: atName, NameLate: atName, NameWrongFirst: atName, NameAAAAOnly: atName,
+// kinds are the facts about the kinds.
+var kinds = [...]struct {
+	at     place
+	protos []uint8 // of the sockets that it may strike at; nil: of all
+}{
+	ConnectRefused: {atConnect, connections}, ConnectTimeout: {atConnect, connections}, ConnectLate: {atConnect, connections},
+	ResetSent: {atStream, connections}, ResetReceived: {atStream, connections}, ResetAtAccept: {atAccepted, connections},
+	ReadPieces: {atStream, streams}, StopReading: {atStream, streams}, PeerStopsReading: {atStream, streams},
+	SocketFails: {atSocket, nil}, AcceptFails: {atAccept, streams}, SendFails: {atSend, datagrams}, Interrupt: {atWait, nil},
+	NameNotFound: {atName, nil}, NameServerFails: {atName, nil}, NameLate: {atName, nil}, NameWrongFirst: {atName, nil}, NameAAAAOnly: {atName, nil},
 }
 
-// faultErrnos are the errors with which a socket or an accept may fail.
+var (
+	connections = []uint8{target.TCP, target.SCTP}
+	streams     = []uint8{target.TCP}
+	datagrams   = []uint8{target.UDP}
+)
+
+// faultErrnos are the errors with which a socket, an accept or a send may fail.
 var faultErrnos = []struct {
 	name  string
 	errno syscall.Errno
 }{{"EMFILE", syscall.EMFILE}, {"ENFILE", syscall.ENFILE}, {"ENOBUFS", syscall.ENOBUFS}, {"ENOMEM", syscall.ENOMEM}}
 
+// sendErrnos is where those begin that are of a send.
+const sendErrnos = 2
+
 // faultCalls are the calls that can be interrupted.
-var faultCalls = []string{"recv", "accept", "connect"}
+var faultCalls = []string{"recv", "send", "accept", "connect"}
 
 // String returns the text that ParseFault reads.
 func (f Fault) String() string {
 	b := []byte(f.what())
-	if t := f.To.String(); t != "" {
-		b = append(b, " to "+t...)
-	}
-	if f.Name != "" {
-		b = append(b, " for "+f.Name...)
-	}
-	if f.Process != "" {
-		b = append(b, " process "+f.Process...)
-	}
-	if f.Percent != 0 {
-		b = strconv.AppendFloat(append(b, " at "...), f.Percent, 'f', -1, 64)
-		b = append(b, '%')
-	}
-	if f.Nth != 0 {
-		b = append(b, " at the "+ordinal(f.Nth)...)
-	}
-	if f.Every != 0 {
-		b = append(b, " at every "+ordinal(f.Every)...)
+	for _, x := range [...]struct{ word, value string }{
+		{"to", f.To.text}, {"from", f.From.text}, {"", protocolName(f.Proto)}, {"for", f.Name.text}, {"process", quotedName(f.Process)}, {"pid", number(uint64(f.PID))},
+		{"at", percent(f.Percent)}, {"at the", ordinal(f.Nth)}, {"at every", ordinal(f.Every)},
+		{"from", timeText(f.times.from)}, {"every", timeText(f.times.every)}, {"for", timeText(f.times.length)}, {"until", timeText(f.times.until)},
+	} {
+		if x.value == "" {
+			continue
+		}
+		if x.word != "" {
+			b = append(b, " "+x.word...)
+		}
+		b = append(b, " "+x.value...)
 	}
 	if f.Once {
 		b = append(b, " once"...)
 	}
 	return string(b)
+}
+
+// protocolName returns the word for a protocol, "" for 0.
+func protocolName(proto uint8) string {
+	for _, name := range protocols {
+		if target.Protocol(name) == proto {
+			return name
+		}
+	}
+	return ""
+}
+
+// quotedName is a program's name as a word of a text.
+func quotedName(name string) string {
+	if _, err := strconv.Atoi(name); err == nil || strings.ContainsFunc(name, unicode.IsSpace) || strings.HasPrefix(name, "#") {
+		return `"` + name + `"`
+	}
+	return name
+}
+
+// number, percent, ordinal and timeText are values as conditions have them, "" for 0.
+func number(n uint64) string {
+	if n == 0 {
+		return ""
+	}
+	return strconv.FormatUint(n, 10)
+}
+
+func percent(p float64) string {
+	if p == 0 {
+		return ""
+	}
+	return strconv.FormatFloat(p, 'f', -1, 64) + "%"
+}
+
+func ordinal(n uint64) string {
+	if n == 0 {
+		return ""
+	}
+	return number(n) + ordinalEnd(n)
+}
+
+func timeText(d time.Duration) string {
+	if d == 0 {
+		return ""
+	}
+	return faultTime(d)
 }
 
 // what is String without the conditions.
@@ -162,12 +247,12 @@ func (f *Fault) what() string {
 		return "stop reading for " + faultTime(f.Wait) + " after " + faultBytes(f.After)
 	case PeerStopsReading:
 		return "peer stops reading for " + faultTime(f.Wait) + " after " + faultBytes(f.After)
-	case SocketFails, AcceptFails:
-		call := "socket"
-		if f.Kind == AcceptFails {
-			call = "accept"
-		}
-		return call + " fails with " + errnoName(f.Errno)
+	case SocketFails:
+		return "socket fails with " + errnoName(f.Errno)
+	case AcceptFails:
+		return "accept fails with " + errnoName(f.Errno)
+	case SendFails:
+		return "send fails with " + errnoName(f.Errno)
 	case Interrupt:
 		return "interrupt " + f.Call
 	case NameNotFound:
@@ -232,8 +317,6 @@ func faultBytes(n uint64) string {
 	return strconv.FormatUint(n, 10) + " bytes"
 }
 
-func ordinal(n uint64) string { return strconv.FormatUint(n, 10) + ordinalEnd(n) }
-
 func ordinalEnd(n uint64) string {
 	if n%100/10 != 1 {
 		switch n % 10 {
@@ -246,43 +329,4 @@ func ordinalEnd(n uint64) string {
 		}
 	}
 	return "th"
-}
-
-// Peer is the other side of connections: all that its fields have in common.
-type Peer struct {
-	Name   string       // without a dot at its end; "": any; "*.x": all that end so
-	Prefix netip.Prefix // not valid: any
-	Port   uint16       // 0: any
-}
-
-// String returns the text that a fault has behind its to.
-func (p Peer) String() string {
-	host := p.Name
-	if p.Prefix.IsValid() {
-		if host = p.Prefix.String(); p.Prefix.IsSingleIP() {
-			host = p.Prefix.Addr().String()
-		}
-		if p.Prefix.Addr().Is6() && p.Port != 0 {
-			host = "[" + host + "]"
-		}
-	}
-	if p.Port == 0 {
-		return host
-	}
-	return host + ":" + strconv.Itoa(int(p.Port))
-}
-
-// matches reports whether an address is the peer's. names returns those that the address was given for.
-func (p *Peer) matches(a netip.AddrPort, names func(netip.Addr) []string) bool {
-	addr := a.Addr().Unmap().WithZone("")
-	return (p.Port == 0 || p.Port == a.Port()) && (!p.Prefix.IsValid() || p.Prefix.Contains(addr)) &&
-		(p.Name == "" || slices.ContainsFunc(names(addr), func(n string) bool { return matchesName(p.Name, n) }))
-}
-
-// matchesName reports whether a name, as target.Bare has it, is the one that is meant.
-func matchesName(meant, name string) bool {
-	if end, ok := strings.CutPrefix(meant, "*"); ok {
-		return strings.HasSuffix(name, end)
-	}
-	return name == meant
 }

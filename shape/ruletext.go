@@ -18,8 +18,13 @@ type parser struct {
 	at    int
 	r     Rule
 
-	given map[string]bool // which words of those below have been
-	clock [lastTime]*word // the words before times that are there
+	given  map[string]bool // which words of those below have been
+	timing timing
+}
+
+// timing is what a text says of times.
+type timing struct {
+	words [lastTime]*word // those before times that are there
 	times [lastTime]time.Duration
 	texts [lastTime]string // as they are written
 }
@@ -85,7 +90,7 @@ func (p *parser) rule() (Rule, error) {
 	if err := p.effect(); err != nil {
 		return Rule{}, err
 	}
-	return p.r, p.setTimes()
+	return p.r, p.timing.set(&p.r.times)
 }
 
 // take returns the next word, without the colon that ends the conditions. Before an address that ends with colons itself there
@@ -180,14 +185,14 @@ func (p *parser) plain(w *word, name string) error {
 
 func (p *parser) value(w *word, name string, v *word) (err error) {
 	if i := slices.Index(timeWords, name); i >= 0 && (name != "from" || isTime(v.text)) {
-		return p.time(w, i, v)
+		return p.timing.add(w, i, v)
 	}
 	if err := p.once(w, name); err != nil {
 		return err
 	}
 	switch name {
 	case "to", "from":
-		t, err := parseTarget(name, v)
+		t, err := parseTarget(name, v, protocols)
 		if name == "to" {
 			p.r.to = t
 		} else {
@@ -195,24 +200,37 @@ func (p *parser) value(w *word, name string, v *word) (err error) {
 		}
 		return err
 	case "process":
-		if _, err := strconv.Atoi(v.text); err == nil && !v.quoted {
-			return v.fault("%s is a number; a process of that number is pid %s, a program of that name process %q", v.text, v.text, v.text)
-		}
-		p.r.process = programName(v.text)
+		name, err := parseProcess(v)
+		p.r.process = programName(name)
+		return err
 	case "pid":
-		n, err := strconv.ParseInt(v.text, 10, 32)
-		if err != nil || n < 1 {
-			return v.fault("%q is no process's number; a program is meant by its name: process %s", v.text, v.text)
-		}
-		p.r.pid = int32(n)
+		p.r.pid, err = parsePID(v)
+		return err
 	case "connection":
 		return p.connection(v)
 	}
 	return nil
 }
 
-// parseTarget reads what stands behind to or from.
-func parseTarget(name string, v *word) (*target.Target, error) {
+// parseProcess reads what stands behind process.
+func parseProcess(v *word) (string, error) {
+	if _, err := strconv.Atoi(v.text); err == nil && !v.quoted {
+		return "", v.fault("%s is a number; a process of that number is pid %s, a program of that name process %q", v.text, v.text, v.text)
+	}
+	return v.text, nil
+}
+
+// parsePID reads what stands behind pid.
+func parsePID(v *word) (int32, error) {
+	n, err := strconv.ParseInt(v.text, 10, 32)
+	if err != nil || n < 1 {
+		return 0, v.fault("%q is no process's number; a program is meant by its name: process %s", v.text, v.text)
+	}
+	return int32(n), nil
+}
+
+// parseTarget reads what stands behind to or from. It may name those protocols.
+func parseTarget(name string, v *word, protocols []string) (*target.Target, error) {
 	switch {
 	case name == "to" && isTime(v.text):
 		return nil, v.fault("%q is a time: until %s is meant? (A host of that name has a dot at its end: to %s.)", v.text, v.text, v.text)
@@ -294,20 +312,19 @@ func parseTime(v *word) (time.Duration, error) {
 	return d, nil
 }
 
-// time reads a time behind the word of that index.
-func (p *parser) time(w *word, i int, v *word) (err error) {
-	if p.clock[i] != nil {
+// add reads a time behind the word of that index.
+func (k *timing) add(w *word, i int, v *word) (err error) {
+	if k.words[i] != nil {
 		return w.fault("%s TIME is there twice", timeWords[i])
 	}
-	p.given[timeWords[i]+" TIME"] = true
-	p.clock[i], p.texts[i] = w, v.text
-	p.times[i], err = parseTime(v)
+	k.words[i], k.texts[i] = w, v.text
+	k.times[i], err = parseTime(v)
 	return err
 }
 
-// setTimes looks whether the times fit together, and sets them.
-func (p *parser) setTimes() error {
-	w, d, c, text := &p.r.times, &p.times, &p.clock, &p.texts
+// set looks whether the times fit together, and sets them.
+func (k *timing) set(w *times) error {
+	d, c, text := &k.times, &k.words, &k.texts
 	if c[atTime] != nil && c[fromTime] != nil {
 		return c[atTime].fault("at %s or from %s? One of them is when it begins", text[atTime], text[fromTime])
 	}
@@ -354,7 +371,7 @@ func (p *parser) effect() error {
 				return w.fault("%s what? A value stands behind it, such as %s 2s", name, name)
 			}
 			p.at++
-			if err := p.time(w, i, &p.words[p.at-1]); err != nil {
+			if err := p.timing.add(w, i, &p.words[p.at-1]); err != nil {
 				return err
 			}
 			continue

@@ -12,7 +12,13 @@ import (
 	"usock/link"
 )
 
-// ParseScript reads a script: a shape in text, a statement a line. What is behind a # is a comment.
+// Script is what a script says.
+type Script struct {
+	Shape  Shape   // what is done to packets
+	Faults []Fault // what goes wrong at programs' calls
+}
+
+// ParseScript reads a script, a statement a line. What is behind a # is a comment.
 //
 //	profile regular-3g              # what the link is at the beginning
 //	at 10s: profile slow-3g         # and later
@@ -24,6 +30,7 @@ import (
 //
 //	to api.test:443 from 10s until 20s: loss 30%
 //	udp: delay 200ms
+//	fault connect refused to api.test:443 from 5s until 8s
 //
 // A line is one of these:
 //
@@ -33,13 +40,14 @@ import (
 //   - at TIME: one of the two; cut, heal, which undoes that; clear, which undoes all. up or down beside the time is for one
 //     direction.
 //   - every TIME, once: what has a time comes again after so long. Rules have their own times.
+//   - fault and what ParseFault reads, with times of its own.
 //   - a rule, as ParseRule reads it. One that has nothing but at TIME and a direction as its condition is the statement above.
 //
 // The error has all that is wrong, a *TextError each, as errors.Join has them.
-func ParseScript(text string) (Shape, error) {
+func ParseScript(text string) (Script, error) {
 	var s script
 	if len(text) > maxScript {
-		return Shape{}, &TextError{Line: 1, Column: 1, What: fmt.Sprintf("the script has %d bytes; up to %d are read", len(text), maxScript)}
+		return Script{}, &TextError{Line: 1, Column: 1, What: fmt.Sprintf("the script has %d bytes; up to %d are read", len(text), maxScript)}
 	}
 	text = strings.TrimPrefix(text, "\ufeff")
 	for line := range strings.Lines(text) {
@@ -51,15 +59,15 @@ func ParseScript(text string) (Shape, error) {
 		}
 		s.wrong(s.line, err)
 		if len(s.errors) == maxErrors {
-			return Shape{}, errors.Join(s.errors...)
+			return Script{}, errors.Join(s.errors...)
 		}
 	}
 	out := s.shape()
 	if len(s.errors) > 0 {
 		slices.SortStableFunc(s.errors, func(a, b error) int { return cmp.Compare(a.(*TextError).Line, b.(*TextError).Line) })
-		return Shape{}, errors.Join(s.errors...)
+		return Script{}, errors.Join(s.errors...)
 	}
-	return out, nil
+	return Script{out, s.faults}, nil
 }
 
 // What is read of a script: bytes, changes of the link, and what is said to be wrong.
@@ -78,6 +86,7 @@ type script struct {
 	everyAt word
 	on      int // the line of every
 	rules   []Rule
+	faults  []Fault
 }
 
 // change is a statement about the link.
@@ -93,6 +102,7 @@ type change struct {
 var statements = map[string]func(s *script, words []word) error{
 	"profile": func(s *script, words []word) error { return s.change(0, 0, words[0], words) },
 	"every":   (*script).repeat,
+	faultWord: (*script).fault,
 }
 
 // wrong notes what is wrong with a line.
@@ -211,6 +221,27 @@ func (s *script) rule(words []word) error {
 	return nil
 }
 
+// MaxFaults is how many faults a script, or a run, has at most.
+const MaxFaults = 256
+
+const faultWord = "fault"
+
+// fault reads a fault behind that word.
+func (s *script) fault(words []word) error {
+	if len(words) == 1 {
+		return words[0].fault("which fault? Such as fault connect refused to api.test:443")
+	}
+	f, err := faultOf(words[1:])
+	if err != nil {
+		return err
+	}
+	if len(s.faults) == MaxFaults {
+		return words[0].fault("this is fault %d; up to %d are possible", MaxFaults+1, MaxFaults)
+	}
+	s.faults = append(s.faults, f)
+	return nil
+}
+
 // state is what a link is between two changes.
 type state struct {
 	up, down link.Impairment
@@ -249,6 +280,8 @@ func (s *script) change(at time.Duration, way uint8, first word, words []word) e
 			}
 			return nil
 		}
+	case faultWord:
+		return words[0].fault("a fault has times of its own, at the end: fault connect refused from %v", max(at, time.Second))
 	case "cut", "heal", "clear":
 		if len(words) > 1 {
 			return words[1].fault("%q stands behind %s, where nothing does", words[1].text, name)

@@ -17,10 +17,10 @@ func script(t *testing.T, text string) shape.Shape {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Check(); err != nil {
+	if err := s.Shape.Check(); err != nil {
 		t.Fatal(err)
 	}
-	return s
+	return s.Shape
 }
 
 // TestScripts has scripts, and what becomes of packets.
@@ -67,6 +67,17 @@ func TestScripts(t *testing.T) {
 	}
 }
 
+// TestScriptFaults reads faults among other lines.
+func TestScriptFaults(t *testing.T) {
+	s, err := shape.ParseScript("delay 5ms\nfault connect refused to api.test:443 from 5s until 8s # for a while\nudp: cut\n  fault dns NXDOMAIN once\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "[connect refused to api.test:443 from 5s until 8s dns NXDOMAIN once]"; fmt.Sprint(s.Faults) != want || len(s.Shape.Rules) != 1 || s.Shape.Up.Delay == 0 {
+		t.Errorf("%v, %+v", s.Faults, s.Shape)
+	}
+}
+
 // TestScriptErrors has scripts that are wrong, and all that is said of them.
 func TestScriptErrors(t *testing.T) {
 	for text, want := range map[string]string{
@@ -84,19 +95,24 @@ func TestScriptErrors(t *testing.T) {
 		"at 5s: delay":                    "line 1, column 13: a value is missing behind delay",
 		"at 5s: jitter 5ms":               "line 1, column 8: jitter: 5ms strays about a delay, and there is none; give one of 5ms or more",
 		"at 5s: delay 10ms jitter 5ms\nat 6s: delay 1ms": "line 2, column 8: jitter: 5ms is more than the delay of 1ms",
-		"delay 5":                               "line 1, column 7: delay 5: the unit is missing, as in 5ms",
-		"every 60s":                             "line 1, column 7: nothing has a time that would come again",
-		"at 60s: cut\nevery 60s":                "line 2, column 7: line 1 comes at 1m0s, which is not before 1m0s",
-		"at 5s: cut\nevery 60s\nevery 70s":      "line 3, column 1: every is there twice; line 2 has it",
-		"every":                                 "line 1, column 1: every takes one time, such as every 60s; a rule has a colon",
-		"every 0s":                              "line 1, column 7: every 0s is never done",
-		"every 60s: cut":                        "line 1, column 1: every 60s for how long? Give every 60s for 2s",
-		"slow-3g":                               `line 1, column 1: "slow-3g" is no condition; ` + words,
-		"udp: cut\rtcp: cut":                    `line 1, column 9: there is a '\r' in it`,
-		"process müsli: \x00":                   `line 1, column 16: there is a '\x00' in it`,
-		"\xff\xfeu\x00":                         "line 1, column 1: this is no UTF-8",
-		strings.Repeat(" ", 2000):               "line 1, column 1025: it has 2000 bytes; up to 1024 are read",
-		strings.Repeat("udp: delay 1ms\n", 257): "line 257, column 1: this is rule 257; up to 256 are possible",
+		"delay 5":                                "line 1, column 7: delay 5: the unit is missing, as in 5ms",
+		"every 60s":                              "line 1, column 7: nothing has a time that would come again",
+		"at 60s: cut\nevery 60s":                 "line 2, column 7: line 1 comes at 1m0s, which is not before 1m0s",
+		"at 5s: cut\nevery 60s\nevery 70s":       "line 3, column 1: every is there twice; line 2 has it",
+		"every":                                  "line 1, column 1: every takes one time, such as every 60s; a rule has a colon",
+		"every 0s":                               "line 1, column 7: every 0s is never done",
+		"fault":                                  "line 1, column 1: which fault? Such as fault connect refused to api.test:443",
+		"cut\n fault connect refuse # now":       `line 2, column 16: "refuse": did you mean "refused"? refused, timed or late is wanted`,
+		"fault connect refused from 5s until 2s": "line 1, column 31: until 2s ends before it begins",
+		"at 5s: fault connect refused":           "line 1, column 8: a fault has times of its own, at the end: fault connect refused from 5s",
+		strings.Repeat("fault reset at accept\n", 257): "line 257, column 1: this is fault 257; up to 256 are possible",
+		"every 60s: cut":                           "line 1, column 1: every 60s for how long? Give every 60s for 2s",
+		"slow-3g":                                  `line 1, column 1: "slow-3g" is no condition; ` + words,
+		"udp: cut\rtcp: cut":                       `line 1, column 9: there is a '\r' in it`,
+		"process müsli: \x00":                      `line 1, column 16: there is a '\x00' in it`,
+		"\xff\xfeu\x00":                            "line 1, column 1: this is no UTF-8",
+		strings.Repeat(" ", 2000):                  "line 1, column 1025: it has 2000 bytes; up to 1024 are read",
+		strings.Repeat("udp: delay 1ms\n", 257):    "line 257, column 1: this is rule 257; up to 256 are possible",
 		strings.Repeat("at 5s: delay 1ms\n", 4097): "line 4097, column 1: this is change 4097 of the link; up to 4096 are possible",
 		strings.Repeat("#", 1<<20+1):               "line 1, column 1: the script has 1048577 bytes; up to 1048576 are read",
 	} {
@@ -128,6 +144,7 @@ func FuzzScript(f *testing.F) {
 	for _, text := range []string{
 		"profile satellite-leo\nat 10s: delay 5ms loss 1%\nat 20s up: cut\nat 30s: heal\nevery 60s\nudp: delay 5ms # x\n", "delay 5ms\r\nat 1s: clear\r\n", "every 5s\nat 1s: profile slow-3g\n",
 		"\ufeff#\"\nprofile apple-high-latency-dns\nat 5s down: clear\nevery 9s",
+		"fault connect refused to *.test:80 process \"a b\" from 5s until 8s # x\nat 1s: cut\n",
 	} {
 		f.Add(text)
 	}
@@ -145,11 +162,16 @@ func FuzzScript(f *testing.F) {
 			}
 			return
 		}
-		if err := s.Check(); err != nil {
+		if err := s.Shape.Check(); err != nil {
 			t.Errorf("%q: %v", text, err)
 			return
 		}
-		x := newPassage(t, s, shape.Config{})
+		for _, x := range s.Faults {
+			if again, err := shape.ParseFault(x.String()); err != nil || again.String() != x.String() {
+				t.Errorf("%q has the fault %v, which is read as %v, %v", text, x, again, err)
+			}
+		}
+		x := newPassage(t, s.Shape, shape.Config{})
 		for range 20 {
 			x.clock.Advance(time.Second)
 			x.link.Send([]*link.Packet{packetOf(make([]byte, 40), 20)})

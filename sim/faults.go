@@ -9,18 +9,17 @@ import "usock/shape"
 type Fault string
 
 // Faults has faults strike at the calls of the hosts that have no Config.Faults of their own. They are decided by the network's
-// seed. It is called before Start, once.
+// seed. It is called before Start.
 func (n *Net) Faults(faults ...Fault) {
 	n.t.Helper()
 	if n.started {
 		n.t.Fatalf("sim: faults are added before the start")
 	}
-	texts := make([]string, len(faults))
-	for i, f := range faults {
-		texts[i] = string(f)
-	}
-	var err error
-	if n.faults, err = shape.ParseFaults(n.seed, texts...); err != nil {
-		n.t.Fatalf("sim: %v", err)
+	for _, text := range faults {
+		f, err := shape.ParseFault(string(text))
+		if err != nil {
+			n.t.Fatalf("sim: fault %q: %v", text, err)
+		}
+		n.faults = append(n.faults, f)
 	}
 }

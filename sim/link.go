@@ -19,6 +19,9 @@ type LinkConfig struct {
 	// second host. Rules know the hosts by their names.
 	Shape shape.Shape
 
+	// Faults strike at the calls of the network's hosts, as those of Net.Faults.
+	Faults []shape.Fault
+
 	// BlackHole, if not 0, is the length in bytes of the largest packet that comes
 	// through. Larger ones are lost without a word, MTU or not.
 	BlackHole int
@@ -31,14 +34,14 @@ type LinkConfig struct {
 // Both is a link that is the same both ways.
 func Both(m link.Impairment) LinkConfig { return LinkConfig{To: m, Back: m} }
 
-// Shaped is a link as a script says (shape.ParseScript): "profile slow-3g", or "to server:443 from 1s until 2s: cut". It panics if that is
-// none.
+// Shaped is a link as a script says (shape.ParseScript): "profile slow-3g", or "to server:443 from 1s until 2s: cut", and the script's
+// faults. It panics if that is none.
 func Shaped(script string) LinkConfig {
 	s, err := shape.ParseScript(script)
 	if err != nil {
 		panic(fmt.Sprintf("sim: %q: %v", script, err))
 	}
-	return LinkConfig{Shape: s}
+	return LinkConfig{Shape: s.Shape, Faults: s.Faults}
 }
 
 // Link is a link between two hosts.
@@ -67,6 +70,7 @@ func (n *Net) Link(a, b *Host, c LinkConfig) *Link {
 	l.largest.Store(int64(c.BlackHole))
 	a.links, b.links = append(a.links, l), append(b.links, l)
 	n.links = append(n.links, l)
+	n.faults = append(n.faults, c.Faults...)
 	return l
 }
 

@@ -27,7 +27,7 @@ type Net struct {
 	links   []*Link
 	started bool
 	ports   uint16
-	faults  *shape.Faults // nil: none
+	faults  []shape.Fault
 
 	clock    clock.Clock
 	manual   *clock.Manual     // the clock, if it is one
@@ -94,6 +94,10 @@ func (n *Net) Start() {
 			n.t.Fatalf("sim: link %s: %v", l.name(), err)
 		}
 	}
+	var faults *shape.Faults
+	if len(n.faults) > 0 {
+		faults = shape.NewFaults(n.seed, n.faults...)
+	}
 	names := n.names()
 	random := rand.New(rand.NewPCG(n.seed, 1))
 	for _, h := range n.hosts {
@@ -109,7 +113,7 @@ func (n *Net) Start() {
 			c.Seed = seed | 1
 		}
 		if c.Faults == nil {
-			c.Faults = n.faults
+			c.Faults = faults
 		}
 		c.Interfaces = h.interfaces()
 		var err error

@@ -50,10 +50,10 @@ func check(files []string, out io.Writer) error {
 }
 
 // readScript reads a script. The error has a line for each thing that is wrong, with the place as editors know it.
-func readScript(name string) (shape.Shape, error) {
+func readScript(name string) (shape.Script, error) {
 	text, err := os.ReadFile(name)
 	if err != nil {
-		return shape.Shape{}, err
+		return shape.Script{}, err
 	}
 	s, err := shape.ParseScript(string(text))
 	if err == nil {
@@ -74,8 +74,8 @@ func readScript(name string) (shape.Shape, error) {
 
 // scriptValue is --script.
 type scriptValue struct {
-	name  string
-	shape shape.Shape
+	name string
+	shape.Script
 }
 
 // String implements pflag.Value.
@@ -96,13 +96,18 @@ func (v *scriptValue) Set(text string) error {
 // read reads the script, if there is one.
 func (v *scriptValue) read() (err error) {
 	if v.name != "" {
-		v.shape, err = readScript(v.name)
+		v.Script, err = readScript(v.name)
 	}
 	return err
 }
 
+// spares reports whether the script has faults, and does nothing to packets.
+func (v *scriptValue) spares() bool {
+	return len(v.Faults) > 0 && !v.changes() && len(v.Shape.Rules) == 0
+}
+
 // changes reports whether the script says what the link is, beside rules.
 func (v *scriptValue) changes() bool {
-	s := &v.shape
+	s := &v.Shape
 	return s.Up != s.Down || s.Up != (shape.Shape{}).Up || s.Course.Steps != nil
 }

@@ -28,8 +28,9 @@ func shapeExamples() map[string][]string {
 		"delay": {"20ms", "150ms"}, "jitter": {"5ms"}, "loss": {"1%", "gemodel,1%,30%"}, "rate": {"1mbit", "20mbit"},
 		"queue": {"drop-tail", "pfifo", "bfifo", "codel", "codel,ecn", "fq_codel", "pie", "pie,ecn"},
 		"limit": {"100", "64kb"}, "mark": {"20", "30kb"}, "reorder": {"1%", "1%,3ms"}, "duplicate": {"0.1%"}, "corrupt": {"0.01%"},
-		"rule": {"any: delay 200ms", "udp: loss 10%", "to api.test:443 from 10s until 20s: loss 30%", "process curl connection 2: cut"},
-		"mtu":  {"1280", "1500", "9000"}, "seed": nil,
+		"rule":  {"any: delay 200ms", "udp: loss 10%", "to api.test:443 from 10s until 20s: loss 30%", "process curl connection 2: cut"},
+		"fault": faultExamples,
+		"mtu":   {"1280", "1500", "9000"}, "seed": nil,
 	}
 	for _, p := range shape.Profiles() {
 		examples["profile"] = append(examples["profile"], p.Name)
@@ -45,16 +46,10 @@ func shapeExamples() map[string][]string {
 func completeRun(c *cobra.Command) {
 	completeShape(c)
 	for name, list := range map[string][]string{
-		"on":      {onBoth, onLoopback, onOutside},
-		"publish": {"auto", "auto/tcp", "auto/udp"},
-		"addr":    {"10.1.2.0/24"},
-		"host":    nil,
-		"fault": {
-			"connect refused", "connect timed out after 3s", "connect late by 500ms", "reset after 1000 bytes", "reset at accept",
-			"read in pieces of 1,7,100 bytes", "stop reading for 5s after 64kb", "peer stops reading for 5s after 64kb", "socket fails with EMFILE",
-			"accept fails with ENFILE", "interrupt recv", "dns NXDOMAIN", "dns SERVFAIL", "dns late by 2s", "dns wrong first", "dns AAAA only",
-		},
-
+		"on":         {onBoth, onLoopback, onOutside},
+		"publish":    {"auto", "auto/tcp", "auto/udp"},
+		"addr":       {"10.1.2.0/24"},
+		"host":       nil,
 		"sctp-encap": {"9899"},
 		filterFlag:   filterExamples,
 		forFlag:      {":443"}, snapFlag: {"128"}, sizeFlag: {"100mb"}, everyFlag: {"10m", "1h"}, filesFlag: {"10"},
@@ -112,11 +107,13 @@ func completeOneRun(_ *cobra.Command, args []string, _ string) ([]string, cobra.
 func completeSet(c *cobra.Command) {
 	c.ValidArgsFunction = func(c *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
 		const directive = cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
-		names := []string{"profile"}
+		names := []string{"profile", traceFlag, upward + traceFlag, downward + traceFlag}
 		for _, o := range link.ImpairmentOptions() {
 			names = append(names, o.Name, upward+o.Name, downward+o.Name)
 		}
 		switch n := len(args); {
+		case n > 0 && strings.HasSuffix(args[n-1], traceFlag):
+			return []string{none}, cobra.ShellCompDirectiveDefault // or a file
 		case n > 0 && slices.Contains(names, args[n-1]):
 			return append(slices.Clone(shapeExamples()[args[n-1]]), none), directive
 		case n == 0:
@@ -124,9 +121,16 @@ func completeSet(c *cobra.Command) {
 		}
 		return names, directive
 	}
-	for name, list := range map[string][]string{"rule": ruleExamples, "no-rule": nil} {
+	for name, list := range map[string][]string{"rule": ruleExamples, "no-rule": nil, "fault": faultExamples, "no-fault": nil} {
 		c.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(list, cobra.ShellCompDirectiveNoFileComp))
 	}
+}
+
+// faultExamples are faults.
+var faultExamples = []string{
+	"connect refused", "connect timed out after 3s", "connect late by 500ms", "reset after 1000 bytes", "reset at accept",
+	"read in pieces of 1,7,100 bytes", "stop reading for 5s after 64kb", "peer stops reading for 5s after 64kb", "socket fails with EMFILE",
+	"accept fails with ENFILE", "send fails with ENOBUFS", "interrupt recv", "interrupt send", "dns NXDOMAIN", "dns SERVFAIL", "dns late by 2s", "dns wrong first", "dns AAAA only",
 }
 
 // ruleExamples are rules.

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"sync/atomic"
 
 	"usock/inspect"
 	"usock/internal/control"
@@ -36,18 +37,33 @@ func controlDirs() (list []string) {
 	return list
 }
 
-// serveViews opens the run's control socket. A run goes on without one, and says so to who has given
+// views is the run's control socket; without one it does nothing.
+type views struct {
+	s atomic.Pointer[inspect.Server]
+}
+
+// serve opens the run's control socket. A run goes on without one, and says so to who has given
 // it a name or wants to know.
-func serveViews(o *run.Options, name string, s *conditions, out *outside) *inspect.Server {
+func (v *views) serve(o *run.Options, name string, s *conditions, out *outside) {
 	c := inspect.Config{
 		Host: o.Host, Name: name, Program: o.Argv, Shape: s.String(), Ends: o.Ends.List, Change: newLive(o.Host, s, out).change,
 	}
 	if out.gateway != nil {
 		c.Outside = out.gateway.Waits
 	}
-	v, err := inspect.Serve(c)
+	server, err := inspect.Serve(c)
 	if err != nil && (name != "" || out.verbose) {
 		fmt.Fprintf(os.Stderr, "usock: usock ps, ss and tail will not see this run: no control socket: %v\n", err)
 	}
-	return v
+	v.s.Store(server)
 }
+
+// note says something of this moment to the captures of who looks.
+func (v *views) note(text string) {
+	if s := v.s.Load(); s != nil {
+		s.Note(text)
+	}
+}
+
+// Close ends it.
+func (v *views) Close() { v.s.Load().Close() }

@@ -90,6 +90,7 @@ func (d *demo) run() error {
 	}
 	defer alpha.Close()
 	defer beta.Close()
+	defer d.shape.calls.close()
 	err = d.transfer(alpha, beta, src, size)
 	return errors.Join(err, d.shape.close())
 }
@@ -127,16 +128,20 @@ func (d *demo) hosts() (alpha, beta *usock.Host, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	var faults *shape.Faults
+	if len(d.shape.strikers()) > 0 {
+		faults = d.shape.strike(os.Stderr, nil)
+	}
 	d.shape.resolved(alphaAddr.Addr(), "alpha")
 	d.shape.resolved(betaAddr.Addr(), "beta")
 	alpha, err = usock.NewHost(usock.Config{
-		Name: "alpha", Interfaces: []usock.Interface{{Link: worse, Addrs: []netip.Prefix{alphaAddr}}},
+		Name: "alpha", Faults: faults, Interfaces: []usock.Interface{{Link: worse, Addrs: []netip.Prefix{alphaAddr}}},
 	})
 	if err != nil {
 		return nil, nil, err
 	}
 	beta, err = usock.NewHost(usock.Config{
-		Name: "beta", Interfaces: []usock.Interface{{Link: b, Addrs: []netip.Prefix{betaAddr}}},
+		Name: "beta", Faults: faults, Interfaces: []usock.Interface{{Link: b, Addrs: []netip.Prefix{betaAddr}}},
 	})
 	if err != nil {
 		alpha.Close()

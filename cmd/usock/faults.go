@@ -2,14 +2,15 @@ package main
 
 import (
 	"io"
-	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"usock/gateway"
+	"usock/internal/target"
 	"usock/run"
-	shapes "usock/shape"
+	"usock/shape"
 )
 
 // faultHelp is the part of run's help about --fault.
@@ -19,43 +20,61 @@ Faults strike at the program's own calls, as --fault says, each as often as it i
   reset after 1000 bytes [received] | reset at accept | read in pieces of 1,7,100 bytes
   stop reading for 5s after 64kb | peer stops reading for 5s after 64kb
   socket fails with EMFILE | accept fails with ENFILE (or ENOBUFS, ENOMEM)
-  interrupt recv (or accept, connect: EINTR of a call that would wait)
+  send fails with ENOBUFS (or ENOMEM; of UDP)
+  interrupt recv (or send, accept, connect: EINTR of a call that would wait)
   dns NXDOMAIN | dns SERVFAIL | dns late by 2s | dns wrong first | dns AAAA only
-with conditions behind it: to api.test:443 (where the connecting side connects to: a
-name, an address or prefix, a port), for api.test (of dns), process curl, at 10%, at the
-3rd, at every 5th, once. Resets are packets: a recording has them. What strikes is told
-on stderr with the seed; --seed NUMBER has the same happen again. Connections are
-TCP's; reads by read(2) are not interrupted, and those of programs that wait in poll
-never wait themselves.
+with conditions behind it: to TARGET or from TARGET as rules have them (to is where the
+connecting side connects to), tcp, udp or sctp, for api.test (of dns), process NAME, pid
+NUMBER, at 10%, at the 3rd, at every 5th, once, and times: from 10s until 20s, every 30s
+for 2s. Resets are packets: a recording has them, with what struck. That is told on
+stderr, too, with the seed; --seed NUMBER has the same happen again. A connection counts
+once, also if both of its ends are here. Programs that wait in poll have no call that
+waits itself. Faults of recv and of send make all reads and writes slower, of files, too.
 `
 
-// faults are the values of --fault, and who tells what strikes.
-type faults struct {
-	list  []shapes.Fault
-	lines chan string
-	ended chan struct{}
-}
+// faultList are the values of --fault.
+type faultList struct{ list []shape.Fault }
 
 // String implements pflag.Value.
-func (f *faults) String() string {
+func (f *faultList) String() string {
 	var all []string
-	for _, x := range f.list {
-		all = append(all, x.String())
+	for i := range f.list {
+		all = append(all, f.list[i].String())
 	}
 	return strings.Join(all, ", ")
 }
 
 // Type implements pflag.Value.
-func (f *faults) Type() string { return "TEXT" }
+func (f *faultList) Type() string { return "TEXT" }
 
 // Set implements pflag.Value: it adds one.
-func (f *faults) Set(text string) error {
-	x, err := shapes.ParseFault(text)
-	if err != nil {
-		return err
+func (f *faultList) Set(text string) error {
+	x, err := shape.ParseFault(text)
+	if err == nil {
+		f.list = append(f.list, x)
 	}
-	f.list = append(f.list, x)
-	return nil
+	return err
+}
+
+// remove takes the last one of that text away; false: there is none.
+func (f *faultList) remove(text string) bool {
+	if x, err := shape.ParseFault(text); err == nil {
+		text = x.String()
+	}
+	for i := len(f.list) - 1; i >= 0; i-- {
+		if f.list[i].String() == text {
+			f.list = slices.Delete(f.list, i, i+1)
+			return true
+		}
+	}
+	return false
+}
+
+// strikes is what strikes at programs' calls, and who tells of it.
+type strikes struct {
+	*shape.Faults // nil: nothing does
+	lines         chan string
+	ended         chan struct{}
 }
 
 const (
@@ -65,24 +84,30 @@ const (
 	faultGrace = time.Second
 )
 
-// open returns what decides; nil if there are no faults. What strikes is told on w by a goroutine, so that no call waits for who
-// does not read: what is too much is left out.
-func (f *faults) open(seed uint64, w io.Writer) *shapes.Faults {
-	if len(f.list) == 0 {
-		return nil
-	}
-	d := shapes.NewFaults(seed, f.list...)
+// strike opens what decides about the faults that were given. What strikes is told on w by a goroutine, so that no call waits for who
+// does not read: what is too much is left out. It stands in recordings, and note, if not nil, is told of it, too.
+func (s *conditions) strike(w io.Writer, note func(string)) *shape.Faults {
+	d := shape.NewFaults(uint64(s.seed), s.strikers()...)
 	d.Program = run.ProgramName
-	f.lines, f.ended = make(chan string, maxFaultLines), make(chan struct{})
-	lines := f.lines
-	d.Log = func(s shapes.FaultStruck) {
+	d.Suffixes, d.Dots = gateway.Search()
+	lines, ended := make(chan string, maxFaultLines), make(chan struct{})
+	s.calls = strikes{d, lines, ended}
+	d.Log = func(x shape.FaultStruck) {
+		if !x.Resets() { // whose packet says it itself
+			if s.w != nil {
+				s.w.Note(x.Note())
+			}
+			if note != nil {
+				note(x.Note())
+			}
+		}
 		select {
-		case lines <- "usock: fault: " + s.String() + "\n":
+		case lines <- "usock: " + x.Note() + "\n":
 		default:
 		}
 	}
 	go func() {
-		defer close(f.ended)
+		defer close(ended)
 		for line := range lines {
 			if line == "" {
 				return
@@ -91,51 +116,24 @@ func (f *faults) open(seed uint64, w io.Writer) *shapes.Faults {
 		}
 	}()
 	file, _ := os.ReadFile("/etc/hosts") // those are the program's own names
-	for line := range strings.Lines(string(file)) {
-		line, _, _ = strings.Cut(line, "#")
-		if words := strings.Fields(line); len(words) > 1 {
-			if a, err := netip.ParseAddr(words[0]); err == nil {
-				for _, name := range words[1:] {
-					d.Resolved(a, name)
-				}
-			}
-		}
+	for addr, name := range target.Hosts(string(file)) {
+		d.Resolved(addr, name)
 	}
 	return d
 }
 
 // close writes the last lines, if somebody reads them.
-func (f *faults) close() {
-	if f.lines == nil {
+func (s *strikes) close() {
+	if s.lines == nil {
 		return
 	}
 	select {
-	case f.lines <- "": // the end
+	case s.lines <- "": // the end
 	default: // nobody reads
 	}
 	select {
-	case <-f.ended:
+	case <-s.ended:
 	case <-time.After(faultGrace):
 	}
-	f.lines = nil
-}
-
-// tellFaults has the gateway tell the faults of names.
-func (o *outside) tellFaults(g *gateway.Config) {
-	if o.faults == nil {
-		return
-	}
-	g.Faults = o.faults
-	for _, h := range o.hosts.list {
-		o.faults.Resolved(h.Addr, h.Name)
-	}
-	_, far := o.faults.About()
-	if recorded := g.Named; far {
-		g.Named = func(a netip.Addr, name string) {
-			o.faults.Resolved(a, name)
-			if recorded != nil {
-				recorded(a, name)
-			}
-		}
-	}
+	s.lines = nil
 }

@@ -73,6 +73,7 @@ const demoExamples = `  # 64 MiB over a link in memory
   # What a network is that changes, and one that fails now and then
   usock demo --size 4 --script bad-day.usock
   usock demo --size 4 --rule 'every 2s for 100ms: cut'
+  usock demo --size 4 --fault 'stop reading for 2s after 1mb process beta'
   usock demo --size 4 --trace train.csv
   usock demo --size 4 --down-trace lte.down --up-trace lte.up
   usock demo --size 4 --reorder 1%,3ms --duplicate 0.1% --corrupt 0.01%`
@@ -86,6 +87,10 @@ const setExamples = `  # What is done to the only run's packets now
   usock set web profile slow-3g delay none
   # Only what goes to a database is slow, and not any more what was UDP
   usock set web --rule 'to db:5432: delay 50ms' --no-rule 'udp: delay 200ms'
+  # Its connects fail now and then, and its way up is as it was measured
+  usock set web --fault 'connect refused to api.test:443 at 10%' up-trace lte.up
+  # And not any more
+  usock set web --no-fault 'connect refused to api.test:443 at 10%' up-trace none
   # As it was at the start
   usock set --reset web`
 

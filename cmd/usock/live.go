@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -19,6 +20,7 @@ type live struct {
 	host   *usock.Host
 	s      *conditions
 	ifaces []string // that the shape acts on
+	traps  shape.Traps
 
 	mu  sync.Mutex
 	now wishes // mu
@@ -26,7 +28,7 @@ type live struct {
 
 // newLive returns what changes the links of host.
 func newLive(host *usock.Host, s *conditions, out *outside) *live {
-	l := &live{host: host, s: s, now: s.wishes}
+	l := &live{host: host, s: s, now: s.wishes, traps: s.calls.Traps()}
 	if s.on != onOutside {
 		l.ifaces = append(l.ifaces, loName)
 	}
@@ -50,13 +52,22 @@ func (l *live) change(c inspect.Change) (string, error) {
 		w = l.s.wishes
 	}
 	w.options = slices.Clone(w.options)
+	w.traces, w.faults.list = slices.Clone(w.traces), slices.Clone(w.faults.list)
 	w.rules.list, w.since.list = slices.Clone(w.rules.list), slices.Clone(w.since.list)
 	if err := w.change(c); err != nil {
 		return "", err
 	}
 	s, err := w.build()
+	if err == nil && len(c.Traces) > 0 {
+		err = w.tracesAct(&s)
+	}
 	if err != nil {
 		return "", err
+	}
+	for _, f := range w.strikers() {
+		if !l.traps.Suffice(f) {
+			return "", fmt.Errorf("fault '%s': a run that was started without a fault of %s leaves these calls to the kernel, where none strikes", &f, f.Traps())
+		}
 	}
 	if w.impaired() {
 		if err := l.attach(); err != nil {
@@ -68,6 +79,7 @@ func (l *live) change(c inspect.Change) (string, error) {
 			return "", err
 		}
 	}
+	l.s.calls.Set(w.strikers()...)
 	before := l.text()
 	l.now = w
 	text := l.text()
@@ -98,6 +110,21 @@ func (w *wishes) change(c inspect.Change) error {
 			return err
 		}
 	}
+	for _, t := range c.Traces {
+		if err := w.trace(t); err != nil {
+			return err
+		}
+	}
+	for _, text := range c.NoFaults {
+		if !w.faults.remove(text) {
+			return fmt.Errorf("there is no fault '%s' but what a script has; usock set without a change shows those that there are", text)
+		}
+	}
+	for _, text := range c.Faults {
+		if err := w.faults.Set(text); err != nil {
+			return fmt.Errorf("fault '%s': %w", text, err)
+		}
+	}
 	for _, text := range c.NoRules {
 		if !remove(&w.since.list, text) && !remove(&w.rules.list, text) {
 			return fmt.Errorf("there is no rule '%s'; usock set without a change shows those that there are", text)
@@ -122,8 +149,12 @@ func (w *wishes) set(x inspect.Option) error {
 			o.direction, o.name = direction, rest
 		}
 	}
+	if o.name == traceFlag && x.Value == none {
+		w.traces = slices.DeleteFunc(w.traces, func(v *traceValue) bool { return v.direction == o.direction })
+		return nil
+	}
 	if !slices.ContainsFunc(link.ImpairmentOptions(), func(k link.ImpairmentOption) bool { return k.Name == o.name }) {
-		return fmt.Errorf("%s: no such option of a link; there are profile, %s, each also with up- or down- before it", x.Name, strings.Join(optionNames(), ", "))
+		return fmt.Errorf("%s: no such option of a link; there are profile, trace, %s, each also with up- or down- before it", x.Name, strings.Join(optionNames(), ", "))
 	}
 	w.options = slices.DeleteFunc(w.options, func(k *option) bool { return k.direction == o.direction && k.name == o.name })
 	if x.Value == none {
@@ -133,6 +164,21 @@ func (w *wishes) set(x inspect.Option) error {
 		return fmt.Errorf("%s %q: %w", x.Name, x.Value, err)
 	}
 	w.options = append(w.options, o)
+	return nil
+}
+
+// trace has the links be as a file says.
+func (w *wishes) trace(t inspect.Trace) error {
+	direction, ok := strings.CutSuffix(t.Option, traceFlag)
+	if !ok || direction != "" && direction != upward && direction != downward {
+		return fmt.Errorf("%s: no such option of a link; a trace is one of %[2]s, up-%[2]s and down-%[2]s", t.Option, traceFlag)
+	}
+	v := &traceValue{direction: direction, name: t.Name}
+	var err error
+	if v.trace, err = shape.ParseTrace(bytes.NewReader(t.Text)); err != nil {
+		return v.fail(err)
+	}
+	w.traces = append(slices.DeleteFunc(w.traces, func(v *traceValue) bool { return v.direction == direction }), v)
 	return nil
 }
 

@@ -9,7 +9,6 @@ import (
 
 	"usock"
 	"usock/gateway"
-	shapes "usock/shape"
 )
 
 // outside is the way of a run to the networks of its machine.
@@ -24,7 +23,6 @@ type outside struct {
 	flows    flowLog
 	encap    portValue // of SCTP in UDP
 
-	faults  *shapes.Faults // nil: none
 	gateway *gateway.Gateway
 }
 
@@ -100,8 +98,7 @@ func (o *outside) open(c *usock.Config, s *conditions) error {
 	if o.verbose {
 		g.Log = os.Stderr
 	}
-	g.Named = s.resolved
-	o.tellFaults(&g)
+	g.Named, g.Faults = s.resolved, s.calls.Faults
 	if err := o.flows.open(s.file); err != nil {
 		return err
 	}

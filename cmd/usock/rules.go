@@ -136,6 +136,9 @@ func (s *conditions) resolved(addr netip.Addr, name string) {
 		s.w.Resolved(addr, name)
 	}
 	s.links.resolved(addr, name)
+	if s.calls.Faults != nil {
+		s.calls.Resolved(addr, name)
+	}
 }
 
 // runs tells the recording and the rules which program a process runs.

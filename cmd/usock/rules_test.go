@@ -28,9 +28,9 @@ func TestRulesAreChecked(t *testing.T) {
 	}
 	dir := t.TempDir()
 	good, bad := filepath.Join(dir, "good.usock"), filepath.Join(dir, "bad.usock")
-	write(t, good, "profile dsl\nat 5s: cut\nudp: delay 5ms\n")
-	write(t, bad, "at 5: cut\n# and\n  tdp: cut\n")
-	said := bad + ":1:4: the unit of \"5\" is missing, as in 5s\n" + bad + `:3:3: "tdp" is no condition; tcp is meant?`
+	write(t, good, "profile dsl\nat 5s: cut\nudp: delay 5ms\nfault connect refused to api.test:443 from 5s until 8s\n")
+	write(t, bad, "at 5: cut\n# and\n  tdp: cut\n fault connect refuse to :80\n")
+	said := bad + ":1:4: the unit of \"5\" is missing, as in 5s\n" + bad + `:3:3: "tdp" is no condition; tcp is meant?` + "\n" + bad + `:4:16: "refuse": did you mean "refused"? refused, timed or late is wanted`
 	for _, command := range []string{"run --", "demo"} {
 		args := strings.Fields(command + " --script " + bad)
 		if args[0] == "run" {

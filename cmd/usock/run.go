@@ -87,7 +87,6 @@ with --summary what was on the run's sockets, also where a signal has ended the 
 	s.runFlags(c.Flags())
 	c.Flags().Var(&stdout, "stdout", "the program's stdout goes to this `FILE`; it must be elsewhere than what --pcap writes")
 	out.flags(c.Flags(), &s)
-	c.Flags().Var(&w.faults, "fault", "what goes wrong at the program's calls, a `TEXT` such as 'connect refused to api.test:443 at 10%'; once for each, see above")
 	c.Flags().Var(&name, "name", "call the run `NAME` in usock ps, ss, top and tail, beside its id")
 	c.Flags().BoolVar(&summarize, "summary", false, "say on stderr at the end what was on the run's sockets: connections, bytes, losses, who waited for whom, and the connections that lasted longest")
 	completeRun(c)
@@ -162,14 +161,14 @@ type wanted struct {
 	stdout  string // the file that the program's goes to; "": this process's
 	name    string
 	summary *summary // nil: none
-	faults  faults
+	views   views
 }
 
 // apply has the host's configuration, and the outside, be as wanted.
 func (w *wanted) apply(c *usock.Config, s *conditions, out *outside) {
-	c.Faults = w.faults.open(uint64(s.seed), os.Stderr)
+	c.Faults = s.strike(os.Stderr, w.views.note)
 	w.summary.watch(c)
-	out.verbose, out.faults = w.verbose, c.Faults
+	out.verbose = w.verbose
 }
 
 // runProgram runs a program. It returns only if usock itself has failed before.
@@ -208,7 +207,7 @@ func runProgram(args []string, w *wanted, s *conditions, out *outside) error {
 		Capable:  who.Capable, // what a program may do on the machine, it may do on the host
 	}
 	w.apply(&config, s, out)
-	defer w.faults.close()
+	defer s.calls.close()
 	if err := out.open(&config, s); err != nil {
 		return err
 	}
@@ -234,15 +233,15 @@ func runProgram(args []string, w *wanted, s *conditions, out *outside) error {
 	if out.gateway != nil {
 		o.Outside = out.gateway
 	}
-	views := serveViews(&o, w.name, s, out)
+	w.views.serve(&o, w.name, s, out)
 	st, err := run.Run(o)
 	if err == nil {
 		w.summary.print(os.Stderr, host, out.gateway)
 	}
 	out.close()
-	w.faults.close()
+	s.calls.close()
 	host.Close()
-	views.Close() // after what the host sends at its end
+	w.views.Close() // after what the host sends at its end
 	if err != nil {
 		s.keys.close()
 		execFailed(path, err)

@@ -17,9 +17,9 @@ func setCmd() *cobra.Command {
 		Use:   "set [flags] [RUN] [OPTION VALUE]...",
 		Short: "Change what is done to a run's packets while it goes on",
 		Long: `Set changes what is done to the packets of a run: options as usock run has them, without
-their dashes (delay 300ms, up-rate 1mbit, profile slow-3g), and rules. What is not named
-stays as it is; the value none takes an option, or the profile, away. What is under way
-keeps its time. A run that was started with nothing of the kind can be changed, too: its
+their dashes (delay 300ms, up-rate 1mbit, profile slow-3g, down-trace FILE), rules, and faults.
+What is not named stays as it is; the value none takes an option, the profile or a trace
+away. What is under way keeps its time, and faults are for connections that begin later. A run that was started with nothing of the kind can be changed, too: its
 links carry packets of 1500 bytes from then on. --on of usock run still says where it acts.
 
 It prints what holds then, and without a change what holds now, as usock ps does. A
@@ -32,19 +32,30 @@ RUN may be left out where there is one run.`,
 			if len(args)%2 == 1 {
 				name, args = args[0], args[1:]
 			}
+			var traces [][]byte
 			for i := 0; i < len(args); i += 2 {
-				if args[i] == "profile" {
-					q.Profile = args[i+1]
-				} else {
-					q.Options = append(q.Options, control.Setting{Name: args[i], Value: args[i+1]})
+				switch option, value := args[i], args[i+1]; {
+				case option == "profile":
+					q.Profile = value
+				case strings.HasSuffix(option, traceFlag) && value != none:
+					text, err := os.ReadFile(value)
+					if err != nil {
+						return fmt.Errorf("%s %s: %w", option, value, withoutName(err))
+					}
+					traces = append(traces, text)
+					q.Traces = append(q.Traces, control.Trace{Name: option, File: value, Size: len(text)})
+				default:
+					q.Options = append(q.Options, control.Setting{Name: option, Value: value})
 				}
 			}
-			return change(name, q)
+			return change(name, q, traces...)
 		},
 	}
 	f := c.Flags()
 	f.StringArrayVar(&q.Rules, "rule", nil, "add the `RULE`, as usock run --rule has it, such as 'udp: delay 200ms'; once for each")
 	f.StringArrayVar(&q.NoRules, "no-rule", nil, "take the `RULE` of this text away; once for each")
+	f.StringArrayVar(&q.Faults, "fault", nil, "add the fault of this `TEXT`, as usock run --fault has it, such as 'connect refused at 10%'; once for each")
+	f.StringArrayVar(&q.NoFaults, "no-fault", nil, "take the fault of this `TEXT` away; once for each")
 	f.BoolVar(&q.Reset, "reset", false, "first of all, go back to what was done at the start of the run")
 	completeSet(c)
 	return c
@@ -96,13 +107,18 @@ RUN may be left out where there is one run.`,
 	return c
 }
 
-// change asks a run for a change, and prints what holds then.
-func change(name string, q control.Request) error {
+// change asks a run for a change, which has those traces, and prints what holds then.
+func change(name string, q control.Request, traces ...[]byte) error {
 	c, err := only(name, os.Stderr)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
+	for _, text := range traces {
+		if err := c.SendTrace(text); err != nil {
+			return err
+		}
+	}
 	q.Do = control.DoSet
 	return c.Do(q, func(r *control.Reply) error {
 		if r.Shape == nil {

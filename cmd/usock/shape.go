@@ -27,6 +27,7 @@ type conditions struct {
 	seed  seedValue
 	mtu   mtuValue
 	clock *clock.Precise // of the shape; nil: the host's
+	calls strikes        // what strikes at programs' calls
 	on    string         // where the shape acts: onLoopback, onOutside or both
 	links shapedLinks
 
@@ -39,13 +40,17 @@ type wishes struct {
 	traces  []*traceValue // those that were given
 	options []*option     // those that were given
 	rules   shapeRules
+	faults  faultList
 	script  scriptValue
 	since   shapeRules // those that usock set has added
 }
 
+// strikers are the faults, those of the script first.
+func (w *wishes) strikers() []shape.Fault { return slices.Concat(w.script.Faults, w.faults.list) }
+
 // impaired reports whether anything is done to packets.
 func (w *wishes) impaired() bool {
-	return w.profile.Name != "" || w.script.name != "" || len(w.traces)+len(w.options)+len(w.rules.list)+len(w.since.list) > 0
+	return w.profile.Name != "" || w.script.name != "" && !w.script.spares() || len(w.traces)+len(w.options)+len(w.rules.list)+len(w.since.list) > 0
 }
 
 // option is one of the impairment's options as a flag, of both directions or of one.
@@ -140,7 +145,8 @@ func (s *conditions) flags(f *pflag.FlagSet) {
 		}
 	}
 	f.Var(&s.rules, "rule", "do something to some of the packets, as a `RULE` says: 'udp: delay 200ms', 'to api.test:443 from 10s until 20s: loss 30%', 'process curl connection 2: cut'")
-	f.Var(&s.script, "script", "do what this `FILE` says: rules and how the link changes, a line each, checked before the start (usock check)")
+	f.Var(&s.faults, "fault", "what goes wrong at the program's calls, a `TEXT` such as 'connect refused to api.test:443 at 10%'; once for each, see usock run --help")
+	f.Var(&s.script, "script", "do what this `FILE` says: rules, faults and how the link changes, a line each, checked before the start (usock check)")
 	f.Var(&s.seed, "seed", "of the random choices that --loss and others make, a `NUMBER`; without it, or 0: another one each time")
 	f.Var(&s.mtu, "mtu", fmt.Sprintf("largest packet in `BYTES`, %d to %d; without it %d if the link is impaired", minMTU, maxMTU, impairedMTU))
 }
@@ -168,7 +174,7 @@ func (w *wishes) build() (shape.Shape, error) {
 		if w.profile.Name != "" {
 			return s, fmt.Errorf("--profile %s says what the link is, and so does %s; its line would be profile %s", w.profile.Name, w.script.name, w.profile.Name)
 		}
-		s.Up, s.Down, s.Course = w.script.shape.Up, w.script.shape.Down, w.script.shape.Course
+		s.Up, s.Down, s.Course = w.script.Shape.Up, w.script.Shape.Down, w.script.Shape.Course
 	}
 	s.OneWay = w.profile.Name == "" && !w.script.changes()
 	slices.SortFunc(w.options, (*option).compare)
@@ -181,13 +187,24 @@ func (w *wishes) build() (shape.Shape, error) {
 		}
 		s.OneWay = s.OneWay && o.direction == ""
 	}
-	s.Rules = slices.Concat(s.Rules, w.script.shape.Rules, w.rules.list, w.since.list)
+	if n := len(w.strikers()); n > shape.MaxFaults {
+		return s, fmt.Errorf("%d faults: up to %d are possible", n, shape.MaxFaults)
+	}
+	s.Rules = slices.Concat(s.Rules, w.script.Shape.Rules, w.rules.list, w.since.list)
 	return s, s.Check()
 }
 
 // String returns the wishes as flags, in the order in which they are applied; "" for none.
 func (w *wishes) String() string {
-	var words []string
+	words := w.links()
+	for _, f := range w.faults.list {
+		words = append(words, "--fault "+quoted(f.String()))
+	}
+	return strings.Join(words, " ")
+}
+
+// links returns those about packets.
+func (w *wishes) links() (words []string) {
 	if w.profile.Name != "" {
 		words = append(words, "--profile "+w.profile.Name)
 	}
@@ -203,7 +220,7 @@ func (w *wishes) String() string {
 	for _, r := range slices.Concat(w.rules.list, w.since.list) {
 		words = append(words, "--rule "+quoted(r.String()))
 	}
-	return strings.Join(words, " ")
+	return words
 }
 
 // open checks the flags and opens the recording's file.

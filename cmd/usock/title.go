@@ -13,15 +13,18 @@ func title(program string, s *conditions, o *outside) string {
 	if o.isolated {
 		b.WriteString(", isolated")
 	}
-	if text := s.String(); text != "" {
+	if text := s.mtu.behind(strings.Join(s.wishes.links(), " ")); text != "" {
 		where := map[string]string{onBoth: "on both of its links", onLoopback: "on its loopback link", onOutside: "on its way outside"}[s.on]
 		if o.isolated {
 			where = "on its loopback link"
 		}
 		fmt.Fprintf(&b, "; %s: %s", where, text)
-		if s.impaired() {
-			fmt.Fprintf(&b, " --seed %d", s.seed)
-		}
+	}
+	if text := s.faults.String(); text != "" {
+		fmt.Fprintf(&b, "; at its calls: %s", text)
+	}
+	if s.impaired() || len(s.strikers()) > 0 {
+		fmt.Fprintf(&b, " --seed %d", s.seed)
 	}
 	if s.pcap.name != "" {
 		fmt.Fprintf(&b, "; recording to %s", s.pcap.name)

@@ -93,11 +93,12 @@ for line in sys.stdin:
         fake.listen()
         say(json.dumps("done"))
     elif words[0] == "talk":  # a connection from its beginning to its end
-        x = socket.create_connection((LOOP, 8000))
-        y, _ = l.accept()
-        x.sendall(b"hello")
-        assert y.recv(5, socket.MSG_WAITALL) == b"hello"
-        x.close()
-        assert y.recv(1) == b""
-        y.close()
-        say(json.dumps("done"))
+        try:
+            with socket.create_connection((LOOP, 8000)) as x, l.accept()[0] as y:
+                x.sendall(b"hello")
+                assert y.recv(5, socket.MSG_WAITALL) == b"hello"
+                x.close()
+                assert y.recv(1) == b""
+            say(json.dumps("done"))
+        except OSError as error:
+            say(json.dumps(error.strerror))

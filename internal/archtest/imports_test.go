@@ -42,7 +42,7 @@ var house = map[string][]string{
 	"sim":     {".", "clock", "link", "shape"},
 	"inspect": {".", "link", "trace", "internal/control", "internal/ss", "golang.org/x/sys/unix"},
 	"gateway": {".", "clock", "link", "shape", "internal/target", "golang.org/x/sys/", "golang.org/x/net/dns/"},
-	"run":     {".", "clock", "link", "internal/abi", "internal/control", "internal/rtnl", "golang.org/x/sys/", "golang.org/x/net/bpf"},
+	"run":     {".", "clock", "link", "shape", "internal/abi", "internal/control", "internal/rtnl", "golang.org/x/sys/", "golang.org/x/net/bpf"},
 
 	// The command.
 	"cmd/usock": {".", "clock", "gateway", "link", "run", "inspect", "shape", "trace", "internal/control", "internal/measure", "internal/ss", "internal/target", "internal/top", "charm.land/bubbletea/", "github.com/spf13/", "golang.org/x/term", "golang.org/x/sys/"},

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"syscall"
 	"time"
 
@@ -128,6 +129,19 @@ func (c *Client) Capture(q Request, w io.Writer) error {
 	}
 	_, err = c.r.WriteTo(struct{ io.Writer }{w}) // by plain writes, whose errors are those of files
 	return err
+}
+
+// pieceSize is how much of a trace a request has: less than the longest line, as JSON has it.
+const pieceSize = 32 << 10
+
+// SendTrace sends the text of a trace, ahead of the set that has it.
+func (c *Client) SendTrace(text []byte) error {
+	for piece := range slices.Chunk(text, pieceSize) {
+		if err := c.Do(Request{Do: DoTrace, Piece: piece}, func(*Reply) error { return nil }); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // StopCapture ends a capture that another goroutine carries out.

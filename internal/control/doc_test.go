@@ -14,7 +14,7 @@ func TestPageHasFields(t *testing.T) {
 		t.Fatal(err)
 	}
 	page := string(b)
-	for _, v := range []any{Greeting{}, Run{}, Request{}, Reply{}, Error{}, Traffic{}, InterfaceTraffic{}, Event{}, Socket{}} {
+	for _, v := range []any{Greeting{}, Run{}, Request{}, Reply{}, Setting{}, Trace{}, Shape{}, Error{}, Traffic{}, InterfaceTraffic{}, Event{}, Socket{}} {
 		typ := reflect.TypeOf(v)
 		for i := range typ.NumField() {
 			name, _, _ := strings.Cut(typ.Field(i).Tag.Get("json"), ",")
@@ -23,7 +23,7 @@ func TestPageHasFields(t *testing.T) {
 			}
 		}
 	}
-	for _, code := range []string{Refused, Busy, Malformed, Unknown, Invalid, DoTraffic, DoStats, DoSockets, DoEvents} {
+	for _, code := range []string{Refused, Busy, Malformed, Unknown, Invalid, DoTraffic, DoStats, DoSockets, DoEvents, DoCapture, DoTrace, DoSet} {
 		if !strings.Contains(page, "`"+code+"`") {
 			t.Errorf("the page does not tell of %s", code)
 		}

@@ -37,6 +37,7 @@ const (
 	DoSockets = "sockets"
 	DoEvents  = "events"
 	DoCapture = "capture"
+	DoTrace   = "trace"
 	DoSet     = "set"
 )
 
@@ -66,19 +67,32 @@ type Request struct {
 	Packets []string `json:"packets,omitempty"`
 	SnapLen int      `json:"snaplen,omitempty"`
 
+	// Of trace: the next bytes of traces' texts, which the next set of the connection has.
+	Piece []byte `json:"piece,omitempty"`
+
 	// Of set: what is to be done to the host's links otherwise. What is missing stays as it is.
-	Reset   bool      `json:"reset,omitempty"`    // first of all, what was done at the start
-	Profile string    `json:"profile,omitempty"`  // "none": no profile
-	Options []Setting `json:"options,omitempty"`  // the value "none" takes an option away
-	Rules   []string  `json:"rules,omitempty"`    // more of them, behind the others
-	NoRules []string  `json:"no_rules,omitempty"` // those of these texts are taken away before
-	Heal    bool      `json:"heal,omitempty"`     // and those, since the start, that cut
+	Reset    bool      `json:"reset,omitempty"`     // first of all, what was done at the start
+	Profile  string    `json:"profile,omitempty"`   // "none": no profile
+	Options  []Setting `json:"options,omitempty"`   // the value "none" takes an option away
+	Rules    []string  `json:"rules,omitempty"`     // more of them, behind the others
+	NoRules  []string  `json:"no_rules,omitempty"`  // those of these texts are taken away before
+	Heal     bool      `json:"heal,omitempty"`      // and those, since the start, that cut
+	Traces   []Trace   `json:"traces,omitempty"`    // in the order in which their texts have come
+	Faults   []string  `json:"faults,omitempty"`    // more of them
+	NoFaults []string  `json:"no_faults,omitempty"` // those of these texts are taken away before
 }
 
 // Setting is an option of a link's impairment, as --delay or --up-rate without the dashes.
 type Setting struct {
 	Name  string `json:"name"`
 	Value string `json:"value"`
+}
+
+// Trace is a trace in place of a link's rate.
+type Trace struct {
+	Name string `json:"name"` // trace, up-trace or down-trace
+	File string `json:"file"` // its name, for people
+	Size int    `json:"size"` // bytes of its text
 }
 
 // Reply is a line of a server's. A request has one or more; the last has Done.

@@ -6,6 +6,7 @@ import (
 	"syscall"
 	"time"
 
+	"usock/internal/abi"
 	"usock/internal/host"
 	"usock/internal/rank"
 	"usock/internal/socket"
@@ -19,11 +20,18 @@ import (
 // not call the host, nor take long.
 type Faults interface {
 	// Connect is asked about a connection that a process's program begins; nil: nothing happens to it.
-	Connect(owner int32, to netip.AddrPort) *StreamFaults
+	Connect(c FaultyCall) *StreamFaults
 	// Accept is asked about one that is there to be accepted; not nil: accept fails, and leaves it where it is.
-	Accept(owner int32, at netip.AddrPort) *Fault
+	Accept(c FaultyCall) *Fault
 	// Accepted is asked about one that was taken.
-	Accepted(owner int32, at netip.AddrPort) *StreamFaults
+	Accepted(c FaultyCall) *StreamFaults
+}
+
+// FaultyCall is whose call it is, and about what.
+type FaultyCall struct {
+	Owner    int32
+	Proto    uint8
+	From, To netip.AddrPort // the side that connects, and where to; not valid: not known
 }
 
 // StreamFaults is what is to happen to a connection; nil fields: nothing of the kind.
@@ -47,6 +55,10 @@ type Fault struct {
 
 	// Strike is called when it is about to happen, and reports whether it does.
 	Strike func() bool
+	// Over reports whether what has begun with it is to end.
+	Over func() bool
+	// Told is what recordings say of the packet that it is when it has struck.
+	Told func() string
 }
 
 // faulty is what an endpoint has of faults.
@@ -62,6 +74,7 @@ type faulty struct {
 	cut      bool   // Pieces has struck
 	piece    int    // how many there were
 	received uint64 // bytes
+	told     string // of the RST that is to leave
 }
 
 // faulty returns what e has of faults; nil: nothing.
@@ -81,19 +94,19 @@ func (e *tcpEndpoint) setFaulty(f *faulty) {
 // alarm is a timer that calls a function in its endpoint's domain.
 type alarm struct {
 	timer.Entry
-	f  *faulty
-	do func()
+	dom *host.Domain
+	do  func()
 }
 
 // Expired implements timer.Expirer.
 func (a *alarm) Expired(*timer.Entry, time.Duration) { a.do() }
 
 // Home implements host.Homed.
-func (a *alarm) Home() *host.Domain { return a.f.e.dom }
+func (a *alarm) Home() *host.Domain { return a.dom }
 
-func (a *alarm) set(f *faulty, after time.Duration, do func()) {
-	a.f, a.do, a.On = f, do, a
-	f.e.dom.SetTimer(&a.Entry, f.e.now()+after)
+func (a *alarm) set(dom *host.Domain, at time.Duration, do func()) {
+	a.dom, a.do, a.On = dom, do, a
+	dom.SetTimer(&a.Entry, at)
 }
 
 // afflict has the faults happen to e. The connection was started.
@@ -120,7 +133,7 @@ func (e *tcpEndpoint) struck(f *Fault) bool {
 func (f *faulty) attempt() {
 	t, c := f.e.proto, f.Connect
 	f.holds = true
-	f.outcome.set(f, c.Wait, func() {
+	f.outcome.set(f.e.dom, f.e.now()+c.Wait, func() {
 		f.holds = false
 		switch {
 		case f.e.conn.State() != tcp.SynSent:
@@ -156,7 +169,7 @@ func (f *faulty) sent(ev *wait.Events) bool {
 		f.PeerStops = nil
 		if f.e.struck(p) {
 			f.shut = true
-			f.opens.set(f, p.Wait, func() {
+			f.opens.set(f.e.dom, f.e.now()+p.Wait, func() {
 				f.shut = false
 				f.limit()
 				f.e.proto.update(f.e, 0)
@@ -166,7 +179,7 @@ func (f *faulty) sent(ev *wait.Events) bool {
 	} else {
 		f.ResetSent = nil
 		if f.e.struck(r) {
-			*ev |= f.reset(true)
+			*ev |= f.reset(r, true)
 			return true
 		}
 	}
@@ -174,9 +187,10 @@ func (f *faulty) sent(ev *wait.Events) bool {
 	return true
 }
 
-// reset ends the connection. Nothing of it leaves behind the RST.
-func (f *faulty) reset(keep bool) wait.Events {
+// reset ends the connection, by the fault that has struck. Nothing of it leaves behind the RST.
+func (f *faulty) reset(by *Fault, keep bool) wait.Events {
 	f.end()
+	f.told = by.Told()
 	f.e.proto.silence(&f.e.tuple)
 	return f.e.conn.Reset(keep)
 }
@@ -198,8 +212,8 @@ func (f *faulty) may(most int) int {
 			most = int(min(uint64(most), x.After-f.received))
 		}
 	}
-	if p := f.Pieces; p != nil && !f.cut {
-		if f.cut = f.e.struck(p); !f.cut {
+	if p := f.Pieces; p != nil {
+		if f.cut = f.cut && !p.Over() || !f.cut && f.e.struck(p); !f.cut {
 			f.Pieces = nil
 		}
 	}
@@ -219,7 +233,7 @@ func (f *faulty) took(n int) {
 	if x := f.ResetReceived; x != nil && f.received >= x.After {
 		f.ResetReceived = nil
 		if st := f.e.conn.State(); st != tcp.Closed && st != tcp.TimeWait && f.e.struck(x) {
-			f.e.proto.update(f.e, f.reset(false))
+			f.e.proto.update(f.e, f.reset(x, false))
 			return
 		}
 	}
@@ -237,7 +251,7 @@ func (f *faulty) stop() {
 		return
 	}
 	f.stopped = true
-	f.goesOn.set(f, x.Wait, func() {
+	f.goesOn.set(f.e.dom, f.e.now()+x.Wait, func() {
 		f.stopped = false
 		f.e.proto.update(f.e, f.e.conn.Ready()&(wait.In|wait.RdHup))
 	})
@@ -249,7 +263,7 @@ func (t *tcpProto) beginFaults(e *tcpEndpoint, p *tcp.Params, fo *tcp.FastOpen) 
 	if t.faults == nil {
 		return nil
 	}
-	f := t.faults.Connect(e.owner(), netip.AddrPortFrom(e.raddr, e.rport))
+	f := t.faults.Connect(FaultyCall{e.owner(), abi.IPPROTO_TCP, netip.AddrPortFrom(e.laddr, e.lport), netip.AddrPortFrom(e.raddr, e.rport)})
 	if f != nil && f.Connect != nil {
 		if !e.struck(f.Connect) {
 			f.Connect = nil
@@ -262,7 +276,7 @@ func (t *tcpProto) beginFaults(e *tcpEndpoint, p *tcp.Params, fo *tcp.FastOpen) 
 
 // acceptFault asks whether an accept at e fails that would take a connection.
 func (t *tcpProto) acceptFault(e *tcpEndpoint) error {
-	if f := t.faults.Accept(e.owner(), netip.AddrPortFrom(e.addr, e.lport)); f != nil && e.struck(f) {
+	if f := t.faults.Accept(FaultyCall{Owner: e.owner(), Proto: abi.IPPROTO_TCP, To: netip.AddrPortFrom(e.addr, e.lport)}); f != nil && e.struck(f) {
 		return f.Errno
 	}
 	return nil
@@ -278,13 +292,13 @@ func (t *tcpProto) AcceptFault(s *socket.Socket) error {
 
 // acceptedFaults has happen what is to happen to a connection that was accepted.
 func (t *tcpProto) acceptedFaults(c *tcpEndpoint) {
-	f := t.faults.Accepted(c.owner(), netip.AddrPortFrom(c.laddr, c.lport))
+	f := t.faults.Accepted(FaultyCall{c.owner(), abi.IPPROTO_TCP, netip.AddrPortFrom(c.raddr, c.rport), netip.AddrPortFrom(c.laddr, c.lport)})
 	if f == nil || c.conn.State() == tcp.Closed || c.conn.State() == tcp.TimeWait {
 		return
 	}
 	c.afflict(f)
 	if f.AtAccept != nil && c.struck(f.AtAccept) {
-		t.update(c, c.faulty().reset(false))
+		t.update(c, c.faulty().reset(f.AtAccept, false))
 		return
 	}
 	t.update(c, 0)
@@ -293,7 +307,7 @@ func (t *tcpProto) acceptedFaults(c *tcpEndpoint) {
 // InPieces implements socket.Faulter.
 func (t *tcpProto) InPieces(s *socket.Socket) bool {
 	f := endpointOf(s).faulty()
-	return f != nil && f.Pieces != nil
+	return f != nil && f.Pieces != nil && !f.Pieces.Over()
 }
 
 // silences are connections that a fault has reset: what is still on its way from their peers is not answered, so that the

@@ -37,8 +37,9 @@ type sctpProto struct {
 	byID      map[int32]*sctpAssoc
 	lastID    int32
 	options   *socket.Options
-	initial   *sctp.Options // of a socket that nobody has set any of
-	encap     binding       // of the UDP port that encapsulated packets have at this end
+	initial   *sctp.Options              // of a socket that nobody has set any of
+	faulty    map[*sctpAssoc]*sctpFaulty // those to which something is to happen
+	encap     binding                    // of the UDP port that encapsulated packets have at this end
 
 	in    sctp.In // a packet on its way in, and one out
 	out   sctp.Out

@@ -139,8 +139,11 @@ func (t *sctpProto) update(x *sctpAssoc, ev wait.Events) {
 		t.rehash(x)
 	}
 	x.route()
-	for x.core.Poll(now, &t.out) {
-		t.transmit(x, &t.out)
+	f := t.faultyOf(x)
+	for again := f == nil || !f.holds; again; again = f != nil && f.left(&ev) {
+		for x.core.Poll(now, &t.out) {
+			t.transmit(x, &t.out)
+		}
 	}
 	e := x.e
 	if st := x.core.State(); st != sctp.Closed && st != sctp.CookieWait {
@@ -243,6 +246,7 @@ func (t *sctpProto) forget(x *sctpAssoc) {
 	}
 	x.paths = nil
 	t.dom.RemoveTimer(&x.timer)
+	t.forgetFaults(x)
 }
 
 // rehash has x stand in the table by its peer's addresses of now.

@@ -92,6 +92,7 @@ func (t *sctpProto) open(e *sctpEndpoint, p *sctp.Params) *sctpAssoc {
 	core := new(sctp.Assoc)
 	ev := core.Connect(t.now(), t.endpoint(e), p)
 	x := t.adopt(e, core)
+	t.beginFaults(x, p)
 	t.update(x, ev)
 	return x
 }
@@ -222,7 +223,10 @@ func (t *sctpProto) Accept(s *socket.Socket, _ int) (*socket.Socket, error) {
 	case e.assocs == nil:
 		return nil, syscall.EAGAIN
 	}
-	return t.branch(e, e.assocs, abi.SOCK_STREAM), nil
+	x := e.assocs
+	n := t.branch(e, x, abi.SOCK_STREAM)
+	t.acceptedFaults(x)
+	return n, nil
 }
 
 // Peel makes a socket of its own of an association of a socket of one-to-many style (Linux,

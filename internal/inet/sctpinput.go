@@ -179,6 +179,9 @@ func (t *sctpProto) transmit(x *sctpAssoc, out *sctp.Out) {
 	if e.s != nil {
 		p.Owner = packet.Owner{PID: e.s.Owner, Socket: e.s.ID}
 	}
+	if f := t.faultyOf(x); f != nil {
+		p.Note, f.told = f.told, "" // nothing but the ABORT is left to leave
+	}
 	t.ipOut = ip.Out{Src: out.Src, Dst: out.Dst, Proto: ip.ProtoSCTP, Checksum: sctpKind.sum}
 	if out.ZeroSum {
 		t.ipOut.Checksum = 0

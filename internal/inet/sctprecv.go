@@ -25,7 +25,7 @@ func (t *sctpProto) Recv(s *socket.Socket, m *socket.Msg) (int, error) {
 		return 0, syscall.ENOTCONN
 	}
 	e.settle()
-	if mayFetch && e.fetch(m.Max) {
+	if mayFetch && len(t.faulty) == 0 && e.fetch(m.Max) {
 		if n, ok := t.RecvPrefetched(s, m); ok {
 			return n, nil
 		}
@@ -73,6 +73,9 @@ func (t *sctpProto) Recv(s *socket.Socket, m *socket.Msg) (int, error) {
 		e.rxBytes += uint64(n)
 		e.taken(x, r.EOR)
 		e.hasRead(x)
+		if f := t.faultyOf(x); f != nil {
+			f.took(n)
+		}
 	}
 	return n, nil
 }

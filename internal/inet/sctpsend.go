@@ -304,6 +304,7 @@ func (t *sctpProto) queue(x *sctpAssoc, m *socket.Msg, w *sctpMessage) (int, err
 	if w.dst.IsValid() && (e.one() || w.flags&abi.SCTP_ADDR_OVER != 0) {
 		info.Dst = w.dst.Addr()
 	}
+	f := t.faultyOf(x)
 	switch {
 	case w.auth != nil && !x.core.AuthKeyFor(w.auth.Keynumber):
 		return 0, syscall.EINVAL
@@ -311,6 +312,8 @@ func (t *sctpProto) queue(x *sctpAssoc, m *socket.Msg, w *sctpMessage) (int, err
 		return 0, syscall.EMSGSIZE
 	case x.state >= sctp.ShutdownPending:
 		return 0, syscall.ESHUTDOWN
+	case f != nil && f.full():
+		return 0, syscall.EAGAIN
 	case e.space() <= 0 && !t.cfg.SndBufPolicy, x.core.SendSpace() <= 0:
 		return 0, syscall.EAGAIN
 	}
@@ -320,6 +323,9 @@ func (t *sctpProto) queue(x *sctpAssoc, m *socket.Msg, w *sctpMessage) (int, err
 	}
 	m.Data = m.Data[:0]
 	e.txBytes += uint64(w.n)
+	if f != nil {
+		f.sent += uint64(w.n)
+	}
 	t.update(x, ev)
 	return w.n, nil
 }

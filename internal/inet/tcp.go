@@ -13,6 +13,7 @@ import (
 	"usock/internal/tcp"
 	"usock/internal/timer"
 	"usock/internal/wait"
+	"usock/internal/wire"
 	"usock/packet"
 	"usock/trace"
 )
@@ -647,6 +648,9 @@ func (t *tcpProto) transmit(e *tcpEndpoint, seg *tcp.Segment) {
 	}
 	p := packet.New()
 	p.Owner = packet.Owner{PID: e.owner(), Socket: e.sid}
+	if f := e.faulty(); f != nil && f.told != "" && seg.Flags&wire.RST != 0 {
+		p.Note, f.told = f.told, ""
+	}
 	lane := t.lane(e.dom)
 	o := &lane.ipOut
 	*o = ip.Out{Src: e.laddr, Dst: e.raddr, Proto: ip.ProtoTCP, Checksum: tcpKind.sum}

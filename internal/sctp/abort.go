@@ -16,6 +16,12 @@ func (a *Assoc) Abort(now time.Duration, reason []byte) wait.Events {
 	return a.take()
 }
 
+// Fail ends the association with an ABORT, where the peer knows of it, as what the program is to have for an error.
+func (a *Assoc) Fail(err syscall.Errno) wait.Events {
+	a.abortAs(err, nil, 0)
+	return a.take()
+}
+
 // abort ends the association for what the peer has done.
 func (a *Assoc) abort(cause uint16, v []byte) { a.abortWith(appendCause(nil, cause, v), cause) }
 

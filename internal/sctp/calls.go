@@ -66,6 +66,9 @@ func (a *Assoc) SendSpace() int { return a.snd.bufSize - a.Sending() }
 // Sending returns how much of the send buffer is taken.
 func (a *Assoc) Sending() int { return min(a.snd.charged(), a.snd.bufSize) }
 
+// Unsent reports whether something of the program's has not been sent yet.
+func (a *Assoc) Unsent() bool { return a.snd.waiting > 0 }
+
 // readable reports whether Recv has something.
 func (a *Assoc) readable() bool { return a.note() != nil || a.rcv.readable() }
 

@@ -168,6 +168,20 @@ func (t *Target) setHost(host string) error {
 		t.Loopback = within(loopback4, p) && p.Contains(netip.AddrFrom4([4]byte{127, 0, 0, 1})) || within(loopback6, p)
 		return nil
 	}
+	return t.setName(host)
+}
+
+// ParseName reads a name, or *. and a name, for all that end so. What else may be a host is none.
+func ParseName(text string) (t Target, err error) {
+	if err = t.setName(text); err == nil && numeric(t.Name) {
+		err = fmt.Errorf("%q is an address, and a name is wanted", text)
+	}
+	return t, err
+}
+
+// setName has the target be the hosts of a name.
+func (t *Target) setName(host string) error {
+	name := Bare(host)
 	t.Host, t.Absolute = Named, strings.HasSuffix(host, ".")
 	if rest, ok := strings.CutPrefix(name, "*."); ok {
 		t.Host, name = Below, rest
@@ -246,6 +260,20 @@ func (t *Target) ByName() bool { return t.Host == Named || t.Host == Below }
 // Contains reports whether a target that tells hosts by address has that one.
 func (t *Target) Contains(a netip.Addr) bool {
 	return slices.ContainsFunc(t.Prefixes, func(p netip.Prefix) bool { return p.Contains(a) })
+}
+
+// Is reports whether the target is about flows of a protocol to an address. names returns the names that the address was given for, each
+// in lower case and without a dot at its end.
+func (t *Target) Is(proto uint8, to netip.AddrPort, names func(netip.Addr) []string, c *Search) bool {
+	switch {
+	case !t.About(proto, to.Port()):
+		return false
+	case t.Host == AnyHost:
+		return true
+	case t.Host == ByAddr:
+		return t.Contains(to.Addr())
+	}
+	return slices.ContainsFunc(names(to.Addr()), func(name string) bool { return t.MatchesName(name, c) })
 }
 
 // MatchesName reports whether the target is about a name, in lower case and without a dot at its end.
