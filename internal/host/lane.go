@@ -31,6 +31,7 @@ type Lane struct {
 	last  time.Duration // when the last of them was
 
 	now     time.Duration // read from the clock, if fresh
+	first   Task          // to be done before what is in loop; nil: nothing
 	loop    packet.Queue  // sent by the host to itself
 	visits  []*Domain     // into whose boxes something was put
 	drained int           // tasks that were done for others
@@ -62,6 +63,17 @@ func (l *Lane) Domain() *Domain { return l.dom }
 
 // Loop queues a packet that the host sends to itself.
 func (l *Lane) Loop(p *packet.Packet) { l.loop.Push(p) }
+
+// LoopFirst has t done where the packets are taken that the host sends to itself, in place of one of them and before all others, and
+// reports whether it will: not if there are some already. t is called in the domain that the lane is in then, and may go into
+// another one (Visit).
+func (l *Lane) LoopFirst(t Task) bool {
+	if l.loop.Peek() != nil || l.first != nil {
+		return false
+	}
+	l.first = t
+	return true
+}
 
 // Send puts a packet into a relay, which is flushed once the host is left.
 func (l *Lane) Send(r *relay.Relay, p *packet.Packet) {
@@ -163,6 +175,10 @@ const maxDrained = 4096
 // run takes the packets that the host has sent to itself, and does what is in the boxes of the domains that
 // are to be visited, until there is nothing left. The lane is in no domain then.
 func (l *Lane) run() {
+	if t := l.first; t != nil {
+		l.first = nil
+		t.Run(l, nil)
+	}
 	for {
 		for p := l.loop.Pop(); p != nil; p = l.loop.Pop() {
 			l.host.Input(l, p)

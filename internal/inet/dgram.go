@@ -160,23 +160,31 @@ func (d *dgram) push(p *packet.Packet, m *ip.Meta, sport uint16) bool {
 	for _, v := range p.Payload.Views() {
 		cost += v.Cap()
 	}
+	g := d.place(m, sport, p.Len(), cost)
+	if g == nil {
+		p.Free()
+		return false
+	}
+	g.segment = p.SegmentSize
+	d.take(g, p)
+	return true
+}
+
+// place makes place for a datagram of so many bytes in the receive queue, and says all of it but its bytes; nil: it is dropped, as
+// the queue is full.
+func (d *dgram) place(m *ip.Meta, sport uint16, size, cost int) *datagram {
 	if !d.room(cost) {
 		d.drops++
 		d.s.Host.Yield()
 		if d.s.Host.Tracing() {
-			d.tellArrived(m, sport, p.Len(), trace.NoRoom)
+			d.tellArrived(m, sport, size, trace.NoRoom)
 		}
-		p.Free()
-		return false
+		return nil
 	}
-	size := p.Len()
 	d.came += uint64(size)
 	g := d.queue.push()
-	*g = datagram{
-		cost: int32(cost), src: m.Src, dst: m.Dst, sport: sport, ttl: m.TTL, tos: m.TOS,
-		ifindex: int32(m.Iface.Index()), drops: d.drops, flow: m.Flow, segment: p.SegmentSize,
-	}
-	d.take(g, p)
+	g.cost, g.src, g.dst, g.sport, g.ttl, g.tos = int32(cost), m.Src, m.Dst, sport, m.TTL, m.TOS
+	g.ifindex, g.drops, g.flow = int32(m.Iface.Index()), d.drops, m.Flow
 	if !m.V6 && len(m.Header) > wire.IPv4MinLen {
 		g.options = arrivedOptions(m, d.s.Host.Wall())
 	}
@@ -189,11 +197,10 @@ func (d *dgram) push(p *packet.Packet, m *ip.Meta, sport uint16) bool {
 		d.tellArrived(m, sport, size, trace.NoReason)
 	}
 	d.s.Notify(wait.In)
-	return true
+	return g
 }
 
-// take puts the payload of p, which it takes over, into g, the last datagram of the queue. Where others
-// wait, too, the receiver is slower than the senders, or on another processor, and bytes that are few are copied.
+// take puts the payload of p, which it takes over, into g, the last datagram of the queue.
 func (d *dgram) take(g *datagram, p *packet.Packet) {
 	views := p.Payload.Views()
 	switch {
@@ -201,7 +208,7 @@ func (d *dgram) take(g *datagram, p *packet.Packet) {
 		g.many = p
 		return
 	case len(views) == 0:
-	case d.queue.len() >= minPrefetch && views[0].Len() <= maxCopied:
+	case d.copies(views[0].Len()):
 		g.one[0] = d.queue.last.copy(views[0].Bytes())
 	default:
 		g.one[0] = views[0]
@@ -209,6 +216,10 @@ func (d *dgram) take(g *datagram, p *packet.Packet) {
 	}
 	p.Free()
 }
+
+// copies reports whether so many bytes of the last datagram are copied into the queue. Where others
+// wait, too, the receiver is slower than the senders, or on another processor, and bytes that are few are.
+func (d *dgram) copies(n int) bool { return d.queue.len() >= minPrefetch && n <= maxCopied }
 
 // room reports whether the queue may hold cost more bytes. One datagram always fits.
 func (d *dgram) room(cost int) bool {

@@ -31,7 +31,7 @@ func (s *Stack) Listening(proto int, port uint16) []netip.Addr {
 		}
 		return out
 	}
-	for _, e := range s.udp.byPort[port] {
+	for _, e := range s.udp.boundTo(port) {
 		if e.explicit {
 			add(&e.binding)
 		}

@@ -62,7 +62,7 @@ func (k *bucket) lets(b *binding) bool {
 type portTable struct {
 	mu rank.Ports
 
-	buckets bucketTable
+	buckets byPort[bucket]
 	spare   []*bucket   // empty ones, for reuse
 	v6only  int         // bindings that are
 	used    *portBits   // ephemeral ports that have buckets; nil while they are few
@@ -173,27 +173,27 @@ func (t *portTable) noteUsed(port uint16, used bool) {
 	}
 }
 
-// bucketTable is the buckets by port, in pages of 256 even or odd ones: of what is chosen at random most are of
-// one kind.
-type bucketTable struct {
-	pages [256]*[256]*bucket
+// byPort is what there is one of for a port, in pages of 256 even or odd ones: of what is chosen at random most are
+// of one kind.
+type byPort[T any] struct {
+	pages [256]*[256]*T
 	n     int
 }
 
-func (t *bucketTable) get(port uint16) *bucket {
+func (t *byPort[T]) get(port uint16) *T {
 	if g := *t.page(port); g != nil {
 		return g[port>>1&255]
 	}
 	return nil
 }
 
-func (t *bucketTable) page(port uint16) **[256]*bucket { return &t.pages[port&1<<7|port>>9] }
+func (t *byPort[T]) page(port uint16) **[256]*T { return &t.pages[port&1<<7|port>>9] }
 
-// set enters a bucket where there is none, or with nil takes the one out that is there.
-func (t *bucketTable) set(port uint16, k *bucket) {
+// set enters one where there is none, or with nil takes the one out that is there.
+func (t *byPort[T]) set(port uint16, k *T) {
 	g := t.page(port)
 	if *g == nil {
-		*g = new([256]*bucket)
+		*g = new([256]*T)
 	}
 	(*g)[port>>1&255] = k
 	if k != nil {

@@ -237,9 +237,10 @@ func (s *Stack) path(dst, src netip.Addr, ifindex int) (*ip.Path, error) {
 
 // lane is what one entry into the host works with (host.Lane), and what has been counted in it.
 type lane struct {
-	in, out tcp.Segment // a segment on its way in, and one out
-	ipOut   ip.Out
-	start   tcp.Params
+	in, out  tcp.Segment // a segment on its way in, and one out
+	ipOut    ip.Out
+	straight straight
+	start    tcp.Params
 
 	inSegs, outSegs uint64
 	udp             UDPStats

@@ -3,6 +3,7 @@ package inet
 import (
 	"encoding/binary"
 	"net/netip"
+	"slices"
 	"syscall"
 
 	"usock/internal/abi"
@@ -19,7 +20,7 @@ import (
 type udpProto struct {
 	*Stack
 	ports   portTable
-	byPort  map[uint16][]*udpEndpoint
+	byPort  byPort[udpPort]
 	options *socket.Options
 }
 
@@ -42,6 +43,17 @@ type udpEndpoint struct {
 	held    *heldPacket // what MSG_MORE or UDP_CORK keeps back; nil: nothing
 }
 
+// udpPort is the endpoints that are bound to a port, in the order in which they came.
+type udpPort []*udpEndpoint
+
+// boundTo returns the endpoints that are bound to a port.
+func (u *udpProto) boundTo(port uint16) udpPort {
+	if l := u.byPort.get(port); l != nil {
+		return *l
+	}
+	return nil
+}
+
 // heldPacket is a datagram that is not complete yet.
 type heldPacket struct {
 	data []byte
@@ -53,7 +65,7 @@ type heldPacket struct {
 }
 
 func newUDP(s *Stack) *udpProto {
-	u := &udpProto{Stack: s, byPort: make(map[uint16][]*udpEndpoint)}
+	u := &udpProto{Stack: s}
 	u.ports.init(false)
 	u.options = NewOptions(ipRows, ip6Rows, deviceRows(s), groupRows(s), []socket.Option{
 		socket.BoolOption(abi.SOL_UDP, abi.UDP_CORK,
@@ -84,7 +96,7 @@ func (u *udpProto) Attach(s *socket.Socket) error {
 
 // udpKind is the facts of UDP's row.
 var udpKind = kind{
-	Kind: socket.Kind{Name: "udp", Own: true, Level: abi.SOL_UDP, IntsFirst: true},
+	Kind: socket.Kind{Name: "udp", Own: true, Small: maxCopied, Level: abi.SOL_UDP, IntsFirst: true},
 	sum:  6, ports: true, group: true, group6: true, unspec: true, plain4: true, other: syscall.EINVAL,
 	segment: segmentSize,
 }
@@ -145,7 +157,11 @@ func (u *udpProto) claimPort(e *udpEndpoint, port, avoid uint16) error {
 		return err
 	}
 	e.lport = e.bucket.port
-	u.byPort[e.lport] = append(u.byPort[e.lport], e)
+	if l := u.byPort.get(e.lport); l != nil {
+		*l = append(*l, e)
+	} else {
+		u.byPort.set(e.lport, &udpPort{e})
+	}
 	return nil
 }
 
@@ -154,17 +170,11 @@ func (u *udpProto) letGo(e *udpEndpoint) {
 	if !e.bound() {
 		return
 	}
-	l := u.byPort[e.lport]
-	for i, o := range l {
-		if o == e {
-			l = append(l[:i:i], l[i+1:]...)
-			break
-		}
-	}
-	if len(l) == 0 {
-		delete(u.byPort, e.lport)
-	} else {
-		u.byPort[e.lport] = l
+	l := u.byPort.get(e.lport)
+	i := slices.Index(*l, e)
+	*l = slices.Delete(*l, i, i+1)
+	if len(*l) == 0 {
+		u.byPort.set(e.lport, nil)
 	}
 	if e.explicit {
 		e.explicit = false
@@ -292,7 +302,7 @@ const udpHeader = 8
 // Send implements socket.Proto.
 func (u *udpProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 	e := udpOf(s)
-	n := 0
+	n := len(m.Small)
 	for _, v := range m.Data {
 		n += v.Len()
 	}
@@ -328,7 +338,7 @@ func (u *udpProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 	if e.held != nil || e.cork || m.Flags&abi.MSG_MORE != 0 {
 		n, err = u.hold(e, m, heldPacket{path: path, port: port, c: c})
 	} else {
-		err = u.emit(e, m, path, port, &c, n)
+		err = u.sendAll(e, m, path, port, &c, n)
 	}
 	switch {
 	case err != nil || !zeroCopies(s, m.Flags):
@@ -340,9 +350,10 @@ func (u *udpProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 	return n, err
 }
 
-// emit sends m's n bytes as one datagram, or as several (UDP_SEGMENT).
-func (u *udpProto) emit(e *udpEndpoint, m *socket.Msg, path *ip.Path, port uint16, c *sendControl, n int) error {
+// sendAll sends m's n bytes as one datagram, or as several (UDP_SEGMENT).
+func (u *udpProto) sendAll(e *udpEndpoint, m *socket.Msg, path *ip.Path, port uint16, c *sendControl, n int) error {
 	if c.segment > 0 {
+		m.Pack()
 		return u.sendSegments(e, m, path, port, c, n, c.segment)
 	}
 	return u.send(e, m, path, port, c, n, 0)
@@ -354,6 +365,7 @@ func (u *udpProto) hold(e *udpEndpoint, m *socket.Msg, h heldPacket) (int, error
 	if e.held == nil {
 		e.held = &h
 	}
+	m.Pack()
 	n := 0
 	for _, v := range m.Data {
 		n += v.Len()
@@ -389,7 +401,7 @@ func (u *udpProto) uncork(e *udpEndpoint) error {
 		h.path = p
 	}
 	m := socket.Msg{Data: []packet.View{packet.Copy(h.data)}}
-	err := u.emit(e, &m, h.path, h.port, &h.c, len(h.data))
+	err := u.sendAll(e, &m, h.path, h.port, &h.c, len(h.data))
 	for _, v := range m.Data {
 		v.Release() // what was refused
 	}
@@ -399,35 +411,53 @@ func (u *udpProto) uncork(e *udpEndpoint) error {
 // send makes a datagram of m's n bytes and sends it, or a packet that stands for several
 // of size bytes if that is not 0.
 func (u *udpProto) send(e *udpEndpoint, m *socket.Msg, path *ip.Path, port uint16, c *sendControl, n int, size uint16) error {
-	s := e.s
+	lane := u.lane(e.s.Host)
+	o := &lane.ipOut
+	*o = ip.Out{Src: path.Src, Dst: path.Dst, Proto: ip.ProtoUDP, Checksum: udpKind.sum}
+	if e.s.Opt.Has(socket.NoCheck) && path.Dst.Is4() {
+		o.Checksum = 0 // none is computed: zero says so (RFC 768)
+	}
+	e.outOptions(o, c, port)
+	if n == len(m.Small) && e.sendsStraight(lane, m, path, c, port) {
+		e.sent += uint64(n)
+		lane.udp.OutDatagrams++
+		return nil
+	}
+	m.Pack()
 	p := packet.New()
-	p.Owner, p.SegmentSize = packet.Owner{PID: s.Owner, Socket: s.ID}, size
+	p.SegmentSize = size
 	for _, v := range m.Data {
 		p.Payload.Append(v)
 	}
 	m.Data = m.Data[:0]
-	h := p.Prepend(udpHeader)
-	binary.BigEndian.PutUint16(h, e.lport)
-	binary.BigEndian.PutUint16(h[2:], port)
-	binary.BigEndian.PutUint16(h[4:], uint16(n+udpHeader))
-	h[6], h[7] = 0, 0
-	lane := u.lane(s.Host)
-	o := &lane.ipOut
-	*o = ip.Out{Src: path.Src, Dst: path.Dst, Proto: ip.ProtoUDP, Checksum: udpKind.sum}
-	if s.Opt.Has(socket.NoCheck) && path.Dst.Is4() {
-		o.Checksum = 0 // none is computed: zero says so (RFC 768)
-	}
-	if err := e.output(p, path, o, c, port, n); err != nil {
+	e.header(p, port)
+	if err := e.emit(p, path, o, c, port, n); err != nil {
 		return err
 	}
 	lane.udp.OutDatagrams++
 	return nil
 }
 
+// header makes a packet of its payload one of e's to the port.
+func (e *udpEndpoint) header(p *packet.Packet, port uint16) {
+	p.Owner = packet.Owner{PID: e.s.Owner, Socket: e.s.ID}
+	n := p.Payload.Len()
+	h := p.Prepend(udpHeader)
+	binary.BigEndian.PutUint16(h, e.lport)
+	binary.BigEndian.PutUint16(h[2:], port)
+	binary.BigEndian.PutUint16(h[4:], uint16(n+udpHeader))
+	h[6], h[7] = 0, 0
+}
+
 // output sends a datagram of the program's n bytes to a port, as options and control messages
 // want it, and tells of its leaving.
 func (d *dgram) output(p *packet.Packet, path *ip.Path, o *ip.Out, c *sendControl, port uint16, n int) error {
 	d.outOptions(o, c, port)
+	return d.emit(p, path, o, c, port, n)
+}
+
+// emit is output where o says all that there is to say of the datagram.
+func (d *dgram) emit(p *packet.Packet, path *ip.Path, o *ip.Out, c *sendControl, port uint16, n int) error {
 	stamp := d.stampFor(c, o)
 	if err := d.stack.IP.In(d.s.Host).Output(p, path, o); err != nil {
 		return err
@@ -665,7 +695,7 @@ func (u *udpProto) lookup(dst, src netip.Addr, dport, sport uint16, ifindex int)
 	var found *udpEndpoint
 	best, same := 0, 0
 	var hash uint64
-	for _, e := range u.byPort[dport] {
+	for _, e := range u.boundTo(dport) {
 		score := e.scoreFor(dst, src, sport, ifindex)
 		switch {
 		case score > best:
@@ -705,7 +735,7 @@ func (e *udpEndpoint) scoreFor(dst, src netip.Addr, sport uint16, ifindex int) i
 // inputGroup gives a datagram to a group or to all to every socket that it fits. The whole host is entered.
 func (u *udpProto) inputGroup(p *packet.Packet, m *ip.Meta, h *wire.UDP) bool {
 	var last *udpEndpoint
-	for _, e := range u.byPort[h.DstPort] {
+	for _, e := range u.boundTo(h.DstPort) {
 		if e.scoreFor(m.Dst, m.Src, h.SrcPort, m.Iface.Index()) == 0 || !e.wantsGroup(m) {
 			continue
 		}

@@ -71,13 +71,7 @@ func (l *Lane) Output(p *packet.Packet, path *Path, o *Out) error {
 	if !dst.IsValid() {
 		dst = path.Dst
 	}
-	ttl := o.TTL
-	if ttl == 0 {
-		ttl = l.cfg.HopLimit
-		if dst.IsMulticast() {
-			ttl = 1
-		}
-	}
+	ttl := l.ttl(o, dst)
 	if (src.IsLoopback() || dst.IsLoopback()) && !path.Iface.cfg.Loopback {
 		l.Stats.InMartians++ // loopback addresses are not seen on a link
 		p.Free()
@@ -137,6 +131,17 @@ func (l *Lane) Output(p *packet.Packet, path *Path, o *Out) error {
 	}
 	l.send(p, path, src, dst, o)
 	return nil
+}
+
+// ttl returns the time to live or hop limit of a packet to dst.
+func (l *Layer) ttl(o *Out, dst netip.Addr) uint8 {
+	switch {
+	case o.TTL != 0:
+		return o.TTL
+	case dst.IsMulticast():
+		return 1
+	}
+	return l.cfg.HopLimit
 }
 
 // send passes a complete packet to the path's interface, and a copy to this host

@@ -545,6 +545,12 @@ func (c *call) sendRecord(p []byte, m *Msg) (int, error) {
 	if len(p) > maxRecord {
 		return 0, syscall.EMSGSIZE
 	}
+	if len(p) <= c.s.Proto.Kind().Small {
+		m.Data, m.Small = m.Data[:0], m.small[:copy(m.small[:], p)]
+		n, err := c.sendViews(m, 0)
+		m.Small = nil
+		return n, err
+	}
 	m.Data = append(m.Data[:0], packet.Copy(p[:min(len(p), packet.MaxBlock)]))
 	for rest := p[m.Data[0].Len():]; len(rest) > 0; {
 		k := min(len(rest), packet.MaxBlock)

@@ -62,8 +62,14 @@ type Msg struct {
 	HasAddr bool
 
 	Data []packet.View // send: what to send, owned; receive: what came, to be released
-	Max  int           // receive: at most so many bytes
-	Len  int           // receive: the datagram's whole length, where it was cut
+
+	// Small is what to send in place of Data, until the entry ends: a record so short (Kind.Small) that it is sooner
+	// copied once more than a block is taken for it.
+	Small []byte
+	small [MaxSmall]byte // where Small is
+
+	Max int // receive: at most so many bytes
+	Len int // receive: the datagram's whole length, where it was cut
 
 	// Rest is set by Send of a stream: what it has not taken of the view that it has cut, which is
 	// the caller's. The views behind that are released.
@@ -89,6 +95,17 @@ type Msg struct {
 
 	Control []byte // control messages in Linux's layout
 	Want    bool   // receive: control messages are asked for
+}
+
+// MaxSmall is the most bytes of Msg.Small.
+const MaxSmall = 256
+
+// Pack moves Small into a block, for who needs Data.
+func (m *Msg) Pack() {
+	if len(m.Small) > 0 {
+		m.Data = append(m.Data, packet.Copy(m.Small))
+		m.Small = nil
+	}
 }
 
 // Flag bits of a socket.
