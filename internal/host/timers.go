@@ -34,16 +34,16 @@ func (s *shard) init(h *Host) {
 }
 
 func (s *shard) set(e *timer.Entry, at time.Duration) {
-	if s.host.one {
-		s.queue.Set(e, at) // whoever leaves the host sets the alarm
-		return
-	}
 	if e.Put(at) {
 		s.enqueue(e)
 	}
 }
 
 func (s *shard) enqueue(e *timer.Entry) {
+	if s.host.one {
+		s.queue.Queue(e, s.host.lanes[0].Now()) // whoever leaves the host sets the alarm
+		return
+	}
 	s.mu.Lock()
 	s.queue.Queue(e, s.host.clock.Now())
 	s.rearm()
@@ -68,11 +68,11 @@ func (s *shard) arm(l *Lane) {
 }
 
 func (s *shard) remove(e *timer.Entry) {
-	if s.host.one {
-		s.queue.Remove(e)
+	if e.Gone() {
 		return
 	}
-	if e.Gone() {
+	if s.host.one {
+		s.queue.Remove(e)
 		return
 	}
 	s.mu.Lock()

@@ -43,7 +43,7 @@ func (t *tcpProto) Input(p *packet.Packet, m *ip.Meta) bool {
 			m.Lane.Busy(e.dom, p, m)
 			return true
 		}
-		if e.node.owner != nil && e.tuple == k {
+		if e.node.owner != nil && e.tuple.is(&k) {
 			break
 		}
 		found = t.conns.find(&k) // it has gone while nobody was in its domain

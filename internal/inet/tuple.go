@@ -16,6 +16,11 @@ type tuple struct {
 	lport, rport uint16
 }
 
+// is reports whether both are the same. The ports, which tell most tuples apart, come first.
+func (k *tuple) is(o *tuple) bool {
+	return k.lport == o.lport && k.rport == o.rport && k.raddr == o.raddr && k.laddr == o.laddr
+}
+
 // node is an entry of a connTable. It is embedded in what it stands for. The table guards it, but for owner:
 // that changes under the lock of the table and of what the node stands for, either of which is enough to read it.
 type node struct {
@@ -86,7 +91,7 @@ func (t *connTable) find(k *tuple) (o nodeOwner) {
 	s := t.stripe(h)
 	s.mu.Lock()
 	for n := *s.slot(h); n != nil; n = n.next {
-		if n.tuple == *k {
+		if n.tuple.is(k) {
 			o = n.owner
 			break
 		}
@@ -102,7 +107,7 @@ func (t *connTable) add(n *node, o nodeOwner) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for x := *s.slot(h); x != nil; x = x.next {
-		if x.tuple == n.tuple {
+		if x.tuple.is(&n.tuple) {
 			return false
 		}
 	}
