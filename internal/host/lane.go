@@ -223,7 +223,9 @@ func (l *Lane) Leave() {
 	whole, traced := l.whole, false
 	if whole {
 		if h.one {
-			h.shards[0].arm(l)
+			if s := &h.shards[0]; s.queue.Next() < s.armed {
+				s.rearm(l.Now())
+			}
 		}
 		traced = h.tracing.on.Load() && h.tracing.queueTraced()
 	}
