@@ -266,16 +266,17 @@ func (l *Lane) takeTurn() {
 
 // unlock unlocks the lane, or all.
 func (l *Lane) unlock(whole bool) {
-	if whole {
+	h := l.host
+	if !whole || h.one {
 		l.whole = false
-		for i := len(l.host.lanes) - 1; i > 0; i-- {
-			l.host.lanes[i].mu.Unlock()
-		}
+		l.mu.Unlock()
+		return
 	}
-	l.mu.Unlock()
-	if whole && !l.host.one {
-		l.host.gate.open()
+	l.whole = false
+	for i := len(h.lanes) - 1; i >= 0; i-- {
+		h.lanes[i].mu.Unlock()
 	}
+	h.gate.open()
 }
 
 // finish is the rest of Leave where there is more to be done without the lock than to wake programs.

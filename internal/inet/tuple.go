@@ -38,6 +38,7 @@ type nodeOwner interface{ tcpNode() }
 type connTable struct {
 	stripes []connStripe
 	key     [2]uint64
+	alone   bool // there is one lane: who looks for a connection has the whole host, and needs no lock
 }
 
 type connStripe struct {
@@ -55,9 +56,9 @@ const (
 
 // init makes the table for so many lanes.
 func (t *connTable) init(lanes int, key0, key1 uint64) {
-	n := 1
-	if lanes > 1 {
-		n = maxStripe
+	n := maxStripe
+	if t.alone = lanes == 1; t.alone {
+		n = 1
 	}
 	t.stripes = make([]connStripe, n)
 	for i := range t.stripes {
@@ -86,18 +87,25 @@ func (t *connTable) stripe(h uint64) *connStripe { return &t.stripes[h>>32&uint6
 func (s *connStripe) slot(h uint64) **node { return &s.slots[h&uint64(len(s.slots)-1)] }
 
 // find returns the owner of the connection k, nil if there is none.
-func (t *connTable) find(k *tuple) (o nodeOwner) {
+func (t *connTable) find(k *tuple) nodeOwner {
 	h := t.hash(k)
 	s := t.stripe(h)
-	s.mu.Lock()
-	for n := *s.slot(h); n != nil; n = n.next {
-		if n.tuple.is(k) {
-			o = n.owner
-			break
-		}
+	if t.alone {
+		return s.find(h, k)
 	}
+	s.mu.Lock()
+	o := s.find(h, k)
 	s.mu.Unlock()
 	return o
+}
+
+func (s *connStripe) find(h uint64, k *tuple) nodeOwner {
+	for n := *s.slot(h); n != nil; n = n.next {
+		if n.tuple.is(k) {
+			return n.owner
+		}
+	}
+	return nil
 }
 
 // add enters n for o, and reports whether nobody had its tuple.
