@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"usock/internal/abi"
+	"usock/internal/socket"
 )
 
 // conn is what TCPConn and UDPConn share.
@@ -22,9 +23,9 @@ type conn struct {
 // asked for.
 type addrs struct{ local, remote net.Addr }
 
-// named notes the addresses that the socket has got.
-func (c *conn) named() error {
-	name, peer, err := c.s.in.Names()
+// named notes the addresses that the socket has got, once it has the options.
+func (c *conn) named(options ...socket.Setting) error {
+	name, peer, err := c.s.in.NamesWith(options)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"usock/clock"
 	"usock/internal/abi"
+	"usock/internal/socket"
 	"usock/internal/timer"
 )
 
@@ -293,11 +294,12 @@ func (d *Dialer) connect(ctx context.Context, k kind, from, to netip.AddrPort, c
 	if err := c.s.ConnectContext(ctx, d.Host.inet(to)); err != nil {
 		return fail("connect", err)
 	}
-	if err := c.named(); err != nil {
-		return fail("getsockname", err)
-	}
+	var options []socket.Setting
 	if k.typ == abi.SOCK_STREAM {
-		c.streamDefaults(d.KeepAlive, d.KeepAliveConfig)
+		options = streamDefaults(d.KeepAlive, d.KeepAliveConfig)
+	}
+	if err := c.named(options...); err != nil {
+		return fail("getsockname", err)
 	}
 	return nil
 }

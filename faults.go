@@ -271,6 +271,14 @@ func (s *Socket) connect(ctx context.Context, a Addr) error {
 
 // recv receives into p, unless a fault interrupts that.
 func (s *Socket) recv(ctx context.Context, p []byte, m *socket.Msg) (int, error) {
+	if s.host.faults == nil {
+		return s.in.Recv(ctx, p, m)
+	}
+	return s.recvOrFail(ctx, p, m)
+}
+
+// recvOrFail is recv where there are faults.
+func (s *Socket) recvOrFail(ctx context.Context, p []byte, m *socket.Msg) (int, error) {
 	if !s.mayInterrupt("recv") || m.Flags&abi.MSG_DONTWAIT != 0 || s.in.Nonblock() {
 		return s.in.Recv(ctx, p, m)
 	}

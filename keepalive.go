@@ -25,18 +25,18 @@ func settingsFor(idle time.Duration) []socket.Setting {
 	return append([]socket.Setting{noDelay}, keepAlive(k)...)
 }
 
-// streamDefaults sets what package net sets on every TCP connection. idle is the KeepAlive of
+// streamDefaults returns what package net sets on every TCP connection. idle is the KeepAlive of
 // a Dialer or ListenConfig.
-func (c *conn) streamDefaults(idle time.Duration, k net.KeepAliveConfig) {
+func streamDefaults(idle time.Duration, k net.KeepAliveConfig) []socket.Setting {
 	switch {
 	case k.Enable:
-		c.s.in.SetOpts(append([]socket.Setting{noDelay}, keepAlive(k)...))
+		return append([]socket.Setting{noDelay}, keepAlive(k)...)
 	case idle < 0:
-		c.s.in.SetOpts(streamSettings[:1])
+		return streamSettings[:1]
 	case idle == 0:
-		c.s.in.SetOpts(streamSettings)
+		return streamSettings
 	default:
-		c.s.in.SetOpts(settingsFor(idle))
+		return settingsFor(idle)
 	}
 }
 

@@ -204,20 +204,16 @@ func (l *TCPListener) Accept() (net.Conn, error) {
 
 // AcceptTCP is Accept with another type.
 func (l *TCPListener) AcceptTCP() (*TCPConn, error) {
-	in, err := l.s.in.Accept(context.Background())
-	if err != nil {
+	in, name, peer, err := l.s.in.AcceptWith(context.Background(), streamDefaults(l.keepAlive, l.keepAliveConfig))
+	switch {
+	case in == nil:
 		return nil, l.opError("accept", "accept", err)
-	}
-	c := &TCPConn{conn{s: Socket{in, l.s.host}, k: l.k}}
-	if err := c.named(); err != nil {
-		c.s.Close()
+	case err != nil:
+		in.Close()
 		return nil, l.opError("accept", "getsockname", err)
 	}
-	if !c.peer.IsValid() { // it was reset while it waited, and accept tells the address all the same
-		peer, _ := in.Peer()
-		c.peer = unmapped(Addr(peer))
-	}
-	c.streamDefaults(l.keepAlive, l.keepAliveConfig)
+	c := &TCPConn{conn{s: Socket{in, l.s.host}, k: l.k}}
+	c.laddr, c.peer = unmapped(Addr(name)), unmapped(Addr(peer))
 	return c, nil
 }
 

@@ -122,7 +122,7 @@ func (d *Domain) After(f func()) {
 
 // SetTimer gives e the deadline at; timer.Never stops it. An entry's timers are always set by one
 // domain, which is the one that its owner names (Homed), or by the whole host.
-func (d *Domain) SetTimer(e *timer.Entry, at time.Duration) { d.shard().set(e, at) }
+func (d *Domain) SetTimer(e *timer.Entry, at time.Duration) { d.shard().set(e, at, d.Now()) }
 
 // RemoveTimer takes e out of the queue.
 func (d *Domain) RemoveTimer(e *timer.Entry) { d.shard().remove(e) }

@@ -47,10 +47,15 @@ type Lane struct {
 // Now returns the time since the host's epoch, the same for all that is done in one domain.
 func (l *Lane) Now() time.Duration {
 	if !l.fresh {
-		l.now, l.fresh = l.host.clock.Now(), true
+		l.look()
 	}
 	return l.now
 }
+
+// look looks at the clock.
+//
+//go:noinline
+func (l *Lane) look() { l.now, l.fresh = l.host.clock.Now(), true }
 
 // Host returns the host that the lane is of.
 func (l *Lane) Host() *Host { return l.host }
@@ -234,7 +239,9 @@ func (l *Lane) Leave() {
 	whole, traced := l.whole, false
 	if whole {
 		if h.one {
-			h.shards[0].arm(l)
+			if s := &h.shards[0]; s.queue.Next() < s.armed {
+				s.rearm(l.Now())
+			}
 		}
 		traced = h.tracing.on.Load() && h.tracing.queueTraced()
 	}
@@ -275,16 +282,17 @@ func (l *Lane) takeTurn() {
 
 // unlock unlocks the lane, or all.
 func (l *Lane) unlock(whole bool) {
-	if whole {
+	h := l.host
+	if !whole || h.one {
 		l.whole = false
-		for i := len(l.host.lanes) - 1; i > 0; i-- {
-			l.host.lanes[i].mu.Unlock()
-		}
+		l.mu.Unlock()
+		return
 	}
-	l.mu.Unlock()
-	if whole && !l.host.one {
-		l.host.gate.open()
+	l.whole = false
+	for i := len(h.lanes) - 1; i >= 0; i-- {
+		h.lanes[i].mu.Unlock()
 	}
+	h.gate.open()
 }
 
 // finish is the rest of Leave where there is more to be done without the lock than to wake programs.

@@ -20,9 +20,9 @@ type Loose interface {
 }
 
 // SetLoose is Domain.SetTimer for an owner that is Loose. The number says which of the host's alarms it is for, and
-// is always the same for an entry. Some lane of the host is taken.
-func (h *Host) SetLoose(n int, e *timer.Entry, at time.Duration) {
-	h.shards[n&(len(h.shards)-1)].set(e, at)
+// is always the same for an entry. Some lane of the host is taken, whose time is now.
+func (h *Host) SetLoose(n int, e *timer.Entry, at, now time.Duration) {
+	h.shards[n&(len(h.shards)-1)].set(e, at, now)
 }
 
 // RemoveLoose takes such an entry out.
@@ -33,46 +33,38 @@ func (s *shard) init(h *Host) {
 	s.alarm = h.clock.NewAlarm(s.expire)
 }
 
-func (s *shard) set(e *timer.Entry, at time.Duration) {
-	if s.host.one {
-		s.queue.Set(e, at) // whoever leaves the host sets the alarm
-		return
-	}
+func (s *shard) set(e *timer.Entry, at, now time.Duration) {
 	if e.Put(at) {
-		s.enqueue(e)
+		s.enqueue(e, now)
 	}
 }
 
-func (s *shard) enqueue(e *timer.Entry) {
+func (s *shard) enqueue(e *timer.Entry, now time.Duration) {
+	if s.host.one {
+		s.queue.Queue(e, now) // whoever leaves the host sets the alarm
+		return
+	}
 	s.mu.Lock()
-	s.queue.Queue(e, s.host.clock.Now())
-	s.rearm()
+	s.queue.Queue(e, now)
+	s.rearm(now)
 	s.mu.Unlock()
 }
 
 // rearm sets the alarm for an earlier deadline only. One that goes off too soon finds nothing due and is set
-// anew, which is cheaper than to move it with each segment. mu is held.
-func (s *shard) rearm() {
+// anew, which is cheaper than to move it with each segment. mu is held, or the host has one lane.
+func (s *shard) rearm(now time.Duration) {
 	if next := s.queue.Next(); next < s.armed && !s.host.closed.Load() {
 		s.armed = next
-		s.alarm.Set(next - s.host.clock.Now())
-	}
-}
-
-// arm is rearm for a host of one lane.
-func (s *shard) arm(l *Lane) {
-	if next := s.queue.Next(); next < s.armed && !s.host.closed.Load() {
-		s.armed = next
-		s.alarm.Set(next - l.Now())
+		s.alarm.Set(next - now)
 	}
 }
 
 func (s *shard) remove(e *timer.Entry) {
-	if s.host.one {
-		s.queue.Remove(e)
+	if e.Gone() {
 		return
 	}
-	if e.Gone() {
+	if s.host.one {
+		s.queue.Remove(e)
 		return
 	}
 	s.mu.Lock()
@@ -105,10 +97,11 @@ func (s *shard) expire() {
 	var due []*timer.Entry
 	s.mu.Lock()
 	s.armed = timer.Never
+	now := h.clock.Now()
 	if !h.closed.Load() {
-		due = s.queue.Due(h.clock.Now(), nil)
+		due = s.queue.Due(now, nil)
 	}
-	s.rearm()
+	s.rearm(now)
 	s.mu.Unlock()
 	for _, e := range due {
 		s.visit(e)
@@ -150,6 +143,6 @@ func (s *shard) tell(e *timer.Entry, now time.Duration) {
 	case passed:
 		e.On.Expired(e, now)
 	case later:
-		s.enqueue(e)
+		s.enqueue(e, now)
 	}
 }

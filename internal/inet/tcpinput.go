@@ -43,7 +43,7 @@ func (t *tcpProto) Input(p *packet.Packet, m *ip.Meta) bool {
 			m.Lane.Busy(e.dom, p, m)
 			return true
 		}
-		if e.node.owner != nil && e.tuple == k {
+		if e.node.owner != nil && e.tuple.is(&k) {
 			break
 		}
 		found = t.conns.find(&k) // it has gone while nobody was in its domain
@@ -248,7 +248,7 @@ func (w *timeWait) Expired(_ *timer.Entry, now time.Duration) {
 		return
 	}
 	if w.state.Expires() > now {
-		w.setTimer() // a segment has come first, after which 2 MSL begin anew
+		w.setTimer(now) // a segment has come first, after which 2 MSL begin anew
 		return
 	}
 	inc(&w.proto.Stats.TW)
@@ -256,8 +256,8 @@ func (w *timeWait) Expired(_ *timer.Entry, now time.Duration) {
 }
 
 // setTimer gives the state's end as the deadline.
-func (w *timeWait) setTimer() {
-	w.proto.Host.SetLoose(int(w.rport), &w.timer, w.state.Expires())
+func (w *timeWait) setTimer(now time.Duration) {
+	w.proto.Host.SetLoose(int(w.rport), &w.timer, w.state.Expires(), now)
 }
 
 // end ends the state. ports says that the table of ports is locked already.
@@ -320,7 +320,7 @@ func (t *tcpProto) toTimeWait(e *tcpEndpoint) {
 	t.ports.mu.Unlock()
 	t.conns.replace(&e.node, &w.node, w)
 	t.closed(e)
-	w.setTimer()
+	w.setTimer(e.now())
 }
 
 // segment takes a segment that arrived for the connection that was. One that opens a new one for the listener l
@@ -340,7 +340,7 @@ func (w *timeWait) segment(l *tcpEndpoint, m *ip.Meta, seg *tcp.Segment, d *host
 	iss := uint32(0)
 	switch {
 	case does == tcp.Reply:
-		w.setTimer()
+		w.setTimer(m.Lane.At().Now())
 	case does == tcp.Reuse && (l != nil || t.asks(m)):
 		iss = w.state.NextISS()
 		w.end(false)

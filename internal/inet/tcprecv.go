@@ -78,7 +78,7 @@ func (t *tcpProto) recv(e *tcpEndpoint, m *socket.Msg) (int, error) {
 		return 0, nil // whatever is there, were it the urgent byte, and whatever has woken it
 	case m.Before > 0 && e.conn.MarkAt(off):
 		return 0, nil // one receive does not go past the mark
-	case flags&abi.MSG_PEEK == 0 && m.Max > 0:
+	case flags&abi.MSG_PEEK == 0 && m.Max > 0 && e.conn.AtMark():
 		e.conn.PassUrgent(e.now())
 	}
 	if e.conn.BufferedFrom(off) > 0 {

@@ -16,6 +16,11 @@ type tuple struct {
 	lport, rport uint16
 }
 
+// is reports whether both are the same. The ports, which tell most tuples apart, come first.
+func (k *tuple) is(o *tuple) bool {
+	return k.lport == o.lport && k.rport == o.rport && k.raddr == o.raddr && k.laddr == o.laddr
+}
+
 // node is an entry of a connTable. It is embedded in what it stands for. The table guards it, but for owner:
 // that changes under the lock of the table and of what the node stands for, either of which is enough to read it.
 type node struct {
@@ -33,6 +38,7 @@ type nodeOwner interface{ tcpNode() }
 type connTable struct {
 	stripes []connStripe
 	key     [2]uint64
+	alone   bool // there is one lane: who looks for a connection has the whole host, and needs no lock
 }
 
 type connStripe struct {
@@ -50,9 +56,9 @@ const (
 
 // init makes the table for so many lanes.
 func (t *connTable) init(lanes int, key0, key1 uint64) {
-	n := 1
-	if lanes > 1 {
-		n = maxStripe
+	n := maxStripe
+	if t.alone = lanes == 1; t.alone {
+		n = 1
 	}
 	t.stripes = make([]connStripe, n)
 	for i := range t.stripes {
@@ -81,18 +87,25 @@ func (t *connTable) stripe(h uint64) *connStripe { return &t.stripes[h>>32&uint6
 func (s *connStripe) slot(h uint64) **node { return &s.slots[h&uint64(len(s.slots)-1)] }
 
 // find returns the owner of the connection k, nil if there is none.
-func (t *connTable) find(k *tuple) (o nodeOwner) {
+func (t *connTable) find(k *tuple) nodeOwner {
 	h := t.hash(k)
 	s := t.stripe(h)
-	s.mu.Lock()
-	for n := *s.slot(h); n != nil; n = n.next {
-		if n.tuple == *k {
-			o = n.owner
-			break
-		}
+	if t.alone {
+		return s.find(h, k)
 	}
+	s.mu.Lock()
+	o := s.find(h, k)
 	s.mu.Unlock()
 	return o
+}
+
+func (s *connStripe) find(h uint64, k *tuple) nodeOwner {
+	for n := *s.slot(h); n != nil; n = n.next {
+		if n.tuple.is(k) {
+			return n.owner
+		}
+	}
+	return nil
 }
 
 // add enters n for o, and reports whether nobody had its tuple.
@@ -102,7 +115,7 @@ func (t *connTable) add(n *node, o nodeOwner) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for x := *s.slot(h); x != nil; x = x.next {
-		if x.tuple == n.tuple {
+		if x.tuple.is(&n.tuple) {
 			return false
 		}
 	}

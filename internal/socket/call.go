@@ -103,6 +103,7 @@ func (c *call) deadline() time.Duration {
 // do tries op until it returns something other than EAGAIN. It enters the host
 // and returns with the host left. See the package comment.
 func (c *call) do(op func() error) error {
+	room()
 	s, h := c.s, c.s.Host
 	h.Enter()
 	c.begin()
@@ -279,8 +280,14 @@ func (s *Socket) Peer() (a abi.Addr, err error) {
 
 // Names returns both addresses at once; that of the peer has family AF_UNSPEC where
 // there is none.
-func (s *Socket) Names() (local, peer abi.Addr, err error) {
+func (s *Socket) Names() (local, peer abi.Addr, err error) { return s.NamesWith(nil) }
+
+// NamesWith is Names after SetOpts, in one entry. What becomes of the options is not told.
+func (s *Socket) NamesWith(list []Setting) (local, peer abi.Addr, err error) {
 	err = s.locked(func() error {
+		if s.setAll(&list) == ErrWhole {
+			return ErrWhole
+		}
 		local = s.Proto.Name(s)
 		if a, err := s.Proto.Peer(s); err == nil {
 			peer = a
@@ -344,6 +351,7 @@ func (s *Socket) Connect(ctx context.Context, a abi.Addr) error {
 
 // connect is Connect by whatever call begins to connect.
 func (s *Socket) connect(ctx context.Context, begin func() error) error {
+	roomToConnect()
 	c := call{s: s, ctx: ctx, mask: wait.Out}
 	var first error // why the call waits
 	err := c.do(func() (err error) {
@@ -396,20 +404,48 @@ func (s *Socket) FinishConnect() error {
 func (s *Socket) Accept(ctx context.Context) (n *Socket, err error) { return s.accept(ctx, 0) }
 
 func (s *Socket) accept(ctx context.Context, flags int) (n *Socket, err error) {
-	c := call{s: s, ctx: ctx, mask: wait.In}
-	p, adopts := s.Proto.(Adopter)
-	err = c.do(func() (err error) {
-		if n, err = s.Proto.Accept(s, c.flags(flags)); err == nil && adopts && s.Host.InWhole() {
-			p.Adopt(n)
-		}
-		return err
-	})
-	if err == nil && adopts {
+	n, err = s.take(ctx, flags)
+	if p, adopts := s.Proto.(Adopter); err == nil && adopts {
 		n.Host.Enter()
 		p.Adopt(n)
 		n.Host.Leave()
 	}
 	s.accepted(n, err)
+	return n, err
+}
+
+// AcceptWith is Accept, SetOpts on the connection, and the addresses of both ends, that of the peer also where it has gone. What
+// becomes of the options is not told. With an error there may be a connection: it has been closed meanwhile.
+func (s *Socket) AcceptWith(ctx context.Context, list []Setting) (n *Socket, local, peer abi.Addr, err error) {
+	n, err = s.take(ctx, 0)
+	if err == nil {
+		err = n.locked(func() error {
+			if p, adopts := n.Proto.(Adopter); adopts {
+				p.Adopt(n)
+			}
+			if n.setAll(&list) == ErrWhole {
+				return ErrWhole
+			}
+			local = n.Proto.Name(n)
+			peer, _ = n.Proto.Peer(n)
+			return nil
+		})
+	}
+	s.accepted(n, err)
+	return n, local, peer, err
+}
+
+// take takes the next connection, which is adopted already if the whole host was entered for that.
+func (s *Socket) take(ctx context.Context, flags int) (n *Socket, err error) {
+	c := call{s: s, ctx: ctx, mask: wait.In}
+	err = c.do(func() (err error) {
+		if n, err = s.Proto.Accept(s, c.flags(flags)); err == nil && s.Host.InWhole() {
+			if p, adopts := s.Proto.(Adopter); adopts {
+				p.Adopt(n)
+			}
+		}
+		return err
+	})
 	return n, err
 }
 
@@ -643,6 +679,7 @@ func (c *receive) recvViews(m *Msg, before int) (got int, err error) {
 // Close lets go of the socket (close(2)). Calls that wait on it fail with EBADF.
 // With SO_LINGER it waits until sent data is acknowledged or the time is up.
 func (s *Socket) Close() error {
+	room()
 	s.Host.Enter()
 	if d := time.Duration(s.Opt.Linger) * time.Second; d > 0 && !s.closed {
 		s.Host.Leave()

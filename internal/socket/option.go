@@ -104,14 +104,18 @@ type Setting struct {
 
 // SetOpts sets several options at once, up to the first that fails.
 func (s *Socket) SetOpts(list []Setting) error {
-	return s.locked(func() error {
-		for ; len(list) > 0; list = list[1:] { // after ErrWhole from where it stopped
-			if err := s.set(list[0].Level, list[0].Name, list[0].Value); err != nil {
-				return err
-			}
+	return s.locked(func() error { return s.setAll(&list) })
+}
+
+// setAll sets the options, and takes those that are set off the list: after ErrWhole it goes on from where it stopped. Locked.
+func (s *Socket) setAll(list *[]Setting) error {
+	for ; len(*list) > 0; *list = (*list)[1:] {
+		o := &(*list)[0]
+		if err := s.set(o.Level, o.Name, o.Value); err != nil {
+			return err
 		}
-		return nil
-	})
+	}
+	return nil
 }
 
 func (s *Socket) set(level, name int, v []byte) error {

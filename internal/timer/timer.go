@@ -78,15 +78,6 @@ func (e *Entry) At() time.Duration {
 	return e.at
 }
 
-// Set gives e the deadline at, in place of any it had. Never stops it. It is for a queue with one lock.
-func (q *Queue) Set(e *Entry, at time.Duration) {
-	if e.looked == 0 && at == Never {
-		return
-	}
-	e.at, e.looked = at, unit(at)
-	q.place(e, at)
-}
-
 // Put gives e the deadline at, in place of any it had, and reports whether Queue is to be called: it is not where the
 // queue looks at the entry in time. Never stops it. It takes the owner's lock.
 func (e *Entry) Put(at time.Duration) bool {
@@ -162,12 +153,13 @@ func (q *Queue) Next() time.Duration {
 	return q.heap[0].key
 }
 
-// Expire tells the owners of all entries whose deadline is now or earlier.
+// Expire tells the owners of all entries whose deadline is now or earlier. It is for a queue with one lock.
 func (q *Queue) Expire(now time.Duration) {
 	for len(q.heap) > 0 && q.heap[0].key <= now {
 		e := q.heap[0].e
 		if e.at > now && e.at != Never {
-			q.heap[0].key = e.at
+			at := min(e.at, now+farthest)
+			q.heap[0].key, e.looked = at, unit(at)
 			q.down(0)
 			continue
 		}
