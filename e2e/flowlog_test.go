@@ -120,7 +120,7 @@ func TestPolicyFlags(t *testing.T) {
 	const forms = "; a rule is [HOST][:PORTS][/PROTO], such as api.example:443, *.example, 10.0.0.0/8:80,8000-8999/tcp, [2001:db8::/32]:53/udp, :25 or */icmp" + help
 	for flags, want := range map[string]string{
 		"--allow 443":               `usock: --allow 443: "443" is no address` + forms,
-		"--deny api.example/sctp":   `usock: --deny api.example/sctp: "sctp" is no protocol: there are tcp, udp and icmp` + forms,
+		"--deny api.example/dccp":   `usock: --deny api.example/dccp: "dccp" is no protocol: there are tcp, udp, sctp and icmp` + forms,
 		"--deny=":                   `usock: --deny "": it is empty (* stands for everything)` + forms,
 		"--deny-with no":            `usock: --deny-with no: give prohibit, reset or drop` + help,
 		"--deny-with drop":          "usock: --deny-with says how what rules deny is refused, and there is neither --allow nor --deny\n",

@@ -54,6 +54,7 @@ func TestSCTPRaw(t *testing.T) {
 		{"a host without SCTP", ask(serverAddr4, 5000) + ask(serverAddr6, 5000), asRoot, nil, refused + refused, ""},
 		{"the gateway itself", ask("10.213.7.1", 5000), asRoot, innerNetwork, refused, ""},
 		{"what is denied", ask(at4, 5000), asRoot, []string{"--deny", at4}, refused, "was denied"},
+		{"what a rule of SCTP's denies", ask(at4, 5000) + ask(at6, 5000), asRoot, []string{"--deny", "*:5000/sctp", "--allow", "*"}, refused + refused, "was denied"},
 		{"an ordinary user", ask(at4, 5000), asUser, nil, refused, "usock: SCTP to " + at4 + " was refused: as it is it leaves the run of a user with CAP_NET_RAW alone"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

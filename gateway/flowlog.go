@@ -15,7 +15,7 @@ type FlowRecord struct {
 	Start time.Time `json:"start"`
 	End   time.Time `json:"end"`
 
-	Proto     string `json:"proto"`             // tcp, udp or icmp (ICMPv6, too)
+	Proto     string `json:"proto"`             // tcp, udp, sctp or icmp (ICMPv6, too)
 	Direction string `json:"direction"`         // who began: out, the run; in, the other side
 	Process   string `json:"process,omitempty"` // its name, where it is known
 	PID       int    `json:"pid,omitempty"`

@@ -25,12 +25,12 @@ const ruleForms = "a rule is [HOST][:PORTS][/PROTO], such as api.example:443, *.
 //     10.0.0.0/8; localhost, for all addresses of the loopback interface; or * or nothing, for
 //     all. An IPv6 address, or prefix, with ports behind it stands in brackets.
 //   - PORTS are ports and ranges of ports, with commas between them.
-//   - PROTO is tcp, udp or icmp. A rule with ports is about TCP and UDP.
+//   - PROTO is tcp, udp, sctp or icmp. A rule with ports is about all but ICMP. SCTP in UDP is UDP.
 //
 // A name with a dot at its end is only as it is; others are also meant with what a search list
 // appends.
 func ParseRule(allow bool, text string) (Rule, error) {
-	t, err := target.Parse(text, "tcp", "udp", "icmp")
+	t, err := target.Parse(text, "tcp", "udp", "sctp", "icmp")
 	if err != nil {
 		return Rule{}, fmt.Errorf("%w; %s", err, ruleForms)
 	}

@@ -109,7 +109,7 @@ func TestParseRuleErrors(t *testing.T) {
 		"api.example:80-":          `"" is no port: those are 1 to 65535`,
 		"api.example:80:90":        `"api.example:80:90" is no IPv6 address; one with a port behind it stands in brackets: [2001:db8::1]:443`,
 		"api.example/":             "a protocol is missing behind the last /",
-		"api.example/sctp":         `"sctp" is no protocol: there are tcp, udp and icmp`,
+		"api.example/dccp":         `"dccp" is no protocol: there are tcp, udp, sctp and icmp`,
 		"api.example:80/icmp":      "icmp has no ports",
 		"[2001:db8::1":             "the bracket does not end",
 		"[api.example]:80":         `"api.example" is no IPv6 address, and only those stand in brackets`,
@@ -130,7 +130,7 @@ func TestParseRuleErrors(t *testing.T) {
 		"http://api.example/":      "a protocol is missing behind the last /",
 		strings.Repeat("a.", 200):  "the name has 399 bytes, of which RFC 1035 allows 253",
 		strings.Repeat("a", 64):    `"` + strings.Repeat("a", 64) + `" has a part of 64 bytes, of which RFC 1035 allows 63`,
-		"api.example:80/tcp/extra": `"extra" is no protocol: there are tcp, udp and icmp`,
+		"api.example:80/tcp/extra": `"extra" is no protocol: there are tcp, udp, sctp and icmp`,
 	} {
 		_, err := ParseRule(false, text)
 		if err == nil {

@@ -41,8 +41,9 @@ The host has a loopback interface and eth0, which leads to the networks that thi
 machine reaches: usock carries on each connection and datagram by a socket of its own,
 as the user who runs it. A port of 127.0.0.1 or ::1 that nobody in the run has is this
 machine's own; the machine is reached by its other addresses, too, and by its name.
-Nothing comes in but by -p. SCTP leaves only in UDP, by --sctp-encap or a program's own
-SCTP_REMOTE_UDP_ENCAPS_PORT; to rules and --log-flows it is UDP. With --isolated nothing leaves, either. The link's flags
+Nothing comes in but by -p. SCTP leaves in UDP, by --sctp-encap or a program's own
+SCTP_REMOTE_UDP_ENCAPS_PORT, where it is UDP to rules and --log-flows; as it is where the user has CAP_NET_RAW
+and the kernel has no SCTP. With --isolated nothing leaves, either. The link's flags
 (--profile, --delay, --loss, --rate and their like) act on both interfaces, each way, or
 on one with --on; a recording has both. With up- or down- before its name a flag is of one
 direction, as --up-rate: up is what the program sends, on the loopback interface what the
