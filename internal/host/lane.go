@@ -220,7 +220,9 @@ func (l *Lane) Leave() {
 		if h.one {
 			h.shards[0].arm(l)
 		}
-		traced = h.tracing.on.Load() && h.tracing.queueTraced()
+	}
+	if h.tracing.on.Load() {
+		traced = h.queueTraced(whole)
 	}
 
 	// All that is done without the lock is taken along, as others enter as soon as it is free.
