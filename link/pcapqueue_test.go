@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -180,5 +181,54 @@ func TestPcapRegularFile(t *testing.T) {
 	}
 	if err := w.Close(); err != nil || w.Dropped() != 0 {
 		t.Error(err, w.Dropped())
+	}
+}
+
+// TestPcapFileHasAll records to a file from several goroutines more than may wait for it: all of it is there, each goroutine's
+// packets in their order.
+func TestPcapFileHasAll(t *testing.T) {
+	leakCheck(t)
+	f, err := os.Create(filepath.Join(t.TempDir(), "x.pcapng"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	w := NewPcapWriter(f, 0)
+	to := w.Interface(Info{Name: "x"})
+	const goroutines, packets, size = 3, 40, 40_000 // pcapBehind a few times
+	var all sync.WaitGroup
+	for g := range goroutines {
+		all.Go(func() {
+			data := make([]byte, size)
+			for i := range packets {
+				data[0], data[1] = byte(g), byte(i)
+				p := datagram("10.0.0.1", "10.0.0.2", data)
+				to.Record(Sent, []*packet.Packet{p})
+				p.Free()
+			}
+		})
+	}
+	all.Wait()
+	if err := w.Close(); err != nil || w.Dropped() != 0 {
+		t.Fatal(err, w.Dropped())
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		t.Fatal(err)
+	}
+	r, err := pcapgo.NewNgReader(f, pcapgo.NgReaderOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var next [goroutines]byte
+	for range goroutines * packets {
+		data, _, err := r.ReadPacketData()
+		if err != nil {
+			t.Fatal(next, err)
+		}
+		g := data[28]
+		if data[29] != next[g] {
+			t.Fatalf("packet %d of goroutine %d, after %d", data[29], g, next[g])
+		}
+		next[g]++
 	}
 }

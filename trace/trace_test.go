@@ -280,3 +280,59 @@ func TestLog(t *testing.T) {
 		t.Error("taken twice")
 	}
 }
+
+// TestLogOfTwoEntries has events wait for one before them whose maker's entry goes on, and no others.
+func TestLogOfTwoEntries(t *testing.T) {
+	var l trace.Log
+	a, b := new(int), new(int)
+	sign := func(*trace.Event) {}
+	next, told := 0, 0
+	add := func(maker any) { next++; l.Add(maker, trace.Event{Result: next}) }
+	take := func(want int) {
+		t.Helper()
+		events := l.TakeSigned()
+		if len(events) != want {
+			t.Fatalf("%d events, want %d", len(events), want)
+		}
+		for _, e := range events {
+			if told++; e.Result != told {
+				t.Errorf("event %d in place of %d", e.Result, told)
+			}
+		}
+	}
+	for range 3 { // arrays are used again
+		add(nil)
+		add(a)
+		add(b)
+		l.Sign(b, sign)
+		take(1)
+		add(b)
+		add(nil)
+		take(0)
+		l.Sign(a, sign)
+		take(2)
+		add(a)
+		l.Sign(b, sign)
+		take(2)
+		add(nil)
+		l.Sign(a, sign)
+		take(2)
+		take(0)
+	}
+}
+
+// TestLogNotes has what one maker notes be of no other's segments.
+func TestLogNotes(t *testing.T) {
+	var l trace.Log
+	a, b := new(int), new(int)
+	l.Note(a, trace.ByProbe, 2)
+	if why, _ := l.TakeNote(b); why != trace.NoReason {
+		t.Error("another's")
+	}
+	if why, times := l.TakeNote(a); why != trace.ByProbe || times != 2 {
+		t.Error(why, times)
+	}
+	if why, _ := l.TakeNote(a); why != trace.NoReason {
+		t.Error("taken twice")
+	}
+}

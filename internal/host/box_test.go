@@ -54,24 +54,6 @@ func await(t *testing.T, c <-chan struct{}) {
 	}
 }
 
-// What was left for a domain while somebody was about to enter it is done by him, also if the host
-// has become one of serial entries before he has got a lane.
-func TestLeftBeforeSerial(t *testing.T) {
-	h, d, a, b := twoLanes()
-	left := busy(d)
-	var got []int
-	a.Post(d, did{n: 1, to: &got}, nil)
-	h.setSerial(true) // the test has all lanes
-	a.Leave()
-	b.Leave()
-	await(t, left)
-	h.Enter()
-	defer h.Leave()
-	if len(got) != 1 {
-		t.Errorf("%d tasks of 1 done", len(got))
-	}
-}
-
 // What is posted in the whole host comes after what was left in the box before.
 func TestWholeAfterBox(t *testing.T) {
 	h, d, a, b := twoLanes()

@@ -65,13 +65,6 @@ func (d *Domain) Enter() {
 		d.lockSlow()
 	}
 	l := h.acquire(d.home())
-	if h.serial.Load() {
-		// What was left meanwhile was left to whoever has the domain, who has to look after it.
-		l.mu.Unlock()
-		d.mu.Unlock()
-		d.EnterWhole()
-		return
-	}
 	l.goInto(d)
 	if d.left() {
 		l.drain(d)

@@ -33,7 +33,6 @@ type Host struct {
 	shards []shard
 	one    bool // there is one lane: every entry is one of the whole host
 	gate   gate
-	serial atomic.Bool // every entry is one of the whole host; changed there
 	closed atomic.Bool // changed in the whole host
 
 	turned atomic.Uintptr // address of the domain in which a turn was over last (Lane.takeTurn); it keeps nothing alive
@@ -65,7 +64,6 @@ func New(c clock.Clock) *Host {
 func NewWithLanes(c clock.Clock, n int) *Host {
 	h := &Host{clock: c, one: n == 1, lanes: make([]Lane, n), shards: make([]shard, n)}
 	h.Domain.host, h.Domain.lane = h, &h.lanes[0]
-	h.serial.Store(h.one)
 	for i := range h.lanes {
 		h.lanes[i].host, h.lanes[i].ID = h, i
 		h.shards[i].init(h)
@@ -103,12 +101,8 @@ func (h *Host) enter() {
 // by looking at them. The number tells who comes, so that different ones take different lanes. Lane.Leave
 // leaves it.
 func (h *Host) EnterLane(number int) *Lane {
-	if !h.serial.Load() {
-		l := h.acquire(number)
-		if !h.serial.Load() {
-			return l
-		}
-		l.mu.Unlock()
+	if !h.one {
+		return h.acquire(number)
 	}
 	h.enter()
 	return &h.lanes[0]
@@ -199,9 +193,6 @@ func (h *Host) Closed() bool { return h.closed.Load() }
 
 // Wall returns the time of day on the host's clock.
 func (h *Host) Wall() time.Time { return clock.Wall(h.clock) }
-
-// setSerial makes every entry one of the whole host, or not any more. The whole host must be entered.
-func (h *Host) setSerial(on bool) { h.serial.Store(on || h.one) }
 
 // shard is a part of the host's timers, with a lock and an alarm of its own.
 type shard struct {

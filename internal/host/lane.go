@@ -243,7 +243,9 @@ func (l *Lane) Leave() {
 				s.rearm(l.Now())
 			}
 		}
-		traced = h.tracing.on.Load() && h.tracing.queueTraced()
+	}
+	if h.tracing.on.Load() {
+		traced = h.queueTraced(whole)
 	}
 
 	// All that is done without the lock is taken along, as others enter as soon as it is free.

@@ -4,15 +4,20 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"usock/clock"
 	"usock/trace"
 )
 
-// Events of the stack (package trace) go from whoever makes them into the host's log, under the
-// lock, and from there to the listeners once the lock is free:
+// Events of the stack (package trace) go from whoever makes them into the host's log, and from there to the listeners once an
+// entry has ended:
 //
-//	tcp.Conn, calls ──► log (the host's lock) ── Leave ──► each listener's queue (t.mu) ──► listener
+//	tcp.Conn, calls ──► log (its own lock) ── Leave ──► each listener's queue (t.mu) ──► listener
+//
+// The log has the order in which events are made, whatever the lanes. An event of another entry that is not signed yet holds up
+// those behind it until that entry ends. Two entries at one time have read the clock one after the other, and make events in
+// any order: an event's time is no earlier than that of the one before it.
 //
 // One goroutine at a time hands on what is in a listener's queue, so that the order stays; who comes
 // meanwhile leaves his events there and goes on. So a listener may use the host: what that brings
@@ -28,10 +33,11 @@ const maxSpare = 1 << 12
 // tracing is the state of a host's events.
 type tracing struct {
 	on  atomic.Bool // changed under the host's lock
-	log trace.Log   // the host's lock
+	log trace.Log
 
 	mu        sync.Mutex
-	listeners []*listener // mu; a slice that was read stays as it is
+	last      time.Duration // mu: of the event that was queued last
+	listeners []*listener   // mu; a slice that was read stays as it is
 }
 
 // listener is who is told of events. Its fields are guarded by tracing.mu.
@@ -79,9 +85,6 @@ func (h *Host) setTracing() {
 	}
 	t.on.Store(on)
 
-	// Events have one order, and those who make them no lock for it.
-	h.setSerial(on)
-
 	// Whoever makes events has the log's address, or none: one comparison where nobody listens.
 	log := &t.log
 	if !on {
@@ -93,7 +96,7 @@ func (h *Host) setTracing() {
 	}
 }
 
-// log returns where events go; nil if nobody listens. The whole host must be entered.
+// log returns where events go; nil if nobody listens. A domain must be entered.
 func (h *Host) log() *trace.Log {
 	if !h.tracing.on.Load() {
 		return nil
@@ -102,14 +105,26 @@ func (h *Host) log() *trace.Log {
 }
 
 // queueTraced moves what was logged into the listeners' queues and reports whether there is something to
-// hand on. The host's lock is held.
-func (t *tracing) queueTraced() bool {
-	events := t.log.Take()
+// hand on. An entry is about to end, of the whole host or not.
+func (h *Host) queueTraced(whole bool) bool {
+	t := &h.tracing
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var events []trace.Event
+	if whole {
+		events = t.log.Take()
+	} else {
+		events = t.log.TakeSigned()
+	}
 	if len(events) == 0 {
 		return false
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	if !h.one {
+		for i := range events {
+			t.last = max(t.last, events[i].Time)
+			events[i].Time = t.last
+		}
+	}
 	idle := false
 	for _, l := range t.listeners {
 		// A listener that does not keep up misses events, is told how many, and holds up no

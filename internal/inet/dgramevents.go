@@ -17,17 +17,15 @@ func (d *dgram) tell(e trace.Event, local netip.Addr, remote netip.AddrPort) {
 	s := d.s
 	e.Socket, e.Owner, e.Protocol = s.ID, s.Owner, uint8(s.Protocol)
 	e.Local, e.Peer = netip.AddrPortFrom(local, d.lport), remote
+	e.Time = s.Host.Now()
 	d.stack.tell(e)
 }
 
-// tell logs an event that says itself whose it is.
+// tell logs an event that says itself whose it is, and when it was.
 func (s *Stack) tell(e trace.Event) {
-	log := s.Host.Log()
-	if log == nil {
-		return
+	if log := s.Host.Log(); log != nil {
+		log.Add(nil, e)
 	}
-	e.Time = s.Host.Now()
-	log.Add(nil, e)
 }
 
 // tellSent tells of n bytes that were handed to IP.
@@ -61,7 +59,7 @@ func (u *udpProto) tellStray(p *packet.Packet, m *ip.Meta, why trace.Why) {
 		sport, dport = be16(h), be16(h[2:])
 	}
 	u.tell(trace.Event{
-		Kind: trace.Dropped, Why: why, Len: uint32(max(p.Len()-udpHeader, 0)), Protocol: ip.ProtoUDP,
+		Time: m.Lane.At().Now(), Kind: trace.Dropped, Why: why, Len: uint32(max(p.Len()-udpHeader, 0)), Protocol: ip.ProtoUDP,
 		Local: netip.AddrPortFrom(m.Dst, dport), Peer: netip.AddrPortFrom(m.Src, sport),
 	})
 }

@@ -1,6 +1,9 @@
 package socket
 
-import "usock/trace"
+import (
+	"usock/internal/abi"
+	"usock/trace"
+)
 
 // called tells who listens to events of a call that has ended: its count, or -1 and its error.
 // It is small enough to be part of its callers, so that nothing is done where nobody listens.
@@ -24,16 +27,22 @@ func (s *Socket) accepted(n *Socket, err error) {
 }
 
 func (s *Socket) tellAccepted(n *Socket, err error) {
+	var peer abi.Addr // of n, whatever has become of its connection
+	if err == nil {
+		n.Host.Enter() // which may be another domain
+		if !n.closed {
+			peer, _ = n.Proto.Peer(n)
+		}
+		n.Host.Leave()
+	}
 	s.Host.Enter()
 	defer s.Host.Leave()
-	log := s.Host.Log()
-	if log == nil {
-		return
-	}
-	s.tell(log, "accept", 0, err)
-	if err == nil && !n.closed {
-		peer, _ := n.Proto.Peer(n) // told by accept whatever has become of the connection
-		log.Last().Peer = peer.AddrPort()
+	if log := s.Host.Log(); log != nil {
+		e := s.event("accept", 0, err)
+		if err == nil {
+			e.Peer = peer.AddrPort()
+		}
+		log.Add(nil, e)
 	}
 }
 
@@ -47,6 +56,11 @@ func (s *Socket) tellCalled(call string, n int, err error) {
 
 // tell logs a call. Locked.
 func (s *Socket) tell(log *trace.Log, call string, n int, err error) {
+	log.Add(nil, s.event(call, n, err))
+}
+
+// event is that of a call. Locked.
+func (s *Socket) event(call string, n int, err error) trace.Event {
 	e := trace.Event{Time: s.Host.Now(), Kind: trace.Called, Call: call, Result: n, Socket: s.ID, Owner: s.Owner}
 	if err != nil {
 		e.Result, e.Err = -1, err.Error()
@@ -58,5 +72,5 @@ func (s *Socket) tell(log *trace.Log, call string, n int, err error) {
 			e.Peer = peer.AddrPort()
 		}
 	}
-	log.Add(nil, e)
+	return e
 }

@@ -63,7 +63,7 @@ func (c *Conn) tellSent(s *Segment) {
 	if s.Flags&wire.ACK != 0 {
 		e.Ack = offset(c.rcv.nxt)
 	}
-	if why, times := c.cfg.Trace.TakeNote(); why != trace.NoReason {
+	if why, times := c.cfg.Trace.TakeNote(&c.tcb); why != trace.NoReason {
 		e.Why, e.Times = why, times
 	}
 	c.tell(e)
@@ -80,7 +80,7 @@ func (c *Conn) whySYN() trace.Why {
 }
 
 // noteAgain notes that the segment that is being built is r again, and why.
-func (s *sender) noteAgain(t *tcb, r *sentSegment) { t.cfg.Trace.Note(r.why, r.sent) }
+func (s *sender) noteAgain(t *tcb, r *sentSegment) { t.cfg.Trace.Note(t, r.why, r.sent) }
 
 // tellReceived tells of a segment that has arrived.
 func (c *Conn) tellReceived(s *Segment) {
