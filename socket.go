@@ -210,7 +210,7 @@ func (s *Socket) SetSockOpt(level, name int, value []byte) error {
 }
 
 // GetSockOpt stores an option's value, cut to len(value), and returns how many
-// bytes it stored (getsockopt(2)).
+// bytes it stored (getsockopt(2)). Of SCTP_GET_LOCAL_ADDRS Linux does not count the structure's head.
 func (s *Socket) GetSockOpt(level, name int, value []byte) (int, error) {
 	return s.in.GetOpt(level, name, value)
 }
@@ -256,14 +256,12 @@ func (s *Socket) Poll(ctx context.Context, mask Events) (Events, error) {
 // InQueue returns the bytes that can be received now, of the next datagram where
 // bounds are kept (SIOCINQ).
 func (s *Socket) InQueue() (int, error) {
-	n, _, err := s.in.Queued()
-	return n, err
+	return s.in.Queued(false)
 }
 
-// OutQueue returns the bytes sent that the peer has not acknowledged (SIOCOUTQ).
+// OutQueue returns the bytes sent that the peer has not acknowledged (SIOCOUTQ); ENOTTY for SCTP, as Linux has it.
 func (s *Socket) OutQueue() (int, error) {
-	_, n, err := s.in.Queued()
-	return n, err
+	return s.in.Queued(true)
 }
 
 // OutQueueUnsent returns the bytes that were never sent (SIOCOUTQNSD); ENOTTY for sockets

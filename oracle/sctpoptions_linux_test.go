@@ -9,7 +9,7 @@ import (
 var optionStates = []struct{ name, lines string }{
 	{"one", "x = one!;"},
 	{"many", "x = many!;"},
-	{"one, connected", "l = one!; l bind lo:7000; l listen 1; x = one!; x connect lo:7000; y = accept l; x get sctp:status;"},
+	{"one, connected", "l = one!; l bind lo:7000; l listen 1; x = one!; x set sctp:rtoinfo initial=1000; x connect lo:7000; y = accept l; x get sctp:status;"},
 	{"many, connected", "l = many!; l bind lo:7000; l listen 1; x = many!; x connect lo:7000; x get sctp:assoc_ids;"},
 }
 

@@ -178,7 +178,7 @@ func callGetsockopt(c *call) result {
 	if e != 0 {
 		return c.fail(e)
 	}
-	var n int
+	var n, uncounted int
 	var err error
 	switch {
 	case isFilter(level, name):
@@ -191,8 +191,11 @@ func callGetsockopt(c *call) result {
 		if n, err = c.s.u.GetSockOpt(level, name, v); err != nil {
 			return c.failErr(err)
 		}
+		if level == usock.SOL_SCTP && name == usock.SCTP_GET_LOCAL_ADDRS {
+			uncounted = abi.Sizeof(&abi.SCTPGetaddrs{}) // Linux's length is of the addresses alone
+		}
 	}
-	if e := c.write(args[3], v[:n]); e != 0 {
+	if e := c.write(args[3], v[:n+uncounted]); e != 0 {
 		return c.fail(e)
 	}
 	binary.NativeEndian.PutUint32(word[:], uint32(n))

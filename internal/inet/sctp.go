@@ -441,6 +441,17 @@ func (t *sctpProto) Queued(s *socket.Socket) (in, out int) {
 	return in, e.wmem
 }
 
+// RefuseQueue implements socket.QueueRefuser (Linux, sctp_ioctl).
+func (t *sctpProto) RefuseQueue(s *socket.Socket, out bool) error {
+	if e := sctpOf(s); e.one() && e.stage == sctpListening {
+		return syscall.ENOTCONN
+	}
+	if out {
+		return syscall.ENOTTY
+	}
+	return nil
+}
+
 // maxQueued is more than any message has.
 const maxQueued = 1 << 30
 

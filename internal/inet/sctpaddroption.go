@@ -23,8 +23,8 @@ func (t *sctpProto) addrRows() []socket.Option {
 			return f(sctpOf(s), list)
 		}}
 	}
-	told := func(name int, f func(e *sctpEndpoint, x *sctpAssoc) (addrs []netip.Addr, port uint16, err error)) socket.Option {
-		return socket.Option{Level: abi.SOL_SCTP, Name: name, Ask: func(s *socket.Socket, v []byte) ([]byte, error) {
+	told := func(name, uncounted int, f func(e *sctpEndpoint, x *sctpAssoc) (addrs []netip.Addr, port uint16, err error)) socket.Option {
+		return socket.Option{Level: abi.SOL_SCTP, Name: name, Uncounted: uncounted, Ask: func(s *socket.Socket, v []byte) ([]byte, error) {
 			return sctpOf(s).addrs(v, f)
 		}}
 	}
@@ -58,13 +58,13 @@ func (t *sctpProto) addrRows() []socket.Option {
 		}),
 		connectx(abi.SCTP_SOCKOPT_CONNECTX, true),
 		connectx(abi.SCTP_SOCKOPT_CONNECTX_OLD, false),
-		told(abi.SCTP_GET_LOCAL_ADDRS, func(e *sctpEndpoint, x *sctpAssoc) ([]netip.Addr, uint16, error) {
+		told(abi.SCTP_GET_LOCAL_ADDRS, abi.Sizeof(&abi.SCTPGetaddrs{}), func(e *sctpEndpoint, x *sctpAssoc) ([]netip.Addr, uint16, error) {
 			if x == nil {
 				return e.local(), e.lport, nil
 			}
 			return x.core.Local(), e.lport, nil
 		}),
-		told(abi.SCTP_GET_PEER_ADDRS, func(e *sctpEndpoint, x *sctpAssoc) ([]netip.Addr, uint16, error) {
+		told(abi.SCTP_GET_PEER_ADDRS, 0, func(e *sctpEndpoint, x *sctpAssoc) ([]netip.Addr, uint16, error) {
 			if x == nil {
 				return nil, 0, syscall.EINVAL
 			}

@@ -63,7 +63,7 @@ func TestSCTPFetched(t *testing.T) {
 			}
 		}
 		if i%13 == 5 {
-			if in, _, _ = y.Queued(); in != len(want) {
+			if in, _ = y.Queued(false); in != len(want) {
 				t.Errorf("%d bytes are to be received, want those of %s", in, want)
 			}
 		}

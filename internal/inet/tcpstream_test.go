@@ -32,7 +32,8 @@ func TestStreamRecv(t *testing.T) {
 			t.Errorf("%d: %d %q %v", i, n, buf, err)
 		}
 	}
-	in, out, _ := c.Queued()
+	in, _ := c.Queued(false)
+	out, _ := c.Queued(true)
 	if n, err := c.Unsent(); in != 0 || out != 0 || n != 0 || err != nil {
 		t.Error(in, out, n, err)
 	}

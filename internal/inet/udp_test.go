@@ -105,7 +105,7 @@ func TestUDPRecv(t *testing.T) {
 		{3, abi.MSG_PEEK, "fir", 3, abi.MSG_TRUNC}, {3, abi.MSG_PEEK | abi.MSG_TRUNC, "fir", 5, abi.MSG_TRUNC}, {5, abi.MSG_PEEK, "first", 5, 0}, {4, 0, "firs", 4, abi.MSG_TRUNC},
 		{5, 0, "", 0, 0}, {0, abi.MSG_PEEK, "", 0, abi.MSG_TRUNC}, {1, abi.MSG_TRUNC, "t", 5, abi.MSG_TRUNC},
 	} {
-		in, _, _ := r.Queued()
+		in, _ := r.Queued(false)
 		m := socket.Msg{Flags: c.flags}
 		buf := make([]byte, c.room)
 		n, err := r.Recv(noContext, buf, &m)
@@ -116,12 +116,13 @@ func TestUDPRecv(t *testing.T) {
 	if g := r.recv(0); g.err != syscall.EAGAIN {
 		t.Errorf("%+v", g)
 	}
-	in, out, _ := r.Queued()
+	in, _ := r.Queued(false)
+	out, _ := r.Queued(true)
 	if in != 0 || out != 0 || r.ready() != wait.Out {
 		t.Error(in, out, r.ready())
 	}
 	s.send("four", addrB+":7")
-	if in, _, _ = r.Queued(); in != 4 || r.ready() != wait.In|wait.Out {
+	if in, _ = r.Queued(false); in != 4 || r.ready() != wait.In|wait.Out {
 		t.Error(in, r.ready())
 	}
 }
@@ -505,7 +506,7 @@ func TestUDPPrefetch(t *testing.T) {
 	if g := r.recv(abi.MSG_PEEK); g.data != "10" || r.ready()&wait.In == 0 {
 		t.Errorf("%+v", g)
 	}
-	if in, _, _ := r.Queued(); in != 2 {
+	if in, _ := r.Queued(false); in != 2 {
 		t.Error(in)
 	}
 	expect(10, 12)

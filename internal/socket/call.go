@@ -297,10 +297,27 @@ func (s *Socket) NamesWith(list []Setting) (local, peer abi.Addr, err error) {
 	return local, peer, err
 }
 
-// Queued returns SIOCINQ and SIOCOUTQ.
-func (s *Socket) Queued() (in, out int, err error) {
-	err = s.locked(func() error { in, out = s.Proto.Queued(s); return nil })
-	return in, out, err
+// QueueRefuser is a Proto of which not all sockets tell what is queued.
+type QueueRefuser interface {
+	// RefuseQueue returns why SIOCINQ is refused, or SIOCOUTQ; nil: it is not. Locked.
+	RefuseQueue(s *Socket, out bool) error
+}
+
+// Queued returns SIOCINQ or SIOCOUTQ.
+func (s *Socket) Queued(out bool) (n int, err error) {
+	err = s.locked(func() error {
+		if p, ok := s.Proto.(QueueRefuser); ok {
+			if err := p.RefuseQueue(s, out); err != nil {
+				return err
+			}
+		}
+		in, unacked := s.Proto.Queued(s)
+		if n = in; out {
+			n = unacked
+		}
+		return nil
+	})
+	return n, err
 }
 
 // Marker is a Proto with urgent data.

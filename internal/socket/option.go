@@ -26,6 +26,8 @@ type Option struct {
 	// Byte says that getsockopt stores an int below 256 as one byte, if the caller's
 	// buffer is shorter than an int (Linux, do_ip_getsockopt).
 	Byte bool
+	// Uncounted is how many bytes getsockopt stores and does not tell of.
+	Uncounted int
 	// Connects says that Set begins to connect, and the call goes on as connect(2) does.
 	Connects bool
 }
@@ -145,7 +147,7 @@ func (s *Socket) own(level, name int) bool {
 }
 
 // GetOpt stores an option's value, cut to len(v), and returns how many bytes it
-// stored (getsockopt(2)).
+// stored (getsockopt(2)), but for those that Linux does not count.
 func (s *Socket) GetOpt(level, name int, v []byte) (n int, err error) {
 	err = s.locked(func() error {
 		o := s.option(level, name)
@@ -164,7 +166,7 @@ func (s *Socket) GetOpt(level, name int, v []byte) (n int, err error) {
 				b = []byte{byte(i)}
 			}
 		}
-		n = copy(v, b)
+		n = copy(v, b) - o.Uncounted
 		return nil
 	})
 	return n, err
