@@ -31,7 +31,7 @@ type Lane struct {
 	last  time.Duration // when the last of them was
 
 	now     time.Duration // read from the clock, if fresh
-	first   Task          // to be done before what is in loop; nil: nothing
+	first   Task          // to be done before what is in loop is taken; nil: nothing
 	loop    packet.Queue  // sent by the host to itself
 	visits  []*Domain     // into whose boxes something was put
 	drained int           // tasks that were done for others
@@ -69,9 +69,9 @@ func (l *Lane) Domain() *Domain { return l.dom }
 // Loop queues a packet that the host sends to itself.
 func (l *Lane) Loop(p *packet.Packet) { l.loop.Push(p) }
 
-// LoopFirst has t done where the packets are taken that the host sends to itself, in place of one of them and before all others, and
-// reports whether it will: not if there are some already. t is called in the domain that the lane is in then, and may go into
-// another one (Visit).
+// LoopFirst has t done in place of a packet that the host sends to itself, and reports whether it will: not if such packets wait
+// already, which come before. t is called where they would be taken, may go into another domain (Visit), and may after all send the
+// packet. So nothing else is sent in the entry after LoopFirst.
 func (l *Lane) LoopFirst(t Task) bool {
 	if l.loop.Peek() != nil || l.first != nil {
 		return false
@@ -177,7 +177,7 @@ func (l *Lane) depart() {
 // program's call carries the others' packets for ever.
 const maxDrained = 4096
 
-// run takes the packets that the host has sent to itself, and does what is in the boxes of the domains that
+// run takes the packets that the host has sent to itself, or does what stands for one, and does what is in the boxes of the domains that
 // are to be visited, until there is nothing left. The lane is in no domain then.
 func (l *Lane) run() {
 	if t := l.first; t != nil {

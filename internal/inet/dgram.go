@@ -54,23 +54,23 @@ type dgram struct {
 	_       [host.CacheLine]byte
 }
 
-// datagram is one that has been received.
+// datagram is one that has been received: two cache lines.
 type datagram struct {
 	one     [1]packet.View // its bytes, with a reference, unless they are in many
 	many    *packet.Packet // whose payload has several views; nil: they are in one
-	cost    int32          // what it counts against the receive buffer
 	src     netip.Addr
 	dst     netip.Addr
-	sport   uint16
-	ttl     uint8
-	tos     uint8
+	at      int64  // wall clock in ns, if timestamps are asked for
+	options []byte // IPv4 options
+	cost    int32  // what it counts against the receive buffer
 	ifindex int32
-	at      int64 // wall clock in ns, if timestamps are asked for
 	drops   uint32
 	flow    uint32 // IPv6 flow label
+	sport   uint16
 	segment uint16 // it is several of so many bytes each, the last one perhaps shorter; 0: one
-	options []byte // IPv4 options
-	peeked  bool   // was seen by MSG_PEEK
+	ttl     uint8
+	tos     uint8
+	peeked  bool // was seen by MSG_PEEK
 }
 
 // len returns how many bytes the datagram has.

@@ -4,6 +4,7 @@ import (
 	"iter"
 	"sync"
 
+	"usock/internal/socket"
 	"usock/packet"
 )
 
@@ -49,7 +50,7 @@ type chunk struct {
 }
 
 // maxCopied is the most bytes that a datagram has which is copied: what the smallest block holds.
-const maxCopied = 256
+const maxCopied = socket.MaxSmall
 
 var chunks = sync.Pool{New: func() any { return &chunk{p: make([]datagram, pooledChunk)} }}
 

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"unsafe"
 
+	"usock/internal/host"
 	"usock/internal/socket"
 	"usock/internal/tcp"
 )
@@ -22,6 +23,7 @@ func TestSizes(t *testing.T) {
 		{"sctpAssoc", unsafe.Sizeof(sctpAssoc{}), 144},
 		{"sctpEndpoint", unsafe.Sizeof(sctpEndpoint{}), 288},
 		{"timeWait", unsafe.Sizeof(timeWait{}), 256},
+		{"datagram", unsafe.Sizeof(datagram{}), 2 * host.CacheLine},
 	} {
 		if c.got > c.most {
 			t.Errorf("a %s takes %d bytes, more than %d", c.name, c.got, c.most)

@@ -239,7 +239,7 @@ func (s *Stack) path(dst, src netip.Addr, ifindex int) (*ip.Path, error) {
 type lane struct {
 	in, out  tcp.Segment // a segment on its way in, and one out
 	ipOut    ip.Out
-	straight straight
+	straight straight // the zero value: there is none
 	start    tcp.Params
 
 	inSegs, outSegs uint64

@@ -7,13 +7,15 @@ import (
 	"usock/packet"
 )
 
-// straight is a small datagram on its way to a socket of the same host without becoming a packet: its bytes go from the sender's
-// message into the receiver's queue.
+// straight is a small datagram on its way to a socket of the same host that becomes no packet: its bytes go from the sender's
+// message into the receiver's queue (ip.Lane.Straight).
 //
-//	Send ──► lane.straight ─── Leave ──► receiver's domain ──► arrive
-//	(sender's domain)             └─ busy, or it looks at packets ──► a packet, which Output sends
+//	sender's domain     Send ──► lane.straight
+//	                                  │ Leave
+//	receiver's domain                 ├──► arrive
+//	                                  └──► a packet, for Output: the domain is busy, or the receiver looks at packets
 //
-// It is in the lane for as long as that is in the host, as is what options have made of the datagram (lane.ipOut).
+// It lies in the lane while that is in the host, as what options have made of the datagram does (lane.ipOut).
 type straight struct {
 	from *udpEndpoint
 	b    []byte
@@ -37,7 +39,7 @@ func (t *straight) Run(at *host.Lane, _ *packet.Packet) {
 	layer := u.IP.Lane(at)
 	e := u.lookup(o.Dst, o.Src, t.port, t.from.lport, t.path.Iface.Index())
 	if e != nil && at.Visit(e.s.Host) && e.takesStraight() {
-		e.arrive(t.b, layer.Straightly(t.path, o, udpHeader+len(t.b)), t.from.lport)
+		e.arrive(t.b, layer.GoStraight(t.path, o, udpHeader+len(t.b)), t.from.lport)
 	} else {
 		p := packet.New()
 		p.Payload.Append(packet.Copy(t.b))

@@ -2,17 +2,17 @@ package ip
 
 import "usock/internal/wire"
 
-// A packet that a host sends to itself is made, queued, parsed and checked, and comes out as it went in. Where nobody looks at
-// it on its way, a transport may spare it all that:
+// A packet that a host sends to itself is made, queued, parsed and checked, and comes out as it went in. A transport may spare
+// itself the packet where nobody looks at it on its way:
 //
-//	Output ──► loopback queue ──► input4 or input6 ──► deliver ──► Transport.Input
-//	   └── Straight? ── Straightly ───────────────────────────────────────┘
+//	Output ──► loopback queue ──► input4, input6 ──► deliver ──► Transport.Input
+//	Straight ──────────────────── GoStraight ──────────────────► the transport's
 //
-// Nobody can tell the difference: what a packet would have counted is counted, and what would have become of it is known from
-// the packet before.
+// Nobody can tell the difference. What a packet counts is counted, and what would become of it is known: the lane's last packet on
+// the interface had the same addresses, and nothing has been configured since.
 
-// Straight reports whether a packet of n bytes behind its network header, which Output would send along path, is whole when
-// it comes to its transport, is seen by nobody before, and leaves nothing behind but counts. o.Src and o.Dst are set.
+// Straight reports whether a packet of n bytes behind its network header, which Output would send along path, would come whole
+// to its transport, would be seen by nobody before, and would leave nothing behind but counts. o.Src and o.Dst are set.
 func (l *Lane) Straight(path *Path, o *Out, n int) bool {
 	i := path.Iface
 	if i != l.lo || i == nil || i.cfg.Out != nil || l.closed || l.tap != nil || path.Gen != l.gen || !l.lean(o.Proto) {
@@ -22,7 +22,7 @@ func (l *Lane) Straight(path *Path, o *Out, n int) bool {
 		return false
 	}
 
-	// The lane's last packet on the interface had these addresses, and they were the host's.
+	// Whoever is admitted is plausible, and the destination is the host's.
 	if !i.lanes[l.at.ID].admitted.has(o.Src, o.Dst, l.gen) {
 		return false
 	}
@@ -36,9 +36,9 @@ func (l *Lane) Straight(path *Path, o *Out, n int) bool {
 	return wire.IPv6Len+n <= mtu
 }
 
-// Straightly counts a packet for which Straight holds as sent and received, and returns what its header would have said of it. There is no
-// header.
-func (l *Lane) Straightly(path *Path, o *Out, n int) *Meta {
+// GoStraight counts a packet for which Straight holds as sent and received, and returns what its header would say. The
+// header itself there is not.
+func (l *Lane) GoStraight(path *Path, o *Out, n int) *Meta {
 	v6 := !o.Dst.Is4()
 	if v6 {
 		n += wire.IPv6Len

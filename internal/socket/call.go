@@ -598,7 +598,7 @@ func (c *call) sendRecord(p []byte, m *Msg) (int, error) {
 	if len(p) > maxRecord {
 		return 0, syscall.EMSGSIZE
 	}
-	if len(p) <= c.s.Proto.Kind().Small {
+	if small := c.s.Proto.Kind().Small; small > 0 && len(p) <= small {
 		m.Data, m.Small = m.Data[:0], m.small[:copy(m.small[:], p)]
 		n, err := c.sendViews(m, 0)
 		m.Small = nil

@@ -14,7 +14,7 @@ type Kind struct {
 	Parted bool   // SO_SNDTIMEO is for each part of a send by itself
 	Level  int    // of the options of its own (SOL_TCP); SOL_SOCKET: it has none
 	Own    bool   // calls have the socket's lock domain; else the whole host
-	Small  int    // Send takes a record of up to so many bytes as Msg.Small, at most MaxSmall
+	Small  int    // Send takes a record of up to so many bytes as Msg.Small, at most MaxSmall; 0: as Data
 
 	// IntsFirst says that setsockopt at Level looks at the value, an int, before the name
 	// (Linux, do_tcp_setsockopt and udp_lib_setsockopt), but for the options in NotInts.

@@ -63,8 +63,8 @@ type Msg struct {
 
 	Data []packet.View // send: what to send, owned; receive: what came, to be released
 
-	// Small is what to send in place of Data, until the entry ends: a record so short (Kind.Small) that it is sooner
-	// copied once more than a block is taken for it.
+	// Small is what to send in place of Data, until the entry is over: a record so short (Kind.Small) that to copy it once more
+	// takes less than a block for it.
 	Small []byte
 	small [MaxSmall]byte // where Small is
 
