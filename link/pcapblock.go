@@ -215,7 +215,7 @@ func (p *PcapWriter) packet(i *PcapInterface, d Directions, now uint64, k *Packe
 	b = appendOption32(b, optFlags, flags)
 	b = p.comment(b, whose, now)
 	if fate != "" {
-		b = appendOption(b, optComment, "dropped: "+fate)
+		b = appendOption(b, optComment, fate)
 	}
 	for _, text := range p.notes {
 		b = appendOption(b, optComment, text)
