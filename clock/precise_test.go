@@ -105,6 +105,20 @@ func TestPreciseClose(t *testing.T) {
 	}
 }
 
+// No alarm waits until another one's call has ended, and a call may close the clock.
+func TestPreciseCallsAreApart(t *testing.T) {
+	p := newPrecise(t)
+	rang, closed := make(chan struct{}), make(chan error, 1)
+	p.NewAlarm(func() {
+		<-rang
+		closed <- p.Close()
+	}).Set(0)
+	p.NewAlarm(func() { close(rang) }).Set(2 * time.Millisecond)
+	if err := <-closed; err != nil {
+		t.Error(err)
+	}
+}
+
 // BenchmarkLateness tells how late alarms are, in µs, on the two clocks of the machine.
 func BenchmarkLateness(b *testing.B) {
 	for _, c := range []struct {

@@ -29,6 +29,7 @@ type queueTrace struct {
 	Offers []offer
 	ECT    bool // every other datagram is ECN-capable
 	CoDel  bool // what it does follows from the times alone
+	Own    bool // the qdisc has the rate itself: it is the device's, and there is no HTB
 }
 
 // offer is what is sent for a time: one flow or several, each at a multiple of the rate.
@@ -184,14 +185,20 @@ func (w *traceWay) header() []byte { return []byte{2, 0, 0, 0, 0, 2, 2, 0, 0, 0,
 func (w *traceWay) open(index int, q *queueTrace) (err error) {
 	w.name = fmt.Sprintf("near%d", index)
 	far := fmt.Sprintf("far%d", index)
-	for _, line := range []string{
+	lines := []string{
 		fmt.Sprintf("ip link add %s type veth peer name %s", w.name, far),
 		fmt.Sprintf("ip link set %s up", w.name),
 		fmt.Sprintf("ip link set %s up", far),
-		fmt.Sprintf("tc qdisc add dev %s root handle 1: htb default 1", w.name),
-		fmt.Sprintf("tc class add dev %s parent 1: classid 1:1 htb rate %dbit burst %d cburst %d", w.name, q.Rate, traceFrame, traceFrame),
-		fmt.Sprintf("tc qdisc add dev %s parent 1:1 handle 2: %s", w.name, q.Qdisc),
-	} {
+	}
+	if q.Own {
+		lines = append(lines, fmt.Sprintf("tc qdisc add dev %s root %s", w.name, q.Qdisc))
+	} else {
+		lines = append(lines,
+			fmt.Sprintf("tc qdisc add dev %s root handle 1: htb default 1", w.name),
+			fmt.Sprintf("tc class add dev %s parent 1: classid 1:1 htb rate %dbit burst %d cburst %d", w.name, q.Rate, traceFrame, traceFrame),
+			fmt.Sprintf("tc qdisc add dev %s parent 1:1 handle 2: %s", w.name, q.Qdisc))
+	}
+	for _, line := range lines {
 		if err := tool(line); err != nil {
 			return err
 		}

@@ -109,16 +109,22 @@ func (q *queueTrace) late(p *playedTrace) (late time.Duration) {
 	return late
 }
 
-// replay sends what the kernel was sent to an impaired link, at the same times.
-func (q *queueTrace) replay(t *testing.T, in []sent) (out []arrived) {
+// replay sends what the kernel was sent through the discipline.
+func (q *queueTrace) replay(t *testing.T, in []sent) []arrived {
 	t.Helper()
 	queue := link.Impairment{Rate: uint64(q.Rate)}
 	if err := queue.Set("queue", q.Queue); err != nil {
 		t.Fatal(err)
 	}
+	return q.through(t, queue, in)
+}
+
+// through sends what the kernel was sent to an impaired link, at the same times.
+func (q *queueTrace) through(t *testing.T, is link.Impairment, in []sent) (out []arrived) {
+	t.Helper()
 	var c clock.Manual
 	near, far := link.Pipe(link.PipeConfig{})
-	worse, err := link.Impair(near, link.ImpairConfig{Out: queue, Seed: 1, Clock: &c})
+	worse, err := link.Impair(near, link.ImpairConfig{Out: is, Seed: 1, Clock: &c})
 	if err != nil {
 		t.Fatal(err)
 	}

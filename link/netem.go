@@ -62,8 +62,10 @@ const (
 )
 
 // watcher is told of each packet as it comes, before it is changed, and of what becomes of it: "" if it is to be
-// carried; and again of one that the queue drops later. It is called with the netem locked, and must not keep the packet.
-type watcher struct{ see func(p *Packet, fate string) }
+// carried; and again of one that is lost later. It is called with the netem locked, and must not keep the packet.
+type watcher struct {
+	see func(p *Packet, fate string, again bool)
+}
 
 // watch has w told, until unwatch.
 func (d *netem) watch(w *watcher) {
@@ -193,7 +195,8 @@ func (d *netem) admit(p *Packet, now time.Duration, fresh bool) {
 	d.enqueue(p, v, now)
 }
 
-// tell has the watchers told of p. Where it has passed a stage they know of it, and are told only that it is lost.
+// tell has the watchers told of p. Where it is not fresh, as it has waited or passed a stage, they know of it, and are told only that it is
+// lost.
 func (d *netem) tell(p *Packet, fate string, fresh bool) {
 	if fate == "" && !fresh {
 		return
@@ -202,7 +205,7 @@ func (d *netem) tell(p *Packet, fate string, fresh bool) {
 		fate += " (" + d.stage + ")"
 	}
 	for _, w := range d.watchers {
-		w.see(p, fate)
+		w.see(p, fate, !fresh)
 	}
 }
 
@@ -260,7 +263,7 @@ func (d *netem) enqueue(p *Packet, v verdict, now time.Duration) {
 
 // lost is called by the queue for a packet that it had taken and has dropped.
 func (d *netem) lost(p *Packet, fate string) {
-	d.tell(p, fate, true)
+	d.tell(p, fate, false)
 	d.drop(p, fate)
 }
 

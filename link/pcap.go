@@ -24,7 +24,8 @@ const (
 //
 // On an Impaired link those that it loses are in the capture as well, with a comment such as
 // "dropped: loss", "dropped: queue full" or, by the queue's discipline, "dropped: codel". What is sent and then
-// dropped after it has waited is there twice: without the comment when it was sent, and with it when it was dropped.
+// dropped after it has waited is there twice: without the comment when it was sent, and with "dropped later: codel" when it was dropped. A
+// filter that leaves those out (not frame.comment contains "dropped later") has each packet once.
 func Pcap(l Link, w *PcapWriter, which Directions) Link {
 	p := &pcap{Link: l, which: which, to: w.Interface(l.Info())}
 	if which == BothWays {

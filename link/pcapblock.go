@@ -218,7 +218,7 @@ func (p *PcapWriter) packet(i *PcapInterface, d Directions, now uint64, k *Packe
 		b = appendOption(b, optComment, k.Note)
 	}
 	if fate != "" {
-		b = appendOption(b, optComment, "dropped: "+fate)
+		b = appendOption(b, optComment, fate)
 	}
 	for _, text := range p.notes {
 		b = appendOption(b, optComment, text)

@@ -176,7 +176,7 @@ func TestPcapDroppedLater(t *testing.T) {
 			}
 			last = at
 		}
-		sent := []string{"0[]", "1[]", "2[]", "3[]", "4[]", "2[dropped: codel]"}
+		sent := []string{"0[]", "1[]", "2[]", "3[]", "4[]", "2[dropped later: codel]"}
 		received := []string{"0[]", "2[dropped: codel]", "1[]", "3[]", "4[]"}
 		if !slices.Equal(got[flagOutbound], sent) || !slices.Equal(got[flagInbound], received) {
 			t.Errorf("sent %q, received %q", got[flagOutbound], got[flagInbound])

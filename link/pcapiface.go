@@ -71,10 +71,14 @@ func (i *PcapInterface) watch(l Link, which Directions) (stop func(), ok bool) {
 	m := of.impaired()
 	sees := func(d Directions, all bool) *watcher {
 		one := make([]*Packet, 1) // the watcher is called with the netem locked
-		return &watcher{func(k *Packet, fate string) {
-			if all || fate != "" {
-				one[0] = k
-				i.record(d, one, fate)
+		return &watcher{func(k *Packet, fate string, again bool) {
+			switch one[0] = k; {
+			case fate == "" && all:
+				i.record(d, one, "")
+			case fate != "" && again && all:
+				i.record(d, one, "dropped later: "+fate)
+			case fate != "":
+				i.record(d, one, "dropped: "+fate)
 			}
 		}}
 	}
@@ -92,7 +96,7 @@ func (i *PcapInterface) watch(l Link, which Directions) (stop func(), ok bool) {
 	}, true
 }
 
-// record records packets and what became of them ("": they are carried).
+// record records packets, with a comment on what became of them ("": they are carried).
 func (i *PcapInterface) record(d Directions, batch []*Packet, fate string) {
 	p := i.w
 	p.mu.Lock()

@@ -196,7 +196,7 @@ func TestImpairCoDel(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer l.Close()
-		l.out.watch(&watcher{func(p *Packet, fate string) { fates = append(fates, fmt.Sprint(numberIn(p), fate)) }})
+		l.out.watch(&watcher{func(p *Packet, fate string, again bool) { fates = append(fates, fmt.Sprint(numberIn(p), fate)) }})
 		b.Deliver(func(batch []*Packet) {
 			for _, p := range batch {
 				order = append(order, numberIn(p))

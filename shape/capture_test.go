@@ -70,7 +70,7 @@ func TestCaptureTells(t *testing.T) {
 				got = append(got, strings.TrimRight(line, "\n"))
 			}
 		}
-		want := []string{"1000\t\tdropped: loss (" + udp + ")", "\t1000\t", "\t443\tdropped: loss (" + down + ")", "\t1001\tpid 7,dropped: loss (" + process + ")", "1002\t\t", "1002\t\tdropped: loss (" + late + ")"}
+		want := []string{"1000\t\tdropped: loss (" + udp + ")", "\t1000\t", "\t443\tdropped: loss (" + down + ")", "\t1001\tpid 7,dropped: loss (" + process + ")", "1002\t\t", "1002\t\tdropped later: loss (" + late + ")"}
 		if !slices.Equal(got, want) {
 			t.Errorf("%q\nwant %q", got, want)
 		}

@@ -93,10 +93,13 @@ func run(runs int, each time.Duration, only *regexp.Regexp, md string) error {
 		return err
 	}
 	var b strings.Builder
-	b.WriteString("| asked for | way | request, p50, ms | p99, ms | received, Mbit/s, in the first second | in the second half |\n|---|---|---|---|---|---|\n")
+	const head = "| asked for | way | request, p50, ms | p99, ms | received, Mbit/s, in the first second | in the second half |\n|---|---|---|---|---|---|\n"
 	for _, q := range requests {
 		if !only.MatchString(q.title) {
 			continue
+		}
+		if b.Len() == 0 {
+			b.WriteString(head)
 		}
 		got := make(map[string][]figures)
 		for turn := range runs {
@@ -146,7 +149,8 @@ func measure(way string, q request, each time.Duration, self, usock, toxi string
 	case "usock":
 		flags := []string{usock, "run", "--isolated", "--delay", q.delay.String()}
 		if q.rate > 0 {
-			flags = append(flags, "--rate", fmt.Sprintf("%dkbit", q.rate*1000*1500/1448))
+			rate := fmt.Sprintf("%dkbit", q.rate*1000*1500/1448)
+			flags = append(flags, "--up-rate", rate, "--down-rate", rate)
 		}
 		args = append(append(flags, "--"), args...)
 	case "toxiproxy":
