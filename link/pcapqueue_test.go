@@ -176,7 +176,7 @@ func TestPcapRegularFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := int64(sent * size); i.Size() < n-pcapChunk {
+	if n := int64(sent * size); i.Size() < n-pcapBehind-2*pcapChunk {
 		t.Errorf("%d of more than %d bytes are in the file before it is closed", i.Size(), n)
 	}
 	if err := w.Close(); err != nil || w.Dropped() != 0 {

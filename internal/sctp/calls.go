@@ -254,11 +254,15 @@ func (a *Assoc) Path(addr netip.Addr) (i PathInfo, ok bool) {
 	if p == nil {
 		return i, false
 	}
-	return PathInfo{
+	i = PathInfo{
 		Addr: p.addr, State: p.state, Primary: p == a.primary, Cwnd: int(p.cwnd),
 		SRTT: p.srtt, RTO: p.flow.rto, MTU: int(p.flow.mtu), Options: *p.opt,
-		SSThresh: p.ssthresh, PartialAcked: p.pba, InFlight: p.flight, Errors: p.errors,
-	}, true
+		SSThresh: p.ssthresh, Errors: p.errors,
+	}
+	if p.traffic != nil {
+		i.PartialAcked, i.InFlight = p.pba, p.flight
+	}
+	return i, true
 }
 
 // SetPath changes the parameters of the path to addr, of all paths and those to come if addr is not valid.
