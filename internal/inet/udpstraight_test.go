@@ -28,7 +28,7 @@ func (m *machine) looped() *int {
 // findOut is all that programs can find out of s, r and the host.
 func findOut(m *machine, s, r *sock) string {
 	var b strings.Builder
-	in, _, _ := r.Queued()
+	in, _ := r.Queued(false)
 	fmt.Fprintf(&b, "ready %#x, %d queued\n", r.ready(), in)
 	for _, k := range []*sock{r, s} {
 		for _, flags := range []int{abi.MSG_PEEK, 0, abi.MSG_ERRQUEUE} {

@@ -223,8 +223,7 @@ func (u *user) getopt(s, name, size int) ([]byte, error) {
 }
 
 func (u *user) inq(s int) (int, error) {
-	n, _, err := u.fds[s].Queued()
-	return n, err
+	return u.fds[s].Queued(false)
 }
 
 func (u *user) unlink(path string) error {
