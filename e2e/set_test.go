@@ -70,9 +70,9 @@ func TestSet(t *testing.T) {
 			s.in.Close()
 			s.c.Wait()
 			lines := strings.Join(tsharkLines(t, filepath.Join(s.c.Dir, "x.pcapng"), "-T", "fields", "-e", "frame.comment"), "\n")
-			for _, want := range []string{"links are shaped: --delay 40ms --mtu 1500", "dropped: loss (any: cut", "links are shaped: --mtu 1500"} {
+			for _, want := range []string{"links are shaped: --delay 40ms --mtu 1500", "dropped later: loss (any: cut", "links are shaped: --mtu 1500"} {
 				if !strings.Contains(lines, want) {
-					t.Errorf("the recording does not say %q", want)
+					t.Errorf("the recording does not say %q in\n%s", want, lines)
 				}
 			}
 		})
