@@ -211,8 +211,24 @@ func (l *sctpLab) capture(inner link.Link) link.Link {
 	return link.Pcap(inner, w, link.BothWays)
 }
 
+// end has the kernels' associations end, as their sockets are closed: what is left of one would come again, in the
+// captures of the next lab. One whose peer is gone is left.
+func (l *sctpLab) end() {
+	for _, imp := range l.imp {
+		imp.Set(link.Impairment{}, link.Impairment{})
+	}
+	for _, k := range l.kernels {
+		for end := time.Now().Add(2 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+			if list, err := k.ReadFile("/proc/net/sctp/assocs"); err != nil || bytes.Count(list, []byte("\n")) <= 1 {
+				break
+			}
+		}
+	}
+}
+
 // judge has tshark find malformed packets and wrong checksums in the captures.
 func (l *sctpLab) judge() {
+	l.end()
 	if l.host != nil {
 		l.host.Close()
 	}
