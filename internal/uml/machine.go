@@ -201,8 +201,8 @@ func (m *Machine) fail(what string) error {
 	m.cancel()
 	<-m.over
 	said := m.console.Bytes()
-	if lines := bytes.Split(bytes.TrimSpace(said), []byte("\n")); len(lines) > 8 {
-		said = bytes.Join(lines[len(lines)-8:], []byte("\n"))
+	if lines := bytes.Split(bytes.TrimSpace(said), []byte("\n")); len(lines) > 64 {
+		said = bytes.Join(lines[len(lines)-64:], []byte("\n"))
 	}
 	return fmt.Errorf("%s: %s: %v\n%s", Kernel, what, m.err, said)
 }
