@@ -1,0 +1,123 @@
+//go:build linux
+
+package gateway
+
+import (
+	"bytes"
+	"encoding/binary"
+	"net/netip"
+	"testing"
+	"time"
+)
+
+// TestSCTPFragmentsThatLie has a program make fragments that are of no packet.
+func TestSCTPFragmentsThatLie(t *testing.T) {
+	data := make([]byte, 4000)
+	for _, v4 := range []bool{true, false} {
+		first, second, last := cut(data, 2000, v4, 1)[0], cut(data, 1600, v4, 1)[1], cut(data, 2000, v4, 1)[1]
+		for name, list := range map[string][][]byte{
+			"no beginning":   {last, last},
+			"an overlap":     {first, second, last},
+			"beyond the end": {last, first, cut(make([]byte, 6000), 2000, v4, 1)[0], cut(make([]byte, 1000), 1000, v4, 1)[0]},
+		} {
+			f := make(fragments)
+			for i, b := range list {
+				if whole := f.add(bytes.Clone(b), v4); whole != nil && !(name == "beyond the end" && i == 1) {
+					t.Errorf("IPv4 %v, %s: a packet of %d bytes", v4, name, len(whole))
+				}
+			}
+		}
+	}
+}
+
+// TestSCTPQuotes reads ports from as little of a packet as an ICMP error has to quote.
+func TestSCTPQuotes(t *testing.T) {
+	q := queued{to: netip.MustParseAddrPort("192.0.2.1:0"), data: []byte{0x13, 0x88, 0, 80, 1, 2, 3, 4}}
+	if k, ok := quoted(&q); !ok || k.src.Port() != 5000 || k.dst != netip.MustParseAddrPort("192.0.2.1:80") {
+		t.Errorf("%v to %v, %v", k.src, k.dst, ok)
+	}
+	q.data = q.data[:7]
+	if _, ok := quoted(&q); ok {
+		t.Error("7 bytes are enough")
+	}
+}
+
+// TestSCTPFlowsEnd has a flow end that is idle and nobody's, and not before.
+func TestSCTPFlowsEnd(t *testing.T) {
+	r := newRun(t, Config{})
+	r.turned(func() {
+		x := &rawSCTP{g: r.g, v4: true, fd: -1, flows: make(map[sctpKey]*sctpFlow)}
+		f := x.newFlow(sctpKey{netip.MustParseAddrPort("192.0.2.1:80"), 5000})
+		f.src, f.used = netip.MustParseAddr("198.18.77.2"), r.g.clock.Now()
+		x.sweep(f.used + mappingIdle)
+		if len(x.flows) != 1 {
+			t.Error("ended while it was in use")
+		}
+		x.sweep(f.used + mappingIdle + time.Second)
+		if len(x.flows) != 0 {
+			t.Error("it has not ended")
+		}
+	})
+}
+
+// FuzzSCTPPackets has a program make any packets, each of step bytes.
+func FuzzSCTPPackets(f *testing.F) {
+	data := make([]byte, 100)
+	for _, v4 := range []bool{true, false} {
+		list := cut(data, 40, v4, 1)
+		f.Add(bytes.Join(list, nil), byte(len(list[0])), v4)
+	}
+	f.Add(append([]byte{0x40, 19: 0}, data...), byte(200), true)
+	f.Fuzz(func(t *testing.T, data []byte, step byte, v4 bool) {
+		least, addrs := minIPv4, func(b []byte) []byte { return b[12:20] }
+		if !v4 {
+			least, addrs = lenIPv6, func(b []byte) []byte { return b[8:40] }
+		}
+		parts := make(fragments)
+		for len(data) > 0 {
+			b := bytes.Clone(data[:min(int(step)+1, len(data))])
+			data = data[len(b):]
+			if len(b) < least {
+				return
+			}
+			was := bytes.Clone(addrs(b))
+			if isFragment(b, v4) {
+				if b = parts.add(b, v4); b == nil {
+					continue
+				}
+				if len(b) < least || len(b) > 60+maxWhole || !bytes.Equal(addrs(b), was) || isFragment(b, v4) {
+					t.Fatalf("put together: %x", b)
+				}
+			}
+			checkSCTP(t, b, v4)
+		}
+		if len(parts) > maxFragmented {
+			t.Errorf("%d packets wait", len(parts))
+		}
+	})
+}
+
+// checkSCTP takes a packet apart, and answers it.
+func checkSCTP(t *testing.T, b []byte, v4 bool) {
+	k, ok := parseSCTP(b, v4)
+	if !ok {
+		return
+	}
+	if len(k.body) < lenSCTP || len(b)-len(k.body) < minIPv4 || k.dst.Addr().Is4() != v4 {
+		t.Fatalf("%+v of %x", k, b)
+	}
+	answer := k.abort()
+	if answer == nil {
+		return
+	}
+	back := sctpPacket{body: answer}
+	if !back.ends(k.dst.Addr(), k.src.Addr(), lenSCTP) || back.src != k.dst || back.dst != k.src || back.abort() != nil {
+		t.Errorf("the answer to %x is %x", k.body, answer)
+	}
+	sum := binary.LittleEndian.Uint32(answer[sumSCTP:])
+	copy(answer[sumSCTP:], make([]byte, 4))
+	putCRC32c(answer, sumSCTP)
+	if sum != binary.LittleEndian.Uint32(answer[sumSCTP:]) {
+		t.Errorf("the sum of %x", answer)
+	}
+}
