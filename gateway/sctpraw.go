@@ -261,6 +261,9 @@ func (x *rawSCTP) out(b []byte, probe bool) {
 	if !ok || g.closed || g.inner == nil {
 		return
 	}
+	if a := k.src.Addr(); !g.addrs.has(a) || a == g.addrs.router(x.v4) {
+		return // a program that may have raw sockets can name any source (RFC 2827)
+	}
 	if g.forbidden(k.dst.Addr(), false) != 0 {
 		x.abort(&k)
 		return

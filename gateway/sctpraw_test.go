@@ -5,9 +5,12 @@ package gateway
 import (
 	"bytes"
 	"encoding/binary"
+	"net"
 	"net/netip"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestSCTPFragmentsThatLie has a program make fragments that are of no packet.
@@ -42,6 +45,47 @@ func TestSCTPQuotes(t *testing.T) {
 	}
 }
 
+// TestSCTPErrorsOfOthers tells an error of a send, with which its packet is refused, from what ICMP says, which may be about any.
+func TestSCTPErrorsOfOthers(t *testing.T) {
+	r := newRun(t, Config{})
+	for _, c := range []struct {
+		network, host string
+		size          int
+		byICMP        bool
+	}{
+		{"udp4", "127.0.0.1", 1, true},
+		{"udp6", "::1", 1<<16 - 9, false}, // longer than the MTU
+	} {
+		nobody, err := net.ListenPacket(c.network, net.JoinHostPort(c.host, "0"))
+		if err != nil {
+			t.Logf("without %s: %v", c.network, err)
+			continue
+		}
+		to := netip.MustParseAddrPort(nobody.LocalAddr().String())
+		nobody.Close()
+		fd, e := outerSocket(to.Addr(), unix.SOCK_DGRAM, 0)
+		if e != 0 {
+			t.Fatal(e)
+		}
+		defer sysClose(fd)
+		prepareRaw(fd, to.Addr().Is4())
+		if to.Addr().Is6() {
+			setInt(fd, unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_PROBE)
+		}
+		var m message
+		m.send(fd, to, [][]byte{make([]byte, c.size)}, nil)
+		if n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd)}}, 5000); n != 1 {
+			t.Fatalf("%v: no error, %v", to, err)
+		}
+		r.turned(func() {
+			x := &rawSCTP{g: r.g, v4: to.Addr().Is4(), fd: fd}
+			if n, told := x.takeErrors(); n == 0 || c.byICMP != (told > 0) {
+				t.Errorf("%v: %d errors, %d of them told", to, n, told)
+			}
+		})
+	}
+}
+
 // TestSCTPFlowsEnd has a flow end that is idle and nobody's, and not before.
 func TestSCTPFlowsEnd(t *testing.T) {
 	r := newRun(t, Config{})
@@ -56,6 +100,24 @@ func TestSCTPFlowsEnd(t *testing.T) {
 		x.sweep(f.used + mappingIdle + time.Second)
 		if len(x.flows) != 0 {
 			t.Error("it has not ended")
+		}
+	})
+}
+
+// TestSCTPFromOthers has a program name sources that are not its host's: nothing leaves, and nothing is kept.
+func TestSCTPFromOthers(t *testing.T) {
+	r := newRun(t, Config{})
+	r.turned(func() {
+		x := &rawSCTP{g: r.g, v4: true, fd: -1, flows: make(map[sctpKey]*sctpFlow), parts: make(fragments)}
+		for _, src := range []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("127.0.0.1"), r.g.addrs.router(true)} {
+			b := make([]byte, minIPv4+lenSCTP)
+			b[0], b[8], b[9] = 0x45, defaultHops, unix.IPPROTO_SCTP
+			copy(b[12:], src.AsSlice())
+			copy(b[16:], []byte{192, 0, 2, 2})
+			x.out(b, false)
+			if len(x.flows) != 0 {
+				t.Errorf("%v has a flow", src)
+			}
 		}
 	})
 }
