@@ -49,7 +49,7 @@ type sctpKey struct {
 
 type sctpFlow struct {
 	src   netip.Addr // the host's
-	used  time.Duration
+	used  time.Duration // by the host, for an association
 	peers peers
 }
 
@@ -280,7 +280,9 @@ func (x *rawSCTP) out(b []byte, probe bool) {
 	if f == nil {
 		f = x.newFlow(key)
 	}
-	f.src, f.used = k.src.Addr(), g.clock.Now()
+	if f.src = k.src.Addr(); !k.last() {
+		f.used = g.clock.Now()
+	}
 	if g.table != nil {
 		f.peers.open(g, unix.IPPROTO_SCTP, outward, k.src, k.dst).carried(len(k.body), 0)
 	}
@@ -315,7 +317,7 @@ func (x *rawSCTP) newFlow(key sctpKey) *sctpFlow {
 		last.peers.end(FlowDisplaced)
 		delete(x.flows, oldest)
 	}
-	f := new(sctpFlow)
+	f := &sctpFlow{used: x.g.clock.Now()}
 	x.flows[key] = f
 	x.g.sweepSoon()
 	return f
@@ -386,11 +388,8 @@ func (x *rawSCTP) abort(k *sctpPacket) {
 
 // abort returns the packet that answers one out of the blue (RFC 9260, section 8.4); nil: none does.
 func (k *sctpPacket) abort() []byte {
-	const (
-		chunkInit, chunkAbort, chunkShutdownComplete = 1, 6, 14
-		reflected                                    = 1 // T: the tag is the packet's own
-	)
-	if len(k.body) < lenSCTP+4 || k.body[lenSCTP] == chunkAbort || k.body[lenSCTP] == chunkShutdownComplete {
+	const reflected = 1 // T: the tag is the packet's own
+	if len(k.body) < lenSCTP+4 || k.last() {
 		return nil
 	}
 	tag, flags := k.body[4:8], byte(reflected)
@@ -403,6 +402,18 @@ func (k *sctpPacket) abort() []byte {
 	putCRC32c(b, sumSCTP)
 	return b
 }
+
+// last reports whether a packet is the last one of an association, or answers one out of the blue.
+func (k *sctpPacket) last() bool {
+	return len(k.body) > lenSCTP && (k.body[lenSCTP] == chunkAbort || k.body[lenSCTP] == chunkShutdownComplete)
+}
+
+// Chunks (section 3.2).
+const (
+	chunkInit             = 1
+	chunkAbort            = 6
+	chunkShutdownComplete = 14
+)
 
 // defaultHops is the TTL of packets of the gateway's own (RFC 1700).
 const defaultHops = 64
@@ -472,7 +483,6 @@ func (x *rawSCTP) came(k *sctpPacket) {
 	if x.g.deniesPeer(&f.peers, unix.IPPROTO_SCTP, inward, k.dst, k.src) {
 		return
 	}
-	f.used = x.g.clock.Now()
 	if x.g.table != nil {
 		f.peers.open(x.g, unix.IPPROTO_SCTP, inward, k.dst, k.src).carried(0, len(k.body))
 	}

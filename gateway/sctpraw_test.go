@@ -92,7 +92,17 @@ func TestSCTPFlowsEnd(t *testing.T) {
 	r.turned(func() {
 		x := &rawSCTP{g: r.g, v4: true, fd: -1, flows: make(map[sctpKey]*sctpFlow)}
 		f := x.newFlow(sctpKey{netip.MustParseAddrPort("192.0.2.1:80"), 5000})
-		f.src, f.used = netip.MustParseAddr("198.18.77.2"), r.g.clock.Now()
+		f.src = netip.MustParseAddr("198.18.77.2")
+		was := f.used - time.Second
+		f.used = was
+		b := make([]byte, minIPv4+lenSCTP+4)
+		b[0], b[8], b[9], b[21], b[23], b[minIPv4+lenSCTP] = 0x45, defaultHops, unix.IPPROTO_SCTP, 5000&0xff, 80, chunkAbort
+		b[20] = 5000 >> 8
+		copy(b[12:], f.src.AsSlice())
+		copy(b[16:], []byte{192, 0, 2, 1})
+		if x.out(b, false); f.used != was {
+			t.Error("used by an ABORT")
+		}
 		x.sweep(f.used + mappingIdle)
 		if len(x.flows) != 1 {
 			t.Error("ended while it was in use")
@@ -171,6 +181,9 @@ func checkSCTP(t *testing.T, b []byte, v4 bool) {
 	answer := k.abort()
 	if answer == nil {
 		return
+	}
+	if k.last() {
+		t.Errorf("%x is answered", k.body)
 	}
 	back := sctpPacket{body: answer}
 	if !back.ends(k.dst.Addr(), k.src.Addr(), lenSCTP) || back.src != k.dst || back.dst != k.src || back.abort() != nil {
