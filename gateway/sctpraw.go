@@ -48,7 +48,7 @@ type sctpKey struct {
 }
 
 type sctpFlow struct {
-	src   netip.Addr // the host's
+	src   netip.Addr    // the host's
 	used  time.Duration // by the host, for an association
 	peers peers
 }
