@@ -50,6 +50,7 @@ func TestSCTPRaw(t *testing.T) {
 		{"IPv4", ask(at4, 5000), asRoot, nil, fmt.Sprintf(cameBack, 0), ""},
 		{"IPv6", ask(at6, 5000), asRoot, nil, fmt.Sprintf(cameBack, 0), ""},
 		{"several at once", "for i in 1 2 3; do (" + strings.TrimSpace(ask(at4, 5000)) + ") >out$i & done\nwait\ncat out?", asRoot, nil, strings.Repeat(fmt.Sprintf(cameBack, 0), 3), ""},
+		{"a smaller MTU inside", ask(at4, 5000) + ask(at6, 5000), asRoot, []string{"--mtu", "1280"}, strings.Repeat(fmt.Sprintf(cameBack, 0), 2), ""},
 		{"a port that nobody has", ask(at4, 5001) + ask(at6, 5001), asRoot, nil, refused + refused, ""},
 		{"a host without SCTP", ask(serverAddr4, 5000) + ask(serverAddr6, 5000), asRoot, nil, refused + refused, ""},
 		{"the gateway itself", ask("10.213.7.1", 5000), asRoot, innerNetwork, refused, ""},

@@ -203,13 +203,19 @@ func (m *mapping) held() bool { return m.g.inner.Bound(unix.IPPROTO_UDP, m.key.s
 
 // sweepSoon has sweep called while there is something to be swept.
 func (g *Gateway) sweepSoon() {
-	if !g.sweeps && len(g.mappings)+len(g.echoes)+len(g.guests)+len(g.behind) > 0 && !g.closed {
+	n := len(g.mappings) + len(g.echoes) + len(g.guests) + len(g.behind)
+	for _, x := range g.sctp {
+		if x != nil {
+			n += len(x.flows)
+		}
+	}
+	if !g.sweeps && n > 0 && !g.closed {
 		g.sweeps = true
 		g.sweeper.Set(sweepEvery)
 	}
 }
 
-// sweep ends mappings and echo sockets that are of no more use.
+// sweep ends mappings, echo sockets and flows of SCTP that are of no more use.
 func (g *Gateway) sweep() {
 	now := g.clock.Now()
 	g.sweeps = false
@@ -229,6 +235,11 @@ func (g *Gateway) sweep() {
 	for _, e := range g.echoes {
 		if now-e.used > echoIdle {
 			e.close(FlowIdle)
+		}
+	}
+	for _, x := range g.sctp {
+		if x != nil {
+			x.sweep(now)
 		}
 	}
 }

@@ -28,6 +28,9 @@ type fragmented struct {
 // maxFragmented is how many packets may lack something. Where one more comes, these are given up.
 const maxFragmented = 64
 
+// maxWhole is more than the data of any packet.
+const maxWhole = 1<<16 - 1
+
 // Fragments: flags and units of RFC 791, and the header of RFC 8200, section 4.5.
 const (
 	moreFragments4 = 0x2000
@@ -91,5 +94,8 @@ func (f fragments) add(b []byte, v4 bool) []byte {
 		return nil
 	}
 	delete(f, key)
+	if p.header == nil || p.got != len(p.data) || p.whole != len(p.data) || p.whole > maxWhole {
+		return nil
+	}
 	return append(p.header, p.data...)
 }

@@ -48,8 +48,8 @@ type sctpKey struct {
 }
 
 type sctpFlow struct {
-	src   netip.Addr // the host's
-	used  time.Duration
+	src   netip.Addr    // the host's
+	used  time.Duration // by the host, for an association
 	peers peers
 }
 
@@ -196,6 +196,7 @@ const (
 	minIPv4, lenIPv6 = 20, 40
 	dontFragment     = 0x4000
 	lenSCTP          = 12
+	lenQuote         = 8 // of a packet, in an ICMP error at least: ports and tag (RFC 792)
 	sumSCTP          = 8
 )
 
@@ -217,12 +218,16 @@ type sctpPacket struct {
 func parseSCTP(b []byte, v4 bool) (k sctpPacket, ok bool) {
 	var src, dst netip.Addr
 	if v4 {
-		if len(b) < minIPv4 || len(b) < int(b[0]&15)*4 {
+		if len(b) < minIPv4 {
+			return k, false
+		}
+		n := int(b[0]&15) * 4
+		if n < minIPv4 || n > len(b) {
 			return k, false
 		}
 		k.tos, k.ttl = b[1], b[8]
 		src, dst = netip.AddrFrom4([4]byte(b[12:16])), netip.AddrFrom4([4]byte(b[16:20]))
-		k.body = b[int(b[0]&15)*4:]
+		k.body = b[n:]
 	} else {
 		if len(b) < lenIPv6 {
 			return k, false
@@ -231,12 +236,12 @@ func parseSCTP(b []byte, v4 bool) (k sctpPacket, ok bool) {
 		src, dst = netip.AddrFrom16([16]byte(b[8:24])), netip.AddrFrom16([16]byte(b[24:40]))
 		k.body = b[lenIPv6:]
 	}
-	return k, k.ends(src, dst)
+	return k, k.ends(src, dst, lenSCTP)
 }
 
-// ends fills in the addresses, and the ports from the packet.
-func (k *sctpPacket) ends(src, dst netip.Addr) bool {
-	if len(k.body) < lenSCTP {
+// ends fills in the addresses, and the ports from the packet, which has so many bytes at least.
+func (k *sctpPacket) ends(src, dst netip.Addr, least int) bool {
+	if len(k.body) < least {
 		return false
 	}
 	k.src = netip.AddrPortFrom(src, binary.BigEndian.Uint16(k.body))
@@ -256,6 +261,9 @@ func (x *rawSCTP) out(b []byte, probe bool) {
 	if !ok || g.closed || g.inner == nil {
 		return
 	}
+	if a := k.src.Addr(); !g.addrs.has(a) || a == g.addrs.router(x.v4) {
+		return // a program that may have raw sockets can name any source (RFC 2827)
+	}
 	if g.forbidden(k.dst.Addr(), false) != 0 {
 		x.abort(&k)
 		return
@@ -272,7 +280,9 @@ func (x *rawSCTP) out(b []byte, probe bool) {
 	if f == nil {
 		f = x.newFlow(key)
 	}
-	f.src, f.used = k.src.Addr(), g.clock.Now()
+	if f.src = k.src.Addr(); !k.last() {
+		f.used = g.clock.Now()
+	}
 	if g.table != nil {
 		f.peers.open(g, unix.IPPROTO_SCTP, outward, k.src, k.dst).carried(len(k.body), 0)
 	}
@@ -280,14 +290,17 @@ func (x *rawSCTP) out(b []byte, probe bool) {
 	var m message
 	for try := 0; ; try++ {
 		e := m.send(x.fd, netip.AddrPortFrom(k.dst.Addr(), 0), [][]byte{k.body}, nil)
-		switch {
-		case e == 0 || e == unix.EAGAIN || e == unix.ENOBUFS:
-		case try < maxErrors && x.takeErrors() > 0:
-			continue // it was told what became of earlier ones
-		default:
-			x.refuse(&k, e)
+		if e == 0 || e == unix.EAGAIN || e == unix.ENOBUFS {
+			return
 		}
-		return
+		if _, told := x.takeErrors(); told == 0 {
+			x.refuse(&k, e)
+			return
+		}
+		// It is what became of others, which anybody can claim: where there is no end to that, this one is lost.
+		if try == maxErrors {
+			return
+		}
 	}
 }
 
@@ -304,9 +317,21 @@ func (x *rawSCTP) newFlow(key sctpKey) *sctpFlow {
 		last.peers.end(FlowDisplaced)
 		delete(x.flows, oldest)
 	}
-	f := new(sctpFlow)
+	f := &sctpFlow{used: x.g.clock.Now()}
 	x.flows[key] = f
+	x.g.sweepSoon()
 	return f
+}
+
+// sweep ends flows that are idle and nobody's any more: what came for them would be answered by the host as out of the blue, though it may be
+// another's by then. A socket's own may be silent for as long as the program likes.
+func (x *rawSCTP) sweep(now time.Duration) {
+	for key, f := range x.flows {
+		if now-f.used > mappingIdle && x.g.inner.Owner(unix.IPPROTO_SCTP, netip.AddrPortFrom(f.src, key.port), key.peer) == 0 {
+			f.peers.end(FlowIdle)
+			delete(x.flows, key)
+		}
+	}
 }
 
 // dress gives the raw socket what the packet's header says.
@@ -354,14 +379,18 @@ func (x *rawSCTP) refuse(k *sctpPacket, e syscall.Errno) {
 	}
 }
 
-// abort answers a packet of the host's as a host does that nobody has the port of (RFC 9260, section 8.4).
+// abort answers a packet of the host's as a host does that nobody has the port of.
 func (x *rawSCTP) abort(k *sctpPacket) {
-	const (
-		chunkInit, chunkAbort, chunkShutdownComplete = 1, 6, 14
-		reflected                                    = 1 // T: the tag is the packet's own
-	)
-	if len(k.body) < lenSCTP+4 || k.body[lenSCTP] == chunkAbort || k.body[lenSCTP] == chunkShutdownComplete {
-		return
+	if b := k.abort(); b != nil {
+		x.handOn(&sctpPacket{src: k.dst, dst: k.src, ttl: defaultHops, body: b})
+	}
+}
+
+// abort returns the packet that answers one out of the blue (RFC 9260, section 8.4); nil: none does.
+func (k *sctpPacket) abort() []byte {
+	const reflected = 1 // T: the tag is the packet's own
+	if len(k.body) < lenSCTP+4 || k.last() {
+		return nil
 	}
 	tag, flags := k.body[4:8], byte(reflected)
 	if k.body[lenSCTP] == chunkInit && len(k.body) >= lenSCTP+8 {
@@ -371,8 +400,20 @@ func (x *rawSCTP) abort(k *sctpPacket) {
 	b = binary.BigEndian.AppendUint16(b, k.src.Port())
 	b = append(append(b, tag...), 0, 0, 0, 0, chunkAbort, flags, 0, 4)
 	putCRC32c(b, sumSCTP)
-	x.handOn(&sctpPacket{src: k.dst, dst: k.src, ttl: defaultHops, body: b})
+	return b
 }
+
+// last reports whether a packet is the last one of an association, or answers one out of the blue.
+func (k *sctpPacket) last() bool {
+	return len(k.body) > lenSCTP && (k.body[lenSCTP] == chunkAbort || k.body[lenSCTP] == chunkShutdownComplete)
+}
+
+// Chunks (section 3.2).
+const (
+	chunkInit             = 1
+	chunkAbort            = 6
+	chunkShutdownComplete = 14
+)
 
 // defaultHops is the TTL of packets of the gateway's own (RFC 1700).
 const defaultHops = 64
@@ -410,7 +451,7 @@ func (x *rawSCTP) ready(ev uint32) {
 		case x.fd < 0 || e == unix.EAGAIN:
 			return
 		case e != 0:
-			if x.takeErrors() == 0 {
+			if n, _ := x.takeErrors(); n == 0 {
 				return
 			}
 			continue
@@ -422,7 +463,7 @@ func (x *rawSCTP) ready(ev uint32) {
 			var d usock.Datagram
 			readControl(ctl, &d)
 			k.ttl, k.tos = d.TTL, d.TOS
-			ok = k.ends(m.name.addrPort().Addr(), netip.Addr{})
+			ok = k.ends(m.name.addrPort().Addr(), netip.Addr{}, lenSCTP)
 		}
 		if ok {
 			x.came(&k)
@@ -442,16 +483,15 @@ func (x *rawSCTP) came(k *sctpPacket) {
 	if x.g.deniesPeer(&f.peers, unix.IPPROTO_SCTP, inward, k.dst, k.src) {
 		return
 	}
-	f.used = x.g.clock.Now()
 	if x.g.table != nil {
 		f.peers.open(x.g, unix.IPPROTO_SCTP, inward, k.dst, k.src).carried(0, len(k.body))
 	}
 	x.handOn(k)
 }
 
-// takeErrors tells the host what the raw socket was told by ICMP, and returns how much that was.
-func (x *rawSCTP) takeErrors() int {
-	n := 0
+// takeErrors tells the host what the raw socket was told by ICMP. It returns how many errors the socket had, and how many of them
+// came that way: a local one is that of a send, which is refused with it.
+func (x *rawSCTP) takeErrors() (n, told int) {
 	for x.fd >= 0 && n < maxReceives {
 		q, ok := nextError(x.fd, x.g.buf[:1<<16], x.g.control[:])
 		if !ok {
@@ -459,12 +499,17 @@ func (x *rawSCTP) takeErrors() int {
 				break
 			}
 			n++ // one without an entry
+			told++
 			continue
 		}
 		n++
-		k := sctpPacket{body: q.data}
-		if q.origin != unix.SO_EE_ORIGIN_ICMP && q.origin != unix.SO_EE_ORIGIN_ICMP6 || !k.ends(netip.Addr{}, q.to.Addr()) {
-			continue // a local one: the send that met it is refused with it
+		if q.origin != unix.SO_EE_ORIGIN_ICMP && q.origin != unix.SO_EE_ORIGIN_ICMP6 {
+			continue
+		}
+		told++
+		k, ok := quoted(&q)
+		if !ok {
+			continue
 		}
 		f := x.flows[sctpKey{k.dst, k.src.Port()}]
 		if f == nil {
@@ -475,5 +520,11 @@ func (x *rawSCTP) takeErrors() int {
 			Type: q.typ, Code: q.code, Info: q.info, TTL: x.ttl, TOS: x.tos, Data: [][]byte{q.data},
 		})
 	}
-	return n
+	return n, told
+}
+
+// quoted takes the packet apart that an ICMP error quotes, which may be no more than its first 64 bits.
+func quoted(q *queued) (k sctpPacket, ok bool) {
+	k.body = q.data
+	return k, k.ends(netip.Addr{}, q.to.Addr(), lenQuote)
 }

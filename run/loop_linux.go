@@ -221,7 +221,10 @@ func (l *loop) tell() {
 	}
 }
 
+// ring wakes the loop, if it has not ended: its descriptor may be another's then.
 func (l *loop) ring() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	one := uint64(1)
 	unix.RawSyscall(unix.SYS_WRITE, uintptr(l.wake), uintptr(unsafe.Pointer(&one)), 8)
 }
@@ -502,8 +505,10 @@ func (l *loop) close() {
 	}
 	l.set.Close()
 	l.hidden.close()
+	l.mu.Lock()
+	defer l.mu.Unlock() // a close(2) that lingers rings later still
 	for _, fd := range []int{l.probe, l.wake, l.epoll, l.notifyFD} {
 		sysClose(fd)
 	}
-	l.notifyFD = -1
+	l.wake, l.notifyFD = -1, -1
 }

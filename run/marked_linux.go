@@ -211,7 +211,7 @@ func callPwritev2(c *call) result { return c.vectored(c.writeVector) }
 // position, and no flag does anything but RWF_NOWAIT: what asks for more is the kernel's, which refuses it.
 func (c *call) vectored(call func(flags int) result) result {
 	args := &c.n.data.args
-	if args[3] != noPosition || args[5]&^(rwfHipri|rwfDsync|rwfSync|rwfNowait) != 0 {
+	if args[3] != noPosition || args[5]&^(rwfHipri|rwfDsync|rwfSync|rwfNowait|rwfAppend) != 0 {
 		return result{how: byKernel}
 	}
 	if args[5]&rwfNowait != 0 {
@@ -227,6 +227,7 @@ const (
 	rwfDsync   = 0x2
 	rwfSync    = 0x4
 	rwfNowait  = 0x8
+	rwfAppend  = 0x10
 )
 
 // callSendfile is sendfile(out, in, offset, count).

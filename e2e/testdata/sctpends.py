@@ -406,6 +406,8 @@ def moves():
         print('connected:', all(c), [len(s.recv(100)) for i in range(3)])
         c.send(b'0123456789')
         print('pieces:', version2('preadv2', s, 4), version2('preadv2', s, 40))
+        c.send(b'0123456789')
+        print('appended:', version2('preadv2', s, 4, -1, os.RWF_APPEND), version2('pwritev2', s, 4, -1, os.RWF_APPEND), len(s.recv(100)), c.recv(100))
         print('a position:', version2('preadv2', s, 4, 0), version2('pwritev2', c, 4, 0))
         print('an unknown flag:', version2('preadv2', s, 4, -1, 1 << 20), version2('pwritev2', c, 4, -1, 1 << 20))
         s.shutdown(socket.SHUT_WR)
