@@ -90,7 +90,7 @@ func (d *demo) run() error {
 	}
 	defer alpha.Close()
 	defer beta.Close()
-	defer d.shape.calls.close()
+	defer d.shape.calls.end()
 	err = d.transfer(alpha, beta, src, size)
 	return errors.Join(err, d.shape.close())
 }
