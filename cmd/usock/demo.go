@@ -108,7 +108,7 @@ func (d *demo) source() (io.ReadCloser, int64, error) {
 	}
 	f, err := os.Open(d.file)
 	if err != nil {
-		return nil, 0, err
+		return nil, 0, fmt.Errorf("%s: %w", d.file, withoutName(err))
 	}
 	st, err := f.Stat()
 	if err == nil && !st.Mode().IsRegular() {
