@@ -176,6 +176,18 @@ func TestFaultSocket(t *testing.T) {
 	}
 }
 
+// TestFaultMissed has the faults that have not struck be told of at the end, and no others.
+func TestFaultMissed(t *testing.T) {
+	t.Parallel()
+	needC(t)
+	r := usock(t, []string{"--isolated", "--fault", "read in pieces of 100 bytes once", "--fault", "reset after 10kb", "--fault", "dns SERVFAIL"}, "faults 7001 up 5000")
+	const want = "usock: fault 'reset after 10kb' has not struck: no connection that it is about came so far; it counts what the program sends, and 'reset after 10kb received' what it receives\n" +
+		"usock: fault 'dns SERVFAIL' has not struck: there was no DNS question\n"
+	if r.code != 0 || !strings.HasSuffix(r.stderr, want) || strings.Count(r.stderr, "has not struck") != 2 {
+		t.Errorf("exit status %d\nstderr: %s\nwant at its end: %s", r.code, r.stderr, want)
+	}
+}
+
 // TestFaultNames has programs in each language meet each fault of names, both of those that the run knows and of those that a server
 // does.
 func TestFaultNames(t *testing.T) {

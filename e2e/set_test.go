@@ -187,6 +187,7 @@ func TestSetRefused(t *testing.T) {
 		want string
 	}{
 		{[]string{"set", "web", "foo", "1"}, "foo: no such option of a link; there are profile, trace, delay, jitter, loss, rate, queue, limit, mark, reorder, duplicate, corrupt, each also with up- or down- before it"},
+		{[]string{"set", "web", "up-delay"}, "up-delay: the value is missing"},
 		{[]string{"set", "web", "delay", "9ms", "loss", "nothing"}, `loss "nothing": not a percentage, as 1%`},
 		{[]string{"set", "web", "delay", "9ms", "jitter", "20ms"}, "jitter: 20ms is more than the delay of 9ms"},
 		{[]string{"set", "web", "profile", "moon"}, `there is no profile "moon"; usock profiles lists them`},

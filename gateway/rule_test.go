@@ -126,7 +126,7 @@ func TestParseRuleErrors(t *testing.T) {
 		"*.":                       `"*." has a * within; it stands alone, or for what is before a dot: *.example`,
 		"a..example":               `"a..example" has an empty part between its dots`,
 		"a..":                      `"a.." has an empty part between its dots`,
-		"bücher.example":           `"bücher.example" has the character 'Ã'; a name has letters, digits, '-' and '_' (others in the form that begins with xn--)`,
+		"bücher.example":           `"bücher.example" has the character 'ü'; a name has letters, digits, '-' and '_' (others in the form that begins with xn--)`,
 		"http://api.example/":      "a protocol is missing behind the last /",
 		strings.Repeat("a.", 200):  "the name has 399 bytes, of which RFC 1035 allows 253",
 		strings.Repeat("a", 64):    `"` + strings.Repeat("a", 64) + `" has a part of 64 bytes, of which RFC 1035 allows 63`,

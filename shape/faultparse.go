@@ -154,7 +154,7 @@ func (p *faultParser) connect(f *Fault) {
 	case "late":
 		f.Kind = ConnectLate
 		p.choose("by")
-		f.Wait = p.duration()
+		f.Wait = p.pause()
 	}
 }
 
@@ -180,7 +180,7 @@ func (p *faultParser) reset(f *Fault) {
 func (p *faultParser) stopped(f *Fault) {
 	p.choose("reading")
 	p.choose("for")
-	f.Wait = p.duration()
+	f.Wait = p.pause()
 	p.choose("after")
 	f.After = p.bytes()
 }
@@ -207,7 +207,7 @@ func (p *faultParser) dns(f *Fault) {
 	case "late":
 		f.Kind = NameLate
 		p.choose("by")
-		f.Wait = p.duration()
+		f.Wait = p.pause()
 	case "wrong":
 		f.Kind = NameWrongFirst
 		p.choose("first")
@@ -408,6 +408,16 @@ func (p *faultParser) duration() time.Duration {
 		p.fail("%q: a time from 0s to 24h is wanted", p.text())
 	}
 	p.next()
+	return d
+}
+
+// pause reads a time of which nothing would be left if it were 0.
+func (p *faultParser) pause() time.Duration {
+	w := p.word
+	d := p.duration()
+	if d == 0 {
+		p.keep(w.fault("%q: nothing would happen; a time above 0s is wanted", w.text))
+	}
 	return d
 }
 

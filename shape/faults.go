@@ -54,10 +54,12 @@ type arsenal struct {
 // armed is a fault, and what it has seen.
 type armed struct {
 	Fault
-	index uint64 // of the faults that there have been
+	index uint64      // of the faults that there have been
+	met   atomic.Bool // there was a question that its kind is of
 
 	// Faults.mu
 	gone    bool // it was taken away
+	due     bool // it was to strike
 	asked   uint64
 	struck  uint64
 	told    recent[question, struct{}] // NameWrongFirst: those that were answered wrongly
@@ -338,7 +340,11 @@ func (f *Faults) ask(where place, a asker) (blows []*Blow) {
 	}
 	program, since := "", f.since()
 	for _, x := range now.list {
-		if kinds[x.Kind].at != where || !f.about(x, &a, since) {
+		if kinds[x.Kind].at != where || !x.of(&a) {
+			continue
+		}
+		x.met.Store(true)
+		if !f.about(x, &a, since) {
 			continue
 		}
 		if x.Process != "" {
@@ -358,21 +364,27 @@ func (f *Faults) ask(where place, a asker) (blows []*Blow) {
 	return blows
 }
 
-// about reports whether a fault of the place is about who asks, whichever process's that is.
-func (f *Faults) about(x *armed, a *asker, since time.Duration) bool {
-	k := &kinds[x.Kind]
+// of reports whether a fault of the place is of the kind that can strike at what is asked about.
+func (x *Fault) of(a *asker) bool {
+	protos := kinds[x.Kind].protos
 	switch {
-	case x.Kind == Interrupt && x.Call != a.call,
-		k.protos != nil && !slices.Contains(k.protos, a.Proto),
-		x.Proto != 0 && x.Proto != a.Proto,
-		x.PID != 0 && x.PID != a.PID:
+	case x.Kind == Interrupt:
+		return x.Call == a.call
+	case x.Kind == NameAAAAOnly:
+		return a.name.typ == typeA
+	case x.Kind == NameWrongFirst:
+		return a.name.typ == typeA || a.name.typ == typeAAAA
+	}
+	return protos == nil || slices.Contains(protos, a.Proto)
+}
+
+// about reports whether a fault is about who asks, whichever process's that is.
+func (f *Faults) about(x *armed, a *asker, since time.Duration) bool {
+	if x.Proto != 0 && x.Proto != a.Proto || x.PID != 0 && x.PID != a.PID {
 		return false
 	}
 	search := target.Search{Suffixes: f.Suffixes, Dots: f.Dots}
 	if t := x.Name.of; t != nil && !t.MatchesName(a.name.name, &search) {
-		return false
-	}
-	if typ := a.name.typ; x.Kind == NameAAAAOnly && typ != typeA || x.Kind == NameWrongFirst && typ != typeA && typ != typeAAAA {
 		return false
 	}
 	for _, end := range [...]struct {
@@ -405,6 +417,7 @@ func (f *Faults) look(x *armed, a *asker) *Blow {
 	if x.Kind == NameWrongFirst {
 		x.told.put(a.name, struct{}{})
 	}
+	x.due = true
 	return &Blow{Fault: &x.Fault, of: f, by: x, n: n, who: *a}
 }
 

@@ -42,7 +42,7 @@ func TestRuleErrors(t *testing.T) {
 		"to :53/dns: cut":              `column 4: "dns" is no protocol: there are tcp, udp, sctp and icmp`,
 		"to 10.0.0.1/8: cut":           "column 4: 10.0.0.1/8 has bits that its length leaves out: give 10.0.0.0/8, or 10.0.0.1 alone",
 		"to a..b: cut":                 `column 4: "a..b" has an empty part between its dots`,
-		"to bücher.test: cut":          `column 4: "bücher.test" has the character 'Ã'; a name has letters, digits, '-' and '_' (others in the form that begins with xn--)`,
+		"to bücher.test: cut":          `column 4: "bücher.test" has the character 'ü'; a name has letters, digits, '-' and '_' (others in the form that begins with xn--)`,
 		"to fd00::2:53: cut":           "",
 		`to "db": cut`:                 "column 4: a host stands without quotes",
 		"to 20s: cut":                  `column 4: "20s" is a time: until 20s is meant? (A host of that name has a dot at its end: to 20s.)`,

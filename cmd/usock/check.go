@@ -53,7 +53,7 @@ func check(files []string, out io.Writer) error {
 func readScript(name string) (shape.Script, error) {
 	text, err := os.ReadFile(name)
 	if err != nil {
-		return shape.Script{}, err
+		return shape.Script{}, fmt.Errorf("%s: %w", name, withoutName(err))
 	}
 	s, err := shape.ParseScript(string(text))
 	if err == nil {

@@ -33,7 +33,7 @@ func shapeExamples() map[string][]string {
 		"mtu":   {"1280", "1500", "9000"}, "seed": nil,
 	}
 	for _, p := range shape.Profiles() {
-		examples["profile"] = append(examples["profile"], p.Name)
+		examples[profileFlag] = append(examples[profileFlag], p.Name)
 	}
 	for _, o := range link.ImpairmentOptions() {
 		examples[upward+o.Name], examples[downward+o.Name] = examples[o.Name], examples[o.Name]
@@ -107,7 +107,7 @@ func completeOneRun(_ *cobra.Command, args []string, _ string) ([]string, cobra.
 func completeSet(c *cobra.Command) {
 	c.ValidArgsFunction = func(c *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
 		const directive = cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
-		names := []string{"profile", traceFlag, upward + traceFlag, downward + traceFlag}
+		names := []string{profileFlag, traceFlag, upward + traceFlag, downward + traceFlag}
 		for _, o := range link.ImpairmentOptions() {
 			names = append(names, o.Name, upward+o.Name, downward+o.Name)
 		}

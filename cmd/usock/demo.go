@@ -90,7 +90,7 @@ func (d *demo) run() error {
 	}
 	defer alpha.Close()
 	defer beta.Close()
-	defer d.shape.calls.close()
+	defer d.shape.calls.end()
 	err = d.transfer(alpha, beta, src, size)
 	return errors.Join(err, d.shape.close())
 }
@@ -108,7 +108,7 @@ func (d *demo) source() (io.ReadCloser, int64, error) {
 	}
 	f, err := os.Open(d.file)
 	if err != nil {
-		return nil, 0, err
+		return nil, 0, fmt.Errorf("%s: %w", d.file, withoutName(err))
 	}
 	st, err := f.Stat()
 	if err == nil && !st.Mode().IsRegular() {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"os"
 	"slices"
@@ -30,6 +31,7 @@ for 2s. Resets are packets: a recording has them, with what struck. That is told
 stderr, too, with the seed; --seed NUMBER has the same happen again. A connection counts
 once, also if both of its ends are here. Programs that wait in poll have no call that
 waits itself. Faults of recv and of send make all reads and writes slower, of files, too.
+Those that have never struck are told on stderr at the end, with the reason.
 `
 
 // faultList are the values of --fault.
@@ -73,6 +75,7 @@ func (f *faultList) remove(text string) bool {
 // strikes is what strikes at programs' calls, and who tells of it.
 type strikes struct {
 	*shape.Faults // nil: nothing does
+	w             io.Writer
 	lines         chan string
 	ended         chan struct{}
 }
@@ -91,7 +94,7 @@ func (s *conditions) strike(w io.Writer, note func(string)) *shape.Faults {
 	d.Program = run.ProgramName
 	d.Suffixes, d.Dots = gateway.Search()
 	lines, ended := make(chan string, maxFaultLines), make(chan struct{})
-	s.calls = strikes{d, lines, ended}
+	s.calls = strikes{d, w, lines, ended}
 	d.Log = func(x shape.FaultStruck) {
 		if !x.Resets() { // whose packet says it itself
 			if s.w != nil {
@@ -136,4 +139,15 @@ func (s *strikes) close() {
 	case <-time.After(faultGrace):
 	}
 	s.lines = nil
+}
+
+// end is close at the end of what went on, and tells of the faults that have not struck: without them a test has proved less than it seems.
+func (s *strikes) end() {
+	s.close()
+	if s.Faults == nil {
+		return
+	}
+	for _, m := range s.Missed() {
+		fmt.Fprintln(s.w, "usock:", m)
+	}
 }

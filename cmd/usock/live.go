@@ -143,17 +143,13 @@ func (w *wishes) change(c inspect.Change) error {
 
 // set sets an option, or takes it away.
 func (w *wishes) set(x inspect.Option) error {
-	o := &option{of: new(wishes), name: x.Name, text: x.Value}
-	for _, direction := range []string{upward, downward} {
-		if rest, ok := strings.CutPrefix(x.Name, direction); ok {
-			o.direction, o.name = direction, rest
-		}
-	}
+	o := &option{of: new(wishes), text: x.Value}
+	o.direction, o.name = ofDirection(x.Name)
 	if o.name == traceFlag && x.Value == none {
 		w.traces = slices.DeleteFunc(w.traces, func(v *traceValue) bool { return v.direction == o.direction })
 		return nil
 	}
-	if !slices.ContainsFunc(link.ImpairmentOptions(), func(k link.ImpairmentOption) bool { return k.Name == o.name }) {
+	if !slices.Contains(optionNames(), o.name) {
 		return fmt.Errorf("%s: no such option of a link; there are profile, trace, %s, each also with up- or down- before it", x.Name, strings.Join(optionNames(), ", "))
 	}
 	w.options = slices.DeleteFunc(w.options, func(k *option) bool { return k.direction == o.direction && k.name == o.name })
@@ -165,6 +161,22 @@ func (w *wishes) set(x inspect.Option) error {
 	}
 	w.options = append(w.options, o)
 	return nil
+}
+
+// ofDirection takes apart an option's name: which direction it is of, if of one, and what it is there.
+func ofDirection(option string) (direction, name string) {
+	for _, direction := range []string{upward, downward} {
+		if rest, ok := strings.CutPrefix(option, direction); ok {
+			return direction, rest
+		}
+	}
+	return "", option
+}
+
+// settable reports whether usock set has an option of the name.
+func settable(option string) bool {
+	_, name := ofDirection(option)
+	return option == profileFlag || name == traceFlag || slices.Contains(optionNames(), name)
 }
 
 // trace has the links be as a file says.

@@ -115,7 +115,7 @@ func (x *profileFrom) run(name string, say io.Writer) error {
 	}
 	f, err := os.Open(name)
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: %w", name, withoutName(err))
 	}
 	defer f.Close()
 	n, err := measure.Read(f, x.filter.String())

@@ -46,7 +46,7 @@ func TestRulesAreChecked(t *testing.T) {
 	}{
 		{[]string{good}, "", ""},
 		{[]string{bad}, said + "\n", bad + " cannot be run"},
-		{[]string{good, bad, dir}, said + "\nread " + dir + ": is a directory\n", "2 of 3 scripts cannot be run"},
+		{[]string{good, bad, dir}, said + "\n" + dir + ": is a directory\n", "2 of 3 scripts cannot be run"},
 	} {
 		var out strings.Builder
 		err := check(c.files, &out)

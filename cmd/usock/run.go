@@ -240,7 +240,9 @@ func runProgram(args []string, w *wanted, s *conditions, out *outside) error {
 		w.summary.print(os.Stderr, host, out.gateway)
 	}
 	out.close()
-	s.calls.close()
+	if err == nil {
+		s.calls.end()
+	}
 	host.Close()
 	w.views.Close() // after what the host sends at its end
 	if err != nil {

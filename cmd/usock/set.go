@@ -33,9 +33,12 @@ RUN may be left out where there is one run.`,
 				name, args = args[0], args[1:]
 			}
 			var traces [][]byte
+			last := len(args) - 1 // where a value is missing, the options are at the values' places
 			for i := 0; i < len(args); i += 2 {
 				switch option, value := args[i], args[i+1]; {
-				case option == "profile":
+				case !settable(option) && settable(args[last]):
+					return fmt.Errorf("%s: the value is missing", args[last])
+				case option == profileFlag:
 					q.Profile = value
 				case strings.HasSuffix(option, traceFlag) && value != none:
 					text, err := os.ReadFile(value)

@@ -111,6 +111,8 @@ func (o *option) apply(up, down *link.Impairment) error {
 	return nil
 }
 
+const profileFlag = "profile"
+
 // profileValue is --profile.
 type profileValue struct{ shape.Profile }
 
@@ -131,7 +133,7 @@ func (v *profileValue) Set(text string) error {
 
 func (s *conditions) flags(f *pflag.FlagSet) {
 	s.recording.flags(f)
-	f.Var(&s.profile, "profile", "be as the network of this `NAME`, such as slow-3g; usock profiles lists them, and the flags below win over it")
+	f.Var(&s.profile, profileFlag, "be as the network of this `NAME`, such as slow-3g; usock profiles lists them, and the flags below win over it")
 	for _, direction := range []string{"", upward, downward} {
 		f.Var(&traceValue{of: &s.wishes, direction: direction}, direction+traceFlag, traceUsage)
 		f.Lookup(direction + traceFlag).Hidden = direction != ""

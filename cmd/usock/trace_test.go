@@ -51,7 +51,7 @@ func TestTraceMessages(t *testing.T) {
 	for args, line := range map[string]string{
 		"profile from":                         "a capture is wanted, and only one: usock profile from [flags] CAPTURE",
 		"profile from " + plain:                plain + ": this is no capture: neither pcapng nor pcap",
-		"profile from /nowhere/x":              "open /nowhere/x: no such file or directory",
+		"profile from /nowhere/x":              "/nowhere/x: no such file or directory",
 		"profile from --format x " + plain:     `--format "x": give csv or mahimahi`,
 		"profile from --direction in " + plain: `--direction "in": give up or down`,
 		"profile from --window 1us " + plain:   "--window 1µs: give 1ms or more",

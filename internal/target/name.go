@@ -32,7 +32,7 @@ func CheckName(name string) error {
 		case len(label) > maxLabel:
 			return fmt.Errorf("%q has a part of %d bytes, of which RFC 1035 allows %d", name, len(label), maxLabel)
 		}
-		for _, c := range []byte(label) {
+		for _, c := range label {
 			if !inName(c) {
 				return fmt.Errorf("%q has the character %q; a name has letters, digits, '-' and '_' (others in the form that begins with xn--)", name, c)
 			}
@@ -41,7 +41,7 @@ func CheckName(name string) error {
 	return nil
 }
 
-func inName(c byte) bool {
+func inName(c rune) bool {
 	return c == '-' || c == '_' || '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'z'
 }
 
