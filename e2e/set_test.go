@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -20,6 +21,8 @@ func (s *seen) trip() time.Duration {
 	s.tell(&seconds, "trip")
 	return time.Duration(seconds * 1e9)
 }
+
+var resent = regexp.MustCompile(`retrans:[0-9]+/[1-9]`)
 
 // TestSet changes what is done to a run's packets while it goes on: of one that was started without any, with some, and with a
 // recording. It is seen in round trips, in ps, by who listens to events, and in the recording.
@@ -49,9 +52,10 @@ func TestSet(t *testing.T) {
 				t.Errorf("a round trip takes %v, with a rule of 20ms each way", d)
 			}
 
-			// Nothing comes through between cut and heal: the trip begins before heal and ends behind it.
+			// Nothing comes through between cut and heal: the trip begins before heal, when a packet has been lost, and ends behind it.
 			s.sees("cut", "web")
 			fmt.Fprintln(s.in, "trip")
+			eventually(t, "a packet is sent again", func() bool { return resent.MatchString(s.sees("ss", "-ti", "web")) })
 			s.sees("cut", "udp") // another one, which heal takes back as well
 			if got := s.sees("heal"); got != "--up-rate 100mbit --rule 'tcp: delay 20ms' --mtu 1500\n" {
 				t.Errorf("%q", got)
