@@ -18,6 +18,7 @@ import (
 
 	"usock"
 	"usock/shape"
+	"usock/trace"
 )
 
 // faultyHost returns a host at whose calls faults strike, and what they log.
@@ -425,7 +426,15 @@ func TestFaultySCTP(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			time.Sleep(time.Second)
 			began := time.Now()
+			defer h.Trace(func(events []trace.Event) {
+				for i := range events {
+					if e := &events[i]; e.Time < began.Sub(h.Epoch()) {
+						t.Errorf("%s: told as of before: %s", c.fault, e)
+					}
+				}
+			})()
 			if err := cli.Connect(a); err != c.want || time.Since(began) != c.after {
 				t.Errorf("%s: %v after %v, want %v after %v", c.fault, err, time.Since(began), c.want, c.after)
 			}

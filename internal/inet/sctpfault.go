@@ -105,7 +105,7 @@ func (f *sctpFaulty) struck(by *Fault) bool {
 	}
 	if e := f.x.e; e.proto.Host.Tracing() && e.s != nil {
 		e.proto.tell(trace.Event{
-			Kind: trace.Struck, Err: by.Text, Socket: e.s.ID, Owner: e.s.Owner, Protocol: abi.IPPROTO_SCTP, Local: f.local, Peer: f.peer,
+			Time: e.proto.now(), Kind: trace.Struck, Err: by.Text, Socket: e.s.ID, Owner: e.s.Owner, Protocol: abi.IPPROTO_SCTP, Local: f.local, Peer: f.peer,
 		})
 	}
 	return true

@@ -110,6 +110,8 @@ func TestStraight(t *testing.T) {
 		{"a raw socket of another protocol", "udp4", to, func(k *sock) { k.m.open("raw4:89") }, nil, 64, nil, 1},
 		{"shut down", "udp4", to, func(k *sock) { k.Shutdown(abi.SHUT_RD) }, nil, 64, nil, 1},
 		{"to another port", "udp4", "127.0.0.1:8", nil, nil, 64, nil, 6}, // and what ICMP says of each
+		{"of a peer", "udp4", to, func(k *sock) { k.with("127.0.0.1:5000") }, nil, 64, nil, 1},
+		{"from an address of another interface", "udp4", to, sol4(abi.IP_PKTINFO, 1), nil, 64, cmsg(abi.SOL_IP, abi.IP_PKTINFO, append(append(ints(0), in4(addrA)...), 0, 0, 0, 0)), 1},
 		{"of another peer", "udp4", to, func(k *sock) { k.with("127.0.0.1:99") }, nil, 64, nil, 6},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -336,13 +336,15 @@ func (h *halves) finish() {
 			break
 		}
 		if n > 20000 || h.next() == timer.Never && !h.snd.empty() {
-
 			h.t.Fatalf("stuck at %v: una %d nxt %d queued %d flight %d marked %d rwnd %d window %d", h.now, h.snd.una, h.snd.nxt,
 				h.snd.queued, h.snd.inFlight, h.snd.marked, h.snd.rwnd(), h.rcv.window())
 		}
 	}
-	if h.snd.queued != 0 || h.snd.waiting != 0 || h.snd.inFlight != 0 || h.snd.chunks.a != nil {
-		h.t.Fatalf("something is left: queued %d, waiting %d, in flight %d", h.snd.queued, h.snd.waiting, h.snd.inFlight)
+	if h.snd.queued != 0 || h.snd.waiting != 0 {
+		h.t.Fatalf("something is left: queued %d, waiting %d", h.snd.queued, h.snd.waiting)
+	}
+	if o := h.snd.outgoing; o != nil && (o.inFlight != 0 || o.chunks.a != nil) {
+		h.t.Fatalf("something is left: in flight %d", o.inFlight)
 	}
 }
 

@@ -83,7 +83,6 @@ func (a *Assoc) dropPath(p *path) {
 			break
 		}
 	}
-	a.snd.removeFlow(&p.flow)
 	a.flags |= addrsChanged
 	if a.primary == p {
 		a.primary = a.paths[0]
@@ -95,6 +94,7 @@ func (a *Assoc) dropPath(p *path) {
 		a.ackTo = a.primary
 	}
 	a.choosePaths()
+	a.snd.removeFlow(&p.flow)
 }
 
 // path returns the path to addr, nil if there is none.

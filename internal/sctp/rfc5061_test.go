@@ -197,3 +197,49 @@ func TestRFC5061DeleteSource(t *testing.T) {
 		t.Errorf("%v, %v", a.Local(), b.Peers(nil))
 	}
 }
+
+// A peer deletes the address that data goes to, of which it has said by a gap block that it has it, and then that it has it no
+// more: that is outstanding on a path that there is, whose T3-rtx runs.
+func TestRFC5061DeleteInUse(t *testing.T) {
+	p := asconfPair(t)
+	a, b := p.end[0].a, p.end[1].a
+	if errno := a.AddAddr(p.now, second); errno != 0 {
+		t.Fatal(errno)
+	}
+	p.pump()
+	data := 0
+	p.carry = func(from int, in *In) {
+		if c, _ := in.first(); from == 1 && c.Type == wire.ChunkData {
+			if data++; data != 2 {
+				in.Body.Release()
+				return
+			}
+		}
+		p.arrive(1-from, in)
+	}
+	b.snd.noDelay = true
+	for range 2 {
+		if _, errno := b.Send(p.now, &SendInfo{}, views(make([]byte, 1200))); errno != 0 {
+			t.Fatal(errno)
+		}
+	}
+	p.pump()
+	gone := b.use
+	if gone.addr == second || gone.flight == 0 || b.snd.highGap != b.snd.una+1 {
+		t.Fatalf("%d bytes are outstanding to %v", gone.flight, gone.addr)
+	}
+	a.paths[0].src = second
+	if errno := a.DeleteAddr(p.now, gone.addr); errno != 0 {
+		t.Fatal(errno)
+	}
+	p.pump()
+	if b.path(gone.addr) != nil || b.use.addr != second {
+		t.Fatal("it was not deleted")
+	}
+	k, _ := wire.ParseSack(wire.AppendSack(nil, uint32(b.snd.una-1), 1<<16, nil, nil)[wire.ChunkHeaderLen:])
+	b.snd.onSACK(p.now, &k)
+	checkAssoc(t, b, p.now)
+	if gone.flight != 0 || b.path(second).flight != 2400 {
+		t.Errorf("%d and %d bytes are outstanding", gone.flight, b.path(second).flight)
+	}
+}

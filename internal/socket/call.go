@@ -103,7 +103,7 @@ func (c *call) deadline() time.Duration {
 // do tries op until it returns something other than EAGAIN. It enters the host
 // and returns with the host left. See the package comment.
 func (c *call) do(op func() error) error {
-	room()
+	room(false)
 	s, h := c.s, c.s.Host
 	h.Enter()
 	c.begin()
@@ -368,7 +368,7 @@ func (s *Socket) Connect(ctx context.Context, a abi.Addr) error {
 
 // connect is Connect by whatever call begins to connect.
 func (s *Socket) connect(ctx context.Context, begin func() error) error {
-	roomToConnect()
+	roomToConnect(false)
 	c := call{s: s, ctx: ctx, mask: wait.Out}
 	var first error // why the call waits
 	err := c.do(func() (err error) {
@@ -696,7 +696,7 @@ func (c *receive) recvViews(m *Msg, before int) (got int, err error) {
 // Close lets go of the socket (close(2)). Calls that wait on it fail with EBADF.
 // With SO_LINGER it waits until sent data is acknowledged or the time is up.
 func (s *Socket) Close() error {
-	room()
+	room(false)
 	s.Host.Enter()
 	if d := time.Duration(s.Opt.Linger) * time.Second; d > 0 && !s.closed {
 		s.Host.Leave()
