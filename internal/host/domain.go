@@ -149,4 +149,4 @@ func (d *Domain) Closed() bool { return d.host.closed.Load() }
 func (d *Domain) Tracing() bool { return d.host.tracing.on.Load() }
 
 // Log returns where events go; nil if nobody listens.
-func (d *Domain) Log() *trace.Log { return d.host.log() }
+func (d *Domain) Log() *trace.Log { return d.host.tracing.log }

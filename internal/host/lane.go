@@ -245,7 +245,7 @@ func (l *Lane) Leave() {
 		}
 	}
 	if h.tracing.on.Load() {
-		traced = h.queueTraced(whole)
+		traced = h.queueTraced()
 	}
 
 	// All that is done without the lock is taken along, as others enter as soon as it is free.

@@ -15,9 +15,11 @@ import (
 //
 //	tcp.Conn, calls ──► log (its own lock) ── Leave ──► each listener's queue (t.mu) ──► listener
 //
-// The log has the order in which events are made, whatever the lanes. An event of another entry that is not signed yet holds up
-// those behind it until that entry ends. Two entries at one time have read the clock one after the other, and make events in
+// A connection puts its events into the log together, before others can learn of what they tell: the locks of domains order
+// what depends on each other. Two entries at one time have read the clock one after the other, and come in
 // any order: an event's time is no earlier than that of the one before it.
+//
+// Arrays of events change hands and are not copied, but for further listeners.
 //
 // One goroutine at a time hands on what is in a listener's queue, so that the order stays; who comes
 // meanwhile leaves his events there and goes on. So a listener may use the host: what that brings
@@ -33,9 +35,10 @@ const maxSpare = 1 << 12
 // tracing is the state of a host's events.
 type tracing struct {
 	on  atomic.Bool // changed under the host's lock
-	log trace.Log
+	log *trace.Log  // nil: nobody listens. Changed under the host's lock
 
 	mu        sync.Mutex
+	spare     []trace.Event // mu: for the log
 	last      time.Duration // mu: of the event that was queued last
 	listeners []*listener   // mu; a slice that was read stays as it is
 }
@@ -85,38 +88,28 @@ func (h *Host) setTracing() {
 	}
 	t.on.Store(on)
 
-	// Whoever makes events has the log's address, or none: one comparison where nobody listens.
-	log := &t.log
-	if !on {
-		log = nil
-		t.log = trace.Log{}
+	// Whoever makes events has the log's address, or none: one comparison where nobody listens. A connection that was
+	// told to another log has told this one nothing.
+	t.log = nil
+	if on {
+		t.log = new(trace.Log)
 	}
 	if h.Traced != nil {
-		h.Traced(log)
+		h.Traced(t.log)
 	}
-}
-
-// log returns where events go; nil if nobody listens. A domain must be entered.
-func (h *Host) log() *trace.Log {
-	if !h.tracing.on.Load() {
-		return nil
-	}
-	return &h.tracing.log
 }
 
 // queueTraced moves what was logged into the listeners' queues and reports whether there is something to
-// hand on. An entry is about to end, of the whole host or not.
-func (h *Host) queueTraced(whole bool) bool {
+// hand on. An entry is about to end, and somebody listens.
+func (h *Host) queueTraced() bool {
 	t := &h.tracing
+	if t.log.Empty() {
+		return false
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	var events []trace.Event
-	if whole {
-		events = t.log.Take()
-	} else {
-		events = t.log.TakeSigned()
-	}
-	if len(events) == 0 {
+	events := t.log.Take(t.spare)
+	if t.spare = nil; len(events) == 0 {
 		return false
 	}
 	if !h.one {
@@ -126,17 +119,22 @@ func (h *Host) queueTraced(whole bool) bool {
 		}
 	}
 	idle := false
-	for _, l := range t.listeners {
+	for i, l := range t.listeners {
+		idle = idle || !l.busy
+		if i == len(t.listeners)-1 && len(l.queue) == 0 && len(events) <= maxTraced {
+			l.queue, events = events, l.queue
+			break
+		}
+
 		// A listener that does not keep up misses events, is told how many, and holds up no
 		// packet.
 		n := min(len(events), maxTraced-len(l.queue))
 		l.queue = append(l.queue, events[:n]...)
 		l.missed += len(events) - n
-		idle = idle || !l.busy
 	}
-
-	// The array is used again: it must not keep alive what the events refer to.
-	clear(events)
+	if cap(events) <= maxSpare {
+		t.spare = events[:0]
+	}
 	return idle
 }
 
@@ -191,7 +189,6 @@ func (h *Host) handTo(l *listener) {
 		// Exchanged and not emptied: the listener has the slice while others add to the queue.
 		l.queue, l.spare = l.spare[:0], nil
 		t.call(l, events)
-		clear(events)
 		if cap(events) <= maxSpare {
 			l.spare = events
 		}

@@ -42,7 +42,7 @@ func (s *Socket) tellAccepted(n *Socket, err error) {
 		if err == nil {
 			e.Peer = peer.AddrPort()
 		}
-		log.Add(nil, e)
+		log.Add(e)
 	}
 }
 
@@ -56,7 +56,7 @@ func (s *Socket) tellCalled(call string, n int, err error) {
 
 // tell logs a call. Locked.
 func (s *Socket) tell(log *trace.Log, call string, n int, err error) {
-	log.Add(nil, s.event(call, n, err))
+	log.Add(s.event(call, n, err))
 }
 
 // event is that of a call. Locked.
