@@ -12,14 +12,27 @@ type Log struct {
 	events []Event // mu
 }
 
-// Add appends events, which stay together. They are the caller's again.
-func (l *Log) Add(events ...Event) {
+// Add appends an event, which is the caller's again.
+func (l *Log) Add(e *Event) {
 	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.events = append(l.events, *e)
+	l.fill()
+}
+
+// AddAll appends events, which stay together.
+func (l *Log) AddAll(events []Event) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.events = append(l.events, events...)
+	l.fill()
+}
+
+// fill says that there are events. Who only adds writes no more than once what others read all the time.
+func (l *Log) fill() {
 	if !l.some.Load() {
 		l.some.Store(true)
 	}
-	l.mu.Unlock()
 }
 
 // Empty reports whether there is nothing to take.

@@ -264,7 +264,7 @@ func TestLog(t *testing.T) {
 				for i := range b {
 					b[i] = trace.Event{Socket: uint64(maker), Result: n*size + i}
 				}
-				l.Add(b[:]...)
+				l.AddAll(b[:])
 			}
 		})
 	}
@@ -290,7 +290,7 @@ func TestLog(t *testing.T) {
 	if !l.Empty() || len(l.Take(spare)) != 0 {
 		t.Error("taken twice")
 	}
-	l.Add(trace.Event{Result: 1})
+	l.Add(&trace.Event{Result: 1})
 	if e := l.Take(nil); len(e) != 1 || e[0].Result != 1 {
 		t.Error("after spare was given:", e)
 	}

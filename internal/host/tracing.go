@@ -13,7 +13,7 @@ import (
 // Events of the stack (package trace) go from whoever makes them into the host's log, and from there to the listeners once an
 // entry has ended:
 //
-//	tcp.Conn, calls ──► log (its own lock) ── Leave ──► each listener's queue (t.mu) ──► listener
+//	tcp.Conn, calls ──► log (its own lock) ── handOn ──► each listener's queue (t.mu) ──► listener
 //
 // A connection puts its events into the log together, before others can learn of what they tell: the locks of domains order
 // what depends on each other. Two entries at one time have read the clock one after the other, and come in
@@ -35,12 +35,20 @@ const maxSpare = 1 << 12
 // tracing is the state of a host's events.
 type tracing struct {
 	on  atomic.Bool // changed under the host's lock
-	log *trace.Log  // nil: nobody listens. Changed under the host's lock
+	log *trace.Log  // nil: nobody listens. Changed under the host's lock and mu
 
 	mu        sync.Mutex
 	spare     []trace.Event // mu: for the log
 	last      time.Duration // mu: of the event that was queued last
 	listeners []*listener   // mu; a slice that was read stays as it is
+}
+
+// logged returns the log if there is something to hand on, else nil. The host must be entered.
+func (t *tracing) logged() *trace.Log {
+	if !t.on.Load() || t.log.Empty() {
+		return nil
+	}
+	return t.log
 }
 
 // listener is who is told of events. Its fields are guarded by tracing.mu.
@@ -59,6 +67,7 @@ func (h *Host) Trace(f func([]trace.Event)) (stop func()) {
 	t := &h.tracing
 	h.Enter()
 	t.mu.Lock()
+	t.queue(t.log) // which is not for l
 
 	// A new array, as handOn goes over the old one without the lock.
 	t.listeners = append(slices.Clone(t.listeners), l)
@@ -69,6 +78,7 @@ func (h *Host) Trace(f func([]trace.Event)) (stop func()) {
 	return func() {
 		h.Enter()
 		t.mu.Lock()
+		t.queue(t.log)
 		t.listeners = slices.DeleteFunc(slices.Clone(t.listeners), func(o *listener) bool { return o == l })
 		l.stopped, l.queue, l.missed = true, nil, 0
 		t.mu.Unlock()
@@ -81,8 +91,8 @@ func (h *Host) Trace(f func([]trace.Event)) (stop func()) {
 func (h *Host) setTracing() {
 	t := &h.tracing
 	t.mu.Lock()
+	defer t.mu.Unlock()
 	on := len(t.listeners) > 0
-	t.mu.Unlock()
 	if on == t.on.Load() {
 		return
 	}
@@ -99,28 +109,18 @@ func (h *Host) setTracing() {
 	}
 }
 
-// queueTraced moves what was logged into the listeners' queues and reports whether there is something to
-// hand on. An entry is about to end, and somebody listens.
-func (h *Host) queueTraced() bool {
-	t := &h.tracing
-	if t.log.Empty() {
-		return false
+// queue moves what was logged into the listeners' queues, unless those that the log is for have gone; t.mu must be held.
+func (t *tracing) queue(log *trace.Log) {
+	if log == nil || log != t.log || log.Empty() {
+		return
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	events := t.log.Take(t.spare)
-	if t.spare = nil; len(events) == 0 {
-		return false
+	events := log.Take(t.spare)
+	t.spare = nil
+	for i := range events {
+		t.last = max(t.last, events[i].Time)
+		events[i].Time = t.last
 	}
-	if !h.one {
-		for i := range events {
-			t.last = max(t.last, events[i].Time)
-			events[i].Time = t.last
-		}
-	}
-	idle := false
 	for i, l := range t.listeners {
-		idle = idle || !l.busy
 		if i == len(t.listeners)-1 && len(l.queue) == 0 && len(events) <= maxTraced {
 			l.queue, events = events, l.queue
 			break
@@ -135,17 +135,16 @@ func (h *Host) queueTraced() bool {
 	if cap(events) <= maxSpare {
 		t.spare = events[:0]
 	}
-	return idle
 }
 
-// handOn calls the listeners that nobody calls already until their queues are empty. Without
+// handOn calls the listeners that nobody calls already until their queues are empty, after what was put into the log is there. Without
 // the host's lock.
-func (h *Host) handOn() {
+func (h *Host) handOn(log *trace.Log) {
 	t := &h.tracing
 	t.mu.Lock()
-	listeners := t.listeners
-	t.mu.Unlock()
-	for _, l := range listeners {
+	defer t.mu.Unlock()
+	t.queue(log)
+	for _, l := range t.listeners {
 		h.handTo(l)
 	}
 }
@@ -154,11 +153,9 @@ func (h *Host) handOn() {
 // the others' events for ever.
 const maxHanded = 4096
 
-// handTo calls one listener.
+// handTo calls one listener; t.mu must be held, but not while the listener is called.
 func (h *Host) handTo(l *listener) {
 	t := &h.tracing
-	t.mu.Lock()
-	defer t.mu.Unlock()
 
 	// Whoever is at it takes these along, after those before.
 	if l.busy {
@@ -172,8 +169,8 @@ func (h *Host) handTo(l *listener) {
 			goesOn = true
 			clock.Go(h.clock, func() {
 				t.mu.Lock()
+				defer t.mu.Unlock()
 				l.busy = false
-				t.mu.Unlock()
 				h.handTo(l)
 			})
 			return

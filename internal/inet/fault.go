@@ -125,7 +125,7 @@ func (e *tcpEndpoint) struck(f *Fault) bool {
 		e.proto.sign(e) // what it has done before
 		ev := trace.Event{Kind: trace.Struck, Err: f.Text}
 		e.sign(&ev)
-		log.Add(ev)
+		log.Add(&ev)
 	}
 	return true
 }

@@ -87,7 +87,7 @@ func (c *Conn) Sign(sign func(*trace.Event)) {
 			e := &events[i]
 			e.Time, e.Socket, e.Owner, e.Protocol, e.Local, e.Peer = first.Time, first.Socket, first.Owner, first.Protocol, first.Local, first.Peer
 		}
-		s.log.Add(events...)
+		s.log.AddAll(events)
 		s.free()
 	}
 	if c.state == Closed {
