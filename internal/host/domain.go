@@ -106,12 +106,9 @@ func (d *Domain) Stamp() int64 { return d.Wall().UnixNano() }
 // who are to take it wait for a processor, on which Go would leave it for 10 ms.
 func (d *Domain) Yield() { d.Lane().yield = true }
 
-// HandOnLater has the goroutine that leaves the domain not call those who listen to events: it calls HandOn soon, or enters, and waits for
+// HandOnLater has the goroutine that leaves the domain not call those who listen to events: it enters soon, and waits for
 // nothing before that.
 func (d *Domain) HandOnLater() { d.Lane().later = true }
-
-// HandOn calls those who listen to events, once what was put into the log is in their queues. The domain must not be entered.
-func (d *Domain) HandOn(log *trace.Log) { d.host.handOn(log) }
 
 // After has f called by the goroutine that leaves the domain, once it has unlocked: f may
 // enter the host.

@@ -26,7 +26,7 @@ type Lane struct {
 	whole  bool    // all lanes are taken; this one works for them
 	pinned bool    // it stays in dom
 	yield  bool    // others are let run at the end
-	later  bool    // the goroutine hands on what was logged later
+	later  bool    // what was logged is handed on by a later entry of the same goroutine
 	fresh  bool
 
 	since time.Duration // when entries began that follow each other closely

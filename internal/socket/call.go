@@ -25,10 +25,9 @@ type call struct {
 
 	begun     bool
 	waited    bool
-	tells     bool          // its end is told by called
+	told      bool          // its end is told at once to those who listen to events (called)
 	until     time.Duration // when limit is up; 0: it has not waited yet
 	dissolved uint32        // Socket.Dissolved when it began
-	end       end           // for those who listen to events
 }
 
 // begin takes note of the socket's settings. Locked.
@@ -184,8 +183,8 @@ func (c *call) do(op func() error) error {
 		}
 		h.PutWaiter(w)
 	}
-	if c.tells && h.Tracing() {
-		c.end.sign(s)
+	if c.told && h.Tracing() {
+		h.HandOnLater()
 	}
 	h.Leave()
 	return err
@@ -505,7 +504,7 @@ func (s *Socket) Send(ctx context.Context, p []byte, m *Msg) (n int, err error) 
 	c := sending(s, ctx, m)
 	if !s.Proto.Kind().Stream {
 		n, err = c.sendRecord(p, m)
-		c.called("send", n, err)
+		s.called("send", n, err)
 		return n, err
 	}
 
@@ -549,7 +548,7 @@ func (s *Socket) Send(ctx context.Context, p []byte, m *Msg) (n int, err error) 
 		}
 		s.Host.Leave()
 	}
-	c.called("send", n, err)
+	s.called("send", n, err)
 	return n, err
 }
 
@@ -561,7 +560,7 @@ type Teller interface {
 
 // sending returns the call that sends m.
 func sending(s *Socket, ctx context.Context, m *Msg) call {
-	return call{s: s, ctx: ctx, mask: wait.Out, nowait: m.Flags&abi.MSG_DONTWAIT != 0, tells: true}
+	return call{s: s, ctx: ctx, mask: wait.Out, nowait: m.Flags&abi.MSG_DONTWAIT != 0, told: true}
 }
 
 // sendViews sends m.Data once, or waits until some of it can be sent. The call has sent so
@@ -651,8 +650,7 @@ func (s *Socket) Recv(ctx context.Context, p []byte, m *Msg) (n int, err error) 
 	if n > 0 {
 		err = nil
 	}
-	c.called("recv", n, err)
-	return n, err
+	return s.received(n, err)
 }
 
 // receive is a call that receives up to size bytes.
@@ -665,7 +663,7 @@ type receive struct {
 
 func receiving(s *Socket, ctx context.Context, m *Msg, size int) receive {
 	c := receive{
-		call: call{s: s, ctx: ctx, mask: wait.In, nowait: m.Flags&abi.MSG_DONTWAIT != 0, tells: true},
+		call: call{s: s, ctx: ctx, mask: wait.In, nowait: m.Flags&abi.MSG_DONTWAIT != 0, told: true},
 		size: size, asked: m.Flags,
 	}
 	if size == 0 && s.Proto.Kind().Stream {

@@ -31,7 +31,7 @@ func (s *Socket) SendViews(ctx context.Context, views []packet.View, m *Msg) (se
 	if sent > 0 {
 		err = nil
 	}
-	c.called("send", sent, err)
+	s.called("send", sent, err)
 	return sent, err
 }
 
@@ -63,6 +63,6 @@ func (s *Socket) RecvViews(ctx context.Context, most int, m *Msg) error {
 	if n > 0 {
 		err = nil
 	}
-	c.called("recv", n, err)
+	s.called("recv", n, err)
 	return err
 }
