@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"net/netip"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -250,89 +252,46 @@ func (f *failing) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// TestLog signs events of two makers that come mixed.
+// TestLog takes what several goroutines add: what is added together stays together, and arrays change hands.
 func TestLog(t *testing.T) {
 	var l trace.Log
-	a, b := new(int), new(int)
-	add := func(maker any, n int) { l.Add(maker, trace.Event{Result: n}) }
-	add(nil, 1)
-	add(a, 2)
-	add(b, 3)
-	add(nil, 4)
-	add(a, 5)
-	l.Sign(a, func(e *trace.Event) { e.Socket = 1 })
-	add(a, 6)
-	add(b, 7)
-	l.Sign(b, func(e *trace.Event) { e.Socket = 2 })
-	l.Sign(a, func(e *trace.Event) { e.Socket += 10 })
-	add(nil, 8)
-	want := []uint64{0, 1, 2, 0, 1, 10, 2, 0}
-	events := l.Take()
-	if len(events) != len(want) {
-		t.Fatalf("%d events", len(events))
-	}
-	for i, e := range events {
-		if e.Result != i+1 || e.Socket != want[i] {
-			t.Errorf("event %d is %d of %d, want %d", i, e.Result, e.Socket, want[i])
-		}
-	}
-	if len(l.Take()) != 0 {
-		t.Error("taken twice")
-	}
-}
-
-// TestLogOfTwoEntries has events wait for one before them whose maker's entry goes on, and no others.
-func TestLogOfTwoEntries(t *testing.T) {
-	var l trace.Log
-	a, b := new(int), new(int)
-	sign := func(*trace.Event) {}
-	next, told := 0, 0
-	add := func(maker any) { next++; l.Add(maker, trace.Event{Result: next}) }
-	take := func(want int) {
-		t.Helper()
-		events := l.TakeSigned()
-		if len(events) != want {
-			t.Fatalf("%d events, want %d", len(events), want)
-		}
-		for _, e := range events {
-			if told++; e.Result != told {
-				t.Errorf("event %d in place of %d", e.Result, told)
+	const makers, batches, size = 4, 100, 3
+	var all sync.WaitGroup
+	for maker := range makers {
+		all.Go(func() {
+			for n := range batches {
+				var b [size]trace.Event
+				for i := range b {
+					b[i] = trace.Event{Socket: uint64(maker), Result: n*size + i}
+				}
+				l.AddAll(b[:])
 			}
+		})
+	}
+	var next [makers]int
+	var last trace.Event
+	var spare []trace.Event
+	for told := 0; told < makers*batches*size; {
+		if l.Empty() {
+			runtime.Gosched()
+			continue
+		}
+		spare = l.Take(spare)
+		for _, e := range spare {
+			if e.Result != next[e.Socket] || e.Result%size != 0 && e.Socket != last.Socket {
+				t.Fatalf("event %d of %d comes after %d of %d", e.Result, e.Socket, last.Result, last.Socket)
+			}
+			next[e.Socket]++
+			last = e
+			told++
 		}
 	}
-	for range 3 { // arrays are used again
-		add(nil)
-		add(a)
-		add(b)
-		l.Sign(b, sign)
-		take(1)
-		add(b)
-		add(nil)
-		take(0)
-		l.Sign(a, sign)
-		take(2)
-		add(a)
-		l.Sign(b, sign)
-		take(2)
-		add(nil)
-		l.Sign(a, sign)
-		take(2)
-		take(0)
-	}
-}
-
-// TestLogNotes has what one maker notes be of no other's segments.
-func TestLogNotes(t *testing.T) {
-	var l trace.Log
-	a, b := new(int), new(int)
-	l.Note(a, trace.ByProbe, 2)
-	if why, _ := l.TakeNote(b); why != trace.NoReason {
-		t.Error("another's")
-	}
-	if why, times := l.TakeNote(a); why != trace.ByProbe || times != 2 {
-		t.Error(why, times)
-	}
-	if why, _ := l.TakeNote(a); why != trace.NoReason {
+	all.Wait()
+	if !l.Empty() || len(l.Take(spare)) != 0 {
 		t.Error("taken twice")
+	}
+	l.Add(&trace.Event{Result: 1})
+	if e := l.Take(nil); len(e) != 1 || e[0].Result != 1 {
+		t.Error("after spare was given:", e)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"usock/internal/relay"
 	"usock/internal/wait"
 	"usock/packet"
+	"usock/trace"
 )
 
 // Lane is what one entry into the host works with: the time, the packets that it sends, those whom it
@@ -25,6 +26,7 @@ type Lane struct {
 	whole  bool    // all lanes are taken; this one works for them
 	pinned bool    // it stays in dom
 	yield  bool    // others are let run at the end
+	later  bool    // what was logged is handed on by a later entry of the same goroutine
 	fresh  bool
 
 	since time.Duration // when entries began that follow each other closely
@@ -236,7 +238,7 @@ func (l *Lane) Leave() {
 	// First: what the host sends to itself can set timers, wake programs and fill relays, all of
 	// which the rest carries out.
 	l.run()
-	whole, traced := l.whole, false
+	whole := l.whole
 	if whole {
 		if h.one {
 			if s := &h.shards[0]; s.queue.Next() < s.armed {
@@ -244,19 +246,24 @@ func (l *Lane) Leave() {
 			}
 		}
 	}
-	if h.tracing.on.Load() {
-		traced = h.queueTraced(whole)
+	var log *trace.Log
+	if !l.later {
+		log = h.tracing.logged()
 	}
+	l.later = false
 
 	// All that is done without the lock is taken along, as others enter as soon as it is free.
 	wakes := l.wakes.Take()
-	if traced || l.yield || len(l.dirty)|len(l.after)|len(l.wholes) != 0 {
-		l.finish(whole, traced, wakes)
+	if l.yield || len(l.dirty)|len(l.after)|len(l.wholes) != 0 {
+		l.finish(whole, log, wakes)
 		return
 	}
 	l.drained = 0
 	l.unlock(whole)
 	wakes.Signal()
+	if log != nil {
+		h.handOn(log)
+	}
 }
 
 // turn is for how long goroutines that wake each other keep others from running, and not for Go's 10 ms: who is taken
@@ -298,7 +305,7 @@ func (l *Lane) unlock(whole bool) {
 }
 
 // finish is the rest of Leave where there is more to be done without the lock than to wake programs.
-func (l *Lane) finish(whole, traced bool, wakes wait.List) {
+func (l *Lane) finish(whole bool, log *trace.Log, wakes wait.List) {
 	h := l.host
 	var calls [maxDirty]func()
 	after := append(calls[:0], l.after...)
@@ -327,7 +334,7 @@ func (l *Lane) finish(whole, traced bool, wakes wait.List) {
 		}
 		h.Leave()
 	}
-	h.carryOut(after, dirty, traced)
+	h.carryOut(after, dirty, log)
 	if yield {
 		runtime.Gosched()
 	}
@@ -335,18 +342,18 @@ func (l *Lane) finish(whole, traced bool, wakes wait.List) {
 
 // carryOut calls the functions, flushes the relays and hands events on, each also where one before it panics or ends its
 // goroutine: they are the user's, or call the user's links and listeners, and what the others are for is others'.
-func (h *Host) carryOut(after []func(), dirty []*relay.Relay, traced bool) {
+func (h *Host) carryOut(after []func(), dirty []*relay.Relay, log *trace.Log) {
 	switch {
 	case len(after) > 0:
-		defer h.carryOut(after[1:], dirty, traced)
+		defer h.carryOut(after[1:], dirty, log)
 		after[0]()
 	case len(dirty) > 0:
-		if len(dirty) > 1 || traced {
-			defer h.carryOut(nil, dirty[1:], traced)
+		if len(dirty) > 1 || log != nil {
+			defer h.carryOut(nil, dirty[1:], log)
 		}
 		dirty[0].Flush()
-	case traced:
-		h.handOn()
+	case log != nil:
+		h.handOn(log)
 	}
 }
 

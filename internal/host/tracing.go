@@ -13,11 +13,13 @@ import (
 // Events of the stack (package trace) go from whoever makes them into the host's log, and from there to the listeners once an
 // entry has ended:
 //
-//	tcp.Conn, calls ──► log (its own lock) ── Leave ──► each listener's queue (t.mu) ──► listener
+//	tcp.Conn, calls ──► log (its own lock) ── handOn ──► each listener's queue (t.mu) ──► listener
 //
-// The log has the order in which events are made, whatever the lanes. An event of another entry that is not signed yet holds up
-// those behind it until that entry ends. Two entries at one time have read the clock one after the other, and make events in
+// A connection puts its events into the log together, before others can learn of what they tell: the locks of domains order
+// what depends on each other. Two entries at one time have read the clock one after the other, and come in
 // any order: an event's time is no earlier than that of the one before it.
+//
+// Arrays of events change hands and are not copied, but for further listeners.
 //
 // One goroutine at a time hands on what is in a listener's queue, so that the order stays; who comes
 // meanwhile leaves his events there and goes on. So a listener may use the host: what that brings
@@ -33,11 +35,20 @@ const maxSpare = 1 << 12
 // tracing is the state of a host's events.
 type tracing struct {
 	on  atomic.Bool // changed under the host's lock
-	log trace.Log
+	log *trace.Log  // nil: nobody listens. Changed under the host's lock and mu
 
 	mu        sync.Mutex
+	spare     []trace.Event // mu: for the log
 	last      time.Duration // mu: of the event that was queued last
 	listeners []*listener   // mu; a slice that was read stays as it is
+}
+
+// logged returns the log if there is something to hand on, else nil. The host must be entered.
+func (t *tracing) logged() *trace.Log {
+	if !t.on.Load() || t.log.Empty() {
+		return nil
+	}
+	return t.log
 }
 
 // listener is who is told of events. Its fields are guarded by tracing.mu.
@@ -56,6 +67,7 @@ func (h *Host) Trace(f func([]trace.Event)) (stop func()) {
 	t := &h.tracing
 	h.Enter()
 	t.mu.Lock()
+	t.queue(t.log) // which is not for l
 
 	// A new array, as handOn goes over the old one without the lock.
 	t.listeners = append(slices.Clone(t.listeners), l)
@@ -66,6 +78,7 @@ func (h *Host) Trace(f func([]trace.Event)) (stop func()) {
 	return func() {
 		h.Enter()
 		t.mu.Lock()
+		t.queue(t.log)
 		t.listeners = slices.DeleteFunc(slices.Clone(t.listeners), func(o *listener) bool { return o == l })
 		l.stopped, l.queue, l.missed = true, nil, 0
 		t.mu.Unlock()
@@ -78,76 +91,60 @@ func (h *Host) Trace(f func([]trace.Event)) (stop func()) {
 func (h *Host) setTracing() {
 	t := &h.tracing
 	t.mu.Lock()
+	defer t.mu.Unlock()
 	on := len(t.listeners) > 0
-	t.mu.Unlock()
 	if on == t.on.Load() {
 		return
 	}
 	t.on.Store(on)
 
-	// Whoever makes events has the log's address, or none: one comparison where nobody listens.
-	log := &t.log
-	if !on {
-		log = nil
-		t.log = trace.Log{}
+	// Whoever makes events has the log's address, or none: one comparison where nobody listens. A connection that was
+	// told to another log has told this one nothing.
+	t.log = nil
+	if on {
+		t.log = new(trace.Log)
 	}
 	if h.Traced != nil {
-		h.Traced(log)
+		h.Traced(t.log)
 	}
 }
 
-// log returns where events go; nil if nobody listens. A domain must be entered.
-func (h *Host) log() *trace.Log {
-	if !h.tracing.on.Load() {
-		return nil
+// queue moves what was logged into the listeners' queues, unless those that the log is for have gone; t.mu must be held.
+func (t *tracing) queue(log *trace.Log) {
+	if log == nil || log != t.log || log.Empty() {
+		return
 	}
-	return &h.tracing.log
-}
-
-// queueTraced moves what was logged into the listeners' queues and reports whether there is something to
-// hand on. An entry is about to end, of the whole host or not.
-func (h *Host) queueTraced(whole bool) bool {
-	t := &h.tracing
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	var events []trace.Event
-	if whole {
-		events = t.log.Take()
-	} else {
-		events = t.log.TakeSigned()
+	events := log.Take(t.spare)
+	t.spare = nil
+	for i := range events {
+		t.last = max(t.last, events[i].Time)
+		events[i].Time = t.last
 	}
-	if len(events) == 0 {
-		return false
-	}
-	if !h.one {
-		for i := range events {
-			t.last = max(t.last, events[i].Time)
-			events[i].Time = t.last
+	for i, l := range t.listeners {
+		if i == len(t.listeners)-1 && len(l.queue) == 0 && len(events) <= maxTraced {
+			l.queue, events = events, l.queue
+			break
 		}
-	}
-	idle := false
-	for _, l := range t.listeners {
+
 		// A listener that does not keep up misses events, is told how many, and holds up no
 		// packet.
 		n := min(len(events), maxTraced-len(l.queue))
 		l.queue = append(l.queue, events[:n]...)
 		l.missed += len(events) - n
-		idle = idle || !l.busy
 	}
-
-	// The array is used again: it must not keep alive what the events refer to.
-	clear(events)
-	return idle
+	if cap(events) <= maxSpare {
+		t.spare = events[:0]
+	}
 }
 
-// handOn calls the listeners that nobody calls already until their queues are empty. Without
+// handOn calls the listeners that nobody calls already until their queues are empty, after what was put into the log is there. Without
 // the host's lock.
-func (h *Host) handOn() {
+func (h *Host) handOn(log *trace.Log) {
 	t := &h.tracing
 	t.mu.Lock()
-	listeners := t.listeners
-	t.mu.Unlock()
-	for _, l := range listeners {
+	defer t.mu.Unlock()
+	t.queue(log)
+	for _, l := range t.listeners {
 		h.handTo(l)
 	}
 }
@@ -156,11 +153,9 @@ func (h *Host) handOn() {
 // the others' events for ever.
 const maxHanded = 4096
 
-// handTo calls one listener.
+// handTo calls one listener; t.mu must be held, but not while the listener is called.
 func (h *Host) handTo(l *listener) {
 	t := &h.tracing
-	t.mu.Lock()
-	defer t.mu.Unlock()
 
 	// Whoever is at it takes these along, after those before.
 	if l.busy {
@@ -174,8 +169,8 @@ func (h *Host) handTo(l *listener) {
 			goesOn = true
 			clock.Go(h.clock, func() {
 				t.mu.Lock()
+				defer t.mu.Unlock()
 				l.busy = false
-				t.mu.Unlock()
 				h.handTo(l)
 			})
 			return
@@ -191,7 +186,6 @@ func (h *Host) handTo(l *listener) {
 		// Exchanged and not emptied: the listener has the slice while others add to the queue.
 		l.queue, l.spare = l.spare[:0], nil
 		t.call(l, events)
-		clear(events)
 		if cap(events) <= maxSpare {
 			l.spare = events
 		}

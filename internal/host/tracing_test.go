@@ -15,7 +15,7 @@ func happen(h *Host, first, n int) {
 	h.Enter()
 	if log := h.Log(); log != nil {
 		for i := range n {
-			log.Add(nil, trace.Event{Time: h.Now(), Kind: trace.Called, Result: first + i})
+			log.Add(&trace.Event{Time: h.Now(), Kind: trace.Called, Result: first + i})
 		}
 	}
 	h.Leave()
@@ -139,7 +139,7 @@ func TestListenersComeAndGo(t *testing.T) {
 				}
 				h.Enter()
 				if log := h.Log(); log != nil {
-					log.Add(nil, trace.Event{Kind: trace.Called, Result: int(next.Add(1))})
+					log.Add(&trace.Event{Kind: trace.Called, Result: int(next.Add(1))})
 				}
 				h.Leave()
 			}

@@ -24,7 +24,7 @@ func (d *dgram) tell(e trace.Event, local netip.Addr, remote netip.AddrPort) {
 // tell logs an event that says itself whose it is, and when it was.
 func (s *Stack) tell(e trace.Event) {
 	if log := s.Host.Log(); log != nil {
-		log.Add(nil, e)
+		log.Add(&e)
 	}
 }
 

@@ -122,9 +122,10 @@ func (e *tcpEndpoint) struck(f *Fault) bool {
 		return false
 	}
 	if log := e.dom.Log(); log != nil {
+		e.proto.sign(e) // what it has done before
 		ev := trace.Event{Kind: trace.Struck, Err: f.Text}
 		e.sign(&ev)
-		log.Add(nil, ev)
+		log.Add(&ev)
 	}
 	return true
 }

@@ -25,6 +25,7 @@ type call struct {
 
 	begun     bool
 	waited    bool
+	told      bool          // its end is told at once to those who listen to events (called)
 	until     time.Duration // when limit is up; 0: it has not waited yet
 	dissolved uint32        // Socket.Dissolved when it began
 }
@@ -181,6 +182,9 @@ func (c *call) do(op func() error) error {
 			}
 		}
 		h.PutWaiter(w)
+	}
+	if c.told && h.Tracing() {
+		h.HandOnLater()
 	}
 	h.Leave()
 	return err
@@ -556,7 +560,7 @@ type Teller interface {
 
 // sending returns the call that sends m.
 func sending(s *Socket, ctx context.Context, m *Msg) call {
-	return call{s: s, ctx: ctx, mask: wait.Out, nowait: m.Flags&abi.MSG_DONTWAIT != 0}
+	return call{s: s, ctx: ctx, mask: wait.Out, nowait: m.Flags&abi.MSG_DONTWAIT != 0, told: true}
 }
 
 // sendViews sends m.Data once, or waits until some of it can be sent. The call has sent so
@@ -659,7 +663,7 @@ type receive struct {
 
 func receiving(s *Socket, ctx context.Context, m *Msg, size int) receive {
 	c := receive{
-		call: call{s: s, ctx: ctx, mask: wait.In, nowait: m.Flags&abi.MSG_DONTWAIT != 0},
+		call: call{s: s, ctx: ctx, mask: wait.In, nowait: m.Flags&abi.MSG_DONTWAIT != 0, told: true},
 		size: size, asked: m.Flags,
 	}
 	if size == 0 && s.Proto.Kind().Stream {

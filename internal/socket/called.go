@@ -38,11 +38,12 @@ func (s *Socket) tellAccepted(n *Socket, err error) {
 	s.Host.Enter()
 	defer s.Host.Leave()
 	if log := s.Host.Log(); log != nil {
-		e := s.event("accept", 0, err)
+		var e trace.Event
+		s.complete(&e, "accept", 0, err)
 		if err == nil {
 			e.Peer = peer.AddrPort()
 		}
-		log.Add(nil, e)
+		log.Add(&e)
 	}
 }
 
@@ -56,12 +57,14 @@ func (s *Socket) tellCalled(call string, n int, err error) {
 
 // tell logs a call. Locked.
 func (s *Socket) tell(log *trace.Log, call string, n int, err error) {
-	log.Add(nil, s.event(call, n, err))
+	var e trace.Event
+	s.complete(&e, call, n, err)
+	log.Add(&e)
 }
 
-// event is that of a call. Locked.
-func (s *Socket) event(call string, n int, err error) trace.Event {
-	e := trace.Event{Time: s.Host.Now(), Kind: trace.Called, Call: call, Result: n, Socket: s.ID, Owner: s.Owner}
+// complete makes e that of a call. Locked.
+func (s *Socket) complete(e *trace.Event, call string, n int, err error) {
+	e.Time, e.Kind, e.Call, e.Result, e.Socket, e.Owner = s.Host.Now(), trace.Called, call, n, s.ID, s.Owner
 	if err != nil {
 		e.Result, e.Err = -1, err.Error()
 	}
@@ -72,5 +75,4 @@ func (s *Socket) event(call string, n int, err error) trace.Event {
 			e.Peer = peer.AddrPort()
 		}
 	}
-	return e
 }

@@ -252,8 +252,9 @@ func (c *Conn) take() wait.Events {
 // Release frees everything that the connection holds. It is CLOSED afterwards.
 func (c *Conn) Release() {
 	c.state = Closed
-	if c.cfg != nil && c.cfg.Trace != nil {
-		c.cfg.Trace.Remember(&c.tcb, nil)
+	if c.lazy != nil && c.lazy.tales != nil {
+		c.lazy.tales.free()
+		c.lazy.tales = nil
 	}
 	c.dropOrphan()
 	c.free()

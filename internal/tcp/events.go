@@ -1,6 +1,7 @@
 package tcp
 
 import (
+	"sync"
 	"time"
 
 	"usock/cc"
@@ -13,32 +14,94 @@ import (
 // core signs what it has made.
 //
 // Segments, losses and windows are told where they happen. What a connection waits for, its timers
-// and its pacing rate are told by what changed since they were last told (memory).
+// and its pacing rate are told by what changed since they were last told (tales).
 
-// memory is what was last told of a connection. It lives in the log, so that a connection that nobody
-// looks at is not larger for it.
-type memory struct {
+// tales are what a connection tells, and has told. They are made when it first tells something, so that a connection
+// that nobody looks at is not larger for it.
+type tales struct {
+	log   *trace.Log // that they are for: another one has been told nothing
+	batch *batch     // made since Sign was last called; nil: nothing
+
+	// Why the next segment is sent again, and for which time; NoReason: it is not.
+	why   trace.Why
+	times uint8
+
+	// What was last told.
 	timer trace.Why // the one that is set; NoReason: none
-	at    time.Duration
 	stall trace.Why
-	rate  uint64
 	syns  uint8 // timeouts when the SYN was last sent again
+	at    time.Duration
+	rate  uint64
 
 	// Of the congestion control: what was last told, or has grown since; 0: nothing was told.
 	cwnd, ssthresh uint32
 }
 
-// tell logs an event, whose maker is the part that both halves of a connection know.
-func (t *tcb) tell(e trace.Event) { t.cfg.Trace.Add(t, e) }
+// batch is the events that a connection has made in one entry.
+type batch struct{ events []trace.Event }
 
-// memory returns what was last told.
-func (t *tcb) memory() *memory {
-	m, _ := t.cfg.Trace.Memory(t).(*memory)
-	if m == nil {
-		m = &memory{stall: trace.ByNobody}
-		t.cfg.Trace.Remember(t, m)
+// batches are for reuse. They may refer to what events refer to, which is texts.
+var batches = sync.Pool{New: func() any { return &batch{make([]trace.Event, 0, 16)} }}
+
+// maxBatch is for how many events a batch may have room that is kept for reuse.
+const maxBatch = 64
+
+// tales returns the connection's, and makes them if need be.
+func (t *tcb) tales() *tales {
+	l := t.makeLazy()
+	if l.tales == nil || l.tales.log != t.cfg.Trace {
+		l.tales = &tales{log: t.cfg.Trace, stall: trace.ByNobody}
 	}
-	return m
+	return l.tales
+}
+
+// tell returns an event to be completed, which comes after those told before it.
+func (t *tcb) tell(k trace.Kind, why trace.Why) *trace.Event {
+	s := t.tales()
+	if s.batch == nil {
+		s.batch = batches.Get().(*batch)
+	}
+	n := len(s.batch.events)
+	if n < cap(s.batch.events) {
+		s.batch.events = s.batch.events[:n+1]
+	} else {
+		s.batch.events = append(s.batch.events, trace.Event{})
+	}
+	e := &s.batch.events[n]
+	*e = trace.Event{Kind: k, Why: why}
+	return e
+}
+
+// Sign has sign complete the events that the connection has made since it was last called, with when they were and whose they are, and
+// logs them. It is called only if Config.Trace is set.
+func (c *Conn) Sign(sign func(*trace.Event)) {
+	if c.lazy == nil || c.lazy.tales == nil {
+		return
+	}
+	s := c.lazy.tales
+	if s.batch != nil {
+		events := s.batch.events
+		first := &events[0]
+		sign(first)
+		for i := 1; i < len(events); i++ {
+			e := &events[i]
+			e.Time, e.Socket, e.Owner, e.Protocol, e.Local, e.Peer = first.Time, first.Socket, first.Owner, first.Protocol, first.Local, first.Peer
+		}
+		s.log.AddAll(events)
+		s.free()
+	}
+	if c.state == Closed {
+		c.lazy.tales = nil
+	}
+}
+
+// free gives the batch back.
+func (s *tales) free() {
+	if b := s.batch; b != nil && cap(b.events) <= maxBatch {
+		b.events = b.events[:0]
+		batches.Put(b)
+	}
+	s.batch = nil
 }
 
 // offset is a stream offset as events have it: the SYN's is 0.
@@ -51,10 +114,9 @@ func offset(off uint64) uint64 {
 
 // tellSent tells of a segment that leaves.
 func (c *Conn) tellSent(s *Segment) {
-	e := trace.Event{
-		Kind: trace.Sent, Flags: trace.Flags(s.Flags), Seq: offset(c.snd.sndOff(s.Seq)), Len: uint32(s.Len()),
-		Window: uint32(s.Window), Times: 1,
-	}
+	e := c.tell(trace.Sent, trace.NoReason)
+	e.Flags, e.Times = trace.Flags(s.Flags), 1
+	e.Seq, e.Len, e.Window = offset(c.snd.sndOff(s.Seq)), uint32(s.Len()), uint32(s.Window)
 	if s.Flags&wire.SYN == 0 {
 		e.Window <<= c.rcv.wscale
 	} else if c.flags&synOnce != 0 {
@@ -63,15 +125,15 @@ func (c *Conn) tellSent(s *Segment) {
 	if s.Flags&wire.ACK != 0 {
 		e.Ack = offset(c.rcv.nxt)
 	}
-	if why, times := c.cfg.Trace.TakeNote(&c.tcb); why != trace.NoReason {
-		e.Why, e.Times = why, times
+	if t := c.lazy.tales; t.why != trace.NoReason {
+		e.Why, e.Times = t.why, t.times
+		t.why = trace.NoReason
 	}
-	c.tell(e)
 }
 
 // whySYN returns why a SYN is sent again: only the timer counts.
 func (c *Conn) whySYN() trace.Why {
-	m := c.memory()
+	m := c.tales()
 	if c.snd.retrans == m.syns {
 		return trace.ByPeer
 	}
@@ -79,14 +141,16 @@ func (c *Conn) whySYN() trace.Why {
 	return trace.ByTimeout
 }
 
-// noteAgain notes that the segment that is being built is r again, and why.
-func (s *sender) noteAgain(t *tcb, r *sentSegment) { t.cfg.Trace.Note(t, r.why, r.sent) }
+// noteAgain notes why the segment that is being built is sent again, and for which time.
+func (t *tcb) noteAgain(why trace.Why, times uint8) {
+	s := t.tales()
+	s.why, s.times = why, times
+}
 
 // tellReceived tells of a segment that has arrived.
 func (c *Conn) tellReceived(s *Segment) {
-	e := trace.Event{
-		Kind: trace.Received, Flags: trace.Flags(s.Flags), Len: uint32(s.Len()), Window: uint32(s.Window),
-	}
+	e := c.tell(trace.Received, trace.NoReason)
+	e.Flags, e.Len, e.Window = trace.Flags(s.Flags), uint32(s.Len()), uint32(s.Window)
 	if s.Flags&wire.SYN == 0 {
 		e.Seq = offset(c.rcv.rcvOff(s.Seq))
 		e.Window <<= c.snd.wscale
@@ -94,42 +158,38 @@ func (c *Conn) tellReceived(s *Segment) {
 	if s.Flags&wire.ACK != 0 {
 		e.Ack = offset(c.snd.sndOff(s.Ack))
 	}
-	c.tell(e)
 }
 
 // tellState tells of a change of state.
 func (t *tcb) tellState(before State) {
 	if before != t.state {
-		t.tell(trace.Event{Kind: trace.State, Before: before.String(), State: t.state.String()})
-	}
-	if t.state == Closed {
-		t.cfg.Trace.Remember(t, nil)
+		e := t.tell(trace.State, trace.NoReason)
+		e.Before, e.State = before.String(), t.state.String()
 	}
 }
 
 // tellLost tells that r is taken to be lost.
 func (t *tcb) tellLost(r *sentSegment, why trace.Why) {
-	t.tell(trace.Event{Kind: trace.Lost, Why: why, Seq: offset(r.start), Len: r.n, Times: r.sent})
+	e := t.tell(trace.Lost, why)
+	e.Seq, e.Len, e.Times = offset(r.start), r.n, r.sent
 }
 
 // tellAcked tells that n bytes from start on have arrived, with the sender as it is after.
 func (s *sender) tellAcked(t *tcb, start uint64, n uint32, rtt time.Duration) {
-	e := s.event(t, trace.Acknowledged, trace.NoReason)
+	e := s.tellSender(t, trace.Acknowledged, trace.NoReason)
 	e.Seq, e.Len, e.RTT, e.Rate = offset(start), n, rtt, s.flight.delivery
-	t.tell(e)
 }
 
 // tellWindow tells that the congestion window was changed by something other than growth.
 func (s *sender) tellWindow(t *tcb, why trace.Why) {
-	t.tell(s.event(t, trace.Window, why))
-	if m, _ := t.cfg.Trace.Memory(t).(*memory); m != nil {
-		m.cwnd, m.ssthresh = s.flight.cc.CWnd(), s.flight.cc.SSThresh()
-	}
+	s.tellSender(t, trace.Window, why)
+	m := t.lazy.tales
+	m.cwnd, m.ssthresh = s.flight.cc.CWnd(), s.flight.cc.SSThresh()
 }
 
 // tellController tells what the congestion control has decided of itself: HyStart++'s end of slow start
 // (RFC 9406), or a window that its model has reduced by more than an eighth.
-func (s *sender) tellController(t *tcb, m *memory) {
+func (s *sender) tellController(t *tcb, m *tales) {
 	cwnd, ssthresh := s.flight.cc.CWnd(), s.flight.cc.SSThresh()
 	if m.cwnd != 0 && (ssthresh != m.ssthresh || cwnd+cwnd/8 < m.cwnd) {
 		s.tellWindow(t, trace.ByController)
@@ -138,25 +198,25 @@ func (s *sender) tellController(t *tcb, m *memory) {
 	m.cwnd, m.ssthresh = max(m.cwnd, cwnd), ssthresh
 }
 
-// event returns an event with the state of a connection that has sent.
-func (s *sender) event(t *tcb, k trace.Kind, why trace.Why) trace.Event {
+// tellSender tells with the state of a connection that has sent.
+func (s *sender) tellSender(t *tcb, k trace.Kind, why trace.Why) *trace.Event {
+	e := t.tell(k, why)
 	ssthresh := s.flight.cc.SSThresh()
 	if ssthresh == cc.MaxWindow {
 		ssthresh = trace.NoThreshold
 	}
-	return trace.Event{
-		Kind: k, Why: why, Window: s.wnd, CWnd: s.cwnd(), SSThresh: ssthresh, InFlight: s.inFlight(),
-		SRTT: t.rtt.smoothed(), RTTVar: time.Duration(t.rtt.rttvar) * time.Microsecond / 4,
-	}
+	e.Window, e.CWnd, e.SSThresh, e.InFlight = s.wnd, s.cwnd(), ssthresh, s.inFlight()
+	e.SRTT, e.RTTVar = t.rtt.smoothed(), time.Duration(t.rtt.rttvar)*time.Microsecond/4
+	return e
 }
 
 // tellPeerWindow tells that the peer's window was closed, or opened again.
 func (c *Conn) tellPeerWindow(before uint32) {
 	switch {
 	case before > 0 && c.snd.wnd == 0:
-		c.tell(trace.Event{Kind: trace.Window, Why: trace.PeerClosed})
+		c.tell(trace.Window, trace.PeerClosed)
 	case before == 0 && c.snd.wnd > 0:
-		c.tell(trace.Event{Kind: trace.Window, Why: trace.PeerOpened, Window: c.snd.wnd})
+		c.tell(trace.Window, trace.PeerOpened).Window = c.snd.wnd
 	}
 }
 
@@ -164,7 +224,7 @@ func (c *Conn) tellPeerWindow(before uint32) {
 func (c *Conn) tellExpired(now time.Duration) {
 	for _, t := range c.deadlines() {
 		if t.at <= now {
-			c.tell(trace.Event{Kind: trace.TimerExpired, Why: t.why})
+			c.tell(trace.TimerExpired, t.why)
 		}
 	}
 }
@@ -188,7 +248,7 @@ func (c *Conn) Tell(now time.Duration) {
 	if c.state == Closed {
 		return
 	}
-	m := c.memory()
+	m := c.tales()
 
 	next := deadline{at: never}
 	for _, d := range c.deadlines() {
@@ -199,21 +259,21 @@ func (c *Conn) Tell(now time.Duration) {
 	if next.why != m.timer || next.at != m.at {
 		m.timer, m.at = next.why, next.at
 		if next.why != trace.NoReason {
-			c.tell(trace.Event{Kind: trace.TimerSet, Why: next.why, At: next.at})
+			c.tell(trace.TimerSet, next.why).At = next.at
 		}
 	}
 
 	if c.snd.flight != nil {
 		if rate := c.snd.pacingRate(&c.tcb); rate > m.rate+m.rate/8 || rate+rate/8 < m.rate {
 			m.rate = rate
-			c.tell(trace.Event{Kind: trace.Rate, Rate: rate})
+			c.tell(trace.Rate, trace.NoReason).Rate = rate
 		}
 		c.snd.tellController(&c.tcb, m)
 	}
 
 	if why := c.stall(now); why != m.stall {
 		m.stall = why
-		c.tell(trace.Event{Kind: trace.Stalled, Why: why, At: now})
+		c.tell(trace.Stalled, why).At = now
 	}
 }
 
@@ -261,7 +321,3 @@ func (c *Conn) stall(now time.Duration) trace.Why {
 	}
 	return trace.ByNagle
 }
-
-// Sign has sign complete the events that the connection has made. It is called only if
-// Config.Trace is set.
-func (c *Conn) Sign(sign func(*trace.Event)) { c.cfg.Trace.Sign(&c.tcb, sign) }

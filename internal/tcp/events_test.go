@@ -28,7 +28,7 @@ func (s *script) takeEvents() {
 	}
 	s.c.Tell(s.now)
 	s.c.Sign(func(e *trace.Event) { e.Time = s.now })
-	for _, e := range log.Take() {
+	for _, e := range log.Take(nil) {
 		if e.Time != s.now {
 			s.t.Errorf("an event of another maker's: %s", &e)
 		}
@@ -295,18 +295,18 @@ func TestEventsStop(t *testing.T) {
 	log := tc.cfg.Trace
 	tc.connect()
 	tc.takeEvents()
-	if log.Memory(&tc.c.tcb) == nil {
+	if tc.c.lazy.tales == nil {
 		t.Error("nothing is remembered")
 	}
 	tc.cfg.Trace = nil
 	tc.write(1000)
 	tc.want("P. 1+1000 ack 1")
-	if n := len(log.Take()); n != 0 {
+	if n := len(log.Take(nil)); n != 0 {
 		t.Errorf("%d events", n)
 	}
 	tc.cfg.Trace = log
 	tc.c.Release()
-	if log.Memory(&tc.c.tcb) != nil {
+	if tc.c.lazy.tales != nil {
 		t.Error("a closed connection is remembered")
 	}
 }

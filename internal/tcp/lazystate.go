@@ -14,6 +14,7 @@ type lazyState struct {
 	tookBack span          // the window that was last taken back, from where the peer may still see it begin (rcvwindow.go)
 	softErr  syscall.Errno // last error that ICMP told (RFC 5927 §4)
 	records  []record      // that are not acknowledged (MSG_EOR), in order
+	tales    *tales        // what it tells; nil: nobody listens
 	limit    uint64        // no byte from here on leaves (limit.go); 0: any
 }
 

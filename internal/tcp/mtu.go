@@ -46,7 +46,8 @@ func (c *Conn) ICMP(now time.Duration, e *ICMPError) wait.Events {
 		return 0
 	}
 	if c.cfg.Trace != nil && e.Errno != 0 {
-		c.tell(trace.Event{Kind: trace.Refused, Seq: offset(seq), Err: e.Errno.Error()})
+		refused := c.tell(trace.Refused, trace.NoReason)
+		refused.Seq, refused.Err = offset(seq), e.Errno.Error()
 	}
 
 	switch {

@@ -220,16 +220,14 @@ func TestEventsForgotten(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			tc := newScript(t, noTS, traced)
-			log := tc.cfg.Trace
 			tc.connect()
-			if log.Memory(&tc.c.tcb) == nil {
+			if tc.c.lazy.tales == nil {
 				t.Fatal("nothing is remembered")
 			}
 			tc.cfg.Trace = nil
 			tc.write(3000)
 			tc.rest("P. 1..3001/1460 ack 1")
-			*log = trace.Log{} // as the host does when the last listener has gone
-			tc.cfg.Trace = log
+			traced(tc) // by another log, as the host does when the first listener comes
 			tc.heard = nil
 			tc.recv(". 1 ack 3001")
 			tc.wantEvent("acknowledged 1+3000")
@@ -237,7 +235,7 @@ func TestEventsForgotten(t *testing.T) {
 			tc.wantNoEvent("waits")
 			end(tc)
 			tc.takeEvents()
-			if log.Memory(&tc.c.tcb) != nil {
+			if tc.c.lazy.tales != nil {
 				t.Errorf("still remembered in state %v", tc.c.State())
 			}
 			tc.ev &^= wait.Out

@@ -125,7 +125,7 @@ func (s *sender) retransmit(t *tcb, now time.Duration, seg *Segment, i place, li
 		r.sent++
 	}
 	if t.cfg.Trace != nil {
-		s.noteAgain(t, r)
+		t.noteAgain(r.why, r.sent)
 	}
 
 	f.rate.OnSend(&r.Stamp, now, inFlight, r.n)

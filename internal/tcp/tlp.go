@@ -113,7 +113,7 @@ func (s *sender) buildTLP(t *tcb, now time.Duration, seg *Segment, sackLen uint3
 	start := b.at(i).start
 	s.retransmit(t, now, seg, i, mss, mss)
 	if t.cfg.Trace != nil {
-		t.cfg.Trace.Note(t, trace.ByProbe, b.at(b.find(start)).sent)
+		t.noteAgain(trace.ByProbe, b.at(b.find(start)).sent)
 	}
 	l.tlpHigh, l.tlpRetrans = s.nxt, true
 	inc(&t.count().TCPLossProbes)
