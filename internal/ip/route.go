@@ -414,7 +414,7 @@ func (l *Layer) finish(p *Path, mtu int) {
 		most, header = maxLen4, 20
 	}
 	p.MTU = min(mtu, most)
-	if p.Iface.cfg.Segments {
+	if p.Iface.cfg.Segments || p.Iface.cfg.Cuts {
 		p.MaxSegment = most - header
 	}
 	p.Gen = l.gen
