@@ -12,7 +12,7 @@ const Headroom = 160
 // data in Payload. One that was read from a device has an empty head, and all its
 // headers in the first view. Front and Consume hide the difference.
 //
-// The fields stand in the order in which they are used: what every packet needs is on the first cache
+// The fields stand in the order of their use: what every packet needs is on the first cache
 // line, and the headers of most are on the last one.
 type Packet struct {
 	next *Packet

@@ -30,7 +30,7 @@ type Path struct {
 	MTU   int // of the path: bytes of the largest IP packet
 
 	// MaxSegment is how many bytes of TCP header and data one packet may carry as
-	// a large segment (packet.Packet.SegmentSize); 0 if the link takes none.
+	// a large segment (packet.Packet.SegmentSize); 0 if neither the link takes any nor the interface cuts them.
 	MaxSegment int
 
 	Gen       uint32
