@@ -11,14 +11,14 @@ import (
 	"usock/link"
 )
 
-// wire is an end of a pipe that looks at what is sent.
-type wire struct {
+// wireEnd is an end of a pipe that looks at what is sent.
+type wireEnd struct {
 	link.Parallel
 	t       *testing.T
 	packets atomic.Uint64
 }
 
-func (w *wire) look(batch []*link.Packet) {
+func (w *wireEnd) look(batch []*link.Packet) {
 	for _, p := range batch {
 		if p.Len() > w.Info().MTU || p.SegmentSize != 0 {
 			w.t.Errorf("a packet of %d bytes, segments of %d", p.Len(), p.SegmentSize)
@@ -27,12 +27,12 @@ func (w *wire) look(batch []*link.Packet) {
 	w.packets.Add(uint64(len(batch)))
 }
 
-func (w *wire) Send(batch []*link.Packet) int {
+func (w *wireEnd) Send(batch []*link.Packet) int {
 	w.look(batch)
 	return w.Parallel.Send(batch)
 }
 
-func (w *wire) SendFlow(batch []*link.Packet) int {
+func (w *wireEnd) SendFlow(batch []*link.Packet) int {
 	w.look(batch)
 	return w.Parallel.SendFlow(batch)
 }
@@ -42,7 +42,7 @@ func TestSegmentsCutForPipe(t *testing.T) {
 	for name, prefix := range map[string][2]string{"IPv4": {"10.0.0.1/24", "10.0.0.2/24"}, "IPv6": {"fd00::1/64", "fd00::2/64"}} {
 		t.Run(name, func(t *testing.T) {
 			x, y := link.Pipe(link.PipeConfig{MTU: 1500, SmallSegments: true})
-			out := &wire{Parallel: x.(link.Parallel), t: t}
+			out := &wireEnd{Parallel: x.(link.Parallel), t: t}
 			var hosts [2]*usock.Host
 			for i, l := range []link.Link{out, y} {
 				h, err := usock.NewHost(usock.Config{Interfaces: []usock.Interface{{Link: l, Addrs: []netip.Prefix{netip.MustParsePrefix(prefix[i])}}}})
