@@ -675,6 +675,7 @@ func (t *tcpProto) transmit(e *tcpEndpoint, seg *tcp.Segment) {
 
 // put puts a segment into p, which it leaves empty.
 func (l *lane) put(p *packet.Packet, seg *tcp.Segment, k *tuple, o *ip.Out) {
+	l.outSegs += seg.Segments() // while seg has its data
 	seg.SrcPort, seg.DstPort = k.lport, k.rport
 	seg.Data.MoveTo(&p.Payload)
 	p.SegmentSize = seg.SegmentSize
@@ -682,7 +683,6 @@ func (l *lane) put(p *packet.Packet, seg *tcp.Segment, k *tuple, o *ip.Out) {
 	if seg.ECT {
 		o.TOS |= 2
 	}
-	l.outSegs += seg.Segments()
 }
 
 // send sends a segment of no connection.
