@@ -240,6 +240,7 @@ func (h *Host) attach(l link.Link, c ip.IfaceConfig) (*ip.Iface, error) {
 	queues := []link.Queue{l}
 	var out port
 	parallel, _ := l.(link.Parallel)
+	c.Cuts = parallel != nil
 	if h.h.Alone() {
 		parallel = nil
 	}

@@ -28,6 +28,7 @@ var growth = []struct {
 	{"bulk-8", growthBars{ratio: 1.5, kernel: 2}},
 	{"bulk-1500-8", growthBars{ratio: 1.6, kernel: 2}},
 	{"bulk-1500-tso-8", growthBars{kernel: 0.6}},
+	{"bulk-1500-off-8", growthBars{kernel: 0.6}},
 	{"bulk-1", growthBars{before: single}},
 	{"round-trip", growthBars{before: single}},
 	{"connect-1", growthBars{before: single}},

@@ -171,7 +171,7 @@ func gvisorPair(t topology) (*pair, error) {
 	case loopback:
 		n, err := gvisorStack(gvloopback.New(), netip.PrefixFrom(localhost, 8))
 		return &pair{n, n, localhost}, err
-	case wire1500, wire1500tso:
+	case wire1500, wire1500tso, wire1500off:
 		a, b = veth.NewPair(1500, veth.DefaultBacklogSize)
 	case lossy:
 		x, y, err := lossyWire()

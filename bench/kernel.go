@@ -98,7 +98,9 @@ func kernelPair(t topology) (*pair, error) {
 	if t == loopback {
 		return &pair{here(cc), here(cc), localhost}, nil
 	}
-	if t != wire1500 && t != wire1500tso && t != wire64k && t != lossy && t != lossyBBR {
+	switch t {
+	case wire1500, wire1500tso, wire1500off, wire64k, lossy, lossyBBR:
+	default:
 		return nil, errNotServed
 	}
 	there, ns, err := otherNamespace(cc)

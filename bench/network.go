@@ -23,6 +23,7 @@ const (
 	loopback    topology = "loopback"     // one host
 	wire1500    topology = "wire1500"     // two hosts, MTU 1500, every segment a packet of its own
 	wire1500tso topology = "wire1500-tso" // the same, but the kernel offloads segmentation
+	wire1500off topology = "wire1500-off" // the same, and usock's link takes large segments as well
 	wire64k     topology = "wire64k"      // two hosts, MTU 65535 or segments of 64 KiB
 	lossy       topology = "lossy"        // two hosts, MTU 1500, 1 % loss, 10 ms there and back
 	lossyBBR    topology = "lossy-bbr"    // the same, with BBR in place of CUBIC

@@ -78,6 +78,8 @@ var table = []workload{
 		topology: wire1500tso, limit: "limit-copy", run: bulk(1)},
 	{name: "bulk-1500-tso-8", title: "bulk TCP, 8 connections, two hosts, MTU 1500, the kernel with TSO", unit: "Gbit/s",
 		topology: wire1500tso, limit: "limit-copy", run: bulk(8)},
+	{name: "bulk-1500-off-8", title: "bulk TCP, 8 connections, two hosts, MTU 1500, usock and the kernel with TSO", unit: "Gbit/s",
+		topology: wire1500off, limit: "limit-copy", run: bulk(8)},
 	{name: "bulk-64k-8", title: "bulk TCP, 8 connections, two hosts, 64 KiB segments", unit: "Gbit/s",
 		topology: wire64k, limit: "limit-copy", run: bulk(8)},
 	{name: "bulk-lossy", title: "bulk TCP, two hosts, MTU 1500, 1 % loss, 10 ms round trip", unit: "Mbit/s",

@@ -81,6 +81,8 @@ func usockPair(t topology) (*pair, error) {
 		return &pair{usockNet{h}, usockNet{h}, localhost}, err
 	case wire1500, wire1500tso:
 		c = link.PipeConfig{MTU: 1500, SmallSegments: true}
+	case wire1500off:
+		c = link.PipeConfig{MTU: 1500}
 	case wire64k:
 		c = link.PipeConfig{MTU: 65535}
 	case lossy, lossyBBR:

@@ -11,25 +11,18 @@ const Headroom = 160
 // A packet that was built by a host has all its headers in the head and only
 // data in Payload. One that was read from a device has an empty head, and all its
 // headers in the first view. Front and Consume hide the difference.
+//
+// The fields stand in the order of their use: what every packet needs is on the first cache
+// line, and the headers of most are on the last one.
 type Packet struct {
-	Payload Vec // owns a reference for each view
-
-	// ChecksumStart and ChecksumOffset say, if ChecksumOffset is not zero, that
-	// the transport checksum holds only the pseudo-header's sum and is to be
-	// completed by whoever takes the packet out of memory: the sum over the bytes
-	// from ChecksumStart on is stored at ChecksumStart+ChecksumOffset. Both count
-	// from the first byte of the network header.
-	ChecksumStart, ChecksumOffset uint16
+	next *Packet
+	off  uint8 // Head is head[off:end]
+	end  uint8
 
 	// CRC32c says that the checksum to be completed is not the Internet checksum but
 	// the CRC32c over the bytes from ChecksumStart on, 4 bytes with the least
 	// significant one first, which are zero until then (RFC 9260, section 6.8).
 	CRC32c bool
-
-	// SegmentSize, if not zero, says that the packet is one large TCP segment
-	// that is to be cut into segments of that many bytes of data each. In a host's
-	// own loopback queue, and nowhere else, it may be a UDP datagram, too.
-	SegmentSize uint16
 
 	// Trusted says that the packet never left memory, so that its checksums need
 	// not be verified.
@@ -43,15 +36,26 @@ type Packet struct {
 	// header, unlike IPv4's, cannot say: a gateway sends on what it carries accordingly.
 	DontFragment bool
 
+	// ChecksumStart and ChecksumOffset say, if ChecksumOffset is not zero, that
+	// the transport checksum holds only the pseudo-header's sum and is to be
+	// completed by whoever takes the packet out of memory: the sum over the bytes
+	// from ChecksumStart on is stored at ChecksumStart+ChecksumOffset. Both count
+	// from the first byte of the network header.
+	ChecksumStart, ChecksumOffset uint16
+
+	// SegmentSize, if not zero, says that the packet is one large TCP segment
+	// that is to be cut into segments of that many bytes of data each. In a host's
+	// own loopback queue, and nowhere else, it may be a UDP datagram, too.
+	SegmentSize uint16
+
+	Payload Vec // owns a reference for each view
+
 	// Owner says for whom the packet was sent, 0 and 0 where nobody in particular.
 	Owner Owner
 
 	// Note is what recordings say of the packet; "": nothing.
 	Note string
 
-	next *Packet
-	off  uint8 // Head is head[off:end]
-	end  uint8
 	head [Headroom]byte
 }
 
@@ -74,7 +78,10 @@ func New() *Packet {
 func (p *Packet) Free() {
 	p.Payload.Release()
 	p.ChecksumStart, p.ChecksumOffset, p.SegmentSize = 0, 0, 0
-	p.CRC32c, p.Trusted, p.ForHost, p.DontFragment, p.Owner, p.Note, p.next = false, false, false, false, Owner{}, "", nil
+	p.CRC32c, p.Trusted, p.ForHost, p.DontFragment, p.Owner, p.next = false, false, false, false, Owner{}, nil
+	if p.Note != "" {
+		p.Note = ""
+	}
 	pool.Put(p)
 }
 

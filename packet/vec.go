@@ -7,10 +7,10 @@ const VecCap = 6
 // empty. A Vec is a value; it owns a reference for each of its views where its
 // holder says so.
 type Vec struct {
-	v     [VecCap]View
+	n     uint32
 	first uint8
 	last  uint8 // views are v[first:last]
-	n     uint32
+	v     [VecCap]View
 }
 
 // Len returns the number of bytes.
@@ -96,6 +96,15 @@ func (x *Vec) Truncate(n int) {
 func (x *Vec) Moved() {
 	for i := x.first; i < x.last; i++ {
 		x.v[i] = View{}
+	}
+	x.first, x.last, x.n = 0, 0, 0
+}
+
+// MoveTo empties the Vec into to, which is empty: the references go along.
+func (x *Vec) MoveTo(to *Vec) {
+	to.first, to.last, to.n = x.first, x.last, x.n
+	for i := x.first; i < x.last; i++ {
+		to.v[i], x.v[i] = x.v[i], View{}
 	}
 	x.first, x.last, x.n = 0, 0, 0
 }

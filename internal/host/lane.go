@@ -68,6 +68,9 @@ func (l *Lane) Whole() bool { return l.whole }
 // Domain returns the domain that the lane is in; nil: none, or the whole host.
 func (l *Lane) Domain() *Domain { return l.dom }
 
+// In reports whether the lane is in d, or has the whole host.
+func (l *Lane) In(d *Domain) bool { return l.whole || l.dom == d }
+
 // Loop queues a packet that the host sends to itself.
 func (l *Lane) Loop(p *packet.Packet) { l.loop.Push(p) }
 

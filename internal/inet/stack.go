@@ -239,7 +239,8 @@ func (s *Stack) path(dst, src netip.Addr, ifindex int) (*ip.Path, error) {
 type lane struct {
 	in, out  tcp.Segment // a segment on its way in, and one out
 	ipOut    ip.Out
-	straight straight // the zero value: there is none
+	last     *tcpEndpoint // that a segment was for; nil: none yet
+	straight straight     // the zero value: there is none
 	start    tcp.Params
 
 	inSegs, outSegs uint64

@@ -653,7 +653,8 @@ func (t *tcpProto) transmit(e *tcpEndpoint, seg *tcp.Segment) {
 	}
 	lane := t.lane(e.dom)
 	o := &lane.ipOut
-	*o = ip.Out{Src: e.laddr, Dst: e.raddr, Proto: ip.ProtoTCP, Checksum: tcpKind.sum}
+	*o = ip.Out{}
+	o.Src, o.Dst, o.Proto, o.Checksum = e.laddr, e.raddr, ip.ProtoTCP, tcpKind.sum
 	opt := e.ip()
 	opt.out(o, e.raddr)
 	if o.Dst.Is6() {
@@ -674,14 +675,14 @@ func (t *tcpProto) transmit(e *tcpEndpoint, seg *tcp.Segment) {
 
 // put puts a segment into p, which it leaves empty.
 func (l *lane) put(p *packet.Packet, seg *tcp.Segment, k *tuple, o *ip.Out) {
+	l.outSegs += seg.Segments() // while seg has its data
 	seg.SrcPort, seg.DstPort = k.lport, k.rport
-	p.Payload, seg.Data = seg.Data, packet.Vec{}
+	seg.Data.MoveTo(&p.Payload)
 	p.SegmentSize = seg.SegmentSize
 	seg.TCP.Put(p.Prepend(seg.TCP.Len()))
 	if seg.ECT {
 		o.TOS |= 2
 	}
-	l.outSegs += seg.Segments()
 }
 
 // send sends a segment of no connection.

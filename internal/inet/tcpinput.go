@@ -36,7 +36,10 @@ func (t *tcpProto) Input(p *packet.Packet, m *ip.Meta) bool {
 		return true
 	}
 	k := tuple{laddr: m.Dst, raddr: m.Src, lport: seg.DstPort, rport: seg.SrcPort}
-	found := t.conns.find(&k)
+	found := lane.seen(m.Lane.At(), &k)
+	if found == nil {
+		found = t.conns.find(&k)
+	}
 	e, ok := found.(*tcpEndpoint)
 	for ok {
 		if !m.Lane.At().Visit(e.dom) {
@@ -50,6 +53,7 @@ func (t *tcpProto) Input(p *packet.Packet, m *ip.Meta) bool {
 		e, ok = found.(*tcpEndpoint)
 	}
 	if ok {
+		lane.last = e
 		lane.inSegs++
 		if !e.keep(p, m, 0, n) {
 			p.Free()
@@ -62,10 +66,20 @@ func (t *tcpProto) Input(p *packet.Packet, m *ip.Meta) bool {
 	return t.inputOther(found, p, m, &k, n)
 }
 
+// seen returns the connection of the lane's last segment, if it has the tuple, nil otherwise: segments come in runs
+// of one connection. It is looked at in its domain only, without which its tuple may change.
+func (l *lane) seen(at *host.Lane, k *tuple) nodeOwner {
+	if e := l.last; e != nil && at.In(e.dom) && e.node.owner != nil && e.tuple.is(k) {
+		return e
+	}
+	return nil
+}
+
 // consume moves the data of a segment out of its packet.
 func (t *tcpProto) consume(seg *tcp.Segment, p *packet.Packet, m *ip.Meta, n int) {
 	p.Consume(n)
-	seg.Data, p.Payload = p.Payload, packet.Vec{}
+	seg.Data.Moved()
+	p.Payload.MoveTo(&seg.Data)
 	seg.CE = m.TOS&3 == 3
 	p.Free()
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"syscall"
 
+	"usock/internal/offload"
 	"usock/internal/relay"
 	"usock/packet"
 )
@@ -25,6 +26,10 @@ type IfaceConfig struct {
 	Checksum bool // the link takes packets without transport checksum
 	CRC32c   bool // and those without CRC32c
 	Segments bool // the link takes TCP segments larger than the MTU
+
+	// Cuts says that the interface cuts such segments where the link does not take them: to make one and cut it
+	// costs less than to make many (Linux's GSO).
+	Cuts bool
 }
 
 // Port is where packets leave for a link: a relay.Relay, or for a link with several queues a
@@ -382,15 +387,32 @@ func (l *Layer) IsBroadcast(a netip.Addr) bool {
 
 // transmit sends p, a complete packet, through the interface and takes it over.
 func (l *Lane) transmit(i *Iface, p *packet.Packet) {
+	if i.cfg.Out == nil {
+		l.leave(i, nil, p)
+		return
+	}
+	out := i.cfg.Out.For(p)
+	switch {
+	case p.SegmentSize == 0 || i.cfg.Segments:
+		l.leave(i, out, p)
+	case i.cfg.Checksum:
+		offload.Cut(p, func(s *packet.Packet) { l.leave(i, out, s) })
+	default:
+		offload.Segment(p, func(s *packet.Packet) { l.leave(i, out, s) })
+	}
+}
+
+// leave is transmit for a packet that is as the interface's link takes it. A link's goes out by a relay.
+func (l *Lane) leave(i *Iface, out *relay.Relay, p *packet.Packet) {
 	c := l.carried(i)
 	c.TxPackets++
 	c.TxBytes += uint64(p.Len())
 	if l.tap != nil {
 		l.tap(i, p, true)
 	}
-	if i.cfg.Out == nil {
+	if out == nil {
 		l.at.Loop(p)
 		return
 	}
-	l.at.Send(i.cfg.Out.For(p), p)
+	l.at.Send(out, p)
 }

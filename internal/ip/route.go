@@ -30,7 +30,7 @@ type Path struct {
 	MTU   int // of the path: bytes of the largest IP packet
 
 	// MaxSegment is how many bytes of TCP header and data one packet may carry as
-	// a large segment (packet.Packet.SegmentSize); 0 if the link takes none.
+	// a large segment (packet.Packet.SegmentSize); 0 if neither the link takes any nor the interface cuts them.
 	MaxSegment int
 
 	Gen       uint32
@@ -414,7 +414,7 @@ func (l *Layer) finish(p *Path, mtu int) {
 		most, header = maxLen4, 20
 	}
 	p.MTU = min(mtu, most)
-	if p.Iface.cfg.Segments {
+	if p.Iface.cfg.Segments || p.Iface.cfg.Cuts {
 		p.MaxSegment = most - header
 	}
 	p.Gen = l.gen

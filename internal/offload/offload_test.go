@@ -133,6 +133,51 @@ func TestSegment(t *testing.T) {
 	}
 }
 
+// What is cut is what Segment makes, once its checksums are completed. Datagrams that must not be fragmented keep
+// the number of the whole.
+func TestCut(t *testing.T) {
+	for _, v6 := range []bool{false, true} {
+		for _, dont := range []bool{false, true} {
+			leakCheck(t)
+			d := pattern(10_500)
+			whole := func() *packet.Packet {
+				p := segment(v6, 1000, d[:4200], d[4200:])
+				if b := p.Head(); !v6 && dont {
+					b[6] |= 0x40
+				}
+				return p
+			}
+			var want [][]byte
+			Segment(whole(), func(s *packet.Packet) {
+				want = append(want, s.AppendTo(nil))
+				s.Free()
+			})
+			i := 0
+			ok := Cut(whole(), func(s *packet.Packet) {
+				defer s.Free()
+				if s.ChecksumOffset == 0 || s.SegmentSize != 0 || s.Owner.Socket != 2 || !Complete(s, 0) {
+					t.Fatalf("notes %+v", s.Owner)
+				}
+				got := s.AppendTo(nil)
+				_, id, _ := check(t, got)
+				if !v6 && dont {
+					if id != 0xffff {
+						t.Errorf("segment %d has number %d", i, id)
+					}
+					copy(got[4:12], want[i][4:12]) // number, and with it the header's checksum
+				}
+				if !bytes.Equal(got, want[i]) {
+					t.Errorf("segment %d: %x, want %x", i, got[:72], want[i][:72])
+				}
+				i++
+			})
+			if !ok || i != len(want) {
+				t.Errorf("%v, %d segments of %d", ok, i, len(want))
+			}
+		}
+	}
+}
+
 func TestSegmentRefuses(t *testing.T) {
 	leakCheck(t)
 	emit := func(p *packet.Packet) { t.Error("emitted"); p.Free() }

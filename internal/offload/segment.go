@@ -22,6 +22,18 @@ func Segment(p *packet.Packet, emit func(*packet.Packet)) bool {
 		emit(p)
 		return true
 	}
+	return cut(p, size, false, emit)
+}
+
+// Cut is Segment, with a note of its own for each segment, for a link that completes checksums: p has one, and a size.
+// Where p must not be fragmented its number, by which fragments would be put together, is that of all
+// (RFC 6864, section 4.1).
+func Cut(p *packet.Packet, emit func(*packet.Packet)) bool {
+	return cut(p, int(p.SegmentSize), true, emit)
+}
+
+// cut cuts p into segments of size bytes of data, and completes their checksums or leaves that to others.
+func cut(p *packet.Packet, size int, left bool, emit func(*packet.Packet)) bool {
 	defer p.Free()
 
 	// All headers at once, wherever they stand: each segment begins with a copy.
@@ -35,7 +47,10 @@ func Segment(p *packet.Packet, emit func(*packet.Packet)) bool {
 	hl := net + tcp
 	flags := head[net+13]
 	seq := binary.BigEndian.Uint32(head[net+4:])
-	id := binary.BigEndian.Uint16(head[4:])
+	id, step := binary.BigEndian.Uint16(head[4:]), uint16(1)
+	if left && head[6]&dontFragment != 0 {
+		step = 0
+	}
 	data := p.Len() - hl
 	for off, i := 0, 0; off < data || i == 0; off, i = off+size, i+1 {
 		k := min(size, data-off)
@@ -55,13 +70,13 @@ func Segment(p *packet.Packet, emit func(*packet.Packet)) bool {
 		}
 		b[net+13] = f
 		binary.BigEndian.PutUint32(b[net+4:], seq+uint32(off))
-		binary.BigEndian.PutUint16(b[net+16:], 0)
+		binary.BigEndian.PutUint16(b[net+tcpField:], 0)
 		var c wire.Checksum
 		if b[0]>>4 == 4 {
 			binary.BigEndian.PutUint16(b[2:], uint16(hl+k))
 
 			// A number for each, as each is a datagram that may be fragmented.
-			binary.BigEndian.PutUint16(b[4:], id+uint16(i))
+			binary.BigEndian.PutUint16(b[4:], id+uint16(i)*step)
 			b[10], b[11] = 0, 0
 			binary.BigEndian.PutUint16(b[10:], wire.ChecksumOf(b[:net]))
 			c.Add(b[12:20])
@@ -71,15 +86,26 @@ func Segment(p *packet.Packet, emit func(*packet.Packet)) bool {
 		}
 		c.AddUint16(6) // TCP, the pseudo-header's protocol
 		c.AddUint16(uint16(tcp + k))
+		if left {
+			binary.BigEndian.PutUint16(b[net+tcpField:], c.Partial())
+			s.ChecksumStart, s.ChecksumOffset = uint16(net), tcpField
+			emit(s)
+			continue
+		}
 		c.Add(b[net:])
 		for _, v := range s.Payload.Views() {
 			c.Add(v.Bytes())
 		}
-		binary.BigEndian.PutUint16(b[net+16:], c.Sum())
+		binary.BigEndian.PutUint16(b[net+tcpField:], c.Sum())
 		emit(s)
 	}
 	return true
 }
+
+const (
+	tcpField     = 16   // where a TCP header has its checksum
+	dontFragment = 0x40 // of byte 6 of an IPv4 header
+)
 
 // headers returns the lengths of the network and the TCP header at the start of b.
 func headers(b []byte) (net, tcp int, ok bool) {

@@ -30,7 +30,7 @@ type Relay struct {
 	Later func(f func()) // has another goroutine, or this one afterwards, call f
 
 	mu      sync.Mutex
-	queue   packet.Queue
+	queue   fifo
 	busy    bool // a goroutine hands on
 	closed  bool
 	dropped uint64                     // packets that did not fit
@@ -41,13 +41,13 @@ type Relay struct {
 // want of room, or as the relay is closed.
 func (r *Relay) Push(p *packet.Packet) bool {
 	r.mu.Lock()
-	if r.closed || r.queue.Len() >= r.Bound {
+	if r.closed || r.queue.len() >= r.Bound {
 		r.dropped++
 		r.mu.Unlock()
 		p.Free()
 		return false
 	}
-	r.queue.Push(p)
+	r.queue.push(p)
 	r.mu.Unlock()
 	return true
 }
@@ -75,7 +75,7 @@ func (r *Relay) Flush() {
 	defer func() { r.busy = goesOn }()
 
 	for range relayTurn {
-		n := r.queue.PopTo(r.batch[:])
+		n := r.queue.popTo(r.batch[:])
 		if n == 0 {
 			return
 		}
@@ -107,5 +107,5 @@ func (r *Relay) Close() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.closed = true
-	r.queue.Free()
+	r.queue.free()
 }

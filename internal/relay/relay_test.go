@@ -65,7 +65,7 @@ func TestRelay(t *testing.T) {
 	wg.Wait()
 	for busy := true; busy; runtime.Gosched() {
 		r.mu.Lock()
-		busy = r.busy || r.queue.Len() > 0 // between two turns nobody is at it for a moment
+		busy = r.busy || r.queue.len() > 0 // between two turns nobody is at it for a moment
 		r.mu.Unlock()
 	}
 	var next [pushers]uint32
