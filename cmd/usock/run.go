@@ -238,11 +238,9 @@ func runProgram(args []string, w *wanted, s *conditions, out *outside) error {
 	st, err := run.Run(o)
 	if err == nil {
 		w.summary.print(os.Stderr, host, out.gateway)
-	}
-	out.close()
-	if err == nil {
 		s.calls.end()
 	}
+	out.close()
 	host.Close()
 	w.views.Close() // after what the host sends at its end
 	if err != nil {

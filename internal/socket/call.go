@@ -108,11 +108,9 @@ func (c *call) do(op func() error) error {
 	s, h := c.s, c.s.Host
 	h.Enter()
 	c.begin()
-	var (
-		w     *wait.Waiter
-		limit *timeout
-		err   error
-	)
+	var w *wait.Waiter
+	var limit *timeout
+	var err error
 	for {
 		if s.closed {
 			err = syscall.EBADF
