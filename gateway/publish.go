@@ -332,7 +332,7 @@ func (p *port) accept() {
 				return
 			}
 		}
-		e := g.room.forClient(p.fd)
+		e := g.room.forClient()
 		fd, client := -1, netip.AddrPort{}
 		if e == 0 {
 			fd, client, e = sysAccept(p.fd)
@@ -341,7 +341,6 @@ func (p *port) accept() {
 		}
 		switch e {
 		case 0:
-			g.room.last = fd
 			p.bring(fd, client)
 		case unix.EAGAIN, unix.EINVAL:
 			return
