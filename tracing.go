@@ -15,8 +15,8 @@ func (h *Host) Epoch() time.Time {
 }
 
 // Trace has f called with what the host's stack and the calls on its sockets do from now on,
-// until stop is called, in order. f is called by
-// one goroutine at a time, with no lock held, and may use the host, and stop; it must not keep the slice.
+// until stop is called, in order. f is called by one goroutine at a time, with no lock held, and may use
+// the host, and stop; it must not keep the slice.
 //
 // Who calls f is whoever has brought the events about, unless another call of f is under way, and for no more than
 // some thousand events, after which a goroutine of its own goes on: so f should neither take long nor wait for
@@ -28,8 +28,9 @@ func (h *Host) Epoch() time.Time {
 // Without listener nothing is made. A call of f that is under way when stop is called goes on; none begins
 // after it.
 //
-// A host's events are in the order in which they were made, and of their times: what two connections do at once, on two processors,
-// is told with the later of both times where it was made later. On a manual clock they are a function of what is done. Those of two hosts can be put in order by their times, if the clock is
+// A host's events are in the order in which they were made, and of their times: what two connections do at
+// once, on two processors, is told with the later of both times where it was made later. On a manual clock
+// they are a function of what is done. Those of two hosts can be put in order by their times, if the clock is
 // one; at the same time, one host's "received" may be told before the other's "sent". A host that is closed
 // goes on to tell of calls, which fail.
 func (h *Host) Trace(f func([]trace.Event)) (stop func()) { return h.h.Trace(f) }
