@@ -44,6 +44,7 @@ type way struct {
 	limit time.Duration // 0: twinLimit
 	reach bool          // the outside
 	netns string        // "", or the path of the network namespace in which both run
+	again func()        // has what the first run has left in the network be as before; nil: nothing
 }
 
 // twinLimit bounds each run of a twin. What natively takes a second or two has
@@ -229,6 +230,9 @@ func twin(t *testing.T, w way, script string) {
 	if *nativeOnly {
 		t.Log(native)
 		return
+	}
+	if w.again != nil {
+		w.again()
 	}
 	o := under(t, w, script)
 	measures(t, "under usock run", o)
