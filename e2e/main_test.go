@@ -134,7 +134,7 @@ func command(t *testing.T, ctx context.Context, args ...string) (*exec.Cmd, stri
 func commandAs(t *testing.T, ctx context.Context, user uint32, args ...string) (*exec.Cmd, string) {
 	t.Helper()
 	dir := t.TempDir()
-	marker := fmt.Sprintf("USOCK_E2E=%d.%d", os.Getpid(), runs.Add(1))
+	marker := fmt.Sprintf("USOCK_E2E=%d.%d;", os.Getpid(), runs.Add(1)) // none is part of another
 	c := exec.CommandContext(ctx, filepath.Join(bin, "usock"), append([]string{"run", isolated}, args...)...)
 	c.Dir = dir
 	c.Env = append(os.Environ(), marker, "HOME="+dir, "TMPDIR="+dir)

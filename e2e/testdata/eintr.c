@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,8 +73,11 @@ int main(void) {
 	struct msghdr h = {.msg_iov = &v, .msg_iovlen = 1};
 	long total = write(near_end, m, big), n;
 	say("write", total, big);
-	while ((n = send(near_end, m, 4096, MSG_DONTWAIT)) > 0)
-		total += n;
+	struct pollfd p = {near_end, POLLOUT, 0};
+	do { // until all that is between the two ends is full
+		while ((n = send(near_end, m, 4096, MSG_DONTWAIT)) > 0)
+			total += n;
+	} while (poll(&p, 1, 300) > 0);
 	say("write", write(near_end, m, big), big);
 	say("writev", writev(near_end, &v, 1), big);
 	say("send", send(near_end, m, big, 0), big);

@@ -172,7 +172,10 @@ var operations = map[string]func(r *request, out *response) error{
 			return err
 		}
 		defer f.Close()
-		return unix.FinitModule(int(f.Fd()), "", 0)
+		if err := unix.FinitModule(int(f.Fd()), "", 0); err != unix.EEXIST { // it is there already
+			return err
+		}
+		return nil
 	},
 	"read": func(r *request, out *response) (err error) {
 		out.Data, err = os.ReadFile(r.Path)
