@@ -159,13 +159,23 @@ func (g *Gateway) newMapping(key mappingKey) (*mapping, syscall.Errno) {
 
 // prepareDatagrams sets the options of an outer UDP socket.
 func prepareDatagrams(fd int, v4 bool) {
+	preparePackets(fd, v4)
 	if v4 {
-		setInt(fd, unix.IPPROTO_IP, unix.IP_RECVERR, 1)
 		setInt(fd, unix.IPPROTO_IP, unix.IP_RECVTOS, 1)
 		setInt(fd, unix.IPPROTO_IP, unix.IP_RECVTTL, 1)
-		setInt(fd, unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_DONT)
 	} else {
 		setInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1)
+	}
+	setInt(fd, unix.IPPROTO_UDP, unix.UDP_GRO, 1)
+}
+
+// preparePackets sets the options of an outer socket that sends packets of the host's as they are, and hears of errors: one
+// of UDP or a raw one. The header of IPv4 is what a raw one receives anyway.
+func preparePackets(fd int, v4 bool) {
+	if v4 {
+		setInt(fd, unix.IPPROTO_IP, unix.IP_RECVERR, 1)
+		setInt(fd, unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_DONT)
+	} else {
 		setInt(fd, unix.IPPROTO_IPV6, unix.IPV6_RECVERR, 1)
 		setInt(fd, unix.IPPROTO_IPV6, unix.IPV6_RECVTCLASS, 1)
 		setInt(fd, unix.IPPROTO_IPV6, unix.IPV6_RECVHOPLIMIT, 1)
@@ -173,10 +183,9 @@ func prepareDatagrams(fd int, v4 bool) {
 	}
 	setInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, outerBuf)
 	setInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, outerBuf)
-	setInt(fd, unix.IPPROTO_UDP, unix.UDP_GRO, 1)
 }
 
-// outerBuf is what the buffers of outer UDP sockets are asked to have, in bytes. The kernel
+// outerBuf is what the buffers of such sockets are asked to have, in bytes. The kernel
 // gives what net.core.rmem_max and wmem_max allow.
 const outerBuf = 4 << 20
 

@@ -10,7 +10,7 @@ import (
 
 // fragments are those of the host's packets of SCTP that are not whole yet. What an association has cut for a path leaves in
 // fragments once the path has been found to carry less (RFC 9260, section 7.3); raw sockets take whole packets, which the
-// machine cuts again. They come from a host of this process, so they neither overlap nor lie.
+// machine cuts again. A program of the host's may make its own (CAP_NET_RAW), which overlap or lie.
 type fragments map[fragmentKey]*fragmented
 
 type fragmentKey struct {

@@ -68,27 +68,13 @@ func (g *Gateway) openSCTP(outer link.Direct) link.Direct {
 		if e != 0 {
 			continue
 		}
-		prepareRaw(fd, a.Is4())
+		preparePackets(fd, a.Is4())
 		g.sctp[i] = &rawSCTP{g: g, v4: a.Is4(), fd: fd, flows: make(map[sctpKey]*sctpFlow), parts: make(fragments)}
 	}
 	if g.sctp[0] == nil && g.sctp[1] == nil {
 		return outer
 	}
 	return &sctpTap{through, g}
-}
-
-func prepareRaw(fd int, v4 bool) {
-	if v4 {
-		setInt(fd, unix.IPPROTO_IP, unix.IP_RECVERR, 1)
-		setInt(fd, unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_DONT)
-	} else {
-		setInt(fd, unix.IPPROTO_IPV6, unix.IPV6_RECVERR, 1)
-		setInt(fd, unix.IPPROTO_IPV6, unix.IPV6_RECVTCLASS, 1)
-		setInt(fd, unix.IPPROTO_IPV6, unix.IPV6_RECVHOPLIMIT, 1)
-		setInt(fd, unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_DONT)
-	}
-	setInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, outerBuf)
-	setInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, outerBuf)
 }
 
 // CarriesSCTP reports whether SCTP leaves as it is. Then the host's SCTPConfig.TranslatedVia is to be the name of its interface to the

@@ -68,7 +68,7 @@ func TestSCTPErrorsOfOthers(t *testing.T) {
 			t.Fatal(e)
 		}
 		defer sysClose(fd)
-		prepareRaw(fd, to.Addr().Is4())
+		preparePackets(fd, to.Addr().Is4())
 		if to.Addr().Is6() {
 			setInt(fd, unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_PROBE)
 		}
