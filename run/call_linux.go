@@ -217,10 +217,15 @@ func (c *call) replaceFD(fd, target, flags int) (e syscall.Errno) {
 	return e
 }
 
-// addFD gives the program a copy of fd, and answers the call if answer is true.
+// addFD gives the program a copy of fd. If answer is true it answers the call too, and closes fd at once: while the
+// supervisor holds a copy the program's close is none, and the thread may wait long for its next turn.
 func (c *call) addFD(fd, flags int, answer bool) (n int, e syscall.Errno) {
 	id := c.n.id
-	c.away(func() { n, e = c.l.notify.addFD(id, fd, flags, answer) })
+	c.away(func() {
+		if n, e = c.l.notify.addFD(id, fd, flags, answer); e == 0 && answer {
+			sysClose(fd)
+		}
+	})
 	return n, e
 }
 
@@ -241,7 +246,7 @@ func callSocket(c *call) result {
 		return c.fail(e)
 	}
 	if !c.l.space.take(1) {
-		if !c.scanned && c.l.scanner.worth() {
+		if !c.scanned {
 			return c.afterScan(callSocket) // some may be closed
 		}
 		c.l.space.tell()
@@ -272,8 +277,8 @@ func callSocket(c *call) result {
 		}
 	}
 	got, e := c.answerFD(fd, typ&unix.SOCK_CLOEXEC)
-	sysClose(fd)
 	if e != 0 {
+		sysClose(fd)
 		return c.undone(e)
 	}
 	if s.state == released {
@@ -355,7 +360,8 @@ func callGetpeername(c *call) result {
 	return c.fail(c.storeAddr(a, c.n.data.args[1], c.n.data.args[2]))
 }
 
-// afterScan has the call tried again once it is known what was closed before now.
+// afterScan has the call tried again once it is known what was closed before now, whether epoll tells of
+// it or not.
 func (c *call) afterScan(try func(*call) result) result {
 	c.scanned = true
 	n := &c.l.scanner

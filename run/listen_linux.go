@@ -81,7 +81,7 @@ func callListen(c *call) result {
 	}
 	before, _ := s.u.GetSockName()
 	err := s.u.Listen(backlog)
-	if errno(err) == unix.EADDRINUSE && !c.scanned && c.l.scanner.worth() {
+	if errno(err) == unix.EADDRINUSE && !c.scanned {
 		return c.afterScan(callListen) // it may be held by a socket that the program has closed
 	}
 	if err != nil {
@@ -442,9 +442,6 @@ func (c *call) deliver(n taken, flags int) result {
 	// after it would be taken for bytes left unread.
 	n.s.giving, n.s.waits = true, n.nonb == 0
 	got, e := c.answerFD(n.fd, flags&unix.SOCK_CLOEXEC)
-	if e == 0 {
-		sysClose(n.fd)
-	}
 	if n.s.giving = false; n.s.delayed {
 		n.s.delayed = false
 		defer n.s.pump()
@@ -489,7 +486,7 @@ func (c *call) bind(a usock.Addr) result {
 		c.l.drainMessages()
 		err = c.s.u.Bind(a)
 	}
-	if errno(err) == unix.EADDRINUSE && !c.scanned && c.l.scanner.worth() {
+	if errno(err) == unix.EADDRINUSE && !c.scanned {
 		// The port may be held by a socket that the program has closed.
 		return c.afterScan(func(c *call) result { return c.bind(a) })
 	}

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -353,10 +354,11 @@ func TestListWithGaps(t *testing.T) {
 func TestWaitForScan(t *testing.T) {
 	p := newPlayer(t)
 	n := &p.l.scanner
-	n.start() // nothing to look for
-	if need := n.wait(); !n.enough(need) {
-		t.Error("a wait for a scan of nothing")
+	need := n.wait() // nothing to look for, but what epoll may tell of
+	if n.enough(need) {
+		t.Error("nobody has looked at what epoll tells of")
 	}
+	p.until("epoll is asked", func() bool { return n.enough(need) })
 	fd := p.stream(0)
 	all := map[uint64]struct{}{p.sock(fd).id.ino: {}}
 	n.busy, n.number, n.done = true, 10, 9 // a scan is under way
@@ -386,4 +388,57 @@ func TestWaitForScan(t *testing.T) {
 		t.Error("the second is not enough")
 	}
 	n.missing, n.number = nil, 13
+}
+
+// TestClosedJustBefore has a program close a socket and ask for what it held before the loop is told
+// of the close.
+func TestClosedJustBefore(t *testing.T) {
+	t.Run("port", func(t *testing.T) {
+		p := newPlayer(t)
+		client, _ := p.pair()
+		port, e := p.port(client)
+		p.must(e)
+		p.must(p.setOption(client, unix.SOL_SOCKET, unix.SO_LINGER, lingerAbort))
+		s := p.stream(0)
+		p.before = func() { p.close(client) }
+		p.must(p.bind(s, port))
+	})
+	t.Run("netlink port", func(t *testing.T) {
+		p := newPlayer(t)
+		bind := func(fd int) syscall.Errno {
+			a := sockaddrNL{port: 4242}.bytes()
+			return p.call("bind", uint64(fd), at(p.put(a)), uint64(len(a))).err
+		}
+		first, e := p.netlink(unix.NETLINK_ROUTE)
+		p.must(e)
+		second, e := p.netlink(unix.NETLINK_ROUTE)
+		p.must(e)
+		p.must(bind(first))
+		p.wants(bind(second), unix.EADDRINUSE)
+		p.before = func() { p.close(first) }
+		p.must(bind(second))
+	})
+	for _, kind := range []string{"socket", "netlink socket"} {
+		t.Run(kind, func(t *testing.T) {
+			p := newPlayer(t)
+			client, server := p.pair()
+			limit := p.l.space.limit
+			p.l.space.limit = p.l.space.used // none is left
+			defer func() { p.l.space.limit = limit }()
+			open := func() syscall.Errno {
+				if kind == "socket" {
+					_, e := p.socket(unix.SOCK_STREAM)
+					return e
+				}
+				_, e := p.netlink(unix.NETLINK_ROUTE)
+				return e
+			}
+			p.wants(open(), unix.EMFILE)
+			p.before = func() {
+				p.close(client)
+				p.close(server)
+			}
+			p.must(open())
+		})
+	}
 }

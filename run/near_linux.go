@@ -71,7 +71,7 @@ func (l listener) syncWake() bool {
 }
 
 // answerFD gives the program a copy of fd, with the flag O_CLOEXEC or none, and
-// answers the call with its number.
+// answers the call with its number. Then fd is closed; where it fails it is not.
 func (c *call) answerFD(fd, flags int) (int, syscall.Errno) {
 	near := &c.l.near
 	if !near.on {
@@ -89,6 +89,9 @@ func (c *call) answerFD(fd, flags int) (int, syscall.Errno) {
 	m.back()
 	if e == 0 {
 		e = c.l.notify.send(&response{id: c.n.id, val: int64(n)})
+	}
+	if e == 0 {
+		sysClose(fd)
 	}
 	return n, e
 }

@@ -89,6 +89,9 @@ func (c *call) netlinkSocket(typ, protocol int) result {
 		return result{how: byKernel}
 	}
 	if !c.l.space.take(1) {
+		if !c.scanned {
+			return c.afterScan(func(c *call) result { return c.netlinkSocket(typ, protocol) })
+		}
 		c.l.space.tell()
 		return c.fail(unix.EMFILE)
 	}
@@ -108,9 +111,8 @@ func (c *call) netlinkSocket(typ, protocol int) result {
 		sysClose(fd)
 		return c.undone(e)
 	}
-	_, e = c.answerFD(fd, typ&unix.SOCK_CLOEXEC)
-	sysClose(fd)
-	if e != 0 {
+	if _, e = c.answerFD(fd, typ&unix.SOCK_CLOEXEC); e != 0 {
+		sysClose(fd)
 		return c.undone(e)
 	}
 	return result{how: done}
@@ -273,8 +275,11 @@ func (s *netlinkSock) at() netlinkPort { return netlinkPort{s.session.Protocol, 
 func (s *netlinkSock) bind(port uint32) syscall.Errno {
 	p := &s.l.netlink
 	at := netlinkPort{s.session.Protocol, port}
-	if p.used[at] != nil {
-		return unix.EADDRINUSE
+	if old := p.used[at]; old != nil {
+		if polled(old.far)&unix.POLLHUP == 0 {
+			return unix.EADDRINUSE
+		}
+		old.release() // the program has closed it, and epoll has not told of that yet
 	}
 	if p.used == nil {
 		p.used = make(map[netlinkPort]*netlinkSock)

@@ -57,18 +57,17 @@ func (n *scanner) by(d time.Duration) {
 // more reports whether there is something to release, or to tell.
 func (n *scanner) more() bool { return len(n.closed) > 0 || n.news && len(n.waiting) > 0 }
 
-// worth reports whether a scan may find anything.
-func (n *scanner) worth() bool { return len(n.l.silent) > 0 }
-
 // start begins a scan.
 func (n *scanner) start() {
 	n.at = time.Time{}
 	switch {
 	case n.busy:
 		return
-	case len(n.l.silent) == 0: // nothing is missed
-		n.number = max(n.number, n.need)
-		n.done, n.news = n.number, true
+	case len(n.l.silent) == 0: // nothing is missed, once the loop has seen what epoll has to tell by now
+		n.busy = true
+		n.number = max(n.number+1, n.need)
+		number := n.number
+		n.l.do(func() { n.result(nil, number, n.took) })
 		return
 	}
 	n.busy = true
