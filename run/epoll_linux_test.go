@@ -3,6 +3,7 @@
 package run
 
 import (
+	"bytes"
 	"os"
 	"os/exec"
 	"runtime"
@@ -12,17 +13,32 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// alone reports whether the test has this process for itself. If not, it has it run in one that has
+// no goroutine and no thread of another test.
+func alone(t *testing.T) bool {
+	t.Helper()
+	const name = "USOCK_TEST_ALONE"
+	if os.Getenv(name) == t.Name() {
+		return true
+	}
+	c := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
+	c.Env = append(os.Environ(), name+"="+t.Name())
+	switch out, err := c.CombinedOutput(); {
+	case err != nil:
+		t.Errorf("%v\n%s", err, out)
+	case bytes.Contains(out, []byte("--- SKIP: "+t.Name())):
+		t.Skipf("%s", out)
+	case !bytes.Contains(out, []byte("--- PASS: "+t.Name())):
+		t.Errorf("it did not run:\n%s", out)
+	}
+	return false
+}
+
 // TestRegistrarHasATableOfItsOwn begins registrars until some had the first thread of the
 // process, whose descriptors must stay what they are: /proc/self shows them. It does so in
 // a process of its own, which has as many threads to end.
 func TestRegistrarHasATableOfItsOwn(t *testing.T) {
-	const name = "USOCK_TEST_REGISTRAR"
-	if os.Getenv(name) == "" {
-		c := exec.Command(os.Args[0], "-test.run=^TestRegistrarHasATableOfItsOwn$")
-		c.Env = append(os.Environ(), name+"=1")
-		if out, err := c.CombinedOutput(); err != nil {
-			t.Errorf("%v\n%s", err, out)
-		}
+	if !alone(t) {
 		return
 	}
 	file, err := os.Open("/dev/null")

@@ -5,6 +5,7 @@ package run
 import (
 	"os"
 	"runtime"
+	"runtime/pprof"
 	"strconv"
 	"sync"
 	"testing"
@@ -24,7 +25,11 @@ func threads(t *testing.T) int {
 	return n
 }
 
+// TestThreadsAreKept runs where no goroutine of another test takes a thread that was kept.
 func TestThreadsAreKept(t *testing.T) {
+	if !alone(t) {
+		return
+	}
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
 	for _, procs := range []int{1, 2, 64} {
 		runtime.GOMAXPROCS(procs)
@@ -61,6 +66,7 @@ func TestThreadsAreKept(t *testing.T) {
 		}
 		if n := threads(t); n > before {
 			t.Errorf("with %d processors there are %d threads, %d more than were kept", procs, n, n-before)
+			pprof.Lookup("goroutine").WriteTo(t.Output(), 1)
 		}
 		unix.Close(ends[1])
 		out.Wait()
