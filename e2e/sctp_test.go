@@ -45,15 +45,15 @@ func TestSCTPEnds(t *testing.T) {
 }
 
 // TestSCTPCalls has programs ask for much, for little and for nonsense, and share sockets between threads and
-// processes that end as they like. They say the same with Linux's own SCTP, and on one processor.
+// processes that end as they like, and pass them to others in messages. They say the same with Linux's own SCTP, and on one processor.
 func TestSCTPCalls(t *testing.T) {
 	t.Parallel()
 	need(t, machine.Kernel, "user-mode-linux")
 	need(t, "taskset", "util-linux")
 	needC(t)
-	want := uml(t, "python3 "+script(t, "modules.py")+" "+sctpModules+"\nip link set lo up\nsctpcalls 50\nsctpshared")
+	want := uml(t, "python3 "+script(t, "modules.py")+" "+sctpModules+"\nip link set lo up\nsctpcalls 50\nsctpshared\nsctppassed")
 	for _, how := range []string{"", "taskset -c 0 "} {
-		if got := passes(t, how+"sctpcalls 1000\n"+how+"sctpshared").stdout; got != want {
+		if got := passes(t, how+"sctpcalls 1000\n"+how+"sctpshared\n"+how+"sctppassed").stdout; got != want {
 			t.Errorf("under %susock run they say\n%s\nwith Linux's\n%s", how, got, want)
 		}
 	}

@@ -20,6 +20,7 @@ const (
 	gives                    // it gives the program a descriptor
 	paths                    // on a socket of the kernel's it may name one that is to be absent
 	either                   // its socket may be its third argument
+	brings                   // on a socket of the kernel's it may bring descriptors
 )
 
 // rows returns the calls. Those that servers make most come first: the filter looks
@@ -28,7 +29,7 @@ func rows() []row {
 	return []row{
 		{"recvfrom", 45, 207, receives, callRecvfrom, netlinkRecvfrom, 0},
 		{"sendto", 44, 206, sends, callSendto, netlinkSendto, 0},
-		{"recvmsg", 47, 212, always, callRecvmsg, netlinkRecvmsg, 0},
+		{"recvmsg", 47, 212, always, callRecvmsg, netlinkRecvmsg, brings},
 		{"sendmsg", 46, 211, always, callSendmsg, netlinkSendmsg, 0},
 		{"accept4", 288, 242, always, callAccept4, netlinkUnsupported, gives},
 		{"setsockopt", 54, 208, setsOption, callSetsockopt, netlinkSetsockopt, 0},
@@ -43,7 +44,7 @@ func rows() []row {
 		{"getsockopt", 55, 209, always, callGetsockopt, netlinkGetsockopt, 0},
 		{"bind", 49, 200, always, callBind, netlinkBind, 0},
 		{"listen", 50, 201, always, callListen, netlinkUnsupported, 0},
-		{"recvmmsg", 299, 243, always, callRecvmmsg, netlinkRecvmmsg, 0},
+		{"recvmmsg", 299, 243, always, callRecvmmsg, netlinkRecvmmsg, brings},
 		{"sendmmsg", 307, 269, always, callSendmmsg, netlinkSendmmsg, 0},
 		{"unshare", 272, 97, unsharesNet, callNamespace, nil, free},
 		{"setns", 308, 268, joinsNet, callNamespace, nil, free},

@@ -90,6 +90,9 @@ func (l *loop) newMessages(u *usock.Socket, nonb int) (s *sock, fd int, e syscal
 	s = l.adopt(fd, u, false)
 	typ, _ := u.GetSockOptInt(usock.SOL_SOCKET, usock.SO_TYPE)
 	s.sctp = &sctpSock{one: typ == usock.SOCK_STREAM}
+	if !l.messages {
+		l.recall()
+	}
 	s.to(connected)
 	if e := s.setFar(far); e != 0 {
 		s.abandon()
