@@ -59,6 +59,25 @@ func TestSCTPCalls(t *testing.T) {
 	}
 }
 
+// TestSCTPInetd has a server that gives each association to a program as its stdin and stdout. With --every-call it is as on Linux;
+// without, the user is told, once, what to do.
+func TestSCTPInetd(t *testing.T) {
+	t.Parallel()
+	need(t, machine.Kernel, "user-mode-linux")
+	serve := "python3 " + script(t, "sctpinetd.py")
+	want := uml(t, "python3 "+script(t, "modules.py")+" "+sctpModules+"\nip link set lo up\n"+serve)
+	if o := prints(t, way{user: nobody, flags: []string{"--every-call"}}, serve, strings.Split(strings.TrimSuffix(want, "\n"), "\n")...); strings.Contains(o.stderr, "SCTP") {
+		t.Errorf("it has told the user: %s", o.stderr)
+	}
+	o := under(t, asUser, `python3 -c 'import os, socket
+s = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 132)
+for to in 1000, 5, 6:
+    os.dup2(s.fileno(), to)'`)
+	if n := strings.Count(o.stderr, "SCTP"); n != 1 || !strings.Contains(o.stderr, "an SCTP socket is to be descriptor 5") || !strings.Contains(o.stderr, "--every-call") {
+		t.Errorf("it has told that %d times: %s", n, o.stderr)
+	}
+}
+
 // TestSCTPIperf moves as much as it can, in both directions and over several streams. Its --nstreams
 // brings a limit of its own, which -b 0 lifts.
 func TestSCTPIperf(t *testing.T) {

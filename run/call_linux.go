@@ -25,6 +25,7 @@ type call struct {
 	sets []registered // that a new file is to be given to
 	undo []func()     // what was done and must not stay if the call fails
 
+	third     bool      // its socket is its third argument, where it may be the first
 	scanned   bool      // it has waited for a scan
 	starved   bool      // nothing was done, for want of a descriptor
 	wantUntil time.Time // it waits for one so long; zero: it has not

@@ -23,6 +23,9 @@ const (
 	brings                   // on a socket of the kernel's it may bring descriptors
 )
 
+// none is the number of a call that a machine does not have.
+const none = -1
+
 // rows returns the calls. Those that servers make most come first: the filter looks
 // in this order.
 func rows() []row {
@@ -53,7 +56,9 @@ func rows() []row {
 		{"readv", 19, 65, reads, callReadv, nil, 0},
 		{"writev", 20, 66, writes, callWritev, nil, 0},
 		{"fcntl", 72, 25, duplicates, callFcntl, nil, gives},
-		{"dup", 32, 23, onMarked, callDup, nil, gives},
+		{"dup", 32, 23, renumbers, callDup, nil, gives},
+		{"dup2", 33, none, movesOut, callDup2, nil, gives},
+		{"dup3", 292, 24, movesOut, callDup2, nil, gives},
 		{"close", 3, 57, onMarked, callClose, nil, 0},
 		{"preadv2", 327, 286, reads, callPreadv2, nil, 0},
 		{"pwritev2", 328, 287, writes, callPwritev2, nil, 0},
@@ -76,7 +81,7 @@ func (r *row) number(m *machine) int32 {
 func callTable() map[int32]*row {
 	list := rows()
 	m := make(map[int32]*row, len(list))
-	for i := range list {
+	for i := range list { // none is no call's number
 		m[list[i].number(&native)] = &list[i]
 	}
 	return m

@@ -37,6 +37,7 @@ type loop struct {
 	notifyFD int
 	killable bool
 	packets  bool                // Options.Packets
+	every    bool                // Options.EveryCall
 	outside  Worker              // Options.Outside
 	absent   map[string]bool     // Options.Absent, as socketPath has them
 	named    func(int32, string) // Options.Named

@@ -217,7 +217,7 @@ func (t *task) room() bool {
 // descriptor returns the number of the descriptor that the call is about.
 func (c *call) descriptor() int {
 	args := &c.n.data.args
-	if c.row.is&either != 0 && !isMarked(int(int32(args[0]))) {
+	if c.row.is&either != 0 && (c.third || !c.l.stops(int(int32(args[0])))) {
 		return int(int32(args[2]))
 	}
 	return int(int32(args[0]))
@@ -231,7 +231,16 @@ func (c *call) descriptor() int {
 // passing. A number of a descriptor says nothing the next moment, so nothing is
 // remembered about it.
 func (c *call) find() (bool, syscall.Errno) {
-	fd := c.descriptor()
+	ours, e := c.findAs(c.descriptor())
+	if !ours && e == 0 && c.row.is&either != 0 && c.l.every {
+		c.third = true
+		return c.findAs(c.descriptor())
+	}
+	return ours, e
+}
+
+// findAs is find for the descriptor fd.
+func (c *call) findAs(fd int) (bool, syscall.Errno) {
 	if fd < 0 {
 		return false, 0
 	}
