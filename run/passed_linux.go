@@ -53,7 +53,7 @@ func (c *call) receivesSame(m *message) bool {
 	switch p := &c.l.space; {
 	case m.h.control == 0 || m.h.controlLen < sizeCmsghdr+4, m.flags&(unix.MSG_OOB|unix.MSG_ERRQUEUE) != 0:
 		return false // there is no room for any, or there are none
-	case p.limit > 0 && p.limit-p.used < passedMax:
+	case p.limit > 0 && p.limit-p.used < int(min((m.h.controlLen-sizeCmsghdr)/4, passedMax)):
 		return false // what the supervisor has no descriptors for would be lost
 	case m.flags&peekAll == peekAll, m.flags&unix.MSG_PEEK != 0 && sysGetInt(c.dup, unix.SO_PEEK_OFF) >= 0, sysGetInt(c.dup, unix.SO_RCVLOWAT) != 1:
 		return false // it waits for bytes without taking them
