@@ -29,7 +29,7 @@ type Options struct {
 
 	// EveryCall has every read, write and close of the programs stop, whatever it is of: so what else is right under some of a
 	// program's descriptor numbers alone is under all. SCTP's messages are read in parts, whatever dup2(2) has made of their
-	// sockets, and close(2) waits for SO_LINGER, of TCP's, too. Each costs some microseconds, of files as well.
+	// sockets, and close(2) waits for SO_LINGER, of TCP's, too. Each costs some 15 µs, of files as well.
 	EveryCall bool
 
 	// Caller is whom Host asks for capabilities, if its Config says so: its Capable is then

@@ -88,7 +88,7 @@ with --summary what was on the run's sockets, also where a signal has ended the 
 	s.runFlags(c.Flags())
 	c.Flags().Var(&stdout, "stdout", "the program's stdout goes to this `FILE`; it must be elsewhere than what --pcap writes")
 	out.flags(c.Flags(), &s)
-	c.Flags().BoolVar(&w.everyCall, "every-call", false, "see every read, write and close of the program's, of files, too: an SCTP socket may be any descriptor then (as inetd makes it stdin), and close waits for SO_LINGER; each costs some microseconds")
+	c.Flags().BoolVar(&w.everyCall, "every-call", false, "see every read, write and close of the program's, of files, too: an SCTP socket may be any descriptor then (as inetd makes it stdin), and close waits for SO_LINGER; each costs some 15 µs")
 	c.Flags().Var(&name, "name", "call the run `NAME` in usock ps, ss, top and tail, beside its id")
 	c.Flags().BoolVar(&summarize, "summary", false, "say on stderr at the end what was on the run's sockets: connections, bytes, losses, who waited for whom, and the connections that lasted longest")
 	completeRun(c)
