@@ -45,17 +45,36 @@ func TestSCTPEnds(t *testing.T) {
 }
 
 // TestSCTPCalls has programs ask for much, for little and for nonsense, and share sockets between threads and
-// processes that end as they like. They say the same with Linux's own SCTP, and on one processor.
+// processes that end as they like, and pass them to others in messages. They say the same with Linux's own SCTP, and on one processor.
 func TestSCTPCalls(t *testing.T) {
 	t.Parallel()
 	need(t, machine.Kernel, "user-mode-linux")
 	need(t, "taskset", "util-linux")
 	needC(t)
-	want := uml(t, "python3 "+script(t, "modules.py")+" "+sctpModules+"\nip link set lo up\nsctpcalls 50\nsctpshared")
+	want := uml(t, "python3 "+script(t, "modules.py")+" "+sctpModules+"\nip link set lo up\nsctpcalls 50\nsctpshared\nsctppassed")
 	for _, how := range []string{"", "taskset -c 0 "} {
-		if got := passes(t, how+"sctpcalls 1000\n"+how+"sctpshared").stdout; got != want {
+		if got := passes(t, how+"sctpcalls 1000\n"+how+"sctpshared\n"+how+"sctppassed").stdout; got != want {
 			t.Errorf("under %susock run they say\n%s\nwith Linux's\n%s", how, got, want)
 		}
+	}
+}
+
+// TestSCTPInetd has a server that gives each association to a program as its stdin and stdout. With --every-call it is as on Linux;
+// without, the user is told, once, what to do.
+func TestSCTPInetd(t *testing.T) {
+	t.Parallel()
+	need(t, machine.Kernel, "user-mode-linux")
+	serve := "python3 " + script(t, "sctpinetd.py")
+	want := uml(t, "python3 "+script(t, "modules.py")+" "+sctpModules+"\nip link set lo up\n"+serve)
+	if o := prints(t, way{user: nobody, flags: []string{"--every-call"}}, serve, strings.Split(strings.TrimSuffix(want, "\n"), "\n")...); strings.Contains(o.stderr, "SCTP") {
+		t.Errorf("it has told the user: %s", o.stderr)
+	}
+	o := under(t, asUser, `python3 -c 'import os, socket
+s = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 132)
+for to in 1000, 5, 6:
+    os.dup2(s.fileno(), to)'`)
+	if n := strings.Count(o.stderr, "SCTP"); n != 1 || !strings.Contains(o.stderr, "an SCTP socket is to be descriptor 5") || !strings.Contains(o.stderr, "--every-call") {
+		t.Errorf("it has told that %d times: %s", n, o.stderr)
 	}
 }
 

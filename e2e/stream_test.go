@@ -18,3 +18,10 @@ func TestStreamCalls(t *testing.T) {
 	}
 	t.Run("one processor", func(t *testing.T) { twin(t, onOne, "moves send; moves badbuf") })
 }
+
+// TestLinger has close(2) wait for what was sent, as SO_LINGER says, which takes --every-call.
+func TestLinger(t *testing.T) {
+	t.Parallel()
+	needC(t)
+	twin(t, way{user: nobody, flags: []string{"--every-call"}}, "lingers")
+}

@@ -4,6 +4,8 @@ package gateway
 
 import (
 	"encoding/binary"
+	"slices"
+	"sort"
 
 	"golang.org/x/sys/unix"
 )
@@ -20,16 +22,22 @@ type fragmentKey struct {
 
 type fragmented struct {
 	header []byte // of the packet
-	data   []byte
-	got    int
+	data   []byte // as far as what came goes
+	came   []stretch
 	whole  int // bytes of data; 0: not known
 }
+
+// stretch is a part of data that has come, from a byte to before another. Those of a packet are in order, and lie apart.
+type stretch struct{ from, to int }
 
 // maxFragmented is how many packets may lack something. Where one more comes, these are given up.
 const maxFragmented = 64
 
 // maxWhole is more than the data of any packet.
 const maxWhole = 1<<16 - 1
+
+// fragmentUnit is what the data of all fragments but the last are a multiple of.
+const fragmentUnit = 8
 
 // Fragments: flags and units of RFC 791, and the header of RFC 8200, section 4.5.
 const (
@@ -80,22 +88,48 @@ func (f fragments) add(b []byte, v4 bool) []byte {
 		p = new(fragmented)
 		f[key] = p
 	}
+	if !p.put(data, off, more) {
+		delete(f, key)
+		return nil
+	}
 	if off == 0 {
 		p.header = header
 	}
-	if !more {
-		p.whole = off + len(data)
-	}
-	if n := off + len(data); n > len(p.data) {
-		p.data = append(p.data, make([]byte, n-len(p.data))...)
-	}
-	p.got += copy(p.data[off:], data)
-	if p.whole == 0 || p.got < p.whole {
+	if len(p.came) != 1 || p.came[0] != (stretch{0, p.whole}) {
 		return nil
 	}
 	delete(f, key)
-	if p.header == nil || p.got != len(p.data) || p.whole != len(p.data) || p.whole > maxWhole {
-		return nil
-	}
 	return append(p.header, p.data...)
+}
+
+// put takes the data at an offset, and reports whether they agree with what came before. What came before may come again; what
+// overlaps it in part makes the packet worthless (RFC 5722, section 3, and Linux of IPv4, too: inet_frag_queue_insert), and so do data behind the
+// packet's end, or two ends.
+func (p *fragmented) put(data []byte, off int, more bool) bool {
+	end := off + len(data)
+	switch {
+	case len(data) == 0 || end > maxWhole || more && len(data)%fragmentUnit != 0:
+		return false
+	case p.whole > 0 && (end > p.whole || !more && end < p.whole), !more && end < len(p.data):
+		return false
+	}
+	i := sort.Search(len(p.came), func(i int) bool { return p.came[i].to > off })
+	if i < len(p.came) && p.came[i].from < end {
+		return p.came[i].from <= off && end <= p.came[i].to
+	}
+	if !more {
+		p.whole = end
+	}
+	p.data = append(p.data, make([]byte, max(0, end-len(p.data)))...)
+	copy(p.data[off:], data)
+	p.came = slices.Insert(p.came, i, stretch{off, end})
+	if i+1 < len(p.came) && p.came[i+1].from == end {
+		p.came[i].to = p.came[i+1].to
+		p.came = slices.Delete(p.came, i+1, i+2)
+	}
+	if i > 0 && p.came[i-1].to == off {
+		p.came[i-1].to = p.came[i].to
+		p.came = slices.Delete(p.came, i, i+1)
+	}
+	return true
 }

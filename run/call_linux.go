@@ -25,10 +25,12 @@ type call struct {
 	sets []registered // that a new file is to be given to
 	undo []func()     // what was done and must not stay if the call fails
 
+	third     bool      // its socket is its third argument, where it may be the first
 	scanned   bool      // it has waited for a scan
 	starved   bool      // nothing was done, for want of a descriptor
 	wantUntil time.Time // it waits for one so long; zero: it has not
 	waits     *parked   // nil: it has not waited yet
+	comes     *incoming // what it waits for on a socket of the kernel's
 	lost      *process  // whose call was away when the turn was taken
 }
 
@@ -138,6 +140,7 @@ func (l *loop) handleUntil(n notification, until time.Time) {
 	}
 	t.replay.ok = false
 	c := call{l: l, n: n, t: t, dup: -1}
+	t.receives = -1
 	t.calls++
 	was := l.caller.calls(&c)
 	r := c.carryOut()
@@ -165,10 +168,13 @@ func (c *call) carryOut() result {
 			c.starved = noRoom(e)
 			return c.lacks(e)
 		}
-		if !ours {
-			if c.row.is&paths != 0 {
-				return connectKernel(c)
-			}
+		switch {
+		case ours:
+		case c.row.is&paths != 0:
+			return connectKernel(c)
+		case c.dup >= 0:
+			return c.receivePassed()
+		default:
 			return result{how: byKernel}
 		}
 	}
@@ -187,6 +193,9 @@ func (c *call) finish(r result) {
 	if r.how == park {
 		return
 	}
+	if c.comes != nil {
+		c.l.unwatch(c.dup)
+	}
 	sysClose(c.dup)
 	c.dup = -1
 	if r.how == done {
@@ -195,6 +204,9 @@ func (c *call) finish(r result) {
 	resp := response{id: c.n.id, val: r.val, error: -int32(r.err)}
 	if r.how == byKernel {
 		resp.flags = flagContinue
+		if c.row.is&brings != 0 && c.s == nil && c.nl == nil {
+			c.t.receives = c.descriptor()
+		}
 	}
 	if r.err != 0 {
 		resp.val = 0

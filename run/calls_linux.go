@@ -20,7 +20,11 @@ const (
 	gives                    // it gives the program a descriptor
 	paths                    // on a socket of the kernel's it may name one that is to be absent
 	either                   // its socket may be its third argument
+	brings                   // on a socket of the kernel's it may bring descriptors
 )
+
+// none is the number of a call that a machine does not have.
+const none = -1
 
 // rows returns the calls. Those that servers make most come first: the filter looks
 // in this order.
@@ -28,7 +32,7 @@ func rows() []row {
 	return []row{
 		{"recvfrom", 45, 207, receives, callRecvfrom, netlinkRecvfrom, 0},
 		{"sendto", 44, 206, sends, callSendto, netlinkSendto, 0},
-		{"recvmsg", 47, 212, always, callRecvmsg, netlinkRecvmsg, 0},
+		{"recvmsg", 47, 212, always, callRecvmsg, netlinkRecvmsg, brings},
 		{"sendmsg", 46, 211, always, callSendmsg, netlinkSendmsg, 0},
 		{"accept4", 288, 242, always, callAccept4, netlinkUnsupported, gives},
 		{"setsockopt", 54, 208, setsOption, callSetsockopt, netlinkSetsockopt, 0},
@@ -43,7 +47,7 @@ func rows() []row {
 		{"getsockopt", 55, 209, always, callGetsockopt, netlinkGetsockopt, 0},
 		{"bind", 49, 200, always, callBind, netlinkBind, 0},
 		{"listen", 50, 201, always, callListen, netlinkUnsupported, 0},
-		{"recvmmsg", 299, 243, always, callRecvmmsg, netlinkRecvmmsg, 0},
+		{"recvmmsg", 299, 243, always, callRecvmmsg, netlinkRecvmmsg, brings},
 		{"sendmmsg", 307, 269, always, callSendmmsg, netlinkSendmmsg, 0},
 		{"unshare", 272, 97, unsharesNet, callNamespace, nil, free},
 		{"setns", 308, 268, joinsNet, callNamespace, nil, free},
@@ -52,7 +56,9 @@ func rows() []row {
 		{"readv", 19, 65, reads, callReadv, nil, 0},
 		{"writev", 20, 66, writes, callWritev, nil, 0},
 		{"fcntl", 72, 25, duplicates, callFcntl, nil, gives},
-		{"dup", 32, 23, onMarked, callDup, nil, gives},
+		{"dup", 32, 23, renumbers, callDup, nil, gives},
+		{"dup2", 33, none, movesOut, callDup2, nil, gives},
+		{"dup3", 292, 24, movesOut, callDup2, nil, gives},
 		{"close", 3, 57, onMarked, callClose, nil, 0},
 		{"preadv2", 327, 286, reads, callPreadv2, nil, 0},
 		{"pwritev2", 328, 287, writes, callPwritev2, nil, 0},
@@ -75,7 +81,7 @@ func (r *row) number(m *machine) int32 {
 func callTable() map[int32]*row {
 	list := rows()
 	m := make(map[int32]*row, len(list))
-	for i := range list {
+	for i := range list { // none is no call's number
 		m[list[i].number(&native)] = &list[i]
 	}
 	return m

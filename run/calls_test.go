@@ -59,6 +59,9 @@ func TestRowNumbers(t *testing.T) {
 		seen := make(map[int32]string)
 		for _, r := range rows() {
 			got := r.number(m)
+			if _, ok := numbers[r.name]; got == none && !ok {
+				continue
+			}
 			if want, ok := numbers[r.name]; !ok || got != want {
 				t.Errorf("%s: %s is %d, want %d", goarch, r.name, got, want)
 			}
@@ -81,7 +84,7 @@ func TestForeignNumbers(t *testing.T) {
 	delete(numbers, "landlock_create_ruleset") // judges itself what it knows
 	delete(numbers, "unshare")                 // wherever the thread is, its sockets are refused
 	delete(numbers, "setns")
-	for _, name := range []string{"read", "write", "readv", "writev", "fcntl", "dup", "close", "preadv2", "pwritev2", "sendfile", "splice"} {
+	for _, name := range []string{"read", "write", "readv", "writev", "fcntl", "dup", "dup2", "dup3", "close", "preadv2", "pwritev2", "sendfile", "splice"} {
 		delete(numbers, name) // of what has a marked number, as a 32-bit program's sockets never have
 	}
 	names := []string{"socketcall", "recvmmsg_time64"}
@@ -132,11 +135,13 @@ func TestFilterTrapsTheRows(t *testing.T) {
 	for goarch, m := range machines {
 		var want, got []string
 		for _, r := range rows() {
-			want = append(want, r.name)
+			if r.number(m) != none {
+				want = append(want, r.name)
+			}
 		}
 		for name, nr := range callNumbers(t, goarch) {
 			for _, a := range args {
-				if decideFor(t, m, false, m.arch, int(nr), a...) != retAllow {
+				if decideFor(t, m, filterFor{}, m.arch, int(nr), a...) != retAllow {
 					got = append(got, name)
 					break
 				}

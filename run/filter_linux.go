@@ -3,6 +3,8 @@
 package run
 
 import (
+	"slices"
+
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 
@@ -110,7 +112,7 @@ func joinsNet(a *assembler) {
 // descriptor is a socket with the same meaning. But AF_UNIX does not wait for all that a peek
 // wants.
 func receives(a *assembler) {
-	if a.Receives {
+	if a.Receives || a.every {
 		always(a)
 		return
 	}
@@ -123,7 +125,7 @@ func receives(a *assembler) {
 
 // With MSG_MORE it is, too, where nobody sees packets.
 func sends(a *assembler) {
-	if a.Sends {
+	if a.Sends || a.every {
 		always(a)
 		return
 	}
@@ -176,7 +178,8 @@ func arg(i int) uint32 { return offArgs + uint32(i)*argSize }
 
 // filterFor is what a filter is for.
 type filterFor struct {
-	seen bool // Options.Packets
+	seen  bool // Options.Packets
+	every bool // Options.EveryCall
 	// Traps are those for faults: of these calls none is the kernel's own business.
 	shape.Traps
 }
@@ -237,6 +240,7 @@ func filter(m *machine, list []row, what filterFor) []bpf.Instruction {
 	if m.x32 != 0 {
 		a.jump(bpf.JumpBitsSet, m.x32, "enosys", "")
 	}
+	list = slices.DeleteFunc(slices.Clone(list), func(r row) bool { return r.number(m) == none })
 	for _, r := range list {
 		a.jump(bpf.JumpEqual, uint32(r.number(m)), r.name, "")
 	}

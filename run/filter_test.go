@@ -13,14 +13,14 @@ import (
 // decide runs this machine's filter on a call.
 func decide(t *testing.T, arch uint32, nr int, args ...uint64) uint32 {
 	t.Helper()
-	return decideFor(t, &native, false, arch, nr, args...)
+	return decideFor(t, &native, filterFor{}, arch, nr, args...)
 }
 
 // decideFor runs the filter for a machine on a call. The interpreter loads words in
 // network byte order, so the structure is built in it.
-func decideFor(t *testing.T, m *machine, seen bool, arch uint32, nr int, args ...uint64) uint32 {
+func decideFor(t *testing.T, m *machine, what filterFor, arch uint32, nr int, args ...uint64) uint32 {
 	t.Helper()
-	vm, err := bpf.NewVM(filter(m, rows(), filterFor{seen: seen}))
+	vm, err := bpf.NewVM(filter(m, rows(), what))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,6 +78,9 @@ func TestFilter(t *testing.T) {
 		{"send of a marked one", unix.SYS_SENDTO, []uint64{firstMarked, pointer, 10, 0, 0, 0}, retNotify},
 		{"dup", unix.SYS_DUP, []uint64{3}, retAllow},
 		{"dup of a marked one", unix.SYS_DUP, []uint64{firstMarked}, retNotify},
+		{"dup3 of a marked one to stdin", unix.SYS_DUP3, []uint64{firstMarked, 0, 0}, retNotify},
+		{"dup3 of a marked one to another", unix.SYS_DUP3, []uint64{firstMarked, firstMarked + 1, 0}, retAllow},
+		{"dup3 of a file", unix.SYS_DUP3, []uint64{3, 0, 0}, retAllow},
 		{"F_DUPFD", unix.SYS_FCNTL, []uint64{3, unix.F_DUPFD, 0}, retAllow},
 		{"F_DUPFD_CLOEXEC of a marked one", unix.SYS_FCNTL, []uint64{firstMarked, unix.F_DUPFD_CLOEXEC, 0}, retNotify},
 		{"F_GETFL of a marked one", unix.SYS_FCNTL, []uint64{firstMarked, unix.F_GETFL}, retAllow},
@@ -112,8 +115,16 @@ func TestFilter(t *testing.T) {
 		"TCP_CORK": {unix.SYS_SETSOCKOPT, 3, unix.IPPROTO_TCP, unix.TCP_CORK},
 		"MSG_MORE": {unix.SYS_SENDTO, 3, pointer, 10, unix.MSG_MORE, 0, 0},
 	} {
-		if got := decideFor(t, &native, true, native.arch, int(c[0]), c[1:]...); got != retNotify {
+		if got := decideFor(t, &native, filterFor{seen: true}, native.arch, int(c[0]), c[1:]...); got != retNotify {
 			t.Errorf("%s, where packets are seen: %#x", name, got)
+		}
+	}
+	for nr, want := range map[int]uint32{
+		unix.SYS_READ: retNotify, unix.SYS_WRITEV: retNotify, unix.SYS_RECVFROM: retNotify, unix.SYS_SENDTO: retNotify, unix.SYS_CLOSE: retNotify,
+		unix.SYS_SPLICE: retNotify, unix.SYS_DUP3: retAllow, unix.SYS_DUP: retAllow, unix.SYS_FCNTL: retAllow, unix.SYS_LSEEK: retAllow,
+	} {
+		if got := decideFor(t, &native, filterFor{every: true}, native.arch, nr, 3, 0); got != want {
+			t.Errorf("%d, where every call stops: %#x, want %#x", nr, got, want)
 		}
 	}
 	for _, nr := range native.foreign {

@@ -47,16 +47,17 @@ func (s *sock) closeStack() {
 // program's end: so it is known whether that was the last descriptor of it, and nobody can use it any more.
 func callClose(c *call) result {
 	s := c.s
-	if s.sctp == nil || !s.sctp.one || !s.linger {
+	if !s.linger || s.sctp == nil && !s.stream || s.sctp != nil && (!s.sctp.one || s.sctp.listening) {
 		return result{how: byKernel}
 	}
 	l := s.lingers()
-	if !l.On || l.Seconds == 0 || s.state != connected || s.sctp.listening || !c.replaceByNothing() {
+	if !l.On || l.Seconds == 0 || s.state != connected || !c.replaceByNothing() {
 		return result{how: byKernel}
 	}
 	sysClose(c.dup)
 	c.dup = -1
-	if polled(s.far.fd)&unix.POLLHUP == 0 {
+	shown := polled(s.far.fd)
+	if shown&unix.POLLHUP == 0 {
 		return result{how: byKernel}
 	}
 	r := c.park(&s.lingering, func(c *call) result {
@@ -66,6 +67,9 @@ func callClose(c *call) result {
 		return result{how: park}
 	}, timeout{after: time.Duration(l.Seconds) * time.Second}, unix.EINTR)
 	c.waits.leave = func(*call) result { return result{how: byKernel} } // a signal ends the wait, and is no error
+	if s.stream {
+		s.ready(uint32(uint16(shown)))
+	}
 	s.catchUp()
 	return r
 }

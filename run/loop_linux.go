@@ -37,6 +37,7 @@ type loop struct {
 	notifyFD int
 	killable bool
 	packets  bool                // Options.Packets
+	every    bool                // Options.EveryCall
 	outside  Worker              // Options.Outside
 	absent   map[string]bool     // Options.Absent, as socketPath has them
 	named    func(int32, string) // Options.Named
@@ -60,6 +61,7 @@ type loop struct {
 	socks            map[inode]*sock
 	silent           map[*sock]struct{} // whose end the kernel does not announce
 	ports            map[uint16][]*sock // listeners
+	messages         bool               // there is a socket of SCTP's, or was
 	messageListeners map[*sock]struct{} // SCTP's, of one-to-one style
 	netlinks         map[inode]*netlinkSock
 	netlink          netlinkPorts
@@ -203,6 +205,13 @@ func (l *loop) watch(fd int, events uint32, src source) syscall.Errno {
 func (l *loop) rewatch(fd int, events uint32) {
 	ev := unix.EpollEvent{Events: events, Fd: int32(fd), Pad: l.sources[fd].gen}
 	unix.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(l.epoll), unix.EPOLL_CTL_MOD, uintptr(fd), uintptr(unsafe.Pointer(&ev)), 0, 0)
+}
+
+// unwatch ends the watch of fd, whose description others have.
+func (l *loop) unwatch(fd int) {
+	var ev unix.EpollEvent
+	sysEpollCtl(l.epoll, unix.EPOLL_CTL_DEL, fd, &ev)
+	l.forget(fd)
 }
 
 // forget ends the watch of fd, which is about to be closed. With its description,

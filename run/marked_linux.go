@@ -3,6 +3,7 @@
 package run
 
 import (
+	"fmt"
 	"strconv"
 	"syscall"
 
@@ -20,9 +21,9 @@ import (
 // descriptors get numbers of a range that other files reach only where a program holds hundreds, and
 // there the filter stops these calls, too. What else has a number of the range goes on to the kernel.
 //
-// The numbers are the program's to change: a descriptor that dup2(2) has put elsewhere, or SCM_RIGHTS has
-// brought, is served as the kernel can. So is one for which there is no number, as the range is full
-// or RLIMIT_NOFILE below it.
+// The numbers are the program's to change: a descriptor that dup2(2) has put elsewhere is served as the kernel can. So is one
+// for which there is no number, as the range is full or RLIMIT_NOFILE below it. Where the user has every call stop
+// (Options.EveryCall), no number is marked, and SCTP's are the lowest that are free.
 const (
 	firstMarked = 896 // a multiple of markedRange; with it below FD_SETSIZE, for select(2)
 	markedRange = 128 // a power of two
@@ -42,12 +43,24 @@ func inRange(a *assembler, argument int) {
 }
 
 func onMarked(a *assembler) {
+	if a.every {
+		always(a)
+		return
+	}
+	onlyMarked(a)
+}
+
+func onlyMarked(a *assembler) {
 	marked(a)
 	a.ret(retAllow)
 }
 
 // onEither is for splice(2), whose third argument is a descriptor, too.
 func onEither(a *assembler) {
+	if a.every {
+		always(a)
+		return
+	}
 	marked(a)
 	inRange(a, 2)
 	a.ret(retAllow)
@@ -70,11 +83,36 @@ func writes(a *assembler) {
 	onMarked(a)
 }
 
+// renumbers is for dup(2).
+func renumbers(a *assembler) {
+	if a.every {
+		a.ret(retAllow)
+		return
+	}
+	onlyMarked(a)
+}
+
 // duplicates is for fcntl(2).
 func duplicates(a *assembler) {
+	if a.every {
+		a.ret(retAllow)
+		return
+	}
 	a.load(arg(1))
 	a.jump(bpf.JumpEqual, unix.F_DUPFD, "dup", "")
 	a.jump(bpf.JumpEqual, unix.F_DUPFD_CLOEXEC, "dup", "allow")
+}
+
+// movesOut is for dup2(2) and dup3(2), where they take a descriptor out of the range.
+func movesOut(a *assembler) {
+	if a.every {
+		a.ret(retAllow)
+		return
+	}
+	a.load(arg(1))
+	a.code = append(a.code, bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: ^uint32(markedRange - 1)})
+	a.jump(bpf.JumpEqual, firstMarked, "allow", "")
+	onlyMarked(a)
 }
 
 // giveMarked gives the program a copy of fd under a marked number, if there is one, or else as addFD does.
@@ -96,6 +134,9 @@ func (c *call) answerNumber(n int) syscall.Errno {
 // a number being used again that was closed. So they do between protocols (iperf3 has a listener of SCTP's take
 // the place of TCP's in a set for select, by its number): there is no marked one for what may be such.
 func (c *call) freeMarked() (int, bool) {
+	if c.l.every {
+		return 0, false
+	}
 	dir, err := unix.Open("/proc/"+strconv.Itoa(c.t.tid)+"/fd", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return 0, false
@@ -145,6 +186,9 @@ func (l *loop) vacate(s *sock) {
 
 // isMarked reports whether a descriptor has a marked number.
 func isMarked(fd int) bool { return fd&^(markedRange-1) == firstMarked }
+
+// stops reports whether reads and writes of a descriptor come here.
+func (l *loop) stops(fd int) bool { return l.every || isMarked(fd) }
 
 // callRead is read(fd, buf, count).
 func callRead(c *call) result {
@@ -321,6 +365,15 @@ func (c *call) duplicate(least, flags int) result {
 		return result{how: byKernel}
 	}
 	return c.answer(int64(n))
+}
+
+// callDup2 is dup2(fd, to) and dup3(fd, to, flags), where to is no marked number. The program is to have that one and no other.
+func callDup2(c *call) result {
+	if to := int(int32(c.n.data.args[1])); c.s.sctp != nil && to >= 0 {
+		c.l.log.warnFirst("moved", c.t, fmt.Sprintf("an SCTP socket is to be descriptor %d, where usock does not see reads: "+
+			"one without room for a whole message loses its rest there; with --every-call usock sees it", to))
+	}
+	return result{how: byKernel}
 }
 
 // kernelServes reports whether the kernel carries out a call without address that is trapped for its

@@ -301,20 +301,11 @@ func (c *call) receiveOver(b []byte, flags int) (r received, e syscall.Errno) {
 
 // callRecvmmsg is recvmmsg(fd, msgvec, vlen, flags, timeout).
 func callRecvmmsg(c *call) result {
-	args := &c.n.data.args
-	n := min(uint32(args[2]), maxIovec)
-	b := &bundle{addr: args[1], n: uint64(n), flags: int(int32(args[3])), until: c.s.times[rcvTimeo], began: c.s.dissolved}
-	if args[4] != 0 {
-		var ts [16]byte
-		if e := c.read(args[4], ts[:]); e != 0 {
-			return c.fail(e)
-		}
-		sec, nsec := int64(binary.NativeEndian.Uint64(ts[:])), int64(binary.NativeEndian.Uint64(ts[8:]))
-		if sec < 0 || nsec < 0 || nsec >= 1e9 {
-			return c.fail(unix.EINVAL)
-		}
-		b.left, b.end = args[4], wall().Add(time.Duration(min(sec, 1<<30))*time.Second+time.Duration(nsec))
+	b, e := c.loadBundle()
+	if e != 0 {
+		return c.fail(e)
 	}
+	b.until, b.began = c.s.times[rcvTimeo], c.s.dissolved
 	if c.s.stream && (c.s.state == over || c.s.state == fresh) {
 		// It tells a pending error before the bytes that came ahead of it (do_recvmmsg).
 		if e := c.overError(); e != 0 {
@@ -322,6 +313,25 @@ func callRecvmmsg(c *call) result {
 		}
 	}
 	return c.receiveMany(b)
+}
+
+// loadBundle reads what a recvmmsg is asked for.
+func (c *call) loadBundle() (*bundle, syscall.Errno) {
+	args := &c.n.data.args
+	b := &bundle{addr: args[1], n: uint64(min(uint32(args[2]), maxIovec)), flags: int(int32(args[3]))}
+	if args[4] == 0 {
+		return b, 0
+	}
+	var ts [16]byte
+	if e := c.read(args[4], ts[:]); e != 0 {
+		return b, e
+	}
+	sec, nsec := int64(binary.NativeEndian.Uint64(ts[:])), int64(binary.NativeEndian.Uint64(ts[8:]))
+	if sec < 0 || nsec < 0 || nsec >= 1e9 {
+		return b, unix.EINVAL
+	}
+	b.left, b.end = args[4], wall().Add(time.Duration(min(sec, 1<<30))*time.Second+time.Duration(nsec))
+	return b, 0
 }
 
 // receiveMany receives messages. SO_RCVTIMEO is for each of them, and the call's own time is

@@ -44,7 +44,7 @@ func Run(o Options) (Status, error) {
 		return Status{}, err
 	}
 	defer l.stop()
-	l.packets, l.named, l.reaches = o.Packets, o.Named, o.Reaches
+	l.packets, l.every, l.named, l.reaches = o.Packets, o.EveryCall, o.Named, o.Reaches
 	if f := o.Host.Faults(); f != nil {
 		l.faults, l.traps = f, f.Traps()
 	}
@@ -117,7 +117,7 @@ func (l *loop) launch(o *Options, can abilities) (pid int, err error) {
 		defer close(started)
 		runtime.LockOSThread() // the thread ends with this goroutine
 		var notify listener
-		if notify, l.killable, err = install(can.trace, filterFor{seen: o.Packets, Traps: l.traps}); err != nil {
+		if notify, l.killable, err = install(can.trace, filterFor{seen: o.Packets, every: o.EveryCall, Traps: l.traps}); err != nil {
 			return
 		}
 		if err = l.begin(notify); err != nil {

@@ -90,6 +90,9 @@ func (l *loop) newMessages(u *usock.Socket, nonb int) (s *sock, fd int, e syscal
 	s = l.adopt(fd, u, false)
 	typ, _ := u.GetSockOptInt(usock.SOL_SOCKET, usock.SO_TYPE)
 	s.sctp = &sctpSock{one: typ == usock.SOCK_STREAM}
+	if !l.messages {
+		l.recall()
+	}
 	s.to(connected)
 	if e := s.setFar(far); e != 0 {
 		s.abandon()
@@ -108,7 +111,7 @@ func (c *call) messageSocket(u *usock.Socket, typ int) result {
 		if e != 0 {
 			return n, e
 		}
-		if s.sctp.one && isMarked(n) { // else a write is the kernel's, and is to fail rather than to wait
+		if s.sctp.one && c.l.stops(n) { // else a write is the kernel's, and is to fail rather than to wait
 			s.fillMessages(fd)
 		}
 		return n, c.answerNumber(n)
@@ -246,7 +249,7 @@ func (s *sock) messagesDown() (again bool) {
 		if s.down.empty() {
 			n, flags, e := s.lookAhead()
 			switch {
-			case e == unix.EAGAIN && s.up.half == ended && !isMarked(s.fd) && s.parted():
+			case e == unix.EAGAIN && s.up.half == ended && !s.l.stops(s.fd) && s.parted():
 				n = 0 // ENOTCONN, on Linux, to who may wait: this is what the kernel can tell
 			case e == unix.EAGAIN:
 				return false

@@ -24,6 +24,8 @@ type task struct {
 	leaves bool     // it has asked to change its namespaces
 	proc   *process // once a call of its process has been away
 	calls  int      // of its that are being handled
+
+	receives int // the descriptor of a call that may bring descriptors and that the kernel carries out; -1: it has made another since
 }
 
 // replay is an answer that did not reach its call: a signal had ended the call. The
@@ -49,7 +51,7 @@ func (l *loop) task(tid int) (*task, syscall.Errno) {
 		t.drop() // the number is another process's thread's by now
 	}
 	l.space.evict()
-	t := &task{l: l, tid: tid}
+	t := &task{l: l, tid: tid, receives: -1}
 	var e syscall.Errno
 	t.pidfd, e = sysPidfdOpen(tid, pidfdThread)
 	if e == unix.EMFILE && l.forgetTasks() {
@@ -215,20 +217,30 @@ func (t *task) room() bool {
 // descriptor returns the number of the descriptor that the call is about.
 func (c *call) descriptor() int {
 	args := &c.n.data.args
-	if c.row.is&either != 0 && !isMarked(int(int32(args[0]))) {
+	if c.row.is&either != 0 && (c.third || !c.l.stops(int(int32(args[0])))) {
 		return int(int32(args[2]))
 	}
 	return int(int32(args[0]))
 }
 
 // find duplicates the descriptor that the call names and finds its socket. It
-// returns false for one that is not a socket of the host.
+// returns false for one that is not a socket of the host; the duplicate is there then only if the call may bring
+// descriptors.
 //
 // The inode is the identity: it is the same across dup, fork and descriptor
 // passing. A number of a descriptor says nothing the next moment, so nothing is
 // remembered about it.
 func (c *call) find() (bool, syscall.Errno) {
-	fd := c.descriptor()
+	ours, e := c.findAs(c.descriptor())
+	if !ours && e == 0 && c.row.is&either != 0 && c.l.every {
+		c.third = true
+		return c.findAs(c.descriptor())
+	}
+	return ours, e
+}
+
+// findAs is find for the descriptor fd.
+func (c *call) findAs(fd int) (bool, syscall.Errno) {
 	if fd < 0 {
 		return false, 0
 	}
@@ -263,6 +275,10 @@ func (c *call) find() (bool, syscall.Errno) {
 	if e == 0 && c.asksInterface() && c.l.sameNetwork(dup) {
 		c.dup = dup
 		return true, 0
+	}
+	if e == 0 && c.mayBring(dup) {
+		c.dup = dup
+		return false, 0
 	}
 	if gone := c.away(func() { unix.Close(dup) }); gone != 0 {
 		e = gone

@@ -41,6 +41,8 @@ const runExamples = `  # A download over a bad way to the world, and its packets
   usock run --host db=192.0.2.7 --host db=2001:db8::7 -- ./client db
   # SCTP with a peer outside that takes it in UDP, and peers from outside that send it so
   usock run --sctp-encap 9899 -p 9899/udp -- sctp_darn -H 0 -P 5000 -h 192.0.2.7 -p 5000 -s
+  # A server that has its connection, of SCTP's, as its stdin and stdout
+  usock run --every-call -p 9899/udp --sctp-encap 9899 -- ./inetd
   # Another inner network; servers of that network outside cannot be reached then
   usock run --addr 10.1.2.0/24 -- ip -4 address
   # How the client does when a connect in ten is refused, and the third connection ends in the midst of an answer

@@ -88,6 +88,7 @@ with --summary what was on the run's sockets, also where a signal has ended the 
 	s.runFlags(c.Flags())
 	c.Flags().Var(&stdout, "stdout", "the program's stdout goes to this `FILE`; it must be elsewhere than what --pcap writes")
 	out.flags(c.Flags(), &s)
+	c.Flags().BoolVar(&w.everyCall, "every-call", false, "see every read, write and close of the program's, of files, too: an SCTP socket may be any descriptor then (as inetd makes it stdin), and close waits for SO_LINGER; each costs some 15 µs")
 	c.Flags().Var(&name, "name", "call the run `NAME` in usock ps, ss, top and tail, beside its id")
 	c.Flags().BoolVar(&summarize, "summary", false, "say on stderr at the end what was on the run's sockets: connections, bytes, losses, who waited for whom, and the connections that lasted longest")
 	completeRun(c)
@@ -158,11 +159,12 @@ func programStdout(name string, s *conditions) (*os.File, error) {
 
 // wanted is what the flags of usock run say beside what is done to packets and beside the outside.
 type wanted struct {
-	verbose bool
-	stdout  string // the file that the program's goes to; "": this process's
-	name    string
-	summary *summary // nil: none
-	views   views
+	verbose   bool
+	everyCall bool
+	stdout    string // the file that the program's goes to; "": this process's
+	name      string
+	summary   *summary // nil: none
+	views     views
 }
 
 // apply has the host's configuration, and the outside, be as wanted.
@@ -221,8 +223,8 @@ func runProgram(args []string, w *wanted, s *conditions, out *outside) error {
 	}
 	o := run.Options{
 		Host: host, Caller: who, Path: path, Argv: args, Env: s.environ(os.Environ()),
-		Packets: s.loopback() != nil,
-		Stdin:   os.Stdin, Stdout: programOut, Stderr: os.Stderr,
+		Packets: s.loopback() != nil, EveryCall: w.everyCall,
+		Stdin: os.Stdin, Stdout: programOut, Stderr: os.Stderr,
 		Prepared: prepared, Warn: os.Stderr,
 		Absent: append(controlDirs(), nameDaemons...), Reaches: !out.isolated,
 		Ends: new(run.Ends),

@@ -1,0 +1,194 @@
+/* lingers - close(2) of TCP sockets with SO_LINGER: which closes wait for what was sent, for how long, and what ends the
+ * wait. It says the same natively and under usock run --every-call. */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static int listener, c, s;
+static struct sockaddr_in where;
+static char much[65536];
+
+static void must(int ok, const char *what)
+{
+	if (ok)
+		return;
+	printf("%s: %s\n", what, strerror(errno));
+	fflush(stdout);
+	exit(1);
+}
+
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec + t.tv_nsec / 1e9;
+}
+
+static void linger(int fd, int seconds)
+{
+	struct linger l = {1, seconds};
+
+	must(setsockopt(fd, SOL_SOCKET, SO_LINGER, &l, sizeof l) == 0, "SO_LINGER");
+}
+
+/* A connection whose sender's buffers are full, or not. */
+static void connection(int full)
+{
+	c = socket(AF_INET, SOCK_STREAM, 0);
+	must(connect(c, (struct sockaddr *)&where, sizeof where) == 0, "connect");
+	must((s = accept(listener, 0, 0)) >= 0, "accept");
+	while (full && send(c, much, sizeof much, MSG_DONTWAIT) > 0)
+		;
+}
+
+/* Closes a descriptor, and says how long that took. */
+static void closes(const char *what, int fd)
+{
+	double begin = now();
+	int r = close(fd);
+	double took = now() - begin;
+
+	printf("%s: %d, %s\n", what, r, took < 0.06 ? "at once" : took < 0.9 ? "in a while" : took < 3 ? "when its time is up" : "late");
+	printf("# %.3f\n", took);
+	if (s >= 0)
+		close(s);
+}
+
+static void *reads(void *fd)
+{
+	long n;
+	int from = *(int *)fd;
+
+	usleep(100000);
+	while ((n = recv(from, much, sizeof much, 0)) > 0)
+		;
+	return (void *)n;
+}
+
+static int rang;
+
+static void ring(int sig) { rang += sig != 0; }
+
+int main(void)
+{
+	socklen_t n = sizeof where;
+	struct sigaction ringing = {.sa_handler = ring};
+	pthread_t t;
+	void *end;
+	char b[10];
+	int st, copy;
+
+	where.sin_family = AF_INET;
+	where.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	listener = socket(AF_INET, SOCK_STREAM, 0);
+	must(bind(listener, (struct sockaddr *)&where, sizeof where) == 0 && listen(listener, 10) == 0, "listen");
+	getsockname(listener, (struct sockaddr *)&where, &n);
+
+	connection(1);
+	closes("without SO_LINGER", c);
+
+	connection(0);
+	linger(c, 10);
+	must(send(c, "little", 6, 0) == 6, "send");
+	closes("little", c);
+
+	connection(1);
+	linger(c, 1);
+	closes("nobody reads", c);
+
+	connection(1);
+	linger(c, 1);
+	fcntl(c, F_SETFL, O_NONBLOCK);
+	closes("nobody reads, and it is not to wait", c);
+
+	connection(1);
+	linger(c, 10);
+	copy = s, s = -1;
+	pthread_create(&t, 0, reads, &copy);
+	closes("somebody reads", c);
+	pthread_join(t, &end);
+	printf("and has the end: %ld\n", (long)end);
+	close(copy);
+
+	connection(1);
+	linger(c, 10);
+	shutdown(c, SHUT_WR);
+	copy = s, s = -1;
+	pthread_create(&t, 0, reads, &copy);
+	closes("it is shut down", c);
+	pthread_join(t, &end);
+	close(copy);
+
+	connection(1);
+	linger(c, 1);
+	copy = dup(c);
+	st = s, s = -1;
+	closes("there is a duplicate", c);
+	s = st;
+	closes("there is none any more", copy);
+
+	connection(1);
+	linger(c, 0);
+	copy = s, s = -1;
+	closes("0 seconds", c);
+	do
+		st = recv(copy, much, sizeof much, 0);
+	while (st > 0);
+	printf("the other end: %s\n", st < 0 ? strerror(errno) : "no error");
+	close(copy);
+
+	connection(1);
+	linger(c, 10);
+	must(send(s, "unread", 6, 0) == 6 && recv(c, b, 1, MSG_PEEK) == 1, "unread");
+	closes("bytes are unread", c);
+
+	sigaction(SIGALRM, &ringing, 0);
+	connection(1);
+	linger(c, 10);
+	struct itimerval soon = {.it_value.tv_usec = 200000};
+	setitimer(ITIMER_REAL, &soon, 0);
+	closes("a signal", c);
+	printf("it rang: %d\n", rang);
+
+	connection(1);
+	linger(c, 10);
+	double begin = now();
+	if (fork() == 0)
+		_exit(0);
+	wait(&st);
+	pid_t child = fork();
+	if (child == 0) {
+		close(s);
+		_exit(close(c));
+	}
+	waitpid(child, &st, 0);
+	printf("children that have it, too: %s\n", now() - begin < 2 ? "at once" : "late");
+	linger(c, 0);
+	close(c);
+	close(s);
+
+	linger(listener, 1);
+	connection(0);
+	while (send(s, much, sizeof much, MSG_DONTWAIT) > 0)
+		;
+	copy = s, s = c;
+	closes("it has it from its listener", copy);
+
+	linger(listener, 0);
+	closes("a listener", listener);
+	return 0;
+}
