@@ -192,3 +192,79 @@ func TestSCTPDiagClosed(t *testing.T) {
 		}
 	}
 }
+
+// Who wants to know is told of each connection that has ended, as it was at its end: once, whichever way it came about.
+func TestEnded(t *testing.T) {
+	for _, c := range []struct {
+		kind, at, local string
+		domain          int
+		end             func(c, s *sock)
+		peers           bool // the peer has ended it
+	}{
+		{"tcp4", addrB + ":80", addrA + ":5000", abi.AF_INET, func(c, s *sock) { c.Opt.Linger = 0; c.Close() }, false},
+		{"tcp4", addrB + ":80", addrA + ":5000", abi.AF_INET, func(c, s *sock) { s.Opt.Linger = 0; s.Close() }, true},
+		{"tcp6", "[" + addrB6 + "]:80", "[" + addrA6 + "]:5000", abi.AF_INET6, func(c, s *sock) { s.Close(); c.Close() }, false},
+		{"tcp6", "[::ffff:" + addrB + "]:80", "[::ffff:" + addrA + "]:5000", abi.AF_INET6, func(c, s *sock) { s.Close(); c.Close() }, false},
+	} {
+		var told []socket.Info
+		a, b := newPair(t, Config{Ended: func(in socket.Info) { told = append(told, in) }})
+		l := b.open(c.kind).at(c.at)
+		l.Listen(1)
+		k := a.open(c.kind).at(c.local)
+		k.Owner = 7
+		k.with(c.at)
+		id := k.ID
+		s := l.accept()
+		k.send("data", "-")
+		if s.text() != "data" || len(told) != 0 {
+			t.Errorf("%s: told of %+v before the end", c.at, told)
+		}
+		c.end(k, s)
+		a.clock.Advance(time.Second)
+		if len(told) != 1 {
+			t.Errorf("%s: told of %+v", c.at, told)
+			continue
+		}
+		in := told[0]
+		unmapped := func(s string) netip.AddrPort {
+			p := addrport(s)
+			return netip.AddrPortFrom(p.Addr().Unmap(), p.Port())
+		}
+		if in.ID != id || in.Owner != 7 || in.Domain != c.domain || in.Local.AddrPort() != unmapped(c.local) || in.Peer.AddrPort() != unmapped(c.at) || in.Detail == nil {
+			t.Errorf("%s: told of %+v", c.at, in)
+		}
+		a.clock.Advance(2 * time.Minute)
+		if len(told) != 1 {
+			t.Errorf("%s: told of it %d times", c.at, len(told))
+		}
+	}
+
+	// An attempt of a peer that came to nothing was no connection.
+	var told []socket.Info
+	a, b := newPair(t, Config{Ended: func(in socket.Info) { told = append(told, in) }})
+	a.open("tcp4").at(addrA + ":80").Listen(1)
+	a.cut = true
+	b.open("tcp4").with(addrA + ":80").Close()
+	a.clock.Advance(5 * time.Minute)
+	if len(told) != 0 || a.connections() != 0 {
+		t.Errorf("told of %+v", told)
+	}
+}
+
+// What a list tells of sockets of datagrams: the bytes that have come and gone, those that wait, and which were dropped.
+func TestDatagramsListed(t *testing.T) {
+	a, b := newPair(t, Config{})
+	s := a.open("udp4").at(addrA+":7").set(abi.SOL_SOCKET, abi.SO_RCVBUF, 1)
+	d := b.open("udp4").at(addrB + ":9").with(addrA + ":7")
+	s.send("12345", addrB+":9")
+	for range 100 {
+		d.send("123", "-")
+	}
+	list := a.listed()
+	if len(list) != 1 || list[0].TxBytes != 5 || list[0].RxBytes == 0 || list[0].RxBytes%3 != 0 || list[0].RxBytes/3+list[0].Drops != 100 || list[0].RecvQ == 0 || list[0].Drops == 0 {
+		t.Errorf("%+v", list)
+	}
+	if list = b.listed(); len(list) != 1 || list[0].TxBytes != 300 || list[0].RxBytes != 5 || list[0].State != socket.Established {
+		t.Errorf("%+v", list)
+	}
+}

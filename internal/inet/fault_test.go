@@ -258,8 +258,13 @@ func TestFaultResetSent(t *testing.T) {
 		t.Fatalf("%s after 9 bytes, %d strikes", c.state(), hit.n)
 	}
 	a.took()
+	told := c.edges(wait.In | wait.RdHup)
+	told()
 	if err := c.send("0abcdef", "-"); err != nil {
 		t.Error(err)
+	}
+	if ev, want := told(), wait.In|wait.RdHup|wait.Hup|wait.Err; ev != want {
+		t.Errorf("told of %#x, want %#x", ev, want)
 	}
 	if out := a.leaves(); len(out) != 2 || out[0].data != "0" || out[1].Flags&wire.RST == 0 || out[1].Seq != out[0].Seq+1 {
 		t.Errorf("%+v", out)
@@ -591,6 +596,29 @@ func TestFaultAccepted(t *testing.T) {
 	c.Close()
 	if s = l.accept(); s.text() != "ECONNRESET " || hit.n != 2 || endpointOf(s.Socket).faulty() != nil {
 		t.Errorf("%d strikes", hit.n)
+	}
+}
+
+// What is to happen behind no byte happens when the connection is accepted.
+func TestFaultAcceptedAtOnce(t *testing.T) {
+	hit := new(strikes)
+	f := &answers{accepted: &StreamFaults{PeerStops: hit.of(Fault{Wait: 5 * time.Second})}}
+	a, b := faultyPair(t, f)
+	l := a.open("tcp4").at(addrA + ":80")
+	l.Listen(5)
+	c := b.open("tcp4").with(addrA + ":80")
+	s := l.accept()
+	if hit.n != 1 {
+		t.Errorf("%d strikes", hit.n)
+	}
+	a.clock.Advance(5*time.Second - 1)
+	s.send("data", "-")
+	if got := c.text(); got != "" {
+		t.Errorf("%q has come", got)
+	}
+	a.clock.Advance(1)
+	if got := c.text(); got != "data" {
+		t.Errorf("%q has come", got)
 	}
 }
 
