@@ -268,3 +268,36 @@ func TestDatagramsListed(t *testing.T) {
 		t.Errorf("%+v", list)
 	}
 }
+
+// A listener of one-to-one style has associations waiting, one of one-to-many style none.
+func TestSCTPDiagListening(t *testing.T) {
+	a, b := newPair(t, Config{})
+	for kind, waiting := range map[string]int{"one4": 2, "many4": 0} {
+		at := map[string]string{"one4": addrB + ":7", "many4": addrB + ":8"}[kind]
+		l := b.listening(kind, at)
+		l.Owner = 9
+		for range 2 {
+			a.open("one4").with(at)
+		}
+		in := socket.Info{}
+		b.do(func() { l.Proto.Describe(l.Socket, &in) })
+		if in.State != socket.Listening || in.RecvQ != waiting || in.SendQ != 5 {
+			t.Errorf("%s: %+v", kind, in)
+		}
+		b.do(func() {
+			if own := b.st.SCTP().Owner(0, addrport(at), addrport(addrA+":1")); own != 9 {
+				t.Errorf("%s: who comes there comes to %d", kind, own)
+			}
+			if own := b.st.SCTP().Owner(0, addrport(addrB+":1"), addrport(addrA+":1")); own != 0 {
+				t.Errorf("where nobody listens: %d", own)
+			}
+		})
+	}
+	x := a.open("one4").at(addrA + ":5000").with(addrB + ":7")
+	x.Owner = 4
+	a.do(func() {
+		if own := a.st.SCTP().Owner(0, addrport(addrA+":5000"), addrport(addrB+":7")); own != 4 {
+			t.Errorf("of an association: %d", own)
+		}
+	})
+}
