@@ -77,7 +77,7 @@ func TestTimeWaitNobodyListens(t *testing.T) {
 
 // A peer's attempt that it takes back leaves the listener's queue.
 func TestAttemptTakenBack(t *testing.T) {
-	a, b := newPair(t, Config{})
+	_, b := newPair(t, Config{})
 	l := b.open("tcp4").at(addrB + ":80")
 	l.Listen(5)
 	b.cut = true
