@@ -510,6 +510,60 @@ func TestPcapSecrets(t *testing.T) {
 	})
 }
 
+// TestPcapSecretsOfEach: a packet waits for its own secrets, however long those before it have waited, and a stream of packets is not held up by
+// the last of them.
+func TestPcapSecretsOfEach(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const hold, gap = time.Second, 300 * time.Millisecond
+		var file bytes.Buffer
+		var told []string // to come
+		w, err := PcapConfig{Hold: hold, Secrets: func() []byte {
+			news := strings.Join(told, "")
+			told = nil
+			return []byte(news)
+		}}.NewWriter(&file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		i := w.Interface(Info{Name: "one"})
+		count := func() (packets int) {
+			for _, x := range blocksOf(t, file.Bytes()) {
+				packets += map[bool]int{true: 1}[x.kind == blockPacket]
+			}
+			return packets
+		}
+		for n := range 30 {
+			p := owned(1, fmt.Sprint("packet ", n))
+			i.Record(Sent, []*Packet{p})
+			p.Free()
+			time.Sleep(gap)
+			synctest.Wait()
+			told = append(told, fmt.Sprintf("SECRET %d\n", n)) // late, but in time
+			if written := count(); written < n-int(2*hold/gap) || written > max(0, n+1-int(hold/gap)) {
+				t.Errorf("%d packets are written of %d", written, n+1)
+			}
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		known := -1
+		for _, x := range blocksOf(t, file.Bytes()) {
+			switch x.kind {
+			case blockSecrets:
+				known += bytes.Count(x.body[8:], []byte("SECRET"))
+			case blockPacket:
+				var n int
+				if fmt.Sscanf(string(x.data()[28:]), "packet %d", &n); n > known {
+					t.Errorf("packet %d comes before its secret", n)
+				}
+			}
+		}
+		if known != 29 {
+			t.Errorf("%d secrets", known+1)
+		}
+	})
+}
+
 // TestPcapInterfacesFirst: whatever is known before the first link, that comes first.
 func TestPcapInterfacesFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -56,9 +56,9 @@ type pcapQueue struct {
 type chunk struct {
 	b       []byte
 	packets int
-	born    uint64 // when it was begun, of the machine's clock
-	preface []byte // how its file begins, if it is the file's first
-	first   bool   // the file is still to be opened
+	last    time.Duration // when its last packet came, of the machine's clock
+	preface []byte        // how its file begins, if it is the file's first
+	first   bool          // the file is still to be opened
 }
 
 // room makes room in buf for the block of a packet of n bytes, or reports that the
@@ -74,8 +74,23 @@ func (p *PcapWriter) room(n int) bool {
 	if len(p.buf) > 0 && len(p.buf)+n > pcapChunk {
 		p.fill()
 	}
+	if p.c.Secrets != nil {
+		p.ages()
+	}
 	p.begun()
 	return true
+}
+
+// ages has a packet wait for its secrets from now on. Those before it need not wait for it longer than for theirs.
+func (p *PcapWriter) ages() {
+	now := p.machine.Now()
+	if p.buf != nil && now-p.born >= p.c.Hold {
+		p.fill()
+	}
+	if p.buf == nil {
+		p.born = now
+	}
+	p.last = now
 }
 
 // fill has what is in buf wait to be written.
@@ -90,7 +105,7 @@ func (c *chunk) some() bool { return len(c.b) > 0 || len(c.preface) > 0 }
 
 // take makes a chunk of what is in buf.
 func (p *PcapWriter) take() chunk {
-	c := chunk{p.buf, p.count, p.born, p.preface, p.queue.first}
+	c := chunk{p.buf, p.count, p.last, p.preface, p.queue.first}
 	p.file.size += int64(len(p.buf))
 	p.queue.bytes += len(c.b) + len(c.preface)
 	p.buf, p.count, p.preface, p.queue.first = nil, 0, nil, false
@@ -103,7 +118,6 @@ func (p *PcapWriter) begun() {
 		return
 	}
 	q := &p.queue
-	p.born = uint64(clock.System().Now())
 	if k := len(q.spares); k > 0 {
 		p.buf, q.spares = q.spares[k-1], q.spares[:k-1]
 	} else {
@@ -208,42 +222,44 @@ func (p *PcapWriter) run() {
 	}
 }
 
-// hold waits until what is to be written next is old enough for its secrets to be known.
+// hold waits until all that is to be written next is old enough for its secrets to be known.
 func (p *PcapWriter) hold() {
 	if p.c.Secrets == nil {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	for left := p.young(); left > 0; left = p.young() {
+		awake := make(chan struct{})
+		p.queue.awake = awake
+		p.mu.Unlock()
+		due := make(chan struct{})
+		alarm := p.machine.NewAlarm(func() { close(due) })
+		alarm.Set(left)
+		select {
+		case <-awake:
+		case <-due:
+		}
+		alarm.Stop()
+		p.mu.Lock()
+		p.queue.awake = nil
+	}
+}
+
+// young returns for how long what is to be written next is held yet. The caller holds mu.
+func (p *PcapWriter) young() time.Duration {
 	q := &p.queue
-	born := p.born
+	last := p.last
 	switch {
 	case len(q.full) > 0:
-		born = q.full[0].born
+		last = q.full[0].last
 	case p.buf == nil:
-		return
+		return 0
 	}
 	if p.closed || p.err != nil || q.bytes+len(p.buf) >= pcapHeld {
-		return
+		return 0
 	}
-	system := clock.System()
-	left := time.Duration(born) + p.c.Hold - system.Now()
-	if left <= 0 {
-		return
-	}
-	awake := make(chan struct{})
-	q.awake = awake
-	p.mu.Unlock()
-	due := make(chan struct{})
-	alarm := system.NewAlarm(func() { close(due) })
-	alarm.Set(left)
-	select {
-	case <-awake:
-	case <-due:
-	}
-	alarm.Stop()
-	p.mu.Lock()
-	q.awake = nil
+	return last + p.c.Hold - p.machine.Now()
 }
 
 // writeNext writes the next blocks, and reports whether there may be more for the

@@ -34,8 +34,8 @@ type PcapConfig struct {
 	Every time.Duration
 
 	// Secrets, if not nil, returns lines of a TLS key log (draft-ietf-tls-keylogfile) that it has not returned yet, whole
-	// ones. They are written before the packets that have not been written by then, each of which waits for so long as
-	// Hold says (0: half a second), as Wireshark must know a secret before it meets what it opens. The capture opens the connections to whoever
+	// ones. They are written before the packets that have not been written by then, each of which waits for as long as
+	// Hold says (0: half a second), and up to twice as long with those behind it, as Wireshark must know a secret before it meets what it opens. The capture opens the connections to whoever
 	// has it. Secrets is called by the goroutine that writes, one call at a time.
 	Secrets func() []byte
 	Hold    time.Duration
@@ -78,29 +78,32 @@ type PcapWriter struct {
 	w io.Writer // writing
 	c PcapConfig
 
+	machine clock.Clock // by which packets wait for secrets
+
 	writing sync.Mutex // held by whoever calls w.Write; taken before mu
 	secrets []byte     // writing: those told so far
 
 	mu      sync.Mutex
-	clock   clock.Clock  // mu
-	told    bool         // mu: clock is a host's
-	direct  bool         // mu: whoever records writes, once there is much
-	helps   bool         // mu: likewise, if the goroutine that does falls behind
-	behind  bool         // mu: a goroutine does, whatever the clock
-	buf     []byte       // mu: the blocks being filled
-	born    uint64       // mu: when buf was begun, of the machine's clock, in ns
-	count   int          // mu: packets in buf
-	preface []byte       // mu: how the file of buf begins, if buf is its first blocks
-	file    pcapFile     // mu: the file that is being filled
-	queue   pcapQueue    // mu: blocks not yet written
-	ifaces  []pcapIface  // mu
-	whole   []byte       // mu: of recordOne
-	flows   pcapFlows    // mu
-	err     error        // mu
-	closed  bool         // mu
-	names   processNames // mu
-	hosts   hostNames    // mu
-	notes   []string     // mu: that wait for a packet
+	clock   clock.Clock   // mu
+	told    bool          // mu: clock is a host's
+	direct  bool          // mu: whoever records writes, once there is much
+	helps   bool          // mu: likewise, if the goroutine that does falls behind
+	behind  bool          // mu: a goroutine does, whatever the clock
+	buf     []byte        // mu: the blocks being filled
+	born    time.Duration // mu: when buf's first packet came, of the machine's clock; only with Secrets
+	last    time.Duration // mu: and its last one
+	count   int           // mu: packets in buf
+	preface []byte        // mu: how the file of buf begins, if buf is its first blocks
+	file    pcapFile      // mu: the file that is being filled
+	queue   pcapQueue     // mu: blocks not yet written
+	ifaces  []pcapIface   // mu
+	whole   []byte        // mu: of recordOne
+	flows   pcapFlows     // mu
+	err     error         // mu
+	closed  bool          // mu
+	names   processNames  // mu
+	hosts   hostNames     // mu
+	notes   []string      // mu: that wait for a packet
 }
 
 // pcapFile is how far a file of a capture has come.
@@ -143,7 +146,8 @@ func (c PcapConfig) NewWriter(w io.Writer) (*PcapWriter, error) {
 	if c.Hold == 0 {
 		c.Hold = pcapHold
 	}
-	p := &PcapWriter{w: w, c: c, clock: clock.System(), helps: isRegular(w) && c.Secrets == nil}
+	system := clock.System()
+	p := &PcapWriter{w: w, c: c, machine: system, clock: system, helps: isRegular(w) && c.Secrets == nil}
 	p.direct = p.helps && runtime.GOMAXPROCS(0) == 1
 	p.names.ask = c.Program
 	p.mu.Lock()

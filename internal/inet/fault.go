@@ -265,11 +265,7 @@ func (t *tcpProto) beginFaults(e *tcpEndpoint, p *tcp.Params, fo *tcp.FastOpen) 
 		return nil
 	}
 	f := t.faults.Connect(FaultyCall{e.owner(), abi.IPPROTO_TCP, netip.AddrPortFrom(e.laddr, e.lport), netip.AddrPortFrom(e.raddr, e.rport)})
-	if f != nil && f.Connect != nil {
-		if !e.struck(f.Connect) {
-			f.Connect = nil
-			return f
-		}
+	if f != nil && f.Connect != nil && e.struck(f.Connect) {
 		p.Hold, *fo = true, tcp.FastOpen{} // a client may always do without (RFC 7413)
 	}
 	return f

@@ -37,15 +37,19 @@ type machine struct {
 	eth   *ip.Iface
 	lacks map[int]bool // capabilities that programs have not
 
-	to   *machine // at the other end of the wire; nil: nobody
-	sent [][]byte // what went into the wire, as bytes
-	cut  bool     // the wire loses all
+	to    *machine // at the other end of the wire; nil: nobody
+	sent  [][]byte // what went into the wire, as bytes
+	notes []string // the notes of what did
+	cut   bool     // the wire loses all
 }
 
 // Send implements relay.Sender: it is the machine's end of the wire.
 func (m *machine) Send(batch []*packet.Packet) int {
 	for _, p := range batch {
 		m.sent = append(m.sent, p.AppendTo(nil))
+		if p.Note != "" {
+			m.notes = append(m.notes, p.Note)
+		}
 		if m.cut || m.to == nil {
 			p.Free()
 			continue

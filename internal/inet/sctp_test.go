@@ -26,8 +26,14 @@ func (m *machine) listening(kind, at string) *sock {
 // sctpPair returns the two ends of an association of one-to-one style.
 func sctpPair(t testing.TB, a, b *machine) (x, y *sock) {
 	t.Helper()
-	l := b.listening("one4", addrB+":7")
-	x = a.open("one4").with(addrB + ":7")
+	return sctpPairAt(t, a, b, 7)
+}
+
+func sctpPairAt(t testing.TB, a, b *machine, port int) (x, y *sock) {
+	t.Helper()
+	at := fmt.Sprintf("%s:%d", addrB, port)
+	l := b.listening("one4", at)
+	x = a.open("one4").with(at)
 	return x, l.accept()
 }
 

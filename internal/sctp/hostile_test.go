@@ -156,6 +156,7 @@ func receiverHostile(t *testing.T, b []byte) {
 	}
 	r.abandon()
 	checkReceiver(t, &r.receiver)
+	r.makeIncoming() // where nothing has come there is none
 	if r.holds() || r.parts != 0 {
 		t.Fatal("something is held")
 	}
