@@ -200,7 +200,7 @@ func TestSetRefused(t *testing.T) {
 		{[]string{"cut", "web", "nobody"}, `rule 'nobody: cut': column 1: "nobody" is no condition`},
 		{[]string{"set", "web", "--fault", "conect refused"}, `fault 'conect refused': column 1: "conect": did you mean "connect"?`},
 		{[]string{"set", "web", "--no-fault", "connect refused"}, "there is no fault 'connect refused' but what a script has; usock set without a change shows those that there are"},
-		{[]string{"set", "web", "--fault", "interrupt recv"}, "fault 'interrupt recv': a run that was started without a fault of recv leaves these calls to the kernel, where none strikes"},
+		{[]string{"set", "web", "--fault", "interrupt recv"}, "fault 'interrupt recv': a run that was started without a fault of recv leaves these calls to the kernel, where none strikes; one that was started with --fault 'interrupt recv from 24h' does not, and can have it"},
 		{[]string{"set", "web", "delay", "9ms", "up-trace", "/dev/null"}, "--up-trace /dev/null: "},
 		{[]string{"set", "web", "up-trace", "/there/is/none"}, "up-trace /there/is/none: no such file or directory"},
 		{[]string{"set", "moon", "delay", "9ms"}, `there is no run "moon" (usock ps lists those that there are)`},

@@ -33,6 +33,8 @@ func profileWays(t *testing.T) (out []profileWay) {
 		{"slow-3g", func(s *shape.Shape) *link.Impairment { return &s.Up }},
 		{"apple-edge", func(s *shape.Shape) *link.Impairment { return &s.Up }},
 		{"apple-very-bad", func(s *shape.Shape) *link.Impairment { return &s.Down }},
+		{"good-3g", func(s *shape.Shape) *link.Impairment { return &s.Down }},
+		{"regular-4g", func(s *shape.Shape) *link.Impairment { return &s.Down }},
 	} {
 		p, err := shape.FindProfile(c.name)
 		if err != nil {

@@ -512,3 +512,48 @@ func TestImpairAtOnce(t *testing.T) {
 		t.Errorf("%d of 1000 packets arrived, want half", got)
 	}
 }
+
+// A delay without a rate has a bound: of what is under way further packets are dropped as by a full queue, and once some have arrived
+// there is room again.
+func TestImpairDelayIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, m := range []Impairment{{Delay: time.Second}, {Delay: time.Second, Reorder: 1}} {
+			near, far := Pipe(PipeConfig{})
+			l, err := Impair(near, ImpairConfig{Out: m})
+			if err != nil {
+				t.Fatal(err)
+			}
+			came := 0
+			far.Deliver(func(batch []*Packet) {
+				for _, p := range batch {
+					came++
+					p.Free()
+				}
+			})
+			const size = 60000
+			block := packet.Copy(make([]byte, size)) // of all packets
+			send := func(n int) {
+				for range n {
+					p := packet.New()
+					block.Retain()
+					p.Payload.Append(block)
+					l.Send([]*Packet{p})
+				}
+			}
+			const most = (maxUnderWay + size + packetCost - 1) / (size + packetCost)
+			for round := range 2 {
+				send(most + 7)
+				if s, _ := l.Stats(); s.Waiting != most || s.Dropped != uint64(7*(round+1)) || s.Early != 0 {
+					t.Fatalf("%+v, want %d under way and %d dropped", s, most, 7*(round+1))
+				}
+				time.Sleep(3 * time.Second)
+				synctest.Wait()
+				if want := most * (round + 1); came != want {
+					t.Fatalf("%d came, want %d", came, want)
+				}
+			}
+			block.Release()
+			l.Close()
+		}
+	})
+}

@@ -17,7 +17,8 @@ import (
 //	the rate: a queue that is emptied at Rate bits a second, or as Trace says, whose last bit is
 //	   what counts; packets that find it full are dropped, and those that find it
 //	   beyond the mark are marked, if they are ECN-capable; or as Queue has it
-//	the delay, with jitter, or more for packets that are reordered
+//	the delay, with jitter, or more for packets that are reordered; of 256 MiB that are in it, with 512 bytes for each packet, further
+//	   ones are dropped as by a full queue
 //
 // Probabilities are from 0 to 1.
 type Impairment struct {

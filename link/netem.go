@@ -42,6 +42,7 @@ type netem struct {
 	line   ring          // in the delay, in order of their times
 	latest time.Duration // of the times in line, so far
 	late   lateHeap      // held back to be overtaken
+	held   int           // of line and late, as timed.size counts
 	serial uint64
 	alarm  clock.Alarm
 	armed  time.Duration // when the alarm goes off; never: it is not set
@@ -81,6 +82,13 @@ func (d *netem) unwatch(w *watcher) {
 }
 
 const never = time.Duration(math.MaxInt64)
+
+// maxUnderWay is how much is in the delay at most, as timed.size counts: what 10 Gbit/s carry in 150 ms in packets of 1,500 bytes. More is
+// dropped as it comes: a delay without a rate would take as much memory as a sender fills in it.
+const maxUnderWay = 256 << 20
+
+// packetCost is about what a packet takes besides its bytes.
+const packetCost = 512
 
 // newNetem returns a netem on the clock c; nil: that of a host to come.
 func newNetem(c clock.Clock, imp Impairment, seed, direction uint64, carry func([]*Packet)) *netem {
@@ -234,9 +242,12 @@ func (d *netem) lose() bool {
 // unlimited reports whether packets go past the queue. Where the rate has just been taken away, what waits goes first.
 func (d *netem) unlimited() bool { return !d.imp.queues() && d.sends == nil }
 
-// ask asks the queue, if p is to wait in it, what is to become of it.
+// ask asks what is to become of p: there has to be room in the delay and, if p is to wait for the rate, the queue has to take it.
 func (d *netem) ask(p *Packet, now time.Duration) verdict {
-	if d.unlimited() {
+	switch {
+	case d.held >= maxUnderWay:
+		return verdict{fate: fateFull}
+	case d.unlimited():
 		return verdict{}
 	}
 	return d.queue.admit(p, now)
@@ -245,11 +256,11 @@ func (d *netem) ask(p *Packet, now time.Duration) verdict {
 // enqueue puts p into the rate's queue, or past it where there is no rate.
 func (d *netem) enqueue(p *Packet, v verdict, now time.Duration) {
 	switch {
-	case d.unlimited():
-		d.depart(p, now)
-		return
 	case v.fate != "":
 		d.drop(p, v.fate)
+		return
+	case d.unlimited():
+		d.depart(p, now)
 		return
 	}
 	if v.mark && mark(p) {
@@ -305,18 +316,19 @@ func (d *netem) advance(now time.Duration) {
 // depart starts the delay of p at the time at. What is not reordered arrives in
 // order, also when the delay is made shorter meanwhile.
 func (d *netem) depart(p *Packet, at time.Duration) {
-	due := at + d.imp.Delay + d.wander(at)
+	due, size := at+d.imp.Delay+d.wander(at), p.Len()+packetCost
+	d.held += size
 	if d.chance(d.imp.Reorder) {
 		d.stats.Reordered++
 		d.serial++
-		heap.Push(&d.late, timed{due + d.imp.reorderBy(), d.serial, p})
+		heap.Push(&d.late, timed{due + d.imp.reorderBy(), d.serial, p, size})
 		return
 	}
 
 	// A delay that was made shorter must not let packets overtake: reordering is an impairment
 	// of its own.
 	d.latest = max(d.latest, due)
-	d.line.push(timed{at: d.latest, p: p})
+	d.line.push(timed{at: d.latest, p: p, size: size})
 }
 
 // wander is by how much the delay strays at a time. It runs in straight lines
@@ -362,13 +374,19 @@ func (d *netem) due(now time.Duration) *Packet {
 	late := len(d.late) > 0 && d.late[0].at <= now
 	if d.line.len() > 0 {
 		if f := d.line.front(); f.at <= now && !(late && d.late[0].at < f.at) {
-			return d.line.pop().p
+			return d.arrive(d.line.pop())
 		}
 	}
 	if late {
-		return heap.Pop(&d.late).(timed).p
+		return d.arrive(heap.Pop(&d.late).(timed))
 	}
 	return nil
+}
+
+// arrive is the end of a packet's delay.
+func (d *netem) arrive(t timed) *Packet {
+	d.held -= t.size
+	return t.p
 }
 
 // release carries on what is due and sets the alarm. It gives mu up meanwhile; what
@@ -490,7 +508,7 @@ func (d *netem) close() {
 	for _, t := range d.late {
 		t.p.Free()
 	}
-	d.late = nil
+	d.late, d.held = nil, 0
 }
 
 // timed is a packet and when it is due.
@@ -498,6 +516,7 @@ type timed struct {
 	at     time.Duration
 	serial uint64
 	p      *Packet
+	size   int // its bytes, and packetCost
 }
 
 // ring is a queue of packets with their times, which grows as it must.

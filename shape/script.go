@@ -145,8 +145,11 @@ func (s *script) statement(words []word) error {
 	if len(words) > 1 && (first == "up" || first == "down") {
 		way, rest = map[string]uint8{"up": onlyUp, "down": onlyDown}[first], words[1:]
 	}
-	if slices.Contains(effects(), strings.ToLower(rest[0].text)) {
+	switch name := strings.ToLower(rest[0].text); {
+	case slices.Contains(effects(), name):
 		return s.change(0, way, words[0], rest)
+	case len(rest) == 1 && (name == "heal" || name == "clear"):
+		return rest[0].fault("%s undoes what was before, at a time: at 22s: %s", name, name)
 	}
 	return s.rule(words)
 }
@@ -290,12 +293,30 @@ func (s *script) change(at time.Duration, way uint8, first word, words []word) e
 	default:
 		m, err := options(words)
 		if err != nil {
-			return err
+			return misplaced(at, words, err)
 		}
 		c.do = func(x *state) error { return x.each(way, m) }
 	}
 	s.changes = append(s.changes, c)
 	return nil
+}
+
+// misplaced returns what is wrong with the words of a change for which there is an error: a rule stands there, or a time in which the change
+// would end.
+func misplaced(at time.Duration, words []word, err error) error {
+	for i, w := range words {
+		if bare, colon := strings.CutSuffix(w.text, ":"); i > 0 && colon {
+			condition := ""
+			for _, before := range words[:i] {
+				condition += before.raw + " "
+			}
+			return words[0].fault("a rule has times of its own: %s%s from %v: ...", condition, bare, max(at, time.Second))
+		}
+		if name := strings.ToLower(w.text); i > 0 && i%2 == 0 && slices.Contains([]string{"until", "for", "from", "at"}, name) {
+			return w.fault("a change holds until another one comes, which has a line of its own, such as at 5s: clear")
+		}
+	}
+	return err
 }
 
 // set is cut, heal or clear.

@@ -23,18 +23,22 @@ type steering struct {
 	flows     *flows
 	names     *names
 	programs  *programs
-	counts    []uint64 // flows.mu: connections of the rules that count them
-	counting  bool     // one of them counts connections
-	byProcess bool     // one asks for the process
-	unread    verdict  // of what is no IP packet
+	counts    []uint64          // flows.mu: connections of the rules that count them
+	matches   map[set]*matching // flows.mu: those that flows have, each once
+	counting  bool              // one of them counts connections
+	byProcess bool              // one asks for the process
+	unread    verdict           // of what is no IP packet
 
 	begun atomic.Int64 // the beginning, on the link's clock
 	now   atomic.Pointer[moment]
 	cache [][2]atomic.Pointer[verdict] // of cacheSets, where packets are asked about
 }
 
-// cacheSets is how many verdicts the cache has a place for, and a second one.
-const cacheSets = 1 << 13
+// cacheSets is how many verdicts the cache has a place for, and a second one, maxMatches how many sets of rules are shared by flows.
+const (
+	cacheSets  = 1 << 13
+	maxMatches = 1 << 10
+)
 
 // set is a set of rules, by their places.
 type set [MaxRules / 64]uint64
@@ -54,15 +58,21 @@ func (s *set) first(t *set, from int) int {
 	return MaxRules
 }
 
-// verdict is what was decided about the packets of one direction of a flow. But for gen it does not change.
+// verdict is what was decided about the packets of one direction of a flow. But for gen it does not change. It fills one line of the
+// processor's caches, of which many flows at once need one each.
 type verdict struct {
 	of    endpoints
 	gen   atomic.Uint64 // of flows; 0: what is known of the flow is another thing now
-	pid   int32         // of the sender
-	none  bool          // no rule is about the flow
-	dir   uint8         // up or down in the flow
+	match *matching
+	pid   int32 // of the sender
+	none  bool  // no rule is about the flow
+	dir   uint8 // up or down in the flow
+}
+
+// matching is the rules that are about some flows.
+type matching struct {
 	by    *steering
-	match set // rules that are about the flow
+	rules set
 }
 
 // holds reports whether a verdict is still right.
@@ -81,16 +91,17 @@ const (
 )
 
 func newSteering(rules []Rule, f *flows, n *names, p *programs) *steering {
-	s := &steering{rules: rules, flows: f, names: n, programs: p, counts: make([]uint64, len(rules))}
+	s := &steering{rules: rules, flows: f, names: n, programs: p, counts: make([]uint64, len(rules)), matches: make(map[set]*matching)}
+	s.unread.match = &matching{by: s}
 	for i := range rules {
 		r := &rules[i]
 		s.counting = s.counting || r.first > 0
 		s.byProcess = s.byProcess || r.process != "" || r.pid != 0
 		if r.to == nil && r.from == nil && r.proto == 0 && r.process == "" && r.pid == 0 && r.first == 0 {
-			s.unread.match.add(i)
+			s.unread.match.rules.add(i)
 		}
 	}
-	s.unread.none = s.unread.match == set{}
+	s.unread.none = s.unread.match.rules == set{}
 	f.gen.Add(1)
 	return s
 }
@@ -104,7 +115,7 @@ func (s *steering) first(v *verdict, now time.Duration, from, dir int) int {
 	if m == nil || now < m.from || now >= m.until {
 		m = s.look(now)
 	}
-	return v.match.first(&m.holds[dir], from)
+	return v.match.rules.first(&m.holds[dir], from)
 }
 
 // stages are the pieces of the way that the rules are. A name is the rule's text, with what is behind it for a rule about both
@@ -199,12 +210,12 @@ func (s *steering) decide(p *link.Packet, h *header) *verdict {
 		x.outdate()
 	}
 	old := x.verdicts[side]
-	if old != nil && old.of == h.endpoints && old.holds(s) && old.by == s {
+	if old != nil && old.of == h.endpoints && old.holds(s) && old.match.by == s {
 		return old
 	}
-	v := &verdict{of: h.endpoints, by: s, match: s.match(x, h, rises), pid: x.pid[side], dir: up}
+	v := &verdict{of: h.endpoints, match: s.shared(s.match(x, h, rises)), pid: x.pid[side], dir: up}
 	v.gen.Store(f.gen.Load())
-	v.none = v.match == set{}
+	v.none = v.match.rules == set{}
 	if rises != x.low {
 		v.dir = down
 	}
@@ -216,6 +227,19 @@ func (s *steering) decide(p *link.Packet, h *header) *verdict {
 	}
 	x.verdicts[side] = v
 	return v
+}
+
+// shared returns the one matching of those rules. The caller holds flows.mu.
+func (s *steering) shared(rules set) *matching {
+	m := s.matches[rules]
+	if m == nil {
+		if len(s.matches) >= maxMatches {
+			clear(s.matches)
+		}
+		m = &matching{s, rules}
+		s.matches[rules] = m
+	}
+	return m
 }
 
 // asked is a flow that rules are asked about.

@@ -66,7 +66,8 @@ func (l *live) change(c inspect.Change) (string, error) {
 	}
 	for _, f := range w.strikers() {
 		if !l.traps.Suffice(f) {
-			return "", fmt.Errorf("fault '%s': a run that was started without a fault of %s leaves these calls to the kernel, where none strikes", &f, f.Traps())
+			return "", fmt.Errorf("fault '%s': a run that was started without a fault of %[2]s leaves these calls to the kernel, where none strikes; "+
+				"one that was started with --fault 'interrupt %[2]s from 24h' does not, and can have it", &f, f.Traps())
 		}
 	}
 	if w.impaired() {

@@ -242,7 +242,7 @@ func (c *Conn) established(now time.Duration) {
 	c.snd.growSndBuf(&c.tcb, uint32(c.cfg.InitialCwnd))
 	c.rcv.drsAt = now
 	c.rcv.drsSeq = c.rcv.q.Base()
-	c.rcv.drsSpace = min(c.rcv.drsSpace, c.rcv.bufSize/2)
+	c.rcv.drsSpace = min(c.rcv.ssthresh, c.rcv.bufSize/2, peerInitialCwnd*uint32(c.rcv.advMSS))
 
 	c.events |= wait.Out
 	c.setKeepTimer(now)

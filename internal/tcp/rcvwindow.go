@@ -220,9 +220,13 @@ func (r *receiver) rightSize(t *tcb, now time.Duration) {
 	r.drsSeq, r.drsAt = r.q.Base(), now
 }
 
-// growRcvBuf lets the buffer hold twice what was read in a round trip, as much
-// again as that grew, and what is out of order besides: while a hole is filled the
-// peer shall go on at its rate.
+// peerInitialCwnd is how many segments are expected of a peer's first round trip (RFC 6928): what reading is compared with at first
+// (Linux, TCP_INIT_CWND), so that the buffer grows before a peer in slow start has filled it.
+const peerInitialCwnd = 10
+
+// growRcvBuf lets the buffer hold twice what was read in a round trip, twice that
+// once more for as much as it grew, and what is out of order besides: while a hole
+// is filled the peer shall go on at its rate.
 func (r *receiver) growRcvBuf(t *tcb, space uint64) {
 	old := uint64(max(r.drsSpace, 1))
 	r.drsSpace = uint32(min(space, 1<<30))
@@ -230,10 +234,10 @@ func (r *receiver) growRcvBuf(t *tcb, space uint64) {
 		return
 	}
 
-	// Twice what is read in a round trip, as the sender doubles in slow start, and once more
-	// what it has grown by meanwhile.
+	// Twice what is read in a round trip, as the sender doubles in slow start. What has been read is what it sent a round trip
+	// ago, and grows by another one until the window is known to it (Linux, tcp_rcv_space_adjust).
 	want := 2*space + 16*uint64(r.advMSS)
-	want += 2 * space * (space - min(space, old)) / old
+	want += 2 * want * (space - min(space, old)) / old
 
 	if r.ooo != nil && !r.ooo.q.Empty() {
 		want += r.ooo.q.End() - r.nxt

@@ -167,7 +167,7 @@ func TestReceiverRTT(t *testing.T) {
 }
 
 // Once a round trip the buffer becomes large enough for twice what was read in it and sixteen segments,
-// and twice as much as that again for what it has grown by, at most tcp_rmem[2]; what waits behind a hole
+// and twice that again by the share by which that has grown, at most tcp_rmem[2]; what waits behind a hole
 // comes on top. With SO_RCVBUF set it stays (Linux, tcp_rcv_space_adjust).
 func TestBufferTunes(t *testing.T) {
 	for _, c := range []struct {
@@ -181,16 +181,16 @@ func TestBufferTunes(t *testing.T) {
 		space    uint32
 	}{
 		{"as much as in the last round trip", 100, 0, 100, 10000, false, 0, 60000, 10000},
-		{"a byte more", 100, 0, 100, 10001, false, 0, 2 * (20002 + 16000 + 2), 10001},
-		{"half as much again", 100, 0, 100, 15000, false, 0, 2 * (30000 + 16000 + 15000), 15000},
-		{"twice as much", 100, 0, 100, 20000, false, 0, 2 * (40000 + 16000 + 40000), 20000},
+		{"a byte more", 100, 0, 100, 10001, false, 0, 2 * (36002 + 2*36002/10000), 10001},
+		{"half as much again", 100, 0, 100, 15000, false, 0, 2 * (46000 + 2*46000/2), 15000},
+		{"twice as much", 100, 0, 100, 20000, false, 0, 2 * (56000 + 2*56000), 20000},
 		{"less than a round trip", 100, 0, 99, 20000, false, 0, 60000, 10000},
-		{"by the receiver's own", 100, 20, 20, 20000, false, 0, 2 * (40000 + 16000 + 40000), 20000},
+		{"by the receiver's own", 100, 20, 20, 20000, false, 0, 2 * (56000 + 2*56000), 20000},
 		{"the receiver's own is not over", 10, 50, 49, 20000, false, 0, 60000, 10000},
 		{"none is known", 0, 0, 100, 20000, false, 0, 60000, 10000},
 		{"the limit", 100, 0, 100, 4 << 20, false, 0, 6 << 20, 4 << 20},
 		{"a size that was set", 100, 0, 100, 20000, true, 0, 60000, 20000},
-		{"behind a hole", 100, 0, 100, 20000, false, 5000, 2 * (40000 + 16000 + 40000 + 5000), 20000},
+		{"behind a hole", 100, 0, 100, 20000, false, 5000, 2 * (56000 + 2*56000 + 5000), 20000},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			tb := &tcb{cfg: DefaultConfig()}
