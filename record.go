@@ -2,6 +2,7 @@ package usock
 
 import (
 	"errors"
+	"net/netip"
 	"sync"
 	"syscall"
 
@@ -54,11 +55,17 @@ func (h *Host) Record(w *link.PcapWriter) (stop func(), err error) {
 // record has the recorders record. The caller holds mu.
 func (h *Host) record(list []*recorder) {
 	h.recorders = list
-	var tap func(*ip.Iface, *packet.Packet, bool)
+	var tap func(*ip.Lane, *ip.Iface, *packet.Packet, bool)
 	if len(list) > 0 {
-		tap = func(i *ip.Iface, p *packet.Packet, sent bool) {
+		tap = func(l *ip.Lane, i *ip.Iface, p *packet.Packet, sent bool) {
+			var takers link.Takers
+			if !sent {
+				takers = func(proto uint8, local, remote netip.AddrPort) packet.Owner {
+					return h.stack.Taker(l.At(), proto, local, remote)
+				}
+			}
 			for _, r := range list {
-				r.see(i, p, sent)
+				r.see(i, p, takers)
 			}
 		}
 	}
@@ -100,15 +107,22 @@ func (r *recorder) iface(i *ip.Iface) *recorded {
 	return x
 }
 
-// see records a packet.
-func (r *recorder) see(i *ip.Iface, p *packet.Packet, sent bool) {
+// takers are the host's, for links, which hold no lock of it.
+func (h *Host) takers(proto uint8, local, remote netip.AddrPort) packet.Owner {
+	l := h.h.EnterLane(int(remote.Port()))
+	defer l.Leave()
+	return h.stack.Taker(l, proto, local, remote)
+}
+
+// see records a packet, which is received if there are takers to be asked, or sent.
+func (r *recorder) see(i *ip.Iface, p *packet.Packet, takers link.Takers) {
 	r.mu.Lock()
 	x := r.iface(i)
 	to, lossy := x.to, x.lossy
 	r.mu.Unlock()
 	switch {
-	case !sent:
-		to.Record(link.Received, []*packet.Packet{p})
+	case takers != nil:
+		to.RecordReceived([]*packet.Packet{p}, takers)
 	case !lossy:
 		to.Record(link.Sent, []*packet.Packet{p})
 	}

@@ -39,7 +39,17 @@ func (p *PcapWriter) Interface(info Info) *PcapInterface {
 
 // Record records packets, which stay the caller's, as sent or as received. It may be called by several goroutines at once, and
 // waits for nothing but a regular file.
-func (i *PcapInterface) Record(d Directions, batch []*Packet) { i.record(d, batch, "") }
+func (i *PcapInterface) Record(d Directions, batch []*Packet) { i.record(d, batch, "", nil) }
+
+// RecordReceived is Record for packets that are received, where takers (nil: nobody) is asked for whom those are to which nobody
+// has sent the other way, as they open a connection. No lock is held then.
+func (i *PcapInterface) RecordReceived(batch []*Packet, takers Takers) {
+	var of asked
+	if takers != nil {
+		of = i.ask(takers, batch)
+	}
+	i.record(Received, batch, "", of)
+}
 
 // learn has packets that are received be those of the process that has sent the other way.
 func (i *PcapInterface) learn() {
@@ -74,11 +84,11 @@ func (i *PcapInterface) watch(l Link, which Directions) (stop func(), ok bool) {
 		return &watcher{func(k *Packet, fate string, again bool) {
 			switch one[0] = k; {
 			case fate == "" && all:
-				i.record(d, one, "")
+				i.record(d, one, "", nil)
 			case fate != "" && again && all:
-				i.record(d, one, "dropped later: "+fate)
+				i.record(d, one, "dropped later: "+fate, nil)
 			case fate != "":
-				i.record(d, one, "dropped: "+fate)
+				i.record(d, one, "dropped: "+fate, nil)
 			}
 		}}
 	}
@@ -96,8 +106,8 @@ func (i *PcapInterface) watch(l Link, which Directions) (stop func(), ok bool) {
 	}, true
 }
 
-// record records packets, with a comment on what became of them ("": they are carried).
-func (i *PcapInterface) record(d Directions, batch []*Packet, fate string) {
+// record records packets, with a comment on what became of them ("": they are carried), and with what was asked about them.
+func (i *PcapInterface) record(d Directions, batch []*Packet, fate string, of asked) {
 	p := i.w
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -109,7 +119,7 @@ func (i *PcapInterface) record(d Directions, batch []*Packet, fate string) {
 		p.nextFile()
 	}
 	for _, k := range batch {
-		whose := i.owner(d, k)
+		whose := i.owner(d, k, of)
 		matches := i.matches(k, whose, now)
 		if matches && p.c.Size != 0 && p.file.packets > 0 && p.file.size+int64(len(p.buf)+min(k.Len(), p.c.SnapLen)+pcapExtra) > p.c.Size {
 			p.nextFile()
@@ -153,19 +163,23 @@ func (i *PcapInterface) matches(k *Packet, whose packet.Owner, now uint64) bool 
 	return true
 }
 
-// owner returns whose a packet is; of one that is received, who has sent to where it comes from.
-func (i *PcapInterface) owner(d Directions, k *Packet) packet.Owner {
+// owner returns whose a packet is; of one that is received, who has sent to where it comes from, or who will take it.
+func (i *PcapInterface) owner(d Directions, k *Packet, of asked) packet.Owner {
 	if !i.learns {
 		return k.Owner
 	}
 	flow, ok := pcapfilter.FlowOf(k.Front())
 	switch {
 	case !ok:
-	case d == Sent && k.Owner.PID != 0:
+	case d == Sent && k.Owner != (packet.Owner{}):
 		i.w.flows.sent(flow, k.Owner)
 	case d == Received && k.Owner.PID == 0:
-		if whose := i.w.flows.owner(flow); whose.PID != 0 {
-			return whose // and not the socket of another host that has sent it
+		// And not the socket of another host that has sent it.
+		if whose := i.w.flows.owner(flow); whose != (packet.Owner{}) {
+			return whose
+		}
+		if whose, ok := of[flow]; ok {
+			return whose
 		}
 	}
 	return k.Owner

@@ -2,6 +2,10 @@ package inet
 
 import (
 	"net/netip"
+
+	"usock/internal/abi"
+	"usock/internal/host"
+	"usock/packet"
 )
 
 // Owner returns the process that acts at local towards remote: by a connection, or else a
@@ -25,4 +29,49 @@ func (t *tcpProto) Owner(_ int, local, remote netip.AddrPort) int32 {
 		return e.owner()
 	}
 	return 0
+}
+
+// Taker returns the process and the socket that are to take packets of TCP, UDP or SCTP for local from remote. It is called in
+// a lane that packets come in, which goes into another domain for it; what is in one that is busy is nobody's.
+func (s *Stack) Taker(l *host.Lane, proto uint8, local, remote netip.AddrPort) packet.Owner {
+	switch proto {
+	case abi.IPPROTO_TCP:
+		return s.tcp.taker(l, &tuple{laddr: local.Addr(), raddr: remote.Addr(), lport: local.Port(), rport: remote.Port()})
+	case abi.IPPROTO_UDP:
+		if e := s.udp.lookup(local.Addr(), remote.Addr(), local.Port(), remote.Port(), 0); e != nil {
+			return packet.Owner{PID: e.s.Owner, Socket: e.s.ID}
+		}
+	case abi.IPPROTO_SCTP:
+		return s.sctp.taker(l, local, remote)
+	}
+	return packet.Owner{}
+}
+
+func (t *tcpProto) taker(l *host.Lane, k *tuple) packet.Owner {
+	if e, ok := t.conns.find(k).(*tcpEndpoint); ok {
+		if !l.Visit(e.dom) && !l.Whole() {
+			return packet.Owner{}
+		}
+		return packet.Owner{PID: e.owner(), Socket: e.sid}
+	}
+	if e := t.listenerFor(k, 0); e != nil {
+		return packet.Owner{PID: e.s.Owner, Socket: e.s.ID}
+	}
+	return packet.Owner{}
+}
+
+func (t *sctpProto) taker(l *host.Lane, local, remote netip.AddrPort) packet.Owner {
+	if !l.Visit(t.dom) && !l.Whole() {
+		return packet.Owner{}
+	}
+	var e *sctpEndpoint
+	if x := t.find(local.Port(), remote, local.Addr()); x != nil {
+		e = x.e
+	} else {
+		e = t.listenerFor(local, 0, tuple{})
+	}
+	if e == nil || e.s == nil {
+		return packet.Owner{}
+	}
+	return packet.Owner{PID: e.s.Owner, Socket: e.s.ID}
 }
