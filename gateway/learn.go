@@ -54,10 +54,16 @@ func (g *Gateway) govern(c *Config) {
 
 // newFilter makes the filter of a stream to a name server, which goes on by resume.
 func (g *Gateway) newFilter(f *usock.Flow, resume func()) *dnsFilter {
-	d := &dnsFilter{names: g.names, faults: g.streamFaults(f.Remote(), f.Local(), resume)}
+	server := f.Local()
+	d := &dnsFilter{names: g.names, faults: g.streamFaults(f.Remote(), server, resume)}
+	d.asks = func(msg []byte) { d.open.asks(g, msg, server) }
+	d.hears = func(msg []byte) { d.open.hears(g, msg, server) }
 	if g.table != nil {
-		d.learn = g.learn
-		d.refused = func(name string) { g.denyName(unix.IPPROTO_TCP, f.Remote(), f.Local(), name) }
+		d.hears = func(msg []byte) {
+			d.open.hears(g, msg, server)
+			g.learn(msg)
+		}
+		d.refused = func(name string) { g.denyName(unix.IPPROTO_TCP, f.Remote(), server, name) }
 	}
 	return d
 }

@@ -95,7 +95,7 @@ func TestFilterLearns(t *testing.T) {
 	}
 	for i := range stream {
 		var got []string
-		f := dnsFilter{names: someNames(t), learn: func(msg []byte) { got = append(got, string(msg)) }}
+		f := dnsFilter{names: someNames(t), hears: func(msg []byte) { got = append(got, string(msg)) }}
 		for _, part := range [][]byte{stream[:i], stream[i:]} {
 			if out := f.down(bytes.Clone(part)); !bytes.Equal(out, part) {
 				t.Fatalf("split at %d: %q became %q", i, part, out)
