@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"usock"
+	"usock/internal/dns"
 )
 
 // mapping is an inner UDP socket's address and port, and the outer socket that stands for it
@@ -31,10 +32,10 @@ type mapping struct {
 	unread   bool // it stopped receiving to let others have their turn
 	train    train
 	peers    peers
-	asked    []askedFor // of name servers, the last maxAsked, in a ring
-	askedAt  int        // in it
-	open     questions  // of programs' to name servers
-	long     int        // from how many bytes on the machine does not segment datagrams; 0: not known
+	asked    []dns.Question // of name servers, the last maxAsked, in a ring
+	askedAt  int            // in it
+	open     questions      // of programs' to name servers
+	long     int            // from how many bytes on the machine does not segment datagrams; 0: not known
 }
 
 type mappingKey struct {

@@ -11,11 +11,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"usock"
+	"usock/internal/dns"
 )
 
 // unanswered is a question of a program to a name server that has no answer yet.
 type unanswered struct {
-	askedFor
+	dns.Question
 	server netip.AddrPort
 	at     time.Duration
 }
@@ -31,8 +32,8 @@ func (g *Gateway) resolves(a netip.AddrPort) bool { return a.Port() == dnsPort |
 
 // asks notes a question that leaves for a server. One that is asked again counts from when it was asked first.
 func (l *questions) asks(g *Gateway, msg []byte, server netip.AddrPort) {
-	q, ok := questionOf(msg)
-	if !ok || slices.ContainsFunc(*l, func(u unanswered) bool { return u.askedFor == q && u.server == server }) {
+	q, ok := dns.QuestionOf(msg)
+	if !ok || slices.ContainsFunc(*l, func(u unanswered) bool { return u.Question == q && u.server == server }) {
 		return
 	}
 	g.outside.Asked++
@@ -45,8 +46,8 @@ func (l *questions) asks(g *Gateway, msg []byte, server netip.AddrPort) {
 
 // hears notes an answer that has come from a server.
 func (l *questions) hears(g *Gateway, msg []byte, server netip.AddrPort) {
-	q, ok := questionOf(msg)
-	i := slices.IndexFunc(*l, func(u unanswered) bool { return u.askedFor == q && u.server == server })
+	q, ok := dns.QuestionOf(msg)
+	i := slices.IndexFunc(*l, func(u unanswered) bool { return u.Question == q && u.server == server })
 	if !ok || i < 0 {
 		return
 	}
@@ -64,14 +65,14 @@ func (l questions) end(g *Gateway) {
 
 // waits says that the oldest one has no answer.
 func (u *unanswered) waits(now time.Duration) string {
-	return fmt.Sprintf("resolver: no answer from %v for %s to a question about %s", u.server, brief(now-u.at), u.name)
+	return fmt.Sprintf("resolver: no answer from %v for %s to a question about %s", u.server, brief(now-u.at), u.Name)
 }
 
 // took notes how long a question has taken until now.
 func (g *Gateway) took(q *unanswered, none bool) {
 	if d := g.clock.Now() - q.at; d >= g.outside.Slowest {
 		o := &g.outside
-		o.Slowest, o.Name, o.Server, o.NoAnswer = d, q.name, q.server, none
+		o.Slowest, o.Name, o.Server, o.NoAnswer = d, q.Name, q.server, none
 	}
 }
 

@@ -119,6 +119,12 @@ func (i *PcapInterface) record(d Directions, batch []*Packet, fate string, of as
 		p.nextFile()
 	}
 	for _, k := range batch {
+		if fate == "" {
+			name, addrs := i.resolves(k)
+			for _, a := range addrs {
+				p.resolved(a, name)
+			}
+		}
 		whose := i.owner(d, k, of)
 		matches := i.matches(k, whose, now)
 		if matches && p.c.Size != 0 && p.file.packets > 0 && p.file.size+int64(len(p.buf)+min(k.Len(), p.c.SnapLen)+pcapExtra) > p.c.Size {

@@ -52,7 +52,11 @@ func (t *tcpProto) taker(l *host.Lane, k *tuple) packet.Owner {
 		if !l.Visit(e.dom) && !l.Whole() {
 			return packet.Owner{}
 		}
-		return packet.Owner{PID: e.owner(), Socket: e.sid}
+		o := packet.Owner{PID: e.owner(), Socket: e.sid}
+		if p := e.parent; p != nil && p.s != nil {
+			o.Socket = p.s.ID // until it is accepted
+		}
+		return o
 	}
 	if e := t.listenerFor(k, 0); e != nil {
 		return packet.Owner{PID: e.s.Owner, Socket: e.s.ID}
