@@ -58,14 +58,11 @@ func (h *Host) record(list []*recorder) {
 	var tap func(*ip.Lane, *ip.Iface, *packet.Packet, bool)
 	if len(list) > 0 {
 		tap = func(l *ip.Lane, i *ip.Iface, p *packet.Packet, sent bool) {
-			var takers link.Takers
-			if !sent {
-				takers = func(proto uint8, local, remote netip.AddrPort) packet.Owner {
-					return h.stack.Taker(l.At(), proto, local, remote)
-				}
+			takers := func(proto uint8, local, remote netip.AddrPort) packet.Owner {
+				return h.stack.Taker(l.At(), !sent, proto, local, remote)
 			}
 			for _, r := range list {
-				r.see(i, p, takers)
+				r.see(i, p, sent, takers)
 			}
 		}
 	}
@@ -101,7 +98,7 @@ func (r *recorder) attach(i *ip.Iface, l link.Link) {
 func (r *recorder) iface(i *ip.Iface) *recorded {
 	x := r.ifaces[i]
 	if x == nil {
-		x = &recorded{to: r.w.Interface(link.Info{Name: i.Name(), MTU: i.MTU()})}
+		x = &recorded{to: r.w.Interface(link.Info{Name: i.Name(), MTU: i.MTU(), Loopback: i.Flags()&ip.FlagLoopback != 0})}
 		r.ifaces[i] = x
 	}
 	return x
@@ -111,20 +108,20 @@ func (r *recorder) iface(i *ip.Iface) *recorded {
 func (h *Host) takers(proto uint8, local, remote netip.AddrPort) packet.Owner {
 	l := h.h.EnterLane(int(remote.Port()))
 	defer l.Leave()
-	return h.stack.Taker(l, proto, local, remote)
+	return h.stack.Taker(l, true, proto, local, remote)
 }
 
-// see records a packet, which is received if there are takers to be asked, or sent.
-func (r *recorder) see(i *ip.Iface, p *packet.Packet, takers link.Takers) {
+// see records a packet.
+func (r *recorder) see(i *ip.Iface, p *packet.Packet, sent bool, takers link.Takers) {
 	r.mu.Lock()
 	x := r.iface(i)
 	to, lossy := x.to, x.lossy
 	r.mu.Unlock()
 	switch {
-	case takers != nil:
-		to.RecordReceived([]*packet.Packet{p}, takers)
+	case !sent:
+		to.RecordFor(takers, link.Received, []*packet.Packet{p})
 	case !lossy:
-		to.Record(link.Sent, []*packet.Packet{p})
+		to.RecordFor(takers, link.Sent, []*packet.Packet{p})
 	}
 }
 

@@ -125,3 +125,67 @@ func TestComersAreNamed(t *testing.T) {
 		}
 	})
 }
+
+// TestComersByLoopback has a gateway's connection and datagram, which are no process's, come to programs of the host by its loopback
+// interface, as those to published ports do: they are named after those who listen. What programs send is theirs.
+func TestComersByLoopback(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var ofLink, ofHost bytes.Buffer
+		wl, wh := link.NewPcapWriter(&ofLink, 0), link.NewPcapWriter(&ofHost, 0)
+		h := newHost(t, usock.Config{Loopback: func(l link.Link) link.Link { return link.Pcap(l, wl, link.Sent) }})
+		if _, err := h.Record(wh); err != nil {
+			t.Fatal(err)
+		}
+		l := owned(t, h, usock.SOCK_STREAM, 0, 41, "127.0.0.1:7000")
+		owned(t, h, usock.SOCK_DGRAM, 0, 43, "127.0.0.1:7000")
+		if err := l.Listen(5); err != nil {
+			t.Fatal(err)
+		}
+		c, err := h.Dial("tcp", "127.0.0.1:7000")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		s, _, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		s.SetOwner(42)
+		s.Send([]byte("hello"), 0)
+		synctest.Wait()
+		c.Write([]byte("hello"))
+		synctest.Wait()
+		knock(t, h, "127.0.0.1:7000")
+		own := owned(t, h, usock.SOCK_DGRAM, 0, 44, "127.0.0.1:7001")
+		own.SendTo([]byte("hello"), 0, mustAddr(t, "127.0.0.1:7000"))
+		synctest.Wait()
+		for _, x := range []struct {
+			w    *link.PcapWriter
+			file *bytes.Buffer
+		}{{wl, &ofLink}, {wh, &ofHost}} {
+			if err := x.w.Close(); err != nil {
+				t.Fatal(err)
+			}
+			r, err := pcapgo.NewNgReader(x.file, pcapgo.NgReaderOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for {
+				_, _, options, err := r.ReadPacketDataWithOptions()
+				if err != nil {
+					break
+				}
+				if got = append(got, fmt.Sprint(options.Comments)); len(got) > 1 && got[len(got)-1] == got[len(got)-2] {
+					got = got[:len(got)-1]
+				}
+			}
+			// SYN; SYN|ACK and ACK; what has been accepted; the datagrams.
+			want := []string{"[pid 41 socket 1]", "[pid 41]", "[pid 42 socket 4]", "[pid 43 socket 2]", "[pid 44 socket 6]"}
+			if fmt.Sprint(got) != fmt.Sprint(want) {
+				t.Errorf("%q", got)
+			}
+		}
+	})
+}

@@ -29,7 +29,7 @@ const (
 // filter that leaves those out (not frame.comment contains "dropped later") has each packet once.
 func Pcap(l Link, w *PcapWriter, which Directions) Link {
 	p := &pcap{Link: l, which: which, to: w.Interface(l.Info())}
-	if which == BothWays {
+	if which == BothWays || l.Info().Loopback {
 		p.to.learn()
 	}
 	_, p.watches = p.to.watch(l, which)
@@ -65,7 +65,7 @@ func (p *pcap) Recv(batch []*Packet) (int, error) { return p.recv(p.Link, batch)
 // send records what is sent by q, which is the link or a queue of it.
 func (p *pcap) send(q Queue, batch []*Packet) int {
 	if p.which&Sent != 0 && !p.watches {
-		p.to.Record(Sent, batch)
+		p.to.RecordFor(p.takers, Sent, batch)
 	}
 	return q.Send(batch)
 }
@@ -74,7 +74,7 @@ func (p *pcap) send(q Queue, batch []*Packet) int {
 func (p *pcap) recv(q Queue, batch []*Packet) (int, error) {
 	n, err := q.Recv(batch)
 	if p.which&Received != 0 && n > 0 {
-		p.to.RecordReceived(batch[:n], p.takers)
+		p.to.RecordFor(p.takers, Received, batch[:n])
 	}
 	return n, err
 }
@@ -124,7 +124,7 @@ func (p *pcapDirect) Deliver(f func([]*Packet)) {
 		return
 	}
 	p.direct.Deliver(func(batch []*Packet) {
-		p.to.RecordReceived(batch, p.takers)
+		p.to.RecordFor(p.takers, Received, batch)
 		f(batch)
 	})
 }

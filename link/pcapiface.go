@@ -1,6 +1,8 @@
 package link
 
 import (
+	"cmp"
+
 	"usock/internal/offload"
 	"usock/internal/pcapfilter"
 	"usock/packet"
@@ -12,7 +14,9 @@ type PcapInterface struct {
 	w       *PcapWriter
 	index   uint32
 	network int  // where packets have their network header
-	learns  bool // w.mu: those that are received are whose the flow is
+	learns  bool // w.mu: those that come are whose the flow is
+
+	loopback bool // what is sent comes back
 }
 
 const ethernetLen = 14
@@ -21,7 +25,7 @@ const ethernetLen = 14
 func (p *PcapWriter) Interface(info Info) *PcapInterface {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	i := &PcapInterface{w: p, index: uint32(len(p.ifaces))}
+	i := &PcapInterface{w: p, index: uint32(len(p.ifaces)), loopback: info.Loopback}
 	if info.Medium == Ethernet {
 		i.network = ethernetLen
 	}
@@ -41,17 +45,17 @@ func (p *PcapWriter) Interface(info Info) *PcapInterface {
 // waits for nothing but a regular file.
 func (i *PcapInterface) Record(d Directions, batch []*Packet) { i.record(d, batch, "", nil) }
 
-// RecordReceived is Record for packets that are received, where takers (nil: nobody) is asked for whom those are to which nobody
+// RecordFor is Record where takers (nil: nobody) is asked for whom those packets are that come, are no process's, and to which nobody
 // has sent the other way, as they open a connection. No lock is held then.
-func (i *PcapInterface) RecordReceived(batch []*Packet, takers Takers) {
+func (i *PcapInterface) RecordFor(takers Takers, d Directions, batch []*Packet) {
 	var of asked
 	if takers != nil {
-		of = i.ask(takers, batch)
+		of = i.ask(takers, d, batch)
 	}
-	i.record(Received, batch, "", of)
+	i.record(d, batch, "", of)
 }
 
-// learn has packets that are received be those of the process that has sent the other way.
+// learn has packets that come be those of the process that has sent the other way.
 func (i *PcapInterface) learn() {
 	i.w.mu.Lock()
 	defer i.w.mu.Unlock()
@@ -169,7 +173,7 @@ func (i *PcapInterface) matches(k *Packet, whose packet.Owner, now uint64) bool 
 	return true
 }
 
-// owner returns whose a packet is; of one that is received, who has sent to where it comes from, or who will take it.
+// owner returns whose a packet is; of one that comes and is no process's, who has sent to where it comes from, or who will take it.
 func (i *PcapInterface) owner(d Directions, k *Packet, of asked) packet.Owner {
 	if !i.learns {
 		return k.Owner
@@ -177,6 +181,12 @@ func (i *PcapInterface) owner(d Directions, k *Packet, of asked) packet.Owner {
 	flow, ok := pcapfilter.FlowOf(k.Front())
 	switch {
 	case !ok:
+	case d == Sent && k.Owner.PID == 0 && i.loopback:
+		// It is a gateway's, or this process's, of which the packets keep their sockets.
+		if whose := cmp.Or(i.w.flows.owner(flow), of[flow]); whose.PID != 0 {
+			return whose
+		}
+		i.w.flows.sent(flow, k.Owner)
 	case d == Sent && k.Owner != (packet.Owner{}):
 		i.w.flows.sent(flow, k.Owner)
 	case d == Received && k.Owner.PID == 0:

@@ -41,11 +41,14 @@ func (p *pcap) UseTakers(takers Takers) {
 	UseTakers(p.Link, takers)
 }
 
-// asked are the owners of packets that come by flows, where nobody has sent the other way.
+// asked are the owners of packets by flows, where nobody has sent the other way.
 type asked map[pcapfilter.Flow]packet.Owner
 
-// ask asks for whom packets are that have come. The writer is not locked meanwhile: whoever answers may be recording.
-func (i *PcapInterface) ask(takers Takers, batch []*Packet) asked {
+// ask asks for whom packets are. The writer is not locked meanwhile: whoever answers may be recording.
+func (i *PcapInterface) ask(takers Takers, d Directions, batch []*Packet) asked {
+	if !i.comes(d) {
+		return nil
+	}
 	flows := i.strangers(batch)
 	if len(flows) == 0 {
 		return nil
@@ -59,7 +62,10 @@ func (i *PcapInterface) ask(takers Takers, batch []*Packet) asked {
 	return of
 }
 
-// strangers returns the flows of those packets that come from where nobody has sent to.
+// comes reports whether packets of a direction come to the host: those that a loopback link is sent do.
+func (i *PcapInterface) comes(d Directions) bool { return d == Received || i.loopback }
+
+// strangers returns the flows of those packets that no process has sent, and that come from where nobody has sent to.
 func (i *PcapInterface) strangers(batch []*Packet) (flows []pcapfilter.Flow) {
 	p := i.w
 	p.mu.Lock()

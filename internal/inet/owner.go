@@ -31,25 +31,26 @@ func (t *tcpProto) Owner(_ int, local, remote netip.AddrPort) int32 {
 	return 0
 }
 
-// Taker returns the process and the socket that are to take packets of TCP, UDP or SCTP for local from remote. It is called in
-// a lane that packets come in, which goes into another domain for it; what is in one that is busy is nobody's.
-func (s *Stack) Taker(l *host.Lane, proto uint8, local, remote netip.AddrPort) packet.Owner {
+// Taker returns the process and the socket that are to take packets of TCP, UDP or SCTP for local from remote. What is in another
+// domain than the lane is nobody's, unless visits says that packets come in the lane: then it goes there, if that is not busy.
+func (s *Stack) Taker(l *host.Lane, visits bool, proto uint8, local, remote netip.AddrPort) packet.Owner {
+	in := func(d *host.Domain) bool { return l.In(d) || visits && l.Visit(d) }
 	switch proto {
 	case abi.IPPROTO_TCP:
-		return s.tcp.taker(l, &tuple{laddr: local.Addr(), raddr: remote.Addr(), lport: local.Port(), rport: remote.Port()})
+		return s.tcp.taker(in, &tuple{laddr: local.Addr(), raddr: remote.Addr(), lport: local.Port(), rport: remote.Port()})
 	case abi.IPPROTO_UDP:
 		if e := s.udp.lookup(local.Addr(), remote.Addr(), local.Port(), remote.Port(), 0); e != nil {
 			return packet.Owner{PID: e.s.Owner, Socket: e.s.ID}
 		}
 	case abi.IPPROTO_SCTP:
-		return s.sctp.taker(l, local, remote)
+		return s.sctp.taker(in, local, remote)
 	}
 	return packet.Owner{}
 }
 
-func (t *tcpProto) taker(l *host.Lane, k *tuple) packet.Owner {
+func (t *tcpProto) taker(in func(*host.Domain) bool, k *tuple) packet.Owner {
 	if e, ok := t.conns.find(k).(*tcpEndpoint); ok {
-		if !l.Visit(e.dom) && !l.Whole() {
+		if !in(e.dom) {
 			return packet.Owner{}
 		}
 		o := packet.Owner{PID: e.owner(), Socket: e.sid}
@@ -64,8 +65,8 @@ func (t *tcpProto) taker(l *host.Lane, k *tuple) packet.Owner {
 	return packet.Owner{}
 }
 
-func (t *sctpProto) taker(l *host.Lane, local, remote netip.AddrPort) packet.Owner {
-	if !l.Visit(t.dom) && !l.Whole() {
+func (t *sctpProto) taker(in func(*host.Domain) bool, local, remote netip.AddrPort) packet.Owner {
+	if !in(t.dom) {
 		return packet.Owner{}
 	}
 	var e *sctpEndpoint
