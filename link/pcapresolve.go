@@ -45,7 +45,7 @@ func (q *pcapQuestions) add(x pcapQuestion) {
 // resolves notes what a packet asks a name server, and reports the addresses that it gives for a name that was asked for. A message by
 // TCP is seen where it has a segment for itself. The caller holds the writer's mu.
 func (i *PcapInterface) resolves(k *Packet) (name string, addrs []netip.Addr) {
-	if i.network != 0 {
+	if i.network != 0 || !mayResolve(k.Front()) {
 		return "", nil
 	}
 	flow, ok := pcapfilter.FlowOf(k.Front())
@@ -70,13 +70,26 @@ func (i *PcapInterface) resolves(k *Packet) (name string, addrs []netip.Addr) {
 	return q.Name, addrs
 }
 
+// mayResolve reports whether an IP packet, of which b is the headers, may be from or to a name server: of most it takes a glance.
+func mayResolve(b []byte) bool {
+	if len(b) == 0 {
+		return false
+	}
+	at := headerOf(b)
+	return len(b) >= at+4 && (binary.BigEndian.Uint16(b[at:]) == dns.Port || binary.BigEndian.Uint16(b[at+2:]) == dns.Port)
+}
+
+// headerOf is the length of an IP header, without extension headers.
+func headerOf(b []byte) int {
+	if b[0]>>4 == 4 {
+		return int(b[0]&15) * 4
+	}
+	return wire.IPv6Len
+}
+
 // messageOf returns the message of DNS that an IP packet without extension headers has; nil: none that is whole.
 func messageOf(b []byte, proto uint8) []byte {
-	header := wire.IPv6Len
-	if b[0]>>4 == 4 {
-		header = int(b[0]&15) * 4
-	}
-	b = b[min(header, len(b)):]
+	b = b[min(headerOf(b), len(b)):]
 	switch {
 	case proto == protoUDP && len(b) > wire.UDPLen:
 		return b[wire.UDPLen:]
