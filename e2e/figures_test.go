@@ -83,7 +83,7 @@ func countedFigures(t *testing.T, file string, until float64, port int) (own, ot
 	t.Helper()
 	own, other = make(map[string]uint64), make(map[string]uint64)
 	most := map[int]uint64{} // the sequence number behind all that was sent, by port
-	answered := false // the SYN, which no connection has seen: its segments begin with the acknowledgment
+	answered := false        // the SYN, which no connection has seen: its segments begin with the acknowledgment
 	for _, line := range tsharkLines(t, file, "-o", "tcp.relative_sequence_numbers:TRUE", "-Y", fmt.Sprintf("tcp.port == %d && frame.time_epoch < %f", port, until),
 		"-T", "fields", "-e", "tcp.srcport", "-e", "tcp.len", "-e", "tcp.seq", "-e", "tcp.flags.syn", "-e", "frame.comment") {
 		f := strings.Split(line, "\t")
