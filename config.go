@@ -65,9 +65,10 @@ type Config struct {
 	// It should not take long.
 	StreamSettings func(local, remote netip.AddrPort)
 
-	// Ended, if not nil, is called with each TCP connection that has ended, and each attempt to make one: what it carried, and
-	// how long it lasted (SocketInfo.TCP, Age). Its State is TIME-WAIT, which is about to begin, or UNCONN; where the host
-	// was closed it is what it was before. Handshakes that a listener's peers have not completed are not told. It is called by the goroutine that
+	// Ended, if not nil, is called with each TCP connection and SCTP association that has ended, and each attempt to make one: what
+	// it carried, and how long it lasted (SocketInfo.TCP, Age; SocketInfo.SCTP.Assocs has one). Its State is TIME-WAIT, which is
+	// about to begin, or UNCONN; where the host was closed it is what it was before. Handshakes that a listener's peers have not
+	// completed are not told. It is called with each UDP socket that is closed and has carried something, too. It is called by the goroutine that
 	// brought the end about, with no lock held; several may call at one time. It should not take long.
 	Ended func(SocketInfo)
 

@@ -196,3 +196,98 @@ func TestEndedCallsHost(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// TestEndedDatagrams has UDP sockets be closed: those that have carried something are told of.
+func TestEndedDatagrams(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b, _, ea, eb := endingHosts(t)
+		l := hears(t, b, "10.0.0.2:7007")
+		c, err := a.Dial("udp", "10.0.0.2:7007")
+		if err != nil {
+			t.Fatal(err)
+		}
+		hears(t, a, "10.0.0.1:7008").Close() // has carried nothing
+		c.Write(make([]byte, 700))
+		buf := make([]byte, 1000)
+		if _, from, err := l.ReadFrom(buf); err != nil {
+			t.Fatal(err)
+		} else if _, err := l.WriteTo(make([]byte, 30), from); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Read(buf); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Second)
+		c.Close()
+		synctest.Wait()
+		list := ea.take()
+		if len(list) != 1 || list[0].Proto != "udp" || list[0].State != "ESTAB" || list[0].Peer.String() != "10.0.0.2:7007" || list[0].ID == 0 ||
+			list[0].TxBytes != 700 || list[0].RxBytes != 30 || list[0].Age < 2*time.Second || list[0].Age > 2100*time.Millisecond {
+			t.Errorf("%+v", list)
+		}
+		b.Close()
+		if list := eb.take(); len(list) != 1 || list[0].Proto != "udp" || list[0].Local.String() != "10.0.0.2:7007" || list[0].RxBytes != 700 || list[0].TxBytes != 30 {
+			t.Errorf("its host is closed: %+v", list)
+		}
+	})
+}
+
+// TestEndedAssociations has associations end by SHUTDOWN, by ABORT, with their host, and without having begun. Each end is told once, with
+// whose it was when its program was there still.
+func TestEndedAssociations(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b, _, ea, eb := endingHosts(t)
+		one := func(e *endings, what string) usock.SCTPAssocInfo {
+			t.Helper()
+			synctest.Wait()
+			list := e.take()
+			if len(list) != 1 || list[0].Proto != "sctp" || list[0].SCTP == nil || len(list[0].SCTP.Assocs) != 1 {
+				t.Fatalf("%s: %+v", what, list)
+			}
+			in := list[0]
+			x := in.SCTP.Assocs[0]
+			if in.ID == 0 || in.Local != x.Local || in.Peer != x.Peer || in.Age != x.Age || in.RxBytes != x.RxBytes || in.TxBytes != x.TxBytes {
+				t.Errorf("%s: %+v", what, in)
+			}
+			return x
+		}
+		c, s := sctpConns(t, a, b, "10.0.0.2:7000")
+		c.Write(make([]byte, 500))
+		if _, err := io.ReadFull(s, make([]byte, 500)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		c.Close()
+		time.Sleep(time.Second)
+		if x := one(ea, "shut down"); !x.Made || x.Unanswered || x.TxBytes != 500 || x.RxBytes != 0 || x.Peer.String() != "10.0.0.2:7000" ||
+			x.Age < time.Second || x.Age > 1200*time.Millisecond || x.SRTT < 19*time.Millisecond || x.SRTT > 40*time.Millisecond {
+			t.Errorf("shut down: %+v", x)
+		}
+		if x := one(eb, "shut down, at the other end"); !x.Made || x.RxBytes != 500 || x.Peer.Addr().String() != "10.0.0.1" {
+			t.Errorf("shut down, at the other end: %+v", x)
+		}
+
+		c, s = sctpConns(t, a, b, "10.0.0.2:7001")
+		c.SetLinger(0)
+		c.Close()
+		time.Sleep(time.Second)
+		one(ea, "aborted")
+		one(eb, "aborted, at the other end")
+		s.Close()
+
+		a.DialSCTP(t.Context(), "sctp", "10.0.0.2:7009")
+		if x := one(ea, "refused"); x.Made || x.Unanswered || x.Peer.Port() != 7009 {
+			t.Errorf("refused: %+v", x)
+		}
+		a.DialSCTP(t.Context(), "sctp", "10.0.0.3:7009") // where nobody is
+		if x := one(ea, "unanswered"); x.Made || !x.Unanswered || x.Age < 5*time.Second {
+			t.Errorf("unanswered: %+v", x)
+		}
+
+		sctpConns(t, a, b, "10.0.0.2:7002")
+		a.Close()
+		if x := one(ea, "its host is closed"); !x.Made || x.State == 0 {
+			t.Errorf("its host is closed: %+v", x)
+		}
+	})
+}

@@ -234,6 +234,7 @@ func (h *Host) attach(l link.Link, c ip.IfaceConfig) (*ip.Iface, error) {
 	}
 	c.MTU, c.Checksum, c.CRC32c, c.Segments = info.MTU, info.Checksum, info.CRC32c, info.Segments
 	link.UseClock(l, h.h.Clock())
+	link.UseTakers(l, h.takers)
 	if n, ok := neighbourly(l).(link.NeighbourNotifier); ok {
 		n.NotifyNeighbours(h.tellChange)
 	}

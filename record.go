@@ -2,6 +2,7 @@ package usock
 
 import (
 	"errors"
+	"net/netip"
 	"sync"
 	"syscall"
 
@@ -54,11 +55,14 @@ func (h *Host) Record(w *link.PcapWriter) (stop func(), err error) {
 // record has the recorders record. The caller holds mu.
 func (h *Host) record(list []*recorder) {
 	h.recorders = list
-	var tap func(*ip.Iface, *packet.Packet, bool)
+	var tap func(*ip.Lane, *ip.Iface, *packet.Packet, bool)
 	if len(list) > 0 {
-		tap = func(i *ip.Iface, p *packet.Packet, sent bool) {
+		tap = func(l *ip.Lane, i *ip.Iface, p *packet.Packet, sent bool) {
+			takers := func(proto uint8, local, remote netip.AddrPort) packet.Owner {
+				return h.stack.Taker(l.At(), !sent, proto, local, remote)
+			}
 			for _, r := range list {
-				r.see(i, p, sent)
+				r.see(i, p, sent, takers)
 			}
 		}
 	}
@@ -94,23 +98,30 @@ func (r *recorder) attach(i *ip.Iface, l link.Link) {
 func (r *recorder) iface(i *ip.Iface) *recorded {
 	x := r.ifaces[i]
 	if x == nil {
-		x = &recorded{to: r.w.Interface(link.Info{Name: i.Name(), MTU: i.MTU()})}
+		x = &recorded{to: r.w.Interface(link.Info{Name: i.Name(), MTU: i.MTU(), Loopback: i.Flags()&ip.FlagLoopback != 0})}
 		r.ifaces[i] = x
 	}
 	return x
 }
 
+// takers are the host's, for links, which hold no lock of it.
+func (h *Host) takers(proto uint8, local, remote netip.AddrPort) packet.Owner {
+	l := h.h.EnterLane(int(remote.Port()))
+	defer l.Leave()
+	return h.stack.Taker(l, true, proto, local, remote)
+}
+
 // see records a packet.
-func (r *recorder) see(i *ip.Iface, p *packet.Packet, sent bool) {
+func (r *recorder) see(i *ip.Iface, p *packet.Packet, sent bool, takers link.Takers) {
 	r.mu.Lock()
 	x := r.iface(i)
 	to, lossy := x.to, x.lossy
 	r.mu.Unlock()
 	switch {
 	case !sent:
-		to.Record(link.Received, []*packet.Packet{p})
+		to.RecordFor(takers, link.Received, []*packet.Packet{p})
 	case !lossy:
-		to.Record(link.Sent, []*packet.Packet{p})
+		to.RecordFor(takers, link.Sent, []*packet.Packet{p})
 	}
 }
 

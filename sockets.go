@@ -42,7 +42,7 @@ type SocketInfo struct {
 	RcvBuf, SndBuf int           // SO_RCVBUF and SO_SNDBUF; 0 of what has no socket
 	Interface      int           // the index that SO_BINDTODEVICE has chosen; 0: any
 	TimeWait       time.Duration // how long TIME-WAIT lasts yet
-	Age            time.Duration // of a TCP connection, since its handshake began, in ms, modulo 2^32 of them (49 days)
+	Age            time.Duration // of a TCP connection, since its handshake began, in ms, modulo 2^32 of them (49 days); of a UDP socket, too
 }
 
 // Sockets lists the host's sockets, the connections that outlive theirs, and those
@@ -85,7 +85,7 @@ func (h *Host) SocketPages(n int) iter.Seq[[]SocketInfo] {
 	}
 }
 
-// tellEnded has f told of connections as users see them.
+// tellEnded has f told of what has ended as users see it.
 func tellEnded(f func(SocketInfo)) func(socket.Info) {
 	if f == nil {
 		return nil
@@ -136,6 +136,15 @@ type SCTPAssocInfo struct {
 	Interface     int    // by which packets leave to Peer; 0: there is no route
 	RecvQ, SendQ  int    // bytes
 	Info          []byte // struct sctp_info with what it has of associations
+
+	Made       bool          // it was established
+	Unanswered bool          // the peer did not answer any more, or not at all
+	SRTT       time.Duration // of Peer; 0: not measured
+	Retrans    uint64        // chunks of data that were sent again
+
+	// What the program has read and sent, and how long ago the association began: of hosts with Config.Ended.
+	RxBytes, TxBytes uint64
+	Age              time.Duration
 }
 
 func sctpSocketInfo(d *inet.SCTPDetail) *SCTPSocketInfo {

@@ -27,8 +27,18 @@ type dnsFilter struct {
 	left int     // bytes of the message that are to come
 
 	refused func(name string) // is told of questions that may not be asked
-	learn   func(msg []byte)  // is given each of the server's messages; nil: nobody is
-	whole   []byte            // of the server's message, for learn
+	asks    func(msg []byte)  // is given each message for the server; nil: nobody is
+	hears   func(msg []byte)  // is given each of the server's messages; nil: nobody is
+	whole   []byte            // of the server's message, for hears
+	open    questions         // to the server
+}
+
+// unanswered returns the questions that the server has not answered. f may be nil.
+func (f *dnsFilter) unanswered() questions {
+	if f == nil {
+		return nil
+	}
+	return f.open
 }
 
 // maxAnswers is how many bytes of answers a stream has at most when it takes another question.
@@ -63,6 +73,9 @@ func (f *dnsFilter) next() []byte {
 			reply, about, barred = f.names.answer(b[len(f.head):size], true)
 		}
 		if reply == nil && !f.names.alone && !barred {
+			if f.asks != nil {
+				f.asks(b[len(f.head):size])
+			}
 			n += size
 			continue
 		}
@@ -138,13 +151,13 @@ func (f *dnsFilter) message(b []byte) int {
 		f.left = int(binary.BigEndian.Uint16(f.head[:]))
 	}
 	k := min(f.left, len(b)-n)
-	if f.learn != nil {
+	if f.hears != nil {
 		f.whole = append(f.whole, b[n:n+k]...)
 	}
 	if f.left -= k; f.left == 0 {
 		f.got = 0
-		if f.learn != nil {
-			f.learn(f.whole)
+		if f.hears != nil {
+			f.hears(f.whole)
 			f.whole = f.whole[:0]
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"usock"
+	"usock/internal/dns"
 )
 
 // mapping is an inner UDP socket's address and port, and the outer socket that stands for it
@@ -31,10 +32,10 @@ type mapping struct {
 	unread   bool // it stopped receiving to let others have their turn
 	train    train
 	peers    peers
-	asked    []askedFor   // of name servers, the last maxAsked, in a ring
-	askedAt  int          // in it
-	open     []unanswered // of programs' to name servers, the oldest first
-	long     int          // from how many bytes on the machine does not segment datagrams; 0: not known
+	asked    []dns.Question // of name servers, the last maxAsked, in a ring
+	askedAt  int            // in it
+	open     questions      // of programs' to name servers
+	long     int            // from how many bytes on the machine does not segment datagrams; 0: not known
 }
 
 type mappingKey struct {
@@ -104,8 +105,8 @@ func (g *Gateway) carryOn(side *side, d *usock.Datagram) {
 			m.asks(d)
 		}
 	}
-	if g.resolves(d.Dst) {
-		m.inquires(d)
+	if g.resolves(d.Dst) && d.SegmentSize == 0 {
+		m.open.asks(g, bytes.Join(d.Data, nil), d.Dst)
 	}
 	switch {
 	case len(m.waits) > 0:
@@ -259,9 +260,7 @@ func (m *mapping) close(outcome string) {
 		outcome = FlowClosed
 	}
 	m.peers.end(outcome)
-	for i := range m.open {
-		m.g.took(&m.open[i], true)
-	}
+	m.open.end(m.g)
 	delete(m.g.mappings, m.key)
 	m.g.drop(m.fd)
 	m.fd, m.waits, m.bytes, m.train, m.open = -1, nil, 0, train{}, nil
@@ -444,7 +443,7 @@ func (m *mapping) receive() {
 			m.learnFrom(&d)
 		}
 		if len(m.open) > 0 {
-			m.hears(&d)
+			m.open.hears(m.g, d.Data[0], d.Src)
 		}
 		if err := m.g.host(m.key.own).SendDatagram(&d); err != nil {
 			m.g.warn("usock: the gateway cannot hand on a datagram from %v: %v", d.Src, err)

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"usock/internal/dns"
 	"usock/internal/target"
 
 	"golang.org/x/net/dns/dnsmessage"
@@ -69,7 +70,7 @@ func newNames(hosts []Host, conf *resolvConf) (*names, error) {
 	return n, nil
 }
 
-const dnsPort = 53
+const dnsPort = dns.Port
 
 // absolute returns a name with a dot at its end.
 func absolute(name string) string { return strings.TrimSuffix(name, ".") + "." }

@@ -7,7 +7,7 @@ import (
 
 // Outside is what the networks of the machine have been like, as far as programs have waited for them.
 type Outside struct {
-	Asked, Answered int // questions to name servers by UDP, asked again or not, and those that were answered
+	Asked, Answered int // questions to name servers, asked again or not, and those that were answered
 
 	// The question that took longest.
 	Slowest     time.Duration // until the answer, or until now or the socket's end

@@ -624,6 +624,7 @@ func (s *stream) end() {
 	}
 	s.gone = true
 	s.takes()
+	s.filter.unanswered().end(s.g)
 	if !s.open {
 		s.g.halfOpen--
 	}

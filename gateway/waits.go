@@ -3,22 +3,26 @@
 package gateway
 
 import (
-	"bytes"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"usock"
+	"usock/internal/dns"
 )
 
 // unanswered is a question of a program to a name server that has no answer yet.
 type unanswered struct {
-	askedFor
+	dns.Question
 	server netip.AddrPort
 	at     time.Duration
 }
+
+// questions are those of a socket, or of a connection to a name server, that have no answer yet, the oldest first.
+type questions []unanswered
 
 // maxQuestions is how many questions of a socket are looked after: the last ones.
 const maxQuestions = 16
@@ -26,43 +30,49 @@ const maxQuestions = 16
 // resolves reports whether at an address there is a name server.
 func (g *Gateway) resolves(a netip.AddrPort) bool { return a.Port() == dnsPort || g.names.asked(a) }
 
-// inquires notes a question that leaves. One that is asked again counts from when it was asked first.
-func (m *mapping) inquires(d *usock.Datagram) {
-	q, ok := questionOf(bytes.Join(d.Data, nil))
-	if !ok || d.SegmentSize > 0 {
+// asks notes a question that leaves for a server. One that is asked again counts from when it was asked first.
+func (l *questions) asks(g *Gateway, msg []byte, server netip.AddrPort) {
+	q, ok := dns.QuestionOf(msg)
+	if !ok || slices.ContainsFunc(*l, func(u unanswered) bool { return u.Question == q && u.server == server }) {
 		return
 	}
-	for i := range m.open {
-		if m.open[i].askedFor == q && m.open[i].server == d.Dst {
-			return
-		}
+	g.outside.Asked++
+	if len(*l) == maxQuestions {
+		g.took(&(*l)[0], true)
+		*l = slices.Delete(*l, 0, 1)
 	}
-	m.g.outside.Asked++
-	if len(m.open) == maxQuestions {
-		m.g.took(&m.open[0], true)
-		m.open = append(m.open[:0], m.open[1:]...)
-	}
-	m.open = append(m.open, unanswered{q, d.Dst, m.used})
+	*l = append(*l, unanswered{q, server, g.clock.Now()})
 }
 
-// hears notes an answer that has come.
-func (m *mapping) hears(d *usock.Datagram) {
-	q, ok := questionOf(d.Data[0])
-	for i := 0; ok && i < len(m.open); i++ {
-		if m.open[i].askedFor == q && m.open[i].server == d.Src {
-			m.g.outside.Answered++
-			m.g.took(&m.open[i], false)
-			m.open = append(m.open[:i], m.open[i+1:]...)
-			return
-		}
+// hears notes an answer that has come from a server.
+func (l *questions) hears(g *Gateway, msg []byte, server netip.AddrPort) {
+	q, ok := dns.QuestionOf(msg)
+	i := slices.IndexFunc(*l, func(u unanswered) bool { return u.Question == q && u.server == server })
+	if !ok || i < 0 {
+		return
 	}
+	g.outside.Answered++
+	g.took(&(*l)[i], false)
+	*l = slices.Delete(*l, i, i+1)
+}
+
+// end notes that the questions will have no answer.
+func (l questions) end(g *Gateway) {
+	for i := range l {
+		g.took(&l[i], true)
+	}
+}
+
+// waits says that the oldest one has no answer.
+func (u *unanswered) waits(now time.Duration) string {
+	return fmt.Sprintf("resolver: no answer from %v for %s to a question about %s", u.server, brief(now-u.at), u.Name)
 }
 
 // took notes how long a question has taken until now.
 func (g *Gateway) took(q *unanswered, none bool) {
 	if d := g.clock.Now() - q.at; d >= g.outside.Slowest {
 		o := &g.outside
-		o.Slowest, o.Name, o.Server, o.NoAnswer = d, q.name, q.server, none
+		o.Slowest, o.Name, o.Server, o.NoAnswer = d, q.Name, q.server, none
 	}
 }
 
@@ -71,12 +81,11 @@ func (g *Gateway) Outside() (o Outside) {
 	g.wait(func() {
 		before := g.outside
 		for _, m := range g.mappings {
-			for i := range m.open {
-				g.took(&m.open[i], true)
-			}
+			m.open.end(g)
 		}
 		for s := range g.streams {
 			s.takes()
+			s.filter.unanswered().end(g)
 		}
 		o, g.outside = g.outside, before
 	})
@@ -113,7 +122,7 @@ func (s *stream) takes() {
 func (g *Gateway) Waits(list []usock.SocketInfo, words []string) {
 	g.wait(func() {
 		now := g.clock.Now()
-		open := g.questions()
+		open := g.byPort()
 		for i := range list {
 			in := &list[i]
 			switch in.Proto {
@@ -125,15 +134,15 @@ func (g *Gateway) Waits(list []usock.SocketInfo, words []string) {
 				}
 			case "udp":
 				if q := open[in.Local.Port()]; q != nil {
-					words[i] = fmt.Sprintf("resolver: no answer from %v for %s to a question about %s", q.server, brief(now-q.at), q.name)
+					words[i] = q.waits(now)
 				}
 			}
 		}
 	})
 }
 
-// questions are the oldest ones without answer, by the port of the socket that has asked.
-func (g *Gateway) questions() map[uint16]*unanswered {
+// byPort are the oldest questions without answer, by the port of the socket that has asked.
+func (g *Gateway) byPort() map[uint16]*unanswered {
 	open := make(map[uint16]*unanswered)
 	for key, m := range g.mappings {
 		if len(m.open) > 0 {
@@ -152,6 +161,9 @@ func (s *stream) waitsFor(now time.Duration) string {
 			return "" // it is the run that has to answer
 		}
 		return fmt.Sprintf("outside: %v has not answered the connect for %s", s.ends.remote, brief(now-s.began))
+	}
+	if open := s.filter.unanswered(); len(open) > 0 {
+		return open[0].waits(now)
 	}
 	t, err := unix.GetsockoptTCPInfo(s.fd, unix.SOL_TCP, unix.TCP_INFO)
 	if err != nil {

@@ -3,10 +3,12 @@
 package gateway
 
 import (
+	"encoding/binary"
 	"io"
 	"net"
 	"net/netip"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -186,4 +188,75 @@ func TestWaitsForResolver(t *testing.T) {
 	if got := r.g.Outside(); got.Answered != 2 {
 		t.Errorf("%+v", got)
 	}
+}
+
+// TestWaitsForResolverByTCP has a name server that is asked by TCP answer a question late, and another one not at all: what is said of
+// it, and which name a recording knows afterwards.
+func TestWaitsForResolverByTCP(t *testing.T) {
+	named := make(chan string, 10)
+	r := newRun(t, Config{Named: func(a netip.Addr, name string) { named <- name + " " + a.String() }})
+	late := make(chan struct{})
+	to := serve(t, netip.MustParseAddr("127.0.0.1"), func(c *net.TCPConn) {
+		defer c.Close()
+		for range 2 {
+			var size [2]byte
+			if _, err := io.ReadFull(c, size[:]); err != nil {
+				return
+			}
+			msg := make([]byte, binary.BigEndian.Uint16(size[:]))
+			if _, err := io.ReadFull(c, msg); err != nil {
+				return
+			}
+			if <-late; strings.Contains(string(msg), "none") {
+				continue
+			}
+			c.Write(framed(answerTo(t, msg, "192.0.2.9")))
+		}
+		io.Copy(io.Discard, c)
+	})
+	r.g.wait(func() { r.g.names = &names{servers: []netip.AddrPort{to}} })
+	s := r.dial(to)
+	asks := func(name string) {
+		t.Helper()
+		if _, err := s.Send(framed(question(t, name, dnsmessage.TypeA, nil)), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	asks("slow.example.")
+	r.waitsFor(to, `resolver: no answer from `+regexp.QuoteMeta(to.String())+` for [0-9.]+m?s to a question about slow\.example`)
+	close(late)
+	if _, err := s.Recv(make([]byte, 1500), 0); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-named; got != "slow.example 192.0.2.9" {
+		t.Errorf("the name is %q", got)
+	}
+	if o := r.g.Outside(); o.Asked != 1 || o.Answered != 1 || o.Name != "slow.example" || o.NoAnswer {
+		t.Errorf("%+v", o)
+	}
+	asks("none.example.")
+	r.waitsFor(to, `resolver: no answer from .* to a question about none\.example`)
+	s.Close()
+	within(t, "the connection is over", func() bool { return r.waits(to) == "" })
+	if o := r.g.Outside(); o.Asked != 2 || o.Answered != 1 {
+		t.Errorf("%+v", o)
+	}
+}
+
+// answerTo is an answer with an address to a question.
+func answerTo(t *testing.T, msg []byte, addr string) []byte {
+	var m dnsmessage.Message
+	if err := m.Unpack(msg); err != nil {
+		t.Error(err)
+	}
+	m.Response = true
+	m.Answers = []dnsmessage.Resource{{
+		Header: dnsmessage.ResourceHeader{Name: m.Questions[0].Name, Class: dnsmessage.ClassINET},
+		Body:   &dnsmessage.AResource{A: netip.MustParseAddr(addr).As4()},
+	}}
+	b, err := m.Pack()
+	if err != nil {
+		t.Error(err)
+	}
+	return b
 }

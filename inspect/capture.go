@@ -38,6 +38,11 @@ func (c *client) capture(q *control.Request) error {
 		return err
 	}
 	defer c.s.notes(w)()
+	if names := c.s.config.Names; names != nil {
+		for addr, name := range names() {
+			w.Resolved(addr, name)
+		}
+	}
 	if c.s.captures(c) {
 		c.await() // its error is that he sends nothing more
 	}

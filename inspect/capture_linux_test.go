@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"iter"
+	"maps"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -128,6 +131,32 @@ func TestCaptureAsked(t *testing.T) {
 		io.WriteString(c, `{"id":4,"do":"traffic"}`+"\n") // the connection is good still
 		if line := c.line(); !bytes.Contains([]byte(line), []byte(`"traffic"`)) {
 			t.Errorf("%s", line)
+		}
+	}
+}
+
+// TestCaptureNames has a capture know the names that were given before it and while it goes on.
+func TestCaptureNames(t *testing.T) {
+	before, later := netip.MustParseAddr("192.0.2.7"), netip.MustParseAddr("2001:db8::7")
+	x := serve(t, Config{Names: func() iter.Seq2[netip.Addr, string] {
+		return maps.All(map[netip.Addr]string{before: "before.example"})
+	}})
+	c := x.greeted()
+	io.WriteString(c, `{"id":1,"do":"capture"}`+"\n")
+	c.line()
+	awaitCapture(t, x)
+	sends(t, x.h, 1)
+	x.s.Resolved(later, "later.example")
+	c.CloseWrite()
+	b, err := io.ReadAll(c.r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, record := range []string{
+		string(before.AsSlice()) + "before.example\x00", string(later.AsSlice()) + "later.example\x00",
+	} {
+		if !bytes.Contains(b, []byte(record)) {
+			t.Errorf("no %q in %q", record, b)
 		}
 	}
 }

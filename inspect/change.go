@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"fmt"
+	"net/netip"
 	"time"
 
 	"usock/internal/control"
@@ -105,6 +106,15 @@ func (s *Server) Note(text string) {
 	}
 }
 
+// Resolved tells captures which name an address was given for.
+func (s *Server) Resolved(addr netip.Addr, name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for w := range s.writers {
+		w.Resolved(addr, name)
+	}
+}
+
 // shaped is what is done to the links.
 func (s *Server) shaped() string {
 	s.mu.Lock()
@@ -124,7 +134,7 @@ func (s *Server) tells(st *stream) (stop func()) {
 	}
 }
 
-// notes has a capture be told of changes, until stop is called.
+// notes has a capture be told of changes and names, until stop is called.
 func (s *Server) notes(w *link.PcapWriter) (stop func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -3,7 +3,9 @@ package inspect
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"net"
+	"net/netip"
 	"os"
 	"sync"
 	"time"
@@ -33,6 +35,10 @@ type Config struct {
 	// Outside, if not nil, is called with parts of the list of sockets, to say in words what each waits for beyond the host; ""
 	// for nothing ([usock/gateway.Gateway.Waits]).
 	Outside func(list []usock.SocketInfo, words []string)
+
+	// Names, if not nil, are the addresses that names were given for so far, for captures that begin; later ones are told by
+	// Resolved.
+	Names func() iter.Seq2[netip.Addr, string]
 }
 
 // Server serves a host's control socket.

@@ -152,6 +152,8 @@ func TestSummary(t *testing.T) {
 			`  5.0[0-9]s .*`,
 			`  4.5s .* > 10\.0\.0\.3:9, .*; path: no answer to 5 SYNs`,
 			`  4.0[0-9]s .*`,
+			`the longest of 1 socket of UDP, by how long they lasted:`,
+			`  1s prog\[[0-9]+\] 10\.0\.0\.1:[0-9]+ > \*, 10 bytes sent, 0 bytes received; lives; path: nothing has come back`,
 		} {
 			line, rest, _ := strings.Cut(got, "\n")
 			if !regexp.MustCompile("^(" + want + ")$").MatchString(line) {
@@ -163,7 +165,7 @@ func TestSummary(t *testing.T) {
 			t.Errorf("there is more: %s", got)
 		}
 		x.all.mu.Lock()
-		n := cap(x.all.ended.longest)
+		n := cap(x.all.ended.tcp.longest)
 		x.all.mu.Unlock()
 		if n > 2*maxLongest {
 			t.Errorf("%d connections are kept", n)

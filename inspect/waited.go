@@ -46,10 +46,14 @@ func made(t *usock.TCPInfo) bool { return t.BytesAcked > 0 || t.SndWnd > 0 }
 
 // Waited says in words whom a connection waited for most while it lasted: "receiver: ...", "congestion: ...", "path: ...",
 // "program: ..." and "Nagle: ..." are of Stall, "send buffer: ..." is said where SO_SNDBUF was too small. in is what
-// usock.Config.Ended is told, or of Host.Sockets; "" is said of others than connections of TCP.
+// usock.Config.Ended is told, or of Host.Sockets. Of others than connections of TCP it says what was lost, and "" where nothing was.
 func Waited(in *usock.SocketInfo) string {
 	t := in.TCP
 	switch {
+	case t == nil && in.Proto == "udp":
+		return waitedUDP(in)
+	case t == nil && in.SCTP != nil && len(in.SCTP.Assocs) == 1:
+		return waitedSCTP(&in.SCTP.Assocs[0])
 	case t == nil:
 		return ""
 	case made(t):
@@ -84,6 +88,34 @@ func Waited(in *usock.SocketInfo) string {
 		return fmt.Sprintf("program: it had nothing to send %s, and has not read %s", spent, bytesOf(in.RecvQ))
 	}
 	return fmt.Sprintf("program: it had nothing to send %s", spent)
+}
+
+// waitedUDP is Waited of a socket of UDP.
+func waitedUDP(in *usock.SocketInfo) string {
+	switch {
+	case in.Drops > 0:
+		return fmt.Sprintf("program: it read too slowly, %s found no room", count(int(in.Drops), "datagram"))
+	case in.RecvQ > 0:
+		return fmt.Sprintf("program: it has not read %s, with what keeps them", bytesOf(in.RecvQ))
+	case in.TxBytes > 0 && in.RxBytes == 0:
+		return "path: nothing has come back"
+	}
+	return ""
+}
+
+// waitedSCTP is Waited of an association.
+func waitedSCTP(x *usock.SCTPAssocInfo) string {
+	switch {
+	case x.Unanswered && x.Made:
+		return fmt.Sprintf("path: the peer did not answer any more, to %s sent again", count(int(x.Retrans), "chunk"))
+	case x.Unanswered:
+		return "path: no answer to the INIT"
+	case x.State == 0 && !x.Made:
+		return "path: the association was refused, or given up"
+	case x.Retrans > 0:
+		return fmt.Sprintf("path: %s sent again, in round trips of %s", count(int(x.Retrans), "chunk"), rounded(x.SRTT))
+	}
+	return ""
 }
 
 // losses are what was lost on the way.

@@ -47,6 +47,9 @@ type Info struct {
 	// Segments says that the link takes TCP segments larger than the MTU, which
 	// it cuts itself or carries whole (Packet.SegmentSize).
 	Segments bool
+
+	// Loopback says that the link delivers what it is sent to the sender itself.
+	Loopback bool
 }
 
 // Link carries packets between a host and something else: another host, a device

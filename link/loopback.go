@@ -5,7 +5,7 @@ package link
 func Loopback() Direct {
 	m := &memory{
 		inbox: newInbox(),
-		info:  Info{Name: "lo", MTU: memoryMTU, Checksum: true, CRC32c: true, Segments: true},
+		info:  Info{Name: "lo", MTU: memoryMTU, Checksum: true, CRC32c: true, Segments: true, Loopback: true},
 	}
 	m.to = m.inbox
 	return m

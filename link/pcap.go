@@ -20,7 +20,8 @@ const (
 // with the process and the socket that sent them, if known, as a comment, such as
 // "pid 4711 (curl) socket 3" (PcapWriter.Name tells the program's name), and as the process
 // that Wireshark 4.2 and later show and filter by (frame.darwin.process_info). Those that are received are
-// the process's that has last sent the other way, with the same addresses and ports.
+// the process's that has last sent the other way, with the same addresses and ports; where nobody has, those for whom
+// the link's host takes them: whoever listens, or is bound there. What is lost before the host sees it is nobody's then.
 //
 // On an Impaired link those that it loses are in the capture as well, with a comment such as
 // "dropped: loss", "dropped: queue full" or, by the queue's discipline, "dropped: codel". What is sent and then
@@ -28,7 +29,7 @@ const (
 // filter that leaves those out (not frame.comment contains "dropped later") has each packet once.
 func Pcap(l Link, w *PcapWriter, which Directions) Link {
 	p := &pcap{Link: l, which: which, to: w.Interface(l.Info())}
-	if which == BothWays {
+	if which == BothWays || l.Info().Loopback {
 		p.to.learn()
 	}
 	_, p.watches = p.to.watch(l, which)
@@ -45,7 +46,8 @@ type pcap struct {
 	Link
 	to      *PcapInterface
 	which   Directions
-	watches bool // what is sent is recorded where the link decides what becomes of it
+	watches bool   // what is sent is recorded where the link decides what becomes of it
+	takers  Takers // nil: nobody to ask
 }
 
 // UseClock implements Timed.
@@ -63,7 +65,7 @@ func (p *pcap) Recv(batch []*Packet) (int, error) { return p.recv(p.Link, batch)
 // send records what is sent by q, which is the link or a queue of it.
 func (p *pcap) send(q Queue, batch []*Packet) int {
 	if p.which&Sent != 0 && !p.watches {
-		p.to.record(Sent, batch, "")
+		p.to.RecordFor(p.takers, Sent, batch)
 	}
 	return q.Send(batch)
 }
@@ -72,7 +74,7 @@ func (p *pcap) send(q Queue, batch []*Packet) int {
 func (p *pcap) recv(q Queue, batch []*Packet) (int, error) {
 	n, err := q.Recv(batch)
 	if p.which&Received != 0 && n > 0 {
-		p.to.record(Received, batch[:n], "")
+		p.to.RecordFor(p.takers, Received, batch[:n])
 	}
 	return n, err
 }
@@ -122,7 +124,7 @@ func (p *pcapDirect) Deliver(f func([]*Packet)) {
 		return
 	}
 	p.direct.Deliver(func(batch []*Packet) {
-		p.to.record(Received, batch, "")
+		p.to.RecordFor(p.takers, Received, batch)
 		f(batch)
 	})
 }

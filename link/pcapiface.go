@@ -1,6 +1,8 @@
 package link
 
 import (
+	"cmp"
+
 	"usock/internal/offload"
 	"usock/internal/pcapfilter"
 	"usock/packet"
@@ -12,7 +14,9 @@ type PcapInterface struct {
 	w       *PcapWriter
 	index   uint32
 	network int  // where packets have their network header
-	learns  bool // w.mu: those that are received are whose the flow is
+	learns  bool // w.mu: those that come are whose the flow is
+
+	loopback bool // what is sent comes back
 }
 
 const ethernetLen = 14
@@ -21,7 +25,7 @@ const ethernetLen = 14
 func (p *PcapWriter) Interface(info Info) *PcapInterface {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	i := &PcapInterface{w: p, index: uint32(len(p.ifaces))}
+	i := &PcapInterface{w: p, index: uint32(len(p.ifaces)), loopback: info.Loopback}
 	if info.Medium == Ethernet {
 		i.network = ethernetLen
 	}
@@ -39,9 +43,19 @@ func (p *PcapWriter) Interface(info Info) *PcapInterface {
 
 // Record records packets, which stay the caller's, as sent or as received. It may be called by several goroutines at once, and
 // waits for nothing but a regular file.
-func (i *PcapInterface) Record(d Directions, batch []*Packet) { i.record(d, batch, "") }
+func (i *PcapInterface) Record(d Directions, batch []*Packet) { i.record(d, batch, "", nil) }
 
-// learn has packets that are received be those of the process that has sent the other way.
+// RecordFor is Record where takers (nil: nobody) is asked for whom those packets are that come, are no process's, and to which nobody
+// has sent the other way, as they open a connection. No lock is held then.
+func (i *PcapInterface) RecordFor(takers Takers, d Directions, batch []*Packet) {
+	var of asked
+	if takers != nil {
+		of = i.ask(takers, d, batch)
+	}
+	i.record(d, batch, "", of)
+}
+
+// learn has packets that come be those of the process that has sent the other way.
 func (i *PcapInterface) learn() {
 	i.w.mu.Lock()
 	defer i.w.mu.Unlock()
@@ -74,11 +88,11 @@ func (i *PcapInterface) watch(l Link, which Directions) (stop func(), ok bool) {
 		return &watcher{func(k *Packet, fate string, again bool) {
 			switch one[0] = k; {
 			case fate == "" && all:
-				i.record(d, one, "")
+				i.record(d, one, "", nil)
 			case fate != "" && again && all:
-				i.record(d, one, "dropped later: "+fate)
+				i.record(d, one, "dropped later: "+fate, nil)
 			case fate != "":
-				i.record(d, one, "dropped: "+fate)
+				i.record(d, one, "dropped: "+fate, nil)
 			}
 		}}
 	}
@@ -96,8 +110,8 @@ func (i *PcapInterface) watch(l Link, which Directions) (stop func(), ok bool) {
 	}, true
 }
 
-// record records packets, with a comment on what became of them ("": they are carried).
-func (i *PcapInterface) record(d Directions, batch []*Packet, fate string) {
+// record records packets, with a comment on what became of them ("": they are carried), and with what was asked about them.
+func (i *PcapInterface) record(d Directions, batch []*Packet, fate string, of asked) {
 	p := i.w
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -109,7 +123,13 @@ func (i *PcapInterface) record(d Directions, batch []*Packet, fate string) {
 		p.nextFile()
 	}
 	for _, k := range batch {
-		whose := i.owner(d, k)
+		if fate == "" {
+			name, addrs := i.resolves(k)
+			for _, a := range addrs {
+				p.resolved(a, name)
+			}
+		}
+		whose := i.owner(d, k, of)
 		matches := i.matches(k, whose, now)
 		if matches && p.c.Size != 0 && p.file.packets > 0 && p.file.size+int64(len(p.buf)+min(k.Len(), p.c.SnapLen)+pcapExtra) > p.c.Size {
 			p.nextFile()
@@ -153,19 +173,29 @@ func (i *PcapInterface) matches(k *Packet, whose packet.Owner, now uint64) bool 
 	return true
 }
 
-// owner returns whose a packet is; of one that is received, who has sent to where it comes from.
-func (i *PcapInterface) owner(d Directions, k *Packet) packet.Owner {
+// owner returns whose a packet is; of one that comes and is no process's, who has sent to where it comes from, or who will take it.
+func (i *PcapInterface) owner(d Directions, k *Packet, of asked) packet.Owner {
 	if !i.learns {
 		return k.Owner
 	}
 	flow, ok := pcapfilter.FlowOf(k.Front())
 	switch {
 	case !ok:
-	case d == Sent && k.Owner.PID != 0:
+	case d == Sent && k.Owner.PID == 0 && i.loopback:
+		// It is a gateway's, or this process's, of which the packets keep their sockets.
+		if whose := cmp.Or(i.w.flows.owner(flow), of[flow]); whose.PID != 0 {
+			return whose
+		}
+		i.w.flows.sent(flow, k.Owner)
+	case d == Sent && k.Owner != (packet.Owner{}):
 		i.w.flows.sent(flow, k.Owner)
 	case d == Received && k.Owner.PID == 0:
-		if whose := i.w.flows.owner(flow); whose.PID != 0 {
-			return whose // and not the socket of another host that has sent it
+		// And not the socket of another host that has sent it.
+		if whose := i.w.flows.owner(flow); whose != (packet.Owner{}) {
+			return whose
+		}
+		if whose, ok := of[flow]; ok {
+			return whose
 		}
 	}
 	return k.Owner

@@ -99,11 +99,14 @@ type PcapWriter struct {
 	ifaces  []pcapIface   // mu
 	whole   []byte        // mu: of recordOne
 	flows   pcapFlows     // mu
-	err     error         // mu
-	closed  bool          // mu
-	names   processNames  // mu
-	hosts   hostNames     // mu
-	notes   []string      // mu: that wait for a packet
+
+	questions pcapQuestions // mu
+
+	err    error        // mu
+	closed bool         // mu
+	names  processNames // mu
+	hosts  hostNames    // mu
+	notes  []string     // mu: that wait for a packet
 }
 
 // pcapFile is how far a file of a capture has come.
@@ -195,15 +198,21 @@ func (p *PcapWriter) Note(text string) {
 const maxNotes = 64
 
 // Resolved says that a name stands for an address: a reader of the capture shows it in the address's place. The name that
-// was told first remains.
+// was told first remains. What name servers answer to questions that pass a recorded link is known without.
 func (p *PcapWriter) Resolved(a netip.Addr, name string) {
-	a = a.Unmap().WithZone("")
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.err != nil || p.closed || !p.hosts.add(a, name) || len(p.ifaces) == 0 {
-		return
+	if p.err == nil && !p.closed && p.resolved(a, name) {
+		p.write()
+	}
+}
+
+// resolved is Resolved for the caller who holds mu. It reports whether there is something to be written.
+func (p *PcapWriter) resolved(a netip.Addr, name string) bool {
+	if !p.hosts.add(a.Unmap().WithZone(""), name) || len(p.ifaces) == 0 {
+		return false
 	}
 	p.begun()
 	p.buf = appendNames(p.buf, p.hosts.list[len(p.hosts.list)-1:])
-	p.write()
+	return true
 }

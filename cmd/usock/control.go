@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net/netip"
 	"os"
 	"sync/atomic"
 
@@ -47,6 +48,7 @@ type views struct {
 func (v *views) serve(o *run.Options, name string, s *conditions, out *outside) {
 	c := inspect.Config{
 		Host: o.Host, Name: name, Program: o.Argv, Shape: s.String(), Ends: o.Ends.List, Change: newLive(o.Host, s, out).change,
+		Names: s.links.given,
 	}
 	if out.gateway != nil {
 		c.Outside = out.gateway.Waits
@@ -56,6 +58,13 @@ func (v *views) serve(o *run.Options, name string, s *conditions, out *outside) 
 		fmt.Fprintf(os.Stderr, "usock: usock ps, ss and tail will not see this run: no control socket: %v\n", err)
 	}
 	v.s.Store(server)
+}
+
+// resolved tells the captures of who looks which name an address was given for.
+func (v *views) resolved(addr netip.Addr, name string) {
+	if s := v.s.Load(); s != nil {
+		s.Resolved(addr, name)
+	}
 }
 
 // note says something of this moment to the captures of who looks.

@@ -111,8 +111,16 @@ func (r *recording) check() error {
 	if _, ok := descriptor(r.pcap.name); ok && r.split() {
 		return fmt.Errorf("%s %s is one file: name another, or leave out --%s and --%s", pcapFlag, r.pcap.name, sizeFlag, everyFlag)
 	}
-	if st, err := os.Stat(r.pcap.name); err == nil && r.split() && !st.Mode().IsRegular() {
-		return fmt.Errorf("%s %s is no regular file: name one, or leave out --%s and --%s", pcapFlag, r.pcap.name, sizeFlag, everyFlag)
+	if r.split() {
+		return regular(r.pcap.name)
+	}
+	return nil
+}
+
+// regular looks whether a file of several is one, if it is there: to open a FIFO would wait for its reader.
+func regular(name string) error {
+	if st, err := os.Stat(name); err == nil && !st.Mode().IsRegular() {
+		return fmt.Errorf("%s %s is no regular file: name one, or leave out --%s and --%s", pcapFlag, name, sizeFlag, everyFlag)
 	}
 	return nil
 }
@@ -146,6 +154,9 @@ func (r *recording) openFile() error {
 			ext = ""
 		}
 		name = fmt.Sprintf("%s-%05d%s", strings.TrimSuffix(name, ext), r.next, ext)
+		if err := regular(name); err != nil {
+			return err
+		}
 	}
 	var mode fs.FileMode = anyMode
 	if r.tlsKeys {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"iter"
 	"net/netip"
 	"os"
 	"slices"
@@ -117,6 +118,20 @@ func (s *shapedLinks) resolved(addr netip.Addr, name string) {
 	}
 }
 
+// given are the names that were given, the first ones first.
+func (s *shapedLinks) given() iter.Seq2[netip.Addr, string] {
+	s.mu.Lock()
+	names := slices.Clone(s.names)
+	s.mu.Unlock()
+	return func(yield func(netip.Addr, string) bool) {
+		for _, n := range names {
+			if !yield(n.addr, n.name) {
+				return
+			}
+		}
+	}
+}
+
 // program says which program a process runs.
 func (s *shapedLinks) program(pid int32, name string) {
 	s.mu.Lock()
@@ -130,8 +145,11 @@ func (s *shapedLinks) program(pid int32, name string) {
 	}
 }
 
-// resolved tells the recording and the rules which name an address was given for.
+// resolved tells the recording, the rules and who looks which name an address was given for.
 func (s *conditions) resolved(addr netip.Addr, name string) {
+	if s.seen != nil {
+		s.seen(addr, name)
+	}
 	if s.w != nil {
 		s.w.Resolved(addr, name)
 	}

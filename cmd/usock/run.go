@@ -171,6 +171,7 @@ type wanted struct {
 func (w *wanted) apply(c *usock.Config, s *conditions, out *outside) {
 	c.Faults = s.strike(os.Stderr, w.views.note)
 	w.summary.watch(c)
+	s.seen = w.views.resolved
 	out.verbose = w.verbose
 }
 

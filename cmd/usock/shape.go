@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -30,6 +31,7 @@ type conditions struct {
 	calls strikes        // what strikes at programs' calls
 	on    string         // where the shape acts: onLoopback, onOutside or both
 	links shapedLinks
+	seen  func(netip.Addr, string) // is told of the names of addresses; nil: nobody is
 
 	recording
 }

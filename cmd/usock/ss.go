@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -71,6 +72,9 @@ type ssFlags struct {
 	run, filter string
 }
 
+// gcPercent lets the heap grow to five times of what is kept.
+const gcPercent = 400
+
 // protocols are those that were chosen; none: all.
 func (s *ssFlags) protocols() (list []string) {
 	for _, x := range []struct {
@@ -99,6 +103,8 @@ func (s *ssFlags) states() ss.States {
 
 // show lists once.
 func (s *ssFlags) show(out io.Writer, width int, say io.Writer) error {
+	// What is read is kept until it is printed: to collect while it comes finds nothing, and takes a processor from who tells.
+	defer debug.SetGCPercent(debug.SetGCPercent(gcPercent))
 	clients, err := runs(s.run, say)
 	if err != nil {
 		return err

@@ -37,11 +37,11 @@ var house = map[string][]string{
 	"packet":  {},
 	"cc":      {},
 	"trace":   {},
-	"link":    {"packet", "clock", "internal/offload", "internal/pcapfilter", "internal/relay", "internal/wire", "golang.org/x/sys/", "golang.zx2c4.com/wireguard/"},
+	"link":    {"packet", "clock", "internal/dns", "internal/offload", "internal/pcapfilter", "internal/relay", "internal/wire", "golang.org/x/sys/", "golang.zx2c4.com/wireguard/"},
 	"shape":   {"clock", "link", "internal/target", "internal/wire"},
 	"sim":     {".", "clock", "link", "shape"},
 	"inspect": {".", "link", "trace", "internal/control", "internal/ss", "golang.org/x/sys/unix"},
-	"gateway": {".", "clock", "link", "shape", "internal/target", "golang.org/x/sys/", "golang.org/x/net/dns/"},
+	"gateway": {".", "clock", "link", "shape", "internal/dns", "internal/target", "golang.org/x/sys/", "golang.org/x/net/dns/"},
 	"run":     {".", "clock", "link", "shape", "internal/abi", "internal/control", "internal/rtnl", "golang.org/x/sys/", "golang.org/x/net/bpf"},
 
 	// The command.
@@ -89,6 +89,7 @@ var house = map[string][]string{
 	"internal/pcapfile":   {},
 	"internal/measure":    {"link", "internal/pcapfile", "internal/pcapfilter", "internal/wire"},
 	"internal/target":     {},
+	"internal/dns":        {"internal/target", "golang.org/x/net/dns/"},
 	"internal/wire":       {},
 	"internal/congestion": {"cc"},
 	"internal/buf":        {"packet"},

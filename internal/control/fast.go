@@ -195,35 +195,35 @@ func (p *reader) socket(s, last *Socket) {
 	s.SendQ = int(p.int())
 	p.address(`,"local":`)
 	p.address(`,"peer":`)
-	if p.has(`,"process":`) {
+	if p.field(`,"process":`) {
 		n := p.int()
 		s.Process = int32(n)
 		p.bad = p.bad || int64(s.Process) != n
 	}
-	if p.has(`,"program":`) {
+	if p.field(`,"program":`) {
 		s.Program = p.common(last.Program)
 	}
-	if p.has(`,"inode":`) {
+	if p.field(`,"inode":`) {
 		s.Inode = uint32(p.uint(math.MaxUint32))
 	}
-	if p.has(`,"drops":`) {
+	if p.field(`,"drops":`) {
 		s.Drops = p.uint(math.MaxUint64)
 	}
-	if p.has(`,"rx_bytes":`) {
+	if p.field(`,"rx_bytes":`) {
 		s.RxBytes = p.uint(math.MaxUint64)
 	}
-	if p.has(`,"tx_bytes":`) {
+	if p.field(`,"tx_bytes":`) {
 		s.TxBytes = p.uint(math.MaxUint64)
 	}
-	s.V6 = p.has(`,"v6":true`)
-	s.V6Only = p.has(`,"v6only":true`)
-	if p.has(`,"device":`) {
+	s.V6 = p.field(`,"v6":true`)
+	s.V6Only = p.field(`,"v6only":true`)
+	if p.field(`,"device":`) {
 		s.Device = p.common(last.Device)
 	}
-	if p.has(`,"congestion":`) {
+	if p.field(`,"congestion":`) {
 		s.Congestion = p.common(last.Congestion)
 	}
-	if p.has(`,"time_wait_ms":`) {
+	if p.field(`,"time_wait_ms":`) {
 		s.Left = p.int()
 	}
 	p.want("}")
@@ -236,6 +236,11 @@ func (p *reader) has(text string) bool {
 	}
 	p.b = p.b[len(text):]
 	return true
+}
+
+// field is has for a key behind a comma, most of which differ in their first letter.
+func (p *reader) field(key string) bool {
+	return len(p.b) > 2 && p.b[2] == key[2] && p.has(key)
 }
 
 func (p *reader) want(text string) { p.bad = !p.has(text) || p.bad }
@@ -287,7 +292,7 @@ func (p *reader) string() []byte {
 
 // address keeps an address behind a key for addresses.
 func (p *reader) address(key string) {
-	if p.has(key) {
+	if p.field(key) {
 		p.text = append(p.text, p.string()...)
 	}
 	p.cuts = append(p.cuts, len(p.text))

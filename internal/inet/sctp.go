@@ -39,6 +39,7 @@ type sctpProto struct {
 	options   *socket.Options
 	initial   *sctp.Options              // of a socket that nobody has set any of
 	faulty    map[*sctpAssoc]*sctpFaulty // those to which something is to happen
+	lives     map[*sctpAssoc]*sctpLife   // those whose end is to be told
 	encap     binding                    // of the UDP port that encapsulated packets have at this end
 
 	in    sctp.In // a packet on its way in, and one out
@@ -61,6 +62,7 @@ func newSCTP(s *Stack, settings *sctp.Settings) *sctpProto {
 		dom:       s.Host.NewDomainApart(),
 		listeners: make(map[uint16][]*sctpEndpoint),
 		byID:      make(map[int32]*sctpAssoc),
+		lives:     make(map[*sctpAssoc]*sctpLife),
 		lastID:    abi.SCTP_ALL_ASSOC,
 		cfg: &sctp.Config{
 			Settings: *settings, Counters: new(sctp.Counters), Rand: s.prf.fill,
@@ -545,6 +547,7 @@ func (t *sctpProto) Close(s *socket.Socket) {
 	t.Forget(s)
 	e.endFlows(t.Stack)
 	t.stopListening(e)
+	t.outlives(e)
 	t.endAll(e)
 	e.s = nil
 	t.settle(e)

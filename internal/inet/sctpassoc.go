@@ -70,6 +70,7 @@ func (t *sctpProto) adopt(e *sctpEndpoint, core *sctp.Assoc) *sctpAssoc {
 	x.number = t.lastID
 	t.byID[x.number] = x
 	_, x.peer = core.Ports()
+	t.live(x)
 	x.join(e)
 	return x
 }
@@ -239,8 +240,9 @@ func (t *sctpProto) drop(x *sctpAssoc) {
 	}
 }
 
-// forget takes an association out of the table, and stops its timer.
+// forget takes an association out of the table, stops its timer, and tells of its end.
 func (t *sctpProto) forget(x *sctpAssoc) {
+	t.tellEnd(x)
 	for p := x.paths; p != nil; p = p.next {
 		t.assocs.remove(p)
 	}

@@ -25,6 +25,15 @@ type SCTPAssocDetail struct {
 	Interface     int // by which packets leave to Peer; 0: there is no route
 	RecvQ, SendQ  int // bytes
 	Info          []byte
+
+	Made       bool // it was established
+	Unanswered bool // the peer did not answer any more, or not at all
+	SRTT       time.Duration
+	Retrans    uint64 // chunks of DATA that were sent again
+
+	// What the program has read and sent, and how long ago the association began, where somebody wants to know of its end.
+	RxBytes, TxBytes uint64
+	Age              time.Duration
 }
 
 // detail is what a list that is not brief tells of e.
@@ -67,6 +76,13 @@ func (x *sctpAssoc) detail() SCTPAssocDetail {
 	d := SCTPAssocDetail{
 		State: int(st.State), Locals: slices.Clone(x.core.Local()), Peers: x.core.Addrs(nil),
 		RecvQ: int(st.Held), SendQ: x.wmem, Info: x.linuxInfo(&st),
+	}
+	d.Made, d.Unanswered, d.Retrans = x.made, x.late, x.core.Counts().RtxChunks
+	if p, ok := x.core.Path(st.Primary); ok {
+		d.SRTT = p.SRTT
+	}
+	if l := x.proto.lives[x]; l != nil {
+		d.RxBytes, d.TxBytes, d.Age = l.rx, l.tx, x.now()-l.began
 	}
 	d.Peer = netip.AddrPortFrom(st.Primary, peer)
 	if len(d.Locals) == 0 {

@@ -90,6 +90,7 @@ func (e *sctpEndpoint) settle() {
 	x, taken := a.x, a.taken
 	if taken > 0 {
 		e.rxBytes += uint64(a.ends[taken-1])
+		e.proto.carried(x, int(a.ends[taken-1]), 0)
 	}
 	if taken < a.n/2 {
 		a.pause = a.n

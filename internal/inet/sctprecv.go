@@ -71,6 +71,7 @@ func (t *sctpProto) Recv(s *socket.Socket, m *socket.Msg) (int, error) {
 	}
 	if !peek {
 		e.rxBytes += uint64(n)
+		t.carried(x, n, 0)
 		e.taken(x, r.EOR)
 		e.hasRead(x)
 		if f := t.faultyOf(x); f != nil {

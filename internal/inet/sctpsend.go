@@ -323,6 +323,7 @@ func (t *sctpProto) queue(x *sctpAssoc, m *socket.Msg, w *sctpMessage) (int, err
 	}
 	m.Data = m.Data[:0]
 	e.txBytes += uint64(w.n)
+	t.carried(x, 0, w.n)
 	if f != nil {
 		f.sent += uint64(w.n)
 	}

@@ -42,7 +42,8 @@ type Config struct {
 	// of its Settings.
 	Settings func(local, remote netip.AddrPort)
 
-	// Ended, if not nil, is called unlocked with each connection of TCP's that has ended.
+	// Ended, if not nil, is called unlocked with each connection of TCP's and association of SCTP's that has ended, and with each
+	// socket of UDP's that has carried something.
 	Ended func(socket.Info)
 }
 

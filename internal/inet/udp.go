@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"syscall"
+	"time"
 
 	"usock/internal/abi"
 	"usock/internal/ip"
@@ -41,6 +42,7 @@ type udpEndpoint struct {
 	gro     bool        // UDP_GRO
 	segment uint16      // UDP_SEGMENT; 0: none
 	held    *heldPacket // what MSG_MORE or UDP_CORK keeps back; nil: nothing
+	began   time.Duration
 }
 
 // udpPort is the endpoints that are bound to a port, in the order in which they came.
@@ -88,7 +90,7 @@ func udpOf(s *socket.Socket) *udpEndpoint { return s.PCB.(*udpEndpoint) }
 
 // Attach implements socket.Proto.
 func (u *udpProto) Attach(s *socket.Socket) error {
-	e := &udpEndpoint{}
+	e := &udpEndpoint{began: s.Host.Now()}
 	e.attach(u.Stack, s, &udpKind)
 	s.PCB = e
 	return nil
@@ -604,6 +606,7 @@ func (u *udpProto) Spans(s *socket.Socket) bool {
 // Close implements socket.Proto.
 func (u *udpProto) Close(s *socket.Socket) {
 	e := udpOf(s)
+	u.tellEnd(e)
 	u.Forget(s)
 	u.letGo(e)
 	e.leaveAll()
@@ -769,7 +772,11 @@ func (u *udpProto) Error(x *ip.Error) {
 }
 
 // Describe implements socket.Proto.
-func (u *udpProto) Describe(s *socket.Socket, in *socket.Info) { udpOf(s).describe(in) }
+func (u *udpProto) Describe(s *socket.Socket, in *socket.Info) {
+	e := udpOf(s)
+	e.describe(in)
+	in.Age = s.Host.Now() - e.began
+}
 
 // Owner implements Protocol.
 func (u *udpProto) Owner(_ int, local, remote netip.AddrPort) int32 {

@@ -127,7 +127,7 @@ func TestStraight(t *testing.T) {
 					c.by(s)
 				}
 				if tap {
-					m.do(func() { m.st.IP.Tap(func(*ip.Iface, *packet.Packet, bool) {}) })
+					m.do(func() { m.st.IP.Tap(func(*ip.Lane, *ip.Iface, *packet.Packet, bool) {}) })
 				}
 				packets := m.looped()
 				for i := range 3 {

@@ -166,9 +166,9 @@ func (i *Iface) SetMTU(mtu int) {
 }
 
 // Tap has f called with each packet that leaves by an interface, and with each that comes in by one that is not the loopback
-// interface; nil: nobody is. f is called in the packet's lane, by several goroutines at once, and must not keep or change
-// the packet. The caller has the whole host.
-func (l *Layer) Tap(f func(i *Iface, p *packet.Packet, sent bool)) { l.tap = f }
+// interface; nil: nobody is. f is called in the packet's lane, which it may have go into a domain where the packet is received, by
+// several goroutines at once, and must not keep or change the packet. The caller has the whole host.
+func (l *Layer) Tap(f func(l *Lane, i *Iface, p *packet.Packet, sent bool)) { l.tap = f }
 
 // Ifaces returns the interfaces, in the order of their indices.
 func (l *Layer) Ifaces() []*Iface {
@@ -408,7 +408,7 @@ func (l *Lane) leave(i *Iface, out *relay.Relay, p *packet.Packet) {
 	c.TxPackets++
 	c.TxBytes += uint64(p.Len())
 	if l.tap != nil {
-		l.tap(i, p, true)
+		l.tap(l, i, p, true)
 	}
 	if out == nil {
 		l.at.Loop(p)

@@ -48,7 +48,7 @@ func (l *Lane) receive(i *Iface, p *packet.Packet, copied bool) {
 	c.RxPackets++
 	c.RxBytes += uint64(p.Len())
 	if l.tap != nil && !copied && !i.cfg.Loopback {
-		l.tap(i, p, false)
+		l.tap(l, i, p, false)
 	}
 	l.again(i, p, copied)
 }

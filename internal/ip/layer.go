@@ -105,7 +105,7 @@ type Layer struct {
 	// for, if it is not lo: copies of multicasts and broadcasts.
 	looped map[*packet.Packet]*Iface
 
-	tap func(i *Iface, p *packet.Packet, sent bool) // see Tap
+	tap func(l *Lane, i *Iface, p *packet.Packet, sent bool) // see Tap
 }
 
 // Lane is a layer as those see it who are in one lane of the host: packets are sent and received in it.

@@ -27,7 +27,7 @@ type Info struct {
 	Device                 int // SO_BINDTODEVICE; 0: none
 	Congestion             string
 	Left                   time.Duration // of TIME-WAIT
-	Age                    time.Duration // of a connection of TCP's, since its handshake began
+	Age                    time.Duration // of a connection of TCP's, since its handshake began, and of a socket of UDP's
 	Waits                  trace.Why     // whom the sender waits for, if there is Detail
 	Detail                 any           // what its protocol alone has to tell: *tcp.Info, *inet.SCTPDetail
 }
@@ -101,6 +101,12 @@ func (r *Registry) Sockets() []Info {
 		return cmp.Or(cmp.Compare(uint32(a.Protocol)-1, uint32(b.Protocol)-1), cmp.Compare(a.ID, b.ID))
 	})
 	return out
+}
+
+// Info is what there is to tell of s. Locked.
+func (s *Socket) Info() (in Info) {
+	s.info(&in, false)
+	return in
 }
 
 // info fills in what there is to tell of s. It writes where that is to be, as it is copied as often as there are sockets.

@@ -123,11 +123,11 @@ func (t *Table) Write(w io.Writer) error {
 	}
 
 	out := bufio.NewWriterSize(w, 64<<10)
-	t.line(out, &titles, &width)
+	b := t.line(nil, &titles, &width)
 	if title := "Process"; t.Process && (t.Width == 0 || length+len(title) <= t.Width) {
-		out.WriteString(title)
+		b = append(b, title...)
 	}
-	out.WriteByte('\n')
+	out.Write(append(b, '\n'))
 	var c cells
 	var users, below string
 	for _, rows := range t.rows {
@@ -140,10 +140,10 @@ func (t *Table) Write(w io.Writer) error {
 				}
 				users, rest = takeText(rest)
 				below, rest = takeText(rest)
-				t.line(out, &c, &width)
-				t.users(out, users, length)
-				out.WriteByte('\n')
-				out.WriteString(below)
+				b = t.line(b[:0], &c, &width)
+				b = t.users(b, users, length)
+				b = append(append(b, '\n'), below...)
+				out.Write(b)
 			}
 		}
 	}
@@ -244,8 +244,8 @@ func (t *Table) fit(width *[columns]int) {
 	}
 }
 
-// line writes the columns.
-func (t *Table) line(out *bufio.Writer, c *cells, width *[columns]int) {
+// line appends the columns.
+func (t *Table) line(b []byte, c *cells, width *[columns]int) []byte {
 	for k, s := range c {
 		if !t.has(k) {
 			continue
@@ -256,17 +256,18 @@ func (t *Table) line(out *bufio.Writer, c *cells, width *[columns]int) {
 		}
 		right := k == colLocal || k == colPeer
 		if right {
-			pad(out, width[k]-n)
+			b = pad(b, width[k]-n)
 		}
-		out.WriteString(s)
+		b = append(b, s...)
 		switch {
 		case right:
-			out.WriteByte(':')
+			b = append(b, ':')
 		case k == colPeerPort && !t.Process:
 		default:
-			pad(out, width[k]-n+1)
+			b = pad(b, width[k]-n+1)
 		}
 	}
+	return b
 }
 
 // shorten leaves n characters of s and takes its middle.
@@ -281,25 +282,23 @@ func shorten(s string, n int) string {
 
 const blanks = "                                                                "
 
-func pad(out *bufio.Writer, n int) {
+func pad(b []byte, n int) []byte {
 	for ; n > len(blanks); n -= len(blanks) {
-		out.WriteString(blanks)
+		b = append(b, blanks...)
 	}
-	if n > 0 {
-		out.WriteString(blanks[:n])
-	}
+	return append(b, blanks[:max(n, 0)]...)
 }
 
-// users writes the processes behind the columns, or on a line of their own.
-func (t *Table) users(out *bufio.Writer, users string, length int) {
+// users appends the processes behind the columns, or on a line of their own.
+func (t *Table) users(b []byte, users string, length int) []byte {
 	if !t.Process || users == "" {
-		return
+		return b
 	}
 	if t.Width > 0 && length+len(users) > t.Width {
-		out.WriteByte('\n')
+		b = append(b, '\n')
 		users = t.words([]string{users})
 	}
-	out.WriteString(users)
+	return append(b, users...)
 }
 
 // below are the lines below a socket's.

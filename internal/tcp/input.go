@@ -22,6 +22,9 @@ import (
 // happened.
 func (c *Conn) Segment(now time.Duration, s *Segment) wait.Events {
 	c.stats.segsIn++
+	if s.Data.Len() > 0 {
+		c.stats.dataIn++ // whatever becomes of it (Linux, tcp_segs_in)
+	}
 	if c.cfg.Trace != nil {
 		c.tellReceived(s)
 	}
@@ -248,9 +251,6 @@ func (c *Conn) ackedFIN(now time.Duration) {
 func (c *Conn) inData(now time.Duration, s *Segment, seq uint64) {
 	if c.lazy != nil {
 		c.rcv.urgentByte(&c.tcb, seq, s)
-	}
-	if s.Data.Len() > 0 {
-		c.stats.dataIn++
 	}
 	seq, fin, ok := c.rcv.trim(&c.tcb, now, s, seq)
 	if !ok {
