@@ -50,6 +50,11 @@ func (c *conn) opError(op, call string, err error) error {
 	if err == nil {
 		return nil
 	}
+	return c.failed(op, call, err)
+}
+
+// failed is opError of an error.
+func (c *conn) failed(op, call string, err error) error {
 	a := c.addresses()
 	return &net.OpError{Op: op, Net: c.k.network, Source: a.local, Addr: a.remote, Err: sysError(call, err)}
 }
