@@ -14,7 +14,7 @@
 //
 //	hands the packets that the host has sent to itself to Input, in the lane: what these send to the
 //	   host goes to the end of the same queue. Where one belongs to another domain, the lane leaves
-//	   its own and goes there (Visit), or leaves the packet in its box (Post). A task may stand for
+//	   its own and goes there (Visit), or leaves the packet in its box (Post). Tasks may stand for
 //	   the first of them (LoopFirst)
 //	empties the boxes of the domains that it has been in or has left something for, but for those that
 //	   somebody else is in

@@ -33,7 +33,7 @@ type Lane struct {
 	last  time.Duration // when the last of them was
 
 	now     time.Duration // read from the clock, if fresh
-	first   Task          // to be done before what is in loop is taken; nil: nothing
+	first   tasks         // to be done before what is in loop is taken
 	loop    packet.Queue  // sent by the host to itself
 	visits  []*Domain     // into whose boxes something was put
 	drained int           // tasks that were done for others
@@ -75,13 +75,13 @@ func (l *Lane) In(d *Domain) bool { return l.whole || l.dom == d }
 func (l *Lane) Loop(p *packet.Packet) { l.loop.Push(p) }
 
 // LoopFirst has t done in place of a packet that the host sends to itself, and reports whether it will: not if such packets wait
-// already, which come before. t is called where they would be taken, may go into another domain (Visit), and may after all send the
-// packet. So nothing else is sent in the entry after LoopFirst.
+// already, which come before. t is called where they would be taken, and behind those for which LoopFirst was called before. It
+// may go into another domain (Visit), and may after all send the packet, which then comes behind what is sent meanwhile.
 func (l *Lane) LoopFirst(t Task) bool {
-	if l.loop.Peek() != nil || l.first != nil {
+	if l.loop.Peek() != nil {
 		return false
 	}
-	l.first = t
+	l.first.push(t)
 	return true
 }
 
@@ -165,6 +165,27 @@ func (l *Lane) AfterWhole(t Task, p *packet.Packet) {
 	l.wholes = append(l.wholes, left{t, p})
 }
 
+// tasks are tasks, first in, first out.
+type tasks struct {
+	list []Task
+	done int // the first of list, which are no more
+}
+
+func (q *tasks) push(t Task) { q.list = append(q.list, t) }
+
+// pop returns nil if there is none.
+func (q *tasks) pop() Task {
+	if q.done == len(q.list) {
+		return nil
+	}
+	t := q.list[q.done]
+	q.list[q.done] = nil
+	if q.done++; q.done == len(q.list) {
+		q.list, q.done = q.list[:0], 0
+	}
+	return t
+}
+
 // depart unlocks the domain that the lane is in.
 func (l *Lane) depart() {
 	d := l.dom
@@ -185,13 +206,13 @@ const maxDrained = 4096
 // run takes the packets that the host has sent to itself, or does what stands for one, and does what is in the boxes of the domains that
 // are to be visited, until there is nothing left. The lane is in no domain then.
 func (l *Lane) run() {
-	if t := l.first; t != nil {
-		l.first = nil
-		t.Run(l, nil)
-	}
 	for {
-		for p := l.loop.Pop(); p != nil; p = l.loop.Pop() {
+		for t := l.first.pop(); t != nil; t = l.first.pop() {
+			t.Run(l, nil)
+		}
+		if p := l.loop.Pop(); p != nil {
 			l.host.Input(l, p)
+			continue
 		}
 		if l.dom != nil {
 			l.depart()

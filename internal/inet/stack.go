@@ -240,8 +240,9 @@ func (s *Stack) path(dst, src netip.Addr, ifindex int) (*ip.Path, error) {
 type lane struct {
 	in, out  tcp.Segment // a segment on its way in, and one out
 	ipOut    ip.Out
-	last     *tcpEndpoint // that a segment was for; nil: none yet
-	straight straight     // the zero value: there is none
+	last     [2]*tcpEndpoint // that segments were for, the last one first; nil: none yet
+	straight straight        // the zero value: there is none
+	spare    []*tcpStraight  // for reuse
 	start    tcp.Params
 
 	inSegs, outSegs uint64

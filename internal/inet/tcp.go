@@ -646,6 +646,9 @@ func (t *tcpProto) transmit(e *tcpEndpoint, seg *tcp.Segment) {
 			e.conn.LowerPathMSS(e.now(), p.MTU-ipHeaderLen(e.raddr.Is4())-20)
 		}
 	}
+	if t.sendsStraight(e, seg) {
+		return
+	}
 	p := packet.New()
 	p.Owner = packet.Owner{PID: e.owner(), Socket: e.sid}
 	if f := e.faulty(); f != nil && f.told != "" && seg.Flags&wire.RST != 0 {
@@ -653,6 +656,13 @@ func (t *tcpProto) transmit(e *tcpEndpoint, seg *tcp.Segment) {
 	}
 	lane := t.lane(e.dom)
 	o := &lane.ipOut
+	t.out(e, o)
+	lane.put(p, seg, &e.tuple, o)
+	t.IP.In(e.dom).Output(p, e.path, o)
+}
+
+// out fills in what the headers of e's packets say, and where they go.
+func (t *tcpProto) out(e *tcpEndpoint, o *ip.Out) {
 	*o = ip.Out{}
 	o.Src, o.Dst, o.Proto, o.Checksum = e.laddr, e.raddr, ip.ProtoTCP, tcpKind.sum
 	opt := e.ip()
@@ -669,8 +679,6 @@ func (t *tcpProto) transmit(e *tcpEndpoint, seg *tcp.Segment) {
 		// The core keeps to the path's MTU itself, but for probes of it.
 		o.DontFragment, o.IgnorePathMTU = true, true
 	}
-	lane.put(p, seg, &e.tuple, o)
-	t.IP.In(e.dom).Output(p, e.path, o)
 }
 
 // put puts a segment into p, which it leaves empty.

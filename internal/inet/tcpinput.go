@@ -36,41 +36,54 @@ func (t *tcpProto) Input(p *packet.Packet, m *ip.Meta) bool {
 		return true
 	}
 	k := tuple{laddr: m.Dst, raddr: m.Src, lport: seg.DstPort, rport: seg.SrcPort}
-	found := lane.seen(m.Lane.At(), &k)
-	if found == nil {
-		found = t.conns.find(&k)
-	}
+	found, busy := t.visit(lane, m.Lane.At(), &k)
 	e, ok := found.(*tcpEndpoint)
-	for ok {
-		if !m.Lane.At().Visit(e.dom) {
-			m.Lane.Busy(e.dom, p, m)
-			return true
-		}
-		if e.node.owner != nil && e.tuple.is(&k) {
-			break
-		}
-		found = t.conns.find(&k) // it has gone while nobody was in its domain
-		e, ok = found.(*tcpEndpoint)
-	}
-	if ok {
-		lane.last = e
-		lane.inSegs++
-		if !e.keep(p, m, 0, n) {
-			p.Free()
-			return true
-		}
-		t.consume(seg, p, m, n)
-		t.segment(e, m, seg)
+	switch {
+	case !ok:
+		return t.inputOther(found, p, m, &k, n)
+	case busy:
+		m.Lane.Busy(e.dom, p, m)
 		return true
 	}
-	return t.inputOther(found, p, m, &k, n)
+	lane.inSegs++
+	if !e.keep(p, m, 0, n) {
+		p.Free()
+		return true
+	}
+	t.consume(seg, p, m, n)
+	t.segment(e, m, seg)
+	return true
 }
 
-// seen returns the connection of the lane's last segment, if it has the tuple, nil otherwise: segments come in runs
-// of one connection. It is looked at in its domain only, without which its tuple may change.
+// visit finds who has the tuple and, if that is a connection, goes into its domain. busy says that it cannot go there.
+func (t *tcpProto) visit(lane *lane, at *host.Lane, k *tuple) (found nodeOwner, busy bool) {
+	if found = lane.seen(at, k); found == nil {
+		found = t.conns.find(k)
+	}
+	for {
+		e, ok := found.(*tcpEndpoint)
+		switch {
+		case !ok:
+			return found, false
+		case !at.Visit(e.dom):
+			return found, true
+		case e.node.owner != nil && e.tuple.is(k):
+			if e != lane.last[0] {
+				lane.last[0], lane.last[1] = e, lane.last[0]
+			}
+			return found, false
+		}
+		found = t.conns.find(k) // it has gone while nobody was in its domain
+	}
+}
+
+// seen returns the connection of one of the lane's last segments, if it has the tuple, nil otherwise: segments come in runs
+// of one connection, or of both its ends. It is looked at in its domain only, without which its tuple may change.
 func (l *lane) seen(at *host.Lane, k *tuple) nodeOwner {
-	if e := l.last; e != nil && at.In(e.dom) && e.node.owner != nil && e.tuple.is(k) {
-		return e
+	for _, e := range l.last {
+		if e != nil && at.In(e.dom) && e.node.owner != nil && e.tuple.is(k) {
+			return e
+		}
 	}
 	return nil
 }

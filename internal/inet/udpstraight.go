@@ -25,7 +25,7 @@ type straight struct {
 
 // sendsStraight has the lane carry m to the port without a packet, and reports false where it must be one.
 func (e *udpEndpoint) sendsStraight(lane *lane, m *socket.Msg, path *ip.Path, c *sendControl, port uint16) bool {
-	if e.s.Host.Tracing() || e.s.Opt.SendStamping(c.stamps >= 0, uint32(max(c.stamps, 0))) != 0 ||
+	if lane.straight.from != nil || e.s.Host.Tracing() || e.s.Opt.SendStamping(c.stamps >= 0, uint32(max(c.stamps, 0))) != 0 ||
 		!e.stack.IP.In(e.s.Host).Straight(path, &lane.ipOut, udpHeader+len(m.Small)) || !e.s.Host.Lane().LoopFirst(&lane.straight) {
 		return false
 	}

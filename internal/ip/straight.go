@@ -31,7 +31,7 @@ func (l *Lane) Straight(path *Path, o *Out, n int) bool {
 		mtu = i.cfg.MTU
 	}
 	if o.Dst.Is4() {
-		return wire.IPv4MinLen+n <= mtu && (o.DontFragment || o.Discover) // else it would take an identification
+		return wire.IPv4MinLen+n <= min(mtu, maxLen4) && (o.DontFragment || o.Discover) // else it would take an identification
 	}
 	return wire.IPv6Len+n <= mtu
 }
@@ -60,4 +60,10 @@ func (l *Lane) GoStraight(path *Path, o *Out, n int) *Meta {
 		l.meta.Flow = o.Flow & 0xfffff
 	}
 	return &l.meta
+}
+
+// DropStraight is GoStraight for a packet that finds no room where it would wait for its transport.
+func (l *Lane) DropStraight(path *Path, o *Out, n int) {
+	l.GoStraight(path, o, n)
+	l.carried(path.Iface).RxDropped++
 }
