@@ -1,10 +1,7 @@
 package usock_test
 
 import (
-	"fmt"
 	"io"
-	"sync"
-	"sync/atomic"
 	"testing"
 
 	"usock"
@@ -107,60 +104,6 @@ func BenchmarkTraced(b *testing.B) {
 		defer q.Trace(ignore)()
 		benchBulk(b, x, y, 128<<10)
 	})
-}
-
-// BenchmarkHeard is bulk over one host's loopback interface, by one connection and by eight, with a listener and without.
-func BenchmarkHeard(b *testing.B) {
-	for _, conns := range []int{1, 8} {
-		for _, heard := range []bool{false, true} {
-			b.Run(fmt.Sprintf("conns=%d/heard=%v", conns, heard), func(b *testing.B) {
-				h := newHost(b, usock.Config{})
-				missed := 0
-				if heard {
-					defer h.Trace(func(events []trace.Event) {
-						for i := range events {
-							if events[i].Kind == trace.Missed {
-								missed += events[i].Result
-							}
-						}
-					})()
-				}
-				bulkOf(b, h, conns)
-				b.ReportMetric(float64(missed)/float64(b.N), "missed/op")
-			})
-		}
-	}
-}
-
-// bulkOf has connections of a host carry 128 KiB b.N times, all together.
-func bulkOf(b *testing.B, h *usock.Host, conns int) {
-	const size = 128 << 10
-	b.SetBytes(size)
-	var left atomic.Int64
-	left.Store(int64(b.N))
-	var all sync.WaitGroup
-	b.ResetTimer()
-	for range conns {
-		x, y := connPair(b, h, h, "127.0.0.1:0")
-		all.Go(func() {
-			for buf := make([]byte, size); ; {
-				if _, err := y.Read(buf); err != nil {
-					return
-				}
-			}
-		})
-		all.Go(func() {
-			buf := make([]byte, size)
-			for left.Add(-1) >= 0 {
-				if _, err := x.Write(buf); err != nil {
-					b.Error(err)
-					break
-				}
-			}
-			x.CloseWrite()
-		})
-	}
-	all.Wait()
 }
 
 func BenchmarkConnect(b *testing.B) {
