@@ -1,8 +1,11 @@
 package shape_test
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
+	"io"
+	"math"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -11,18 +14,30 @@ import (
 	"time"
 
 	"usock/clock"
+	"usock/internal/pcapfile"
 	"usock/link"
 	"usock/packet"
 	"usock/shape"
 )
 
-// passage is a link in manual time, on which packets are sent that words describe.
+// passage is a link in manual time, on which packets are sent that words describe. Both its ends are recorded.
 type passage struct {
-	t     *testing.T
-	clock *clock.Manual
-	link  *shape.Link
-	far   link.Link
-	came  []arrival
+	t         *testing.T
+	clock     *clock.Manual
+	link      *shape.Link
+	near, far link.Link
+	came      []arrival
+	told      []outcome
+	files     [2]bytes.Buffer // of the near end, and of the far one
+}
+
+// outcome is what has become of a packet.
+type outcome struct {
+	line  string
+	in    bool
+	data  string
+	at    int64 // when it was sent, in ns since 1970
+	found string
 }
 
 type arrival struct {
@@ -40,17 +55,84 @@ func newPassage(t *testing.T, s shape.Shape, c shape.Config) *passage {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x.link, x.far = l, far
+	x.link = l
+	which := link.BothWays
+	if c.Loopback {
+		which = link.Sent
+	}
+	var writers [2]*link.PcapWriter
+	for i := range writers {
+		writers[i] = link.NewPcapWriter(&x.files[i], 0)
+		writers[i].UseClock(x.clock)
+	}
+	x.near, x.far = link.Pcap(l, writers[0], which), link.Pcap(far, writers[1], link.BothWays)
 	take := func(batch []*link.Packet) {
 		for _, p := range batch {
 			x.came = append(x.came, arrival{x.clock.Now(), string(p.AppendTo(nil))})
 			p.Free()
 		}
 	}
-	far.Deliver(take)
-	l.Deliver(take)
-	t.Cleanup(func() { l.Close() })
+	x.far.(link.Direct).Deliver(take)
+	x.near.(link.Direct).Deliver(take)
+	t.Cleanup(func() {
+		l.Close()
+		for _, w := range writers {
+			if err := w.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+		x.compare()
+	})
 	return x
+}
+
+// compare looks in the recordings for what has become of each packet.
+func (x *passage) compare() {
+	near, far := recordedPackets(x.t, &x.files[0]), recordedPackets(x.t, &x.files[1])
+	for i, o := range x.told {
+		end := int64(math.MaxInt64)
+		if i+1 < len(x.told) {
+			end = x.told[i+1].at
+		}
+		from, to := near, far
+		if o.in {
+			from, to = far, near
+		}
+		sent, got := false, "nowhere"
+		for _, p := range from {
+			sent = sent || p.Time == o.at && p.Direction == pcapfile.Out && string(p.Data) == o.data
+		}
+		for _, p := range near {
+			if o.at <= p.Time && p.Time < end && string(p.Data) == o.data && p.Dropped != "" {
+				got = "lost"
+			}
+		}
+		for _, p := range to {
+			if o.at <= p.Time && p.Time < end && string(p.Data) == o.data && p.Direction == pcapfile.In && p.Dropped == "" {
+				got = time.Duration(p.Time - o.at).String()
+			}
+		}
+		if !sent || got != o.found {
+			x.t.Errorf("%s: in the captures it was sent: %v, and then: %s", o.line, sent, got)
+		}
+	}
+}
+
+// recordedPackets returns the packets of a capture.
+func recordedPackets(t *testing.T, file io.Reader) (list []pcapfile.Packet) {
+	t.Helper()
+	r, err := pcapfile.NewReader(file)
+	for err == nil {
+		var p pcapfile.Packet
+		if err = r.Next(&p); err == nil {
+			p.Data = bytes.Clone(p.Data)
+			list = append(list, p)
+		}
+	}
+	if err != io.EOF {
+		t.Error(err)
+	}
+	return list
 }
 
 // rules parses rules.
@@ -75,7 +157,7 @@ func (x *passage) send(d described) string {
 	if d.in {
 		x.far.Send([]*link.Packet{p})
 	} else {
-		x.link.Send([]*link.Packet{p})
+		x.near.Send([]*link.Packet{p})
 	}
 	return string(b)
 }
@@ -269,7 +351,8 @@ func (x *passage) run(line string) {
 	}
 	x.came = nil
 	begun := x.clock.Now()
-	sent := x.send(describe(x.t, what))
+	d, at := describe(x.t, what), clock.Wall(x.clock).UnixNano()
+	sent := x.send(d)
 	x.clock.Advance(5 * time.Second)
 	got := "lost"
 	for _, a := range x.came {
@@ -280,6 +363,7 @@ func (x *passage) run(line string) {
 	if got != want {
 		x.t.Errorf("%v %s: %s, want %s", begun, what, got, want)
 	}
+	x.told = append(x.told, outcome{line, d.in, sent, at, got})
 }
 
 // packetOf is a packet of these bytes, so many of which are its head.

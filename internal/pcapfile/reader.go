@@ -19,8 +19,10 @@ type Packet struct {
 	Data      []byte // until the next call of Next
 	Direction Direction
 
-	// Dropped is why usock says that the packet went no further; "": it says nothing.
+	// Dropped is why usock says that the packet went no further; "": it says nothing. Again: the capture has the packet
+	// as it was sent, too.
 	Dropped string
+	Again   bool
 }
 
 // Direction is a packet's way, as the machine sees it that has captured it.
@@ -303,8 +305,12 @@ func (r *Reader) packetBlock(p *Packet, b []byte) error {
 				p.Direction = [...]Direction{Unknown, In, Out, Unknown}[r.order.Uint32(v)&3]
 			}
 		case optComment:
-			if why, ok := strings.CutPrefix(string(v), "dropped: "); ok {
-				p.Dropped = why
+			if why, ok := strings.CutPrefix(string(v), "dropped"); ok {
+				later := false
+				why, later = strings.CutPrefix(why, " later")
+				if why, ok = strings.CutPrefix(why, ": "); ok {
+					p.Dropped, p.Again = why, later
+				}
 			}
 		}
 	})

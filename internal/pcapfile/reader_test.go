@@ -52,7 +52,7 @@ func packets(t *rapid.T, interfaces int) (list []written) {
 			Length:    len(w.data) + rapid.IntRange(0, 1).Draw(t, "more")*1400, CaptureLength: len(w.data),
 			InterfaceIndex: rapid.IntRange(0, interfaces-1).Draw(t, "interface"),
 		}
-		w.comment = rapid.SampledFrom([]string{"", "pid 7 (curl)", "dropped: loss", "dropped: queue full"}).Draw(t, "comment")
+		w.comment = rapid.SampledFrom([]string{"", "pid 7 (curl)", "dropped: loss", "dropped: queue full", "dropped later: codel", "dropped later codel"}).Draw(t, "comment")
 		w.flags = rapid.SampledFrom([]pcapgo.NgEpbFlag{0, pcapgo.NgEpbFlagDirectionInbound, pcapgo.NgEpbFlagDirectionOutbound}).Draw(t, "flags")
 		list = append(list, w)
 	}
@@ -89,9 +89,10 @@ func TestReadsOthers(t *testing.T) {
 		}
 		w.Flush()
 		check(t, file.Bytes(), list, func(p *Packet, x *written) bool {
-			dropped := map[string]string{"dropped: loss": "loss", "dropped: queue full": "queue full"}[x.comment]
+			dropped := map[string]string{"dropped: loss": "loss", "dropped: queue full": "queue full", "dropped later: codel": "codel"}[x.comment]
+			again := dropped == "codel"
 			direction := map[pcapgo.NgEpbFlag]Direction{pcapgo.NgEpbFlagDirectionInbound: In, pcapgo.NgEpbFlagDirectionOutbound: Out}[x.flags]
-			return p.Dropped == dropped && p.Direction == direction && p.Interface == x.info.InterfaceIndex && p.Link == uint16(links[p.Interface])
+			return p.Dropped == dropped && p.Again == again && p.Direction == direction && p.Interface == x.info.InterfaceIndex && p.Link == uint16(links[p.Interface])
 		}, time.Nanosecond)
 
 		for _, exact := range []time.Duration{time.Nanosecond, time.Microsecond} {
