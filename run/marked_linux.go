@@ -357,7 +357,13 @@ func callFcntl(c *call) result {
 
 // duplicate gives the program another number of its descriptor, a marked one if that is at least least.
 func (c *call) duplicate(least, flags int) result {
-	if c.s.sctp == nil || least > firstMarked {
+	if c.s.sctp == nil {
+		return result{how: byKernel}
+	}
+	if least > firstMarked {
+		if !isMarked(least) {
+			c.tellMoved(least)
+		}
 		return result{how: byKernel}
 	}
 	n, ok := c.freeMarked()
@@ -370,10 +376,15 @@ func (c *call) duplicate(least, flags int) result {
 // callDup2 is dup2(fd, to) and dup3(fd, to, flags), where to is no marked number. The program is to have that one and no other.
 func callDup2(c *call) result {
 	if to := int(int32(c.n.data.args[1])); c.s.sctp != nil && to >= 0 {
-		c.l.log.warnFirst("moved", c.t, fmt.Sprintf("an SCTP socket is to be descriptor %d, where usock does not see reads: "+
-			"one without room for a whole message loses its rest there; with --every-call usock sees it", to))
+		c.tellMoved(to)
 	}
 	return result{how: byKernel}
+}
+
+// tellMoved tells the user that a program has its SCTP socket be descriptor to, or one above, of its own choice.
+func (c *call) tellMoved(to int) {
+	c.l.log.warnFirst("moved", c.t, fmt.Sprintf("an SCTP socket is to be descriptor %d, where usock does not see reads: "+
+		"one without room for a whole message loses its rest there; with --every-call usock sees it", to))
 }
 
 // kernelServes reports whether the kernel carries out a call without address that is trapped for its
