@@ -67,30 +67,23 @@ func TestSCTPBeside(t *testing.T) {
 	everyWay(t, true, func(t *testing.T, w way) { twin(t, w, "unixcalls") })
 }
 
-// TestSCTPFewNumbers has a program use SCTP where RLIMIT_NOFILE leaves no number by which a filter would know its sockets.
-// With --every-call that is no matter.
-func TestSCTPFewNumbers(t *testing.T) {
-	t.Parallel()
-	need(t, machine.Kernel, "user-mode-linux")
-	needC(t)
-	want := uml(t, "python3 "+script(t, "modules.py")+" "+sctpModules+"\nip link set lo up\nsctppassed")
-	if got := usock(t, nil, "ulimit -n 600\nsctppassed").stdout; got != want {
-		t.Errorf("under usock run --every-call it says\n%s\nwith Linux's\n%s", got, want)
-	}
-}
-
-// TestSCTPInetd has a server that gives each association to a program as its stdin and stdout. With --every-call it is as on Linux;
-// without, the user is told, once, what to do.
+// TestSCTPInetd has a server that gives each association to a program as its stdin and stdout. With --every-call it is as on Linux,
+// whatever RLIMIT_NOFILE says of numbers; without, the user is told, once, what to do.
 func TestSCTPInetd(t *testing.T) {
 	t.Parallel()
 	need(t, machine.Kernel, "user-mode-linux")
 	serve := "python3 " + script(t, "sctpinetd.py")
 	want := uml(t, "python3 "+script(t, "modules.py")+" "+sctpModules+"\nip link set lo up\n"+serve)
-	if o := prints(t, way{user: nobody, flags: []string{"--every-call"}}, serve, strings.Split(strings.TrimSuffix(want, "\n"), "\n")...); strings.Contains(o.stderr, "SCTP") {
+	if o := prints(t, way{user: nobody, flags: []string{"--every-call"}}, "ulimit -n 600\n"+serve, strings.Split(strings.TrimSuffix(want, "\n"), "\n")...); strings.Contains(o.stderr, "SCTP") {
 		t.Errorf("it has told the user: %s", o.stderr)
 	}
-	for moves, to := range map[string]string{"for to in 1000, 5, 6: os.dup2(s, to)": "5", "for least in 10, 1000, 1024, 1025: fcntl.fcntl(s, fcntl.F_DUPFD, least)": "1024", "fcntl.fcntl(s, fcntl.F_DUPFD_CLOEXEC, 1030)": "1030"} {
-		o := under(t, asUser, "ulimit -n 2000\npython3 -c 'import fcntl, os, socket\ns = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 132).detach()\n"+moves+"'")
+	for moves, to := range map[string]string{
+		"for to in 1000, 5, 6: os.dup2(s, to)":                                             "5",
+		"for least in 10, 1000, 1024, 1025: fcntl.fcntl(s, fcntl.F_DUPFD, least)":          "1024",
+		"fcntl.fcntl(s, fcntl.F_DUPFD_CLOEXEC, 1030)":                                      "1030",
+		"resource.setrlimit(resource.RLIMIT_NOFILE, (600, 600)); socket.socket(2, 1, 132)": "3",
+	} {
+		o := under(t, asUser, "ulimit -n 2000\npython3 -c 'import fcntl, os, resource, socket\ns = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 132).detach()\n"+moves+"'")
 		if n := strings.Count(o.stderr, "SCTP"); n != 1 || !strings.Contains(o.stderr, "an SCTP socket is to be descriptor "+to+",") || !strings.Contains(o.stderr, "--every-call") {
 			t.Errorf("%s: it has told that %d times: %s", moves, n, o.stderr)
 		}

@@ -117,12 +117,17 @@ func movesOut(a *assembler) {
 
 // giveMarked gives the program a copy of fd under a marked number, if there is one, or else as addFD does.
 func (c *call) giveMarked(fd, flags int) (int, syscall.Errno) {
-	if n, ok := c.freeMarked(); ok {
+	n, ok := c.freeMarked()
+	if ok {
 		if e := c.replaceFD(fd, n, flags); e == 0 || isGone(e) {
 			return n, e
 		}
 	}
-	return c.addFD(fd, flags, false)
+	n, e := c.addFD(fd, flags, false)
+	if ok && e == 0 {
+		c.tellMoved(n) // RLIMIT_NOFILE allows no other
+	}
+	return n, e
 }
 
 // answerNumber answers the call with the number of a descriptor that the program was given.
@@ -381,7 +386,7 @@ func callDup2(c *call) result {
 	return result{how: byKernel}
 }
 
-// tellMoved tells the user that a program has its SCTP socket be descriptor to, or one above, of its own choice.
+// tellMoved tells the user that an SCTP socket gets a number that is not marked, to or one above, as the program wants it.
 func (c *call) tellMoved(to int) {
 	c.l.log.warnFirst("moved", c.t, fmt.Sprintf("an SCTP socket is to be descriptor %d, where usock does not see reads: "+
 		"one without room for a whole message loses its rest there; with --every-call usock sees it", to))
