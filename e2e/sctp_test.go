@@ -59,22 +59,34 @@ func TestSCTPCalls(t *testing.T) {
 	}
 }
 
-// TestSCTPInetd has a server that gives each association to a program as its stdin and stdout. With --every-call it is as on Linux;
-// without, the user is told, once, what to do.
+// TestSCTPBeside has a program that knows nothing of SCTP receive messages with descriptors of other files, in all ways there are and
+// with what may happen meanwhile, in a run that has an SCTP socket: it says what it says natively.
+func TestSCTPBeside(t *testing.T) {
+	t.Parallel()
+	needC(t)
+	everyWay(t, true, func(t *testing.T, w way) { twin(t, w, "unixcalls") })
+}
+
+// TestSCTPInetd has a server that gives each association to a program as its stdin and stdout. With --every-call it is as on Linux,
+// whatever RLIMIT_NOFILE says of numbers; without, the user is told, once, what to do.
 func TestSCTPInetd(t *testing.T) {
 	t.Parallel()
 	need(t, machine.Kernel, "user-mode-linux")
 	serve := "python3 " + script(t, "sctpinetd.py")
 	want := uml(t, "python3 "+script(t, "modules.py")+" "+sctpModules+"\nip link set lo up\n"+serve)
-	if o := prints(t, way{user: nobody, flags: []string{"--every-call"}}, serve, strings.Split(strings.TrimSuffix(want, "\n"), "\n")...); strings.Contains(o.stderr, "SCTP") {
+	if o := prints(t, way{user: nobody, flags: []string{"--every-call"}}, "ulimit -n 600\n"+serve, strings.Split(strings.TrimSuffix(want, "\n"), "\n")...); strings.Contains(o.stderr, "SCTP") {
 		t.Errorf("it has told the user: %s", o.stderr)
 	}
-	o := under(t, asUser, `python3 -c 'import os, socket
-s = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 132)
-for to in 1000, 5, 6:
-    os.dup2(s.fileno(), to)'`)
-	if n := strings.Count(o.stderr, "SCTP"); n != 1 || !strings.Contains(o.stderr, "an SCTP socket is to be descriptor 5") || !strings.Contains(o.stderr, "--every-call") {
-		t.Errorf("it has told that %d times: %s", n, o.stderr)
+	for moves, to := range map[string]string{
+		"for to in 1000, 5, 6: os.dup2(s, to)":                                             "5",
+		"for least in 10, 1000, 1024, 1025: fcntl.fcntl(s, fcntl.F_DUPFD, least)":          "1024",
+		"fcntl.fcntl(s, fcntl.F_DUPFD_CLOEXEC, 1030)":                                      "1030",
+		"resource.setrlimit(resource.RLIMIT_NOFILE, (600, 600)); socket.socket(2, 1, 132)": "3",
+	} {
+		o := under(t, asUser, "ulimit -n 2000\npython3 -c 'import fcntl, os, resource, socket\ns = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 132).detach()\n"+moves+"'")
+		if n := strings.Count(o.stderr, "SCTP"); n != 1 || !strings.Contains(o.stderr, "an SCTP socket is to be descriptor "+to+",") || !strings.Contains(o.stderr, "--every-call") {
+			t.Errorf("%s: it has told that %d times: %s", moves, n, o.stderr)
+		}
 	}
 }
 

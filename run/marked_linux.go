@@ -117,12 +117,17 @@ func movesOut(a *assembler) {
 
 // giveMarked gives the program a copy of fd under a marked number, if there is one, or else as addFD does.
 func (c *call) giveMarked(fd, flags int) (int, syscall.Errno) {
-	if n, ok := c.freeMarked(); ok {
+	n, ok := c.freeMarked()
+	if ok {
 		if e := c.replaceFD(fd, n, flags); e == 0 || isGone(e) {
 			return n, e
 		}
 	}
-	return c.addFD(fd, flags, false)
+	n, e := c.addFD(fd, flags, false)
+	if ok && e == 0 {
+		c.tellMoved(n) // RLIMIT_NOFILE allows no other
+	}
+	return n, e
 }
 
 // answerNumber answers the call with the number of a descriptor that the program was given.
@@ -357,7 +362,13 @@ func callFcntl(c *call) result {
 
 // duplicate gives the program another number of its descriptor, a marked one if that is at least least.
 func (c *call) duplicate(least, flags int) result {
-	if c.s.sctp == nil || least > firstMarked {
+	if c.s.sctp == nil {
+		return result{how: byKernel}
+	}
+	if least > firstMarked {
+		if !isMarked(least) {
+			c.tellMoved(least)
+		}
 		return result{how: byKernel}
 	}
 	n, ok := c.freeMarked()
@@ -370,10 +381,15 @@ func (c *call) duplicate(least, flags int) result {
 // callDup2 is dup2(fd, to) and dup3(fd, to, flags), where to is no marked number. The program is to have that one and no other.
 func callDup2(c *call) result {
 	if to := int(int32(c.n.data.args[1])); c.s.sctp != nil && to >= 0 {
-		c.l.log.warnFirst("moved", c.t, fmt.Sprintf("an SCTP socket is to be descriptor %d, where usock does not see reads: "+
-			"one without room for a whole message loses its rest there; with --every-call usock sees it", to))
+		c.tellMoved(to)
 	}
 	return result{how: byKernel}
+}
+
+// tellMoved tells the user that an SCTP socket gets a number that is not marked, to or one above, as the program wants it.
+func (c *call) tellMoved(to int) {
+	c.l.log.warnFirst("moved", c.t, fmt.Sprintf("an SCTP socket is to be descriptor %d, where usock does not see reads: "+
+		"one without room for a whole message loses its rest there; with --every-call usock sees it", to))
 }
 
 // kernelServes reports whether the kernel carries out a call without address that is trapped for its

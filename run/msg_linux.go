@@ -120,6 +120,14 @@ func (c *call) loadMessage(addr uint64, flags int) (m message, e syscall.Errno) 
 	return m, e
 }
 
+// loadSent is loadMessage for a message that is sent, which has a bound for its control messages (Linux, ____sys_sendmsg).
+func (c *call) loadSent(addr uint64, flags int) (m message, e syscall.Errno) {
+	if m, e = c.loadMessage(addr, flags); e == 0 && m.h.controlLen > 1<<31-1 {
+		e = unix.ENOBUFS
+	}
+	return m, e
+}
+
 // loadControl reads the control messages of a message that is sent.
 func (c *call) loadControl(m *message) ([]byte, syscall.Errno) {
 	if m.h.controlLen >= maxOption-1 {

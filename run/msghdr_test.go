@@ -30,7 +30,7 @@ func TestParseMsghdr(t *testing.T) {
 		{"a long name", hdr(1, 1000, 1, 0, 0), 0},
 		{"as many pieces as allowed", hdr(0, 0, maxIovec, 0, 0), 0},
 		{"too many pieces", hdr(0, 0, maxIovec+1, 0, 0), syscall.EMSGSIZE},
-		{"control of 2 GiB", hdr(0, 0, 1, 1, 1<<31), syscall.ENOBUFS},
+		{"room for control of 2 GiB", hdr(0, 0, 1, 1, 1<<31), 0},
 		{"short", make([]byte, msghdrSize-1), syscall.EFAULT},
 	} {
 		h, e := parseMsghdr(c.b)
@@ -73,7 +73,7 @@ func FuzzParseMsghdr(f *testing.F) {
 	f.Add([]byte{}, []byte{1})
 	f.Fuzz(func(t *testing.T, head, pieces []byte) {
 		if h, e := parseMsghdr(head); e == 0 {
-			if h.iovLen > maxIovec || h.controlLen > 1<<31-1 || int32(h.nameLen) < 0 {
+			if h.iovLen > maxIovec || int32(h.nameLen) < 0 {
 				t.Errorf("%+v", h)
 			}
 		}

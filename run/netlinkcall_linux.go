@@ -120,7 +120,7 @@ func netlinkSendto(c *call) result {
 
 // netlinkSendmsg is sendmsg(fd, msg, flags).
 func netlinkSendmsg(c *call) result {
-	m, e := c.loadMessage(c.n.data.args[1], int(int32(c.n.data.args[2])))
+	m, e := c.loadSent(c.n.data.args[1], int(int32(c.n.data.args[2])))
 	if e != 0 {
 		return c.fail(e)
 	}

@@ -30,6 +30,8 @@ const (
 	passedMax = 253
 	// passedControl is room for them, and all that can come with them: credentials, a label, times.
 	passedControl = 4096
+	// passedMost is room for what a datagram may hold with what administrators usually allow for SO_SNDBUF.
+	passedMost = 1 << 20
 
 	sizeCmsghdr = 16
 )
@@ -48,12 +50,15 @@ func (c *call) mayBring(fd int) bool {
 	return c.row.is&brings != 0 && c.l.messages && c.l.killable && sysGetInt(fd, unix.SO_DOMAIN) == unix.AF_UNIX
 }
 
-// receivesSame reports whether the supervisor receives what the program would receive into m, the first message of the call.
+// takesFDs reports whether the message has room for descriptors.
+func (m *message) takesFDs() bool { return m.h.control != 0 && m.h.controlLen >= sizeCmsghdr+4 }
+
+// receivesSame reports whether the supervisor receives what the program would receive into m.
 func (c *call) receivesSame(m *message) bool {
 	switch p := &c.l.space; {
-	case m.h.control == 0 || m.h.controlLen < sizeCmsghdr+4, m.flags&(unix.MSG_OOB|unix.MSG_ERRQUEUE) != 0:
-		return false // there is no room for any, or there are none
-	case p.limit > 0 && p.limit-p.used < int(min((m.h.controlLen-sizeCmsghdr)/4, passedMax)):
+	case m.flags&(unix.MSG_OOB|unix.MSG_ERRQUEUE) != 0:
+		return false // no descriptors come with these
+	case m.takesFDs() && p.limit > 0 && p.limit-p.used < int(min((m.h.controlLen-sizeCmsghdr)/4, passedMax)):
 		return false // what the supervisor has no descriptors for would be lost
 	case m.flags&peekAll == peekAll, m.flags&unix.MSG_PEEK != 0 && sysGetInt(c.dup, unix.SO_PEEK_OFF) >= 0, sysGetInt(c.dup, unix.SO_RCVLOWAT) != 1:
 		return false // it waits for bytes without taking them
@@ -131,8 +136,11 @@ func (c *call) receivePassed() result {
 	if e != 0 {
 		return c.fail(e)
 	}
-	if b.m = &m; !c.receivesSame(&m) {
+	if b.m = &m; !m.takesFDs() || !c.receivesSame(&m) {
 		return result{how: byKernel}
+	}
+	if e := sysGetInt(c.dup, unix.SO_ERROR); many && e != 0 {
+		return c.fail(syscall.Errno(e)) // it tells a pending error before the bytes that came ahead of it (do_recvmmsg)
 	}
 	if tv, err := unix.GetsockoptTimeval(c.dup, unix.SOL_SOCKET, unix.SO_RCVTIMEO); err == nil {
 		b.until.after = time.Duration(tv.Nano())
@@ -151,12 +159,19 @@ func (c *call) receivePassedMany(b *bundle, many bool) result {
 				m.flags |= unix.MSG_DONTWAIT
 			}
 		}
+		if (b.i > 0 || b.m.waits) && !c.receivesSame(b.m) { // any more
+			return c.leftPassed(b, many, result{how: byKernel})
+		}
 		r := c.tryPassed(b.m)
+		if r.how == park {
+			if !b.m.waits && c.nowait(b.m.flags) {
+				return c.leftPassed(b, many, c.fail(unix.EAGAIN))
+			}
+			if r = c.endPassed(b.m); r.how == park {
+				return c.awaitPassed(b, many)
+			}
+		}
 		switch {
-		case r.how == park && !b.m.waits && c.nowait(b.m.flags):
-			return c.leftPassed(b, many, c.fail(unix.EAGAIN))
-		case r.how == park:
-			return c.awaitPassed(b, many)
 		case !many:
 			return r
 		case r.err == 0:
@@ -170,6 +185,19 @@ func (c *call) receivePassedMany(b *bundle, many bool) result {
 		}
 	}
 	return c.endedPassed(b, 0)
+}
+
+// endPassed is tryPassed for a call that would wait: on a socket that is shut for reading none does, and what
+// does not wait is told of that on a connected one alone (Linux, __skb_wait_for_more_packets, unix_dgram_recvmsg).
+func (c *call) endPassed(m *message) result {
+	if pollNow(c.dup, unix.POLLRDHUP)&unix.POLLRDHUP == 0 {
+		return result{how: park}
+	}
+	r := c.tryPassed(m) // what came before that
+	if r.how == park {
+		r = c.storePassed(m, new(received))
+	}
+	return r
 }
 
 // endedPassed is ended for such a call.
@@ -187,7 +215,7 @@ func (c *call) awaitPassed(b *bundle, many bool) result {
 	if c.comes == nil {
 		w := &incoming{l: c.l}
 		if e := c.l.watch(c.dup, unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLET, w); e != 0 {
-			return c.leftPassed(b, many, c.lacks(e))
+			return c.leftPassed(b, many, result{how: byKernel})
 		}
 		c.comes = w
 	}
@@ -254,15 +282,22 @@ func (c *call) takePassed(m *message, stream bool) (got received, e syscall.Errn
 			return got, e // and it stays where it is
 		}
 	}
+	if !stream && want > len(c.l.msgBuf) {
+		c.l.msgBuf = make([]byte, max(min(want, passedMost), pumpSize)) // the next is not what is queued now, if others receive
+	}
 	b := c.l.msgBuf
 	if queued > len(b) {
-		b = make([]byte, queued)
+		b = make([]byte, min(want, queued))
 	}
 	b = b[:min(want, len(b))]
-	control := make([]byte, min(m.h.controlLen, passedControl))
 	name := make([]byte, sizeofStorage, sizeofStorage+4)
-	h := unix.Msghdr{Name: &name[0], Namelen: uint32(len(name)), Control: &control[0]}
-	h.SetControllen(len(control))
+	h := unix.Msghdr{Name: &name[0], Namelen: uint32(len(name))}
+	var control []byte
+	if m.h.control != 0 && m.h.controlLen > 0 {
+		control = make([]byte, min(m.h.controlLen, passedControl))
+		h.Control = &control[0]
+		h.SetControllen(len(control))
+	}
 	n := 0
 	gone := c.away(func() { n, e = recvMsg(c.dup, b, &h, m.flags|unix.MSG_CMSG_CLOEXEC) })
 	if e != 0 {
@@ -284,16 +319,19 @@ func (c *call) storePassed(m *message, got *received) result {
 	passed := got.control
 	got.control = nil
 	list, _ := abi.ParseCmsgs(passed)
+	bad := c.writable([]span{{m.h.control, uint64(len(passed))}}, len(passed)) != 0
 	for _, x := range list {
 		data := x.Data
+		rights := x.Level == unix.SOL_SOCKET && x.Type == unix.SCM_RIGHTS
 		switch {
-		case x.Level != unix.SOL_SOCKET:
-		case x.Type == unix.SCM_RIGHTS:
+		case bad: // and nothing is told (Linux, put_cmsg) but that descriptors are lost
+			data = nil
+		case rights:
 			data = c.handOver(x.Data, flags)
-		case x.Type == unix.SCM_PIDFD:
-			data = c.handOver(x.Data, unix.O_CLOEXEC)
+		case x.Level == unix.SOL_SOCKET && x.Type == unix.SCM_PIDFD:
+			data = c.handOverProcess(passedFD(x.Data))
 		}
-		if len(data) < len(x.Data) {
+		if rights && len(data) < len(x.Data) {
 			got.flags |= unix.MSG_CTRUNC // it has no numbers left
 		}
 		if len(data) > 0 {
@@ -311,17 +349,13 @@ func (c *call) storePassed(m *message, got *received) result {
 // where there is no number for one.
 func (c *call) handOver(data []byte, flags int) (numbers []byte) {
 	for ; len(data) >= 4; data = data[4:] {
-		fd, n := passedFD(data), 0
+		fd := passedFD(data)
+		var n int
 		var e syscall.Errno
-		switch s := c.l.messagesOf(fd); {
-		case fd < 0:
-			n = fd // what could not be had (SCM_PIDFD)
-		case s != nil:
-			if n, e = c.giveMarked(fd, flags); e == 0 {
-				s.seen(c.t, n)
-			}
-		default:
+		if s := c.l.messagesOf(fd); s == nil {
 			n, e = c.addFD(fd, flags, false)
+		} else if n, e = c.giveMarked(fd, flags); e == 0 {
+			s.seen(c.t, n)
 		}
 		if e != 0 {
 			break
@@ -329,6 +363,17 @@ func (c *call) handOver(data []byte, flags int) (numbers []byte) {
 		numbers = binary.NativeEndian.AppendUint32(numbers, uint32(n))
 	}
 	return numbers
+}
+
+// handOverProcess gives the program the descriptor of a process (SCM_PIDFD), or the error for which there is none.
+func (c *call) handOverProcess(fd int) []byte {
+	if fd >= 0 {
+		n, e := c.addFD(fd, unix.O_CLOEXEC, false)
+		if fd = n; e != 0 {
+			fd = -int(e)
+		}
+	}
+	return binary.NativeEndian.AppendUint32(nil, uint32(fd))
 }
 
 func passedFD(data []byte) int { return int(int32(binary.NativeEndian.Uint32(data))) }

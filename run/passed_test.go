@@ -63,7 +63,7 @@ func open(t *testing.T) int {
 }
 
 // TestPassed has SCTP's sockets come in messages, to a call that waits for them and to one that finds them, with each step of the
-// supervisor's failing: then nothing is left open, and a message is received or stays where it is.
+// supervisor's failing, or no room for them: then nothing is left open, and a message is received or stays where it is.
 func TestPassed(t *testing.T) {
 	p := newPlayer(t)
 	sctp := p.socketOf(unix.SOCK_STREAM)
@@ -101,6 +101,18 @@ func TestPassed(t *testing.T) {
 	take(c, r)
 	if n := open(t); n != before-1 { // the call's
 		t.Errorf("%d descriptors are open, want %d", n, before-1)
+	}
+	c = p.startReceive(p.receives(ends[1], 100, 0))
+	if !p.blocked(c) {
+		t.Fatalf("with nothing there it is %d, %v", c.val, c.err)
+	}
+	limit := p.l.space.limit
+	p.l.space.limit = p.l.space.used // none is left for what comes
+	pass()
+	p.end(c)
+	p.l.space.limit = limit
+	if n, _, _, _, err := unix.Recvmsg(ends[1], make([]byte, 100), nil, unix.MSG_DONTWAIT); !c.byKernel || n != 4 {
+		t.Errorf("without room it is %d, %v, the kernel's: %v, and %d bytes are left: %v", c.val, c.err, c.byKernel, n, err)
 	}
 	last := fault
 	defer func() { fault = last }()

@@ -29,7 +29,7 @@ func callSendto(c *call) result {
 
 // callSendmsg is sendmsg(fd, msg, flags).
 func callSendmsg(c *call) result {
-	m, e := c.loadMessage(c.n.data.args[1], int(int32(c.n.data.args[2])))
+	m, e := c.loadSent(c.n.data.args[1], int(int32(c.n.data.args[2])))
 	if e != 0 {
 		return c.fail(e)
 	}
@@ -76,7 +76,7 @@ func (c *call) sendMany(b *bundle) result {
 	try := func(c *call) result { return c.sendMany(b) }
 	for sent := 0; b.i < b.n; {
 		if b.m == nil {
-			m, e := c.loadMessage(b.at(), b.flags)
+			m, e := c.loadSent(b.at(), b.flags)
 			if e != 0 {
 				return c.ended(b, e)
 			}
