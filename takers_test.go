@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -46,16 +47,17 @@ func owned(t *testing.T, h *usock.Host, typ, protocol int, pid int32, at string)
 	return s
 }
 
-// knock has a datagram go to an address.
+// knock has a datagram go to an address. Any goroutine may call it.
 func knock(t *testing.T, from *usock.Host, to string) {
 	t.Helper()
 	c, err := from.Dial("udp", to)
 	if err != nil {
-		t.Fatal(err)
+		t.Error(err)
+		return
 	}
 	defer c.Close()
 	if _, err := io.WriteString(c, "hello"); err != nil {
-		t.Fatal(err)
+		t.Error(err)
 	}
 }
 
@@ -188,4 +190,44 @@ func TestComersByLoopback(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestComersAreNamedWhileWrapped has a link that tells whose packets are be wrapped while packets of ever new sockets come.
+func TestComersAreNamedWhileWrapped(t *testing.T) {
+	x, y := link.Pipe(link.PipeConfig{MTU: 1500})
+	to := link.NewPcapWriter(io.Discard, 0)
+	a := newHost(t, usock.Config{Interfaces: []usock.Interface{{Link: link.Pcap(x, to, link.BothWays), Addrs: prefixes("10.0.0.1/24")}}})
+	b := newHost(t, usock.Config{Interfaces: []usock.Interface{{Link: y, Addrs: prefixes("10.0.0.2/24")}}})
+	l := hears(t, a, "10.0.0.1:7000")
+	var knocking sync.WaitGroup
+	end := make(chan struct{})
+	knocking.Go(func() {
+		for {
+			select {
+			case <-end:
+				return
+			default:
+				knock(t, b, "10.0.0.1:7000")
+			}
+		}
+	})
+	for range 20 {
+		if _, _, err := l.ReadFrom(make([]byte, 10)); err != nil {
+			t.Error(err)
+		}
+		if err := a.Wrap(a.Interfaces()[1].Name, func(l link.Link) link.Link {
+			i, err := link.Impair(l, link.ImpairConfig{})
+			if err != nil {
+				t.Error(err)
+			}
+			return i
+		}); err != nil {
+			t.Error(err)
+		}
+	}
+	close(end)
+	knocking.Wait()
+	if err := to.Close(); err != nil {
+		t.Error(err)
+	}
 }

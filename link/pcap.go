@@ -1,6 +1,10 @@
 package link
 
-import "usock/clock"
+import (
+	"sync/atomic"
+
+	"usock/clock"
+)
 
 // Directions says which packets of a link are recorded, as seen from its host.
 type Directions uint8
@@ -46,8 +50,8 @@ type pcap struct {
 	Link
 	to      *PcapInterface
 	which   Directions
-	watches bool   // what is sent is recorded where the link decides what becomes of it
-	takers  Takers // nil: nobody to ask
+	watches bool // what is sent is recorded where the link decides what becomes of it
+	takers  atomic.Pointer[Takers]
 }
 
 // UseClock implements Timed.
@@ -65,7 +69,7 @@ func (p *pcap) Recv(batch []*Packet) (int, error) { return p.recv(p.Link, batch)
 // send records what is sent by q, which is the link or a queue of it.
 func (p *pcap) send(q Queue, batch []*Packet) int {
 	if p.which&Sent != 0 && !p.watches {
-		p.to.RecordFor(p.takers, Sent, batch)
+		p.to.RecordFor(p.asks(), Sent, batch)
 	}
 	return q.Send(batch)
 }
@@ -74,7 +78,7 @@ func (p *pcap) send(q Queue, batch []*Packet) int {
 func (p *pcap) recv(q Queue, batch []*Packet) (int, error) {
 	n, err := q.Recv(batch)
 	if p.which&Received != 0 && n > 0 {
-		p.to.RecordFor(p.takers, Received, batch[:n])
+		p.to.RecordFor(p.asks(), Received, batch[:n])
 	}
 	return n, err
 }
@@ -124,7 +128,7 @@ func (p *pcapDirect) Deliver(f func([]*Packet)) {
 		return
 	}
 	p.direct.Deliver(func(batch []*Packet) {
-		p.to.RecordFor(p.takers, Received, batch)
+		p.to.RecordFor(p.asks(), Received, batch)
 		f(batch)
 	})
 }

@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"usock/internal/pcapfilter"
 	"usock/packet"
@@ -110,10 +112,10 @@ type hostNames struct {
 	known map[netip.Addr]bool
 }
 
-// add notes a name, and reports whether it is to be told.
+// add notes a name, and reports whether it is to be told. Who answers about names may give any bytes for one, and a file has text.
 func (n *hostNames) add(a netip.Addr, name string) bool {
 	name = strings.TrimSuffix(name, ".")
-	if !a.IsValid() || name == "" || len(name) > maxHostName || strings.IndexByte(name, 0) >= 0 || n.known[a] || len(n.list) >= maxHostNames {
+	if !a.IsValid() || name == "" || len(name) > maxHostName || !isText(name) || n.known[a] || len(n.list) >= maxHostNames {
 		return false
 	}
 	if n.known == nil {
@@ -122,6 +124,10 @@ func (n *hostNames) add(a netip.Addr, name string) bool {
 	n.known[a] = true
 	n.list = append(n.list, hostName{a, name})
 	return true
+}
+
+func isText(s string) bool {
+	return utf8.ValidString(s) && strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) < 0
 }
 
 // last returns the names that were told last, in at most so many bytes of blocks; 0: all.

@@ -141,3 +141,26 @@ func TestPcapFilesNames(t *testing.T) {
 		t.Errorf("%d packets in %d files", n, len(m.files))
 	}
 }
+
+// TestPcapHostNames has names told that no file of text can have, and others.
+func TestPcapHostNames(t *testing.T) {
+	var file bytes.Buffer
+	w := NewPcapWriter(&file, 0)
+	w.Interface(Info{})
+	a := netip.MustParseAddr("10.0.0.1")
+	for _, name := range []string{"", ".", "\x1b[2J.test", "two\nlines.test", "nul\x00.test", "\xff.test", strings.Repeat("x", 256), "bücher.test.", "later.test"} {
+		w.Resolved(a, name)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, b := range blocksOf(t, file.Bytes()) {
+		if b.kind == blockNames {
+			got = append(got, string(bytes.TrimRight(b.body[8:], "\x00")))
+		}
+	}
+	if want := []string{"bücher.test"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}

@@ -16,7 +16,7 @@ type Attributing interface {
 	Link
 
 	// UseTakers has the link ask takers, with no lock held. A host calls it with its own when it takes the link, before it sends
-	// and receives.
+	// and receives, and again when it has wrapped the link, which goes on meanwhile.
 	UseTakers(takers Takers)
 }
 
@@ -37,8 +37,16 @@ func UseTakers(l Link, takers Takers) {
 
 // UseTakers implements Attributing.
 func (p *pcap) UseTakers(takers Takers) {
-	p.takers = takers
+	p.takers.Store(&takers)
 	UseTakers(p.Link, takers)
+}
+
+// asks returns whom to ask; nil: nobody.
+func (p *pcap) asks() Takers {
+	if t := p.takers.Load(); t != nil {
+		return *t
+	}
+	return nil
 }
 
 // asked are the owners of packets by flows, where nobody has sent the other way.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"usock/internal/control"
 	"usock/shape"
 )
 
@@ -35,7 +36,7 @@ func check(files []string, out io.Writer) error {
 	for _, name := range files {
 		if _, err := readScript(name); err != nil {
 			wrong++
-			if _, err := fmt.Fprintln(out, err); err != nil {
+			if _, err := fmt.Fprintln(out, control.Visible(err.Error())); err != nil {
 				return err
 			}
 		}

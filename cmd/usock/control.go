@@ -55,7 +55,7 @@ func (v *views) serve(o *run.Options, name string, s *conditions, out *outside) 
 	}
 	server, err := inspect.Serve(c)
 	if err != nil && (name != "" || out.verbose) {
-		fmt.Fprintf(os.Stderr, "usock: usock ps, ss and tail will not see this run: no control socket: %v\n", err)
+		tell(os.Stderr, fmt.Sprintf("usock ps, ss and tail will not see this run: no control socket: %v", err))
 	}
 	v.s.Store(server)
 }

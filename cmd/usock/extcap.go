@@ -178,7 +178,7 @@ func extcap(args []string, out, complaints io.Writer) int {
 		return 0
 	}
 	if err != nil {
-		fmt.Fprintln(complaints, "usock:", err)
+		tell(complaints, err)
 		return 1
 	}
 	return 0

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"io"
 	"os"
 	"slices"
@@ -105,7 +104,7 @@ func (s *conditions) strike(w io.Writer, note func(string)) *shape.Faults {
 			}
 		}
 		select {
-		case lines <- "usock: " + x.Note() + "\n":
+		case lines <- x.Note():
 		default:
 		}
 	}
@@ -115,7 +114,7 @@ func (s *conditions) strike(w io.Writer, note func(string)) *shape.Faults {
 			if line == "" {
 				return
 			}
-			io.WriteString(w, line)
+			tell(w, line)
 		}
 	}()
 	file, _ := os.ReadFile("/etc/hosts") // those are the program's own names
@@ -148,6 +147,6 @@ func (s *strikes) end() {
 		return
 	}
 	for _, m := range s.Missed() {
-		fmt.Fprintln(s.w, "usock:", m)
+		tell(s.w, m)
 	}
 }

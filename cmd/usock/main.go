@@ -4,12 +4,15 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"runtime/debug"
 	"strconv"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"usock/internal/control"
 )
 
 // commands are the constructors of the subcommands, in the order of the help.
@@ -28,9 +31,14 @@ func main() {
 	}
 	root := rootCmd()
 	if c, err := root.ExecuteC(); err != nil {
-		fmt.Fprintln(os.Stderr, "usock:", err)
+		tell(os.Stderr, err)
 		os.Exit(failure(c))
 	}
+}
+
+// tell says something to the user, a line or several, in which whatever would change the terminal is written out.
+func tell(w io.Writer, what any) {
+	fmt.Fprintln(w, "usock:", control.Visible(fmt.Sprint(what)))
 }
 
 // failure is the exit status where a command has failed.

@@ -87,7 +87,7 @@ func openOutput(flag, name string, mode fs.FileMode, say io.Writer) (*os.File, e
 	}
 	if st, err := os.Stat(name); err == nil && st.Mode()&fs.ModeNamedPipe != 0 {
 		note := time.AfterFunc(fifoPatience, func() {
-			fmt.Fprintf(say, "usock: %s %s: waiting for who reads this FIFO, such as %s %s; Ctrl-C gives up\n", flag, name, fifoReader(flag), name)
+			tell(say, fmt.Sprintf("%s %s: waiting for who reads this FIFO, such as %s %s; Ctrl-C gives up", flag, name, fifoReader(flag), name))
 		})
 		defer note.Stop()
 	}

@@ -150,6 +150,6 @@ func (o *outside) close() {
 		o.gateway.Close()
 	}
 	if err := o.flows.close(); err != nil {
-		fmt.Fprintln(os.Stderr, "usock:", err)
+		tell(os.Stderr, err)
 	}
 }

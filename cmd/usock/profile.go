@@ -123,7 +123,7 @@ func (x *profileFrom) run(name string, say io.Writer) error {
 		return fmt.Errorf("%s: %w", name, withoutName(err))
 	}
 	if n.Cut {
-		fmt.Fprintf(say, "usock: %s ends within a packet; what is before it was taken\n", name)
+		tell(say, name+" ends within a packet; what is before it was taken")
 	}
 	if x.format == formatCSV {
 		return x.write(x.out.name, say, func(w io.Writer) error { return n.WriteCSV(w, x.window, which) })

@@ -140,7 +140,7 @@ func (r *recording) open() error {
 	if r.keys, err = openKeyLog(os.Environ()); err != nil {
 		return fmt.Errorf("--%s: %w; make room, or set TMPDIR to a folder that you can write", keysFlag, err)
 	}
-	fmt.Fprintf(os.Stderr, "usock: --%s: whoever reads %s can read what the program says and hears over TLS\n", keysFlag, r.pcap.name)
+	tell(os.Stderr, fmt.Sprintf("--%s: whoever reads %s can read what the program says and hears over TLS", keysFlag, r.pcap.name))
 	return nil
 }
 

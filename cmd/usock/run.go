@@ -120,7 +120,7 @@ func findProgram(name string) string {
 
 // notExecuted ends this process with the status that a shell gives.
 func notExecuted(status int, err error) {
-	fmt.Fprintln(os.Stderr, "usock:", err)
+	tell(os.Stderr, err)
 	os.Exit(status)
 }
 
@@ -252,7 +252,7 @@ func runProgram(args []string, w *wanted, s *conditions, out *outside) error {
 		return err
 	}
 	if err := s.close(); err != nil {
-		fmt.Fprintln(os.Stderr, "usock:", err)
+		tell(os.Stderr, err)
 		if st == (run.Status{}) {
 			st.Code = exitOwn
 		}

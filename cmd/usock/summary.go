@@ -47,7 +47,7 @@ func (s *summary) print(w io.Writer, h *usock.Host, g *gateway.Gateway) {
 		lines = append(lines, outsideLines(&o)...)
 	}
 	for _, line := range lines {
-		fmt.Fprintln(w, "usock:", line)
+		tell(w, line)
 	}
 }
 

@@ -141,7 +141,7 @@ func (t *topFlags) print(ctx context.Context, w *top.Watcher, m *top.Model, out,
 		}
 	}
 	for _, text := range m.Unheard() {
-		fmt.Fprintf(say, "usock: %s\n", text)
+		tell(say, text)
 	}
 	if m.Heard() == 0 {
 		return errNoRuns

@@ -36,7 +36,7 @@ func runs(name string, say io.Writer) ([]*control.Client, error) {
 	var some []*control.Client
 	for _, f := range list {
 		if f.Err != nil {
-			fmt.Fprintf(say, "usock: run %s: %v\n", f.ID, f.Err)
+			tell(say, fmt.Sprintf("run %s: %v", f.ID, f.Err))
 			continue
 		}
 		some = append(some, f.Client)

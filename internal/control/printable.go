@@ -1,8 +1,10 @@
 package control
 
 import (
+	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // What a server says may be anything, as a program of this user's may pretend to be one. It
@@ -16,6 +18,23 @@ func Printable(s string) string {
 		}
 		return -1
 	}, s)
+}
+
+// Visible is a text of lines, such as a message about what a user has given, in which what would change a terminal is written as Go
+// writes it: \x1b.
+func Visible(s string) string {
+	var b strings.Builder
+	for len(s) > 0 {
+		r, n := utf8.DecodeRuneInString(s)
+		if c := s[:n]; r == '\n' || unicode.IsPrint(r) && (r != utf8.RuneError || n > 1) {
+			b.WriteString(c)
+		} else {
+			q := strconv.Quote(c)
+			b.WriteString(q[1 : len(q)-1])
+		}
+		s = s[n:]
+	}
+	return b.String()
 }
 
 // tame makes a run's texts printable. Its program's arguments may have line breaks of their own.

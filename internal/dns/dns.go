@@ -2,6 +2,7 @@ package dns
 
 import (
 	"net/netip"
+	"slices"
 
 	"golang.org/x/net/dns/dnsmessage"
 
@@ -30,10 +31,11 @@ func QuestionOf(msg []byte) (Question, bool) {
 	return Question{h.ID, target.Bare(q.Name.String()), q.Type}, err == nil
 }
 
-// What is read of an answer at most.
+// What is read of an answer at most: a message of 64 KiB hints at 16,000 addresses, and says it of each name of a ring of aliases.
 const (
 	maxRecords = 512
 	maxAliases = 16
+	maxAddrs   = 512
 )
 
 // AnswersOf returns what an answer says: the name that was asked for with those that it is an
@@ -73,11 +75,11 @@ func AnswersOf(msg []byte) (names []string, addrs []netip.Addr) {
 			found[owner] = append(found[owner], hints(b)...)
 		}
 	}
-	for name, ok := target.Bare(q.Name.String()), true; ok && len(names) < maxAliases; name, ok = aliases[name] {
+	for name, ok := target.Bare(q.Name.String()), true; ok && len(names) < maxAliases && !slices.Contains(names, name); name, ok = aliases[name] {
 		names = append(names, name)
 		addrs = append(addrs, found[name]...)
 	}
-	return names, addrs
+	return names, addrs[:min(len(addrs), maxAddrs)]
 }
 
 // hints returns the addresses that a record hints at.

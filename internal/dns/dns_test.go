@@ -53,7 +53,6 @@ func reply(t testing.TB, name string, edit func(*dnsmessage.Message), records ..
 }
 
 func TestAnswersOf(t *testing.T) {
-	loop := []string{"a. CNAME b.", "b. CNAME a.", "b. A 192.0.2.1"}
 	for _, c := range []struct {
 		msg  []byte
 		want string
@@ -64,6 +63,7 @@ func TestAnswersOf(t *testing.T) {
 		{reply(t, "a.", nil, "evil. A 192.0.2.9", "a. A 192.0.2.1"), "[a] [192.0.2.1]"},              // what nobody asked for
 		{reply(t, "a.", nil, "a. TXT x", "a. A 192.0.2.1"), "[a] [192.0.2.1]"},
 		{reply(t, "a.", nil, "a. HTTPS 192.0.2.1 192.0.2.2 2001:db8::1"), "[a] [192.0.2.1 192.0.2.2 2001:db8::1]"},
+		{reply(t, "a.", nil, "a. CNAME b.", "b. CNAME a.", "b. A 192.0.2.1"), "[a b] [192.0.2.1]"}, // a ring
 		{reply(t, "a.", nil), "[a] []"},
 		{reply(t, "a.", func(m *dnsmessage.Message) { m.Response = false }, "a. A 192.0.2.1"), "[] []"},
 		{reply(t, "a.", func(m *dnsmessage.Message) { m.RCode = 3 }, "a. A 192.0.2.1"), "[] []"},
@@ -77,8 +77,16 @@ func TestAnswersOf(t *testing.T) {
 			t.Errorf("%s, want %s", got, c.want)
 		}
 	}
-	if names, _ := AnswersOf(reply(t, "a.", nil, loop...)); len(names) != maxAliases {
-		t.Errorf("a ring of aliases: %d names", len(names))
+	var long []string
+	for i := range maxAliases + 1 {
+		long = append(long, fmt.Sprintf("n%d. CNAME n%d.", i, i+1))
+	}
+	if names, _ := AnswersOf(reply(t, "n0.", nil, long...)); len(names) != maxAliases {
+		t.Errorf("a long way of aliases: %d names", len(names))
+	}
+	many := "a. HTTPS" + strings.Repeat(" 192.0.2.1", 2*maxAddrs)
+	if _, addrs := AnswersOf(reply(t, "a.", nil, many)); len(addrs) != maxAddrs {
+		t.Errorf("a record with many hints: %d addresses", len(addrs))
 	}
 }
 
@@ -88,7 +96,7 @@ func FuzzAnswersOf(f *testing.F) {
 	f.Add(reply(f, "a.", nil, "a. CNAME b.", "b. CNAME a."))
 	f.Fuzz(func(t *testing.T, msg []byte) {
 		names, addrs := AnswersOf(msg)
-		if len(addrs) > 0 && len(names) == 0 || len(names) > maxAliases {
+		if len(addrs) > 0 && len(names) == 0 || len(names) > maxAliases || len(addrs) > maxAddrs {
 			t.Errorf("%q %v", names, addrs)
 		}
 	})

@@ -225,7 +225,7 @@ func (r *receiver) rightSize(t *tcb, now time.Duration) {
 const peerInitialCwnd = 10
 
 // growRcvBuf lets the buffer hold twice what was read in a round trip, twice that
-// once more for as much as it grew, and what is out of order besides: while a hole
+// once more for as much as it grew, to its double at most, and what is out of order besides: while a hole
 // is filled the peer shall go on at its rate.
 func (r *receiver) growRcvBuf(t *tcb, space uint64) {
 	old := uint64(max(r.drsSpace, 1))
@@ -235,9 +235,10 @@ func (r *receiver) growRcvBuf(t *tcb, space uint64) {
 	}
 
 	// Twice what is read in a round trip, as the sender doubles in slow start. What has been read is what it sent a round trip
-	// ago, and grows by another one until the window is known to it (Linux, tcp_rcv_space_adjust).
+	// ago, and grows by another one until the window is known to it (Linux, tcp_rcv_space_adjust). No sender more than doubles: what seems
+	// to have was read in more than a round trip.
 	want := 2*space + 16*uint64(r.advMSS)
-	want += 2 * want * (space - min(space, old)) / old
+	want += 2 * want * min(space-min(space, old), old) / old
 
 	if r.ooo != nil && !r.ooo.q.Empty() {
 		want += r.ooo.q.End() - r.nxt
