@@ -82,7 +82,7 @@ func (l *Lane) drain(d *Domain) {
 
 	l.pinned = true
 	for _, x := range list {
-		x.task.Run(l, x.p)
+		l.do(x.task, x.p)
 	}
 	l.pinned = false
 	l.drained += len(list)

@@ -32,11 +32,13 @@ type Lane struct {
 	since time.Duration // when entries began that follow each other closely
 	last  time.Duration // when the last of them was
 
-	now     time.Duration // read from the clock, if fresh
-	first   tasks         // to be done before what is in loop is taken
-	loop    packet.Queue  // sent by the host to itself
-	visits  []*Domain     // into whose boxes something was put
-	drained int           // tasks that were done for others
+	now     time.Duration  // read from the clock, if fresh
+	first   tasks          // to be done before what is in loop is taken
+	loop    packet.Queue   // sent by the host to itself
+	inPlace bool           // the next of those is taken at once: it stands for a task
+	next    *packet.Packet // that one
+	visits  []*Domain      // into whose boxes something was put
+	drained int            // tasks that were done for others
 	wakes   wait.List
 	idle    []*wait.Waiter // for reuse
 	dirty   []*relay.Relay // that have packets to be sent after unlocking
@@ -72,11 +74,17 @@ func (l *Lane) Domain() *Domain { return l.dom }
 func (l *Lane) In(d *Domain) bool { return l.whole || l.dom == d }
 
 // Loop queues a packet that the host sends to itself.
-func (l *Lane) Loop(p *packet.Packet) { l.loop.Push(p) }
+func (l *Lane) Loop(p *packet.Packet) {
+	if l.inPlace {
+		l.inPlace, l.next = false, p
+		return
+	}
+	l.loop.Push(p)
+}
 
 // LoopFirst has t done in place of a packet that the host sends to itself, and reports whether it will: not if such packets wait
 // already, which come before. t is called where they would be taken, and behind those for which LoopFirst was called before. It
-// may go into another domain (Visit), and may after all send the packet, which then comes behind what is sent meanwhile.
+// may go into another domain (Visit), and may after all send the packet (InPlace).
 func (l *Lane) LoopFirst(t Task) bool {
 	if l.loop.Peek() != nil {
 		return false
@@ -84,6 +92,10 @@ func (l *Lane) LoopFirst(t Task) bool {
 	l.first.push(t)
 	return true
 }
+
+// InPlace says whether the packet that the host sends to itself next is taken once the task that calls it has returned, before all that
+// waits. So the order stays where a task finds that it must be a packet.
+func (l *Lane) InPlace(yes bool) { l.inPlace = yes }
 
 // Send puts a packet into a relay, which is flushed once the host is left.
 func (l *Lane) Send(r *relay.Relay, p *packet.Packet) {
@@ -171,7 +183,18 @@ type tasks struct {
 	done int // the first of list, which are no more
 }
 
-func (q *tasks) push(t Task) { q.list = append(q.list, t) }
+func (q *tasks) push(t Task) {
+	if n := len(q.list); n == cap(q.list) && q.done > n/2 {
+		// Tasks that make tasks may leave none of them the last one for long.
+		k := copy(q.list, q.list[q.done:])
+		clear(q.list[k:])
+		q.list, q.done = q.list[:k], 0
+	}
+	q.list = append(q.list, t)
+}
+
+// maxSpareTasks is how long a list of tasks may be that is kept for reuse.
+const maxSpareTasks = 1024
 
 // pop returns nil if there is none.
 func (q *tasks) pop() Task {
@@ -182,6 +205,9 @@ func (q *tasks) pop() Task {
 	q.list[q.done] = nil
 	if q.done++; q.done == len(q.list) {
 		q.list, q.done = q.list[:0], 0
+		if cap(q.list) > maxSpareTasks {
+			q.list = nil
+		}
 	}
 	return t
 }
@@ -208,7 +234,7 @@ const maxDrained = 4096
 func (l *Lane) run() {
 	for {
 		for t := l.first.pop(); t != nil; t = l.first.pop() {
-			t.Run(l, nil)
+			l.do(t, nil)
 		}
 		if p := l.loop.Pop(); p != nil {
 			l.host.Input(l, p)
@@ -221,6 +247,15 @@ func (l *Lane) run() {
 			return
 		}
 		l.visit()
+	}
+}
+
+// do does a task, and takes the packet that it has become.
+func (l *Lane) do(t Task, p *packet.Packet) {
+	t.Run(l, p)
+	if p := l.next; p != nil {
+		l.next = nil
+		l.host.Input(l, p)
 	}
 }
 

@@ -31,7 +31,7 @@ const maxSpareStraight = 64
 // sendsStraight has the lane carry seg without a packet, and reports false where it must be one. A SYN is one for the sake of
 // listeners, who keep its headers.
 func (t *tcpProto) sendsStraight(e *tcpEndpoint, seg *tcp.Segment) bool {
-	if seg.Flags&(wire.SYN|wire.ACK) == wire.SYN || seg.SegmentSize != 0 || t.cfg.Trace != nil || e.faulty() != nil {
+	if seg.Flags&(wire.SYN|wire.ACK) == wire.SYN || seg.SegmentSize != 0 || e.faulty() != nil {
 		return false
 	}
 	lane := t.lane(e.dom)
@@ -74,7 +74,9 @@ func (s *tcpStraight) Run(at *host.Lane, _ *packet.Packet) {
 		p.Owner = s.owner
 		s.seg.Data.MoveTo(&p.Payload)
 		s.seg.TCP.Put(p.Prepend(s.seg.TCP.Len()))
+		at.InPlace(true)
 		layer.Output(p, s.path, &s.out)
+		at.InPlace(false)
 	case busy && e.dom.Full():
 		layer.DropStraight(s.path, &s.out, s.n)
 		s.seg.Data.Release()
