@@ -93,7 +93,7 @@ func (r *receiver) queueOutOfOrder(t *tcb, now time.Duration, s *Segment, seq ui
 
 	if added > 0 && t.flags&useSACK != 0 {
 		// Else a lossy path, whose data mostly comes so, would keep the window small.
-		r.growRcvBuf(t, uint64(r.drsSpace))
+		r.growRcvBuf(t, uint64(r.drsSpace), 0)
 		r.growWindow(t, added)
 	}
 

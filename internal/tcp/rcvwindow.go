@@ -214,7 +214,7 @@ func (r *receiver) rightSize(t *tcb, now time.Duration) {
 	}
 
 	if copied := r.q.Base() - r.drsSeq; copied > uint64(r.drsSpace) {
-		r.growRcvBuf(t, copied)
+		r.growRcvBuf(t, copied, rt)
 	}
 
 	r.drsSeq, r.drsAt = r.q.Base(), now
@@ -224,10 +224,14 @@ func (r *receiver) rightSize(t *tcb, now time.Duration) {
 // (Linux, TCP_INIT_CWND), so that the buffer grows before a peer in slow start has filled it.
 const peerInitialCwnd = 10
 
+// longTrip is from when on a round trip is worth a buffer that grows ahead of it. In a shorter one, as on the loopback interface, it costs more
+// than it gains: what waits in it is in no cache when it is read.
+const longTrip = time.Millisecond
+
 // growRcvBuf lets the buffer hold twice what was read in a round trip, twice that
-// once more for as much as it grew, to its double at most, and what is out of order besides: while a hole
+// once more for as much as it grew, to its double at most, where it is long, and what is out of order besides: while a hole
 // is filled the peer shall go on at its rate.
-func (r *receiver) growRcvBuf(t *tcb, space uint64) {
+func (r *receiver) growRcvBuf(t *tcb, space uint64, rt time.Duration) {
 	old := uint64(max(r.drsSpace, 1))
 	r.drsSpace = uint32(min(space, 1<<30))
 	if t.flags&fixedRcv != 0 || t.cfg.Memory.pressed() {
@@ -238,7 +242,9 @@ func (r *receiver) growRcvBuf(t *tcb, space uint64) {
 	// ago, and grows by another one until the window is known to it (Linux, tcp_rcv_space_adjust). No sender more than doubles: what seems
 	// to have was read in more than a round trip.
 	want := 2*space + 16*uint64(r.advMSS)
-	want += 2 * want * min(space-min(space, old), old) / old
+	if rt >= longTrip {
+		want += 2 * want * min(space-min(space, old), old) / old
+	}
 
 	if r.ooo != nil && !r.ooo.q.Empty() {
 		want += r.ooo.q.End() - r.nxt
