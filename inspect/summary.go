@@ -150,9 +150,9 @@ func (s *Summary) Lines(h *usock.Host) []string {
 		}
 	}
 	lines = append(lines, t.tcp.waited()...)
-	lines = append(lines, t.tcp.lines("connection")...)
-	lines = append(lines, t.sctp.lines("association of SCTP")...)
-	return append(lines, t.udp.lines("socket of UDP")...)
+	lines = append(lines, t.tcp.lines("connection", "")...)
+	lines = append(lines, t.sctp.lines("association", " of SCTP")...)
+	return append(lines, t.udp.lines("socket", " of UDP")...)
 }
 
 // living is what a socket of a list stands for whose end was not told: a connection, or an attempt, a socket of UDP that has
@@ -194,13 +194,12 @@ func (t *tally) waited() []string {
 	return []string{"waited for, all connections together: " + strings.Join(words, ", ")}
 }
 
-// lines are those about the longest of what is called so.
-func (t *tally) lines(what string) (lines []string) {
+// lines are those about the longest of what is called so, and is of a protocol.
+func (t *tally) lines(what, of string) (lines []string) {
 	if t.n == 0 {
 		return nil
 	}
-	word, of, _ := strings.Cut(what, " ")
-	lines = append(lines, strings.TrimSpace("the longest of "+count(t.n, word)+" "+of)+", by how long they lasted:")
+	lines = append(lines, "the longest of "+count(t.n, what)+of+", by how long they lasted:")
 	for i := range t.longest {
 		lines = append(lines, t.longest[i].line())
 	}

@@ -34,35 +34,46 @@ const (
 )
 
 // marked has a call whose first argument is in the range trapped.
-func marked(a *assembler) { inRange(a, 0) }
+func marked(a *assembler) { inRange(a, 0, "notify") }
 
-func inRange(a *assembler, argument int) {
+// inRange goes to a label where an argument is in the range.
+func inRange(a *assembler, argument int, label string) {
 	a.load(arg(argument))
 	a.code = append(a.code, bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: ^uint32(markedRange - 1)})
-	a.jump(bpf.JumpEqual, firstMarked, "notify", "")
+	a.jump(bpf.JumpEqual, firstMarked, label, "")
+}
+
+// allOr traps all calls where every call stops, and else what then traps.
+func allOr(then func(*assembler)) func(*assembler) {
+	return func(a *assembler) {
+		if a.every {
+			always(a)
+			return
+		}
+		then(a)
+	}
+}
+
+// noneOr traps none where every call stops, and no number is marked, and else what then traps.
+func noneOr(then func(*assembler)) func(*assembler) {
+	return func(a *assembler) {
+		if a.every {
+			a.ret(retAllow)
+			return
+		}
+		then(a)
+	}
 }
 
 func onMarked(a *assembler) {
-	if a.every {
-		always(a)
-		return
-	}
-	onlyMarked(a)
-}
-
-func onlyMarked(a *assembler) {
 	marked(a)
 	a.ret(retAllow)
 }
 
 // onEither is for splice(2), whose third argument is a descriptor, too.
 func onEither(a *assembler) {
-	if a.every {
-		always(a)
-		return
-	}
 	marked(a)
-	inRange(a, 2)
+	inRange(a, 2, "notify")
 	a.ret(retAllow)
 }
 
@@ -83,21 +94,8 @@ func writes(a *assembler) {
 	onMarked(a)
 }
 
-// renumbers is for dup(2).
-func renumbers(a *assembler) {
-	if a.every {
-		a.ret(retAllow)
-		return
-	}
-	onlyMarked(a)
-}
-
 // duplicates is for fcntl(2).
 func duplicates(a *assembler) {
-	if a.every {
-		a.ret(retAllow)
-		return
-	}
 	a.load(arg(1))
 	a.jump(bpf.JumpEqual, unix.F_DUPFD, "dup", "")
 	a.jump(bpf.JumpEqual, unix.F_DUPFD_CLOEXEC, "dup", "allow")
@@ -105,14 +103,8 @@ func duplicates(a *assembler) {
 
 // movesOut is for dup2(2) and dup3(2), where they take a descriptor out of the range.
 func movesOut(a *assembler) {
-	if a.every {
-		a.ret(retAllow)
-		return
-	}
-	a.load(arg(1))
-	a.code = append(a.code, bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: ^uint32(markedRange - 1)})
-	a.jump(bpf.JumpEqual, firstMarked, "allow", "")
-	onlyMarked(a)
+	inRange(a, 1, "allow")
+	onMarked(a)
 }
 
 // giveMarked gives the program a copy of fd under a marked number, if there is one, or else as addFD does.

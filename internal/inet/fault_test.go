@@ -143,22 +143,25 @@ func TestFaultQuestions(t *testing.T) {
 	}
 }
 
+// connectFaults are the kinds of faults of a connect, how long they hold it, and the errno that it fails with; 0: it begins.
+var connectFaults = []struct {
+	name  string
+	fault Fault
+	miss  bool
+	held  time.Duration
+	fails syscall.Errno
+}{
+	{"refused", Fault{Errno: syscall.ECONNREFUSED}, false, 0, syscall.ECONNREFUSED},
+	{"timed out", Fault{Errno: syscall.ETIMEDOUT, Wait: 3 * time.Second}, false, 3 * time.Second, syscall.ETIMEDOUT},
+	{"late", Fault{Wait: 500 * time.Millisecond}, false, 500 * time.Millisecond, 0},
+	{"missed", Fault{Errno: syscall.ECONNREFUSED, Wait: time.Second}, true, 0, 0},
+}
+
 // An attempt to connect fails with the errno after its time, during which no SYN leaves; or it begins then. Who ends it before hears no more of
 // it.
 func TestFaultConnect(t *testing.T) {
 	const ended = wait.In | wait.Out | wait.RdHup | wait.Hup | wait.Err
-	for _, c := range []struct {
-		name  string
-		fault Fault
-		miss  bool
-		held  time.Duration
-		fails syscall.Errno
-	}{
-		{"refused", Fault{Errno: syscall.ECONNREFUSED}, false, 0, syscall.ECONNREFUSED},
-		{"timed out", Fault{Errno: syscall.ETIMEDOUT, Wait: 3 * time.Second}, false, 3 * time.Second, syscall.ETIMEDOUT},
-		{"late", Fault{Wait: 500 * time.Millisecond}, false, 500 * time.Millisecond, 0},
-		{"missed", Fault{Errno: syscall.ECONNREFUSED, Wait: time.Second}, true, 0, 0},
-	} {
+	for _, c := range connectFaults {
 		f, hit := &answers{}, &strikes{misses: c.miss}
 		a, b := faultyPair(t, f)
 		b.open("tcp4").at(addrB + ":80").Listen(5)

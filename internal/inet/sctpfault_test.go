@@ -51,18 +51,7 @@ func TestSCTPFaultQuestions(t *testing.T) {
 // An association that begins fails with the errno after its time, during which no INIT leaves; or it begins then. Who ends it before hears no
 // more of it.
 func TestSCTPFaultConnect(t *testing.T) {
-	for _, c := range []struct {
-		name  string
-		fault Fault
-		miss  bool
-		held  time.Duration
-		fails syscall.Errno
-	}{
-		{"refused", Fault{Errno: syscall.ECONNREFUSED}, false, 0, syscall.ECONNREFUSED},
-		{"timed out", Fault{Errno: syscall.ETIMEDOUT, Wait: 3 * time.Second}, false, 3 * time.Second, syscall.ETIMEDOUT},
-		{"late", Fault{Wait: 500 * time.Millisecond}, false, 500 * time.Millisecond, 0},
-		{"missed", Fault{Errno: syscall.ECONNREFUSED, Wait: time.Second}, true, 0, 0},
-	} {
+	for _, c := range connectFaults {
 		f, hit := &answers{}, &strikes{misses: c.miss}
 		a, b := faultyPair(t, f)
 		b.listening("one4", addrB+":7")

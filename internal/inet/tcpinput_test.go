@@ -150,13 +150,7 @@ func TestTimeWait(t *testing.T) {
 	l.Listen(5)
 	c = a.open("tcp4").at(local).with(remote)
 	s = l.accept()
-	s.Close()
-	c.Close()
-	if b.st.tcp.timeWaits.Load() != 1 {
-		t.Fatal("no TIME-WAIT")
-	}
-	b.took()
-	b.cut = true
+	b.toTimeWait(s, c)
 	b.arrive(segment{local, remote, wire.TCP{Flags: wire.ACK, Seq: 1, Ack: 1}, "", false}.packet())
 	if out := b.segments(); len(out) != 1 || out[0].Flags != wire.ACK || b.st.tcp.timeWaits.Load() != 1 {
 		t.Errorf("%+v", out)

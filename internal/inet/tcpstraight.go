@@ -74,9 +74,7 @@ func (s *tcpStraight) Run(at *host.Lane, _ *packet.Packet) {
 		p.Owner = s.owner
 		s.seg.Data.MoveTo(&p.Payload)
 		s.seg.TCP.Put(p.Prepend(s.seg.TCP.Len()))
-		at.InPlace(true)
-		layer.Output(p, s.path, &s.out)
-		at.InPlace(false)
+		layer.OutputInPlace(p, s.path, &s.out)
 	case busy && e.dom.Full():
 		layer.DropStraight(s.path, &s.out, s.n)
 		s.seg.Data.Release()

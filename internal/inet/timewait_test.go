@@ -9,6 +9,18 @@ import (
 	"usock/internal/wire"
 )
 
+// toTimeWait closes a connection, the machine's end s first, which comes to TIME-WAIT. What the machine sends from then on goes nowhere.
+func (m *machine) toTimeWait(s, c *sock) {
+	m.t.Helper()
+	s.Close()
+	c.Close()
+	if m.st.tcp.timeWaits.Load() != 1 {
+		m.t.Fatal("no TIME-WAIT")
+	}
+	m.took()
+	m.cut = true
+}
+
 // A socket that is open when its connection has come to TIME-WAIT reads what is left, and holds its port no longer than the record.
 func TestTimeWaitReads(t *testing.T) {
 	for _, first := range []bool{false, true} { // closed before 2 MSL are over
@@ -61,13 +73,7 @@ func TestTimeWaitNobodyListens(t *testing.T) {
 	a, b := newPair(t, Config{})
 	c, s := joined(t, a, b, addrB+":80")
 	local := c.local()
-	s.Close()
-	c.Close()
-	if b.st.tcp.timeWaits.Load() != 1 {
-		t.Fatal("no TIME-WAIT")
-	}
-	b.took()
-	b.cut = true
+	b.toTimeWait(s, c)
 	b.clock.Advance(2 * time.Second)
 	b.arrive(segment{local, addrB + ":80", wire.TCP{Flags: wire.SYN, Seq: 1 << 30, Options: wire.TCPOptions{HasTimestamp: true, TSVal: 1 << 30}}, "", false}.packet())
 	if out := b.segments(); len(out) != 1 || out[0].Flags&wire.SYN != 0 || b.st.tcp.timeWaits.Load() > 1 {

@@ -44,9 +44,7 @@ func (t *straight) Run(at *host.Lane, _ *packet.Packet) {
 		p := packet.New()
 		p.Payload.Append(packet.Copy(t.b))
 		t.from.header(p, t.port)
-		at.InPlace(true)
-		layer.Output(p, t.path, o)
-		at.InPlace(false)
+		layer.OutputInPlace(p, t.path, o)
 	}
 	*t = straight{}
 }

@@ -1,6 +1,9 @@
 package ip
 
-import "usock/internal/wire"
+import (
+	"usock/internal/wire"
+	"usock/packet"
+)
 
 // A packet that a host sends to itself is made, queued, parsed and checked, and comes out as it went in. A transport may spare
 // itself the packet where nobody looks at it on its way:
@@ -66,4 +69,11 @@ func (l *Lane) GoStraight(path *Path, o *Out, n int) *Meta {
 func (l *Lane) DropStraight(path *Path, o *Out, n int) {
 	l.GoStraight(path, o, n)
 	l.carried(path.Iface).RxDropped++
+}
+
+// OutputInPlace is Output for a task that stands for the packet, and finds that it must be one: it comes in the task's place.
+func (l *Lane) OutputInPlace(p *packet.Packet, path *Path, o *Out) {
+	l.at.InPlace(true)
+	l.Output(p, path, o)
+	l.at.InPlace(false)
 }
