@@ -190,7 +190,7 @@ func (h *Host) pause(ctx context.Context, d time.Duration) error {
 // faulty is what the host's faults are asked about a call to an address.
 func (s *Socket) faulty(to abi.Addr) shape.Call {
 	h := hostFaults{s.host.faults, s.host.name, s.host.names}
-	return h.call(inet.FaultyCall{Owner: s.in.Owner, Proto: uint8(s.in.Protocol), To: to.AddrPort()})
+	return h.call(inet.FaultyCall{Owner: s.in.Owner.Load(), Proto: uint8(s.in.Protocol), To: to.AddrPort()})
 }
 
 // interrupted reports whether a fault interrupts a call that would wait.

@@ -234,7 +234,6 @@ func (h *Host) attach(l link.Link, c ip.IfaceConfig) (*ip.Iface, error) {
 	}
 	c.MTU, c.Checksum, c.CRC32c, c.Segments = info.MTU, info.Checksum, info.CRC32c, info.Segments
 	link.UseClock(l, h.h.Clock())
-	link.UseTakers(l, h.takers)
 	if n, ok := neighbourly(l).(link.NeighbourNotifier); ok {
 		n.NotifyNeighbours(h.tellChange)
 	}
@@ -257,6 +256,7 @@ func (h *Host) attach(l link.Link, c ip.IfaceConfig) (*ip.Iface, error) {
 	h.h.Enter()
 	ifc := h.stack.IP.AddIface(c)
 	h.h.Leave()
+	link.UseTakers(l, h.takers(ifc))
 	h.links = append(h.links, attached{link: l, iface: ifc, port: out, index: ifc.Index()})
 	for _, r := range h.recorders {
 		r.attach(ifc, l)

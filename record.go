@@ -22,7 +22,7 @@ var errRecording = errors.New("usock: the writer records this host already")
 // Errors: EBADF if the host is closed.
 func (h *Host) Record(w *link.PcapWriter) (stop func(), err error) {
 	w.InBackground()
-	r := &recorder{w: w, ifaces: make(map[*ip.Iface]*recorded)}
+	r := &recorder{h: h, w: w, ifaces: make(map[*ip.Iface]*recorded)}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed {
@@ -57,12 +57,9 @@ func (h *Host) record(list []*recorder) {
 	h.recorders = list
 	var tap func(*ip.Lane, *ip.Iface, *packet.Packet, bool)
 	if len(list) > 0 {
-		tap = func(l *ip.Lane, i *ip.Iface, p *packet.Packet, sent bool) {
-			takers := func(proto uint8, local, remote netip.AddrPort) packet.Owner {
-				return h.stack.Taker(l.At(), !sent, proto, local, remote)
-			}
+		tap = func(_ *ip.Lane, i *ip.Iface, p *packet.Packet, sent bool) {
 			for _, r := range list {
-				r.see(i, p, sent, takers)
+				r.see(i, p, sent)
 			}
 		}
 	}
@@ -73,6 +70,7 @@ func (h *Host) record(list []*recorder) {
 
 // recorder is a recording of a host.
 type recorder struct {
+	h *Host
 	w *link.PcapWriter
 
 	mu     sync.Mutex // of the map and its values' ends; taken in a lane
@@ -99,29 +97,42 @@ func (r *recorder) iface(i *ip.Iface) *recorded {
 	x := r.ifaces[i]
 	if x == nil {
 		x = &recorded{to: r.w.Interface(link.Info{Name: i.Name(), MTU: i.MTU(), Loopback: i.Flags()&ip.FlagLoopback != 0})}
+		x.to.UseTakers(link.Takers{Taker: r.taker(i), SCTPPort: r.h.stack.EncapPort})
 		r.ifaces[i] = x
 	}
 	return x
 }
 
-// takers are the host's, for links, which hold no lock of it.
-func (h *Host) takers(proto uint8, local, remote netip.AddrPort) packet.Owner {
-	l := h.h.EnterLane(int(remote.Port()))
-	defer l.Leave()
-	return h.stack.Taker(l, true, proto, local, remote)
+// taker tells for whom packets are that come by an interface, to who has a lane.
+func (r *recorder) taker(i *ip.Iface) func(uint8, netip.AddrPort, netip.AddrPort) packet.Owner {
+	return func(proto uint8, local, remote netip.AddrPort) packet.Owner {
+		return r.h.stack.Taker(i.Index(), proto, local, remote)
+	}
+}
+
+// takers are an interface's, for links, which hold no lock of the host.
+func (h *Host) takers(i *ip.Iface) link.Takers {
+	return link.Takers{
+		Taker: func(proto uint8, local, remote netip.AddrPort) packet.Owner {
+			l := h.h.EnterLane(int(remote.Port()))
+			defer l.Leave()
+			return h.stack.Taker(i.Index(), proto, local, remote)
+		},
+		SCTPPort: h.stack.EncapPort,
+	}
 }
 
 // see records a packet.
-func (r *recorder) see(i *ip.Iface, p *packet.Packet, sent bool, takers link.Takers) {
+func (r *recorder) see(i *ip.Iface, p *packet.Packet, sent bool) {
 	r.mu.Lock()
 	x := r.iface(i)
 	to, lossy := x.to, x.lossy
 	r.mu.Unlock()
 	switch {
 	case !sent:
-		to.RecordFor(takers, link.Received, []*packet.Packet{p})
+		to.Record(link.Received, []*packet.Packet{p})
 	case !lossy:
-		to.RecordFor(takers, link.Sent, []*packet.Packet{p})
+		to.Record(link.Sent, []*packet.Packet{p})
 	}
 }
 

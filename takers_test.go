@@ -231,3 +231,122 @@ func TestComersAreNamedWhileWrapped(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// recordedPair is two hosts, of whose first all that passes is recorded by its link and by the host, with settings of SCTP's. named ends
+// the recordings, which are to say of the packets that have come whose they are.
+func recordedPair(t *testing.T, c *usock.SCTPConfig) (h, out *usock.Host, named func(want ...string)) {
+	t.Helper()
+	var ofLink, ofHost bytes.Buffer
+	wl, wh := link.NewPcapWriter(&ofLink, 0), link.NewPcapWriter(&ofHost, 0)
+	a, b := link.Pipe(link.PipeConfig{MTU: 1500})
+	h = newHost(t, usock.Config{SCTP: c, Interfaces: []usock.Interface{{Link: link.Pcap(a, wl, link.BothWays), Addrs: prefixes("10.0.0.1/24")}}})
+	out = newHost(t, usock.Config{SCTP: c, Interfaces: []usock.Interface{{Link: b, Addrs: prefixes("10.0.0.2/24")}}})
+	if _, err := h.Record(wh); err != nil {
+		t.Fatal(err)
+	}
+	return h, out, func(want ...string) {
+		t.Helper()
+		for _, x := range []struct {
+			w    *link.PcapWriter
+			file *bytes.Buffer
+		}{{wl, &ofLink}, {wh, &ofHost}} {
+			if err := x.w.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if got := commentsOf(t, x.file.Bytes()); fmt.Sprint(got) != fmt.Sprint(want) {
+				t.Errorf("%q, want\n%q", got, want)
+			}
+		}
+	}
+}
+
+// TestComersToDevice has packets come to sockets that are bound to the interface (SO_BINDTODEVICE).
+func TestComersToDevice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, out, named := recordedPair(t, nil)
+		listens := func(typ, protocol int, pid int32) {
+			s, err := h.SocketFor(pid, usock.AF_INET, typ, protocol)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { s.Close() })
+			if err := s.SetSockOpt(usock.SOL_SOCKET, usock.SO_BINDTODEVICE, []byte(h.Interfaces()[1].Name)); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Bind(mustAddr(t, "0.0.0.0:7000")); err != nil {
+				t.Fatal(err)
+			}
+			if typ != usock.SOCK_DGRAM {
+				if err := s.Listen(5); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		listens(usock.SOCK_STREAM, 0, 41)
+		listens(usock.SOCK_DGRAM, 0, 43)
+		listens(usock.SOCK_SEQPACKET, usock.IPPROTO_SCTP, 44)
+		c, err := out.Dial("tcp", "10.0.0.1:7000")
+		if err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		knock(t, out, "10.0.0.1:7000")
+		synctest.Wait()
+		k, err := out.DialSCTP(t.Context(), "sctp", "10.0.0.1:7000")
+		if err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		named("[pid 41 socket 1]", "[pid 41]", "[pid 43 socket 2]", "[pid 44 socket 3]", "[pid 44 socket 3]")
+		c.Close()
+		k.Close()
+	})
+}
+
+// TestComersInUDP has associations come whose packets are in UDP: those of two processes, of which all have the same addresses and UDP
+// ports, are told apart.
+func TestComersInUDP(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := usock.DefaultSCTPConfig()
+		c.UDPPort, c.EncapPort = 9899, 9899
+		h, out, named := recordedPair(t, c)
+		for i, at := range []string{"10.0.0.1:7000", "10.0.0.1:7001"} {
+			if err := owned(t, h, usock.SOCK_SEQPACKET, usock.IPPROTO_SCTP, int32(41+i), at).Listen(5); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var conns []io.Writer
+		for _, at := range []string{"10.0.0.1:7000", "10.0.0.1:7001"} {
+			k, err := out.DialSCTP(t.Context(), "sctp", at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer k.Close()
+			synctest.Wait()
+			conns = append(conns, k)
+		}
+		io.WriteString(conns[0], "hello")
+		synctest.Wait()
+		named("[pid 41 socket 1]", "[pid 41 socket 1]", "[pid 42 socket 2]", "[pid 42 socket 2]", "[pid 41 socket 1]")
+	})
+}
+
+// TestComersOfICMP has answers to echo requests of two processes come, and an error about a datagram of a third one.
+func TestComersOfICMP(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, _, named := recordedPair(t, nil)
+		for i := range 2 {
+			s := owned(t, h, usock.SOCK_DGRAM, usock.IPPROTO_ICMP, int32(41+i), "10.0.0.1:0")
+			if _, err := s.SendTo([]byte{8, 0, 0, 0, 0, 0, 0, 0}, 0, mustAddr(t, "10.0.0.2:0")); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		s := owned(t, h, usock.SOCK_DGRAM, 0, 43, "10.0.0.1:7000")
+		if _, err := s.SendTo([]byte("hello"), 0, mustAddr(t, "10.0.0.2:7000")); err != nil { // where nobody is
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		named("[pid 41 socket 1]", "[pid 42 socket 2]", "[pid 43 socket 3]")
+	})
+}

@@ -209,7 +209,7 @@ func (t *toy) Describe(s *socket.Socket, in *socket.Info) {
 
 func (t *toy) Owner(_ int, local, _ netip.AddrPort) int32 {
 	if e := t.byAddr[local]; e != nil {
-		return e.s.Owner
+		return e.s.Owner.Load()
 	}
 	return 0
 }

@@ -43,7 +43,7 @@ func (h *Host) Wrap(name string, wrap func(link.Link) link.Link) error {
 		return syscall.EOPNOTSUPP
 	}
 	link.UseClock(outer, h.h.Clock())
-	link.UseTakers(outer, h.takers)
+	link.UseTakers(outer, h.takers(i))
 	out := h.h.NewPort(outer)
 	outer.Deliver(input)
 	info := outer.Info()

@@ -1,10 +1,6 @@
 package link
 
-import (
-	"sync/atomic"
-
-	"usock/clock"
-)
+import "usock/clock"
 
 // Directions says which packets of a link are recorded, as seen from its host.
 type Directions uint8
@@ -51,7 +47,6 @@ type pcap struct {
 	to      *PcapInterface
 	which   Directions
 	watches bool // what is sent is recorded where the link decides what becomes of it
-	takers  atomic.Pointer[Takers]
 }
 
 // UseClock implements Timed.
@@ -69,7 +64,7 @@ func (p *pcap) Recv(batch []*Packet) (int, error) { return p.recv(p.Link, batch)
 // send records what is sent by q, which is the link or a queue of it.
 func (p *pcap) send(q Queue, batch []*Packet) int {
 	if p.which&Sent != 0 && !p.watches {
-		p.to.RecordFor(p.asks(), Sent, batch)
+		p.to.Record(Sent, batch)
 	}
 	return q.Send(batch)
 }
@@ -78,7 +73,7 @@ func (p *pcap) send(q Queue, batch []*Packet) int {
 func (p *pcap) recv(q Queue, batch []*Packet) (int, error) {
 	n, err := q.Recv(batch)
 	if p.which&Received != 0 && n > 0 {
-		p.to.RecordFor(p.asks(), Received, batch[:n])
+		p.to.Record(Received, batch[:n])
 	}
 	return n, err
 }
@@ -128,7 +123,7 @@ func (p *pcapDirect) Deliver(f func([]*Packet)) {
 		return
 	}
 	p.direct.Deliver(func(batch []*Packet) {
-		p.to.RecordFor(p.asks(), Received, batch)
+		p.to.Record(Received, batch)
 		f(batch)
 	})
 }

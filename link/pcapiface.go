@@ -2,6 +2,7 @@ package link
 
 import (
 	"cmp"
+	"sync/atomic"
 
 	"usock/internal/offload"
 	"usock/internal/pcapfilter"
@@ -17,6 +18,8 @@ type PcapInterface struct {
 	learns  bool // w.mu: those that come are whose the flow is
 
 	loopback bool // what is sent comes back
+
+	takers atomic.Pointer[Takers] // nil: nobody is asked
 }
 
 const ethernetLen = 14
@@ -43,16 +46,8 @@ func (p *PcapWriter) Interface(info Info) *PcapInterface {
 
 // Record records packets, which stay the caller's, as sent or as received. It may be called by several goroutines at once, and
 // waits for nothing but a regular file.
-func (i *PcapInterface) Record(d Directions, batch []*Packet) { i.record(d, batch, "", nil) }
-
-// RecordFor is Record where takers (nil: nobody) is asked for whom those packets are that come, are no process's, and to which nobody
-// has sent the other way, as they open a connection. No lock is held then.
-func (i *PcapInterface) RecordFor(takers Takers, d Directions, batch []*Packet) {
-	var of asked
-	if takers != nil {
-		of = i.ask(takers, d, batch)
-	}
-	i.record(d, batch, "", of)
+func (i *PcapInterface) Record(d Directions, batch []*Packet) {
+	i.record(d, batch, "", i.ask(d, batch))
 }
 
 // learn has packets that come be those of the process that has sent the other way.
@@ -112,6 +107,7 @@ func (i *PcapInterface) watch(l Link, which Directions) (stop func(), ok bool) {
 
 // record records packets, with a comment on what became of them ("": they are carried), and with what was asked about them.
 func (i *PcapInterface) record(d Directions, batch []*Packet, fate string, of asked) {
+	sctp := i.sctpPort()
 	p := i.w
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -129,7 +125,7 @@ func (i *PcapInterface) record(d Directions, batch []*Packet, fate string, of as
 				p.resolved(a, name)
 			}
 		}
-		whose := i.owner(d, k, of)
+		whose := i.owner(d, k, sctp, of)
 		matches := i.matches(k, whose, now)
 		if matches && p.c.Size != 0 && p.file.packets > 0 && p.file.size+int64(len(p.buf)+min(k.Len(), p.c.SnapLen)+pcapExtra) > p.c.Size {
 			p.nextFile()
@@ -173,12 +169,13 @@ func (i *PcapInterface) matches(k *Packet, whose packet.Owner, now uint64) bool 
 	return true
 }
 
-// owner returns whose a packet is; of one that comes and is no process's, who has sent to where it comes from, or who will take it.
-func (i *PcapInterface) owner(d Directions, k *Packet, of asked) packet.Owner {
+// owner returns whose a packet is; of one that comes and is no process's, who has sent to where it comes from, or who will take it; of an
+// error of ICMP, whose the packet is that it is about.
+func (i *PcapInterface) owner(d Directions, k *Packet, sctp uint16, of asked) packet.Owner {
 	if !i.learns {
 		return k.Owner
 	}
-	flow, ok := pcapfilter.FlowOf(k.Front())
+	flow, quotes, ok := flowOf(k, sctp)
 	switch {
 	case !ok:
 	case d == Sent && k.Owner.PID == 0 && i.loopback:
@@ -186,7 +183,9 @@ func (i *PcapInterface) owner(d Directions, k *Packet, of asked) packet.Owner {
 		if whose := cmp.Or(i.w.flows.owner(flow), of[flow]); whose.PID != 0 {
 			return whose
 		}
-		i.w.flows.sent(flow, k.Owner)
+		if !quotes {
+			i.w.flows.sent(flow, k.Owner)
+		}
 	case d == Sent && k.Owner != (packet.Owner{}):
 		i.w.flows.sent(flow, k.Owner)
 	case d == Received && k.Owner.PID == 0:

@@ -404,7 +404,7 @@ func TestReusePortShares(t *testing.T) {
 // one's; nobody where there is none.
 func TestOwner(t *testing.T) {
 	a, b := newPair(t, Config{})
-	own := func(s *sock, pid int32) *sock { s.Owner = pid; return s }
+	own := func(s *sock, pid int32) *sock { s.Owner.Store(pid); return s }
 	l := own(b.open("tcp4").at("0.0.0.0:80"), 1)
 	l.Listen(5)
 	own(b.open("udp4").at(addrB+":53"), 2)
@@ -414,7 +414,7 @@ func TestOwner(t *testing.T) {
 	own(b.open("ping6").at("[::]:9"), 6)
 	c := own(a.open("tcp4").at(addrA+":5000").with(addrB+":80"), 8)
 	n, _ := l.Accept(noContext)
-	n.Owner = 7
+	n.Owner.Store(7)
 	for _, x := range []struct {
 		m             *machine
 		proto         int

@@ -15,7 +15,7 @@ import (
 // tell logs an event of the socket's, which is about a datagram to or from remote.
 func (d *dgram) tell(e trace.Event, local netip.Addr, remote netip.AddrPort) {
 	s := d.s
-	e.Socket, e.Owner, e.Protocol = s.ID, s.Owner, uint8(s.Protocol)
+	e.Socket, e.Owner, e.Protocol = s.ID, s.Owner.Load(), uint8(s.Protocol)
 	e.Local, e.Peer = netip.AddrPortFrom(local, d.lport), remote
 	e.Time = s.Host.Now()
 	d.stack.tell(e)

@@ -46,7 +46,7 @@ func (t *tcpProto) describeConn(o nodeOwner) (in socket.Info) {
 	six := false
 	switch o := o.(type) {
 	case *tcpEndpoint:
-		in.ID, in.Owner, six = o.sid, o.pid, o.six
+		in.ID, in.Owner, six = o.sid(), o.owner(), o.six
 		o.describe(&in)
 	case *timeWait:
 		in.State, six, in.Left = ssStates[tcp.TimeWait], o.six, max(o.state.Expires()-t.Host.Now(), 0)
@@ -96,7 +96,7 @@ func (e *tcpEndpoint) describe(in *socket.Info) {
 // tellEnd tells who wants to know that a connection has ended, while it has its addresses still.
 func (t *tcpProto) tellEnd(e *tcpEndpoint) {
 	in := socket.Info{
-		Kind: &tcpKind.Kind, Type: abi.SOCK_STREAM, Protocol: abi.IPPROTO_TCP, Domain: abi.AF_INET, ID: e.sid, Owner: e.owner(),
+		Kind: &tcpKind.Kind, Type: abi.SOCK_STREAM, Protocol: abi.IPPROTO_TCP, Domain: abi.AF_INET, ID: e.sid(), Owner: e.owner(),
 	}
 	if e.six || e.laddr.Is6() {
 		in.Domain = abi.AF_INET6

@@ -211,7 +211,7 @@ func TestEnded(t *testing.T) {
 		l := b.open(c.kind).at(c.at)
 		l.Listen(1)
 		k := a.open(c.kind).at(c.local)
-		k.Owner = 7
+		k.Owner.Store(7)
 		k.with(c.at)
 		id := k.ID
 		s := l.accept()
@@ -275,7 +275,7 @@ func TestSCTPDiagListening(t *testing.T) {
 	for kind, waiting := range map[string]int{"one4": 2, "many4": 0} {
 		at := map[string]string{"one4": addrB + ":7", "many4": addrB + ":8"}[kind]
 		l := b.listening(kind, at)
-		l.Owner = 9
+		l.Owner.Store(9)
 		for range 2 {
 			a.open("one4").with(at)
 		}
@@ -294,7 +294,7 @@ func TestSCTPDiagListening(t *testing.T) {
 		})
 	}
 	x := a.open("one4").at(addrA + ":5000").with(addrB + ":7")
-	x.Owner = 4
+	x.Owner.Store(4)
 	a.do(func() {
 		if own := a.st.SCTP().Owner(0, addrport(addrA+":5000"), addrport(addrB+":7")); own != 4 {
 			t.Errorf("of an association: %d", own)

@@ -49,7 +49,7 @@ func (t *sctpProto) carried(x *sctpAssoc, rx, tx int) {
 func (t *sctpProto) outlives(e *sctpEndpoint) {
 	for x := e.assocs; x != nil; x = x.next {
 		if l := t.lives[x]; l != nil {
-			l.socket, l.owner = e.s.ID, e.s.Owner
+			l.socket, l.owner = e.s.ID, e.s.Owner.Load()
 		}
 	}
 }
@@ -74,7 +74,7 @@ func (t *sctpProto) tellEnd(x *sctpAssoc) {
 		in.Type = abi.SOCK_SEQPACKET
 	}
 	if s := x.e.s; s != nil {
-		in.ID, in.Owner = s.ID, s.Owner
+		in.ID, in.Owner = s.ID, s.Owner.Load()
 	}
 	if x.core.State() != sctp.Closed {
 		in.State = socket.Established

@@ -120,10 +120,10 @@ func TestFaultQuestions(t *testing.T) {
 	a, b := faultyPair(t, f)
 	b.open("tcp4").at(addrB + ":80").Listen(5)
 	c := a.open("tcp4").at(addrA + ":5000")
-	c.Owner = 7
+	c.Owner.Store(7)
 	c.with(addrB + ":80")
 	l := a.open("tcp4").at(addrA + ":81")
-	l.Owner = 8
+	l.Owner.Store(8)
 	l.Listen(5)
 	if _, err := l.Accept(noContext); err != syscall.EAGAIN {
 		t.Error(err)
@@ -678,7 +678,7 @@ func TestFaultEvents(t *testing.T) {
 	a, b := faultyPair(t, f)
 	b.open("tcp4").at(addrB + ":80").Listen(5)
 	c := a.open("tcp4")
-	c.Owner = 7
+	c.Owner.Store(7)
 	c.at(addrA + ":5000").with(addrB + ":80")
 	var all []trace.Event
 	defer a.h.Trace(func(list []trace.Event) { all = append(all, list...) })()

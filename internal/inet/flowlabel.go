@@ -145,7 +145,7 @@ func (s *Stack) leaseFlow(k *socket.Socket, r *flowReq) (*flowLease, error) {
 	case r.label&^labelMask != 0:
 		return nil, syscall.EINVAL
 	}
-	fresh := &flowLease{label: r.label, dst: r.dst, share: r.share, owner: k.Owner}
+	fresh := &flowLease{label: r.label, dst: r.dst, share: r.share, owner: k.Owner.Load()}
 	if err := s.renew(fresh, r); err != nil {
 		return nil, err
 	}
@@ -164,7 +164,7 @@ func (s *Stack) leaseFlow(k *socket.Socket, r *flowReq) (*flowLease, error) {
 	case l == nil:
 	case r.flags&flowExclusive != 0:
 		return nil, syscall.EEXIST
-	case l.share == shareExclusive || l.share != r.share, l.share == shareProcess && l.owner != k.Owner:
+	case l.share == shareExclusive || l.share != r.share, l.share == shareProcess && l.owner != k.Owner.Load():
 		return nil, syscall.EPERM
 	}
 	if l == nil {

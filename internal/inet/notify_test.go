@@ -243,14 +243,14 @@ func TestList(t *testing.T) {
 	p := a.open("ping4").at(addrA + ":9")
 	r := a.open("raw4:99").at(addrA + ":0")
 	c := a.open("tcp6").at("[" + addrA6 + "]:5000").with("[" + addrB6 + "]:80")
-	c.Owner = 7
+	c.Owner.Store(7)
 	d := l.accept()
 	d.send("data", "-")
 	old := a.open("tcp4").at(addrA + ":5001").with(addrB + ":80")
-	old.Owner = 8
+	old.Owner.Store(8)
 	old.Close()
 	for _, s := range []*sock{u, p, r} {
-		s.Owner = 6
+		s.Owner.Store(6)
 	}
 	var all []socket.Info
 	a.do(func() { all = a.st.Sockets() })
@@ -316,13 +316,13 @@ func TestDatagramEvents(t *testing.T) {
 	line := func(kind trace.Kind, why trace.Why, n int, s *sock, proto int, local, peer, err string) string {
 		id, own := uint64(0), int32(0)
 		if s != nil {
-			id, own = s.ID, s.Owner
+			id, own = s.ID, s.Owner.Load()
 		}
 		return fmt.Sprintf("%v why%v len%d sock%d own%d proto%d %v %v %s", kind, why, n, id, own, proto, local, peer, err)
 	}
 	s := a.open("udp4").at(addrA + ":5000")
 	r := b.open("udp4").at(addrB + ":7")
-	r.Owner = 7
+	r.Owner.Store(7)
 	s.send("data", addrB+":7")
 	expect("received", line(trace.Received, 0, 4, r, 17, addrB+":7", addrA+":5000", ""))
 	r.send("answer", addrA+":5000")
@@ -364,7 +364,7 @@ func TestStreamEvents(t *testing.T) {
 	defer stop()
 	b.open("tcp4").at(addrB + ":80").Listen(1)
 	c := a.open("tcp4")
-	c.Owner = 7
+	c.Owner.Store(7)
 	c.with(addrB + ":80")
 	c.send("data", "-")
 	n := 0

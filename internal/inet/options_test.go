@@ -442,7 +442,7 @@ func TestInheritedOptions(t *testing.T) {
 	for _, o := range set {
 		l.set(o.level, o.opt, o.v)
 	}
-	l.Owner = 7
+	l.Owner.Store(7)
 	if err := l.Listen(5); err != nil {
 		t.Fatal(err)
 	}
@@ -457,7 +457,7 @@ func TestInheritedOptions(t *testing.T) {
 			t.Errorf("%d/%d is %d, want %d", o.level, o.opt, got, o.want)
 		}
 	}
-	if n.Owner != 7 || c.get(abi.SOL_SOCKET, abi.SO_ACCEPTCONN) != 0 || l.get(abi.SOL_SOCKET, abi.SO_ACCEPTCONN) != 1 {
+	if n.Owner.Load() != 7 || c.get(abi.SOL_SOCKET, abi.SO_ACCEPTCONN) != 0 || l.get(abi.SOL_SOCKET, abi.SO_ACCEPTCONN) != 1 {
 		t.Errorf("%d", n.Owner)
 	}
 	// Its packets say so.

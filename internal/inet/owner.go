@@ -4,7 +4,7 @@ import (
 	"net/netip"
 
 	"usock/internal/abi"
-	"usock/internal/host"
+	"usock/internal/socket"
 	"usock/packet"
 )
 
@@ -31,52 +31,46 @@ func (t *tcpProto) Owner(_ int, local, remote netip.AddrPort) int32 {
 	return 0
 }
 
-// Taker returns the process and the socket that are to take packets of TCP, UDP or SCTP for local from remote. What is in another
-// domain than the lane is nobody's, unless visits says that packets come in the lane: then it goes there, if that is not busy.
-func (s *Stack) Taker(l *host.Lane, visits bool, proto uint8, local, remote netip.AddrPort) packet.Owner {
-	in := func(d *host.Domain) bool { return l.In(d) || visits && l.Visit(d) }
+// Taker returns the process and the socket that are to take packets of TCP, UDP or SCTP for local from remote that come in by an
+// interface. It is asked in any lane, and goes into no domain: what is at work there is waited for by nobody.
+func (s *Stack) Taker(ifindex int, proto uint8, local, remote netip.AddrPort) packet.Owner {
+	k := tuple{laddr: local.Addr(), raddr: remote.Addr(), lport: local.Port(), rport: remote.Port()}
 	switch proto {
 	case abi.IPPROTO_TCP:
-		return s.tcp.taker(in, &tuple{laddr: local.Addr(), raddr: remote.Addr(), lport: local.Port(), rport: remote.Port()})
+		if e, ok := s.tcp.conns.find(&k).(*tcpEndpoint); ok {
+			return ownerOf(e.acts.Load())
+		}
+		if e := s.tcp.listenerFor(&k, ifindex); e != nil {
+			return ownerOf(e.s)
+		}
 	case abi.IPPROTO_UDP:
-		if e := s.udp.lookup(local.Addr(), remote.Addr(), local.Port(), remote.Port(), 0); e != nil {
-			return packet.Owner{PID: e.s.Owner, Socket: e.s.ID}
+		if e := s.udp.lookup(k.laddr, k.raddr, k.lport, k.rport, ifindex); e != nil {
+			return ownerOf(e.s)
 		}
 	case abi.IPPROTO_SCTP:
-		return s.sctp.taker(in, local, remote)
+		return s.sctp.taker(ifindex, &k)
 	}
 	return packet.Owner{}
 }
 
-func (t *tcpProto) taker(in func(*host.Domain) bool, k *tuple) packet.Owner {
-	if e, ok := t.conns.find(k).(*tcpEndpoint); ok {
-		if !in(e.dom) {
-			return packet.Owner{}
-		}
-		o := packet.Owner{PID: e.owner(), Socket: e.sid}
-		if p := e.parent; p != nil && p.s != nil {
-			o.Socket = p.s.ID // until it is accepted
-		}
-		return o
-	}
-	if e := t.listenerFor(k, 0); e != nil {
-		return packet.Owner{PID: e.s.Owner, Socket: e.s.ID}
-	}
-	return packet.Owner{}
-}
-
-func (t *sctpProto) taker(in func(*host.Domain) bool, local, remote netip.AddrPort) packet.Owner {
-	if !in(t.dom) {
-		return packet.Owner{}
-	}
+func (t *sctpProto) taker(ifindex int, k *tuple) packet.Owner {
+	t.names.Lock()
+	defer t.names.Unlock()
+	local := netip.AddrPortFrom(k.laddr, k.lport)
 	var e *sctpEndpoint
-	if x := t.find(local.Port(), remote, local.Addr()); x != nil {
+	if x := t.find(k.lport, netip.AddrPortFrom(k.raddr, k.rport), k.laddr); x != nil {
 		e = x.e
 	} else {
-		e = t.listenerFor(local, 0, tuple{})
+		e = t.listenerFor(local, ifindex, *k)
 	}
 	if e == nil || e.s == nil {
 		return packet.Owner{}
 	}
-	return packet.Owner{PID: e.s.Owner, Socket: e.s.ID}
+	return ownerOf(e.s)
 }
+
+func ownerOf(s *socket.Socket) packet.Owner { return packet.Owner{PID: s.Owner.Load(), Socket: s.ID} }
+
+// EncapPort returns the UDP port from which packets of SCTP leave in UDP, and to which they come; 0: none has left yet. It may be asked in
+// no lane.
+func (s *Stack) EncapPort() uint16 { return uint16(s.sctp.encapPort.Load()) }

@@ -244,7 +244,7 @@ func (p *pingProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 		return 0, syscall.EPIPE
 	}
 	k := packet.New()
-	k.Owner = packet.Owner{PID: s.Owner, Socket: s.ID}
+	k.Owner = packet.Owner{PID: s.Owner.Load(), Socket: s.ID}
 	b := k.Prepend(icmpHeader)
 	copy(b, h[:icmpHeader])
 	binary.BigEndian.PutUint16(b[4:], e.lport)
@@ -362,7 +362,7 @@ func (p *pingProto) Describe(s *socket.Socket, in *socket.Info) { pingOf(s).desc
 // Owner implements Protocol.
 func (p *pingProto) Owner(proto int, local, _ netip.AddrPort) int32 {
 	if e := p.lookup(local.Addr().Is6(), local.Port(), local.Addr(), 0); e != nil {
-		return e.s.Owner
+		return e.s.Owner.Load()
 	}
 	return p.raw.owner(proto)
 }

@@ -157,7 +157,7 @@ func (r *rawProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 		return 0, syscall.EINVAL
 	}
 	k := packet.New()
-	k.Owner = packet.Owner{PID: s.Owner, Socket: s.ID}
+	k.Owner = packet.Owner{PID: s.Owner.Load(), Socket: s.ID}
 	k.Payload = payload
 	if sums {
 		k.Payload = e.summed(payload, path)
@@ -395,7 +395,7 @@ func (r *rawProto) Describe(s *socket.Socket, in *socket.Info) { rawOf(s).descri
 func (r *rawProto) owner(proto int) int32 {
 	for _, e := range r.all {
 		if int(e.s.Protocol) == proto {
-			return e.s.Owner
+			return e.s.Owner.Load()
 		}
 	}
 	return 0

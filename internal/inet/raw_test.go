@@ -416,7 +416,9 @@ func flowRequest(dst string, label uint32, action, share byte, flags, expires, l
 func TestFlowLeases(t *testing.T) {
 	a, _ := newPair(t, Config{})
 	one, two, third := a.open("udp6"), a.open("udp6"), a.open("udp6")
-	one.Owner, two.Owner, third.Owner = 1, 1, 2
+	for s, pid := range map[*sock]int32{one: 1, two: 1, third: 2} {
+		s.Owner.Store(pid)
+	}
 	const create, excl = flowCreate, flowCreate | flowExclusive
 	for i, c := range []struct {
 		s    *sock

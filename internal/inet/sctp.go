@@ -3,12 +3,14 @@ package inet
 import (
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"usock/internal/abi"
 	"usock/internal/host"
 	"usock/internal/ip"
+	"usock/internal/rank"
 	"usock/internal/sctp"
 	"usock/internal/socket"
 	"usock/internal/wait"
@@ -41,6 +43,11 @@ type sctpProto struct {
 	faulty    map[*sctpAssoc]*sctpFaulty // those to which something is to happen
 	lives     map[*sctpAssoc]*sctpLife   // those whose end is to be told
 	encap     binding                    // of the UDP port that encapsulated packets have at this end
+	encapPort atomic.Uint32              // that port; 0: none yet. For those who are in no lane
+
+	// names guards what taker reads in no domain, against those who change it, who are in dom as well: assocs, listeners, and of
+	// endpoints the socket, the associations and what of locals makes a score.
+	names rank.Leaf
 
 	in    sctp.In // a packet on its way in, and one out
 	out   sctp.Out
@@ -206,9 +213,11 @@ func (e *sctpEndpoint) to4() bool { return false }
 
 // claim fills in what the socket's options say of its bindings.
 func (e *sctpEndpoint) claim() {
+	e.proto.names.Lock()
 	for _, b := range e.locals {
 		e.claimFor(b)
 	}
+	e.proto.names.Unlock()
 	if e.bound() {
 		e.proto.ports.changed(e.lport)
 	}
@@ -278,8 +287,10 @@ func (t *sctpProto) bind(e *sctpEndpoint, a abi.Addr) error {
 	if err := t.ports.bind(b, port, 0, t.prf.random()); err != nil {
 		return err
 	}
+	t.names.Lock()
 	e.lport = b.bucket.port
 	e.locals = append(e.locals, b)
+	t.names.Unlock()
 	e.name = addr
 	return nil
 }
@@ -340,7 +351,9 @@ func (t *sctpProto) autobind(e *sctpEndpoint) error {
 // unbind takes an address from e.
 func (t *sctpProto) unbind(e *sctpEndpoint, i int) {
 	t.ports.remove(e.locals[i])
+	t.names.Lock()
 	e.locals = slices.Delete(e.locals, i, i+1)
+	t.names.Unlock()
 }
 
 // local returns the addresses that an association of e has at this end: those that were bound, or
@@ -490,10 +503,10 @@ func (e *sctpEndpoint) describe(in *socket.Info) {
 // Owner implements Protocol.
 func (t *sctpProto) Owner(_ int, local, remote netip.AddrPort) int32 {
 	if x := t.find(local.Port(), remote, local.Addr()); x != nil && x.e.s != nil {
-		return x.e.s.Owner
+		return x.e.s.Owner.Load()
 	}
 	if e := t.listenerFor(local, 0, tuple{}); e != nil {
-		return e.s.Owner
+		return e.s.Owner.Load()
 	}
 	return 0
 }
@@ -549,7 +562,9 @@ func (t *sctpProto) Close(s *socket.Socket) {
 	t.stopListening(e)
 	t.outlives(e)
 	t.endAll(e)
+	t.names.Lock()
 	e.s = nil
+	t.names.Unlock()
 	t.settle(e)
 }
 

@@ -243,10 +243,12 @@ func (t *sctpProto) drop(x *sctpAssoc) {
 // forget takes an association out of the table, stops its timer, and tells of its end.
 func (t *sctpProto) forget(x *sctpAssoc) {
 	t.tellEnd(x)
+	t.names.Lock()
 	for p := x.paths; p != nil; p = p.next {
 		t.assocs.remove(p)
 	}
 	x.paths = nil
+	t.names.Unlock()
 	t.dom.RemoveTimer(&x.timer)
 	t.forgetFaults(x)
 }
@@ -255,6 +257,8 @@ func (t *sctpProto) forget(x *sctpAssoc) {
 func (t *sctpProto) rehash(x *sctpAssoc) {
 	t.addrs = x.core.Peers(t.addrs[:0])
 	peers := t.addrs
+	t.names.Lock()
+	defer t.names.Unlock()
 	for at := &x.paths; *at != nil; {
 		p := *at
 		if slices.Contains(peers, p.addr) {

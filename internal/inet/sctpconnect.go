@@ -244,7 +244,8 @@ func (t *sctpProto) Peel(s *socket.Socket, id int32) (*socket.Socket, error) {
 func (t *sctpProto) branch(e *sctpEndpoint, x *sctpAssoc, typ int) *socket.Socket {
 	s := e.s
 	n := t.NewSocket(t, int(s.Domain), typ, int(s.Protocol))
-	n.Opt, n.Owner = s.Opt, s.Owner
+	n.Opt = s.Opt
+	n.Owner.Store(s.Owner.Load())
 	b := &sctpEndpoint{
 		proto: t, s: n, six: e.six, peeled: typ == abi.SOCK_SEQPACKET, stage: sctpEstablished,
 		name: e.name, lport: e.lport, options: e.options, own: e.own,
@@ -263,7 +264,9 @@ func (t *sctpProto) branch(e *sctpEndpoint, x *sctpAssoc, typ int) *socket.Socke
 	}
 	b.sctpReading = e.give(x)
 	x.part()
+	t.names.Lock()
 	x.join(b)
+	t.names.Unlock()
 	if p, ok := x.core.Path(netip.Addr{}); ok {
 		b.peer = netip.AddrPortFrom(p.Addr, x.peer)
 	} else if peers := x.core.Peers(nil); len(peers) > 0 {

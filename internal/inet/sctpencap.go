@@ -27,7 +27,11 @@ import (
 // takeUDP claims a UDP port for encapsulated packets; 0 is a free one. The whole host is entered.
 func (t *sctpProto) takeUDP(port uint16) error {
 	t.encap.addr, t.encap.six, t.encap.explicit = netip.IPv6Unspecified(), true, port != 0
-	return t.udp.ports.bind(&t.encap, port, 0, t.prf.random())
+	err := t.udp.ports.bind(&t.encap, port, 0, t.prf.random())
+	if err == nil {
+		t.encapPort.Store(uint32(t.encap.bucket.port))
+	}
+	return err
 }
 
 // encapsulated reports whether what arrives at a UDP port is SCTP. A lane is taken.
@@ -41,7 +45,7 @@ func (t *sctpProto) encapOwner(peer netip.AddrPort) (owner int32) {
 	for n, x := range t.byID {
 		p, ok := x.core.Path(peer.Addr())
 		if ok && p.Options.EncapPort == peer.Port() && x.e.s != nil && n < first {
-			first, owner = n, x.e.s.Owner
+			first, owner = n, x.e.s.Owner.Load()
 		}
 	}
 	return owner

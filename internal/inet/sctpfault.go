@@ -39,7 +39,7 @@ func (t *sctpProto) beginFaults(x *sctpAssoc, p *sctp.Params) {
 	}
 	e := x.e
 	local, peer := netip.AddrPortFrom(e.name, e.lport), netip.AddrPortFrom(p.Peers[0], p.PeerPort)
-	f := t.faults.Connect(FaultyCall{Owner: e.s.Owner, Proto: abi.IPPROTO_SCTP, From: local, To: peer})
+	f := t.faults.Connect(FaultyCall{Owner: e.s.Owner.Load(), Proto: abi.IPPROTO_SCTP, From: local, To: peer})
 	if f == nil {
 		return
 	}
@@ -71,7 +71,7 @@ func (t *sctpProto) acceptedFaults(x *sctpAssoc) {
 	if p := x.path(peer.Addr()); p != nil && p.route != nil {
 		local = netip.AddrPortFrom(p.route.Src, x.e.lport)
 	}
-	f := t.faults.Accepted(FaultyCall{Owner: x.e.s.Owner, Proto: abi.IPPROTO_SCTP, From: peer, To: local})
+	f := t.faults.Accepted(FaultyCall{Owner: x.e.s.Owner.Load(), Proto: abi.IPPROTO_SCTP, From: peer, To: local})
 	if f == nil {
 		return
 	}
@@ -105,7 +105,7 @@ func (f *sctpFaulty) struck(by *Fault) bool {
 	}
 	if e := f.x.e; e.proto.Host.Tracing() && e.s != nil {
 		e.proto.tell(trace.Event{
-			Time: e.proto.now(), Kind: trace.Struck, Err: by.Text, Socket: e.s.ID, Owner: e.s.Owner, Protocol: abi.IPPROTO_SCTP, Local: f.local, Peer: f.peer,
+			Time: e.proto.now(), Kind: trace.Struck, Err: by.Text, Socket: e.s.ID, Owner: e.s.Owner.Load(), Protocol: abi.IPPROTO_SCTP, Local: f.local, Peer: f.peer,
 		})
 	}
 	return true

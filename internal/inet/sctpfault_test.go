@@ -30,10 +30,10 @@ func TestSCTPFaultQuestions(t *testing.T) {
 	a, b := faultyPair(t, f)
 	b.listening("one4", addrB+":7")
 	x := a.open("one4").at(addrA + ":5000")
-	x.Owner = 7
+	x.Owner.Store(7)
 	x.with(addrB + ":7")
 	l := a.listening("one4", "0.0.0.0:8")
-	l.Owner = 8
+	l.Owner.Store(8)
 	b.open("one4").at(addrB + ":5001").with(addrA + ":8")
 	y := l.accept()
 	want := []string{
@@ -274,7 +274,7 @@ func TestSCTPFaultEvents(t *testing.T) {
 	a, b := faultyPair(t, f)
 	b.listening("one4", addrB+":7")
 	x := a.open("one4").at(addrA + ":5000")
-	x.Owner = 7
+	x.Owner.Store(7)
 	x.with(addrB + ":7")
 	var got []string
 	stop := a.h.Trace(func(list []trace.Event) {

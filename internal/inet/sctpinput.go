@@ -177,7 +177,7 @@ func (t *sctpProto) transmit(x *sctpAssoc, out *sctp.Out) {
 	e := x.e
 	p := packet.New()
 	if e.s != nil {
-		p.Owner = packet.Owner{PID: e.s.Owner, Socket: e.s.ID}
+		p.Owner = packet.Owner{PID: e.s.Owner.Load(), Socket: e.s.ID}
 	}
 	if f := t.faultyOf(x); f != nil {
 		p.Note, f.told = f.told, "" // nothing but the ABORT is left to leave

@@ -158,6 +158,8 @@ func (t *sctpProto) listenerFor(local netip.AddrPort, ifindex int, k tuple) *sct
 
 // listens puts e among the listeners, or takes it out.
 func (t *sctpProto) listens(e *sctpEndpoint, on bool) {
+	t.names.Lock()
+	defer t.names.Unlock()
 	l := slices.DeleteFunc(t.listeners[e.lport], func(o *sctpEndpoint) bool { return o == e })
 	if on {
 		l = append(l, e)

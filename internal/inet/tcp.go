@@ -88,9 +88,9 @@ type tcpEndpoint struct {
 	stamps *tcpStamps
 	few    *fewHave // nil: nothing of it
 
-	sid            uint64 // socket's number, which packets carry
+	acts atomic.Pointer[socket.Socket] // for whom it acts, also when that is closed: the listener's until it is accepted. Read in any domain
+
 	rcvBuf, sndBuf int32  // bytes asked for by SO_RCVBUF and SO_SNDBUF; 0: tuned
-	pid            int32  // process on whose behalf it acts
 	scope          int32  // interface of link-local addresses
 	label          uint32 // flow label by hash of the tuple; 0: not needed yet
 
@@ -113,11 +113,14 @@ func (e *tcpEndpoint) now() time.Duration { return e.dom.Now() }
 func (e *tcpEndpoint) Home() *host.Domain { return e.dom }
 
 // owner returns the process on whose behalf e acts.
-func (e *tcpEndpoint) owner() int32 {
-	if e.s != nil {
-		return e.s.Owner
+func (e *tcpEndpoint) owner() int32 { return e.acts.Load().Owner.Load() }
+
+// sid returns the number of that process's socket, which packets carry; 0: it is not accepted yet.
+func (e *tcpEndpoint) sid() uint64 {
+	if e.parent != nil {
+		return 0
 	}
-	return e.pid
+	return e.acts.Load().ID
 }
 
 func (e *tcpEndpoint) tcpNode()    {}
@@ -134,11 +137,12 @@ func endpointOf(s *socket.Socket) *tcpEndpoint { return s.PCB.(*tcpEndpoint) }
 
 // Attach implements socket.Proto.
 func (t *tcpProto) Attach(s *socket.Socket) error {
-	e := &tcpEndpoint{proto: t, dom: s.Host, s: s, sid: s.ID}
+	e := &tcpEndpoint{proto: t, dom: s.Host, s: s}
 	e.six = s.Domain == abi.AF_INET6
 	e.addr = e.wildcard()
 	e.conn.Init(t.cfg)
 	e.timer.On = e // once: an alarm that has gone off reads it in no domain
+	e.acts.Store(s)
 	s.PCB = e
 	s.Opt.RcvBuf, s.Opt.SndBuf = int32(t.cfg.RMem[1]), int32(t.cfg.WMem[1])
 	return nil
@@ -421,7 +425,7 @@ func (t *tcpProto) Close(s *socket.Socket) {
 	}
 	now := e.now()
 	e.s, e.parent, e.taken = nil, nil, false // also where the socket is closed before it has adopted its connection
-	e.pid = s.Owner
+	e.acts.Store(s)
 	switch st := e.conn.State(); {
 	case st == tcp.Closed || st == tcp.SynSent:
 		e.conn.Abort(now)
@@ -650,7 +654,7 @@ func (t *tcpProto) transmit(e *tcpEndpoint, seg *tcp.Segment) {
 		return
 	}
 	p := packet.New()
-	p.Owner = packet.Owner{PID: e.owner(), Socket: e.sid}
+	p.Owner = packet.Owner{PID: e.owner(), Socket: e.sid()}
 	if f := e.faulty(); f != nil && f.told != "" && seg.Flags&wire.RST != 0 {
 		p.Note, f.told = f.told, ""
 	}

@@ -196,7 +196,7 @@ func (t *tcpProto) Accept(s *socket.Socket, flags int) (*socket.Socket, error) {
 	l.length.Add(-1)
 	n := t.NewSocketIn(c.dom, t, int(s.Domain), int(s.Type), int(s.Protocol))
 	n.Opt = s.Opt
-	n.Owner = s.Owner
+	n.Owner.Store(s.Owner.Load())
 	n.PCB = c
 	return n, nil
 }
@@ -208,7 +208,8 @@ func (t *tcpProto) Adopt(n *socket.Socket) {
 		return
 	}
 	c.parent = nil
-	c.s, c.sid, c.pid, c.phase = n, n.ID, n.Owner, connected
+	c.s, c.phase = n, connected
+	c.acts.Store(n)
 	if c.conn.State() == tcp.Closed {
 		c.path = nil
 	}
@@ -338,7 +339,8 @@ func (t *tcpProto) child(l *tcpEndpoint, k *tuple, d *host.Domain) *tcpEndpoint 
 	if err != nil {
 		return nil
 	}
-	c := &tcpEndpoint{proto: t, dom: d, parent: l, path: path, pid: l.s.Owner}
+	c := &tcpEndpoint{proto: t, dom: d, parent: l, path: path}
+	c.acts.Store(l.s)
 	c.tuple, c.scope = *k, int32(path.Iface.Index())
 	c.addr, c.reuse, c.reuseport, c.device = k.laddr, l.reuse, l.reuseport, l.device
 	c.six, c.named, c.v6only = l.six, l.named, l.v6only

@@ -56,7 +56,7 @@ func (t *tcpProto) sendsStraight(e *tcpEndpoint, seg *tcp.Segment) bool {
 		s.out.TOS |= 2
 	}
 	s.seg.CE = s.out.TOS&3 == 3
-	s.path, s.owner = e.path, packet.Owner{PID: e.owner(), Socket: e.sid}
+	s.path, s.owner = e.path, packet.Owner{PID: e.owner(), Socket: e.sid()}
 	return true
 }
 

@@ -442,7 +442,7 @@ func (u *udpProto) send(e *udpEndpoint, m *socket.Msg, path *ip.Path, port uint1
 
 // header makes a packet of its payload one of e's to the port.
 func (e *udpEndpoint) header(p *packet.Packet, port uint16) {
-	p.Owner = packet.Owner{PID: e.s.Owner, Socket: e.s.ID}
+	p.Owner = packet.Owner{PID: e.s.Owner.Load(), Socket: e.s.ID}
 	n := p.Payload.Len()
 	h := p.Prepend(udpHeader)
 	binary.BigEndian.PutUint16(h, e.lport)
@@ -781,7 +781,7 @@ func (u *udpProto) Describe(s *socket.Socket, in *socket.Info) {
 // Owner implements Protocol.
 func (u *udpProto) Owner(_ int, local, remote netip.AddrPort) int32 {
 	if e := u.lookup(local.Addr(), remote.Addr(), local.Port(), remote.Port(), 0); e != nil {
-		return e.s.Owner
+		return e.s.Owner.Load()
 	}
 	if u.sctp.encapsulated(local.Port()) {
 		return u.sctp.encapOwner(remote)

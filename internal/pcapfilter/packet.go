@@ -101,19 +101,3 @@ func (p *packet) load(off, size int64) uint32 {
 	}
 	return binary.BigEndian.Uint32(b)
 }
-
-// Flow is from where to where a packet of TCP, UDP or SCTP goes.
-type Flow struct {
-	Proto    uint8
-	Src, Dst netip.AddrPort
-}
-
-// Reverse returns the flow of the answers.
-func (f Flow) Reverse() Flow { return Flow{f.Proto, f.Dst, f.Src} }
-
-// FlowOf returns the flow of an IP packet, of which b is at least the headers; not ok: it has none, or is a fragment that has not got its ports.
-func FlowOf(b []byte) (f Flow, ok bool) {
-	var p packet
-	p.parse(b, len(b), Process{})
-	return Flow{p.proto, netip.AddrPortFrom(p.src, p.sport), netip.AddrPortFrom(p.dst, p.dport)}, p.ports
-}

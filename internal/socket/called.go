@@ -64,7 +64,7 @@ func (s *Socket) tell(log *trace.Log, call string, n int, err error) {
 
 // complete makes e that of a call. Locked.
 func (s *Socket) complete(e *trace.Event, call string, n int, err error) {
-	e.Time, e.Kind, e.Call, e.Result, e.Socket, e.Owner = s.Host.Now(), trace.Called, call, n, s.ID, s.Owner
+	e.Time, e.Kind, e.Call, e.Result, e.Socket, e.Owner = s.Host.Now(), trace.Called, call, n, s.ID, s.Owner.Load()
 	if err != nil {
 		e.Result, e.Err = -1, err.Error()
 	}

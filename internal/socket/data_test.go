@@ -445,7 +445,7 @@ func TestCallsAreTold(t *testing.T) {
 	f.name, f.room, f.in = local, 10, []string{"abc"}
 	f.conn = func(int) error { return nil }
 	s := newFake(t, f)
-	s.Owner = 7
+	s.Owner.Store(7)
 	var told []trace.Event
 	s.Bind(local) // nobody listens
 	stop := s.Host.Host().Trace(func(e []trace.Event) { told = append(told, e...) })

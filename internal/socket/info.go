@@ -112,7 +112,7 @@ func (s *Socket) Info() (in Info) {
 // info fills in what there is to tell of s. It writes where that is to be, as it is copied as often as there are sockets.
 func (s *Socket) info(in *Info, brief bool) {
 	in.Brief, in.Kind, in.State = brief, s.Proto.Kind(), Unconnected
-	in.ID, in.Domain, in.Type, in.Protocol, in.Owner = s.ID, int(s.Domain), int(s.Type), int(s.Protocol), s.Owner
+	in.ID, in.Domain, in.Type, in.Protocol, in.Owner = s.ID, int(s.Domain), int(s.Type), int(s.Protocol), s.Owner.Load()
 	in.RcvBuf, in.SndBuf, in.Device = int(s.Opt.RcvBuf), int(s.Opt.SndBuf), int(s.Opt.Device)
 	s.Proto.Describe(s, in)
 }

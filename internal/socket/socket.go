@@ -168,8 +168,8 @@ type Socket struct {
 
 	PCB   any // the protocol's control block
 	Opt   Opt
-	slot  int32 // place in the registry
-	Owner int32 // process on whose behalf the socket acts; 0: this one
+	slot  int32        // place in the registry
+	Owner atomic.Int32 // process on whose behalf the socket acts; 0: this one. Read in any domain, or none
 
 	// Dissolved counts how often a connection of the socket was dissolved or an attempt to
 	// connect has failed: calls that wait from before then are not about what comes after.
@@ -232,7 +232,7 @@ func (s *Socket) SetOwner(pid int32) {
 		if s.spans() {
 			return ErrWhole // connections have it from their listener
 		}
-		s.Owner = pid
+		s.Owner.Store(pid)
 		return nil
 	})
 }

@@ -159,7 +159,7 @@ func (p proto) Accept(s *socket.Socket, flags int) (*socket.Socket, error) {
 	}
 	e.wakeWaiters()
 	n := e.domain.config.Sockets.NewSocket(p, abi.AF_UNIX, e.typ, int(s.Protocol))
-	n.Owner = s.Owner
+	n.Owner.Store(s.Owner.Load())
 	n.PCB, c.sock = c, n
 	return n, nil
 }

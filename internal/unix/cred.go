@@ -44,8 +44,8 @@ func parseCred(b []byte) Cred {
 // own returns who acts through e.
 func (e *endpoint) own() Cred {
 	c := e.cred
-	if e.sock != nil && e.sock.Owner != 0 {
-		c.PID = e.sock.Owner
+	if e.sock != nil && e.sock.Owner.Load() != 0 {
+		c.PID = e.sock.Owner.Load()
 	}
 	return c
 }
