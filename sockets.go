@@ -32,6 +32,7 @@ type SocketInfo struct {
 	TCP        *TCPInfo // connections only
 	Congestion string   // the name of a connection's congestion control
 
+	UDP  *UDPSocketInfo  // UDP's sockets only, which have asked name servers
 	SCTP *SCTPSocketInfo // SCTP's sockets only
 
 	// Waits is whom a connection's sender waits for, as an event of kind trace.Stalled says, where TCP is there too;
@@ -114,11 +115,22 @@ func appendInfos(out []SocketInfo, list []socket.Info) []SocketInfo {
 		switch t := in.Detail.(type) {
 		case *tcp.Info:
 			s.TCP, s.Waits = (*TCPInfo)(t), in.Waits
+		case *inet.UDPDetail:
+			s.UDP = (*UDPSocketInfo)(t)
 		case *inet.SCTPDetail:
 			s.SCTP = sctpSocketInfo(t)
 		}
 	}
 	return out
+}
+
+// UDPSocketInfo is what there is to tell of a socket of UDP's alone: of those questions that it has sent to name servers (port 53), the
+// oldest that has no answer yet, or else the one that had to wait longest for its own.
+type UDPSocketInfo struct {
+	Server  netip.AddrPort
+	Message []byte // the question, as RFC 1035 has it; it must not be changed
+	Open    bool   // it has no answer
+	Waited  time.Duration
 }
 
 // SCTPSocketInfo is what there is to tell of a socket of SCTP's alone.

@@ -5,16 +5,21 @@ import (
 	"time"
 
 	"usock"
+	"usock/internal/control"
+	"usock/internal/dns"
 	"usock/trace"
 )
 
 // Stall says in words who waits for whom on a connection, as it stands: "receiver: ...", where the peer does not take more,
 // "congestion: ...", "path: ...", "program: ...", "Nagle: ...", "pacing: ..." or "acknowledgment: ...". "" is
-// said of sockets that are no established connection, and of one that sends what it has. in is of Host.Sockets or
-// SocketsFrom: it has TCP.
+// said of sockets that are no established connection, and of one that sends what it has. Of who waits for a name server, by UDP or TCP,
+// "resolver: ..." is said. in is of Host.Sockets or SocketsFrom: it has TCP, or UDP.
 func Stall(in *usock.SocketInfo) string {
 	t := in.TCP
 	if t == nil {
+		if u := in.UDP; u != nil && u.Open {
+			return fmt.Sprintf("resolver: no answer from %v for %s to %s", u.Server, rounded(u.Waited), questionOf(u))
+		}
 		return ""
 	}
 	switch in.State {
@@ -55,7 +60,19 @@ func Stall(in *usock.SocketInfo) string {
 	case t.NotSentBytes > 0:
 		return fmt.Sprintf("program: its cork (TCP_CORK, MSG_MORE) holds %s", bytesOf(int(t.NotSentBytes)))
 	}
+	if in.Peer.Port() == dns.Port && t.BytesSent > 0 && (t.BytesReceived == 0 || t.LastDataRecv > t.LastDataSent) {
+		return fmt.Sprintf("resolver: no answer from %v for %s", in.Peer, ms(t.LastDataSent))
+	}
 	return fmt.Sprintf("program: nothing to send for %s, nothing came for %s", ms(t.LastDataSent), ms(t.LastDataRecv))
+}
+
+// questionOf says what a name server was asked.
+func questionOf(u *usock.UDPSocketInfo) string {
+	q, ok := dns.QuestionOf(u.Message)
+	if !ok {
+		return "what was no question"
+	}
+	return "a question about " + control.Printable(q.Name)
 }
 
 func ms(n uint32) string { return rounded(time.Duration(n) * time.Millisecond) }

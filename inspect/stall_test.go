@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -158,6 +159,104 @@ func TestStall(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { situation(stall(t)) })
+		})
+	}
+}
+
+// TestStallByResolver has a program ask a name server that is on the same host, once by datagrams that are packets and once by such that are none,
+// and one that is asked by TCP.
+func TestStallByResolver(t *testing.T) {
+	message := func(id byte, name string) []byte {
+		return append(append([]byte{0, id, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, byte(len(name))}, name...), 0, 0, 1, 0, 1)
+	}
+	server := netip.MustParseAddrPort("127.0.0.1:53")
+	for what, c := range map[string]usock.Config{
+		"straight": {},
+		"packets":  {Loopback: func(l link.Link) link.Link { return link.Pcap(l, link.NewPcapWriter(io.Discard, 0), link.Sent) }},
+	} {
+		t.Run(what, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var all Summary
+				c.Ended, c.Privileged = all.Ended, true
+				h, err := usock.NewHost(c)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer h.Close()
+				of := func(proto string, local net.Addr) *usock.SocketInfo {
+					t.Helper()
+					list := h.Sockets()
+					i := slices.IndexFunc(list, func(in usock.SocketInfo) bool { return in.Proto == proto && in.Local.String() == local.String() })
+					if i < 0 {
+						t.Fatal("it is not listed")
+					}
+					return &list[i]
+				}
+				s, err := h.ListenPacket("udp", server.String())
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer s.Close()
+				u, err := h.ListenPacket("udp", "127.0.0.1:0")
+				if err != nil {
+					t.Fatal(err)
+				}
+				stalls := func(want string) {
+					t.Helper()
+					synctest.Wait()
+					if got := Stall(of("udp", u.LocalAddr())); got != want {
+						t.Errorf("%q, want %q", got, want)
+					}
+				}
+				ask := func(id byte, name string) { u.(*usock.UDPConn).WriteToUDPAddrPort(message(id, name), server) }
+				answers := func(id byte, name string) {
+					b := message(id, name)
+					b[2] |= 0x80
+					s.(*usock.UDPConn).WriteTo(b, u.LocalAddr())
+					u.ReadFrom(make([]byte, 100))
+				}
+				ask(1, "quick")
+				answers(1, "quick")
+				stalls("")
+				ask(2, "slow\x1b")
+				time.Sleep(2 * time.Second)
+				ask(3, "slow\x1b") // again
+				ask(4, "other")
+				time.Sleep(time.Second)
+				stalls("resolver: no answer from 127.0.0.1:53 for 3s to a question about slow")
+				answers(4, "other")
+				stalls("resolver: no answer from 127.0.0.1:53 for 3s to a question about slow")
+				answers(9, "other") // which nobody has asked
+				answers(3, "slow\x1b")
+				stalls("")
+				if got, want := Waited(of("udp", u.LocalAddr())), "resolver: the slowest answer of 127.0.0.1:53 took 3s, to a question about slow"; got != want {
+					t.Errorf("%q, want %q", got, want)
+				}
+				ask(5, "none")
+				time.Sleep(time.Second)
+				u.Close()
+				synctest.Wait()
+				want := "resolver: 127.0.0.1:53 had not answered for 1s, a question about none"
+				if got := all.Lines(h); !slices.ContainsFunc(got, func(l string) bool { return strings.Contains(l, want) }) {
+					t.Errorf("no %s in %q", want, got)
+				}
+
+				l, err := h.Listen("tcp", server.String())
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer l.Close()
+				k, err := h.Dial("tcp", server.String())
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer k.Close()
+				k.Write(append([]byte{0, 22}, message(1, "slow")...))
+				time.Sleep(2 * time.Second)
+				if got, want := Stall(of("tcp", k.LocalAddr())), "resolver: no answer from 127.0.0.1:53 for 2s"; got != want {
+					t.Errorf("%q, want %q", got, want)
+				}
+			})
 		})
 	}
 }

@@ -46,7 +46,8 @@ func made(t *usock.TCPInfo) bool { return t.BytesAcked > 0 || t.SndWnd > 0 }
 
 // Waited says in words whom a connection waited for most while it lasted: "receiver: ...", "congestion: ...", "path: ...",
 // "program: ..." and "Nagle: ..." are of Stall, "send buffer: ..." is said where SO_SNDBUF was too small. in is what
-// usock.Config.Ended is told, or of Host.Sockets. Of others than connections of TCP it says what was lost, and "" where nothing was.
+// usock.Config.Ended is told, or of Host.Sockets. Of others than connections of TCP it says what was lost, of those of UDP which name server
+// they waited for longest, and "" where nothing was.
 func Waited(in *usock.SocketInfo) string {
 	t := in.TCP
 	switch {
@@ -97,6 +98,10 @@ func waitedUDP(in *usock.SocketInfo) string {
 		return fmt.Sprintf("program: it read too slowly, %s found no room", count(int(in.Drops), "datagram"))
 	case in.RecvQ > 0:
 		return fmt.Sprintf("program: it has not read %s, with what keeps them", bytesOf(in.RecvQ))
+	case in.UDP != nil && in.UDP.Open:
+		return fmt.Sprintf("resolver: %v had not answered for %s, %s", in.UDP.Server, rounded(in.UDP.Waited), questionOf(in.UDP))
+	case in.UDP != nil:
+		return fmt.Sprintf("resolver: the slowest answer of %v took %s, to %s", in.UDP.Server, rounded(in.UDP.Waited), questionOf(in.UDP))
 	case in.TxBytes > 0 && in.RxBytes == 0:
 		return "path: nothing has come back"
 	}

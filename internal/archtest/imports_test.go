@@ -40,7 +40,7 @@ var house = map[string][]string{
 	"link":    {"packet", "clock", "internal/dns", "internal/offload", "internal/pcapfilter", "internal/relay", "internal/wire", "golang.org/x/sys/", "golang.zx2c4.com/wireguard/"},
 	"shape":   {"clock", "link", "internal/target", "internal/wire"},
 	"sim":     {".", "clock", "link", "shape"},
-	"inspect": {".", "link", "trace", "internal/control", "internal/ss", "golang.org/x/sys/unix"},
+	"inspect": {".", "link", "trace", "internal/control", "internal/dns", "internal/ss", "golang.org/x/sys/unix"},
 	"gateway": {".", "clock", "link", "shape", "internal/dns", "internal/target", "golang.org/x/sys/", "golang.org/x/net/dns/"},
 	"run":     {".", "clock", "link", "shape", "internal/abi", "internal/control", "internal/rtnl", "golang.org/x/sys/", "golang.org/x/net/bpf"},
 

@@ -43,6 +43,7 @@ type udpEndpoint struct {
 	segment uint16      // UDP_SEGMENT; 0: none
 	held    *heldPacket // what MSG_MORE or UDP_CORK keeps back; nil: nothing
 	began   time.Duration
+	asked   *namesAsked // to name servers; nil: none
 }
 
 // udpPort is the endpoints that are bound to a port, in the order in which they came.
@@ -413,6 +414,9 @@ func (u *udpProto) uncork(e *udpEndpoint) error {
 // send makes a datagram of m's n bytes and sends it, or a packet that stands for several
 // of size bytes if that is not 0.
 func (u *udpProto) send(e *udpEndpoint, m *socket.Msg, path *ip.Path, port uint16, c *sendControl, n int, size uint16) error {
+	if port == nameServer {
+		e.asks(netip.AddrPortFrom(path.Dst, port), m)
+	}
 	lane := u.lane(e.s.Host)
 	o := &lane.ipOut
 	*o = ip.Out{Src: path.Src, Dst: path.Dst, Proto: ip.ProtoUDP, Checksum: udpKind.sum}
@@ -776,6 +780,9 @@ func (u *udpProto) Describe(s *socket.Socket, in *socket.Info) {
 	e := udpOf(s)
 	e.describe(in)
 	in.Age = s.Host.Now() - e.began
+	if d := e.asked.detail(s.Host.Now()); d != nil && !in.Brief {
+		in.Detail = d
+	}
 }
 
 // Owner implements Protocol.

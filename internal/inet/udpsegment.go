@@ -2,6 +2,7 @@ package inet
 
 import (
 	"encoding/binary"
+	"net/netip"
 	"syscall"
 	"time"
 
@@ -135,6 +136,9 @@ func (e *udpEndpoint) acceptOne(p *packet.Packet, m *ip.Meta, sport uint16) {
 		return
 	}
 	p.Consume(udpHeader)
+	if e.asked != nil {
+		e.hears(netip.AddrPortFrom(m.Src, sport), p.Front())
+	}
 	size := p.Len()
 	if e.gro && p.SegmentSize == 0 && e.coalesce(p, m, sport) {
 		n.InDatagrams++

@@ -1,6 +1,8 @@
 package inet
 
 import (
+	"net/netip"
+
 	"usock/internal/host"
 	"usock/internal/ip"
 	"usock/internal/socket"
@@ -57,6 +59,9 @@ func (e *udpEndpoint) takesStraight() bool {
 
 // arrive queues a datagram of the bytes b, and counts it.
 func (e *udpEndpoint) arrive(b []byte, m *ip.Meta, sport uint16) {
+	if e.asked != nil {
+		e.hears(netip.AddrPortFrom(m.Src, sport), b)
+	}
 	n := &e.stack.at(m).udp
 	cost := overhead
 	if len(b) > 0 {

@@ -29,7 +29,7 @@ type Info struct {
 	Left                   time.Duration // of TIME-WAIT
 	Age                    time.Duration // of a connection of TCP's, since its handshake began, and of a socket of UDP's
 	Waits                  trace.Why     // whom the sender waits for, if there is Detail
-	Detail                 any           // what its protocol alone has to tell: *tcp.Info, *inet.SCTPDetail
+	Detail                 any           // what its protocol alone has to tell: *tcp.Info, *inet.UDPDetail, *inet.SCTPDetail
 }
 
 // The states that sockets of every protocol may be in, as ss(8) names them.
