@@ -246,6 +246,9 @@ func (s *recording) close() error {
 // recordingError says what became of a recording from which packets were left out. After an
 // error nobody has counted them.
 func recordingError(name string, err error, missing uint64) error {
+	if name == "-" {
+		name = "stdout"
+	}
 	packets := fmt.Sprintf("%d packets are missing", missing)
 	if missing == 1 {
 		packets = "1 packet is missing"

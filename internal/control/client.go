@@ -109,8 +109,8 @@ func (c *Client) Do(q Request, f func(*Reply) error) error {
 	}
 }
 
-// Capture has the run's packets recorded to w, until StopCapture is called or the run ends. The client is of no
-// use afterwards but to be closed.
+// Capture has the run's packets recorded to w, until StopCapture is called or the run ends; ErrCut says that the end of the recording is
+// missing. The client is of no use afterwards but to be closed.
 func (c *Client) Capture(q Request, w io.Writer) error {
 	if err := c.send(&q); err != nil {
 		return err
@@ -127,7 +127,10 @@ func (c *Client) Capture(q Request, w io.Writer) error {
 		r.Error.tame()
 		return r.Error
 	}
-	_, err = c.r.WriteTo(struct{ io.Writer }{w}) // by plain writes, whose errors are those of files
+	b := &blocks{w: w}
+	if _, err = c.r.WriteTo(b); err == nil && !b.complete() { // by plain writes, whose errors are those of files
+		err = ErrCut
+	}
 	return err
 }
 

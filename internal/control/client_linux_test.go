@@ -1,6 +1,7 @@
 package control
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
@@ -129,6 +130,46 @@ func TestHostileCapture(t *testing.T) {
 	defer c.Close()
 	if err := c.Capture(Request{Do: DoCapture}, io.Discard); err == nil || err.Error() != "no[2J" {
 		t.Errorf("%q", err)
+	}
+}
+
+// stopping stops a capture once something has come.
+type stopping struct{ c *Client }
+
+func (s stopping) Write(p []byte) (int, error) { return len(p), s.c.StopCapture() }
+
+// TestCutCapture tells a recording that has its end from one that is cut short, wherever that is, however its bytes come.
+func TestCutCapture(t *testing.T) {
+	block := func(kind byte, body int) string {
+		size := byte(12 + body)
+		return string([]byte{kind, 0, 0, 0, size, 0, 0, 0}) + strings.Repeat("x", body) + string([]byte{size, 0, 0, 0})
+	}
+	begins := block(10, 16) + block(1, 8)
+	whole := begins + block(6, 40) + block(5, 12)
+	ends := map[int]bool{len(whole): true, len(block(10, 16)): true} // at the latter there are no interfaces yet
+	for n := range len(whole) + 1 {
+		for _, size := range []int{1, 7, len(whole)} {
+			var got bytes.Buffer
+			b := &blocks{w: &got}
+			for p := []byte(whole[:n]); len(p) > 0; {
+				k, _ := b.Write(p[:min(size, len(p))])
+				p = p[k:]
+			}
+			if b.complete() != ends[n] || got.String() != whole[:n] {
+				t.Errorf("after %d bytes of %d, in parts of %d: %v", n, len(whole), size, b.complete())
+			}
+		}
+	}
+	for what, want := range map[string]error{begins: ErrCut, whole: nil} {
+		d, id := says(t, `{"usock":1,"run":{"id":"x"}}`, `{"id":1}`+"\n"+what)
+		c, err := d.dial(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Capture(Request{Do: DoCapture}, stopping{c}); err != want {
+			t.Errorf("%v, want %v", err, want)
+		}
+		c.Close()
 	}
 }
 
