@@ -107,7 +107,7 @@ func TestCaptureRefused(t *testing.T) {
 	}
 }
 
-// TestCaptureKilled kills who captures, and has one that reads nothing: the run goes on.
+// TestCaptureKilled kills who captures, and has one that reads nothing: the run goes on. Then it is killed itself, and who captures says so.
 func TestCaptureKilled(t *testing.T) {
 	s := see(t, "", "--name", "web")
 	file := filepath.Join(s.c.Dir, "a.pcapng")
@@ -124,6 +124,17 @@ func TestCaptureKilled(t *testing.T) {
 	stuck.wait()
 	y := s.start(filepath.Join(s.c.Dir, "b.pcapng"), "capture", "-w", filepath.Join(s.c.Dir, "b.pcapng"))
 	if code, stderr := y.end(); code != 0 || stderr != "" {
+		t.Errorf("exit status %d: %s", code, stderr)
+	}
+	cut := filepath.Join(s.c.Dir, "c.pcapng")
+	z := s.start(cut, "capture", "-w", cut)
+	s.tell(&told, "talk")
+	eventually(t, "packets in the capture", func() bool {
+		st, err := os.Stat(cut)
+		return err == nil && st.Size() > 1000
+	})
+	s.c.Process.Kill()
+	if code, stderr := z.wait(); code != 1 || !strings.Contains(stderr, "the run was killed") {
 		t.Errorf("exit status %d: %s", code, stderr)
 	}
 }

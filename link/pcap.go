@@ -21,7 +21,8 @@ const (
 // "pid 4711 (curl) socket 3" (PcapWriter.Name tells the program's name), and as the process
 // that Wireshark 4.2 and later show and filter by (frame.darwin.process_info). Those that are received are
 // the process's that has last sent the other way, with the same addresses and ports; where nobody has, those for whom
-// the link's host takes them: whoever listens, or is bound there. What is lost before the host sees it is nobody's then.
+// the link's host takes them: whoever listens, or is bound there. What is lost before the host sees it is nobody's then. Of SCTP in UDP
+// (RFC 6951) the ports are SCTP's, echoes of ICMP are of who has asked, and its errors of who has sent what they are about.
 //
 // On an Impaired link those that it loses are in the capture as well, with a comment such as
 // "dropped: loss", "dropped: queue full" or, by the queue's discipline, "dropped: codel". What is sent and then

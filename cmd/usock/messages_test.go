@@ -183,6 +183,9 @@ func TestRecordingError(t *testing.T) {
 			t.Errorf("%v, %d: %s\nwant %s", c.err, c.missing, got, c.line)
 		}
 	}
+	if got, want := recordingError("-", syscall.EPIPE, 0).Error(), "the recording to stdout was cut short: its reader has gone"; got != want {
+		t.Errorf("%s\nwant %s", got, want)
+	}
 }
 
 // TestTitle is what is said with -v when the program starts.
