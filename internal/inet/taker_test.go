@@ -1,6 +1,7 @@
 package inet
 
 import (
+	"sync"
 	"testing"
 
 	"usock/internal/abi"
@@ -57,4 +58,46 @@ func TestTakerOfBusy(t *testing.T) {
 	to = l.accept()
 	to.SetOwner(5)
 	busy(endpointOf(c.Socket).dom)
+}
+
+// TestTakerWhileUsed asks while SCTP's sockets come, associate and go (with the race detector).
+func TestTakerWhileUsed(t *testing.T) {
+	m := newWide(t, addrA+"/24")
+	var asking sync.WaitGroup
+	end := make(chan struct{})
+	named := 0
+	asking.Go(func() {
+		for {
+			select {
+			case <-end:
+				return
+			default:
+			}
+			for _, from := range []string{":5000", ":5001"} {
+				if m.st.Taker(m.eth.Index(), abi.IPPROTO_SCTP, addrport(addrA+":80"), addrport(addrA+from)).PID == 7 {
+					named++
+				}
+			}
+		}
+	})
+	for range 50 {
+		l := m.open("one4").at(addrA + ":80")
+		l.SetOwner(7)
+		l.Listen(5)
+		c := m.open("one4").at(addrA + ":5000").with(addrA + ":80")
+		n := l.accept()
+		for _, s := range []*sock{c, n, l} {
+			s.Close()
+		}
+		m.do(func() { // the ends have closed the association by now, or never will
+			for _, x := range m.st.sctp.byID {
+				m.st.sctp.drop(x)
+			}
+		})
+	}
+	close(end)
+	asking.Wait()
+	if named == 0 {
+		t.Error("it was never told")
+	}
 }
