@@ -146,6 +146,12 @@ func commandAs(t *testing.T, ctx context.Context, user uint32, args ...string) (
 			t.Fatal(err)
 		}
 		c.SysProcAttr.Credential = &syscall.Credential{Uid: user, Gid: user}
+	} else if user != 0 {
+		// Tests that look at all of a user's runs have a user of their own only where root runs them.
+		if err := os.Chmod(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		c.Env = append(c.Env, "XDG_RUNTIME_DIR="+dir)
 	}
 	c.WaitDelay = 5 * time.Second
 	return c, marker

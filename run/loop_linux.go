@@ -97,6 +97,7 @@ type loop struct {
 	msgBuf    []byte // what a trapped call sends or receives
 	downBuf   []byte
 	timers    timers
+	peeks     peeks
 	kicker    kicker
 	registrar registrar
 	note      notification
@@ -467,7 +468,7 @@ func (l *loop) timeout() int {
 	if len(l.again) > 0 || len(l.ending) > 0 || len(l.runnable) > 0 || len(l.late) > 0 || l.scanner.more() {
 		return 0
 	}
-	at := sooner(sooner(l.timers.next(), l.feedAt), sooner(l.scanner.at, l.kicker.at))
+	at := sooner(sooner(sooner(l.timers.next(), l.feedAt), sooner(l.scanner.at, l.kicker.at)), l.peeks.at)
 	if at.IsZero() {
 		return -1
 	}
@@ -489,11 +490,12 @@ func sooner(a, b time.Time) time.Time {
 // expire does what is due.
 func (l *loop) expire() {
 	l.scanner.release()
-	if l.timers.empty() && l.scanner.at.IsZero() && l.kicker.at.IsZero() {
+	if l.timers.empty() && l.scanner.at.IsZero() && l.kicker.at.IsZero() && l.peeks.at.IsZero() {
 		return
 	}
 	now := wall()
 	l.timers.expire(now)
+	l.peeks.expire(now)
 	if !l.scanner.at.IsZero() && !now.Before(l.scanner.at) {
 		l.scanner.start()
 	}

@@ -5,6 +5,7 @@ package run
 import (
 	"encoding/binary"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -303,24 +304,35 @@ func (s *sock) pumpUp() bool {
 // him who waits there in a receive (unix_write_space): a program that has sent a request
 // and waits for the answer. It would run for nothing, on a processor that had to be woken for
 // it. So few bytes of a program that waits so are copied and stay where they are
-// (MSG_PEEK) until it is given something, or sends more.
-const littlePeeked = 1024
+// (MSG_PEEK) until it is given something, or sends more: then it does not wait for an answer.
+//
+// In the program's buffer a write of one byte costs as much as one of hundreds, and there is room
+// for 277; with more than 69 that stay poll does not show POLLOUT, nor does a send that waits go
+// on (unix_writable). As many bytes may be as many writes, and stay no longer than longPeeked.
+const (
+	littlePeeked = 1024
+	manyPeeked   = 64
+	longPeeked   = time.Millisecond
+)
 
 // readUp reads what the program has sent into the loop's blocks.
 func (s *sock) readUp() (int, syscall.Errno) {
 	if e := s.takePeeked(); e != 0 {
 		return 0, e
 	}
-	if s.waits && !s.much && s.filler == 0 {
+	if s.waits && !s.asked && !s.much && s.filler == 0 {
 		n, e := sysRecv(s.far.fd, s.l.blocks.room(0)[:littlePeeked], unix.MSG_PEEK)
 		if e != 0 || n < littlePeeked {
-			s.peeked = n
+			if s.peeked = n; n >= manyPeeked {
+				s.l.peeks.add(s)
+			}
+			s.asked = n > 0
 			return n, e
 		}
-		s.much = true
 	}
 	n, e := sysReadAll(s.far.fd, &s.l.blocks)
 	s.much = n >= littlePeeked
+	s.asked = s.asked || n > 0
 	if n > pumpSize/2 && !s.wide {
 		s.widen()
 	}
@@ -353,6 +365,36 @@ func (s *sock) takePeeked() syscall.Errno {
 		}
 	}
 	return 0
+}
+
+// peeks are streams of which bytes were left where they are that may be many writes.
+type peeks struct {
+	socks []*sock
+	at    time.Time // when those bytes are taken; zero: there are none
+}
+
+func (p *peeks) add(s *sock) {
+	if s.inPeeks {
+		return
+	}
+	s.inPeeks = true
+	p.socks = append(p.socks, s)
+	if p.at.IsZero() {
+		p.at = wall().Add(longPeeked)
+	}
+}
+
+// expire takes the bytes, if it is time.
+func (p *peeks) expire(now time.Time) {
+	if p.at.IsZero() || now.Before(p.at) {
+		return
+	}
+	for _, s := range p.socks {
+		s.inPeeks = false
+		s.takePeeked()
+	}
+	clear(p.socks)
+	p.socks, p.at = p.socks[:0], time.Time{}
 }
 
 // skipFiller takes the supervisor's own bytes off the head of the n that were read, and
@@ -481,6 +523,7 @@ func (s *sock) pumpDown() bool {
 			moved += got[i].Len()
 		}
 		s.passDown(got)
+		s.asked = false
 		s.takePeeked()
 	}
 }

@@ -39,3 +39,31 @@ func TestWideBuffers(t *testing.T) {
 		t.Errorf("the buffer of a program that sends nothing is %d, before it was %d", n, small)
 	}
 }
+
+// TestSmallWrites has a program whose calls wait send byte after byte, of which nobody receives any: as many as its buffer has
+// room for at once, then more. A byte has a buffer of the kernel's of its own there, and those that stay where they are while
+// the program waits for an answer leave no room for others.
+func TestSmallWrites(t *testing.T) {
+	p := newPlayer(t)
+	c, s := p.pair()
+	sent := 0
+	for range 5 {
+		for full := false; !full; {
+			_, err := unix.SendmsgN(c, []byte{byte(sent)}, nil, nil, unix.MSG_DONTWAIT)
+			if full = err == unix.EAGAIN; !full {
+				p.must(errno(err))
+				sent++
+			}
+		}
+		p.until("there is room again", func() bool { return pollNow(c, unix.POLLOUT)&unix.POLLOUT != 0 })
+	}
+	b, e := p.readAll(s, sent)
+	if len(b) != sent || e != 0 {
+		t.Fatalf("%d of %d bytes arrived: %v", len(b), sent, e)
+	}
+	for i, x := range b {
+		if x != byte(i) {
+			t.Fatalf("byte %d is %d", i, x)
+		}
+	}
+}

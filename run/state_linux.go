@@ -107,6 +107,8 @@ type sock struct {
 	err     syscall.Errno // pending, taken from the stack: SO_ERROR
 	raised  bool          // the program's end showed an error when the connection broke down
 	peeked  int           // bytes at the head of what the program has sent that are passed on already
+	inPeeks bool          // in loop.peeks
+	asked   bool          // it has sent something since it was given something last
 	waits   bool          // its program waits in its calls, as far as that is known
 	much    bool          // it has sent more at once than is peeked at
 	wide    bool          // the program's end has a large buffer (widen)

@@ -121,7 +121,7 @@ const (
 
 	// Of Dropped.
 	NoRoom      // the socket's receive buffer is full
-	ByFilter    // the socket's filter, or its least TTL, does not let it through
+	ByFilter    // the socket's filter does not let it through
 	BadChecksum // or a length that is wrong
 	NoSocket    // none is bound to where it goes
 	reasons

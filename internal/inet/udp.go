@@ -672,7 +672,7 @@ func (u *udpProto) Input(p *packet.Packet, m *ip.Meta) bool {
 	case e != nil && !m.Lane.At().Visit(e.s.Host):
 		m.Lane.Busy(e.s.Host, p, m)
 	case e != nil:
-		u.deliver(e, p, m, h.SrcPort)
+		e.accept(p, m, h.SrcPort)
 	case u.asks(m):
 		u.askUDP(p, m, &h)
 	default:
@@ -683,17 +683,6 @@ func (u *udpProto) Input(p *packet.Packet, m *ip.Meta) bool {
 		return false
 	}
 	return true
-}
-
-func (u *udpProto) deliver(e *udpEndpoint, p *packet.Packet, m *ip.Meta, sport uint16) {
-	if m.TTL < e.ip().minTTL {
-		if u.Host.Tracing() {
-			e.tellArrived(m, sport, p.Len()-udpHeader, trace.ByFilter)
-		}
-		p.Free()
-		return
-	}
-	e.accept(p, m, sport)
 }
 
 // lookup finds the socket that a datagram is for: the one whose peer the sender is
@@ -747,7 +736,7 @@ func (u *udpProto) inputGroup(p *packet.Packet, m *ip.Meta, h *wire.UDP) bool {
 			continue
 		}
 		if last != nil {
-			u.deliver(last, p.Clone(), m, h.SrcPort)
+			last.accept(p.Clone(), m, h.SrcPort)
 		}
 		last = e
 	}
@@ -759,7 +748,7 @@ func (u *udpProto) inputGroup(p *packet.Packet, m *ip.Meta, h *wire.UDP) bool {
 		p.Free()
 		return true
 	}
-	u.deliver(last, p, m, h.SrcPort)
+	last.accept(p, m, h.SrcPort)
 	return true
 }
 

@@ -53,8 +53,7 @@ func (t *straight) Run(at *host.Lane, _ *packet.Packet) {
 
 // takesStraight reports whether e does not look at the packet that a datagram came in.
 func (e *udpEndpoint) takesStraight() bool {
-	o := e.ip()
-	return !e.gro && o.filter == nil && o.minTTL == 0
+	return !e.gro && e.ip().filter == nil
 }
 
 // arrive queues a datagram of the bytes b, and counts it.
