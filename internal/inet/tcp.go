@@ -552,6 +552,9 @@ func (e *tcpEndpoint) release() {
 // re-arms the timer, tells those who wait, and looks after the endpoint's life.
 func (t *tcpProto) update(e *tcpEndpoint, ev wait.Events) {
 	now := e.now()
+	if t.cfg.Trace != 0 {
+		e.conn.TellOn(e.dom.Tape())
+	}
 	for {
 		for out := &t.lane(e.dom).out; e.conn.Poll(now, out); {
 			t.transmit(e, out)
@@ -560,9 +563,10 @@ func (t *tcpProto) update(e *tcpEndpoint, ev wait.Events) {
 			break
 		}
 	}
-	if t.cfg.Trace != nil {
+	if t.cfg.Trace != 0 {
+		e.conn.TellOn(e.dom.Tape()) // again, if a fault has struck
 		e.conn.Tell(now)
-		e.conn.Sign(e.sign)
+		e.signAll()
 	}
 	if e.stamps != nil && len(e.stamps.sent) > 0 {
 		ev |= e.stampSent()
@@ -601,16 +605,24 @@ func (t *tcpProto) update(e *tcpEndpoint, ev wait.Events) {
 
 // sign completes the events of a core that no update follows.
 func (t *tcpProto) sign(e *tcpEndpoint) {
-	if t.cfg.Trace != nil {
-		e.conn.Sign(e.sign)
+	if t.cfg.Trace != 0 {
+		e.conn.TellOn(e.dom.Tape())
+		e.signAll()
+	}
+}
+
+// signAll completes the events that the core has made.
+func (e *tcpEndpoint) signAll() {
+	told := e.conn.Events()
+	for i := range told {
+		e.sign(&told[i])
 	}
 }
 
 // sign completes an event of the core's.
 func (e *tcpEndpoint) sign(ev *trace.Event) {
-	ev.Time, ev.Protocol = e.now(), abi.IPPROTO_TCP
+	ev.Time, ev.Protocol, ev.Owner = e.now(), abi.IPPROTO_TCP, e.owner()
 	ev.Local, ev.Peer = netip.AddrPortFrom(e.laddr, e.lport), netip.AddrPortFrom(e.raddr, e.rport)
-	ev.Owner = e.owner()
 	if e.s != nil {
 		ev.Socket = e.s.ID
 	}

@@ -13,10 +13,17 @@ func (s *Socket) called(call string, n int, err error) {
 	}
 }
 
-// received is called of a receive, and returns what that returns.
-func (s *Socket) received(n int, err error) (int, error) {
-	s.called("recv", n, err)
-	return n, err
+// called is that of s, unless those who listen were told within the call (end).
+func (c *call) called(call string, n int, err error) {
+	if c.s.Host.Tracing() && !c.told {
+		c.s.tellCalled(call, n, err)
+	}
+}
+
+// end tells that the call ends with the current entry, and with n bytes. Locked.
+func (c *call) end(call string, n int) {
+	c.told = true
+	c.s.tell(c.s.Host.Tape(), call, n, nil)
 }
 
 // accepted tells of an accept, with the peer of the socket that it made.
@@ -37,34 +44,26 @@ func (s *Socket) tellAccepted(n *Socket, err error) {
 	}
 	s.Host.Enter()
 	defer s.Host.Leave()
-	if log := s.Host.Log(); log != nil {
-		var e trace.Event
-		s.complete(&e, "accept", 0, err)
+	if tape := s.Host.Tape(); tape != nil {
+		e := s.tell(tape, "accept", 0, err)
 		if err == nil {
 			e.Peer = peer.AddrPort()
 		}
-		log.Add(&e)
 	}
 }
 
 func (s *Socket) tellCalled(call string, n int, err error) {
 	s.Host.Enter()
 	defer s.Host.Leave()
-	if log := s.Host.Log(); log != nil {
-		s.tell(log, call, n, err)
+	if tape := s.Host.Tape(); tape != nil {
+		s.tell(tape, call, n, err)
 	}
 }
 
-// tell logs a call. Locked.
-func (s *Socket) tell(log *trace.Log, call string, n int, err error) {
-	var e trace.Event
-	s.complete(&e, call, n, err)
-	log.Add(&e)
-}
-
-// complete makes e that of a call. Locked.
-func (s *Socket) complete(e *trace.Event, call string, n int, err error) {
-	e.Time, e.Kind, e.Call, e.Result, e.Socket, e.Owner = s.Host.Now(), trace.Called, call, n, s.ID, s.Owner
+// tell tells of a call that has ended. Locked.
+func (s *Socket) tell(tape *trace.Tape, call string, n int, err error) *trace.Event {
+	e := tape.Next(trace.Called, trace.NoReason)
+	e.Time, e.Call, e.Result, e.Socket, e.Owner = s.Host.Now(), call, n, s.ID, s.Owner
 	if err != nil {
 		e.Result, e.Err = -1, err.Error()
 	}
@@ -75,4 +74,5 @@ func (s *Socket) complete(e *trace.Event, call string, n int, err error) {
 			e.Peer = peer.AddrPort()
 		}
 	}
+	return e
 }

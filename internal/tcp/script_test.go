@@ -49,6 +49,7 @@ type script struct {
 	ts    bool   // the peer stamps its segments, with the script's time
 	tsv   func() uint32
 	wnd   uint16        // the peer's window field, where a segment gives none
+	tape  trace.Tape
 	heard []trace.Event // that no assertion has looked at
 }
 
