@@ -31,7 +31,7 @@ var chunks = sync.Pool{New: func() any { return &chunk{slots: make([]Event, chun
 
 // Next returns the next event, to be completed.
 func (t *Tape) Next(k Kind, why Why) *Event {
-	if t.n == len(t.slots) {
+	if t.n == len(t.slots) || t.n == t.from && t.n != 0 {
 		t.turn()
 	}
 	e := &t.slots[t.n]
@@ -45,7 +45,9 @@ func (t *Tape) Next(k Kind, why Why) *Event {
 func (t *Tape) turn() {
 	written := t.slots[t.from:t.n]
 	switch {
-	case t.chunk != nil && len(written) == 0 && t.chunk.users.Load() == 1:
+	case len(written) == 0 && t.n < len(t.slots) && t.chunk.users.Load() > 1:
+		return // there is room behind what is being read
+	case len(written) == 0 && len(t.slots) == chunkSize && t.chunk.users.Load() == 1:
 	case len(written) < chunkSize:
 		c := chunks.Get().(*chunk)
 		t.put(c, written)

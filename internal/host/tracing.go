@@ -28,7 +28,7 @@ import (
 const maxTraced = 1 << 16
 
 // maxSpare is how long a queue may be that is kept for reuse.
-const maxSpare = 1 << 10
+const maxSpare = 1 << 8
 
 // tracing is the state of a host's events.
 type tracing struct {
@@ -146,9 +146,7 @@ func (l *listener) put(r trace.Run) {
 			l.queue = append(l.queue, part)
 		}
 	}
-	if left := r.Len() - n; left > 0 {
-		l.missed += left
-	}
+	l.missed += r.Len() - n
 }
 
 // putMissed queues how many events are missing behind what is queued.
@@ -160,15 +158,12 @@ func (l *listener) putMissed() {
 	}
 }
 
-// take returns the first of what is queued.
-func (l *listener) take() (r trace.Run, some bool) {
+// take returns the first of what is queued; something is, or is missing.
+func (l *listener) take() trace.Run {
 	if l.told == len(l.queue) {
 		l.putMissed()
 	}
-	if l.told == len(l.queue) {
-		return r, false
-	}
-	r = l.queue[l.told]
+	r := l.queue[l.told]
 	l.queue[l.told] = trace.Run{}
 	l.waiting -= r.Len()
 	if l.told++; l.told == len(l.queue) {
@@ -177,7 +172,7 @@ func (l *listener) take() (r trace.Run, some bool) {
 			l.queue = nil
 		}
 	}
-	return r, true
+	return r
 }
 
 // handOn calls the listeners that nobody calls already until their queues are empty. Without
@@ -206,8 +201,8 @@ func (h *Host) handTo(l *listener) {
 	l.busy = true
 	goesOn := false
 	defer func() { l.busy = goesOn }() // a listener that panics is called again
-	for handed := 0; ; {
-		if handed >= maxHanded && l.waiting > 0 {
+	for handed := 0; l.waiting+l.missed > 0; {
+		if handed >= maxHanded {
 			goesOn = true
 			clock.Go(h.clock, func() {
 				t.mu.Lock()
@@ -217,12 +212,13 @@ func (h *Host) handTo(l *listener) {
 			})
 			return
 		}
-		r, some := l.take()
-		if !some {
-			return
+		// What is there, and what is missing behind it.
+		for there := l.waiting; there > 0 && l.waiting > 0 || l.waiting == 0 && l.missed > 0; {
+			r := l.take()
+			there -= r.Len()
+			handed += r.Len()
+			t.call(l, r)
 		}
-		handed += r.Len()
-		t.call(l, r)
 	}
 }
 

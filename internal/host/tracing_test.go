@@ -13,9 +13,10 @@ import (
 // happen logs n events, numbered from first on, in one entry.
 func happen(h *Host, first, n int) {
 	h.Enter()
-	if log := h.Log(); log != nil {
+	if tape := h.Tape(); tape != nil {
 		for i := range n {
-			log.Add(&trace.Event{Time: h.Now(), Kind: trace.Called, Result: first + i})
+			e := tape.Next(trace.Called, trace.NoReason)
+			e.Time, e.Result = h.Now(), first+i
 		}
 	}
 	h.Leave()
@@ -138,8 +139,8 @@ func TestListenersComeAndGo(t *testing.T) {
 				default:
 				}
 				h.Enter()
-				if log := h.Log(); log != nil {
-					log.Add(&trace.Event{Kind: trace.Called, Result: int(next.Add(1))})
+				if tape := h.Tape(); tape != nil {
+					tape.Next(trace.Called, trace.NoReason).Result = int(next.Add(1))
 				}
 				h.Leave()
 			}
@@ -182,10 +183,20 @@ func TestListenersComeAndGo(t *testing.T) {
 // A queue that has grown long is not kept.
 func TestLongQueueIsGivenBack(t *testing.T) {
 	h := New(&clock.Manual{})
-	defer h.Trace(func([]trace.Event) {})()
-	happen(h, 0, maxTraced)
-	if l := h.tracing.listeners[0]; cap(l.spare)+cap(l.queue) > 2*maxSpare {
-		t.Errorf("room for %d and %d events is kept", cap(l.spare), cap(l.queue))
+	told := 0
+	defer h.Trace(func(e []trace.Event) {
+		if told += len(e); told == 1 {
+			for range maxTraced {
+				happen(h, 0, 1)
+			}
+			if n := len(h.tracing.listeners[0].queue); n <= maxSpare {
+				t.Errorf("a queue of %d runs is not long", n)
+			}
+		}
+	})()
+	happen(h, 0, 1)
+	if l := h.tracing.listeners[0]; cap(l.queue) > maxSpare || told != 1+maxTraced {
+		t.Errorf("room for %d runs is kept; %d events were told", cap(l.queue), told)
 	}
 }
 

@@ -224,6 +224,20 @@ func (t *tcpProto) Peer(s *socket.Socket) (abi.Addr, error) {
 	return a, nil
 }
 
+// Ends implements socket.Ended.
+func (t *tcpProto) Ends(s *socket.Socket) (local, peer netip.AddrPort) {
+	e := endpointOf(s)
+	addr := e.laddr
+	if !addr.IsValid() {
+		addr = e.addr
+	}
+	local = netip.AddrPortFrom(seenBy(s, addr), e.lport)
+	if st := e.conn.State(); st != tcp.Closed && st != tcp.SynSent && st != tcp.TimeWait && e.raddr.IsValid() {
+		peer = netip.AddrPortFrom(seenBy(s, e.raddr), e.rport)
+	}
+	return local, peer
+}
+
 // Ready implements socket.Proto.
 func (t *tcpProto) Ready(s *socket.Socket) wait.Events {
 	e := endpointOf(s)
@@ -553,7 +567,7 @@ func (e *tcpEndpoint) release() {
 func (t *tcpProto) update(e *tcpEndpoint, ev wait.Events) {
 	now := e.now()
 	if t.cfg.Trace != 0 {
-		e.conn.TellOn(e.dom.Tape())
+		e.conn.TellOn(e.dom.Lane().Tape())
 	}
 	for {
 		for out := &t.lane(e.dom).out; e.conn.Poll(now, out); {
@@ -564,7 +578,7 @@ func (t *tcpProto) update(e *tcpEndpoint, ev wait.Events) {
 		}
 	}
 	if t.cfg.Trace != 0 {
-		e.conn.TellOn(e.dom.Tape()) // again, if a fault has struck
+		e.conn.TellOn(e.dom.Lane().Tape()) // again, if a fault has struck
 		e.conn.Tell(now)
 		e.signAll()
 	}
@@ -606,7 +620,7 @@ func (t *tcpProto) update(e *tcpEndpoint, ev wait.Events) {
 // sign completes the events of a core that no update follows.
 func (t *tcpProto) sign(e *tcpEndpoint) {
 	if t.cfg.Trace != 0 {
-		e.conn.TellOn(e.dom.Tape())
+		e.conn.TellOn(e.dom.Lane().Tape())
 		e.signAll()
 	}
 }

@@ -174,7 +174,7 @@ func (t *tcpProto) segment(e *tcpEndpoint, m *ip.Meta, seg *tcp.Segment) {
 	}
 	_, before := e.conn.Received()
 	if t.cfg.Trace != 0 {
-		e.conn.TellOn(e.dom.Tape())
+		e.conn.TellOn(e.dom.Lane().Tape())
 	}
 	ev := e.conn.Segment(e.now(), seg)
 	_, after := e.conn.Received()

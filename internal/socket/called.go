@@ -1,6 +1,8 @@
 package socket
 
 import (
+	"net/netip"
+
 	"usock/internal/abi"
 	"usock/trace"
 )
@@ -23,7 +25,7 @@ func (c *call) called(call string, n int, err error) {
 // end tells that the call ends with the current entry, and with n bytes. Locked.
 func (c *call) end(call string, n int) {
 	c.told = true
-	c.s.tell(c.s.Host.Tape(), call, n, nil)
+	c.s.tell(c.s.Host.Lane().Tape(), call, n, nil)
 }
 
 // accepted tells of an accept, with the peer of the socket that it made.
@@ -67,12 +69,23 @@ func (s *Socket) tell(tape *trace.Tape, call string, n int, err error) *trace.Ev
 	if err != nil {
 		e.Result, e.Err = -1, err.Error()
 	}
-	if !s.closed {
-		e.Protocol = uint8(s.Protocol)
+	if s.closed {
+		return e
+	}
+	e.Protocol = uint8(s.Protocol)
+	if p, ok := s.Proto.(Ended); ok {
+		e.Local, e.Peer = p.Ends(s)
+	} else {
 		e.Local = s.Proto.Name(s).AddrPort()
 		if peer, err := s.Proto.Peer(s); err == nil {
 			e.Peer = peer.AddrPort()
 		}
 	}
 	return e
+}
+
+// Ended is a Proto that is told to those who listen to events often.
+type Ended interface {
+	// Ends returns the addresses of Name and Peer; that of the peer is zero where there is none. Locked.
+	Ends(*Socket) (local, peer netip.AddrPort)
 }

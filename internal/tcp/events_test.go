@@ -18,7 +18,7 @@ import (
 //
 // What an assertion has passed over is not looked at again.
 
-func traced(s *script) { s.cfg.Trace++ }
+func traced(s *script) { s.audience++; s.cfg.Trace = s.audience }
 
 // takeEvents moves what the core has told into s.heard.
 func (s *script) takeEvents() {
