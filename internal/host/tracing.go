@@ -48,7 +48,6 @@ type listener struct {
 	waiting int  // events in queue
 	missed  int  // events for which there was no room; they come after the queue's
 	busy    bool // somebody hands on
-	stopped bool
 }
 
 // Trace has f called with all events from now on, until stop is called. f is called by one
@@ -71,7 +70,7 @@ func (h *Host) Trace(f func([]trace.Event)) (stop func()) {
 		h.Lane().cut()
 		t.mu.Lock()
 		t.listeners = slices.DeleteFunc(slices.Clone(t.listeners), func(o *listener) bool { return o == l })
-		l.stopped = true
+
 		l.drop()
 		t.mu.Unlock()
 		h.setTracing()
