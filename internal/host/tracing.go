@@ -136,7 +136,7 @@ func (t *tracing) queue(r trace.Run) {
 
 // put queues events, as far as there is room: a listener that does not keep up misses events, is told how many, and holds up no packet.
 func (l *listener) put(r trace.Run) {
-	n := min(r.Len(), maxTraced-l.waiting)
+	n := max(min(r.Len(), maxTraced-l.waiting), 0) // what is missing counts as one
 	if n > 0 {
 		l.putMissed()
 		l.waiting += n

@@ -230,3 +230,47 @@ func TestListenerNeverIdle(t *testing.T) {
 		}
 	}
 }
+
+// What is told and what is missing are all there was, however a queue fills and empties again.
+func TestMissedAddsUp(t *testing.T) {
+	var l listener
+	var tape trace.Tape
+	made, told, missed := 0, 0, 0
+	put := func(n int) {
+		for range n {
+			tape.Next(trace.Called, trace.NoReason).Result = made
+			made++
+		}
+		r := tape.Cut()
+		l.put(r)
+		r.Done()
+	}
+	take := func() {
+		r := l.take()
+		for _, e := range r.Events() {
+			if e.Kind == trace.Missed {
+				missed += e.Result
+			} else if told++; e.Result != told+missed-1 {
+				t.Fatalf("number %d comes after %d told and %d missing", e.Result, told-1, missed)
+			}
+		}
+		r.Done()
+	}
+	put(1)
+	put(2 * maxTraced)
+	for range 5 {
+		take()
+		put(3)
+		put(maxTraced)
+		put(2)
+		if l.waiting > maxTraced+1 {
+			t.Fatalf("%d events wait", l.waiting)
+		}
+	}
+	for l.waiting+l.missed > 0 {
+		take()
+	}
+	if told+missed != made || missed == 0 {
+		t.Errorf("%d told and %d missing of %d", told, missed, made)
+	}
+}

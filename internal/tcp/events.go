@@ -18,10 +18,10 @@ import (
 // tales are what a connection tells, and has told. They are made when it first tells something, so that a connection
 // that nobody looks at is not larger for it.
 type tales struct {
-	audience uint32      // that they are for: another one has been told nothing
-	tape     *trace.Tape // where events go; nil: the owner has not said so in this entry
-	from     int         // of those written on the tape: where the connection's begin
-	early    []trace.Event
+	audience uint32        // that they are for: another one has been told nothing
+	tape     *trace.Tape   // where events go; nil: the owner has not said so in this entry
+	from     int           // of those written on the tape: where the connection's begin
+	early    []trace.Event // told while there was no tape
 
 	// Why the next segment is sent again, and for which time; NoReason: it is not.
 	why   trace.Why
