@@ -16,7 +16,7 @@ func (h *Host) Epoch() time.Time {
 
 // Trace has f called with what the host's stack and the calls on its sockets do from now on,
 // until stop is called, in order. f is called by one goroutine at a time, with no lock held, and may use
-// the host, and stop; it must not keep the slice.
+// the host, and stop; it must neither keep the slice nor write to it, as other listeners read the same.
 //
 // Who calls f is whoever has brought the events about, unless another call of f is under way, and for no more than
 // some thousand events, after which a goroutine of its own goes on: so f should neither take long nor wait for
@@ -27,6 +27,9 @@ func (h *Host) Epoch() time.Time {
 // place. Listeners do not hold each other up. After a panic of f it is called again with later events.
 // Without listener nothing is made. A call of f that is under way when stop is called goes on; none begins
 // after it.
+//
+// That a send or receive has ended is told when its last entry into the host has done what it asks for, before the packets that this brings about
+// are carried.
 //
 // A host's events are in the order in which they were made, and of their times: what two connections do at
 // once, on two processors, is told with the later of both times where it was made later. On a manual clock

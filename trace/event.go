@@ -61,7 +61,7 @@ const (
 	State                        // the connection's state changed
 	Window                       // the congestion window, ssthresh or the peer's window changed by more than growth
 	Rate                         // the pacing rate changed by more than an eighth
-	TimerSet                     // Why says which timer
+	TimerSet                     // Why says which timer; not told again while it is only put off, until what was told is over
 	TimerExpired
 	Stalled // data waits, and Why says for whom; ByNobody: it goes on
 	Called  // a call of the program ended

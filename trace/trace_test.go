@@ -4,10 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"math/rand/v2"
 	"net/netip"
-	"runtime"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -252,46 +251,90 @@ func (f *failing) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// TestLog takes what several goroutines add: what is added together stays together, and arrays change hands.
-func TestLog(t *testing.T) {
-	var l trace.Log
-	const makers, batches, size = 4, 100, 3
-	var all sync.WaitGroup
-	for maker := range makers {
-		all.Go(func() {
-			for n := range batches {
-				var b [size]trace.Event
-				for i := range b {
-					b[i] = trace.Event{Socket: uint64(maker), Result: n*size + i}
+// TestTape writes, cuts and reads on several goroutines: runs stay as they were until they are given back, whichever way the tape goes on,
+// and each event is what was written last where it stands.
+func TestTape(t *testing.T) {
+	var tape trace.Tape
+	runs := make(chan trace.Run, 10)
+	const events = 20_000
+	go func() {
+		defer close(runs)
+		rnd := rand.New(rand.NewPCG(1, 2))
+		for n := 0; n < events; {
+			size := 1 + rnd.IntN(3)
+			if rnd.IntN(100) == 0 {
+				size = 200
+			}
+			for range size {
+				if k := tape.Next(trace.Called, trace.ByRACK); n%3 == 0 {
+					k.Err, k.Len = "text", uint32(n)
+				} else {
+					k.Result = n
 				}
-				l.AddAll(b[:])
+				n++
 			}
-		})
-	}
-	var next [makers]int
-	var last trace.Event
-	var spare []trace.Event
-	for told := 0; told < makers*batches*size; {
-		if l.Empty() {
-			runtime.Gosched()
-			continue
-		}
-		spare = l.Take(spare)
-		for _, e := range spare {
-			if e.Result != next[e.Socket] || e.Result%size != 0 && e.Socket != last.Socket {
-				t.Fatalf("event %d of %d comes after %d of %d", e.Result, e.Socket, last.Result, last.Socket)
+			if got := tape.Written(); got != size || len(tape.From(1)) != size-1 {
+				t.Errorf("%d events are written, of %d", got, size)
 			}
-			next[e.Socket]++
-			last = e
-			told++
+			r := tape.Cut()
+			runs <- r.Share(1)
+			runs <- r
 		}
+	}()
+	n := 0
+	for first := range runs {
+		all := <-runs
+		if first.Len() != 1 || &first.Events()[0] != &all.Events()[0] {
+			t.Fatal("the first of a run is another event")
+		}
+		first.Done()
+		for _, got := range all.Events() {
+			want := trace.Event{Kind: trace.Called, Why: trace.ByRACK, Result: n}
+			if n%3 == 0 {
+				want.Err, want.Len, want.Result = "text", uint32(n), 0
+			}
+			if got != want {
+				t.Fatalf("event %d is %+v", n, got)
+			}
+			n++
+		}
+		all.Done()
 	}
-	all.Wait()
-	if !l.Empty() || len(l.Take(spare)) != 0 {
-		t.Error("taken twice")
+	if n < events {
+		t.Errorf("%d events", n)
 	}
-	l.Add(&trace.Event{Result: 1})
-	if e := l.Take(nil); len(e) != 1 || e[0].Result != 1 {
-		t.Error("after spare was given:", e)
+}
+
+// TestTapeReused has runs given back before the tape goes on: it is written over from its beginning, unless it had become long.
+func TestTapeReused(t *testing.T) {
+	var tape trace.Tape
+	tape.Next(trace.Sent, 0)
+	one := tape.Cut()
+	slot := &one.Events()[0]
+	one.Done()
+	if e := tape.Next(trace.Sent, 0); e != slot {
+		t.Error("what nobody reads any more is left aside")
+	}
+	one = tape.Cut()
+	if e := tape.Next(trace.Sent, 0); e == slot {
+		t.Error("what is being read is written over")
+	}
+	two := tape.Cut()
+	if !one.Follow(two) || one.Len() != 2 || one.Follow(trace.RunOf(trace.Event{})) {
+		t.Error("what follows is not a part, or what does not is one")
+	}
+	one.Done()
+	for range 1000 {
+		tape.Next(trace.Sent, 0)
+	}
+	long := tape.Cut()
+	slot = &long.Events()[0]
+	long.Done()
+	if e := tape.Next(trace.Sent, 0); e == slot {
+		t.Error("a long tape is kept")
+	}
+	tape.Reset()
+	if tape.Written() != 0 {
+		t.Error("not empty")
 	}
 }

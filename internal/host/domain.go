@@ -106,10 +106,6 @@ func (d *Domain) Stamp() int64 { return d.Wall().UnixNano() }
 // who are to take it wait for a processor, on which Go would leave it for 10 ms.
 func (d *Domain) Yield() { d.Lane().yield = true }
 
-// HandOnLater has the goroutine that leaves the domain not call those who listen to events: it enters soon, and waits for
-// nothing before that.
-func (d *Domain) HandOnLater() { d.Lane().later = true }
-
 // After has f called by the goroutine that leaves the domain, once it has unlocked: f may
 // enter the host.
 func (d *Domain) After(f func()) {
@@ -152,5 +148,10 @@ func (d *Domain) Closed() bool { return d.host.closed.Load() }
 // Tracing reports whether somebody listens to events. The domain need not be entered.
 func (d *Domain) Tracing() bool { return d.host.tracing.on.Load() }
 
-// Log returns where events go; nil if nobody listens.
-func (d *Domain) Log() *trace.Log { return d.host.tracing.log }
+// Tape returns where events are written; nil if nobody listens.
+func (d *Domain) Tape() *trace.Tape {
+	if !d.Tracing() {
+		return nil
+	}
+	return &d.lane.tape
+}

@@ -12,7 +12,6 @@ import (
 	"usock/internal/timer"
 	"usock/internal/wait"
 	"usock/packet"
-	"usock/trace"
 )
 
 // Host is the lock domains of a network host, and the lanes in which they are entered. Make one with
@@ -24,9 +23,9 @@ type Host struct {
 	// domain, or in that of whoever sent the packet, or in the whole host. Set once, before the first
 	// Enter.
 	Input func(*Lane, *packet.Packet)
-	// Traced, if not nil, is told where to put events; nil: nobody listens any more. It is
+	// Traced, if not nil, is told who listens to events: a number that those who come later do not have; 0: nobody does any more. It is
 	// called in the whole host. Set once, before the first Enter.
-	Traced func(*trace.Log)
+	Traced func(audience uint32)
 
 	clock  clock.Clock
 	lanes  []Lane

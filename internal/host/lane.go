@@ -26,7 +26,7 @@ type Lane struct {
 	whole  bool    // all lanes are taken; this one works for them
 	pinned bool    // it stays in dom
 	yield  bool    // others are let run at the end
-	later  bool    // what was logged is handed on by a later entry of the same goroutine
+	told   bool    // events were told, to be handed on
 	fresh  bool
 
 	since time.Duration // when entries began that follow each other closely
@@ -44,6 +44,7 @@ type Lane struct {
 	dirty   []*relay.Relay // that have packets to be sent after unlocking
 	after   []func()       // to be called after unlocking
 	wholes  []left         // to be done in the whole host
+	tape    trace.Tape     // empty while nobody listens
 
 	_ [CacheLine]byte // others' lanes are on other cache lines
 }
@@ -63,6 +64,9 @@ func (l *Lane) look() { l.now, l.fresh = l.host.clock.Now(), true }
 
 // Host returns the host that the lane is of.
 func (l *Lane) Host() *Host { return l.host }
+
+// Tape returns where events are written. It is called only where somebody listens (Domain.Tracing).
+func (l *Lane) Tape() *trace.Tape { return &l.tape }
 
 // Whole reports whether the entry has the whole host.
 func (l *Lane) Whole() bool { return l.whole }
@@ -218,6 +222,7 @@ func (l *Lane) depart() {
 	if d == nil {
 		return
 	}
+	l.cut()
 	l.dom, d.lane = nil, &l.host.lanes[0]
 	d.mu.Unlock()
 	if d.left() {
@@ -305,23 +310,21 @@ func (l *Lane) Leave() {
 			}
 		}
 	}
-	var log *trace.Log
-	if !l.later {
-		log = h.tracing.logged()
-	}
-	l.later = false
+	l.cut()
+	told := l.told
+	l.told = false
 
 	// All that is done without the lock is taken along, as others enter as soon as it is free.
 	wakes := l.wakes.Take()
 	if l.yield || len(l.dirty)|len(l.after)|len(l.wholes) != 0 {
-		l.finish(whole, log, wakes)
+		l.finish(whole, told, wakes)
 		return
 	}
 	l.drained = 0
 	l.unlock(whole)
 	wakes.Signal()
-	if log != nil {
-		h.handOn(log)
+	if told {
+		h.handOn()
 	}
 }
 
@@ -364,7 +367,7 @@ func (l *Lane) unlock(whole bool) {
 }
 
 // finish is the rest of Leave where there is more to be done without the lock than to wake programs.
-func (l *Lane) finish(whole bool, log *trace.Log, wakes wait.List) {
+func (l *Lane) finish(whole, told bool, wakes wait.List) {
 	h := l.host
 	var calls [maxDirty]func()
 	after := append(calls[:0], l.after...)
@@ -393,7 +396,7 @@ func (l *Lane) finish(whole bool, log *trace.Log, wakes wait.List) {
 		}
 		h.Leave()
 	}
-	h.carryOut(after, dirty, log)
+	h.carryOut(after, dirty, told)
 	if yield {
 		runtime.Gosched()
 	}
@@ -401,18 +404,18 @@ func (l *Lane) finish(whole bool, log *trace.Log, wakes wait.List) {
 
 // carryOut calls the functions, flushes the relays and hands events on, each also where one before it panics or ends its
 // goroutine: they are the user's, or call the user's links and listeners, and what the others are for is others'.
-func (h *Host) carryOut(after []func(), dirty []*relay.Relay, log *trace.Log) {
+func (h *Host) carryOut(after []func(), dirty []*relay.Relay, told bool) {
 	switch {
 	case len(after) > 0:
-		defer h.carryOut(after[1:], dirty, log)
+		defer h.carryOut(after[1:], dirty, told)
 		after[0]()
 	case len(dirty) > 0:
-		if len(dirty) > 1 || log != nil {
-			defer h.carryOut(nil, dirty[1:], log)
+		if len(dirty) > 1 || told {
+			defer h.carryOut(nil, dirty[1:], told)
 		}
 		dirty[0].Flush()
-	case log != nil:
-		h.handOn(log)
+	case told:
+		h.handOn()
 	}
 }
 

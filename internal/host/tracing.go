@@ -10,16 +10,14 @@ import (
 	"usock/trace"
 )
 
-// Events of the stack (package trace) go from whoever makes them into the host's log, and from there to the listeners once an
-// entry has ended:
+// Events of the stack (package trace) are written on the tape of the lane that makes them, and read there by the listeners, once the
+// lane is left:
 //
-//	tcp.Conn, calls ──► log (its own lock) ── handOn ──► each listener's queue (t.mu) ──► listener
+//	tcp.Conn, calls ──► Lane.tape ── cut ──► each listener's queue (t.mu) ── handOn ──► listener
 //
-// A connection puts its events into the log together, before others can learn of what they tell: the locks of domains order
+// What a lane has written in a domain is cut off before others can learn of what it tells: the locks of domains order
 // what depends on each other. Two entries at one time have read the clock one after the other, and come in
 // any order: an event's time is no earlier than that of the one before it.
-//
-// Arrays of events change hands and are not copied, but for further listeners.
 //
 // One goroutine at a time hands on what is in a listener's queue, so that the order stays; who comes
 // meanwhile leaves his events there and goes on. So a listener may use the host: what that brings
@@ -30,44 +28,36 @@ import (
 const maxTraced = 1 << 16
 
 // maxSpare is how long a queue may be that is kept for reuse.
-const maxSpare = 1 << 12
+const maxSpare = 1 << 8
 
 // tracing is the state of a host's events.
 type tracing struct {
-	on  atomic.Bool // changed under the host's lock
-	log *trace.Log  // nil: nobody listens. Changed under the host's lock and mu
+	on       atomic.Bool // changed under the host's lock
+	audience uint32      // how often somebody has begun to listen where nobody did; under the host's lock
 
 	mu        sync.Mutex
-	spare     []trace.Event // mu: for the log
-	last      time.Duration // mu: of the event that was queued last
+	last      time.Duration // mu: of the event that was cut last
 	listeners []*listener   // mu; a slice that was read stays as it is
-}
-
-// logged returns the log if there is something to hand on, else nil. The host must be entered.
-func (t *tracing) logged() *trace.Log {
-	if !t.on.Load() || t.log.Empty() {
-		return nil
-	}
-	return t.log
 }
 
 // listener is who is told of events. Its fields are guarded by tracing.mu.
 type listener struct {
-	f            func([]trace.Event) // not guarded: it does not change
-	queue, spare []trace.Event       // spare is for reuse
-	missed       int                 // events for which there was no room; they come after the queue's
-	busy         bool                // somebody hands on
-	stopped      bool
+	f       func([]trace.Event) // not guarded: it does not change
+	queue   []trace.Run
+	told    int  // of queue: before, all was handed on
+	waiting int  // events in queue
+	missed  int  // events for which there was no room; they come after the queue's
+	busy    bool // somebody hands on
 }
 
 // Trace has f called with all events from now on, until stop is called. f is called by one
-// goroutine at a time, without the lock; the slice is the caller's, f must not keep it.
+// goroutine at a time, without the lock; it must neither keep the slice nor write to it.
 func (h *Host) Trace(f func([]trace.Event)) (stop func()) {
 	l := &listener{f: f}
 	t := &h.tracing
 	h.Enter()
+	h.Lane().cut() // which is not for l
 	t.mu.Lock()
-	t.queue(t.log) // which is not for l
 
 	// A new array, as handOn goes over the old one without the lock.
 	t.listeners = append(slices.Clone(t.listeners), l)
@@ -77,73 +67,119 @@ func (h *Host) Trace(f func([]trace.Event)) (stop func()) {
 
 	return func() {
 		h.Enter()
+		h.Lane().cut()
 		t.mu.Lock()
-		t.queue(t.log)
 		t.listeners = slices.DeleteFunc(slices.Clone(t.listeners), func(o *listener) bool { return o == l })
-		l.stopped, l.queue, l.missed = true, nil, 0
+
+		l.drop()
 		t.mu.Unlock()
 		h.setTracing()
 		h.Leave()
 	}
 }
 
+// drop forgets what waits for the listener.
+func (l *listener) drop() {
+	for _, r := range l.queue[l.told:] {
+		r.Done()
+	}
+	l.queue, l.told, l.waiting, l.missed = nil, 0, 0, 0
+}
+
 // setTracing tells those who make events whether somebody listens. Locked.
 func (h *Host) setTracing() {
 	t := &h.tracing
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	on := len(t.listeners) > 0
+	t.mu.Unlock()
 	if on == t.on.Load() {
 		return
 	}
 	t.on.Store(on)
-
-	// Whoever makes events has the log's address, or none: one comparison where nobody listens. A connection that was
-	// told to another log has told this one nothing.
-	t.log = nil
+	for i := range h.lanes {
+		h.lanes[i].tape.Reset()
+	}
+	audience := uint32(0)
 	if on {
-		t.log = new(trace.Log)
+		t.audience = max(1, t.audience+1)
+		audience = t.audience
 	}
 	if h.Traced != nil {
-		h.Traced(t.log)
+		h.Traced(audience)
 	}
 }
 
-// queue moves what was logged into the listeners' queues, unless those that the log is for have gone; t.mu must be held.
-func (t *tracing) queue(log *trace.Log) {
-	if log == nil || log != t.log || log.Empty() {
-		return
+// cut has the listeners be told of what was written on the lane's tape, once it is left.
+func (l *Lane) cut() {
+	if l.tape.Written() != 0 {
+		l.host.tracing.queue(l.tape.Cut())
+		l.told = true
 	}
-	events := log.Take(t.spare)
-	t.spare = nil
-	for i := range events {
-		t.last = max(t.last, events[i].Time)
-		events[i].Time = t.last
-	}
-	for i, l := range t.listeners {
-		if i == len(t.listeners)-1 && len(l.queue) == 0 && len(events) <= maxTraced {
-			l.queue, events = events, l.queue
-			break
+}
+
+// queue puts events into the listeners' queues.
+func (t *tracing) queue(r trace.Run) {
+	t.mu.Lock()
+	events := r.Events()
+	if events[0].Time < t.last {
+		for i := range events {
+			events[i].Time = max(events[i].Time, t.last)
 		}
-
-		// A listener that does not keep up misses events, is told how many, and holds up no
-		// packet.
-		n := min(len(events), maxTraced-len(l.queue))
-		l.queue = append(l.queue, events[:n]...)
-		l.missed += len(events) - n
 	}
-	if cap(events) <= maxSpare {
-		t.spare = events[:0]
+	t.last = events[len(events)-1].Time
+	for _, l := range t.listeners {
+		l.put(r)
+	}
+	t.mu.Unlock()
+	r.Done()
+}
+
+// put queues events, as far as there is room: a listener that does not keep up misses events, is told how many, and holds up no packet.
+func (l *listener) put(r trace.Run) {
+	n := max(min(r.Len(), maxTraced-l.waiting), 0) // what is missing counts as one
+	if n > 0 {
+		l.putMissed()
+		l.waiting += n
+		part := r.Share(n)
+		if k := len(l.queue); k == l.told || !l.queue[k-1].Follow(part) {
+			l.queue = append(l.queue, part)
+		}
+	}
+	l.missed += r.Len() - n
+}
+
+// putMissed queues how many events are missing behind what is queued.
+func (l *listener) putMissed() {
+	if l.missed > 0 {
+		l.queue = append(l.queue, trace.RunOf(trace.Event{Kind: trace.Missed, Result: l.missed}))
+		l.waiting++
+		l.missed = 0
 	}
 }
 
-// handOn calls the listeners that nobody calls already until their queues are empty, after what was put into the log is there. Without
+// take returns the first of what is queued; something is, or is missing.
+func (l *listener) take() trace.Run {
+	if l.told == len(l.queue) {
+		l.putMissed()
+	}
+	r := l.queue[l.told]
+	l.queue[l.told] = trace.Run{}
+	l.waiting -= r.Len()
+	if l.told++; l.told == len(l.queue) {
+		l.queue, l.told = l.queue[:0], 0
+		if cap(l.queue) > maxSpare {
+			l.queue = nil
+		}
+	}
+	return r
+}
+
+// handOn calls the listeners that nobody calls already until their queues are empty. Without
 // the host's lock.
-func (h *Host) handOn(log *trace.Log) {
+func (h *Host) handOn() {
 	t := &h.tracing
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.queue(log)
 	for _, l := range t.listeners {
 		h.handTo(l)
 	}
@@ -164,7 +200,7 @@ func (h *Host) handTo(l *listener) {
 	l.busy = true
 	goesOn := false
 	defer func() { l.busy = goesOn }() // a listener that panics is called again
-	for handed := 0; len(l.queue) > 0; {
+	for handed := 0; l.waiting+l.missed > 0; {
 		if handed >= maxHanded {
 			goesOn = true
 			clock.Go(h.clock, func() {
@@ -175,27 +211,23 @@ func (h *Host) handTo(l *listener) {
 			})
 			return
 		}
-		events := l.queue
-		handed += len(events)
-		if l.missed > 0 {
-			last := events[len(events)-1]
-			events = append(events, trace.Event{Time: last.Time, Kind: trace.Missed, Result: l.missed})
-			l.missed = 0
-		}
-
-		// Exchanged and not emptied: the listener has the slice while others add to the queue.
-		l.queue, l.spare = l.spare[:0], nil
-		t.call(l, events)
-		if cap(events) <= maxSpare {
-			l.spare = events
+		// What is there, and what is missing behind it.
+		for there := l.waiting; there > 0 && l.waiting > 0 || l.waiting == 0 && l.missed > 0; {
+			r := l.take()
+			there -= r.Len()
+			handed += r.Len()
+			t.call(l, r)
 		}
 	}
 }
 
 // call calls a listener, without the lock that its caller holds, and holds again whatever the
 // listener does: it may panic, or end its goroutine.
-func (t *tracing) call(l *listener, events []trace.Event) {
+func (t *tracing) call(l *listener, r trace.Run) {
 	t.mu.Unlock()
-	defer t.mu.Lock()
-	l.f(events)
+	defer func() {
+		r.Done()
+		t.mu.Lock()
+	}()
+	l.f(r.Events())
 }

@@ -13,9 +13,10 @@ import (
 // happen logs n events, numbered from first on, in one entry.
 func happen(h *Host, first, n int) {
 	h.Enter()
-	if log := h.Log(); log != nil {
+	if tape := h.Tape(); tape != nil {
 		for i := range n {
-			log.Add(&trace.Event{Time: h.Now(), Kind: trace.Called, Result: first + i})
+			e := tape.Next(trace.Called, trace.NoReason)
+			e.Time, e.Result = h.Now(), first+i
 		}
 	}
 	h.Leave()
@@ -138,8 +139,8 @@ func TestListenersComeAndGo(t *testing.T) {
 				default:
 				}
 				h.Enter()
-				if log := h.Log(); log != nil {
-					log.Add(&trace.Event{Kind: trace.Called, Result: int(next.Add(1))})
+				if tape := h.Tape(); tape != nil {
+					tape.Next(trace.Called, trace.NoReason).Result = int(next.Add(1))
 				}
 				h.Leave()
 			}
@@ -182,10 +183,20 @@ func TestListenersComeAndGo(t *testing.T) {
 // A queue that has grown long is not kept.
 func TestLongQueueIsGivenBack(t *testing.T) {
 	h := New(&clock.Manual{})
-	defer h.Trace(func([]trace.Event) {})()
-	happen(h, 0, maxTraced)
-	if l := h.tracing.listeners[0]; cap(l.spare)+cap(l.queue) > 2*maxSpare {
-		t.Errorf("room for %d and %d events is kept", cap(l.spare), cap(l.queue))
+	told := 0
+	defer h.Trace(func(e []trace.Event) {
+		if told += len(e); told == 1 {
+			for range maxTraced {
+				happen(h, 0, 1)
+			}
+			if n := len(h.tracing.listeners[0].queue); n <= maxSpare {
+				t.Errorf("a queue of %d runs is not long", n)
+			}
+		}
+	})()
+	happen(h, 0, 1)
+	if l := h.tracing.listeners[0]; cap(l.queue) > maxSpare || told != 1+maxTraced {
+		t.Errorf("room for %d runs is kept; %d events were told", cap(l.queue), told)
 	}
 }
 
@@ -217,5 +228,49 @@ func TestListenerNeverIdle(t *testing.T) {
 		if got != i {
 			t.Fatalf("event %d is number %d", i, got)
 		}
+	}
+}
+
+// What is told and what is missing are all there was, however a queue fills and empties again.
+func TestMissedAddsUp(t *testing.T) {
+	var l listener
+	var tape trace.Tape
+	made, told, missed := 0, 0, 0
+	put := func(n int) {
+		for range n {
+			tape.Next(trace.Called, trace.NoReason).Result = made
+			made++
+		}
+		r := tape.Cut()
+		l.put(r)
+		r.Done()
+	}
+	take := func() {
+		r := l.take()
+		for _, e := range r.Events() {
+			if e.Kind == trace.Missed {
+				missed += e.Result
+			} else if told++; e.Result != told+missed-1 {
+				t.Fatalf("number %d comes after %d told and %d missing", e.Result, told-1, missed)
+			}
+		}
+		r.Done()
+	}
+	put(1)
+	put(2 * maxTraced)
+	for range 5 {
+		take()
+		put(3)
+		put(maxTraced)
+		put(2)
+		if l.waiting > maxTraced+1 {
+			t.Fatalf("%d events wait", l.waiting)
+		}
+	}
+	for l.waiting+l.missed > 0 {
+		take()
+	}
+	if told+missed != made || missed == 0 {
+		t.Errorf("%d told and %d missing of %d", told, missed, made)
 	}
 }

@@ -15,20 +15,27 @@ func v6only(s *socket.Socket) bool { return ipOptionsOf(s).v6only }
 // addrOf returns the address and port as sockets of s's domain show them: IPv4
 // ones are mapped on an AF_INET6 socket.
 func addrOf(s *socket.Socket, a netip.Addr, port uint16, scope uint32) abi.Addr {
+	out := abi.Addr{Family: abi.AF_INET, IP: seenBy(s, a), Port: port}
 	if s.Domain == abi.AF_INET6 {
-		if !a.IsValid() {
-			a = netip.IPv6Unspecified()
-		}
-		out := abi.Addr{Family: abi.AF_INET6, IP: netip.AddrFrom16(a.As16()), Port: port}
+		out.Family = abi.AF_INET6
 		if needsScope(a) {
 			out.Scope = scope
 		}
-		return out
 	}
-	if !a.IsValid() {
-		a = netip.IPv4Unspecified()
+	return out
+}
+
+// seenBy returns the address as sockets of s's domain show it.
+func seenBy(s *socket.Socket, a netip.Addr) netip.Addr {
+	switch six := s.Domain == abi.AF_INET6; {
+	case six && !a.IsValid():
+		return netip.IPv6Unspecified()
+	case six:
+		return netip.AddrFrom16(a.As16())
+	case !a.IsValid():
+		return netip.IPv4Unspecified()
 	}
-	return abi.Addr{Family: abi.AF_INET, IP: a, Port: port}
+	return a
 }
 
 // bindAddr checks an address for bind(2), and whether a socket that is bound or not may be,

@@ -121,11 +121,11 @@ func (e *tcpEndpoint) struck(f *Fault) bool {
 	if !f.Strike() {
 		return false
 	}
-	if log := e.dom.Log(); log != nil {
+	if tape := e.dom.Tape(); tape != nil {
 		e.proto.sign(e) // what it has done before
-		ev := trace.Event{Kind: trace.Struck, Err: f.Text}
-		e.sign(&ev)
-		log.Add(&ev)
+		ev := tape.Next(trace.Struck, trace.NoReason)
+		ev.Err = f.Text
+		e.sign(ev)
 	}
 	return true
 }

@@ -458,7 +458,7 @@ func TestInheritedOptions(t *testing.T) {
 		}
 	}
 	if n.Owner.Load() != 7 || c.get(abi.SOL_SOCKET, abi.SO_ACCEPTCONN) != 0 || l.get(abi.SOL_SOCKET, abi.SO_ACCEPTCONN) != 1 {
-		t.Errorf("%d", n.Owner)
+		t.Errorf("%d", n.Owner.Load())
 	}
 	// Its packets say so.
 	b.took()

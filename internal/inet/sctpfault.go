@@ -104,9 +104,9 @@ func (f *sctpFaulty) struck(by *Fault) bool {
 		return false
 	}
 	if e := f.x.e; e.proto.Host.Tracing() && e.s != nil {
-		e.proto.tell(trace.Event{
-			Time: e.proto.now(), Kind: trace.Struck, Err: by.Text, Socket: e.s.ID, Owner: e.s.Owner.Load(), Protocol: abi.IPPROTO_SCTP, Local: f.local, Peer: f.peer,
-		})
+		ev := e.proto.dom.Tape().Next(trace.Struck, trace.NoReason)
+		ev.Time, ev.Err, ev.Socket, ev.Owner, ev.Protocol = e.proto.now(), by.Text, e.s.ID, e.s.Owner.Load(), abi.IPPROTO_SCTP
+		ev.Local, ev.Peer = f.local, f.peer
 	}
 	return true
 }

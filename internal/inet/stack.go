@@ -17,7 +17,6 @@ import (
 	"usock/internal/sctp"
 	"usock/internal/socket"
 	"usock/internal/tcp"
-	"usock/trace"
 )
 
 // Config says how a stack behaves.
@@ -112,7 +111,7 @@ func New(h *host.Host, c Config) (*Stack, error) {
 	}
 	cfg.KeepFlight = s.ended != nil
 	s.tcp = newTCP(s, cfg)
-	h.Traced = func(l *trace.Log) { cfg.Trace = l }
+	h.Traced = func(audience uint32) { cfg.Trace = audience }
 	s.udp = newUDP(s)
 	sctpSettings := c.SCTP
 	if sctpSettings == nil {

@@ -228,6 +228,20 @@ func (t *tcpProto) Peer(s *socket.Socket) (abi.Addr, error) {
 	return a, nil
 }
 
+// Ends implements socket.Ended.
+func (t *tcpProto) Ends(s *socket.Socket) (local, peer netip.AddrPort) {
+	e := endpointOf(s)
+	addr := e.laddr
+	if !addr.IsValid() {
+		addr = e.addr
+	}
+	local = netip.AddrPortFrom(seenBy(s, addr), e.lport)
+	if st := e.conn.State(); st != tcp.Closed && st != tcp.SynSent && st != tcp.TimeWait && e.raddr.IsValid() {
+		peer = netip.AddrPortFrom(seenBy(s, e.raddr), e.rport)
+	}
+	return local, peer
+}
+
 // Ready implements socket.Proto.
 func (t *tcpProto) Ready(s *socket.Socket) wait.Events {
 	e := endpointOf(s)
@@ -556,6 +570,9 @@ func (e *tcpEndpoint) release() {
 // re-arms the timer, tells those who wait, and looks after the endpoint's life.
 func (t *tcpProto) update(e *tcpEndpoint, ev wait.Events) {
 	now := e.now()
+	if t.cfg.Trace != 0 {
+		e.conn.TellOn(e.dom.Lane().Tape())
+	}
 	for {
 		for out := &t.lane(e.dom).out; e.conn.Poll(now, out); {
 			t.transmit(e, out)
@@ -564,9 +581,10 @@ func (t *tcpProto) update(e *tcpEndpoint, ev wait.Events) {
 			break
 		}
 	}
-	if t.cfg.Trace != nil {
+	if t.cfg.Trace != 0 {
+		e.conn.TellOn(e.dom.Lane().Tape()) // again, if a fault has struck
 		e.conn.Tell(now)
-		e.conn.Sign(e.sign)
+		e.signAll()
 	}
 	if e.stamps != nil && len(e.stamps.sent) > 0 {
 		ev |= e.stampSent()
@@ -605,16 +623,24 @@ func (t *tcpProto) update(e *tcpEndpoint, ev wait.Events) {
 
 // sign completes the events of a core that no update follows.
 func (t *tcpProto) sign(e *tcpEndpoint) {
-	if t.cfg.Trace != nil {
-		e.conn.Sign(e.sign)
+	if t.cfg.Trace != 0 {
+		e.conn.TellOn(e.dom.Lane().Tape())
+		e.signAll()
+	}
+}
+
+// signAll completes the events that the core has made.
+func (e *tcpEndpoint) signAll() {
+	told := e.conn.Events()
+	for i := range told {
+		e.sign(&told[i])
 	}
 }
 
 // sign completes an event of the core's.
 func (e *tcpEndpoint) sign(ev *trace.Event) {
-	ev.Time, ev.Protocol = e.now(), abi.IPPROTO_TCP
+	ev.Time, ev.Protocol, ev.Owner = e.now(), abi.IPPROTO_TCP, e.owner()
 	ev.Local, ev.Peer = netip.AddrPortFrom(e.laddr, e.lport), netip.AddrPortFrom(e.raddr, e.rport)
-	ev.Owner = e.owner()
 	if e.s != nil {
 		ev.Socket = e.s.ID
 	}

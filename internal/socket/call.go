@@ -25,7 +25,8 @@ type call struct {
 
 	begun     bool
 	waited    bool
-	told      bool          // its end is told at once to those who listen to events (called)
+	size      int           // bytes that it sends or receives
+	told      bool          // those who listen to events were told of its end
 	until     time.Duration // when limit is up; 0: it has not waited yet
 	dissolved uint32        // Socket.Dissolved when it began
 }
@@ -180,9 +181,6 @@ func (c *call) do(op func() error) error {
 			}
 		}
 		h.PutWaiter(w)
-	}
-	if c.told && h.Tracing() {
-		h.HandOnLater()
 	}
 	h.Leave()
 	return err
@@ -499,10 +497,10 @@ const chunk = packet.MaxBlock
 // and flags. On a stream it waits until all of p is queued. If that fails in between it
 // returns the count: why is the next call's to find out.
 func (s *Socket) Send(ctx context.Context, p []byte, m *Msg) (n int, err error) {
-	c := sending(s, ctx, m)
+	c := sending(s, ctx, m, len(p))
 	if !s.Proto.Kind().Stream {
 		n, err = c.sendRecord(p, m)
-		s.called("send", n, err)
+		c.called("send", n, err)
 		return n, err
 	}
 
@@ -546,7 +544,7 @@ func (s *Socket) Send(ctx context.Context, p []byte, m *Msg) (n int, err error) 
 		}
 		s.Host.Leave()
 	}
-	s.called("send", n, err)
+	c.called("send", n, err)
 	return n, err
 }
 
@@ -557,8 +555,8 @@ type Teller interface {
 }
 
 // sending returns the call that sends m.
-func sending(s *Socket, ctx context.Context, m *Msg) call {
-	return call{s: s, ctx: ctx, mask: wait.Out, nowait: m.Flags&abi.MSG_DONTWAIT != 0, told: true}
+func sending(s *Socket, ctx context.Context, m *Msg, size int) call {
+	return call{s: s, ctx: ctx, mask: wait.Out, nowait: m.Flags&abi.MSG_DONTWAIT != 0, size: size}
 }
 
 // sendViews sends m.Data once, or waits until some of it can be sent. The call has sent so
@@ -574,7 +572,9 @@ func (c *call) sendViews(m *Msg, before int) (n int, err error) {
 			return syscall.EPIPE
 		}
 		m.Flags, m.Waited = c.flags(m.Flags), c.waited
-		n, err = s.Proto.Send(s, m)
+		if n, err = s.Proto.Send(s, m); err == nil && s.Host.Tracing() && (before+n == c.size || !s.Proto.Kind().Stream) {
+			c.end("send", before+n)
+		}
 		return err
 	})
 	if err == syscall.EAGAIN && m.Opening != 0 {
@@ -648,21 +648,21 @@ func (s *Socket) Recv(ctx context.Context, p []byte, m *Msg) (n int, err error) 
 	if n > 0 {
 		err = nil
 	}
-	return s.received(n, err)
+	c.called("recv", n, err)
+	return n, err
 }
 
 // receive is a call that receives up to size bytes.
 type receive struct {
 	call
-	size   int
 	asked  int // MSG_*
 	enough int // of a stream: it waits for so many bytes
 }
 
 func receiving(s *Socket, ctx context.Context, m *Msg, size int) receive {
 	c := receive{
-		call: call{s: s, ctx: ctx, mask: wait.In, nowait: m.Flags&abi.MSG_DONTWAIT != 0, told: true},
-		size: size, asked: m.Flags,
+		call:  call{s: s, ctx: ctx, mask: wait.In, nowait: m.Flags&abi.MSG_DONTWAIT != 0, size: size},
+		asked: m.Flags,
 	}
 	if size == 0 && s.Proto.Kind().Stream {
 		c.mask |= wait.Out | wait.Pri // whatever happens ends it (Linux, tcp_recvmsg_locked)
@@ -689,7 +689,9 @@ func (c *receive) recvViews(m *Msg, before int) (got int, err error) {
 			return syscall.EPIPE
 		}
 		m.Flags, m.Waited = c.flags(c.asked), c.waited // each attempt leaves in Flags what it found
-		got, err = s.Proto.Recv(s, m)
+		if got, err = s.Proto.Recv(s, m); err == nil && s.Host.Tracing() && (got == 0 || before+got >= c.enough || !s.Proto.Kind().Stream) {
+			c.end("recv", before+got)
+		}
 		return err
 	})
 	return got, err
@@ -714,8 +716,8 @@ func (s *Socket) Close() error {
 	if s.closed {
 		err = syscall.EBADF
 	}
-	if log := s.Host.Log(); log != nil {
-		s.tell(log, "close", 0, err)
+	if tape := s.Host.Tape(); tape != nil {
+		s.tell(tape, "close", 0, err)
 	}
 	if err == nil {
 		s.CloseLocked()

@@ -1,6 +1,8 @@
 package socket
 
 import (
+	"net/netip"
+
 	"usock/internal/abi"
 	"usock/trace"
 )
@@ -13,10 +15,17 @@ func (s *Socket) called(call string, n int, err error) {
 	}
 }
 
-// received is called of a receive, and returns what that returns.
-func (s *Socket) received(n int, err error) (int, error) {
-	s.called("recv", n, err)
-	return n, err
+// called is that of s, unless those who listen were told within the call (end).
+func (c *call) called(call string, n int, err error) {
+	if c.s.Host.Tracing() && !c.told {
+		c.s.tellCalled(call, n, err)
+	}
+}
+
+// end tells that the call ends with the current entry, and with n bytes. Locked.
+func (c *call) end(call string, n int) {
+	c.told = true
+	c.s.tell(c.s.Host.Lane().Tape(), call, n, nil)
 }
 
 // accepted tells of an accept, with the peer of the socket that it made.
@@ -37,42 +46,46 @@ func (s *Socket) tellAccepted(n *Socket, err error) {
 	}
 	s.Host.Enter()
 	defer s.Host.Leave()
-	if log := s.Host.Log(); log != nil {
-		var e trace.Event
-		s.complete(&e, "accept", 0, err)
+	if tape := s.Host.Tape(); tape != nil {
+		e := s.tell(tape, "accept", 0, err)
 		if err == nil {
 			e.Peer = peer.AddrPort()
 		}
-		log.Add(&e)
 	}
 }
 
 func (s *Socket) tellCalled(call string, n int, err error) {
 	s.Host.Enter()
 	defer s.Host.Leave()
-	if log := s.Host.Log(); log != nil {
-		s.tell(log, call, n, err)
+	if tape := s.Host.Tape(); tape != nil {
+		s.tell(tape, call, n, err)
 	}
 }
 
-// tell logs a call. Locked.
-func (s *Socket) tell(log *trace.Log, call string, n int, err error) {
-	var e trace.Event
-	s.complete(&e, call, n, err)
-	log.Add(&e)
-}
-
-// complete makes e that of a call. Locked.
-func (s *Socket) complete(e *trace.Event, call string, n int, err error) {
-	e.Time, e.Kind, e.Call, e.Result, e.Socket, e.Owner = s.Host.Now(), trace.Called, call, n, s.ID, s.Owner.Load()
+// tell tells of a call that has ended. Locked.
+func (s *Socket) tell(tape *trace.Tape, call string, n int, err error) *trace.Event {
+	e := tape.Next(trace.Called, trace.NoReason)
+	e.Time, e.Call, e.Result, e.Socket, e.Owner = s.Host.Now(), call, n, s.ID, s.Owner.Load()
 	if err != nil {
 		e.Result, e.Err = -1, err.Error()
 	}
-	if !s.closed {
-		e.Protocol = uint8(s.Protocol)
+	if s.closed {
+		return e
+	}
+	e.Protocol = uint8(s.Protocol)
+	if p, ok := s.Proto.(Ended); ok {
+		e.Local, e.Peer = p.Ends(s)
+	} else {
 		e.Local = s.Proto.Name(s).AddrPort()
 		if peer, err := s.Proto.Peer(s); err == nil {
 			e.Peer = peer.AddrPort()
 		}
 	}
+	return e
+}
+
+// Ended is a Proto that is told to those who listen to events often.
+type Ended interface {
+	// Ends returns the addresses of Name and Peer; that of the peer is zero where there is none. Locked.
+	Ends(*Socket) (local, peer netip.AddrPort)
 }

@@ -15,7 +15,11 @@ func (s *Socket) SendViews(ctx context.Context, views []packet.View, m *Msg) (se
 		return 0, syscall.EOPNOTSUPP
 	}
 	m.Stamps, m.Done = 0, false
-	c := sending(s, ctx, m)
+	size := 0
+	for _, v := range views {
+		size += v.Len()
+	}
+	c := sending(s, ctx, m, size)
 	for m.Data = appendAfter(m.Data[:0], views, 0); len(m.Data) > 0 && err == nil; m.Data = appendAfter(m.Data, views, sent) {
 		n := 0
 		n, err = c.sendViews(m, sent)
@@ -31,7 +35,7 @@ func (s *Socket) SendViews(ctx context.Context, views []packet.View, m *Msg) (se
 	if sent > 0 {
 		err = nil
 	}
-	s.called("send", sent, err)
+	c.called("send", sent, err)
 	return sent, err
 }
 
@@ -63,6 +67,6 @@ func (s *Socket) RecvViews(ctx context.Context, most int, m *Msg) error {
 	if n > 0 {
 		err = nil
 	}
-	s.called("recv", n, err)
+	c.called("recv", n, err)
 	return err
 }

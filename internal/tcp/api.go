@@ -12,7 +12,6 @@ import (
 	"usock/internal/congestion"
 	"usock/internal/wire"
 	"usock/packet"
-	"usock/trace"
 )
 
 // Segment is one TCP segment, arriving or leaving. The ports of the header are
@@ -78,9 +77,9 @@ const (
 type Config struct {
 	Settings
 
-	// Trace is where events go, whose maker is the connection; nil: nobody listens. It may change
+	// Trace is who listens to events: another number where it is others, who have been told nothing; 0: nobody. It may change
 	// between calls of the core.
-	Trace *trace.Log
+	Trace uint32
 
 	// Counters is where all connections count; never nil.
 	Counters *Counters

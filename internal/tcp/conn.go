@@ -252,8 +252,7 @@ func (c *Conn) take() wait.Events {
 // Release frees everything that the connection holds. It is CLOSED afterwards.
 func (c *Conn) Release() {
 	c.state = Closed
-	if c.lazy != nil && c.lazy.tales != nil {
-		c.lazy.tales.free()
+	if c.lazy != nil {
 		c.lazy.tales = nil
 	}
 	c.dropOrphan()
@@ -294,7 +293,7 @@ func (t *tcb) setState(s State) {
 	if s == Closed && (before == Established || before == CloseWait) {
 		inc(&t.count().EstabResets)
 	}
-	if t.cfg.Trace != nil {
+	if t.cfg.Trace != 0 {
 		t.tellState(before)
 	}
 }

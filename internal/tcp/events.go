@@ -1,7 +1,6 @@
 package tcp
 
 import (
-	"sync"
 	"time"
 
 	"usock/cc"
@@ -19,89 +18,82 @@ import (
 // tales are what a connection tells, and has told. They are made when it first tells something, so that a connection
 // that nobody looks at is not larger for it.
 type tales struct {
-	log   *trace.Log // that they are for: another one has been told nothing
-	batch *batch     // made since Sign was last called; nil: nothing
+	audience uint32        // that they are for: another one has been told nothing
+	tape     *trace.Tape   // where events go; nil: the owner has not said so in this entry
+	from     int           // of those written on the tape: where the connection's begin
+	early    []trace.Event // told while there was no tape
 
 	// Why the next segment is sent again, and for which time; NoReason: it is not.
 	why   trace.Why
 	times uint8
 
 	// What was last told.
-	timer trace.Why // the one that is set; NoReason: none
 	stall trace.Why
 	syns  uint8 // timeouts when the SYN was last sent again
-	at    time.Duration
 	rate  uint64
+	due   [1 + trace.TimerKeepAlive - trace.TimerRetransmit]time.Duration // of each timer
 
 	// Of the congestion control: what was last told, or has grown since; 0: nothing was told.
 	cwnd, ssthresh uint32
 }
 
-// batch is the events that a connection has made in one entry.
-type batch struct{ events []trace.Event }
-
-// batches are for reuse. They may refer to what events refer to, which is texts.
-var batches = sync.Pool{New: func() any { return &batch{make([]trace.Event, 0, 16)} }}
-
-// maxBatch is for how many events a batch may have room that is kept for reuse.
-const maxBatch = 64
-
 // tales returns the connection's, and makes them if need be.
 func (t *tcb) tales() *tales {
-	l := t.makeLazy()
-	if l.tales == nil || l.tales.log != t.cfg.Trace {
-		l.tales = &tales{log: t.cfg.Trace, stall: trace.ByNobody}
+	if l := t.lazy; l != nil && l.tales != nil && l.tales.audience == t.cfg.Trace {
+		return l.tales
 	}
+	return t.makeTales()
+}
+
+//go:noinline
+func (t *tcb) makeTales() *tales {
+	l := t.makeLazy()
+	l.tales = &tales{audience: t.cfg.Trace, stall: trace.ByNobody}
 	return l.tales
 }
 
 // tell returns an event to be completed, which comes after those told before it.
 func (t *tcb) tell(k trace.Kind, why trace.Why) *trace.Event {
 	s := t.tales()
-	if s.batch == nil {
-		s.batch = batches.Get().(*batch)
+	if s.tape != nil {
+		return s.tape.Next(k, why)
 	}
-	n := len(s.batch.events)
-	if n < cap(s.batch.events) {
-		s.batch.events = s.batch.events[:n+1]
-	} else {
-		s.batch.events = append(s.batch.events, trace.Event{})
-	}
-	e := &s.batch.events[n]
-	*e = trace.Event{Kind: k, Why: why}
-	return e
+	s.early = append(s.early, trace.Event{Kind: k, Why: why})
+	return &s.early[len(s.early)-1]
 }
 
-// Sign has sign complete the events that the connection has made since it was last called, with when they were and whose they are, and
-// logs them. It is called only if Config.Trace is set.
-func (c *Conn) Sign(sign func(*trace.Event)) {
-	if c.lazy == nil || c.lazy.tales == nil {
+// TellOn has the connection write what it tells on the tape, until Events is called, and what it has told before. It
+// is called only if Config.Trace is set. Nobody else writes on the tape meanwhile.
+func (c *Conn) TellOn(tape *trace.Tape) {
+	s := c.tales()
+	if s.tape != nil {
 		return
 	}
-	s := c.lazy.tales
-	if s.batch != nil {
-		events := s.batch.events
-		first := &events[0]
-		sign(first)
-		for i := 1; i < len(events); i++ {
-			e := &events[i]
-			e.Time, e.Socket, e.Owner, e.Protocol, e.Local, e.Peer = first.Time, first.Socket, first.Owner, first.Protocol, first.Local, first.Peer
+	s.tape, s.from = tape, tape.Written()
+	if s.early != nil {
+		for i := range s.early {
+			*tape.Next(0, 0) = s.early[i]
 		}
-		s.log.AddAll(events)
-		s.free()
+		s.early = nil
 	}
+}
+
+// Events returns what the connection has told since TellOn was called, for the owner to say when they were and whose they are. It
+// is called only if Config.Trace is set.
+func (c *Conn) Events() []trace.Event {
+	if c.lazy == nil || c.lazy.tales == nil {
+		return nil
+	}
+	s := c.lazy.tales
+	if s.tape == nil {
+		return nil
+	}
+	told := s.tape.From(s.from)
+	s.tape = nil
 	if c.state == Closed {
 		c.lazy.tales = nil
 	}
-}
-
-// free gives the batch back.
-func (s *tales) free() {
-	if b := s.batch; b != nil && cap(b.events) <= maxBatch {
-		b.events = b.events[:0]
-		batches.Put(b)
-	}
-	s.batch = nil
+	return told
 }
 
 // offset is a stream offset as events have it: the SYN's is 0.
@@ -222,24 +214,20 @@ func (c *Conn) tellPeerWindow(before uint32) {
 
 // tellExpired tells which timers Expire finds due.
 func (c *Conn) tellExpired(now time.Duration) {
-	for _, t := range c.deadlines() {
-		if t.at <= now {
-			c.tell(trace.TimerExpired, t.why)
-		}
+	if c.timer.rtx <= now {
+		c.tell(trace.TimerExpired, rtxTimers[c.timer.kind])
+	}
+	if c.timer.ack <= now {
+		c.tell(trace.TimerExpired, trace.TimerDelayedAck)
+	}
+	if c.timer.keep <= now {
+		c.tell(trace.TimerExpired, trace.TimerKeepAlive)
 	}
 }
 
-type deadline struct {
-	at  time.Duration
-	why trace.Why
-}
-
-// deadlines returns the timers, but for pacing's.
-func (c *Conn) deadlines() [3]deadline {
-	rtx := [...]trace.Why{
-		rtxRTO: trace.TimerRetransmit, rtxTLP: trace.TimerTailLoss, rtxReorder: trace.TimerReordering, rtxWindowProbe: trace.TimerPersist,
-	}[c.timer.kind]
-	return [3]deadline{{c.timer.rtx, rtx}, {c.timer.ack, trace.TimerDelayedAck}, {c.timer.keep, trace.TimerKeepAlive}}
+// rtxTimers are the names of the timers that are one deadline.
+var rtxTimers = [...]trace.Why{
+	rtxRTO: trace.TimerRetransmit, rtxTLP: trace.TimerTailLoss, rtxReorder: trace.TimerReordering, rtxWindowProbe: trace.TimerPersist,
 }
 
 // Tell tells, once Poll has declined, what has changed: which timer is next, at which rate data
@@ -250,17 +238,17 @@ func (c *Conn) Tell(now time.Duration) {
 	}
 	m := c.tales()
 
-	next := deadline{at: never}
-	for _, d := range c.deadlines() {
-		if d.at < next.at {
-			next = d
-		}
+	// What was told of a timer stands until it is over: a timer that progress has put off is no news.
+	at, why := c.timer.rtx, rtxTimers[c.timer.kind]
+	if c.timer.ack < at {
+		at, why = c.timer.ack, trace.TimerDelayedAck
 	}
-	if next.why != m.timer || next.at != m.at {
-		m.timer, m.at = next.why, next.at
-		if next.why != trace.NoReason {
-			c.tell(trace.TimerSet, next.why).At = next.at
-		}
+	if c.timer.keep < at {
+		at, why = c.timer.keep, trace.TimerKeepAlive
+	}
+	if due := &m.due[why-trace.TimerRetransmit]; at != never && (at < *due || *due <= now) {
+		*due = at
+		c.tell(trace.TimerSet, why).At = at
 	}
 
 	if c.snd.flight != nil {
@@ -295,15 +283,16 @@ func (c *Conn) stall(now time.Duration) trace.Why {
 
 	// What leaves next: something lost, or new data, or the FIN.
 	left := s.sndEnd(&c.tcb) - s.nxt
+	lost := s.flight != nil && s.flight.loss.lost > 0
+	if left == 0 && !lost {
+		return trace.ByNobody
+	}
 	mss := uint64(s.sendMSS(&c.tcb, c.rcv.sackLen(&c.tcb)))
 	next, least := s.nxt, min(max(s.q.End(), s.nxt+1)-s.nxt, mss)
-	lost := s.flight != nil && s.flight.loss.lost > 0
 	if lost {
 		i, _ := s.nextLost()
 		r := s.flight.scoreboard.at(i)
 		next, least = r.start, min(uint64(r.n), mss)
-	} else if left == 0 {
-		return trace.ByNobody
 	}
 
 	edge := s.una + uint64(s.wnd)

@@ -18,21 +18,23 @@ import (
 //
 // What an assertion has passed over is not looked at again.
 
-func traced(s *script) { s.cfg.Trace = new(trace.Log) }
+func traced(s *script) { s.audience++; s.cfg.Trace = s.audience }
 
 // takeEvents moves what the core has told into s.heard.
 func (s *script) takeEvents() {
-	log := s.cfg.Trace
-	if log == nil {
+	if s.cfg.Trace == 0 {
 		return
 	}
+	s.c.TellOn(&s.tape)
 	s.c.Tell(s.now)
-	s.c.Sign(func(e *trace.Event) { e.Time = s.now })
-	for _, e := range log.Take(nil) {
-		if e.Time != s.now {
-			s.t.Errorf("an event of another maker's: %s", &e)
-		}
-		s.heard = append(s.heard, e)
+	told := s.c.Events()
+	if len(told) != s.tape.Written() {
+		s.t.Errorf("%d events of %d", len(told), s.tape.Written())
+	}
+	if len(told) > 0 {
+		r := s.tape.Cut()
+		s.heard = append(s.heard, r.Events()...)
+		r.Done()
 	}
 }
 
@@ -292,19 +294,18 @@ func TestPauseEvents(t *testing.T) {
 // is kept of a connection ends with it.
 func TestEventsStop(t *testing.T) {
 	tc := newScript(t, noTS, traced)
-	log := tc.cfg.Trace
 	tc.connect()
 	tc.takeEvents()
 	if tc.c.lazy.tales == nil {
 		t.Error("nothing is remembered")
 	}
-	tc.cfg.Trace = nil
+	tc.cfg.Trace = 0
 	tc.write(1000)
 	tc.want("P. 1+1000 ack 1")
-	if n := len(log.Take(nil)); n != 0 {
+	if n := tc.tape.Written(); n != 0 {
 		t.Errorf("%d events", n)
 	}
-	tc.cfg.Trace = log
+	tc.cfg.Trace = 1
 	tc.c.Release()
 	if tc.c.lazy.tales != nil {
 		t.Error("a closed connection is remembered")

@@ -29,7 +29,7 @@ func (c *Conn) Connect(now time.Duration, p *Params) {
 // SYN-RECEIVED. Poll then yields the SYN-ACK. The segment stays the caller's.
 func (c *Conn) Accept(now time.Duration, p *Params, syn *Segment) {
 	c.start(now, p)
-	if c.cfg.Trace != nil {
+	if c.cfg.Trace != 0 {
 		c.tellReceived(syn)
 	}
 	c.accept(now, p, syn)

@@ -25,7 +25,7 @@ func (c *Conn) Segment(now time.Duration, s *Segment) wait.Events {
 	if s.Data.Len() > 0 {
 		c.stats.dataIn++ // whatever becomes of it (Linux, tcp_segs_in)
 	}
-	if c.cfg.Trace != nil {
+	if c.cfg.Trace != 0 {
 		c.tellReceived(s)
 	}
 
@@ -205,7 +205,7 @@ func (c *Conn) inAck(now time.Duration, seq uint64, s *Segment) bool {
 	// An acknowledgment from below snd.una is old, and its window with it (RFC 9293 §3.8.6).
 	before := c.snd.wnd
 	update := ack >= c.snd.una && c.snd.updateWindow(seq, ack, uint32(s.Window)<<c.snd.wscale)
-	if c.cfg.Trace != nil {
+	if c.cfg.Trace != 0 {
 		c.tellPeerWindow(before)
 	}
 

@@ -132,7 +132,7 @@ func (s *sender) onAck(t *tcb, now time.Duration, ack uint64, seg *Segment, upda
 		s.prr(&a, told.InFlight)
 	}
 
-	if t.cfg.Trace != nil && a.acked > 0 {
+	if t.cfg.Trace != 0 && a.acked > 0 {
 		s.tellAcked(t, a.priorUna, a.acked, rtt)
 	}
 	s.afterAck(t, now, &a)
@@ -316,7 +316,7 @@ func (s *sender) markLost(t *tcb, now time.Duration, i place, why trace.Why) uin
 	}
 	f.loss.hint = min(f.loss.hint, r.start)
 
-	if t.cfg.Trace != nil {
+	if t.cfg.Trace != 0 {
 		t.tellLost(r, why)
 	}
 	return r.n

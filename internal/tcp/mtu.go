@@ -45,7 +45,7 @@ func (c *Conn) ICMP(now time.Duration, e *ICMPError) wait.Events {
 	if c.state == Closed || seq < c.snd.una || seq >= c.snd.nxt {
 		return 0
 	}
-	if c.cfg.Trace != nil && e.Errno != 0 {
+	if c.cfg.Trace != 0 && e.Errno != 0 {
 		refused := c.tell(trace.Refused, trace.NoReason)
 		refused.Seq, refused.Err = offset(seq), e.Errno.Error()
 	}

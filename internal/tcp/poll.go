@@ -123,7 +123,7 @@ func (c *Conn) header(now time.Duration, s *Segment) {
 
 	c.stats.segsOut += uint32(s.Segments())
 	c.rcv.ackSent(&c.tcb, now)
-	if c.cfg.Trace != nil {
+	if c.cfg.Trace != 0 {
 		c.tellSent(s)
 	}
 }
@@ -142,7 +142,7 @@ func (c *Conn) buildReset(now time.Duration, s *Segment) {
 
 	c.stats.segsOut++
 	inc(&c.count().OutRsts)
-	if c.cfg.Trace != nil {
+	if c.cfg.Trace != 0 {
 		c.tellSent(s)
 	}
 }
@@ -201,7 +201,7 @@ func (c *Conn) buildSYN(now time.Duration, s *Segment) {
 	}
 
 	c.synFastOpen(now, s)
-	if c.cfg.Trace != nil {
+	if c.cfg.Trace != 0 {
 		c.tellSent(s)
 	}
 	c.snd.nxt = max(c.snd.nxt, origin+1)

@@ -224,7 +224,7 @@ func TestEventsForgotten(t *testing.T) {
 			if tc.c.lazy.tales == nil {
 				t.Fatal("nothing is remembered")
 			}
-			tc.cfg.Trace = nil
+			tc.cfg.Trace = 0
 			tc.write(3000)
 			tc.rest("P. 1..3001/1460 ack 1")
 			traced(tc) // by another log, as the host does when the first listener comes

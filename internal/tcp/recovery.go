@@ -185,7 +185,7 @@ func (s *sender) beginReduction(t *tcb, now time.Duration, st cc.State, why cc.C
 	// What a loss probe was to find out, recovery finds (RFC 8985 §7.1).
 	l.state = st
 	l.tlpHigh = 0
-	if t.cfg.Trace != nil {
+	if t.cfg.Trace != 0 {
 		why := trace.RecoveryBegan
 		if st == cc.CWR {
 			why = trace.CongestionCE
@@ -241,7 +241,7 @@ func (s *sender) endReduction(t *tcb, now time.Duration) {
 	// undo stays: the DSACKs of the last retransmissions come later.
 	l.state, l.cwnd, l.frto = cc.Open, 0, false
 	f.cc.Recovered(now)
-	if t.cfg.Trace != nil {
+	if t.cfg.Trace != 0 {
 		s.tellWindow(t, trace.RecoveryEnded)
 	}
 }
@@ -313,7 +313,7 @@ func (s *sender) undoReduction(t *tcb, now time.Duration) {
 	// The backoff was needless, too.
 	t.rtt.setRTO(t.cfg)
 	s.retrans = 0
-	if t.cfg.Trace != nil {
+	if t.cfg.Trace != 0 {
 		s.tellWindow(t, trace.Undone)
 	}
 }
@@ -376,7 +376,7 @@ func (s *sender) onTimeout(t *tcb, now time.Duration) {
 	l.preferNew = false
 
 	f.cc.Timeout(&e)
-	if t.cfg.Trace != nil {
+	if t.cfg.Trace != 0 {
 		s.tellWindow(t, trace.TimedOut)
 	}
 }

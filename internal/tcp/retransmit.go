@@ -124,7 +124,7 @@ func (s *sender) retransmit(t *tcb, now time.Duration, seg *Segment, i place, li
 	if r.sent < 255 {
 		r.sent++
 	}
-	if t.cfg.Trace != nil {
+	if t.cfg.Trace != 0 {
 		t.noteAgain(r.why, r.sent)
 	}
 

@@ -215,7 +215,7 @@ func (s *sender) markSacked(t *tcb, now time.Duration, r *sentSegment, a *ackInf
 	a.delivered += r.n
 	a.dataSacked = true
 	f.rate.OnDelivered(&r.Stamp, now, r.n, r.sent > 1)
-	if t.cfg.Trace != nil {
+	if t.cfg.Trace != 0 {
 		s.tellAcked(t, r.start, r.n, 0)
 	}
 }

@@ -37,19 +37,21 @@ import (
 // The window is the header's field.
 
 type script struct {
-	t     *testing.T
-	c     Conn
-	cfg   *Config
-	p     Params
-	now   time.Duration
-	out   []sent
-	ack   uint32 // last acknowledgment wanted
-	ev    wait.Events
-	irs   uint32 // the peer's
-	ts    bool   // the peer stamps its segments, with the script's time
-	tsv   func() uint32
-	wnd   uint16        // the peer's window field, where a segment gives none
-	heard []trace.Event // that no assertion has looked at
+	t        *testing.T
+	c        Conn
+	cfg      *Config
+	p        Params
+	now      time.Duration
+	out      []sent
+	ack      uint32 // last acknowledgment wanted
+	ev       wait.Events
+	irs      uint32 // the peer's
+	ts       bool   // the peer stamps its segments, with the script's time
+	tsv      func() uint32
+	wnd      uint16 // the peer's window field, where a segment gives none
+	tape     trace.Tape
+	audience uint32        // that listens last
+	heard    []trace.Event // that no assertion has looked at
 }
 
 type sent struct {

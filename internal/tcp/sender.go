@@ -182,7 +182,7 @@ func (s *sender) restart(t *tcb, now time.Duration) {
 	if idle := now - s.lastData; idle > t.rtt.timeout() {
 		before, ssthresh := s.cwnd(), s.flight.cc.SSThresh()
 		s.flight.cc.Restart(now, idle, t.rtt.timeout())
-		if t.cfg.Trace != nil && (s.cwnd() < before || s.flight.cc.SSThresh() != ssthresh) {
+		if t.cfg.Trace != 0 && (s.cwnd() < before || s.flight.cc.SSThresh() != ssthresh) {
 			s.tellWindow(t, trace.AfterIdle)
 		}
 	}

@@ -199,7 +199,7 @@ func (c *Conn) SetCC(now time.Duration, name string) error {
 			SRTT: c.rtt.smoothed(), MinRTT: c.rtt.least(),
 		})
 		f.cc = ctl
-		if c.cfg.Trace != nil {
+		if c.cfg.Trace != 0 {
 			c.snd.tellWindow(&c.tcb, trace.ProgramSet)
 		}
 	}

@@ -16,7 +16,7 @@ func (s *script) tells() []trace.Event {
 	return ev
 }
 
-// The next timer is told when it is another one or another time, and no more; so is a rate that has moved by
+// The next timer is told when it is due earlier than was told of it, or when what was told is over, and no more; a rate that has moved by
 // more than an eighth either way.
 func TestTellChanges(t *testing.T) {
 	ctl := &recorder{}
@@ -27,20 +27,27 @@ func TestTellChanges(t *testing.T) {
 	if ev := tc.tells(); len(ev) != 0 {
 		t.Fatalf("nothing has changed, and %v is told", ev)
 	}
+	tc.now = secs(200)
 	for _, c := range []struct {
 		kind rtxKind
 		at   time.Duration
 		why  trace.Why
+		told bool
 	}{
-		{rtxRTO, secs(300), trace.TimerRetransmit},
-		{rtxRTO, secs(301), trace.TimerRetransmit},
-		{rtxTLP, secs(301), trace.TimerTailLoss},
-		{rtxReorder, secs(301), trace.TimerReordering},
-		{rtxWindowProbe, secs(301), trace.TimerPersist},
+		{rtxRTO, secs(300), trace.TimerRetransmit, true},
+		{rtxRTO, secs(301), trace.TimerRetransmit, false}, // put off
+		{rtxTLP, secs(301), trace.TimerTailLoss, true},
+		{rtxTLP, never, trace.TimerTailLoss, false}, // stopped
+		{rtxRTO, secs(302), trace.TimerRetransmit, false},
+		{rtxTLP, secs(302), trace.TimerTailLoss, false},
+		{rtxReorder, secs(301), trace.TimerReordering, true},
+		{rtxWindowProbe, secs(301), trace.TimerPersist, true},
+		{rtxTLP, secs(301) - 1, trace.TimerTailLoss, true},
+		{rtxRTO, secs(300) - 1, trace.TimerRetransmit, true},
 	} {
 		tc.c.timer.kind, tc.c.timer.rtx = c.kind, c.at
 		ev := tc.tells()
-		if len(ev) != 1 || ev[0].Kind != trace.TimerSet || ev[0].Why != c.why || ev[0].At != c.at {
+		if c.told != (len(ev) == 1 && ev[0].Kind == trace.TimerSet && ev[0].Why == c.why && ev[0].At == c.at) || !c.told && len(ev) > 0 {
 			t.Errorf("%+v: %v", c, ev)
 		}
 		if ev := tc.tells(); len(ev) != 0 {
@@ -51,7 +58,7 @@ func TestTellChanges(t *testing.T) {
 	if ev := tc.tells(); len(ev) != 1 || ev[0].Why != trace.TimerDelayedAck {
 		t.Errorf("the first of three: %v", ev)
 	}
-	tc.c.timer.ack = never
+	tc.c.timer.ack, tc.c.timer.keep = never, secs(299)
 	if ev := tc.tells(); len(ev) != 1 || ev[0].Why != trace.TimerKeepAlive {
 		t.Errorf("the first of two: %v", ev)
 	}
@@ -59,6 +66,17 @@ func TestTellChanges(t *testing.T) {
 	if ev := tc.tells(); len(ev) != 0 {
 		t.Errorf("no timer: %v", ev)
 	}
+
+	// It was put off, and not told; it is told once it comes after what was told.
+	tc.now, tc.c.timer.kind, tc.c.timer.rtx = secs(300)-2, rtxRTO, secs(400)
+	if ev := tc.tells(); len(ev) != 0 {
+		t.Errorf("before what was told is over: %v", ev)
+	}
+	tc.now++
+	if ev := tc.tells(); len(ev) != 1 || ev[0].Why != trace.TimerRetransmit || ev[0].At != secs(400) {
+		t.Errorf("what was told is over: %v", ev)
+	}
+	tc.c.timer.rtx = never
 
 	for _, c := range []struct {
 		rate uint64

@@ -8,7 +8,7 @@ import (
 
 // Expire does what is due. It returns the events that happened.
 func (c *Conn) Expire(now time.Duration) wait.Events {
-	if c.cfg.Trace != nil {
+	if c.cfg.Trace != 0 {
 		c.tellExpired(now)
 	}
 	if c.timer.ack <= now {

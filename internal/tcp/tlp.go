@@ -77,7 +77,7 @@ func (s *sender) ackTLP(t *tcb, now time.Duration, ack uint64, a *ackInfo) {
 		if l.state == cc.Open {
 			f.cc.Congestion(&cc.Event{Now: now, InFlight: uint32(s.nxt - a.priorUna), SndNxt: s.nxt})
 			f.cc.Recovered(now)
-			if t.cfg.Trace != nil {
+			if t.cfg.Trace != 0 {
 				s.tellWindow(t, trace.TLPRepaired)
 			}
 		}
@@ -112,7 +112,7 @@ func (s *sender) buildTLP(t *tcb, now time.Duration, seg *Segment, sackLen uint3
 	}
 	start := b.at(i).start
 	s.retransmit(t, now, seg, i, mss, mss)
-	if t.cfg.Trace != nil {
+	if t.cfg.Trace != 0 {
 		t.noteAgain(trace.ByProbe, b.at(b.find(start)).sent)
 	}
 	l.tlpHigh, l.tlpRetrans = s.nxt, true
