@@ -3,6 +3,7 @@ package inet
 import (
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"usock/internal/abi"
 	"usock/internal/ip"
 	"usock/internal/tcp"
+	"usock/internal/wire"
 	"usock/packet"
 	"usock/trace"
 )
@@ -108,8 +110,8 @@ func TestConnectStraight(t *testing.T) {
 		{"cookies", Config{}, several("tcp4", at, 1, 4, set(abi.SOL_TCP, abi.TCP_DEFER_ACCEPT, 5)), first + 2*2}, // SYN-ACKs that nobody keeps, and what answers them
 		{"one family for both", Config{}, several("tcp6", "[::]:7", 5, 2), first},
 		{"a TTL too small", Config{}, several("tcp4", at, 5, 2, set(abi.SOL_IP, abi.IP_MINTTL, 65)), first + 2}, // resets
-		{"a filter that keeps all", Config{}, several("tcp4", at, 5, 2, filter(0xff)), 2 * 4}, // all to the listener's end
-		{"a filter that keeps nothing", Config{}, several("tcp4", at, 5, 2, filter(0)), 2 * 3}, // and those that come again
+		{"a filter that keeps all", Config{}, several("tcp4", at, 5, 2, filter(0xff)), 2 * 4},                   // all to the listener's end
+		{"a filter that keeps nothing", Config{}, several("tcp4", at, 5, 2, filter(0)), 2 * 3},                  // and those that come again
 		{"this interface", Config{}, several("tcp4", at, 5, 2, on("lo")), first},
 		{"another interface", Config{}, several("tcp4", "0.0.0.0:7", 5, 2, on("eth0")), 2 * 2}, // with their resets
 		{"nobody", Config{}, func(m *machine) []*sock { return m.connects(at, 2) }, 2 * 2},
@@ -217,5 +219,43 @@ func TestConnectStraightWhatever(t *testing.T) {
 	}
 	if straight < int(seeds) {
 		t.Errorf("%d segments went straight", straight)
+	}
+}
+
+// A SYN whose sender's domain is busy is taken there later, and makes a connection in it.
+func TestConnectStraightToBusy(t *testing.T) {
+	m := newWide(t, addrA+"/24")
+	l := m.listens("tcp4", addrA+":7", 5)
+	c := m.open("tcp4").at(addrA + ":9")
+	var syn tcpStraight
+	m.do(func() {
+		e := endpointOf(c.Socket)
+		path, err := m.st.path(netip.MustParseAddr(addrA), netip.MustParseAddr(addrA), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		syn = tcpStraight{proto: m.st.tcp, dom: e.dom, path: path, out: ip.Out{Src: path.Src, Dst: path.Dst, Proto: ip.ProtoTCP, DontFragment: true}}
+		syn.seg.Flags, syn.seg.SrcPort, syn.seg.DstPort = wire.SYN, 9, 7
+	})
+	c.Host.Enter()
+	done := make(chan struct{})
+	go func() {
+		at := m.h.EnterLane(c.Host.Lane().ID + 1)
+		syn.Run(at, nil)
+		at.Leave()
+		close(done)
+	}()
+	<-done
+	waiting := func() (n int32) { return endpointOf(l.Socket).listener.incomplete.Load() }
+	if n := waiting(); n != 0 {
+		t.Errorf("%d connections were made in a domain that was busy", n)
+	}
+	c.Host.Leave()
+	if n := waiting(); n != 1 {
+		t.Errorf("%d connections afterwards, want 1", n)
+	}
+	k := tuple{laddr: netip.MustParseAddr(addrA), raddr: netip.MustParseAddr(addrA), lport: 7, rport: 9}
+	if e, ok := m.st.tcp.conns.find(&k).(*tcpEndpoint); !ok || e.dom != c.Host {
+		t.Error("it is not in the domain of its other end")
 	}
 }
