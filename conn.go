@@ -1,6 +1,7 @@
 package usock
 
 import (
+	"context"
 	"io"
 	"net"
 	"net/netip"
@@ -25,7 +26,15 @@ type addrs struct{ local, remote net.Addr }
 
 // named notes the addresses that the socket has got, once it has the options.
 func (c *conn) named(options ...socket.Setting) error {
-	name, peer, err := c.s.in.NamesWith(options)
+	return c.note(c.s.in.NamesWith(options))
+}
+
+// connected connects the socket and notes the addresses that it has got, once it has the options.
+func (c *conn) connected(ctx context.Context, to Addr, options []socket.Setting) error {
+	return c.note(c.s.in.ConnectWith(c.s.connecting(ctx), abi.Addr(to), options))
+}
+
+func (c *conn) note(name, peer abi.Addr, err error) error {
 	if err != nil {
 		return err
 	}

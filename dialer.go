@@ -291,15 +291,12 @@ func (d *Dialer) connect(ctx context.Context, k kind, from, to netip.AddrPort, c
 			return fail("bind", err)
 		}
 	}
-	if err := c.s.ConnectContext(ctx, d.Host.inet(to)); err != nil {
-		return fail("connect", err)
-	}
 	var options []socket.Setting
 	if k.typ == abi.SOCK_STREAM {
 		options = streamDefaults(d.KeepAlive, d.KeepAliveConfig)
 	}
-	if err := c.named(options...); err != nil {
-		return fail("getsockname", err)
+	if err := c.connected(ctx, d.Host.inet(to), options); err != nil {
+		return fail("connect", err)
 	}
 	return nil
 }

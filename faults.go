@@ -261,12 +261,17 @@ func (s *Socket) mayInterrupt(call string) bool {
 
 // connect connects, unless a fault interrupts that: the attempt goes on then.
 func (s *Socket) connect(ctx context.Context, a Addr) error {
-	if s.mayInterrupt("connect") && s.in.Proto.Kind().Stream && !s.in.Nonblock() && s.interrupted("connect") {
-		ended, cancel := context.WithCancelCause(ctx)
-		cancel(syscall.EINTR)
-		ctx = ended
+	return s.in.Connect(s.connecting(ctx), abi.Addr(a))
+}
+
+// connecting returns the context of a connect: ctx, or one that has ended where a fault interrupts it.
+func (s *Socket) connecting(ctx context.Context) context.Context {
+	if !s.mayInterrupt("connect") || !s.in.Proto.Kind().Stream || s.in.Nonblock() || !s.interrupted("connect") {
+		return ctx
 	}
-	return s.in.Connect(ctx, abi.Addr(a))
+	ended, cancel := context.WithCancelCause(ctx)
+	cancel(syscall.EINTR)
+	return ended
 }
 
 // recv receives into p, unless a fault interrupts that.

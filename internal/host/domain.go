@@ -106,6 +106,18 @@ func (d *Domain) Stamp() int64 { return d.Wall().UnixNano() }
 // who are to take it wait for a processor, on which Go would leave it for 10 ms.
 func (d *Domain) Yield() { d.Lane().yield = true }
 
+// Settle carries out now what the domain has brought about for itself (Lane.LoopFirst). What is for another one waits until the
+// domain is left, which it stays entered until then.
+func (d *Domain) Settle() {
+	l := d.Lane()
+	pinned := l.pinned
+	l.pinned = true
+	for t := l.first.pop(); t != nil; t = l.first.pop() {
+		l.do(t, nil)
+	}
+	l.pinned = pinned
+}
+
 // After has f called by the goroutine that leaves the domain, once it has unlocked: f may
 // enter the host.
 func (d *Domain) After(f func()) {

@@ -74,3 +74,32 @@ func TestTasksThatMakeTasks(t *testing.T) {
 		t.Errorf("room for %d tasks is kept", n)
 	}
 }
+
+// Settle does what a domain has brought about for itself, with what that brings, and stays in the domain: what is for another one
+// waits until it is left.
+func TestSettle(t *testing.T) {
+	h := NewWithLanes(clock.System(), 2)
+	d, other := h.NewDomain(), h.NewDomain()
+	var got []int
+	d.Enter()
+	l := d.Lane()
+	l.LoopFirst(did{n: 1, to: &got, do: func(l *Lane) {
+		l.LoopFirst(did{n: 2, to: &got})
+		if l.Visit(other) || !l.Visit(d) {
+			t.Error("a task has the lane leave the domain")
+		}
+		l.Post(other, did{n: 3, to: &got}, nil)
+	}})
+	d.Settle()
+	if want := []int{1, 2}; !slices.Equal(got, want) || d.Lane() != l || !l.In(d) {
+		t.Errorf("done %v, want %v; in the domain %v", got, want, l.In(d))
+	}
+	d.Leave()
+	if want := []int{1, 2, 3}; !slices.Equal(got, want) {
+		t.Errorf("done %v when the domain is left, want %v", got, want)
+	}
+	if other.Enter(); other.Lane().pinned {
+		t.Error("the lane stays in a domain that it has left")
+	}
+	other.Leave()
+}

@@ -54,8 +54,9 @@ type Stack struct {
 
 	capable    func(capability int) bool
 	lanes      []*lane // by number
-	prf        prf
 	paths      paths
+	prf        prf
+	_          [host.CacheLine]byte  // what goes before changes with each connection, what follows is read with each call
 	flows      map[uint32]*flowLease // leased flow labels
 	flowsOwned bool                  // one of them was not for everyone
 	handler    Handler
@@ -202,18 +203,37 @@ const maxPaths = 1024
 
 // paths is the cache of paths. Endpoints keep theirs: it is asked where connections begin.
 type paths struct {
+	recent [8]atomic.Pointer[recentPath] // found last, by a few bits of their keys; to be read without a lock
+
 	mu rank.LeafRW
 	of map[pathKey]*ip.Path
+}
+
+// recentPath is an entry of paths. It does not change.
+type recentPath struct {
+	pathKey
+	path *ip.Path
+}
+
+// recently returns where the entry of k is if it was found last.
+func (c *paths) recently(k *pathKey) *atomic.Pointer[recentPath] {
+	d, s := k.dst.As16(), k.src.As16()
+	return &c.recent[(d[15]^s[15]<<1)&7]
 }
 
 // path returns the path to dst, from the cache if it is there and current. A domain is entered.
 func (s *Stack) path(dst, src netip.Addr, ifindex int) (*ip.Path, error) {
 	k := pathKey{dst, src, ifindex}
 	c := &s.paths
+	recent := c.recently(&k)
+	if r := recent.Load(); r != nil && r.pathKey == k && r.path.Gen == s.IP.Generation() {
+		return r.path, nil
+	}
 	c.mu.RLock()
 	found := c.of[k]
 	c.mu.RUnlock()
 	if found != nil && found.Gen == s.IP.Generation() {
+		recent.Store(&recentPath{k, found})
 		return found, nil
 	}
 	p, err := s.IP.Route(dst, src, ifindex)
@@ -262,8 +282,10 @@ func (s *Stack) at(m *ip.Meta) *lane { return s.lanes[m.Lane.At().ID] }
 // Several goroutines may ask at the same time.
 type prf struct {
 	block cipher.Block
-	n     atomic.Uint64
 	bytes sync.Pool // of *[aes.BlockSize]byte: what a cipher is given is on the heap
+
+	_ [host.CacheLine]byte
+	n atomic.Uint64 // random numbers that were drawn
 }
 
 func (f *prf) scratch() *[aes.BlockSize]byte {

@@ -550,8 +550,11 @@ func (t *tcpProto) vacated(k *tuple) {
 	}
 }
 
-// unbind gives e's port back, if it has one.
+// unbind gives e's port back, if it has one: only whoever may call this changes that.
 func (t *tcpProto) unbind(b *binding) {
+	if b.bucket == nil {
+		return
+	}
 	t.ports.mu.Lock()
 	t.ports.remove(b)
 	t.ports.mu.Unlock()

@@ -102,7 +102,7 @@ func (t *tcpProto) inputOther(found nodeOwner, p *packet.Packet, m *ip.Meta, k *
 	lane := t.at(m)
 	seg := &lane.in
 	l := t.listenerFor(k, m.Iface.Index())
-	opens := seg.Flags&(wire.SYN|wire.ACK|wire.RST) == wire.SYN
+	opens := isSYN(seg)
 	if _, flow := found.(*Flow); !m.Lane.At().Whole() && (flow || l == nil && opens && t.asks(m)) {
 		m.Lane.InWhole(p, m)
 		return true
@@ -123,6 +123,18 @@ func (t *tcpProto) inputOther(found nodeOwner, p *packet.Packet, m *ip.Meta, k *
 		return true
 	}
 	t.consume(seg, p, m, n)
+	t.other(found, l, k, m, seg, d)
+	return true
+}
+
+// isSYN reports whether a segment asks for a connection.
+func isSYN(seg *tcp.Segment) bool {
+	return seg.Flags&(wire.SYN|wire.ACK|wire.RST) == wire.SYN
+}
+
+// other takes a segment of no connection, but for one that was or is asked for: found is what is left or known of that. What may become
+// a connection of the listener l does so in the domain d, where the lane is.
+func (t *tcpProto) other(found nodeOwner, l *tcpEndpoint, k *tuple, m *ip.Meta, seg *tcp.Segment, d *host.Domain) {
 	switch o := found.(type) {
 	case *timeWait:
 		o.segment(l, m, seg, d)
@@ -131,7 +143,6 @@ func (t *tcpProto) inputOther(found nodeOwner, p *packet.Packet, m *ip.Meta, k *
 	default:
 		t.stray(l, k, m, seg, 0, d)
 	}
-	return true
 }
 
 // birthplace returns the domain of a connection that is to be, and has the lane go there: that of its other

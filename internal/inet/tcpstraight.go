@@ -4,20 +4,20 @@ import (
 	"usock/internal/host"
 	"usock/internal/ip"
 	"usock/internal/tcp"
-	"usock/internal/wire"
 	"usock/packet"
 )
 
-// tcpStraight is a segment between two connections of the host that becomes no packet (ip.Lane.Straight): the one core takes it as
-// the other has built it.
+// tcpStraight is a segment between two connections of the host, or a SYN from one of them to a listener, that becomes no packet
+// (ip.Lane.Straight): the one core takes it as the other has built it.
 //
 //	sender    transmit ──► sendsStraight
-//	                            │ Leave
-//	receiver                    ├──► segment
+//	                            │ Leave, Settle
+//	receiver                    ├──► segment, or other: a SYN to a listener
 //	                            ├──► the domain's box: it is busy
-//	                            └──► a packet, for Output: there is no such connection, or it looks at packets
+//	                            └──► a packet, for Output: it is for nobody, or for who looks at packets
 type tcpStraight struct {
 	proto *tcpProto
+	dom   *host.Domain // the sender's: a connection that a SYN makes is born there, with its other end
 	seg   tcp.Segment
 	out   ip.Out
 	path  *ip.Path
@@ -28,10 +28,9 @@ type tcpStraight struct {
 // maxSpareStraight is how many a lane keeps for reuse.
 const maxSpareStraight = 64
 
-// sendsStraight has the lane carry seg without a packet, and reports false where it must be one. A SYN is one for the sake of
-// listeners, who keep its headers.
+// sendsStraight has the lane carry seg without a packet, and reports false where it must be one.
 func (t *tcpProto) sendsStraight(e *tcpEndpoint, seg *tcp.Segment) bool {
-	if seg.Flags&(wire.SYN|wire.ACK) == wire.SYN || seg.SegmentSize != 0 || e.faulty() != nil {
+	if seg.SegmentSize != 0 || e.faulty() != nil {
 		return false
 	}
 	lane := t.lane(e.dom)
@@ -56,7 +55,7 @@ func (t *tcpProto) sendsStraight(e *tcpEndpoint, seg *tcp.Segment) bool {
 		s.out.TOS |= 2
 	}
 	s.seg.CE = s.out.TOS&3 == 3
-	s.path, s.owner = e.path, packet.Owner{PID: e.owner(), Socket: e.sid()}
+	s.dom, s.path, s.owner = e.dom, e.path, packet.Owner{PID: e.owner(), Socket: e.sid()}
 	return true
 }
 
@@ -67,27 +66,47 @@ func (s *tcpStraight) Run(at *host.Lane, _ *packet.Packet) {
 	k := tuple{laddr: s.out.Dst, raddr: s.out.Src, lport: s.seg.DstPort, rport: s.seg.SrcPort}
 	found, busy := t.visit(lane, at, &k)
 	e, ok := found.(*tcpEndpoint)
+	d, l := s.dom, (*tcpEndpoint)(nil) // where it is taken; the listener of a SYN of no connection
+	if ok {
+		d = e.dom
+	} else if l = s.listener(found, &k); l != nil {
+		busy = !at.Visit(d)
+	}
 	layer := t.IP.Lane(at)
 	switch {
-	case !ok || !busy && e.ip().filter != nil:
+	case !ok && l == nil || ok && !busy && e.ip().filter != nil:
 		p := packet.New()
 		p.Owner = s.owner
 		s.seg.Data.MoveTo(&p.Payload)
 		s.seg.TCP.Put(p.Prepend(s.seg.TCP.Len()))
 		layer.OutputInPlace(p, s.path, &s.out)
-	case busy && e.dom.Full():
+	case busy && d.Full():
 		layer.DropStraight(s.path, &s.out, s.n)
 		s.seg.Data.Release()
 	case busy:
-		at.Post(e.dom, s, nil)
+		at.Post(d, s, nil)
 		return
-	default:
+	case ok:
 		lane.inSegs++
 		t.segment(e, layer.GoStraight(s.path, &s.out, s.n), &s.seg)
+	default:
+		lane.inSegs++
+		t.other(found, l, &k, layer.GoStraight(s.path, &s.out, s.n), &s.seg, d)
 	}
 	s.seg.Data.Moved()
-	s.path = nil
+	s.dom, s.path = nil, nil
 	if len(lane.spare) < maxSpareStraight {
 		lane.spare = append(lane.spare, s)
 	}
+}
+
+// listener returns who listens for the segment, if it is a SYN that need be no packet for him; else nil. found is who has the tuple.
+func (s *tcpStraight) listener(found nodeOwner, k *tuple) *tcpEndpoint {
+	if _, flow := found.(*Flow); flow || !isSYN(&s.seg) {
+		return nil
+	}
+	if l := s.proto.listenerFor(k, s.path.Iface.Index()); l != nil && l.ip().filter == nil {
+		return l
+	}
+	return nil
 }

@@ -81,18 +81,29 @@ type Iface struct {
 // ifaceLane is what the packets of one lane leave behind on an interface. A cache line has one.
 type ifaceLane struct {
 	stats    IfaceStats
-	admitted admission
+	admitted admissions
 }
 
-// admission is the addresses of the last packet on an interface that were
-// plausible, the destination being this host. The next packet mostly has the same
-// and is spared the look-ups: a seventh of what the layer costs.
+// admissions are the addresses of the last packets on an interface that were
+// plausible, the destination being this host: the last ones first, and those before them. The next packet mostly has the same,
+// or goes the other way of two that answer each other, and is spared the look-ups: a seventh of what the layer costs.
+type admissions [2]admission
+
 type admission struct {
 	src, dst netip.Addr
 	gen      uint32 // the layer's generation then
 }
 
-func (a *admission) has(src, dst netip.Addr, gen uint32) bool {
+func (a *admissions) has(src, dst netip.Addr, gen uint32) bool {
+	return a[0].is(src, dst, gen) || a[1].is(src, dst, gen)
+}
+
+// add notes what has does not know.
+func (a *admissions) add(src, dst netip.Addr, gen uint32) {
+	a[0], a[1] = admission{src, dst, gen}, a[0]
+}
+
+func (a *admission) is(src, dst netip.Addr, gen uint32) bool {
 	return a.src == src && a.dst == dst && a.gen == gen
 }
 

@@ -180,7 +180,7 @@ func (l *Lane) input4(i *Iface, p *packet.Packet, copied bool) *packet.Packet {
 			return nil
 		}
 		if local && !copied {
-			i.lanes[l.at.ID].admitted = admission{h.Src, h.Dst, l.gen}
+			i.lanes[l.at.ID].admitted.add(h.Src, h.Dst, l.gen)
 		}
 	}
 
@@ -392,7 +392,7 @@ func (l *Lane) input6(i *Iface, p *packet.Packet, copied bool) *packet.Packet {
 		l.forward6(i, p, &h)
 		return nil
 	case !copied:
-		i.lanes[l.at.ID].admitted = admission{h.Src, h.Dst, l.gen}
+		i.lanes[l.at.ID].admitted.add(h.Src, h.Dst, l.gen)
 	}
 	l.keepHeader(p, wire.IPv6Len)
 	return p

@@ -131,7 +131,7 @@ func (c *call) do(op func() error) error {
 		} else if err != syscall.EAGAIN || c.nowait {
 			break
 		}
-		if c.ctx != nil && c.ctx.Err() != nil {
+		if c.ended() {
 			err = context.Cause(c.ctx)
 			break
 		}
@@ -185,6 +185,9 @@ func (c *call) do(op func() error) error {
 	h.Leave()
 	return err
 }
+
+// ended reports whether the context has ended.
+func (c *call) ended() bool { return c.ctx != nil && c.ctx.Err() != nil }
 
 // wait blocks until w is signalled (true) or the context ends (false).
 func (c *call) wait(w *wait.Waiter) bool {
@@ -285,16 +288,21 @@ func (s *Socket) Names() (local, peer abi.Addr, err error) { return s.NamesWith(
 // NamesWith is Names after SetOpts, in one entry. What becomes of the options is not told.
 func (s *Socket) NamesWith(list []Setting) (local, peer abi.Addr, err error) {
 	err = s.locked(func() error {
-		if s.setAll(&list) == ErrWhole {
-			return ErrWhole
-		}
-		local = s.Proto.Name(s)
-		if a, err := s.Proto.Peer(s); err == nil {
-			peer = a
-		}
-		return nil
+		local, peer, err = s.names(&list)
+		return err
 	})
 	return local, peer, err
+}
+
+// names is NamesWith within an entry. After ErrWhole it is called again with what is left of the list.
+func (s *Socket) names(list *[]Setting) (local, peer abi.Addr, err error) {
+	if s.setAll(list) == ErrWhole {
+		return local, peer, ErrWhole
+	}
+	if a, err := s.Proto.Peer(s); err == nil {
+		peer = a
+	}
+	return s.Proto.Name(s), peer, nil
 }
 
 // QueueRefuser is a Proto of which not all sockets tell what is queued.
@@ -363,19 +371,36 @@ func (s *Socket) Poll(ctx context.Context, mask wait.Events) (ev wait.Events, er
 // Connect connects to a, or sets a datagram socket's peer (connect(2)). It waits
 // for the outcome unless the socket is non-blocking, which gives EINPROGRESS.
 func (s *Socket) Connect(ctx context.Context, a abi.Addr) error {
-	return s.connect(ctx, func() error { return s.Proto.Connect(s, a) })
+	return s.connect(ctx, func() error { return s.Proto.Connect(s, a) }, nil)
 }
 
-// connect is Connect by whatever call begins to connect.
-func (s *Socket) connect(ctx context.Context, begin func() error) error {
+// ConnectWith is Connect, SetOpts on the connection, and Names. What becomes of the options is not told.
+func (s *Socket) ConnectWith(ctx context.Context, a abi.Addr, list []Setting) (local, peer abi.Addr, err error) {
+	err = s.connect(ctx, func() error { return s.Proto.Connect(s, a) }, func() (err error) {
+		local, peer, err = s.names(&list)
+		return err
+	})
+	return local, peer, err
+}
+
+// connect is Connect by whatever call begins to connect. then, if not nil, is called in the same entry once that has succeeded, and
+// again if it returns ErrWhole.
+func (s *Socket) connect(ctx context.Context, begin, then func() error) error {
 	roomToConnect(false)
 	c := call{s: s, ctx: ctx, mask: wait.Out}
 	var first error // why the call waits
+	made := false
 	err := c.do(func() (err error) {
 		f, finishes := s.Proto.(Finisher)
 		switch {
+		case made:
 		case first == nil || !finishes:
-			err = begin()
+			if err = begin(); err == syscall.EINPROGRESS && finishes && !c.nowait && !c.ended() {
+				// If the other end is on this host, the outcome may be known at once.
+				first = err
+				s.Host.Settle()
+				err = f.FinishConnect(s, true)
+			}
 		case c.lost():
 			return syscall.EPIPE
 		default:
@@ -386,6 +411,10 @@ func (s *Socket) connect(ctx context.Context, begin func() error) error {
 				first = err
 			}
 			return syscall.EAGAIN
+		}
+		if err == nil && then != nil {
+			made = true
+			return then()
 		}
 		return err
 	})

@@ -93,7 +93,7 @@ func (s *Socket) SetOpt(level, name int, v []byte) error {
 func (s *Socket) SetOptContext(ctx context.Context, level, name int, v []byte) error {
 	set := func() error { return s.set(level, name, v) }
 	if o := s.option(level, name); o != nil && o.Connects {
-		return s.connect(ctx, set)
+		return s.connect(ctx, set, nil)
 	}
 	return s.locked(set)
 }

@@ -220,7 +220,7 @@ func (w *waiter) FinishConnect(_ *Socket, waiting bool) error {
 	return w.outcome
 }
 
-// A connect that waits begins one attempt, and asks what became of that; if another call has dissolved the
+// A connect that waits begins one attempt, and asks what became of that, at once and whenever it is told of something; if another call has dissolved the
 // connection it fails, whatever the socket is connected to by now (Linux, inet_wait_for_connect).
 func TestConnectAsksWhatBecame(t *testing.T) {
 	for _, c := range []struct {
@@ -230,8 +230,8 @@ func TestConnectAsksWhatBecame(t *testing.T) {
 		err     error
 		asked   string
 	}{
-		{"connected", nil, false, nil, "[true true]"}, {"refused", syscall.ECONNREFUSED, false, syscall.ECONNREFUSED, "[true true]"},
-		{"dissolved", nil, true, syscall.EPIPE, "[true]"},
+		{"connected", nil, false, nil, "[true true true]"}, {"refused", syscall.ECONNREFUSED, false, syscall.ECONNREFUSED, "[true true true]"},
+		{"dissolved", nil, true, syscall.EPIPE, "[true true]"},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			w := &waiter{finisher: &finisher{stream(), syscall.EALREADY}}

@@ -23,12 +23,15 @@ import (
 
 // Memory is the account of a host's connections, which charge it at the same time, each by itself.
 type Memory struct {
-	used     atomic.Int64 // bytes in all queues
-	holders  atomic.Int64 // connections that hold any
-	orphans  atomic.Int64 // connections without program that have not sent everything
-	pressure atomic.Bool  // used was above Mem[1], and not yet back at Mem[0]
-	starved  atomic.Bool  // a sender has waited for memory
-	relieved atomic.Bool  // pressure has ended since
+	used    atomic.Int64 // bytes in all queues
+	holders atomic.Int64 // connections that hold any
+	orphans atomic.Int64 // connections without program that have not sent everything
+
+	_ [64]byte // what follows is looked at with each segment, and seldom changed: it is on another cache line
+
+	pressure atomic.Bool // used was above Mem[1], and not yet back at Mem[0]
+	starved  atomic.Bool // a sender has waited for memory
+	relieved atomic.Bool // pressure has ended since
 }
 
 // Used returns how many bytes the queues hold.
