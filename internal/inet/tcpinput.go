@@ -50,6 +50,11 @@ func (t *tcpProto) Input(p *packet.Packet, m *ip.Meta) bool {
 		p.Free()
 		return true
 	}
+	if room := e.conn.Gathers(seg); room > 0 && e.ip().filter == nil && e.faulty() == nil {
+		t.gather(p, m, n, room)
+		seg.Flags |= wire.TCPFlags(p.Front()[13])
+	}
+	seg.SegmentSize = p.SegmentSize
 	t.consume(seg, p, m, n)
 	t.segment(e, m, seg)
 	return true

@@ -32,7 +32,8 @@ type Segment struct {
 	ECT bool
 
 	// SegmentSize, if not zero, says of a leaving segment that it is larger than
-	// the MSS and is to be cut into segments of this many bytes of data.
+	// the MSS and is to be cut into segments of this many bytes of data, and of an
+	// arriving one that it was.
 	SegmentSize uint16
 }
 

@@ -21,9 +21,10 @@ import (
 // Segment takes a segment that arrived, and its data. It returns the events that
 // happened.
 func (c *Conn) Segment(now time.Duration, s *Segment) wait.Events {
-	c.stats.segsIn++
+	k := uint32(s.Segments())
+	c.stats.segsIn += k
 	if s.Data.Len() > 0 {
-		c.stats.dataIn++ // whatever becomes of it (Linux, tcp_segs_in)
+		c.stats.dataIn += k // whatever becomes of it (Linux, tcp_segs_in)
 	}
 	if c.cfg.Trace != nil {
 		c.tellReceived(s)
@@ -46,6 +47,15 @@ func (c *Conn) Segment(now time.Duration, s *Segment) wait.Events {
 	// Whoever keeps a part of it has taken a reference of his own.
 	s.Data.Release()
 	return c.take()
+}
+
+// Gathers returns how many bytes may be taken as one segment from s on.
+func (c *Conn) Gathers(s *Segment) int {
+	if c.state != Established || c.shut != 0 || c.lazy != nil || c.cfg.Trace != nil || c.rcv.ooo != nil || s.Flags&^wire.PSH != wire.ACK ||
+		s.Seq != c.rcv.rcvSeq(c.rcv.nxt) || c.cfg.Memory.pressed() {
+		return 0
+	}
+	return int(c.rcv.window())
 }
 
 // inSynchronized takes a segment in ESTABLISHED and the states after it, except
