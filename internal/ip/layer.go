@@ -118,7 +118,7 @@ type Lane struct {
 
 	meta    Meta             // of the packet that is being received
 	behind  []*packet.Packet // that came with it, and are not received yet
-	scratch []byte // its header, where that is not in the packet's head
+	scratch []byte           // its header, where that is not in the packet's head
 
 	_ [host.CacheLine]byte // another lane's is on another cache line
 }
