@@ -43,7 +43,7 @@ func (x *Vec) Append(v View) bool {
 	return true
 }
 
-// Room returns how many views Append takes.
+// Room returns how many further views fit.
 func (x *Vec) Room() int {
 	if x.first == x.last {
 		return VecCap
@@ -51,7 +51,7 @@ func (x *Vec) Room() int {
 	return VecCap - int(x.last)
 }
 
-// Join is Append where a view that begins where the last one ends, in the same block, becomes a part of that.
+// Join is Append, but that a view which the last one precedes becomes a part of that.
 func (x *Vec) Join(v View) bool {
 	if x.first < x.last && x.v[x.last-1].Join(v) {
 		x.n += v.n

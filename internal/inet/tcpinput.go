@@ -50,11 +50,7 @@ func (t *tcpProto) Input(p *packet.Packet, m *ip.Meta) bool {
 		p.Free()
 		return true
 	}
-	if room := e.conn.Gathers(seg); room > 0 && e.ip().filter == nil && e.faulty() == nil {
-		t.gather(p, m, n, room)
-		seg.Flags |= wire.TCPFlags(p.Front()[13])
-	}
-	seg.SegmentSize = p.SegmentSize
+	t.gather(e, seg, p, m, n)
 	t.consume(seg, p, m, n)
 	t.segment(e, m, seg)
 	return true
@@ -98,7 +94,7 @@ func (t *tcpProto) consume(seg *tcp.Segment, p *packet.Packet, m *ip.Meta, n int
 	p.Consume(n)
 	seg.Data.Moved()
 	p.Payload.MoveTo(&seg.Data)
-	seg.CE = m.TOS&3 == 3
+	seg.CE, seg.SegmentSize = m.TOS&3 == 3, p.SegmentSize
 	p.Free()
 }
 

@@ -74,12 +74,7 @@ func (r *receiver) quickAck(now time.Duration, n uint32) {
 // dataArrived adapts to the pace of in-order data.
 func (r *receiver) dataArrived(t *tcb, now time.Duration, n int, s *Segment) {
 	r.ack.owed = true
-	last := n
-	if size := int(s.SegmentSize); size != 0 && n > size {
-		r.measureMSS(size, 0)
-		last = (n-1)%size + 1
-	}
-	r.measureMSS(last, s.Flags)
+	r.measureRun(s, n)
 	r.measureRTT(now)
 
 	a := &r.ack

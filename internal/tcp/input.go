@@ -49,15 +49,6 @@ func (c *Conn) Segment(now time.Duration, s *Segment) wait.Events {
 	return c.take()
 }
 
-// Gathers returns how many bytes may be taken as one segment from s on.
-func (c *Conn) Gathers(s *Segment) int {
-	if c.state != Established || c.shut != 0 || c.lazy != nil || c.cfg.Trace != nil || c.rcv.ooo != nil || s.Flags&^wire.PSH != wire.ACK ||
-		s.Seq != c.rcv.rcvSeq(c.rcv.nxt) || c.cfg.Memory.pressed() {
-		return 0
-	}
-	return int(c.rcv.window())
-}
-
 // inSynchronized takes a segment in ESTABLISHED and the states after it, except
 // TIME-WAIT.
 func (c *Conn) inSynchronized(now time.Duration, s *Segment) {
