@@ -21,6 +21,7 @@ func (t *tcpProto) Input(p *packet.Packet, m *ip.Meta) bool {
 	}
 	lane := t.at(m)
 	seg := &lane.in
+	seg.SegmentSize = 0
 	n, err := seg.TCP.Parse(p.Front())
 	if err != nil {
 		lane.inSegs++
@@ -94,7 +95,7 @@ func (t *tcpProto) consume(seg *tcp.Segment, p *packet.Packet, m *ip.Meta, n int
 	p.Consume(n)
 	seg.Data.Moved()
 	p.Payload.MoveTo(&seg.Data)
-	seg.CE, seg.SegmentSize = m.TOS&3 == 3, p.SegmentSize
+	seg.CE = m.TOS&3 == 3
 	p.Free()
 }
 

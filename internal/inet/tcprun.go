@@ -58,7 +58,7 @@ func (t *tcpProto) gather(e *tcpEndpoint, seg *tcp.Segment, p *packet.Packet, m 
 		}
 		q.Payload.Moved()
 		q.Free()
-		p.SegmentSize = uint16(size)
+		seg.SegmentSize = uint16(size)
 	}
 }
 
