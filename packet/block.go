@@ -169,10 +169,12 @@ func (v View) Sole() bool { return v.b.refs.Load() == 1 }
 // Shares reports whether both views are of one block.
 func (v View) Shares(o View) bool { return v.b == o.b }
 
-// Join grows the view by next and reports true if next begins in the same block where the view
-// ends. It takes no reference.
+// Precedes reports whether next begins in the same block where the view ends.
+func (v View) Precedes(next View) bool { return v.b == next.b && v.off+v.n == next.off }
+
+// Join grows the view by next and reports true if the view precedes it. It takes no reference.
 func (v *View) Join(next View) bool {
-	if v.b != next.b || v.off+v.n != next.off {
+	if !v.Precedes(next) {
 		return false
 	}
 	v.n += next.n

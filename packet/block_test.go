@@ -53,6 +53,25 @@ func TestVec(t *testing.T) {
 					v.Release()
 				}
 			},
+			"join": func(t *rapid.T) {
+				// Two views of one block, of which the second one needs no place.
+				p := rapid.SliceOfN(rapid.Byte(), 2, 50).Draw(t, "p")
+				v := Copy(p)
+				if x.Room() == 0 {
+					if x.Join(v) {
+						t.Fatal("taken though there is no room")
+					}
+					v.Release()
+					return
+				}
+				v.Retain()
+				k := rapid.IntRange(1, len(p)-1).Draw(t, "k")
+				room := x.Room()
+				if !x.Join(v.Slice(0, k)) || !x.Join(v.Slice(k, len(p))) || x.Room() != room-1 {
+					t.Fatalf("room for %d views, then for %d", room, x.Room())
+				}
+				want = append(want, p...)
+			},
 			"trim": func(t *rapid.T) {
 				n := rapid.IntRange(0, len(want)).Draw(t, "n")
 				x.TrimFront(n)

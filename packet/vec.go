@@ -43,6 +43,24 @@ func (x *Vec) Append(v View) bool {
 	return true
 }
 
+// Room returns how many further views fit.
+func (x *Vec) Room() int {
+	if x.first == x.last {
+		return VecCap
+	}
+	return VecCap - int(x.last)
+}
+
+// Join is Append, but that a view which the last one precedes becomes a part of that.
+func (x *Vec) Join(v View) bool {
+	if x.first < x.last && x.v[x.last-1].Join(v) {
+		x.n += v.n
+		v.Release()
+		return true
+	}
+	return x.Append(v)
+}
+
 // Front returns the bytes of the first view, nil if there is none.
 func (x *Vec) Front() []byte {
 	if x.first == x.last {

@@ -21,6 +21,7 @@ func (t *tcpProto) Input(p *packet.Packet, m *ip.Meta) bool {
 	}
 	lane := t.at(m)
 	seg := &lane.in
+	seg.SegmentSize = 0
 	n, err := seg.TCP.Parse(p.Front())
 	if err != nil {
 		lane.inSegs++
@@ -50,6 +51,7 @@ func (t *tcpProto) Input(p *packet.Packet, m *ip.Meta) bool {
 		p.Free()
 		return true
 	}
+	t.gather(e, seg, p, m, n)
 	t.consume(seg, p, m, n)
 	t.segment(e, m, seg)
 	return true

@@ -19,9 +19,12 @@ func (l *Layer) Input(i *Iface, batch []*packet.Packet) {
 
 // Input is Layer.Input in a lane.
 func (l *Lane) Input(i *Iface, batch []*packet.Packet) {
-	for _, p := range batch {
-		l.receive(i, p, false)
+	for len(batch) > 0 {
+		l.behind = batch[1:]
+		l.receive(i, batch[0], false)
+		batch = l.behind
 	}
+	l.behind = nil
 }
 
 // inputLooped takes a packet from the host's loopback queue.

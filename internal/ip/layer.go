@@ -116,8 +116,9 @@ type Lane struct {
 	Stats LayerStats
 	ICMP  ICMPStats
 
-	meta    Meta   // of the packet that is being received
-	scratch []byte // its header, where that is not in the packet's head
+	meta    Meta             // of the packet that is being received
+	behind  []*packet.Packet // that came with it, and are not received yet
+	scratch []byte           // its header, where that is not in the packet's head
 
 	_ [host.CacheLine]byte // another lane's is on another cache line
 }

@@ -37,69 +37,109 @@ func cut(p *packet.Packet, size int, left bool, emit func(*packet.Packet)) bool 
 	defer p.Free()
 
 	// All headers at once, wherever they stand: each segment begins with a copy.
-	var head [wire.IPv4MaxLen + wire.TCPMaxLen]byte
-	n := copy(head[:], p.Head())
-	n += p.Payload.CopyTo(head[n:], 0)
-	net, tcp, ok := headers(head[:n])
-	if !ok {
-		return false
+	var h template
+	n := copy(h.head[:], p.Head())
+	if !h.parse(n) {
+		n += p.Payload.CopyTo(h.head[n:], 0)
+		if !h.parse(n) {
+			return false
+		}
 	}
-	hl := net + tcp
-	flags := head[net+13]
-	seq := binary.BigEndian.Uint32(head[net+4:])
-	id, step := binary.BigEndian.Uint16(head[4:]), uint16(1)
-	if left && head[6]&dontFragment != 0 {
-		step = 0
-	}
+	h.sameID = left && h.head[6]&dontFragment != 0
+	hl := h.net + h.tcp
 	data := p.Len() - hl
 	for off, i := 0, 0; off < data || i == 0; off, i = off+size, i+1 {
 		k := min(size, data-off)
 		s := packet.New()
 		s.Trusted, s.Owner = p.Trusted, p.Owner
 		b := s.Prepend(hl)
-		copy(b, head[:hl])
+		sum := h.put(b, off, k, i, off+k >= data)
 		slice(s, p, hl+off, k)
-
-		// FIN and PSH are of the last byte: only the last segment has it.
-		f := flags
-		if off+k < data {
-			f &^= uint8(wire.FIN | wire.PSH)
-		}
-		if i > 0 {
-			f &^= uint8(wire.CWR) // said once (RFC 3168, section 6.1.2)
-		}
-		b[net+13] = f
-		binary.BigEndian.PutUint32(b[net+4:], seq+uint32(off))
-		binary.BigEndian.PutUint16(b[net+tcpField:], 0)
-		var c wire.Checksum
-		if b[0]>>4 == 4 {
-			binary.BigEndian.PutUint16(b[2:], uint16(hl+k))
-
-			// A number for each, as each is a datagram that may be fragmented.
-			binary.BigEndian.PutUint16(b[4:], id+uint16(i)*step)
-			b[10], b[11] = 0, 0
-			binary.BigEndian.PutUint16(b[10:], wire.ChecksumOf(b[:net]))
-			c.Add(b[12:20])
-		} else {
-			binary.BigEndian.PutUint16(b[4:], uint16(hl+k-wire.IPv6Len))
-			c.Add(b[8:40])
-		}
-		c.AddUint16(6) // TCP, the pseudo-header's protocol
-		c.AddUint16(uint16(tcp + k))
 		if left {
-			binary.BigEndian.PutUint16(b[net+tcpField:], c.Partial())
-			s.ChecksumStart, s.ChecksumOffset = uint16(net), tcpField
+			binary.BigEndian.PutUint16(b[h.net+tcpField:], sum.Partial())
+			s.ChecksumStart, s.ChecksumOffset = uint16(h.net), tcpField
 			emit(s)
 			continue
 		}
-		c.Add(b[net:])
+		sum.Add(b[h.net:])
 		for _, v := range s.Payload.Views() {
-			c.Add(v.Bytes())
+			sum.Add(v.Bytes())
 		}
-		binary.BigEndian.PutUint16(b[net+tcpField:], c.Sum())
+		binary.BigEndian.PutUint16(b[h.net+tcpField:], sum.Sum())
 		emit(s)
 	}
 	return true
+}
+
+// template is the headers of a large segment, of which those of its pieces are made. What is different in each is zero in it, so that the sums
+// of the rest are made once.
+type template struct {
+	head     [wire.IPv4MaxLen + wire.TCPMaxLen]byte
+	net, tcp int // lengths of the headers
+	v4       bool
+	sameID   bool // the pieces have one IPv4 identification
+	seq      uint32
+	id       uint16
+	flags    wire.TCPFlags
+	ofNet    wire.Checksum // over the IPv4 header
+	ofPseudo wire.Checksum // over the pseudo-header
+}
+
+// parse makes the template of the first n bytes of head. It reports false if those are no headers.
+func (t *template) parse(n int) (ok bool) {
+	b := t.head[:]
+	if t.net, t.tcp, ok = headers(b[:n]); !ok {
+		return false
+	}
+	t.v4 = b[0]>>4 == 4
+	t.seq, t.flags = binary.BigEndian.Uint32(b[t.net+4:]), wire.TCPFlags(b[t.net+13])
+	clear(b[t.net+tcpField:][:2])
+	if t.v4 {
+		t.id = binary.BigEndian.Uint16(b[4:])
+		clear(b[2:6])
+		clear(b[10:12])
+		t.ofNet.Add(b[:t.net])
+		t.ofPseudo.Add(b[12:20])
+	} else {
+		t.ofPseudo.Add(b[8:40])
+	}
+	t.ofPseudo.AddUint16(6) // TCP
+	return true
+}
+
+// put writes the headers of piece i, k bytes of data from off on, to b, without TCP's checksum, and returns the sum over its pseudo-header.
+func (t *template) put(b []byte, off, k, i int, last bool) wire.Checksum {
+	copy(b, t.head[:])
+	if t.v4 {
+		// A number for each, as each is a datagram that may be fragmented.
+		id := t.id
+		if !t.sameID {
+			id += uint16(i)
+		}
+		n := uint16(len(b) + k)
+		sum := t.ofNet
+		sum.AddUint16(n)
+		sum.AddUint16(id)
+		binary.BigEndian.PutUint16(b[2:], n)
+		binary.BigEndian.PutUint16(b[4:], id)
+		binary.BigEndian.PutUint16(b[10:], sum.Sum())
+	} else {
+		binary.BigEndian.PutUint16(b[4:], uint16(len(b)+k-wire.IPv6Len))
+	}
+
+	// FIN and PSH are of the last byte: only the last segment has it.
+	f := t.flags
+	if !last {
+		f &^= wire.FIN | wire.PSH
+	}
+	if i > 0 {
+		f &^= wire.CWR // said once (RFC 3168, section 6.1.2)
+	}
+	b[t.net+13] = uint8(f)
+	binary.BigEndian.PutUint32(b[t.net+4:], t.seq+uint32(off))
+	sum := t.ofPseudo
+	sum.AddUint16(uint16(t.tcp + k))
+	return sum
 }
 
 const (

@@ -72,9 +72,9 @@ func (r *receiver) quickAck(now time.Duration, n uint32) {
 }
 
 // dataArrived adapts to the pace of in-order data.
-func (r *receiver) dataArrived(t *tcb, now time.Duration, n int, f wire.TCPFlags) {
+func (r *receiver) dataArrived(t *tcb, now time.Duration, n int, s *Segment) {
 	r.ack.owed = true
-	r.measureMSS(n, f)
+	r.measureRun(s, n)
 	r.measureRTT(now)
 
 	a := &r.ack

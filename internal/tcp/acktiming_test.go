@@ -46,7 +46,7 @@ func TestAckPace(t *testing.T) {
 			tb.rtt.rto = 300_000
 			now := secs(500)
 			r.ack.ato, r.ack.quick, r.ack.lastRcv = msec(c.ato), c.quick, now-msec(c.since)
-			r.dataArrived(tb, now, 100, 0)
+			r.dataArrived(tb, now, 100, &Segment{})
 			if r.ack.ato != msec(c.want) || r.ack.quick != c.quickN || !r.ack.owed || r.ack.lastRcv != now {
 				t.Fatalf("%+v, want %d ms, %d", r.ack, c.want, c.quickN)
 			}

@@ -31,7 +31,8 @@ type Segment struct {
 	ECT bool
 
 	// SegmentSize, if not zero, says of a leaving segment that it is larger than
-	// the MSS and is to be cut into segments of this many bytes of data.
+	// the MSS and is to be cut into segments of this many bytes of data, and of an
+	// arriving one that it is a run of such segments.
 	SegmentSize uint16
 }
 
@@ -48,7 +49,7 @@ func (s *Segment) Len() uint32 {
 	return n
 }
 
-// Segments returns how many segments the link makes of s: one, but for large ones.
+// Segments returns how many segments on the link s is: one, but for large ones.
 func (s *Segment) Segments() uint64 {
 	if s.SegmentSize == 0 {
 		return 1

@@ -21,9 +21,10 @@ import (
 // Segment takes a segment that arrived, and its data. It returns the events that
 // happened.
 func (c *Conn) Segment(now time.Duration, s *Segment) wait.Events {
-	c.stats.segsIn++
+	k := uint32(s.Segments())
+	c.stats.segsIn += k
 	if s.Data.Len() > 0 {
-		c.stats.dataIn++ // whatever becomes of it (Linux, tcp_segs_in)
+		c.stats.dataIn += k // whatever becomes of it (Linux, tcp_segs_in)
 	}
 	if c.cfg.Trace != 0 {
 		c.tellReceived(s)

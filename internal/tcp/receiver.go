@@ -153,7 +153,7 @@ func (r *receiver) deliver(t *tcb, now time.Duration, s *Segment, n int) {
 	}
 
 	r.nxt = q.End()
-	r.dataArrived(t, now, n, s.Flags)
+	r.dataArrived(t, now, n, s)
 
 	if r.readable(t) {
 		t.events |= wait.In
