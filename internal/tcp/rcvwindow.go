@@ -228,6 +228,8 @@ const peerInitialCwnd = 10
 // than it gains: what waits in it is in no cache when it is read.
 const longTrip = time.Millisecond
 
+const nearLead = 64 << 10
+
 // growRcvBuf lets the buffer hold twice what was read in a round trip, twice that
 // once more for as much as it grew, to its double at most, where it is long, and what is out of order besides: while a hole
 // is filled the peer shall go on at its rate.
@@ -241,8 +243,9 @@ func (r *receiver) growRcvBuf(t *tcb, space uint64, rt time.Duration) {
 	// Twice what is read in a round trip, as the sender doubles in slow start. What has been read is what it sent a round trip
 	// ago, and grows by another one until the window is known to it (Linux, tcp_rcv_space_adjust). No sender more than doubles: what seems
 	// to have was read in more than a round trip.
-	want := 2*space + 16*uint64(r.advMSS)
+	want := 2*space + min(16*uint64(r.advMSS), nearLead)
 	if rt >= longTrip {
+		want = 2*space + 16*uint64(r.advMSS)
 		want += 2 * want * min(space-min(space, old), old) / old
 	}
 

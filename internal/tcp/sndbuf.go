@@ -211,7 +211,9 @@ func (s *sender) growSndBuf(t *tcb, n uint32) {
 	}
 
 	// Twice the window: as much again can be queued while a window is in flight.
-	want := 2 * uint64(max(n, uint32(t.cfg.InitialCwnd))) * (per + 256)
+	n = max(n, uint32(t.cfg.InitialCwnd))
+	n = min(n, (max(s.maxWnd, 1<<16)-1)/uint32(max(s.mss, 536))+1)
+	want := 2 * uint64(n) * (per + 256)
 	s.bufSize = max(s.bufSize, uint32(min(want, uint64(t.cfg.WMem[2]), s.usefulSndBuf(t))))
 }
 
