@@ -166,6 +166,27 @@ func TestReceiverRTT(t *testing.T) {
 	at(175, 51500, time.Microsecond)
 }
 
+// It is believed for ten seconds, so that a path that has become longer is found out.
+func TestReceiverRTTRises(t *testing.T) {
+	r := holding(64000, 0, 10000, 2, 1000)
+	at := func(ms int, want time.Duration) {
+		t.Helper()
+		r.nxt = r.adv
+		r.adv = r.nxt + 10000
+		r.measureRTT(secs(50) + msec(ms))
+		if got := time.Duration(r.rtt>>3) * time.Microsecond; got != want {
+			t.Fatalf("at %d ms: %v, want %v", ms, got, want)
+		}
+	}
+	at(0, 0)
+	at(20, msec(20))
+	at(5000, msec(20))
+	at(5020, msec(20)) // as short as ever: measured anew
+	at(15500, msec(20))
+	at(16000, msec(500)) // the shortest is more than ten seconds old
+	at(16400, msec(400))
+}
+
 // Once a round trip the buffer becomes large enough for twice what was read in it and sixteen segments,
 // and twice that again by the share by which that has grown, at most tcp_rmem[2]; what waits behind a hole
 // comes on top. With SO_RCVBUF set it stays (Linux, tcp_rcv_space_adjust).
@@ -217,6 +238,36 @@ func TestBufferTunes(t *testing.T) {
 			over := c.rtt != 0 && c.after >= max(c.rcv, 20) && (c.rcv != 0 || c.after >= c.rtt)
 			if begun := r.drsAt != secs(7); begun != over || begun != (r.drsSeq == r.q.Base()) {
 				t.Fatalf("a round trip is over: %v", begun)
+			}
+		})
+	}
+}
+
+// What a round trip of less than a millisecond needs is in the cache: of large segments no sixteen are
+// waited for, but 128 KiB, and nothing is ahead of slow start.
+func TestNearBufferStaysSmall(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		rtt  time.Duration
+		mss  uint16
+		read uint64
+		want uint32
+	}{
+		{"the loopback interface", 10 * time.Microsecond, 65483, 128 << 10, 2 * (256 + 128) << 10},
+		{"large reads", 10 * time.Microsecond, 65483, 1 << 20, 2 * (2048 + 128) << 10},
+		{"segments of Ethernet's size", 999 * time.Microsecond, 1448, 128 << 10, 2 * (256<<10 + 16*1448)},
+		{"a millisecond", time.Millisecond, 65483, 128 << 10, 2 * 3 * (256<<10 + 16*65483)},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			tb := &tcb{cfg: DefaultConfig()}
+			r := holding(60000, 0, 30000, 2, c.mss)
+			r.rtt = uint32(c.rtt/time.Microsecond) << 3
+			r.drsSpace, r.drsSeq, r.drsAt = uint32(c.read/2), r.q.Base(), secs(7)
+			r.q.Reset(r.q.Base() + c.read)
+			r.nxt = r.q.End()
+			r.rightSize(tb, secs(7)+c.rtt)
+			if r.bufSize != c.want {
+				t.Errorf("%d, want %d", r.bufSize, c.want)
 			}
 		})
 	}
