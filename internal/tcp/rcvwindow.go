@@ -151,10 +151,6 @@ func (r *receiver) growWindow(t *tcb, n int) {
 	}
 }
 
-// rcvRTTWindow is how long a shortest round trip is believed, in seconds: a path may become longer, and a buffer that
-// grows by what is read in a shorter time would stay small for it (RTpropFilterLen in draft-cardwell-iccrg-bbr-congestion-control).
-const rcvRTTWindow = 10
-
 // measureRTT estimates the round trip from the receiver's side: the time in which
 // one window of data arrives, or what timestamps say.
 func (r *receiver) measureRTT(now time.Duration) {
@@ -168,10 +164,10 @@ func (r *receiver) measureRTT(now time.Duration) {
 	}
 
 	// The shortest time counts: a program that reads slowly makes windows take longer than the
-	// path does.
+	// path does. A path may become longer, as for the sender (rtt.sample).
 	us := uint32(max((now-r.rttAt)/time.Microsecond, 1)) << 3
 	sec := uint32(now / time.Second)
-	if r.rtt == 0 || us <= r.rtt || sec-r.rttMinAt > rcvRTTWindow {
+	if r.rtt == 0 || us <= r.rtt || sec-r.rttMinAt > minRTTWindow {
 		r.rtt, r.rttMinAt = us, sec
 	}
 	r.rttSeq, r.rttAt = r.nxt+uint64(r.window()), now

@@ -166,25 +166,25 @@ func TestReceiverRTT(t *testing.T) {
 	at(175, 51500, time.Microsecond)
 }
 
-// It is believed for ten seconds, so that a path that has become longer is found out.
+// It is believed for five minutes, so that a path that has become longer is found out.
 func TestReceiverRTTRises(t *testing.T) {
 	r := holding(64000, 0, 10000, 2, 1000)
-	at := func(ms int, want time.Duration) {
+	at := func(now, want time.Duration) {
 		t.Helper()
 		r.nxt = r.adv
 		r.adv = r.nxt + 10000
-		r.measureRTT(secs(50) + msec(ms))
+		r.measureRTT(now)
 		if got := time.Duration(r.rtt>>3) * time.Microsecond; got != want {
-			t.Fatalf("at %d ms: %v, want %v", ms, got, want)
+			t.Fatalf("at %v: %v, want %v", now, got, want)
 		}
 	}
-	at(0, 0)
-	at(20, msec(20))
-	at(5000, msec(20))
-	at(5020, msec(20)) // as short as ever: measured anew
-	at(15500, msec(20))
-	at(16000, msec(500)) // the shortest is more than ten seconds old
-	at(16400, msec(400))
+	at(secs(50), 0)
+	at(secs(50)+msec(20), msec(20))
+	at(secs(60), msec(20))
+	at(secs(60)+msec(20), msec(20)) // as short as ever: it is of that time
+	at(secs(360)+msec(500), msec(20))
+	at(secs(361), msec(500)) // more than five minutes later
+	at(secs(361)+msec(400), msec(400))
 }
 
 // Once a round trip the buffer becomes large enough for twice what was read in it and sixteen segments,

@@ -56,7 +56,7 @@ type receiver struct {
 	drsSeq   uint64
 	drsAt    time.Duration
 	drsSpace uint32
-	rtt      uint32 // µs, times 8: the shortest of the last seconds
+	rtt      uint32 // µs, times 8: the shortest of the last minutes
 	rttSeq   uint64
 	rttAt    time.Duration
 	ack      acking
