@@ -164,11 +164,10 @@ func (r *receiver) measureRTT(now time.Duration) {
 	}
 
 	// The shortest time counts: a program that reads slowly makes windows take longer than the
-	// path does. A path may become longer, as for the sender (rtt.sample).
+	// path does.
 	us := uint32(max((now-r.rttAt)/time.Microsecond, 1)) << 3
-	sec := uint32(now / time.Second)
-	if r.rtt == 0 || us <= r.rtt || sec-r.rttMinAt > minRTTWindow {
-		r.rtt, r.rttMinAt = us, sec
+	if r.rtt == 0 || us < r.rtt {
+		r.rtt = us
 	}
 	r.rttSeq, r.rttAt = r.nxt+uint64(r.window()), now
 }

@@ -166,27 +166,6 @@ func TestReceiverRTT(t *testing.T) {
 	at(175, 51500, time.Microsecond)
 }
 
-// It is believed for five minutes, so that a path that has become longer is found out.
-func TestReceiverRTTRises(t *testing.T) {
-	r := holding(64000, 0, 10000, 2, 1000)
-	at := func(now, want time.Duration) {
-		t.Helper()
-		r.nxt = r.adv
-		r.adv = r.nxt + 10000
-		r.measureRTT(now)
-		if got := time.Duration(r.rtt>>3) * time.Microsecond; got != want {
-			t.Fatalf("at %v: %v, want %v", now, got, want)
-		}
-	}
-	at(secs(50), 0)
-	at(secs(50)+msec(20), msec(20))
-	at(secs(60), msec(20))
-	at(secs(60)+msec(20), msec(20)) // as short as ever: it is of that time
-	at(secs(360)+msec(500), msec(20))
-	at(secs(361), msec(500)) // more than five minutes later
-	at(secs(361)+msec(400), msec(400))
-}
-
 // Once a round trip the buffer becomes large enough for twice what was read in it and sixteen segments,
 // and twice that again by the share by which that has grown, at most tcp_rmem[2]; what waits behind a hole
 // comes on top. With SO_RCVBUF set it stays (Linux, tcp_rcv_space_adjust).

@@ -47,7 +47,6 @@ type receiver struct {
 	ssthresh uint32 // most that is advertised at present
 	tsRecent uint32
 	tsAt     uint32 // s: when tsRecent was set
-	rttMinAt uint32 // s: when rtt was measured
 	lastAck  uint64 // last ACK sent (RFC 7323)
 	mss      uint16 // estimate of the peer's segment size
 	advMSS   uint16 // what we advertise
@@ -56,7 +55,7 @@ type receiver struct {
 	drsSeq   uint64
 	drsAt    time.Duration
 	drsSpace uint32
-	rtt      uint32 // µs, times 8: the shortest of the last minutes
+	rtt      uint32 // µs, times 8
 	rttSeq   uint64
 	rttAt    time.Duration
 	ack      acking
