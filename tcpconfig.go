@@ -21,7 +21,7 @@ type TCPConfig struct {
 	// RMem and WMem are the sizes in bytes of a connection's receive and send buffer
 	// (tcp_rmem, tcp_wmem): the least, the initial one, and the most that it grows to
 	// where no SO_RCVBUF or SO_SNDBUF fixes it. A receive buffer grows with what is read in a
-	// round trip, and half of it is window; a send buffer grows with the congestion window, above
+	// round trip, and half of it is window; a send buffer grows with the congestion window as far as the peer's takes it, above
 	// 4 MiB only to what the path delivers in four of its shortest round trips. The
 	// most is 60 MiB for both by default, which carries 10 Gbit/s over 20 ms (Linux: 32 and 4 MiB,
 	// or a 128th of the machine's memory where that is less). Mem bounds what all

@@ -224,11 +224,15 @@ func (r *receiver) rightSize(t *tcb, now time.Duration) {
 // (Linux, TCP_INIT_CWND), so that the buffer grows before a peer in slow start has filled it.
 const peerInitialCwnd = 10
 
-// longTrip is from when on a round trip is worth a buffer that grows ahead of it. In a shorter one, as on the loopback interface, it costs more
-// than it gains: what waits in it is in no cache when it is read.
+// longTrip is from when on a round trip is worth a buffer that holds more than what is read takes. In a shorter one, as on the
+// loopback interface, that costs more than it gains: what waits in it is in no cache when it is read.
 const longTrip = time.Millisecond
 
-// growRcvBuf lets the buffer hold twice what was read in a round trip, twice that
+// nearLead is the most that a buffer has over what is read in a short round trip: two of the largest segments, one that is read while
+// the other comes. Sixteen of the loopback interface's would be a megabyte.
+const nearLead = 128 << 10
+
+// growRcvBuf lets the buffer hold twice what was read in a round trip and sixteen segments, twice that
 // once more for as much as it grew, to its double at most, where it is long, and what is out of order besides: while a hole
 // is filled the peer shall go on at its rate.
 func (r *receiver) growRcvBuf(t *tcb, space uint64, rt time.Duration) {
@@ -241,9 +245,12 @@ func (r *receiver) growRcvBuf(t *tcb, space uint64, rt time.Duration) {
 	// Twice what is read in a round trip, as the sender doubles in slow start. What has been read is what it sent a round trip
 	// ago, and grows by another one until the window is known to it (Linux, tcp_rcv_space_adjust). No sender more than doubles: what seems
 	// to have was read in more than a round trip.
-	want := 2*space + 16*uint64(r.advMSS)
+	lead := 16 * uint64(r.advMSS)
+	want := 2*space + lead
 	if rt >= longTrip {
 		want += 2 * want * min(space-min(space, old), old) / old
+	} else {
+		want -= lead - min(lead, nearLead)
 	}
 
 	if r.ooo != nil && !r.ooo.q.Empty() {

@@ -222,6 +222,36 @@ func TestBufferTunes(t *testing.T) {
 	}
 }
 
+// What a round trip of less than a millisecond needs is in the cache: of large segments no sixteen are
+// waited for, but 128 KiB, and nothing is ahead of slow start.
+func TestNearBufferStaysSmall(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		rtt  time.Duration
+		mss  uint16
+		read uint64
+		want uint32
+	}{
+		{"the loopback interface", 10 * time.Microsecond, 65483, 128 << 10, 2 * (256 + 128) << 10},
+		{"large reads", 10 * time.Microsecond, 65483, 1 << 20, 2 * (2048 + 128) << 10},
+		{"segments of Ethernet's size", 999 * time.Microsecond, 1448, 128 << 10, 2 * (256<<10 + 16*1448)},
+		{"a millisecond", time.Millisecond, 65483, 128 << 10, 2 * 3 * (256<<10 + 16*65483)},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			tb := &tcb{cfg: DefaultConfig()}
+			r := holding(60000, 0, 30000, 2, c.mss)
+			r.rtt = uint32(c.rtt/time.Microsecond) << 3
+			r.drsSpace, r.drsSeq, r.drsAt = uint32(c.read/2), r.q.Base(), secs(7)
+			r.q.Reset(r.q.Base() + c.read)
+			r.nxt = r.q.End()
+			r.rightSize(tb, secs(7)+c.rtt)
+			if r.bufSize != c.want {
+				t.Errorf("%d, want %d", r.bufSize, c.want)
+			}
+		})
+	}
+}
+
 // When reading tells the peer of room (Linux, tcp_cleanup_rbuf): if the window at least doubles, and was
 // less than half of what it may be.
 func TestReadOpensWindow(t *testing.T) {

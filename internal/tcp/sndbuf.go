@@ -205,17 +205,21 @@ func (s *sender) growSndBuf(t *tcb, n uint32) {
 
 	// Linux counts the memory of a segment: a power of two for data and headers, and the
 	// descriptor.
+	mss := uint32(max(s.mss, 536))
 	per := uint64(1)
-	for per < uint64(max(s.mss, 536))+640 {
+	for per < uint64(mss)+640 {
 		per *= 2
 	}
 
+	// What the peer's window does not take is never in flight. A window that was not scaled yet may be larger.
+	n = min(max(n, uint32(t.cfg.InitialCwnd)), (max(s.maxWnd, 1<<16)+mss-1)/mss)
+
 	// Twice the window: as much again can be queued while a window is in flight.
-	want := 2 * uint64(max(n, uint32(t.cfg.InitialCwnd))) * (per + 256)
+	want := 2 * uint64(n) * (per + 256)
 	s.bufSize = max(s.bufSize, uint32(min(want, uint64(t.cfg.WMem[2]), s.usefulSndBuf(t))))
 }
 
-// tuneSndBuf lets the send buffer grow with the window.
+// tuneSndBuf lets the send buffer grow with the windows, the congestion's and the peer's.
 func (s *sender) tuneSndBuf(t *tcb) {
 	if t.flags&fixedSnd == 0 && s.bufSize < uint32(t.cfg.WMem[2]) {
 		s.growSndBuf(t, s.flight.cc.CWnd()/uint32(s.mss))
