@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -205,5 +206,18 @@ func TestWindow(t *testing.T) {
 	}()
 	if !<-done {
 		t.Error("stood still")
+	}
+}
+
+// Two goroutines without a stack take as long for a round trip as they are told to, or longer, and come to an end.
+func TestAlone(t *testing.T) {
+	const trip = 100 * time.Microsecond
+	times, err := alone(make([]uint32, 0, 1<<10), trip, 20*time.Millisecond)
+	if err != nil || len(times) == 0 {
+		t.Fatalf("%d round trips: %v", len(times), err)
+	}
+	slices.Sort(times)
+	if least := time.Duration(times[0]); least < trip/2 {
+		t.Errorf("the fastest took %v, want about %v", least, trip)
 	}
 }

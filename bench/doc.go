@@ -18,6 +18,10 @@
 // "fairness" (work_fair.go) of both reports. The settings that both print are asked of the
 // stacks (settings.go).
 //
+// Beside a round trip's median stand its slowest tenth, hundredth and thousandth, and
+// those of two goroutines that do as much work with no stack between them
+// (work_trip.go): what of it is Go's and the machine's.
+//
 // What more processors would bring is predicted from that by command bench/model.
 //
 // The work (work_*.go) sees a stack only as a network: the net package's Conn,

@@ -273,3 +273,24 @@ func TestFairnessTable(t *testing.T) {
 		t.Errorf("the newcomers stand in another table, too:\n%s", table)
 	}
 }
+
+// What the slowest round trips take is told without the warm-up's.
+func TestTail(t *testing.T) {
+	times := make([]uint32, 0, 8000)
+	for i := range 8000 {
+		d := uint32(7000-i%7000) * 1000
+		if i < 1000 {
+			d = 1e9
+		}
+		times = append(times, d)
+	}
+	more := make(map[string]float64)
+	if p50 := tail(more, "of: ", times); p50 != 3500 {
+		t.Errorf("p50 %v", p50)
+	}
+	for name, want := range map[string]float64{"p90": 6300, "p99": 6930, "p99.9": 6993, "longest": 7000} {
+		if got := more["of: "+name+" µs"]; got != want {
+			t.Errorf("%s: %v, want %v", name, got, want)
+		}
+	}
+}

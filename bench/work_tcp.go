@@ -4,8 +4,6 @@ package main
 
 import (
 	"net"
-	"slices"
-	"time"
 )
 
 const (
@@ -73,52 +71,6 @@ func bulk(n int) func(*pair, Task) (Result, error) {
 			"allocations/MB": c.allocations * 1e6, "CPU µs/MB": c.cpu * 1e6,
 		}}, err
 	}
-}
-
-// roundTrip sends a byte and waits for its answer.
-func roundTrip(p *pair, t Task) (Result, error) {
-	client, server, err := p.connections(1)
-	if err != nil {
-		return Result{}, err
-	}
-	var m meter
-	failed := make(chan error, 2)
-	go func() { failed <- echo(server[0]) }()
-	times := make([]uint32, 0, 1<<23)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		b := make([]byte, 1)
-		count := m.counter()
-		last := time.Now()
-		for !m.stopped.Load() {
-			if _, err := client[0].Write(b); err != nil {
-				failed <- err
-				return
-			}
-			if _, err := client[0].Read(b); err != nil {
-				failed <- err
-				return
-			}
-			now := time.Now()
-			if len(times) < cap(times) {
-				times = append(times, uint32(now.Sub(last)))
-			}
-			last = now
-			count.Add(1)
-		}
-	}()
-	rate, c, err := m.measure(t, failed)
-	if err != nil {
-		return Result{}, err
-	}
-	<-done
-	times = times[len(times)/8:] // less the warm-up
-	slices.Sort(times)
-	us := func(q float64) float64 { return float64(times[int(q*float64(len(times)-1))]) / 1e3 }
-	more := c.more()
-	more["p99 µs"], more["mean µs"] = us(0.99), 1e6/rate
-	return Result{Value: us(0.5), More: more}, nil
 }
 
 // echo sends back each byte.
