@@ -66,6 +66,7 @@ func (t *tcpProto) sendCookie(l *tcpEndpoint, k *tuple, at *ip.Lane, seg *tcp.Se
 	}
 	// The state is made as for any SYN, asked for its SYN-ACK, and forgotten.
 	c := &tcpEndpoint{proto: t, dom: d, path: path}
+	c.acts.Store(l.s)
 	c.tuple = *k
 	c.conn.Init(t.cfg)
 	p := t.params(c, t.cookie(k, seg.Seq, uint64(now/cookiePeriod), mss))

@@ -92,112 +92,116 @@ func resum(b []byte) []byte {
 	return b
 }
 
+// runCases are segments that come together, and what is acknowledged then.
+var runCases = []struct {
+	name string
+	of   func(p *scripted) [][]byte
+	want string
+	v6   string // if it is another
+}{
+	{"full ones", func(p *scripted) [][]byte { return [][]byte{p.data(0, 100), p.data(100, 100), p.data(200, 100)} }, "300", ""},
+	{"the last is shorter", func(p *scripted) [][]byte { return [][]byte{p.data(0, 100), p.data(100, 100), p.data(200, 50)} }, "250", ""},
+	{"one in the midst is", func(p *scripted) [][]byte { return [][]byte{p.data(0, 100), p.data(100, 50), p.data(150, 100)} }, "150 250", ""},
+	{"the second is longer", func(p *scripted) [][]byte { return [][]byte{p.data(0, 100), p.data(100, 150), p.data(250, 150)} }, "100 400", ""},
+	{"the first has PSH", func(p *scripted) [][]byte {
+		return [][]byte{p.data(0, 100, flagged(wire.PSH)), p.data(100, 100), p.data(200, 100)}
+	}, "100 300", ""},
+	{"another has", func(p *scripted) [][]byte {
+		return [][]byte{p.data(0, 100), p.data(100, 100, flagged(wire.PSH)), p.data(200, 100)}
+	}, "200 300", ""},
+	{"the last is a FIN", func(p *scripted) [][]byte {
+		return [][]byte{p.data(0, 100), p.data(100, 100), p.data(200, 100, flagged(wire.FIN))}
+	}, "200", ""}, // the program may have something to say, too
+	{"ECE", func(p *scripted) [][]byte { return [][]byte{p.data(0, 100), p.data(100, 100, flagged(wire.ECE))} }, "100 200", ""},
+	{"CWR", func(p *scripted) [][]byte { return [][]byte{p.data(0, 100), p.data(100, 100, flagged(wire.CWR))} }, "100 200", ""},
+	{"CWR of both", func(p *scripted) [][]byte {
+		return [][]byte{p.data(0, 100, flagged(wire.CWR)), p.data(100, 100, flagged(wire.CWR))}
+	}, "100 200", ""},
+	{"urgent", func(p *scripted) [][]byte {
+		return [][]byte{p.data(0, 100), p.data(100, 100, flagged(wire.URG), func(g *segment) { g.Urgent = 100 }), p.data(200, 100), p.data(300, 100)}
+	}, "100 200 300 400", ""},
+	{"another window", func(p *scripted) [][]byte {
+		return [][]byte{p.data(0, 100), p.data(100, 100, func(g *segment) { g.Window++ })}
+	}, "100 200", ""},
+	{"another acknowledgment", func(p *scripted) [][]byte {
+		p.send("a", "-")
+		p.m.took()
+		return [][]byte{p.data(0, 100), p.data(100, 100, func(g *segment) { g.Ack++ })}
+	}, "100 200", ""},
+	{"another timestamp", func(p *scripted) [][]byte {
+		return [][]byte{p.data(0, 100), p.data(100, 100, func(g *segment) { g.Options.TSVal++ })}
+	}, "100 200", ""},
+	{"another echo", func(p *scripted) [][]byte {
+		return [][]byte{p.data(0, 100), p.data(100, 100, func(g *segment) { g.Options.TSEcr++ })}
+	}, "100 200", ""},
+	{"more options", func(p *scripted) [][]byte {
+		return [][]byte{p.data(0, 100), p.data(100, 100, func(g *segment) { g.Options.NSACK, g.Options.SACK[0] = 1, wire.SACKBlock{Left: 5, Right: 9} })}
+	}, "100 200", ""},
+	{"one is missing", func(p *scripted) [][]byte { return [][]byte{p.data(0, 100), p.data(200, 100), p.data(300, 100)} }, "100 100 100", ""},
+	{"the first is missing", func(p *scripted) [][]byte {
+		return [][]byte{p.data(100, 100), p.data(200, 100), p.data(300, 100), p.data(0, 100), p.data(400, 100), p.data(500, 100)}
+	}, "0 0 0 400 600", ""},
+	{"what came already", func(p *scripted) [][]byte { return [][]byte{p.data(0, 100), p.data(0, 100), p.data(100, 100)} }, "100 100 200", ""},
+	{"nothing but an acknowledgment", func(p *scripted) [][]byte { return [][]byte{p.data(0, 100), p.data(100, 0), p.data(100, 100)} }, "100 200", ""},
+	{"another port", func(p *scripted) [][]byte {
+		return [][]byte{p.data(0, 100), p.data(100, 100, func(g *segment) { g.from = p.from + "0" }), p.data(100, 100)}
+	}, "100 4294966296 200", ""}, // a reset, which acknowledges nothing
+	{"a wrong checksum", func(p *scripted) [][]byte {
+		return [][]byte{p.data(0, 100), p.data(100, 100), p.data(200, 100, func(g *segment) { g.bad = true }), p.data(300, 100)}
+	}, "200 200", ""},
+	{"more blocks than a segment has views of", func(p *scripted) (list [][]byte) {
+		for i := range 8 {
+			list = append(list, p.data(100*i, 100))
+		}
+		return list
+	}, "600 800", ""},
+	{"another hop limit", func(p *scripted) [][]byte {
+		b := p.data(100, 100)
+		if b[0]>>4 == 6 {
+			b[7]--
+			return [][]byte{p.data(0, 100), b}
+		}
+		b[8]--
+		return [][]byte{p.data(0, 100), resum(b)}
+	}, "100 200", ""},
+	{"marked", func(p *scripted) [][]byte { // Congestion Experienced
+		b := p.data(100, 100)
+		if b[0]>>4 == 6 {
+			b[1] |= 0x30
+			return [][]byte{p.data(0, 100), b}
+		}
+		b[1] |= 3
+		return [][]byte{p.data(0, 100), resum(b)}
+	}, "100 200", ""},
+	{"another number, which IPv4 has", func(p *scripted) [][]byte {
+		b := p.data(100, 100)
+		if b[0]>>4 == 6 {
+			b[3]++ // the flow label
+			return [][]byte{p.data(0, 100), b}
+		}
+		b[5]++
+		return [][]byte{p.data(0, 100), resum(b)}
+	}, "200", "100 200"},
+	{"padded by Ethernet", func(p *scripted) [][]byte {
+		return [][]byte{p.data(0, 100), append(p.data(100, 100), 0, 0), p.data(200, 100)}
+	}, "100 300", ""},
+	{"a header that is wrong", func(p *scripted) [][]byte {
+		b := p.data(100, 100)
+		if b[0]>>4 == 6 {
+			b[5]++ // longer than it is
+			return [][]byte{p.data(0, 100), b, p.data(100, 100)}
+		}
+		b[11]++
+		return [][]byte{p.data(0, 100), b, p.data(100, 100)}
+	}, "100 200", ""},
+}
+
+func flagged(f wire.TCPFlags) func(*segment) { return func(g *segment) { g.Flags |= f } }
+
 // Which segments that come together are one. All that a new connection receives it acknowledges at once (RFC 5681, section 4.2), so that
 // the acknowledgments tell.
 func TestRuns(t *testing.T) {
-	flag := func(f wire.TCPFlags) func(*segment) { return func(g *segment) { g.Flags |= f } }
-	for _, c := range []struct {
-		name string
-		of   func(p *scripted) [][]byte
-		want string
-		v6   string // if it is another
-	}{
-		{"full ones", func(p *scripted) [][]byte { return [][]byte{p.data(0, 100), p.data(100, 100), p.data(200, 100)} }, "300", ""},
-		{"the last is shorter", func(p *scripted) [][]byte { return [][]byte{p.data(0, 100), p.data(100, 100), p.data(200, 50)} }, "250", ""},
-		{"one in the midst is", func(p *scripted) [][]byte { return [][]byte{p.data(0, 100), p.data(100, 50), p.data(150, 100)} }, "150 250", ""},
-		{"the second is longer", func(p *scripted) [][]byte { return [][]byte{p.data(0, 100), p.data(100, 150), p.data(250, 150)} }, "100 400", ""},
-		{"the first has PSH", func(p *scripted) [][]byte {
-			return [][]byte{p.data(0, 100, flag(wire.PSH)), p.data(100, 100), p.data(200, 100)}
-		}, "100 300", ""},
-		{"another has", func(p *scripted) [][]byte {
-			return [][]byte{p.data(0, 100), p.data(100, 100, flag(wire.PSH)), p.data(200, 100)}
-		}, "200 300", ""},
-		{"the last is a FIN", func(p *scripted) [][]byte {
-			return [][]byte{p.data(0, 100), p.data(100, 100), p.data(200, 100, flag(wire.FIN))}
-		}, "200", ""}, // the program may have something to say, too
-		{"ECE", func(p *scripted) [][]byte { return [][]byte{p.data(0, 100), p.data(100, 100, flag(wire.ECE))} }, "100 200", ""},
-		{"CWR", func(p *scripted) [][]byte { return [][]byte{p.data(0, 100), p.data(100, 100, flag(wire.CWR))} }, "100 200", ""},
-		{"CWR of both", func(p *scripted) [][]byte {
-			return [][]byte{p.data(0, 100, flag(wire.CWR)), p.data(100, 100, flag(wire.CWR))}
-		}, "100 200", ""},
-		{"urgent", func(p *scripted) [][]byte {
-			return [][]byte{p.data(0, 100), p.data(100, 100, flag(wire.URG), func(g *segment) { g.Urgent = 100 }), p.data(200, 100), p.data(300, 100)}
-		}, "100 200 300 400", ""},
-		{"another window", func(p *scripted) [][]byte {
-			return [][]byte{p.data(0, 100), p.data(100, 100, func(g *segment) { g.Window++ })}
-		}, "100 200", ""},
-		{"another acknowledgment", func(p *scripted) [][]byte {
-			p.send("a", "-")
-			p.m.took()
-			return [][]byte{p.data(0, 100), p.data(100, 100, func(g *segment) { g.Ack++ })}
-		}, "100 200", ""},
-		{"another timestamp", func(p *scripted) [][]byte {
-			return [][]byte{p.data(0, 100), p.data(100, 100, func(g *segment) { g.Options.TSVal++ })}
-		}, "100 200", ""},
-		{"another echo", func(p *scripted) [][]byte {
-			return [][]byte{p.data(0, 100), p.data(100, 100, func(g *segment) { g.Options.TSEcr++ })}
-		}, "100 200", ""},
-		{"more options", func(p *scripted) [][]byte {
-			return [][]byte{p.data(0, 100), p.data(100, 100, func(g *segment) { g.Options.NSACK, g.Options.SACK[0] = 1, wire.SACKBlock{Left: 5, Right: 9} })}
-		}, "100 200", ""},
-		{"one is missing", func(p *scripted) [][]byte { return [][]byte{p.data(0, 100), p.data(200, 100), p.data(300, 100)} }, "100 100 100", ""},
-		{"the first is missing", func(p *scripted) [][]byte {
-			return [][]byte{p.data(100, 100), p.data(200, 100), p.data(300, 100), p.data(0, 100), p.data(400, 100), p.data(500, 100)}
-		}, "0 0 0 400 600", ""},
-		{"what came already", func(p *scripted) [][]byte { return [][]byte{p.data(0, 100), p.data(0, 100), p.data(100, 100)} }, "100 100 200", ""},
-		{"nothing but an acknowledgment", func(p *scripted) [][]byte { return [][]byte{p.data(0, 100), p.data(100, 0), p.data(100, 100)} }, "100 200", ""},
-		{"another port", func(p *scripted) [][]byte {
-			return [][]byte{p.data(0, 100), p.data(100, 100, func(g *segment) { g.from = p.from + "0" }), p.data(100, 100)}
-		}, "100 4294966296 200", ""}, // a reset, which acknowledges nothing
-		{"a wrong checksum", func(p *scripted) [][]byte {
-			return [][]byte{p.data(0, 100), p.data(100, 100), p.data(200, 100, func(g *segment) { g.bad = true }), p.data(300, 100)}
-		}, "200 200", ""},
-		{"more blocks than a segment has views of", func(p *scripted) (list [][]byte) {
-			for i := range 8 {
-				list = append(list, p.data(100*i, 100))
-			}
-			return list
-		}, "600 800", ""},
-		{"another hop limit", func(p *scripted) [][]byte {
-			b := p.data(100, 100)
-			if b[0]>>4 == 6 {
-				b[7]--
-				return [][]byte{p.data(0, 100), b}
-			}
-			b[8]--
-			return [][]byte{p.data(0, 100), resum(b)}
-		}, "100 200", ""},
-		{"marked", func(p *scripted) [][]byte { // Congestion Experienced
-			b := p.data(100, 100)
-			if b[0]>>4 == 6 {
-				b[1] |= 0x30
-				return [][]byte{p.data(0, 100), b}
-			}
-			b[1] |= 3
-			return [][]byte{p.data(0, 100), resum(b)}
-		}, "100 200", ""},
-		{"another number, which IPv4 has", func(p *scripted) [][]byte {
-			b := p.data(100, 100)
-			if b[0]>>4 == 6 {
-				b[3]++ // the flow label
-				return [][]byte{p.data(0, 100), b}
-			}
-			b[5]++
-			return [][]byte{p.data(0, 100), resum(b)}
-		}, "200", "100 200"},
-		{"padded by Ethernet", func(p *scripted) [][]byte {
-			return [][]byte{p.data(0, 100), append(p.data(100, 100), 0, 0), p.data(200, 100)}
-		}, "100 300", ""},
-		{"a header that is wrong", func(p *scripted) [][]byte {
-			b := p.data(100, 100)
-			if b[0]>>4 == 6 {
-				b[5]++ // longer than it is
-				return [][]byte{p.data(0, 100), b, p.data(100, 100)}
-			}
-			b[11]++
-			return [][]byte{p.data(0, 100), b, p.data(100, 100)}
-		}, "100 200", ""},
-	} {
+	for _, c := range runCases {
 		for _, v6 := range []bool{false, true} {
 			from, to, want := addrA+":500", addrB+":80", c.want
 			if v6 {
