@@ -137,7 +137,7 @@ func (s *sock) ready(events uint32) {
 	if events&unix.EPOLLHUP != 0 {
 		f.hungUp = true
 	}
-	if events&unix.EPOLLERR != 0 && s.up.half == ended {
+	if events&unix.EPOLLERR != 0 {
 		s.abort = true // closed, with data unread
 	}
 	if !s.toEnd {
@@ -260,6 +260,9 @@ const closedUnread = unix.ECONNRESET
 func (s *sock) pumpUp() bool {
 	for moved := 0; ; {
 		if !s.up.empty() && !s.sendUp() {
+			if s.abort {
+				s.reset() // what has no room yet is lost with the rest (tcp_close)
+			}
 			return false
 		}
 		if s.state == closing {

@@ -45,13 +45,16 @@ static void linger(int fd, int seconds)
 	must(setsockopt(fd, SOL_SOCKET, SO_LINGER, &l, sizeof l) == 0, "SO_LINGER");
 }
 
-/* A connection whose sender's buffers are full, or not. */
+/* A connection whose sender's buffers are full, or not: full for good is what stays so for a while. */
 static void connection(int full)
 {
+	struct pollfd room;
+
 	c = socket(AF_INET, SOCK_STREAM, 0);
 	must(connect(c, (struct sockaddr *)&where, sizeof where) == 0, "connect");
 	must((s = accept(listener, 0, 0)) >= 0, "accept");
-	while (full && send(c, much, sizeof much, MSG_DONTWAIT) > 0)
+	room = (struct pollfd){c, POLLOUT, 0};
+	while (full && (send(c, much, sizeof much, MSG_DONTWAIT) > 0 || poll(&room, 1, 50) > 0))
 		;
 }
 

@@ -407,10 +407,12 @@ func (t *tcpProto) Shutdown(s *socket.Socket, how int) error {
 // nobody waits.
 func (t *tcpProto) Linger(s *socket.Socket) bool {
 	e := endpointOf(s)
-	if st := e.conn.State(); st == tcp.Established || st == tcp.CloseWait {
-		if e.conn.Buffered() > 0 {
-			return false
-		}
+	if e.conn.Buffered() > 0 {
+		return false
+	}
+	st := e.conn.State()
+	e.lingering = e.lingering || lingers(st) // it was shut down before
+	if st == tcp.Established || st == tcp.CloseWait {
 		e.lingering = true
 		e.conn.ShutdownWrite(e.now())
 		t.update(e, 0)

@@ -177,26 +177,41 @@ func (m *machine) timers() (n int) {
 	return n
 }
 
-// SO_LINGER has close wait until all is acknowledged, and no longer.
+// SO_LINGER has close wait until all is acknowledged, and no longer, also where the program has shut the connection down before.
 func TestLinger(t *testing.T) {
 	a, b := newPair(t, Config{})
-	c, s := joined(t, a, b, addrB+":80")
-	a.cut = true
-	c.send("data", "-")
+	var c, s *sock
 	linger := func() (left bool) {
 		a.do(func() { left = a.st.tcp.Linger(c.Socket) })
 		return left
 	}
-	for range 2 {
-		if !linger() || c.state() != "FIN-WAIT-1" {
-			t.Error("does not wait", c.state())
+	for port, shut := range map[string]bool{":80": false, ":90": true} {
+		c, s = joined(t, a, b, addrB+port)
+		a.cut = true
+		c.send("data", "-")
+		if shut {
+			c.Shutdown(abi.SHUT_WR)
+		}
+		for range 2 {
+			if !linger() || c.state() != "FIN-WAIT-1" {
+				t.Errorf("does not wait: %s, shut down before: %v", c.state(), shut)
+			}
+		}
+		a.cut = false
+		a.clock.Advance(time.Second)
+		if linger() || c.state() != "FIN-WAIT-2" || s.text() != "data " {
+			t.Errorf("waits still: %s, shut down before: %v", c.state(), shut)
 		}
 	}
-	a.cut = false
-	a.clock.Advance(time.Second)
-	if linger() || c.state() != "FIN-WAIT-2" || s.text() != "data " {
-		t.Error("waits still", c.state())
+	// Nor where what came after a shutdown waits to be read.
+	c, s = joined(t, a, b, addrB+":91")
+	a.cut = true
+	c.Shutdown(abi.SHUT_WR)
+	s.send("data", "-")
+	if linger() || c.state() != "FIN-WAIT-1" {
+		t.Error("waits for a reset of what was shut down", c.state())
 	}
+	a.cut = false
 	// Not where data waits to be read, which makes it a reset, nor where there is no connection.
 	c, s = joined(t, a, b, addrB+":81")
 	s.send("data", "-")
