@@ -75,7 +75,6 @@ func (r *receiver) quickAck(now time.Duration, n uint32) {
 func (r *receiver) dataArrived(t *tcb, now time.Duration, n int, s *Segment) {
 	r.ack.owed = true
 	r.measureRun(s, n)
-	r.measureRTT(now)
 
 	a := &r.ack
 

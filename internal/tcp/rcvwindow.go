@@ -151,25 +151,44 @@ func (r *receiver) growWindow(t *tcb, n int) {
 	}
 }
 
-// measureRTT estimates the round trip from the receiver's side: the time in which
-// one window of data arrives, or what timestamps say.
-func (r *receiver) measureRTT(now time.Duration) {
-	if r.rttSeq == 0 {
-		r.rttSeq, r.rttAt = r.nxt+uint64(r.window()), now
+// measureRTT estimates the round trip from the receiver's side: the shortest time in which
+// one window of data arrives. trip is how long the last one was at least, as timestamps say; 0: they say nothing.
+func (r *receiver) measureRTT(now, trip time.Duration) {
+	begun := r.rttAt != 0
+	if begun && int32(uint32(r.nxt)-r.rttSeq) < 0 {
 		return
 	}
+	if begun {
+		// The shortest time counts: a program that reads slowly makes windows take longer than the
+		// path does.
+		took := min(max(now-r.rttAt, time.Microsecond), longestTrip)
+		if us := uint32(took/time.Microsecond) << 3; r.rtt == 0 || us < r.rtt {
+			r.rtt = us
+		} else {
+			r.lengthenRTT(took, min(trip, longestTrip))
+		}
+	}
+	r.rttWnd = r.window()
+	r.rttSeq, r.rttAt = uint32(r.nxt)+r.rttWnd, now
+}
 
-	if r.nxt < r.rttSeq {
+// longestTrip is more than any round trip, and fits in receiver.rtt.
+const longestTrip = 8 * time.Minute
+
+// lengthenRTT lets the round trip become longer, where a window took as long to arrive as trip: the window holds the peer
+// back, and what is read in the time of a shorter path would not let it grow (Linux, tcp_rcv_rtt_measure_ts). But a queue, too, lengthens
+// the trip, and would grow with the window: only where a larger window has brought more, or comes less than before, is it the path.
+func (r *receiver) lengthenRTT(took, trip time.Duration) {
+	us := uint32(trip/time.Microsecond) << 3
+	if us <= r.rtt+r.rtt/8 || took > trip+trip/8+2*time.Millisecond {
 		return
 	}
-
-	// The shortest time counts: a program that reads slowly makes windows take longer than the
-	// path does.
-	us := uint32(max((now-r.rttAt)/time.Microsecond, 1)) << 3
-	if r.rtt == 0 || us < r.rtt {
-		r.rtt = us
+	rate := uint32(uint64(r.rttWnd) * uint64(time.Millisecond) / uint64(took))
+	if rate >= r.rttRate-r.rttRate/4 && rate <= r.rttRate+r.rttRate/8 {
+		return
 	}
-	r.rttSeq, r.rttAt = r.nxt+uint64(r.window()), now
+	r.rttRate = rate
+	r.rtt += (us - r.rtt) / 8
 }
 
 // readSome is called when the program has read n bytes.

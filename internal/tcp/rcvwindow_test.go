@@ -151,7 +151,7 @@ func TestReceiverRTT(t *testing.T) {
 		t.Helper()
 		r.nxt = origin + 1 + arrived
 		r.adv = r.nxt + 10000
-		r.measureRTT(secs(50) + msec(ms))
+		r.measureRTT(secs(50)+msec(ms), 0)
 		if got := time.Duration(r.rtt>>3) * time.Microsecond; got != want {
 			t.Fatalf("at %d ms: %v, want %v", ms, got, want)
 		}
@@ -289,5 +289,51 @@ func TestReadOpensWindow(t *testing.T) {
 			}
 			tc.wantIdle("no more to be told")
 		})
+	}
+}
+
+// The receiver's round trip becomes longer where timestamps say so, the window has held the peer back, and either less comes than when
+// that was last so, or more, by a window that has grown: a queue that grows with the window is not the path.
+func TestReceiverRTTLengthens(t *testing.T) {
+	const before = 10 * time.Millisecond
+	for _, c := range []struct {
+		name       string
+		took, trip time.Duration
+		rate       uint32 // of the last time; what comes now is 100 bytes a ms
+		want       time.Duration
+	}{
+		{"longer", msec(90), msec(90), 0, msec(20)},
+		{"nobody knows the trip", msec(90), 0, 0, before},
+		{"as long as ever, and the clock's ticks", msec(90), msec(11), 0, before},
+		{"not all of the window was in flight", msec(104), msec(90), 0, before},
+		{"as much of it as can be told", msec(103), msec(90), 0, msec(20)},
+		{"the same comes", msec(90), msec(90), 100, before},
+		{"hardly more", msec(90), msec(90), 89, before},
+		{"more", msec(90), msec(90), 88, msec(20)},
+		{"hardly less", msec(90), msec(90), 133, before},
+		{"less", msec(90), msec(90), 135, msec(20)},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := holding(64000, 0, uint32(100*c.took/time.Millisecond), 2, 1000)
+			r.measureRTT(secs(50), 0)
+			r.rtt, r.rttRate = uint32(before/time.Microsecond)<<3, c.rate
+			r.nxt = r.adv
+			r.measureRTT(secs(50)+c.took, c.trip)
+			if got := time.Duration(r.rtt>>3) * time.Microsecond; got != c.want {
+				t.Errorf("%v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
+// A window that takes longer than the variable can tell leaves the round trip alone.
+func TestReceiverRTTHasRoom(t *testing.T) {
+	r := holding(64000, 0, 10000, 2, 1000)
+	r.measureRTT(secs(50), 0)
+	r.rtt = 8 * 20000
+	r.nxt = r.adv
+	r.measureRTT(secs(50)+(1<<29+10)*time.Microsecond, 0)
+	if r.rtt != 8*20000 {
+		t.Errorf("%d µs", r.rtt>>3)
 	}
 }

@@ -47,6 +47,7 @@ type receiver struct {
 	ssthresh uint32 // most that is advertised at present
 	tsRecent uint32
 	tsAt     uint32 // s: when tsRecent was set
+	rttRate  uint32 // bytes a ms that came when rtt last became longer
 	lastAck  uint64 // last ACK sent (RFC 7323)
 	mss      uint16 // estimate of the peer's segment size
 	advMSS   uint16 // what we advertise
@@ -56,7 +57,8 @@ type receiver struct {
 	drsAt    time.Duration
 	drsSpace uint32
 	rtt      uint32 // µs, times 8
-	rttSeq   uint64
+	rttSeq   uint32 // where the window ends that is measured
+	rttWnd   uint32 // how long that is
 	rttAt    time.Duration
 	ack      acking
 }

@@ -172,3 +172,12 @@ func (s *sender) plausibleEcho(t *tcb, now time.Duration, ecr uint32) bool {
 	first := s.tsNow(t.timer.since)
 	return int32(ecr-first) >= 0 && int32(s.tsNow(now)-ecr) >= 0
 }
+
+// tripOf returns how long the round trip was at least at the end of which s came, which echoes what the other end had heard last; 0: it is not
+// known. The clock's ticks are a part of it.
+func (s *sender) tripOf(t *tcb, now time.Duration, seg *Segment) time.Duration {
+	if t.flags&useTS == 0 || !seg.Options.HasTimestamp || seg.Options.TSEcr == 0 {
+		return 0
+	}
+	return time.Duration(max(int32(s.tsNow(now)-seg.Options.TSEcr)-1, 0)) * time.Millisecond
+}
