@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -72,7 +73,7 @@ func questionOf(u *usock.UDPSocketInfo) string {
 	if !ok {
 		return "what was no question"
 	}
-	return "a question about " + control.Printable(q.Name)
+	return "a question about " + cmp.Or(control.Printable(q.Name), ".")
 }
 
 func ms(n uint32) string { return rounded(time.Duration(n) * time.Millisecond) }

@@ -232,6 +232,9 @@ func TestStallByResolver(t *testing.T) {
 				if got, want := Waited(of("udp", u.LocalAddr())), "resolver: the slowest answer of 127.0.0.1:53 took 3s, to a question about slow"; got != want {
 					t.Errorf("%q, want %q", got, want)
 				}
+				ask(6, "") // the root
+				stalls("resolver: no answer from 127.0.0.1:53 for 0s to a question about .")
+				answers(6, "")
 				ask(5, "none")
 				time.Sleep(time.Second)
 				u.Close()

@@ -335,6 +335,7 @@ func (s *sock) renewed(dup int) {
 	s.l.drop(&s.up.pending)
 	s.l.drop(&s.down.pending)
 	s.up.half, s.down.half = flowing, flowing
+	s.asked, s.much = false, false
 	s.hush(true)
 }
 

@@ -23,6 +23,7 @@ type UDPDetail struct {
 type namesAsked struct {
 	open    []nameQuestion // without answer, the oldest first
 	slowest UDPDetail      // of those that were answered
+	spare   []byte         // room for the next message
 }
 
 type nameQuestion struct {
@@ -51,18 +52,19 @@ func (e *udpEndpoint) asks(server netip.AddrPort, m *socket.Msg) {
 	if e.asked == nil {
 		e.asked = new(namesAsked)
 	}
-	q := nameQuestion{server, slices.Clone(msg), e.s.Host.Now()}
-	l := e.asked.open
-	for i := range l {
-		if l[i].server == server && bytes.Equal(l[i].msg[2:], msg[2:]) {
-			l[i].msg = q.msg
+	a := e.asked
+	for i := range a.open {
+		if q := &a.open[i]; q.server == server && bytes.Equal(q.msg[2:], msg[2:]) {
+			copy(q.msg, msg)
 			return
 		}
 	}
-	if len(l) == maxQuestions {
-		l = slices.Delete(l, 0, 1)
+	if len(a.open) == maxQuestions {
+		a.spare = a.open[0].msg
+		a.open = slices.Delete(a.open, 0, 1)
 	}
-	e.asked.open = append(l, q)
+	a.open = append(a.open, nameQuestion{server, append(a.spare[:0], msg...), e.s.Host.Now()})
+	a.spare = nil
 }
 
 // hears notes a datagram that has come from a name server.
@@ -77,7 +79,9 @@ func (e *udpEndpoint) hears(server netip.AddrPort, msg []byte) {
 	}
 	q := a.open[i]
 	a.open = slices.Delete(a.open, i, i+1)
+	a.spare = q.msg
 	if d := e.s.Host.Now() - q.at; d >= a.slowest.Waited {
+		a.spare = a.slowest.Message
 		a.slowest = UDPDetail{q.server, q.msg, false, d}
 	}
 }
@@ -89,10 +93,11 @@ func (a *namesAsked) detail(now time.Duration) *UDPDetail {
 		return nil
 	case len(a.open) > 0:
 		q := &a.open[0]
-		return &UDPDetail{q.server, q.msg, true, now - q.at}
+		return &UDPDetail{q.server, slices.Clone(q.msg), true, now - q.at}
 	case a.slowest.Message == nil:
 		return nil
 	}
 	d := a.slowest
+	d.Message = slices.Clone(d.Message)
 	return &d
 }

@@ -1,7 +1,10 @@
 package inet
 
 import (
+	"net/netip"
+	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"usock/internal/abi"
@@ -99,5 +102,65 @@ func TestTakerWhileUsed(t *testing.T) {
 	asking.Wait()
 	if named == 0 {
 		t.Error("it was never told")
+	}
+}
+
+// TestTakerInLanes asks in lanes while sockets of TCP and UDP come, are connected, accepted or not, and go (with the race detector): it is told of
+// the process, and of nobody where there is none, however far a socket is.
+func TestTakerInLanes(t *testing.T) {
+	m := newWide(t, addrA+"/24")
+	const rounds = 50
+	var asking sync.WaitGroup
+	end := make(chan struct{})
+	var named [2]atomic.Int64
+	for lane := range 2 {
+		asking.Go(func() {
+			for i := 0; ; i++ {
+				select {
+				case <-end:
+					return
+				default:
+				}
+				at := m.h.EnterLane(lane)
+				one := netip.AddrPortFrom(addr(addrA), 5000+uint16(i%rounds))
+				for j, proto := range []uint8{abi.IPPROTO_TCP, abi.IPPROTO_UDP} {
+					for _, x := range [][2]netip.AddrPort{{addrport(addrA + ":80"), one}, {one, addrport(addrA + ":80")}} {
+						switch got := m.st.Taker(m.eth.Index(), proto, x[0], x[1]); {
+						case got.PID == 7 && got.Socket != 0:
+							named[j].Add(1)
+						case got != (packet.Owner{}) && got.PID != 0:
+							t.Errorf("%+v", got)
+						}
+					}
+				}
+				at.Leave()
+			}
+		})
+	}
+	for i := range rounds {
+		own := addrA + ":" + strconv.Itoa(5000+i)
+		l := m.open("tcp4").set(abi.SOL_SOCKET, abi.SO_REUSEADDR, 1).at(addrA + ":80")
+		u, v := m.open("udp4").at(addrA+":80"), m.open("udp4").at(own)
+		c := m.open("tcp4").at(own)
+		all := []*sock{l, u, v, c}
+		for _, s := range all {
+			s.SetOwner(7)
+		}
+		l.Listen(5)
+		c.with(addrA + ":80")
+		u.with(own)
+		if i%2 == 0 {
+			all = append(all, l.accept())
+		}
+		for k := range all {
+			all[(k+i)%len(all)].Close()
+		}
+	}
+	close(end)
+	asking.Wait()
+	for j := range named {
+		if named[j].Load() == 0 {
+			t.Errorf("it was never told of %d", j)
+		}
 	}
 }

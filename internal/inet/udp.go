@@ -769,7 +769,10 @@ func (u *udpProto) Describe(s *socket.Socket, in *socket.Info) {
 	e := udpOf(s)
 	e.describe(in)
 	in.Age = s.Host.Now() - e.began
-	if d := e.asked.detail(s.Host.Now()); d != nil && !in.Brief {
+	if in.Brief {
+		return
+	}
+	if d := e.asked.detail(s.Host.Now()); d != nil {
 		in.Detail = d
 	}
 }

@@ -120,8 +120,12 @@ static void ask(const char *to, int port, int udp, size_t size)
 		struct sctp_rcvinfo info = { 0 };
 		memset(out, 'a' + i, size);
 		say(s, out, size, i % 3, htonl(100 + i));
-		if (hear(s, &info) != size || memcmp(in, out, size) != 0 || info.rcv_sid != i % 3 || ntohl(info.rcv_ppid) != 100 + i)
-			fail("the echo is another");
+		size_t got = hear(s, &info);
+		if (got != size || memcmp(in, out, size) != 0 || info.rcv_sid != i % 3 || ntohl(info.rcv_ppid) != 100 + i) {
+			fprintf(stderr, "usrsctp: the echo of message %d is another: %zu bytes, %02x to %02x, stream %d, PPID %u\n", i, got,
+				in[0], in[got > 0 ? got - 1 : 0], info.rcv_sid, ntohl(info.rcv_ppid));
+			exit(1);
+		}
 	}
 	usrsctp_close(s);
 	printf("%d messages came back\n", messages);
