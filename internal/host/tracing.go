@@ -44,10 +44,11 @@ type tracing struct {
 type listener struct {
 	f       func([]trace.Event) // not guarded: it does not change
 	queue   []trace.Run
-	told    int  // of queue: before, all was handed on
-	waiting int  // events in queue
-	missed  int  // events for which there was no room; they come after the queue's
-	busy    bool // somebody hands on
+	told    int           // of queue: before, all was handed on
+	waiting int           // events in queue
+	missed  int           // events for which there was no room; they come after the queue's
+	until   time.Duration // of the last of those
+	busy    bool          // somebody hands on
 }
 
 // Trace has f called with all events from now on, until stop is called. f is called by one
@@ -145,13 +146,16 @@ func (l *listener) put(r trace.Run) {
 			l.queue = append(l.queue, part)
 		}
 	}
-	l.missed += r.Len() - n
+	if n < r.Len() {
+		l.missed += r.Len() - n
+		l.until = r.Events()[r.Len()-1].Time
+	}
 }
 
 // putMissed queues how many events are missing behind what is queued.
 func (l *listener) putMissed() {
 	if l.missed > 0 {
-		l.queue = append(l.queue, trace.RunOf(trace.Event{Kind: trace.Missed, Result: l.missed}))
+		l.queue = append(l.queue, trace.RunOf(trace.Event{Time: l.until, Kind: trace.Missed, Result: l.missed}))
 		l.waiting++
 		l.missed = 0
 	}

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"usock/clock"
 	"usock/trace"
@@ -231,14 +232,16 @@ func TestListenerNeverIdle(t *testing.T) {
 	}
 }
 
-// What is told and what is missing are all there was, however a queue fills and empties again.
+// What is told and what is missing are all there was, and in the order of their times, however a queue fills and empties again.
 func TestMissedAddsUp(t *testing.T) {
 	var l listener
 	var tape trace.Tape
 	made, told, missed := 0, 0, 0
+	var last time.Duration
 	put := func(n int) {
 		for range n {
-			tape.Next(trace.Called, trace.NoReason).Result = made
+			e := tape.Next(trace.Called, trace.NoReason)
+			e.Result, e.Time = made, time.Duration(made)
 			made++
 		}
 		r := tape.Cut()
@@ -248,8 +251,13 @@ func TestMissedAddsUp(t *testing.T) {
 	take := func() {
 		r := l.take()
 		for _, e := range r.Events() {
-			if e.Kind == trace.Missed {
-				missed += e.Result
+			if e.Time < last {
+				t.Fatalf("%v at %v comes after %v", e.Kind, e.Time, last)
+			}
+			if last = e.Time; e.Kind == trace.Missed {
+				if missed += e.Result; e.Time != time.Duration(told+missed-1) {
+					t.Fatalf("what is missing up to number %d has the time of number %d", told+missed-1, e.Time)
+				}
 			} else if told++; e.Result != told+missed-1 {
 				t.Fatalf("number %d comes after %d told and %d missing", e.Result, told-1, missed)
 			}
