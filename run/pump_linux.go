@@ -137,8 +137,8 @@ func (s *sock) ready(events uint32) {
 	if events&unix.EPOLLHUP != 0 {
 		f.hungUp = true
 	}
-	if events&unix.EPOLLERR != 0 {
-		s.abort = true // closed, with data unread
+	if events&unix.EPOLLERR != 0 && (s.sctp == nil || s.up.half == ended) {
+		s.abort = true // closed, with data unread; of SCTP's it may be notifications
 	}
 	if !s.toEnd {
 		s.toEnd = true
