@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"flag"
 	"fmt"
+	"io"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -206,9 +207,27 @@ func (l *sctpLab) capture(inner link.Link) link.Link {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	w := link.NewPcapWriter(f, 0)
+	w := link.NewPcapWriter(struct{ io.WriteCloser }{f}, 0) // no file as such, of which some would be held back: recorded reads it
 	l.captures, l.pcaps = append(l.captures, path), append(l.pcaps, w)
 	return link.Pcap(inner, w, link.BothWays)
+}
+
+// recorded reports whether a packet of SCTP's that begins with a chunk of the type is in the capture of the network by now, lost or not.
+func (l *sctpLab) recorded(network int, from, to uint16, chunk byte) bool {
+	b, err := os.ReadFile(l.captures[network])
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	ports := binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16(nil, from), to)
+	const header = 12 // ports, tag and checksum
+	for i := bytes.Index(b, ports); i >= 0 && i+header < len(b); {
+		if b[i+header] == chunk {
+			return true
+		}
+		b = b[i+1:]
+		i = bytes.Index(b, ports)
+	}
+	return false
 }
 
 // end has the kernels' associations end, as their sockets are closed: what is left of one would come again, in the

@@ -134,11 +134,14 @@ func TestSCTPRestart(t *testing.T) {
 		if err := errors.Join(c.set(abi.SOL_SOCKET, abi.SO_LINGER, abortive), c.close()); err != nil {
 			t.Fatal(err)
 		}
+		settle(t, "ABORT that was lost", func() bool { return l.recorded(0, port+1, port, chunkAbort) })
 		l.impair(0, "")
 		begin(abi.SCTP_RESTART).close()
 		wantChange(t, server, abi.SCTP_SHUTDOWN_COMP)
 	})
 }
+
+const chunkAbort = 6 // RFC 9260, section 3.2
 
 // abortive is SO_LINGER of no time.
 var abortive = abi.AppendInt(abi.AppendInt(nil, 1), 0)
