@@ -271,7 +271,9 @@ func (c *Conn) inData(now time.Duration, s *Segment, seq uint64) {
 	n := s.Data.Len()
 	if n > 0 {
 		c.rcv.deliver(&c.tcb, now, s, n)
-		c.rcv.measureRTT(now, c.snd.tripOf(&c.tcb, now, s))
+		if c.rcv.windowCame() {
+			c.rcv.measureRTT(now, c.snd.tripOf(&c.tcb, now, s))
+		}
 	}
 	// What is held behind a FIN is no part of the stream.
 	if c.rcv.ooo != nil && !fin {

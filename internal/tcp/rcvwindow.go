@@ -151,14 +151,16 @@ func (r *receiver) growWindow(t *tcb, n int) {
 	}
 }
 
+// windowCame reports whether the window that is measured has come, or none is measured yet.
+func (r *receiver) windowCame() bool {
+	return r.rttAt == 0 || int32(uint32(r.nxt)-r.rttSeq) >= 0
+}
+
 // measureRTT estimates the round trip from the receiver's side: the shortest time in which
 // one window of data arrives. trip is how long the last one was at least, as timestamps say; 0: they say nothing.
+// It is called when windowCame.
 func (r *receiver) measureRTT(now, trip time.Duration) {
-	begun := r.rttAt != 0
-	if begun && int32(uint32(r.nxt)-r.rttSeq) < 0 {
-		return
-	}
-	if begun {
+	if r.rttAt != 0 {
 		// The shortest time counts: a program that reads slowly makes windows take longer than the
 		// path does.
 		took := min(max(now-r.rttAt, time.Microsecond), longestTrip)
@@ -265,11 +267,12 @@ func (r *receiver) growRcvBuf(t *tcb, space uint64, rt time.Duration) {
 	// ago, and grows by another one until the window is known to it (Linux, tcp_rcv_space_adjust). No sender more than doubles: what seems
 	// to have was read in more than a round trip.
 	lead := 16 * uint64(r.advMSS)
+	if rt < longTrip {
+		lead = min(lead, nearLead)
+	}
 	want := 2*space + lead
 	if rt >= longTrip {
 		want += 2 * want * min(space-min(space, old), old) / old
-	} else {
-		want -= lead - min(lead, nearLead)
 	}
 
 	if r.ooo != nil && !r.ooo.q.Empty() {
