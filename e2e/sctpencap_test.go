@@ -193,7 +193,7 @@ func inUDP(t *testing.T, file string, port int) {
 	t.Helper()
 	count := func(filter string) int {
 		out, err := exec.Command("tshark", "-r", file, "-n", "-d", fmt.Sprintf("udp.port==%d,sctp", port),
-			"-o", "sctp.checksum:crc32c", "-o", "udp.check_checksum:TRUE", "-Y", filter).Output()
+			"-d", "sctp.port==1-65535,data", "-o", "sctp.checksum:crc32c", "-o", "udp.check_checksum:TRUE", "-Y", filter).Output()
 		if err != nil {
 			t.Fatalf("tshark: %v", err)
 		}

@@ -282,7 +282,8 @@ func (l *sctpLab) packets(capture int, filter string) []string {
 		}
 		return nil
 	}
-	c := exec.Command(path, "-r", l.captures[capture], "-n", "-o", "sctp.checksum:crc32c", "-Y", filter)
+	// Whatever the kernel's ephemeral port is, the data is no protocol's.
+	c := exec.Command(path, "-r", l.captures[capture], "-n", "-d", "sctp.port==1-65535,data", "-o", "sctp.checksum:crc32c", "-Y", filter)
 	var errs bytes.Buffer
 	c.Stderr = &errs
 	out, err := c.Output()
