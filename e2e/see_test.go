@@ -260,6 +260,61 @@ func TestSeeTail(t *testing.T) {
 	}
 }
 
+// TestSeeEnd has who follows a run say when it is killed, and fail, and not when it ends.
+func TestSeeEnd(t *testing.T) {
+	t.Parallel()
+	for _, killed := range []bool{false, true} {
+		s := see(t, "", "--name", "web")
+		var list []*background
+		for _, args := range [][]string{{"tail", "--all"}, {"ss", "--watch=0.1", "-a"}, {"ss", "--watch=0.1", "-a", "web"}} {
+			list = append(list, s.follows(args...))
+		}
+		if killed {
+			s.c.Process.Kill()
+		} else {
+			s.in.Close()
+		}
+		for _, b := range list {
+			code, stderr := b.wait()
+			if !killed && (code != 0 || stderr != "") || killed && (code != 1 || !strings.HasPrefix(stderr, "usock: run ") || !strings.Contains(stderr, "was killed")) {
+				t.Errorf("killed %v: %v: exit status %d: %s", killed, b.c.Args[1:], code, stderr)
+			}
+		}
+	}
+}
+
+// follows starts a command, and has the program do something until the command tells of it.
+func (s *seen) follows(args ...string) *background {
+	s.t.Helper()
+	b := &background{t: s.t, c: s.look(args...)}
+	b.c.Stderr = &b.stderr
+	out, err := b.c.StdoutPipe()
+	if err == nil {
+		err = b.c.Start()
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { b.c.Process.Kill() })
+	told := make(chan struct{})
+	go func() {
+		out.Read(make([]byte, 1))
+		close(told)
+		io.Copy(io.Discard, out)
+	}()
+	for end := time.After(limit); ; {
+		var done string
+		s.tell(&done, "talk")
+		select {
+		case <-told:
+			return b
+		case <-time.After(100 * time.Millisecond):
+		case <-end:
+			s.t.Fatalf("%v tells of nothing: %s", args, &b.stderr)
+		}
+	}
+}
+
 // TestSeeStale has a look remove what a killed run has left behind.
 func TestSeeStale(t *testing.T) {
 	t.Parallel()

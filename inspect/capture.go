@@ -43,9 +43,7 @@ func (c *client) capture(q *control.Request) error {
 			w.Resolved(addr, name)
 		}
 	}
-	if c.s.captures(c) {
-		c.await() // its error is that he sends nothing more
-	}
+	c.await() // its error is that he sends nothing more, or that the server ends
 	stop()
 	if err := w.Close(); err != nil {
 		return err

@@ -23,8 +23,6 @@ type client struct {
 	since time.Time  // s.mu
 
 	pieces []byte // of traces, of the next set
-
-	captures bool // s.mu: the connection carries a capture
 }
 
 const (
@@ -39,13 +37,14 @@ const (
 	writeTime = 10 * time.Second
 )
 
-// serve carries out requests, one after the other, until the client goes.
+// serve carries out requests, one after the other, until the client goes, or is told that the run ends.
 func (c *client) serve() {
 	c.r = bufio.NewReaderSize(c.conn, maxRequest)
 	c.conn.SetReadDeadline(time.Now().Add(requestTime))
 	for {
 		q, err := c.request()
 		if err != nil {
+			c.takeLeave()
 			return
 		}
 		if q == nil {
@@ -54,9 +53,20 @@ func (c *client) serve() {
 		c.s.mark(c, true)
 		err = c.do(q)
 		c.s.mark(c, false)
-		if err != nil {
+		if err == errCaptured {
 			return
 		}
+		if err != nil {
+			c.takeLeave()
+			return
+		}
+	}
+}
+
+// takeLeave says that the run ends, if it does.
+func (c *client) takeLeave() {
+	if c.s.ends() {
+		c.write(&control.Reply{Error: errOver, Done: true})
 	}
 }
 

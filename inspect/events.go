@@ -17,7 +17,7 @@ const (
 	batch     = 256     // events of a reply at most
 )
 
-// events sends what happens, until the client asks for something else or goes.
+// events sends what happens, until the client asks for something else or goes, or the run ends.
 //
 //	host ──► stream.put ──► queue ──► stream.send ──► client
 //
@@ -44,7 +44,7 @@ func (c *client) events(q *control.Request) error {
 	}
 	stop()
 	close(end)
-	if err != nil {
+	if err != nil && !c.s.ends() {
 		c.conn.Close() // the sender may wait for who does not read
 	}
 	sender.Wait()
@@ -138,13 +138,13 @@ func (st *stream) take(into []trace.Event) []trace.Event {
 	return list
 }
 
-// send writes what is in the queue until the end, and ends the connection where that fails.
+// send writes what is in the queue, until the end and all of it, and ends the connection where that fails.
 func (st *stream) send(end <-chan struct{}) {
 	var list []trace.Event
-	for {
+	for last := false; !last; {
 		select {
 		case <-end:
-			return
+			last = true
 		case <-st.more:
 		}
 		list = st.take(list)

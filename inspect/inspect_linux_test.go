@@ -459,22 +459,52 @@ func TestOutside(t *testing.T) {
 	}
 }
 
-// TestClose ends the connections and removes the socket.
+// TestClose says that the run ends, behind all events, ends the connections and removes the socket.
 func TestClose(t *testing.T) {
 	x := serve(t, Config{})
 	idle, listens := x.greeted(), x.greeted()
-	listens.say(`{"id":1,"do":"events"}` + "\n")
+	listens.say(`{"id":1,"do":"events","kinds":["called"]}` + "\n")
 	listens.line()
+	if _, err := x.h.ListenPacket("udp", "127.0.0.1:7777"); err != nil {
+		t.Fatal(err)
+	}
 	if err := x.s.Close(); err != nil {
 		t.Error(err)
 	}
-	idle.gone()
-	listens.gone()
+	for c, told := range map[*raw]string{idle: "", listens: `"call":"bind"`} {
+		all, err := io.ReadAll(c.r)
+		if err != nil || !strings.HasSuffix("\n"+string(all), "\n"+`{"id":0,"error":{"code":"over","text":"the run has ended"},"done":true}`+"\n") || !strings.Contains(string(all), told) {
+			t.Errorf("%v: %s", err, all)
+		}
+	}
 	if _, err := os.Lstat(x.path); !errors.Is(err, os.ErrNotExist) {
 		t.Error(err)
 	}
 	if err := x.s.Close(); err != nil {
 		t.Error("again:", err)
+	}
+}
+
+// TestCloseUnread has a client that does not read its events not hold up the end.
+func TestCloseUnread(t *testing.T) {
+	x := serve(t, Config{})
+	c := x.greeted()
+	c.say(`{"id":1,"do":"events"}` + "\n")
+	c.line()
+	u, err := x.h.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer u.Close()
+	for range 2 * maxEvents {
+		if _, err := u.WriteTo(nil, u.LocalAddr()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	begun := time.Now()
+	x.s.Close()
+	if took := time.Since(begun); took > 3*endTime {
+		t.Errorf("the end took %v", took)
 	}
 }
 

@@ -65,7 +65,7 @@ const (
 	maxClients = 16
 	idleTime   = time.Second
 
-	// endTime is what a client may take for the rest of a capture when the server ends.
+	// endTime is what clients may take for what is left to be told when the server ends.
 	endTime = time.Second
 
 	// acceptPause is how long a server without descriptors waits until it looks again.
@@ -126,8 +126,8 @@ func Serve(c Config) (*Server, error) {
 // ID returns the id by which users can call the run.
 func (s *Server) ID() string { return s.run.ID }
 
-// Close ends all connections, and removes the socket. Captures are written to their end before, for which a client may take
-// a second.
+// Close ends all connections, and removes the socket. Events, captures and that the run ends are told before, for which clients may
+// take a second.
 func (s *Server) Close() error {
 	if s == nil {
 		return nil
@@ -136,12 +136,7 @@ func (s *Server) Close() error {
 	was := s.closed
 	s.closed = true
 	for c := range s.clients {
-		if c.captures {
-			c.conn.CloseRead() // as if the client had ended it
-			c.conn.SetWriteDeadline(time.Now().Add(endTime))
-		} else {
-			c.conn.Close()
-		}
+		c.conn.CloseRead() // as if the client had ended it
 	}
 	s.mu.Unlock()
 	if was {
@@ -149,10 +144,31 @@ func (s *Server) Close() error {
 	}
 	s.dir.Remove(s.run.ID)
 	err := s.l.Close()
+	late := time.AfterFunc(endTime, s.drop)
 	s.done.Wait()
+	late.Stop()
 	s.dir.Close()
 	return err
 }
+
+// drop ends the connections that there are.
+func (s *Server) drop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.clients {
+		c.conn.Close()
+	}
+}
+
+// ends reports whether the server is being closed.
+func (s *Server) ends() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed
+}
+
+// errOver is what is said when the server ends.
+var errOver = &control.Error{Code: control.Over, Text: "the run has ended"}
 
 // accept takes connections until the server is closed.
 func (s *Server) accept() {
@@ -205,7 +221,7 @@ func (s *Server) admit(c *client) *control.Error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return &control.Error{Code: control.Refused, Text: "the run ends"}
+		return errOver
 	}
 	if len(s.clients) >= mostClients() {
 		var oldest *client
@@ -229,14 +245,6 @@ func (s *Server) forget(c *client) {
 	s.mu.Lock()
 	delete(s.clients, c)
 	s.mu.Unlock()
-}
-
-// captures notes that a client's connection carries a capture from now on; not ok: the server is closed.
-func (s *Server) captures(c *client) (ok bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	c.captures = true
-	return !s.closed
 }
 
 // mark says whether a client is being served, or since when it asks for nothing.

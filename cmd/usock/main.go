@@ -31,10 +31,15 @@ func main() {
 	}
 	root := rootCmd()
 	if c, err := root.ExecuteC(); err != nil {
-		tell(os.Stderr, err)
+		if err != errTold {
+			tell(os.Stderr, err)
+		}
 		os.Exit(failure(c))
 	}
 }
+
+// errTold is a failure that the user was told of.
+var errTold = errors.New("it was told before")
 
 // tell says something to the user, a line or several, in which whatever would change the terminal is written out.
 func tell(w io.Writer, what any) {

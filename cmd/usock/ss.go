@@ -22,7 +22,8 @@ func ssCmd() *cobra.Command {
 		Short: "List the sockets of programs that run on usock's sockets",
 		Long: `Ss lists sockets as ss of iproute2 does: those of one run, called by its id, the
 beginning of it or its name (usock ps lists them), or of all this user's runs. Without
--l and -a those that are connected. A socket's queues have what waits between the program
+-l and -a those that are connected. With --watch it ends with the runs, and says which were
+killed. A socket's queues have what waits between the program
 and usock, too. Pipes get all columns in full; on a terminal the middles of long
 addresses give way.
 
@@ -69,6 +70,7 @@ type ssFlags struct {
 	listening, all, numeric, info, processes, asJSON bool
 
 	every       everyValue
+	seen        followed // with every
 	run, filter string
 }
 
@@ -106,10 +108,14 @@ func (s *ssFlags) show(out io.Writer, width int, say io.Writer) error {
 	// What is read is kept until it is printed: to collect while it comes finds nothing, and takes a processor from who tells.
 	defer debug.SetGCPercent(debug.SetGCPercent(gcPercent))
 	clients, err := runs(s.run, say)
+	if s.every == 0 {
+		defer closeAll(clients)
+	} else if over := s.seen.next(clients, say); over != nil {
+		return over
+	}
 	if err != nil {
 		return err
 	}
-	defer closeAll(clients)
 	if len(clients) == 0 && !s.asJSON {
 		return errNoRuns
 	}
@@ -148,7 +154,7 @@ func (s *ssFlags) show(out io.Writer, width int, say io.Writer) error {
 			}
 			return nil
 		})
-		if err != nil && (s.run != "" || !control.Ended(err)) {
+		if err != nil && (s.run != "" && s.every == 0 || !control.Ended(err)) {
 			return fmt.Errorf("run %s: %w", c.Run.ID, err)
 		}
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -22,7 +23,7 @@ func tailCmd() *cobra.Command {
 		Use:   "tail [flags] [RUN] [FILTER]",
 		Short: "Follow what happens on usock's sockets",
 		Long: `Tail prints what happens from now on in a run, or in all of this user's runs: a line for
-each event, until Ctrl-C or the end of the runs. Without --kind it tells of calls that
+each event, until Ctrl-C or the end of the runs; of one that is killed it says so, and fails. Without --kind it tells of calls that
 programs make on their sockets, with results, of connections that change state, wait, or
 lose data, of what is refused or dropped, and of faults that --fault has strike; --all adds each segment, acknowledgment,
 timer and window, and calls that have found nothing to do. A stream's bytes are pumped: the sends and receives that are told of are
@@ -108,14 +109,22 @@ func (t *tail) follow(out, say io.Writer) error {
 				}
 				return w.Flush()
 			})
-			if control.Ended(err) {
+			switch {
+			case errors.Is(err, control.ErrKilled):
+				tellKilled(say, c)
+				err = errTold
+			case control.Ended(err):
 				err = nil
 			}
 			errs <- err
 		}()
 	}
 	for range clients {
-		if e := <-errs; e != nil && err == nil {
+		switch e := <-errs; {
+		case e == nil || err != nil && err != errTold:
+		case e == errTold:
+			err = e
+		default:
 			err = e
 			closeAll(clients)
 		}

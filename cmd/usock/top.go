@@ -27,7 +27,8 @@ func topCmd() *cobra.Command {
 		Long: `Top is a screen of sockets, those of one run or of all this user's runs, sorted by rate,
 retransmissions, queues, who waits for whom, round-trip time or name: with the processes
 that have them, what each receives (RX) and sends (TX) in bits a second, and what the
-links of the runs carry. Runs that begin and end meanwhile come and go. The selected
+links of the runs carry. Runs that begin and end meanwhile come and go; those that were
+killed are told of at the end. The selected
 socket is told of in full below; b, or -p, has a row for each process; ? shows the keys.
 
 Listeners and TIME-WAIT are left out, unless -a or a filter asks for them. A filter is one
@@ -111,11 +112,16 @@ func (t *topFlags) show() error {
 	p := tea.NewProgram(m)
 	w.Tell = p.Send
 	go w.Run(ctx)
-	_, err := p.Run()
-	if errors.Is(err, tea.ErrInterrupted) {
-		return nil
+	if _, err := p.Run(); err != nil && !errors.Is(err, tea.ErrInterrupted) {
+		return err
 	}
-	return err
+	for _, name := range m.Killed() {
+		tell(os.Stderr, "run "+name+" was killed")
+	}
+	if len(m.Killed()) > 0 {
+		return errTold
+	}
+	return nil
 }
 
 // onceTime is how long --once waits for runs, beside its interval.

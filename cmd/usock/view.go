@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -42,6 +43,39 @@ func runs(name string, say io.Writer) ([]*control.Client, error) {
 		some = append(some, f.Client)
 	}
 	return some, nil
+}
+
+// tellKilled says that a run was killed.
+func tellKilled(say io.Writer, c *control.Client) {
+	tell(say, fmt.Sprintf("run %s: %v", c.Run.ID, control.ErrKilled))
+}
+
+// followed are the runs of a look that goes on. Until the next look a connection to each is kept, by which a run says that it ends.
+type followed struct {
+	list   []*control.Client
+	killed bool // one was
+}
+
+// next takes the runs that there are now. It says which of those before were killed, and returns io.EOF, or errTold where there
+// were such, when none is left of some.
+func (f *followed) next(list []*control.Client, say io.Writer) error {
+	for _, c := range f.list {
+		there := func(n *control.Client) bool { return n.Run.ID == c.Run.ID }
+		if !slices.ContainsFunc(list, there) && errors.Is(c.HowEnded(), control.ErrKilled) {
+			tellKilled(say, c)
+			f.killed = true
+		}
+		c.Close()
+	}
+	none := len(f.list) > 0 && len(list) == 0
+	f.list = list
+	switch {
+	case none && f.killed:
+		return errTold
+	case none:
+		return io.EOF
+	}
+	return nil
 }
 
 func closeAll(list []*control.Client) {
@@ -127,7 +161,7 @@ func watchFlag(c *cobra.Command, every *everyValue) {
 	c.Flags().Lookup("watch").NoOptDefVal = everyDefault
 }
 
-// watch calls show once or, with --watch, again and again. On a terminal each screen takes the
+// watch calls show once or, with --watch, again and again, until it returns io.EOF. On a terminal each screen takes the
 // place of the one before.
 func watch(every everyValue, out *os.File, show func(io.Writer) error) error {
 	if every == 0 {
@@ -139,7 +173,9 @@ func watch(every everyValue, out *os.File, show func(io.Writer) error) error {
 	defer again.Stop()
 	for {
 		var b strings.Builder
-		if err := show(&b); err != nil {
+		if err := show(&b); err == io.EOF {
+			return nil
+		} else if err != nil {
 			return err
 		}
 		text := b.String()

@@ -24,6 +24,7 @@ type Client struct {
 	conn *net.UnixConn
 	r    *bufio.Reader
 	last int64 // number of the last request
+	over error // how the run has ended; nil: it has not
 
 	sockets reader // of replies that list sockets
 }
@@ -92,7 +93,7 @@ func (c *Client) Do(q Request, f func(*Reply) error) error {
 	for {
 		line, err := c.line()
 		if err != nil {
-			return ended(err)
+			return c.ended(err)
 		}
 		r, ok := c.sockets.read(line)
 		if !ok {
@@ -117,7 +118,7 @@ func (c *Client) Capture(q Request, w io.Writer) error {
 	}
 	line, err := c.line()
 	if err != nil {
-		return ended(err)
+		return c.ended(err)
 	}
 	var r Reply
 	if err := json.Unmarshal(line, &r); err != nil {
@@ -150,20 +151,35 @@ func (c *Client) SendTrace(text []byte) error {
 // StopCapture ends a capture that another goroutine carries out.
 func (c *Client) StopCapture() error { return c.conn.CloseWrite() }
 
-// send numbers a request and writes it.
+// HowEnded says how the run has ended: ErrKilled, or another error. It is for a run that is not met any more, and a time is waited for its word.
+func (c *Client) HowEnded() error {
+	c.conn.SetReadDeadline(clock.Wall(machine).Add(connectTime))
+	return c.Do(Request{Do: DoTraffic}, func(*Reply) error { return nil })
+}
+
+// send numbers a request and writes it. Where the run is gone, what it has said last can still be read.
 func (c *Client) send(q *Request) error {
+	if c.over != nil {
+		return c.over
+	}
 	c.last++
 	q.ID = c.last
 	b, err := json.Marshal(q)
 	if err != nil {
 		return err
 	}
-	_, err = c.conn.Write(append(b, '\n'))
-	return ended(err)
+	if _, err = c.conn.Write(append(b, '\n')); errors.Is(err, syscall.EPIPE) {
+		return nil
+	}
+	return err
 }
 
 // take hands a reply on, and reports whether it was the request's last.
 func (c *Client) take(r *Reply, f func(*Reply) error) (done bool, err error) {
+	if r.Error != nil && r.Error.Code == Over {
+		c.over = r.Error
+		return true, c.over
+	}
 	if r.ID != c.last {
 		return false, nil // of a request before
 	}
@@ -173,16 +189,21 @@ func (c *Client) take(r *Reply, f func(*Reply) error) (done bool, err error) {
 	return r.Done, f(r)
 }
 
-// ended is what is said where a connection has ended.
-func ended(err error) error {
-	if err == nil || errors.Is(err, net.ErrClosed) {
-		return err
+// ErrKilled is a connection that has ended without a word, as a run says that it ends.
+var ErrKilled = errors.New("the run was killed, or has not waited for its reader")
+
+// ended is what is said where nothing more can be read.
+func (c *Client) ended(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
+		c.over = ErrKilled
+		return c.over
 	}
-	return fmt.Errorf("the run has ended: %w", err)
+	return err
 }
 
-// Ended reports whether an error of Do is that the run has ended.
+// Ended reports whether an error is that the run has ended, or was killed.
 func Ended(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, errEnded) ||
-		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+	var e *Error
+	return errors.Is(err, ErrKilled) || errors.Is(err, errEnded) || errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) ||
+		errors.As(err, &e) && e.Code == Over
 }

@@ -120,6 +120,36 @@ func TestDial(t *testing.T) {
 	}
 }
 
+// TestOver tells a run that says that it ends from one that is gone without a word, whenever that is asked.
+func TestOver(t *testing.T) {
+	const greeting = `{"usock":1,"run":{"id":"x"}}` + "\n"
+	for name, end := range map[string]string{"killed": "", "ended": `{"id":0,"error":{"code":"over","text":"the run has ended"},"done":true}` + "\n"} {
+		d := openDir(t)
+		l, id, err := d.Listen()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		go func() {
+			s, err := l.AcceptUnix()
+			if err == nil {
+				io.WriteString(s, greeting+end)
+				s.Close()
+			}
+		}()
+		c, err := d.dial(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		for range 2 {
+			if err := c.HowEnded(); !Ended(err) || errors.Is(err, ErrKilled) != (end == "") {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+}
+
 // TestHostileCapture has why a capture is refused not change a terminal.
 func TestHostileCapture(t *testing.T) {
 	d, id := says(t, `{"usock":1,"run":{"id":"x"}}`, `{"id":1,"error":{"code":"invalid","text":"no\u001b[2J"}}`+"\n")

@@ -23,7 +23,7 @@ func TestPageHasFields(t *testing.T) {
 			}
 		}
 	}
-	for _, code := range []string{Refused, Busy, Malformed, Unknown, Invalid, DoTraffic, DoStats, DoSockets, DoEvents, DoCapture, DoTrace, DoSet} {
+	for _, code := range []string{Refused, Busy, Malformed, Unknown, Invalid, Over, DoTraffic, DoStats, DoSockets, DoEvents, DoCapture, DoTrace, DoSet} {
 		if !strings.Contains(page, "`"+code+"`") {
 			t.Errorf("the page does not tell of %s", code)
 		}

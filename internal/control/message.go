@@ -128,6 +128,7 @@ const (
 	Malformed = "malformed" // no request, or one that is too long
 	Unknown   = "unknown"   // a request that this server does not have
 	Invalid   = "invalid"   // one whose values make no sense
+	Over      = "over"      // the run ends: the last line of a connection
 )
 
 // Traffic is what a host's interfaces have carried.

@@ -29,8 +29,9 @@ type Model struct {
 	now     time.Time
 	found   []string
 	runs    []*run
-	rows    []*row // of all runs, sorted
-	sockets int    // how many these are of
+	killed  []string // runs that were killed while they were looked at, as they are called
+	rows    []*row   // of all runs, sorted
+	sockets int      // how many these are of
 	query   Query
 	order   Order
 	turned  bool // the other way round
@@ -97,6 +98,9 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 			m.run(msg.ID).err = msg.Err
 		}
 	case Gone:
+		if msg.Killed != "" {
+			m.killed = append(m.killed, msg.Killed)
+		}
 		if !m.paused {
 			m.found = slices.DeleteFunc(slices.Clone(m.found), func(id string) bool { return id == msg.ID })
 			m.runs = slices.DeleteFunc(m.runs, func(r *run) bool { return r.ID == msg.ID })
@@ -250,6 +254,9 @@ func (m *Model) Unheard() (list []string) {
 	}
 	return list
 }
+
+// Killed are the runs that were killed while they were looked at.
+func (m *Model) Killed() []string { return m.killed }
 
 // title is what a run is called: its name if no other one has it, or its id.
 func (m *Model) title(r *run) string {

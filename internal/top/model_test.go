@@ -450,7 +450,7 @@ func TestPause(t *testing.T) {
 		t.Error(still)
 	}
 	s.pass(3, 20, web)
-	s.tell(Gone{web.ID})
+	s.tell(Gone{ID: web.ID})
 	s.tell(Failed{web.ID, os.ErrClosed})
 	s.tell(Found{s.now, nil})
 	if s.text() != still {
@@ -500,10 +500,16 @@ func TestComeAndGo(t *testing.T) {
 	}
 	s.pass(6, 7, web, build)
 	shows("2 runs, 7 sockets", "8.00M")
-	s.tell(Gone{web.ID})
+	s.tell(Gone{ID: web.ID})
 	shows("1 run, 1 socket", "make -j8")
 	s.tell(Found{s.now, nil})
 	shows("nothing runs under usock")
+	s.tell(Gone{ID: web.ID, Killed: "web"})
+	shows("web was killed", "1 killed")
+	if got := s.Killed(); !slices.Equal(got, []string{"web"}) {
+		t.Error(got)
+	}
+	s.killed = nil
 	if s.Heard() != 0 {
 		t.Error(s.Heard())
 	}

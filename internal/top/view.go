@@ -126,6 +126,8 @@ func (m *Model) nothing() string {
 	switch {
 	case m.now.IsZero():
 		return "looking for runs ..."
+	case len(m.runs) == 0 && len(m.killed) > 0:
+		return m.killed[len(m.killed)-1] + " was killed"
 	case len(m.runs) == 0 && m.config.Again:
 		return m.config.Name + " has ended; another run of that name will be shown"
 	case len(m.runs) == 0 && m.config.Name != "":
@@ -176,6 +178,9 @@ func (m *Model) titleLine(width int) string {
 	}
 	if m.query.All {
 		text += "  all states"
+	}
+	if len(m.killed) > 0 {
+		text += "  " + styled(yellow, fmt.Sprintf("%d killed", len(m.killed)))
 	}
 	return clip(text, width)
 }

@@ -1,7 +1,9 @@
 package top
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -56,7 +58,10 @@ type (
 	}
 
 	// Gone is a run that has ended, or is none of those that are wanted.
-	Gone struct{ ID string }
+	Gone struct {
+		ID     string
+		Killed string // what it is called, if it was killed
+	}
 )
 
 // Watcher asks runs again and again.
@@ -108,6 +113,7 @@ func (w *Watcher) Run(ctx context.Context) {
 
 // follow asks a run until it has ended. One that cannot be asked is tried again when Run meets it next.
 func (w *Watcher) follow(ctx context.Context, id string) {
+	killed := ""
 	for ctx.Err() == nil {
 		c, err := control.Dial(id)
 		r := control.Run{ID: id}
@@ -123,19 +129,24 @@ func (w *Watcher) follow(ctx context.Context, id string) {
 		case err == nil && wanted:
 		case err == nil:
 			c.Close()
-			w.Tell(Gone{id})
+			w.Tell(Gone{ID: id})
 			return // its id is known for good
 		case wanted && !control.Ended(err):
 			w.Tell(Failed{id, err})
 			w.forget(id)
 			return
 		default:
-			w.Tell(Gone{id})
+			w.Tell(Gone{id, killed})
 			w.forget(id)
 			return
 		}
 		// The run may have let a client go that it had too many of: whether it has ended, Dial says.
-		if err := w.ask(ctx, c); err != nil && !control.Ended(err) && ctx.Err() == nil {
+		err = w.ask(ctx, c)
+		killed = ""
+		if errors.Is(err, control.ErrKilled) {
+			killed = cmp.Or(c.Run.Name, id)
+		}
+		if !control.Ended(err) && ctx.Err() == nil {
 			w.Tell(Failed{id, err})
 			w.wait(ctx, w.Every, nil)
 		}

@@ -3,6 +3,7 @@ package top
 import (
 	"context"
 	"io"
+	"net"
 	"os"
 	"slices"
 	"strings"
@@ -96,8 +97,8 @@ func start(t *testing.T, name string) (*inspect.Server, *usock.Host) {
 	return s, h
 }
 
-// pretend starts a run that says what it is, and answers nothing.
-func pretend(t *testing.T, greeting string) string {
+// pretend starts a run that says what it is, and answers nothing, until it is killed when somebody asks it.
+func pretend(t *testing.T, greeting string) (id string, kill func()) {
 	t.Helper()
 	d, err := control.MakeDir()
 	if err != nil {
@@ -109,6 +110,7 @@ func pretend(t *testing.T, greeting string) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.Close() })
+	asked := make(chan *net.UnixConn)
 	go func() {
 		for {
 			c, err := l.AcceptUnix()
@@ -117,9 +119,20 @@ func pretend(t *testing.T, greeting string) string {
 			}
 			t.Cleanup(func() { c.Close() })
 			io.WriteString(c, greeting+"\n")
+			go func() {
+				c.Read(make([]byte, 1))
+				select {
+				case asked <- c:
+				case <-t.Context().Done():
+				}
+			}()
 		}
 	}()
-	return id
+	return id, func() {
+		c := <-asked
+		l.Close()
+		c.Close()
+	}
 }
 
 func isLook(id string, sockets int) func(tea.Msg) bool {
@@ -134,8 +147,8 @@ func TestWatcher(t *testing.T) {
 	folder(t)
 	// Another one's id is none of its own.
 	a, _ := start(t, "a")
-	silent := pretend(t, `{"usock":1,"run":{"id":"`+a.ID()+`"}}`)
-	mad := pretend(t, `{"usock":7}`)
+	silent, _ := pretend(t, `{"usock":1,"run":{"id":"`+a.ID()+`"}}`)
+	mad, _ := pretend(t, `{"usock":7}`)
 	x := watch(t, nil)
 	x.until("a's connection", isLook(a.ID(), 2))
 	x.until("one of another version", func(msg tea.Msg) bool {
@@ -149,7 +162,7 @@ func TestWatcher(t *testing.T) {
 		return ok && slices.Contains(f.IDs, a.ID()) && slices.Contains(f.IDs, b.ID()) && slices.Contains(f.IDs, silent)
 	})
 	b.Close()
-	x.until("b's end", func(msg tea.Msg) bool { return msg == tea.Msg(Gone{b.ID()}) })
+	x.until("b's end", func(msg tea.Msg) bool { return msg == tea.Msg(Gone{ID: b.ID()}) })
 	x.until("b's absence", func(msg tea.Msg) bool {
 		f, ok := msg.(Found)
 		return ok && !slices.Contains(f.IDs, b.ID())
@@ -161,6 +174,19 @@ func TestWatcher(t *testing.T) {
 		l, ok := msg.(Look)
 		return isLook(a.ID(), 1)(msg) && ok && l.Query.Filter != "" && strings.HasSuffix(l.Sockets[0].Local, ":8000") && l.Sockets[0].TCP != nil
 	})
+}
+
+// TestWatcherKilled tells of a run that is gone without a word that it was killed.
+func TestWatcherKilled(t *testing.T) {
+	folder(t)
+	x := watch(t, nil)
+	id, kill := pretend(t, `{"usock":1,"run":{"id":"x","name":"web"}}`)
+	x.until("the run", func(msg tea.Msg) bool {
+		f, ok := msg.(Found)
+		return ok && slices.Contains(f.IDs, id)
+	})
+	kill()
+	x.until("its end", func(msg tea.Msg) bool { return msg == tea.Msg(Gone{id, "web"}) })
 }
 
 // TestWatcherWanted follows what is wanted, and tells no more of others than that.
