@@ -315,6 +315,23 @@ func (s *seen) follows(args ...string) *background {
 	}
 }
 
+// TestSeeClosed has sockets that the program has closed be neither listed nor counted.
+func TestSeeClosed(t *testing.T) {
+	s := see(t, "", "--name", "web")
+	before := s.ps()[0].Sockets
+	for range 3 {
+		var done string
+		s.tell(&done, "close")
+		if got := s.sees("ss", "-an", "sport", ">=", ":9000", "and", "sport", "<", ":9020"); strings.Count(got, "\n") != 1 {
+			t.Errorf("closed, and listed:\n%s", got)
+		}
+		s.tell(&done, "close")
+		if n := s.ps()[0].Sockets; n != before {
+			t.Errorf("%d sockets, and %d before", n, before)
+		}
+	}
+}
+
 // TestSeeStale has a look remove what a killed run has left behind.
 func TestSeeStale(t *testing.T) {
 	t.Parallel()

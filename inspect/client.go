@@ -105,6 +105,9 @@ func (c *client) do(q *control.Request) error {
 	case control.DoTraffic:
 		return c.write(&control.Reply{ID: q.ID, Traffic: c.s.traffic(), Done: true})
 	case control.DoStats:
+		if c.s.config.Ends != nil {
+			c.s.config.Ends()
+		}
 		b, err := json.Marshal(c.s.config.Host.Stats())
 		if err != nil {
 			return err

@@ -27,9 +27,9 @@ type Config struct {
 	// nothing, and returns that in words. It is called for one client at a time.
 	Change func(Change) (shape string, err error)
 
-	// Ends, if not nil, begins a look at a list of sockets. What it returns is called with the
-	// parts of the list, to add what waits elsewhere to the queues of each socket, and to say
-	// which inode of the kernel's belongs to it, 0 for none ([usock/run.Ends]).
+	// Ends, if not nil, begins a look at a list of sockets, or their number, of which those are gone that programs have closed
+	// before. What it returns is called with the parts of the list, to add what waits elsewhere to the queues of each socket, and to
+	// say which inode of the kernel's belongs to it, 0 for none ([usock/run.Ends]).
 	Ends func() func(list []usock.SocketInfo, inodes []uint32)
 
 	// Outside, if not nil, is called with parts of the list of sockets, to say in words what each waits for beyond the host; ""

@@ -35,6 +35,11 @@ func (e *Ends) close() {
 
 // ask has f called by the loop, if there is one, and waits for it.
 func (e *Ends) ask(f func(*loop)) {
+	e.await(func(l *loop, done func()) { f(l); done() })
+}
+
+// await is ask for what is done when done is called.
+func (e *Ends) await(f func(l *loop, done func())) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	l := e.l
@@ -42,20 +47,25 @@ func (e *Ends) ask(f func(*loop)) {
 		return
 	}
 	done := make(chan struct{})
-	l.do(func() { f(l); close(done) })
+	l.do(func() { f(l, func() { close(done) }) })
 	select {
 	case <-done:
 	case <-l.turns.closed:
 	}
 }
 
-// List begins a look at a list of sockets. What it returns is for the parts of that list: it adds to the
+// List begins a look at a list of sockets, of which those are gone that the programs have closed before. What it returns is for the parts of that list: it adds to the
 // queues of each what is on its way between the program and the host's socket, and puts
 // the inode of the program's end, by which /proc/PID/fd tells who has it, in its place; 0 for
 // none. The calls of the programs wait for as long as it takes for socketsAtOnce of them.
 func (e *Ends) List() func(list []usock.SocketInfo, inodes []uint32) {
 	var ends map[uint64]*sock
-	e.ask(func(l *loop) { ends = l.endsByID() })
+	e.await(func(l *loop, done func()) {
+		l.scanner.before(func() {
+			ends = l.endsByID()
+			done()
+		})
+	})
 	return func(list []usock.SocketInfo, inodes []uint32) {
 		for at := 0; at < len(list); at += socketsAtOnce {
 			last := min(at+socketsAtOnce, len(list))

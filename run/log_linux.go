@@ -5,7 +5,6 @@ package run
 import (
 	"fmt"
 	"io"
-	"os"
 	"strconv"
 	"strings"
 	"syscall"
@@ -108,7 +107,14 @@ const unknownCommand = "?"
 // command returns the name of the thread's program, which may be anything that a program
 // calls itself: what would change a terminal or begin a line is left out.
 func command(tid int) string {
-	b, err := os.ReadFile("/proc/" + strconv.Itoa(tid) + "/comm")
+	// os.ReadFile takes ten system calls, and there is one of these for each new socket.
+	fd, err := unix.Open("/proc/"+strconv.Itoa(tid)+"/comm", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return unknownCommand
+	}
+	var room [64]byte // more than TASK_COMM_LEN, and what the kernel adds to its own threads' names
+	n, err := unix.Read(fd, room[:])
+	unix.Close(fd)
 	if err != nil {
 		return unknownCommand
 	}
@@ -117,7 +123,7 @@ func command(tid int) string {
 			return r
 		}
 		return -1
-	}, strings.TrimSpace(string(b)))
+	}, strings.TrimSpace(string(room[:n])))
 	if name == "" {
 		return unknownCommand
 	}

@@ -5,6 +5,7 @@ package run
 import (
 	"bytes"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -12,7 +13,7 @@ import (
 // The kernel does not announce that a program has closed an unconnected socket, a
 // listener or half of a datagram pair. Those are looked up in the list of AF_UNIX
 // sockets: once a second, soon after a thread has ended, and when a call wants
-// something that one of them may hold, a port or a descriptor: it waits for the scan.
+// something that one of them may hold, a port or a descriptor: it waits for the scan, as does who lists sockets.
 //
 // The list is as long as the machine has sockets, so a goroutine reads it, and the
 // loop closes what is not in it in slices. The list is no snapshot. What has come, or
@@ -36,9 +37,19 @@ type scanner struct {
 	need    uint64 // the last one that a call waits for
 	news    bool   // one has ended, and who waits was not told
 	waiting waiters
+	lookers []looker
 	missing map[*sock]struct{} // in the last scan
 	closed  []*sock            // found closed, and not released yet
 }
+
+// looker is who lists sockets once the scan need has ended.
+type looker struct {
+	need uint64
+	look func()
+}
+
+// before has look called once all is released that was closed before now.
+func (n *scanner) before(look func()) { n.lookers = append(n.lookers, looker{n.wait(), look}) }
 
 func (n *scanner) later() { n.by(max(scanEvery, scanShare*n.took)) }
 
@@ -55,7 +66,9 @@ func (n *scanner) by(d time.Duration) {
 }
 
 // more reports whether there is something to release, or to tell.
-func (n *scanner) more() bool { return len(n.closed) > 0 || n.news && len(n.waiting) > 0 }
+func (n *scanner) more() bool {
+	return len(n.closed) > 0 || n.news && len(n.waiting)+len(n.lookers) > 0
+}
 
 // start begins a scan.
 func (n *scanner) start() {
@@ -163,6 +176,13 @@ func (n *scanner) release() {
 	if len(n.closed) == 0 && n.news {
 		n.news = false
 		n.waiting.wake(n.l)
+		n.lookers = slices.DeleteFunc(n.lookers, func(k looker) bool {
+			enough := n.enough(k.need)
+			if enough {
+				k.look()
+			}
+			return enough
+		})
 	}
 }
 

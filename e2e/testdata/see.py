@@ -92,6 +92,14 @@ for line in sys.stdin:
         fake.bind("0000aaaa")
         fake.listen()
         say(json.dumps("done"))
+    elif words[0] == "close":  # sockets of which the kernel does not tell that they are closed
+        for kind in socket.SOCK_DGRAM, socket.SOCK_STREAM:
+            for port in range(9000, 9020):
+                with socket.socket(type=kind) as s:
+                    s.bind((LOOP, port))
+                    if kind == socket.SOCK_STREAM:
+                        s.listen()
+        say(json.dumps("done"))
     elif words[0] == "talk":  # a connection from its beginning to its end
         try:
             with socket.create_connection((LOOP, 8000)) as x, l.accept()[0] as y:

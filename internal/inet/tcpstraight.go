@@ -74,7 +74,7 @@ func (s *tcpStraight) Run(at *host.Lane, _ *packet.Packet) {
 	}
 	layer := t.IP.Lane(at)
 	switch {
-	case !ok && l == nil || ok && !busy && e.ip().filter != nil:
+	case !ok && l == nil, !busy && (layer.Watched(&s.out) || ok && e.ip().filter != nil):
 		p := packet.New()
 		p.Owner = s.owner
 		s.seg.Data.MoveTo(&p.Payload)

@@ -128,8 +128,15 @@ func TestStreamStraight(t *testing.T) {
 	}
 }
 
-// Segments that go straight wait for a domain that is busy as packets do, and come in order.
+// Segments that go straight wait for a domain that is busy as packets do, and come in order. Where somebody has begun to look at packets
+// meanwhile, they are packets.
 func TestStreamStraightToBusy(t *testing.T) {
+	for _, looks := range []bool{false, true} {
+		t.Run(fmt.Sprint("looks ", looks), func(t *testing.T) { straightToBusy(t, looks) })
+	}
+}
+
+func straightToBusy(t *testing.T, looks bool) {
 	m := newWide(t, addrA+"/24")
 	c, s := joined(t, m, m, addrA+":7")
 	for i := range 5 {
@@ -158,7 +165,14 @@ func TestStreamStraightToBusy(t *testing.T) {
 	if n := m.segmentsIn(); n != in {
 		t.Errorf("%d segments were received of a domain that was busy", n-in)
 	}
+	seen := 0
+	if looks { // nobody else is in a lane
+		m.st.IP.Tap(func(_ *ip.Lane, _ *ip.Iface, p *packet.Packet, sent bool) { seen++ })
+	}
 	s.Host.Leave()
+	if looks != (seen >= 2) { // on its way out, and in
+		t.Errorf("somebody looks: %v, and has seen %d packets", looks, seen)
+	}
 	if n := m.segmentsIn(); n == in {
 		t.Error("it was not received afterwards")
 	}

@@ -39,6 +39,10 @@ func (l *Lane) Straight(path *Path, o *Out, n int) bool {
 	return wire.IPv6Len+n <= mtu
 }
 
+// Watched reports whether somebody looks at packets who has begun to since Straight held: one that has waited in a domain's box goes
+// its way only now.
+func (l *Lane) Watched(o *Out) bool { return l.tap != nil || !l.lean(o.Proto) }
+
 // GoStraight counts a packet for which Straight holds as sent and received, and returns what its header would say. The
 // header itself there is not.
 func (l *Lane) GoStraight(path *Path, o *Out, n int) *Meta {
