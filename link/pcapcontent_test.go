@@ -236,6 +236,68 @@ func TestPcapProcesses(t *testing.T) {
 	}
 }
 
+// TestPcapFragments: the fragments of a packet are whose the first one is, if that has come before.
+func TestPcapFragments(t *testing.T) {
+	var file bytes.Buffer
+	w := NewPcapWriter(&file, 0)
+	a, b := Pipe(PipeConfig{})
+	l := Pcap(a, w, BothWays)
+	l.(Direct).Deliver(sink)
+	b.Deliver(sink)
+	part := func(six bool, src, dst string, id uint16, offset uint16, more bool) *packet.Packet {
+		s, d := netip.MustParseAddr(src), netip.MustParseAddr(dst)
+		p := packet.FromBytes(make([]byte, 16))
+		if offset == 0 {
+			(&wire.UDP{SrcPort: 4001, DstPort: 4000, Len: 24}).Put(p.Prepend(wire.UDPLen))
+		}
+		n := uint16(p.Len())
+		if six {
+			h := p.Prepend(8)
+			h[0], h[1] = 17, 0
+			binary.BigEndian.PutUint16(h[2:], offset)
+			if more {
+				h[3] |= 1
+			}
+			binary.BigEndian.PutUint32(h[4:], uint32(id))
+			(&wire.IPv6{Src: s, Dst: d, HopLimit: 64, Next: 44, PayloadLen: n + 8}).Put(p.Prepend(wire.IPv6Len))
+			return p
+		}
+		h := p.Prepend(wire.IPv4MinLen)
+		(&wire.IPv4{Src: s, Dst: d, TTL: 64, Proto: 17, TotalLen: 20 + n}).Put(h)
+		binary.BigEndian.PutUint16(h[4:], id)
+		binary.BigEndian.PutUint16(h[6:], offset/8)
+		if more {
+			h[6] |= 0x20
+		}
+		return p
+	}
+	l.Send([]*packet.Packet{owned(7, "")})
+	six := datagram("2001:db8::1", "2001:db8::2", nil)
+	six.Owner = packet.Owner{PID: 8, Socket: 3}
+	l.Send([]*packet.Packet{six})
+	const here, there, here6, there6 = "10.0.0.1", "10.0.0.2", "2001:db8::1", "2001:db8::2"
+	b.Send([]*packet.Packet{
+		part(false, there, here, 1, 24, true), // the first has not come yet
+		part(false, there, here, 1, 0, true), part(false, there, here, 1, 24, true), part(false, there, here, 2, 24, true),
+		part(false, there, here, 1, 40, false), part(false, "10.0.0.3", here, 1, 40, false),
+		part(true, there6, here6, 1, 24, true), part(true, there6, here6, 1, 0, true), part(true, there6, here6, 1, 24, false),
+		part(true, there6, here6, 2, 24, false),
+	})
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	b.Close()
+	var got []string
+	for _, x := range packetsOf(blocksOf(t, file.Bytes()))[2:] {
+		got = append(got, strings.Join(x.comments(), ""))
+	}
+	four, sixth := "pid 7 socket 3", "pid 8 socket 3"
+	if want := []string{"", four, four, "", four, "", "", sixth, sixth, ""}; !slices.Equal(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+}
+
 // TestPcapFlows: a capture remembers some flows, the last ones.
 func TestPcapFlows(t *testing.T) {
 	var f pcapFlows

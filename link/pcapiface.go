@@ -169,12 +169,24 @@ func (i *PcapInterface) matches(k *Packet, whose packet.Owner, now uint64) bool 
 	return true
 }
 
-// owner returns whose a packet is; of one that comes and is no process's, who has sent to where it comes from, or who will take it; of an
-// error of ICMP, whose the packet is that it is about.
+// owner returns whose a packet is; of a fragment, whose the first one was.
 func (i *PcapInterface) owner(d Directions, k *Packet, sctp uint16, of asked) packet.Owner {
 	if !i.learns {
 		return k.Owner
 	}
+	whose := i.flowOwner(d, k, sctp, of)
+	if part, ok := pcapfilter.FragmentOf(k.Front()); !ok {
+	} else if whose == (packet.Owner{}) {
+		return i.w.parts.get(part)
+	} else {
+		i.w.parts.set(part, whose)
+	}
+	return whose
+}
+
+// flowOwner is owner by the ports that the packet has; of one that comes and is no process's, who has sent to where it comes from, or who
+// will take it; of an error of ICMP, whose the packet is that it is about.
+func (i *PcapInterface) flowOwner(d Directions, k *Packet, sctp uint16, of asked) packet.Owner {
 	flow, quotes, ok := flowOf(k, sctp)
 	switch {
 	case !ok:

@@ -145,30 +145,36 @@ func (n *hostNames) last(most int64) []hostName {
 	return n.list[at:]
 }
 
-// pcapFlows says who has sent from where to where. When there are many, those that have not been seen for long are
-// forgotten: they are kept in two generations.
-type pcapFlows struct {
-	young, old map[pcapfilter.Flow]packet.Owner
+// pcapOwners says whose things are. When there are many, those that have not been seen for long are forgotten: they are kept in
+// two generations.
+type pcapOwners[K comparable] struct {
+	young, old map[K]packet.Owner
 }
 
-func (f *pcapFlows) sent(flow pcapfilter.Flow, whose packet.Owner) {
-	if f.young[flow] == whose {
+func (o *pcapOwners[K]) set(x K, whose packet.Owner) {
+	if o.young[x] == whose {
 		return
 	}
-	if len(f.young) >= maxFlows {
-		f.old, f.young = f.young, nil
+	if len(o.young) >= maxFlows {
+		o.old, o.young = o.young, nil
 	}
-	if f.young == nil {
-		f.young = make(map[pcapfilter.Flow]packet.Owner)
+	if o.young == nil {
+		o.young = make(map[K]packet.Owner)
 	}
-	f.young[flow] = whose
+	o.young[x] = whose
 }
 
-// owner returns who sends to where a packet of a flow comes from.
-func (f *pcapFlows) owner(flow pcapfilter.Flow) packet.Owner {
-	back := flow.Reverse()
-	if whose, ok := f.young[back]; ok {
+func (o *pcapOwners[K]) get(x K) packet.Owner {
+	if whose, ok := o.young[x]; ok {
 		return whose
 	}
-	return f.old[back]
+	return o.old[x]
 }
+
+// pcapFlows says who has sent from where to where.
+type pcapFlows struct{ pcapOwners[pcapfilter.Flow] }
+
+func (f *pcapFlows) sent(flow pcapfilter.Flow, whose packet.Owner) { f.set(flow, whose) }
+
+// owner returns who sends to where a packet of a flow comes from.
+func (f *pcapFlows) owner(flow pcapfilter.Flow) packet.Owner { return f.get(flow.Reverse()) }

@@ -100,7 +100,8 @@ type PcapWriter struct {
 	whole   []byte        // mu: of recordOne
 	flows   pcapFlows     // mu
 
-	questions pcapQuestions // mu
+	parts     pcapOwners[pcapfilter.Fragment] // mu: whose packets' first fragments were
+	questions pcapQuestions                   // mu
 
 	err    error        // mu
 	closed bool         // mu

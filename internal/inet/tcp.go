@@ -575,9 +575,7 @@ func (e *tcpEndpoint) release() {
 // re-arms the timer, tells those who wait, and looks after the endpoint's life.
 func (t *tcpProto) update(e *tcpEndpoint, ev wait.Events) {
 	now := e.now()
-	if t.cfg.Trace != 0 {
-		e.conn.TellOn(e.dom.Lane().Tape())
-	}
+	t.tells(e)
 	for {
 		for out := &t.lane(e.dom).out; e.conn.Poll(now, out); {
 			t.transmit(e, out)
@@ -587,7 +585,7 @@ func (t *tcpProto) update(e *tcpEndpoint, ev wait.Events) {
 		}
 	}
 	if t.cfg.Trace != 0 {
-		e.conn.TellOn(e.dom.Lane().Tape()) // again, if a fault has struck
+		t.tells(e) // again, if a fault has struck
 		e.conn.Tell(now)
 		e.signAll()
 	}
@@ -626,10 +624,17 @@ func (t *tcpProto) update(e *tcpEndpoint, ev wait.Events) {
 	t.relieve(e)
 }
 
+// tells has the core write its events on the tape of the lane that is in its domain, if somebody listens.
+func (t *tcpProto) tells(e *tcpEndpoint) {
+	if t.cfg.Trace != 0 {
+		e.conn.TellOn(e.dom.Lane().Tape())
+	}
+}
+
 // sign completes the events of a core that no update follows.
 func (t *tcpProto) sign(e *tcpEndpoint) {
 	if t.cfg.Trace != 0 {
-		e.conn.TellOn(e.dom.Lane().Tape())
+		t.tells(e)
 		e.signAll()
 	}
 }

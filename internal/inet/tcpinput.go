@@ -186,9 +186,7 @@ func (t *tcpProto) segment(e *tcpEndpoint, m *ip.Meta, seg *tcp.Segment) {
 		e.placed, reserved = true, l
 	}
 	_, before := e.conn.Received()
-	if t.cfg.Trace != 0 {
-		e.conn.TellOn(e.dom.Lane().Tape())
-	}
+	t.tells(e)
 	ev := e.conn.Segment(e.now(), seg)
 	_, after := e.conn.Received()
 	e.cameUpTo(before, after)

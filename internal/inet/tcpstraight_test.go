@@ -31,6 +31,25 @@ func tellAll(m *machine, ends ...*sock) string {
 	return b.String()
 }
 
+// watchedMachine returns a machine whose interfaces are looked at or not, and events told of to out or not, and how many packets it carries.
+func watchedMachine(t *testing.T, cfg Config, tap, heard bool, out *strings.Builder) (m *machine, packets *int) {
+	m = newMachine(t, &clock.Manual{}, cfg, addrA+"/24")
+	m.clock.Advance(time.Hour)
+	if tap {
+		m.do(func() { m.st.IP.Tap(func(*ip.Lane, *ip.Iface, *packet.Packet, bool) {}) })
+	}
+	if heard {
+		t.Cleanup(m.h.Trace(func(all []trace.Event) { fmt.Fprintf(out, "%+v\n", all) }))
+	}
+	return m, m.looped()
+}
+
+// close closes the machine's host.
+func (m *machine) close() {
+	m.do(func() { m.st.Close() })
+	m.do(m.h.Close)
+}
+
 // sameLines reports the first line of what was told of segments that went straight that differs from what packets tell.
 func sameLines(t *testing.T, got, want string) {
 	t.Helper()
@@ -85,15 +104,7 @@ func TestStreamStraight(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			tell := func(tap, heard bool) (string, int) {
 				var out strings.Builder
-				m := newMachine(t, &clock.Manual{}, c.cfg, addrA+"/24")
-				m.clock.Advance(time.Hour)
-				if tap {
-					m.do(func() { m.st.IP.Tap(func(*ip.Lane, *ip.Iface, *packet.Packet, bool) {}) })
-				}
-				if heard {
-					defer m.h.Trace(func(all []trace.Event) { fmt.Fprintf(&out, "%+v\n", all) })()
-				}
-				packets := m.looped()
+				m, packets := watchedMachine(t, c.cfg, tap, heard, &out)
 				k, s := joined(t, m, m, c.at)
 				if c.do != nil {
 					c.do(k, s)
@@ -112,8 +123,7 @@ func TestStreamStraight(t *testing.T) {
 				out.WriteString(tellAll(m, s))
 				s.Close()
 				m.clock.Advance(time.Second)
-				m.do(func() { m.st.Close() })
-				m.do(m.h.Close)
+				m.close()
 				return out.String(), *packets
 			}
 			for _, heard := range []bool{false, true} {

@@ -54,13 +54,7 @@ func (s *sock) acceptAll() (out []*sock) {
 // how many packets it was.
 func toldOf(t *testing.T, cfg Config, tap bool, do func(m *machine) []*sock) (string, int) {
 	var out strings.Builder
-	m := newMachine(t, &clock.Manual{}, cfg, addrA+"/24")
-	m.clock.Advance(time.Hour)
-	if tap {
-		m.do(func() { m.st.IP.Tap(func(*ip.Lane, *ip.Iface, *packet.Packet, bool) {}) })
-	}
-	defer m.h.Trace(func(all []trace.Event) { fmt.Fprintf(&out, "%+v\n", all) })()
-	packets := m.looped()
+	m, packets := watchedMachine(t, cfg, tap, true, &out)
 	all := do(m)
 	out.WriteString(tellAll(m, all...))
 	for _, s := range all {
@@ -69,8 +63,7 @@ func toldOf(t *testing.T, cfg Config, tap bool, do func(m *machine) []*sock) (st
 	}
 	m.clock.Advance(10 * time.Second)
 	out.WriteString(tellAll(m))
-	m.do(func() { m.st.Close() })
-	m.do(m.h.Close)
+	m.close()
 	return out.String(), *packets
 }
 

@@ -33,6 +33,10 @@ func (p *packet) flow() Flow {
 func FlowWithin(b []byte, sctp uint16) (f Flow, quotes, ok bool) {
 	var p packet
 	p.parse(b, len(b), Process{})
+	if p.frag && len(b) >= fragmented && b[wire.IPv6Len+2]|b[wire.IPv6Len+3]&0xf8 == 0 { // the first one
+		p.upper = fragmented
+		p.parsePorts()
+	}
 	if quoted := p.quoted(); quoted != nil {
 		p.parse(quoted, len(quoted), Process{})
 		quotes = true
@@ -42,6 +46,32 @@ func FlowWithin(b []byte, sctp uint16) (f Flow, quotes, ok bool) {
 		f = f.Reverse()
 	}
 	return f, quotes, p.ports
+}
+
+// fragmented is how long IPv6's headers are with a fragment's.
+const fragmented = wire.IPv6Len + 8
+
+// Fragment is which packet a fragment is of.
+type Fragment struct {
+	Src, Dst netip.Addr
+	Proto    uint8
+	ID       uint32
+}
+
+// FragmentOf returns which packet an IP packet is a fragment of, of which b is at least the headers; not ok: of none.
+func FragmentOf(b []byte) (f Fragment, ok bool) {
+	var p packet
+	switch {
+	case len(b) >= wire.IPv4MinLen && b[0]>>4 == 4 && binary.BigEndian.Uint16(b[6:])&0x3fff != 0: // more follow, or it is not the first
+		f.ID = uint32(binary.BigEndian.Uint16(b[4:]))
+	case len(b) >= fragmented && b[0]>>4 == 6 && b[6] == protoFrag:
+		f.ID = binary.BigEndian.Uint32(b[wire.IPv6Len+4:])
+	default:
+		return f, false
+	}
+	p.parse(b, len(b), Process{})
+	f.Src, f.Dst, f.Proto = p.src, p.dst, p.proto
+	return f, true
 }
 
 // within has a packet with SCTP in UDP, or an echo, have the ports that FlowWithin says.

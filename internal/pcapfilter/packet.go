@@ -75,14 +75,19 @@ func (p *packet) parse(b []byte, n int, who Process) {
 			}
 		}
 	}
-	if p.upper == 0 || len(b) < p.upper+4 {
+	p.parsePorts()
+}
+
+// parsePorts reads the ports, if the transport header is there and has them.
+func (p *packet) parsePorts() {
+	if p.upper == 0 || len(p.b) < p.upper+4 {
 		return
 	}
 	switch p.proto {
 	case protoTCP, protoUDP, protoSCTP:
 		p.ports = true
-		p.sport = binary.BigEndian.Uint16(b[p.upper:])
-		p.dport = binary.BigEndian.Uint16(b[p.upper+2:])
+		p.sport = binary.BigEndian.Uint16(p.b[p.upper:])
+		p.dport = binary.BigEndian.Uint16(p.b[p.upper+2:])
 	}
 }
 
