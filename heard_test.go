@@ -14,8 +14,12 @@ import (
 // BenchmarkHeard is what a listener to all of a host's events costs bulk over its loopback interface, by one connection and by
 // eight: turns with a listener and without follow each other on the same connections, and the medians are compared.
 func BenchmarkHeard(b *testing.B) {
-	for _, conns := range []int{1, 8} {
-		b.Run(fmt.Sprintf("conns=%d", conns), func(b *testing.B) {
+	for _, c := range []struct {
+		conns int
+		kinds []trace.Kind
+	}{{1, nil}, {8, nil}, {1, []trace.Kind{trace.Called, trace.State, trace.Stalled, trace.Lost, trace.Dropped}}, {1, []trace.Kind{trace.State}}} {
+		b.Run(fmt.Sprintf("conns=%d/kinds=%d", c.conns, len(c.kinds)), func(b *testing.B) {
+			conns := c.conns
 			h := newHost(b, usock.Config{})
 			carry := bulkTurns(b, h, conns)
 			heard, missed := 0, 0
@@ -36,7 +40,7 @@ func BenchmarkHeard(b *testing.B) {
 					listens := (i+k)%2 == 1
 					stop := func() {}
 					if listens {
-						stop = h.Trace(hear)
+						stop = h.Trace(hear, c.kinds...)
 					}
 					began := time.Now()
 					carry(writes)

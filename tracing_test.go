@@ -84,6 +84,54 @@ func mustEvent(t *testing.T, events []trace.Event, text string) trace.Event {
 	return trace.Event{}
 }
 
+// TestTraceKinds: who asks for some kinds is told of those, all of them, whoever else listens, and to what.
+func TestTraceKinds(t *testing.T) {
+	kinds := []trace.Kind{trace.State, trace.Called}
+	for _, beside := range [][]trace.Kind{kinds, {trace.Sent}, nil} { // the last: to all
+		h := newHost(t, usock.Config{})
+		var mu sync.Mutex
+		var some []string
+		made := make(map[trace.Kind]int)
+		hear := func(f func(*trace.Event)) func([]trace.Event) {
+			return func(events []trace.Event) {
+				mu.Lock()
+				defer mu.Unlock()
+				for i := range events {
+					f(&events[i])
+				}
+			}
+		}
+		stop := h.Trace(hear(func(e *trace.Event) { some = append(some, e.Kind.String()+" "+e.Text()) }), kinds...)
+		stopOther := h.Trace(hear(func(e *trace.Event) { made[e.Kind]++ }), beside...)
+		a, b := pair(t, h, "127.0.0.1:5100")
+		if _, err := a.Send([]byte("hello"), 0); err != nil {
+			t.Fatal(err)
+		}
+		a.Close()
+		b.Close()
+		stop()
+		stopOther()
+		mu.Lock()
+		all := strings.Join(some, "\n")
+		for _, want := range []string{"called listen = 0", "called connect = 0", "state CLOSED -> SYN-SENT", "state SYN-SENT -> ESTABLISHED", "called send = 5", "called close = 0"} {
+			if !strings.Contains(all, want) {
+				t.Errorf("beside %v: %q is missing in\n%s", beside, want, all)
+			}
+		}
+		for _, text := range some {
+			if kind, _, _ := strings.Cut(text, " "); kind != "state" && kind != "called" {
+				t.Errorf("beside %v: %s", beside, text)
+			}
+		}
+		for k := range made {
+			if len(beside) > 0 && !slices.Contains(beside, k) || made[trace.Sent] == 0 && !slices.Contains(beside, trace.State) {
+				t.Errorf("beside %v: the other is told of %v", beside, made)
+			}
+		}
+		mu.Unlock()
+	}
+}
+
 // TestTraceTwice has two listeners, one of which uses the host from within, and stops itself.
 func TestTraceTwice(t *testing.T) {
 	h := newHost(t, usock.Config{})

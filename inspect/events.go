@@ -24,9 +24,10 @@ const (
 // Whoever brings the events about puts them into the queue, and does not wait.
 func (c *client) events(q *control.Request) error {
 	st := &stream{c: c, q: q, names: make(map[int32]string), more: make(chan struct{}, 1)}
+	var kinds []trace.Kind
 	var err error
 	if st.filter, err = ss.Parse(q.Filter, ss.ServiceNumber); err == nil {
-		st.kinds, err = kindsOf(q.Kinds)
+		kinds, err = kindsOf(q.Kinds)
 	}
 	if err == nil && st.filter.Stated {
 		err = fmt.Errorf("%w: events have no state", ss.ErrFilter)
@@ -34,7 +35,8 @@ func (c *client) events(q *control.Request) error {
 	if err != nil {
 		return c.fail(q.ID, control.Invalid, err.Error())
 	}
-	stop := c.s.config.Host.Trace(st.put)
+	st.kinds = trace.KindsOf(kinds...)
+	stop := c.s.config.Host.Trace(st.put, kinds...)
 	defer c.s.tells(st)()
 	end := make(chan struct{})
 	var sender sync.WaitGroup
@@ -59,7 +61,7 @@ type stream struct {
 	c      *client
 	q      *control.Request
 	filter *ss.Filter
-	kinds  uint64           // a bit for each; 0: all
+	kinds  trace.Kinds
 	names  map[int32]string // of processes; the sender's
 	more   chan struct{}    // the queue has something
 
@@ -71,18 +73,18 @@ type stream struct {
 // errAgain is how an event tells of EAGAIN.
 var errAgain = syscall.EAGAIN.Error()
 
-// kindsOf returns the bits of kinds.
-func kindsOf(names []string) (bits uint64, err error) {
+// kindsOf returns the kinds that are called so.
+func kindsOf(names []string) (list []trace.Kind, err error) {
 	for _, name := range names {
 		k := trace.Kind(1)
 		for ; k.String() != name; k++ {
 			if strings.HasPrefix(k.String(), "Kind(") {
-				return 0, fmt.Errorf("there are no events of kind %q", name)
+				return nil, fmt.Errorf("there are no events of kind %q", name)
 			}
 		}
-		bits |= 1 << k
+		list = append(list, k)
 	}
-	return bits, nil
+	return list, nil
 }
 
 // wants reports whether the client has asked for such an event.
@@ -91,11 +93,11 @@ func (st *stream) wants(e *trace.Event) bool {
 	case e.Kind == trace.Missed:
 		return true
 	case e.Kind == trace.Shaped: // of no socket
-		return st.kinds == 0 || st.kinds&(1<<e.Kind) != 0
+		return st.kinds.Has(e.Kind)
 	case e.Kind == trace.Called && e.Err == errAgain && !st.q.Looks:
 		return false
 	}
-	return (st.kinds == 0 || st.kinds&(1<<e.Kind) != 0) && (st.q.Process == 0 || st.q.Process == e.Owner) &&
+	return st.kinds.Has(e.Kind) && (st.q.Process == 0 || st.q.Process == e.Owner) &&
 		st.filter.Match(&ss.Ends{Local: e.Local, Peer: e.Peer})
 }
 

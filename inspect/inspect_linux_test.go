@@ -394,7 +394,7 @@ func TestSlowListener(t *testing.T) {
 
 // TestMissedIsOneEvent counts what a host itself has left out, too.
 func TestMissedIsOneEvent(t *testing.T) {
-	st := &stream{q: &control.Request{}, more: make(chan struct{}, 1)}
+	st := &stream{q: &control.Request{}, kinds: trace.KindsOf(), more: make(chan struct{}, 1)}
 	st.put(make([]trace.Event, maxEvents))
 	st.put([]trace.Event{{Kind: trace.Called}, {Kind: trace.Missed, Result: 40}, {Kind: trace.Called}})
 	list := st.take(nil)

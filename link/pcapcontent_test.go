@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"usock/internal/pcapfilter"
+	"usock/internal/wire"
 	"usock/packet"
 )
 

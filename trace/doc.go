@@ -12,6 +12,8 @@
 //	})
 //	defer stop()
 //
+// Given kinds, it asks for these alone.
+//
 // TCP tells all kinds of events; UDP, ping and raw sockets are told by what is sent, received, dropped and
 // refused, and by calls; AF_UNIX by calls alone, as it has no network. A call's name is that of its
 // family: send stands for sendto, sendmsg and sendmmsg, recv likewise. Under usock run they are the calls that the

@@ -73,6 +73,23 @@ const (
 	kinds
 )
 
+// Kinds is a set of kinds.
+type Kinds uint32
+
+// KindsOf is the set of these; of none, all of them.
+func KindsOf(list ...Kind) (s Kinds) {
+	for _, k := range list {
+		s |= 1 << k
+	}
+	if s == 0 {
+		return ^s
+	}
+	return s
+}
+
+// Has reports whether k is in the set.
+func (s Kinds) Has(k Kind) bool { return s&(1<<k) != 0 }
+
 // Why is the reason of an event.
 type Why uint8
 

@@ -15,6 +15,8 @@ type Tape struct {
 	slots []Event // the chunk's
 	from  int     // of slots: before, all was cut
 	n     int     // of slots: from here on nothing was written
+	kinds Kinds   // what is left out; the zero Tape leaves out nothing
+	spare Event   // for what is left out
 }
 
 // chunk is a part of a tape.
@@ -29,8 +31,14 @@ const chunkSize = 64
 // chunks are for reuse. They may refer to what events refer to, which is texts.
 var chunks = sync.Pool{New: func() any { return &chunk{slots: make([]Event, chunkSize)} }}
 
-// Next returns the next event, to be completed.
+// LeaveOut has events of these kinds not be on the tape from now on.
+func (t *Tape) LeaveOut(kinds Kinds) { t.kinds = kinds }
+
+// Next returns the next event, to be completed; of a kind that is left out, one that nobody reads.
 func (t *Tape) Next(k Kind, why Why) *Event {
+	if t.kinds.Has(k) {
+		return &t.spare
+	}
 	if t.n == len(t.slots) || t.n == t.from && t.n != 0 {
 		t.turn()
 	}
@@ -102,11 +110,11 @@ type Run struct {
 	from, to int // of the chunk's slots
 }
 
-// RunOf is a run of one event.
-func RunOf(e Event) Run {
-	c := &chunk{slots: []Event{e}}
+// RunOf is a run of events that were on no tape.
+func RunOf(events ...Event) Run {
+	c := &chunk{slots: events}
 	c.users.Store(1)
-	return Run{c, 0, 1}
+	return Run{c, 0, len(events)}
 }
 
 // Len returns how many events there are.

@@ -115,8 +115,13 @@ func (t *topFlags) show() error {
 	if _, err := p.Run(); err != nil && !errors.Is(err, tea.ErrInterrupted) {
 		return err
 	}
+	return tellAllKilled(os.Stderr, m)
+}
+
+// tellAllKilled says which runs were killed while they were looked at, and fails if there are such.
+func tellAllKilled(say io.Writer, m *top.Model) error {
 	for _, name := range m.Killed() {
-		tell(os.Stderr, "run "+name+" was killed")
+		tell(say, "run "+name+" was killed")
 	}
 	if len(m.Killed()) > 0 {
 		return errTold
@@ -158,8 +163,10 @@ func (t *topFlags) print(ctx context.Context, w *top.Watcher, m *top.Model, out,
 			columns = defaultWidth
 		}
 	}
-	_, err := io.WriteString(out, m.Text(columns))
-	return err
+	if _, err := io.WriteString(out, m.Text(columns)); err != nil {
+		return err
+	}
+	return tellAllKilled(say, m)
 }
 
 // orderValue is --sort.

@@ -12,6 +12,7 @@ import (
 	"usock/internal/timer"
 	"usock/internal/wait"
 	"usock/packet"
+	"usock/trace"
 )
 
 // Host is the lock domains of a network host, and the lanes in which they are entered. Make one with
@@ -23,9 +24,9 @@ type Host struct {
 	// domain, or in that of whoever sent the packet, or in the whole host. Set once, before the first
 	// Enter.
 	Input func(*Lane, *packet.Packet)
-	// Traced, if not nil, is told who listens to events: a number that those who come later do not have; 0: nobody does any more. It is
-	// called in the whole host. Set once, before the first Enter.
-	Traced func(audience uint32)
+	// Traced, if not nil, is told who listens to events, by a number that is another one where nobody has listened before (0: nobody does
+	// any more), and to which kinds. It is called in the whole host. Set once, before the first Enter.
+	Traced func(audience uint32, kinds trace.Kinds)
 
 	clock  clock.Clock
 	lanes  []Lane

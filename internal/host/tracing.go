@@ -37,12 +37,14 @@ type tracing struct {
 
 	mu        sync.Mutex
 	last      time.Duration // mu: of the event that was cut last
+	kinds     trace.Kinds   // mu: that somebody listens to: what is on tapes
 	listeners []*listener   // mu; a slice that was read stays as it is
 }
 
 // listener is who is told of events. Its fields are guarded by tracing.mu.
 type listener struct {
 	f       func([]trace.Event) // not guarded: it does not change
+	kinds   trace.Kinds         // that it is told of; likewise
 	queue   []trace.Run
 	told    int           // of queue: before, all was handed on
 	waiting int           // events in queue
@@ -51,10 +53,10 @@ type listener struct {
 	busy    bool          // somebody hands on
 }
 
-// Trace has f called with all events from now on, until stop is called. f is called by one
+// Trace has f called with all events, or all of some kinds, from now on, until stop is called. f is called by one
 // goroutine at a time, without the lock; it must neither keep the slice nor write to it.
-func (h *Host) Trace(f func([]trace.Event)) (stop func()) {
-	l := &listener{f: f}
+func (h *Host) Trace(f func([]trace.Event), kinds ...trace.Kind) (stop func()) {
+	l := &listener{f: f, kinds: trace.KindsOf(kinds...)}
 	t := &h.tracing
 	h.Enter()
 	h.Lane().cut() // which is not for l
@@ -87,26 +89,34 @@ func (l *listener) drop() {
 	l.queue, l.told, l.waiting, l.missed = nil, 0, 0, 0
 }
 
-// setTracing tells those who make events whether somebody listens. Locked.
+// setTracing tells those who make events whether somebody listens, and the tapes to what. Locked.
 func (h *Host) setTracing() {
 	t := &h.tracing
 	t.mu.Lock()
 	on := len(t.listeners) > 0
+	t.kinds = 0
+	for _, l := range t.listeners {
+		t.kinds |= l.kinds
+	}
+	kinds := t.kinds
 	t.mu.Unlock()
-	if on == t.on.Load() {
-		return
+	changed := on != t.on.Load()
+	for i := range h.lanes {
+		if changed {
+			h.lanes[i].tape.Reset()
+		}
+		h.lanes[i].tape.LeaveOut(^kinds)
 	}
 	t.on.Store(on)
-	for i := range h.lanes {
-		h.lanes[i].tape.Reset()
-	}
 	audience := uint32(0)
 	if on {
-		t.audience = max(1, t.audience+1)
+		if changed {
+			t.audience = max(1, t.audience+1)
+		}
 		audience = t.audience
 	}
 	if h.Traced != nil {
-		h.Traced(audience)
+		h.Traced(audience, kinds)
 	}
 }
 
@@ -129,7 +139,17 @@ func (t *tracing) queue(r trace.Run) {
 	}
 	t.last = events[len(events)-1].Time
 	for _, l := range t.listeners {
-		l.put(r)
+		if l.kinds == t.kinds {
+			l.put(r)
+			continue
+		}
+		// Others listen to more, and the tape has that, too.
+		some := slices.DeleteFunc(slices.Clone(events), func(e trace.Event) bool { return !l.kinds.Has(e.Kind) })
+		if len(some) > 0 {
+			own := trace.RunOf(some...)
+			l.put(own)
+			own.Done()
+		}
 	}
 	t.mu.Unlock()
 	r.Done()

@@ -17,6 +17,7 @@ import (
 	"usock/internal/sctp"
 	"usock/internal/socket"
 	"usock/internal/tcp"
+	"usock/trace"
 )
 
 // Config says how a stack behaves.
@@ -112,7 +113,7 @@ func New(h *host.Host, c Config) (*Stack, error) {
 	}
 	cfg.KeepFlight = s.ended != nil
 	s.tcp = newTCP(s, cfg)
-	h.Traced = func(audience uint32) { cfg.Trace = audience }
+	h.Traced = func(audience uint32, kinds trace.Kinds) { cfg.Trace, cfg.Kinds = audience, kinds }
 	s.udp = newUDP(s)
 	sctpSettings := c.SCTP
 	if sctpSettings == nil {

@@ -8,13 +8,10 @@ import (
 	"testing"
 	"time"
 
-	"usock/clock"
 	"usock/internal/abi"
 	"usock/internal/ip"
 	"usock/internal/tcp"
 	"usock/internal/wire"
-	"usock/packet"
-	"usock/trace"
 )
 
 // listens returns a socket that listens at the address.

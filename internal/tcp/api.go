@@ -12,6 +12,7 @@ import (
 	"usock/internal/congestion"
 	"usock/internal/wire"
 	"usock/packet"
+	"usock/trace"
 )
 
 // Segment is one TCP segment, arriving or leaving. The ports of the header are
@@ -81,6 +82,10 @@ type Config struct {
 	// Trace is who listens to events: another number where it is others, who have been told nothing; 0: nobody. It may change
 	// between calls of the core.
 	Trace uint32
+
+	// Kinds are the kinds of events that they listen to: of the others the core need not look whether there are such. It changes
+	// as Trace does.
+	Kinds trace.Kinds
 
 	// Counters is where all connections count; never nil.
 	Counters *Counters

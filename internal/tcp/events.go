@@ -72,7 +72,7 @@ func (c *Conn) TellOn(tape *trace.Tape) {
 	s.tape, s.from = tape, tape.Written()
 	if s.early != nil {
 		for i := range s.early {
-			*tape.Next(0, 0) = s.early[i]
+			*tape.Next(s.early[i].Kind, s.early[i].Why) = s.early[i]
 		}
 		s.early = nil
 	}
@@ -106,6 +106,9 @@ func offset(off uint64) uint64 {
 
 // tellSent tells of a segment that leaves.
 func (c *Conn) tellSent(s *Segment) {
+	if !c.cfg.Kinds.Has(trace.Sent) {
+		return
+	}
 	e := c.tell(trace.Sent, trace.NoReason)
 	e.Flags, e.Times = trace.Flags(s.Flags), 1
 	e.Seq, e.Len, e.Window = offset(c.snd.sndOff(s.Seq)), uint32(s.Len()), uint32(s.Window)
@@ -135,12 +138,18 @@ func (c *Conn) whySYN() trace.Why {
 
 // noteAgain notes why the segment that is being built is sent again, and for which time.
 func (t *tcb) noteAgain(why trace.Why, times uint8) {
+	if !t.cfg.Kinds.Has(trace.Sent) {
+		return
+	}
 	s := t.tales()
 	s.why, s.times = why, times
 }
 
 // tellReceived tells of a segment that has arrived.
 func (c *Conn) tellReceived(s *Segment) {
+	if !c.cfg.Kinds.Has(trace.Received) {
+		return
+	}
 	e := c.tell(trace.Received, trace.NoReason)
 	e.Flags, e.Len, e.Window = trace.Flags(s.Flags), uint32(s.Len()), uint32(s.Window)
 	if s.Flags&wire.SYN == 0 {
@@ -168,6 +177,9 @@ func (t *tcb) tellLost(r *sentSegment, why trace.Why) {
 
 // tellAcked tells that n bytes from start on have arrived, with the sender as it is after.
 func (s *sender) tellAcked(t *tcb, start uint64, n uint32, rtt time.Duration) {
+	if !t.cfg.Kinds.Has(trace.Acknowledged) {
+		return
+	}
 	e := s.tellSender(t, trace.Acknowledged, trace.NoReason)
 	e.Seq, e.Len, e.RTT, e.Rate = offset(start), n, rtt, s.flight.delivery
 }
@@ -236,9 +248,29 @@ func (c *Conn) Tell(now time.Duration) {
 	if c.state == Closed {
 		return
 	}
-	m := c.tales()
+	kinds, m := c.cfg.Kinds, c.tales()
+	if kinds.Has(trace.TimerSet) {
+		c.tellTimer(now, m)
+	}
+	if c.snd.flight != nil {
+		if kinds.Has(trace.Rate) {
+			c.tellRate(m)
+		}
+		if kinds.Has(trace.Window) {
+			c.snd.tellController(&c.tcb, m)
+		}
+	}
+	if !kinds.Has(trace.Stalled) {
+		return
+	}
+	if why := c.stall(now); why != m.stall {
+		m.stall = why
+		c.tell(trace.Stalled, why).At = now
+	}
+}
 
-	// What was told of a timer stands until it is over: a timer that progress has put off is no news.
+// tellTimer tells which timer is next. What was told of one stands until it is over: a timer that progress has put off is no news.
+func (c *Conn) tellTimer(now time.Duration, m *tales) {
 	at, why := c.timer.rtx, rtxTimers[c.timer.kind]
 	if c.timer.ack < at {
 		at, why = c.timer.ack, trace.TimerDelayedAck
@@ -250,18 +282,13 @@ func (c *Conn) Tell(now time.Duration) {
 		*due = at
 		c.tell(trace.TimerSet, why).At = at
 	}
+}
 
-	if c.snd.flight != nil {
-		if rate := c.snd.pacingRate(&c.tcb); rate > m.rate+m.rate/8 || rate+rate/8 < m.rate {
-			m.rate = rate
-			c.tell(trace.Rate, trace.NoReason).Rate = rate
-		}
-		c.snd.tellController(&c.tcb, m)
-	}
-
-	if why := c.stall(now); why != m.stall {
-		m.stall = why
-		c.tell(trace.Stalled, why).At = now
+// tellRate tells the pacing rate, if it has changed by more than an eighth.
+func (c *Conn) tellRate(m *tales) {
+	if rate := c.snd.pacingRate(&c.tcb); rate > m.rate+m.rate/8 || rate+rate/8 < m.rate {
+		m.rate = rate
+		c.tell(trace.Rate, trace.NoReason).Rate = rate
 	}
 }
 

@@ -18,7 +18,10 @@ import (
 //
 // What an assertion has passed over is not looked at again.
 
-func traced(s *script) { s.audience++; s.cfg.Trace = s.audience }
+func traced(s *script) {
+	s.audience++
+	s.cfg.Trace, s.cfg.Kinds = s.audience, trace.KindsOf()
+}
 
 // takeEvents moves what the core has told into s.heard.
 func (s *script) takeEvents() {
