@@ -190,7 +190,7 @@ func parseResolvConf(text, machine string) *resolvConf {
 		c.servers = []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1})}
 	}
 	if _, domain, ok := strings.Cut(machine, "."); ok && c.search == nil && target.CheckName(domain) == nil {
-		c.search = []string{domain + "."}
+		c.search = []string{absolute(domain)}
 	}
 	return c
 }

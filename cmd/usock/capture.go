@@ -29,7 +29,7 @@ statistics count them.
 RUN may be left out where there is one run. usock run --pcap records from the start,
 usock extcap shows runs as interfaces in Wireshark.`,
 		Example: captureExamples,
-		Args:    cobra.MaximumNArgs(1),
+		Args:    oneRun,
 		RunE: func(_ *cobra.Command, args []string) error {
 			name := ""
 			if len(args) > 0 {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime/debug"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -74,6 +75,15 @@ func rootCmd() *cobra.Command {
 	for _, c := range commands {
 		root.AddCommand(c())
 	}
+	root.InitDefaultHelpCmd()
+	if help, _, err := root.Find([]string{"help"}); err == nil {
+		help.Args = func(_ *cobra.Command, args []string) error {
+			if _, rest, err := root.Find(args); err != nil || len(rest) > 0 {
+				return fmt.Errorf("there is no command %q (usock --help shows those that there are)", strings.Join(args, " "))
+			}
+			return nil
+		}
+	}
 	return root
 }
 
@@ -81,6 +91,14 @@ func rootCmd() *cobra.Command {
 func noArguments(c *cobra.Command, args []string) error {
 	if len(args) > 0 {
 		return fmt.Errorf("%s takes no arguments, and %q is one (%s --help)", c.CommandPath(), args[0], c.CommandPath())
+	}
+	return nil
+}
+
+// oneRun is the check of commands that take the name of a run, or nothing.
+func oneRun(c *cobra.Command, args []string) error {
+	if len(args) > 1 {
+		return fmt.Errorf("%s takes one run, and %q is one more (%s --help)", c.CommandPath(), args[1], c.CommandPath())
 	}
 	return nil
 }

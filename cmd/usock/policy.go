@@ -127,7 +127,7 @@ func (l *flowLog) open(recording *os.File) error {
 	}
 	f, err := os.OpenFile(l.path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
-		return fmt.Errorf("--log-flows: %w; name a file that you can write", err)
+		return fmt.Errorf("--log-flows %s: %w; name a file that you can write", l.path, withoutName(err))
 	}
 	if recording != nil && same(recording, f) {
 		f.Close()

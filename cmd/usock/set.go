@@ -73,7 +73,12 @@ names, as 'to db:5432', until usock heal. It is short for usock set --rule 'COND
 
 RUN may be left out where there is one run.`,
 		Example: cutExamples,
-		Args:    cobra.MaximumNArgs(2),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 2 {
+				return fmt.Errorf("usock cut takes a run and a condition, and %q is one more: quote a condition of several words, as 'to db:5432'", args[2])
+			}
+			return nil
+		},
 		RunE: func(_ *cobra.Command, args []string) error {
 			name, condition := "", "any"
 			if n := len(args); n > 0 {
@@ -101,7 +106,7 @@ nothing but cut. Rules that it was started with stay.
 
 RUN may be left out where there is one run.`,
 		Example: healExamples,
-		Args:    cobra.MaximumNArgs(1),
+		Args:    oneRun,
 		RunE: func(_ *cobra.Command, args []string) error {
 			return change(strings.Join(args, ""), control.Request{Heal: true})
 		},

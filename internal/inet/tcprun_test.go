@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -263,6 +264,68 @@ func TestRunOfCutSegment(t *testing.T) {
 	}
 	if seen < 10 {
 		t.Errorf("the tap has seen %d packets", seen)
+	}
+}
+
+// What data lie in decides how many segments find room in one, and not what they say; each gives its packet back.
+func TestRunsByBlocks(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		of   func(p *scripted, head func(off int) *packet.Packet) []*packet.Packet
+		want string
+	}{
+		{"the last block goes on", func(p *scripted, head func(int) *packet.Packet) (list []*packet.Packet) {
+			for i := range packet.VecCap - 1 {
+				list = append(list, packet.FromBytes(p.data(100*i, 100)))
+			}
+			large := packet.FromBytes(p.data(500, 300))
+			large.SegmentSize = 100
+			offload.Segment(large, func(s *packet.Packet) { list = append(list, s) })
+			return list
+		}, "800"},
+		{"each block is another", func(p *scripted, head func(int) *packet.Packet) (list []*packet.Packet) {
+			for i := range packet.VecCap + 1 {
+				list = append(list, head(100*i))
+			}
+			return list
+		}, "600 700"},
+		{"the first is a large one", func(p *scripted, head func(int) *packet.Packet) []*packet.Packet {
+			large := packet.FromBytes(p.data(0, 200))
+			large.SegmentSize = 100
+			return []*packet.Packet{large, packet.FromBytes(p.data(200, 200))}
+		}, "200 400"},
+		{"another is", func(p *scripted, head func(int) *packet.Packet) []*packet.Packet {
+			large := packet.FromBytes(p.data(200, 200))
+			large.SegmentSize = 100
+			return []*packet.Packet{packet.FromBytes(p.data(0, 200)), large}
+		}, "200 400"},
+	} {
+		_, b := newPair(t, Config{})
+		b.cut = true
+		p := dialled(t, b, addrA+":500", addrB+":80")
+		batch := c.of(p, func(off int) *packet.Packet { // its headers are no data
+			all := p.data(off, 100)
+			q := packet.New()
+			copy(q.Prepend(len(all)-100), all)
+			q.Payload.Append(packet.Copy(all[len(all)-100:]))
+			return q
+		})
+		all := slices.Clone(batch)
+		for _, q := range all {
+			q.Note = "kept"
+		}
+		b.do(func() { b.st.IP.Whole().Input(b.eth, batch) })
+		if got := p.acks(); got != c.want {
+			t.Errorf("%s: acknowledged %s, want %s", c.name, got, c.want)
+		}
+		for i, q := range all {
+			if q.Note != "" {
+				t.Errorf("%s: the packet of segment %d was not given back", c.name, i)
+			}
+		}
+		if got := p.text(); len(got) == 0 || got != string(p.data(0, len(got))[52:]) {
+			t.Errorf("%s: received %d bytes, which differ", c.name, len(got))
+		}
 	}
 }
 

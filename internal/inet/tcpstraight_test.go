@@ -8,6 +8,7 @@ import (
 
 	"usock/clock"
 	"usock/internal/abi"
+	"usock/internal/host"
 	"usock/internal/ip"
 	"usock/internal/socket"
 	"usock/packet"
@@ -188,6 +189,40 @@ func straightToBusy(t *testing.T, looks bool) {
 	}
 	if got := s.text(); got != "01234" {
 		t.Errorf("received %q", got)
+	}
+}
+
+// Where too many wait for a domain that is busy, a segment that would go straight is dropped, as a packet is, and counted so.
+func TestStreamStraightToFull(t *testing.T) {
+	m := newWide(t, addrA+"/24")
+	_, s := joined(t, m, m, addrA+":7")
+	var more tcpStraight
+	m.do(func() {
+		e := endpointOf(s.Socket)
+		more = tcpStraight{proto: m.st.tcp, path: e.path, n: 20, out: ip.Out{Src: e.raddr, Dst: e.laddr, Proto: ip.ProtoTCP, DontFragment: true}}
+		more.seg.SrcPort, more.seg.DstPort = e.rport, e.lport
+		more.seg.Data.Append(packet.Copy([]byte("no room")))
+	})
+	in, before := m.segmentsIn(), m.lo.Stats()
+	s.Host.Enter()
+	done := make(chan struct{})
+	go func() {
+		at := m.h.EnterLane(s.Host.Lane().ID + 1)
+		d := endpointOf(s.Socket).dom
+		for !d.Full() {
+			at.Post(d, host.Call(func() {}), nil)
+		}
+		more.Run(at, nil)
+		at.Leave()
+		close(done)
+	}()
+	<-done
+	s.Host.Leave()
+	if n := m.segmentsIn(); n != in {
+		t.Errorf("%d segments were received", n-in)
+	}
+	if now := m.lo.Stats(); now.RxDropped != before.RxDropped+1 || now.RxPackets != before.RxPackets+1 {
+		t.Errorf("%+v, and before %+v", now, before)
 	}
 }
 

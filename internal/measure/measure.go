@@ -138,7 +138,7 @@ const (
 
 // packet takes a packet: its flow, its way, and what has become of it.
 func (m *meter) packet(p *pcapfile.Packet, b []byte, size int) {
-	name, _ := pcapfilter.FlowOf(b)
+	name, ports := pcapfilter.FlowOf(b)
 	fromLow := less(name.Src, name.Dst)
 	if !fromLow {
 		name = name.Reverse()
@@ -166,7 +166,7 @@ func (m *meter) packet(p *pcapfile.Packet, b []byte, size int) {
 	if p.Again && m.judge(s) {
 		return
 	}
-	if name.Proto == protoTCP {
+	if ports && name.Proto == protoTCP { // no later fragment
 		if h, n, ok := tcpOf(b); ok {
 			data := int64(size) - int64(n)
 			if m.segment(f, side, &h, p.Time, uint32(max(data, 0))) && s.kind == delivered {

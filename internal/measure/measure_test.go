@@ -14,6 +14,8 @@ import (
 
 	"usock"
 	"usock/clock"
+	"usock/internal/pcapfile"
+	"usock/internal/pcapfilter"
 	"usock/internal/wire"
 	"usock/link"
 	"usock/packet"
@@ -291,7 +293,7 @@ type seen struct {
 }
 
 // captured returns a capture of those packets.
-func captured(t *testing.T, list []seen) io.Reader {
+func captured(t testing.TB, list []seen) *bytes.Buffer {
 	t.Helper()
 	manual := new(clock.Manual)
 	file := new(bytes.Buffer)
@@ -401,6 +403,23 @@ func TestConnectionsAnew(t *testing.T) {
 		}
 		if n.Delay != c.want || len(n.Up.packets) == 0 {
 			t.Errorf("%v: a delay of %v, want %v", c.list, n.Delay, c.want)
+		}
+	}
+}
+
+// What a fragment of TCP that is not the first begins with is data, which tells of no loss.
+func TestFragments(t *testing.T) {
+	m := meter{flows: map[pcapfilter.Flow]*flow{}}
+	for _, seq := range []uint32{2000, 1000} {
+		b := udp(200).AppendTo(nil)
+		h := wire.TCP{Seq: seq, Flags: wire.ACK}
+		h.Put(b[wire.IPv4MinLen:])
+		b[7], b[9] = 100, protoTCP // 800 bytes behind the first
+		m.packet(&pcapfile.Packet{}, b, len(b))
+	}
+	for _, s := range m.seen {
+		if s.kind != delivered {
+			t.Errorf("%+v", s)
 		}
 	}
 }
