@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"usock/internal/freeport"
 )
 
 // repository makes a git repository of more than a MiB, to which clients may push, and returns
@@ -115,7 +117,7 @@ func TestOuterGit(t *testing.T) {
 		need(t, "sshd", "openssh-server")
 		need(t, "ssh", "openssh-client")
 		dir := repository(t)
-		port := freePort(t)
+		port := freeport.Get(t)
 		server := startedIn(t, asRoot, fmt.Sprintf(`ssh-keygen -q -t ed25519 -N '' -f host
 ssh-keygen -q -t ed25519 -N '' -f user
 cat >sshd.conf <<END

@@ -18,6 +18,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"usock/internal/freeport"
 )
 
 // TestOuterCurl has curl fetch files over HTTPS, by name and by address, from a server whose
@@ -118,7 +120,7 @@ func TestOuterDatabases(t *testing.T) {
 	t.Run("redis", func(t *testing.T) {
 		need(t, "redis-server", "redis-server")
 		need(t, "redis-cli", "redis-tools")
-		port := freePort(t)
+		port := freeport.Get(t)
 		started(t, fmt.Sprintf("exec redis-server --port %d --bind 127.0.0.1 --save ''", port))
 		twin(t, reaching(), fmt.Sprintf(`until_ok redis-cli -p %d ping
 redis-cli -p %d flushall
@@ -131,7 +133,7 @@ redis-cli -p %d dbsize`, port, port, port, port, port))
 		if len(dirs) == 0 {
 			t.Skip("postgres is not installed (Debian: apt-get install postgresql)")
 		}
-		port := freePort(t)
+		port := freeport.Get(t)
 		started(t, fmt.Sprintf(`PATH=%s:$PATH
 initdb -D data -U me -A trust >/dev/null 2>&1
 exec postgres -D data -k "$PWD" -p %d -c listen_addresses=127.0.0.1`, dirs[0], port))
@@ -169,17 +171,6 @@ func startedIn(t *testing.T, w way, script string) *running {
 		r.c.Wait()
 	})
 	return r
-}
-
-// freePort returns a TCP port of loopback that nobody has.
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 // TestOuterFamilies has clients with Happy Eyeballs (RFC 8305) reach a server both of whose

@@ -16,18 +16,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
-)
 
-// free returns a port of the machine that nobody has.
-func free(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", ":0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
+	"usock/internal/freeport"
+)
 
 func at(host string, port int) string { return net.JoinHostPort(host, fmt.Sprint(port)) }
 
@@ -88,7 +79,7 @@ exec nginx -c $PWD/nginx.conf`
 func TestPublishNginx(t *testing.T) {
 	need(t, "nginx", "nginx-light")
 	need(t, "curl", "curl")
-	port := free(t)
+	port := freeport.Get(t)
 	r := publish(t, []string{fmt.Sprintf("%d:8080", port)}, publishedNginx)
 	eventually(t, "nginx is there", func() bool { return !refuses(at("127.0.0.1", port)) && !refuses(at("::1", port)) })
 	want, err := os.ReadFile(filepath.Join(r.c.Dir, "www/big"))
@@ -136,11 +127,10 @@ func talk(t *testing.T, to, what string) string {
 		tcp.CloseWrite()
 	case "cuts":
 		c.Write(make([]byte, 10))
-		b := make([]byte, 1)
-		c.SetReadDeadline(time.Now().Add(200 * time.Millisecond)) // its ten bytes are read meanwhile
-		c.Read(b)
+		b := make([]byte, 4)
+		n, err := io.ReadFull(c, b)
 		tcp.SetLinger(0)
-		return ""
+		return fmt.Sprintf("%q, %v", b[:n], err)
 	}
 	b, err := io.ReadAll(c)
 	if err != nil {
@@ -156,7 +146,7 @@ func TestPublishEnds(t *testing.T) {
 		t.Run(host, func(t *testing.T) {
 			var saw [2]string
 			for i, native := range []bool{true, false} {
-				port := free(t)
+				port := freeport.Get(t)
 				s := fmt.Sprintf("exec python3 %s %s %d", script(t, "published.py"), host, port)
 				var r *running
 				if native {
@@ -188,7 +178,7 @@ func TestPublishEnds(t *testing.T) {
 // TestPublishRestart has a server start late and again: its clients are refused meanwhile.
 func TestPublishRestart(t *testing.T) {
 	need(t, "python3", "python3")
-	port := free(t)
+	port := freeport.Get(t)
 	r := publish(t, []string{fmt.Sprint(port)}, fmt.Sprintf(`echo ready
 trap : USR1
 while :; do
@@ -223,7 +213,7 @@ done`, script(t, "published.py"), port))
 
 func TestPublishUDP(t *testing.T) {
 	need(t, "python3", "python3")
-	port := free(t)
+	port := freeport.Get(t)
 	r := publish(t, []string{fmt.Sprintf("%d:5000/udp", port)}, fmt.Sprintf(`python3 %s 127.0.0.1 5000 udp &
 python3 %[1]s ::1 5000 udp & wait`, script(t, "published.py")))
 	eventually(t, "both are bound", func() bool { return strings.Count(r.output(), "bound") == 2 })
@@ -247,7 +237,7 @@ func TestPublishRange(t *testing.T) {
 	need(t, "python3", "python3")
 	var first int
 	for taken := true; taken; { // two in a row
-		first = free(t)
+		first = freeport.Get(t)
 		l, err := net.Listen("tcp", at("", first+1))
 		if taken = err != nil; !taken {
 			l.Close()
@@ -265,7 +255,7 @@ python3 %[1]s 127.0.0.1 6001 & wait`, script(t, "published.py")))
 
 func TestPublishAuto(t *testing.T) {
 	need(t, "python3", "python3")
-	port := free(t)
+	port := freeport.Get(t)
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -289,7 +279,7 @@ python3 %[1]s 127.0.0.1 %[3]d & wait`, script(t, "published.py"), port, other))
 // TestPublishErrors is for what keeps a run from starting.
 func TestPublishErrors(t *testing.T) {
 	need(t, "nc", "netcat-openbsd")
-	port := free(t)
+	port := freeport.Get(t)
 	nc := exec.Command("nc", "-l", "127.0.0.1", fmt.Sprint(port))
 	if os.Getuid() == 0 {
 		nc.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"usock/internal/freeport"
 )
 
 // TestPublishBulk carries many bytes each way through a published port at one time, with
@@ -19,7 +21,7 @@ import (
 func TestPublishBulk(t *testing.T) {
 	need(t, "python3", "python3")
 	size := int64(count(64, 1024)) << 20
-	port := free(t)
+	port := freeport.Get(t)
 	r := publish(t, []string{fmt.Sprintf("%d:7000", port)}, fmt.Sprintf("exec python3 %s serve 7000 %d", script(t, "outclient.py"), size))
 	var c net.Conn
 	eventually(t, "the server listens", func() (ok bool) {
@@ -78,12 +80,12 @@ exec dnsmasq -d -C /dev/null -p %d -a 127.0.0.1 -a ::1 -h -R --user="$(id -un)" 
 		}
 		return all
 	}
-	port := free(t)
+	port := freeport.Get(t)
 	server := startedIn(t, asUser, fmt.Sprintf(dnsmasq, port))
 	native := ask(port)
 	server.c.Process.Kill()
 	server.c.Wait()
-	port = free(t)
+	port = freeport.Get(t)
 	publish(t, []string{fmt.Sprintf("%d:5353", port), fmt.Sprintf("%d:5353/udp", port)}, fmt.Sprintf(dnsmasq, 5353))
 	if got := ask(port); got != native || strings.Count(native, "192.0.2.80") != 10 || !strings.Contains(native, " tc ") {
 		t.Errorf("%s\n--- natively\n%s\n--- published\n%s", differing(native, got), native, got)

@@ -18,12 +18,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"usock/internal/freeport"
 )
 
 // TestPublishWrk has wrk, on this machine, load an nginx inside, which knows its clients.
 func TestPublishWrk(t *testing.T) {
 	need(t, "nginx", "nginx-light")
-	port := free(t)
+	port := freeport.Get(t)
 	r := publish(t, []string{fmt.Sprintf("%d:8080", port)}, publishedNginx)
 	for _, host := range []string{"127.0.0.1", "::1"} {
 		eventually(t, "nginx is there", func() bool { return !refuses(at(host, port)) })

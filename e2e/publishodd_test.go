@@ -16,6 +16,8 @@ import (
 	"time"
 	"unsafe"
 
+	"usock/internal/freeport"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -27,7 +29,7 @@ func TestPublishUrgent(t *testing.T) {
 	for _, host := range []string{"127.0.0.1", "::1"} {
 		var saw [2]string
 		for i, native := range []bool{true, false} {
-			port := free(t)
+			port := freeport.Get(t)
 			s := fmt.Sprintf("exec python3 %s server %d", py, port)
 			if native {
 				startedIn(t, asUser, s)
@@ -54,7 +56,7 @@ func TestPublishSegments(t *testing.T) {
 	const size = 1200
 	server := fmt.Sprintf("exec python3 %s 7000 %d", script(t, "segments.py"), size)
 	t.Run("here", func(t *testing.T) {
-		port := free(t)
+		port := freeport.Get(t)
 		r := publish(t, []string{fmt.Sprintf("%d:7000/udp", port)}, server)
 		r.prints(t, "bound")
 		for _, host := range []string{"127.0.0.1", "::1"} {
@@ -120,7 +122,7 @@ func TestPublishFew(t *testing.T) {
 	need(t, "python3", "python3")
 	for _, files := range []int{60, 100} {
 		t.Run(fmt.Sprint(files), func(t *testing.T) {
-			port := free(t)
+			port := freeport.Get(t)
 			w := reaching()
 			w.sh = fmt.Sprintf("ulimit -n %d", files)
 			r := publishFrom(t, w, []string{fmt.Sprintf("%d:7000", port)}, fmt.Sprintf("exec python3 %s 7000", script(t, "fewfiles.py")))

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"usock/internal/freeport"
 )
 
 // usrsctpBuilt compiles the peer on libusrsctp, once.
@@ -55,17 +57,6 @@ func outerAddr(t *testing.T) string {
 	return ""
 }
 
-// freeUDP returns a UDP port that nobody has.
-func freeUDP(t *testing.T) int {
-	t.Helper()
-	p, err := net.ListenPacket("udp", ":0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.Close()
-	return p.LocalAddr().(*net.UDPAddr).Port
-}
-
 // cameBack is what sctpencap.py says of a peer that echoes.
 const cameBack = "came back: True\nport %d\n"
 
@@ -74,7 +65,7 @@ func TestSCTPEncap(t *testing.T) {
 	t.Parallel()
 	need(t, "python3", "python3")
 	needUsrsctp(t)
-	at, port := outerAddr(t), freeUDP(t)
+	at, port := outerAddr(t), freeport.Get(t)
 	asUser.peer(t, fmt.Sprintf("exec usrsctp serve %d 0.0.0.0 100", port))
 	py := "python3 " + script(t, "sctpencap.py")
 	flag := []string{"--sctp-encap", fmt.Sprint(port)}
@@ -90,7 +81,7 @@ func TestSCTPEncap(t *testing.T) {
 		{"by the option on loopback", fmt.Sprintf("%s ask 127.0.0.1 5000 %d", py, port), nil, fmt.Sprintf(cameBack, port), false},
 		{"several at once", fmt.Sprintf("for i in 1 2 3; do %s ask %s 5000 >out$i & done\nwait\ncat out1 out2 out3", py, at), flag, strings.Repeat(fmt.Sprintf(cameBack, port), 3), false},
 		{"without", fmt.Sprintf("%s ask %s 5000; %[1]s ask %[2]s 5000", py, at), nil, refused + refused, true},
-		{"where nobody has the port", fmt.Sprintf("%s ask %s 5000 %d", py, at, freeUDP(t)), nil, refused, false},
+		{"where nobody has the port", fmt.Sprintf("%s ask %s 5000 %d", py, at, freeport.Get(t)), nil, refused, false},
 		{"where rules deny it", fmt.Sprintf("%s ask %s 5000", py, at), append([]string{"--deny", fmt.Sprintf(":%d/udp", port), "--deny-with", "reset"}, flag...), refused, false},
 		{"within the run", fmt.Sprintf("%s serve 127.0.0.1 5000 >log & listening log\n%[1]s ask 127.0.0.1 5000\nwait", py), flag, fmt.Sprintf(cameBack, 0), false},
 	} {
@@ -118,7 +109,7 @@ func TestSCTPEncapTools(t *testing.T) {
 	need(t, "sctp_test", "lksctp-tools")
 	need(t, "socat", "socat")
 	needUsrsctp(t)
-	at, port := outerAddr(t), freeUDP(t)
+	at, port := outerAddr(t), freeport.Get(t)
 	asUser.peer(t, fmt.Sprintf("exec usrsctp serve %d 0.0.0.0 100", port))
 	w := reaching()
 	w.flags = []string{"--sctp-encap", fmt.Sprint(port)}
@@ -142,7 +133,7 @@ func TestSCTPEncapPublished(t *testing.T) {
 	need(t, "python3", "python3")
 	needUsrsctp(t)
 	for _, at := range []string{"127.0.0.1", "::1", outerAddr(t)} {
-		port := freeUDP(t)
+		port := freeport.Get(t)
 		w := reaching()
 		w.flags = []string{"--sctp-encap", fmt.Sprint(port), "-p", fmt.Sprintf("%d/udp", port)}
 		any := "0.0.0.0"
@@ -153,7 +144,7 @@ func TestSCTPEncapPublished(t *testing.T) {
 		}
 		r := w.start(t, true, fmt.Sprintf("exec python3 %s serve %s 5001", script(t, "sctpencap.py"), any))
 		r.says(t, "listening")
-		o := natively(t, asUser, fmt.Sprintf("exec usrsctp ask %d %s 5001 %d 10000", freeUDP(t), at, port))
+		o := natively(t, asUser, fmt.Sprintf("exec usrsctp ask %d %s 5001 %d 10000", freeport.Get(t), at, port))
 		if o.code != 0 || o.stdout != "20 messages came back\n" {
 			t.Errorf("%s: %v", at, o)
 		}

@@ -120,9 +120,8 @@ func TestSetFaults(t *testing.T) {
 		t.Errorf("two round trips take %v, with a packet each 400ms", d)
 	}
 	set("--fault '"+reset+"' --mtu 1500", "up-trace", "none")
-	if d := s.trip() + s.trip(); d > 300*time.Millisecond {
-		t.Errorf("two round trips take %v, without the trace", d)
-	}
+	// A busy machine takes its time, too, but not each time.
+	eventually(t, "two round trips take less than with the trace", func() bool { return s.trip()+s.trip() < 300*time.Millisecond })
 	set("--mtu 1500", "--reset")
 	s.in.Close()
 	s.c.Wait()

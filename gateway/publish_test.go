@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"usock/internal/freeport"
+
 	"golang.org/x/sys/unix"
 
 	"usock"
@@ -23,23 +25,10 @@ import (
 // inner is the port inside of what these tests publish.
 const inner = 7070
 
-// givenPorts are those that freePort has returned: the kernel may offer one again.
-var givenPorts sync.Map
-
 // freePort returns a port of the machine that nobody has, on any address, and each once.
 func freePort(t *testing.T) uint16 {
 	t.Helper()
-	for {
-		l, err := net.Listen("tcp", ":0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		port := l.Addr().(*net.TCPAddr).AddrPort().Port()
-		if _, given := givenPorts.LoadOrStore(port, true); !given {
-			return port
-		}
-	}
+	return uint16(freeport.Get(t))
 }
 
 // published calls f with a run whose port is published on each address of the machine, and

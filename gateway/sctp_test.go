@@ -27,23 +27,12 @@ func inUDP(own, to uint16) *usock.SCTPConfig {
 	return c
 }
 
-// freeUDP returns a UDP port that nobody has at an address.
-func freeUDP(t *testing.T, a netip.Addr) uint16 {
-	t.Helper()
-	p, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(a, 0)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.Close()
-	return p.LocalAddr().(*net.UDPAddr).AddrPort().Port()
-}
-
 // Two runs have an association through the machine's UDP, by each of its addresses: the one that is reached
 // publishes its port, and answers to wherever packets come from.
 func TestSCTPInUDP(t *testing.T) {
 	for _, a := range addrs(t) {
 		t.Run(a.String(), func(t *testing.T) {
-			port := freeUDP(t, a)
+			port := freePort(t)
 			const inner = 9899
 			server := newRunWith(t, Config{Publish: []Publish{{Proto: unix.IPPROTO_UDP, Addr: a, Port: port, Inner: inner}}}, inUDP(inner, 0))
 			settings := inUDP(7777, port)
@@ -138,7 +127,7 @@ func TestSCTPRefused(t *testing.T) {
 // What the machine says of a datagram reaches the association: nobody has the port, or it is too large.
 func TestSCTPInUDPRefused(t *testing.T) {
 	for _, a := range addrs(t) {
-		c := inUDP(0, freeUDP(t, a))
+		c := inUDP(0, freePort(t))
 		c.EncapVia = ""
 		r := newRunWith(t, Config{}, c)
 		begin := time.Now()
@@ -152,7 +141,7 @@ func TestSCTPInUDPRefused(t *testing.T) {
 // Whatever comes to the port of a run that takes SCTP in UDP, it goes on to take more.
 func TestSCTPInUDPRubbish(t *testing.T) {
 	a := netip.MustParseAddr("127.0.0.1")
-	port := freeUDP(t, a)
+	port := freePort(t)
 	r := newRunWith(t, Config{Publish: []Publish{{Proto: unix.IPPROTO_UDP, Addr: a, Port: port, Inner: 9899}}}, inUDP(9899, 0))
 	l, err := r.host.ListenSCTP("sctp", ":5000")
 	if err != nil {

@@ -228,6 +228,7 @@ func TestKeepalive(t *testing.T) {
 			now, _ := l.imp.Stats()
 			return now.Packets >= before.Packets+6
 		})
+		begin := time.Now()
 		for i := range probing {
 			write(t, other[i], "still there")
 			read(t, probing[i], "still there")
@@ -236,7 +237,6 @@ func TestKeepalive(t *testing.T) {
 		if err := l.imp.Set(dead, dead); err != nil {
 			t.Fatal(err)
 		}
-		begin := time.Now()
 		for i, s := range probing {
 			readError(t, s, syscall.ETIMEDOUT)
 			if d := time.Since(begin); d < 2*time.Second || d > 8*time.Second {

@@ -19,6 +19,8 @@ import (
 	"testing"
 	"time"
 
+	"usock/internal/freeport"
+
 	"usock"
 	"usock/gateway"
 	"usock/internal/abi"
@@ -61,7 +63,7 @@ func newUsrsctpLab(t *testing.T, settings *usock.SCTPConfig) *usrsctpLab {
 		}
 		t.Skip(err)
 	}
-	l := &usrsctpLab{sctpLab: sctpLab{t: t}, program: program, udp: freeUDP(t), outer: freeUDP(t)}
+	l := &usrsctpLab{sctpLab: sctpLab{t: t}, program: program, udp: uint16(freeport.Get(t)), outer: uint16(freeport.Get(t))}
 	c := gateway.Config{
 		Publish: []gateway.Publish{{Proto: syscall.IPPROTO_UDP, Port: l.outer, Inner: usrsctpPort}},
 		Link: func(inner link.Link) link.Link {
@@ -99,17 +101,6 @@ func newUsrsctpLab(t *testing.T, settings *usock.SCTPConfig) *usrsctpLab {
 		l.judge()
 	})
 	return l
-}
-
-// freeUDP returns a UDP port that nobody has.
-func freeUDP(t *testing.T) uint16 {
-	t.Helper()
-	p, err := net.ListenUDP("udp", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.Close()
-	return p.LocalAddr().(*net.UDPAddr).AddrPort().Port()
 }
 
 // outerAddrs are addresses of the machine, one of each family, that are reached by a gateway's link.

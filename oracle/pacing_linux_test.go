@@ -35,7 +35,12 @@ func TestPacing(t *testing.T) {
 			if took := paced(t, x.sys, rate, size); took < least {
 				t.Errorf("%s: %d bytes at %d bytes a second took %v", x.name, size, rate, took)
 			}
-			if took := paced(t, x.sys, 0, size); took > least {
+			// A busy machine may take as long as the rate would, but not each time.
+			took := time.Hour
+			for i := 0; i < 20 && took > least; i++ {
+				took = min(took, paced(t, x.sys, 0, size))
+			}
+			if took > least {
 				t.Errorf("%s: %d bytes at no rate took %v", x.name, size, took)
 			}
 		}

@@ -4,6 +4,7 @@ package run
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -78,20 +79,21 @@ func TestSlowProcess(t *testing.T) {
 // Calls of a slow process that take no time do not keep it slow.
 func TestSlowProcessForgiven(t *testing.T) {
 	for _, took := range []time.Duration{0, watchTick} {
-		v := &visit{make(chan struct{}), make(chan struct{}, 1)}
-		l := &loop{wake: -1, notify: waitsOn{}, caller: new(Caller)}
-		l.turns.init()
-		l.turns.now = &turn{guest: v}
-		c := call{l: l, t: &task{l: l, tid: 1, owner: 1, proc: new(process)}}
-		c.away(func() {
-			for begin := time.Now(); time.Since(begin) < took; {
+		synctest.Test(t, func(t *testing.T) { // where the machine takes no time of its own
+			v := &visit{make(chan struct{}), make(chan struct{}, 1)}
+			l := &loop{wake: -1, notify: waitsOn{}, caller: new(Caller)}
+			l.turns.init()
+			l.turns.now = &turn{guest: v}
+			c := call{l: l, t: &task{l: l, tid: 1, owner: 1, proc: new(process)}}
+			c.away(func() {
+				time.Sleep(took)
+				go serveInbox(l)
+			})
+			l.turns.now.guest.leave <- struct{}{}
+			if late := !c.t.proc.slowUntil.IsZero(); late != (took > 0) {
+				t.Errorf("a call of %v: late is %v", took, late)
 			}
-			go serveInbox(l)
 		})
-		l.turns.now.guest.leave <- struct{}{}
-		if late := !c.t.proc.slowUntil.IsZero(); late != (took > 0) {
-			t.Errorf("a call of %v: late is %v", took, late)
-		}
 	}
 }
 

@@ -95,8 +95,10 @@ func flood(n int, scale float64) func(stack, time.Duration) (result, error) {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		begin, first, used := time.Now(), bytes.Load(), processor()
-		if err := wait(d); err != nil {
-			return result{}, err
+		for came := false; !came; came = bytes.Load() > first { // there is no figure without a message
+			if err := wait(d); err != nil {
+				return result{}, err
+			}
 		}
 		took, came := time.Since(begin), bytes.Load()-first
 		used = processor() - used
@@ -175,7 +177,7 @@ func setups(s stack, d time.Duration) (result, error) {
 	}()
 	n := 0
 	begin := time.Now()
-	for time.Since(begin) < d {
+	for n == 0 || time.Since(begin) < d {
 		c, err := s.dial()
 		if err != nil {
 			return result{}, err

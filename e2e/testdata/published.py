@@ -1,5 +1,6 @@
 # A server whose connections each do what their first byte says, and prints what it saw:
 #   r: the server resets   h: the server ends first, and then reads to the end
+#   c: it says when it has read ten bytes more
 #   anything else: it reads to the end or a reset
 # With "udp": it answers each datagram with its sender's port.
 import socket, struct, sys
@@ -32,6 +33,8 @@ while True:
         try:
             while data := c.recv(65536):
                 n += len(data)
+                if what == b"c" and n == 10:
+                    c.sendall(b"read")
         except OSError as e:
             saw = e.strerror
         saw = "%d bytes, %s" % (n, saw)

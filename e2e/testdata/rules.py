@@ -24,11 +24,14 @@ def servers(host='127.0.0.1'):
     threading.Thread(target=echo_tcp, args=(l,), daemon=True).start()
     return u.getsockname(), l.getsockname()
 
-# How long an exchange takes, in words: a rule's delay is 200 ms each way.
+# How long an exchange takes, in words: a rule's delay is 200 ms each way. A busy machine's is not there each time.
 def took(f):
-    begun = time.monotonic()
-    f()
-    return 'late' if time.monotonic() - begun >= 0.4 else 'soon'
+    for _ in range(3):
+        begun = time.monotonic()
+        f()
+        if time.monotonic() - begun < 0.4:
+            return 'soon'
+    return 'late'
 
 def ask_udp(to):
     s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -61,7 +64,7 @@ def several(n):
     u, l = servers()
     for i in range(int(n)):
         with socket.socket() as c:
-            c.settimeout(0.5)
+            c.settimeout(2)
             try:
                 c.connect(l)
                 print(i + 1, 'is there')
@@ -81,10 +84,8 @@ def tick(seconds):
 def named(name, addr, port):
     to = (addr, int(port))
     connect = lambda: socket.create_connection(to).close()
-    begun = time.monotonic(); connect(); before = time.monotonic() - begun
+    print('before', took(connect))
     socket.getaddrinfo(name, port)
-    begun = time.monotonic(); connect(); after = time.monotonic() - begun
-    print('before', 'late' if before >= 0.4 else 'soon')
-    print('after', 'late' if after >= 0.4 else 'soon')
+    print('after', took(connect))
 
 globals()[sys.argv[1]](*sys.argv[2:])

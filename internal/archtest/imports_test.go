@@ -71,8 +71,9 @@ var house = map[string][]string{
 	"internal/ss":      {"internal/control"},
 	"internal/top":     {"clock", "internal/control", "internal/ss", "charm.land/bubbletea/", "github.com/charmbracelet/x/ansi"},
 
-	// A kernel for tests.
-	"internal/uml": {"clock", "internal/abi", "golang.org/x/sys/"},
+	// A kernel for tests, and ports of the machine.
+	"internal/uml":      {"clock", "internal/abi", "golang.org/x/sys/"},
+	"internal/freeport": {},
 
 	// A program for those who take the module elsewhere.
 	"internal/tools/rename": {},

@@ -22,6 +22,7 @@ import (
 	"usock"
 	"usock/gateway"
 	"usock/internal/abi"
+	"usock/internal/freeport"
 )
 
 // loopback is where both ends are, as the machine sees them.
@@ -106,9 +107,7 @@ func pair(t *testing.T, pionOpens bool) (*usock.SCTPConn, *sctp.Association) {
 	var c *usock.SCTPConn
 	var err error
 	if pionOpens {
-		free := openUDP(t, netip.AddrPort{})
-		outer := free.port()
-		free.Close()
+		outer := uint16(freeport.Get(t))
 		l, e := newHost(t, outer, 0).ListenSCTP("sctp", ":5000")
 		if e != nil {
 			t.Fatal(e)
@@ -125,9 +124,7 @@ func pair(t *testing.T, pionOpens bool) (*usock.SCTPConn, *sctp.Association) {
 			a, err := sctp.ServerWithOptions(sctp.WithNetConn(p), sctp.WithMTU(1200))
 			made <- result{a, err}
 		}()
-		free := openUDP(t, netip.AddrPort{})
-		outer := free.port()
-		free.Close()
+		outer := uint16(freeport.Get(t))
 		c, err = newHost(t, outer, p.port()).DialSCTP(ctx, "sctp", "127.0.0.1:5000")
 	}
 	if err != nil {
