@@ -166,6 +166,7 @@ func (t *tcpProto) Options() *socket.Options { return t.options }
 // claim fills in what the socket's options say of its binding. The table of ports is locked, or the whole host
 // entered.
 func (e *tcpEndpoint) claim() {
+	e.proto.ports.alone(&e.binding)
 	e.reuse = e.s.Opt.Has(socket.ReuseAddr)
 	e.reuseport = e.s.Opt.Has(socket.ReusePort)
 	e.device = e.s.Opt.Device
@@ -518,6 +519,7 @@ func (e *tcpEndpoint) disconnect() {
 
 // unaddressed is unnamed for what getsockname tells as well. The table of ports is locked.
 func (e *tcpEndpoint) unaddressed() {
+	e.proto.ports.alone(&e.binding)
 	e.unnamed()
 	if e.laddr = e.addr; e.addr.IsUnspecified() {
 		e.laddr = netip.Addr{}
@@ -552,21 +554,11 @@ func (t *tcpProto) vacated(k *tuple) {
 	}
 }
 
-// unbind gives e's port back, if it has one: only whoever may call this changes that.
-func (t *tcpProto) unbind(b *binding) {
-	if b.bucket == nil {
-		return
-	}
-	t.ports.mu.Lock()
-	t.ports.remove(b)
-	t.ports.mu.Unlock()
-}
-
 // release frees what e holds; nothing refers to it any more.
 func (e *tcpEndpoint) release() {
 	if !e.released {
 		e.released = true
-		e.proto.unbind(&e.binding)
+		e.proto.ports.leave(&e.binding)
 		e.conn.Release()
 	}
 }
@@ -657,11 +649,11 @@ func (t *tcpProto) closed(e *tcpEndpoint) {
 	switch {
 	case e.s != nil:
 		if !e.explicit {
-			t.unbind(&e.binding)
+			t.ports.leave(&e.binding)
 		}
 	case e.queued():
 		// It waits to be accepted: the program shall see the reset.
-		t.unbind(&e.binding)
+		t.ports.leave(&e.binding)
 	default:
 		e.release()
 	}
