@@ -30,7 +30,7 @@ type Host struct {
 	clock  clock.Clock
 	lanes  []Lane
 	shards []shard // as many as lanes for what is in a domain, and as many for what is Loose
-	one    bool // there is one lane: every entry is one of the whole host
+	one    bool    // there is one lane: every entry is one of the whole host
 	gate   gate
 	closed atomic.Bool // changed in the whole host
 
@@ -202,4 +202,6 @@ type shard struct {
 	queue timer.Queue
 	armed time.Duration // when the alarm goes off; timer.Never: not set
 	alarm clock.Alarm
+
+	_ [CacheLine]byte // others' are on other cache lines
 }

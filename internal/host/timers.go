@@ -21,7 +21,9 @@ type Loose interface {
 
 // SetLoose is Domain.SetTimer for an owner that is Loose. The number says which of the host's alarms it is for, and
 // is always the same for an entry. Some lane of the host is taken, whose time is now.
-func (h *Host) SetLoose(n int, e *timer.Entry, at, now time.Duration) { h.looseShard(n).set(e, at, now) }
+func (h *Host) SetLoose(n int, e *timer.Entry, at, now time.Duration) {
+	h.looseShard(n).set(e, at, now)
+}
 
 // RemoveLoose takes such an entry out.
 func (h *Host) RemoveLoose(n int, e *timer.Entry) { h.looseShard(n).remove(e) }

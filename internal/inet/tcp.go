@@ -22,20 +22,22 @@ import (
 // taken within a domain; who listens where changes only in the whole host.
 type tcpProto struct {
 	*Stack
-	cfg       *tcp.Config
-	conns     connTable
-	ports     portTable
-	taken     takenPorts
-	listeners map[uint16][]*tcpEndpoint
-	// portCounters are the increments of RFC 6056's double-hash port selection.
-	portCounters [256]uint32 // guarded by the lock of ports
-	fastOpen     fastOpenServers
-	fastOpenKeys fastOpenKeys // of listeners without their own
-	timeWaits    atomic.Int32
-	flows        int // that wait for an answer
+	cfg          *tcp.Config
+	conns        connTable
+	listeners    map[uint16][]*tcpEndpoint
+	taken        takenPorts
 	silences     silences
+	flows        int // that wait for an answer
 	options      *socket.Options
 	Stats        *tcp.Counters // of what is rare; the rest is in the lanes
+	fastOpen     fastOpenServers
+	fastOpenKeys fastOpenKeys // of listeners without their own
+
+	_     [host.CacheLine]byte // what goes before is read for each segment, what follows changes with each connection
+	ports portTable
+	// portCounters are the increments of RFC 6056's double-hash port selection.
+	portCounters [256]uint32 // guarded by the lock of ports
+	timeWaits    atomic.Int32
 }
 
 func newTCP(s *Stack, cfg *tcp.Config) *tcpProto {

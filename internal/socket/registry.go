@@ -14,9 +14,10 @@ type Registry struct {
 	host *host.Host
 	also []Lister // those that list more than sockets
 
-	ids   atomic.Uint64 // the last socket's number
-	_     [host.CacheLine]byte
 	parts []registryPart // one for each lane: who makes sockets in different lanes does not meet
+
+	_   [host.CacheLine]byte
+	ids atomic.Uint64 // the last socket's number
 }
 
 // registryPart is the sockets that were made in one lane.
