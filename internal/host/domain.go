@@ -132,7 +132,7 @@ func (d *Domain) SetTimer(e *timer.Entry, at time.Duration) { d.shard().set(e, a
 // RemoveTimer takes e out of the queue.
 func (d *Domain) RemoveTimer(e *timer.Entry) { d.shard().remove(e) }
 
-func (d *Domain) shard() *shard { return &d.host.shards[d.home()&(len(d.host.shards)-1)] }
+func (d *Domain) shard() *shard { return &d.host.shards[d.home()&(len(d.host.lanes)-1)] }
 
 // Notify tells those who wait in q that ev happened; goroutines are signalled
 // after Leave has unlocked.

@@ -30,8 +30,8 @@ type Host struct {
 
 	clock  clock.Clock
 	lanes  []Lane
-	shards []shard
-	one    bool // there is one lane: every entry is one of the whole host
+	shards []shard // as many as lanes for what is in a domain, and as many for what is Loose
+	one    bool    // there is one lane: every entry is one of the whole host
 	gate   gate
 	closed atomic.Bool // changed in the whole host
 
@@ -62,10 +62,12 @@ func New(c clock.Clock) *Host {
 
 // NewWithLanes is New with n lanes, a power of two.
 func NewWithLanes(c clock.Clock, n int) *Host {
-	h := &Host{clock: c, one: n == 1, lanes: make([]Lane, n), shards: make([]shard, n)}
+	h := &Host{clock: c, one: n == 1, lanes: make([]Lane, n), shards: make([]shard, 2*n)}
 	h.Domain.host, h.Domain.lane = h, &h.lanes[0]
 	for i := range h.lanes {
 		h.lanes[i].host, h.lanes[i].ID = h, i
+	}
+	for i := range h.shards {
 		h.shards[i].init(h)
 	}
 	return h
@@ -201,4 +203,6 @@ type shard struct {
 	queue timer.Queue
 	armed time.Duration // when the alarm goes off; timer.Never: not set
 	alarm clock.Alarm
+
+	_ [CacheLine]byte // others' are on other cache lines
 }

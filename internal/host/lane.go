@@ -305,8 +305,10 @@ func (l *Lane) Leave() {
 	whole := l.whole
 	if whole {
 		if h.one {
-			if s := &h.shards[0]; s.queue.Next() < s.armed {
-				s.rearm(l.Now())
+			for i := range h.shards {
+				if s := &h.shards[i]; s.queue.Next() < s.armed {
+					s.rearm(l.Now())
+				}
 			}
 		}
 	}

@@ -22,11 +22,18 @@ type Loose interface {
 // SetLoose is Domain.SetTimer for an owner that is Loose. The number says which of the host's alarms it is for, and
 // is always the same for an entry. Some lane of the host is taken, whose time is now.
 func (h *Host) SetLoose(n int, e *timer.Entry, at, now time.Duration) {
-	h.shards[n&(len(h.shards)-1)].set(e, at, now)
+	h.looseShard(n).set(e, at, now)
 }
 
 // RemoveLoose takes such an entry out.
-func (h *Host) RemoveLoose(n int, e *timer.Entry) { h.shards[n&(len(h.shards)-1)].remove(e) }
+func (h *Host) RemoveLoose(n int, e *timer.Entry) { h.looseShard(n).remove(e) }
+
+// looseShard returns the part for the number. There may be thousands of such entries for each connection that is at work, whose deadlines
+// come before all of theirs: in one heap, each that comes or goes would have some of them move.
+func (h *Host) looseShard(n int) *shard {
+	lanes := len(h.lanes)
+	return &h.shards[lanes+n&(lanes-1)]
+}
 
 func (s *shard) init(h *Host) {
 	s.host, s.armed = h, timer.Never

@@ -2,6 +2,7 @@ package inet
 
 import (
 	"net/netip"
+	"sync/atomic"
 	"syscall"
 
 	"usock/internal/rank"
@@ -28,6 +29,7 @@ type binding struct {
 	listening  bool
 	explicit   bool // bind(2) asked for the port: it survives the connection
 	auto       bool // chosen by connect(2): others may share it; fixed while bound
+	like       bool // the bucket's alike stands for it
 }
 
 // bucket is all that is bound to one port.
@@ -38,6 +40,7 @@ type bucket struct {
 	// lead is the SO_REUSEPORT socket that the ones after it may share TCP's port with
 	// unasked; nil: none, or one without the option has come since.
 	lead *binding
+	like *alike // nil where nobody has listened
 }
 
 // noted follows b's coming to a port, or its listening, for which it comes once more
@@ -55,6 +58,30 @@ func (k *bucket) noted(b *binding) {
 // sk_reuseport_match).
 func (k *bucket) lets(b *binding) bool {
 	return b.reuseport && k.lead != nil && sameAddr(k.lead, b, true, false)
+}
+
+// alike is one binding of a bucket for as many as are like it and stay so: those of a listener's connections, and of what is left of
+// these in TIME-WAIT. None of them is in the bucket's list, where each would have to write its neighbours', which other processors are at,
+// and all but the first and the last come and go without the table's lock.
+type alike struct {
+	binding              // written while n is 0, with the table locked
+	n       atomic.Int32 // for how many it stands; more than 0: it is in the list. To and from 0 with the table locked
+}
+
+// step counts one more or one less, unless that were the first or the last.
+func (a *alike) step(by int32) bool {
+	for n := a.n.Load(); n > 0 && n+by > 0; n = a.n.Load() {
+		if a.n.CompareAndSwap(n, n+by) {
+			return true
+		}
+	}
+	return false
+}
+
+// is reports whether it may stand for b.
+func (a *alike) is(b *binding) bool {
+	return a.addr == b.addr && a.device == b.device && a.six == b.six && a.v6only == b.v6only &&
+		a.reuse == b.reuse && a.reuseport == b.reuseport && a.auto == b.auto
 }
 
 // portTable is the ports of one protocol, and guards the bindings that are in it. Whoever has the whole host
@@ -113,8 +140,64 @@ func (t *portTable) claim(b *binding, port uint16) {
 	}
 }
 
+// join binds b to the port of a listener, of which it is a connection. The table is not locked.
+func (t *portTable) join(k *bucket, b *binding) {
+	a := k.like
+	if a.step(1) {
+		b.bucket, b.like = k, true
+		if a.is(b) {
+			return
+		}
+		t.leave(b)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case a.n.Load() == 0:
+		a.binding = binding{
+			addr: b.addr, device: b.device, six: b.six, v6only: b.v6only,
+			reuse: b.reuse, reuseport: b.reuseport, auto: b.auto,
+		}
+		t.add(&a.binding, k.port)
+	case !a.is(b):
+		t.add(b, k.port)
+		return
+	}
+	b.bucket, b.like = k, true
+	a.n.Add(1)
+}
+
+// leave unbinds b, if it is bound. The table is not locked: only whoever may call this changes whether it is.
+func (t *portTable) leave(b *binding) {
+	switch {
+	case b.bucket == nil:
+	case b.like && b.bucket.like.step(-1):
+		b.bucket, b.like = nil, false
+	default:
+		t.mu.Lock()
+		t.remove(b)
+		t.mu.Unlock()
+	}
+}
+
+// alone has b no longer be one of many: it is about to change.
+func (t *portTable) alone(b *binding) {
+	if k := b.bucket; b.like {
+		t.remove(b)
+		t.add(b, k.port)
+	}
+}
+
 // remove unbinds b, if it is bound.
 func (t *portTable) remove(b *binding) {
+	if b.like {
+		a := b.bucket.like
+		b.bucket, b.like = nil, false
+		if a.n.Add(-1) > 0 {
+			return
+		}
+		b = &a.binding
+	}
 	k := b.bucket
 	if k == nil {
 		return

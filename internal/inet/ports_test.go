@@ -2,6 +2,7 @@ package inet
 
 import (
 	"net/netip"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -139,5 +140,90 @@ func TestMeetsAll(t *testing.T) {
 		if !table.meetsAll(&b) {
 			t.Errorf("not for %v", b.addr)
 		}
+	}
+}
+
+// One binding stands for all of a listener's connections on the port, as long as there are any: what they bind is as taken as if each
+// were in the list, and one that is not like them, or changes, is in it.
+func TestAlike(t *testing.T) {
+	var table portTable
+	table.init(true)
+	lo, other := netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("127.0.0.2")
+	l := &binding{addr: netip.IPv4Unspecified(), listening: true}
+	table.claim(l, 80)
+	k := l.bucket
+	k.like = new(alike)
+	listed := func() (n int) {
+		for b := k.head; b != nil; b = b.next {
+			n++
+		}
+		return n
+	}
+	want := func(after string, bindings int, counted int32, conflict bool) {
+		t.Helper()
+		if n := listed(); n != bindings || k.like.n.Load() != counted {
+			t.Errorf("%s: %d bindings in the list and %d counted, want %d and %d", after, n, k.like.n.Load(), bindings, counted)
+		}
+		if got := table.conflict(&binding{addr: lo}, 80); got != conflict {
+			t.Errorf("%s: conflict %v, want %v", after, got, conflict)
+		}
+	}
+	members := []*binding{{addr: lo}, {addr: lo}, {addr: lo}, {addr: other}, {addr: lo, reuse: true}}
+	for _, b := range members {
+		table.join(k, b)
+		if b.bucket != k || b.like != (b.addr == lo && !b.reuse) {
+			t.Errorf("%+v", b)
+		}
+	}
+	table.remove(l)
+	want("without listener", 3, 3, true)
+	table.alone(members[0])
+	if members[0].addr = other; members[0].like || members[0].bucket != k {
+		t.Errorf("alone: %+v", members[0])
+	}
+	want("one alone", 4, 2, true)
+	table.leave(members[4])
+	table.leave(members[1])
+	want("one left", 3, 1, true)
+	table.leave(members[2])
+	table.leave(members[2])
+	want("none left", 2, 0, false)
+	again := &binding{addr: lo, reuse: true}
+	table.join(k, again)
+	want("another kind", 3, 1, true)
+	table.remove(again)
+	want("and none of it", 2, 0, false)
+	table.leave(members[0])
+	table.leave(members[3])
+	if table.buckets.n != 0 {
+		t.Errorf("%d ports are left", table.buckets.n)
+	}
+}
+
+// Those who come and go at once, of two kinds, leave as many as have stayed.
+func TestAlikeAtOnce(t *testing.T) {
+	var table portTable
+	table.init(true)
+	l := &binding{addr: netip.IPv4Unspecified(), listening: true}
+	table.claim(l, 80)
+	l.bucket.like = new(alike)
+	var wg sync.WaitGroup
+	for i := range 4 {
+		wg.Go(func() {
+			for range 2000 {
+				b := &binding{addr: netip.AddrFrom4([4]byte{127, 0, 0, byte(i & 1)})}
+				table.join(l.bucket, b)
+				if i >= 2 {
+					table.mu.Lock()
+					table.alone(b)
+					table.mu.Unlock()
+				}
+				table.leave(b)
+			}
+		})
+	}
+	wg.Wait()
+	if n := l.bucket.like.n.Load(); n != 0 || l.bucket.head != l || l.next != nil || table.buckets.n != 1 {
+		t.Errorf("%d are counted, %+v is in the list", n, l.bucket.head)
 	}
 }

@@ -22,20 +22,22 @@ import (
 // taken within a domain; who listens where changes only in the whole host.
 type tcpProto struct {
 	*Stack
-	cfg       *tcp.Config
-	conns     connTable
-	ports     portTable
-	taken     takenPorts
-	listeners map[uint16][]*tcpEndpoint
-	// portCounters are the increments of RFC 6056's double-hash port selection.
-	portCounters [256]uint32 // guarded by the lock of ports
-	fastOpen     fastOpenServers
-	fastOpenKeys fastOpenKeys // of listeners without their own
-	timeWaits    atomic.Int32
-	flows        int // that wait for an answer
+	cfg          *tcp.Config
+	conns        connTable
+	listeners    map[uint16][]*tcpEndpoint
+	taken        takenPorts
 	silences     silences
+	flows        int // that wait for an answer
 	options      *socket.Options
 	Stats        *tcp.Counters // of what is rare; the rest is in the lanes
+	fastOpen     fastOpenServers
+	fastOpenKeys fastOpenKeys // of listeners without their own
+
+	_     [host.CacheLine]byte // what goes before is read for each segment, what follows changes with each connection
+	ports portTable
+	// portCounters are the increments of RFC 6056's double-hash port selection.
+	portCounters [256]uint32 // guarded by the lock of ports
+	timeWaits    atomic.Int32
 }
 
 func newTCP(s *Stack, cfg *tcp.Config) *tcpProto {
@@ -166,6 +168,7 @@ func (t *tcpProto) Options() *socket.Options { return t.options }
 // claim fills in what the socket's options say of its binding. The table of ports is locked, or the whole host
 // entered.
 func (e *tcpEndpoint) claim() {
+	e.proto.ports.alone(&e.binding)
 	e.reuse = e.s.Opt.Has(socket.ReuseAddr)
 	e.reuseport = e.s.Opt.Has(socket.ReusePort)
 	e.device = e.s.Opt.Device
@@ -518,6 +521,7 @@ func (e *tcpEndpoint) disconnect() {
 
 // unaddressed is unnamed for what getsockname tells as well. The table of ports is locked.
 func (e *tcpEndpoint) unaddressed() {
+	e.proto.ports.alone(&e.binding)
 	e.unnamed()
 	if e.laddr = e.addr; e.addr.IsUnspecified() {
 		e.laddr = netip.Addr{}
@@ -552,21 +556,11 @@ func (t *tcpProto) vacated(k *tuple) {
 	}
 }
 
-// unbind gives e's port back, if it has one: only whoever may call this changes that.
-func (t *tcpProto) unbind(b *binding) {
-	if b.bucket == nil {
-		return
-	}
-	t.ports.mu.Lock()
-	t.ports.remove(b)
-	t.ports.mu.Unlock()
-}
-
 // release frees what e holds; nothing refers to it any more.
 func (e *tcpEndpoint) release() {
 	if !e.released {
 		e.released = true
-		e.proto.unbind(&e.binding)
+		e.proto.ports.leave(&e.binding)
 		e.conn.Release()
 	}
 }
@@ -662,11 +656,11 @@ func (t *tcpProto) closed(e *tcpEndpoint) {
 	switch {
 	case e.s != nil:
 		if !e.explicit {
-			t.unbind(&e.binding)
+			t.ports.leave(&e.binding)
 		}
 	case e.queued():
 		// It waits to be accepted: the program shall see the reset.
-		t.unbind(&e.binding)
+		t.ports.leave(&e.binding)
 	default:
 		e.release()
 	}

@@ -304,15 +304,19 @@ func (w *timeWait) setTimer(now time.Duration) {
 // end ends the state. ports says that the table of ports is locked already.
 func (w *timeWait) end(ports bool) {
 	t := w.proto
-	if !ports {
-		t.ports.mu.Lock()
-		defer t.ports.mu.Unlock()
-	}
-	if t.conns.remove(&w.node) {
-		t.taken.gone(&w.tuple)
+	switch gone := t.conns.remove(&w.node); {
+	case !ports:
+		if gone {
+			t.vacated(&w.tuple)
+		}
+		t.ports.leave(&w.binding)
+	default:
+		if gone {
+			t.taken.gone(&w.tuple)
+		}
+		t.ports.remove(&w.binding)
 	}
 	t.Host.RemoveLoose(int(w.rport), &w.timer)
-	t.ports.remove(&w.binding)
 	t.timeWaits.Add(-1)
 }
 
@@ -353,12 +357,17 @@ func (t *tcpProto) toTimeWait(e *tcpEndpoint) {
 	port := e.lport
 
 	// At no time does the tuple, or the port, seem to be free.
-	t.ports.mu.Lock()
-	if e.s == nil || !e.explicit {
-		t.ports.remove(&e.binding)
+	if e.like {
+		w.bucket, w.like = e.bucket, true
+		e.bucket, e.like = nil, false
+	} else {
+		t.ports.mu.Lock()
+		if e.s == nil || !e.explicit {
+			t.ports.remove(&e.binding)
+		}
+		t.ports.add(&w.binding, port)
+		t.ports.mu.Unlock()
 	}
-	t.ports.add(&w.binding, port)
-	t.ports.mu.Unlock()
 	t.conns.replace(&e.node, &w.node, w)
 	t.closed(e)
 	w.setTimer(e.now())

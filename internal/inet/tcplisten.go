@@ -116,6 +116,9 @@ func (t *tcpProto) Listen(s *socket.Socket, backlog int) error {
 		}
 		e.bucket.noted(&e.binding)
 	}
+	if e.bucket.like == nil {
+		e.bucket.like = new(alike)
+	}
 	e.listener = &listener{e: e, backlog: int32(backlog)}
 	const unasked = tcp.FastOpenServer | tcp.FastOpenListeners
 	if t.cfg.FastOpen&unasked == unasked && e.fastOpen().queue == 0 {
@@ -355,9 +358,7 @@ func (t *tcpProto) child(l *tcpEndpoint, k *tuple, d *host.Domain) *tcpEndpoint 
 	}
 	c.counted = true
 	l.listener.incomplete.Add(1)
-	t.ports.mu.Lock()
-	t.ports.add(&c.binding, k.lport)
-	t.ports.mu.Unlock()
+	t.ports.join(l.bucket, &c.binding)
 	return c
 }
 

@@ -71,13 +71,18 @@ func (r *Registry) list(out []Info, place, n int, brief bool) ([]Info, int) {
 	if k > 0 {
 		out, next = r.also[k-1].ListRest(out, at, n)
 	} else {
-		end := min(at+n, len(r.all))
-		for _, s := range r.all[min(at, end):end] {
-			out = append(out, Info{})
-			s.info(&out[len(out)-1], brief)
+		first := 0 // the place of the part's first
+		for i := range r.parts {
+			all := r.parts[i].all
+			from := min(max(at-first, 0), len(all))
+			for _, s := range all[from:max(from, min(at+n-first, len(all)))] {
+				out = append(out, Info{})
+				s.info(&out[len(out)-1], brief)
+			}
+			first += len(all)
 		}
-		if end < len(r.all) {
-			next = end
+		if at+n < first {
+			next = at + n
 		}
 	}
 

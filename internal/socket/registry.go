@@ -1,6 +1,8 @@
 package socket
 
 import (
+	"sync/atomic"
+
 	"usock/internal/host"
 	"usock/internal/rank"
 )
@@ -12,13 +14,23 @@ type Registry struct {
 	host *host.Host
 	also []Lister // those that list more than sockets
 
+	parts []registryPart // one for each lane: who makes sockets in different lanes does not meet
+
+	_   [host.CacheLine]byte
+	ids atomic.Uint64 // the last socket's number
+}
+
+// registryPart is the sockets that were made in one lane.
+type registryPart struct {
 	mu  rank.Leaf
-	ids uint64    // the last socket's number
-	all []*Socket // each at its slot
+	all []*Socket // each at the place that its slot tells
+	_   [host.CacheLine]byte
 }
 
 // NewRegistry returns a registry for the sockets of h.
-func NewRegistry(h *host.Host) *Registry { return &Registry{host: h} }
+func NewRegistry(h *host.Host) *Registry {
+	return &Registry{host: h, parts: make([]registryPart, h.Lanes())}
+}
 
 // Housed is a Proto whose sockets are all in one lock domain.
 type Housed interface{ House() *host.Domain }
@@ -50,38 +62,47 @@ func (r *Registry) NewSocket(p Proto, domain, typ, protocol int) *Socket {
 // registry until it is forgotten.
 func (r *Registry) NewSocketIn(d *host.Domain, p Proto, domain, typ, protocol int) *Socket {
 	s := newSocket(d, p, domain, typ, protocol)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.ids++
-	s.ID, s.slot = r.ids, int32(len(r.all))
-	r.all = append(r.all, s)
+	s.ID = r.ids.Add(1)
+	i := d.Lane().ID
+	part := &r.parts[i]
+	part.mu.Lock()
+	s.slot = int32(len(part.all)*len(r.parts) + i)
+	part.all = append(part.all, s)
+	part.mu.Unlock()
 	return s
 }
 
 // Forget takes a closed socket out: the last one takes its place. One that is out already
 // is left alone.
 func (r *Registry) Forget(s *Socket) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	last := len(r.all) - 1
-	if i := int(s.slot); i <= last && r.all[i] == s {
-		moved := r.all[last]
-		r.all[i], moved.slot = moved, s.slot
-		r.all[last] = nil
-		r.all = r.all[:last]
+	p := &r.parts[int(s.slot)%len(r.parts)]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	last := len(p.all) - 1
+	if i := int(s.slot) / len(r.parts); i <= last && p.all[i] == s {
+		moved := p.all[last]
+		p.all[i], moved.slot = moved, s.slot
+		p.all[last] = nil
+		p.all = p.all[:last]
 	}
 }
 
-// All returns the open sockets in no order. The slice is the registry's own, good until the
-// next socket comes or goes.
-func (r *Registry) All() []*Socket { return r.all }
+// All returns the open sockets in no order.
+func (r *Registry) All() []*Socket {
+	var all []*Socket
+	r.Each(func(s *Socket) { all = append(all, s) })
+	return all
+}
 
 // Each calls f with every open socket. f may forget any of them: what takes the place of one
 // comes from behind it.
 func (r *Registry) Each(f func(*Socket)) {
-	for i := len(r.all) - 1; i >= 0; i-- {
-		if i < len(r.all) {
-			f(r.all[i])
+	for k := range r.parts {
+		p := &r.parts[k]
+		for i := len(p.all) - 1; i >= 0; i-- {
+			if i < len(p.all) {
+				f(p.all[i])
+			}
 		}
 	}
 }

@@ -107,3 +107,53 @@ func TestRegistryList(t *testing.T) {
 		t.Errorf("order %v, want %v", order, want)
 	}
 }
+
+// Sockets made in several lanes are listed once each, in parts of any size, and forgotten in whatever lane.
+func TestRegistryLanes(t *testing.T) {
+	h := host.NewWithLanes(&clock.Manual{}, 4)
+	r := NewRegistry(h)
+	p := &listed{kind: Kind{Name: "p", Own: true}}
+	var all []*Socket
+	in := make(map[int]bool)
+	for range 50 {
+		d := h.NewDomain()
+		d.Enter()
+		in[d.Lane().ID] = true
+		all = append(all, r.NewSocketIn(d, p, abi.AF_INET, abi.SOCK_STREAM, 6))
+		d.Leave()
+	}
+	if len(in) < 2 {
+		t.Fatalf("lanes %v", in)
+	}
+	for left := len(all); ; left -= 7 {
+		for n := 1; n < 60; n += 4 {
+			seen := make(map[uint64]bool)
+			for place, next := 0, 1; next != 0; place = next {
+				var part []Info
+				part, next = r.List(nil, place, n)
+				if len(part) > n {
+					t.Fatalf("%d at a time: %d", n, len(part))
+				}
+				for _, i := range part {
+					if seen[i.ID] {
+						t.Fatalf("%d at a time: number %d twice", n, i.ID)
+					}
+					seen[i.ID] = true
+				}
+			}
+			if len(seen) != max(left, 0) || len(r.All()) != len(seen) {
+				t.Fatalf("%d at a time: %d sockets, want %d", n, len(seen), left)
+			}
+		}
+		if left <= 0 {
+			break
+		}
+		for _, s := range all[:min(7, left)] {
+			all[len(all)-1].Host.Enter() // another's lane
+			r.Forget(s)
+			r.Forget(s)
+			all[len(all)-1].Host.Leave()
+		}
+		all = all[min(7, left):]
+	}
+}
