@@ -16,7 +16,7 @@ var declared = []declaration{
 	{name: "options/* ipv6:addrform", reason: notBuilt},
 	{name: "options/* ipv6:pktinfo", reason: notBuilt},
 	{name: "options/* so:attach_bpf", kernel: "EINVAL", reason: notBuilt}, // the descriptor is open, and no program
-	{name: "options/tcp* so:timestamping", reason: notBuilt}, // a stream's stamps without OPT_TSONLY
+	{name: "options/tcp* so:timestamping", reason: notBuilt},              // a stream's stamps without OPT_TSONLY
 	{name: "options/* tcp:save_syn", reason: notBuilt},
 	{name: "options/* tcp:timestamp", reason: notBuilt},
 	{name: "options/* tcp:tx_delay", reason: notBuilt},
