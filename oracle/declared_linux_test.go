@@ -14,17 +14,14 @@ var declared = []declaration{
 	{name: "options/* ip:options", reason: notBuilt},
 	{name: "options/* ip:transparent", reason: notBuilt},
 	{name: "options/* ipv6:addrform", reason: notBuilt},
-	{name: "options/* ipv6:mtu", reason: notBuilt},
 	{name: "options/* ipv6:pktinfo", reason: notBuilt},
 	{name: "options/* so:attach_bpf", kernel: "EINVAL", reason: notBuilt}, // the descriptor is open, and no program
-	{name: "options/* so:peercred", reason: notBuilt},
-	{name: "options/tcp* so:timestamping", reason: notBuilt}, // a stream's stamps without OPT_TSONLY
+	{name: "options/tcp* so:timestamping", reason: notBuilt},              // a stream's stamps without OPT_TSONLY
 	{name: "options/* tcp:save_syn", reason: notBuilt},
 	{name: "options/* tcp:timestamp", reason: notBuilt},
 	{name: "options/* tcp:tx_delay", reason: notBuilt},
 	{name: "options/tcp* ip:*_source*", reason: notBuilt},
 	{name: "options/tcp* ip:msfilter", reason: notBuilt},
-	{name: "optionuse/mtu", line: "b set ipv6:mtu *", reason: notBuilt},
 	{name: "optionuse/save syn", reason: notBuilt},
 	{name: "privileges/*", line: "a ?et ip:transparent*", reason: notBuilt},
 	{name: "privileges/options", line: "a set tcp:tx_delay 5", reason: notBuilt},

@@ -41,7 +41,7 @@ type machine struct {
 // Flags with which a receive or a send without address goes to the kernel.
 const (
 	nativeRecv = msgPeek | 0x40 | msgWaitAll | 0x4000 | 0x40000000 // PEEK DONTWAIT WAITALL NOSIGNAL CMSG_CLOEXEC
-	nativeSend = 0x4 | 0x40 | 0x80 | 0x800 | 0x4000 | msgMore      // DONTROUTE DONTWAIT EOR CONFIRM NOSIGNAL MORE
+	nativeSend = 0x4 | 0x40 | 0x80 | 0x800 | 0x4000                // DONTROUTE DONTWAIT EOR CONFIRM NOSIGNAL
 	siocBase   = 0x8900                                            // ioctls of sockets, whose size and direction come above
 	siocOutq   = 0x5411                                            // SIOCOUTQ
 	msgMore    = 0x8000
@@ -123,20 +123,17 @@ func receives(a *assembler) {
 	a.jump(bpf.JumpBitsSet, msgPeek, "notify", "allow")
 }
 
-// With MSG_MORE it is, too, where nobody sees packets.
+// With MSG_MORE it is only a stream's: of datagrams it says where one ends, and the filter does not see which
+// it is.
 func sends(a *assembler) {
 	if a.Sends || a.every {
 		always(a)
 		return
 	}
-	flags := uint32(nativeSend)
-	if a.seen {
-		flags &^= msgMore
-	}
 	marked(a)
 	noAddress(a)
 	a.jump(bpf.JumpEqual, 0, "send", "")
-	a.jump(bpf.JumpBitsSet, ^flags, "notify", "allow")
+	a.jump(bpf.JumpBitsSet, ^uint32(nativeSend), "notify", "allow")
 	// musl asks netlink with send, and then looks for the answer once, without waiting.
 	a.label("send")
 	a.load(arg(2))

@@ -81,7 +81,7 @@ func callSetsockopt(c *call) result {
 	if level == usock.SOL_TCP && name == usock.TCP_CORK && c.s.joined() {
 		c.s.drain() // what was written before it is not held back by it, or let go
 	}
-	if c.s.stream && queuesErrors(level, name, v) {
+	if queuesErrors(level, name, v) {
 		return c.refuseOption(level, name, v)
 	}
 	if err := c.s.u.SetSockOpt(level, name, v); err != nil {
@@ -245,8 +245,8 @@ const (
 )
 
 // queuesErrors reports whether the option puts entries into the queue of errors that are
-// none: the descriptor of a stream cannot show them to poll, so programs that wait for
-// them would wait for ever.
+// none: the descriptor cannot show them to poll unless its next read or write fails, so
+// programs that wait for them would wait for ever.
 func queuesErrors(level, name int, v []byte) bool {
 	if level != usock.SOL_SOCKET || len(v) < 4 {
 		return false

@@ -18,8 +18,8 @@ func callSendto(c *call) result {
 	m := c.plainMessage()
 	m.h.name, m.h.nameLen = args[4], uint32(args[5])
 	allowed := nativeSend
-	if c.l.packets {
-		allowed &^= msgMore
+	if c.s.stream && !c.l.packets {
+		allowed |= msgMore // where nobody sees packets, it has no effect
 	}
 	if c.kernelServes(m, allowed) && !c.l.traps.Sends { // it may be as long as what musl sends to netlink
 		return result{how: byKernel}

@@ -73,3 +73,11 @@ for end in ENDS:
     s.close()
     got = [to.recv(9) for i in range(COUNT + (end == "exit"))]
     print(end, len(got), got == sorted(got, key=lambda b: int(b) if b != b"last" else COUNT))
+
+# One that is sent in parts.
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.connect(to.getsockname())
+for parts in ((b"a", socket.MSG_MORE), (b"b", 0)), ((b"c", socket.MSG_MORE), (b"d", socket.MSG_MORE), (b"e", 0)), ((b"f", 0),):
+    for part, flags in parts:
+        s.send(part, flags)
+    print(to.recv(9))

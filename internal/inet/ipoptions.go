@@ -23,6 +23,7 @@ type ipOptions struct {
 	mcastAddr           netip.Addr
 	unicastIf           int32
 	unicastIf6          int32
+	fragSize6           uint32 // IPV6_MTU; 0: none
 	flow                uint32 // IPv6 flow label of the peer; 0: none
 	leases              []*flowLease
 
@@ -333,7 +334,7 @@ var ip6Rows = []socket.Option{
 	ipFlag(abi.SOL_IPV6, abi.IPV6_DONTFRAG, func(o *ipOptions) *bool { return &o.dontFrag6 }),
 	ipFlag(abi.SOL_IPV6, abi.IPV6_RECVORIGDSTADDR, func(o *ipOptions) *bool { return &o.recvOrigDst6 }),
 	ipFlag(abi.SOL_IPV6, abi.IPV6_FREEBIND, func(o *ipOptions) *bool { return &o.freebind }),
-	{Level: abi.SOL_IPV6, Name: abi.IPV6_MTU, Get: getMTU},
+	{Level: abi.SOL_IPV6, Name: abi.IPV6_MTU, Get: getMTU, Set: setFragSize},
 	{
 		Level: abi.SOL_IPV6, Name: abi.IPV6_V6ONLY,
 		Get: func(s *socket.Socket, b []byte) ([]byte, error) {
@@ -362,6 +363,19 @@ func getMTU(s *socket.Socket, b []byte) ([]byte, error) {
 	return abi.AppendInt(b, mtu), nil
 }
 
+// setFragSize bounds what leaves unfragmented; getMTU does not tell it (Linux, ipv6_pinfo.frag_size).
+func setFragSize(s *socket.Socket, v []byte) error {
+	i, err := abi.ParseInt(v)
+	if err != nil {
+		return err
+	}
+	if i != 0 && i < ip.MinPMTU6 {
+		return syscall.EINVAL
+	}
+	ownIPOptionsOf(s).fragSize6 = uint32(i)
+	return nil
+}
+
 // deviceRows are SO_BINDTODEVICE and SO_BINDTOIFINDEX. A program without
 // CAP_NET_RAW may tie a socket to an interface, not change that again.
 func deviceRows(st *Stack) []socket.Option {
@@ -386,6 +400,12 @@ func deviceRows(st *Stack) []socket.Option {
 	}))
 	return append(rows, []socket.Option{
 		socket.MemInfo,
+		{
+			Level: abi.SOL_SOCKET, Name: abi.SO_PEERCRED, // nobody: process 0, user and group -1
+			Get: func(_ *socket.Socket, b []byte) ([]byte, error) {
+				return abi.AppendInt(abi.AppendInt(abi.AppendInt(b, 0), -1), -1), nil
+			},
+		},
 		{
 			Level: abi.SOL_SOCKET, Name: abi.SO_ZEROCOPY,
 			Get: func(_ *socket.Socket, b []byte) ([]byte, error) { return abi.AppendInt(b, 0), nil },

@@ -480,6 +480,7 @@ func (d *dgram) emit(p *packet.Packet, path *ip.Path, o *ip.Out, c *sendControl,
 func (d *dgram) outOptions(o *ip.Out, c *sendControl, port uint16) {
 	d.ip().out(o, o.Dst)
 	if o.Dst.Is6() {
+		o.FragmentSize = int(d.ip().fragSize6)
 		if o.Flow = c.flow; o.Flow == 0 && !d.ip().noAutoFlow {
 			o.Flow = d.labelFor(tuple{laddr: o.Src, raddr: o.Dst, lport: d.lport, rport: port})
 		}

@@ -58,6 +58,8 @@ func TestUDPSend(t *testing.T) {
 		{"IPv6, the largest", "udp6", "[" + addrB6 + "]:7", 65527, 0, func(s *sock) { s.set(abi.SOL_IPV6, abi.IPV6_MTU_DISCOVER, 0) }, "<nil>"},
 		{"IPv6, larger", "udp6", "[" + addrB6 + "]:7", 65528, 0, func(s *sock) { s.set(abi.SOL_IPV6, abi.IPV6_MTU_DISCOVER, 0) }, "EMSGSIZE"},
 		{"IPv6, not to be cut", "udp6", "[" + addrB6 + "]:7", 1453, 0, func(s *sock) { s.set(abi.SOL_IPV6, abi.IPV6_DONTFRAG, 1) }, "EMSGSIZE"},
+		{"IPv6, its own MTU, not to be cut", "udp6", "[" + addrB6 + "]:7", 1232, 0, func(s *sock) { s.set(abi.SOL_IPV6, abi.IPV6_DONTFRAG, 1).set(abi.SOL_IPV6, abi.IPV6_MTU, 1280) }, "<nil>"},
+		{"IPv6, larger than its own MTU, not to be cut", "udp6", "[" + addrB6 + "]:7", 1233, 0, func(s *sock) { s.set(abi.SOL_IPV6, abi.IPV6_DONTFRAG, 1).set(abi.SOL_IPV6, abi.IPV6_MTU, 1280) }, "EMSGSIZE"},
 		{"IPv6, to port 0", "udp6", "[" + addrB6 + "]:0", 5, 0, nil, "EINVAL"},
 		{"IPv6, to nobody", "udp6", "-", 5, 0, nil, "EDESTADDRREQ"},
 		{"IPv6, of that link", "udp6", "[fe80::2%2]:7", 5, 0, nil, "<nil>"},

@@ -99,6 +99,7 @@ func TestStraight(t *testing.T) {
 		{"not to be fragmented", "udp4", to, nil, sol4(abi.IP_MTU_DISCOVER, abi.PMTUDISC_DO), 64, nil, 1},
 		{"not by the path's MTU", "udp4", to, nil, sol4(abi.IP_MTU_DISCOVER, abi.PMTUDISC_PROBE), 64, nil, 1},
 		{"IPv6, not to be fragmented", "udp6", to6, nil, sol6(abi.IPV6_DONTFRAG, 1), 64, nil, 1},
+		{"IPv6, larger than its own MTU", "udp6", to6, nil, sol6(abi.IPV6_MTU, 1280), 1300, nil, 6},
 		{"no checksum", "udp4", to, nil, sol(abi.SO_NO_CHECK, 1), 64, nil, 1},
 		{"IP_MINTTL", "udp4", to, sol4(abi.IP_MINTTL, 65), nil, 64, nil, 1},
 		{"a filter that cuts", "udp4", to, filter(20), nil, 64, nil, 3},

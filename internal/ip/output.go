@@ -32,6 +32,9 @@ type Out struct {
 	// (IP_PMTUDISC_PROBE, IP_PMTUDISC_INTERFACE).
 	IgnorePathMTU bool
 
+	// FragmentSize is an MTU that holds besides the path's, if it is less (IPV6_MTU); 0: none.
+	FragmentSize int
+
 	// Discover forbids routers to fragment an IPv4 packet that needs no fragmenting
 	// here: IP_PMTUDISC_WANT, Linux's default.
 	Discover bool
@@ -77,10 +80,7 @@ func (l *Lane) Output(p *packet.Packet, path *Path, o *Out) error {
 		p.Free()
 		return nil
 	}
-	mtu := path.MTU
-	if o.IgnorePathMTU {
-		mtu = path.Iface.cfg.MTU
-	}
+	mtu := o.mtu(path)
 	n := p.Len()
 	p.Trusted = !o.Unverified
 	if dst.Is4() {
@@ -131,6 +131,18 @@ func (l *Lane) Output(p *packet.Packet, path *Path, o *Out) error {
 	}
 	l.send(p, path, src, dst, o)
 	return nil
+}
+
+// mtu returns what a packet along path may have without being fragmented.
+func (o *Out) mtu(path *Path) int {
+	mtu := path.MTU
+	if o.IgnorePathMTU {
+		mtu = path.Iface.cfg.MTU
+	}
+	if o.FragmentSize > 0 {
+		mtu = min(mtu, o.FragmentSize)
+	}
+	return mtu
 }
 
 // ttl returns the time to live or hop limit of a packet to dst.

@@ -12,7 +12,7 @@ import (
 
 const (
 	minPMTU4 = 552  // Linux's default; RFC 791 would allow 68
-	minPMTU6 = 1280 // RFC 8200, section 5
+	MinPMTU6 = 1280 // RFC 8200, section 5
 
 	// mtuAge is how long a path MTU that was learnt is believed (RFC 1191, section
 	// 6.3; RFC 8201, section 4: no less than 5, recommended 10 minutes).
@@ -53,7 +53,7 @@ func (l *Layer) LowerPathMTU(dst netip.Addr, mtu int) bool {
 	if dst.Is4() {
 		mtu = max(mtu, minPMTU4)
 	} else {
-		mtu = max(mtu, minPMTU6)
+		mtu = max(mtu, MinPMTU6)
 	}
 
 	// Only downwards: whoever says that a path takes more than we thought may lie, and the path

@@ -29,10 +29,7 @@ func (l *Lane) Straight(path *Path, o *Out, n int) bool {
 	if !i.lanes[l.at.ID].admitted.has(o.Src, o.Dst, l.gen) {
 		return false
 	}
-	mtu := path.MTU
-	if o.IgnorePathMTU {
-		mtu = i.cfg.MTU
-	}
+	mtu := o.mtu(path)
 	if o.Dst.Is4() {
 		return wire.IPv4MinLen+n <= min(mtu, maxLen4) && (o.DontFragment || o.Discover) // else it would take an identification
 	}
