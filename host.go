@@ -13,6 +13,7 @@ import (
 	"usock/internal/host"
 	"usock/internal/inet"
 	"usock/internal/ip"
+	"usock/internal/offload"
 	"usock/internal/relay"
 	"usock/internal/socket"
 	"usock/internal/tcp"
@@ -246,6 +247,8 @@ func (h *Host) attach(l link.Link, c ip.IfaceConfig) (*ip.Iface, error) {
 	}
 	if parallel != nil {
 		out = h.flows(parallel)
+	} else if c.Cuts {
+		out = h.port(l, info)
 	} else if q, ok := l.(link.Queued); ok {
 		queues = q.Queues()
 		out = h.spread(q)
@@ -298,9 +301,17 @@ func (h *Host) flows(l link.Parallel) *relay.Spread {
 	n := h.h.Lanes()
 	s := &relay.Spread{Choose: func(p *packet.Packet) int { return int(l.Flow(p) % uint64(n)) }}
 	for range n {
-		s.To = append(s.To, h.h.NewPort(sendFlow{l}))
+		s.To = append(s.To, h.port(sendFlow{l}, l.Info()))
 	}
 	return s
+}
+
+// port returns the relay to a link, or to one of its ways, that large segments are made for: it cuts them where the link takes none.
+func (h *Host) port(to relay.Sender, i link.Info) *relay.Relay {
+	if !i.Segments {
+		to = &offload.Cutter{To: to, Checksum: i.Checksum}
+	}
+	return h.h.NewPort(to)
 }
 
 // sendFlow is the relays' end of such a link.

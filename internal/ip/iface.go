@@ -404,7 +404,7 @@ func (l *Lane) transmit(i *Iface, p *packet.Packet) {
 	}
 	out := i.cfg.Out.For(p)
 	switch {
-	case p.SegmentSize == 0 || i.cfg.Segments:
+	case p.SegmentSize == 0 || i.cfg.Segments || i.cfg.Cuts && l.tap == nil:
 		l.leave(i, out, p)
 	case i.cfg.Checksum:
 		offload.Cut(p, func(s *packet.Packet) { l.leave(i, out, s) })
@@ -416,8 +416,14 @@ func (l *Lane) transmit(i *Iface, p *packet.Packet) {
 // leave is transmit for a packet that is as the interface's link takes it. A link's goes out by a relay.
 func (l *Lane) leave(i *Iface, out *relay.Relay, p *packet.Packet) {
 	c := l.carried(i)
-	c.TxPackets++
-	c.TxBytes += uint64(p.Len())
+	if p.SegmentSize == 0 || i.cfg.Segments {
+		c.TxPackets++
+		c.TxBytes += uint64(p.Len())
+	} else {
+		packets, bytes := offload.Pieces(p)
+		c.TxPackets += uint64(packets)
+		c.TxBytes += uint64(bytes)
+	}
 	if l.tap != nil {
 		l.tap(l, i, p, true)
 	}
