@@ -13,7 +13,6 @@ import (
 	"usock/internal/host"
 	"usock/internal/inet"
 	"usock/internal/ip"
-	"usock/internal/offload"
 	"usock/internal/relay"
 	"usock/internal/socket"
 	"usock/internal/tcp"
@@ -248,7 +247,7 @@ func (h *Host) attach(l link.Link, c ip.IfaceConfig) (*ip.Iface, error) {
 	if parallel != nil {
 		out = h.flows(parallel)
 	} else if c.Cuts {
-		out = h.port(l, info)
+		out = h.stack.IP.NewPort(l, info.Segments, info.Checksum)
 	} else if q, ok := l.(link.Queued); ok {
 		queues = q.Queues()
 		out = h.spread(q)
@@ -298,20 +297,12 @@ func (h *Host) spread(l link.Queued) *relay.Spread {
 
 // flows returns the port of a link through which flows pass side by side: as many relays as there are lanes.
 func (h *Host) flows(l link.Parallel) *relay.Spread {
-	n := h.h.Lanes()
+	n, i := h.h.Lanes(), l.Info()
 	s := &relay.Spread{Choose: func(p *packet.Packet) int { return int(l.Flow(p) % uint64(n)) }}
 	for range n {
-		s.To = append(s.To, h.port(sendFlow{l}, l.Info()))
+		s.To = append(s.To, h.stack.IP.NewPort(sendFlow{l}, i.Segments, i.Checksum))
 	}
 	return s
-}
-
-// port returns the relay to a link, or to one of its ways, that large segments are made for: it cuts them where the link takes none.
-func (h *Host) port(to relay.Sender, i link.Info) *relay.Relay {
-	if !i.Segments {
-		to = &offload.Cutter{To: to, Checksum: i.Checksum}
-	}
-	return h.h.NewPort(to)
 }
 
 // sendFlow is the relays' end of such a link.

@@ -2,11 +2,11 @@ package offload
 
 import "usock/packet"
 
-// Cutter is a way to a place that takes no large TCP segments: it cuts those that it is sent. It is made by setting the fields, and
-// sent to by one goroutine at a time.
+// Cutter is the way to a place that takes no large TCP segments, which it cuts. It is made by setting the exported fields, and sent to by
+// one goroutine at a time, as a relay does.
 //
-// Pieces are made by who carries them, a segment at a time, and not by who sends: so they go from one processor to
-// another only where the place has them do so, and the few packets that they take are used again at once.
+// So segments are cut by whoever carries them, and not by whoever makes them: the pieces do not go from one processor's cache
+// to another's, and the few packets that they are in are used again at once.
 type Cutter struct {
 	To interface {
 		Send(batch []*packet.Packet) int
@@ -15,29 +15,33 @@ type Cutter struct {
 
 	batch [64]*packet.Packet
 	n     int // of batch
-	lost  int // pieces of the present batch that the place had no room for
+	lost  int // that the place had no room for, of this call
 }
 
-// Send implements relay.Sender. A segment is accepted if all its pieces are.
+// Send implements relay.Sender. Each piece that the place does not accept is one packet less, so that the result may be below zero.
 func (c *Cutter) Send(batch []*packet.Packet) int {
 	c.lost = 0
-	for i, p := range batch {
-		switch size := int(p.SegmentSize); {
-		case size == 0:
+	for _, p := range batch {
+		size := int(p.SegmentSize)
+		if size == 0 {
 			c.put(p)
 			continue
-		case c.n > 0 && c.n+(p.Len()+size-1)/size > len(c.batch):
-			c.flush() // pieces of one segment go together, so that they come as one run
 		}
-		_ = i
+
+		// The pieces of one go together where they can: they are one run for who receives them.
+		if c.n+(p.Len()+size-1)/size > len(c.batch) {
+			c.flush()
+		}
+		cut := Segment
 		if c.Checksum {
-			Cut(p, c.put)
-		} else {
-			Segment(p, c.put)
+			cut = Cut
+		}
+		if !cut(p, c.put) {
+			c.lost++
 		}
 	}
 	c.flush()
-	return max(len(batch)-c.lost, 0)
+	return len(batch) - c.lost
 }
 
 func (c *Cutter) put(p *packet.Packet) {
@@ -48,25 +52,22 @@ func (c *Cutter) put(p *packet.Packet) {
 	c.n++
 }
 
-// flush sends what was cut.
 func (c *Cutter) flush() {
-	if c.n == 0 {
+	batch := c.batch[:c.n]
+	if c.n = 0; len(batch) == 0 {
 		return
 	}
-	n := c.n
-	c.n = 0
-	batch := c.batch[:n]
-	c.lost += n - c.To.Send(batch)
+	c.lost += len(batch) - c.To.Send(batch)
 	clear(batch)
 }
 
-// Pieces returns how many packets are cut out of p, and how many bytes those have. p has a size, and its headers stand in its head.
+// Pieces returns how many packets will be cut out of p, which has a size, and the bytes that they have together.
 func Pieces(p *packet.Packet) (packets, bytes int) {
-	net, tcp, ok := headers(p.Head())
+	net, tcp, ok := headers(p.Front())
 	if !ok {
 		return 1, p.Len()
 	}
 	size := int(p.SegmentSize)
-	n := max((p.Len()-net-tcp+size-1)/size, 1)
-	return n, p.Len() + (n-1)*(net+tcp)
+	packets = max((p.Len()-net-tcp+size-1)/size, 1)
+	return packets, p.Len() + (packets-1)*(net+tcp)
 }
