@@ -3,8 +3,8 @@ package tcp
 import "testing"
 
 // The send buffer holds what Linux's does, of a window of n segments of 1448 bytes twice 4,352 bytes
-// each; no more than of the peer's largest window, and above 4 MiB than four times what is delivered in the
-// shortest round trip; and never more than the host's limit.
+// each; no more than of the peer's largest window, and above 4 MiB, or 2 MiB where round trips are shorter than a millisecond, than
+// four times what is delivered in the shortest round trip; and never more than the host's limit.
 func TestSendBufferGrowth(t *testing.T) {
 	for _, c := range []struct {
 		segments uint32
@@ -17,7 +17,10 @@ func TestSendBufferGrowth(t *testing.T) {
 	}{
 		{segments: 100, delivery: 1e9, min: 20000, want: 100 * 2 * (4096 + 256)},
 		{segments: 10000, want: 4 << 20},                                // no rate yet
-		{segments: 10000, delivery: 10e9, min: 50, want: 4 << 20},       // 500 kB a round trip
+		{segments: 10000, delivery: 10e9, min: 50, want: 2 << 20},       // 500 kB a round trip
+		{segments: 10000, delivery: 1e9, min: 50, want: 2 << 20},        // 50 kB
+		{segments: 10000, delivery: 125e6, min: 999, want: 2 << 20},     // 125 kB
+		{segments: 10000, delivery: 125e6, min: 1000, want: 4 << 20},    // the same, no short one
 		{segments: 10000, delivery: 125e6, min: 20000, want: 10e6},      // 1 Gbit/s over 20 ms
 		{segments: 10000, delivery: 1250e6, min: 20000, want: 60 << 20}, // 10
 		{segments: 2000, delivery: 1250e6, min: 20000, want: 2000 * 2 * (4096 + 256)},
