@@ -246,6 +246,8 @@ func (h *Host) attach(l link.Link, c ip.IfaceConfig) (*ip.Iface, error) {
 	}
 	if parallel != nil {
 		out = h.flows(parallel)
+	} else if c.Cuts {
+		out = h.stack.IP.NewPort(l, info.Segments, info.Checksum)
 	} else if q, ok := l.(link.Queued); ok {
 		queues = q.Queues()
 		out = h.spread(q)
@@ -295,10 +297,10 @@ func (h *Host) spread(l link.Queued) *relay.Spread {
 
 // flows returns the port of a link through which flows pass side by side: as many relays as there are lanes.
 func (h *Host) flows(l link.Parallel) *relay.Spread {
-	n := h.h.Lanes()
+	n, i := h.h.Lanes(), l.Info()
 	s := &relay.Spread{Choose: func(p *packet.Packet) int { return int(l.Flow(p) % uint64(n)) }}
 	for range n {
-		s.To = append(s.To, h.h.NewPort(sendFlow{l}))
+		s.To = append(s.To, h.stack.IP.NewPort(sendFlow{l}, i.Segments, i.Checksum))
 	}
 	return s
 }

@@ -44,9 +44,9 @@ func (h *Host) Wrap(name string, wrap func(link.Link) link.Link) error {
 	}
 	link.UseClock(outer, h.h.Clock())
 	link.UseTakers(outer, h.takers(i))
-	out := h.h.NewPort(outer)
-	outer.Deliver(input)
 	info := outer.Info()
+	out := h.stack.IP.NewPort(outer, info.Segments, info.Checksum)
+	outer.Deliver(input)
 	h.h.Enter()
 	i.Rewire(out, info.Checksum, info.CRC32c, info.Segments)
 	h.h.Leave()

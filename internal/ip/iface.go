@@ -27,7 +27,7 @@ type IfaceConfig struct {
 	CRC32c   bool // and those without CRC32c
 	Segments bool // the link takes TCP segments larger than the MTU
 
-	// Cuts says that the interface cuts such segments where the link does not take them: to make one and cut it
+	// Cuts says that Out cuts such segments where the link does not take them (offload.Cutter): to make one and cut it
 	// costs less than to make many (Linux's GSO).
 	Cuts bool
 }
@@ -40,6 +40,15 @@ type Port interface {
 
 	// Dropped returns how many packets the port or the link had no room for.
 	Dropped() uint64
+}
+
+// NewPort returns a relay to link that large segments are made for (IfaceConfig.Cuts). segments says that the link takes them, checksum that it
+// completes checksums.
+func (l *Layer) NewPort(link relay.Sender, segments, checksum bool) *relay.Relay {
+	if !segments {
+		link = &offload.Cutter{To: link, Checksum: checksum}
+	}
+	return l.host.NewPort(link)
 }
 
 const (
@@ -396,7 +405,8 @@ func (l *Layer) IsBroadcast(a netip.Addr) bool {
 	return a == limitedBroadcast || l.broadcasts[a] > 0
 }
 
-// transmit sends p, a complete packet, through the interface and takes it over.
+// transmit sends p, a complete packet, through the interface and takes it over. A large segment that is to be cut is so by the port, but
+// where somebody looks at each packet.
 func (l *Lane) transmit(i *Iface, p *packet.Packet) {
 	if i.cfg.Out == nil {
 		l.leave(i, nil, p)
@@ -404,7 +414,7 @@ func (l *Lane) transmit(i *Iface, p *packet.Packet) {
 	}
 	out := i.cfg.Out.For(p)
 	switch {
-	case p.SegmentSize == 0 || i.cfg.Segments:
+	case p.SegmentSize == 0 || i.cfg.Segments || l.tap == nil && i.cfg.Cuts:
 		l.leave(i, out, p)
 	case i.cfg.Checksum:
 		offload.Cut(p, func(s *packet.Packet) { l.leave(i, out, s) })
@@ -413,11 +423,15 @@ func (l *Lane) transmit(i *Iface, p *packet.Packet) {
 	}
 }
 
-// leave is transmit for a packet that is as the interface's link takes it. A link's goes out by a relay.
+// leave is transmit for a packet that is as the interface's port takes it. A link's goes out by a relay.
 func (l *Lane) leave(i *Iface, out *relay.Relay, p *packet.Packet) {
 	c := l.carried(i)
-	c.TxPackets++
-	c.TxBytes += uint64(p.Len())
+	packets, bytes := 1, p.Len()
+	if p.SegmentSize != 0 && !i.cfg.Segments && out != nil {
+		packets, bytes = offload.Pieces(p)
+	}
+	c.TxPackets += uint64(packets)
+	c.TxBytes += uint64(bytes)
 	if l.tap != nil {
 		l.tap(l, i, p, true)
 	}

@@ -186,6 +186,14 @@ func (c *Conn) Sequence() (una, nxt, end uint64) { return c.snd.una, c.snd.nxt, 
 // buffer, and the buffer with the window, until no cache holds what is sent.
 const followedSndBuf = 4 << 20
 
+// nearSndBuf and nearSegments, of the largest, are the same in a short round trip, as long as it has not become a long one: what
+// is written stays in a cache until it is read, and a writer that finds no room leaves his processor to the reader. It is
+// segments that are handed over, and fewer of them than these have both ends wait for each other.
+const (
+	nearSndBuf   = 1 << 20
+	nearSegments = 32
+)
+
 // usefulSndBuf returns the bytes of send buffer that the path has use for: four times what is delivered
 // in its shortest round trip. One is in flight, in slow start twice that is a round trip later, and a
 // program that waits is woken only when a third of the buffer is free.
@@ -193,7 +201,11 @@ func (s *sender) usefulSndBuf(t *tcb) uint64 {
 	if s.flight == nil {
 		return followedSndBuf
 	}
-	return max(4*(s.flight.delivery/1000*uint64(t.rtt.min)/1000), followedSndBuf)
+	followed := uint64(followedSndBuf)
+	if t.rtt.min != 0 && time.Duration(t.rtt.min)*time.Microsecond < longTrip && t.rtt.smoothed() < 10*longTrip {
+		followed = max(nearSndBuf, nearSegments*uint64(s.mss))
+	}
+	return max(4*(s.flight.delivery/1000*uint64(t.rtt.min)/1000), followed)
 }
 
 // growSndBuf lets the send buffer hold twice the window of n segments, as Linux
