@@ -39,9 +39,10 @@ func (h *Host) NewDomainApart() *Domain {
 // CacheLine is the size in bytes of what processors take from each other.
 const CacheLine = 64
 
-// home returns a number by which domains are spread over what there are a few of: the lanes in which they are entered
-// where there is a choice, and the parts of the timers. It is made of the address, which no object changes.
-func (d *Domain) home() int {
+// Spread returns a number by which domains are spread over what there are a few of: the lanes in which they are entered
+// where there is a choice, and the parts of the timers. It is made of the address, which no object changes, and the domain need not
+// be entered.
+func (d *Domain) Spread() int {
 	return int(uint32(uintptr(unsafe.Pointer(d))>>5) * 0x9e3779b1 >> 16)
 }
 
@@ -64,7 +65,7 @@ func (d *Domain) Enter() {
 	if !d.mu.TryLock() {
 		d.lockSlow()
 	}
-	l := h.acquire(d.home())
+	l := h.acquire(d.Spread())
 	l.goInto(d)
 	if d.left() {
 		l.drain(d)
@@ -132,7 +133,7 @@ func (d *Domain) SetTimer(e *timer.Entry, at time.Duration) { d.shard().set(e, a
 // RemoveTimer takes e out of the queue.
 func (d *Domain) RemoveTimer(e *timer.Entry) { d.shard().remove(e) }
 
-func (d *Domain) shard() *shard { return &d.host.shards[d.home()&(len(d.host.lanes)-1)] }
+func (d *Domain) shard() *shard { return &d.host.shards[d.Spread()&(len(d.host.lanes)-1)] }
 
 // Notify tells those who wait in q that ev happened; goroutines are signalled
 // after Leave has unlocked.

@@ -14,13 +14,13 @@ type Registry struct {
 	host *host.Host
 	also []Lister // those that list more than sockets
 
-	parts []registryPart // one for each lane: who makes sockets in different lanes does not meet
+	parts []registryPart // as many as lanes, by the sockets' domains: who makes sockets in different ones seldom meets
 
 	_   [host.CacheLine]byte
 	ids atomic.Uint64 // the last socket's number
 }
 
-// registryPart is the sockets that were made in one lane.
+// registryPart is the sockets of some domains.
 type registryPart struct {
 	mu  rank.Leaf
 	all []*Socket // each at the place that its slot tells
@@ -58,12 +58,12 @@ func (r *Registry) NewSocket(p Proto, domain, typ, protocol int) *Socket {
 	return r.NewSocketIn(r.DomainFor(p), p, domain, typ, protocol)
 }
 
-// NewSocketIn returns a socket of the row in the lock domain d, which is entered, or the whole host. It stays in the
-// registry until it is forgotten.
+// NewSocketIn returns a socket of the row in the lock domain d. It stays in the registry until it is forgotten. d need not be entered
+// where nobody else knows the socket: accept(2) makes one for a connection that is at work.
 func (r *Registry) NewSocketIn(d *host.Domain, p Proto, domain, typ, protocol int) *Socket {
 	s := newSocket(d, p, domain, typ, protocol)
 	s.ID = r.ids.Add(1)
-	i := d.Lane().ID
+	i := d.Spread() & (len(r.parts) - 1)
 	part := &r.parts[i]
 	part.mu.Lock()
 	s.slot = int32(len(part.all)*len(r.parts) + i)
