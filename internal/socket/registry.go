@@ -60,26 +60,30 @@ func (r *Registry) NewSocket(p Proto, domain, typ, protocol int) *Socket {
 
 // NewSocketIn returns a socket of the row in the lock domain d. It stays in the registry until it is forgotten. d need not be entered
 // where nobody else knows the socket: accept(2) makes one for a connection that is at work.
-func (r *Registry) NewSocketIn(d *host.Domain, p Proto, domain, typ, protocol int) *Socket {
-	s := newSocket(d, p, domain, typ, protocol)
+func (r *Registry) NewSocketIn(d *host.Domain, row Proto, domain, typ, protocol int) *Socket {
+	s := newSocket(d, row, domain, typ, protocol)
 	s.ID = r.ids.Add(1)
-	i := d.Spread() & (len(r.parts) - 1)
-	part := &r.parts[i]
-	part.mu.Lock()
-	s.slot = int32(len(part.all)*len(r.parts) + i)
-	part.all = append(part.all, s)
-	part.mu.Unlock()
+	p := r.part(s)
+	p.mu.Lock()
+	s.slot = int32(len(p.all))
+	p.all = append(p.all, s)
+	p.mu.Unlock()
 	return s
+}
+
+// part returns where the socket stands.
+func (r *Registry) part(s *Socket) *registryPart {
+	return &r.parts[s.Host.Spread()&(len(r.parts)-1)]
 }
 
 // Forget takes a closed socket out: the last one takes its place. One that is out already
 // is left alone.
 func (r *Registry) Forget(s *Socket) {
-	p := &r.parts[int(s.slot)%len(r.parts)]
+	p := r.part(s)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	last := len(p.all) - 1
-	if i := int(s.slot) / len(r.parts); i <= last && p.all[i] == s {
+	if i := int(s.slot); i <= last && p.all[i] == s {
 		moved := p.all[last]
 		p.all[i], moved.slot = moved, s.slot
 		p.all[last] = nil
