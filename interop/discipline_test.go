@@ -8,7 +8,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"testing"
 	"time"
@@ -169,8 +168,10 @@ func verdictOf(in []sent, out []arrived) (j traceVerdict) {
 	return j
 }
 
-// compare says what is different by more than the two clocks and PIE's chance explain: counts by a seventh and six
-// datagrams, and where CoDel drops or marks first by eight datagrams.
+// compare says what is different by more than the two clocks and PIE's chance explain: counts, of each flow and of all, by a
+// seventh and six datagrams, and where CoDel drops or marks first by eight datagrams. Of a flow that does not fill its share
+// FQ-CoDel may drop and mark less than the kernel: Linux 6.1 takes a wait that was over when the flow's queue ran empty for
+// one that goes on, and how often that is depends on its timers.
 func (q *queueTrace) compare(t *testing.T, p *playedTrace) (wrong []string) {
 	t.Helper()
 	kernel, own := verdictOf(p.Sent, p.Arrived), verdictOf(p.Sent, q.replay(t, p.Sent))
@@ -179,15 +180,19 @@ func (q *queueTrace) compare(t *testing.T, p *playedTrace) (wrong []string) {
 	const shown = 24
 	first := min(len(kernel.numbers), len(own.numbers), shown)
 	t.Logf("kernel %v …, usock %v …", kernel.numbers[:first], own.numbers[:first])
-	apart := func(a, b int) bool { return math.Abs(float64(a-b)) > float64(max(a, b))/7+6 }
-	for flow := range kernel.dropped {
-		if apart(kernel.dropped[flow], own.dropped[flow]) {
-			wrong = append(wrong, "drops")
+	fewer := func(a, b int) bool { return float64(b-a) > float64(max(a, b))/7+6 }
+	judge := func(what string, kernel, own [3]int) {
+		for flow := range kernel {
+			if fewer(kernel[flow], own[flow]) || fewer(own[flow], kernel[flow]) && (flow == 0 || len(q.Offers[0].Times) == 1) {
+				wrong = append(wrong, fmt.Sprintf("%s of flow %d", what, flow))
+			}
 		}
-		if apart(kernel.marked[flow], own.marked[flow]) {
-			wrong = append(wrong, "marks")
+		if k, o := kernel[0]+kernel[1]+kernel[2], own[0]+own[1]+own[2]; fewer(k, o) || fewer(o, k) {
+			wrong = append(wrong, what)
 		}
 	}
+	judge("drops", kernel.dropped, own.dropped)
+	judge("marks", kernel.marked, own.marked)
 	if q.CoDel {
 		for i := range min(first, 12) {
 			if d := kernel.numbers[i] - own.numbers[i]; d < -8 || d > 8 {
