@@ -45,6 +45,10 @@ func (d *Domain) home() int {
 	return int(uint32(uintptr(unsafe.Pointer(d))>>5) * 0x9e3779b1 >> 16)
 }
 
+// Part returns the number, always the same, of the part that d has in what is in as many parts as there are lanes. The domain need not be
+// entered.
+func (d *Domain) Part() int { return d.home() & (len(d.host.lanes) - 1) }
+
 // isWhole reports whether d is the whole host.
 func (d *Domain) isWhole() bool { return d == &d.host.Domain }
 
@@ -132,7 +136,7 @@ func (d *Domain) SetTimer(e *timer.Entry, at time.Duration) { d.shard().set(e, a
 // RemoveTimer takes e out of the queue.
 func (d *Domain) RemoveTimer(e *timer.Entry) { d.shard().remove(e) }
 
-func (d *Domain) shard() *shard { return &d.host.shards[d.home()&(len(d.host.lanes)-1)] }
+func (d *Domain) shard() *shard { return &d.host.shards[d.Part()] }
 
 // Notify tells those who wait in q that ev happened; goroutines are signalled
 // after Leave has unlocked.

@@ -14,16 +14,16 @@ type Registry struct {
 	host *host.Host
 	also []Lister // those that list more than sockets
 
-	parts []registryPart // one for each lane: who makes sockets in different lanes does not meet
+	parts []registryPart // as many as lanes: who makes sockets in different lanes seldom meets
 
 	_   [host.CacheLine]byte
 	ids atomic.Uint64 // the last socket's number
 }
 
-// registryPart is the sockets that were made in one lane.
+// registryPart is the sockets whose domains have that part.
 type registryPart struct {
 	mu  rank.Leaf
-	all []*Socket // each at the place that its slot tells
+	all []*Socket // each at its slot
 	_   [host.CacheLine]byte
 }
 
@@ -58,15 +58,14 @@ func (r *Registry) NewSocket(p Proto, domain, typ, protocol int) *Socket {
 	return r.NewSocketIn(r.DomainFor(p), p, domain, typ, protocol)
 }
 
-// NewSocketIn returns a socket of the row in the lock domain d, which is entered, or the whole host. It stays in the
+// NewSocketIn returns a socket of the row in the lock domain d, which others may be in: it is nobody's yet. It stays in the
 // registry until it is forgotten.
 func (r *Registry) NewSocketIn(d *host.Domain, p Proto, domain, typ, protocol int) *Socket {
 	s := newSocket(d, p, domain, typ, protocol)
 	s.ID = r.ids.Add(1)
-	i := d.Lane().ID
-	part := &r.parts[i]
+	part := &r.parts[d.Part()]
 	part.mu.Lock()
-	s.slot = int32(len(part.all)*len(r.parts) + i)
+	s.slot = int32(len(part.all))
 	part.all = append(part.all, s)
 	part.mu.Unlock()
 	return s
@@ -75,11 +74,11 @@ func (r *Registry) NewSocketIn(d *host.Domain, p Proto, domain, typ, protocol in
 // Forget takes a closed socket out: the last one takes its place. One that is out already
 // is left alone.
 func (r *Registry) Forget(s *Socket) {
-	p := &r.parts[int(s.slot)%len(r.parts)]
+	p := &r.parts[s.Host.Part()]
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	last := len(p.all) - 1
-	if i := int(s.slot) / len(r.parts); i <= last && p.all[i] == s {
+	if i := int(s.slot); i <= last && p.all[i] == s {
 		moved := p.all[last]
 		p.all[i], moved.slot = moved, s.slot
 		p.all[last] = nil
