@@ -45,10 +45,15 @@ type Port interface {
 // NewPort returns a relay to link that large segments are made for (IfaceConfig.Cuts). segments says that the link takes them, checksum that it
 // completes checksums.
 func (l *Layer) NewPort(link relay.Sender, segments, checksum bool) *relay.Relay {
-	if !segments {
-		link = &offload.Cutter{To: link, Checksum: checksum}
+	if segments {
+		return l.host.NewPort(link)
 	}
-	return l.host.NewPort(link)
+	r := l.host.NewPort(&offload.Cutter{To: link, Checksum: checksum})
+	r.Count = func(p *packet.Packet) int {
+		n, _ := offload.Pieces(p)
+		return n
+	}
+	return r
 }
 
 const (
@@ -427,7 +432,7 @@ func (l *Lane) transmit(i *Iface, p *packet.Packet) {
 func (l *Lane) leave(i *Iface, out *relay.Relay, p *packet.Packet) {
 	c := l.carried(i)
 	packets, bytes := 1, p.Len()
-	if p.SegmentSize != 0 && !i.cfg.Segments && out != nil {
+	if !i.cfg.Segments && out != nil {
 		packets, bytes = offload.Pieces(p)
 	}
 	c.TxPackets += uint64(packets)
