@@ -89,7 +89,7 @@ type Iface struct {
 
 	reports reports
 
-	droppedBefore uint64 // by ports that packets left by before Rewire
+	before []Port // by which packets left until Rewire, and what was queued there leaves still
 }
 
 // ifaceLane is what the packets of one lane leave behind on an interface. A cache line has one.
@@ -178,7 +178,7 @@ func (l *Layer) RemoveIface(i *Iface) {
 // host.
 func (i *Iface) Rewire(out Port, checksum, crc32c, segments bool) {
 	if i.cfg.Out != nil {
-		i.droppedBefore += i.cfg.Out.Dropped()
+		i.before = append(i.before, i.cfg.Out)
 	}
 	i.cfg.Out, i.cfg.Checksum, i.cfg.CRC32c, i.cfg.Segments = out, checksum, crc32c, segments
 	i.layer.changed()
@@ -263,7 +263,9 @@ func (s *IfaceStats) add(o *IfaceStats) {
 // Stats returns the interface's counters. The whole host must be entered.
 func (i *Iface) Stats() IfaceStats {
 	s := i.carried()
-	s.TxDropped += i.droppedBefore
+	for _, p := range i.before {
+		s.TxDropped += p.Dropped()
+	}
 	if i.cfg.Out != nil {
 		s.TxDropped += i.cfg.Out.Dropped()
 	}
