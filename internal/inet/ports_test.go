@@ -230,6 +230,14 @@ func TestAlikeAtOnce(t *testing.T) {
 	}
 }
 
+// anyBinding returns a binding of one of the addresses.
+func anyBinding(r *rand.Rand, addrs []netip.Addr) binding {
+	b := binding{addr: addrs[r.IntN(len(addrs))], device: int32(r.IntN(3) / 2), reuse: r.IntN(2) == 0, reuseport: r.IntN(2) == 0}
+	b.six = b.addr.Is6() || r.IntN(4) == 0
+	b.v6only = b.addr.Is6() && r.IntN(2) == 0
+	return b
+}
+
 // A table in which a listener's connections are counted refuses and grants what one does that lists them all, whatever comes, goes, changes
 // and is handed on, and nothing is left of any.
 func TestAlikeRandom(t *testing.T) {
@@ -248,12 +256,7 @@ func TestAlikeRandom(t *testing.T) {
 		}
 		type pair [2]*binding
 		two := func(b binding) pair { c := b; return pair{&b, &c} }
-		kind := func() binding {
-			b := binding{addr: addrs[r.IntN(len(addrs))], device: int32(r.IntN(3) / 2), reuse: r.IntN(2) == 0, reuseport: r.IntN(2) == 0}
-			b.six = b.addr.Is6() || r.IntN(4) == 0
-			b.v6only = b.addr.Is6() && r.IntN(2) == 0
-			return b
-		}
+		kind := func() binding { return anyBinding(r, addrs) }
 		var listeners, children []pair
 		for step := range 200 {
 			switch n := len(children); r.IntN(8) {
