@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"io"
 	"net/netip"
+	"runtime"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"usock"
 	"usock/link"
@@ -83,4 +85,66 @@ func TestSegmentsCutForPipe(t *testing.T) {
 			}
 		})
 	}
+}
+
+// stingy is a wireEnd that has no room for one packet of so many.
+type stingy struct {
+	wireEnd
+	every          uint64
+	bytes, refused atomic.Uint64
+}
+
+// Send keeps to the order of flows as SendFlow does.
+func (s *stingy) Send(batch []*link.Packet) int { return s.SendFlow(batch) }
+
+func (s *stingy) SendFlow(batch []*link.Packet) int {
+	s.look(batch)
+	taken := make([]*link.Packet, 0, len(batch))
+	for _, p := range batch {
+		if n := s.bytes.Add(uint64(p.Len())); n%s.every == 0 {
+			s.refused.Add(1)
+			p.Free()
+			continue
+		}
+		taken = append(taken, p)
+	}
+	s.Parallel.SendFlow(taken)
+	return len(taken)
+}
+
+// What a link has no room for is a packet each for the interface's counters, and comes again, also while recorders, to whom each packet is
+// shown, come and go.
+func TestSegmentsCutAndLost(t *testing.T) {
+	x, y := link.Pipe(link.PipeConfig{MTU: 600, SmallSegments: true})
+	out := &stingy{wireEnd: wireEnd{Parallel: x.(link.Parallel), t: t}, every: 41}
+	from := newHost(t, usock.Config{Interfaces: []usock.Interface{{Link: out, Addrs: prefixes("10.0.0.1/24")}}})
+	to := newHost(t, usock.Config{Interfaces: []usock.Interface{{Link: y, Addrs: prefixes("10.0.0.2/24")}}})
+	stream := startStream(t, from, to, "10.0.0.2:8080")
+	for range 10 {
+		stop, err := from.Record(link.NewPcapWriter(io.Discard, 0))
+		if err != nil {
+			t.Fatal(err)
+		}
+		stream.more(50_000)
+		stop()
+		stream.more(50_000)
+	}
+	stream.end()
+	if out.refused.Load() == 0 {
+		t.Error("nothing was refused")
+	}
+	var got, want usock.InterfaceStats
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); runtime.Gosched() { // the last packets are on their way
+		for _, i := range from.Interfaces() {
+			if i.Name == "pipe0" {
+				got = i.Stats
+			}
+		}
+		want = got
+		want.TxPackets, want.TxBytes, want.TxDropped = out.packets.Load(), out.bytes.Load(), out.refused.Load()
+		if got == want {
+			return
+		}
+	}
+	t.Errorf("the interface counts %+v, the link %+v", got, want)
 }

@@ -39,12 +39,15 @@ func (h *Host) NewDomainApart() *Domain {
 // CacheLine is the size in bytes of what processors take from each other.
 const CacheLine = 64
 
-// Spread returns a number by which domains are spread over what there are a few of: the lanes in which they are entered
-// where there is a choice, and the parts of the timers. It is made of the address, which no object changes, and the domain need not
-// be entered.
-func (d *Domain) Spread() int {
+// home returns a number by which domains are spread over what there are a few of: the lanes in which they are entered
+// where there is a choice, and the parts of the timers. It is made of the address, which no object changes.
+func (d *Domain) home() int {
 	return int(uint32(uintptr(unsafe.Pointer(d))>>5) * 0x9e3779b1 >> 16)
 }
+
+// Part returns the number, always the same, of the part that d has in what is in as many parts as there are lanes. The domain need not be
+// entered.
+func (d *Domain) Part() int { return d.home() & (len(d.host.lanes) - 1) }
 
 // isWhole reports whether d is the whole host.
 func (d *Domain) isWhole() bool { return d == &d.host.Domain }
@@ -65,7 +68,7 @@ func (d *Domain) Enter() {
 	if !d.mu.TryLock() {
 		d.lockSlow()
 	}
-	l := h.acquire(d.Spread())
+	l := h.acquire(d.home())
 	l.goInto(d)
 	if d.left() {
 		l.drain(d)
@@ -133,7 +136,7 @@ func (d *Domain) SetTimer(e *timer.Entry, at time.Duration) { d.shard().set(e, a
 // RemoveTimer takes e out of the queue.
 func (d *Domain) RemoveTimer(e *timer.Entry) { d.shard().remove(e) }
 
-func (d *Domain) shard() *shard { return &d.host.shards[d.Spread()&(len(d.host.lanes)-1)] }
+func (d *Domain) shard() *shard { return &d.host.shards[d.Part()] }
 
 // Notify tells those who wait in q that ev happened; goroutines are signalled
 // after Leave has unlocked.

@@ -180,11 +180,13 @@ func (t *portTable) leave(b *binding) {
 	}
 }
 
-// alone has b no longer be one of many: it is about to change.
+// alone has b no longer be one of many: it is about to change. At no time is the port without it, so that who may share that is not
+// forgotten (bucket.lead).
 func (t *portTable) alone(b *binding) {
 	if k := b.bucket; b.like {
-		t.remove(b)
+		b.like = false
 		t.add(b, k.port)
+		t.remove(&binding{bucket: k, like: true})
 	}
 }
 

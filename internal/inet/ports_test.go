@@ -1,7 +1,9 @@
 package inet
 
 import (
+	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -225,5 +227,114 @@ func TestAlikeAtOnce(t *testing.T) {
 	wg.Wait()
 	if n := l.bucket.like.n.Load(); n != 0 || l.bucket.head != l || l.next != nil || table.buckets.n != 1 {
 		t.Errorf("%d are counted, %+v is in the list", n, l.bucket.head)
+	}
+}
+
+// anyBinding returns a binding of one of the addresses.
+func anyBinding(r *rand.Rand, addrs []netip.Addr) binding {
+	b := binding{addr: addrs[r.IntN(len(addrs))], device: int32(r.IntN(3) / 2), reuse: r.IntN(2) == 0, reuseport: r.IntN(2) == 0}
+	b.six = b.addr.Is6() || r.IntN(4) == 0
+	b.v6only = b.addr.Is6() && r.IntN(2) == 0
+	return b
+}
+
+// A table in which a listener's connections are counted refuses and grants what one does that lists them all, whatever comes, goes, changes
+// and is handed on, and nothing is left of any.
+func TestAlikeRandom(t *testing.T) {
+	const port = 40000
+	addrs := []netip.Addr{
+		netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("127.0.0.2"), netip.IPv6Loopback(), netip.IPv4Unspecified(), netip.IPv6Unspecified(),
+	}
+	for seed := range uint64(100) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		var tables [2]portTable // of which the second lists all
+		var taken [2]takenPorts
+		for i := range tables {
+			tables[i].init(true)
+			tables[i].taken = &taken[i]
+			taken[i].begin(destination{}).add((port-ephemeralFirst)/2, 0)
+		}
+		type pair [2]*binding
+		two := func(b binding) pair { c := b; return pair{&b, &c} }
+		kind := func() binding { return anyBinding(r, addrs) }
+		var listeners, children []pair
+		for step := range 200 {
+			switch n := len(children); r.IntN(8) {
+			case 0: // bind and listen
+				l := two(kind())
+				l[0].listening, l[1].listening = true, true
+				var refused [2]bool
+				for i := range tables {
+					if refused[i] = tables[i].conflict(l[i], port); !refused[i] {
+						tables[i].claim(l[i], port)
+						if k := l[i].bucket; k.like == nil {
+							k.like = new(alike)
+						}
+					}
+				}
+				if refused[0] != refused[1] {
+					t.Fatalf("seed %d, step %d: %+v is refused: %v", seed, step, *l[0], refused)
+				}
+				if !refused[0] {
+					listeners = append(listeners, l)
+				}
+			case 1, 2, 3: // a connection
+				if len(listeners) == 0 {
+					continue
+				}
+				l := listeners[r.IntN(len(listeners))]
+				c := two(binding{addr: l[0].addr, six: l[0].six, device: l[0].device, reuse: l[0].reuse, reuseport: l[0].reuseport, v6only: l[0].v6only})
+				if c[0].addr.IsUnspecified() {
+					c[0].addr = addrs[r.IntN(2)]
+					c[1].addr = c[0].addr
+				}
+				tables[0].join(l[0].bucket, c[0])
+				tables[1].add(c[1], port)
+				children = append(children, c)
+			case 4: // an option
+				if n > 0 {
+					c, to := children[r.IntN(n)], kind()
+					tables[0].alone(c[0])
+					for _, b := range c {
+						b.reuse, b.reuseport, b.device = to.reuse, to.reuseport, to.device
+					}
+				}
+			case 5, 6: // an end
+				if n > 0 {
+					i := r.IntN(n)
+					tables[0].leave(children[i][0])
+					tables[1].remove(children[i][1])
+					children = slices.Delete(children, i, i+1)
+				}
+			case 7:
+				if n := len(listeners); n > 0 {
+					i := r.IntN(n)
+					tables[0].remove(listeners[i][0])
+					tables[1].remove(listeners[i][1])
+					listeners = slices.Delete(listeners, i, i+1)
+				}
+			}
+			for range 4 {
+				b := kind()
+				for name, f := range map[string]func(*portTable) bool{
+					"conflict": func(t *portTable) bool { return t.conflict(&b, port) },
+					"meets":    func(t *portTable) bool { return t.meetsAny(&b, port) },
+					"sharable": func(t *portTable) bool { return t.sharable(port) },
+					"bound":    func(t *portTable) bool { return t.buckets.get(port) != nil },
+					"all":      func(t *portTable) bool { return t.meetsAll(&b) },
+					"taken":    func(t *portTable) bool { return t.taken.some.Load() },
+				} {
+					if got, want := f(&tables[0]), f(&tables[1]); got != want {
+						t.Fatalf("seed %d, step %d: %s of %+v: %v, want %v", seed, step, name, b, got, want)
+					}
+				}
+			}
+		}
+		for _, b := range append(listeners, children...) {
+			tables[0].leave(b[0])
+		}
+		if n := tables[0].buckets.n; n != 0 || tables[0].v6only != 0 {
+			t.Errorf("seed %d: %d ports are left, %d with IPv6 only", seed, n, tables[0].v6only)
+		}
 	}
 }

@@ -45,10 +45,15 @@ type Port interface {
 // NewPort returns a relay to link that large segments are made for (IfaceConfig.Cuts). segments says that the link takes them, checksum that it
 // completes checksums.
 func (l *Layer) NewPort(link relay.Sender, segments, checksum bool) *relay.Relay {
-	if !segments {
-		link = &offload.Cutter{To: link, Checksum: checksum}
+	if segments {
+		return l.host.NewPort(link)
 	}
-	return l.host.NewPort(link)
+	r := l.host.NewPort(&offload.Cutter{To: link, Checksum: checksum})
+	r.Count = func(p *packet.Packet) int {
+		n, _ := offload.Pieces(p)
+		return n
+	}
+	return r
 }
 
 const (
@@ -84,7 +89,7 @@ type Iface struct {
 
 	reports reports
 
-	droppedBefore uint64 // by ports that packets left by before Rewire
+	before []Port // by which packets left until Rewire, and what was queued there leaves still
 }
 
 // ifaceLane is what the packets of one lane leave behind on an interface. A cache line has one.
@@ -173,7 +178,7 @@ func (l *Layer) RemoveIface(i *Iface) {
 // host.
 func (i *Iface) Rewire(out Port, checksum, crc32c, segments bool) {
 	if i.cfg.Out != nil {
-		i.droppedBefore += i.cfg.Out.Dropped()
+		i.before = append(i.before, i.cfg.Out)
 	}
 	i.cfg.Out, i.cfg.Checksum, i.cfg.CRC32c, i.cfg.Segments = out, checksum, crc32c, segments
 	i.layer.changed()
@@ -258,7 +263,9 @@ func (s *IfaceStats) add(o *IfaceStats) {
 // Stats returns the interface's counters. The whole host must be entered.
 func (i *Iface) Stats() IfaceStats {
 	s := i.carried()
-	s.TxDropped += i.droppedBefore
+	for _, p := range i.before {
+		s.TxDropped += p.Dropped()
+	}
 	if i.cfg.Out != nil {
 		s.TxDropped += i.cfg.Out.Dropped()
 	}
@@ -427,7 +434,7 @@ func (l *Lane) transmit(i *Iface, p *packet.Packet) {
 func (l *Lane) leave(i *Iface, out *relay.Relay, p *packet.Packet) {
 	c := l.carried(i)
 	packets, bytes := 1, p.Len()
-	if p.SegmentSize != 0 && !i.cfg.Segments && out != nil {
+	if !i.cfg.Segments && out != nil {
 		packets, bytes = offload.Pieces(p)
 	}
 	c.TxPackets += uint64(packets)

@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"testing"
 
+	"usock/internal/relay"
 	"usock/internal/wire"
 	"usock/packet"
 )
@@ -272,6 +273,15 @@ func TestIfaceStats(t *testing.T) {
 	})
 	if got, want := eth1.Stats(), (IfaceStats{TxPackets: 3, TxBytes: 3 * 28, TxDropped: 2}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
+	}
+
+	// A port that packets leave by no more counts on, as what has waited there may still be dropped.
+	was := eth1.cfg.Out.(*relay.Relay)
+	b.do(func() { eth1.Rewire(b.h.NewPort(full), false, false, false) })
+	was.Bound = 0
+	was.Push(packet.New())
+	if got := eth1.Stats().TxDropped; got != 3 {
+		t.Errorf("%d dropped, want 3", got)
 	}
 	(&bench{wire: &full.wireSender}).sent()
 	path, err = b.route("::1", "", 0)

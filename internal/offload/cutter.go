@@ -1,6 +1,9 @@
 package offload
 
-import "usock/packet"
+import (
+	"usock/internal/wire"
+	"usock/packet"
+)
 
 // Cutter is the way to a place that takes no large TCP segments, which it cuts. It is made by setting the exported fields, and sent to by
 // one goroutine at a time, as a relay does.
@@ -61,13 +64,20 @@ func (c *Cutter) flush() {
 	clear(batch)
 }
 
-// Pieces returns how many packets will be cut out of p, which has a size, and the bytes that they have together.
+// Pieces returns how many packets a Cutter makes of p, and the bytes that they have together.
 func Pieces(p *packet.Packet) (packets, bytes int) {
-	net, tcp, ok := headers(p.Front())
-	if !ok {
+	size := int(p.SegmentSize)
+	if size == 0 {
 		return 1, p.Len()
 	}
-	size := int(p.SegmentSize)
+	net, tcp, ok := headers(p.Front())
+	if !ok {
+		var b [wire.IPv4MaxLen + wire.TCPMaxLen]byte
+		n := copy(b[:], p.Head())
+		if net, tcp, ok = headers(b[:n+p.Payload.CopyTo(b[n:], 0)]); !ok {
+			return 1, p.Len() // it is lost
+		}
+	}
 	packets = max((p.Len()-net-tcp+size-1)/size, 1)
 	return packets, p.Len() + (packets-1)*(net+tcp)
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // Sender takes packets. Send takes over all of them and returns how many it
-// accepted; it never blocks.
+// accepted, less than none where it has made several of one and lost more; it never blocks.
 type Sender interface {
 	Send(batch []*packet.Packet) int
 }
@@ -29,6 +29,9 @@ type Relay struct {
 	Bound int            // packets that wait at most
 	Later func(f func()) // has another goroutine, or this one afterwards, call f
 
+	// Count says how many packets one is for the place, and so how many are dropped with it; nil: one.
+	Count func(*packet.Packet) int
+
 	mu      sync.Mutex
 	queue   fifo
 	busy    bool // a goroutine hands on
@@ -42,7 +45,11 @@ type Relay struct {
 func (r *Relay) Push(p *packet.Packet) bool {
 	r.mu.Lock()
 	if r.closed || r.queue.len() >= r.Bound {
-		r.dropped++
+		n := 1
+		if r.Count != nil {
+			n = r.Count(p)
+		}
+		r.dropped += uint64(n)
 		r.mu.Unlock()
 		p.Free()
 		return false

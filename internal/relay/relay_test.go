@@ -113,6 +113,34 @@ func TestRelayDrops(t *testing.T) {
 	}
 }
 
+// short is a place that makes ten packets of each, and loses all.
+type short struct{}
+
+func (short) Send(batch []*packet.Packet) int {
+	for _, p := range batch {
+		p.Free()
+	}
+	return len(batch) - 10*len(batch)
+}
+
+// What the place would have made many of is as many where it is dropped, by the place and for want of room.
+func TestRelayCount(t *testing.T) {
+	r := &Relay{To: short{}, Bound: 2, Count: func(*packet.Packet) int { return 10 }}
+	for n := range uint32(3) {
+		r.Push(numbered(n))
+	}
+	if r.Dropped() != 10 {
+		t.Errorf("%d dropped for want of room, want 10", r.Dropped())
+	}
+	if r.Flush(); r.Dropped() != 30 {
+		t.Errorf("%d dropped, want 30", r.Dropped())
+	}
+	r.Close()
+	if r.Push(numbered(3)); r.Dropped() != 40 {
+		t.Errorf("%d dropped with what came after the end, want 40", r.Dropped())
+	}
+}
+
 // fickle is a place that does something before it takes what it is sent.
 type fickle struct {
 	place

@@ -14,16 +14,16 @@ type Registry struct {
 	host *host.Host
 	also []Lister // those that list more than sockets
 
-	parts []registryPart // as many as lanes, by the sockets' domains: who makes sockets in different ones seldom meets
+	parts []registryPart // as many as lanes: who makes sockets in different lanes seldom meets
 
 	_   [host.CacheLine]byte
 	ids atomic.Uint64 // the last socket's number
 }
 
-// registryPart is the sockets of some domains.
+// registryPart is the sockets whose domains have that part.
 type registryPart struct {
 	mu  rank.Leaf
-	all []*Socket // each at the place that its slot tells
+	all []*Socket // each at its slot
 	_   [host.CacheLine]byte
 }
 
@@ -58,28 +58,23 @@ func (r *Registry) NewSocket(p Proto, domain, typ, protocol int) *Socket {
 	return r.NewSocketIn(r.DomainFor(p), p, domain, typ, protocol)
 }
 
-// NewSocketIn returns a socket of the row in the lock domain d. It stays in the registry until it is forgotten. d need not be entered
-// where nobody else knows the socket: accept(2) makes one for a connection that is at work.
-func (r *Registry) NewSocketIn(d *host.Domain, row Proto, domain, typ, protocol int) *Socket {
-	s := newSocket(d, row, domain, typ, protocol)
+// NewSocketIn returns a socket of the row in the lock domain d, which others may be in: it is nobody's yet. It stays in the
+// registry until it is forgotten.
+func (r *Registry) NewSocketIn(d *host.Domain, p Proto, domain, typ, protocol int) *Socket {
+	s := newSocket(d, p, domain, typ, protocol)
 	s.ID = r.ids.Add(1)
-	p := r.part(s)
-	p.mu.Lock()
-	s.slot = int32(len(p.all))
-	p.all = append(p.all, s)
-	p.mu.Unlock()
+	part := &r.parts[d.Part()]
+	part.mu.Lock()
+	s.slot = int32(len(part.all))
+	part.all = append(part.all, s)
+	part.mu.Unlock()
 	return s
-}
-
-// part returns where the socket stands.
-func (r *Registry) part(s *Socket) *registryPart {
-	return &r.parts[s.Host.Spread()&(len(r.parts)-1)]
 }
 
 // Forget takes a closed socket out: the last one takes its place. One that is out already
 // is left alone.
 func (r *Registry) Forget(s *Socket) {
-	p := r.part(s)
+	p := &r.parts[s.Host.Part()]
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	last := len(p.all) - 1

@@ -2,6 +2,7 @@ package socket
 
 import (
 	"slices"
+	"sync"
 	"testing"
 
 	"usock/clock"
@@ -108,7 +109,7 @@ func TestRegistryList(t *testing.T) {
 	}
 }
 
-// Sockets of several parts are listed once each, in parts of any size, and forgotten in whatever lane.
+// Sockets of several parts are listed once each, in pieces of any size, and forgotten in whatever lane.
 func TestRegistryLanes(t *testing.T) {
 	h := host.NewWithLanes(&clock.Manual{}, 4)
 	r := NewRegistry(h)
@@ -117,8 +118,10 @@ func TestRegistryLanes(t *testing.T) {
 	in := make(map[int]bool)
 	for range 50 {
 		d := h.NewDomain()
-		in[d.Spread()%h.Lanes()] = true
+		d.Enter()
+		in[d.Part()] = true
 		all = append(all, r.NewSocketIn(d, p, abi.AF_INET, abi.SOCK_STREAM, 6))
+		d.Leave()
 	}
 	if len(in) < 2 {
 		t.Fatalf("parts %v", in)
@@ -153,5 +156,38 @@ func TestRegistryLanes(t *testing.T) {
 			all[len(all)-1].Host.Leave()
 		}
 		all = all[min(7, left):]
+	}
+}
+
+// A socket is made for a domain that others are in, as accept does for its connection, and forgotten in it, while the sockets beside it come
+// and go in theirs.
+func TestRegistryAtOnce(t *testing.T) {
+	h := host.NewWithLanes(&clock.Manual{}, 4)
+	r := NewRegistry(h)
+	p := &listed{kind: Kind{Name: "p", Own: true}}
+	var wg sync.WaitGroup
+	for range 4 {
+		listener, d := h.NewDomain(), h.NewDomain()
+		made := make(chan *Socket, 16)
+		wg.Go(func() {
+			for range 1000 {
+				listener.Enter()
+				s := r.NewSocketIn(d, p, abi.AF_INET, abi.SOCK_STREAM, 6)
+				listener.Leave()
+				made <- s
+			}
+			close(made)
+		})
+		wg.Go(func() {
+			for s := range made {
+				d.Enter()
+				r.Forget(s)
+				d.Leave()
+			}
+		})
+	}
+	wg.Wait()
+	if all := r.All(); len(all) != 0 {
+		t.Errorf("%d are left", len(all))
 	}
 }

@@ -168,7 +168,7 @@ type Socket struct {
 
 	PCB   any // the protocol's control block
 	Opt   Opt
-	slot  int32        // place in its part of the registry
+	slot  int32        // place in its part of the registry, guarded by that
 	Owner atomic.Int32 // process on whose behalf the socket acts; 0: this one. Read in any domain, or none
 
 	// Dissolved counts how often a connection of the socket was dissolved or an attempt to
