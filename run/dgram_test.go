@@ -4,6 +4,8 @@ package run
 
 import (
 	"bytes"
+	"os"
+	"os/signal"
 	"strconv"
 	"syscall"
 	"testing"
@@ -218,6 +220,29 @@ func TestReceiveBuffer(t *testing.T) {
 		for range 100 { // the rest, which the stack has kept
 			p.idle()
 			recvPlain(to)
+		}
+	}
+}
+
+// TestSendShutDown: EPIPE comes with SIGPIPE where a stream cannot send, and alone where a datagram socket cannot.
+func TestSendShutDown(t *testing.T) {
+	p := newPlayer(t)
+	to, from := p.datagrams()
+	p.must(p.shutdown(from, unix.SHUT_WR))
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, unix.SIGPIPE, unix.SIGWINCH)
+	defer signal.Stop(signals)
+	for _, x := range []struct {
+		fd   int
+		want []syscall.Signal
+	}{{from, nil}, {p.stream(0), []syscall.Signal{unix.SIGPIPE}}} {
+		_, e := p.sendto(x.fd, []byte("x"), p.portOf(to))
+		p.wants(e, unix.EPIPE)
+		unix.Tgkill(os.Getpid(), p.tid, unix.SIGWINCH) // comes after a SIGPIPE, whose number is lower
+		for _, want := range append(x.want, unix.SIGWINCH) {
+			if got := <-signals; got != want {
+				t.Errorf("%v instead of %v", got, want)
+			}
 		}
 	}
 }
