@@ -246,3 +246,18 @@ func TestSendShutDown(t *testing.T) {
 		}
 	}
 }
+
+// TestCorkedBefore: what was sent without a trap is in the datagram that UDP_CORK lets go.
+func TestCorkedBefore(t *testing.T) {
+	p := newPlayer(t)
+	to, from := p.datagrams()
+	cork := func(on byte) { p.must(p.setOption(from, unix.SOL_UDP, unix.UDP_CORK, []byte{on, 0, 0, 0})) }
+	cork(1)
+	p.must(sendPlain(from, []byte("one ")))
+	p.must(sendPlain(from, []byte("two")))
+	cork(0)
+	p.idle()
+	if b, ok := recvPlain(to); !ok || string(b) != "one two" {
+		t.Errorf("%q has come", b)
+	}
+}
