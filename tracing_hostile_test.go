@@ -1,6 +1,7 @@
 package usock_test
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -131,6 +132,29 @@ func TestTraceInside(t *testing.T) {
 // detector's test): what is told is a sequence in time, each event somebody's.
 func TestTraceWhileUsed(t *testing.T) {
 	h := newHost(t, usock.Config{})
+	defer use(t, h)()
+	for range 100 {
+		last, some := time.Duration(0), make(chan bool, 1)
+		stop := h.Trace(func(events []trace.Event) {
+			for i := range events {
+				e := &events[i]
+				if e.Time < last || e.Kind != trace.Called && !e.Local.IsValid() {
+					t.Errorf("nobody's, or before %v: %s", last, e)
+				}
+				last = e.Time
+			}
+			select {
+			case some <- true:
+			default:
+			}
+		})
+		<-some
+		stop()
+	}
+}
+
+// use has connections carry data, end and begin, until it is ended.
+func use(t *testing.T, h *usock.Host) (stop func()) {
 	end := make(chan bool)
 	var used sync.WaitGroup
 	for i := range 2 {
@@ -150,24 +174,71 @@ func TestTraceWhileUsed(t *testing.T) {
 			}
 		})
 	}
-	for range 100 {
-		last, some := time.Duration(0), make(chan bool, 1)
-		stop := h.Trace(func(events []trace.Event) {
-			for i := range events {
-				e := &events[i]
-				if e.Time < last || e.Kind != trace.Called && !e.Local.IsValid() {
-					t.Errorf("nobody's, or before %v: %s", last, e)
-				}
-				last = e.Time
-			}
-			select {
-			case some <- true:
-			default:
-			}
-		})
-		<-some
-		stop()
+	return func() {
+		close(end)
+		used.Wait()
 	}
-	close(end)
-	used.Wait()
+}
+
+// TestTraceKindsWhileUsed has who listens to some kinds come and go beside who listens to all of them, or to others: he is told
+// of the same events of his kinds, none more and none less, and the others of all of theirs.
+func TestTraceKindsWhileUsed(t *testing.T) {
+	h := newHost(t, usock.Config{})
+	defer use(t, h)()
+	type heard struct {
+		mu   sync.Mutex
+		list []trace.Event
+		more chan bool
+	}
+	hear := func(kinds ...trace.Kind) (l *heard, stop func()) {
+		l = &heard{more: make(chan bool, 1)}
+		return l, h.Trace(func(events []trace.Event) {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			for i := range events {
+				if !trace.KindsOf(kinds...).Has(events[i].Kind) {
+					t.Errorf("told who listens to %v: %s", kinds, &events[i])
+				}
+				if events[i].Kind == trace.State {
+					l.list = append(l.list, events[i])
+				}
+			}
+			if len(l.list) > 0 {
+				select {
+				case l.more <- true:
+				default:
+				}
+			}
+		}, kinds...)
+	}
+	for _, beside := range [][]trace.Kind{nil, {trace.State, trace.Sent}, {trace.State}} {
+		for range 20 {
+			all, stopAll := hear(beside...)
+			<-all.more
+			some, stop := hear(trace.State, trace.Called)
+			_, stopNone := hear(trace.Stalled)
+			<-some.more
+			stopNone()
+			<-some.more
+			stop()
+			some.mu.Lock() // a call may be under way
+			first, far := some.list[0], false
+			some.mu.Unlock()
+			for !far {
+				<-all.more
+				all.mu.Lock()
+				far = all.list[len(all.list)-1].Time > first.Time
+				all.mu.Unlock()
+			}
+			stopAll()
+			all.mu.Lock()
+			some.mu.Lock()
+			at := slices.Index(all.list, first)
+			if k := min(len(some.list), len(all.list)-at); at < 0 || !slices.Equal(all.list[at:at+k], some.list[:k]) {
+				t.Errorf("beside %v: %d of %d, from %d on, are others", beside, k, len(all.list), at)
+			}
+			some.mu.Unlock()
+			all.mu.Unlock()
+		}
+	}
 }

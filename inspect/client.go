@@ -70,6 +70,14 @@ func (c *client) takeLeave() {
 	}
 }
 
+// giveWay ends the connection for another one.
+func (c *client) giveWay() {
+	if b, err := json.Marshal(&control.Reply{Error: errIdle, Done: true}); err == nil {
+		c.writeLine(append(b, '\n'), endTime)
+	}
+	c.conn.Close()
+}
+
 // await waits for the first byte of the next request.
 func (c *client) await() error {
 	_, err := c.r.Peek(1)

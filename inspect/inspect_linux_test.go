@@ -289,6 +289,9 @@ func TestIdleClientsGiveWay(t *testing.T) {
 		x.greeted()
 	}
 	for _, c := range list[1:] {
+		if got := c.line(); !strings.HasPrefix(got, `{"id":0,"error":{"code":"busy",`) {
+			t.Errorf("who has to go is told %q", got)
+		}
 		c.gone()
 	}
 	came(time.Minute) // however long that has taken

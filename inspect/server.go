@@ -167,6 +167,9 @@ func (s *Server) ends() bool {
 	return s.closed
 }
 
+// errIdle is what is said to who has to go for another one.
+var errIdle = &control.Error{Code: control.Busy, Text: "others look at this run, and this one has asked for nothing for a while"}
+
 // errOver is what is said when the server ends.
 var errOver = &control.Error{Code: control.Over, Text: "the run has ended"}
 
@@ -233,8 +236,8 @@ func (s *Server) admit(c *client) *control.Error {
 		if oldest == nil {
 			return &control.Error{Code: control.Busy, Text: fmt.Sprintf("%d others look at this run already", len(s.clients))}
 		}
-		oldest.conn.Close()
 		delete(s.clients, oldest)
+		s.done.Go(oldest.giveWay)
 	}
 	s.clients[c] = struct{}{}
 	return nil

@@ -91,7 +91,7 @@ func (k *shifted) send(s int, m message) (int, error) {
 	return k.kernel.send(s, m)
 }
 
-// Flags of the calls that are not trapped.
+// Flags of the calls that the kernel carries out.
 const (
 	plainSend = abi.MSG_DONTROUTE | abi.MSG_DONTWAIT | abi.MSG_EOR | abi.MSG_CONFIRM | abi.MSG_MORE
 	plainRecv = abi.MSG_PEEK | abi.MSG_DONTWAIT | abi.MSG_WAITALL

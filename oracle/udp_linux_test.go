@@ -47,6 +47,7 @@ var udpCases = []sequence{
 	{name: "peek offset, truncated", lines: uPair + `b set so:peek_off 1; a send abcdef; b recv 2 peek trunc; b get so:peek_off; b recv 2 trunc; b get so:peek_off; b set so:peek_off 1; a send abcdef; b recv 5 peek; b recv 0 peek; b get so:peek_off; b recv 0; b get so:peek_off; a send ""; b set so:peek_off 0; b recv 9 peek; b recv 9 peek; b set so:peek_off 0; b recv 9 peek; b recv 9`},
 	{name: "peek offset elsewhere", lines: `a = ping; a set so:peek_off 1; a get so:peek_off; a = raw; a set so:peek_off 1; a get so:peek_off; a set so:peek_off -1; a = udp6; a set so:peek_off 7; a get so:peek_off; a setx so:peek_off 00`},
 	{name: "peek offset", lines: uPair + `b set so:peek_off 0; b get so:peek_off; a send hello; a send world; b recv 2 peek; b recv 2 peek; b recv 9 peek; b recv 9 peek; b recv 9; b recv 9 peek; b set so:peek_off -1; b recv 2 peek`},
+	{name: "held back, too long", lines: uPair + `a sendn 60000 more; a sendn 10000; b recv 9; a send abc; b recv 9; a set udp:cork 1; a send ab; a sendn 65527; a set udp:cork 0; b recv 9; a sendn 65500 more; a sendn 8; b recv 9; a sendn 65500 more; a sendn 7; b recv 9 trunc`},
 	{name: "many waiting", lines: uPair + strings.Repeat("a send x;", 20) + strings.Repeat("b recv 1;", 21)},
 	{name: "low water", lines: uPair + `b set so:rcvlowat 5; a send x; b recv 9`},
 	{name: "error and data", lines: `a = udp; a bind lo:7000; a connect lo:7001; b = udp; a send x; b bind lo:7001; b send y to lo:7000; a recv 9; a recv 9; a recv 9`},

@@ -4,6 +4,8 @@ package run
 
 import (
 	"bytes"
+	"os"
+	"os/signal"
 	"strconv"
 	"syscall"
 	"testing"
@@ -219,5 +221,43 @@ func TestReceiveBuffer(t *testing.T) {
 			p.idle()
 			recvPlain(to)
 		}
+	}
+}
+
+// TestSendShutDown: EPIPE comes with SIGPIPE where a stream cannot send, and alone where a datagram socket cannot.
+func TestSendShutDown(t *testing.T) {
+	p := newPlayer(t)
+	to, from := p.datagrams()
+	p.must(p.shutdown(from, unix.SHUT_WR))
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, unix.SIGPIPE, unix.SIGWINCH)
+	defer signal.Stop(signals)
+	for _, x := range []struct {
+		fd   int
+		want []syscall.Signal
+	}{{from, nil}, {p.stream(0), []syscall.Signal{unix.SIGPIPE}}} {
+		_, e := p.sendto(x.fd, []byte("x"), p.portOf(to))
+		p.wants(e, unix.EPIPE)
+		unix.Tgkill(os.Getpid(), p.tid, unix.SIGWINCH) // comes after a SIGPIPE, whose number is lower
+		for _, want := range append(x.want, unix.SIGWINCH) {
+			if got := <-signals; got != want {
+				t.Errorf("%v instead of %v", got, want)
+			}
+		}
+	}
+}
+
+// TestCorkedBefore: what was sent without a trap is in the datagram that UDP_CORK lets go.
+func TestCorkedBefore(t *testing.T) {
+	p := newPlayer(t)
+	to, from := p.datagrams()
+	cork := func(on byte) { p.must(p.setOption(from, unix.SOL_UDP, unix.UDP_CORK, []byte{on, 0, 0, 0})) }
+	cork(1)
+	p.must(sendPlain(from, []byte("one ")))
+	p.must(sendPlain(from, []byte("two")))
+	cork(0)
+	p.idle()
+	if b, ok := recvPlain(to); !ok || string(b) != "one two" {
+		t.Errorf("%q has come", b)
 	}
 }

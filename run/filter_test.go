@@ -91,6 +91,8 @@ func TestFilter(t *testing.T) {
 		{"send of urgent data", unix.SYS_SENDTO, []uint64{3, pointer, 10, unix.MSG_OOB, 0, 0}, retNotify},
 		{"sendto", unix.SYS_SENDTO, []uint64{3, pointer, 10, 0, pointer, 16}, retNotify},
 		{"send with MSG_MORE", unix.SYS_SENDTO, []uint64{3, pointer, 10, unix.MSG_MORE, 0, 0}, retNotify},
+		{"send with MSG_MORE on a stream", unix.SYS_SENDTO, []uint64{3, pointer, 10, unix.MSG_MORE | unix.MSG_DONTWAIT | unix.MSG_NOSIGNAL, 0, 0}, retAllow},
+		{"send of urgent data with MSG_MORE", unix.SYS_SENDTO, []uint64{3, pointer, 10, unix.MSG_MORE | unix.MSG_NOSIGNAL | unix.MSG_OOB, 0, 0}, retNotify},
 		{"sendto an address in the upper half", unix.SYS_SENDTO, []uint64{3, pointer, 10, 0, 1 << 32, 16}, retNotify},
 		{"sendto an address in the lower half", unix.SYS_SENDTO, []uint64{3, pointer, 10, 0, 0x1000, 16}, retNotify},
 		{"recv", unix.SYS_RECVFROM, []uint64{3, pointer, 10, unix.MSG_PEEK, 0, 0}, retAllow},
@@ -134,6 +136,7 @@ func TestFilter(t *testing.T) {
 func TestFilterForMore(t *testing.T) {
 	for name, c := range map[string][]uint64{
 		"TCP_CORK": {unix.SYS_SETSOCKOPT, 3, unix.IPPROTO_TCP, unix.TCP_CORK},
+		"MSG_MORE": {unix.SYS_SENDTO, 3, 0x7fff_0000_1000, 10, unix.MSG_MORE | unix.MSG_NOSIGNAL, 0, 0},
 	} {
 		if got := decideFor(t, &native, filterFor{seen: true}, native.arch, int(c[0]), c[1:]...); got != retNotify {
 			t.Errorf("%s, where packets are seen: %#x", name, got)

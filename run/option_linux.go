@@ -78,8 +78,8 @@ func callSetsockopt(c *call) result {
 			return r
 		}
 	}
-	if level == usock.SOL_TCP && name == usock.TCP_CORK && c.s.joined() {
-		c.s.drain() // what was written before it is not held back by it, or let go
+	if cork := level == usock.SOL_TCP && name == usock.TCP_CORK; cork && c.s.joined() || !c.s.stream && c.s.sctp == nil {
+		c.s.drain() // what was written before it is not held back by it, or let go, or sent as it says
 	}
 	if queuesErrors(level, name, v) {
 		return c.refuseOption(level, name, v)

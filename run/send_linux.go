@@ -291,10 +291,10 @@ func (c *call) sendStack(m *message) result {
 	}
 }
 
-// failSend fails a send, with SIGPIPE where that belongs to it; or returns how much
+// failSend fails a send, with SIGPIPE where that belongs to it, which is to streams and SCTP; or returns how much
 // was sent.
 func (c *call) failSend(m *message, e syscall.Errno) result {
-	if m.done == 0 && e == unix.EPIPE && m.flags&usock.MSG_NOSIGNAL == 0 {
+	if m.done == 0 && e == unix.EPIPE && m.flags&usock.MSG_NOSIGNAL == 0 && (c.s.stream || c.s.sctp != nil) {
 		c.t.pipeSignal()
 	}
 	return c.moved(m, e)

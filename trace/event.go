@@ -78,11 +78,11 @@ type Kinds uint32
 
 // KindsOf is the set of these; of none, all of them.
 func KindsOf(list ...Kind) (s Kinds) {
+	if len(list) == 0 {
+		return ^s
+	}
 	for _, k := range list {
 		s |= 1 << k
-	}
-	if s == 0 {
-		return ^s
 	}
 	return s
 }

@@ -338,3 +338,16 @@ func TestTapeReused(t *testing.T) {
 		t.Error("not empty")
 	}
 }
+
+// TestKinds: no kinds stand for all of them, and those that there are not for none.
+func TestKinds(t *testing.T) {
+	const unknown = trace.Kind(200)
+	for _, x := range []struct {
+		list        []trace.Kind
+		sent, state bool
+	}{{nil, true, true}, {[]trace.Kind{trace.Sent}, true, false}, {[]trace.Kind{trace.Sent, trace.State}, true, true}, {[]trace.Kind{unknown}, false, false}} {
+		if s := trace.KindsOf(x.list...); s.Has(trace.Sent) != x.sent || s.Has(trace.State) != x.state {
+			t.Errorf("%v: %b", x.list, s)
+		}
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"usock"
 	"usock/inspect"
@@ -128,3 +129,39 @@ const (
 	manyConns = 50_000
 	servesEnv = "USOCK_TEST_SERVES" // a process of BenchmarkSS that has the host
 )
+
+// TestWatchedEnds: who watches runs ends with them, and not because another one has the name now.
+func TestWatchedEnds(t *testing.T) {
+	ownRuns(t)
+	start := func() *inspect.Server {
+		h, err := usock.NewHost(usock.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { h.Close() })
+		s, err := inspect.Serve(inspect.Config{Host: h, Name: "web"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { s.Close() })
+		return s
+	}
+	first := start()
+	f := ssFlags{run: "web", every: everyValue(time.Second)}
+	look := func() error { return f.show(io.Discard, 0, io.Discard) }
+	if err := look(); err != nil {
+		t.Fatal(err)
+	}
+	second := start()
+	if err := look(); err == nil || !strings.Contains(err.Error(), "2 runs are called") {
+		t.Errorf("beside another one of the name: %v", err)
+	}
+	first.Close()
+	if err := look(); err != nil {
+		t.Error(err)
+	}
+	second.Close()
+	if err := look(); err != io.EOF {
+		t.Errorf("after its end: %v", err)
+	}
+}

@@ -57,17 +57,21 @@ type followed struct {
 }
 
 // next takes the runs that there are now. It says which of those before were killed, and returns io.EOF, or errTold where there
-// were such, when none is left of some.
+// were such, when all of some have ended: one may also not answer any more, or not be the only one of its name.
 func (f *followed) next(list []*control.Client, say io.Writer) error {
+	none := len(f.list) > 0 && len(list) == 0
 	for _, c := range f.list {
 		there := func(n *control.Client) bool { return n.Run.ID == c.Run.ID }
-		if !slices.ContainsFunc(list, there) && errors.Is(c.HowEnded(), control.ErrKilled) {
-			tellKilled(say, c)
-			f.killed = true
+		if !slices.ContainsFunc(list, there) {
+			how := c.HowEnded()
+			none = none && control.Ended(how)
+			if errors.Is(how, control.ErrKilled) {
+				tellKilled(say, c)
+				f.killed = true
+			}
 		}
 		c.Close()
 	}
-	none := len(f.list) > 0 && len(list) == 0
 	f.list = list
 	switch {
 	case none && f.killed:

@@ -24,7 +24,7 @@ type Client struct {
 	conn *net.UnixConn
 	r    *bufio.Reader
 	last int64 // number of the last request
-	over error // how the run has ended; nil: it has not
+	over error // how the run, or the connection, has ended; nil: it has not
 
 	sockets reader // of replies that list sockets
 }
@@ -151,7 +151,8 @@ func (c *Client) SendTrace(text []byte) error {
 // StopCapture ends a capture that another goroutine carries out.
 func (c *Client) StopCapture() error { return c.conn.CloseWrite() }
 
-// HowEnded says how the run has ended: ErrKilled, or another error. It is for a run that is not met any more, and a time is waited for its word.
+// HowEnded says how the run has ended: ErrKilled, or another error that Ended knows; or that it has not. It is for a run that is not met any
+// more, and a time is waited for its word.
 func (c *Client) HowEnded() error {
 	c.conn.SetReadDeadline(clock.Wall(machine).Add(connectTime))
 	return c.Do(Request{Do: DoTraffic}, func(*Reply) error { return nil })
@@ -176,7 +177,7 @@ func (c *Client) send(q *Request) error {
 
 // take hands a reply on, and reports whether it was the request's last.
 func (c *Client) take(r *Reply, f func(*Reply) error) (done bool, err error) {
-	if r.Error != nil && r.Error.Code == Over {
+	if r.Error != nil && r.ID == 0 { // of no request, but of the connection
 		c.over = r.Error
 		return true, c.over
 	}

@@ -329,7 +329,10 @@ func (u *udpProto) Send(s *socket.Socket, m *socket.Msg) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if n+udpHeader+ipHeaderLen(path.Dst.Is4()) > 65535 && path.Dst.Is4() || n+udpHeader > 65535 {
+	if tooLong(n, path.Dst.Is4()) {
+		if e.held != nil {
+			u.flush(e)
+		}
 		return 0, syscall.EMSGSIZE
 	}
 	if err := s.TakeErr(); err != nil {
@@ -373,7 +376,8 @@ func (u *udpProto) hold(e *udpEndpoint, m *socket.Msg, h heldPacket) (int, error
 	for _, v := range m.Data {
 		n += v.Len()
 	}
-	if len(e.held.data)+n > packet.MaxBlock-udpHeader-ipHeaderLen(e.held.path.Dst.Is4()) {
+	if tooLong(len(e.held.data)+n, e.held.path.Dst.Is4()) {
+		u.flush(e)
 		return 0, syscall.EMSGSIZE
 	}
 	for _, v := range m.Data {
@@ -385,6 +389,24 @@ func (u *udpProto) hold(e *udpEndpoint, m *socket.Msg, h heldPacket) (int, error
 		return n, nil
 	}
 	return n, u.uncork(e)
+}
+
+// tooLong reports whether no datagram has n bytes.
+func tooLong(n int, four bool) bool {
+	n += udpHeader
+	if four {
+		n += ipHeaderLen(four)
+	}
+	return n > 65535
+}
+
+// flush drops what is held back, as a part that is too long has Linux do (udp_sendmsg).
+func (u *udpProto) flush(e *udpEndpoint) {
+	parts := e.held.zeroCopies
+	e.held = nil
+	for range parts {
+		e.complete()
+	}
 }
 
 // uncork sends what is held back.
