@@ -117,7 +117,7 @@ func TestLocksOfBusyHost(t *testing.T) {
 		for _, w := range p.locks() {
 			found[w.name] = true
 		}
-		for _, name := range []string{"host.Lane", "host.Domain", "inet.portTable", "socket.Registry"} {
+		for _, name := range []string{"host.Lane", "host.Domain", "inet.portTable", "socket.registryPart"} {
 			if !found[name] {
 				t.Fatalf("no lock of %s among %v", name, found)
 			}
