@@ -54,10 +54,10 @@ func (e *Ends) await(f func(l *loop, done func())) {
 	}
 }
 
-// List begins a look at a list of sockets, of which those are gone that the programs have closed before. What it returns is for the parts of that list: it adds to the
-// queues of each what is on its way between the program and the host's socket, and puts
-// the inode of the program's end, by which /proc/PID/fd tells who has it, in its place; 0 for
-// none. The calls of the programs wait for as long as it takes for socketsAtOnce of them.
+// List begins a look at a list of sockets, of which those are gone that the programs have closed before. What it returns
+// is for the parts of that list: it adds to the queues of each what is on its way between the program and the host's
+// socket, and puts the inode of the program's end, by which /proc/PID/fd tells who has it, in its place; 0 for none. The
+// calls of the programs wait for as long as it takes for socketsAtOnce of them.
 func (e *Ends) List() func(list []usock.SocketInfo, inodes []uint32) {
 	var ends map[uint64]*sock
 	e.await(func(l *loop, done func()) {
