@@ -83,6 +83,7 @@ type loop struct {
 	late     []notification // of slow processes, postponed
 	again    []*sock        // pumps with more to do
 	ending   []*sock        // whose program's end is gone, or half of it
+	endings  uint64         // how many were taken off it
 	starved  []*sock        // listeners for whose connections there was no descriptor
 	wanting  []wanting      // calls for which there was none
 	feedAt   time.Time      // when they look again, if nothing happens before
@@ -400,6 +401,7 @@ func (l *loop) end() {
 	}
 	for begin := wall(); len(l.ending) > 0; {
 		s := shift(&l.ending)
+		l.endings++
 		s.toEnd = false
 		s.pump()
 		if since(begin) > share {

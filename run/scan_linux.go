@@ -40,6 +40,7 @@ type scanner struct {
 	lookers []looker
 	missing map[*sock]struct{} // in the last scan
 	closed  []*sock            // found closed, and not released yet
+	after   uint64             // loop.endings when those are ended that epoll had told of by the end of the scan
 }
 
 // looker is who lists sockets once the scan need has ended.
@@ -103,6 +104,7 @@ func (s *sock) touch() { s.scan = s.l.scanner.number }
 
 func (n *scanner) result(open map[uint64]struct{}, number uint64, took time.Duration) {
 	n.busy, n.took, n.done, n.news = false, took, number, true
+	n.after = n.l.endings + uint64(len(n.l.ending))
 	if open != nil {
 		n.compare(open, number)
 	} else {
@@ -158,8 +160,8 @@ func (n *scanner) compare(open map[uint64]struct{}, number uint64) {
 	}
 }
 
-// release closes a slice of what was found closed. When all is closed, who waits for a
-// scan looks whether it was his.
+// release closes a slice of what was found closed. When all is closed, and what epoll has told of is ended, who waits for
+// a scan looks whether it was his.
 func (n *scanner) release() {
 	if len(n.closed) > 0 {
 		for begin := wall(); len(n.closed) > 0 && since(begin) < slice; {
@@ -173,7 +175,7 @@ func (n *scanner) release() {
 			}
 		}
 	}
-	if len(n.closed) == 0 && n.news {
+	if len(n.closed) == 0 && n.news && n.l.endings >= n.after {
 		n.news = false
 		n.waiting.wake(n.l)
 		n.lookers = slices.DeleteFunc(n.lookers, func(k looker) bool {
