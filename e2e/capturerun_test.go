@@ -95,7 +95,7 @@ func TestCaptureRefused(t *testing.T) {
 		{"capture --filter prot web", "--filter prot: filter \"prot\", at \"prot\": here an address is to stand, such as 192.0.2.7 or 2001:db8::7; names are not looked up, as one may have several addresses (usock capture --help shows the flags)"},
 		{"capture -w missing/file web", "--write missing/file: no such file or directory; make the folder first, or name a file that you can write"},
 		{"capture -w /dev/full web", "the recording to /dev/full was cut short: no space left on device; make room, or record to another disk"},
-		{"capture web too", "accepts at most 1 arg(s), received 2"},
+		{"capture web too", `usock capture takes one run, and "too" is one more (usock capture --help)`},
 	} {
 		cmd := s.look(strings.Fields(c.args)...)
 		var stderr bytes.Buffer

@@ -101,8 +101,8 @@ func TestFlowLogFiles(t *testing.T) {
 	}
 	for path, want := range map[string]string{
 		"":              `usock: --log-flows "": name a file, such as flows.json (usock run --help shows the flags)` + "\n",
-		"nowhere/flows": "usock: --log-flows: open nowhere/flows: no such file or directory; name a file that you can write\n",
-		"/":             "usock: --log-flows: open /: is a directory; name a file that you can write\n",
+		"nowhere/flows": "usock: --log-flows nowhere/flows: no such file or directory; name a file that you can write\n",
+		"/":             "usock: --log-flows /: is a directory; name a file that you can write\n",
 	} {
 		if code, out, stderr := run(`"$@"`, path); code != 125 || out != "" || stderr != want {
 			t.Errorf("%q: %d\n%s%s", path, code, out, stderr)
