@@ -310,7 +310,7 @@ func TestPcapFlows(t *testing.T) {
 	const n = 3 * maxFlows
 	for i := range n {
 		x := flow(i)
-		f.sent(flowFor(x.there, x.back), packet.Owner{PID: int32(i + 1)})
+		f.set(flowFor(x.there, x.back), packet.Owner{PID: int32(i + 1)})
 	}
 	for _, i := range []int{0, n - 1, n - maxFlows} {
 		x := flow(i)

@@ -196,10 +196,10 @@ func (i *PcapInterface) flowOwner(d Directions, k *Packet, sctp uint16, of asked
 			return whose
 		}
 		if !quotes {
-			i.w.flows.sent(flow, k.Owner)
+			i.w.flows.set(flow, k.Owner)
 		}
 	case d == Sent && k.Owner != (packet.Owner{}):
-		i.w.flows.sent(flow, k.Owner)
+		i.w.flows.set(flow, k.Owner)
 	case d == Received && k.Owner.PID == 0:
 		// And not the socket of another host that has sent it.
 		if whose := i.w.flows.owner(flow); whose != (packet.Owner{}) {

@@ -174,7 +174,5 @@ func (o *pcapOwners[K]) get(x K) packet.Owner {
 // pcapFlows says who has sent from where to where.
 type pcapFlows struct{ pcapOwners[pcapfilter.Flow] }
 
-func (f *pcapFlows) sent(flow pcapfilter.Flow, whose packet.Owner) { f.set(flow, whose) }
-
 // owner returns who sends to where a packet of a flow comes from.
 func (f *pcapFlows) owner(flow pcapfilter.Flow) packet.Owner { return f.get(flow.Reverse()) }

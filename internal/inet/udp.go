@@ -359,7 +359,7 @@ func (u *udpProto) sendAll(e *udpEndpoint, m *socket.Msg, path *ip.Path, port ui
 func tooLong(n int, four bool) bool {
 	n += udpHeader
 	if four {
-		n += ipHeaderLen(four)
+		n += ipHeaderLen(true)
 	}
 	return n > 65535
 }

@@ -35,11 +35,7 @@ func (c *Cutter) Send(batch []*packet.Packet) int {
 		if c.n+(p.Len()+size-1)/size > len(c.batch) {
 			c.flush()
 		}
-		cut := Segment
-		if c.Checksum {
-			cut = Cut
-		}
-		if !cut(p, c.put) {
+		if !cut(p, size, c.Checksum, c.put) {
 			c.lost++
 		}
 	}
