@@ -12,9 +12,11 @@
  *
  * A machine has other work, so of what takes longer than MS the best of some tries counts,
  * and four times what the longest round trip of two processes on a pair of sockets of the
- * kernel's took meanwhile is not counted. */
+ * kernel's took meanwhile is not counted. What a killed process leaves to do is work, not
+ * waits: there no more counts than the supervisor has run in a round trip. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fuse.h>
@@ -105,6 +107,38 @@ static void meet_neighbour(void)
 	}
 	close(ends[1]);
 	neighbour = ends[0];
+}
+
+/* spent is for how many seconds the supervisor's threads have run so far
+ * (Documentation/scheduler/sched-stats.rst of the kernel). Natively the parent is the
+ * test, which waits. */
+static double spent(void)
+{
+	const char *supervisor = getenv("SUP");
+	char line[100];
+	double sum = 0;
+	struct dirent *d;
+	DIR *dir;
+
+	snprintf(line, sizeof line, "/proc/%s/task", supervisor ? supervisor : "");
+	if (!supervisor || !(dir = opendir(line)))
+		return 0;
+	while ((d = readdir(dir))) {
+		unsigned long long ran;
+		ssize_t n;
+		int fd;
+
+		snprintf(line, sizeof line, "%d/schedstat", atoi(d->d_name));
+		if ((fd = openat(dirfd(dir), line, O_RDONLY | O_CLOEXEC)) < 0)
+			continue;
+		n = read(fd, line, sizeof line - 1);
+		close(fd);
+		line[n > 0 ? n : 0] = 0;
+		if (sscanf(line, "%llu", &ran) == 1)
+			sum += ran / 1e9;
+	}
+	closedir(dir);
+	return sum;
 }
 
 /* --- requests: each a connection, a byte to and fro, and the end --- */
@@ -565,7 +599,7 @@ static void file(double most)
 
 /* --- the end of a process that has many sockets --- */
 
-static double longest;
+static double longest, mostWork; /* of one round trip: its time, and what the supervisor ran */
 
 /* trips goes to and fro on one connection, until it is over. */
 static void *trips(void *p)
@@ -573,15 +607,17 @@ static void *trips(void *p)
 	int fd = *(int *)p;
 	char b[64];
 
-	longest = 0;
+	longest = mostWork = 0;
 	while (!over) {
-		double t = now();
+		double w = spent(), t = now();
 
 		if (write(fd, "request", 7) != 7 || read(fd, b, sizeof b) <= 0)
 			die("a round trip");
 		t = now() - t;
+		w = spent() - w;
+		mostWork = w > mostWork ? w : mostWork;
 		longest = t > longest ? t : longest;
-		usleep(200);
+		usleep(500);
 	}
 	return NULL;
 }
@@ -641,9 +677,11 @@ static double pause_of(const char *kind, int n, int *end)
 	usleep(400000); /* and what comes after */
 	asked(&a);
 	pthread_join(t, NULL);
-	printf("#with %d %s killed a request took %.1f ms at most, a round trip %.1f ms, a neighbour's %.1f ms\n", n, kind,
-	       a.longest * 1e3, longest * 1e3, a.aside * 1e3);
+	printf("#with %d %s killed a request took %.1f ms at most, a round trip %.1f ms (%.1f ms of work), a neighbour's %.1f ms\n", n, kind,
+	       a.longest * 1e3, longest * 1e3, mostWork * 1e3, a.aside * 1e3);
 	longest -= 4 * a.aside;
+	if (mostWork > 0) /* this kernel tells */
+		longest = least(longest, mostWork);
 	kill(server, SIGKILL);
 	waitpid(server, NULL, 0);
 	close(ready[0]);
