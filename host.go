@@ -55,7 +55,7 @@ type attached struct {
 	port  port
 	index int
 
-	before []port // by which packets left until Wrap
+	before []port // by which packets left until Wrap, and what was queued there leaves still
 }
 
 // port is where packets leave for a link.

@@ -52,7 +52,7 @@ func (h *Host) Wrap(name string, wrap func(link.Link) link.Link) error {
 	h.h.Leave()
 	a := attached{link: outer, iface: i, port: out, index: i.Index()}
 	if at >= 0 {
-		a.before = append(h.links[at].before, h.links[at].port)
+		a.before = slices.DeleteFunc(append(h.links[at].before, h.links[at].port), port.Idle)
 		h.links[at] = a
 	} else {
 		h.links = append(h.links, a)

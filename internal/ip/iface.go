@@ -40,6 +40,9 @@ type Port interface {
 
 	// Dropped returns how many packets the port or the link had no room for.
 	Dropped() uint64
+
+	// Idle reports whether Dropped stays as it is unless more packets come.
+	Idle() bool
 }
 
 // NewPort returns a relay to link that large segments are made for (IfaceConfig.Cuts). segments says that the link takes them, checksum that it
@@ -89,7 +92,8 @@ type Iface struct {
 
 	reports reports
 
-	before []Port // by which packets left until Rewire, and what was queued there leaves still
+	before  []Port // by which packets left until Rewire, and what was queued there leaves still
+	dropped uint64 // of those by which nothing leaves any more
 }
 
 // ifaceLane is what the packets of one lane leave behind on an interface. A cache line has one.
@@ -180,6 +184,13 @@ func (i *Iface) Rewire(out Port, checksum, crc32c, segments bool) {
 	if i.cfg.Out != nil {
 		i.before = append(i.before, i.cfg.Out)
 	}
+	i.before = slices.DeleteFunc(i.before, func(p Port) bool {
+		idle := p.Idle() // for good: nobody is in the host, and who comes has packets leave by out
+		if idle {
+			i.dropped += p.Dropped()
+		}
+		return idle
+	})
 	i.cfg.Out, i.cfg.Checksum, i.cfg.CRC32c, i.cfg.Segments = out, checksum, crc32c, segments
 	i.layer.changed()
 }
@@ -263,6 +274,7 @@ func (s *IfaceStats) add(o *IfaceStats) {
 // Stats returns the interface's counters. The whole host must be entered.
 func (i *Iface) Stats() IfaceStats {
 	s := i.carried()
+	s.TxDropped += i.dropped
 	for _, p := range i.before {
 		s.TxDropped += p.Dropped()
 	}

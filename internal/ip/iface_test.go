@@ -275,13 +275,27 @@ func TestIfaceStats(t *testing.T) {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 
-	// A port that packets leave by no more counts on, as what has waited there may still be dropped.
+	// A port that packets leave by no more counts on for as long as something waits there, as that may still be dropped.
 	was := eth1.cfg.Out.(*relay.Relay)
-	b.do(func() { eth1.Rewire(b.h.NewPort(full), false, false, false) })
+	b.do(func() {
+		was.Push(packet.New())
+		was.Push(packet.New())
+		eth1.Rewire(b.h.NewPort(full), false, false, false)
+	})
 	was.Bound = 0
 	was.Push(packet.New())
 	if got := eth1.Stats().TxDropped; got != 3 {
 		t.Errorf("%d dropped, want 3", got)
+	}
+	was.Flush()
+	for range 2 {
+		if got := eth1.Stats().TxDropped; got != 4 {
+			t.Errorf("%d dropped, want 4", got)
+		}
+		b.do(func() { eth1.Rewire(b.h.NewPort(full), false, false, false) })
+	}
+	if len(eth1.before) != 0 {
+		t.Errorf("%d ports are kept by which nothing leaves", len(eth1.before))
 	}
 	(&bench{wire: &full.wireSender}).sent()
 	path, err = b.route("::1", "", 0)

@@ -69,6 +69,13 @@ func (r *Relay) Dropped() uint64 {
 	return r.dropped
 }
 
+// Idle reports whether nothing is queued and nobody hands on: until the next Push, Dropped stays as it is.
+func (r *Relay) Idle() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return !r.busy && r.queue.len() == 0
+}
+
 // Flush hands on what is queued, unless someone is doing so. Where the place panics or ends the goroutine, the rest waits
 // for the next Flush.
 func (r *Relay) Flush() {

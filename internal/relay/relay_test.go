@@ -99,11 +99,18 @@ func TestRelayDrops(t *testing.T) {
 		}
 	}
 	r.Flush() // someone does already
+	s := &Spread{To: []*Relay{{}, r}}
 	to.proceed <- struct{}{}
 	<-to.started
+	if r.Idle() || s.Idle() {
+		t.Error("idle while the place is sent to")
+	}
 	to.full = true
 	to.proceed <- struct{}{}
 	<-done
+	if !r.Idle() || !s.Idle() {
+		t.Error("not idle when all was handed on")
+	}
 	if len(to.got) != 3 || r.Dropped() != 3 {
 		t.Errorf("%d arrived, %d dropped; want 3, and 1 for want of room and 2 by the place", len(to.got), r.Dropped())
 	}
@@ -128,6 +135,9 @@ func TestRelayCount(t *testing.T) {
 	r := &Relay{To: short{}, Bound: 2, Count: func(*packet.Packet) int { return 10 }}
 	for n := range uint32(3) {
 		r.Push(numbered(n))
+	}
+	if r.Idle() {
+		t.Error("idle while packets wait")
 	}
 	if r.Dropped() != 10 {
 		t.Errorf("%d dropped for want of room, want 10", r.Dropped())

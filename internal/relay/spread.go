@@ -20,6 +20,16 @@ func (s *Spread) Dropped() (n uint64) {
 	return n
 }
 
+// Idle reports whether all relays are.
+func (s *Spread) Idle() bool {
+	for _, r := range s.To {
+		if !r.Idle() {
+			return false
+		}
+	}
+	return true
+}
+
 // Close closes the relays.
 func (s *Spread) Close() {
 	for _, r := range s.To {

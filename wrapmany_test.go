@@ -1,0 +1,115 @@
+package usock_test
+
+import (
+	"net/netip"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"usock"
+	"usock/link"
+)
+
+// nowhere is a link that drops every packet, and counts them.
+type nowhere struct {
+	link.Direct
+	dropped *atomic.Uint64
+}
+
+func (n *nowhere) Send(batch []*link.Packet) int {
+	for _, p := range batch {
+		p.Free()
+	}
+	n.dropped.Add(uint64(len(batch)))
+	return 0
+}
+
+// nowhereHost has an interface to a link that drops every packet.
+func nowhereHost(t *testing.T) (*usock.Host, *atomic.Uint64) {
+	t.Helper()
+	a, _ := link.Pipe(link.PipeConfig{})
+	dropped := new(atomic.Uint64)
+	h, err := usock.NewHost(usock.Config{Interfaces: []usock.Interface{{
+		Link: &nowhere{a.(link.Direct), dropped}, Addrs: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/24")},
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { h.Close() })
+	return h, dropped
+}
+
+// What a host keeps of the links that an interface has had does not grow with their number, and no packet that one of them
+// has dropped is missing from the counters.
+func TestWrapManyTimes(t *testing.T) {
+	const times = 10_000
+	h, dropped := nowhereHost(t)
+	c, err := h.Dial("udp", "10.0.0.2:9")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	wrap := func(n int) uint64 {
+		for range n {
+			if err := h.Wrap(h.Interfaces()[1].Name, func(l link.Link) link.Link { return l }); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := c.Write([]byte("x")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := wrap(100)
+	after := wrap(times)
+	if grown := int64(after) - int64(before); grown > 100*times {
+		t.Errorf("the heap has grown by %d bytes in %d changes", grown, times)
+	}
+	if got, want := txDropped(h), dropped.Load(); got != want || want < times {
+		t.Errorf("%d packets are counted as dropped, of %d", got, want)
+	}
+}
+
+// What is on its way to a link when the interface gets another one is counted when it is dropped.
+func TestWrapCountsWhatIsUnderWay(t *testing.T) {
+	h, dropped := nowhereHost(t)
+	var senders sync.WaitGroup
+	var stop atomic.Bool
+	for range 3 {
+		c, err := h.Dial("udp", "10.0.0.2:9")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		senders.Go(func() {
+			for !stop.Load() {
+				c.Write([]byte("x"))
+			}
+		})
+	}
+	for n := 0; n < 300 || dropped.Load() < 300; n++ {
+		if err := h.Wrap(h.Interfaces()[1].Name, func(l link.Link) link.Link { return l }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stop.Store(true)
+	senders.Wait()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		got, want := txDropped(h), dropped.Load()
+		if got == want {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d packets are counted as dropped, of %d", got, want)
+		}
+	}
+}
+
+func txDropped(h *usock.Host) uint64 {
+	return h.Interfaces()[1].Stats.TxDropped
+}
