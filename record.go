@@ -84,11 +84,14 @@ type recorded struct {
 	end   func()
 }
 
-// attach describes an interface with its link to the recording.
+// attach describes an interface with its link to the recording, which is the link's that it has now alone.
 func (r *recorder) attach(i *ip.Iface, l link.Link) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	x := r.iface(i)
+	if x.end != nil {
+		x.end()
+	}
 	x.end, x.lossy = x.to.Watch(l)
 }
 

@@ -1,11 +1,14 @@
 package usock_test
 
 import (
+	"bytes"
 	"net/netip"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"usock"
@@ -112,4 +115,51 @@ func TestWrapCountsWhatIsUnderWay(t *testing.T) {
 
 func txDropped(h *usock.Host) uint64 {
 	return h.Interfaces()[1].Stats.TxDropped
+}
+
+// A recorded interface that gets another link is recorded by that one alone: of a link inside it, or of the same one, no packet is
+// recorded a second time, and when the recording has ended, nothing watches any of them.
+func TestWrapWhileRecorded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := link.Pipe(link.PipeConfig{Names: [2]string{"eth0", "eth0"}})
+		impaired := func(l link.Link) link.Link {
+			m, err := link.Impair(l, link.ImpairConfig{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return m
+		}
+		one := newHost(t, usock.Config{Interfaces: []usock.Interface{{Link: impaired(a), Addrs: prefixes("10.0.0.1/24")}}})
+		other := newHost(t, usock.Config{Interfaces: []usock.Interface{{Link: b, Addrs: prefixes("10.0.0.2/24")}}})
+		there := hears(t, other, "10.0.0.2:7007")
+		var file bytes.Buffer
+		w := link.NewPcapWriter(&file, 0)
+		stop, err := one.Record(w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		say(t, one, there, "as it was")
+		for _, c := range []struct {
+			what string
+			wrap func(link.Link) link.Link
+		}{
+			{"the same", func(l link.Link) link.Link { return l }},
+			{"one around it", impaired},
+			{"without the outer one", func(l link.Link) link.Link { return l.(link.Wrapper).Unwrap() }},
+		} {
+			if err := one.Wrap("eth0", c.wrap); err != nil {
+				t.Fatal(c.what, err)
+			}
+			say(t, one, there, c.what)
+		}
+		stop()
+		say(t, one, there, "after")
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		want := []string{"eth0 as it was", "eth0 the same", "eth0 one around it", "eth0 without the outer one"}
+		if got := textsOf(t, file.Bytes()); !slices.Equal(got, want) {
+			t.Errorf("%q, want %q", got, want)
+		}
+	})
 }
