@@ -90,6 +90,9 @@ func (v *scriptValue) Set(text string) error {
 	if text == "" {
 		return errors.New("no file is named; give a script, such as bad-day.usock")
 	}
+	if err := once(v.name, text, "one script is run"); err != nil {
+		return err
+	}
 	v.name = text
 	return nil
 }

@@ -151,7 +151,7 @@ func (w *wishes) set(x inspect.Option) error {
 		return nil
 	}
 	if !slices.Contains(optionNames(), o.name) {
-		return fmt.Errorf("%s: no such option of a link; there are profile, trace, %s, each also with up- or down- before it", x.Name, strings.Join(optionNames(), ", "))
+		return noSuchOption(x.Name)
 	}
 	w.options = slices.DeleteFunc(w.options, func(k *option) bool { return k.direction == o.direction && k.name == o.name })
 	if x.Value == none {
@@ -178,6 +178,10 @@ func ofDirection(option string) (direction, name string) {
 func settable(option string) bool {
 	_, name := ofDirection(option)
 	return option == profileFlag || name == traceFlag || slices.Contains(optionNames(), name)
+}
+
+func noSuchOption(name string) error {
+	return fmt.Errorf("%s: no such option of a link; there are profile, trace, %s, each also with up- or down- before it", name, strings.Join(optionNames(), ", "))
 }
 
 // trace has the links be as a file says.

@@ -84,7 +84,27 @@ func rootCmd() *cobra.Command {
 			return nil
 		}
 	}
+	root.InitDefaultCompletionCmd()
+	if c, _, err := root.Find([]string{"completion"}); err == nil {
+		c.Args = oneShell
+		c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
+		for _, shell := range c.Commands() {
+			shell.Args = noArguments
+		}
+	}
 	return root
+}
+
+// oneShell is the check of usock completion, where its argument is no shell's name.
+func oneShell(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	var shells []string
+	for _, shell := range c.Commands() {
+		shells = append(shells, shell.Name())
+	}
+	return fmt.Errorf("there is no completion for %q, but for %s", args[0], strings.Join(shells, ", "))
 }
 
 // noArguments is the check of commands that take flags alone.

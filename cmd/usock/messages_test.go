@@ -111,6 +111,11 @@ func TestNonsenseIsRefused(t *testing.T) {
 		{"--pcap /", "--pcap /: is a directory; name a file that you can write"},
 		{"--pcap /dev/fd/999", "--pcap /dev/fd/999: no such descriptor is open; name a file that you can write, or a descriptor that is open for writing"},
 		{"--log-flows /", "--log-flows /: is a directory; name a file that you can write"},
+		{"--pcap a --delay 1ms --pcap b", "--pcap b: there is a already: one file is written" + flags},
+		{"--stdout a --stdout b", "--stdout b: there is a already: one file is written" + flags},
+		{"--log-flows a --log-flows b", "--log-flows b: there is a already: one file is written" + flags},
+		{"--script a --script b", "--script b: there is a already: one script is run" + flags},
+		{"--pcap x --pcap-filter tcp --pcap-filter udp", "--pcap-filter udp: there is tcp already: join them by and, or or" + flags},
 		{"--stdout=", `--stdout "": no file is named; give one, such as /dev/stderr` + flags},
 		{"--stdout /", "--stdout /: is a directory; name a file that you can write"},
 		{"--name=", `--name "": "" begins a filter of usock ss; take another name` + flags},
@@ -128,6 +133,7 @@ func TestNonsenseIsRefused(t *testing.T) {
 
 // TestOtherCommandsRefuse is what commands other than usock run say of nonsense.
 func TestOtherCommandsRefuse(t *testing.T) {
+	const noOption = "no such option of a link; there are profile, trace, delay, jitter, loss, rate, queue, limit, mark, reorder, duplicate, corrupt, each also with up- or down- before it"
 	for args, line := range map[string]string{
 		"run":             "no program is named: usock run [flags] -- PROGRAM [ARGS]",
 		"go":              `there is no command "go" (usock --help shows those that there are; a program is run by usock run -- go)`,
@@ -135,6 +141,7 @@ func TestOtherCommandsRefuse(t *testing.T) {
 		"demo --mtu 10":   "--mtu 10: IPv6 needs packets of 1280 bytes; give 1280 to 65536 (usock demo --help shows the flags)",
 		"demo --size -1":  "--size -1 is out of range",
 		"demo --size x":   "--size x: a whole number is wanted (usock demo --help shows the flags)",
+		"completion ksh":  `there is no completion for "ksh", but for bash, fish, powershell, zsh`,
 		"help go":         `there is no command "go" (usock --help shows those that there are)`,
 		"help run go":     `there is no command "run go" (usock --help shows those that there are)`,
 		"capture web db":  `usock capture takes one run, and "db" is one more (usock capture --help)`,
@@ -158,6 +165,23 @@ func TestOtherCommandsRefuse(t *testing.T) {
 		"tail --kind x":   "--kind x: there are sent, received, acknowledged, lost, state, window, rate, timer set, timer expired, stalled, called, dropped, refused, fault, missed, shaped",
 		"tail --pid x":    "--pid x: a whole number is wanted (usock tail --help shows the flags)",
 		"demo --jitter 1": "--jitter 1: the unit is missing, as in 1ms (usock demo --help shows the flags)",
+
+		"capture --filter tcp --filter udp": "--filter udp: there is tcp already: join them by and, or or (usock capture --help shows the flags)",
+		"capture -w - -w b":                 "--write b: there is - already: one file is written (usock capture --help shows the flags)",
+		"profile from -o a -o b c":          "--output b: there is a already: one file is written (usock profile from --help shows the flags)",
+		"completion bash zsh":               `usock completion bash takes no arguments, and "zsh" is one (usock completion bash --help)`,
+
+		"set delay":                 "delay: the value is missing",
+		"set delay 3ms loss":        "loss: the value is missing",
+		"set loss delay 3ms":        "loss: the value is missing",
+		"set web loss delay 3ms":    "loss: the value is missing",
+		"set web delay 3ms up-loss": "up-loss: the value is missing",
+		"set foo 3":                 "foo: " + noOption + "; a run's name is followed by an option and its value",
+		"set web foo 3":             "foo: " + noOption,
+		"set web delay 3ms foo 3":   "foo: " + noOption,
+		"set delay 3ms foo 3":       "foo: " + noOption,
+		"set web rule udp:cut":      "rule is a flag: give --rule",
+		"set no-fault x":            "no-fault is a flag: give --no-fault",
 	} {
 		if got, _ := complaint(t, strings.Fields(args)...); got != line {
 			t.Errorf("%s: %s\nwant %s", args, got, line)

@@ -115,6 +115,9 @@ func (l *flowLog) Set(text string) error {
 	if text == "" {
 		return errors.New("name a file, such as flows.json")
 	}
+	if err := once(l.path, text, oneFile); err != nil {
+		return err
+	}
 	l.path = text
 	return nil
 }

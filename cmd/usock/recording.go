@@ -293,8 +293,11 @@ func (v *filterValue) Type() string { return "EXPRESSION" }
 
 // Set implements pflag.Value.
 func (v *filterValue) Set(text string) (err error) {
-	v.f, err = link.ParsePcapFilter(text)
-	return err
+	before := v.String()
+	if v.f, err = link.ParsePcapFilter(text); err != nil || before == "" {
+		return err
+	}
+	return once(before, v.String(), oneFilter)
 }
 
 // whoseValue is --pcap-for.

@@ -60,6 +60,9 @@ the loopback interface in resolv.conf, as there is no way to others: with none, 
 is found that is not in /etc/hosts, those of --host included. Daemons of the machine that
 look names up (nscd, systemd-resolved) are hidden from programs.
 
+Of a setting that is given twice the last one counts; a second file, script or filter,
+where there can be one, is refused.
+
 The exit status is the program's, 126 or 127 if it cannot be executed or is not
 there, and 125 if usock itself fails: before it starts, or, where the program has
 succeeded, because the recording lacks packets. Processes that it leaves behind are

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"usock/internal/control"
 	"usock/shape"
@@ -27,17 +28,14 @@ change is an event of usock tail, and a comment in recordings, at the next packe
 
 RUN may be left out where there is one run.`,
 		Example: setExamples,
-		RunE: func(_ *cobra.Command, args []string) error {
-			name := ""
-			if len(args)%2 == 1 {
-				name, args = args[0], args[1:]
+		RunE: func(c *cobra.Command, args []string) error {
+			name, args, err := setWords(c.Flags(), args)
+			if err != nil {
+				return err
 			}
 			var traces [][]byte
-			last := len(args) - 1 // where a value is missing, the options are at the values' places
 			for i := 0; i < len(args); i += 2 {
 				switch option, value := args[i], args[i+1]; {
-				case !settable(option) && settable(args[last]):
-					return fmt.Errorf("%s: the value is missing", args[last])
 				case option == profileFlag:
 					q.Profile = value
 				case strings.HasSuffix(option, traceFlag) && value != none:
@@ -63,6 +61,44 @@ RUN may be left out where there is one run.`,
 	completeSet(c)
 	return c
 }
+
+// setWords takes apart what usock set is given: a run, which may be left out, and options, each with its value.
+func setWords(flags *pflag.FlagSet, args []string) (run string, options []string, err error) {
+	options = args
+	if len(args)%2 == 1 {
+		run, options = args[0], args[1:]
+	}
+	for i := 0; i < len(options); i += 2 {
+		if settable(options[i]) {
+			continue
+		}
+		// Where a value is missing, a run is named that seems not to be, or the other way round.
+		for j := (len(args) + 1) % 2; j < len(args) && settable(args[j]); j += 2 {
+			if j+1 == len(args) || settable(args[j+1]) {
+				return "", nil, missingValue(args[j])
+			}
+		}
+		name := options[i]
+		switch err := noSuchOption(name); {
+		case flags.Lookup(name) != nil:
+			return "", nil, fmt.Errorf("%s is a flag: give --%[1]s", name)
+		case run == "" && i == 0:
+			return "", nil, fmt.Errorf("%w; a run's name is followed by an option and its value", err)
+		default:
+			return "", nil, err
+		}
+	}
+	if settable(run) {
+		f, err := control.Pick(control.Find(), run)
+		if err != nil {
+			return "", nil, missingValue(run)
+		}
+		f.Client.Close()
+	}
+	return run, options, nil
+}
+
+func missingValue(option string) error { return fmt.Errorf("%s: the value is missing", option) }
 
 func cutCmd() *cobra.Command {
 	c := &cobra.Command{

@@ -78,8 +78,9 @@ func (v *seedValue) Set(text string) error {
 
 // fileValue is a file's name.
 type fileValue struct {
-	name string
-	hint string // what to give
+	name  string
+	given string // by the user: name may be there before
+	hint  string // what to give
 }
 
 // String implements pflag.Value.
@@ -93,7 +94,25 @@ func (v *fileValue) Set(text string) error {
 	if text == "" {
 		return errors.New("no file is named; " + v.hint)
 	}
-	v.name = text
+	if err := once(v.given, text, oneFile); err != nil {
+		return err
+	}
+	v.name, v.given = text, text
+	return nil
+}
+
+// What flags say that are given twice.
+const (
+	oneFile   = "one file is written"
+	oneFilter = "join them by and, or or"
+)
+
+// once refuses the second of two values of which a flag has one, where the first says more than how something is: a file would not be
+// written, a script not be run. Of other flags the last one counts, so that what an alias or a script says can be said otherwise.
+func once(before, now, why string) error {
+	if before != "" && before != now {
+		return fmt.Errorf("there is %s already: %s", before, why)
+	}
 	return nil
 }
 
