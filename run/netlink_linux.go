@@ -25,7 +25,8 @@ import (
 //	        ── sendmsg, trapped ─┴─► session ─► out ─► far end ─► read, or recvmsg, trapped
 //
 // A trapped send is answered before it returns, as the kernel does it: musl looks for the
-// answer once. What the pair's queue does not hold stays in the session, which asks the host
+// answer once. Who asks about sockets is answered once it is known which of them programs have closed before: a trapped
+// send waits for a scan, and what was asked without a trap does (scan_linux.go). What the pair's queue does not hold stays in the session, which asks the host
 // for each next datagram when there is room.
 type netlinkSock struct {
 	l   *loop
@@ -40,6 +41,7 @@ type netlinkSock struct {
 	full    bool     // until the far end can be written to
 	unread  bool     // the far end may have something
 	later   bool     // a further turn of answer is on its way
+	scans   bool     // what it asks without a trap waits for a scan
 
 	bound   bool
 	connect bool   // to somebody, who peer says
@@ -159,7 +161,7 @@ func (s *netlinkSock) answer(waits bool) {
 	waits = waits && s.session.Protocol == rtnl.NETLINK_ROUTE
 	late := func(begin time.Time) bool { return !waits && since(begin) > slice }
 	was, lost := s.told, s.lost
-	for begin := wall(); s.far >= 0 && !s.full; {
+	for begin := wall(); s.far >= 0 && !s.full && !s.scans; {
 		b := s.next()
 		if b == nil && !s.session.Pending() {
 			break
@@ -228,8 +230,19 @@ func (s *netlinkSock) next() (b []byte) {
 		}
 		s.autobind(s.pid)
 		s.session.Take(bytes.Clone(s.l.upBuf[:n]))
+		if s.listsSockets() {
+			s.scans = true
+			s.l.scanner.before(func() {
+				s.scans = false
+				s.answer(false)
+			})
+			return nil
+		}
 	}
 }
+
+// listsSockets reports whether what it is asked about is sockets.
+func (s *netlinkSock) listsSockets() bool { return s.session.Protocol == rtnl.NETLINK_SOCK_DIAG }
 
 // again has answer go on after others have had their turn.
 func (s *netlinkSock) again() {

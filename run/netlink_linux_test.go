@@ -5,6 +5,7 @@ package run
 import (
 	"encoding/binary"
 	"net/netip"
+	"slices"
 	"syscall"
 	"testing"
 
@@ -298,4 +299,75 @@ func TestUntracedNetlink(t *testing.T) {
 	if !p.call("socket", unix.AF_NETLINK, unix.SOCK_RAW, unix.NETLINK_ROUTE).byKernel {
 		t.Error("it is not the kernel's")
 	}
+}
+
+// portsListed returns the local ports of UDP's IPv4 sockets, which it asks for as ask does.
+func (p *player) portsListed(fd int, ask func([]byte) syscall.Errno) (ports []uint16) {
+	p.t.Helper()
+	body := make([]byte, 56) // struct inet_diag_req_v2
+	body[0], body[1] = unix.AF_INET, unix.IPPROTO_UDP
+	copy(body[4:], "\xff\xff\xff\xff") // all states
+	p.must(ask(request(unix.SOCK_DIAG_BY_FAMILY, unix.NLM_F_DUMP, body...)))
+	ended := false
+	p.until("the list ends", func() bool {
+		for _, b := range replies(fd) {
+			for len(b) >= unix.SizeofNlMsghdr {
+				switch binary.NativeEndian.Uint16(b[4:]) {
+				case unix.NLMSG_DONE:
+					ended = true
+				case unix.SOCK_DIAG_BY_FAMILY:
+					ports = append(ports, binary.BigEndian.Uint16(b[unix.SizeofNlMsghdr+4:]))
+				}
+				b = b[min((binary.NativeEndian.Uint32(b)+3)&^3, uint32(len(b))):]
+			}
+		}
+		return ended
+	})
+	return ports
+}
+
+// Who lists sockets sees none that a program has closed before, of which the kernel has not told.
+func TestNetlinkSeesNoneClosed(t *testing.T) {
+	p := newPlayer(t)
+	fd, e := p.netlink(unix.NETLINK_SOCK_DIAG)
+	p.must(e)
+	to := sockaddrNL{}.bytes()
+	header := func(b []byte) uint64 {
+		iov := binary.NativeEndian.AppendUint64(binary.NativeEndian.AppendUint64(nil, at(p.put(b))), uint64(len(b)))
+		h := binary.NativeEndian.AppendUint64(binary.NativeEndian.AppendUint64(nil, at(p.put(to))), uint64(len(to)))
+		h = binary.NativeEndian.AppendUint64(binary.NativeEndian.AppendUint64(h, at(p.put(iov))), 1)
+		return at(p.put(append(h, make([]byte, mmsghdrSize-len(h))...)))
+	}
+	for name, ask := range map[string]func(b []byte) syscall.Errno{
+		"sendto":   func(b []byte) syscall.Errno { return p.asks(fd, b) },
+		"sendmsg":  func(b []byte) syscall.Errno { return p.call("sendmsg", uint64(fd), header(b), 0).err },
+		"sendmmsg": func(b []byte) syscall.Errno { return p.call("sendmmsg", uint64(fd), header(b), 1, 0).err },
+		"write":    func(b []byte) syscall.Errno { return sendPlain(fd, b) },
+	} {
+		stays, goes := p.bound(), p.bound()
+		kept, port := p.portOf(stays), p.portOf(goes)
+		p.scan()
+		p.close(goes)
+		ports := p.portsListed(fd, ask)
+		if slices.Contains(ports, port) || !slices.Contains(ports, kept) {
+			t.Errorf("%s: %d is listed, with %d, which was closed", name, ports, port)
+		}
+		p.close(stays)
+	}
+
+	// One that is closed while what it has asked waits is forgotten.
+	p.must(sendPlain(fd, request(unix.SOCK_DIAG_BY_FAMILY, unix.NLM_F_DUMP, make([]byte, 56)...)))
+	p.close(fd)
+	p.idle()
+	if len(p.l.netlinks)+len(p.l.scanner.lookers) != 0 {
+		t.Errorf("%d sockets and %d lookers are left", len(p.l.netlinks), len(p.l.scanner.lookers))
+	}
+}
+
+// bound is a UDP socket with a port.
+func (p *player) bound() int {
+	fd, e := p.socket(unix.SOCK_DGRAM)
+	p.must(e)
+	p.must(p.bind(fd, 0))
+	return fd
 }

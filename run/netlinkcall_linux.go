@@ -129,6 +129,9 @@ func netlinkSendmsg(c *call) result {
 
 // netlinkSendmmsg is sendmmsg(fd, msgvec, vlen, flags).
 func netlinkSendmmsg(c *call) result {
+	if c.nl.listsSockets() && !c.scanned {
+		return c.afterScan(netlinkSendmmsg)
+	}
 	return c.netlinkMany(func(m *message) result { return c.netlinkSend(m) })
 }
 
@@ -185,6 +188,9 @@ func (c *call) netlinkSend(m *message) result {
 	}
 	if port != 0 {
 		return c.fail(unix.ECONNREFUSED) // no program answers another
+	}
+	if s.listsSockets() && !c.scanned {
+		return c.afterScan(func(c *call) result { return c.netlinkSend(m) })
 	}
 	b := make([]byte, m.total)
 	if e := c.transfer(false, b, m.spans); e != 0 {

@@ -13,7 +13,8 @@ import (
 // The kernel does not announce that a program has closed an unconnected socket, a
 // listener or half of a datagram pair. Those are looked up in the list of AF_UNIX
 // sockets: once a second, soon after a thread has ended, and when a call wants
-// something that one of them may hold, a port or a descriptor: it waits for the scan, as does who lists sockets.
+// something that one of them may hold, a port or a descriptor: it waits for the scan, as does who lists sockets, from outside
+// or by netlink.
 //
 // The list is as long as the machine has sockets, so a goroutine reads it, and the
 // loop closes what is not in it in slices. The list is no snapshot. What has come, or
