@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
@@ -61,36 +60,6 @@ func TestPing(t *testing.T) {
 	need(t, "ping", "iputils-ping")
 	passes(t, `ping -n -c 3 -i 0.2 127.0.0.1
 ping -n -c 1 ::1`, "3 received, 0% packet loss", "1 received, 0% packet loss")
-}
-
-func TestSSH(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("sshd logs users in: root runs it")
-	}
-	need(t, "sshd", "openssh-server")
-	need(t, "ssh", "openssh-client")
-	r := usockAs(t, 0, nil, `ssh-keygen -q -t ed25519 -N '' -f host
-ssh-keygen -q -t ed25519 -N '' -f user
-cat >sshd.conf <<END
-Port 2299
-ListenAddress 127.0.0.1
-HostKey $PWD/host
-AuthorizedKeysFile $PWD/user.pub
-StrictModes no
-UsePAM no
-PermitRootLogin yes
-PidFile none
-END
-mkdir -p /run/sshd
-/usr/sbin/sshd -D -e -f $PWD/sshd.conf 2>log & server=$!
-until_ok grep -q 'Server listening' log
-to() { ssh -F none -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -i user -p 2299 root@127.0.0.1 "$@"; }
-to echo over ssh
-[ "$(to head -c 3000000 /dev/zero | wc -c)" = 3000000 ]
-kill $server`)
-	if r.code != 0 || r.stdout != "over ssh\n" {
-		t.Errorf("exit status %d\nstdout: %s\nstderr: %s", r.code, r.stdout, r.stderr)
-	}
 }
 
 func TestPostgres(t *testing.T) {
