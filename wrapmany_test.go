@@ -35,7 +35,7 @@ func nowhereHost(t *testing.T) (*usock.Host, *atomic.Uint64) {
 	a, _ := link.Pipe(link.PipeConfig{})
 	dropped := new(atomic.Uint64)
 	h, err := usock.NewHost(usock.Config{Interfaces: []usock.Interface{{
-		Link: &nowhere{a.(link.Direct), dropped}, Addrs: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/24")},
+		Link: &nowhere{a, dropped}, Addrs: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/24")},
 	}}})
 	if err != nil {
 		t.Fatal(err)
