@@ -377,8 +377,9 @@ func setFragSize(s *socket.Socket, v []byte) error {
 }
 
 // deviceRows are SO_BINDTODEVICE and SO_BINDTOIFINDEX. A program without
-// CAP_NET_RAW may tie a socket to an interface, not change that again.
-func deviceRows(st *Stack) []socket.Option {
+// CAP_NET_RAW may tie a socket to an interface, not change that again. With them are the other rows that all
+// protocols have.
+func deviceRows(st *Stack, p socket.Holder) []socket.Option {
 	tie := func(s *socket.Socket, index int) error {
 		if s.Opt.Device != 0 && !st.may(s, abi.CAP_NET_RAW) {
 			return syscall.EPERM
@@ -399,7 +400,7 @@ func deviceRows(st *Stack) []socket.Option {
 		return nil
 	}))
 	return append(rows, []socket.Option{
-		socket.MemInfo,
+		socket.MemInfo(p),
 		{
 			Level: abi.SOL_SOCKET, Name: abi.SO_PEERCRED, // nobody: process 0, user and group -1
 			Get: func(_ *socket.Socket, b []byte) ([]byte, error) {

@@ -338,18 +338,20 @@ type Holder interface {
 	Holds(s *Socket) (received, sent int, drops uint32)
 }
 
-// MemInfo is the row of SO_MEMINFO (include/uapi/linux/sock_diag.h, SK_MEMINFO_VARS).
-// Memory that is reserved ahead, for options and for a backlog there is none.
-var MemInfo = Option{
-	Level: abi.SOL_SOCKET, Name: abi.SO_MEMINFO,
-	Get: func(s *Socket, b []byte) ([]byte, error) {
-		rcvBuf, sndBuf := int(s.Opt.RcvBuf), int(s.Opt.SndBuf)
-		received, sent, drops := s.Proto.(Holder).Holds(s)
-		for _, n := range [...]int{received, rcvBuf, 0, sndBuf, 0, sent, 0, 0, int(drops)} {
-			b = abi.AppendInt(b, n)
-		}
-		return b, nil
-	},
+// MemInfo is the row of SO_MEMINFO (include/uapi/linux/sock_diag.h, SK_MEMINFO_VARS) of p's
+// sockets. Memory that is reserved ahead, for options and for a backlog there is none.
+func MemInfo(p Holder) Option {
+	return Option{
+		Level: abi.SOL_SOCKET, Name: abi.SO_MEMINFO,
+		Get: func(s *Socket, b []byte) ([]byte, error) {
+			rcvBuf, sndBuf := int(s.Opt.RcvBuf), int(s.Opt.SndBuf)
+			received, sent, drops := p.Holds(s)
+			for _, n := range [...]int{received, rcvBuf, 0, sndBuf, 0, sent, 0, 0, int(drops)} {
+				b = abi.AppendInt(b, n)
+			}
+			return b, nil
+		},
+	}
 }
 
 // without is the row of an option that is for other protocols.
