@@ -144,27 +144,24 @@ var ioctls = slices.Concat(
 	[]uint32{unix.SIOCGIFCONF, unix.SIOCGIFNAME, unix.SIOCGARP, siocEthtool, siocOutqNSD, unix.SIOCOUTQ, siocGStamp, siocGStampNSNew},
 )
 
-// message returns a struct msghdr and what it leads to.
-func (s *scripted) message() (head []byte, pieces [][]byte) {
-	piece := func() []byte {
-		b := s.lend(s.bytes())
-		pieces = append(pieces, b)
-		return b
-	}
-	var iov []byte
-	n := s.next() % 4
+// vector returns struct iovecs of some pieces, and how many.
+func (s *scripted) vector(piece func([]byte) []byte) (list []byte, n int) {
+	n = s.next() % 4
 	for range n {
-		b := piece()
-		iov = binary.NativeEndian.AppendUint64(iov, s.where(b))
-		iov = binary.NativeEndian.AppendUint64(iov, s.size(b))
+		b := piece(s.bytes())
+		list = binary.NativeEndian.AppendUint64(list, s.where(b))
+		list = binary.NativeEndian.AppendUint64(list, s.size(b))
 	}
-	name := piece()
-	control := piece()
-	list := s.lend(iov)
-	head = hdr(s.where(name), uint32(s.length(name)), uint64(n), s.where(control), s.size(control))
+	return s.lend(list), n
+}
+
+// message returns a struct msghdr.
+func (s *scripted) message(piece func([]byte) []byte) []byte {
+	list, n := s.vector(piece)
+	name, control := piece(s.bytes()), piece(s.bytes())
+	head := hdr(s.where(name), uint32(s.length(name)), uint64(n), s.where(control), s.size(control))
 	binary.NativeEndian.PutUint64(head[16:], s.where(list))
-	head = s.lend(head)
-	return head, append(pieces, head[offNameLen:offNameLen+4], head[offControlLen:])
+	return head
 }
 
 // atLeast returns b, or its bytes and zeros.
@@ -188,7 +185,32 @@ func (s *scripted) do() {
 	}
 	what := ""
 	switch op & 15 {
-	case 0, 1, 2:
+	case 2:
+		switch s.next() % 4 {
+		case 0, 1:
+			what = []string{"recvmmsg", "sendmmsg"}[s.next()&1]
+			var heads []byte
+			n := s.next() % 3
+			for range n {
+				heads = append(heads, s.message(piece)...)
+				heads = append(heads, make([]byte, mmsghdrSize-msghdrSize)...)
+			}
+			heads = s.lend(heads)
+			for h := heads; len(h) > 0; h = h[mmsghdrSize:] {
+				pieces = append(pieces, h[offNameLen:offNameLen+4], h[offControlLen:mmsghdrSize])
+			}
+			limit := s.lend(atLeast(s.bytes(), 16)) // a struct timespec, of which what is left is stored
+			c = s.start(what, fd, s.where(heads), uint64(n), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, s.where(limit))
+		case 2:
+			what = []string{"readv", "writev"}[s.next()&1]
+			list, n := s.vector(piece)
+			c = s.start(what, fd, s.where(list), uint64(n))
+		default:
+			what = "landlock_create_ruleset"
+			attr := piece(s.bytes())
+			c = s.start(what, s.where(attr), s.size(attr), 0)
+		}
+	case 0, 1:
 		level, name := s.option()
 		what = fmt.Sprintf("setsockopt %d/%d", level, name)
 		b := s.bytes()
@@ -240,8 +262,8 @@ func (s *scripted) do() {
 		c = s.start(what, fd, s.where(b), s.size(b), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, s.where(to), s.length(to))
 	case 11, 12:
 		what = []string{"recvmsg", "sendmsg"}[op&1]
-		var head []byte
-		head, pieces = s.message()
+		head := s.lend(s.message(piece))
+		pieces = append(pieces, head[offNameLen:offNameLen+4], head[offControlLen:])
 		c = s.start(what, fd, s.where(head), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 	case 13:
 		what = "recvfrom"
@@ -350,6 +372,8 @@ func FuzzCalls(f *testing.F) {
 		f.Add(slices.Concat([]byte{fd | 12, 1, 2, 'h', 'i', 0, 0}, named,
 			[]byte{20, 20, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0}, zeros[:8],
 			[]byte{fd | 11, 1, 16}, zeros[:18], []byte{30}, zeros[:30], []byte{100}, zeros[:110]))
+		f.Add([]byte{fd | 2, 0, 1, 2, 1, 2, 'h', 'i', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 'y', 'o', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, fd | 2, 2, 1, 1, 3, 'a', 'b', 'c'})
+		f.Add([]byte{fd | 2, 3, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, fd | 2, 0, 0, 1, 1, 20, 0, 0, 0, 0, 0, 0})
 		f.Add([]byte{fd, 40, 0, 4, 1, 0, 0, 0, 0, 0, fd | 3, 40, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, fd | 6, 3, 8, 'l', 'o'})
 	}
 	const most = 400 // that the search does not go for length
