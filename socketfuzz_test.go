@@ -9,6 +9,7 @@ import (
 	"slices"
 	"syscall"
 	"testing"
+	"time"
 
 	"usock"
 	"usock/clock"
@@ -23,6 +24,7 @@ import (
 type program struct {
 	t     *testing.T
 	h     *usock.Host
+	clock *clock.Manual
 	rest  byte // what lies behind its bytes
 	socks []*usock.Socket
 	told  []string
@@ -120,8 +122,8 @@ var kinds = []struct{ domain, typ, protocol int }{
 
 // newProgram has a socket of a kind, and a peer, which are each other's if connected.
 func newProgram(t *testing.T, rest byte, kind int, privileged, connected bool) *program {
-	p := &program{t: t, rest: rest}
-	p.h = newHost(t, usock.Config{Seed: 1, Clock: new(clock.Manual), Privileged: privileged})
+	p := &program{t: t, rest: rest, clock: new(clock.Manual)}
+	p.h = newHost(t, usock.Config{Seed: 1, Clock: p.clock, Privileged: privileged})
 	k := kinds[kind]
 	open := func() *usock.Socket {
 		s, err := p.h.Socket(k.domain, k.typ, k.protocol)
@@ -219,6 +221,7 @@ const (
 	stepSend
 	stepControl
 	stepRecv
+	stepPass
 	stepKinds
 )
 
@@ -256,16 +259,16 @@ func (p *program) step(s *script) {
 		}
 		p.tell("echo %s: %x, %v", o.Name, v, e)
 	case stepSend:
-		data, control := s.bytes(), s.bytes()
-		p.send(k, data, control)
+		to, data, control := p.name(s), s.bytes(), s.bytes()
+		p.send(k, to, data, control)
 	case stepControl:
-		data := s.bytes()
+		to, data := p.name(s), s.bytes()
 		var control []byte
 		for n := s.next() % 4; n > 0; n-- {
 			o := s.option()
 			control = abi.AppendCmsg(control, o.Level, o.Number, s.bytes())
 		}
-		p.send(k, data, control)
+		p.send(k, to, data, control)
 	case stepRecv:
 		size, room, flags := s.next(), s.next(), 0
 		if size&1 != 0 {
@@ -275,16 +278,48 @@ func (p *program) step(s *script) {
 			flags |= usock.MSG_PEEK
 		}
 		p.recv(k, size, room, flags)
+	case stepPass:
+		p.pass(time.Millisecond << (s.next() % 13))
 	}
 }
 
-func (p *program) send(k *usock.Socket, data, control []byte) {
+// pass has time pass. What is set of timers must not keep the host from its work.
+func (p *program) pass(d time.Duration) {
+	p.t.Helper()
+	end, most := p.clock.Now()+d, 1000+100*int(d/time.Millisecond)
+	for n := 0; ; n++ {
+		at, ok := p.clock.Next()
+		if !ok || at > end {
+			break
+		}
+		if n > most {
+			p.t.Fatalf("%d alarms within %v", n, d)
+		}
+		p.clock.Advance(max(0, at-p.clock.Now()))
+	}
+	p.clock.Advance(end - p.clock.Now())
+	p.tell("%v pass", d)
+}
+
+// name returns where a step sends to: nowhere, to the second socket, or to what the script says.
+func (p *program) name(s *script) (a usock.Addr) {
+	switch s.next() {
+	case 0:
+	case 1:
+		a, _ = p.socks[1].GetSockName()
+	default:
+		a, _ = usock.ParseSockaddr(s.bytes())
+	}
+	return a
+}
+
+func (p *program) send(k *usock.Socket, to usock.Addr, data, control []byte) {
 	p.t.Helper()
 	var n int
 	var err error
 	left := p.lend(control, func(control []byte) {
 		p.lend(data, func(data []byte) {
-			n, err = k.SendMsg(context.Background(), &usock.Msg{Bufs: [][]byte{data}, Control: control}, usock.MSG_NOSIGNAL)
+			n, err = k.SendMsg(context.Background(), &usock.Msg{Name: to, Bufs: [][]byte{data}, Control: control}, usock.MSG_NOSIGNAL)
 		})
 	})
 	if !bytes.Equal(left, control) {
@@ -329,6 +364,8 @@ func (p *program) recv(k *usock.Socket, size, room, flags int) {
 // carryOut has two programs carry a script out.
 func carryOut(t *testing.T, kind int, privileged, connected bool, b []byte) {
 	t.Helper()
+	stuck := time.AfterFunc(time.Minute, func() { panic("a script does not end") })
+	defer stuck.Stop()
 	var ran [2]*program
 	var last [2][]byte
 	for i, rest := range []byte{0x5a, 0xa1} {
@@ -361,7 +398,8 @@ func TestSocketBytesOfOptions(t *testing.T) {
 	for kind := range kinds {
 		var b []byte
 		for i := range builtOptions {
-			b = append(b, stepEcho, byte(i), 244, 0, stepSet, byte(i), 4, 1, 0, 0, 0, stepGet, byte(i), 3, stepSet, byte(i), 0, stepSet, byte(i), 1, 1)
+			b = append(b, stepEcho, byte(i), 244, 0, stepSet, byte(i), 4, 1, 0, 0, 0, stepGet, byte(i), 3, stepSet, byte(i), 0, stepSet, byte(i), 1, 1,
+				stepSend, 1, 1, 'x', 0, stepPass, 9)
 			if i%16 == 15 || i == len(builtOptions)-1 {
 				carryOut(t, kind, true, true, b)
 				carryOut(t, kind, false, false, b)
@@ -383,8 +421,8 @@ func FuzzSocketBytes(f *testing.F) {
 		n := number(name)
 		f.Add(kind, true, true, []byte{
 			stepEcho, n, 243, 0, stepSet, n, 8, 1, 0, 0, 0, 2, 0, 0, 0, stepGet, n, 3,
-			stepControl, 5, 'h', 'e', 'l', 'l', 'o', 1, n, 4, 1, 0, 0, 0,
-			stepSend, 2, 'h', 'i', 16, 20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0,
+			stepControl, 1, 5, 'h', 'e', 'l', 'l', 'o', 1, n, 4, 1, 0, 0, 0,
+			stepSend, 0, 2, 'h', 'i', 16, 20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0,
 			stepRecv + stepKinds, 16, 100, stepRecv + 2*stepKinds, 16, 100,
 		})
 	}

@@ -66,6 +66,7 @@ type scripted struct {
 	*player
 	rest   []byte // of the input
 	fds    []int
+	passer int // the peer of the last of fds, an AF_UNIX socket of the kernel's
 	arenas []*arena
 	used   int // of the arenas, by a call
 	told   []string
@@ -270,8 +271,11 @@ func (s *scripted) do() {
 		b, from := piece(s.bytes()), piece(s.bytes())
 		size := piece(word(s.length(from)))
 		c = s.start(what, fd, s.where(b), s.size(b), unix.MSG_DONTWAIT, s.where(from), s.where(size))
+	case 15:
+		s.pass()
+		return
 	default:
-		what = []string{"getsockname", "getpeername"}[op&1]
+		what = []string{"getsockname", "getpeername"}[s.next()&1]
 		b := piece(s.bytes())
 		size := piece(word(s.length(b)))
 		c = s.start(what, fd, s.where(b), s.where(size))
@@ -283,6 +287,9 @@ func (s *scripted) do() {
 	text := fmt.Sprintf("%s: %d, %q, lost %v, kernel %v", what, c.val, unix.ErrnoName(c.err), c.lost, c.byKernel)
 	if c.err < 0 || c.err == errGone || c.err != 0 && unix.ErrnoName(c.err) == "" {
 		s.t.Error(text)
+	}
+	if fd == uint64(s.fds[len(s.fds)-1]) {
+		pieces = nil // the numbers of descriptors are not the same twice
 	}
 	if len(pieces) > 0 && inner >= 0 {
 		clear(pieces[len(pieces)-1][inner:][:8])
@@ -296,6 +303,21 @@ func (s *scripted) do() {
 		}
 	}
 	s.told = append(s.told, text)
+}
+
+// pass sends descriptors to the AF_UNIX socket, which another program does.
+func (s *scripted) pass() {
+	n := s.next()
+	var list []int
+	for range n % 4 {
+		list = append(list, []int{s.passer, s.fds[2]}[n>>2&1])
+	}
+	unix.SetsockoptInt(s.fds[len(s.fds)-1], unix.SOL_SOCKET, unix.SO_PASSCRED, n>>3&1)
+	var control []byte
+	if len(list) > 0 {
+		control = unix.UnixRights(list...)
+	}
+	unix.SendmsgN(s.passer, s.bytes(), control, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 }
 
 // scriptedSockets are those of which an input has one of each, by what socket(2) is asked for.
@@ -316,6 +338,13 @@ func playScript(t *testing.T, script []byte, filled bool) []string {
 		p.must(c.err)
 		s.fds = append(s.fds, int(c.val))
 	}
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.fds[pair[0]], s.passer = true, pair[1]
+	s.fds = append(s.fds, pair[0])
+	defer unix.Close(s.passer)
 	for len(s.rest) > 0 {
 		s.do()
 	}
@@ -365,10 +394,12 @@ func FuzzCalls(f *testing.F) {
 	var zeros [128]byte
 	here := usock.Addr{Family: usock.AF_INET, IP: localhost, Port: 4000}.AppendSockaddr(nil)
 	named := append([]byte{byte(len(here))}, here...)
+	f.Add(slices.Concat([]byte{15, 5, 2, 'h', 'i', 15, 14, 2, 'y', 'o', 0x6c, 1, 16}, zeros[:19], []byte{40}, zeros[:46], []byte{0x6c, 1, 1}, zeros[:4],
+		[]byte{19}, zeros[:25]))
 	for i := range scriptedSockets {
 		fd := byte(i << 4)
 		f.Add(slices.Concat([]byte{fd | 8}, named, []byte{0, 0, fd | 9}, named, []byte{0, 0}, []byte{fd | 10, 2, 'h', 'i'}, named, zeros[:4],
-			[]byte{fd | 14, 40}, zeros[:44]))
+			[]byte{fd | 14, 0, 40}, zeros[:44]))
 		f.Add(slices.Concat([]byte{fd | 12, 1, 2, 'h', 'i', 0, 0}, named,
 			[]byte{20, 20, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0}, zeros[:8],
 			[]byte{fd | 11, 1, 16}, zeros[:18], []byte{30}, zeros[:30], []byte{100}, zeros[:110]))
