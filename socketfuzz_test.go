@@ -379,6 +379,7 @@ func carryOut(t *testing.T, kind int, privileged, connected bool, b []byte) {
 		}
 		last[i], _ = json.Marshal(p.h.Sockets())
 		for _, s := range p.socks {
+			s.SetSockOpt(usock.SOL_SOCKET, usock.SO_LINGER, abi.AppendLinger(nil, abi.Linger{})) // no time passes any more
 			s.Close()
 		}
 		p.h.Close()
