@@ -306,6 +306,24 @@ func ForceOption(name int, may May, set func(*Socket, int)) Option {
 	})
 }
 
+// MayPrioritize judges a priority (Linux, sk_set_prio_allowed).
+func MayPrioritize(may May, s *Socket, priority int) bool {
+	return 0 <= priority && priority <= 6 || may(s, abi.CAP_NET_RAW, abi.CAP_NET_ADMIN)
+}
+
+// PriorityOption is the row of SO_PRIORITY.
+func PriorityOption(may May) Option {
+	return IntOption(abi.SOL_SOCKET, abi.SO_PRIORITY,
+		func(s *Socket) int { return int(s.Priority) },
+		func(s *Socket, v int) error {
+			if !MayPrioritize(may, s, v) {
+				return syscall.EPERM
+			}
+			s.Priority = int32(v)
+			return nil
+		})
+}
+
 // PeekOff is the row of SO_PEEK_OFF, for the protocols that have it.
 var PeekOff = IntOption(abi.SOL_SOCKET, abi.SO_PEEK_OFF,
 	func(s *Socket) int { return int(s.Opt.PeekOff) },
@@ -398,15 +416,7 @@ var common = NewOptions([]Option{
 			s.SetRcvLowat(max(v, 1))
 			return nil
 		}),
-	IntOption(abi.SOL_SOCKET, abi.SO_PRIORITY,
-		func(s *Socket) int { return int(s.Priority) },
-		func(s *Socket, v int) error {
-			if v < 0 || v > 6 {
-				return syscall.EPERM
-			}
-			s.Priority = int32(v)
-			return nil
-		}),
+	PriorityOption(func(*Socket, ...int) bool { return false }),
 	timeoOption(abi.SO_RCVTIMEO, func(r *rare) *time.Duration { return &r.rcvTimeo }),
 	timeoOption(abi.SO_SNDTIMEO, func(r *rare) *time.Duration { return &r.sndTimeo }),
 	// The same, with a struct timeval of 64-bit words everywhere.
