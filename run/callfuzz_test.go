@@ -285,7 +285,7 @@ func (s *scripted) do() {
 		s.idle()
 	}
 	text := fmt.Sprintf("%s: %d, %q, lost %v, kernel %v", what, c.val, unix.ErrnoName(c.err), c.lost, c.byKernel)
-	if c.err < 0 || c.err == errGone || c.err != 0 && unix.ErrnoName(c.err) == "" {
+	if c.err == errGone || c.err != 0 && unix.ErrnoName(c.err) == "" {
 		s.t.Error(text)
 	}
 	if fd == uint64(s.fds[len(s.fds)-1]) {
