@@ -171,135 +171,164 @@ func atLeast(b []byte, n int) []byte { return append(b, make([]byte, max(0, n-le
 // arpreqSize is the size of struct arpreq, the longest that an ioctl reads.
 const arpreqSize = 68
 
+// step is a call of an input.
+type step struct {
+	*scripted
+	fd     uint64
+	what   string
+	pieces [][]byte // whose bytes are told
+	inner  int      // where in the last of them a pointer is, which is not; -1: nowhere
+	c      *played
+}
+
+// piece lends bytes, to be told once the call has ended.
+func (s *step) piece(b []byte) []byte {
+	b = s.lend(b)
+	s.pieces = append(s.pieces, b)
+	return b
+}
+
+// begin makes a call.
+func (s *step) begin(what string, args ...uint64) { s.what, s.c = what, s.start(what, args...) }
+
 // do makes the next call.
 func (s *scripted) do() {
 	s.used = 0
 	op := s.next()
-	fd := uint64(s.fds[op>>4%len(s.fds)])
-	var c *played
-	var pieces [][]byte // whose bytes are told
-	inner := -1         // where in the last of them a pointer is
-	piece := func(b []byte) []byte {
-		b = s.lend(b)
-		pieces = append(pieces, b)
-		return b
-	}
-	what := ""
+	x := &step{scripted: s, fd: uint64(s.fds[op>>4%len(s.fds)]), inner: -1}
 	switch op & 15 {
-	case 2:
-		switch s.next() % 4 {
-		case 0, 1:
-			what = []string{"recvmmsg", "sendmmsg"}[s.next()&1]
-			var heads []byte
-			n := s.next() % 3
-			for range n {
-				heads = append(heads, s.message(piece)...)
-				heads = append(heads, make([]byte, mmsghdrSize-msghdrSize)...)
-			}
-			heads = s.lend(heads)
-			for h := heads; len(h) > 0; h = h[mmsghdrSize:] {
-				pieces = append(pieces, h[offNameLen:offNameLen+4], h[offControlLen:mmsghdrSize])
-			}
-			limit := s.lend(atLeast(s.bytes(), 16)) // a struct timespec, of which what is left is stored
-			c = s.start(what, fd, s.where(heads), uint64(n), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, s.where(limit))
-		case 2:
-			what = []string{"readv", "writev"}[s.next()&1]
-			list, n := s.vector(piece)
-			c = s.start(what, fd, s.where(list), uint64(n))
-		default:
-			what = "landlock_create_ruleset"
-			attr := piece(s.bytes())
-			c = s.start(what, s.where(attr), s.size(attr), 0)
-		}
 	case 0, 1:
-		level, name := s.option()
-		what = fmt.Sprintf("setsockopt %d/%d", level, name)
-		b := s.bytes()
-		if len(b) == sockFprogSize && isFilter(level, name) {
-			list := s.lend(s.bytes())
-			binary.NativeEndian.PutUint64(b[offFprogFilter:], s.where(list))
-			inner = offFprogFilter
-		}
-		b = piece(b)
-		c = s.start("setsockopt", fd, uint64(level), uint64(name), s.where(b), s.length(b))
+		x.setOption()
+	case 2:
+		x.many()
 	case 3, 4, 5:
-		level, name := s.option()
-		what = fmt.Sprintf("getsockopt %d/%d", level, name)
-		b := s.bytes()
-		if len(b) >= sizeGetaddrsOld && level == usock.SOL_SCTP && name == usock.SCTP_SOCKOPT_CONNECTX3 {
-			list := s.lend(s.bytes())
-			binary.NativeEndian.PutUint64(b[offAddrs:], s.where(list))
-			inner = offAddrs
-		}
-		b = piece(b)
-		size := s.lend(word(s.length(b)))
-		pieces = [][]byte{size, b}
-		c = s.start("getsockopt", fd, uint64(level), uint64(name), s.where(b), s.where(size))
+		x.getOption()
 	case 6, 7:
-		req := ioctls[s.next()%len(ioctls)]
-		what = fmt.Sprintf("ioctl %#x", req)
-		b := atLeast(s.bytes(), arpreqSize) // the request says how long it is
-		switch req {
-		case siocEthtool:
-			binary.NativeEndian.PutUint64(b[ifrName:], s.where(piece(atLeast(s.bytes(), drvInfoSize))))
-			inner = ifrName
-		case unix.SIOCGIFCONF:
-			room := piece(s.bytes())
-			binary.NativeEndian.PutUint64(b[8:], s.where(room))
-			binary.NativeEndian.PutUint32(b, uint32(len(room)))
-			inner = 8
-		}
-		c = s.start("ioctl", fd, uint64(req), s.where(piece(b)))
-		if req == siocGStamp || req == siocGStampNSNew {
-			pieces = nil
-		}
+		x.ioctl()
 	case 8, 9:
-		what = []string{"bind", "connect"}[op&1]
-		b := piece(s.bytes())
-		c = s.start(what, fd, s.where(b), s.length(b))
+		b := x.piece(s.bytes())
+		x.begin([]string{"bind", "connect"}[op&1], x.fd, s.where(b), s.length(b))
 	case 10:
-		what = "sendto"
-		b, to := piece(s.bytes()), piece(s.bytes())
-		c = s.start(what, fd, s.where(b), s.size(b), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, s.where(to), s.length(to))
+		b, to := x.piece(s.bytes()), x.piece(s.bytes())
+		x.begin("sendto", x.fd, s.where(b), s.size(b), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, s.where(to), s.length(to))
 	case 11, 12:
-		what = []string{"recvmsg", "sendmsg"}[op&1]
-		head := s.lend(s.message(piece))
-		pieces = append(pieces, head[offNameLen:offNameLen+4], head[offControlLen:])
-		c = s.start(what, fd, s.where(head), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+		head := s.lend(s.message(x.piece))
+		x.pieces = append(x.pieces, head[offNameLen:offNameLen+4], head[offControlLen:])
+		x.begin([]string{"recvmsg", "sendmsg"}[op&1], x.fd, s.where(head), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 	case 13:
-		what = "recvfrom"
-		b, from := piece(s.bytes()), piece(s.bytes())
-		size := piece(word(s.length(from)))
-		c = s.start(what, fd, s.where(b), s.size(b), unix.MSG_DONTWAIT, s.where(from), s.where(size))
+		b, from := x.piece(s.bytes()), x.piece(s.bytes())
+		size := x.piece(word(s.length(from)))
+		x.begin("recvfrom", x.fd, s.where(b), s.size(b), unix.MSG_DONTWAIT, s.where(from), s.where(size))
 	case 15:
 		s.pass()
 		return
 	default:
-		what = []string{"getsockname", "getpeername"}[s.next()&1]
-		b := piece(s.bytes())
-		size := piece(word(s.length(b)))
-		c = s.start(what, fd, s.where(b), s.where(size))
+		what := []string{"getsockname", "getpeername"}[s.next()&1]
+		b := x.piece(s.bytes())
+		size := x.piece(word(s.length(b)))
+		x.begin(what, x.fd, s.where(b), s.where(size))
 	}
+	x.end()
+}
+
+func (s *step) setOption() {
+	level, name := s.option()
+	b := s.bytes()
+	if len(b) == sockFprogSize && isFilter(level, name) {
+		list := s.lend(s.bytes())
+		binary.NativeEndian.PutUint64(b[offFprogFilter:], s.where(list))
+		s.inner = offFprogFilter
+	}
+	b = s.piece(b)
+	s.begin("setsockopt", s.fd, uint64(level), uint64(name), s.where(b), s.length(b))
+	s.what += fmt.Sprintf(" %d/%d", level, name)
+}
+
+func (s *step) getOption() {
+	level, name := s.option()
+	b := s.bytes()
+	if len(b) >= sizeGetaddrsOld && level == usock.SOL_SCTP && name == usock.SCTP_SOCKOPT_CONNECTX3 {
+		list := s.lend(s.bytes())
+		binary.NativeEndian.PutUint64(b[offAddrs:], s.where(list))
+		s.inner = offAddrs
+	}
+	size := s.piece(word(0))
+	b = s.piece(b)
+	binary.NativeEndian.PutUint32(size, uint32(s.length(b)))
+	s.begin("getsockopt", s.fd, uint64(level), uint64(name), s.where(b), s.where(size))
+	s.what += fmt.Sprintf(" %d/%d", level, name)
+}
+
+func (s *step) ioctl() {
+	req := ioctls[s.next()%len(ioctls)]
+	b := atLeast(s.bytes(), arpreqSize) // the request says how long it is
+	switch req {
+	case siocEthtool:
+		binary.NativeEndian.PutUint64(b[ifrName:], s.where(s.piece(atLeast(s.bytes(), drvInfoSize))))
+		s.inner = ifrName
+	case unix.SIOCGIFCONF:
+		room := s.piece(s.bytes())
+		binary.NativeEndian.PutUint64(b[8:], s.where(room))
+		binary.NativeEndian.PutUint32(b, uint32(len(room)))
+		s.inner = 8
+	}
+	s.begin("ioctl", s.fd, uint64(req), s.where(s.piece(b)))
+	s.what += fmt.Sprintf(" %#x", req)
+	if req == siocGStamp || req == siocGStampNSNew {
+		s.pieces = nil
+	}
+}
+
+// many makes a call on several messages, or pieces, or one that is about no socket.
+func (s *step) many() {
+	switch s.next() % 4 {
+	case 0, 1:
+		what := []string{"recvmmsg", "sendmmsg"}[s.next()&1]
+		var heads []byte
+		n := s.next() % 3
+		for range n {
+			heads = append(heads, s.message(s.piece)...)
+			heads = append(heads, make([]byte, mmsghdrSize-msghdrSize)...)
+		}
+		heads = s.lend(heads)
+		for h := heads; len(h) > 0; h = h[mmsghdrSize:] {
+			s.pieces = append(s.pieces, h[offNameLen:offNameLen+4], h[offControlLen:mmsghdrSize])
+		}
+		limit := s.lend(atLeast(s.bytes(), 16)) // a struct timespec, of which what is left is stored
+		s.begin(what, s.fd, s.where(heads), uint64(n), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, s.where(limit))
+	case 2:
+		what := []string{"readv", "writev"}[s.next()&1]
+		list, n := s.vector(s.piece)
+		s.begin(what, s.fd, s.where(list), uint64(n))
+	default:
+		attr := s.piece(s.bytes())
+		s.begin("landlock_create_ruleset", s.where(attr), s.size(attr), 0)
+	}
+}
+
+// end waits for the call's end, and notes what it has said.
+func (s *step) end() {
+	c := s.c
 	if s.blocked(c) {
 		s.gone(c)
 		s.idle()
 	}
-	text := fmt.Sprintf("%s: %d, %q, lost %v, kernel %v", what, c.val, unix.ErrnoName(c.err), c.lost, c.byKernel)
+	text := fmt.Sprintf("%s: %d, %q, lost %v, kernel %v", s.what, c.val, unix.ErrnoName(c.err), c.lost, c.byKernel)
 	if c.err == errGone || c.err != 0 && unix.ErrnoName(c.err) == "" {
 		s.t.Error(text)
 	}
-	if fd == uint64(s.fds[len(s.fds)-1]) {
-		pieces = nil // the numbers of descriptors are not the same twice
+	if s.fd == uint64(s.fds[len(s.fds)-1]) {
+		s.pieces = nil // the numbers of descriptors are not the same twice
 	}
-	if len(pieces) > 0 && inner >= 0 {
-		clear(pieces[len(pieces)-1][inner:][:8])
+	if n := len(s.pieces); n > 0 && s.inner >= 0 {
+		clear(s.pieces[n-1][s.inner:][:8])
 	}
-	for _, b := range pieces {
+	for _, b := range s.pieces {
 		text += fmt.Sprintf(", %x", b)
 	}
 	for _, a := range s.arenas[:s.used] {
 		if !a.whole() {
-			s.t.Errorf("%s: what lies behind a piece was written", what)
+			s.t.Errorf("%s: what lies behind a piece was written", s.what)
 		}
 	}
 	s.told = append(s.told, text)

@@ -25,7 +25,6 @@ const (
 // no longer does is to be taken out.
 var longer = map[string]string{
 	"e2e/policyGroups":         "a table of cases, one a line, that is read as one",
-	"internal/inet/deviceRows": "a table of option rows, each a few lines",
 	"shape/TestRules":          "a table of cases, one a line, that is read as one",
 	"run/player_test.go":       "the scripted kernel that the tests of package run play against",
 }
