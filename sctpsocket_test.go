@@ -3,6 +3,7 @@ package usock_test
 import (
 	"context"
 	"encoding/binary"
+	"fmt"
 	"net/netip"
 	"syscall"
 	"testing"
@@ -123,6 +124,36 @@ func TestSCTPAutoAsconf(t *testing.T) {
 	defer one.Close()
 	if err := one.SetSockOptInt(usock.SOL_SCTP, usock.SCTP_AUTO_ASCONF, 1); err != syscall.EINVAL {
 		t.Errorf("not bound to the wildcard address: %v", err)
+	}
+}
+
+// SO_MEMINFO tells what the associations of a socket hold.
+func TestSCTPMemInfo(t *testing.T) {
+	a, b := sctpHosts(t)
+	l, s := sctpMany(t, b, 7000), sctpMany(t, a, 7001)
+	held := func(s *usock.Socket) (received, sent uint32) {
+		t.Helper()
+		v := make([]byte, 36)
+		if n, err := s.GetSockOpt(usock.SOL_SOCKET, usock.SO_MEMINFO, v); n != len(v) || err != nil {
+			t.Fatalf("%d bytes, %v", n, err)
+		}
+		return binary.NativeEndian.Uint32(v), binary.NativeEndian.Uint32(v[5*4:])
+	}
+	if received, sent := held(l); received != 0 || sent != 0 {
+		t.Errorf("a socket without association holds %d and %d bytes", received, sent)
+	}
+	if _, err := s.SendTo(make([]byte, 700), 0, inetAddr("10.0.0.2", 7000)); err != nil {
+		t.Fatal(err)
+	}
+	within(t, "the message has come", func() error {
+		if received, _ := held(l); received != 700 {
+			return fmt.Errorf("%d bytes are held", received)
+		}
+		return nil
+	})
+	l.Recv(make([]byte, 1000), 0)
+	if received, _ := held(l); received != 0 {
+		t.Errorf("%d bytes are held of what was read", received)
 	}
 }
 

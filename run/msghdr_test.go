@@ -1,7 +1,9 @@
 package run
 
 import (
+	"bytes"
 	"encoding/binary"
+	"slices"
 	"syscall"
 	"testing"
 )
@@ -72,12 +74,23 @@ func FuzzParseMsghdr(f *testing.F) {
 	f.Add(hdr(0x1000, 16, 2, 0x2000, 64), iovecs(0x3000, 100, 0x4000, 1<<40))
 	f.Add([]byte{}, []byte{1})
 	f.Fuzz(func(t *testing.T, head, pieces []byte) {
-		if h, e := parseMsghdr(head); e == 0 {
-			if h.iovLen > maxIovec || int32(h.nameLen) < 0 {
+		h, e := parseMsghdr(head)
+		if longer, f := parseMsghdr(append(bytes.Clone(head), 0xff)); len(head) >= msghdrSize && (longer != h || e != f) {
+			t.Errorf("%+v, %v; with a byte behind it %+v, %v", h, e, longer, f)
+		}
+		switch e {
+		case 0:
+			if h.iovLen > maxIovec || h.nameLen > sizeofStorage || h.name == 0 && h.nameLen != 0 {
 				t.Errorf("%+v", h)
 			}
+		case syscall.EFAULT, syscall.EINVAL, syscall.EMSGSIZE:
+		default:
+			t.Error(e)
 		}
 		spans, total, e := parseIovecs(pieces)
+		if e != 0 && (e != syscall.EINVAL || spans != nil || total != 0) {
+			t.Errorf("%v, %d, %v", spans, total, e)
+		}
 		sum := uint64(0)
 		for _, s := range spans {
 			if s.size == 0 {
@@ -85,8 +98,17 @@ func FuzzParseMsghdr(f *testing.F) {
 			}
 			sum += s.size
 		}
-		if e == 0 && (sum != uint64(total) || total > maxTransfer) {
-			t.Errorf("%d, %d", sum, total)
+		if e == 0 && (sum != uint64(total) || total > maxTransfer || len(spans) > len(pieces)/iovecSize) {
+			t.Errorf("%d, %d in %d pieces", sum, total, len(spans))
+		}
+		if e == 0 && total < maxTransfer { // nothing was cut: what the pieces are is read again
+			var again []byte
+			for _, s := range spans {
+				again = append(again, iovecs(s.addr, s.size)...)
+			}
+			if same, n, e := parseIovecs(again); !slices.Equal(same, spans) || n != total || e != 0 {
+				t.Errorf("%v became %v, %v", spans, same, e)
+			}
 		}
 	})
 }

@@ -3,7 +3,9 @@
 package run
 
 import (
+	"bytes"
 	"encoding/binary"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -59,9 +61,23 @@ func TestUnixInodesOfThisProcess(t *testing.T) {
 	}
 }
 
+// FuzzUnixInodes reads any text as a table. No socket is missing because another one's name, which is anything, is above it.
 func FuzzUnixInodes(f *testing.F) {
 	f.Add([]byte(unixTable))
-	f.Fuzz(func(t *testing.T, b []byte) { unixInodes(b) })
+	f.Add([]byte("/a path\nwith a line: 00000003 00000000 00000000 0001 03 71234"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		all := unixInodes(b)
+		line := "0000000000000000: 00000002 00000000 00010000 0001 01 4711"
+		named := unixInodes([]byte(line + " " + string(b) + "\n" + strings.Replace(line, "4711", "  815", 1) + "\n"))
+		for _, ino := range []uint64{4711, 815} {
+			if _, ok := named[ino]; !ok {
+				t.Errorf("no %d in %v", ino, named)
+			}
+		}
+		if more := unixInodes(append(bytes.Clone(b), "\n"+line...)); len(more) < len(all) || len(more) > len(all)+1 {
+			t.Errorf("%v, and with one more %v", all, more)
+		}
+	})
 }
 
 const epollInfo = `pos:	0
@@ -110,9 +126,40 @@ func TestRegistrationOfThisProcess(t *testing.T) {
 	}
 }
 
+// FuzzParseRegistration reads any text as what the kernel shows of a set, and finds what the kernel writes.
 func FuzzParseRegistration(f *testing.F) {
-	f.Add([]byte(epollInfo))
-	f.Fuzz(func(t *testing.T, b []byte) { parseRegistration(b, 5, 0x2a) })
+	f.Add([]byte(epollInfo), 5, uint64(0x2a), uint32(0x1d), uint64(0x8877665500000005))
+	f.Fuzz(func(t *testing.T, b []byte, fd int, ino uint64, events uint32, data uint64) {
+		if ev, ok := parseRegistration(b, fd, ino); !ok && ev != (unix.EpollEvent{}) {
+			t.Errorf("%+v", ev)
+		}
+		fd &= 1<<31 - 1
+		// ep_show_fdinfo
+		line := fmt.Sprintf("tfd: %8d events: %8x data: %16x  pos:%d ino:%x sdev:%x\n", fd, events, data, 0, ino, 8)
+		want := unix.EpollEvent{Events: events, Fd: int32(data), Pad: int32(data >> 32)}
+		if ev, ok := parseRegistration([]byte("flags:	02000002\n"+line), fd, ino); !ok || ev != want {
+			t.Errorf("%q: %+v, %v", line, ev, ok)
+		}
+		if _, ok := parseRegistration([]byte(line), fd^1, ino); ok {
+			t.Errorf("%q: is taken for another descriptor's", line)
+		}
+	})
+}
+
+// FuzzProc reads any text as the files about a process, whose name the program chooses.
+func FuzzProc(f *testing.F) {
+	f.Add("a) S 1 (b", 34, uint64(0x200))
+	f.Fuzz(func(t *testing.T, name string, parent int, mask uint64) {
+		parentOf([]byte(name))
+		if p, ok := parentOf(fmt.Appendf(nil, "12 (%s) S %d 12 12", name, parent)); !ok || p != parent {
+			t.Errorf("%q: %d, %v, want %d", name, p, ok, parent)
+		}
+		fieldUint([]byte(name), "SigPnd:", 16)
+		name = strings.ReplaceAll(name, "\n", "\\n") // as the kernel has it there
+		if v := fieldUint(fmt.Appendf(nil, "Name:\t%s\nSigPnd:\t%016x\n", name, mask), "SigPnd:", 16); v != mask {
+			t.Errorf("%q: %#x, want %#x", name, v, mask)
+		}
+	})
 }
 
 func TestStatusFields(t *testing.T) {

@@ -366,9 +366,9 @@ func (x *passage) run(line string) {
 	x.told = append(x.told, outcome{line, d.in, sent, at, got})
 }
 
-// packetOf is a packet of these bytes, so many of which are its head.
+// packetOf is a packet of these bytes, so many of which are its head, as far as that has room.
 func packetOf(b []byte, head int) *link.Packet {
-	head = min(head, len(b))
+	head = min(head, len(b), packet.Headroom)
 	p := packet.FromBytes(b[head:])
 	copy(p.Prepend(head), b)
 	return p

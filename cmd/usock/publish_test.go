@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"net/netip"
 	"reflect"
 	"strings"
@@ -62,4 +63,43 @@ func TestParsePublish(t *testing.T) {
 			t.Errorf("%s: %v, %v", text, got, err)
 		}
 	}
+}
+
+// FuzzParsePublish reads any text as what -p is given. What it stands for is said again in the longest form, and read as the same.
+func FuzzParsePublish(f *testing.F) {
+	for _, text := range []string{"80", "8080:80/udp", "[::1]:8080:80", "127.0.0.1:80-81:90-91", "auto"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		list, err := parsePublish(text)
+		if err != nil {
+			if list != nil || !strings.Contains(err.Error(), publishForms) {
+				t.Errorf("%q: %v, %v", text, list, err)
+			}
+			return
+		}
+		if len(list) == 0 || len(list) > maxPublished {
+			t.Fatalf("%q: %d ports", text, len(list))
+		}
+		for _, p := range list {
+			again := "auto"
+			if !p.Auto {
+				again = fmt.Sprintf("%d:%d", p.Port, p.Inner)
+				if p.Addr.IsValid() {
+					again = netip.AddrPortFrom(p.Addr, p.Port).String() + fmt.Sprintf(":%d", p.Inner)
+				}
+			}
+			switch p.Proto {
+			case syscall.IPPROTO_TCP:
+				again += "/tcp"
+			case syscall.IPPROTO_UDP:
+				again += "/udp"
+			default:
+				t.Fatalf("%q: %+v", text, p)
+			}
+			if same, err := parsePublish(again); err != nil || len(same) != 1 || same[0] != p {
+				t.Errorf("%q is %+v, which is %q: %+v, %v", text, p, again, same, err)
+			}
+		}
+	})
 }

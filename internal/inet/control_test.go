@@ -158,7 +158,7 @@ func TestSentControl(t *testing.T) {
 	}{
 		{"udp4", addrB, nil, plain4},
 		{"udp4", addrB, cmsg(abi.SOL_IP, abi.IP_TTL, ints(9)), "10.0.0.1 9 0"}, {"udp4", addrB, cmsg(abi.SOL_IP, abi.IP_TTL, ints(1)), "10.0.0.1 1 0"}, {"udp4", addrB, cmsg(abi.SOL_IP, abi.IP_TTL, ints(255)), "10.0.0.1 255 0"},
-		{"udp4", addrB, cmsg(abi.SOL_IP, abi.IP_TTL, ints(0)), "EINVAL"}, {"udp4", addrB, cmsg(abi.SOL_IP, abi.IP_TTL, ints(256)), "EINVAL"}, {"udp4", addrB, cmsg(abi.SOL_IP, abi.IP_TTL, []byte{9}), "EINVAL"},
+		{"udp4", addrB, cmsg(abi.SOL_IP, abi.IP_TTL, ints(0)), "EINVAL"}, {"udp4", addrB, cmsg(abi.SOL_IP, abi.IP_TTL, ints(256)), "EINVAL"}, {"udp4", addrB, cmsg(abi.SOL_IP, abi.IP_TTL, []byte{9}), "EINVAL"}, {"udp4", addrB, cmsg(abi.SOL_IP, abi.IP_TTL, ints(9, 0)), "EINVAL"},
 		{"udp4", addrB, cmsg(abi.SOL_IP, abi.IP_TOS, ints(0x10)), "10.0.0.1 64 16"}, {"udp4", addrB, cmsg(abi.SOL_IP, abi.IP_TOS, []byte{0x10}), "10.0.0.1 64 16"}, {"udp4", addrB, cmsg(abi.SOL_IP, abi.IP_TOS, ints(0)), plain4},
 		{"udp4", addrB, cmsg(abi.SOL_IP, abi.IP_TOS, ints(256)), "EINVAL"}, {"udp4", addrB, cmsg(abi.SOL_IP, abi.IP_TOS, ints(-1)), "EINVAL"}, {"udp4", addrB, cmsg(abi.SOL_IP, abi.IP_TOS, []byte{1, 2}), "EINVAL"},
 		{"udp4", addrB, pktinfo(0, "10.0.0.6"), "10.0.0.6 64 0"}, {"udp4", addrB, pktinfo(2, "0.0.0.0"), plain4}, {"udp4", addrB, pktinfo(0, "10.0.0.9"), "ENETUNREACH"}, {"udp4", addrB, pktinfo(9, "0.0.0.0"), "ENODEV"}, {"udp4", addrB, pktinfo(0, "0.0.0.0")[:24], "EINVAL"}, {"udp4", addrB, pktinfo(0, "224.0.0.1"), plain4},
@@ -170,7 +170,7 @@ func TestSentControl(t *testing.T) {
 		{"udp6", "::ffff:" + addrB, cmsg(abi.SOL_IP, abi.IP_TTL, ints(9)), "10.0.0.1 9 0"}, {"udp6", "::ffff:" + addrB, cmsg(abi.SOL_IPV6, abi.IPV6_HOPLIMIT, ints(9)), plain4}, {"udp6", "::ffff:" + addrB, pktinfo6("::ffff:10.0.0.6", 0), "10.0.0.6 64 0"}, {"udp6", "::ffff:" + addrB, pktinfo6("2001:db8::6", 0), "EINVAL"},
 		{"udp6", addrB6, cmsg(abi.SOL_IP, abi.IP_TTL, ints(9)), plain6},
 		{"udp4", addrB, cmsg(abi.SOL_SOCKET, 1, ints(0)), plain4}, {"udp4", addrB, cmsg(abi.SOL_SOCKET, 2, ints(0)), plain4}, {"udp4", addrB, cmsg(abi.SOL_SOCKET, 99, ints(0)), "EINVAL"},
-		{"udp4", addrB, cmsg(abi.SOL_SOCKET, abi.SO_PRIORITY, ints(3)), plain4}, {"udp4", addrB, cmsg(abi.SOL_SOCKET, abi.SO_PRIORITY, ints(7)), "EPERM"}, {"udp4", addrB, cmsg(abi.SOL_SOCKET, abi.SO_PRIORITY, []byte{1}), "EINVAL"},
+		{"udp4", addrB, cmsg(abi.SOL_SOCKET, abi.SO_PRIORITY, ints(3)), plain4}, {"udp4", addrB, cmsg(abi.SOL_SOCKET, abi.SO_PRIORITY, ints(7)), "EPERM"}, {"udp4", addrB, cmsg(abi.SOL_SOCKET, abi.SO_PRIORITY, []byte{1}), "EINVAL"}, {"udp4", addrB, cmsg(abi.SOL_SOCKET, abi.SO_PRIORITY, ints(3, 0)), "EINVAL"},
 		{"udp4", addrB, cmsg(abi.SOL_SOCKET, abi.SO_MARK, ints(3)), "EPERM"}, {"udp4", addrB, cmsg(abi.SOL_SOCKET, abi.SO_TXTIME, make([]byte, 8)), "EINVAL"},
 		{"udp4", addrB, cmsg(abi.SOL_SOCKET, abi.SO_TIMESTAMPING, ints(2)), plain4}, {"udp4", addrB, cmsg(abi.SOL_SOCKET, abi.SO_TIMESTAMPING, ints(16)), "EINVAL"}, {"udp4", addrB, cmsg(abi.SOL_SOCKET, abi.SO_TIMESTAMPING, []byte{2}), "EINVAL"}, {"udp4", addrB, cmsg(abi.SOL_SOCKET, abi.SCM_TS_OPT_ID, ints(7)), "EINVAL"},
 	} {

@@ -183,8 +183,8 @@ func (s *Stack) socketControl(k *socket.Socket, m abi.Cmsg) error {
 	case rights, credentials:
 		return nil
 	case abi.SO_PRIORITY:
-		v, err := abi.ParseInt(m.Data)
-		if err == nil && !s.mayPrioritize(k, v) {
+		v, err := cmsgInt(m)
+		if err == nil && !socket.MayPrioritize(s.may, k, v) {
 			err = syscall.EPERM
 		}
 		return err
@@ -220,6 +220,14 @@ func (s *Stack) checkPktinfo(c *sendControl) error {
 	return nil
 }
 
+// cmsgInt reads a control message that is an int, and nothing behind it.
+func cmsgInt(m abi.Cmsg) (int, error) {
+	if len(m.Data) != 4 {
+		return 0, syscall.EINVAL
+	}
+	return abi.ParseInt(m.Data)
+}
+
 func (c *sendControl) ip(m abi.Cmsg) error {
 	switch m.Type {
 	case abi.IP_PKTINFO:
@@ -231,7 +239,7 @@ func (c *sendControl) ip(m abi.Cmsg) error {
 			c.src = a
 		}
 	case abi.IP_TTL:
-		v, err := abi.ParseInt(m.Data)
+		v, err := cmsgInt(m)
 		if err != nil || v < 1 || v > 255 {
 			return syscall.EINVAL
 		}
@@ -270,9 +278,9 @@ func (c *sendControl) ip6(m abi.Cmsg) error {
 		c.flow = binary.BigEndian.Uint32(m.Data)
 		return nil
 	}
-	v, err := abi.ParseInt(m.Data)
-	if err != nil || len(m.Data) != 4 {
-		return syscall.EINVAL
+	v, err := cmsgInt(m)
+	if err != nil {
+		return err
 	}
 	lo, hi := -1, 255
 	switch m.Type {

@@ -333,16 +333,11 @@ func withFlow(a abi.Addr, o *ipOptions) abi.Addr {
 
 // flowRows are the options about flow labels.
 func (s *Stack) flowRows() []socket.Option {
-	auto := socket.BoolOption(abi.SOL_IPV6, abi.IPV6_AUTOFLOWLABEL,
-		func(k *socket.Socket) bool { return !ipOptionsOf(k).noAutoFlow }, nil)
-	auto.Set = func(k *socket.Socket, v []byte) error {
-		i, err := abi.ParseInt(v)
-		ownIPOptionsOf(k).noAutoFlow = err != nil || i == 0 // Linux takes what is no int for 0
-		return nil
-	}
 	return []socket.Option{
 		s.flowRow(),
-		auto,
+		shortIsZero(socket.BoolOption(abi.SOL_IPV6, abi.IPV6_AUTOFLOWLABEL,
+			func(k *socket.Socket) bool { return !ipOptionsOf(k).noAutoFlow },
+			func(k *socket.Socket, on bool) error { ownIPOptionsOf(k).noAutoFlow = !on; return nil })),
 		ipFlag(abi.SOL_IPV6, abi.IPV6_FLOWINFO, func(o *ipOptions) *bool { return &o.recvFlow6 }),
 		ipFlag(abi.SOL_IPV6, abi.IPV6_FLOWINFO_SEND, func(o *ipOptions) *bool { return &o.sendFlow6 }),
 	}

@@ -183,6 +183,18 @@ func strict(o socket.Option, limit int) socket.Option {
 	return o
 }
 
+// shortIsZero is the row o of an int, of which Linux takes what is too short for 0.
+func shortIsZero(o socket.Option) socket.Option {
+	set := o.Set
+	o.Set = func(s *socket.Socket, v []byte) error {
+		if len(v) < 4 {
+			v = make([]byte, 4)
+		}
+		return set(s, v)
+	}
+	return o
+}
+
 // ipInt reads an option value: at SOL_IP a single byte will do (ip(7)).
 func ipInt(level int, v []byte) (int, error) {
 	if level == abi.SOL_IP {
@@ -284,9 +296,9 @@ var ipRows = []socket.Option{
 	ipNumber(abi.SOL_IP, abi.IP_MTU_DISCOVER,
 		func(_ *socket.Socket, o *ipOptions) int { return int(o.pmtu) },
 		func(o *ipOptions, v int) error { return setPMTU(&o.pmtu, v) }),
-	ipNumber(abi.SOL_IP, abi.IP_MULTICAST_TTL,
+	strict(ipNumber(abi.SOL_IP, abi.IP_MULTICAST_TTL,
 		func(_ *socket.Socket, o *ipOptions) int { return int(o.mcastTTL) },
-		func(o *ipOptions, v int) error { return within(&o.mcastTTL, v, 0, 255, 1) }),
+		func(o *ipOptions, v int) error { return within(&o.mcastTTL, v, 0, 255, 1) }), 0),
 	strict(ipNumber(abi.SOL_IP, abi.IP_MINTTL,
 		func(_ *socket.Socket, o *ipOptions) int { return int(o.minTTL) },
 		func(o *ipOptions, v int) error { o.minTTL = uint8(v); return nil }), 256),
@@ -331,7 +343,7 @@ var ip6Rows = []socket.Option{
 	ipFlag(abi.SOL_IPV6, abi.IPV6_RECVPKTINFO, func(o *ipOptions) *bool { return &o.recvPktinfo6 }),
 	ipFlag(abi.SOL_IPV6, abi.IPV6_RECVHOPLIMIT, func(o *ipOptions) *bool { return &o.recvHops6 }),
 	ipFlag(abi.SOL_IPV6, abi.IPV6_RECVTCLASS, func(o *ipOptions) *bool { return &o.recvTClass6 }),
-	ipFlag(abi.SOL_IPV6, abi.IPV6_DONTFRAG, func(o *ipOptions) *bool { return &o.dontFrag6 }),
+	shortIsZero(ipFlag(abi.SOL_IPV6, abi.IPV6_DONTFRAG, func(o *ipOptions) *bool { return &o.dontFrag6 })),
 	ipFlag(abi.SOL_IPV6, abi.IPV6_RECVORIGDSTADDR, func(o *ipOptions) *bool { return &o.recvOrigDst6 }),
 	ipFlag(abi.SOL_IPV6, abi.IPV6_FREEBIND, func(o *ipOptions) *bool { return &o.freebind }),
 	{Level: abi.SOL_IPV6, Name: abi.IPV6_MTU, Get: getMTU, Set: setFragSize},
@@ -377,8 +389,9 @@ func setFragSize(s *socket.Socket, v []byte) error {
 }
 
 // deviceRows are SO_BINDTODEVICE and SO_BINDTOIFINDEX. A program without
-// CAP_NET_RAW may tie a socket to an interface, not change that again.
-func deviceRows(st *Stack) []socket.Option {
+// CAP_NET_RAW may tie a socket to an interface, not change that again. With them are the other rows that all
+// protocols have.
+func deviceRows(st *Stack, p socket.Holder) []socket.Option {
 	tie := func(s *socket.Socket, index int) error {
 		if s.Opt.Device != 0 && !st.may(s, abi.CAP_NET_RAW) {
 			return syscall.EPERM
@@ -399,7 +412,7 @@ func deviceRows(st *Stack) []socket.Option {
 		return nil
 	}))
 	return append(rows, []socket.Option{
-		socket.MemInfo,
+		socket.MemInfo(p),
 		{
 			Level: abi.SOL_SOCKET, Name: abi.SO_PEERCRED, // nobody: process 0, user and group -1
 			Get: func(_ *socket.Socket, b []byte) ([]byte, error) {
@@ -452,15 +465,7 @@ func deviceRows(st *Stack) []socket.Option {
 			}),
 		sharing(abi.SO_REUSEADDR, socket.ReuseAddr),
 		sharing(abi.SO_REUSEPORT, socket.ReusePort),
-		socket.IntOption(abi.SOL_SOCKET, abi.SO_PRIORITY,
-			func(s *socket.Socket) int { return int(s.Priority) },
-			func(s *socket.Socket, v int) error {
-				if !st.mayPrioritize(s, v) {
-					return syscall.EPERM
-				}
-				s.Priority = int32(v)
-				return nil
-			}),
+		socket.PriorityOption(st.may),
 		socket.ForceOption(abi.SO_RCVBUFFORCE, st.may, func(s *socket.Socket, v int) {
 			s.Opt.RcvBuf = socket.Force(v, socket.MinRcvBuf)
 		}),
@@ -516,9 +521,4 @@ func sharing(name int, flag uint32) socket.Option {
 // may is socket.May.
 func (s *Stack) may(_ *socket.Socket, oneOf ...int) bool {
 	return slices.ContainsFunc(oneOf, s.capable)
-}
-
-// mayPrioritize judges a priority (Linux, sk_set_prio_allowed).
-func (s *Stack) mayPrioritize(k *socket.Socket, priority int) bool {
-	return 0 <= priority && priority <= 6 || s.may(k, abi.CAP_NET_RAW, abi.CAP_NET_ADMIN)
 }

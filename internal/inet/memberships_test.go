@@ -126,6 +126,7 @@ var memberships = []struct {
 		{"of the other", abi.MCAST_JOIN_GROUP, groupReq(2, group6), syscall.EINVAL, "xy"},
 		{"no group", abi.MCAST_JOIN_GROUP, groupReq(2, addrB), syscall.EINVAL, "xy"},
 		{"too short", abi.MCAST_JOIN_GROUP, groupReq(2, group4b)[:groupReqLen-1], syscall.EINVAL, "xy"},
+		{"a source, and more", abi.MCAST_JOIN_SOURCE_GROUP, append(groupSource(2, group4b, srcX), 0), syscall.EINVAL, "xy"},
 		{"leave", abi.MCAST_LEAVE_GROUP, groupReq(2, group4), nil, ""},
 	}},
 	{"of either family, IPv6", abi.SOL_IPV6, []groupStep{
@@ -168,7 +169,7 @@ var memberships = []struct {
 		{"no group", abi.MCAST_JOIN_SOURCE_GROUP, groupSource(2, addrB6, srcX6), syscall.EINVAL, "y"},
 		{"no interface", abi.MCAST_JOIN_SOURCE_GROUP, groupSource(9, group6, srcX6), syscall.ENODEV, "y"},
 		{"too short", abi.MCAST_JOIN_SOURCE_GROUP, groupSource(2, group6, srcX6)[:groupSourceLen-1], syscall.EINVAL, "y"},
-		{"leave y", abi.MCAST_LEAVE_SOURCE_GROUP, groupSource(2, group6, srcY6), nil, ""},
+		{"longer", abi.MCAST_LEAVE_SOURCE_GROUP, append(groupSource(2, group6, srcY6), 0), nil, ""}, // of IPv4 alone that is EINVAL
 		{"join", abi.MCAST_JOIN_GROUP, groupReq(2, group6), nil, "xy"},
 		{"block x", abi.MCAST_BLOCK_SOURCE, groupSource(2, group6, srcX6), nil, "y"},
 		{"unblock x", abi.MCAST_UNBLOCK_SOURCE, groupSource(2, group6, srcX6), nil, "xy"},

@@ -29,7 +29,7 @@ type pingEndpoint struct{ dgram }
 func newPing(s *Stack) *pingProto {
 	p := &pingProto{Stack: s}
 	p.ids[0], p.ids[1] = make(map[uint16][]*pingEndpoint), make(map[uint16][]*pingEndpoint)
-	p.options = NewOptions(ipRows, ip6Rows, deviceRows(s), groupRows(s))
+	p.options = NewOptions(ipRows, ip6Rows, deviceRows(s, p), groupRows(s))
 	return p
 }
 

@@ -31,7 +31,7 @@ type rawEndpoint struct {
 
 func newRaw(s *Stack) *rawProto {
 	r := &rawProto{Stack: s}
-	r.options = NewOptions(ipRows, ip6Rows, deviceRows(s), groupRows(s), rawRows)
+	r.options = NewOptions(ipRows, ip6Rows, deviceRows(s, r), groupRows(s), rawRows)
 	lacks := r.options.Lacks
 	r.options.Lacks = func(s *socket.Socket, level int) bool {
 		return s.Domain == abi.AF_INET6 && level == abi.SOL_IP || lacks(s, level)

@@ -34,6 +34,8 @@ func getFilter4(s *socket.Socket, b []byte) ([]byte, error) {
 
 func setFilter4(s *socket.Socket, v []byte) error {
 	switch {
+	case s.Domain == abi.AF_INET6 && len(v) < 4:
+		return syscall.EINVAL
 	case s.Domain == abi.AF_INET6:
 		return syscall.ENOPROTOOPT
 	case s.Protocol != abi.IPPROTO_ICMP:

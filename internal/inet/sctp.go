@@ -83,7 +83,7 @@ func newSCTP(s *Stack, settings *sctp.Settings) *sctpProto {
 	t.initial.Path.ExposePF = t.cfg.PFExpose == exposeTold
 	t.assocs.init(s.prf.random(), s.prf.random())
 	t.ports.init(true)
-	t.options = NewOptions(ipRows, ip6Rows, deviceRows(s), streamGroups(), sctpRows(t))
+	t.options = NewOptions(ipRows, ip6Rows, deviceRows(s, t), streamGroups(), sctpRows(t))
 	return t
 }
 
@@ -438,6 +438,15 @@ func (t *sctpProto) Ready(s *socket.Socket) wait.Events {
 
 // space returns how many bytes the send buffer has room for: the socket's, which its associations share.
 func (e *sctpEndpoint) space() int { return int(e.s.Opt.SndBuf) - e.wmem }
+
+// Holds implements socket.Holder.
+func (t *sctpProto) Holds(s *socket.Socket) (received, sent int, drops uint32) {
+	e := sctpOf(s)
+	for x := e.assocs; x != nil; x = x.next {
+		received += int(x.core.Status().Held)
+	}
+	return received, e.wmem, 0
+}
 
 // Queued implements socket.Proto.
 func (t *sctpProto) Queued(s *socket.Socket) (in, out int) {

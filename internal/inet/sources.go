@@ -214,7 +214,7 @@ func joinRow(st *Stack, level, name int) socket.Option {
 // sourceRow is one of the options with a struct group_source_req.
 func sourceRow(st *Stack, level, name int, include, add bool) socket.Option {
 	return socket.Option{Level: level, Name: name, Set: func(s *socket.Socket, v []byte) error {
-		if len(v) < groupSourceLen {
+		if len(v) < groupSourceLen || level == abi.SOL_IP && len(v) > groupSourceLen { // Linux, copy_group_source_from_sockptr
 			return syscall.EINVAL
 		}
 		c := source{include: include, add: add}

@@ -48,7 +48,7 @@ func newTCP(s *Stack, cfg *tcp.Config) *tcpProto {
 	t.ports.init(true)
 	t.ports.taken = &t.taken
 	t.fastOpenKeys.derive(&s.prf)
-	t.options = NewOptions(t.telling(ipRows), t.telling(ip6Rows), deviceRows(s), streamGroups(), t.telling(tcpRows(t)))
+	t.options = NewOptions(t.telling(ipRows), t.telling(ip6Rows), deviceRows(s, t), streamGroups(), t.telling(tcpRows(t)))
 	return t
 }
 

@@ -60,7 +60,7 @@ func (u *udpProto) boundTo(port uint16) udpPort {
 func newUDP(s *Stack) *udpProto {
 	u := &udpProto{Stack: s}
 	u.ports.init(false)
-	u.options = NewOptions(ipRows, ip6Rows, deviceRows(s), groupRows(s), []socket.Option{
+	u.options = NewOptions(ipRows, ip6Rows, deviceRows(s, u), groupRows(s), []socket.Option{
 		socket.BoolOption(abi.SOL_UDP, abi.UDP_CORK,
 			func(s *socket.Socket) bool { return udpOf(s).cork },
 			func(s *socket.Socket, on bool) error {

@@ -306,6 +306,24 @@ func ForceOption(name int, may May, set func(*Socket, int)) Option {
 	})
 }
 
+// MayPrioritize judges a priority (Linux, sk_set_prio_allowed).
+func MayPrioritize(may May, s *Socket, priority int) bool {
+	return 0 <= priority && priority <= 6 || may(s, abi.CAP_NET_RAW, abi.CAP_NET_ADMIN)
+}
+
+// PriorityOption is the row of SO_PRIORITY.
+func PriorityOption(may May) Option {
+	return IntOption(abi.SOL_SOCKET, abi.SO_PRIORITY,
+		func(s *Socket) int { return int(s.Priority) },
+		func(s *Socket, v int) error {
+			if !MayPrioritize(may, s, v) {
+				return syscall.EPERM
+			}
+			s.Priority = int32(v)
+			return nil
+		})
+}
+
 // PeekOff is the row of SO_PEEK_OFF, for the protocols that have it.
 var PeekOff = IntOption(abi.SOL_SOCKET, abi.SO_PEEK_OFF,
 	func(s *Socket) int { return int(s.Opt.PeekOff) },
@@ -338,18 +356,20 @@ type Holder interface {
 	Holds(s *Socket) (received, sent int, drops uint32)
 }
 
-// MemInfo is the row of SO_MEMINFO (include/uapi/linux/sock_diag.h, SK_MEMINFO_VARS).
-// Memory that is reserved ahead, for options and for a backlog there is none.
-var MemInfo = Option{
-	Level: abi.SOL_SOCKET, Name: abi.SO_MEMINFO,
-	Get: func(s *Socket, b []byte) ([]byte, error) {
-		rcvBuf, sndBuf := int(s.Opt.RcvBuf), int(s.Opt.SndBuf)
-		received, sent, drops := s.Proto.(Holder).Holds(s)
-		for _, n := range [...]int{received, rcvBuf, 0, sndBuf, 0, sent, 0, 0, int(drops)} {
-			b = abi.AppendInt(b, n)
-		}
-		return b, nil
-	},
+// MemInfo is the row of SO_MEMINFO (include/uapi/linux/sock_diag.h, SK_MEMINFO_VARS) of p's
+// sockets. Memory that is reserved ahead, for options and for a backlog there is none.
+func MemInfo(p Holder) Option {
+	return Option{
+		Level: abi.SOL_SOCKET, Name: abi.SO_MEMINFO,
+		Get: func(s *Socket, b []byte) ([]byte, error) {
+			rcvBuf, sndBuf := int(s.Opt.RcvBuf), int(s.Opt.SndBuf)
+			received, sent, drops := p.Holds(s)
+			for _, n := range [...]int{received, rcvBuf, 0, sndBuf, 0, sent, 0, 0, int(drops)} {
+				b = abi.AppendInt(b, n)
+			}
+			return b, nil
+		},
+	}
 }
 
 // without is the row of an option that is for other protocols.
@@ -396,15 +416,7 @@ var common = NewOptions([]Option{
 			s.SetRcvLowat(max(v, 1))
 			return nil
 		}),
-	IntOption(abi.SOL_SOCKET, abi.SO_PRIORITY,
-		func(s *Socket) int { return int(s.Priority) },
-		func(s *Socket, v int) error {
-			if v < 0 || v > 6 {
-				return syscall.EPERM
-			}
-			s.Priority = int32(v)
-			return nil
-		}),
+	PriorityOption(func(*Socket, ...int) bool { return false }),
 	timeoOption(abi.SO_RCVTIMEO, func(r *rare) *time.Duration { return &r.rcvTimeo }),
 	timeoOption(abi.SO_SNDTIMEO, func(r *rare) *time.Duration { return &r.sndTimeo }),
 	// The same, with a struct timeval of 64-bit words everywhere.

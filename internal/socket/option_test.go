@@ -317,7 +317,7 @@ func (holder) Holds(*Socket) (received, sent int, drops uint32) { return 11, 22,
 // SO_MEMINFO has its nine numbers in Linux's places.
 func TestMemInfo(t *testing.T) {
 	f := holder{stream()}
-	f.opts = NewOptions([]Option{MemInfo})
+	f.opts = NewOptions([]Option{MemInfo(f)})
 	s := newFake(t, f)
 	s.Opt.RcvBuf, s.Opt.SndBuf = 5000, 6000
 	b := make([]byte, 64)

@@ -1,6 +1,7 @@
 package ss
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -132,6 +133,33 @@ func TestServices(t *testing.T) {
 	if _, ok := s.Number("80/tcp"); ok {
 		t.Error("80/tcp is no name")
 	}
+}
+
+// FuzzServices reads any text as services(5): what a line says counts unless one above has said it.
+func FuzzServices(f *testing.F) {
+	f.Add("http 80/tcp www # the web\n", "http", uint16(81))
+	f.Fuzz(func(t *testing.T, text, name string, port uint16) {
+		above := ReadServices(strings.NewReader(text))
+		for k, name := range above.names {
+			if n, ok := above.Number(name); !ok || name == "" || above.Name(k.port, k.proto) != name {
+				t.Errorf("%v is %q, which is %d, %v", k, name, n, ok)
+			}
+		}
+		if f := strings.Fields(name); len(f) != 1 || f[0] != name || strings.Contains(name, "#") {
+			return
+		}
+		all := ReadServices(strings.NewReader(text + "\n" + fmt.Sprintf("%s %d/tcp\n", name, port)))
+		want, known := above.Number(name)
+		if !known {
+			want = port
+		}
+		if n, ok := all.Number(name); !ok || n != want {
+			t.Errorf("%q is %d, %v, want %d", name, n, ok, want)
+		}
+		if had := above.Name(port, "tcp"); all.Name(port, "tcp") != had && (had != "" || all.Name(port, "tcp") != name) {
+			t.Errorf("%d is %q, and was %q", port, all.Name(port, "tcp"), had)
+		}
+	})
 }
 
 func TestUsers(t *testing.T) {

@@ -48,6 +48,7 @@ var rows = []socket.Option{
 			return err
 		},
 	},
+	socket.PriorityOption(may),
 	// Messages are not stamped here.
 	{Level: abi.SOL_SOCKET, Name: abi.SO_TIMESTAMP},
 	{Level: abi.SOL_SOCKET, Name: abi.SO_TIMESTAMPNS},

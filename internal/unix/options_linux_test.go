@@ -3,12 +3,33 @@ package unix
 import (
 	"encoding/binary"
 	"os"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
 	"usock/internal/abi"
 )
+
+// A priority beyond those of all takes a capability, as everywhere (Linux, sk_set_prio_allowed).
+func TestPriority(t *testing.T) {
+	for _, privileged := range []bool{false, true} {
+		u := newUser(self(), privileged)
+		fd, err := u.socket(abi.SOCK_STREAM, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for v, want := range map[int]error{6: nil, 7: syscall.EPERM, -1: syscall.EPERM} {
+			if privileged {
+				want = nil
+			}
+			if err := u.fds[fd].SetOpt(abi.SOL_SOCKET, abi.SO_PRIORITY, abi.AppendInt(nil, v)); err != want {
+				t.Errorf("%d, privileged %v: %v, want %v", v, privileged, err, want)
+			}
+		}
+		u.end()
+	}
+}
 
 // Every option at every level is set and read on usock and on the kernel. usock
 // refuses more of them at SOL_SOCKET, with ENOPROTOOPT; those that it has must give
