@@ -1,5 +1,6 @@
 /* interrupt - signals for a thread that waits in accept: with SA_RESTART, without,
  * sent to the thread and to the process. */
+#define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -10,9 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
-static atomic_int handled, interrupted;
+static atomic_int handled, interrupted, tid;
 
 static void handler(int sig)
 {
@@ -22,6 +24,7 @@ static void handler(int sig)
 
 static void *acceptor(void *p)
 {
+	atomic_store(&tid, gettid());
 	for (;;) {
 		int fd = accept(*(int *)p, NULL, NULL);
 
@@ -41,6 +44,23 @@ static void wait_for(atomic_int *n, int want)
 {
 	while (atomic_load(n) < want)
 		usleep(1000);
+}
+
+/* asleep waits until the acceptor is asleep in accept. */
+static void asleep(void)
+{
+	char path[64];
+	long call = -1;
+	FILE *f;
+
+	snprintf(path, sizeof path, "/proc/self/task/%d/syscall", atomic_load(&tid)); /* "running", or the call and its arguments */
+	for (; call != SYS_accept; usleep(1000)) {
+		if (!(f = fopen(path, "r")))
+			continue;
+		if (fscanf(f, "%ld", &call) != 1)
+			call = -1;
+		fclose(f);
+	}
 }
 
 static void on(int sig, int flags)
@@ -76,8 +96,7 @@ int main(void)
 	}
 	if (atomic_load(&interrupted) != 0)
 		printf("interrupted in spite of SA_RESTART\n");
-	/* It must be waiting again to be interrupted. */
-	usleep(200000);
+	asleep(); /* it must be waiting again to be interrupted */
 	pthread_kill(t, SIGUSR2);
 	wait_for(&interrupted, 1);
 	for (i = 1; i <= 20; i++) {
