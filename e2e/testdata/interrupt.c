@@ -11,8 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
+
+#include "asleep.h"
 
 static atomic_int handled, interrupted, tid;
 
@@ -49,18 +50,9 @@ static void wait_for(atomic_int *n, int want)
 /* asleep waits until the acceptor is asleep in accept. */
 static void asleep(void)
 {
-	char path[64];
-	long call = -1;
-	FILE *f;
-
-	snprintf(path, sizeof path, "/proc/self/task/%d/syscall", atomic_load(&tid)); /* "running", or the call and its arguments */
-	for (; call != SYS_accept; usleep(1000)) {
-		if (!(f = fopen(path, "r")))
-			continue;
-		if (fscanf(f, "%ld", &call) != 1)
-			call = -1;
-		fclose(f);
-	}
+	while (call_of(atomic_load(&tid)) != SYS_accept)
+		usleep(1000);
+	taken();
 }
 
 static void on(int sig, int flags)

@@ -12,11 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "asleep.h"
 
 static int listener, c, s;
 static pid_t closer;                   /* the thread that closes */
@@ -61,22 +62,6 @@ static void connection(int full)
 		;
 }
 
-/* The thread that closes is asleep in close. */
-static int asleep(void)
-{
-	char path[60];
-	long call = -1;
-	FILE *f;
-
-	snprintf(path, sizeof path, "/proc/self/task/%d/syscall", (int)closer); /* "running", or the call and its arguments */
-	if ((f = fopen(path, "r"))) {
-		if (fscanf(f, "%ld", &call) != 1)
-			call = -1;
-		fclose(f);
-	}
-	return call == SYS_close;
-}
-
 /* Closes a descriptor that is to wait for some seconds at most, and says how long that took: a machine that is busy with others
  * has it take some seconds more, and what does not wait some of those that it may. */
 static void closes(const char *what, int fd, int seconds)
@@ -100,7 +85,7 @@ static void *reads(void *fd)
 	long n;
 	int from = *(int *)fd;
 
-	while (!returned && !asleep())
+	while (!returned && call_of(closer) != SYS_close)
 		usleep(1000);
 	usleep(50000);
 	happened = !returned;

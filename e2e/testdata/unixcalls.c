@@ -12,6 +12,7 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 
+#include "asleep.h"
 #include "sctptest.h"
 
 enum { MOST = 253, LARGE = 1 << 20 };
@@ -128,8 +129,10 @@ static void is(pid_t p, char want)
 		b[n > 0 ? n : 0] = 0;
 		char *at = strrchr(b, ')');
 		same = at && at[2] == want ? same + 1 : 0;
-		usleep(2000);
+		usleep(1000);
 	}
+	if (want == 'S')
+		taken();
 }
 
 static pid_t childOf(void)

@@ -27,6 +27,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "asleep.h"
 #include "basics.h"
 
 static struct sockaddr_in at;
@@ -59,8 +60,7 @@ static int listener(int backlog)
 
 static int dial(int fd) { return err(connect(fd, (void *)&at, sizeof at)); }
 
-/* alarm_each has SIGALRM come each time some milliseconds have passed, until it is called with none: a signal that comes
- * before the call that it is for interrupts nothing. */
+/* alarm_each has SIGALRM come each time some milliseconds have passed, until it is called with none. */
 static void alarm_each(int ms)
 {
 	struct timeval tv = {ms / 1000, ms % 1000 * 1000};
@@ -69,14 +69,33 @@ static void alarm_each(int ms)
 	setitimer(ITIMER_REAL, &v, NULL);
 }
 
-/* interrupted_dial is dial, with a signal when it has waited for a while. */
+static pid_t dials;
+
+/* rings has SIGALRM come when the thread that dials has waited for a while. */
+static void *rings(void *p)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, NULL);
+	while (call_of(dials) != SYS_connect)
+		usleep(1000);
+	taken();
+	usleep(80000);
+	kill(getpid(), SIGALRM);
+	return p;
+}
+
+/* interrupted_dial is dial, with a signal. */
 static int interrupted_dial(int fd)
 {
+	pthread_t t;
 	int e;
 
-	alarm_each(100);
+	dials = gettid();
+	pthread_create(&t, NULL, rings, NULL);
 	e = dial(fd);
-	alarm_each(0);
+	pthread_join(t, NULL);
 	return e;
 }
 
@@ -165,7 +184,7 @@ static void connect_no_restart(void)
 	on(SIGALRM, 0);
 	crowd();
 	printf("connect: %s\n", name(interrupted_dial(fd)));
-	printf("handled some: %d\n", handled > 0);
+	printf("handled %d\n", handled);
 	shows("under way", fd, 0);
 	fcntl(fd, F_SETFL, O_NONBLOCK);
 	printf("again, non-blocking: %s\n", name(dial(fd)));
@@ -244,22 +263,6 @@ static void *connects(void *p)
 	return (void *)(long)e;
 }
 
-/* call_of is the system call in which a thread is asleep, or -1. */
-static long call_of(int tid)
-{
-	char path[64];
-	long call;
-	FILE *f;
-
-	snprintf(path, sizeof path, "/proc/self/task/%d/syscall", tid); /* "running", or the call and its arguments */
-	if (!(f = fopen(path, "r")))
-		die("a thread that waits no more");
-	if (fscanf(f, "%ld", &call) != 1)
-		call = -1;
-	fclose(f);
-	return call;
-}
-
 /* asleep_in waits until the process's other threads are asleep in a system call. */
 static void asleep_in(long call)
 {
@@ -271,17 +274,12 @@ static void asleep_in(long call)
 	while ((d = readdir(dir))) {
 		int tid = atoi(d->d_name);
 
-		while (tid != 0 && tid != gettid() && call_of(tid) != call)
-			usleep(1000);
+		for (long is = -1; tid != 0 && tid != gettid() && is != call; usleep(1000))
+			if ((is = call_of(tid)) == -2)
+				die("a thread waits no more");
 	}
 	closedir(dir);
-}
-
-/* until_parked waits until calls wait that the process's other threads make; nobody tells that the supervisor has them wait. */
-static void until_parked(long call)
-{
-	asleep_in(call);
-	usleep(50000);
+	taken();
 }
 
 /* connect_threads interrupts one of several threads that connect. */
@@ -299,7 +297,7 @@ static void connect_threads(void)
 		fds[i] = stream();
 		pthread_create(&t[i], NULL, connects, &fds[i]);
 	}
-	until_parked(SYS_connect);
+	asleep_in(SYS_connect);
 	pthread_kill(t[0], SIGUSR1);
 	pthread_kill(t[1], SIGUSR2);
 	pthread_kill(t[2], SIGUSR1);
@@ -381,7 +379,7 @@ static void goes(const char *how, const char *call)
 		fcntl(conn, F_SETFD, FD_CLOEXEC);
 		fcntl(waiting_fd, F_SETFD, FD_CLOEXEC);
 		pthread_create(&t, NULL, waits, NULL);
-		until_parked(waiting_kind == 'a' ? SYS_accept : waiting_kind == 'c' ? SYS_connect : waiting_kind == 'f' ? SYS_recvfrom : SYS_recvmsg);
+		asleep_in(waiting_kind == 'a' ? SYS_accept : waiting_kind == 'c' ? SYS_connect : waiting_kind == 'f' ? SYS_recvfrom : SYS_recvmsg);
 		if (strcmp(how, "exec") == 0)
 			execlp("sh", "sh", "-c", "read x", NULL); /* until the parent is gone */
 		_exit(0);
