@@ -235,7 +235,11 @@ static void connect_refused(void)
 	crowd();
 	printf("connect: %s\n", name(interrupted_dial(fd)));
 	close(ls);
-	shows("later", fd, 10000);
+	/* The kernel's end of an AF_UNIX stream, which the program has, shows ERR and HUP, and OUT when what was unread is freed. */
+	if (events(fd, 10000) & POLLHUP)
+		for (int i = 0; i < 1000 && !(events(fd, 0) & POLLOUT); i++)
+			usleep(1000);
+	shows("later", fd, 0);
 	printf("SO_ERROR: %s\n", name(so_error(fd)));
 }
 
