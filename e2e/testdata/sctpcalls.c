@@ -25,10 +25,18 @@ static int mask(int fd)
 	return p.revents;
 }
 
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec + t.tv_nsec / 1e9;
+}
+
 /* until waits for poll to show the events, and returns what it shows then. */
 static int until(int fd, int events, int others)
 {
-	for (int i = 0; i < 10000 && (mask(fd) & (events | others)) != events; i++)
+	for (double end = now() + 3; (mask(fd) & (events | others)) != events && now() < end;)
 		usleep(1000);
 	return mask(fd);
 }

@@ -128,11 +128,11 @@ def full():
     print('too large:', of(c.send, b'x' * 300000), of(c.sendmsg, [b'x' * 300000]))
     c.setblocking(False)
     sent = quiet = 0
-    while quiet < 50: # what is sent goes on for a while to where there is room
+    while quiet < 150:  # what is sent goes on for a while to where there is room
         if of(c.send, struct.pack('=I', sent) * 500) == 2000:
             sent, quiet = sent + 1, 0
         else:
-            quiet += 1
+            quiet = 0 if mask(c) & OUT else quiet + 1
             time.sleep(0.002)
     print('full:', shows(c, 0, OUT), of(c.sendmsg, [b'x']))
     got = 0
