@@ -129,7 +129,7 @@ static void is(pid_t p, char want)
 		b[n > 0 ? n : 0] = 0;
 		char *at = strrchr(b, ')');
 		same = at && at[2] == want ? same + 1 : 0;
-		usleep(1000);
+		usleep(2000);
 	}
 	if (want == 'S')
 		taken();
