@@ -93,13 +93,22 @@ func TestFault(t *testing.T) {
 				}
 				fmt.Fprintf(&sh, "%s %d %s\n", command, first+k, c.does)
 			}
-			r := usock(t, flags, sh.String())
-			lines := strings.Split(strings.TrimSpace(r.stdout), "\n")
-			if r.code != 0 || len(lines) != len(faultCases) {
-				t.Fatalf("exit status %d\nstdout: %s\nstderr: %s", r.code, r.stdout, r.stderr)
+			says := func(k int) string { return faultCases[k].says[min(i, len(faultCases[k].says)-1)] }
+			var r result
+			var lines []string
+			for try, busy := 1, true; busy && try <= 3; try++ {
+				r = usock(t, flags, sh.String())
+				lines = strings.Split(strings.TrimSpace(r.stdout), "\n")
+				if r.code != 0 || len(lines) != len(faultCases) {
+					t.Fatalf("exit status %d\nstdout: %s\nstderr: %s", r.code, r.stdout, r.stderr)
+				}
+				busy = false
+				for k := range lines {
+					busy = busy || alsoLate(lines[k], says(k))
+				}
 			}
 			for k, c := range faultCases {
-				want := c.says[min(i, len(c.says)-1)]
+				want := says(k)
 				if !regexp.MustCompile("^" + want + "$").MatchString(lines[k]) {
 					t.Errorf("%q: %q, want %q", c.fault, lines[k], want)
 				}
@@ -116,6 +125,14 @@ func TestFault(t *testing.T) {
 			}
 		})
 	}
+}
+
+// alsoLate reports whether a program has said what is wanted, a regular expression, but for more that was late: a machine that is
+// busy with others makes it so, but not each time.
+func alsoLate(got, want string) bool {
+	const late = " late"
+	soon := func(s string) string { return strings.ReplaceAll(s, late, "") }
+	return strings.Count(got, late) > strings.Count(want, late) && regexp.MustCompile("^"+soon(want)+"$").MatchString(soon(got))
 }
 
 // checkResets looks with tshark at a connection to a port that a reset has ended behind the 1000th byte that the client has sent, and at
@@ -226,7 +243,11 @@ func TestFaultNames(t *testing.T) {
 	sh.WriteString("for way in +notcp +tcp; do dig $way nx.test MX | grep -o 'status: NXDOMAIN'; dig $way server.test TXT | grep -o 'status: SERVFAIL'; " +
 		"echo a: $(dig $way +short six.test); dig $way +short six.test AAAA; done\n")
 	want.WriteString(strings.Repeat("status: NXDOMAIN\nstatus: SERVFAIL\na:\n2001:db8::7\n", 2))
-	if r := lookUpSaying(t, "192.0.2.1", flags, false, sh.String()); r.stdout != want.String() {
+	r := lookUpSaying(t, "192.0.2.1", flags, false, sh.String())
+	for try := 2; try <= 3 && alsoLate(r.stdout, regexp.QuoteMeta(want.String())); try++ {
+		r = lookUpSaying(t, "192.0.2.1", flags, false, sh.String())
+	}
+	if r.stdout != want.String() {
 		t.Errorf("stdout: %s\nwant: %s\nstderr: %s", r.stdout, want.String(), r.stderr)
 	}
 }

@@ -26,13 +26,25 @@ func TestInterruptedConnect(t *testing.T) {
 		w := asUser
 		w.flags = []string{"--delay", "50ms"}
 		prints(t, w, `python3 -c '
-import select, signal, socket
+import select, signal, socket, threading, time
 ls = socket.create_server(("127.0.0.1", 0))
 signal.signal(signal.SIGALRM, lambda *a: None)
+main = threading.main_thread()
+def ring(done):
+    while not done.is_set():
+        with open("/proc/self/task/%d/syscall" % main.native_id) as f:
+            if f.read().split()[0] in ("42", "203"):  # connect
+                socket.socket().close()  # who answers this has taken the connect
+                signal.pthread_kill(main.ident, signal.SIGALRM)
+                return
+        time.sleep(0.002)
 for i in range(3):
-    c = socket.socket()
-    signal.setitimer(signal.ITIMER_REAL, 0.02)
+    c, done = socket.socket(), threading.Event()
+    ringer = threading.Thread(target=ring, args=(done,))
+    ringer.start()
     c.connect(ls.getsockname())  # Python waits for the end after EINTR (PEP 475)
+    done.set()
+    ringer.join()
     p = select.poll(); p.register(c, select.POLLOUT | select.POLLIN)
     shows = p.poll(0)[0][1]
     c.sendall(b"hello")

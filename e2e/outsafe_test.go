@@ -106,7 +106,7 @@ func TestOuterHalfOpen(t *testing.T) {
 	n.outerServers()
 	w := n.from(asUser)
 	w.limit = time.Minute
-	prints(t, w, "ulimit -n $(ulimit -Hn); python3 "+script(t, "outsafe.py")+" halfopen", "flooded", "works at once")
+	prints(t, w, "ulimit -n $(ulimit -Hn); python3 "+script(t, "outsafe.py")+" halfopen", "works at once")
 }
 
 // TestOuterKilled kills either side in mid-transfer: the server sees the end.
@@ -140,8 +140,8 @@ func TestOuterKilled(t *testing.T) {
 			select {
 			case <-ended:
 				t.Logf("the server saw the end after %v", time.Since(begin))
-			case <-time.After(5 * time.Second):
-				t.Error("the server saw no end in 5 s")
+			case <-time.After(limit):
+				t.Errorf("the server saw no end in %v", limit)
 			}
 			r.c.Wait()
 			eventually(t, "the program ends", func() bool { return len(marked(r.marker)) == 0 })

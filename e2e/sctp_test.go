@@ -64,7 +64,10 @@ func TestSCTPCalls(t *testing.T) {
 func TestSCTPBeside(t *testing.T) {
 	t.Parallel()
 	needC(t)
-	everyWay(t, true, func(t *testing.T, w way) { twin(t, w, "unixcalls") })
+	everyWay(t, true, func(t *testing.T, w way) {
+		w.limit = 2 * twinLimit
+		twin(t, w, "unixcalls")
+	})
 }
 
 // TestSCTPInetd has a server that gives each association to a program as its stdin and stdout. With --every-call it is as on Linux,

@@ -58,7 +58,7 @@ done
 // uml runs a script as root in User-mode Linux, and returns what it says.
 func uml(t *testing.T, script string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*limit)
 	defer cancel()
 	dir, err := machine.Dir()
 	if err != nil {

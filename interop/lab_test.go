@@ -174,7 +174,7 @@ func connect(t *testing.T, client, server side, v6 bool) (c, s stream) {
 // settle waits for a condition, and gives it ten seconds.
 func settle(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("no %s", what)
 		}

@@ -188,7 +188,7 @@ func (s *script) compareLooks(name, line string, want, library map[string][3]str
 			s.fds[x] = -1
 		}
 		var got [3]string
-		for end := time.Now().Add(settle); ; time.Sleep(time.Millisecond) {
+		for end := time.Now().Add(*settle); ; time.Sleep(time.Millisecond) {
 			got = s.look(x)
 			same := true
 			for i := range got {

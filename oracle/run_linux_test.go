@@ -94,7 +94,7 @@ func (r *runner) play(t *testing.T, p part) (out []difference) {
 	ctx, cancel := context.WithTimeout(context.Background(), batchLimit)
 	defer cancel()
 	c := exec.CommandContext(ctx, r.path("usock"), "run", "--isolated", "--", r.path("oracle.test"),
-		"-test.run", "^TestReplay$", "-test.timeout", (batchLimit - 5*time.Second).String(), "-replay", in, "-found", found, fmt.Sprintf("-plain=%t", p.plain))
+		"-test.run", "^TestReplay$", "-test.timeout", (batchLimit - 5*time.Second).String(), "-replay", in, "-found", found, fmt.Sprintf("-plain=%t", p.plain), "-settle", settle.String())
 	c.Dir = dir
 	c.Env = append(os.Environ(), "TMPDIR="+dir)
 	c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: p.user, Gid: p.user}}
@@ -208,9 +208,11 @@ func (r *runner) again(t *testing.T, found []difference) (out []difference) {
 	}
 	cases := slices.DeleteFunc(allCases(), func(c sequence) bool { return !names[c.name] })
 	seen := make(map[[3]string]bool)
-	for _, d := range r.playAll(t, parts(recordAll(t, cases))) {
-		seen[[3]string{d.name, d.line, d.what}] = true
-	}
+	patiently(func() {
+		for _, d := range r.playAll(t, parts(recordAll(t, cases))) {
+			seen[[3]string{d.name, d.line, d.what}] = true
+		}
+	})
 	for _, d := range found {
 		if seen[[3]string{d.name, d.line, d.what}] {
 			out = append(out, d)

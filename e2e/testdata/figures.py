@@ -36,7 +36,8 @@ while got < 3000:
     got += len(c.recv(3000))
 t.join()
 was = None
-while (now := (info(c), info(s))) != was:  # acknowledgments may be under way yet
+# All is acknowledged, of what has connected the SYN, too; and what else is under way has come.
+while (now := (info(c), info(s))) != was or now[0]["bytes_acked"] <= SIZE or now[1]["bytes_acked"] < 3000:
     was = now
     time.sleep(0.3)
 print(json.dumps({"at": time.time(), "port": c.getsockname()[1], "client": now[0], "server": now[1]}), flush=True)

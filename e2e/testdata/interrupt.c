@@ -1,5 +1,6 @@
 /* interrupt - signals for a thread that waits in accept: with SA_RESTART, without,
  * sent to the thread and to the process. */
+#define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -12,7 +13,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static atomic_int handled, interrupted;
+#include "asleep.h"
+
+static atomic_int handled, interrupted, tid;
 
 static void handler(int sig)
 {
@@ -22,6 +25,7 @@ static void handler(int sig)
 
 static void *acceptor(void *p)
 {
+	atomic_store(&tid, gettid());
 	for (;;) {
 		int fd = accept(*(int *)p, NULL, NULL);
 
@@ -41,6 +45,14 @@ static void wait_for(atomic_int *n, int want)
 {
 	while (atomic_load(n) < want)
 		usleep(1000);
+}
+
+/* asleep waits until the acceptor is asleep in accept. */
+static void asleep(void)
+{
+	while (call_of(atomic_load(&tid)) != SYS_accept)
+		usleep(1000);
+	taken();
 }
 
 static void on(int sig, int flags)
@@ -76,8 +88,7 @@ int main(void)
 	}
 	if (atomic_load(&interrupted) != 0)
 		printf("interrupted in spite of SA_RESTART\n");
-	/* It must be waiting again to be interrupted. */
-	usleep(200000);
+	asleep(); /* it must be waiting again to be interrupted */
 	pthread_kill(t, SIGUSR2);
 	wait_for(&interrupted, 1);
 	for (i = 1; i <= 20; i++) {

@@ -246,6 +246,8 @@ def datagrams():
                 s.settimeout(0.4)
                 if 'blackhole' in what:
                     s.settimeout(0.2)
+                elif 'router' not in what and (connected or err):
+                    s.settimeout(5)  # it is told, and once
                 if err:
                     recverr(s)
                 print('datagram,', what, a, 'connected' if connected else '', 'queue' if err else '', flush=True)

@@ -25,10 +25,18 @@ static int mask(int fd)
 	return p.revents;
 }
 
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec + t.tv_nsec / 1e9;
+}
+
 /* until waits for poll to show the events, and returns what it shows then. */
 static int until(int fd, int events, int others)
 {
-	for (int i = 0; i < 3000 && (mask(fd) & (events | others)) != events; i++)
+	for (double end = now() + 3; (mask(fd) & (events | others)) != events && now() < end;)
 		usleep(1000);
 	return mask(fd);
 }
@@ -400,12 +408,19 @@ static void full(int with)
 static volatile int rang;
 static void ring(int sig) { rang += sig != 0; }
 
+static int rung[2] = {-1, -1}; /* a pipe that then has a byte, once the bell has been heard twice */
+
 static void *bell(void *t)
 {
-	usleep(50000);
-	pthread_kill((pthread_t)t, SIGUSR1);
-	usleep(50000);
-	pthread_kill((pthread_t)t, SIGUSR1);
+	for (int i = 0; i < 2; i++) {
+		int before = rang;
+		usleep(50000);
+		pthread_kill((pthread_t)t, SIGUSR1);
+		while (rung[1] >= 0 && rang == before)
+			usleep(1000);
+	}
+	if (rung[1] >= 0)
+		must(write(rung[1], "", 1) == 1, "write");
 	return 0;
 }
 
@@ -450,9 +465,10 @@ static void signals(void)
 		must(read(s, b, 2000) == 2000, "what was sent");
 	must(recv(s, b, 1, MSG_DONTWAIT) < 0, "nothing more");
 	rang = 0;
+	must(pipe(rung) == 0, "pipe");
 	pid_t child = fork();
 	if (child == 0) {
-		usleep(200000);
+		must(read(rung[0], b, 1) == 1, "the bell");
 		write(c, "restarted", 9);
 		_exit(0);
 	}
@@ -463,6 +479,8 @@ static void signals(void)
 	printf(" rest %.*s\n", (int)n, b);
 	pthread_join(t, 0);
 	waitpid(child, 0, 0);
+	done(rung[0], rung[1]);
+	rung[1] = -1;
 	struct timeval tv = {0, 100000};
 	setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv);
 	printf("its time is up: %s", err(read(s, b, 5)));

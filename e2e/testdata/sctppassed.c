@@ -10,6 +10,7 @@
 #include <sys/time.h>
 #include <sys/wait.h>
 
+#include "asleep.h"
 #include "sctptest.h"
 
 enum { MOST = 253 };
@@ -204,9 +205,10 @@ static void asleep(pid_t p)
 		b[n > 0 ? n : 0] = 0;
 		char *at = strrchr(b, ')');
 		if (at && at[2] == 'S')
-			return;
+			break;
 		usleep(1000);
 	}
+	taken();
 }
 
 /* Children that wait for what comes, and are interrupted, restarted, killed, or many. */

@@ -29,7 +29,7 @@ static void want(const char *state, int fd, int wanted)
 {
 	int i, got = 0;
 
-	for (i = 0; i < 2000; i++) {
+	for (i = 0; i < 10000; i++) {
 		if ((got = mask(fd)) == wanted)
 			return;
 		usleep(1000);

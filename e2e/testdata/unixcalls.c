@@ -12,6 +12,7 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 
+#include "asleep.h"
 #include "sctptest.h"
 
 enum { MOST = 253, LARGE = 1 << 20 };
@@ -130,6 +131,8 @@ static void is(pid_t p, char want)
 		same = at && at[2] == want ? same + 1 : 0;
 		usleep(2000);
 	}
+	if (want == 'S')
+		taken();
 }
 
 static pid_t childOf(void)

@@ -8,6 +8,7 @@
  * the client sends it again after a second (tcp(7)). So these take a second. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -26,6 +27,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "asleep.h"
 #include "basics.h"
 
 static struct sockaddr_in at;
@@ -58,6 +60,45 @@ static int listener(int backlog)
 
 static int dial(int fd) { return err(connect(fd, (void *)&at, sizeof at)); }
 
+/* alarm_each has SIGALRM come each time some milliseconds have passed, until it is called with none. */
+static void alarm_each(int ms)
+{
+	struct timeval tv = {ms / 1000, ms % 1000 * 1000};
+	struct itimerval v = {tv, tv};
+
+	setitimer(ITIMER_REAL, &v, NULL);
+}
+
+static pid_t dials;
+
+/* rings has SIGALRM come when the thread that dials has waited for a while. */
+static void *rings(void *p)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, NULL);
+	while (call_of(dials) != SYS_connect)
+		usleep(1000);
+	taken();
+	usleep(80000);
+	kill(getpid(), SIGALRM);
+	return p;
+}
+
+/* interrupted_dial is dial, with a signal. */
+static int interrupted_dial(int fd)
+{
+	pthread_t t;
+	int e;
+
+	dials = gettid();
+	pthread_create(&t, NULL, rings, NULL);
+	e = dial(fd);
+	pthread_join(t, NULL);
+	return e;
+}
+
 static void handler(int sig) { (void)sig; atomic_fetch_add(&handled, 1); }
 
 static void on(int sig, int flags)
@@ -65,14 +106,6 @@ static void on(int sig, int flags)
 	struct sigaction sa = {.sa_handler = handler, .sa_flags = flags};
 
 	sigaction(sig, &sa, NULL);
-}
-
-/* alarm_in has SIGALRM come after some milliseconds. */
-static void alarm_in(int ms)
-{
-	struct itimerval v = {.it_value = {ms / 1000, ms % 1000 * 1000}};
-
-	setitimer(ITIMER_REAL, &v, NULL);
 }
 
 static short events(int fd, int ms)
@@ -150,15 +183,13 @@ static void connect_no_restart(void)
 
 	on(SIGALRM, 0);
 	crowd();
-	alarm_in(100);
-	printf("connect: %s\n", name(dial(fd)));
+	printf("connect: %s\n", name(interrupted_dial(fd)));
 	printf("handled %d\n", handled);
 	shows("under way", fd, 0);
 	fcntl(fd, F_SETFL, O_NONBLOCK);
 	printf("again, non-blocking: %s\n", name(dial(fd)));
 	fcntl(fd, F_SETFL, 0);
-	alarm_in(100);
-	printf("again, blocking: %s\n", name(dial(fd)));
+	printf("again, blocking: %s\n", name(interrupted_dial(fd)));
 	printf("send: %s\n", name(err(send(fd, "x", 1, MSG_DONTWAIT | MSG_NOSIGNAL)) == 0 ? 0 : EAGAIN));
 	start_emptying(&ls, empty);
 	shows("later", fd, 10000);
@@ -174,8 +205,7 @@ static void connect_soerror(void)
 
 	on(SIGALRM, 0);
 	crowd();
-	alarm_in(100);
-	printf("connect: %s\n", name(dial(fd)));
+	printf("connect: %s\n", name(interrupted_dial(fd)));
 	start_emptying(&ls, empty);
 	shows("later", fd, 10000);
 	printf("SO_ERROR: %s\n", name(so_error(fd)));
@@ -185,15 +215,13 @@ static void connect_soerror(void)
 static void connect_restart(void)
 {
 	int ls = listener(0), fd = stream();
-	struct itimerval v = {.it_value = {0, 50000}, .it_interval = {0, 50000}};
 
 	on(SIGALRM, SA_RESTART);
 	crowd();
 	start_emptying(&ls, empty_once_handled);
-	setitimer(ITIMER_REAL, &v, NULL);
+	alarm_each(50);
 	printf("connect: %s\n", name(dial(fd)));
-	memset(&v, 0, sizeof v);
-	setitimer(ITIMER_REAL, &v, NULL);
+	alarm_each(0);
 	printf("handled some: %d\n", handled > 0);
 	shows("connected", fd, 0);
 }
@@ -205,10 +233,13 @@ static void connect_refused(void)
 
 	on(SIGALRM, 0);
 	crowd();
-	alarm_in(100);
-	printf("connect: %s\n", name(dial(fd)));
+	printf("connect: %s\n", name(interrupted_dial(fd)));
 	close(ls);
-	shows("later", fd, 10000);
+	/* The kernel's end of an AF_UNIX stream, which the program has, shows ERR and HUP, and OUT when what was unread is freed. */
+	if (events(fd, 10000) & POLLHUP)
+		for (int i = 0; i < 1000 && !(events(fd, 0) & POLLOUT); i++)
+			usleep(1000);
+	shows("later", fd, 0);
 	printf("SO_ERROR: %s\n", name(so_error(fd)));
 }
 
@@ -236,7 +267,24 @@ static void *connects(void *p)
 	return (void *)(long)e;
 }
 
-static void sleep_until_parked(void) { usleep(100000); /* nobody tells that a call waits */ }
+/* asleep_in waits until the process's other threads are asleep in a system call. */
+static void asleep_in(long call)
+{
+	DIR *dir = opendir("/proc/self/task");
+	struct dirent *d;
+
+	if (!dir)
+		die("/proc/self/task");
+	while ((d = readdir(dir))) {
+		int tid = atoi(d->d_name);
+
+		for (long is = -1; tid != 0 && tid != gettid() && is != call; usleep(1000))
+			if ((is = call_of(tid)) == -2)
+				die("a thread waits no more");
+	}
+	closedir(dir);
+	taken();
+}
 
 /* connect_threads interrupts one of several threads that connect. */
 static void connect_threads(void)
@@ -253,7 +301,7 @@ static void connect_threads(void)
 		fds[i] = stream();
 		pthread_create(&t[i], NULL, connects, &fds[i]);
 	}
-	sleep_until_parked();
+	asleep_in(SYS_connect);
 	pthread_kill(t[0], SIGUSR1);
 	pthread_kill(t[1], SIGUSR2);
 	pthread_kill(t[2], SIGUSR1);
@@ -323,6 +371,7 @@ static void goes(const char *how, const char *call)
 			die("dial");
 		own = listener(5);
 		write(up[1], &at, sizeof at);
+		read(conn, &c, 1); /* it is accepted, and leaves no room in the queue behind */
 		waiting_kind = strcmp(call, "recvmsg") == 0 ? 'm' : strcmp(call, "recvfrom") == 0 ? 'f' : call[0];
 		waiting_fd = waiting_kind == 'a' ? own : conn;
 		if (waiting_kind == 'c') {
@@ -334,12 +383,13 @@ static void goes(const char *how, const char *call)
 		fcntl(conn, F_SETFD, FD_CLOEXEC);
 		fcntl(waiting_fd, F_SETFD, FD_CLOEXEC);
 		pthread_create(&t, NULL, waits, NULL);
-		sleep_until_parked();
+		asleep_in(waiting_kind == 'a' ? SYS_accept : waiting_kind == 'c' ? SYS_connect : waiting_kind == 'f' ? SYS_recvfrom : SYS_recvmsg);
 		if (strcmp(how, "exec") == 0)
 			execlp("sh", "sh", "-c", "read x", NULL); /* until the parent is gone */
 		_exit(0);
 	}
 	other = accept(ls, NULL, NULL);
+	write(other, "a", 1);
 	read(up[0], &bound, sizeof bound);
 	struct timeval tv = {3, 0};
 	setsockopt(other, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv);
@@ -402,7 +452,8 @@ static pthread_t *park(int n)
 	for (int i = 0; i < n; i++)
 		if (pthread_create(&t[i], &a, parks, (void *)(long)datagram()))
 			die("pthread_create");
-	usleep(500000 + n * 200); /* nobody tells that a call waits, nor that it has for long */
+	asleep_in(SYS_recvfrom);
+	usleep(500000); /* nobody tells that a call has waited for long */
 	return t;
 }
 

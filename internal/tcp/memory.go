@@ -32,6 +32,8 @@ type Memory struct {
 	pressure atomic.Bool // used was above Mem[1], and not yet back at Mem[0]
 	starved  atomic.Bool // a sender has waited for memory
 	relieved atomic.Bool // pressure has ended since
+
+	streams streams
 }
 
 // Used returns how many bytes the queues hold.

@@ -78,6 +78,7 @@ type flight struct {
 
 	paceAt         time.Duration // when the current burst is paid for
 	burst, quantum uint32        // bytes of the burst that are left, and its size
+	fullAt         uint32        // the turn in which it was last a stream (streams.full)
 }
 
 // flights keeps what connections that are over had for sending.

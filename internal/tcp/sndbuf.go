@@ -27,6 +27,9 @@ func (c *Conn) Write(now time.Duration, v packet.View) int {
 		v = w
 	}
 	c.snd.queue(&c.tcb, v)
+	if f := c.snd.flight; f != nil && c.snd.q.Len() >= nearLeast && c.snd.near(&c.tcb) {
+		f.fullAt = c.cfg.Memory.streams.full(now, f.fullAt)
+	}
 	c.account()
 	return n
 }
@@ -72,7 +75,8 @@ func (s *sender) checkAppLimited(t *tcb) {
 // SendSpace returns how many bytes may be queued now; 0: the program has to wait
 // for Out.
 func (c *Conn) SendSpace() int {
-	space := min(int(c.snd.bufSize)-c.snd.sndUsed(&c.tcb), c.notSentLimit()-c.snd.unsent(&c.tcb))
+	used := c.snd.sndUsed(&c.tcb)
+	space := min(c.snd.limit(&c.tcb, used)-used, c.notSentLimit()-c.snd.unsent(&c.tcb))
 
 	// Who finds no room waits for Out, and is to be woken (afterAck).
 	if space <= 0 || c.snd.starved(&c.tcb) {
@@ -151,7 +155,7 @@ func (s *sender) writable(t *tcb) bool {
 
 	// Not the first free byte: the program is woken for a third of the buffer, so that it
 	// writes much at a time (Linux, sk_stream_is_writeable).
-	if int(s.bufSize)-used >= used>>1 && s.unsent(t)*2 < t.notSentLimit() && !s.starved(t) {
+	if s.limit(t, used)-used >= used>>1 && s.unsent(t)*2 < t.notSentLimit() && !s.starved(t) {
 		return true
 	}
 	t.flags |= noSpace
@@ -186,26 +190,50 @@ func (c *Conn) Sequence() (una, nxt, end uint64) { return c.snd.una, c.snd.nxt, 
 // buffer, and the buffer with the window, until no cache holds what is sent.
 const followedSndBuf = 4 << 20
 
-// nearSndBuf and nearSegments, of the largest, are the same in a short round trip, as long as it has not become a long one: what
-// is written stays in a cache until it is read, and a writer that finds no room leaves his processor to the reader. It is
-// segments that are handed over, and fewer of them than these have both ends wait for each other.
+// In a short round trip, as long as it has not become a long one, what is written and not read should stay in a cache, and a
+// writer that finds no room leaves his processor to the reader. It is segments that are handed over: one stream is fastest with
+// nearSegments of the largest queued, so that both ends seldom wait for each other. The segments of many streams drive each other
+// out of the cache, and while one waits others run: so they share these, and each has nearLeast at least. Where segments
+// are small, nearSndBuf is enough.
 const (
 	nearSndBuf   = 1 << 20
-	nearSegments = 32
+	nearSegments = 64
+	nearLeast    = 256 << 10
 )
 
-// usefulSndBuf returns the bytes of send buffer that the path has use for: four times what is delivered
-// in its shortest round trip. One is in flight, in slow start twice that is a round trip later, and a
-// program that waits is woken only when a third of the buffer is free.
+// near reports whether round trips are short.
+func (s *sender) near(t *tcb) bool {
+	return t.rtt.min != 0 && time.Duration(t.rtt.min)*time.Microsecond < longTrip && t.rtt.smoothed() < 10*longTrip
+}
+
+// nearMost returns how many bytes all streams with short round trips and such segments may have queued together.
+func (s *sender) nearMost() int { return min(max(nearSndBuf, nearSegments*int(s.mss)), followedSndBuf) }
+
+// pathSndBuf returns the bytes of send buffer that a path needs: four times what is delivered in its shortest round trip. One is
+// in flight, in slow start twice that is a round trip later, and a program that waits is woken only when a third of the
+// buffer is free.
+func (s *sender) pathSndBuf(t *tcb) int {
+	return int(4 * (s.flight.delivery / 1000 * uint64(t.rtt.min) / 1000))
+}
+
+// usefulSndBuf returns up to how many bytes the send buffer follows the window.
 func (s *sender) usefulSndBuf(t *tcb) uint64 {
-	if s.flight == nil {
+	switch {
+	case s.flight == nil:
 		return followedSndBuf
+	case s.near(t):
+		return uint64(max(s.pathSndBuf(t), s.nearMost()))
 	}
-	followed := uint64(followedSndBuf)
-	if t.rtt.min != 0 && time.Duration(t.rtt.min)*time.Microsecond < longTrip && t.rtt.smoothed() < 10*longTrip {
-		followed = max(nearSndBuf, nearSegments*uint64(s.mss))
+	return uint64(max(s.pathSndBuf(t), followedSndBuf))
+}
+
+// limit returns how many bytes may be queued, where used are: what the buffer has, or of a short round trip this stream's share.
+func (s *sender) limit(t *tcb, used int) int {
+	size := int(s.bufSize)
+	if used < nearLeast || size <= nearLeast || s.flight == nil || t.flags&fixedSnd != 0 || !s.near(t) {
+		return size
 	}
-	return max(4*(s.flight.delivery/1000*uint64(t.rtt.min)/1000), followed)
+	return min(size, max(s.nearMost()/t.cfg.Memory.streams.lately(), s.pathSndBuf(t), nearLeast))
 }
 
 // growSndBuf lets the send buffer hold twice the window of n segments, as Linux
@@ -223,8 +251,12 @@ func (s *sender) growSndBuf(t *tcb, n uint32) {
 		per *= 2
 	}
 
-	// What the peer's window does not take is never in flight. A window that was not scaled yet may be larger.
-	n = min(max(n, uint32(t.cfg.InitialCwnd)), (max(s.maxWnd, 1<<16)+mss-1)/mss)
+	// What the peer's window does not take is never in flight. A window that was not scaled yet may be larger. In a short round
+	// trip it is small, and what is queued behind it has both ends go on.
+	n = max(n, uint32(t.cfg.InitialCwnd))
+	if !s.near(t) {
+		n = min(n, (max(s.maxWnd, 1<<16)+mss-1)/mss)
+	}
 
 	// Twice the window: as much again can be queued while a window is in flight.
 	want := 2 * uint64(n) * (per + 256)
