@@ -61,7 +61,6 @@ var declared = []declaration{
 	{name: "udpstates/raw6*", reason: mixed},
 	{name: "tcp6/dissolve", reason: mixed},
 	{name: "options/*6 ip:multicast_all", reason: mixed},
-	{name: "options/*6 ipv6:dontfrag", reason: mixed},
 
 	// An interface that is asked for makes everything reachable through it.
 	{name: "connect/tcp *", reason: onLink},
@@ -91,7 +90,6 @@ var declared = []declaration{
 	{name: "multicast/on loopback", reason: membership},
 	{name: "options/* ip:drop_membership", reason: membership},
 	{name: "options/* ip:multicast_if", reason: membership},
-	{name: "options/* ip:multicast_ttl", reason: membership},
 	{name: "udp*/sizes without fragments", reason: localErrors},
 	{name: "cmsg/set while waiting", reason: localErrors},
 	{name: "zerocopy/stream, large", line: "c sendn *", what: "c poll", reason: zeroCopy},
