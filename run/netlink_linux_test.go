@@ -355,6 +355,17 @@ func TestNetlinkSeesNoneClosed(t *testing.T) {
 		p.close(stays)
 	}
 
+	// What was written behind a request that waits, waits in its turn.
+	dump := request(unix.SOCK_DIAG_BY_FAMILY, unix.NLM_F_DUMP, append([]byte{unix.AF_INET, unix.IPPROTO_UDP}, make([]byte, 54)...)...)
+	for range 3 {
+		p.must(sendPlain(fd, dump))
+	}
+	told := 0
+	p.until("each request is answered", func() bool {
+		told += len(replies(fd))
+		return told == 3
+	})
+
 	// One that is closed while what it has asked waits is forgotten.
 	p.must(sendPlain(fd, request(unix.SOCK_DIAG_BY_FAMILY, unix.NLM_F_DUMP, make([]byte, 56)...)))
 	p.close(fd)
