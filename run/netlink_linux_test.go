@@ -375,6 +375,24 @@ func TestNetlinkSeesNoneClosed(t *testing.T) {
 	}
 }
 
+// No signal ends a call that waits for a scan: on Linux it does not wait.
+func TestScanIsNotInterrupted(t *testing.T) {
+	p := newPlayer(t)
+	fd, e := p.netlink(unix.NETLINK_SOCK_DIAG)
+	p.must(e)
+	p.bound() // the kernel does not tell of its end
+	p.idle()
+	b, to := request(unix.SOCK_DIAG_BY_FAMILY, unix.NLM_F_DUMP, make([]byte, 56)...), sockaddrNL{}.bytes()
+	c := p.start("sendto", uint64(fd), at(p.put(b)), uint64(len(b)), 0, at(p.put(to)), uint64(len(to)))
+	p.until("the call waits", func() bool { return len(p.l.scanner.waiting) > 0 })
+	p.l.kicker.interrupt(p.l.scanner.waiting[0], true)
+	p.end(c)
+	p.must(c.err)
+	if c.lost || c.val != int64(len(b)) {
+		t.Errorf("%d, lost %v", c.val, c.lost)
+	}
+}
+
 // bound is a UDP socket with a port.
 func (p *player) bound() int {
 	fd, e := p.socket(unix.SOCK_DGRAM)
