@@ -368,6 +368,7 @@ func TestNetlinkSeesNoneClosed(t *testing.T) {
 
 	// One that is closed while what it has asked waits is forgotten.
 	p.must(sendPlain(fd, request(unix.SOCK_DIAG_BY_FAMILY, unix.NLM_F_DUMP, make([]byte, 56)...)))
+	p.until("what it has asked waits", func() bool { return len(p.l.scanner.lookers) > 0 })
 	p.close(fd)
 	p.idle()
 	if len(p.l.netlinks)+len(p.l.scanner.lookers) != 0 {
