@@ -84,15 +84,23 @@ type recorded struct {
 	end   func()
 }
 
-// attach describes an interface with its link to the recording, which is the link's that it has now alone.
-func (r *recorder) attach(i *ip.Iface, l link.Link) {
+// attach describes an interface with its link to the recording.
+func (r *recorder) attach(i *ip.Iface, l link.Link) { r.leaves(i, r.watch(i, l)) }
+
+// watch has the link tell what becomes of packets, in place of the one that the interface had, and reports whether it does.
+func (r *recorder) watch(i *ip.Iface, l link.Link) (lossy bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	x := r.iface(i)
-	if x.end != nil {
-		x.end()
-	}
-	x.end, x.lossy = x.to.Watch(l)
+	x.end, lossy = x.to.Watch(l)
+	return lossy
+}
+
+// leaves says by what link the interface's packets leave from now on.
+func (r *recorder) leaves(i *ip.Iface, lossy bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.iface(i).lossy = lossy
 }
 
 // iface returns an interface in the recording. The caller holds mu.

@@ -9,7 +9,8 @@ import (
 )
 
 // Wrap has an interface use another link from now on, while the host goes on: what wrap makes of its own, such as an impaired or a
-// recorded one ([link.Impair], [link.Pcap]). Packets that are on their way to the old link, or from it, may pass by the new one.
+// recorded one ([link.Impair], [link.Pcap]). Packets that are on their way to the old link, or from it, may pass by the new one, and
+// those to an impaired link that is left are not recorded ([Host.Record]).
 // The loopback interface of a host without Config.Loopback has no link, which costs least; wrap is given a [link.Loopback] then.
 //
 // wrap returns a [link.Direct] around what it is given, and does not call the host. The interface keeps its MTU (SetMTU).
@@ -47,8 +48,15 @@ func (h *Host) Wrap(name string, wrap func(link.Link) link.Link) error {
 	info := outer.Info()
 	out := h.stack.IP.NewPort(outer, info.Segments, info.Checksum)
 	outer.Deliver(input)
+	lossy := false
+	for _, r := range h.recorders {
+		lossy = r.watch(i, outer)
+	}
 	h.h.Enter()
 	i.Rewire(out, info.Checksum, info.CRC32c, info.Segments)
+	for _, r := range h.recorders {
+		r.leaves(i, lossy)
+	}
 	h.h.Leave()
 	a := attached{link: outer, iface: i, port: out, index: i.Index()}
 	if at >= 0 {
@@ -56,9 +64,6 @@ func (h *Host) Wrap(name string, wrap func(link.Link) link.Link) error {
 		h.links[at] = a
 	} else {
 		h.links = append(h.links, a)
-	}
-	for _, r := range h.recorders {
-		r.attach(i, outer)
 	}
 	return nil
 }

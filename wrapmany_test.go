@@ -163,3 +163,56 @@ func TestWrapWhileRecorded(t *testing.T) {
 		}
 	})
 }
+
+// Of what is sent while an interface gets another link, or its own again, all is recorded that the link takes, and once.
+func TestWrapRecordsWhatIsUnderWay(t *testing.T) {
+	impaired := func(l link.Link) link.Link {
+		m, err := link.Impair(l, link.ImpairConfig{})
+		if err != nil {
+			t.Error(err)
+		}
+		return m
+	}
+	same := func(l link.Link) link.Link { return l }
+	for range 10 {
+		a, _ := link.Pipe(link.PipeConfig{Names: [2]string{"eth0", "eth0"}})
+		h := newHost(t, usock.Config{Interfaces: []usock.Interface{{Link: &nowhere{a, new(atomic.Uint64)}, Addrs: prefixes("10.0.0.1/24")}}})
+		var file bytes.Buffer
+		w := link.NewPcapWriter(&file, 0)
+		stop, err := h.Record(w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var senders sync.WaitGroup
+		var sent atomic.Int64
+		for range 2 {
+			c, err := h.Dial("udp", "10.0.0.2:9")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			senders.Go(func() {
+				for sent.Add(1) < 2000 {
+					c.Write([]byte("x"))
+				}
+			})
+		}
+		for n, wrap := 0, impaired; sent.Load() < 1000; n, wrap = n+1, same {
+			for from := sent.Load(); n == 0 && sent.Load() < from+100; {
+				runtime.Gosched()
+			}
+			if err := h.Wrap("eth0", wrap); err != nil {
+				t.Fatal(err)
+			}
+		}
+		senders.Wait()
+		stop()
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		recorded := len(textsOf(t, file.Bytes()))
+		if want := int(h.Interfaces()[1].Stats.TxPackets); recorded+int(w.Dropped()) != want {
+			t.Errorf("%d packets are recorded, and %d left out, of %d", recorded, w.Dropped(), want)
+		}
+	}
+}

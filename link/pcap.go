@@ -33,7 +33,10 @@ func Pcap(l Link, w *PcapWriter, which Directions) Link {
 	if which == BothWays || l.Info().Loopback {
 		p.to.learn()
 	}
-	_, p.watches = p.to.watch(l, which)
+	if m := impairedOf(l); m != nil {
+		p.to.watch(m, which)
+		p.watches = true
+	}
 	if d, ok := l.(Direct); ok {
 		return &pcapDirect{p, d}
 	}

@@ -2,6 +2,7 @@ package link
 
 import (
 	"cmp"
+	"sync"
 	"sync/atomic"
 
 	"usock/internal/offload"
@@ -20,6 +21,10 @@ type PcapInterface struct {
 	loopback bool // what is sent comes back
 
 	takers atomic.Pointer[Takers] // nil: nobody is asked
+
+	watching sync.Mutex
+	watched  *Impaired // watching: by Watch
+	unwatch  func()    // watching: ends that
 }
 
 const ethernetLen = 14
@@ -59,13 +64,40 @@ func (i *PcapInterface) learn() {
 
 // Watch has the packets that an impaired link is given to send recorded, and of those that it receives the ones that it loses,
 // each with what becomes of it, until stop is called. Not ok: the link is not impaired, and the caller is to record what
-// it sends.
+// it sends. One link is watched at a time: another one ends that, and the same one, of which no packet is missed, goes on.
 func (i *PcapInterface) Watch(l Link) (stop func(), ok bool) {
 	i.learn()
-	return i.watch(l, BothWays)
+	m := impairedOf(l)
+	i.watching.Lock()
+	defer i.watching.Unlock()
+	if m != i.watched {
+		i.end()
+	}
+	if m == nil {
+		return nil, false
+	}
+	if i.watched == nil {
+		i.watched, i.unwatch = m, i.watch(m, BothWays)
+	}
+	return func() {
+		i.watching.Lock()
+		defer i.watching.Unlock()
+		if i.watched == m {
+			i.end()
+		}
+	}, true
 }
 
-func (i *PcapInterface) watch(l Link, which Directions) (stop func(), ok bool) {
+// end ends what Watch has begun. The caller holds watching.
+func (i *PcapInterface) end() {
+	if i.watched != nil {
+		i.unwatch()
+		i.watched, i.unwatch = nil, nil
+	}
+}
+
+// impairedOf returns the impaired link that l is, or records; nil if there is none.
+func impairedOf(l Link) *Impaired {
 	for {
 		if p, ok := l.(interface{ recorded() Link }); ok {
 			l = p.recorded()
@@ -73,11 +105,13 @@ func (i *PcapInterface) watch(l Link, which Directions) (stop func(), ok bool) {
 		}
 		break
 	}
-	of, ok := l.(interface{ impaired() *Impaired })
-	if !ok {
-		return nil, false
+	if of, ok := l.(interface{ impaired() *Impaired }); ok {
+		return of.impaired()
 	}
-	m := of.impaired()
+	return nil
+}
+
+func (i *PcapInterface) watch(m *Impaired, which Directions) (stop func()) {
 	sees := func(d Directions, all bool) *watcher {
 		one := make([]*Packet, 1) // the watcher is called with the netem locked
 		return &watcher{func(k *Packet, fate string, again bool) {
@@ -102,7 +136,7 @@ func (i *PcapInterface) watch(l Link, which Directions) (stop func(), ok bool) {
 		for _, end := range ends {
 			end()
 		}
-	}, true
+	}
 }
 
 // record records packets, with a comment on what became of them ("": they are carried), and with what was asked about them.

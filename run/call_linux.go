@@ -373,17 +373,20 @@ func callGetpeername(c *call) result {
 }
 
 // afterScan has the call tried again once it is known what was closed before now, whether epoll tells of
-// it or not.
+// it or not. No signal but a fatal one ends that: it is over soon, and the calls that need it are not interrupted on Linux.
 func (c *call) afterScan(try func(*call) result) result {
 	c.scanned = true
 	n := &c.l.scanner
 	need := n.wait()
-	return c.park(&n.waiting, func(c *call) result {
+	r := c.park(&n.waiting, func(c *call) result {
 		if !n.enough(need) || len(n.closed) > 0 {
 			return result{how: park}
 		}
+		c.waits.firm = false
 		return try(c)
 	}, noTimeout, 0)
+	c.waits.firm = true
+	return r
 }
 
 // own tells captures and listings which process the socket belongs to.

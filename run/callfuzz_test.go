@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"testing"
 
@@ -310,6 +311,9 @@ func (s *step) many() {
 func (s *step) end() {
 	c := s.c
 	if s.blocked(c) {
+		if len(s.l.scanner.waiting) > 0 {
+			s.t.Errorf("%s waits for a scan", s.what)
+		}
 		s.gone(c)
 		s.idle()
 	}
@@ -425,6 +429,8 @@ func FuzzCalls(f *testing.F) {
 	named := append([]byte{byte(len(here))}, here...)
 	f.Add(slices.Concat([]byte{15, 5, 2, 'h', 'i', 15, 14, 2, 'y', 'o', 0x6c, 1, 16}, zeros[:19], []byte{40}, zeros[:46], []byte{0x6c, 1, 1}, zeros[:4],
 		[]byte{19}, zeros[:25]))
+	all := usock.Addr{Family: usock.AF_INET6, IP: netip.IPv6Unspecified(), Port: 4000}.AppendSockaddr(nil)
+	f.Add(slices.Concat([]byte{0x18, byte(len(all))}, all, []byte{0, 0, 0x48}, named, []byte{0, 0})) // a port that is in use, if it is
 	for i := range scriptedSockets {
 		fd := byte(i << 4)
 		f.Add(slices.Concat([]byte{fd | 8}, named, []byte{0, 0, fd | 9}, named, []byte{0, 0}, []byte{fd | 10, 2, 'h', 'i'}, named, zeros[:4],

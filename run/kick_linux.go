@@ -268,8 +268,8 @@ func fieldUint(status []byte, name string, base uint64) (v uint64) {
 
 // interrupt ends p with ERESTARTSYS, or EINTR where a timeout is set, as Linux does.
 func (k *kicker) interrupt(p *parked, sure bool) {
-	if p.trying {
-		return // it is away; its signal will be there when it is back
+	if p.trying || p.firm {
+		return // it is away, or soon over; its signal will be there then
 	}
 	if !p.until.IsZero() {
 		p.stop(p.c.fail(unix.EINTR))

@@ -355,12 +355,42 @@ func TestNetlinkSeesNoneClosed(t *testing.T) {
 		p.close(stays)
 	}
 
+	// What was written behind a request that waits, waits in its turn.
+	dump := request(unix.SOCK_DIAG_BY_FAMILY, unix.NLM_F_DUMP, append([]byte{unix.AF_INET, unix.IPPROTO_UDP}, make([]byte, 54)...)...)
+	for range 3 {
+		p.must(sendPlain(fd, dump))
+	}
+	told := 0
+	p.until("each request is answered", func() bool {
+		told += len(replies(fd))
+		return told == 3
+	})
+
 	// One that is closed while what it has asked waits is forgotten.
 	p.must(sendPlain(fd, request(unix.SOCK_DIAG_BY_FAMILY, unix.NLM_F_DUMP, make([]byte, 56)...)))
+	p.until("what it has asked waits", func() bool { return len(p.l.scanner.lookers) > 0 })
 	p.close(fd)
 	p.idle()
 	if len(p.l.netlinks)+len(p.l.scanner.lookers) != 0 {
 		t.Errorf("%d sockets and %d lookers are left", len(p.l.netlinks), len(p.l.scanner.lookers))
+	}
+}
+
+// No signal ends a call that waits for a scan: on Linux it does not wait.
+func TestScanIsNotInterrupted(t *testing.T) {
+	p := newPlayer(t)
+	fd, e := p.netlink(unix.NETLINK_SOCK_DIAG)
+	p.must(e)
+	p.bound() // the kernel does not tell of its end
+	p.idle()
+	b, to := request(unix.SOCK_DIAG_BY_FAMILY, unix.NLM_F_DUMP, make([]byte, 56)...), sockaddrNL{}.bytes()
+	c := p.start("sendto", uint64(fd), at(p.put(b)), uint64(len(b)), 0, at(p.put(to)), uint64(len(to)))
+	p.until("the call waits", func() bool { return len(p.l.scanner.waiting) > 0 })
+	p.l.kicker.interrupt(p.l.scanner.waiting[0], true)
+	p.end(c)
+	p.must(c.err)
+	if c.lost || c.val != int64(len(b)) {
+		t.Errorf("%d, lost %v", c.val, c.lost)
 	}
 }
 

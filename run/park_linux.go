@@ -23,6 +23,7 @@ type parked struct {
 	index   int // in the heap of timers; -1: not there
 	kick    int // in the kicker's list; -1: not there
 	since   time.Time
+	firm    bool // no signal ends it that does not end its thread
 
 	// leave is for a call that is ended by a signal or by its time, and has begun
 	// something. Its result stands, if it is not park. nil: there is nothing to do.

@@ -462,7 +462,9 @@ func (p *player) until(what string, cond func() bool) {
 // idle runs rounds until the loop has nothing to do but wait.
 func (p *player) idle() {
 	p.t.Helper()
-	p.until("the loop comes to rest", func() bool { return p.resting() && !p.l.finder.busy })
+	p.until("the loop comes to rest", func() bool {
+		return p.resting() && !p.l.finder.busy && (!p.l.scanner.busy || len(p.l.scanner.waiting)+len(p.l.scanner.lookers) == 0)
+	})
 }
 
 // scan has the loop look for what the program has closed.

@@ -5,7 +5,6 @@ package run
 import (
 	"bytes"
 	"os"
-	"slices"
 	"strconv"
 	"time"
 )
@@ -179,13 +178,15 @@ func (n *scanner) release() {
 	if len(n.closed) == 0 && n.news && n.l.endings >= n.after {
 		n.news = false
 		n.waiting.wake(n.l)
-		n.lookers = slices.DeleteFunc(n.lookers, func(k looker) bool {
-			enough := n.enough(k.need)
-			if enough {
+		had := n.lookers
+		n.lookers = nil // who looks may have something that waits for the next
+		for _, k := range had {
+			if n.enough(k.need) {
 				k.look()
+			} else {
+				n.lookers = append(n.lookers, k)
 			}
-			return enough
-		})
+		}
 	}
 }
 
