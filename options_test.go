@@ -8,29 +8,12 @@ import (
 	"usock/internal/abi"
 )
 
-// everyKind is socket(2)'s arguments for each kind of socket that has options of its own.
-var everyKind = [][3]int{
-	{usock.AF_INET, usock.SOCK_STREAM, 0},
-	{usock.AF_INET6, usock.SOCK_STREAM, 0},
-	{usock.AF_INET, usock.SOCK_DGRAM, 0},
-	{usock.AF_INET6, usock.SOCK_DGRAM, 0},
-	{usock.AF_INET, usock.SOCK_STREAM, usock.IPPROTO_SCTP},
-	{usock.AF_INET6, usock.SOCK_SEQPACKET, usock.IPPROTO_SCTP},
-	{usock.AF_INET, usock.SOCK_DGRAM, usock.IPPROTO_ICMP},
-	{usock.AF_INET6, usock.SOCK_DGRAM, usock.IPPROTO_ICMPV6},
-	{usock.AF_INET, usock.SOCK_RAW, usock.IPPROTO_ICMP},
-	{usock.AF_INET6, usock.SOCK_RAW, usock.IPPROTO_ICMPV6},
-	{usock.AF_INET, usock.SOCK_RAW, usock.IPPROTO_RAW},
-	{usock.AF_UNIX, usock.SOCK_STREAM, 0},
-	{usock.AF_UNIX, usock.SOCK_DGRAM, 0},
-}
-
 // knows reports whether some socket has the option, to be set or to be got.
 func knows(t *testing.T, h *usock.Host, level, name int) bool {
 	t.Helper()
 	no := func(err error) bool { return err == syscall.ENOPROTOOPT || err == syscall.EOPNOTSUPP }
-	for _, k := range everyKind {
-		s, err := h.Socket(k[0], k[1], k[2])
+	for _, k := range append(kinds[:len(kinds):len(kinds)], kind{usock.AF_INET, usock.SOCK_RAW, usock.IPPROTO_RAW}) {
+		s, err := h.Socket(k.domain, k.typ, k.protocol)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -102,8 +102,11 @@ func (p *program) set(s *usock.Socket, o abi.Option, v []byte) syscall.Errno {
 	return p.number(o.Name, err)
 }
 
-// kinds are the sockets that there are, by what socket(2) is asked for.
-var kinds = []struct{ domain, typ, protocol int }{
+// kind is what socket(2) is asked for.
+type kind struct{ domain, typ, protocol int }
+
+// kinds are the sockets that have options of their own.
+var kinds = []kind{
 	{usock.AF_INET, usock.SOCK_STREAM, 0},
 	{usock.AF_INET6, usock.SOCK_STREAM, 0},
 	{usock.AF_INET, usock.SOCK_DGRAM, 0},
