@@ -3,8 +3,9 @@
     siege.py PORT AT_ONCE ROUNDS
 
 Whoever is refused is refused with an error, and who gets an answer gets his own: a page
-that is the number asked for. When the siege is over each request is answered again. The
-lines are the same wherever that holds."""
+that is the number asked for. A server that has no descriptor for its file says 5xx, which is
+an error. When the siege is over each request is answered again. The lines are the same
+wherever that holds."""
 import asyncio
 import collections
 import sys
@@ -19,7 +20,10 @@ async def ask(n):
         head, _, body = (await r.read()).partition(b"\r\n\r\n")
         if not head:
             raise ConnectionError("no answer")
-        return head.split()[1] == b"200" and body == b"page %d\n" % n
+        status = head.split()[1]
+        if status.startswith(b"5"):
+            raise ConnectionError(int(status), "an error of the server's")
+        return status == b"200" and body == b"page %d\n" % n
     finally:
         w.close()
 
