@@ -135,6 +135,26 @@ static void is(pid_t p, char want)
 		taken();
 }
 
+/* receives returns when a child waits in recvmsg: it may be asleep in a call before that. */
+static void receives(pid_t p)
+{
+	char path[60], b[300];
+
+	snprintf(path, sizeof path, "/proc/%d/syscall", (int)p);
+	for (int same = 0; same < 3;) {
+		int fd = open(path, O_RDONLY);
+		long n = read(fd, b, sizeof b - 1);
+
+		if (n < 0) /* it may not be looked at, or has ended */
+			break;
+		close(fd);
+		b[n] = 0;
+		same = strtol(b, NULL, 10) == SYS_recvmsg ? same + 1 : 0;
+		usleep(2000);
+	}
+	is(p, 'S');
+}
+
 static pid_t childOf(void)
 {
 	fflush(stdout);
@@ -383,7 +403,7 @@ static void signals(int type)
 			tell(how & 1 ? "SA_RESTART" : "a signal", take(p[1], 100, 200, 0));
 			_exit(0);
 		}
-		is(child, 'S');
+		receives(child);
 		if (how < 2 || how >= 4)
 			kill(child, SIGINT);
 		if (how == 2) {
@@ -398,7 +418,7 @@ static void signals(int type)
 		}
 		if (how == 1) {
 			usleep(50000);
-			is(child, 'S');
+			receives(child);
 		}
 		if (how == 1 || how == 3)
 			pass(p[0], "later", 5, p, 1);
@@ -416,7 +436,7 @@ static void signals(int type)
 			take(p[1], 100, 200, 0);
 			pause();
 		}
-		is(child, 'S');
+		receives(child);
 		kill(child, SIGKILL);
 		waitpid(child, &st, 0);
 		pass(p[0], "kept", 4, p, 1);
