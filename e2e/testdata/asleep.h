@@ -4,14 +4,14 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* call_of is the system call in which a thread of this process is asleep; -1: it runs; -2: it has ended. */
+/* call_of is the system call in which a thread, of this process or of a child, is asleep; -1: it runs; -2: it has ended. */
 static inline long call_of(int tid)
 {
 	char path[64];
 	long call;
 	FILE *f;
 
-	snprintf(path, sizeof path, "/proc/self/task/%d/syscall", tid); /* "running", or the call and its arguments */
+	snprintf(path, sizeof path, "/proc/%d/syscall", tid); /* "running", or the call and its arguments */
 	if (!(f = fopen(path, "r")))
 		return -2;
 	if (fscanf(f, "%ld", &call) != 1)

@@ -33,6 +33,8 @@ type Memory struct {
 	starved  atomic.Bool // a sender has waited for memory
 	relieved atomic.Bool // pressure has ended since
 
+	_ [64]byte // many streams change this every few milliseconds
+
 	streams streams
 }
 
