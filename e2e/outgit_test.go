@@ -118,20 +118,7 @@ func TestOuterGit(t *testing.T) {
 		need(t, "ssh", "openssh-client")
 		dir := repository(t)
 		port := freeport.Get(t)
-		server := startedIn(t, asRoot, fmt.Sprintf(`ssh-keygen -q -t ed25519 -N '' -f host
-ssh-keygen -q -t ed25519 -N '' -f user
-cat >sshd.conf <<END
-Port %d
-ListenAddress 127.0.0.1
-HostKey $PWD/host
-AuthorizedKeysFile $PWD/user.pub
-StrictModes no
-UsePAM no
-PermitRootLogin yes
-PidFile none
-END
-mkdir -p /run/sshd
-exec /usr/sbin/sshd -D -e -f $PWD/sshd.conf`, port))
+		server := startedIn(t, asRoot, sshd(fmt.Sprint(port), "")+`exec /usr/sbin/sshd -D -e -f $PWD/sshd.conf`)
 		eventually(t, "sshd listens", func() bool { return !refuses(at("127.0.0.1", port)) })
 		key := filepath.Join(bin, "user")
 		b, err := os.ReadFile(filepath.Join(server.c.Dir, "user"))

@@ -10,6 +10,25 @@ import (
 	"usock/internal/freeport"
 )
 
+// sshd is a script that makes the keys host and user, and sshd.conf, by which root logs in with the latter at the port of 127.0.0.1.
+// The configuration has more besides.
+func sshd(port, more string) string {
+	return `ssh-keygen -q -t ed25519 -N '' -f host
+ssh-keygen -q -t ed25519 -N '' -f user
+cat >sshd.conf <<END
+Port ` + port + `
+ListenAddress 127.0.0.1
+HostKey $PWD/host
+AuthorizedKeysFile $PWD/user.pub
+StrictModes no
+UsePAM no
+PermitRootLogin yes
+PidFile none
+` + more + `END
+mkdir -p /run/sshd
+`
+}
+
 // TestSSH has ssh do what it can, from sshd on the same host: commands, scp, sftp, many logins at once, forwarding each way and by SOCKS,
 // and sessions that share a connection. By SHLVL the user's shell does not read what it has for itself, which may be much.
 func TestSSH(t *testing.T) {
@@ -25,23 +44,7 @@ func TestSSH(t *testing.T) {
 	for _, name := range []string{"port", "served", "local", "remote", "socks", "late"} {
 		ports += fmt.Sprintf("%s=%d\n", name, freeport.Get(t))
 	}
-	twin(t, asRoot, ports+`ssh-keygen -q -t ed25519 -N '' -f host
-ssh-keygen -q -t ed25519 -N '' -f user
-cat >sshd.conf <<END
-Port $port
-ListenAddress 127.0.0.1
-ListenAddress ::1
-HostKey $PWD/host
-AuthorizedKeysFile $PWD/user.pub
-StrictModes no
-UsePAM no
-PermitRootLogin yes
-PidFile none
-SetEnv SHLVL=2
-Subsystem sftp internal-sftp
-END
-mkdir -p /run/sshd
-/usr/sbin/sshd -D -e -f $PWD/sshd.conf 2>log & servers=$!
+	twin(t, asRoot, ports+sshd("$port", "ListenAddress ::1\nSetEnv SHLVL=2\nSubsystem sftp internal-sftp\n")+`/usr/sbin/sshd -D -e -f $PWD/sshd.conf 2>log & servers=$!
 until_ok grep -q 'Server listening on 127' log
 options="-F none -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -i user"
 to() { ssh $options -p $port root@127.0.0.1 "$@"; }
